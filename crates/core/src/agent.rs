@@ -1,0 +1,47 @@
+//! One voice or chat agent.
+
+/// How an agent talks; a redial goes out the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    /// Phone calls.
+    Voice,
+    /// Text messages.
+    Chat,
+}
+
+impl Channel {
+    /// The name in the API and in the store.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Voice => "voice",
+            Self::Chat => "chat",
+        }
+    }
+
+    /// The channel of that name; anything but `chat` is voice.
+    pub fn from_word(word: &str) -> Self {
+        if word == Self::Chat.word() { Self::Chat } else { Self::Voice }
+    }
+}
+
+/// Which version of an agent dials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Version {
+    /// An environment tag, as `prod`.
+    Tag(String),
+    /// A version number.
+    Number(i64),
+    /// Whatever is published: never the draft that a provider's default may pick.
+    LatestPublished,
+}
+
+/// Whether the agent that should dial can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialler {
+    /// In the roster and switched on.
+    Ready,
+    /// In the roster, switched off.
+    Disabled,
+    /// Not in the roster.
+    Missing,
+}

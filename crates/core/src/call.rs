@@ -1,0 +1,104 @@
+//! What a provider told us about a call: read from its payload, in our words.
+//!
+//! Every field a provider may leave out is optional. Numbers are still text here: whether one may be dialled
+//! is decided later, and a number that may not is a note, not an error.
+
+use std::{collections::BTreeMap, fmt};
+
+pub use redialer_when::{Role, Turn};
+
+use crate::{
+    Timestamp,
+    agent::{Channel, Version},
+    outcome::Outcome,
+};
+
+/// Which moment of a call an event speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// The two sides are connected.
+    Started,
+    /// It is over.
+    Ended,
+    /// It was analysed; what the person asked for is known.
+    Analyzed,
+    /// Anything from which nothing follows.
+    Other,
+}
+
+/// Who called whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// The person called the agent.
+    Inbound,
+    /// The agent called the person.
+    Outbound,
+}
+
+/// One event's view of one call.
+#[derive(Clone)]
+pub struct CallFacts {
+    /// The provider's id of the call or chat.
+    pub call_id: String,
+    /// Which moment the event speaks of.
+    pub moment: Moment,
+    /// Phone call or chat.
+    pub channel: Channel,
+    /// Who called whom; `None` for chats and web calls.
+    pub direction: Option<Direction>,
+    /// The person's number as the provider gave it.
+    pub person_number: Option<String>,
+    /// The agent's number as the provider gave it.
+    pub agent_number: Option<String>,
+    /// The provider's id of the agent that spoke.
+    pub agent: Option<String>,
+    /// The version of that agent to dial with.
+    pub version: Version,
+    /// When the two sides were connected.
+    pub started_at: Option<Timestamp>,
+    /// When it was over (chats: when the person last wrote). Delays and "in two hours" count from here.
+    pub ended_at: Option<Timestamp>,
+    /// Why it ended.
+    pub outcome: Option<Outcome>,
+    /// The analysis found a machine.
+    pub in_voicemail: bool,
+    /// What the analysis says the person asked for.
+    pub asked: Asked,
+    /// Who said what.
+    pub transcript: Vec<Turn>,
+    /// The dynamic variables the call was made with.
+    pub variables: BTreeMap<String, String>,
+    /// The metadata the call was made with: a JSON object as text.
+    pub metadata: Option<String>,
+    /// The ids we put into that metadata, when this is a dial of ours.
+    pub tags: Option<Tags>,
+}
+
+/// What the analysis says the person asked for.
+#[derive(Clone, Default)]
+pub struct Asked {
+    /// To be called back.
+    pub callback: bool,
+    /// When: ISO 8601 or words.
+    pub time: Option<String>,
+    /// At which number.
+    pub number: Option<String>,
+}
+
+/// What our metadata says: unproven until the store finds the dispatch in the same workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tags {
+    /// `redialer_dispatch`.
+    pub dispatch: String,
+}
+
+impl fmt::Debug for CallFacts {
+    /// Only what may stand in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallFacts")
+            .field("call_id", &self.call_id)
+            .field("moment", &self.moment)
+            .field("outcome", &self.outcome)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,254 @@
+//! One scheduled outbound dial: its states, and why it exists.
+
+use crate::{Id, Timestamp, id, policy::Trigger};
+
+/// Where a callback stands. What each means: `docs/concepts.md`; who may move it: [`State::may_become`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Waits for its time.
+    Scheduled,
+    /// Waits for a person, an agent or a workspace to act.
+    Held,
+    /// Claimed; the request may be on its way.
+    Dispatching,
+    /// The provider has placed it.
+    Dialing,
+    /// The request may or may not have reached the provider.
+    Unconfirmed,
+    /// Final: a conversation took place.
+    Completed,
+    /// Final: nobody reached, or never placed.
+    Failed,
+    /// Final: nobody reached, and no attempt left.
+    Exhausted,
+    /// Final: by a person.
+    Cancelled,
+    /// Final: missed by more than the workspace allows.
+    Expired,
+    /// Final: do-not-call.
+    Suppressed,
+    /// Final: a newer one took over.
+    Superseded,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [Self; 12] = [
+        Self::Scheduled,
+        Self::Held,
+        Self::Dispatching,
+        Self::Dialing,
+        Self::Unconfirmed,
+        Self::Completed,
+        Self::Failed,
+        Self::Exhausted,
+        Self::Cancelled,
+        Self::Expired,
+        Self::Suppressed,
+        Self::Superseded,
+    ];
+
+    /// The word in the API and in the store.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Held => "held",
+            Self::Dispatching => "dispatching",
+            Self::Dialing => "dialing",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Exhausted => "exhausted",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+            Self::Suppressed => "suppressed",
+            Self::Superseded => "superseded",
+        }
+    }
+
+    /// The state of that name.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.word() == word)
+    }
+
+    /// Not yet claimed: one such callback a person may have.
+    pub const fn is_waiting(self) -> bool {
+        matches!(self, Self::Scheduled | Self::Held)
+    }
+
+    /// Never left again (I12).
+    pub const fn is_final(self) -> bool {
+        !matches!(self, Self::Scheduled | Self::Held | Self::Dispatching | Self::Dialing | Self::Unconfirmed)
+    }
+
+    /// The whole life of a callback. Every store function that changes a state guards on the states from
+    /// which this allows its change; the conformance suite compares the two.
+    pub const fn may_become(self, next: Self) -> bool {
+        use State::*;
+        match self {
+            Scheduled => matches!(
+                next,
+                Scheduled | Held | Dispatching | Cancelled | Expired | Suppressed | Superseded | Failed
+            ),
+            Held => matches!(next, Scheduled | Held | Cancelled | Suppressed | Superseded | Failed),
+            // Before the intent as if still scheduled; after it, only the provider's answer decides.
+            Dispatching => matches!(
+                next,
+                Scheduled
+                    | Held
+                    | Dialing
+                    | Unconfirmed
+                    | Failed
+                    | Exhausted
+                    | Cancelled
+                    | Expired
+                    | Suppressed
+                    | Superseded
+                    | Completed
+            ),
+            // Back to scheduled when the provider had no line free: that spent nothing.
+            Dialing => {
+                matches!(next, Scheduled | Completed | Failed | Exhausted | Suppressed | Superseded)
+            }
+            Unconfirmed => {
+                matches!(next, Scheduled | Dialing | Completed | Failed | Exhausted | Suppressed | Superseded)
+            }
+            Completed | Failed | Exhausted | Cancelled | Expired | Suppressed | Superseded => false,
+        }
+    }
+}
+
+/// Why we dial, as the agent is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RedialReason {
+    /// The person asked.
+    CallbackRequested,
+    /// The last call met a machine.
+    VoicemailFollowup,
+    /// The last call rang out.
+    NoAnswerFollowup,
+    /// The last call met a busy line, or was declined.
+    BusyFollowup,
+    /// A fault, or silence.
+    Retry,
+}
+
+impl RedialReason {
+    /// Every reason.
+    pub const ALL: [Self; 5] = [
+        Self::CallbackRequested,
+        Self::VoicemailFollowup,
+        Self::NoAnswerFollowup,
+        Self::BusyFollowup,
+        Self::Retry,
+    ];
+
+    /// The word in the API, in the store and in the dynamic variables.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::CallbackRequested => "callback_requested",
+            Self::VoicemailFollowup => "voicemail_followup",
+            Self::NoAnswerFollowup => "no_answer_followup",
+            Self::BusyFollowup => "busy_followup",
+            Self::Retry => "retry",
+        }
+    }
+
+    /// The reason of that name.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|r| r.word() == word)
+    }
+
+    /// The reason of a retry after that group.
+    pub const fn after(trigger: Trigger) -> Self {
+        match trigger {
+            Trigger::Voicemail => Self::VoicemailFollowup,
+            Trigger::NoAnswer => Self::NoAnswerFollowup,
+            Trigger::Busy => Self::BusyFollowup,
+            Trigger::TechnicalError | Trigger::ConversationSilent => Self::Retry,
+        }
+    }
+
+    /// Quiet time binds retries; a person who asked for an hour gets that hour.
+    pub const fn is_retry(self) -> bool {
+        !matches!(self, Self::CallbackRequested)
+    }
+}
+
+/// What a held callback waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldFor {
+    /// A person, to name a time.
+    UnclearTime,
+    /// Its agent, to be switched on again.
+    Agent,
+    /// A number to dial from: the agent has none at the provider.
+    FromNumber,
+}
+
+impl HeldFor {
+    /// The word in the API and in the store.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::UnclearTime => "unclear_time",
+            Self::Agent => "agent_disabled",
+            Self::FromNumber => "no_from_number",
+        }
+    }
+}
+
+/// What a decision knows of another callback of the same person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    /// The callback.
+    pub id: Id<id::Callback>,
+    /// Its chain.
+    pub chain: Id<id::Chain>,
+    /// Dials its chain has spent.
+    pub spent: u32,
+    /// Where it stands; never a final state.
+    pub state: State,
+    /// Why it exists.
+    pub reason: RedialReason,
+    /// The end of the call (or the moment of the API request) that it was born of.
+    pub born_of: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn final_states_are_never_left() {
+        for state in State::ALL.into_iter().filter(|s| s.is_final()) {
+            assert!(State::ALL.into_iter().all(|next| !state.may_become(next)), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn every_state_can_end() {
+        // Breadth first from each state: some final state is always within reach.
+        for start in State::ALL {
+            let (mut reached, mut todo) = (vec![start], vec![start]);
+            while let Some(at) = todo.pop() {
+                for next in State::ALL.into_iter().filter(|n| at.may_become(*n)) {
+                    if !reached.contains(&next) {
+                        reached.push(next);
+                        todo.push(next);
+                    }
+                }
+            }
+            assert!(reached.iter().any(|s| s.is_final()), "{start:?}");
+        }
+    }
+
+    #[test]
+    fn words_name_one_state_each() {
+        for state in State::ALL {
+            assert_eq!(State::from_word(state.word()), Some(state));
+        }
+        for reason in RedialReason::ALL {
+            assert_eq!(RedialReason::from_word(reason.word()), Some(reason));
+        }
+    }
+}

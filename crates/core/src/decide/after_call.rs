@@ -1,0 +1,371 @@
+//! What follows from an event of a call.
+//!
+//! Invariants. The reason alone, on the first event that bears it, settles a redial's final state; the
+//! analysis may add the next callback and never changes that state. Any order and number of one call's events
+//! ends in the same rows (I10): a retry that the reason made becomes the request that the analysis brings.
+//! A chain never exceeds its ceiling, and a request past it is fresh consent to a new chain (I5).
+//! Only outbound calls are retried for their reason.
+
+use jiff::Timestamp;
+
+use super::{AskedTime, Note};
+use crate::{
+    Id,
+    agent::Dialler,
+    call::{CallFacts, Moment},
+    callback::{HeldFor, Live, RedialReason, State},
+    id::{Callback, Chain},
+    outcome::{Ending, Repeat},
+    policy::{Policy, Trigger, UnclearAction},
+    time::{Zone, minutes, plus},
+    workspace::Pause,
+};
+
+/// Everything known when a call's event is decided.
+pub struct Scene<'a> {
+    /// What the event says.
+    pub facts: &'a CallFacts,
+    /// What earlier events of the same call led to.
+    pub seen: Seen,
+    /// The callback this call is a dial of.
+    pub redial: Option<&'a Redial>,
+    /// The person at the other end; `None` when there is no number we would dial.
+    pub person: Option<&'a Person>,
+    /// The agent that would dial.
+    pub dialler: Dialler,
+    /// The workspace's and the agent's settings.
+    pub policy: &'a Policy,
+    /// The callee's zone.
+    pub zone: &'a Zone,
+    /// The time that was asked for, as understood; read only when a callback was asked for.
+    pub asked: &'a AskedTime,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What earlier events of the same call led to.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// Its reason was acted on.
+    pub settled: bool,
+    /// Its analysis was acted on.
+    pub analyzed: bool,
+    /// The retry it led to, while that still waits.
+    pub retry: Option<Live>,
+}
+
+/// The callback a call is a dial of.
+#[derive(Debug, Clone)]
+pub struct Redial {
+    /// The callback.
+    pub id: Id<Callback>,
+    /// Its chain.
+    pub chain: Id<Chain>,
+    /// Dials the chain has spent, this one included.
+    pub spent: u32,
+    /// The reason of the call that led to it, in the provider's words.
+    pub cause: Option<String>,
+}
+
+/// The person at the other end.
+#[derive(Debug, Clone, Default)]
+pub struct Person {
+    /// Their callbacks that are not final.
+    pub live: Vec<Live>,
+    /// On the do-not-call list.
+    pub suppressed: bool,
+    /// The end of the last call in which they reached us.
+    pub reached_at: Option<Timestamp>,
+}
+
+/// What follows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AfterCall {
+    /// What becomes of the callback this call was a dial of.
+    pub settle: Option<Settle>,
+    /// The next callback.
+    pub follow: Option<Follow>,
+    /// Waiting callbacks that this one replaces.
+    pub supersede: Vec<Id<Callback>>,
+    /// Put the number on the do-not-call list, and end what waits for it.
+    pub suppress: bool,
+    /// Stop dialling for the workspace.
+    pub pause: Option<Pause>,
+    /// The person reached us, at that moment.
+    pub reached_at: Option<Timestamp>,
+    /// The reason was acted on now.
+    pub settled: bool,
+    /// The analysis was acted on now.
+    pub analyzed: bool,
+    /// Remarks for people.
+    pub notes: Vec<Note>,
+}
+
+/// What becomes of the callback that was dialled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settle {
+    /// It ends.
+    Close(State),
+    /// The same attempt again, unspent.
+    Again {
+        /// Not before.
+        at: Timestamp,
+    },
+}
+
+/// A next callback: a new row, or this call's own waiting retry turned into a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Follow {
+    /// A new row.
+    New(Planned),
+    /// The row that this call led to already becomes this.
+    Move(Id<Callback>, Planned),
+}
+
+/// A callback as it should be written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    /// The chain it continues; `None` opens one.
+    pub chain: Option<Id<Chain>>,
+    /// The callback it follows.
+    pub parent: Option<Id<Callback>>,
+    /// Why.
+    pub reason: RedialReason,
+    /// The reason of the call that led to it, in the provider's words.
+    pub cause: Option<String>,
+    /// 1 + dials the chain has spent.
+    pub attempt: u32,
+    /// The ceiling as of now.
+    pub max_attempts: u32,
+    /// The moment that was asked for, before quiet time moved it; `None` when none was understood.
+    pub requested_for: Option<Timestamp>,
+    /// When to dial.
+    pub scheduled_for: Timestamp,
+    /// What must happen first.
+    pub held: Option<HeldFor>,
+    /// The callee's clock.
+    pub zone: Zone,
+    /// The end of the call that led to it.
+    pub born_of: Timestamp,
+}
+
+/// A provider's clock may run ahead of ours by so many minutes before we stop believing it.
+const MAX_AHEAD: i64 = 15;
+/// How long to wait when the provider had no line free.
+const NO_CAPACITY_WAIT: i64 = 5;
+
+/// Decides what follows from one event.
+pub fn after_call(scene: &Scene<'_>) -> AfterCall {
+    let mut after = AfterCall::default();
+    let over = matches!(scene.facts.moment, Moment::Ended | Moment::Analyzed);
+    let ending = scene.facts.outcome.as_ref().map(|o| o.ending);
+    reached(scene, ending, &mut after);
+    if !over {
+        return after;
+    }
+    if let Some(ending) = ending.filter(|_| !scene.seen.settled) {
+        after.settled = true;
+        settle(scene, ending, &mut after);
+    }
+    if scene.facts.moment == Moment::Analyzed && !scene.seen.analyzed {
+        after.analyzed = true;
+        if asked_for_callback(scene, ending) {
+            request(scene, &mut after);
+            return after;
+        }
+        if is_late_voicemail(scene, ending) {
+            retry(scene, Trigger::Voicemail, Repeat::Freely, &mut after);
+            return after;
+        }
+    }
+    if after.settled {
+        retry_by_reason(scene, ending, &mut after);
+    }
+    after
+}
+
+/// The moment that delays and relative times count from.
+pub fn end_of(facts: &CallFacts, now: Timestamp) -> Timestamp {
+    facts.ended_at.or(facts.started_at).filter(|end| *end <= plus(now, minutes(MAX_AHEAD))).unwrap_or(now)
+}
+
+/// An inbound call that connects makes pending retries to that person pointless.
+fn reached(scene: &Scene<'_>, ending: Option<Ending>, after: &mut AfterCall) {
+    let connected = match scene.facts.moment {
+        Moment::Started => true,
+        Moment::Ended | Moment::Analyzed => ending.is_some_and(Ending::connected),
+        Moment::Other => false,
+    };
+    let Some(person) = scene.person.filter(|_| connected && scene.facts.is_inbound()) else { return };
+    let at = end_of(scene.facts, scene.now);
+    if person.reached_at.is_none_or(|known| at > known) {
+        after.reached_at = Some(at);
+    }
+    let stale = |live: &&Live| live.state.is_waiting() && live.reason.is_retry() && live.born_of < at;
+    after.supersede.extend(person.live.iter().filter(stale).map(|live| live.id));
+}
+
+fn settle(scene: &Scene<'_>, ending: Ending, after: &mut AfterCall) {
+    let no_attempt_left = scene.redial.is_some_and(|r| r.spent >= scene.policy.max_attempts);
+    let close = match ending {
+        Ending::Conversation | Ending::AskedForCallback => Settle::Close(State::Completed),
+        Ending::Unreached(..) if no_attempt_left => Settle::Close(State::Exhausted),
+        Ending::Unreached(..) | Ending::Unreachable | Ending::Unknown => Settle::Close(State::Failed),
+        Ending::OptOut => Settle::Close(State::Suppressed),
+        Ending::NoCapacity => {
+            Settle::Again { at: plus(end_of(scene.facts, scene.now), minutes(NO_CAPACITY_WAIT)) }
+        }
+        Ending::NoPayment => Settle::Again { at: scene.now },
+    };
+    after.settle = scene.redial.map(|_| close);
+    match ending {
+        Ending::OptOut => after.suppress = true,
+        Ending::NoPayment => after.pause = Some(Pause::Payment),
+        Ending::Unknown => after.notes.push(Note::UnknownReason),
+        Ending::Unreachable if scene.facts.is_outbound_call() => after.notes.push(Note::Unreachable),
+        _ => {}
+    }
+}
+
+fn asked_for_callback(scene: &Scene<'_>, ending: Option<Ending>) -> bool {
+    let opted_out = ending == Some(Ending::OptOut);
+    let by_provider = ending == Some(Ending::AskedForCallback) && scene.policy.provider_requests;
+    (scene.facts.asked.callback || by_provider) && !opted_out
+}
+
+/// A message left on a machine often ends with "agent hung up"; only the analysis tells.
+fn is_late_voicemail(scene: &Scene<'_>, ending: Option<Ending>) -> bool {
+    scene.facts.in_voicemail && ending == Some(Ending::Conversation) && scene.facts.is_outbound_call()
+}
+
+/// The person asked for a callback.
+fn request(scene: &Scene<'_>, after: &mut AfterCall) {
+    let Some(person) = may_dial(scene, after) else { return };
+    let born_of = end_of(scene.facts, scene.now);
+    let own_retry = scene.seen.retry.as_ref();
+    let others = || person.live.iter().filter(|l| Some(l.id) != own_retry.map(|r| r.id));
+    if others().any(|l| l.state.is_waiting() && !l.reason.is_retry() && l.born_of > born_of) {
+        after.notes.push(Note::NewerRequest);
+        return;
+    }
+    let unclear = scene.asked.at.is_none();
+    if unclear {
+        after.notes.push(Note::UnclearTime);
+    }
+    let held =
+        (unclear && scene.policy.unclear.action == UnclearAction::Hold).then_some(HeldFor::UnclearTime);
+    let (chain, parent, attempt) = place_in_chain(scene, others());
+    let waiting = others().filter(|l| l.state.is_waiting()).map(|l| l.id);
+    after.supersede.extend(waiting.filter(|id| !after.supersede.contains(id)).collect::<Vec<_>>());
+    let planned = Planned {
+        chain,
+        parent,
+        reason: RedialReason::CallbackRequested,
+        cause: scene.facts.outcome.as_ref().map(|o| o.reason.clone()),
+        attempt,
+        max_attempts: scene.policy.max_attempts,
+        requested_for: scene.asked.at,
+        scheduled_for: scene.asked.at.unwrap_or(plus(born_of, scene.policy.unclear.wait)),
+        held,
+        zone: scene.asked.zone.clone(),
+        born_of,
+    };
+    after.follow = Some(match own_retry {
+        Some(retry) => {
+            Follow::Move(retry.id, Planned { chain: Some(retry.chain), attempt: retry.spent + 1, ..planned })
+        }
+        None => Follow::New(planned),
+    });
+}
+
+/// The chain a new callback belongs to, the callback it follows, and its attempt.
+fn place_in_chain<'l>(
+    scene: &Scene<'_>,
+    live: impl Iterator<Item = &'l Live>,
+) -> (Option<Id<Chain>>, Option<Id<Callback>>, u32) {
+    let has_room = |spent: u32| spent < scene.policy.max_attempts;
+    if let Some(redial) = scene.redial {
+        return match has_room(redial.spent) {
+            true => (Some(redial.chain), Some(redial.id), redial.spent + 1),
+            false => (None, None, 1),
+        };
+    }
+    match live.filter(|l| has_room(l.spent)).max_by_key(|l| (l.state.is_waiting(), l.born_of)) {
+        Some(live) => (Some(live.chain), Some(live.id), live.spent + 1),
+        None => (None, None, 1),
+    }
+}
+
+/// The two checks that bind every kind of callback.
+fn may_dial<'s>(scene: &'s Scene<'_>, after: &mut AfterCall) -> Option<&'s Person> {
+    // Without a number, `whom` has said why.
+    let person = scene.person?;
+    match scene.dialler {
+        Dialler::Missing => after.notes.push(Note::AgentMissing),
+        Dialler::Disabled => after.notes.push(Note::AgentDisabled),
+        Dialler::Ready if person.suppressed => after.notes.push(Note::DoNotCall),
+        Dialler::Ready => return Some(person),
+    }
+    None
+}
+
+fn retry_by_reason(scene: &Scene<'_>, ending: Option<Ending>, after: &mut AfterCall) {
+    match ending {
+        Some(Ending::Unreached(trigger, repeat)) => retry(scene, trigger, repeat, after),
+        // A dial of ours goes back to waiting itself; anybody else's gets the technical retry.
+        Some(Ending::NoCapacity | Ending::NoPayment) if scene.redial.is_none() => {
+            retry(scene, Trigger::TechnicalError, Repeat::Freely, after);
+        }
+        _ => {}
+    }
+}
+
+/// Nobody was reached: the next attempt, if there may be one.
+fn retry(scene: &Scene<'_>, trigger: Trigger, repeat: Repeat, after: &mut AfterCall) {
+    if !scene.facts.is_outbound_call() {
+        return;
+    }
+    let Some(person) = may_dial(scene, after) else { return };
+    let retry = scene.policy.retries.of(trigger);
+    let born_of = end_of(scene.facts, scene.now);
+    let spent = scene.redial.map_or(0, |r| r.spent);
+    let cause = scene.facts.outcome.as_ref().map(|o| o.reason.clone());
+    let own = scene.redial.map(|r| r.id);
+    let twice = repeat == Repeat::Once && scene.redial.is_some_and(|r| r.cause == cause);
+    let pending = person.live.iter().any(|l| Some(l.id) != own);
+    let refusal = if !retry.enabled {
+        Some(Note::TriggerOff)
+    } else if twice {
+        Some(Note::NotTwice)
+    } else if spent >= scene.policy.max_attempts {
+        Some(Note::NoAttemptLeft)
+    } else if pending {
+        Some(Note::PromisePending)
+    } else if person.reached_at.is_some_and(|at| at > born_of) {
+        Some(Note::ReachedSince)
+    } else {
+        None
+    };
+    if let Some(note) = refusal {
+        after.notes.push(note);
+        return;
+    }
+    let wanted = plus(born_of, retry.wait);
+    after.follow = Some(Follow::New(Planned {
+        chain: scene.redial.map(|r| r.chain),
+        parent: own,
+        reason: RedialReason::after(trigger),
+        cause,
+        attempt: spent + 1,
+        max_attempts: scene.policy.max_attempts,
+        requested_for: Some(wanted),
+        scheduled_for: scene.policy.quiet.next_open(wanted, &scene.zone.rules()),
+        held: None,
+        zone: scene.zone.clone(),
+        born_of,
+    }));
+}
+
+#[cfg(test)]
+#[path = "after_call_stories.rs"]
+mod stories;

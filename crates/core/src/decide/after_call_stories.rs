@@ -1,0 +1,374 @@
+//! What follows from a call, told as stories: one call, one answer.
+
+use expect_test::{Expect, expect};
+use jiff::civil::time;
+
+use super::*;
+use crate::{
+    agent::{Channel, Version},
+    call::{Asked, Direction},
+    outcome::Outcome,
+    policy::Unclear,
+    time::ZoneSource,
+    windows::Quiet,
+};
+
+/// Every call of these stories ends at noon, Monday, in New York.
+const NOON: &str = "2026-11-23T17:00:00Z";
+
+struct Story {
+    facts: CallFacts,
+    seen: Seen,
+    redial: Option<Redial>,
+    person: Option<Person>,
+    dialler: Dialler,
+    policy: Policy,
+    asked_in: Option<i64>,
+}
+
+fn noon() -> Timestamp {
+    NOON.parse().expect("a time")
+}
+
+fn id<T>(n: u128) -> Id<T> {
+    Id::from_uuid(uuid::Uuid::from_u128(n))
+}
+
+fn story(direction: Direction, moment: Moment, ending: Ending) -> Story {
+    Story {
+        facts: CallFacts {
+            call_id: "call_1".to_owned(),
+            moment,
+            channel: Channel::Voice,
+            direction: Some(direction),
+            person_number: Some("+14155550117".to_owned()),
+            agent_number: Some("+12025550100".to_owned()),
+            agent: Some("agent_1".to_owned()),
+            version: Version::LatestPublished,
+            started_at: None,
+            ended_at: Some(noon()),
+            outcome: Some(Outcome { reason: "its_reason".to_owned(), ending }),
+            in_voicemail: false,
+            asked: Asked::default(),
+            transcript: vec![],
+            variables: [].into(),
+            metadata: None,
+            tags: None,
+        },
+        seen: Seen::default(),
+        redial: None,
+        person: Some(Person::default()),
+        dialler: Dialler::Ready,
+        policy: Policy::default(),
+        asked_in: None,
+    }
+}
+
+fn outbound(ending: Ending) -> Story {
+    story(Direction::Outbound, Moment::Ended, ending)
+}
+
+fn inbound(ending: Ending) -> Story {
+    story(Direction::Inbound, Moment::Analyzed, ending)
+}
+
+const BUSY: Ending = Ending::Unreached(Trigger::Busy, Repeat::Freely);
+
+impl Story {
+    fn but(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// The person asks for a time so many minutes after the call.
+    fn asking(mut self, minutes: i64) -> Self {
+        self.facts.moment = Moment::Analyzed;
+        self.facts.asked.callback = true;
+        self.asked_in = Some(minutes);
+        self
+    }
+
+    /// The call is a dial of callback 7, chain 5.
+    fn redial(mut self, spent: u32) -> Self {
+        self.redial = Some(Redial { id: id(7), chain: id(5), spent, cause: Some("earlier".to_owned()) });
+        self.person.get_or_insert_default().live.push(live(
+            7,
+            State::Dialing,
+            RedialReason::Retry,
+            spent,
+            -60,
+        ));
+        self
+    }
+
+    fn with(mut self, live: Live) -> Self {
+        self.person.get_or_insert_default().live.push(live);
+        self
+    }
+
+    fn tell(&self) -> String {
+        let zone = Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number };
+        let asked = AskedTime {
+            at: self.asked_in.map(|m| plus(noon(), minutes(m))),
+            zone: zone.clone(),
+            confidence: 1.0,
+            evidence: String::new(),
+            rule: String::new(),
+        };
+        let after = after_call(&Scene {
+            facts: &self.facts,
+            seen: self.seen.clone(),
+            redial: self.redial.as_ref(),
+            person: self.person.as_ref(),
+            dialler: self.dialler,
+            policy: &self.policy,
+            zone: &zone,
+            asked: &asked,
+            now: plus(noon(), minutes(1)),
+        });
+        tell(&after, &zone)
+    }
+}
+
+fn live(n: u128, state: State, reason: RedialReason, spent: u32, born: i64) -> Live {
+    Live { id: id(n), chain: id(5), spent, state, reason, born_of: plus(noon(), minutes(born)) }
+}
+
+fn tell(after: &AfterCall, zone: &Zone) -> String {
+    let mut said = Vec::new();
+    let clock = |at: Timestamp| at.to_zoned(zone.rules()).strftime("%a %H:%M").to_string();
+    match after.settle {
+        Some(Settle::Close(state)) => said.push(state.word().to_owned()),
+        Some(Settle::Again { at }) => said.push(format!("again {}", clock(at))),
+        None => {}
+    }
+    let plan = |p: &Planned| {
+        let held = p.held.map_or(String::new(), |h| format!(" held({})", h.word()));
+        let chain = if p.chain.is_some() { "chain" } else { "new chain" };
+        format!(
+            "{} {}{held} #{}/{} {chain}",
+            p.reason.word(),
+            clock(p.scheduled_for),
+            p.attempt,
+            p.max_attempts
+        )
+    };
+    match &after.follow {
+        Some(Follow::New(p)) => said.push(plan(p)),
+        Some(Follow::Move(_, p)) => said.push(format!("move to {}", plan(p))),
+        None => {}
+    }
+    if !after.supersede.is_empty() {
+        said.push(format!("supersede {}", after.supersede.len()));
+    }
+    if after.suppress {
+        said.push("suppress".to_owned());
+    }
+    said.extend(after.pause.map(|p| format!("pause({})", p.word())));
+    said.extend(after.notes.iter().map(|n| format!("({})", n.word())));
+    if said.is_empty() { "nothing".to_owned() } else { said.join(", ") }
+}
+
+fn check(story: Story, want: Expect) {
+    want.assert_eq(&story.tell());
+}
+
+#[test]
+fn each_group_of_reasons_has_its_delay() {
+    let group = |t| outbound(Ending::Unreached(t, Repeat::Freely));
+    check(group(Trigger::Voicemail), expect!["voicemail_followup Mon 16:00 #1/3 new chain"]);
+    check(group(Trigger::NoAnswer), expect!["no_answer_followup Mon 13:00 #1/3 new chain"]);
+    check(group(Trigger::Busy), expect!["busy_followup Mon 12:10 #1/3 new chain"]);
+    check(group(Trigger::TechnicalError), expect!["retry Mon 12:30 #1/3 new chain"]);
+    check(group(Trigger::ConversationSilent), expect!["retry Tue 12:00 #1/3 new chain"]);
+    check(outbound(Ending::Conversation), expect!["nothing"]);
+    check(outbound(Ending::Unreachable), expect!["(unreachable)"]);
+    check(outbound(Ending::Unknown), expect!["(unknown_reason)"]);
+    check(outbound(Ending::OptOut), expect!["suppress"]);
+}
+
+#[test]
+fn a_redial_settles_by_its_reason_alone() {
+    check(outbound(Ending::Conversation).redial(1), expect!["completed"]);
+    check(outbound(BUSY).redial(1), expect!["failed, busy_followup Mon 12:10 #2/3 chain"]);
+    check(outbound(BUSY).redial(2), expect!["failed, busy_followup Mon 12:10 #3/3 chain"]);
+    check(outbound(BUSY).redial(3), expect!["exhausted, (no_attempt_left)"]);
+    check(outbound(Ending::Unknown).redial(1), expect!["failed, (unknown_reason)"]);
+    check(outbound(Ending::OptOut).redial(1), expect!["suppressed, suppress"]);
+    check(outbound(Ending::AskedForCallback).redial(1), expect!["completed"]);
+}
+
+#[test]
+fn capacity_and_payment_put_the_same_attempt_back() {
+    check(outbound(Ending::NoCapacity).redial(1), expect!["again Mon 12:05"]);
+    check(outbound(Ending::NoPayment).redial(1), expect!["again Mon 12:01, pause(payment_required)"]);
+    check(outbound(Ending::NoCapacity), expect!["retry Mon 12:30 #1/3 new chain"]);
+    check(outbound(Ending::NoPayment), expect!["retry Mon 12:30 #1/3 new chain, pause(payment_required)"]);
+}
+
+#[test]
+fn inbound_calls_are_never_retried_for_their_reason() {
+    check(inbound(BUSY), expect!["nothing"]);
+    check(inbound(Ending::Unreached(Trigger::ConversationSilent, Repeat::Freely)), expect!["nothing"]);
+}
+
+#[test]
+fn a_request_is_kept_to_the_minute() {
+    check(inbound(Ending::Conversation).asking(120), expect!["callback_requested Mon 14:00 #1/3 new chain"]);
+    check(outbound(Ending::Conversation).asking(120), expect!["callback_requested Mon 14:00 #1/3 new chain"]);
+    let ended = |s: &mut Story| s.facts.moment = Moment::Ended;
+    check(inbound(Ending::Conversation).asking(120).but(ended), expect!["nothing"]);
+    let quiet = |s: &mut Story| {
+        s.policy.quiet = Quiet { hours: Some((time(13, 0, 0, 0), time(9, 0, 0, 0))), days: vec![] }
+    };
+    check(
+        inbound(Ending::Conversation).asking(120).but(quiet),
+        expect!["callback_requested Mon 14:00 #1/3 new chain"],
+    );
+    check(
+        outbound(Ending::Unreached(Trigger::Voicemail, Repeat::Freely)).but(quiet),
+        expect!["voicemail_followup Tue 09:00 #1/3 new chain"],
+    );
+}
+
+#[test]
+fn an_unclear_time_takes_the_workspaces_way() {
+    let unclear = |s: &mut Story| s.asked_in = None;
+    check(
+        inbound(Ending::Conversation).asking(0).but(unclear),
+        expect!["callback_requested Tue 12:00 #1/3 new chain, (unclear_time)"],
+    );
+    let hold = |s: &mut Story| {
+        s.asked_in = None;
+        s.policy.unclear = Unclear { action: UnclearAction::Hold, ..s.policy.unclear };
+    };
+    check(
+        inbound(Ending::Conversation).asking(0).but(hold),
+        expect!["callback_requested Tue 12:00 held(unclear_time) #1/3 new chain, (unclear_time)"],
+    );
+}
+
+#[test]
+fn a_newer_request_supersedes_what_waits_in_the_same_chain() {
+    let older = live(9, State::Scheduled, RedialReason::CallbackRequested, 1, -30);
+    check(
+        inbound(Ending::Conversation).asking(60).with(older),
+        expect!["callback_requested Mon 13:00 #2/3 chain, supersede 1"],
+    );
+    let newer = live(9, State::Scheduled, RedialReason::CallbackRequested, 1, 30);
+    check(inbound(Ending::Conversation).asking(60).with(newer), expect!["(newer_request)"]);
+    let ringing = live(9, State::Dialing, RedialReason::BusyFollowup, 1, -30);
+    check(
+        inbound(Ending::Conversation).asking(60).with(ringing),
+        expect!["callback_requested Mon 13:00 #2/3 chain"],
+    );
+}
+
+#[test]
+fn a_request_on_the_last_dial_opens_a_new_chain() {
+    check(
+        outbound(Ending::Conversation).redial(2).asking(60),
+        expect!["completed, callback_requested Mon 13:00 #3/3 chain"],
+    );
+    check(
+        outbound(Ending::Conversation).redial(3).asking(60),
+        expect!["completed, callback_requested Mon 13:00 #1/3 new chain"],
+    );
+}
+
+#[test]
+fn an_inbound_call_that_connects_makes_older_retries_pointless() {
+    let retry = |born| live(9, State::Scheduled, RedialReason::BusyFollowup, 1, born);
+    let asked = live(9, State::Scheduled, RedialReason::CallbackRequested, 1, -30);
+    check(inbound(Ending::Conversation).with(retry(-30)), expect!["supersede 1"]);
+    check(inbound(Ending::Conversation).with(retry(30)), expect!["nothing"]);
+    check(inbound(Ending::Conversation).with(asked), expect!["nothing"]);
+    check(inbound(Ending::Unreachable).with(retry(-30)), expect!["nothing"]);
+    // The failed call's event comes after the person has reached us.
+    let reached =
+        |s: &mut Story| s.person.get_or_insert_default().reached_at = Some(plus(noon(), minutes(5)));
+    check(outbound(BUSY).but(reached), expect!["(reached_since)"]);
+}
+
+#[test]
+fn a_pending_promise_takes_no_retry_beside_it() {
+    let asked = || live(9, State::Scheduled, RedialReason::CallbackRequested, 0, -30);
+    check(outbound(BUSY).with(asked()), expect!["(promise_pending)"]);
+    check(outbound(BUSY).redial(1).with(asked()), expect!["failed, (promise_pending)"]);
+}
+
+#[test]
+fn one_calls_events_lead_to_one_row_in_any_order() {
+    let silent = Ending::Unreached(Trigger::ConversationSilent, Repeat::Freely);
+    let retry = live(9, State::Scheduled, RedialReason::Retry, 1, 0);
+    // The analysis first: it settles by the reason it bears and makes the request. Then nothing is left.
+    check(outbound(silent).redial(1).asking(60), expect!["failed, callback_requested Mon 13:00 #2/3 chain"]);
+    let both = Seen { settled: true, analyzed: true, retry: None };
+    check(outbound(silent).redial(1).but(|s| s.seen = both), expect!["nothing"]);
+    // The reason first: its retry becomes the request.
+    let seen = Seen { settled: true, analyzed: false, retry: Some(retry.clone()) };
+    check(
+        outbound(silent).redial(1).with(retry).asking(60).but(|s| s.seen = seen),
+        expect!["move to callback_requested Mon 13:00 #2/3 chain"],
+    );
+}
+
+#[test]
+fn a_message_left_on_a_machine_is_followed_up_without_touching_the_state() {
+    let machine = |s: &mut Story| {
+        s.facts.in_voicemail = true;
+        s.facts.moment = Moment::Analyzed;
+    };
+    check(
+        outbound(Ending::Conversation).redial(1).but(machine),
+        expect!["completed, voicemail_followup Mon 16:00 #2/3 chain"],
+    );
+    check(inbound(Ending::Conversation).but(machine), expect!["nothing"]);
+}
+
+#[test]
+fn nobody_is_dialled_who_must_not_or_cannot_be() {
+    check(inbound(Ending::Conversation).asking(60).but(|s| s.person = None), expect!["nothing"]);
+    check(
+        inbound(Ending::Conversation).asking(60).but(|s| s.dialler = Dialler::Missing),
+        expect!["(agent_missing)"],
+    );
+    check(outbound(BUSY).but(|s| s.dialler = Dialler::Disabled), expect!["(agent_disabled)"]);
+    let listed = |s: &mut Story| s.person.get_or_insert_default().suppressed = true;
+    check(inbound(Ending::Conversation).asking(60).but(listed), expect!["(do_not_call)"]);
+    check(inbound(Ending::OptOut).asking(60), expect!["suppress"]);
+    check(outbound(BUSY).but(|s| s.policy.retries.busy.enabled = false), expect!["(trigger_off)"]);
+}
+
+#[test]
+fn a_person_who_declines_again_has_answered() {
+    let declined = Ending::Unreached(Trigger::Busy, Repeat::Once);
+    check(outbound(declined).redial(1), expect!["failed, busy_followup Mon 12:10 #2/3 chain"]);
+    let again = |s: &mut Story| {
+        if let Some(redial) = &mut s.redial {
+            redial.cause = Some("its_reason".to_owned());
+        }
+    };
+    check(outbound(declined).redial(1).but(again), expect!["failed, (not_twice)"]);
+}
+
+#[test]
+fn the_providers_own_request_counts_only_with_leave() {
+    let analyzed = |s: &mut Story| s.facts.moment = Moment::Analyzed;
+    check(inbound(Ending::AskedForCallback).but(analyzed), expect!["nothing"]);
+    let leave = |s: &mut Story| {
+        s.facts.moment = Moment::Analyzed;
+        s.policy.provider_requests = true;
+        s.asked_in = Some(30);
+    };
+    check(
+        inbound(Ending::AskedForCallback).but(leave),
+        expect!["callback_requested Mon 12:30 #1/3 new chain"],
+    );
+}
+
+#[test]
+fn a_call_that_claims_to_end_in_the_future_counts_as_ended_now() {
+    let year_9999 = |s: &mut Story| s.facts.ended_at = Some(Timestamp::MAX);
+    check(outbound(BUSY).but(year_9999), expect!["busy_followup Mon 12:11 #1/3 new chain"]);
+}

@@ -1,0 +1,136 @@
+//! The provider answered: what becomes of the callback?
+//!
+//! Invariant: only a certain "no" puts a callback back; anything unclear is asked about, never sent again.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    callback::State,
+    order::{Refusal, Reply},
+    time::plus,
+    workspace::Pause,
+};
+
+/// What the answer means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AfterDial {
+    /// It rings; the outcome comes by webhook.
+    Dialing {
+        /// The provider's id of the call or chat.
+        call_id: String,
+    },
+    /// Not placed, for certain: the same attempt again later.
+    Again {
+        /// Not before.
+        at: Timestamp,
+        /// Stop the whole workspace until somebody acts.
+        pause: Option<Pause>,
+        /// Stop the whole workspace until `at`.
+        slow: bool,
+        /// For people.
+        why: String,
+    },
+    /// Not placed, for certain, and never will be.
+    Close {
+        /// The final state.
+        state: State,
+        /// A code for it, as `refused_422`.
+        outcome: String,
+        /// The provider's words. They may repeat a number: seal them, never log them.
+        why: String,
+    },
+    /// May have been placed.
+    Unconfirmed {
+        /// For people.
+        why: String,
+    },
+}
+
+/// What the decision needs to know of the try.
+pub struct Tried {
+    /// How many tries of this callback were certainly not placed before this one.
+    pub earlier: u32,
+    /// A fraction in `[0, 1)` that spreads the next try.
+    pub jitter: f64,
+}
+
+const FIRST_WAIT_SECS: f64 = 5.0;
+const LONGEST_WAIT_SECS: f64 = 600.0;
+/// A pause ends when a probe or a new key succeeds; the callback only needs to be due again by then.
+const PAUSED_WAIT_SECS: i64 = 1;
+
+/// Decides what becomes of a callback whose request was answered, or was not.
+pub fn after_dial(tried: &Tried, reply: Reply, now: Timestamp) -> AfterDial {
+    let again = |secs: f64, pause, slow, why: &str| AfterDial::Again {
+        at: plus(now, SignedDuration::from_millis((secs * 1_000.0) as i64)),
+        pause,
+        slow,
+        why: why.to_owned(),
+    };
+    match reply {
+        Reply::Placed { call_id } => AfterDial::Dialing { call_id },
+        Reply::Uncertain { why } => AfterDial::Unconfirmed { why },
+        Reply::Unsent { why } => again(backoff(tried), None, false, &why),
+        Reply::Refused(Refusal::Throttled { after_secs }) => {
+            let secs = after_secs.map_or_else(|| backoff(tried), |s| s as f64 + tried.jitter);
+            again(secs.min(3_600.0), None, true, "the provider asked us to slow down")
+        }
+        Reply::Refused(Refusal::Key) => {
+            again(PAUSED_WAIT_SECS as f64, Some(Pause::Key), false, "the provider refused the API key")
+        }
+        Reply::Refused(Refusal::Payment) => {
+            again(PAUSED_WAIT_SECS as f64, Some(Pause::Payment), false, "the provider wants to be paid first")
+        }
+        Reply::Refused(Refusal::DoNotCall) => AfterDial::Close {
+            state: State::Suppressed,
+            outcome: "provider_do_not_call".to_owned(),
+            why: "the provider's own list says this person must not be called".to_owned(),
+        },
+        Reply::Refused(Refusal::Permanent { status, message }) => {
+            AfterDial::Close { state: State::Failed, outcome: format!("refused_{status}"), why: message }
+        }
+    }
+}
+
+/// Doubles from five seconds to ten minutes, each wait drawn from its upper half.
+fn backoff(tried: &Tried) -> f64 {
+    let full = (FIRST_WAIT_SECS * 2_f64.powi(tried.earlier.min(20) as i32)).min(LONGEST_WAIT_SECS);
+    full * (0.5 + tried.jitter / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(reply: Reply, earlier: u32, want: &str) {
+        let now: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
+        let got = match after_dial(&Tried { earlier, jitter: 0.0 }, reply, now) {
+            AfterDial::Dialing { call_id } => format!("dialing {call_id}"),
+            AfterDial::Again { at, pause, slow, .. } => {
+                format!("again in {}s {pause:?} slow={slow}", at.duration_since(now).as_secs())
+            }
+            AfterDial::Close { state, .. } => format!("close {state:?}"),
+            AfterDial::Unconfirmed { .. } => "unconfirmed".to_owned(),
+        };
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn each_answer_has_its_consequence() {
+        let why = String::new;
+        check(Reply::Placed { call_id: "c1".to_owned() }, 0, "dialing c1");
+        check(Reply::Uncertain { why: why() }, 0, "unconfirmed");
+        check(Reply::Unsent { why: why() }, 1, "again in 5s None slow=false");
+        check(Reply::Unsent { why: why() }, 40, "again in 300s None slow=false");
+        check(Reply::Refused(Refusal::Throttled { after_secs: Some(7) }), 0, "again in 7s None slow=true");
+        check(
+            Reply::Refused(Refusal::Throttled { after_secs: Some(u64::MAX) }),
+            0,
+            "again in 3600s None slow=true",
+        );
+        check(Reply::Refused(Refusal::Key), 0, "again in 1s Some(Key) slow=false");
+        check(Reply::Refused(Refusal::Payment), 0, "again in 1s Some(Payment) slow=false");
+        check(Reply::Refused(Refusal::DoNotCall), 0, "close Suppressed");
+        check(Reply::Refused(Refusal::Permanent { status: 422, message: why() }), 0, "close Failed");
+    }
+}

@@ -1,0 +1,138 @@
+//! When the person asked to be called: from the extraction if it is a time, else from its words, else from
+//! the whole conversation.
+//!
+//! Invariant: an answer lies after the call and within a year of it; anything else counts as not understood.
+
+use jiff::{Timestamp, civil, tz::TimeZone};
+use redialer_when as when;
+
+use crate::{
+    call::CallFacts,
+    policy::Policy,
+    time::{Zone, ZoneSource, minutes, plus},
+};
+
+/// The requested moment, or why there is none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AskedTime {
+    /// The moment; `None` when it was not understood well enough.
+    pub at: Option<Timestamp>,
+    /// The callee's zone, or the one they named.
+    pub zone: Zone,
+    /// 0 to 1.
+    pub confidence: f64,
+    /// The words it rests on.
+    pub evidence: String,
+    /// What read them: `iso8601`, `words`, `transcript`, with the rule of `when` behind a colon.
+    pub rule: String,
+}
+
+const FURTHEST: i64 = 366 * 24 * 60;
+
+/// Reads the requested time; `end` is the call's end.
+pub fn asked_time(
+    facts: &CallFacts,
+    zone: &Zone,
+    agent_zone: Option<&str>,
+    policy: &Policy,
+    end: Timestamp,
+) -> AskedTime {
+    let usable = |at: Timestamp| at >= plus(end, minutes(-1)) && at <= plus(end, minutes(FURTHEST));
+    let said = facts.asked.time.as_deref().map(str::trim).filter(|s| !s.is_empty());
+    if let Some(said) = said
+        && let Some((at, confidence)) = iso8601(said, &zone.rules()).filter(|(at, _)| usable(*at))
+        && confidence >= policy.unclear.min_confidence
+    {
+        return AskedTime {
+            at: Some(at),
+            zone: zone.clone(),
+            confidence,
+            evidence: said.to_owned(),
+            rule: "iso8601".to_owned(),
+        };
+    }
+    let words = said.map(|said| [when::Turn { role: when::Role::User, content: said.to_owned() }]);
+    let sources = [
+        ("words", words.as_ref().map(<[_; 1]>::as_slice)),
+        ("transcript", Some(facts.transcript.as_slice())),
+    ];
+    let mut doubt = 0.0;
+    for (source, turns) in sources {
+        let Some(turns) = turns else { continue };
+        let heard = when::read(&when::Call {
+            turns,
+            end,
+            zone: &zone.name,
+            agent_zone,
+            only_the_time: source == "words",
+        });
+        if let Some(at) = heard.at.filter(|at| usable(*at)) {
+            if heard.confidence >= policy.unclear.min_confidence {
+                return clear(at, &heard, source, zone);
+            }
+            doubt = heard.confidence;
+        }
+    }
+    AskedTime {
+        at: None,
+        zone: zone.clone(),
+        confidence: doubt,
+        evidence: String::new(),
+        rule: "unclear".to_owned(),
+    }
+}
+
+fn clear(at: Timestamp, heard: &when::Heard, source: &str, zone: &Zone) -> AskedTime {
+    let zone = if heard.zone == zone.name {
+        zone.clone()
+    } else {
+        Zone { name: heard.zone.clone(), source: ZoneSource::Request }
+    };
+    AskedTime {
+        at: Some(at),
+        zone,
+        confidence: heard.confidence,
+        evidence: heard.evidence.clone(),
+        rule: format!("{source}:{}", heard.rule),
+    }
+}
+
+/// ISO 8601 with an offset is that instant; without one, the callee's wall time; a bare date, ten o'clock.
+fn iso8601(text: &str, zone: &TimeZone) -> Option<(Timestamp, f64)> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Some((at, 1.0));
+    }
+    // Only text that begins like a date: jiff reads more spellings than ISO 8601 has.
+    if !text.bytes().take(4).all(|b| b.is_ascii_digit()) || text.len() < 8 {
+        return None;
+    }
+    let at = |local: civil::DateTime| local.to_zoned(zone.clone()).ok().map(|z| z.timestamp());
+    if text.len() > 10 {
+        return text.parse::<civil::DateTime>().ok().and_then(at).map(|at| (at, 0.9));
+    }
+    let date = text.parse::<civil::Date>().ok()?;
+    at(date.at(10, 0, 0, 0)).map(|at| (at, 0.6))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, want: Option<&str>) {
+        let zone = TimeZone::get("America/New_York").expect("a zone");
+        let got = iso8601(text, &zone).map(|(at, _)| at.to_string());
+        assert_eq!(got.as_deref(), want, "{text}");
+    }
+
+    #[test]
+    fn iso_times_are_instants_or_the_callees_wall_time() {
+        check("2026-11-24T15:00:00Z", Some("2026-11-24T15:00:00Z"));
+        check("2026-11-24T15:00:00-08:00", Some("2026-11-24T23:00:00Z"));
+        check("2026-11-24T15:00", Some("2026-11-24T20:00:00Z"));
+        check("2026-11-24 15:00:00", Some("2026-11-24T20:00:00Z"));
+        check("2026-11-24", Some("2026-11-24T15:00:00Z"));
+        for words in ["tomorrow at 3", "", "15:00", "9999", "2026-13-45", "in two hours"] {
+            check(words, None);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! A callback is due: may we ring now?
+//!
+//! Invariant: everything that may have changed since it was scheduled is asked again here (I6, I7), and the
+//! attempt and the final flag are those of this very dial.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    callback::{HeldFor, RedialReason, State},
+    policy::Policy,
+    time::{Zone, plus},
+};
+
+/// A claimed callback, and what became of the world around it.
+pub struct Due<'a> {
+    /// Why it exists.
+    pub reason: RedialReason,
+    /// When it should have been dialled.
+    pub scheduled_for: Timestamp,
+    /// A person pressed "dial now": quiet time and lateness do not bind.
+    pub forced: bool,
+    /// Dials its chain has spent.
+    pub spent: u32,
+    /// Whether its agent is switched on.
+    pub agent_enabled: bool,
+    /// Whether the number is on the do-not-call list.
+    pub suppressed: bool,
+    /// The callee's clock.
+    pub zone: &'a Zone,
+    /// The settings as they are now.
+    pub policy: &'a Policy,
+}
+
+/// The answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BeforeDial {
+    /// Dial.
+    Dial {
+        /// The ordinal of this dial within its chain.
+        attempt: u32,
+        /// The ceiling it was judged by.
+        max_attempts: u32,
+        /// Whether it is the chain's last.
+        is_final: bool,
+    },
+    /// Later; spends nothing.
+    Snooze {
+        /// Not before.
+        until: Timestamp,
+    },
+    /// Not before something else happens.
+    Hold(HeldFor),
+    /// Never.
+    Close(State),
+}
+
+/// Decides what becomes of a due callback.
+pub fn before_dial(due: &Due<'_>, now: Timestamp) -> BeforeDial {
+    if due.suppressed {
+        return BeforeDial::Close(State::Suppressed);
+    }
+    if !due.agent_enabled {
+        return BeforeDial::Hold(HeldFor::Agent);
+    }
+    if due.spent >= due.policy.max_attempts {
+        return BeforeDial::Close(State::Exhausted);
+    }
+    if !due.forced {
+        if due.scheduled_for > now {
+            return BeforeDial::Snooze { until: due.scheduled_for };
+        }
+        if late_by(due.scheduled_for, now) > due.policy.missed_after {
+            return BeforeDial::Close(State::Expired);
+        }
+        if due.reason.is_retry() {
+            let open = due.policy.quiet.next_open(now, &due.zone.rules());
+            if open > now {
+                return BeforeDial::Snooze { until: open };
+            }
+        }
+    }
+    let attempt = due.spent + 1;
+    BeforeDial::Dial {
+        attempt,
+        max_attempts: due.policy.max_attempts,
+        is_final: attempt >= due.policy.max_attempts,
+    }
+}
+
+fn late_by(scheduled_for: Timestamp, now: Timestamp) -> SignedDuration {
+    if plus(scheduled_for, SignedDuration::ZERO) > now {
+        SignedDuration::ZERO
+    } else {
+        now.duration_since(scheduled_for)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::time;
+
+    use super::*;
+    use crate::{
+        time::{ZoneSource, minutes},
+        windows::Quiet,
+    };
+
+    const NOON: &str = "2026-11-23T12:00:00Z";
+
+    fn due<'a>(policy: &'a Policy, zone: &'a Zone) -> Due<'a> {
+        Due {
+            reason: RedialReason::BusyFollowup,
+            scheduled_for: NOON.parse().expect("a time"),
+            forced: false,
+            spent: 0,
+            agent_enabled: true,
+            suppressed: false,
+            zone,
+            policy,
+        }
+    }
+
+    fn check(change: impl FnOnce(&mut Due<'_>), late_minutes: i64, want: BeforeDial) {
+        let policy = Policy {
+            quiet: Quiet { hours: Some((time(13, 0, 0, 0), time(15, 0, 0, 0))), days: vec![] },
+            ..Policy::default()
+        };
+        let zone = Zone { name: "UTC".to_owned(), source: ZoneSource::Workspace };
+        let mut due = due(&policy, &zone);
+        change(&mut due);
+        let now = plus(NOON.parse().expect("a time"), minutes(late_minutes));
+        assert_eq!(before_dial(&due, now), want);
+    }
+
+    fn at(hour: i8) -> Timestamp {
+        format!("2026-11-23T{hour:02}:00:00Z").parse().expect("a time")
+    }
+
+    #[test]
+    fn the_last_attempt_and_only_it_is_final() {
+        let dial = |attempt, is_final| BeforeDial::Dial { attempt, max_attempts: 3, is_final };
+        check(|_| {}, 0, dial(1, false));
+        check(|d| d.spent = 1, 0, dial(2, false));
+        check(|d| d.spent = 2, 0, dial(3, true));
+        check(|d| d.spent = 3, 0, BeforeDial::Close(State::Exhausted));
+    }
+
+    #[test]
+    fn what_changed_since_scheduling_counts() {
+        check(|d| d.suppressed = true, 0, BeforeDial::Close(State::Suppressed));
+        check(|d| d.agent_enabled = false, 0, BeforeDial::Hold(HeldFor::Agent));
+        check(|_| {}, 60, BeforeDial::Snooze { until: at(15) });
+        check(|_| {}, -1, BeforeDial::Snooze { until: at(12) });
+        check(|_| {}, 121, BeforeDial::Close(State::Expired));
+    }
+
+    #[test]
+    fn a_requested_hour_is_kept_in_quiet_time_and_force_overrides_both() {
+        let dial = BeforeDial::Dial { attempt: 1, max_attempts: 3, is_final: false };
+        check(|d| d.reason = RedialReason::CallbackRequested, 60, dial);
+        check(|d| d.forced = true, 60, dial);
+        check(|d| d.forced = true, 500, dial);
+        check(|d| d.forced = true, -500, dial);
+    }
+}

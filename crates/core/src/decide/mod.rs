@@ -1,0 +1,21 @@
+//! The four questions, and their answers as plain values.
+//!
+//! [`on_request`]: somebody asks through the API. [`after_call`]: a call's event was read. [`before_dial`]: a
+//! callback is due. [`after_dial`]: the provider answered. Each is a pure function; what it answers is carried
+//! out elsewhere, in one transaction.
+
+mod after_call;
+mod after_dial;
+mod asked_time;
+mod before_dial;
+mod note;
+mod on_request;
+mod whom;
+
+pub use after_call::{AfterCall, Follow, Person, Planned, Redial, Scene, Seen, Settle, after_call, end_of};
+pub use after_dial::{AfterDial, Tried, after_dial};
+pub use asked_time::{AskedTime, asked_time};
+pub use before_dial::{BeforeDial, Due, before_dial};
+pub use note::Note;
+pub use on_request::{Request, on_request};
+pub use whom::{Whom, whom};

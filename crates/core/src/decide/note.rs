@@ -1,0 +1,146 @@
+//! Why nothing, or something unexpected, followed from an event: shown on it, for people.
+
+/// One remark on an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Note {
+    /// The body is JSON, but not an event we can read.
+    Unreadable,
+    /// A web call: there is no number to dial.
+    WebCall,
+    /// Nothing tells which number the person has.
+    NoNumber,
+    /// The person's number is not one we dial.
+    BadNumber,
+    /// The person's number costs extra to call.
+    PremiumNumber,
+    /// The person's number is one of the workspace's own.
+    OwnNumber,
+    /// A number was only spoken, and the workspace does not dial those.
+    SpokenNumber,
+    /// The agent that spoke is not in the roster.
+    AgentMissing,
+    /// The agent that spoke is switched off.
+    AgentDisabled,
+    /// The number is on the do-not-call list.
+    DoNotCall,
+    /// The person has since asked for something newer.
+    NewerRequest,
+    /// Another callback to this person is pending already.
+    PromisePending,
+    /// The person reached us after that failed call.
+    ReachedSince,
+    /// The chain has no attempt left.
+    NoAttemptLeft,
+    /// Retries of this group are switched off.
+    TriggerOff,
+    /// The same reason twice running: this one is not tried a third time.
+    NotTwice,
+    /// The provider gave a reason we do not know.
+    UnknownReason,
+    /// The requested time was not understood well enough.
+    UnclearTime,
+    /// The metadata names a dispatch that is not of this workspace.
+    ForeignDispatch,
+    /// The provider called this number a dead end, or refused its carrier.
+    Unreachable,
+    /// The event kept failing in our hands and was set aside.
+    SetAside,
+}
+
+impl Note {
+    /// Every note.
+    pub const ALL: [Self; 21] = [
+        Self::Unreadable,
+        Self::WebCall,
+        Self::NoNumber,
+        Self::BadNumber,
+        Self::PremiumNumber,
+        Self::OwnNumber,
+        Self::SpokenNumber,
+        Self::AgentMissing,
+        Self::AgentDisabled,
+        Self::DoNotCall,
+        Self::NewerRequest,
+        Self::PromisePending,
+        Self::ReachedSince,
+        Self::NoAttemptLeft,
+        Self::TriggerOff,
+        Self::NotTwice,
+        Self::UnknownReason,
+        Self::UnclearTime,
+        Self::ForeignDispatch,
+        Self::Unreachable,
+        Self::SetAside,
+    ];
+
+    /// The note's stable code.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::WebCall => "web_call",
+            Self::NoNumber => "no_number",
+            Self::BadNumber => "bad_number",
+            Self::PremiumNumber => "premium_number",
+            Self::OwnNumber => "own_number",
+            Self::SpokenNumber => "spoken_number",
+            Self::AgentMissing => "agent_missing",
+            Self::AgentDisabled => "agent_disabled",
+            Self::DoNotCall => "do_not_call",
+            Self::NewerRequest => "newer_request",
+            Self::PromisePending => "promise_pending",
+            Self::ReachedSince => "reached_since",
+            Self::NoAttemptLeft => "no_attempt_left",
+            Self::TriggerOff => "trigger_off",
+            Self::NotTwice => "not_twice",
+            Self::UnknownReason => "unknown_reason",
+            Self::UnclearTime => "unclear_time",
+            Self::ForeignDispatch => "foreign_dispatch",
+            Self::Unreachable => "unreachable",
+            Self::SetAside => "set_aside",
+        }
+    }
+
+    /// The note with that code.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|n| n.word() == word)
+    }
+
+    /// The note as a sentence that names the fix, where there is one.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Unreadable => {
+                "The body is JSON but not an event of this provider; nothing was read from it."
+            }
+            Self::WebCall => "A web call has no phone number, so it is never dialled.",
+            Self::NoNumber => {
+                "Nothing tells the person's number. For chats, put `redialer_user_number` into the metadata."
+            }
+            Self::BadNumber => "The person's number is not in E.164 form, so it cannot be dialled.",
+            Self::PremiumNumber => "The person's number is premium-rate and is never dialled.",
+            Self::OwnNumber => "The person's number is one of this workspace's own numbers.",
+            Self::SpokenNumber => {
+                "A number was only spoken. Set `spoken_numbers` in the workspace's defaults to dial such numbers."
+            }
+            Self::AgentMissing => "The agent is not in the roster. Sync the workspace.",
+            Self::AgentDisabled => "The agent is switched off. Enable it to have its callbacks dialled.",
+            Self::DoNotCall => "The number is on the do-not-call list.",
+            Self::NewerRequest => "The person has since asked for something newer, which stands.",
+            Self::PromisePending => "Another callback to this person is pending, so no retry was added.",
+            Self::ReachedSince => "The person reached us after that call, so no retry was added.",
+            Self::NoAttemptLeft => "The chain has no attempt left.",
+            Self::TriggerOff => "Retries of this kind are switched off in the settings.",
+            Self::NotTwice => "The same answer twice running: it is not tried again.",
+            Self::UnknownReason => {
+                "The provider gave a reason this version does not know; the chain ends here."
+            }
+            Self::UnclearTime => "The requested time was not understood; the workspace's default was used.",
+            Self::ForeignDispatch => {
+                "The metadata names a dispatch that is not of this workspace; the call was treated as any other."
+            }
+            Self::Unreachable => "The number cannot be reached this way; trying again would not help.",
+            Self::SetAside => {
+                "This event failed five times in our hands and was set aside; nothing else waits for it."
+            }
+        }
+    }
+}

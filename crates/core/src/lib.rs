@@ -1,0 +1,25 @@
+//! What should happen: the nouns of redialer and every rule about whether and when to call.
+//!
+//! Invariant: nothing here reads a clock, draws a random number, or does IO. Time and chance are arguments,
+//! so the same question always gets the same answer.
+//! Absent on purpose: serialization. Wire and row shapes live at their own wall and are converted.
+
+pub mod agent;
+pub mod call;
+pub mod callback;
+pub mod chance;
+pub mod decide;
+pub mod delivery;
+pub mod id;
+pub mod order;
+pub mod outcome;
+pub mod phone;
+pub mod policy;
+pub mod tenant;
+pub mod time;
+pub mod windows;
+pub mod workspace;
+
+pub use id::Id;
+pub use jiff::Timestamp;
+pub use phone::Phone;

@@ -1,0 +1,118 @@
+//! Moments and lengths of time, and where a person's clock stands.
+
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+
+/// A length of time in whole minutes.
+pub const fn minutes(n: i64) -> SignedDuration {
+    SignedDuration::from_secs(n * 60)
+}
+
+/// `at + by`, stopping at the ends of the calendar instead of failing.
+pub fn plus(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_add(by).unwrap_or(if by.is_negative() { Timestamp::MIN } else { Timestamp::MAX })
+}
+
+/// A moment from epoch milliseconds; `None` outside the calendar (years −9999 to 9999).
+pub fn from_ms(ms: i64) -> Option<Timestamp> {
+    Timestamp::from_millisecond(ms).ok()
+}
+
+/// Where a zone was learned from, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ZoneSource {
+    /// Somebody said or sent it for this very callback.
+    Request,
+    /// The number's prefix is used in one zone only, or the fallback zone is among those it is used in.
+    Number,
+    /// The agent's setting.
+    Agent,
+    /// The workspace's default.
+    Workspace,
+}
+
+impl ZoneSource {
+    /// The word used in the API and in the store.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Number => "number",
+            Self::Agent => "agent",
+            Self::Workspace => "workspace",
+        }
+    }
+
+    /// The source that [`Self::word`] names; an unknown word counts as the weakest.
+    pub fn from_word(word: &str) -> Self {
+        [Self::Request, Self::Number, Self::Agent]
+            .into_iter()
+            .find(|s| s.word() == word)
+            .unwrap_or(Self::Workspace)
+    }
+}
+
+/// The callee's clock: an IANA zone and where it was learned from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Zone {
+    /// IANA name, as `America/New_York`.
+    pub name: String,
+    /// Where it was learned from.
+    pub source: ZoneSource,
+}
+
+impl Zone {
+    /// The zone's rules. A name that is not in the database counts as UTC; names are checked at the door.
+    pub fn rules(&self) -> TimeZone {
+        TimeZone::get(&self.name).unwrap_or(TimeZone::UTC)
+    }
+
+    /// The zone of a callee: the number's where it is certain, else the agent's, else the workspace's.
+    ///
+    /// A number used in several zones is no proof, but it narrows: an agent's or workspace's zone among
+    /// them is taken as confirmed. More than four candidates say nothing (toll-free, "all of +1").
+    pub fn of_callee(candidates: &[&str], agent: Option<&str>, workspace: &str) -> Self {
+        let of = |name: &str, source| Self { name: name.to_owned(), source };
+        let known = |name: &&str| TimeZone::get(name).is_ok();
+        let fallback = match agent.filter(known) {
+            Some(name) => of(name, ZoneSource::Agent),
+            None => of(workspace, ZoneSource::Workspace),
+        };
+        match candidates {
+            [only] if known(only) => of(only, ZoneSource::Number),
+            [] | [_, _, _, _, _, ..] => fallback,
+            several => [Some(fallback.name.as_str()), Some(workspace)]
+                .into_iter()
+                .flatten()
+                .find(|name| several.contains(name))
+                .or_else(|| several.iter().copied().find(known))
+                .map_or(fallback.clone(), |name| of(name, ZoneSource::Number)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_callees_zone_is_the_numbers_then_the_agents_then_the_workspaces() {
+        let check = |candidates: &[&str], agent, name: &str, source| {
+            let zone = Zone::of_callee(candidates, agent, "Europe/Berlin");
+            assert_eq!((zone.name.as_str(), zone.source), (name, source));
+        };
+        check(&["America/Phoenix"], Some("Asia/Tokyo"), "America/Phoenix", ZoneSource::Number);
+        check(&[], Some("Asia/Tokyo"), "Asia/Tokyo", ZoneSource::Agent);
+        check(&[], None, "Europe/Berlin", ZoneSource::Workspace);
+        check(&[], Some("Mars/Olympus"), "Europe/Berlin", ZoneSource::Workspace);
+        check(&["Asia/Seoul", "Asia/Tokyo"], Some("Asia/Tokyo"), "Asia/Tokyo", ZoneSource::Number);
+        check(&["Asia/Seoul", "Europe/Berlin"], Some("Asia/Tokyo"), "Europe/Berlin", ZoneSource::Number);
+        check(&["Asia/Seoul", "Asia/Tokyo"], None, "Asia/Seoul", ZoneSource::Number);
+        check(&["a", "b", "c", "d", "e"], None, "Europe/Berlin", ZoneSource::Workspace);
+    }
+
+    #[test]
+    fn sums_stop_at_the_ends_of_the_calendar() {
+        assert_eq!(plus(Timestamp::MAX, minutes(1)), Timestamp::MAX);
+        assert_eq!(plus(Timestamp::MIN, minutes(-1)), Timestamp::MIN);
+        assert_eq!(from_ms(i64::MAX), None);
+    }
+}

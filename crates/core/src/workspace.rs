@@ -1,0 +1,46 @@
+//! One provider account: its kind, and whether it may dial right now.
+
+/// Whose API a workspace speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderKind {
+    /// Retell AI.
+    Retell,
+}
+
+impl ProviderKind {
+    /// The name in paths, in the API and in the store.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Retell => "retell",
+        }
+    }
+
+    /// The provider of that name.
+    pub fn from_word(word: &str) -> Option<Self> {
+        (word == Self::Retell.word()).then_some(Self::Retell)
+    }
+}
+
+/// Why a workspace does not dial until something outside changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// The provider refused the API key.
+    Key,
+    /// The provider wants to be paid first.
+    Payment,
+}
+
+impl Pause {
+    /// The word shown as `paused.reason`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Key => "key_refused",
+            Self::Payment => "payment_required",
+        }
+    }
+
+    /// The pause that [`Self::word`] names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Key, Self::Payment].into_iter().find(|p| p.word() == word)
+    }
+}

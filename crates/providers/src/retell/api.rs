@@ -1,0 +1,367 @@
+//! Asking Retell, and placing calls and chats.
+//!
+//! Invariants: [`Api::place`] sends one request and reads its answer as failure-model §2 says: only a clear
+//! no is a no. Nothing here retries. Messages of errors never hold keys or numbers.
+
+use redialer_core::{
+    agent::Channel,
+    order::{Refusal, Reply},
+};
+use reqwest::{Method, Response, StatusCode};
+
+use super::order;
+use crate::{http::Clients, json::Object};
+
+/// Retell's API under one base URL. The key is an argument: one `Api` serves every workspace.
+#[derive(Clone)]
+pub struct Api {
+    clients: Clients,
+    base: String,
+}
+
+/// Why a read failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// 401 or 403.
+    #[error(
+        "Retell refused the API key (HTTP {0}); it needs Agent: Read, History: Read, Call: Edit and Phone: Read"
+    )]
+    Key(u16),
+    /// 402.
+    #[error("Retell wants to be paid first (HTTP 402)")]
+    Payment,
+    /// 404 or 422.
+    #[error("Retell does not know what was asked for (HTTP {0})")]
+    Unknown(u16),
+    /// 429.
+    #[error("Retell asked us to slow down")]
+    Throttled {
+        /// Seconds to wait, where it said.
+        after_secs: Option<u64>,
+    },
+    /// Anything else: try later.
+    #[error("Retell could not be asked: {0}")]
+    Unavailable(String),
+}
+
+/// One agent of the roster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RosterAgent {
+    /// Retell's id.
+    pub id: String,
+    /// Its name there.
+    pub name: String,
+    /// Voice or chat.
+    pub channel: Channel,
+    /// Its time zone, where it has one.
+    pub timezone: Option<String>,
+}
+
+/// How many calls the account may have at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Concurrency {
+    /// Calls going on.
+    pub current: u32,
+    /// Calls that may go on, those kept for inbound left out.
+    pub outbound_limit: u32,
+}
+
+/// One of the account's numbers.
+#[derive(Clone)]
+pub struct OwnNumber {
+    /// E.164.
+    pub number: String,
+    /// Agents that dial from it.
+    pub outbound_agents: Vec<String>,
+    /// Agents that answer on it.
+    pub inbound_agents: Vec<String>,
+}
+
+const MAX_ANSWER_BYTES: usize = 16 << 20;
+const MAX_PAGES: usize = 100;
+
+impl Api {
+    /// An API under `base`, as `https://api.retellai.com`.
+    pub fn new(clients: Clients, base: &str) -> Self {
+        Self { clients, base: base.trim_end_matches('/').to_owned() }
+    }
+
+    /// Sends an order once. `body` are the bytes that were recorded with the intent.
+    pub async fn place(&self, key: &str, channel: Channel, body: Vec<u8>) -> Reply {
+        let request = self
+            .clients
+            .placing
+            .post(format!("{}{}", self.base, order::path(channel)))
+            .bearer_auth(key)
+            .header(reqwest::header::CONTENT_TYPE, "application/json")
+            .body(body);
+        match request.send().await {
+            Ok(response) => placed_or_not(response, channel).await,
+            // Nothing was connected, so no byte of the request can have left.
+            Err(e) if e.is_connect() || e.is_builder() => Reply::Unsent { why: plain(&e) },
+            Err(e) => Reply::Uncertain { why: plain(&e) },
+        }
+    }
+
+    /// The record of one call or chat, as JSON text.
+    pub async fn record(&self, key: &str, channel: Channel, id: &str) -> Result<String, ReadError> {
+        let path = match channel {
+            Channel::Voice => "/v2/get-call/",
+            Channel::Chat => "/get-chat/",
+        };
+        self.read(key, Method::GET, &format!("{path}{}", escaped(id)), None).await
+    }
+
+    /// The id of the call that carries this dispatch in its metadata; `Ok(None)` when a complete list has
+    /// none. An answer in pages is read to its end; a failing page proves nothing.
+    pub async fn find_call(&self, key: &str, dispatch: &str, to: &str) -> Result<Option<String>, ReadError> {
+        let mut page = None;
+        for _ in 0..MAX_PAGES {
+            let body = serde_json::json!({
+                "filter_criteria": {
+                    "metadata": [{"type": "string", "op": "eq", "key": "redialer_dispatch", "value": dispatch}],
+                    "to_number": {"type": "string", "op": "eq", "value": to},
+                },
+                "limit": 1000, "pagination_key": page,
+            });
+            let text = self.read(key, Method::POST, "/v3/list-calls", Some(without_null(body))).await?;
+            let (items, next) = page_of(&text)?;
+            if let Some(id) = items.iter().find(|i| tagged(i, dispatch)).and_then(|i| i.text("call_id")) {
+                return Ok(Some(id));
+            }
+            match next {
+                Some(next) => page = Some(next),
+                None => return Ok(None),
+            }
+        }
+        Err(ReadError::Unavailable("the list of calls has no end".to_owned()))
+    }
+
+    /// The roster, voice and chat.
+    pub async fn agents(&self, key: &str) -> Result<Vec<RosterAgent>, ReadError> {
+        let mut found: Vec<RosterAgent> = Vec::new();
+        for (channel, word) in [(Channel::Voice, "voice"), (Channel::Chat, "chat")] {
+            let filter = serde_json::json!({"filter_criteria": {"channel": {"type": "string", "op": "eq", "value": word}}});
+            let mut query = String::from("?limit=1000");
+            for _ in 0..MAX_PAGES {
+                let text = self
+                    .read(key, Method::POST, &format!("/v2/list-agents{query}"), Some(filter.clone()))
+                    .await?;
+                let (items, next) = page_of(&text)?;
+                found.extend(items.iter().filter_map(|item| roster_agent(item, channel)));
+                let Some(next) = next else { break };
+                query = format!("?limit=1000&pagination_key={}", escaped(&next));
+            }
+        }
+        found.sort_by(|a, b| a.id.cmp(&b.id));
+        found.dedup_by(|a, b| a.id == b.id);
+        Ok(found)
+    }
+
+    /// The time zone set on one agent, where it has one.
+    pub async fn agent_timezone(&self, key: &str, agent: &RosterAgent) -> Result<Option<String>, ReadError> {
+        let path = match agent.channel {
+            Channel::Voice => "/get-agent/",
+            Channel::Chat => "/get-chat-agent/",
+        };
+        let text = self.read(key, Method::GET, &format!("{path}{}", escaped(&agent.id)), None).await?;
+        Ok(Object::parse(&text).and_then(|o| o.text("timezone")))
+    }
+
+    /// How many calls may still be started; `Ok(None)` when the key may not ask.
+    pub async fn concurrency(&self, key: &str) -> Result<Option<Concurrency>, ReadError> {
+        let text = match self.read(key, Method::GET, "/get-concurrency", None).await {
+            Err(ReadError::Key(403) | ReadError::Unknown(_)) => return Ok(None),
+            other => other?,
+        };
+        let object = Object::parse(&text).ok_or_else(unreadable)?;
+        let of = |name| object.get::<u32>(name);
+        let Some(limit) = of("concurrency_limit") else { return Ok(None) };
+        let reserve = of("reserved_inbound_concurrency").unwrap_or(0);
+        Ok(Some(Concurrency {
+            current: of("current_concurrency").unwrap_or(0),
+            outbound_limit: limit.saturating_sub(reserve),
+        }))
+    }
+
+    /// The account's own numbers; empty when the key may not ask.
+    pub async fn numbers(&self, key: &str) -> Result<Vec<OwnNumber>, ReadError> {
+        let mut found = Vec::new();
+        let mut query = String::from("?limit=1000");
+        for _ in 0..MAX_PAGES {
+            let text =
+                match self.read(key, Method::GET, &format!("/v2/list-phone-numbers{query}"), None).await {
+                    Err(ReadError::Key(403)) => return Ok(Vec::new()),
+                    other => other?,
+                };
+            let (items, next) = page_of(&text)?;
+            found.extend(items.iter().filter_map(own_number));
+            let Some(next) = next else { break };
+            query = format!("?limit=1000&pagination_key={}", escaped(&next));
+        }
+        Ok(found)
+    }
+
+    /// Whether the key is accepted at all: a read that changes nothing.
+    pub async fn probe(&self, key: &str) -> Result<(), ReadError> {
+        match self.read(key, Method::GET, "/get-api-key-info", None).await {
+            // Keys may be denied this one page and still be good for the rest.
+            Ok(_) | Err(ReadError::Key(403) | ReadError::Unknown(_)) => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
+    async fn read(
+        &self,
+        key: &str,
+        method: Method,
+        path: &str,
+        body: Option<serde_json::Value>,
+    ) -> Result<String, ReadError> {
+        let mut request =
+            self.clients.reading.request(method, format!("{}{path}", self.base)).bearer_auth(key);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.map_err(|e| ReadError::Unavailable(plain(&e)))?;
+        let status = response.status();
+        let after_secs = reset_secs(&response);
+        match status.as_u16() {
+            200 | 201 => text_of(response).await.map_err(ReadError::Unavailable),
+            code @ (401 | 403) => Err(ReadError::Key(code)),
+            402 => Err(ReadError::Payment),
+            code @ (404 | 422) => Err(ReadError::Unknown(code)),
+            429 => Err(ReadError::Throttled { after_secs }),
+            code => Err(ReadError::Unavailable(format!("HTTP {code}"))),
+        }
+    }
+}
+
+/// Reads the answer to a request that places a call.
+async fn placed_or_not(response: Response, channel: Channel) -> Reply {
+    let status = response.status();
+    let after_secs = reset_secs(&response);
+    let text = text_of(response).await;
+    if status.is_success() {
+        let id = match channel {
+            Channel::Voice => "call_id",
+            Channel::Chat => "chat_id",
+        };
+        return match text.as_deref().ok().and_then(Object::parse).and_then(|o| o.text(id)) {
+            Some(call_id) => Reply::Placed { call_id },
+            None => Reply::Uncertain { why: format!("HTTP {status} without a {id}") },
+        };
+    }
+    let message = || {
+        let said = text.as_deref().ok().and_then(Object::parse).and_then(|o| o.text("message"));
+        said.unwrap_or_default().chars().take(300).collect::<String>()
+    };
+    match status {
+        StatusCode::BAD_REQUEST if is_do_not_call(&message()) => Reply::Refused(Refusal::DoNotCall),
+        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => {
+            Reply::Refused(Refusal::Permanent { status: status.as_u16(), message: message() })
+        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Reply::Refused(Refusal::Key),
+        StatusCode::PAYMENT_REQUIRED => Reply::Refused(Refusal::Payment),
+        StatusCode::TOO_MANY_REQUESTS => Reply::Refused(Refusal::Throttled { after_secs }),
+        other => Reply::Uncertain { why: format!("HTTP {}", other.as_u16()) },
+    }
+}
+
+/// The text of that 400 is not documented.
+fn is_do_not_call(message: &str) -> bool {
+    let message = message.to_lowercase();
+    ["do not call", "do_not_call", "do-not-call", "dnc"].iter().any(|words| message.contains(words))
+}
+
+fn reset_secs(response: &Response) -> Option<u64> {
+    let header = |name| response.headers().get(name)?.to_str().ok()?.trim().parse().ok();
+    header("ratelimit-reset").or_else(|| header("retry-after"))
+}
+
+async fn text_of(mut response: Response) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|e| plain(&e))? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > MAX_ANSWER_BYTES {
+            return Err("the answer is too large".to_owned());
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| "the answer is not UTF-8".to_owned())
+}
+
+/// What failed, without the URL: paths may hold ids that are nobody's business.
+fn plain(error: &reqwest::Error) -> String {
+    let kind = if error.is_timeout() {
+        "timed out"
+    } else if error.is_connect() {
+        "could not connect"
+    } else {
+        "the connection broke"
+    };
+    kind.to_owned()
+}
+
+fn unreadable() -> ReadError {
+    ReadError::Unavailable("the answer is not the JSON that was expected".to_owned())
+}
+
+/// The items of a page and the key of the next one; the bare array of older versions is one page.
+fn page_of(text: &str) -> Result<(Vec<Object<'_>>, Option<String>), ReadError> {
+    if let Some(page) = Object::parse(text) {
+        let items = page.raw("items").ok_or_else(unreadable)?;
+        let items = array_of(items).ok_or_else(unreadable)?;
+        let more = page.get::<bool>("has_more").unwrap_or(false);
+        let next = page.text("pagination_key").filter(|_| more);
+        if more && next.is_none() {
+            return Err(unreadable());
+        }
+        return Ok((items, next));
+    }
+    Ok((array_of(text).ok_or_else(unreadable)?, None))
+}
+
+fn array_of(text: &str) -> Option<Vec<Object<'_>>> {
+    let list: Vec<&serde_json::value::RawValue> = serde_json::from_str(text).ok()?;
+    Some(list.into_iter().filter_map(|raw| Object::parse(raw.get())).collect())
+}
+
+fn tagged(item: &Object<'_>, dispatch: &str) -> bool {
+    item.object("metadata").and_then(|m| m.text("redialer_dispatch")).as_deref() == Some(dispatch)
+}
+
+fn roster_agent(item: &Object<'_>, asked: Channel) -> Option<RosterAgent> {
+    let id = item.text("agent_id")?;
+    let channel = item.text("channel").map_or(asked, |c| Channel::from_word(&c));
+    Some(RosterAgent {
+        name: item.text("agent_name").unwrap_or_else(|| id.clone()),
+        id,
+        channel,
+        timezone: None,
+    })
+}
+
+fn own_number(item: &Object<'_>) -> Option<OwnNumber> {
+    let agents = |keys: [&str; 2]| {
+        let of = |key| item.objects(key).iter().filter_map(|a| a.text("agent_id")).collect::<Vec<_>>();
+        keys.into_iter().flat_map(of).collect()
+    };
+    Some(OwnNumber {
+        number: item.text("phone_number")?,
+        outbound_agents: agents(["outbound_agents", "outbound_sms_agents"]),
+        inbound_agents: agents(["inbound_agents", "inbound_sms_agents"]),
+    })
+}
+
+/// Percent-encodes all but unreserved characters.
+fn escaped(text: &str) -> String {
+    let keep = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
+    text.bytes().map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+fn without_null(mut value: serde_json::Value) -> serde_json::Value {
+    if let Some(map) = value.as_object_mut() {
+        map.retain(|_, v| !v.is_null());
+    }
+    value
+}

@@ -1,0 +1,135 @@
+//! The request that places a call or opens a chat: its path and its exact bytes.
+//!
+//! Invariant: the bytes are a function of the order alone. They are stored with the intent, and a repeat
+//! under the idempotency key sends those same bytes.
+
+use std::collections::BTreeMap;
+
+use redialer_core::{
+    agent::{Channel, Version},
+    order::CallOrder,
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::json::Object;
+
+/// Where an order of this channel goes.
+pub const fn path(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Voice => "/v2/create-phone-call",
+        Channel::Chat => "/create-sms-chat",
+    }
+}
+
+/// Retell returns at most this much metadata.
+const MAX_METADATA_BYTES: usize = 50_000;
+
+/// Variables that Retell sets itself; replaying an old call's would mislead the agent.
+const RESERVED: [&str; 15] = [
+    "current_agent_state",
+    "previous_agent_state",
+    "current_node",
+    "previous_node",
+    "session_type",
+    "session_duration",
+    "session_duration_ms",
+    "direction",
+    "user_number",
+    "agent_number",
+    "call_id",
+    "call_type",
+    "chat_id",
+    "do_not_call",
+    "current_time",
+];
+const RESERVED_PREFIXES: [&str; 3] = ["current_time_", "current_hour", "current_calendar"];
+
+#[derive(Serialize)]
+struct Body<'a> {
+    from_number: &'a str,
+    to_number: &'a str,
+    override_agent_id: &'a str,
+    override_agent_version: VersionText<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idempotency_key: Option<String>,
+    honor_internal_dnc: bool,
+    metadata: BTreeMap<String, Box<RawValue>>,
+    retell_llm_dynamic_variables: BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum VersionText<'a> {
+    Text(&'a str),
+    Number(i64),
+}
+
+/// The body of the request: JSON, keys in a fixed order.
+pub fn body(order: &CallOrder) -> Vec<u8> {
+    let body = Body {
+        from_number: order.from.e164(),
+        to_number: order.to.e164(),
+        override_agent_id: &order.agent,
+        override_agent_version: match &order.version {
+            Version::Tag(tag) => VersionText::Text(tag),
+            Version::Number(n) => VersionText::Number(*n),
+            // The provider's default with an override agent may be an unpublished draft.
+            Version::LatestPublished => VersionText::Text("latest_published"),
+        },
+        idempotency_key: (order.channel == Channel::Voice).then(|| order.dispatch.to_string()),
+        honor_internal_dnc: true,
+        metadata: metadata(order),
+        retell_llm_dynamic_variables: variables(order),
+    };
+    serde_json::to_vec(&body).unwrap_or_else(|_| unreachable!("strings and numbers always serialise"))
+}
+
+fn metadata(order: &CallOrder) -> BTreeMap<String, Box<RawValue>> {
+    let original = order.metadata.as_deref().filter(|m| m.len() < MAX_METADATA_BYTES - 1_000);
+    let mut all: BTreeMap<String, Box<RawValue>> = original
+        .and_then(Object::parse)
+        .map(|object| {
+            let kept = object.members().filter(|(key, _)| !is_ours(key));
+            kept.filter_map(|(k, raw)| Some((k.to_owned(), RawValue::from_string(raw.to_owned()).ok()?)))
+                .collect()
+        })
+        .unwrap_or_default();
+    for (key, value) in [
+        ("redialer_id", order.callback.to_string()),
+        ("redialer_attempt", order.attempt.to_string()),
+        ("redialer_chain", order.chain.to_string()),
+        ("redialer_dispatch", order.dispatch.to_string()),
+    ] {
+        let text = serde_json::value::to_raw_value(&value);
+        all.extend(text.ok().map(|raw| (key.to_owned(), raw)));
+    }
+    all
+}
+
+/// `redialer_user_number` and `redialer_agent_number` are the user's own: chats need them again.
+fn is_ours(key: &str) -> bool {
+    matches!(key, "redialer_id" | "redialer_attempt" | "redialer_chain" | "redialer_dispatch")
+}
+
+fn variables(order: &CallOrder) -> BTreeMap<String, String> {
+    let reserved =
+        |key: &str| RESERVED.contains(&key) || RESERVED_PREFIXES.iter().any(|p| key.starts_with(p));
+    let mut all: BTreeMap<String, String> = order
+        .variables
+        .iter()
+        .filter(|(key, _)| !reserved(key))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
+    // A variable that is not set is spoken with its braces, so each is sent on every redial.
+    for (name, value) in [
+        ("redial_reason", order.reason.word().to_owned()),
+        ("attempt", order.attempt.to_string()),
+        ("is_final_attempt", order.is_final.to_string()),
+    ] {
+        // Both spellings: whether a dot in a name survives every place it may be used is not documented.
+        all.insert(format!("redialer.io_{name}"), value.clone());
+        all.insert(format!("redialer_{name}"), value);
+    }
+    all
+}

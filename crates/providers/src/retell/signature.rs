@@ -1,0 +1,136 @@
+//! Retell's webhook signature: `v=<unix ms>,d=<64 hex>`, HMAC-SHA256 over the raw body directly followed by
+//! the decimal timestamp, keyed with the workspace's webhook key.
+//!
+//! Invariants: judged over the bytes as received, before anything is parsed; digests are compared in
+//! constant time; nothing in a header can panic. The plain digest of the body that some tutorials show has
+//! no protection against replay and is refused.
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+
+/// How far a stamp may lie from now, either way, inclusive.
+pub const TOLERANCE_MS: u64 = 300_000;
+
+/// Why a signature does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadSignature {
+    /// No header, or more than one.
+    #[error("the X-Retell-Signature header is missing")]
+    Missing,
+    /// Not of the form `v=<unix ms>,d=<64 hex>`.
+    #[error("the X-Retell-Signature header is not of the form v=<unix ms>,d=<64 hex digits>")]
+    Malformed,
+    /// Too far from now.
+    #[error("the signature's timestamp is too far from now")]
+    Stale,
+    /// Made with another key or over another body.
+    #[error("the signature does not match the body under the workspace's webhook key")]
+    Mismatch,
+}
+
+/// Checks `header` over `body` at `now_ms`; any of `keys` will do, for a key change in progress.
+pub fn verify<'k>(
+    header: Option<&[u8]>,
+    body: &[u8],
+    keys: impl IntoIterator<Item = &'k [u8]>,
+    now_ms: i64,
+    tolerance_ms: u64,
+) -> Result<(), BadSignature> {
+    let (stamp, digest) = parse(header.ok_or(BadSignature::Missing)?).ok_or(BadSignature::Malformed)?;
+    // The arithmetic is done wide: a stamp may be any u64.
+    if (i128::from(now_ms) - i128::from(stamp)).unsigned_abs() > u128::from(tolerance_ms) {
+        return Err(BadSignature::Stale);
+    }
+    // Every key is tried, so the time taken does not tell which one matched. An empty key signs nothing.
+    let mut holds = subtle::Choice::from(0);
+    for key in keys.into_iter().filter(|k| !k.is_empty()) {
+        holds |= digest_of(key, body, stamp).ct_eq(&digest);
+    }
+    if holds.into() { Ok(()) } else { Err(BadSignature::Mismatch) }
+}
+
+/// The header a sender with `key` would set; used by the simulator's tests of ourselves.
+pub fn sign(key: &[u8], body: &[u8], stamp_ms: u64) -> String {
+    let hex: String = digest_of(key, body, stamp_ms).iter().map(|b| format!("{b:02x}")).collect();
+    format!("v={stamp_ms},d={hex}")
+}
+
+fn digest_of(key: &[u8], body: &[u8], stamp: u64) -> [u8; 32] {
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+    mac.update(body);
+    // The number's own decimal form, not the header's text: both vendor clients drop leading zeros.
+    mac.update(stamp.to_string().as_bytes());
+    mac.finalize().into_bytes().into()
+}
+
+fn parse(header: &[u8]) -> Option<(u64, [u8; 32])> {
+    let (stamp, hex) = std::str::from_utf8(header).ok()?.strip_prefix("v=")?.split_once(",d=")?;
+    if stamp.is_empty() || !stamp.bytes().all(|b| b.is_ascii_digit()) || hex.len() != 64 {
+        return None;
+    }
+    let mut digest = [0; 32];
+    for (byte, pair) in digest.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+        let nibble = |c: u8| char::from(c).to_digit(16);
+        *byte = (nibble(pair[0])? << 4 | nibble(pair[1])?) as u8;
+    }
+    Some((stamp.parse().ok()?, digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &[u8] = b"key_redialer_test_0001";
+    const BODY: &[u8] = br#"{"event":"call_ended"}"#;
+    const NOW: i64 = 1_757_500_000_000;
+
+    fn check(header: &str, body: &[u8], now: i64, want: Result<(), BadSignature>) {
+        assert_eq!(verify(Some(header.as_bytes()), body, [KEY], now, TOLERANCE_MS), want, "{header}");
+    }
+
+    #[test]
+    fn a_signature_holds_for_its_body_its_key_and_five_minutes() {
+        let good = sign(KEY, BODY, NOW as u64);
+        check(&good, BODY, NOW, Ok(()));
+        check(&good, BODY, NOW + 300_000, Ok(()));
+        check(&good, BODY, NOW - 300_000, Ok(()));
+        check(&good, BODY, NOW + 300_001, Err(BadSignature::Stale));
+        check(&good, b"{}", NOW, Err(BadSignature::Mismatch));
+        check(&good.replace("v=1757500000000", "v=1757500000001"), BODY, NOW, Err(BadSignature::Mismatch));
+        check(&sign(b"other", BODY, NOW as u64), BODY, NOW, Err(BadSignature::Mismatch));
+    }
+
+    #[test]
+    fn any_current_key_will_do_and_an_empty_one_never() {
+        let good = sign(KEY, BODY, NOW as u64);
+        let with = |keys: &[&[u8]], header: &str| {
+            verify(Some(header.as_bytes()), BODY, keys.iter().copied(), NOW, TOLERANCE_MS)
+        };
+        assert_eq!(with(&[b"new", KEY], &good), Ok(()));
+        assert_eq!(with(&[], &good), Err(BadSignature::Mismatch));
+        assert_eq!(with(&[b""], &sign(b"", BODY, NOW as u64)), Err(BadSignature::Mismatch));
+        assert_eq!(verify(None, BODY, [KEY], NOW, TOLERANCE_MS), Err(BadSignature::Missing));
+    }
+
+    #[test]
+    fn odd_headers_are_malformed() {
+        let digest = "ab".repeat(32);
+        for header in [
+            String::new(),
+            digest.clone(),
+            format!("v=1,d={digest}0"),
+            format!("v=,d={digest}"),
+            format!("v=+1,d={digest}"),
+            format!("v=-1,d={digest}"),
+            format!("v=99999999999999999999,d={digest}"),
+            format!(" v=1,d={digest}"),
+            format!("v=1, d={digest}"),
+            format!("d={digest},v=1"),
+            format!("v=1,d={}é", &digest[..62]),
+        ] {
+            check(&header, BODY, NOW, Err(BadSignature::Malformed));
+        }
+    }
+}

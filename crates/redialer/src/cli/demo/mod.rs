@@ -1,0 +1,60 @@
+//! `redialer demo`: the whole main job in one process, told as it happens.
+//!
+//! A server with a fresh embedded database, a pretend Retell, six people, and a clock that runs half an hour
+//! a second. Every promise that is told is also checked: a demo that breaks one ends with exit code 1.
+
+mod stage;
+mod story;
+
+use clap::Args;
+
+use super::say;
+use crate::config::{Config, Flags};
+
+#[derive(Args)]
+pub(super) struct Demo {
+    /// End with exit code 0 when the story is told, instead of serving on
+    #[arg(long)]
+    exit: bool,
+}
+
+const SPEED: u32 = 1_800;
+
+impl Demo {
+    pub(super) async fn run(&self, flags: &Flags) -> anyhow::Result<()> {
+        let data = Scratch::new()?;
+        let mut config = Config::of_demo(flags, SPEED)?;
+        config.data_dir.clone_from(&data.0);
+        super::log(&config);
+        let mut stage = stage::Stage::build(config).await?;
+        story::tell(&mut stage).await?;
+        if self.exit {
+            return stage.end().await;
+        }
+        say("");
+        say("The server goes on until Ctrl-C. Look around:");
+        stage.show_login();
+        tokio::signal::ctrl_c().await?;
+        stage.end().await
+    }
+}
+
+/// A directory that goes with the demo.
+struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    fn new() -> anyhow::Result<Self> {
+        let name = format!("redialer-demo-{}", crate::clock::chance()?.token::<5>());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::debug!(%error, "the demo's directory stays behind");
+        }
+    }
+}

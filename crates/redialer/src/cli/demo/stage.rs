@@ -1,0 +1,259 @@
+//! The stage: a server that can be killed, a pretend Retell beside it, and a narrator who watches both.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use redialer_core::{Id, Timestamp, callback::State, id, tenant::Plan, workspace::ProviderKind};
+use redialer_providers::http::Clients;
+use redialer_sim::retell::{Retell, Ring, Script};
+use redialer_store::{AgentRow, CallbackRow, Defaults, Filter, NewWorkspace};
+use tokio::{net::TcpListener, runtime::Runtime};
+
+use super::super::{Running, say, sim::time_of};
+use crate::{
+    app::App,
+    clock::Clock,
+    config::Config,
+    flow::manage::{self, Created},
+    http::Metrics,
+};
+
+/// What a scene waits for takes at most so long, in real time.
+const PATIENCE: Duration = Duration::from_secs(40);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+pub(super) struct Stage {
+    config: Config,
+    metrics: Metrics,
+    clock: Arc<Clock>,
+    pub(super) sim: Retell,
+    server: Option<(Runtime, Running)>,
+    login: Created,
+    pub(super) agent: AgentRow,
+    names: HashMap<String, &'static str>,
+    told_rings: usize,
+    told_states: HashMap<Id<id::Callback>, State>,
+}
+
+impl Stage {
+    /// Sets everything up: pretend Retell, server, tenant, workspace, roster, webhook URL.
+    pub(super) async fn build(mut config: Config) -> anyhow::Result<Self> {
+        let metrics = Metrics::install().context("the metrics recorder could not be installed")?;
+        let clock = Arc::new(Clock::start(config.clock_speed));
+        let script = Script::default();
+        let api_key = script.api_key.clone();
+        let sim = Retell::new(script, time_of(&clock), Clients::new(config.place_deadline())?.reading);
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        config.retell_base_url = format!("http://{}", listener.local_addr()?);
+        let router = sim.router();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let (runtime, running) = start(&config, &metrics)?;
+        // The restarted server must answer where the first one did.
+        config.listen.clone_from(&running.app().config.listen);
+        let app = Arc::clone(running.app());
+        let login = manage::create_tenant(
+            &app.store,
+            &app.clock,
+            &app.chance,
+            "Example Clinic",
+            "owner@example.com",
+            Plan::Unlimited,
+        )
+        .await?;
+        let agent = connect(&app, login.tenant, &api_key).await?;
+        let url = format!("{}/api/webhooks/retell/{}", app.config.public_url(), agent.slug);
+        sim.set_webhook_url(&url);
+        let mut stage = Self {
+            config,
+            metrics,
+            clock,
+            sim,
+            server: Some((runtime, running)),
+            login,
+            agent,
+            names: HashMap::new(),
+            told_rings: 0,
+            told_states: HashMap::new(),
+        };
+        stage.introduce();
+        Ok(stage)
+    }
+
+    fn introduce(&mut self) {
+        say("redialer demo: one process, an embedded database, a pretend Retell, half an hour a second.");
+        self.show_login();
+        say("");
+    }
+
+    /// How to look at it from outside.
+    pub(super) fn show_login(&self) {
+        say(&format!("  URL            http://{}", self.config.listen));
+        say(&format!("  login          {}  {}", self.login.owner_email, self.login.owner_password));
+        say(&format!("  admin API key  {}", self.login.admin_key));
+    }
+
+    pub(super) fn app(&self) -> anyhow::Result<Arc<App>> {
+        self.server.as_ref().map(|(_, running)| Arc::clone(running.app())).context("the server is down")
+    }
+
+    /// Gives a number a name for the narration.
+    pub(super) fn cast(&mut self, name: &'static str, number: &str) {
+        self.names.insert(number.to_owned(), name);
+    }
+
+    /// One line with the pretend day's time before it.
+    pub(super) fn tell(&self, line: &str) {
+        let zone = jiff::tz::TimeZone::get("America/New_York").unwrap_or(jiff::tz::TimeZone::UTC);
+        say(&format!("  {}  {line}", self.clock.now().to_zoned(zone).strftime("%a %H:%M")));
+    }
+
+    /// Tells what happens until `done`, or fails.
+    pub(super) async fn until(
+        &mut self,
+        what: &str,
+        mut done: impl FnMut(&[CallbackRow], &[Ring]) -> bool,
+    ) -> anyhow::Result<()> {
+        let rounds = PATIENCE.as_millis() / LOOK_EVERY.as_millis();
+        for _ in 0..rounds {
+            let (rows, rings) = self.look().await?;
+            if done(&rows, &rings) {
+                return Ok(());
+            }
+            self.clock.wait(LOOK_EVERY).await;
+        }
+        bail!("the demo waited in vain: {what}")
+    }
+
+    /// Tells what is new, and returns all there is.
+    async fn look(&mut self) -> anyhow::Result<(Vec<CallbackRow>, Vec<Ring>)> {
+        let rings = self.sim.rings();
+        for ring in &rings[self.told_rings..] {
+            self.tell(&self.describe_ring(ring));
+        }
+        self.told_rings = rings.len();
+        let rows = self.callbacks().await?;
+        for row in rows.iter().rev() {
+            if self.told_states.insert(row.id, row.state) != Some(row.state) {
+                self.describe_row(row).into_iter().for_each(|line| self.tell(&line));
+            }
+        }
+        Ok((rows, rings))
+    }
+
+    /// All callbacks there are, newest first.
+    pub(super) async fn callbacks(&self) -> anyhow::Result<Vec<CallbackRow>> {
+        let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
+        Ok(self.app()?.store.of(self.login.tenant).callbacks(&Filter::default(), first, 200).await?)
+    }
+
+    /// The tenant of this demo.
+    pub(super) const fn tenant(&self) -> Id<id::Tenant> {
+        self.login.tenant
+    }
+
+    fn describe_ring(&self, ring: &Ring) -> String {
+        let name = self.names.get(&ring.to).copied().unwrap_or("somebody");
+        let variables = &ring.request["retell_llm_dynamic_variables"];
+        let of = |key: &str| variables[key].as_str().unwrap_or("?").to_owned();
+        let last = if of("redialer_is_final_attempt") == "true" { ", the final one" } else { "" };
+        format!(
+            "☎  {name}'s phone rings: {}, attempt {}{last}",
+            of("redialer_redial_reason"),
+            of("redialer_attempt")
+        )
+    }
+
+    fn describe_row(&self, row: &CallbackRow) -> Option<String> {
+        let outcome = row.outcome.as_deref().unwrap_or_default();
+        let at = |at: Timestamp| at.to_zoned(row.zone.rules()).strftime("%a %H:%M").to_string();
+        Some(match row.state {
+            State::Scheduled => format!(
+                "   → scheduled for {} {} ({} zone {}), attempt {} of {}",
+                at(row.scheduled_for),
+                row.reason.word(),
+                row.zone.source.word(),
+                row.zone.name,
+                row.attempt,
+                row.max_attempts
+            ),
+            State::Dispatching | State::Dialing => return None,
+            State::Unconfirmed => {
+                "   ? may have been placed; it is not dialled again, the provider is asked".to_owned()
+            }
+            state => format!("   ■ {} ({outcome})", state.word()),
+        })
+    }
+
+    /// Kills the server as a crash would: its tasks stop wherever they are.
+    pub(super) fn kill_server(&mut self) {
+        if let Some((runtime, running)) = self.server.take() {
+            drop(running);
+            runtime.shutdown_background();
+        }
+    }
+
+    /// Starts it again on the same database.
+    pub(super) async fn start_server(&mut self) -> anyhow::Result<()> {
+        // The dying server's sockets and file lock go within moments.
+        for _ in 0..100 {
+            match start(&self.config, &self.metrics) {
+                Ok(server) => {
+                    self.server = Some(server);
+                    return Ok(());
+                }
+                Err(_) => self.clock.wait(LOOK_EVERY).await,
+            }
+        }
+        self.server = Some(start(&self.config, &self.metrics)?);
+        Ok(())
+    }
+
+    /// Ends the demo in order.
+    pub(super) async fn end(mut self) -> anyhow::Result<()> {
+        if let Some((runtime, running)) = self.server.take() {
+            runtime.spawn(running.stop()).await??;
+            runtime.shutdown_background();
+        }
+        Ok(())
+    }
+}
+
+/// A server on a runtime of its own, so that it can die alone.
+fn start(config: &Config, metrics: &Metrics) -> anyhow::Result<(Runtime, Running)> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let (config, metrics) = (config.clone(), metrics.clone());
+    let started = runtime.spawn(async move { Running::start(config, metrics).await });
+    let running = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(started));
+    match running {
+        Ok(Ok(running)) => Ok((runtime, running)),
+        Ok(Err(error)) => {
+            runtime.shutdown_background();
+            Err(error)
+        }
+        Err(error) => {
+            runtime.shutdown_background();
+            Err(error.into())
+        }
+    }
+}
+
+/// Connects the pretend account and pulls its roster; the agent that will call.
+async fn connect(app: &App, tenant: Id<id::Tenant>, api_key: &str) -> anyhow::Result<AgentRow> {
+    let defaults = Defaults::of_plan(Plan::Unlimited);
+    let id = Id::new(app.clock.now(), &app.chance);
+    let new = NewWorkspace {
+        id,
+        provider: ProviderKind::Retell,
+        name: "Pretend Retell",
+        api_key,
+        webhook_key: api_key,
+        defaults: &defaults,
+    };
+    let key = app.store.open_key(tenant).await?;
+    let store = app.store.of(tenant);
+    store.create_workspace(&new, u32::MAX, &key, app.clock.now(), &app.chance).await?;
+    let row = app.store.tenant(tenant).await?;
+    manage::sync(app, &row, &store.workspace(id).await?).await?;
+    let agent = store.agent_by_provider_id(id, "agent_sim_front_desk").await?;
+    agent.context("the pretend account has no front desk")
+}

@@ -1,0 +1,187 @@
+//! The story: six people, six promises, each kept and each checked.
+
+use anyhow::{Result, ensure};
+use redialer_core::{Phone, callback::State};
+use redialer_sim::retell::{Fault, Ring, Scene, script::Does};
+use redialer_store::CallbackRow;
+
+use super::{super::say, stage::Stage};
+use crate::flow::manage::{self, ByHand, NotScheduled, When};
+
+const OURS: &str = "+12025550100";
+const ANA: &str = "+13125550142";
+const BEN: &str = "+14155550117";
+const CLEO: &str = "+16025550123";
+const DAN: &str = "+17205550111";
+const EVE: &str = "+13055550188";
+const FINN: &str = "+12065550164";
+
+pub(super) async fn tell(stage: &mut Stage) -> Result<()> {
+    for (name, number) in
+        [("Ana", ANA), ("Ben", BEN), ("Cleo", CLEO), ("Dan", DAN), ("Eve", EVE), ("Finn", FINN)]
+    {
+        stage.cast(name, number);
+    }
+    a_time_is_asked_for(stage).await?;
+    a_busy_line(stage).await?;
+    a_duplicate_webhook(stage).await?;
+    a_crash_at_the_worst_moment(stage).await?;
+    a_do_not_call(stage).await?;
+    a_machine_answers(stage).await?;
+    nobody_rang_twice(stage)
+}
+
+fn call(kind: &str, person: &str, does: Does) -> Scene {
+    let (agent_id, number) = ("agent_sim_front_desk".to_owned(), OURS.to_owned());
+    let mut scene = Scene {
+        kind: kind.to_owned(),
+        agent_id,
+        person: person.to_owned(),
+        number,
+        does,
+        ..Scene::default()
+    };
+    scene.variables.insert("clinic_name".to_owned(), "Example Clinic".into());
+    scene
+}
+
+fn rings_of<'r>(rings: &'r [Ring], number: &str) -> Vec<&'r Ring> {
+    rings.iter().filter(|r| r.to == number).collect()
+}
+
+/// The callbacks that became one of these calls.
+fn ended<'c>(rows: &'c [CallbackRow], rings: &[&Ring]) -> Vec<&'c CallbackRow> {
+    let of_ring =
+        |row: &&CallbackRow| rings.iter().any(|r| row.provider_call_id.as_deref() == Some(r.id.as_str()));
+    rows.iter().filter(of_ring).filter(|row| row.state.is_final()).collect()
+}
+
+/// Waits until that person's phone has rung `n` times and every one of those callbacks is final.
+async fn rung(stage: &mut Stage, number: &str, n: usize) -> Result<()> {
+    let what = format!("{n} calls to {number}");
+    stage
+        .until(&what, |rows, rings| {
+            let rings = rings_of(rings, number);
+            rings.len() >= n && ended(rows, &rings).len() >= n
+        })
+        .await
+}
+
+async fn a_time_is_asked_for(stage: &mut Stage) -> Result<()> {
+    say("1 · A caller asks for a time");
+    stage.tell("Ana calls the clinic: \"I'm driving. Can you call me back in two hours?\"");
+    let says =
+        ["User: Hi, I'm driving. Can you call me back in two hours?", "Agent: Of course, in two hours."];
+    stage.sim.set_person(ANA, vec![Does::end("user_hangup")]);
+    stage.sim.happen(&call("inbound", ANA, Does::ask(&says, None)));
+    rung(stage, ANA, 1).await
+}
+
+async fn a_busy_line(stage: &mut Stage) -> Result<()> {
+    say("2 · A busy line");
+    stage.tell("The clinic calls Cleo, whose line is busy");
+    stage.sim.set_person(CLEO, vec![Does::end("user_hangup")]);
+    stage.sim.happen(&call("outbound", CLEO, Does::end("dial_busy")));
+    rung(stage, CLEO, 1).await
+}
+
+async fn a_duplicate_webhook(stage: &mut Stage) -> Result<()> {
+    say("3 · Every webhook comes five times");
+    stage.tell("Dan calls: \"Please ring me in 45 minutes.\" Retell repeats itself");
+    stage.sim.set_person(DAN, vec![Does::end("user_hangup")]);
+    let does = Does::ask(&["User: Please ring me in 45 minutes."], Some("in 45 minutes"));
+    stage.sim.happen(&Scene { duplicates: 4, ..call("inbound", DAN, does) });
+    rung(stage, DAN, 1).await
+}
+
+async fn a_crash_at_the_worst_moment(stage: &mut Stage) -> Result<()> {
+    say("4 · The dispatcher dies while the provider places the call");
+    stage.tell("Eve calls: \"Try me again in half an hour.\"");
+    stage.sim.set_person(EVE, vec![Does::end("user_hangup")]);
+    // Placed, and never answered: the request is out, its answer will not come.
+    stage.sim.break_next(Fault::Silence);
+    stage.sim.happen(&call("inbound", EVE, Does::ask(&["User: Try me again in half an hour."], None)));
+    stage.until("Eve's phone to ring", |_, rings| !rings_of(rings, EVE).is_empty()).await?;
+    stage.kill_server();
+    stage.tell("✗  redialer is killed: it does not know whether Eve's call was placed");
+    stage.start_server().await?;
+    stage.tell("↻  redialer is started again on the same database");
+    rung(stage, EVE, 1).await
+}
+
+async fn a_do_not_call(stage: &mut Stage) -> Result<()> {
+    say("5 · \"Do not call me again\"");
+    stage.tell("The clinic calls Finn: \"Please stop calling me.\"");
+    let told = stage.callbacks().await?.len();
+    stage.sim.happen(&call(
+        "outbound",
+        FINN,
+        Does { says: vec!["User: Please stop calling me.".to_owned()], ..Does::end("user_requested_dnc") },
+    ));
+    let to = Phone::parse(FINN)?;
+    // Somebody at the clinic schedules a callback anyway, until the list knows better.
+    for _ in 0..200 {
+        let app = stage.app()?;
+        let workspace = app.store.of(stage.tenant()).workspace(stage.agent.workspace).await?;
+        let tomorrow = When::Words("tomorrow at 3 pm".to_owned(), None);
+        let by_hand = ByHand { to: to.clone(), from: None, when: tomorrow, variables: [].into() };
+        match manage::schedule(&app, stage.tenant(), &workspace, &stage.agent, by_hand).await {
+            Err(NotScheduled::Note(note)) => {
+                stage.tell(&format!("   ■ a callback by hand is refused: {}", note.sentence()));
+                break;
+            }
+            Err(error) => return Err(error.into()),
+            Ok(_) => app.clock.wait(std::time::Duration::from_millis(20)).await,
+        }
+    }
+    stage
+        .until("Finn's callbacks to end", |rows, _| {
+            rows.iter().take(rows.len() - told).all(|r| r.state.is_final())
+        })
+        .await?;
+    ensure!(rings_of(&stage.sim.rings(), FINN).is_empty(), "Finn was called");
+    Ok(())
+}
+
+async fn a_machine_answers(stage: &mut Stage) -> Result<()> {
+    say("6 · A machine answers, again and again");
+    stage.tell("The clinic calls Ben and meets his voicemail");
+    stage.sim.set_person(BEN, vec![Does::end("voicemail_reached")]);
+    stage.sim.happen(&call("outbound", BEN, Does::end("voicemail_reached")));
+    rung(stage, BEN, 3).await?;
+    let rings = stage.sim.rings();
+    let rings = rings_of(&rings, BEN);
+    let finals: Vec<&str> = rings
+        .iter()
+        .filter_map(|r| r.request["retell_llm_dynamic_variables"]["redialer.io_is_final_attempt"].as_str())
+        .collect();
+    ensure!(finals == ["false", "false", "true"], "the final flag was {finals:?}");
+    let rows = stage.callbacks().await?;
+    ensure!(
+        ended(&rows, &rings).iter().filter(|r| r.state == State::Exhausted).count() == 1,
+        "the chain did not end"
+    );
+    Ok(())
+}
+
+fn nobody_rang_twice(stage: &Stage) -> Result<()> {
+    let rings = stage.sim.rings();
+    for (name, number, n) in [
+        ("Ana", ANA, 1),
+        ("Cleo", CLEO, 1),
+        ("Dan", DAN, 1),
+        ("Eve", EVE, 1),
+        ("Finn", FINN, 0),
+        ("Ben", BEN, 3),
+    ] {
+        let rung = rings_of(&rings, number).len();
+        ensure!(rung == n, "{name}'s phone rang {rung} times, not {n}");
+    }
+    say("");
+    say(&format!(
+        "{} calls were promised, {} were placed; nobody's phone rang twice for one promise.",
+        rings.len(),
+        rings.len()
+    ));
+    Ok(())
+}

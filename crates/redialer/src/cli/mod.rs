@@ -1,0 +1,132 @@
+//! The command line: one file a command.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or settings (one line on stderr that names the setting).
+
+mod check_signature;
+mod demo;
+mod serve;
+mod sim;
+mod tenant;
+
+use std::{io::Write as _, process::ExitCode, sync::Arc};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use redialer_store::{Kek, Store};
+
+use crate::{
+    clock,
+    config::{BadConfig, Config, Flags},
+};
+
+pub use serve::Running;
+
+#[derive(Parser)]
+#[command(name = "redialer", version, about = "Callback scheduling for voice-AI agents")]
+struct Cli {
+    #[command(flatten)]
+    flags: Flags,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show the whole main job on a simulated provider and an accelerated clock
+    Demo(demo::Demo),
+    /// Migrate, listen, and run the workers until SIGTERM
+    Serve,
+    /// Run a provider simulator alone
+    Sim(sim::Sim),
+    /// Manage tenants
+    #[command(subcommand)]
+    Tenant(tenant::Tenant),
+    /// Bring the database's schema up to this version
+    Migrate,
+    /// Check webhook signatures: JSON lines in and out
+    CheckSignature,
+}
+
+/// Runs the command that was given.
+pub fn main() -> ExitCode {
+    // Clap exits with 2 and a usage line by itself when the words are wrong.
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(code) => code,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    // Nothing is left to do when stderr is closed.
+    let _closed = writeln!(std::io::stderr(), "redialer: {error:#}");
+    ExitCode::from(if error.is::<BadConfig>() { 2 } else { 1 })
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    if let Command::CheckSignature = cli.command {
+        check_signature::run()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Command::Demo(demo) = &cli.command {
+        return demo.run(&cli.flags).await.map(|()| ExitCode::SUCCESS);
+    }
+    let config = Config::load(&cli.flags)?;
+    match cli.command {
+        Command::Demo(_) | Command::CheckSignature => {}
+        Command::Serve => serve::run(config).await?,
+        Command::Sim(sim) => sim.run(&config).await?,
+        Command::Tenant(tenant) => tenant.run(&config).await?,
+        Command::Migrate => {
+            let store = open(&config).await?;
+            store.close().await;
+            say("The database is up to date.");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Opens the database and brings its schema up to this version.
+async fn open(config: &Config) -> anyhow::Result<Store> {
+    let chance = clock::chance().context("the operating system gave no randomness")?;
+    let dir = &config.data_dir;
+    std::fs::create_dir_all(dir).with_context(|| format!("data_dir: {} cannot be made", dir.display()))?;
+    let kek = Kek::from_file(&config.kek_file(), &chance)?;
+    let store = match &config.database_url {
+        Some(url) => {
+            Store::postgres(url, kek).await.context("database_url: the database cannot be reached")?
+        }
+        None => Store::sqlite(&config.database_file(), kek)
+            .await
+            .context("data_dir: the database cannot be opened")?,
+    };
+    store.migrate(&chance).await?;
+    Ok(store)
+}
+
+/// Sets up logging to stderr; a second call changes nothing.
+fn log(config: &Config) {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log).unwrap_or_else(|_| "info".into());
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let set = match config.log_format.as_str() {
+        "json" => builder.json().try_init(),
+        _ => builder.try_init(),
+    };
+    if set.is_err() {
+        tracing::debug!("logging was set up before");
+    }
+}
+
+/// One line for people, on stdout.
+fn say(line: &str) {
+    // A closed pipe (`| head`) is no reason to stop the work.
+    let _closed = writeln!(std::io::stdout(), "{line}");
+}
+
+/// A handle that many tasks share.
+type Shared = Arc<crate::app::App>;

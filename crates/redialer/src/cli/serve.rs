@@ -1,0 +1,145 @@
+//! `redialer serve`: the server and its workers, until SIGTERM.
+
+use std::{fs::File, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use redialer_providers::http::Clients;
+use redialer_store::{Buckets, Inbox, Store};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use super::{Shared, log, open};
+use crate::{
+    app::App,
+    clock::{self, Clock},
+    config::Config,
+    flow::{dispatch, housekeeping, ingest, reconcile},
+    http::{self, Metrics},
+};
+
+pub(super) async fn run(config: Config) -> anyhow::Result<()> {
+    log(&config);
+    let metrics = Metrics::install().context("the metrics recorder could not be installed")?;
+    let running = Running::start(config, metrics).await?;
+    tracing::info!(
+        listen = running.app().config.listen,
+        "redialer listens on {}",
+        running.app().config.public_url()
+    );
+    asked_to_stop().await?;
+    tracing::info!("draining");
+    running.stop().await
+}
+
+async fn asked_to_stop() -> anyhow::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        done = tokio::signal::ctrl_c() => done?,
+    }
+    Ok(())
+}
+
+/// A server and its workers, running.
+pub struct Running {
+    app: Shared,
+    workers: Vec<JoinHandle<()>>,
+    inbox: JoinHandle<()>,
+    store: Store,
+    _lock: Option<File>,
+}
+
+impl Running {
+    /// Opens everything, takes up what was left behind, listens, and starts the workers.
+    pub async fn start(mut config: Config, metrics: Metrics) -> anyhow::Result<Self> {
+        redialer_core::phone::warm_up();
+        let chance = clock::chance().context("the operating system gave no randomness")?;
+        let lock = lock(&config)?;
+        let store = open(&config).await?;
+        let clock = Clock::start(config.clock_speed);
+        clock.join(&store).await?;
+        let listener = TcpListener::bind(&config.listen)
+            .await
+            .with_context(|| format!("listen: {} is not free", config.listen))?;
+        // Port 0 was a wish for any.
+        config.listen = listener.local_addr()?.to_string();
+        let clients = Clients::new(config.place_deadline())?;
+        let (inbox, inbox_writer) = Inbox::start(store.clone());
+        let buckets = if store.is_shared() { Buckets::default() } else { Buckets::all() };
+        let app = App::new(config, store.clone(), inbox, clock, chance, clients, buckets);
+        if !store.is_shared() {
+            // One process owns this file: whatever was claimed, its claimer is gone.
+            for range in app.ranges() {
+                let n = store.recover(range, i64::MAX, app.clock.now()).await?;
+                if n > 0 {
+                    tracing::warn!(n, "{n} claims of the last run were taken up");
+                }
+            }
+        }
+        housekeeping::hold_leases(&app).await?;
+        let workers = vec![
+            tokio::spawn(http::serve(Arc::clone(&app), listener, metrics)),
+            tokio::spawn(ingest::run(Arc::clone(&app))),
+            tokio::spawn(dispatch::run(Arc::clone(&app))),
+            tokio::spawn(reconcile::run(Arc::clone(&app))),
+            tokio::spawn(housekeeping::run(Arc::clone(&app))),
+        ];
+        Ok(Self { app, workers, inbox: inbox_writer, store, _lock: lock })
+    }
+
+    /// What runs.
+    pub const fn app(&self) -> &Shared {
+        &self.app
+    }
+
+    /// Begins nothing new, finishes what is under way, and closes the database.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.app.drain();
+        let deadline = Duration::from_secs(self.app.config.drain_deadline_secs);
+        let finished = async {
+            for worker in self.workers {
+                worker.await?;
+            }
+            // Every permit back means that no dial is under way.
+            let all = u32::try_from(self.app.config.max_dials)?;
+            let _all_back = self.app.dials.acquire_many(all).await?;
+            anyhow::Ok(())
+        };
+        match tokio::time::timeout(deadline, finished).await {
+            Ok(done) => done?,
+            Err(_) => tracing::warn!(
+                "the drain deadline passed; what is under way will be asked about at the next start"
+            ),
+        }
+        drop(self.app);
+        self.inbox.abort();
+        self.store.close().await;
+        Ok(())
+    }
+
+    /// Ends at once, as a crash would: nothing is finished, nothing is told.
+    pub fn kill(self) {
+        for worker in &self.workers {
+            worker.abort();
+        }
+        self.inbox.abort();
+    }
+}
+
+/// One `serve` a file (I37): the lock goes with the process, however it ends.
+fn lock(config: &Config) -> anyhow::Result<Option<File>> {
+    if config.database_url.is_some() {
+        return Ok(None);
+    }
+    std::fs::create_dir_all(&config.data_dir)
+        .with_context(|| format!("data_dir: {} cannot be made", config.data_dir.display()))?;
+    let path = config.data_dir.join("serve.lock");
+    let file =
+        File::create(&path).with_context(|| format!("data_dir: {} cannot be written", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            bail!("data_dir: another `redialer serve` runs on {}", config.data_dir.display())
+        }
+        Err(std::fs::TryLockError::Error(error)) => Err(error).context("data_dir: the lock cannot be taken"),
+    }
+}

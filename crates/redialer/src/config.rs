@@ -1,0 +1,296 @@
+//! Every setting of the program, with its default, its unit and its check.
+//!
+//! Invariant: flag beats environment beats `redialer.toml` beats default; an unknown key in the file is an
+//! error; what is wrong is named. Settings of a workspace are data, not here.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::Args;
+use figment::{
+    Figment,
+    providers::{Env, Format as _, Serialized, Toml},
+};
+use redialer_providers::retell;
+use serde::{Deserialize, Serialize};
+
+/// Settings as given on the command line.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+pub struct Flags {
+    /// Where the embedded database and the key file live [default: ./redialer-data]
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_dir: Option<PathBuf>,
+    /// `postgres://…` instead of the embedded database
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database_url: Option<String>,
+    /// Where to listen [default: 127.0.0.1:8080]
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<String>,
+    /// What webhook URLs begin with [default: http://<listen>]
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_url: Option<String>,
+    /// The key-encryption key [default: file:<data dir>/kek]
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kek: Option<String>,
+    /// Retell's API, or a simulator's
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retell_base_url: Option<String>,
+    /// Virtual seconds a real second, for demos and tests [default: 1]
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_speed: Option<u32>,
+    /// A `tracing` filter [default: info]
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<String>,
+    /// `text` or `json` [default: text]
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_format: Option<String>,
+    /// The settings file [default: ./redialer.toml, if there is one]
+    #[arg(long, global = true, env = "REDIALER_CONFIG")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+}
+
+/// The settings in force.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the embedded database and the key file live.
+    pub data_dir: PathBuf,
+    /// Postgres instead of the embedded database.
+    pub database_url: Option<String>,
+    /// Where to listen.
+    pub listen: String,
+    /// What webhook URLs begin with.
+    pub public_url: Option<String>,
+    /// `file:<path>`.
+    pub kek: Option<String>,
+    /// Retell's API.
+    pub retell_base_url: String,
+    /// Virtual seconds a real second.
+    pub clock_speed: u32,
+    /// A `tracing` filter.
+    pub log: String,
+    /// `text` or `json`.
+    pub log_format: String,
+    /// How far a webhook's stamp may lie from now, in seconds.
+    pub signature_tolerance_secs: u64,
+    /// The largest body taken, in bytes.
+    pub max_body_bytes: usize,
+    /// How long a request's head may take, in seconds; also how long a connection may idle.
+    pub head_deadline_secs: u64,
+    /// How long a request's body may take, in seconds.
+    pub body_deadline_secs: u64,
+    /// Connections at once.
+    pub max_connections: usize,
+    /// How long a request that places a call may take, in seconds.
+    pub place_deadline_secs: u64,
+    /// Dials under way at once, in this process.
+    pub max_dials: usize,
+    /// How long `SIGTERM` waits for what is under way, in seconds.
+    pub drain_deadline_secs: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("./redialer-data"),
+            database_url: None,
+            listen: "127.0.0.1:8080".to_owned(),
+            public_url: None,
+            kek: None,
+            retell_base_url: retell::PUBLIC_BASE_URL.to_owned(),
+            clock_speed: 1,
+            log: "info".to_owned(),
+            log_format: "text".to_owned(),
+            signature_tolerance_secs: 300,
+            max_body_bytes: 10 << 20,
+            head_deadline_secs: 15,
+            body_deadline_secs: 30,
+            max_connections: 4096,
+            place_deadline_secs: 120,
+            max_dials: 256,
+            drain_deadline_secs: 150,
+        }
+    }
+}
+
+/// A setting that cannot be: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{setting}: {problem}")]
+pub struct BadConfig {
+    setting: String,
+    problem: String,
+}
+
+fn bad<T>(setting: &str, problem: impl Into<String>) -> Result<T, BadConfig> {
+    Err(BadConfig { setting: setting.to_owned(), problem: problem.into() })
+}
+
+const ENVIRONMENT: [&str; 17] = [
+    "data_dir",
+    "database_url",
+    "listen",
+    "public_url",
+    "kek",
+    "retell_base_url",
+    "clock_speed",
+    "log",
+    "log_format",
+    "signature_tolerance_secs",
+    "max_body_bytes",
+    "head_deadline_secs",
+    "body_deadline_secs",
+    "max_connections",
+    "place_deadline_secs",
+    "max_dials",
+    "drain_deadline_secs",
+];
+
+impl Config {
+    /// Reads and checks the settings.
+    pub fn load(flags: &Flags) -> Result<Self, BadConfig> {
+        let file = flags.config.clone().unwrap_or_else(|| PathBuf::from("redialer.toml"));
+        if flags.config.is_some() && !file.exists() {
+            return bad("--config", format!("{} does not exist", file.display()));
+        }
+        let config: Self = Figment::from(Serialized::defaults(Self::default()))
+            .merge(Toml::file(file))
+            .merge(Env::prefixed("REDIALER_").only(&ENVIRONMENT))
+            .merge(Serialized::defaults(flags))
+            .extract()
+            .map_err(|e| {
+                let setting = if e.path.is_empty() { "redialer.toml".to_owned() } else { e.path.join(".") };
+                BadConfig { setting, problem: e.kind.to_string() }
+            })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The demo's settings: its own clock, any free port, quiet logs, unless flags say otherwise.
+    pub fn of_demo(flags: &Flags, clock_speed: u32) -> Result<Self, BadConfig> {
+        let config = Self {
+            listen: flags.listen.clone().unwrap_or_else(|| "127.0.0.1:0".to_owned()),
+            log: flags.log.clone().unwrap_or_else(|| "error".to_owned()),
+            retell_base_url: "http://127.0.0.1".to_owned(),
+            clock_speed,
+            ..Self::default()
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), BadConfig> {
+        if self.clock_speed == 0 || self.clock_speed > 1_000_000 {
+            return bad("clock_speed", "must be from 1 to 1000000 virtual seconds a real second");
+        }
+        if self.listen.parse::<SocketAddr>().is_err() {
+            return bad("listen", format!("`{}` is not an address and port, as 127.0.0.1:8080", self.listen));
+        }
+        let base = &self.retell_base_url;
+        let loopback = is_loopback(base);
+        if !(base.starts_with("https://") || base.starts_with("http://") && loopback) {
+            return bad("retell_base_url", format!("`{base}` must be https://, or http:// on loopback"));
+        }
+        if self.clock_speed > 1 && !loopback {
+            return bad(
+                "clock_speed",
+                "above 1 only with a provider base URL on loopback: real people live in real time",
+            );
+        }
+        if let Some(url) = &self.database_url
+            && !(url.starts_with("postgres://") || url.starts_with("postgresql://"))
+        {
+            return bad("database_url", "must begin with postgres://");
+        }
+        if let Some(kek) = &self.kek
+            && !kek.starts_with("file:")
+        {
+            return bad("kek", "must be file:<path>");
+        }
+        if !["text", "json"].contains(&self.log_format.as_str()) {
+            return bad("log_format", "must be text or json");
+        }
+        Ok(())
+    }
+
+    /// The embedded database's file.
+    pub fn database_file(&self) -> PathBuf {
+        self.data_dir.join("redialer.db")
+    }
+
+    /// The key file.
+    pub fn kek_file(&self) -> PathBuf {
+        let given = self.kek.as_deref().and_then(|k| k.strip_prefix("file:"));
+        given.map_or_else(|| self.data_dir.join("kek"), PathBuf::from)
+    }
+
+    /// What webhook URLs begin with, without a slash at the end.
+    pub fn public_url(&self) -> String {
+        let given = self.public_url.clone().unwrap_or_else(|| format!("http://{}", self.listen));
+        given.trim_end_matches('/').to_owned()
+    }
+
+    /// How long a request that places a call may take.
+    pub const fn place_deadline(&self) -> Duration {
+        Duration::from_secs(self.place_deadline_secs)
+    }
+
+    /// How far a webhook's stamp may lie from now: five real minutes are more in virtual time.
+    pub fn signature_tolerance_ms(&self) -> u64 {
+        self.signature_tolerance_secs.saturating_mul(1_000).saturating_mul(u64::from(self.clock_speed))
+    }
+}
+
+fn is_loopback(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return false;
+    }
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(change: impl FnOnce(&mut Config), want: Result<(), &str>) {
+        let mut config = Config::default();
+        change(&mut config);
+        let got = config.check();
+        assert_eq!(got.as_ref().map_err(|e| e.setting.as_str()).copied(), want, "{got:?}");
+    }
+
+    #[test]
+    fn a_setting_that_cannot_be_is_named() {
+        check(|_| {}, Ok(()));
+        check(|c| c.retell_base_url = "http://127.0.0.1:9000".to_owned(), Ok(()));
+        check(|c| c.retell_base_url = "http://[::1]:9000".to_owned(), Ok(()));
+        check(|c| c.retell_base_url = "http://127.0.0.1@example.com".to_owned(), Err("retell_base_url"));
+        check(|c| c.retell_base_url = "http://example.com".to_owned(), Err("retell_base_url"));
+        check(|c| c.clock_speed = 60, Err("clock_speed"));
+        check(|c| c.clock_speed = 0, Err("clock_speed"));
+        check(|c| c.listen = "8080".to_owned(), Err("listen"));
+        check(|c| c.database_url = Some("mysql://x".to_owned()), Err("database_url"));
+        check(|c| c.kek = Some("vault:x".to_owned()), Err("kek"));
+    }
+
+    #[test]
+    fn every_setting_can_come_from_the_environment() {
+        let value = serde_json::to_value(Config::default()).expect("serialises");
+        let fields: Vec<_> = value.as_object().expect("an object").keys().cloned().collect();
+        assert!(fields.iter().all(|f| ENVIRONMENT.contains(&f.as_str())), "{fields:?}");
+    }
+}

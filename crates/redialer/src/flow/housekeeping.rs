@@ -1,0 +1,86 @@
+//! Leases, lapsed claims, pauses: what keeps the other flows honest.
+
+use std::{sync::Arc, time::Duration};
+
+use redialer_core::time::{minutes, plus};
+use redialer_providers::retell::api::ReadError;
+use redialer_store::{Buckets, StoreError};
+
+use crate::app::App;
+
+const ROUND: Duration = Duration::from_secs(2);
+/// A replica that is silent for so long is gone.
+const LEASE_MS: i64 = 10_000;
+const PROBE_EVERY_MINUTES: i64 = 15;
+
+/// Keeps house until the program shuts down.
+pub async fn run(app: Arc<App>) {
+    while !app.is_draining() {
+        if let Err(error) = round(&app).await {
+            tracing::warn!(%error, "housekeeping failed");
+        }
+        tokio::select! { () = app.clock.wait(ROUND) => {}, () = app.drained() => {} }
+    }
+    if app.store.is_shared()
+        && let Err(error) = app.store.drop_leases(&app.replica).await
+    {
+        tracing::warn!(%error, "leases could not be given up; they lapse by themselves");
+    }
+}
+
+/// One round.
+pub async fn round(app: &App) -> Result<(), StoreError> {
+    hold_leases(app).await?;
+    for range in app.ranges() {
+        let n = app.store.recover(range, app.clock.real_ms(), app.clock.now()).await?;
+        if n > 0 {
+            tracing::warn!(n, "{n} lapsed claims were taken up");
+            app.due_bell.notify_one();
+        }
+    }
+    probe(app).await
+}
+
+/// Holds this replica's share of the buckets; the embedded database's one process holds all.
+pub async fn hold_leases(app: &App) -> Result<(), StoreError> {
+    if !app.store.is_shared() {
+        return Ok(());
+    }
+    app.clock.follow_database(&app.store).await?;
+    let now = app.clock.real_ms();
+    let held = match app.store.hold_leases(&app.replica, now, now + LEASE_MS).await {
+        Ok(held) => held,
+        Err(error) => {
+            // Without the database nothing can be claimed anyway.
+            app.buckets.send_replace(Buckets::default());
+            return Err(error);
+        }
+    };
+    app.buckets.send_if_modified(|known| {
+        let changed = *known != held;
+        *known = held;
+        changed
+    });
+    Ok(())
+}
+
+/// Asks for paused workspaces whether the key or the account is good again: a read that changes nothing.
+async fn probe(app: &App) -> Result<(), StoreError> {
+    for range in app.ranges() {
+        let now = app.clock.now();
+        for paused in app.store.due_probes(range, now, plus(now, minutes(PROBE_EVERY_MINUTES))).await? {
+            let key = app.store.open_key(paused.tenant).await?;
+            let workspace = app.store.of(paused.tenant).workspace(paused.id).await?;
+            match app.retell.probe(&workspace.api_key(&key)?).await {
+                Ok(()) => {
+                    app.store.resume(paused.id).await?;
+                    app.due_bell.notify_one();
+                    tracing::info!(workspace.id = %paused.id, "workspace {} dials again", paused.id);
+                }
+                Err(ReadError::Key(_) | ReadError::Payment) => {}
+                Err(error) => tracing::info!(%error, "a paused workspace could not be probed"),
+            }
+        }
+    }
+    Ok(())
+}

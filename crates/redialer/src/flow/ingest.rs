@@ -1,0 +1,223 @@
+//! The inbox is read and decided: steps 4 to 6 of a call's journey.
+//!
+//! Invariants: whatever happens to one event, the ones behind it go on; one that keeps failing is put off and,
+//! after five tries, set aside with a note (I33). Nothing of an event's effects is visible before all of them.
+
+use std::{sync::Arc, time::Duration};
+
+use redialer_core::{
+    Id, Phone,
+    agent::Dialler,
+    call::CallFacts,
+    decide::{self, AfterCall, AskedTime, Note, Scene, Whom},
+    phone,
+    policy::Policy,
+    time::{Zone, minutes, plus},
+};
+use redialer_providers::retell::webhook;
+use redialer_store::{
+    AgentRow, Following, KnownCall, PendingRow, RedialRow, Secrets, SpokenWith, StoreError, Subject,
+    TenantKey, WorkspaceRow,
+};
+
+use crate::app::App;
+
+const BATCH: i64 = 64;
+const MAX_TRIES: i64 = 5;
+const POLL: Duration = Duration::from_secs(1);
+
+/// Reads the inbox until the program shuts down.
+pub async fn run(app: Arc<App>) {
+    while !app.is_draining() {
+        let bell = app.inbox_bell.notified();
+        match drain(&app).await {
+            Ok(0) => {
+                tokio::select! { () = bell => {}, () = app.clock.wait(POLL) => {}, () = app.drained() => {} }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the inbox could not be read");
+                app.clock.wait(POLL).await;
+            }
+        }
+    }
+}
+
+/// Decides what waits, one batch a range; the number of events looked at.
+pub async fn drain(app: &Arc<App>) -> Result<usize, StoreError> {
+    let mut n = 0;
+    for range in app.ranges() {
+        for row in app.store.pending(range, app.clock.now(), BATCH).await? {
+            n += 1;
+            one(app, row).await?;
+        }
+    }
+    Ok(n)
+}
+
+async fn one(app: &Arc<App>, row: PendingRow) -> Result<(), StoreError> {
+    let (tries, id) = (row.tries, row.id);
+    let row = Arc::new(row);
+    // A task of its own: a panic ends it, not the loop.
+    let (task_app, task_row) = (Arc::clone(app), Arc::clone(&row));
+    let failure = match tokio::spawn(async move { decide(&task_app, &task_row).await }).await {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "a panic".to_owned(),
+    };
+    tracing::error!(delivery.id = %id, tries, failure, "delivery {id} could not be decided");
+    metrics::counter!("redialer_deliveries_failed_total").increment(1);
+    let later = plus(app.clock.now(), minutes(1 << tries.min(4)));
+    let try_at = (tries + 1 < MAX_TRIES).then_some(later);
+    app.store.retry_delivery(&row, try_at, Note::SetAside.word()).await
+}
+
+/// Everything about an event that does not change while it is decided.
+struct Reading {
+    facts: CallFacts,
+    redial: Option<RedialRow>,
+    agent: Option<AgentRow>,
+    whom: Whom,
+    policy: Policy,
+    zone: Zone,
+    asked: AskedTime,
+    secrets: Secrets,
+    notes: Vec<Note>,
+}
+
+async fn decide(app: &App, row: &PendingRow) -> Result<(), StoreError> {
+    let key = app.store.open_key(row.tenant).await?;
+    let workspace = app.store.of(row.tenant).workspace(row.workspace).await?;
+    let body = key.open("bodies.body", row.id.uuid(), &row.body)?;
+    let Some(facts) = webhook::read(&body, &workspace.defaults.callback_field) else {
+        // Events of other kinds are kept for whoever forwards them; nothing follows from them here.
+        return app.store.finish_delivery(row, "").await;
+    };
+    let reading = read(app, row, &workspace, facts, &key).await?;
+    let person_ix = match (&reading.whom.person, &reading.redial) {
+        (Some(person), _) => Some(key.index(person.e164())),
+        (None, Some(redial)) => Some(redial.person_ix),
+        (None, None) => None,
+    };
+    let call_id = reading.facts.call_id.clone();
+    let subject = Subject { delivery: row, call_id: &call_id, person_ix, redial: reading.redial.as_ref() };
+    let Some((decision, known)) = app.store.begin_decision(subject, app.clock.now()).await? else {
+        return Ok(());
+    };
+    let after = after_call(app, &reading, &known);
+    let following = reading.agent.as_ref().map(|agent| Following {
+        id: Id::new(app.clock.now(), &app.chance),
+        agent: agent.id,
+        channel: reading.facts.channel,
+        secrets: &reading.secrets,
+    });
+    let spoken_with = SpokenWith {
+        number: reading.whom.person.as_ref().map(Phone::e164),
+        outcome: reading.facts.outcome.as_ref().map(|o| o.reason.as_str()),
+    };
+    decision.finish(&after, following, &spoken_with, &key, &app.chance).await?;
+    report(app, row, &after);
+    Ok(())
+}
+
+async fn read(
+    app: &App,
+    row: &PendingRow,
+    workspace: &WorkspaceRow,
+    mut facts: CallFacts,
+    key: &TenantKey,
+) -> Result<Reading, StoreError> {
+    let tenant = app.store.of(row.tenant);
+    let mut notes = Vec::new();
+    let tagged = facts.tags.as_ref().and_then(|t| t.dispatch.parse().ok());
+    let redial = app.store.redial_of(row, tagged, &facts.call_id).await?;
+    if facts.tags.is_some() && redial.is_none() {
+        notes.push(Note::ForeignDispatch);
+    }
+    let known = redial.as_ref().map(|r| r.secrets(key)).transpose()?;
+    if let Some(known) = &known {
+        // A chat does not tell its numbers; what we dialled does.
+        facts.person_number.get_or_insert_with(|| known.to.clone());
+        if facts.agent_number.is_none() {
+            facts.agent_number.clone_from(&known.from);
+        }
+    }
+    let agent = match (&facts.agent, &redial) {
+        (Some(id), _) => tenant.agent_by_provider_id(workspace.id, id).await?,
+        (None, Some(redial)) => Some(tenant.agent(redial.agent).await?),
+        (None, None) => Some(tenant.agent(row.agent).await?),
+    };
+    let settings =
+        agent.as_ref().map_or_else(|| workspace.defaults.clone(), |a| a.settings(&workspace.defaults));
+    let policy = settings.policy();
+    let mut whom = decide::whom(&facts, &policy);
+    if let Some(person) = &whom.person
+        && tenant.is_own_number(workspace.id, key.index(person.e164())).await?
+    {
+        whom = Whom { person: None, note: Some(Note::OwnNumber), ..whom };
+    }
+    let agent_zone = agent.as_ref().and_then(|a| a.timezone.as_deref());
+    let candidates = whom.person.as_ref().map_or(&[][..], |p| phone::zones_of(p.e164()));
+    let zone = Zone::of_callee(candidates, agent_zone, &policy.timezone);
+    let end = decide::end_of(&facts, app.clock.now());
+    let asked = decide::asked_time(&facts, &zone, agent_zone, &policy, end);
+    let secrets = secrets(&facts, &whom, &asked, known.as_ref());
+    Ok(Reading { facts, redial, agent, whom, policy, zone, asked, secrets, notes })
+}
+
+/// What the next callback would carry: this call's own variables and metadata, else those of the dial it was.
+fn secrets(facts: &CallFacts, whom: &Whom, asked: &AskedTime, known: Option<&Secrets>) -> Secrets {
+    let kept = |now_empty: bool| known.filter(|_| now_empty);
+    Secrets {
+        to: whom.person.as_ref().map(|p| p.e164().to_owned()).unwrap_or_default(),
+        from: whom.from.as_ref().map(|p| Phone::e164(p).to_owned()),
+        variables: kept(facts.variables.is_empty())
+            .map_or_else(|| facts.variables.clone(), |k| k.variables.clone()),
+        metadata: kept(facts.metadata.is_none())
+            .map_or_else(|| facts.metadata.clone(), |k| k.metadata.clone()),
+        version: Secrets::version_text(&facts.version),
+        evidence: Some(asked.evidence.clone()).filter(|_| facts.asked.callback),
+        rule: Some(asked.rule.clone()).filter(|_| facts.asked.callback),
+        confidence: Some(asked.confidence).filter(|_| facts.asked.callback),
+    }
+}
+
+fn after_call(app: &App, reading: &Reading, known: &KnownCall) -> AfterCall {
+    let dialler = match &reading.agent {
+        Some(agent) if agent.enabled => Dialler::Ready,
+        Some(_) => Dialler::Disabled,
+        None => Dialler::Missing,
+    };
+    let mut after = decide::after_call(&Scene {
+        facts: &reading.facts,
+        seen: known.seen.clone(),
+        redial: known.redial.as_ref(),
+        person: known.person.as_ref().filter(|_| reading.whom.person.is_some()),
+        dialler,
+        policy: &reading.policy,
+        zone: &reading.zone,
+        asked: &reading.asked,
+        now: app.clock.now(),
+    });
+    after.notes.extend(reading.notes.iter().copied());
+    // Why nobody can be dialled matters only where somebody would have been.
+    let wanted = reading.facts.asked.callback || reading.facts.is_outbound_call();
+    if wanted && (after.settled || after.analyzed) {
+        after.notes.extend(reading.whom.note);
+    }
+    after
+}
+
+fn report(app: &App, row: &PendingRow, after: &AfterCall) {
+    if after.notes.contains(&Note::UnknownReason) {
+        metrics::counter!("redialer_unknown_reasons_total").increment(1);
+    }
+    if after.pause.is_some() {
+        tracing::warn!(workspace.id = %row.workspace, "workspace {} is paused: the provider wants to be paid", row.workspace);
+    }
+    if after.follow.is_some() {
+        metrics::counter!("redialer_callbacks_scheduled_total").increment(1);
+        app.due_bell.notify_one();
+    }
+    metrics::counter!("redialer_deliveries_decided_total").increment(1);
+}

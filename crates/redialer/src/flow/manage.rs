@@ -1,0 +1,209 @@
+//! What people do, through whichever door: connect a workspace, sync its roster, schedule by hand.
+
+use argon2::{Argon2, PasswordHasher as _};
+use redialer_core::{
+    Id, Phone, Timestamp,
+    decide::{self, Follow, Note, Request},
+    id, phone,
+    tenant::Plan,
+    time::{Zone, ZoneSource},
+};
+use redialer_providers::retell::api::{ReadError, RosterAgent};
+use redialer_store::{
+    AgentRow, ManualPlan, NewTenant, Roster, Secrets, Store, StoreError, TenantRow, WorkspaceRow,
+};
+
+use crate::{app::App, clock::Clock};
+
+/// What a new tenant is told once.
+pub struct Created {
+    /// Its id.
+    pub tenant: Id<id::Tenant>,
+    /// The admin API key.
+    pub admin_key: String,
+    /// The owner's e-mail address.
+    pub owner_email: String,
+    /// The owner's password.
+    pub owner_password: String,
+    /// The secret our signatures are made with.
+    pub webhook_secret: String,
+}
+
+/// Makes a tenant with an owner and an admin key.
+pub async fn create_tenant(
+    store: &Store,
+    clock: &Clock,
+    chance: &redialer_core::chance::Chance,
+    name: &str,
+    email: &str,
+    plan: Plan,
+) -> anyhow::Result<Created> {
+    let created = Created {
+        tenant: Id::new(clock.now(), chance),
+        admin_key: format!("rdl_live_{}", chance.token::<20>()),
+        owner_email: email.to_lowercase(),
+        owner_password: chance.token::<15>(),
+        webhook_secret: format!("whsec_{}", chance.token::<20>()),
+    };
+    let salt = chance.bytes::<16>();
+    let hash = Argon2::default()
+        .hash_password_with_salt(created.owner_password.as_bytes(), &salt)
+        .map_err(|e| anyhow::anyhow!("the password could not be hashed: {e}"))?;
+    let new = NewTenant {
+        id: created.tenant,
+        name,
+        plan,
+        owner_email: &created.owner_email,
+        password_hash: &hash.to_string(),
+        admin_key: &created.admin_key,
+        webhook_secret: &created.webhook_secret,
+    };
+    store.create_tenant(&new, clock.now(), chance).await?;
+    Ok(created)
+}
+
+/// Why the roster could not be pulled.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The provider.
+    #[error(transparent)]
+    Provider(#[from] ReadError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Pulls the roster of agents and the workspace's own numbers; changes nothing at the provider.
+pub async fn sync(app: &App, tenant: &TenantRow, workspace: &WorkspaceRow) -> Result<usize, SyncError> {
+    let key = app.store.open_key(tenant.id).await?;
+    let api_key = workspace.api_key(&key)?;
+    let mut agents: Vec<RosterAgent> = app.retell.agents(&api_key).await?;
+    for agent in &mut agents {
+        // Only its time zone is wanted, and an agent without one is no fault.
+        agent.timezone = match app.retell.agent_timezone(&api_key, agent).await {
+            Ok(timezone) => timezone,
+            Err(ReadError::Unknown(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
+    }
+    let numbers = app.retell.numbers(&api_key).await?;
+    let own: Vec<[u8; 16]> =
+        numbers.iter().filter_map(|n| Phone::parse(&n.number).ok()).map(|p| key.index(p.e164())).collect();
+    let roster: Vec<Roster<'_>> = agents
+        .iter()
+        .map(|a| Roster {
+            provider_agent_id: &a.id,
+            name: &a.name,
+            channel: a.channel,
+            timezone: a.timezone.as_deref(),
+        })
+        .collect();
+    let max = tenant.plan.max_agents();
+    app.store
+        .of(tenant.id)
+        .sync_agents(workspace.id, &roster, &own, max, app.clock.now(), &app.chance)
+        .await?;
+    Ok(agents.len())
+}
+
+/// A callback that somebody asks for.
+pub struct ByHand {
+    /// The number to dial.
+    pub to: Phone,
+    /// The number to dial from; else the agent's own.
+    pub from: Option<Phone>,
+    /// When.
+    pub when: When,
+    /// What the agent is told beside our own variables.
+    pub variables: std::collections::BTreeMap<String, String>,
+}
+
+/// A moment, or words for one.
+pub enum When {
+    /// That instant.
+    At(Timestamp),
+    /// Words, on a clock in that zone.
+    Words(String, Option<String>),
+}
+
+/// Why a callback was not scheduled.
+#[derive(Debug, thiserror::Error)]
+pub enum NotScheduled {
+    /// The words name no time.
+    #[error("no time was understood; try \"tomorrow at 3 pm\" or \"in two hours\", or give `at`")]
+    NoTime,
+    /// Something forbids it.
+    #[error("{}", .0.sentence())]
+    Note(Note),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Schedules a callback by hand.
+pub async fn schedule(
+    app: &App,
+    tenant: Id<id::Tenant>,
+    workspace: &WorkspaceRow,
+    agent: &AgentRow,
+    by_hand: ByHand,
+) -> Result<Id<id::Callback>, NotScheduled> {
+    let key = app.store.open_key(tenant).await?;
+    let store = app.store.of(tenant);
+    let person_ix = key.index(by_hand.to.e164());
+    if by_hand.from.as_ref() == Some(&by_hand.to) || store.is_own_number(workspace.id, person_ix).await? {
+        return Err(NotScheduled::Note(Note::OwnNumber));
+    }
+    let policy = agent.settings(&workspace.defaults).policy();
+    let now = app.clock.now();
+    let (at, zone) = moment(&by_hand, agent, &policy.timezone, now).ok_or(NotScheduled::NoTime)?;
+    let mut secrets = Secrets::default();
+    secrets.to.push_str(by_hand.to.e164());
+    secrets.from = by_hand.from.as_ref().map(|f| f.e164().to_owned());
+    secrets.variables.clone_from(&by_hand.variables);
+    let id = Id::new(now, &app.chance);
+    let plan = ManualPlan {
+        id,
+        workspace: workspace.id,
+        agent: agent.id,
+        channel: agent.channel,
+        person_ix,
+        secrets: &secrets,
+    };
+    let decide = |person: &decide::Person| {
+        let (follow, replaced) = decide::on_request(&Request { at, zone, person, policy: &policy }, now)?;
+        let (Follow::New(planned) | Follow::Move(_, planned)) = follow;
+        Ok((planned, replaced))
+    };
+    store.schedule(&plan, decide, &key, now, &app.chance).await?.map_err(NotScheduled::Note)?;
+    app.due_bell.notify_one();
+    Ok(id)
+}
+
+fn moment(
+    by_hand: &ByHand,
+    agent: &AgentRow,
+    workspace_zone: &str,
+    now: Timestamp,
+) -> Option<(Timestamp, Zone)> {
+    let of_number =
+        || Zone::of_callee(phone::zones_of(by_hand.to.e164()), agent.timezone.as_deref(), workspace_zone);
+    match &by_hand.when {
+        When::At(at) => Some((*at, of_number())),
+        When::Words(words, zone) => {
+            let zone = match zone {
+                Some(name) => Zone { name: name.clone(), source: ZoneSource::Request },
+                None => of_number(),
+            };
+            let turn = redialer_when::Turn { role: redialer_when::Role::User, content: words.clone() };
+            let call = redialer_when::Call {
+                turns: &[turn],
+                end: now,
+                zone: &zone.name,
+                agent_zone: None,
+                only_the_time: true,
+            };
+            Some((redialer_when::read(&call).at?, zone))
+        }
+    }
+}

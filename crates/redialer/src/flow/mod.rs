@@ -1,0 +1,13 @@
+//! Stories: what the program does by itself, each a loop or a list of steps.
+//!
+//! [`ingest`]: the inbox is read and decided. [`dispatch`]: what is due is dialled. [`reconcile`]: silent and
+//! unknown calls are asked about. [`housekeeping`]: leases, lapsed claims, pauses. [`manage`]: what people do
+//! through any door.
+//! Absent on purpose: rules (they are in `core`), SQL (in `store`).
+
+pub mod dispatch;
+pub mod housekeeping;
+pub mod ingest;
+pub mod manage;
+pub mod pacing;
+pub mod reconcile;

@@ -1,0 +1,144 @@
+//! How fast each workspace may start calls: its pace, the lines it has, and what the provider last asked.
+//!
+//! Invariant: real time, whatever the virtual clock does. Local to the replica that leases the workspace's
+//! bucket, so no other process needs to be asked. Losing it loses nothing but a moment's pace.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use redialer_core::{Id, id::Workspace};
+
+/// Every workspace's lane.
+#[derive(Default)]
+pub struct Pacer(Mutex<HashMap<Id<Workspace>, Lane>>);
+
+#[derive(Default)]
+struct Lane {
+    /// Starts saved up; at most one second's worth.
+    tokens: f64,
+    refilled_ms: i64,
+    slow_until_ms: i64,
+    lines: Option<Lines>,
+    busy: bool,
+}
+
+/// What the provider said about the account's lines.
+#[derive(Clone, Copy)]
+struct Lines {
+    free: u32,
+    read_ms: i64,
+}
+
+/// For so long an answer about lines counts.
+const LINES_FRESH_MS: i64 = 3_000;
+
+impl Pacer {
+    fn lanes(&self) -> MutexGuard<'_, HashMap<Id<Workspace>, Lane>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the lane, unless somebody is at work in it already.
+    pub fn enter(&self, workspace: Id<Workspace>) -> bool {
+        let mut lanes = self.lanes();
+        let lane = lanes.entry(workspace).or_insert_with(|| Lane { tokens: 1.0, ..Lane::default() });
+        !std::mem::replace(&mut lane.busy, true)
+    }
+
+    /// Leaves the lane.
+    pub fn leave(&self, workspace: Id<Workspace>) {
+        if let Some(lane) = self.lanes().get_mut(&workspace) {
+            lane.busy = false;
+        }
+    }
+
+    /// How many of `want` may start now, at `rate` a second; those are spent.
+    pub fn take(&self, workspace: Id<Workspace>, rate: f64, want: usize, now_ms: i64) -> usize {
+        let mut lanes = self.lanes();
+        let lane = lanes.entry(workspace).or_default();
+        if now_ms < lane.slow_until_ms {
+            return 0;
+        }
+        let saved = lane.tokens + (now_ms - lane.refilled_ms).max(0) as f64 / 1_000.0 * rate;
+        lane.tokens = saved.min(rate.max(1.0));
+        lane.refilled_ms = now_ms;
+        let n = (lane.tokens.floor() as usize).min(want);
+        lane.tokens -= n as f64;
+        n
+    }
+
+    /// Gives back starts that were taken and not used.
+    pub fn give_back(&self, workspace: Id<Workspace>, n: usize) {
+        if let Some(lane) = self.lanes().get_mut(&workspace) {
+            lane.tokens += n as f64;
+        }
+    }
+
+    /// Starts nothing for the workspace until then.
+    pub fn slow(&self, workspace: Id<Workspace>, until_ms: i64) {
+        let mut lanes = self.lanes();
+        let lane = lanes.entry(workspace).or_default();
+        lane.slow_until_ms = lane.slow_until_ms.max(until_ms);
+        lane.lines = None;
+    }
+
+    /// Free lines as last read, if that is fresh.
+    pub fn lines(&self, workspace: Id<Workspace>, now_ms: i64) -> Option<u32> {
+        let lanes = self.lanes();
+        let lines = lanes.get(&workspace)?.lines.filter(|l| now_ms - l.read_ms < LINES_FRESH_MS)?;
+        Some(lines.free)
+    }
+
+    /// Remembers how many lines are free.
+    pub fn set_lines(&self, workspace: Id<Workspace>, free: u32, now_ms: i64) {
+        if let Some(lane) = self.lanes().get_mut(&workspace) {
+            lane.lines = Some(Lines { free, read_ms: now_ms });
+        }
+    }
+
+    /// Counts lines that calls are about to take.
+    pub fn use_lines(&self, workspace: Id<Workspace>, n: u32) {
+        if let Some(lines) = self.lanes().get_mut(&workspace).and_then(|l| l.lines.as_mut()) {
+            lines.free = lines.free.saturating_sub(n);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> Id<Workspace> {
+        Id::from_uuid(uuid::Uuid::from_u128(1))
+    }
+
+    #[test]
+    fn one_start_a_second_and_none_saved_beyond_it() {
+        let pacer = Pacer::default();
+        assert!(pacer.enter(id()) && !pacer.enter(id()));
+        assert_eq!(pacer.take(id(), 1.0, 5, 0), 1);
+        assert_eq!(pacer.take(id(), 1.0, 5, 999), 0);
+        assert_eq!(pacer.take(id(), 1.0, 5, 1_000), 1);
+        assert_eq!(pacer.take(id(), 1.0, 5, 60_000), 1, "a quiet minute saves one start, not sixty");
+        assert_eq!(pacer.take(id(), 10.0, 50, 120_000), 10);
+    }
+
+    #[test]
+    fn a_provider_that_asks_us_to_slow_down_is_heard() {
+        let pacer = Pacer::default();
+        pacer.slow(id(), 5_000);
+        assert_eq!(pacer.take(id(), 10.0, 1, 4_999), 0);
+        assert_eq!(pacer.take(id(), 10.0, 1, 5_000), 1);
+    }
+
+    #[test]
+    fn lines_are_believed_for_a_moment() {
+        let pacer = Pacer::default();
+        pacer.enter(id());
+        pacer.set_lines(id(), 2, 0);
+        pacer.use_lines(id(), 1);
+        assert_eq!(pacer.lines(id(), 2_999), Some(1));
+        assert_eq!(pacer.lines(id(), 3_000), None);
+    }
+}

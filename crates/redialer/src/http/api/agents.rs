@@ -1,0 +1,170 @@
+//! `/v1/agents`: the roster, switches, overrides, and where to point webhooks.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use redialer_core::id;
+use redialer_store::{AgentRow, BadSettings};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    page::{Asked, Page},
+    wire::{self, Body, PathId, Query},
+};
+use crate::{
+    app::App,
+    http::{auth::Caller, error::ApiError},
+};
+
+/// An agent as it is shown.
+#[derive(Serialize)]
+pub(in crate::http) struct View {
+    id: String,
+    workspace_id: String,
+    provider_agent_id: String,
+    name: String,
+    channel: &'static str,
+    enabled: bool,
+    downstream_url: Option<String>,
+    overrides: Value,
+    timezone: Option<String>,
+    created_at: String,
+}
+
+impl From<AgentRow> for View {
+    fn from(row: AgentRow) -> Self {
+        Self {
+            id: row.id.to_string(),
+            workspace_id: row.workspace.to_string(),
+            provider_agent_id: row.provider_agent_id,
+            name: row.name,
+            channel: row.channel.word(),
+            enabled: row.enabled,
+            downstream_url: row.downstream_url,
+            overrides: row.overrides,
+            timezone: row.timezone,
+            created_at: row.created_at.to_string(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct ListQuery {
+    workspace_id: Option<String>,
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+/// `GET /v1/agents`.
+pub(in crate::http) async fn list(
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<View>>, ApiError> {
+    let asked: Asked<id::Agent> = Asked::read(query.limit, query.cursor.as_deref())?;
+    let named = query.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
+    if let Some(named) = named {
+        caller.check(named)?;
+    }
+    let rows = caller.store.agents(named.or(caller.workspace), asked.before, asked.limit + 1).await?;
+    Ok(Json(Page::of(rows, &asked, |r| (r.created_at, r.id), View::from)))
+}
+
+/// `GET /v1/agents/{id}`.
+pub(in crate::http) async fn show(
+    caller: Caller,
+    PathId(id): PathId<id::Agent>,
+) -> Result<Json<View>, ApiError> {
+    let row = caller.store.agent(id).await?;
+    caller.check(row.workspace)?;
+    Ok(Json(row.into()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct ChangeBody {
+    enabled: Option<bool>,
+    #[serde(default, deserialize_with = "some")]
+    downstream_url: Option<Option<String>>,
+    overrides: Option<Value>,
+}
+
+/// Tells a null from an absent field.
+fn some<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::<String>::deserialize(d).map(Some)
+}
+
+/// `PATCH /v1/agents/{id}`.
+pub(in crate::http) async fn change(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<id::Agent>,
+    Body(body): Body<ChangeBody>,
+) -> Result<Json<View>, ApiError> {
+    let row = caller.store.agent(id).await?;
+    caller.check(row.workspace)?;
+    let overrides = match &body.overrides {
+        Some(patch) => Some(overridden(&caller, &row, patch).await?),
+        None => None,
+    };
+    let url = body.downstream_url.as_ref().map(|u| u.as_deref());
+    if let Some(Some(url)) = url
+        && !(url.starts_with("https://") || url.starts_with("http://"))
+    {
+        return Err(ApiError::invalid("downstream_url", "must be an http or https URL"));
+    }
+    let max = caller.tenant.plan.max_agents();
+    caller.store.change_agent(&row, body.enabled, url, overrides.as_ref(), max, app.clock.now()).await?;
+    app.due_bell.notify_one();
+    Ok(Json(caller.store.agent(id).await?.into()))
+}
+
+/// The agent's overrides with a patch laid over them; null takes an override away.
+async fn overridden(caller: &Caller, row: &AgentRow, patch: &Value) -> Result<Value, ApiError> {
+    if !patch.is_object() {
+        return Err(ApiError::invalid(
+            "overrides",
+            "must be an object; send null for a setting to inherit it again",
+        ));
+    }
+    let mut overrides = row.overrides.clone();
+    lay(&mut overrides, patch);
+    let named = |e: BadSettings| {
+        let field =
+            if e.field.is_empty() { "overrides".to_owned() } else { format!("overrides.{}", e.field) };
+        ApiError::invalid(field, e.problem)
+    };
+    let workspace = caller.store.workspace(row.workspace).await?;
+    workspace.defaults.patched(&overrides).and_then(|d| d.check(caller.tenant.plan)).map_err(named)?;
+    Ok(overrides)
+}
+
+fn lay(base: &mut Value, patch: &Value) {
+    let (Some(base), Some(patch)) = (base.as_object_mut(), patch.as_object()) else { return };
+    for (key, value) in patch {
+        match value {
+            Value::Null => {
+                base.remove(key);
+            }
+            Value::Object(_) => lay(base.entry(key).or_insert_with(|| json!({})), value),
+            other => {
+                base.insert(key.clone(), other.clone());
+            }
+        }
+    }
+}
+
+/// `GET /v1/agents/{id}/webhook-url`.
+pub(in crate::http) async fn webhook_url(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<id::Agent>,
+) -> Result<Json<Value>, ApiError> {
+    let row = caller.store.agent(id).await?;
+    caller.check(row.workspace)?;
+    let workspace = caller.store.workspace(row.workspace).await?;
+    let url = format!("{}/api/webhooks/{}/{}", app.config.public_url(), workspace.provider.word(), row.slug);
+    let status = if row.verified_at.is_some() { "verified" } else { "pending" };
+    Ok(Json(json!({"agent_id": id.to_string(), "webhook_url": url, "verification_status": status})))
+}

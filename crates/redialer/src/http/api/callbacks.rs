@@ -1,0 +1,281 @@
+//! `/v1/callbacks`: see them, schedule by hand, move, cancel, dial now.
+//!
+//! Numbers are masked here; showing them in clear needs a scope that keys do not carry yet.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{Json, extract::State, http::StatusCode};
+use redialer_core::{
+    Id, Phone,
+    callback::{RedialReason, State as CallbackState},
+    id,
+};
+use redialer_store::{CallbackRow, Filter, NotNow, TenantKey};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    page::{Asked, Page},
+    wire::{self, Body, PathId, Query},
+};
+use crate::{
+    app::App,
+    flow::manage::{self, ByHand, NotScheduled, When},
+    http::{auth::Caller, error::ApiError},
+};
+
+/// A callback as it is shown.
+#[derive(Serialize)]
+pub(in crate::http) struct View {
+    id: String,
+    workspace_id: String,
+    agent_id: String,
+    chain_root_id: String,
+    parent_id: Option<String>,
+    state: &'static str,
+    held_for: Option<String>,
+    reason: &'static str,
+    attempt: i64,
+    max_attempts: i64,
+    is_final_attempt: bool,
+    requested_for: Option<String>,
+    scheduled_for: String,
+    timezone: String,
+    timezone_source: &'static str,
+    to_number: Option<String>,
+    from_number: Option<String>,
+    source_call_id: Option<String>,
+    provider_call_id: Option<String>,
+    outcome: Option<String>,
+    created_at: String,
+    updated_at: String,
+}
+
+fn view(row: CallbackRow, key: &TenantKey) -> View {
+    let secrets = row.secrets(key).ok();
+    let masked = |number: Option<&str>| number.and_then(|n| Phone::parse(n).ok()).map(|p| p.masked());
+    View {
+        id: row.id.to_string(),
+        workspace_id: row.workspace.to_string(),
+        agent_id: row.agent.to_string(),
+        chain_root_id: row.chain.to_string(),
+        parent_id: row.parent.map(|id| id.to_string()),
+        state: row.state.word(),
+        held_for: row.held_for,
+        reason: row.reason.word(),
+        attempt: row.attempt,
+        max_attempts: row.max_attempts,
+        is_final_attempt: row.is_final,
+        requested_for: row.requested_for.map(|at| at.to_string()),
+        scheduled_for: row.scheduled_for.to_string(),
+        timezone: row.zone.name.clone(),
+        timezone_source: row.zone.source.word(),
+        to_number: masked(secrets.as_ref().map(|s| s.to.as_str())),
+        from_number: masked(secrets.as_ref().and_then(|s| s.from.as_deref())),
+        source_call_id: row.source_call_id,
+        provider_call_id: row.provider_call_id,
+        outcome: row.outcome,
+        created_at: row.created_at.to_string(),
+        updated_at: row.updated_at.to_string(),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct ListQuery {
+    state: Option<String>,
+    agent_id: Option<String>,
+    workspace_id: Option<String>,
+    reason: Option<String>,
+    chain_root_id: Option<String>,
+    to_number: Option<String>,
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+/// `GET /v1/callbacks`.
+pub(in crate::http) async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<View>>, ApiError> {
+    let asked: Asked<id::Callback> = Asked::read(query.limit, query.cursor.as_deref())?;
+    let key = app.store.open_key(caller.tenant.id).await?;
+    let named = query.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
+    if let Some(named) = named {
+        caller.check(named)?;
+    }
+    let state = |word: &str| {
+        CallbackState::from_word(word)
+            .ok_or_else(|| ApiError::invalid("state", format!("`{word}` is not a state")))
+    };
+    let reason = |word: &str| {
+        RedialReason::from_word(word)
+            .ok_or_else(|| ApiError::invalid("reason", format!("`{word}` is not a reason")))
+    };
+    let number = query.to_number.as_deref().map(|t| wire::number("to_number", t)).transpose()?;
+    let filter = Filter {
+        state: query.state.as_deref().map(state).transpose()?,
+        agent: query.agent_id.as_deref().map(|t| wire::id("agent_id", t)).transpose()?,
+        workspace: named.or(caller.workspace),
+        reason: query.reason.as_deref().map(reason).transpose()?,
+        chain: query.chain_root_id.as_deref().map(|t| wire::id("chain_root_id", t)).transpose()?,
+        person_ix: number.map(|n| key.index(n.e164())),
+    };
+    let rows = caller.store.callbacks(&filter, asked.before, asked.limit + 1).await?;
+    Ok(Json(Page::of(rows, &asked, |r| (r.created_at, r.id), |r| view(r, &key))))
+}
+
+/// The callback, if this key may see it.
+async fn seen(caller: &Caller, id: Id<id::Callback>) -> Result<CallbackRow, ApiError> {
+    let row = caller.store.callback(id).await?;
+    caller.check(row.workspace)?;
+    Ok(row)
+}
+
+async fn shown(app: &App, caller: &Caller, id: Id<id::Callback>) -> Result<Json<View>, ApiError> {
+    let key = app.store.open_key(caller.tenant.id).await?;
+    Ok(Json(view(seen(caller, id).await?, &key)))
+}
+
+/// `GET /v1/callbacks/{id}`.
+pub(in crate::http) async fn show(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<id::Callback>,
+) -> Result<Json<View>, ApiError> {
+    shown(&app, &caller, id).await
+}
+
+/// `GET /v1/callbacks/{id}/chain`: every row of its chain, newest first.
+pub(in crate::http) async fn chain(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<id::Callback>,
+) -> Result<Json<Page<View>>, ApiError> {
+    let row = seen(&caller, id).await?;
+    let key = app.store.open_key(caller.tenant.id).await?;
+    let filter = Filter { chain: Some(row.chain), workspace: Some(row.workspace), ..Filter::default() };
+    let all: Asked<id::Callback> = Asked::read(Some(200), None)?;
+    let rows = caller.store.callbacks(&filter, all.before, all.limit).await?;
+    Ok(Json(Page::whole(rows.into_iter().map(|r| view(r, &key)).collect())))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct NewBody {
+    agent_id: String,
+    to_number: String,
+    from_number: Option<String>,
+    at: Option<String>,
+    text: Option<String>,
+    timezone: Option<String>,
+    dynamic_variables: Option<BTreeMap<String, String>>,
+}
+
+/// `POST /v1/callbacks`.
+pub(in crate::http) async fn create(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Body(body): Body<NewBody>,
+) -> Result<(StatusCode, Json<View>), ApiError> {
+    let agent = match caller.store.agent(wire::id("agent_id", &body.agent_id)?).await {
+        Ok(agent) if caller.check(agent.workspace).is_ok() => agent,
+        Ok(_) | Err(redialer_store::StoreError::NotFound) => {
+            return Err(ApiError::invalid("agent_id", "no agent has that id"));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if !agent.enabled {
+        return Err(ApiError::new(
+            StatusCode::CONFLICT,
+            "agent_disabled",
+            "The agent is switched off; enable it first.",
+        ));
+    }
+    let when = when(&body)?;
+    let by_hand = ByHand {
+        to: wire::number("to_number", &body.to_number)?,
+        from: body.from_number.as_deref().map(|n| wire::number("from_number", n)).transpose()?,
+        when,
+        variables: body.dynamic_variables.unwrap_or_default(),
+    };
+    let workspace = caller.store.workspace(agent.workspace).await?;
+    let id =
+        manage::schedule(&app, caller.tenant.id, &workspace, &agent, by_hand).await.map_err(|e| match e {
+            NotScheduled::Store(error) => error.into(),
+            NotScheduled::NoTime => ApiError::invalid("text", e.to_string()),
+            NotScheduled::Note(note) => ApiError::new(StatusCode::CONFLICT, note.word(), note.sentence()),
+        })?;
+    Ok((StatusCode::CREATED, shown(&app, &caller, id).await?))
+}
+
+fn when(body: &NewBody) -> Result<When, ApiError> {
+    if let Some(zone) = &body.timezone
+        && jiff::tz::TimeZone::get(zone).is_err()
+    {
+        return Err(ApiError::invalid(
+            "timezone",
+            format!("`{zone}` is not an IANA time zone, as Europe/Berlin"),
+        ));
+    }
+    match (&body.at, &body.text) {
+        (Some(at), None) => Ok(When::At(wire::moment("at", at)?)),
+        (None, Some(text)) => Ok(When::Words(text.clone(), body.timezone.clone())),
+        (Some(_), Some(_)) => Err(ApiError::invalid("at", "give either `at` or `text`, not both")),
+        (None, None) => {
+            Err(ApiError::invalid("at", "give `at` (RFC 3339) or `text` (words, with `timezone`)"))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct ChangeBody {
+    scheduled_for: String,
+}
+
+/// `PATCH /v1/callbacks/{id}`.
+pub(in crate::http) async fn change(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<id::Callback>,
+    Body(body): Body<ChangeBody>,
+) -> Result<Json<View>, ApiError> {
+    seen(&caller, id).await?;
+    let to = wire::moment("scheduled_for", &body.scheduled_for)?;
+    done(caller.store.reschedule(id, to, app.clock.now()).await?)?;
+    app.due_bell.notify_one();
+    shown(&app, &caller, id).await
+}
+
+/// `POST /v1/callbacks/{id}/cancel`.
+pub(in crate::http) async fn cancel(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<id::Callback>,
+) -> Result<Json<View>, ApiError> {
+    seen(&caller, id).await?;
+    done(caller.store.cancel(id, app.clock.now()).await?)?;
+    shown(&app, &caller, id).await
+}
+
+/// `POST /v1/callbacks/{id}/force`.
+pub(in crate::http) async fn force(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<id::Callback>,
+) -> Result<Json<View>, ApiError> {
+    seen(&caller, id).await?;
+    done(caller.store.force(id, app.clock.now()).await?)?;
+    app.due_bell.notify_one();
+    shown(&app, &caller, id).await
+}
+
+fn done(result: Result<(), NotNow>) -> Result<(), ApiError> {
+    result.map_err(|why| match why {
+        NotNow::Dialling => {
+            ApiError::new(StatusCode::CONFLICT, "already_dialling", "It is being dialled already.")
+        }
+        NotNow::Final => ApiError::new(StatusCode::CONFLICT, "final", "It has ended; that is never undone."),
+    })
+}

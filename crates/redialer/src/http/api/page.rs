@@ -1,0 +1,76 @@
+//! Lists in pages: newest first, an opaque cursor to go on from.
+//!
+//! Invariant: a cursor holds nothing but the key of the last row shown; anything else is an error, not a
+//! surprise.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use redialer_core::{Id, Timestamp, time::from_ms};
+use serde::Serialize;
+
+use crate::http::error::ApiError;
+
+const DEFAULT: i64 = 50;
+const MOST: i64 = 200;
+
+/// One page of a list.
+#[derive(Serialize)]
+pub(in crate::http) struct Page<T> {
+    data: Vec<T>,
+    next_cursor: Option<String>,
+}
+
+/// How many, and from before which row.
+pub(in crate::http) struct Asked<N> {
+    pub(in crate::http) limit: i64,
+    pub(in crate::http) before: (Timestamp, Id<N>),
+}
+
+impl<N> Asked<N> {
+    pub(in crate::http) fn read(limit: Option<i64>, cursor: Option<&str>) -> Result<Self, ApiError> {
+        let limit = limit.unwrap_or(DEFAULT);
+        if !(1..=MOST).contains(&limit) {
+            return Err(ApiError::invalid("limit", format!("must be from 1 to {MOST}")));
+        }
+        let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
+        let before = match cursor {
+            None => first,
+            Some(text) => {
+                decode(text).ok_or_else(|| ApiError::invalid("cursor", "not a cursor of this list"))?
+            }
+        };
+        Ok(Self { limit, before })
+    }
+}
+
+impl<T> Page<T> {
+    /// Of one row more than was asked for, if there are more.
+    pub(in crate::http) fn of<R, N>(
+        mut rows: Vec<R>,
+        asked: &Asked<N>,
+        key: impl Fn(&R) -> (Timestamp, Id<N>),
+        show: impl FnMut(R) -> T,
+    ) -> Self {
+        let more = rows.len() as i64 > asked.limit;
+        rows.truncate(usize::try_from(asked.limit).unwrap_or(usize::MAX));
+        let next_cursor = rows.last().filter(|_| more).map(|last| encode(key(last)));
+        Self { data: rows.into_iter().map(show).collect(), next_cursor }
+    }
+
+    /// All there is.
+    pub(in crate::http) const fn whole(data: Vec<T>) -> Self {
+        Self { data, next_cursor: None }
+    }
+}
+
+fn encode<N>((at, id): (Timestamp, Id<N>)) -> String {
+    let mut bytes = at.as_millisecond().to_be_bytes().to_vec();
+    bytes.extend_from_slice(id.uuid().as_bytes());
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn decode<N>(text: &str) -> Option<(Timestamp, Id<N>)> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let (ms, id) = bytes.split_at_checked(8)?;
+    let at = from_ms(i64::from_be_bytes(ms.try_into().ok()?))?;
+    Some((at, Id::from_uuid(uuid::Uuid::from_slice(id).ok()?)))
+}

@@ -1,0 +1,124 @@
+//! What every handler reads requests with.
+//!
+//! Invariant: whatever is wrong with a request, the answer names the field. Unknown fields are errors.
+
+use std::{str::FromStr, sync::Arc};
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Path, Request},
+    http::{StatusCode, request::Parts},
+    response::{IntoResponse as _, Response},
+};
+use redialer_core::{Id, Phone, Timestamp, id::Noun};
+use serde::de::DeserializeOwned;
+
+use crate::{app::App, http::error::ApiError};
+
+const MAX_BODY: usize = 1 << 20;
+
+/// A JSON body that fits `T`.
+pub(in crate::http) struct Body<T>(pub(in crate::http) T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Response> {
+        let request = request.map(|body| axum::body::Body::new(http_body_util::Limited::new(body, MAX_BODY)));
+        let deadline = std::time::Duration::from_secs(app.config.body_deadline_secs);
+        let bytes = match tokio::time::timeout(deadline, Bytes::from_request(request, app)).await {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(_)) => {
+                return Err(ApiError::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "too_large",
+                    "The body is larger than 1 MiB.",
+                )
+                .into_response());
+            }
+            Err(_) => {
+                return Err(ApiError::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "too_slow",
+                    "The body took too long.",
+                )
+                .into_response());
+            }
+        };
+        let mut json = serde_json::Deserializer::from_slice(&bytes);
+        let value = serde_path_to_error::deserialize(&mut json).map_err(|e| unfit(&e))?;
+        json.end().map_err(|_| not_json())?;
+        Ok(Self(value))
+    }
+}
+
+fn not_json() -> Response {
+    ApiError::new(StatusCode::BAD_REQUEST, "not_json", "The body must be one JSON object.").into_response()
+}
+
+fn unfit(error: &serde_path_to_error::Error<serde_json::Error>) -> Response {
+    let inner = error.inner();
+    if inner.is_syntax() || inner.is_eof() || inner.is_io() {
+        return not_json();
+    }
+    let text = inner.to_string();
+    let told = text.split(" at line ").next().unwrap_or_default();
+    // An unknown or missing field is named by the message, every other by the path.
+    let named =
+        ["unknown field `", "missing field `"].iter().find_map(|p| told.strip_prefix(p)?.split('`').next());
+    let path = error.path().to_string();
+    let param = match (path.as_str(), named) {
+        (".", Some(name)) => name.to_owned(),
+        (path, Some(name)) if !path.ends_with(name) => format!("{path}.{name}"),
+        (path, _) => path.to_owned(),
+    };
+    ApiError::invalid(param, told).into_response()
+}
+
+/// The `{id}` of the path; anything that is not an id of that noun does not exist.
+pub(in crate::http) struct PathId<T>(pub(in crate::http) Id<T>);
+
+impl<T: Noun> FromRequestParts<Arc<App>> for PathId<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
+        let Path(text) = Path::<String>::from_request_parts(parts, app)
+            .await
+            .map_err(|_| ApiError::not_found().into_response())?;
+        text.parse().map(Self).map_err(|_| ApiError::not_found().into_response())
+    }
+}
+
+/// The query string, strictly: unknown parameters are errors.
+pub(in crate::http) struct Query<T>(pub(in crate::http) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
+        match axum::extract::Query::<T>::from_request_parts(parts, app).await {
+            Ok(axum::extract::Query(value)) => Ok(Self(value)),
+            Err(error) => {
+                let text = error.body_text();
+                let param = text.split('`').nth(1).unwrap_or("query").to_owned();
+                Err(ApiError::invalid(param, text).into_response())
+            }
+        }
+    }
+}
+
+/// An id in a body or a query.
+pub(in crate::http) fn id<T: Noun>(param: &str, text: &str) -> Result<Id<T>, ApiError> {
+    Id::from_str(text).map_err(|e| ApiError::invalid(param, format!("`{text}` is {e}")))
+}
+
+/// A moment in a body.
+pub(in crate::http) fn moment(param: &str, text: &str) -> Result<Timestamp, ApiError> {
+    text.parse()
+        .map_err(|_| ApiError::invalid(param, "must be RFC 3339 with an offset, as 2026-11-24T15:00:00Z"))
+}
+
+/// A number in a body.
+pub(in crate::http) fn number(param: &str, text: &str) -> Result<Phone, ApiError> {
+    Phone::parse(text).map_err(|e| ApiError::invalid(param, e.to_string()))
+}

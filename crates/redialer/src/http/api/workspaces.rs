@@ -1,0 +1,287 @@
+//! `/v1/workspaces`: connect a provider account, set it up, pull its roster.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+use redialer_core::{
+    Id, id,
+    time::{minutes, plus},
+    workspace::ProviderKind,
+};
+use redialer_providers::retell::api::ReadError;
+use redialer_store::{
+    BadSettings, Defaults, NewWorkspace, Retention, WebhookKey, WorkspaceChange, WorkspaceRow, merge,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    page::{Asked, Page},
+    wire::{self, Body, PathId, Query},
+};
+use crate::{
+    app::App,
+    flow::manage::{self, SyncError},
+    http::{auth::Caller, error::ApiError},
+};
+
+/// A workspace as it is shown; keys never are.
+#[derive(Serialize)]
+pub(in crate::http) struct View {
+    id: String,
+    name: String,
+    provider: &'static str,
+    plan: &'static str,
+    defaults: Defaults,
+    retention: Retention,
+    paused: Option<Paused>,
+    usage: Usage,
+    created_at: String,
+}
+
+#[derive(Serialize)]
+struct Paused {
+    reason: &'static str,
+    since: String,
+}
+
+#[derive(Serialize)]
+struct Usage {
+    period_start: String,
+    calls_this_period: i64,
+    cap: Option<i64>,
+    credits_balance_usd: Option<f64>,
+}
+
+async fn view(caller: &Caller, row: WorkspaceRow, app: &App) -> Result<View, ApiError> {
+    let month = app.clock.now().to_zoned(jiff::tz::TimeZone::UTC);
+    let start =
+        month.first_of_month().and_then(|d| d.start_of_day()).map_or(app.clock.now(), |z| z.timestamp());
+    let calls = caller.store.calls_placed_since(row.id, start).await?;
+    Ok(View {
+        id: row.id.to_string(),
+        name: row.name,
+        provider: row.provider.word(),
+        plan: caller.tenant.plan.word(),
+        defaults: row.defaults,
+        retention: row.retention,
+        paused: row.paused.map(|(why, since)| Paused { reason: why.word(), since: since.to_string() }),
+        usage: Usage {
+            period_start: start.to_string(),
+            calls_this_period: calls,
+            cap: None,
+            credits_balance_usd: None,
+        },
+        created_at: row.created_at.to_string(),
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct ListQuery {
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+/// `GET /v1/workspaces`.
+pub(in crate::http) async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<View>>, ApiError> {
+    let asked: Asked<id::Workspace> = Asked::read(query.limit, query.cursor.as_deref())?;
+    let rows = match caller.workspace {
+        Some(own) => vec![caller.store.workspace(own).await?],
+        None => caller.store.workspaces(asked.before, asked.limit + 1).await?,
+    };
+    let mut shown = Vec::with_capacity(rows.len());
+    for row in rows {
+        shown.push(((row.created_at, row.id), view(&caller, row, &app).await?));
+    }
+    Ok(Json(Page::of(shown, &asked, |s| s.0, |s| s.1)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct NewBody {
+    name: String,
+    provider: String,
+    api_key: String,
+    webhook_key: Option<String>,
+}
+
+/// `POST /v1/workspaces`.
+pub(in crate::http) async fn create(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Body(body): Body<NewBody>,
+) -> Result<(StatusCode, Json<View>), ApiError> {
+    if caller.workspace.is_some() {
+        return Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            "admin_key_needed",
+            "Only an admin key may connect workspaces.",
+        ));
+    }
+    let name = name(&body.name)?;
+    let provider = ProviderKind::from_word(&body.provider)
+        .ok_or_else(|| ApiError::invalid("provider", "must be `retell`"))?;
+    let api_key = secret("api_key", &body.api_key)?;
+    let webhook_key =
+        body.webhook_key.as_deref().map(|k| secret("webhook_key", k)).transpose()?.unwrap_or(api_key);
+    let defaults = Defaults::of_plan(caller.tenant.plan);
+    let id = Id::new(app.clock.now(), &app.chance);
+    let new = NewWorkspace { id, provider, name, api_key, webhook_key, defaults: &defaults };
+    let key = app.store.open_key(caller.tenant.id).await?;
+    let max = caller.tenant.plan.max_workspaces();
+    caller.store.create_workspace(&new, max, &key, app.clock.now(), &app.chance).await?;
+    let row = caller.store.workspace(id).await?;
+    Ok((StatusCode::CREATED, Json(view(&caller, row, &app).await?)))
+}
+
+/// `GET /v1/workspaces/{id}`.
+pub(in crate::http) async fn show(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<id::Workspace>,
+) -> Result<Json<View>, ApiError> {
+    caller.check(id)?;
+    let row = caller.store.workspace(id).await?;
+    Ok(Json(view(&caller, row, &app).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct OwnQuery {
+    workspace_id: Option<String>,
+}
+
+/// `GET /v1/workspace`: the key's own; an admin key names one.
+pub(in crate::http) async fn own(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(query): Query<OwnQuery>,
+) -> Result<Json<View>, ApiError> {
+    let named = query.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
+    let id = match (caller.workspace, named) {
+        (Some(own), None) => own,
+        (_, Some(named)) => named,
+        (None, None) => {
+            return Err(ApiError::invalid("workspace_id", "an admin key must name the workspace"));
+        }
+    };
+    caller.check(id)?;
+    let row = caller.store.workspace(id).await?;
+    Ok(Json(view(&caller, row, &app).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct ChangeBody {
+    name: Option<String>,
+    api_key: Option<String>,
+    webhook_key: Option<String>,
+    defaults: Option<Value>,
+    retention: Option<Value>,
+}
+
+/// A replaced webhook key still counts for a day.
+const KEY_GRACE_MINUTES: i64 = 24 * 60;
+
+/// `PATCH /v1/workspaces/{id}`.
+pub(in crate::http) async fn change(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<id::Workspace>,
+    Body(body): Body<ChangeBody>,
+) -> Result<Json<View>, ApiError> {
+    caller.check(id)?;
+    let row = caller.store.workspace(id).await?;
+    let key = app.store.open_key(caller.tenant.id).await?;
+    let now = app.clock.now();
+    let defaults = body.defaults.as_ref().map(|patch| patched(&row.defaults, patch, &caller)).transpose()?;
+    let retention = body.retention.as_ref().map(|patch| retention(&row.retention, patch)).transpose()?;
+    let api_key = body.api_key.as_deref().map(|k| secret("api_key", k)).transpose()?;
+    let mut webhook_keys = None;
+    if let Some(new) = body.webhook_key.as_deref().map(|k| secret("webhook_key", k)).transpose()? {
+        let until_ms = plus(now, minutes(KEY_GRACE_MINUTES)).as_millisecond();
+        let mut keys = row.webhook_keys(&key)?;
+        keys.retain(|k| k.key != new && k.until_ms.is_none_or(|u| u > now.as_millisecond()));
+        for old in &mut keys {
+            old.until_ms = Some(old.until_ms.unwrap_or(until_ms));
+        }
+        keys.insert(0, WebhookKey { key: new.to_owned(), until_ms: None });
+        webhook_keys = Some(keys);
+    }
+    let change = WorkspaceChange {
+        name: body.name.as_deref().map(name).transpose()?,
+        api_key,
+        webhook_keys: webhook_keys.as_deref(),
+        defaults: defaults.as_ref(),
+        retention: retention.as_ref(),
+    };
+    caller.store.change_workspace(id, &change, &key, now, &app.chance).await?;
+    app.due_bell.notify_one();
+    let row = caller.store.workspace(id).await?;
+    Ok(Json(view(&caller, row, &app).await?))
+}
+
+/// `POST /v1/workspaces/{id}/sync`.
+pub(in crate::http) async fn sync(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<id::Workspace>,
+) -> Result<Json<Value>, ApiError> {
+    caller.check(id)?;
+    let row = caller.store.workspace(id).await?;
+    let n = manage::sync(&app, &caller.tenant, &row).await.map_err(|error| match error {
+        SyncError::Store(error) => error.into(),
+        SyncError::Provider(error) => {
+            let code = match error {
+                ReadError::Key(_) => "provider_key_refused",
+                ReadError::Payment => "provider_payment_required",
+                ReadError::Throttled { .. } => "provider_throttled",
+                ReadError::Unknown(_) | ReadError::Unavailable(_) => "provider_unavailable",
+            };
+            ApiError::new(StatusCode::BAD_GATEWAY, code, error.to_string())
+        }
+    })?;
+    Ok(Json(serde_json::json!({"workspace_id": id.to_string(), "agents": n})))
+}
+
+fn patched(defaults: &Defaults, patch: &Value, caller: &Caller) -> Result<Defaults, ApiError> {
+    let named = |e: BadSettings| {
+        let field = if e.field.is_empty() { "defaults".to_owned() } else { format!("defaults.{}", e.field) };
+        ApiError::invalid(field, e.problem)
+    };
+    let patched = defaults.patched(patch).map_err(named)?;
+    patched.check(caller.tenant.plan).map_err(named)?;
+    Ok(patched)
+}
+
+fn retention(retention: &Retention, patch: &Value) -> Result<Retention, ApiError> {
+    let mut value = serde_json::to_value(retention).unwrap_or_default();
+    merge(&mut value, patch);
+    let merged: Retention = serde_path_to_error::deserialize(value)
+        .map_err(|e| ApiError::invalid(format!("retention.{}", e.path()), e.inner().to_string()))?;
+    if !(1..=3650).contains(&merged.days) {
+        return Err(ApiError::invalid("retention.days", "must be from 1 to 3650"));
+    }
+    Ok(merged)
+}
+
+fn name(text: &str) -> Result<&str, ApiError> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > 200 {
+        return Err(ApiError::invalid("name", "must be 1 to 200 characters"));
+    }
+    Ok(text)
+}
+
+fn secret<'t>(param: &str, text: &'t str) -> Result<&'t str, ApiError> {
+    let text = text.trim();
+    if text.is_empty() || text.len() > 500 || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(ApiError::invalid(param, "must be the provider's key: 1 to 500 visible characters"));
+    }
+    Ok(text)
+}

@@ -1,0 +1,157 @@
+//! Every error an API caller can see, as one envelope.
+//!
+//! Invariant: `{"error":{"type","code","message","param","request_id"}}` with the matching status, whatever
+//! went wrong; `code` is stable. What failed inside is logged once, here, and not told.
+
+use axum::{
+    Json,
+    extract::Request,
+    http::{HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use redialer_store::StoreError;
+use serde_json::json;
+
+/// What an API caller is told.
+#[derive(Debug, Clone)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    param: Option<String>,
+}
+
+impl ApiError {
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), param: None }
+    }
+
+    /// 422 about one field of the request.
+    pub(super) fn invalid(param: impl Into<String>, message: impl Into<String>) -> Self {
+        let param = Some(param.into());
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, code: "invalid", message: message.into(), param }
+    }
+
+    pub(super) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Nothing here has that id.")
+    }
+
+    pub(super) fn unavailable() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Try again in a moment.")
+    }
+
+    const fn kind(&self) -> &'static str {
+        match self.status.as_u16() {
+            401 => "authentication_error",
+            403 => "permission_error",
+            404 | 405 => "not_found_error",
+            409 => "conflict_error",
+            429 => "rate_limit_error",
+            400..=499 => "invalid_request_error",
+            _ => "api_error",
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound => Self::not_found(),
+            StoreError::Conflict("plan_limit") => {
+                Self::new(StatusCode::FORBIDDEN, "plan_limit", "The plan has no room for one more.")
+            }
+            StoreError::Conflict(what) => Self::new(StatusCode::CONFLICT, "conflict", what),
+            StoreError::Unavailable(ref source) => {
+                tracing::error!(%error, %source, "the database failed a request");
+                Self::unavailable()
+            }
+            StoreError::Schema(_) | StoreError::Corrupt(_) | StoreError::Key(_) => {
+                tracing::error!(%error, "a request failed");
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "Something is wrong on our side; it was logged.",
+                )
+            }
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    /// The status, and the error itself for [`envelope`] to write down.
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// The id of one request, also in its answer's `X-Request-Id`.
+#[derive(Clone)]
+pub(super) struct RequestId(String);
+
+/// Gives each request an id and each error its envelope.
+pub(super) async fn envelope(
+    axum::extract::State(app): axum::extract::State<std::sync::Arc<crate::app::App>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let id = RequestId(format!("req_{}", app.chance.token::<10>()));
+    let response = next.run(request).await;
+    let mut response = match response.extensions().get::<ApiError>().cloned() {
+        Some(error) => written(&error, &id, response),
+        // Rejections of axum itself: unknown methods, paths that are not text.
+        None if response.status().is_client_error() && !is_json(&response) => {
+            let error =
+                ApiError::new(response.status(), code_of(response.status()), reason_of(response.status()));
+            written(&error, &id, response)
+        }
+        None => response,
+    };
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    response
+}
+
+fn written(error: &ApiError, id: &RequestId, from: Response) -> Response {
+    let body = json!({"error": {
+        "type": error.kind(), "code": error.code, "message": error.message, "param": error.param, "request_id": id.0,
+    }});
+    let mut response = (error.status, Json(body)).into_response();
+    for name in [header::RETRY_AFTER, header::ALLOW, header::WWW_AUTHENTICATE] {
+        if let Some(value) = from.headers().get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response
+}
+
+fn is_json(response: &Response) -> bool {
+    response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|v| v.as_bytes().starts_with(b"application/json"))
+}
+
+fn code_of(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        404 => "not_found",
+        405 => "method_not_allowed",
+        413 => "too_large",
+        _ => "invalid",
+    }
+}
+
+fn reason_of(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        404 => "There is no such path.",
+        405 => "This path does not take that method.",
+        413 => "The body is too large.",
+        _ => "The request cannot be read.",
+    }
+}

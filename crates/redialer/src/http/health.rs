@@ -1,0 +1,61 @@
+//! Liveness, readiness, metrics.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use serde_json::json;
+
+use crate::app::App;
+
+/// The process's metrics, to be rendered.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// Installs the recorder; `None` when there is one already.
+    pub fn install() -> Option<Self> {
+        let handle = PrometheusBuilder::new().install_recorder().ok()?;
+        for (name, help) in [
+            ("redialer_webhooks_total", "Webhooks received, by answer."),
+            ("redialer_deliveries_decided_total", "Deliveries decided."),
+            ("redialer_deliveries_failed_total", "Deliveries that failed in our hands."),
+            ("redialer_unknown_reasons_total", "Calls that ended for a reason this version does not know."),
+            ("redialer_callbacks_scheduled_total", "Callbacks scheduled by calls."),
+            ("redialer_dials_total", "Requests to place a call, by answer."),
+            ("redialer_dials_failed_total", "Dials that failed on our side."),
+        ] {
+            metrics::describe_counter!(name, help);
+        }
+        metrics::counter!("redialer_unknown_reasons_total").absolute(0);
+        metrics::counter!("redialer_callbacks_scheduled_total").absolute(0);
+        Some(Self(handle))
+    }
+
+    pub(super) fn render(&self) -> String {
+        self.0.run_upkeep();
+        self.0.render()
+    }
+}
+
+/// `GET /healthz`: the process runs.
+pub(super) async fn live(State(app): State<Arc<App>>) -> Response {
+    let body =
+        json!({"status": "ok", "now": app.clock.now().to_string(), "version": env!("CARGO_PKG_VERSION")});
+    Json(body).into_response()
+}
+
+/// `GET /readyz`: it may be sent work.
+pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
+    let database = app.store.ping().await.is_ok();
+    let leases = !app.ranges().is_empty();
+    let ready = database && leases && !app.is_draining();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = json!({"ready": ready, "database": database, "leases": leases, "draining": app.is_draining()});
+    (status, Json(body)).into_response()
+}

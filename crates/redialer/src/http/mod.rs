@@ -1,0 +1,73 @@
+//! The doors: HTTP in. No decisions, no SQL.
+//!
+//! Invariants: a head, a body and an idle connection each have a deadline; connections are counted; when the
+//! program drains, requests in hand are finished.
+
+mod api;
+mod auth;
+mod error;
+mod health;
+mod routes;
+mod webhooks;
+
+use std::{sync::Arc, time::Duration};
+
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpListener, sync::Semaphore};
+
+use crate::app::App;
+
+pub use health::Metrics;
+
+/// Serves until the program drains and the last request in hand is answered.
+pub async fn serve(app: Arc<App>, listener: TcpListener, metrics: Metrics) {
+    let router = routes::all(Arc::clone(&app), metrics);
+    let slots = Arc::new(Semaphore::new(app.config.max_connections));
+    let graceful = GracefulShutdown::new();
+    let head_deadline = Duration::from_secs(app.config.head_deadline_secs);
+    loop {
+        let accepted = tokio::select! {
+            () = app.drained() => break,
+            accepted = accept(&listener, &slots) => accepted,
+        };
+        let Some((stream, slot)) = accepted else { continue };
+        // Small answers should not wait for the next packet.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection was gone at once");
+            continue;
+        }
+        let mut builder = hyper::server::conn::http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(head_deadline).max_buf_size(64 << 10);
+        let service = TowerToHyperService::new(router.clone());
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+            drop(slot);
+        });
+    }
+    drop(listener);
+    graceful.shutdown().await;
+}
+
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> Option<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, slot)),
+        Err(error) => {
+            // Out of file handles, most likely: others will close theirs.
+            tracing::warn!(%error, "a connection could not be accepted");
+            tokio::task::yield_now().await;
+            None
+        }
+    }
+}

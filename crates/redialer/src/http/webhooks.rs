@@ -1,0 +1,134 @@
+//! A webhook comes in: steps 1 to 3 of a call's journey.
+//!
+//! Invariants: the checks stand in this order: slug (404), size and time (413, 408), signature (401), agent
+//! (403), JSON (400); nothing of a request without a valid signature is stored (I8). 2xx is answered only
+//! after the commit, 503 when it cannot be, so that the provider repeats it (I9).
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use redialer_core::{Id, delivery::Delivery};
+use redialer_providers::retell::{SIGNATURE_HEADER, webhook};
+use redialer_store::{NewDelivery, SlugOwner};
+
+use super::error::ApiError;
+use crate::app::App;
+
+/// `POST /api/webhooks/{provider}/{slug}`.
+pub(super) async fn receive(
+    State(app): State<Arc<App>>,
+    Path((provider, slug)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let answer = accept(&app, &provider, &slug, &headers, body).await;
+    let response = match answer {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    };
+    let status = response.status().as_u16().to_string();
+    metrics::counter!("redialer_webhooks_total", "status" => status).increment(1);
+    response
+}
+
+async fn accept(
+    app: &App,
+    provider: &str,
+    slug: &str,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let owner = app.store.slug_owner(slug, app.clock.now()).await?;
+    let owner = owner.filter(|o| o.provider.word() == provider).ok_or_else(ApiError::not_found)?;
+    let body = whole(app, body).await?;
+    let delivery = verified(app, &owner, headers, &body);
+    // A stranger learns nothing about the agent: only a signed request gets past this line.
+    let delivery = match delivery {
+        Err(webhook::Rejected::Signature(why)) => {
+            tracing::info!(agent.id = %owner.agent, %why, "a webhook for agent {} was refused: {why}", owner.agent);
+            return Err(ApiError::new(StatusCode::UNAUTHORIZED, "bad_signature", why.to_string()));
+        }
+        signed if !owner.enabled => {
+            drop(signed);
+            let why = "The agent is switched off or past the plan's number of agents.";
+            return Err(ApiError::new(StatusCode::FORBIDDEN, "agent_disabled", why));
+        }
+        Err(webhook::Rejected::NotJson) => {
+            return Err(ApiError::new(StatusCode::BAD_REQUEST, "not_json", "The body is not JSON."));
+        }
+        Ok(delivery) => delivery,
+    };
+    if !owner.verified {
+        app.store.verify_agent(owner.agent, app.clock.now()).await?;
+    }
+    let answer = answer_to(&delivery.event);
+    record(app, &owner, delivery).await?;
+    Ok(answer)
+}
+
+/// The body, within its size and its time.
+async fn whole(app: &App, body: Body) -> Result<Vec<u8>, ApiError> {
+    let limited = Limited::new(body, app.config.max_body_bytes).collect();
+    let deadline = Duration::from_secs(app.config.body_deadline_secs);
+    match tokio::time::timeout(deadline, limited).await {
+        Ok(Ok(body)) => Ok(body.to_bytes().to_vec()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let why = format!("The body is larger than {} bytes.", app.config.max_body_bytes);
+            Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", why))
+        }
+        Ok(Err(_)) => Err(ApiError::new(StatusCode::BAD_REQUEST, "unreadable", "The body ended early.")),
+        Err(_) => Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "The body took too long.")),
+    }
+}
+
+fn verified(
+    app: &App,
+    owner: &SlugOwner,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Delivery, webhook::Rejected> {
+    let now = app.clock.now();
+    let mut given = headers.get_all(SIGNATURE_HEADER).iter();
+    // Two headers are as good as none: which of them would count?
+    let header = given.next().filter(|_| given.next().is_none()).map(|v| v.as_bytes().to_vec());
+    let keys = owner.webhook_keys(now).unwrap_or_default();
+    let keys = keys.iter().map(|k| k.key.as_bytes());
+    webhook::receive(header.as_deref(), body, keys, now.as_millisecond(), app.config.signature_tolerance_ms())
+}
+
+async fn record(app: &App, owner: &SlugOwner, delivery: Delivery) -> Result<(), ApiError> {
+    let now = app.clock.now();
+    let id = Id::new(now, &app.chance);
+    let new = NewDelivery {
+        bucket: owner.bucket,
+        id,
+        tenant: owner.key.tenant(),
+        workspace: owner.workspace,
+        agent: owner.agent,
+        event: delivery.event,
+        call_id: delivery.call_id,
+        dedup_key: delivery.dedup_key,
+        body: owner.key.seal("bodies.body", id.uuid(), &delivery.body, &app.chance),
+        signature: delivery.signature,
+        received_at: now,
+    };
+    app.inbox.record(new).await.map_err(|_| ApiError::unavailable())?;
+    app.inbox_bell.notify_one();
+    Ok(())
+}
+
+/// Inbound hooks that were pointed here by mistake want an answer: the caller hears ringing meanwhile.
+fn answer_to(event: &str) -> Response {
+    match event {
+        "call_inbound" => Json(serde_json::json!({"call_inbound": {}})).into_response(),
+        "chat_inbound" => Json(serde_json::json!({"chat_inbound": {}})).into_response(),
+        _ => StatusCode::NO_CONTENT.into_response(),
+    }
+}

@@ -1,0 +1,91 @@
+//! A pretend Retell: its REST API, its signed webhooks, and people who answer, or do not.
+//!
+//! [`script`]: who lives in this world. [`routes`]: the API. [`calls`]: what becomes of a call. [`webhooks`]:
+//! how it is told. [`filter`]: the lists' filters. Besides Retell's own paths there are `/sim/…` for the
+//! scene-shifter.
+
+mod calls;
+mod filter;
+mod routes;
+pub mod script;
+mod webhooks;
+mod world;
+
+use std::sync::Arc;
+
+use axum::Router;
+use serde_json::Value;
+
+use crate::SimTime;
+pub use script::{Fault, Scene, Script};
+pub use world::Ring;
+
+/// A pretend Retell.
+#[derive(Clone)]
+pub struct Retell(Arc<world::World>);
+
+impl Retell {
+    /// A world as scripted, on somebody's clock; webhooks leave through `http`. The scripted calls begin with
+    /// [`Retell::play`].
+    pub fn new(script: Script, time: SimTime, http: reqwest::Client) -> Self {
+        Self(Arc::new(world::World::new(script, time, http)))
+    }
+
+    /// The HTTP surface.
+    pub fn router(&self) -> Router {
+        routes::all(Arc::clone(&self.0))
+    }
+
+    /// Lets the scripted calls happen.
+    pub fn play(&self) {
+        for scene in self.0.script().calls.clone() {
+            let world = Arc::clone(&self.0);
+            tokio::spawn(async move {
+                world.time.pass(scene.after_seconds).await;
+                calls::happen(&world, &scene);
+            });
+        }
+    }
+
+    /// Lets one call happen now; its id.
+    pub fn happen(&self, scene: &Scene) -> String {
+        calls::happen(&self.0, scene)
+    }
+
+    /// What that person does next, before whatever was scripted.
+    pub fn set_person(&self, number: &str, does: Vec<script::Does>) {
+        self.0.script().people.insert(number.to_owned(), does.into());
+    }
+
+    /// The next requests to place a call go wrong like this.
+    pub fn break_next(&self, fault: Fault) {
+        self.0.script().faults.push_back(fault);
+    }
+
+    /// Where webhooks of agents without a URL of their own go.
+    pub fn set_webhook_url(&self, url: &str) {
+        self.0.script().webhook_url = Some(url.to_owned());
+    }
+
+    /// Where one agent's webhooks go.
+    pub fn set_agent_webhook_url(&self, agent_id: &str, url: &str) {
+        if let Some(agent) = self.0.script().agents.iter_mut().find(|a| a.agent_id == agent_id) {
+            agent.webhook_url = Some(url.to_owned());
+        }
+    }
+
+    /// Every call and chat that was placed through the API, in order: the phones that rang.
+    pub fn rings(&self) -> Vec<Ring> {
+        self.0.state().rings.clone()
+    }
+
+    /// How many requests to place a call were received.
+    pub fn requests_to_place(&self) -> usize {
+        self.0.state().requests
+    }
+
+    /// A call or chat object as Retell would show it.
+    pub fn record(&self, id: &str) -> Option<Value> {
+        self.0.state().record(id).cloned()
+    }
+}

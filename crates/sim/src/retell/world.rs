@@ -1,0 +1,99 @@
+//! The state of the pretend Retell.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use redialer_core::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::script::{Agent, Does, Script};
+use crate::SimTime;
+
+pub(super) struct World {
+    pub(super) time: SimTime,
+    pub(super) http: reqwest::Client,
+    script: Mutex<Script>,
+    state: Mutex<State>,
+    serial: AtomicU64,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    /// Call objects by id, in order of creation.
+    pub(super) calls: BTreeMap<String, Value>,
+    /// Chat objects by id.
+    pub(super) chats: BTreeMap<String, Value>,
+    /// Numbers of a chat, which its object does not tell.
+    pub(super) chat_numbers: HashMap<String, (String, String)>,
+    /// Idempotency keys, the request they stood for, and the call it made.
+    pub(super) keys: HashMap<String, (Timestamp, String)>,
+    pub(super) rings: Vec<Ring>,
+    pub(super) requests: usize,
+}
+
+/// A phone that rang because the API was asked to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ring {
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// The call or chat.
+    pub id: String,
+    /// Whose phone.
+    pub to: String,
+    /// From which number.
+    pub from: String,
+    /// The whole request.
+    pub request: Value,
+}
+
+impl State {
+    pub(super) fn record(&self, id: &str) -> Option<&Value> {
+        self.calls.get(id).or_else(|| self.chats.get(id))
+    }
+}
+
+impl World {
+    pub(super) fn new(script: Script, time: SimTime, http: reqwest::Client) -> Self {
+        Self { time, http, script: Mutex::new(script), state: Mutex::default(), serial: AtomicU64::new(1) }
+    }
+
+    pub(super) fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new id: the prefix and 27 hex digits that count up.
+    pub(super) fn id(&self, prefix: &str) -> String {
+        format!("{prefix}_{:027x}", self.serial.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(super) fn agent(&self, id: &str) -> Option<Agent> {
+        self.script().agents.iter().find(|a| a.agent_id == id).cloned()
+    }
+
+    /// What that person does now.
+    pub(super) fn person_does(&self, number: &str) -> Does {
+        let mut script = self.script();
+        let Some(does) = script.people.get_mut(number) else { return Does::end("user_hangup") };
+        match does.len() {
+            0 => Does::end("user_hangup"),
+            1 => does[0].clone(),
+            _ => does.pop_front().unwrap_or_default(),
+        }
+    }
+
+    /// Calls that take a line right now.
+    pub(super) fn lines_in_use(&self) -> u32 {
+        let busy = |call: &&Value| matches!(call["call_status"].as_str(), Some("registered" | "ongoing"));
+        self.state().calls.values().filter(busy).count() as u32
+    }
+}

@@ -1,0 +1,314 @@
+//! The roster of agents, their webhook slugs, and the workspace's own numbers.
+
+use redialer_core::{Id, Timestamp, agent::Channel, chance::Chance, id, workspace::ProviderKind};
+use serde_json::Value;
+
+use crate::{
+    Defaults, Store, StoreError, TenantKey, TenantStore, WebhookKey, at, bucket_of,
+    engine::{Row, Tx, args},
+    workspaces::open_webhook_keys,
+};
+
+/// An agent.
+#[derive(Debug, Clone)]
+pub struct AgentRow {
+    /// Its id.
+    pub id: Id<id::Agent>,
+    /// Its workspace.
+    pub workspace: Id<id::Workspace>,
+    /// The provider's id of it.
+    pub provider_agent_id: String,
+    /// Its name there.
+    pub name: String,
+    /// Voice or chat.
+    pub channel: Channel,
+    /// Its time zone there.
+    pub timezone: Option<String>,
+    /// Whether its webhook is heard and its callbacks are dialled.
+    pub enabled: bool,
+    /// Where its events are passed on.
+    pub downstream_url: Option<String>,
+    /// A merge patch over the workspace's settings.
+    pub overrides: Value,
+    /// The secret part of its webhook URL.
+    pub slug: String,
+    /// When the first good signature came.
+    pub verified_at: Option<Timestamp>,
+    /// Since when.
+    pub created_at: Timestamp,
+}
+
+impl AgentRow {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: Id::from_uuid(row.get("id")?),
+            workspace: Id::from_uuid(row.get("workspace_id")?),
+            provider_agent_id: row.get("provider_agent_id")?,
+            name: row.get("name")?,
+            channel: Channel::from_word(&row.get::<String>("channel")?),
+            timezone: row.get("timezone")?,
+            enabled: row.get("enabled")?,
+            downstream_url: row.get("downstream_url")?,
+            overrides: serde_json::from_str(&row.get::<String>("overrides")?)
+                .map_err(|_| StoreError::Corrupt("overrides document"))?,
+            slug: row.get("slug")?,
+            verified_at: row.get::<Option<i64>>("verified_at")?.map(at),
+            created_at: at(row.get("created_at")?),
+        })
+    }
+
+    /// The settings this agent works under.
+    ///
+    /// Overrides were checked when they were set; should the defaults have moved under them since, the
+    /// defaults alone count.
+    pub fn settings(&self, defaults: &Defaults) -> Defaults {
+        defaults.patched(&self.overrides).unwrap_or_else(|_| defaults.clone())
+    }
+}
+
+/// One agent as the provider lists it.
+pub struct Roster<'a> {
+    /// The provider's id.
+    pub provider_agent_id: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Voice or chat.
+    pub channel: Channel,
+    /// Its time zone.
+    pub timezone: Option<&'a str>,
+}
+
+/// Who a webhook slug belongs to, and what is needed to check a signature.
+pub struct SlugOwner {
+    /// The agent.
+    pub agent: Id<id::Agent>,
+    /// Whether it is switched on (and so within the plan).
+    pub enabled: bool,
+    /// Whether a good signature has come before.
+    pub verified: bool,
+    /// Its workspace.
+    pub workspace: Id<id::Workspace>,
+    /// Whose scheme the signature follows.
+    pub provider: ProviderKind,
+    /// The tenant's bucket.
+    pub bucket: i64,
+    /// The tenant's opened key.
+    pub key: TenantKey,
+    webhook_keys: Vec<u8>,
+}
+
+impl SlugOwner {
+    /// The provider keys that count at `now`, newest first.
+    pub fn webhook_keys(&self, now: Timestamp) -> Result<Vec<WebhookKey>, StoreError> {
+        let mut keys = open_webhook_keys(&self.key, self.workspace, &self.webhook_keys)?;
+        keys.retain(|k| k.until_ms.is_none_or(|until| until > now.as_millisecond()));
+        Ok(keys)
+    }
+}
+
+macro_rules! columns {
+    ($tail:literal) => {
+        concat!(
+            "select id, workspace_id, provider_agent_id, name, channel, timezone, enabled, downstream_url, overrides,
+             slug, verified_at, created_at from agents ",
+            $tail
+        )
+    };
+}
+
+const COUNT_ENABLED: &str = "select count(*) as n from agents where workspace_id = $1 and enabled";
+/// Touching the workspace's row makes two that count its agents take turns on Postgres.
+const LOCK: &str = "update workspaces set name = name where id = $1";
+
+async fn enabled_agents(tx: &mut Tx, workspace: Id<id::Workspace>) -> Result<i64, StoreError> {
+    tx.execute(LOCK, args![workspace]).await?;
+    tx.fetch_one(COUNT_ENABLED, args![workspace]).await?.ok_or(StoreError::Corrupt("count"))?.get("n")
+}
+
+impl TenantStore {
+    /// Takes over the provider's roster: new agents start enabled while the cap has room.
+    pub async fn sync_agents(
+        &self,
+        workspace: Id<id::Workspace>,
+        roster: &[Roster<'_>],
+        own_numbers: &[[u8; 16]],
+        max_enabled: u32,
+        now: Timestamp,
+        chance: &Chance,
+    ) -> Result<(), StoreError> {
+        const KNOWN: &str =
+            "update agents set name = $3, channel = $4, timezone = $5, gone_at = null, updated_at = $6
+             where workspace_id = $1 and provider_agent_id = $2";
+        const NEW: &str = "insert into agents
+                 (id, bucket, tenant_id, workspace_id, provider_agent_id, name, channel, timezone, enabled, overrides, slug, created_at, updated_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, '{}', $10, $11, $11)";
+        const SLUG: &str = "insert into slugs (slug, agent_id) values ($1, $2)";
+        const GONE: &str =
+            "update agents set gone_at = $2 where workspace_id = $1 and gone_at is null and updated_at < $2";
+        const FORGET: &str = "delete from own_numbers where workspace_id = $1";
+        const NUMBER: &str =
+            "insert into own_numbers (workspace_id, number_ix) values ($1, $2) on conflict do nothing";
+        let mut tx = self.store.db.begin().await?;
+        let mut room = i64::from(max_enabled) - enabled_agents(&mut tx, workspace).await?;
+        for agent in roster {
+            let channel = agent.channel.word();
+            let id = agent.provider_agent_id;
+            if tx.execute(KNOWN, args![workspace, id, agent.name, channel, agent.timezone, now]).await? == 1 {
+                continue;
+            }
+            let (own_id, slug): (Id<id::Agent>, _) = (Id::new(now, chance), chance.token::<20>());
+            let enabled = room > 0;
+            room -= i64::from(enabled);
+            let bucket = bucket_of(self.tenant);
+            let values = args![
+                own_id,
+                bucket,
+                self.tenant,
+                workspace,
+                id,
+                agent.name,
+                channel,
+                agent.timezone,
+                enabled,
+                &slug,
+                now
+            ];
+            tx.execute(NEW, values).await?;
+            tx.execute(SLUG, args![slug, own_id]).await?;
+        }
+        tx.execute(GONE, args![workspace, now]).await?;
+        tx.execute(FORGET, args![workspace]).await?;
+        for number in own_numbers {
+            tx.execute(NUMBER, args![workspace, *number]).await?;
+        }
+        tx.commit().await
+    }
+
+    /// One agent.
+    pub async fn agent(&self, id: Id<id::Agent>) -> Result<AgentRow, StoreError> {
+        const SQL: &str = columns!("where tenant_id = $1 and id = $2");
+        AgentRow::from_row(
+            &self.store.db.read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?,
+        )
+    }
+
+    /// A page of agents, newest first, of one workspace or of all.
+    pub async fn agents(
+        &self,
+        workspace: Option<Id<id::Workspace>>,
+        before: (Timestamp, Id<id::Agent>),
+        limit: i64,
+    ) -> Result<Vec<AgentRow>, StoreError> {
+        const ALL: &str = columns!(
+            "where tenant_id = $1 and (created_at, id) < ($2, $3)
+             order by created_at desc, id desc limit $4"
+        );
+        const OF_ONE: &str = columns!(
+            "where tenant_id = $1 and (created_at, id) < ($2, $3) and workspace_id = $5
+             order by created_at desc, id desc limit $4"
+        );
+        let rows = match workspace {
+            None => self.store.db.read(ALL, args![self.tenant, before.0, before.1, limit]).await?,
+            Some(w) => self.store.db.read(OF_ONE, args![self.tenant, before.0, before.1, limit, w]).await?,
+        };
+        rows.iter().map(AgentRow::from_row).collect()
+    }
+
+    /// Changes what is given. Switching an agent off holds its callbacks in the same transaction (I7);
+    /// switching it on again releases them.
+    pub async fn change_agent(
+        &self,
+        agent: &AgentRow,
+        enabled: Option<bool>,
+        downstream_url: Option<Option<&str>>,
+        overrides: Option<&Value>,
+        max_enabled: u32,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const SQL: &str =
+            "update agents set enabled = $3, downstream_url = $4, overrides = $5, updated_at = $6
+             where tenant_id = $1 and id = $2";
+        // Behind an intent it is too late: the request may be on its way.
+        const HOLD: &str = "update callbacks set state = 'held', held_for = 'agent_disabled', fence = fence + 1, updated_at = $3
+             where bucket = $1 and agent_id = $2
+               and (state = 'scheduled' or (state = 'dispatching' and dispatch_id is null))";
+        const RELEASE: &str = "update callbacks set state = 'scheduled', held_for = null, updated_at = $3
+             where bucket = $1 and agent_id = $2 and state = 'held' and held_for = 'agent_disabled'";
+        let mut tx = self.store.db.begin().await?;
+        if enabled == Some(true)
+            && !agent.enabled
+            && enabled_agents(&mut tx, agent.workspace).await? >= i64::from(max_enabled)
+        {
+            return Err(StoreError::Conflict("plan_limit"));
+        }
+        let url = downstream_url.unwrap_or(agent.downstream_url.as_deref());
+        let overrides = overrides.unwrap_or(&agent.overrides).to_string();
+        let changed = tx
+            .execute(SQL, args![self.tenant, agent.id, enabled.unwrap_or(agent.enabled), url, overrides, now])
+            .await?;
+        if changed == 0 {
+            return Err(StoreError::NotFound);
+        }
+        let bucket = bucket_of(self.tenant);
+        match enabled {
+            Some(false) => tx.execute(HOLD, args![bucket, agent.id, now]).await?,
+            Some(true) => tx.execute(RELEASE, args![bucket, agent.id, now]).await?,
+            None => 0,
+        };
+        tx.commit().await
+    }
+
+    /// The agent that the provider calls so.
+    pub async fn agent_by_provider_id(
+        &self,
+        workspace: Id<id::Workspace>,
+        provider_agent_id: &str,
+    ) -> Result<Option<AgentRow>, StoreError> {
+        const SQL: &str = columns!(
+            "where tenant_id = $1 and workspace_id = $2 and provider_agent_id = $3 and gone_at is null"
+        );
+        let row = self.store.db.read_one(SQL, args![self.tenant, workspace, provider_agent_id]).await?;
+        row.as_ref().map(AgentRow::from_row).transpose()
+    }
+
+    /// Whether a number is one of the workspace's own.
+    pub async fn is_own_number(
+        &self,
+        workspace: Id<id::Workspace>,
+        number_ix: [u8; 16],
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "select 1 as one from own_numbers where workspace_id = $1 and number_ix = $2";
+        Ok(self.store.db.read_one(SQL, args![workspace, number_ix]).await?.is_some())
+    }
+}
+
+impl Store {
+    /// Who a slug belongs to; `None` for slugs that are unknown, past their time, or of a deleted workspace.
+    pub async fn slug_owner(&self, slug: &str, now: Timestamp) -> Result<Option<SlugOwner>, StoreError> {
+        const SQL: &str =
+            "select a.id as agent_id, a.enabled, a.verified_at, a.workspace_id, a.tenant_id, a.bucket,
+                 w.provider, w.webhook_keys, t.key_version, t.wrapped_key
+             from slugs s join agents a on a.id = s.agent_id join workspaces w on w.id = a.workspace_id
+                 join tenants t on t.id = a.tenant_id
+             where s.slug = $1 and (s.valid_until is null or s.valid_until > $2) and w.deleted_at is null";
+        let Some(row) = self.db.read_one(SQL, args![slug, now]).await? else { return Ok(None) };
+        let tenant = Id::from_uuid(row.get("tenant_id")?);
+        Ok(Some(SlugOwner {
+            agent: Id::from_uuid(row.get("agent_id")?),
+            enabled: row.get("enabled")?,
+            verified: row.get::<Option<i64>>("verified_at")?.is_some(),
+            workspace: Id::from_uuid(row.get("workspace_id")?),
+            provider: ProviderKind::from_word(&row.get::<String>("provider")?)
+                .ok_or(StoreError::Corrupt("provider"))?,
+            bucket: row.get("bucket")?,
+            key: self.unwrap_key(tenant, row.get("key_version")?, &row.get::<Vec<u8>>("wrapped_key")?)?,
+            webhook_keys: row.get("webhook_keys")?,
+        }))
+    }
+
+    /// Remembers that the provider's signature was seen on this agent's URL.
+    pub async fn verify_agent(&self, agent: Id<id::Agent>, now: Timestamp) -> Result<(), StoreError> {
+        const SQL: &str = "update agents set verified_at = $2 where id = $1 and verified_at is null";
+        self.db.write(SQL, args![agent, now]).await.map(|_| ())
+    }
+}

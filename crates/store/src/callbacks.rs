@@ -1,0 +1,488 @@
+//! Callbacks as rows: reading, listing, and what people do to them.
+
+use std::collections::BTreeMap;
+
+use redialer_core::{
+    Id, Timestamp,
+    agent::{Channel, Version},
+    callback::{HeldFor, Live, RedialReason, State},
+    chance::Chance,
+    decide::{Person, Planned},
+    id,
+    time::{Zone, ZoneSource},
+};
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::{
+    StoreError, TenantKey, TenantStore, at, bucket_of,
+    engine::{Row, Tx, args},
+    suppressions::is_suppressed,
+};
+
+/// A callback.
+#[derive(Clone)]
+pub struct CallbackRow {
+    /// Its id.
+    pub id: Id<id::Callback>,
+    /// Its workspace.
+    pub workspace: Id<id::Workspace>,
+    /// The agent that dials.
+    pub agent: Id<id::Agent>,
+    /// Its chain.
+    pub chain: Id<id::Chain>,
+    /// The callback it follows.
+    pub parent: Option<Id<id::Callback>>,
+    /// Where it stands.
+    pub state: State,
+    /// What it is held for.
+    pub held_for: Option<String>,
+    /// Why it exists.
+    pub reason: RedialReason,
+    /// The ordinal within its chain.
+    pub attempt: i64,
+    /// The chain's ceiling, as of this attempt.
+    pub max_attempts: i64,
+    /// Whether it is the chain's last.
+    pub is_final: bool,
+    /// The moment that was asked for.
+    pub requested_for: Option<Timestamp>,
+    /// When to dial.
+    pub scheduled_for: Timestamp,
+    /// The callee's clock.
+    pub zone: Zone,
+    /// The provider's id of the call that led to it.
+    pub source_call_id: Option<String>,
+    /// The provider's id of the call it became.
+    pub provider_call_id: Option<String>,
+    /// How that ended, in the provider's words.
+    pub outcome: Option<String>,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// Last changed.
+    pub updated_at: Timestamp,
+    pub(crate) sealed: Vec<u8>,
+}
+
+/// What is personal about a callback: sealed as one value.
+#[derive(Clone, Serialize, Deserialize, Default)]
+pub struct Secrets {
+    /// The number to dial, E.164.
+    pub to: String,
+    /// The number to dial from, E.164.
+    pub from: Option<String>,
+    /// The original call's dynamic variables.
+    pub variables: BTreeMap<String, String>,
+    /// The original call's metadata, a JSON object as text.
+    pub metadata: Option<String>,
+    /// The agent's version: `tag:…`, `number:…`, or absent for the published one.
+    pub version: Option<String>,
+    /// The words the time rests on.
+    pub evidence: Option<String>,
+    /// What read them.
+    pub rule: Option<String>,
+    /// How sure it was, 0 to 1.
+    pub confidence: Option<f64>,
+}
+
+impl Drop for Secrets {
+    fn drop(&mut self) {
+        self.to.zeroize();
+        self.from.zeroize();
+        self.metadata.zeroize();
+    }
+}
+
+const SEALED: &str = "callbacks.sealed";
+
+impl Secrets {
+    pub(crate) fn seal(&self, id: Id<id::Callback>, key: &TenantKey, chance: &Chance) -> Vec<u8> {
+        let plain = Zeroizing::new(serde_json::to_vec(self).unwrap_or_default());
+        key.seal(SEALED, id.uuid(), &plain, chance)
+    }
+
+    pub(crate) fn open(id: Id<id::Callback>, sealed: &[u8], key: &TenantKey) -> Result<Self, StoreError> {
+        serde_json::from_slice(&key.open(SEALED, id.uuid(), sealed)?)
+            .map_err(|_| StoreError::Corrupt("callback"))
+    }
+
+    /// The version as text.
+    pub fn version_text(version: &Version) -> Option<String> {
+        match version {
+            Version::Tag(tag) => Some(format!("tag:{tag}")),
+            Version::Number(n) => Some(format!("number:{n}")),
+            Version::LatestPublished => None,
+        }
+    }
+
+    /// The agent's version.
+    pub fn version(&self) -> Version {
+        match self.version.as_deref().and_then(|v| v.split_once(':')) {
+            Some(("tag", tag)) => Version::Tag(tag.to_owned()),
+            Some(("number", n)) => n.parse().map_or(Version::LatestPublished, Version::Number),
+            _ => Version::LatestPublished,
+        }
+    }
+}
+
+macro_rules! columns {
+    ($tail:literal) => {
+        concat!(
+            "select id, workspace_id, agent_id, chain_id, parent_id, state, held_for, reason, attempt, max_attempts,
+             is_final, requested_for, scheduled_for, timezone, timezone_source, source_call_id, provider_call_id,
+             outcome, created_at, updated_at, sealed from callbacks ",
+            $tail
+        )
+    };
+}
+
+impl CallbackRow {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: Id::from_uuid(row.get("id")?),
+            workspace: Id::from_uuid(row.get("workspace_id")?),
+            agent: Id::from_uuid(row.get("agent_id")?),
+            chain: Id::from_uuid(row.get("chain_id")?),
+            parent: row.get::<Option<uuid::Uuid>>("parent_id")?.map(Id::from_uuid),
+            state: state_of(row)?,
+            held_for: row.get("held_for")?,
+            reason: reason_of(row)?,
+            attempt: row.get("attempt")?,
+            max_attempts: row.get("max_attempts")?,
+            is_final: row.get("is_final")?,
+            requested_for: row.get::<Option<i64>>("requested_for")?.map(at),
+            scheduled_for: at(row.get("scheduled_for")?),
+            zone: zone_of(row)?,
+            source_call_id: row.get("source_call_id")?,
+            provider_call_id: row.get("provider_call_id")?,
+            outcome: row.get("outcome")?,
+            created_at: at(row.get("created_at")?),
+            updated_at: at(row.get("updated_at")?),
+            sealed: row.get("sealed")?,
+        })
+    }
+
+    /// What is personal about it.
+    pub fn secrets(&self, key: &TenantKey) -> Result<Secrets, StoreError> {
+        Secrets::open(self.id, &self.sealed, key)
+    }
+}
+
+pub(crate) fn state_of(row: &Row) -> Result<State, StoreError> {
+    State::from_word(&row.get::<String>("state")?).ok_or(StoreError::Corrupt("state"))
+}
+
+pub(crate) fn reason_of(row: &Row) -> Result<RedialReason, StoreError> {
+    RedialReason::from_word(&row.get::<String>("reason")?).ok_or(StoreError::Corrupt("reason"))
+}
+
+pub(crate) fn zone_of(row: &Row) -> Result<Zone, StoreError> {
+    let source = ZoneSource::from_word(&row.get::<String>("timezone_source")?);
+    Ok(Zone { name: row.get("timezone")?, source })
+}
+
+/// Which callbacks to list; `None` is any.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// In that state.
+    pub state: Option<State>,
+    /// Of that agent.
+    pub agent: Option<Id<id::Agent>>,
+    /// Of that workspace.
+    pub workspace: Option<Id<id::Workspace>>,
+    /// For that reason.
+    pub reason: Option<RedialReason>,
+    /// Of that chain.
+    pub chain: Option<Id<id::Chain>>,
+    /// To that number.
+    pub person_ix: Option<[u8; 16]>,
+}
+
+/// A callback that somebody schedules by hand.
+pub struct ManualPlan<'a> {
+    /// Its id.
+    pub id: Id<id::Callback>,
+    /// Its workspace.
+    pub workspace: Id<id::Workspace>,
+    /// The agent that dials.
+    pub agent: Id<id::Agent>,
+    /// Voice or chat.
+    pub channel: Channel,
+    /// The keyed index of the number.
+    pub person_ix: [u8; 16],
+    /// What is personal about it.
+    pub secrets: &'a Secrets,
+}
+
+/// The state does not allow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotNow {
+    /// The request may be on its way, or the phone rings.
+    Dialling,
+    /// It has ended.
+    Final,
+}
+
+impl TenantStore {
+    /// One callback.
+    pub async fn callback(&self, id: Id<id::Callback>) -> Result<CallbackRow, StoreError> {
+        const SQL: &str = columns!("where bucket = $1 and tenant_id = $2 and id = $3");
+        let row = self.store.db.read_one(SQL, args![bucket_of(self.tenant), self.tenant, id]).await?;
+        CallbackRow::from_row(&row.ok_or(StoreError::NotFound)?)
+    }
+
+    /// A page of callbacks, newest first.
+    pub async fn callbacks(
+        &self,
+        filter: &Filter,
+        before: (Timestamp, Id<id::Callback>),
+        limit: i64,
+    ) -> Result<Vec<CallbackRow>, StoreError> {
+        // `cast` tells Postgres the type of a parameter that is only compared with null.
+        const SQL: &str = columns!(
+            "where bucket = $1 and tenant_id = $2 and (created_at, id) < ($3, $4)
+               and (cast($6 as text) is null or state = $6) and ($7 is null or agent_id = $7)
+               and ($8 is null or workspace_id = $8) and (cast($9 as text) is null or reason = $9)
+               and ($10 is null or chain_id = $10) and ($11 is null or person_ix = $11)
+             order by created_at desc, id desc limit $5"
+        );
+        let (state, reason) = (filter.state.map(State::word), filter.reason.map(RedialReason::word));
+        let args = args![
+            bucket_of(self.tenant),
+            self.tenant,
+            before.0,
+            before.1,
+            limit,
+            state,
+            filter.agent,
+            filter.workspace,
+            reason,
+            filter.chain,
+            filter.person_ix.map(|ix| ix.to_vec())
+        ];
+        self.store.db.read(SQL, args).await?.iter().map(CallbackRow::from_row).collect()
+    }
+
+    /// What a decision about a person rests on.
+    pub async fn person(
+        &self,
+        workspace: Id<id::Workspace>,
+        person_ix: [u8; 16],
+    ) -> Result<Person, StoreError> {
+        let mut tx = self.store.db.begin().await?;
+        let bucket = bucket_of(self.tenant);
+        read_person(&mut tx, bucket, self.tenant, workspace, &person_ix).await
+    }
+
+    /// Writes a callback that somebody scheduled by hand, superseding what waits for that person.
+    pub async fn schedule(
+        &self,
+        manual: &ManualPlan<'_>,
+        decide: impl FnOnce(&Person) -> Result<(Planned, Vec<Id<id::Callback>>), redialer_core::decide::Note>
+        + Send,
+        key: &TenantKey,
+        now: Timestamp,
+        chance: &Chance,
+    ) -> Result<Result<(), redialer_core::decide::Note>, StoreError> {
+        let bucket = bucket_of(self.tenant);
+        let mut tx = self.store.db.begin().await?;
+        lock_person(&mut tx, bucket, self.tenant, manual.workspace, &manual.person_ix).await?;
+        let person = read_person(&mut tx, bucket, self.tenant, manual.workspace, &manual.person_ix).await?;
+        let (planned, replaced) = match decide(&person) {
+            Ok(plan) => plan,
+            Err(note) => return Ok(Err(note)),
+        };
+        supersede(&mut tx, bucket, &replaced, now).await?;
+        let row = NewRow {
+            id: manual.id,
+            bucket,
+            tenant: self.tenant,
+            workspace: manual.workspace,
+            agent: manual.agent,
+            channel: manual.channel,
+            person_ix: manual.person_ix,
+            planned: &planned,
+            source: None,
+            kind: "manual",
+            sealed: manual.secrets.seal(manual.id, key, chance),
+        };
+        insert(&mut tx, row, now).await?;
+        tx.commit().await?;
+        Ok(Ok(()))
+    }
+
+    /// Cancels a callback that is not being dialled (I7).
+    pub async fn cancel(
+        &self,
+        id: Id<id::Callback>,
+        now: Timestamp,
+    ) -> Result<Result<(), NotNow>, StoreError> {
+        const SQL: &str =
+            "update callbacks set state = 'cancelled', held_for = null, fence = fence + 1, updated_at = $4
+             where bucket = $1 and tenant_id = $2 and id = $3
+               and (state in ('scheduled', 'held') or (state = 'dispatching' and dispatch_id is null))";
+        let changed = self.store.db.write(SQL, args![bucket_of(self.tenant), self.tenant, id, now]).await?;
+        self.or_why_not(changed, id).await
+    }
+
+    /// Makes a waiting callback due now, whatever the hour.
+    pub async fn force(
+        &self,
+        id: Id<id::Callback>,
+        now: Timestamp,
+    ) -> Result<Result<(), NotNow>, StoreError> {
+        const SQL: &str =
+            "update callbacks set state = 'scheduled', held_for = null, forced = true, due_at = $4,
+                 scheduled_for = $4, updated_at = $4
+             where bucket = $1 and tenant_id = $2 and id = $3 and state in ('scheduled', 'held')";
+        let changed = self.store.db.write(SQL, args![bucket_of(self.tenant), self.tenant, id, now]).await?;
+        self.or_why_not(changed, id).await
+    }
+
+    /// Moves a waiting callback to that instant, unshifted.
+    pub async fn reschedule(
+        &self,
+        id: Id<id::Callback>,
+        to: Timestamp,
+        now: Timestamp,
+    ) -> Result<Result<(), NotNow>, StoreError> {
+        const SQL: &str =
+            "update callbacks set state = 'scheduled', held_for = null, forced = false, due_at = $4,
+                 scheduled_for = $4, requested_for = $4, reason = 'callback_requested', updated_at = $5
+             where bucket = $1 and tenant_id = $2 and id = $3 and state in ('scheduled', 'held')";
+        let changed =
+            self.store.db.write(SQL, args![bucket_of(self.tenant), self.tenant, id, to, now]).await?;
+        self.or_why_not(changed, id).await
+    }
+
+    async fn or_why_not(&self, changed: u64, id: Id<id::Callback>) -> Result<Result<(), NotNow>, StoreError> {
+        if changed == 1 {
+            return Ok(Ok(()));
+        }
+        let state = self.callback(id).await?.state;
+        Ok(Err(if state.is_final() { NotNow::Final } else { NotNow::Dialling }))
+    }
+}
+
+/// Makes all that decide about one person take turns: the row is locked until the transaction ends.
+pub(crate) async fn lock_person(
+    tx: &mut Tx,
+    bucket: i64,
+    tenant: Id<id::Tenant>,
+    workspace: Id<id::Workspace>,
+    person_ix: &[u8],
+) -> Result<(), StoreError> {
+    const SQL: &str =
+        "insert into persons (bucket, workspace_id, person_ix, tenant_id, seq) values ($1, $2, $3, $4, 1)
+         on conflict (bucket, workspace_id, person_ix) do update set seq = persons.seq + 1";
+    tx.execute(SQL, args![bucket, workspace, person_ix, tenant]).await.map(|_| ())
+}
+
+pub(crate) async fn read_person(
+    tx: &mut Tx,
+    bucket: i64,
+    tenant: Id<id::Tenant>,
+    workspace: Id<id::Workspace>,
+    person_ix: &[u8],
+) -> Result<Person, StoreError> {
+    const LIVE: &str = "select b.id, b.chain_id, b.state, b.reason, b.born_of, c.spent
+         from callbacks b join chains c on c.bucket = b.bucket and c.id = b.chain_id
+         where b.bucket = $1 and b.workspace_id = $2 and b.person_ix = $3
+           and b.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')";
+    const REACHED: &str =
+        "select reached_at from persons where bucket = $1 and workspace_id = $2 and person_ix = $3";
+    let live = tx.fetch(LIVE, args![bucket, workspace, person_ix]).await?;
+    let reached = tx.fetch_one(REACHED, args![bucket, workspace, person_ix]).await?;
+    let reached_at: Option<i64> = reached.map(|row| row.get("reached_at")).transpose()?.flatten();
+    let live = live.iter().map(|row| {
+        Ok(Live {
+            id: Id::from_uuid(row.get("id")?),
+            chain: Id::from_uuid(row.get("chain_id")?),
+            spent: u32::try_from(row.get::<i64>("spent")?).unwrap_or(0),
+            state: state_of(row)?,
+            reason: reason_of(row)?,
+            born_of: at(row.get("born_of")?),
+        })
+    });
+    Ok(Person {
+        live: live.collect::<Result<_, StoreError>>()?,
+        suppressed: is_suppressed(tx, bucket, tenant, person_ix).await?,
+        reached_at: reached_at.map(at),
+    })
+}
+
+/// Ends waiting callbacks that a newer one replaces.
+pub(crate) async fn supersede(
+    tx: &mut Tx,
+    bucket: i64,
+    ids: &[Id<id::Callback>],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const SQL: &str =
+        "update callbacks set state = 'superseded', held_for = null, fence = fence + 1, updated_at = $3
+         where bucket = $1 and id = $2 and state in ('scheduled', 'held')";
+    for id in ids {
+        tx.execute(SQL, args![bucket, *id, now]).await?;
+    }
+    Ok(())
+}
+
+/// A callback row to be.
+pub(crate) struct NewRow<'a> {
+    pub(crate) id: Id<id::Callback>,
+    pub(crate) bucket: i64,
+    pub(crate) tenant: Id<id::Tenant>,
+    pub(crate) workspace: Id<id::Workspace>,
+    pub(crate) agent: Id<id::Agent>,
+    pub(crate) channel: Channel,
+    pub(crate) person_ix: [u8; 16],
+    pub(crate) planned: &'a Planned,
+    pub(crate) source: Option<&'a str>,
+    pub(crate) kind: &'static str,
+    pub(crate) sealed: Vec<u8>,
+}
+
+/// Writes a callback, and its chain when it is the first of one.
+pub(crate) async fn insert(tx: &mut Tx, row: NewRow<'_>, now: Timestamp) -> Result<(), StoreError> {
+    const CHAIN: &str = "insert into chains (bucket, id, tenant_id, workspace_id, spent, created_at) values ($1, $2, $3, $4, 0, $5)";
+    const SQL: &str = "insert into callbacks
+             (bucket, id, tenant_id, workspace_id, agent_id, channel, chain_id, parent_id, person_ix, state, held_for,
+              reason, cause, attempt, max_attempts, is_final, forced, requested_for, scheduled_for, due_at, timezone,
+              timezone_source, born_of, source_call_id, source_kind, fence, unsent, sealed, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, false, $17, $18, $18, $19, $20,
+              $21, $22, $23, 0, 0, $24, $25, $25)";
+    let p = row.planned;
+    let chain = p.chain.unwrap_or(row.id.as_root());
+    if p.chain.is_none() {
+        tx.execute(CHAIN, args![row.bucket, chain, row.tenant, row.workspace, now]).await?;
+    }
+    let state = if p.held.is_some() { State::Held } else { State::Scheduled };
+    let values = args![
+        row.bucket,
+        row.id,
+        row.tenant,
+        row.workspace,
+        row.agent,
+        row.channel.word(),
+        chain,
+        p.parent,
+        row.person_ix,
+        state.word(),
+        p.held.map(HeldFor::word),
+        p.reason.word(),
+        p.cause.clone(),
+        p.attempt,
+        p.max_attempts,
+        p.attempt >= p.max_attempts,
+        p.requested_for,
+        p.scheduled_for,
+        &p.zone.name,
+        p.zone.source.word(),
+        p.born_of,
+        row.source,
+        row.kind,
+        row.sealed,
+        now
+    ];
+    tx.execute(SQL, values).await.map(|_| ())
+}

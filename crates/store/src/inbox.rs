@@ -1,0 +1,260 @@
+//! Where verified webhooks wait: durable before anybody is answered, once each.
+//!
+//! Invariants: [`Inbox::record`] returns only after the commit (I9). One writer takes whatever is waiting, at
+//! most `BATCH`, and commits once, so many requests share one sync and none waits for a timer when alone.
+//! The key `(workspace, event, call)` is unique: a second copy changes nothing (I10).
+
+use redialer_core::{Id, Timestamp, id};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    Store, StoreError, TenantStore, at, bucket_of,
+    engine::{Row, args},
+};
+
+/// A delivery to record; the body is sealed already.
+pub struct NewDelivery {
+    /// The tenant's bucket.
+    pub bucket: i64,
+    /// Its id.
+    pub id: Id<id::Delivery>,
+    /// Its tenant.
+    pub tenant: Id<id::Tenant>,
+    /// The workspace whose slug and key it came with.
+    pub workspace: Id<id::Workspace>,
+    /// The agent whose slug it came with.
+    pub agent: Id<id::Agent>,
+    /// The provider's name for the event.
+    pub event: String,
+    /// The provider's id of the call.
+    pub call_id: Option<String>,
+    /// What two copies have in common.
+    pub dedup_key: String,
+    /// The sealed body.
+    pub body: Vec<u8>,
+    /// The signature header it came with.
+    pub signature: String,
+    /// When it came.
+    pub received_at: Timestamp,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is in the inbox.
+    New,
+    /// It was there already.
+    Seen,
+}
+
+/// The most that one commit takes.
+const BATCH: usize = 256;
+/// The most that may wait for the writer before webhooks are turned away with 503.
+const WAITING: usize = 2048;
+
+type Waiting = (NewDelivery, oneshot::Sender<Result<Recorded, ()>>);
+
+/// The way into the inbox.
+#[derive(Clone)]
+pub struct Inbox(mpsc::Sender<Waiting>);
+
+/// The inbox cannot take it now.
+#[derive(Debug, thiserror::Error)]
+#[error("the inbox cannot take more at the moment")]
+pub struct Full;
+
+impl Inbox {
+    /// Starts the writer. It ends when every [`Inbox`] is gone and all is written.
+    pub fn start(store: Store) -> (Self, tokio::task::JoinHandle<()>) {
+        let (sender, mut receiver) = mpsc::channel::<Waiting>(WAITING);
+        let writer = tokio::spawn(async move {
+            let mut waiting = Vec::with_capacity(BATCH);
+            while receiver.recv_many(&mut waiting, BATCH).await > 0 {
+                write(&store, &mut waiting).await;
+            }
+        });
+        (Self(sender), writer)
+    }
+
+    /// Records a delivery; returns once it is on disk.
+    pub async fn record(&self, new: NewDelivery) -> Result<Recorded, Full> {
+        let (answer, answered) = oneshot::channel();
+        self.0.try_send((new, answer)).map_err(|_| Full)?;
+        answered.await.ok().and_then(Result::ok).ok_or(Full)
+    }
+}
+
+async fn write(store: &Store, waiting: &mut Vec<Waiting>) {
+    let (batch, answers): (Vec<_>, Vec<_>) = waiting.drain(..).unzip();
+    match insert(store, &batch).await {
+        Ok(recorded) => {
+            for (answer, recorded) in answers.into_iter().zip(recorded) {
+                // Whoever asked may have gone; the row stands either way.
+                let _gone = answer.send(Ok(recorded));
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, n = batch.len(), "the inbox could not be written");
+            for answer in answers {
+                let _gone = answer.send(Err(()));
+            }
+        }
+    }
+}
+
+async fn insert(store: &Store, batch: &[NewDelivery]) -> Result<Vec<Recorded>, StoreError> {
+    const ROW: &str = "insert into deliveries
+             (bucket, id, tenant_id, workspace_id, agent_id, dedup_key, event, call_id, state, tries, try_at, notes, received_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', 0, $9, '', $9) on conflict do nothing";
+    const BODY: &str = "insert into bodies (bucket, delivery_id, body, signature) values ($1, $2, $3, $4)";
+    let mut tx = store.db.begin().await?;
+    let mut recorded = Vec::with_capacity(batch.len());
+    for d in batch {
+        let row = args![
+            d.bucket,
+            d.id,
+            d.tenant,
+            d.workspace,
+            d.agent,
+            &d.dedup_key,
+            &d.event,
+            d.call_id.clone(),
+            d.received_at
+        ];
+        if tx.execute(ROW, row).await? == 0 {
+            recorded.push(Recorded::Seen);
+            continue;
+        }
+        tx.execute(BODY, args![d.bucket, d.id, d.body.as_slice(), &d.signature]).await?;
+        recorded.push(Recorded::New);
+    }
+    tx.commit().await?;
+    Ok(recorded)
+}
+
+/// A delivery that waits to be decided.
+pub struct PendingRow {
+    /// The tenant's bucket.
+    pub bucket: i64,
+    /// The delivery.
+    pub id: Id<id::Delivery>,
+    /// Its tenant.
+    pub tenant: Id<id::Tenant>,
+    /// Its workspace.
+    pub workspace: Id<id::Workspace>,
+    /// The agent whose slug it came with.
+    pub agent: Id<id::Agent>,
+    /// How often it failed in our hands.
+    pub tries: i64,
+    /// The sealed body.
+    pub body: Vec<u8>,
+}
+
+impl Store {
+    /// Deliveries that are due to be decided, longest-waiting first.
+    pub async fn pending(
+        &self,
+        range: (i64, i64),
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<PendingRow>, StoreError> {
+        const SQL: &str = "select d.bucket, d.id, d.tenant_id, d.workspace_id, d.agent_id, d.tries, b.body
+             from deliveries d join bodies b on b.bucket = d.bucket and b.delivery_id = d.id
+             where d.bucket between $1 and $2 and d.state = 'pending' and d.try_at <= $3
+             order by d.try_at, d.id limit $4";
+        let rows = self.db.read(SQL, args![range.0, range.1, now, limit]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(PendingRow {
+                    bucket: row.get("bucket")?,
+                    id: Id::from_uuid(row.get("id")?),
+                    tenant: Id::from_uuid(row.get("tenant_id")?),
+                    workspace: Id::from_uuid(row.get("workspace_id")?),
+                    agent: Id::from_uuid(row.get("agent_id")?),
+                    tries: row.get("tries")?,
+                    body: row.get("body")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Marks a delivery as done without anything following from it.
+    pub async fn finish_delivery(&self, row: &PendingRow, notes: &str) -> Result<(), StoreError> {
+        const SQL: &str = "update deliveries set state = 'done', notes = $3 where bucket = $1 and id = $2 and state = 'pending'";
+        self.db.write(SQL, args![row.bucket, row.id, notes]).await.map(|_| ())
+    }
+
+    /// Puts a delivery that failed in our hands off, or aside (I33).
+    pub async fn retry_delivery(
+        &self,
+        row: &PendingRow,
+        try_at: Option<Timestamp>,
+        notes: &str,
+    ) -> Result<(), StoreError> {
+        const LATER: &str = "update deliveries set tries = tries + 1, try_at = $3
+             where bucket = $1 and id = $2 and state = 'pending'";
+        const ASIDE: &str = "update deliveries set tries = tries + 1, state = 'aside', notes = $3
+             where bucket = $1 and id = $2 and state = 'pending'";
+        match try_at {
+            Some(try_at) => self.db.write(LATER, args![row.bucket, row.id, try_at]).await,
+            None => self.db.write(ASIDE, args![row.bucket, row.id, notes]).await,
+        }
+        .map(|_| ())
+    }
+}
+
+/// One line of the activity feed: a delivery and what followed.
+pub struct ActivityRow {
+    /// The delivery.
+    pub id: Id<id::Delivery>,
+    /// Its workspace.
+    pub workspace: Id<id::Workspace>,
+    /// The agent whose slug it came with.
+    pub agent: Id<id::Agent>,
+    /// The provider's name for the event.
+    pub event: String,
+    /// The provider's id of the call.
+    pub call_id: Option<String>,
+    /// `pending`, `done` or `aside`.
+    pub state: String,
+    /// Codes of the notes on it, joined by spaces.
+    pub notes: String,
+    /// The callback it led to.
+    pub callback: Option<Id<id::Callback>>,
+    /// When it came.
+    pub received_at: Timestamp,
+}
+
+impl ActivityRow {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: Id::from_uuid(row.get("id")?),
+            workspace: Id::from_uuid(row.get("workspace_id")?),
+            agent: Id::from_uuid(row.get("agent_id")?),
+            event: row.get("event")?,
+            call_id: row.get("call_id")?,
+            state: row.get("state")?,
+            notes: row.get("notes")?,
+            callback: row.get::<Option<uuid::Uuid>>("callback_id")?.map(Id::from_uuid),
+            received_at: at(row.get("received_at")?),
+        })
+    }
+}
+
+impl TenantStore {
+    /// A page of the activity feed, newest first, of one workspace or of all.
+    pub async fn activity(
+        &self,
+        workspace: Option<Id<id::Workspace>>,
+        before: (Timestamp, Id<id::Delivery>),
+        limit: i64,
+    ) -> Result<Vec<ActivityRow>, StoreError> {
+        const SQL: &str =
+            "select id, workspace_id, agent_id, event, call_id, state, notes, callback_id, received_at
+             from deliveries where bucket = $1 and tenant_id = $2 and (received_at, id) < ($3, $4)
+               and ($6 is null or workspace_id = $6)
+             order by received_at desc, id desc limit $5";
+        let args = args![bucket_of(self.tenant), self.tenant, before.0, before.1, limit, workspace];
+        self.store.db.read(SQL, args).await?.iter().map(ActivityRow::from_row).collect()
+    }
+}

@@ -1,0 +1,153 @@
+//! What redialer remembers: the only crate with SQL.
+//!
+//! Invariants: a function here is one transaction and makes no choice; which state follows is decided in
+//! `core` and passed in. Every change of a callback guards on the state it leaves. Personal data and keys
+//! are sealed before they are bound. Handlers see one tenant through [`TenantStore`]; flows see all.
+
+mod agents;
+mod callbacks;
+mod clock;
+mod decision;
+mod dispatch;
+mod engine;
+mod inbox;
+mod keys;
+mod leases;
+mod seal;
+mod settings;
+mod suppressions;
+mod tenants;
+mod workspaces;
+
+use std::{path::Path, sync::Arc};
+
+use redialer_core::{Id, Timestamp, chance::Chance, id};
+
+pub use agents::{AgentRow, Roster, SlugOwner};
+pub use callbacks::{CallbackRow, Filter, ManualPlan, NotNow, Secrets};
+pub use clock::ClockRow;
+pub use decision::{Decision, Following, KnownCall, RedialRow, SpokenWith, Subject};
+pub use dispatch::{AskRow, Claim, DueRow, Intent, NewDispatch};
+pub use inbox::{ActivityRow, Inbox, NewDelivery, PendingRow, Recorded};
+pub use keys::{KeyRow, hash_key};
+pub use leases::Buckets;
+pub use seal::{Kek, KeyError, TenantKey};
+pub use settings::{
+    BadSettings, Day, Defaults, Level, QuietHours, Retention, RetryTrigger, RetryTriggers, UnclearTime, merge,
+};
+pub use tenants::{NewTenant, TenantRow};
+pub use workspaces::{NewWorkspace, Pausing, WebhookKey, WorkspaceChange, WorkspaceRow};
+
+use engine::Db;
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing of that id, or not this tenant's.
+    #[error("not found")]
+    NotFound,
+    /// Something of that name is there already, or the thing is not in a state that allows it.
+    #[error("conflict: {0}")]
+    Conflict(&'static str),
+    /// The database's schema does not fit this version.
+    #[error("the database's schema does not fit this version: {0}")]
+    Schema(String),
+    /// A row that cannot be read.
+    #[error("a stored {0} cannot be read")]
+    Corrupt(&'static str),
+    /// A key could not be had.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The database did not do it; trying again may help.
+    #[error("the database is unavailable")]
+    Unavailable(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(e) if e.is_unique_violation() => Self::Conflict("there is one already"),
+            _ => Self::Unavailable(error),
+        }
+    }
+}
+
+/// The database, and the key that opens its tenants' keys.
+#[derive(Clone)]
+pub struct Store {
+    db: Db,
+    kek: Arc<Kek>,
+}
+
+/// The store as one tenant sees it: other tenants' rows do not exist.
+#[derive(Clone)]
+pub struct TenantStore {
+    store: Store,
+    tenant: Id<id::Tenant>,
+}
+
+impl Store {
+    /// Opens the embedded database.
+    pub async fn sqlite(file: &Path, kek: Kek) -> Result<Self, StoreError> {
+        Ok(Self { db: Db::sqlite(file).await?, kek: Arc::new(kek) })
+    }
+
+    /// Connects to Postgres.
+    pub async fn postgres(url: &str, kek: Kek) -> Result<Self, StoreError> {
+        Ok(Self { db: Db::postgres(url).await?, kek: Arc::new(kek) })
+    }
+
+    /// Brings the schema up to this version, and makes sure that the key is the one the data was sealed with.
+    pub async fn migrate(&self, chance: &Chance) -> Result<(), StoreError> {
+        self.db.migrate().await?;
+        self.check_kek(chance).await
+    }
+
+    /// Whether several replicas may share this database.
+    pub const fn is_shared(&self) -> bool {
+        self.db.is_postgres()
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.db.read("select 1 as one", args![]).await.map(|_| ())
+    }
+
+    /// The store as `tenant` sees it.
+    pub fn of(&self, tenant: Id<id::Tenant>) -> TenantStore {
+        TenantStore { store: self.clone(), tenant }
+    }
+
+    /// Finishes what is under way and closes every connection.
+    pub async fn close(&self) {
+        self.db.close().await;
+    }
+
+    /// A file that shows which key the data was sealed with: opening it proves the key.
+    async fn check_kek(&self, chance: &Chance) -> Result<(), StoreError> {
+        const PUT: &str =
+            "insert into meta (name, value) values ('kek_check', $1) on conflict (name) do nothing";
+        const GET: &str = "select value from meta where name = 'kek_check'";
+        const PROOF: &[u8] = b"redialer";
+        self.db.write(PUT, args![self.kek.wrap(PROOF, b"kek_check", chance)]).await?;
+        let row = self.db.read_one(GET, args![]).await?.ok_or(StoreError::Corrupt("key check"))?;
+        self.kek.unwrap(&row.get::<Vec<u8>>("value")?, b"kek_check").map_err(|_| KeyError::Wrong)?;
+        Ok(())
+    }
+}
+
+use engine::args;
+
+/// The tenant's share of the hash space: all its hot rows lie together, and one replica at a time works on it.
+pub fn bucket_of(tenant: Id<id::Tenant>) -> i64 {
+    // The tail of a version-7 UUID is random.
+    let bytes = tenant.uuid().into_bytes();
+    i64::from(u16::from_be_bytes([bytes[14], bytes[15]]) & 0x0fff)
+}
+
+/// How many buckets there are.
+pub const BUCKETS: i64 = 4096;
+
+fn at(ms: i64) -> Timestamp {
+    redialer_core::time::from_ms(ms).unwrap_or(Timestamp::UNIX_EPOCH)
+}

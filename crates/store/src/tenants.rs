@@ -1,0 +1,101 @@
+//! Tenants, their first member, and their keys.
+
+use redialer_core::{Id, Timestamp, chance::Chance, id, tenant::Plan};
+
+use crate::{Store, StoreError, at, bucket_of, engine::args, hash_key, seal::TenantKey};
+
+/// A tenant to be.
+pub struct NewTenant<'a> {
+    /// Its id.
+    pub id: Id<id::Tenant>,
+    /// Its name.
+    pub name: &'a str,
+    /// Its plan.
+    pub plan: Plan,
+    /// Its owner's e-mail address.
+    pub owner_email: &'a str,
+    /// Argon2id of the owner's password.
+    pub password_hash: &'a str,
+    /// The admin API key in clear; only its hash is stored.
+    pub admin_key: &'a str,
+    /// The secret our own signatures are made with.
+    pub webhook_secret: &'a str,
+}
+
+/// A tenant.
+#[derive(Debug, Clone)]
+pub struct TenantRow {
+    /// Its id.
+    pub id: Id<id::Tenant>,
+    /// Its name.
+    pub name: String,
+    /// Its plan.
+    pub plan: Plan,
+    /// Since when.
+    pub created_at: Timestamp,
+}
+
+impl Store {
+    /// Writes a tenant, its owner and its admin key, all or nothing.
+    pub async fn create_tenant(
+        &self,
+        new: &NewTenant<'_>,
+        now: Timestamp,
+        chance: &Chance,
+    ) -> Result<(), StoreError> {
+        const TENANT: &str = "insert into tenants (id, bucket, name, plan, key_version, wrapped_key, webhook_secret, created_at)
+             values ($1, $2, $3, $4, 1, $5, $6, $7)";
+        const MEMBER: &str = "insert into members (id, tenant_id, email, password_hash, role, created_at)
+             values ($1, $2, $3, $4, 'owner', $5)";
+        const KEY: &str =
+            "insert into api_keys (hash, id, tenant_id, workspace_id, name, prefix, scopes, created_at)
+             values ($1, $2, $3, null, 'admin', $4, '*', $5)";
+        let (key, wrapped) = TenantKey::generate(new.id, &self.kek, chance);
+        let secret = key.seal("tenants.webhook_secret", new.id.uuid(), new.webhook_secret.as_bytes(), chance);
+        let mut tx = self.db.begin().await?;
+        tx.execute(TENANT, args![new.id, bucket_of(new.id), new.name, new.plan.word(), wrapped, secret, now])
+            .await?;
+        let member: Id<id::Member> = Id::new(now, chance);
+        tx.execute(MEMBER, args![member, new.id, new.owner_email.to_lowercase(), new.password_hash, now])
+            .await
+            .map_err(|e| match e {
+                StoreError::Conflict(_) => {
+                    StoreError::Conflict("somebody signs in with that e-mail address already")
+                }
+                other => other,
+            })?;
+        let key_id: Id<id::Key> = Id::new(now, chance);
+        let prefix: String = new.admin_key.chars().take(13).collect();
+        tx.execute(KEY, args![hash_key(new.admin_key), key_id, new.id, prefix, now]).await?;
+        tx.commit().await
+    }
+
+    /// The tenant of that id.
+    pub async fn tenant(&self, id: Id<id::Tenant>) -> Result<TenantRow, StoreError> {
+        const SQL: &str = "select name, plan, created_at from tenants where id = $1";
+        let row = self.db.read_one(SQL, args![id]).await?.ok_or(StoreError::NotFound)?;
+        Ok(TenantRow {
+            id,
+            name: row.get("name")?,
+            plan: Plan::from_word(&row.get::<String>("plan")?).ok_or(StoreError::Corrupt("plan"))?,
+            created_at: at(row.get("created_at")?),
+        })
+    }
+
+    /// Opens a tenant's key, for one request or one job.
+    pub async fn open_key(&self, tenant: Id<id::Tenant>) -> Result<TenantKey, StoreError> {
+        const SQL: &str = "select key_version, wrapped_key from tenants where id = $1";
+        let row = self.db.read_one(SQL, args![tenant]).await?.ok_or(StoreError::NotFound)?;
+        self.unwrap_key(tenant, row.get("key_version")?, &row.get::<Vec<u8>>("wrapped_key")?)
+    }
+
+    pub(crate) fn unwrap_key(
+        &self,
+        tenant: Id<id::Tenant>,
+        version: i64,
+        wrapped: &[u8],
+    ) -> Result<TenantKey, StoreError> {
+        let version = u32::try_from(version).map_err(|_| StoreError::Corrupt("key version"))?;
+        Ok(TenantKey::open_wrapped(tenant, version, wrapped, &self.kek)?)
+    }
+}

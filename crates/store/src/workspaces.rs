@@ -1,0 +1,323 @@
+//! Provider accounts: their sealed keys, their settings, their pauses.
+
+use redialer_core::{
+    Id, Timestamp,
+    chance::Chance,
+    id,
+    workspace::{Pause, ProviderKind},
+};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::{
+    Defaults, Retention, Store, StoreError, TenantKey, TenantStore, at, bucket_of,
+    engine::{Row, args},
+};
+
+/// A workspace to be.
+pub struct NewWorkspace<'a> {
+    /// Its id.
+    pub id: Id<id::Workspace>,
+    /// Whose API it speaks.
+    pub provider: ProviderKind,
+    /// Its name.
+    pub name: &'a str,
+    /// The provider's API key.
+    pub api_key: &'a str,
+    /// The provider key that webhooks are signed with.
+    pub webhook_key: &'a str,
+    /// Its settings.
+    pub defaults: &'a Defaults,
+}
+
+/// A workspace.
+#[derive(Clone)]
+pub struct WorkspaceRow {
+    /// Its id.
+    pub id: Id<id::Workspace>,
+    /// Its tenant.
+    pub tenant: Id<id::Tenant>,
+    /// The tenant's bucket.
+    pub bucket: i64,
+    /// Whose API it speaks.
+    pub provider: ProviderKind,
+    /// Its name.
+    pub name: String,
+    /// Its settings.
+    pub defaults: Defaults,
+    /// How long payloads are kept.
+    pub retention: Retention,
+    /// Why it does not dial, and since when.
+    pub paused: Option<(Pause, Timestamp)>,
+    /// Since when.
+    pub created_at: Timestamp,
+    api_key: Vec<u8>,
+    webhook_keys: Vec<u8>,
+}
+
+/// A key that webhooks may be signed with.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct WebhookKey {
+    /// The key.
+    pub key: String,
+    /// A replaced key counts until then.
+    pub until_ms: Option<i64>,
+}
+
+/// What a PATCH changes; `None` stays.
+#[derive(Default)]
+pub struct WorkspaceChange<'a> {
+    /// The name.
+    pub name: Option<&'a str>,
+    /// The API key; ends a pause.
+    pub api_key: Option<&'a str>,
+    /// The keys webhooks may be signed with from now on.
+    pub webhook_keys: Option<&'a [WebhookKey]>,
+    /// The settings.
+    pub defaults: Option<&'a Defaults>,
+    /// The retention.
+    pub retention: Option<&'a Retention>,
+}
+
+/// A paused workspace whose probe is due.
+#[derive(Debug, Clone, Copy)]
+pub struct Pausing {
+    /// The workspace.
+    pub id: Id<id::Workspace>,
+    /// Its tenant.
+    pub tenant: Id<id::Tenant>,
+}
+
+macro_rules! columns {
+    ($head:literal, $tail:literal) => {
+        concat!(
+            $head,
+            "id, tenant_id, bucket, provider, name, api_key, webhook_keys, defaults, retention, paused, paused_at, created_at",
+            $tail
+        )
+    };
+}
+
+impl WorkspaceRow {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        let pause = row.get::<Option<String>>("paused")?.and_then(|w| Pause::from_word(&w));
+        let since = row.get::<Option<i64>>("paused_at")?;
+        Ok(Self {
+            id: Id::from_uuid(row.get("id")?),
+            tenant: Id::from_uuid(row.get("tenant_id")?),
+            bucket: row.get("bucket")?,
+            provider: ProviderKind::from_word(&row.get::<String>("provider")?)
+                .ok_or(StoreError::Corrupt("provider"))?,
+            name: row.get("name")?,
+            defaults: parsed(&row.get::<String>("defaults")?, "settings document")?,
+            retention: parsed(&row.get::<String>("retention")?, "retention document")?,
+            paused: pause.map(|p| (p, at(since.unwrap_or(0)))),
+            created_at: at(row.get("created_at")?),
+            api_key: row.get("api_key")?,
+            webhook_keys: row.get("webhook_keys")?,
+        })
+    }
+
+    /// The provider's API key.
+    pub fn api_key(&self, key: &TenantKey) -> Result<Zeroizing<String>, StoreError> {
+        let plain = key.open(API_KEY, self.id.uuid(), &self.api_key)?;
+        Ok(Zeroizing::new(String::from_utf8_lossy(&plain).into_owned()))
+    }
+
+    /// The keys that webhooks may be signed with.
+    pub fn webhook_keys(&self, key: &TenantKey) -> Result<Vec<WebhookKey>, StoreError> {
+        open_webhook_keys(key, self.id, &self.webhook_keys)
+    }
+}
+
+const API_KEY: &str = "workspaces.api_key";
+const WEBHOOK_KEYS: &str = "workspaces.webhook_keys";
+
+fn parsed<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|_| StoreError::Corrupt(what))
+}
+
+pub(crate) fn open_webhook_keys(
+    key: &TenantKey,
+    id: Id<id::Workspace>,
+    sealed: &[u8],
+) -> Result<Vec<WebhookKey>, StoreError> {
+    let plain = key.open(WEBHOOK_KEYS, id.uuid(), sealed)?;
+    serde_json::from_slice(&plain).map_err(|_| StoreError::Corrupt("list of webhook keys"))
+}
+
+fn seal_webhook_keys(
+    key: &TenantKey,
+    id: Id<id::Workspace>,
+    keys: &[WebhookKey],
+    chance: &Chance,
+) -> Vec<u8> {
+    let plain = Zeroizing::new(serde_json::to_vec(keys).unwrap_or_default());
+    key.seal(WEBHOOK_KEYS, id.uuid(), &plain, chance)
+}
+
+impl TenantStore {
+    /// Writes a workspace, if the plan has room for one more.
+    pub async fn create_workspace(
+        &self,
+        new: &NewWorkspace<'_>,
+        max: u32,
+        key: &TenantKey,
+        now: Timestamp,
+        chance: &Chance,
+    ) -> Result<(), StoreError> {
+        // Touching the tenant's row makes two creators take turns on Postgres.
+        const LOCK: &str = "update tenants set name = name where id = $1";
+        const COUNT: &str =
+            "select count(*) as n from workspaces where tenant_id = $1 and deleted_at is null";
+        const PUT: &str = "insert into workspaces
+                 (id, bucket, tenant_id, provider, name, api_key, webhook_keys, defaults, retention, created_at, updated_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)";
+        let api_key = key.seal(API_KEY, new.id.uuid(), new.api_key.as_bytes(), chance);
+        let keys = [WebhookKey { key: new.webhook_key.to_owned(), until_ms: None }];
+        let webhook_keys = seal_webhook_keys(key, new.id, &keys, chance);
+        let defaults = new.defaults.to_value().to_string();
+        let retention = serde_json::to_string(&Retention::default()).unwrap_or_default();
+        let mut tx = self.store.db.begin().await?;
+        tx.execute(LOCK, args![self.tenant]).await?;
+        let n: i64 = tx.fetch_one(COUNT, args![self.tenant]).await?.ok_or(StoreError::NotFound)?.get("n")?;
+        if n >= i64::from(max) {
+            return Err(StoreError::Conflict("plan_limit"));
+        }
+        let bucket = bucket_of(self.tenant);
+        let provider = new.provider.word();
+        tx.execute(
+            PUT,
+            args![
+                new.id,
+                bucket,
+                self.tenant,
+                provider,
+                new.name,
+                api_key,
+                webhook_keys,
+                defaults,
+                retention,
+                now
+            ],
+        )
+        .await?;
+        tx.commit().await
+    }
+
+    /// One workspace.
+    pub async fn workspace(&self, id: Id<id::Workspace>) -> Result<WorkspaceRow, StoreError> {
+        const SQL: &str =
+            columns!("select ", " from workspaces where tenant_id = $1 and id = $2 and deleted_at is null");
+        let row = self.store.db.read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
+        WorkspaceRow::from_row(&row)
+    }
+
+    /// A page of workspaces, newest first, from before that one.
+    pub async fn workspaces(
+        &self,
+        before: (Timestamp, Id<id::Workspace>),
+        limit: i64,
+    ) -> Result<Vec<WorkspaceRow>, StoreError> {
+        const SQL: &str = columns!(
+            "select ",
+            " from workspaces where tenant_id = $1 and deleted_at is null and (created_at, id) < ($2, $3)
+              order by created_at desc, id desc limit $4"
+        );
+        let rows = self.store.db.read(SQL, args![self.tenant, before.0, before.1, limit]).await?;
+        rows.iter().map(WorkspaceRow::from_row).collect()
+    }
+
+    /// Changes what is given.
+    pub async fn change_workspace(
+        &self,
+        id: Id<id::Workspace>,
+        change: &WorkspaceChange<'_>,
+        key: &TenantKey,
+        now: Timestamp,
+        chance: &Chance,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "update workspaces set
+                 name = coalesce($3, name), api_key = coalesce($4, api_key), webhook_keys = coalesce($5, webhook_keys),
+                 defaults = coalesce($6, defaults), retention = coalesce($7, retention), updated_at = $8
+             where tenant_id = $1 and id = $2 and deleted_at is null";
+        const RESUME: &str = "update workspaces set paused = null, paused_at = null, probe_at = null where tenant_id = $1 and id = $2";
+        let api_key = change.api_key.map(|k| key.seal(API_KEY, id.uuid(), k.as_bytes(), chance));
+        let has_new_key = api_key.is_some();
+        let webhook_keys = change.webhook_keys.map(|keys| seal_webhook_keys(key, id, keys, chance));
+        let defaults = change.defaults.map(|d| d.to_value().to_string());
+        let retention = change.retention.and_then(|r| serde_json::to_string(r).ok());
+        let mut tx = self.store.db.begin().await?;
+        let changed = tx
+            .execute(
+                SQL,
+                args![self.tenant, id, change.name, api_key, webhook_keys, defaults, retention, now],
+            )
+            .await?;
+        if changed == 0 {
+            return Err(StoreError::NotFound);
+        }
+        if has_new_key {
+            tx.execute(RESUME, args![self.tenant, id]).await?;
+        }
+        tx.commit().await
+    }
+}
+
+impl TenantStore {
+    /// Calls and chats placed for a workspace since then.
+    pub async fn calls_placed_since(
+        &self,
+        id: Id<id::Workspace>,
+        since: Timestamp,
+    ) -> Result<i64, StoreError> {
+        const SQL: &str = "select count(*) as n from dispatches
+             where bucket = $1 and tenant_id = $2 and workspace_id = $3 and sent_at >= $4 and state in ('placed', 'ended')";
+        let row = self.store.db.read_one(SQL, args![bucket_of(self.tenant), self.tenant, id, since]).await?;
+        row.ok_or(StoreError::Corrupt("count"))?.get("n")
+    }
+}
+
+impl Store {
+    /// Stops dialling for a workspace until a probe succeeds.
+    pub async fn pause(
+        &self,
+        id: Id<id::Workspace>,
+        why: Pause,
+        now: Timestamp,
+        probe_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "update workspaces set paused = $2, paused_at = coalesce(paused_at, $3), probe_at = $4 where id = $1";
+        self.db.write(SQL, args![id, why.word(), now, probe_at]).await.map(|_| ())
+    }
+
+    /// Dials again.
+    pub async fn resume(&self, id: Id<id::Workspace>) -> Result<(), StoreError> {
+        const SQL: &str =
+            "update workspaces set paused = null, paused_at = null, probe_at = null where id = $1";
+        self.db.write(SQL, args![id]).await.map(|_| ())
+    }
+
+    /// Paused workspaces whose probe is due, put off to `next_at` so that no other replica probes too.
+    pub async fn due_probes(
+        &self,
+        range: (i64, i64),
+        now: Timestamp,
+        next_at: Timestamp,
+    ) -> Result<Vec<Pausing>, StoreError> {
+        const SQL: &str = "update workspaces set probe_at = $4
+             where bucket between $1 and $2 and paused is not null and deleted_at is null and probe_at <= $3
+             returning id, tenant_id";
+        let mut tx = self.db.begin().await?;
+        let rows = tx.fetch(SQL, args![range.0, range.1, now, next_at]).await?;
+        tx.commit().await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Pausing {
+                    id: Id::from_uuid(row.get("id")?),
+                    tenant: Id::from_uuid(row.get("tenant_id")?),
+                })
+            })
+            .collect()
+    }
+}
