@@ -1,2 +1,105 @@
-//! Stub.
-fn main() {}
+//! The project's chores: `cargo xtask test [--quick]`, `cargo xtask zones`.
+//!
+//! `test` installs what the tests need, by package name, and runs everything CI runs. It closes with the test
+//! runner's own summary. `--quick` leaves out what needs a server or another language.
+
+mod install;
+mod postgres;
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context as _, bail};
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let done = match words[..] {
+        ["test"] => test(false),
+        ["test", "--quick"] => test(true),
+        ["zones"] => zones(),
+        _ => Err(anyhow::anyhow!("usage: cargo xtask test [--quick] | cargo xtask zones")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("xtask: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the one place that talks to people")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
+/// Everything CI runs, cheapest first.
+fn test(quick: bool) -> anyhow::Result<()> {
+    cargo(&["fmt", "--all", "--check"], &[])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"], &[])?;
+    if quick {
+        return cargo(&["test", "--workspace"], &[]);
+    }
+    cargo(
+        &["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"],
+        &[("RUSTDOCFLAGS", "-D warnings")],
+    )?;
+    deny()?;
+    let python = install::python_sdk()?;
+    let node = install::node_sdk()?;
+    let server = postgres::Server::start()?;
+    // The integration tests run the binary that people run.
+    cargo(&["build", "--quiet", "--package", "redialer"], &[])?;
+    let vars = [
+        ("REDIALER_TEST_POSTGRES", server.url()),
+        ("REDIALER_TEST_PYTHON", &python),
+        ("REDIALER_TEST_NODE_MODULES", &node),
+        // An outdated or unused snapshot fails instead of being written.
+        ("INSTA_UPDATE", "no"),
+    ];
+    cargo(&["test", "--workspace"], &vars)
+}
+
+fn cargo(words: &[&str], vars: &[(&str, &str)]) -> anyhow::Result<()> {
+    run(Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()))
+        .args(words)
+        .envs(vars.iter().copied()))
+}
+
+/// Runs a command in the project's folder; its failure is ours.
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    say(&format!("$ {command:?}"));
+    let status =
+        command.current_dir(root()).status().with_context(|| format!("{command:?} cannot be run"))?;
+    if !status.success() {
+        bail!("{command:?} failed: {status}");
+    }
+    Ok(())
+}
+
+/// Advisories and sources, where the tool is there; licences are checked by the tidy tests on every machine.
+fn deny() -> anyhow::Result<()> {
+    let found = Command::new("cargo").args(["deny", "--version"]).output().is_ok_and(|o| o.status.success());
+    if !found {
+        say(
+            "cargo-deny is not installed: advisories are not checked (licences and sources are, by the tidy tests)",
+        );
+        return Ok(());
+    }
+    cargo(&["deny", "check", "bans", "licenses", "sources"], &[])
+}
+
+/// Writes the number-to-zone table anew from the current Python package.
+fn zones() -> anyhow::Result<()> {
+    let python = install::python_package("phonenumbers")?;
+    let table = root().join("crates/core/src/phone/zones.tsv");
+    run(Command::new(python).arg(root().join("xtask/scripts/zones.py")).arg(table))
+}

@@ -81,8 +81,8 @@ impl State {
         !matches!(self, Self::Scheduled | Self::Held | Self::Dispatching | Self::Dialing | Self::Unconfirmed)
     }
 
-    /// The whole life of a callback. Every store function that changes a state guards on the states from
-    /// which this allows its change; the conformance suite compares the two.
+    /// The whole life of a callback. Every store function that changes a state guards on states from which
+    /// this allows its change.
     pub const fn may_become(self, next: Self) -> bool {
         use State::*;
         match self {

@@ -1,0 +1,173 @@
+//! Retell's answers, as recorded, read by the client that talks to it.
+
+use std::{
+    collections::VecDeque,
+    fs,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{HeaderMap, HeaderValue, StatusCode},
+    response::Response,
+};
+use redialer_core::{agent::Channel, order::Reply};
+use redialer_providers::{
+    http::{Clients, PLACE_DEADLINE},
+    retell::api::Api,
+};
+use serde_json::Value;
+
+/// A server that gives these answers, one a request, and remembers what it was asked.
+struct Recorded {
+    answers: Mutex<VecDeque<(StatusCode, HeaderMap, String)>>,
+    asked: Mutex<Vec<String>>,
+}
+
+async fn serve(answers: Vec<(StatusCode, HeaderMap, String)>) -> (Api, Arc<Recorded>) {
+    let recorded = Arc::new(Recorded { answers: Mutex::new(answers.into()), asked: Mutex::default() });
+    let shared = Arc::clone(&recorded);
+    let router = Router::new().fallback(move |request: Request| {
+        let shared = Arc::clone(&shared);
+        async move {
+            let asked = format!("{} {}", request.method(), request.uri());
+            let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.expect("a body");
+            shared.asked.lock().expect("free").push(format!("{asked} {}", String::from_utf8_lossy(&body)));
+            let (status, headers, text) =
+                shared.answers.lock().expect("free").pop_front().expect("an answer");
+            let mut response = Response::new(Body::from(text));
+            *response.status_mut() = status;
+            *response.headers_mut() = headers;
+            response
+        }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let base = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let clients = Clients::new(PLACE_DEADLINE).expect("clients");
+    (Api::new(clients, &base), recorded)
+}
+
+fn fixture(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/retell").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn ok(text: String) -> (StatusCode, HeaderMap, String) {
+    (StatusCode::OK, HeaderMap::new(), text)
+}
+
+#[tokio::test]
+async fn the_roster_is_read_in_pages_and_in_its_old_shape() {
+    let empty = || ok(r#"{"items":[],"has_more":false}"#.to_owned());
+    let (api, recorded) = serve(vec![
+        ok(fixture("rest_list_agents_page1.json")),
+        ok(fixture("rest_list_agents_page2.json")),
+        empty(),
+    ])
+    .await;
+    let agents = api.agents("key").await.expect("a roster");
+    let told: Vec<_> = agents.iter().map(|a| format!("{} {} {:?}", a.id, a.name, a.channel)).collect();
+    insta::assert_snapshot!("roster", told.join("\n"));
+    insta::assert_snapshot!("roster_asked", recorded.asked.lock().expect("free").join("\n"));
+    let (api, _) = serve(vec![ok(fixture("rest_list_agents_legacy_array.json")), empty()]).await;
+    assert_eq!(api.agents("key").await.expect("a roster").len(), 1);
+}
+
+#[tokio::test]
+async fn agents_lines_and_numbers_are_read() {
+    let (api, _) = serve(vec![
+        ok(fixture("rest_get_agent.json")),
+        ok(fixture("rest_get_concurrency.json")),
+        ok(fixture("rest_list_phone_numbers_v2.json")),
+        ok(fixture("rest_get_api_key_info.json")),
+        ok(fixture("rest_get_chat_agent.json")),
+    ])
+    .await;
+    let voice = redialer_providers::retell::api::RosterAgent {
+        id: "agent_1".to_owned(),
+        name: String::new(),
+        channel: Channel::Voice,
+        timezone: None,
+    };
+    assert_eq!(api.agent_timezone("key", &voice).await.expect("read").as_deref(), Some("America/New_York"));
+    let lines = api.concurrency("key").await.expect("read").expect("told");
+    assert_eq!((lines.current, lines.outbound_limit), (4, 15), "the inbound reserve is not ours");
+    let numbers = api.numbers("key").await.expect("read");
+    assert_eq!(numbers[0].number, "+12025550100");
+    assert_eq!(
+        numbers[0].outbound_agents,
+        ["agent_1ffdb9717444d0e77346838911", "agent_7c2e90b14d5f4a6c8be0135a77"]
+    );
+    api.probe("key").await.expect("a good key");
+    assert_eq!(api.agent_timezone("key", &voice).await.expect("read"), None, "a chat agent has no zone");
+}
+
+#[tokio::test]
+async fn every_recorded_refusal_is_read_as_the_model_says() {
+    let all: Value = serde_json::from_str(&fixture("rest_error_responses.json")).expect("JSON");
+    let mut told = Vec::new();
+    for (name, case) in all.as_object().expect("an object") {
+        let status =
+            StatusCode::from_u16(case["http_status"].as_u64().expect("a status") as u16).expect("a status");
+        let mut headers = HeaderMap::new();
+        for (key, value) in case["headers"].as_object().into_iter().flatten() {
+            let name: axum::http::HeaderName = key.parse().expect("a header");
+            headers.insert(name, HeaderValue::from_str(value.as_str().expect("text")).expect("a value"));
+        }
+        let text = case["body_text"].as_str().map_or_else(|| case["body"].to_string(), str::to_owned);
+        let (api, _) = serve(vec![(status, headers, text)]).await;
+        told.push(format!("{name}: {:?}", api.place("key", Channel::Voice, b"{}".to_vec()).await));
+    }
+    for (name, status, text) in [
+        ("dnc", 400, r#"{"status":"error","message":"Contact has do_not_call set."}"#),
+        ("created", 201, &fixture("rest_create_phone_call_response_201.json")),
+        ("created_as_200", 200, &fixture("rest_create_phone_call_response_201.json")),
+        ("html_ok", 200, "<html>OK</html>"),
+        ("conflict", 409, "{}"),
+        ("slow", 408, "{}"),
+        ("moved", 302, ""),
+    ] {
+        let (api, _) =
+            serve(vec![(StatusCode::from_u16(status).expect("a status"), HeaderMap::new(), text.to_owned())])
+                .await;
+        told.push(format!("{name}: {:?}", api.place("key", Channel::Voice, b"{}".to_vec()).await));
+    }
+    let (api, _) = serve(vec![ok(fixture("rest_create_sms_chat_response_200.json"))]).await;
+    told.push(format!("chat: {:?}", api.place("key", Channel::Chat, b"{}".to_vec()).await));
+    insta::assert_snapshot!("refusals", told.join("\n"));
+}
+
+#[tokio::test]
+async fn a_dispatch_is_found_only_in_a_complete_list() {
+    let found =
+        fixture("rest_list_calls_v3_response.json").replace("\"redialer_id\"", "\"redialer_dispatch\"");
+    let (api, recorded) = serve(vec![ok(found), ok(fixture("rest_list_calls_v3_response_empty.json"))]).await;
+    let id = "01K4TESTREDIAL0000000000A1";
+    let call = api.find_call("key", id, "+13125550142").await.expect("a list");
+    assert_eq!(call.as_deref(), Some("call_4000000000000000000000001cc"));
+    assert_eq!(api.find_call("key", id, "+13125550142").await, Ok(None));
+    insta::assert_snapshot!("find_call_asked", recorded.asked.lock().expect("free").first().expect("asked"));
+    // A page that promises more and does not say where proves nothing.
+    let (api, _) = serve(vec![ok(r#"{"items":[],"has_more":true}"#.to_owned())]).await;
+    assert!(api.find_call("key", id, "+13125550142").await.is_err());
+    let (api, _) = serve(vec![(StatusCode::BAD_GATEWAY, HeaderMap::new(), String::new())]).await;
+    assert!(api.find_call("key", id, "+13125550142").await.is_err());
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_leave_is_certainly_not_placed() {
+    // A port that was just free, and is closed again.
+    let port = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port")
+        .local_addr()
+        .expect("an address")
+        .port();
+    let api = Api::new(Clients::new(PLACE_DEADLINE).expect("clients"), &format!("http://127.0.0.1:{port}"));
+    let reply = api.place("key", Channel::Voice, b"{}".to_vec()).await;
+    assert!(matches!(reply, Reply::Unsent { .. }), "{reply:?}");
+}

@@ -1,0 +1,235 @@
+//! Retell's payloads, signatures and requests, as recorded.
+//!
+//! Each fixture is read and compared with its snapshot; a changed reading shows as a changed file.
+
+use std::{fs, path::Path};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use redialer_core::{
+    Id, Phone,
+    agent::{Channel, Version},
+    callback::RedialReason,
+    chance::Chance,
+    order::CallOrder,
+};
+use redialer_providers::retell::{
+    order,
+    signature::{TOLERANCE_MS, verify},
+    webhook,
+};
+use serde_json::Value;
+
+fn fixtures() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/retell")
+}
+
+/// What was read, as text; `CallFacts` itself shows only what may stand in a log.
+fn told(body: &[u8]) -> String {
+    let Some(f) = webhook::read(body, "redialer.io_callback") else {
+        return "nothing can follow from it".to_owned();
+    };
+    let mut said = vec![
+        format!("call       {} {:?} {:?} {:?}", f.call_id, f.channel, f.moment, f.direction),
+        format!(
+            "person     {:?} <-> agent {:?} ({:?} {:?})",
+            f.person_number, f.agent_number, f.agent, f.version
+        ),
+        format!("started    {:?}", f.started_at),
+        format!("ended      {:?}", f.ended_at),
+        format!("outcome    {:?}", f.outcome.as_ref().map(|o| (&o.reason, o.ending))),
+        format!("voicemail  {}", f.in_voicemail),
+        format!("asked      {} {:?} {:?}", f.asked.callback, f.asked.time, f.asked.number),
+        format!("variables  {:?}", f.variables),
+        format!("metadata   {:?}", f.metadata.map(|m| m.split_whitespace().collect::<String>())),
+        format!("tags       {:?}", f.tags),
+    ];
+    said.extend(f.transcript.iter().map(|t| format!("  {:?}: {}", t.role, t.content)));
+    said.join("\n")
+}
+
+#[test]
+fn every_recorded_webhook_is_read() {
+    let mut n = 0;
+    for entry in fs::read_dir(fixtures()).expect("the fixtures are there") {
+        let path = entry.expect("a file").path();
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        if !name.starts_with("webhook_") {
+            continue;
+        }
+        let body = fs::read(&path).expect("readable");
+        insta::with_settings!({ snapshot_suffix => name.clone(), omit_expression => true }, {
+            insta::assert_snapshot!("webhook", told(&body));
+        });
+        n += 1;
+    }
+    assert_eq!(n, 27, "a fixture came or went");
+}
+
+#[test]
+fn the_vendors_vectors_are_judged_as_the_vendors_clients_judge_them() {
+    let text = fs::read_to_string(fixtures().join("signature_vectors.json")).expect("readable");
+    let all: Value = serde_json::from_str(&text).expect("JSON");
+    let str_of = |v: &Value| v.as_str().expect("text").to_owned();
+    let judge = |header: &str, body: &[u8], secret: &str, now: i64| {
+        verify(Some(header.as_bytes()), body, [secret.as_bytes()], now, TOLERANCE_MS).is_ok()
+    };
+    for case in all["valid"].as_array().expect("a list") {
+        let (secret, body, now) =
+            (str_of(&case["secret"]), str_of(&case["body"]), case["timestamp_ms"].as_i64().expect("ms"));
+        assert!(judge(&str_of(&case["header"]), body.as_bytes(), &secret, now), "{}", case["name"]);
+        // The digest of the body alone, in either dress, is not a signature.
+        let plain = str_of(&case["plain_hmac_of_body_only"]);
+        assert!(!judge(&plain, body.as_bytes(), &secret, now));
+        assert!(!judge(&format!("v={now},d={plain}"), body.as_bytes(), &secret, now));
+    }
+    for case in all["valid_for_sample_files"].as_array().expect("a list") {
+        let body = fs::read(fixtures().join(str_of(&case["body_file"]))).expect("readable");
+        let now = case["timestamp_ms"].as_i64().expect("ms");
+        assert!(
+            judge(&str_of(&case["header"]), &body, &str_of(&case["secret"]), now),
+            "{}",
+            case["body_file"]
+        );
+    }
+    let handling = &all["header_handling"];
+    let (secret, body) = (str_of(&handling["secret"]), str_of(&handling["body"]));
+    let mut n = 0;
+    for case in handling["cases"].as_array().expect("a list") {
+        let (node, python) = (case["node_sdk_5_66_1"] == true, case["python_sdk_6_2_13"] == true);
+        let got =
+            judge(&str_of(&case["header"]), body.as_bytes(), &secret, case["clock_ms"].as_i64().expect("ms"));
+        // Where the two clients differ (upper case), either answer is right; hex may be in either case.
+        assert!(got == node || got == python, "{} {got}", case["name"]);
+        n += 1;
+    }
+    assert_eq!(n, 25);
+}
+
+#[test]
+fn hostile_signatures_are_judged_as_expected() {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/security/retell-signatures-dev.jsonl");
+    let Ok(text) = fs::read_to_string(&path) else {
+        eprintln!("skipped: {} is not there", path.display());
+        return;
+    };
+    for line in text.lines() {
+        let case: Value = serde_json::from_str(line).expect("JSON");
+        let body = STANDARD.decode(case["body_b64"].as_str().expect("text")).expect("base64");
+        let secret = case["secret"].as_str().expect("text").as_bytes().to_vec();
+        let now = case["now_ms"].as_i64().expect("ms");
+        let header = case["header"].as_str().map(str::as_bytes);
+        let got = match webhook::receive(header, &body, [secret.as_slice()], now, TOLERANCE_MS) {
+            Ok(_) => "accept",
+            Err(webhook::Rejected::NotJson) => "signature-ok-then-400",
+            Err(webhook::Rejected::Signature(_)) => "reject",
+        };
+        let want = case["expect"].as_str().expect("text");
+        // The signature of a body that is not JSON holds all the same.
+        let same = got == want || (want == "accept" && got == "signature-ok-then-400");
+        assert!(same, "{} {} {got}", case["id"], case["class"]);
+    }
+}
+
+#[test]
+fn two_copies_of_an_event_have_one_key_and_two_events_never() {
+    let key = |body: &str| {
+        let header = redialer_providers::retell::signature::sign(b"k", body.as_bytes(), 1);
+        let delivery =
+            webhook::receive(Some(header.as_bytes()), body.as_bytes(), [b"k".as_slice()], 1, TOLERANCE_MS);
+        delivery.expect("signed").dedup_key
+    };
+    let ended = r#"{"event":"call_ended","call":{"call_id":"c1"}}"#;
+    assert_eq!(key(ended), key(r#"{"event":"call_ended","call":{"call_id":"c1","more":1}}"#));
+    assert_ne!(key(ended), key(r#"{"event":"call_ended","call":{"call_id":"c2"}}"#));
+    assert_ne!(key(ended), key(r#"{"event":"call_analyzed","call":{"call_id":"c1"}}"#));
+    // A call is transferred more than once, and its transcript updated many times.
+    let transfer = |to: u8| format!(r#"{{"event":"transfer_started","call":{{"call_id":"c1"}},"to":{to}}}"#);
+    assert_ne!(key(&transfer(1)), key(&transfer(2)));
+    assert_eq!(key(&transfer(1)), key(&transfer(1)));
+    assert_ne!(key("[]"), key("{}"));
+}
+
+#[test]
+fn shapes_nobody_expects_are_read_without_a_panic() {
+    for body in [
+        "[]",
+        "{}",
+        "null",
+        "0",
+        r#"{"event":1}"#,
+        r#"{"event":"call_ended"}"#,
+        r#"{"event":"call_ended","call":[]}"#,
+        r#"{"event":"call_ended","call":{"call_id":7}}"#,
+        r#"{"event":"chat_analyzed","chat":{"chat_id":""}}"#,
+        r#"{"event":"_","call":{"call_id":"c"}}"#,
+        r#"{"event":"call","call":{"call_id":"c"}}"#,
+    ] {
+        assert!(webhook::read(body.as_bytes(), "x").is_none(), "{body}");
+    }
+    let absurd = r#"{"event":"call_analyzed","call":{"call_id":"c","direction":"outbound","to_number":[1],
+        "end_timestamp":9e99,"start_timestamp":-5,"duration_ms":-1,"agent_version":-3,"metadata":"text",
+        "retell_llm_dynamic_variables":{"n":1,"b":true,"o":{},"z":null},"transcript_object":[1,{"role":"user"}],
+        "call_analysis":{"custom_analysis_data":{"redialer.io_callback":"TRUE","redialer.io_callback_time":{}}}}}"#;
+    insta::assert_snapshot!("absurd", told(absurd.as_bytes()));
+}
+
+#[test]
+fn an_order_becomes_these_bytes() {
+    let chance = Chance::seeded([1; 32]);
+    let callback = Id::from_uuid(uuid_of(1));
+    let order = |channel, attempt, is_final| CallOrder {
+        channel,
+        from: Phone::parse("+12025550100").expect("a number"),
+        to: Phone::parse("+13125550142").expect("a number"),
+        agent: "agent_1".to_owned(),
+        version: Version::Tag("prod".to_owned()),
+        variables: [
+            ("clinic_name".to_owned(), "Example Clinic".to_owned()),
+            ("redialer_attempt".to_owned(), "99".to_owned()),
+            ("call_id".to_owned(), "old".to_owned()),
+            ("current_time_UTC".to_owned(), "old".to_owned()),
+        ]
+        .into(),
+        metadata: Some(
+            r#"{"crm":{"id":7},"redialer_dispatch":"old","redialer_user_number":"+13125550142"}"#.to_owned(),
+        ),
+        reason: RedialReason::BusyFollowup,
+        attempt,
+        is_final,
+        callback,
+        chain: callback.as_root(),
+        dispatch: Id::from_uuid(uuid_of(u128::from(chance.bytes::<1>()[0]))),
+    };
+    let shown = |o: &CallOrder| {
+        let value: Value = serde_json::from_slice(&order::body(o)).expect("JSON");
+        format!("POST {}\n{value:#}", order::path(o.channel))
+    };
+    insta::assert_snapshot!("order_call", shown(&order(Channel::Voice, 2, false)));
+    insta::assert_snapshot!("order_chat", shown(&order(Channel::Chat, 3, true)));
+    let too_much = format!(r#"{{"blob":"{}"}}"#, "x".repeat(60_000));
+    let big = CallOrder { metadata: Some(too_much), ..order(Channel::Voice, 1, false) };
+    assert!(order::body(&big).len() < 5_000, "metadata past the provider's limit is left out, ours stays");
+}
+
+fn uuid_of(n: u128) -> uuid::Uuid {
+    uuid::Uuid::from_u128(n)
+}
+
+#[test]
+fn a_fetched_record_enters_as_its_webhook_would() {
+    let text =
+        fs::read_to_string(fixtures().join("webhook_call_analyzed_inbound_callback.json")).expect("readable");
+    let event: Value = serde_json::from_str(&text).expect("JSON");
+    let record = event["call"].to_string();
+    let delivery = webhook::fetched(&record, Channel::Voice).expect("it is over");
+    assert_eq!(delivery.event, "call_analyzed");
+    assert_ne!(
+        delivery.dedup_key, "call_analyzed:call_0a1b2c3d4e5f60718293a4b5c6d",
+        "the webhook itself is still taken"
+    );
+    assert_eq!(told(&delivery.body), told(text.as_bytes()));
+    assert!(webhook::fetched(r#"{"call_id":"c","call_status":"ongoing"}"#, Channel::Voice).is_none());
+    assert!(webhook::fetched(r#"{"chat_id":"c","chat_status":"ongoing"}"#, Channel::Chat).is_none());
+    assert!(webhook::fetched("<html>", Channel::Voice).is_none());
+}

@@ -1,0 +1,287 @@
+//! The way out: claims, fences, intents, and what a crash leaves behind.
+
+use redialer_core::{
+    Id,
+    callback::{HeldFor, State},
+    decide::{AfterDial, Settle},
+    workspace::Pause,
+};
+use redialer_store::{Buckets, Claim, Intent, NewDispatch, NotNow};
+
+use crate::{
+    engines::each,
+    world::{ALL, World, at, follow, settle},
+};
+
+/// Writes an intent for a claim.
+pub(crate) async fn intend(world: &World, claim: Claim) -> Option<Intent> {
+    let key = world.store.open_key(world.tenant).await.expect("opened");
+    let new = NewDispatch {
+        id: Id::new(at(0), &world.chance),
+        attempt: claim.spent() + 1,
+        max_attempts: 3,
+        is_final: false,
+        body: b"{\"to_number\":\"+14155550117\"}".to_vec(),
+        lease_until_ms: 2_000,
+    };
+    world.store.begin(claim, new, &key, &world.chance, at(10)).await.expect("asked")
+}
+
+fn placed(call: &str) -> AfterDial {
+    AfterDial::Dialing { call_id: call.to_owned() }
+}
+
+async fn dialing(world: &World, call: &str) -> Id<redialer_core::id::Callback> {
+    let id = world.schedule(&format!("before {call}"), 10).await;
+    let intent = intend(world, world.claim_all(10).await.pop().expect("due")).await.expect("an intent");
+    world.store.finish(intent, &placed(call), at(10)).await.expect("recorded");
+    id
+}
+
+#[tokio::test]
+async fn nothing_is_claimed_before_its_time_or_twice() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        world.schedule("c1", 10).await;
+        assert!(world.claim_all(9).await.is_empty());
+        assert_eq!(engine.store.next_due(ALL, at(9)).await.expect("read"), Some(at(10)));
+        let due = engine.store.due(ALL, at(10), 10, 10).await.expect("read");
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let (store, due) = (engine.store.clone(), due.clone());
+            tasks.spawn(async move { store.claim(&due, at(10), 1_000).await.expect("asked").len() });
+        }
+        assert_eq!(tasks.join_all().await.into_iter().sum::<usize>(), 1, "{}", engine.name);
+        assert!(world.claim_all(10).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_placed_and_its_outcome_ends_the_callback() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let id = dialing(&world, "call_1").await;
+        let row = world.of().callback(id).await.expect("read");
+        assert_eq!((row.state, row.provider_call_id.as_deref()), (State::Dialing, Some("call_1")));
+        assert_eq!(world.of().cancel(id, at(11)).await.expect("asked"), Err(NotNow::Dialling));
+        let known = world.decide("call_ended", "call_1", |known| {
+            let mut after = settle(Settle::Close(State::Failed));
+            after.follow = follow(known, 30).follow;
+            after
+        });
+        let redial = known.await.redial.expect("it is a dial of ours");
+        assert_eq!((redial.id, redial.spent), (id, 1));
+        assert_eq!(world.of().callback(id).await.expect("read").state, State::Failed);
+        let next = world.newest().await;
+        assert_eq!((next.chain, next.parent, next.attempt), (id.as_root(), Some(id), 2), "{}", engine.name);
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_that_comes_before_the_answer_is_the_answer() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let id = world.schedule("c1", 10).await;
+        let intent = intend(&world, world.claim_all(10).await.pop().expect("due")).await.expect("an intent");
+        let delivery = world.delivery("call_started", "call_1").await;
+        let redial = engine
+            .store
+            .redial_of(&delivery, Some(intent.id()), "call_1")
+            .await
+            .expect("read")
+            .expect("ours");
+        let subject = redialer_store::Subject {
+            delivery: &delivery,
+            call_id: "call_1",
+            person_ix: None,
+            redial: Some(&redial),
+        };
+        let (decision, known) =
+            engine.store.begin_decision(subject, at(11)).await.expect("begun").expect("open");
+        assert_eq!(known.redial.expect("ours").spent, 1);
+        let key = engine.store.open_key(world.tenant).await.expect("opened");
+        let nobody = redialer_store::SpokenWith { number: None, outcome: None };
+        decision
+            .finish(&redialer_core::decide::AfterCall::default(), None, &nobody, &key, &world.chance)
+            .await
+            .expect("finished");
+        assert_eq!(world.of().callback(id).await.expect("read").state, State::Dialing);
+        // The answer comes late, twice told: the attempt is spent once.
+        world.store.finish(intent, &placed("call_1"), at(12)).await.expect("recorded");
+        let known = world.decide("call_ended", "call_1", |_| settle(Settle::Close(State::Completed))).await;
+        assert_eq!(known.redial.expect("ours").spent, 1, "{}", engine.name);
+    }
+}
+
+#[tokio::test]
+async fn no_capacity_gives_the_attempt_back() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let id = dialing(&world, "call_1").await;
+        world.decide("call_ended", "call_1", |_| settle(Settle::Again { at: at(20) })).await;
+        assert_eq!(world.of().callback(id).await.expect("read").state, State::Scheduled);
+        assert!(world.claim_all(19).await.is_empty());
+        let claim = world.claim_all(20).await.pop().expect("due again");
+        assert_eq!((claim.id(), claim.spent()), (id, 0), "{}", engine.name);
+    }
+}
+
+#[tokio::test]
+async fn a_final_state_is_never_left() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let id = dialing(&world, "call_1").await;
+        world.decide("call_ended", "call_1", |_| settle(Settle::Close(State::Completed))).await;
+        // A late copy with another opinion, told as another event.
+        world.decide("call_analyzed", "call_1", |_| settle(Settle::Close(State::Failed))).await;
+        world.decide("fetched", "call_1", |_| settle(Settle::Again { at: at(20) })).await;
+        assert_eq!(world.of().callback(id).await.expect("read").state, State::Completed, "{}", engine.name);
+    }
+}
+
+#[tokio::test]
+async fn after_a_cancel_or_a_switch_off_no_intent_is_written() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let id = world.schedule("c1", 10).await;
+        let claim = world.claim_all(10).await.pop().expect("due");
+        assert_eq!(
+            world.of().cancel(id, at(10)).await.expect("asked"),
+            Ok(()),
+            "claimed, but nothing is on its way"
+        );
+        assert!(intend(&world, claim).await.is_none());
+        world.schedule("c2", 10).await;
+        let claim = world.claim_all(10).await.pop().expect("due");
+        world.of().change_agent(&world.agent, Some(false), None, None, 10, at(10)).await.expect("changed");
+        assert!(intend(&world, claim).await.is_none());
+        assert_eq!(world.newest().await.state, State::Held);
+        world
+            .of()
+            .change_agent(
+                &world.of().agent(world.agent.id).await.expect("read"),
+                Some(true),
+                None,
+                None,
+                10,
+                at(10),
+            )
+            .await
+            .expect("changed");
+        let claim = world.claim_all(10).await.pop().expect("due");
+        engine.store.pause(world.workspace, Pause::Key, at(10), at(25)).await.expect("paused");
+        assert!(intend(&world, claim).await.is_none());
+        assert_eq!(world.newest().await.state, State::Scheduled, "{}", engine.name);
+        assert!(world.claim_all(11).await.is_empty(), "a paused workspace does not dial");
+        assert!(engine.store.due_probes(ALL, at(24), at(40)).await.expect("read").is_empty());
+        assert_eq!(engine.store.due_probes(ALL, at(25), at(40)).await.expect("read").len(), 1);
+        assert!(
+            engine.store.due_probes(ALL, at(25), at(40)).await.expect("read").is_empty(),
+            "one replica probes"
+        );
+        engine.store.resume(world.workspace).await.expect("resumed");
+        assert_eq!(world.claim_all(11).await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_lapsed_claim_is_dialled_again_and_a_lapsed_intent_never() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let id = world.schedule("c1", 10).await;
+        let stale = world.claim_all(10).await.pop().expect("due");
+        assert_eq!(engine.store.recover(ALL, 999, at(11)).await.expect("asked"), 0, "the lease still runs");
+        assert_eq!(engine.store.recover(ALL, 1_001, at(11)).await.expect("asked"), 1);
+        let fresh = world.claim_all(11).await.pop().expect("due again");
+        assert!(intend(&world, stale).await.is_none(), "the fence keeps the old claimer out");
+        let intent = intend(&world, fresh).await.expect("an intent");
+        assert_eq!(engine.store.recover(ALL, 2_001, at(12)).await.expect("asked"), 1);
+        assert_eq!(world.of().callback(id).await.expect("read").state, State::Unconfirmed, "{}", engine.name);
+        assert!(world.claim_all(1_000).await.is_empty(), "what may have been placed is not claimed");
+        let ask = engine
+            .store
+            .due_asks(ALL, at(12), at(22), 10)
+            .await
+            .expect("read")
+            .pop()
+            .expect("to be asked about");
+        assert_eq!((ask.id, ask.call_id.as_deref()), (intent.id(), None));
+        let key = engine.store.open_key(world.tenant).await.expect("opened");
+        assert_eq!(
+            ask.body(&key).expect("opens").as_slice(),
+            intent.body(),
+            "a repeat would send the same bytes"
+        );
+        assert!(
+            engine.store.due_asks(ALL, at(12), at(22), 10).await.expect("read").is_empty(),
+            "one replica asks"
+        );
+        engine.store.finish_asked(&ask, &placed("call_1"), at(12)).await.expect("recorded");
+        assert_eq!(world.of().callback(id).await.expect("read").state, State::Dialing);
+        // The first sender wakes up and reports what it saw: nothing changes.
+        engine
+            .store
+            .finish(intent, &AfterDial::Unconfirmed { why: String::new() }, at(13))
+            .await
+            .expect("recorded");
+        assert_eq!(world.of().callback(id).await.expect("read").state, State::Dialing);
+    }
+}
+
+#[tokio::test]
+async fn refused_waits_or_ends_as_decided() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let id = world.schedule("c1", 10).await;
+        let again = AfterDial::Again { at: at(15), pause: None, slow: false, why: String::new() };
+        let intent = intend(&world, world.claim_all(10).await.pop().expect("due")).await.expect("an intent");
+        engine.store.finish(intent, &again, at(10)).await.expect("recorded");
+        assert!(world.claim_all(14).await.is_empty());
+        let claim = world.claim_all(15).await.pop().expect("due again");
+        assert_eq!(claim.spent(), 0, "a refusal spends nothing");
+        let intent = intend(&world, claim).await.expect("an intent");
+        assert_eq!(intent.unsent(), 1);
+        let close =
+            AfterDial::Close { state: State::Failed, outcome: "refused_422".to_owned(), why: String::new() };
+        engine.store.finish(intent, &close, at(15)).await.expect("recorded");
+        let row = world.of().callback(id).await.expect("read");
+        assert_eq!(
+            (row.state, row.outcome.as_deref()),
+            (State::Failed, Some("refused_422")),
+            "{}",
+            engine.name
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_comes_back_steps_aside_for_a_newer_promise() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let id = world.schedule("c1", 10).await;
+        let claim = world.claim_all(10).await.pop().expect("due");
+        // While it is being dialled, the person asks for something newer.
+        world.schedule("c2", 60).await;
+        engine.store.snooze(claim, at(30), at(10)).await.expect("asked");
+        assert_eq!(world.of().callback(id).await.expect("read").state, State::Superseded, "{}", engine.name);
+        let claim = world.claim_all(60).await.pop().expect("due");
+        engine.store.hold(claim, HeldFor::FromNumber, at(60)).await.expect("held");
+        assert_eq!(world.newest().await.held_for.as_deref(), Some("no_from_number"));
+    }
+}
+
+#[tokio::test]
+async fn replicas_share_the_buckets_and_take_over_from_the_dead() {
+    for engine in each().await {
+        let hold =
+            async |who: &str, now: i64| engine.store.hold_leases(who, now, now + 10).await.expect("asked");
+        assert_eq!(hold("a", 0).await, Buckets::all());
+        assert_eq!(hold("b", 1).await, Buckets::default(), "nothing is free yet");
+        // The first gives half up as soon as it sees a second: it must learn of it by a slot.
+        let buckets = |b: &Buckets| b.0.iter().map(|(from, to)| to - from + 1).sum::<i64>();
+        assert_eq!(buckets(&hold("b", 11).await), redialer_store::BUCKETS, "the first is gone");
+        assert_eq!(buckets(&hold("a", 12).await), 0);
+        engine.store.drop_leases("b").await.expect("given up");
+        assert_eq!(buckets(&hold("a", 13).await), redialer_store::BUCKETS, "{}", engine.name);
+    }
+}

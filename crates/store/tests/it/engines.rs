@@ -1,0 +1,109 @@
+//! A fresh database of each engine for each test.
+
+use std::sync::Once;
+
+use redialer_core::chance::Chance;
+use redialer_store::{Kek, Store};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+/// A store to test, and what must outlive it.
+pub(crate) struct Engine {
+    pub(crate) name: &'static str,
+    pub(crate) store: Store,
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) url: Option<String>,
+}
+
+pub(crate) const KEK: [u8; 32] = [42; 32];
+
+/// The test database server, if there is one.
+pub(crate) fn postgres() -> Option<String> {
+    static SAY: Once = Once::new();
+    let url = std::env::var("REDIALER_TEST_POSTGRES").ok();
+    if url.is_none() {
+        SAY.call_once(|| eprintln!("REDIALER_TEST_POSTGRES is not set: the suite runs on SQLite alone"));
+    }
+    url
+}
+
+/// Makes an empty database on the test server; its URL.
+pub(crate) async fn new_database(server: &str) -> String {
+    let name = format!("t_{}", uuid::Uuid::from_bytes(random()).simple());
+    let mut admin =
+        PgConnection::connect(&format!("{server}/postgres")).await.expect("the test server answers");
+    sqlx::query(AssertSqlSafe(format!("create database {name}"))).execute(&mut admin).await.expect("created");
+    format!("{server}/{name}")
+}
+
+/// Test databases need distinct names, nothing more.
+fn random() -> [u8; 16] {
+    let address = Box::new(0_u8);
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&(std::ptr::from_ref(&*address) as usize).to_le_bytes());
+    seed[8..12].copy_from_slice(&std::process::id().to_le_bytes());
+    let dir = tempfile::tempdir().expect("a directory");
+    for (byte, of) in seed[12..].iter_mut().zip(dir.path().as_os_str().as_encoded_bytes().iter().rev()) {
+        *byte = *of;
+    }
+    Chance::seeded(seed).bytes()
+}
+
+/// A migrated store of each engine there is.
+pub(crate) async fn each() -> Vec<Engine> {
+    let chance = Chance::seeded([9; 32]);
+    let dir = tempfile::tempdir().expect("a directory");
+    let lite = Store::sqlite(&dir.path().join("test.db"), Kek::of(KEK)).await.expect("opened");
+    let mut engines = vec![Engine { name: "sqlite", store: lite, dir, url: None }];
+    if let Some(server) = postgres() {
+        let url = new_database(&server).await;
+        let pg = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
+        let dir = tempfile::tempdir().expect("a directory");
+        engines.push(Engine { name: "postgres", store: pg, dir, url: Some(url) });
+    }
+    for engine in &engines {
+        engine.store.migrate(&chance).await.expect("migrated");
+        engine.store.migrate(&chance).await.expect("migrating twice changes nothing");
+    }
+    engines
+}
+
+#[tokio::test]
+async fn both_engines_have_the_same_columns() {
+    let Some(server) = postgres() else { return };
+    let url = new_database(&server).await;
+    Store::postgres(&url, Kek::of(KEK))
+        .await
+        .expect("connected")
+        .migrate(&Chance::seeded([9; 32]))
+        .await
+        .expect("migrated");
+    let mut pg = PgConnection::connect(&url).await.expect("connected");
+    let sql = "select table_name::text, column_name::text, is_nullable = 'NO', data_type::text from information_schema.columns
+         where table_schema = 'public' and table_name <> '_sqlx_migrations' order by 1, 2";
+    let theirs: Vec<(String, String, bool, String)> =
+        sqlx::query_as(sql).fetch_all(&mut pg).await.expect("read");
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("test.db");
+    Store::sqlite(&file, Kek::of(KEK))
+        .await
+        .expect("opened")
+        .migrate(&Chance::seeded([9; 32]))
+        .await
+        .expect("migrated");
+    let mut lite =
+        sqlx::SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.expect("opened");
+    let sql = "select m.name, c.name, c.\"notnull\", lower(c.type) from sqlite_master m join pragma_table_info(m.name) c
+         where m.type = 'table' and m.name <> '_sqlx_migrations' and m.name not like 'sqlite_%' order by 1, 2";
+    let ours: Vec<(String, String, bool, String)> =
+        sqlx::query_as(sql).fetch_all(&mut lite).await.expect("read");
+    let portable = |kind: &str| match kind {
+        "bigint" | "boolean" | "integer" => "integer",
+        "uuid" | "bytea" | "blob" => "blob",
+        _ => "text",
+    };
+    let plain = |rows: &[(String, String, bool, String)]| -> Vec<String> {
+        rows.iter().map(|(t, c, required, kind)| format!("{t}.{c} {} {required}", portable(kind))).collect()
+    };
+    assert!(!ours.is_empty());
+    assert_eq!(plain(&ours), plain(&theirs));
+}

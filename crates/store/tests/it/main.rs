@@ -1,0 +1,11 @@
+//! One suite, both engines: what the store promises.
+//!
+//! SQLite always runs. Postgres runs when `REDIALER_TEST_POSTGRES` names a server (`cargo xtask test` starts
+//! one); without it, one line says so.
+
+mod callbacks;
+mod dispatch;
+mod engines;
+mod inbox;
+mod sealing;
+mod world;

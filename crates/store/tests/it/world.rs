@@ -1,0 +1,198 @@
+//! A tenant, a workspace and an agent to test with.
+
+use redialer_core::{
+    Id, Timestamp,
+    agent::Channel,
+    callback::RedialReason,
+    chance::Chance,
+    decide::{AfterCall, Follow, Planned, Settle},
+    id,
+    tenant::Plan,
+    time::{Zone, ZoneSource, minutes, plus},
+    workspace::ProviderKind,
+};
+use redialer_store::{
+    AgentRow, Claim, Defaults, Following, Inbox, KnownCall, NewDelivery, NewTenant, NewWorkspace, PendingRow,
+    Recorded, RedialRow, Roster, Secrets, SpokenWith, Store, Subject, TenantStore, bucket_of,
+};
+
+pub(crate) const NUMBER: &str = "+14155550117";
+pub(crate) const ALL: (i64, i64) = (0, redialer_store::BUCKETS - 1);
+
+pub(crate) struct World {
+    pub(crate) store: Store,
+    pub(crate) chance: Chance,
+    pub(crate) tenant: Id<id::Tenant>,
+    pub(crate) workspace: Id<id::Workspace>,
+    pub(crate) agent: AgentRow,
+}
+
+pub(crate) fn at(minute: i64) -> Timestamp {
+    plus("2026-11-23T12:00:00Z".parse().expect("a time"), minutes(minute))
+}
+
+impl World {
+    pub(crate) async fn new(store: &Store, seed: u8) -> Self {
+        let chance = Chance::seeded([seed; 32]);
+        let tenant = Id::new(at(0), &chance);
+        let new = NewTenant {
+            id: tenant,
+            name: "Example",
+            plan: Plan::Unlimited,
+            owner_email: &format!("owner{seed}@example.com"),
+            password_hash: "hash",
+            admin_key: &format!("rdl_live_canary_{seed}"),
+            webhook_secret: "whsec_canary",
+        };
+        store.create_tenant(&new, at(0), &chance).await.expect("created");
+        let workspace = Id::new(at(0), &chance);
+        let defaults = Defaults::of_plan(Plan::Unlimited);
+        let new = NewWorkspace {
+            id: workspace,
+            provider: ProviderKind::Retell,
+            name: "Line",
+            api_key: "key_canary_api",
+            webhook_key: "key_canary_webhook",
+            defaults: &defaults,
+        };
+        let key = store.open_key(tenant).await.expect("opened");
+        let of = store.of(tenant);
+        of.create_workspace(&new, 10, &key, at(0), &chance).await.expect("created");
+        of.sync_agents(workspace, &[roster("agent_1")], &[], 10, at(0), &chance).await.expect("synced");
+        let agent = of.agent_by_provider_id(workspace, "agent_1").await.expect("read").expect("there");
+        Self { store: store.clone(), chance, tenant, workspace, agent }
+    }
+
+    pub(crate) fn of(&self) -> TenantStore {
+        self.store.of(self.tenant)
+    }
+
+    /// Puts one event of a call into the inbox and takes it out again, to be decided.
+    pub(crate) async fn delivery(&self, event: &str, call: &str) -> PendingRow {
+        let (inbox, _writer) = Inbox::start(self.store.clone());
+        assert_eq!(inbox.record(self.event(event, call).await).await.expect("recorded"), Recorded::New);
+        let pending = self.store.pending(ALL, at(1_000), 100).await.expect("read");
+        pending.into_iter().find(|p| p.tenant == self.tenant).expect("it waits")
+    }
+
+    pub(crate) async fn event(&self, event: &str, call: &str) -> NewDelivery {
+        let key = self.store.open_key(self.tenant).await.expect("opened");
+        let id = Id::new(at(0), &self.chance);
+        NewDelivery {
+            bucket: bucket_of(self.tenant),
+            id,
+            tenant: self.tenant,
+            workspace: self.workspace,
+            agent: self.agent.id,
+            event: event.to_owned(),
+            call_id: Some(call.to_owned()),
+            dedup_key: format!("{event}:{call}"),
+            body: key.seal(
+                "bodies.body",
+                id.uuid(),
+                format!("{{\"to\":\"{NUMBER}\"}}").as_bytes(),
+                &self.chance,
+            ),
+            signature: String::new(),
+            received_at: at(0),
+        }
+    }
+
+    /// A whole decision: what was known is handed to `decide`, its answer is written.
+    pub(crate) async fn decide(
+        &self,
+        event: &str,
+        call: &str,
+        decide: impl FnOnce(&KnownCall) -> AfterCall,
+    ) -> KnownCall {
+        let delivery = self.delivery(event, call).await;
+        let key = self.store.open_key(self.tenant).await.expect("opened");
+        let redial: Option<RedialRow> = self.store.redial_of(&delivery, None, call).await.expect("read");
+        let person_ix = Some(key.index(NUMBER));
+        let subject = Subject { delivery: &delivery, call_id: call, person_ix, redial: redial.as_ref() };
+        let (decision, known) =
+            self.store.begin_decision(subject, at(0)).await.expect("begun").expect("not yet decided");
+        let after = decide(&known);
+        let secrets = secrets();
+        let following = Following {
+            id: Id::new(at(0), &self.chance),
+            agent: self.agent.id,
+            channel: Channel::Voice,
+            secrets: &secrets,
+        };
+        let spoken_with = SpokenWith { number: Some(NUMBER), outcome: Some("its_reason") };
+        decision.finish(&after, Some(following), &spoken_with, &key, &self.chance).await.expect("finished");
+        known
+    }
+
+    /// Schedules a callback for that minute, born of that call; its id.
+    pub(crate) async fn schedule(&self, call: &str, minute: i64) -> Id<id::Callback> {
+        let before: Vec<_> = self.callbacks().await.into_iter().map(|r| r.id).collect();
+        self.decide("call_ended", call, |known| follow(known, minute)).await;
+        let rows = self.callbacks().await;
+        rows.iter().map(|r| r.id).find(|id| !before.contains(id)).expect("a new one")
+    }
+
+    /// The one callback that waits or lives.
+    pub(crate) async fn newest(&self) -> redialer_store::CallbackRow {
+        let rows = self.callbacks().await;
+        rows.into_iter().find(|r| !r.state.is_final()).expect("one lives")
+    }
+
+    pub(crate) async fn callbacks(&self) -> Vec<redialer_store::CallbackRow> {
+        let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
+        self.of().callbacks(&redialer_store::Filter::default(), first, 100).await.expect("listed")
+    }
+
+    pub(crate) async fn claim_all(&self, minute: i64) -> Vec<Claim> {
+        let due = self.store.due(ALL, at(minute), 100, 100).await.expect("read");
+        self.store.claim(&due, at(minute), 1_000).await.expect("claimed")
+    }
+}
+
+pub(crate) fn secrets() -> Secrets {
+    let mut secrets = Secrets::default();
+    secrets.to.push_str(NUMBER);
+    secrets.variables.insert("name".to_owned(), "canary variable".to_owned());
+    secrets
+}
+
+pub(crate) fn roster(id: &str) -> Roster<'_> {
+    Roster {
+        provider_agent_id: id,
+        name: "Front desk",
+        channel: Channel::Voice,
+        timezone: Some("America/New_York"),
+    }
+}
+
+/// The next callback, in the chain of the redial or of whatever lives.
+pub(crate) fn follow(known: &KnownCall, minute: i64) -> AfterCall {
+    let live = known.person.as_ref().and_then(|p| p.live.first().cloned());
+    let chain =
+        known.redial.as_ref().map(|r| (r.chain, r.spent)).or(live.as_ref().map(|l| (l.chain, l.spent)));
+    let planned = Planned {
+        chain: chain.map(|c| c.0),
+        parent: known.redial.as_ref().map(|r| r.id),
+        reason: RedialReason::BusyFollowup,
+        cause: Some("its_reason".to_owned()),
+        attempt: chain.map_or(0, |c| c.1) + 1,
+        max_attempts: 3,
+        requested_for: Some(at(minute)),
+        scheduled_for: at(minute),
+        held: None,
+        zone: Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number },
+        born_of: at(0),
+    };
+    let waiting = known.person.iter().flat_map(|p| &p.live).filter(|l| l.state.is_waiting()).map(|l| l.id);
+    AfterCall {
+        follow: Some(Follow::New(planned)),
+        supersede: waiting.collect(),
+        settled: true,
+        ..AfterCall::default()
+    }
+}
+
+pub(crate) fn settle(settle: Settle) -> AfterCall {
+    AfterCall { settle: Some(settle), settled: true, ..AfterCall::default() }
+}

@@ -1,0 +1,85 @@
+//! What the tests need and a fresh machine lacks: packages, by name, from the usual registries.
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::Context as _;
+
+use crate::{root, run, say};
+
+/// The vendor's Python client, at the version the fixtures were made with; the interpreter that has it.
+pub(crate) fn python_sdk() -> anyhow::Result<String> {
+    python_package("retell-sdk==6.2.13")
+}
+
+/// A Python package in an environment of its own; its interpreter.
+pub(crate) fn python_package(package: &str) -> anyhow::Result<String> {
+    let folder = root().join("target/xtask/python").join(package.replace("==", "-"));
+    let python = folder.join("bin/python");
+    let stamp = folder.join("installed");
+    if !stamp.exists() {
+        if !works(Command::new("python3").args(["-m", "venv", "--help"])) {
+            apt(&["python3", "python3-venv"])?;
+        }
+        run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        run(Command::new(&python).args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            package,
+        ]))?;
+        fs::write(&stamp, package)?;
+    }
+    Ok(python.to_string_lossy().into_owned())
+}
+
+/// The vendor's JavaScript client; the folder of its modules.
+pub(crate) fn node_sdk() -> anyhow::Result<String> {
+    let folder = root().join("target/xtask/node");
+    let modules = folder.join("node_modules");
+    if !modules.join("retell-sdk").exists() {
+        if !works(Command::new("npm").arg("--version")) {
+            apt(&["nodejs", "npm"])?;
+        }
+        fs::create_dir_all(&folder)?;
+        run(Command::new("npm")
+            .args(["install", "--silent", "--no-fund", "--no-audit", "--prefix"])
+            .arg(&folder)
+            .arg("retell-sdk@5.66.1"))?;
+    }
+    Ok(modules.to_string_lossy().into_owned())
+}
+
+/// Debian packages; asks for nothing when they are there.
+pub(crate) fn apt(packages: &[&str]) -> anyhow::Result<()> {
+    say(&format!("installing {}", packages.join(" ")));
+    let apt = |words: &[&str]| {
+        let mut command = if is_root()? { Command::new("apt-get") } else { sudo() };
+        run(command.env("DEBIAN_FRONTEND", "noninteractive").args(words))
+    };
+    apt(&["update", "-qq"])?;
+    let mut words = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    words.extend(packages);
+    apt(&words)
+}
+
+fn sudo() -> Command {
+    let mut command = Command::new("sudo");
+    command.arg("apt-get");
+    command
+}
+
+pub(crate) fn is_root() -> anyhow::Result<bool> {
+    let id = Command::new("id").arg("-u").output().context("`id` cannot be run")?;
+    Ok(id.stdout.trim_ascii() == b"0")
+}
+
+pub(crate) fn works(command: &mut Command) -> bool {
+    command.output().is_ok_and(|o| o.status.success())
+}
+
+/// Whether a file of that name can be run from the path.
+pub(crate) fn exists(path: &Path) -> bool {
+    path.is_file()
+}
