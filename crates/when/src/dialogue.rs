@@ -40,7 +40,12 @@ pub(crate) fn choose(call: &Call<'_>, end: &Zoned) -> Option<Chosen> {
                 (false, true, Role::Agent) => 1,
                 (false, false, _) => 0,
             };
-            if best.as_ref().is_none_or(|(kept, _)| rank >= *kept) {
+            // "Sure, talk tomorrow" repeats "tomorrow at nine" with less in it.
+            let only_repeats = best.as_ref().is_some_and(|(_, kept)| {
+                let date = |at: Timestamp| at.to_zoned(end.time_zone().clone()).date();
+                is_vague(found.rule) && !is_vague(kept.rule) && date(found.at) == date(kept.at)
+            });
+            if !only_repeats && best.as_ref().is_none_or(|(kept, _)| rank >= *kept) {
                 best = Some((rank, chosen(&turn.content, sentence, &found, rank)));
             }
         }
@@ -51,6 +56,11 @@ pub(crate) fn choose(call: &Call<'_>, end: &Zoned) -> Option<Chosen> {
 const CALLING: [&str; 12] = [
     "call", "calling", "callback", "ring", "phone", "try", "reach", "talk", "text", "message", "back", "dial",
 ];
+
+/// A day or a part of one, without an hour.
+fn is_vague(rule: &str) -> bool {
+    matches!(rule, "day" | "part_of_day")
+}
 
 fn chosen(text: &str, sentence: &[Token], found: &Found, rank: u8) -> Chosen {
     let evidence = match (sentence.get(found.span.0), sentence.get(found.span.1.saturating_sub(1))) {

@@ -52,6 +52,8 @@ pub struct Tried {
     pub earlier: u32,
     /// A fraction in `[0, 1)` that spreads the next try.
     pub jitter: f64,
+    /// Virtual seconds a real second: what a provider asks us to wait is real.
+    pub speed: u32,
 }
 
 const FIRST_WAIT_SECS: f64 = 5.0;
@@ -62,7 +64,7 @@ const PAUSED_WAIT_SECS: i64 = 1;
 /// Decides what becomes of a callback whose request was answered, or was not.
 pub fn after_dial(tried: &Tried, reply: Reply, now: Timestamp) -> AfterDial {
     let again = |secs: f64, pause, slow, why: &str| AfterDial::Again {
-        at: plus(now, SignedDuration::from_millis((secs * 1_000.0) as i64)),
+        at: plus(now, SignedDuration::from_millis((secs * 1_000.0 * f64::from(tried.speed)) as i64)),
         pause,
         slow,
         why: why.to_owned(),
@@ -104,7 +106,7 @@ mod tests {
 
     fn check(reply: Reply, earlier: u32, want: &str) {
         let now: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
-        let got = match after_dial(&Tried { earlier, jitter: 0.0 }, reply, now) {
+        let got = match after_dial(&Tried { earlier, jitter: 0.0, speed: 1 }, reply, now) {
             AfterDial::Dialing { call_id } => format!("dialing {call_id}"),
             AfterDial::Again { at, pause, slow, .. } => {
                 format!("again in {}s {pause:?} slow={slow}", at.duration_since(now).as_secs())

@@ -51,6 +51,8 @@ pub fn asked_time(
             rule: "iso8601".to_owned(),
         };
     }
+    // What is written like a date but is none that can be used holds no words either.
+    let said = said.filter(|said| !is_written_date(said));
     let words = said.map(|said| [when::Turn { role: when::Role::User, content: said.to_owned() }]);
     let sources = [
         ("words", words.as_ref().map(<[_; 1]>::as_slice)),
@@ -102,8 +104,8 @@ fn iso8601(text: &str, zone: &TimeZone) -> Option<(Timestamp, f64)> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Some((at, 1.0));
     }
-    // Only text that begins like a date: jiff reads more spellings than ISO 8601 has.
-    if !text.bytes().take(4).all(|b| b.is_ascii_digit()) || text.len() < 8 {
+    // jiff reads more spellings than ISO 8601 has.
+    if !is_written_date(text) {
         return None;
     }
     let at = |local: civil::DateTime| local.to_zoned(zone.clone()).ok().map(|z| z.timestamp());
@@ -112,6 +114,14 @@ fn iso8601(text: &str, zone: &TimeZone) -> Option<(Timestamp, f64)> {
     }
     let date = text.parse::<civil::Date>().ok()?;
     at(date.at(10, 0, 0, 0)).map(|at| (at, 0.6))
+}
+
+/// Whether a text begins with a year and a month, as `2026-11`.
+fn is_written_date(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() >= 8
+        && bytes[..4].iter().all(u8::is_ascii_digit)
+        && (bytes[4] == b'-' || bytes[4].is_ascii_digit())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     callback::{HeldFor, RedialReason, State},
     policy::Policy,
-    time::{Zone, plus},
+    time::Zone,
 };
 
 /// A claimed callback, and what became of the world around it.
@@ -17,6 +17,8 @@ pub struct Due<'a> {
     pub reason: RedialReason,
     /// When it should have been dialled.
     pub scheduled_for: Timestamp,
+    /// By how much it is late; what the pace held back while we were up counts in real time.
+    pub late_by: SignedDuration,
     /// A person pressed "dial now": quiet time and lateness do not bind.
     pub forced: bool,
     /// Dials its chain has spent.
@@ -69,7 +71,7 @@ pub fn before_dial(due: &Due<'_>, now: Timestamp) -> BeforeDial {
         if due.scheduled_for > now {
             return BeforeDial::Snooze { until: due.scheduled_for };
         }
-        if late_by(due.scheduled_for, now) > due.policy.missed_after {
+        if due.late_by > due.policy.missed_after {
             return BeforeDial::Close(State::Expired);
         }
         if due.reason.is_retry() {
@@ -87,21 +89,13 @@ pub fn before_dial(due: &Due<'_>, now: Timestamp) -> BeforeDial {
     }
 }
 
-fn late_by(scheduled_for: Timestamp, now: Timestamp) -> SignedDuration {
-    if plus(scheduled_for, SignedDuration::ZERO) > now {
-        SignedDuration::ZERO
-    } else {
-        now.duration_since(scheduled_for)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::civil::time;
 
     use super::*;
     use crate::{
-        time::{ZoneSource, minutes},
+        time::{ZoneSource, minutes, plus},
         windows::Quiet,
     };
 
@@ -111,6 +105,7 @@ mod tests {
         Due {
             reason: RedialReason::BusyFollowup,
             scheduled_for: NOON.parse().expect("a time"),
+            late_by: SignedDuration::ZERO,
             forced: false,
             spent: 0,
             agent_enabled: true,
@@ -129,6 +124,7 @@ mod tests {
         let mut due = due(&policy, &zone);
         change(&mut due);
         let now = plus(NOON.parse().expect("a time"), minutes(late_minutes));
+        due.late_by = minutes(late_minutes);
         assert_eq!(before_dial(&due, now), want);
     }
 

@@ -59,6 +59,7 @@ pub async fn round(app: &Arc<App>) -> Result<Duration, StoreError> {
         }
         let mut lanes: BTreeMap<Id<id::Workspace>, Vec<DueRow>> = BTreeMap::new();
         for row in due {
+            app.pacer.seen_due(row.id, now, app.clock.real_ms());
             lanes.entry(row.workspace).or_default().push(row);
         }
         for (workspace, rows) in lanes {
@@ -160,6 +161,7 @@ async fn dial_one(app: &App, claim: Claim, lease_until_ms: i64) -> Result<(), St
     let due = Due {
         reason: claim.reason(),
         scheduled_for: claim.scheduled_for(),
+        late_by: app.pacer.late_by(claim.id(), claim.scheduled_for(), now, app.clock.real_ms()),
         forced: claim.forced(),
         spent: claim.spent(),
         agent_enabled: agent.enabled,
@@ -276,7 +278,7 @@ async fn send(
         app.retell.place(api_key, intent.channel(), intent.body()).await
     };
     let now = app.clock.now();
-    let tried = Tried { earlier: intent.unsent(), jitter: app.chance.fraction() };
+    let tried = Tried { earlier: intent.unsent(), jitter: app.chance.fraction(), speed: app.clock.speed() };
     let after = decide::after_dial(&tried, reply, now);
     report(app, &intent, &after);
     app.store.finish(intent, &after, now).await

@@ -8,11 +8,21 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use redialer_core::{Id, id::Workspace};
+use jiff::SignedDuration;
+use redialer_core::{
+    Id, Timestamp,
+    id::{Callback, Workspace},
+};
 
-/// Every workspace's lane.
+/// Every workspace's lane, and since when we know of each callback that is due.
 #[derive(Default)]
-pub struct Pacer(Mutex<HashMap<Id<Workspace>, Lane>>);
+pub struct Pacer {
+    lanes: Mutex<HashMap<Id<Workspace>, Lane>>,
+    seen: Mutex<HashMap<Id<Callback>, (Timestamp, i64)>>,
+}
+
+/// Beyond so many, lateness is told from the schedule alone.
+const MAX_SEEN: usize = 100_000;
 
 #[derive(Default)]
 struct Lane {
@@ -36,7 +46,30 @@ const LINES_FRESH_MS: i64 = 3_000;
 
 impl Pacer {
     fn lanes(&self) -> MutexGuard<'_, HashMap<Id<Workspace>, Lane>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a callback was due, the first time we look at it.
+    pub fn seen_due(&self, id: Id<Callback>, now: Timestamp, real_ms: i64) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() < MAX_SEEN {
+            seen.entry(id).or_insert((now, real_ms));
+        }
+    }
+
+    /// By how much a claimed callback is late: on the virtual clock until we knew of it, from then on what the
+    /// pace held it back, which is real. At normal speed that is simply the time since its schedule.
+    pub fn late_by(
+        &self,
+        id: Id<Callback>,
+        scheduled_for: Timestamp,
+        now: Timestamp,
+        real_ms: i64,
+    ) -> SignedDuration {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        let (known_at, known_ms) = seen.unwrap_or((now, real_ms));
+        let missed = known_at.duration_since(scheduled_for).max(SignedDuration::ZERO);
+        missed + SignedDuration::from_millis((real_ms - known_ms).max(0))
     }
 
     /// Takes the lane, unless somebody is at work in it already.
@@ -130,6 +163,20 @@ mod tests {
         pacer.slow(id(), 5_000);
         assert_eq!(pacer.take(id(), 10.0, 1, 4_999), 0);
         assert_eq!(pacer.take(id(), 10.0, 1, 5_000), 1);
+    }
+
+    #[test]
+    fn what_the_pace_holds_back_is_late_in_real_time() {
+        let (pacer, id) = (Pacer::default(), Id::from_uuid(uuid::Uuid::from_u128(2)));
+        let at = |s: i64| Timestamp::from_second(s).expect("in range");
+        pacer.seen_due(id, at(110), 1_000);
+        pacer.seen_due(id, at(900), 3_000);
+        assert_eq!(pacer.late_by(id, at(100), at(9_000), 4_000), SignedDuration::from_secs(13));
+        assert_eq!(
+            pacer.late_by(id, at(100), at(9_000), 4_000),
+            SignedDuration::from_secs(8_900),
+            "known no more"
+        );
     }
 
     #[test]

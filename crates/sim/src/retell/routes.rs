@@ -142,7 +142,7 @@ async fn create(world: &Arc<World>, request: Value, is_chat: bool) -> Response {
     }
     let record = match place(world, &request, is_chat) {
         Ok(record) => record,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     let status = if is_chat { StatusCode::OK } else { StatusCode::CREATED };
     match fault {
@@ -213,18 +213,21 @@ impl http_body::Body for Broken {
 
 const KEY_LIVES: Duration = Duration::from_secs(3_600);
 
-fn place(world: &Arc<World>, request: &Value, is_chat: bool) -> Result<Value, Response> {
+fn place(world: &Arc<World>, request: &Value, is_chat: bool) -> Result<Value, Box<Response>> {
     let text = |name: &str| request[name].as_str().map(str::to_owned);
-    let bad = |message: &str| refused(StatusCode::BAD_REQUEST, message);
+    let bad = |message: &str| Box::new(refused(StatusCode::BAD_REQUEST, message));
+    let unknown = || {
+        Box::new(refused(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Cannot find requested asset under given api key.",
+        ))
+    };
     let (Some(from), Some(to)) = (text("from_number"), text("to_number")) else {
         return Err(bad("Invalid request format, please check API reference."));
     };
     let owned = world.script().numbers.iter().any(|n| n.phone_number == from);
     if !owned {
-        return Err(refused(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "Cannot find requested asset under given api key.",
-        ));
+        return Err(unknown());
     }
     let variables = request["retell_llm_dynamic_variables"].as_object().cloned().unwrap_or_default();
     if variables.values().any(|v| !v.is_string()) {
@@ -238,10 +241,7 @@ fn place(world: &Arc<World>, request: &Value, is_chat: bool) -> Result<Value, Re
         .and_then(|n| if is_chat { n.sms_agent_id.clone() } else { n.agent_id.clone() });
     let agent = text("override_agent_id").or(default).and_then(|id| world.agent(&id));
     let Some(agent) = agent.filter(|a| (a.channel == "chat") == is_chat) else {
-        return Err(refused(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "Cannot find requested asset under given api key.",
-        ));
+        return Err(unknown());
     };
     let now = world.time.now();
     let key = text("idempotency_key").filter(|_| !is_chat);

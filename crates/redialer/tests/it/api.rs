@@ -1,0 +1,249 @@
+//! REST v1, as a client sees it.
+
+use redialer_sim::retell::script::Does;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{Engine, OURS, VOICE, Walk},
+    walk::scene,
+};
+
+const ANA: &str = "+13125550142";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_in_without_a_key_and_every_error_has_its_envelope() {
+    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let paths = ["/v1/workspaces", "/v1/workspace", "/v1/agents", "/v1/callbacks", "/v1/activity"];
+    for path in paths {
+        for key in [None, Some("rdl_live_nobody"), Some("sk_other")] {
+            let mut request = walk.http.get(format!("{}{path}", walk.base));
+            if let Some(key) = key {
+                request = request.bearer_auth(key);
+            }
+            let response = request.send().await.expect("answered");
+            assert_eq!(response.status(), 401, "{path}");
+            assert!(
+                response.headers().contains_key("x-request-id")
+                    && response.headers().contains_key("www-authenticate")
+            );
+            let body: Value = response.json().await.expect("JSON");
+            assert_eq!(body["error"]["type"], "authentication_error");
+        }
+    }
+    let gone = "cb_00000000000000000000000001";
+    for path in [
+        format!("/v1/callbacks/{gone}"),
+        "/v1/callbacks/nonsense".to_owned(),
+        "/v1/nothing".to_owned(),
+        "/nothing".to_owned(),
+    ] {
+        let body = walk.ask(Method::GET, &path, None, StatusCode::NOT_FOUND).await;
+        assert_eq!(body["error"]["code"], "not_found", "{path}");
+    }
+    let body = walk.ask(Method::DELETE, "/v1/callbacks", None, StatusCode::METHOD_NOT_ALLOWED).await;
+    assert_eq!(body["error"]["code"], "method_not_allowed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_request_names_its_field() {
+    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
+    let check = async |method: Method, path: &str, body: Value, param: &str| {
+        let answer = walk.ask(method, path, Some(body), StatusCode::UNPROCESSABLE_ENTITY).await;
+        assert_eq!(answer["error"]["param"], param, "{answer}");
+        assert!(answer["error"]["message"].as_str().is_some_and(|m| !m.is_empty()));
+    };
+    let callbacks = "/v1/callbacks";
+    let post = |body: Value| (Method::POST, callbacks, body);
+    for ((method, path, body), param) in [
+        (
+            post(json!({"agent_id": agent, "to_number": ANA, "at": "2030-01-01T00:00:00Z", "colour": "red"})),
+            "colour",
+        ),
+        (post(json!({"to_number": ANA, "at": "2030-01-01T00:00:00Z"})), "agent_id"),
+        (post(json!({"agent_id": "ag_nobody", "to_number": ANA, "at": "2030-01-01T00:00:00Z"})), "agent_id"),
+        (post(json!({"agent_id": agent, "to_number": "911", "at": "2030-01-01T00:00:00Z"})), "to_number"),
+        (
+            post(json!({"agent_id": agent, "to_number": "+19005550117", "at": "2030-01-01T00:00:00Z"})),
+            "to_number",
+        ),
+        (
+            post(
+                json!({"agent_id": agent, "to_number": ANA, "from_number": "x", "at": "2030-01-01T00:00:00Z"}),
+            ),
+            "from_number",
+        ),
+        (post(json!({"agent_id": agent, "to_number": ANA, "at": "tomorrow"})), "at"),
+        (post(json!({"agent_id": agent, "to_number": ANA})), "at"),
+        (post(json!({"agent_id": agent, "to_number": ANA, "text": "whenever"})), "text"),
+        (
+            post(
+                json!({"agent_id": agent, "to_number": ANA, "text": "in an hour", "timezone": "Mars/Olympus"}),
+            ),
+            "timezone",
+        ),
+        (
+            post(
+                json!({"agent_id": agent, "to_number": ANA, "text": "in an hour", "dynamic_variables": {"n": 1}}),
+            ),
+            "dynamic_variables.n",
+        ),
+        (
+            (Method::POST, "/v1/workspaces", json!({"name": "x", "provider": "acme", "api_key": "k"})),
+            "provider",
+        ),
+        (
+            (Method::POST, "/v1/workspaces", json!({"name": " ", "provider": "retell", "api_key": "k"})),
+            "name",
+        ),
+        (
+            (Method::POST, "/v1/workspaces", json!({"name": "x", "provider": "retell", "api_key": ""})),
+            "api_key",
+        ),
+    ] {
+        check(method, path, body, param).await;
+    }
+    let workspace = format!("/v1/workspaces/{}", walk.workspace);
+    for (patch, param) in [
+        (json!({"defaults": {"timezone": "Mars/Olympus"}}), "defaults.timezone"),
+        (
+            json!({"defaults": {"quiet_hours": {"start": "25:00", "end": "09:00"}}}),
+            "defaults.quiet_hours.start",
+        ),
+        (json!({"defaults": {"max_attempts": 0}}), "defaults.max_attempts"),
+        (
+            json!({"defaults": {"retry_triggers": {"busy": {"wait_minutes": -1}}}}),
+            "defaults.retry_triggers.busy.wait_minutes",
+        ),
+        (json!({"defaults": {"colour": "red"}}), "defaults.colour"),
+        (json!({"retention": {"days": 0}}), "retention.days"),
+        (json!({"colour": "red"}), "colour"),
+    ] {
+        check(Method::PATCH, &workspace, patch, param).await;
+    }
+    let overrides = format!("/v1/agents/{agent}");
+    check(Method::PATCH, &overrides, json!({"overrides": {"max_attempts": 999}}), "overrides.max_attempts")
+        .await;
+    check(Method::PATCH, &overrides, json!({"downstream_url": "ftp://x"}), "downstream_url").await;
+    for query in ["limit=0", "limit=201", "limit=x", "cursor=x", "state=x", "colour=red"] {
+        let answer = walk
+            .ask(Method::GET, &format!("/v1/callbacks?{query}"), None, StatusCode::UNPROCESSABLE_ENTITY)
+            .await;
+        assert!(answer["error"]["param"].is_string(), "{answer}");
+    }
+    let broken = walk.http.post(format!("{}{callbacks}", walk.base)).bearer_auth(&walk.admin_key).body("{");
+    assert_eq!(broken.send().await.expect("answered").status(), 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_by_hand_is_scheduled_moved_forced_and_cancelled() {
+    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    walk.sim.set_person(ANA, vec![Does::end("user_hangup")]);
+    let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
+    let post =
+        async |body: Value| walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+    let made = post(json!({"agent_id": agent, "to_number": ANA, "from_number": OURS, "text": "tomorrow at 3 pm", "timezone": "Asia/Tokyo",
+        "dynamic_variables": {"clinic_name": "Example"}}))
+    .await;
+    let due: jiff::Timestamp = made["scheduled_for"].as_str().expect("a time").parse().expect("a time");
+    let tokyo = due.to_zoned(jiff::tz::TimeZone::get("Asia/Tokyo").expect("a zone"));
+    assert_eq!(tokyo.strftime("%H:%M").to_string(), "15:00");
+    assert_eq!(
+        (made["timezone_source"].as_str(), made["reason"].as_str()),
+        (Some("request"), Some("callback_requested"))
+    );
+    let second = post(json!({"agent_id": agent, "to_number": ANA, "at": "2090-01-01T00:00:00Z"})).await;
+    assert_eq!(second["chain_root_id"], made["id"], "a newer request stays in the chain");
+    let path =
+        |row: &Value, rest: &str| format!("/v1/callbacks/{}{rest}", row["id"].as_str().expect("an id"));
+    assert_eq!(walk.get(&path(&made, "")).await["state"], "superseded");
+    let again = walk.ask(Method::POST, &path(&made, "/cancel"), None, StatusCode::CONFLICT).await;
+    assert_eq!(again["error"]["code"], "final");
+    let moved = json!({"scheduled_for": "2091-01-01T00:00:00Z"});
+    let moved = walk.ask(Method::PATCH, &path(&second, ""), Some(moved), StatusCode::OK).await;
+    assert_eq!(moved["scheduled_for"], "2091-01-01T00:00:00Z");
+    walk.post(&path(&second, "/force")).await;
+    walk.until("the phone to ring", async |w: &Walk| w.rings(ANA).len() == 1).await;
+    walk.until("it to be dialling", async |w: &Walk| w.get(&path(&second, "")).await["state"] == "dialing")
+        .await;
+    let busy = walk.ask(Method::POST, &path(&second, "/cancel"), None, StatusCode::CONFLICT).await;
+    assert_eq!(busy["error"]["code"], "already_dialling");
+    let third =
+        post(json!({"agent_id": agent, "to_number": "+13125550143", "at": "2090-01-01T00:00:00Z"})).await;
+    assert_eq!(walk.post(&path(&third, "/cancel")).await["state"], "cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_merge_and_an_agents_overrides_win() {
+    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    walk.defaults(json!({"quiet_hours": {"start": "21:00", "end": "09:00"}, "retry_triggers": {"busy": {"wait_minutes": 25}}})).await;
+    let own = walk.get(&format!("/v1/workspaces/{}", walk.workspace)).await;
+    assert_eq!(own["defaults"]["retry_triggers"]["busy"], json!({"enabled": true, "wait_minutes": 25}));
+    assert_eq!(own["defaults"]["retry_triggers"]["voicemail"]["wait_minutes"], 240);
+    walk.defaults(json!({"quiet_hours": null})).await;
+    let own = walk.get(&format!("/v1/workspaces/{}", walk.workspace)).await;
+    assert_eq!(own["defaults"]["quiet_hours"], Value::Null);
+    let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
+    let path = format!("/v1/agents/{agent}");
+    let patch = json!({"overrides": {"retry_triggers": {"busy": {"wait_minutes": 7}}}});
+    let changed = walk.ask(Method::PATCH, &path, Some(patch), StatusCode::OK).await;
+    assert_eq!(changed["overrides"], json!({"retry_triggers": {"busy": {"wait_minutes": 7}}}));
+    walk.sim.happen(&scene("outbound", ANA, Does::end("dial_busy")));
+    // The pretend phone rings for fifteen seconds before it is busy; the test tells of the end itself.
+    let end = walk.now().as_millisecond();
+    let event = json!({"event": "call_ended", "call": {"call_id": "c1", "call_type": "phone_call", "agent_id": VOICE, "direction": "outbound",
+        "from_number": OURS, "to_number": "+13125550144", "disconnection_reason": "dial_busy", "end_timestamp": end}});
+    assert_eq!(walk.deliver(&event.to_string()).await, 204);
+    walk.until_decided(1).await;
+    let rows = walk.callbacks().await;
+    let due: jiff::Timestamp = rows[0]["scheduled_for"].as_str().expect("a time").parse().expect("a time");
+    assert_eq!((due.as_millisecond() - end) / 60_000, 7);
+    let reset = walk
+        .ask(Method::PATCH, &path, Some(json!({"overrides": {"retry_triggers": null}})), StatusCode::OK)
+        .await;
+    assert_eq!(reset["overrides"], json!({}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plans_limit_workspaces_and_agents_and_tenants_do_not_see_each_other() {
+    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let other = walk.create_tenant("free", "other@example.com");
+    let key = other["admin_key"].as_str().expect("a key").to_owned();
+    let ask = async |method: Method, path: &str, body: Option<Value>| {
+        let mut request = walk.http.request(method, format!("{}{path}", walk.base)).bearer_auth(&key);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.expect("answered");
+        (response.status().as_u16(), response.json::<Value>().await.expect("JSON"))
+    };
+    let body = json!({"name": "Line", "provider": "retell", "api_key": crate::harness::KEY});
+    let (status, made) = ask(Method::POST, "/v1/workspaces", Some(body.clone())).await;
+    assert_eq!((status, made["plan"].as_str()), (201, Some("free")));
+    let (status, refused) = ask(Method::POST, "/v1/workspaces", Some(body)).await;
+    assert_eq!((status, refused["error"]["code"].as_str()), (403, Some("plan_limit")));
+    let own = made["id"].as_str().expect("an id").to_owned();
+    assert_eq!(ask(Method::POST, &format!("/v1/workspaces/{own}/sync"), None).await.0, 200);
+    let (_, agents) = ask(Method::GET, "/v1/agents", None).await;
+    let enabled = agents["data"].as_array().expect("a list").iter().filter(|a| a["enabled"] == true).count();
+    assert_eq!(enabled, 1, "the free plan has room for one");
+    let off = agents["data"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|a| a["enabled"] == false)
+        .expect("the other one");
+    let path = format!("/v1/agents/{}", off["id"].as_str().expect("an id"));
+    let (status, refused) = ask(Method::PATCH, &path, Some(json!({"enabled": true}))).await;
+    assert_eq!((status, refused["error"]["code"].as_str()), (403, Some("plan_limit")));
+    let theirs = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
+    for path in [
+        format!("/v1/workspaces/{}", walk.workspace),
+        format!("/v1/agents/{theirs}"),
+        format!("/v1/agents/{theirs}/webhook-url"),
+    ] {
+        assert_eq!(ask(Method::GET, &path, None).await.0, 404, "{path}");
+    }
+    assert_eq!(ask(Method::POST, &format!("/v1/workspaces/{}/sync", walk.workspace), None).await.0, 404);
+}

@@ -1,0 +1,135 @@
+//! Killed at a bad moment, told nothing, told nonsense: a phone rings once.
+
+use redialer_sim::retell::{Fault, Script, script::Does};
+
+use crate::{
+    harness::{Engine, Walk, engines},
+    walk::scene,
+};
+
+const EVE: &str = "+13055550188";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_the_provider_places_the_call_it_does_not_ring_twice() {
+    for engine in engines() {
+        let mut walk = Walk::begin(engine, 600).await;
+        walk.sim.set_person(EVE, vec![Does::end("user_hangup")]);
+        walk.sim.break_next(Fault::Silence);
+        walk.sim.happen(&scene("inbound", EVE, Does::ask(&["User: try me in half an hour"], None)));
+        walk.until("the phone to ring", async |w: &Walk| !w.rings(EVE).is_empty()).await;
+        walk.kill();
+        walk.serve().await;
+        walk.until_settled(EVE, 1).await;
+        assert_eq!(walk.callbacks().await[0]["state"], "completed", "{engine:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_it_waits_it_keeps_the_promise_after_a_restart() {
+    for engine in engines() {
+        let mut walk = Walk::begin(engine, 600).await;
+        walk.sim.set_person(EVE, vec![Does::end("user_hangup")]);
+        walk.sim.happen(&scene("inbound", EVE, Does::ask(&["User: try me in an hour"], None)));
+        walk.until("the promise", async |w: &Walk| !w.callbacks().await.is_empty()).await;
+        walk.kill();
+        walk.serve().await;
+        walk.until_settled(EVE, 1).await;
+        assert!(walk.terminate().success(), "SIGTERM drains and ends with 0 ({engine:?})");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_the_provider_answers_the_phone_rings_once() {
+    for fault in [
+        Fault::ErrorBefore,
+        Fault::ErrorAfter,
+        Fault::DropReply,
+        Fault::DropRequest,
+        Fault::Html,
+        Fault::HtmlOk,
+        Fault::Throttled,
+        Fault::Payment,
+        Fault::Key,
+    ] {
+        let walk = Walk::begin(Engine::Sqlite, 2_000).await;
+        walk.sim.set_person(EVE, vec![Does::end("user_hangup")]);
+        walk.sim.break_next(fault);
+        walk.sim.happen(&scene("inbound", EVE, Does::ask(&["User: try me in half an hour"], None)));
+        walk.until_settled(EVE, 1).await;
+        assert_eq!(walk.callbacks().await[0]["attempt"], 1, "{fault:?} spends nothing");
+    }
+    for (fault, state) in [(Fault::DoNotCall, "suppressed"), (Fault::Unprocessable, "failed")] {
+        let walk = Walk::begin(Engine::Sqlite, 2_000).await;
+        walk.sim.break_next(fault);
+        walk.sim.happen(&scene("inbound", EVE, Does::ask(&["User: try me in half an hour"], None)));
+        walk.until("the end", async |w: &Walk| {
+            w.callbacks().await.first().is_some_and(|c| c["state"] == state)
+        })
+        .await;
+        assert!(walk.rings(EVE).is_empty(), "{fault:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_without_an_answer_is_settled_by_its_webhooks_and_texted_once() {
+    let walk =
+        Walk::begin_with(Engine::Sqlite, 2_000, Script { chat_silence_seconds: 600.0, ..Script::default() })
+            .await;
+    let mut chat = scene("chat", EVE, Does::ask(&["User: text me in an hour"], Some("in an hour")));
+    chat.agent_id = crate::harness::CHAT.to_owned();
+    chat.metadata.insert("redialer_user_number".to_owned(), EVE.into());
+    chat.metadata.insert("redialer_agent_number".to_owned(), crate::harness::OURS.into());
+    walk.sim.break_next(Fault::DropReply);
+    walk.sim.happen(&chat);
+    walk.until_settled(EVE, 1).await;
+    assert_eq!(walk.callbacks().await[0]["state"], "completed");
+    assert_eq!(walk.sim.requests_to_place(), 1, "without an idempotency key nothing is repeated");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_webhooks_never_come_is_asked_about() {
+    let walk = Walk::begin(Engine::Sqlite, 2_000).await;
+    walk.sim.set_person(EVE, vec![Does::end("dial_no_answer"), Does::end("user_hangup")]);
+    let agent = walk.agent(crate::harness::VOICE).await;
+    walk.sim.set_webhook_url("http://127.0.0.1:9/nobody-listens");
+    let body = serde_json::json!({"agent_id": agent["id"], "to_number": EVE, "text": "in 20 minutes"});
+    let made =
+        walk.ask(reqwest::Method::POST, "/v1/callbacks", Some(body), reqwest::StatusCode::CREATED).await;
+    assert_eq!(
+        (made["state"].as_str(), made["from_number"].as_str()),
+        (Some("scheduled"), None),
+        "the agent's own is found when dialling"
+    );
+    walk.until_settled(EVE, 2).await;
+    let rows = walk.callbacks().await;
+    assert_eq!(
+        (rows[0]["outcome"].as_str(), rows[1]["outcome"].as_str()),
+        (Some("dial_no_answer"), Some("user_hangup"))
+    );
+    assert_eq!(walk.rings(EVE)[0].from, crate::harness::OURS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_on_one_file_refuses_to_start() {
+    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let second = walk.serve_again();
+    assert_eq!(second.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(told.contains("another `redialer serve` runs on") && told.lines().count() == 1, "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn virtual_time_never_runs_back_over_a_restart() {
+    let mut walk = Walk::begin(Engine::Sqlite, 5_000).await;
+    let now = async |w: &Walk| {
+        w.get("/healthz").await["now"]
+            .as_str()
+            .expect("a time")
+            .parse::<redialer_core::Timestamp>()
+            .expect("a time")
+    };
+    let before = now(&walk).await;
+    walk.kill();
+    walk.serve().await;
+    assert!(now(&walk).await >= before);
+}

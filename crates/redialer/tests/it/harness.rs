@@ -1,0 +1,360 @@
+//! One redialer process, one pretend Retell, one clock speed.
+
+use std::{
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Once,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use redialer::clock::Clock;
+use redialer_core::Timestamp;
+use redialer_providers::http::{Clients, PLACE_DEADLINE};
+use redialer_sim::{
+    SimTime,
+    retell::{Retell, Ring, Script},
+};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use tempfile::TempDir;
+
+pub(crate) const OURS: &str = "+12025550100";
+pub(crate) const VOICE: &str = "agent_sim_front_desk";
+pub(crate) const CHAT: &str = "agent_sim_sms_desk";
+pub(crate) const KEY: &str = "key_sim_0001";
+
+/// How long, in real time, a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// Which database a walk runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// The engines there are.
+pub(crate) fn engines() -> Vec<Engine> {
+    static SAY: Once = Once::new();
+    if std::env::var("REDIALER_TEST_POSTGRES").is_ok() {
+        return vec![Engine::Sqlite, Engine::Postgres];
+    }
+    SAY.call_once(|| eprintln!("REDIALER_TEST_POSTGRES is not set: the walk runs on SQLite alone"));
+    vec![Engine::Sqlite]
+}
+
+pub(crate) struct Walk {
+    pub(crate) sim: Retell,
+    pub(crate) base: String,
+    pub(crate) workspace: String,
+    pub(crate) admin_key: String,
+    pub(crate) webhook_url: String,
+    pub(crate) http: reqwest::Client,
+    clock: Arc<Clock>,
+    /// How far the server's virtual clock is from ours, in milliseconds.
+    ahead_ms: Arc<AtomicI64>,
+    dir: TempDir,
+    server: Option<Child>,
+    listen: String,
+    sim_url: String,
+    speed: u32,
+    database: Option<String>,
+}
+
+impl Walk {
+    /// A connected workspace at so many virtual seconds a real second.
+    pub(crate) async fn begin(engine: Engine, speed: u32) -> Self {
+        Self::begin_with(engine, speed, Script::default()).await
+    }
+
+    pub(crate) async fn begin_with(engine: Engine, speed: u32, script: Script) -> Self {
+        let http = Clients::new(PLACE_DEADLINE).expect("clients").reading;
+        let clock = Arc::new(Clock::start(speed));
+        let ahead_ms = Arc::new(AtomicI64::new(0));
+        let sim = Retell::new(script, time_of(&clock, &ahead_ms), http.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let sim_url = format!("http://{}", listener.local_addr().expect("an address"));
+        let router = sim.router();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let listen =
+            TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").to_string();
+        let database = match engine {
+            Engine::Sqlite => None,
+            Engine::Postgres => Some(new_database()),
+        };
+        let mut walk = Self {
+            sim,
+            base: format!("http://{listen}"),
+            workspace: String::new(),
+            admin_key: String::new(),
+            webhook_url: String::new(),
+            http,
+            clock,
+            ahead_ms,
+            dir: tempfile::tempdir().expect("a directory"),
+            server: None,
+            listen,
+            sim_url,
+            speed,
+            database,
+        };
+        walk.admin_key = walk.create_tenant("unlimited", "owner@example.com")["admin_key"]
+            .as_str()
+            .expect("a key")
+            .to_owned();
+        walk.serve().await;
+        walk.connect().await;
+        walk
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_redialer"));
+        command
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("REDIALER_DATA_DIR", self.dir.path().join("data"))
+            .env("REDIALER_LISTEN", &self.listen)
+            .env("REDIALER_RETELL_BASE_URL", &self.sim_url)
+            .env("REDIALER_CLOCK_SPEED", self.speed.to_string())
+            .env("REDIALER_LOG", "error");
+        command.envs(self.database.as_ref().map(|url| ("REDIALER_DATABASE_URL", url)));
+        command
+    }
+
+    pub(crate) fn sim_url(&self) -> &str {
+        &self.sim_url
+    }
+
+    /// `redialer tenant create --json`.
+    pub(crate) fn create_tenant(&self, plan: &str, owner: &str) -> Value {
+        let mut command = self.command();
+        command.args(["tenant", "create", "--name", "Example", "--owner", owner, "--plan", plan, "--json"]);
+        let output = command.output().expect("run");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
+    /// Starts the server and waits until it is ready.
+    pub(crate) async fn serve(&mut self) {
+        self.server = Some(self.command().arg("serve").stdout(Stdio::null()).spawn().expect("started"));
+        let url = format!("{}/readyz", self.base);
+        self.until("the server to be ready", async |walk: &Self| {
+            walk.http.get(&url).send().await.is_ok_and(|r| r.status() == StatusCode::OK)
+        })
+        .await;
+        // Both worlds live by the server's clock.
+        let theirs: Timestamp =
+            self.get("/healthz").await["now"].as_str().expect("a time").parse().expect("a time");
+        self.ahead_ms.store(theirs.as_millisecond() - self.clock.now().as_millisecond(), Ordering::Relaxed);
+    }
+
+    /// A second server on the same data; how it ended, if it ended by itself.
+    pub(crate) fn serve_again(&self) -> std::process::Output {
+        let listen =
+            TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").to_string();
+        self.command().env("REDIALER_LISTEN", listen).arg("serve").output().expect("run")
+    }
+
+    async fn connect(&mut self) {
+        let body = json!({"name": "Line", "provider": "retell", "api_key": KEY});
+        let made = self.ask(Method::POST, "/v1/workspaces", Some(body), StatusCode::CREATED).await;
+        self.workspace = made["id"].as_str().expect("an id").to_owned();
+        self.post(&format!("/v1/workspaces/{}/sync", self.workspace)).await;
+        // These days run fast: what is a moment for us is half an hour for the people in them.
+        self.defaults(json!({"missed_after_minutes": 100_000, "calls_per_second": 50})).await;
+        self.webhook_url = self.webhook_url_of(VOICE).await;
+        self.sim.set_webhook_url(&self.webhook_url);
+    }
+
+    pub(crate) async fn webhook_url_of(&self, provider_agent_id: &str) -> String {
+        let id = self.agent(provider_agent_id).await["id"].as_str().expect("an id").to_owned();
+        let url = self.get(&format!("/v1/agents/{id}/webhook-url")).await;
+        url["webhook_url"].as_str().expect("a URL").to_owned()
+    }
+
+    pub(crate) async fn agent(&self, provider_agent_id: &str) -> Value {
+        let agents = self.get("/v1/agents").await;
+        let found = agents["data"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .find(|a| a["provider_agent_id"] == provider_agent_id);
+        found.expect("in the roster").clone()
+    }
+
+    pub(crate) async fn defaults(&self, patch: Value) {
+        let path = format!("/v1/workspaces/{}", self.workspace);
+        self.ask(Method::PATCH, &path, Some(json!({"defaults": patch})), StatusCode::OK).await;
+    }
+
+    /// A request with the admin key; its answer must have that status.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        want: StatusCode,
+    ) -> Value {
+        let mut request =
+            self.http.request(method.clone(), format!("{}{path}", self.base)).bearer_auth(&self.admin_key);
+        if let Some(body) = &body {
+            request = request.json(body);
+        }
+        let response = request.send().await.expect("answered");
+        let status = response.status();
+        let text = response.text().await.expect("read");
+        assert_eq!(status, want, "{method} {path} {body:?}: {text}");
+        serde_json::from_str(&text).unwrap_or(Value::Null)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        self.ask(Method::GET, path, None, StatusCode::OK).await
+    }
+
+    pub(crate) async fn post(&self, path: &str) -> Value {
+        self.ask(Method::POST, path, None, StatusCode::OK).await
+    }
+
+    /// All callbacks, oldest first.
+    pub(crate) async fn callbacks(&self) -> Vec<Value> {
+        let mut rows = self.get("/v1/callbacks?limit=200").await["data"].as_array().expect("a list").clone();
+        rows.reverse();
+        rows
+    }
+
+    pub(crate) fn rings(&self, number: &str) -> Vec<Ring> {
+        self.sim.rings().into_iter().filter(|r| r.to == number).collect()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        shifted(self.clock.now(), self.ahead_ms.load(Ordering::Relaxed))
+    }
+
+    /// Waits, in real time, until that holds.
+    pub(crate) async fn until(&self, what: &str, holds: impl AsyncFn(&Self) -> bool) {
+        for _ in 0..PATIENCE.as_millis() / LOOK_EVERY.as_millis() {
+            if holds(self).await {
+                return;
+            }
+            self.clock.wait(LOOK_EVERY).await;
+        }
+        panic!("waited in vain for {what}; callbacks: {:#?}", self.callbacks().await);
+    }
+
+    /// Waits until that person's phone has rung `n` times and nothing of theirs is open.
+    pub(crate) async fn until_settled(&self, number: &str, n: usize) {
+        self.until(&format!("{n} calls to {number}, all ended"), async |walk: &Self| {
+            walk.rings(number).len() == n
+                && walk.callbacks().await.iter().all(|c| is_final(c["state"].as_str().unwrap_or_default()))
+        })
+        .await;
+    }
+
+    /// Sends a webhook as Retell would; the status of the answer.
+    pub(crate) async fn deliver(&self, body: &str) -> StatusCode {
+        self.deliver_to(&self.webhook_url, body, &sign(KEY, body.as_bytes(), self.now().as_millisecond()))
+            .await
+            .0
+    }
+
+    pub(crate) async fn deliver_to(&self, url: &str, body: &str, signature: &str) -> (StatusCode, Value) {
+        let request = self.http.post(url).header("x-retell-signature", signature).body(body.to_owned());
+        let response = request.send().await.expect("answered");
+        let status = response.status();
+        (status, serde_json::from_str(&response.text().await.expect("read")).unwrap_or(Value::Null))
+    }
+
+    /// Every note on every event, newest first.
+    pub(crate) async fn notes(&self) -> Vec<String> {
+        let feed = self.get("/v1/activity?limit=200").await;
+        let entries = feed["data"].as_array().expect("a list");
+        let notes = entries.iter().flat_map(|e| e["notes"].as_array().expect("a list"));
+        notes.map(|n| n["code"].as_str().expect("a code").to_owned()).collect()
+    }
+
+    /// Waits until no event is undecided.
+    pub(crate) async fn until_decided(&self, n: usize) {
+        self.until(&format!("{n} events to be decided"), async |walk: &Self| {
+            let feed = walk.get("/v1/activity?limit=200").await;
+            let entries = feed["data"].as_array().expect("a list");
+            entries.len() >= n && entries.iter().all(|e| e["state"] == "done")
+        })
+        .await;
+    }
+
+    /// Ends the process as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill().expect("killed");
+            server.wait().expect("gone");
+        }
+    }
+
+    /// Asks it to end, and waits; its exit status.
+    pub(crate) fn terminate(&mut self) -> std::process::ExitStatus {
+        let mut server = self.server.take().expect("running");
+        let pid = server.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("run").success());
+        server.wait().expect("gone")
+    }
+
+    /// Everything the server wrote into its data directory.
+    pub(crate) fn data(&self) -> Vec<u8> {
+        let dir = std::fs::read_dir(self.dir.path().join("data")).expect("listed");
+        dir.flat_map(|entry| std::fs::read(entry.expect("a file").path()).expect("read")).collect()
+    }
+}
+
+impl Drop for Walk {
+    fn drop(&mut self) {
+        if let Some(mut server) = self.server.take()
+            && server.kill().is_ok()
+        {
+            server.wait().expect("gone");
+        }
+    }
+}
+
+pub(crate) fn is_final(state: &str) -> bool {
+    redialer_core::callback::State::from_word(state).is_some_and(redialer_core::callback::State::is_final)
+}
+
+/// The signature as Retell documents it, written apart from the product's code.
+pub(crate) fn sign(key: &str, body: &[u8], stamp: i64) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("any key");
+    mac.update(body);
+    mac.update(stamp.to_string().as_bytes());
+    let hex: String = mac.finalize().into_bytes().iter().map(|b| format!("{b:02x}")).collect();
+    format!("v={stamp},d={hex}")
+}
+
+fn shifted(at: Timestamp, by_ms: i64) -> Timestamp {
+    redialer_core::time::plus(at, jiff::SignedDuration::from_millis(by_ms))
+}
+
+fn time_of(clock: &Arc<Clock>, ahead_ms: &Arc<AtomicI64>) -> SimTime {
+    let (now, wait) = ((Arc::clone(clock), Arc::clone(ahead_ms)), (Arc::clone(clock), Arc::clone(ahead_ms)));
+    SimTime::new(
+        move || shifted(now.0.now(), now.1.load(Ordering::Relaxed)),
+        move |at| {
+            let (clock, ahead_ms) = (Arc::clone(&wait.0), wait.1.load(Ordering::Relaxed));
+            async move { clock.wait_until(shifted(at, -ahead_ms)).await }
+        },
+    )
+}
+
+/// A new database on the test server, made by its own client.
+fn new_database() -> String {
+    let server = std::env::var("REDIALER_TEST_POSTGRES").expect("asked for only when set");
+    let name = format!("w_{}", redialer::clock::chance().expect("randomness").token::<10>());
+    let sql = format!("create database {name}");
+    let done = Command::new("psql").args(["-q", "-d", &format!("{server}/postgres"), "-c", &sql]).status();
+    assert!(done.expect("psql is there").success());
+    format!("{server}/{name}")
+}

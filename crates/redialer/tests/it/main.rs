@@ -1,0 +1,11 @@
+//! The program as people run it: the real binary over HTTP, a pretend Retell beside it.
+//!
+//! The walk runs on SQLite always and on Postgres when `REDIALER_TEST_POSTGRES` names a server.
+
+mod api;
+mod crash;
+mod harness;
+mod sdk;
+mod tidy;
+mod walk;
+mod webhooks;

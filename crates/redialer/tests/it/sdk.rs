@@ -1,0 +1,119 @@
+//! The vendor's own clients against the pretend Retell: if they are content, it speaks Retell.
+//!
+//! Python `retell-sdk` 6.2.13 and npm `retell-sdk` 5.66.1, named by `REDIALER_TEST_PYTHON` and
+//! `REDIALER_TEST_NODE_MODULES` (`cargo xtask test` installs both). Without them, one line says so.
+
+use std::{path::Path, process::Command};
+
+use redialer_providers::retell::signature::{TOLERANCE_MS, verify};
+use redialer_sim::retell::{Script, script::Does};
+use serde_json::Value;
+
+use crate::{
+    harness::{Engine, KEY, OURS, VOICE, Walk},
+    walk::scene,
+};
+
+const STAMP: i64 = 1_757_500_000_000;
+const BODY: &str = r#"{"event":"call_ended","call":{"call_id":"c1","transcript":"User: ¿mañana? 😀"}}"#;
+
+/// Runs a script of the vendor's client; its last line is JSON.
+async fn run(mut command: Command) -> Value {
+    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("run").expect("run");
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    );
+    assert!(output.status.success(), "{out}\n{err}");
+    serde_json::from_str(out.lines().last().unwrap_or_default())
+        .unwrap_or_else(|e| panic!("{e}: {out}\n{err}"))
+}
+
+fn script(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk").join(name)
+}
+
+/// What both clients found, and that our verifier takes their signatures.
+async fn check(walk: &Walk, told: &Value) {
+    assert_eq!(told["agents"], serde_json::json!([VOICE]), "the voice agents");
+    assert_eq!(told["agent_timezone"], "America/Los_Angeles");
+    assert_ne!(told["first"], told["second"], "without a key, each request is a call");
+    assert_eq!(told["keyed"], told["keyed_again"], "with one, the second is the first");
+    assert_eq!(told["listed"], serde_json::json!([told["keyed"]]), "found by metadata alone");
+    assert_eq!(told["got_metadata"]["redialer_dispatch"], "dp_sdk");
+    assert!(told["chat"].as_str().is_some_and(|id| id.starts_with("chat_")));
+    assert_eq!(told["chats"], serde_json::json!([told["chat"]]));
+    assert_eq!(told["concurrency_limit"], 20);
+    assert_eq!(told["numbers"], serde_json::json!([OURS]));
+    assert_eq!(told["unknown_status"], 422);
+    assert_eq!(told["bad_key_status"], 401);
+    assert_eq!(walk.rings("+13125550142").len(), 4, "two without a key, one with, one chat");
+    let theirs = told["signature"].as_str().expect("a signature");
+    assert_eq!(
+        verify(Some(theirs.as_bytes()), BODY.as_bytes(), [KEY.as_bytes()], STAMP, TOLERANCE_MS),
+        Ok(())
+    );
+    assert_eq!(told["captured_verified"], true, "the pretend Retell signs as Retell does");
+    assert_eq!(told["tampered_verified"], false);
+}
+
+/// One webhook as the pretend Retell sent it: its body and its signature.
+async fn captured() -> (String, String) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+    let router = axum::Router::new().fallback(move |headers: axum::http::HeaderMap, body: String| {
+        let sender = sender.clone();
+        async move {
+            let signature = headers["x-retell-signature"].to_str().expect("text").to_owned();
+            sender.send((body, signature)).await.expect("awaited");
+        }
+    });
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let walk = Walk::begin_with(Engine::Sqlite, 1_000, Script::default()).await;
+    walk.sim.set_webhook_url(&url);
+    walk.sim.happen(&scene("inbound", "+14155550117", Does::end("user_hangup")));
+    let captured = receiver.recv().await.expect("one came");
+    server.abort();
+    captured
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_python_client_is_content() {
+    let Ok(python) = std::env::var("REDIALER_TEST_PYTHON") else {
+        eprintln!("skipped: REDIALER_TEST_PYTHON is not set");
+        return;
+    };
+    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let mut command = Command::new(python);
+    command.arg(script("python_client.py"));
+    let told = run(with_arguments(command, &walk).await).await;
+    check(&walk, &told).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_node_client_is_content() {
+    let Ok(modules) = std::env::var("REDIALER_TEST_NODE_MODULES") else {
+        eprintln!("skipped: REDIALER_TEST_NODE_MODULES is not set");
+        return;
+    };
+    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let mut command = Command::new("node");
+    command.arg(script("node_client.cjs")).env("NODE_PATH", modules);
+    let told = run(with_arguments(command, &walk).await).await;
+    check(&walk, &told).await;
+}
+
+async fn with_arguments(mut command: Command, walk: &Walk) -> Command {
+    let (body, signature) = captured().await;
+    command
+        .env("SIM_URL", walk.sim_url())
+        .env("SIM_KEY", KEY)
+        .env("FROM", OURS)
+        .env("TO", "+13125550142")
+        .env("SIGN_BODY", BODY)
+        .env("SIGN_STAMP", STAMP.to_string())
+        .env("CAPTURED_BODY", body)
+        .env("CAPTURED_SIGNATURE", signature);
+    command
+}
