@@ -28,11 +28,11 @@ pub struct Flags {
     #[arg(long, global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     listen: Option<String>,
-    /// What webhook URLs begin with [default: http://<listen>]
+    /// What webhook URLs begin with [default: the listen address]
     #[arg(long, global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     public_url: Option<String>,
-    /// The key-encryption key [default: file:<data dir>/kek]
+    /// The key-encryption key [default: a file in the data dir]
     #[arg(long, global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     kek: Option<String>,
@@ -70,7 +70,7 @@ pub struct Config {
     pub listen: String,
     /// What webhook URLs begin with.
     pub public_url: Option<String>,
-    /// `file:<path>`.
+    /// `file:` and a path.
     pub kek: Option<String>,
     /// Retell's API.
     pub retell_base_url: String,

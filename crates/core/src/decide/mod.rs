@@ -1,7 +1,7 @@
 //! The four questions, and their answers as plain values.
 //!
-//! [`on_request`]: somebody asks through the API. [`after_call`]: a call's event was read. [`before_dial`]: a
-//! callback is due. [`after_dial`]: the provider answered. Each is a pure function; what it answers is carried
+//! [`on_request()`]: somebody asks through the API. [`after_call()`]: a call's event was read. [`before_dial()`]: a
+//! callback is due. [`after_dial()`]: the provider answered. Each is a pure function; what it answers is carried
 //! out elsewhere, in one transaction.
 
 mod after_call;

@@ -2,6 +2,8 @@
 //!
 //! The walk runs on SQLite always and on Postgres when `REDIALER_TEST_POSTGRES` names a server.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod api;
 mod crash;
 mod harness;
