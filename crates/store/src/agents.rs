@@ -126,18 +126,19 @@ async fn enabled_agents(tx: &mut Tx, workspace: Id<id::Workspace>) -> Result<i64
 }
 
 impl TenantStore {
-    /// Takes over the provider's roster: new agents start enabled while the cap has room.
+    /// Takes over the provider's roster: new agents start enabled while the cap has room. Numbers that could
+    /// not be read (`None`) stay as they were.
     pub async fn sync_agents(
         &self,
         workspace: Id<id::Workspace>,
         roster: &[Roster<'_>],
-        own_numbers: &[[u8; 16]],
+        own_numbers: Option<&[[u8; 16]]>,
         max_enabled: u32,
         now: Timestamp,
         chance: &Chance,
     ) -> Result<(), StoreError> {
         const KNOWN: &str =
-            "update agents set name = $3, channel = $4, timezone = $5, gone_at = null, updated_at = $6
+            "update agents set name = $3, channel = $4, timezone = coalesce($5, timezone), gone_at = null, updated_at = $6
              where workspace_id = $1 and provider_agent_id = $2";
         const NEW: &str = "insert into agents
                  (id, bucket, tenant_id, workspace_id, provider_agent_id, name, channel, timezone, enabled, overrides, slug, created_at, updated_at)
@@ -177,9 +178,11 @@ impl TenantStore {
             tx.execute(SLUG, args![slug, own_id]).await?;
         }
         tx.execute(GONE, args![workspace, now]).await?;
-        tx.execute(FORGET, args![workspace]).await?;
-        for number in own_numbers {
-            tx.execute(NUMBER, args![workspace, *number]).await?;
+        if let Some(own_numbers) = own_numbers {
+            tx.execute(FORGET, args![workspace]).await?;
+            for number in own_numbers {
+                tx.execute(NUMBER, args![workspace, *number]).await?;
+            }
         }
         tx.commit().await
     }

@@ -5,6 +5,7 @@
 //! are sealed before they are bound. Handlers see one tenant through [`TenantStore`]; flows see all.
 
 mod agents;
+mod asks;
 mod callbacks;
 mod clock;
 mod decision;
@@ -24,10 +25,11 @@ use std::{path::Path, sync::Arc};
 use redialer_core::{Id, Timestamp, chance::Chance, id};
 
 pub use agents::{AgentRow, Roster, SlugOwner};
+pub use asks::AskRow;
 pub use callbacks::{CallbackRow, Filter, ManualPlan, NotNow, Secrets};
 pub use clock::ClockRow;
 pub use decision::{Decision, Following, KnownCall, RedialRow, SpokenWith, Subject};
-pub use dispatch::{AskRow, Claim, DueRow, Intent, NewDispatch};
+pub use dispatch::{Claim, DueRow, Intent, NewDispatch};
 pub use inbox::{ActivityRow, Inbox, NewDelivery, PendingRow, Recorded};
 pub use keys::{KeyRow, hash_key};
 pub use leases::Buckets;

@@ -95,3 +95,52 @@ pub fn read(call: &Call<'_>) -> Heard {
         _ => nothing,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn heard(text: &str, only_the_time: bool) -> Heard {
+        let turns = [Turn { role: Role::User, content: text.to_owned() }];
+        let end = "2026-11-01T05:30:00Z".parse().expect("a time");
+        read(&Call { turns: &turns, end, zone: "America/New_York", agent_zone: None, only_the_time })
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_a_panic_and_never_into_the_past(text in ".{0,200}", bare in any::<bool>()) {
+            let heard = heard(&text, bare);
+            prop_assert!(heard.at.is_none_or(|at| at >= "2026-11-01T05:30:00Z".parse().expect("a time")));
+        }
+
+        #[test]
+        fn any_words_of_time_are_read_without_a_panic(
+            words in proptest::collection::vec(
+                prop_oneof![
+                    Just("in"), Just("half"), Just("an"), Just("hour"), Just("and"), Just("a"), Just("99999"), Just("12:99"),
+                    Just("next"), Just("friday"), Just("p"), Just("m"), Just("."), Just("at"), Just("26"), Just("weeks"),
+                    Just("tonight"), Just("noon"), Just("couple"), Just("of"), Just("call"), Just("12"), Just("minutes"),
+                ],
+                0..12,
+            )
+        ) {
+            let text = words.join(" ");
+            prop_assert_eq!(heard(&text, true), heard(&text, true));
+            prop_assert!(heard(&text, false).confidence <= 1.0);
+        }
+    }
+
+    #[test]
+    fn a_zone_nobody_knows_is_no_time() {
+        let call = Call {
+            turns: &[],
+            end: Timestamp::UNIX_EPOCH,
+            zone: "Mars/Olympus",
+            agent_zone: None,
+            only_the_time: true,
+        };
+        assert_eq!(read(&call).at, None);
+    }
+}

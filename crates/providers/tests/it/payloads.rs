@@ -233,3 +233,16 @@ fn a_fetched_record_enters_as_its_webhook_would() {
     assert!(webhook::fetched(r#"{"chat_id":"c","chat_status":"ongoing"}"#, Channel::Chat).is_none());
     assert!(webhook::fetched("<html>", Channel::Voice).is_none());
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_header_and_any_body_are_judged_without_a_panic(
+        header in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..100),
+        body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+        now in proptest::prelude::any::<i64>(),
+    ) {
+        proptest::prop_assert!(verify(Some(&header), &body, [b"k".as_slice()], now, TOLERANCE_MS).is_err());
+        // None of these is an event; what matters is that each is looked at.
+        proptest::prop_assert!(webhook::read(&body, "x").is_none());
+    }
+}

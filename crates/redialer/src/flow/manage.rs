@@ -79,16 +79,26 @@ pub async fn sync(app: &App, tenant: &TenantRow, workspace: &WorkspaceRow) -> Re
     let api_key = workspace.api_key(&key)?;
     let mut agents: Vec<RosterAgent> = app.retell.agents(&api_key).await?;
     for agent in &mut agents {
-        // Only its time zone is wanted, and an agent without one is no fault.
+        // Only its time zone is wanted: what cannot be told now stays as it was known.
         agent.timezone = match app.retell.agent_timezone(&api_key, agent).await {
             Ok(timezone) => timezone,
-            Err(ReadError::Unknown(_)) => None,
-            Err(error) => return Err(error.into()),
+            Err(error @ (ReadError::Key(401) | ReadError::Payment)) => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(%error, "an agent's time zone could not be read");
+                None
+            }
         };
     }
-    let numbers = app.retell.numbers(&api_key).await?;
-    let own: Vec<[u8; 16]> =
-        numbers.iter().filter_map(|n| Phone::parse(&n.number).ok()).map(|p| key.index(p.e164())).collect();
+    let own: Option<Vec<[u8; 16]>> = match app.retell.numbers(&api_key).await {
+        Ok(numbers) => {
+            let numbers = numbers.iter().filter_map(|n| Phone::parse(&n.number).ok());
+            Some(numbers.map(|p| key.index(p.e164())).collect())
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the workspace's own numbers could not be read");
+            None
+        }
+    };
     let roster: Vec<Roster<'_>> = agents
         .iter()
         .map(|a| Roster {
@@ -101,7 +111,7 @@ pub async fn sync(app: &App, tenant: &TenantRow, workspace: &WorkspaceRow) -> Re
     let max = tenant.plan.max_agents();
     app.store
         .of(tenant.id)
-        .sync_agents(workspace.id, &roster, &own, max, app.clock.now(), &app.chance)
+        .sync_agents(workspace.id, &roster, own.as_deref(), max, app.clock.now(), &app.chance)
         .await?;
     Ok(agents.len())
 }

@@ -65,6 +65,7 @@ pub(crate) struct Walk {
     sim_url: String,
     speed: u32,
     database: Option<String>,
+    settings: Vec<(&'static str, &'static str)>,
 }
 
 impl Walk {
@@ -74,6 +75,16 @@ impl Walk {
     }
 
     pub(crate) async fn begin_with(engine: Engine, speed: u32, script: Script) -> Self {
+        Self::begin_in(engine, speed, script, &[]).await
+    }
+
+    /// As [`Self::begin`], with more settings in the environment.
+    pub(crate) async fn begin_in(
+        engine: Engine,
+        speed: u32,
+        script: Script,
+        settings: &[(&'static str, &'static str)],
+    ) -> Self {
         let http = Clients::new(PLACE_DEADLINE).expect("clients").reading;
         let clock = Arc::new(Clock::start(speed));
         let ahead_ms = Arc::new(AtomicI64::new(0));
@@ -103,6 +114,7 @@ impl Walk {
             sim_url,
             speed,
             database,
+            settings: settings.to_vec(),
         };
         walk.admin_key = walk.create_tenant("unlimited", "owner@example.com")["admin_key"]
             .as_str()
@@ -122,7 +134,8 @@ impl Walk {
             .env("REDIALER_LISTEN", &self.listen)
             .env("REDIALER_RETELL_BASE_URL", &self.sim_url)
             .env("REDIALER_CLOCK_SPEED", self.speed.to_string())
-            .env("REDIALER_LOG", "error");
+            .env("REDIALER_LOG", "error")
+            .envs(self.settings.iter().copied());
         command.envs(self.database.as_ref().map(|url| ("REDIALER_DATABASE_URL", url)));
         command
     }

@@ -276,3 +276,61 @@ async fn do_not_call_ends_what_waits_and_refuses_what_comes() {
         walk.ask(reqwest::Method::POST, "/v1/callbacks", Some(body), reqwest::StatusCode::CONFLICT).await;
     assert_eq!(refused["error"]["code"], "do_not_call");
 }
+
+/// Promises to these people for the same moment.
+async fn at_once(walk: &Walk, people: &[&str]) {
+    let agent = walk.agent(VOICE).await;
+    let at = redialer_core::time::plus(walk.now(), redialer_core::time::minutes(30)).to_string();
+    for person in people {
+        walk.sim.set_person(person, vec![Does::end("user_hangup")]);
+        let body = json!({"agent_id": agent["id"], "to_number": person, "from_number": OURS, "at": at});
+        walk.ask(reqwest::Method::POST, "/v1/callbacks", Some(body), reqwest::StatusCode::CREATED).await;
+    }
+}
+
+const PEOPLE: [&str; 3] = ["+14155550101", "+14155550102", "+14155550103"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_call_a_second_leaves_whatever_is_due() {
+    let (walk, speed) = (Walk::begin(crate::harness::Engine::Sqlite, 600).await, 600);
+    walk.defaults(json!({"calls_per_second": 1})).await;
+    at_once(&walk, &PEOPLE).await;
+    walk.until("three calls", async |w: &Walk| w.sim.rings().len() == 3).await;
+    let at: Vec<i64> = walk.sim.rings().iter().map(|r| r.at_ms).collect();
+    // In real milliseconds; a little of the second is spent on the way.
+    let gaps: Vec<i64> = at.windows(2).map(|w| (w[1] - w[0]) / speed).collect();
+    assert!(gaps.iter().all(|gap| *gap >= 800), "{gaps:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_kept_for_inbound_calls_stay_free() {
+    let script = redialer_sim::retell::Script {
+        concurrency_limit: 6,
+        reserved_inbound_concurrency: 5,
+        ..Default::default()
+    };
+    let walk = Walk::begin_with(crate::harness::Engine::Sqlite, 600, script).await;
+    at_once(&walk, &PEOPLE).await;
+    walk.until("three calls, all ended", async |w: &Walk| {
+        w.sim.rings().len() == 3 && w.callbacks().await.iter().all(|c| c["state"] == "completed")
+    })
+    .await;
+    // One line: each call ends, a minute after it was placed, before the next begins.
+    let at: Vec<i64> = walk.sim.rings().iter().map(|r| r.at_ms).collect();
+    assert!(at.windows(2).all(|w| w[1] - w[0] >= 60_000), "{at:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switched_off_agents_callbacks_wait_until_it_is_on_again() {
+    let walk = Walk::begin(crate::harness::Engine::Sqlite, 600).await;
+    at_once(&walk, &PEOPLE[..1]).await;
+    let path = format!("/v1/agents/{}", walk.agent(VOICE).await["id"].as_str().expect("an id"));
+    let switch = async |on: bool| {
+        walk.ask(reqwest::Method::PATCH, &path, Some(json!({"enabled": on})), reqwest::StatusCode::OK).await
+    };
+    switch(false).await;
+    let held = walk.callbacks().await.pop().expect("there is one");
+    assert_eq!((held["state"].as_str(), held["held_for"].as_str()), (Some("held"), Some("agent_disabled")));
+    switch(true).await;
+    walk.until_settled(PEOPLE[0], 1).await;
+}

@@ -208,3 +208,25 @@ async fn nothing_personal_is_on_disk_in_clear() {
         assert!(!data.windows(canary.len()).any(|w| w == canary.as_bytes()), "{canary}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_heads_and_slow_bodies_have_a_deadline() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let settings = [("REDIALER_HEAD_DEADLINE_SECS", "1"), ("REDIALER_BODY_DEADLINE_SECS", "1")];
+    let walk = Walk::begin_in(Engine::Sqlite, 1, redialer_sim::retell::Script::default(), &settings).await;
+    let address = walk.base.trim_start_matches("http://");
+    let path = walk.webhook_url.split_once(address).expect("ours").1;
+    let patience = std::time::Duration::from_secs(20);
+    for (sent, answer) in [
+        ("POST /api".to_owned(), ""),
+        (String::new(), ""),
+        (format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{{"), "HTTP/1.1 408"),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(address).await.expect("connected");
+        stream.write_all(sent.as_bytes()).await.expect("written");
+        let mut told = Vec::new();
+        let ended = tokio::time::timeout(patience, stream.read_to_end(&mut told)).await;
+        assert!(ended.is_ok(), "{sent:?} was never cut off");
+        assert!(String::from_utf8_lossy(&told).starts_with(answer), "{}", String::from_utf8_lossy(&told));
+    }
+}

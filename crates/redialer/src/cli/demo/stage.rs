@@ -104,7 +104,7 @@ impl Stage {
     /// One line with the pretend day's time before it.
     pub(super) fn tell(&self, line: &str) {
         let zone = jiff::tz::TimeZone::get("America/New_York").unwrap_or(jiff::tz::TimeZone::UTC);
-        say(&format!("  {}  {line}", self.clock.now().to_zoned(zone).strftime("%a %H:%M")));
+        say(&format!("  {}  {line}", self.clock.now().to_zoned(zone).strftime("%a %H:%M %Z")));
     }
 
     /// Tells what happens until `done`, or fails.
@@ -165,14 +165,13 @@ impl Stage {
 
     fn describe_row(&self, row: &CallbackRow) -> Option<String> {
         let outcome = row.outcome.as_deref().unwrap_or_default();
-        let at = |at: Timestamp| at.to_zoned(row.zone.rules()).strftime("%a %H:%M").to_string();
+        let at = |at: Timestamp| at.to_zoned(row.zone.rules()).strftime("%a %H:%M %Z").to_string();
         Some(match row.state {
             State::Scheduled => format!(
-                "   → scheduled for {} {} ({} zone {}), attempt {} of {}",
+                "   → scheduled for {}: {} (zone from the {}), attempt {} of {}",
                 at(row.scheduled_for),
                 row.reason.word(),
                 row.zone.source.word(),
-                row.zone.name,
                 row.attempt,
                 row.max_attempts
             ),
@@ -180,6 +179,7 @@ impl Stage {
             State::Unconfirmed => {
                 "   ? may have been placed; it is not dialled again, the provider is asked".to_owned()
             }
+            state if outcome.is_empty() => format!("   ■ {}", state.word()),
             state => format!("   ■ {} ({outcome})", state.word()),
         })
     }

@@ -1,0 +1,149 @@
+//! What was left behind: lapsed claims, and calls to ask the provider about.
+//!
+//! Invariants: a claim without an intent goes back to scheduled; one with an intent becomes unknown and is never
+//! claimed again, only asked about. Each question is taken by one replica.
+
+use redialer_core::{Id, Timestamp, agent::Channel, callback::State, decide::AfterDial, id};
+use zeroize::Zeroizing;
+
+use crate::{
+    Secrets, Store, StoreError, TenantKey, at,
+    dispatch::{BODY, back_to_waiting},
+    engine::{Row, args},
+};
+
+/// A dispatch to ask the provider about.
+pub struct AskRow {
+    /// The tenant's bucket.
+    pub bucket: i64,
+    /// The dispatch.
+    pub id: Id<id::Dispatch>,
+    /// Its tenant.
+    pub tenant: Id<id::Tenant>,
+    /// Its workspace.
+    pub workspace: Id<id::Workspace>,
+    /// Its callback.
+    pub callback: Id<id::Callback>,
+    /// The agent that dialled.
+    pub agent: Id<id::Agent>,
+    /// Voice or chat.
+    pub channel: Channel,
+    /// The provider's id of the call; `None` while it is unknown whether there is one.
+    pub call_id: Option<String>,
+    /// When the intent was written.
+    pub sent_at: Timestamp,
+    sealed: Vec<u8>,
+    callback_sealed: Vec<u8>,
+}
+
+/// A call that stays silent for so long is asked about.
+pub(crate) const ASK_AFTER_MINUTES: i64 = 10;
+
+impl AskRow {
+    /// The bytes that were sent: a repeat sends these and no others.
+    pub fn body(&self, key: &TenantKey) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        Ok(key.open(BODY, self.id.uuid(), &self.sealed)?)
+    }
+
+    /// What is personal about the callback.
+    pub fn secrets(&self, key: &TenantKey) -> Result<Secrets, StoreError> {
+        Secrets::open(self.callback, &self.callback_sealed, key)
+    }
+}
+
+impl Store {
+    /// As [`Store::finish`], for an answer that came by asking.
+    pub async fn finish_asked(
+        &self,
+        ask: &AskRow,
+        after: &AfterDial,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.settle(ask.bucket, ask.id, ask.callback, ask.workspace, after, now).await
+    }
+
+    /// Takes up what a process that is gone left behind: a claim without an intent is scheduled again, one
+    /// with an intent is unknown. `lapsed_before_ms` is on the real clock; `i64::MAX` takes up everything.
+    pub async fn recover(
+        &self,
+        range: (i64, i64),
+        lapsed_before_ms: i64,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        const LAPSED: &str = "select bucket, id, dispatch_id, due_at from callbacks
+             where bucket between $1 and $2 and state = 'dispatching' and (lease_until is null or lease_until < $3)
+             order by bucket, id limit 1000";
+        const UNCONFIRMED: &str = "update callbacks set state = 'unconfirmed', lease_until = null, fence = fence + 1, updated_at = $4
+             where bucket = $1 and id = $2 and state = 'dispatching' and (lease_until is null or lease_until < $3)";
+        const UNKNOWN: &str = "update dispatches set state = 'unknown', ask_at = $3, updated_at = $3
+             where bucket = $1 and id = $2 and state = 'intent'";
+        const FENCE: &str = "update callbacks set fence = fence + 1
+             where bucket = $1 and id = $2 and state = 'dispatching' and dispatch_id is null
+               and (lease_until is null or lease_until < $3)";
+        let mut tx = self.db.begin().await?;
+        let lapsed = tx.fetch(LAPSED, args![range.0, range.1, lapsed_before_ms]).await?;
+        let n = lapsed.len() as u64;
+        for row in lapsed {
+            let (bucket, id): (i64, Id<id::Callback>) = (row.get("bucket")?, Id::from_uuid(row.get("id")?));
+            match row.get::<Option<uuid::Uuid>>("dispatch_id")? {
+                Some(dispatch) => {
+                    let dispatch: Id<id::Dispatch> = Id::from_uuid(dispatch);
+                    if tx.execute(UNCONFIRMED, args![bucket, id, lapsed_before_ms, now]).await? == 1 {
+                        tx.execute(UNKNOWN, args![bucket, dispatch, now]).await?;
+                    }
+                }
+                None => {
+                    if tx.execute(FENCE, args![bucket, id, lapsed_before_ms]).await? == 1 {
+                        let due_at = at(row.get("due_at")?);
+                        back_to_waiting(&mut tx, bucket, id, State::Scheduled, None, due_at, now).await?;
+                    }
+                }
+            }
+        }
+        tx.commit().await?;
+        Ok(n)
+    }
+
+    /// Dispatches to ask the provider about, put off to `next_at` so that no other replica asks too.
+    pub async fn due_asks(
+        &self,
+        range: (i64, i64),
+        now: Timestamp,
+        next_at: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<AskRow>, StoreError> {
+        const LIST: &str = "select d.bucket, d.id, d.tenant_id, d.workspace_id, d.callback_id, d.channel, d.call_id, d.sent_at,
+                 d.sealed, c.agent_id, c.sealed as callback_sealed
+             from dispatches d join callbacks c on c.bucket = d.bucket and c.id = d.callback_id
+             where d.bucket between $1 and $2 and d.ask_at <= $3 order by d.ask_at, d.id limit $4";
+        const TAKE: &str = "update dispatches set ask_at = $4, asks = asks + 1 where bucket = $1 and id = $2 and ask_at <= $3";
+        let mut tx = self.db.begin().await?;
+        let mut asks = Vec::new();
+        for row in tx.fetch(LIST, args![range.0, range.1, now, limit]).await? {
+            let ask = AskRow::from_row(&row)?;
+            if tx.execute(TAKE, args![ask.bucket, ask.id, now, next_at]).await? == 1 {
+                asks.push(ask);
+            }
+        }
+        tx.commit().await?;
+        Ok(asks)
+    }
+}
+
+impl AskRow {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            bucket: row.get("bucket")?,
+            id: Id::from_uuid(row.get("id")?),
+            tenant: Id::from_uuid(row.get("tenant_id")?),
+            workspace: Id::from_uuid(row.get("workspace_id")?),
+            callback: Id::from_uuid(row.get("callback_id")?),
+            agent: Id::from_uuid(row.get("agent_id")?),
+            channel: Channel::from_word(&row.get::<String>("channel")?),
+            call_id: row.get("call_id")?,
+            sent_at: at(row.get("sent_at")?),
+            sealed: row.get("sealed")?,
+            callback_sealed: row.get("callback_sealed")?,
+        })
+    }
+}
