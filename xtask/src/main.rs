@@ -56,8 +56,6 @@ fn test(quick: bool) -> anyhow::Result<()> {
     let python = install::python_sdk()?;
     let node = install::node_sdk()?;
     let server = postgres::Server::start()?;
-    // The integration tests run the binary that people run.
-    cargo(&["build", "--quiet", "--package", "redialer"], &[])?;
     let vars = [
         ("REDIALER_TEST_POSTGRES", server.url()),
         ("REDIALER_TEST_PYTHON", &python),

@@ -63,37 +63,37 @@ impl Store {
     }
 
     /// Takes up what a process that is gone left behind: a claim without an intent is scheduled again, one
-    /// with an intent is unknown. `lapsed_before_ms` is on the real clock; `i64::MAX` takes up everything.
-    pub async fn recover(
-        &self,
-        range: (i64, i64),
-        lapsed_before_ms: i64,
-        now: Timestamp,
-    ) -> Result<u64, StoreError> {
-        const LAPSED: &str = "select bucket, id, dispatch_id, due_at from callbacks
-             where bucket between $1 and $2 and state = 'dispatching' and (lease_until is null or lease_until < $3)
+    /// with an intent is unknown. A claim has lapsed when its lease ended before `real_ms` or, among replicas,
+    /// when its owner holds no bucket any more; `i64::MAX` takes up everything.
+    ///
+    /// An owner that is slow rather than gone loses nothing: its answer still settles what is unknown.
+    pub async fn recover(&self, range: (i64, i64), real_ms: i64, now: Timestamp) -> Result<u64, StoreError> {
+        const LAPSED: &str = "select bucket, id, fence, dispatch_id, due_at from callbacks
+             where bucket between $1 and $2 and state = 'dispatching'
+               and (lease_until is null or lease_until < $3 or ($4 and not exists (
+                   select 1 from leases where leases.owner = callbacks.lease_owner and leases.until_ms >= $3)))
              order by bucket, id limit 1000";
         const UNCONFIRMED: &str = "update callbacks set state = 'unconfirmed', lease_until = null, fence = fence + 1, updated_at = $4
-             where bucket = $1 and id = $2 and state = 'dispatching' and (lease_until is null or lease_until < $3)";
+             where bucket = $1 and id = $2 and state = 'dispatching' and fence = $3 and dispatch_id is not null";
         const UNKNOWN: &str = "update dispatches set state = 'unknown', ask_at = $3, updated_at = $3
              where bucket = $1 and id = $2 and state = 'intent'";
         const FENCE: &str = "update callbacks set fence = fence + 1
-             where bucket = $1 and id = $2 and state = 'dispatching' and dispatch_id is null
-               and (lease_until is null or lease_until < $3)";
+             where bucket = $1 and id = $2 and state = 'dispatching' and fence = $3 and dispatch_id is null";
         let mut tx = self.db.begin().await?;
-        let lapsed = tx.fetch(LAPSED, args![range.0, range.1, lapsed_before_ms]).await?;
+        let lapsed = tx.fetch(LAPSED, args![range.0, range.1, real_ms, self.is_shared()]).await?;
         let n = lapsed.len() as u64;
         for row in lapsed {
-            let (bucket, id): (i64, Id<id::Callback>) = (row.get("bucket")?, Id::from_uuid(row.get("id")?));
+            let (bucket, fence): (i64, i64) = (row.get("bucket")?, row.get("fence")?);
+            let id: Id<id::Callback> = Id::from_uuid(row.get("id")?);
             match row.get::<Option<uuid::Uuid>>("dispatch_id")? {
                 Some(dispatch) => {
                     let dispatch: Id<id::Dispatch> = Id::from_uuid(dispatch);
-                    if tx.execute(UNCONFIRMED, args![bucket, id, lapsed_before_ms, now]).await? == 1 {
+                    if tx.execute(UNCONFIRMED, args![bucket, id, fence, now]).await? == 1 {
                         tx.execute(UNKNOWN, args![bucket, dispatch, now]).await?;
                     }
                 }
                 None => {
-                    if tx.execute(FENCE, args![bucket, id, lapsed_before_ms]).await? == 1 {
+                    if tx.execute(FENCE, args![bucket, id, fence]).await? == 1 {
                         let due_at = at(row.get("due_at")?);
                         back_to_waiting(&mut tx, bucket, id, State::Scheduled, None, due_at, now).await?;
                     }

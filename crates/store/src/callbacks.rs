@@ -347,8 +347,8 @@ impl TenantStore {
         now: Timestamp,
     ) -> Result<Result<(), NotNow>, StoreError> {
         const SQL: &str =
-            "update callbacks set state = 'scheduled', held_for = null, forced = false, due_at = $4,
-                 scheduled_for = $4, requested_for = $4, reason = 'callback_requested', updated_at = $5
+            "update callbacks set state = 'scheduled', held_for = null, forced = true, due_at = $4,
+                 scheduled_for = $4, requested_for = $4, updated_at = $5
              where bucket = $1 and tenant_id = $2 and id = $3 and state in ('scheduled', 'held')";
         let changed =
             self.store.db.write(SQL, args![bucket_of(self.tenant), self.tenant, id, to, now]).await?;

@@ -188,16 +188,17 @@ impl Store {
         Ok(row.map(|r| r.get::<Option<i64>>("due_at")).transpose()?.flatten().map(at))
     }
 
-    /// Claims due callbacks; those that somebody else took meanwhile are left out.
+    /// Claims due callbacks for the replica `owner`; those that somebody else took meanwhile are left out.
     ///
     /// Lapsed claims are [`Store::recover`]'s business.
     pub async fn claim(
         &self,
         due: &[DueRow],
+        owner: &str,
         now: Timestamp,
         lease_until_ms: i64,
     ) -> Result<Vec<Claim>, StoreError> {
-        const SQL: &str = "update callbacks set state = 'dispatching', fence = fence + 1, lease_until = $4, updated_at = $3
+        const SQL: &str = "update callbacks set state = 'dispatching', fence = fence + 1, lease_owner = $5, lease_until = $4, updated_at = $3
              where bucket = $1 and id = $2 and state = 'scheduled' and due_at <= $3
              returning bucket, id, fence, tenant_id, workspace_id, agent_id, chain_id, channel, reason, scheduled_for,
                  forced, timezone, timezone_source, unsent, person_ix, sealed";
@@ -205,7 +206,8 @@ impl Store {
         let mut tx = self.db.begin().await?;
         let mut claims = Vec::with_capacity(due.len());
         for row in due {
-            let Some(row) = tx.fetch_one(SQL, args![row.bucket, row.id, now, lease_until_ms]).await? else {
+            let Some(row) = tx.fetch_one(SQL, args![row.bucket, row.id, now, lease_until_ms, owner]).await?
+            else {
                 continue;
             };
             let (bucket, chain): (i64, uuid::Uuid) = (row.get("bucket")?, row.get("chain_id")?);

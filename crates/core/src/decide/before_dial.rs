@@ -19,7 +19,7 @@ pub struct Due<'a> {
     pub scheduled_for: Timestamp,
     /// By how much it is late; what the pace held back while we were up counts in real time.
     pub late_by: SignedDuration,
-    /// A person pressed "dial now": quiet time and lateness do not bind.
+    /// A person named this very instant ("now", or another): quiet time does not bind.
     pub forced: bool,
     /// Dials its chain has spent.
     pub spent: u32,
@@ -67,18 +67,16 @@ pub fn before_dial(due: &Due<'_>, now: Timestamp) -> BeforeDial {
     if due.spent >= due.policy.max_attempts {
         return BeforeDial::Close(State::Exhausted);
     }
-    if !due.forced {
-        if due.scheduled_for > now {
-            return BeforeDial::Snooze { until: due.scheduled_for };
-        }
-        if due.late_by > due.policy.missed_after {
-            return BeforeDial::Close(State::Expired);
-        }
-        if due.reason.is_retry() {
-            let open = due.policy.quiet.next_open(now, &due.zone.rules());
-            if open > now {
-                return BeforeDial::Snooze { until: open };
-            }
+    if due.scheduled_for > now {
+        return BeforeDial::Snooze { until: due.scheduled_for };
+    }
+    if due.late_by > due.policy.missed_after {
+        return BeforeDial::Close(State::Expired);
+    }
+    if due.reason.is_retry() && !due.forced {
+        let open = due.policy.quiet.next_open(now, &due.zone.rules());
+        if open > now {
+            return BeforeDial::Snooze { until: open };
         }
     }
     let attempt = due.spent + 1;
@@ -155,7 +153,6 @@ mod tests {
         let dial = BeforeDial::Dial { attempt: 1, max_attempts: 3, is_final: false };
         check(|d| d.reason = RedialReason::CallbackRequested, 60, dial);
         check(|d| d.forced = true, 60, dial);
-        check(|d| d.forced = true, 500, dial);
-        check(|d| d.forced = true, -500, dial);
+        check(|d| d.forced = true, 500, BeforeDial::Close(State::Expired));
     }
 }

@@ -95,6 +95,7 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
     let chance = clock::chance().context("the operating system gave no randomness")?;
     let dir = &config.data_dir;
     std::fs::create_dir_all(dir).with_context(|| format!("data_dir: {} cannot be made", dir.display()))?;
+    let is_new = !config.kek_file().exists();
     let kek = Kek::from_file(&config.kek_file(), &chance)?;
     let store = match &config.database_url {
         Some(url) => {
@@ -105,6 +106,13 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
             .context("data_dir: the database cannot be opened")?,
     };
     store.migrate(&chance).await?;
+    if is_new {
+        let file = config.kek_file();
+        tracing::warn!(
+            "a new key was made in {}: back it up, without it the data cannot be read",
+            file.display()
+        );
+    }
     Ok(store)
 }
 

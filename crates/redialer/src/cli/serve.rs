@@ -110,6 +110,11 @@ impl Running {
                 "the drain deadline passed; what is under way will be asked about at the next start"
             ),
         }
+        if self.store.is_shared()
+            && let Err(error) = self.store.drop_leases(&self.app.replica).await
+        {
+            tracing::warn!(%error, "leases could not be given up; they lapse by themselves");
+        }
         drop(self.app);
         self.inbox.abort();
         self.store.close().await;

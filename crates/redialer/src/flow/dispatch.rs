@@ -107,7 +107,7 @@ async fn start(app: &Arc<App>, id: Id<id::Workspace>, rows: &[DueRow]) -> Result
         .collect();
     app.pacer.use_lines(id, calls.min(lines));
     let lease = app.clock.real_ms() + CLAIM_LEASE_MS;
-    let claims = app.store.claim(&chosen, app.clock.now(), lease).await?;
+    let claims = app.store.claim(&chosen, &app.replica, app.clock.now(), lease).await?;
     app.pacer.give_back(id, n - claims.len().min(n));
     for claim in claims {
         let Ok(permit) = Arc::clone(&app.dials).acquire_owned().await else { break };

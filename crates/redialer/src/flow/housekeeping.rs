@@ -21,11 +21,6 @@ pub async fn run(app: Arc<App>) {
         }
         tokio::select! { () = app.clock.wait(ROUND) => {}, () = app.drained() => {} }
     }
-    if app.store.is_shared()
-        && let Err(error) = app.store.drop_leases(&app.replica).await
-    {
-        tracing::warn!(%error, "leases could not be given up; they lapse by themselves");
-    }
 }
 
 /// One round.

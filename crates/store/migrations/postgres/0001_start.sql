@@ -198,6 +198,7 @@ create table callbacks (
     provider_call_id text,
     outcome text,
     dispatch_id uuid,
+    lease_owner text,
     lease_until bigint,
     fence bigint not null,
     unsent bigint not null,

@@ -198,6 +198,7 @@ create table callbacks (
     provider_call_id text,
     outcome text,
     dispatch_id blob,
+    lease_owner text,
     lease_until integer,
     fence integer not null,
     unsent integer not null,

@@ -49,7 +49,7 @@ async fn nothing_is_claimed_before_its_time_or_twice() {
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..8 {
             let (store, due) = (engine.store.clone(), due.clone());
-            tasks.spawn(async move { store.claim(&due, at(10), 1_000).await.expect("asked").len() });
+            tasks.spawn(async move { store.claim(&due, "r1", at(10), 1_000).await.expect("asked").len() });
         }
         assert_eq!(tasks.join_all().await.into_iter().sum::<usize>(), 1, "{}", engine.name);
         assert!(world.claim_all(10).await.is_empty());
@@ -225,6 +225,25 @@ async fn a_lapsed_claim_is_dialled_again_and_a_lapsed_intent_never() {
             .await
             .expect("recorded");
         assert_eq!(world.of().callback(id).await.expect("read").state, State::Dialing);
+    }
+}
+
+#[tokio::test]
+async fn what_a_dead_replica_left_is_taken_up_without_waiting_for_its_lease() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let id = world.schedule("c1", 10).await;
+        intend(&world, world.claim_all(10).await.pop().expect("due"))
+            .await
+            .expect("an intent until second 2");
+        assert_eq!(engine.store.recover(ALL, 1_500, at(11)).await.expect("asked"), 0, "its owner lives");
+        engine.store.drop_leases("r1").await.expect("given up");
+        let taken = engine.store.recover(ALL, 1_500, at(11)).await.expect("asked");
+        // The embedded database has one process: whoever asks is the owner.
+        assert_eq!(taken, u64::from(engine.store.is_shared()), "{}", engine.name);
+        if taken == 1 {
+            assert_eq!(world.of().callback(id).await.expect("read").state, State::Unconfirmed);
+        }
     }
 }
 
