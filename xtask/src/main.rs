@@ -54,12 +54,13 @@ fn test(quick: bool) -> anyhow::Result<()> {
     )?;
     deny()?;
     let python = install::python_sdk()?;
-    let node = install::node_sdk()?;
+    let (node, modules) = install::node_sdk()?;
     let server = postgres::Server::start()?;
     let vars = [
         ("REDIALER_TEST_POSTGRES", server.url()),
         ("REDIALER_TEST_PYTHON", &python),
-        ("REDIALER_TEST_NODE_MODULES", &node),
+        ("REDIALER_TEST_NODE", &node),
+        ("REDIALER_TEST_NODE_MODULES", &modules),
         // An outdated or unused snapshot fails instead of being written.
         ("INSTA_UPDATE", "no"),
     ];

@@ -64,14 +64,14 @@ impl Store {
 
     /// Takes up what a process that is gone left behind: a claim without an intent is scheduled again, one
     /// with an intent is unknown. A claim has lapsed when its lease ended before `real_ms` or, among replicas,
-    /// when its owner holds no bucket any more; `i64::MAX` takes up everything.
+    /// when its owner shows no life any more; `i64::MAX` takes up everything.
     ///
     /// An owner that is slow rather than gone loses nothing: its answer still settles what is unknown.
     pub async fn recover(&self, range: (i64, i64), real_ms: i64, now: Timestamp) -> Result<u64, StoreError> {
         const LAPSED: &str = "select bucket, id, fence, dispatch_id, due_at from callbacks
              where bucket between $1 and $2 and state = 'dispatching'
                and (lease_until is null or lease_until < $3 or ($4 and not exists (
-                   select 1 from leases where leases.owner = callbacks.lease_owner and leases.until_ms >= $3)))
+                   select 1 from replicas where replicas.name = callbacks.lease_owner and replicas.until_ms >= $3)))
              order by bucket, id limit 1000";
         const UNCONFIRMED: &str = "update callbacks set state = 'unconfirmed', lease_until = null, fence = fence + 1, updated_at = $4
              where bucket = $1 and id = $2 and state = 'dispatching' and fence = $3 and dispatch_id is not null";

@@ -33,10 +33,14 @@ const SLOTS: i64 = 64;
 const WIDTH: i64 = BUCKETS / SLOTS;
 
 impl Store {
-    /// Renews this replica's slots, takes free ones up to its fair share, gives up what is beyond it.
+    /// Shows that this replica lives, renews its slots, takes free ones up to its fair share among those that
+    /// live, and gives up what is beyond it.
     ///
     /// `real_ms` is the database's clock; leases run in real time whatever the virtual clock does.
     pub async fn hold_leases(&self, owner: &str, real_ms: i64, until_ms: i64) -> Result<Buckets, StoreError> {
+        const BEAT: &str = "insert into replicas (name, until_ms) values ($1, $2) on conflict (name) do update set until_ms = $2";
+        const SWEEP: &str = "delete from replicas where until_ms < $1";
+        const LIVE: &str = "select count(*) as n from replicas";
         const SEED: &str = "insert into leases (slot, owner, epoch, until_ms) values ($1, null, 0, 0)
              on conflict (slot) do nothing";
         const RENEW: &str = "update leases set until_ms = $3 where owner = $1 and until_ms >= $2";
@@ -45,6 +49,9 @@ impl Store {
              where slot = $1 and (owner is null or owner = $2 or until_ms < $3)";
         const GIVE: &str = "update leases set owner = null, until_ms = 0 where slot = $1 and owner = $2";
         let mut tx = self.db.begin().await?;
+        tx.execute(BEAT, args![owner, until_ms]).await?;
+        tx.execute(SWEEP, args![real_ms]).await?;
+        let live: i64 = tx.fetch_one(LIVE, args![]).await?.ok_or(StoreError::Corrupt("count"))?.get("n")?;
         tx.execute(RENEW, args![owner, real_ms, until_ms]).await?;
         let mut rows = tx.fetch(LIST, args![]).await?;
         if rows.is_empty() {
@@ -53,19 +60,16 @@ impl Store {
             }
             rows = tx.fetch(LIST, args![]).await?;
         }
-        let (mut mine, mut free, mut others) = (Vec::new(), Vec::new(), std::collections::BTreeSet::new());
+        let (mut mine, mut free) = (Vec::new(), Vec::new());
         for row in rows {
-            let (slot, holder, until): (i64, Option<String>, i64) =
-                (row.get("slot")?, row.get("owner")?, row.get("until_ms")?);
-            match holder {
-                Some(holder) if until >= real_ms && holder == owner => mine.push(slot),
-                Some(holder) if until >= real_ms => {
-                    others.insert(holder);
-                }
-                _ => free.push(slot),
+            let (slot, holder): (i64, Option<String>) = (row.get("slot")?, row.get("owner")?);
+            match holder.filter(|_| row.get::<i64>("until_ms").is_ok_and(|until| until >= real_ms)) {
+                Some(holder) if holder == owner => mine.push(slot),
+                Some(_) => {}
+                None => free.push(slot),
             }
         }
-        let share = (SLOTS as usize).div_ceil(others.len() + 1);
+        let share = (SLOTS as usize).div_ceil(usize::try_from(live).unwrap_or(1).max(1));
         for slot in free.into_iter().take(share.saturating_sub(mine.len())) {
             if tx.execute(TAKE, args![slot, owner, real_ms, until_ms]).await? == 1 {
                 mine.push(slot);
@@ -80,8 +84,12 @@ impl Store {
 
     /// Gives every slot up at once, for others to take.
     pub async fn drop_leases(&self, owner: &str) -> Result<(), StoreError> {
-        const SQL: &str = "update leases set owner = null, until_ms = 0 where owner = $1";
-        self.db.write(SQL, args![owner]).await.map(|_| ())
+        const GIVE: &str = "update leases set owner = null, until_ms = 0 where owner = $1";
+        const GO: &str = "delete from replicas where name = $1";
+        let mut tx = self.db.begin().await?;
+        tx.execute(GIVE, args![owner]).await?;
+        tx.execute(GO, args![owner]).await?;
+        tx.commit().await
     }
 }
 

@@ -68,3 +68,71 @@ impl CallFacts {
         self.channel == Channel::Voice && self.direction == Some(Direction::Outbound)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        agent::Version,
+        call::{Asked, Moment},
+    };
+
+    const CALLED: &str = "+14155550117";
+    const OTHER: &str = "+14155550118";
+    const OURS: &str = "+12025550100";
+
+    fn check(
+        called: Option<&str>,
+        spoken: Option<&str>,
+        leave: bool,
+        person: Option<&str>,
+        note: Option<Note>,
+    ) {
+        let facts = CallFacts {
+            call_id: "c".to_owned(),
+            moment: Moment::Analyzed,
+            channel: Channel::Voice,
+            direction: Some(Direction::Inbound),
+            person_number: called.map(str::to_owned),
+            agent_number: Some(OURS.to_owned()),
+            agent: None,
+            version: Version::LatestPublished,
+            started_at: None,
+            ended_at: None,
+            outcome: None,
+            in_voicemail: false,
+            asked: Asked { callback: true, time: None, number: spoken.map(str::to_owned) },
+            transcript: vec![],
+            variables: [].into(),
+            metadata: None,
+            tags: None,
+        };
+        let whom = whom(&facts, &Policy { spoken_numbers: leave, ..Policy::default() });
+        assert_eq!(
+            (whom.person.as_ref().map(Phone::e164), whom.note),
+            (person, note),
+            "{called:?} {spoken:?} {leave}"
+        );
+        assert_eq!(whom.from.as_ref().map(Phone::e164), Some(OURS));
+    }
+
+    #[test]
+    fn only_the_calls_own_number_is_dialled_unless_the_workspace_allows_spoken_ones() {
+        check(Some(CALLED), None, false, Some(CALLED), None);
+        check(Some(CALLED), Some(OTHER), false, Some(CALLED), Some(Note::SpokenNumber));
+        check(Some(CALLED), Some(OTHER), true, Some(OTHER), None);
+        check(Some(CALLED), Some("+1 415 555 0117"), false, Some(CALLED), None);
+        check(Some("anonymous"), Some(OTHER), true, Some(OTHER), None);
+        check(Some(CALLED), Some("five five five"), true, Some(CALLED), Some(Note::SpokenNumber));
+        check(None, Some(OTHER), false, None, Some(Note::SpokenNumber));
+    }
+
+    #[test]
+    fn what_must_not_be_dialled_is_said() {
+        check(None, None, false, None, Some(Note::NoNumber));
+        check(Some("anonymous"), None, false, None, Some(Note::BadNumber));
+        check(Some("+19005550117"), None, false, None, Some(Note::PremiumNumber));
+        check(Some(OURS), None, false, None, Some(Note::OwnNumber));
+        check(Some(CALLED), Some(OURS), true, None, Some(Note::OwnNumber));
+    }
+}

@@ -8,6 +8,7 @@ use redialer_core::{
     order::{Refusal, Reply},
 };
 use reqwest::{Method, Response, StatusCode};
+use serde_json::json;
 
 use super::order;
 use crate::{http::Clients, json::Object};
@@ -112,36 +113,48 @@ impl Api {
         self.read(key, Method::GET, &format!("{path}{}", escaped(id)), None).await
     }
 
-    /// The id of the call that carries this dispatch in its metadata; `Ok(None)` when a complete list has
-    /// none. An answer in pages is read to its end; a failing page proves nothing.
-    pub async fn find_call(&self, key: &str, dispatch: &str, to: &str) -> Result<Option<String>, ReadError> {
+    /// The id of the call or chat that carries this dispatch in its metadata; `Ok(None)` when a complete list
+    /// has none. An answer in pages is read to its end; a failing page proves nothing.
+    ///
+    /// Calls are asked for by metadata. Chats cannot be: they are asked for by number and compared here.
+    pub async fn find(
+        &self,
+        key: &str,
+        channel: Channel,
+        dispatch: &str,
+        to: &str,
+    ) -> Result<Option<String>, ReadError> {
+        let number = json!({"type": "string", "op": "eq", "value": to});
+        let (path, id, criteria) = match channel {
+            Channel::Voice => {
+                let metadata =
+                    json!([{"type": "string", "op": "eq", "key": "redialer_dispatch", "value": dispatch}]);
+                ("/v3/list-calls", "call_id", json!({"metadata": metadata, "to_number": number}))
+            }
+            Channel::Chat => ("/v3/list-chats", "chat_id", json!({"user_number": number})),
+        };
         let mut page = None;
         for _ in 0..MAX_PAGES {
-            let body = serde_json::json!({
-                "filter_criteria": {
-                    "metadata": [{"type": "string", "op": "eq", "key": "redialer_dispatch", "value": dispatch}],
-                    "to_number": {"type": "string", "op": "eq", "value": to},
-                },
-                "limit": 1000, "pagination_key": page,
-            });
-            let text = self.read(key, Method::POST, "/v3/list-calls", Some(without_null(body))).await?;
+            let body = json!({"filter_criteria": criteria, "limit": 1000, "pagination_key": page});
+            let text = self.read(key, Method::POST, path, Some(without_null(body))).await?;
             let (items, next) = page_of(&text)?;
-            if let Some(id) = items.iter().find(|i| tagged(i, dispatch)).and_then(|i| i.text("call_id")) {
-                return Ok(Some(id));
+            if let Some(found) = items.iter().find(|i| tagged(i, dispatch)).and_then(|i| i.text(id)) {
+                return Ok(Some(found));
             }
             match next {
                 Some(next) => page = Some(next),
                 None => return Ok(None),
             }
         }
-        Err(ReadError::Unavailable("the list of calls has no end".to_owned()))
+        Err(ReadError::Unavailable("the list has no end".to_owned()))
     }
 
     /// The roster, voice and chat.
     pub async fn agents(&self, key: &str) -> Result<Vec<RosterAgent>, ReadError> {
         let mut found: Vec<RosterAgent> = Vec::new();
         for (channel, word) in [(Channel::Voice, "voice"), (Channel::Chat, "chat")] {
-            let filter = serde_json::json!({"filter_criteria": {"channel": {"type": "string", "op": "eq", "value": word}}});
+            let filter =
+                json!({"filter_criteria": {"channel": {"type": "string", "op": "eq", "value": word}}});
             let mut query = String::from("?limit=1000");
             for _ in 0..MAX_PAGES {
                 let text = self

@@ -147,15 +147,15 @@ async fn a_dispatch_is_found_only_in_a_complete_list() {
         fixture("rest_list_calls_v3_response.json").replace("\"redialer_id\"", "\"redialer_dispatch\"");
     let (api, recorded) = serve(vec![ok(found), ok(fixture("rest_list_calls_v3_response_empty.json"))]).await;
     let id = "01K4TESTREDIAL0000000000A1";
-    let call = api.find_call("key", id, "+13125550142").await.expect("a list");
+    let call = api.find("key", Channel::Voice, id, "+13125550142").await.expect("a list");
     assert_eq!(call.as_deref(), Some("call_4000000000000000000000001cc"));
-    assert_eq!(api.find_call("key", id, "+13125550142").await, Ok(None));
+    assert_eq!(api.find("key", Channel::Voice, id, "+13125550142").await, Ok(None));
     insta::assert_snapshot!("find_call_asked", recorded.asked.lock().expect("free").first().expect("asked"));
     // A page that promises more and does not say where proves nothing.
     let (api, _) = serve(vec![ok(r#"{"items":[],"has_more":true}"#.to_owned())]).await;
-    assert!(api.find_call("key", id, "+13125550142").await.is_err());
+    assert!(api.find("key", Channel::Voice, id, "+13125550142").await.is_err());
     let (api, _) = serve(vec![(StatusCode::BAD_GATEWAY, HeaderMap::new(), String::new())]).await;
-    assert!(api.find_call("key", id, "+13125550142").await.is_err());
+    assert!(api.find("key", Channel::Voice, id, "+13125550142").await.is_err());
 }
 
 #[tokio::test]
@@ -170,4 +170,60 @@ async fn a_request_that_cannot_leave_is_certainly_not_placed() {
     let api = Api::new(Clients::new(PLACE_DEADLINE).expect("clients"), &format!("http://127.0.0.1:{port}"));
     let reply = api.place("key", Channel::Voice, b"{}".to_vec()).await;
     assert!(matches!(reply, Reply::Unsent { .. }), "{reply:?}");
+}
+
+#[tokio::test]
+async fn a_chat_is_found_by_number_and_compared_here() {
+    let found =
+        fixture("rest_list_chats_v3_response.json").replace("\"redialer_id\"", "\"redialer_dispatch\"");
+    let (api, recorded) = serve(vec![ok(found.clone()), ok(found)]).await;
+    let chat =
+        api.find("key", Channel::Chat, "01K4TESTREDIAL0000000000A1", "+13125550142").await.expect("a list");
+    assert_eq!(chat.as_deref(), Some("chat_4000000000000000000000001cc"));
+    assert_eq!(
+        api.find("key", Channel::Chat, "another", "+13125550142").await,
+        Ok(None),
+        "the same number, another dispatch"
+    );
+    insta::assert_snapshot!("find_chat_asked", recorded.asked.lock().expect("free").first().expect("asked"));
+}
+
+/// What a recorded request asks for, and what ours asks for: ours uses nothing that the record does not show.
+#[tokio::test]
+async fn our_requests_are_shaped_like_the_recorded_ones() {
+    let empty = || ok(r#"{"items":[],"has_more":false}"#.to_owned());
+    let (api, recorded) = serve(vec![empty(), empty(), empty(), empty()]).await;
+    api.agents("key").await.expect("a roster");
+    api.find("key", Channel::Voice, "dp_1", "+13125550142").await.expect("a list");
+    api.find("key", Channel::Chat, "dp_1", "+13125550142").await.expect("a list");
+    let asked: Vec<Value> = recorded
+        .asked
+        .lock()
+        .expect("free")
+        .iter()
+        .map(|line| serde_json::from_str(line.splitn(3, ' ').nth(2).expect("a body")).expect("JSON"))
+        .collect();
+    let record = |name: &str| serde_json::from_str::<Value>(&fixture(name)).expect("JSON");
+    assert_eq!(asked[0], record("rest_list_agents_request_voice.json"));
+    for (ours, theirs) in [
+        (&asked[2], "rest_list_calls_v3_request_reconcile.json"),
+        (&asked[3], "rest_list_chats_v3_request_reconcile.json"),
+    ] {
+        let theirs = record(theirs);
+        for (key, criterion) in ours["filter_criteria"].as_object().expect("criteria") {
+            let shape = |c: &Value| {
+                let c = c.as_array().map_or(c, |list| &list[0]);
+                let mut keys: Vec<_> = c.as_object().expect("a criterion").keys().cloned().collect();
+                keys.sort();
+                (keys, c["type"].clone(), c["op"].clone())
+            };
+            assert_eq!(shape(criterion), shape(&theirs["filter_criteria"][key]), "{key}");
+        }
+    }
+    // The shape of 2025, with lists as values, is never sent.
+    let legacy = record("rest_list_calls_v2_legacy_request.json");
+    assert!(
+        legacy["filter_criteria"]["to_number"].is_array()
+            && asked[2]["filter_criteria"]["to_number"].is_object()
+    );
 }

@@ -207,6 +207,17 @@ fn an_order_becomes_these_bytes() {
     };
     insta::assert_snapshot!("order_call", shown(&order(Channel::Voice, 2, false)));
     insta::assert_snapshot!("order_chat", shown(&order(Channel::Chat, 3, true)));
+    for (order, recorded) in [
+        (order(Channel::Voice, 2, false), "rest_create_phone_call_request.json"),
+        (order(Channel::Chat, 2, false), "rest_create_sms_chat_request.json"),
+    ] {
+        let ours: Value = serde_json::from_slice(&order::body(&order)).expect("JSON");
+        let theirs: Value =
+            serde_json::from_str(&fs::read_to_string(fixtures().join(recorded)).expect("readable"))
+                .expect("JSON");
+        let keys = |v: &Value| v.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(&ours), keys(&theirs), "{recorded}");
+    }
     let too_much = format!(r#"{{"blob":"{}"}}"#, "x".repeat(60_000));
     let big = CallOrder { metadata: Some(too_much), ..order(Channel::Voice, 1, false) };
     assert!(order::body(&big).len() < 5_000, "metadata past the provider's limit is left out, ours stays");

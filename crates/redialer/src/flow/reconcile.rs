@@ -77,17 +77,15 @@ async fn found(
     key: &TenantKey,
     api_key: &str,
 ) -> Result<Option<String>, StoreError> {
-    if ask.channel == Channel::Chat {
-        return Ok(None);
-    }
     let now = app.clock.now();
-    if now < plus(ask.sent_at, minutes(REPEAT_WITHIN_MINUTES)) {
+    let has_key = ask.channel == Channel::Voice;
+    if has_key && now < plus(ask.sent_at, minutes(REPEAT_WITHIN_MINUTES)) {
         let body = ask.body(key)?.to_vec();
         if let Reply::Placed { call_id } = app.retell.place(api_key, ask.channel, body).await {
             return Ok(Some(call_id));
         }
     }
-    match app.retell.find_call(api_key, &ask.id.to_string(), &ask.secrets(key)?.to).await {
+    match app.retell.find(api_key, ask.channel, &ask.id.to_string(), &ask.secrets(key)?.to).await {
         Ok(found) => Ok(found),
         Err(ReadError::Throttled { .. } | ReadError::Unavailable(_)) => Ok(None),
         Err(error) => {

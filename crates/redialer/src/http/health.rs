@@ -53,8 +53,9 @@ pub(super) async fn live(State(app): State<Arc<App>>) -> Response {
 /// `GET /readyz`: it may be sent work.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     let database = app.store.ping().await.is_ok();
+    // A replica without buckets of its own still takes webhooks and requests.
     let leases = !app.ranges().is_empty();
-    let ready = database && leases && !app.is_draining();
+    let ready = database && !app.is_draining();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({"ready": ready, "database": database, "leases": leases, "draining": app.is_draining()});
     (status, Json(body)).into_response()

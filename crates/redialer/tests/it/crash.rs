@@ -133,3 +133,31 @@ async fn virtual_time_never_runs_back_over_a_restart() {
     walk.serve().await;
     assert!(now(&walk).await >= before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_on_one_database_ring_each_phone_once_and_outlive_each_other() {
+    if !engines().contains(&Engine::Postgres) {
+        return;
+    }
+    let mut walk = Walk::begin(Engine::Postgres, 120).await;
+    walk.add_replica();
+    walk.add_replica();
+    let agent = walk.agent(crate::harness::VOICE).await;
+    let people: Vec<String> = (0..30).map(|i| format!("+141555501{i:02}")).collect();
+    for (i, person) in people.iter().enumerate() {
+        walk.sim.set_person(person, vec![Does::end("user_hangup")]);
+        let body = serde_json::json!({"agent_id": agent["id"], "to_number": person, "from_number": crate::harness::OURS,
+            "text": format!("in {} minutes", 2 + i / 3)});
+        walk.ask(reqwest::Method::POST, "/v1/callbacks", Some(body), reqwest::StatusCode::CREATED).await;
+    }
+    walk.until("some calls", async |w: &Walk| w.sim.rings().len() > 3).await;
+    walk.kill();
+    walk.serve().await;
+    walk.until("all calls, all ended", async |w: &Walk| {
+        w.sim.rings().len() >= people.len() && w.callbacks().await.iter().all(|c| c["state"] == "completed")
+    })
+    .await;
+    for person in &people {
+        assert_eq!(walk.rings(person).len(), 1, "{person}");
+    }
+}

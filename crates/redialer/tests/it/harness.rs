@@ -66,6 +66,7 @@ pub(crate) struct Walk {
     speed: u32,
     database: Option<String>,
     settings: Vec<(&'static str, &'static str)>,
+    replicas: Vec<Child>,
 }
 
 impl Walk {
@@ -115,6 +116,7 @@ impl Walk {
             speed,
             database,
             settings: settings.to_vec(),
+            replicas: Vec::new(),
         };
         walk.admin_key = walk.create_tenant("unlimited", "owner@example.com")["admin_key"]
             .as_str()
@@ -165,6 +167,21 @@ impl Walk {
         let theirs: Timestamp =
             self.get("/healthz").await["now"].as_str().expect("a time").parse().expect("a time");
         self.ahead_ms.store(theirs.as_millisecond() - self.clock.now().as_millisecond(), Ordering::Relaxed);
+    }
+
+    /// One more replica on the same database; it goes with the walk.
+    pub(crate) fn add_replica(&mut self) {
+        let listen =
+            TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").to_string();
+        let mut command = self.command();
+        self.replicas.push(
+            command
+                .env("REDIALER_LISTEN", listen)
+                .arg("serve")
+                .stdout(Stdio::null())
+                .spawn()
+                .expect("started"),
+        );
     }
 
     /// A second server on the same data; how it ended, if it ended by itself.
@@ -326,10 +343,10 @@ impl Walk {
 
 impl Drop for Walk {
     fn drop(&mut self) {
-        if let Some(mut server) = self.server.take()
-            && server.kill().is_ok()
-        {
-            server.wait().expect("gone");
+        for mut server in self.server.take().into_iter().chain(self.replicas.drain(..)) {
+            if server.kill().is_ok() {
+                server.wait().expect("gone");
+            }
         }
     }
 }

@@ -98,7 +98,7 @@ async fn the_node_client_is_content() {
         return;
     };
     let walk = Walk::begin(Engine::Sqlite, 1).await;
-    let mut command = Command::new("node");
+    let mut command = Command::new(std::env::var("REDIALER_TEST_NODE").unwrap_or_else(|_| "node".to_owned()));
     command.arg(script("node_client.cjs")).env("NODE_PATH", modules);
     let told = run(with_arguments(command, &walk).await).await;
     check(&walk, &told).await;

@@ -20,6 +20,11 @@ create table leases (
     until_ms bigint not null
 );
 
+create table replicas (
+    name text not null primary key,
+    until_ms bigint not null
+);
+
 create table tenants (
     id uuid not null primary key,
     bucket bigint not null,

@@ -20,6 +20,11 @@ create table leases (
     until_ms integer not null
 ) strict;
 
+create table replicas (
+    name text not null primary key,
+    until_ms integer not null
+) strict;
+
 create table tenants (
     id blob not null primary key,
     bucket integer not null,

@@ -6,7 +6,7 @@ use redialer_core::{
     decide::{AfterDial, Settle},
     workspace::Pause,
 };
-use redialer_store::{Buckets, Claim, Intent, NewDispatch, NotNow};
+use redialer_store::{Claim, Intent, NewDispatch, NotNow};
 
 use crate::{
     engines::each,
@@ -292,15 +292,20 @@ async fn what_comes_back_steps_aside_for_a_newer_promise() {
 #[tokio::test]
 async fn replicas_share_the_buckets_and_take_over_from_the_dead() {
     for engine in each().await {
-        let hold =
-            async |who: &str, now: i64| engine.store.hold_leases(who, now, now + 10).await.expect("asked");
-        assert_eq!(hold("a", 0).await, Buckets::all());
-        assert_eq!(hold("b", 1).await, Buckets::default(), "nothing is free yet");
-        // The first gives half up as soon as it sees a second: it must learn of it by a slot.
-        let buckets = |b: &Buckets| b.0.iter().map(|(from, to)| to - from + 1).sum::<i64>();
-        assert_eq!(buckets(&hold("b", 11).await), redialer_store::BUCKETS, "the first is gone");
-        assert_eq!(buckets(&hold("a", 12).await), 0);
-        engine.store.drop_leases("b").await.expect("given up");
-        assert_eq!(buckets(&hold("a", 13).await), redialer_store::BUCKETS, "{}", engine.name);
+        let hold = async |who: &str, now: i64| {
+            let held = engine.store.hold_leases(who, now, now + 10).await.expect("asked");
+            held.0.iter().map(|(from, to)| to - from + 1).sum::<i64>()
+        };
+        let all = redialer_store::BUCKETS;
+        assert_eq!(hold("a", 0).await, all);
+        assert_eq!(hold("b", 1).await, 0, "nothing is free yet, but it shows that it lives");
+        assert_eq!(hold("a", 2).await, all / 2);
+        assert_eq!(hold("b", 3).await, all / 2);
+        assert_eq!(hold("c", 4).await, 0);
+        assert!(hold("a", 5).await + hold("b", 6).await <= all - all / 4);
+        assert!(hold("c", 7).await > 0);
+        assert_eq!(hold("b", 16).await, all / 2, "the first is gone");
+        engine.store.drop_leases("c").await.expect("given up");
+        assert_eq!(hold("b", 17).await, all, "{}", engine.name);
     }
 }
