@@ -136,9 +136,10 @@ mod tests {
             ],
             "Tue 24 11:00",
         );
+        check(&["call me tomorrow at 9 am", "agent: Sure, talk tomorrow."], "Tue 24 09:00");
         check(
             &["We open at 8 am.", "call me in an hour", "agent: Great, thanks for calling."],
-            "Tue 24 11:00",
+            "Mon 23 11:00",
         );
     }
 

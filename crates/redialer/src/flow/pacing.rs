@@ -21,7 +21,7 @@ pub struct Pacer {
     seen: Mutex<HashMap<Id<Callback>, (Timestamp, i64)>>,
 }
 
-/// Beyond so many, lateness is told from the schedule alone.
+/// So many are remembered at most.
 const MAX_SEEN: usize = 100_000;
 
 #[derive(Default)]
@@ -52,9 +52,11 @@ impl Pacer {
     /// Notes that a callback was due, the first time we look at it.
     pub fn seen_due(&self, id: Id<Callback>, now: Timestamp, real_ms: i64) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() < MAX_SEEN {
-            seen.entry(id).or_insert((now, real_ms));
+        // What was cancelled since is never claimed; forgetting all of it costs a little precision, once.
+        if seen.len() >= MAX_SEEN {
+            seen.clear();
         }
+        seen.entry(id).or_insert((now, real_ms));
     }
 
     /// By how much a claimed callback is late: on the virtual clock until we knew of it, from then on what the

@@ -53,7 +53,9 @@ async fn accept(
     let delivery = match delivery {
         Err(webhook::Rejected::Signature(why)) => {
             tracing::info!(agent.id = %owner.agent, %why, "a webhook for agent {} was refused: {why}", owner.agent);
-            return Err(ApiError::new(StatusCode::UNAUTHORIZED, "bad_signature", why.to_string()));
+            // Which part of it is wrong is for the log, not for a stranger.
+            let told = "The signature is missing or does not hold for this body.";
+            return Err(ApiError::new(StatusCode::UNAUTHORIZED, "bad_signature", told));
         }
         signed if !owner.enabled => {
             drop(signed);
