@@ -64,7 +64,10 @@ fn test(quick: bool) -> anyhow::Result<()> {
         // An outdated or unused snapshot fails instead of being written.
         ("INSTA_UPDATE", "no"),
     ];
-    cargo(&["test", "--workspace"], &vars)
+    // Always the whole workspace: a part of it would be built with other features, all over again.
+    cargo(&["test", "--workspace", "--lib", "--bins"], &vars)?;
+    cargo(&["test", "--workspace", "--doc"], &vars)?;
+    cargo(&["test", "--workspace", "--test", "it"], &vars)
 }
 
 fn cargo(words: &[&str], vars: &[(&str, &str)]) -> anyhow::Result<()> {

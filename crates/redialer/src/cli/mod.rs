@@ -8,7 +8,11 @@ mod serve;
 mod sim;
 mod tenant;
 
-use std::{io::Write as _, process::ExitCode, sync::Arc};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -119,8 +123,11 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
 /// Sets up logging to stderr; a second call changes nothing.
 fn log(config: &Config) {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log).unwrap_or_else(|_| "info".into());
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
     let set = match config.log_format.as_str() {
         "json" => builder.json().try_init(),
         _ => builder.try_init(),
