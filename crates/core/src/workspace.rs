@@ -21,6 +21,9 @@ impl ProviderKind {
     }
 }
 
+/// A paused workspace is probed so often, by a read that changes nothing; in minutes.
+pub const PROBE_EVERY_MINUTES: i64 = 15;
+
 /// Why a workspace does not dial until something outside changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pause {

@@ -18,6 +18,7 @@ use crate::{
     dispatch::{back_to_waiting, mark_placed},
     engine::{Row, Tx, args},
     suppressions::suppress,
+    workspaces,
 };
 
 /// The callback that a call is a dial of; nothing here changes while it lives.
@@ -341,7 +342,6 @@ impl Decision<'_> {
              where bucket = $1 and workspace_id = $2 and call_id = $3";
         const REACHED: &str =
             "update persons set reached_at = $4 where bucket = $1 and workspace_id = $2 and person_ix = $3";
-        const PAUSE: &str = "update workspaces set paused = $2, paused_at = coalesce(paused_at, $3), probe_at = $4 where id = $1";
         const NOTES: &str =
             "update deliveries set notes = $3, callback_id = $4 where bucket = $1 and id = $2";
         let row = self.subject.delivery;
@@ -353,8 +353,7 @@ impl Decision<'_> {
             self.tx.execute(REACHED, args![row.bucket, row.workspace, ix, reached_at]).await?;
         }
         if let Some(pause) = after.pause {
-            let probe_at = redialer_core::time::plus(self.now, redialer_core::time::minutes(15));
-            self.tx.execute(PAUSE, args![row.workspace, pause.word(), self.now, probe_at]).await?;
+            workspaces::pause(&mut self.tx, row.workspace, pause, self.now).await?;
         }
         let notes = after.notes.iter().map(|n| Note::word(*n)).collect::<Vec<_>>().join(" ");
         let callback = next.map(|(id, _)| id).or(self.subject.redial.map(|r| r.callback));

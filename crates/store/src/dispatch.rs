@@ -21,6 +21,7 @@ use crate::{
     callbacks::{reason_of, zone_of},
     engine::{Row, Tx, args},
     suppressions::is_suppressed,
+    workspaces,
 };
 
 /// A callback that is due: enough to choose by.
@@ -369,7 +370,6 @@ impl Store {
         const UNCONFIRMED: &str =
             "update callbacks set state = 'unconfirmed', lease_until = null, updated_at = $3
              where bucket = $1 and id = $2 and state = 'dispatching'";
-        const PAUSE: &str = "update workspaces set paused = $2, paused_at = coalesce(paused_at, $3), probe_at = $4 where id = $1";
         let mut tx = self.db.begin().await?;
         match after {
             AfterDial::Dialing { call_id } => mark_placed(&mut tx, bucket, id, call_id, now).await?,
@@ -379,8 +379,7 @@ impl Store {
                     back_to_waiting(&mut tx, bucket, callback, State::Scheduled, None, *at, now).await?;
                 }
                 if let Some(pause) = pause {
-                    let probe_at = plus(now, minutes(15));
-                    tx.execute(PAUSE, args![workspace, pause.word(), now, probe_at]).await?;
+                    workspaces::pause(&mut tx, workspace, *pause, now).await?;
                 }
             }
             AfterDial::Close { state, outcome, .. } => {

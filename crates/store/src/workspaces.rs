@@ -4,14 +4,15 @@ use redialer_core::{
     Id, Timestamp,
     chance::Chance,
     id,
-    workspace::{Pause, ProviderKind},
+    time::{minutes, plus},
+    workspace::{PROBE_EVERY_MINUTES, Pause, ProviderKind},
 };
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::{
     Defaults, Retention, Store, StoreError, TenantKey, TenantStore, at, bucket_of,
-    engine::{Row, args},
+    engine::{Row, Tx, args},
 };
 
 /// A workspace to be.
@@ -279,18 +280,6 @@ impl TenantStore {
 }
 
 impl Store {
-    /// Stops dialling for a workspace until a probe succeeds.
-    pub async fn pause(
-        &self,
-        id: Id<id::Workspace>,
-        why: Pause,
-        now: Timestamp,
-        probe_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        const SQL: &str = "update workspaces set paused = $2, paused_at = coalesce(paused_at, $3), probe_at = $4 where id = $1";
-        self.db.write(SQL, args![id, why.word(), now, probe_at]).await.map(|_| ())
-    }
-
     /// Dials again.
     pub async fn resume(&self, id: Id<id::Workspace>) -> Result<(), StoreError> {
         const SQL: &str =
@@ -320,4 +309,16 @@ impl Store {
             })
             .collect()
     }
+}
+
+/// Stops dialling for a workspace until a probe or a new key succeeds.
+pub(crate) async fn pause(
+    tx: &mut Tx,
+    id: Id<id::Workspace>,
+    why: Pause,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const SQL: &str =
+        "update workspaces set paused = $2, paused_at = coalesce(paused_at, $3), probe_at = $4 where id = $1";
+    tx.execute(SQL, args![id, why.word(), now, plus(now, minutes(PROBE_EVERY_MINUTES))]).await.map(|_| ())
 }

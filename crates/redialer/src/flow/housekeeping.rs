@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use redialer_core::time::{minutes, plus};
+use redialer_core::{
+    time::{minutes, plus},
+    workspace::PROBE_EVERY_MINUTES,
+};
 use redialer_providers::retell::api::ReadError;
 use redialer_store::{Buckets, StoreError};
 
@@ -11,7 +14,6 @@ use crate::app::App;
 const ROUND: Duration = Duration::from_secs(2);
 /// A replica that is silent for so long is gone.
 const LEASE_MS: i64 = 10_000;
-const PROBE_EVERY_MINUTES: i64 = 15;
 
 /// Keeps house until the program shuts down.
 pub async fn run(app: Arc<App>) {

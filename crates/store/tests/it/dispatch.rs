@@ -3,7 +3,7 @@
 use redialer_core::{
     Id,
     callback::{HeldFor, State},
-    decide::{AfterDial, Settle},
+    decide::{AfterCall, AfterDial, Settle},
     workspace::Pause,
 };
 use redialer_store::{Claim, Intent, NewDispatch, NotNow};
@@ -169,14 +169,16 @@ async fn after_a_cancel_or_a_switch_off_no_intent_is_written() {
             .await
             .expect("changed");
         let claim = world.claim_all(10).await.pop().expect("due");
-        engine.store.pause(world.workspace, Pause::Key, at(10), at(25)).await.expect("paused");
+        world
+            .decide("call_ended", "c9", |_| AfterCall { pause: Some(Pause::Key), ..AfterCall::default() })
+            .await;
         assert!(intend(&world, claim).await.is_none());
         assert_eq!(world.newest().await.state, State::Scheduled, "{}", engine.name);
         assert!(world.claim_all(11).await.is_empty(), "a paused workspace does not dial");
-        assert!(engine.store.due_probes(ALL, at(24), at(40)).await.expect("read").is_empty());
-        assert_eq!(engine.store.due_probes(ALL, at(25), at(40)).await.expect("read").len(), 1);
+        assert!(engine.store.due_probes(ALL, at(14), at(40)).await.expect("read").is_empty());
+        assert_eq!(engine.store.due_probes(ALL, at(15), at(40)).await.expect("read").len(), 1);
         assert!(
-            engine.store.due_probes(ALL, at(25), at(40)).await.expect("read").is_empty(),
+            engine.store.due_probes(ALL, at(15), at(40)).await.expect("read").is_empty(),
             "one replica probes"
         );
         engine.store.resume(world.workspace).await.expect("resumed");

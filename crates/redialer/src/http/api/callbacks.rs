@@ -51,7 +51,13 @@ pub(in crate::http) struct View {
 }
 
 fn view(row: CallbackRow, key: &TenantKey) -> View {
-    let secrets = row.secrets(key).ok();
+    // A row that does not open is still shown, without its numbers; that it does not is our fault, and logged.
+    let secrets = row
+        .secrets(key)
+        .inspect_err(
+            |error| tracing::error!(callback.id = %row.id, %error, "callback {} does not open", row.id),
+        )
+        .ok();
     let masked = |number: Option<&str>| number.and_then(|n| Phone::parse(n).ok()).map(|p| p.masked());
     View {
         id: row.id.to_string(),
