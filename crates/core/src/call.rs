@@ -90,6 +90,8 @@ pub struct Asked {
 pub struct Tags {
     /// `redialer_dispatch`.
     pub dispatch: String,
+    /// `redialer_id`: the callback.
+    pub callback: Option<String>,
 }
 
 impl fmt::Debug for CallFacts {

@@ -184,6 +184,8 @@ pub enum HeldFor {
     Agent,
     /// A number to dial from: the agent has none at the provider.
     FromNumber,
+    /// A person: it failed in our hands again and again.
+    Failing,
 }
 
 impl HeldFor {
@@ -193,6 +195,7 @@ impl HeldFor {
             Self::UnclearTime => "unclear_time",
             Self::Agent => "agent_disabled",
             Self::FromNumber => "no_from_number",
+            Self::Failing => "failing",
         }
     }
 }

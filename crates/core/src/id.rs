@@ -68,6 +68,12 @@ impl<T> Id<T> {
         Self { uuid, noun: PhantomData }
     }
 
+    /// When it was made, to the millisecond; the epoch for ids of another kind than [`Self::new`] makes.
+    pub fn made_at(self) -> Timestamp {
+        let ms = self.uuid.as_u128() >> 80;
+        i64::try_from(ms).ok().and_then(crate::time::from_ms).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
     /// The UUID to store.
     pub const fn uuid(self) -> Uuid {
         self.uuid
@@ -164,6 +170,7 @@ mod tests {
     fn ids_made_later_sort_later() {
         let chance = Chance::seeded([1; 32]);
         let at = |ms| Id::<Callback>::new(Timestamp::from_millisecond(ms).expect("in range"), &chance);
+        assert_eq!(at(1_000).made_at().as_millisecond(), 1_000);
         assert!(at(1_000) < at(2_000));
         assert!(at(1_000).to_string() < at(2_000).to_string());
     }

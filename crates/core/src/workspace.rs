@@ -23,6 +23,8 @@ impl ProviderKind {
 
 /// A paused workspace is probed so often, by a read that changes nothing; in minutes.
 pub const PROBE_EVERY_MINUTES: i64 = 15;
+/// The provider is asked for calls we have not heard of this often: well within the half hour of I11.
+pub const SWEEP_EVERY_MINUTES: i64 = 10;
 
 /// Why a workspace does not dial until something outside changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,12 +1,59 @@
-//! The HTTP clients that talk to providers.
+//! How requests reach providers.
 //!
-//! Invariants (failure-model §6): no client here retries, follows redirects or reads proxy variables.
-//! The one that places calls keeps no connection and speaks HTTP/1 only, so neither a dead pooled
-//! connection nor a refused stream can make it send a request twice.
+//! Invariants (failure-model §6): nothing here retries, follows redirects or reads proxy variables. A request
+//! that places a call gets a connection of its own and speaks HTTP/1 only, so neither a dead pooled connection
+//! nor a refused stream can make it leave twice. What failed says whether a byte of the request may have left.
 
-use std::time::Duration;
+use std::{pin::Pin, sync::Arc, time::Duration};
 
-/// The two clients, shared by all workspaces.
+use reqwest::{Method, header};
+
+/// One request to a provider.
+pub struct Request {
+    /// Its method.
+    pub method: Method,
+    /// Its URL.
+    pub url: String,
+    /// The API key.
+    pub key: String,
+    /// Its JSON body.
+    pub body: Option<Vec<u8>>,
+    /// Whether it places a call: then it is never sent on a connection that was used before.
+    pub places: bool,
+}
+
+/// What came back.
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// `RateLimit-Reset` or `Retry-After`, in seconds.
+    pub after_secs: Option<u64>,
+    /// The body, or what broke while it was read.
+    pub text: Result<String, String>,
+}
+
+/// Why nothing came back, for people; without URLs, which may hold ids that are nobody's business.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Broken {
+    /// Nothing was connected: no byte of the request has left.
+    Unsent(String),
+    /// The request may have arrived.
+    Lost(String),
+}
+
+/// An exchange under way.
+pub type Exchange<'a> = Pin<Box<dyn Future<Output = Result<Answer, Broken>> + Send + 'a>>;
+
+/// Whatever carries requests: the network, or a pretend one.
+pub trait Wire: Send + Sync {
+    /// Sends one request, once.
+    fn send(&self, request: Request) -> Exchange<'_>;
+}
+
+/// A wire that many APIs share.
+pub type SharedWire = Arc<dyn Wire>;
+
+/// The two HTTP clients, shared by all workspaces.
 #[derive(Clone)]
 pub struct Clients {
     /// For requests that place a call: a fresh connection each, a long deadline.
@@ -19,6 +66,7 @@ pub struct Clients {
 pub const PLACE_DEADLINE: Duration = Duration::from_secs(120);
 const READ_DEADLINE: Duration = Duration::from_secs(20);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+const MAX_ANSWER_BYTES: usize = 16 << 20;
 
 impl Clients {
     /// Both clients, trusting the Mozilla roots that come with the binary.
@@ -39,6 +87,54 @@ impl Clients {
             reading: base().timeout(READ_DEADLINE).build()?,
         })
     }
+}
+
+impl Wire for Clients {
+    fn send(&self, request: Request) -> Exchange<'_> {
+        Box::pin(async move {
+            let client = if request.places { &self.placing } else { &self.reading };
+            let mut sending = client.request(request.method, request.url).bearer_auth(request.key);
+            if let Some(body) = request.body {
+                sending = sending.header(header::CONTENT_TYPE, "application/json").body(body);
+            }
+            match sending.send().await {
+                Ok(response) => Ok(answer_of(response).await),
+                Err(e) if e.is_connect() || e.is_builder() => Err(Broken::Unsent(plain(&e))),
+                Err(e) => Err(Broken::Lost(plain(&e))),
+            }
+        })
+    }
+}
+
+async fn answer_of(response: reqwest::Response) -> Answer {
+    let header = |name| response.headers().get(name)?.to_str().ok()?.trim().parse().ok();
+    Answer {
+        status: response.status().as_u16(),
+        after_secs: header("ratelimit-reset").or_else(|| header("retry-after")),
+        text: text_of(response).await,
+    }
+}
+
+async fn text_of(mut response: reqwest::Response) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|e| plain(&e))? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > MAX_ANSWER_BYTES {
+            return Err("the answer is too large".to_owned());
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| "the answer is not UTF-8".to_owned())
+}
+
+fn plain(error: &reqwest::Error) -> String {
+    let kind = if error.is_timeout() {
+        "timed out"
+    } else if error.is_connect() {
+        "could not connect"
+    } else {
+        "the connection broke"
+    };
+    kind.to_owned()
 }
 
 fn tls() -> rustls::ClientConfig {

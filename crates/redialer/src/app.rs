@@ -1,16 +1,22 @@
 //! What every door and every flow holds.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
-use redialer_core::chance::Chance;
-use redialer_providers::{http::Clients, retell};
-use redialer_store::{Buckets, Inbox, Store};
+use redialer_core::{Timestamp, chance::Chance};
+use redialer_providers::retell;
+use redialer_store::{Buckets, Inbox, Results, Store};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{clock::Clock, config::Config, flow::pacing::Pacer};
+
+/// How many things are stuck, by range of buckets and kind.
+pub type Alarms = BTreeMap<((i64, i64), &'static str), i64>;
 
 /// The running program.
 pub struct App {
@@ -20,6 +26,8 @@ pub struct App {
     pub store: Store,
     /// The way into the inbox.
     pub inbox: Inbox,
+    /// The way to record what providers answered.
+    pub results: Results,
     /// Its clocks.
     pub clock: Clock,
     /// Its randomness.
@@ -30,6 +38,12 @@ pub struct App {
     pub pacer: Pacer,
     /// Dials that may still begin at once.
     pub dials: Arc<Semaphore>,
+    /// When this process began its work.
+    pub started_at: Timestamp,
+    /// Bodies of webhooks in memory, in bytes.
+    pub waiting_bytes: AtomicUsize,
+    /// API requests that may still be worked on at once.
+    pub api_requests: Arc<Semaphore>,
     /// The name this replica leases buckets under.
     pub replica: String,
     /// The buckets it works on.
@@ -38,6 +52,8 @@ pub struct App {
     pub inbox_bell: Notify,
     /// Something new is due, or may be dialled now.
     pub due_bell: Notify,
+    /// What was stuck when we last looked.
+    pub alarms: Mutex<Alarms>,
     draining: AtomicBool,
     drain_bell: Notify,
 }
@@ -47,28 +63,34 @@ impl App {
     pub fn new(
         config: Config,
         store: Store,
-        inbox: Inbox,
+        (inbox, results): (Inbox, Results),
         clock: Clock,
         chance: Chance,
-        clients: Clients,
+        retell: retell::api::Api,
         buckets: Buckets,
     ) -> Arc<Self> {
-        let retell = retell::api::Api::new(clients, &config.retell_base_url);
+        let started_at = clock.now();
         let replica = chance.token::<10>();
+        let api_requests = Arc::new(Semaphore::new(config.max_api_requests));
         let dials = Arc::new(Semaphore::new(config.max_dials));
         Arc::new(Self {
             config,
             store,
             inbox,
+            results,
             clock,
             chance,
             retell,
             pacer: Pacer::default(),
             dials,
+            started_at,
+            waiting_bytes: AtomicUsize::new(0),
+            api_requests,
             replica,
             buckets: watch::Sender::new(buckets),
             inbox_bell: Notify::new(),
             due_bell: Notify::new(),
+            alarms: Mutex::default(),
             draining: AtomicBool::new(false),
             drain_bell: Notify::new(),
         })

@@ -1,12 +1,15 @@
 //! The only file that asks the machine for the time, for sleep, and for randomness.
 //!
-//! Invariants: [`Clock::real_ms`] never runs back, whatever the machine's clock does, and follows it forward
-//! (a laptop that slept); [`Clock::now`] is virtual time, which runs `speed` times as fast and never back, not
-//! even over a restart. Leases, pacing and sockets use real time; everything a person would call "when" is
-//! virtual.
+//! Invariants: [`Clock::real_ms`] never runs back. On a database of its own it follows the machine's clock forward
+//! (a laptop that slept); on a shared one it is the database server's clock, whatever the machine's says (I32).
+//! [`Clock::now`] is virtual time, which runs `speed` times as fast and never back, not even over a restart.
+//! Leases, pacing and sockets use real time; everything a person would call "when" is virtual.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -16,8 +19,25 @@ use tokio::time::Instant;
 
 /// The clocks of one process.
 pub struct Clock {
-    real: Mutex<(Instant, i64)>,
+    source: Source,
+    real: Mutex<Real>,
     anchor: Mutex<ClockRow>,
+}
+
+enum Source {
+    Machine,
+    /// Set by a test; nothing waits for it to move.
+    Hands(Arc<AtomicI64>),
+}
+
+struct Real {
+    /// When the clock was last set, and to what.
+    instant: Instant,
+    set_ms: i64,
+    /// What it showed last.
+    ms: i64,
+    /// The database server keeps the time: the machine's own is not looked at.
+    follows: bool,
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one file that asks")]
@@ -37,14 +57,29 @@ pub fn chance() -> Result<Chance, getrandom::Error> {
 impl Clock {
     /// A clock that runs at `speed` virtual seconds a real second, from now.
     pub fn start(speed: u32) -> Self {
-        let real = machine();
-        let anchor = ClockRow { real_ms: real.1, virtual_ms: real.1, speed: i64::from(speed) };
-        Self { real: Mutex::new(real), anchor: Mutex::new(anchor) }
+        let (instant, ms) = machine();
+        Self::of(Source::Machine, instant, ms, speed)
+    }
+
+    /// A clock that somebody else moves: the milliseconds since 1970 that `hands` show.
+    pub fn by_hand(hands: Arc<AtomicI64>) -> Self {
+        let ms = hands.load(Ordering::Relaxed);
+        Self::of(Source::Hands(hands), machine().0, ms, 1)
+    }
+
+    fn of(source: Source, instant: Instant, ms: i64, speed: u32) -> Self {
+        let anchor = ClockRow { real_ms: ms, virtual_ms: ms, speed: i64::from(speed) };
+        let real = Real { instant, set_ms: ms, ms, follows: false };
+        Self { source, real: Mutex::new(real), anchor: Mutex::new(anchor) }
     }
 
     /// Takes up the virtual time where the last process on this database left it.
     pub async fn join(&self, store: &Store) -> Result<(), StoreError> {
-        self.follow_database(store).await?;
+        if let Some(theirs) = store.database_now_ms().await? {
+            // Nothing has been timed yet: even a machine whose clock runs ahead begins at the server's.
+            let mut real = self.real.lock().unwrap_or_else(PoisonError::into_inner);
+            *real = Real { instant: machine().0, set_ms: theirs, ms: theirs, follows: true };
+        }
         let real_ms = self.real_ms();
         let speed = self.anchor().speed;
         let virtual_ms = match store.clock().await? {
@@ -63,21 +98,30 @@ impl Clock {
     /// Moves the real clock forward to the database server's, where that is another machine (I32).
     pub async fn follow_database(&self, store: &Store) -> Result<(), StoreError> {
         if let Some(theirs) = store.database_now_ms().await? {
-            let (instant, _) = machine();
+            let ours = self.real_ms();
             let mut real = self.real.lock().unwrap_or_else(PoisonError::into_inner);
-            let ours = real.1 + elapsed_ms(real.0, instant);
-            *real = (instant, ours.max(theirs));
+            // Set back, it stands still until the server has caught up.
+            *real = Real { instant: machine().0, set_ms: theirs, ms: ours.max(theirs), follows: true };
         }
         Ok(())
     }
 
     /// Real milliseconds since 1970; never runs back.
     pub fn real_ms(&self) -> i64 {
-        let (instant, system) = machine();
         let mut real = self.real.lock().unwrap_or_else(PoisonError::into_inner);
-        let steady = real.1 + elapsed_ms(real.0, instant);
-        *real = (instant, steady.max(system));
-        real.1
+        match &self.source {
+            Source::Hands(_) if real.follows => {}
+            Source::Hands(hands) => real.ms = real.ms.max(hands.load(Ordering::Relaxed)),
+            Source::Machine => {
+                let (instant, system) = machine();
+                let steady = real.set_ms + elapsed_ms(real.instant, instant);
+                if !real.follows && system > steady {
+                    (real.instant, real.set_ms) = (instant, system);
+                }
+                real.ms = real.ms.max(steady).max(if real.follows { steady } else { system });
+            }
+        }
+        real.ms
     }
 
     /// Virtual time.
@@ -130,5 +174,15 @@ mod tests {
         assert_eq!(at_anchor(anchor, 1_000), 5_000);
         assert_eq!(at_anchor(anchor, 2_000), 65_000);
         assert_eq!(at_anchor(anchor, 0), 5_000);
+    }
+
+    #[test]
+    fn hands_that_are_turned_back_stop_the_clock() {
+        let hands = Arc::new(AtomicI64::new(10_000));
+        let clock = Clock::by_hand(Arc::clone(&hands));
+        hands.store(20_000, Ordering::Relaxed);
+        assert_eq!(clock.real_ms(), 20_000);
+        hands.store(5_000, Ordering::Relaxed);
+        assert_eq!(clock.now().as_millisecond(), 20_000);
     }
 }

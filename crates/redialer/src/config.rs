@@ -96,6 +96,12 @@ pub struct Config {
     pub max_dials: usize,
     /// How long `SIGTERM` waits for what is under way, in seconds.
     pub drain_deadline_secs: u64,
+    /// Bodies of webhooks held in memory at once, in bytes; beyond it they are turned away with 503.
+    pub max_waiting_bytes: usize,
+    /// API requests worked on at once; beyond it they are turned away with 503.
+    pub max_api_requests: usize,
+    /// For tests: abort the process at this crash point, as `C5` or `C5:3`.
+    pub fail_at: Option<String>,
 }
 
 impl Default for Config {
@@ -118,6 +124,9 @@ impl Default for Config {
             place_deadline_secs: 120,
             max_dials: 256,
             drain_deadline_secs: 150,
+            max_waiting_bytes: 256 << 20,
+            max_api_requests: 128,
+            fail_at: None,
         }
     }
 }
@@ -134,7 +143,7 @@ fn bad<T>(setting: &str, problem: impl Into<String>) -> Result<T, BadConfig> {
     Err(BadConfig { setting: setting.to_owned(), problem: problem.into() })
 }
 
-const ENVIRONMENT: [&str; 17] = [
+const ENVIRONMENT: [&str; 20] = [
     "data_dir",
     "database_url",
     "listen",
@@ -152,6 +161,9 @@ const ENVIRONMENT: [&str; 17] = [
     "place_deadline_secs",
     "max_dials",
     "drain_deadline_secs",
+    "max_waiting_bytes",
+    "max_api_requests",
+    "fail_at",
 ];
 
 impl Config {
@@ -204,6 +216,17 @@ impl Config {
                 "clock_speed",
                 "above 1 only with a provider base URL on loopback: real people live in real time",
             );
+        }
+        if let Some(point) = &self.fail_at {
+            if !loopback {
+                return bad("fail_at", "only with a provider base URL on loopback: it ends the process");
+            }
+            if let Err(error) = point.parse::<redialer_store::Abort>() {
+                return bad("fail_at", error.to_string());
+            }
+        }
+        if self.max_waiting_bytes < self.max_body_bytes {
+            return bad("max_waiting_bytes", "must hold at least one body of max_body_bytes");
         }
         if let Some(url) = &self.database_url
             && !(url.starts_with("postgres://") || url.starts_with("postgresql://"))
@@ -280,6 +303,8 @@ mod tests {
         check(|c| c.retell_base_url = "http://[::1]:9000".to_owned(), Ok(()));
         check(|c| c.retell_base_url = "http://127.0.0.1@example.com".to_owned(), Err("retell_base_url"));
         check(|c| c.retell_base_url = "http://example.com".to_owned(), Err("retell_base_url"));
+        check(|c| c.fail_at = Some("C5".to_owned()), Err("fail_at"));
+        check(|c| c.max_waiting_bytes = 1, Err("max_waiting_bytes"));
         check(|c| c.clock_speed = 60, Err("clock_speed"));
         check(|c| c.clock_speed = 0, Err("clock_speed"));
         check(|c| c.listen = "8080".to_owned(), Err("listen"));

@@ -274,6 +274,14 @@ impl TenantStore {
         row.as_ref().map(AgentRow::from_row).transpose()
     }
 
+    /// The provider's ids of the agents whose webhooks are heard.
+    pub async fn enabled_agents(&self, workspace: Id<id::Workspace>) -> Result<Vec<String>, StoreError> {
+        const SQL: &str = "select provider_agent_id from agents
+             where tenant_id = $1 and workspace_id = $2 and enabled and gone_at is null order by 1";
+        let rows = self.store.db.read(SQL, args![self.tenant, workspace]).await?;
+        rows.iter().map(|row| row.get("provider_agent_id")).collect()
+    }
+
     /// Whether a number is one of the workspace's own.
     pub async fn is_own_number(
         &self,

@@ -3,12 +3,20 @@
 //! Invariants: a claim without an intent goes back to scheduled; one with an intent becomes unknown and is never
 //! claimed again, only asked about. Each question is taken by one replica.
 
-use redialer_core::{Id, Timestamp, agent::Channel, callback::State, decide::AfterDial, id};
+use redialer_core::{
+    Id, Timestamp,
+    agent::Channel,
+    callback::State,
+    decide::{AfterAsk, Unknown},
+    id,
+    time::plus,
+};
 use zeroize::Zeroizing;
 
 use crate::{
     Secrets, Store, StoreError, TenantKey, at,
-    dispatch::{BODY, back_to_waiting},
+    claims::{back_to_waiting, fail},
+    dispatch::{BODY, mark_placed},
     engine::{Row, args},
 };
 
@@ -32,6 +40,9 @@ pub struct AskRow {
     pub call_id: Option<String>,
     /// When the intent was written.
     pub sent_at: Timestamp,
+    over_at: Option<i64>,
+    absent_at: Option<i64>,
+    asks: i64,
     sealed: Vec<u8>,
     callback_sealed: Vec<u8>,
 }
@@ -40,6 +51,17 @@ pub struct AskRow {
 pub(crate) const ASK_AFTER_MINUTES: i64 = 10;
 
 impl AskRow {
+    /// What is known of it while it is unknown whether there is a call; `key_lives` as the provider says.
+    pub fn unknown(&self, key_lives: Option<jiff::SignedDuration>) -> Unknown {
+        Unknown {
+            sent_at: self.sent_at,
+            over_at: self.over_at.map_or(self.sent_at, at),
+            absent_at: self.absent_at.map(at),
+            key_lives,
+            asks: u32::try_from(self.asks).unwrap_or(u32::MAX),
+        }
+    }
+
     /// The bytes that were sent: a repeat sends these and no others.
     pub fn body(&self, key: &TenantKey) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         Ok(key.open(BODY, self.id.uuid(), &self.sealed)?)
@@ -52,14 +74,51 @@ impl AskRow {
 }
 
 impl Store {
-    /// As [`Store::finish`], for an answer that came by asking.
-    pub async fn finish_asked(
+    /// Before an unknown dispatch is repeated under its idempotency key: from now on a byte of it may leave us
+    /// until `over_at`, and what was absent before proves nothing any more. `false` when it is settled already.
+    pub async fn begin_repeat(
         &self,
         ask: &AskRow,
-        after: &AfterDial,
+        over_at: Timestamp,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.settle(ask.bucket, ask.id, ask.callback, ask.workspace, after, now).await
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "update dispatches set over_at = $3, absent_at = null, updated_at = $4
+             where bucket = $1 and id = $2 and state = 'unknown'";
+        Ok(self.db.write(SQL, args![ask.bucket, ask.id, over_at, now]).await? == 1)
+    }
+
+    /// Writes what the provider's records say about an unknown dispatch.
+    pub async fn finish_ask(&self, ask: &AskRow, after: &AfterAsk, now: Timestamp) -> Result<(), StoreError> {
+        const LATER: &str = "update dispatches set ask_at = $3, absent_at = $4, updated_at = $5
+             where bucket = $1 and id = $2 and state = 'unknown'";
+        const ENDED: &str = "update dispatches set state = $3, ask_at = null, updated_at = $4
+             where bucket = $1 and id = $2 and state = 'unknown'";
+        const UNRESOLVED: &str =
+            "update callbacks set state = 'failed', outcome = 'unresolved', updated_at = $3
+             where bucket = $1 and id = $2 and state = 'unconfirmed' returning chain_id";
+        const SPEND: &str = "update chains set spent = spent + 1 where bucket = $1 and id = $2";
+        let (bucket, id, callback) = (ask.bucket, ask.id, ask.callback);
+        let mut tx = self.db.begin().await?;
+        match after {
+            AfterAsk::Placed { call_id } => mark_placed(&mut tx, bucket, id, call_id, now).await?,
+            AfterAsk::Later { at, absent_at } => {
+                tx.execute(LATER, args![bucket, id, *at, *absent_at, now]).await?;
+            }
+            AfterAsk::NotPlaced => {
+                if tx.execute(ENDED, args![bucket, id, "not_placed", now]).await? == 1 {
+                    back_to_waiting(&mut tx, bucket, callback, State::Scheduled, None, now, now).await?;
+                }
+            }
+            AfterAsk::Unresolved => {
+                if tx.execute(ENDED, args![bucket, id, "unresolved", now]).await? == 1
+                    && let Some(row) = tx.fetch_one(UNRESOLVED, args![bucket, callback, now]).await?
+                {
+                    let chain: Id<id::Chain> = Id::from_uuid(row.get("chain_id")?);
+                    tx.execute(SPEND, args![bucket, chain]).await?;
+                }
+            }
+        }
+        tx.commit().await
     }
 
     /// Takes up what a process that is gone left behind: a claim without an intent is scheduled again, one
@@ -67,37 +126,40 @@ impl Store {
     /// when its owner shows no life any more; `i64::MAX` takes up everything.
     ///
     /// An owner that is slow rather than gone loses nothing: its answer still settles what is unknown.
-    pub async fn recover(&self, range: (i64, i64), real_ms: i64, now: Timestamp) -> Result<u64, StoreError> {
-        const LAPSED: &str = "select bucket, id, fence, dispatch_id, due_at from callbacks
+    pub async fn recover(
+        &self,
+        range: (i64, i64),
+        real_ms: i64,
+        now: Timestamp,
+        speed: i64,
+    ) -> Result<u64, StoreError> {
+        const LAPSED: &str = "select bucket, id, fence, dispatch_id, due_at, lease_until from callbacks
              where bucket between $1 and $2 and state = 'dispatching'
                and (lease_until is null or lease_until < $3 or ($4 and not exists (
                    select 1 from replicas where replicas.name = callbacks.lease_owner and replicas.until_ms >= $3)))
              order by bucket, id limit 1000";
         const UNCONFIRMED: &str = "update callbacks set state = 'unconfirmed', lease_until = null, fence = fence + 1, updated_at = $4
              where bucket = $1 and id = $2 and state = 'dispatching' and fence = $3 and dispatch_id is not null";
-        const UNKNOWN: &str = "update dispatches set state = 'unknown', ask_at = $3, updated_at = $3
+        const UNKNOWN: &str =
+            "update dispatches set state = 'unknown', ask_at = $3, over_at = $4, updated_at = $3
              where bucket = $1 and id = $2 and state = 'intent'";
-        const FENCE: &str = "update callbacks set fence = fence + 1
-             where bucket = $1 and id = $2 and state = 'dispatching' and fence = $3 and dispatch_id is null";
         let mut tx = self.db.begin().await?;
         let lapsed = tx.fetch(LAPSED, args![range.0, range.1, real_ms, self.is_shared()]).await?;
         let n = lapsed.len() as u64;
         for row in lapsed {
             let (bucket, fence): (i64, i64) = (row.get("bucket")?, row.get("fence")?);
             let id: Id<id::Callback> = Id::from_uuid(row.get("id")?);
-            match row.get::<Option<uuid::Uuid>>("dispatch_id")? {
-                Some(dispatch) => {
-                    let dispatch: Id<id::Dispatch> = Id::from_uuid(dispatch);
-                    if tx.execute(UNCONFIRMED, args![bucket, id, fence, now]).await? == 1 {
-                        tx.execute(UNKNOWN, args![bucket, dispatch, now]).await?;
-                    }
-                }
-                None => {
-                    if tx.execute(FENCE, args![bucket, id, fence]).await? == 1 {
-                        let due_at = at(row.get("due_at")?);
-                        back_to_waiting(&mut tx, bucket, id, State::Scheduled, None, due_at, now).await?;
-                    }
-                }
+            let Some(dispatch) = row.get::<Option<uuid::Uuid>>("dispatch_id")? else {
+                fail(&mut tx, bucket, id, fence, at(row.get("due_at")?), now).await?;
+                continue;
+            };
+            // A sender that is frozen rather than gone may send until its lease ends, never after.
+            let lease_until: Option<i64> = row.get("lease_until")?;
+            let left_ms = lease_until.map_or(0, |until| until.saturating_sub(real_ms)).max(0);
+            let over_at = plus(now, jiff::SignedDuration::from_millis(left_ms.saturating_mul(speed)));
+            if tx.execute(UNCONFIRMED, args![bucket, id, fence, now]).await? == 1 {
+                let dispatch: Id<id::Dispatch> = Id::from_uuid(dispatch);
+                tx.execute(UNKNOWN, args![bucket, dispatch, now, over_at]).await?;
             }
         }
         tx.commit().await?;
@@ -113,7 +175,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<AskRow>, StoreError> {
         const LIST: &str = "select d.bucket, d.id, d.tenant_id, d.workspace_id, d.callback_id, d.channel, d.call_id, d.sent_at,
-                 d.sealed, c.agent_id, c.sealed as callback_sealed
+                 d.over_at, d.absent_at, d.asks, d.sealed, c.agent_id, c.sealed as callback_sealed
              from dispatches d join callbacks c on c.bucket = d.bucket and c.id = d.callback_id
              where d.bucket between $1 and $2 and d.ask_at <= $3 order by d.ask_at, d.id limit $4";
         const TAKE: &str = "update dispatches set ask_at = $4, asks = asks + 1 where bucket = $1 and id = $2 and ask_at <= $3";
@@ -142,6 +204,9 @@ impl AskRow {
             channel: Channel::from_word(&row.get::<String>("channel")?),
             call_id: row.get("call_id")?,
             sent_at: at(row.get("sent_at")?),
+            over_at: row.get("over_at")?,
+            absent_at: row.get("absent_at")?,
+            asks: row.get("asks")?,
             sealed: row.get("sealed")?,
             callback_sealed: row.get("callback_sealed")?,
         })

@@ -61,6 +61,10 @@ pub struct CallbackRow {
     pub created_at: Timestamp,
     /// Last changed.
     pub updated_at: Timestamp,
+    /// Voice or chat.
+    pub channel: Channel,
+    /// The keyed index of the number.
+    pub person_ix: [u8; 16],
     pub(crate) sealed: Vec<u8>,
 }
 
@@ -130,14 +134,16 @@ macro_rules! columns {
         concat!(
             "select id, workspace_id, agent_id, chain_id, parent_id, state, held_for, reason, attempt, max_attempts,
              is_final, requested_for, scheduled_for, timezone, timezone_source, source_call_id, provider_call_id,
-             outcome, created_at, updated_at, sealed from callbacks ",
+             outcome, created_at, updated_at, channel, person_ix, sealed from callbacks ",
             $tail
         )
     };
 }
 
+pub(crate) use columns;
+
 impl CallbackRow {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
+    pub(crate) fn from_row(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
             id: Id::from_uuid(row.get("id")?),
             workspace: Id::from_uuid(row.get("workspace_id")?),
@@ -158,6 +164,11 @@ impl CallbackRow {
             outcome: row.get("outcome")?,
             created_at: at(row.get("created_at")?),
             updated_at: at(row.get("updated_at")?),
+            channel: Channel::from_word(&row.get::<String>("channel")?),
+            person_ix: row
+                .get::<Vec<u8>>("person_ix")?
+                .try_into()
+                .map_err(|_| StoreError::Corrupt("number index"))?,
             sealed: row.get("sealed")?,
         })
     }
@@ -229,6 +240,14 @@ impl TenantStore {
         const SQL: &str = columns!("where bucket = $1 and tenant_id = $2 and id = $3");
         let row = self.store.db.read_one(SQL, args![bucket_of(self.tenant), self.tenant, id]).await?;
         CallbackRow::from_row(&row.ok_or(StoreError::NotFound)?)
+    }
+
+    /// Dials that a chain has spent.
+    pub async fn spent(&self, chain: Id<id::Chain>) -> Result<u32, StoreError> {
+        const SQL: &str = "select spent from chains where bucket = $1 and tenant_id = $2 and id = $3";
+        let row = self.store.db.read_one(SQL, args![bucket_of(self.tenant), self.tenant, chain]).await?;
+        let spent: i64 = row.ok_or(StoreError::NotFound)?.get("spent")?;
+        Ok(u32::try_from(spent).unwrap_or(0))
     }
 
     /// A page of callbacks, newest first.
@@ -332,7 +351,7 @@ impl TenantStore {
         now: Timestamp,
     ) -> Result<Result<(), NotNow>, StoreError> {
         const SQL: &str =
-            "update callbacks set state = 'scheduled', held_for = null, forced = true, due_at = $4,
+            "update callbacks set state = 'scheduled', held_for = null, forced = true, failures = 0, due_at = $4,
                  scheduled_for = $4, updated_at = $4
              where bucket = $1 and tenant_id = $2 and id = $3 and state in ('scheduled', 'held')";
         let changed = self.store.db.write(SQL, args![bucket_of(self.tenant), self.tenant, id, now]).await?;
@@ -347,7 +366,7 @@ impl TenantStore {
         now: Timestamp,
     ) -> Result<Result<(), NotNow>, StoreError> {
         const SQL: &str =
-            "update callbacks set state = 'scheduled', held_for = null, forced = true, due_at = $4,
+            "update callbacks set state = 'scheduled', held_for = null, forced = true, failures = 0, due_at = $4,
                  scheduled_for = $4, requested_for = $4, updated_at = $5
              where bucket = $1 and tenant_id = $2 and id = $3 and state in ('scheduled', 'held')";
         let changed =

@@ -10,14 +10,18 @@ use redialer_core::{
     chance::Chance,
     decide::{AfterCall, Follow, Note, Person, Planned, Redial, Seen, Settle},
     id,
+    time::{minutes, plus},
 };
 
 use crate::{
     PendingRow, Secrets, Store, StoreError, TenantKey, at,
     callbacks::{NewRow, insert, lock_person, read_person, reason_of, state_of, supersede},
-    dispatch::{back_to_waiting, mark_placed},
+    claims::back_to_waiting,
+    dispatch::mark_placed,
     engine::{Row, Tx, args},
+    fail::Point,
     suppressions::suppress,
+    sweeps::ANALYSIS_AFTER_MINUTES,
     workspaces,
 };
 
@@ -103,6 +107,7 @@ pub struct SpokenWith<'a> {
 
 /// An open decision.
 pub struct Decision<'a> {
+    store: Store,
     tx: Tx,
     subject: Subject<'a>,
     now: Timestamp,
@@ -148,7 +153,7 @@ impl Store {
             return Ok(None);
         }
         tx.execute(CALL, args![row.bucket, row.workspace, subject.call_id, row.tenant, now]).await?;
-        let mut decision = Decision { tx, subject, now };
+        let mut decision = Decision { store: self.clone(), tx, subject, now };
         let known = decision.known().await?;
         Ok(Some((decision, known)))
     }
@@ -232,6 +237,9 @@ impl Decision<'_> {
             suppress(&mut self.tx, bucket, key, number, "call", self.now, chance).await?;
         }
         self.mark(after, next).await?;
+        if next.is_some() {
+            self.store.pass(Point::C13).await?;
+        }
         self.tx.commit().await
     }
 
@@ -338,7 +346,9 @@ impl Decision<'_> {
         after: &AfterCall,
         next: Option<(Id<id::Callback>, bool)>,
     ) -> Result<(), StoreError> {
-        const CALL: &str = "update calls set settled = settled or $4, analyzed = analyzed or $5, retry_id = coalesce($6, retry_id)
+        // What is over and not analysed is asked about; an analysis, even one that says nothing, ends the wait.
+        const CALL: &str = "update calls set settled = settled or $4, analyzed = analyzed or $5, retry_id = coalesce($6, retry_id),
+                 check_at = case when analyzed or $5 then null when $4 then $7 else check_at end
              where bucket = $1 and workspace_id = $2 and call_id = $3";
         const REACHED: &str =
             "update persons set reached_at = $4 where bucket = $1 and workspace_id = $2 and person_ix = $3";
@@ -346,8 +356,16 @@ impl Decision<'_> {
             "update deliveries set notes = $3, callback_id = $4 where bucket = $1 and id = $2";
         let row = self.subject.delivery;
         let retry = next.filter(|(_, is_retry)| *is_retry).map(|(id, _)| id);
-        let values =
-            args![row.bucket, row.workspace, self.subject.call_id, after.settled, after.analyzed, retry];
+        let check_at = plus(self.now, minutes(ANALYSIS_AFTER_MINUTES));
+        let values = args![
+            row.bucket,
+            row.workspace,
+            self.subject.call_id,
+            after.settled,
+            after.analyzed,
+            retry,
+            check_at
+        ];
         self.tx.execute(CALL, values).await?;
         if let (Some(reached_at), Some(ix)) = (after.reached_at, self.subject.person_ix) {
             self.tx.execute(REACHED, args![row.bucket, row.workspace, ix, reached_at]).await?;

@@ -5,7 +5,14 @@
 //! syncs fully: what is acknowledged is on disk.
 //! Absent on purpose: any business meaning.
 
-use std::{path::Path, str::FromStr as _, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    path::Path,
+    str::FromStr as _,
+    sync::{LazyLock, Mutex, PoisonError},
+    time::Duration,
+};
 
 use sqlx::{
     ConnectOptions as _, PgConnection, PgPool, Postgres, Row as _, Sqlite, SqliteConnection, SqlitePool,
@@ -15,14 +22,23 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use crate::StoreError;
+use crate::{
+    StoreError,
+    fail::{Point, SharedFaults},
+};
 
-static LITE: Migrator = sqlx::migrate!("migrations/sqlite");
+pub(crate) static LITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static PG: Migrator = sqlx::migrate!("migrations/postgres");
 
-/// A database, either kind.
+/// A database, and what goes wrong with it in tests.
 #[derive(Clone)]
-pub(crate) enum Db {
+pub(crate) struct Db {
+    pools: Pools,
+    pub(crate) faults: SharedFaults,
+}
+
+#[derive(Clone)]
+enum Pools {
     Lite { writer: SqlitePool, reader: SqlitePool },
     Pg(PgPool),
 }
@@ -51,7 +67,7 @@ impl Db {
             .acquire_timeout(ACQUIRE)
             .connect_with(options.read_only(true).create_if_missing(false))
             .await?;
-        Ok(Self::Lite { writer, reader })
+        Ok(Self { pools: Pools::Lite { writer, reader }, faults: None })
     }
 
     /// Connects to Postgres.
@@ -59,30 +75,31 @@ impl Db {
         let options = PgConnectOptions::from_str(url)?.disable_statement_logging();
         let pool =
             PgPoolOptions::new().max_connections(16).acquire_timeout(ACQUIRE).connect_with(options).await?;
-        Ok(Self::Pg(pool))
+        Ok(Self { pools: Pools::Pg(pool), faults: None })
     }
 
     pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
-        match self {
-            Self::Lite { writer, .. } => LITE.run(writer).await,
-            Self::Pg(pool) => PG.run(pool).await,
+        match &self.pools {
+            Pools::Lite { writer, .. } => LITE.run(writer).await,
+            Pools::Pg(pool) => PG.run(pool).await,
         }
         .map_err(|e| StoreError::Schema(e.to_string()))
     }
 
     /// A transaction that may write.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
-        Ok(match self {
-            Self::Lite { writer, .. } => Tx::Lite(writer.begin_with("begin immediate").await?),
-            Self::Pg(pool) => Tx::Pg(pool.begin().await?),
-        })
+        let open = match &self.pools {
+            Pools::Lite { writer, .. } => Open::Lite(writer.begin_with("begin immediate").await?),
+            Pools::Pg(pool) => Open::Pg(pool.begin().await?),
+        };
+        Ok(Tx { open, faults: self.faults.clone() })
     }
 
     /// One read outside any transaction.
     pub(crate) async fn read(&self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
-        match self {
-            Self::Lite { reader, .. } => Conn::Lite(&mut *reader.acquire().await?).fetch(sql, args).await,
-            Self::Pg(pool) => Conn::Pg(&mut *pool.acquire().await?).fetch(sql, args).await,
+        match &self.pools {
+            Pools::Lite { reader, .. } => Conn::Lite(&mut *reader.acquire().await?).fetch(sql, args).await,
+            Pools::Pg(pool) => Conn::Pg(&mut *pool.acquire().await?).fetch(sql, args).await,
         }
     }
 
@@ -98,23 +115,45 @@ impl Db {
         Ok(changed)
     }
 
+    /// The pool of a Postgres; `None` for the embedded database.
+    pub(crate) const fn pg(&self) -> Option<&PgPool> {
+        match &self.pools {
+            Pools::Pg(pool) => Some(pool),
+            Pools::Lite { .. } => None,
+        }
+    }
+
+    /// One statement outside any transaction, for the few that must be.
+    pub(crate) async fn run(&self, sql: &'static str, args: Args) -> Result<(), StoreError> {
+        match &self.pools {
+            Pools::Lite { writer, .. } => Conn::Lite(&mut *writer.acquire().await?).fetch(sql, args).await,
+            Pools::Pg(pool) => Conn::Pg(&mut *pool.acquire().await?).fetch(sql, args).await,
+        }
+        .map(|_| ())
+    }
+
     pub(crate) const fn is_postgres(&self) -> bool {
-        matches!(self, Self::Pg(_))
+        matches!(self.pools, Pools::Pg(_))
     }
 
     pub(crate) async fn close(&self) {
-        match self {
-            Self::Lite { writer, reader } => {
+        match &self.pools {
+            Pools::Lite { writer, reader } => {
                 reader.close().await;
                 writer.close().await;
             }
-            Self::Pg(pool) => pool.close().await,
+            Pools::Pg(pool) => pool.close().await,
         }
     }
 }
 
 /// An open transaction; dropped without [`Tx::commit`] it changes nothing.
-pub(crate) enum Tx {
+pub(crate) struct Tx {
+    open: Open,
+    faults: SharedFaults,
+}
+
+enum Open {
     Lite(sqlx::Transaction<'static, Sqlite>),
     Pg(sqlx::Transaction<'static, Postgres>),
 }
@@ -136,20 +175,119 @@ impl Tx {
         Ok(self.fetch(sql, args).await?.into_iter().next())
     }
 
+    /// Runs an insert or update whose `{rows}` stands for many rows of values; the number of rows it changed.
+    pub(crate) async fn execute_rows(
+        &mut self,
+        base: &'static str,
+        head: Vec<Value>,
+        rows: &[RowValues],
+    ) -> Result<u64, StoreError> {
+        let (mut changed, mut rest) = (0, rows);
+        while let Some((chunk, behind)) = chunk(rest) {
+            let (sql, args) = with_rows(base, &head, chunk);
+            changed += self.execute(sql, args).await?;
+            rest = behind;
+        }
+        Ok(changed)
+    }
+
+    /// As [`Tx::execute_rows`], with what it returns.
+    pub(crate) async fn fetch_rows(
+        &mut self,
+        base: &'static str,
+        head: Vec<Value>,
+        rows: &[RowValues],
+    ) -> Result<Vec<Row>, StoreError> {
+        let (mut found, mut rest) = (Vec::new(), rows);
+        while let Some((chunk, behind)) = chunk(rest) {
+            let (sql, args) = with_rows(base, &head, chunk);
+            found.extend(self.fetch(sql, args).await?);
+            rest = behind;
+        }
+        Ok(found)
+    }
+
+    /// Runs a statement whose `{list}` stands for many values of one column, each asked for once.
+    pub(crate) async fn fetch_list(
+        &mut self,
+        base: &'static str,
+        head: Vec<Value>,
+        list: &[Value],
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut found = Vec::new();
+        for part in list.chunks(SIZES[0]) {
+            let Some(last) = part.last() else { continue };
+            let size = SIZES.into_iter().rev().find(|s| *s >= part.len()).unwrap_or(SIZES[0]);
+            let mut values = head.clone();
+            values.extend_from_slice(part);
+            values.extend(std::iter::repeat_n(last.clone(), size - part.len()));
+            let sql = numbered(base, "{list}", head.len(), 0, size);
+            found.extend(self.fetch(sql, Args(values)).await?);
+        }
+        Ok(found)
+    }
+
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        match self {
-            Self::Lite(tx) => tx.commit().await?,
-            Self::Pg(tx) => tx.commit().await?,
+        if let Some(faults) = &self.faults {
+            faults.at(Point::BeforeCommit).await?;
+        }
+        match self.open {
+            Open::Lite(tx) => tx.commit().await?,
+            Open::Pg(tx) => tx.commit().await?,
+        }
+        if let Some(faults) = &self.faults {
+            faults.at(Point::AfterCommit).await?;
         }
         Ok(())
     }
 
     fn conn(&mut self) -> Conn<'_> {
-        match self {
-            Self::Lite(tx) => Conn::Lite(tx),
-            Self::Pg(tx) => Conn::Pg(tx),
+        match &mut self.open {
+            Open::Lite(tx) => Conn::Lite(tx),
+            Open::Pg(tx) => Conn::Pg(tx),
         }
     }
+}
+
+/// Statements over many values come in these sizes only, so that each is prepared once.
+const SIZES: [usize; 3] = [100, 10, 1];
+
+/// The values of one row.
+type RowValues = Vec<Value>;
+
+fn chunk(rows: &[RowValues]) -> Option<(&[RowValues], &[RowValues])> {
+    let size = SIZES.into_iter().find(|s| *s <= rows.len())?;
+    Some(rows.split_at(size))
+}
+
+fn with_rows(base: &'static str, head: &[Value], rows: &[RowValues]) -> (&'static str, Args) {
+    let width = rows.first().map_or(0, Vec::len);
+    let values = head.iter().chain(rows.iter().flatten()).cloned().collect();
+    (numbered(base, "{rows}", head.len(), width, rows.len()), Args(values))
+}
+
+/// A statement, the place in it, its own parameters, values a row, rows.
+type Shape = (&'static str, usize, usize);
+
+/// The statement with numbered parameters in the place of `mark`. Made once a size and kept: the texts are few.
+fn numbered(base: &'static str, mark: &str, head: usize, width: usize, n: usize) -> &'static str {
+    static MADE: LazyLock<Mutex<HashMap<Shape, &'static str>>> = LazyLock::new(Mutex::default);
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    made.entry((base, width, n)).or_insert_with(|| {
+        let mut list = String::new();
+        let mut next = head;
+        for row in 0..n {
+            list.push_str(if row == 0 { "" } else { ", " });
+            list.push_str(if width == 0 { "" } else { "(" });
+            for column in 0..width.max(1) {
+                next += 1;
+                // Writing to a string cannot fail.
+                let _written = write!(list, "{}${next}", if column == 0 { "" } else { ", " });
+            }
+            list.push_str(if width == 0 { "" } else { ")" });
+        }
+        Box::leak(base.replace(mark, &list).into_boxed_str())
+    })
 }
 
 enum Conn<'c> {
@@ -217,6 +355,7 @@ impl Row {
 pub(crate) struct Args(Vec<Value>);
 
 /// One bound value; `None` is null of that type.
+#[derive(Clone)]
 pub(crate) enum Value {
     Int(Option<i64>),
     Text(Option<String>),
@@ -263,6 +402,12 @@ impl<T> From<Option<redialer_core::Id<T>>> for Value {
         Self::Uuid(id.map(redialer_core::Id::uuid))
     }
 }
+
+/// `row![id, now, "text"]`: a row of values.
+macro_rules! row {
+    ($($value:expr),* $(,)?) => { vec![$($crate::engine::Value::from($value)),*] };
+}
+pub(crate) use row;
 
 /// `args![id, now, "text"]`: the values of one statement.
 macro_rules! args {

@@ -1,15 +1,15 @@
 //! Where verified webhooks wait: durable before anybody is answered, once each.
 //!
-//! Invariants: [`Inbox::record`] returns only after the commit (I9). One writer takes whatever is waiting, at
-//! most `BATCH`, and commits once, so many requests share one sync and none waits for a timer when alone.
+//! Invariants: [`Inbox::record`] returns only after the commit (I9), which many requests share.
 //! The key `(workspace, event, call)` is unique: a second copy changes nothing (I10).
 
 use redialer_core::{Id, Timestamp, id};
-use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use crate::{
     Store, StoreError, TenantStore, at, bucket_of,
     engine::{Row, args},
+    group::{Full, Group},
 };
 
 /// A delivery to record; the body is sealed already.
@@ -47,58 +47,26 @@ pub enum Recorded {
     Seen,
 }
 
-/// The most that one commit takes.
-const BATCH: usize = 256;
 /// The most that may wait for the writer before webhooks are turned away with 503.
 const WAITING: usize = 2048;
 
-type Waiting = (NewDelivery, oneshot::Sender<Result<Recorded, ()>>);
-
 /// The way into the inbox.
 #[derive(Clone)]
-pub struct Inbox(mpsc::Sender<Waiting>);
-
-/// The inbox cannot take it now.
-#[derive(Debug, thiserror::Error)]
-#[error("the inbox cannot take more at the moment")]
-pub struct Full;
+pub struct Inbox(Group<NewDelivery, Recorded>);
 
 impl Inbox {
     /// Starts the writer. It ends when every [`Inbox`] is gone and all is written.
-    pub fn start(store: Store) -> (Self, tokio::task::JoinHandle<()>) {
-        let (sender, mut receiver) = mpsc::channel::<Waiting>(WAITING);
-        let writer = tokio::spawn(async move {
-            let mut waiting = Vec::with_capacity(BATCH);
-            while receiver.recv_many(&mut waiting, BATCH).await > 0 {
-                write(&store, &mut waiting).await;
-            }
+    pub fn start(store: Store) -> (Self, JoinHandle<()>) {
+        let (group, writer) = Group::start(WAITING, move |batch| {
+            let store = store.clone();
+            async move { insert(&store, &batch).await }
         });
-        (Self(sender), writer)
+        (Self(group), writer)
     }
 
     /// Records a delivery; returns once it is on disk.
     pub async fn record(&self, new: NewDelivery) -> Result<Recorded, Full> {
-        let (answer, answered) = oneshot::channel();
-        self.0.try_send((new, answer)).map_err(|_| Full)?;
-        answered.await.ok().and_then(Result::ok).ok_or(Full)
-    }
-}
-
-async fn write(store: &Store, waiting: &mut Vec<Waiting>) {
-    let (batch, answers): (Vec<_>, Vec<_>) = waiting.drain(..).unzip();
-    match insert(store, &batch).await {
-        Ok(recorded) => {
-            for (answer, recorded) in answers.into_iter().zip(recorded) {
-                // Whoever asked may have gone; the row stands either way.
-                let _gone = answer.send(Ok(recorded));
-            }
-        }
-        Err(error) => {
-            tracing::error!(%error, n = batch.len(), "the inbox could not be written");
-            for answer in answers {
-                let _gone = answer.send(Err(()));
-            }
-        }
+        self.0.write(new).await
     }
 }
 
@@ -146,6 +114,8 @@ pub struct PendingRow {
     pub agent: Id<id::Agent>,
     /// How often it failed in our hands.
     pub tries: i64,
+    /// When it came.
+    pub received_at: Timestamp,
     /// The sealed body.
     pub body: Vec<u8>,
 }
@@ -158,7 +128,8 @@ impl Store {
         now: Timestamp,
         limit: i64,
     ) -> Result<Vec<PendingRow>, StoreError> {
-        const SQL: &str = "select d.bucket, d.id, d.tenant_id, d.workspace_id, d.agent_id, d.tries, b.body
+        const SQL: &str =
+            "select d.bucket, d.id, d.tenant_id, d.workspace_id, d.agent_id, d.tries, d.received_at, b.body
              from deliveries d join bodies b on b.bucket = d.bucket and b.delivery_id = d.id
              where d.bucket between $1 and $2 and d.state = 'pending' and d.try_at <= $3
              order by d.try_at, d.id limit $4";
@@ -172,6 +143,7 @@ impl Store {
                     workspace: Id::from_uuid(row.get("workspace_id")?),
                     agent: Id::from_uuid(row.get("agent_id")?),
                     tries: row.get("tries")?,
+                    received_at: at(row.get("received_at")?),
                     body: row.get("body")?,
                 })
             })
@@ -182,6 +154,18 @@ impl Store {
     pub async fn finish_delivery(&self, row: &PendingRow, notes: &str) -> Result<(), StoreError> {
         const SQL: &str = "update deliveries set state = 'done', notes = $3 where bucket = $1 and id = $2 and state = 'pending'";
         self.db.write(SQL, args![row.bucket, row.id, notes]).await.map(|_| ())
+    }
+
+    /// Counts a try before it is made, for a delivery that a process may have died of: at most `max` times, then it
+    /// is set aside (I33). `false` when it was.
+    pub async fn try_delivery(&self, row: &PendingRow, max: i64, notes: &str) -> Result<bool, StoreError> {
+        const TRY: &str =
+            "update deliveries set tries = tries + 1 where bucket = $1 and id = $2 and state = 'pending'";
+        if row.tries >= max {
+            self.retry_delivery(row, None, notes).await?;
+            return Ok(false);
+        }
+        Ok(self.db.write(TRY, args![row.bucket, row.id]).await? == 1)
     }
 
     /// Puts a delivery that failed in our hands off, or aside (I33).

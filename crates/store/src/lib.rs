@@ -6,17 +6,24 @@
 
 mod agents;
 mod asks;
+mod attention;
+mod backup;
 mod callbacks;
+mod claims;
 mod clock;
 mod decision;
 mod dispatch;
 mod engine;
+mod epochs;
+mod fail;
+mod group;
 mod inbox;
 mod keys;
 mod leases;
 mod seal;
 mod settings;
 mod suppressions;
+mod sweeps;
 mod tenants;
 mod workspaces;
 
@@ -26,10 +33,15 @@ use redialer_core::{Id, Timestamp, chance::Chance, id};
 
 pub use agents::{AgentRow, Roster, SlugOwner};
 pub use asks::AskRow;
+pub use backup::{BackupError, restore_file};
 pub use callbacks::{CallbackRow, Filter, ManualPlan, NotNow, Secrets};
+pub use claims::{Claim, DueRow};
 pub use clock::ClockRow;
 pub use decision::{Decision, Following, KnownCall, RedialRow, SpokenWith, Subject};
-pub use dispatch::{Claim, DueRow, Intent, NewDispatch};
+pub use dispatch::{Intent, NewDispatch, Results};
+pub use epochs::{Adoption, Epoch};
+pub use fail::{Abort, BadPoint, Faults, Passing, Point};
+pub use group::Full;
 pub use inbox::{ActivityRow, Inbox, NewDelivery, PendingRow, Recorded};
 pub use keys::{KeyRow, hash_key};
 pub use leases::Buckets;
@@ -37,6 +49,7 @@ pub use seal::{Kek, KeyError, TenantKey};
 pub use settings::{
     BadSettings, Day, Defaults, Level, QuietHours, Retention, RetryTrigger, RetryTriggers, UnclearTime, merge,
 };
+pub use sweeps::{CheckRow, SweepRow};
 pub use tenants::{NewTenant, TenantRow};
 pub use workspaces::{NewWorkspace, Pausing, WebhookKey, WorkspaceChange, WorkspaceRow};
 
@@ -54,6 +67,12 @@ pub enum StoreError {
     /// The database's schema does not fit this version.
     #[error("the database's schema does not fit this version: {0}")]
     Schema(String),
+    /// Too much waits for the database already, or it could not write.
+    #[error("the database cannot take more at the moment")]
+    Full,
+    /// A test made the step fail; see [`Faults`].
+    #[error("a fault was injected")]
+    Injected,
     /// A row that cannot be read.
     #[error("a stored {0} cannot be read")]
     Corrupt(&'static str),
@@ -63,6 +82,12 @@ pub enum StoreError {
     /// The database did not do it; trying again may help.
     #[error("the database is unavailable")]
     Unavailable(#[source] sqlx::Error),
+}
+
+impl From<Full> for StoreError {
+    fn from(_: Full) -> Self {
+        Self::Full
+    }
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -79,6 +104,7 @@ impl From<sqlx::Error> for StoreError {
 pub struct Store {
     db: Db,
     kek: Arc<Kek>,
+    shared: bool,
 }
 
 /// The store as one tenant sees it: other tenants' rows do not exist.
@@ -91,12 +117,12 @@ pub struct TenantStore {
 impl Store {
     /// Opens the embedded database.
     pub async fn sqlite(file: &Path, kek: Kek) -> Result<Self, StoreError> {
-        Ok(Self { db: Db::sqlite(file).await?, kek: Arc::new(kek) })
+        Ok(Self { db: Db::sqlite(file).await?, kek: Arc::new(kek), shared: false })
     }
 
     /// Connects to Postgres.
     pub async fn postgres(url: &str, kek: Kek) -> Result<Self, StoreError> {
-        Ok(Self { db: Db::postgres(url).await?, kek: Arc::new(kek) })
+        Ok(Self { db: Db::postgres(url).await?, kek: Arc::new(kek), shared: true })
     }
 
     /// Brings the schema up to this version, and makes sure that the key is the one the data was sealed with.
@@ -105,14 +131,42 @@ impl Store {
         self.check_kek(chance).await
     }
 
+    /// The same store, with things going wrong in it.
+    pub fn with_faults(mut self, faults: Arc<dyn Faults>) -> Self {
+        self.db.faults = Some(faults);
+        self
+    }
+
+    /// The same store, as if other processes used its file too: for tests that pretend to be several.
+    pub const fn shared(mut self) -> Self {
+        self.shared = true;
+        self
+    }
+
     /// Whether several replicas may share this database.
     pub const fn is_shared(&self) -> bool {
-        self.db.is_postgres()
+        self.shared
+    }
+
+    /// Passes a named point; only tests make anything happen there.
+    pub async fn pass(&self, point: Point) -> Result<(), StoreError> {
+        match &self.db.faults {
+            Some(faults) => faults.at(point).await,
+            None => Ok(()),
+        }
     }
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.db.read("select 1 as one", args![]).await.map(|_| ())
+    }
+
+    /// Moves what the journal of the embedded database holds into its file; nothing to do elsewhere.
+    pub async fn checkpoint(&self) -> Result<(), StoreError> {
+        if self.db.is_postgres() {
+            return Ok(());
+        }
+        self.db.run("pragma wal_checkpoint(truncate)", args![]).await
     }
 
     /// The store as `tenant` sees it.

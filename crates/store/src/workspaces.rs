@@ -5,7 +5,7 @@ use redialer_core::{
     chance::Chance,
     id,
     time::{minutes, plus},
-    workspace::{PROBE_EVERY_MINUTES, Pause, ProviderKind},
+    workspace::{PROBE_EVERY_MINUTES, Pause, ProviderKind, SWEEP_EVERY_MINUTES},
 };
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -172,8 +172,8 @@ impl TenantStore {
         const COUNT: &str =
             "select count(*) as n from workspaces where tenant_id = $1 and deleted_at is null";
         const PUT: &str = "insert into workspaces
-                 (id, bucket, tenant_id, provider, name, api_key, webhook_keys, defaults, retention, created_at, updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)";
+                 (id, bucket, tenant_id, provider, name, api_key, webhook_keys, defaults, retention, created_at, updated_at, epoch, sweep_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, (select coalesce(max(epoch), 0) from epochs), $11)";
         let api_key = key.seal(API_KEY, new.id.uuid(), new.api_key.as_bytes(), chance);
         let keys = [WebhookKey { key: new.webhook_key.to_owned(), until_ms: None }];
         let webhook_keys = seal_webhook_keys(key, new.id, &keys, chance);
@@ -199,7 +199,8 @@ impl TenantStore {
                 webhook_keys,
                 defaults,
                 retention,
-                now
+                now,
+                plus(now, minutes(SWEEP_EVERY_MINUTES))
             ],
         )
         .await?;

@@ -1,8 +1,9 @@
 //! The four questions, and their answers as plain values.
 //!
 //! [`on_request()`]: somebody asks through the API. [`after_call()`]: a call's event was read. [`before_dial()`]: a
-//! callback is due. [`after_dial()`]: the provider answered. Each is a pure function; what it answers is carried
-//! out elsewhere, in one transaction.
+//! callback is due. [`after_dial()`]: the provider answered. Beside them, what the provider's own records settle:
+//! [`after_ask()`] about a request without an answer, [`sweep_page()`] about events that never came. Each is a pure
+//! function; what it answers is carried out elsewhere, in one transaction.
 
 mod after_call;
 mod after_dial;
@@ -10,6 +11,8 @@ mod asked_time;
 mod before_dial;
 mod note;
 mod on_request;
+mod sweep;
+mod unknown;
 mod whom;
 
 pub use after_call::{AfterCall, Follow, Person, Planned, Redial, Scene, Seen, Settle, after_call, end_of};
@@ -18,4 +21,6 @@ pub use asked_time::{AskedTime, asked_time};
 pub use before_dial::{BeforeDial, Due, before_dial};
 pub use note::Note;
 pub use on_request::{Request, on_request};
+pub use sweep::{Listed, Swept, sweep_page};
+pub use unknown::{AfterAsk, Ask, Finding, SETTLE_MINUTES, Unknown, after_ask, how_to_ask};
 pub use whom::{Whom, whom};

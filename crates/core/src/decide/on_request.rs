@@ -5,7 +5,13 @@
 use jiff::Timestamp;
 
 use super::{Follow, Note, Person, Planned};
-use crate::{callback::RedialReason, policy::Policy, time::Zone};
+use crate::{
+    Id,
+    callback::RedialReason,
+    id::{Callback, Chain},
+    policy::Policy,
+    time::Zone,
+};
 
 /// A checked request.
 pub struct Request<'a> {
@@ -15,6 +21,8 @@ pub struct Request<'a> {
     pub zone: Zone,
     /// The person's callbacks and list entries.
     pub person: &'a Person,
+    /// The callback that a person forces anew: its id, its chain, and the dials that has spent.
+    pub forces: Option<(Id<Callback>, Id<Chain>, u32)>,
     /// The settings.
     pub policy: &'a Policy,
 }
@@ -24,21 +32,25 @@ pub fn on_request(
     request: &Request<'_>,
     now: Timestamp,
 ) -> Result<(Follow, Vec<crate::Id<crate::id::Callback>>), Note> {
-    let Request { at, zone, person, policy } = request;
+    let Request { at, zone, person, forces, policy } = request;
     if person.suppressed {
         return Err(Note::DoNotCall);
     }
-    let chain = person
+    let live = person
         .live
         .iter()
         .filter(|l| l.spent < policy.max_attempts)
         .max_by_key(|l| (l.state.is_waiting(), l.born_of));
+    let chain = match forces {
+        Some(forced) => Some(*forced).filter(|(.., spent)| *spent < policy.max_attempts),
+        None => live.map(|l| (l.id, l.chain, l.spent)),
+    };
     let planned = Planned {
-        chain: chain.map(|l| l.chain),
-        parent: chain.map(|l| l.id),
+        chain: chain.map(|(_, chain, _)| chain),
+        parent: chain.map(|(id, ..)| id),
         reason: RedialReason::CallbackRequested,
         cause: None,
-        attempt: chain.map_or(0, |l| l.spent) + 1,
+        attempt: chain.map_or(0, |(.., spent)| spent) + 1,
         max_attempts: policy.max_attempts,
         requested_for: Some(*at),
         scheduled_for: *at,

@@ -3,20 +3,28 @@
 //! Invariants: [`Api::place`] sends one request and reads its answer as failure-model §2 says: only a clear
 //! no is a no. Nothing here retries. Messages of errors never hold keys or numbers.
 
+use std::sync::Arc;
+
+use jiff::SignedDuration;
 use redialer_core::{
     agent::Channel,
+    decide::Listed,
     order::{Refusal, Reply},
+    time::minutes,
 };
-use reqwest::{Method, Response, StatusCode};
+use reqwest::Method;
 use serde_json::json;
 
-use super::order;
-use crate::{http::Clients, json::Object};
+use super::{order, webhook::time};
+use crate::{
+    http::{Answer, Broken, Request, SharedWire, Wire},
+    json::Object,
+};
 
 /// Retell's API under one base URL. The key is an argument: one `Api` serves every workspace.
 #[derive(Clone)]
 pub struct Api {
-    clients: Clients,
+    wire: SharedWire,
     base: String,
 }
 
@@ -78,29 +86,38 @@ pub struct OwnNumber {
     pub inbound_agents: Vec<String>,
 }
 
-const MAX_ANSWER_BYTES: usize = 16 << 20;
 const MAX_PAGES: usize = 100;
+/// Calls on one page of a sweep.
+const SWEEP_PAGE: u32 = 200;
+
+/// For how long after the first request the same bytes may be repeated under the idempotency key: the provider
+/// keeps a key for an hour, and a repeat stays well inside. Chats have none.
+pub const fn key_lives(channel: Channel) -> Option<SignedDuration> {
+    match channel {
+        Channel::Voice => Some(minutes(50)),
+        Channel::Chat => None,
+    }
+}
 
 impl Api {
-    /// An API under `base`, as `https://api.retellai.com`.
-    pub fn new(clients: Clients, base: &str) -> Self {
-        Self { clients, base: base.trim_end_matches('/').to_owned() }
+    /// An API under `base`, as `https://api.retellai.com`, reached over that wire.
+    pub fn new(wire: impl Wire + 'static, base: &str) -> Self {
+        Self { wire: Arc::new(wire), base: base.trim_end_matches('/').to_owned() }
     }
 
     /// Sends an order once. `body` are the bytes that were recorded with the intent.
     pub async fn place(&self, key: &str, channel: Channel, body: Vec<u8>) -> Reply {
-        let request = self
-            .clients
-            .placing
-            .post(format!("{}{}", self.base, order::path(channel)))
-            .bearer_auth(key)
-            .header(reqwest::header::CONTENT_TYPE, "application/json")
-            .body(body);
-        match request.send().await {
-            Ok(response) => placed_or_not(response, channel).await,
-            // Nothing was connected, so no byte of the request can have left.
-            Err(e) if e.is_connect() || e.is_builder() => Reply::Unsent { why: plain(&e) },
-            Err(e) => Reply::Uncertain { why: plain(&e) },
+        let request = Request {
+            method: Method::POST,
+            url: format!("{}{}", self.base, order::path(channel)),
+            key: key.to_owned(),
+            body: Some(body),
+            places: true,
+        };
+        match self.wire.send(request).await {
+            Ok(answer) => placed_or_not(&answer, channel),
+            Err(Broken::Unsent(why)) => Reply::Unsent { why },
+            Err(Broken::Lost(why)) => Reply::Uncertain { why },
         }
     }
 
@@ -147,6 +164,31 @@ impl Api {
             }
         }
         Err(ReadError::Unavailable("the list has no end".to_owned()))
+    }
+
+    /// One page of the account's calls or chats, newest first, and the key of the next page.
+    pub async fn listed(
+        &self,
+        key: &str,
+        channel: Channel,
+        page: Option<&str>,
+    ) -> Result<(Vec<Listed>, Option<String>), ReadError> {
+        let (path, id) = match channel {
+            Channel::Voice => ("/v3/list-calls", "call_id"),
+            Channel::Chat => ("/v3/list-chats", "chat_id"),
+        };
+        let body = json!({"sort_order": "descending", "limit": SWEEP_PAGE, "pagination_key": page});
+        let text = self.read(key, Method::POST, path, Some(without_null(body))).await?;
+        let (items, next) = page_of(&text)?;
+        let listed = |item: &Object<'_>| {
+            Some(Listed {
+                id: item.text(id)?,
+                agent: item.text("agent_id"),
+                started_at: time(item, "start_timestamp"),
+                ended_at: time(item, "end_timestamp"),
+            })
+        };
+        Ok((items.iter().filter_map(listed).collect(), next))
     }
 
     /// The roster, voice and chat.
@@ -231,53 +273,48 @@ impl Api {
         path: &str,
         body: Option<serde_json::Value>,
     ) -> Result<String, ReadError> {
-        let mut request =
-            self.clients.reading.request(method, format!("{}{path}", self.base)).bearer_auth(key);
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let response = request.send().await.map_err(|e| ReadError::Unavailable(plain(&e)))?;
-        let status = response.status();
-        let after_secs = reset_secs(&response);
-        match status.as_u16() {
-            200 | 201 => text_of(response).await.map_err(ReadError::Unavailable),
+        let body = body.map(|body| body.to_string().into_bytes());
+        let url = format!("{}{path}", self.base);
+        let request = Request { method, url, key: key.to_owned(), body, places: false };
+        let answer = self.wire.send(request).await.map_err(|broken| {
+            let (Broken::Unsent(why) | Broken::Lost(why)) = broken;
+            ReadError::Unavailable(why)
+        })?;
+        match answer.status {
+            200 | 201 => answer.text.map_err(ReadError::Unavailable),
             code @ (401 | 403) => Err(ReadError::Key(code)),
             402 => Err(ReadError::Payment),
             code @ (404 | 422) => Err(ReadError::Unknown(code)),
-            429 => Err(ReadError::Throttled { after_secs }),
+            429 => Err(ReadError::Throttled { after_secs: answer.after_secs }),
             code => Err(ReadError::Unavailable(format!("HTTP {code}"))),
         }
     }
 }
 
 /// Reads the answer to a request that places a call.
-async fn placed_or_not(response: Response, channel: Channel) -> Reply {
-    let status = response.status();
-    let after_secs = reset_secs(&response);
-    let text = text_of(response).await;
-    if status.is_success() {
-        let id = match channel {
-            Channel::Voice => "call_id",
-            Channel::Chat => "chat_id",
-        };
-        return match text.as_deref().ok().and_then(Object::parse).and_then(|o| o.text(id)) {
-            Some(call_id) => Reply::Placed { call_id },
-            None => Reply::Uncertain { why: format!("HTTP {status} without a {id}") },
-        };
-    }
+fn placed_or_not(answer: &Answer, channel: Channel) -> Reply {
+    let object = || answer.text.as_deref().ok().and_then(Object::parse);
     let message = || {
-        let said = text.as_deref().ok().and_then(Object::parse).and_then(|o| o.text("message"));
+        let said = object().and_then(|o| o.text("message"));
         said.unwrap_or_default().chars().take(300).collect::<String>()
     };
-    match status {
-        StatusCode::BAD_REQUEST if is_do_not_call(&message()) => Reply::Refused(Refusal::DoNotCall),
-        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => {
-            Reply::Refused(Refusal::Permanent { status: status.as_u16(), message: message() })
+    match answer.status {
+        status @ 200..=299 => {
+            let id = match channel {
+                Channel::Voice => "call_id",
+                Channel::Chat => "chat_id",
+            };
+            match object().and_then(|o| o.text(id)) {
+                Some(call_id) => Reply::Placed { call_id },
+                None => Reply::Uncertain { why: format!("HTTP {status} without a {id}") },
+            }
         }
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Reply::Refused(Refusal::Key),
-        StatusCode::PAYMENT_REQUIRED => Reply::Refused(Refusal::Payment),
-        StatusCode::TOO_MANY_REQUESTS => Reply::Refused(Refusal::Throttled { after_secs }),
-        other => Reply::Uncertain { why: format!("HTTP {}", other.as_u16()) },
+        400 if is_do_not_call(&message()) => Reply::Refused(Refusal::DoNotCall),
+        status @ (400 | 404 | 422) => Reply::Refused(Refusal::Permanent { status, message: message() }),
+        401 | 403 => Reply::Refused(Refusal::Key),
+        402 => Reply::Refused(Refusal::Payment),
+        429 => Reply::Refused(Refusal::Throttled { after_secs: answer.after_secs }),
+        other => Reply::Uncertain { why: format!("HTTP {other}") },
     }
 }
 
@@ -285,34 +322,6 @@ async fn placed_or_not(response: Response, channel: Channel) -> Reply {
 fn is_do_not_call(message: &str) -> bool {
     let message = message.to_lowercase();
     ["do not call", "do_not_call", "do-not-call", "dnc"].iter().any(|words| message.contains(words))
-}
-
-fn reset_secs(response: &Response) -> Option<u64> {
-    let header = |name| response.headers().get(name)?.to_str().ok()?.trim().parse().ok();
-    header("ratelimit-reset").or_else(|| header("retry-after"))
-}
-
-async fn text_of(mut response: Response) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|e| plain(&e))? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > MAX_ANSWER_BYTES {
-            return Err("the answer is too large".to_owned());
-        }
-    }
-    String::from_utf8(bytes).map_err(|_| "the answer is not UTF-8".to_owned())
-}
-
-/// What failed, without the URL: paths may hold ids that are nobody's business.
-fn plain(error: &reqwest::Error) -> String {
-    let kind = if error.is_timeout() {
-        "timed out"
-    } else if error.is_connect() {
-        "could not connect"
-    } else {
-        "the connection broke"
-    };
-    kind.to_owned()
 }
 
 fn unreadable() -> ReadError {

@@ -46,10 +46,10 @@ pub fn receive<'k>(
     Ok(delivery(text, signature, ""))
 }
 
-/// Wraps a record fetched from Retell's API as if its webhook had come; `None` while the call goes on.
+/// Wraps a record fetched from Retell's API as if its webhook had come.
 ///
 /// `record` is a call or chat object as `get-call` or `get-chat` answers it.
-pub fn fetched(record: &str, channel: Channel) -> Option<Delivery> {
+pub fn fetched(record: &str, channel: Channel) -> Option<Fetched> {
     let object = Object::parse(record)?;
     let (noun, prefix) = match channel {
         Channel::Voice => ("call", "call"),
@@ -59,13 +59,28 @@ pub fn fetched(record: &str, channel: Channel) -> Option<Delivery> {
         Channel::Voice => object.text("disconnection_reason").is_some(),
         Channel::Chat => matches!(object.text("chat_status").as_deref(), Some("ended" | "error")),
     };
-    if !over {
-        return None;
-    }
     let analyzed = object.object(&format!("{prefix}_analysis")).is_some();
-    let event = if analyzed { "analyzed" } else { "ended" };
+    let event = match (over, analyzed) {
+        (true, true) => "analyzed",
+        (true, false) => "ended",
+        (false, _) => "started",
+    };
     let text = format!("{{\"event\":\"{prefix}_{event}\",\"{noun}\":{record}}}");
-    Some(delivery(&text, String::new(), "fetched:"))
+    Some(Fetched {
+        delivery: delivery(&text, String::new(), "fetched:"),
+        agent: object.text("agent_id"),
+        over,
+    })
+}
+
+/// A record that was asked for.
+pub struct Fetched {
+    /// As if its latest webhook had come.
+    pub delivery: Delivery,
+    /// The provider's id of the agent that spoke.
+    pub agent: Option<String>,
+    /// Whether the call is over.
+    pub over: bool,
 }
 
 fn delivery(text: &str, signature: String, origin: &str) -> Delivery {
@@ -181,7 +196,7 @@ fn chat(chat: &Object<'_>, moment: Moment, callback_field: &str) -> Option<CallF
     })
 }
 
-fn time(object: &Object<'_>, key: &str) -> Option<Timestamp> {
+pub(super) fn time(object: &Object<'_>, key: &str) -> Option<Timestamp> {
     object
         .get::<i64>(key)
         .or_else(|| object.get::<f64>(key).map(|f| f as i64))
@@ -265,5 +280,7 @@ fn metadata(object: &Object<'_>) -> Option<String> {
 }
 
 fn tags(object: &Object<'_>) -> Option<Tags> {
-    object.object("metadata")?.text("redialer_dispatch").map(|dispatch| Tags { dispatch })
+    let metadata = object.object("metadata")?;
+    let dispatch = metadata.text("redialer_dispatch")?;
+    Some(Tags { dispatch, callback: metadata.text("redialer_id") })
 }

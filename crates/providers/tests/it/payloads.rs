@@ -233,15 +233,22 @@ fn a_fetched_record_enters_as_its_webhook_would() {
         fs::read_to_string(fixtures().join("webhook_call_analyzed_inbound_callback.json")).expect("readable");
     let event: Value = serde_json::from_str(&text).expect("JSON");
     let record = event["call"].to_string();
-    let delivery = webhook::fetched(&record, Channel::Voice).expect("it is over");
+    let fetched = webhook::fetched(&record, Channel::Voice).expect("it is over");
+    assert!(fetched.over);
+    let delivery = fetched.delivery;
     assert_eq!(delivery.event, "call_analyzed");
     assert_ne!(
         delivery.dedup_key, "call_analyzed:call_0a1b2c3d4e5f60718293a4b5c6d",
         "the webhook itself is still taken"
     );
     assert_eq!(told(&delivery.body), told(text.as_bytes()));
-    assert!(webhook::fetched(r#"{"call_id":"c","call_status":"ongoing"}"#, Channel::Voice).is_none());
-    assert!(webhook::fetched(r#"{"chat_id":"c","chat_status":"ongoing"}"#, Channel::Chat).is_none());
+    for (record, channel) in [
+        (r#"{"call_id":"c","call_status":"ongoing"}"#, Channel::Voice),
+        (r#"{"chat_id":"c","chat_status":"ongoing"}"#, Channel::Chat),
+    ] {
+        let fetched = webhook::fetched(record, channel).expect("a record");
+        assert!(!fetched.over && fetched.delivery.event.ends_with("_started"));
+    }
     assert!(webhook::fetched("<html>", Channel::Voice).is_none());
 }
 

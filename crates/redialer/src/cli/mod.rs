@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or settings (one line on stderr that names the setting).
 
+mod backup;
 mod check_signature;
 mod demo;
 mod serve;
@@ -16,7 +17,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use redialer_store::{Kek, Store};
+use redialer_store::{Abort, Kek, Store};
 
 use crate::{
     clock,
@@ -47,6 +48,10 @@ enum Command {
     Tenant(tenant::Tenant),
     /// Bring the database's schema up to this version
     Migrate,
+    /// Write a backup to a new file, beside a running server
+    Backup(backup::Backup),
+    /// Read a backup into an empty database; nothing is dialled before the provider was asked what happened since
+    Restore(backup::Restore),
     /// Check webhook signatures: JSON lines in and out
     CheckSignature,
 }
@@ -85,6 +90,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve => serve::run(config).await?,
         Command::Sim(sim) => sim.run(&config).await?,
         Command::Tenant(tenant) => tenant.run(&config).await?,
+        Command::Backup(backup) => backup.run(&config).await?,
+        Command::Restore(restore) => restore.run(&config).await?,
         Command::Migrate => {
             let store = open(&config).await?;
             store.close().await;
@@ -110,6 +117,10 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
             .context("data_dir: the database cannot be opened")?,
     };
     store.migrate(&chance).await?;
+    let store = match config.fail_at.as_deref().and_then(|point| point.parse::<Abort>().ok()) {
+        Some(abort) => store.with_faults(Arc::new(abort)),
+        None => store,
+    };
     if is_new {
         let file = config.kek_file();
         tracing::warn!(

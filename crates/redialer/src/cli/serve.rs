@@ -3,8 +3,8 @@
 use std::{fs::File, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
-use redialer_providers::http::Clients;
-use redialer_store::{Buckets, Inbox, Store};
+use redialer_providers::{http::Clients, retell::api::Api};
+use redialer_store::{Buckets, Inbox, Results, Store};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::{Shared, log, open};
@@ -12,7 +12,7 @@ use crate::{
     app::App,
     clock::{self, Clock},
     config::Config,
-    flow::{dispatch, housekeeping, ingest, reconcile},
+    flow::{dispatch, housekeeping, ingest, reconcile, sweep},
     http::{self, Metrics},
 };
 
@@ -43,7 +43,7 @@ async fn asked_to_stop() -> anyhow::Result<()> {
 pub struct Running {
     app: Shared,
     workers: Vec<JoinHandle<()>>,
-    inbox: JoinHandle<()>,
+    writers: [JoinHandle<()>; 2],
     store: Store,
     _lock: Option<File>,
 }
@@ -62,14 +62,15 @@ impl Running {
             .with_context(|| format!("listen: {} is not free", config.listen))?;
         // Port 0 was a wish for any.
         config.listen = listener.local_addr()?.to_string();
-        let clients = Clients::new(config.place_deadline())?;
+        let retell = Api::new(Clients::new(config.place_deadline())?, &config.retell_base_url);
         let (inbox, inbox_writer) = Inbox::start(store.clone());
+        let (results, results_writer) = Results::start(store.clone());
         let buckets = if store.is_shared() { Buckets::default() } else { Buckets::all() };
-        let app = App::new(config, store.clone(), inbox, clock, chance, clients, buckets);
+        let app = App::new(config, store.clone(), (inbox, results), clock, chance, retell, buckets);
         if !store.is_shared() {
             // One process owns this file: whatever was claimed, its claimer is gone.
             for range in app.ranges() {
-                let n = store.recover(range, i64::MAX, app.clock.now()).await?;
+                let n = store.recover(range, i64::MAX, app.clock.now(), 1).await?;
                 if n > 0 {
                     tracing::warn!(n, "{n} claims of the last run were taken up");
                 }
@@ -81,9 +82,10 @@ impl Running {
             tokio::spawn(ingest::run(Arc::clone(&app))),
             tokio::spawn(dispatch::run(Arc::clone(&app))),
             tokio::spawn(reconcile::run(Arc::clone(&app))),
+            tokio::spawn(sweep::run(Arc::clone(&app))),
             tokio::spawn(housekeeping::run(Arc::clone(&app))),
         ];
-        Ok(Self { app, workers, inbox: inbox_writer, store, _lock: lock })
+        Ok(Self { app, workers, writers: [inbox_writer, results_writer], store, _lock: lock })
     }
 
     /// What runs.
@@ -116,22 +118,23 @@ impl Running {
             tracing::warn!(%error, "leases could not be given up; they lapse by themselves");
         }
         drop(self.app);
-        self.inbox.abort();
+        for writer in &self.writers {
+            writer.abort();
+        }
         self.store.close().await;
         Ok(())
     }
 
     /// Ends at once, as a crash would: nothing is finished, nothing is told.
     pub fn kill(self) {
-        for worker in &self.workers {
-            worker.abort();
+        for task in self.workers.iter().chain(&self.writers) {
+            task.abort();
         }
-        self.inbox.abort();
     }
 }
 
 /// One `serve` a file (I37): the lock goes with the process, however it ends.
-fn lock(config: &Config) -> anyhow::Result<Option<File>> {
+pub(super) fn lock(config: &Config) -> anyhow::Result<Option<File>> {
     if config.database_url.is_some() {
         return Ok(None);
     }

@@ -1,24 +1,38 @@
 //! What is due is dialled: steps 7 to 11 of a call's journey.
 //!
 //! Invariants (failure-model §2): claim, check again, intent on disk, one request, settle; no transaction is
-//! open while the provider is asked. The lease is looked at right before the first byte. An answer that is
-//! not clear becomes `unconfirmed` and is [`super::reconcile`]'s business.
+//! open while the provider is asked. The lease is looked at right before the first byte, and outlives the
+//! request's deadline. An answer that is not clear becomes `unconfirmed` and is [`super::reconcile`]'s business.
+//! A workspace's claims share a commit, and so do their intents.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use futures_util::{
+    FutureExt as _,
+    future::{Either, select},
+};
 use redialer_core::{
     Id, Phone, Timestamp,
     agent::Channel,
-    callback::HeldFor,
+    callback::{HeldFor, State},
     decide::{self, AfterDial, BeforeDial, Due, Tried},
     id,
     order::{CallOrder, Reply},
 };
-use redialer_providers::retell::{api::ReadError, order};
-use redialer_store::{
-    AgentRow, Claim, DueRow, Intent, NewDispatch, Secrets, StoreError, TenantKey, WorkspaceRow,
+use redialer_providers::retell::{
+    api::{OwnNumber, ReadError},
+    order,
 };
-use tokio::sync::OwnedSemaphorePermit;
+use redialer_store::{
+    AgentRow, Claim, DueRow, Intent, NewDispatch, Point, Secrets, StoreError, TenantKey, WorkspaceRow,
+};
+use tokio::sync::OnceCell;
+use zeroize::Zeroizing;
 
 use crate::app::App;
 
@@ -51,23 +65,15 @@ pub async fn run(app: Arc<App>) {
 /// Starts what may start now; how long nothing else will be due.
 pub async fn round(app: &Arc<App>) -> Result<Duration, StoreError> {
     let now = app.clock.now();
-    let mut wait = POLL;
+    let lanes = lanes(app, now).await?;
+    let mut wait = if lanes.is_empty() { POLL } else { POLL_BEHIND };
+    for (workspace, rows) in lanes {
+        if app.pacer.enter(workspace) {
+            // One slow account must not hold up the others.
+            tokio::spawn(lane(Arc::clone(app), workspace, rows));
+        }
+    }
     for range in app.ranges() {
-        let due = app.store.due(range, now, EACH, BATCH).await?;
-        if !due.is_empty() {
-            wait = wait.min(POLL_BEHIND);
-        }
-        let mut lanes: BTreeMap<Id<id::Workspace>, Vec<DueRow>> = BTreeMap::new();
-        for row in due {
-            app.pacer.seen_due(row.id, now, app.clock.real_ms());
-            lanes.entry(row.workspace).or_default().push(row);
-        }
-        for (workspace, rows) in lanes {
-            if app.pacer.enter(workspace) {
-                // One slow account must not hold up the others.
-                tokio::spawn(lane(Arc::clone(app), workspace, rows));
-            }
-        }
         if let Some(next) = app.store.next_due(range, now).await? {
             wait = wait.min(app.clock.real_until(next));
         }
@@ -75,45 +81,111 @@ pub async fn round(app: &Arc<App>) -> Result<Duration, StoreError> {
     Ok(wait)
 }
 
+/// What is due, by workspace.
+pub async fn lanes(
+    app: &App,
+    now: Timestamp,
+) -> Result<BTreeMap<Id<id::Workspace>, Vec<DueRow>>, StoreError> {
+    let mut lanes: BTreeMap<Id<id::Workspace>, Vec<DueRow>> = BTreeMap::new();
+    for range in app.ranges() {
+        for row in app.store.due(range, now, EACH, BATCH).await? {
+            app.pacer.seen_due(row.id, now, app.clock.real_ms());
+            lanes.entry(row.workspace).or_default().push(row);
+        }
+    }
+    Ok(lanes)
+}
+
 async fn lane(app: Arc<App>, workspace: Id<id::Workspace>, rows: Vec<DueRow>) {
-    if let Err(error) = start(&app, workspace, &rows).await {
-        tracing::warn!(%error, workspace.id = %workspace, "workspace {workspace} could not dial");
+    let task_app = Arc::clone(&app);
+    // A task of its own: a panic ends it, and the lane is left all the same.
+    let started = tokio::spawn(async move { start(&task_app, workspace, &rows).await });
+    match started.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(%error, workspace.id = %workspace, "workspace {workspace} could not dial");
+        }
+        Err(_) => tracing::error!(workspace.id = %workspace, "dialling for workspace {workspace} panicked"),
     }
     app.pacer.leave(workspace);
 }
 
-/// Claims as many as pace and lines allow, and dials each in a task of its own.
+/// Claims as many as pace and lines allow, writes their intents together, and sends each in a task of its own.
 async fn start(app: &Arc<App>, id: Id<id::Workspace>, rows: &[DueRow]) -> Result<(), StoreError> {
-    let Some(first) = rows.first() else { return Ok(()) };
+    let sending = prepare(app, id, rows).await?;
+    for (intent, api_key) in sending {
+        let permit = Arc::clone(&app.dials).acquire_owned().await;
+        let app = Arc::clone(app);
+        tokio::spawn(async move {
+            send(&app, intent, &api_key).await;
+            drop(permit);
+            app.due_bell.notify_one();
+        });
+    }
+    Ok(())
+}
+
+/// Everything up to the intents: what is returned must be sent, once.
+pub async fn prepare(
+    app: &App,
+    id: Id<id::Workspace>,
+    rows: &[DueRow],
+) -> Result<Vec<(Intent, Zeroizing<String>)>, StoreError> {
+    let Some(first) = rows.first() else { return Ok(Vec::new()) };
     let workspace = app.store.of(first.tenant).workspace(id).await?;
     if workspace.paused.is_some() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let room = app.dials.available_permits().min(rows.len());
     let n = app.pacer.take(id, workspace.defaults.calls_per_second, room, app.clock.real_ms());
     if n == 0 {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    let lines = lines(app, &workspace).await?;
-    let mut calls = 0;
-    let chosen: Vec<DueRow> = rows
-        .iter()
-        .filter(|row| {
-            calls += u32::from(row.channel == Channel::Voice);
-            row.channel == Channel::Chat || calls <= lines
-        })
-        .take(n)
-        .copied()
-        .collect();
-    app.pacer.use_lines(id, calls.min(lines));
+    let chosen = choose(app, &workspace, rows, n).await?;
+    app.store.pass(Point::C1).await?;
     let lease = app.clock.real_ms() + CLAIM_LEASE_MS;
     let claims = app.store.claim(&chosen, &app.replica, app.clock.now(), lease).await?;
+    app.store.pass(Point::C2).await?;
     app.pacer.give_back(id, n - claims.len().min(n));
-    for claim in claims {
-        let Ok(permit) = Arc::clone(&app.dials).acquire_owned().await else { break };
-        tokio::spawn(dial(Arc::clone(app), claim, lease, permit));
+    if claims.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(())
+    let lane = Lane::open(app, workspace, lease).await?;
+    let mut intended = Vec::with_capacity(claims.len());
+    for claim in claims {
+        intended.extend(lane.one(claim).await);
+    }
+    app.store.pass(Point::C3).await?;
+    // A process that was frozen since the claim has lost it; what follows is guarded by the fence anyway.
+    let intents = app.store.begin(intended, &lane.key, &app.chance, app.clock.now()).await?;
+    app.store.pass(Point::C5).await?;
+    Ok(intents.into_iter().map(|intent| (intent, lane.api_key.clone())).collect())
+}
+
+/// As many of the rows as there are lines for, at most `n`.
+async fn choose(
+    app: &App,
+    workspace: &WorkspaceRow,
+    rows: &[DueRow],
+    n: usize,
+) -> Result<Vec<DueRow>, StoreError> {
+    let lines = lines(app, workspace).await?;
+    let mut calls = 0;
+    let fits = |row: &&DueRow| {
+        calls += u32::from(row.channel == Channel::Voice);
+        row.channel == Channel::Chat || calls <= lines
+    };
+    let rows = match rows {
+        // What failed before, perhaps by taking the process with it, goes alone: its neighbours are not to blame.
+        [first, ..] if first.failures > 0 => &rows[..1],
+        rows => rows,
+    };
+    let alone = rows.len() == 1;
+    let blameless = |row: &&DueRow| alone || row.failures == 0;
+    let chosen: Vec<DueRow> = rows.iter().filter(blameless).filter(fits).take(n).copied().collect();
+    let calls = chosen.iter().filter(|row| row.channel == Channel::Voice).count();
+    app.pacer.use_lines(workspace.id, u32::try_from(calls).unwrap_or(u32::MAX));
+    Ok(chosen)
 }
 
 /// Outbound lines that are free; unknown counts as enough, the provider will say.
@@ -141,81 +213,126 @@ async fn lines(app: &App, workspace: &WorkspaceRow) -> Result<u32, StoreError> {
     }
 }
 
-async fn dial(app: Arc<App>, claim: Claim, lease_until_ms: i64, permit: OwnedSemaphorePermit) {
-    let id = claim.id();
-    if let Err(error) = dial_one(&app, claim, lease_until_ms).await {
-        // What was claimed lapses and is taken up again; what was sent is unknown and asked about.
-        tracing::error!(callback.id = %id, %error, "callback {id} could not be dialled");
-        metrics::counter!("redialer_dials_failed_total").increment(1);
-    }
-    drop(permit);
-    app.due_bell.notify_one();
+/// What the dials of one workspace share: its opened key lives no longer than the batch.
+struct Lane<'a> {
+    app: &'a App,
+    workspace: WorkspaceRow,
+    key: TenantKey,
+    api_key: Zeroizing<String>,
+    agents: Mutex<BTreeMap<Id<id::Agent>, Arc<AgentRow>>>,
+    numbers: OnceCell<Vec<OwnNumber>>,
+    lease_until_ms: i64,
 }
 
-async fn dial_one(app: &App, claim: Claim, lease_until_ms: i64) -> Result<(), StoreError> {
-    let key = app.store.open_key(claim.tenant()).await?;
-    let tenant = app.store.of(claim.tenant());
-    let (agent, workspace) = (tenant.agent(claim.agent()).await?, tenant.workspace(claim.workspace()).await?);
-    let policy = agent.settings(&workspace.defaults).policy();
-    let now = app.clock.now();
-    let due = Due {
-        reason: claim.reason(),
-        scheduled_for: claim.scheduled_for(),
-        late_by: app.pacer.late_by(claim.id(), claim.scheduled_for(), now, app.clock.real_ms()),
-        forced: claim.forced(),
-        spent: claim.spent(),
-        agent_enabled: agent.enabled,
-        suppressed: claim.suppressed(),
-        zone: claim.zone(),
-        policy: &policy,
-    };
-    match decide::before_dial(&due, now) {
-        BeforeDial::Snooze { until } => app.store.snooze(claim, until, now).await,
-        BeforeDial::Hold(why) => app.store.hold(claim, why, now).await,
-        BeforeDial::Close(state) => app.store.close_claim(claim, state, state.word(), now).await,
-        BeforeDial::Dial { attempt, max_attempts, is_final } => {
-            let secrets = claim.secrets(&key)?;
-            let api_key = workspace.api_key(&key)?;
-            let from = match from_number(app, &api_key, &agent, &secrets).await {
-                Ok(Some(from)) => from,
-                Ok(None) => return app.store.hold(claim, HeldFor::FromNumber, now).await,
-                Err(_) => return app.store.release(claim, later(now), now).await,
-            };
-            let dial = Dial { attempt, max_attempts, is_final, from, agent: &agent };
-            let Some(new) = dial.intent(app, &claim, &secrets) else {
-                return app
-                    .store
-                    .close_claim(claim, redialer_core::callback::State::Failed, "bad_number", now)
-                    .await;
-            };
-            // From here the claim's lease no longer counts but the intent's.
-            if app.clock.real_ms() >= lease_until_ms {
-                return app.store.release(claim, now, now).await;
-            }
-            send(app, claim, new, &key, &api_key).await
+impl<'a> Lane<'a> {
+    async fn open(app: &'a App, workspace: WorkspaceRow, lease_until_ms: i64) -> Result<Self, StoreError> {
+        let key = app.store.open_key(workspace.tenant).await?;
+        let api_key = workspace.api_key(&key)?;
+        Ok(Self {
+            app,
+            workspace,
+            key,
+            api_key,
+            agents: Mutex::default(),
+            numbers: OnceCell::new(),
+            lease_until_ms,
+        })
+    }
+
+    /// The intent of one claim, or nothing when it went another way. A failure is the claim's own: what it was
+    /// about is given back and held once it failed too often (I33), and nothing behind it waits.
+    async fn one(&self, claim: Claim) -> Option<(Claim, NewDispatch)> {
+        let (id, row, fence) = (claim.id(), claim.due_row(), claim.fence());
+        let failure = match AssertUnwindSafe(self.checked(claim)).catch_unwind().await {
+            Ok(Ok(intended)) => return intended,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "a panic".to_owned(),
+        };
+        tracing::error!(callback.id = %id, failure, "callback {id} could not be dialled");
+        metrics::counter!("redialer_dials_failed_total").increment(1);
+        let now = self.app.clock.now();
+        if let Err(error) = self.app.store.fail_claim(row, fence, later(now), now).await {
+            // Its lease lapses.
+            tracing::warn!(callback.id = %id, %error, "callback {id} could not be given back");
         }
+        None
+    }
+
+    async fn checked(&self, claim: Claim) -> Result<Option<(Claim, NewDispatch)>, StoreError> {
+        let (app, now) = (self.app, self.app.clock.now());
+        let agent = self.agent(claim.agent()).await?;
+        let policy = agent.settings(&self.workspace.defaults).policy();
+        let due = Due {
+            reason: claim.reason(),
+            scheduled_for: claim.scheduled_for(),
+            late_by: app.pacer.late_by(claim.id(), claim.scheduled_for(), now, app.clock.real_ms()),
+            forced: claim.forced(),
+            spent: claim.spent(),
+            agent_enabled: agent.enabled,
+            suppressed: claim.suppressed(),
+            zone: claim.zone(),
+            policy: &policy,
+        };
+        match decide::before_dial(&due, now) {
+            BeforeDial::Snooze { until } => app.store.snooze(claim, until, now).await?,
+            BeforeDial::Hold(why) => app.store.hold(claim, why, now).await?,
+            BeforeDial::Close(state) => app.store.close_claim(claim, state, state.word(), now).await?,
+            BeforeDial::Dial { attempt, max_attempts, is_final } => {
+                let secrets = claim.secrets(&self.key)?;
+                let from = match self.number_of(&agent, &secrets).await {
+                    Ok(Some(from)) => from,
+                    Ok(None) => {
+                        app.store.hold(claim, HeldFor::FromNumber, now).await?;
+                        return Ok(None);
+                    }
+                    Err(_) => {
+                        app.store.release(claim, later(now), now).await?;
+                        return Ok(None);
+                    }
+                };
+                let dial = Dial { attempt, max_attempts, is_final, from, agent: &agent };
+                let Some(new) = dial.intent(app, &claim, &secrets) else {
+                    app.store.close_claim(claim, State::Failed, "bad_number", now).await?;
+                    return Ok(None);
+                };
+                // From here the claim's lease no longer counts but the intent's.
+                if app.clock.real_ms() >= self.lease_until_ms {
+                    app.store.release(claim, now, now).await?;
+                    return Ok(None);
+                }
+                return Ok(Some((claim, new)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The number to dial from: the original call's, else the agent's own at the provider.
+    async fn number_of(&self, agent: &AgentRow, secrets: &Secrets) -> Result<Option<Phone>, ReadError> {
+        if let Some(from) = secrets.from.as_deref().and_then(|n| Phone::parse(n).ok()) {
+            return Ok(Some(from));
+        }
+        let numbers = self.numbers.get_or_try_init(|| self.app.retell.numbers(&self.api_key)).await?;
+        let id = &agent.provider_agent_id;
+        let outbound = numbers.iter().find(|n| n.outbound_agents.contains(id));
+        let found = outbound.or_else(|| numbers.iter().find(|n| n.inbound_agents.contains(id)));
+        Ok(found.and_then(|n| Phone::parse(&n.number).ok()))
+    }
+
+    async fn agent(&self, id: Id<id::Agent>) -> Result<Arc<AgentRow>, StoreError> {
+        let known = |agents: &Mutex<BTreeMap<_, _>>| {
+            agents.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+        };
+        if let Some(agent) = known(&self.agents) {
+            return Ok(agent);
+        }
+        let agent = Arc::new(self.app.store.of(self.workspace.tenant).agent(id).await?);
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&agent));
+        Ok(agent)
     }
 }
 
 fn later(now: Timestamp) -> Timestamp {
     redialer_core::time::plus(now, redialer_core::time::minutes(1))
-}
-
-/// The number to dial from: the original call's, else the agent's own at the provider.
-async fn from_number(
-    app: &App,
-    api_key: &str,
-    agent: &AgentRow,
-    secrets: &Secrets,
-) -> Result<Option<Phone>, ReadError> {
-    if let Some(from) = secrets.from.as_deref().and_then(|n| Phone::parse(n).ok()) {
-        return Ok(Some(from));
-    }
-    let numbers = app.retell.numbers(api_key).await?;
-    let id = &agent.provider_agent_id;
-    let outbound = numbers.iter().find(|n| n.outbound_agents.contains(id));
-    let found = outbound.or_else(|| numbers.iter().find(|n| n.inbound_agents.contains(id)));
-    Ok(found.and_then(|n| Phone::parse(&n.number).ok()))
 }
 
 /// What this very dial is.
@@ -258,30 +375,50 @@ impl Dial<'_> {
     }
 }
 
-/// Intent on disk, one request, settle.
-async fn send(
-    app: &App,
-    claim: Claim,
-    new: NewDispatch,
-    key: &TenantKey,
-    api_key: &str,
-) -> Result<(), StoreError> {
-    let lease_until_ms = new.lease_until_ms;
-    let begun_ms = app.clock.real_ms();
-    let Some(intent) = app.store.begin(claim, new, key, &app.chance, app.clock.now()).await? else {
-        return Ok(()); // cancelled, held or taken over meanwhile
-    };
-    // A process that was frozen since the intent must not send: somebody may have taken it over.
-    let reply = if app.clock.real_ms() - begun_ms > CLAIM_LEASE_MS || app.clock.real_ms() >= lease_until_ms {
-        Reply::Unsent { why: "the lease ended before the request".to_owned() }
-    } else {
-        app.retell.place(api_key, intent.channel(), intent.body()).await
-    };
+/// One request, and what its answer means on disk. What could not be recorded is unknown, and asked about.
+pub async fn send(app: &App, intent: Intent, api_key: &str) {
+    let id = intent.callback();
+    let Ok(reply) = placed(app, &intent, api_key).await else { return };
     let now = app.clock.now();
     let tried = Tried { earlier: intent.unsent(), jitter: app.chance.fraction(), speed: app.clock.speed() };
     let after = decide::after_dial(&tried, reply, now);
     report(app, &intent, &after);
-    app.store.finish(intent, &after, now).await
+    if let Err(error) = app.results.record(intent, after, now).await {
+        tracing::error!(callback.id = %id, %error, "what became of callback {id} could not be recorded");
+        metrics::counter!("redialer_dials_failed_total").increment(1);
+    }
+}
+
+async fn placed(app: &App, intent: &Intent, api_key: &str) -> Result<Reply, StoreError> {
+    // A process that was frozen since the intent must not send: somebody may have taken it over.
+    let margin_ms = i64::try_from(app.config.place_deadline().as_millis()).unwrap_or(i64::MAX);
+    if app.clock.real_ms().saturating_add(margin_ms) > intent.lease_until_ms() {
+        return Ok(Reply::Unsent { why: "the lease ended before the request".to_owned() });
+    }
+    let asked = app.retell.place(api_key, intent.channel(), intent.body());
+    let reply = under_way(app, asked).await?;
+    app.store.pass(Point::C8).await?;
+    Ok(reply)
+}
+
+/// A request under way, with the two points at which a process may die meanwhile.
+async fn under_way<T>(app: &App, asked: impl Future<Output = T>) -> Result<T, StoreError> {
+    let (asked, dying) = (std::pin::pin!(asked), std::pin::pin!(app.store.pass(Point::C6)));
+    let asked = match select(asked, dying).await {
+        Either::Left((reply, _)) => return Ok(reply),
+        Either::Right((passed, asked)) => {
+            passed?;
+            asked
+        }
+    };
+    let dying = std::pin::pin!(app.store.pass(Point::C7));
+    match select(asked, dying).await {
+        Either::Left((reply, _)) => Ok(reply),
+        Either::Right((passed, asked)) => {
+            passed?;
+            Ok(asked.await)
+        }
+    }
 }
 
 fn report(app: &App, intent: &Intent, after: &AfterDial) {

@@ -1,6 +1,9 @@
 //! Leases, lapsed claims, pauses: what keeps the other flows honest.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use redialer_core::{
     time::{minutes, plus},
@@ -29,13 +32,30 @@ pub async fn run(app: Arc<App>) {
 pub async fn round(app: &App) -> Result<(), StoreError> {
     hold_leases(app).await?;
     for range in app.ranges() {
-        let n = app.store.recover(range, app.clock.real_ms(), app.clock.now()).await?;
+        let n =
+            app.store.recover(range, app.clock.real_ms(), app.clock.now(), app.clock.speed().into()).await?;
         if n > 0 {
             tracing::warn!(n, "{n} lapsed claims were taken up");
             app.due_bell.notify_one();
         }
     }
+    alarm(app).await?;
     probe(app).await
+}
+
+/// What is stuck is counted for whoever watches, and told once it begins to be.
+async fn alarm(app: &App) -> Result<(), StoreError> {
+    for range in app.ranges() {
+        let stuck = app.store.stuck(range, app.clock.now(), app.clock.speed()).await?;
+        for (kind, n) in stuck {
+            metrics::gauge!("redialer_stuck", "kind" => kind).set(n as f64);
+            let known = app.alarms.lock().unwrap_or_else(PoisonError::into_inner).insert((range, kind), n);
+            if n > known.unwrap_or(0) {
+                tracing::error!(kind, n, "{n} {kind} need attention");
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Holds this replica's share of the buckets; the embedded database's one process holds all.

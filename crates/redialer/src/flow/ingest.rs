@@ -10,14 +10,14 @@ use redialer_core::{
     agent::Dialler,
     call::CallFacts,
     decide::{self, AfterCall, AskedTime, Note, Scene, Whom},
-    phone,
+    id, phone,
     policy::Policy,
     time::{Zone, minutes, plus},
 };
 use redialer_providers::retell::webhook;
 use redialer_store::{
-    AgentRow, Following, KnownCall, PendingRow, RedialRow, Secrets, SpokenWith, StoreError, Subject,
-    TenantKey, WorkspaceRow,
+    Adoption, AgentRow, Following, KnownCall, PendingRow, RedialRow, Secrets, SpokenWith, StoreError,
+    Subject, TenantKey, WorkspaceRow,
 };
 
 use crate::app::App;
@@ -57,6 +57,12 @@ pub async fn drain(app: &Arc<App>) -> Result<usize, StoreError> {
 
 async fn one(app: &Arc<App>, row: PendingRow) -> Result<(), StoreError> {
     let (tries, id) = (row.tries, row.id);
+    // What an earlier process left behind may be what it died of: the try is counted before it is made.
+    if row.received_at < app.started_at
+        && !app.store.try_delivery(&row, MAX_TRIES, Note::SetAside.word()).await?
+    {
+        return Ok(());
+    }
     let row = Arc::new(row);
     // A task of its own: a panic ends it, not the loop.
     let (task_app, task_row) = (Arc::clone(app), Arc::clone(&row));
@@ -130,7 +136,10 @@ async fn read(
     let tenant = app.store.of(row.tenant);
     let mut notes = Vec::new();
     let tagged = facts.tags.as_ref().and_then(|t| t.dispatch.parse().ok());
-    let redial = app.store.redial_of(row, tagged, &facts.call_id).await?;
+    let mut redial = app.store.redial_of(row, tagged, &facts.call_id).await?;
+    if redial.is_none() && adopted(app, row, &facts, tagged, key).await? {
+        redial = app.store.redial_of(row, tagged, &facts.call_id).await?;
+    }
     if facts.tags.is_some() && redial.is_none() {
         notes.push(Note::ForeignDispatch);
     }
@@ -163,6 +172,32 @@ async fn read(
     let asked = decide::asked_time(&facts, &zone, agent_zone, &policy, end);
     let secrets = secrets(&facts, &whom, &asked, known.as_ref());
     Ok(Reading { facts, redial, agent, whom, policy, zone, asked, secrets, notes })
+}
+
+/// After a restore, a dial of ours that the backup did not know is given back to its callback (I31).
+async fn adopted(
+    app: &App,
+    row: &PendingRow,
+    facts: &CallFacts,
+    dispatch: Option<Id<id::Dispatch>>,
+    key: &TenantKey,
+) -> Result<bool, StoreError> {
+    let (Some(dispatch), Some(tags)) = (dispatch, &facts.tags) else { return Ok(false) };
+    let Some(epoch) = app.store.epoch().await? else { return Ok(false) };
+    // An id tells when it was made: what the backup could know is not adopted, nor what was dialled since.
+    let made_at = dispatch.made_at();
+    if made_at < plus(epoch.backup_at, minutes(-1)) || made_at > plus(epoch.began_at, minutes(1)) {
+        return Ok(false);
+    }
+    let person = facts.person_number.as_deref().and_then(|n| Phone::parse(n).ok());
+    let adoption = Adoption {
+        dispatch,
+        callback: tags.callback.as_deref().and_then(|id| id.parse().ok()),
+        person_ix: person.map(|p| key.index(p.e164())),
+        call_id: &facts.call_id,
+        started_at: facts.started_at.unwrap_or(made_at),
+    };
+    app.store.adopt(row, &adoption, key, &app.chance, app.clock.now()).await
 }
 
 /// What the next callback would carry: this call's own variables and metadata, else those of the dial it was.

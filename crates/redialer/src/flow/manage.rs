@@ -10,7 +10,7 @@ use redialer_core::{
 };
 use redialer_providers::retell::api::{ReadError, RosterAgent};
 use redialer_store::{
-    AgentRow, ManualPlan, NewTenant, Roster, Secrets, Store, StoreError, TenantRow, WorkspaceRow,
+    AgentRow, CallbackRow, ManualPlan, NewTenant, Roster, Secrets, Store, StoreError, TenantRow, WorkspaceRow,
 };
 
 use crate::{app::App, clock::Clock};
@@ -181,7 +181,41 @@ pub async fn schedule(
         secrets: &secrets,
     };
     let decide = |person: &decide::Person| {
-        let (follow, replaced) = decide::on_request(&Request { at, zone, person, policy: &policy }, now)?;
+        let (follow, replaced) =
+            decide::on_request(&Request { at, zone, person, forces: None, policy: &policy }, now)?;
+        let (Follow::New(planned) | Follow::Move(_, planned)) = follow;
+        Ok((planned, replaced))
+    };
+    store.schedule(&plan, decide, &key, now, &app.chance).await?.map_err(NotScheduled::Note)?;
+    app.due_bell.notify_one();
+    Ok(id)
+}
+
+/// Dials an unresolved callback anew: a person has decided. It stays as it ended; the new one follows it.
+pub async fn force_anew(
+    app: &App,
+    tenant: Id<id::Tenant>,
+    row: &CallbackRow,
+) -> Result<Id<id::Callback>, NotScheduled> {
+    let store = app.store.of(tenant);
+    let key = app.store.open_key(tenant).await?;
+    let workspace = store.workspace(row.workspace).await?;
+    let policy = store.agent(row.agent).await?.settings(&workspace.defaults).policy();
+    let spent = store.spent(row.chain).await?;
+    let now = app.clock.now();
+    let (id, secrets) = (Id::new(now, &app.chance), row.secrets(&key)?);
+    let plan = ManualPlan {
+        id,
+        workspace: row.workspace,
+        agent: row.agent,
+        channel: row.channel,
+        person_ix: row.person_ix,
+        secrets: &secrets,
+    };
+    let decide = |person: &decide::Person| {
+        let forces = Some((row.id, row.chain, spent));
+        let request = Request { at: now, zone: row.zone.clone(), person, forces, policy: &policy };
+        let (follow, replaced) = decide::on_request(&request, now)?;
         let (Follow::New(planned) | Follow::Move(_, planned)) = follow;
         Ok((planned, replaced))
     };

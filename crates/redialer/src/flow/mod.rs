@@ -1,7 +1,7 @@
 //! Stories: what the program does by itself, each a loop or a list of steps.
 //!
 //! [`ingest`]: the inbox is read and decided. [`dispatch`]: what is due is dialled. [`reconcile`]: silent and
-//! unknown calls are asked about. [`housekeeping`]: leases, lapsed claims, pauses. [`manage`]: what people do
+//! unknown calls are asked about. [`sweep`]: events that never came are looked for. [`housekeeping`]: leases, lapsed claims, pauses. [`manage`]: what people do
 //! through any door.
 //! Absent on purpose: rules (they are in `core`), SQL (in `store`).
 
@@ -11,3 +11,4 @@ pub mod ingest;
 pub mod manage;
 pub mod pacing;
 pub mod reconcile;
+pub mod sweep;

@@ -1,29 +1,30 @@
 //! Silent and unknown calls are asked about.
 //!
 //! Invariants: what the provider answers enters the same inbox as its webhooks, so it leads to the same
-//! effects, once. An unknown dispatch is never sent anew; where the provider keeps idempotency keys, the very
-//! same bytes may be repeated well inside its window, which places the call at most once.
+//! effects, once. An unknown dispatch is never sent anew before the provider's own records prove that it was not
+//! placed (`core::decide::after_ask`); where the provider keeps idempotency keys, the very same bytes may be
+//! repeated well inside its window, which places the call at most once.
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::SignedDuration;
 use redialer_core::{
     Id,
-    agent::Channel,
-    decide::AfterDial,
+    decide::{self, AfterAsk, Ask, Finding},
+    delivery::Delivery,
+    id,
     order::Reply,
     time::{minutes, plus},
 };
-use redialer_providers::retell::{api::ReadError, webhook};
+use redialer_providers::retell::{api::key_lives, webhook};
 use redialer_store::{AskRow, NewDelivery, StoreError, TenantKey, bucket_of};
 
 use crate::app::App;
 
 const POLL: Duration = Duration::from_secs(1);
 const BATCH: i64 = 20;
-/// Between two questions about one call, in minutes.
+/// A question that was lost with whoever asked is asked again after so many minutes.
 const ASK_AGAIN: i64 = 10;
-/// The provider keeps a key for an hour; a repeat stays well inside.
-const REPEAT_WITHIN_MINUTES: i64 = 50;
 
 /// Asks until the program shuts down.
 pub async fn run(app: Arc<App>) {
@@ -60,51 +61,106 @@ async fn one(app: &App, ask: &AskRow) -> Result<(), StoreError> {
                 Ok(())
             }
         },
-        None => match found(app, ask, &key, &api_key).await? {
-            Some(call_id) => {
-                tracing::info!(dispatch.id = %ask.id, "dispatch {} is known to be placed", ask.id);
-                app.store.finish_asked(ask, &AfterDial::Dialing { call_id }, app.clock.now()).await
-            }
-            None => Ok(()),
-        },
+        None => unknown(app, ask, &key, &api_key).await,
     }
 }
 
-/// The call that an unknown dispatch became, if the provider can tell.
-async fn found(
+/// Settles an unknown dispatch by the provider's records, as far as they tell.
+async fn unknown(app: &App, ask: &AskRow, key: &TenantKey, api_key: &str) -> Result<(), StoreError> {
+    let unknown = ask.unknown(key_lives(ask.channel));
+    if decide::how_to_ask(&unknown, app.clock.now()) == Ask::Repeat
+        && let Some(call_id) = repeated(app, ask, key, api_key).await?
+    {
+        return placed(app, ask, call_id).await;
+    }
+    let listed = app.retell.find(api_key, ask.channel, &ask.id.to_string(), &ask.secrets(key)?.to).await;
+    let finding = match listed {
+        Ok(Some(call_id)) => Finding::Call(call_id),
+        Ok(None) => Finding::Absent,
+        Err(error) => {
+            tracing::info!(dispatch.id = %ask.id, %error, "dispatch {} could not be looked up", ask.id);
+            Finding::NoAnswer
+        }
+    };
+    let now = app.clock.now();
+    let after = decide::after_ask(&unknown, finding, now);
+    report(ask, &after);
+    app.store.finish_ask(ask, &after, now).await?;
+    if after == AfterAsk::NotPlaced {
+        app.due_bell.notify_one();
+    }
+    Ok(())
+}
+
+/// The same bytes under the same key: the call they made, or make now.
+async fn repeated(
     app: &App,
     ask: &AskRow,
     key: &TenantKey,
     api_key: &str,
 ) -> Result<Option<String>, StoreError> {
+    let body = ask.body(key)?.to_vec();
     let now = app.clock.now();
-    let has_key = ask.channel == Channel::Voice;
-    if has_key && now < plus(ask.sent_at, minutes(REPEAT_WITHIN_MINUTES)) {
-        let body = ask.body(key)?.to_vec();
-        if let Reply::Placed { call_id } = app.retell.place(api_key, ask.channel, body).await {
-            return Ok(Some(call_id));
-        }
+    let deadline_ms = i64::try_from(app.config.place_deadline().as_millis()).unwrap_or(i64::MAX / 2);
+    let over_at = plus(now, SignedDuration::from_millis(deadline_ms * i64::from(app.clock.speed())));
+    if !app.store.begin_repeat(ask, over_at, now).await? {
+        return Ok(None);
     }
-    match app.retell.find(api_key, ask.channel, &ask.id.to_string(), &ask.secrets(key)?.to).await {
-        Ok(found) => Ok(found),
-        Err(ReadError::Throttled { .. } | ReadError::Unavailable(_)) => Ok(None),
-        Err(error) => {
-            tracing::warn!(dispatch.id = %ask.id, %error, "dispatch {} could not be looked up", ask.id);
-            Ok(None)
+    match app.retell.place(api_key, ask.channel, body).await {
+        Reply::Placed { call_id } => Ok(Some(call_id)),
+        // A refusal may be of the repeat alone; whether the first was placed, the lists will tell.
+        _ => Ok(None),
+    }
+}
+
+async fn placed(app: &App, ask: &AskRow, call_id: String) -> Result<(), StoreError> {
+    let after = AfterAsk::Placed { call_id };
+    report(ask, &after);
+    app.store.finish_ask(ask, &after, app.clock.now()).await
+}
+
+fn report(ask: &AskRow, after: &AfterAsk) {
+    let id = ask.id;
+    match after {
+        AfterAsk::Placed { .. } => tracing::info!(dispatch.id = %id, "dispatch {id} is known to be placed"),
+        AfterAsk::NotPlaced => tracing::info!(dispatch.id = %id, "dispatch {id} is proven not to be placed"),
+        AfterAsk::Unresolved => {
+            tracing::error!(dispatch.id = %id, "nobody can tell whether dispatch {id} was placed; a person must decide");
+            metrics::counter!("redialer_unresolved_total").increment(1);
         }
+        AfterAsk::Later { .. } => {}
     }
 }
 
 /// The record of a call that is over goes the way of a webhook.
 async fn enter(app: &App, ask: &AskRow, record: &str, key: &TenantKey) -> Result<(), StoreError> {
-    let Some(delivery) = webhook::fetched(record, ask.channel) else { return Ok(()) };
+    let Some(fetched) = webhook::fetched(record, ask.channel).filter(|f| f.over) else { return Ok(()) };
+    let from = Origin { tenant: ask.tenant, workspace: ask.workspace, agent: ask.agent };
+    enter_inbox(app, from, fetched.delivery, key).await
+}
+
+/// Whose record it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin {
+    pub(super) tenant: Id<id::Tenant>,
+    pub(super) workspace: Id<id::Workspace>,
+    pub(super) agent: Id<id::Agent>,
+}
+
+/// A record we asked for enters the inbox; returns once it is on disk.
+pub(super) async fn enter_inbox(
+    app: &App,
+    from: Origin,
+    delivery: Delivery,
+    key: &TenantKey,
+) -> Result<(), StoreError> {
     let id = Id::new(app.clock.now(), &app.chance);
     let new = NewDelivery {
-        bucket: bucket_of(ask.tenant),
+        bucket: bucket_of(from.tenant),
         id,
-        tenant: ask.tenant,
-        workspace: ask.workspace,
-        agent: ask.agent,
+        tenant: from.tenant,
+        workspace: from.workspace,
+        agent: from.agent,
         event: delivery.event,
         call_id: delivery.call_id,
         dedup_key: delivery.dedup_key,
@@ -112,8 +168,7 @@ async fn enter(app: &App, ask: &AskRow, record: &str, key: &TenantKey) -> Result
         signature: delivery.signature,
         received_at: app.clock.now(),
     };
-    if app.inbox.record(new).await.is_ok() {
-        app.inbox_bell.notify_one();
-    }
+    app.inbox.record(new).await?;
+    app.inbox_bell.notify_one();
     Ok(())
 }

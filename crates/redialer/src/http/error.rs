@@ -66,6 +66,7 @@ impl From<StoreError> for ApiError {
                 tracing::error!(%error, %source, "the database failed a request");
                 Self::unavailable()
             }
+            StoreError::Full | StoreError::Injected => Self::unavailable(),
             StoreError::Schema(_) | StoreError::Corrupt(_) | StoreError::Key(_) => {
                 tracing::error!(%error, "a request failed");
                 Self::new(
@@ -87,6 +88,18 @@ impl IntoResponse for ApiError {
         }
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+/// Turns API requests away when as many are worked on as may be: webhooks and dials go first (I34).
+pub(super) async fn shed(
+    axum::extract::State(app): axum::extract::State<std::sync::Arc<crate::app::App>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match app.api_requests.try_acquire() {
+        Ok(_slot) => next.run(request).await,
+        Err(_) => ApiError::unavailable().into_response(),
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn all(app: Arc<App>, metrics: Metrics) -> Router {
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(move || async move { metrics.render() }))
-        .nest("/v1", v1())
+        .nest("/v1", v1().layer(middleware::from_fn_with_state(Arc::clone(&app), error::shed)))
         .fallback(|| async {
             error::ApiError::new(axum::http::StatusCode::NOT_FOUND, "not_found", "There is no such path.")
         })
@@ -44,4 +44,5 @@ fn v1() -> Router<Arc<App>> {
         .route("/callbacks/{id}/cancel", post(callbacks::cancel))
         .route("/callbacks/{id}/force", post(callbacks::force))
         .route("/activity", get(activity::list))
+        .route("/attention", get(callbacks::attention))
 }

@@ -4,7 +4,10 @@
 //! (403), JSON (400); nothing of a request without a valid signature is stored (I8). 2xx is answered only
 //! after the commit, 503 when it cannot be, so that the provider repeats it (I9).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use axum::{
     Json,
@@ -13,10 +16,11 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use redialer_core::{Id, delivery::Delivery};
 use redialer_providers::retell::{SIGNATURE_HEADER, webhook};
-use redialer_store::{NewDelivery, SlugOwner};
+use redialer_store::{NewDelivery, Point, SlugOwner};
 
 use super::error::ApiError;
 use crate::app::App;
@@ -47,7 +51,8 @@ async fn accept(
 ) -> Result<Response, ApiError> {
     let owner = app.store.slug_owner(slug, app.clock.now()).await?;
     let owner = owner.filter(|o| o.provider.word() == provider).ok_or_else(ApiError::not_found)?;
-    let body = whole(app, body).await?;
+    let mut room = Room::new(app);
+    let body = whole(app, body, &mut room).await?;
     let delivery = verified(app, &owner, headers, &body);
     // A stranger learns nothing about the agent: only a signed request gets past this line.
     let delivery = match delivery {
@@ -75,19 +80,63 @@ async fn accept(
     Ok(answer)
 }
 
-/// The body, within its size and its time.
-async fn whole(app: &App, body: Body) -> Result<Vec<u8>, ApiError> {
-    let limited = Limited::new(body, app.config.max_body_bytes).collect();
-    let deadline = Duration::from_secs(app.config.body_deadline_secs);
-    match tokio::time::timeout(deadline, limited).await {
-        Ok(Ok(body)) => Ok(body.to_bytes().to_vec()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let why = format!("The body is larger than {} bytes.", app.config.max_body_bytes);
-            Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", why))
+/// Room for one body in the memory that all bodies share; given back when the request is answered.
+struct Room<'a> {
+    app: &'a App,
+    taken: usize,
+}
+
+impl<'a> Room<'a> {
+    const fn new(app: &'a App) -> Self {
+        Self { app, taken: 0 }
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<(), ApiError> {
+        let (all, max) = (&self.app.waiting_bytes, self.app.config.max_waiting_bytes);
+        self.taken += bytes;
+        if all.fetch_add(bytes, Ordering::Relaxed) + bytes > max {
+            return Err(ApiError::unavailable());
         }
-        Ok(Err(_)) => Err(ApiError::new(StatusCode::BAD_REQUEST, "unreadable", "The body ended early.")),
+        Ok(())
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.app.waiting_bytes.fetch_sub(self.taken, Ordering::Relaxed);
+    }
+}
+
+/// The body, within its size, its time and its share of memory.
+async fn whole(app: &App, body: Body, room: &mut Room<'_>) -> Result<Vec<u8>, ApiError> {
+    let deadline = Duration::from_secs(app.config.body_deadline_secs);
+    match tokio::time::timeout(deadline, collected(app, body, room)).await {
+        Ok(body) => body,
         Err(_) => Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "The body took too long.")),
     }
+}
+
+async fn collected(app: &App, mut body: Body, room: &mut Room<'_>) -> Result<Vec<u8>, ApiError> {
+    let max = app.config.max_body_bytes;
+    let too_large = || {
+        let why = format!("The body is larger than {max} bytes.");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", why)
+    };
+    let announced = body.size_hint().exact().and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+    if announced > max {
+        return Err(too_large());
+    }
+    let mut whole = Vec::with_capacity(announced.min(64 << 10));
+    while let Some(frame) = body.frame().await {
+        let unreadable = |_| ApiError::new(StatusCode::BAD_REQUEST, "unreadable", "The body ended early.");
+        let Ok(data) = frame.map_err(unreadable)?.into_data() else { continue };
+        if whole.len() + data.len() > max {
+            return Err(too_large());
+        }
+        room.take(data.len())?;
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole)
 }
 
 fn verified(
@@ -122,6 +171,7 @@ async fn record(app: &App, owner: &SlugOwner, delivery: Delivery) -> Result<(), 
         received_at: now,
     };
     app.inbox.record(new).await.map_err(|_| ApiError::unavailable())?;
+    app.store.pass(Point::C10).await?;
     app.inbox_bell.notify_one();
     Ok(())
 }

@@ -66,7 +66,7 @@ fn tickets_are_made_in_one_place() {
         ("Delivery {", "crates/providers/src/retell/webhook.rs"),
         ("CallOrder {", "crates/redialer/src/flow/dispatch.rs"),
         ("Intent {", "crates/store/src/dispatch.rs"),
-        ("Claim {", "crates/store/src/dispatch.rs"),
+        ("Claim {", "crates/store/src/claims.rs"),
     ] {
         for (name, text) in sources() {
             if name == home || name.contains("/tests/") {

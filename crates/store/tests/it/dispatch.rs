@@ -3,7 +3,7 @@
 use redialer_core::{
     Id,
     callback::{HeldFor, State},
-    decide::{AfterCall, AfterDial, Settle},
+    decide::{AfterAsk, AfterCall, AfterDial, Settle},
     workspace::Pause,
 };
 use redialer_store::{Claim, Intent, NewDispatch, NotNow};
@@ -24,7 +24,7 @@ pub(crate) async fn intend(world: &World, claim: Claim) -> Option<Intent> {
         body: b"{\"to_number\":\"+14155550117\"}".to_vec(),
         lease_until_ms: 2_000,
     };
-    world.store.begin(claim, new, &key, &world.chance, at(10)).await.expect("asked")
+    world.store.begin(vec![(claim, new)], &key, &world.chance, at(10)).await.expect("asked").pop()
 }
 
 fn placed(call: &str) -> AfterDial {
@@ -34,7 +34,7 @@ fn placed(call: &str) -> AfterDial {
 async fn dialing(world: &World, call: &str) -> Id<redialer_core::id::Callback> {
     let id = world.schedule(&format!("before {call}"), 10).await;
     let intent = intend(world, world.claim_all(10).await.pop().expect("due")).await.expect("an intent");
-    world.store.finish(intent, &placed(call), at(10)).await.expect("recorded");
+    world.store.finish(intent, placed(call), at(10)).await.expect("recorded");
     id
 }
 
@@ -107,7 +107,7 @@ async fn a_webhook_that_comes_before_the_answer_is_the_answer() {
             .expect("finished");
         assert_eq!(world.of().callback(id).await.expect("read").state, State::Dialing);
         // The answer comes late, twice told: the attempt is spent once.
-        world.store.finish(intent, &placed("call_1"), at(12)).await.expect("recorded");
+        world.store.finish(intent, placed("call_1"), at(12)).await.expect("recorded");
         let known = world.decide("call_ended", "call_1", |_| settle(Settle::Close(State::Completed))).await;
         assert_eq!(known.redial.expect("ours").spent, 1, "{}", engine.name);
     }
@@ -192,12 +192,16 @@ async fn a_lapsed_claim_is_dialled_again_and_a_lapsed_intent_never() {
         let world = World::new(&engine.store, 1).await;
         let id = world.schedule("c1", 10).await;
         let stale = world.claim_all(10).await.pop().expect("due");
-        assert_eq!(engine.store.recover(ALL, 999, at(11)).await.expect("asked"), 0, "the lease still runs");
-        assert_eq!(engine.store.recover(ALL, 1_001, at(11)).await.expect("asked"), 1);
+        assert_eq!(
+            engine.store.recover(ALL, 999, at(11), 1).await.expect("asked"),
+            0,
+            "the lease still runs"
+        );
+        assert_eq!(engine.store.recover(ALL, 1_001, at(11), 1).await.expect("asked"), 1);
         let fresh = world.claim_all(11).await.pop().expect("due again");
         assert!(intend(&world, stale).await.is_none(), "the fence keeps the old claimer out");
         let intent = intend(&world, fresh).await.expect("an intent");
-        assert_eq!(engine.store.recover(ALL, 2_001, at(12)).await.expect("asked"), 1);
+        assert_eq!(engine.store.recover(ALL, 2_001, at(12), 1).await.expect("asked"), 1);
         assert_eq!(world.of().callback(id).await.expect("read").state, State::Unconfirmed, "{}", engine.name);
         assert!(world.claim_all(1_000).await.is_empty(), "what may have been placed is not claimed");
         let ask = engine
@@ -218,12 +222,16 @@ async fn a_lapsed_claim_is_dialled_again_and_a_lapsed_intent_never() {
             engine.store.due_asks(ALL, at(12), at(22), 10).await.expect("read").is_empty(),
             "one replica asks"
         );
-        engine.store.finish_asked(&ask, &placed("call_1"), at(12)).await.expect("recorded");
+        engine
+            .store
+            .finish_ask(&ask, &AfterAsk::Placed { call_id: "call_1".to_owned() }, at(12))
+            .await
+            .expect("recorded");
         assert_eq!(world.of().callback(id).await.expect("read").state, State::Dialing);
         // The first sender wakes up and reports what it saw: nothing changes.
         engine
             .store
-            .finish(intent, &AfterDial::Unconfirmed { why: String::new() }, at(13))
+            .finish(intent, AfterDial::Unconfirmed { why: String::new() }, at(13))
             .await
             .expect("recorded");
         assert_eq!(world.of().callback(id).await.expect("read").state, State::Dialing);
@@ -238,9 +246,9 @@ async fn what_a_dead_replica_left_is_taken_up_without_waiting_for_its_lease() {
         intend(&world, world.claim_all(10).await.pop().expect("due"))
             .await
             .expect("an intent until second 2");
-        assert_eq!(engine.store.recover(ALL, 1_500, at(11)).await.expect("asked"), 0, "its owner lives");
+        assert_eq!(engine.store.recover(ALL, 1_500, at(11), 1).await.expect("asked"), 0, "its owner lives");
         engine.store.drop_leases("r1").await.expect("given up");
-        let taken = engine.store.recover(ALL, 1_500, at(11)).await.expect("asked");
+        let taken = engine.store.recover(ALL, 1_500, at(11), 1).await.expect("asked");
         // The embedded database has one process: whoever asks is the owner.
         assert_eq!(taken, u64::from(engine.store.is_shared()), "{}", engine.name);
         if taken == 1 {
@@ -256,7 +264,7 @@ async fn refused_waits_or_ends_as_decided() {
         let id = world.schedule("c1", 10).await;
         let again = AfterDial::Again { at: at(15), pause: None, slow: false, why: String::new() };
         let intent = intend(&world, world.claim_all(10).await.pop().expect("due")).await.expect("an intent");
-        engine.store.finish(intent, &again, at(10)).await.expect("recorded");
+        engine.store.finish(intent, again.clone(), at(10)).await.expect("recorded");
         assert!(world.claim_all(14).await.is_empty());
         let claim = world.claim_all(15).await.pop().expect("due again");
         assert_eq!(claim.spent(), 0, "a refusal spends nothing");
@@ -264,7 +272,7 @@ async fn refused_waits_or_ends_as_decided() {
         assert_eq!(intent.unsent(), 1);
         let close =
             AfterDial::Close { state: State::Failed, outcome: "refused_422".to_owned(), why: String::new() };
-        engine.store.finish(intent, &close, at(15)).await.expect("recorded");
+        engine.store.finish(intent, close, at(15)).await.expect("recorded");
         let row = world.of().callback(id).await.expect("read");
         assert_eq!(
             (row.state, row.outcome.as_deref()),
@@ -309,5 +317,110 @@ async fn replicas_share_the_buckets_and_take_over_from_the_dead() {
         assert_eq!(hold("b", 16).await, all / 2, "the first is gone");
         engine.store.drop_leases("c").await.expect("given up");
         assert_eq!(hold("b", 17).await, all, "{}", engine.name);
+    }
+}
+
+async fn unknown(world: &World) -> (Id<redialer_core::id::Callback>, redialer_store::AskRow) {
+    let id = world.schedule("c1", 10).await;
+    let intent = intend(world, world.claim_all(10).await.pop().expect("due")).await.expect("an intent");
+    let uncertain = AfterDial::Unconfirmed { why: String::new() };
+    world.store.finish(intent, uncertain, at(10)).await.expect("recorded");
+    (id, world.store.due_asks(ALL, at(10), at(20), 10).await.expect("read").pop().expect("to be asked about"))
+}
+
+#[tokio::test]
+async fn what_was_proven_absent_waits_again_and_what_nobody_knows_counts() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let (id, ask) = unknown(&world).await;
+        let known = ask.unknown(None);
+        assert_eq!((known.over_at, known.absent_at), (at(10), None));
+        let later = AfterAsk::Later { at: at(21), absent_at: Some(at(20)) };
+        engine.store.finish_ask(&ask, &later, at(20)).await.expect("recorded");
+        assert!(engine.store.due_asks(ALL, at(20), at(30), 10).await.expect("read").is_empty());
+        let ask = engine.store.due_asks(ALL, at(21), at(30), 10).await.expect("read").pop().expect("due");
+        assert_eq!(ask.unknown(None).absent_at, Some(at(20)));
+        engine.store.finish_ask(&ask, &AfterAsk::NotPlaced, at(21)).await.expect("recorded");
+        let claim = world.claim_all(21).await.pop().expect("due again");
+        assert_eq!((claim.id(), claim.spent()), (id, 0), "{}: the attempt is unspent", engine.name);
+        let intent = intend(&world, claim).await.expect("an intent");
+        let late = AfterAsk::Placed { call_id: "call_0".to_owned() };
+        engine.store.finish_ask(&ask, &late, at(22)).await.expect("recorded");
+        assert_eq!(
+            world.of().callback(id).await.expect("read").state,
+            State::Dispatching,
+            "the old one is over"
+        );
+        let uncertain = AfterDial::Unconfirmed { why: String::new() };
+        engine.store.finish(intent, uncertain, at(22)).await.expect("recorded");
+        let ask = engine.store.due_asks(ALL, at(22), at(30), 10).await.expect("read").pop().expect("due");
+        engine.store.finish_ask(&ask, &AfterAsk::Unresolved, at(23)).await.expect("recorded");
+        let row = world.of().callback(id).await.expect("read");
+        assert_eq!((row.state, row.outcome.as_deref()), (State::Failed, Some("unresolved")));
+        assert_eq!(world.of().spent(row.chain).await.expect("read"), 1, "it counts as an attempt");
+        engine.store.finish_ask(&ask, &late, at(24)).await.expect("recorded");
+        assert_eq!(world.of().callback(id).await.expect("read").state, State::Failed, "never left");
+        assert_eq!(world.of().spent(row.chain).await.expect("read"), 1, "and spent once");
+        let first = (redialer_core::Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
+        assert_eq!(world.of().attention(None, first, 10).await.expect("read").len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_begins_the_proof_anew() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let (_, ask) = unknown(&world).await;
+        let later = AfterAsk::Later { at: at(21), absent_at: Some(at(20)) };
+        engine.store.finish_ask(&ask, &later, at(20)).await.expect("recorded");
+        assert!(engine.store.begin_repeat(&ask, at(40), at(21)).await.expect("recorded"));
+        let ask = engine.store.due_asks(ALL, at(21), at(30), 10).await.expect("read").pop().expect("due");
+        let known = ask.unknown(None);
+        assert_eq!((known.over_at, known.absent_at), (at(40), None), "{}", engine.name);
+        engine.store.finish_ask(&ask, &AfterAsk::NotPlaced, at(60)).await.expect("recorded");
+        assert!(!engine.store.begin_repeat(&ask, at(70), at(61)).await.expect("asked"), "settled is settled");
+    }
+}
+
+#[tokio::test]
+async fn what_keeps_failing_is_held_and_its_fence_moves_on() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let id = world.schedule("c1", 10).await;
+        for minute in 10..15 {
+            let claim = world.claim_all(minute).await.pop().expect("due");
+            let (row, fence) = (claim.due_row(), claim.fence());
+            engine.store.fail_claim(row, fence, at(minute + 1), at(minute)).await.expect("recorded");
+            assert!(intend(&world, claim).await.is_none(), "{}", engine.name);
+        }
+        let row = world.of().callback(id).await.expect("read");
+        assert_eq!((row.state, row.held_for.as_deref()), (State::Held, Some("failing")));
+        let stuck = engine.store.stuck(ALL, at(16), 1).await.expect("counted");
+        assert!(stuck.contains(&("failing callbacks", 1)), "{stuck:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_of_claims_becomes_intents_but_for_those_that_were_lost() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let id = world.schedule("c1", 10).await;
+        let claim = world.claim_all(10).await.pop().expect("due");
+        assert_eq!(world.of().cancel(id, at(10)).await.expect("asked"), Ok(()));
+        let kept = world.schedule("c2", 10).await;
+        let other = world.claim_all(10).await.pop().expect("due");
+        let new = |claim: &Claim| NewDispatch {
+            id: Id::new(at(0), &world.chance),
+            attempt: claim.spent() + 1,
+            max_attempts: 3,
+            is_final: false,
+            body: b"{}".to_vec(),
+            lease_until_ms: 2_000,
+        };
+        let (first, second) = (new(&claim), new(&other));
+        let key = engine.store.open_key(world.tenant).await.expect("opened");
+        let both = vec![(claim, first), (other, second)];
+        let intents = engine.store.begin(both, &key, &world.chance, at(10)).await.expect("asked");
+        assert_eq!(intents.iter().map(|i| i.callback()).collect::<Vec<_>>(), [kept], "{}", engine.name);
     }
 }

@@ -207,12 +207,16 @@ pub(in crate::http) async fn create(
     };
     let workspace = caller.store.workspace(agent.workspace).await?;
     let id =
-        manage::schedule(&app, caller.tenant.id, &workspace, &agent, by_hand).await.map_err(|e| match e {
-            NotScheduled::Store(error) => error.into(),
-            NotScheduled::NoTime => ApiError::invalid("text", e.to_string()),
-            NotScheduled::Note(note) => ApiError::new(StatusCode::CONFLICT, note.word(), note.sentence()),
-        })?;
+        manage::schedule(&app, caller.tenant.id, &workspace, &agent, by_hand).await.map_err(not_scheduled)?;
     Ok((StatusCode::CREATED, shown(&app, &caller, id).await?))
+}
+
+fn not_scheduled(why: NotScheduled) -> ApiError {
+    match why {
+        NotScheduled::Store(error) => error.into(),
+        NotScheduled::NoTime => ApiError::invalid("text", why.to_string()),
+        NotScheduled::Note(note) => ApiError::new(StatusCode::CONFLICT, note.word(), note.sentence()),
+    }
 }
 
 fn when(body: &NewBody) -> Result<When, ApiError> {
@@ -271,10 +275,33 @@ pub(in crate::http) async fn force(
     caller: Caller,
     PathId(id): PathId<id::Callback>,
 ) -> Result<Json<View>, ApiError> {
-    seen(&caller, id).await?;
+    let row = seen(&caller, id).await?;
+    if row.state == CallbackState::Failed && row.outcome.as_deref() == Some("unresolved") {
+        let anew = manage::force_anew(&app, caller.tenant.id, &row).await.map_err(not_scheduled)?;
+        return shown(&app, &caller, anew).await;
+    }
     done(caller.store.force(id, app.clock.now()).await?)?;
     app.due_bell.notify_one();
     shown(&app, &caller, id).await
+}
+
+/// `GET /v1/attention`: callbacks that do not go on by themselves.
+pub(in crate::http) async fn attention(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(query): Query<AttentionQuery>,
+) -> Result<Json<Page<View>>, ApiError> {
+    let asked: Asked<id::Callback> = Asked::read(query.limit, query.cursor.as_deref())?;
+    let key = app.store.open_key(caller.tenant.id).await?;
+    let rows = caller.store.attention(caller.workspace, asked.before, asked.limit + 1).await?;
+    Ok(Json(Page::of(rows, &asked, |r| (r.created_at, r.id), |r| view(r, &key))))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct AttentionQuery {
+    limit: Option<i64>,
+    cursor: Option<String>,
 }
 
 fn done(result: Result<(), NotNow>) -> Result<(), ApiError> {

@@ -1,0 +1,91 @@
+//! The provider's list of calls, read newest first: which of them have we not heard of, and when to stop?
+//!
+//! Invariants: nothing from before `since` is taken up, so connecting an account dials nobody for its past; a
+//! call that bears no time is as old as the next older one that bears one. Reading ends where calls were
+//! begun longer before `since` than a call can last.
+
+use jiff::Timestamp;
+
+use crate::time::{minutes, plus};
+
+/// One call of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The provider's id.
+    pub id: String,
+    /// The provider's id of the agent that spoke.
+    pub agent: Option<String>,
+    /// When it began, where the list tells.
+    pub started_at: Option<Timestamp>,
+    /// When it was over, where the list tells.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// What a page comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Swept {
+    /// Calls of the window, newest first.
+    pub within: Vec<String>,
+    /// Every page behind this one is older than the window.
+    pub is_last: bool,
+}
+
+/// The longest call there can be, with room to spare.
+const LONGEST_CALL_MINUTES: i64 = 180;
+
+/// Reads one page, newest first; `since` begins the window, `is_ours` knows the agents that we hear.
+pub fn sweep_page(page: &[Listed], since: Timestamp, is_ours: impl Fn(&str) -> bool) -> Swept {
+    let begins = plus(since, minutes(-LONGEST_CALL_MINUTES));
+    let mut within = Vec::new();
+    let mut older: Option<Timestamp> = None;
+    for call in page.iter().rev() {
+        let time = call.ended_at.or(call.started_at).or(older);
+        if time.is_some_and(|t| t >= since) && call.agent.as_deref().is_some_and(&is_ours) {
+            within.push(call.id.clone());
+        }
+        older = time.or(older);
+    }
+    within.reverse();
+    let oldest = page.iter().filter_map(|c| c.started_at.or(c.ended_at)).min();
+    Swept { within, is_last: oldest.is_some_and(|t| t < begins) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minute: i64) -> Timestamp {
+        plus("2026-11-23T12:00:00Z".parse().expect("a time"), minutes(minute))
+    }
+
+    fn check(page: &[(&str, Option<i64>, Option<i64>)], within: &[&str], is_last: bool) {
+        let listed = |(id, started, ended): &(&str, Option<i64>, Option<i64>)| Listed {
+            id: (*id).to_owned(),
+            agent: Some(if id.starts_with('x') { "theirs" } else { "ours" }.to_owned()),
+            started_at: started.map(at),
+            ended_at: ended.map(at),
+        };
+        let page: Vec<_> = page.iter().map(listed).collect();
+        let want = Swept { within: within.iter().map(|s| (*s).to_owned()).collect(), is_last };
+        assert_eq!(sweep_page(&page, at(0), |agent| agent == "ours"), want);
+    }
+
+    #[test]
+    fn the_window_takes_what_ended_in_it_and_no_more() {
+        check(
+            &[("c", Some(5), Some(6)), ("b", Some(-20), Some(1)), ("a", Some(-30), Some(-1))],
+            &["c", "b"],
+            false,
+        );
+        check(&[("x", Some(5), Some(6)), ("b", Some(4), Some(5))], &["b"], false);
+        check(&[("a", Some(-181), Some(-100))], &[], true);
+        check(&[], &[], false);
+    }
+
+    #[test]
+    fn a_call_without_a_time_is_as_old_as_the_next_older_one() {
+        check(&[("c", None, None), ("b", Some(1), None), ("a", None, None)], &["c", "b"], false);
+        check(&[("c", None, None), ("b", Some(-1), None)], &[], false);
+        check(&[("a", None, None)], &[], false);
+    }
+}

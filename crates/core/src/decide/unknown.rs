@@ -1,0 +1,160 @@
+//! A request whose answer never came: how the provider's own records settle it (failure-model §2).
+//!
+//! Invariant: "no answer" is never read as "no". That a call was not placed is proven only by two complete
+//! lists without it, a minute apart, the first no earlier than [`SETTLE_MINUTES`] after the last moment at
+//! which a byte of the request could have left us. Without proof, it ends unresolved and is never sent again.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::time::{minutes, plus};
+
+/// How long a provider's lists may lag behind what it placed.
+pub const SETTLE_MINUTES: i64 = 10;
+/// Between the two lists that prove absence.
+const BETWEEN_LISTS: SignedDuration = SignedDuration::from_secs(60);
+/// Without proof for so long, nobody will ever know.
+const GIVE_UP_AFTER_MINUTES: i64 = 24 * 60;
+/// Between two questions about one dispatch, at first and at most.
+const FIRST_ASK_MINUTES: i64 = 1;
+const LONGEST_ASK_MINUTES: i64 = 10;
+
+/// A dispatch that may or may not have become a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unknown {
+    /// When its intent was written.
+    pub sent_at: Timestamp,
+    /// From then on no byte of its request, or of a repeat, can leave us any more.
+    pub over_at: Timestamp,
+    /// When the first complete list without it was read, if one was that counts.
+    pub absent_at: Option<Timestamp>,
+    /// For how long after `sent_at` the provider keeps its idempotency key; `None` without one.
+    pub key_lives: Option<SignedDuration>,
+    /// How often the provider was asked before.
+    pub asks: u32,
+}
+
+/// How to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// The same bytes under the same key: placed once, whichever request arrives first.
+    Repeat,
+    /// Read the provider's lists.
+    List,
+}
+
+/// What the provider's records say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// The call of this id carries our dispatch.
+    Call(String),
+    /// A complete list, every page read, has none.
+    Absent,
+    /// The list failed or broke off: that proves nothing.
+    NoAnswer,
+}
+
+/// What follows from a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AfterAsk {
+    /// It was placed.
+    Placed {
+        /// The provider's id of the call.
+        call_id: String,
+    },
+    /// Proven: it was not placed. The callback waits again, the attempt unspent.
+    NotPlaced,
+    /// Nobody will ever know: counts as an attempt, and is not dialled again by itself.
+    Unresolved,
+    /// Ask again.
+    Later {
+        /// Not before.
+        at: Timestamp,
+        /// The first complete list without it, as known now.
+        absent_at: Option<Timestamp>,
+    },
+}
+
+/// How to ask about an unknown dispatch at `now`.
+pub fn how_to_ask(unknown: &Unknown, now: Timestamp) -> Ask {
+    match unknown.key_lives {
+        Some(lives) if now < plus(unknown.sent_at, lives) => Ask::Repeat,
+        _ => Ask::List,
+    }
+}
+
+/// What follows from what the provider's records said at `now`.
+pub fn after_ask(unknown: &Unknown, finding: Finding, now: Timestamp) -> AfterAsk {
+    let settled_at = plus(unknown.over_at, minutes(SETTLE_MINUTES));
+    match finding {
+        Finding::Call(call_id) => return AfterAsk::Placed { call_id },
+        Finding::Absent if now >= settled_at => match unknown.absent_at {
+            Some(first) if now >= plus(first, BETWEEN_LISTS) => return AfterAsk::NotPlaced,
+            Some(first) => return AfterAsk::Later { at: plus(first, BETWEEN_LISTS), absent_at: Some(first) },
+            None => return AfterAsk::Later { at: plus(now, BETWEEN_LISTS), absent_at: Some(now) },
+        },
+        Finding::Absent | Finding::NoAnswer => {}
+    }
+    if now >= plus(unknown.over_at.max(unknown.sent_at), minutes(GIVE_UP_AFTER_MINUTES)) {
+        return AfterAsk::Unresolved;
+    }
+    let again = plus(now, minutes((FIRST_ASK_MINUTES << unknown.asks.min(8)).min(LONGEST_ASK_MINUTES)));
+    // The first list that can count is read as soon as it counts.
+    let at = if now < settled_at { again.min(settled_at) } else { again };
+    AfterAsk::Later { at, absent_at: unknown.absent_at }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minute: i64) -> Timestamp {
+        plus("2026-11-23T12:00:00Z".parse().expect("a time"), minutes(minute))
+    }
+
+    fn unknown(absent_minute: Option<i64>) -> Unknown {
+        Unknown { sent_at: at(0), over_at: at(2), absent_at: absent_minute.map(at), key_lives: None, asks: 0 }
+    }
+
+    fn later(minute: i64, absent_minute: Option<i64>) -> AfterAsk {
+        AfterAsk::Later { at: at(minute), absent_at: absent_minute.map(at) }
+    }
+
+    #[test]
+    fn absence_is_proven_by_two_complete_lists_after_the_settle_time() {
+        let check =
+            |absent, now, want| assert_eq!(after_ask(&unknown(absent), Finding::Absent, at(now)), want);
+        check(None, 0, later(1, None));
+        check(None, 11, later(12, None));
+        check(None, 12, later(13, Some(12)));
+        check(Some(12), 12, later(13, Some(12)));
+        check(Some(12), 13, AfterAsk::NotPlaced);
+        check(Some(12), 5_000, AfterAsk::NotPlaced);
+    }
+
+    #[test]
+    fn a_failing_list_proves_nothing_however_often_it_fails() {
+        let check =
+            |absent, now, want| assert_eq!(after_ask(&unknown(absent), Finding::NoAnswer, at(now)), want);
+        check(None, 20, later(21, None));
+        check(Some(12), 13, later(14, Some(12)));
+        check(None, 2 + 24 * 60 - 1, later(2 + 24 * 60, None));
+        check(None, 2 + 24 * 60, AfterAsk::Unresolved);
+        check(Some(12), 2 + 24 * 60, AfterAsk::Unresolved);
+    }
+
+    #[test]
+    fn a_call_that_is_found_settles_it_at_any_time() {
+        for now in [0, 13, 9_000] {
+            let found = after_ask(&unknown(Some(12)), Finding::Call("c".to_owned()), at(now));
+            assert_eq!(found, AfterAsk::Placed { call_id: "c".to_owned() });
+        }
+    }
+
+    #[test]
+    fn the_same_bytes_are_repeated_only_while_the_key_lives() {
+        let keyed = Unknown { key_lives: Some(minutes(50)), ..unknown(None) };
+        assert_eq!(how_to_ask(&keyed, at(49)), Ask::Repeat);
+        assert_eq!(how_to_ask(&keyed, at(50)), Ask::List);
+        assert_eq!(how_to_ask(&unknown(None), at(0)), Ask::List);
+    }
+}

@@ -1,0 +1,81 @@
+//! `redialer backup` and `redialer restore`.
+//!
+//! Invariant: a restore never writes over anything, and begins a new epoch: whatever was due since the backup is
+//! compared with the provider's records before anything is dialled.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use redialer_store::{Kek, Store, restore_file};
+
+use super::{open, say, serve};
+use crate::{
+    clock::{self, Clock},
+    config::Config,
+};
+
+#[derive(Args)]
+pub(super) struct Backup {
+    /// The file to write; it must not exist
+    file: PathBuf,
+}
+
+#[derive(Args)]
+pub(super) struct Restore {
+    /// A file that `redialer backup` wrote, from either kind of database
+    file: PathBuf,
+}
+
+impl Backup {
+    pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
+        let store = open(config).await?;
+        let clock = Clock::start(config.clock_speed);
+        clock.join(&store).await?;
+        store.backup(&self.file, clock.now()).await.context("FILE")?;
+        store.close().await;
+        say(&format!("Backed up to {}.", self.file.display()));
+        say(&format!(
+            "It opens only with the key in {}: keep that apart, and safe.",
+            config.kek_file().display()
+        ));
+        Ok(())
+    }
+}
+
+impl Restore {
+    pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
+        ensure!(self.file.exists(), "FILE: {} does not exist", self.file.display());
+        let kek_file = config.kek_file();
+        ensure!(
+            kek_file.exists(),
+            "kek: put the key that belongs to the backup into {} first; without it nothing in it can be read",
+            kek_file.display()
+        );
+        let chance = clock::chance()?;
+        let now = Clock::start(1).now();
+        match &config.database_url {
+            Some(url) => {
+                let kek = Kek::from_file(&kek_file, &chance)?;
+                let store = Store::postgres(url, kek)
+                    .await
+                    .context("database_url: the database cannot be reached")?;
+                store.migrate(&chance).await?;
+                store.restore_rows(&self.file, now).await.context("FILE")?;
+                // The key is proven against what was restored.
+                store.migrate(&chance).await?;
+                store.close().await;
+            }
+            None => {
+                let _lock = serve::lock(config)?;
+                let kek = Kek::from_file(&kek_file, &chance)?;
+                restore_file(&self.file, &config.database_file(), kek, &chance, now).await.context("FILE")?;
+            }
+        }
+        say(
+            "Restored. `redialer serve` first reads the provider's records of what happened since the backup;",
+        );
+        say("each workspace dials again about a quarter of an hour after that.");
+        Ok(())
+    }
+}

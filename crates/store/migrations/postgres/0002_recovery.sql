@@ -1,0 +1,32 @@
+-- What recovery needs to remember: see docs/decisions/0005.
+
+-- From then on no byte of the request can leave us; the first complete list of the provider's without it.
+alter table dispatches add column over_at bigint;
+alter table dispatches add column absent_at bigint;
+
+-- How often it failed in our hands before anything was sent; at five it is held for a person (I33).
+alter table callbacks add column failures bigint not null default 0;
+
+-- A call that is over and whose analysis has not come: when to fetch it, and how often it was tried.
+alter table calls add column check_at bigint;
+alter table calls add column checks bigint not null default 0;
+create index calls_to_check on calls (bucket, check_at) where check_at is not null;
+
+-- The provider's list of calls is read up to swept_to and read again at sweep_at. A workspace of an older epoch
+-- than the database's does not dial: what was restored is first compared with the provider's records (I31).
+alter table workspaces add column epoch bigint not null default 0;
+alter table workspaces add column swept_to bigint;
+alter table workspaces add column sweep_at bigint not null default 0;
+alter table workspaces add column swept_once_at bigint;
+create index workspaces_to_sweep on workspaces (bucket, sweep_at);
+
+create table epochs (
+    epoch bigint not null primary key,
+    backup_at bigint not null,
+    began_at bigint not null
+);
+
+-- What needs a look is counted every other second.
+create index deliveries_aside on deliveries (bucket) where state = 'aside';
+create index callbacks_failing on callbacks (bucket) where state = 'held' and held_for = 'failing';
+create index dispatches_unknown on dispatches (bucket, sent_at) where state = 'unknown';

@@ -1,0 +1,68 @@
+//! What does not go on by itself: counted for alarms, listed for people (I3, I33).
+
+use redialer_core::{
+    Id, Timestamp, id,
+    time::{minutes, plus},
+};
+
+use crate::{CallbackRow, Store, StoreError, TenantStore, bucket_of, callbacks::columns, engine::args};
+
+/// What waits longer than this for us, rather than for its time, is stuck.
+const STUCK_AFTER_MINUTES: i64 = 5;
+/// What the provider was asked about for so long needs a look.
+const UNCONFIRMED_AFTER_MINUTES: i64 = 60;
+
+impl Store {
+    /// How many things of each kind are stuck. What holds them up is ours and real, so at `speed` virtual seconds a
+    /// real second they may be so much later before they count.
+    pub async fn stuck(
+        &self,
+        range: (i64, i64),
+        now: Timestamp,
+        speed: u32,
+    ) -> Result<[(&'static str, i64); 5], StoreError> {
+        const OVERDUE: &str =
+            "select count(*) as n from callbacks c join workspaces w on w.id = c.workspace_id
+             where c.bucket between $1 and $2 and c.state = 'scheduled' and c.due_at < $3
+               and w.paused is null and w.deleted_at is null";
+        const FAILING: &str = "select count(*) as n from callbacks
+             where bucket between $1 and $2 and state = 'held' and held_for = 'failing' and updated_at < $3";
+        const UNCONFIRMED: &str = "select count(*) as n from dispatches
+             where bucket between $1 and $2 and state = 'unknown' and ask_at is not null and sent_at < $3";
+        const UNDECIDED: &str = "select count(*) as n from deliveries
+             where bucket between $1 and $2 and state = 'pending' and received_at < $3";
+        const ASIDE: &str = "select count(*) as n from deliveries
+             where bucket between $1 and $2 and state = 'aside' and received_at < $3";
+        let long = plus(now, minutes(-STUCK_AFTER_MINUTES * i64::from(speed)));
+        let asked = plus(now, minutes(-UNCONFIRMED_AFTER_MINUTES * i64::from(speed)));
+        let count = async |sql, before: Timestamp| -> Result<i64, StoreError> {
+            let row = self.db.read_one(sql, args![range.0, range.1, before]).await?;
+            row.ok_or(StoreError::Corrupt("count"))?.get("n")
+        };
+        Ok([
+            ("overdue callbacks", count(OVERDUE, long).await?),
+            ("failing callbacks", count(FAILING, now).await?),
+            ("unconfirmed callbacks", count(UNCONFIRMED, asked).await?),
+            ("undecided events", count(UNDECIDED, long).await?),
+            ("events set aside", count(ASIDE, now).await?),
+        ])
+    }
+}
+
+impl TenantStore {
+    /// Callbacks that a person must look at, newest first: held ones, unconfirmed ones, unresolved ones.
+    pub async fn attention(
+        &self,
+        workspace: Option<Id<id::Workspace>>,
+        before: (Timestamp, Id<id::Callback>),
+        limit: i64,
+    ) -> Result<Vec<CallbackRow>, StoreError> {
+        const SQL: &str = columns!(
+            "where bucket = $1 and tenant_id = $2 and (created_at, id) < ($3, $4) and ($6 is null or workspace_id = $6)
+               and (state in ('held', 'unconfirmed') or (state = 'failed' and outcome = 'unresolved'))
+             order by created_at desc, id desc limit $5"
+        );
+        let args = args![bucket_of(self.tenant), self.tenant, before.0, before.1, limit, workspace];
+        self.store.db.read(SQL, args).await?.iter().map(CallbackRow::from_row).collect()
+    }
+}

@@ -1,0 +1,265 @@
+//! Backups: one portable file, whichever engine it was made from and goes back to.
+//!
+//! Invariants: a backup is a SQLite database of this schema as it stood at one moment, taken beside a running
+//! server; what is sealed stays sealed, so it is worth nothing without the key. A restore goes into an empty
+//! database only and begins a new epoch: nothing is dialled before the provider's records were read (I31).
+
+use std::{fs, io, path::Path};
+
+use redialer_core::{Timestamp, chance::Chance, time::from_ms};
+use sqlx::{
+    AssertSqlSafe, Connection as _, PgConnection, Postgres, Row as _, Sqlite, SqliteConnection,
+    postgres::{PgArguments, PgRow},
+    sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow},
+};
+use uuid::Uuid;
+
+use crate::{Kek, Store, StoreError, engine::args};
+
+/// Why a backup was not made or not restored.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The file is there already.
+    #[error("{0} exists; name a file that does not")]
+    Exists(String),
+    /// The file is not a backup.
+    #[error("{0} is not a backup made by `redialer backup`")]
+    NotABackup(String),
+    /// The database to restore into holds something.
+    #[error("the database holds tenants already; restore into an empty one")]
+    NotEmpty,
+    /// The file system.
+    #[error(transparent)]
+    File(#[from] io::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for BackupError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+const MARK: &str = "insert into meta (name, value) values ('backup_at', $1)
+     on conflict (name) do update set value = $1";
+
+impl Store {
+    /// Writes a backup of this moment to a new file.
+    pub async fn backup(&self, file: &Path, now: Timestamp) -> Result<(), BackupError> {
+        if file.exists() {
+            return Err(BackupError::Exists(file.display().to_string()));
+        }
+        match self.db.pg() {
+            None => {
+                let name = file.to_string_lossy().into_owned();
+                self.db.run("vacuum into $1", args![name]).await?;
+            }
+            Some(pool) => {
+                let mut to = create(file).await?;
+                copy_out(&mut *pool.acquire().await?, &mut to).await?;
+                to.close().await?;
+            }
+        }
+        let mut made = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file)).await?;
+        sqlx::query(MARK).bind(now.as_millisecond().to_string().into_bytes()).execute(&mut made).await?;
+        made.close().await?;
+        fs::File::open(file)?.sync_all()?;
+        Ok(())
+    }
+
+    /// Reads a backup into this database, which must be empty, and begins a new epoch.
+    pub async fn restore_rows(&self, file: &Path, now: Timestamp) -> Result<(), BackupError> {
+        let backup_at = backup_moment(file).await?;
+        let Some(pool) = self.db.pg() else { return Err(BackupError::NotEmpty) };
+        if !self.is_empty().await? {
+            return Err(BackupError::NotEmpty);
+        }
+        let mut from = open(file).await?;
+        copy_in(&mut from, &mut *pool.acquire().await?).await?;
+        Ok(self.begin_epoch(backup_at, now).await?)
+    }
+
+    /// Whether nobody has ever used this database.
+    pub async fn is_empty(&self) -> Result<bool, StoreError> {
+        Ok(self.db.read_one("select 1 as one from tenants limit 1", args![]).await?.is_none())
+    }
+}
+
+/// Puts a backup in the place of an embedded database that is not there, and begins a new epoch in it.
+pub async fn restore_file(
+    file: &Path,
+    database: &Path,
+    kek: Kek,
+    chance: &Chance,
+    now: Timestamp,
+) -> Result<(), BackupError> {
+    let backup_at = backup_moment(file).await?;
+    if database.exists() {
+        return Err(BackupError::Exists(database.display().to_string()));
+    }
+    // The copy gets its name only when it is whole, keyed and in its new epoch.
+    let part = database.with_extension("restoring");
+    fs::copy(file, &part)?;
+    let store = Store::sqlite(&part, kek).await?;
+    store.migrate(chance).await?;
+    store.begin_epoch(backup_at, now).await?;
+    store.checkpoint().await?;
+    store.close().await;
+    fs::File::open(&part)?.sync_all()?;
+    for left in ["restoring-wal", "restoring-shm"] {
+        let left = database.with_extension(left);
+        if left.exists() {
+            fs::remove_file(left)?;
+        }
+    }
+    Ok(fs::rename(part, database)?)
+}
+
+async fn open(file: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file).read_only(true)).await
+}
+
+async fn backup_moment(file: &Path) -> Result<Timestamp, BackupError> {
+    let not_a_backup = || BackupError::NotABackup(file.display().to_string());
+    let mut from = open(file).await.map_err(|_| not_a_backup())?;
+    let row: Option<(Vec<u8>,)> = sqlx::query_as("select value from meta where name = 'backup_at'")
+        .fetch_optional(&mut from)
+        .await
+        .map_err(|_| not_a_backup())?;
+    from.close().await?;
+    let text = row.and_then(|(value,)| String::from_utf8(value).ok());
+    text.and_then(|t| t.parse().ok()).and_then(from_ms).ok_or_else(not_a_backup)
+}
+
+async fn create(file: &Path) -> Result<SqliteConnection, BackupError> {
+    let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
+    let mut to = SqliteConnection::connect_with(&options).await?;
+    crate::engine::LITE.run(&mut to).await.map_err(|e| StoreError::Schema(e.to_string()))?;
+    Ok(to)
+}
+
+/// A column and how its values look in Postgres.
+struct Column {
+    name: String,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Int,
+    Bool,
+    Text,
+    Uuid,
+    Blob,
+}
+
+/// Every table and its columns; the two engines have the same (a test sees to it).
+async fn tables(pg: &mut PgConnection) -> Result<Vec<(String, Vec<Column>)>, sqlx::Error> {
+    const SQL: &str = "select table_name::text, column_name::text, data_type::text from information_schema.columns
+         where table_schema = current_schema() and table_name <> '_sqlx_migrations' order by 1, ordinal_position";
+    let mut tables: Vec<(String, Vec<Column>)> = Vec::new();
+    let rows: Vec<(String, String, String)> = sqlx::query_as(SQL).fetch_all(pg).await?;
+    for (table, name, kind) in rows {
+        let kind = match kind.as_str() {
+            "bigint" => Kind::Int,
+            "boolean" => Kind::Bool,
+            "uuid" => Kind::Uuid,
+            "bytea" => Kind::Blob,
+            _ => Kind::Text,
+        };
+        match tables.last_mut() {
+            Some((last, columns)) if *last == table => columns.push(Column { name, kind }),
+            _ => tables.push((table, vec![Column { name, kind }])),
+        }
+    }
+    Ok(tables)
+}
+
+/// Rows held in memory at once.
+const CHUNK: i64 = 1_000;
+
+fn names(columns: &[Column]) -> String {
+    columns.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn insert_into(table: &str, columns: &[Column]) -> String {
+    let places: Vec<_> = (1..=columns.len()).map(|i| format!("${i}")).collect();
+    format!("insert into {table} ({}) values ({})", names(columns), places.join(", "))
+}
+
+async fn copy_out(pg: &mut PgConnection, lite: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let mut tx = pg.begin().await?;
+    sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
+    for (table, columns) in tables(&mut tx).await? {
+        let (all, put) = (format!("select {} from {table}", names(&columns)), insert_into(&table, &columns));
+        // Names of tables and columns are our own schema's, nobody's input.
+        let declare = format!("declare rows no scroll cursor for {all}");
+        sqlx::query(AssertSqlSafe(declare)).execute(&mut *tx).await?;
+        loop {
+            let fetch = format!("fetch {CHUNK} from rows");
+            let rows = sqlx::query(AssertSqlSafe(fetch)).fetch_all(&mut *tx).await?;
+            if rows.is_empty() {
+                break;
+            }
+            let mut into = lite.begin().await?;
+            for row in &rows {
+                let mut query = sqlx::query(AssertSqlSafe(put.clone()));
+                for (i, column) in columns.iter().enumerate() {
+                    query = to_lite(query, row, i, column.kind)?;
+                }
+                query.execute(&mut *into).await?;
+            }
+            into.commit().await?;
+        }
+        sqlx::query("close rows").execute(&mut *tx).await?;
+    }
+    tx.commit().await
+}
+
+async fn copy_in(lite: &mut SqliteConnection, pg: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let mut tx = pg.begin().await?;
+    for (table, columns) in tables(&mut tx).await? {
+        sqlx::query(AssertSqlSafe(format!("delete from {table}"))).execute(&mut *tx).await?;
+        let (list, put) = (names(&columns), insert_into(&table, &columns));
+        let page = format!("select {list} from {table} order by 1, 2 limit {CHUNK} offset $1");
+        for from in (0_i64..).step_by(usize::try_from(CHUNK).unwrap_or(1_000)) {
+            let rows = sqlx::query(AssertSqlSafe(page.clone())).bind(from).fetch_all(&mut *lite).await?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in &rows {
+                let mut query = sqlx::query(AssertSqlSafe(put.clone()));
+                for (i, column) in columns.iter().enumerate() {
+                    query = to_pg(query, row, i, column.kind)?;
+                }
+                query.execute(&mut *tx).await?;
+            }
+        }
+    }
+    tx.commit().await
+}
+
+type Lite<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
+type Pg<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
+
+fn to_lite<'q>(query: Lite<'q>, row: &PgRow, i: usize, kind: Kind) -> Result<Lite<'q>, sqlx::Error> {
+    Ok(match kind {
+        Kind::Int => query.bind(row.try_get::<Option<i64>, _>(i)?),
+        Kind::Bool => query.bind(row.try_get::<Option<bool>, _>(i)?),
+        Kind::Text => query.bind(row.try_get::<Option<String>, _>(i)?),
+        Kind::Uuid => query.bind(row.try_get::<Option<Uuid>, _>(i)?),
+        Kind::Blob => query.bind(row.try_get::<Option<Vec<u8>>, _>(i)?),
+    })
+}
+
+fn to_pg<'q>(query: Pg<'q>, row: &SqliteRow, i: usize, kind: Kind) -> Result<Pg<'q>, sqlx::Error> {
+    Ok(match kind {
+        Kind::Int => query.bind(row.try_get::<Option<i64>, _>(i)?),
+        Kind::Bool => query.bind(row.try_get::<Option<bool>, _>(i)?),
+        Kind::Text => query.bind(row.try_get::<Option<String>, _>(i)?),
+        Kind::Uuid => query.bind(row.try_get::<Option<Uuid>, _>(i)?),
+        Kind::Blob => query.bind(row.try_get::<Option<Vec<u8>>, _>(i)?),
+    })
+}

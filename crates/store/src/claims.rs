@@ -1,0 +1,340 @@
+//! Claims: what is due is taken by one replica, for a while.
+//!
+//! Invariants: a [`Claim`] is made only here, guarded by the state; it is taken by value, so one claim is one
+//! dial. Everything that follows from it is guarded by its fence: whoever lost it changes nothing.
+
+use std::collections::HashMap;
+
+use redialer_core::{
+    Id, Timestamp,
+    agent::Channel,
+    callback::{HeldFor, RedialReason, State},
+    id,
+    time::Zone,
+};
+use uuid::Uuid;
+
+use crate::{
+    Secrets, Store, StoreError, TenantKey, at,
+    callbacks::{reason_of, zone_of},
+    engine::{Row, Tx, Value, args, row},
+};
+
+/// A callback that is due: enough to choose by.
+#[derive(Debug, Clone, Copy)]
+pub struct DueRow {
+    /// The tenant's bucket.
+    pub bucket: i64,
+    /// The callback.
+    pub id: Id<id::Callback>,
+    /// Its tenant.
+    pub tenant: Id<id::Tenant>,
+    /// Its workspace.
+    pub workspace: Id<id::Workspace>,
+    /// Voice or chat.
+    pub channel: Channel,
+    /// When it is due.
+    pub due_at: Timestamp,
+    /// How often it failed in our hands before anything was sent.
+    pub failures: i64,
+}
+
+/// Hold on one due callback, until a lease ends.
+pub struct Claim {
+    pub(crate) bucket: i64,
+    pub(crate) id: Id<id::Callback>,
+    pub(crate) fence: i64,
+    pub(crate) tenant: Id<id::Tenant>,
+    pub(crate) workspace: Id<id::Workspace>,
+    agent: Id<id::Agent>,
+    chain: Id<id::Chain>,
+    pub(crate) channel: Channel,
+    reason: RedialReason,
+    scheduled_for: Timestamp,
+    forced: bool,
+    zone: Zone,
+    pub(crate) unsent: i64,
+    spent: i64,
+    suppressed: bool,
+    sealed: Vec<u8>,
+}
+
+macro_rules! getters {
+    ($on:ty { $($(#[$doc:meta])* $name:ident: $type:ty = $get:expr;)* }) => {
+        impl $on {$( $(#[$doc])* pub fn $name(&self) -> $type { let get: fn(&Self) -> $type = $get; get(self) } )*}
+    };
+}
+pub(crate) use getters;
+
+getters!(Claim {
+    /// The callback.
+    id: Id<id::Callback> = |c| c.id;
+    /// Its tenant.
+    tenant: Id<id::Tenant> = |c| c.tenant;
+    /// Its workspace.
+    workspace: Id<id::Workspace> = |c| c.workspace;
+    /// The agent that dials.
+    agent: Id<id::Agent> = |c| c.agent;
+    /// Its chain.
+    chain: Id<id::Chain> = |c| c.chain;
+    /// Voice or chat.
+    channel: Channel = |c| c.channel;
+    /// Why it exists.
+    reason: RedialReason = |c| c.reason;
+    /// When it should have been dialled.
+    scheduled_for: Timestamp = |c| c.scheduled_for;
+    /// Whether a person pressed "dial now".
+    forced: bool = |c| c.forced;
+    /// Dials its chain has spent.
+    spent: u32 = |c| u32::try_from(c.spent).unwrap_or(u32::MAX);
+    /// Whether the number is on the do-not-call list.
+    suppressed: bool = |c| c.suppressed;
+});
+
+impl Claim {
+    /// What it was claimed as.
+    pub const fn due_row(&self) -> DueRow {
+        DueRow {
+            bucket: self.bucket,
+            id: self.id,
+            tenant: self.tenant,
+            workspace: self.workspace,
+            channel: self.channel,
+            due_at: self.scheduled_for,
+            failures: 0,
+        }
+    }
+
+    /// What guards everything that follows from it.
+    pub const fn fence(&self) -> i64 {
+        self.fence
+    }
+
+    /// The callee's clock.
+    pub const fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// What is personal about it.
+    pub fn secrets(&self, key: &TenantKey) -> Result<Secrets, StoreError> {
+        Secrets::open(self.id, &self.sealed, key)
+    }
+
+    fn from_row(row: &Row, spent: i64, suppressed: bool) -> Result<Self, StoreError> {
+        Ok(Self {
+            bucket: row.get("bucket")?,
+            id: Id::from_uuid(row.get("id")?),
+            fence: row.get("fence")?,
+            tenant: Id::from_uuid(row.get("tenant_id")?),
+            workspace: Id::from_uuid(row.get("workspace_id")?),
+            agent: Id::from_uuid(row.get("agent_id")?),
+            chain: Id::from_uuid(row.get("chain_id")?),
+            channel: Channel::from_word(&row.get::<String>("channel")?),
+            reason: reason_of(row)?,
+            scheduled_for: at(row.get("scheduled_for")?),
+            forced: row.get("forced")?,
+            zone: zone_of(row)?,
+            unsent: row.get("unsent")?,
+            spent,
+            suppressed,
+            sealed: row.get("sealed")?,
+        })
+    }
+}
+
+/// A callback that failed so often in our hands is held for a person (I33).
+const MAX_FAILURES: i64 = 5;
+
+impl Store {
+    /// Callbacks that are due by `until`, of workspaces that may dial: at most `each` a workspace, so that none
+    /// crowds out another.
+    pub async fn due(
+        &self,
+        range: (i64, i64),
+        until: Timestamp,
+        each: i64,
+        limit: i64,
+    ) -> Result<Vec<DueRow>, StoreError> {
+        const SQL: &str = "select bucket, id, tenant_id, workspace_id, channel, due_at, failures from (
+                 select c.bucket, c.id, c.tenant_id, c.workspace_id, c.channel, c.due_at, c.failures,
+                     row_number() over (partition by c.workspace_id order by c.due_at, c.id) as place
+                 from callbacks c join workspaces w on w.id = c.workspace_id
+                 where c.bucket between $1 and $2 and c.state = 'scheduled' and c.due_at <= $3
+                   and w.paused is null and w.deleted_at is null
+                   and w.epoch = (select coalesce(max(epoch), 0) from epochs)
+             ) as due where place <= $4 order by due_at, id limit $5";
+        let rows = self.db.read(SQL, args![range.0, range.1, until, each, limit]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(DueRow {
+                    bucket: row.get("bucket")?,
+                    id: Id::from_uuid(row.get("id")?),
+                    tenant: Id::from_uuid(row.get("tenant_id")?),
+                    workspace: Id::from_uuid(row.get("workspace_id")?),
+                    channel: Channel::from_word(&row.get::<String>("channel")?),
+                    due_at: at(row.get("due_at")?),
+                    failures: row.get("failures")?,
+                })
+            })
+            .collect()
+    }
+
+    /// The next moment after `now` at which something becomes due.
+    pub async fn next_due(&self, range: (i64, i64), now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        const SQL: &str = "select min(due_at) as due_at from callbacks
+             where bucket between $1 and $2 and state = 'scheduled' and due_at > $3";
+        let row = self.db.read_one(SQL, args![range.0, range.1, now]).await?;
+        Ok(row.map(|r| r.get::<Option<i64>>("due_at")).transpose()?.flatten().map(at))
+    }
+
+    /// Claims due callbacks of one bucket for the replica `owner`; those that somebody else took meanwhile are
+    /// left out. The longest due first.
+    ///
+    /// Lapsed claims are [`Store::recover`]'s business.
+    pub async fn claim(
+        &self,
+        due: &[DueRow],
+        owner: &str,
+        now: Timestamp,
+        lease_until_ms: i64,
+    ) -> Result<Vec<Claim>, StoreError> {
+        const SQL: &str = "update callbacks set state = 'dispatching', fence = fence + 1, lease_owner = $4, lease_until = $3, updated_at = $2
+             where bucket = $1 and id in ({list}) and state = 'scheduled' and due_at <= $2
+             returning bucket, id, fence, tenant_id, workspace_id, agent_id, chain_id, channel, reason, scheduled_for,
+                 forced, timezone, timezone_source, unsent, sealed";
+        const AROUND: &str = "select c.id, h.spent, s.id is not null as suppressed
+             from callbacks c join chains h on h.bucket = c.bucket and h.id = c.chain_id
+                 left join suppressions s on s.bucket = c.bucket and s.tenant_id = c.tenant_id and s.number_ix = c.person_ix
+             where c.bucket = $1 and c.id in ({list})";
+        let Some(first) = due.first() else { return Ok(Vec::new()) };
+        let ids: Vec<Value> = due.iter().filter(|d| d.bucket == first.bucket).map(|d| d.id.into()).collect();
+        let mut tx = self.db.begin().await?;
+        let rows = tx.fetch_list(SQL, row![first.bucket, now, lease_until_ms, owner], &ids).await?;
+        let taken = rows.iter().map(|r| r.get::<Uuid>("id")).collect::<Result<Vec<_>, _>>()?;
+        let taken: Vec<Value> =
+            taken.into_iter().map(|id| Id::<id::Callback>::from_uuid(id).into()).collect();
+        let mut around: HashMap<Uuid, (i64, bool)> = HashMap::new();
+        for row in tx.fetch_list(AROUND, row![first.bucket], &taken).await? {
+            around.insert(row.get("id")?, (row.get("spent")?, row.get("suppressed")?));
+        }
+        tx.commit().await?;
+        let claim = |row: &Row| {
+            let known = around.get(&row.get::<Uuid>("id")?);
+            let (spent, suppressed) = *known.ok_or(StoreError::Corrupt("chain"))?;
+            Claim::from_row(row, spent, suppressed)
+        };
+        let mut claims = rows.iter().map(claim).collect::<Result<Vec<_>, _>>()?;
+        claims.sort_by_key(|c| (c.scheduled_for, c.id));
+        Ok(claims)
+    }
+
+    /// Puts a claimed callback off; spends nothing.
+    pub async fn snooze(&self, claim: Claim, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        const MOVE: &str =
+            "update callbacks set scheduled_for = $3 where bucket = $1 and id = $2 and fence = $4";
+        let mut tx = self.db.begin().await?;
+        if holds(&mut tx, &claim).await? {
+            tx.execute(MOVE, args![claim.bucket, claim.id, until, claim.fence]).await?;
+            back_to_waiting(&mut tx, claim.bucket, claim.id, State::Scheduled, None, until, now).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Gives a claimed callback back as it was, due at `due_at`.
+    pub async fn release(&self, claim: Claim, due_at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        if holds(&mut tx, &claim).await? {
+            back_to_waiting(&mut tx, claim.bucket, claim.id, State::Scheduled, None, due_at, now).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Holds a claimed callback until something else happens.
+    pub async fn hold(&self, claim: Claim, why: HeldFor, now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        if holds(&mut tx, &claim).await? {
+            let due_at = claim.scheduled_for;
+            back_to_waiting(&mut tx, claim.bucket, claim.id, State::Held, Some(why), due_at, now).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Ends a claimed callback without dialling.
+    pub async fn close_claim(
+        &self,
+        claim: Claim,
+        state: State,
+        outcome: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "update callbacks set state = $4, outcome = $5, lease_until = null, updated_at = $6
+             where bucket = $1 and id = $2 and fence = $3 and state = 'dispatching' and dispatch_id is null";
+        let args = args![claim.bucket, claim.id, claim.fence, state.word(), outcome, now];
+        self.db.write(SQL, args).await.map(|_| ())
+    }
+
+    /// Gives back a claim that failed in our hands: due again at `due_at`, or held once it failed too often.
+    pub async fn fail_claim(
+        &self,
+        due: DueRow,
+        fence: i64,
+        due_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        fail(&mut tx, due.bucket, due.id, fence, due_at, now).await?;
+        tx.commit().await
+    }
+}
+
+/// A claim without an intent that came to nothing: scheduled again, or held when it did so too often. The fence
+/// moves on, so whoever still holds it holds nothing.
+pub(crate) async fn fail(
+    tx: &mut Tx,
+    bucket: i64,
+    id: Id<id::Callback>,
+    fence: i64,
+    due_at: Timestamp,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    const SQL: &str = "update callbacks set fence = fence + 1, failures = failures + 1
+         where bucket = $1 and id = $2 and state = 'dispatching' and fence = $3 and dispatch_id is null
+         returning failures";
+    let Some(row) = tx.fetch_one(SQL, args![bucket, id, fence]).await? else { return Ok(false) };
+    let (state, held) = match row.get::<i64>("failures")? >= MAX_FAILURES {
+        true => (State::Held, Some(HeldFor::Failing)),
+        false => (State::Scheduled, None),
+    };
+    back_to_waiting(tx, bucket, id, state, held, due_at, now).await?;
+    Ok(true)
+}
+
+/// Whether a claim is still ours; locks its row until the transaction ends.
+pub(crate) async fn holds(tx: &mut Tx, claim: &Claim) -> Result<bool, StoreError> {
+    const SQL: &str = "update callbacks set lease_until = null
+         where bucket = $1 and id = $2 and fence = $3 and state = 'dispatching' and dispatch_id is null";
+    Ok(tx.execute(SQL, args![claim.bucket, claim.id, claim.fence]).await? == 1)
+}
+
+/// Puts a callback back to waiting, unless a newer one waits for that person already: then it is superseded.
+pub(crate) async fn back_to_waiting(
+    tx: &mut Tx,
+    bucket: i64,
+    id: Id<id::Callback>,
+    state: State,
+    held_for: Option<HeldFor>,
+    due_at: Timestamp,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const OTHER: &str = "select 1 as one from callbacks mine join callbacks other
+             on other.bucket = mine.bucket and other.workspace_id = mine.workspace_id and other.person_ix = mine.person_ix
+         where mine.bucket = $1 and mine.id = $2 and other.id <> mine.id and other.state in ('scheduled', 'held')";
+    const SQL: &str =
+        "update callbacks set state = $3, held_for = $4, due_at = $5, lease_until = null, dispatch_id = null,
+             provider_call_id = null, updated_at = $6
+         where bucket = $1 and id = $2 and state in ('dispatching', 'dialing', 'unconfirmed')";
+    let newer = tx.fetch_one(OTHER, args![bucket, id]).await?.is_some();
+    let state = if newer { State::Superseded } else { state };
+    let held_for = held_for.filter(|_| !newer).map(HeldFor::word);
+    tx.execute(SQL, args![bucket, id, state.word(), held_for, due_at, now]).await.map(|_| ())
+}

@@ -1,0 +1,128 @@
+//! Named points at which a test may stop the program or the database (failure-model, crash points).
+//!
+//! Invariant: without [`Faults`] nothing happens here. A point that never returns is a process that died there;
+//! an error at a commit is a database whose answer was lost, before or after it did what was asked.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use crate::StoreError;
+
+macro_rules! points {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// A moment between two steps of the journey.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Point { $($(#[$doc])* $name),* }
+
+        impl Point {
+            /// Every point.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// Its name, as in the failure model.
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name)),* }
+            }
+        }
+    };
+}
+
+points! {
+    /// Due, not claimed.
+    C1,
+    /// Claimed, nothing read.
+    C2,
+    /// Decrypted, no intent.
+    C3,
+    /// The intent is with the database, its commit is not.
+    C4,
+    /// The intent is on disk, no byte was sent.
+    C5,
+    /// The request is on its way, the provider has not decided.
+    C6,
+    /// The provider placed the call, its answer has not come.
+    C7,
+    /// The answer came and is not recorded.
+    C8,
+    /// It is recorded, and nobody was told.
+    C9,
+    /// A webhook is on disk and not answered.
+    C10,
+    /// The next callback is being written from an outcome.
+    C13,
+    /// A transaction is about to be committed.
+    BeforeCommit,
+    /// A transaction was committed, and the answer is on its way.
+    AfterCommit,
+}
+
+/// At a point: nothing, or a failure of the step, or never.
+pub type Passing<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>;
+
+/// What goes wrong, and where.
+pub trait Faults: Send + Sync {
+    /// The program passes this point.
+    fn at(&self, point: Point) -> Passing<'_>;
+
+    /// The database server's clock in milliseconds, where a test sets it.
+    fn database_ms(&self) -> Option<i64> {
+        None
+    }
+}
+
+/// Faults that a store and its users share; `None` in production.
+pub(crate) type SharedFaults = Option<Arc<dyn Faults>>;
+
+/// Ends the process, as a power cut would, when it passes a point for the n-th time.
+pub struct Abort {
+    point: Point,
+    left: AtomicU32,
+}
+
+/// Text that names no point, as `C5` or `C5:3`.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be a crash point and, after a colon, which passage of it, as C5 or C5:3")]
+pub struct BadPoint;
+
+impl FromStr for Abort {
+    type Err = BadPoint;
+
+    fn from_str(text: &str) -> Result<Self, BadPoint> {
+        let (name, nth) = text.split_once(':').unwrap_or((text, "1"));
+        let point = Point::ALL.iter().copied().find(|p| p.word() == name).ok_or(BadPoint)?;
+        let nth: u32 = nth.parse().ok().filter(|n| *n > 0).ok_or(BadPoint)?;
+        Ok(Self { point, left: AtomicU32::new(nth) })
+    }
+}
+
+impl Faults for Abort {
+    fn at(&self, point: Point) -> Passing<'_> {
+        Box::pin(async move {
+            if point == self.point && self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+                std::process::abort();
+            }
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_and_its_passage_are_named() {
+        let read = |text: &str| text.parse::<Abort>().map(|a| (a.point, a.left.into_inner()));
+        assert_eq!(read("C5"), Ok((Point::C5, 1)));
+        assert_eq!(read("C13:7"), Ok((Point::C13, 7)));
+        for odd in ["", "C11", "C5:0", "C5:x", "c5"] {
+            assert_eq!(read(odd), Err(BadPoint), "{odd}");
+        }
+    }
+}

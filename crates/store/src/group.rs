@@ -1,0 +1,76 @@
+//! Group commit: whoever has something to write waits for one writer, which takes what is there and commits once.
+//!
+//! Invariants: [`Group::write`] returns only after the commit. No timer: load makes its own batches, and what
+//! comes alone is written at once. The queue is bounded; what does not fit is turned away.
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use crate::StoreError;
+
+/// The most that one commit takes.
+const BATCH: usize = 256;
+
+type Waiting<T, R> = (T, oneshot::Sender<Option<R>>);
+
+/// The way to one writer.
+pub(crate) struct Group<T, R>(mpsc::Sender<Waiting<T, R>>);
+
+impl<T, R> Clone for Group<T, R> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// The writer cannot take it now, or could not write it.
+#[derive(Debug, thiserror::Error)]
+#[error("the database cannot take more at the moment")]
+pub struct Full;
+
+impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
+    /// Starts a writer for at most `waiting` items; it ends when every [`Group`] is gone and all is written.
+    pub(crate) fn start<F>(
+        waiting: usize,
+        write: impl Fn(Vec<T>) -> F + Send + 'static,
+    ) -> (Self, JoinHandle<()>)
+    where
+        F: Future<Output = Result<Vec<R>, StoreError>> + Send,
+    {
+        let (sender, mut receiver) = mpsc::channel::<Waiting<T, R>>(waiting);
+        let writer = tokio::spawn(async move {
+            let mut taken = Vec::with_capacity(BATCH);
+            while receiver.recv_many(&mut taken, BATCH).await > 0 {
+                let (items, answers): (Vec<_>, Vec<_>) = taken.drain(..).unzip();
+                let mut results = match write(items).await {
+                    Ok(results) => results.into_iter().map(Some).collect(),
+                    Err(error) => {
+                        tracing::error!(%error, n = answers.len(), "a batch could not be written");
+                        Vec::new()
+                    }
+                }
+                .into_iter();
+                for answer in answers {
+                    // Whoever asked may have gone; what is written stands either way.
+                    let _gone = answer.send(results.next().flatten());
+                }
+            }
+        });
+        (Self(sender), writer)
+    }
+
+    /// Writes one item, or turns it away at once when too many wait.
+    pub(crate) async fn write(&self, item: T) -> Result<R, Full> {
+        let (answer, answered) = oneshot::channel();
+        self.0.try_send((item, answer)).map_err(|_| Full)?;
+        answered.await.ok().flatten().ok_or(Full)
+    }
+
+    /// Writes one item, waiting for room.
+    pub(crate) async fn write_patiently(&self, item: T) -> Result<R, Full> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send((item, answer)).await.map_err(|_| Full)?;
+        answered.await.ok().flatten().ok_or(Full)
+    }
+}
