@@ -10,6 +10,7 @@ pub mod callback;
 pub mod chance;
 pub mod decide;
 pub mod delivery;
+pub mod dispatch;
 pub mod id;
 pub mod order;
 pub mod outcome;
