@@ -1,0 +1,296 @@
+//! The steps themselves: each is one transaction of the store, one message, or one look at the provider.
+//!
+//! Invariant: what a transaction guards on in `store`, it guards on here. Guards that the laws need and `store`
+//! does not have yet are those that the planted bugs `RefusalAfterRepeat`, `RepeatAfterStop`,
+//! `StaleListCounts`, `LateRetry`, `ChainUnguarded`, `SpentUnguarded` and `HoldBesideWaiting` take away.
+
+use redialer_core::{
+    callback,
+    decide::{AfterAsk, AfterDial, BeforeDial, Finding},
+    dispatch,
+};
+
+use crate::{
+    decide, laws,
+    turn::{Bug, Turn},
+    world::{Age, Dispatch, Heard, Phase, Task},
+};
+
+pub(crate) fn set(turn: &mut Turn<'_>, r: u8, task: Task) {
+    turn.world.replicas[usize::from(r)] = task;
+}
+
+pub(crate) fn claim(turn: &mut Turn<'_>, r: u8, n: u8) {
+    turn.callback_to(n, callback::State::Dispatching);
+    turn.move_fence(n);
+    let spent = turn.world.spent[usize::from(turn.callback(n).chain)];
+    set(turn, r, Task::Claimed { callback: n, fresh: true, spent, suppressed: turn.world.suppressed });
+}
+
+/// The claim is still ours and nothing was written down for it.
+fn holds(turn: &Turn<'_>, n: u8, fresh: bool) -> bool {
+    let row = turn.callback(n);
+    (fresh || turn.has(Bug::FenceIgnored))
+        && row.state == callback::State::Dispatching
+        && row.dispatch.is_none()
+}
+
+pub(crate) fn check(turn: &mut Turn<'_>, r: u8) {
+    let Task::Claimed { callback: n, fresh, spent, suppressed } = turn.world.replicas[usize::from(r)] else {
+        return;
+    };
+    let held = holds(turn, n, fresh);
+    let row = turn.callback(n);
+    let task = match decide::before_dial(turn.rules, &turn.world, row, spent, suppressed) {
+        BeforeDial::Dial { attempt, is_final, .. } => {
+            Task::Checked { callback: n, fresh, spent, attempt: attempt as u8, is_final }
+        }
+        BeforeDial::Close(state) => {
+            if held {
+                turn.callback_to(n, state);
+            }
+            Task::Idle
+        }
+        BeforeDial::Hold(_) => {
+            if held {
+                let next =
+                    if turn.another_waits(n) { callback::State::Superseded } else { callback::State::Held };
+                turn.callback_to(n, next);
+            }
+            Task::Idle
+        }
+        BeforeDial::Snooze { .. } => {
+            if held {
+                turn.back_to_waiting(n);
+            }
+            Task::Idle
+        }
+    };
+    set(turn, r, task);
+}
+
+/// The intent, guarded by the claim, the agent, and the chain.
+pub(crate) fn commit(turn: &mut Turn<'_>, r: u8) {
+    let Task::Checked { callback: n, fresh, spent, attempt, is_final } = turn.world.replicas[usize::from(r)]
+    else {
+        return;
+    };
+    let row = turn.callback(n);
+    let open = |d: &Dispatch| d.on_disk && d.callback == n && d.state.is_open();
+    let is_open = turn.world.dispatches.iter().flatten().any(open);
+    let held = holds(turn, n, fresh) || (turn.has(Bug::IntentUnguarded) && !is_open);
+    let agent = turn.world.agent_enabled || turn.has(Bug::IntentUnguarded);
+    if !held || !agent || !chain_is_free(turn, row.chain, spent) {
+        if holds(turn, n, fresh) {
+            turn.back_to_waiting(n);
+        }
+        return set(turn, r, Task::Idle);
+    }
+    turn.must(laws::I7, turn.world.agent_enabled && !turn.world.suppressed && !row.state.is_final());
+    let max = turn.rules.policy.max_attempts as u8;
+    let is_next = attempt == turn.world.spent[usize::from(row.chain)] + 1;
+    turn.must(laws::I5, is_next && attempt <= max && is_final == (attempt == max));
+    let dispatch = turn.dispatches().count() as u8;
+    let on_disk = !turn.has(Bug::NoIntent);
+    turn.world.dispatches[usize::from(dispatch)] = Some(Dispatch {
+        state: dispatch::State::Intent,
+        callback: n,
+        chain: row.chain,
+        attempt,
+        on_disk,
+        age: Age::Young,
+        key_over: false,
+        repeated: false,
+        sent: false,
+        loose: false,
+    });
+    if on_disk {
+        turn.callback_mut(n).dispatch = Some(dispatch);
+    }
+    set(turn, r, Task::Intended(dispatch));
+}
+
+/// Nothing else of the chain is under way or was spent since the claim: the attempt's number is still ours.
+fn chain_is_free(turn: &Turn<'_>, chain: u8, spent: u8) -> bool {
+    let unsure = |d: &Dispatch| {
+        d.chain == chain && matches!(d.state, dispatch::State::Intent | dispatch::State::Unknown)
+    };
+    let is_free = !turn.world.dispatches.iter().flatten().any(unsure);
+    let is_as_read = turn.world.spent[usize::from(chain)] == spent;
+    (is_free || turn.has(Bug::ChainUnguarded)) && (is_as_read || turn.has(Bug::SpentUnguarded))
+}
+
+/// The lease is looked at and the first byte leaves: from here on the provider may act on it, whatever
+/// becomes of us.
+pub(crate) fn send(turn: &mut Turn<'_>, r: u8) {
+    let (n, is_repeat) = match turn.world.replicas[usize::from(r)] {
+        Task::Intended(n) if turn.dispatch(n).age > Age::Young => {
+            return set(turn, r, Task::Told(n, Heard::Unsent));
+        }
+        Task::Intended(n) => (n, false),
+        Task::Repeating(n) => (n, true),
+        _ => return,
+    };
+    let row = turn.dispatch(n);
+    turn.must(laws::I4, row.on_disk);
+    turn.must(laws::I1, if is_repeat { turn.rules.keyed && !row.key_over } else { !row.sent });
+    turn.dispatch_mut(n).sent |= !is_repeat;
+    set(turn, r, Task::Waiting { dispatch: n, is_repeat, placed: false });
+}
+
+/// The phone rings, unless the provider knows the key and it has rung already.
+pub(crate) fn place(turn: &mut Turn<'_>, n: u8) {
+    let known = turn.rules.keyed && !turn.dispatch(n).key_over;
+    let call = &mut turn.world.calls[usize::from(n)];
+    let has_rung = call.phase != Phase::None;
+    if !has_rung {
+        call.phase = Phase::Ringing;
+    }
+    turn.must(laws::I2, !has_rung || known);
+}
+
+pub(crate) fn answer(turn: &mut Turn<'_>, r: u8, heard: Heard) {
+    let Task::Waiting { dispatch: n, is_repeat, placed } = turn.world.replicas[usize::from(r)] else {
+        return;
+    };
+    // What was sent stays sent, though nobody waits for it any more.
+    turn.dispatch_mut(n).loose |= heard == Heard::Unclear && !placed;
+    let task = match heard {
+        // Only a repeat's "placed" says anything: whatever else, the lists are asked.
+        _ if is_repeat && heard != Heard::Placed => Task::Idle,
+        Heard::Unclear if !is_repeat && turn.has(Bug::RetryOnTimeout) => Task::Intended(n),
+        _ => Task::Told(n, heard),
+    };
+    set(turn, r, task);
+}
+
+pub(crate) fn record(turn: &mut Turn<'_>, r: u8) {
+    let Task::Told(n, heard) = turn.world.replicas[usize::from(r)] else { return };
+    set(turn, r, Task::Idle);
+    turn.dispatch_mut(n).on_disk = true;
+    let callback = turn.dispatch(n).callback;
+    let Some(after) = decide::after_dial(turn.rules, heard) else { return record_absence(turn, n, heard) };
+    match after {
+        AfterDial::Dialing { .. } => turn.mark_placed(n),
+        AfterDial::Again { .. } => {
+            if turn.refuse(n) {
+                turn.back_to_waiting(callback);
+            }
+        }
+        AfterDial::Close { state, .. } => {
+            let open = matches!(
+                turn.callback(callback).state,
+                callback::State::Dispatching | callback::State::Unconfirmed
+            );
+            if turn.refuse(n) && open {
+                turn.callback_to(callback, state);
+            }
+        }
+        AfterDial::Unconfirmed { .. } => {
+            if turn.dispatch(n).state == dispatch::State::Intent {
+                doubt(turn, n);
+            }
+        }
+    }
+}
+
+fn doubt(turn: &mut Turn<'_>, n: u8) {
+    turn.dispatch_to(n, dispatch::State::Unknown);
+    let callback = turn.dispatch(n).callback;
+    if turn.callback(callback).state == callback::State::Dispatching {
+        turn.callback_to(callback, callback::State::Unconfirmed);
+    }
+}
+
+fn record_absence(turn: &mut Turn<'_>, n: u8, heard: Heard) {
+    let (row, Heard::Absent(read_at)) = (turn.dispatch(n), heard) else { return };
+    // The proof has moved since the list was read, or the dispatch has.
+    if row.state != dispatch::State::Unknown || (row.age != read_at && !turn.has(Bug::StaleListCounts)) {
+        return;
+    }
+    if read_at == Age::Settled && !turn.has(Bug::OneListProves) {
+        turn.dispatch_mut(n).age = Age::Once;
+        return;
+    }
+    turn.dispatch_to(n, dispatch::State::NotPlaced);
+    turn.back_to_waiting(row.callback);
+}
+
+/// Begins a repeat, on disk: while the key lives and nobody has said stop.
+pub(crate) fn repeat(turn: &mut Turn<'_>, r: u8, n: u8) {
+    let stopped = turn.world.suppressed || !turn.world.agent_enabled;
+    let key_over = turn.dispatch(n).key_over;
+    if (stopped && !turn.has(Bug::RepeatAfterStop)) || (key_over && !turn.has(Bug::RepeatWithoutKey)) {
+        return;
+    }
+    turn.must(laws::I7, !stopped);
+    turn.dispatch_mut(n).repeated = true;
+    turn.restart_proof(n);
+    set(turn, r, Task::Repeating(n));
+}
+
+pub(crate) fn list(turn: &mut Turn<'_>, r: u8, complete: bool) {
+    let Task::Asking(n) = turn.world.replicas[usize::from(r)] else { return };
+    let mut age = turn.dispatch(n).age;
+    if turn.has(Bug::EarlyListCounts) && age < Age::Settled {
+        age = Age::Settled;
+        turn.dispatch_mut(n).age = age;
+    }
+    let finding = match (complete || turn.has(Bug::FailedListCounts), turn.world.calls[usize::from(n)].listed)
+    {
+        (true, true) if complete => Finding::Call(String::new()),
+        (true, _) => Finding::Absent,
+        (false, _) => Finding::NoAnswer,
+    };
+    let task = match decide::after_ask(turn.rules, age, finding) {
+        AfterAsk::Placed { .. } => Task::Told(n, Heard::Placed),
+        AfterAsk::NotPlaced => Task::Told(n, Heard::Absent(Age::Aged)),
+        AfterAsk::Later { absent_at: Some(_), .. } if age == Age::Settled => {
+            Task::Told(n, Heard::Absent(Age::Settled))
+        }
+        AfterAsk::Later { .. } | AfterAsk::Unresolved => Task::Idle,
+    };
+    set(turn, r, task);
+}
+
+pub(crate) fn crash(turn: &mut Turn<'_>, r: u8) {
+    if let Task::Waiting { dispatch, placed: false, .. } = turn.world.replicas[usize::from(r)] {
+        turn.dispatch_mut(dispatch).loose = true;
+    }
+    set(turn, r, Task::Idle);
+}
+
+pub(crate) fn recover(turn: &mut Turn<'_>, n: u8) {
+    turn.move_fence(n);
+    match turn.callback(n).dispatch {
+        Some(_) if turn.has(Bug::RecoverDialsAgain) => turn.back_to_waiting(n),
+        Some(dispatch) if turn.dispatch(dispatch).state == dispatch::State::Intent => doubt(turn, dispatch),
+        Some(_) => turn.callback_to(n, callback::State::Unconfirmed),
+        None => turn.back_to_waiting(n),
+    }
+}
+
+/// No proof within a day: counts as an attempt, and is never dialled again by itself.
+pub(crate) fn give_up(turn: &mut Turn<'_>, n: u8) {
+    turn.dispatch_to(n, dispatch::State::Unresolved);
+    let row = turn.dispatch(n);
+    turn.world.spent[usize::from(row.chain)] += 1;
+    if turn.callback(row.callback).state == callback::State::Unconfirmed {
+        turn.callback_to(row.callback, callback::State::Failed);
+    }
+}
+
+pub(crate) fn switch_agent(turn: &mut Turn<'_>, on: bool) {
+    turn.world.agent_enabled = on;
+    for n in turn.callbacks() {
+        let state = turn.callback(n).state;
+        if on && state == callback::State::Held {
+            turn.callback_to(n, callback::State::Scheduled);
+        } else if !on && state != callback::State::Held && turn.may_be_stopped(n) {
+            let gives_way = !state.is_waiting() && turn.another_waits(n) && !turn.has(Bug::HoldBesideWaiting);
+            let next = if gives_way { callback::State::Superseded } else { callback::State::Held };
+            turn.callback_to(n, next);
+            turn.move_fence(n);
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The real decisions, asked about the small world, and what the store makes of their answers.
+
+use redialer_core::{
+    Id,
+    agent::{Channel, Dialler, Version},
+    call::{Asked, CallFacts, Direction, Moment},
+    callback::{Live, RedialReason, State},
+    decide::{
+        self, AfterAsk, AfterCall, AfterDial, AskedTime, BeforeDial, Due, Finding, Follow, Person, Planned,
+        Redial, Request, SETTLE_MINUTES, Scene, Seen, Settle, Tried, Unknown,
+    },
+    dispatch,
+    order::{Refusal, Reply},
+    outcome::{Ending, Outcome, Repeat},
+    policy::Trigger,
+    time::{minutes, plus},
+};
+
+use crate::{
+    laws,
+    turn::{Bug, Rules, Turn},
+    world::{Age, Callback, Ended, Heard, World},
+};
+
+fn id<T>(n: u8) -> Id<T> {
+    Id::from_uuid(uuid::Uuid::from_u128(u128::from(n)))
+}
+
+fn number<T>(id: Id<T>) -> u8 {
+    id.uuid().as_u128() as u8
+}
+
+pub(crate) fn before_dial(
+    rules: &Rules,
+    world: &World,
+    row: Callback,
+    spent: u8,
+    suppressed: bool,
+) -> BeforeDial {
+    let due = Due {
+        reason: reason(row),
+        scheduled_for: rules.now,
+        late_by: jiff::SignedDuration::ZERO,
+        forced: false,
+        spent: u32::from(spent),
+        agent_enabled: world.agent_enabled,
+        suppressed,
+        zone: &rules.zone,
+        policy: &rules.policy,
+    };
+    decide::before_dial(&due, rules.now)
+}
+
+const fn reason(row: Callback) -> RedialReason {
+    if row.is_retry { RedialReason::BusyFollowup } else { RedialReason::CallbackRequested }
+}
+
+/// What the answer to a request means; `None` for what is no answer.
+pub(crate) fn after_dial(rules: &Rules, heard: Heard) -> Option<AfterDial> {
+    let reply = match heard {
+        Heard::Placed => Reply::Placed { call_id: "call".to_owned() },
+        Heard::RefusedForGood => Reply::Refused(Refusal::Permanent { status: 422, message: String::new() }),
+        Heard::RefusedForNow => Reply::Refused(Refusal::Throttled { after_secs: None }),
+        Heard::Unsent => Reply::Unsent { why: String::new() },
+        Heard::Unclear => Reply::Uncertain { why: String::new() },
+        Heard::Absent(_) => return None,
+    };
+    Some(decide::after_dial(&Tried { earlier: 0, jitter: 0.0, speed: 1 }, reply, rules.now))
+}
+
+/// What follows from what the provider's lists say, when time and proof have come so far.
+pub(crate) fn after_ask(rules: &Rules, age: Age, finding: Finding) -> AfterAsk {
+    let now = rules.now;
+    let settled_at = plus(now, minutes(-SETTLE_MINUTES));
+    let unknown = Unknown {
+        sent_at: settled_at,
+        over_at: if age < Age::Settled { now } else { settled_at },
+        absent_at: match age {
+            Age::Young | Age::Lapsed | Age::Settled => None,
+            Age::Once => Some(now),
+            Age::Aged => Some(plus(now, minutes(-1))),
+        },
+        key_lives: None,
+        asks: 0,
+    };
+    decide::after_ask(&unknown, finding, now)
+}
+
+/// One event of one call, decided and written.
+pub(crate) fn hear(turn: &mut Turn<'_>, n: u8, moment: Moment) {
+    turn.mark_placed(n);
+    let after = decide::after_call(&scene_of(turn, n, moment).scene());
+    for replaced in &after.supersede {
+        turn.end_waiting(number(*replaced), State::Superseded);
+    }
+    if let Some(settle) = after.settle {
+        write_settle(turn, n, settle);
+    }
+    let next = after.follow.as_ref().and_then(|follow| write_follow(turn, n, follow));
+    if after.suppress {
+        turn.suppress();
+    }
+    mark(turn, n, &after, next);
+}
+
+fn mark(turn: &mut Turn<'_>, n: u8, after: &AfterCall, retry: Option<u8>) {
+    let call = &mut turn.world.calls[usize::from(n)];
+    call.settled |= after.settled;
+    call.analyzed |= after.analyzed;
+    call.retry = retry.or(call.retry);
+}
+
+fn write_settle(turn: &mut Turn<'_>, n: u8, settle: Settle) {
+    if turn.dispatch(n).state != dispatch::State::Placed {
+        return;
+    }
+    turn.dispatch_to(n, dispatch::State::Ended);
+    let row = turn.dispatch(n);
+    match settle {
+        Settle::Close(state) => {
+            let was = turn.callback(row.callback).state;
+            if matches!(was, State::Dispatching | State::Dialing | State::Unconfirmed) {
+                turn.callback_to(row.callback, state);
+            }
+        }
+        Settle::Again { .. } => {
+            turn.world.spent[usize::from(row.chain)] -= 1;
+            turn.back_to_waiting(row.callback);
+        }
+    }
+}
+
+/// Writes the next callback; its number if it is the retry that the analysis may yet change.
+fn write_follow(turn: &mut Turn<'_>, n: u8, follow: &Follow) -> Option<u8> {
+    match follow {
+        Follow::New(planned) => {
+            let is_retry = planned.reason.is_retry();
+            let accounted =
+                matches!(turn.dispatch(n).state, dispatch::State::Placed | dispatch::State::Ended);
+            if is_retry && !accounted {
+                if !turn.has(Bug::LateRetry) {
+                    return None;
+                }
+                turn.must(laws::I12, false);
+            }
+            let source = Some((n, is_retry));
+            write_planned(turn, planned, source).filter(|_| is_retry)
+        }
+        Follow::Move(moved, planned) => {
+            let moved = number(*moved);
+            turn.callback_to(moved, State::Scheduled);
+            let row = turn.callback_mut(moved);
+            row.is_retry = planned.reason.is_retry();
+            row.source = Some((n, false));
+            Some(moved)
+        }
+    }
+}
+
+fn write_planned(turn: &mut Turn<'_>, planned: &Planned, source: Option<(u8, bool)>) -> Option<u8> {
+    let next = turn.callbacks().count() as u8;
+    turn.insert(Callback {
+        state: State::Scheduled,
+        chain: planned.chain.map_or(next, number),
+        is_retry: planned.reason.is_retry(),
+        dispatch: None,
+        source,
+    })
+}
+
+/// Somebody asks for a callback through the API.
+pub(crate) fn request_by_hand(turn: &mut Turn<'_>) {
+    let person = person(turn);
+    let rules = turn.rules;
+    let request = Request {
+        at: rules.now,
+        zone: rules.zone.clone(),
+        person: &person,
+        forces: None,
+        policy: &rules.policy,
+    };
+    let Ok((Follow::New(planned), replaced)) = decide::on_request(&request, rules.now) else { return };
+    for replaced in replaced {
+        turn.end_waiting(number(replaced), State::Superseded);
+    }
+    write_planned(turn, &planned, None);
+}
+
+fn live(turn: &Turn<'_>, n: u8) -> Live {
+    let row = turn.callback(n);
+    Live {
+        id: id(n),
+        chain: id(row.chain),
+        spent: u32::from(turn.world.spent[usize::from(row.chain)]),
+        state: row.state,
+        reason: reason(row),
+        born_of: turn.rules.now,
+    }
+}
+
+fn person(turn: &Turn<'_>) -> Person {
+    let live = turn.callbacks().filter(|n| !turn.callback(*n).state.is_final()).map(|n| live(turn, n));
+    Person { live: live.collect(), suppressed: turn.world.suppressed, reached_at: None }
+}
+
+/// Everything a [`Scene`] borrows.
+struct Backstage<'a> {
+    rules: &'a Rules,
+    facts: CallFacts,
+    seen: Seen,
+    redial: Redial,
+    person: Person,
+    dialler: Dialler,
+    asked: AskedTime,
+}
+
+impl Backstage<'_> {
+    fn scene(&self) -> Scene<'_> {
+        Scene {
+            facts: &self.facts,
+            seen: self.seen.clone(),
+            redial: Some(&self.redial),
+            person: Some(&self.person),
+            dialler: self.dialler,
+            policy: &self.rules.policy,
+            zone: &self.rules.zone,
+            asked: &self.asked,
+            now: self.rules.now,
+        }
+    }
+}
+
+fn scene_of<'a>(turn: &Turn<'a>, n: u8, moment: Moment) -> Backstage<'a> {
+    let (row, call) = (turn.dispatch(n), turn.world.calls[usize::from(n)]);
+    let retry = call.retry.filter(|r| turn.callback(*r).state.is_waiting()).map(|r| live(turn, r));
+    let seen = Seen { settled: call.settled, analyzed: call.analyzed, retry };
+    let ended = call.phase.end().filter(|_| moment != Moment::Started);
+    Backstage {
+        rules: turn.rules,
+        facts: facts(turn.rules, n, moment, ended),
+        seen: if turn.has(Bug::ActTwice) { Seen::default() } else { seen },
+        redial: Redial {
+            id: id(row.callback),
+            chain: id(row.chain),
+            spent: u32::from(turn.world.spent[usize::from(row.chain)]),
+            cause: None,
+        },
+        person: person(turn),
+        dialler: if turn.world.agent_enabled { Dialler::Ready } else { Dialler::Disabled },
+        asked: AskedTime {
+            at: Some(turn.rules.now),
+            zone: turn.rules.zone.clone(),
+            confidence: 1.0,
+            evidence: String::new(),
+            rule: String::new(),
+        },
+    }
+}
+
+fn facts(rules: &Rules, n: u8, moment: Moment, ended: Option<Ended>) -> CallFacts {
+    let ending = |ended| match ended {
+        Ended::Talked | Ended::TalkedAsked => Ending::Conversation,
+        Ended::Busy | Ended::BusyAsked => Ending::Unreached(Trigger::Busy, Repeat::Freely),
+        Ended::NoLine => Ending::NoCapacity,
+        Ended::OptOut => Ending::OptOut,
+    };
+    CallFacts {
+        call_id: n.to_string(),
+        moment,
+        channel: Channel::Voice,
+        direction: Some(Direction::Outbound),
+        person_number: None,
+        agent_number: None,
+        agent: None,
+        version: Version::LatestPublished,
+        started_at: None,
+        ended_at: Some(rules.now),
+        outcome: ended.map(|e| Outcome { reason: String::new(), ending: ending(e) }),
+        in_voicemail: false,
+        asked: Asked {
+            callback: moment == Moment::Analyzed && ended.is_some_and(Ended::asked),
+            time: None,
+            number: None,
+        },
+        transcript: vec![],
+        variables: [].into(),
+        metadata: None,
+        tags: None,
+    }
+}

@@ -1,0 +1,78 @@
+//! The laws that this model is about, by their numbers in the failure model.
+//!
+//! What a single state shows is asked here of every state; what only a step shows is asked where it is taken.
+
+use redialer_core::callback;
+
+use crate::{
+    turn::Rules,
+    world::{Phase, World},
+};
+
+/// The name of a law.
+pub(crate) type Law = &'static str;
+
+/// At most one create-call request a dispatch, save repeats under a key that the provider still has.
+pub(crate) const I1: Law = "I1";
+/// At most one open dispatch a callback; at most one phone rung an attempt; none rung that nobody accounts for.
+pub(crate) const I2: Law = "I2";
+/// An intent on disk before the request.
+pub(crate) const I4: Law = "I4";
+/// Attempts within the ceiling, and the last one alone is final.
+pub(crate) const I5: Law = "I5";
+/// Nothing is begun after a stop was answered with success.
+pub(crate) const I7: Law = "I7";
+/// A call's events, in any order and number, have one set of effects.
+pub(crate) const I10: Law = "I10";
+/// A final state is never left, and a late event adds data only.
+pub(crate) const I12: Law = "I12";
+/// One waiting callback a person, by index: a change that breaks it would fail for whoever asked for it.
+pub(crate) const ONE_WAITING: Law = "one waiting";
+
+/// The law that this state breaks, if any.
+pub(crate) fn broken(rules: &Rules, world: &World) -> Option<Law> {
+    let checks = [
+        (I2, has_one_open_dispatch(world) && rings_are_accounted_for(world)),
+        (I5, is_within_ceiling(rules, world)),
+        (I10, has_one_next_of_a_kind(world)),
+        (ONE_WAITING, has_one_waiting(world)),
+    ];
+    world.broken.or_else(|| checks.into_iter().find(|(_, kept)| !kept).map(|(law, _)| law))
+}
+
+fn has_one_open_dispatch(world: &World) -> bool {
+    let open = |n: usize| {
+        let of = world.dispatches.iter().flatten();
+        of.filter(|d| d.on_disk && usize::from(d.callback) == n && d.state.is_open()).count()
+    };
+    (0..world.callbacks.len()).all(|n| open(n) <= 1)
+}
+
+/// No phone rings for a dispatch that counts as a certain no, and none twice for one attempt.
+fn rings_are_accounted_for(world: &World) -> bool {
+    use redialer_core::dispatch::State::{NotPlaced, Refused};
+    let mut rung = Vec::new();
+    for (dispatch, call) in world.dispatches.iter().zip(&world.calls) {
+        let Some(dispatch) = dispatch.filter(|_| call.phase != Phase::None) else { continue };
+        if matches!(dispatch.state, Refused | NotPlaced) {
+            return false;
+        }
+        if !call.phase.had_no_line() {
+            rung.push((dispatch.chain, dispatch.attempt));
+        }
+    }
+    rung.len() < 2 || rung[0] != rung[1]
+}
+
+fn is_within_ceiling(rules: &Rules, world: &World) -> bool {
+    world.spent.iter().all(|spent| u32::from(*spent) <= rules.policy.max_attempts)
+}
+
+fn has_one_next_of_a_kind(world: &World) -> bool {
+    let born: Vec<_> = world.callbacks.iter().flatten().filter_map(|c| c.source).collect();
+    born.iter().enumerate().all(|(at, source)| !born[..at].contains(source))
+}
+
+fn has_one_waiting(world: &World) -> bool {
+    world.callbacks.iter().flatten().filter(|c| callback::State::is_waiting(c.state)).count() <= 1
+}

@@ -1,0 +1,61 @@
+//! The SQL that moves states, compared with the tables in `core`.
+//!
+//! Only the text is read: a statement that names the state it sets and the states it guards on is a promise
+//! about both, and the tables say which promises may be made.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use redialer_core::{callback, dispatch};
+
+/// Every change of state that a statement of the store makes in that table, as words.
+fn moves(table: &str) -> BTreeSet<(String, String)> {
+    let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/src");
+    let files = fs::read_dir(store).expect("listed").map(|entry| entry.expect("an entry").path());
+    let mut found = BTreeSet::new();
+    for file in files.filter(|f| f.extension().is_some_and(|e| e == "rs")) {
+        let text = fs::read_to_string(file).expect("text");
+        for statement in text.split(&format!("\"update {table} set ")).skip(1) {
+            found.extend(moves_of(statement.split('"').next().unwrap_or(statement)));
+        }
+    }
+    found
+}
+
+/// Nothing where the state is a parameter, is not changed, or is guarded by another statement.
+fn moves_of(statement: &str) -> Vec<(String, String)> {
+    let Some((changes, guard)) = statement.split_once(" where ") else { return Vec::new() };
+    let mut changes = changes.split(',').map(str::trim);
+    let Some(next) = changes.find_map(|c| c.strip_prefix("state = '")) else { return Vec::new() };
+    let next = next.trim_end_matches('\'');
+    let guards = guard.split("state ").skip(1).flat_map(words_of_guard);
+    guards.map(|from| (from, next.to_owned())).collect()
+}
+
+/// The words of `= 'a' …` or `in ('a', 'b') …`.
+fn words_of_guard(guard: &str) -> Vec<String> {
+    let quoted = |text: &str| text.split('\'').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    match guard.split_once(')') {
+        Some((list, _)) if guard.starts_with("in (") => quoted(list),
+        _ => quoted(guard).into_iter().take(1).collect(),
+    }
+}
+
+#[test]
+fn every_statement_moves_dispatches_as_the_table_allows() {
+    let state = |word: &str| dispatch::State::from_word(word).expect("a state");
+    let found = moves("dispatches");
+    assert!(found.len() >= 6, "statements are written otherwise now: {found:?}");
+    for (from, to) in found {
+        assert!(state(&from).may_become(state(&to)), "{from} -> {to}");
+    }
+}
+
+#[test]
+fn every_statement_moves_callbacks_as_the_table_allows() {
+    let state = |word: &str| callback::State::from_word(word).expect("a state");
+    let found = moves("callbacks");
+    assert!(found.len() >= 10, "statements are written otherwise now: {found:?}");
+    for (from, to) in found {
+        assert!(state(&from).may_become(state(&to)), "{from} -> {to}");
+    }
+}

@@ -1,0 +1,266 @@
+//! One step being taken: the changes that store functions make, each in one transaction.
+//!
+//! Invariant: states change through [`Turn::callback_to`] and [`Turn::dispatch_to`] alone, which ask the code's
+//! own tables and remember what was done.
+
+use std::cell::Cell;
+
+use redialer_core::{Timestamp, callback, dispatch, policy::Policy, time::Zone};
+
+use crate::{
+    laws::{self, Law},
+    world::{Age, Callback, Dispatch, Ended, Heard, Task, World},
+};
+
+/// What is explored: the provider's kind, the bounds, and at most one planted bug.
+pub(crate) struct Rules {
+    /// Whether the provider takes idempotency keys.
+    pub(crate) keyed: bool,
+    /// Whether people cancel, list numbers and switch the agent.
+    pub(crate) people: bool,
+    /// How many dispatches there may be.
+    pub(crate) dispatches: usize,
+    /// Whether calls are analysed.
+    pub(crate) analysis: bool,
+    /// How calls may end; with none they go on.
+    pub(crate) endings: &'static [Ended],
+    pub(crate) bug: Option<Bug>,
+    pub(crate) policy: Policy,
+    pub(crate) zone: Zone,
+    pub(crate) now: Timestamp,
+    pub(crate) made: Cell<Made>,
+}
+
+/// Mistakes, one of which may be planted. The checker must find each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bug {
+    /// Send first, write the intent with the answer.
+    NoIntent,
+    /// Send again when no answer came.
+    RetryOnTimeout,
+    /// Write an intent for a claim whose fence has moved on.
+    FenceIgnored,
+    /// Write an intent whatever the callback has become.
+    IntentUnguarded,
+    /// Put a callback back whose intent has no result.
+    RecoverDialsAgain,
+    /// Record an answer whatever the dispatch has become.
+    RecordUnguarded,
+    /// Believe the first request's late "no" though a repeat was begun.
+    RefusalAfterRepeat,
+    /// Repeat after the provider has forgotten the key.
+    RepeatWithoutKey,
+    /// Repeat though a person has said stop.
+    RepeatAfterStop,
+    /// Read a list that failed as one without the call.
+    FailedListCounts,
+    /// Count lists from before the settle time.
+    EarlyListCounts,
+    /// Let one list prove it.
+    OneListProves,
+    /// Keep what lists said before a repeat as proof.
+    ProofOutlivesRepeat,
+    /// Record what a list said though a repeat was begun since it was asked for.
+    StaleListCounts,
+    /// Let a late event of an unresolved dispatch add a retry.
+    LateRetry,
+    /// Act on each copy of an event.
+    ActTwice,
+    /// Write an intent while another dial of the chain may yet turn out to be placed.
+    ChainUnguarded,
+    /// Write an intent though the chain has spent more than when it was claimed.
+    SpentUnguarded,
+    /// Hold a claimed callback though another waits already.
+    HoldBesideWaiting,
+}
+
+/// Which changes of state were made: a set of targets for each source.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Made {
+    callbacks: [u16; callback::State::ALL.len()],
+    dispatches: [u16; dispatch::State::ALL.len()],
+}
+
+impl Made {
+    pub(crate) const fn has_callback(&self, from: callback::State, to: callback::State) -> bool {
+        self.callbacks[from as usize] & (1 << to as usize) != 0
+    }
+
+    pub(crate) const fn has_dispatch(&self, from: dispatch::State, to: dispatch::State) -> bool {
+        self.dispatches[from as usize] & (1 << to as usize) != 0
+    }
+
+    /// What was made here or there.
+    pub(crate) fn and(mut self, other: &Self) -> Self {
+        self.callbacks.iter_mut().zip(other.callbacks).for_each(|(mine, theirs)| *mine |= theirs);
+        self.dispatches.iter_mut().zip(other.dispatches).for_each(|(mine, theirs)| *mine |= theirs);
+        self
+    }
+}
+
+/// A world in the middle of a step.
+pub(crate) struct Turn<'a> {
+    pub(crate) rules: &'a Rules,
+    pub(crate) world: World,
+}
+
+impl Turn<'_> {
+    pub(crate) fn has(&self, bug: Bug) -> bool {
+        self.rules.bug == Some(bug)
+    }
+
+    /// Remembers the first law that is broken.
+    pub(crate) fn must(&mut self, law: Law, kept: bool) {
+        if !kept && self.world.broken.is_none() {
+            self.world.broken = Some(law);
+        }
+    }
+
+    pub(crate) fn callback(&self, n: u8) -> Callback {
+        self.world.callbacks[usize::from(n)].expect("a callback")
+    }
+
+    pub(crate) fn callback_mut(&mut self, n: u8) -> &mut Callback {
+        self.world.callbacks[usize::from(n)].as_mut().expect("a callback")
+    }
+
+    pub(crate) fn dispatch(&self, n: u8) -> Dispatch {
+        self.world.dispatches[usize::from(n)].expect("a dispatch")
+    }
+
+    pub(crate) fn dispatch_mut(&mut self, n: u8) -> &mut Dispatch {
+        self.world.dispatches[usize::from(n)].as_mut().expect("a dispatch")
+    }
+
+    pub(crate) fn callback_to(&mut self, n: u8, next: callback::State) {
+        let was = self.callback(n).state;
+        self.must(laws::I12, was.may_become(next));
+        let mut made = self.rules.made.get();
+        made.callbacks[was as usize] |= 1 << next as usize;
+        self.rules.made.set(made);
+        self.callback_mut(n).state = next;
+    }
+
+    pub(crate) fn dispatch_to(&mut self, n: u8, next: dispatch::State) {
+        let was = self.dispatch(n).state;
+        self.must(laws::I12, was.may_become(next));
+        let mut made = self.rules.made.get();
+        made.dispatches[was as usize] |= 1 << next as usize;
+        self.rules.made.set(made);
+        self.dispatch_mut(n).state = next;
+    }
+
+    /// `fence = fence + 1`: whoever holds a claim on it has lost it.
+    pub(crate) fn move_fence(&mut self, n: u8) {
+        for task in &mut self.world.replicas {
+            if let Task::Claimed { callback, fresh, .. } | Task::Checked { callback, fresh, .. } = task
+                && *callback == n
+            {
+                *fresh = false;
+            }
+        }
+    }
+
+    /// Not yet claimed, or claimed and nothing written down: a person may still stop it.
+    pub(crate) fn may_be_stopped(&self, n: u8) -> bool {
+        let row = self.callback(n);
+        row.state.is_waiting() || (row.state == callback::State::Dispatching && row.dispatch.is_none())
+    }
+
+    pub(crate) fn another_waits(&self, n: u8) -> bool {
+        let others = self.world.callbacks.iter().enumerate().filter(|(at, _)| *at != usize::from(n));
+        others.filter_map(|(_, row)| *row).any(|row| row.state.is_waiting())
+    }
+
+    /// As the store's function of that name.
+    pub(crate) fn back_to_waiting(&mut self, n: u8) {
+        use callback::State::{Dialing, Dispatching, Scheduled, Superseded, Unconfirmed};
+        if matches!(self.callback(n).state, Dispatching | Dialing | Unconfirmed) {
+            let next = if self.another_waits(n) { Superseded } else { Scheduled };
+            self.callback_to(n, next);
+            self.callback_mut(n).dispatch = None;
+        }
+    }
+
+    /// As the store's function of that name: the first proof that a dispatch became a call.
+    pub(crate) fn mark_placed(&mut self, n: u8) {
+        use callback::State::{Dialing, Dispatching, Unconfirmed};
+        if !matches!(self.dispatch(n).state, dispatch::State::Intent | dispatch::State::Unknown) {
+            return;
+        }
+        self.dispatch_to(n, dispatch::State::Placed);
+        let row = self.dispatch(n);
+        if matches!(self.callback(row.callback).state, Dispatching | Unconfirmed) {
+            self.callback_to(row.callback, Dialing);
+            self.world.spent[usize::from(row.chain)] += 1;
+        }
+    }
+
+    /// Whether an answer "no" to the first request still says that no phone rang.
+    pub(crate) fn refuse(&mut self, n: u8) -> bool {
+        let row = self.dispatch(n);
+        let believed = match row.state {
+            dispatch::State::Intent => true,
+            dispatch::State::Unknown => !row.repeated || self.has(Bug::RefusalAfterRepeat),
+            _ => self.has(Bug::RecordUnguarded),
+        };
+        if believed {
+            self.dispatch_to(n, dispatch::State::Refused);
+        }
+        believed
+    }
+
+    /// A new row; a unique index that it breaks is a broken law here and a failing transaction there.
+    pub(crate) fn insert(&mut self, row: Callback) -> Option<u8> {
+        let again = |other: &Callback| row.source.is_some() && other.source == row.source;
+        let twice = self.world.callbacks.iter().flatten().any(again);
+        self.must(laws::I10, !twice);
+        let free = self.world.callbacks.iter().position(Option::is_none)?;
+        self.world.callbacks[free] = Some(row);
+        Some(free as u8)
+    }
+
+    pub(crate) fn end_waiting(&mut self, n: u8, state: callback::State) {
+        if self.callback(n).state.is_waiting() {
+            self.callback_to(n, state);
+            self.move_fence(n);
+        }
+    }
+
+    /// The do-not-call list: what waits for the number ends.
+    pub(crate) fn suppress(&mut self) {
+        self.world.suppressed = true;
+        for n in self.callbacks() {
+            if self.may_be_stopped(n) {
+                self.callback_to(n, callback::State::Suppressed);
+                self.move_fence(n);
+            }
+        }
+    }
+
+    pub(crate) fn callbacks(&self) -> impl Iterator<Item = u8> + use<> {
+        let n = self.world.callbacks.iter().flatten().count();
+        0..n as u8
+    }
+
+    pub(crate) fn dispatches(&self) -> impl Iterator<Item = u8> + use<> {
+        let n = self.world.dispatches.iter().flatten().count();
+        0..n as u8
+    }
+
+    /// A repeat may place the call: what was read before it proves nothing any more.
+    pub(crate) fn restart_proof(&mut self, n: u8) {
+        if self.has(Bug::ProofOutlivesRepeat) {
+            return;
+        }
+        self.dispatch_mut(n).age = self.dispatch(n).age.min(Age::Lapsed);
+        if self.has(Bug::StaleListCounts) {
+            return;
+        }
+        for task in &mut self.world.replicas {
+            if matches!(task, Task::Told(of, Heard::Absent(_)) if *of == n) {
+                *task = Task::Idle;
+            }
+        }
+    }
+}
