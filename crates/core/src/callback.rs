@@ -81,16 +81,25 @@ impl State {
         !matches!(self, Self::Scheduled | Self::Held | Self::Dispatching | Self::Dialing | Self::Unconfirmed)
     }
 
-    /// The whole life of a callback. Every store function that changes a state guards on states from which
+    /// The whole life of a callback. Only after a restore is a waiting one found dialled, or a
+    /// dialled one dialled again: the backup did not know. Every store function that changes a state guards on states from which
     /// this allows its change.
     pub const fn may_become(self, next: Self) -> bool {
         use State::*;
         match self {
             Scheduled => matches!(
                 next,
-                Scheduled | Held | Dispatching | Cancelled | Expired | Suppressed | Superseded | Failed
+                Scheduled
+                    | Held
+                    | Dispatching
+                    | Dialing
+                    | Cancelled
+                    | Expired
+                    | Suppressed
+                    | Superseded
+                    | Failed
             ),
-            Held => matches!(next, Scheduled | Held | Cancelled | Suppressed | Superseded | Failed),
+            Held => matches!(next, Scheduled | Held | Dialing | Cancelled | Suppressed | Superseded | Failed),
             // Before the intent as if still scheduled; after it, only the provider's answer decides.
             Dispatching => matches!(
                 next,
@@ -108,7 +117,7 @@ impl State {
             ),
             // Back to scheduled when the provider had no line free: that spent nothing.
             Dialing => {
-                matches!(next, Scheduled | Completed | Failed | Exhausted | Suppressed | Superseded)
+                matches!(next, Scheduled | Dialing | Completed | Failed | Exhausted | Suppressed | Superseded)
             }
             Unconfirmed => {
                 matches!(next, Scheduled | Dialing | Completed | Failed | Exhausted | Suppressed | Superseded)

@@ -17,22 +17,40 @@ use redialer_core::{Timestamp, chance::Chance, time::from_ms};
 use redialer_store::{ClockRow, Store, StoreError};
 use tokio::time::Instant;
 
+/// A moment that was taken note of.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    steady_ms: i64,
+    wall_ms: i64,
+}
+
 /// The clocks of one process.
 pub struct Clock {
     source: Source,
+    born: Instant,
     real: Mutex<Real>,
     anchor: Mutex<ClockRow>,
 }
 
 enum Source {
     Machine,
-    /// Set by a test; nothing waits for it to move.
-    Hands(Arc<AtomicI64>),
+    /// Moved by a test; nothing waits for it to move.
+    Hands(Hands),
+}
+
+/// The two clocks of a machine as a test sets them, in milliseconds.
+#[derive(Clone)]
+pub struct Hands {
+    /// What it calls the time since 1970; may be wrong, and may jump.
+    pub wall: Arc<AtomicI64>,
+    /// What never jumps.
+    pub steady: Arc<AtomicI64>,
 }
 
 struct Real {
-    /// When the clock was last set, and to what.
+    /// When the clock was last set, by the machine's steady clock or by the hands, and to what.
     instant: Instant,
+    hands_ms: i64,
     set_ms: i64,
     /// What it showed last.
     ms: i64,
@@ -57,28 +75,37 @@ pub fn chance() -> Result<Chance, getrandom::Error> {
 impl Clock {
     /// A clock that runs at `speed` virtual seconds a real second, from now.
     pub fn start(speed: u32) -> Self {
-        let (instant, ms) = machine();
-        Self::of(Source::Machine, instant, ms, speed)
+        let ms = machine().1;
+        Self::of(Source::Machine, ms, speed)
     }
 
-    /// A clock that somebody else moves: the milliseconds since 1970 that `hands` show.
-    pub fn by_hand(hands: Arc<AtomicI64>) -> Self {
-        let ms = hands.load(Ordering::Relaxed);
-        Self::of(Source::Hands(hands), machine().0, ms, 1)
+    /// A clock that somebody else moves.
+    pub fn by_hand(hands: Hands) -> Self {
+        let ms = hands.wall.load(Ordering::Relaxed);
+        Self::of(Source::Hands(hands), ms, 1)
     }
 
-    fn of(source: Source, instant: Instant, ms: i64, speed: u32) -> Self {
+    fn of(source: Source, ms: i64, speed: u32) -> Self {
         let anchor = ClockRow { real_ms: ms, virtual_ms: ms, speed: i64::from(speed) };
-        let real = Real { instant, set_ms: ms, ms, follows: false };
-        Self { source, real: Mutex::new(real), anchor: Mutex::new(anchor) }
+        let real = Real { instant: machine().0, hands_ms: 0, set_ms: ms, ms, follows: false };
+        Self { source, born: machine().0, real: Mutex::new(real), anchor: Mutex::new(anchor) }
+    }
+
+    /// Sets the real clock to the database server's.
+    fn follow(&self, set_ms: i64, ms: i64) {
+        let hands_ms = match &self.source {
+            Source::Machine => 0,
+            Source::Hands(hands) => hands.steady.load(Ordering::Relaxed),
+        };
+        let mut real = self.real.lock().unwrap_or_else(PoisonError::into_inner);
+        *real = Real { instant: machine().0, hands_ms, set_ms, ms, follows: true };
     }
 
     /// Takes up the virtual time where the last process on this database left it.
     pub async fn join(&self, store: &Store) -> Result<(), StoreError> {
         if let Some(theirs) = store.database_now_ms().await? {
             // Nothing has been timed yet: even a machine whose clock runs ahead begins at the server's.
-            let mut real = self.real.lock().unwrap_or_else(PoisonError::into_inner);
-            *real = Real { instant: machine().0, set_ms: theirs, ms: theirs, follows: true };
+            self.follow(theirs, theirs);
         }
         let real_ms = self.real_ms();
         let speed = self.anchor().speed;
@@ -98,10 +125,8 @@ impl Clock {
     /// Moves the real clock forward to the database server's, where that is another machine (I32).
     pub async fn follow_database(&self, store: &Store) -> Result<(), StoreError> {
         if let Some(theirs) = store.database_now_ms().await? {
-            let ours = self.real_ms();
-            let mut real = self.real.lock().unwrap_or_else(PoisonError::into_inner);
             // Set back, it stands still until the server has caught up.
-            *real = Real { instant: machine().0, set_ms: theirs, ms: ours.max(theirs), follows: true };
+            self.follow(theirs, self.real_ms().max(theirs));
         }
         Ok(())
     }
@@ -110,8 +135,11 @@ impl Clock {
     pub fn real_ms(&self) -> i64 {
         let mut real = self.real.lock().unwrap_or_else(PoisonError::into_inner);
         match &self.source {
-            Source::Hands(_) if real.follows => {}
-            Source::Hands(hands) => real.ms = real.ms.max(hands.load(Ordering::Relaxed)),
+            Source::Hands(hands) => {
+                let steady = real.set_ms + hands.steady.load(Ordering::Relaxed) - real.hands_ms;
+                let wall = hands.wall.load(Ordering::Relaxed);
+                real.ms = real.ms.max(if real.follows { steady } else { wall });
+            }
             Source::Machine => {
                 let (instant, system) = machine();
                 let steady = real.set_ms + elapsed_ms(real.instant, instant);
@@ -122,6 +150,32 @@ impl Clock {
             }
         }
         real.ms
+    }
+
+    /// Takes note of this moment, for [`Clock::since`].
+    pub fn mark(&self) -> Mark {
+        let (steady_ms, wall_ms) = self.both_ms();
+        Mark { steady_ms, wall_ms }
+    }
+
+    /// Real time since then, by whichever of the machine's clocks says more: the steady one stands still while a
+    /// machine is suspended, the other may be set back.
+    pub fn since(&self, mark: Mark) -> Duration {
+        let (steady_ms, wall_ms) = self.both_ms();
+        let ms = (steady_ms - mark.steady_ms).max(wall_ms - mark.wall_ms);
+        Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+    }
+
+    fn both_ms(&self) -> (i64, i64) {
+        match &self.source {
+            Source::Hands(hands) => {
+                (hands.steady.load(Ordering::Relaxed), hands.wall.load(Ordering::Relaxed))
+            }
+            Source::Machine => {
+                let (instant, wall_ms) = machine();
+                (elapsed_ms(self.born, instant), wall_ms)
+            }
+        }
     }
 
     /// Virtual time.
@@ -177,12 +231,24 @@ mod tests {
     }
 
     #[test]
+    fn a_suspended_machine_knows_that_it_slept() {
+        let (wall, steady) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicI64::new(0)));
+        let clock = Clock::by_hand(Hands { wall: Arc::clone(&wall), steady: Arc::clone(&steady) });
+        let mark = clock.mark();
+        wall.store(90_000, Ordering::Relaxed);
+        assert_eq!(clock.since(mark), Duration::from_secs(90));
+        wall.store(-5_000, Ordering::Relaxed);
+        steady.store(2_000, Ordering::Relaxed);
+        assert_eq!(clock.since(mark), Duration::from_secs(2));
+    }
+
+    #[test]
     fn hands_that_are_turned_back_stop_the_clock() {
-        let hands = Arc::new(AtomicI64::new(10_000));
-        let clock = Clock::by_hand(Arc::clone(&hands));
-        hands.store(20_000, Ordering::Relaxed);
+        let wall = Arc::new(AtomicI64::new(10_000));
+        let clock = Clock::by_hand(Hands { wall: Arc::clone(&wall), steady: Arc::default() });
+        wall.store(20_000, Ordering::Relaxed);
         assert_eq!(clock.real_ms(), 20_000);
-        hands.store(5_000, Ordering::Relaxed);
+        wall.store(5_000, Ordering::Relaxed);
         assert_eq!(clock.now().as_millisecond(), 20_000);
     }
 }

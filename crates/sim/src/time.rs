@@ -30,10 +30,19 @@ impl SimTime {
         (self.now)()
     }
 
+    /// The moment so many seconds from now.
+    pub(crate) fn after(&self, seconds: f64) -> Timestamp {
+        plus(self.now(), jiff::SignedDuration::from_millis((seconds.clamp(0.0, 1e9) * 1_000.0) as i64))
+    }
+
+    /// How many seconds have passed since then.
+    pub(crate) fn seconds_since(&self, then: Timestamp) -> f64 {
+        self.now().duration_since(then).as_secs_f64()
+    }
+
     /// Lets so many seconds pass.
     pub(crate) async fn pass(&self, seconds: f64) {
-        let ms = (seconds.clamp(0.0, 1e9) * 1_000.0) as i64;
-        (self.wait_until)(plus(self.now(), jiff::SignedDuration::from_millis(ms))).await;
+        (self.wait_until)(self.after(seconds)).await;
     }
 }
 

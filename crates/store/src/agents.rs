@@ -231,6 +231,12 @@ impl TenantStore {
         const SQL: &str =
             "update agents set enabled = $3, downstream_url = $4, overrides = $5, updated_at = $6
              where tenant_id = $1 and id = $2";
+        // Of one person only one callback may wait: a claimed one steps aside for a newer.
+        const ASIDE: &str = "update callbacks set state = 'superseded', fence = fence + 1, updated_at = $3
+             where bucket = $1 and agent_id = $2 and state = 'dispatching' and dispatch_id is null
+               and exists (select 1 from callbacks other where other.bucket = callbacks.bucket
+                   and other.workspace_id = callbacks.workspace_id and other.person_ix = callbacks.person_ix
+                   and other.id <> callbacks.id and other.state in ('scheduled', 'held'))";
         // Behind an intent it is too late: the request may be on its way.
         const HOLD: &str = "update callbacks set state = 'held', held_for = 'agent_disabled', fence = fence + 1, updated_at = $3
              where bucket = $1 and agent_id = $2
@@ -254,7 +260,10 @@ impl TenantStore {
         }
         let bucket = bucket_of(self.tenant);
         match enabled {
-            Some(false) => tx.execute(HOLD, args![bucket, agent.id, now]).await?,
+            Some(false) => {
+                tx.execute(ASIDE, args![bucket, agent.id, now]).await?;
+                tx.execute(HOLD, args![bucket, agent.id, now]).await?
+            }
             Some(true) => tx.execute(RELEASE, args![bucket, agent.id, now]).await?,
             None => 0,
         };

@@ -75,42 +75,56 @@ impl AskRow {
 
 impl Store {
     /// Before an unknown dispatch is repeated under its idempotency key: from now on a byte of it may leave us
-    /// until `over_at`, and what was absent before proves nothing any more. `false` when it is settled already.
+    /// until `over_at`, and what was absent before proves nothing any more. `false` when it is settled already, or
+    /// when it may not ring any more: then only the lists are read (I7).
     pub async fn begin_repeat(
         &self,
-        ask: &AskRow,
+        ask: &mut AskRow,
         over_at: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         const SQL: &str = "update dispatches set over_at = $3, absent_at = null, updated_at = $4
-             where bucket = $1 and id = $2 and state = 'unknown'";
-        Ok(self.db.write(SQL, args![ask.bucket, ask.id, over_at, now]).await? == 1)
+             where bucket = $1 and id = $2 and state = 'unknown' and coalesce(over_at, 0) = $5
+               and exists (select 1 from callbacks c join agents a on a.id = c.agent_id
+                       join workspaces w on w.id = c.workspace_id
+                   where c.bucket = $1 and c.id = dispatches.callback_id and a.enabled
+                     and w.paused is null and w.deleted_at is null
+                     and w.epoch = (select coalesce(max(epoch), 0) from epochs)
+                     and not exists (select 1 from suppressions s
+                         where s.bucket = $1 and s.tenant_id = c.tenant_id and s.number_ix = c.person_ix))";
+        let known = ask.over_at.unwrap_or(0);
+        let begun = self.db.write(SQL, args![ask.bucket, ask.id, over_at, now, known]).await? == 1;
+        if begun {
+            (ask.over_at, ask.absent_at) = (Some(over_at.as_millisecond()), None);
+        }
+        Ok(begun)
     }
 
-    /// Writes what the provider's records say about an unknown dispatch.
+    /// Writes what the provider's records say about an unknown dispatch. A list that was read before somebody else
+    /// repeated the request proves nothing: what it would settle then is left as it is.
     pub async fn finish_ask(&self, ask: &AskRow, after: &AfterAsk, now: Timestamp) -> Result<(), StoreError> {
         const LATER: &str = "update dispatches set ask_at = $3, absent_at = $4, updated_at = $5
-             where bucket = $1 and id = $2 and state = 'unknown'";
+             where bucket = $1 and id = $2 and state = 'unknown' and coalesce(over_at, 0) = $6";
         const ENDED: &str = "update dispatches set state = $3, ask_at = null, updated_at = $4
-             where bucket = $1 and id = $2 and state = 'unknown'";
+             where bucket = $1 and id = $2 and state = 'unknown' and coalesce(over_at, 0) = $5";
         const UNRESOLVED: &str =
             "update callbacks set state = 'failed', outcome = 'unresolved', updated_at = $3
              where bucket = $1 and id = $2 and state = 'unconfirmed' returning chain_id";
         const SPEND: &str = "update chains set spent = spent + 1 where bucket = $1 and id = $2";
-        let (bucket, id, callback) = (ask.bucket, ask.id, ask.callback);
+        let (bucket, id, callback, known) = (ask.bucket, ask.id, ask.callback, ask.over_at.unwrap_or(0));
         let mut tx = self.db.begin().await?;
         match after {
             AfterAsk::Placed { call_id } => mark_placed(&mut tx, bucket, id, call_id, now).await?,
             AfterAsk::Later { at, absent_at } => {
-                tx.execute(LATER, args![bucket, id, *at, *absent_at, now]).await?;
+                tx.execute(LATER, args![bucket, id, *at, *absent_at, now, known]).await?;
             }
             AfterAsk::NotPlaced => {
-                if tx.execute(ENDED, args![bucket, id, "not_placed", now]).await? == 1 {
+                if tx.execute(ENDED, args![bucket, id, "not_placed", now, known]).await? == 1 {
                     back_to_waiting(&mut tx, bucket, callback, State::Scheduled, None, now, now).await?;
                 }
             }
             AfterAsk::Unresolved => {
-                if tx.execute(ENDED, args![bucket, id, "unresolved", now]).await? == 1
+                if tx.execute(ENDED, args![bucket, id, "unresolved", now, known]).await? == 1
                     && let Some(row) = tx.fetch_one(UNRESOLVED, args![bucket, callback, now]).await?
                 {
                     let chain: Id<id::Chain> = Id::from_uuid(row.get("chain_id")?);

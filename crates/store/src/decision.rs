@@ -176,15 +176,19 @@ impl Decision<'_> {
     /// A webhook may come before the answer to the request that placed the call: then it is that answer.
     async fn redial(&mut self, redial: &RedialRow) -> Result<Redial, StoreError> {
         const SPENT: &str = "select spent from chains where bucket = $1 and id = $2";
+        const STATE: &str = "select state from dispatches where bucket = $1 and id = $2";
         let bucket = self.subject.delivery.bucket;
         mark_placed(&mut self.tx, bucket, redial.dispatch, self.subject.call_id, self.now).await?;
         let spent = self.tx.fetch_one(SPENT, args![bucket, redial.chain]).await?;
         let spent: i64 = spent.ok_or(StoreError::Corrupt("chain"))?.get("spent")?;
+        let state = self.tx.fetch_one(STATE, args![bucket, redial.dispatch]).await?;
+        let state = state.ok_or(StoreError::Corrupt("dispatch"))?;
         Ok(Redial {
             id: redial.callback,
             chain: redial.chain,
             spent: u32::try_from(spent).unwrap_or(0),
             cause: redial.cause.clone(),
+            unresolved: state.get::<String>("state")? == "unresolved",
         })
     }
 

@@ -4,8 +4,9 @@
 //! value. No intent, no request (I4). At most one open dispatch a callback (I2). What is unknown stays unknown
 //! here; only an answer or the provider's records settle it. An attempt is spent once, by the first proof.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::SignedDuration;
 use redialer_core::{
     Id, Timestamp,
     agent::Channel,
@@ -20,8 +21,9 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    Claim, Store, StoreError, TenantKey,
+    Claim, Store, StoreError, TenantKey, TenantStore,
     asks::ASK_AFTER_MINUTES,
+    at, bucket_of,
     claims::{back_to_waiting, getters, holds},
     engine::{Row, Tx, Value, args, row},
     fail::Point,
@@ -37,7 +39,6 @@ pub struct Intent {
     workspace: Id<id::Workspace>,
     channel: Channel,
     unsent: i64,
-    lease_until_ms: i64,
     body: Zeroizing<Vec<u8>>,
 }
 
@@ -70,8 +71,6 @@ getters!(Intent {
     channel: Channel = |i| i.channel;
     /// Earlier tries that were certainly not placed.
     unsent: u32 = |i| u32::try_from(i.unsent).unwrap_or(0);
-    /// Until when the request may be under way, on the real clock.
-    lease_until_ms: i64 = |i| i.lease_until_ms;
 });
 
 impl Intent {
@@ -83,8 +82,9 @@ impl Intent {
 
 impl Store {
     /// Writes the intents of one workspace's claims, in one commit. Left out are claims that were lost:
-    /// cancelled, their lease lapsed, their agent switched off, their workspace paused. Nothing may be sent before
-    /// this returns.
+    /// cancelled, their lease lapsed, their agent switched off, their workspace paused; and those whose chain has
+    /// another dial without an answer yet, or has spent an attempt since they were judged: their number would be
+    /// wrong. Nothing may be sent before this returns.
     pub async fn begin(
         &self,
         claims: Vec<(Claim, NewDispatch)>,
@@ -92,6 +92,9 @@ impl Store {
         chance: &Chance,
         now: Timestamp,
     ) -> Result<Vec<Intent>, StoreError> {
+        // Two replicas that dial for one chain take turns on its row.
+        const TURN: &str =
+            "select id, spent from chains where bucket = $1 and id in ({list}) order by id for update";
         const GUARD: &str =
             "update callbacks set dispatch_id = v.column2, attempt = v.column3, max_attempts = v.column4,
                  is_final = v.column5, lease_until = v.column6, updated_at = $2
@@ -102,19 +105,31 @@ impl Store {
                and exists (select 1 from workspaces where workspaces.id = callbacks.workspace_id
                    and workspaces.paused is null and workspaces.deleted_at is null
                    and workspaces.epoch = (select coalesce(max(epoch), 0) from epochs))
+               and v.column8 = (select spent from chains
+                   where chains.bucket = callbacks.bucket and chains.id = callbacks.chain_id)
+               and not exists (select 1 from callbacks other join dispatches d
+                       on d.bucket = other.bucket and d.callback_id = other.id and d.state in ('intent', 'unknown')
+                   where other.bucket = callbacks.bucket and other.chain_id = callbacks.chain_id
+                     and other.id <> callbacks.id)
              returning callbacks.id";
         const PUT: &str = "insert into dispatches
                  (bucket, id, tenant_id, workspace_id, callback_id, channel, state, attempt, sealed, sent_at, asks, updated_at)
              values {rows}";
         let Some(bucket) = claims.first().map(|(claim, _)| claim.bucket) else { return Ok(Vec::new()) };
         let guard = |(c, n): &(Claim, NewDispatch)| {
-            row![c.id, n.id, n.attempt, n.max_attempts, n.is_final, n.lease_until_ms, c.fence]
+            row![c.id, n.id, n.attempt, n.max_attempts, n.is_final, n.lease_until_ms, c.fence, c.spent]
         };
-        let guards: Vec<_> = claims.iter().map(guard).collect();
+        // One chain dials once at a time: of two of its claims the second waits for the first one's answer.
+        let mut chains = BTreeSet::new();
+        let first_of_chain = |(c, _): &&(Claim, NewDispatch)| chains.insert(c.chain.uuid());
+        let guards: Vec<_> = claims.iter().filter(first_of_chain).map(guard).collect();
         let mut tx = self.db.begin().await?;
+        if self.db.is_postgres() {
+            let chains: Vec<Value> = chains.iter().map(|c| Id::<id::Chain>::from_uuid(*c).into()).collect();
+            tx.fetch_list(TURN, row![bucket], &chains).await?;
+        }
         let held = tx.fetch_rows(GUARD, row![bucket, now], &guards).await?;
-        let held =
-            held.iter().map(|r| r.get("id")).collect::<Result<std::collections::HashSet<Uuid>, _>>()?;
+        let held = held.iter().map(|r| r.get("id")).collect::<Result<BTreeSet<Uuid>, _>>()?;
         let (mut rows, mut intents) = (Vec::with_capacity(held.len()), Vec::with_capacity(held.len()));
         for (claim, new) in claims {
             if !held.contains(&claim.id.uuid()) {
@@ -130,7 +145,6 @@ impl Store {
                 workspace: claim.workspace,
                 channel: claim.channel,
                 unsent: claim.unsent,
-                lease_until_ms: new.lease_until_ms,
                 body: Zeroizing::new(new.body),
             });
         }
@@ -170,6 +184,40 @@ impl Store {
     }
 }
 
+/// One try at the provider, as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DispatchRow {
+    /// Its id.
+    pub id: Id<id::Dispatch>,
+    /// `intent`, `unknown`, `placed`, `refused`, `not_placed`, `unresolved` or `ended`.
+    pub state: String,
+    /// The ordinal of the dial within its chain.
+    pub attempt: i64,
+    /// The provider's id of the call it became.
+    pub call_id: Option<String>,
+    /// When its intent was written.
+    pub sent_at: Timestamp,
+}
+
+impl TenantStore {
+    /// Every try of a callback, oldest first.
+    pub async fn dispatches(&self, callback: Id<id::Callback>) -> Result<Vec<DispatchRow>, StoreError> {
+        const SQL: &str = "select id, state, attempt, call_id, sent_at from dispatches
+             where bucket = $1 and tenant_id = $2 and callback_id = $3 order by sent_at, id";
+        let rows = self.store.db.read(SQL, args![bucket_of(self.tenant), self.tenant, callback]).await?;
+        let read = |row: &Row| {
+            Ok(DispatchRow {
+                id: Id::from_uuid(row.get("id")?),
+                state: row.get("state")?,
+                attempt: row.get("attempt")?,
+                call_id: row.get("call_id")?,
+                sent_at: at(row.get("sent_at")?),
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+}
+
 /// The way to record results: many share a commit.
 #[derive(Clone)]
 pub struct Results(Group<(Intent, AfterDial, Timestamp), ()>);
@@ -190,6 +238,8 @@ impl Results {
     }
 }
 
+const GIVEN_BACK_FOR: SignedDuration = SignedDuration::from_secs(20);
+
 fn put(claim: &Claim, new: &NewDispatch, sealed: Vec<u8>, now: Timestamp) -> Vec<Value> {
     row![
         claim.bucket,
@@ -207,10 +257,12 @@ fn put(claim: &Claim, new: &NewDispatch, sealed: Vec<u8>, now: Timestamp) -> Vec
     ]
 }
 
-/// A claim that may not become an intent goes back, if it is still ours to give.
+/// A claim that may not become an intent goes back, if it is still ours to give. Whatever stands in its way may
+/// stand there for a while.
 async fn give_back(tx: &mut Tx, claim: &Claim, now: Timestamp) -> Result<(), StoreError> {
     if holds(tx, claim).await? {
-        back_to_waiting(tx, claim.bucket, claim.id, State::Scheduled, None, now, now).await?;
+        let due_at = plus(now, GIVEN_BACK_FOR);
+        back_to_waiting(tx, claim.bucket, claim.id, State::Scheduled, None, due_at, now).await?;
     }
     Ok(())
 }
@@ -225,8 +277,9 @@ pub(crate) async fn settle(
     after: &AfterDial,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    // Once the provider was asked, a repeat may have been placed: a late "no" is of the first request alone.
     const REFUSED: &str = "update dispatches set state = 'refused', ask_at = null, updated_at = $3
-         where bucket = $1 and id = $2 and state in ('intent', 'unknown')";
+         where bucket = $1 and id = $2 and (state = 'intent' or (state = 'unknown' and asks = 0))";
     const UNKNOWN: &str =
         "update dispatches set state = 'unknown', ask_at = $3, over_at = $3, updated_at = $3
          where bucket = $1 and id = $2 and state = 'intent'";

@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use crate::{
     StoreError,
-    fail::{Point, SharedFaults},
+    fail::{Point, SharedFaults, Verdict},
 };
 
 pub(crate) static LITE: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -160,10 +160,12 @@ enum Open {
 
 impl Tx {
     pub(crate) async fn execute(&mut self, sql: &'static str, args: Args) -> Result<u64, StoreError> {
+        let sql = self.faults.as_ref().map_or(sql, |faults| faults.sql(sql));
         self.conn().execute(sql, args).await
     }
 
     pub(crate) async fn fetch(&mut self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
+        let sql = self.faults.as_ref().map_or(sql, |faults| faults.sql(sql));
         self.conn().fetch(sql, args).await
     }
 
@@ -229,16 +231,20 @@ impl Tx {
 
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         if let Some(faults) = &self.faults {
-            faults.at(Point::BeforeCommit).await?;
+            match faults.at(Point::BeforeCommit).await {
+                Verdict::Go => {}
+                Verdict::Fail => return Err(StoreError::Injected),
+                Verdict::Pretend => return Ok(()),
+            }
         }
         match self.open {
             Open::Lite(tx) => tx.commit().await?,
             Open::Pg(tx) => tx.commit().await?,
         }
-        if let Some(faults) = &self.faults {
-            faults.at(Point::AfterCommit).await?;
+        match &self.faults {
+            Some(faults) if faults.at(Point::AfterCommit).await == Verdict::Fail => Err(StoreError::Injected),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn conn(&mut self) -> Conn<'_> {

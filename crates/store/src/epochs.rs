@@ -104,7 +104,7 @@ impl Store {
              values ($1, $2, $3, $4, $5, $6, 'placed', $7, $8, $9, $10, $11, 0, $10) on conflict do nothing";
         const DIALING: &str = "update callbacks set state = 'dialing', held_for = null, dispatch_id = $3, provider_call_id = $4,
                  fence = fence + 1, lease_until = null, updated_at = $5
-             where bucket = $1 and id = $2";
+             where bucket = $1 and id = $2 and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')";
         const SPEND: &str = "update chains set spent = spent + 1 where bucket = $1 and id = $2";
         let due_by = plus(adoption.started_at, minutes(1));
         let ix = adoption.person_ix.map(|ix| ix.to_vec());

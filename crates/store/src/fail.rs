@@ -13,8 +13,6 @@ use std::{
     },
 };
 
-use crate::StoreError;
-
 macro_rules! points {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
         /// A moment between two steps of the journey.
@@ -62,13 +60,29 @@ points! {
     AfterCommit,
 }
 
-/// At a point: nothing, or a failure of the step, or never.
-pub type Passing<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>;
+/// What a point does to whoever passes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing.
+    Go,
+    /// The step fails. After a commit that is an answer that was lost.
+    Fail,
+    /// A commit is only pretended: a planted bug.
+    Pretend,
+}
+
+/// A verdict, at once or later or never.
+pub type Passing<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
 
 /// What goes wrong, and where.
 pub trait Faults: Send + Sync {
     /// The program passes this point.
     fn at(&self, point: Point) -> Passing<'_>;
+
+    /// The statement to run in place of `sql`: how bugs are planted.
+    fn sql(&self, sql: &'static str) -> &'static str {
+        sql
+    }
 
     /// The database server's clock in milliseconds, where a test sets it.
     fn database_ms(&self) -> Option<i64> {
@@ -107,7 +121,7 @@ impl Faults for Abort {
             if point == self.point && self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
                 std::process::abort();
             }
-            Ok(())
+            Verdict::Go
         })
     }
 }

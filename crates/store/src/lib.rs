@@ -38,9 +38,9 @@ pub use callbacks::{CallbackRow, Filter, ManualPlan, NotNow, Secrets};
 pub use claims::{Claim, DueRow};
 pub use clock::ClockRow;
 pub use decision::{Decision, Following, KnownCall, RedialRow, SpokenWith, Subject};
-pub use dispatch::{Intent, NewDispatch, Results};
+pub use dispatch::{DispatchRow, Intent, NewDispatch, Results};
 pub use epochs::{Adoption, Epoch};
-pub use fail::{Abort, BadPoint, Faults, Passing, Point};
+pub use fail::{Abort, BadPoint, Faults, Passing, Point, Verdict};
 pub use group::Full;
 pub use inbox::{ActivityRow, Inbox, NewDelivery, PendingRow, Recorded};
 pub use keys::{KeyRow, hash_key};
@@ -151,8 +151,8 @@ impl Store {
     /// Passes a named point; only tests make anything happen there.
     pub async fn pass(&self, point: Point) -> Result<(), StoreError> {
         match &self.db.faults {
-            Some(faults) => faults.at(point).await,
-            None => Ok(()),
+            Some(faults) if faults.at(point).await == Verdict::Fail => Err(StoreError::Injected),
+            _ => Ok(()),
         }
     }
 

@@ -4,7 +4,12 @@
 //! Invariants: each question is taken by one replica; how far a workspace was swept moves on only after all that
 //! was found is in the inbox.
 
-use redialer_core::{Id, Timestamp, agent::Channel, id};
+use redialer_core::{
+    Id, Timestamp,
+    agent::Channel,
+    id,
+    time::{minutes, plus},
+};
 
 use crate::{
     Store, StoreError, at, bucket_of,
@@ -102,8 +107,8 @@ impl Store {
         self.db.write(SQL, args![workspace, at]).await.map(|_| ())
     }
 
-    /// Calls whose analysis is overdue, each put off until it was waited for twice as long; after `max_checks`
-    /// it is not asked for any more.
+    /// Calls whose analysis is overdue, each put off as long as it was waited for at first; after `max_checks` it
+    /// is not asked for any more.
     pub async fn due_checks(
         &self,
         range: (i64, i64),
@@ -124,8 +129,7 @@ impl Store {
                 tenant: Id::from_uuid(row.get("tenant_id")?),
                 call_id: row.get("call_id")?,
             };
-            let wait = redialer_core::time::minutes(ANALYSIS_AFTER_MINUTES << (checks + 1).clamp(0, 10));
-            let next = (checks + 1 < max_checks).then(|| redialer_core::time::plus(now, wait));
+            let next = (checks + 1 < max_checks).then(|| plus(now, minutes(ANALYSIS_AFTER_MINUTES)));
             if tx.execute(TAKE, args![bucket, check.workspace, &check.call_id, now, next]).await? == 1 {
                 due.push(check);
             }

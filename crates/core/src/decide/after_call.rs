@@ -65,6 +65,8 @@ pub struct Redial {
     pub spent: u32,
     /// The reason of the call that led to it, in the provider's words.
     pub cause: Option<String>,
+    /// It ended before anybody could tell that it was placed: a person decides what follows.
+    pub unresolved: bool,
 }
 
 /// The person at the other end.
@@ -335,6 +337,8 @@ fn retry(scene: &Scene<'_>, trigger: Trigger, repeat: Repeat, after: &mut AfterC
     let pending = person.live.iter().any(|l| Some(l.id) != own);
     let refusal = if !retry.enabled {
         Some(Note::TriggerOff)
+    } else if scene.redial.is_some_and(|r| r.unresolved) {
+        Some(Note::Unresolved)
     } else if twice {
         Some(Note::NotTwice)
     } else if spent >= scene.policy.max_attempts {

@@ -90,7 +90,13 @@ impl Story {
 
     /// The call is a dial of callback 7, chain 5.
     fn redial(mut self, spent: u32) -> Self {
-        self.redial = Some(Redial { id: id(7), chain: id(5), spent, cause: Some("earlier".to_owned()) });
+        self.redial = Some(Redial {
+            id: id(7),
+            chain: id(5),
+            spent,
+            cause: Some("earlier".to_owned()),
+            unresolved: false,
+        });
         self.person.get_or_insert_default().live.push(live(
             7,
             State::Dialing,

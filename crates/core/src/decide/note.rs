@@ -45,11 +45,13 @@ pub enum Note {
     Unreachable,
     /// The event kept failing in our hands and was set aside.
     SetAside,
+    /// The dial had ended unresolved before this was heard.
+    Unresolved,
 }
 
 impl Note {
     /// Every note.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Unreadable,
         Self::WebCall,
         Self::NoNumber,
@@ -71,6 +73,7 @@ impl Note {
         Self::ForeignDispatch,
         Self::Unreachable,
         Self::SetAside,
+        Self::Unresolved,
     ];
 
     /// The note's stable code.
@@ -97,6 +100,7 @@ impl Note {
             Self::ForeignDispatch => "foreign_dispatch",
             Self::Unreachable => "unreachable",
             Self::SetAside => "set_aside",
+            Self::Unresolved => "unresolved",
         }
     }
 
@@ -140,6 +144,9 @@ impl Note {
             Self::Unreachable => "The number cannot be reached this way; trying again would not help.",
             Self::SetAside => {
                 "This event failed five times in our hands and was set aside; nothing else waits for it."
+            }
+            Self::Unresolved => {
+                "The dial had ended unresolved before this was heard, so no retry was added. Force it to dial again."
             }
         }
     }

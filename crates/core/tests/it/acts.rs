@@ -1,8 +1,6 @@
 //! The steps themselves: each is one transaction of the store, one message, or one look at the provider.
 //!
-//! Invariant: what a transaction guards on in `store`, it guards on here. Guards that the laws need and `store`
-//! does not have yet are those that the planted bugs `RefusalAfterRepeat`, `RepeatAfterStop`,
-//! `StaleListCounts`, `LateRetry`, `ChainUnguarded`, `SpentUnguarded` and `HoldBesideWaiting` take away.
+//! Invariant: what a transaction guards on in `store`, it guards on here; each planted bug takes one guard away.
 
 use redialer_core::{
     callback,

@@ -137,12 +137,7 @@ fn write_follow(turn: &mut Turn<'_>, n: u8, follow: &Follow) -> Option<u8> {
             let is_retry = planned.reason.is_retry();
             let accounted =
                 matches!(turn.dispatch(n).state, dispatch::State::Placed | dispatch::State::Ended);
-            if is_retry && !accounted {
-                if !turn.has(Bug::LateRetry) {
-                    return None;
-                }
-                turn.must(laws::I12, false);
-            }
+            turn.must(laws::I12, !is_retry || accounted);
             let source = Some((n, is_retry));
             write_planned(turn, planned, source).filter(|_| is_retry)
         }
@@ -244,6 +239,7 @@ fn scene_of<'a>(turn: &Turn<'a>, n: u8, moment: Moment) -> Backstage<'a> {
             chain: id(row.chain),
             spent: u32::from(turn.world.spent[usize::from(row.chain)]),
             cause: None,
+            unresolved: turn.dispatch(n).state == dispatch::State::Unresolved && !turn.has(Bug::LateRetry),
         },
         person: person(turn),
         dialler: if turn.world.agent_enabled { Dialler::Ready } else { Dialler::Disabled },

@@ -174,13 +174,13 @@ fn the_model_moves_states_as_the_tables_allow_and_uses_all_of_them() {
             unused += &format!("{} -> {}\n", from.word(), left.join(", "));
         }
     }
-    // Lateness and other reasons to hold are not in the model. What is unconfirmed is dialing before its call
+    // Lateness, other reasons to hold and restores are not in the model. What is unconfirmed is dialing before its call
     // ends, and nobody supersedes what rings.
     expect![[r#"
-        scheduled -> failed, expired
-        held -> held, failed
+        scheduled -> dialing, failed, expired
+        held -> held, dialing, failed
         dispatching -> completed, expired
-        dialing -> superseded
+        dialing -> dialing, superseded
         unconfirmed -> completed, exhausted, suppressed
     "#]]
     .assert_eq(&unused);

@@ -34,7 +34,7 @@ use redialer_store::{
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
-use crate::app::App;
+use crate::{app::App, clock::Mark};
 
 /// Looked at per workspace and round; more would only wait for their pace.
 const EACH: i64 = 100;
@@ -45,7 +45,7 @@ const POLL_BEHIND: Duration = Duration::from_millis(100);
 /// A claim without an intent lapses after so long.
 const CLAIM_LEASE_MS: i64 = 30_000;
 /// An intent's lease outlives its request's deadline by so much.
-const INTENT_SLACK_MS: i64 = 5_000;
+const INTENT_SLACK: Duration = Duration::from_secs(5);
 
 /// Dials what is due until the program shuts down.
 pub async fn run(app: Arc<App>) {
@@ -113,11 +113,11 @@ async fn lane(app: Arc<App>, workspace: Id<id::Workspace>, rows: Vec<DueRow>) {
 /// Claims as many as pace and lines allow, writes their intents together, and sends each in a task of its own.
 async fn start(app: &Arc<App>, id: Id<id::Workspace>, rows: &[DueRow]) -> Result<(), StoreError> {
     let sending = prepare(app, id, rows).await?;
-    for (intent, api_key) in sending {
+    for ready in sending {
         let permit = Arc::clone(&app.dials).acquire_owned().await;
         let app = Arc::clone(app);
         tokio::spawn(async move {
-            send(&app, intent, &api_key).await;
+            send(&app, ready).await;
             drop(permit);
             app.due_bell.notify_one();
         });
@@ -125,12 +125,23 @@ async fn start(app: &Arc<App>, id: Id<id::Workspace>, rows: &[DueRow]) -> Result
     Ok(())
 }
 
+/// An intent on disk, and what its request needs beside it.
+pub struct Ready {
+    intent: Intent,
+    api_key: Zeroizing<String>,
+    /// Before its lease was reckoned.
+    begun: Mark,
+}
+
+impl Ready {
+    /// The recorded will to dial.
+    pub const fn intent(&self) -> &Intent {
+        &self.intent
+    }
+}
+
 /// Everything up to the intents: what is returned must be sent, once.
-pub async fn prepare(
-    app: &App,
-    id: Id<id::Workspace>,
-    rows: &[DueRow],
-) -> Result<Vec<(Intent, Zeroizing<String>)>, StoreError> {
+pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Result<Vec<Ready>, StoreError> {
     let Some(first) = rows.first() else { return Ok(Vec::new()) };
     let workspace = app.store.of(first.tenant).workspace(id).await?;
     if workspace.paused.is_some() {
@@ -150,6 +161,7 @@ pub async fn prepare(
     if claims.is_empty() {
         return Ok(Vec::new());
     }
+    let begun = app.clock.mark();
     let lane = Lane::open(app, workspace, lease).await?;
     let mut intended = Vec::with_capacity(claims.len());
     for claim in claims {
@@ -159,7 +171,8 @@ pub async fn prepare(
     // A process that was frozen since the claim has lost it; what follows is guarded by the fence anyway.
     let intents = app.store.begin(intended, &lane.key, &app.chance, app.clock.now()).await?;
     app.store.pass(Point::C5).await?;
-    Ok(intents.into_iter().map(|intent| (intent, lane.api_key.clone())).collect())
+    let ready = |intent| Ready { intent, api_key: lane.api_key.clone(), begun };
+    Ok(intents.into_iter().map(ready).collect())
 }
 
 /// As many of the rows as there are lines for, at most `n`.
@@ -363,22 +376,24 @@ impl Dial<'_> {
             chain: claim.chain(),
             dispatch,
         };
-        let deadline_ms = i64::try_from(app.config.place_deadline().as_millis()).unwrap_or(i64::MAX / 2);
+        let lease = app.config.place_deadline() + INTENT_SLACK;
+        let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX / 2);
         Some(NewDispatch {
             id: dispatch,
             attempt: self.attempt,
             max_attempts: self.max_attempts,
             is_final: self.is_final,
             body: order::body(&order),
-            lease_until_ms: app.clock.real_ms() + deadline_ms + INTENT_SLACK_MS,
+            lease_until_ms: app.clock.real_ms() + lease_ms,
         })
     }
 }
 
 /// One request, and what its answer means on disk. What could not be recorded is unknown, and asked about.
-pub async fn send(app: &App, intent: Intent, api_key: &str) {
-    let id = intent.callback();
-    let Ok(reply) = placed(app, &intent, api_key).await else { return };
+pub async fn send(app: &App, ready: Ready) {
+    let id = ready.intent.callback();
+    let Ok(reply) = placed(app, &ready).await else { return };
+    let intent = ready.intent;
     let now = app.clock.now();
     let tried = Tried { earlier: intent.unsent(), jitter: app.chance.fraction(), speed: app.clock.speed() };
     let after = decide::after_dial(&tried, reply, now);
@@ -389,13 +404,14 @@ pub async fn send(app: &App, intent: Intent, api_key: &str) {
     }
 }
 
-async fn placed(app: &App, intent: &Intent, api_key: &str) -> Result<Reply, StoreError> {
-    // A process that was frozen since the intent must not send: somebody may have taken it over.
-    let margin_ms = i64::try_from(app.config.place_deadline().as_millis()).unwrap_or(i64::MAX);
-    if app.clock.real_ms().saturating_add(margin_ms) > intent.lease_until_ms() {
-        return Ok(Reply::Unsent { why: "the lease ended before the request".to_owned() });
+async fn placed(app: &App, ready: &Ready) -> Result<Reply, StoreError> {
+    // A process that was frozen since must not send: somebody may have taken it over. The lease outlives the
+    // request's deadline by the slack, so whoever begins within the slack is done before it ends.
+    if app.clock.since(ready.begun) >= INTENT_SLACK {
+        return Ok(Reply::Unsent { why: "the lease would end before the request".to_owned() });
     }
-    let asked = app.retell.place(api_key, intent.channel(), intent.body());
+    let intent = &ready.intent;
+    let asked = app.retell.place(&ready.api_key, intent.channel(), intent.body());
     let reply = under_way(app, asked).await?;
     app.store.pass(Point::C8).await?;
     Ok(reply)

@@ -40,8 +40,8 @@ pub async fn run(app: Arc<App>) {
 pub async fn round(app: &App) -> Result<(), StoreError> {
     for range in app.ranges() {
         let now = app.clock.now();
-        for ask in app.store.due_asks(range, now, plus(now, minutes(ASK_AGAIN)), BATCH).await? {
-            if let Err(error) = one(app, &ask).await {
+        for mut ask in app.store.due_asks(range, now, plus(now, minutes(ASK_AGAIN)), BATCH).await? {
+            if let Err(error) = one(app, &mut ask).await {
                 tracing::warn!(dispatch.id = %ask.id, %error, "dispatch {} could not be asked about", ask.id);
             }
         }
@@ -49,7 +49,7 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn one(app: &App, ask: &AskRow) -> Result<(), StoreError> {
+async fn one(app: &App, ask: &mut AskRow) -> Result<(), StoreError> {
     let key = app.store.open_key(ask.tenant).await?;
     let workspace = app.store.of(ask.tenant).workspace(ask.workspace).await?;
     let api_key = workspace.api_key(&key)?;
@@ -66,9 +66,8 @@ async fn one(app: &App, ask: &AskRow) -> Result<(), StoreError> {
 }
 
 /// Settles an unknown dispatch by the provider's records, as far as they tell.
-async fn unknown(app: &App, ask: &AskRow, key: &TenantKey, api_key: &str) -> Result<(), StoreError> {
-    let unknown = ask.unknown(key_lives(ask.channel));
-    if decide::how_to_ask(&unknown, app.clock.now()) == Ask::Repeat
+async fn unknown(app: &App, ask: &mut AskRow, key: &TenantKey, api_key: &str) -> Result<(), StoreError> {
+    if decide::how_to_ask(&ask.unknown(key_lives(ask.channel)), app.clock.now()) == Ask::Repeat
         && let Some(call_id) = repeated(app, ask, key, api_key).await?
     {
         return placed(app, ask, call_id).await;
@@ -83,7 +82,8 @@ async fn unknown(app: &App, ask: &AskRow, key: &TenantKey, api_key: &str) -> Res
         }
     };
     let now = app.clock.now();
-    let after = decide::after_ask(&unknown, finding, now);
+    // As it stands now: a repeat has begun the proof anew.
+    let after = decide::after_ask(&ask.unknown(key_lives(ask.channel)), finding, now);
     report(ask, &after);
     app.store.finish_ask(ask, &after, now).await?;
     if after == AfterAsk::NotPlaced {
@@ -95,7 +95,7 @@ async fn unknown(app: &App, ask: &AskRow, key: &TenantKey, api_key: &str) -> Res
 /// The same bytes under the same key: the call they made, or make now.
 async fn repeated(
     app: &App,
-    ask: &AskRow,
+    ask: &mut AskRow,
     key: &TenantKey,
     api_key: &str,
 ) -> Result<Option<String>, StoreError> {

@@ -28,8 +28,8 @@ use crate::app::App;
 const POLL: Duration = Duration::from_secs(2);
 const WORKSPACES: i64 = 10;
 const CHECKS: i64 = 20;
-/// An analysis is asked for this often, each time after twice as long.
-const MAX_CHECKS: i64 = 6;
+/// An analysis is asked for this often: for about four hours.
+const MAX_CHECKS: i64 = 24;
 /// Calls taken up by one sweep; what is left comes with the next, which is soon.
 const TAKE: usize = 100;
 const MAX_PAGES: usize = 50;

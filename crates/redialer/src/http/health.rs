@@ -37,6 +37,11 @@ impl Metrics {
         Some(Self(handle))
     }
 
+    /// Metrics that nobody else sees: for several servers in one process.
+    pub fn detached() -> Self {
+        Self(PrometheusBuilder::new().build_recorder().handle())
+    }
+
     pub(super) fn render(&self) -> String {
         self.0.run_upkeep();
         self.0.render()

@@ -23,9 +23,14 @@ use crate::app::App;
 
 pub use health::Metrics;
 
+/// Every door as one service, for whoever serves it another way.
+pub fn router(app: Arc<App>, metrics: Metrics) -> axum::Router {
+    routes::all(app, metrics)
+}
+
 /// Serves until the program drains and the last request in hand is answered.
 pub async fn serve(app: Arc<App>, listener: TcpListener, metrics: Metrics) {
-    let router = routes::all(Arc::clone(&app), metrics);
+    let router = router(Arc::clone(&app), metrics);
     let slots = Arc::new(Semaphore::new(app.config.max_connections));
     let graceful = GracefulShutdown::new();
     let head_deadline = Duration::from_secs(app.config.head_deadline_secs);

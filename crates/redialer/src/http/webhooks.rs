@@ -124,6 +124,7 @@ async fn collected(app: &App, mut body: Body, room: &mut Room<'_>) -> Result<Vec
     };
     let announced = body.size_hint().exact().and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
     if announced > max {
+        discard(&mut body).await;
         return Err(too_large());
     }
     let mut whole = Vec::with_capacity(announced.min(64 << 10));
@@ -131,12 +132,23 @@ async fn collected(app: &App, mut body: Body, room: &mut Room<'_>) -> Result<Vec
         let unreadable = |_| ApiError::new(StatusCode::BAD_REQUEST, "unreadable", "The body ended early.");
         let Ok(data) = frame.map_err(unreadable)?.into_data() else { continue };
         if whole.len() + data.len() > max {
+            drop(whole);
+            discard(&mut body).await;
             return Err(too_large());
         }
         room.take(data.len())?;
         whole.extend_from_slice(&data);
     }
     Ok(whole)
+}
+
+/// A sender that is still sending does not hear an answer: some of what is too much is read and forgotten.
+async fn discard(body: &mut Body) {
+    const PATIENCE: usize = 32 << 20;
+    let mut read = 0;
+    while let (true, Some(Ok(frame))) = (read < PATIENCE, body.frame().await) {
+        read += frame.data_ref().map_or(0, |data| data.len());
+    }
 }
 
 fn verified(

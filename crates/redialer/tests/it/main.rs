@@ -8,6 +8,7 @@ mod api;
 mod crash;
 mod harness;
 mod sdk;
+mod simulation;
 mod tidy;
 mod walk;
 mod webhooks;

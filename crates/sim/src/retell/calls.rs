@@ -1,4 +1,7 @@
 //! What becomes of a call or chat, step by step, each told by webhook.
+//!
+//! A step changes the record and says which event to tell and how long until the next step. A live world waits and
+//! tells by itself; one that is moved by hand queues its steps for whoever moves it.
 
 use std::sync::Arc;
 
@@ -7,43 +10,154 @@ use serde_json::{Map, Value, json};
 
 use super::{
     script::{Agent, Does, Scene},
-    webhooks,
+    webhooks::{self, Webhook},
     world::World,
 };
+
+/// A call or chat under way.
+pub(super) struct Course {
+    pub(super) id: String,
+    pub(super) agent: Agent,
+    does: Does,
+    is_chat: bool,
+    /// Somebody is on the line from the start.
+    answered: bool,
+    duplicates: u32,
+    next: Step,
+    started: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy)]
+enum Step {
+    Begin,
+    PickUp,
+    End,
+    Analysis,
+}
+
+impl Course {
+    pub(super) fn of_call(id: &str, agent: &Agent, does: &Does, answered: bool) -> Self {
+        let (id, agent, does) = (id.to_owned(), agent.clone(), does.clone());
+        Self { id, agent, does, is_chat: false, answered, duplicates: 0, next: Step::Begin, started: None }
+    }
+
+    pub(super) fn of_chat(id: &str, agent: &Agent, does: &Does) -> Self {
+        Self { is_chat: true, ..Self::of_call(id, agent, does, true) }
+    }
+
+    /// Takes the next step now: what to tell, and after how many seconds the step behind it comes.
+    fn step(&mut self, world: &World) -> (Vec<Webhook>, Option<f64>) {
+        let (ring, talk, analysis, silence) = {
+            let script = world.script();
+            (script.ring_seconds, script.talk_seconds, script.analysis_seconds, script.chat_silence_seconds)
+        };
+        let now = world.time.now();
+        match (self.next, self.is_chat) {
+            (Step::Begin, false) => {
+                self.next = Step::PickUp;
+                (Vec::new(), Some(if self.answered { 0.0 } else { ring }))
+            }
+            (Step::Begin | Step::PickUp, true) => {
+                self.next = Step::End;
+                let told = self.told(world, "started");
+                change(world, &self.id, |chat| write(chat, &self.does, now));
+                (told, Some(silence))
+            }
+            (Step::PickUp, false) => {
+                self.next = Step::End;
+                self.started = Some(now);
+                if !self.does.connects() {
+                    return (Vec::new(), Some(0.0));
+                }
+                change(world, &self.id, |call| {
+                    call["call_status"] = "ongoing".into();
+                    call["start_timestamp"] = ms(now).into();
+                });
+                (self.told(world, "started"), Some(talk))
+            }
+            (Step::End, is_chat) => {
+                self.next = Step::Analysis;
+                let started = self.started.unwrap_or(now);
+                change(world, &self.id, |record| match is_chat {
+                    false => end(record, &self.does, self.does.connects(), started, now),
+                    true => {
+                        record["chat_status"] = "ended".into();
+                        record["end_timestamp"] = ms(now).into();
+                    }
+                });
+                (self.told(world, "ended"), Some(analysis))
+            }
+            (Step::Analysis, is_chat) => {
+                change(world, &self.id, |record| analyze(record, &self.does, is_chat));
+                (self.told(world, "analyzed"), None)
+            }
+        }
+    }
+
+    fn told(&self, world: &World, moment: &str) -> Vec<Webhook> {
+        let noun = if self.is_chat { "chat" } else { "call" };
+        let told = webhooks::of(world, &self.agent, noun, moment, &self.id);
+        told.into_iter().flat_map(|hook| vec![hook; self.duplicates as usize + 1]).collect()
+    }
+}
+
+/// Lets a call or chat take its course.
+pub(super) fn go(world: &Arc<World>, course: Course) {
+    if world.by_hand {
+        world.queue(course, world.time.now());
+        return;
+    }
+    let world = Arc::clone(world);
+    tokio::spawn(async move {
+        let mut course = course;
+        loop {
+            let (told, wait) = course.step(&world);
+            for hook in told {
+                webhooks::send(&world, &hook).await;
+            }
+            let Some(wait) = wait else { return };
+            world.time.pass(wait).await;
+        }
+    });
+}
+
+/// Takes every step that is due in a world moved by hand; what it tells.
+pub(super) fn due_steps(world: &World) -> Vec<Webhook> {
+    let mut told = Vec::new();
+    while let Some(mut course) = world.next_course() {
+        let (hooks, wait) = course.step(world);
+        told.extend(hooks);
+        if let Some(wait) = wait {
+            world.queue(course, world.time.after(wait));
+        }
+    }
+    told
+}
 
 /// Lets a scripted call happen; its id.
 pub(super) fn happen(world: &Arc<World>, scene: &Scene) -> String {
     let agent = world
         .agent(&scene.agent_id)
         .unwrap_or_else(|| Agent { agent_id: scene.agent_id.clone(), ..Agent::default() });
-    let id = match scene.kind.as_str() {
-        "chat" => {
-            let chat = new_chat(world, &agent, &scene.metadata, &scene.variables);
-            world.state().chat_numbers.insert(chat.clone(), (scene.person.clone(), scene.number.clone()));
-            chat
-        }
-        kind => {
-            let (from, to) = if kind == "inbound" {
-                (&scene.person, &scene.number)
-            } else {
-                (&scene.number, &scene.person)
-            };
-            let numbers = (kind != "web").then_some((kind, from.as_str(), to.as_str()));
-            new_call(world, &agent, numbers, &scene.metadata, &scene.variables)
-        }
-    };
-    let (world, does, duplicates, task_id) =
-        (Arc::clone(world), scene.does.clone(), scene.duplicates, id.clone());
-    let answered = scene.kind != "outbound";
-    if scene.kind == "chat" {
-        tokio::spawn(async move { run_chat(&world, &task_id, &agent, &does, duplicates).await });
+    let (id, mut course) = if scene.kind == "chat" {
+        let chat = new_chat(world, &agent, &scene.metadata, &scene.variables);
+        world.state().chat_numbers.insert(chat.clone(), (scene.person.clone(), scene.number.clone()));
+        (chat.clone(), Course::of_chat(&chat, &agent, &scene.does))
     } else {
-        tokio::spawn(async move { run_call(&world, &task_id, &agent, &does, answered, duplicates).await });
-    }
+        let (from, to) = match scene.kind.as_str() {
+            "inbound" => (&scene.person, &scene.number),
+            _ => (&scene.number, &scene.person),
+        };
+        let numbers = (scene.kind != "web").then_some((scene.kind.as_str(), from.as_str(), to.as_str()));
+        let call = new_call(world, &agent, numbers, &scene.metadata, &scene.variables);
+        (call.clone(), Course::of_call(&call, &agent, &scene.does, scene.kind != "outbound"))
+    };
+    course.duplicates = scene.duplicates;
+    go(world, course);
     id
 }
 
-/// Registers a call; it rings with [`run_call`].
+/// Registers a call; it rings with [`go`].
 pub(super) fn new_call(
     world: &World,
     agent: &Agent,
@@ -72,11 +186,12 @@ pub(super) fn new_call(
     if let Some(tag) = &agent.tag {
         call["agent_tag"] = tag.as_str().into();
     }
+    world.record_created(&id);
     world.state().calls.insert(id.clone(), call);
     id
 }
 
-/// Opens a chat; it goes on with [`run_chat`].
+/// Opens a chat; it goes on with [`go`].
 pub(super) fn new_chat(
     world: &World,
     agent: &Agent,
@@ -91,52 +206,9 @@ pub(super) fn new_chat(
         "custom_attributes": {}, "transcript": "", "message_with_tool_calls": [],
         "chat_cost": {"product_costs": [], "combined_cost": 0},
     });
+    world.record_created(&id);
     world.state().chats.insert(id.clone(), chat);
     id
-}
-
-/// Rings, talks, ends, analyses.
-pub(super) async fn run_call(
-    world: &World,
-    id: &str,
-    agent: &Agent,
-    does: &Does,
-    answered: bool,
-    duplicates: u32,
-) {
-    let (ring, talk, analysis) = {
-        let script = world.script();
-        (script.ring_seconds, script.talk_seconds, script.analysis_seconds)
-    };
-    let tell = async |event: &str| {
-        for _ in 0..=duplicates {
-            webhooks::call(world, agent, event, id).await;
-        }
-    };
-    if !answered {
-        world.time.pass(ring).await;
-    }
-    let started = world.time.now();
-    let connects = does.connects();
-    if connects {
-        change(world, id, |call| {
-            call["call_status"] = "ongoing".into();
-            call["start_timestamp"] = ms(started).into();
-        });
-        tell("call_started").await;
-        world.time.pass(talk).await;
-    }
-    let ended = world.time.now();
-    change(world, id, |call| end(call, does, connects, started, ended));
-    tell("call_ended").await;
-    world.time.pass(analysis).await;
-    change(world, id, |call| {
-        call["call_analysis"] = json!({
-            "in_voicemail": does.in_voicemail, "call_successful": connects, "user_sentiment": "Neutral",
-            "call_summary": "A simulated call.", "custom_analysis_data": does.extracts,
-        });
-    });
-    tell("call_analyzed").await;
 }
 
 fn end(call: &mut Value, does: &Does, connects: bool, started: Timestamp, ended: Timestamp) {
@@ -161,39 +233,26 @@ fn end(call: &mut Value, does: &Does, connects: bool, started: Timestamp, ended:
     call["transcript_with_tool_calls"] = call["transcript_object"].clone();
 }
 
-/// A chat: what is written, then silence, then the end.
-pub(super) async fn run_chat(world: &World, id: &str, agent: &Agent, does: &Does, duplicates: u32) {
-    let (silence, analysis) = {
-        let script = world.script();
-        (script.chat_silence_seconds, script.analysis_seconds)
-    };
-    let tell = async |event: &str| {
-        for _ in 0..=duplicates {
-            webhooks::chat(world, agent, event, id).await;
-        }
-    };
-    tell("chat_started").await;
-    let written = world.time.now();
-    change(world, id, |chat| {
-        chat["transcript"] = does.says.iter().map(|s| format!("{s}\n")).collect::<String>().into();
-        let message = |(i, (role, content)): (usize, &(&str, &str))| json!({"message_id": format!("msg_{i:04}"), "role": role, "content": content, "created_timestamp": ms(written)});
-        chat["message_with_tool_calls"] =
-            turns(&does.says).iter().enumerate().map(message).collect::<Vec<_>>().into();
-    });
-    world.time.pass(silence).await;
-    change(world, id, |chat| {
-        chat["chat_status"] = "ended".into();
-        chat["end_timestamp"] = ms(world.time.now()).into();
-    });
-    tell("chat_ended").await;
-    world.time.pass(analysis).await;
-    change(world, id, |chat| {
-        chat["chat_analysis"] = json!({
+/// The messages of a chat.
+fn write(chat: &mut Value, does: &Does, written: Timestamp) {
+    let message = |(i, (role, content)): (usize, &(&str, &str))| json!({"message_id": format!("msg_{i:04}"), "role": role, "content": content, "created_timestamp": ms(written)});
+    chat["transcript"] = does.says.iter().map(|s| format!("{s}\n")).collect::<String>().into();
+    chat["message_with_tool_calls"] =
+        turns(&does.says).iter().enumerate().map(message).collect::<Vec<_>>().into();
+}
+
+fn analyze(record: &mut Value, does: &Does, is_chat: bool) {
+    if is_chat {
+        record["chat_analysis"] = json!({
             "chat_summary": "A simulated chat.", "user_sentiment": "Neutral", "chat_successful": true,
             "custom_analysis_data": does.extracts,
         });
-    });
-    tell("chat_analyzed").await;
+    } else {
+        record["call_analysis"] = json!({
+            "in_voicemail": does.in_voicemail, "call_successful": does.connects(), "user_sentiment": "Neutral",
+            "call_summary": "A simulated call.", "custom_analysis_data": does.extracts,
+        });
+    }
 }
 
 fn turns(says: &[String]) -> Vec<(&'static str, &str)> {

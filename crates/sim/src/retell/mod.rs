@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::SimTime;
 pub use script::{Fault, Scene, Script};
+pub use webhooks::Webhook;
 pub use world::Ring;
 
 /// A pretend Retell.
@@ -28,7 +29,22 @@ impl Retell {
     /// A world as scripted, on somebody's clock; webhooks leave through `http`. The scripted calls begin with
     /// [`Retell::play`].
     pub fn new(script: Script, time: SimTime, http: reqwest::Client) -> Self {
-        Self(Arc::new(world::World::new(script, time, http)))
+        Self(Arc::new(world::World::new(script, time, http, false)))
+    }
+
+    /// A world in which nothing happens by itself: [`Retell::step`] moves it, and whoever does delivers its webhooks.
+    pub fn by_hand(script: Script, time: SimTime, http: reqwest::Client) -> Self {
+        Self(Arc::new(world::World::new(script, time, http, true)))
+    }
+
+    /// When something happens next in a world moved by hand.
+    pub fn next_at(&self) -> Option<redialer_core::Timestamp> {
+        self.0.next_at()
+    }
+
+    /// Lets everything happen that is due; what is told of it.
+    pub fn step(&self) -> Vec<Webhook> {
+        calls::due_steps(&self.0)
     }
 
     /// The HTTP surface.

@@ -274,13 +274,11 @@ fn place(world: &Arc<World>, request: &Value, is_chat: bool) -> Result<Value, Bo
         state.record(&id).cloned().unwrap_or_default()
     };
     let does = if full { Does::end("concurrency_limit_reached") } else { world.person_does(&to) };
-    let world = Arc::clone(world);
-    tokio::spawn(async move {
-        match is_chat {
-            true => calls::run_chat(&world, &id, &agent, &does, 0).await,
-            false => calls::run_call(&world, &id, &agent, &does, false, 0).await,
-        }
-    });
+    let course = match is_chat {
+        true => calls::Course::of_chat(&id, &agent, &does),
+        false => calls::Course::of_call(&id, &agent, &does, false),
+    };
+    calls::go(world, course);
     Ok(record)
 }
 
@@ -294,7 +292,8 @@ async fn get_record(State(world): Shared, Path(id): Path<String>) -> Response {
 async fn list_calls(State(world): Shared, body: String) -> Json<Value> {
     let asked: Value = serde_json::from_str(&body).unwrap_or_default();
     let state = world.state();
-    let found = state.calls.values().rev().filter(|c| filter::meets(c, &asked["filter_criteria"], None));
+    let found = state.calls.iter().rev().filter(|(id, _)| world.is_listed(&state, id)).map(|(_, call)| call);
+    let found = found.filter(|c| filter::meets(c, &asked["filter_criteria"], None));
     let without_transcript = |call: &Value| {
         let mut call = call.clone();
         if let Some(object) = call.as_object_mut() {
@@ -310,7 +309,7 @@ async fn list_chats(State(world): Shared, body: String) -> Json<Value> {
     let state = world.state();
     let found = state.chats.iter().rev().filter(|(id, chat)| {
         let numbers = state.chat_numbers.get(*id);
-        filter::meets(chat, &asked["filter_criteria"], numbers)
+        world.is_listed(&state, id) && filter::meets(chat, &asked["filter_criteria"], numbers)
     });
     Json(page(found.map(|(_, chat)| chat.clone()).collect(), &asked))
 }

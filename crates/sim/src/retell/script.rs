@@ -31,6 +31,8 @@ pub struct Script {
     pub analysis_seconds: f64,
     /// From a chat's last message to its end, in seconds.
     pub chat_silence_seconds: f64,
+    /// How long a new call or chat is missing from the lists, in seconds.
+    pub list_lag_seconds: f64,
     /// What each person does on the next calls, in order; the last one is repeated.
     pub people: BTreeMap<String, VecDeque<Does>>,
     /// Calls that happen by themselves.
@@ -66,6 +68,7 @@ impl Default for Script {
             talk_seconds: 45.0,
             analysis_seconds: 5.0,
             chat_silence_seconds: 3_600.0,
+            list_lag_seconds: 0.0,
             people: BTreeMap::new(),
             calls: Vec::new(),
             faults: VecDeque::new(),

@@ -1,7 +1,7 @@
 //! Signed webhooks, as Retell sends them: in order, up to three more times until a 2xx comes.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::Sha256;
 
 use super::{calls::ms, script::Agent, world::World};
@@ -9,43 +9,53 @@ use super::{calls::ms, script::Agent, world::World};
 const TRIES: u32 = 4;
 const BETWEEN_SECONDS: f64 = 1.0;
 
-pub(super) async fn call(world: &World, agent: &Agent, event: &str, id: &str) {
-    let Some(mut call) = world.state().calls.get(id).cloned() else { return };
-    if let (Some(object), true) = (call.as_object_mut(), event != "call_analyzed") {
-        object.remove("call_analysis");
-    }
-    send(world, agent, &json!({"event": event, "call": call})).await;
+/// One event to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// Where to.
+    pub url: String,
+    /// The provider's id of the call or chat.
+    pub id: String,
+    /// Its body.
+    pub body: String,
+    key: String,
 }
 
-pub(super) async fn chat(world: &World, agent: &Agent, event: &str, id: &str) {
-    let Some(mut chat) = world.state().chats.get(id).cloned() else { return };
-    if let (Some(object), true) = (chat.as_object_mut(), event != "chat_analyzed") {
-        object.remove("chat_analysis");
+impl Webhook {
+    /// The value of its signature header when it is sent at that moment, in milliseconds since 1970.
+    pub fn signature(&self, at_ms: i64) -> String {
+        sign(self.key.as_bytes(), self.body.as_bytes(), at_ms)
     }
-    send(world, agent, &json!({"event": event, "chat": chat})).await;
 }
 
-async fn send(world: &World, agent: &Agent, body: &Value) {
+/// The event of a call or chat as it stands now; `None` when nobody wants to hear of it.
+pub(super) fn of(world: &World, agent: &Agent, noun: &str, moment: &str, id: &str) -> Option<Webhook> {
     let (url, key) = {
         let script = world.script();
         // An agent's own URL replaces the account's; it may have been set after the call began.
         let own =
             script.agents.iter().find(|a| a.agent_id == agent.agent_id).and_then(|a| a.webhook_url.clone());
         (
-            own.or_else(|| script.webhook_url.clone()),
+            own.or_else(|| script.webhook_url.clone())?,
             script.webhook_key.clone().unwrap_or_else(|| script.api_key.clone()),
         )
     };
-    let Some(url) = url else { return };
-    let body = body.to_string();
+    let mut record = world.state().record(id).cloned()?;
+    if let (Some(object), true) = (record.as_object_mut(), moment != "analyzed") {
+        object.remove(&format!("{noun}_analysis"));
+    }
+    let body = json!({"event": format!("{noun}_{moment}"), noun: record}).to_string();
+    Some(Webhook { url, id: id.to_owned(), body, key })
+}
+
+pub(super) async fn send(world: &World, hook: &Webhook) {
     for _ in 0..TRIES {
-        let signature = sign(key.as_bytes(), body.as_bytes(), ms(world.time.now()));
         let request = world
             .http
-            .post(&url)
+            .post(&hook.url)
             .header("content-type", "application/json")
-            .header("x-retell-signature", signature);
-        match request.body(body.clone()).send().await {
+            .header("x-retell-signature", hook.signature(ms(world.time.now())));
+        match request.body(hook.body.clone()).send().await {
             Ok(response) if response.status().is_success() => return,
             Ok(response) => tracing::debug!(status = response.status().as_u16(), "a webhook was not taken"),
             Err(error) => tracing::debug!(%error, "a webhook could not be sent"),

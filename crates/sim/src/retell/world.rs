@@ -12,7 +12,10 @@ use redialer_core::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::script::{Agent, Does, Script};
+use super::{
+    calls::Course,
+    script::{Agent, Does, Script},
+};
 use crate::SimTime;
 
 pub(super) struct World {
@@ -21,6 +24,9 @@ pub(super) struct World {
     script: Mutex<Script>,
     state: Mutex<State>,
     serial: AtomicU64,
+    /// Moved by whoever holds it; nothing happens by itself.
+    pub(super) by_hand: bool,
+    courses: Mutex<BTreeMap<(Timestamp, u64), Course>>,
 }
 
 #[derive(Default)]
@@ -33,6 +39,8 @@ pub(super) struct State {
     pub(super) chat_numbers: HashMap<String, (String, String)>,
     /// Idempotency keys, the request they stood for, and the call it made.
     pub(super) keys: HashMap<String, (Timestamp, String)>,
+    /// When each call and chat came to be.
+    pub(super) created: HashMap<String, Timestamp>,
     pub(super) rings: Vec<Ring>,
     pub(super) requests: usize,
 }
@@ -59,8 +67,48 @@ impl State {
 }
 
 impl World {
-    pub(super) fn new(script: Script, time: SimTime, http: reqwest::Client) -> Self {
-        Self { time, http, script: Mutex::new(script), state: Mutex::default(), serial: AtomicU64::new(1) }
+    pub(super) fn new(script: Script, time: SimTime, http: reqwest::Client, by_hand: bool) -> Self {
+        Self {
+            time,
+            http,
+            script: Mutex::new(script),
+            state: Mutex::default(),
+            serial: AtomicU64::new(1),
+            by_hand,
+            courses: Mutex::default(),
+        }
+    }
+
+    fn courses(&self) -> MutexGuard<'_, BTreeMap<(Timestamp, u64), Course>> {
+        self.courses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next step of a call or chat is taken then.
+    pub(super) fn queue(&self, course: Course, at: Timestamp) {
+        self.courses().insert((at, self.serial.fetch_add(1, Ordering::Relaxed)), course);
+    }
+
+    /// The course whose next step is due, longest-waiting first.
+    pub(super) fn next_course(&self) -> Option<Course> {
+        let mut courses = self.courses();
+        let first = courses.first_entry()?;
+        (first.key().0 <= self.time.now()).then(|| first.remove())
+    }
+
+    /// When the next step of anything is due.
+    pub(super) fn next_at(&self) -> Option<Timestamp> {
+        self.courses().keys().next().map(|(at, _)| *at)
+    }
+
+    pub(super) fn record_created(&self, id: &str) {
+        let now = self.time.now();
+        self.state().created.insert(id.to_owned(), now);
+    }
+
+    /// Whether the lists show a record already: they lag behind.
+    pub(super) fn is_listed(&self, state: &State, id: &str) -> bool {
+        let lag = self.script().list_lag_seconds;
+        state.created.get(id).is_none_or(|at| self.time.seconds_since(*at) >= lag)
     }
 
     pub(super) fn script(&self) -> MutexGuard<'_, Script> {

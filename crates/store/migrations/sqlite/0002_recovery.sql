@@ -30,3 +30,6 @@ create table epochs (
 create index deliveries_aside on deliveries (bucket) where state = 'aside';
 create index callbacks_failing on callbacks (bucket) where state = 'held' and held_for = 'failing';
 create index dispatches_unknown on dispatches (bucket, sent_at) where state = 'unknown';
+
+-- A callback's tries, for whoever asks what happened.
+create index dispatches_of_callback on dispatches (bucket, callback_id);

@@ -1,0 +1,117 @@
+//! Bugs that are planted on purpose, at the edges of the program: in its statements, its commits, its wire.
+//!
+//! Each takes one mechanism away. The simulation must notice.
+
+/// A mechanism that is taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bug {
+    /// An intent is not on disk when its request leaves.
+    SkipTheIntent,
+    /// A request that times out or breaks is sent again, as many clients do by themselves.
+    RetryOnTimeout,
+    /// A claim counts although its fence has moved on.
+    IgnoreTheFence,
+    /// A list that fails counts as an empty one.
+    FailingListIsEmpty,
+    /// Absence is believed at once, although lists lag behind.
+    NoSettleTime,
+    /// A webhook is acknowledged and not committed.
+    AcknowledgeBeforeCommit,
+    /// The last attempt is not told that it is.
+    ForgetTheFinalFlag,
+    /// A call's events act each time they come.
+    ActOnDuplicates,
+    /// What may have been sent is simply sent again after a crash.
+    RerunAfterCrash,
+    /// A replica goes by its own clock, which runs ahead.
+    TrustOwnClock,
+    /// A cancel answers success and does nothing.
+    CancelDoesNothing,
+    /// Attempts are not counted.
+    NeverSpend,
+    /// Events that never came are not looked for.
+    NeverSweep,
+    /// What is unknown is not asked about.
+    NeverAsk,
+    /// An answer is recorded whatever has happened meanwhile.
+    LateAnswerWins,
+}
+
+impl Bug {
+    pub(super) const ALL: &[Self] = &[
+        Self::SkipTheIntent,
+        Self::RetryOnTimeout,
+        Self::IgnoreTheFence,
+        Self::FailingListIsEmpty,
+        Self::NoSettleTime,
+        Self::AcknowledgeBeforeCommit,
+        Self::ForgetTheFinalFlag,
+        Self::ActOnDuplicates,
+        Self::RerunAfterCrash,
+        Self::TrustOwnClock,
+        Self::CancelDoesNothing,
+        Self::NeverSpend,
+        Self::NeverSweep,
+        Self::NeverAsk,
+        Self::LateAnswerWins,
+    ];
+
+    /// Where to look first: what is rare is not waited for every time.
+    pub(super) const fn search_from(self) -> u64 {
+        match self {
+            Self::NoSettleTime => 0,
+            _ => 0,
+        }
+    }
+
+    /// What is replaced in which statements, and by what.
+    pub(super) const fn edits(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::IgnoreTheFence => &[
+                ("and callbacks.fence = v.column7", "and v.column7 = v.column7"),
+                ("and callbacks.state = 'dispatching' and callbacks.dispatch_id is null", ""),
+                ("and v.column8 = (select spent", "and v.column8 <= (select spent"),
+            ],
+            Self::NoSettleTime => &[
+                (
+                    "ask_at = $3, over_at = $3, updated_at = $3",
+                    "ask_at = $3, over_at = $3 - 7200000, updated_at = $3",
+                ),
+                (
+                    "ask_at = $3, over_at = $4, updated_at = $3",
+                    "ask_at = $3, over_at = $4 - 7200000, updated_at = $3",
+                ),
+                (
+                    "set ask_at = $3, absent_at = $4,",
+                    "set ask_at = $5, absent_at = $4 - 7200000 + ($3 - $3),",
+                ),
+            ],
+            Self::ActOnDuplicates => &[(
+                "set settled = settled or $4, analyzed = analyzed or $5, retry_id = coalesce($6, retry_id),",
+                "set settled = $4 and false, analyzed = $5 and false, retry_id = case when $6 is null then null end,",
+            )],
+            Self::RerunAfterCrash => &[
+                (
+                    "set state = 'unconfirmed', lease_until = null, fence = fence + 1, updated_at = $4",
+                    "set state = 'scheduled', dispatch_id = null, lease_until = null, fence = fence + 1, updated_at = $4",
+                ),
+                (
+                    "set state = 'unknown', ask_at = $3, over_at = $4, updated_at = $3",
+                    "set state = 'refused', over_at = $4, updated_at = $3",
+                ),
+            ],
+            Self::CancelDoesNothing => &[(
+                "set state = 'cancelled', held_for = null, fence = fence + 1, updated_at = $4",
+                "set updated_at = $4",
+            )],
+            Self::NeverSpend => {
+                &[("set spent = chains.spent + v.column2", "set spent = chains.spent + 0 * v.column2")]
+            }
+            Self::LateAnswerWins => &[
+                (" and dispatches.state in ('intent', 'unknown')", ""),
+                (" and callbacks.state in ('dispatching', 'unconfirmed')", ""),
+            ],
+            _ => &[],
+        }
+    }
+}

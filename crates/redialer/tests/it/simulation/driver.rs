@@ -1,0 +1,718 @@
+//! The driver: picks what happens next, one thing at a time, by the seed alone.
+
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    panic::AssertUnwindSafe,
+    path::PathBuf,
+    pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicI64, Ordering},
+    },
+    task::Poll,
+};
+
+use axum::{
+    body::Body,
+    http::{Request, StatusCode},
+};
+use redialer::{
+    app::App,
+    clock::Hands,
+    flow::{
+        dispatch::{self, Ready},
+        housekeeping, ingest, manage, reconcile, sweep,
+    },
+};
+use redialer_core::{
+    Id, Timestamp, callback::State, chance::Chance, id, tenant::Plan, workspace::ProviderKind,
+};
+use redialer_sim::{
+    SimTime,
+    retell::{Retell, Scene, Script, Webhook, script::Does},
+};
+use redialer_store::{Buckets, Defaults, Kek, NewTenant, NewWorkspace, Store};
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+use super::{
+    Story,
+    bugs::Bug,
+    laws::Laws,
+    replica::{Parts, Replica},
+    shared::{Fate, Gate, OpId, Shared},
+};
+use crate::harness::{CHAT, KEY, OURS, VOICE};
+
+const START_MS: i64 = 1_795_600_000_000;
+const STEPS: usize = 220;
+const REPLICAS: usize = 2;
+const PEOPLE: usize = 5;
+const MINUTE_MS: i64 = 60_000;
+
+enum Done {
+    Nothing,
+    /// Intents to send, each under way by itself from here.
+    Send(Vec<Ready>),
+    /// A webhook's answer.
+    Answer(StatusCode),
+}
+
+struct Op {
+    id: OpId,
+    replica: usize,
+    hook: Option<Hook>,
+    future: Pin<Box<dyn Future<Output = Done>>>,
+}
+
+/// A webhook on its way.
+#[derive(Clone)]
+struct Hook {
+    due_ms: i64,
+    tries: u32,
+    hook: Webhook,
+}
+
+struct Machine {
+    wall: Arc<AtomicI64>,
+    skew_ms: i64,
+    process: Option<Replica>,
+}
+
+pub(super) struct Simulation {
+    shared: Arc<Shared>,
+    parts: Parts,
+    machines: Vec<Machine>,
+    ops: Vec<Op>,
+    hooks: Vec<Hook>,
+    scenes: Vec<(i64, Scene)>,
+    asked: BTreeSet<String>,
+    next_op: OpId,
+    agent: Id<id::Agent>,
+    _dir: TempDir,
+}
+
+impl Simulation {
+    pub(super) async fn new(seed: u64, bug: Option<Bug>) -> Self {
+        let shared = Shared::new(seed, START_MS, bug);
+        let dir = scratch();
+        let file = dir.path().join("redialer.db");
+        std::fs::copy(template(), &file).expect("copied");
+        let store = Store::sqlite(&file, Kek::of(KEK)).await.expect("opened").shared();
+        let (tenant, workspace) = ids();
+        let time = {
+            let now = Arc::clone(&shared);
+            SimTime::new(move || now.now(), |_| std::future::pending())
+        };
+        let http =
+            redialer_providers::http::Clients::new(std::time::Duration::from_secs(1)).expect("clients");
+        let sim = Retell::by_hand(script(&shared), time, http.reading);
+        let laws = Arc::new(Laws::new(&shared, store.of(tenant), &sim));
+        let parts = Parts { store, shared: Arc::clone(&shared), laws, sim, tenant };
+        let machines = (0..REPLICAS).map(|_| Machine::new(&shared)).collect();
+        let mut simulation = Self {
+            shared,
+            parts,
+            machines,
+            ops: Vec::new(),
+            hooks: Vec::new(),
+            scenes: Vec::new(),
+            asked: BTreeSet::new(),
+            next_op: 1,
+            agent: Id::from_uuid(uuid::Uuid::nil()),
+            _dir: dir,
+        };
+        for n in 0..REPLICAS {
+            simulation.start(n).await;
+        }
+        simulation.connect(workspace).await;
+        simulation
+    }
+
+    /// The agents' webhooks lead to the door; people are given something to do.
+    async fn connect(&mut self, workspace: Id<id::Workspace>) {
+        let store = self.parts.store.of(self.parts.tenant);
+        for provider_id in [VOICE, CHAT] {
+            let agent =
+                store.agent_by_provider_id(workspace, provider_id).await.expect("read").expect("synced");
+            self.parts
+                .sim
+                .set_agent_webhook_url(provider_id, &format!("/api/webhooks/retell/{}", agent.slug));
+            if provider_id == VOICE {
+                self.agent = agent.id;
+            }
+        }
+        for i in 0..PEOPLE {
+            let person = format!("+1415555017{i}");
+            let after = (self.shared.chance.fraction() * 40.0 * MINUTE_MS as f64) as i64;
+            self.scenes.push((START_MS + after, scene(&self.shared, &person)));
+        }
+        self.scenes.sort_by_key(|(at, _)| *at);
+    }
+
+    async fn start(&mut self, n: usize) {
+        let machine = &mut self.machines[n];
+        machine.wall.store(self.shared.now_ms() + machine.skew_ms, Ordering::Relaxed);
+        let hands = Hands { wall: Arc::clone(&machine.wall), steady: self.shared.steady() };
+        machine.process = Some(self.parts.start(n, hands).await);
+    }
+
+    pub(super) async fn run(mut self) -> Story {
+        self.shared.set_faults(true);
+        for _ in 0..STEPS {
+            self.step().await;
+            self.parts.laws.check().await;
+            if self.shared.broken().is_some() {
+                return self.told();
+            }
+        }
+        self.shared.set_faults(false);
+        self.shared.note("the faults stop");
+        self.come_to_rest().await;
+        if self.shared.broken().is_none() {
+            self.parts.laws.check().await;
+            self.parts.laws.at_the_end(&self.asked).await;
+        }
+        self.told()
+    }
+
+    fn told(&self) -> Story {
+        Story {
+            trace: self.shared.trace(),
+            days: (self.shared.now_ms() - START_MS) as f64 / 86_400_000.0,
+            broken: self.shared.broken(),
+        }
+    }
+
+    /// One thing happens.
+    async fn step(&mut self) {
+        match self.shared.below(100) {
+            0..=15 => self.time_passes().await,
+            16..=33 => self.a_gate_opens().await,
+            34..=50 => self.a_webhook_travels().await,
+            51 => self.machine_dies(),
+            52..=56 => self.machine_starts().await,
+            57..=60 => self.a_person_acts().await,
+            61 => self.a_clock_jumps(),
+            _ => self.a_turn().await,
+        }
+    }
+
+    async fn time_passes(&mut self) {
+        let minutes = [0.02, 0.1, 1.0, 3.0, 7.0, 25.0][self.shared.below(6)];
+        self.move_to(self.shared.now_ms() + (minutes * MINUTE_MS as f64) as i64).await;
+    }
+
+    /// Moves time; what happens in the world by itself happens.
+    async fn move_to(&mut self, ms: i64) {
+        loop {
+            let world = self.parts.sim.next_at().map(|at| at.as_millisecond());
+            let scene = self.scenes.first().map(|(at, _)| *at);
+            let next = world.into_iter().chain(scene).min().filter(|next| *next <= ms);
+            self.set_time(next.unwrap_or(ms));
+            if let Some(scene) = self.scenes.first().filter(|(at, _)| *at <= self.shared.now_ms()).cloned() {
+                self.scenes.remove(0);
+                let id = self.parts.sim.happen(&scene.1);
+                self.shared.note(&format!("{} {id}", scene.1.kind));
+                if scene.1.does.extracts.contains_key("redialer.io_callback") {
+                    self.asked.insert(id);
+                }
+            }
+            for hook in self.parts.sim.step() {
+                self.hooks.push(Hook { due_ms: self.shared.now_ms(), tries: 0, hook });
+            }
+            if next.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn set_time(&self, ms: i64) {
+        self.shared.set_now(ms.max(self.shared.now_ms()));
+        for machine in &self.machines {
+            machine.wall.store(self.shared.now_ms() + machine.skew_ms, Ordering::Relaxed);
+        }
+    }
+
+    fn a_clock_jumps(&mut self) {
+        let n = self.shared.below(REPLICAS);
+        self.machines[n].skew_ms = (self.shared.below(21) as i64 - 10) * MINUTE_MS;
+        self.set_time(self.shared.now_ms());
+    }
+
+    /// Something that stands still goes on, or fails.
+    async fn a_gate_opens(&mut self) {
+        let parked: Vec<OpId> =
+            self.ops.iter().map(|op| op.id).filter(|id| self.shared.parked(*id).is_some()).collect();
+        if parked.is_empty() {
+            return;
+        }
+        let id = parked[self.shared.below(parked.len())];
+        // What is frozen stays so for long: others take over meanwhile.
+        if self.shared.parked(id) == Some(Gate::Frozen) && !self.shared.sometimes(15.0) {
+            return;
+        }
+        let fate = match self.shared.parked(id) {
+            Some(Gate::Sending) => {
+                [Fate::Go, Fate::Go, Fate::Go, Fate::Go, Fate::Unsent, Fate::Lost][self.shared.below(6)]
+            }
+            Some(Gate::Answering) => {
+                [Fate::Go, Fate::Go, Fate::Go, Fate::Lost, Fate::BadGateway][self.shared.below(5)]
+            }
+            _ => Fate::Go,
+        };
+        self.open(id, fate).await;
+    }
+
+    async fn open(&mut self, id: OpId, fate: Fate) {
+        self.shared.note(&format!("op {id}: {:?} {fate:?}", self.shared.parked(id)));
+        self.shared.decide(id, fate);
+        if let Some(at) = self.ops.iter().position(|op| op.id == id) {
+            let op = self.ops.remove(at);
+            self.drive(op).await;
+        }
+    }
+
+    /// A webhook is delivered, or comes twice, or is late, or never comes.
+    async fn a_webhook_travels(&mut self) {
+        let now = self.shared.now_ms();
+        let due: Vec<usize> = (0..self.hooks.len()).filter(|i| self.hooks[*i].due_ms <= now).collect();
+        if due.is_empty() {
+            return;
+        }
+        let hook = self.hooks.remove(due[self.shared.below(due.len())]);
+        match self.shared.below(100) {
+            0..=13 => self.shared.note(&format!("a webhook of {} is lost", hook.hook.id)),
+            14..=20 => {
+                self.hooks.push(Hook { due_ms: now + 5 * MINUTE_MS, ..hook.clone() });
+                self.deliver(hook).await;
+            }
+            21..=30 => self.hooks.push(Hook { due_ms: now + 2 * MINUTE_MS, ..hook }),
+            _ => self.deliver(hook).await,
+        }
+    }
+
+    async fn deliver(&mut self, hook: Hook) {
+        let Some(n) = self.anybody() else {
+            self.retry(hook);
+            return;
+        };
+        let Some(replica) = &self.machines[n].process else { return };
+        let request = Request::post(&hook.hook.url)
+            .header("x-retell-signature", hook.hook.signature(self.shared.now_ms()))
+            .body(Body::from(hook.hook.body.clone()))
+            .expect("a request");
+        let door = replica.door.clone();
+        let answered =
+            async move { Done::Answer(door.oneshot(request).await.expect("never fails").status()) };
+        self.begin(n, "webhook", Some(hook), answered).await;
+    }
+
+    fn retry(&mut self, hook: Hook) {
+        if hook.tries < 3 {
+            let due_ms = self.shared.now_ms() + 2_000;
+            self.hooks.push(Hook { due_ms, tries: hook.tries + 1, hook: hook.hook });
+        }
+    }
+
+    /// A machine that runs.
+    fn anybody(&self) -> Option<usize> {
+        let running: Vec<usize> = (0..REPLICAS).filter(|n| self.machines[*n].process.is_some()).collect();
+        (!running.is_empty()).then(|| running[self.shared.below(running.len())])
+    }
+
+    fn machine_dies(&mut self) {
+        if let Some(n) = self.anybody() {
+            self.kill(n);
+        }
+    }
+
+    fn kill(&mut self, n: usize) {
+        self.shared.note(&format!("r{n} is gone"));
+        for op in self.ops.extract_if(.., |op| op.replica == n) {
+            self.shared.forget(op.id);
+        }
+        self.machines[n].process = None;
+    }
+
+    async fn machine_starts(&mut self) {
+        if let Some(n) = (0..REPLICAS).find(|n| self.machines[*n].process.is_none()) {
+            self.shared.note(&format!("r{n} starts"));
+            self.start(n).await;
+        }
+    }
+
+    async fn a_person_acts(&mut self) {
+        let Some(n) = self.anybody() else { return };
+        let rows = self.parts.laws.rows().await;
+        if rows.is_empty() {
+            return;
+        }
+        // The moment at which a cancel is most likely to go wrong.
+        if let Some(claimed) = rows.iter().find(|row| row.state == State::Dispatching).map(|row| row.id) {
+            return self.cancel(n, claimed).await;
+        }
+        let row = rows[self.shared.below(rows.len())].clone();
+        let app = self.app(n);
+        match self.shared.below(4) {
+            0 => self.cancel(n, row.id).await,
+            1 => self.switch(n, false).await,
+            2 => self.switch(n, true).await,
+            _ if row.state == State::Failed && row.outcome.as_deref() == Some("unresolved") => {
+                let tenant = self.parts.tenant;
+                let forced = async move {
+                    let _whatever = manage::force_anew(&app, tenant, &row).await;
+                    Done::Nothing
+                };
+                self.begin(n, "force", None, forced).await;
+            }
+            _ => {}
+        }
+    }
+
+    async fn cancel(&mut self, n: usize, id: Id<id::Callback>) {
+        let (app, tenant, shared) = (self.app(n), self.parts.tenant, Arc::clone(&self.shared));
+        let cancelled = async move {
+            if matches!(app.store.of(tenant).cancel(id, app.clock.now()).await, Ok(Ok(()))) {
+                shared.note(&format!("cancelled {id}"));
+                shared.cancelled(&id.to_string());
+            }
+            Done::Nothing
+        };
+        self.begin(n, "cancel", None, cancelled).await;
+    }
+
+    async fn switch(&mut self, n: usize, enabled: bool) {
+        if !enabled {
+            // An agent that is off promises nothing: what is not heard before is not owed.
+            let rows = self.parts.laws.rows().await;
+            self.asked.retain(|call| rows.iter().any(|r| r.source_call_id.as_ref() == Some(call)));
+        }
+        let (app, tenant, agent) = (self.app(n), self.parts.tenant, self.agent);
+        let switched = async move {
+            let store = app.store.of(tenant);
+            if let Ok(agent) = store.agent(agent).await {
+                let _whatever =
+                    store.change_agent(&agent, Some(enabled), None, None, 10, app.clock.now()).await;
+            }
+            Done::Nothing
+        };
+        self.begin(n, "switch", None, switched).await;
+    }
+
+    fn app(&self, n: usize) -> Arc<App> {
+        Arc::clone(&self.machines[n].process.as_ref().expect("it runs").app)
+    }
+
+    /// One loop of one replica takes its turn.
+    async fn a_turn(&mut self) {
+        if let Some(n) = self.anybody() {
+            let turns = [0, 0, 0, 2, 2, 2, 3, 3, 4, 5];
+            self.turn(n, turns[self.shared.below(turns.len())]).await;
+        }
+    }
+
+    async fn turn(&mut self, n: usize, which: usize) {
+        let app = self.app(n);
+        match which {
+            0 => self.begin(n, "dispatch", None, dial(app)).await,
+            2 => {
+                let drained = async move {
+                    let _whatever = ingest::drain(&app).await;
+                    Done::Nothing
+                };
+                self.begin(n, "ingest", None, drained).await;
+            }
+            3 if !self.shared.has(Bug::NeverAsk) => {
+                let asked = async move {
+                    let _whatever = reconcile::round(&app).await;
+                    Done::Nothing
+                };
+                self.begin(n, "reconcile", None, asked).await;
+            }
+            4 if !self.shared.has(Bug::NeverSweep) => {
+                let swept = async move {
+                    let _whatever = sweep::round(&app).await;
+                    Done::Nothing
+                };
+                self.begin(n, "sweep", None, swept).await;
+            }
+            _ => {
+                let kept = async move {
+                    let _whatever = housekeeping::round(&app).await;
+                    // Both believe that they own everything: correctness may not rest on leases.
+                    app.buckets.send_replace(Buckets::all());
+                    Done::Nothing
+                };
+                self.begin(n, "housekeeping", None, kept).await;
+            }
+        }
+    }
+
+    async fn begin(
+        &mut self,
+        replica: usize,
+        label: &str,
+        hook: Option<Hook>,
+        future: impl Future<Output = Done> + 'static,
+    ) {
+        let id = self.next_op;
+        self.next_op += 1;
+        self.shared.note(&format!("r{replica} {label} (op {id})"));
+        let op = Op { id, replica, hook, future: Box::pin(future) };
+        self.drive(op).await;
+    }
+
+    /// Moves one thing until it is done, stands still, or its process dies.
+    async fn drive(&mut self, mut op: Op) {
+        self.shared.begin(op.id);
+        let (shared, id) = (Arc::clone(&self.shared), op.id);
+        let future = &mut op.future;
+        let done = std::future::poll_fn(|cx| {
+            shared.wake_on_crash(cx.waker());
+            if shared.has_crashed() {
+                return Poll::Ready(None);
+            }
+            let polled = std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
+            if shared.has_crashed() {
+                return Poll::Ready(None);
+            }
+            match polled.expect("nothing else panics") {
+                Poll::Ready(done) => Poll::Ready(Some(done)),
+                Poll::Pending if shared.parked(id).is_some() => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await;
+        if let Some(replica) = self.shared.take_crash() {
+            if let Some(hook) = op.hook.take() {
+                self.retry(hook);
+            }
+            self.shared.forget(op.id);
+            drop(op);
+            self.kill(replica);
+            return;
+        }
+        match done {
+            None => self.ops.push(op),
+            Some(Done::Nothing) => {}
+            Some(Done::Answer(status)) => self.answered(op.hook.take(), status).await,
+            Some(Done::Send(intents)) => {
+                for ready in intents {
+                    let app = self.app(op.replica);
+                    let label = format!("send {}", ready.intent().id());
+                    let sent = async move {
+                        dispatch::send(&app, ready).await;
+                        Done::Nothing
+                    };
+                    Box::pin(self.begin(op.replica, &label, None, sent)).await;
+                    if self.machines[op.replica].process.is_none() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn answered(&mut self, hook: Option<Hook>, status: StatusCode) {
+        let Some(hook) = hook else { return };
+        self.shared.note(&format!("a webhook of {} is answered {status}", hook.hook.id));
+        if !status.is_success() {
+            // A disabled agent's webhook is turned away for good reason: its promise is not ours.
+            if status == StatusCode::FORBIDDEN {
+                self.asked.remove(&hook.hook.id);
+            }
+            self.retry(hook);
+            return;
+        }
+        let body: serde_json::Value = serde_json::from_str(&hook.hook.body).expect("JSON");
+        self.parts.laws.acknowledged(body["event"].as_str().unwrap_or_default(), &hook.hook.id).await;
+    }
+
+    /// Everything works again: whatever is open comes to its end.
+    async fn come_to_rest(&mut self) {
+        for n in 0..REPLICAS {
+            self.machines[n].skew_ms = 0;
+            if self.machines[n].process.is_none() {
+                self.start(n).await;
+            }
+        }
+        self.switch(0, true).await;
+        // Long enough for the longest wait there is, and a day for giving up.
+        for round in 0..400 {
+            let parked: Vec<OpId> = self.ops.iter().map(|op| op.id).collect();
+            for id in parked {
+                self.open(id, Fate::Go).await;
+            }
+            while !self.hooks.is_empty() {
+                let hook = self.hooks.remove(0);
+                self.deliver(hook).await;
+            }
+            for which in [2, 5, 3, 4, 0, 2] {
+                self.turn(0, which).await;
+            }
+            if self.shared.broken().is_some() {
+                return;
+            }
+            let quiet = self.scenes.is_empty() && self.hooks.is_empty() && self.ops.is_empty();
+            if round > 12
+                && quiet
+                && self.parts.laws.open().await.is_empty()
+                && self.parts.sim.next_at().is_none()
+            {
+                return;
+            }
+            let minutes = if round < 40 { 4 } else { 15 };
+            self.move_to(self.shared.now_ms() + minutes * MINUTE_MS).await;
+        }
+    }
+}
+
+impl Machine {
+    fn new(shared: &Shared) -> Self {
+        let skew_ms = (shared.below(21) as i64 - 10) * MINUTE_MS;
+        Self { wall: Arc::new(AtomicI64::new(START_MS + skew_ms)), skew_ms, process: None }
+    }
+}
+
+/// What the dispatch loop does in one round, up to the requests.
+async fn dial(app: Arc<App>) -> Done {
+    let mut sending = Vec::new();
+    let Ok(lanes) = dispatch::lanes(&app, app.clock.now()).await else { return Done::Nothing };
+    for (workspace, rows) in lanes {
+        if let Ok(intents) = dispatch::prepare(&app, workspace, &rows).await {
+            sending.extend(intents);
+        }
+    }
+    Done::Send(sending)
+}
+
+/// How lists lag and what people do, by the seed.
+fn script(shared: &Shared) -> Script {
+    let endings = [
+        "dial_no_answer",
+        "dial_busy",
+        "voicemail_reached",
+        "user_hangup",
+        "user_hangup",
+        "concurrency_limit_reached",
+        "inactivity",
+        "dial_failed",
+    ];
+    let mut script = Script {
+        list_lag_seconds: [0.0, 60.0, 500.0][shared.below(3)],
+        chat_silence_seconds: 600.0,
+        concurrency_limit: 100,
+        ..Script::default()
+    };
+    for i in 0..PEOPLE {
+        let some = (0..6).map(|_| Does::end(endings[shared.below(endings.len())]));
+        // In the end everybody answers.
+        let does = some.chain([Does::end("user_hangup")]).collect();
+        script.people.insert(format!("+1415555017{i}"), does);
+    }
+    script
+}
+
+fn scene(shared: &Shared, person: &str) -> Scene {
+    let ask = Does::ask(&["User: call me back later"], Some("in 25 minutes"));
+    let (kind, agent, does) = match shared.below(6) {
+        0 => ("outbound", VOICE, Does::end("dial_no_answer")),
+        1 => ("outbound", VOICE, Does::end("voicemail_reached")),
+        2 | 3 => ("chat", CHAT, ask),
+        _ => ("inbound", VOICE, ask),
+    };
+    let mut scene = Scene {
+        kind: kind.to_owned(),
+        agent_id: agent.to_owned(),
+        person: person.to_owned(),
+        number: OURS.to_owned(),
+        does,
+        duplicates: shared.below(2) as u32,
+        ..Scene::default()
+    };
+    if kind == "chat" {
+        scene.metadata.insert("redialer_user_number".to_owned(), person.into());
+        scene.metadata.insert("redialer_agent_number".to_owned(), OURS.into());
+    }
+    scene
+}
+
+const KEK: [u8; 32] = [7; 32];
+
+/// On a disk that is memory where there is one: what is lost with a process is what was not committed.
+fn scratch() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory")
+}
+
+fn ids() -> (Id<id::Tenant>, Id<id::Workspace>) {
+    (Id::from_uuid(uuid::Uuid::from_u128(1)), Id::from_uuid(uuid::Uuid::from_u128(2)))
+}
+
+/// A database with one connected workspace, made once a process.
+fn template() -> PathBuf {
+    static MADE: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
+    let (_, file) = MADE.get_or_init(|| {
+        let dir = scratch();
+        let file = dir.path().join("template.db");
+        std::thread::scope(|scope| {
+            let made = scope.spawn(|| {
+                let runtime =
+                    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                runtime.block_on(make(&file));
+            });
+            made.join().expect("made");
+        });
+        (dir, file)
+    });
+    file.clone()
+}
+
+async fn make(file: &std::path::Path) {
+    let chance = Chance::seeded([5; 32]);
+    let store = Store::sqlite(file, Kek::of(KEK)).await.expect("opened");
+    store.migrate(&chance).await.expect("migrated");
+    let (tenant, workspace) = ids();
+    let now: Timestamp = redialer_core::time::from_ms(START_MS - MINUTE_MS).expect("in range");
+    let new = NewTenant {
+        id: tenant,
+        name: "Example",
+        plan: Plan::Unlimited,
+        owner_email: "owner@example.com",
+        password_hash: "none",
+        admin_key: "rdl_live_simulated",
+        webhook_secret: "whsec_simulated",
+    };
+    store.create_tenant(&new, now, &chance).await.expect("created");
+    let wait = |minutes: u32| serde_json::json!({"wait_minutes": minutes});
+    let patch = serde_json::json!({
+        "max_attempts": super::laws::MAX_ATTEMPTS, "calls_per_second": 50, "missed_after_minutes": 100_000,
+        "retry_triggers": {"voicemail": wait(40), "conversation_silent": wait(50)},
+    });
+    let defaults = Defaults::of_plan(Plan::Unlimited).patched(&patch).expect("good settings");
+    let new = NewWorkspace {
+        id: workspace,
+        provider: ProviderKind::Retell,
+        name: "Line",
+        api_key: KEY,
+        webhook_key: KEY,
+        defaults: &defaults,
+    };
+    let key = store.open_key(tenant).await.expect("opened");
+    let of = store.of(tenant);
+    of.create_workspace(&new, 10, &key, now, &chance).await.expect("created");
+    let roster = [VOICE, CHAT].map(|id| redialer_store::Roster {
+        provider_agent_id: id,
+        name: id,
+        channel: if id == CHAT {
+            redialer_core::agent::Channel::Chat
+        } else {
+            redialer_core::agent::Channel::Voice
+        },
+        timezone: Some("America/New_York"),
+    });
+    of.sync_agents(workspace, &roster, None, 10, now, &chance).await.expect("synced");
+    store.checkpoint().await.expect("written");
+    store.close().await;
+}

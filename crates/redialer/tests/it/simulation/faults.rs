@@ -1,0 +1,109 @@
+//! What goes wrong inside a replica and its database.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex},
+};
+
+use redialer_store::{Faults, Passing, Point, Verdict};
+
+use super::{
+    bugs::Bug,
+    shared::{Gate, Shared},
+};
+
+/// The faults of one replica.
+pub(super) struct ReplicaFaults {
+    pub(super) replica: usize,
+    pub(super) shared: Arc<Shared>,
+    /// What the open transaction is about, as far as a planted bug must know.
+    doing: Mutex<&'static str>,
+}
+
+impl ReplicaFaults {
+    pub(super) fn new(replica: usize, shared: &Arc<Shared>) -> Self {
+        Self { replica, shared: Arc::clone(shared), doing: Mutex::new("") }
+    }
+
+    fn pretends(&self) -> bool {
+        let doing = std::mem::take(&mut *self.doing.lock().expect("no panic inside"));
+        let shared = &self.shared;
+        doing == "intent" && shared.has(Bug::SkipTheIntent)
+            || doing == "inbox" && shared.has(Bug::AcknowledgeBeforeCommit) && shared.sometimes(20.0)
+    }
+}
+
+impl Faults for ReplicaFaults {
+    fn at(&self, point: Point) -> Passing<'_> {
+        Box::pin(async move {
+            let shared = &self.shared;
+            if point == Point::BeforeCommit && self.pretends() {
+                return Verdict::Pretend;
+            }
+            if !shared.faults_on() {
+                return Verdict::Go;
+            }
+            match point {
+                Point::BeforeCommit | Point::AfterCommit => {
+                    if shared.sometimes(0.4) {
+                        shared.note(&format!("r{} crashes {}", self.replica, point.word()));
+                        shared.crash(self.replica);
+                    }
+                    if shared.sometimes(0.4) {
+                        shared.note(&format!("r{} {} fails", self.replica, point.word()));
+                        return Verdict::Fail;
+                    }
+                }
+                // The wire has its own ways to die there.
+                Point::C6 | Point::C7 => {}
+                point => {
+                    if shared.sometimes(2.0) {
+                        shared.note(&format!("r{} crashes at {}", self.replica, point.word()));
+                        shared.crash(self.replica);
+                    }
+                    let may_freeze =
+                        matches!(point, Point::C1 | Point::C2 | Point::C3 | Point::C5 | Point::C8);
+                    if may_freeze && shared.sometimes(4.0) {
+                        shared.note(&format!("r{} freezes at {}", self.replica, point.word()));
+                        shared.park(Gate::Frozen).await;
+                    }
+                }
+            }
+            Verdict::Go
+        })
+    }
+
+    fn sql(&self, sql: &'static str) -> &'static str {
+        if self.shared.bug.is_none() {
+            return sql;
+        }
+        let mut doing = self.doing.lock().expect("no panic inside");
+        if sql.starts_with("insert into dispatches") {
+            *doing = "intent";
+        } else if sql.starts_with("insert into deliveries") {
+            *doing = "inbox";
+        }
+        self.shared.bug.map_or(sql, |bug| edited(bug, sql))
+    }
+
+    fn database_ms(&self) -> Option<i64> {
+        (!self.shared.has(Bug::TrustOwnClock)).then(|| self.shared.now_ms())
+    }
+}
+
+/// The statement with the bug in it. Made once and kept: statements live as long as the program.
+fn edited(bug: Bug, sql: &'static str) -> &'static str {
+    static MADE: LazyLock<Mutex<HashMap<(BugNumber, &'static str), &'static str>>> =
+        LazyLock::new(Mutex::default);
+    let edits = bug.edits();
+    if !edits.iter().any(|(from, _)| sql.contains(from)) {
+        return sql;
+    }
+    let mut made = MADE.lock().expect("no panic inside");
+    made.entry((bug as BugNumber, sql)).or_insert_with(|| {
+        let text = edits.iter().fold(sql.to_owned(), |text, (from, to)| text.replace(from, to));
+        Box::leak(text.into_boxed_str())
+    })
+}
+
+type BugNumber = u8;

@@ -1,0 +1,195 @@
+//! The laws, checked against what the provider saw and what the database holds.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+};
+
+use redialer_core::{Id, Timestamp, callback::State, id};
+use redialer_sim::retell::Retell;
+use redialer_store::{CallbackRow, Filter, TenantStore};
+use serde_json::Value;
+
+use super::shared::Shared;
+
+pub(super) const MAX_ATTEMPTS: usize = 3;
+const KEY_LIVES_MS: i64 = 50 * 60_000 + super::wire::PLACE_DEADLINE_MS;
+
+pub(super) struct Laws {
+    pub(super) shared: Arc<Shared>,
+    /// As it is on disk, without faults.
+    pub(super) store: TenantStore,
+    pub(super) sim: Retell,
+    finals: Mutex<BTreeMap<String, State>>,
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+impl Laws {
+    pub(super) fn new(shared: &Arc<Shared>, store: TenantStore, sim: &Retell) -> Self {
+        Self { shared: Arc::clone(shared), store, sim: sim.clone(), finals: Mutex::default() }
+    }
+
+    pub(super) async fn rows(&self) -> Vec<CallbackRow> {
+        let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
+        self.store.callbacks(&Filter::default(), first, 1_000).await.expect("read")
+    }
+
+    /// A request to place a call reaches the provider.
+    pub(super) async fn at_arrival(&self, asked: &Value) {
+        let metadata = &asked["metadata"];
+        let (callback, dispatch) = (text(&metadata["redialer_id"]), text(&metadata["redialer_dispatch"]));
+        self.shared.note(&format!("arrives {dispatch} of {callback}"));
+        let times = self.shared.requested(&dispatch);
+        let repeats_under_a_key = asked["idempotency_key"].is_string()
+            && times.last().zip(times.first()).is_some_and(|(last, first)| last - first < KEY_LIVES_MS);
+        if times.len() > 1 && !repeats_under_a_key {
+            self.shared.broke("I1: a dispatch was sent twice");
+        }
+        if self.shared.was_cancelled(&callback) {
+            self.shared.broke("I7: a request after a cancel that answered success");
+        }
+        let id: Id<id::Callback> = callback.parse().expect("an id of ours");
+        let row = self.store.callback(id).await.expect("read");
+        let tries = self.store.dispatches(id).await.expect("read");
+        if !tries.iter().any(|t| t.id.to_string() == dispatch) {
+            self.shared.broke("I4: a request without an intent on disk");
+        }
+        if self.shared.now() < row.scheduled_for {
+            self.shared.broke("I6: before its time");
+        }
+        self.attempt(asked, &row);
+    }
+
+    fn attempt(&self, asked: &Value, row: &CallbackRow) {
+        let told = &asked["retell_llm_dynamic_variables"];
+        let attempt: i64 = text(&told["redialer_attempt"]).parse().unwrap_or(0);
+        let is_final = told["redialer_is_final_attempt"] == "true";
+        if attempt > row.max_attempts {
+            self.shared.broke("I5: an attempt past the ceiling");
+        }
+        if is_final != (attempt == row.max_attempts) {
+            self.shared.broke("I5: the final flag is wrong");
+        }
+    }
+
+    /// After every step.
+    pub(super) async fn check(&self) {
+        self.rings();
+        let mut finals = self.finals.lock().expect("no panic inside").clone();
+        for row in self.rows().await {
+            let id = row.id.to_string();
+            if let Some(before) = finals.get(&id)
+                && *before != row.state
+            {
+                self.shared.broke("I12: a final state was left");
+            }
+            if row.state.is_final() {
+                finals.insert(id, row.state);
+            }
+            let tries = self.store.dispatches(row.id).await.expect("read");
+            let open =
+                tries.iter().filter(|t| ["intent", "unknown", "placed"].contains(&t.state.as_str())).count();
+            if open > 1 {
+                self.shared.broke("I2: two open dispatches");
+            }
+        }
+        *self.finals.lock().expect("no panic inside") = finals;
+    }
+
+    /// Phones that rang, by dispatch, by callback and by chain.
+    fn rings(&self) {
+        let (mut dispatches, mut callbacks, mut chains) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for ring in self.sim.rings() {
+            let metadata = &ring.request["metadata"];
+            *dispatches.entry(text(&metadata["redialer_dispatch"])).or_insert(0) += 1;
+            if self.counts(&ring.id) {
+                *callbacks.entry(text(&metadata["redialer_id"])).or_insert(0) += 1;
+                *chains.entry(text(&metadata["redialer_chain"])).or_insert(0) += 1;
+            }
+        }
+        if dispatches.values().any(|n| *n > 1) {
+            self.shared.broke("I1: one dispatch rang twice");
+        }
+        if callbacks.values().any(|n| *n > 1) {
+            self.shared.broke("I2: one callback rang twice");
+        }
+        if chains.values().any(|n| *n > MAX_ATTEMPTS) {
+            self.shared.broke("I5: a chain rang more often than its ceiling");
+        }
+    }
+
+    /// Whether a call spent an attempt: one for which there was no line did not.
+    fn counts(&self, call: &str) -> bool {
+        let record = self.sim.record(call).unwrap_or_default();
+        !["concurrency_limit_reached", "no_valid_payment"]
+            .contains(&record["disconnection_reason"].as_str().unwrap_or_default())
+    }
+
+    /// A webhook was answered with 2xx: it must be on disk (I9).
+    pub(super) async fn acknowledged(&self, event: &str, call: &str) {
+        let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
+        let feed = self.store.activity(None, first, 5_000).await.expect("read");
+        if !feed.iter().any(|d| d.event == event && d.call_id.as_deref() == Some(call)) {
+            self.shared.broke("I9: acknowledged and not on disk");
+        }
+    }
+
+    /// What is still open; empty once everything has come to its end.
+    pub(super) async fn open(&self) -> Vec<String> {
+        let rows = self.rows().await;
+        let open = rows.iter().filter(|r| !r.state.is_final() && r.state != State::Held);
+        let mut open: Vec<String> = open.map(|r| format!("{} {}", r.id, r.state.word())).collect();
+        let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
+        let feed = self.store.activity(None, first, 5_000).await.expect("read");
+        open.extend(feed.iter().filter(|d| d.state != "done").map(|d| format!("{} {}", d.event, d.state)));
+        open
+    }
+
+    /// After the faults have stopped and everything came to rest.
+    pub(super) async fn at_the_end(&self, asked: &BTreeSet<String>) {
+        let open = self.open().await;
+        if !open.is_empty() {
+            self.shared.broke(&format!("I3: not at an end: {open:?}"));
+        }
+        let rows = self.rows().await;
+        let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
+        let feed = self.store.activity(None, first, 5_000).await.expect("read");
+        // An agent that is switched off when the request is decided promises nothing.
+        let off = |call: &String| {
+            feed.iter().any(|d| d.call_id.as_ref() == Some(call) && d.notes.contains("agent_disabled"))
+        };
+        for call in asked.iter().filter(|call| !off(call)) {
+            if !rows.iter().any(|r| r.source_call_id.as_ref() == Some(call)) {
+                self.shared.broke(&format!("I3, I11: the promise of {call} was lost"));
+            }
+        }
+        let mut spent: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for ring in self.sim.rings().iter().filter(|r| self.counts(&r.id)) {
+            let metadata = &ring.request["metadata"];
+            spent
+                .entry(text(&metadata["redialer_chain"]))
+                .or_default()
+                .insert(text(&metadata["redialer_dispatch"]));
+        }
+        for row in &rows {
+            for done in
+                self.store.dispatches(row.id).await.expect("read").iter().filter(|t| t.state == "unresolved")
+            {
+                spent.entry(row.chain.to_string()).or_default().insert(done.id.to_string());
+            }
+        }
+        for row in rows {
+            let counted = self.store.spent(row.chain).await.expect("read") as usize;
+            let rang = spent.get(&row.chain.to_string()).map_or(0, BTreeSet::len);
+            if counted != rang {
+                self.shared.broke(&format!(
+                    "I2: chain {} counts {counted} attempts and rang {rang} times",
+                    row.chain
+                ));
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The real flows on a clock moved by hand: replicas, a provider, a database and a network that fail at random.
+//!
+//! One seed is one story, step for step (I36). After every step the laws are checked; when the faults stop,
+//! everything must come to its end. `cargo xtask simulate --days N` runs many more seeds.
+
+mod bugs;
+mod driver;
+mod faults;
+mod laws;
+mod replica;
+mod shared;
+mod wire;
+
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
+};
+
+use bugs::Bug;
+use driver::Simulation;
+
+/// What became of one seed: its trace, and the first law it broke.
+struct Story {
+    trace: String,
+    days: f64,
+    broken: Option<String>,
+}
+
+fn run(seed: u64, bug: Option<Bug>) -> Story {
+    // Nothing else runs on this thread, so nothing but the seed decides what comes next.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async { Simulation::new(seed, bug).await.run().await })
+}
+
+/// Runs seeds on both cores; the first broken law, with the command that replays it.
+fn run_all(seeds: impl Iterator<Item = u64> + Send, until_days: f64) -> (u64, f64, Vec<String>) {
+    let (seeds, broken) = (Mutex::new(seeds), Mutex::new(Vec::new()));
+    let (ran, hours) = (AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    if (hours.load(Ordering::Relaxed) as f64 / 24.0) >= until_days {
+                        return;
+                    }
+                    let Some(seed) = seeds.lock().expect("no panic inside").next() else { return };
+                    let story = run(seed, None);
+                    ran.fetch_add(1, Ordering::Relaxed);
+                    hours.fetch_add((story.days * 24.0) as u64, Ordering::Relaxed);
+                    if let Some(law) = story.broken {
+                        broken.lock().expect("no panic inside").push(format!(
+                            "{law}\n  replay: REDIALER_SIMULATE_SEED={seed} cargo test --test it simulation::one -- --nocapture"
+                        ));
+                    }
+                }
+            });
+        }
+    });
+    let days = hours.into_inner() as f64 / 24.0;
+    (ran.into_inner(), days, broken.into_inner().expect("no panic inside"))
+}
+
+#[test]
+fn no_law_is_broken_whatever_fails() {
+    let (ran, days, broken) = run_all(0..200, f64::INFINITY);
+    eprintln!("simulation: {ran} seeds, {days:.0} days");
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn one_seed_is_one_story() {
+    for seed in 1..4 {
+        assert_eq!(run(seed, None).trace, run(seed, None).trace, "seed {seed}");
+    }
+    assert_ne!(run(1, None).trace, run(2, None).trace);
+}
+
+#[test]
+fn every_planted_bug_is_in_a_statement_that_there_is() {
+    let store = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/src");
+    let files = std::fs::read_dir(store).expect("listed");
+    let text: String =
+        files.map(|f| std::fs::read_to_string(f.expect("a file").path()).expect("text")).collect();
+    for bug in Bug::ALL {
+        for (from, _) in bug.edits() {
+            assert!(text.contains(from), "{bug:?}: no statement has `{from}`");
+        }
+    }
+}
+
+#[test]
+fn every_planted_bug_is_caught() {
+    let (bugs, missed) = (Mutex::new(Bug::ALL.iter()), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(bug) = { bugs.lock().expect("no panic inside").next() } {
+                    let from = bug.search_from();
+                    let found = (from..from + 300)
+                        .find_map(|seed| run(seed, Some(*bug)).broken.map(|law| (seed, law)));
+                    match found {
+                        Some((seed, law)) => eprintln!("{bug:?} is caught by seed {seed}: {law}"),
+                        None => missed.lock().expect("no panic inside").push(bug),
+                    }
+                }
+            });
+        }
+    });
+    let missed = missed.into_inner().expect("no panic inside");
+    assert!(missed.is_empty(), "nothing caught {missed:?}");
+}
+
+/// `REDIALER_SIMULATE_SEED=7 cargo test --test it simulation::one -- --nocapture` tells one story.
+#[test]
+fn one() {
+    let Some(seed) = std::env::var("REDIALER_SIMULATE_SEED").ok().and_then(|s| s.parse().ok()) else {
+        return;
+    };
+    let bug = std::env::var("REDIALER_SIMULATE_BUG").ok();
+    let bug = bug.and_then(|name| Bug::ALL.iter().copied().find(|b| format!("{b:?}") == name));
+    let story = run(seed, bug);
+    eprintln!("{}", story.trace);
+    assert!(story.broken.is_none(), "{:?}", story.broken);
+}
+
+/// What `cargo xtask simulate --days N` runs.
+#[test]
+fn many_days() {
+    let Some(days) = std::env::var("REDIALER_SIMULATE_DAYS").ok().and_then(|s| s.parse().ok()) else {
+        return;
+    };
+    let from = std::env::var("REDIALER_SIMULATE_FROM").ok().and_then(|s| s.parse().ok()).unwrap_or(10_000);
+    let (ran, days, broken) = run_all(from.., days);
+    eprintln!("simulation: {ran} seeds from {from}, {days:.0} days");
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}

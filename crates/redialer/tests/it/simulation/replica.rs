@@ -1,0 +1,69 @@
+//! One replica: the program as `serve` puts it together, minus the loops; the driver takes their turns.
+
+use std::sync::Arc;
+
+use redialer::{
+    app::App,
+    clock::{Clock, Hands},
+    config::Config,
+    http::{self, Metrics},
+};
+use redialer_core::{Id, chance::Chance, id};
+use redialer_providers::retell::api::Api;
+use redialer_sim::retell::Retell;
+use redialer_store::{Buckets, Faults, Inbox, Results, Store};
+use tokio::task::JoinHandle;
+
+use super::{bugs::Bug, faults::ReplicaFaults, laws::Laws, shared::Shared, wire::SimWire};
+
+/// A process that runs.
+pub(super) struct Replica {
+    pub(super) app: Arc<App>,
+    pub(super) door: axum::Router,
+    writers: [JoinHandle<()>; 2],
+}
+
+/// What every process of a simulation is made with.
+#[derive(Clone)]
+pub(super) struct Parts {
+    pub(super) store: Store,
+    pub(super) shared: Arc<Shared>,
+    pub(super) laws: Arc<Laws>,
+    pub(super) sim: Retell,
+    pub(super) tenant: Id<id::Tenant>,
+}
+
+impl Parts {
+    /// Starts process number `n`, whose machine's clocks show that.
+    pub(super) async fn start(&self, n: usize, hands: Hands) -> Replica {
+        let faults: Arc<dyn Faults> = Arc::new(ReplicaFaults::new(n, &self.shared));
+        let store = self.store.clone().with_faults(faults);
+        let clock = Clock::by_hand(hands);
+        // Starting is not what is tested here; the schema and the clock are read as ever.
+        if !self.shared.has(Bug::TrustOwnClock) {
+            clock.join(&store).await.expect("joined");
+        }
+        let (inbox, inbox_writer) = Inbox::start(store.clone());
+        let (results, results_writer) = Results::start(store.clone());
+        let wire = SimWire {
+            shared: Arc::clone(&self.shared),
+            laws: Arc::clone(&self.laws),
+            sim: self.sim.clone(),
+            router: self.sim.router(),
+        };
+        let config = Config { retell_base_url: "http://127.0.0.1".to_owned(), ..Config::default() };
+        let chance = Chance::seeded(self.shared.chance.bytes());
+        let retell = Api::new(wire, &config.retell_base_url);
+        let app = App::new(config, store, (inbox, results), clock, chance, retell, Buckets::all());
+        let door = http::router(Arc::clone(&app), Metrics::detached());
+        Replica { app, door, writers: [inbox_writer, results_writer] }
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        for writer in &self.writers {
+            writer.abort();
+        }
+    }
+}

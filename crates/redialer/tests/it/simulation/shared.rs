@@ -1,0 +1,231 @@
+//! What the driver, the wire and the faults of one simulation share.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicI64, Ordering},
+    },
+    task::{Poll, Waker},
+};
+
+use redialer_core::{Timestamp, chance::Chance, time::from_ms};
+
+use super::bugs::Bug;
+
+/// One thing under way; the driver moves one at a time.
+pub(super) type OpId = u64;
+
+/// Where something under way stands still until the driver says how it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gate {
+    /// Before the first byte of a request leaves, or a moment later.
+    Sending,
+    /// The provider has decided; its answer is on its way.
+    Answering,
+    /// The process stands still between two steps.
+    Frozen,
+}
+
+/// How it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Go,
+    /// Nothing was connected.
+    Unsent,
+    /// The connection broke.
+    Lost,
+    /// The provider's gateway answers in its place.
+    BadGateway,
+}
+
+pub(super) struct Shared {
+    inner: Mutex<Inner>,
+    now_ms: Arc<AtomicI64>,
+    pub(super) chance: Chance,
+    pub(super) bug: Option<Bug>,
+}
+
+#[derive(Default)]
+struct Inner {
+    current: OpId,
+    parked: BTreeMap<OpId, Gate>,
+    fates: BTreeMap<OpId, Fate>,
+    crashed: Option<usize>,
+    waker: Option<Waker>,
+    faults_on: bool,
+    /// How often chance was asked: two runs that differ in it differ from there on.
+    draws: u64,
+    trace: String,
+    broken: Option<String>,
+    cancelled: BTreeSet<String>,
+    requests: BTreeMap<String, Vec<i64>>,
+}
+
+impl Shared {
+    pub(super) fn new(seed: u64, start_ms: i64, bug: Option<Bug>) -> Arc<Self> {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        Arc::new(Self {
+            inner: Mutex::default(),
+            now_ms: Arc::new(AtomicI64::new(start_ms)),
+            chance: Chance::seeded(bytes),
+            bug,
+        })
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(super) fn now_ms(&self) -> i64 {
+        self.now_ms.load(Ordering::Relaxed)
+    }
+
+    /// What never jumps on any machine.
+    pub(super) fn steady(&self) -> Arc<AtomicI64> {
+        Arc::clone(&self.now_ms)
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        from_ms(self.now_ms()).expect("in range")
+    }
+
+    pub(super) fn set_now(&self, ms: i64) {
+        self.now_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// Whether something happens that happens `percent` of the time.
+    pub(super) fn sometimes(&self, percent: f64) -> bool {
+        self.draw() * 100.0 < percent
+    }
+
+    fn draw(&self) -> f64 {
+        self.inner().draws += 1;
+        self.chance.fraction()
+    }
+
+    pub(super) fn below(&self, n: usize) -> usize {
+        ((self.draw() * n as f64) as usize).min(n.saturating_sub(1))
+    }
+
+    pub(super) fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+
+    pub(super) fn faults_on(&self) -> bool {
+        self.inner().faults_on
+    }
+
+    pub(super) fn set_faults(&self, on: bool) {
+        self.inner().faults_on = on;
+    }
+
+    pub(super) fn note(&self, line: &str) {
+        let at = self.now();
+        let mut inner = self.inner();
+        let draws = inner.draws;
+        let _written = writeln!(inner.trace, "{at} #{draws} {line}");
+    }
+
+    pub(super) fn broke(&self, law: &str) {
+        self.note(&format!("BROKEN {law}"));
+        self.inner().broken.get_or_insert_with(|| law.to_owned());
+    }
+
+    pub(super) fn broken(&self) -> Option<String> {
+        self.inner().broken.clone()
+    }
+
+    pub(super) fn trace(&self) -> String {
+        self.inner().trace.clone()
+    }
+
+    pub(super) fn cancelled(&self, callback: &str) {
+        self.inner().cancelled.insert(callback.to_owned());
+    }
+
+    pub(super) fn was_cancelled(&self, callback: &str) -> bool {
+        self.inner().cancelled.contains(callback)
+    }
+
+    /// Counts a request; when those of the same dispatch came.
+    pub(super) fn requested(&self, dispatch: &str) -> Vec<i64> {
+        let now = self.now_ms();
+        let mut inner = self.inner();
+        let times = inner.requests.entry(dispatch.to_owned()).or_default();
+        times.push(now);
+        times.clone()
+    }
+
+    /// Stands still until the driver says how it goes on.
+    pub(super) async fn park(&self, gate: Gate) -> Fate {
+        if !self.faults_on() {
+            return Fate::Go;
+        }
+        let op = self.inner().current;
+        let mut entered = false;
+        std::future::poll_fn(|_| {
+            let mut inner = self.inner();
+            if !entered {
+                entered = true;
+                inner.parked.insert(op, gate);
+                return Poll::Pending;
+            }
+            match inner.fates.remove(&op) {
+                Some(fate) => {
+                    inner.parked.remove(&op);
+                    Poll::Ready(fate)
+                }
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    pub(super) fn begin(&self, op: OpId) {
+        self.inner().current = op;
+    }
+
+    pub(super) fn decide(&self, op: OpId, fate: Fate) {
+        let mut inner = self.inner();
+        inner.parked.remove(&op);
+        inner.fates.insert(op, fate);
+    }
+
+    pub(super) fn parked(&self, op: OpId) -> Option<Gate> {
+        self.inner().parked.get(&op).copied()
+    }
+
+    pub(super) fn forget(&self, op: OpId) {
+        let mut inner = self.inner();
+        inner.parked.remove(&op);
+        inner.fates.remove(&op);
+    }
+
+    /// The process of that replica is gone, at once.
+    pub(super) fn crash(&self, replica: usize) -> ! {
+        {
+            let mut inner = self.inner();
+            inner.crashed = Some(replica);
+            if let Some(waker) = inner.waker.take() {
+                waker.wake();
+            }
+        }
+        // Unwinding closes what was open, as the end of a process does; nobody acts on it any more.
+        std::panic::resume_unwind(Box::new("crashed"))
+    }
+
+    pub(super) fn take_crash(&self) -> Option<usize> {
+        self.inner().crashed.take()
+    }
+
+    pub(super) fn has_crashed(&self) -> bool {
+        self.inner().crashed.is_some()
+    }
+
+    pub(super) fn wake_on_crash(&self, waker: &Waker) {
+        self.inner().waker = Some(waker.clone());
+    }
+}

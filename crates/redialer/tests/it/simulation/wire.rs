@@ -1,0 +1,132 @@
+//! The wire between a replica and the pretend provider: no sockets, and every way to fail that they have.
+
+use std::sync::Arc;
+
+use axum::{Router, body::Body};
+use http_body_util::BodyExt as _;
+use redialer_providers::http::{Answer, Broken, Exchange, Request, Wire};
+use redialer_sim::retell::{Fault, Retell};
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+use super::{
+    bugs::Bug,
+    laws::Laws,
+    shared::{Fate, Gate, Shared},
+};
+
+/// How long a request to place a call may take.
+pub(super) const PLACE_DEADLINE_MS: i64 = 120_000;
+
+pub(super) struct SimWire {
+    pub(super) shared: Arc<Shared>,
+    pub(super) laws: Arc<Laws>,
+    pub(super) sim: Retell,
+    pub(super) router: Router,
+}
+
+impl Wire for SimWire {
+    fn send(&self, request: Request) -> Exchange<'_> {
+        Box::pin(async move {
+            if !request.places {
+                return self.read(request).await;
+            }
+            let again = Request {
+                method: request.method.clone(),
+                url: request.url.clone(),
+                key: request.key.clone(),
+                body: request.body.clone(),
+                places: true,
+            };
+            let first = self.place(again).await;
+            match first {
+                Err(Broken::Lost(_)) if self.shared.has(Bug::RetryOnTimeout) => self.place(request).await,
+                first => first,
+            }
+        })
+    }
+}
+
+impl SimWire {
+    async fn place(&self, mut request: Request) -> Result<Answer, Broken> {
+        let shared = &self.shared;
+        let begun_ms = shared.now_ms();
+        let is_late = || shared.now_ms() - begun_ms >= PLACE_DEADLINE_MS;
+        let timed_out = || Err(Broken::Lost("timed out".to_owned()));
+        match shared.park(Gate::Sending).await {
+            Fate::Unsent => return Err(Broken::Unsent("could not connect".to_owned())),
+            Fate::Lost => return Err(Broken::Lost("the connection broke".to_owned())),
+            Fate::Go | Fate::BadGateway if is_late() => return timed_out(),
+            Fate::Go | Fate::BadGateway => {}
+        }
+        if shared.has(Bug::ForgetTheFinalFlag)
+            && let Some(body) = &mut request.body
+        {
+            let text = String::from_utf8_lossy(body)
+                .replace("is_final_attempt\":\"true\"", "is_final_attempt\":\"false\"");
+            *body = text.into_bytes();
+        }
+        let asked: Value = serde_json::from_slice(request.body.as_deref().unwrap_or_default()).expect("JSON");
+        self.laws.at_arrival(&asked).await;
+        if shared.faults_on() && shared.sometimes(12.0) {
+            let faults = [
+                Fault::ErrorBefore,
+                Fault::ErrorAfter,
+                Fault::Throttled,
+                Fault::Html,
+                Fault::HtmlOk,
+                Fault::Payment,
+            ];
+            let fault = faults[shared.below(faults.len())];
+            shared.note(&format!("the provider: {fault:?}"));
+            self.sim.break_next(fault);
+        } else {
+            self.sim.break_next(Fault::None);
+        }
+        let answer = self.exchange(request).await;
+        shared.note(&format!("the provider answers {}", answer.status));
+        match shared.park(Gate::Answering).await {
+            Fate::Lost | Fate::Unsent => Err(Broken::Lost("the connection broke".to_owned())),
+            _ if is_late() => timed_out(),
+            Fate::BadGateway => Ok(Answer { status: 502, after_secs: None, text: Ok(String::new()) }),
+            Fate::Go => Ok(answer),
+        }
+    }
+
+    async fn read(&self, request: Request) -> Result<Answer, Broken> {
+        let shared = &self.shared;
+        let is_list = request.url.contains("/v3/list-");
+        if shared.faults_on() && shared.sometimes(if is_list { 30.0 } else { 8.0 }) {
+            if is_list && shared.has(Bug::FailingListIsEmpty) {
+                let text = Ok(r#"{"items":[],"has_more":false}"#.to_owned());
+                return Ok(Answer { status: 200, after_secs: None, text });
+            }
+            let status = if shared.sometimes(50.0) { 500 } else { 429 };
+            return Ok(Answer { status, after_secs: Some(2), text: Ok(String::new()) });
+        }
+        Ok(self.exchange(request).await)
+    }
+
+    async fn exchange(&self, request: Request) -> Answer {
+        let path = request
+            .url
+            .split_once("//")
+            .and_then(|(_, rest)| rest.split_once('/'))
+            .map_or("", |(_, path)| path);
+        let asked = axum::http::Request::builder()
+            .method(request.method)
+            .uri(format!("/{path}"))
+            .header("authorization", format!("Bearer {}", request.key))
+            .header("content-type", "application/json")
+            .body(Body::from(request.body.unwrap_or_default()))
+            .expect("a request");
+        let answer = self.router.clone().oneshot(asked).await.expect("never fails");
+        let status = answer.status().as_u16();
+        let after_secs = answer.headers().get("ratelimit-reset").and_then(|v| v.to_str().ok()?.parse().ok());
+        let text = match answer.into_body().collect().await {
+            Ok(body) => Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned()),
+            Err(_) => Err("the connection broke".to_owned()),
+        };
+        Answer { status, after_secs, text }
+    }
+}
