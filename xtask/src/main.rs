@@ -1,8 +1,9 @@
-//! The project's chores: `cargo xtask test [--quick]`, `cargo xtask zones`.
+//! The project's chores: `cargo xtask test [--quick]`, `cargo xtask bench`, `cargo xtask soak`, `cargo xtask zones`.
 //!
 //! `test` installs what the tests need, by package name, and runs everything CI runs. It closes with the test
 //! runner's own summary. `--quick` leaves out what needs a server or another language.
 
+mod bench;
 mod install;
 mod postgres;
 
@@ -14,14 +15,18 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
+const USAGE: &str = "usage: cargo xtask test [--quick] | bench [UNIT…] [--quick] [--write] | soak [--minutes N] | zones";
+
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words[..] {
         ["test"] => test(false),
         ["test", "--quick"] => test(true),
+        ["bench", ref words @ ..] => bench::bench(words),
+        ["soak", ref words @ ..] => bench::soak(words),
         ["zones"] => zones(),
-        _ => Err(anyhow::anyhow!("usage: cargo xtask test [--quick] | cargo xtask zones")),
+        _ => Err(anyhow::anyhow!(USAGE)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,181 @@
+//! The client: requests over connections that are kept, as many as the server takes, or so many a second.
+//!
+//! A bare socket and a fixed request, because a full HTTP client would take more of the shared cores than the
+//! server. Absent on purpose: chunked answers, which none of the servers here gives to a webhook.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    task::JoinSet,
+};
+
+use crate::{
+    payload::{Request, Template, next_serial},
+    stats::Sorted,
+    watch::Watch,
+};
+
+/// A webhook's address.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    pub(crate) path: String,
+}
+
+/// What came of a load.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    /// For every 2xx: when it was there, and how long it took, in microseconds.
+    answers: Vec<(u64, u64)>,
+    /// Every other answer, by status.
+    pub(crate) others: BTreeMap<u16, u64>,
+}
+
+impl Outcome {
+    pub(crate) const fn n(&self) -> usize {
+        self.answers.len()
+    }
+
+    /// Answers a second between two moments of the load.
+    pub(crate) fn rate(&self, from_secs: f64, to_secs: f64) -> f64 {
+        let within = |(at, _): &&(u64, u64)| (from_secs..to_secs).contains(&(*at as f64 / 1e6));
+        self.answers.iter().filter(within).count() as f64 / (to_secs - from_secs)
+    }
+
+    /// Latencies in milliseconds.
+    pub(crate) fn latencies(&self) -> Sorted {
+        Sorted::new(self.answers.iter().map(|(_, us)| *us as f64 / 1e3))
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.answers.extend(other.answers);
+        for (status, n) in other.others {
+            *self.others.entry(status).or_default() += n;
+        }
+    }
+
+    fn note(&mut self, status: u16, at_us: u64, took_us: u64) {
+        match status {
+            200..300 => self.answers.push((at_us, took_us)),
+            _ => *self.others.entry(status).or_default() += 1,
+        }
+    }
+
+    /// A load that was turned away measures nothing.
+    pub(crate) fn all_taken(&self) -> anyhow::Result<()> {
+        let refused: u64 = self.others.values().sum();
+        if self.n() == 0 || refused as f64 > 0.01 * self.n() as f64 {
+            bail!("{} webhooks were taken, others answered {:?}", self.n(), self.others);
+        }
+        Ok(())
+    }
+}
+
+/// One kept connection.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    answer: Vec<u8>,
+}
+
+impl Connection {
+    pub(crate) async fn open(address: SocketAddr) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address).await.with_context(|| format!("{address} is not there"))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, answer: Vec::with_capacity(4_096) })
+    }
+
+    /// Sends a request and reads the whole answer; its status.
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> anyhow::Result<u16> {
+        self.stream.write_all(request).await?;
+        self.answer.clear();
+        loop {
+            if self.stream.read_buf(&mut self.answer).await? == 0 {
+                bail!("the server closed the connection");
+            }
+            let Some(head) = self.answer.windows(4).position(|w| w == b"\r\n\r\n") else { continue };
+            let text = std::str::from_utf8(&self.answer[..head])?.to_ascii_lowercase();
+            let length = text.lines().find_map(|l| l.strip_prefix("content-length:"));
+            let length: usize = length.map_or(Ok(0), |l| l.trim().parse())?;
+            if self.answer.len() >= head + 4 + length {
+                return text.get(9..12).context("a status line")?.parse().context("a status");
+            }
+        }
+    }
+}
+
+/// As many as the server takes, over so many connections, for so long.
+pub(crate) async fn saturate(
+    targets: &[Target],
+    template: &Arc<Template>,
+    connections: usize,
+    window: Duration,
+) -> anyhow::Result<Outcome> {
+    let watch = Watch::start();
+    let end_us = u64::try_from(window.as_micros())?;
+    let mut all = JoinSet::new();
+    for target in targets.iter().cycle().take(connections) {
+        let mut connection = Connection::open(target.address).await?;
+        let mut request = Request::new(template, &target.address.to_string(), &target.path)?;
+        all.spawn(async move {
+            let mut outcome = Outcome::default();
+            let mut at = watch.us();
+            while at < end_us {
+                let serial = next_serial();
+                let status = connection.ask(request.patched(serial, serial)).await?;
+                let now = watch.us();
+                outcome.note(status, now, now - at);
+                at = now;
+            }
+            anyhow::Ok(outcome)
+        });
+    }
+    joined(all).await
+}
+
+/// So many a second whatever the server does, each at its time; a late answer makes the next one late, and
+/// that counts.
+pub(crate) async fn paced(
+    targets: &[Target],
+    template: &Arc<Template>,
+    rate: u64,
+    window: Duration,
+) -> anyhow::Result<Outcome> {
+    const CONNECTIONS: u64 = 16;
+    let watch = Watch::start();
+    let end_us = u64::try_from(window.as_micros())?;
+    let mut all = JoinSet::new();
+    for (i, target) in (0..CONNECTIONS).zip(targets.iter().cycle()) {
+        let mut connection = Connection::open(target.address).await?;
+        let mut request = Request::new(template, &target.address.to_string(), &target.path)?;
+        all.spawn(async move {
+            let mut outcome = Outcome::default();
+            for turn in 0_u64.. {
+                let planned = (turn * CONNECTIONS + i) * 1_000_000 / rate;
+                if planned >= end_us {
+                    break;
+                }
+                let behind = watch.us() > planned;
+                watch.wait_for(planned).await;
+                // The timer's own grain is not the server's fault.
+                let from = if behind && turn > 0 { planned } else { watch.us() };
+                let serial = next_serial();
+                let status = connection.ask(request.patched(serial, serial)).await?;
+                let now = watch.us();
+                outcome.note(status, now, now - from);
+            }
+            anyhow::Ok(outcome)
+        });
+    }
+    joined(all).await
+}
+
+async fn joined(mut all: JoinSet<anyhow::Result<Outcome>>) -> anyhow::Result<Outcome> {
+    let mut sum = Outcome::default();
+    while let Some(one) = all.join_next().await {
+        sum.add(one??);
+    }
+    Ok(sum)
+}

@@ -1,0 +1,103 @@
+//! The benchmarks: `redialer-bench run [UNIT…] [--quick] [--write FILE]`, `redialer-bench soak [--minutes N]`.
+//!
+//! Normally run by `cargo xtask bench` and `cargo xtask soak`, which build both binaries and start a Postgres.
+//! Invariants: loopback only; only processes started here are ended; the product is driven from outside.
+
+mod bench;
+mod limits;
+mod load;
+mod machine;
+mod payload;
+mod process;
+mod product;
+mod report;
+mod schedule;
+mod seed;
+mod sink;
+mod stats;
+mod units;
+mod watch;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand, builder::PossibleValuesParser};
+
+use bench::Bench;
+use units::{backlog, burst, dispatch, footprint, ingest, soak};
+
+/// In the order of the goals.
+const UNITS: [&str; 5] = [ingest::UNIT, dispatch::UNIT, burst::UNIT, backlog::UNIT, footprint::UNIT];
+
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure units, or all of them, beside their limits
+    Run {
+        #[arg(value_parser = PossibleValuesParser::new(UNITS))]
+        units: Vec<String>,
+        /// Short windows and a small backlog
+        #[arg(long)]
+        quick: bool,
+        /// Write the table into that file
+        #[arg(long)]
+        write: Option<PathBuf>,
+    },
+    /// Hold a server under load beside the simulator
+    Soak {
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
+    },
+    /// One of the limits, as a program of its own
+    #[command(hide = true)]
+    Limit(limits::Run),
+}
+
+#[expect(clippy::print_stdout, reason = "the one place that talks to people")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run { units, quick, write } => run(&units, quick, write).await,
+        Command::Soak { minutes } => soak::run(minutes).await,
+        Command::Limit(limit) => limits::run(limit).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("redialer-bench: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(units: &[String], quick: bool, write: Option<PathBuf>) -> anyhow::Result<()> {
+    let mut bench = Bench::begin(quick)?;
+    let machine = machine::described(&bench).await?;
+    say(&machine);
+    for unit in UNITS {
+        if !units.is_empty() && !units.iter().any(|u| u == unit) {
+            continue;
+        }
+        match unit {
+            ingest::UNIT => ingest::run(&mut bench).await?,
+            dispatch::UNIT => dispatch::run(&mut bench).await?,
+            burst::UNIT => burst::run(&mut bench).await?,
+            backlog::UNIT => backlog::run(&mut bench).await?,
+            _ => footprint::run(&mut bench).await?,
+        }
+        // A later unit that fails must not cost what is known.
+        if let Some(path) = &write {
+            report::write(path, &machine, &bench.rows)?;
+        }
+    }
+    say(&format!("\n{machine}\n\n{}", report::table(&bench.rows)));
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! Processes that a benchmark starts, watches through `/proc`, and ends.
+//!
+//! Invariant: only processes started here are ended, and all of them are, also when a benchmark fails.
+
+use std::{
+    fs,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+
+use crate::watch::{Watch, pause};
+
+/// Linux counts processor time for `/proc` in hundredths of a second on every architecture.
+const US_PER_TICK: u64 = 10_000;
+/// How long a process may take to end when asked to.
+const END_WITHIN: Duration = Duration::from_secs(30);
+
+pub(crate) struct Process(Child);
+
+impl Process {
+    pub(crate) fn start(command: &mut Command) -> anyhow::Result<Self> {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        Ok(Self(child.with_context(|| format!("{command:?} cannot be started"))?))
+    }
+
+    fn proc_file(&self, name: &str) -> anyhow::Result<String> {
+        let path = format!("/proc/{}/{name}", self.0.id());
+        fs::read_to_string(&path).with_context(|| format!("{path} cannot be read"))
+    }
+
+    /// Processor time used so far, user and system, in microseconds; to a hundredth of a second.
+    pub(crate) fn cpu_us(&self) -> anyhow::Result<u64> {
+        let stat = self.proc_file("stat")?;
+        // The name in parentheses may hold spaces; what follows it does not.
+        let fields: Vec<&str> =
+            stat.rsplit_once(')').context("a stat line")?.1.split_ascii_whitespace().collect();
+        let ticks = |i: usize| fields.get(i).and_then(|f| f.parse::<u64>().ok()).context("a number of ticks");
+        Ok((ticks(11)? + ticks(12)?) * US_PER_TICK)
+    }
+
+    /// Processor time of the threads that live now, in microseconds: exact, but threads that ended are lost.
+    pub(crate) fn threads_us(&self) -> anyhow::Result<f64> {
+        let mut ns = 0_u64;
+        for task in fs::read_dir(format!("/proc/{}/task", self.0.id()))? {
+            let text = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
+            ns += text.split_ascii_whitespace().next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+        }
+        Ok(ns as f64 / 1_000.0)
+    }
+
+    /// Resident memory in MB.
+    pub(crate) fn rss_mb(&self) -> anyhow::Result<f64> {
+        let status = self.proc_file("status")?;
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("VmRSS")?;
+        let kb: f64 = line.trim().trim_end_matches(" kB").parse().context("VmRSS in kB")?;
+        Ok(kb / 1_024.0)
+    }
+
+    /// Open file descriptors.
+    pub(crate) fn files(&self) -> anyhow::Result<usize> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.0.id()))?.count())
+    }
+
+    /// Fails when it ended by itself.
+    pub(crate) fn must_run(&mut self) -> anyhow::Result<()> {
+        match self.0.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("the process ended by itself: {status}"),
+        }
+    }
+
+    /// Asks it to end and waits; a process that does not is killed, which is an error.
+    pub(crate) fn end(mut self) -> anyhow::Result<()> {
+        let pid = self.0.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &pid]).status().context("`kill` cannot be run")?;
+        if !asked.success() {
+            bail!("process {pid} could not be asked to end");
+        }
+        let watch = Watch::start();
+        while watch.secs() < END_WITHIN.as_secs_f64() {
+            if self.0.try_wait()?.is_some() {
+                return Ok(());
+            }
+            pause(Duration::from_millis(5));
+        }
+        bail!("process {pid} did not end within {END_WITHIN:?}")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(None)) && self.0.kill().is_ok() {
+            // Gone or not, nothing more can be done about it here.
+            let _gone = self.0.wait();
+        }
+    }
+}

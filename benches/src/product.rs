@@ -1,0 +1,276 @@
+//! The product, as anybody runs it: its binary, its environment, its HTTP surface and nothing else.
+//!
+//! Invariant: what is measured is the copy of the binary made at the start; a build meanwhile changes nothing.
+
+use std::{fs, net::TcpListener, path::PathBuf, process::Command, time::Duration};
+
+use anyhow::{Context as _, bail};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    bench::{Bench, Engine},
+    load::Target,
+    payload::KEY,
+    process::Process,
+    sink::Sink,
+    watch::{Watch, wait},
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What an installation is to look like.
+pub(crate) struct Shape {
+    pub(crate) engine: Engine,
+    pub(crate) replicas: usize,
+    pub(crate) tenants: usize,
+    /// Call starts a second, over all tenants, that no setting of ours may hold back.
+    pub(crate) pace: f64,
+}
+
+/// One connected workspace with its agent.
+#[derive(Clone)]
+pub(crate) struct Line {
+    /// The tenant's key.
+    pub(crate) key: String,
+    pub(crate) agent: String,
+    /// The webhook's path.
+    pub(crate) path: String,
+}
+
+pub(crate) struct Product {
+    binary: PathBuf,
+    dir: TempDir,
+    database: Option<String>,
+    provider: String,
+    settings: Vec<(&'static str, String)>,
+    http: reqwest::Client,
+    keys: Vec<String>,
+    pub(crate) replicas: Vec<Replica>,
+    pub(crate) lines: Vec<Line>,
+}
+
+pub(crate) struct Replica {
+    pub(crate) process: Process,
+    /// `127.0.0.1:…`
+    pub(crate) listen: String,
+}
+
+pub(crate) fn free_port() -> anyhow::Result<String> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
+
+impl Product {
+    /// A fresh installation of that shape, connected to the sink and running.
+    pub(crate) async fn set_up(bench: &Bench, shape: &Shape, sink: &Sink) -> anyhow::Result<Self> {
+        let mut product = Self::install(bench, shape.engine, shape.tenants, &sink.url()).await?;
+        product.start(shape.replicas).await?;
+        product.connect(shape.pace).await?;
+        Ok(product)
+    }
+
+    /// Tenants in a fresh database; nothing runs yet.
+    pub(crate) async fn install(
+        bench: &Bench,
+        engine: Engine,
+        tenants: usize,
+        provider: &str,
+    ) -> anyhow::Result<Self> {
+        let mut product = Self {
+            binary: bench.binary.clone(),
+            dir: bench.scratch("product")?,
+            database: match engine {
+                Engine::Sqlite => None,
+                Engine::Postgres => Some(bench.new_database().await?),
+            },
+            provider: provider.to_owned(),
+            settings: vec![("REDIALER_LOG", "error".to_owned()), ("REDIALER_MAX_DIALS", "4096".to_owned())],
+            http: reqwest_client(Duration::from_secs(60))?,
+            keys: Vec::new(),
+            replicas: Vec::new(),
+            lines: Vec::new(),
+        };
+        for i in 0..tenants {
+            let owner = format!("owner{i}@example.com");
+            let words = ["tenant", "create", "--name", "Bench", "--plan", "unlimited", "--json", "--owner"];
+            let made = product.command().args(words).arg(owner).output()?;
+            if !made.status.success() {
+                bail!("`redialer tenant create` failed: {}", String::from_utf8_lossy(&made.stderr));
+            }
+            let made: Value = serde_json::from_slice(&made.stdout).context("a tenant as JSON")?;
+            product.keys.push(text(&made, "admin_key")?);
+        }
+        Ok(product)
+    }
+
+    pub(crate) fn set(&mut self, name: &'static str, value: &str) {
+        self.settings.push((name, value.to_owned()));
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("REDIALER_DATA_DIR", self.dir.path().join("data"))
+            .env("REDIALER_RETELL_BASE_URL", &self.provider)
+            .envs(self.settings.iter().map(|(k, v)| (*k, v)))
+            .envs(self.database.as_ref().map(|url| ("REDIALER_DATABASE_URL", url)));
+        command
+    }
+
+    /// Starts so many replicas; how long the slowest took to be ready, in milliseconds.
+    pub(crate) async fn start(&mut self, n: usize) -> anyhow::Result<f64> {
+        let watch = Watch::start();
+        for _ in 0..n {
+            let listen = free_port()?;
+            let mut command = self.command();
+            let process = Process::start(command.env("REDIALER_LISTEN", &listen).arg("serve"))?;
+            self.replicas.push(Replica { process, listen });
+        }
+        for i in 0..n {
+            self.until_ready(i, n > 1).await?;
+        }
+        Ok(watch.secs() * 1e3)
+    }
+
+    /// Until `/readyz` says so; with several replicas, until each has its share of the work, too.
+    async fn until_ready(&mut self, i: usize, shares: bool) -> anyhow::Result<()> {
+        let url = format!("http://{}/readyz", self.replicas[i].listen);
+        let watch = Watch::start();
+        while watch.secs() < PATIENCE.as_secs_f64() {
+            if let Ok(answer) = self.http.get(&url).send().await
+                && answer.status().is_success()
+                && (!shares || answer.json::<Value>().await?["leases"] != false)
+            {
+                return Ok(());
+            }
+            self.replicas[i].process.must_run()?;
+            wait(Duration::from_millis(1)).await;
+        }
+        bail!("the server did not become ready")
+    }
+
+    /// Ends every replica.
+    pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
+        self.replicas.drain(..).try_for_each(|replica| replica.process.end())
+    }
+
+    /// Connects as many workspaces as it takes that their pace does not limit what is measured.
+    async fn connect(&mut self, pace: f64) -> anyhow::Result<()> {
+        let keys = self.keys.clone();
+        for key in &keys {
+            let (mut done, mut wanted) = (0, 1);
+            while done < wanted {
+                let accepted = self.connect_one(key, pace).await?;
+                wanted = (pace / accepted / keys.len() as f64).ceil() as usize;
+                done += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// One workspace and its agent; the pace it has.
+    async fn connect_one(&mut self, key: &str, pace: f64) -> anyhow::Result<f64> {
+        let body = json!({"name": "Line", "provider": "retell", "api_key": KEY});
+        let workspace = text(&self.ask(key, Method::POST, "/v1/workspaces", Some(body)).await?, "id")?;
+        let path = format!("/v1/workspaces/{workspace}");
+        self.ask(key, Method::POST, &format!("{path}/sync"), None).await?;
+        let agents = self.ask(key, Method::GET, "/v1/agents?limit=200", None).await?;
+        let ours = agents["data"].as_array().context("a list")?.iter();
+        let agent = ours.filter(|a| a["workspace_id"] == workspace.as_str()).find_map(|a| a["id"].as_str());
+        let agent = agent.context("the roster has our agent")?.to_owned();
+        let url = self.ask(key, Method::GET, &format!("/v1/agents/{agent}/webhook-url"), None).await?;
+        let url = text(&url, "webhook_url")?;
+        let hook = url.find("/api/webhooks/").map(|at| url[at..].to_owned()).context("a webhook's path")?;
+        self.lines.push(Line { key: key.to_owned(), agent, path: hook });
+        // As far as the product lets it be raised.
+        for pace in [pace, 10_000.0, 1_000.0, 100.0, 50.0].into_iter().filter(|p| *p <= pace) {
+            let defaults = json!({"missed_after_minutes": 100_000, "calls_per_second": pace});
+            if self.ask(key, Method::PATCH, &path, Some(json!({"defaults": defaults}))).await.is_ok() {
+                return Ok(pace);
+            }
+        }
+        bail!("no pace was accepted")
+    }
+
+    /// A request to the first replica; anything but 2xx is an error.
+    pub(crate) async fn ask(
+        &self,
+        key: &str,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<Value> {
+        let listen = &self.replicas.first().context("nothing runs")?.listen;
+        let mut request = self.http.request(method, format!("http://{listen}{path}")).bearer_auth(key);
+        if let Some(body) = &body {
+            request = request.json(body);
+        }
+        let answer = request.send().await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        if !status.is_success() {
+            bail!("{path}: {status}: {text}");
+        }
+        Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// The webhooks of every line, at the first replica.
+    pub(crate) fn targets(&self) -> anyhow::Result<Vec<Target>> {
+        let address = self.replicas.first().context("nothing runs")?.listen.parse()?;
+        Ok(self.lines.iter().map(|line| Target { address, path: line.path.clone() }).collect())
+    }
+
+    /// A counter of the first replica, over all its labels.
+    pub(crate) async fn counter(&self, name: &str) -> anyhow::Result<f64> {
+        let listen = &self.replicas.first().context("nothing runs")?.listen;
+        let text = self.http.get(format!("http://{listen}/metrics")).send().await?.text().await?;
+        let lines = text.lines().filter(|l| l.split([' ', '{']).next() == Some(name));
+        Ok(lines.filter_map(|l| l.rsplit_once(' ')?.1.parse::<f64>().ok()).sum())
+    }
+
+    /// Processor time of all replicas, in microseconds.
+    pub(crate) fn cpu_us(&self) -> anyhow::Result<u64> {
+        self.replicas.iter().map(|r| r.process.cpu_us()).sum()
+    }
+
+    /// Processor time of all replicas' threads, in microseconds.
+    pub(crate) fn threads_us(&self) -> anyhow::Result<f64> {
+        self.replicas.iter().map(|r| r.process.threads_us()).sum()
+    }
+
+    /// Where the rows are: a file, or a server's database.
+    pub(crate) fn database_url(&self) -> anyhow::Result<String> {
+        if let Some(url) = &self.database {
+            return Ok(url.clone());
+        }
+        let is_database = |path: &PathBuf| path.extension().is_some_and(|e| e == "db");
+        let files = fs::read_dir(self.dir.path().join("data"))?.filter_map(|e| Some(e.ok()?.path()));
+        let file = files.filter(is_database).max_by_key(|path| fs::metadata(path).map_or(0, |m| m.len()));
+        Ok(format!("sqlite://{}", file.context("no database file")?.display()))
+    }
+
+    pub(crate) const fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+}
+
+pub(crate) fn text(value: &Value, key: &str) -> anyhow::Result<String> {
+    value[key].as_str().map(str::to_owned).with_context(|| format!("no {key} in {value}"))
+}
+
+/// A client that trusts nobody: everything here is plain HTTP on loopback.
+pub(crate) fn reqwest_client(deadline: Duration) -> anyhow::Result<reqwest::Client> {
+    Ok(client_builder(deadline)?.build()?)
+}
+
+pub(crate) fn client_builder(deadline: Duration) -> anyhow::Result<reqwest::ClientBuilder> {
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    Ok(reqwest::Client::builder().tls_backend_preconfigured(tls).http1_only().no_proxy().timeout(deadline))
+}

@@ -1,0 +1,213 @@
+//! What was measured beside its limit and its goal: one row each, as a line and as Markdown.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use anyhow::Context as _;
+
+/// What a value must be.
+#[derive(Clone, Copy)]
+pub(crate) enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+use Bound::{AtLeast, AtMost};
+
+impl Bound {
+    fn holds(self, value: f64) -> bool {
+        match self {
+            AtLeast(bound) => value >= bound,
+            AtMost(bound) => value <= bound,
+        }
+    }
+
+    fn text(self) -> String {
+        match self {
+            AtLeast(bound) => format!("≥ {}", number(bound)),
+            AtMost(bound) => format!("≤ {}", number(bound)),
+        }
+    }
+}
+
+/// Which of a row's numbers is held against the goal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Judged {
+    Nothing,
+    Figure,
+    Ratio,
+}
+
+pub(crate) struct Row {
+    unit: &'static str,
+    what: String,
+    figure: f64,
+    measure: &'static str,
+    limit: Option<(String, f64)>,
+    ratio: Option<f64>,
+    judged: Judged,
+    goal: Option<Bound>,
+    floor: Option<Bound>,
+}
+
+impl Row {
+    pub(crate) fn new(
+        unit: &'static str,
+        what: impl Into<String>,
+        figure: f64,
+        measure: &'static str,
+    ) -> Self {
+        let what = what.into();
+        let judged = Judged::Nothing;
+        Self { unit, what, figure, measure, limit: None, ratio: None, judged, goal: None, floor: None }
+    }
+
+    /// The limit of the same run, and the ratio to it.
+    pub(crate) fn beside(mut self, name: impl Into<String>, limit: f64) -> Self {
+        self.limit = Some((name.into(), limit));
+        self.ratio = (limit > 0.0).then(|| self.figure / limit);
+        self
+    }
+
+    /// The figure itself has a goal.
+    pub(crate) const fn figure(mut self, goal: Bound, floor: Option<Bound>) -> Self {
+        (self.judged, self.goal, self.floor) = (Judged::Figure, Some(goal), floor);
+        self
+    }
+
+    /// The ratio to the limit has a goal.
+    pub(crate) const fn ratio(mut self, goal: Bound, floor: Option<Bound>) -> Self {
+        (self.judged, self.goal, self.floor) = (Judged::Ratio, Some(goal), floor);
+        self
+    }
+
+    fn verdict(&self) -> &'static str {
+        let value = match self.judged {
+            Judged::Nothing => return "",
+            Judged::Figure => self.figure,
+            Judged::Ratio => self.ratio.unwrap_or(f64::NAN),
+        };
+        match (self.goal, self.floor) {
+            (Some(goal), _) if goal.holds(value) => "reaches the goal",
+            (_, Some(floor)) if floor.holds(value) => "reaches the floor",
+            (_, Some(_)) => "below the floor",
+            _ => "misses the goal",
+        }
+    }
+
+    fn cells(&self) -> [String; 8] {
+        let of = if self.judged == Judged::Ratio { " ×" } else { "" };
+        let bound = |b: Option<Bound>| b.map_or_else(String::new, |b| format!("{}{of}", b.text()));
+        let limit = self.limit.as_ref();
+        [
+            self.unit.to_owned(),
+            self.what.clone(),
+            format!("{} {}", number(self.figure), self.measure).trim().to_owned(),
+            limit.map_or_else(String::new, |(name, limit)| format!("{} ({name})", number(*limit))),
+            self.ratio.map_or_else(String::new, |r| format!("{r:.2}")),
+            bound(self.goal),
+            bound(self.floor),
+            self.verdict().to_owned(),
+        ]
+    }
+
+    /// For the terminal.
+    pub(crate) fn line(&self) -> String {
+        let [unit, what, figure, limit, ratio, goal, floor, verdict] = self.cells();
+        let mut line = format!("{unit:<10} {what:<52} {figure:>14}");
+        for (label, text) in
+            [("limit ", limit), ("ratio ", ratio), ("goal ", goal), ("floor ", floor), ("", verdict)]
+        {
+            if !text.is_empty() {
+                line.push_str(&format!("  {label}{text}"));
+            }
+        }
+        line
+    }
+
+    fn markdown(&self) -> String {
+        format!("| {} |", self.cells().join(" | "))
+    }
+}
+
+/// Few digits: what is measured here drifts by a third anyway.
+fn number(value: f64) -> String {
+    let text = match value.abs() {
+        0.0 => "0".to_owned(),
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    };
+    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
+    let mut grouped = String::new();
+    for (i, digit) in whole.chars().enumerate() {
+        if i > 0 && (whole.len() - i).is_multiple_of(3) && !grouped.ends_with('-') {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    let part = part.trim_end_matches('0');
+    if part.is_empty() { grouped } else { format!("{grouped}.{part}") }
+}
+
+const HEADER: &str = "| unit | what | figure | limit of the same run | ratio | goal | floor | verdict |\n\
+                      |---|---|---|---|---|---|---|---|";
+
+/// The table, ready for `docs/benchmarks.md`.
+pub(crate) fn table<'r>(rows: impl IntoIterator<Item = &'r Row>) -> String {
+    let rows: Vec<String> = rows.into_iter().map(Row::markdown).collect();
+    format!("{HEADER}\n{}", rows.join("\n"))
+}
+
+/// Writes the page; the rows of units that did not run this time stay as they were.
+pub(crate) fn write(path: &Path, machine: &str, rows: &[Row]) -> anyhow::Result<()> {
+    let old = fs::read_to_string(path).unwrap_or_default();
+    let unit_of = |line: &str| line.strip_prefix("| ")?.split(" | ").next().map(str::to_owned);
+    let fresh: BTreeSet<&str> = rows.iter().map(|r| r.unit).collect();
+    let is_kept = |line: &&str| {
+        unit_of(line).is_some_and(|unit| crate::UNITS.contains(&unit.as_str()) && !fresh.contains(unit.as_str()))
+    };
+    let mut lines: Vec<String> = old.lines().filter(is_kept).map(str::to_owned).collect();
+    lines.extend(rows.iter().map(Row::markdown));
+    lines.sort_by_key(|line| unit_of(line).and_then(|u| crate::UNITS.iter().position(|known| *known == u)));
+    let page = format!("{INTRODUCTION}\n{machine}\n\n{HEADER}\n{}\n", lines.join("\n"));
+    fs::write(path, page).with_context(|| format!("{} cannot be written", path.display()))
+}
+
+const INTRODUCTION: &str = "# Benchmarks
+
+Written by `cargo xtask bench --write`; `cargo xtask bench [UNIT…] [--quick]` prints the same. Client, server, provider
+and database share the machine, and every figure stands beside a limit measured in the same run: a program of a
+hundred lines in `benches/src/limits/` that does only the unavoidable part. **Compare ratios, not absolutes**: the
+same machine gives ±30 % from hour to hour.
+
+- `ingest`: 64 connections send unique, signed `call_analyzed` webhooks of 10 KB, each asking for a callback. The first
+  row counts until the last one is scheduled. `axum+HMAC` reads and verifies a body and keeps nothing.
+- `dispatch`, `burst`: 10,000 callbacks, spread over 10 s or due at once, at a provider that answers in 20 ms; lateness
+  is arrival there minus `scheduled_for`. The limit is an in-memory timer with the same way of sending.
+- `backlog`: the same work with 1,000 and with many waiting callbacks.
+- `footprint`: an idle server beside an empty one with an HTTP port and a SQLite file.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_says_how_far_it_got() {
+        let verdict = |figure: f64| {
+            let row = Row::new("ingest", "x", figure, "/s").beside("limit", 100.0);
+            row.ratio(AtLeast(0.4), Some(AtLeast(0.2))).verdict()
+        };
+        assert_eq!(verdict(40.0), "reaches the goal");
+        assert_eq!(verdict(20.0), "reaches the floor");
+        assert_eq!(verdict(19.0), "below the floor");
+        let row = Row::new("dispatch", "p99", 7.25, "ms").figure(AtMost(5.0), None);
+        assert_eq!(row.markdown(), "| dispatch | p99 | 7.25 ms |  |  | ≤ 5 |  | misses the goal |");
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let all = [0.0, 0.034, 1.5, 12.34, 123.4, 12_345.6, 1_000_000.0, -1_500.0].map(number);
+        assert_eq!(all, ["0", "0.03", "1.5", "12.3", "123", "12,346", "1,000,000", "-1,500"]);
+    }
+}

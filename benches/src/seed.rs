@@ -1,0 +1,175 @@
+//! Many waiting callbacks, by copying one that the product made: whatever its tables and columns are.
+//!
+//! How: in a fresh installation one callback is scheduled for a far day. Every table that was empty before and
+//! has one row since belongs to it. Their rows are copied with new ids (the same one in every table) and other
+//! due times; every other column stays as it is. Sealed columns of copies do not open, so none may come due.
+//!
+//! Invariant: the server does not run meanwhile.
+
+use std::{collections::BTreeMap, str::FromStr as _};
+
+use anyhow::{Context as _, bail};
+use sqlx::{
+    AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions,
+};
+
+mod dialect;
+
+use dialect::Dialect;
+
+/// Rows a table has, by its name.
+pub(crate) type Counts = BTreeMap<String, i64>;
+
+/// A column of a copied row.
+struct Column {
+    name: String,
+    /// What a copy has there, over `n`, the ids of the copies, and `t`, the row itself.
+    copied: String,
+}
+
+struct Seeder {
+    dialect: Dialect,
+    connection: Connection,
+}
+
+enum Connection {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+impl Seeder {
+    async fn open(url: &str) -> anyhow::Result<Self> {
+        let dialect = Dialect::of(url);
+        let connection = match dialect {
+            Dialect::Sqlite => {
+                let options = SqliteConnectOptions::from_str(url)?;
+                Connection::Sqlite(SqliteConnection::connect_with(&options).await?)
+            }
+            Dialect::Postgres => Connection::Postgres(PgConnection::connect(url).await?),
+        };
+        let mut seeder = Self { dialect, connection };
+        for sql in dialect.before() {
+            seeder.run((*sql).to_owned()).await?;
+        }
+        Ok(seeder)
+    }
+
+    async fn run(&mut self, sql: String) -> anyhow::Result<()> {
+        let safe = AssertSqlSafe(sql.clone());
+        let done = match &mut self.connection {
+            Connection::Sqlite(c) => c.execute(safe).await.map(|_| ()),
+            Connection::Postgres(c) => c.execute(safe).await.map(|_| ()),
+        };
+        done.with_context(|| format!("while seeding: {sql}"))
+    }
+
+    /// A query whose rows are one text each.
+    async fn texts(&mut self, sql: String) -> anyhow::Result<Vec<String>> {
+        let safe = AssertSqlSafe(sql.clone());
+        let texts = match &mut self.connection {
+            Connection::Sqlite(c) => sqlx::query_scalar(safe).fetch_all(c).await,
+            Connection::Postgres(c) => sqlx::query_scalar(safe).fetch_all(c).await,
+        };
+        texts.with_context(|| format!("while seeding: {sql}"))
+    }
+
+    async fn count(&mut self, of: &str) -> anyhow::Result<i64> {
+        let n = self.texts(format!("select cast(count(*) as text) from {of}")).await?;
+        Ok(n.first().context("a count")?.parse()?)
+    }
+
+    async fn counts(&mut self) -> anyhow::Result<Counts> {
+        let mut counts = Counts::new();
+        for table in self.texts(self.dialect.tables().to_owned()).await? {
+            let n = self.count(&table).await?;
+            counts.insert(table, n);
+        }
+        Ok(counts)
+    }
+
+    /// Every 16-byte value of a table, as hex digits.
+    async fn ids(&mut self, table: &str) -> anyhow::Result<Vec<String>> {
+        let mut ids = Vec::new();
+        for (column, kind) in self.columns(table).await? {
+            if let Some(hex) = self.dialect.id_as_hex(&column, &kind) {
+                ids.extend(self.texts(format!("select {hex} from {table} where {hex} is not null")).await?);
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Names and types.
+    async fn columns(&mut self, table: &str) -> anyhow::Result<Vec<(String, String)>> {
+        let columns = self.texts(self.dialect.columns(table)).await?;
+        let pair = |c: &String| c.split_once(' ').map(|(name, kind)| (name.to_owned(), kind.to_owned()));
+        Ok(columns.iter().filter_map(pair).collect())
+    }
+
+    /// What each column of a copy holds.
+    async fn plan(&mut self, table: &str, fresh: &[String], due_ms: i64) -> anyhow::Result<Vec<Column>> {
+        let mut plan = Vec::new();
+        for (name, kind) in self.columns(table).await? {
+            let mut copied = format!("t.{name}");
+            if let Some(hex) = self.dialect.id_as_hex(&name, &kind) {
+                let id = self.texts(format!("select {hex} from {table} where {hex} is not null")).await?;
+                if let Some(i) = id.first().and_then(|id| fresh.iter().position(|f| f == id)) {
+                    copied = self.dialect.id_of_copy(i, &kind);
+                }
+            } else if self.dialect.is_integer(&kind) {
+                if self.count(&format!("{table} where {name} = {due_ms}")).await? == 1 {
+                    // Spread over three weeks, in no order that an index could like.
+                    copied = format!("t.{name} + n.i * 7919 % 1800000 * 1000");
+                }
+            }
+            plan.push(Column { name, copied });
+        }
+        Ok(plan)
+    }
+}
+
+/// How many rows each table has.
+pub(crate) async fn counts(url: &str) -> anyhow::Result<Counts> {
+    Seeder::open(url).await?.counts().await
+}
+
+/// Copies the one callback that was scheduled since `before`, for `due_ms`, `n` times.
+pub(crate) async fn copies(url: &str, before: &Counts, due_ms: i64, n: u64) -> anyhow::Result<()> {
+    let mut seeder = Seeder::open(url).await?;
+    let after = seeder.counts().await?;
+    let was = |table: &str| before.get(table).copied().unwrap_or(0);
+    let (ours, others): (Vec<_>, Vec<_>) =
+        after.iter().partition(|(table, rows)| was(table) == 0 && **rows == 1);
+    if !ours.iter().any(|(table, _)| table.contains("callback")) {
+        bail!("no table of callbacks has the one row that was scheduled: {after:?}");
+    }
+    let mut fresh = Vec::new();
+    for (table, _) in &ours {
+        fresh.extend(seeder.ids(table).await?);
+    }
+    for (table, _) in others.iter().filter(|(_, rows)| (1..10_000).contains(*rows)) {
+        // A tenant's or an agent's id stays what it is in every copy.
+        let known = seeder.ids(table).await?;
+        fresh.retain(|id| !known.contains(id));
+    }
+    fresh.sort();
+    fresh.dedup();
+    let ids = seeder.dialect.ids(&fresh, n);
+    seeder.run(ids).await?;
+    for (table, _) in &ours {
+        let plan = seeder.plan(table, &fresh, due_ms).await?;
+        let names: Vec<&str> = plan.iter().map(|c| c.name.as_str()).collect();
+        let copied: Vec<&str> = plan.iter().map(|c| c.copied.as_str()).collect();
+        let (names, copied) = (names.join(", "), copied.join(", "));
+        seeder.run(format!("create temp table one as select * from {table}")).await?;
+        seeder.run(format!("insert into {table} ({names}) select {copied} from n, one t")).await?;
+        seeder.run("drop table one".to_owned()).await?;
+    }
+    for sql in seeder.dialect.settle() {
+        seeder.run((*sql).to_owned()).await?;
+    }
+    match seeder.connection {
+        Connection::Sqlite(c) => c.close().await?,
+        Connection::Postgres(c) => c.close().await?,
+    }
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! What the two engines spell differently.
+
+/// An engine's spelling.
+#[derive(Clone, Copy)]
+pub(super) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+use Dialect::{Postgres, Sqlite};
+
+impl Dialect {
+    pub(super) fn of(url: &str) -> Self {
+        if url.starts_with("sqlite") { Sqlite } else { Postgres }
+    }
+
+    /// Filling a file needs no durability, and room for its indexes.
+    pub(super) const fn before(self) -> &'static [&'static str] {
+        match self {
+            Sqlite => &["pragma synchronous = off", "pragma cache_size = -1000000", "pragma temp_store = memory"],
+            Postgres => &["set synchronous_commit = off"],
+        }
+    }
+
+    /// What a database that has been there for a while has behind it.
+    pub(super) const fn settle(self) -> &'static [&'static str] {
+        match self {
+            Sqlite => &["pragma wal_checkpoint(truncate)"],
+            Postgres => &["vacuum analyze", "checkpoint"],
+        }
+    }
+
+    pub(super) const fn tables(self) -> &'static str {
+        match self {
+            Sqlite => {
+                "select name from sqlite_master where type = 'table' and name not like 'sqlite%'
+                 and name not like '\\_sqlx%' escape '\\' order by name"
+            }
+            Postgres => {
+                "select table_name::text from information_schema.tables where table_schema = 'public'
+                 and table_type = 'BASE TABLE' and table_name not like '\\_sqlx%' order by table_name"
+            }
+        }
+    }
+
+    /// Names and types, without those the engine fills in by itself.
+    pub(super) fn columns(self, table: &str) -> String {
+        match self {
+            Sqlite => format!(
+                "select name || ' ' || lower(type) from pragma_table_info('{table}')
+                 where not (pk = 1 and lower(type) = 'integer'
+                            and (select count(*) from pragma_table_info('{table}') where pk > 0) = 1)"
+            ),
+            Postgres => format!(
+                "select column_name || ' ' || data_type from information_schema.columns
+                 where table_schema = 'public' and table_name = '{table}' and is_identity = 'NO'
+                 and is_generated = 'NEVER' and coalesce(column_default, '') not like 'nextval%'
+                 order by ordinal_position"
+            ),
+        }
+    }
+
+    /// A column that may hold 16-byte ids, as hex digits; null where it holds something else.
+    pub(super) fn id_as_hex(self, column: &str, kind: &str) -> Option<String> {
+        match (self, kind) {
+            (Sqlite, "blob") => Some(format!(
+                "case when typeof({column}) = 'blob' and length({column}) = 16 then lower(hex({column})) end"
+            )),
+            (Postgres, "uuid") => Some(format!("replace({column}::text, '-', '')")),
+            (Postgres, "bytea") => {
+                Some(format!("case when octet_length({column}) = 16 then encode({column}, 'hex') end"))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_integer(self, kind: &str) -> bool {
+        matches!(kind, "integer" | "bigint" | "int8" | "int" | "int4" | "numeric")
+    }
+
+    /// The ids of `n` copies: `i`, and a column for each id that is to be a new one. An id that begins with the
+    /// time keeps its beginning and counts on; any other is anything.
+    pub(super) fn ids(self, fresh: &[String], n: u64) -> String {
+        let this_year = u64::from_str_radix("0190", 16).unwrap_or(0)..=u64::from_str_radix("01b0", 16).unwrap_or(0);
+        let of = |(i, hex): (usize, &String)| {
+            let head = u64::from_str_radix(hex.get(..4).unwrap_or_default(), 16).unwrap_or(0);
+            let timed = this_year.contains(&head);
+            let prefix = hex.get(..18).unwrap_or_default();
+            match (self, timed) {
+                (Sqlite, true) => format!("unhex('{prefix}' || printf('%02x%012x', {i}, i)) as v{i}"),
+                (Sqlite, false) => format!("randomblob(16) as v{i}"),
+                (Postgres, true) => format!("decode('{prefix}' || lpad(to_hex({i}), 2, '0') || lpad(to_hex(i), 12, '0'), 'hex') as v{i}"),
+                (Postgres, false) => format!("decode(md5(i::text || 'v{i}'), 'hex') as v{i}"),
+            }
+        };
+        let columns: Vec<String> = fresh.iter().enumerate().map(of).collect();
+        let columns = columns.join(", ");
+        match self {
+            Sqlite => format!(
+                "create temp table n as with recursive c(i) as (select 1 union all select i + 1 from c where i < {n})
+                 select i, {columns} from c"
+            ),
+            Postgres => format!("create temp table n as select i, {columns} from generate_series(1::bigint, {n}) i"),
+        }
+    }
+
+    /// The new id in place of the `i`th one.
+    pub(super) fn id_of_copy(self, i: usize, kind: &str) -> String {
+        match kind {
+            "uuid" => format!("encode(n.v{i}, 'hex')::uuid"),
+            _ => format!("n.v{i}"),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Callbacks out: 10,000 due over ten seconds; how late the provider hears of each, and whether once.
+
+use std::time::Duration;
+
+use crate::{
+    bench::{Bench, Engine},
+    limits::timer::Plan,
+    payload::number,
+    product::{Product, Shape},
+    report::{
+        Bound::{self, AtMost},
+        Row,
+    },
+    schedule::{self, Due},
+    sink::{Sink, digits},
+    stats::Sorted,
+    watch::{Watch, now_ms, now_us, wait, wait_until_us},
+};
+
+pub(crate) const UNIT: &str = "dispatch";
+const OVER_MS: i64 = 10_000;
+/// More starts a second than any unit reaches.
+const NO_PACE: f64 = 40_000.0;
+/// What is not there so long after the last one was due is counted as missing.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A second request for the same callback would come within so long.
+const AFTERMATH: Duration = Duration::from_secs(2);
+/// Both clocks are read in whole milliseconds.
+const GRAIN_MS: f64 = -1.0;
+
+/// How the dials came in.
+pub(super) struct Dials {
+    /// Milliseconds from due to arrival.
+    pub(super) lateness: Sorted,
+    pub(super) missing: usize,
+    pub(super) repeated: usize,
+    /// From the first due moment to the last arrival, in seconds.
+    pub(super) secs: f64,
+    /// Of all replicas, in microseconds a dial.
+    pub(super) cpu_us: f64,
+}
+
+pub(super) const fn n(bench: &Bench) -> u64 {
+    if bench.quick { 2_000 } else { 10_000 }
+}
+
+pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
+    let over_ms = if bench.quick { OVER_MS / 5 } else { OVER_MS };
+    let limit = timer(bench, over_ms).await?;
+    for engine in bench.engines() {
+        let (replicas, p99) = if engine == Engine::Sqlite { (1, 5.0) } else { (3, 10.0) };
+        let dials = product(bench, engine, replicas, over_ms).await?;
+        let floor = Some(AtMost(if engine == Engine::Sqlite { 20.0 } else { 40.0 }));
+        let on = format!("{}, {replicas} replica(s), 1,000/s", engine.name());
+        let sqlite = |goal: Bound| (engine == Engine::Sqlite).then_some(goal);
+        for (label, share, goal, floor) in [
+            ("p50", 0.5, sqlite(AtMost(1.5)), None),
+            ("p99", 0.99, Some(AtMost(p99)), floor),
+            ("latest", 1.0, sqlite(AtMost(25.0)), None),
+        ] {
+            let row = Row::new(UNIT, format!("{on}: {label} lateness"), dials.lateness.at(share), "ms");
+            let row = row.beside("timer", limit.lateness.at(share));
+            bench.note(match goal {
+                Some(goal) => row.figure(goal, floor),
+                None => row,
+            });
+        }
+        once(bench, UNIT, &on, &dials);
+        bench.note(Row::new(UNIT, format!("{on}: CPU a dial"), dials.cpu_us, "µs"));
+    }
+    Ok(())
+}
+
+/// What no speed makes up for.
+pub(super) fn once(bench: &mut Bench, unit: &'static str, on: &str, dials: &Dials) {
+    let none = AtMost(0.0);
+    let early = dials.lateness.below(GRAIN_MS) as f64;
+    for (label, n) in
+        [("early", early), ("dialled twice", dials.repeated as f64), ("not dialled", dials.missing as f64)]
+    {
+        bench.note(Row::new(unit, format!("{on}: {label}"), n, "").figure(none, Some(none)));
+    }
+}
+
+/// The limit: the same from memory.
+pub(super) async fn timer(bench: &Bench, over_ms: i64) -> anyhow::Result<Dials> {
+    let sink = Sink::start().await?;
+    let plan = Plan { url: sink.url(), n: n(bench), from_ms: now_ms() + 1_500, over_ms };
+    let mut command = std::process::Command::new(std::env::current_exe()?);
+    command.args(["limit", "timer", "--url", &plan.url, "--n", &plan.n.to_string()]);
+    command.args(["--from-ms", &plan.from_ms.to_string(), "--over-ms", &over_ms.to_string()]);
+    let process = crate::process::Process::start(&mut command)?;
+    let mut due = Due::new();
+    for i in 0..plan.n {
+        due.insert(digits(&number(i))?, plan.due_ms(i) * 1_000);
+    }
+    wait_until_us(plan.from_ms * 1_000).await;
+    arrived(&sink, due.len()).await;
+    drop(process);
+    Ok(compared(&sink, &due, plan.from_ms, 0.0))
+}
+
+/// The product: scheduled beforehand, dialled when due.
+pub(super) async fn product(
+    bench: &Bench,
+    engine: Engine,
+    replicas: usize,
+    over_ms: i64,
+) -> anyhow::Result<Dials> {
+    let sink = Sink::start().await?;
+    // Tenants are what replicas share out among themselves.
+    let shape = Shape { engine, replicas, tenants: 12, pace: NO_PACE };
+    let mut product = Product::set_up(bench, &shape, &sink).await?;
+    let (due, from_ms) = schedule::ahead(&product, n(bench), over_ms).await?;
+    wait_until_us((from_ms - 100) * 1_000).await;
+    let before = product.cpu_us()?;
+    wait_until_us(from_ms * 1_000).await;
+    arrived(&sink, due.len()).await;
+    let cpu_us = product.cpu_us()? - before;
+    wait(AFTERMATH).await;
+    let dials = compared(&sink, &due, from_ms, cpu_us as f64 / due.len() as f64);
+    product.stop()?;
+    Ok(dials)
+}
+
+/// Waits until so many came, or nothing has for long.
+async fn arrived(sink: &Sink, n: usize) {
+    let (mut seen, mut since) = (0, Watch::start());
+    while seen < n && since.secs() < PATIENCE.as_secs_f64() {
+        wait(Duration::from_millis(10)).await;
+        if sink.n_arrived() > seen {
+            (seen, since) = (sink.n_arrived(), Watch::start());
+        }
+    }
+}
+
+/// What came beside what was to come.
+pub(super) fn compared(sink: &Sink, due: &Due, from_ms: i64, cpu_us: f64) -> Dials {
+    let arrivals = sink.arrivals();
+    let first = |number: &u64| arrivals.get(number)?.iter().min().copied();
+    let lateness = due.iter().filter_map(|(number, at)| Some((first(number)? - at) as f64 / 1e3));
+    let last = arrivals.values().flatten().max().copied().unwrap_or_else(now_us);
+    Dials {
+        lateness: Sorted::new(lateness),
+        missing: due.keys().filter(|number| !arrivals.contains_key(number)).count(),
+        repeated: arrivals.values().filter(|times| times.len() > 1).count(),
+        secs: (last - from_ms * 1_000) as f64 / 1e6,
+        cpu_us,
+    }
+}

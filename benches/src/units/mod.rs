@@ -1,0 +1,8 @@
+//! The units of the goals, a file each.
+
+pub(crate) mod backlog;
+pub(crate) mod burst;
+pub(crate) mod dispatch;
+pub(crate) mod footprint;
+pub(crate) mod ingest;
+pub(crate) mod soak;

@@ -1,0 +1,45 @@
+//! `cargo xtask bench [UNIT…] [--quick] [--write]` and `cargo xtask soak [--minutes N]`: both binaries in release,
+//! a Postgres of our own, and the benchmarks beside it.
+
+use std::{
+    env,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use anyhow::Context as _;
+
+use crate::{cargo, postgres, root, run};
+
+/// Measures every unit, or those that are named; `--write` keeps the table in `docs/benchmarks.md`.
+pub(crate) fn bench(words: &[&str]) -> anyhow::Result<()> {
+    let program = built()?;
+    let server = postgres::Server::start()?;
+    let mut command = Command::new(program);
+    command.arg("run").args(words.iter().filter(|word| **word != "--write"));
+    if words.contains(&"--write") {
+        command.arg("--write").arg(root().join("docs/benchmarks.md"));
+    }
+    run(command.env("REDIALER_BENCH_POSTGRES", server.url()))
+}
+
+/// Holds a server under load beside the simulator.
+pub(crate) fn soak(words: &[&str]) -> anyhow::Result<()> {
+    run(Command::new(built()?).arg("soak").args(words))
+}
+
+/// Builds the product and the benchmarks together, so that both have the same dependencies.
+fn built() -> anyhow::Result<PathBuf> {
+    cargo(&["build", "--release", "--package", "redialer", "--package", "redialer-benches"], &[])?;
+    Ok(target()?.join("release/redialer-bench"))
+}
+
+/// Where cargo builds, as it says itself.
+fn target() -> anyhow::Result<PathBuf> {
+    let mut command = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+    let metadata = command.args(["metadata", "--format-version", "1", "--no-deps"]).current_dir(root());
+    let output = metadata.stderr(Stdio::inherit()).output().context("`cargo metadata` cannot be run")?;
+    let text = String::from_utf8(output.stdout)?;
+    let rest = text.split_once("\"target_directory\":\"").context("a target directory")?.1;
+    Ok(PathBuf::from(rest.split('"').next().unwrap_or_default()))
+}
