@@ -68,24 +68,23 @@ impl Template {
 
     /// `call_analyzed`, 10 KB: the caller asks to be called tomorrow.
     pub(crate) fn analyzed() -> anyhow::Result<Arc<Self>> {
-        let mut call = call("inbound", "user_hangup");
-        call["call_analysis"] = analysis(json!({"redialer.io_callback": true,
-            "redialer.io_callback_time": TIME, "caller_name": "Jordan"}));
         let mut turns = 2;
-        let mut event = json!({"event": "call_analyzed", "call": call});
+        let mut event = json!({"event": "call_analyzed", "call": call("inbound", "user_hangup")});
+        event["call"]["call_analysis"] = analysis(true);
         while event.to_string().len() < 10_240 {
             turns += 1;
             event["call"]["transcript_object"] = transcript(turns, true);
             event["call"]["transcript_with_tool_calls"] = transcript(turns, false);
         }
-        Self::new(&event, times(now_ms() + 24 * 3_600_000, 4_096, 5_000))
+        let tomorrow = now_ms() + 24 * 3_600_000;
+        Self::new(&event, (0..4_096).map(|i| time(tomorrow + i * 5_000)).collect())
     }
 }
 
-/// Moments from `from_ms` on, every so many milliseconds.
-pub(crate) fn times(from_ms: i64, n: i64, every_ms: i64) -> Vec<String> {
-    let at = |i| Timestamp::from_millisecond(from_ms + i * every_ms).unwrap_or(Timestamp::UNIX_EPOCH);
-    (0..n).map(|i| at(i).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).collect()
+/// A moment as a caller's request has it, always of the same length.
+pub(crate) fn time(at_ms: i64) -> String {
+    let at = Timestamp::from_millisecond(at_ms).unwrap_or(Timestamp::UNIX_EPOCH);
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// A call object without its analysis.
@@ -104,14 +103,14 @@ pub(crate) fn call(direction: &str, reason: &str) -> Value {
             "total_duration_seconds": 42, "combined_cost": 3.45}})
 }
 
-pub(crate) fn analysis(extracted: Value) -> Value {
+/// An analysis, perhaps with a request to be called at a time.
+pub(crate) fn analysis(asks: bool) -> Value {
+    let mut extracted = json!({"redialer.io_callback": asks, "caller_name": "Jordan"});
+    if asks {
+        extracted["redialer.io_callback_time"] = TIME.into();
+    }
     json!({"call_summary": "The caller was driving and asked to be called back.", "in_voicemail": false,
         "user_sentiment": "Positive", "call_successful": true, "custom_analysis_data": extracted})
-}
-
-/// A placeholder for the time a caller asks for.
-pub(crate) const fn asked_time() -> &'static str {
-    TIME
 }
 
 fn transcript(turns: usize, with_words: bool) -> Value {
@@ -157,15 +156,21 @@ impl Request {
         Ok(Self { bytes, body_at, stamp_at, digest_at, mac, template })
     }
 
-    /// The next request: that call, from that person, signed now.
+    /// The next request: that call, from that person, asking for the template's next time, signed now.
     pub(crate) fn patched(&mut self, call: u64, person: u64) -> &[u8] {
+        let template = Arc::clone(&self.template);
+        let time = call.checked_rem(template.times.len() as u64).map(|i| &template.times[i as usize]);
+        self.patched_for(call, person, time.map(String::as_str))
+    }
+
+    /// The next request, asking for that time.
+    pub(crate) fn patched_for(&mut self, call: u64, person: u64, time: Option<&str>) -> &[u8] {
         self.put(self.body_at + self.template.call_at, call_id(call).as_bytes());
         if let Some(at) = self.template.number_at {
             self.put(self.body_at + at, number(person).as_bytes());
         }
-        let template = Arc::clone(&self.template);
-        if let (Some(at), n @ 1..) = (template.time_at, template.times.len()) {
-            self.put(self.body_at + at, template.times[(call % n as u64) as usize].as_bytes());
+        if let (Some(at), Some(time)) = (self.template.time_at, time) {
+            self.put(self.body_at + at, time.as_bytes());
         }
         let stamp = now_ms().to_string();
         let mut mac = self.mac.clone();

@@ -158,7 +158,7 @@ impl Product {
     }
 
     /// Connects as many workspaces as it takes that their pace does not limit what is measured.
-    async fn connect(&mut self, pace: f64) -> anyhow::Result<()> {
+    pub(crate) async fn connect(&mut self, pace: f64) -> anyhow::Result<()> {
         let keys = self.keys.clone();
         for key in &keys {
             let (mut done, mut wanted) = (0, 1);
@@ -193,6 +193,18 @@ impl Product {
             }
         }
         bail!("no pace was accepted")
+    }
+
+    /// Changes settings of every workspace.
+    pub(crate) async fn defaults(&self, patch: &Value) -> anyhow::Result<()> {
+        for key in &self.keys {
+            let workspaces = self.ask(key, Method::GET, "/v1/workspaces?limit=200", None).await?;
+            for workspace in workspaces["data"].as_array().context("a list")? {
+                let path = format!("/v1/workspaces/{}", text(workspace, "id")?);
+                self.ask(key, Method::PATCH, &path, Some(json!({"defaults": patch}))).await?;
+            }
+        }
+        Ok(())
     }
 
     /// A request to the first replica; anything but 2xx is an error.

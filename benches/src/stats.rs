@@ -21,10 +21,6 @@ impl Sorted {
         self.at(0.5)
     }
 
-    pub(crate) fn max(&self) -> f64 {
-        self.at(1.0)
-    }
-
     pub(crate) const fn len(&self) -> usize {
         self.0.len()
     }
@@ -55,7 +51,7 @@ mod tests {
     #[test]
     fn percentiles_are_values_that_occurred() {
         let sorted = Sorted::new((1..=100).map(f64::from));
-        assert_eq!((sorted.median(), sorted.at(0.99), sorted.max()), (50.0, 99.0, 100.0));
+        assert_eq!((sorted.median(), sorted.at(0.99), sorted.at(1.0)), (50.0, 99.0, 100.0));
         assert_eq!((sorted.below(1.0), sorted.below(2.5)), (0, 2));
         assert_eq!(Sorted::new([]).at(0.99), 0.0);
     }

@@ -76,9 +76,14 @@ fn test(quick: bool) -> anyhow::Result<()> {
 }
 
 fn cargo(words: &[&str], vars: &[(&str, &str)]) -> anyhow::Result<()> {
-    run(Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()))
-        .args(words)
-        .envs(vars.iter().copied()))
+    let mut command = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+    // Ours, not theirs: a build script that watches these would build half the tree anew for each way to start.
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|n| n.starts_with("CARGO_PKG_") || n.starts_with("CARGO_MANIFEST_")) {
+            command.env_remove(name);
+        }
+    }
+    run(command.args(words).envs(vars.iter().copied()))
 }
 
 /// Runs a command in the project's folder; its failure is ours.

@@ -36,10 +36,10 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let template = Template::analyzed()?;
     limit(bench, &template, "read").await?;
     let hmac = limit(bench, &template, "hmac").await?;
-    limit(bench, &template, "file").await?;
+    let file = limit(bench, &template, "file").await?;
     limit(bench, &template, "sqlite").await?;
     saturated(bench, &template, Engine::Sqlite, ("axum+HMAC", hmac.rate)).await?;
-    quiet(bench, &template, Engine::Sqlite, ("axum+HMAC", &hmac.quiet)).await?;
+    quiet(bench, &template, Engine::Sqlite, ("file", &file.quiet)).await?;
     if bench.postgres.is_some() {
         let unnest = limit(bench, &template, "postgres").await?;
         saturated(bench, &template, Engine::Postgres, ("UNNEST", unnest.rate)).await?;
@@ -59,15 +59,12 @@ async fn limit(bench: &mut Bench, template: &Arc<Template>, kind: &str) -> anyho
     let quiet = load::paced(&targets, template, QUIET_RATE, window).await?;
     quiet.all_taken()?;
     let (rate, quiet) = (outcome.rate(0.0, window.as_secs_f64()), quiet.latencies());
-    bench.note(Row::new(UNIT, format!("limit `{kind}`, 64 connections"), rate, "/s"));
-    let latency = outcome.latencies();
-    let details = format!(
-        "limit `{kind}`: p50/p99 {:.2}/{:.2} ms; at 200/s p50/p99 ms",
-        latency.median(),
-        latency.at(0.99)
-    );
-    bench.note(Row::new(UNIT, details, quiet.median(), "ms").beside("its p99", quiet.at(0.99)));
-    bench.note(Row::new(UNIT, format!("limit `{kind}`, CPU a webhook"), cpu, "µs"));
+    let what = |text: &str| format!("limit `{kind}`, {text}");
+    bench.note(Row::new(UNIT, what("64 connections"), rate, "/s"));
+    bench.note(Row::new(UNIT, what("64 connections: p99"), outcome.latencies().at(0.99), "ms"));
+    bench.note(Row::new(UNIT, what("64 connections: CPU a webhook"), cpu, "µs"));
+    bench.note(Row::new(UNIT, what("200/s: p50"), quiet.median(), "ms"));
+    bench.note(Row::new(UNIT, what("200/s: p99"), quiet.at(0.99), "ms"));
     server.process.end()?;
     Ok(Limit { rate, quiet })
 }
