@@ -14,9 +14,13 @@ pub(crate) async fn described(bench: &Bench) -> anyhow::Result<String> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cores = std::thread::available_parallelism()?;
     let info = read("/proc/cpuinfo");
-    let model = info.lines().find_map(|l| l.strip_prefix("model name")).map(|l| l.trim_start_matches(['\t', ':', ' ']));
+    let model = info
+        .lines()
+        .find_map(|l| l.strip_prefix("model name"))
+        .map(|l| l.trim_start_matches(['\t', ':', ' ']));
     let memory = read("/proc/meminfo");
-    let kb = memory.lines().find_map(|l| l.strip_prefix("MemTotal:")).map(|l| l.trim().trim_end_matches(" kB"));
+    let kb =
+        memory.lines().find_map(|l| l.strip_prefix("MemTotal:")).map(|l| l.trim().trim_end_matches(" kB"));
     let gb = kb.and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(0.0) / f64::from(1 << 20);
     let kernel = read("/proc/sys/kernel/osrelease");
     let postgres = match &bench.postgres {

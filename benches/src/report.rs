@@ -130,7 +130,7 @@ impl Row {
 }
 
 /// Few digits: what is measured here drifts by a third anyway.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let text = match value.abs() {
         0.0 => "0".to_owned(),
         100.0.. => format!("{value:.0}"),
@@ -164,7 +164,8 @@ pub(crate) fn write(path: &Path, machine: &str, rows: &[Row]) -> anyhow::Result<
     let unit_of = |line: &str| line.strip_prefix("| ")?.split(" | ").next().map(str::to_owned);
     let fresh: BTreeSet<&str> = rows.iter().map(|r| r.unit).collect();
     let is_kept = |line: &&str| {
-        unit_of(line).is_some_and(|unit| crate::UNITS.contains(&unit.as_str()) && !fresh.contains(unit.as_str()))
+        unit_of(line)
+            .is_some_and(|unit| crate::UNITS.contains(&unit.as_str()) && !fresh.contains(unit.as_str()))
     };
     let mut lines: Vec<String> = old.lines().filter(is_kept).map(str::to_owned).collect();
     lines.extend(rows.iter().map(Row::markdown));

@@ -10,7 +10,8 @@ use std::{collections::BTreeMap, str::FromStr as _};
 
 use anyhow::{Context as _, bail};
 use sqlx::{
-    AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions,
+    AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection,
+    sqlite::SqliteConnectOptions,
 };
 
 mod dialect;
@@ -115,11 +116,11 @@ impl Seeder {
                 if let Some(i) = id.first().and_then(|id| fresh.iter().position(|f| f == id)) {
                     copied = self.dialect.id_of_copy(i, &kind);
                 }
-            } else if self.dialect.is_integer(&kind) {
-                if self.count(&format!("{table} where {name} = {due_ms}")).await? == 1 {
-                    // Spread over three weeks, in no order that an index could like.
-                    copied = format!("t.{name} + n.i * 7919 % 1800000 * 1000");
-                }
+            } else if self.dialect.is_integer(&kind)
+                && self.count(&format!("{table} where {name} = {due_ms}")).await? == 1
+            {
+                // Spread over three weeks, in no order that an index could like.
+                copied = format!("t.{name} + n.i * 7919 % 1800000 * 1000");
             }
             plan.push(Column { name, copied });
         }

@@ -25,7 +25,7 @@ use axum::{
 };
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpSocket, task::JoinHandle};
 
 use crate::{
     payload::{AGENT, OURS},
@@ -34,6 +34,9 @@ use crate::{
 
 /// How long a provider takes to answer a request to place a call.
 const ANSWERS_AFTER: Duration = Duration::from_millis(20);
+
+/// Connections not yet accepted; the kernel has a bound of its own.
+const QUEUE: u32 = 16_384;
 
 pub(crate) struct Sink {
     address: SocketAddr,
@@ -50,7 +53,10 @@ struct Seen {
 
 impl Sink {
     pub(crate) async fn start() -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        // Thousands may knock at once; one that finds the queue full would knock again only after a second.
+        let socket = TcpSocket::new_v4()?;
+        socket.bind("127.0.0.1:0".parse()?)?;
+        let listener = socket.listen(QUEUE)?;
         let (address, seen) = (listener.local_addr()?, Arc::new(Seen::default()));
         let server = tokio::spawn(axum::serve(listener, router(Arc::clone(&seen))).into_future());
         Ok(Self { address, seen, server })

@@ -15,7 +15,8 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-const USAGE: &str = "usage: cargo xtask test [--quick] | bench [UNIT…] [--quick] [--write] | soak [--minutes N] | zones";
+const USAGE: &str =
+    "usage: cargo xtask test [--quick] | bench [UNIT…] [--quick] [--write] | soak [--minutes N] | zones";
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();

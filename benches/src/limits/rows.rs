@@ -24,7 +24,8 @@ pub(super) async fn sqlite(dir: &Path) -> anyhow::Result<SqliteConnection> {
         .synchronous(SqliteSynchronous::Full)
         .statement_cache_capacity(GROUP);
     let mut connection = SqliteConnection::connect_with(&options).await?;
-    let table = "create table if not exists inbox (id blob primary key, dedup text unique, body blob not null)";
+    let table =
+        "create table if not exists inbox (id blob primary key, dedup text unique, body blob not null)";
     connection.execute(table).await?;
     Ok(connection)
 }
@@ -63,7 +64,8 @@ pub(super) async fn start_postgres(url: &str) -> anyhow::Result<Sender<Item>> {
 }
 
 async fn insert(mut connection: PgConnection, receiver: Arc<Mutex<Receiver<Item>>>) {
-    const SQL: &str = "insert into inbox (id, dedup, body) select * from unnest($1::bytea[], $2::text[], $3::bytea[])";
+    const SQL: &str =
+        "insert into inbox (id, dedup, body) select * from unnest($1::bytea[], $2::text[], $3::bytea[])";
     let mut group = Vec::with_capacity(GROUP);
     loop {
         if receiver.lock().await.recv_many(&mut group, GROUP).await == 0 {

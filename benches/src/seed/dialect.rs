@@ -17,7 +17,9 @@ impl Dialect {
     /// Filling a file needs no durability, and room for its indexes.
     pub(super) const fn before(self) -> &'static [&'static str] {
         match self {
-            Sqlite => &["pragma synchronous = off", "pragma cache_size = -1000000", "pragma temp_store = memory"],
+            Sqlite => {
+                &["pragma synchronous = off", "pragma cache_size = -1000000", "pragma temp_store = memory"]
+            }
             Postgres => &["set synchronous_commit = off"],
         }
     }
@@ -81,7 +83,8 @@ impl Dialect {
     /// The ids of `n` copies: `i`, and a column for each id that is to be a new one. An id that begins with the
     /// time keeps its beginning and counts on; any other is anything.
     pub(super) fn ids(self, fresh: &[String], n: u64) -> String {
-        let this_year = u64::from_str_radix("0190", 16).unwrap_or(0)..=u64::from_str_radix("01b0", 16).unwrap_or(0);
+        let this_year =
+            u64::from_str_radix("0190", 16).unwrap_or(0)..=u64::from_str_radix("01b0", 16).unwrap_or(0);
         let of = |(i, hex): (usize, &String)| {
             let head = u64::from_str_radix(hex.get(..4).unwrap_or_default(), 16).unwrap_or(0);
             let timed = this_year.contains(&head);
@@ -89,7 +92,9 @@ impl Dialect {
             match (self, timed) {
                 (Sqlite, true) => format!("unhex('{prefix}' || printf('%02x%012x', {i}, i)) as v{i}"),
                 (Sqlite, false) => format!("randomblob(16) as v{i}"),
-                (Postgres, true) => format!("decode('{prefix}' || lpad(to_hex({i}), 2, '0') || lpad(to_hex(i), 12, '0'), 'hex') as v{i}"),
+                (Postgres, true) => format!(
+                    "decode('{prefix}' || lpad(to_hex({i}), 2, '0') || lpad(to_hex(i), 12, '0'), 'hex') as v{i}"
+                ),
                 (Postgres, false) => format!("decode(md5(i::text || 'v{i}'), 'hex') as v{i}"),
             }
         };

@@ -8,7 +8,7 @@ use super::dispatch::compared;
 use crate::{
     bench::{Bench, Engine},
     product::{Product, Shape},
-    report::{Bound::AtMost, Row},
+    report::{Bound::AtMost, Row, number},
     say, schedule, seed,
     sink::Sink,
     stats::Sorted,
@@ -41,7 +41,7 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     for engine in bench.engines() {
         let few = work(bench, engine, FEW).await?;
         let much = work(bench, engine, many).await?;
-        let of = |what: &str| format!("{}, {many} waiting: {what}", engine.name());
+        let of = |what: &str| format!("{}, {} waiting: {what}", engine.name(), number(many as f64));
         let (goal, floor) = (AtMost(1.15), Some(AtMost(1.5)));
         for (what, figure, limit, measure) in [
             ("add one, median", much.add_ms, few.add_ms, "ms"),
@@ -49,7 +49,8 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
             ("claim: CPU a callback", much.claim_us, few.claim_us, "µs"),
             ("idle: CPU over 10 s", much.idle_ms.max(IDLE_GRAIN_MS), few.idle_ms.max(IDLE_GRAIN_MS), "ms"),
         ] {
-            let row = Row::new(UNIT, of(what), figure, measure).beside(format!("{FEW} waiting"), limit);
+            let row = Row::new(UNIT, of(what), figure, measure)
+                .beside(format!("{} waiting", number(FEW as f64)), limit);
             bench.note(row.ratio(goal, floor));
         }
     }
@@ -78,7 +79,10 @@ async fn work(bench: &Bench, engine: Engine, waiting: u64) -> anyhow::Result<Wor
     let claim_us = (product.threads_us()? - before) / CLAIMED as f64;
     let dials = compared(&sink, &due, from_ms, claim_us);
     if dials.missing > 0 {
-        say(&format!("           {} of {CLAIMED} due beside {waiting} waiting were not dialled", dials.missing));
+        say(&format!(
+            "           {} of {CLAIMED} due beside {waiting} waiting were not dialled",
+            dials.missing
+        ));
     }
 
     let before = product.threads_us()?;

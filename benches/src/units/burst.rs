@@ -14,7 +14,7 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     for engine in bench.engines() {
         let (replicas, goal) = if engine == Engine::Sqlite { (1, 12_000.0) } else { (3, 9_000.0) };
         let dials = dispatch::product(bench, engine, replicas, 0).await?;
-        let on = format!("{}, {replicas} replica(s)", engine.name());
+        let on = format!("{}, {}", engine.name(), dispatch::replicas_of(replicas));
         let row = Row::new(UNIT, format!("{on}: calls"), dials.lateness.len() as f64 / dials.secs, "/s");
         bench.note(row.beside("timer", limit).figure(AtLeast(goal), Some(AtLeast(4_000.0))));
         dispatch::once(bench, UNIT, &on, &dials);

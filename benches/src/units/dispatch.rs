@@ -11,6 +11,7 @@ use crate::{
         Bound::{self, AtMost},
         Row,
     },
+    say,
     schedule::{self, Due},
     sink::{Sink, digits},
     stats::Sorted,
@@ -51,7 +52,7 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
         let (replicas, p99) = if engine == Engine::Sqlite { (1, 5.0) } else { (3, 10.0) };
         let dials = product(bench, engine, replicas, over_ms).await?;
         let floor = Some(AtMost(if engine == Engine::Sqlite { 20.0 } else { 40.0 }));
-        let on = format!("{}, {replicas} replica(s), 1,000/s", engine.name());
+        let on = format!("{}, {}, 1,000/s", engine.name(), replicas_of(replicas));
         let sqlite = |goal: Bound| (engine == Engine::Sqlite).then_some(goal);
         for (label, share, goal, floor) in [
             ("p50", 0.5, sqlite(AtMost(1.5)), None),
@@ -71,15 +72,18 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
+pub(super) fn replicas_of(n: usize) -> String {
+    if n == 1 { "1 replica".to_owned() } else { format!("{n} replicas") }
+}
+
 /// What no speed makes up for.
 pub(super) fn once(bench: &mut Bench, unit: &'static str, on: &str, dials: &Dials) {
-    let none = AtMost(0.0);
-    let early = dials.lateness.below(GRAIN_MS) as f64;
-    for (label, n) in
-        [("early", early), ("dialled twice", dials.repeated as f64), ("not dialled", dials.missing as f64)]
-    {
-        bench.note(Row::new(unit, format!("{on}: {label}"), n, "").figure(none, Some(none)));
+    let (early, twice, never) = (dials.lateness.below(GRAIN_MS), dials.repeated, dials.missing);
+    if early + twice + never > 0 {
+        say(&format!("           {on}: {early} early, {twice} dialled twice, {never} not dialled"));
     }
+    let row = Row::new(unit, format!("{on}: early, twice or never"), (early + twice + never) as f64, "");
+    bench.note(row.figure(AtMost(0.0), Some(AtMost(0.0))));
 }
 
 /// The limit: the same from memory.

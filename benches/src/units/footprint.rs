@@ -6,7 +6,7 @@ use super::backlog::seeded;
 use crate::{
     bench::{Bench, Engine, Limit},
     product::{Product, Shape},
-    report::{Bound::AtMost, Row},
+    report::{Bound::AtMost, Row, number},
     sink::Sink,
     stats::Sorted,
     watch::{Watch, wait},
@@ -35,18 +35,20 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let full_rss = full.replicas[0].process.rss_mb()?;
     full.stop()?;
 
+    let waiting = number(many as f64);
     let (empty_ms, empty_rss) = empty(bench).await?;
     let mb = |path: &std::path::Path| anyhow::Ok(fs::metadata(path)?.len() as f64 / f64::from(1 << 20));
     let name = "empty axum + SQLite server";
     let row = Row::new(UNIT, "memory, idle", rss, "MB").beside(name, empty_rss);
     bench.note(row.figure(AtMost(20.0), Some(AtMost(40.0))));
-    bench.note(Row::new(UNIT, format!("memory, idle, {many} waiting"), full_rss, "MB"));
+    bench.note(Row::new(UNIT, format!("memory, idle, {waiting} waiting"), full_rss, "MB"));
     let row = Row::new(UNIT, "start to ready", start_ms, "ms").beside(name, empty_ms);
     bench.note(row.figure(AtMost(40.0), Some(AtMost(150.0))));
-    let row = Row::new(UNIT, format!("start to ready, {many} waiting"), full_ms, "ms");
+    let row = Row::new(UNIT, format!("start to ready, {waiting} waiting"), full_ms, "ms");
     bench.note(row.figure(AtMost(500.0), None));
     let size = mb(&bench.binary)?;
-    let row = Row::new(UNIT, "binary", size, "MB").beside("of the benchmarks", mb(&std::env::current_exe()?)?);
+    let row =
+        Row::new(UNIT, "binary", size, "MB").beside("of the benchmarks", mb(&std::env::current_exe()?)?);
     bench.note(row.figure(AtMost(15.0), None));
     Ok(())
 }

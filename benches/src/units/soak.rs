@@ -64,7 +64,13 @@ pub(crate) async fn run(minutes: u64) -> anyhow::Result<()> {
     product.defaults(&json!({"retry_triggers": {"no_answer": {"wait_minutes": 1}}})).await?;
     let target = product.targets()?.pop().context("a webhook")?;
     let webhook = format!("http://{}{}", target.address, target.path);
-    product.http().put(format!("{sim_url}/sim/webhook-url")).json(&webhook).send().await?.error_for_status()?;
+    product
+        .http()
+        .put(format!("{sim_url}/sim/webhook-url"))
+        .json(&webhook)
+        .send()
+        .await?
+        .error_for_status()?;
 
     let sent = Arc::new(AtomicUsize::new(0));
     let load = tokio::spawn(load(target, minutes * 60, Arc::clone(&sent)));
@@ -159,7 +165,8 @@ async fn load(target: Target, secs: u64, sent: Arc<AtomicUsize>) -> anyhow::Resu
                     let mut request = Request::new(template, &target.address.to_string(), &target.path)?;
                     let soon = time(now_ms() + 5_000 + i64::try_from(call % 20)? * 1_000);
                     // People call again: some while their callback waits.
-                    let status = connection.ask(request.patched_for(call, call % 50_000, Some(&soon))).await?;
+                    let status =
+                        connection.ask(request.patched_for(call, call % 50_000, Some(&soon))).await?;
                     *statuses.entry(status).or_insert(0_u64) += 1;
                     sent.fetch_add(1, Ordering::Relaxed);
                 }
@@ -231,7 +238,9 @@ fn judged(samples: &[Sample], statuses: &BTreeMap<u16, u64>, rings: &Value) -> a
         (format!("answers {statuses:?}, nothing but 2xx and 503"), !statuses.keys().any(is_fault)),
         (format!("RSS at most {highest:.0} MB, bound {MAX_RSS_MB}"), highest < MAX_RSS_MB),
         (
-            format!("RSS flat: {slope:+.2} MB a minute over the second half, thirds {middle:.0} and {last:.0} MB"),
+            format!(
+                "RSS flat: {slope:+.2} MB a minute over the second half, thirds {middle:.0} and {last:.0} MB"
+            ),
             slope < 1.0 || last <= 1.15 * middle,
         ),
         (format!("{} phones rang, {double} of them twice for one dispatch", rings.len()), double == 0),
