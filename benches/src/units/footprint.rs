@@ -48,7 +48,7 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     bench.note(row.figure(AtMost(500.0), None));
     let size = mb(&bench.binary)?;
     let row =
-        Row::new(UNIT, "binary", size, "MB").beside("of the benchmarks", mb(&std::env::current_exe()?)?);
+        Row::new(UNIT, "binary", size, "MB").beside("this benchmark itself", mb(&std::env::current_exe()?)?);
     bench.note(row.figure(AtMost(15.0), None));
     Ok(())
 }
