@@ -40,14 +40,8 @@ impl Process {
         Ok((ticks(11)? + ticks(12)?) * US_PER_TICK)
     }
 
-    /// Processor time of the threads that live now, in microseconds: exact, but threads that ended are lost.
-    pub(crate) fn threads_us(&self) -> anyhow::Result<f64> {
-        let mut ns = 0_u64;
-        for task in fs::read_dir(format!("/proc/{}/task", self.0.id()))? {
-            let text = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
-            ns += text.split_ascii_whitespace().next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
-        }
-        Ok(ns as f64 / 1_000.0)
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
     }
 
     /// Resident memory in MB.
@@ -87,6 +81,17 @@ impl Process {
         }
         bail!("process {pid} did not end within {END_WITHIN:?}")
     }
+}
+
+/// Processor time of the threads of a process that live now, in microseconds: exact, but threads that ended are
+/// lost. A process that ended has used none.
+pub(crate) fn threads_us(id: u32) -> f64 {
+    let tasks = fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+    let ns = tasks.filter_map(|task| {
+        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split_ascii_whitespace().next()?.parse::<u64>().ok()
+    });
+    ns.sum::<u64>() as f64 / 1_000.0
 }
 
 impl Drop for Process {

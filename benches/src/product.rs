@@ -7,13 +7,14 @@ use std::{fs, net::TcpListener, path::PathBuf, process::Command, time::Duration}
 use anyhow::{Context as _, bail};
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 
 use crate::{
     bench::{Bench, Engine},
     load::Target,
     payload::KEY,
-    process::Process,
+    process::{Process, threads_us},
     sink::Sink,
     watch::{Watch, wait},
 };
@@ -248,9 +249,19 @@ impl Product {
         self.replicas.iter().map(|r| r.process.cpu_us()).sum()
     }
 
-    /// Processor time of all replicas' threads, in microseconds.
-    pub(crate) fn threads_us(&self) -> anyhow::Result<f64> {
-        self.replicas.iter().map(|r| r.process.threads_us()).sum()
+    /// Processor time of all replicas and of the Postgres backends that work for them, in microseconds; backends
+    /// that ended are lost.
+    pub(crate) async fn busy_us(&self) -> anyhow::Result<f64> {
+        let mut ids: Vec<u32> = self.replicas.iter().map(|r| r.process.id()).collect();
+        if let Some(url) = &self.database {
+            const BACKENDS: &str = "select pid from pg_stat_activity
+                where datname = current_database() and pid <> pg_backend_pid()";
+            let mut connection = PgConnection::connect(url).await?;
+            let backends: Vec<i32> = sqlx::query_scalar(BACKENDS).fetch_all(&mut connection).await?;
+            ids.extend(backends.into_iter().filter_map(|id| u32::try_from(id).ok()));
+            connection.close().await?;
+        }
+        Ok(ids.into_iter().map(threads_us).sum())
     }
 
     /// Where the rows are: a file, or a server's database.

@@ -103,7 +103,7 @@ impl Row {
             self.what.clone(),
             format!("{} {}", number(self.figure), self.measure).trim().to_owned(),
             limit.map_or_else(String::new, |(name, limit)| format!("{} ({name})", number(*limit))),
-            self.ratio.map_or_else(String::new, |r| format!("{r:.2}")),
+            self.ratio.map_or_else(String::new, |r| if r < 0.1 { format!("{r:.4}") } else { number(r) }),
             bound(self.goal),
             bound(self.floor),
             self.verdict().to_owned(),

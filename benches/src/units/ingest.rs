@@ -83,11 +83,11 @@ async fn saturated(
     let sink = Sink::start().await?;
     let mut product = Product::set_up(bench, &shape(engine), &sink).await?;
     let window = bench.secs(60, 10);
-    let (cpu, watch) = (product.cpu_us()?, Watch::start());
+    let (cpu, watch) = (product.busy_us().await?, Watch::start());
     let outcome = load::saturate(&product.targets()?, template, CONNECTIONS, window).await?;
     outcome.all_taken()?;
     let (scheduled, secs) = until_scheduled(&product, &outcome, watch, window).await?;
-    let cpu = (product.cpu_us()? - cpu) as f64 / scheduled;
+    let cpu = (product.busy_us().await? - cpu) / scheduled;
     product.stop()?;
 
     let what = |text: &str| format!("{}, 64 connections: {text}", engine.name());
@@ -106,13 +106,14 @@ async fn saturated(
     let latencies = outcome.latencies();
     bench.note(Row::new(UNIT, what("p50"), latencies.median(), "ms"));
     let p99 = Row::new(UNIT, what("p99"), latencies.at(0.99), "ms");
+    let cost = Row::new(UNIT, what("CPU a webhook, all of it"), cpu, "µs");
+    // The goals of what follows are SQLite's; a Postgres alone takes more.
     if engine == Engine::Sqlite {
         bench.note(p99.figure(AtMost(10.0), None));
-        let cost = Row::new(UNIT, what("CPU a webhook, all of it"), cpu, "µs");
         bench.note(cost.figure(AtMost(45.0), Some(AtMost(90.0))));
     } else {
         bench.note(p99);
-        bench.note(Row::new(UNIT, what("CPU a webhook, without the database's"), cpu, "µs"));
+        bench.note(cost);
     }
     Ok(())
 }
