@@ -21,6 +21,7 @@ mod watch;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand, builder::PossibleValuesParser};
+use tokio::signal::unix::{SignalKind, signal};
 
 use bench::Bench;
 use units::{backlog, burst, dispatch, footprint, ingest, soak};
@@ -64,11 +65,15 @@ fn say(line: &str) {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Run { units, quick, write } => run(&units, quick, write).await,
-        Command::Soak { minutes } => soak::run(minutes).await,
-        Command::Limit(limit) => limits::run(limit).await,
+    let work = async {
+        match Cli::parse().command {
+            Command::Run { units, quick, write } => run(&units, quick, write).await,
+            Command::Soak { minutes } => soak::run(minutes).await,
+            Command::Limit(limit) => limits::run(limit).await,
+        }
     };
+    // Dropping the work ends every process it started.
+    let done = tokio::select! { done = work => done, stopped = stopped() => stopped };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -76,6 +81,16 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Resolves when somebody wants this program to end.
+async fn stopped() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        done = tokio::signal::ctrl_c() => done?,
+    }
+    anyhow::bail!("stopped before the end")
 }
 
 async fn run(units: &[String], quick: bool, write: Option<PathBuf>) -> anyhow::Result<()> {
