@@ -10,10 +10,14 @@ use std::{
 
 use redialer_core::{Timestamp, chance::Chance};
 use redialer_providers::retell;
-use redialer_store::{Buckets, Inbox, Results, Store};
+use redialer_store::{Buckets, DueRow, Inbox, Results, Store};
 use tokio::sync::{Notify, Semaphore, watch};
 
-use crate::{clock::Clock, config::Config, flow::pacing::Pacer};
+use crate::{
+    clock::Clock,
+    config::Config,
+    flow::{pacing::Pacer, window::Window},
+};
 
 /// How many things are stuck, by range of buckets and kind.
 pub type Alarms = BTreeMap<((i64, i64), &'static str), i64>;
@@ -48,6 +52,10 @@ pub struct App {
     pub replica: String,
     /// The buckets it works on.
     pub buckets: watch::Sender<Buckets>,
+    /// What is due soon.
+    pub window: Window,
+    /// What is due soon should be read again.
+    pub window_bell: Notify,
     /// Something new is in the inbox.
     pub inbox_bell: Notify,
     /// Something new is due, or may be dialled now.
@@ -88,6 +96,8 @@ impl App {
             api_requests,
             replica,
             buckets: watch::Sender::new(buckets),
+            window: Window::default(),
+            window_bell: Notify::new(),
             inbox_bell: Notify::new(),
             due_bell: Notify::new(),
             alarms: Mutex::default(),
@@ -101,6 +111,18 @@ impl App {
         self.buckets.borrow().0.clone()
     }
 
+    /// Something that was changed may be due soon.
+    pub fn due_changed(&self) {
+        self.window_bell.notify_one();
+    }
+
+    /// A callback was written: if it is due soon, it is dialled in time.
+    pub fn due_added(&self, row: DueRow) {
+        if self.window.add(row) {
+            self.due_bell.notify_one();
+        }
+    }
+
     /// Whether the program is shutting down: nothing new is begun.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
@@ -112,6 +134,7 @@ impl App {
         self.drain_bell.notify_waiters();
         self.inbox_bell.notify_waiters();
         self.due_bell.notify_waiters();
+        self.window_bell.notify_waiters();
     }
 
     /// Waits until the program shuts down.

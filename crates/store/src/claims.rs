@@ -39,6 +39,20 @@ pub struct DueRow {
     pub failures: i64,
 }
 
+impl DueRow {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            bucket: row.get("bucket")?,
+            id: Id::from_uuid(row.get("id")?),
+            tenant: Id::from_uuid(row.get("tenant_id")?),
+            workspace: Id::from_uuid(row.get("workspace_id")?),
+            channel: Channel::from_word(&row.get::<String>("channel")?),
+            due_at: at(row.get("due_at")?),
+            failures: row.get("failures")?,
+        })
+    }
+}
+
 /// Hold on one due callback, until a lease ends.
 pub struct Claim {
     pub(crate) bucket: i64,
@@ -146,9 +160,26 @@ impl Claim {
 const MAX_FAILURES: i64 = 5;
 
 impl Store {
-    /// Callbacks that are due by `until`, of workspaces that may dial: at most `each` a workspace, so that none
-    /// crowds out another.
+    /// Callbacks that are due by `until`, of workspaces that may dial, the longest due first.
     pub async fn due(
+        &self,
+        range: (i64, i64),
+        until: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<DueRow>, StoreError> {
+        const SQL: &str =
+            "select c.bucket, c.id, c.tenant_id, c.workspace_id, c.channel, c.due_at, c.failures
+             from callbacks c join workspaces w on w.id = c.workspace_id
+             where c.bucket between $1 and $2 and c.state = 'scheduled' and c.due_at <= $3
+               and w.paused is null and w.deleted_at is null
+               and w.epoch = (select coalesce(max(epoch), 0) from epochs)
+             order by c.due_at limit $4";
+        let rows = self.db.read(SQL, args![range.0, range.1, until, limit]).await?;
+        rows.iter().map(DueRow::from_row).collect()
+    }
+
+    /// As [`Store::due`], with at most `each` of a workspace, so that none crowds out another: for a backlog.
+    pub async fn due_fairly(
         &self,
         range: (i64, i64),
         until: Timestamp,
@@ -164,27 +195,7 @@ impl Store {
                    and w.epoch = (select coalesce(max(epoch), 0) from epochs)
              ) as due where place <= $4 order by due_at, id limit $5";
         let rows = self.db.read(SQL, args![range.0, range.1, until, each, limit]).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(DueRow {
-                    bucket: row.get("bucket")?,
-                    id: Id::from_uuid(row.get("id")?),
-                    tenant: Id::from_uuid(row.get("tenant_id")?),
-                    workspace: Id::from_uuid(row.get("workspace_id")?),
-                    channel: Channel::from_word(&row.get::<String>("channel")?),
-                    due_at: at(row.get("due_at")?),
-                    failures: row.get("failures")?,
-                })
-            })
-            .collect()
-    }
-
-    /// The next moment after `now` at which something becomes due.
-    pub async fn next_due(&self, range: (i64, i64), now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        const SQL: &str = "select min(due_at) as due_at from callbacks
-             where bucket between $1 and $2 and state = 'scheduled' and due_at > $3";
-        let row = self.db.read_one(SQL, args![range.0, range.1, now]).await?;
-        Ok(row.map(|r| r.get::<Option<i64>>("due_at")).transpose()?.flatten().map(at))
+        rows.iter().map(DueRow::from_row).collect()
     }
 
     /// Claims due callbacks of one bucket for the replica `owner`; those that somebody else took meanwhile are

@@ -234,8 +234,8 @@ impl Defaults {
         if !(0.0..=1.0).contains(&self.unclear_time.min_confidence) {
             return bad("unclear_time.min_confidence", "must be from 0 to 1");
         }
-        if !(0.01..=100.0).contains(&self.calls_per_second) {
-            return bad("calls_per_second", "must be from 0.01 to 100");
+        if !(0.01..=10_000.0).contains(&self.calls_per_second) {
+            return bad("calls_per_second", "must be from 0.01 to 10000");
         }
         if self.callback_field.trim().is_empty() || self.callback_field.len() > 200 {
             return bad("callback_field", "must be the name of an extraction, at most 200 characters");

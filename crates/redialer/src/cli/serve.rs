@@ -12,7 +12,7 @@ use crate::{
     app::App,
     clock::{self, Clock},
     config::Config,
-    flow::{dispatch, housekeeping, ingest, reconcile, sweep},
+    flow::{dispatch, housekeeping, ingest, reconcile, sweep, window},
     http::{self, Metrics},
 };
 
@@ -80,6 +80,7 @@ impl Running {
         let workers = vec![
             tokio::spawn(http::serve(Arc::clone(&app), listener, metrics)),
             tokio::spawn(ingest::run(Arc::clone(&app))),
+            tokio::spawn(window::run(Arc::clone(&app))),
             tokio::spawn(dispatch::run(Arc::clone(&app))),
             tokio::spawn(reconcile::run(Arc::clone(&app))),
             tokio::spawn(sweep::run(Arc::clone(&app))),

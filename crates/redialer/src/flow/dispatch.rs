@@ -34,11 +34,9 @@ use redialer_store::{
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
+use super::window::Lanes;
 use crate::{app::App, clock::Mark};
 
-/// Looked at per workspace and round; more would only wait for their pace.
-const EACH: i64 = 100;
-const BATCH: i64 = 1_000;
 const POLL: Duration = Duration::from_secs(1);
 /// While something is due that the pace holds back.
 const POLL_BEHIND: Duration = Duration::from_millis(100);
@@ -51,21 +49,15 @@ const INTENT_SLACK: Duration = Duration::from_secs(5);
 pub async fn run(app: Arc<App>) {
     while !app.is_draining() {
         let bell = app.due_bell.notified();
-        let wait = match round(&app).await {
-            Ok(wait) => wait,
-            Err(error) => {
-                tracing::warn!(%error, "what is due could not be read");
-                POLL
-            }
-        };
+        let wait = round(&app);
         tokio::select! { () = bell => {}, () = app.clock.wait(wait) => {}, () = app.drained() => {} }
     }
 }
 
 /// Starts what may start now; how long nothing else will be due.
-pub async fn round(app: &Arc<App>) -> Result<Duration, StoreError> {
+fn round(app: &Arc<App>) -> Duration {
     let now = app.clock.now();
-    let lanes = lanes(app, now).await?;
+    let lanes = lanes(app, now);
     let mut wait = if lanes.is_empty() { POLL } else { POLL_BEHIND };
     for (workspace, rows) in lanes {
         if app.pacer.enter(workspace) {
@@ -73,27 +65,22 @@ pub async fn round(app: &Arc<App>) -> Result<Duration, StoreError> {
             tokio::spawn(lane(Arc::clone(app), workspace, rows));
         }
     }
-    for range in app.ranges() {
-        if let Some(next) = app.store.next_due(range, now).await? {
-            wait = wait.min(app.clock.real_until(next));
-        }
+    if let Some(next) = app.window.next(now) {
+        wait = wait.min(app.clock.real_until(next));
     }
-    Ok(wait)
+    wait
 }
 
 /// What is due, by workspace.
-pub async fn lanes(
-    app: &App,
-    now: Timestamp,
-) -> Result<BTreeMap<Id<id::Workspace>, Vec<DueRow>>, StoreError> {
-    let mut lanes: BTreeMap<Id<id::Workspace>, Vec<DueRow>> = BTreeMap::new();
-    for range in app.ranges() {
-        for row in app.store.due(range, now, EACH, BATCH).await? {
+pub fn lanes(app: &App, now: Timestamp) -> Lanes {
+    let lanes = app.window.lanes(now);
+    // At normal speed what we hold back is late by the clock anyway.
+    if app.clock.speed() > 1 {
+        for row in lanes.values().flatten() {
             app.pacer.seen_due(row.id, now, app.clock.real_ms());
-            lanes.entry(row.workspace).or_default().push(row);
         }
     }
-    Ok(lanes)
+    lanes
 }
 
 async fn lane(app: Arc<App>, workspace: Id<id::Workspace>, rows: Vec<DueRow>) {
@@ -108,6 +95,7 @@ async fn lane(app: Arc<App>, workspace: Id<id::Workspace>, rows: Vec<DueRow>) {
         Err(_) => tracing::error!(workspace.id = %workspace, "dialling for workspace {workspace} panicked"),
     }
     app.pacer.leave(workspace);
+    app.due_bell.notify_one();
 }
 
 /// Claims as many as pace and lines allow, writes their intents together, and sends each in a task of its own.
@@ -118,8 +106,11 @@ async fn start(app: &Arc<App>, id: Id<id::Workspace>, rows: &[DueRow]) -> Result
         let app = Arc::clone(app);
         tokio::spawn(async move {
             send(&app, ready).await;
+            let were_all_taken = app.dials.available_permits() == 0;
             drop(permit);
-            app.due_bell.notify_one();
+            if were_all_taken {
+                app.due_bell.notify_one();
+            }
         });
     }
     Ok(())
@@ -156,6 +147,8 @@ pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Resul
     app.store.pass(Point::C1).await?;
     let lease = app.clock.real_ms() + CLAIM_LEASE_MS;
     let claims = app.store.claim(&chosen, &app.replica, app.clock.now(), lease).await?;
+    // Whatever was not claimed is somebody else's, or not due any more.
+    app.window.forget(&chosen);
     app.store.pass(Point::C2).await?;
     app.pacer.give_back(id, n - claims.len().min(n));
     if claims.is_empty() {
@@ -166,6 +159,10 @@ pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Resul
     let mut intended = Vec::with_capacity(claims.len());
     for claim in claims {
         intended.extend(lane.one(claim).await);
+    }
+    if intended.is_empty() {
+        app.due_changed();
+        return Ok(Vec::new());
     }
     app.store.pass(Point::C3).await?;
     // A process that was frozen since the claim has lost it; what follows is guarded by the fence anyway.
@@ -215,7 +212,10 @@ async fn lines(app: &App, workspace: &WorkspaceRow) -> Result<u32, StoreError> {
             app.pacer.set_lines(workspace.id, free, now);
             Ok(free)
         }
-        Ok(None) => Ok(u32::MAX),
+        Ok(None) => {
+            app.pacer.set_lines(workspace.id, u32::MAX, now);
+            Ok(u32::MAX)
+        }
         Err(ReadError::Throttled { after_secs }) => {
             let secs = i64::try_from(after_secs.unwrap_or(10).min(600)).unwrap_or(600);
             app.pacer.slow(workspace.id, now + secs * 1_000);
@@ -398,9 +398,13 @@ pub async fn send(app: &App, ready: Ready) {
     let tried = Tried { earlier: intent.unsent(), jitter: app.chance.fraction(), speed: app.clock.speed() };
     let after = decide::after_dial(&tried, reply, now);
     report(app, &intent, &after);
+    let is_again = matches!(after, AfterDial::Again { .. });
     if let Err(error) = app.results.record(intent, after, now).await {
         tracing::error!(callback.id = %id, %error, "what became of callback {id} could not be recorded");
         metrics::counter!("redialer_dials_failed_total").increment(1);
+    }
+    if is_again {
+        app.due_changed();
     }
 }
 

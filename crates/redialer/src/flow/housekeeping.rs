@@ -36,7 +36,7 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
             app.store.recover(range, app.clock.real_ms(), app.clock.now(), app.clock.speed().into()).await?;
         if n > 0 {
             tracing::warn!(n, "{n} lapsed claims were taken up");
-            app.due_bell.notify_one();
+            app.due_changed();
         }
     }
     alarm(app).await?;
@@ -91,7 +91,7 @@ async fn probe(app: &App) -> Result<(), StoreError> {
             match app.retell.probe(&workspace.api_key(&key)?).await {
                 Ok(()) => {
                     app.store.resume(paused.id).await?;
-                    app.due_bell.notify_one();
+                    app.due_changed();
                     tracing::info!(workspace.id = %paused.id, "workspace {} dials again", paused.id);
                 }
                 Err(ReadError::Key(_) | ReadError::Payment) => {}

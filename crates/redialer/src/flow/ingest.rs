@@ -9,7 +9,7 @@ use redialer_core::{
     Id, Phone,
     agent::Dialler,
     call::CallFacts,
-    decide::{self, AfterCall, AskedTime, Note, Scene, Whom},
+    decide::{self, AfterCall, AskedTime, Follow, Note, Scene, Whom},
     id, phone,
     policy::Policy,
     time::{Zone, minutes, plus},
@@ -252,7 +252,12 @@ fn report(app: &App, row: &PendingRow, after: &AfterCall) {
     }
     if after.follow.is_some() {
         metrics::counter!("redialer_callbacks_scheduled_total").increment(1);
-        app.due_bell.notify_one();
+        // Soon means within the window; whatever is further off comes in with a later reading.
+        if let Some(Follow::New(planned) | Follow::Move(_, planned)) = &after.follow
+            && planned.scheduled_for <= app.window.until()
+        {
+            app.due_changed();
+        }
     }
     metrics::counter!("redialer_deliveries_decided_total").increment(1);
 }

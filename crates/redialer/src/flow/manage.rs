@@ -10,7 +10,8 @@ use redialer_core::{
 };
 use redialer_providers::retell::api::{ReadError, RosterAgent};
 use redialer_store::{
-    AgentRow, CallbackRow, ManualPlan, NewTenant, Roster, Secrets, Store, StoreError, TenantRow, WorkspaceRow,
+    AgentRow, CallbackRow, DueRow, ManualPlan, NewTenant, Roster, Secrets, Store, StoreError, TenantRow,
+    WorkspaceRow, bucket_of,
 };
 
 use crate::{app::App, clock::Clock};
@@ -187,7 +188,15 @@ pub async fn schedule(
         Ok((planned, replaced))
     };
     store.schedule(&plan, decide, &key, now, &app.chance).await?.map_err(NotScheduled::Note)?;
-    app.due_bell.notify_one();
+    app.due_added(DueRow {
+        bucket: bucket_of(tenant),
+        id,
+        tenant,
+        workspace: workspace.id,
+        channel: agent.channel,
+        due_at: at,
+        failures: 0,
+    });
     Ok(id)
 }
 
@@ -220,7 +229,7 @@ pub async fn force_anew(
         Ok((planned, replaced))
     };
     store.schedule(&plan, decide, &key, now, &app.chance).await?.map_err(NotScheduled::Note)?;
-    app.due_bell.notify_one();
+    app.due_changed();
     Ok(id)
 }
 

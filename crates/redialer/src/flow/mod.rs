@@ -1,6 +1,6 @@
 //! Stories: what the program does by itself, each a loop or a list of steps.
 //!
-//! [`ingest`]: the inbox is read and decided. [`dispatch`]: what is due is dialled. [`reconcile`]: silent and
+//! [`ingest`]: the inbox is read and decided. [`dispatch`]: what is due is dialled, by the clock of [`window`]. [`reconcile`]: silent and
 //! unknown calls are asked about. [`sweep`]: events that never came are looked for. [`housekeeping`]: leases, lapsed claims, pauses. [`manage`]: what people do
 //! through any door.
 //! Absent on purpose: rules (they are in `core`), SQL (in `store`).
@@ -12,3 +12,4 @@ pub mod manage;
 pub mod pacing;
 pub mod reconcile;
 pub mod sweep;
+pub mod window;

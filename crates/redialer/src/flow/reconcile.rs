@@ -87,7 +87,7 @@ async fn unknown(app: &App, ask: &mut AskRow, key: &TenantKey, api_key: &str) ->
     report(ask, &after);
     app.store.finish_ask(ask, &after, now).await?;
     if after == AfterAsk::NotPlaced {
-        app.due_bell.notify_one();
+        app.due_changed();
     }
     Ok(())
 }

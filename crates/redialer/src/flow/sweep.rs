@@ -107,7 +107,7 @@ async fn enter_epoch(app: &App, row: &SweepRow, epoch: Epoch, began: Timestamp) 
         Some(first) if began >= plus(first, minutes(1)) => {
             tracing::info!(workspace.id = %row.id, "workspace {} was compared with the provider's records and dials", row.id);
             app.store.enter_epoch(row.id, epoch.epoch).await?;
-            app.due_bell.notify_one();
+            app.due_changed();
             Ok(())
         }
         _ => {

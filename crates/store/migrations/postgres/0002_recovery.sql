@@ -10,7 +10,7 @@ alter table callbacks add column failures bigint not null default 0;
 -- A call that is over and whose analysis has not come: when to fetch it, and how often it was tried.
 alter table calls add column check_at bigint;
 alter table calls add column checks bigint not null default 0;
-create index calls_to_check on calls (bucket, check_at) where check_at is not null;
+create index calls_to_check on calls (check_at, bucket) where check_at is not null;
 
 -- The provider's list of calls is read up to swept_to and read again at sweep_at. A workspace of an older epoch
 -- than the database's does not dial: what was restored is first compared with the provider's records (I31).
@@ -33,3 +33,11 @@ create index dispatches_unknown on dispatches (bucket, sent_at) where state = 'u
 
 -- A callback's tries, for whoever asks what happened.
 create index dispatches_of_callback on dispatches (bucket, callback_id);
+
+-- Whoever waits is found by time: the bucket bounds nothing where one process works on many.
+drop index callbacks_due;
+create index callbacks_due on callbacks (due_at, bucket) where state = 'scheduled';
+drop index deliveries_pending;
+create index deliveries_pending on deliveries (try_at, bucket) where state = 'pending';
+drop index dispatches_to_ask;
+create index dispatches_to_ask on dispatches (ask_at, bucket) where ask_at is not null;

@@ -147,7 +147,7 @@ impl World {
     /// Claims whatever is due, for replica `r1`, which is alive until real second 10.
     pub(crate) async fn claim_all(&self, minute: i64) -> Vec<Claim> {
         self.store.hold_leases("r1", 0, 10_000).await.expect("held");
-        let due = self.store.due(ALL, at(minute), 100, 100).await.expect("read");
+        let due = self.store.due(ALL, at(minute), 100).await.expect("read");
         self.store.claim(&due, "r1", at(minute), 1_000).await.expect("claimed")
     }
 }

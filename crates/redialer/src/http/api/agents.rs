@@ -116,7 +116,7 @@ pub(in crate::http) async fn change(
     }
     let max = caller.tenant.plan.max_agents();
     caller.store.change_agent(&row, body.enabled, url, overrides.as_ref(), max, app.clock.now()).await?;
-    app.due_bell.notify_one();
+    app.due_changed();
     Ok(Json(caller.store.agent(id).await?.into()))
 }
 

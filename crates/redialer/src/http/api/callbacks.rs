@@ -254,7 +254,7 @@ pub(in crate::http) async fn change(
     seen(&caller, id).await?;
     let to = wire::moment("scheduled_for", &body.scheduled_for)?;
     done(caller.store.reschedule(id, to, app.clock.now()).await?)?;
-    app.due_bell.notify_one();
+    app.due_changed();
     shown(&app, &caller, id).await
 }
 
@@ -281,7 +281,7 @@ pub(in crate::http) async fn force(
         return shown(&app, &caller, anew).await;
     }
     done(caller.store.force(id, app.clock.now()).await?)?;
-    app.due_bell.notify_one();
+    app.due_changed();
     shown(&app, &caller, id).await
 }
 

@@ -221,7 +221,7 @@ pub(in crate::http) async fn change(
         retention: retention.as_ref(),
     };
     caller.store.change_workspace(id, &change, &key, now, &app.chance).await?;
-    app.due_bell.notify_one();
+    app.due_changed();
     let row = caller.store.workspace(id).await?;
     Ok(Json(view(&caller, row, &app).await?))
 }

@@ -22,7 +22,7 @@ use redialer::{
     clock::Hands,
     flow::{
         dispatch::{self, Ready},
-        housekeeping, ingest, manage, reconcile, sweep,
+        housekeeping, ingest, manage, reconcile, sweep, window,
     },
 };
 use redialer_core::{
@@ -579,8 +579,10 @@ impl Machine {
 /// What the dispatch loop does in one round, up to the requests.
 async fn dial(app: Arc<App>) -> Done {
     let mut sending = Vec::new();
-    let Ok(lanes) = dispatch::lanes(&app, app.clock.now()).await else { return Done::Nothing };
-    for (workspace, rows) in lanes {
+    if window::read(&app).await.is_err() {
+        return Done::Nothing;
+    }
+    for (workspace, rows) in dispatch::lanes(&app, app.clock.now()) {
         if let Ok(intents) = dispatch::prepare(&app, workspace, &rows).await {
             sending.extend(intents);
         }
