@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{
     Defaults, Store, StoreError, TenantKey, TenantStore, WebhookKey, at, bucket_of,
-    engine::{Row, Tx, args},
+    engine::{self, Row, Tx, args, row},
     workspaces::open_webhook_keys,
 };
 
@@ -281,6 +281,43 @@ impl TenantStore {
         );
         let row = self.store.db.read_one(SQL, args![self.tenant, workspace, provider_agent_id]).await?;
         row.as_ref().map(AgentRow::from_row).transpose()
+    }
+
+    /// Every agent of a workspace's roster.
+    pub async fn roster(&self, workspace: Id<id::Workspace>) -> Result<Vec<AgentRow>, StoreError> {
+        const SQL: &str = columns!("where tenant_id = $1 and workspace_id = $2 and gone_at is null");
+        let rows = self.store.db.read(SQL, args![self.tenant, workspace]).await?;
+        rows.iter().map(AgentRow::from_row).collect()
+    }
+
+    /// Which of these numbers are the workspace's own.
+    pub async fn own_numbers(
+        &self,
+        workspace: Id<id::Workspace>,
+        ixs: &[[u8; 16]],
+    ) -> Result<Vec<[u8; 16]>, StoreError> {
+        const SQL: &str =
+            "select number_ix from own_numbers where workspace_id = $1 and number_ix in ({list})";
+        let list: Vec<_> = ixs.iter().map(|ix| engine::Value::from(*ix)).collect();
+        let rows = self.store.db.read_list(SQL, row![workspace], &list).await?;
+        rows.iter()
+            .map(|row| {
+                row.get::<Vec<u8>>("number_ix")?.try_into().map_err(|_| StoreError::Corrupt("number index"))
+            })
+            .collect()
+    }
+
+    /// Which of these calls are dials of ours, by the provider's id.
+    pub async fn own_calls(
+        &self,
+        workspace: Id<id::Workspace>,
+        calls: &[&str],
+    ) -> Result<Vec<String>, StoreError> {
+        const SQL: &str =
+            "select call_id from dispatches where bucket = $1 and workspace_id = $2 and call_id in ({list})";
+        let list: Vec<_> = calls.iter().map(|id| engine::Value::from(*id)).collect();
+        let rows = self.store.db.read_list(SQL, row![bucket_of(self.tenant), workspace], &list).await?;
+        rows.iter().map(|row| row.get("call_id")).collect()
     }
 
     /// The provider's ids of the agents whose webhooks are heard.

@@ -16,7 +16,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
     StoreError, TenantKey, TenantStore, at, bucket_of,
-    engine::{Row, Tx, args},
+    engine::{Row, Tx, Value, args, row},
     suppressions::is_suppressed,
 };
 
@@ -325,7 +325,7 @@ impl TenantStore {
             kind: "manual",
             sealed: manual.secrets.seal(manual.id, key, chance),
         };
-        insert(&mut tx, row, now).await?;
+        insert(&mut tx, &[row], now).await?;
         tx.commit().await?;
         Ok(Ok(()))
     }
@@ -413,20 +413,22 @@ pub(crate) async fn read_person(
     let live = tx.fetch(LIVE, args![bucket, workspace, person_ix]).await?;
     let reached = tx.fetch_one(REACHED, args![bucket, workspace, person_ix]).await?;
     let reached_at: Option<i64> = reached.map(|row| row.get("reached_at")).transpose()?.flatten();
-    let live = live.iter().map(|row| {
-        Ok(Live {
-            id: Id::from_uuid(row.get("id")?),
-            chain: Id::from_uuid(row.get("chain_id")?),
-            spent: u32::try_from(row.get::<i64>("spent")?).unwrap_or(0),
-            state: state_of(row)?,
-            reason: reason_of(row)?,
-            born_of: at(row.get("born_of")?),
-        })
-    });
     Ok(Person {
-        live: live.collect::<Result<_, StoreError>>()?,
+        live: live.iter().map(live_of).collect::<Result<_, StoreError>>()?,
         suppressed: is_suppressed(tx, bucket, tenant, person_ix).await?,
         reached_at: reached_at.map(at),
+    })
+}
+
+/// What a decision knows of another callback.
+pub(crate) fn live_of(row: &Row) -> Result<Live, StoreError> {
+    Ok(Live {
+        id: Id::from_uuid(row.get("id")?),
+        chain: Id::from_uuid(row.get("chain_id")?),
+        spent: u32::try_from(row.get::<i64>("spent")?).unwrap_or(0),
+        state: state_of(row)?,
+        reason: reason_of(row)?,
+        born_of: at(row.get("born_of")?),
     })
 }
 
@@ -461,47 +463,63 @@ pub(crate) struct NewRow<'a> {
     pub(crate) sealed: Vec<u8>,
 }
 
-/// Writes a callback, and its chain when it is the first of one.
-pub(crate) async fn insert(tx: &mut Tx, row: NewRow<'_>, now: Timestamp) -> Result<(), StoreError> {
-    const CHAIN: &str = "insert into chains (bucket, id, tenant_id, workspace_id, spent, created_at) values ($1, $2, $3, $4, 0, $5)";
+impl NewRow<'_> {
+    /// The chain it belongs to: its own when it is the first of one.
+    fn chain(&self) -> Id<id::Chain> {
+        self.planned.chain.unwrap_or(self.id.as_root())
+    }
+
+    fn values(&self, now: Timestamp) -> Vec<Value> {
+        let p = self.planned;
+        let state = if p.held.is_some() { State::Held } else { State::Scheduled };
+        row![
+            self.bucket,
+            self.id,
+            self.tenant,
+            self.workspace,
+            self.agent,
+            self.channel.word(),
+            self.chain(),
+            p.parent,
+            self.person_ix,
+            state.word(),
+            p.held.map(HeldFor::word),
+            p.reason.word(),
+            p.cause.clone(),
+            p.attempt,
+            p.max_attempts,
+            p.attempt >= p.max_attempts,
+            false,
+            p.requested_for,
+            p.scheduled_for,
+            p.scheduled_for,
+            &p.zone.name,
+            p.zone.source.word(),
+            p.born_of,
+            self.source,
+            self.kind,
+            0_i64,
+            0_i64,
+            self.sealed.as_slice(),
+            now,
+            now
+        ]
+    }
+}
+
+/// Writes callbacks, and the chains of those that are the first of one.
+pub(crate) async fn insert(tx: &mut Tx, rows: &[NewRow<'_>], now: Timestamp) -> Result<(), StoreError> {
+    const CHAINS: &str =
+        "insert into chains (bucket, id, tenant_id, workspace_id, spent, created_at) values {rows}";
     const SQL: &str = "insert into callbacks
              (bucket, id, tenant_id, workspace_id, agent_id, channel, chain_id, parent_id, person_ix, state, held_for,
               reason, cause, attempt, max_attempts, is_final, forced, requested_for, scheduled_for, due_at, timezone,
               timezone_source, born_of, source_call_id, source_kind, fence, unsent, sealed, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, false, $17, $18, $18, $19, $20,
-              $21, $22, $23, 0, 0, $24, $25, $25)";
-    let p = row.planned;
-    let chain = p.chain.unwrap_or(row.id.as_root());
-    if p.chain.is_none() {
-        tx.execute(CHAIN, args![row.bucket, chain, row.tenant, row.workspace, now]).await?;
-    }
-    let state = if p.held.is_some() { State::Held } else { State::Scheduled };
-    let values = args![
-        row.bucket,
-        row.id,
-        row.tenant,
-        row.workspace,
-        row.agent,
-        row.channel.word(),
-        chain,
-        p.parent,
-        row.person_ix,
-        state.word(),
-        p.held.map(HeldFor::word),
-        p.reason.word(),
-        p.cause.clone(),
-        p.attempt,
-        p.max_attempts,
-        p.attempt >= p.max_attempts,
-        p.requested_for,
-        p.scheduled_for,
-        &p.zone.name,
-        p.zone.source.word(),
-        p.born_of,
-        row.source,
-        row.kind,
-        row.sealed,
-        now
-    ];
-    tx.execute(SQL, values).await.map(|_| ())
+         values {rows}";
+    let first = rows.iter().filter(|r| r.planned.chain.is_none());
+    let chains: Vec<_> =
+        first.map(|r| row![r.bucket, r.chain(), r.tenant, r.workspace, 0_i64, now]).collect();
+    tx.execute_rows(CHAINS, vec![], &chains).await?;
+    let values: Vec<_> = rows.iter().map(|r| r.values(now)).collect();
+    tx.execute_rows(SQL, vec![], &values).await.map(|_| ())
 }

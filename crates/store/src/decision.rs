@@ -6,7 +6,7 @@
 
 use redialer_core::{
     Id, Timestamp,
-    callback::{HeldFor, Live, State},
+    callback::{HeldFor, State},
     chance::Chance,
     decide::{AfterCall, Follow, Note, Person, Planned, Redial, Seen, Settle},
     id,
@@ -14,8 +14,8 @@ use redialer_core::{
 };
 
 use crate::{
-    PendingRow, Secrets, Store, StoreError, TenantKey, at,
-    callbacks::{NewRow, insert, lock_person, read_person, reason_of, state_of, supersede},
+    PendingRow, Secrets, Store, StoreError, TenantKey,
+    callbacks::{NewRow, insert, live_of, lock_person, read_person, supersede},
     claims::back_to_waiting,
     dispatch::mark_placed,
     engine::{Row, Tx, args},
@@ -206,16 +206,7 @@ impl Decision<'_> {
             }
             None => None,
         };
-        let retry = retry.map(|r| -> Result<Live, StoreError> {
-            Ok(Live {
-                id: Id::from_uuid(r.get("id")?),
-                chain: Id::from_uuid(r.get("chain_id")?),
-                spent: u32::try_from(r.get::<i64>("spent")?).unwrap_or(0),
-                state: state_of(&r)?,
-                reason: reason_of(&r)?,
-                born_of: at(r.get("born_of")?),
-            })
-        });
+        let retry = retry.as_ref().map(live_of);
         Ok(Seen { settled: call.get("settled")?, analyzed: call.get("analyzed")?, retry: retry.transpose()? })
     }
 
@@ -303,45 +294,15 @@ impl Decision<'_> {
                     kind: if planned.reason.is_retry() { "retry" } else { "request" },
                     sealed: following.secrets.seal(following.id, key, chance),
                 };
-                insert(&mut self.tx, new, self.now).await?;
+                insert(&mut self.tx, &[new], self.now).await?;
                 Ok((following.id, planned.reason.is_retry()))
             }
             Follow::Move(id, planned) => {
-                self.rewrite(*id, planned, following.secrets.seal(*id, key, chance)).await?;
+                let sealed = following.secrets.seal(*id, key, chance);
+                rewrite(&mut self.tx, row.bucket, *id, planned, sealed, self.now).await?;
                 Ok((*id, true))
             }
         }
-    }
-
-    /// The retry that this call's reason made becomes the request that its analysis brings.
-    async fn rewrite(
-        &mut self,
-        id: Id<id::Callback>,
-        p: &Planned,
-        sealed: Vec<u8>,
-    ) -> Result<(), StoreError> {
-        const SQL: &str =
-            "update callbacks set state = $3, held_for = $4, reason = $5, cause = $6, requested_for = $7,
-                 scheduled_for = $8, due_at = $8, timezone = $9, timezone_source = $10, born_of = $11,
-                 source_kind = 'request', sealed = $12, updated_at = $13
-             where bucket = $1 and id = $2 and state in ('scheduled', 'held')";
-        let state = if p.held.is_some() { State::Held } else { State::Scheduled };
-        let values = args![
-            self.subject.delivery.bucket,
-            id,
-            state.word(),
-            p.held.map(HeldFor::word),
-            p.reason.word(),
-            p.cause.clone(),
-            p.requested_for,
-            p.scheduled_for,
-            &p.zone.name,
-            p.zone.source.word(),
-            p.born_of,
-            sealed,
-            self.now
-        ];
-        self.tx.execute(SQL, values).await.map(|_| ())
     }
 
     /// Remembers what was acted on, so that another copy or a later event of the call does not act again.
@@ -382,4 +343,37 @@ impl Decision<'_> {
         self.tx.execute(NOTES, args![row.bucket, row.id, notes, callback]).await?;
         Ok(())
     }
+}
+
+/// The retry that a call's reason made becomes the request that its analysis brings.
+pub(crate) async fn rewrite(
+    tx: &mut Tx,
+    bucket: i64,
+    id: Id<id::Callback>,
+    p: &Planned,
+    sealed: Vec<u8>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const SQL: &str =
+        "update callbacks set state = $3, held_for = $4, reason = $5, cause = $6, requested_for = $7,
+             scheduled_for = $8, due_at = $8, timezone = $9, timezone_source = $10, born_of = $11,
+             source_kind = 'request', sealed = $12, updated_at = $13
+         where bucket = $1 and id = $2 and state in ('scheduled', 'held')";
+    let state = if p.held.is_some() { State::Held } else { State::Scheduled };
+    let values = args![
+        bucket,
+        id,
+        state.word(),
+        p.held.map(HeldFor::word),
+        p.reason.word(),
+        p.cause.clone(),
+        p.requested_for,
+        p.scheduled_for,
+        &p.zone.name,
+        p.zone.source.word(),
+        p.born_of,
+        sealed,
+        now
+    ];
+    tx.execute(SQL, values).await.map(|_| ())
 }

@@ -55,6 +55,7 @@ impl Db {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY)
+            .statement_cache_capacity(PREPARED)
             .foreign_keys(true)
             .disable_statement_logging();
         let writer = SqlitePoolOptions::new()
@@ -72,7 +73,8 @@ impl Db {
 
     /// Connects to Postgres.
     pub(crate) async fn postgres(url: &str) -> Result<Self, StoreError> {
-        let options = PgConnectOptions::from_str(url)?.disable_statement_logging();
+        let options =
+            PgConnectOptions::from_str(url)?.statement_cache_capacity(PREPARED).disable_statement_logging();
         let pool =
             PgPoolOptions::new().max_connections(16).acquire_timeout(ACQUIRE).connect_with(options).await?;
         Ok(Self { pools: Pools::Pg(pool), faults: None })
@@ -101,6 +103,21 @@ impl Db {
             Pools::Lite { reader, .. } => Conn::Lite(&mut *reader.acquire().await?).fetch(sql, args).await,
             Pools::Pg(pool) => Conn::Pg(&mut *pool.acquire().await?).fetch(sql, args).await,
         }
+    }
+
+    /// As [`Tx::fetch_list`], outside any transaction.
+    pub(crate) async fn read_list(
+        &self,
+        base: &'static str,
+        head: Vec<Value>,
+        list: &[Value],
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut found = Vec::new();
+        for part in list.chunks(SIZES[0]) {
+            let (sql, args) = with_list(base, &head, part);
+            found.extend(self.read(sql, args).await?);
+        }
+        Ok(found)
     }
 
     pub(crate) async fn read_one(&self, sql: &'static str, args: Args) -> Result<Option<Row>, StoreError> {
@@ -218,13 +235,8 @@ impl Tx {
     ) -> Result<Vec<Row>, StoreError> {
         let mut found = Vec::new();
         for part in list.chunks(SIZES[0]) {
-            let Some(last) = part.last() else { continue };
-            let size = SIZES.into_iter().rev().find(|s| *s >= part.len()).unwrap_or(SIZES[0]);
-            let mut values = head.clone();
-            values.extend_from_slice(part);
-            values.extend(std::iter::repeat_n(last.clone(), size - part.len()));
-            let sql = numbered(base, "{list}", head.len(), 0, size);
-            found.extend(self.fetch(sql, Args(values)).await?);
+            let (sql, args) = with_list(base, &head, part);
+            found.extend(self.fetch(sql, args).await?);
         }
         Ok(found)
     }
@@ -255,8 +267,11 @@ impl Tx {
     }
 }
 
-/// Statements over many values come in these sizes only, so that each is prepared once.
-const SIZES: [usize; 3] = [100, 10, 1];
+/// Statements over many values come in these sizes only, so that each is prepared once; any number of rows is a
+/// few of them.
+const SIZES: [usize; 8] = [128, 64, 32, 16, 8, 4, 2, 1];
+/// Prepared statements that a connection keeps: every statement in every size.
+const PREPARED: usize = 1024;
 
 /// The values of one row.
 type RowValues = Vec<Value>;
@@ -264,6 +279,14 @@ type RowValues = Vec<Value>;
 fn chunk(rows: &[RowValues]) -> Option<(&[RowValues], &[RowValues])> {
     let size = SIZES.into_iter().find(|s| *s <= rows.len())?;
     Some(rows.split_at(size))
+}
+
+/// A part of a list, filled up to the next size with its last value.
+fn with_list(base: &'static str, head: &[Value], part: &[Value]) -> (&'static str, Args) {
+    let size = SIZES.into_iter().rev().find(|s| *s >= part.len()).unwrap_or(SIZES[0]);
+    let filling = part.last().into_iter().cycle().take(size - part.len());
+    let values = head.iter().chain(part).chain(filling).cloned().collect();
+    (numbered(base, "{list}", head.len(), 0, size), Args(values))
 }
 
 fn with_rows(base: &'static str, head: &[Value], rows: &[RowValues]) -> (&'static str, Args) {

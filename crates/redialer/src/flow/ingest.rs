@@ -3,26 +3,28 @@
 //! Invariants: whatever happens to one event, the ones behind it go on; one that keeps failing is put off and,
 //! after five tries, set aside with a note (I33). Nothing of an event's effects is visible before all of them.
 
-use std::{sync::Arc, time::Duration};
+mod batch;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use redialer_core::{
-    Id, Phone,
+    Id, Phone, Timestamp,
     agent::Dialler,
     call::CallFacts,
-    decide::{self, AfterCall, AskedTime, Follow, Note, Scene, Whom},
+    decide::{self, AfterCall, AskedTime, Follow, Note, Person, Redial, Scene, Seen, Whom},
     id, phone,
     policy::Policy,
     time::{Zone, minutes, plus},
 };
 use redialer_providers::retell::webhook;
 use redialer_store::{
-    Adoption, AgentRow, Following, KnownCall, PendingRow, RedialRow, Secrets, SpokenWith, StoreError,
-    Subject, TenantKey, WorkspaceRow,
+    Adoption, AgentRow, Following, PendingRow, RedialRow, Secrets, SpokenWith, StoreError, Subject,
+    TenantKey, WorkspaceRow,
 };
 
 use crate::app::App;
 
-const BATCH: i64 = 64;
+const BATCH: i64 = 256;
 const MAX_TRIES: i64 = 5;
 const POLL: Duration = Duration::from_secs(1);
 
@@ -44,12 +46,21 @@ pub async fn run(app: Arc<App>) {
 }
 
 /// Decides what waits, one batch a range; the number of events looked at.
+///
+/// Fresh events of one workspace share a transaction where they can (`batch`); whatever that does not take, or fails
+/// at, goes one by one.
 pub async fn drain(app: &Arc<App>) -> Result<usize, StoreError> {
     let mut n = 0;
     for range in app.ranges() {
+        let mut workspaces: BTreeMap<Id<id::Workspace>, Vec<PendingRow>> = BTreeMap::new();
         for row in app.store.pending(range, app.clock.now(), BATCH).await? {
             n += 1;
-            one(app, row).await?;
+            workspaces.entry(row.workspace).or_default().push(row);
+        }
+        for (_, rows) in workspaces {
+            for row in batch::decided(app, rows).await {
+                one(app, row).await?;
+            }
         }
     }
     Ok(n)
@@ -110,20 +121,22 @@ async fn decide(app: &App, row: &PendingRow) -> Result<(), StoreError> {
     let Some((decision, known)) = app.store.begin_decision(subject, app.clock.now()).await? else {
         return Ok(());
     };
-    let after = after_call(app, &reading, &known);
-    let following = reading.agent.as_ref().map(|agent| Following {
+    let after = after_call(app, &reading, &known.seen, known.redial.as_ref(), known.person.as_ref());
+    let following = following(app, &reading);
+    let spoken_with =
+        SpokenWith { number: reading.whom.person.as_ref().map(Phone::e164), outcome: reading.outcome() };
+    decision.finish(&after, following, &spoken_with, &key, &app.chance).await?;
+    report(app, row, &after);
+    Ok(())
+}
+
+fn following<'r>(app: &App, reading: &'r Reading) -> Option<Following<'r>> {
+    reading.agent.as_ref().map(|agent| Following {
         id: Id::new(app.clock.now(), &app.chance),
         agent: agent.id,
         channel: reading.facts.channel,
         secrets: &reading.secrets,
-    });
-    let spoken_with = SpokenWith {
-        number: reading.whom.person.as_ref().map(Phone::e164),
-        outcome: reading.facts.outcome.as_ref().map(|o| o.reason.as_str()),
-    };
-    decision.finish(&after, following, &spoken_with, &key, &app.chance).await?;
-    report(app, row, &after);
-    Ok(())
+    })
 }
 
 async fn read(
@@ -156,22 +169,48 @@ async fn read(
         (None, Some(redial)) => Some(tenant.agent(redial.agent).await?),
         (None, None) => Some(tenant.agent(row.agent).await?),
     };
-    let settings =
-        agent.as_ref().map_or_else(|| workspace.defaults.clone(), |a| a.settings(&workspace.defaults));
-    let policy = settings.policy();
-    let mut whom = decide::whom(&facts, &policy);
-    if let Some(person) = &whom.person
+    let mut reading = Reading::of(app.clock.now(), workspace, facts, agent, known.as_ref());
+    reading.redial = redial;
+    reading.notes = notes;
+    if let Some(person) = &reading.whom.person
         && tenant.is_own_number(workspace.id, key.index(person.e164())).await?
     {
-        whom = Whom { person: None, note: Some(Note::OwnNumber), ..whom };
+        reading.is_own_number();
     }
-    let agent_zone = agent.as_ref().and_then(|a| a.timezone.as_deref());
-    let candidates = whom.person.as_ref().map_or(&[][..], |p| phone::zones_of(p.e164()));
-    let zone = Zone::of_callee(candidates, agent_zone, &policy.timezone);
-    let end = decide::end_of(&facts, app.clock.now());
-    let asked = decide::asked_time(&facts, &zone, agent_zone, &policy, end);
-    let secrets = secrets(&facts, &whom, &asked, known.as_ref());
-    Ok(Reading { facts, redial, agent, whom, policy, zone, asked, secrets, notes })
+    Ok(reading)
+}
+
+impl Reading {
+    /// What can be read without asking anybody; `known` is what the dial carried that this call is.
+    fn of(
+        now: Timestamp,
+        workspace: &WorkspaceRow,
+        facts: CallFacts,
+        agent: Option<AgentRow>,
+        known: Option<&Secrets>,
+    ) -> Self {
+        let settings =
+            agent.as_ref().map_or_else(|| workspace.defaults.clone(), |a| a.settings(&workspace.defaults));
+        let policy = settings.policy();
+        let whom = decide::whom(&facts, &policy);
+        let agent_zone = agent.as_ref().and_then(|a| a.timezone.as_deref());
+        let candidates = whom.person.as_ref().map_or(&[][..], |p| phone::zones_of(p.e164()));
+        let zone = Zone::of_callee(candidates, agent_zone, &policy.timezone);
+        let end = decide::end_of(&facts, now);
+        let asked = decide::asked_time(&facts, &zone, agent_zone, &policy, end);
+        let secrets = secrets(&facts, &whom, &asked, known);
+        Self { facts, redial: None, agent, whom, policy, zone, asked, secrets, notes: Vec::new() }
+    }
+
+    /// The person's number is one of the workspace's own: nobody to call.
+    fn is_own_number(&mut self) {
+        self.whom.person = None;
+        self.whom.note = Some(Note::OwnNumber);
+    }
+
+    fn outcome(&self) -> Option<&str> {
+        self.facts.outcome.as_ref().map(|o| o.reason.as_str())
+    }
 }
 
 /// After a restore, a dial of ours that the backup did not know is given back to its callback (I31).
@@ -217,7 +256,13 @@ fn secrets(facts: &CallFacts, whom: &Whom, asked: &AskedTime, known: Option<&Sec
     }
 }
 
-fn after_call(app: &App, reading: &Reading, known: &KnownCall) -> AfterCall {
+fn after_call(
+    app: &App,
+    reading: &Reading,
+    seen: &Seen,
+    redial: Option<&Redial>,
+    person: Option<&Person>,
+) -> AfterCall {
     let dialler = match &reading.agent {
         Some(agent) if agent.enabled => Dialler::Ready,
         Some(_) => Dialler::Disabled,
@@ -225,9 +270,9 @@ fn after_call(app: &App, reading: &Reading, known: &KnownCall) -> AfterCall {
     };
     let mut after = decide::after_call(&Scene {
         facts: &reading.facts,
-        seen: known.seen.clone(),
-        redial: known.redial.as_ref(),
-        person: known.person.as_ref().filter(|_| reading.whom.person.is_some()),
+        seen: seen.clone(),
+        redial,
+        person: person.filter(|_| reading.whom.person.is_some()),
         dialler,
         policy: &reading.policy,
         zone: &reading.zone,
