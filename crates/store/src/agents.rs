@@ -1,5 +1,11 @@
 //! The roster of agents, their webhook slugs, and the workspace's own numbers.
 
+use std::{
+    collections::HashMap,
+    ops::Deref,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
 use redialer_core::{Id, Timestamp, agent::Channel, chance::Chance, id, workspace::ProviderKind};
 use serde_json::Value;
 
@@ -78,8 +84,8 @@ pub struct Roster<'a> {
     pub timezone: Option<&'a str>,
 }
 
-/// Who a webhook slug belongs to, and what is needed to check a signature.
-pub struct SlugOwner {
+/// Who a webhook slug belongs to, as it is on disk.
+pub struct SlugRow {
     /// The agent.
     pub agent: Id<id::Agent>,
     /// Whether it is switched on (and so within the plan).
@@ -92,17 +98,65 @@ pub struct SlugOwner {
     pub provider: ProviderKind,
     /// The tenant's bucket.
     pub bucket: i64,
+    tenant: Id<id::Tenant>,
+    valid_until: Option<i64>,
+    key_version: i64,
+    wrapped_key: Vec<u8>,
+    webhook_keys: Vec<u8>,
+}
+
+/// Who a webhook slug belongs to, and the opened key to check its signature with.
+pub struct SlugOwner {
     /// The tenant's opened key.
     pub key: TenantKey,
-    webhook_keys: Vec<u8>,
+    row: Arc<SlugRow>,
+}
+
+impl Deref for SlugOwner {
+    type Target = SlugRow;
+
+    fn deref(&self) -> &SlugRow {
+        &self.row
+    }
 }
 
 impl SlugOwner {
     /// The provider keys that count at `now`, newest first.
     pub fn webhook_keys(&self, now: Timestamp) -> Result<Vec<WebhookKey>, StoreError> {
-        let mut keys = open_webhook_keys(&self.key, self.workspace, &self.webhook_keys)?;
+        let mut keys = open_webhook_keys(&self.key, self.workspace, &self.row.webhook_keys)?;
         keys.retain(|k| k.until_ms.is_none_or(|until| until > now.as_millisecond()));
         Ok(keys)
+    }
+}
+
+/// Slugs that were looked up a moment ago. Forgotten whenever this process changes anything about them.
+#[derive(Default)]
+pub(crate) struct Slugs(Mutex<HashMap<String, (i64, Arc<SlugRow>)>>);
+
+const REMEMBER_MS: i64 = 1_000;
+const MOST_SLUGS: usize = 10_000;
+
+impl Slugs {
+    fn inner(&self) -> MutexGuard<'_, HashMap<String, (i64, Arc<SlugRow>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, slug: &str, real_ms: i64) -> Option<Arc<SlugRow>> {
+        let slugs = self.inner();
+        let (read_ms, row) = slugs.get(slug)?;
+        (real_ms - read_ms < REMEMBER_MS).then(|| Arc::clone(row))
+    }
+
+    fn put(&self, slug: &str, row: &Arc<SlugRow>, real_ms: i64) {
+        let mut slugs = self.inner();
+        if slugs.len() >= MOST_SLUGS {
+            slugs.clear();
+        }
+        slugs.insert(slug.to_owned(), (real_ms, Arc::clone(row)));
+    }
+
+    pub(crate) fn forget(&self) {
+        self.inner().clear();
     }
 }
 
@@ -178,6 +232,7 @@ impl TenantStore {
             tx.execute(SLUG, args![slug, own_id]).await?;
         }
         tx.execute(GONE, args![workspace, now]).await?;
+        self.store.slugs.forget();
         if let Some(own_numbers) = own_numbers {
             tx.execute(FORGET, args![workspace]).await?;
             for number in own_numbers {
@@ -267,7 +322,9 @@ impl TenantStore {
             Some(true) => tx.execute(RELEASE, args![bucket, agent.id, now]).await?,
             None => 0,
         };
-        tx.commit().await
+        tx.commit().await?;
+        self.store.slugs.forget();
+        Ok(())
     }
 
     /// The agent that the provider calls so.
@@ -341,24 +398,51 @@ impl TenantStore {
 
 impl Store {
     /// Who a slug belongs to; `None` for slugs that are unknown, past their time, or of a deleted workspace.
-    pub async fn slug_owner(&self, slug: &str, now: Timestamp) -> Result<Option<SlugOwner>, StoreError> {
+    ///
+    /// Read from the database once a second at most (`real_ms`); what another replica changed counts after that.
+    /// What is remembered is as sealed as it is on disk.
+    pub async fn slug_owner(
+        &self,
+        slug: &str,
+        now: Timestamp,
+        real_ms: i64,
+    ) -> Result<Option<SlugOwner>, StoreError> {
+        let known = self.slugs.get(slug, real_ms);
+        let row = match known {
+            Some(row) => row,
+            None => {
+                let Some(row) = self.slug_row(slug).await? else { return Ok(None) };
+                let row = Arc::new(row);
+                self.slugs.put(slug, &row, real_ms);
+                row
+            }
+        };
+        if row.valid_until.is_some_and(|until| until <= now.as_millisecond()) {
+            return Ok(None);
+        }
+        Ok(Some(SlugOwner { key: self.unwrap_key(row.tenant, row.key_version, &row.wrapped_key)?, row }))
+    }
+
+    async fn slug_row(&self, slug: &str) -> Result<Option<SlugRow>, StoreError> {
         const SQL: &str =
-            "select a.id as agent_id, a.enabled, a.verified_at, a.workspace_id, a.tenant_id, a.bucket,
+            "select a.id as agent_id, a.enabled, a.verified_at, a.workspace_id, a.tenant_id, a.bucket, s.valid_until,
                  w.provider, w.webhook_keys, t.key_version, t.wrapped_key
              from slugs s join agents a on a.id = s.agent_id join workspaces w on w.id = a.workspace_id
                  join tenants t on t.id = a.tenant_id
-             where s.slug = $1 and (s.valid_until is null or s.valid_until > $2) and w.deleted_at is null";
-        let Some(row) = self.db.read_one(SQL, args![slug, now]).await? else { return Ok(None) };
-        let tenant = Id::from_uuid(row.get("tenant_id")?);
-        Ok(Some(SlugOwner {
+             where s.slug = $1 and w.deleted_at is null";
+        let Some(row) = self.db.read_one(SQL, args![slug]).await? else { return Ok(None) };
+        Ok(Some(SlugRow {
             agent: Id::from_uuid(row.get("agent_id")?),
             enabled: row.get("enabled")?,
             verified: row.get::<Option<i64>>("verified_at")?.is_some(),
             workspace: Id::from_uuid(row.get("workspace_id")?),
             provider: ProviderKind::from_word(&row.get::<String>("provider")?)
                 .ok_or(StoreError::Corrupt("provider"))?,
+            tenant: Id::from_uuid(row.get("tenant_id")?),
             bucket: row.get("bucket")?,
-            key: self.unwrap_key(tenant, row.get("key_version")?, &row.get::<Vec<u8>>("wrapped_key")?)?,
+            valid_until: row.get("valid_until")?,
+            key_version: row.get("key_version")?,
+            wrapped_key: row.get("wrapped_key")?,
             webhook_keys: row.get("webhook_keys")?,
         }))
     }
@@ -366,6 +450,8 @@ impl Store {
     /// Remembers that the provider's signature was seen on this agent's URL.
     pub async fn verify_agent(&self, agent: Id<id::Agent>, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "update agents set verified_at = $2 where id = $1 and verified_at is null";
-        self.db.write(SQL, args![agent, now]).await.map(|_| ())
+        self.db.write(SQL, args![agent, now]).await?;
+        self.slugs.forget();
+        Ok(())
     }
 }

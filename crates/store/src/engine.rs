@@ -39,7 +39,7 @@ pub(crate) struct Db {
 
 #[derive(Clone)]
 enum Pools {
-    Lite { writer: SqlitePool, reader: SqlitePool },
+    Lite { writer: SqlitePool, reader: SqlitePool, keeper: SqlitePool },
     Pg(PgPool),
 }
 
@@ -58,17 +58,23 @@ impl Db {
             .statement_cache_capacity(PREPARED)
             .foreign_keys(true)
             .disable_statement_logging();
+        // Far beyond what the keeper lets it grow to: a process without one still ends it.
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(ACQUIRE)
-            .connect_with(options.clone())
+            .connect_with(options.clone().pragma("wal_autocheckpoint", "64000"))
             .await?;
+        // Moves the journal into the file while the writer goes on: a commit never waits for that.
+        let keeper = SqlitePoolOptions::new()
+            .max_connections(1)
+            .min_connections(0)
+            .connect_lazy_with(options.clone().pragma("wal_autocheckpoint", "0"));
         let reader = SqlitePoolOptions::new()
             .max_connections(4)
             .acquire_timeout(ACQUIRE)
             .connect_with(options.read_only(true).create_if_missing(false))
             .await?;
-        Ok(Self { pools: Pools::Lite { writer, reader }, faults: None })
+        Ok(Self { pools: Pools::Lite { writer, reader, keeper }, faults: None })
     }
 
     /// Connects to Postgres.
@@ -149,13 +155,28 @@ impl Db {
         .map(|_| ())
     }
 
+    /// Copies the journal into the file beside the writer; once it has grown long, the little that is left is copied
+    /// with the writer held, so that the journal begins anew.
+    pub(crate) async fn tend(&self) -> Result<(), StoreError> {
+        const LONG: i64 = 16_000;
+        let Pools::Lite { keeper, .. } = &self.pools else { return Ok(()) };
+        let mut conn = keeper.acquire().await?;
+        let rows = Conn::Lite(&mut conn).fetch("pragma wal_checkpoint(passive)", Args::default()).await?;
+        let pages: i64 = rows.first().map_or(Ok(0), |row| row.get("log"))?;
+        if pages > LONG {
+            Conn::Lite(&mut conn).fetch("pragma wal_checkpoint(restart)", Args::default()).await?;
+        }
+        Ok(())
+    }
+
     pub(crate) const fn is_postgres(&self) -> bool {
         matches!(self.pools, Pools::Pg(_))
     }
 
     pub(crate) async fn close(&self) {
         match &self.pools {
-            Pools::Lite { writer, reader } => {
+            Pools::Lite { writer, reader, keeper } => {
+                keeper.close().await;
                 reader.close().await;
                 writer.close().await;
             }

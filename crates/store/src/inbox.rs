@@ -3,12 +3,15 @@
 //! Invariants: [`Inbox::record`] returns only after the commit (I9), which many requests share.
 //! The key `(workspace, event, call)` is unique: a second copy changes nothing (I10).
 
+use std::collections::BTreeSet;
+
 use redialer_core::{Id, Timestamp, id};
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use crate::{
     Store, StoreError, TenantStore, at, bucket_of,
-    engine::{Row, args},
+    engine::{Row, Value, args, row},
     group::{Full, Group},
 };
 
@@ -71,33 +74,40 @@ impl Inbox {
 }
 
 async fn insert(store: &Store, batch: &[NewDelivery]) -> Result<Vec<Recorded>, StoreError> {
-    const ROW: &str = "insert into deliveries
+    const ROWS: &str = "insert into deliveries
              (bucket, id, tenant_id, workspace_id, agent_id, dedup_key, event, call_id, state, tries, try_at, notes, received_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', 0, $9, '', $9) on conflict do nothing";
-    const BODY: &str = "insert into bodies (bucket, delivery_id, body, signature) values ($1, $2, $3, $4)";
+         values {rows} on conflict do nothing returning id";
+    const BODIES: &str = "insert into bodies (bucket, delivery_id, body, signature) values {rows}";
     let mut tx = store.db.begin().await?;
-    let mut recorded = Vec::with_capacity(batch.len());
-    for d in batch {
-        let row = args![
-            d.bucket,
-            d.id,
-            d.tenant,
-            d.workspace,
-            d.agent,
-            &d.dedup_key,
-            &d.event,
-            d.call_id.clone(),
-            d.received_at
-        ];
-        if tx.execute(ROW, row).await? == 0 {
-            recorded.push(Recorded::Seen);
-            continue;
-        }
-        tx.execute(BODY, args![d.bucket, d.id, d.body.as_slice(), &d.signature]).await?;
-        recorded.push(Recorded::New);
-    }
+    let rows: Vec<_> = batch.iter().map(NewDelivery::values).collect();
+    let new = tx.fetch_rows(ROWS, vec![], &rows).await?;
+    let new = new.iter().map(|row| row.get("id")).collect::<Result<BTreeSet<Uuid>, _>>()?;
+    let is_new = |d: &NewDelivery| new.contains(&d.id.uuid());
+    let body = |d: &NewDelivery| row![d.bucket, d.id, d.body.as_slice(), &d.signature];
+    let bodies: Vec<_> = batch.iter().filter(|d| is_new(d)).map(body).collect();
+    tx.execute_rows(BODIES, vec![], &bodies).await?;
     tx.commit().await?;
-    Ok(recorded)
+    Ok(batch.iter().map(|d| if is_new(d) { Recorded::New } else { Recorded::Seen }).collect())
+}
+
+impl NewDelivery {
+    fn values(&self) -> Vec<Value> {
+        row![
+            self.bucket,
+            self.id,
+            self.tenant,
+            self.workspace,
+            self.agent,
+            &self.dedup_key,
+            &self.event,
+            self.call_id.clone(),
+            "pending",
+            0_i64,
+            self.received_at,
+            "",
+            self.received_at
+        ]
+    }
 }
 
 /// A delivery that waits to be decided.

@@ -32,7 +32,8 @@ use std::{path::Path, sync::Arc};
 
 use redialer_core::{Id, Timestamp, chance::Chance, id};
 
-pub use agents::{AgentRow, Roster, SlugOwner};
+use agents::Slugs;
+pub use agents::{AgentRow, Roster, SlugOwner, SlugRow};
 pub use asks::AskRow;
 pub use backup::{BackupError, restore_file};
 pub use callbacks::{CallbackRow, Filter, ManualPlan, NotNow, Secrets};
@@ -106,6 +107,7 @@ impl From<sqlx::Error> for StoreError {
 pub struct Store {
     db: Db,
     kek: Arc<Kek>,
+    slugs: Arc<Slugs>,
     shared: bool,
 }
 
@@ -119,12 +121,12 @@ pub struct TenantStore {
 impl Store {
     /// Opens the embedded database.
     pub async fn sqlite(file: &Path, kek: Kek) -> Result<Self, StoreError> {
-        Ok(Self { db: Db::sqlite(file).await?, kek: Arc::new(kek), shared: false })
+        Ok(Self { db: Db::sqlite(file).await?, kek: Arc::new(kek), slugs: Arc::default(), shared: false })
     }
 
     /// Connects to Postgres.
     pub async fn postgres(url: &str, kek: Kek) -> Result<Self, StoreError> {
-        Ok(Self { db: Db::postgres(url).await?, kek: Arc::new(kek), shared: true })
+        Ok(Self { db: Db::postgres(url).await?, kek: Arc::new(kek), slugs: Arc::default(), shared: true })
     }
 
     /// Brings the schema up to this version, and makes sure that the key is the one the data was sealed with.
@@ -161,6 +163,11 @@ impl Store {
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.db.read("select 1 as one", args![]).await.map(|_| ())
+    }
+
+    /// Keeps the embedded database's journal short, away from whoever writes; nothing to do elsewhere.
+    pub async fn tend(&self) -> Result<(), StoreError> {
+        self.db.tend().await
     }
 
     /// Moves what the journal of the embedded database holds into its file; nothing to do elsewhere.

@@ -262,7 +262,9 @@ impl TenantStore {
         if has_new_key {
             tx.execute(RESUME, args![self.tenant, id]).await?;
         }
-        tx.commit().await
+        tx.commit().await?;
+        self.store.slugs.forget();
+        Ok(())
     }
 }
 

@@ -85,6 +85,7 @@ impl Running {
             tokio::spawn(reconcile::run(Arc::clone(&app))),
             tokio::spawn(sweep::run(Arc::clone(&app))),
             tokio::spawn(housekeeping::run(Arc::clone(&app))),
+            tokio::spawn(housekeeping::tend(Arc::clone(&app))),
         ];
         Ok(Self { app, workers, writers: [inbox_writer, results_writer], store, _lock: lock })
     }

@@ -28,6 +28,17 @@ pub async fn run(app: Arc<App>) {
     }
 }
 
+/// Tends the embedded database until the program shuts down.
+pub async fn tend(app: Arc<App>) {
+    const EVERY: Duration = Duration::from_millis(500);
+    while !app.is_draining() {
+        if let Err(error) = app.store.tend().await {
+            tracing::warn!(%error, "the database's journal could not be shortened");
+        }
+        tokio::select! { () = app.clock.wait(EVERY) => {}, () = app.drained() => {} }
+    }
+}
+
 /// One round.
 pub async fn round(app: &App) -> Result<(), StoreError> {
     hold_leases(app).await?;

@@ -105,7 +105,7 @@ struct Reading {
 async fn decide(app: &App, row: &PendingRow) -> Result<(), StoreError> {
     let key = app.store.open_key(row.tenant).await?;
     let workspace = app.store.of(row.tenant).workspace(row.workspace).await?;
-    let body = key.open("bodies.body", row.id.uuid(), &row.body)?;
+    let body = key.open_body(row.id.uuid(), &row.body)?;
     let Some(facts) = webhook::read(&body, &workspace.defaults.callback_field) else {
         // Events of other kinds are kept for whoever forwards them; nothing follows from them here.
         return app.store.finish_delivery(row, "").await;

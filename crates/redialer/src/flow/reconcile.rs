@@ -164,7 +164,7 @@ pub(super) async fn enter_inbox(
         event: delivery.event,
         call_id: delivery.call_id,
         dedup_key: delivery.dedup_key,
-        body: key.seal("bodies.body", id.uuid(), &delivery.body, &app.chance),
+        body: key.seal_body(id.uuid(), &delivery.body, &app.chance),
         signature: delivery.signature,
         received_at: app.clock.now(),
     };

@@ -49,7 +49,7 @@ async fn accept(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let owner = app.store.slug_owner(slug, app.clock.now()).await?;
+    let owner = app.store.slug_owner(slug, app.clock.now(), app.clock.real_ms()).await?;
     let owner = owner.filter(|o| o.provider.word() == provider).ok_or_else(ApiError::not_found)?;
     let mut room = Room::new(app);
     let body = whole(app, body, &mut room).await?;
@@ -178,7 +178,7 @@ async fn record(app: &App, owner: &SlugOwner, delivery: Delivery) -> Result<(), 
         event: delivery.event,
         call_id: delivery.call_id,
         dedup_key: delivery.dedup_key,
-        body: owner.key.seal("bodies.body", id.uuid(), &delivery.body, &app.chance),
+        body: owner.key.seal_body(id.uuid(), &delivery.body, &app.chance),
         signature: delivery.signature,
         received_at: now,
     };

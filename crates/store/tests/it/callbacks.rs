@@ -170,12 +170,18 @@ async fn agents_start_enabled_while_the_plan_has_room_and_a_switched_off_one_hol
         of.change_agent(&world.agent, Some(false), None, None, 2, at(3)).await.expect("changed");
         assert_eq!(of.callback(id).await.expect("read").state, State::Held);
         assert!(
-            !engine.store.slug_owner(&world.agent.slug, at(3)).await.expect("read").expect("known").enabled
+            !engine
+                .store
+                .slug_owner(&world.agent.slug, at(3), 0)
+                .await
+                .expect("read")
+                .expect("known")
+                .enabled
         );
         let off = of.agent(world.agent.id).await.expect("read");
         of.change_agent(&off, Some(true), None, None, 2, at(4)).await.expect("changed");
         assert_eq!(of.callback(id).await.expect("read").state, State::Scheduled, "{}", engine.name);
-        assert!(engine.store.slug_owner("nobody", at(4)).await.expect("read").is_none());
+        assert!(engine.store.slug_owner("nobody", at(4), 0).await.expect("read").is_none());
     }
 }
 

@@ -87,12 +87,7 @@ impl World {
             event: event.to_owned(),
             call_id: Some(call.to_owned()),
             dedup_key: format!("{event}:{call}"),
-            body: key.seal(
-                "bodies.body",
-                id.uuid(),
-                format!("{{\"to\":\"{NUMBER}\"}}").as_bytes(),
-                &self.chance,
-            ),
+            body: key.seal_body(id.uuid(), format!("{{\"to\":\"{NUMBER}\"}}").as_bytes(), &self.chance),
             signature: String::new(),
             received_at: at(0),
         }

@@ -100,7 +100,7 @@ async fn read(
     let roster = tenant.roster(workspace.id).await?;
     let (mut readings, mut alone) = (Vec::with_capacity(rows.len()), BTreeSet::new());
     for (i, row) in rows.iter().enumerate() {
-        let body = key.open("bodies.body", row.id.uuid(), &row.body)?;
+        let body = key.open_body(row.id.uuid(), &row.body)?;
         let facts = webhook::read(&body, &workspace.defaults.callback_field);
         let Some(facts) = facts.filter(|facts| facts.tags.is_none()) else {
             alone.insert(i);
