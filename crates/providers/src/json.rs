@@ -44,6 +44,31 @@ impl<'a> Object<'a> {
         list.into_iter().filter_map(|raw| Object::parse(raw.get())).collect()
     }
 
+    /// Two texts of each object in the list behind `key`, read in one pass: whatever else an object holds is
+    /// skipped. As [`Object::objects`] and [`Object::text`] would tell, only sooner.
+    pub(crate) fn role_and_content(&self, key: &str) -> Vec<(String, String)> {
+        #[derive(Deserialize)]
+        struct Turn<'a> {
+            #[serde(borrow, default)]
+            role: Option<&'a RawValue>,
+            #[serde(borrow, default)]
+            content: Option<&'a RawValue>,
+        }
+        let text = |raw: Option<&RawValue>| {
+            let text: Option<String> = serde_json::from_str(raw?.get()).ok();
+            text.filter(|s| !s.trim().is_empty())
+        };
+        let Some(raw) = self.0.get(key) else { return Vec::new() };
+        match serde_json::from_str::<Vec<Turn<'_>>>(raw.get()) {
+            Ok(turns) => turns.into_iter().filter_map(|t| Some((text(t.role)?, text(t.content)?))).collect(),
+            // Members of other types, or keys that repeat: one by one, leniently.
+            Err(_) => {
+                let turns = self.objects(key);
+                turns.iter().filter_map(|t| Some((t.text("role")?, t.text("content")?))).collect()
+            }
+        }
+    }
+
     /// The raw text of `key`.
     pub(crate) fn raw(&self, key: &str) -> Option<&'a str> {
         self.0.get(key).map(|raw| raw.get())
@@ -72,6 +97,21 @@ mod tests {
         assert_eq!(object.get::<u32>("c"), None);
         assert_eq!(object.text("b").as_deref(), Some("x"));
         assert_eq!(object.text("d"), None);
+    }
+
+    #[test]
+    fn turns_are_read_alike_in_one_pass_and_one_by_one() {
+        let odd = r#"{"t":[{"role":"user","content":"a","words":[{"w":1}]},7,{"role":"user","role":"agent","content":"b"},{"role":1,"content":"c"}]}"#;
+        let plain = r#"{"t":[{"role":"user","words":[[[]]],"content":"a"},{"role":"agent"},{"role":"agent","content":"b"}]}"#;
+        for text in [odd, plain] {
+            let object = Object::parse(text).expect("an object");
+            let turns = object.role_and_content("t");
+            assert_eq!(
+                turns,
+                [("user", "a"), ("agent", "b")].map(|(r, c)| (r.to_owned(), c.to_owned())),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -41,9 +41,14 @@ pub fn receive<'k>(
     tolerance_ms: u64,
 ) -> Result<Delivery, Rejected> {
     signature::verify(header, body, keys, now_ms, tolerance_ms)?;
-    let text = std::str::from_utf8(body).ok().filter(|t| is_json(t)).ok_or(Rejected::NotJson)?;
+    let text = std::str::from_utf8(body).map_err(|_| Rejected::NotJson)?;
+    // An object that can be read is JSON; only what is none must be looked at for that.
+    let root = Object::parse(text);
+    if root.is_none() && !is_json(text) {
+        return Err(Rejected::NotJson);
+    }
     let signature = header.map(|h| String::from_utf8_lossy(h).into_owned()).unwrap_or_default();
-    Ok(delivery(text, signature, ""))
+    Ok(delivery(text, &root.unwrap_or_default(), signature, ""))
 }
 
 /// Wraps a record fetched from Retell's API as if its webhook had come.
@@ -67,7 +72,7 @@ pub fn fetched(record: &str, channel: Channel) -> Option<Fetched> {
     };
     let text = format!("{{\"event\":\"{prefix}_{event}\",\"{noun}\":{record}}}");
     Some(Fetched {
-        delivery: delivery(&text, String::new(), "fetched:"),
+        delivery: delivery(&text, &Object::parse(&text).unwrap_or_default(), String::new(), "fetched:"),
         agent: object.text("agent_id"),
         over,
     })
@@ -83,8 +88,7 @@ pub struct Fetched {
     pub over: bool,
 }
 
-fn delivery(text: &str, signature: String, origin: &str) -> Delivery {
-    let root = Object::parse(text).unwrap_or_default();
+fn delivery(text: &str, root: &Object<'_>, signature: String, origin: &str) -> Delivery {
     let event = root.text("event").filter(|e| e.len() <= 64).unwrap_or_else(|| "unreadable".to_owned());
     let inner = root.object("call").or_else(|| root.object("chat")).unwrap_or_default();
     let call_id = inner.text("call_id").or_else(|| inner.text("chat_id")).filter(|id| id.len() <= 128);
@@ -235,15 +239,15 @@ fn asked(analysis: &Object<'_>, callback_field: &str) -> Asked {
 
 fn transcript(object: &Object<'_>, key: &str) -> Vec<Turn> {
     let turns: Vec<Turn> = object
-        .objects(key)
-        .iter()
-        .filter_map(|turn| {
-            let role = match turn.text("role")?.as_str() {
+        .role_and_content(key)
+        .into_iter()
+        .filter_map(|(role, content)| {
+            let role = match role.as_str() {
                 "agent" => Role::Agent,
                 "user" => Role::User,
                 _ => return None,
             };
-            Some(Turn { role, content: turn.text("content")? })
+            Some(Turn { role, content })
         })
         .collect();
     if !turns.is_empty() {

@@ -189,9 +189,21 @@ impl Reading {
         agent: Option<AgentRow>,
         known: Option<&Secrets>,
     ) -> Self {
-        let settings =
-            agent.as_ref().map_or_else(|| workspace.defaults.clone(), |a| a.settings(&workspace.defaults));
-        let policy = settings.policy();
+        let policy = match &agent {
+            Some(agent) => agent.settings(&workspace.defaults).policy(),
+            None => workspace.defaults.policy(),
+        };
+        Self::under(now, policy, facts, agent, known)
+    }
+
+    /// As [`Reading::of`], under settings that are worked out already.
+    fn under(
+        now: Timestamp,
+        policy: Policy,
+        facts: CallFacts,
+        agent: Option<AgentRow>,
+        known: Option<&Secrets>,
+    ) -> Self {
         let whom = decide::whom(&facts, &policy);
         let agent_zone = agent.as_ref().and_then(|a| a.timezone.as_deref());
         let candidates = whom.person.as_ref().map_or(&[][..], |p| phone::zones_of(p.e164()));

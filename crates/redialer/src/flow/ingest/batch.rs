@@ -7,9 +7,9 @@
 use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt as _;
-use redialer_core::Phone;
+use redialer_core::{Phone, policy::Policy};
 use redialer_providers::retell::webhook;
-use redialer_store::{Case, Decided, PendingRow, StoreError, TenantKey, WorkspaceRow};
+use redialer_store::{AgentRow, Case, Decided, PendingRow, StoreError, TenantKey, WorkspaceRow};
 
 use super::{Reading, after_call, following, report};
 use crate::app::App;
@@ -97,7 +97,17 @@ async fn read(
     key: &TenantKey,
 ) -> Result<(Vec<(usize, Reading)>, BTreeSet<usize>), StoreError> {
     let tenant = app.store.of(workspace.tenant);
-    let roster = tenant.roster(workspace.id).await?;
+    // What an agent's settings come to is worked out once, not for each of its events.
+    let roster: Vec<(AgentRow, Policy)> = tenant
+        .roster(workspace.id)
+        .await?
+        .into_iter()
+        .map(|agent| {
+            let policy = agent.settings(&workspace.defaults).policy();
+            (agent, policy)
+        })
+        .collect();
+    let default = workspace.defaults.policy();
     let (mut readings, mut alone) = (Vec::with_capacity(rows.len()), BTreeSet::new());
     for (i, row) in rows.iter().enumerate() {
         let body = key.open_body(row.id.uuid(), &row.body)?;
@@ -107,10 +117,12 @@ async fn read(
             continue;
         };
         let agent = match &facts.agent {
-            Some(id) => roster.iter().find(|a| &a.provider_agent_id == id),
-            None => roster.iter().find(|a| a.id == row.agent),
+            Some(id) => roster.iter().find(|(a, _)| &a.provider_agent_id == id),
+            None => roster.iter().find(|(a, _)| a.id == row.agent),
         };
-        readings.push((i, Reading::of(app.clock.now(), workspace, facts, agent.cloned(), None)));
+        let policy = agent.map_or(&default, |(_, policy)| policy).clone();
+        let agent = agent.map(|(agent, _)| agent.clone());
+        readings.push((i, Reading::under(app.clock.now(), policy, facts, agent, None)));
     }
     let calls: Vec<&str> = readings.iter().map(|(_, r)| r.facts.call_id.as_str()).collect();
     let ours: BTreeSet<String> = tenant.own_calls(workspace.id, &calls).await?.into_iter().collect();
