@@ -288,16 +288,18 @@ impl TenantStore {
              where tenant_id = $1 and id = $2";
         // Of one person only one callback may wait: a claimed one steps aside for a newer.
         const ASIDE: &str = "update callbacks set state = 'superseded', fence = fence + 1, updated_at = $3
-             where bucket = $1 and agent_id = $2 and state = 'dispatching' and dispatch_id is null
+             where bucket = $1 and agent_id = $2 and state in ('scheduled', 'held', 'dispatching')
+               and state = 'dispatching' and dispatch_id is null
                and exists (select 1 from callbacks other where other.bucket = callbacks.bucket
                    and other.workspace_id = callbacks.workspace_id and other.person_ix = callbacks.person_ix
                    and other.id <> callbacks.id and other.state in ('scheduled', 'held'))";
         // Behind an intent it is too late: the request may be on its way.
         const HOLD: &str = "update callbacks set state = 'held', held_for = 'agent_disabled', fence = fence + 1, updated_at = $3
-             where bucket = $1 and agent_id = $2
+             where bucket = $1 and agent_id = $2 and state in ('scheduled', 'held', 'dispatching')
                and (state = 'scheduled' or (state = 'dispatching' and dispatch_id is null))";
         const RELEASE: &str = "update callbacks set state = 'scheduled', held_for = null, updated_at = $3
-             where bucket = $1 and agent_id = $2 and state = 'held' and held_for = 'agent_disabled'";
+             where bucket = $1 and agent_id = $2 and state in ('scheduled', 'held', 'dispatching')
+               and state = 'held' and held_for = 'agent_disabled'";
         let mut tx = self.store.db.begin().await?;
         if enabled == Some(true)
             && !agent.enabled

@@ -148,7 +148,7 @@ impl Store {
         speed: i64,
     ) -> Result<u64, StoreError> {
         const LAPSED: &str = "select bucket, id, fence, dispatch_id, due_at, lease_until from callbacks
-             where bucket between $1 and $2 and state = 'dispatching'
+             where state = 'dispatching' and bucket between $1 and $2
                and (lease_until is null or lease_until < $3 or ($4 and not exists (
                    select 1 from replicas where replicas.name = callbacks.lease_owner and replicas.until_ms >= $3)))
              order by bucket, id limit 1000";
@@ -191,7 +191,7 @@ impl Store {
         const LIST: &str = "select d.bucket, d.id, d.tenant_id, d.workspace_id, d.callback_id, d.channel, d.call_id, d.sent_at,
                  d.over_at, d.absent_at, d.asks, d.sealed, c.agent_id, c.sealed as callback_sealed
              from dispatches d join callbacks c on c.bucket = d.bucket and c.id = d.callback_id
-             where d.bucket between $1 and $2 and d.ask_at <= $3 order by d.ask_at, d.id limit $4";
+             where +d.bucket between $1 and $2 and d.ask_at <= $3 order by d.ask_at limit $4";
         const TAKE: &str = "update dispatches set ask_at = $4, asks = asks + 1 where bucket = $1 and id = $2 and ask_at <= $3";
         let mut tx = self.db.begin().await?;
         let mut asks = Vec::new();

@@ -23,16 +23,16 @@ impl Store {
     ) -> Result<[(&'static str, i64); 5], StoreError> {
         const OVERDUE: &str =
             "select count(*) as n from callbacks c join workspaces w on w.id = c.workspace_id
-             where c.bucket between $1 and $2 and c.state = 'scheduled' and c.due_at < $3
+             where +c.bucket between $1 and $2 and c.state = 'scheduled' and c.due_at < $3
                and w.paused is null and w.deleted_at is null";
         const FAILING: &str = "select count(*) as n from callbacks
-             where bucket between $1 and $2 and state = 'held' and held_for = 'failing' and updated_at < $3";
+             where +bucket between $1 and $2 and state = 'held' and held_for = 'failing' and updated_at < $3";
         const UNCONFIRMED: &str = "select count(*) as n from dispatches
-             where bucket between $1 and $2 and state = 'unknown' and ask_at is not null and sent_at < $3";
+             where +bucket between $1 and $2 and state = 'unknown' and ask_at is not null and sent_at < $3";
         const UNDECIDED: &str = "select count(*) as n from deliveries
-             where bucket between $1 and $2 and state = 'pending' and received_at < $3";
+             where +bucket between $1 and $2 and state = 'pending' and try_at < $3";
         const ASIDE: &str = "select count(*) as n from deliveries
-             where bucket between $1 and $2 and state = 'aside' and received_at < $3";
+             where +bucket between $1 and $2 and state = 'aside' and received_at < $3";
         let long = plus(now, minutes(-STUCK_AFTER_MINUTES * i64::from(speed)));
         let asked = plus(now, minutes(-UNCONFIRMED_AFTER_MINUTES * i64::from(speed)));
         let count = async |sql, before: Timestamp| -> Result<i64, StoreError> {

@@ -170,7 +170,7 @@ impl Store {
         const SQL: &str =
             "select c.bucket, c.id, c.tenant_id, c.workspace_id, c.channel, c.due_at, c.failures
              from callbacks c join workspaces w on w.id = c.workspace_id
-             where c.bucket between $1 and $2 and c.state = 'scheduled' and c.due_at <= $3
+             where +c.bucket between $1 and $2 and c.state = 'scheduled' and c.due_at <= $3
                and w.paused is null and w.deleted_at is null
                and w.epoch = (select coalesce(max(epoch), 0) from epochs)
              order by c.due_at limit $4";
@@ -190,7 +190,7 @@ impl Store {
                  select c.bucket, c.id, c.tenant_id, c.workspace_id, c.channel, c.due_at, c.failures,
                      row_number() over (partition by c.workspace_id order by c.due_at, c.id) as place
                  from callbacks c join workspaces w on w.id = c.workspace_id
-                 where c.bucket between $1 and $2 and c.state = 'scheduled' and c.due_at <= $3
+                 where +c.bucket between $1 and $2 and c.state = 'scheduled' and c.due_at <= $3
                    and w.paused is null and w.deleted_at is null
                    and w.epoch = (select coalesce(max(epoch), 0) from epochs)
              ) as due where place <= $4 order by due_at, id limit $5";

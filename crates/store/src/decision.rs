@@ -125,9 +125,11 @@ impl Store {
         // A dispatch that became another call is not this one.
         const SQL: &str =
             "select d.id as dispatch_id, c.id, c.chain_id, c.agent_id, c.person_ix, c.cause, c.sealed
-             from dispatches d join callbacks c on c.bucket = d.bucket and c.id = d.callback_id
-             where d.bucket = $1 and d.workspace_id = $2
-               and ((d.id = $3 and (d.call_id is null or d.call_id = $4)) or d.call_id = $4)";
+             from (select bucket, id, callback_id from dispatches
+                     where bucket = $1 and workspace_id = $2 and id = $3 and (call_id is null or call_id = $4)
+                 union select bucket, id, callback_id from dispatches
+                     where bucket = $1 and workspace_id = $2 and call_id = $4) as d
+                 cross join callbacks c where c.bucket = d.bucket and c.id = d.callback_id";
         let found = self.db.read_one(SQL, args![row.bucket, row.workspace, dispatch, call_id]).await?;
         found.as_ref().map(RedialRow::from_row).transpose()
     }

@@ -107,10 +107,10 @@ impl Store {
                    and workspaces.epoch = (select coalesce(max(epoch), 0) from epochs))
                and v.column8 = (select spent from chains
                    where chains.bucket = callbacks.bucket and chains.id = callbacks.chain_id)
-               and not exists (select 1 from callbacks other join dispatches d
-                       on d.bucket = other.bucket and d.callback_id = other.id and d.state in ('intent', 'unknown')
+               and not exists (select 1 from callbacks other cross join dispatches d
                    where other.bucket = callbacks.bucket and other.chain_id = callbacks.chain_id
-                     and other.id <> callbacks.id)
+                     and other.id <> callbacks.id and d.bucket = other.bucket and d.callback_id = other.id
+                     and d.state in ('intent', 'unknown', 'placed') and d.state <> 'placed')
              returning callbacks.id";
         const PUT: &str = "insert into dispatches
                  (bucket, id, tenant_id, workspace_id, callback_id, channel, state, attempt, sealed, sent_at, asks, updated_at)

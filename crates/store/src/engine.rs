@@ -120,7 +120,8 @@ impl Db {
     ) -> Result<Vec<Row>, StoreError> {
         let mut found = Vec::new();
         for part in list.chunks(SIZES[0]) {
-            let (sql, args) = with_list(base, &head, part);
+            let kind = if self.is_postgres() { Kind::Pg } else { Kind::Lite };
+            let (sql, args) = with_list(kind, base, &head, part);
             found.extend(self.read(sql, args).await?);
         }
         Ok(found)
@@ -224,7 +225,7 @@ impl Tx {
     ) -> Result<u64, StoreError> {
         let (mut changed, mut rest) = (0, rows);
         while let Some((chunk, behind)) = chunk(rest) {
-            let (sql, args) = with_rows(base, &head, chunk);
+            let (sql, args) = with_rows(self.kind(), base, &head, chunk);
             changed += self.execute(sql, args).await?;
             rest = behind;
         }
@@ -240,7 +241,7 @@ impl Tx {
     ) -> Result<Vec<Row>, StoreError> {
         let (mut found, mut rest) = (Vec::new(), rows);
         while let Some((chunk, behind)) = chunk(rest) {
-            let (sql, args) = with_rows(base, &head, chunk);
+            let (sql, args) = with_rows(self.kind(), base, &head, chunk);
             found.extend(self.fetch(sql, args).await?);
             rest = behind;
         }
@@ -256,7 +257,7 @@ impl Tx {
     ) -> Result<Vec<Row>, StoreError> {
         let mut found = Vec::new();
         for part in list.chunks(SIZES[0]) {
-            let (sql, args) = with_list(base, &head, part);
+            let (sql, args) = with_list(self.kind(), base, &head, part);
             found.extend(self.fetch(sql, args).await?);
         }
         Ok(found)
@@ -277,6 +278,13 @@ impl Tx {
         match &self.faults {
             Some(faults) if faults.at(Point::AfterCommit).await == Verdict::Fail => Err(StoreError::Injected),
             _ => Ok(()),
+        }
+    }
+
+    const fn kind(&self) -> Kind {
+        match self.open {
+            Open::Lite(_) => Kind::Lite,
+            Open::Pg(_) => Kind::Pg,
         }
     }
 
@@ -302,42 +310,80 @@ fn chunk(rows: &[RowValues]) -> Option<(&[RowValues], &[RowValues])> {
     Some(rows.split_at(size))
 }
 
+/// Which engine a text is for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Lite,
+    Pg,
+}
+
 /// A part of a list, filled up to the next size with its last value.
-fn with_list(base: &'static str, head: &[Value], part: &[Value]) -> (&'static str, Args) {
+fn with_list(kind: Kind, base: &'static str, head: &[Value], part: &[Value]) -> (&'static str, Args) {
     let size = SIZES.into_iter().rev().find(|s| *s >= part.len()).unwrap_or(SIZES[0]);
     let filling = part.last().into_iter().cycle().take(size - part.len());
-    let values = head.iter().chain(part).chain(filling).cloned().collect();
-    (numbered(base, "{list}", head.len(), 0, size), Args(values))
+    let sql = many(Shape { kind, base, head: head.len(), width: 0, n: size });
+    (sql, ordered(kind, head, part.iter().chain(filling)))
 }
 
-fn with_rows(base: &'static str, head: &[Value], rows: &[RowValues]) -> (&'static str, Args) {
+fn with_rows(kind: Kind, base: &'static str, head: &[Value], rows: &[RowValues]) -> (&'static str, Args) {
     let width = rows.first().map_or(0, Vec::len);
-    let values = head.iter().chain(rows.iter().flatten()).cloned().collect();
-    (numbered(base, "{rows}", head.len(), width, rows.len()), Args(values))
+    let sql = many(Shape { kind, base, head: head.len(), width, n: rows.len() });
+    (sql, ordered(kind, head, rows.iter().flatten()))
 }
 
-/// A statement, the place in it, its own parameters, values a row, rows.
-type Shape = (&'static str, usize, usize);
+/// The values in the order in which the text of that engine counts them.
+fn ordered<'v>(kind: Kind, head: &'v [Value], many: impl Iterator<Item = &'v Value>) -> Args {
+    match kind {
+        Kind::Pg => Args(head.iter().chain(many).cloned().collect()),
+        Kind::Lite => Args(many.chain(head).cloned().collect()),
+    }
+}
 
-/// The statement with numbered parameters in the place of `mark`. Made once a size and kept: the texts are few.
-fn numbered(base: &'static str, mark: &str, head: usize, width: usize, n: usize) -> &'static str {
+/// A statement over many values: its own parameters, values a row (0: a plain list), rows.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Shape {
+    kind: Kind,
+    base: &'static str,
+    head: usize,
+    width: usize,
+    n: usize,
+}
+
+/// The statement with parameters in the place of `{rows}` or `{list}`. Made once a shape and kept: they are few.
+///
+/// SQLite finds a named parameter by walking all of them, so there the many have no names; they count first, and the
+/// statement's own are numbered behind them.
+fn many(shape: Shape) -> &'static str {
     static MADE: LazyLock<Mutex<HashMap<Shape, &'static str>>> = LazyLock::new(Mutex::default);
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    made.entry((base, width, n)).or_insert_with(|| {
-        let mut list = String::new();
-        let mut next = head;
-        for row in 0..n {
-            list.push_str(if row == 0 { "" } else { ", " });
-            list.push_str(if width == 0 { "" } else { "(" });
-            for column in 0..width.max(1) {
-                next += 1;
-                // Writing to a string cannot fail.
-                let _written = write!(list, "{}${next}", if column == 0 { "" } else { ", " });
-            }
-            list.push_str(if width == 0 { "" } else { ")" });
-        }
-        Box::leak(base.replace(mark, &list).into_boxed_str())
+    made.entry(shape).or_insert_with(|| {
+        let each = shape.width.max(1);
+        let name = |i: usize| match shape.kind {
+            Kind::Pg => format!("${}", shape.head + i + 1),
+            Kind::Lite => "?".to_owned(),
+        };
+        let row = |r: usize| {
+            let names: Vec<_> = (r * each..(r + 1) * each).map(name).collect();
+            if shape.width == 0 { names.join(", ") } else { format!("({})", names.join(", ")) }
+        };
+        let list = (0..shape.n).map(row).collect::<Vec<_>>().join(", ");
+        let behind = if shape.kind == Kind::Lite { each * shape.n } else { 0 };
+        let text = shifted(shape.base, behind).replace("{rows}", &list).replace("{list}", &list);
+        Box::leak(text.into_boxed_str())
     })
+}
+
+/// The text with each `$n` as `$(n + by)`.
+fn shifted(text: &str, by: usize) -> String {
+    let mut parts = text.split('$');
+    let mut shifted = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        let n: usize = part[..digits].parse().unwrap_or(0);
+        // Writing to a string cannot fail.
+        let _written = write!(shifted, "${}{}", n + by, &part[digits..]);
+    }
+    shifted
 }
 
 enum Conn<'c> {
@@ -464,3 +510,24 @@ macro_rules! args {
     ($($value:expr),* $(,)?) => { $crate::engine::Args::from(vec![$($crate::engine::Value::from($value)),*]) };
 }
 pub(crate) use args;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_values_are_named_as_each_engine_likes_it() {
+        let base = "update t set a = $2 from (values {rows}) as v where b = $1 and c = v.column1";
+        let of = |kind| many(Shape { kind, base, head: 2, width: 2, n: 2 });
+        assert_eq!(
+            of(Kind::Pg),
+            "update t set a = $2 from (values ($3, $4), ($5, $6)) as v where b = $1 and c = v.column1"
+        );
+        assert_eq!(
+            of(Kind::Lite),
+            "update t set a = $6 from (values (?, ?), (?, ?)) as v where b = $5 and c = v.column1"
+        );
+        let list = |kind| many(Shape { kind, base: "select $1 in ({list})", head: 1, width: 0, n: 2 });
+        assert_eq!((list(Kind::Pg), list(Kind::Lite)), ("select $1 in ($2, $3)", "select $3 in (?, ?)"));
+    }
+}

@@ -141,10 +141,11 @@ impl Store {
         const SQL: &str =
             "select d.bucket, d.id, d.tenant_id, d.workspace_id, d.agent_id, d.tries, d.received_at, b.body
              from deliveries d join bodies b on b.bucket = d.bucket and b.delivery_id = d.id
-             where d.bucket between $1 and $2 and d.state = 'pending' and d.try_at <= $3
-             order by d.try_at, d.id limit $4";
+             where +d.bucket between $1 and $2 and d.state = 'pending' and d.try_at <= $3
+             order by d.try_at limit $4";
         let rows = self.db.read(SQL, args![range.0, range.1, now, limit]).await?;
-        rows.iter()
+        let rows = rows
+            .iter()
             .map(|row| {
                 Ok(PendingRow {
                     bucket: row.get("bucket")?,
@@ -157,7 +158,10 @@ impl Store {
                     body: row.get("body")?,
                 })
             })
-            .collect()
+            .collect::<Result<Vec<_>, StoreError>>();
+        let mut rows = rows?;
+        rows.sort_by_key(|row| (row.received_at, row.id));
+        Ok(rows)
     }
 
     /// Marks a delivery as done without anything following from it.

@@ -27,9 +27,9 @@ create table epochs (
 );
 
 -- What needs a look is counted every other second.
-create index deliveries_aside on deliveries (bucket) where state = 'aside';
-create index callbacks_failing on callbacks (bucket) where state = 'held' and held_for = 'failing';
-create index dispatches_unknown on dispatches (bucket, sent_at) where state = 'unknown';
+create index deliveries_aside on deliveries (received_at) where state = 'aside';
+create index callbacks_failing on callbacks (updated_at) where state = 'held' and held_for = 'failing';
+create index dispatches_unknown on dispatches (sent_at) where state = 'unknown';
 
 -- A callback's tries, for whoever asks what happened.
 create index dispatches_of_callback on dispatches (bucket, callback_id);
@@ -41,3 +41,5 @@ drop index deliveries_pending;
 create index deliveries_pending on deliveries (try_at, bucket) where state = 'pending';
 drop index dispatches_to_ask;
 create index dispatches_to_ask on dispatches (ask_at, bucket) where ask_at is not null;
+drop index callbacks_leased;
+create index callbacks_leased on callbacks (state, bucket) where state = 'dispatching';
