@@ -9,5 +9,6 @@ mod callbacks;
 mod dispatch;
 mod engines;
 mod inbox;
+mod plans;
 mod sealing;
 mod world;

@@ -1,0 +1,78 @@
+//! No statement walks a table that grows: each finds its rows by an index made for it.
+
+use std::{fs, path::Path};
+
+use redialer_core::chance::Chance;
+use redialer_store::{Kek, Store};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection};
+
+/// Tables that grow with use.
+const GROWING: [&str; 9] = [
+    "deliveries",
+    "bodies",
+    "calls",
+    "persons",
+    "chains",
+    "callbacks",
+    "dispatches",
+    "suppressions",
+    "own_numbers",
+];
+
+/// Statements that may take their time: people ask for them, seldom.
+const SELDOM: [&str; 1] = ["select count(*) as n from dispatches"];
+
+/// Every statement in the store's sources, its parameters without names.
+fn statements() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = fs::read_dir(folder).expect("listed").map(|entry| entry.expect("an entry").path());
+    let mut found = Vec::new();
+    for file in files.filter(|f| f.extension().is_some_and(|e| e == "rs")) {
+        let text = fs::read_to_string(file).expect("text");
+        let literals = text.split('"').skip(1).step_by(2);
+        let is_statement =
+            |s: &&str| ["select ", "update ", "delete "].iter().any(|verb| s.starts_with(verb));
+        // Without a condition it is only the beginning of one.
+        found.extend(literals.filter(is_statement).filter(|s| s.contains(" where ")).map(plain));
+    }
+    found
+}
+
+/// `$1` as `?`, lists and rows as one of them.
+fn plain(sql: &str) -> String {
+    let sql = sql.replace("{list}", "?").replace("{rows}", "(1, 2, 3, 4, 5, 6, 7, 8)");
+    let mut parts = sql.split('$');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        plain.push('?');
+        plain.push_str(part.trim_start_matches(|c: char| c.is_ascii_digit()));
+    }
+    plain
+}
+
+#[tokio::test]
+async fn no_statement_walks_a_table_that_grows() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("test.db");
+    let store = Store::sqlite(&file, Kek::of([1; 32])).await.expect("opened");
+    store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
+    let mut conn = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.expect("opened");
+    let mut looked_at = 0;
+    for sql in statements().iter().filter(|sql| !SELDOM.iter().any(|s| sql.starts_with(s))) {
+        // What SQLite cannot read is Postgres's own, or only the beginning of a statement.
+        let Ok(plan) =
+            sqlx::query(AssertSqlSafe(format!("explain query plan {sql}"))).fetch_all(&mut conn).await
+        else {
+            continue;
+        };
+        looked_at += 1;
+        for step in plan.iter().map(|row| row.get::<String, _>("detail")) {
+            let walks =
+                |table: &str| step == format!("SCAN {table}") || step.starts_with(&format!("SCAN {table} "));
+            let by_bucket_alone = step.ends_with("(bucket=?)") || step.ends_with("(bucket>? AND bucket<?)");
+            let of_growing = !step.contains("workspaces") && !step.contains("agents");
+            assert!(!GROWING.iter().any(|t| walks(t)) && !(by_bucket_alone && of_growing), "{step}: {sql}");
+        }
+    }
+    assert!(looked_at > 60, "only {looked_at} statements were found: they are written otherwise now");
+}
