@@ -11,6 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 macro_rules! points {
@@ -115,10 +116,17 @@ impl FromStr for Abort {
     }
 }
 
+/// A request under way has left us after so long.
+const UNDER_WAY: Duration = Duration::from_millis(80);
+
 impl Faults for Abort {
+    #[expect(clippy::disallowed_methods, reason = "for a test alone, and the process is about to die")]
     fn at(&self, point: Point) -> Passing<'_> {
         Box::pin(async move {
             if point == self.point && self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+                if matches!(point, Point::C6 | Point::C7) {
+                    tokio::time::sleep(UNDER_WAY).await;
+                }
                 std::process::abort();
             }
             Verdict::Go
