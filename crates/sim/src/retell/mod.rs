@@ -78,6 +78,11 @@ impl Retell {
         self.0.script().faults.push_back(fault);
     }
 
+    /// Changes the script while the world runs.
+    pub fn rewrite(&self, how: impl FnOnce(&mut Script)) {
+        how(&mut self.0.script());
+    }
+
     /// Where webhooks of agents without a URL of their own go.
     pub fn set_webhook_url(&self, url: &str) {
         self.0.script().webhook_url = Some(url.to_owned());

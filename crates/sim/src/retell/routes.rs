@@ -140,7 +140,12 @@ async fn create(world: &Arc<World>, request: Value, is_chat: bool) -> Response {
     if let Some(answer) = unplaced(fault) {
         return answer.await;
     }
-    let record = match place(world, &request, is_chat) {
+    let slow_seconds = world.script().slow_seconds;
+    let placed = match fault {
+        Fault::Stall => stalled(world, request, is_chat, slow_seconds).await,
+        _ => place(world, &request, is_chat),
+    };
+    let record = match placed {
         Ok(record) => record,
         Err(refusal) => return *refusal,
     };
@@ -154,8 +159,29 @@ async fn create(world: &Arc<World>, request: Value, is_chat: bool) -> Response {
         }
         Fault::DropReply => dropped(),
         Fault::Silence => std::future::pending().await,
+        Fault::Late => {
+            world.time.pass(slow_seconds).await;
+            (status, Json(record)).into_response()
+        }
         _ => (status, Json(record)).into_response(),
     }
+}
+
+/// Decides after a while; an asker that hangs up meanwhile changes nothing.
+async fn stalled(
+    world: &Arc<World>,
+    request: Value,
+    is_chat: bool,
+    seconds: f64,
+) -> Result<Value, Box<Response>> {
+    let world = Arc::clone(world);
+    let deciding = tokio::spawn(async move {
+        world.time.pass(seconds).await;
+        place(&world, &request, is_chat)
+    });
+    let broke =
+        || Box::new(refused(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected server error occurred."));
+    deciding.await.unwrap_or_else(|_| Err(broke()))
 }
 
 /// The faults that leave nothing placed.
@@ -187,7 +213,13 @@ fn unplaced(fault: Fault) -> Option<std::future::Ready<Response>> {
         Fault::Unprocessable => {
             refused(StatusCode::UNPROCESSABLE_ENTITY, "Cannot find requested asset under given api key.")
         }
-        Fault::ErrorAfter | Fault::HtmlOk | Fault::DropReply | Fault::Silence | Fault::None => return None,
+        Fault::ErrorAfter
+        | Fault::HtmlOk
+        | Fault::DropReply
+        | Fault::Silence
+        | Fault::Late
+        | Fault::Stall
+        | Fault::None => return None,
     };
     Some(std::future::ready(response))
 }
@@ -289,7 +321,10 @@ async fn get_record(State(world): Shared, Path(id): Path<String>) -> Response {
     }
 }
 
-async fn list_calls(State(world): Shared, body: String) -> Json<Value> {
+async fn list_calls(State(world): Shared, body: String) -> Response {
+    if world.script().lists_fail {
+        return refused(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected server error occurred.");
+    }
     let asked: Value = serde_json::from_str(&body).unwrap_or_default();
     let state = world.state();
     let found = state.calls.iter().rev().filter(|(id, _)| world.is_listed(&state, id)).map(|(_, call)| call);
@@ -301,17 +336,20 @@ async fn list_calls(State(world): Shared, body: String) -> Json<Value> {
         }
         call
     };
-    Json(page(found.map(without_transcript).collect(), &asked))
+    Json(page(found.map(without_transcript).collect(), &asked)).into_response()
 }
 
-async fn list_chats(State(world): Shared, body: String) -> Json<Value> {
+async fn list_chats(State(world): Shared, body: String) -> Response {
+    if world.script().lists_fail {
+        return refused(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected server error occurred.");
+    }
     let asked: Value = serde_json::from_str(&body).unwrap_or_default();
     let state = world.state();
     let found = state.chats.iter().rev().filter(|(id, chat)| {
         let numbers = state.chat_numbers.get(*id);
         world.is_listed(&state, id) && filter::meets(chat, &asked["filter_criteria"], numbers)
     });
-    Json(page(found.map(|(_, chat)| chat.clone()).collect(), &asked))
+    Json(page(found.map(|(_, chat)| chat.clone()).collect(), &asked)).into_response()
 }
 
 async fn concurrency(State(world): Shared) -> Json<Value> {

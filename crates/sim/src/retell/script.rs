@@ -39,6 +39,12 @@ pub struct Script {
     pub calls: Vec<Scene>,
     /// What goes wrong with the next requests to place a call, in order.
     pub faults: VecDeque<Fault>,
+    /// How long a stalled request waits to be placed, or a late one to be answered, in seconds.
+    pub slow_seconds: f64,
+    /// Events that are never told, as `call_analyzed`.
+    pub lose_events: Vec<String>,
+    /// The lists of calls and chats answer 500.
+    pub lists_fail: bool,
 }
 
 impl Default for Script {
@@ -72,6 +78,9 @@ impl Default for Script {
             people: BTreeMap::new(),
             calls: Vec::new(),
             faults: VecDeque::new(),
+            slow_seconds: 180.0,
+            lose_events: Vec::new(),
+            lists_fail: false,
         }
     }
 }
@@ -205,6 +214,10 @@ pub enum Fault {
     DropRequest,
     /// Placed, and never answered.
     Silence,
+    /// Placed, and answered only after `slow_seconds`.
+    Late,
+    /// Placed only after `slow_seconds`, whether the asker is still there or not, then answered.
+    Stall,
     /// 502 with a page of HTML, nothing placed.
     Html,
     /// 200 with a page of HTML, placed.

@@ -30,8 +30,12 @@ impl Webhook {
 
 /// The event of a call or chat as it stands now; `None` when nobody wants to hear of it.
 pub(super) fn of(world: &World, agent: &Agent, noun: &str, moment: &str, id: &str) -> Option<Webhook> {
+    let event = format!("{noun}_{moment}");
     let (url, key) = {
         let script = world.script();
+        if script.lose_events.contains(&event) {
+            return None;
+        }
         // An agent's own URL replaces the account's; it may have been set after the call began.
         let own =
             script.agents.iter().find(|a| a.agent_id == agent.agent_id).and_then(|a| a.webhook_url.clone());
@@ -44,7 +48,7 @@ pub(super) fn of(world: &World, agent: &Agent, noun: &str, moment: &str, id: &st
     if let (Some(object), true) = (record.as_object_mut(), moment != "analyzed") {
         object.remove(&format!("{noun}_analysis"));
     }
-    let body = json!({"event": format!("{noun}_{moment}"), noun: record}).to_string();
+    let body = json!({"event": event, noun: record}).to_string();
     Some(Webhook { url, id: id.to_owned(), body, key })
 }
 
