@@ -1,5 +1,7 @@
 //! One redialer process, one pretend Retell, one clock speed.
 
+mod process;
+
 use std::{
     net::TcpListener,
     process::{Child, Command, Stdio},
@@ -316,22 +318,6 @@ impl Walk {
             entries.len() >= n && entries.iter().all(|e| e["state"] == "done")
         })
         .await;
-    }
-
-    /// Ends the process as a power cut would.
-    pub(crate) fn kill(&mut self) {
-        if let Some(mut server) = self.server.take() {
-            server.kill().expect("killed");
-            server.wait().expect("gone");
-        }
-    }
-
-    /// Asks it to end, and waits; its exit status.
-    pub(crate) fn terminate(&mut self) -> std::process::ExitStatus {
-        let mut server = self.server.take().expect("running");
-        let pid = server.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("run").success());
-        server.wait().expect("gone")
     }
 
     /// Everything the server wrote into its data directory.

@@ -7,6 +7,9 @@
 mod api;
 mod crash;
 mod harness;
+mod kills;
+mod lost;
+mod points;
 mod sdk;
 mod simulation;
 mod tidy;

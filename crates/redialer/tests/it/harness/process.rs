@@ -1,0 +1,85 @@
+//! How the process of a walk is set up, and how it ends.
+
+use std::{
+    os::unix::process::ExitStatusExt as _,
+    process::{Command, ExitStatus},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use super::{LOOK_EVERY, PATIENCE, Walk};
+
+const SIGABRT: i32 = 6;
+
+impl Walk {
+    /// The setting's default from now on.
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.settings.retain(|(known, _)| *known != name);
+    }
+
+    /// Ends the process as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill().expect("killed");
+            server.wait().expect("gone");
+        }
+    }
+
+    /// Asks it to end.
+    pub(crate) fn ask_to_end(&self) {
+        let pid = self.server.as_ref().expect("running").id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("run").success());
+    }
+
+    /// Asks it to end, and waits; its exit status.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        self.ask_to_end();
+        self.server.take().expect("running").wait().expect("gone")
+    }
+
+    /// Waits, in real time, until the process has ended by itself; how.
+    pub(crate) async fn until_ended(&mut self) -> ExitStatus {
+        for _ in 0..PATIENCE.as_millis() / LOOK_EVERY.as_millis() {
+            if let Some(status) = self.server.as_mut().expect("started").try_wait().expect("asked") {
+                self.server = None;
+                return status;
+            }
+            self.clock.wait(LOOK_EVERY).await;
+        }
+        panic!("the process lives on; rings: {:#?}", self.sim.rings());
+    }
+
+    /// Waits until the process has aborted itself.
+    pub(crate) async fn until_aborted(&mut self) {
+        let status = self.until_ended().await;
+        assert_eq!(status.signal(), Some(SIGABRT), "{status}");
+    }
+
+    /// Lets so much real time pass.
+    pub(crate) async fn pass(&self, real: Duration) {
+        self.clock.wait(real).await;
+    }
+
+    /// Every callback there is, however many pages that takes.
+    pub(crate) async fn all_callbacks(&self) -> Vec<Value> {
+        let (mut rows, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = self.get(&format!("/v1/callbacks?limit=200{cursor}")).await;
+            rows.extend(page["data"].as_array().expect("a list").iter().cloned());
+            let Some(next) = page["next_cursor"].as_str() else { return rows };
+            cursor = format!("&cursor={next}");
+        }
+    }
+
+    /// No dispatch and no callback had a phone ring twice.
+    pub(crate) fn assert_rung_once_each(&self) {
+        for name in ["redialer_dispatch", "redialer_id"] {
+            let mut seen = std::collections::BTreeSet::new();
+            for ring in self.sim.rings() {
+                let id = ring.request["metadata"][name].as_str().expect("ours").to_owned();
+                assert!(seen.insert(id), "{name}: a second ring: {ring:?}");
+            }
+        }
+    }
+}

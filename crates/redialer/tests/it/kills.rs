@@ -1,0 +1,121 @@
+//! Killed at random moments under load: nobody is called twice, nobody is forgotten.
+//!
+//! `REDIALER_KILLS` says how many times (`cargo xtask crash --kills N`), `REDIALER_KILLS_SEED` repeats a run.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use redialer_core::chance::Chance;
+use redialer_sim::retell::{Fault, Script, script::Does};
+use serde_json::Value;
+
+use crate::{
+    harness::{Engine, Walk, engines, is_final},
+    walk::scene,
+};
+
+const PEOPLE: usize = 10;
+const AREAS: [u16; 6] = [305, 312, 415, 617, 713, 206];
+/// A person asks anew every so many kills; in between they are called.
+const ASK_EVERY: usize = 4;
+/// What a line or an answer does wrong; the rest goes well.
+const FAULTS: [Fault; 7] = [
+    Fault::ErrorBefore,
+    Fault::ErrorAfter,
+    Fault::DropReply,
+    Fault::DropRequest,
+    Fault::Late,
+    Fault::Stall,
+    Fault::HtmlOk,
+];
+
+fn from_env<T: std::str::FromStr>(name: &str, or: T) -> T {
+    std::env::var(name).ok().and_then(|s| s.parse().ok()).unwrap_or(or)
+}
+
+struct Load {
+    walk: Walk,
+    chance: Chance,
+    /// The calls in which somebody was promised a callback.
+    asked: BTreeSet<String>,
+}
+
+impl Load {
+    async fn begin(engine: Engine, seed: u8) -> Self {
+        let script = Script { slow_seconds: 600.0, concurrency_limit: 50, ..Script::default() };
+        // A short deadline: what a dead process may still have under way is waited for in real time.
+        let settings = [("REDIALER_PLACE_DEADLINE_SECS", "2")];
+        let walk = Walk::begin_in(engine, 600, script, &settings).await;
+        Self { walk, chance: Chance::seeded([seed; 32]), asked: BTreeSet::new() }
+    }
+
+    fn below(&self, n: usize) -> usize {
+        ((self.chance.fraction() * n as f64) as usize).min(n - 1)
+    }
+
+    /// Somebody who was not promised anything yet rings and asks; a few are hard to reach afterwards.
+    fn somebody_asks(&mut self) {
+        let (area, line) = (AREAS[self.asked.len() / 100 % AREAS.len()], self.asked.len() % 100);
+        let person = format!("+1{area}55501{line:02}");
+        let ends = ["user_hangup", "user_hangup", "dial_no_answer", "dial_busy"][self.below(4)];
+        self.walk.sim.set_person(&person, vec![Does::end(ends), Does::end("user_hangup")]);
+        let minutes = 10 + self.below(50);
+        let words = format!("User: call me in {minutes} minutes");
+        let call = scene("inbound", &person, Does::ask(&[&words], None));
+        self.asked.insert(self.walk.sim.happen(&call));
+    }
+
+    async fn kill_at_random(&mut self, kill: usize) {
+        if kill.is_multiple_of(ASK_EVERY) {
+            for _ in 0..PEOPLE.div_ceil(2) {
+                self.somebody_asks();
+            }
+        }
+        for _ in 0..3 {
+            let fault = if self.below(2) == 0 { Fault::None } else { FAULTS[self.below(FAULTS.len())] };
+            self.walk.sim.break_next(fault);
+        }
+        self.walk.pass(Duration::from_millis(20 + self.below(1_200) as u64)).await;
+        self.walk.kill();
+        self.walk.serve().await;
+    }
+
+    /// Every promise has a callback, and everything is over.
+    async fn settle(&self) -> Vec<Value> {
+        self.walk.sim.rewrite(|script| script.faults.clear());
+        self.walk
+            .until("every promise to be kept", async |walk: &Walk| {
+                let rows = walk.all_callbacks().await;
+                let kept: BTreeSet<_> = rows.iter().filter_map(|r| r["source_call_id"].as_str()).collect();
+                self.asked.iter().all(|call| kept.contains(call.as_str()))
+                    && rows.iter().all(|r| is_final(r["state"].as_str().unwrap_or_default()))
+            })
+            .await;
+        self.walk.all_callbacks().await
+    }
+}
+
+async fn killed_under_load(engine: Engine) {
+    let (kills, seed) = (from_env("REDIALER_KILLS", 20), from_env("REDIALER_KILLS_SEED", 1));
+    let mut load = Load::begin(engine, seed).await;
+    for kill in 0..kills {
+        load.kill_at_random(kill).await;
+    }
+    let rows = load.settle().await;
+    let rings = load.walk.sim.rings().len();
+    eprintln!(
+        "{engine:?}, seed {seed}: {kills} kills, {} promises, {} callbacks, {rings} rings",
+        load.asked.len(),
+        rows.len()
+    );
+    load.walk.assert_rung_once_each();
+    for row in &rows {
+        let reached = ["completed", "failed", "exhausted"].contains(&row["state"].as_str().unwrap_or("none"));
+        assert!(reached && row["outcome"] != "unresolved", "{row}");
+    }
+    assert!(rings >= load.asked.len(), "everybody was called");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_random_moments_it_keeps_every_promise_once() {
+    futures_util::future::join_all(engines().into_iter().map(killed_under_load)).await;
+}

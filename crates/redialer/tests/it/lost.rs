@@ -1,0 +1,96 @@
+//! Replies that are lost, late or lies: rung once, and settled (failure-model §2).
+
+use futures_util::future::join_all;
+use redialer_sim::retell::{Fault, Scene, Script, script::Does};
+
+use crate::{
+    harness::{CHAT, Engine, OURS, Walk},
+    walk::scene,
+};
+
+const MAX: &str = "+13055550166";
+
+/// After these the provider has placed the call, whatever it told.
+const PLACED: [Fault; 6] =
+    [Fault::ErrorAfter, Fault::DropReply, Fault::HtmlOk, Fault::Silence, Fault::Late, Fault::Stall];
+/// After these it has not, and nobody told us so clearly.
+const NOT_PLACED: [Fault; 3] = [Fault::ErrorBefore, Fault::DropRequest, Fault::Html];
+
+/// Requests are given up after a second; what is late comes two seconds after they left.
+async fn walk(speed: u32) -> Walk {
+    let script = Script { slow_seconds: 2.0 * f64::from(speed), ..Script::default() };
+    Walk::begin_in(Engine::Sqlite, speed, script, &[("REDIALER_PLACE_DEADLINE_SECS", "1")]).await
+}
+
+fn chat() -> Scene {
+    let mut chat = scene("chat", MAX, Does::ask(&["User: text me in an hour"], Some("in an hour")));
+    chat.agent_id = CHAT.to_owned();
+    chat.metadata.insert("redialer_user_number".to_owned(), MAX.into());
+    chat.metadata.insert("redialer_agent_number".to_owned(), OURS.into());
+    chat
+}
+
+/// One ring, one callback, and an attempt that was spent once.
+async fn assert_settled(walk: &Walk, fault: Fault) {
+    walk.until_settled(MAX, 1).await;
+    walk.assert_rung_once_each();
+    let rows = walk.callbacks().await;
+    assert_eq!((rows.len(), rows[0]["state"].as_str()), (1, Some("completed")), "{fault:?}");
+    assert_eq!(rows[0]["attempt"], 1, "{fault:?}");
+}
+
+async fn call_despite(fault: Fault) {
+    let walk = walk(600).await;
+    walk.sim.set_person(MAX, vec![Does::end("user_hangup")]);
+    walk.sim.break_next(fault);
+    walk.sim.happen(&scene("inbound", MAX, Does::ask(&["User: try me in half an hour"], None)));
+    assert_settled(&walk, fault).await;
+    let requests = walk.sim.requests_to_place();
+    assert!(requests <= 2, "{fault:?}: the same request at most once more, under its key: {requests}");
+    let key = walk.rings(MAX)[0].request["idempotency_key"].clone();
+    assert_eq!(walk.rings(MAX)[0].request["metadata"]["redialer_dispatch"], key);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_answer_is_lost_rings_once() {
+    join_all(PLACED.map(call_despite)).await;
+    join_all(NOT_PLACED.map(call_despite)).await;
+}
+
+async fn chat_despite(fault: Fault, requests: usize) {
+    let walk = walk(1_500).await;
+    walk.sim.break_next(fault);
+    walk.sim.happen(&chat());
+    assert_settled(&walk, fault).await;
+    assert_eq!(walk.rings(MAX)[0].request.get("idempotency_key"), None);
+    assert_eq!(walk.sim.requests_to_place(), requests, "{fault:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_whose_answer_is_lost_is_texted_once() {
+    join_all(PLACED.map(|fault| chat_despite(fault, 1))).await;
+}
+
+/// Not placed is proven by the provider's lists; then a second request, of a dispatch of its own, is due.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_that_was_never_placed_is_texted_once_that_is_proven() {
+    join_all(NOT_PLACED.map(|fault| chat_despite(fault, 2))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_fails_proves_nothing() {
+    let walk = walk(1_500).await;
+    walk.sim.rewrite(|script| script.lists_fail = true);
+    walk.sim.break_next(Fault::DropRequest);
+    walk.sim.happen(&chat());
+    let state = async |w: &Walk| w.callbacks().await.first().map(|c| c["state"].clone());
+    walk.until("a doubt", async |w: &Walk| state(w).await.is_some_and(|s| s == "unconfirmed")).await;
+    let doubted = walk.now();
+    let two_hours = redialer_core::time::minutes(120);
+    walk.until("two hours", async |w: &Walk| w.now() > redialer_core::time::plus(doubted, two_hours)).await;
+    assert_eq!(state(&walk).await.expect("there is one"), "unconfirmed");
+    assert_eq!(walk.sim.requests_to_place(), 1);
+    walk.sim.rewrite(|script| script.lists_fail = false);
+    assert_settled(&walk, Fault::DropRequest).await;
+    assert_eq!(walk.sim.requests_to_place(), 2);
+}
