@@ -14,7 +14,11 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use crate::{Kek, Store, StoreError, engine::args};
+use crate::{
+    Kek, Store, StoreError,
+    engine::args,
+    epochs::{FORGET_THE_TIME_BEFORE, NEW_EPOCH},
+};
 
 /// Why a backup was not made or not restored.
 #[derive(Debug, thiserror::Error)]
@@ -77,8 +81,8 @@ impl Store {
             return Err(BackupError::NotEmpty);
         }
         let mut from = open(file).await?;
-        copy_in(&mut from, &mut *pool.acquire().await?).await?;
-        Ok(self.begin_epoch(backup_at, now).await?)
+        copy_in(&mut from, &mut *pool.acquire().await?, backup_at, now).await?;
+        Ok(())
     }
 
     /// Whether nobody has ever used this database.
@@ -218,7 +222,13 @@ async fn copy_out(pg: &mut PgConnection, lite: &mut SqliteConnection) -> Result<
     tx.commit().await
 }
 
-async fn copy_in(lite: &mut SqliteConnection, pg: &mut PgConnection) -> Result<(), sqlx::Error> {
+/// Every row and the new epoch in one transaction: rows without it would be dialled from at once.
+async fn copy_in(
+    lite: &mut SqliteConnection,
+    pg: &mut PgConnection,
+    backup_at: Timestamp,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
     let mut tx = pg.begin().await?;
     for (table, columns) in tables(&mut tx).await? {
         sqlx::query(AssertSqlSafe(format!("delete from {table}"))).execute(&mut *tx).await?;
@@ -237,6 +247,11 @@ async fn copy_in(lite: &mut SqliteConnection, pg: &mut PgConnection) -> Result<(
                 query.execute(&mut *tx).await?;
             }
         }
+    }
+    let new = sqlx::query(NEW_EPOCH).bind(backup_at.as_millisecond()).bind(now.as_millisecond());
+    new.execute(&mut *tx).await?;
+    for sql in FORGET_THE_TIME_BEFORE {
+        sqlx::query(sql).execute(&mut *tx).await?;
     }
     tx.commit().await
 }

@@ -39,6 +39,15 @@ pub struct Adoption<'a> {
     pub started_at: Timestamp,
 }
 
+pub(crate) const NEW_EPOCH: &str = "insert into epochs (epoch, backup_at, began_at)
+     select coalesce(max(epoch), 0) + 1, $1, $2 from epochs";
+/// Every workspace is swept anew; claims and leases of the time before mean nothing any more.
+pub(crate) const FORGET_THE_TIME_BEFORE: [&str; 3] = [
+    "update workspaces set sweep_at = 0, swept_once_at = null",
+    "update leases set owner = null, until_ms = 0",
+    "delete from replicas",
+];
+
 impl Store {
     /// The database's epoch; `None` when it was never restored.
     pub async fn epoch(&self) -> Result<Option<Epoch>, StoreError> {
@@ -54,14 +63,9 @@ impl Store {
     /// Begins a new epoch: no workspace dials until the provider's records since `backup_at` were read. Claims
     /// and leases of the time before mean nothing any more.
     pub async fn begin_epoch(&self, backup_at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
-        const NEW: &str = "insert into epochs (epoch, backup_at, began_at)
-             select coalesce(max(epoch), 0) + 1, $1, $2 from epochs";
-        const AGAIN: &str = "update workspaces set sweep_at = 0, swept_once_at = null";
-        const LEASES: &str = "update leases set owner = null, until_ms = 0";
-        const REPLICAS: &str = "delete from replicas";
         let mut tx = self.db.begin().await?;
-        tx.execute(NEW, args![backup_at, now]).await?;
-        for sql in [AGAIN, LEASES, REPLICAS] {
+        tx.execute(NEW_EPOCH, args![backup_at, now]).await?;
+        for sql in FORGET_THE_TIME_BEFORE {
             tx.execute(sql, args![]).await?;
         }
         tx.commit().await
