@@ -203,7 +203,8 @@ async fn copy_out(pg: &mut PgConnection, lite: &mut SqliteConnection) -> Result<
         sqlx::query(AssertSqlSafe(declare)).execute(&mut *tx).await?;
         loop {
             let fetch = format!("fetch {CHUNK} from rows");
-            let rows = sqlx::query(AssertSqlSafe(fetch)).fetch_all(&mut *tx).await?;
+            // The same words for every table: prepared once, it would be read with the first one's columns.
+            let rows = sqlx::query(AssertSqlSafe(fetch)).persistent(false).fetch_all(&mut *tx).await?;
             if rows.is_empty() {
                 break;
             }
