@@ -4,7 +4,10 @@
 //! server; what is sealed stays sealed, so it is worth nothing without the key. A restore goes into an empty
 //! database only and begins a new epoch: nothing is dialled before the provider's records were read (I31).
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use redialer_core::{Timestamp, chance::Chance, time::from_ms};
 use sqlx::{
@@ -75,7 +78,7 @@ impl Store {
 
     /// Reads a backup into this database, which must be empty, and begins a new epoch.
     pub async fn restore_rows(&self, file: &Path, now: Timestamp) -> Result<(), BackupError> {
-        let backup_at = backup_moment(file).await?;
+        let (backup_at, now) = moments(file, now).await?;
         let Some(pool) = self.db.pg() else { return Err(BackupError::NotEmpty) };
         if !self.is_empty().await? {
             return Err(BackupError::NotEmpty);
@@ -99,12 +102,16 @@ pub async fn restore_file(
     chance: &Chance,
     now: Timestamp,
 ) -> Result<(), BackupError> {
-    let backup_at = backup_moment(file).await?;
-    if database.exists() {
-        return Err(BackupError::Exists(database.display().to_string()));
+    let (backup_at, now) = moments(file, now).await?;
+    // A journal that was left behind would be read into what is restored.
+    for there in [database.to_owned(), beside(database, "-wal")] {
+        if there.exists() {
+            return Err(BackupError::Exists(there.display().to_string()));
+        }
     }
     // The copy gets its name only when it is whole, keyed and in its new epoch.
     let part = database.with_extension("restoring");
+    remove_journals(&part)?;
     fs::copy(file, &part)?;
     let store = Store::sqlite(&part, kek).await?;
     store.migrate(chance).await?;
@@ -112,29 +119,45 @@ pub async fn restore_file(
     store.checkpoint().await?;
     store.close().await;
     fs::File::open(&part)?.sync_all()?;
-    for left in ["restoring-wal", "restoring-shm"] {
-        let left = database.with_extension(left);
+    remove_journals(&part)?;
+    Ok(fs::rename(part, database)?)
+}
+
+/// What SQLite keeps beside a file.
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn remove_journals(file: &Path) -> io::Result<()> {
+    for left in ["-wal", "-shm"].map(|suffix| beside(file, suffix)) {
         if left.exists() {
             fs::remove_file(left)?;
         }
     }
-    Ok(fs::rename(part, database)?)
+    Ok(())
 }
 
 async fn open(file: &Path) -> Result<SqliteConnection, sqlx::Error> {
     SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file).read_only(true)).await
 }
 
-async fn backup_moment(file: &Path) -> Result<Timestamp, BackupError> {
+/// When the backup was made, and what is now by its clock, which may run faster than ours.
+async fn moments(file: &Path, real_now: Timestamp) -> Result<(Timestamp, Timestamp), BackupError> {
+    const MADE: &str = "select value from meta where name = 'backup_at'";
+    const CLOCK: &str = "select virtual_ms + max(0, $1 - real_ms) * speed from clock where id = 1";
     let not_a_backup = || BackupError::NotABackup(file.display().to_string());
     let mut from = open(file).await.map_err(|_| not_a_backup())?;
-    let row: Option<(Vec<u8>,)> = sqlx::query_as("select value from meta where name = 'backup_at'")
-        .fetch_optional(&mut from)
-        .await
-        .map_err(|_| not_a_backup())?;
+    let made: Option<(Vec<u8>,)> =
+        sqlx::query_as(MADE).fetch_optional(&mut from).await.map_err(|_| not_a_backup())?;
+    let text = made.and_then(|(value,)| String::from_utf8(value).ok());
+    let backup_at = text.and_then(|t| t.parse().ok()).and_then(from_ms).ok_or_else(not_a_backup)?;
+    let clock: Option<(i64,)> =
+        sqlx::query_as(CLOCK).bind(real_now.as_millisecond()).fetch_optional(&mut from).await?;
     from.close().await?;
-    let text = row.and_then(|(value,)| String::from_utf8(value).ok());
-    text.and_then(|t| t.parse().ok()).and_then(from_ms).ok_or_else(not_a_backup)
+    let virtual_now = clock.and_then(|(ms,)| from_ms(ms));
+    Ok((backup_at, virtual_now.map_or(real_now, |now| now.max(real_now))))
 }
 
 async fn create(file: &Path) -> Result<SqliteConnection, BackupError> {
