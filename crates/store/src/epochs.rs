@@ -85,7 +85,7 @@ impl Store {
     }
 
     /// Gives a forgotten dial back to the callback it was of: the one its metadata names, else the one that waits
-    /// for that person and was due by then. `false` when there is none.
+    /// for that person and was due by then. Nothing happens when there is none, or when it was adopted before.
     pub async fn adopt(
         &self,
         row: &PendingRow,
@@ -93,7 +93,7 @@ impl Store {
         key: &TenantKey,
         chance: &Chance,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<(), StoreError> {
         const FIND: &str = "select id, channel, chain_id, attempt from callbacks
              where bucket = $1 and workspace_id = $2 and (id = $3
                    or (person_ix = $4 and state in ('scheduled', 'held') and scheduled_for <= $5))
@@ -114,7 +114,7 @@ impl Store {
         let ix = adoption.person_ix.map(|ix| ix.to_vec());
         let mut tx = self.db.begin().await?;
         let find = args![row.bucket, row.workspace, adoption.callback, ix, due_by];
-        let Some(found) = tx.fetch_one(FIND, find).await? else { return Ok(false) };
+        let Some(found) = tx.fetch_one(FIND, find).await? else { return Ok(()) };
         let callback: Id<id::Callback> = Id::from_uuid(found.get("id")?);
         let chain: Id<id::Chain> = Id::from_uuid(found.get("chain_id")?);
         tx.execute(EARLIER, args![row.bucket, callback, now]).await?;
@@ -132,11 +132,10 @@ impl Store {
             plus(now, minutes(ASK_AFTER_MINUTES))
         ];
         if tx.execute(PUT, put).await? == 0 {
-            return Ok(false);
+            return Ok(());
         }
         tx.execute(DIALING, args![row.bucket, callback, adoption.dispatch, adoption.call_id, now]).await?;
         tx.execute(SPEND, args![row.bucket, chain]).await?;
-        tx.commit().await?;
-        Ok(true)
+        tx.commit().await
     }
 }

@@ -225,7 +225,8 @@ impl Reading {
     }
 }
 
-/// After a restore, a dial of ours that the backup did not know is given back to its callback (I31).
+/// After a restore, a dial of ours that the backup did not know is given back to its callback (I31). Whether to
+/// look for it again: if not by us, then by whoever decides the same event beside us and was faster.
 async fn adopted(
     app: &App,
     row: &PendingRow,
@@ -248,7 +249,8 @@ async fn adopted(
         call_id: &facts.call_id,
         started_at: facts.started_at.unwrap_or(made_at),
     };
-    app.store.adopt(row, &adoption, key, &app.chance, app.clock.now()).await
+    app.store.adopt(row, &adoption, key, &app.chance, app.clock.now()).await?;
+    Ok(true)
 }
 
 /// What the next callback would carry: this call's own variables and metadata, else those of the dial it was.
