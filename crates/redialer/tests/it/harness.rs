@@ -1,6 +1,7 @@
 //! One redialer process, one pretend Retell, one clock speed.
 
 mod process;
+mod restored;
 
 use std::{
     net::TcpListener,
@@ -62,6 +63,8 @@ pub(crate) struct Walk {
     /// How far the server's virtual clock is from ours, in milliseconds.
     ahead_ms: Arc<AtomicI64>,
     dir: TempDir,
+    /// The data directory's name in it.
+    data: String,
     server: Option<Child>,
     listen: String,
     sim_url: String,
@@ -112,6 +115,7 @@ impl Walk {
             clock,
             ahead_ms,
             dir: tempfile::tempdir().expect("a directory"),
+            data: "data".to_owned(),
             server: None,
             listen,
             sim_url,
@@ -134,7 +138,7 @@ impl Walk {
         command
             .current_dir(self.dir.path())
             .env_clear()
-            .env("REDIALER_DATA_DIR", self.dir.path().join("data"))
+            .env("REDIALER_DATA_DIR", self.data_dir())
             .env("REDIALER_LISTEN", &self.listen)
             .env("REDIALER_RETELL_BASE_URL", &self.sim_url)
             .env("REDIALER_CLOCK_SPEED", self.speed.to_string())
@@ -322,7 +326,7 @@ impl Walk {
 
     /// Everything the server wrote into its data directory.
     pub(crate) fn data(&self) -> Vec<u8> {
-        let dir = std::fs::read_dir(self.dir.path().join("data")).expect("listed");
+        let dir = std::fs::read_dir(self.data_dir()).expect("listed");
         dir.flat_map(|entry| std::fs::read(entry.expect("a file").path()).expect("read")).collect()
     }
 }

@@ -10,6 +10,7 @@ mod harness;
 mod kills;
 mod lost;
 mod points;
+mod restore;
 mod sdk;
 mod simulation;
 mod tidy;

@@ -1,0 +1,106 @@
+//! A backup that is older than what was dialled (I31): nobody is called a second time, nothing is forgotten.
+
+use futures_util::future::join_all;
+use redialer_core::time::{minutes, plus};
+use redialer_sim::retell::script::Does;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{Engine, OURS, VOICE, Walk, engines},
+    walk::scene,
+};
+
+/// Called before the restore, and not reached: a retry follows.
+const ANN: &str = "+13055550101";
+/// Called before the restore.
+const BOB: &str = "+13055550102";
+/// Due while nobody dials.
+const CAT: &str = "+13055550103";
+/// Due long after.
+const DAN: &str = "+13055550104";
+/// Promised only after the backup.
+const EVA: &str = "+13055550105";
+
+async fn promise(walk: &Walk, person: &str, in_minutes: i64, does: Vec<Does>) {
+    walk.sim.set_person(person, does);
+    let agent = walk.agent(VOICE).await["id"].clone();
+    let at = plus(walk.now(), minutes(in_minutes)).to_string();
+    let body = json!({"agent_id": agent, "to_number": person, "from_number": OURS, "at": at});
+    walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+}
+
+async fn everything_was_dialled_once(from: Engine, to: Engine) {
+    let mut walk = Walk::begin(from, 600).await;
+    let talks = || vec![Does::end("user_hangup")];
+    promise(&walk, ANN, 60, vec![Does::end("dial_no_answer"), Does::end("user_hangup")]).await;
+    promise(&walk, BOB, 70, talks()).await;
+    promise(&walk, CAT, 100, talks()).await;
+    promise(&walk, DAN, 360, talks()).await;
+    let file = walk.backup();
+    walk.sim.set_person(EVA, talks());
+    let heard = walk.sim.happen(&scene("inbound", EVA, Does::ask(&["User: call me in 5 hours"], None)));
+    walk.until("two calls, and a promise", async |w: &Walk| {
+        let told = w.callbacks().await;
+        let over = |person: &&str| w.rings(person).len() == 1;
+        [ANN, BOB].iter().all(over) && told.iter().any(|c| c["source_call_id"] == heard.as_str())
+    })
+    .await;
+    walk.kill();
+    let restored_at = walk.now();
+    let done = walk.restore(&file, to);
+    assert!(done.status.success(), "{from:?} to {to:?}: {}", String::from_utf8_lossy(&done.stderr));
+    walk.serve().await;
+    let settled_at = plus(restored_at, minutes(11)).as_millisecond();
+    walk.until_settled(ANN, 2).await;
+    for person in [BOB, CAT, DAN, EVA] {
+        walk.until_settled(person, 1).await;
+    }
+    walk.assert_rung_once_each();
+    let after: Vec<_> =
+        walk.sim.rings().into_iter().filter(|r| r.at_ms > restored_at.as_millisecond()).collect();
+    assert!(after.iter().all(|r| r.at_ms >= settled_at), "{from:?} to {to:?}: dialled before the proof");
+    let rows = walk.callbacks().await;
+    let kept = rows.iter().find(|c| c["source_call_id"] == heard.as_str()).expect("found by the sweep");
+    assert_eq!(kept["state"], "completed");
+    let ends: Vec<&Value> = rows.iter().map(|c| &c["state"]).collect();
+    assert_eq!(ends.iter().filter(|s| **s == "completed").count(), 5, "{from:?} to {to:?}: {ends:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_was_called_since_the_backup_is_not_called_again() {
+    let mut ways = vec![(Engine::Sqlite, Engine::Sqlite)];
+    if engines().contains(&Engine::Postgres) {
+        ways.extend([(Engine::Postgres, Engine::Sqlite), (Engine::Sqlite, Engine::Postgres)]);
+    }
+    join_all(ways.into_iter().map(|(from, to)| everything_was_dialled_once(from, to))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_writes_over_nothing_and_wants_a_backup_and_its_key() {
+    let mut walk = Walk::begin(Engine::Sqlite, 1).await;
+    let file = walk.backup();
+    let check = |done: &std::process::Output, told: &str| {
+        let text = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(1), "{told}: {text}");
+        assert!(text.contains(told) && text.lines().count() == 1, "{told}: {text}");
+    };
+    check(&walk.restore_here(&file), "another `redialer serve` runs on");
+    walk.kill();
+    check(&walk.restore_here(&file), "exists");
+    let nonsense = walk.beside("nonsense");
+    std::fs::write(&nonsense, "no backup").expect("written");
+    let live = walk.beside("live");
+    std::fs::copy(walk.data_dir().join("redialer.db"), &live).expect("copied");
+    for other in [&nonsense, &live] {
+        check(&walk.restore(other, Engine::Sqlite), "is not a backup");
+    }
+    check(&walk.restore(&walk.beside("nowhere"), Engine::Sqlite), "does not exist");
+    assert!(walk.restore(&file, Engine::Sqlite).status.success(), "and then it works");
+    if engines().contains(&Engine::Postgres) {
+        assert!(walk.restore(&file, Engine::Postgres).status.success());
+        check(&walk.restore_here(&file), "holds tenants already");
+    }
+    std::fs::remove_file(walk.data_dir().join("kek")).expect("removed");
+    check(&walk.restore_here(&file), "kek");
+}
