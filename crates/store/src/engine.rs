@@ -15,7 +15,8 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions as _, PgConnection, PgPool, Postgres, Row as _, Sqlite, SqliteConnection, SqlitePool,
+    ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres, Row as _, Sqlite, SqliteConnection,
+    SqlitePool,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions, PgRow},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
@@ -62,6 +63,9 @@ impl Db {
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(ACQUIRE)
+            // SQLite ends a transaction by itself when the disk is full; the driver does not notice, and begins
+            // no other on that connection ever again.
+            .before_acquire(|writer, _| Box::pin(async move { Ok(!writer.is_in_transaction()) }))
             .connect_with(options.clone().pragma("wal_autocheckpoint", "64000"))
             .await?;
         // Moves the journal into the file while the writer goes on: a commit never waits for that.
