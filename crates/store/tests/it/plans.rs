@@ -71,7 +71,8 @@ async fn no_statement_walks_a_table_that_grows() {
                 |table: &str| step == format!("SCAN {table}") || step.starts_with(&format!("SCAN {table} "));
             let by_bucket_alone = step.ends_with("(bucket=?)") || step.ends_with("(bucket>? AND bucket<?)");
             let of_growing = !step.contains("workspaces") && !step.contains("agents");
-            assert!(!GROWING.iter().any(|t| walks(t)) && !(by_bucket_alone && of_growing), "{step}: {sql}");
+            let walked = GROWING.iter().any(|t| walks(t)) || (by_bucket_alone && of_growing);
+            assert!(!walked, "{step}: {sql}");
         }
     }
     assert!(looked_at > 60, "only {looked_at} statements were found: they are written otherwise now");
