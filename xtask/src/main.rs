@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask test [--quick]`, `cargo xtask bench`, `cargo xtask soak`, `cargo xtask zones`.
+//! The project's chores: `cargo xtask test [--quick]`, `simulate`, `crash`, `bench`, `soak`, `zones`.
 //!
 //! `test` installs what the tests need, by package name, and runs everything CI runs. It closes with the test
 //! runner's own summary. `--quick` leaves out what needs a server or another language.
@@ -15,8 +15,8 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-const USAGE: &str =
-    "usage: cargo xtask test [--quick] | bench [UNIT…] [--quick] [--write] | soak [--minutes N] | zones";
+const USAGE: &str = "usage: cargo xtask test [--quick] | simulate --days N [--from SEED] | crash [--kills N] \
+     | bench [UNIT…] [--quick] [--write] | soak [--minutes N] | zones";
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -24,6 +24,10 @@ fn main() -> ExitCode {
     let done = match words[..] {
         ["test"] => test(false),
         ["test", "--quick"] => test(true),
+        ["simulate", "--days", days] => simulate(days, "10000"),
+        ["simulate", "--days", days, "--from", seed] => simulate(days, seed),
+        ["crash"] => crash("300"),
+        ["crash", "--kills", kills] => crash(kills),
         ["bench", ref words @ ..] => bench::bench(words),
         ["soak", ref words @ ..] => bench::soak(words),
         ["zones"] => zones(),
@@ -74,6 +78,32 @@ fn test(quick: bool) -> anyhow::Result<()> {
     cargo(&["test", "--workspace", "--lib", "--bins"], &vars)?;
     cargo(&["test", "--workspace", "--doc"], &vars)?;
     cargo(&["test", "--workspace", "--test", "it"], &vars)
+}
+
+/// So many simulated days in seeds of their own.
+fn simulate(days: &str, from: &str) -> anyhow::Result<()> {
+    const TEST: [&str; 9] = [
+        "test",
+        "--release",
+        "--workspace",
+        "--test",
+        "it",
+        "simulation::many_days",
+        "--",
+        "--exact",
+        "--nocapture",
+    ];
+    days.parse::<f64>().context("--days: a number")?;
+    from.parse::<u64>().context("--from: a seed")?;
+    cargo(&TEST, &[("REDIALER_SIMULATE_DAYS", days), ("REDIALER_SIMULATE_FROM", from)])
+}
+
+/// Kills the real binary under load so many times on each engine.
+fn crash(kills: &str) -> anyhow::Result<()> {
+    kills.parse::<usize>().context("--kills: a number")?;
+    let server = postgres::Server::start()?;
+    let vars = [("REDIALER_TEST_POSTGRES", server.url()), ("REDIALER_KILLS", kills)];
+    cargo(&["test", "--workspace", "--test", "it", "kills::", "--", "--nocapture"], &vars)
 }
 
 fn cargo(words: &[&str], vars: &[(&str, &str)]) -> anyhow::Result<()> {
