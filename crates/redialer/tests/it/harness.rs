@@ -2,6 +2,7 @@
 
 mod process;
 mod restored;
+mod small_disk;
 
 use std::{
     net::TcpListener,

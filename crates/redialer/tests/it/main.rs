@@ -13,6 +13,8 @@ mod points;
 mod restore;
 mod sdk;
 mod simulation;
+mod strain;
 mod tidy;
+mod unheard;
 mod walk;
 mod webhooks;

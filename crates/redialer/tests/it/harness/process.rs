@@ -38,6 +38,22 @@ impl Walk {
         self.server.take().expect("running").wait().expect("gone")
     }
 
+    /// Whether the process is still there.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.server.as_mut().is_some_and(|s| s.try_wait().expect("asked").is_none())
+    }
+
+    /// As [`Self::until`], of a server that answers no more.
+    pub(crate) async fn until_cut_off(&self, what: &str, holds: impl AsyncFn(&Self) -> bool) {
+        for _ in 0..PATIENCE.as_millis() / LOOK_EVERY.as_millis() {
+            if holds(self).await {
+                return;
+            }
+            self.clock.wait(LOOK_EVERY).await;
+        }
+        panic!("waited in vain for {what}");
+    }
+
     /// Waits, in real time, until the process has ended by itself; how.
     pub(crate) async fn until_ended(&mut self) -> ExitStatus {
         for _ in 0..PATIENCE.as_millis() / LOOK_EVERY.as_millis() {

@@ -1,0 +1,129 @@
+//! Asked to end, out of room, asked too much: what was acknowledged is kept, the rest is turned away.
+
+use futures_util::future::join_all;
+use redialer_sim::retell::{Fault, Script, script::Does};
+use reqwest::{StatusCode, header::RETRY_AFTER};
+use serde_json::json;
+
+use crate::{
+    harness::{Engine, KEY, OURS, VOICE, Walk, engines, sign},
+    walk::scene,
+};
+
+const IDA: &str = "+13055550144";
+
+async fn ends_while_dialling(engine: Engine, fault: Fault) {
+    // Two real seconds.
+    let script = Script { slow_seconds: 1_200.0, ..Script::default() };
+    let mut walk = Walk::begin_with(engine, 600, script).await;
+    walk.sim.set_person(IDA, vec![Does::end("user_hangup")]);
+    walk.sim.break_next(fault);
+    walk.sim.happen(&scene("inbound", IDA, Does::ask(&["User: try me in half an hour"], None)));
+    walk.until("the request", async |w: &Walk| w.sim.requests_to_place() == 1).await;
+    walk.ask_to_end();
+    let url = format!("{}/readyz", walk.base);
+    walk.until_cut_off("it to be no longer ready", async |w: &Walk| {
+        !w.http.get(&url).send().await.is_ok_and(|r| r.status() == StatusCode::OK)
+    })
+    .await;
+    assert!(walk.is_running(), "the dial is waited for");
+    let status = walk.until_ended().await;
+    assert_eq!(status.code(), Some(0), "{fault:?} on {engine:?}");
+    assert_eq!(walk.rings(IDA).len(), 1, "{fault:?}: it ended only after the answer");
+    walk.serve().await;
+    walk.until_settled(IDA, 1).await;
+    assert_eq!(walk.sim.requests_to_place(), 1, "{fault:?} on {engine:?}: the answer was recorded");
+    assert_eq!(walk.callbacks().await[0]["state"], "completed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asked_to_end_it_waits_for_the_dial_under_way() {
+    for engine in engines() {
+        join_all([Fault::Late, Fault::Stall].map(|fault| ends_while_dialling(engine, fault))).await;
+    }
+}
+
+/// An event that makes a callback, as large as that.
+fn busy(i: usize, bytes: usize, now: i64) -> String {
+    json!({"event": "call_ended", "pad": "x".repeat(bytes), "call": {
+        "call_id": format!("call_{i}"), "call_type": "phone_call", "agent_id": VOICE, "direction": "outbound",
+        "from_number": OURS, "to_number": format!("+141555501{i:02}"), "disconnection_reason": "dial_busy",
+        "end_timestamp": now}})
+    .to_string()
+}
+
+async fn send(walk: &Walk, body: String) -> Option<reqwest::Response> {
+    let signature = sign(KEY, body.as_bytes(), walk.now().as_millisecond());
+    let request = walk.http.post(&walk.webhook_url).header("x-retell-signature", signature).body(body);
+    request.send().await.ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_acknowledges_nothing_and_room_is_enough_to_go_on() {
+    // What fails on a full disk is tried again after a minute.
+    let mut walk = Walk::begin(Engine::Sqlite, 60).await;
+    let Some(disk) = walk.move_to_small_disk().await else {
+        eprintln!("no file system can be mounted here: the full disk is not tried");
+        return;
+    };
+    let mut acknowledged = Vec::new();
+    let mut deliver = async |i: usize| {
+        let answer = send(&walk, busy(i, 60_000, walk.now().as_millisecond())).await.expect("answered");
+        if answer.status() == StatusCode::NO_CONTENT {
+            acknowledged.push(format!("call_{i}"));
+        }
+        answer
+    };
+    deliver(0).await;
+    disk.fill();
+    let mut refused = None;
+    for i in 1..99 {
+        let answer = deliver(i).await;
+        if answer.status() != StatusCode::NO_CONTENT {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.expect("a full disk");
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.headers().contains_key(RETRY_AFTER));
+    walk.get("/v1/callbacks").await;
+    walk.get("/readyz").await;
+    disk.free();
+    assert_eq!(deliver(99).await.status(), StatusCode::NO_CONTENT, "room is enough");
+    walk.until("everything that was acknowledged", async |w: &Walk| {
+        let rows = w.all_callbacks().await;
+        acknowledged.iter().all(|id| rows.iter().any(|c| c["source_call_id"] == id.as_str()))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_beyond_the_memory_for_them_are_turned_away() {
+    let settings = [("REDIALER_MAX_WAITING_BYTES", "10600000")];
+    let walk = Walk::begin_in(Engine::Sqlite, 1, Script::default(), &settings).await;
+    let now = walk.now().as_millisecond();
+    let answers = join_all((0..8).map(|i| send(&walk, busy(i, 9 << 20, now)))).await;
+    let refused: Vec<_> =
+        answers.iter().flatten().filter(|a| a.status() == StatusCode::SERVICE_UNAVAILABLE).collect();
+    assert!(!refused.is_empty(), "{answers:?}");
+    assert!(refused.iter().all(|a| a.headers().contains_key(RETRY_AFTER)), "{refused:?}");
+    let small = send(&walk, busy(9, 1, now)).await.expect("answered");
+    assert_eq!(small.status(), StatusCode::NO_CONTENT, "it stays up, and the room is given back");
+    let large = send(&walk, busy(10, 9 << 20, now)).await.expect("answered");
+    assert_eq!(large.status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_beyond_those_worked_on_are_turned_away() {
+    let settings = [("REDIALER_MAX_API_REQUESTS", "1")];
+    let walk = Walk::begin_in(Engine::Sqlite, 1, Script::default(), &settings).await;
+    let url = format!("{}/v1/callbacks", walk.base);
+    let ask = async || walk.http.get(&url).bearer_auth(&walk.admin_key).send().await.expect("answered");
+    let answers = join_all((0..40).map(|_| ask())).await;
+    let (taken, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|a| a.status() == StatusCode::OK);
+    assert!(!taken.is_empty() && !refused.is_empty(), "{} taken of {}", taken.len(), answers.len());
+    assert!(refused.iter().all(|a| a.status() == StatusCode::SERVICE_UNAVAILABLE));
+    assert!(refused.iter().all(|a| a.headers().contains_key(RETRY_AFTER)));
+    assert_eq!(ask().await.status(), StatusCode::OK, "and then there is room again");
+}

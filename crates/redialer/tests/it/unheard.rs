@@ -1,0 +1,74 @@
+//! What nobody told us: it is asked for, and where nobody can tell, a person is (I3, I11).
+
+use redialer_core::time::{minutes, plus};
+use redialer_sim::retell::{Fault, Script, script::Does};
+use reqwest::StatusCode;
+
+use crate::{
+    harness::{CHAT, Engine, OURS, Walk, engines},
+    walk::scene,
+};
+
+const UMA: &str = "+13055550155";
+const NOWHERE: &str = "http://127.0.0.1:9/nobody-listens";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_analysis_that_never_came_is_fetched() {
+    for engine in engines() {
+        let script = Script { lose_events: vec!["call_analyzed".to_owned()], ..Script::default() };
+        let walk = Walk::begin_with(engine, 900, script).await;
+        walk.sim.set_person(UMA, vec![Does::end("user_hangup")]);
+        let call = walk.sim.happen(&scene("inbound", UMA, Does::ask(&["User: call me in an hour"], None)));
+        walk.until_settled(UMA, 1).await;
+        let rows = walk.callbacks().await;
+        assert_eq!((rows.len(), rows[0]["source_call_id"].as_str()), (1, Some(call.as_str())), "{engine:?}");
+        assert_eq!(rows[0]["state"], "completed", "{engine:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_no_webhook_told_of_is_found_within_half_an_hour() {
+    let walk = Walk::begin(Engine::Sqlite, 150).await;
+    walk.sim.set_webhook_url(NOWHERE);
+    let call = walk.sim.happen(&scene("outbound", UMA, Does::end("dial_busy")));
+    walk.until("the call to be found", async |w: &Walk| !w.callbacks().await.is_empty()).await;
+    let found = walk.callbacks().await.pop().expect("there is one");
+    assert_eq!(found["source_call_id"], call.as_str());
+    let made: redialer_core::Timestamp =
+        found["created_at"].as_str().expect("a time").parse().expect("a time");
+    let ended = walk.sim.record(&call).expect("known")["end_timestamp"].as_i64().expect("over");
+    let ended = redialer_core::time::from_ms(ended).expect("a time");
+    assert!(made <= plus(ended, minutes(30)), "ended at {ended}, found at {made}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_can_tell_is_a_persons_to_decide() {
+    for engine in engines() {
+        let walk = Walk::begin(engine, 10_000).await;
+        walk.sim.rewrite(|script| script.lists_fail = true);
+        walk.sim.break_next(Fault::DropRequest);
+        let mut chat = scene("chat", UMA, Does::ask(&["User: text me in an hour"], Some("in an hour")));
+        chat.agent_id = CHAT.to_owned();
+        chat.metadata.insert("redialer_user_number".to_owned(), UMA.into());
+        chat.metadata.insert("redialer_agent_number".to_owned(), OURS.into());
+        walk.sim.happen(&chat);
+        walk.until("nobody to know", async |w: &Walk| {
+            w.callbacks().await.first().is_some_and(|c| c["outcome"] == "unresolved")
+        })
+        .await;
+        let given_up = walk.callbacks().await.pop().expect("there is one");
+        assert_eq!(given_up["state"], "failed", "{engine:?}");
+        let shown = walk.get("/v1/attention").await;
+        assert_eq!(shown["data"][0]["id"], given_up["id"], "{engine:?}");
+        assert_eq!((walk.rings(UMA).len(), walk.sim.requests_to_place()), (0, 1), "{engine:?}");
+        walk.sim.rewrite(|script| script.lists_fail = false);
+        let path = format!("/v1/callbacks/{}/force", given_up["id"].as_str().expect("an id"));
+        let anew = walk.ask(reqwest::Method::POST, &path, None, StatusCode::OK).await;
+        assert_eq!(anew["chain_root_id"], given_up["chain_root_id"], "{engine:?}");
+        assert_ne!(anew["id"], given_up["id"], "{engine:?}");
+        walk.until_settled(UMA, 1).await;
+        let last = walk.callbacks().await.pop().expect("two");
+        assert_eq!((last["state"].as_str(), last["attempt"].as_u64()), (Some("completed"), Some(2)));
+        assert_eq!(walk.sim.requests_to_place(), 2, "{engine:?}");
+    }
+}
