@@ -59,7 +59,7 @@ impl Bug {
     /// Where to look first: what is rare is not waited for every time.
     pub(super) const fn search_from(self) -> u64 {
         match self {
-            Self::NoSettleTime => 0,
+            Self::NoSettleTime => 235,
             _ => 0,
         }
     }

@@ -96,7 +96,13 @@ impl SimWire {
     async fn read(&self, request: Request) -> Result<Answer, Broken> {
         let shared = &self.shared;
         let is_list = request.url.contains("/v3/list-");
-        if shared.faults_on() && shared.sometimes(if is_list { 30.0 } else { 8.0 }) {
+        let often = match is_list {
+            // Where a failing list is believed, it must fail twice for the same dial.
+            true if shared.has(Bug::FailingListIsEmpty) => 80.0,
+            true => 30.0,
+            false => 8.0,
+        };
+        if shared.faults_on() && shared.sometimes(often) {
             if is_list && shared.has(Bug::FailingListIsEmpty) {
                 let text = Ok(r#"{"items":[],"has_more":false}"#.to_owned());
                 return Ok(Answer { status: 200, after_secs: None, text });
