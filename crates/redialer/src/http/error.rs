@@ -62,8 +62,8 @@ impl From<StoreError> for ApiError {
                 Self::new(StatusCode::FORBIDDEN, "plan_limit", "The plan has no room for one more.")
             }
             StoreError::Conflict(what) => Self::new(StatusCode::CONFLICT, "conflict", what),
-            StoreError::Unavailable(ref source) => {
-                tracing::error!(%error, %source, "the database failed a request");
+            StoreError::Unavailable(_) => {
+                tracing::error!(%error, "the database failed a request");
                 Self::unavailable()
             }
             StoreError::Full | StoreError::Injected => Self::unavailable(),
