@@ -237,29 +237,30 @@ async fn mark(
 ) -> Result<(), StoreError> {
     const CALLS: &str = "update calls set settled = calls.settled or v.column2, analyzed = calls.analyzed or v.column3,
              retry_id = coalesce(v.column4, calls.retry_id),
-             check_at = case when calls.analyzed or v.column3 then null when v.column2 then $3 else calls.check_at end
+             check_at = case when calls.analyzed or v.column3 then null when v.column2 then $1 else calls.check_at end
          from (values {rows}) as v
-         where calls.bucket = $1 and calls.workspace_id = $2 and calls.call_id = v.column1";
+         where calls.bucket = v.column5 and calls.workspace_id = v.column6 and calls.call_id = v.column1";
     const REACHED: &str = "update persons set reached_at = v.column2 from (values {rows}) as v
-         where persons.bucket = $1 and persons.workspace_id = $2 and persons.person_ix = v.column1";
+         where persons.bucket = v.column3 and persons.workspace_id = v.column4 and persons.person_ix = v.column1";
     const DONE: &str = "update deliveries set state = 'done', notes = v.column2, callback_id = v.column3
          from (values {rows}) as v
-         where deliveries.bucket = $1 and deliveries.id = v.column1 and deliveries.state = 'pending'";
+         where deliveries.bucket = v.column4 and deliveries.id = v.column1
+           and (deliveries.state = 'pending') is true";
     let (mut calls, mut reached, mut done) = (Vec::new(), Vec::new(), Vec::new());
     for ((case, decided), led_to) in cases.iter().zip(decided).zip(led_to) {
         let after = &decided.after;
         let is_retry = matches!(&after.follow, Some(Follow::New(p) | Follow::Move(_, p)) if p.reason.is_retry())
             || matches!(&after.follow, Some(Follow::Move(..)));
-        calls.push(row![case.call_id, after.settled, after.analyzed, led_to.filter(|_| is_retry)]);
+        calls.push(row![case.call_id, after.settled, after.analyzed, led_to.filter(|_| is_retry), home.bucket, home.workspace]);
         if let (Some(at), Some(ix)) = (after.reached_at, case.person_ix) {
-            reached.push(row![ix, at]);
+            reached.push(row![ix, at, home.bucket, home.workspace]);
         }
         let notes = after.notes.iter().map(|n| Note::word(*n)).collect::<Vec<_>>().join(" ");
-        done.push(row![case.delivery.id, notes, *led_to]);
+        done.push(row![case.delivery.id, notes, *led_to, home.bucket]);
     }
     let check_at = plus(now, minutes(ANALYSIS_AFTER_MINUTES));
-    tx.execute_rows(CALLS, row![home.bucket, home.workspace, check_at], &calls).await?;
-    tx.execute_rows(REACHED, row![home.bucket, home.workspace], &reached).await?;
-    let taken = tx.execute_rows(DONE, row![home.bucket], &done).await?;
+    tx.execute_rows(CALLS, row![check_at], &calls).await?;
+    tx.execute_rows(REACHED, vec![], &reached).await?;
+    let taken = tx.execute_rows(DONE, vec![], &done).await?;
     if taken == done.len() as u64 { Ok(()) } else { Err(StoreError::Conflict("decided meanwhile")) }
 }

@@ -95,12 +95,13 @@ impl Store {
         // Two replicas that dial for one chain take turns on its row.
         const TURN: &str =
             "select id, spent from chains where bucket = $1 and id in ({list}) order by id for update";
+        // `is true` keeps SQLite from starting with whatever is being dispatched.
         const GUARD: &str =
             "update callbacks set dispatch_id = v.column2, attempt = v.column3, max_attempts = v.column4,
-                 is_final = v.column5, lease_until = v.column6, updated_at = $2
+                 is_final = v.column5, lease_until = v.column6, updated_at = $1
              from (values {rows}) as v
-             where callbacks.bucket = $1 and callbacks.id = v.column1 and callbacks.fence = v.column7
-               and callbacks.state = 'dispatching' and callbacks.dispatch_id is null
+             where callbacks.bucket = v.column9 and callbacks.id = v.column1 and callbacks.fence = v.column7
+               and (callbacks.state = 'dispatching') is true and callbacks.dispatch_id is null
                and exists (select 1 from agents where agents.id = callbacks.agent_id and agents.enabled)
                and exists (select 1 from workspaces where workspaces.id = callbacks.workspace_id
                    and workspaces.paused is null and workspaces.deleted_at is null
@@ -117,7 +118,17 @@ impl Store {
              values {rows}";
         let Some(bucket) = claims.first().map(|(claim, _)| claim.bucket) else { return Ok(Vec::new()) };
         let guard = |(c, n): &(Claim, NewDispatch)| {
-            row![c.id, n.id, n.attempt, n.max_attempts, n.is_final, n.lease_until_ms, c.fence, c.spent]
+            row![
+                c.id,
+                n.id,
+                n.attempt,
+                n.max_attempts,
+                n.is_final,
+                n.lease_until_ms,
+                c.fence,
+                c.spent,
+                c.bucket
+            ]
         };
         // One chain dials once at a time: of two of its claims the second waits for the first one's answer.
         let mut chains = BTreeSet::new();
@@ -128,7 +139,7 @@ impl Store {
             let chains: Vec<Value> = chains.iter().map(|c| Id::<id::Chain>::from_uuid(*c).into()).collect();
             tx.fetch_list(TURN, row![bucket], &chains).await?;
         }
-        let held = tx.fetch_rows(GUARD, row![bucket, now], &guards).await?;
+        let held = tx.fetch_rows(GUARD, row![now], &guards).await?;
         let held = held.iter().map(|r| r.get("id")).collect::<Result<BTreeSet<Uuid>, _>>()?;
         let (mut rows, mut intents) = (Vec::with_capacity(held.len()), Vec::with_capacity(held.len()));
         for (claim, new) in claims {
@@ -340,26 +351,26 @@ async fn mark_all_placed(
 ) -> Result<(), StoreError> {
     const PLACED: &str = "update dispatches set state = 'placed', call_id = v.column2, ask_at = v.column3, updated_at = v.column4
          from (values {rows}) as v
-         where dispatches.bucket = $1 and dispatches.id = v.column1 and dispatches.state in ('intent', 'unknown')
+         where dispatches.bucket = v.column5 and dispatches.id = v.column1 and dispatches.state in ('intent', 'unknown')
          returning dispatches.callback_id, dispatches.call_id, dispatches.updated_at";
     const DIALING: &str = "update callbacks set state = 'dialing', provider_call_id = v.column2, lease_until = null, updated_at = v.column3
          from (values {rows}) as v
-         where callbacks.bucket = $1 and callbacks.id = v.column1 and callbacks.state in ('dispatching', 'unconfirmed')
+         where callbacks.bucket = v.column4 and callbacks.id = v.column1 and callbacks.state in ('dispatching', 'unconfirmed')
          returning callbacks.chain_id";
     const SPEND: &str = "update chains set spent = chains.spent + v.column2 from (values {rows}) as v
-         where chains.bucket = $1 and chains.id = v.column1";
+         where chains.bucket = v.column3 and chains.id = v.column1";
     let ask_at = |now| plus(now, minutes(ASK_AFTER_MINUTES));
-    let rows: Vec<_> = calls.iter().map(|(id, call, now)| row![*id, call, ask_at(*now), *now]).collect();
-    let placed = tx.fetch_rows(PLACED, row![bucket], &rows).await?;
+    let rows: Vec<_> = calls.iter().map(|(id, call, now)| row![*id, call, ask_at(*now), *now, bucket]).collect();
+    let placed = tx.fetch_rows(PLACED, vec![], &rows).await?;
     let dialing = |r: &Row| -> Result<Vec<Value>, StoreError> {
         let callback = Id::<id::Callback>::from_uuid(r.get("callback_id")?);
-        Ok(row![callback, r.get::<String>("call_id")?, r.get::<i64>("updated_at")?])
+        Ok(row![callback, r.get::<String>("call_id")?, r.get::<i64>("updated_at")?, bucket])
     };
     let rows = placed.iter().map(dialing).collect::<Result<Vec<_>, _>>()?;
     let mut spent: BTreeMap<Uuid, i64> = BTreeMap::new();
-    for row in tx.fetch_rows(DIALING, row![bucket], &rows).await? {
+    for row in tx.fetch_rows(DIALING, vec![], &rows).await? {
         *spent.entry(row.get("chain_id")?).or_default() += 1;
     }
-    let rows: Vec<_> = spent.iter().map(|(id, n)| row![Id::<id::Chain>::from_uuid(*id), *n]).collect();
-    tx.execute_rows(SPEND, row![bucket], &rows).await.map(|_| ())
+    let rows: Vec<_> = spent.iter().map(|(id, n)| row![Id::<id::Chain>::from_uuid(*id), *n, bucket]).collect();
+    tx.execute_rows(SPEND, vec![], &rows).await.map(|_| ())
 }

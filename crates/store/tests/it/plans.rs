@@ -40,7 +40,9 @@ fn statements() -> Vec<String> {
 
 /// `$1` as `?`, lists and rows as one of them.
 fn plain(sql: &str) -> String {
-    let sql = sql.replace("{list}", "?").replace("{rows}", "(1, 2, 3, 4, 5, 6, 7, 8)");
+    // The planner weighs how many rows there are.
+    let rows = ["(1, 2, 3, 4, 5, 6, 7, 8, 9)"; 16].join(", ");
+    let sql = sql.replace("{list}", &["?"; 16].join(", ")).replace("{rows}", &rows);
     let mut parts = sql.split('$');
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -69,9 +71,11 @@ async fn no_statement_walks_a_table_that_grows() {
         for step in plan.iter().map(|row| row.get::<String, _>("detail")) {
             let walks =
                 |table: &str| step == format!("SCAN {table}") || step.starts_with(&format!("SCAN {table} "));
+            // Many rows are each looked up: what stands for them is the outer loop.
+            let inner = step.contains("VALUES CLAUSE") && !step.starts_with("SCAN");
             let by_bucket_alone = step.ends_with("(bucket=?)") || step.ends_with("(bucket>? AND bucket<?)");
             let of_growing = !step.contains("workspaces") && !step.contains("agents");
-            let walked = GROWING.iter().any(|t| walks(t)) || (by_bucket_alone && of_growing);
+            let walked = inner || GROWING.iter().any(|t| walks(t)) || (by_bucket_alone && of_growing);
             assert!(!walked, "{step}: {sql}");
         }
     }

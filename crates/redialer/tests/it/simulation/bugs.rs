@@ -69,7 +69,7 @@ impl Bug {
         match self {
             Self::IgnoreTheFence => &[
                 ("and callbacks.fence = v.column7", "and v.column7 = v.column7"),
-                ("and callbacks.state = 'dispatching' and callbacks.dispatch_id is null", ""),
+                ("and (callbacks.state = 'dispatching') is true and callbacks.dispatch_id is null", ""),
                 ("and v.column8 = (select spent", "and v.column8 <= (select spent"),
             ],
             Self::NoSettleTime => &[
