@@ -10,7 +10,7 @@ use std::{
 
 use redialer_core::{Timestamp, chance::Chance};
 use redialer_providers::retell;
-use redialer_store::{Buckets, DueRow, Inbox, Results, Store};
+use redialer_store::{Buckets, DueRow, Inbox, Ledger, Store};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
@@ -30,8 +30,8 @@ pub struct App {
     pub store: Store,
     /// The way into the inbox.
     pub inbox: Inbox,
-    /// The way to record what providers answered.
-    pub results: Results,
+    /// The way to write what dialling writes.
+    pub ledger: Ledger,
     /// Its clocks.
     pub clock: Clock,
     /// Its randomness.
@@ -71,7 +71,7 @@ impl App {
     pub fn new(
         config: Config,
         store: Store,
-        (inbox, results): (Inbox, Results),
+        (inbox, ledger): (Inbox, Ledger),
         clock: Clock,
         chance: Chance,
         retell: retell::api::Api,
@@ -85,7 +85,7 @@ impl App {
             config,
             store,
             inbox,
-            results,
+            ledger,
             clock,
             chance,
             retell,

@@ -1,10 +1,6 @@
 //! The roster of agents, their webhook slugs, and the workspace's own numbers.
 
-use std::{
-    collections::HashMap,
-    ops::Deref,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{ops::Deref, sync::Arc};
 
 use redialer_core::{Id, Timestamp, agent::Channel, chance::Chance, id, workspace::ProviderKind};
 use serde_json::Value;
@@ -129,37 +125,6 @@ impl SlugOwner {
     }
 }
 
-/// Slugs that were looked up a moment ago. Forgotten whenever this process changes anything about them.
-#[derive(Default)]
-pub(crate) struct Slugs(Mutex<HashMap<String, (i64, Arc<SlugRow>)>>);
-
-const REMEMBER_MS: i64 = 1_000;
-const MOST_SLUGS: usize = 10_000;
-
-impl Slugs {
-    fn inner(&self) -> MutexGuard<'_, HashMap<String, (i64, Arc<SlugRow>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn get(&self, slug: &str, real_ms: i64) -> Option<Arc<SlugRow>> {
-        let slugs = self.inner();
-        let (read_ms, row) = slugs.get(slug)?;
-        (real_ms - read_ms < REMEMBER_MS).then(|| Arc::clone(row))
-    }
-
-    fn put(&self, slug: &str, row: &Arc<SlugRow>, real_ms: i64) {
-        let mut slugs = self.inner();
-        if slugs.len() >= MOST_SLUGS {
-            slugs.clear();
-        }
-        slugs.insert(slug.to_owned(), (real_ms, Arc::clone(row)));
-    }
-
-    pub(crate) fn forget(&self) {
-        self.inner().clear();
-    }
-}
-
 macro_rules! columns {
     ($tail:literal) => {
         concat!(
@@ -232,14 +197,15 @@ impl TenantStore {
             tx.execute(SLUG, args![slug, own_id]).await?;
         }
         tx.execute(GONE, args![workspace, now]).await?;
-        self.store.slugs.forget();
         if let Some(own_numbers) = own_numbers {
             tx.execute(FORGET, args![workspace]).await?;
             for number in own_numbers {
                 tx.execute(NUMBER, args![workspace, *number]).await?;
             }
         }
-        tx.commit().await
+        tx.commit().await?;
+        self.store.forget();
+        Ok(())
     }
 
     /// One agent.
@@ -325,7 +291,7 @@ impl TenantStore {
             None => 0,
         };
         tx.commit().await?;
-        self.store.slugs.forget();
+        self.store.forget();
         Ok(())
     }
 
@@ -409,14 +375,11 @@ impl Store {
         now: Timestamp,
         real_ms: i64,
     ) -> Result<Option<SlugOwner>, StoreError> {
-        let known = self.slugs.get(slug, real_ms);
-        let row = match known {
+        let row = match self.slugs.get(slug, real_ms) {
             Some(row) => row,
             None => {
                 let Some(row) = self.slug_row(slug).await? else { return Ok(None) };
-                let row = Arc::new(row);
-                self.slugs.put(slug, &row, real_ms);
-                row
+                self.slugs.put(slug.to_owned(), row, real_ms)
             }
         };
         if row.valid_until.is_some_and(|until| until <= now.as_millisecond()) {
@@ -453,7 +416,7 @@ impl Store {
     pub async fn verify_agent(&self, agent: Id<id::Agent>, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "update agents set verified_at = $2 where id = $1 and verified_at is null";
         self.db.write(SQL, args![agent, now]).await?;
-        self.slugs.forget();
+        self.forget();
         Ok(())
     }
 }

@@ -519,7 +519,7 @@ pub(crate) async fn insert(tx: &mut Tx, rows: &[NewRow<'_>], now: Timestamp) -> 
     let first = rows.iter().filter(|r| r.planned.chain.is_none());
     let chains: Vec<_> =
         first.map(|r| row![r.bucket, r.chain(), r.tenant, r.workspace, 0_i64, now]).collect();
-    tx.execute_rows(CHAINS, vec![], &chains).await?;
+    tx.execute_rows(CHAINS, vec![], chains).await?;
     let values: Vec<_> = rows.iter().map(|r| r.values(now)).collect();
-    tx.execute_rows(SQL, vec![], &values).await.map(|_| ())
+    tx.execute_rows(SQL, vec![], values).await.map(|_| ())
 }

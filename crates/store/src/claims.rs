@@ -3,7 +3,7 @@
 //! Invariants: a [`Claim`] is made only here, guarded by the state; it is taken by value, so one claim is one
 //! dial. Everything that follows from it is guarded by its fence: whoever lost it changes nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use redialer_core::{
     Id, Timestamp,
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{
     Secrets, Store, StoreError, TenantKey, at,
     callbacks::{reason_of, zone_of},
-    engine::{Row, Tx, Value, args, row},
+    engine::{Row, Tx, args, row},
 };
 
 /// A callback that is due: enough to choose by.
@@ -198,47 +198,6 @@ impl Store {
         rows.iter().map(DueRow::from_row).collect()
     }
 
-    /// Claims due callbacks of one bucket for the replica `owner`; those that somebody else took meanwhile are
-    /// left out. The longest due first.
-    ///
-    /// Lapsed claims are [`Store::recover`]'s business.
-    pub async fn claim(
-        &self,
-        due: &[DueRow],
-        owner: &str,
-        now: Timestamp,
-        lease_until_ms: i64,
-    ) -> Result<Vec<Claim>, StoreError> {
-        const SQL: &str = "update callbacks set state = 'dispatching', fence = fence + 1, lease_owner = $4, lease_until = $3, updated_at = $2
-             where bucket = $1 and id in ({list}) and state = 'scheduled' and due_at <= $2
-             returning bucket, id, fence, tenant_id, workspace_id, agent_id, chain_id, channel, reason, scheduled_for,
-                 forced, timezone, timezone_source, unsent, sealed";
-        const AROUND: &str = "select c.id, h.spent, s.id is not null as suppressed
-             from callbacks c join chains h on h.bucket = c.bucket and h.id = c.chain_id
-                 left join suppressions s on s.bucket = c.bucket and s.tenant_id = c.tenant_id and s.number_ix = c.person_ix
-             where c.bucket = $1 and c.id in ({list})";
-        let Some(first) = due.first() else { return Ok(Vec::new()) };
-        let ids: Vec<Value> = due.iter().filter(|d| d.bucket == first.bucket).map(|d| d.id.into()).collect();
-        let mut tx = self.db.begin().await?;
-        let rows = tx.fetch_list(SQL, row![first.bucket, now, lease_until_ms, owner], &ids).await?;
-        let taken = rows.iter().map(|r| r.get::<Uuid>("id")).collect::<Result<Vec<_>, _>>()?;
-        let taken: Vec<Value> =
-            taken.into_iter().map(|id| Id::<id::Callback>::from_uuid(id).into()).collect();
-        let mut around: HashMap<Uuid, (i64, bool)> = HashMap::new();
-        for row in tx.fetch_list(AROUND, row![first.bucket], &taken).await? {
-            around.insert(row.get("id")?, (row.get("spent")?, row.get("suppressed")?));
-        }
-        tx.commit().await?;
-        let claim = |row: &Row| {
-            let known = around.get(&row.get::<Uuid>("id")?);
-            let (spent, suppressed) = *known.ok_or(StoreError::Corrupt("chain"))?;
-            Claim::from_row(row, spent, suppressed)
-        };
-        let mut claims = rows.iter().map(claim).collect::<Result<Vec<_>, _>>()?;
-        claims.sort_by_key(|c| (c.scheduled_for, c.id));
-        Ok(claims)
-    }
-
     /// Puts a claimed callback off; spends nothing.
     pub async fn snooze(&self, claim: Claim, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
         const MOVE: &str =
@@ -296,6 +255,49 @@ impl Store {
         fail(&mut tx, due.bucket, due.id, fence, due_at, now).await?;
         tx.commit().await
     }
+}
+
+/// A due callback that somebody wants to claim.
+pub(crate) struct Wanted {
+    pub(crate) row: DueRow,
+    pub(crate) owner: String,
+    pub(crate) now: Timestamp,
+    pub(crate) lease_until_ms: i64,
+}
+
+/// Claims what is still there to be claimed.
+pub(crate) async fn claim_all(
+    tx: &mut Tx,
+    wanted: &[&Wanted],
+) -> Result<BTreeMap<Id<id::Callback>, Claim>, StoreError> {
+    // `is true` keeps SQLite from starting with whatever is scheduled.
+    const SQL: &str = "update callbacks set state = 'dispatching', fence = fence + 1, lease_owner = v.column5,
+             lease_until = v.column4, updated_at = v.column3
+         from (values {rows}) as v
+         where callbacks.bucket = v.column1 and callbacks.id = v.column2
+           and (callbacks.state = 'scheduled') is true and callbacks.due_at <= v.column3
+         returning bucket, id, fence, tenant_id, workspace_id, agent_id, chain_id, channel, reason, scheduled_for,
+             forced, timezone, timezone_source, unsent, sealed";
+    const AROUND: &str = "select c.id, h.spent, s.id is not null as suppressed
+         from (values {rows}) as v cross join callbacks c cross join chains h
+             left join suppressions s on s.bucket = c.bucket and s.tenant_id = c.tenant_id and s.number_ix = c.person_ix
+         where c.bucket = v.column1 and c.id = v.column2 and h.bucket = c.bucket and h.id = c.chain_id";
+    let rows =
+        wanted.iter().map(|w| row![w.row.bucket, w.row.id, w.now, w.lease_until_ms, &w.owner]).collect();
+    let taken = tx.fetch_rows(SQL, vec![], rows).await?;
+    let key = |r: &Row| Ok(row![r.get::<i64>("bucket")?, Id::<id::Callback>::from_uuid(r.get("id")?)]);
+    let keys = taken.iter().map(key).collect::<Result<Vec<_>, StoreError>>()?;
+    let mut around: HashMap<Uuid, (i64, bool)> = HashMap::new();
+    for row in tx.fetch_rows(AROUND, vec![], keys).await? {
+        around.insert(row.get("id")?, (row.get("spent")?, row.get("suppressed")?));
+    }
+    let claim = |row: &Row| {
+        let known = around.get(&row.get::<Uuid>("id")?);
+        let (spent, suppressed) = *known.ok_or(StoreError::Corrupt("chain"))?;
+        let claim = Claim::from_row(row, spent, suppressed)?;
+        Ok((claim.id, claim))
+    };
+    taken.iter().map(claim).collect()
 }
 
 /// A claim without an intent that came to nothing: scheduled again, or held when it did so too often. The fence

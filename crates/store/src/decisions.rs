@@ -110,7 +110,7 @@ async fn read(
     let rows: Vec<_> =
         ixs.iter().map(|ix| row![home.bucket, home.workspace, *ix, home.tenant, 1_i64]).collect();
     let (mut persons, mut met_before) = (BTreeMap::new(), Vec::new());
-    for row in tx.fetch_rows(PERSONS, vec![], &rows).await? {
+    for row in tx.fetch_rows(PERSONS, vec![], rows).await? {
         let ix: Vec<u8> = row.get("person_ix")?;
         if row.get::<i64>("seq")? > 1 {
             met_before.push(Value::from(ix.as_slice()));
@@ -123,7 +123,7 @@ async fn read(
     let rows: Vec<_> =
         ids.iter().map(|id| row![home.bucket, home.workspace, *id, home.tenant, false, false, now]).collect();
     let (mut calls, mut retries) = (BTreeMap::new(), BTreeMap::new());
-    for row in tx.fetch_rows(CALLS, vec![], &rows).await? {
+    for row in tx.fetch_rows(CALLS, vec![], rows).await? {
         let id: String = row.get("call_id")?;
         if let Some(retry) = row.get::<Option<Uuid>>("retry_id")? {
             retries.insert(retry, id.clone());
@@ -251,7 +251,14 @@ async fn mark(
         let after = &decided.after;
         let is_retry = matches!(&after.follow, Some(Follow::New(p) | Follow::Move(_, p)) if p.reason.is_retry())
             || matches!(&after.follow, Some(Follow::Move(..)));
-        calls.push(row![case.call_id, after.settled, after.analyzed, led_to.filter(|_| is_retry), home.bucket, home.workspace]);
+        calls.push(row![
+            case.call_id,
+            after.settled,
+            after.analyzed,
+            led_to.filter(|_| is_retry),
+            home.bucket,
+            home.workspace
+        ]);
         if let (Some(at), Some(ix)) = (after.reached_at, case.person_ix) {
             reached.push(row![ix, at, home.bucket, home.workspace]);
         }
@@ -259,8 +266,8 @@ async fn mark(
         done.push(row![case.delivery.id, notes, *led_to, home.bucket]);
     }
     let check_at = plus(now, minutes(ANALYSIS_AFTER_MINUTES));
-    tx.execute_rows(CALLS, row![check_at], &calls).await?;
-    tx.execute_rows(REACHED, vec![], &reached).await?;
-    let taken = tx.execute_rows(DONE, vec![], &done).await?;
-    if taken == done.len() as u64 { Ok(()) } else { Err(StoreError::Conflict("decided meanwhile")) }
+    tx.execute_rows(CALLS, row![check_at], calls).await?;
+    tx.execute_rows(REACHED, vec![], reached).await?;
+    let taken = tx.execute_rows(DONE, vec![], done).await?;
+    if taken == cases.len() as u64 { Ok(()) } else { Err(StoreError::Conflict("decided meanwhile")) }
 }

@@ -1,6 +1,6 @@
 //! Intents and what becomes of them (failure-model §2).
 //!
-//! Invariants: an [`Intent`] is made only by [`Store::begin`], guarded by the claim's fence, and is taken by
+//! Invariants: an [`Intent`] is made only behind [`begin_all`]'s commit, guarded by the claim's fence, and is taken by
 //! value. No intent, no request (I4). At most one open dispatch a callback (I2). What is unknown stays unknown
 //! here; only an answer or the provider's records settle it. An attempt is spent once, by the first proof.
 
@@ -16,18 +16,15 @@ use redialer_core::{
     id,
     time::{minutes, plus},
 };
-use tokio::task::JoinHandle;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    Claim, Store, StoreError, TenantKey, TenantStore,
+    Claim, StoreError, TenantKey, TenantStore,
     asks::ASK_AFTER_MINUTES,
     at, bucket_of,
     claims::{back_to_waiting, getters, holds},
     engine::{Row, Tx, Value, args, row},
-    fail::Point,
-    group::{Full, Group},
     workspaces,
 };
 
@@ -80,119 +77,137 @@ impl Intent {
     }
 }
 
-impl Store {
-    /// Writes the intents of one workspace's claims, in one commit. Left out are claims that were lost:
-    /// cancelled, their lease lapsed, their agent switched off, their workspace paused; and those whose chain has
-    /// another dial without an answer yet, or has spent an attempt since they were judged: their number would be
-    /// wrong. Nothing may be sent before this returns.
-    pub async fn begin(
-        &self,
-        claims: Vec<(Claim, NewDispatch)>,
+/// A claim that may become an intent.
+pub(crate) struct Prepared {
+    pub(crate) claim: Claim,
+    new: NewDispatch,
+    sealed: Vec<u8>,
+    now: Timestamp,
+}
+
+impl Prepared {
+    pub(crate) fn new(
+        claim: Claim,
+        new: NewDispatch,
         key: &TenantKey,
         chance: &Chance,
         now: Timestamp,
-    ) -> Result<Vec<Intent>, StoreError> {
-        // Two replicas that dial for one chain take turns on its row.
-        const TURN: &str =
-            "select id, spent from chains where bucket = $1 and id in ({list}) order by id for update";
-        // `is true` keeps SQLite from starting with whatever is being dispatched.
-        const GUARD: &str =
-            "update callbacks set dispatch_id = v.column2, attempt = v.column3, max_attempts = v.column4,
-                 is_final = v.column5, lease_until = v.column6, updated_at = $1
-             from (values {rows}) as v
-             where callbacks.bucket = v.column9 and callbacks.id = v.column1 and callbacks.fence = v.column7
-               and (callbacks.state = 'dispatching') is true and callbacks.dispatch_id is null
-               and exists (select 1 from agents where agents.id = callbacks.agent_id and agents.enabled)
-               and exists (select 1 from workspaces where workspaces.id = callbacks.workspace_id
-                   and workspaces.paused is null and workspaces.deleted_at is null
-                   and workspaces.epoch = (select coalesce(max(epoch), 0) from epochs))
-               and v.column8 = (select spent from chains
-                   where chains.bucket = callbacks.bucket and chains.id = callbacks.chain_id)
-               and not exists (select 1 from callbacks other cross join dispatches d
-                   where other.bucket = callbacks.bucket and other.chain_id = callbacks.chain_id
-                     and other.id <> callbacks.id and d.bucket = other.bucket and d.callback_id = other.id
-                     and d.state in ('intent', 'unknown', 'placed') and d.state <> 'placed')
-             returning callbacks.id";
-        const PUT: &str = "insert into dispatches
-                 (bucket, id, tenant_id, workspace_id, callback_id, channel, state, attempt, sealed, sent_at, asks, updated_at)
-             values {rows}";
-        let Some(bucket) = claims.first().map(|(claim, _)| claim.bucket) else { return Ok(Vec::new()) };
-        let guard = |(c, n): &(Claim, NewDispatch)| {
-            row![
-                c.id,
-                n.id,
-                n.attempt,
-                n.max_attempts,
-                n.is_final,
-                n.lease_until_ms,
-                c.fence,
-                c.spent,
-                c.bucket
-            ]
-        };
-        // One chain dials once at a time: of two of its claims the second waits for the first one's answer.
-        let mut chains = BTreeSet::new();
-        let first_of_chain = |(c, _): &&(Claim, NewDispatch)| chains.insert(c.chain.uuid());
-        let guards: Vec<_> = claims.iter().filter(first_of_chain).map(guard).collect();
-        let mut tx = self.db.begin().await?;
-        if self.db.is_postgres() {
-            let chains: Vec<Value> = chains.iter().map(|c| Id::<id::Chain>::from_uuid(*c).into()).collect();
-            tx.fetch_list(TURN, row![bucket], &chains).await?;
-        }
-        let held = tx.fetch_rows(GUARD, row![now], &guards).await?;
-        let held = held.iter().map(|r| r.get("id")).collect::<Result<BTreeSet<Uuid>, _>>()?;
-        let (mut rows, mut intents) = (Vec::with_capacity(held.len()), Vec::with_capacity(held.len()));
-        for (claim, new) in claims {
-            if !held.contains(&claim.id.uuid()) {
-                give_back(&mut tx, &claim, now).await?;
-                continue;
-            }
-            let sealed = key.seal(BODY, new.id.uuid(), &new.body, chance);
-            rows.push(put(&claim, &new, sealed, now));
-            intents.push(Intent {
-                bucket,
-                id: new.id,
-                callback: claim.id,
-                workspace: claim.workspace,
-                channel: claim.channel,
-                unsent: claim.unsent,
-                body: Zeroizing::new(new.body),
-            });
-        }
-        tx.execute_rows(PUT, vec![], &rows).await?;
-        self.pass(Point::C4).await?;
-        tx.commit().await?;
-        Ok(intents)
+    ) -> Self {
+        let sealed = key.seal(BODY, new.id.uuid(), &new.body, chance);
+        Self { claim, new, sealed, now }
     }
 
-    /// Records what the provider's answer means, for one dispatch.
-    pub async fn finish(&self, intent: Intent, after: AfterDial, now: Timestamp) -> Result<(), StoreError> {
-        self.finish_all(vec![(intent, after, now)]).await.map(|_| ())
+    /// The intent, once it is on disk.
+    pub(crate) fn into_intent(self) -> Intent {
+        Intent {
+            bucket: self.claim.bucket,
+            id: self.new.id,
+            callback: self.claim.id,
+            workspace: self.claim.workspace,
+            channel: self.claim.channel,
+            unsent: self.claim.unsent,
+            body: Zeroizing::new(self.new.body),
+        }
     }
 
-    /// As [`Store::finish`], for many in one commit.
-    async fn finish_all(&self, results: Vec<(Intent, AfterDial, Timestamp)>) -> Result<Vec<()>, StoreError> {
-        let done = vec![(); results.len()];
-        let mut tx = self.db.begin().await?;
-        let mut placed: BTreeMap<i64, Vec<(Id<id::Dispatch>, String, Timestamp)>> = BTreeMap::new();
-        for (intent, after, now) in results {
-            match after {
-                AfterDial::Dialing { call_id } => {
-                    placed.entry(intent.bucket).or_default().push((intent.id, call_id, now));
-                }
-                other => {
-                    let about = (intent.bucket, intent.id, intent.callback, intent.workspace);
-                    settle(&mut tx, about, &other, now).await?;
-                }
+    fn guard(&self) -> Vec<Value> {
+        let (c, n) = (&self.claim, &self.new);
+        row![
+            c.bucket,
+            c.id,
+            c.fence,
+            c.spent,
+            n.id,
+            n.attempt,
+            n.max_attempts,
+            n.is_final,
+            n.lease_until_ms,
+            self.now
+        ]
+    }
+
+    fn put(&self) -> Vec<Value> {
+        let (c, n) = (&self.claim, &self.new);
+        row![
+            c.bucket,
+            n.id,
+            c.tenant,
+            c.workspace,
+            c.id,
+            c.channel.word(),
+            "intent",
+            n.attempt,
+            self.sealed.as_slice(),
+            self.now,
+            0_i64,
+            self.now
+        ]
+    }
+}
+
+/// Writes intents, each guarded by its claim; whose claims held. Those that did not are given back.
+pub(crate) async fn begin_all(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTreeSet<Uuid>, StoreError> {
+    // Two replicas that dial for one chain take turns on its row.
+    const TURN: &str = "select c.id from (values {rows}) as v cross join chains c
+         where c.bucket = v.column1 and c.id = v.column2 order by c.id for update of c";
+    // `is true` keeps SQLite from starting with whatever is being dispatched.
+    const GUARD: &str =
+        "update callbacks set dispatch_id = v.column5, attempt = v.column6, max_attempts = v.column7,
+             is_final = v.column8, lease_until = v.column9, updated_at = v.column10
+         from (values {rows}) as v
+         where callbacks.bucket = v.column1 and callbacks.id = v.column2 and callbacks.fence = v.column3
+           and (callbacks.state = 'dispatching') is true and callbacks.dispatch_id is null
+           and exists (select 1 from agents where agents.id = callbacks.agent_id and agents.enabled)
+           and exists (select 1 from workspaces where workspaces.id = callbacks.workspace_id
+               and workspaces.paused is null and workspaces.deleted_at is null
+               and workspaces.epoch = (select coalesce(max(epoch), 0) from epochs))
+           and v.column4 = (select spent from chains
+               where chains.bucket = callbacks.bucket and chains.id = callbacks.chain_id)
+           and not exists (select 1 from callbacks other cross join dispatches d
+               where other.bucket = callbacks.bucket and other.chain_id = callbacks.chain_id
+                 and other.id <> callbacks.id and d.bucket = other.bucket and d.callback_id = other.id
+                 and d.state in ('intent', 'unknown', 'placed') and d.state <> 'placed')
+         returning callbacks.id";
+    const PUT: &str = "insert into dispatches
+             (bucket, id, tenant_id, workspace_id, callback_id, channel, state, attempt, sealed, sent_at, asks, updated_at)
+         values {rows}";
+    // One chain dials once at a time: of two of its claims the second waits for the first one's answer.
+    let mut chains = BTreeMap::new();
+    let first_of_chain =
+        |p: &&&Prepared| chains.insert(p.claim.chain.uuid(), row![p.claim.bucket, p.claim.chain]).is_none();
+    let guards: Vec<_> = prepared.iter().filter(first_of_chain).map(|p| p.guard()).collect();
+    if tx.is_postgres() {
+        tx.fetch_rows(TURN, vec![], chains.into_values().collect()).await?;
+    }
+    let held = tx.fetch_rows(GUARD, vec![], guards).await?;
+    let held = held.iter().map(|r| r.get("id")).collect::<Result<BTreeSet<Uuid>, _>>()?;
+    let (kept, lost): (Vec<&Prepared>, Vec<_>) =
+        prepared.iter().copied().partition(|p| held.contains(&p.claim.id.uuid()));
+    for p in lost {
+        give_back(tx, &p.claim, p.now).await?;
+    }
+    tx.execute_rows(PUT, vec![], kept.iter().map(|p| p.put()).collect()).await?;
+    Ok(held)
+}
+
+/// Records what answers mean.
+pub(crate) async fn finish_all(
+    tx: &mut Tx,
+    results: &[(&Intent, &AfterDial, Timestamp)],
+) -> Result<(), StoreError> {
+    let mut placed = Vec::new();
+    for (intent, after, now) in results {
+        match after {
+            AfterDial::Dialing { call_id } => {
+                placed.push(Placed { bucket: intent.bucket, id: intent.id, call_id, now: *now });
+            }
+            other => {
+                let about = (intent.bucket, intent.id, intent.callback, intent.workspace);
+                settle(tx, about, other, *now).await?;
             }
         }
-        for (bucket, calls) in placed {
-            mark_all_placed(&mut tx, bucket, &calls).await?;
-        }
-        tx.commit().await?;
-        self.pass(Point::C9).await?;
-        Ok(done)
     }
+    mark_all_placed(tx, &placed).await
 }
 
 /// One try at the provider, as it stands.
@@ -229,44 +244,7 @@ impl TenantStore {
     }
 }
 
-/// The way to record results: many share a commit.
-#[derive(Clone)]
-pub struct Results(Group<(Intent, AfterDial, Timestamp), ()>);
-
-impl Results {
-    /// Starts the writer.
-    pub fn start(store: Store) -> (Self, JoinHandle<()>) {
-        let (group, writer) = Group::start(4096, move |results| {
-            let store = store.clone();
-            async move { store.finish_all(results).await }
-        });
-        (Self(group), writer)
-    }
-
-    /// Records one; returns once it is on disk.
-    pub async fn record(&self, intent: Intent, after: AfterDial, now: Timestamp) -> Result<(), Full> {
-        self.0.write_patiently((intent, after, now)).await
-    }
-}
-
 const GIVEN_BACK_FOR: SignedDuration = SignedDuration::from_secs(20);
-
-fn put(claim: &Claim, new: &NewDispatch, sealed: Vec<u8>, now: Timestamp) -> Vec<Value> {
-    row![
-        claim.bucket,
-        new.id,
-        claim.tenant,
-        claim.workspace,
-        claim.id,
-        claim.channel.word(),
-        "intent",
-        new.attempt,
-        sealed,
-        now,
-        0_i64,
-        now
-    ]
-}
 
 /// A claim that may not become an intent goes back, if it is still ours to give. Whatever stands in its way may
 /// stand there for a while.
@@ -340,37 +318,41 @@ pub(crate) async fn mark_placed(
 ) -> Result<(), StoreError> {
     const NOTED: &str = "update dispatches set call_id = $3, updated_at = $4
          where bucket = $1 and id = $2 and state = 'unresolved' and call_id is null";
-    mark_all_placed(tx, bucket, &[(id, call_id.to_owned(), now)]).await?;
+    mark_all_placed(tx, &[Placed { bucket, id, call_id, now }]).await?;
     tx.execute(NOTED, args![bucket, id, call_id, now]).await.map(|_| ())
 }
 
-async fn mark_all_placed(
-    tx: &mut Tx,
+/// A dispatch that became a call.
+struct Placed<'a> {
     bucket: i64,
-    calls: &[(Id<id::Dispatch>, String, Timestamp)],
-) -> Result<(), StoreError> {
-    const PLACED: &str = "update dispatches set state = 'placed', call_id = v.column2, ask_at = v.column3, updated_at = v.column4
+    id: Id<id::Dispatch>,
+    call_id: &'a str,
+    now: Timestamp,
+}
+
+async fn mark_all_placed(tx: &mut Tx, calls: &[Placed<'_>]) -> Result<(), StoreError> {
+    const PLACED: &str = "update dispatches set state = 'placed', call_id = v.column3, ask_at = v.column4, updated_at = v.column5
          from (values {rows}) as v
-         where dispatches.bucket = v.column5 and dispatches.id = v.column1 and dispatches.state in ('intent', 'unknown')
-         returning dispatches.callback_id, dispatches.call_id, dispatches.updated_at";
-    const DIALING: &str = "update callbacks set state = 'dialing', provider_call_id = v.column2, lease_until = null, updated_at = v.column3
+         where dispatches.bucket = v.column1 and dispatches.id = v.column2 and dispatches.state in ('intent', 'unknown')
+         returning dispatches.bucket, dispatches.callback_id, dispatches.call_id, dispatches.updated_at";
+    const DIALING: &str = "update callbacks set state = 'dialing', provider_call_id = v.column3, lease_until = null, updated_at = v.column4
          from (values {rows}) as v
-         where callbacks.bucket = v.column4 and callbacks.id = v.column1 and callbacks.state in ('dispatching', 'unconfirmed')
-         returning callbacks.chain_id";
-    const SPEND: &str = "update chains set spent = chains.spent + v.column2 from (values {rows}) as v
-         where chains.bucket = v.column3 and chains.id = v.column1";
+         where callbacks.bucket = v.column1 and callbacks.id = v.column2 and callbacks.state in ('dispatching', 'unconfirmed')
+         returning callbacks.bucket, callbacks.chain_id";
+    const SPEND: &str = "update chains set spent = chains.spent + v.column3 from (values {rows}) as v
+         where chains.bucket = v.column1 and chains.id = v.column2";
     let ask_at = |now| plus(now, minutes(ASK_AFTER_MINUTES));
-    let rows: Vec<_> = calls.iter().map(|(id, call, now)| row![*id, call, ask_at(*now), *now, bucket]).collect();
-    let placed = tx.fetch_rows(PLACED, vec![], &rows).await?;
+    let rows = calls.iter().map(|c| row![c.bucket, c.id, c.call_id, ask_at(c.now), c.now]).collect();
+    let placed = tx.fetch_rows(PLACED, vec![], rows).await?;
     let dialing = |r: &Row| -> Result<Vec<Value>, StoreError> {
         let callback = Id::<id::Callback>::from_uuid(r.get("callback_id")?);
-        Ok(row![callback, r.get::<String>("call_id")?, r.get::<i64>("updated_at")?, bucket])
+        Ok(row![r.get::<i64>("bucket")?, callback, r.get::<String>("call_id")?, r.get::<i64>("updated_at")?])
     };
     let rows = placed.iter().map(dialing).collect::<Result<Vec<_>, _>>()?;
-    let mut spent: BTreeMap<Uuid, i64> = BTreeMap::new();
-    for row in tx.fetch_rows(DIALING, vec![], &rows).await? {
-        *spent.entry(row.get("chain_id")?).or_default() += 1;
+    let mut spent: BTreeMap<(i64, Uuid), i64> = BTreeMap::new();
+    for row in tx.fetch_rows(DIALING, vec![], rows).await? {
+        *spent.entry((row.get("bucket")?, row.get("chain_id")?)).or_default() += 1;
     }
-    let rows: Vec<_> = spent.iter().map(|(id, n)| row![Id::<id::Chain>::from_uuid(*id), *n, bucket]).collect();
-    tx.execute_rows(SPEND, vec![], &rows).await.map(|_| ())
+    let rows = spent.iter().map(|((bucket, id), n)| row![*bucket, Id::<id::Chain>::from_uuid(*id), *n]);
+    tx.execute_rows(SPEND, vec![], rows.collect()).await.map(|_| ())
 }

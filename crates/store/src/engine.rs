@@ -5,27 +5,25 @@
 //! syncs fully: what is acknowledged is on disk.
 //! Absent on purpose: any business meaning.
 
-use std::{
-    collections::HashMap,
-    fmt::Write as _,
-    path::Path,
-    str::FromStr as _,
-    sync::{LazyLock, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{path::Path, str::FromStr as _, time::Duration};
 
 use sqlx::{
-    ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres, Row as _, Sqlite, SqliteConnection,
-    SqlitePool,
+    ConnectOptions as _, Connection as _, Executor as _, PgConnection, PgPool, Postgres, Row as _, Sqlite,
+    SqliteConnection, SqlitePool,
     migrate::Migrator,
-    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+    postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow},
+    query::Query,
+    sqlite::{
+        SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow,
+        SqliteSynchronous,
+    },
 };
 use uuid::Uuid;
 
 use crate::{
     StoreError,
     fail::{Point, SharedFaults, Verdict},
+    many::{self, Kind, RowValues},
 };
 
 pub(crate) static LITE: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -44,6 +42,8 @@ enum Pools {
     Pg(PgPool),
 }
 
+/// Prepared statements that a connection keeps: every statement in every size.
+const PREPARED: usize = 1024;
 const BUSY: Duration = Duration::from_secs(5);
 const ACQUIRE: Duration = Duration::from_secs(30);
 
@@ -83,10 +83,19 @@ impl Db {
 
     /// Connects to Postgres.
     pub(crate) async fn postgres(url: &str) -> Result<Self, StoreError> {
+        // Every statement has an index made for it. A planner that has not yet counted a new table's rows would
+        // walk it instead, and keep that plan while the table grows. Plans are made once a statement.
+        const PLANS: &str =
+            "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off;
+             set plan_cache_mode = force_generic_plan";
         let options =
             PgConnectOptions::from_str(url)?.statement_cache_capacity(PREPARED).disable_statement_logging();
-        let pool =
-            PgPoolOptions::new().max_connections(16).acquire_timeout(ACQUIRE).connect_with(options).await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(16)
+            .acquire_timeout(ACQUIRE)
+            .after_connect(|c, _| Box::pin(async move { c.execute(PLANS).await.map(|_| ()) }))
+            .connect_with(options)
+            .await?;
         Ok(Self { pools: Pools::Pg(pool), faults: None })
     }
 
@@ -123,9 +132,9 @@ impl Db {
         list: &[Value],
     ) -> Result<Vec<Row>, StoreError> {
         let mut found = Vec::new();
-        for part in list.chunks(SIZES[0]) {
-            let kind = if self.is_postgres() { Kind::Pg } else { Kind::Lite };
-            let (sql, args) = with_list(kind, base, &head, part);
+        let kind = if self.is_postgres() { Kind::Pg } else { Kind::Lite };
+        for part in list.chunks(many::MOST) {
+            let (sql, args) = many::with_list(kind, base, &head, part);
             found.extend(self.read(sql, args).await?);
         }
         Ok(found)
@@ -225,29 +234,25 @@ impl Tx {
         &mut self,
         base: &'static str,
         head: Vec<Value>,
-        rows: &[RowValues],
+        rows: Vec<RowValues>,
     ) -> Result<u64, StoreError> {
-        let (mut changed, mut rest) = (0, rows);
-        while let Some((chunk, behind)) = chunk(rest) {
-            let (sql, args) = with_rows(self.kind(), base, &head, chunk);
+        let mut changed = 0;
+        for (sql, args) in many::with_rows(self.kind(), base, &head, rows) {
             changed += self.execute(sql, args).await?;
-            rest = behind;
         }
         Ok(changed)
     }
 
-    /// As [`Tx::execute_rows`], with what it returns.
+    /// As [`Tx::execute_rows`], with what it returns, in any order.
     pub(crate) async fn fetch_rows(
         &mut self,
         base: &'static str,
         head: Vec<Value>,
-        rows: &[RowValues],
+        rows: Vec<RowValues>,
     ) -> Result<Vec<Row>, StoreError> {
-        let (mut found, mut rest) = (Vec::new(), rows);
-        while let Some((chunk, behind)) = chunk(rest) {
-            let (sql, args) = with_rows(self.kind(), base, &head, chunk);
+        let mut found = Vec::new();
+        for (sql, args) in many::with_rows(self.kind(), base, &head, rows) {
             found.extend(self.fetch(sql, args).await?);
-            rest = behind;
         }
         Ok(found)
     }
@@ -260,8 +265,8 @@ impl Tx {
         list: &[Value],
     ) -> Result<Vec<Row>, StoreError> {
         let mut found = Vec::new();
-        for part in list.chunks(SIZES[0]) {
-            let (sql, args) = with_list(self.kind(), base, &head, part);
+        for part in list.chunks(many::MOST) {
+            let (sql, args) = many::with_list(self.kind(), base, &head, part);
             found.extend(self.fetch(sql, args).await?);
         }
         Ok(found)
@@ -285,6 +290,10 @@ impl Tx {
         }
     }
 
+    pub(crate) const fn is_postgres(&self) -> bool {
+        matches!(self.open, Open::Pg(_))
+    }
+
     const fn kind(&self) -> Kind {
         match self.open {
             Open::Lite(_) => Kind::Lite,
@@ -300,103 +309,13 @@ impl Tx {
     }
 }
 
-/// Statements over many values come in these sizes only, so that each is prepared once; any number of rows is a
-/// few of them.
-const SIZES: [usize; 8] = [128, 64, 32, 16, 8, 4, 2, 1];
-/// Prepared statements that a connection keeps: every statement in every size.
-const PREPARED: usize = 1024;
-
-/// The values of one row.
-type RowValues = Vec<Value>;
-
-fn chunk(rows: &[RowValues]) -> Option<(&[RowValues], &[RowValues])> {
-    let size = SIZES.into_iter().find(|s| *s <= rows.len())?;
-    Some(rows.split_at(size))
-}
-
-/// Which engine a text is for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Kind {
-    Lite,
-    Pg,
-}
-
-/// A part of a list, filled up to the next size with its last value.
-fn with_list(kind: Kind, base: &'static str, head: &[Value], part: &[Value]) -> (&'static str, Args) {
-    let size = SIZES.into_iter().rev().find(|s| *s >= part.len()).unwrap_or(SIZES[0]);
-    let filling = part.last().into_iter().cycle().take(size - part.len());
-    let sql = many(Shape { kind, base, head: head.len(), width: 0, n: size });
-    (sql, ordered(kind, head, part.iter().chain(filling)))
-}
-
-fn with_rows(kind: Kind, base: &'static str, head: &[Value], rows: &[RowValues]) -> (&'static str, Args) {
-    let width = rows.first().map_or(0, Vec::len);
-    let sql = many(Shape { kind, base, head: head.len(), width, n: rows.len() });
-    (sql, ordered(kind, head, rows.iter().flatten()))
-}
-
-/// The values in the order in which the text of that engine counts them.
-fn ordered<'v>(kind: Kind, head: &'v [Value], many: impl Iterator<Item = &'v Value>) -> Args {
-    match kind {
-        Kind::Pg => Args(head.iter().chain(many).cloned().collect()),
-        Kind::Lite => Args(many.chain(head).cloned().collect()),
-    }
-}
-
-/// A statement over many values: its own parameters, values a row (0: a plain list), rows.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Shape {
-    kind: Kind,
-    base: &'static str,
-    head: usize,
-    width: usize,
-    n: usize,
-}
-
-/// The statement with parameters in the place of `{rows}` or `{list}`. Made once a shape and kept: they are few.
-///
-/// SQLite finds a named parameter by walking all of them, so there the many have no names; they count first, and the
-/// statement's own are numbered behind them.
-fn many(shape: Shape) -> &'static str {
-    static MADE: LazyLock<Mutex<HashMap<Shape, &'static str>>> = LazyLock::new(Mutex::default);
-    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    made.entry(shape).or_insert_with(|| {
-        let each = shape.width.max(1);
-        let name = |i: usize| match shape.kind {
-            Kind::Pg => format!("${}", shape.head + i + 1),
-            Kind::Lite => "?".to_owned(),
-        };
-        let row = |r: usize| {
-            let names: Vec<_> = (r * each..(r + 1) * each).map(name).collect();
-            if shape.width == 0 { names.join(", ") } else { format!("({})", names.join(", ")) }
-        };
-        let list = (0..shape.n).map(row).collect::<Vec<_>>().join(", ");
-        let behind = if shape.kind == Kind::Lite { each * shape.n } else { 0 };
-        let text = shifted(shape.base, behind).replace("{rows}", &list).replace("{list}", &list);
-        Box::leak(text.into_boxed_str())
-    })
-}
-
-/// The text with each `$n` as `$(n + by)`.
-fn shifted(text: &str, by: usize) -> String {
-    let mut parts = text.split('$');
-    let mut shifted = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
-        let n: usize = part[..digits].parse().unwrap_or(0);
-        // Writing to a string cannot fail.
-        let _written = write!(shifted, "${}{}", n + by, &part[digits..]);
-    }
-    shifted
-}
-
 enum Conn<'c> {
     Lite(&'c mut SqliteConnection),
     Pg(&'c mut PgConnection),
 }
 
 macro_rules! bound {
-    ($engine:ty, $sql:expr, $args:expr) => {{
+    ($engine:ty, $sql:expr, $args:expr, $column:expr) => {{
         let mut query = sqlx::query::<$engine>($sql);
         for value in $args.0 {
             query = match value {
@@ -405,28 +324,40 @@ macro_rules! bound {
                 Value::Blob(v) => query.bind(v),
                 Value::Uuid(v) => query.bind(v),
                 Value::Bool(v) => query.bind(v),
+                Value::Column(column) => $column(query, column),
             };
         }
         query
     }};
 }
 
+fn lite(sql: &'static str, args: Args) -> Query<'static, Sqlite, SqliteArguments> {
+    // It has no columns as values, and `many` makes none for it.
+    bound!(Sqlite, sql, args, |query, _| query)
+}
+
+fn pg(sql: &'static str, args: Args) -> Query<'static, Postgres, PgArguments> {
+    bound!(Postgres, sql, args, |query: Query<'static, Postgres, PgArguments>, column| match column {
+        Column::Int(v) => query.bind(v),
+        Column::Text(v) => query.bind(v),
+        Column::Blob(v) => query.bind(v),
+        Column::Uuid(v) => query.bind(v),
+        Column::Bool(v) => query.bind(v),
+    })
+}
+
 impl Conn<'_> {
     async fn execute(&mut self, sql: &'static str, args: Args) -> Result<u64, StoreError> {
         Ok(match self {
-            Self::Lite(c) => bound!(Sqlite, sql, args).execute(&mut **c).await?.rows_affected(),
-            Self::Pg(c) => bound!(Postgres, sql, args).execute(&mut **c).await?.rows_affected(),
+            Self::Lite(c) => lite(sql, args).execute(&mut **c).await?.rows_affected(),
+            Self::Pg(c) => pg(sql, args).execute(&mut **c).await?.rows_affected(),
         })
     }
 
     async fn fetch(&mut self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
         Ok(match self {
-            Self::Lite(c) => {
-                bound!(Sqlite, sql, args).fetch_all(&mut **c).await?.into_iter().map(Row::Lite).collect()
-            }
-            Self::Pg(c) => {
-                bound!(Postgres, sql, args).fetch_all(&mut **c).await?.into_iter().map(Row::Pg).collect()
-            }
+            Self::Lite(c) => lite(sql, args).fetch_all(&mut **c).await?.into_iter().map(Row::Lite).collect(),
+            Self::Pg(c) => pg(sql, args).fetch_all(&mut **c).await?.into_iter().map(Row::Pg).collect(),
         })
     }
 }
@@ -454,6 +385,12 @@ impl Row {
 #[derive(Default)]
 pub(crate) struct Args(Vec<Value>);
 
+impl FromIterator<Value> for Args {
+    fn from_iter<I: IntoIterator<Item = Value>>(values: I) -> Self {
+        Self(values.into_iter().collect())
+    }
+}
+
 /// One bound value; `None` is null of that type.
 #[derive(Clone)]
 pub(crate) enum Value {
@@ -462,6 +399,18 @@ pub(crate) enum Value {
     Blob(Option<Vec<u8>>),
     Uuid(Option<Uuid>),
     Bool(Option<bool>),
+    /// Many values as one: Postgres alone takes them so.
+    Column(Column),
+}
+
+/// The values of one column, in the order of their rows.
+#[derive(Clone)]
+pub(crate) enum Column {
+    Int(Vec<Option<i64>>),
+    Text(Vec<Option<String>>),
+    Blob(Vec<Option<Vec<u8>>>),
+    Uuid(Vec<Option<Uuid>>),
+    Bool(Vec<Option<bool>>),
 }
 
 impl From<Vec<Value>> for Args {
@@ -514,24 +463,3 @@ macro_rules! args {
     ($($value:expr),* $(,)?) => { $crate::engine::Args::from(vec![$($crate::engine::Value::from($value)),*]) };
 }
 pub(crate) use args;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn many_values_are_named_as_each_engine_likes_it() {
-        let base = "update t set a = $2 from (values {rows}) as v where b = $1 and c = v.column1";
-        let of = |kind| many(Shape { kind, base, head: 2, width: 2, n: 2 });
-        assert_eq!(
-            of(Kind::Pg),
-            "update t set a = $2 from (values ($3, $4), ($5, $6)) as v where b = $1 and c = v.column1"
-        );
-        assert_eq!(
-            of(Kind::Lite),
-            "update t set a = $6 from (values (?, ?), (?, ?)) as v where b = $5 and c = v.column1"
-        );
-        let list = |kind| many(Shape { kind, base: "select $1 in ({list})", head: 1, width: 0, n: 2 });
-        assert_eq!((list(Kind::Pg), list(Kind::Lite)), ("select $1 in ($2, $3)", "select $3 in (?, ?)"));
-    }
-}

@@ -80,12 +80,12 @@ async fn insert(store: &Store, batch: &[NewDelivery]) -> Result<Vec<Recorded>, S
     const BODIES: &str = "insert into bodies (bucket, delivery_id, body, signature) values {rows}";
     let mut tx = store.db.begin().await?;
     let rows: Vec<_> = batch.iter().map(NewDelivery::values).collect();
-    let new = tx.fetch_rows(ROWS, vec![], &rows).await?;
+    let new = tx.fetch_rows(ROWS, vec![], rows).await?;
     let new = new.iter().map(|row| row.get("id")).collect::<Result<BTreeSet<Uuid>, _>>()?;
     let is_new = |d: &NewDelivery| new.contains(&d.id.uuid());
     let body = |d: &NewDelivery| row![d.bucket, d.id, d.body.as_slice(), &d.signature];
     let bodies: Vec<_> = batch.iter().filter(|d| is_new(d)).map(body).collect();
-    tx.execute_rows(BODIES, vec![], &bodies).await?;
+    tx.execute_rows(BODIES, vec![], bodies).await?;
     tx.commit().await?;
     Ok(batch.iter().map(|d| if is_new(d) { Recorded::New } else { Recorded::Seen }).collect())
 }

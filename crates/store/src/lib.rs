@@ -13,6 +13,7 @@ mod claims;
 mod clock;
 mod decision;
 mod decisions;
+mod desks;
 mod dispatch;
 mod engine;
 mod epochs;
@@ -21,6 +22,9 @@ mod group;
 mod inbox;
 mod keys;
 mod leases;
+mod ledger;
+mod many;
+mod remembered;
 mod seal;
 mod settings;
 mod suppressions;
@@ -32,7 +36,6 @@ use std::{path::Path, sync::Arc};
 
 use redialer_core::{Id, Timestamp, chance::Chance, id};
 
-use agents::Slugs;
 pub use agents::{AgentRow, Roster, SlugOwner, SlugRow};
 pub use asks::AskRow;
 pub use backup::{BackupError, restore_file};
@@ -41,13 +44,15 @@ pub use claims::{Claim, DueRow};
 pub use clock::ClockRow;
 pub use decision::{Decision, Following, KnownCall, RedialRow, SpokenWith, Subject};
 pub use decisions::{Case, Decided, KnownCase};
-pub use dispatch::{DispatchRow, Intent, NewDispatch, Results};
+pub use desks::{Desk, Seat};
+pub use dispatch::{DispatchRow, Intent, NewDispatch};
 pub use epochs::{Adoption, Epoch};
 pub use fail::{Abort, BadPoint, Faults, Passing, Point, Verdict};
 pub use group::Full;
 pub use inbox::{ActivityRow, Inbox, NewDelivery, PendingRow, Recorded};
 pub use keys::{KeyRow, hash_key};
 pub use leases::Buckets;
+pub use ledger::Ledger;
 pub use seal::{Kek, KeyError, TenantKey};
 pub use settings::{
     BadSettings, Day, Defaults, Level, QuietHours, Retention, RetryTrigger, RetryTriggers, UnclearTime, merge,
@@ -57,6 +62,7 @@ pub use tenants::{NewTenant, TenantRow};
 pub use workspaces::{NewWorkspace, Pausing, WebhookKey, WorkspaceChange, WorkspaceRow};
 
 use engine::Db;
+use remembered::Remembered;
 
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -107,7 +113,8 @@ impl From<sqlx::Error> for StoreError {
 pub struct Store {
     db: Db,
     kek: Arc<Kek>,
-    slugs: Arc<Slugs>,
+    slugs: Arc<Remembered<String, SlugRow>>,
+    desks: Arc<Remembered<Id<id::Workspace>, Desk>>,
     shared: bool,
 }
 
@@ -121,12 +128,24 @@ pub struct TenantStore {
 impl Store {
     /// Opens the embedded database.
     pub async fn sqlite(file: &Path, kek: Kek) -> Result<Self, StoreError> {
-        Ok(Self { db: Db::sqlite(file).await?, kek: Arc::new(kek), slugs: Arc::default(), shared: false })
+        Ok(Self {
+            db: Db::sqlite(file).await?,
+            kek: Arc::new(kek),
+            slugs: Arc::default(),
+            desks: Arc::default(),
+            shared: false,
+        })
     }
 
     /// Connects to Postgres.
     pub async fn postgres(url: &str, kek: Kek) -> Result<Self, StoreError> {
-        Ok(Self { db: Db::postgres(url).await?, kek: Arc::new(kek), slugs: Arc::default(), shared: true })
+        Ok(Self {
+            db: Db::postgres(url).await?,
+            kek: Arc::new(kek),
+            slugs: Arc::default(),
+            desks: Arc::default(),
+            shared: true,
+        })
     }
 
     /// Brings the schema up to this version, and makes sure that the key is the one the data was sealed with.

@@ -263,7 +263,7 @@ impl TenantStore {
             tx.execute(RESUME, args![self.tenant, id]).await?;
         }
         tx.commit().await?;
-        self.store.slugs.forget();
+        self.store.forget();
         Ok(())
     }
 }
@@ -287,7 +287,9 @@ impl Store {
     pub async fn resume(&self, id: Id<id::Workspace>) -> Result<(), StoreError> {
         const SQL: &str =
             "update workspaces set paused = null, paused_at = null, probe_at = null where id = $1";
-        self.db.write(SQL, args![id]).await.map(|_| ())
+        self.db.write(SQL, args![id]).await?;
+        self.forget();
+        Ok(())
     }
 
     /// Paused workspaces whose probe is due, put off to `next_at` so that no other replica probes too.

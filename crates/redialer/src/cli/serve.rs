@@ -4,7 +4,7 @@ use std::{fs::File, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use redialer_providers::{http::Clients, retell::api::Api};
-use redialer_store::{Buckets, Inbox, Results, Store};
+use redialer_store::{Buckets, Inbox, Ledger, Store};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::{Shared, log, open};
@@ -64,9 +64,9 @@ impl Running {
         config.listen = listener.local_addr()?.to_string();
         let retell = Api::new(Clients::new(config.place_deadline())?, &config.retell_base_url);
         let (inbox, inbox_writer) = Inbox::start(store.clone());
-        let (results, results_writer) = Results::start(store.clone());
+        let (ledger, ledger_writer) = Ledger::start(store.clone());
         let buckets = if store.is_shared() { Buckets::default() } else { Buckets::all() };
-        let app = App::new(config, store.clone(), (inbox, results), clock, chance, retell, buckets);
+        let app = App::new(config, store.clone(), (inbox, ledger), clock, chance, retell, buckets);
         if !store.is_shared() {
             // One process owns this file: whatever was claimed, its claimer is gone.
             for range in app.ranges() {
@@ -87,7 +87,7 @@ impl Running {
             tokio::spawn(housekeeping::run(Arc::clone(&app))),
             tokio::spawn(housekeeping::tend(Arc::clone(&app))),
         ];
-        Ok(Self { app, workers, writers: [inbox_writer, results_writer], store, _lock: lock })
+        Ok(Self { app, workers, writers: [inbox_writer, ledger_writer], store, _lock: lock })
     }
 
     /// What runs.

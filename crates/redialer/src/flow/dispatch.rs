@@ -3,7 +3,7 @@
 //! Invariants (failure-model §2): claim, check again, intent on disk, one request, settle; no transaction is
 //! open while the provider is asked. The lease is looked at right before the first byte, and outlives the
 //! request's deadline. An answer that is not clear becomes `unconfirmed` and is [`super::reconcile`]'s business.
-//! A workspace's claims share a commit, and so do their intents.
+//! What is claimed, intended and answered at the same time shares a commit (`store/src/ledger.rs`).
 
 use std::{
     collections::BTreeMap,
@@ -29,7 +29,8 @@ use redialer_providers::retell::{
     order,
 };
 use redialer_store::{
-    AgentRow, Claim, DueRow, Intent, NewDispatch, Point, Secrets, StoreError, TenantKey, WorkspaceRow,
+    AgentRow, Claim, Desk, DueRow, Intent, NewDispatch, Point, Seat, Secrets, StoreError, TenantKey,
+    WorkspaceRow,
 };
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
@@ -134,7 +135,8 @@ impl Ready {
 /// Everything up to the intents: what is returned must be sent, once.
 pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Result<Vec<Ready>, StoreError> {
     let Some(first) = rows.first() else { return Ok(Vec::new()) };
-    let workspace = app.store.of(first.tenant).workspace(id).await?;
+    let desk = app.store.desk(first.tenant, id, app.clock.real_ms()).await?;
+    let workspace = &desk.workspace;
     if workspace.paused.is_some() {
         return Ok(Vec::new());
     }
@@ -143,10 +145,10 @@ pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Resul
     if n == 0 {
         return Ok(Vec::new());
     }
-    let chosen = choose(app, &workspace, rows, n).await?;
+    let chosen = choose(app, workspace, rows, n).await?;
     app.store.pass(Point::C1).await?;
     let lease = app.clock.real_ms() + CLAIM_LEASE_MS;
-    let claims = app.store.claim(&chosen, &app.replica, app.clock.now(), lease).await?;
+    let claims = app.ledger.claim(&chosen, &app.replica, app.clock.now(), lease).await?;
     // Whatever was not claimed is somebody else's, or not due any more.
     app.window.forget(&chosen);
     app.store.pass(Point::C2).await?;
@@ -155,7 +157,7 @@ pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Resul
         return Ok(Vec::new());
     }
     let begun = app.clock.mark();
-    let lane = Lane::open(app, workspace, lease).await?;
+    let lane = Lane::open(app, Arc::clone(&desk), lease)?;
     let mut intended = Vec::with_capacity(claims.len());
     for claim in claims {
         intended.extend(lane.one(claim).await);
@@ -166,7 +168,7 @@ pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Resul
     }
     app.store.pass(Point::C3).await?;
     // A process that was frozen since the claim has lost it; what follows is guarded by the fence anyway.
-    let intents = app.store.begin(intended, &lane.key, &app.chance, app.clock.now()).await?;
+    let intents = app.ledger.begin(intended, &lane.key, &app.chance, app.clock.now()).await?;
     app.store.pass(Point::C5).await?;
     let ready = |intent| Ready { intent, api_key: lane.api_key.clone(), begun };
     Ok(intents.into_iter().map(ready).collect())
@@ -229,21 +231,21 @@ async fn lines(app: &App, workspace: &WorkspaceRow) -> Result<u32, StoreError> {
 /// What the dials of one workspace share: its opened key lives no longer than the batch.
 struct Lane<'a> {
     app: &'a App,
-    workspace: WorkspaceRow,
+    desk: Arc<Desk>,
     key: TenantKey,
     api_key: Zeroizing<String>,
-    agents: Mutex<BTreeMap<Id<id::Agent>, Arc<AgentRow>>>,
+    agents: Mutex<BTreeMap<Id<id::Agent>, Seat>>,
     numbers: OnceCell<Vec<OwnNumber>>,
     lease_until_ms: i64,
 }
 
 impl<'a> Lane<'a> {
-    async fn open(app: &'a App, workspace: WorkspaceRow, lease_until_ms: i64) -> Result<Self, StoreError> {
-        let key = app.store.open_key(workspace.tenant).await?;
-        let api_key = workspace.api_key(&key)?;
+    fn open(app: &'a App, desk: Arc<Desk>, lease_until_ms: i64) -> Result<Self, StoreError> {
+        let key = desk.open_key(&app.store)?;
+        let api_key = desk.workspace.api_key(&key)?;
         Ok(Self {
             app,
-            workspace,
+            desk,
             key,
             api_key,
             agents: Mutex::default(),
@@ -273,8 +275,7 @@ impl<'a> Lane<'a> {
 
     async fn checked(&self, claim: Claim) -> Result<Option<(Claim, NewDispatch)>, StoreError> {
         let (app, now) = (self.app, self.app.clock.now());
-        let agent = self.agent(claim.agent()).await?;
-        let policy = agent.settings(&self.workspace.defaults).policy();
+        let Seat { agent, policy } = self.agent(claim.agent()).await?;
         let due = Due {
             reason: claim.reason(),
             scheduled_for: claim.scheduled_for(),
@@ -331,16 +332,21 @@ impl<'a> Lane<'a> {
         Ok(found.and_then(|n| Phone::parse(&n.number).ok()))
     }
 
-    async fn agent(&self, id: Id<id::Agent>) -> Result<Arc<AgentRow>, StoreError> {
+    /// An agent; one that the provider has lost is not at the desk.
+    async fn agent(&self, id: Id<id::Agent>) -> Result<Seat, StoreError> {
+        if let Some(seat) = self.desk.agent(id) {
+            return Ok(seat.clone());
+        }
         let known = |agents: &Mutex<BTreeMap<_, _>>| {
             agents.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
         };
-        if let Some(agent) = known(&self.agents) {
-            return Ok(agent);
+        if let Some(seat) = known(&self.agents) {
+            return Ok(seat);
         }
-        let agent = Arc::new(self.app.store.of(self.workspace.tenant).agent(id).await?);
-        self.agents.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&agent));
-        Ok(agent)
+        let workspace = &self.desk.workspace;
+        let seat = Seat::of(self.app.store.of(workspace.tenant).agent(id).await?, workspace);
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner).insert(id, seat.clone());
+        Ok(seat)
     }
 }
 
@@ -399,7 +405,7 @@ pub async fn send(app: &App, ready: Ready) {
     let after = decide::after_dial(&tried, reply, now);
     report(app, &intent, &after);
     let is_again = matches!(after, AfterDial::Again { .. });
-    if let Err(error) = app.results.record(intent, after, now).await {
+    if let Err(error) = app.ledger.finish(intent, after, now).await {
         tracing::error!(callback.id = %id, %error, "what became of callback {id} could not be recorded");
         metrics::counter!("redialer_dials_failed_total").increment(1);
     }

@@ -20,8 +20,8 @@ use redialer_store::{DueRow, StoreError};
 
 use crate::app::App;
 
-/// How far ahead the window reaches, in real time.
-const AHEAD: SignedDuration = SignedDuration::from_secs(30);
+/// How far ahead the window reaches, in real time: each row is read some four times before it is due.
+const AHEAD: SignedDuration = SignedDuration::from_secs(12);
 /// Between two readings of the database.
 const READ_EVERY: Duration = Duration::from_secs(3);
 /// The least time between two readings.

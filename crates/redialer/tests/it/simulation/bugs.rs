@@ -68,9 +68,9 @@ impl Bug {
     pub(super) const fn edits(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::IgnoreTheFence => &[
-                ("and callbacks.fence = v.column7", "and v.column7 = v.column7"),
+                ("and callbacks.fence = v.column3", "and v.column3 = v.column3"),
                 ("and (callbacks.state = 'dispatching') is true and callbacks.dispatch_id is null", ""),
-                ("and v.column8 = (select spent", "and v.column8 <= (select spent"),
+                ("and v.column4 = (select spent", "and v.column4 <= (select spent"),
             ],
             Self::NoSettleTime => &[
                 (
@@ -105,7 +105,7 @@ impl Bug {
                 "set updated_at = $4",
             )],
             Self::NeverSpend => {
-                &[("set spent = chains.spent + v.column2", "set spent = chains.spent + 0 * v.column2")]
+                &[("set spent = chains.spent + v.column3", "set spent = chains.spent + 0 * v.column3")]
             }
             Self::LateAnswerWins => &[
                 (" and dispatches.state in ('intent', 'unknown')", ""),

@@ -11,7 +11,7 @@ use redialer::{
 use redialer_core::{Id, chance::Chance, id};
 use redialer_providers::retell::api::Api;
 use redialer_sim::retell::Retell;
-use redialer_store::{Buckets, Faults, Inbox, Results, Store};
+use redialer_store::{Buckets, Faults, Inbox, Ledger, Store};
 use tokio::task::JoinHandle;
 
 use super::{bugs::Bug, faults::ReplicaFaults, laws::Laws, shared::Shared, wire::SimWire};
@@ -44,7 +44,7 @@ impl Parts {
             clock.join(&store).await.expect("joined");
         }
         let (inbox, inbox_writer) = Inbox::start(store.clone());
-        let (results, results_writer) = Results::start(store.clone());
+        let (ledger, ledger_writer) = Ledger::start(store.clone());
         let wire = SimWire {
             shared: Arc::clone(&self.shared),
             laws: Arc::clone(&self.laws),
@@ -54,9 +54,9 @@ impl Parts {
         let config = Config { retell_base_url: "http://127.0.0.1".to_owned(), ..Config::default() };
         let chance = Chance::seeded(self.shared.chance.bytes());
         let retell = Api::new(wire, &config.retell_base_url);
-        let app = App::new(config, store, (inbox, results), clock, chance, retell, Buckets::all());
+        let app = App::new(config, store, (inbox, ledger), clock, chance, retell, Buckets::all());
         let door = http::router(Arc::clone(&app), Metrics::detached());
-        Replica { app, door, writers: [inbox_writer, results_writer] }
+        Replica { app, door, writers: [inbox_writer, ledger_writer] }
     }
 }
 

@@ -1,0 +1,109 @@
+//! A workspace's desk: all that deciding and dialling for it need to know beside the callbacks themselves.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use redialer_core::{Id, id, policy::Policy};
+
+use crate::{
+    AgentRow, Store, StoreError, TenantKey, WorkspaceRow,
+    engine::{Row, args},
+};
+
+/// A workspace with its agents, as they were at most a second ago; keys are sealed as on disk.
+pub struct Desk {
+    /// The workspace.
+    pub workspace: WorkspaceRow,
+    /// What its settings come to where no agent overrides them.
+    pub policy: Arc<Policy>,
+    agents: Vec<Seat>,
+    own_numbers: BTreeSet<[u8; 16]>,
+    key_version: i64,
+    wrapped_key: Vec<u8>,
+}
+
+/// One agent at a desk.
+#[derive(Clone)]
+pub struct Seat {
+    /// The agent.
+    pub agent: Arc<AgentRow>,
+    /// What its settings come to.
+    pub policy: Arc<Policy>,
+}
+
+impl Seat {
+    /// An agent under the settings of its workspace.
+    pub fn of(agent: AgentRow, workspace: &WorkspaceRow) -> Self {
+        let policy = agent.settings(&workspace.defaults).policy();
+        Self { agent: Arc::new(agent), policy: Arc::new(policy) }
+    }
+}
+
+impl Desk {
+    /// The agent that the provider calls so.
+    pub fn by_provider_id(&self, id: &str) -> Option<&Seat> {
+        self.agents.iter().find(|seat| seat.agent.provider_agent_id == id)
+    }
+
+    /// That agent; the provider may have lost it since.
+    pub fn agent(&self, id: Id<id::Agent>) -> Option<&Seat> {
+        self.agents.iter().find(|seat| seat.agent.id == id)
+    }
+
+    /// Whether a number is one of the workspace's own.
+    pub fn is_own_number(&self, ix: &[u8; 16]) -> bool {
+        self.own_numbers.contains(ix)
+    }
+
+    /// Opens the tenant's key; it lives no longer than the work it is for.
+    pub fn open_key(&self, store: &Store) -> Result<TenantKey, StoreError> {
+        store.unwrap_key(self.workspace.tenant, self.key_version, &self.wrapped_key)
+    }
+}
+
+impl Store {
+    /// The desk of a workspace, read once a second at most (`real_ms`).
+    pub async fn desk(
+        &self,
+        tenant: Id<id::Tenant>,
+        workspace: Id<id::Workspace>,
+        real_ms: i64,
+    ) -> Result<Arc<Desk>, StoreError> {
+        if let Some(desk) = self.desks.get(&workspace, real_ms) {
+            return Ok(desk);
+        }
+        Ok(self.desks.put(workspace, self.read_desk(tenant, workspace).await?, real_ms))
+    }
+
+    async fn read_desk(
+        &self,
+        tenant: Id<id::Tenant>,
+        workspace: Id<id::Workspace>,
+    ) -> Result<Desk, StoreError> {
+        const KEY: &str = "select key_version, wrapped_key from tenants where id = $1";
+        const NUMBERS: &str = "select number_ix from own_numbers where workspace_id = $1";
+        let of = self.of(tenant);
+        let row = of.workspace(workspace).await?;
+        let agents = of.roster(workspace).await?.into_iter().map(|agent| Seat::of(agent, &row)).collect();
+        let key = self.db.read_one(KEY, args![tenant]).await?.ok_or(StoreError::NotFound)?;
+        let ix = |row: &Row| {
+            let ix: Vec<u8> = row.get("number_ix")?;
+            ix.try_into().map_err(|_| StoreError::Corrupt("number index"))
+        };
+        let own_numbers =
+            self.db.read(NUMBERS, args![workspace]).await?.iter().map(ix).collect::<Result<_, _>>()?;
+        Ok(Desk {
+            policy: Arc::new(row.defaults.policy()),
+            workspace: row,
+            agents,
+            own_numbers,
+            key_version: key.get("key_version")?,
+            wrapped_key: key.get("wrapped_key")?,
+        })
+    }
+
+    /// Forgets what was remembered of slugs and desks: something about them was changed.
+    pub(crate) fn forget(&self) {
+        self.slugs.forget();
+        self.desks.forget();
+    }
+}

@@ -1,0 +1,209 @@
+//! One writer for all that dialling writes: claims, intents and results that wait at the same time share a commit.
+//!
+//! Invariants: every way in returns only after the commit (I4). What cannot be written together is written one by
+//! one, so that a failure is its own and no lane's dials hang on another's. Writing anything twice changes nothing:
+//! each is guarded by the state it leaves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use redialer_core::{Id, Timestamp, chance::Chance, decide::AfterDial, id};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::{
+    Claim, DueRow, Intent, NewDispatch, Store, StoreError, TenantKey,
+    claims::{Wanted, claim_all},
+    dispatch::{Prepared, begin_all, finish_all},
+    fail::Point,
+    group::Group,
+};
+
+const WAITING: usize = 4096;
+
+/// The way in.
+#[derive(Clone)]
+pub struct Ledger(Group<Entry, Result<Written, StoreError>>);
+
+enum Entry {
+    Claim(Vec<Wanted>),
+    Begin(Vec<Prepared>),
+    Finish(Intent, AfterDial, Timestamp),
+}
+
+enum Written {
+    Claims(Vec<Claim>),
+    Intents(Vec<Intent>),
+    Result,
+}
+
+impl Ledger {
+    /// Starts the writer. It ends when every [`Ledger`] is gone and all is written.
+    pub fn start(store: Store) -> (Self, JoinHandle<()>) {
+        let (group, writer) = Group::start(WAITING, move |entries| {
+            let store = store.clone();
+            async move { Ok(store.write_all(entries).await) }
+        });
+        (Self(group), writer)
+    }
+
+    async fn write(&self, entry: Entry) -> Result<Written, StoreError> {
+        self.0.write_patiently(entry).await?
+    }
+
+    /// As [`Store::claim`], in a commit that others share.
+    pub async fn claim(
+        &self,
+        due: &[DueRow],
+        owner: &str,
+        now: Timestamp,
+        lease_until_ms: i64,
+    ) -> Result<Vec<Claim>, StoreError> {
+        claims(self.write(Entry::Claim(wanted(due, owner, now, lease_until_ms))).await?)
+    }
+
+    /// As [`Store::begin`], in a commit that others share.
+    pub async fn begin(
+        &self,
+        claims: Vec<(Claim, NewDispatch)>,
+        key: &TenantKey,
+        chance: &Chance,
+        now: Timestamp,
+    ) -> Result<Vec<Intent>, StoreError> {
+        intents(self.write(Entry::Begin(prepared(claims, key, chance, now))).await?)
+    }
+
+    /// Records what the provider's answer means, for one dispatch.
+    pub async fn finish(&self, intent: Intent, after: AfterDial, now: Timestamp) -> Result<(), StoreError> {
+        self.write(Entry::Finish(intent, after, now)).await.map(|_| ())
+    }
+}
+
+fn wanted(due: &[DueRow], owner: &str, now: Timestamp, lease_until_ms: i64) -> Vec<Wanted> {
+    due.iter().map(|row| Wanted { row: *row, owner: owner.to_owned(), now, lease_until_ms }).collect()
+}
+
+fn prepared(
+    claims: Vec<(Claim, NewDispatch)>,
+    key: &TenantKey,
+    chance: &Chance,
+    now: Timestamp,
+) -> Vec<Prepared> {
+    claims.into_iter().map(|(claim, new)| Prepared::new(claim, new, key, chance, now)).collect()
+}
+
+fn claims(written: Written) -> Result<Vec<Claim>, StoreError> {
+    let Written::Claims(claims) = written else { return Err(StoreError::Full) };
+    Ok(claims)
+}
+
+fn intents(written: Written) -> Result<Vec<Intent>, StoreError> {
+    let Written::Intents(intents) = written else { return Err(StoreError::Full) };
+    Ok(intents)
+}
+
+impl Store {
+    /// Claims due callbacks for the replica `owner`; those that somebody else took meanwhile are left out. The
+    /// longest due first.
+    ///
+    /// Lapsed claims are [`Store::recover`]'s business.
+    pub async fn claim(
+        &self,
+        due: &[DueRow],
+        owner: &str,
+        now: Timestamp,
+        lease_until_ms: i64,
+    ) -> Result<Vec<Claim>, StoreError> {
+        claims(self.write_one(Entry::Claim(wanted(due, owner, now, lease_until_ms))).await?)
+    }
+
+    /// Writes the intents of claims, in one commit. Left out are claims that were lost: cancelled, their lease
+    /// lapsed, their agent switched off, their workspace paused; and those whose chain has another dial without an
+    /// answer yet, or has spent an attempt since they were judged: their number would be wrong. Nothing may be sent
+    /// before this returns.
+    pub async fn begin(
+        &self,
+        claims: Vec<(Claim, NewDispatch)>,
+        key: &TenantKey,
+        chance: &Chance,
+        now: Timestamp,
+    ) -> Result<Vec<Intent>, StoreError> {
+        intents(self.write_one(Entry::Begin(prepared(claims, key, chance, now))).await?)
+    }
+
+    /// Records what the provider's answer means, for one dispatch.
+    pub async fn finish(&self, intent: Intent, after: AfterDial, now: Timestamp) -> Result<(), StoreError> {
+        self.write_one(Entry::Finish(intent, after, now)).await.map(|_| ())
+    }
+
+    async fn write_one(&self, entry: Entry) -> Result<Written, StoreError> {
+        let mut found = self.write_together(&[&entry]).await?;
+        found.of(entry)
+    }
+
+    async fn write_all(&self, entries: Vec<Entry>) -> Vec<Result<Written, StoreError>> {
+        if let [_, _, ..] = entries.as_slice() {
+            let together = self.write_together(&entries.iter().collect::<Vec<_>>()).await;
+            match together {
+                Ok(mut found) => return entries.into_iter().map(|entry| found.of(entry)).collect(),
+                Err(error) => {
+                    tracing::warn!(%error, n = entries.len(), "what dialling writes could not be written together");
+                }
+            }
+        }
+        let mut written = Vec::with_capacity(entries.len());
+        for entry in entries {
+            written.push(self.write_one(entry).await);
+        }
+        written
+    }
+
+    /// Results first: an attempt that was spent counts for whoever comes behind it.
+    async fn write_together(&self, entries: &[&Entry]) -> Result<Found, StoreError> {
+        let (mut results, mut begun, mut wanted) = (Vec::new(), Vec::new(), Vec::new());
+        for entry in entries {
+            match entry {
+                Entry::Finish(intent, after, now) => results.push((intent, after, *now)),
+                Entry::Begin(prepared) => begun.extend(prepared),
+                Entry::Claim(rows) => wanted.extend(rows),
+            }
+        }
+        let mut tx = self.db.begin().await?;
+        finish_all(&mut tx, &results).await?;
+        let held = begin_all(&mut tx, &begun).await?;
+        let claims = claim_all(&mut tx, &wanted).await?;
+        if !begun.is_empty() {
+            self.pass(Point::C4).await?;
+        }
+        tx.commit().await?;
+        if !results.is_empty() {
+            self.pass(Point::C9).await?;
+        }
+        Ok(Found { held, claims })
+    }
+}
+
+/// What a commit brought, to be handed out to those who asked.
+struct Found {
+    held: BTreeSet<Uuid>,
+    claims: BTreeMap<Id<id::Callback>, Claim>,
+}
+
+impl Found {
+    fn of(&mut self, entry: Entry) -> Result<Written, StoreError> {
+        Ok(match entry {
+            Entry::Claim(wanted) => {
+                let mut mine: Vec<_> = wanted.iter().filter_map(|w| self.claims.remove(&w.row.id)).collect();
+                mine.sort_by_key(|c| (c.scheduled_for(), c.id()));
+                Written::Claims(mine)
+            }
+            Entry::Begin(prepared) => Written::Intents(
+                prepared
+                    .into_iter()
+                    .filter(|p| self.held.contains(&p.claim.id.uuid()))
+                    .map(Prepared::into_intent)
+                    .collect(),
+            ),
+            Entry::Finish(..) => Written::Result,
+        })
+    }
+}
