@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::call::Moment;
+
 /// A webhook whose signature held over exactly these bytes (I8).
 ///
 /// Made only by `providers` (a tidy test sees to it): whoever holds one need not check again.
@@ -10,12 +12,35 @@ pub struct Delivery {
     pub event: String,
     /// The provider's id of the call or chat, where the event has one.
     pub call_id: Option<String>,
-    /// Two copies of one event have the same key; two different events never do.
-    pub dedup_key: String,
+    /// What it has in common with its copies.
+    pub sameness: Sameness,
     /// What was received, byte for byte.
     pub body: Vec<u8>,
     /// The signature header it came with; empty when we fetched the record ourselves.
     pub signature: String,
+}
+
+/// What two copies of one event have in common, and two different events never.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sameness {
+    /// It tells of a moment that its call has once: that moment's bit. Records that we fetched have bits of their
+    /// own, so that the webhook itself is still taken.
+    Moment(u8),
+    /// It is known by its content: the event's name and a digest.
+    Content(String),
+}
+
+impl Sameness {
+    /// Of an event that tells of that moment of a call; `None` for moments that a call has more than once.
+    pub const fn of_moment(moment: Moment, fetched: bool) -> Option<Self> {
+        let bit = match moment {
+            Moment::Started => 1,
+            Moment::Ended => 2,
+            Moment::Analyzed => 4,
+            Moment::Other => return None,
+        };
+        Some(Self::Moment(if fetched { bit << 3 } else { bit }))
+    }
 }
 
 impl fmt::Debug for Delivery {

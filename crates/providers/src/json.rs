@@ -3,29 +3,111 @@
 //! Invariants: a field of the wrong type is an absent field; of a repeated key the last one counts, as in
 //! the `JSON.parse` most senders use; nothing recurses, so depth cannot exhaust the stack.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, fmt};
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
-/// One object, its values still unread.
+/// One object, most of its values still unread.
 #[derive(Default)]
-pub(crate) struct Object<'a>(HashMap<Cow<'a, str>, &'a RawValue>);
+pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, Node<'a>)>);
+
+enum Node<'a> {
+    Raw(&'a RawValue),
+    /// Read in the same pass as what it lies in.
+    Object(Object<'a>),
+    Turns(Vec<RawTurn<'a>>),
+}
+
+/// Two members of an object; whatever else it holds is skipped.
+#[derive(Deserialize)]
+struct RawTurn<'a> {
+    #[serde(borrow, default)]
+    role: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    content: Option<&'a RawValue>,
+}
+
+impl RawTurn<'_> {
+    fn texts(&self) -> Option<(String, String)> {
+        let text = |raw: Option<&RawValue>| {
+            let text: Option<String> = serde_json::from_str(raw?.get()).ok();
+            text.filter(|s| !s.trim().is_empty())
+        };
+        Some((text(self.role)?, text(self.content)?))
+    }
+}
+
+/// How deep one pass goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// One object, its values unread.
+    Flat,
+    /// An event, and the call or chat in it.
+    Event,
+    /// A call, and who said what in it.
+    Call,
+}
+
+impl<'de> DeserializeSeed<'de> for Depth {
+    type Value = Object<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Object<'de>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Depth {
+    type Value = Object<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+        #[derive(Deserialize)]
+        struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+        let mut members = Vec::with_capacity(32);
+        while let Some(Key(key)) = map.next_key()? {
+            let node = match (self, &*key) {
+                (Self::Event, "call" | "chat") => Node::Object(map.next_value_seed(Self::Call)?),
+                (Self::Call, "transcript_object") => Node::Turns(map.next_value()?),
+                _ => Node::Raw(map.next_value()?),
+            };
+            members.push((key, node));
+        }
+        Ok(Object(members))
+    }
+}
 
 impl<'a> Object<'a> {
     /// Reads an object; `None` for any other JSON.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Keyed<'a>(#[serde(borrow)] HashMap<Text<'a>, &'a RawValue>);
-        #[derive(Deserialize, PartialEq, Eq, Hash)]
-        struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-        let Keyed(map) = serde_json::from_str(text).ok()?;
-        Some(Self(map.into_iter().map(|(Text(key), value)| (key, value)).collect()))
+        Self::to(Depth::Flat, text)
+    }
+
+    /// As [`Object::parse`], for an event: what lies in it is read in the same pass where it has the shape it
+    /// should have. It tells the same either way.
+    pub(crate) fn event(text: &'a str) -> Option<Self> {
+        Self::to(Depth::Event, text).or_else(|| Self::parse(text))
+    }
+
+    fn to(depth: Depth, text: &'a str) -> Option<Self> {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let object = depth.deserialize(&mut deserializer).ok()?;
+        deserializer.end().ok().map(|()| object)
+    }
+
+    fn node(&self, key: &str) -> Option<&Node<'a>> {
+        self.0.iter().rev().find(|(k, _)| k == key).map(|(_, node)| node)
     }
 
     /// The value of `key` where it is a `T`; absent, null and other types are `None`.
     pub(crate) fn get<T: Deserialize<'a>>(&self, key: &str) -> Option<T> {
-        serde_json::from_str::<Option<T>>(self.0.get(key)?.get()).ok().flatten()
+        serde_json::from_str::<Option<T>>(self.raw(key)?).ok().flatten()
     }
 
     /// The text of `key` where it is a string that is not blank.
@@ -35,7 +117,15 @@ impl<'a> Object<'a> {
 
     /// The object behind `key`.
     pub(crate) fn object(&self, key: &str) -> Option<Object<'a>> {
-        Object::parse(self.0.get(key)?.get())
+        Object::parse(self.raw(key)?)
+    }
+
+    /// What `read` makes of the object behind `key`, read already or not.
+    pub(crate) fn with_object<T>(&self, key: &str, read: impl FnOnce(&Object<'a>) -> T) -> Option<T> {
+        match self.node(key)? {
+            Node::Object(object) => Some(read(object)),
+            _ => self.object(key).map(|object| read(&object)),
+        }
     }
 
     /// The objects of the list behind `key`; members of other types are passed over.
@@ -44,23 +134,15 @@ impl<'a> Object<'a> {
         list.into_iter().filter_map(|raw| Object::parse(raw.get())).collect()
     }
 
-    /// Two texts of each object in the list behind `key`, read in one pass: whatever else an object holds is
-    /// skipped. As [`Object::objects`] and [`Object::text`] would tell, only sooner.
+    /// Two texts of each object in the list behind `key`. As [`Object::objects`] and [`Object::text`] would tell,
+    /// only sooner.
     pub(crate) fn role_and_content(&self, key: &str) -> Vec<(String, String)> {
-        #[derive(Deserialize)]
-        struct Turn<'a> {
-            #[serde(borrow, default)]
-            role: Option<&'a RawValue>,
-            #[serde(borrow, default)]
-            content: Option<&'a RawValue>,
+        if let Some(Node::Turns(turns)) = self.node(key) {
+            return turns.iter().filter_map(RawTurn::texts).collect();
         }
-        let text = |raw: Option<&RawValue>| {
-            let text: Option<String> = serde_json::from_str(raw?.get()).ok();
-            text.filter(|s| !s.trim().is_empty())
-        };
-        let Some(raw) = self.0.get(key) else { return Vec::new() };
-        match serde_json::from_str::<Vec<Turn<'_>>>(raw.get()) {
-            Ok(turns) => turns.into_iter().filter_map(|t| Some((text(t.role)?, text(t.content)?))).collect(),
+        let Some(raw) = self.raw(key) else { return Vec::new() };
+        match serde_json::from_str::<Vec<RawTurn<'_>>>(raw) {
+            Ok(turns) => turns.iter().filter_map(RawTurn::texts).collect(),
             // Members of other types, or keys that repeat: one by one, leniently.
             Err(_) => {
                 let turns = self.objects(key);
@@ -71,12 +153,18 @@ impl<'a> Object<'a> {
 
     /// The raw text of `key`.
     pub(crate) fn raw(&self, key: &str) -> Option<&'a str> {
-        self.0.get(key).map(|raw| raw.get())
+        match self.node(key)? {
+            Node::Raw(raw) => Some(raw.get()),
+            Node::Object(_) | Node::Turns(_) => None,
+        }
     }
 
     /// Every member, values as raw text.
     pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &'a str)> {
-        self.0.iter().map(|(key, raw)| (key.as_ref(), raw.get()))
+        self.0.iter().filter_map(|(key, node)| match node {
+            Node::Raw(raw) => Some((key.as_ref(), raw.get())),
+            Node::Object(_) | Node::Turns(_) => None,
+        })
     }
 }
 
@@ -115,9 +203,33 @@ mod tests {
     }
 
     #[test]
+    fn an_event_tells_the_same_however_deep_one_pass_goes() {
+        for text in [
+            r#"{"event":"e","call":{"call_id":"c","transcript_object":[{"role":"user","content":"hi","words":[1e999]}]}}"#,
+            r#"{"event":"e","call":{"call_id":"c","transcript_object":[7]}}"#,
+            r#"{"event":"e","call":{"call_id":"b"},"call":{"call_id":"c","transcript_object":null}}"#,
+            r#"{"event":"e","call":1e999,"chat":null}"#,
+            r#"{"event":"e","call":[{}]}"#,
+        ] {
+            let (deep, flat) =
+                (Object::event(text).expect("an object"), Object::parse(text).expect("an object"));
+            let told = |o: &Object<'_>| {
+                let call =
+                    o.with_object("call", |c| (c.text("call_id"), c.role_and_content("transcript_object")));
+                (o.text("event"), call)
+            };
+            assert_eq!(told(&deep), told(&flat), "{text}");
+        }
+        assert!(Object::event(r#"{"event":"e"} x"#).is_none());
+    }
+
+    #[test]
     fn depth_cannot_exhaust_the_stack() {
         let deep = format!("{{\"a\":{}1{}}}", "[".repeat(200_000), "]".repeat(200_000));
-        assert!(Object::parse(&deep).is_some());
+        assert!(Object::parse(&deep).is_some() && Object::event(&deep).is_some());
+        let deeper =
+            format!("{{\"call\":{{\"transcript_object\":[{{\"a\":{}}}]}}}}", &deep[5..deep.len() - 1]);
+        assert!(Object::event(&deeper).is_some());
         assert!(Object::parse("[]").is_none() && is_json("[]") && !is_json("{"));
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     Defaults, Store, StoreError, TenantKey, TenantStore, WebhookKey, at, bucket_of,
-    engine::{self, Row, Tx, args, row},
+    engine::{Row, Tx, args},
     workspaces::open_webhook_keys,
 };
 
@@ -117,6 +117,11 @@ impl Deref for SlugOwner {
 }
 
 impl SlugOwner {
+    /// The tenant's bucket, the agent, its workspace, and the opened key.
+    pub fn into_parts(self) -> (i64, Id<id::Agent>, Id<id::Workspace>, TenantKey) {
+        (self.row.bucket, self.row.agent, self.row.workspace, self.key)
+    }
+
     /// The provider keys that count at `now`, newest first.
     pub fn webhook_keys(&self, now: Timestamp) -> Result<Vec<WebhookKey>, StoreError> {
         let mut keys = open_webhook_keys(&self.key, self.workspace, &self.row.webhook_keys)?;
@@ -254,17 +259,22 @@ impl TenantStore {
              where tenant_id = $1 and id = $2";
         // Of one person only one callback may wait: a claimed one steps aside for a newer.
         const ASIDE: &str = "update callbacks set state = 'superseded', fence = fence + 1, updated_at = $3
-             where bucket = $1 and agent_id = $2 and state in ('scheduled', 'held', 'dispatching')
+             where bucket = $1 and workspace_id = $4 and agent_id = $2
+               and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
                and state = 'dispatching' and dispatch_id is null
                and exists (select 1 from callbacks other where other.bucket = callbacks.bucket
                    and other.workspace_id = callbacks.workspace_id and other.person_ix = callbacks.person_ix
-                   and other.id <> callbacks.id and other.state in ('scheduled', 'held'))";
+                   and other.id <> callbacks.id
+                   and other.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
+                   and other.state in ('scheduled', 'held'))";
         // Behind an intent it is too late: the request may be on its way.
         const HOLD: &str = "update callbacks set state = 'held', held_for = 'agent_disabled', fence = fence + 1, updated_at = $3
-             where bucket = $1 and agent_id = $2 and state in ('scheduled', 'held', 'dispatching')
+             where bucket = $1 and workspace_id = $4 and agent_id = $2
+               and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
                and (state = 'scheduled' or (state = 'dispatching' and dispatch_id is null))";
         const RELEASE: &str = "update callbacks set state = 'scheduled', held_for = null, updated_at = $3
-             where bucket = $1 and agent_id = $2 and state in ('scheduled', 'held', 'dispatching')
+             where bucket = $1 and workspace_id = $4 and agent_id = $2
+               and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
                and state = 'held' and held_for = 'agent_disabled'";
         let mut tx = self.store.db.begin().await?;
         if enabled == Some(true)
@@ -284,10 +294,10 @@ impl TenantStore {
         let bucket = bucket_of(self.tenant);
         match enabled {
             Some(false) => {
-                tx.execute(ASIDE, args![bucket, agent.id, now]).await?;
-                tx.execute(HOLD, args![bucket, agent.id, now]).await?
+                tx.execute(ASIDE, args![bucket, agent.id, now, agent.workspace]).await?;
+                tx.execute(HOLD, args![bucket, agent.id, now, agent.workspace]).await?
             }
-            Some(true) => tx.execute(RELEASE, args![bucket, agent.id, now]).await?,
+            Some(true) => tx.execute(RELEASE, args![bucket, agent.id, now, agent.workspace]).await?,
             None => 0,
         };
         tx.commit().await?;
@@ -315,52 +325,12 @@ impl TenantStore {
         rows.iter().map(AgentRow::from_row).collect()
     }
 
-    /// Which of these numbers are the workspace's own.
-    pub async fn own_numbers(
-        &self,
-        workspace: Id<id::Workspace>,
-        ixs: &[[u8; 16]],
-    ) -> Result<Vec<[u8; 16]>, StoreError> {
-        const SQL: &str =
-            "select number_ix from own_numbers where workspace_id = $1 and number_ix in ({list})";
-        let list: Vec<_> = ixs.iter().map(|ix| engine::Value::from(*ix)).collect();
-        let rows = self.store.db.read_list(SQL, row![workspace], &list).await?;
-        rows.iter()
-            .map(|row| {
-                row.get::<Vec<u8>>("number_ix")?.try_into().map_err(|_| StoreError::Corrupt("number index"))
-            })
-            .collect()
-    }
-
-    /// Which of these calls are dials of ours, by the provider's id.
-    pub async fn own_calls(
-        &self,
-        workspace: Id<id::Workspace>,
-        calls: &[&str],
-    ) -> Result<Vec<String>, StoreError> {
-        const SQL: &str =
-            "select call_id from dispatches where bucket = $1 and workspace_id = $2 and call_id in ({list})";
-        let list: Vec<_> = calls.iter().map(|id| engine::Value::from(*id)).collect();
-        let rows = self.store.db.read_list(SQL, row![bucket_of(self.tenant), workspace], &list).await?;
-        rows.iter().map(|row| row.get("call_id")).collect()
-    }
-
     /// The provider's ids of the agents whose webhooks are heard.
     pub async fn enabled_agents(&self, workspace: Id<id::Workspace>) -> Result<Vec<String>, StoreError> {
         const SQL: &str = "select provider_agent_id from agents
              where tenant_id = $1 and workspace_id = $2 and enabled and gone_at is null order by 1";
         let rows = self.store.db.read(SQL, args![self.tenant, workspace]).await?;
         rows.iter().map(|row| row.get("provider_agent_id")).collect()
-    }
-
-    /// Whether a number is one of the workspace's own.
-    pub async fn is_own_number(
-        &self,
-        workspace: Id<id::Workspace>,
-        number_ix: [u8; 16],
-    ) -> Result<bool, StoreError> {
-        const SQL: &str = "select 1 as one from own_numbers where workspace_id = $1 and number_ix = $2";
-        Ok(self.store.db.read_one(SQL, args![workspace, number_ix]).await?.is_some())
     }
 }
 

@@ -100,7 +100,8 @@ impl Drop for Secrets {
 const SEALED: &str = "callbacks.sealed";
 
 impl Secrets {
-    pub(crate) fn seal(&self, id: Id<id::Callback>, key: &TenantKey, chance: &Chance) -> Vec<u8> {
+    /// Sealed for that callback.
+    pub fn seal(&self, id: Id<id::Callback>, key: &TenantKey, chance: &Chance) -> Vec<u8> {
         let plain = Zeroizing::new(serde_json::to_vec(self).unwrap_or_default());
         key.seal(SEALED, id.uuid(), &plain, chance)
     }

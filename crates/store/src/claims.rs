@@ -341,7 +341,9 @@ pub(crate) async fn back_to_waiting(
 ) -> Result<(), StoreError> {
     const OTHER: &str = "select 1 as one from callbacks mine join callbacks other
              on other.bucket = mine.bucket and other.workspace_id = mine.workspace_id and other.person_ix = mine.person_ix
-         where mine.bucket = $1 and mine.id = $2 and other.id <> mine.id and other.state in ('scheduled', 'held')";
+         where mine.bucket = $1 and mine.id = $2 and other.id <> mine.id
+           and other.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
+           and other.state in ('scheduled', 'held')";
     const SQL: &str =
         "update callbacks set state = $3, held_for = $4, due_at = $5, lease_until = null, dispatch_id = null,
              provider_call_id = null, updated_at = $6

@@ -143,9 +143,9 @@ impl Store {
         const TAKE: &str =
             "update deliveries set state = 'done' where bucket = $1 and id = $2 and state = 'pending'";
         const CALL: &str =
-            "insert into calls (bucket, workspace_id, call_id, tenant_id, settled, analyzed, seen_at)
-             values ($1, $2, $3, $4, false, false, $5)
-             on conflict (bucket, workspace_id, call_id) do update set seen_at = $5";
+            "insert into calls (bucket, workspace_id, call_id, tenant_id, events, seq, settled, analyzed, seen_at)
+             values ($1, $2, $3, $4, 0, 1, false, false, $5)
+             on conflict (bucket, workspace_id, call_id) do update set seen_at = $5, seq = calls.seq + 1";
         let row = subject.delivery;
         let mut tx = self.db.begin().await?;
         if let Some(person_ix) = &subject.person_ix {

@@ -5,11 +5,19 @@
 //! syncs fully: what is acknowledged is on disk.
 //! Absent on purpose: any business meaning.
 
-use std::{path::Path, str::FromStr as _, time::Duration};
+use std::{
+    path::Path,
+    str::FromStr as _,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use sqlx::{
-    ConnectOptions as _, Connection as _, Executor as _, PgConnection, PgPool, Postgres, Row as _, Sqlite,
-    SqliteConnection, SqlitePool,
+    ConnectOptions as _, Executor as _, PgConnection, PgPool, Postgres, Row as _, Sqlite, SqliteConnection,
+    SqlitePool,
     migrate::Migrator,
     postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow},
     query::Query,
@@ -24,6 +32,7 @@ use crate::{
     StoreError,
     fail::{Point, SharedFaults, Verdict},
     many::{self, Kind, RowValues},
+    writer::{Turn, Writer},
 };
 
 pub(crate) static LITE: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -34,17 +43,21 @@ static PG: Migrator = sqlx::migrate!("migrations/postgres");
 pub(crate) struct Db {
     pools: Pools,
     pub(crate) faults: SharedFaults,
+    /// How often new tables were counted.
+    counts: Arc<AtomicUsize>,
 }
 
 #[derive(Clone)]
 enum Pools {
-    Lite { writer: SqlitePool, reader: SqlitePool, keeper: SqlitePool },
+    Lite { writer: Writer, reader: SqlitePool, keeper: SqlitePool },
     Pg(PgPool),
 }
 
 /// Prepared statements that a connection keeps: every statement in every size.
 const PREPARED: usize = 1024;
 const BUSY: Duration = Duration::from_secs(5);
+/// A process that never gets a count worth having stops asking for one.
+const MOST_COUNTS: usize = 8;
 const ACQUIRE: Duration = Duration::from_secs(30);
 
 impl Db {
@@ -60,14 +73,7 @@ impl Db {
             .foreign_keys(true)
             .disable_statement_logging();
         // Far beyond what the keeper lets it grow to: a process without one still ends it.
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(ACQUIRE)
-            // SQLite ends a transaction by itself when the disk is full; the driver does not notice, and begins
-            // no other on that connection ever again.
-            .before_acquire(|writer, _| Box::pin(async move { Ok(!writer.is_in_transaction()) }))
-            .connect_with(options.clone().pragma("wal_autocheckpoint", "64000"))
-            .await?;
+        let writer = Writer::connect(options.clone().pragma("wal_autocheckpoint", "64000")).await?;
         // Moves the journal into the file while the writer goes on: a commit never waits for that.
         let keeper = SqlitePoolOptions::new()
             .max_connections(1)
@@ -78,15 +84,17 @@ impl Db {
             .acquire_timeout(ACQUIRE)
             .connect_with(options.read_only(true).create_if_missing(false))
             .await?;
-        Ok(Self { pools: Pools::Lite { writer, reader, keeper }, faults: None })
+        Ok(Self { pools: Pools::Lite { writer, reader, keeper }, faults: None, counts: Arc::default() })
     }
 
     /// Connects to Postgres.
     pub(crate) async fn postgres(url: &str) -> Result<Self, StoreError> {
-        // Every statement has an index made for it. A planner that has not yet counted a new table's rows would
-        // walk it instead, and keep that plan while the table grows. Plans are made once a statement.
+        // Every statement has an index made for it, names its tables in the order in which they are to be looked
+        // into, and looks rows up one by one. A planner that has not yet counted a new table's rows would walk it
+        // instead, and keep that plan while the table grows. Plans are made once a statement.
         const PLANS: &str =
-            "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off;
+            "set enable_seqscan = off; set enable_bitmapscan = off; set enable_material = off;
+             set enable_hashjoin = off; set enable_mergejoin = off; set join_collapse_limit = 1; set jit = off;
              set plan_cache_mode = force_generic_plan";
         let options =
             PgConnectOptions::from_str(url)?.statement_cache_capacity(PREPARED).disable_statement_logging();
@@ -96,12 +104,12 @@ impl Db {
             .after_connect(|c, _| Box::pin(async move { c.execute(PLANS).await.map(|_| ()) }))
             .connect_with(options)
             .await?;
-        Ok(Self { pools: Pools::Pg(pool), faults: None })
+        Ok(Self { pools: Pools::Pg(pool), faults: None, counts: Arc::default() })
     }
 
     pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
         match &self.pools {
-            Pools::Lite { writer, .. } => LITE.run(writer).await,
+            Pools::Lite { keeper, .. } => LITE.run(keeper).await,
             Pools::Pg(pool) => PG.run(pool).await,
         }
         .map_err(|e| StoreError::Schema(e.to_string()))
@@ -110,7 +118,7 @@ impl Db {
     /// A transaction that may write.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         let open = match &self.pools {
-            Pools::Lite { writer, .. } => Open::Lite(writer.begin_with("begin immediate").await?),
+            Pools::Lite { writer, .. } => Open::Lite(writer.begin().await?),
             Pools::Pg(pool) => Open::Pg(pool.begin().await?),
         };
         Ok(Tx { open, faults: self.faults.clone() })
@@ -122,22 +130,6 @@ impl Db {
             Pools::Lite { reader, .. } => Conn::Lite(&mut *reader.acquire().await?).fetch(sql, args).await,
             Pools::Pg(pool) => Conn::Pg(&mut *pool.acquire().await?).fetch(sql, args).await,
         }
-    }
-
-    /// As [`Tx::fetch_list`], outside any transaction.
-    pub(crate) async fn read_list(
-        &self,
-        base: &'static str,
-        head: Vec<Value>,
-        list: &[Value],
-    ) -> Result<Vec<Row>, StoreError> {
-        let mut found = Vec::new();
-        let kind = if self.is_postgres() { Kind::Pg } else { Kind::Lite };
-        for part in list.chunks(many::MOST) {
-            let (sql, args) = many::with_list(kind, base, &head, part);
-            found.extend(self.read(sql, args).await?);
-        }
-        Ok(found)
     }
 
     pub(crate) async fn read_one(&self, sql: &'static str, args: Args) -> Result<Option<Row>, StoreError> {
@@ -163,22 +155,37 @@ impl Db {
     /// One statement outside any transaction, for the few that must be.
     pub(crate) async fn run(&self, sql: &'static str, args: Args) -> Result<(), StoreError> {
         match &self.pools {
-            Pools::Lite { writer, .. } => Conn::Lite(&mut *writer.acquire().await?).fetch(sql, args).await,
+            Pools::Lite { writer, .. } => {
+                Conn::Lite(writer.turn().await?.connection()?).fetch(sql, args).await
+            }
             Pools::Pg(pool) => Conn::Pg(&mut *pool.acquire().await?).fetch(sql, args).await,
         }
         .map(|_| ())
     }
 
-    /// Copies the journal into the file beside the writer; once it has grown long, the little that is left is copied
-    /// with the writer held, so that the journal begins anew.
+    /// Looks after the database beside whoever works with it.
     pub(crate) async fn tend(&self) -> Result<(), StoreError> {
-        const LONG: i64 = 16_000;
-        let Pools::Lite { keeper, .. } = &self.pools else { return Ok(()) };
-        let mut conn = keeper.acquire().await?;
-        let rows = Conn::Lite(&mut conn).fetch("pragma wal_checkpoint(passive)", Args::default()).await?;
-        let pages: i64 = rows.first().map_or(Ok(0), |row| row.get("log"))?;
-        if pages > LONG {
-            Conn::Lite(&mut conn).fetch("pragma wal_checkpoint(restart)", Args::default()).await?;
+        match &self.pools {
+            Pools::Lite { keeper, .. } => shorten(keeper).await,
+            Pools::Pg(pool) => self.count(pool).await,
+        }
+    }
+
+    /// Has Postgres count tables that have grown before it did so by itself: it plans better then.
+    async fn count(&self, pool: &PgPool) -> Result<(), StoreError> {
+        const NEW: &str = "select count(*) as n from pg_class
+             where oid in (to_regclass('deliveries'), to_regclass('calls'), to_regclass('persons'),
+                     to_regclass('callbacks'), to_regclass('dispatches'))
+               and reltuples < 1000 and pg_relation_size(oid) > 262144";
+        const COUNT: &str = "analyze deliveries, calls, persons, chains, callbacks, dispatches";
+        if self.counts.load(Ordering::Relaxed) >= MOST_COUNTS {
+            return Ok(());
+        }
+        let mut conn = pool.acquire().await?;
+        let rows = Conn::Pg(&mut conn).fetch(NEW, Args::default()).await?;
+        if rows.first().map_or(Ok(0_i64), |row| row.get("n"))? > 0 {
+            self.counts.fetch_add(1, Ordering::Relaxed);
+            conn.execute(COUNT).await?;
         }
         Ok(())
     }
@@ -199,6 +206,19 @@ impl Db {
     }
 }
 
+/// Copies the journal into the file beside the writer; once it has grown long, the little that is left is copied with
+/// the writer held, so that the journal begins anew.
+async fn shorten(keeper: &SqlitePool) -> Result<(), StoreError> {
+    const LONG: i64 = 16_000;
+    let mut conn = keeper.acquire().await?;
+    let rows = Conn::Lite(&mut conn).fetch("pragma wal_checkpoint(passive)", Args::default()).await?;
+    let pages: i64 = rows.first().map_or(Ok(0), |row| row.get("log"))?;
+    if pages > LONG {
+        Conn::Lite(&mut conn).fetch("pragma wal_checkpoint(restart)", Args::default()).await?;
+    }
+    Ok(())
+}
+
 /// An open transaction; dropped without [`Tx::commit`] it changes nothing.
 pub(crate) struct Tx {
     open: Open,
@@ -206,19 +226,19 @@ pub(crate) struct Tx {
 }
 
 enum Open {
-    Lite(sqlx::Transaction<'static, Sqlite>),
+    Lite(Turn),
     Pg(sqlx::Transaction<'static, Postgres>),
 }
 
 impl Tx {
     pub(crate) async fn execute(&mut self, sql: &'static str, args: Args) -> Result<u64, StoreError> {
         let sql = self.faults.as_ref().map_or(sql, |faults| faults.sql(sql));
-        self.conn().execute(sql, args).await
+        self.conn()?.execute(sql, args).await
     }
 
     pub(crate) async fn fetch(&mut self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
         let sql = self.faults.as_ref().map_or(sql, |faults| faults.sql(sql));
-        self.conn().fetch(sql, args).await
+        self.conn()?.fetch(sql, args).await
     }
 
     pub(crate) async fn fetch_one(
@@ -301,11 +321,11 @@ impl Tx {
         }
     }
 
-    fn conn(&mut self) -> Conn<'_> {
-        match &mut self.open {
-            Open::Lite(tx) => Conn::Lite(tx),
+    fn conn(&mut self) -> Result<Conn<'_>, StoreError> {
+        Ok(match &mut self.open {
+            Open::Lite(turn) => Conn::Lite(turn.connection()?),
             Open::Pg(tx) => Conn::Pg(tx),
-        }
+        })
     }
 }
 

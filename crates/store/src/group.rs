@@ -3,8 +3,10 @@
 //! Invariants: [`Group::write`] returns only after the commit. No timer: load makes its own batches, and what
 //! comes alone is written at once. The queue is bounded; what does not fit is turned away.
 
+use futures_util::future::join_all;
 use tokio::{
-    sync::{mpsc, oneshot},
+    runtime::{Handle, RuntimeFlavor},
+    sync::{Mutex, mpsc, oneshot},
     task::JoinHandle,
 };
 
@@ -30,34 +32,22 @@ impl<T, R> Clone for Group<T, R> {
 pub struct Full;
 
 impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
-    /// Starts a writer for at most `waiting` items; it ends when every [`Group`] is gone and all is written.
+    /// Starts a writer for at most `waiting` items, which writes up to `side_by_side` batches at once; it ends when
+    /// every [`Group`] is gone and all is written.
     pub(crate) fn start<F>(
         waiting: usize,
-        write: impl Fn(Vec<T>) -> F + Send + 'static,
+        side_by_side: usize,
+        write: impl Fn(Vec<T>) -> F + Send + Sync + 'static,
     ) -> (Self, JoinHandle<()>)
     where
         F: Future<Output = Result<Vec<R>, StoreError>> + Send,
     {
-        let (sender, mut receiver) = mpsc::channel::<Waiting<T, R>>(waiting);
-        let writer = tokio::spawn(async move {
-            let mut taken = Vec::with_capacity(BATCH);
-            while receiver.recv_many(&mut taken, BATCH).await > 0 {
-                let (items, answers): (Vec<_>, Vec<_>) = taken.drain(..).unzip();
-                let mut results = match write(items).await {
-                    Ok(results) => results.into_iter().map(Some).collect(),
-                    Err(error) => {
-                        tracing::error!(%error, n = answers.len(), "a batch could not be written");
-                        Vec::new()
-                    }
-                }
-                .into_iter();
-                for answer in answers {
-                    // Whoever asked may have gone; what is written stands either way.
-                    let _gone = answer.send(results.next().flatten());
-                }
-            }
-        });
-        (Self(sender), writer)
+        let (sender, receiver) = mpsc::channel::<Waiting<T, R>>(waiting);
+        let writer = async move {
+            let receiver = Mutex::new(receiver);
+            join_all((0..side_by_side).map(|_| batches(&receiver, &write))).await;
+        };
+        (Self(sender), spawned(writer))
     }
 
     /// Writes one item, or turns it away at once when too many wait.
@@ -72,5 +62,41 @@ impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
         let (answer, answered) = oneshot::channel();
         self.0.send((item, answer)).await.map_err(|_| Full)?;
         answered.await.ok().flatten().ok_or(Full)
+    }
+}
+
+async fn batches<T, R, F>(
+    receiver: &Mutex<mpsc::Receiver<Waiting<T, R>>>,
+    write: &(impl Fn(Vec<T>) -> F + Sync),
+) where
+    F: Future<Output = Result<Vec<R>, StoreError>> + Send,
+{
+    loop {
+        let mut taken = Vec::with_capacity(BATCH);
+        if receiver.lock().await.recv_many(&mut taken, BATCH).await == 0 {
+            return;
+        }
+        let (items, answers): (Vec<_>, Vec<_>) = taken.into_iter().unzip();
+        let mut results = match write(items).await {
+            Ok(results) => results.into_iter().map(Some).collect(),
+            Err(error) => {
+                tracing::error!(%error, n = answers.len(), "a batch could not be written");
+                Vec::new()
+            }
+        }
+        .into_iter();
+        for answer in answers {
+            // Whoever asked may have gone; what is written stands either way.
+            let _gone = answer.send(results.next().flatten());
+        }
+    }
+}
+
+/// A writer has a thread of its own where there are several: it must not queue behind those that wait for it.
+fn spawned(writer: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    let here = Handle::current();
+    match here.runtime_flavor() {
+        RuntimeFlavor::CurrentThread => tokio::spawn(writer),
+        _ => tokio::task::spawn_blocking(move || here.block_on(writer)),
     }
 }

@@ -1,18 +1,16 @@
 //! Where verified webhooks wait: durable before anybody is answered, once each.
 //!
-//! Invariants: [`Inbox::record`] returns only after the commit (I9), which many requests share.
-//! The key `(workspace, event, call)` is unique: a second copy changes nothing (I10).
+//! Invariants: [`Inbox::record`] returns only after the commit (I9), which many requests share; a second copy
+//! changes nothing (I10). How a batch is written is `intake`'s business.
 
-use std::collections::BTreeSet;
-
-use redialer_core::{Id, Timestamp, id};
+use redialer_core::{Id, Timestamp, delivery::Sameness, id};
 use tokio::task::JoinHandle;
-use uuid::Uuid;
 
 use crate::{
-    Store, StoreError, TenantStore, at, bucket_of,
-    engine::{Row, Value, args, row},
+    Arrival, Recorded, Store, StoreError, TenantStore, at, bucket_of,
+    engine::{Row, args},
     group::{Full, Group},
+    intake,
 };
 
 /// A delivery to record; the body is sealed already.
@@ -31,8 +29,8 @@ pub struct NewDelivery {
     pub event: String,
     /// The provider's id of the call.
     pub call_id: Option<String>,
-    /// What two copies have in common.
-    pub dedup_key: String,
+    /// What it has in common with its copies.
+    pub sameness: Sameness,
     /// The sealed body.
     pub body: Vec<u8>,
     /// The signature header it came with.
@@ -41,72 +39,29 @@ pub struct NewDelivery {
     pub received_at: Timestamp,
 }
 
-/// What became of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recorded {
-    /// It is in the inbox.
-    New,
-    /// It was there already.
-    Seen,
-}
-
 /// The most that may wait for the writer before webhooks are turned away with 503.
 const WAITING: usize = 2048;
+/// Postgres commits several batches side by side; SQLite has one writer.
+const WRITERS: usize = 4;
 
 /// The way into the inbox.
 #[derive(Clone)]
-pub struct Inbox(Group<NewDelivery, Recorded>);
+pub struct Inbox(Group<Arrival, Recorded>);
 
 impl Inbox {
     /// Starts the writer. It ends when every [`Inbox`] is gone and all is written.
     pub fn start(store: Store) -> (Self, JoinHandle<()>) {
-        let (group, writer) = Group::start(WAITING, move |batch| {
+        let writers = if store.db.is_postgres() { WRITERS } else { 1 };
+        let (group, writer) = Group::start(WAITING, writers, move |batch| {
             let store = store.clone();
-            async move { insert(&store, &batch).await }
+            async move { intake::record(&store, batch).await }
         });
         (Self(group), writer)
     }
 
-    /// Records a delivery; returns once it is on disk.
-    pub async fn record(&self, new: NewDelivery) -> Result<Recorded, Full> {
-        self.0.write(new).await
-    }
-}
-
-async fn insert(store: &Store, batch: &[NewDelivery]) -> Result<Vec<Recorded>, StoreError> {
-    const ROWS: &str = "insert into deliveries
-             (bucket, id, tenant_id, workspace_id, agent_id, dedup_key, event, call_id, state, tries, try_at, notes, received_at)
-         values {rows} on conflict do nothing returning id";
-    const BODIES: &str = "insert into bodies (bucket, delivery_id, body, signature) values {rows}";
-    let mut tx = store.db.begin().await?;
-    let rows: Vec<_> = batch.iter().map(NewDelivery::values).collect();
-    let new = tx.fetch_rows(ROWS, vec![], rows).await?;
-    let new = new.iter().map(|row| row.get("id")).collect::<Result<BTreeSet<Uuid>, _>>()?;
-    let is_new = |d: &NewDelivery| new.contains(&d.id.uuid());
-    let body = |d: &NewDelivery| row![d.bucket, d.id, d.body.as_slice(), &d.signature];
-    let bodies: Vec<_> = batch.iter().filter(|d| is_new(d)).map(body).collect();
-    tx.execute_rows(BODIES, vec![], bodies).await?;
-    tx.commit().await?;
-    Ok(batch.iter().map(|d| if is_new(d) { Recorded::New } else { Recorded::Seen }).collect())
-}
-
-impl NewDelivery {
-    fn values(&self) -> Vec<Value> {
-        row![
-            self.bucket,
-            self.id,
-            self.tenant,
-            self.workspace,
-            self.agent,
-            &self.dedup_key,
-            &self.event,
-            self.call_id.clone(),
-            "pending",
-            0_i64,
-            self.received_at,
-            "",
-            self.received_at
-        ]
+    /// Records a delivery; returns once it is on disk, with all that follows from it where that could be decided.
+    pub async fn record(&self, arrival: Arrival) -> Result<Recorded, Full> {
+        self.0.write(arrival).await
     }
 }
 

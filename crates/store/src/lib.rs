@@ -12,15 +12,17 @@ mod callbacks;
 mod claims;
 mod clock;
 mod decision;
-mod decisions;
 mod desks;
 mod dispatch;
+mod effects;
 mod engine;
 mod epochs;
 mod fail;
 mod group;
 mod inbox;
+mod intake;
 mod keys;
+mod known;
 mod leases;
 mod ledger;
 mod many;
@@ -31,6 +33,7 @@ mod suppressions;
 mod sweeps;
 mod tenants;
 mod workspaces;
+mod writer;
 
 use std::{path::Path, sync::Arc};
 
@@ -43,13 +46,13 @@ pub use callbacks::{CallbackRow, Filter, ManualPlan, NotNow, Secrets};
 pub use claims::{Claim, DueRow};
 pub use clock::ClockRow;
 pub use decision::{Decision, Following, KnownCall, RedialRow, SpokenWith, Subject};
-pub use decisions::{Case, Decided, KnownCase};
 pub use desks::{Desk, Seat};
 pub use dispatch::{DispatchRow, Intent, NewDispatch};
 pub use epochs::{Adoption, Epoch};
 pub use fail::{Abort, BadPoint, Faults, Passing, Point, Verdict};
 pub use group::Full;
-pub use inbox::{ActivityRow, Inbox, NewDelivery, PendingRow, Recorded};
+pub use inbox::{ActivityRow, Inbox, NewDelivery, PendingRow};
+pub use intake::{Arrival, Decided, Decider, Fresh, KnownCase, Reading, Recorded};
 pub use keys::{KeyRow, hash_key};
 pub use leases::Buckets;
 pub use ledger::Ledger;
@@ -184,7 +187,8 @@ impl Store {
         self.db.read("select 1 as one", args![]).await.map(|_| ())
     }
 
-    /// Keeps the embedded database's journal short, away from whoever writes; nothing to do elsewhere.
+    /// Looks after the database, away from whoever writes: keeps the embedded one's journal short, and has Postgres
+    /// count its tables while they are new.
     pub async fn tend(&self) -> Result<(), StoreError> {
         self.db.tend().await
     }

@@ -3,7 +3,8 @@
 //! Invariants: the placeholder `{rows}` stands behind `values`, and in a `from` the columns are `column1`,
 //! `column2`, …; `{list}` stands in `in ({list})`. All values of a column are of one type. Few texts, each
 //! prepared once: on Postgres many values are one array a column, whatever their number; SQLite has no arrays, so
-//! there a statement comes in eight sizes, and any number of rows is a few of them.
+//! there a statement comes in a few sizes, filled up with rows of nulls. Such a row is no row: in every statement
+//! its first value is compared with, or is, a column that is never null.
 
 use std::{
     collections::HashMap,
@@ -13,9 +14,9 @@ use std::{
 
 use crate::engine::{Args, Column, Value};
 
-const SIZES: [usize; 8] = [128, 64, 32, 16, 8, 4, 2, 1];
-/// The most values of one list.
-pub(crate) const MOST: usize = SIZES[0];
+const SIZES: [usize; 15] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, MOST];
+/// The most rows of one statement.
+pub(crate) const MOST: usize = 192;
 
 /// The values of one row.
 pub(crate) type RowValues = Vec<Value>;
@@ -27,7 +28,11 @@ pub(crate) enum Kind {
     Pg,
 }
 
-/// A part of a list; on SQLite filled up to the next size with its last value.
+fn size_of(n: usize) -> usize {
+    SIZES.into_iter().find(|size| *size >= n).unwrap_or(MOST)
+}
+
+/// A part of a list; on SQLite filled up with its last value.
 pub(crate) fn with_list(
     kind: Kind,
     base: &'static str,
@@ -41,7 +46,7 @@ pub(crate) fn with_list(
             (sql, head.iter().cloned().chain([Value::Column(column)]).collect())
         }
         Kind::Lite => {
-            let size = SIZES.into_iter().rev().find(|s| *s >= part.len()).unwrap_or(MOST);
+            let size = size_of(part.len());
             let filling = part.last().into_iter().cycle().take(size - part.len());
             (sized(base, 0, size), part.iter().chain(filling).chain(head).cloned().collect())
         }
@@ -76,11 +81,14 @@ pub(crate) fn with_rows(
         Kind::Lite => {
             let (mut statements, mut left) = (Vec::new(), rows.len());
             let mut rows = rows.into_iter();
-            while let Some(size) = SIZES.into_iter().find(|s| *s <= left) {
-                let values = rows.by_ref().take(size).flatten();
-                let args = values.chain(head.iter().cloned()).collect();
+            while left > 0 {
+                let n = left.min(MOST);
+                let size = size_of(n);
+                let values = rows.by_ref().take(n).flatten();
+                let filling = std::iter::repeat_n(Value::Int(None), (size - n) * width);
+                let args = values.chain(filling).chain(head.iter().cloned()).collect();
                 statements.push((sized(base, width, size), args));
-                left -= size;
+                left -= n;
             }
             statements
         }
@@ -141,7 +149,13 @@ fn sized(base: &'static str, width: usize, n: usize) -> &'static str {
         let row = vec!["?"; width.max(1)].join(", ");
         let row = if width == 0 { row } else { format!("({row})") };
         let all = vec![row; n].join(", ");
-        shifted(base, width.max(1) * n).replace("{rows}", &all).replace("{list}", &all)
+        let text = shifted(base, width.max(1) * n).replace("{list}", &all);
+        if base.starts_with("insert") {
+            let some = format!("select * from (values {all}) where column1 is not null");
+            text.replace("values {rows}", &some)
+        } else {
+            text.replace("{rows}", &all)
+        }
     })
 }
 
@@ -188,7 +202,12 @@ mod tests {
     #[test]
     fn any_number_of_rows_is_a_few_statements() {
         let base = "insert into t (a) values {rows}";
-        let n = |kind| with_rows(kind, base, &[], (0..77_i64).map(|i| row![i]).collect()).len();
-        assert_eq!((n(Kind::Lite), n(Kind::Pg)), (4, 1));
+        let n = |kind, n: i64| with_rows(kind, base, &[], (0..n).map(|i| row![i]).collect()).len();
+        assert_eq!((n(Kind::Lite, 77), n(Kind::Lite, 193), n(Kind::Pg, 193), n(Kind::Pg, 0)), (1, 2, 1, 0));
+        let three = with_rows(Kind::Lite, base, &[], (0..5_i64).map(|i| row![i]).collect());
+        assert_eq!(
+            three[0].0,
+            "insert into t (a) select * from (values (?), (?), (?), (?), (?), (?)) where column1 is not null"
+        );
     }
 }

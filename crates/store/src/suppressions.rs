@@ -21,7 +21,8 @@ pub(crate) async fn suppress(
         "insert into suppressions (bucket, tenant_id, number_ix, id, source, sealed, created_at)
          values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing";
     const END: &str = "update callbacks set state = 'suppressed', outcome = 'do_not_call', held_for = null, fence = fence + 1, updated_at = $4
-         where bucket = $1 and tenant_id = $2 and person_ix = $3
+         where bucket = $1 and workspace_id in (select id from workspaces where tenant_id = $2) and person_ix = $3
+           and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
            and (state in ('scheduled', 'held') or (state = 'dispatching' and dispatch_id is null))";
     let id: Id<id::Suppression> = Id::new(now, chance);
     let sealed = key.seal("suppressions.sealed", id.uuid(), number.as_bytes(), chance);

@@ -118,7 +118,7 @@ impl Store {
     ) -> Result<Vec<CheckRow>, StoreError> {
         const LIST: &str = "select bucket, workspace_id, tenant_id, call_id, checks from calls
              where +bucket between $1 and $2 and check_at <= $3 order by check_at limit $4";
-        const TAKE: &str = "update calls set checks = checks + 1, check_at = $5
+        const TAKE: &str = "update calls set checks = checks + 1, check_at = $5, seq = seq + 1
              where bucket = $1 and workspace_id = $2 and call_id = $3 and check_at <= $4";
         let mut tx = self.db.begin().await?;
         let mut due = Vec::new();

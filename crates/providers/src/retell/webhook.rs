@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use redialer_core::{
     agent::{Channel, Version},
     call::{Asked, CallFacts, Direction, Moment, Role, Tags, Turn},
-    delivery::Delivery,
+    delivery::{Delivery, Sameness},
     outcome::{Ending, Outcome},
     time::from_ms,
 };
@@ -32,23 +32,40 @@ pub enum Rejected {
     NotJson,
 }
 
-/// Verifies a webhook; the ticket it returns is the only way into the inbox.
-pub fn receive<'k>(
+/// A verified webhook, and what it says.
+pub struct Received<'b> {
+    /// The only way into the inbox.
+    pub delivery: Delivery,
+    root: Object<'b>,
+}
+
+impl Received<'_> {
+    /// As [`read`], of what was received.
+    pub fn facts(&self, callback_field: &str) -> Option<CallFacts> {
+        facts(&self.root, callback_field)
+    }
+}
+
+/// Verifies a webhook.
+pub fn receive<'k, 'b>(
     header: Option<&[u8]>,
-    body: &[u8],
+    body: &'b [u8],
     keys: impl IntoIterator<Item = &'k [u8]>,
     now_ms: i64,
     tolerance_ms: u64,
-) -> Result<Delivery, Rejected> {
+) -> Result<Received<'b>, Rejected> {
     signature::verify(header, body, keys, now_ms, tolerance_ms)?;
     let text = std::str::from_utf8(body).map_err(|_| Rejected::NotJson)?;
     // An object that can be read is JSON; only what is none must be looked at for that.
-    let root = Object::parse(text);
+    let root = Object::event(text);
     if root.is_none() && !is_json(text) {
         return Err(Rejected::NotJson);
     }
-    let signature = header.map(|h| String::from_utf8_lossy(h).into_owned()).unwrap_or_default();
-    Ok(delivery(text, &root.unwrap_or_default(), signature, ""))
+    let (signature, root) = (
+        header.map(|h| String::from_utf8_lossy(h).into_owned()).unwrap_or_default(),
+        root.unwrap_or_default(),
+    );
+    Ok(Received { delivery: delivery(text, &root, signature, false), root })
 }
 
 /// Wraps a record fetched from Retell's API as if its webhook had come.
@@ -72,7 +89,7 @@ pub fn fetched(record: &str, channel: Channel) -> Option<Fetched> {
     };
     let text = format!("{{\"event\":\"{prefix}_{event}\",\"{noun}\":{record}}}");
     Some(Fetched {
-        delivery: delivery(&text, &Object::parse(&text).unwrap_or_default(), String::new(), "fetched:"),
+        delivery: delivery(&text, &Object::event(&text).unwrap_or_default(), String::new(), true),
         agent: object.text("agent_id"),
         over,
     })
@@ -88,40 +105,41 @@ pub struct Fetched {
     pub over: bool,
 }
 
-fn delivery(text: &str, root: &Object<'_>, signature: String, origin: &str) -> Delivery {
+fn delivery(text: &str, root: &Object<'_>, signature: String, fetched: bool) -> Delivery {
     let event = root.text("event").filter(|e| e.len() <= 64).unwrap_or_else(|| "unreadable".to_owned());
-    let inner = root.object("call").or_else(|| root.object("chat")).unwrap_or_default();
-    let call_id = inner.text("call_id").or_else(|| inner.text("chat_id")).filter(|id| id.len() <= 128);
-    let once = matches!(
-        event.as_str(),
-        "call_started" | "call_ended" | "call_analyzed" | "chat_started" | "chat_ended" | "chat_analyzed"
-    );
-    let dedup_key = match &call_id {
-        Some(id) if once => format!("{origin}{event}:{id}"),
-        _ => {
-            let hash: String = Sha256::digest(text).iter().take(16).map(|b| format!("{b:02x}")).collect();
-            format!("{origin}{event}#{hash}")
-        }
-    };
-    Delivery { event, call_id, dedup_key, body: text.as_bytes().to_vec(), signature }
+    let inner = |key: &str, id: &str| root.with_object(key, |object| object.text(id)).flatten();
+    let call_id = inner("call", "call_id").or_else(|| inner("chat", "chat_id")).filter(|id| id.len() <= 128);
+    let moment = call_id.as_ref().map_or(Moment::Other, |_| moment_of(&event));
+    let sameness = Sameness::of_moment(moment, fetched).unwrap_or_else(|| {
+        let hash: String = Sha256::digest(text).iter().take(16).map(|b| format!("{b:02x}")).collect();
+        Sameness::Content(format!("{}{event}#{hash}", if fetched { "fetched:" } else { "" }))
+    });
+    Delivery { event, call_id, sameness, body: text.as_bytes().to_vec(), signature }
+}
+
+fn moment_of(event: &str) -> Moment {
+    match event {
+        "call_started" | "chat_started" => Moment::Started,
+        "call_ended" | "chat_ended" => Moment::Ended,
+        "call_analyzed" | "chat_analyzed" => Moment::Analyzed,
+        _ => Moment::Other,
+    }
 }
 
 /// Reads a recorded event; `callback_field` is the name of the extraction that asks for a callback.
 ///
 /// `None`: nothing can follow from it (an event of another kind, or a shape we do not know).
 pub fn read(body: &[u8], callback_field: &str) -> Option<CallFacts> {
-    let root = Object::parse(std::str::from_utf8(body).ok()?)?;
+    facts(&Object::event(std::str::from_utf8(body).ok()?)?, callback_field)
+}
+
+fn facts(root: &Object<'_>, callback_field: &str) -> Option<CallFacts> {
     let event = root.text("event")?;
-    let (noun, moment) = event.split_once('_')?;
-    let moment = match moment {
-        "started" => Moment::Started,
-        "ended" => Moment::Ended,
-        "analyzed" => Moment::Analyzed,
-        _ => Moment::Other,
-    };
+    let (noun, _) = event.split_once('_')?;
+    let moment = moment_of(&event);
     match noun {
-        "call" => call(&root.object("call")?, moment, callback_field),
-        "chat" => chat(&root.object("chat")?, moment, callback_field),
+        "call" => root.with_object("call", |object| call(object, moment, callback_field))?,
+        "chat" => root.with_object("chat", |object| chat(object, moment, callback_field))?,
         _ => None,
     }
 }

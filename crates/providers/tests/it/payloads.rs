@@ -8,8 +8,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use redialer_core::{
     Id, Phone,
     agent::{Channel, Version},
+    call::Moment,
     callback::RedialReason,
     chance::Chance,
+    delivery::Sameness,
     order::CallOrder,
 };
 use redialer_providers::retell::{
@@ -137,7 +139,8 @@ fn two_copies_of_an_event_have_one_key_and_two_events_never() {
         let header = redialer_providers::retell::signature::sign(b"k", body.as_bytes(), 1);
         let delivery =
             webhook::receive(Some(header.as_bytes()), body.as_bytes(), [b"k".as_slice()], 1, TOLERANCE_MS);
-        delivery.expect("signed").dedup_key
+        let delivery = delivery.expect("signed").delivery;
+        (delivery.call_id, delivery.sameness)
     };
     let ended = r#"{"event":"call_ended","call":{"call_id":"c1"}}"#;
     assert_eq!(key(ended), key(r#"{"event":"call_ended","call":{"call_id":"c1","more":1}}"#));
@@ -238,7 +241,8 @@ fn a_fetched_record_enters_as_its_webhook_would() {
     let delivery = fetched.delivery;
     assert_eq!(delivery.event, "call_analyzed");
     assert_ne!(
-        delivery.dedup_key, "call_analyzed:call_0a1b2c3d4e5f60718293a4b5c6d",
+        Some(delivery.sameness),
+        Sameness::of_moment(Moment::Analyzed, false),
         "the webhook itself is still taken"
     );
     assert_eq!(told(&delivery.body), told(text.as_bytes()));

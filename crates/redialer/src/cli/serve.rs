@@ -48,6 +48,9 @@ pub struct Running {
     _lock: Option<File>,
 }
 
+/// How long a writer may take to write what it was given before the end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 impl Running {
     /// Opens everything, takes up what was left behind, listens, and starts the workers.
     pub async fn start(mut config: Config, metrics: Metrics) -> anyhow::Result<Self> {
@@ -120,8 +123,11 @@ impl Running {
             tracing::warn!(%error, "leases could not be given up; they lapse by themselves");
         }
         drop(self.app);
-        for writer in &self.writers {
-            writer.abort();
+        // They end with their last sender; a task that outlives the deadline may hold one.
+        for mut writer in self.writers {
+            if tokio::time::timeout(LAST_WORDS, &mut writer).await.is_err() {
+                writer.abort();
+            }
         }
         self.store.close().await;
         Ok(())

@@ -1,11 +1,13 @@
-//! The inbox is read and decided: steps 4 to 6 of a call's journey.
+//! Events are read and decided: steps 4 to 6 of a call's journey.
 //!
+//! What is fresh is read by whoever received it and decided by the inbox's writer (`fresh`). The loop here decides
+//! the rest, one by one: dials of ours, what an earlier process left behind, what failed.
 //! Invariants: whatever happens to one event, the ones behind it go on; one that keeps failing is put off and,
 //! after five tries, set aside with a note (I33). Nothing of an event's effects is visible before all of them.
 
-mod batch;
+pub mod fresh;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use redialer_core::{
     Id, Phone, Timestamp,
@@ -18,8 +20,8 @@ use redialer_core::{
 };
 use redialer_providers::retell::webhook;
 use redialer_store::{
-    Adoption, AgentRow, Following, PendingRow, RedialRow, Secrets, SpokenWith, StoreError, Subject,
-    TenantKey, WorkspaceRow,
+    Adoption, AgentRow, Desk, Following, PendingRow, RedialRow, Seat, Secrets, SpokenWith, StoreError,
+    Subject, TenantKey,
 };
 
 use crate::app::App;
@@ -45,22 +47,13 @@ pub async fn run(app: Arc<App>) {
     }
 }
 
-/// Decides what waits, one batch a range; the number of events looked at.
-///
-/// Fresh events of one workspace share a transaction where they can (`batch`); whatever that does not take, or fails
-/// at, goes one by one.
+/// Decides what waits, one event after the other; the number of events looked at.
 pub async fn drain(app: &Arc<App>) -> Result<usize, StoreError> {
     let mut n = 0;
     for range in app.ranges() {
-        let mut workspaces: BTreeMap<Id<id::Workspace>, Vec<PendingRow>> = BTreeMap::new();
         for row in app.store.pending(range, app.clock.now(), BATCH).await? {
             n += 1;
-            workspaces.entry(row.workspace).or_default().push(row);
-        }
-        for (_, rows) in workspaces {
-            for row in batch::decided(app, rows).await {
-                one(app, row).await?;
-            }
+            one(app, row).await?;
         }
     }
     Ok(n)
@@ -93,9 +86,9 @@ async fn one(app: &Arc<App>, row: PendingRow) -> Result<(), StoreError> {
 struct Reading {
     facts: CallFacts,
     redial: Option<RedialRow>,
-    agent: Option<AgentRow>,
+    agent: Option<Arc<AgentRow>>,
     whom: Whom,
-    policy: Policy,
+    policy: Arc<Policy>,
     zone: Zone,
     asked: AskedTime,
     secrets: Secrets,
@@ -103,14 +96,14 @@ struct Reading {
 }
 
 async fn decide(app: &App, row: &PendingRow) -> Result<(), StoreError> {
-    let key = app.store.open_key(row.tenant).await?;
-    let workspace = app.store.of(row.tenant).workspace(row.workspace).await?;
+    let desk = app.store.desk(row.tenant, row.workspace, app.clock.real_ms()).await?;
+    let key = desk.open_key(&app.store)?;
     let body = key.open_body(row.id.uuid(), &row.body)?;
-    let Some(facts) = webhook::read(&body, &workspace.defaults.callback_field) else {
+    let Some(facts) = webhook::read(&body, &desk.workspace.defaults.callback_field) else {
         // Events of other kinds are kept for whoever forwards them; nothing follows from them here.
         return app.store.finish_delivery(row, "").await;
     };
-    let reading = read(app, row, &workspace, facts, &key).await?;
+    let reading = read(app, row, &desk, facts, &key).await?;
     let person_ix = match (&reading.whom.person, &reading.redial) {
         (Some(person), _) => Some(key.index(person.e164())),
         (None, Some(redial)) => Some(redial.person_ix),
@@ -122,17 +115,17 @@ async fn decide(app: &App, row: &PendingRow) -> Result<(), StoreError> {
         return Ok(());
     };
     let after = after_call(app, &reading, &known.seen, known.redial.as_ref(), known.person.as_ref());
-    let following = following(app, &reading);
+    let following = following(Id::new(app.clock.now(), &app.chance), &reading);
     let spoken_with =
         SpokenWith { number: reading.whom.person.as_ref().map(Phone::e164), outcome: reading.outcome() };
     decision.finish(&after, following, &spoken_with, &key, &app.chance).await?;
-    report(app, row, &after);
+    report(app, row.workspace, &after);
     Ok(())
 }
 
-fn following<'r>(app: &App, reading: &'r Reading) -> Option<Following<'r>> {
+fn following(id: Id<id::Callback>, reading: &Reading) -> Option<Following<'_>> {
     reading.agent.as_ref().map(|agent| Following {
-        id: Id::new(app.clock.now(), &app.chance),
+        id,
         agent: agent.id,
         channel: reading.facts.channel,
         secrets: &reading.secrets,
@@ -142,11 +135,10 @@ fn following<'r>(app: &App, reading: &'r Reading) -> Option<Following<'r>> {
 async fn read(
     app: &App,
     row: &PendingRow,
-    workspace: &WorkspaceRow,
+    desk: &Desk,
     mut facts: CallFacts,
     key: &TenantKey,
 ) -> Result<Reading, StoreError> {
-    let tenant = app.store.of(row.tenant);
     let mut notes = Vec::new();
     let tagged = facts.tags.as_ref().and_then(|t| t.dispatch.parse().ok());
     let mut redial = app.store.redial_of(row, tagged, &facts.call_id).await?;
@@ -164,60 +156,51 @@ async fn read(
             facts.agent_number.clone_from(&known.from);
         }
     }
-    let agent = match (&facts.agent, &redial) {
-        (Some(id), _) => tenant.agent_by_provider_id(workspace.id, id).await?,
-        (None, Some(redial)) => Some(tenant.agent(redial.agent).await?),
-        (None, None) => Some(tenant.agent(row.agent).await?),
+    let seat = match (&facts.agent, &redial) {
+        (Some(id), _) => desk.by_provider_id(id).cloned(),
+        (None, Some(redial)) => Some(seat(app, desk, redial.agent).await?),
+        (None, None) => Some(seat(app, desk, row.agent).await?),
     };
-    let mut reading = Reading::of(app.clock.now(), workspace, facts, agent, known.as_ref());
+    let mut reading = Reading::of(app.clock.now(), desk, key, facts, seat, known.as_ref());
     reading.redial = redial;
     reading.notes = notes;
-    if let Some(person) = &reading.whom.person
-        && tenant.is_own_number(workspace.id, key.index(person.e164())).await?
-    {
-        reading.is_own_number();
-    }
     Ok(reading)
+}
+
+/// An agent; one that the provider has lost is not at the desk.
+async fn seat(app: &App, desk: &Desk, id: Id<id::Agent>) -> Result<Seat, StoreError> {
+    match desk.agent(id) {
+        Some(seat) => Ok(seat.clone()),
+        None => Ok(Seat::of(app.store.of(desk.workspace.tenant).agent(id).await?, &desk.workspace)),
+    }
 }
 
 impl Reading {
     /// What can be read without asking anybody; `known` is what the dial carried that this call is.
     fn of(
         now: Timestamp,
-        workspace: &WorkspaceRow,
+        desk: &Desk,
+        key: &TenantKey,
         facts: CallFacts,
-        agent: Option<AgentRow>,
+        seat: Option<Seat>,
         known: Option<&Secrets>,
     ) -> Self {
-        let policy = match &agent {
-            Some(agent) => agent.settings(&workspace.defaults).policy(),
-            None => workspace.defaults.policy(),
+        let (agent, policy) = match seat {
+            Some(seat) => (Some(seat.agent), seat.policy),
+            None => (None, Arc::clone(&desk.policy)),
         };
-        Self::under(now, policy, facts, agent, known)
-    }
-
-    /// As [`Reading::of`], under settings that are worked out already.
-    fn under(
-        now: Timestamp,
-        policy: Policy,
-        facts: CallFacts,
-        agent: Option<AgentRow>,
-        known: Option<&Secrets>,
-    ) -> Self {
-        let whom = decide::whom(&facts, &policy);
+        let mut whom = decide::whom(&facts, &policy);
         let agent_zone = agent.as_ref().and_then(|a| a.timezone.as_deref());
         let candidates = whom.person.as_ref().map_or(&[][..], |p| phone::zones_of(p.e164()));
         let zone = Zone::of_callee(candidates, agent_zone, &policy.timezone);
         let end = decide::end_of(&facts, now);
         let asked = decide::asked_time(&facts, &zone, agent_zone, &policy, end);
         let secrets = secrets(&facts, &whom, &asked, known);
+        if whom.person.as_ref().is_some_and(|p| desk.is_own_number(&key.index(p.e164()))) {
+            whom.person = None;
+            whom.note = Some(Note::OwnNumber);
+        }
         Self { facts, redial: None, agent, whom, policy, zone, asked, secrets, notes: Vec::new() }
-    }
-
-    /// The person's number is one of the workspace's own: nobody to call.
-    fn is_own_number(&mut self) {
-        self.whom.person = None;
-        self.whom.note = Some(Note::OwnNumber);
     }
 
     fn outcome(&self) -> Option<&str> {
@@ -302,12 +285,13 @@ fn after_call(
     after
 }
 
-fn report(app: &App, row: &PendingRow, after: &AfterCall) {
+/// Tells what was decided to whoever watches, and to the window.
+pub fn report(app: &App, workspace: Id<id::Workspace>, after: &AfterCall) {
     if after.notes.contains(&Note::UnknownReason) {
         metrics::counter!("redialer_unknown_reasons_total").increment(1);
     }
     if after.pause.is_some() {
-        tracing::warn!(workspace.id = %row.workspace, "workspace {} is paused: the provider wants to be paid", row.workspace);
+        tracing::warn!(workspace.id = %workspace, "workspace {workspace} is paused: the provider wants to be paid");
     }
     if after.follow.is_some() {
         metrics::counter!("redialer_callbacks_scheduled_total").increment(1);

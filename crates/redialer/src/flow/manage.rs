@@ -159,10 +159,11 @@ pub async fn schedule(
     agent: &AgentRow,
     by_hand: ByHand,
 ) -> Result<Id<id::Callback>, NotScheduled> {
-    let key = app.store.open_key(tenant).await?;
+    let desk = app.store.desk(tenant, workspace.id, app.clock.real_ms()).await?;
+    let key = desk.open_key(&app.store)?;
     let store = app.store.of(tenant);
     let person_ix = key.index(by_hand.to.e164());
-    if by_hand.from.as_ref() == Some(&by_hand.to) || store.is_own_number(workspace.id, person_ix).await? {
+    if by_hand.from.as_ref() == Some(&by_hand.to) || desk.is_own_number(&person_ix) {
         return Err(NotScheduled::Note(Note::OwnNumber));
     }
     let policy = agent.settings(&workspace.defaults).policy();

@@ -17,7 +17,7 @@ use redialer_core::{
     time::{minutes, plus},
 };
 use redialer_providers::retell::{api::key_lives, webhook};
-use redialer_store::{AskRow, NewDelivery, StoreError, TenantKey, bucket_of};
+use redialer_store::{Arrival, AskRow, NewDelivery, Reading, StoreError, TenantKey, bucket_of};
 
 use crate::app::App;
 
@@ -163,12 +163,12 @@ pub(super) async fn enter_inbox(
         agent: from.agent,
         event: delivery.event,
         call_id: delivery.call_id,
-        dedup_key: delivery.dedup_key,
+        sameness: delivery.sameness,
         body: key.seal_body(id.uuid(), &delivery.body, &app.chance),
         signature: delivery.signature,
         received_at: app.clock.now(),
     };
-    app.inbox.record(new).await?;
+    app.inbox.record(Arrival { delivery: new, reading: Reading::Later }).await?;
     app.inbox_bell.notify_one();
     Ok(())
 }

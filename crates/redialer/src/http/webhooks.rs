@@ -18,12 +18,15 @@ use axum::{
 };
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use redialer_core::{Id, delivery::Delivery};
-use redialer_providers::retell::{SIGNATURE_HEADER, webhook};
-use redialer_store::{NewDelivery, Point, SlugOwner};
+use redialer_core::Id;
+use redialer_providers::retell::{
+    SIGNATURE_HEADER,
+    webhook::{self, Received},
+};
+use redialer_store::{Arrival, Desk, NewDelivery, Point, Recorded, SlugOwner};
 
 use super::error::ApiError;
-use crate::app::App;
+use crate::{app::App, flow::ingest};
 
 /// `POST /api/webhooks/{provider}/{slug}`.
 pub(super) async fn receive(
@@ -43,7 +46,7 @@ pub(super) async fn receive(
 }
 
 async fn accept(
-    app: &App,
+    app: &Arc<App>,
     provider: &str,
     slug: &str,
     headers: &HeaderMap,
@@ -53,9 +56,9 @@ async fn accept(
     let owner = owner.filter(|o| o.provider.word() == provider).ok_or_else(ApiError::not_found)?;
     let mut room = Room::new(app);
     let body = whole(app, body, &mut room).await?;
-    let delivery = verified(app, &owner, headers, &body);
+    let received = verified(app, &owner, headers, &body);
     // A stranger learns nothing about the agent: only a signed request gets past this line.
-    let delivery = match delivery {
+    let received = match received {
         Err(webhook::Rejected::Signature(why)) => {
             tracing::info!(agent.id = %owner.agent, %why, "a webhook for agent {} was refused: {why}", owner.agent);
             // Which part of it is wrong is for the log, not for a stranger.
@@ -70,13 +73,13 @@ async fn accept(
         Err(webhook::Rejected::NotJson) => {
             return Err(ApiError::new(StatusCode::BAD_REQUEST, "not_json", "The body is not JSON."));
         }
-        Ok(delivery) => delivery,
+        Ok(received) => received,
     };
     if !owner.verified {
         app.store.verify_agent(owner.agent, app.clock.now()).await?;
     }
-    let answer = answer_to(&delivery.event);
-    record(app, &owner, delivery).await?;
+    let answer = answer_to(&received.delivery.event);
+    record(app, owner, received).await?;
     Ok(answer)
 }
 
@@ -151,12 +154,12 @@ async fn discard(body: &mut Body) {
     }
 }
 
-fn verified(
+fn verified<'b>(
     app: &App,
     owner: &SlugOwner,
     headers: &HeaderMap,
-    body: &[u8],
-) -> Result<Delivery, webhook::Rejected> {
+    body: &'b [u8],
+) -> Result<Received<'b>, webhook::Rejected> {
     let now = app.clock.now();
     let mut given = headers.get_all(SIGNATURE_HEADER).iter();
     // Two headers are as good as none: which of them would count?
@@ -166,26 +169,43 @@ fn verified(
     webhook::receive(header.as_deref(), body, keys, now.as_millisecond(), app.config.signature_tolerance_ms())
 }
 
-async fn record(app: &App, owner: &SlugOwner, delivery: Delivery) -> Result<(), ApiError> {
+async fn record(app: &Arc<App>, owner: SlugOwner, received: Received<'_>) -> Result<(), ApiError> {
+    let (agent, workspace) = (owner.agent, owner.workspace);
+    let desk = app.store.desk(owner.key.tenant(), workspace, app.clock.real_ms()).await?;
+    let arrival = arrival(app, &desk, owner, received);
+    match app.inbox.record(arrival).await.map_err(|_| ApiError::unavailable())? {
+        Recorded::Decided(after) => ingest::report(app, workspace, &after),
+        Recorded::New => app.inbox_bell.notify_one(),
+        Recorded::Seen => tracing::debug!(agent.id = %agent, "a webhook came again"),
+    }
+    app.store.pass(Point::C10).await?;
+    Ok(())
+}
+
+/// What to record, and what reading it came to.
+fn arrival(app: &Arc<App>, desk: &Desk, owner: SlugOwner, received: Received<'_>) -> Arrival {
     let now = app.clock.now();
     let id = Id::new(now, &app.chance);
-    let new = NewDelivery {
-        bucket: owner.bucket,
+    let body = owner.key.seal_body(id.uuid(), &received.delivery.body, &app.chance);
+    let (bucket, agent, workspace, key) = owner.into_parts();
+    let tenant = key.tenant();
+    let facts = || received.facts(&desk.workspace.defaults.callback_field);
+    let reading = ingest::fresh::read(app, desk, agent, facts, key);
+    let told = received.delivery;
+    let delivery = NewDelivery {
+        bucket,
         id,
-        tenant: owner.key.tenant(),
-        workspace: owner.workspace,
-        agent: owner.agent,
-        event: delivery.event,
-        call_id: delivery.call_id,
-        dedup_key: delivery.dedup_key,
-        body: owner.key.seal_body(id.uuid(), &delivery.body, &app.chance),
-        signature: delivery.signature,
+        tenant,
+        workspace,
+        agent,
+        event: told.event,
+        call_id: told.call_id,
+        sameness: told.sameness,
+        body,
+        signature: told.signature,
         received_at: now,
     };
-    app.inbox.record(new).await.map_err(|_| ApiError::unavailable())?;
-    app.store.pass(Point::C10).await?;
-    app.inbox_bell.notify_one();
-    Ok(())
+    Arrival { delivery, reading }
 }
 
 /// Inbound hooks that were pointed here by mistake want an answer: the caller hears ringing meanwhile.

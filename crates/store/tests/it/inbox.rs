@@ -4,7 +4,7 @@ use redialer_store::{Inbox, Recorded};
 
 use crate::{
     engines::each,
-    world::{ALL, World, at},
+    world::{ALL, World, at, later},
 };
 
 #[tokio::test]
@@ -13,17 +13,17 @@ async fn a_second_copy_changes_nothing() {
         let world = World::new(&engine.store, 1).await;
         let (inbox, _writer) = Inbox::start(engine.store.clone());
         assert_eq!(
-            inbox.record(world.event("call_ended", "c1").await).await.expect("recorded"),
+            inbox.record(later(world.event("call_ended", "c1").await)).await.expect("recorded"),
             Recorded::New
         );
         for _ in 0..3 {
             assert_eq!(
-                inbox.record(world.event("call_ended", "c1").await).await.expect("recorded"),
+                inbox.record(later(world.event("call_ended", "c1").await)).await.expect("recorded"),
                 Recorded::Seen
             );
         }
         assert_eq!(
-            inbox.record(world.event("call_analyzed", "c1").await).await.expect("recorded"),
+            inbox.record(later(world.event("call_analyzed", "c1").await)).await.expect("recorded"),
             Recorded::New
         );
         assert_eq!(engine.store.pending(ALL, at(1), 100).await.expect("read").len(), 2, "{}", engine.name);
@@ -39,7 +39,7 @@ async fn many_at_once_are_each_recorded_once() {
         for i in 0..300 {
             let event = world.event("call_ended", &format!("c{}", i % 100)).await;
             let inbox = inbox.clone();
-            tasks.spawn(async move { inbox.record(event).await.expect("recorded") });
+            tasks.spawn(async move { inbox.record(later(event)).await.expect("recorded") });
         }
         let answers = tasks.join_all().await;
         assert_eq!(answers.iter().filter(|a| **a == Recorded::New).count(), 100, "{}", engine.name);

@@ -9,6 +9,8 @@ mod callbacks;
 mod dispatch;
 mod engines;
 mod inbox;
+mod intake;
 mod plans;
 mod sealing;
+mod upgrade;
 mod world;

@@ -6,14 +6,16 @@ use redialer_core::{
     callback::RedialReason,
     chance::Chance,
     decide::{AfterCall, Follow, Planned, Settle},
+    delivery::Sameness,
     id,
     tenant::Plan,
     time::{Zone, ZoneSource, minutes, plus},
     workspace::ProviderKind,
 };
 use redialer_store::{
-    AgentRow, Claim, Defaults, Following, Inbox, KnownCall, NewDelivery, NewTenant, NewWorkspace, PendingRow,
-    Recorded, RedialRow, Roster, Secrets, SpokenWith, Store, Subject, TenantStore, bucket_of,
+    AgentRow, Arrival, Claim, Defaults, Following, Inbox, KnownCall, NewDelivery, NewTenant, NewWorkspace,
+    PendingRow, Reading, Recorded, RedialRow, Roster, Secrets, SpokenWith, Store, Subject, TenantStore,
+    bucket_of,
 };
 
 pub(crate) const NUMBER: &str = "+14155550117";
@@ -70,7 +72,10 @@ impl World {
     /// Puts one event of a call into the inbox and takes it out again, to be decided.
     pub(crate) async fn delivery(&self, event: &str, call: &str) -> PendingRow {
         let (inbox, _writer) = Inbox::start(self.store.clone());
-        assert_eq!(inbox.record(self.event(event, call).await).await.expect("recorded"), Recorded::New);
+        assert_eq!(
+            inbox.record(later(self.event(event, call).await)).await.expect("recorded"),
+            Recorded::New
+        );
         let pending = self.store.pending(ALL, at(1_000), 100).await.expect("read");
         pending.into_iter().find(|p| p.tenant == self.tenant).expect("it waits")
     }
@@ -86,7 +91,7 @@ impl World {
             agent: self.agent.id,
             event: event.to_owned(),
             call_id: Some(call.to_owned()),
-            dedup_key: format!("{event}:{call}"),
+            sameness: sameness(event),
             body: key.seal_body(id.uuid(), format!("{{\"to\":\"{NUMBER}\"}}").as_bytes(), &self.chance),
             signature: String::new(),
             received_at: at(0),
@@ -144,6 +149,19 @@ impl World {
         self.store.hold_leases("r1", 0, 10_000).await.expect("held");
         let due = self.store.due(ALL, at(minute), 100).await.expect("read");
         self.store.claim(&due, "r1", at(minute), 1_000).await.expect("claimed")
+    }
+}
+
+/// To be decided by the inbox's loop.
+pub(crate) fn later(delivery: NewDelivery) -> Arrival {
+    Arrival { delivery, reading: Reading::Later }
+}
+
+fn sameness(event: &str) -> Sameness {
+    match event {
+        "call_ended" => Sameness::Moment(2),
+        "call_analyzed" => Sameness::Moment(4),
+        other => Sameness::Content(other.to_owned()),
     }
 }
 

@@ -86,10 +86,13 @@ impl Bug {
                     "set ask_at = $5, absent_at = $4 - 7200000 + ($3 - $3),",
                 ),
             ],
-            Self::ActOnDuplicates => &[(
-                "set settled = settled or $4, analyzed = analyzed or $5, retry_id = coalesce($6, retry_id),",
-                "set settled = $4 and false, analyzed = $5 and false, retry_id = case when $6 is null then null end,",
-            )],
+            Self::ActOnDuplicates => &[
+                (
+                    "set settled = settled or $4, analyzed = analyzed or $5, retry_id = coalesce($6, retry_id),",
+                    "set settled = $4 and false, analyzed = $5 and false, retry_id = case when $6 is null then null end,",
+                ),
+                ("c.events, c.seq, c.settled, c.analyzed", "0 as events, c.seq, 0 as settled, 0 as analyzed"),
+            ],
             Self::RerunAfterCrash => &[
                 (
                     "set state = 'unconfirmed', lease_until = null, fence = fence + 1, updated_at = $4",

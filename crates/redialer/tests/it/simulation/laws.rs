@@ -79,7 +79,13 @@ impl Laws {
     pub(super) async fn check(&self) {
         self.rings();
         let mut finals = self.finals.lock().expect("no panic inside").clone();
+        let mut led_to = BTreeSet::new();
         for row in self.rows().await {
+            if let Some(call) = &row.source_call_id
+                && !led_to.insert((call.clone(), row.reason.is_retry()))
+            {
+                self.shared.broke("I10: a call led to two callbacks of a kind");
+            }
             let id = row.id.to_string();
             if let Some(before) = finals.get(&id)
                 && *before != row.state

@@ -1,0 +1,215 @@
+//! What was decided about a batch, written.
+//!
+//! Invariant: calls and persons are written under the `seq` they were read with; when one of them has moved on, the
+//! whole batch fails with [`StoreError::Conflict`] and nothing of it stands.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use redialer_core::{
+    Id, Timestamp,
+    decide::{Follow, Note},
+    delivery::Sameness,
+    id,
+    time::{minutes, plus},
+};
+use uuid::Uuid;
+
+use crate::{
+    StoreError,
+    callbacks::{NewRow, insert, supersede},
+    decision::rewrite,
+    engine::{Tx, Value, row},
+    intake::{Arrival, Case, Decided, Reading},
+    known::{Calls, Persons},
+    suppressions::suppress,
+    sweeps::ANALYSIS_AFTER_MINUTES,
+    workspaces,
+};
+
+/// Remembers the contents of events that belong to no moment of a call; which of them are new.
+pub(crate) async fn remember_odd(
+    tx: &mut Tx,
+    batch: &[Arrival],
+) -> Result<BTreeSet<(Uuid, String)>, StoreError> {
+    const SQL: &str = "insert into odd_deliveries (bucket, workspace_id, dedup_key) values {rows}
+         on conflict do nothing returning workspace_id, dedup_key";
+    let odd = batch.iter().filter_map(|a| match &a.delivery.sameness {
+        Sameness::Content(key) => Some(row![a.delivery.bucket, a.delivery.workspace, key]),
+        Sameness::Moment(_) => None,
+    });
+    let rows = tx.fetch_rows(SQL, vec![], odd.collect()).await?;
+    rows.iter().map(|row| Ok((row.get("workspace_id")?, row.get("dedup_key")?))).collect()
+}
+
+/// Writes callbacks and everything beside them; which callback each case led to.
+pub(crate) async fn write(
+    tx: &mut Tx,
+    decided: &[(&Case<'_>, Decided<'_>)],
+) -> Result<Vec<Option<Id<id::Callback>>>, StoreError> {
+    let mut new: BTreeMap<Timestamp, Vec<NewRow<'_>>> = BTreeMap::new();
+    let mut led_to = Vec::with_capacity(decided.len());
+    for (case, decided) in decided {
+        let (delivery, decider, now) = (case.delivery, &case.fresh.decider, decided.now);
+        supersede(tx, delivery.bucket, &decided.after.supersede, now).await?;
+        if let (true, Some(number)) = (decided.after.suppress, decided.number) {
+            suppress(tx, delivery.bucket, decider.key(), number, "call", now, decider.chance()).await?;
+        }
+        if let Some(pause) = decided.after.pause {
+            workspaces::pause(tx, delivery.workspace, pause, now).await?;
+        }
+        let seal =
+            |id| decided.following.as_ref().map(|f| f.secrets.seal(id, decider.key(), decider.chance()));
+        led_to.push(match (&decided.after.follow, &decided.following) {
+            (Some(Follow::New(planned)), Some(following)) => {
+                let sealed = decided.sealed.map(<[u8]>::to_vec).or_else(|| seal(following.id));
+                new.entry(now).or_default().push(NewRow {
+                    id: following.id,
+                    bucket: delivery.bucket,
+                    tenant: delivery.tenant,
+                    workspace: delivery.workspace,
+                    agent: following.agent,
+                    channel: following.channel,
+                    person_ix: case.fresh.person_ix.ok_or(StoreError::Corrupt("person"))?,
+                    planned,
+                    source: Some(&case.fresh.call_id),
+                    kind: if planned.reason.is_retry() { "retry" } else { "request" },
+                    sealed: sealed.unwrap_or_default(),
+                });
+                Some(following.id)
+            }
+            (Some(Follow::Move(id, planned)), Some(_)) => {
+                let sealed = seal(*id).unwrap_or_default();
+                rewrite(tx, delivery.bucket, *id, planned, sealed, now).await?;
+                Some(*id)
+            }
+            _ => None,
+        });
+    }
+    for (now, rows) in new {
+        insert(tx, &rows, now).await?;
+    }
+    Ok(led_to)
+}
+
+/// Remembers what was heard and acted on, and puts the deliveries down as what they have become.
+pub(crate) async fn mark(
+    tx: &mut Tx,
+    batch: &[Arrival],
+    new: &BTreeSet<usize>,
+    decided: &[(&Case<'_>, Decided<'_>)],
+    led_to: &[Option<Id<id::Callback>>],
+    calls: &mut Calls<'_>,
+    persons: &Persons,
+) -> Result<(), StoreError> {
+    let (mut met, mut done) = (BTreeMap::new(), BTreeMap::new());
+    for ((case, decided), led_to) in decided.iter().zip(led_to) {
+        let after = &decided.after;
+        let is_retry = match &after.follow {
+            Some(Follow::New(planned)) => planned.reason.is_retry(),
+            Some(Follow::Move(..)) => true,
+            None => false,
+        };
+        let call = calls.get_mut(case.call()).ok_or(StoreError::Corrupt("call"))?;
+        call.settled |= after.settled;
+        call.analyzed |= after.analyzed;
+        call.retry = led_to.filter(|_| is_retry).or(call.retry);
+        // What is over and not analysed is asked about; an analysis, even one that says nothing, ends the wait.
+        call.check_at = match (call.analyzed, after.settled) {
+            (true, _) => None,
+            (false, true) => Some(plus(decided.now, minutes(ANALYSIS_AFTER_MINUTES))),
+            (false, false) => call.check_at,
+        };
+        call.changed = true;
+        let touched = after.follow.is_some() || after.reached_at.is_some() || !after.supersede.is_empty();
+        if let Some(key) = case.person().filter(|_| touched) {
+            let d = case.delivery;
+            let seq = persons.seq(&key) + 1;
+            met.insert(key, row![d.bucket, d.workspace, key.1, d.tenant, seq, after.reached_at]);
+        }
+        let notes = after.notes.iter().map(|n| Note::word(*n)).collect::<Vec<_>>().join(" ");
+        done.insert(case.place, (notes, *led_to));
+    }
+    write_calls(tx, calls).await?;
+    write_persons(tx, met.into_values().collect()).await?;
+    write_deliveries(tx, batch, new, done).await
+}
+
+async fn write_calls(tx: &mut Tx, calls: &Calls<'_>) -> Result<(), StoreError> {
+    const SQL: &str = "insert into calls
+             (bucket, workspace_id, call_id, tenant_id, events, seq, settled, analyzed, retry_id, check_at, seen_at)
+         values {rows} on conflict (bucket, workspace_id, call_id) do update set
+             events = excluded.events, seq = excluded.seq, settled = excluded.settled, analyzed = excluded.analyzed,
+             retry_id = excluded.retry_id, check_at = excluded.check_at, seen_at = excluded.seen_at
+         where calls.seq = excluded.seq - 1";
+    let changed = calls.iter().filter(|(_, c)| c.changed);
+    let rows = changed.map(|((workspace, call_id), c)| {
+        row![
+            c.bucket,
+            Id::<id::Workspace>::from_uuid(workspace),
+            call_id,
+            c.tenant,
+            c.events,
+            c.seq + 1,
+            c.settled,
+            c.analyzed,
+            c.retry,
+            c.check_at,
+            c.seen_at
+        ]
+    });
+    all_of(tx, SQL, rows.collect()).await
+}
+
+async fn write_persons(tx: &mut Tx, rows: Vec<Vec<Value>>) -> Result<(), StoreError> {
+    const SQL: &str =
+        "insert into persons (bucket, workspace_id, person_ix, tenant_id, seq, reached_at) values {rows}
+         on conflict (bucket, workspace_id, person_ix) do update set
+             seq = excluded.seq, reached_at = coalesce(excluded.reached_at, persons.reached_at)
+         where persons.seq = excluded.seq - 1";
+    all_of(tx, SQL, rows).await
+}
+
+/// Writes rows, every one of them or none.
+async fn all_of(tx: &mut Tx, sql: &'static str, rows: Vec<Vec<Value>>) -> Result<(), StoreError> {
+    let n = rows.len() as u64;
+    let written = tx.execute_rows(sql, vec![], rows).await?;
+    if written == n { Ok(()) } else { Err(StoreError::Conflict("decided meanwhile")) }
+}
+
+async fn write_deliveries(
+    tx: &mut Tx,
+    batch: &[Arrival],
+    new: &BTreeSet<usize>,
+    mut done: BTreeMap<usize, (String, Option<Id<id::Callback>>)>,
+) -> Result<(), StoreError> {
+    const ROWS: &str = "insert into deliveries
+             (bucket, id, tenant_id, workspace_id, agent_id, event, call_id, state, tries, try_at, notes, callback_id,
+              received_at)
+         values {rows}";
+    const BODIES: &str = "insert into bodies (bucket, delivery_id, body, signature) values {rows}";
+    let (mut rows, mut bodies) = (Vec::with_capacity(new.len()), Vec::with_capacity(new.len()));
+    for &place in new {
+        let Arrival { delivery: d, reading } = &batch[place];
+        let done = done.remove(&place).or_else(|| matches!(reading, Reading::Nothing).then(Default::default));
+        let state = if done.is_some() { "done" } else { "pending" };
+        let (notes, callback) = done.unwrap_or_default();
+        rows.push(row![
+            d.bucket,
+            d.id,
+            d.tenant,
+            d.workspace,
+            d.agent,
+            &d.event,
+            d.call_id.clone(),
+            state,
+            0_i64,
+            d.received_at,
+            notes,
+            callback,
+            d.received_at
+        ]);
+        bodies.push(row![d.bucket, d.id, d.body.as_slice(), &d.signature]);
+    }
+    tx.execute_rows(ROWS, vec![], rows).await?;
+    tx.execute_rows(BODIES, vec![], bodies).await.map(|_| ())
+}

@@ -1,0 +1,183 @@
+//! Webhooks that wait at the same time are recorded, and decided where that can be, in one commit.
+//!
+//! Invariants: nobody is answered before the commit (I9); a second copy changes nothing (I10). What comes of a batch
+//! is what would have come of its events one after the other: no two that are decided here are about one person or
+//! one call. Nothing is locked to be read: the write names what it was decided by (`seq`), and if that has moved
+//! on, or anything else fails, or a decider panics, the batch is only recorded and the inbox's loop decides.
+//! Absent on purpose: events of our own dials. They settle dispatches, and go one by one.
+
+use std::{collections::BTreeSet, panic::AssertUnwindSafe};
+
+use futures_util::FutureExt as _;
+use redialer_core::{
+    Timestamp,
+    chance::Chance,
+    decide::{AfterCall, Person, Seen},
+    delivery::Sameness,
+};
+
+use crate::{
+    Following, NewDelivery, Store, StoreError, TenantKey, effects,
+    engine::Tx,
+    fail::Point,
+    known::{CallKey, Calls, PersonKey, Persons},
+};
+
+/// A webhook on its way into the inbox.
+pub struct Arrival {
+    /// What to record.
+    pub delivery: NewDelivery,
+    /// What reading it came to.
+    pub reading: Reading,
+}
+
+/// What reading an event came to.
+pub enum Reading {
+    /// It can be decided as soon as it is known what it meets.
+    Fresh(Fresh),
+    /// Nothing can follow from it.
+    Nothing,
+    /// It waits for the inbox's loop.
+    Later,
+}
+
+/// An event that can be decided: not of a dial of ours, as far as it tells.
+pub struct Fresh {
+    /// The provider's id of the call.
+    pub call_id: String,
+    /// The keyed index of the person's number.
+    pub person_ix: Option<[u8; 16]>,
+    /// Who decides.
+    pub decider: Box<dyn Decider>,
+}
+
+/// Whoever read an event, and knows what follows from it once told what is known.
+pub trait Decider: Send + Sync {
+    /// What follows.
+    fn decide(&self, known: &KnownCase) -> Decided<'_>;
+    /// The tenant's opened key.
+    fn key(&self) -> &TenantKey;
+    /// For nonces.
+    fn chance(&self) -> &Chance;
+}
+
+/// What is known of a case: of its call, and of its person.
+#[derive(Default)]
+pub struct KnownCase {
+    /// Of this call.
+    pub seen: Seen,
+    /// Of the person.
+    pub person: Option<Person>,
+}
+
+/// What was decided about a case.
+pub struct Decided<'a> {
+    /// What follows.
+    pub after: AfterCall,
+    /// What a next callback is written with.
+    pub following: Option<Following<'a>>,
+    /// The secrets of it, sealed for the new row that it may become.
+    pub sealed: Option<&'a [u8]>,
+    /// The person's number, E.164.
+    pub number: Option<&'a str>,
+    /// When it was decided.
+    pub now: Timestamp,
+}
+
+/// What became of an arrival.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Recorded {
+    /// It is in the inbox, to be decided.
+    New,
+    /// It is in the inbox, and so is all that follows from it.
+    Decided(Box<AfterCall>),
+    /// It was there already.
+    Seen,
+}
+
+/// Records a batch; decides what of it can be decided.
+pub(crate) async fn record(store: &Store, batch: Vec<Arrival>) -> Result<Vec<Recorded>, StoreError> {
+    if batch.iter().any(|a| matches!(a.reading, Reading::Fresh(_))) {
+        match AssertUnwindSafe(write(store, &batch, true)).catch_unwind().await {
+            Ok(Ok(recorded)) => return Ok(recorded),
+            Ok(Err(error)) => {
+                tracing::info!(%error, n = batch.len(), "a batch is recorded and decided later")
+            }
+            Err(_) => {
+                tracing::error!(n = batch.len(), "a decision panicked; the batch is decided one by one")
+            }
+        }
+    }
+    write(store, &batch, false).await
+}
+
+/// An event that is decided here.
+pub(crate) struct Case<'b> {
+    /// Its place in the batch.
+    pub(crate) place: usize,
+    pub(crate) delivery: &'b NewDelivery,
+    pub(crate) fresh: &'b Fresh,
+}
+
+impl Case<'_> {
+    pub(crate) fn call(&self) -> CallKey<'_> {
+        (self.delivery.workspace.uuid(), self.fresh.call_id.as_str())
+    }
+
+    pub(crate) fn person(&self) -> Option<PersonKey> {
+        Some((self.delivery.workspace.uuid(), self.fresh.person_ix?))
+    }
+}
+
+async fn write(store: &Store, batch: &[Arrival], may_decide: bool) -> Result<Vec<Recorded>, StoreError> {
+    let mut tx = store.db.begin().await?;
+    let mut calls = Calls::read(&mut tx, batch).await?;
+    let new = news(&mut tx, batch, &mut calls).await?;
+    let cases = if may_decide { cases(batch, &new, &calls) } else { Vec::new() };
+    let retries = calls.retries(&mut tx, &cases).await?;
+    let persons = Persons::read(&mut tx, &cases).await?;
+    let known = |case: &Case<'_>| KnownCase {
+        seen: calls.seen(case, &retries),
+        person: case.person().map(|key| persons.person(&key)),
+    };
+    let decided: Vec<_> = cases.iter().map(|case| (case, case.fresh.decider.decide(&known(case)))).collect();
+    let led_to = effects::write(&mut tx, &decided).await?;
+    effects::mark(&mut tx, batch, &new, &decided, &led_to, &mut calls, &persons).await?;
+    if led_to.iter().any(Option::is_some) {
+        store.pass(Point::C13).await?;
+    }
+    tx.commit().await?;
+    let mut recorded: Vec<_> =
+        (0..batch.len()).map(|i| if new.contains(&i) { Recorded::New } else { Recorded::Seen }).collect();
+    for (case, decided) in decided {
+        recorded[case.place] = Recorded::Decided(Box::new(decided.after));
+    }
+    Ok(recorded)
+}
+
+/// The places of those that are no copies.
+async fn news(tx: &mut Tx, batch: &[Arrival], calls: &mut Calls<'_>) -> Result<BTreeSet<usize>, StoreError> {
+    let mut odd = effects::remember_odd(tx, batch).await?;
+    let mut is_new = |delivery: &NewDelivery| match (&delivery.sameness, &delivery.call_id) {
+        (Sameness::Moment(bit), Some(call_id)) => calls.hear(delivery.workspace.uuid(), call_id, *bit),
+        (Sameness::Content(key), _) => odd.remove(&(delivery.workspace.uuid(), key.clone())),
+        // A moment of no call does not exist.
+        (Sameness::Moment(_), None) => true,
+    };
+    Ok((0..batch.len()).filter(|i| is_new(&batch[*i].delivery)).collect())
+}
+
+/// The first new event of each call and each person, unless the call is a dial of ours.
+fn cases<'b>(batch: &'b [Arrival], new: &BTreeSet<usize>, known: &Calls<'_>) -> Vec<Case<'b>> {
+    let (mut calls, mut persons, mut cases) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+    for &place in new {
+        let Arrival { delivery, reading: Reading::Fresh(fresh) } = &batch[place] else { continue };
+        let case = Case { place, delivery, fresh };
+        let is_first_of_person = case.person().is_none_or(|person| persons.insert(person));
+        let is_first_of_call = calls.insert((delivery.workspace.uuid(), fresh.call_id.as_str()));
+        if is_first_of_call && is_first_of_person && !known.is_ours(&case) {
+            cases.push(case);
+        }
+    }
+    cases
+}
