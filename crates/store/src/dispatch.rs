@@ -176,7 +176,7 @@ pub(crate) async fn begin_all(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTr
     let first_of_chain =
         |p: &&&Prepared| chains.insert(p.claim.chain.uuid(), row![p.claim.bucket, p.claim.chain]).is_none();
     let guards: Vec<_> = prepared.iter().filter(first_of_chain).map(|p| p.guard()).collect();
-    if tx.is_postgres() {
+    if tx.is_postgres()? {
         tx.fetch_rows(TURN, vec![], chains.into_values().collect()).await?;
     }
     let held = tx.fetch_rows(GUARD, vec![], guards).await?;

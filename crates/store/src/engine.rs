@@ -32,7 +32,7 @@ use crate::{
     StoreError,
     fail::{Point, SharedFaults, Verdict},
     many::{self, Kind, RowValues},
-    writer::{Turn, Writer},
+    writer::{Kept, Target, Turn, Writer},
 };
 
 pub(crate) static LITE: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -50,11 +50,13 @@ pub(crate) struct Db {
 #[derive(Clone)]
 enum Pools {
     Lite { writer: Writer, reader: SqlitePool, keeper: SqlitePool },
-    Pg(PgPool),
+    Pg { pool: PgPool, writers: Arc<[Writer]> },
 }
 
 /// Prepared statements that a connection keeps: every statement in every size.
 const PREPARED: usize = 1024;
+/// Connections kept for writing on Postgres; what is more comes from the pool.
+const WRITERS: usize = 6;
 const BUSY: Duration = Duration::from_secs(5);
 /// A process that never gets a count worth having stops asking for one.
 const MOST_COUNTS: usize = 8;
@@ -73,7 +75,9 @@ impl Db {
             .foreign_keys(true)
             .disable_statement_logging();
         // Far beyond what the keeper lets it grow to: a process without one still ends it.
-        let writer = Writer::connect(options.clone().pragma("wal_autocheckpoint", "64000")).await?;
+        let writer = Writer::to(Target::Lite(options.clone().pragma("wal_autocheckpoint", "64000")));
+        // The file is made, or found wanting, now.
+        drop(writer.turn().await?);
         // Moves the journal into the file while the writer goes on: a commit never waits for that.
         let keeper = SqlitePoolOptions::new()
             .max_connections(1)
@@ -98,19 +102,20 @@ impl Db {
              set plan_cache_mode = force_generic_plan";
         let options =
             PgConnectOptions::from_str(url)?.statement_cache_capacity(PREPARED).disable_statement_logging();
+        let writers = (0..WRITERS).map(|_| Writer::to(Target::Pg(options.clone(), PLANS))).collect();
         let pool = PgPoolOptions::new()
             .max_connections(16)
             .acquire_timeout(ACQUIRE)
             .after_connect(|c, _| Box::pin(async move { c.execute(PLANS).await.map(|_| ()) }))
             .connect_with(options)
             .await?;
-        Ok(Self { pools: Pools::Pg(pool), faults: None, counts: Arc::default() })
+        Ok(Self { pools: Pools::Pg { pool, writers }, faults: None, counts: Arc::default() })
     }
 
     pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
         match &self.pools {
             Pools::Lite { keeper, .. } => LITE.run(keeper).await,
-            Pools::Pg(pool) => PG.run(pool).await,
+            Pools::Pg { pool, .. } => PG.run(pool).await,
         }
         .map_err(|e| StoreError::Schema(e.to_string()))
     }
@@ -118,8 +123,11 @@ impl Db {
     /// A transaction that may write.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         let open = match &self.pools {
-            Pools::Lite { writer, .. } => Open::Lite(writer.begin().await?),
-            Pools::Pg(pool) => Open::Pg(pool.begin().await?),
+            Pools::Lite { writer, .. } => Open::Kept(writer.begin().await?),
+            Pools::Pg { pool, writers } => match first_free(writers).await {
+                Some(turn) => Open::Kept(turn?),
+                None => Open::Pooled(pool.begin().await?),
+            },
         };
         Ok(Tx { open, faults: self.faults.clone() })
     }
@@ -128,7 +136,7 @@ impl Db {
     pub(crate) async fn read(&self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
         match &self.pools {
             Pools::Lite { reader, .. } => Conn::Lite(&mut *reader.acquire().await?).fetch(sql, args).await,
-            Pools::Pg(pool) => Conn::Pg(&mut *pool.acquire().await?).fetch(sql, args).await,
+            Pools::Pg { pool, .. } => Conn::Pg(&mut *pool.acquire().await?).fetch(sql, args).await,
         }
     }
 
@@ -147,7 +155,7 @@ impl Db {
     /// The pool of a Postgres; `None` for the embedded database.
     pub(crate) const fn pg(&self) -> Option<&PgPool> {
         match &self.pools {
-            Pools::Pg(pool) => Some(pool),
+            Pools::Pg { pool, .. } => Some(pool),
             Pools::Lite { .. } => None,
         }
     }
@@ -155,10 +163,8 @@ impl Db {
     /// One statement outside any transaction, for the few that must be.
     pub(crate) async fn run(&self, sql: &'static str, args: Args) -> Result<(), StoreError> {
         match &self.pools {
-            Pools::Lite { writer, .. } => {
-                Conn::Lite(writer.turn().await?.connection()?).fetch(sql, args).await
-            }
-            Pools::Pg(pool) => Conn::Pg(&mut *pool.acquire().await?).fetch(sql, args).await,
+            Pools::Lite { writer, .. } => Conn::of(writer.turn().await?.connection()?).fetch(sql, args).await,
+            Pools::Pg { pool, .. } => Conn::Pg(&mut *pool.acquire().await?).fetch(sql, args).await,
         }
         .map(|_| ())
     }
@@ -167,7 +173,7 @@ impl Db {
     pub(crate) async fn tend(&self) -> Result<(), StoreError> {
         match &self.pools {
             Pools::Lite { keeper, .. } => shorten(keeper).await,
-            Pools::Pg(pool) => self.count(pool).await,
+            Pools::Pg { pool, .. } => self.count(pool).await,
         }
     }
 
@@ -191,7 +197,7 @@ impl Db {
     }
 
     pub(crate) const fn is_postgres(&self) -> bool {
-        matches!(self.pools, Pools::Pg(_))
+        matches!(self.pools, Pools::Pg { .. })
     }
 
     pub(crate) async fn close(&self) {
@@ -201,7 +207,12 @@ impl Db {
                 reader.close().await;
                 writer.close().await;
             }
-            Pools::Pg(pool) => pool.close().await,
+            Pools::Pg { pool, writers } => {
+                for writer in writers.iter() {
+                    writer.close().await;
+                }
+                pool.close().await;
+            }
         }
     }
 }
@@ -226,8 +237,20 @@ pub(crate) struct Tx {
 }
 
 enum Open {
-    Lite(Turn),
-    Pg(sqlx::Transaction<'static, Postgres>),
+    Kept(Turn),
+    /// When every kept connection is at work.
+    Pooled(sqlx::Transaction<'static, Postgres>),
+}
+
+/// A transaction on the first connection that is free.
+async fn first_free(writers: &[Writer]) -> Option<Result<Turn, sqlx::Error>> {
+    for writer in writers {
+        let turn = writer.try_begin().await;
+        if turn.is_some() {
+            return turn;
+        }
+    }
+    None
 }
 
 impl Tx {
@@ -257,7 +280,7 @@ impl Tx {
         rows: Vec<RowValues>,
     ) -> Result<u64, StoreError> {
         let mut changed = 0;
-        for (sql, args) in many::with_rows(self.kind(), base, &head, rows) {
+        for (sql, args) in many::with_rows(self.kind()?, base, &head, rows) {
             changed += self.execute(sql, args).await?;
         }
         Ok(changed)
@@ -271,7 +294,7 @@ impl Tx {
         rows: Vec<RowValues>,
     ) -> Result<Vec<Row>, StoreError> {
         let mut found = Vec::new();
-        for (sql, args) in many::with_rows(self.kind(), base, &head, rows) {
+        for (sql, args) in many::with_rows(self.kind()?, base, &head, rows) {
             found.extend(self.fetch(sql, args).await?);
         }
         Ok(found)
@@ -286,7 +309,7 @@ impl Tx {
     ) -> Result<Vec<Row>, StoreError> {
         let mut found = Vec::new();
         for part in list.chunks(many::MOST) {
-            let (sql, args) = many::with_list(self.kind(), base, &head, part);
+            let (sql, args) = many::with_list(self.kind()?, base, &head, part);
             found.extend(self.fetch(sql, args).await?);
         }
         Ok(found)
@@ -301,8 +324,8 @@ impl Tx {
             }
         }
         match self.open {
-            Open::Lite(tx) => tx.commit().await?,
-            Open::Pg(tx) => tx.commit().await?,
+            Open::Kept(turn) => turn.commit().await?,
+            Open::Pooled(tx) => tx.commit().await?,
         }
         match &self.faults {
             Some(faults) if faults.at(Point::AfterCommit).await == Verdict::Fail => Err(StoreError::Injected),
@@ -310,21 +333,21 @@ impl Tx {
         }
     }
 
-    pub(crate) const fn is_postgres(&self) -> bool {
-        matches!(self.open, Open::Pg(_))
+    pub(crate) fn is_postgres(&mut self) -> Result<bool, StoreError> {
+        Ok(self.kind()? == Kind::Pg)
     }
 
-    const fn kind(&self) -> Kind {
-        match self.open {
-            Open::Lite(_) => Kind::Lite,
-            Open::Pg(_) => Kind::Pg,
-        }
+    fn kind(&mut self) -> Result<Kind, StoreError> {
+        Ok(match self.conn()? {
+            Conn::Lite(_) => Kind::Lite,
+            Conn::Pg(_) => Kind::Pg,
+        })
     }
 
     fn conn(&mut self) -> Result<Conn<'_>, StoreError> {
         Ok(match &mut self.open {
-            Open::Lite(turn) => Conn::Lite(turn.connection()?),
-            Open::Pg(tx) => Conn::Pg(tx),
+            Open::Kept(turn) => Conn::of(turn.connection()?),
+            Open::Pooled(tx) => Conn::Pg(tx),
         })
     }
 }
@@ -366,7 +389,14 @@ fn pg(sql: &'static str, args: Args) -> Query<'static, Postgres, PgArguments> {
     })
 }
 
-impl Conn<'_> {
+impl<'c> Conn<'c> {
+    const fn of(kept: &'c mut Kept) -> Self {
+        match kept {
+            Kept::Lite(connection) => Self::Lite(connection),
+            Kept::Pg(connection) => Self::Pg(connection),
+        }
+    }
+
     async fn execute(&mut self, sql: &'static str, args: Args) -> Result<u64, StoreError> {
         Ok(match self {
             Self::Lite(c) => lite(sql, args).execute(&mut **c).await?.rows_affected(),
