@@ -42,7 +42,7 @@ pub struct NewDelivery {
 /// The most that may wait for the writer before webhooks are turned away with 503.
 const WAITING: usize = 2048;
 /// Postgres commits several batches side by side; SQLite has one writer.
-const WRITERS: usize = 4;
+const WRITERS: usize = 2;
 
 /// The way into the inbox.
 #[derive(Clone)]

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{
     StoreError, at,
     callbacks::live_of,
-    engine::{Row, Tx, Value, row},
+    engine::{Row, Tx, row},
     intake::{Arrival, Case, Reading},
 };
 
@@ -153,35 +153,32 @@ pub(crate) struct Persons(BTreeMap<PersonKey, (i64, Person)>);
 
 impl Persons {
     pub(crate) async fn read(tx: &mut Tx, cases: &[Case<'_>]) -> Result<Self, StoreError> {
-        const PERSONS: &str = "select v.column2 as workspace_id, v.column3 as person_ix, p.seq, p.reached_at,
-                 s.id as suppression_id
+        // Left joins: so both engines begin with the persons that are asked for.
+        const SQL: &str = "select v.column2 as workspace_id, v.column3 as person_ix, p.seq, p.reached_at,
+                 s.id as suppression_id, b.id, b.chain_id, b.state, b.reason, b.born_of, coalesce(c.spent, 0) as spent
              from (values {rows}) as v
                  left join persons p on p.bucket = v.column1 and p.workspace_id = v.column2 and p.person_ix = v.column3
                  left join suppressions s
                      on s.bucket = v.column1 and s.tenant_id = v.column4 and s.number_ix = v.column3
-             where p.bucket is not null or s.bucket is not null";
-        // Left joins: so both engines begin with the persons that are asked for.
-        const LIVE: &str =
-            "select b.workspace_id, b.person_ix, b.id, b.chain_id, b.state, b.reason, b.born_of, c.spent
-             from (values {rows}) as v
                  left join callbacks b
                      on b.bucket = v.column1 and b.workspace_id = v.column2 and b.person_ix = v.column3
                      and b.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
                  left join chains c on c.bucket = b.bucket and c.id = b.chain_id
-             where case when b.id is null then false else true end";
+             where p.bucket is not null or s.bucket is not null or b.bucket is not null";
         let mut persons = Self::default();
         let with_person = cases.iter().filter_map(|c| Some((c, c.fresh.person_ix?)));
-        let rows: Vec<Vec<Value>> = with_person
+        let rows = with_person
             .map(|(c, ix)| row![c.delivery.bucket, c.delivery.workspace, ix, c.delivery.tenant])
             .collect();
-        for row in tx.fetch_rows(PERSONS, vec![], rows.clone()).await? {
+        // A row for each callback that lives, or one.
+        for row in tx.fetch_rows(SQL, vec![], rows).await? {
             let person = persons.0.entry(key_of(&row)?).or_default();
             person.0 = row.get::<Option<i64>>("seq")?.unwrap_or(0);
             person.1.suppressed = row.get::<Option<Uuid>>("suppression_id")?.is_some();
             person.1.reached_at = row.get::<Option<i64>>("reached_at")?.map(at);
-        }
-        for row in tx.fetch_rows(LIVE, vec![], rows).await? {
-            persons.0.entry(key_of(&row)?).or_default().1.live.push(live_of(&row)?);
+            if row.get::<Option<Uuid>>("id")?.is_some() {
+                person.1.live.push(live_of(&row)?);
+            }
         }
         Ok(persons)
     }

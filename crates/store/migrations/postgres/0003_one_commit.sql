@@ -36,6 +36,11 @@ alter table chains drop constraint chains_pkey, add primary key (id, bucket);
 alter table callbacks drop constraint callbacks_pkey, add primary key (id, bucket);
 drop index callbacks_of_chain;
 create index callbacks_of_chain on callbacks (chain_id, bucket);
+-- What is sealed cannot be compressed any more, and lies beside its row rather than in another table.
+alter table bodies alter column body set storage external;
+alter table bodies set (toast_tuple_target = 8160);
+alter table callbacks alter column sealed set storage external;
+alter table dispatches alter column sealed set storage external;
 -- One index for two questions: who lives, and of whom something waits already (only equal values clash, and null
 -- equals nothing). That a call leads to one callback of a kind is the business of the call's own row; an agent's
 -- callbacks are found among its workspace's.
