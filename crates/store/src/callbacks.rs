@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use redialer_core::{
     Id, Timestamp,
     agent::{Channel, Version},
-    callback::{HeldFor, Live, RedialReason, State},
+    callback::{RedialReason, State},
     chance::Chance,
     decide::{Person, Planned},
     id,
@@ -16,8 +16,8 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
     StoreError, TenantKey, TenantStore, at, bucket_of,
-    engine::{Row, Tx, Value, args, row},
-    suppressions::is_suppressed,
+    engine::{Row, args},
+    persons::{NewRow, insert, lock_person, read_person, supersede},
 };
 
 /// A callback.
@@ -382,145 +382,4 @@ impl TenantStore {
         let state = self.callback(id).await?.state;
         Ok(Err(if state.is_final() { NotNow::Final } else { NotNow::Dialling }))
     }
-}
-
-/// Makes all that decide about one person take turns: the row is locked until the transaction ends.
-pub(crate) async fn lock_person(
-    tx: &mut Tx,
-    bucket: i64,
-    tenant: Id<id::Tenant>,
-    workspace: Id<id::Workspace>,
-    person_ix: &[u8],
-) -> Result<(), StoreError> {
-    const SQL: &str =
-        "insert into persons (bucket, workspace_id, person_ix, tenant_id, seq) values ($1, $2, $3, $4, 1)
-         on conflict (bucket, workspace_id, person_ix) do update set seq = persons.seq + 1";
-    tx.execute(SQL, args![bucket, workspace, person_ix, tenant]).await.map(|_| ())
-}
-
-pub(crate) async fn read_person(
-    tx: &mut Tx,
-    bucket: i64,
-    tenant: Id<id::Tenant>,
-    workspace: Id<id::Workspace>,
-    person_ix: &[u8],
-) -> Result<Person, StoreError> {
-    const LIVE: &str = "select b.id, b.chain_id, b.state, b.reason, b.born_of, c.spent
-         from callbacks b join chains c on c.bucket = b.bucket and c.id = b.chain_id
-         where b.bucket = $1 and b.workspace_id = $2 and b.person_ix = $3
-           and b.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')";
-    const REACHED: &str =
-        "select reached_at from persons where bucket = $1 and workspace_id = $2 and person_ix = $3";
-    let live = tx.fetch(LIVE, args![bucket, workspace, person_ix]).await?;
-    let reached = tx.fetch_one(REACHED, args![bucket, workspace, person_ix]).await?;
-    let reached_at: Option<i64> = reached.map(|row| row.get("reached_at")).transpose()?.flatten();
-    Ok(Person {
-        live: live.iter().map(live_of).collect::<Result<_, StoreError>>()?,
-        suppressed: is_suppressed(tx, bucket, tenant, person_ix).await?,
-        reached_at: reached_at.map(at),
-    })
-}
-
-/// What a decision knows of another callback.
-pub(crate) fn live_of(row: &Row) -> Result<Live, StoreError> {
-    Ok(Live {
-        id: Id::from_uuid(row.get("id")?),
-        chain: Id::from_uuid(row.get("chain_id")?),
-        spent: u32::try_from(row.get::<i64>("spent")?).unwrap_or(0),
-        state: state_of(row)?,
-        reason: reason_of(row)?,
-        born_of: at(row.get("born_of")?),
-    })
-}
-
-/// Ends waiting callbacks that a newer one replaces.
-pub(crate) async fn supersede(
-    tx: &mut Tx,
-    bucket: i64,
-    ids: &[Id<id::Callback>],
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    const SQL: &str =
-        "update callbacks set state = 'superseded', held_for = null, fence = fence + 1, updated_at = $3
-         where bucket = $1 and id = $2 and state in ('scheduled', 'held')";
-    for id in ids {
-        tx.execute(SQL, args![bucket, *id, now]).await?;
-    }
-    Ok(())
-}
-
-/// A callback row to be.
-pub(crate) struct NewRow<'a> {
-    pub(crate) id: Id<id::Callback>,
-    pub(crate) bucket: i64,
-    pub(crate) tenant: Id<id::Tenant>,
-    pub(crate) workspace: Id<id::Workspace>,
-    pub(crate) agent: Id<id::Agent>,
-    pub(crate) channel: Channel,
-    pub(crate) person_ix: [u8; 16],
-    pub(crate) planned: &'a Planned,
-    pub(crate) source: Option<&'a str>,
-    pub(crate) kind: &'static str,
-    pub(crate) sealed: Vec<u8>,
-}
-
-impl NewRow<'_> {
-    /// The chain it belongs to: its own when it is the first of one.
-    fn chain(&self) -> Id<id::Chain> {
-        self.planned.chain.unwrap_or(self.id.as_root())
-    }
-
-    fn values(&self, now: Timestamp) -> Vec<Value> {
-        let p = self.planned;
-        let state = if p.held.is_some() { State::Held } else { State::Scheduled };
-        row![
-            self.bucket,
-            self.id,
-            self.tenant,
-            self.workspace,
-            self.agent,
-            self.channel.word(),
-            self.chain(),
-            p.parent,
-            self.person_ix,
-            state.word(),
-            p.held.map(HeldFor::word),
-            p.reason.word(),
-            p.cause.clone(),
-            p.attempt,
-            p.max_attempts,
-            p.attempt >= p.max_attempts,
-            false,
-            p.requested_for,
-            p.scheduled_for,
-            p.scheduled_for,
-            &p.zone.name,
-            p.zone.source.word(),
-            p.born_of,
-            self.source,
-            self.kind,
-            0_i64,
-            0_i64,
-            self.sealed.as_slice(),
-            now,
-            now
-        ]
-    }
-}
-
-/// Writes callbacks, and the chains of those that are the first of one.
-pub(crate) async fn insert(tx: &mut Tx, rows: &[NewRow<'_>], now: Timestamp) -> Result<(), StoreError> {
-    const CHAINS: &str =
-        "insert into chains (bucket, id, tenant_id, workspace_id, spent, created_at) values {rows}";
-    const SQL: &str = "insert into callbacks
-             (bucket, id, tenant_id, workspace_id, agent_id, channel, chain_id, parent_id, person_ix, state, held_for,
-              reason, cause, attempt, max_attempts, is_final, forced, requested_for, scheduled_for, due_at, timezone,
-              timezone_source, born_of, source_call_id, source_kind, fence, unsent, sealed, created_at, updated_at)
-         values {rows}";
-    let first = rows.iter().filter(|r| r.planned.chain.is_none());
-    let chains: Vec<_> =
-        first.map(|r| row![r.bucket, r.chain(), r.tenant, r.workspace, 0_i64, now]).collect();
-    tx.execute_rows(CHAINS, vec![], chains).await?;
-    let values: Vec<_> = rows.iter().map(|r| r.values(now)).collect();
-    tx.execute_rows(SQL, vec![], values).await.map(|_| ())
 }

@@ -15,11 +15,11 @@ use redialer_core::{
 
 use crate::{
     PendingRow, Secrets, Store, StoreError, TenantKey,
-    callbacks::{NewRow, insert, live_of, lock_person, read_person, supersede},
     claims::back_to_waiting,
     dispatch::mark_placed,
     engine::{Row, Tx, args},
     fail::Point,
+    persons::{NewRow, insert, live_of, lock_person, read_person, supersede},
     suppressions::suppress,
     sweeps::ANALYSIS_AFTER_MINUTES,
     workspaces,

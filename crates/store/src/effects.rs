@@ -16,11 +16,11 @@ use uuid::Uuid;
 
 use crate::{
     StoreError,
-    callbacks::{NewRow, insert, supersede},
     decision::rewrite,
     engine::{Tx, Value, row},
     intake::{Arrival, Case, Decided, Reading},
     known::{Calls, Persons},
+    persons::{NewRow, insert, supersede},
     suppressions::suppress,
     sweeps::ANALYSIS_AFTER_MINUTES,
     workspaces,

@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 use crate::{
     StoreError, at,
-    callbacks::live_of,
     engine::{Row, Tx, row},
     intake::{Arrival, Case, Reading},
+    persons::live_of,
 };
 
 /// A workspace, and the provider's id of one of its calls.

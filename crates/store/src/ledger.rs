@@ -50,58 +50,6 @@ impl Ledger {
         self.0.write_patiently(entry).await?
     }
 
-    /// As [`Store::claim`], in a commit that others share.
-    pub async fn claim(
-        &self,
-        due: &[DueRow],
-        owner: &str,
-        now: Timestamp,
-        lease_until_ms: i64,
-    ) -> Result<Vec<Claim>, StoreError> {
-        claims(self.write(Entry::Claim(wanted(due, owner, now, lease_until_ms))).await?)
-    }
-
-    /// As [`Store::begin`], in a commit that others share.
-    pub async fn begin(
-        &self,
-        claims: Vec<(Claim, NewDispatch)>,
-        key: &TenantKey,
-        chance: &Chance,
-        now: Timestamp,
-    ) -> Result<Vec<Intent>, StoreError> {
-        intents(self.write(Entry::Begin(prepared(claims, key, chance, now))).await?)
-    }
-
-    /// Records what the provider's answer means, for one dispatch.
-    pub async fn finish(&self, intent: Intent, after: AfterDial, now: Timestamp) -> Result<(), StoreError> {
-        self.write(Entry::Finish(intent, after, now)).await.map(|_| ())
-    }
-}
-
-fn wanted(due: &[DueRow], owner: &str, now: Timestamp, lease_until_ms: i64) -> Vec<Wanted> {
-    due.iter().map(|row| Wanted { row: *row, owner: owner.to_owned(), now, lease_until_ms }).collect()
-}
-
-fn prepared(
-    claims: Vec<(Claim, NewDispatch)>,
-    key: &TenantKey,
-    chance: &Chance,
-    now: Timestamp,
-) -> Vec<Prepared> {
-    claims.into_iter().map(|(claim, new)| Prepared::new(claim, new, key, chance, now)).collect()
-}
-
-fn claims(written: Written) -> Result<Vec<Claim>, StoreError> {
-    let Written::Claims(claims) = written else { return Err(StoreError::Full) };
-    Ok(claims)
-}
-
-fn intents(written: Written) -> Result<Vec<Intent>, StoreError> {
-    let Written::Intents(intents) = written else { return Err(StoreError::Full) };
-    Ok(intents)
-}
-
-impl Store {
     /// Claims due callbacks for the replica `owner`; those that somebody else took meanwhile are left out. The
     /// longest due first.
     ///
@@ -113,13 +61,16 @@ impl Store {
         now: Timestamp,
         lease_until_ms: i64,
     ) -> Result<Vec<Claim>, StoreError> {
-        claims(self.write_one(Entry::Claim(wanted(due, owner, now, lease_until_ms))).await?)
+        let want = |row: &DueRow| Wanted { row: *row, owner: owner.to_owned(), now, lease_until_ms };
+        match self.write(Entry::Claim(due.iter().map(want).collect())).await? {
+            Written::Claims(claims) => Ok(claims),
+            _ => Err(StoreError::Full),
+        }
     }
 
-    /// Writes the intents of claims, in one commit. Left out are claims that were lost: cancelled, their lease
-    /// lapsed, their agent switched off, their workspace paused; and those whose chain has another dial without an
-    /// answer yet, or has spent an attempt since they were judged: their number would be wrong. Nothing may be sent
-    /// before this returns.
+    /// Writes the intents of claims. Left out are claims that were lost: cancelled, their lease lapsed, their agent
+    /// switched off, their workspace paused; and those whose chain has another dial without an answer yet, or has
+    /// spent an attempt since they were judged: their number would be wrong. Nothing may be sent before this returns.
     pub async fn begin(
         &self,
         claims: Vec<(Claim, NewDispatch)>,
@@ -127,14 +78,20 @@ impl Store {
         chance: &Chance,
         now: Timestamp,
     ) -> Result<Vec<Intent>, StoreError> {
-        intents(self.write_one(Entry::Begin(prepared(claims, key, chance, now))).await?)
+        let prepare = |(claim, new)| Prepared::new(claim, new, key, chance, now);
+        match self.write(Entry::Begin(claims.into_iter().map(prepare).collect())).await? {
+            Written::Intents(intents) => Ok(intents),
+            _ => Err(StoreError::Full),
+        }
     }
 
     /// Records what the provider's answer means, for one dispatch.
     pub async fn finish(&self, intent: Intent, after: AfterDial, now: Timestamp) -> Result<(), StoreError> {
-        self.write_one(Entry::Finish(intent, after, now)).await.map(|_| ())
+        self.write(Entry::Finish(intent, after, now)).await.map(|_| ())
     }
+}
 
+impl Store {
     async fn write_one(&self, entry: Entry) -> Result<Written, StoreError> {
         let mut found = self.write_together(&[&entry]).await?;
         found.of(entry)

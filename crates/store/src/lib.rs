@@ -26,12 +26,14 @@ mod known;
 mod leases;
 mod ledger;
 mod many;
+mod persons;
 mod remembered;
 mod seal;
 mod settings;
 mod suppressions;
 mod sweeps;
 mod tenants;
+mod values;
 mod workspaces;
 mod writer;
 

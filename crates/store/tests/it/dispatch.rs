@@ -6,7 +6,7 @@ use redialer_core::{
     decide::{AfterAsk, AfterCall, AfterDial, Settle},
     workspace::Pause,
 };
-use redialer_store::{Claim, Intent, NewDispatch, NotNow};
+use redialer_store::{Claim, Intent, Ledger, NewDispatch, NotNow};
 
 use crate::{
     engines::each,
@@ -24,7 +24,7 @@ pub(crate) async fn intend(world: &World, claim: Claim) -> Option<Intent> {
         body: b"{\"to_number\":\"+14155550117\"}".to_vec(),
         lease_until_ms: 2_000,
     };
-    world.store.begin(vec![(claim, new)], &key, &world.chance, at(10)).await.expect("asked").pop()
+    world.ledger.begin(vec![(claim, new)], &key, &world.chance, at(10)).await.expect("asked").pop()
 }
 
 fn placed(call: &str) -> AfterDial {
@@ -34,7 +34,7 @@ fn placed(call: &str) -> AfterDial {
 async fn dialing(world: &World, call: &str) -> Id<redialer_core::id::Callback> {
     let id = world.schedule(&format!("before {call}"), 10).await;
     let intent = intend(world, world.claim_all(10).await.pop().expect("due")).await.expect("an intent");
-    world.store.finish(intent, placed(call), at(10)).await.expect("recorded");
+    world.ledger.finish(intent, placed(call), at(10)).await.expect("recorded");
     id
 }
 
@@ -47,8 +47,9 @@ async fn nothing_is_claimed_before_its_time_or_twice() {
         let due = engine.store.due(ALL, at(10), 10).await.expect("read");
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..8 {
-            let (store, due) = (engine.store.clone(), due.clone());
-            tasks.spawn(async move { store.claim(&due, "r1", at(10), 1_000).await.expect("asked").len() });
+            // Each for itself, as replicas are.
+            let (ledger, due) = (Ledger::start(engine.store.clone()).0, due.clone());
+            tasks.spawn(async move { ledger.claim(&due, "r1", at(10), 1_000).await.expect("asked").len() });
         }
         assert_eq!(tasks.join_all().await.into_iter().sum::<usize>(), 1, "{}", engine.name);
         assert!(world.claim_all(10).await.is_empty());
@@ -106,7 +107,7 @@ async fn a_webhook_that_comes_before_the_answer_is_the_answer() {
             .expect("finished");
         assert_eq!(world.of().callback(id).await.expect("read").state, State::Dialing);
         // The answer comes late, twice told: the attempt is spent once.
-        world.store.finish(intent, placed("call_1"), at(12)).await.expect("recorded");
+        world.ledger.finish(intent, placed("call_1"), at(12)).await.expect("recorded");
         let known = world.decide("call_ended", "call_1", |_| settle(Settle::Close(State::Completed))).await;
         assert_eq!(known.redial.expect("ours").spent, 1, "{}", engine.name);
     }
@@ -228,8 +229,8 @@ async fn a_lapsed_claim_is_dialled_again_and_a_lapsed_intent_never() {
             .expect("recorded");
         assert_eq!(world.of().callback(id).await.expect("read").state, State::Dialing);
         // The first sender wakes up and reports what it saw: nothing changes.
-        engine
-            .store
+        world
+            .ledger
             .finish(intent, AfterDial::Unconfirmed { why: String::new() }, at(13))
             .await
             .expect("recorded");
@@ -263,7 +264,7 @@ async fn refused_waits_or_ends_as_decided() {
         let id = world.schedule("c1", 10).await;
         let again = AfterDial::Again { at: at(15), pause: None, slow: false, why: String::new() };
         let intent = intend(&world, world.claim_all(10).await.pop().expect("due")).await.expect("an intent");
-        engine.store.finish(intent, again.clone(), at(10)).await.expect("recorded");
+        world.ledger.finish(intent, again.clone(), at(10)).await.expect("recorded");
         assert!(world.claim_all(14).await.is_empty());
         let claim = world.claim_all(15).await.pop().expect("due again");
         assert_eq!(claim.spent(), 0, "a refusal spends nothing");
@@ -271,7 +272,7 @@ async fn refused_waits_or_ends_as_decided() {
         assert_eq!(intent.unsent(), 1);
         let close =
             AfterDial::Close { state: State::Failed, outcome: "refused_422".to_owned(), why: String::new() };
-        engine.store.finish(intent, close, at(15)).await.expect("recorded");
+        world.ledger.finish(intent, close, at(15)).await.expect("recorded");
         let row = world.of().callback(id).await.expect("read");
         assert_eq!(
             (row.state, row.outcome.as_deref()),
@@ -323,7 +324,7 @@ async fn unknown(world: &World) -> (Id<redialer_core::id::Callback>, redialer_st
     let id = world.schedule("c1", 10).await;
     let intent = intend(world, world.claim_all(10).await.pop().expect("due")).await.expect("an intent");
     let uncertain = AfterDial::Unconfirmed { why: String::new() };
-    world.store.finish(intent, uncertain, at(10)).await.expect("recorded");
+    world.ledger.finish(intent, uncertain, at(10)).await.expect("recorded");
     (id, world.store.due_asks(ALL, at(10), at(20), 10).await.expect("read").pop().expect("to be asked about"))
 }
 
@@ -351,7 +352,7 @@ async fn what_was_proven_absent_waits_again_and_what_nobody_knows_counts() {
             "the old one is over"
         );
         let uncertain = AfterDial::Unconfirmed { why: String::new() };
-        engine.store.finish(intent, uncertain, at(22)).await.expect("recorded");
+        world.ledger.finish(intent, uncertain, at(22)).await.expect("recorded");
         let ask = engine.store.due_asks(ALL, at(22), at(30), 10).await.expect("read").pop().expect("due");
         engine.store.finish_ask(&ask, &AfterAsk::Unresolved, at(23)).await.expect("recorded");
         let row = world.of().callback(id).await.expect("read");
@@ -425,7 +426,7 @@ async fn a_batch_of_claims_becomes_intents_but_for_those_that_were_lost() {
         let (first, second) = (new(&claim), new(&other));
         let key = engine.store.open_key(world.tenant).await.expect("opened");
         let both = vec![(claim, first), (other, second)];
-        let intents = engine.store.begin(both, &key, &world.chance, at(10)).await.expect("asked");
+        let intents = world.ledger.begin(both, &key, &world.chance, at(10)).await.expect("asked");
         assert_eq!(intents.iter().map(|i| i.callback()).collect::<Vec<_>>(), [kept], "{}", engine.name);
     }
 }

@@ -13,9 +13,9 @@ use redialer_core::{
     workspace::ProviderKind,
 };
 use redialer_store::{
-    AgentRow, Arrival, Claim, Defaults, Following, Inbox, KnownCall, NewDelivery, NewTenant, NewWorkspace,
-    PendingRow, Reading, Recorded, RedialRow, Roster, Secrets, SpokenWith, Store, Subject, TenantStore,
-    bucket_of,
+    AgentRow, Arrival, Claim, Defaults, Following, Inbox, KnownCall, Ledger, NewDelivery, NewTenant,
+    NewWorkspace, PendingRow, Reading, Recorded, RedialRow, Roster, Secrets, SpokenWith, Store, Subject,
+    TenantStore, bucket_of,
 };
 
 pub(crate) const NUMBER: &str = "+14155550117";
@@ -23,6 +23,7 @@ pub(crate) const ALL: (i64, i64) = (0, redialer_store::BUCKETS - 1);
 
 pub(crate) struct World {
     pub(crate) store: Store,
+    pub(crate) ledger: Ledger,
     pub(crate) chance: Chance,
     pub(crate) tenant: Id<id::Tenant>,
     pub(crate) workspace: Id<id::Workspace>,
@@ -62,7 +63,8 @@ impl World {
         of.create_workspace(&new, 10, &key, at(0), &chance).await.expect("created");
         of.sync_agents(workspace, &[roster("agent_1")], None, 10, at(0), &chance).await.expect("synced");
         let agent = of.agent_by_provider_id(workspace, "agent_1").await.expect("read").expect("there");
-        Self { store: store.clone(), chance, tenant, workspace, agent }
+        let ledger = Ledger::start(store.clone()).0;
+        Self { store: store.clone(), ledger, chance, tenant, workspace, agent }
     }
 
     pub(crate) fn of(&self) -> TenantStore {
@@ -148,7 +150,7 @@ impl World {
     pub(crate) async fn claim_all(&self, minute: i64) -> Vec<Claim> {
         self.store.hold_leases("r1", 0, 10_000).await.expect("held");
         let due = self.store.due(ALL, at(minute), 100).await.expect("read");
-        self.store.claim(&due, "r1", at(minute), 1_000).await.expect("claimed")
+        self.ledger.claim(&due, "r1", at(minute), 1_000).await.expect("claimed")
     }
 }
 
