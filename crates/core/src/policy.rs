@@ -22,6 +22,8 @@ pub struct Policy {
     pub unclear: Unclear,
     /// A callback later than this is not dialled any more.
     pub missed_after: SignedDuration,
+    /// What becomes of it then.
+    pub missed: MissedAction,
     /// The extraction that says "this person asked to be called back"; an alias without `.io` also counts.
     pub callback_field: String,
     /// Whether the provider's own "asked for a callback" reason counts as a request.
@@ -95,6 +97,15 @@ pub struct Unclear {
     pub min_confidence: f64,
 }
 
+/// What becomes of a callback that was missed by too much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MissedAction {
+    /// It ends.
+    Expire,
+    /// It is dialled at the same time of day, on the next day that has that time still ahead.
+    Replan,
+}
+
 /// See [`Unclear::action`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnclearAction {
@@ -120,6 +131,7 @@ impl Default for Policy {
             },
             unclear: Unclear { action: UnclearAction::Delay, wait: minutes(1440), min_confidence: 0.5 },
             missed_after: minutes(120),
+            missed: MissedAction::Expire,
             callback_field: "redialer.io_callback".to_owned(),
             provider_requests: false,
             spoken_numbers: false,

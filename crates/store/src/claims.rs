@@ -198,13 +198,19 @@ impl Store {
         rows.iter().map(DueRow::from_row).collect()
     }
 
-    /// Puts a claimed callback off; spends nothing.
-    pub async fn snooze(&self, claim: Claim, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
-        const MOVE: &str =
-            "update callbacks set scheduled_for = $3 where bucket = $1 and id = $2 and fence = $4";
+    /// Puts a claimed callback off; spends nothing. `outcome` tells people why, should it be worth telling.
+    pub async fn snooze(
+        &self,
+        claim: Claim,
+        until: Timestamp,
+        outcome: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const MOVE: &str = "update callbacks set scheduled_for = $3, outcome = coalesce($5, outcome)
+             where bucket = $1 and id = $2 and fence = $4";
         let mut tx = self.db.begin().await?;
         if holds(&mut tx, &claim).await? {
-            tx.execute(MOVE, args![claim.bucket, claim.id, until, claim.fence]).await?;
+            tx.execute(MOVE, args![claim.bucket, claim.id, until, claim.fence, outcome]).await?;
             back_to_waiting(&mut tx, claim.bucket, claim.id, State::Scheduled, None, until, now).await?;
         }
         tx.commit().await

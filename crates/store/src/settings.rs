@@ -8,7 +8,7 @@ use jiff::{
     tz::TimeZone,
 };
 use redialer_core::{
-    policy::{Policy, Retries, Retry, Unclear, UnclearAction},
+    policy::{MissedAction, Policy, Retries, Retry, Unclear, UnclearAction},
     tenant::Plan,
     time::minutes,
     windows::Quiet,
@@ -34,6 +34,9 @@ pub struct Defaults {
     pub unclear_time: UnclearTime,
     /// A callback later than this ends as expired.
     pub missed_after_minutes: u32,
+    /// Or, if that is wanted, is planned anew.
+    #[serde(default)]
+    pub missed_action: Missed,
     /// The extraction that asks for a callback.
     pub callback_field: String,
     /// Whether the provider's own "asked for a callback" counts.
@@ -42,6 +45,17 @@ pub struct Defaults {
     pub spoken_numbers: bool,
     /// Call starts a second.
     pub calls_per_second: f64,
+}
+
+/// What becomes of a callback that was missed by too much.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Missed {
+    /// It ends as expired.
+    #[default]
+    Expire,
+    /// It is dialled at the same time of day, as soon as that comes again.
+    Replan,
 }
 
 /// `{"start":"21:00","end":"09:00"}`, over midnight when the start is later.
@@ -172,6 +186,7 @@ impl Defaults {
                 min_confidence: policy.unclear.min_confidence,
             },
             missed_after_minutes: policy.missed_after.as_mins() as u32,
+            missed_action: Missed::Expire,
             callback_field: policy.callback_field,
             user_requested_callback: policy.provider_requests,
             spoken_numbers: policy.spoken_numbers,
@@ -283,6 +298,10 @@ impl Defaults {
                 min_confidence: self.unclear_time.min_confidence,
             },
             missed_after: minutes(i64::from(self.missed_after_minutes)),
+            missed: match self.missed_action {
+                Missed::Expire => MissedAction::Expire,
+                Missed::Replan => MissedAction::Replan,
+            },
             callback_field: self.callback_field.clone(),
             provider_requests: self.user_requested_callback,
             spoken_numbers: self.spoken_numbers,
@@ -357,6 +376,8 @@ mod tests {
             &json!({"retry_triggers": {"busy": {"wait_minutes": 9_999_999}}}),
             Err("retry_triggers.busy.wait_minutes"),
         );
+        check(&json!({"missed_action": "replan"}), Ok(()));
+        check(&json!({"missed_action": "forget"}), Err("missed_action"));
         check(&json!({"unclear_time": {"min_confidence": 2}}), Err("unclear_time.min_confidence"));
     }
 

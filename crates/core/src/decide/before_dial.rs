@@ -3,12 +3,12 @@
 //! Invariant: everything that may have changed since it was scheduled is asked again here (I6, I7), and the
 //! attempt and the final flag are those of this very dial.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
 use crate::{
     callback::{HeldFor, RedialReason, State},
-    policy::Policy,
-    time::Zone,
+    policy::{MissedAction, Policy},
+    time::{Zone, minutes, plus},
 };
 
 /// A claimed callback, and what became of the world around it.
@@ -50,6 +50,11 @@ pub enum BeforeDial {
         /// Not before.
         until: Timestamp,
     },
+    /// It was missed by too much and is planned anew; spends nothing.
+    Replan {
+        /// Not before.
+        until: Timestamp,
+    },
     /// Not before something else happens.
     Hold(HeldFor),
     /// Never.
@@ -71,13 +76,14 @@ pub fn before_dial(due: &Due<'_>, now: Timestamp) -> BeforeDial {
         return BeforeDial::Snooze { until: due.scheduled_for };
     }
     if due.late_by > due.policy.missed_after {
-        return BeforeDial::Close(State::Expired);
+        return match due.policy.missed {
+            MissedAction::Expire => BeforeDial::Close(State::Expired),
+            MissedAction::Replan => BeforeDial::Replan { until: out_of_quiet(due, replanned(due, now)) },
+        };
     }
-    if due.reason.is_retry() && !due.forced {
-        let open = due.policy.quiet.next_open(now, &due.zone.rules());
-        if open > now {
-            return BeforeDial::Snooze { until: open };
-        }
+    let open = out_of_quiet(due, now);
+    if open > now {
+        return BeforeDial::Snooze { until: open };
     }
     let attempt = due.spent + 1;
     BeforeDial::Dial {
@@ -85,6 +91,27 @@ pub fn before_dial(due: &Due<'_>, now: Timestamp) -> BeforeDial {
         max_attempts: due.policy.max_attempts,
         is_final: attempt >= due.policy.max_attempts,
     }
+}
+
+/// The first moment from `at` on at which this callback may ring: quiet time binds retries alone.
+fn out_of_quiet(due: &Due<'_>, at: Timestamp) -> Timestamp {
+    match due.reason.is_retry() && !due.forced {
+        true => due.policy.quiet.next_open(at, &due.zone.rules()),
+        false => at,
+    }
+}
+
+/// The time of day that was promised, on the callee's clock, as soon as it comes again.
+fn replanned(due: &Due<'_>, now: Timestamp) -> Timestamp {
+    let zone = due.zone.rules();
+    let promised = due.scheduled_for.to_zoned(zone.clone()).time();
+    let today = now.to_zoned(zone.clone()).date();
+    let on = |days: i64| {
+        let date = today.checked_add(days.days()).ok()?;
+        date.to_datetime(promised).to_zoned(zone.clone()).ok().map(|z| z.timestamp()).filter(|at| *at > now)
+    };
+    // A day has every time of day, or the first one after it.
+    on(0).or_else(|| on(1)).unwrap_or_else(|| plus(now, minutes(24 * 60)))
 }
 
 #[cfg(test)]
@@ -146,6 +173,34 @@ mod tests {
         check(|_| {}, 60, BeforeDial::Snooze { until: at(15) });
         check(|_| {}, -1, BeforeDial::Snooze { until: at(12) });
         check(|_| {}, 121, BeforeDial::Close(State::Expired));
+    }
+
+    #[test]
+    fn what_was_missed_comes_again_at_its_time_of_day_where_that_is_wanted() {
+        let (scheduled_for, zone): (Timestamp, _) =
+            ("2026-03-07T10:30:00Z".parse().expect("a time"), "America/New_York");
+        let check = |reason, late_hours: i64, want: &str| {
+            let policy = Policy {
+                missed: MissedAction::Replan,
+                quiet: Quiet { hours: Some((time(21, 0, 0, 0), time(9, 0, 0, 0))), days: vec![] },
+                ..Policy::default()
+            };
+            let zone = Zone { name: zone.to_owned(), source: ZoneSource::Number };
+            let late_by = minutes(60 * late_hours);
+            let due = Due { reason, scheduled_for, late_by, ..due(&policy, &zone) };
+            let until = want.parse().expect("a time");
+            assert_eq!(
+                before_dial(&due, plus(scheduled_for, late_by)),
+                BeforeDial::Replan { until },
+                "{late_hours} h"
+            );
+        };
+        // Half past five in New York; the clocks go forward that night.
+        check(RedialReason::CallbackRequested, 3, "2026-03-08T09:30:00Z");
+        check(RedialReason::CallbackRequested, 22, "2026-03-08T09:30:00Z");
+        check(RedialReason::CallbackRequested, 24, "2026-03-09T09:30:00Z");
+        check(RedialReason::CallbackRequested, 24 * 40, "2026-04-17T09:30:00Z");
+        check(RedialReason::BusyFollowup, 3, "2026-03-08T13:00:00Z");
     }
 
     #[test]

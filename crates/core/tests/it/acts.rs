@@ -57,7 +57,7 @@ pub(crate) fn check(turn: &mut Turn<'_>, r: u8) {
             }
             Task::Idle
         }
-        BeforeDial::Snooze { .. } => {
+        BeforeDial::Snooze { .. } | BeforeDial::Replan { .. } => {
             if held {
                 turn.back_to_waiting(n);
             }

@@ -43,6 +43,8 @@ const POLL: Duration = Duration::from_secs(1);
 const POLL_BEHIND: Duration = Duration::from_millis(100);
 /// A database that is shared is further away: what comes due meanwhile shares the next round's commits.
 const GATHER: Duration = Duration::from_millis(8);
+/// What a callback shows that was missed and planned anew.
+const MISSED: &str = "missed";
 /// A claim without an intent lapses after so long.
 const CLAIM_LEASE_MS: i64 = 30_000;
 /// An intent's lease outlives its request's deadline by so much.
@@ -293,7 +295,11 @@ impl<'a> Lane<'a> {
             policy: &policy,
         };
         match decide::before_dial(&due, now) {
-            BeforeDial::Snooze { until } => app.store.snooze(claim, until, now).await?,
+            BeforeDial::Snooze { until } => app.store.snooze(claim, until, None, now).await?,
+            BeforeDial::Replan { until } => {
+                tracing::warn!(callback.id = %claim.id(), "callback {} was missed and is planned anew", claim.id());
+                app.store.snooze(claim, until, Some(MISSED), now).await?;
+            }
             BeforeDial::Hold(why) => app.store.hold(claim, why, now).await?,
             BeforeDial::Close(state) => app.store.close_claim(claim, state, state.word(), now).await?,
             BeforeDial::Dial { attempt, max_attempts, is_final } => {

@@ -291,7 +291,7 @@ async fn what_comes_back_steps_aside_for_a_newer_promise() {
         let claim = world.claim_all(10).await.pop().expect("due");
         // While it is being dialled, the person asks for something newer.
         world.schedule("c2", 60).await;
-        engine.store.snooze(claim, at(30), at(10)).await.expect("asked");
+        engine.store.snooze(claim, at(30), Some("missed"), at(10)).await.expect("asked");
         assert_eq!(world.of().callback(id).await.expect("read").state, State::Superseded, "{}", engine.name);
         let claim = world.claim_all(60).await.pop().expect("due");
         engine.store.hold(claim, HeldFor::FromNumber, at(60)).await.expect("held");
