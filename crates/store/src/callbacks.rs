@@ -243,12 +243,12 @@ impl TenantStore {
         CallbackRow::from_row(&row.ok_or(StoreError::NotFound)?)
     }
 
-    /// Dials that a chain has spent.
+    /// Dials that a chain has spent; none where there is no such chain.
     pub async fn spent(&self, chain: Id<id::Chain>) -> Result<u32, StoreError> {
         const SQL: &str = "select spent from chains where bucket = $1 and tenant_id = $2 and id = $3";
         let row = self.store.db.read_one(SQL, args![bucket_of(self.tenant), self.tenant, chain]).await?;
-        let spent: i64 = row.ok_or(StoreError::NotFound)?.get("spent")?;
-        Ok(u32::try_from(spent).unwrap_or(0))
+        let spent: Option<i64> = row.map(|row| row.get("spent")).transpose()?;
+        Ok(spent.map_or(0, |n| u32::try_from(n).unwrap_or(0)))
     }
 
     /// A page of callbacks, newest first.

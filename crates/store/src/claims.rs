@@ -284,10 +284,11 @@ pub(crate) async fn claim_all(
            and (callbacks.state = 'scheduled') is true and callbacks.due_at <= v.column3
          returning bucket, id, fence, tenant_id, workspace_id, agent_id, chain_id, channel, reason, scheduled_for,
              forced, timezone, timezone_source, unsent, sealed";
-    const AROUND: &str = "select c.id, h.spent, s.id is not null as suppressed
-         from (values {rows}) as v cross join callbacks c cross join chains h
+    const AROUND: &str = "select c.id, coalesce(h.spent, 0) as spent, s.id is not null as suppressed
+         from (values {rows}) as v cross join callbacks c
+             left join chains h on h.bucket = c.bucket and h.id = c.chain_id
              left join suppressions s on s.bucket = c.bucket and s.tenant_id = c.tenant_id and s.number_ix = c.person_ix
-         where c.bucket = v.column1 and c.id = v.column2 and h.bucket = c.bucket and h.id = c.chain_id";
+         where c.bucket = v.column1 and c.id = v.column2";
     let rows =
         wanted.iter().map(|w| row![w.row.bucket, w.row.id, w.now, w.lease_until_ms, &w.owner]).collect();
     let taken = tx.fetch_rows(SQL, vec![], rows).await?;
@@ -299,7 +300,7 @@ pub(crate) async fn claim_all(
     }
     let claim = |row: &Row| {
         let known = around.get(&row.get::<Uuid>("id")?);
-        let (spent, suppressed) = *known.ok_or(StoreError::Corrupt("chain"))?;
+        let (spent, suppressed) = *known.ok_or(StoreError::Corrupt("callback"))?;
         let claim = Claim::from_row(row, spent, suppressed)?;
         Ok((claim.id, claim))
     };

@@ -196,8 +196,9 @@ impl Decision<'_> {
 
     async fn seen(&mut self) -> Result<Seen, StoreError> {
         const SQL: &str = "select settled, analyzed, retry_id from calls where bucket = $1 and workspace_id = $2 and call_id = $3";
-        const RETRY: &str = "select b.id, b.chain_id, b.state, b.reason, b.born_of, c.spent
-             from callbacks b join chains c on c.bucket = b.bucket and c.id = b.chain_id
+        const RETRY: &str =
+            "select b.id, b.chain_id, b.state, b.reason, b.born_of, coalesce(c.spent, 0) as spent
+             from callbacks b left join chains c on c.bucket = b.bucket and c.id = b.chain_id
              where b.bucket = $1 and b.id = $2 and b.state in ('scheduled', 'held')";
         let row = self.subject.delivery;
         let call = self.tx.fetch_one(SQL, args![row.bucket, row.workspace, self.subject.call_id]).await?;

@@ -23,6 +23,7 @@ use crate::{
     Claim, StoreError, TenantKey, TenantStore,
     asks::ASK_AFTER_MINUTES,
     at, bucket_of,
+    chains::{open_all, opened},
     claims::{back_to_waiting, getters, holds},
     engine::{Row, Tx, Value, args, row},
     workspaces,
@@ -173,11 +174,15 @@ pub(crate) async fn begin_all(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTr
          values {rows}";
     // One chain dials once at a time: of two of its claims the second waits for the first one's answer.
     let mut chains = BTreeMap::new();
-    let first_of_chain =
-        |p: &&&Prepared| chains.insert(p.claim.chain.uuid(), row![p.claim.bucket, p.claim.chain]).is_none();
+    let first_of_chain = |p: &&&Prepared| {
+        let c = &p.claim;
+        chains.insert(c.chain.uuid(), opened(c.bucket, c.chain, c.tenant, c.workspace, p.now)).is_none()
+    };
     let guards: Vec<_> = prepared.iter().filter(first_of_chain).map(|p| p.guard()).collect();
+    let chains: Vec<_> = chains.into_values().collect();
+    open_all(tx, chains.clone()).await?;
     if tx.is_postgres()? {
-        tx.fetch_rows(TURN, vec![], chains.into_values().collect()).await?;
+        tx.fetch_rows(TURN, vec![], chains).await?;
     }
     let held = tx.fetch_rows(GUARD, vec![], guards).await?;
     let held = held.iter().map(|r| r.get("id")).collect::<Result<BTreeSet<Uuid>, _>>()?;

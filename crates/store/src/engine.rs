@@ -95,14 +95,17 @@ impl Db {
     pub(crate) async fn postgres(url: &str) -> Result<Self, StoreError> {
         // Every statement has an index made for it, names its tables in the order in which they are to be looked
         // into, and looks rows up one by one. A planner that has not yet counted a new table's rows would walk it
-        // instead, and keep that plan while the table grows. Plans are made once a statement.
-        const PLANS: &str =
-            "set enable_seqscan = off; set enable_bitmapscan = off; set enable_material = off;
+        // instead, and keep that plan while the table grows.
+        const PLANS: &str = "set enable_seqscan = off; set enable_bitmapscan = off; set enable_material = off;
              set enable_hashjoin = off; set enable_mergejoin = off; set join_collapse_limit = 1; set jit = off;
-             set plan_cache_mode = force_generic_plan";
+             set max_parallel_workers_per_gather = 0";
+        // What is written finds its rows by key: one plan a statement will do. What is read asks for times, and a
+        // plan for any time is none for the next few seconds.
+        const ONE_PLAN: &str = "set plan_cache_mode = force_generic_plan";
         let options =
             PgConnectOptions::from_str(url)?.statement_cache_capacity(PREPARED).disable_statement_logging();
-        let writers = (0..WRITERS).map(|_| Writer::to(Target::Pg(options.clone(), PLANS))).collect();
+        let writers =
+            (0..WRITERS).map(|_| Writer::to(Target::Pg(options.clone(), &[PLANS, ONE_PLAN]))).collect();
         let pool = PgPoolOptions::new()
             .max_connections(16)
             .acquire_timeout(ACQUIRE)

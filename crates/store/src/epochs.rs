@@ -11,7 +11,12 @@ use redialer_core::{
 };
 
 use crate::{
-    PendingRow, Store, StoreError, TenantKey, asks::ASK_AFTER_MINUTES, at, dispatch::BODY, engine::args,
+    PendingRow, Store, StoreError, TenantKey,
+    asks::ASK_AFTER_MINUTES,
+    at,
+    chains::{open_all, opened},
+    dispatch::BODY,
+    engine::args,
 };
 
 /// One life of the database, from a restore on.
@@ -135,6 +140,7 @@ impl Store {
             return Ok(());
         }
         tx.execute(DIALING, args![row.bucket, callback, adoption.dispatch, adoption.call_id, now]).await?;
+        open_all(&mut tx, vec![opened(row.bucket, chain, row.tenant, row.workspace, now)]).await?;
         tx.execute(SPEND, args![row.bucket, chain]).await?;
         tx.commit().await
     }

@@ -125,10 +125,11 @@ impl<'b> Calls<'b> {
         tx: &mut Tx,
         cases: &[Case<'_>],
     ) -> Result<BTreeMap<Uuid, Live>, StoreError> {
-        const SQL: &str = "select b.id, b.chain_id, b.state, b.reason, b.born_of, c.spent
-             from (values {rows}) as v cross join callbacks b cross join chains c
-             where b.bucket = v.column1 and b.id = v.column2 and b.state in ('scheduled', 'held')
-               and c.bucket = b.bucket and c.id = b.chain_id";
+        const SQL: &str =
+            "select b.id, b.chain_id, b.state, b.reason, b.born_of, coalesce(c.spent, 0) as spent
+             from (values {rows}) as v
+                 cross join callbacks b left join chains c on c.bucket = b.bucket and c.id = b.chain_id
+             where b.bucket = v.column1 and b.id = v.column2 and b.state in ('scheduled', 'held')";
         let calls = cases.iter().filter_map(|case| self.get(case.call()));
         let rows = calls.filter_map(|call| Some(row![call.bucket, call.retry?])).collect();
         let rows = tx.fetch_rows(SQL, vec![], rows).await?;

@@ -9,6 +9,7 @@ mod asks;
 mod attention;
 mod backup;
 mod callbacks;
+mod chains;
 mod claims;
 mod clock;
 mod decision;

@@ -36,8 +36,8 @@ pub(crate) async fn read_person(
     workspace: Id<id::Workspace>,
     person_ix: &[u8],
 ) -> Result<Person, StoreError> {
-    const LIVE: &str = "select b.id, b.chain_id, b.state, b.reason, b.born_of, c.spent
-         from callbacks b join chains c on c.bucket = b.bucket and c.id = b.chain_id
+    const LIVE: &str = "select b.id, b.chain_id, b.state, b.reason, b.born_of, coalesce(c.spent, 0) as spent
+         from callbacks b left join chains c on c.bucket = b.bucket and c.id = b.chain_id
          where b.bucket = $1 and b.workspace_id = $2 and b.person_ix = $3
            and b.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')";
     const REACHED: &str =
@@ -139,19 +139,13 @@ impl NewRow<'_> {
     }
 }
 
-/// Writes callbacks, and the chains of those that are the first of one.
+/// Writes callbacks.
 pub(crate) async fn insert(tx: &mut Tx, rows: &[NewRow<'_>], now: Timestamp) -> Result<(), StoreError> {
-    const CHAINS: &str =
-        "insert into chains (bucket, id, tenant_id, workspace_id, spent, created_at) values {rows}";
     const SQL: &str = "insert into callbacks
              (bucket, id, tenant_id, workspace_id, agent_id, channel, chain_id, parent_id, person_ix, state, held_for,
               reason, cause, attempt, max_attempts, is_final, forced, requested_for, scheduled_for, due_at, timezone,
               timezone_source, born_of, source_call_id, source_kind, fence, unsent, sealed, created_at, updated_at)
          values {rows}";
-    let first = rows.iter().filter(|r| r.planned.chain.is_none());
-    let chains: Vec<_> =
-        first.map(|r| row![r.bucket, r.chain(), r.tenant, r.workspace, 0_i64, now]).collect();
-    tx.execute_rows(CHAINS, vec![], chains).await?;
     let values: Vec<_> = rows.iter().map(|r| r.values(now)).collect();
     tx.execute_rows(SQL, vec![], values).await.map(|_| ())
 }

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) enum Target {
     Lite(SqliteConnectOptions),
     /// And what to set on every connection.
-    Pg(PgConnectOptions, &'static str),
+    Pg(PgConnectOptions, &'static [&'static str]),
 }
 
 impl Target {
@@ -35,7 +35,9 @@ impl Target {
             Self::Lite(options) => Ok(Kept::Lite(options.connect().await?)),
             Self::Pg(options, settings) => {
                 let mut connection = options.connect().await?;
-                connection.execute(*settings).await?;
+                for setting in *settings {
+                    connection.execute(*setting).await?;
+                }
                 Ok(Kept::Pg(connection))
             }
         }
