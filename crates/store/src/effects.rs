@@ -41,6 +41,32 @@ pub(crate) async fn remember_odd(
     rows.iter().map(|row| Ok((row.get("workspace_id")?, row.get("dedup_key")?))).collect()
 }
 
+/// Takes the turn of every person that something is written about; in the order of their keys, and before anything
+/// else, so that two deciders wait for each other at one place alone.
+pub(crate) async fn meet(
+    tx: &mut Tx,
+    decided: &[(&Case<'_>, Decided<'_>)],
+    persons: &Persons,
+) -> Result<(), StoreError> {
+    const SQL: &str =
+        "insert into persons (bucket, workspace_id, person_ix, tenant_id, seq, reached_at) values {rows}
+         on conflict (bucket, workspace_id, person_ix) do update set
+             seq = excluded.seq, reached_at = coalesce(excluded.reached_at, persons.reached_at)
+         where persons.seq = excluded.seq - 1";
+    let mut met = BTreeMap::new();
+    for (case, Decided { after, .. }) in decided {
+        let touched = after.follow.is_some()
+            || after.reached_at.is_some()
+            || after.suppress
+            || !after.supersede.is_empty();
+        if let Some(key) = case.person().filter(|_| touched) {
+            let (d, seq) = (case.delivery, persons.seq(&key) + 1);
+            met.insert(key, row![d.bucket, d.workspace, key.1, d.tenant, seq, after.reached_at]);
+        }
+    }
+    all_of(tx, SQL, met.into_values().collect()).await
+}
+
 /// Writes callbacks and everything beside them; which callback each case led to.
 pub(crate) async fn write(
     tx: &mut Tx,
@@ -99,9 +125,8 @@ pub(crate) async fn mark(
     decided: &[(&Case<'_>, Decided<'_>)],
     led_to: &[Option<Id<id::Callback>>],
     calls: &mut Calls<'_>,
-    persons: &Persons,
 ) -> Result<(), StoreError> {
-    let (mut met, mut done) = (BTreeMap::new(), BTreeMap::new());
+    let mut done = BTreeMap::new();
     for ((case, decided), led_to) in decided.iter().zip(led_to) {
         let after = &decided.after;
         let is_retry = match &after.follow {
@@ -120,17 +145,10 @@ pub(crate) async fn mark(
             (false, false) => call.check_at,
         };
         call.changed = true;
-        let touched = after.follow.is_some() || after.reached_at.is_some() || !after.supersede.is_empty();
-        if let Some(key) = case.person().filter(|_| touched) {
-            let d = case.delivery;
-            let seq = persons.seq(&key) + 1;
-            met.insert(key, row![d.bucket, d.workspace, key.1, d.tenant, seq, after.reached_at]);
-        }
         let notes = after.notes.iter().map(|n| Note::word(*n)).collect::<Vec<_>>().join(" ");
         done.insert(case.place, (notes, *led_to));
     }
     write_calls(tx, calls).await?;
-    write_persons(tx, met.into_values().collect()).await?;
     write_deliveries(tx, batch, new, done).await
 }
 
@@ -158,15 +176,6 @@ async fn write_calls(tx: &mut Tx, calls: &Calls<'_>) -> Result<(), StoreError> {
         ]
     });
     all_of(tx, SQL, rows.collect()).await
-}
-
-async fn write_persons(tx: &mut Tx, rows: Vec<Vec<Value>>) -> Result<(), StoreError> {
-    const SQL: &str =
-        "insert into persons (bucket, workspace_id, person_ix, tenant_id, seq, reached_at) values {rows}
-         on conflict (bucket, workspace_id, person_ix) do update set
-             seq = excluded.seq, reached_at = coalesce(excluded.reached_at, persons.reached_at)
-         where persons.seq = excluded.seq - 1";
-    all_of(tx, SQL, rows).await
 }
 
 /// Writes rows, every one of them or none.

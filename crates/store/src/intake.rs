@@ -141,8 +141,9 @@ async fn write(store: &Store, batch: &[Arrival], may_decide: bool) -> Result<Vec
         person: case.person().map(|key| persons.person(&key)),
     };
     let decided: Vec<_> = cases.iter().map(|case| (case, case.fresh.decider.decide(&known(case)))).collect();
+    effects::meet(&mut tx, &decided, &persons).await?;
     let led_to = effects::write(&mut tx, &decided).await?;
-    effects::mark(&mut tx, batch, &new, &decided, &led_to, &mut calls, &persons).await?;
+    effects::mark(&mut tx, batch, &new, &decided, &led_to, &mut calls).await?;
     if led_to.iter().any(Option::is_some) {
         store.pass(Point::C13).await?;
     }
