@@ -1,7 +1,8 @@
 //! What was decided about a batch, written.
 //!
-//! Invariant: calls and persons are written under the `seq` they were read with; when one of them has moved on, the
-//! whole batch fails with [`StoreError::Conflict`] and nothing of it stands.
+//! Invariants: persons come first, in the order of their keys, so that deciders wait for each other at one place.
+//! Persons and calls are written under the `seq` they were read with; when one of them has moved on, the whole batch
+//! fails with [`StoreError::Conflict`] and nothing of it stands.
 
 use std::collections::{BTreeMap, BTreeSet};
 

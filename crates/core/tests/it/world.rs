@@ -54,7 +54,7 @@ pub(crate) struct Callback {
     pub(crate) is_retry: bool,
     /// The dispatch it is being dialled by.
     pub(crate) dispatch: Option<u8>,
-    /// The call it was born of, and whether as a retry: unique together, like `callbacks_one_a_call`.
+    /// The call it was born of, and whether as a retry: never twice the same, which is a law and no index.
     pub(crate) source: Option<(u8, bool)>,
 }
 
