@@ -6,6 +6,8 @@ use redialer_store::{
     TenantKey,
 };
 
+use sqlx::{Connection as _, PgConnection};
+
 use crate::{
     engines::each,
     world::{ALL, World, at, follow, later, secrets},
@@ -19,11 +21,16 @@ struct Asked {
     agent: Id<id::Agent>,
     secrets: Secrets,
     panics: bool,
+    /// What somebody else writes between its reading and its writing: a database, and a statement.
+    meanwhile: Option<(String, &'static str)>,
 }
 
 impl Decider for Asked {
     fn decide(&self, known: &KnownCase) -> Decided<'_> {
         assert!(!self.panics, "this event cannot be decided");
+        if let Some((url, sql)) = self.meanwhile.clone() {
+            write_beside(&url, sql);
+        }
         let person = known.person.clone().unwrap_or_default();
         let waits = person.live.iter().any(|live| live.state == State::Scheduled);
         let known = KnownCall { seen: known.seen.clone(), redial: None, person: Some(person) };
@@ -52,7 +59,29 @@ impl Decider for Asked {
     }
 }
 
+/// Somebody else's transaction, over before this returns.
+fn write_beside(url: &str, sql: &'static str) {
+    let work = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut connection = PgConnection::connect(url).await.expect("connected");
+            let done = sqlx::query(sql).execute(&mut connection).await.expect("written");
+            assert_eq!(done.rows_affected(), 1, "{sql}");
+        });
+    };
+    std::thread::scope(|scope| scope.spawn(work).join().expect("written"));
+}
+
 async fn fresh(world: &World, event: &str, call: &str, number: &str, panics: bool) -> Arrival {
+    fresh_while(world, (event, call, number), panics, None).await
+}
+
+async fn fresh_while(
+    world: &World,
+    (event, call, number): (&str, &str, &str),
+    panics: bool,
+    meanwhile: Option<(String, &'static str)>,
+) -> Arrival {
     let key = world.store.open_key(world.tenant).await.expect("opened");
     let person_ix = Some(key.index(number));
     let decider = Asked {
@@ -62,6 +91,7 @@ async fn fresh(world: &World, event: &str, call: &str, number: &str, panics: boo
         agent: world.agent.id,
         secrets: secrets(),
         panics,
+        meanwhile,
     };
     let reading = Reading::Fresh(Fresh { call_id: call.to_owned(), person_ix, decider: Box::new(decider) });
     Arrival { delivery: world.event(event, call).await, reading }
@@ -130,5 +160,28 @@ async fn of_many_calls_of_one_person_at_once_one_callback_waits() {
         assert_eq!((led, left), (world.callbacks().await.len(), pending), "{}", engine.name);
         assert!((1..=3).contains(&led), "{}: {led} callbacks for three persons", engine.name);
         assert_eq!(feed(&world).await.len(), CALLS, "nothing is lost");
+    }
+}
+
+#[tokio::test]
+async fn what_moved_on_while_a_batch_was_decided_is_decided_again() {
+    for engine in each().await {
+        // The embedded database has one writer: nothing can move on meanwhile.
+        let Some(url) = engine.url.clone() else { continue };
+        let world = World::new(&engine.store, 1).await;
+        let (inbox, _writer) = Inbox::start(engine.store.clone());
+        let record = async |event, call, meanwhile: Option<&'static str>| {
+            let meanwhile = meanwhile.map(|sql| (url.clone(), sql));
+            let arrival = fresh_while(&world, (event, call, "+14155550101"), false, meanwhile).await;
+            inbox.record(arrival).await.expect("recorded")
+        };
+        assert!(matches!(record("call_ended", "c1", None).await, Recorded::Decided(_)));
+        let call = record("call_analyzed", "c1", Some("update calls set seq = seq + 1")).await;
+        assert_eq!(call, Recorded::New, "its call has moved on");
+        // Nothing waits for the person any more: the next call would lead to a callback.
+        write_beside(&url, "update callbacks set state = 'canceled'");
+        let person = record("call_ended", "c2", Some("update persons set seq = seq + 1")).await;
+        assert_eq!(person, Recorded::New, "its person has moved on");
+        assert_eq!(engine.store.pending(ALL, at(1_000), 10).await.expect("read").len(), 2);
     }
 }
