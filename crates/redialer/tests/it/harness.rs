@@ -5,11 +5,10 @@ mod restored;
 mod small_disk;
 
 use std::{
-    net::TcpListener,
     process::{Child, Command, Stdio},
     sync::{
         Arc, Once,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -51,6 +50,14 @@ pub(crate) fn engines() -> Vec<Engine> {
     }
     SAY.call_once(|| eprintln!("REDIALER_TEST_POSTGRES is not set: the walk runs on SQLite alone"));
     vec![Engine::Sqlite]
+}
+
+/// Where a server may listen, again and again: an address of this machine that nobody else uses. A port that was found
+/// free, and is free again between two servers, is soon somebody else's.
+fn address() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("127.{}.{}.{}:7700", 1 + std::process::id() % 250, n / 250, 1 + n % 250)
 }
 
 pub(crate) struct Walk {
@@ -100,8 +107,7 @@ impl Walk {
         let sim_url = format!("http://{}", listener.local_addr().expect("an address"));
         let router = sim.router();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let listen =
-            TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").to_string();
+        let listen = address();
         let database = match engine {
             Engine::Sqlite => None,
             Engine::Postgres => Some(new_database()),
@@ -178,8 +184,7 @@ impl Walk {
 
     /// One more replica on the same database; it goes with the walk.
     pub(crate) fn add_replica(&mut self) {
-        let listen =
-            TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").to_string();
+        let listen = address();
         let mut command = self.command();
         self.replicas.push(
             command
@@ -193,8 +198,7 @@ impl Walk {
 
     /// A second server on the same data; how it ended, if it ended by itself.
     pub(crate) fn serve_again(&self) -> std::process::Output {
-        let listen =
-            TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").to_string();
+        let listen = address();
         self.command().env("REDIALER_LISTEN", listen).arg("serve").output().expect("run")
     }
 
