@@ -19,8 +19,8 @@ use crate::{
     flow::{pacing::Pacer, window::Window},
 };
 
-/// How many things are stuck, by range of buckets and kind.
-pub type Alarms = BTreeMap<((i64, i64), &'static str), i64>;
+/// How many things were stuck in the last round, and for how many it was told; by range of buckets and kind.
+pub type Alarms = BTreeMap<((i64, i64), &'static str), (i64, i64)>;
 
 /// The running program.
 pub struct App {

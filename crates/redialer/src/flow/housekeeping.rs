@@ -54,15 +54,19 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
     probe(app).await
 }
 
-/// What is stuck is counted for whoever watches, and told once it begins to be.
+/// What is stuck is counted for whoever watches, and told once it has been for two rounds: what an event that was found
+/// late plans for the past is overdue until it is dialled, and needs nobody.
 async fn alarm(app: &App) -> Result<(), StoreError> {
     for range in app.ranges() {
         let stuck = app.store.stuck(range, app.clock.now(), app.clock.speed()).await?;
         for (kind, n) in stuck {
             metrics::gauge!("redialer_stuck", "kind" => kind).set(n as f64);
-            let known = app.alarms.lock().unwrap_or_else(PoisonError::into_inner).insert((range, kind), n);
-            if n > known.unwrap_or(0) {
-                tracing::error!(kind, n, "{n} {kind} need attention");
+            let mut alarms = app.alarms.lock().unwrap_or_else(PoisonError::into_inner);
+            let (last, told) = alarms.get(&(range, kind)).copied().unwrap_or_default();
+            let lasting = n.min(last);
+            alarms.insert((range, kind), (n, lasting));
+            if lasting > told {
+                tracing::error!(kind, n = lasting, "{lasting} {kind} need attention");
             }
         }
     }
