@@ -31,7 +31,8 @@ pub(crate) use crate::values::{Args, Column, Value, args, row};
 use crate::{
     StoreError,
     fail::{Point, SharedFaults, Verdict},
-    many::{self, Kind, RowValues},
+    lite::{Lite, LiteRow},
+    many::{self, RowValues},
     writer::{Kept, Target, Turn, Writer},
 };
 
@@ -74,8 +75,7 @@ impl Db {
             .statement_cache_capacity(PREPARED)
             .foreign_keys(true)
             .disable_statement_logging();
-        // Far beyond what the keeper lets it grow to: a process without one still ends it.
-        let writer = Writer::to(Target::Lite(options.clone().pragma("wal_autocheckpoint", "64000")));
+        let writer = Writer::to(Target::Lite(file.to_owned(), BUSY, PREPARED));
         // The file is made, or found wanting, now.
         drop(writer.turn().await?);
         // Moves the journal into the file while the writer goes on: a commit never waits for that.
@@ -104,8 +104,9 @@ impl Db {
         const ONE_PLAN: &str = "set plan_cache_mode = force_generic_plan";
         let options =
             PgConnectOptions::from_str(url)?.statement_cache_capacity(PREPARED).disable_statement_logging();
-        let writers =
-            (0..WRITERS).map(|_| Writer::to(Target::Pg(options.clone(), &[PLANS, ONE_PLAN]))).collect();
+        let writers = (0..WRITERS)
+            .map(|_| Writer::to(Target::Pg(Box::new(options.clone()), &[PLANS, ONE_PLAN])))
+            .collect();
         let pool = PgPoolOptions::new()
             .max_connections(16)
             .acquire_timeout(ACQUIRE)
@@ -138,7 +139,7 @@ impl Db {
     /// One read outside any transaction.
     pub(crate) async fn read(&self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
         match &self.pools {
-            Pools::Lite { reader, .. } => Conn::Lite(&mut *reader.acquire().await?).fetch(sql, args).await,
+            Pools::Lite { reader, .. } => Conn::Reading(&mut *reader.acquire().await?).fetch(sql, args).await,
             Pools::Pg { pool, .. } => Conn::Pg(&mut *pool.acquire().await?).fetch(sql, args).await,
         }
     }
@@ -175,7 +176,7 @@ impl Db {
     /// Looks after the database beside whoever works with it.
     pub(crate) async fn tend(&self) -> Result<(), StoreError> {
         match &self.pools {
-            Pools::Lite { keeper, .. } => shorten(keeper).await,
+            Pools::Lite { keeper, writer, .. } => shorten(keeper, writer).await,
             Pools::Pg { pool, .. } => self.count(pool).await,
         }
     }
@@ -220,17 +221,43 @@ impl Db {
     }
 }
 
-/// Copies the journal into the file beside the writer; once it has grown long, the little that is left is copied with
-/// the writer held, so that the journal begins anew.
-async fn shorten(keeper: &SqlitePool) -> Result<(), StoreError> {
-    const LONG: i64 = 16_000;
+/// Copies the journal into the file beside the writer.
+///
+/// While little comes in, at once. Under load not before it is long: the same page is then copied once for many
+/// changes. Then round after round until little is left, and that little in the writer's own turn, so that the next
+/// transaction begins the journal anew. (SQLite's own `restart` asks for the writer's lock again and again, for
+/// seconds when it is busy.)
+async fn shorten(keeper: &SqlitePool, writer: &Writer) -> Result<(), StoreError> {
+    const FEW: i64 = 10_000;
+    const LONG: i64 = 200_000;
+    const LITTLE: i64 = 500;
+    const ROUNDS: usize = 8;
     let mut conn = keeper.acquire().await?;
-    let rows = Conn::Lite(&mut conn).fetch("pragma wal_checkpoint(passive)", Args::default()).await?;
-    let pages: i64 = rows.first().map_or(Ok(0), |row| row.get("log"))?;
-    if pages > LONG {
-        Conn::Lite(&mut conn).fetch("pragma wal_checkpoint(restart)", Args::default()).await?;
+    let (pages, mut copied) = checkpoint(&mut conn, "pragma wal_checkpoint(noop)").await?;
+    if pages - copied < FEW {
+        checkpoint(&mut conn, PASSIVE).await?;
     }
-    Ok(())
+    if pages < LONG {
+        return Ok(());
+    }
+    for _ in 0..ROUNDS {
+        let (_, now) = checkpoint(&mut conn, PASSIVE).await?;
+        if now - copied < LITTLE {
+            break;
+        }
+        copied = now;
+    }
+    let _turn = writer.turn().await?;
+    checkpoint(&mut conn, PASSIVE).await.map(|_| ())
+}
+
+const PASSIVE: &str = "pragma wal_checkpoint(passive)";
+
+/// Copies what it can without holding anybody up: the pages in the journal, and how many of them are copied.
+async fn checkpoint(conn: &mut SqliteConnection, sql: &'static str) -> Result<(i64, i64), StoreError> {
+    let rows = Conn::Reading(conn).fetch(sql, Args::default()).await?;
+    let row = rows.first().ok_or(StoreError::Corrupt("journal"))?;
+    Ok((row.get("log")?, row.get("checkpointed")?))
 }
 
 /// An open transaction; dropped without [`Tx::commit`] it changes nothing.
@@ -282,40 +309,41 @@ impl Tx {
         head: Vec<Value>,
         rows: Vec<RowValues>,
     ) -> Result<u64, StoreError> {
-        let mut changed = 0;
-        for (sql, args) in many::with_rows(self.kind()?, base, &head, rows) {
-            changed += self.execute(sql, args).await?;
+        if rows.is_empty() {
+            return Ok(0);
         }
-        Ok(changed)
+        let base = self.faults.as_ref().map_or(base, |faults| faults.sql(base));
+        match self.conn()? {
+            Conn::Lite(c) => Ok(c.run_many(base, &head, rows, |_| ())?),
+            mut other => {
+                let (sql, args) = many::at_once(base, &head, rows);
+                other.execute(sql, args).await
+            }
+        }
     }
 
-    /// As [`Tx::execute_rows`], with what it returns, in any order.
+    /// As [`Tx::execute_rows`], or with a `{list}` of values of one column; what it returns, in any order.
     pub(crate) async fn fetch_rows(
         &mut self,
         base: &'static str,
         head: Vec<Value>,
         rows: Vec<RowValues>,
     ) -> Result<Vec<Row>, StoreError> {
-        let mut found = Vec::new();
-        for (sql, args) in many::with_rows(self.kind()?, base, &head, rows) {
-            found.extend(self.fetch(sql, args).await?);
+        if rows.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(found)
-    }
-
-    /// Runs a statement whose `{list}` stands for many values of one column, each asked for once.
-    pub(crate) async fn fetch_list(
-        &mut self,
-        base: &'static str,
-        head: Vec<Value>,
-        list: &[Value],
-    ) -> Result<Vec<Row>, StoreError> {
-        let mut found = Vec::new();
-        for part in list.chunks(many::MOST) {
-            let (sql, args) = many::with_list(self.kind()?, base, &head, part);
-            found.extend(self.fetch(sql, args).await?);
+        let base = self.faults.as_ref().map_or(base, |faults| faults.sql(base));
+        match self.conn()? {
+            Conn::Lite(c) => {
+                let mut found = Vec::new();
+                c.run_many(base, &head, rows, |row| found.push(Row::Lite(row)))?;
+                Ok(found)
+            }
+            mut other => {
+                let (sql, args) = many::at_once(base, &head, rows);
+                other.fetch(sql, args).await
+            }
         }
-        Ok(found)
     }
 
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
@@ -337,14 +365,7 @@ impl Tx {
     }
 
     pub(crate) fn is_postgres(&mut self) -> Result<bool, StoreError> {
-        Ok(self.kind()? == Kind::Pg)
-    }
-
-    fn kind(&mut self) -> Result<Kind, StoreError> {
-        Ok(match self.conn()? {
-            Conn::Lite(_) => Kind::Lite,
-            Conn::Pg(_) => Kind::Pg,
-        })
+        Ok(matches!(self.conn()?, Conn::Pg(_)))
     }
 
     fn conn(&mut self) -> Result<Conn<'_>, StoreError> {
@@ -356,7 +377,9 @@ impl Tx {
 }
 
 enum Conn<'c> {
-    Lite(&'c mut SqliteConnection),
+    Lite(&'c mut Lite),
+    /// One of those that read.
+    Reading(&'c mut SqliteConnection),
     Pg(&'c mut PgConnection),
 }
 
@@ -377,7 +400,7 @@ macro_rules! bound {
     }};
 }
 
-fn lite(sql: &'static str, args: Args) -> Query<'static, Sqlite, SqliteArguments> {
+fn reading(sql: &'static str, args: Args) -> Query<'static, Sqlite, SqliteArguments> {
     // It has no columns as values, and `many` makes none for it.
     bound!(Sqlite, sql, args, |query, _| query)
 }
@@ -402,14 +425,22 @@ impl<'c> Conn<'c> {
 
     async fn execute(&mut self, sql: &'static str, args: Args) -> Result<u64, StoreError> {
         Ok(match self {
-            Self::Lite(c) => lite(sql, args).execute(&mut **c).await?.rows_affected(),
+            Self::Lite(c) => c.run(sql, args, |_| ())?,
+            Self::Reading(c) => reading(sql, args).execute(&mut **c).await?.rows_affected(),
             Self::Pg(c) => pg(sql, args).execute(&mut **c).await?.rows_affected(),
         })
     }
 
     async fn fetch(&mut self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
         Ok(match self {
-            Self::Lite(c) => lite(sql, args).fetch_all(&mut **c).await?.into_iter().map(Row::Lite).collect(),
+            Self::Lite(c) => {
+                let mut found = Vec::new();
+                c.run(sql, args, |row| found.push(Row::Lite(row)))?;
+                found
+            }
+            Self::Reading(c) => {
+                reading(sql, args).fetch_all(&mut **c).await?.into_iter().map(Row::Read).collect()
+            }
             Self::Pg(c) => pg(sql, args).fetch_all(&mut **c).await?.into_iter().map(Row::Pg).collect(),
         })
     }
@@ -417,7 +448,8 @@ impl<'c> Conn<'c> {
 
 /// A row of either engine.
 pub(crate) enum Row {
-    Lite(SqliteRow),
+    Lite(LiteRow),
+    Read(SqliteRow),
     Pg(PgRow),
 }
 
@@ -426,9 +458,11 @@ impl Row {
     where
         T: for<'r> sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite>,
         T: for<'r> sqlx::Decode<'r, Postgres> + sqlx::Type<Postgres>,
+        T: rusqlite::types::FromSql,
     {
         Ok(match self {
-            Self::Lite(row) => row.try_get(column)?,
+            Self::Lite(row) => row.get(column)?,
+            Self::Read(row) => row.try_get(column)?,
             Self::Pg(row) => row.try_get(column)?,
         })
     }

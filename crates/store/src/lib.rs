@@ -26,6 +26,7 @@ mod keys;
 mod known;
 mod leases;
 mod ledger;
+mod lite;
 mod many;
 mod persons;
 mod remembered;

@@ -13,7 +13,7 @@ use redialer_core::{
 
 use crate::{
     Store, StoreError, at, bucket_of,
-    engine::{Value, args, row},
+    engine::{args, row},
 };
 
 /// A workspace to sweep.
@@ -88,9 +88,9 @@ impl Store {
     pub async fn unheard(&self, row: &SweepRow, calls: &[String]) -> Result<Vec<String>, StoreError> {
         const SQL: &str = "select call_id from calls
              where bucket = $1 and workspace_id = $2 and settled and call_id in ({list})";
-        let list: Vec<Value> = calls.iter().map(Value::from).collect();
+        let list = calls.iter().map(|id| row![id]).collect();
         let mut tx = self.db.begin().await?;
-        let heard = tx.fetch_list(SQL, row![bucket_of(row.tenant), row.id], &list).await?;
+        let heard = tx.fetch_rows(SQL, row![bucket_of(row.tenant), row.id], list).await?;
         let heard = heard.iter().map(|r| r.get("call_id")).collect::<Result<Vec<String>, _>>()?;
         Ok(calls.iter().filter(|id| !heard.contains(id)).cloned().collect())
     }

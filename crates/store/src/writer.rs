@@ -6,17 +6,16 @@
 //! hands it on only after a task of its own has run, and its transactions, which do not notice that SQLite ended one
 //! by itself because the disk was full.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use sqlx::{
-    ConnectOptions as _, Connection as _, Executor as _, PgConnection, SqliteConnection,
-    postgres::PgConnectOptions, sqlite::SqliteConnectOptions,
-};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions};
 use tokio::{
     runtime::Handle,
     sync::{Mutex, OwnedMutexGuard},
     time::timeout,
 };
+
+use crate::lite::Lite;
 
 /// How long a turn is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,15 +23,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Where a connection leads to.
 #[derive(Clone)]
 pub(crate) enum Target {
-    Lite(SqliteConnectOptions),
+    /// The file, how long another process is waited for there, and how many statements are kept.
+    Lite(PathBuf, Duration, usize),
     /// And what to set on every connection.
-    Pg(PgConnectOptions, &'static [&'static str]),
+    Pg(Box<PgConnectOptions>, &'static [&'static str]),
 }
 
 impl Target {
     async fn connect(&self) -> Result<Kept, sqlx::Error> {
         match self {
-            Self::Lite(options) => Ok(Kept::Lite(options.connect().await?)),
+            Self::Lite(file, busy, prepared) => Ok(Kept::Lite(Lite::open(file, *busy, *prepared)?)),
             Self::Pg(options, settings) => {
                 let mut connection = options.connect().await?;
                 for setting in *settings {
@@ -45,14 +45,14 @@ impl Target {
 }
 
 pub(crate) enum Kept {
-    Lite(SqliteConnection),
+    Lite(Lite),
     Pg(PgConnection),
 }
 
 impl Kept {
     async fn run(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
         match self {
-            Self::Lite(connection) => connection.execute(sql).await.map(|_| ()),
+            Self::Lite(connection) => connection.turn(sql),
             Self::Pg(connection) => connection.execute(sql).await.map(|_| ()),
         }
     }
@@ -144,7 +144,7 @@ impl Writer {
     pub(crate) async fn close(&self) {
         let Ok(mut slot) = self.slot().await else { return };
         let closed = match slot.connection.take() {
-            Some(Kept::Lite(connection)) => connection.close().await,
+            Some(Kept::Lite(connection)) => connection.close(),
             Some(Kept::Pg(connection)) => connection.close().await,
             None => Ok(()),
         };
