@@ -4,11 +4,16 @@ use std::{
     fs::{self, File},
     io::Write as _,
     path::Path,
+    time::Duration,
 };
 
 use sqlx::{Connection as _, PgConnection};
 
-use crate::{bench::Bench, stats::Sorted, watch::Watch};
+use crate::{
+    bench::Bench,
+    stats::Sorted,
+    watch::{Watch, wait},
+};
 
 pub(crate) async fn described(bench: &Bench) -> anyhow::Result<String> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
@@ -60,8 +65,28 @@ fn filesystem(path: &Path) -> String {
     found.last().map_or_else(|| "an unknown file system".to_owned(), |(_, kind)| (*kind).to_owned())
 }
 
+/// Waits until the disk is itself again: what one unit has written slows small appends of the next, where a disk takes
+/// so much a minute and no more. Gives up after a minute.
+pub(crate) async fn settled(dir: &Path) -> anyhow::Result<()> {
+    const CALM_US: f64 = 10_000.0;
+    let done = std::process::Command::new("sync").status()?;
+    anyhow::ensure!(done.success(), "`sync` failed");
+    for _ in 0..60 {
+        if appends(dir)?.at(1.0) < CALM_US {
+            return Ok(());
+        }
+        wait(Duration::from_secs(1)).await;
+    }
+    Ok(())
+}
+
 /// The median time to make a small append durable, in microseconds.
 fn sync_us(dir: &Path) -> anyhow::Result<f64> {
+    Ok(appends(dir)?.median())
+}
+
+/// How long small appends take to become durable, in microseconds.
+fn appends(dir: &Path) -> anyhow::Result<Sorted> {
     let path = dir.join("sync");
     let mut file = File::create(&path)?;
     let mut times = Vec::new();
@@ -72,5 +97,5 @@ fn sync_us(dir: &Path) -> anyhow::Result<f64> {
         times.push(watch.us() as f64);
     }
     fs::remove_file(path)?;
-    Ok(Sorted::new(times).median())
+    Ok(Sorted::new(times))
 }

@@ -93,13 +93,6 @@ async fn stopped() -> anyhow::Result<()> {
     anyhow::bail!("stopped before the end")
 }
 
-/// What the unit before has left in memory goes to the disk now, not under the next one's measurements.
-fn settle() -> anyhow::Result<()> {
-    let done = std::process::Command::new("sync").status()?;
-    anyhow::ensure!(done.success(), "`sync` failed");
-    Ok(())
-}
-
 async fn run(units: &[String], quick: bool, write: Option<PathBuf>) -> anyhow::Result<()> {
     let mut bench = Bench::begin(quick)?;
     let machine = machine::described(&bench).await?;
@@ -108,7 +101,7 @@ async fn run(units: &[String], quick: bool, write: Option<PathBuf>) -> anyhow::R
         if !units.is_empty() && !units.iter().any(|u| u == unit) {
             continue;
         }
-        settle()?;
+        machine::settled(bench.root()).await?;
         match unit {
             ingest::UNIT => ingest::run(&mut bench).await?,
             dispatch::UNIT => dispatch::run(&mut bench).await?,

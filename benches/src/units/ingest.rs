@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     bench::{Bench, Engine},
     load::{self, Outcome, Target},
+    machine,
     payload::Template,
     product::{Product, Shape},
     report::{
@@ -89,6 +90,7 @@ async fn saturated(
     let (scheduled, secs) = until_scheduled(&product, &outcome, watch, window).await?;
     let cpu = (product.busy_us().await? - cpu) / scheduled;
     product.stop()?;
+    machine::settled(bench.root()).await?;
 
     let what = |text: &str| format!("{}, 64 connections: {text}", engine.name());
     let (goal, floor) = match engine {
