@@ -325,8 +325,9 @@ impl TenantStore {
             source: None,
             kind: "manual",
             sealed: manual.secrets.seal(manual.id, key, chance),
+            now,
         };
-        insert(&mut tx, &[row], now).await?;
+        insert(&mut tx, &row).await?;
         tx.commit().await?;
         Ok(Ok(()))
     }

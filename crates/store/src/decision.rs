@@ -296,8 +296,9 @@ impl Decision<'_> {
                     source: Some(self.subject.call_id),
                     kind: if planned.reason.is_retry() { "retry" } else { "request" },
                     sealed: following.secrets.seal(following.id, key, chance),
+                    now: self.now,
                 };
-                insert(&mut self.tx, &[new], self.now).await?;
+                insert(&mut self.tx, &new).await?;
                 Ok((following.id, planned.reason.is_retry()))
             }
             Follow::Move(id, planned) => {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use redialer_core::{
-    Id, Timestamp,
+    Id,
     decide::{Follow, Note},
     delivery::Sameness,
     id,
@@ -18,10 +18,11 @@ use uuid::Uuid;
 use crate::{
     StoreError,
     decision::rewrite,
-    engine::{Tx, Value, row},
+    engine::{Tx, row},
     intake::{Arrival, Case, Decided, Reading},
     known::{Calls, Persons},
-    persons::{NewRow, insert, supersede},
+    many::RowValues,
+    persons::{INSERT, NewRow, supersede},
     suppressions::suppress,
     sweeps::ANALYSIS_AFTER_MINUTES,
     workspaces,
@@ -65,16 +66,22 @@ pub(crate) async fn meet(
             met.insert(key, row![d.bucket, d.workspace, key.1, d.tenant, seq, after.reached_at]);
         }
     }
-    all_of(tx, SQL, met.into_values().collect()).await
+    let n = met.len() as u64;
+    let written = tx.execute_rows(SQL, vec![], met.into_values().collect()).await?;
+    if written == n { Ok(()) } else { Err(MEANWHILE) }
 }
 
-/// Writes callbacks and everything beside them; which callback each case led to.
-pub(crate) async fn write(
-    tx: &mut Tx,
-    decided: &[(&Case<'_>, Decided<'_>)],
-) -> Result<Vec<Option<Id<id::Callback>>>, StoreError> {
-    let mut new: BTreeMap<Timestamp, Vec<NewRow<'_>>> = BTreeMap::new();
-    let mut led_to = Vec::with_capacity(decided.len());
+/// What cases led to.
+pub(crate) struct LedTo {
+    /// The callback of each case.
+    pub(crate) callbacks: Vec<Option<Id<id::Callback>>>,
+    /// Those of them that are new, still to be written.
+    new: Vec<RowValues>,
+}
+
+/// Writes what is decided about what is there already.
+pub(crate) async fn change(tx: &mut Tx, decided: &[(&Case<'_>, Decided<'_>)]) -> Result<LedTo, StoreError> {
+    let (mut callbacks, mut new) = (Vec::with_capacity(decided.len()), Vec::new());
     for (case, decided) in decided {
         let (delivery, decider, now) = (case.delivery, &case.fresh.decider, decided.now);
         supersede(tx, delivery.bucket, &decided.after.supersede, now).await?;
@@ -86,10 +93,10 @@ pub(crate) async fn write(
         }
         let seal =
             |id| decided.following.as_ref().map(|f| f.secrets.seal(id, decider.key(), decider.chance()));
-        led_to.push(match (&decided.after.follow, &decided.following) {
+        callbacks.push(match (&decided.after.follow, &decided.following) {
             (Some(Follow::New(planned)), Some(following)) => {
                 let sealed = decided.sealed.map(<[u8]>::to_vec).or_else(|| seal(following.id));
-                new.entry(now).or_default().push(NewRow {
+                let row = NewRow {
                     id: following.id,
                     bucket: delivery.bucket,
                     tenant: delivery.tenant,
@@ -101,7 +108,9 @@ pub(crate) async fn write(
                     source: Some(&case.fresh.call_id),
                     kind: if planned.reason.is_retry() { "retry" } else { "request" },
                     sealed: sealed.unwrap_or_default(),
-                });
+                    now,
+                };
+                new.push(row.values());
                 Some(following.id)
             }
             (Some(Follow::Move(id, planned)), Some(_)) => {
@@ -112,23 +121,20 @@ pub(crate) async fn write(
             _ => None,
         });
     }
-    for (now, rows) in new {
-        insert(tx, &rows, now).await?;
-    }
-    Ok(led_to)
+    Ok(LedTo { callbacks, new })
 }
 
-/// Remembers what was heard and acted on, and puts the deliveries down as what they have become.
-pub(crate) async fn mark(
+/// Writes what is new: callbacks, what was heard and acted on, and the deliveries as what they have become.
+pub(crate) async fn add(
     tx: &mut Tx,
     batch: &[Arrival],
     new: &BTreeSet<usize>,
     decided: &[(&Case<'_>, Decided<'_>)],
-    led_to: &[Option<Id<id::Callback>>],
+    led_to: LedTo,
     calls: &mut Calls<'_>,
 ) -> Result<(), StoreError> {
     let mut done = BTreeMap::new();
-    for ((case, decided), led_to) in decided.iter().zip(led_to) {
+    for ((case, decided), led_to) in decided.iter().zip(&led_to.callbacks) {
         let after = &decided.after;
         let is_retry = match &after.follow {
             Some(Follow::New(planned)) => planned.reason.is_retry(),
@@ -149,17 +155,28 @@ pub(crate) async fn mark(
         let notes = after.notes.iter().map(|n| Note::word(*n)).collect::<Vec<_>>().join(" ");
         done.insert(case.place, (notes, *led_to));
     }
-    write_calls(tx, calls).await?;
-    write_deliveries(tx, batch, new, done).await
+    let calls = rows_of_calls(calls);
+    let n = calls.len() as u64;
+    let (deliveries, bodies) = rows_of_deliveries(batch, new, done);
+    let statements = vec![(INSERT, led_to.new), (CALLS, calls), (DELIVERIES, deliveries), (BODIES, bodies)];
+    if tx.execute_together(statements).await?[1] == n { Ok(()) } else { Err(MEANWHILE) }
 }
 
-async fn write_calls(tx: &mut Tx, calls: &Calls<'_>) -> Result<(), StoreError> {
-    const SQL: &str = "insert into calls
-             (bucket, workspace_id, call_id, tenant_id, events, seq, settled, analyzed, retry_id, check_at, seen_at)
-         values {rows} on conflict (bucket, workspace_id, call_id) do update set
-             events = excluded.events, seq = excluded.seq, settled = excluded.settled, analyzed = excluded.analyzed,
-             retry_id = excluded.retry_id, check_at = excluded.check_at, seen_at = excluded.seen_at
-         where calls.seq = excluded.seq - 1";
+const CALLS: &str = "insert into calls
+         (bucket, workspace_id, call_id, tenant_id, events, seq, settled, analyzed, retry_id, check_at, seen_at)
+     values {rows} on conflict (bucket, workspace_id, call_id) do update set
+         events = excluded.events, seq = excluded.seq, settled = excluded.settled, analyzed = excluded.analyzed,
+         retry_id = excluded.retry_id, check_at = excluded.check_at, seen_at = excluded.seen_at
+     where calls.seq = excluded.seq - 1";
+const DELIVERIES: &str = "insert into deliveries
+         (bucket, id, tenant_id, workspace_id, agent_id, event, call_id, state, tries, try_at, notes, callback_id,
+          received_at)
+     values {rows}";
+const BODIES: &str = "insert into bodies (bucket, delivery_id, body, signature) values {rows}";
+/// What was decided about has moved on.
+const MEANWHILE: StoreError = StoreError::Conflict("decided meanwhile");
+
+fn rows_of_calls(calls: &Calls<'_>) -> Vec<RowValues> {
     let changed = calls.iter().filter(|(_, c)| c.changed);
     let rows = changed.map(|((workspace, call_id), c)| {
         row![
@@ -176,27 +193,14 @@ async fn write_calls(tx: &mut Tx, calls: &Calls<'_>) -> Result<(), StoreError> {
             c.seen_at
         ]
     });
-    all_of(tx, SQL, rows.collect()).await
+    rows.collect()
 }
 
-/// Writes rows, every one of them or none.
-async fn all_of(tx: &mut Tx, sql: &'static str, rows: Vec<Vec<Value>>) -> Result<(), StoreError> {
-    let n = rows.len() as u64;
-    let written = tx.execute_rows(sql, vec![], rows).await?;
-    if written == n { Ok(()) } else { Err(StoreError::Conflict("decided meanwhile")) }
-}
-
-async fn write_deliveries(
-    tx: &mut Tx,
+fn rows_of_deliveries(
     batch: &[Arrival],
     new: &BTreeSet<usize>,
     mut done: BTreeMap<usize, (String, Option<Id<id::Callback>>)>,
-) -> Result<(), StoreError> {
-    const ROWS: &str = "insert into deliveries
-             (bucket, id, tenant_id, workspace_id, agent_id, event, call_id, state, tries, try_at, notes, callback_id,
-              received_at)
-         values {rows}";
-    const BODIES: &str = "insert into bodies (bucket, delivery_id, body, signature) values {rows}";
+) -> (Vec<RowValues>, Vec<RowValues>) {
     let (mut rows, mut bodies) = (Vec::with_capacity(new.len()), Vec::with_capacity(new.len()));
     for &place in new {
         let Arrival { delivery: d, reading } = &batch[place];
@@ -220,6 +224,5 @@ async fn write_deliveries(
         ]);
         bodies.push(row![d.bucket, d.id, d.body.as_slice(), &d.signature]);
     }
-    tx.execute_rows(ROWS, vec![], rows).await?;
-    tx.execute_rows(BODIES, vec![], bodies).await.map(|_| ())
+    (rows, bodies)
 }

@@ -3,10 +3,9 @@
 //! Invariants: [`Group::write`] returns only after the commit. No timer: load makes its own batches, and what
 //! comes alone is written at once. The queue is bounded; what does not fit is turned away.
 
-use futures_util::future::join_all;
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
-    sync::{Mutex, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     task::JoinHandle,
 };
 
@@ -32,22 +31,16 @@ impl<T, R> Clone for Group<T, R> {
 pub struct Full;
 
 impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
-    /// Starts a writer for at most `waiting` items, which writes up to `side_by_side` batches at once; it ends when
-    /// every [`Group`] is gone and all is written.
+    /// Starts a writer for at most `waiting` items; it ends when every [`Group`] is gone and all is written.
     pub(crate) fn start<F>(
         waiting: usize,
-        side_by_side: usize,
         write: impl Fn(Vec<T>) -> F + Send + Sync + 'static,
     ) -> (Self, JoinHandle<()>)
     where
-        F: Future<Output = Result<Vec<R>, StoreError>> + Send,
+        F: Future<Output = Result<Vec<R>, StoreError>> + Send + 'static,
     {
         let (sender, receiver) = mpsc::channel::<Waiting<T, R>>(waiting);
-        let writer = async move {
-            let receiver = Mutex::new(receiver);
-            join_all((0..side_by_side).map(|_| batches(&receiver, &write))).await;
-        };
-        (Self(sender), spawned(writer))
+        (Self(sender), spawned(batches(receiver, write)))
     }
 
     /// Writes one item, or turns it away at once when too many wait.
@@ -65,18 +58,13 @@ impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
     }
 }
 
-async fn batches<T, R, F>(
-    receiver: &Mutex<mpsc::Receiver<Waiting<T, R>>>,
-    write: &(impl Fn(Vec<T>) -> F + Sync),
-) where
+async fn batches<T, R, F>(mut receiver: mpsc::Receiver<Waiting<T, R>>, write: impl Fn(Vec<T>) -> F)
+where
     F: Future<Output = Result<Vec<R>, StoreError>> + Send,
 {
-    loop {
-        let mut taken = Vec::with_capacity(BATCH);
-        if receiver.lock().await.recv_many(&mut taken, BATCH).await == 0 {
-            return;
-        }
-        let (items, answers): (Vec<_>, Vec<_>) = taken.into_iter().unzip();
+    let mut taken = Vec::new();
+    while receiver.recv_many(&mut taken, BATCH).await > 0 {
+        let (items, answers): (Vec<_>, Vec<_>) = taken.drain(..).unzip();
         let mut results = match write(items).await {
             Ok(results) => results.into_iter().map(Some).collect(),
             Err(error) => {

@@ -41,8 +41,6 @@ pub struct NewDelivery {
 
 /// The most that may wait for the writer before webhooks are turned away with 503.
 const WAITING: usize = 2048;
-/// Postgres commits several batches side by side; SQLite has one writer.
-const WRITERS: usize = 2;
 
 /// The way into the inbox.
 #[derive(Clone)]
@@ -51,8 +49,7 @@ pub struct Inbox(Group<Arrival, Recorded>);
 impl Inbox {
     /// Starts the writer. It ends when every [`Inbox`] is gone and all is written.
     pub fn start(store: Store) -> (Self, JoinHandle<()>) {
-        let writers = if store.db.is_postgres() { WRITERS } else { 1 };
-        let (group, writer) = Group::start(WAITING, writers, move |batch| {
+        let (group, writer) = Group::start(WAITING, move |batch| {
             let store = store.clone();
             async move { intake::record(&store, batch).await }
         });

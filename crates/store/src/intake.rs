@@ -142,9 +142,10 @@ async fn write(store: &Store, batch: &[Arrival], may_decide: bool) -> Result<Vec
     };
     let decided: Vec<_> = cases.iter().map(|case| (case, case.fresh.decider.decide(&known(case)))).collect();
     effects::meet(&mut tx, &decided, &persons).await?;
-    let led_to = effects::write(&mut tx, &decided).await?;
-    effects::mark(&mut tx, batch, &new, &decided, &led_to, &mut calls).await?;
-    if led_to.iter().any(Option::is_some) {
+    let led_to = effects::change(&mut tx, &decided).await?;
+    let has_followed = led_to.callbacks.iter().any(Option::is_some);
+    effects::add(&mut tx, batch, &new, &decided, led_to, &mut calls).await?;
+    if has_followed {
         store.pass(Point::C13).await?;
     }
     tx.commit().await?;

@@ -39,7 +39,7 @@ enum Written {
 impl Ledger {
     /// Starts the writer. It ends when every [`Ledger`] is gone and all is written.
     pub fn start(store: Store) -> (Self, JoinHandle<()>) {
-        let (group, writer) = Group::start(WAITING, 1, move |entries| {
+        let (group, writer) = Group::start(WAITING, move |entries| {
             let store = store.clone();
             async move { Ok(store.write_all(entries).await) }
         });

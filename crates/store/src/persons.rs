@@ -93,6 +93,8 @@ pub(crate) struct NewRow<'a> {
     pub(crate) source: Option<&'a str>,
     pub(crate) kind: &'static str,
     pub(crate) sealed: Vec<u8>,
+    /// When it is made.
+    pub(crate) now: Timestamp,
 }
 
 impl NewRow<'_> {
@@ -101,7 +103,7 @@ impl NewRow<'_> {
         self.planned.chain.unwrap_or(self.id.as_root())
     }
 
-    fn values(&self, now: Timestamp) -> Vec<Value> {
+    pub(crate) fn values(&self) -> Vec<Value> {
         let p = self.planned;
         let state = if p.held.is_some() { State::Held } else { State::Scheduled };
         row![
@@ -133,19 +135,20 @@ impl NewRow<'_> {
             0_i64,
             0_i64,
             self.sealed.as_slice(),
-            now,
-            now
+            self.now,
+            self.now
         ]
     }
 }
 
-/// Writes callbacks.
-pub(crate) async fn insert(tx: &mut Tx, rows: &[NewRow<'_>], now: Timestamp) -> Result<(), StoreError> {
-    const SQL: &str = "insert into callbacks
-             (bucket, id, tenant_id, workspace_id, agent_id, channel, chain_id, parent_id, person_ix, state, held_for,
-              reason, cause, attempt, max_attempts, is_final, forced, requested_for, scheduled_for, due_at, timezone,
-              timezone_source, born_of, source_call_id, source_kind, fence, unsent, sealed, created_at, updated_at)
-         values {rows}";
-    let values: Vec<_> = rows.iter().map(|r| r.values(now)).collect();
-    tx.execute_rows(SQL, vec![], values).await.map(|_| ())
+/// What writes callbacks: rows of [`NewRow::values`].
+pub(crate) const INSERT: &str = "insert into callbacks
+         (bucket, id, tenant_id, workspace_id, agent_id, channel, chain_id, parent_id, person_ix, state, held_for,
+          reason, cause, attempt, max_attempts, is_final, forced, requested_for, scheduled_for, due_at, timezone,
+          timezone_source, born_of, source_call_id, source_kind, fence, unsent, sealed, created_at, updated_at)
+     values {rows}";
+
+/// Writes one callback.
+pub(crate) async fn insert(tx: &mut Tx, row: &NewRow<'_>) -> Result<(), StoreError> {
+    tx.execute_rows(INSERT, vec![], vec![row.values()]).await.map(|_| ())
 }
