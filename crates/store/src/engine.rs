@@ -44,7 +44,7 @@ static PG: Migrator = sqlx::migrate!("migrations/postgres");
 pub(crate) struct Db {
     pools: Pools,
     pub(crate) faults: SharedFaults,
-    /// How often new tables were counted.
+    /// How often new tables were counted; on SQLite, the pages that the journal had when it was last looked at.
     counts: Arc<AtomicUsize>,
 }
 
@@ -54,7 +54,7 @@ enum Pools {
     Pg { pool: PgPool, writers: Arc<[Writer]> },
 }
 
-/// Prepared statements that a connection keeps: every statement in every size.
+/// Prepared statements that a connection keeps: every statement there is.
 const PREPARED: usize = 1024;
 /// Connections kept for writing on Postgres; what is more comes from the pool.
 const WRITERS: usize = 6;
@@ -176,7 +176,7 @@ impl Db {
     /// Looks after the database beside whoever works with it.
     pub(crate) async fn tend(&self) -> Result<(), StoreError> {
         match &self.pools {
-            Pools::Lite { keeper, writer, .. } => shorten(keeper, writer).await,
+            Pools::Lite { keeper, writer, .. } => shorten(keeper, writer, &self.counts).await,
             Pools::Pg { pool, .. } => self.count(pool).await,
         }
     }
@@ -227,14 +227,17 @@ impl Db {
 /// changes. Then round after round until little is left, and that little in the writer's own turn, so that the next
 /// transaction begins the journal anew. (SQLite's own `restart` asks for the writer's lock again and again, for
 /// seconds when it is busy.)
-async fn shorten(keeper: &SqlitePool, writer: &Writer) -> Result<(), StoreError> {
+async fn shorten(keeper: &SqlitePool, writer: &Writer, seen: &AtomicUsize) -> Result<(), StoreError> {
     const FEW: i64 = 10_000;
     const LONG: i64 = 200_000;
     const LITTLE: i64 = 500;
     const ROUNDS: usize = 8;
     let mut conn = keeper.acquire().await?;
     let (pages, mut copied) = checkpoint(&mut conn, "pragma wal_checkpoint(noop)").await?;
-    if pages - copied < FEW {
+    let now = usize::try_from(pages).unwrap_or(0);
+    // What came since the last look, not what is left to copy: a burst that ended is copied too.
+    let came = now.saturating_sub(seen.swap(now, Ordering::Relaxed));
+    if (came as i64) < FEW {
         checkpoint(&mut conn, PASSIVE).await?;
     }
     if pages < LONG {

@@ -56,7 +56,7 @@ fn sql_is_in_the_store_alone() {
     }
     for manifest in ["core", "when", "providers", "sim", "redialer"] {
         let text = fs::read_to_string(root().join("crates").join(manifest).join("Cargo.toml")).expect("text");
-        assert!(!text.contains("sqlx"), "{manifest} depends on a database");
+        assert!(!text.contains("sqlx") && !text.contains("rusqlite"), "{manifest} depends on a database");
     }
 }
 
