@@ -31,6 +31,7 @@ pub(crate) use crate::values::{Args, Column, Value, args, row};
 use crate::{
     StoreError,
     fail::{Point, SharedFaults, Verdict},
+    journal::Journal,
     lite::{Lite, LiteRow},
     many::{self, RowValues},
     writer::{Kept, Target, Turn, Writer},
@@ -44,14 +45,21 @@ static PG: Migrator = sqlx::migrate!("migrations/postgres");
 pub(crate) struct Db {
     pools: Pools,
     pub(crate) faults: SharedFaults,
-    /// How often new tables were counted; on SQLite, the pages that the journal had when it was last looked at.
-    counts: Arc<AtomicUsize>,
 }
 
 #[derive(Clone)]
 enum Pools {
-    Lite { writer: Writer, reader: SqlitePool, keeper: SqlitePool },
-    Pg { pool: PgPool, writers: Arc<[Writer]> },
+    Lite {
+        writer: Writer,
+        reader: SqlitePool,
+        journal: Arc<Journal>,
+    },
+    /// With how often new tables were counted.
+    Pg {
+        pool: PgPool,
+        writers: Arc<[Writer]>,
+        counts: Arc<AtomicUsize>,
+    },
 }
 
 /// Prepared statements that a connection keeps: every statement there is.
@@ -78,7 +86,6 @@ impl Db {
         let writer = Writer::to(Target::Lite(file.to_owned(), BUSY, PREPARED));
         // The file is made, or found wanting, now.
         drop(writer.turn().await?);
-        // Moves the journal into the file while the writer goes on: a commit never waits for that.
         let keeper = SqlitePoolOptions::new()
             .max_connections(1)
             .min_connections(0)
@@ -88,7 +95,8 @@ impl Db {
             .acquire_timeout(ACQUIRE)
             .connect_with(options.read_only(true).create_if_missing(false))
             .await?;
-        Ok(Self { pools: Pools::Lite { writer, reader, keeper }, faults: None, counts: Arc::default() })
+        let journal = Arc::new(Journal::new(keeper));
+        Ok(Self { pools: Pools::Lite { writer, reader, journal }, faults: None })
     }
 
     /// Connects to Postgres.
@@ -113,12 +121,12 @@ impl Db {
             .after_connect(|c, _| Box::pin(async move { c.execute(PLANS).await.map(|_| ()) }))
             .connect_with(options)
             .await?;
-        Ok(Self { pools: Pools::Pg { pool, writers }, faults: None, counts: Arc::default() })
+        Ok(Self { pools: Pools::Pg { pool, writers, counts: Arc::default() }, faults: None })
     }
 
     pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
         match &self.pools {
-            Pools::Lite { keeper, .. } => LITE.run(keeper).await,
+            Pools::Lite { journal, .. } => LITE.run(journal.keeper()).await,
             Pools::Pg { pool, .. } => PG.run(pool).await,
         }
         .map_err(|e| StoreError::Schema(e.to_string()))
@@ -128,7 +136,7 @@ impl Db {
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         let open = match &self.pools {
             Pools::Lite { writer, .. } => Open::Kept(writer.begin().await?),
-            Pools::Pg { pool, writers } => match first_free(writers).await {
+            Pools::Pg { pool, writers, .. } => match first_free(writers).await {
                 Some(turn) => Open::Kept(turn?),
                 None => Open::Pooled(pool.begin().await?),
             },
@@ -176,28 +184,9 @@ impl Db {
     /// Looks after the database beside whoever works with it.
     pub(crate) async fn tend(&self) -> Result<(), StoreError> {
         match &self.pools {
-            Pools::Lite { keeper, writer, .. } => shorten(keeper, writer, &self.counts).await,
-            Pools::Pg { pool, .. } => self.count(pool).await,
+            Pools::Lite { journal, writer, .. } => journal.tend(writer).await,
+            Pools::Pg { pool, counts, .. } => count(pool, counts).await,
         }
-    }
-
-    /// Has Postgres count tables that have grown before it did so by itself: it plans better then.
-    async fn count(&self, pool: &PgPool) -> Result<(), StoreError> {
-        const NEW: &str = "select count(*) as n from pg_class
-             where oid in (to_regclass('deliveries'), to_regclass('calls'), to_regclass('persons'),
-                     to_regclass('callbacks'), to_regclass('dispatches'))
-               and reltuples < 1000 and pg_relation_size(oid) > 262144";
-        const COUNT: &str = "analyze deliveries, calls, persons, chains, callbacks, dispatches";
-        if self.counts.load(Ordering::Relaxed) >= MOST_COUNTS {
-            return Ok(());
-        }
-        let mut conn = pool.acquire().await?;
-        let rows = Conn::Pg(&mut conn).fetch(NEW, Args::default()).await?;
-        if rows.first().map_or(Ok(0_i64), |row| row.get("n"))? > 0 {
-            self.counts.fetch_add(1, Ordering::Relaxed);
-            conn.execute(COUNT).await?;
-        }
-        Ok(())
     }
 
     pub(crate) const fn is_postgres(&self) -> bool {
@@ -206,12 +195,12 @@ impl Db {
 
     pub(crate) async fn close(&self) {
         match &self.pools {
-            Pools::Lite { writer, reader, keeper } => {
-                keeper.close().await;
+            Pools::Lite { writer, reader, journal } => {
+                journal.keeper().close().await;
                 reader.close().await;
                 writer.close().await;
             }
-            Pools::Pg { pool, writers } => {
+            Pools::Pg { pool, writers, .. } => {
                 for writer in writers.iter() {
                     writer.close().await;
                 }
@@ -221,46 +210,23 @@ impl Db {
     }
 }
 
-/// Copies the journal into the file beside the writer.
-///
-/// While little comes in, at once. Under load not before it is long: the same page is then copied once for many
-/// changes. Then round after round until little is left, and that little in the writer's own turn, so that the next
-/// transaction begins the journal anew. (SQLite's own `restart` asks for the writer's lock again and again, for
-/// seconds when it is busy.)
-async fn shorten(keeper: &SqlitePool, writer: &Writer, seen: &AtomicUsize) -> Result<(), StoreError> {
-    const FEW: i64 = 10_000;
-    const LONG: i64 = 200_000;
-    const LITTLE: i64 = 500;
-    const ROUNDS: usize = 8;
-    let mut conn = keeper.acquire().await?;
-    let (pages, mut copied) = checkpoint(&mut conn, "pragma wal_checkpoint(noop)").await?;
-    let now = usize::try_from(pages).unwrap_or(0);
-    // What came since the last look, not what is left to copy: a burst that ended is copied too.
-    let came = now.saturating_sub(seen.swap(now, Ordering::Relaxed));
-    if (came as i64) < FEW {
-        checkpoint(&mut conn, PASSIVE).await?;
-    }
-    if pages < LONG {
+/// Has Postgres count tables that have grown before it did so by itself: it plans better then.
+async fn count(pool: &PgPool, counts: &AtomicUsize) -> Result<(), StoreError> {
+    const NEW: &str = "select count(*) as n from pg_class
+         where oid in (to_regclass('deliveries'), to_regclass('calls'), to_regclass('persons'),
+                 to_regclass('callbacks'), to_regclass('dispatches'))
+           and reltuples < 1000 and pg_relation_size(oid) > 262144";
+    const COUNT: &str = "analyze deliveries, calls, persons, chains, callbacks, dispatches";
+    if counts.load(Ordering::Relaxed) >= MOST_COUNTS {
         return Ok(());
     }
-    for _ in 0..ROUNDS {
-        let (_, now) = checkpoint(&mut conn, PASSIVE).await?;
-        if now - copied < LITTLE {
-            break;
-        }
-        copied = now;
+    let mut conn = pool.acquire().await?;
+    let rows = Conn::Pg(&mut conn).fetch(NEW, Args::default()).await?;
+    if rows.first().map_or(Ok(0_i64), |row| row.get("n"))? > 0 {
+        counts.fetch_add(1, Ordering::Relaxed);
+        conn.execute(COUNT).await?;
     }
-    let _turn = writer.turn().await?;
-    checkpoint(&mut conn, PASSIVE).await.map(|_| ())
-}
-
-const PASSIVE: &str = "pragma wal_checkpoint(passive)";
-
-/// Copies what it can without holding anybody up: the pages in the journal, and how many of them are copied.
-async fn checkpoint(conn: &mut SqliteConnection, sql: &'static str) -> Result<(i64, i64), StoreError> {
-    let rows = Conn::Reading(conn).fetch(sql, Args::default()).await?;
-    let row = rows.first().ok_or(StoreError::Corrupt("journal"))?;
-    Ok((row.get("log")?, row.get("checkpointed")?))
+    Ok(())
 }
 
 /// An open transaction; dropped without [`Tx::commit`] it changes nothing.
@@ -437,6 +403,14 @@ macro_rules! bound {
 fn reading(sql: &'static str, args: Args) -> Query<'static, Sqlite, SqliteArguments> {
     // It has no columns as values, and `many` makes none for it.
     bound!(Sqlite, sql, args, |query, _| query)
+}
+
+/// What a reading connection answers to one statement without values.
+pub(crate) async fn fetch_reading(
+    conn: &mut SqliteConnection,
+    sql: &'static str,
+) -> Result<Vec<Row>, StoreError> {
+    Conn::Reading(conn).fetch(sql, Args::default()).await
 }
 
 fn pg(sql: &'static str, args: Args) -> Query<'static, Postgres, PgArguments> {

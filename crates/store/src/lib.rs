@@ -22,6 +22,7 @@ mod fail;
 mod group;
 mod inbox;
 mod intake;
+mod journal;
 mod keys;
 mod known;
 mod leases;

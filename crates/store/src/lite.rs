@@ -4,7 +4,7 @@
 //! other tasks of the same thread; statements do no more than read a page. Values are bound by number: `$n` of the
 //! shared texts is `?n` here, which SQLite need not look up by name.
 //! Absent on purpose: the async driver, which stays with the readers. Its own thread costs two wake-ups for each of
-//! a batch's nine statements and a copy of every value both ways, a fifth of a webhook's whole cost (0007).
+//! a batch's statements and a copy of every value both ways, a fifth of a webhook's whole cost (0007).
 
 use std::{borrow::Cow, error::Error as StdError, fmt, path::Path, sync::Arc, time::Duration};
 
