@@ -67,6 +67,8 @@ pub fn asked_time(
             zone: &zone.name,
             agent_zone,
             only_the_time: source == "words",
+            lang: when::Lang::En,
+            hours: None,
         });
         if let Some(at) = heard.at.filter(|at| usable(*at)) {
             if heard.confidence >= policy.unclear.min_confidence {

@@ -8,6 +8,7 @@ mod demo;
 mod serve;
 mod sim;
 mod tenant;
+mod when;
 
 use std::{
     io::{IsTerminal as _, Write as _},
@@ -54,6 +55,8 @@ enum Command {
     Restore(backup::Restore),
     /// Check webhook signatures: JSON lines in and out
     CheckSignature,
+    /// Hear when callers want to be called back: JSON lines in and out
+    When(when::When),
 }
 
 /// Runs the command that was given.
@@ -81,12 +84,15 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         check_signature::run()?;
         return Ok(ExitCode::SUCCESS);
     }
+    if let Command::When(when) = &cli.command {
+        return when.run().map(|()| ExitCode::SUCCESS);
+    }
     if let Command::Demo(demo) = &cli.command {
         return demo.run(&cli.flags).await.map(|()| ExitCode::SUCCESS);
     }
     let config = Config::load(&cli.flags)?;
     match cli.command {
-        Command::Demo(_) | Command::CheckSignature => {}
+        Command::Demo(_) | Command::CheckSignature | Command::When(_) => {}
         Command::Serve => serve::run(config).await?,
         Command::Sim(sim) => sim.run(&config).await?,
         Command::Tenant(tenant) => tenant.run(&config).await?,

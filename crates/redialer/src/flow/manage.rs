@@ -256,6 +256,8 @@ fn moment(
                 zone: &zone.name,
                 agent_zone: None,
                 only_the_time: true,
+                lang: redialer_when::Lang::En,
+                hours: None,
             };
             Some((redialer_when::read(&call).at?, zone))
         }

@@ -1,0 +1,192 @@
+//! `redialer when`: what callers meant, alone. JSON lines in and out; with `--explain`, pages for people.
+//!
+//! A line is a call (`transcript`, `end`, `tz`) or an expression (`text`, `reference`, `tz` or null for plain local
+//! time). A line that cannot be read is answered too, with what is wrong with it.
+
+use std::io::{BufRead as _, Write as _};
+
+use jiff::{Timestamp, Zoned, civil::DateTime, tz::TimeZone};
+use redialer_when::{Call, Doubt, Heard, Lang, Role, Turn};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+#[derive(clap::Args)]
+pub(super) struct When {
+    /// Show each call with the words marked and the answer in sentences
+    #[arg(long)]
+    explain: bool,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    #[serde(default)]
+    id: Value,
+    transcript: Option<Vec<Said>>,
+    end: Option<String>,
+    text: Option<String>,
+    reference: Option<String>,
+    tz: Option<String>,
+    agent_tz: Option<String>,
+    lang: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    role: Speaker,
+    content: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Speaker {
+    Agent,
+    User,
+}
+
+/// A line, ready to be heard.
+struct Asked {
+    id: Value,
+    turns: Vec<Turn>,
+    end: Timestamp,
+    zone: String,
+    agent_zone: Option<String>,
+    only_the_time: bool,
+    /// No zone was given: the answer is plain local time.
+    local: bool,
+    lang: Lang,
+}
+
+impl When {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let mut out = std::io::stdout().lock();
+        for line in std::io::stdin().lock().lines() {
+            let line = line?;
+            if line.trim().is_empty() {
+                continue;
+            }
+            match Asked::read(&line) {
+                Ok(asked) if self.explain => writeln!(out, "{}", asked.explained())?,
+                Ok(asked) => writeln!(out, "{}", asked.answer())?,
+                Err((id, error)) => writeln!(out, "{}", json!({"id": id, "at": null, "error": error}))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Asked {
+    fn read(line: &str) -> Result<Self, (Value, String)> {
+        let value: Value = serde_json::from_str(line).map_err(|e| (Value::Null, e.to_string()))?;
+        let id = value.get("id").cloned().unwrap_or_default();
+        let wrong = |what: &str| (id.clone(), what.to_owned());
+        let line: Line = serde_json::from_value(value).map_err(|e| wrong(&e.to_string()))?;
+        let lang = line.lang.as_deref().unwrap_or("en");
+        let lang = Lang::of(lang).ok_or_else(|| wrong(&format!("lang: `{lang}` is not understood")))?;
+        let zone = line.tz.clone().unwrap_or_else(|| "UTC".to_owned());
+        let rules = TimeZone::get(&zone).map_err(|_| wrong(&format!("tz: `{zone}` is no IANA time zone")))?;
+        let (turns, end, only_the_time) = match (line.transcript, line.text) {
+            (Some(said), _) => {
+                let turn = |s: Said| Turn {
+                    role: if matches!(s.role, Speaker::Agent) { Role::Agent } else { Role::User },
+                    content: s.content,
+                };
+                let end = line.end.ok_or_else(|| wrong("end: a transcript needs the end of its call"))?;
+                let end = end.parse().map_err(|e| wrong(&format!("end: {e}")))?;
+                (said.into_iter().map(turn).collect(), end, false)
+            }
+            (None, Some(text)) => {
+                let reference =
+                    line.reference.ok_or_else(|| wrong("reference: a text needs the time it was said"))?;
+                let reference: DateTime = reference.parse().map_err(|e| wrong(&format!("reference: {e}")))?;
+                let end = reference.to_zoned(rules).map_err(|_| wrong("reference: out of range"))?;
+                (vec![Turn { role: Role::User, content: text }], end.timestamp(), true)
+            }
+            (None, None) => return Err(wrong("transcript: a line has a transcript or a text")),
+        };
+        let local = line.tz.is_none();
+        Ok(Self { id: line.id, turns, end, zone, agent_zone: line.agent_tz, only_the_time, local, lang })
+    }
+
+    fn heard(&self) -> Heard {
+        redialer_when::read(&Call {
+            turns: &self.turns,
+            end: self.end,
+            zone: &self.zone,
+            agent_zone: self.agent_zone.as_deref(),
+            only_the_time: self.only_the_time,
+            lang: self.lang,
+            hours: None,
+        })
+    }
+
+    fn answer(&self) -> Value {
+        let heard = self.heard();
+        let format = if self.local { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%dT%H:%M:%S%:z" };
+        let shown = |at: Option<Timestamp>| {
+            let at = at?.in_tz(&heard.zone).ok()?;
+            Some(at.strftime(format).to_string())
+        };
+        json!({
+            "id": self.id,
+            "at": shown(heard.at),
+            "earliest": shown(heard.earliest),
+            "latest": shown(heard.latest),
+            "tz": if self.local { None } else { Some(&heard.zone) },
+            "confidence": (heard.confidence * 100.0).round() / 100.0,
+            "evidence": heard.evidence,
+            "rule": heard.rule,
+            "doubts": heard.doubts.iter().map(|d| d.word()).collect::<Vec<_>>(),
+        })
+    }
+
+    /// The call as people read it, the words that count between arrows, and what was understood.
+    fn explained(&self) -> String {
+        let heard = self.heard();
+        let mut page = Vec::new();
+        for (n, turn) in self.turns.iter().enumerate() {
+            let who = match turn.role {
+                Role::Agent => "agent",
+                Role::User => "caller",
+            };
+            let content = match (heard.at, n == heard.turn && !heard.evidence.is_empty()) {
+                (Some(_), true) => {
+                    turn.content.replacen(&heard.evidence, &format!("»{}«", heard.evidence), 1)
+                }
+                _ => turn.content.clone(),
+            };
+            page.push(format!("{who:>7}  {content}"));
+        }
+        page.push(format!("{:>7}  {}", "", self.sentence(&heard)));
+        page.push(String::new());
+        page.join("\n")
+    }
+
+    fn sentence(&self, heard: &Heard) -> String {
+        let zoned = |at: Timestamp| at.in_tz(&heard.zone).ok();
+        let day = |at: &Zoned| at.strftime("%A, %-d %B %Y, %H:%M").to_string();
+        let Some(at) = heard.at.and_then(zoned) else {
+            return "No callback at a time was asked for.".to_owned();
+        };
+        let mut text = format!("Call on {} ({}).", day(&at), heard.zone);
+        if heard.zone != self.zone
+            && let Some(theirs) = heard.at.and_then(|at| at.in_tz(&self.zone).ok())
+        {
+            text += &format!(" For the caller's number that is {} ({}).", day(&theirs), self.zone);
+        }
+        if let (Some(from), Some(to)) = (heard.earliest.and_then(zoned), heard.latest.and_then(zoned))
+            && to.duration_since(&from).as_mins() >= 1
+        {
+            text += &format!(" Any time from {} to {} would do.", day(&from), day(&to));
+        }
+        for doubt in &heard.doubts {
+            text.push(' ');
+            text += match doubt {
+                Doubt::HalfOfDay => "Morning or afternoon was not said.",
+                Doubt::NoHour => "No hour was said.",
+                Doubt::Alternatives => "Two times were named, neither preferred.",
+                Doubt::Unconfirmed => "The agent said it and nobody confirmed it.",
+            };
+        }
+        text + &format!(" Certain to {:.0} %.", heard.confidence * 100.0)
+    }
+}

@@ -1,0 +1,160 @@
+//! What the agent says: it proposes, repeats, asks, or tells of its own business.
+
+use super::{
+    judge::{Sense, sense},
+    sentences::{Heard, Sentence},
+    talk::{Said, Talk},
+};
+use crate::{
+    Role,
+    cue::Cue,
+    part::{Place, Slot},
+};
+
+/// What an agent's words are about a call with.
+const CALLS: &[Cue] = &[Cue::CallYou, Cue::ICall, Cue::Callback, Cue::Talk];
+
+impl Talk {
+    pub(super) fn agent(&mut self, heard: &Heard<'_>) {
+        if !self.asked
+            && self.wanted
+            && !self.declined
+            && let Some(told) = self.proposed.pop()
+        {
+            // Told, and not turned down.
+            self.settled = Some(told);
+        }
+        let mut proposed: Vec<Said> = Vec::new();
+        let mut calls = false;
+        for sentence in heard.sentences() {
+            self.turns_to(&sentence);
+            calls |= sentence.has_any(CALLS);
+            for (at, item) in sentence.items.iter().enumerate() {
+                let Some(slot) = item.slot() else { continue };
+                let slot = spoken_by_agent(slot);
+                if slot.is_empty() {
+                    continue;
+                }
+                match sense(sentence.items, at, Role::Agent) {
+                    Sense::Call | Sense::Open if self.repeats(&slot) => {}
+                    sense @ (Sense::Call | Sense::Open) if self.may_mean_a_call(&slot, &sentence, sense) => {
+                        let slot = self.completed(slot);
+                        if self.confirms(&slot, &sentence) {
+                            self.settled =
+                                self.settled.take().map(|said| Said { slot: slot.clone(), ..said });
+                            self.ground = Some(slot);
+                            continue;
+                        }
+                        self.ground = Some(slot.clone());
+                        if slot.is_exact() && slot.length.is_none() {
+                            self.that = Some(slot.clone());
+                            self.that_is_other = false;
+                        }
+                        proposed.push(Said {
+                            slot,
+                            that: self.pointed_at(),
+                            place: heard.place(item),
+                            choice: sentence.has_or(),
+                        });
+                    }
+                    Sense::Nothing | Sense::Refused => {}
+                    _ => self.remember(&slot),
+                }
+            }
+        }
+        let asks = heard.asks();
+        let offers = heard.has(Cue::CallYou) || heard.has(Cue::ICall);
+        let of_somebody = heard.has(Cue::CallOther) || heard.has(Cue::Third) && !calls;
+        let open = self.settled.is_none() && proposed.is_empty();
+        self.when = (heard.has(Cue::Ask) || (asks && calls && open) || offers && open) && !of_somebody;
+        if heard.has(Cue::NoCall) && !asks && proposed.is_empty() {
+            self.drop_all();
+        }
+        self.fallback = asks && heard.has(Cue::Fallback);
+        if !proposed.is_empty() {
+            self.asked = asks || proposed.iter().any(|p| p.choice);
+            if proposed.len() > 1 {
+                self.offers = proposed.clone();
+            }
+            self.proposed = proposed;
+        } else if asks {
+            self.proposed.clear();
+        }
+    }
+
+    /// What a sentence turns the talk to, for the times that nothing else is said of.
+    pub(super) fn turns_to(&mut self, sentence: &Sentence<'_>) {
+        if sentence.has_any(CALLS) || sentence.has(Cue::CallMe) {
+            self.elsewhere = false;
+        } else if sentence.has_any(&[Cue::Visit, Cue::Hours, Cue::CallOther, Cue::Send]) {
+            self.elsewhere = true;
+        }
+    }
+
+    /// Whether it says again what is settled, and asks nothing about it.
+    fn confirms(&self, slot: &Slot, sentence: &Sentence<'_>) -> bool {
+        let Some(known) =
+            self.settled.as_ref().map(|said| &said.slot).filter(|_| self.wanted && !self.declined)
+        else {
+            return false;
+        };
+        let same_clock = match (slot.clock, known.clock) {
+            (Some(a), Some(b)) => a.hour % 12 == b.hour % 12 && a.minute == b.minute,
+            _ => false,
+        };
+        let adds = slot.clock.and_then(|c| c.half) != known.clock.and_then(|c| c.half) || slot.of != known.of;
+        same_clock && slot.day == known.day && !sentence.has_or() && !(sentence.asks && adds)
+    }
+
+    /// Whether it is the same "half an hour after that" again.
+    fn repeats(&self, slot: &Slot) -> bool {
+        let known = self.settled.as_ref().and_then(|said| said.slot.length);
+        slot.length.is_some_and(|l| {
+            l.from_that != 0 && known.is_some_and(|k| k.from_that == l.from_that && k.least == l.least)
+        })
+    }
+
+    /// Whether the agent's time is one for a call: it says so, or the talk is about one already.
+    fn may_mean_a_call(&self, slot: &Slot, sentence: &Sentence<'_>, sense: Sense) -> bool {
+        if sentence.has_any(CALLS) {
+            return true;
+        }
+        // After a no, another time needs another offer.
+        if self.declined && !sentence.asks {
+            return false;
+        }
+        if self.elsewhere {
+            return false;
+        }
+        let about = self.wanted || self.settled.is_some() || self.ground.is_some();
+        // A number by itself may be anything, once a time is settled.
+        let only_a_part = slot.day.is_none() && !slot.is_exact() && !sentence.asks;
+        if only_a_part && self.settled.is_some() {
+            return false;
+        }
+        if slot.zone == Some(Place::Yours) && self.settled.is_some() {
+            return false;
+        }
+        if slot.is_loose() {
+            let known = self.settled.as_ref().and_then(|said| said.slot.clock);
+            let same = slot
+                .clock
+                .zip(known)
+                .is_some_and(|(a, b)| a.hour % 12 == b.hour % 12 && a.minute == b.minute);
+            let open = self.settled.is_none() || sense == Sense::Call;
+            return about && (same || open) && sentence.spare < 3;
+        }
+        let most = if sentence.asks { 5 } else { 3 };
+        (about || sentence.asks) && (sense == Sense::Call || sentence.spare < most)
+    }
+}
+
+/// "Your time" is the person's when the agent says it.
+fn spoken_by_agent(slot: &Slot) -> Slot {
+    let zone = slot.zone.map(|zone| match zone {
+        Place::Mine => Place::Yours,
+        Place::Yours => Place::Mine,
+        named @ Place::Named(_) => named,
+    });
+    Slot { zone, ..slot.clone() }
+}

@@ -1,0 +1,93 @@
+//! Which of the times that were mentioned is the one the two sides are left with, if any.
+//!
+//! The same for all languages. A fold over the turns keeps what is settled, what is only proposed, and what the talk
+//! is about ([`talk`]); each time that is named is first judged by what stands around it ([`judge`]).
+//!
+//! Invariants: a time with a business of its own (opening hours, a shift, a delivery) never becomes the answer, it is
+//! at most what "after that" points to; a time counts only where a call was asked for, offered or taken for granted.
+
+mod agent;
+mod judge;
+mod person;
+mod sentences;
+mod talk;
+
+use jiff::civil::Date;
+
+use self::{
+    judge::{Sense, sense},
+    sentences::Heard,
+    talk::{Said, Talk},
+};
+use crate::{
+    Doubt, Role, Turn,
+    lang::Language,
+    part::{Bound, Slot},
+    sentence::What,
+};
+
+/// What the two sides are left with.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Settled {
+    pub(crate) slot: Slot,
+    /// What "that" and "then" were.
+    pub(crate) that: Option<Slot>,
+    pub(crate) place: Place,
+    pub(crate) doubts: Vec<Doubt>,
+}
+
+/// Where the words stand: a turn, and the bytes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Place {
+    pub(crate) turn: usize,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// What the turns come to; `None` when no call at a time was asked for.
+pub(crate) fn settle(turns: &[Turn], language: &dyn Language, today: Date) -> Option<Settled> {
+    let mut talk = Talk::new(today);
+    for (n, turn) in turns.iter().enumerate() {
+        let heard = Heard::of(&turn.content, n, language);
+        match turn.role {
+            Role::User => talk.person(&heard),
+            Role::Agent => talk.agent(&heard),
+        }
+    }
+    talk.end()
+}
+
+/// The time that words name which are nothing but a time: the parts of it that fit together.
+pub(crate) fn expression(turns: &[Turn], language: &dyn Language) -> Option<Settled> {
+    let mut best: Option<(u8, Said)> = None;
+    for (n, turn) in turns.iter().enumerate() {
+        let heard = Heard::of(&turn.content, n, language);
+        for sentence in heard.sentences() {
+            for (at, item) in sentence.items.iter().enumerate() {
+                let What::Slot(slot) = &item.what else { continue };
+                let rank = match sense(sentence.items, at, Role::User) {
+                    _ if slot.is_loose() => 0,
+                    Sense::Refused => 0,
+                    Sense::Call => 3,
+                    Sense::Open if slot.bound == Bound::NotBefore && !slot.is_exact() => 1,
+                    Sense::Open => 2,
+                    _ => 1,
+                };
+                let place = heard.place(item);
+                match &mut best {
+                    Some((_, said)) if said.slot.with(slot).is_some() => {
+                        said.slot = said.slot.with(slot).unwrap_or_default();
+                        said.place.end = place.end;
+                    }
+                    Some((known, _)) if *known >= rank => {}
+                    _ => {
+                        let that = best.take().map(|(_, said)| said.slot);
+                        best = Some((rank, Said { slot: slot.clone(), that, place, choice: false }));
+                    }
+                }
+            }
+        }
+    }
+    let (_, said) = best.filter(|(_, said)| !said.slot.is_empty())?;
+    Some(Settled { slot: said.slot, that: said.that, place: said.place, doubts: Vec::new() })
+}

@@ -1,0 +1,308 @@
+//! What the person says: asks, answers, corrects, refuses, or speaks of something else.
+
+use super::{
+    judge::{Sense, sense},
+    sentences::{Heard, Sentence},
+    talk::{Said, Talk},
+};
+use crate::{
+    Role,
+    cue::Cue,
+    part::{self, Bound, Day, Length, Slot, Unit},
+    sentence::{Item, What},
+};
+
+impl Talk {
+    pub(super) fn person(&mut self, heard: &Heard<'_>) {
+        if heard.has(Cue::Greeting) {
+            self.drop_all();
+            return;
+        }
+        self.offered = !self.proposed.is_empty();
+        self.answer(heard);
+        for sentence in heard.sentences() {
+            self.sentence(heard, &sentence);
+        }
+        self.when = false;
+        self.fallback = false;
+    }
+
+    /// A word or two on what the agent has proposed.
+    fn answer(&mut self, heard: &Heard<'_>) {
+        if let Some(n) = heard.cues().find_map(|cue| if let Cue::Choice(n) = cue { Some(n) } else { None })
+            && self.choose(n)
+        {
+            return;
+        }
+        if self.proposed.is_empty() {
+            return;
+        }
+        if let Some(length) = later(&heard.items) {
+            if let Some(mut said) = self.proposed.pop().or_else(|| self.settled.clone()) {
+                said.slot = shifted(said.slot, length);
+                self.take(said);
+            }
+            self.proposed.clear();
+            return;
+        }
+        let first = heard.cues().next();
+        let times = heard.times();
+        let refuses = matches!(first, Some(Cue::No | Cue::Refuse | Cue::NoCall))
+            || heard.has(Cue::Refuse)
+            || heard.has(Cue::NoCall);
+        let accepts = matches!(first, Some(Cue::Yes | Cue::Works))
+            || (heard.has(Cue::Works) && !times)
+            || heard.is_empty();
+        if refuses && !accepts {
+            if self.asked && !times && self.settled.is_none() && matches!(first, Some(Cue::NoCall)) {
+                self.declined = true;
+            }
+        } else if (accepts || (!self.asked && !times && self.wanted))
+            && let Some(said) = self.preferred()
+        {
+            self.take(said);
+        }
+        self.proposed.clear();
+    }
+
+    /// Of what was proposed: the first of several to choose from, else the last, which says the most.
+    fn preferred(&self) -> Option<Said> {
+        let choice = self.proposed.iter().find(|said| said.choice);
+        choice.or(self.proposed.last()).cloned()
+    }
+
+    /// "The second one."
+    fn choose(&mut self, n: i8) -> bool {
+        let from = if self.proposed.len() > 1 { &self.proposed } else { &self.offers };
+        let at = if n < 0 { from.len().checked_sub(1) } else { usize::try_from(n - 1).ok() };
+        let Some(chosen) = at.and_then(|at| from.get(at)).cloned() else { return false };
+        self.take(chosen);
+        self.proposed.clear();
+        true
+    }
+
+    fn sentence(&mut self, heard: &Heard<'_>, sentence: &Sentence<'_>) {
+        self.turns_to(sentence);
+        let calls = sentence.has_any(&[Cue::CallMe, Cue::Callback]);
+        if (calls || sentence.has(Cue::Talk) && !self.declined)
+            && !sentence.has(Cue::NoCall)
+            && !sentence.has(Cue::CallOther)
+        {
+            self.wanted = true;
+            self.declined = false;
+        }
+        if sentence.has(Cue::ICall) && !calls {
+            // The person will see to it; the times are theirs.
+            self.drop_all();
+            return;
+        }
+        let mut named = false;
+        let (mut fallback, mut either) = (self.fallback, false);
+        for (at, item) in sentence.items.iter().enumerate() {
+            match &item.what {
+                What::Cue(Cue::Fallback) => fallback = true,
+                What::Or => either = true,
+                What::Slot(slot) if slot.is_empty() => self.zone = slot.zone.or(self.zone),
+                What::Slot(slot) if fallback => self.remember(slot),
+                What::Slot(slot) => {
+                    let preferred = sentence.items[at + 1..].iter().any(|i| i.cue() == Some(Cue::Works));
+                    if either && named && !preferred {
+                        either = false;
+                        continue;
+                    }
+                    named |= self.slot(heard, sentence, at, slot);
+                }
+                _ => {}
+            }
+        }
+        named |= !named && self.points_back(heard, sentence);
+        if sentence.has(Cue::Now) {
+            self.drop_all();
+        } else if !named {
+            self.without_a_time(sentence);
+        }
+    }
+
+    /// One time of a sentence; whether it is meant for the call.
+    fn slot(&mut self, heard: &Heard<'_>, sentence: &Sentence<'_>, at: usize, slot: &Slot) -> bool {
+        if !slot.is_exact() && matches!(slot.zone, Some(part::Place::Named(_))) {
+            self.zone = slot.zone;
+        }
+        let what = sense(sentence.items, at, Role::User);
+        let asked = sentence.items[..at].iter().any(|i| matches!(i.cue(), Some(Cue::CallMe | Cue::Propose)));
+        let elsewhere = only_a_week(slot) && !self.when && !asked;
+        let explicit =
+            sentence.has_any(&[Cue::CallMe, Cue::Callback, Cue::Talk]) || self.when || self.offered;
+        let usable = match what {
+            _ if self.declined && !explicit => false,
+            Sense::Call => !elsewhere && (explicit || !self.elsewhere),
+            Sense::Open => !elsewhere && self.takes_open(slot, sentence),
+            _ => false,
+        };
+        if usable {
+            let slot = self.completed(pointed(turned(slot.clone(), sentence), sentence.items, at));
+            self.take(Said {
+                slot,
+                that: self.pointed_at(),
+                place: heard.place(&sentence.items[at]),
+                choice: false,
+            });
+        } else if what == Sense::Refused {
+            self.refuse(slot);
+        } else if what != Sense::Nothing && (slot.is_exact() || slot.day.is_some()) {
+            self.remember(slot);
+        }
+        usable
+    }
+
+    /// Whether a time that nothing is said of is meant for the call.
+    fn takes_open(&self, slot: &Slot, sentence: &Sentence<'_>) -> bool {
+        if !(self.when || self.offered) && (self.elsewhere || self.is_of_that(slot)) {
+            return false;
+        }
+        // A question of the person's own is about something else, unless it is nothing but the time.
+        if sentence.asks
+            && sentence.extra > 0
+            && !self.wanted
+            && !self.when
+            && !self.offered
+            && !sentence.has(Cue::Propose)
+        {
+            return false;
+        }
+        let few = sentence.slots().count() <= 2;
+        let corrects = sentence.has_any(&[
+            Cue::Correct,
+            Cue::Propose,
+            Cue::Works,
+            Cue::CallMe,
+            Cue::Callback,
+            Cue::Talk,
+        ]);
+        let expected = self.when || self.offered || corrects;
+        let about = expected || self.settled.is_none() && (self.wanted || self.ground.is_some());
+        let only_a_part = slot.day.is_none() && !slot.is_exact();
+        if slot.is_loose() || only_a_part {
+            return few && about && sentence.spare < 4;
+        }
+        // Once a time is settled, another needs a reason.
+        let most = if expected {
+            6
+        } else if self.settled.is_some() {
+            2
+        } else {
+            4
+        };
+        few && sentence.spare < most && (!only_a_week(slot) || self.when)
+    }
+
+    /// "Call me after that", "call me then": the time is that of something else.
+    fn points_back(&mut self, heard: &Heard<'_>, sentence: &Sentence<'_>) -> bool {
+        let Some(that) = self.pointed_at() else { return false };
+        let calls =
+            self.when || sentence.has_any(&[Cue::CallMe, Cue::Callback, Cue::Talk, Cue::Works, Cue::Propose]);
+        if !self.wanted && !calls {
+            return false;
+        }
+        let pointer = sentence.items.iter().find_map(|item| match item.cue()? {
+            Cue::AfterThat => Some((item, Bound::After)),
+            Cue::BeforeThat => Some((item, Bound::Before)),
+            Cue::AtThat if calls && self.that_is_other => Some((item, Bound::At)),
+            _ => None,
+        });
+        let Some((item, bound)) = pointer else { return false };
+        let slot = at_that(&that, bound);
+        self.take(Said { slot, that: Some(that), place: heard.place(item), choice: false });
+        true
+    }
+
+    /// A sentence that names no time for the call may still end all talk of one.
+    fn without_a_time(&mut self, sentence: &Sentence<'_>) {
+        if sentence.has(Cue::CallOther) {
+            self.drop_all();
+        }
+        if sentence.has(Cue::NoCall) && sentence.slots().next().is_none() {
+            self.drop_all();
+        }
+    }
+
+    /// Not then: what was settled on just that is settled no more.
+    fn refuse(&mut self, slot: &Slot) {
+        let clash = self.settled.as_ref().is_some_and(|said| {
+            slot.day.is_none_or(|day| said.slot.day == Some(day))
+                && slot.clock.is_none_or(|clock| said.slot.clock.is_some_and(|c| c.hour == clock.hour))
+        });
+        if clash {
+            self.settled = None;
+        }
+    }
+}
+
+/// The time that "then", "after that" or "before that" is.
+fn at_that(that: &Slot, bound: Bound) -> Slot {
+    let mut slot = Slot { bound, ..that.clone() };
+    match bound {
+        Bound::At if that.until.is_some() => slot.bound = Bound::Between,
+        Bound::At if that.clock.is_some_and(|c| c.about) => slot.bound = Bound::About,
+        // After a meeting from three to four is after four.
+        Bound::After => slot.clock = that.until.or(that.clock),
+        _ => {}
+    }
+    if bound != Bound::At {
+        slot.until = None;
+    }
+    slot
+}
+
+/// "Don't call before ten" wants a call after it.
+fn turned(mut slot: Slot, sentence: &Sentence<'_>) -> Slot {
+    if sentence.has(Cue::NoCall) {
+        slot.bound = match slot.bound {
+            Bound::Before | Bound::Until => Bound::NotBefore,
+            Bound::After | Bound::From => Bound::NotAfter,
+            bound => bound,
+        };
+    }
+    slot
+}
+
+/// "Half an hour after that".
+fn pointed(mut slot: Slot, items: &[Item], at: usize) -> Slot {
+    if let Some(length) = &mut slot.length
+        && length.from_that == 0
+        && !length.led
+    {
+        length.from_that = match items.get(at + 1).and_then(Item::cue) {
+            Some(Cue::AfterThat) => 1,
+            Some(Cue::BeforeThat) => -1,
+            _ => 0,
+        };
+    }
+    slot
+}
+
+/// "This week" is mostly where somebody is, not when to call.
+fn only_a_week(slot: &Slot) -> bool {
+    matches!(slot.day, Some(Day::Week(_, 0))) && !slot.is_exact() && slot.of.is_none()
+}
+
+/// "Push it an hour": by how much.
+fn later(items: &[Item]) -> Option<Length> {
+    let at = items.iter().position(|i| i.cue() == Some(Cue::Later))?;
+    items[at..].iter().find_map(|i| i.slot().and_then(|slot| slot.length))
+}
+
+/// A clock time moved on.
+fn shifted(mut slot: Slot, length: Length) -> Slot {
+    let minutes = match length.unit {
+        Unit::Minutes => length.least,
+        Unit::Hours => length.least * 60.0,
+        _ => return slot,
+    } as i32;
+    if let Some(clock) = &mut slot.clock {
+        let all = i32::from(clock.hour) * 60 + i32::from(clock.minute) + minutes;
+        clock.hour = (all / 60 % 24) as i8;
+        clock.minute = (all % 60) as i8;
+    }
+    slot
+}

@@ -1,0 +1,122 @@
+//! A turn, read and cut into its sentences.
+
+use super::Place;
+use crate::{
+    cue::Cue,
+    lang::{At, Language},
+    part::Slot,
+    sentence::{Item, What, items},
+    words::{Kind, Token, tokens},
+};
+
+/// A turn that was heard.
+pub(super) struct Heard<'l> {
+    turn: usize,
+    tokens: Vec<Token>,
+    pub(super) items: Vec<Item>,
+    language: &'l dyn Language,
+}
+
+impl<'l> Heard<'l> {
+    pub(super) fn of(text: &str, turn: usize, language: &'l dyn Language) -> Self {
+        let tokens = tokens(text);
+        let items = items(&tokens, language);
+        Self { turn, tokens, items, language }
+    }
+
+    /// Where an item's words stand.
+    pub(super) fn place(&self, item: &Item) -> Place {
+        let token = |i: usize| self.tokens.get(i);
+        Place {
+            turn: self.turn,
+            start: token(item.first).map_or(0, |t| t.start),
+            end: token(item.end.saturating_sub(1)).map_or(0, |t| t.end),
+        }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    pub(super) fn has(&self, cue: Cue) -> bool {
+        self.items.iter().any(|i| i.what == What::Cue(cue))
+    }
+
+    pub(super) fn cues(&self) -> impl Iterator<Item = Cue> {
+        self.items.iter().filter_map(Item::cue)
+    }
+
+    pub(super) fn asks(&self) -> bool {
+        self.items.iter().any(|i| i.what == What::Stop(true))
+    }
+
+    /// Whether it names a time.
+    pub(super) fn times(&self) -> bool {
+        self.items.iter().any(|i| i.slot().is_some_and(|s| !s.is_empty()))
+    }
+
+    /// Its sentences, each with its end.
+    pub(super) fn sentences(&self) -> Vec<Sentence<'_>> {
+        let mut from = 0;
+        self.items
+            .split_inclusive(|i| matches!(i.what, What::Stop(_) | What::Break))
+            .map(|items| {
+                let end = match items.last() {
+                    Some(Item { what: What::Stop(_) | What::Break, end, .. }) => *end,
+                    _ => self.tokens.len(),
+                };
+                let (spare, extra) =
+                    (self.spare(from, end, items, true), self.spare(from, end, items, false));
+                from = end;
+                Sentence {
+                    items,
+                    spare,
+                    extra,
+                    asks: matches!(items.last(), Some(Item { what: What::Stop(true), .. })),
+                }
+            })
+            .collect()
+    }
+
+    /// Words of a sentence that no item explains and that do not hold times together: it is about something else.
+    fn spare(&self, from: usize, end: usize, items: &[Item], but_polite: bool) -> usize {
+        (from..end)
+            .filter(|i| matches!(self.tokens[*i].kind, Kind::Word(_) | Kind::Figure | Kind::Decimal(_)))
+            .filter(|i| !items.iter().any(|item| (item.first..item.end).contains(i)))
+            .filter(|i| {
+                let here = At::new(&self.tokens, *i);
+                !(self.language.is_glue(here) || but_polite && self.language.is_polite(here))
+            })
+            .count()
+    }
+}
+
+/// One sentence of a turn.
+pub(super) struct Sentence<'h> {
+    pub(super) items: &'h [Item],
+    /// Words that nothing explains.
+    pub(super) spare: usize,
+    /// The same, with words that are only polite.
+    pub(super) extra: usize,
+    /// It ends with a question mark.
+    pub(super) asks: bool,
+}
+
+impl Sentence<'_> {
+    pub(super) fn has(&self, cue: Cue) -> bool {
+        self.items.iter().any(|i| i.what == What::Cue(cue))
+    }
+
+    /// Whether it has any of these signals.
+    pub(super) fn has_any(&self, cues: &[Cue]) -> bool {
+        self.items.iter().filter_map(Item::cue).any(|cue| cues.contains(&cue))
+    }
+
+    pub(super) fn has_or(&self) -> bool {
+        self.items.iter().any(|i| i.what == What::Or)
+    }
+
+    pub(super) fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.items.iter().filter_map(Item::slot).filter(|s| !s.is_empty())
+    }
+}

@@ -1,0 +1,163 @@
+//! What a talk has come to so far.
+
+use jiff::{ToSpan as _, civil::Date};
+
+use super::{Place, Settled};
+use crate::{
+    Doubt,
+    part::{self, Day, Slot},
+};
+
+/// A time that was said.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Said {
+    pub(super) slot: Slot,
+    /// What "that" was when it was said.
+    pub(super) that: Option<Slot>,
+    pub(super) place: Place,
+    /// One of several that were offered beside each other.
+    pub(super) choice: bool,
+}
+
+pub(super) struct Talk {
+    /// Somebody asked for a call, or took one for granted.
+    pub(super) wanted: bool,
+    /// The time the two sides are left with.
+    pub(super) settled: Option<Said>,
+    /// What the agent has said last and the person may still turn down.
+    pub(super) proposed: Vec<Said>,
+    /// It asked, rather than told.
+    pub(super) asked: bool,
+    /// What was last offered to choose from.
+    pub(super) offers: Vec<Said>,
+    /// What the last times were about, for a word that completes them.
+    pub(super) ground: Option<Slot>,
+    /// The last exact time that was mentioned, whatever it is of.
+    pub(super) that: Option<Slot>,
+    /// It has a business of its own.
+    pub(super) that_is_other: bool,
+    /// The agent wants to know when.
+    pub(super) when: bool,
+    /// Its last words proposed a time.
+    pub(super) offered: bool,
+    /// The talk has turned to another business: a visit, an order, opening hours.
+    pub(super) elsewhere: bool,
+    /// It asked what to do if the call fails.
+    pub(super) fallback: bool,
+    /// The person will call, or wants no call.
+    pub(super) declined: bool,
+    /// Where somebody said to be.
+    pub(super) zone: Option<part::Place>,
+    pub(super) doubts: Vec<Doubt>,
+    /// The day of the call, where the person is.
+    today: Date,
+}
+
+impl Talk {
+    pub(super) const fn new(today: Date) -> Self {
+        Self {
+            wanted: false,
+            settled: None,
+            proposed: Vec::new(),
+            asked: false,
+            offers: Vec::new(),
+            ground: None,
+            that: None,
+            that_is_other: false,
+            when: false,
+            offered: false,
+            elsewhere: false,
+            fallback: false,
+            declined: false,
+            zone: None,
+            doubts: Vec::new(),
+            today,
+        }
+    }
+
+    /// What it comes to.
+    pub(super) fn end(mut self) -> Option<Settled> {
+        if !self.asked && self.wanted && !self.declined {
+            // The last word was the agent's, and told rather than asked.
+            if let Some(last) = self.proposed.pop() {
+                self.settled = Some(last);
+            }
+        }
+        if self.declined || !self.wanted {
+            return None;
+        }
+        let mut said = self.settled?;
+        if matches!(said.slot.zone, None | Some(part::Place::Mine)) {
+            said.slot.zone = self.zone.or(said.slot.zone);
+        }
+        Some(Settled { slot: said.slot, that: said.that, place: said.place, doubts: self.doubts })
+    }
+
+    /// Settles on a time.
+    pub(super) fn take(&mut self, said: Said) {
+        self.wanted = true;
+        self.declined = false;
+        self.ground = Some(said.slot.clone());
+        if said.slot.is_exact() && said.slot.length.is_none() {
+            self.that = Some(said.slot.clone());
+            self.that_is_other = false;
+        }
+        self.settled = Some(said);
+    }
+
+    /// Nothing is settled any more.
+    pub(super) fn drop_all(&mut self) {
+        self.settled = None;
+        self.proposed.clear();
+        self.declined = true;
+    }
+
+    /// Remembers a time that is of something else.
+    pub(super) fn remember(&mut self, slot: &Slot) {
+        let mut slot = slot.clone();
+        // "I'm flying tomorrow, my flight is at three thirty."
+        if slot.day.is_none()
+            && let Some(known) = self.that.as_ref().filter(|known| !known.is_exact() && self.that_is_other)
+        {
+            slot.day = known.day;
+        }
+        self.that = Some(slot);
+        self.that_is_other = true;
+    }
+
+    /// What "that" is, on the day the talk is about.
+    pub(super) fn pointed_at(&self) -> Option<Slot> {
+        let mut that = self.that.clone()?;
+        if let Some(ground) = self.ground.as_ref().filter(|_| that.day.is_none()) {
+            that.day = ground.day;
+            if that.clock.is_some_and(|c| c.half.is_none() && ground.of.is_some_and(|of| of.may_hold(c))) {
+                that.of = that.of.or(ground.of);
+            }
+        }
+        Some(that)
+    }
+
+    /// Whether a time is one that was said of another business.
+    pub(super) fn is_of_that(&self, slot: &Slot) -> bool {
+        self.that_is_other
+            && self.that.as_ref().is_some_and(|that| {
+                slot.clock
+                    .zip(that.clock)
+                    .is_some_and(|(a, b)| a.hour % 12 == b.hour % 12 && a.minute == b.minute)
+            })
+    }
+
+    /// A time in view of what was said before.
+    pub(super) fn completed(&self, slot: Slot) -> Slot {
+        let Some(ground) = &self.ground else { return slot };
+        let mut slot = slot;
+        // "Saturday at three", of a today that is one.
+        if let (Some(Day::Weekday(weekday, part::Which::Coming)), Some(known @ Day::In(0))) =
+            (slot.day, ground.day)
+            && self.today.checked_add(0.days()).is_ok_and(|date| date.weekday() == weekday)
+        {
+            slot.day = Some(known);
+        }
+        slot.after(ground)
+    }
+}

@@ -1,0 +1,361 @@
+//! Clock times: "3 p m", "half past four", "ten oh five", "quarter to six", "noonish".
+
+use super::numbers::{cardinal, minutes};
+use crate::{
+    lang::{At, Named},
+    part::{Clock, Form, Half, Part},
+    words::{Kind, Token},
+};
+
+pub(super) fn read(s: At<'_>) -> Option<Named> {
+    let (clock, len) = named(s).or_else(|| told(s)).or_else(|| hour(s))?;
+    let (clock, len) =
+        if s.word(len) == "ish" { (Clock { about: true, ..clock }, len + 1) } else { (clock, len) };
+    Some(Named::one(Part::Clock(clock), len))
+}
+
+/// The times that a length would swallow: "twenty minutes past three".
+pub(super) fn by_distance(s: At<'_>) -> Option<Named> {
+    let (clock, len) = told(s).or_else(|| military(s))?;
+    let about = s.word(len) == "ish";
+    Some(Named::one(Part::Clock(Clock { about, ..clock }), len + usize::from(about)))
+}
+
+/// "1400 hours".
+fn military(s: At<'_>) -> Option<(Clock, usize)> {
+    if let (Some((hour @ 13..=23, len)), true) = (cardinal(s), matches!(s.token(0)?.kind, Kind::Word(_))) {
+        let (minute, taken) = minutes(s.on(len))?;
+        let plain = matches!(s.word(len + taken), "hours" | "hrs");
+        return plain.then(|| (Clock::full(hour as i8, minute as i8), len + taken + 1));
+    }
+    let Kind::Number(n, 4) = s.token(0)?.kind else { return None };
+    let fits = n / 100 < 24 && n % 100 < 60 && matches!(s.word(1), "hours" | "hrs");
+    fits.then(|| (Clock::full((n / 100) as i8, (n % 100) as i8), 2))
+}
+
+/// Noon and midnight.
+fn named(s: At<'_>) -> Option<(Clock, usize)> {
+    let skip = usize::from(s.word(0) == "twelve" || matches!(s.token(0)?.kind, Kind::Number(12, _)));
+    let at = s.on(skip);
+    let clock = match at.word(0) {
+        "noon" | "midday" | "noontime" => Clock::NOON,
+        "midnight" => Clock::MIDNIGHT,
+        _ => return None,
+    };
+    // "Noon thirty".
+    match minutes(at.on(1)) {
+        Some((minute, len)) if skip == 0 && !counts(at.on(1 + len)) => {
+            Some((Clock { minute: minute as i8, ..clock }, 1 + len))
+        }
+        _ => Some((clock, skip + 1)),
+    }
+}
+
+/// The same hour said by its distance: "quarter to four", "twenty past two", "half past", "half nine".
+fn told(s: At<'_>) -> Option<(Clock, usize)> {
+    let skip = usize::from(s.word(0) == "a");
+    let at = s.on(skip);
+    let (distance, mut len) = match at.word(0) {
+        "half" => (30, 1),
+        "quarter" => (15, 1),
+        _ => {
+            let (n, len) = cardinal(at)?;
+            let (n, len) = if matches!(at.word(len), "minutes" | "minute" | "min" | "mins") {
+                (n, len + 1)
+            } else {
+                (n, len)
+            };
+            // "Nine to five" is a range, "ten to six" hardly ever.
+            let plain = n % 5 == 0 || len > 1;
+            if !(1..=59).contains(&n) || !plain {
+                return None;
+            }
+            (n as i8, len)
+        }
+    };
+    len += skip;
+    let sign = match s.word(len) {
+        "past" | "after" => 1,
+        "to" | "of" | "before" | "till" | "til" if distance != 30 || s.word(skip) != "half" => -1,
+        _ if s.word(skip) == "half" => {
+            // British: half nine is half past nine.
+            let (hour, taken) = hour(s.on(len))?;
+            let plain = hour.minute == 0 && hour.hour <= 12 && !counts(s.on(len + taken));
+            let clock = Clock { minute: 30, form: Form::Plain, ..hour };
+            return plain.then_some((clock, len + taken));
+        }
+        _ => return None,
+    };
+    if s.word(len) == "of" && s.word(len + 1) == "an" {
+        return None;
+    }
+    if sign < 0 && matches!(s.back(1), "from" | "between") {
+        return None;
+    }
+    let (clock, taken) = named(s.on(len + 1)).or_else(|| hour(s.on(len + 1)))?;
+    if clock.minute != 0 || counts(s.on(len + 1 + taken)) {
+        return None;
+    }
+    let minute = distance * sign;
+    let (hour, minute) =
+        if minute < 0 { ((clock.hour + 23) % 24, 60 + minute) } else { (clock.hour, minute) };
+    // One to one is at half past twelve, not at half past nothing.
+    let hour = if hour == 0 && clock.half != Some(Half::Full) { 12 } else { hour };
+    // "A quarter to twelve pm" lies before noon.
+    let half = match (clock.half, clock.hour, sign) {
+        (Some(Half::Pm), 12, -1) => Some(Half::Am),
+        (Some(Half::Am), 12, -1) => Some(Half::Pm),
+        (half, ..) => half,
+    };
+    Some((Clock { hour, minute, half, form: Form::Plain, ..clock }, len + 1 + taken))
+}
+
+/// "3", "three thirty", "10:45", "330 pm", with or without the half of the day.
+fn hour(s: At<'_>) -> Option<(Clock, usize)> {
+    let token = s.token(0)?;
+    let (hour, minute, mut len, mut form) = match token.kind {
+        Kind::Pair(h, m, c) => (h, m, 1, if c == '.' { Form::Led } else { Form::Plain }),
+        Kind::Number(n, 3 | 4) if n / 100 <= 24 && n % 100 < 60 => (n / 100, n % 100, 1, Form::Bare),
+        Kind::Number(n, 1 | 2) => with_minutes(s, n, 1),
+        Kind::Word(_) => {
+            let (n, len) = cardinal(s).or_else(|| misheard(s))?;
+            with_minutes(s, n, len)
+        }
+        _ => return None,
+    };
+    if hour > 24 || minute > 59 {
+        return None;
+    }
+    if matches!(s.word(len), "o'clock" | "oclock") {
+        (form, len) = (Form::Plain, len + 1);
+    } else if s.says_at(len, &["o", "clock"]) {
+        (form, len) = (Form::Plain, len + 2);
+    } else if s.word(len) == "sharp" {
+        (form, len) = (Form::Plain, len + 1);
+    } else if s.word(len) == "hundred" && hour > 0 && minute == 0 {
+        let hours = usize::from(s.word(len + 1) == "hours");
+        let clock =
+            Clock { half: (hour > 12 || hours > 0).then_some(Half::Full), ..Clock::full(hour as i8 % 24, 0) };
+        return (hour > 12 || hours > 0).then_some((clock, len + 1 + hours));
+    }
+    let (half, taken) = half(s, len);
+    len += taken;
+    if half.is_some() {
+        form = Form::Plain;
+    } else if counts(s.on(len)) || is_pronoun(s) || is_reference(s) {
+        return None;
+    }
+    let told = half.is_some();
+    let padded = matches!(token.kind, Kind::Pair(..)) && token.end - token.start == 5 && hour < 10;
+    let half = if !told && (hour > 12 || hour == 0 || padded) { Some(Half::Full) } else { half };
+    // "Ten milligrams": a plural behind a number is what it counts.
+    let next = s.word(len);
+    let plural = next.len() > 3 && next.ends_with('s') && !next.contains('\'');
+    if form == Form::Bare
+        && !told
+        && plural
+        && !matches!(
+            next,
+            "works"
+                | "thanks"
+                | "suits"
+                | "sounds"
+                | "this"
+                | "does"
+                | "unless"
+                | "always"
+                | "perhaps"
+                | "yours"
+        )
+        && super::day::weekday(next).is_none()
+    {
+        return None;
+    }
+    let led = matches!(
+        s.back(1),
+        "at" | "around"
+            | "about"
+            | "by"
+            | "after"
+            | "before"
+            | "till"
+            | "until"
+            | "til"
+            | "past"
+            | "approximately"
+            | "roughly"
+    ) || matches!(s.token_back(1).map(|t| &t.kind), Some(Kind::Sign('@')));
+    // Three or four figures are a time only where one is expected.
+    let many = matches!(token.kind, Kind::Number(_, 3 | 4));
+    if matches!(token.kind, Kind::Number(1900..=2099, 4)) && !told && !led {
+        return None;
+    }
+    let alone = s.token_back(1).is_none_or(Token::is_stop) && s.token(len).is_none_or(Token::is_stop);
+    if many
+        && !led
+        && !told
+        && !alone
+        && !matches!(s.back(1), "today" | "tomorrow" | "tonight" | "for" | "to")
+    {
+        return None;
+    }
+    if form == Form::Bare && led {
+        form = Form::Led;
+    }
+    Some((Clock { hour: (hour % 24) as i8, minute: minute as i8, half, form, about: false }, len))
+}
+
+fn with_minutes(s: At<'_>, hour: u32, len: usize) -> (u32, u32, usize, Form) {
+    match minutes(s.on(len)) {
+        // "Two thirty minutes" has no clock time in it; "six forty three minutes" may.
+        Some((minute, taken))
+            if (1..=24).contains(&hour) && (minute > 9 || taken > 1) && !counts(s.on(len + taken)) =>
+        {
+            (hour, minute, len + taken, Form::Led)
+        }
+        // "Four eighty" is a price, "two one five" a number.
+        None if cardinal(s.on(len)).is_some_and(|(n, _)| n > 59) => (99, 0, len, Form::Bare),
+        _ => (hour, 0, len, Form::Bare),
+    }
+}
+
+/// What transcribers make of an hour where only an hour makes sense: "at for thirty", "ate p m".
+fn misheard(s: At<'_>) -> Option<(u32, usize)> {
+    let hour = match s.word(0) {
+        "to" | "too" => 2,
+        "for" | "fore" => 4,
+        "ate" => 8,
+        "won" => 1,
+        "tree" | "free" => 3,
+        "sex" | "sicks" => 6,
+        "tin" => 10,
+        _ => return None,
+    };
+    let told_half = half(s, 1).0.is_some() || matches!(s.word(1), "o'clock" | "oclock" | "ish");
+    let told_minutes = minutes(s.on(1)).is_some_and(|(m, len)| {
+        (matches!(m, 15 | 20 | 30 | 40 | 45 | 50 | 10) || matches!(s.word(1), "oh" | "o"))
+            && !counts(s.on(1 + len))
+    });
+    let expected =
+        matches!(
+            s.back(1),
+            "at" | "around" | "about" | "till" | "until" | "past" | "after" | "before" | "by"
+        ) && !matches!(s.word(1), "the" | "a" | "an" | "my" | "your" | "me" | "it" | "this" | "that")
+            && s.word(0) != "free"
+            || matches!(s.back(1), "today" | "tomorrow" | "tonight" | "say" | "like" | "make");
+    let alone = s.token(1).is_none_or(|t| t.is_stop() || t.kind == Kind::Comma)
+        || matches!(
+            s.word(1),
+            "today"
+                | "tomorrow"
+                | "tonight"
+                | "in"
+                | "on"
+                | "please"
+                | "or"
+                | "would"
+                | "works"
+                | "is"
+                | "will"
+                | "then"
+        );
+    let strict = !matches!(s.word(0), "to" | "for" | "free" | "won");
+    ((told_half && (expected || strict || told_minutes))
+        || (told_minutes && (expected || s.back(1).is_empty()))
+        || (expected && alone))
+        .then_some((hour, 1))
+}
+
+/// am or pm, and the tokens it takes.
+fn half(s: At<'_>, len: usize) -> (Option<Half>, usize) {
+    let at = s.on(len);
+    match (at.word(0), at.word(1)) {
+        ("in", "the") if at.word(2) == "am" => (Some(Half::Am), 3),
+        ("in", "the") if at.word(2) == "pm" => (Some(Half::Pm), 3),
+        ("am" | "ampm", _) => (Some(Half::Am), 1),
+        ("pm", _) => (Some(Half::Pm), 1),
+        ("a", "m") => (Some(Half::Am), 2),
+        ("p", "m") => (Some(Half::Pm), 2),
+        // "9a." and "3p" touch their number.
+        ("a", next) if touches(s, len) && next != "m" => (Some(Half::Am), 1),
+        ("p", next) if touches(s, len) && next != "m" => (Some(Half::Pm), 1),
+        _ => (None, 0),
+    }
+}
+
+fn touches(s: At<'_>, len: usize) -> bool {
+    len > 0 && s.token(len - 1).zip(s.token(len)).is_some_and(|(a, b)| a.end == b.start)
+}
+
+/// Whether what comes next is what the number counts.
+pub(super) fn counts(s: At<'_>) -> bool {
+    matches!(
+        s.word(0),
+        "minutes" | "minute" | "mins" | "min" | "hours" | "hour" | "hrs" | "hr" | "days" | "day" | "weeks" | "week" | "months"
+            | "month" | "years" | "year" | "seconds" | "second" | "secs" | "dollars" | "bucks" | "cents" | "percent" | "people" | "kids"
+            | "times" | "thousand" | "hundred" | "million" | "miles" | "pounds" | "euros" | "guests" | "feet" | "degrees"
+            | "rooms" | "bedroom" | "bedrooms" | "or" if !matches!(s.word(0), "or") || s.word(1) == "so"
+    ) || matches!(s.token(0).map(|t| &t.kind), Some(Kind::Sign('%' | '/')))
+}
+
+/// "This one", "one of them", "no one".
+fn is_pronoun(s: At<'_>) -> bool {
+    // "Your two missing skeins", "all four of us".
+    if matches!(s.back(1), "your" | "my" | "our" | "his" | "their" | "these" | "those" | "all" | "only") {
+        return s.word(1) != "o'clock";
+    }
+    let plain = matches!(s.word(0), "one" | "won" | "second");
+    plain
+        && (matches!(
+            s.back(1),
+            "this"
+                | "either"
+                | "that"
+                | "the"
+                | "which"
+                | "no"
+                | "another"
+                | "any"
+                | "every"
+                | "other"
+                | "last"
+                | "next"
+                | "only"
+                | "new"
+                | "good"
+                | "better"
+                | "each"
+                | "first"
+                | "big"
+                | "right"
+                | "wrong"
+        ) || matches!(
+            s.word(1),
+            "of" | "more"
+                | "thing"
+                | "moment"
+                | "who"
+                | "that"
+                | "where"
+                | "question"
+                | "time"
+                | "way"
+                | "sec"
+        ))
+}
+
+/// A number that names something: an order, a room.
+fn is_reference(s: At<'_>) -> bool {
+    matches!(
+        s.back(1),
+        "order" | "number" | "account" | "code" | "zip" | "extension" | "ext" | "apartment" | "apt" | "unit" | "room" | "suite"
+            | "route" | "interstate" | "highway" | "gate" | "flight" | "option" | "page" | "step" | "floor" | "channel" | "version"
+            | "chapter" | "line" | "level" | "phase" | "is" if s.back(1) != "is" || matches!(s.back(2), "son" | "daughter" | "he" | "she" | "number" | "age" | "mom" | "dad")
+    )
+}
+
+impl At<'_> {
+    fn says_at(self, n: usize, words: &[&str]) -> bool {
+        self.on(n).says(words)
+    }
+}

@@ -1,0 +1,237 @@
+//! English: the times it names.
+
+mod clock;
+mod cues;
+mod day;
+mod length;
+mod numbers;
+mod part_of_day;
+mod zone;
+
+use super::{At, Language, Named};
+use crate::{
+    cue::Cue,
+    part::{Bound, Part},
+    words::Kind,
+};
+
+pub(crate) struct English;
+
+impl Language for English {
+    fn part(&self, s: At<'_>) -> Option<Named> {
+        part(s)
+    }
+
+    fn cue(&self, s: At<'_>) -> Option<(Cue, usize)> {
+        cues::read(s)
+    }
+
+    fn is_glue(&self, s: At<'_>) -> bool {
+        matches!(s.token(0).map(|t| &t.kind), Some(Kind::Comma | Kind::Sign('@' | '<' | '>' | '=')))
+            || matches!(
+                s.word(0),
+                "at" | "on"
+                    | "in"
+                    | "for"
+                    | "of"
+                    | "the"
+                    | "a"
+                    | "maybe"
+                    | "like"
+                    | "say"
+                    | "please"
+                    | "so"
+                    | "and"
+                    | "that's"
+                    | "around"
+                    | "sometime"
+                    | "some"
+                    | "any"
+                    | "anytime"
+                    | "time"
+                    | "probably"
+                    | "uh"
+                    | "then"
+                    | "or"
+                    | "even"
+                    | "just"
+                    | "more"
+                    | "right"
+                    | "exactly"
+                    | "onwards"
+                    | "on's"
+                    | "during"
+                    | "well"
+                    | "perhaps"
+                    | "but"
+                    | "it's"
+                    | "that"
+            )
+    }
+
+    fn is_break(&self, s: At<'_>) -> bool {
+        matches!(s.word(0), "but" | "because" | "cause" | "cos" | "cuz" | "except" | "although")
+            || s.word(0) == "so"
+                && !matches!(s.back(1), "or" | "think" | "not" | "do" | "hope" | "guess" | "ever")
+    }
+
+    fn is_polite(&self, s: At<'_>) -> bool {
+        matches!(
+            s.word(0),
+            "please"
+                | "thanks"
+                | "thank"
+                | "you"
+                | "bye"
+                | "hi"
+                | "hello"
+                | "hey"
+                | "i"
+                | "me"
+                | "my"
+                | "is"
+                | "be"
+                | "to"
+                | "it"
+                | "with"
+                | "your"
+                | "we"
+                | "do"
+                | "can"
+                | "could"
+                | "will"
+                | "as"
+                | "if"
+                | "there"
+                | "here"
+                | "well"
+                | "um"
+                | "oh"
+                | "love"
+                | "mate"
+                | "sir"
+                | "ma'am"
+                | "man"
+                | "i'd"
+                | "i'll"
+                | "you'd"
+                | "one"
+                | "this"
+                | "these"
+                | "today"
+                | "only"
+                | "um-hm"
+                | "dear"
+                | "honey"
+        )
+    }
+
+    fn is_or(&self, s: At<'_>) -> bool {
+        s.word(0) == "or"
+    }
+
+    fn is_to(&self, s: At<'_>) -> bool {
+        matches!(s.word(0), "to" | "and" | "through" | "thru" | "till" | "until" | "til")
+            || matches!(s.token(0).map(|t| &t.kind), Some(Kind::Sign('-') | Kind::Dash))
+    }
+}
+
+fn part(s: At<'_>) -> Option<Named> {
+    if let Some(len) = numbers::figure(s) {
+        return Some(Named::nothing(len));
+    }
+    bound(s)
+        .or_else(|| day::read(s))
+        .or_else(|| part_of_day::read(s))
+        .or_else(|| clock::by_distance(s))
+        .or_else(|| length::read(s))
+        .or_else(|| zone::read(s))
+        .or_else(|| clock::read(s))
+        .or_else(|| same_time(s))
+}
+
+fn same_time(s: At<'_>) -> Option<Named> {
+    const PHRASES: &[&[&str]] = &[
+        &["at", "the", "same", "time"],
+        &["the", "same", "time"],
+        &["same", "time"],
+        &["around", "this", "time"],
+        &["about", "this", "time"],
+        &["same", "as", "today"],
+        &["same", "hour"],
+    ];
+    if s.says(&["this", "time"])
+        && (s.word(2) == "tomorrow" || s.word(2) == "next" || day::weekday(s.word(2)).is_some())
+    {
+        return Some(Named::one(Part::SameTime, 2));
+    }
+    s.any(PHRASES).map(|len| Named::one(Part::SameTime, len))
+}
+
+/// Words that say how a clock time is meant; those between them and the time are for whoever joins parts.
+fn bound(s: At<'_>) -> Option<Named> {
+    const BOUNDS: &[(&[&str], Bound)] = &[
+        (&["no", "later", "than"], Bound::Before),
+        (&["not", "later", "than"], Bound::Before),
+        (&["no", "earlier", "than"], Bound::NotBefore),
+        (&["not", "earlier", "than"], Bound::NotBefore),
+        (&["not", "any", "earlier", "than"], Bound::NotBefore),
+        (&["any", "time", "after"], Bound::From),
+        (&["anytime", "after"], Bound::From),
+        (&["some", "time", "after"], Bound::After),
+        (&["sometime", "after"], Bound::After),
+        (&["any", "time", "past"], Bound::From),
+        (&["anytime", "past"], Bound::From),
+        (&["any", "time", "from"], Bound::From),
+        (&["anytime", "from"], Bound::From),
+        (&["any", "time", "before"], Bound::Before),
+        (&["anytime", "before"], Bound::Before),
+        (&["some", "time", "before"], Bound::Before),
+        (&["sometime", "before"], Bound::Before),
+        (&["prior", "to"], Bound::Before),
+        (&["as", "late", "as"], Bound::Before),
+        (&["or", "later"], Bound::From),
+        (&["or", "after"], Bound::From),
+        (&["onwards"], Bound::From),
+        (&["onward"], Bound::From),
+        (&["later", "than"], Bound::After),
+        (&["earlier", "than"], Bound::Before),
+        (&["not", "before"], Bound::NotBefore),
+        (&["not", "until"], Bound::NotBefore),
+        (&["not", "till"], Bound::NotBefore),
+        (&["not", "after"], Bound::NotAfter),
+        (&["any", "time", "between"], Bound::Between),
+        (&["anytime", "between"], Bound::Between),
+        (&["some", "time", "between"], Bound::Between),
+        (&["sometime", "between"], Bound::Between),
+        (&["between"], Bound::Between),
+        (&["close", "to"], Bound::About),
+        (&["right", "around"], Bound::About),
+        (&["right", "about"], Bound::About),
+        (&["some", "time", "around"], Bound::About),
+        (&["sometime", "around"], Bound::About),
+        (&["somewhere", "around"], Bound::About),
+        (&["at", "around"], Bound::About),
+        (&["at", "about"], Bound::About),
+        (&["at", "like"], Bound::About),
+        (&["around"], Bound::About),
+        (&["about"], Bound::About),
+        (&["roughly"], Bound::About),
+        (&["approximately"], Bound::About),
+        (&["after"], Bound::After),
+        (&["past"], Bound::After),
+        (&["from"], Bound::From),
+        (&["starting"], Bound::From),
+        (&["before"], Bound::Before),
+        (&["by"], Bound::Before),
+        (&["until"], Bound::Until),
+        (&["till"], Bound::Until),
+        (&["til"], Bound::Until),
+    ];
+    // "After lunch" is a part of the day, "the day after tomorrow" a day.
+    if part_of_day::read(s).is_some() || s.back(1) == "day" {
+        return None;
+    }
+    let (words, bound) = BOUNDS.iter().find(|(words, _)| s.says(words))?;
+    Some(Named::one(Part::Bound(*bound), words.len()))
+}

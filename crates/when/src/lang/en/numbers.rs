@@ -1,0 +1,133 @@
+//! Numbers, in words and figures.
+
+use crate::{lang::At, words::Kind};
+
+const SMALL: [&str; 20] = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+];
+const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+const ORDINALS: [&str; 20] = [
+    "zeroth",
+    "first",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+    "eleventh",
+    "twelfth",
+    "thirteenth",
+    "fourteenth",
+    "fifteenth",
+    "sixteenth",
+    "seventeenth",
+    "eighteenth",
+    "nineteenth",
+];
+
+/// A number word by itself.
+fn small(word: &str) -> Option<u32> {
+    let word = word.strip_suffix("'s").unwrap_or(word);
+    SMALL.iter().position(|w| *w == word).map(|n| n as u32)
+}
+
+fn tens(word: &str) -> Option<u32> {
+    let word = word.strip_suffix("'s").unwrap_or(word);
+    let word = if word == "fourty" { "forty" } else { word };
+    TENS.iter().position(|w| *w == word).map(|n| 20 + 10 * n as u32)
+}
+
+/// A number and how many tokens it takes: "7", "seven", "forty five".
+pub(super) fn cardinal(s: At<'_>) -> Option<(u32, usize)> {
+    if let Kind::Number(n, _) = s.token(0)?.kind {
+        return Some((n, 1));
+    }
+    if let Some(tens) = tens(s.word(0)) {
+        return Some(match small(s.word(1)) {
+            Some(ones @ 1..=9) => (tens + ones, 2),
+            _ => (tens, 1),
+        });
+    }
+    small(s.word(0)).map(|n| (n, 1))
+}
+
+/// "23rd", "twenty third", "first".
+pub(super) fn ordinal(s: At<'_>) -> Option<(u32, usize)> {
+    if let Kind::Ordinal(n) = s.token(0)?.kind {
+        return Some((n, 1));
+    }
+    let word = s.word(0);
+    if let Some(tens) = tens(word) {
+        let ones = ORDINALS[1..10].iter().position(|w| *w == s.word(1))?;
+        return Some((tens + ones as u32 + 1, 2));
+    }
+    match word {
+        "twentieth" => Some((20, 1)),
+        "thirtieth" => Some((30, 1)),
+        _ => ORDINALS.iter().position(|w| *w == word).map(|n| (n as u32, 1)),
+    }
+}
+
+/// Minutes behind an hour: "thirty", "oh five", "45".
+pub(super) fn minutes(s: At<'_>) -> Option<(u32, usize)> {
+    if matches!(s.word(0), "oh" | "o" | "ou" | "zero")
+        && let Some((n @ 0..=9, len)) = cardinal(s.on(1))
+    {
+        return Some((n, len + 1));
+    }
+    match s.token(0)?.kind {
+        Kind::Number(n, 2) if n < 60 => Some((n, 1)),
+        Kind::Number(..) => None,
+        _ => cardinal(s).filter(|(n, _)| (10..60).contains(n)),
+    }
+}
+
+/// A comma within such a row.
+fn joins(s: At<'_>) -> bool {
+    matches!(s.token(0).map(|t| &t.kind), Some(Kind::Comma))
+        && (cardinal(s.on(1)).is_some() || matches!(s.word(1), "double" | "triple" | "oh"))
+}
+
+/// Numbers that are read out one after the other: telephone and card numbers, references. How many tokens they take.
+pub(super) fn figure(s: At<'_>) -> Option<usize> {
+    let mut at = usize::from(matches!(s.word(0), "double" | "triple"));
+    let mut numbers = at;
+    loop {
+        let rest = s.on(at);
+        if let Some((_, len)) = cardinal(rest) {
+            // "Five thirty p m" at the end of a row is still a clock time, but of whom?
+            at += len;
+            numbers += 1;
+        } else if numbers > 0
+            && (joins(rest) || matches!(rest.word(0), "oh" | "o" | "double" | "triple" | "dash"))
+        {
+            at += 1;
+        } else {
+            break;
+        }
+    }
+    (numbers > 3).then_some(at)
+}

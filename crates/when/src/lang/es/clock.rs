@@ -1,0 +1,158 @@
+//! Clock times: "a las tres y media", "cinco menos cuarto", "cuarto para las ocho", "las quince treinta".
+
+use super::numbers::cardinal;
+use crate::{
+    lang::{At, Named},
+    part::{Clock, Form, Half, Part},
+    words::Kind,
+};
+
+pub(super) fn read(s: At<'_>) -> Option<Named> {
+    let (clock, len) = named(s).or_else(|| before(s)).or_else(|| hour(s))?;
+    Some(Named::one(Part::Clock(clock), len))
+}
+
+fn named(s: At<'_>) -> Option<(Clock, usize)> {
+    let article = usize::from(matches!(s.word(0), "a" | "la"));
+    match s.word(article) {
+        "medianoche" => Some((Clock::MIDNIGHT, article + 1)),
+        "media" if s.word(article + 1) == "noche" => Some((Clock::MIDNIGHT, article + 2)),
+        _ => None,
+    }
+}
+
+/// The Latin American way: "cuarto para las ocho", "diez para las cinco".
+fn before(s: At<'_>) -> Option<(Clock, usize)> {
+    let (minutes, len) = if s.word(0) == "un" && s.word(1) == "cuarto" {
+        (15, 2)
+    } else if s.word(0) == "cuarto" {
+        (15, 1)
+    } else {
+        cardinal(s)?
+    };
+    let len = len + usize::from(matches!(s.word(len), "minutos"));
+    if !matches!(s.word(len), "para")
+        || !matches!(s.word(len + 1), "las" | "la")
+        || !(1..=30).contains(&minutes)
+    {
+        return None;
+    }
+    let (clock, taken) = hour(s.on(len + 1))?;
+    (clock.minute == 0).then(|| (earlier(clock, minutes as i8), len + 1 + taken))
+}
+
+fn earlier(clock: Clock, minutes: i8) -> Clock {
+    let hour = if clock.hour == 1 && clock.half != Some(Half::Full) { 12 } else { (clock.hour + 23) % 24 };
+    Clock { hour, minute: 60 - minutes, form: Form::Plain, ..clock }
+}
+
+fn hour(s: At<'_>) -> Option<(Clock, usize)> {
+    let mut lead = 0;
+    if s.word(0) == "a" && matches!(s.word(1), "las" | "la") {
+        lead = 2;
+    } else if matches!(s.word(0), "las" | "la") {
+        lead = 1;
+    }
+    let at = s.on(lead);
+    let token = at.token(0)?;
+    let (hour, mut minute, mut len, mut form) = match token.kind {
+        Kind::Pair(h, m, _) => (h, m, 1, Form::Plain),
+        Kind::Number(n, 3 | 4) if lead > 0 && n / 100 < 24 && n % 100 < 60 => {
+            (n / 100, n % 100, 1, Form::Plain)
+        }
+        Kind::Number(n, 1 | 2) => (n, 0, 1, Form::Bare),
+        Kind::Word(_) => {
+            // "Una" and "un" are articles without theirs.
+            let timed = matches!(at.word(1), "y" | "menos")
+                && (matches!(at.word(2), "media" | "cuarto") || cardinal(at.on(2)).is_some());
+            if lead == 0 && matches!(at.word(0), "un" | "una" | "uno") && !timed {
+                return None;
+            }
+            let (n, len) = cardinal_hour(at)?;
+            (n, 0, len, Form::Bare)
+        }
+        _ => return None,
+    };
+    if hour > 24 || minute > 59 || (lead > 0 && s.word(lead - 1) == "la" && hour != 1 && hour != 13) {
+        return None;
+    }
+    let mut back = 0;
+    if minute == 0 && !matches!(token.kind, Kind::Pair(..)) {
+        let next = at.on(len);
+        let (m, taken, sign) = match (next.word(0), next.word(1)) {
+            ("y", "media") => (30, 2, 1),
+            ("y", "cuarto") => (15, 2, 1),
+            ("y", "pico") => (0, 2, 1),
+            ("menos", "cuarto") => (15, 2, -1),
+            ("menos", _) => cardinal(next.on(1)).map_or((0, 0, 1), |(n, taken)| (n, taken + 1, -1)),
+            ("y", _) => cardinal(next.on(1))
+                .filter(|(n, _)| *n < 60)
+                .map_or((0, 0, 1), |(n, taken)| (n, taken + 1, 1)),
+            ("con", _) => cardinal(next.on(1))
+                .filter(|(n, _)| *n < 60)
+                .map_or((0, 0, 1), |(n, taken)| (n, taken + 1, 1)),
+            ("media", _) => (30, 1, 1),
+            ("cero", _) => cardinal(next.on(1))
+                .filter(|(n, _)| *n < 10)
+                .map_or((0, 0, 1), |(n, taken)| (n, taken + 1, 1)),
+            _ => match cardinal(next).filter(|(n, _)| (5..60).contains(n)) {
+                Some((n, taken)) if !counts(next.on(taken)) => (n, taken, 1),
+                _ => (0, 0, 1),
+            },
+        };
+        // "A las tres y dos minutos" is a time; "las dos y tres personas" none.
+        if taken > 0 && m <= 59 && !(counts(next.on(taken)) && next.word(taken) != "minutos") {
+            len += taken + usize::from(next.word(taken) == "minutos");
+            form = Form::Plain;
+            if sign > 0 { minute = m } else { back = m as i8 }
+        }
+    }
+    if at.on(len).says(&["en", "punto"]) {
+        form = Form::Plain;
+        len += 2;
+    }
+    if matches!(at.word(len), "horas" | "hrs" | "hs") && (lead > 0 || hour > 12) {
+        form = Form::Plain;
+        len += 1;
+    }
+    let half = match (at.word(len), at.word(len + 1)) {
+        ("am", _) => Some((Half::Am, 1)),
+        ("pm", _) => Some((Half::Pm, 1)),
+        ("a", "m") => Some((Half::Am, 2)),
+        ("p", "m") => Some((Half::Pm, 2)),
+        _ => None,
+    };
+    if let Some((_, taken)) = half {
+        form = Form::Plain;
+        len += taken;
+    } else if counts(at.on(len)) {
+        return None;
+    }
+    let noon = at.on(len).says(&["del", "mediodia"]) || at.on(len).says(&["del", "medio", "dia"]);
+    let half =
+        half.map(|(half, _)| half).or((hour > 12 || hour == 0 || noon && hour == 12).then_some(Half::Full));
+    if noon {
+        len += if at.word(len + 1) == "medio" { 3 } else { 2 };
+    }
+    let half = if noon && half.is_none() { Some(Half::Pm) } else { half };
+    if lead > 0 && form == Form::Bare {
+        form = Form::Led;
+    }
+    let clock = Clock { hour: (hour % 24) as i8, minute: minute as i8, half, form, about: false };
+    let clock = if back > 0 { earlier(clock, back) } else { clock };
+    Some((clock, lead + len))
+}
+
+/// An hour: never "treinta y cinco", which an hour and its minutes may look like.
+fn cardinal_hour(s: At<'_>) -> Option<(u32, usize)> {
+    cardinal(s).filter(|(n, _)| *n <= 24)
+}
+
+/// Whether what comes next is what a number counts.
+pub(super) fn counts(s: At<'_>) -> bool {
+    matches!(
+        s.word(0),
+        "minutos" | "minuto" | "horas" | "hora" | "dias" | "dia" | "semanas" | "semana" | "meses" | "mes" | "anos" | "ano" | "euros" | "pesos" | "dolares"
+            | "personas" | "veces" | "por" | "mil" | "ninos" | "hijos" | "segundos" | "metros" | "kilos" | "opciones" | "llamadas" if s.word(0) != "por" || s.word(1) == "ciento"
+    ) || matches!(s.token(0).map(|t| &t.kind), Some(Kind::Sign('%' | '/')))
+}

@@ -1,0 +1,201 @@
+//! Spanish: the times it names. Words come here without accents: "mañana" is "manana".
+
+mod clock;
+mod cues;
+mod day;
+mod length;
+mod numbers;
+mod part_of_day;
+
+use super::{At, Language, Named};
+use crate::{
+    cue::Cue,
+    part::{Bound, Part, Place},
+    words::Kind,
+};
+
+pub(crate) struct Spanish;
+
+impl Language for Spanish {
+    fn part(&self, s: At<'_>) -> Option<Named> {
+        if let Some(len) = numbers::figure(s) {
+            return Some(Named::nothing(len));
+        }
+        bound(s)
+            .or_else(|| part_of_day::read(s))
+            .or_else(|| day::read(s))
+            .or_else(|| length::read(s))
+            .or_else(|| clock::read(s))
+            .or_else(|| zone(s))
+            .or_else(|| same_time(s))
+    }
+
+    fn cue(&self, s: At<'_>) -> Option<(Cue, usize)> {
+        cues::read(s)
+    }
+
+    fn is_glue(&self, s: At<'_>) -> bool {
+        matches!(s.token(0).map(|t| &t.kind), Some(Kind::Comma))
+            || matches!(
+                s.word(0),
+                "a" | "al"
+                    | "el"
+                    | "la"
+                    | "las"
+                    | "los"
+                    | "en"
+                    | "de"
+                    | "del"
+                    | "por"
+                    | "para"
+                    | "como"
+                    | "pues"
+                    | "este"
+                    | "eso"
+                    | "y"
+                    | "mas"
+                    | "o"
+                    | "favor"
+                    | "tipo"
+                    | "dia"
+                    | "hora"
+                    | "horas"
+                    | "que"
+                    | "entonces"
+                    | "mejor"
+                    | "mismo"
+            )
+    }
+
+    fn is_break(&self, s: At<'_>) -> bool {
+        matches!(s.word(0), "pero" | "porque" | "aunque" | "sino")
+            || s.says(&["asi", "que"])
+            || s.says(&["ya", "que"])
+    }
+
+    fn is_polite(&self, s: At<'_>) -> bool {
+        matches!(
+            s.word(0),
+            "gracias"
+                | "por"
+                | "favor"
+                | "usted"
+                | "me"
+                | "le"
+                | "te"
+                | "yo"
+                | "es"
+                | "hola"
+                | "senor"
+                | "senora"
+                | "adios"
+                | "con"
+                | "su"
+                | "mi"
+                | "lo"
+                | "se"
+                | "ya"
+                | "solo"
+                | "ahora"
+                | "joven"
+                | "si"
+                | "eh"
+                | "pues"
+                | "o"
+                | "sea"
+                | "les"
+                | "nos"
+                | "ahi"
+        )
+    }
+
+    fn is_or(&self, s: At<'_>) -> bool {
+        matches!(s.word(0), "o" | "u") && s.word(1) != "sea"
+    }
+
+    fn is_to(&self, s: At<'_>) -> bool {
+        matches!(s.word(0), "a" | "y" | "hasta")
+            || matches!(s.token(0).map(|t| &t.kind), Some(Kind::Sign('-') | Kind::Dash))
+    }
+}
+
+fn same_time(s: At<'_>) -> Option<Named> {
+    const PHRASES: &[&[&str]] = &[
+        &["a", "la", "misma", "hora"],
+        &["la", "misma", "hora"],
+        &["misma", "hora"],
+        &["a", "esta", "hora"],
+        &["a", "esta", "misma", "hora"],
+        &["sobre", "esta", "hora"],
+    ];
+    s.any(PHRASES).map(|len| Named::one(Part::SameTime, len))
+}
+
+fn bound(s: At<'_>) -> Option<Named> {
+    const BOUNDS: &[(&[&str], Bound)] = &[
+        (&["no", "antes", "de"], Bound::NotBefore),
+        (&["no", "mas", "tarde", "de"], Bound::Before),
+        (&["mas", "tarde", "de"], Bound::After),
+        (&["o", "mas", "tarde"], Bound::From),
+        (&["en", "adelante"], Bound::From),
+        (&["comenzando"], Bound::From),
+        (&["como", "muy", "tarde"], Bound::Before),
+        (&["a", "mas", "tardar"], Bound::Before),
+        (&["despues", "de"], Bound::After),
+        (&["despues", "del"], Bound::After),
+        (&["luego", "de"], Bound::After),
+        (&["pasadas"], Bound::After),
+        (&["pasada"], Bound::After),
+        (&["a", "partir", "de"], Bound::From),
+        (&["a", "partir", "del"], Bound::From),
+        (&["desde"], Bound::From),
+        (&["antes", "de"], Bound::Before),
+        (&["antes", "del"], Bound::Before),
+        (&["entre"], Bound::Between),
+        (&["hasta"], Bound::Until),
+        (&["a", "eso", "de"], Bound::About),
+        (&["alrededor", "de"], Bound::About),
+        (&["cerca", "de"], Bound::About),
+        (&["mas", "o", "menos"], Bound::About),
+        (&["sobre"], Bound::About),
+        (&["hacia"], Bound::About),
+        (&["como", "a"], Bound::About),
+        (&["tipo"], Bound::About),
+        (&["aproximadamente"], Bound::About),
+    ];
+    if part_of_day::read(s).is_some() {
+        return None;
+    }
+    let (words, bound) = BOUNDS.iter().find(|(words, _)| s.says(words))?;
+    Some(Named::one(Part::Bound(*bound), words.len()))
+}
+
+fn zone(s: At<'_>) -> Option<Named> {
+    const ZONES: &[(&[&str], Place)] = &[
+        (&["hora", "del", "este"], Place::Named("America/New_York")),
+        (&["hora", "del", "centro"], Place::Named("America/Chicago")),
+        (&["hora", "de", "la", "montana"], Place::Named("America/Denver")),
+        (&["hora", "del", "pacifico"], Place::Named("America/Los_Angeles")),
+        (&["hora", "de", "nueva", "york"], Place::Named("America/New_York")),
+        (&["hora", "de", "madrid"], Place::Named("Europe/Madrid")),
+        (&["hora", "peninsular"], Place::Named("Europe/Madrid")),
+        (&["hora", "espanola"], Place::Named("Europe/Madrid")),
+        (&["hora", "de", "espana"], Place::Named("Europe/Madrid")),
+        (&["hora", "canaria"], Place::Named("Atlantic/Canary")),
+        (&["hora", "de", "canarias"], Place::Named("Atlantic/Canary")),
+        (&["hora", "de", "mexico"], Place::Named("America/Mexico_City")),
+        (&["hora", "de", "colombia"], Place::Named("America/Bogota")),
+        (&["hora", "de", "bogota"], Place::Named("America/Bogota")),
+        (&["hora", "de", "argentina"], Place::Named("America/Argentina/Buenos_Aires")),
+        (&["hora", "de", "buenos", "aires"], Place::Named("America/Argentina/Buenos_Aires")),
+        (&["hora", "de", "chile"], Place::Named("America/Santiago")),
+        (&["hora", "de", "miami"], Place::Named("America/New_York")),
+        (&["hora", "mia"], Place::Mine),
+        (&["mi", "hora"], Place::Mine),
+        (&["su", "hora"], Place::Yours),
+        (&["hora", "suya"], Place::Yours),
+        (&["tu", "hora"], Place::Yours),
+    ];
+    let (words, place) = ZONES.iter().find(|(words, _)| s.says(words))?;
+    Some(Named::one(Part::Zone(*place), words.len()))
+}

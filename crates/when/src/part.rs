@@ -1,0 +1,356 @@
+//! What people name when they name a time: days, clock times, parts of the day, lengths, zones, bounds.
+//!
+//! Invariant: nothing here belongs to a language or to a calendar's moment. A part is what was said; what it comes to
+//! is for [`crate::resolve`].
+
+use jiff::civil::Weekday;
+
+/// Something that says when.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Part {
+    Day(Day),
+    Clock(Clock),
+    Of(DayPart),
+    /// So long from the call's end, or from something that was named.
+    Length(Length),
+    Zone(Place),
+    Bound(Bound),
+    /// "(at the) same time".
+    SameTime,
+}
+
+/// A day, or a few of which any will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Day {
+    /// So many days from today.
+    In(i32),
+    Weekday(Weekday, Which),
+    /// A month and a day; the year where it was said.
+    Date(Option<i16>, i8, i8),
+    /// The Nth, in this month or the next that has one.
+    Nth(i8),
+    /// A weekday that is also the Nth.
+    WeekdayNth(Weekday, i8),
+    /// The first, second … or last (-1) such weekday of a month; of this or the next one (`None`: the coming; 13: next).
+    NthWeekday(i8, Weekday, Option<i8>),
+    /// So many weeks from a day.
+    WeeksFrom(i8, Base),
+    /// So many days before (negative) or after the day that was spoken of.
+    FromThat(i8),
+    Week(Stretch, i8),
+    Weekend(i8),
+    /// So many months on, any day of it; its end.
+    Month(i8, bool),
+    /// A month by its name, any day of it.
+    MonthNamed(i8, Stretch),
+    /// The end of the year.
+    YearEnd,
+    Holiday(Holiday),
+}
+
+/// Where weeks are counted from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Base {
+    Today,
+    Tomorrow,
+    Weekday(Weekday),
+}
+
+/// Which of the weekdays of that name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// The first after today.
+    Coming,
+    /// "This Friday".
+    This,
+    /// That of the next calendar week, Monday first.
+    Next,
+    /// The one after the coming one.
+    AfterNext,
+    /// Some weeks after the first from today on.
+    Later(i8),
+    /// The Nth of that name from now on.
+    Nth(i8),
+}
+
+/// Which part of a week.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stretch {
+    Whole,
+    Early,
+    Middle,
+    Late,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holiday {
+    Christmas,
+    ChristmasEve,
+    NewYear,
+    NewYearsEve,
+    Thanksgiving,
+    LaborDay,
+    MemorialDay,
+    IndependenceDay,
+    Halloween,
+    Valentines,
+    VeteransDay,
+    Easter,
+    GoodFriday,
+    BoxingDay,
+    MothersDay,
+    FathersDay,
+    Epiphany,
+    MartinLutherKing,
+    PresidentsDay,
+    StPatricks,
+}
+
+/// A clock time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Clock {
+    pub(crate) hour: i8,
+    pub(crate) minute: i8,
+    pub(crate) half: Option<Half>,
+    /// How sure it is that it was a clock time at all.
+    pub(crate) form: Form,
+    /// "-ish", "around".
+    pub(crate) about: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Half {
+    Am,
+    Pm,
+    /// Said on a clock of twenty-four hours, or as noon or midnight: as it stands.
+    Full,
+}
+
+/// What a clock time was said with, strongest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Form {
+    /// With am, pm, "o'clock", minutes, "half past".
+    Plain,
+    /// Behind "at" and the like.
+    Led,
+    /// A number that may be anything.
+    Bare,
+}
+
+impl Clock {
+    pub(crate) const NOON: Self = Self::full(12, 0);
+    pub(crate) const MIDNIGHT: Self = Self::full(0, 0);
+
+    pub(crate) const fn full(hour: i8, minute: i8) -> Self {
+        Self { hour, minute, half: Some(Half::Full), form: Form::Plain, about: false }
+    }
+}
+
+/// A part of the day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DayPart {
+    FirstThing,
+    EarlyMorning,
+    Morning,
+    MidMorning,
+    LateMorning,
+    BeforeLunch,
+    Lunch,
+    AfterLunch,
+    EarlyAfternoon,
+    Afternoon,
+    MidAfternoon,
+    LateAfternoon,
+    EndOfDay,
+    EarlyEvening,
+    Evening,
+    LateEvening,
+    AfterDinner,
+    Night,
+    /// After midnight.
+    SmallHours,
+    LaterToday,
+    /// "In a bit".
+    Soon,
+    /// Spanish meals and hours are not English ones.
+    AfterMeal,
+    LateTarde,
+    Tarde,
+    SpanishMidday,
+}
+
+impl DayPart {
+    /// Whether a clock time without its half of the day may lie in it.
+    pub(crate) const fn may_hold(self, clock: Clock) -> bool {
+        let hour = clock.hour % 12;
+        match self {
+            Self::Afternoon | Self::EarlyAfternoon | Self::LateAfternoon | Self::MidAfternoon => hour <= 7,
+            Self::Evening | Self::EarlyEvening | Self::LateEvening | Self::Night => hour >= 4,
+            Self::Morning | Self::EarlyMorning | Self::LateMorning | Self::MidMorning => hour >= 4,
+            Self::Tarde => true,
+            _ => false,
+        }
+    }
+}
+
+/// A length of time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Length {
+    /// The least, and the most, of the unit.
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+    pub(crate) unit: Unit,
+    /// "About", "like", "a couple".
+    pub(crate) about: bool,
+    /// "A couple of", "a few": as many as people mean by it.
+    pub(crate) vague: bool,
+    /// Whether it was said as something to wait for ("in", "from now"), and not only as how long a thing takes.
+    pub(crate) led: bool,
+    /// "From now", "hence".
+    pub(crate) from_now: bool,
+    /// "Two days after Friday": counted from the day beside it, or back from it if negative.
+    pub(crate) from_day: i8,
+    /// "After that": counted from what was spoken of, and before it if negative.
+    pub(crate) from_that: i8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Minutes,
+    Hours,
+    Days,
+    Weeks,
+    Months,
+}
+
+/// Whose clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// An IANA name.
+    Named(&'static str),
+    /// The caller's own.
+    Mine,
+    /// The agent's.
+    Yours,
+}
+
+/// How a clock time bounds the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Bound {
+    /// That minute.
+    #[default]
+    At,
+    About,
+    /// "After X": within two hours of it.
+    After,
+    /// "Any time after X".
+    From,
+    /// "Before X".
+    Before,
+    /// "Not before X" is a kind of after; "don't call after X" one of before.
+    NotBefore,
+    NotAfter,
+    Between,
+    /// "Until X": of what somebody does until then.
+    Until,
+}
+
+/// What was said about one time, put together.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Slot {
+    pub(crate) day: Option<Day>,
+    pub(crate) clock: Option<Clock>,
+    /// The end of a range.
+    pub(crate) until: Option<Clock>,
+    pub(crate) of: Option<DayPart>,
+    pub(crate) length: Option<Length>,
+    pub(crate) zone: Option<Place>,
+    pub(crate) bound: Bound,
+    pub(crate) same_time: bool,
+}
+
+impl Slot {
+    /// Whether it says nothing about when (a zone alone does not).
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.day.is_none()
+            && self.clock.is_none()
+            && self.of.is_none()
+            && self.length.is_none()
+            && !self.same_time
+    }
+
+    /// Whether all it has is a number that may be anything.
+    pub(crate) fn is_loose(&self) -> bool {
+        self.day.is_none()
+            && self.of.is_none()
+            && self.zone.is_none()
+            && !self.same_time
+            && self.length.is_none_or(|l| !l.led)
+            && self.clock.is_none_or(|c| c.form == Form::Bare)
+    }
+
+    /// Whether it names a moment of the day, not only a day or a part of one.
+    pub(crate) const fn is_exact(&self) -> bool {
+        self.clock.is_some() || self.length.is_some() || self.same_time
+    }
+
+    /// Both together, if neither says what the other says.
+    pub(crate) fn with(&self, other: &Self) -> Option<Self> {
+        let hour = |s: &Self| s.clock.is_some() || s.same_time;
+        let clash = self.day.is_some() && other.day.is_some_and(|day| self.day != Some(day))
+            || hour(self) && hour(other)
+            || self.length.is_some() && (other.length.is_some() || hour(other))
+            || other.length.is_some() && hour(self)
+            || self.of.is_some() && other.of.is_some_and(|of| self.of != Some(of));
+        (!clash).then(|| Self {
+            day: self.day.or(other.day),
+            clock: self.clock.or(other.clock),
+            until: self.until.or(other.until),
+            of: self.of.or(other.of),
+            length: self.length.or(other.length),
+            zone: self.zone.or(other.zone),
+            bound: if self.bound == Bound::At { other.bound } else { self.bound },
+            same_time: self.same_time || other.same_time,
+        })
+    }
+
+    /// What is meant when this is said after `old`: it replaces what it names and keeps the rest.
+    pub(crate) fn after(self, old: &Self) -> Self {
+        if self.length.is_some_and(|l| l.from_that == 0 && matches!(l.unit, Unit::Minutes | Unit::Hours)) {
+            return Self { zone: self.zone.or(old.zone), ..self };
+        }
+        // "Evening" tells which eight was meant.
+        if let (Some(of), Some(clock)) = (self.of, old.clock)
+            && self.clock.is_none()
+            && self.length.is_none()
+            && clock.half.is_none()
+            && self.day.is_none_or(|day| old.day.is_none_or(|known| known == day))
+            && of.may_hold(clock)
+        {
+            return Self {
+                of: Some(of),
+                day: self.day.or(old.day),
+                zone: self.zone.or(old.zone),
+                ..old.clone()
+            };
+        }
+        // "Tonight" is over once another day is named.
+        let tonight = old.day == Some(Day::In(0))
+            && old.of == Some(DayPart::Night)
+            && self.day.is_some_and(|d| d != Day::In(0));
+        let old = &Self { of: old.of.filter(|_| !tonight), ..old.clone() };
+        let names_hour = self.clock.is_some() || self.of.is_some() || self.same_time || self.length.is_some();
+        let keeps_day = self.day.is_none();
+        Self {
+            day: if keeps_day { old.day } else { self.day },
+            // An old part of the day tells which of the two hours a new clock time is.
+            of: self.of.or(if self.clock.is_some() && keeps_day || !names_hour { old.of } else { None }),
+            clock: if names_hour { self.clock } else { old.clock },
+            until: if names_hour { self.until } else { old.until },
+            length: if names_hour || !keeps_day { self.length } else { old.length },
+            bound: if names_hour { self.bound } else { old.bound },
+            same_time: if names_hour { self.same_time } else { old.same_time },
+            zone: self.zone.or(old.zone),
+        }
+    }
+}

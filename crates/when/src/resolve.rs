@@ -1,0 +1,491 @@
+//! What was said, as a moment: the only place where words meet a calendar.
+//!
+//! Invariants: `jiff` does all civil arithmetic; a wall time that a clock change skips moves forward, one that happens
+//! twice is the first, and minutes and hours are elapsed time. No moment lies before the call's end.
+
+use jiff::{
+    SignedDuration, Timestamp, ToSpan as _, Zoned,
+    civil::{Date, Time},
+    tz::TimeZone,
+};
+
+use crate::{
+    Doubt,
+    calendar::{self, Dates},
+    hours::{Hours, Span},
+    part::{Bound, Clock, Day, DayPart, Half, Length, Place, Slot, Unit},
+};
+
+/// What a time is said in view of.
+pub(crate) struct View<'a> {
+    /// The call's end, in the caller's zone.
+    pub(crate) end: &'a Zoned,
+    pub(crate) agent_zone: Option<&'a TimeZone>,
+    pub(crate) hours: &'a Hours,
+    /// What "that" and "then" are: something with a time of its own.
+    pub(crate) that: Option<&'a Slot>,
+    /// Whether "tomorrow" is the next date even in the small hours.
+    pub(crate) literal: bool,
+}
+
+/// A moment, and how much room there is around it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Moment {
+    pub(crate) at: Timestamp,
+    pub(crate) earliest: Timestamp,
+    pub(crate) latest: Timestamp,
+    pub(crate) zone: TimeZone,
+    pub(crate) rule: &'static str,
+    pub(crate) doubts: Vec<Doubt>,
+}
+
+/// The moment a slot stands for; `None` if it names none, or one that is over.
+pub(crate) fn moment(slot: &Slot, view: &View<'_>) -> Option<Moment> {
+    let zone = match slot.zone {
+        Some(Place::Named(name)) => TimeZone::get(name).ok()?,
+        Some(Place::Yours) => view.agent_zone?.clone(),
+        _ => view.end.time_zone().clone(),
+    };
+    let now = view.end.timestamp().to_zoned(zone);
+    let mut reader = Reader { slot, view, now, doubts: Vec::new() };
+    let found = reader.read()?;
+    let at = found.at.max(reader.now.timestamp());
+    // A minute's grace: what is said for this very minute is still to come.
+    if found.latest < reader.now.timestamp() {
+        return None;
+    }
+    Some(Moment {
+        at,
+        earliest: found.earliest.min(at),
+        latest: found.latest.max(at),
+        zone: reader.now.time_zone().clone(),
+        rule: found.rule,
+        doubts: reader.doubts,
+    })
+}
+
+struct Found {
+    at: Timestamp,
+    earliest: Timestamp,
+    latest: Timestamp,
+    rule: &'static str,
+}
+
+struct Reader<'a> {
+    slot: &'a Slot,
+    view: &'a View<'a>,
+    /// The call's end, in the zone that the words are taken in.
+    now: Zoned,
+    doubts: Vec<Doubt>,
+}
+
+/// Seconds of the last minute that still counts as "that minute".
+const MINUTE: SignedDuration = SignedDuration::from_secs(59);
+
+impl Reader<'_> {
+    fn read(&mut self) -> Option<Found> {
+        if let Some(length) = self.slot.length {
+            match length.unit {
+                Unit::Minutes | Unit::Hours => return self.after_a_while(length),
+                _ if length.from_that != 0 => return self.after_a_while(length),
+                Unit::Days | Unit::Weeks | Unit::Months if self.slot.day.is_none() => {
+                    return self.after_days(length);
+                }
+                _ => {}
+            }
+        }
+        if self.slot.of == Some(DayPart::Soon) && self.slot.clock.is_none() {
+            let at = |minutes| self.elapsed(self.now.timestamp(), minutes);
+            return Some(Found { at: at(30.0)?, earliest: at(10.0)?, latest: at(120.0)?, rule: "soon" });
+        }
+        let dates = match self.slot.day {
+            Some(day) => {
+                Some(self.beside(calendar::dates(day, &self.now, self.that_date(), self.view.literal)?)?)
+            }
+            None => None,
+        };
+        if self.slot.same_time {
+            return self.same_time(dates);
+        }
+        match self.slot.clock {
+            Some(clock) => self.at_clock(clock, dates),
+            None => self.in_part(dates),
+        }
+    }
+
+    /// So long after a day, or before it.
+    fn beside(&self, dates: Dates) -> Option<Dates> {
+        let Some(length) = self.slot.length.filter(|l| l.from_day != 0) else { return Some(dates) };
+        let n = length.least.round() as i64 * i64::from(length.from_day);
+        let span = match length.unit {
+            Unit::Weeks => n.weeks(),
+            Unit::Months => n.months(),
+            _ => n.days(),
+        };
+        Some(Dates::one(dates.nominal.checked_add(span).ok()?))
+    }
+
+    /// The day of what was spoken of.
+    fn that_date(&self) -> Option<Date> {
+        let that = self.view.that?;
+        let view = View { that: None, ..*self.view };
+        Some(moment(that, &view)?.at.to_zoned(self.now.time_zone().clone()).date())
+    }
+
+    fn wall(&self, date: Date, minutes: i32) -> Option<Timestamp> {
+        let date = date.checked_add(i64::from(minutes.div_euclid(1440)).days()).ok()?;
+        let minutes = minutes.rem_euclid(1440);
+        let time = Time::new((minutes / 60) as i8, (minutes % 60) as i8, 0, 0).ok()?;
+        Some(date.to_datetime(time).to_zoned(self.now.time_zone().clone()).ok()?.timestamp())
+    }
+
+    fn elapsed(&self, from: Timestamp, minutes: f64) -> Option<Timestamp> {
+        from.checked_add(SignedDuration::from_secs((minutes * 60.0) as i64)).ok()
+    }
+
+    /// Minutes and hours from the call's end, or from what was spoken of.
+    fn after_a_while(&mut self, length: Length) -> Option<Found> {
+        let unit = match length.unit {
+            Unit::Minutes => 1.0,
+            Unit::Hours => 60.0,
+            Unit::Days => 24.0 * 60.0,
+            Unit::Weeks => 7.0 * 24.0 * 60.0,
+            Unit::Months => 30.0 * 24.0 * 60.0,
+        };
+        let (least, most) = (length.least * unit, length.most * unit);
+        let from = if length.from_that == 0 {
+            self.now.timestamp()
+        } else {
+            let view = View { that: None, ..*self.view };
+            moment(self.view.that?, &view)?.at
+        };
+        let sign = if length.from_that < 0 { -1.0 } else { 1.0 };
+        let around = |a: f64, b: f64| Some((self.elapsed(from, a)?, self.elapsed(from, b)?));
+        let (earliest, latest) = match (length.vague, length.about) {
+            _ if length.from_that != 0 => around(least * sign, least * sign)?,
+            (true, _) => around(least * 0.75, least * 1.5)?,
+            (_, true) => around(least - 3.0, most + 10.0)?,
+            _ if most > least => around(least - 3.0, most + 3.0)?,
+            _ if least > 60.0 => around(least - 3.0, least + 3.0)?,
+            _ => around(least - 2.0, least + 2.0)?,
+        };
+        Some(Found { at: self.elapsed(from, least * sign)?, earliest, latest, rule: "offset" })
+    }
+
+    /// Days, weeks and months from today, with the hour that was said or one of the day's.
+    fn after_days(&mut self, length: Length) -> Option<Found> {
+        if length.least.fract() != 0.0 {
+            return self.after_a_while(length);
+        }
+        let n = length.least.round() as i64;
+        let today = self.now.date();
+        let date = match length.unit {
+            Unit::Days => today.checked_add(n.min(100_000).days()).ok()?,
+            Unit::Weeks => today.checked_add(n.min(10_000).weeks()).ok()?,
+            _ => today.checked_add(n.min(1_000).months()).ok()?,
+        };
+        let mut dates = Dates::one(date);
+        // "A week from now" is at this hour, where that is one to call at.
+        let now = i32::from(self.now.hour()) * 60 + i32::from(self.now.minute());
+        let fits = self.view.literal || (self.view.hours.day.from..self.view.hours.day.to).contains(&now);
+        if length.from_now && fits && self.slot.clock.is_none() && self.slot.of.is_none() {
+            let at = self.wall(date, now)?;
+            let span = self.view.hours.day;
+            return Some(Found {
+                at,
+                earliest: self.wall(date, span.from.min(now))?,
+                latest: self.wall(date, span.to.max(now))?,
+                rule: "day",
+            });
+        }
+        if length.vague && length.least > 2.0 && length.unit == Unit::Days {
+            dates = Dates {
+                first: date.checked_add((-1).days()).ok()?,
+                last: date.checked_add(2.days()).ok()?,
+                ..dates
+            };
+        }
+        match self.slot.clock {
+            Some(clock) => self.at_clock(clock, Some(dates)),
+            None => self.in_part(Some(dates)),
+        }
+    }
+
+    /// The hour at which the call ended, or the one that was last spoken of.
+    fn same_time(&mut self, dates: Option<Dates>) -> Option<Found> {
+        let date = dates.map_or_else(|| self.now.date().checked_add(1.day()).ok(), |d| Some(d.nominal))?;
+        let minutes = match self.view.that.and_then(|that| that.clock) {
+            Some(clock) => self.minutes_of(clock, self.view.that.and_then(|t| t.of), false),
+            None => i32::from(self.now.hour()) * 60 + i32::from(self.now.minute()),
+        };
+        Some(Found {
+            at: self.wall(date, minutes)?,
+            earliest: self.wall(date, minutes - 10)?,
+            latest: self.wall(date, minutes + 10)?,
+            rule: "same_time",
+        })
+    }
+
+    /// A day, or a part of one.
+    fn in_part(&mut self, dates: Option<Dates>) -> Option<Found> {
+        let part = self.slot.of;
+        let mut span = part.map_or(self.view.hours.day, |part| self.view.hours.of(part));
+        let now = i32::from(self.now.hour()) * 60 + i32::from(self.now.minute());
+        let today = self.now.date();
+        if part == Some(DayPart::LaterToday) {
+            let from = now + 60;
+            span = Span { from, to: span.to.max(from), nominal: (now + 120).min(span.to.max(from)) };
+        }
+        let is_today = dates.is_none_or(|d| d.nominal == today);
+        let rule = if part.is_some() { "part_of_day" } else { "day" };
+        let (mut date, mut last) = dates.map_or((today, today), |d| (d.nominal, d.last));
+        if is_today && span.to <= now {
+            if dates.is_some_and(|d| d.last == today) {
+                // "This morning", said in the afternoon, is over; "today", said late, is as soon as can be.
+                let over =
+                    part.is_some_and(|p| !matches!(p, DayPart::Night | DayPart::Evening | DayPart::EndOfDay));
+                if over {
+                    return None;
+                }
+                return Some(Found {
+                    at: self.elapsed(self.now.timestamp(), 30.0)?,
+                    earliest: self.now.timestamp(),
+                    latest: self.wall(today, 1439)?,
+                    rule,
+                });
+            }
+            date = today.checked_add(1.day()).ok()?;
+            last = last.max(date);
+        } else if is_today && span.nominal <= now {
+            // Halfway through what is left of it.
+            let nominal = now + ((span.to - now) / 2).max(1);
+            span = Span { from: now, nominal, ..span };
+        }
+        if self.slot.bound == Bound::After && part.is_none() {
+            // "After Tuesday" begins on Wednesday.
+            date = last.checked_add(1.day()).ok()?;
+            last = date;
+        }
+        if self.slot.bound == Bound::Before && part.is_none() && dates.is_some() {
+            return self.before_day(date, rule);
+        }
+        self.doubt(part.is_none(), Doubt::NoHour);
+        let first = dates.map_or(date, |d| d.first).max(today).min(date);
+        Some(Found {
+            at: self.wall(date, span.nominal)?,
+            earliest: self.wall(first, span.from)?,
+            latest: self.wall(last, span.to)?,
+            rule,
+        })
+    }
+
+    /// Before a day: on the one before it, or still today.
+    fn before_day(&mut self, date: Date, rule: &'static str) -> Option<Found> {
+        let hours = self.view.hours.day;
+        let yesterday = date.checked_add((-1).days()).ok()?;
+        let now = self.now.timestamp();
+        let at = self.wall(yesterday, hours.nominal)?;
+        let latest = self.wall(yesterday, hours.to)?;
+        let at = if at > now { at } else { self.elapsed(now, 30.0)? };
+        Some(Found { at, earliest: now, latest: latest.max(at), rule })
+    }
+
+    /// A clock time, and what bounds it.
+    fn at_clock(&mut self, clock: Clock, dates: Option<Dates>) -> Option<Found> {
+        let today = self.now.date();
+        let (date, minutes) = self.placed(clock, dates)?;
+        let at = self.wall(date, minutes)?;
+        let rule = if dates.is_some() { "day_time" } else { "clock" };
+        let found = |at, earliest, latest| Some(Found { at, earliest, latest, rule });
+        let bound = if clock.about && self.slot.bound == Bound::At { Bound::About } else { self.slot.bound };
+        match bound {
+            Bound::About => found(at, self.wall(date, minutes - 15)?, self.wall(date, minutes + 30)?),
+            Bound::After | Bound::NotBefore => found(at, at, self.wall(date, minutes + 120)?),
+            Bound::From => found(at, at, self.wall(date, (minutes + 240).min(21 * 60).max(minutes))?),
+            Bound::Before | Bound::NotAfter | Bound::Until => {
+                let now = self.now.timestamp();
+                let (at, earliest) = if date == today || at <= self.wall(today, 31 * 60)? && date <= today {
+                    let left = at.duration_since(now).as_secs().max(0);
+                    (now.checked_add(SignedDuration::from_secs((left / 2).min(3600))).ok()?, now)
+                } else {
+                    let first = 7 * 60;
+                    let nominal = (minutes - 60).clamp(first.min(minutes), 9 * 60);
+                    let nominal = if minutes > 13 * 60 { (minutes - 60).max(first) } else { nominal };
+                    (self.wall(date, nominal)?, self.wall(date, first.min(minutes))?)
+                };
+                found(at, earliest, self.wall(date, minutes)?)
+            }
+            Bound::Between => {
+                let until = self.slot.until.map_or(minutes + 60, |until| self.until(clock, until, minutes));
+                found(at, at, self.wall(date, until)?)
+            }
+            Bound::At => found(at, at, at.checked_add(MINUTE).ok()?),
+        }
+    }
+
+    /// The end of a range, in minutes after its day's beginning.
+    fn until(&mut self, from: Clock, until: Clock, start: i32) -> i32 {
+        let _ = from;
+        let mut end = self.minutes_of(until, self.slot.of, false);
+        while end <= start {
+            end += if until.half.is_none() { 720 } else { 1440 };
+        }
+        end
+    }
+
+    /// On which day, and at which minute of it.
+    fn placed(&mut self, clock: Clock, dates: Option<Dates>) -> Option<(Date, i32)> {
+        let today = self.now.date();
+        let now = i32::from(self.now.hour()) * 60 + i32::from(self.now.minute());
+        let tonight = self.slot.of == Some(DayPart::SmallHours) && self.slot.day == Some(Day::In(0));
+        let dates = if tonight { None } else { dates };
+        let is_today = dates.is_none_or(|d| d.nominal == today);
+        let clock = self.with_the_half_of_its_end(clock);
+        let mut minutes = self.minutes_of(clock, self.slot.of, is_today);
+        let midnight = minutes < 60 && !matches!(clock.half, None | Some(Half::Am))
+            || (minutes == 0 && clock.half == Some(Half::Am));
+        match dates {
+            Some(d) => {
+                // Midnight ends the evening it is said of; on a date it begins it.
+                let begins = matches!(self.slot.day, Some(Day::Date(..)));
+                if midnight && !begins {
+                    minutes += 1440;
+                }
+                if d.nominal == today
+                    && minutes <= now
+                    && clock.half.is_none()
+                    && minutes + 720 < 1440
+                    && self.slot.of.is_none()
+                {
+                    minutes += 720;
+                }
+                Some((d.nominal, minutes))
+            }
+            None if minutes <= now => {
+                // The other half of the day, where the words leave it open and it is still to come.
+                let other = minutes + 720;
+                if clock.half.is_none() && self.slot.of.is_none() && other > now && other < 1440 {
+                    return Some((today, other));
+                }
+                // A bound of today that has passed already: from then on is now.
+                if matches!(self.slot.bound, Bound::After | Bound::From | Bound::NotBefore)
+                    && now - minutes < 60
+                {
+                    return Some((today, now));
+                }
+                Some((today.checked_add(1.day()).ok()?, minutes))
+            }
+            None => Some((today, minutes)),
+        }
+    }
+
+    /// "Eight to eleven pm" begins in the evening, "eleven to one pm" in the morning.
+    fn with_the_half_of_its_end(&self, clock: Clock) -> Clock {
+        let Some(until) = self.slot.until.filter(|_| clock.half.is_none() && self.slot.of.is_none()) else {
+            return clock;
+        };
+        match until.half {
+            Some(half @ (Half::Am | Half::Pm)) => {
+                let wraps = clock.hour % 12 > until.hour % 12;
+                let half = match (half, wraps) {
+                    (Half::Pm, true) => Half::Am,
+                    (Half::Am, true) => Half::Pm,
+                    (half, _) => half,
+                };
+                Clock { half: Some(half), ..clock }
+            }
+            _ => clock,
+        }
+    }
+
+    /// Minutes after midnight, the half of the day chosen where the words leave it open.
+    fn minutes_of(&mut self, clock: Clock, part: Option<DayPart>, is_today: bool) -> i32 {
+        let (hour, minute) = (i32::from(clock.hour), i32::from(clock.minute));
+        let now = i32::from(self.now.hour()) * 60 + i32::from(self.now.minute());
+        let twelve = hour % 12;
+        let hour = match (clock.half, part.map(side)) {
+            (Some(Half::Full), _) => hour,
+            (Some(Half::Am), _) => {
+                if hour > 12 {
+                    hour
+                } else {
+                    twelve
+                }
+            }
+            (Some(Half::Pm), _) => {
+                if hour > 12 {
+                    hour
+                } else {
+                    twelve + 12
+                }
+            }
+            (None, Some(Side::Morning)) => twelve,
+            (None, Some(Side::Noon)) => {
+                if hour < 8 {
+                    twelve + 12
+                } else {
+                    hour
+                }
+            }
+            (None, Some(Side::Afternoon)) => twelve + 12,
+            // Twelve at night is midnight.
+            (None, Some(Side::Evening)) => {
+                if hour == 12 {
+                    0
+                } else {
+                    twelve + 12
+                }
+            }
+            (None, None) => {
+                self.doubt(true, Doubt::HalfOfDay);
+                match hour {
+                    1..=6 => hour + 12,
+                    7..=11 if is_today && hour * 60 + minute <= now => hour + 12,
+                    _ => hour,
+                }
+            }
+        };
+        hour * 60 + minute
+    }
+
+    fn doubt(&mut self, is: bool, doubt: Doubt) {
+        if is && !self.doubts.contains(&doubt) {
+            self.doubts.push(doubt);
+        }
+    }
+}
+
+enum Side {
+    Morning,
+    Noon,
+    Afternoon,
+    Evening,
+}
+
+/// Which half of the day a part lies in.
+const fn side(part: DayPart) -> Side {
+    match part {
+        DayPart::FirstThing
+        | DayPart::EarlyMorning
+        | DayPart::Morning
+        | DayPart::MidMorning
+        | DayPart::LateMorning
+        | DayPart::SmallHours => Side::Morning,
+        DayPart::BeforeLunch | DayPart::Lunch | DayPart::SpanishMidday | DayPart::AfterLunch => Side::Noon,
+        DayPart::EarlyAfternoon
+        | DayPart::Afternoon
+        | DayPart::MidAfternoon
+        | DayPart::LateAfternoon
+        | DayPart::EndOfDay
+        | DayPart::AfterMeal
+        | DayPart::LateTarde
+        | DayPart::Tarde
+        | DayPart::LaterToday
+        | DayPart::Soon => Side::Afternoon,
+        DayPart::EarlyEvening
+        | DayPart::Evening
+        | DayPart::LateEvening
+        | DayPart::AfterDinner
+        | DayPart::Night => Side::Evening,
+    }
+}

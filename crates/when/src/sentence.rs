@@ -1,0 +1,331 @@
+//! A turn as a row of what it names and what it signals, and the parts in it put together.
+//!
+//! Invariant: an item's words lie within the turn; a slot's parts touch each other, with nothing between them but
+//! words that hold a time together ("on", "at", a comma).
+
+use jiff::civil::Weekday;
+
+use crate::{
+    cue::Cue,
+    lang::{At, Language},
+    part::{Bound, Clock, Day, DayPart, Form, Half, Part, Slot},
+    words::{Kind, Token},
+};
+
+/// Something in a turn that matters, and the tokens it stands at.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Item {
+    pub(crate) what: What,
+    pub(crate) first: usize,
+    pub(crate) end: usize,
+}
+
+impl Item {
+    /// The signal it is.
+    pub(crate) const fn cue(&self) -> Option<Cue> {
+        if let What::Cue(cue) = self.what { Some(cue) } else { None }
+    }
+
+    /// The time it is.
+    pub(crate) const fn slot(&self) -> Option<&Slot> {
+        if let What::Slot(slot) = &self.what { Some(slot) } else { None }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum What {
+    Slot(Slot),
+    Cue(Cue),
+    /// The end of a sentence, and whether it asked.
+    Stop(bool),
+    /// Two slots of which either will do.
+    Or,
+    /// Another thought begins.
+    Break,
+}
+
+/// Reads a turn.
+pub(crate) fn items(tokens: &[Token], language: &dyn Language) -> Vec<Item> {
+    let mut reader = Reader { tokens, language, found: Vec::new(), open: None };
+    let mut at = 0;
+    while at < tokens.len() {
+        at += reader.step(at);
+    }
+    reader.close();
+    reader.found
+}
+
+struct Reader<'t> {
+    tokens: &'t [Token],
+    language: &'t dyn Language,
+    found: Vec<Item>,
+    open: Option<Open>,
+}
+
+/// A slot that may still grow.
+struct Open {
+    slot: Slot,
+    first: usize,
+    end: usize,
+    /// A bound whose time is still to come.
+    bound: Option<Bound>,
+    /// A word for "to" stood behind it: an end may follow.
+    to: bool,
+    /// "Not" stood before it: another day is another matter.
+    negated: bool,
+}
+
+impl Reader<'_> {
+    /// Takes what begins at a token; how many tokens that was.
+    fn step(&mut self, at: usize) -> usize {
+        let here = At::new(self.tokens, at);
+        if let Kind::Stop(c) = self.tokens[at].kind {
+            // "Mon." and "p.m." keep their dot: a stop between parts of one time ends nothing.
+            self.close();
+            self.item(What::Stop(c == '?'), at, at + 1);
+            return 1;
+        }
+        // What signals something and also names a time ("make it five") signals first.
+        let named = self.language.part(here);
+        if let Some((cue, len)) = self.language.cue(here) {
+            // The longer reading counts: "any time after five" is a time, "after that" a signal.
+            let time =
+                named.as_ref().is_some_and(|named| named.len > len || named.len == len && cue == Cue::Event);
+            if !time {
+                self.close();
+                self.item(What::Cue(cue), at, at + len);
+                // "The second" is one of two, or a day.
+                if let (Cue::Choice(_), Some(named)) = (cue, named) {
+                    for part in named.parts.into_iter().flatten() {
+                        self.take(part, at, at + named.len);
+                    }
+                }
+                return len;
+            }
+        }
+        if let Some(named) = named {
+            for part in named.parts.into_iter().flatten() {
+                self.take(part, at, at + named.len);
+            }
+            return named.len.max(1);
+        }
+        if self.language.is_break(here) {
+            self.close();
+            self.item(What::Break, at, at + 1);
+            return 1;
+        }
+        self.between(here, at)
+    }
+
+    /// A token that names nothing.
+    fn between(&mut self, here: At<'_>, at: usize) -> usize {
+        if let Some(open) = &mut self.open {
+            let held = open.bound.is_some() && open.slot.is_empty();
+            if self.language.is_or(here) && !open.slot.is_empty() {
+                self.close();
+                self.item(What::Or, at, at + 1);
+                return 1;
+            }
+            if self.language.is_to(here) && open.slot.clock.is_some() {
+                open.to = true;
+                return 1;
+            }
+            let gap = at - open.end;
+            if !(self.language.is_glue(here) && gap < 4 || held && gap < 2) {
+                self.close();
+            }
+        }
+        1
+    }
+
+    fn item(&mut self, what: What, first: usize, end: usize) {
+        self.found.push(Item { what, first, end });
+    }
+
+    fn close(&mut self) {
+        if let Some(mut open) = self.open.take() {
+            // "An hour before you close": before something that has its own time.
+            if let (Some(length), None, None) = (&mut open.slot.length, open.slot.clock, open.slot.day)
+                && !length.led
+                && length.from_that == 0
+            {
+                length.from_that = match open.bound {
+                    Some(Bound::Before) => -1,
+                    Some(Bound::After) => 1,
+                    _ => 0,
+                };
+            }
+            settle(&mut open.slot);
+            if !open.slot.is_empty() || open.slot.zone.is_some() {
+                self.item(What::Slot(open.slot), open.first, open.end);
+            }
+        }
+    }
+
+    fn take(&mut self, part: Part, first: usize, end: usize) {
+        if let Some(open) = &mut self.open {
+            if open.grow(&part) {
+                open.end = end;
+                return;
+            }
+            self.close();
+        }
+        let negated = self.found.last().is_some_and(|i| {
+            i.end == first && matches!(i.what, What::Cue(Cue::Not | Cue::NoCall | Cue::Refuse))
+        });
+        let mut open = Open { slot: Slot::default(), first, end, bound: None, to: false, negated };
+        open.grow(&part);
+        self.open = Some(open);
+    }
+}
+
+impl Open {
+    /// Takes a part in, if it has room for it.
+    fn grow(&mut self, part: &Part) -> bool {
+        let slot = &mut self.slot;
+        match part {
+            Part::Bound(bound) => {
+                if slot.until.is_some() || (self.bound.is_some() && slot.clock.is_some()) {
+                    return false;
+                }
+                // "Three until five", "from nine to ten".
+                // "From two onwards".
+                if slot.clock.is_some() && *bound == Bound::From && slot.bound == Bound::From {
+                    return true;
+                }
+                // "Three or later".
+                if slot.clock.is_some() && *bound == Bound::From && self.bound.is_none() {
+                    slot.bound = Bound::From;
+                    return true;
+                }
+                let opens = matches!(self.bound, Some(Bound::After | Bound::From | Bound::NotBefore));
+                if slot.clock.is_some() && (*bound == Bound::Until || *bound == Bound::Before && opens) {
+                    self.to = true;
+                    return true;
+                }
+                if slot.clock.is_some() || (self.bound.is_some() && slot.is_empty() && *bound != Bound::About)
+                {
+                    return false;
+                }
+                // "After about five" is after five.
+                self.bound = Some(self.bound.unwrap_or(*bound));
+                true
+            }
+            Part::Clock(clock) => match (slot.clock, self.to) {
+                (Some(_), true) if slot.until.is_none() => {
+                    slot.until = Some(*clock);
+                    slot.bound = Bound::Between;
+                    self.bound = Some(Bound::Between);
+                    true
+                }
+                // A bare number behind a clock time is another matter; two clock times are two.
+                (Some(_), _) => false,
+                (None, _) => {
+                    let led = self.bound.is_some() || slot.day.is_some() || slot.of.is_some();
+                    let form = if led && clock.form == Form::Bare { Form::Led } else { clock.form };
+                    slot.clock = Some(Clock { form, ..*clock });
+                    slot.bound = self.bound.unwrap_or_default();
+                    true
+                }
+            },
+            Part::Day(day) => match slot.day {
+                None if slot.length.is_none_or(|l| {
+                    l.from_day != 0
+                        || matches!(
+                            l.unit,
+                            crate::part::Unit::Days | crate::part::Unit::Weeks | crate::part::Unit::Months
+                        )
+                }) =>
+                {
+                    slot.day = Some(*day);
+                    if slot.clock.is_none() && slot.bound == Bound::At {
+                        slot.bound = self.bound.unwrap_or_default();
+                    }
+                    true
+                }
+                Some(known) if !self.negated => {
+                    agree(known, *day).inspect(|both| slot.day = Some(*both)).is_some()
+                }
+                _ => false,
+            },
+            Part::Of(of) => match slot.of {
+                None => {
+                    slot.of = Some(*of);
+                    true
+                }
+                // "Tonight", but in the morning: after midnight.
+                Some(DayPart::Night) if *of == DayPart::Morning => {
+                    slot.of = Some(DayPart::SmallHours);
+                    true
+                }
+                Some(DayPart::Morning) if *of == DayPart::Night && slot.clock.is_some() => {
+                    slot.of = Some(DayPart::SmallHours);
+                    true
+                }
+                Some(known) => known == *of,
+            },
+            Part::Length(length) => {
+                let days = matches!(
+                    length.unit,
+                    crate::part::Unit::Days | crate::part::Unit::Weeks | crate::part::Unit::Months
+                );
+                let taken = slot.day.is_some() || slot.of.is_some() || slot.clock.is_some();
+                if slot.length.is_some() || taken && !days || taken && !length.led {
+                    return false;
+                }
+                slot.length = Some(*length);
+                true
+            }
+            Part::Zone(zone) => {
+                if slot.zone.is_some() {
+                    return slot.zone == Some(*zone);
+                }
+                slot.zone = Some(*zone);
+                true
+            }
+            Part::SameTime => {
+                slot.same_time = slot.clock.is_none();
+                slot.clock.is_none()
+            }
+        }
+    }
+}
+
+/// Two days that are one: a weekday and its date.
+fn agree(a: Day, b: Day) -> Option<Day> {
+    match (a, b) {
+        _ if a == b => Some(a),
+        (Day::Weekday(..), Day::Date(..)) => Some(b),
+        (Day::Date(..), Day::Weekday(..)) => Some(a),
+        (Day::Weekday(weekday, _), Day::Nth(n)) | (Day::Nth(n), Day::Weekday(weekday, _)) => {
+            Some(Day::WeekdayNth(weekday, n))
+        }
+        (Day::In(0), Day::Weekday(..)) => Some(a),
+        (Day::Weekday(..), Day::In(0)) => Some(b),
+        // Said in the small hours, "tomorrow" alone may be either of two.
+        (Day::In(1), Day::Weekday(..)) => Some(b),
+        (Day::Weekday(..), Day::In(1)) => Some(a),
+        (Day::In(0..=2), Day::WeekdayNth(..) | Day::Nth(_)) => Some(b),
+        (Day::In(n), Day::Date(..)) if n < 3 => Some(a),
+        (Day::Week(_, 1), Day::Weekday(weekday, _)) | (Day::Weekday(weekday, _), Day::Week(_, 1)) => {
+            Some(Day::Weekday(weekday, crate::part::Which::Next))
+        }
+        (Day::Week(_, 0), Day::Weekday(weekday, which)) => Some(Day::Weekday(weekday, which)),
+        (Day::Weekend(n), Day::Weekday(weekday @ (Weekday::Saturday | Weekday::Sunday), _)) => {
+            (n == 0).then_some(Day::Weekday(weekday, crate::part::Which::Coming))
+        }
+        _ => None,
+    }
+}
+
+/// What only the whole of it tells.
+fn settle(slot: &mut Slot) {
+    // Twelve in the evening is midnight.
+    if matches!(slot.of, Some(DayPart::Evening | DayPart::Night))
+        && let Some(clock) = &mut slot.clock
+        && clock.hour == 12
+        && clock.half.is_none()
+    {
+        clock.half = Some(Half::Am);
+    }
+}

@@ -1,0 +1,360 @@
+//! What was said, as words with their places, however the transcriber wrote it.
+//!
+//! Invariants: every token knows the bytes it came from; letters are folded to lower case without accents, so that
+//! tables need one spelling; noise ("um") is left out here and can therefore never change an answer. Absent on
+//! purpose: the meaning of any word, which is a language's business.
+
+/// One word, number or mark, and the bytes of the turn it stands at.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Token {
+    pub(crate) kind: Kind,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Kind {
+    /// Folded letters, apostrophes kept.
+    Word(String),
+    /// Digits, and how many of them there were.
+    Number(u32, u8),
+    /// Two numbers with a colon, or a dot or "h" between: 10:45, 9.30, 18h00.
+    Pair(u32, u32, char),
+    /// 1st, 22nd.
+    Ordinal(u32),
+    /// Year, month, day.
+    Date(i16, i8, i8),
+    /// A number with a fraction: 1.5.
+    Decimal(f64),
+    /// Digits that are no time: prices, telephone numbers, references.
+    Figure,
+    /// `.`, `?`, `!`, `;` or a new line.
+    Stop(char),
+    Comma,
+    /// A dash between words.
+    Dash,
+    /// Any other sign.
+    Sign(char),
+}
+
+impl Token {
+    /// The word, or nothing for what is none.
+    pub(crate) fn word(&self) -> &str {
+        if let Kind::Word(word) = &self.kind { word } else { "" }
+    }
+
+    /// Whether a sentence ends here.
+    pub(crate) const fn is_stop(&self) -> bool {
+        matches!(self.kind, Kind::Stop(_))
+    }
+}
+
+/// Words that say nothing, in any language that is read here.
+const NOISE: [&str; 14] =
+    ["um", "umm", "uh", "uhh", "er", "erm", "uhm", "hmm", "hm", "mm", "ah", "eh", "huh", "mmm"];
+
+/// The tokens of a turn.
+pub(crate) fn tokens(text: &str) -> Vec<Token> {
+    let mut reader = Reader { text, at: 0, found: Vec::with_capacity(text.len() / 5 + 1) };
+    while reader.at < text.len() {
+        reader.next();
+    }
+    without_noise(reader.found)
+}
+
+/// The tokens that are left without noise, and without the commas that set it off.
+fn without_noise(found: Vec<Token>) -> Vec<Token> {
+    let mut left: Vec<Token> = Vec::with_capacity(found.len());
+    let mut after_noise = false;
+    for token in found {
+        let noise = NOISE.contains(&token.word());
+        let sets_it_off = after_noise && token.kind == Kind::Comma;
+        if !noise && !sets_it_off {
+            left.push(token);
+        }
+        after_noise = noise;
+    }
+    left
+}
+
+struct Reader<'t> {
+    text: &'t str,
+    at: usize,
+    found: Vec<Token>,
+}
+
+impl Reader<'_> {
+    fn peek(&self) -> Option<char> {
+        self.text.get(self.at..)?.chars().next()
+    }
+
+    fn after(&self, bytes: usize) -> Option<char> {
+        self.text.get(self.at + bytes..)?.chars().next()
+    }
+
+    fn push(&mut self, kind: Kind, start: usize) {
+        self.found.push(Token { kind, start, end: self.at });
+    }
+
+    fn next(&mut self) {
+        let Some(c) = self.peek() else { return };
+        let start = self.at;
+        if c.is_ascii_digit() {
+            self.figure();
+        } else if c.is_alphabetic() {
+            self.word();
+        } else {
+            self.at += c.len_utf8();
+            let spaced = self.text[..start].ends_with(char::is_whitespace) || start == 0;
+            let joins = |c: Option<char>| c.is_some_and(char::is_alphabetic);
+            let kind = match c {
+                // "twenty-four", "5-ish": one word to a listener.
+                '-' if !spaced && (joins(self.peek()) || joins(self.text[..start].chars().next_back())) => {
+                    return;
+                }
+                '.' | '?' | '!' | ';' | '\n' | '…' => Kind::Stop(c),
+                ',' => Kind::Comma,
+                '—' | '–' => Kind::Dash,
+                '-' if spaced || self.peek() == Some('-') => Kind::Dash,
+                '$' | '€' | '£' => {
+                    self.price();
+                    Kind::Figure
+                }
+                '+' if self.peek().is_some_and(|d| d.is_ascii_digit()) && self.digits_ahead() > 6 => {
+                    self.skip_number();
+                    Kind::Figure
+                }
+                '@' | '~' | '<' | '>' | '=' | '+' | '/' | '-' | '%' | '"' | ':' => Kind::Sign(c),
+                _ => return,
+            };
+            self.push(kind, start);
+        }
+    }
+
+    fn word(&mut self) {
+        let start = self.at;
+        let mut word = String::new();
+        while let Some(c) = self.peek() {
+            match c {
+                '\'' | '’' if self.after(c.len_utf8()).is_some_and(char::is_alphabetic) => word.push('\''),
+                _ if c.is_alphabetic() => word.extend(c.to_lowercase().map(fold)),
+                // "a.m.", "p. m." and "U.S." are one word; the dot behind the last letter goes with it.
+                '.' if self.at - start == c_len(self.text, start)
+                    && self.after(1).is_some_and(char::is_alphabetic)
+                    && self.letter_stands_alone(1) => {}
+                _ => break,
+            }
+            self.at += c.len_utf8();
+        }
+        if word.len() == 2 && self.text[start..self.at].contains('.') && self.peek() == Some('.') {
+            let rest = self.text[self.at + 1..].trim_start();
+            // A dot that also ends the sentence is left to do so.
+            if rest.chars().next().is_some_and(|c| !c.is_uppercase()) {
+                self.at += 1;
+            }
+        }
+        match word
+            .strip_suffix("ish")
+            .filter(|w| w.len() > 2 && !matches!(*w, "fin" | "pol" | "engl" | "span"))
+        {
+            Some(stem) => {
+                let (stem, end) = (stem.to_owned(), self.at);
+                self.push(Kind::Word(stem), start);
+                self.at = end;
+                self.push(Kind::Word("ish".to_owned()), end);
+            }
+            None => self.push(Kind::Word(word), start),
+        }
+    }
+
+    /// Whether the letter `ahead` bytes on is followed by no other.
+    fn letter_stands_alone(&self, ahead: usize) -> bool {
+        let mut rest = self.text[self.at + ahead..].chars();
+        rest.next();
+        rest.next().is_none_or(|c| !c.is_alphabetic())
+    }
+
+    fn run(&mut self) -> (u64, u8) {
+        let (mut n, mut len) = (0_u64, 0_u8);
+        while let Some(d) = self.peek().and_then(|c| c.to_digit(10)) {
+            n = n.saturating_mul(10).saturating_add(u64::from(d));
+            len = len.saturating_add(1);
+            self.at += 1;
+        }
+        (n, len)
+    }
+
+    /// Digits of one number that may be grouped by dashes, dots, brackets or spaces.
+    fn digits_ahead(&self) -> usize {
+        let rest = &self.text[self.at..];
+        let number = rest.find(|c: char| !(c.is_ascii_digit() || matches!(c, '-' | '.' | '(' | ')' | ' ')));
+        rest[..number.unwrap_or(rest.len())].bytes().filter(u8::is_ascii_digit).count()
+    }
+
+    fn skip_number(&mut self) {
+        while self.peek().is_some_and(|c| c.is_ascii_digit() || matches!(c, '-' | '(' | ')'))
+            || (matches!(self.peek(), Some('.' | ' ')) && self.after(1).is_some_and(|c| c.is_ascii_digit()))
+        {
+            self.at += 1;
+        }
+    }
+
+    fn price(&mut self) {
+        while self.peek().is_some_and(|c| c.is_ascii_digit())
+            || (matches!(self.peek(), Some('.' | ',')) && self.after(1).is_some_and(|c| c.is_ascii_digit()))
+        {
+            self.at += 1;
+        }
+    }
+
+    fn figure(&mut self) {
+        let start = self.at;
+        let (n, len) = self.run();
+        let kind = self.figure_from(n, len);
+        self.push(kind, start);
+    }
+
+    fn figure_from(&mut self, n: u64, len: u8) -> Kind {
+        let digit_after = |r: &Self, bytes| r.after(bytes).is_some_and(|c| c.is_ascii_digit());
+        if len > 6 {
+            return Kind::Figure;
+        }
+        let number = u32::try_from(n).unwrap_or(u32::MAX);
+        match self.peek() {
+            // A date as computers write it.
+            Some('-' | '/') if len == 4 && digit_after(self, 1) => {
+                let (_, (month, _)) = (self.at += 1, self.run());
+                if matches!(self.peek(), Some('-' | '/')) && digit_after(self, 1) {
+                    let (_, (day, _)) = (self.at += 1, self.run());
+                    // The "T" between date and hour.
+                    if self.peek() == Some('T') && digit_after(self, 1) {
+                        self.at += 1;
+                    }
+                    let date =
+                        i16::try_from(n).ok().zip(i8::try_from(month).ok()).zip(i8::try_from(day).ok());
+                    return date.map_or(Kind::Figure, |((y, m), d)| Kind::Date(y, m, d));
+                }
+                Kind::Figure
+            }
+            // Grouped like a telephone number.
+            Some('-') if len >= 3 && digit_after(self, 1) => {
+                self.skip_number();
+                Kind::Figure
+            }
+            Some(c @ (':' | '.' | 'h')) if len <= 2 && digit_after(self, 1) => {
+                let before = self.at;
+                let ((), (minute, width)) = (self.at += 1, self.run());
+                if width == 2 && (c == ':' || minute < 60) && !self.more_digits() {
+                    // Seconds say nothing here.
+                    if c == ':' && self.peek() == Some(':') && digit_after(self, 1) {
+                        self.at += 1;
+                        self.run();
+                    }
+                    return Kind::Pair(number, u32::try_from(minute).unwrap_or(99), c);
+                }
+                if c == '.' && !self.more_digits() {
+                    let scale = 10_f64.powi(i32::from(width));
+                    return Kind::Decimal(f64::from(number) + minute as f64 / scale);
+                }
+                if c == '.' {
+                    self.price();
+                    return Kind::Figure;
+                }
+                self.at = before;
+                Kind::Number(number, len)
+            }
+            Some(',')
+                if digit_after(self, 1)
+                    && self.text[self.at + 1..].bytes().take_while(u8::is_ascii_digit).count() == 3 =>
+            {
+                self.price();
+                Kind::Figure
+            }
+            Some('s' | 'n' | 'r' | 't') => {
+                let rest = self.text[self.at..].get(..2).unwrap_or_default().to_ascii_lowercase();
+                if matches!(rest.as_str(), "st" | "nd" | "rd" | "th")
+                    && !self.text[self.at..].chars().nth(2).is_some_and(char::is_alphabetic)
+                {
+                    self.at += 2;
+                    return Kind::Ordinal(number);
+                }
+                Kind::Number(number, len)
+            }
+            _ => Kind::Number(number, len),
+        }
+    }
+
+    /// Whether the number goes on after what looked like a clock time: 1.30.5, 49.99 %.
+    fn more_digits(&self) -> bool {
+        self.peek() == Some('.') && self.after(1).is_some_and(|c| c.is_ascii_digit())
+    }
+}
+
+fn c_len(text: &str, at: usize) -> usize {
+    text[at..].chars().next().map_or(0, char::len_utf8)
+}
+
+/// A letter without its accent.
+fn fold(c: char) -> char {
+    match c {
+        'á' | 'à' | 'â' | 'ä' | 'ã' => 'a',
+        'é' | 'è' | 'ê' | 'ë' => 'e',
+        'í' | 'ì' | 'î' | 'ï' => 'i',
+        'ó' | 'ò' | 'ô' | 'ö' | 'õ' => 'o',
+        'ú' | 'ù' | 'û' | 'ü' => 'u',
+        'ñ' => 'n',
+        'ç' => 'c',
+        c => c,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        let show = |t: &Token| match &t.kind {
+            Kind::Word(w) => w.clone(),
+            Kind::Number(n, _) => format!("#{n}"),
+            Kind::Pair(h, m, _) => format!("{h}:{m:02}"),
+            Kind::Ordinal(n) => format!("{n}th"),
+            Kind::Date(y, m, d) => format!("{y}-{m}-{d}"),
+            Kind::Decimal(n) => n.to_string(),
+            Kind::Figure => "fig".to_owned(),
+            Kind::Stop(_) => ".".to_owned(),
+            Kind::Comma => ",".to_owned(),
+            Kind::Dash => "-".to_owned(),
+            Kind::Sign(c) => c.to_string(),
+        };
+        tokens(text).iter().map(show).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn every_spelling_comes_to_the_same_words() {
+        for (text, want) in [
+            ("Um, at 3 p.m. tomorrow", "at #3 pm tomorrow"),
+            ("at 3pm. Thanks", "at #3 pm . thanks"),
+            ("at 3 P.M. Thanks", "at #3 pm . thanks"),
+            ("10:45 / 18h00 / 9.30", "10:45 / 18:00 / 9:30"),
+            ("I’m free, 5-ish", "i'm free , #5 ish"),
+            ("noonish", "noon ish"),
+            ("mañana después", "manana despues"),
+            ("twenty-four", "twenty four"),
+            ("$49.99, 1,100 or 6.9 percent", "fig , fig or 6.9 percent"),
+            ("555-212-1130 and +1 555 212 1130", "fig and fig"),
+            ("the 22nd, 2026-11-24T10:30", "the 22th , 2026-11-24 10:30"),
+            ("call back - thanks", "call back - thanks"),
+            ("🙂 99999999999", "fig"),
+        ] {
+            assert_eq!(shown(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn places_are_the_words_own() {
+        let text = "Ring me — at 3 P.M.";
+        let found = tokens(text);
+        let words: Vec<_> = found.iter().map(|t| &text[t.start..t.end]).collect();
+        assert_eq!(words, ["Ring", "me", "—", "at", "3", "P.M", "."]);
+    }
+}

@@ -1,0 +1,151 @@
+//! The corpus, scored file by file.
+
+use std::{fs, path::Path};
+
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use redialer_when::{Call, Heard, Lang, Role, Turn, read};
+
+/// A call or an expression, and the times that are right.
+pub(crate) struct Case {
+    pub(crate) id: String,
+    pub(crate) turns: Vec<Turn>,
+    pub(crate) end: Timestamp,
+    pub(crate) zone: String,
+    pub(crate) agent_zone: Option<String>,
+    pub(crate) only_the_time: bool,
+    pub(crate) lang: Lang,
+    /// First and last moment that is right; none where no call at a time was asked for.
+    windows: Vec<(Timestamp, Timestamp)>,
+}
+
+impl Case {
+    pub(crate) fn heard(&self) -> Heard {
+        self.heard_at(self.end)
+    }
+
+    /// As if the call had ended at another time.
+    pub(crate) fn heard_at(&self, end: Timestamp) -> Heard {
+        read(&Call {
+            turns: &self.turns,
+            end,
+            zone: &self.zone,
+            agent_zone: self.agent_zone.as_deref(),
+            only_the_time: self.only_the_time,
+            lang: self.lang,
+            hours: None,
+        })
+    }
+
+    fn is_right(&self, heard: &Heard) -> bool {
+        match heard.at {
+            None => self.windows.is_empty(),
+            Some(at) => self.windows.iter().any(|(from, to)| (*from..=*to).contains(&at)),
+        }
+    }
+}
+
+/// `2026-03-07T08:00/2026-03-07T12:00`, or one minute.
+fn window(text: &str, zone: &TimeZone) -> (Timestamp, Timestamp) {
+    let (from, to) = text.split_once('/').unwrap_or((text, text));
+    let at = |text: &str| {
+        let wall: DateTime = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
+        wall.to_zoned(zone.clone()).expect("a time of that zone").timestamp()
+    };
+    (at(from), at(to) + jiff::SignedDuration::from_secs(59))
+}
+
+fn call(record: &str, file: &str, lang: Lang) -> Case {
+    let lines: Vec<&str> = record.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    let id = lines[0].trim_start_matches("== ");
+    let head: Vec<&str> = lines[1].split_whitespace().collect();
+    let (end, zone) = (head[1], head[2]);
+    let agent_zone = head.get(4).map(|zone| (*zone).to_owned());
+    let turn = |line: &&str| {
+        let (who, content) = line.split_once(':').unwrap_or_else(|| panic!("{id}: {line}"));
+        Turn { role: if who == "A" { Role::Agent } else { Role::User }, content: content.trim().to_owned() }
+    };
+    let rules = TimeZone::get(zone).unwrap_or_else(|e| panic!("{id}: {e}"));
+    let answer = lines[lines.len() - 1].trim_start_matches("->").trim();
+    let windows = match answer {
+        "none" => Vec::new(),
+        windows => windows.split_whitespace().map(|w| window(w, &rules)).collect(),
+    };
+    Case {
+        id: format!("{file}:{id}"),
+        turns: lines[2..lines.len() - 1].iter().map(turn).collect(),
+        end: end.parse().unwrap_or_else(|e| panic!("{id}: {e}")),
+        zone: zone.to_owned(),
+        agent_zone,
+        only_the_time: false,
+        lang,
+        windows,
+    }
+}
+
+fn expression(line: &str, file: &str, lang: Lang) -> Case {
+    let parts: Vec<&str> = line.split('|').map(str::trim).collect();
+    let reference: DateTime = parts[1].parse().unwrap_or_else(|e| panic!("{line}: {e}"));
+    Case {
+        id: format!("{file}: {}", parts[0]),
+        turns: vec![Turn { role: Role::User, content: parts[0].to_owned() }],
+        end: reference.to_zoned(TimeZone::UTC).expect("a time").timestamp(),
+        zone: "UTC".to_owned(),
+        agent_zone: None,
+        only_the_time: true,
+        lang,
+        windows: parts[2].split_whitespace().map(|w| window(w, &TimeZone::UTC)).collect(),
+    }
+}
+
+/// Every case of a file.
+pub(crate) fn cases(name: &str) -> Vec<Case> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let lang = Lang::of(&name[..2]).expect("a file begins with its language");
+    if name.contains("expressions") {
+        let lines = text.lines().filter(|l| l.matches('|').count() == 2);
+        return lines.map(|l| expression(l, name, lang)).collect();
+    }
+    text.split("\n\n")
+        .filter(|r| r.trim_start().starts_with("== "))
+        .map(|r| call(r.trim(), name, lang))
+        .collect()
+}
+
+/// The files, and how many of a hundred are heard right at least.
+pub(crate) const FILES: &[(&str, usize)] = &[
+    ("en-calls.txt", 96),
+    ("en-messy-1.txt", 72),
+    ("en-null.txt", 94),
+    ("en-twins.txt", 80),
+    ("en-expressions.txt", 99),
+    ("es-calls.txt", 88),
+    ("es-expressions.txt", 98),
+];
+
+#[test]
+fn the_corpus_is_heard_as_well_as_before() {
+    let mut fallen = Vec::new();
+    for (file, least) in FILES {
+        let cases = cases(file);
+        assert!(!cases.is_empty(), "{file} is empty");
+        let missed: Vec<String> = cases
+            .iter()
+            .filter_map(|case| {
+                let heard = case.heard();
+                (!case.is_right(&heard))
+                    .then(|| format!("{}: {:?} by {:?}", case.id, heard.at, heard.evidence))
+            })
+            .collect();
+        let right = cases.len() - missed.len();
+        eprintln!("{file}: {right} of {}", cases.len());
+        if right * 100 < cases.len() * least {
+            fallen.push(format!(
+                "{file}: {right} of {}, less than {least} %\n  {}",
+                cases.len(),
+                missed.join("\n  ")
+            ));
+        }
+    }
+    assert!(fallen.is_empty(), "{}", fallen.join("\n"));
+}
