@@ -216,6 +216,7 @@ pub(crate) struct Length {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
+    Seconds,
     Minutes,
     Hours,
     Days,
@@ -299,6 +300,7 @@ impl Slot {
         let hour = |s: &Self| s.clock.is_some() || s.same_time;
         let clash = self.day.is_some() && other.day.is_some_and(|day| self.day != Some(day))
             || hour(self) && hour(other)
+            || [self, other].iter().any(|s| s.length.is_some_and(|l| !l.led && l.from_that == 0))
             || self.length.is_some() && (other.length.is_some() || hour(other))
             || other.length.is_some() && hour(self)
             || self.of.is_some() && other.of.is_some_and(|of| self.of != Some(of));
@@ -316,7 +318,9 @@ impl Slot {
 
     /// What is meant when this is said after `old`: it replaces what it names and keeps the rest.
     pub(crate) fn after(self, old: &Self) -> Self {
-        if self.length.is_some_and(|l| l.from_that == 0 && matches!(l.unit, Unit::Minutes | Unit::Hours)) {
+        if self.length.is_some_and(|l| {
+            l.from_that == 0 && matches!(l.unit, Unit::Seconds | Unit::Minutes | Unit::Hours)
+        }) {
             return Self { zone: self.zone.or(old.zone), ..self };
         }
         // "Evening" tells which eight was meant.
@@ -340,6 +344,16 @@ impl Slot {
             && self.day.is_some_and(|d| d != Day::In(0));
         let old = &Self { of: old.of.filter(|_| !tonight), ..old.clone() };
         let names_hour = self.clock.is_some() || self.of.is_some() || self.same_time || self.length.is_some();
+        // "The twenty third." "Of June?" "Yes, June."
+        let named = match (self.day, old.day) {
+            (Some(Day::MonthNamed(m, _)), Some(Day::Nth(n) | Day::Date(_, _, n))) => {
+                Some(Day::Date(None, m, n))
+            }
+            _ => None,
+        };
+        if named.is_some() {
+            return Self { day: named, ..old.clone() };
+        }
         let keeps_day = self.day.is_none();
         Self {
             day: if keeps_day { old.day } else { self.day },

@@ -86,7 +86,7 @@ impl Reader<'_> {
     fn read(&mut self) -> Option<Found> {
         if let Some(length) = self.slot.length {
             match length.unit {
-                Unit::Minutes | Unit::Hours => return self.after_a_while(length),
+                Unit::Seconds | Unit::Minutes | Unit::Hours => return self.after_a_while(length),
                 _ if length.from_that != 0 => return self.after_a_while(length),
                 Unit::Days | Unit::Weeks | Unit::Months if self.slot.day.is_none() => {
                     return self.after_days(length);
@@ -146,6 +146,7 @@ impl Reader<'_> {
     /// Minutes and hours from the call's end, or from what was spoken of.
     fn after_a_while(&mut self, length: Length) -> Option<Found> {
         let unit = match length.unit {
+            Unit::Seconds => 1.0 / 60.0,
             Unit::Minutes => 1.0,
             Unit::Hours => 60.0,
             Unit::Days => 24.0 * 60.0,
@@ -157,7 +158,12 @@ impl Reader<'_> {
             self.now.timestamp()
         } else {
             let view = View { that: None, ..*self.view };
-            moment(self.view.that?, &view)?.at
+            match self.view.that {
+                Some(that) => moment(that, &view)?.at,
+                // Words alone may well mean from now.
+                None if self.view.literal => self.now.timestamp(),
+                None => return None,
+            }
         };
         let sign = if length.from_that < 0 { -1.0 } else { 1.0 };
         let around = |a: f64, b: f64| Some((self.elapsed(from, a)?, self.elapsed(from, b)?));

@@ -241,9 +241,15 @@ impl Reader<'_> {
                 self.skip_number();
                 Kind::Figure
             }
-            Some(c @ (':' | '.' | 'h')) if len <= 2 && digit_after(self, 1) => {
+            // Some write a space behind the colon.
+            Some(c @ (':' | '.' | 'h'))
+                if len <= 2
+                    && (digit_after(self, 1)
+                        || c == ':' && self.after(1) == Some(' ') && digit_after(self, 2)) =>
+            {
                 let before = self.at;
-                let ((), (minute, width)) = (self.at += 1, self.run());
+                self.at += if digit_after(self, 1) { 1 } else { 2 };
+                let (minute, width) = self.run();
                 if width == 2 && (c == ':' || minute < 60) && !self.more_digits() {
                     // Seconds say nothing here.
                     if c == ':' && self.peek() == Some(':') && digit_after(self, 1) {

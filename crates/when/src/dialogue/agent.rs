@@ -25,7 +25,7 @@ impl Talk {
             self.settled = Some(told);
         }
         let mut proposed: Vec<Said> = Vec::new();
-        let mut calls = false;
+        let (mut calls, mut confirmed) = (false, false);
         for sentence in heard.sentences() {
             self.turns_to(&sentence);
             calls |= sentence.has_any(CALLS);
@@ -43,6 +43,7 @@ impl Talk {
                             self.settled =
                                 self.settled.take().map(|said| Said { slot: slot.clone(), ..said });
                             self.ground = Some(slot);
+                            confirmed = true;
                             continue;
                         }
                         self.ground = Some(slot.clone());
@@ -62,6 +63,10 @@ impl Talk {
                 }
             }
         }
+        // "The foreman at four, and you at five": what is settled already stands.
+        if confirmed && !proposed.iter().any(|p| p.choice) {
+            proposed.clear();
+        }
         let asks = heard.asks();
         let offers = heard.has(Cue::CallYou) || heard.has(Cue::ICall);
         let of_somebody = heard.has(Cue::CallOther) || heard.has(Cue::Third) && !calls;
@@ -71,6 +76,7 @@ impl Talk {
             self.drop_all();
         }
         self.fallback = asks && heard.has(Cue::Fallback);
+        self.promised = !asks && heard.has(Cue::ICall) && !proposed.is_empty() && !self.declined;
         if !proposed.is_empty() {
             self.asked = asks || proposed.iter().any(|p| p.choice);
             if proposed.len() > 1 {
@@ -144,7 +150,12 @@ impl Talk {
             let open = self.settled.is_none() || sense == Sense::Call;
             return about && (same || open) && sentence.spare < 3;
         }
-        let most = if sentence.asks { 5 } else { 3 };
+        let open = self.settled.as_ref().is_none_or(|said| !said.slot.is_exact());
+        let most = match (sentence.asks, open) {
+            (true, true) => 5,
+            (false, true) => 4,
+            (_, false) => 3,
+        };
         (about || sentence.asks) && (sense == Sense::Call || sentence.spare < most)
     }
 }

@@ -35,6 +35,12 @@ pub(crate) fn sense(items: &[Item], at: usize, role: Role) -> Sense {
     if slot.bound == Bound::Until && slot.until.is_none() {
         return Sense::Other;
     }
+    // "An hour before you close" has its own hour from that.
+    if slot.length.is_some_and(|l| l.from_that != 0)
+        && !matches!(before, Some(Cue::Past | Cue::CallOther | Cue::Send))
+    {
+        return Sense::Call;
+    }
     match (prefix, suffix) {
         (Some(Cue::Not | Cue::Refuse), _) | (_, Some(Cue::Refuse)) => return Sense::Refused,
         (Some(Cue::NoCall), _) if !bounds(slot) => return Sense::Refused,

@@ -19,6 +19,7 @@ impl Talk {
             return;
         }
         self.offered = !self.proposed.is_empty();
+        self.accepted = false;
         self.answer(heard);
         for sentence in heard.sentences() {
             self.sentence(heard, &sentence);
@@ -57,9 +58,10 @@ impl Talk {
             if self.asked && !times && self.settled.is_none() && matches!(first, Some(Cue::NoCall)) {
                 self.declined = true;
             }
-        } else if (accepts || (!self.asked && !times && self.wanted))
+        } else if (accepts || (!self.asked && !times && (self.wanted || self.promised)))
             && let Some(said) = self.preferred()
         {
+            self.accepted = accepts;
             self.take(said);
         }
         self.proposed.clear();
@@ -136,7 +138,14 @@ impl Talk {
         let usable = match what {
             _ if self.declined && !explicit => false,
             Sense::Call => !elsewhere && (explicit || !self.elsewhere),
-            Sense::Open => !elsewhere && self.takes_open(slot, sentence),
+            Sense::Open => {
+                !elsewhere
+                    && self.takes_open(
+                        slot,
+                        sentence,
+                        at == 0 && sentence.items[at].first < heard.begins() + 2,
+                    )
+            }
             _ => false,
         };
         if usable {
@@ -156,8 +165,10 @@ impl Talk {
     }
 
     /// Whether a time that nothing is said of is meant for the call.
-    fn takes_open(&self, slot: &Slot, sentence: &Sentence<'_>) -> bool {
-        if !(self.when || self.offered) && (self.elsewhere || self.is_of_that(slot)) {
+    fn takes_open(&self, slot: &Slot, sentence: &Sentence<'_>, leads: bool) -> bool {
+        if !(self.when || self.offered)
+            && (self.elsewhere || self.is_of_that(slot) && !sentence.has_any(&[Cue::Yes, Cue::Works]))
+        {
             return false;
         }
         // A question of the person's own is about something else, unless it is nothing but the time.
@@ -171,6 +182,10 @@ impl Talk {
             return false;
         }
         let few = sentence.slots().count() <= 2;
+        // "Yes, one second."
+        if self.accepted && slot.is_loose() && !sentence.has(Cue::Correct) {
+            return false;
+        }
         let corrects = sentence.has_any(&[
             Cue::Correct,
             Cue::Propose,
@@ -186,7 +201,9 @@ impl Talk {
             return few && about && sentence.spare < 4;
         }
         // Once a time is settled, another needs a reason.
-        let most = if expected {
+        let most = if self.when && leads {
+            usize::MAX
+        } else if expected {
             6
         } else if self.settled.is_some() {
             2

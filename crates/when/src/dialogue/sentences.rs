@@ -34,6 +34,14 @@ impl<'l> Heard<'l> {
         }
     }
 
+    /// The first token of what is said after a "yeah" or a "well".
+    pub(super) fn begins(&self) -> usize {
+        self.items
+            .iter()
+            .find(|i| !matches!(i.what, What::Cue(Cue::Yes | Cue::No) | What::Stop(_)))
+            .map_or(0, |i| i.first.min(3))
+    }
+
     pub(super) const fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }

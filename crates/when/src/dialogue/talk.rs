@@ -38,6 +38,10 @@ pub(super) struct Talk {
     pub(super) that_is_other: bool,
     /// The agent wants to know when.
     pub(super) when: bool,
+    /// It has promised a call at a time.
+    pub(super) promised: bool,
+    /// The person has just accepted what it proposed.
+    pub(super) accepted: bool,
     /// Its last words proposed a time.
     pub(super) offered: bool,
     /// The talk has turned to another business: a visit, an order, opening hours.
@@ -65,6 +69,8 @@ impl Talk {
             that: None,
             that_is_other: false,
             when: false,
+            promised: false,
+            accepted: false,
             offered: false,
             elsewhere: false,
             fallback: false,
@@ -77,6 +83,9 @@ impl Talk {
 
     /// What it comes to.
     pub(super) fn end(mut self) -> Option<Settled> {
+        if self.promised && !self.proposed.is_empty() {
+            self.wanted = true;
+        }
         if !self.asked && self.wanted && !self.declined {
             // The last word was the agent's, and told rather than asked.
             if let Some(last) = self.proposed.pop() {

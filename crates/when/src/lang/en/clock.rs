@@ -195,7 +195,7 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
         && !led
         && !told
         && !alone
-        && !matches!(s.back(1), "today" | "tomorrow" | "tonight" | "for" | "to")
+        && !matches!(s.back(1), "today" | "tomorrow" | "tonight" | "day" | "for" | "to")
     {
         return None;
     }
@@ -310,6 +310,7 @@ fn is_pronoun(s: At<'_>) -> bool {
             s.back(1),
             "this"
                 | "either"
+                | "same"
                 | "that"
                 | "the"
                 | "which"

@@ -60,6 +60,12 @@ pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
         {
             None
         }
+        // "He's out, try him here at three."
+        Cue::CallOther
+            if s.word(len) == "here" || s.on(len).any(&[&["on", "this"], &["at", "this"]]).is_some() =>
+        {
+            Some((Cue::CallMe, len))
+        }
         // "I'm off on Friday" frees, "I get off" ends.
         Cue::Event
             if words == &["off"] && matches!(s.back(1), "better" | "hang" | "cut" | "take" | "day") =>
@@ -86,7 +92,9 @@ pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
         Cue::CallMe | Cue::CallYou | Cue::ICall => {
             let me = usize::from(matches!(s.word(len), "me" | "us" | "you"));
             let back = usize::from(matches!(s.word(len + me), "back" | "again"));
-            Some((*cue, len + me + back))
+            // "Can she call me?"
+            let cue = if matches!(s.word(len), "me" | "us") { Cue::CallMe } else { *cue };
+            Some((cue, len + me + back))
         }
         // "Talk to me tomorrow" asks for a call.
         Cue::Now if words == &["to", "me"] && !s.token(len).is_none_or(|t| t.is_stop()) => {
@@ -238,7 +246,7 @@ const PHRASES: &[(Cue, &[&str])] = &[
         "have someone call", "have somebody call", "someone call", "somebody call", "anyone call", "him call me", "her call me", "them call me",
         "pick this up", "pick it up", "continue this", "finish this", "call will", "calls me", "try my cell", "try the house", "on this number", "at this number",
     ]),
-    (Cue::Callback, &["callback", "call backs", "a call", "the call", "your call", "another call", "phone call", "quick call", "a ring", "a bell", "a buzz", "a shout", "a tinkle", "schedule a callback", "schedule a call", "set up a call", "book a call", "can i get a call", "a call back", "that call"]),
+    (Cue::Callback, &["slots for calls", "calls with", "callback", "call backs", "a call", "the call", "your call", "another call", "phone call", "quick call", "a ring", "a bell", "a buzz", "a shout", "a tinkle", "schedule a callback", "schedule a call", "set up a call", "book a call", "can i get a call", "a call back", "that call"]),
     (Cue::Talk, &["talk", "speak", "chat", "have a conversation", "discuss"]),
     (Cue::ICall, &[
         "i'll call you back", "i'll call you", "i'll call back", "i'll call", "i will call you", "i will call back", "i will call", "i'll ring you", "i'll ring back", "i'll ring", "i'll phone", "i'll give you a call", "i'll give you guys a call", "i'll give you a ring", "i'll give you a shout", "i'll give y'all a call", "i'll just call",
@@ -250,7 +258,7 @@ const PHRASES: &[(Cue, &[&str])] = &[
         "call you back", "call you", "calling you", "ring you", "phone you", "calls you", "reach you", "try you", "have someone call you", "give you a call", "give you a ring", "give you a buzz", "get back to you", "talk to you then", "contact you", "text you",
         "have you down for", "have you down", "put you down for", "put you down", "got you down", "i have you down for", "i have you down", "i've got you down for", "i've got you down", "pencil you in", "schedule you", "book you in for a call", "he'll call", "she'll call", "they'll call", "he'll ring", "she'll ring", "they'll ring", "he can call", "she can call", "they can call", "could he call", "could she call", "can he call", "can she call", "can they call", "should they call", "should he call", "should she call", "when can he", "when can she", "when can they", "want me to try you", "want me to call", "like me to call", "like us to call", "want us to call", "who'll call", "will call", "will ring", "will phone", "can phone", "can ring", "have him call you", "have her call you", "get her to call", "get him to call", "get someone to call", "call ya", "ring ya",
     ]),
-    (Cue::Now, &["tell me now", "ask me now", "talk to me", "shoot", "fire away", "you've got me now", "let's knock it over", "i'm stepping away", "let's do it now then", "just do it now then", "now then", "you have five minutes", "i've got ten minutes now", "now's as good a time", "let's get it over with","now is fine", "now's fine", "now is good", "now's good", "now works", "i can do it now", "do it now", "let's do it now", "i can talk now", "i've got a minute now", "i have a minute now", "i have time now", "i've got time now", "actually go ahead", "go ahead now", "right now is fine", "right now works", "right now is good", "we can talk now", "let's just do it now", "just do it now", "talk now", "i'm free now", "got five minutes now", "have five minutes now", "have ten minutes now", "might as well do it now"]),
+    (Cue::Now, &["tell me now", "ask me now", "talk to me", "fire away", "you've got me now", "let's knock it over", "i'm stepping away", "let's do it now then", "just do it now then", "now then", "you have five minutes", "i've got ten minutes now", "now's as good a time", "let's get it over with","now is fine", "now's fine", "now is good", "now's good", "now works", "i can do it now", "do it now", "let's do it now", "i can talk now", "i've got a minute now", "i have a minute now", "i have time now", "i've got time now", "actually go ahead", "go ahead now", "right now is fine", "right now works", "right now is good", "we can talk now", "let's just do it now", "just do it now", "talk now", "i'm free now", "got five minutes now", "have five minutes now", "have ten minutes now", "might as well do it now"]),
     (Cue::CallOther, &[
         "call my wife", "call my husband", "call my son", "call my daughter", "call my mother", "call my mom", "call my mum", "call my dad", "call my father", "call my brother", "call my sister", "call my office", "call my assistant", "call my partner", "call my boss", "call my lawyer", "call my accountant", "call my manager", "call my roommate", "call my neighbor", "call my colleague", "call my secretary",
         "call him", "call her", "call them", "ring him", "ring her", "ring them", "phone him", "phone her", "phone them", "try him", "try her", "try them", "reach him", "reach her", "reach them", "call the office", "call the front desk", "call the school", "call the doctor", "call the store",

@@ -457,6 +457,9 @@ fn holiday(s: At<'_>) -> Option<Named> {
         (&["st", "patrick's", "day"], Holiday::StPatricks),
     ];
     let (words, found) = HOLIDAYS.iter().find(|(words, _)| s.says(words))?;
+    if matches!(s.back(1), "merry" | "happy") {
+        return Some(Named::nothing(words.len()));
+    }
     Some(day(Day::Holiday(*found), words.len()))
 }
 

@@ -196,12 +196,9 @@ fn finer(s: At<'_>, than: Unit) -> Option<(f64, usize)> {
     }
     let (unit, factor) = unit(s.word(len - 1))?;
     let minutes = f64::from(n) * factor;
+    let minutes = if unit == Unit::Seconds { minutes / 60.0 } else { minutes };
     match (than, unit) {
-        (Unit::Hours, Unit::Minutes) | (Unit::Minutes, Unit::Minutes)
-            if factor < 1.0 || than == Unit::Hours =>
-        {
-            Some((minutes, len))
-        }
+        (Unit::Hours, Unit::Minutes) | (Unit::Minutes, Unit::Seconds) => Some((minutes, len)),
         (Unit::Days, Unit::Hours) => {
             let (more, taken) = finer(s.on(len), Unit::Hours).unwrap_or((0.0, 0));
             Some((minutes * 60.0 + more, len + taken))
@@ -289,7 +286,7 @@ fn count(s: At<'_>) -> Option<(f64, f64, usize, bool)> {
 
 fn unit(word: &str) -> Option<(Unit, f64)> {
     Some(match word {
-        "second" | "seconds" | "sec" | "secs" => (Unit::Minutes, 1.0 / 60.0),
+        "second" | "seconds" | "sec" | "secs" => (Unit::Seconds, 1.0),
         "minute" | "minutes" | "min" | "mins" | "minutes'" | "minute's" => (Unit::Minutes, 1.0),
         "hour" | "hours" | "hr" | "hrs" | "h" | "hour's" | "hours'" => (Unit::Hours, 1.0),
         "day" | "days" | "d" | "day's" | "days'" => (Unit::Days, 1.0),

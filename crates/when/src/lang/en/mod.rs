@@ -70,7 +70,9 @@ impl Language for English {
     }
 
     fn is_break(&self, s: At<'_>) -> bool {
-        matches!(s.word(0), "but" | "because" | "cause" | "cos" | "cuz" | "except" | "although")
+        // "After nine but before eleven" is one thought.
+        let bounds = s.word(0) == "but" && matches!(s.word(1), "before" | "by" | "no");
+        !bounds && matches!(s.word(0), "but" | "because" | "cause" | "cos" | "cuz" | "except" | "although")
             || s.word(0) == "so"
                 && !matches!(s.back(1), "or" | "think" | "not" | "do" | "hope" | "guess" | "ever")
     }
@@ -148,6 +150,12 @@ fn part(s: At<'_>) -> Option<Named> {
         .or_else(|| zone::read(s))
         .or_else(|| clock::read(s))
         .or_else(|| same_time(s))
+        .or_else(|| too_large(s))
+}
+
+/// "Seventy five": no hour, and neither is its "five".
+fn too_large(s: At<'_>) -> Option<Named> {
+    numbers::cardinal(s).filter(|(n, len)| *n > 24 && *len > 1).map(|(_, len)| Named::nothing(len))
 }
 
 fn same_time(s: At<'_>) -> Option<Named> {
@@ -230,6 +238,10 @@ fn bound(s: At<'_>) -> Option<Named> {
     ];
     // "After lunch" is a part of the day, "the day after tomorrow" a day.
     if part_of_day::read(s).is_some() || s.back(1) == "day" {
+        return None;
+    }
+    // "After an hour" is an hour from now.
+    if s.word(0) == "after" && length::read(s).is_some() {
         return None;
     }
     let (words, bound) = BOUNDS.iter().find(|(words, _)| s.says(words))?;

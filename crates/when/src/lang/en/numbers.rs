@@ -107,7 +107,7 @@ pub(super) fn minutes(s: At<'_>) -> Option<(u32, usize)> {
 
 /// A comma within such a row.
 fn joins(s: At<'_>) -> bool {
-    matches!(s.token(0).map(|t| &t.kind), Some(Kind::Comma))
+    matches!(s.token(0).map(|t| &t.kind), Some(Kind::Comma | Kind::Sign('-')))
         && (cardinal(s.on(1)).is_some() || matches!(s.word(1), "double" | "triple" | "oh"))
 }
 

@@ -22,6 +22,7 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
         (&["late", "this", "morning"], DayPart::LateMorning),
         (&["late", "this", "afternoon"], DayPart::LateAfternoon),
         (&["late", "this", "evening"], DayPart::LateEvening),
+        (&["this", "arvo"], DayPart::Afternoon),
         (&["this", "morning"], DayPart::Morning),
         (&["this", "afternoon"], DayPart::Afternoon),
         (&["this", "evening"], DayPart::Evening),
@@ -92,6 +93,7 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
         (&["morning's"], DayPart::Morning),
         (&["afternoon's"], DayPart::Afternoon),
         (&["evening's"], DayPart::Evening),
+        (&["arvo"], DayPart::Afternoon),
         (&["mornings"], DayPart::Morning),
         (&["afternoons"], DayPart::Afternoon),
         (&["evenings"], DayPart::Evening),
@@ -109,9 +111,9 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
     {
         return Some(Named::nothing(1));
     }
-    if s.word(0) == "lunch"
-        && (super::day::weekday(s.back(1)).is_some() || matches!(s.back(1), "tomorrow" | "today" | "at"))
-    {
+    let beside_a_day =
+        |word: &str| super::day::weekday(word).is_some() || matches!(word, "tomorrow" | "today");
+    if s.word(0) == "lunch" && (beside_a_day(s.back(1)) || s.back(1) == "at" || beside_a_day(s.word(1))) {
         return Some(Named::one(Part::Of(DayPart::Lunch), 1));
     }
     if let Some((words, part)) = WITH_TODAY.iter().find(|(words, _)| s.says(words)) {

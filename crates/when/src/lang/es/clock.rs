@@ -95,6 +95,16 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
             ("cero", _) => cardinal(next.on(1))
                 .filter(|(n, _)| *n < 10)
                 .map_or((0, 0, 1), |(n, taken)| (n, taken + 1, 1)),
+            // "Seis cero dos".
+            _ if matches!(next.token(0).map(|t| &t.kind), Some(Kind::Number(0, 1))) => cardinal(next.on(1))
+                .filter(|(n, _)| *n < 10)
+                .map_or((0, 0, 1), |(n, taken)| (n, taken + 1, 1)),
+            // "Seis dos de la tarde".
+            _ if cardinal(next)
+                .is_some_and(|(n, taken)| (1..5).contains(&n) && next.on(taken).says(&["de", "la"])) =>
+            {
+                cardinal(next).map_or((0, 0, 1), |(n, taken)| (n, taken, 1))
+            }
             _ => match cardinal(next).filter(|(n, _)| (5..60).contains(n)) {
                 Some((n, taken)) if !counts(next.on(taken)) => (n, taken, 1),
                 _ => (0, 0, 1),
@@ -125,8 +135,24 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
     if let Some((_, taken)) = half {
         form = Form::Plain;
         len += taken;
-    } else if counts(at.on(len)) {
+    } else if counts(at.on(len)) || form == Form::Bare && lead == 0 && is_plural(at.word(len)) {
         return None;
+    }
+    // "A las 8 pm menos cuarto", "a las 8 de la noche menos cuarto".
+    let part = at
+        .on(len)
+        .any(&[&["de", "la", "noche"], &["de", "la", "tarde"], &["de", "la", "manana"]])
+        .unwrap_or(0);
+    if back == 0 && minute == 0 && at.on(len + part).says(&["menos", "cuarto"]) {
+        back = 15;
+        let named = match at.word(len + 2) {
+            _ if part == 0 => None,
+            "manana" => Some((Half::Am, 0)),
+            _ => Some((Half::Pm, 0)),
+        };
+        let half = half.or(named).map(|(half, _)| half);
+        let clock = Clock { hour: (hour % 24) as i8, minute: 0, half, form: Form::Plain, about: false };
+        return Some((earlier(clock, back), lead + len + part + 2));
     }
     let noon = at.on(len).says(&["del", "mediodia"]) || at.on(len).says(&["del", "medio", "dia"]);
     let half =
@@ -141,6 +167,14 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
     let clock = Clock { hour: (hour % 24) as i8, minute: minute as i8, half, form, about: false };
     let clock = if back > 0 { earlier(clock, back) } else { clock };
     Some((clock, lead + len))
+}
+
+/// "Tres cuartos": a plural behind a number is what it counts.
+fn is_plural(word: &str) -> bool {
+    word.len() > 4
+        && word.ends_with('s')
+        && super::day::weekday(word).is_none()
+        && !matches!(word, "menos" | "gracias" | "entonces" | "despues" | "antes")
 }
 
 /// An hour: never "treinta y cinco", which an hour and its minutes may look like.

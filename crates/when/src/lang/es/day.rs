@@ -44,6 +44,7 @@ fn near(s: At<'_>) -> Option<Named> {
         (&["manana"], Day::In(1)),
         (&["hoy", "mismo"], Day::In(0)),
         (&["hoy", "dia"], Day::In(0)),
+        (&["en", "el", "dia"], Day::In(0)),
         (&["hoy"], Day::In(0)),
     ];
     let (words, found) = DAYS.iter().find(|(words, _)| s.says(words))?;
@@ -52,7 +53,9 @@ fn near(s: At<'_>) -> Option<Named> {
 
 /// "Dos días después del lunes", "tres semanas a partir de mañana".
 fn from_day(s: At<'_>) -> Option<Named> {
-    let (n, len) = cardinal(s)?;
+    let lead = s.any(&[&["dentro", "de"], &["en"]]).unwrap_or(0);
+    let (n, len) = cardinal(s.on(lead))?;
+    let len = lead + len;
     let unit = match s.word(len) {
         "dia" | "dias" => Unit::Days,
         "semana" | "semanas" => Unit::Weeks,
@@ -223,6 +226,13 @@ fn date(s: At<'_>) -> Option<Named> {
         (s.token(0).map(|t| &t.kind), s.token(1).map(|t| &t.kind), s.token(2).map(|t| &t.kind))
     {
         return Some(day(Day::Date(None, *m as i8, *d as i8), 3));
+    }
+    // "El 17 del 11".
+    if let (true, Some((d @ 1..=31, taken))) = (s.word(0) == "el", cardinal(s.on(1)))
+        && s.word(1 + taken) == "del"
+        && let Some((m @ 1..=12, more)) = cardinal(s.on(2 + taken))
+    {
+        return Some(day(Day::Date(None, m as i8, d as i8), 2 + taken + more));
     }
     let mut len = usize::from(s.word(0) == "el");
     // "Abril 5", "mayo veintiuno".

@@ -117,6 +117,7 @@ fn amount(s: At<'_>) -> Option<(f64, f64, Unit, bool, usize)> {
 
 fn unit(word: &str) -> Option<Unit> {
     Some(match word {
+        "segundo" | "segundos" | "segundito" => Unit::Seconds,
         "minuto" | "minutos" | "minutitos" | "min" => Unit::Minutes,
         "hora" | "horas" | "horitas" | "h" => Unit::Hours,
         "dia" | "dias" => Unit::Days,

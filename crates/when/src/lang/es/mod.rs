@@ -68,7 +68,12 @@ impl Language for Spanish {
     }
 
     fn is_break(&self, s: At<'_>) -> bool {
-        matches!(s.word(0), "pero" | "porque" | "aunque" | "sino")
+        // "Por favor, que hoy no puedo."
+        let gives_a_reason = s.word(0) == "que"
+            && (matches!(s.back(1), "favor" | "gracias")
+                || matches!(s.token_back(1).map(|t| &t.kind), Some(Kind::Comma)));
+        gives_a_reason
+            || matches!(s.word(0), "pero" | "porque" | "aunque" | "sino")
             || s.says(&["asi", "que"])
             || s.says(&["ya", "que"])
     }
@@ -141,6 +146,7 @@ fn bound(s: At<'_>) -> Option<Named> {
         (&["comenzando"], Bound::From),
         (&["como", "muy", "tarde"], Bound::Before),
         (&["a", "mas", "tardar"], Bound::Before),
+        (&["tan", "tarde", "como"], Bound::Before),
         (&["despues", "de"], Bound::After),
         (&["despues", "del"], Bound::After),
         (&["luego", "de"], Bound::After),
