@@ -24,10 +24,11 @@ use clap::{Parser, Subcommand, builder::PossibleValuesParser};
 use tokio::signal::unix::{SignalKind, signal};
 
 use bench::Bench;
-use units::{backlog, burst, dispatch, footprint, ingest, soak};
+use units::{backlog, burst, dispatch, footprint, ingest, soak, when};
 
 /// In the order of the goals.
-const UNITS: [&str; 5] = [ingest::UNIT, dispatch::UNIT, burst::UNIT, backlog::UNIT, footprint::UNIT];
+const UNITS: [&str; 6] =
+    [ingest::UNIT, dispatch::UNIT, burst::UNIT, backlog::UNIT, footprint::UNIT, when::UNIT];
 
 #[derive(Parser)]
 struct Cli {
@@ -107,7 +108,8 @@ async fn run(units: &[String], quick: bool, write: Option<PathBuf>) -> anyhow::R
             dispatch::UNIT => dispatch::run(&mut bench).await?,
             burst::UNIT => burst::run(&mut bench).await?,
             backlog::UNIT => backlog::run(&mut bench).await?,
-            _ => footprint::run(&mut bench).await?,
+            footprint::UNIT => footprint::run(&mut bench).await?,
+            _ => when::run(&mut bench)?,
         }
         // A later unit that fails must not cost what is known.
         if let Some(path) = &write {

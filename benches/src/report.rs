@@ -187,6 +187,7 @@ same machine gives ±30 % from hour to hour.
   is arrival there minus `scheduled_for`. The limit is an in-memory timer with the same way of sending.
 - `backlog`: the same work with 1,000 and with many waiting callbacks.
 - `footprint`: an idle server beside an empty one with an HTTP port and a SQLite file.
+- `when`: how well callers are heard, on public data beside the project; `cargo bench -p redialer-when` is how fast.
 ";
 
 #[cfg(test)]

@@ -6,3 +6,4 @@ pub(crate) mod dispatch;
 pub(crate) mod footprint;
 pub(crate) mod ingest;
 pub(crate) mod soak;
+pub(crate) mod when;

@@ -33,6 +33,8 @@ pub(crate) enum Cue {
     Not,
     /// Something with a time of its own: a shift, a meeting, a flight.
     Event,
+    /// "I've got": what the agent offers, and what keeps the person busy.
+    Have,
     /// Opening hours.
     Hours,
     /// Something that is over.

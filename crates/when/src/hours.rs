@@ -78,6 +78,8 @@ impl Hours {
             DayPart::MidAfternoon => span(at(14, 0), at(16, 0), at(15, 0)),
             DayPart::LateAfternoon => span(at(15, 0), at(18, 0), at(16, 0)),
             DayPart::EndOfDay => self.end_of_day,
+            DayPart::Am => self.morning,
+            DayPart::Pm => span(at(12, 0), at(21, 0), at(14, 0)),
             DayPart::EarlyEvening => span(at(17, 0), at(19, 0), at(18, 0)),
             DayPart::Evening => self.evening,
             DayPart::LateEvening => span(at(19, 0), at(22, 0), at(20, 0)),

@@ -141,6 +141,18 @@ impl Clock {
     pub(crate) const NOON: Self = Self::full(12, 0);
     pub(crate) const MIDNIGHT: Self = Self::full(0, 0);
 
+    /// Said again without its half of the day, it is in the same.
+    const fn with_half_of(self, old: Option<Self>) -> Self {
+        match old {
+            Some(old)
+                if self.half.is_none() && old.hour % 12 == self.hour % 12 && old.minute == self.minute =>
+            {
+                Self { half: old.half, hour: old.hour, ..self }
+            }
+            _ => self,
+        }
+    }
+
     pub(crate) const fn full(hour: i8, minute: i8) -> Self {
         Self { hour, minute, half: Some(Half::Full), form: Form::Plain, about: false }
     }
@@ -162,6 +174,9 @@ pub(crate) enum DayPart {
     MidAfternoon,
     LateAfternoon,
     EndOfDay,
+    /// "P m", alone.
+    Am,
+    Pm,
     EarlyEvening,
     Evening,
     LateEvening,
@@ -187,7 +202,7 @@ impl DayPart {
             Self::Afternoon | Self::EarlyAfternoon | Self::LateAfternoon | Self::MidAfternoon => hour <= 7,
             Self::Evening | Self::EarlyEvening | Self::LateEvening | Self::Night => hour >= 4,
             Self::Morning | Self::EarlyMorning | Self::LateMorning | Self::MidMorning => hour >= 4,
-            Self::Tarde => true,
+            Self::Tarde | Self::Am | Self::Pm => true,
             _ => false,
         }
     }
@@ -318,9 +333,7 @@ impl Slot {
 
     /// What is meant when this is said after `old`: it replaces what it names and keeps the rest.
     pub(crate) fn after(self, old: &Self) -> Self {
-        if self.length.is_some_and(|l| {
-            l.from_that == 0 && matches!(l.unit, Unit::Seconds | Unit::Minutes | Unit::Hours)
-        }) {
+        if self.length.is_some_and(|l| matches!(l.unit, Unit::Seconds | Unit::Minutes | Unit::Hours)) {
             return Self { zone: self.zone.or(old.zone), ..self };
         }
         // "Evening" tells which eight was meant.
@@ -358,8 +371,12 @@ impl Slot {
         Self {
             day: if keeps_day { old.day } else { self.day },
             // An old part of the day tells which of the two hours a new clock time is.
-            of: self.of.or(if self.clock.is_some() && keeps_day || !names_hour { old.of } else { None }),
-            clock: if names_hour { self.clock } else { old.clock },
+            of: self.of.or(match self.clock {
+                Some(clock) if keeps_day => old.of.filter(|of| clock.half.is_some() || of.may_hold(clock)),
+                None if !names_hour => old.of,
+                _ => None,
+            }),
+            clock: if names_hour { self.clock.map(|clock| clock.with_half_of(old.clock)) } else { old.clock },
             until: if names_hour { self.until } else { old.until },
             length: if names_hour || !keeps_day { self.length } else { old.length },
             bound: if names_hour { self.bound } else { old.bound },

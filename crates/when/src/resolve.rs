@@ -476,6 +476,7 @@ const fn side(part: DayPart) -> Side {
         | DayPart::Morning
         | DayPart::MidMorning
         | DayPart::LateMorning
+        | DayPart::Am
         | DayPart::SmallHours => Side::Morning,
         DayPart::BeforeLunch | DayPart::Lunch | DayPart::SpanishMidday | DayPart::AfterLunch => Side::Noon,
         DayPart::EarlyAfternoon
@@ -483,6 +484,7 @@ const fn side(part: DayPart) -> Side {
         | DayPart::MidAfternoon
         | DayPart::LateAfternoon
         | DayPart::EndOfDay
+        | DayPart::Pm
         | DayPart::AfterMeal
         | DayPart::LateTarde
         | DayPart::Tarde

@@ -80,7 +80,12 @@ impl Reader<'_> {
     fn step(&mut self, at: usize) -> usize {
         let here = At::new(self.tokens, at);
         if let Kind::Stop(c) = self.tokens[at].kind {
-            // "Mon." and "p.m." keep their dot: a stop between parts of one time ends nothing.
+            // "One p.m. Pacific": that dot ends no sentence.
+            let half = matches!(here.back(1), "am" | "pm");
+            let next = self.language.part(here.on(1)).and_then(|named| named.parts[0].clone());
+            if c == '.' && half && matches!(next, Some(Part::Zone(_))) {
+                return 1;
+            }
             self.close();
             self.item(What::Stop(c == '?'), at, at + 1);
             return 1;

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Role,
     cue::Cue,
-    part::{Place, Slot},
+    part::{Bound, Place, Slot},
 };
 
 /// What an agent's words are about a call with.
@@ -38,6 +38,7 @@ impl Talk {
                 match sense(sentence.items, at, Role::Agent) {
                     Sense::Call | Sense::Open if self.repeats(&slot) => {}
                     sense @ (Sense::Call | Sense::Open) if self.may_mean_a_call(&slot, &sentence, sense) => {
+                        let exact = slot.is_exact() && slot.length.is_none();
                         let slot = self.completed(slot);
                         if self.confirms(&slot, &sentence) {
                             self.settled =
@@ -46,8 +47,14 @@ impl Talk {
                             confirmed = true;
                             continue;
                         }
+                        // "Four Eastern, tomorrow the twenty third."
+                        if confirmed && !exact && slot.day.is_some() && !sentence.asks {
+                            self.settled =
+                                self.settled.take().map(|said| Said { slot: slot.clone(), ..said });
+                            continue;
+                        }
                         self.ground = Some(slot.clone());
-                        if slot.is_exact() && slot.length.is_none() {
+                        if exact {
                             self.that = Some(slot.clone());
                             self.that_is_other = false;
                         }
@@ -56,6 +63,7 @@ impl Talk {
                             that: self.pointed_at(),
                             place: heard.place(item),
                             choice: sentence.has_or(),
+                            asked: sentence.asks,
                         });
                     }
                     Sense::Nothing | Sense::Refused => {}
@@ -68,17 +76,23 @@ impl Talk {
             proposed.clear();
         }
         let asks = heard.asks();
+        let asked = proposed.iter().any(|p| p.asked);
         let offers = heard.has(Cue::CallYou) || heard.has(Cue::ICall);
         let of_somebody = heard.has(Cue::CallOther) || heard.has(Cue::Third) && !calls;
         let open = self.settled.is_none() && proposed.is_empty();
-        self.when = (heard.has(Cue::Ask) || (asks && calls && open) || offers && open) && !of_somebody;
+        let wants_to_know = heard.sentences().iter().any(|s| {
+            s.has(Cue::Ask)
+                && (self.wanted || s.has_any(CALLS) || s.has_any(&[Cue::CallMe, Cue::Works, Cue::Propose]))
+        });
+        self.when = (wants_to_know || asks && calls && open || offers && open) && !of_somebody;
         if heard.has(Cue::NoCall) && !asks && proposed.is_empty() {
             self.drop_all();
         }
         self.fallback = asks && heard.has(Cue::Fallback);
+        self.asked_else = asks && !asked;
         self.promised = !asks && heard.has(Cue::ICall) && !proposed.is_empty() && !self.declined;
         if !proposed.is_empty() {
-            self.asked = asks || proposed.iter().any(|p| p.choice);
+            self.asked = asked || proposed.iter().any(|p| p.choice);
             if proposed.len() > 1 {
                 self.offers = proposed.clone();
             }
@@ -92,9 +106,16 @@ impl Talk {
     pub(super) fn turns_to(&mut self, sentence: &Sentence<'_>) {
         if sentence.has_any(CALLS) || sentence.has(Cue::CallMe) {
             self.elsewhere = false;
-        } else if sentence.has_any(&[Cue::Visit, Cue::Hours, Cue::CallOther, Cue::Send]) {
+        } else if sentence.has_any(&[Cue::Visit, Cue::CallOther, Cue::Send])
+            || sentence.has(Cue::Hours) && !self.looks_for_a_time()
+        {
             self.elsewhere = true;
         }
+    }
+
+    /// Whether both sides are about to find a time, so that opening hours are only a reason.
+    fn looks_for_a_time(&self) -> bool {
+        self.ground.is_some() && self.settled.is_none()
     }
 
     /// Whether it says again what is settled, and asks nothing about it.
@@ -129,7 +150,9 @@ impl Talk {
         if self.declined && !sentence.asks {
             return false;
         }
-        if self.elsewhere {
+        let asks_anew =
+            sentence.asks && sentence.has(Cue::Propose) && !sentence.has_any(&[Cue::Visit, Cue::Hours]);
+        if self.elsewhere && !asks_anew {
             return false;
         }
         let about = self.wanted || self.settled.is_some() || self.ground.is_some();
@@ -138,7 +161,10 @@ impl Talk {
         if only_a_part && self.settled.is_some() {
             return false;
         }
-        if slot.zone == Some(Place::Yours) && self.settled.is_some() {
+        // What is of another business stays so, once a time is settled.
+        if self.settled.is_some()
+            && (slot.zone == Some(Place::Yours) || slot.bound == Bound::At && self.is_only_of_that(slot))
+        {
             return false;
         }
         if slot.is_loose() {

@@ -27,7 +27,9 @@ pub(crate) fn sense(items: &[Item], at: usize, role: Role) -> Sense {
     let What::Slot(slot) = &items[at].what else { return Sense::Nothing };
     let rest = &items[at + 1..];
     let gap = |i: &Item, j: &Item| j.first.saturating_sub(i.end);
-    let before = head(items[..at].iter().rev());
+    // The agent's "booked on Tuesday" says nothing of the Wednesday that it offers instead.
+    let own = |i: &&Item| role == Role::User || i.cue() != Some(Cue::Refuse);
+    let before = head(items[..at].iter().rev().filter(own));
     // A "great" behind it ends what is said of it.
     let after = head(rest.iter().take_while(|i| !matches!(i.what, What::Cue(Cue::Yes))));
     let prefix = items[..at].last().filter(|i| gap(i, &items[at]) < 2).and_then(Item::cue);
@@ -42,10 +44,12 @@ pub(crate) fn sense(items: &[Item], at: usize, role: Role) -> Sense {
         return Sense::Call;
     }
     match (prefix, suffix) {
-        (Some(Cue::Not | Cue::Refuse), _) | (_, Some(Cue::Refuse)) => return Sense::Refused,
+        (Some(Cue::Not | Cue::Refuse), _) => return Sense::Refused,
+        // "Is eight too late?" refuses nothing yet.
+        (_, Some(Cue::Refuse)) if role == Role::User => return Sense::Refused,
         (Some(Cue::NoCall), _) if !bounds(slot) => return Sense::Refused,
         (_, Some(Cue::Works | Cue::Propose))
-            if role == Role::User && !matches!(before, Some(Cue::Event | Cue::Past)) =>
+            if role == Role::User && !matches!(before, Some(Cue::Event | Cue::Have | Cue::Past)) =>
         {
             return Sense::Call;
         }
@@ -74,6 +78,8 @@ pub(crate) fn sense(items: &[Item], at: usize, role: Role) -> Sense {
 /// What a signal before a slot makes of it.
 fn said_before(cue: Cue, slot: &Slot, role: Role) -> Sense {
     match cue {
+        Cue::Have if role == Role::Agent => Sense::Open,
+        Cue::Have => Sense::Other,
         // The agent wants to be called.
         Cue::CallMe if role == Role::Agent => Sense::Nothing,
         Cue::CallMe

@@ -82,7 +82,10 @@ pub(crate) fn expression(turns: &[Turn], language: &dyn Language) -> Option<Sett
                     Some((known, _)) if *known >= rank => {}
                     _ => {
                         let that = best.take().map(|(_, said)| said.slot);
-                        best = Some((rank, Said { slot: slot.clone(), that, place, choice: false }));
+                        best = Some((
+                            rank,
+                            Said { slot: slot.clone(), that, place, choice: false, asked: false },
+                        ));
                     }
                 }
             }

@@ -18,8 +18,10 @@ impl Talk {
             self.drop_all();
             return;
         }
-        self.offered = !self.proposed.is_empty();
+        self.offered = self.asked && !self.proposed.is_empty();
         self.accepted = false;
+        self.correcting = false;
+        self.refused.clear();
         self.answer(heard);
         for sentence in heard.sentences() {
             self.sentence(heard, &sentence);
@@ -46,15 +48,24 @@ impl Talk {
             self.proposed.clear();
             return;
         }
+        // Told to somebody who wants no call, or to a machine.
+        if self.declined && !self.asked {
+            self.proposed.clear();
+            return;
+        }
         let first = heard.cues().next();
         let times = heard.times();
-        let refuses = matches!(first, Some(Cue::No | Cue::Refuse | Cue::NoCall))
+        // "Anything else?" "No."
+        let no = first == Some(Cue::No) && !self.asked_else;
+        let refuses = no
+            || matches!(first, Some(Cue::Refuse | Cue::NoCall))
             || heard.has(Cue::Refuse)
             || heard.has(Cue::NoCall);
         let accepts = matches!(first, Some(Cue::Yes | Cue::Works))
             || (heard.has(Cue::Works) && !times)
             || heard.is_empty();
         if refuses && !accepts {
+            self.refused.clone_from(&self.proposed);
             if self.asked && !times && self.settled.is_none() && matches!(first, Some(Cue::NoCall)) {
                 self.declined = true;
             }
@@ -98,27 +109,49 @@ impl Talk {
             self.drop_all();
             return;
         }
+        let first = sentence.items.iter().find_map(Item::cue);
+        self.correcting |= sentence.has(Cue::Correct) || first == Some(Cue::No);
         let mut named = false;
         let (mut fallback, mut either) = (self.fallback, false);
         for (at, item) in sentence.items.iter().enumerate() {
             match &item.what {
                 What::Cue(Cue::Fallback) => fallback = true,
                 What::Or => either = true,
+                // "At four, no, half past."
+                What::Cue(Cue::No) if named => self.correcting = true,
                 What::Slot(slot) if slot.is_empty() => self.zone = slot.zone.or(self.zone),
                 What::Slot(slot) if fallback => self.remember(slot),
                 What::Slot(slot) => {
                     let preferred = sentence.items[at + 1..].iter().any(|i| i.cue() == Some(Cue::Works));
                     if either && named && !preferred {
                         either = false;
+                        self.offers = self.settled.iter().cloned().collect();
+                        let slot = self.completed(slot.clone());
+                        self.offers.push(Said {
+                            slot,
+                            that: None,
+                            place: heard.place(item),
+                            choice: true,
+                            asked: false,
+                        });
                         continue;
                     }
-                    named |= self.slot(heard, sentence, at, slot);
+                    if self.slot(heard, sentence, at, slot) {
+                        // What else is said in the same breath needs a reason of its own.
+                        (named, self.correcting) = (true, false);
+                        if !sentence.asks {
+                            (self.offered, self.when) = (false, false);
+                        }
+                    }
                 }
                 _ => {}
             }
         }
+        // "Tomorrow at three, no wait, I have the dentist. Four."
+        let last = sentence.items.iter().rfind(|i| i.slot().is_some() || i.cue() == Some(Cue::Correct));
+        self.correcting |= last.is_some_and(|i| i.cue().is_some());
         named |= !named && self.points_back(heard, sentence);
-        if sentence.has(Cue::Now) {
+        if sentence.has(Cue::Now) || self.settled.is_some() && has_minutes(sentence) {
             self.drop_all();
         } else if !named {
             self.without_a_time(sentence);
@@ -129,6 +162,10 @@ impl Talk {
     fn slot(&mut self, heard: &Heard<'_>, sentence: &Sentence<'_>, at: usize, slot: &Slot) -> bool {
         if !slot.is_exact() && matches!(slot.zone, Some(part::Place::Named(_))) {
             self.zone = slot.zone;
+        }
+        // "Push it half an hour" has been dealt with.
+        if slot.length.is_some() && sentence.has(Cue::Later) {
+            return false;
         }
         let what = sense(sentence.items, at, Role::User);
         let asked = sentence.items[..at].iter().any(|i| matches!(i.cue(), Some(Cue::CallMe | Cue::Propose)));
@@ -155,6 +192,7 @@ impl Talk {
                 that: self.pointed_at(),
                 place: heard.place(&sentence.items[at]),
                 choice: false,
+                asked: false,
             });
         } else if what == Sense::Refused {
             self.refuse(slot);
@@ -166,7 +204,11 @@ impl Talk {
 
     /// Whether a time that nothing is said of is meant for the call.
     fn takes_open(&self, slot: &Slot, sentence: &Sentence<'_>, leads: bool) -> bool {
-        if !(self.when || self.offered)
+        // "Wednesday's fine."
+        let praised = self.ground.is_some()
+            && sentence.items.iter().skip_while(|i| i.slot() != Some(slot)).nth(1).and_then(Item::cue)
+                == Some(Cue::Yes);
+        if !(self.when || self.offered || praised)
             && (self.elsewhere || self.is_of_that(slot) && !sentence.has_any(&[Cue::Yes, Cue::Works]))
         {
             return false;
@@ -183,22 +225,39 @@ impl Talk {
         }
         let few = sentence.slots().count() <= 2;
         // "Yes, one second."
-        if self.accepted && slot.is_loose() && !sentence.has(Cue::Correct) {
+        let settled = self.settled.as_ref().is_some_and(|said| said.slot.is_exact());
+        let beside = slot.is_loose() || settled && slot.day.is_none() && !self.is_settled(slot);
+        if self.accepted && beside && !sentence.has(Cue::Correct) {
             return false;
         }
-        let corrects = sentence.has_any(&[
-            Cue::Correct,
-            Cue::Propose,
-            Cue::Works,
-            Cue::CallMe,
-            Cue::Callback,
-            Cue::Talk,
-        ]);
+        // "Tomorrow is a holiday, no."
+        let turned_down = self.refused.iter().any(|said| {
+            slot.day.is_none_or(|day| said.slot.day == Some(day))
+                && slot.clock.is_none_or(|clock| {
+                    said.slot.clock.is_some_and(|c| c.hour == clock.hour && c.minute == clock.minute)
+                })
+        });
+        if turned_down {
+            return false;
+        }
+        let corrects = self.correcting
+            || sentence.has_any(&[
+                Cue::Correct,
+                Cue::Propose,
+                Cue::Works,
+                Cue::CallMe,
+                Cue::Callback,
+                Cue::Talk,
+            ]);
         let expected = self.when || self.offered || corrects;
         let about = expected || self.settled.is_none() && (self.wanted || self.ground.is_some());
         let only_a_part = slot.day.is_none() && !slot.is_exact();
         if slot.is_loose() || only_a_part {
             return few && about && sentence.spare < 4;
+        }
+        // A day alone does not unsettle an hour.
+        if settled && !slot.is_exact() && !expected {
+            return false;
         }
         // Once a time is settled, another needs a reason.
         let most = if self.when && leads {
@@ -229,8 +288,14 @@ impl Talk {
         });
         let Some((item, bound)) = pointer else { return false };
         let slot = at_that(&that, bound);
-        self.take(Said { slot, that: Some(that), place: heard.place(item), choice: false });
+        self.take(Said { slot, that: Some(that), place: heard.place(item), choice: false, asked: false });
         true
+    }
+
+    /// Whether it is the clock time that is settled on.
+    fn is_settled(&self, slot: &Slot) -> bool {
+        let known = self.settled.as_ref().and_then(|said| said.slot.clock);
+        slot.clock.zip(known).is_some_and(|(a, b)| a.hour % 12 == b.hour % 12 && a.minute == b.minute)
     }
 
     /// A sentence that names no time for the call may still end all talk of one.
@@ -238,7 +303,11 @@ impl Talk {
         if sentence.has(Cue::CallOther) {
             self.drop_all();
         }
-        if sentence.has(Cue::NoCall) && sentence.slots().next().is_none() {
+        let last = sentence
+            .items
+            .iter()
+            .rfind(|i| i.slot().is_some_and(|s| !s.is_empty()) || i.cue() == Some(Cue::NoCall));
+        if last.is_some_and(|i| i.cue() == Some(Cue::NoCall)) {
             self.drop_all();
         }
     }
@@ -296,6 +365,15 @@ fn pointed(mut slot: Slot, items: &[Item], at: usize) -> Slot {
         };
     }
     slot
+}
+
+/// "Actually, I've got ten minutes": the call is had right now.
+fn has_minutes(sentence: &Sentence<'_>) -> bool {
+    sentence.has(Cue::Correct)
+        && sentence.items.windows(2).any(|pair| {
+            let minutes = |slot: &Slot| slot.length.is_some_and(|l| !l.led && l.unit == Unit::Minutes);
+            pair[0].cue() == Some(Cue::Have) && pair[1].slot().is_some_and(minutes)
+        })
 }
 
 /// "This week" is mostly where somebody is, not when to call.

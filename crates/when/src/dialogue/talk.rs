@@ -17,6 +17,8 @@ pub(super) struct Said {
     pub(super) place: Place,
     /// One of several that were offered beside each other.
     pub(super) choice: bool,
+    /// The agent asked whether it would do.
+    pub(super) asked: bool,
 }
 
 pub(super) struct Talk {
@@ -38,8 +40,14 @@ pub(super) struct Talk {
     pub(super) that_is_other: bool,
     /// The agent wants to know when.
     pub(super) when: bool,
+    /// It asked about something else as well.
+    pub(super) asked_else: bool,
     /// It has promised a call at a time.
     pub(super) promised: bool,
+    /// What the person has just turned down.
+    pub(super) refused: Vec<Said>,
+    /// The person is changing something.
+    pub(super) correcting: bool,
     /// The person has just accepted what it proposed.
     pub(super) accepted: bool,
     /// Its last words proposed a time.
@@ -69,7 +77,10 @@ impl Talk {
             that: None,
             that_is_other: false,
             when: false,
+            asked_else: false,
             promised: false,
+            refused: Vec::new(),
+            correcting: false,
             accepted: false,
             offered: false,
             elsewhere: false,
@@ -156,6 +167,14 @@ impl Talk {
             })
     }
 
+    /// As [`Talk::is_of_that`], and not settled on since.
+    pub(super) fn is_only_of_that(&self, slot: &Slot) -> bool {
+        let settled = self.settled.as_ref().and_then(|said| said.slot.clock);
+        self.is_of_that(slot)
+            && settled
+                .is_none_or(|s| slot.clock.is_none_or(|c| s.hour % 12 != c.hour % 12 || s.minute != c.minute))
+    }
+
     /// A time in view of what was said before.
     pub(super) fn completed(&self, slot: Slot) -> Slot {
         let Some(ground) = &self.ground else { return slot };
@@ -167,6 +186,15 @@ impl Talk {
         {
             slot.day = Some(known);
         }
-        slot.after(ground)
+        // One of several times that were named before.
+        let named = self.offers.iter().find(|offer| {
+            slot.day.is_none()
+                && offer
+                    .slot
+                    .clock
+                    .zip(slot.clock)
+                    .is_some_and(|(a, b)| a.hour % 12 == b.hour % 12 && a.minute == b.minute)
+        });
+        slot.after(named.map_or(ground, |offer| &offer.slot))
     }
 }

@@ -148,6 +148,68 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
     let told = half.is_some();
     let padded = matches!(token.kind, Kind::Pair(..)) && token.end - token.start == 5 && hour < 10;
     let half = if !told && (hour > 12 || hour == 0 || padded) { Some(Half::Full) } else { half };
+    // "The upper left one": an hour only where one may begin.
+    let begins = matches!(
+        s.back(1),
+        "" | "no"
+            | "half"
+            | "quarter"
+            | "after"
+            | "before"
+            | "of"
+            | "till"
+            | "nope"
+            | "yeah"
+            | "yes"
+            | "yep"
+            | "say"
+            | "maybe"
+            | "like"
+            | "or"
+            | "and"
+            | "to"
+            | "tomorrow"
+            | "today"
+            | "tonight"
+            | "then"
+            | "for"
+            | "it"
+            | "do"
+            | "okay"
+            | "ok"
+            | "sure"
+            | "actually"
+            | "wait"
+            | "sorry"
+            | "mean"
+            | "so"
+            | "well"
+            | "make"
+            | "from"
+            | "between"
+            | "past"
+            | "til"
+            | "but"
+            | "just"
+            | "right"
+            | "how"
+            | "be"
+            | "probably"
+            | "think"
+            | "guess"
+    );
+    if s.word(0) == "one"
+        && form == Form::Bare
+        && !told
+        && !begins
+        && super::day::weekday(s.back(1)).is_none()
+    {
+        let led =
+            matches!(s.back(1), "at" | "around" | "about" | "by" | "after" | "before" | "till" | "until");
+        if !led {
+            return None;
+        }
+    }
     // "Ten milligrams": a plural behind a number is what it counts.
     let next = s.word(len);
     let plural = next.len() > 3 && next.ends_with('s') && !next.contains('\'');
@@ -185,6 +247,17 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
             | "approximately"
             | "roughly"
     ) || matches!(s.token_back(1).map(|t| &t.kind), Some(Kind::Sign('@')));
+    // "Twenty two fifty" is money, where nothing says that it is a time.
+    let in_words = matches!(token.kind, Kind::Word(_));
+    if in_words
+        && hour > 12
+        && !led
+        && !told
+        && form != Form::Plain
+        && s.token_back(1).is_some_and(|t| !t.is_stop())
+    {
+        return None;
+    }
     // Three or four figures are a time only where one is expected.
     let many = matches!(token.kind, Kind::Number(_, 3 | 4));
     if matches!(token.kind, Kind::Number(1900..=2099, 4)) && !told && !led {
@@ -261,7 +334,7 @@ fn misheard(s: At<'_>) -> Option<(u32, usize)> {
         );
     let strict = !matches!(s.word(0), "to" | "for" | "free" | "won");
     ((told_half && (expected || strict || told_minutes))
-        || (told_minutes && (expected || s.back(1).is_empty()))
+        || (told_minutes && (expected || strict || s.back(1).is_empty()))
         || (expected && alone))
         .then_some((hour, 1))
 }
@@ -289,6 +362,13 @@ fn touches(s: At<'_>, len: usize) -> bool {
 
 /// Whether what comes next is what the number counts.
 pub(super) fn counts(s: At<'_>) -> bool {
+    if s.says(&["an", "hour"])
+        || s.says(&["per", "hour"])
+        || s.says(&["a", "month"])
+        || s.says(&["a", "seat"])
+    {
+        return true;
+    }
     matches!(
         s.word(0),
         "minutes" | "minute" | "mins" | "min" | "hours" | "hour" | "hrs" | "hr" | "days" | "day" | "weeks" | "week" | "months"

@@ -15,12 +15,18 @@ pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
         return Some(found);
     }
     if let Some(len) = bare_call(s) {
-        return Some((Cue::CallMe, len));
+        return Some((Cue::Callback, len));
     }
     if let Some(found) = somebody(s).or_else(|| over(s)) {
         return Some(found);
     }
-    let phrases = BY_FIRST.get(s.word(0))?;
+    // "My inspection's up", "the office's closed".
+    let first = s.word(0);
+    if let Some(stem) = first.strip_suffix("'s").filter(|_| !BY_FIRST.contains_key(first)) {
+        let noun = BY_FIRST.get(stem)?.iter().find(|(words, _)| words.len() == 1)?;
+        return matches!(noun.1, Cue::Event | Cue::Visit | Cue::Hours).then_some((noun.1, 1));
+    }
+    let phrases = BY_FIRST.get(first)?;
     let (words, cue) = phrases.iter().find(|(words, _)| s.says(words))?;
     let len = words.len();
     match cue {
@@ -34,6 +40,15 @@ pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
                     | "problem"
                     | "problems"
                     | "worries"
+                    | "wahala"
+                    | "dramas"
+                    | "bother"
+                    | "issue"
+                    | "stress"
+                    | "sweat"
+                    | "trouble"
+                    | "fuss"
+                    | "doubt"
                     | "more"
                     | "idea"
                     | "matter"
@@ -92,6 +107,14 @@ pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
         Cue::CallMe | Cue::CallYou | Cue::ICall => {
             let me = usize::from(matches!(s.word(len), "me" | "us" | "you"));
             let back = usize::from(matches!(s.word(len + me), "back" | "again"));
+            // "I'll call the pharmacy."
+            if *cue == Cue::ICall
+                && matches!(words[words.len() - 1], "call" | "ring" | "phone" | "try")
+                && matches!(s.word(len), "the" | "my" | "his" | "her" | "their" | "them" | "him")
+                && !is_own_line(s.word(len + 1))
+            {
+                return Some((Cue::CallOther, len));
+            }
             // "Can she call me?"
             let cue = if matches!(s.word(len), "me" | "us") { Cue::CallMe } else { *cue };
             Some((cue, len + me + back))
@@ -120,11 +143,32 @@ fn somebody(s: At<'_>) -> Option<(Cue, usize)> {
         return None;
     }
     match s.word(2) {
-        "cell" | "mobile" | "phone" | "number" | "line" | "house" | "home" | "work" | "landline" | "desk"
-        | "other" | "same" | "direct" | "cellphone" | "room" => Some((Cue::CallMe, 3)),
+        noun if is_own_line(noun) => Some((Cue::CallMe, 3)),
         "" => None,
         _ => Some((Cue::CallOther, 3)),
     }
+}
+
+/// Where the person is reached.
+fn is_own_line(noun: &str) -> bool {
+    matches!(
+        noun,
+        "cell"
+            | "cellphone"
+            | "mobile"
+            | "phone"
+            | "number"
+            | "line"
+            | "house"
+            | "home"
+            | "work"
+            | "landline"
+            | "desk"
+            | "other"
+            | "same"
+            | "direct"
+            | "room"
+    )
 }
 
 /// "I ordered", "we viewed": what somebody did is over.
@@ -272,25 +316,28 @@ const PHRASES: &[(Cue, &[&str])] = &[
     ]),
     (Cue::Works, &[
         "works for me", "works better", "works best", "works well", "works great", "works", "work for me", "would work", "will work", "could work", "should work", "is good", "is great", "is perfect", "is fine", "is ok", "is okay", "is better", "is best", "is easier", "is safe", "is safer", "is ideal", "is cool", "is free", "is open", "be good", "be great", "be better", "be best", "be ideal", "be perfect", "be fine", "be safer", "would suit", "suits me", "suits", "sounds good", "sounds great", "sounds fine",
-        "i'm free", "i'm available", "im free", "i'm reachable", "i'll be free", "i'll be available", "i'll be around", "i am free", "i am available", "we're free", "i'm around", "i should be free", "i can talk", "i can do", "i could do", "i can take", "i can speak", "i can chat", "i can pick up", "i can answer", "i'd prefer", "i would prefer", "i prefer", "prefer", "i'd rather", "i'd like", "i would like", "preferably", "ideally", "best time", "good time", "better time", "you can reach me", "can reach me", "when you can reach me", "i'm good", "i have time", "i've got time", "i got time", "i'm off work", "fine by me", "fine with me", "good for me", "better for me", "best for me", "good", "better", "would be good", "any time", "anytime", "free up", "freed up", "goes for me", "'s good", "'s fine", "'s better", "i need", "do best", "are good", "are best", "are better", "are fine", "my best bet", "best bet", "free",
+        "i'm free", "i'm available", "im free", "i'm reachable", "i'll be free", "i'll be available", "i'll be around", "i am free", "i am available", "we're free", "i'm around", "i should be free", "i can talk", "i can do", "i could do", "i can take", "i can speak", "i can chat", "i can pick up", "i can answer", "i'd prefer", "i would prefer", "i prefer", "prefer", "i'd rather", "i'd like", "i would like", "preferably", "ideally", "best time", "good time", "better time", "you can reach me", "can reach me", "when you can reach me", "i'm good", "i have time", "i've got time", "i got time", "i'm off work", "fine by me", "fine with me", "good for me", "better for me", "best for me", "good", "better", "would be good", "any time", "anytime", "free up", "freed up", "goes for me", "'s good", "'s fine", "'s better", "i need the call", "i need a call", "i need that call", "do best", "are good", "are best", "are better", "are fine", "my best bet", "best bet", "free",
     ]),
-    (Cue::Propose, &["can we do", "could we do", "can you do", "could you do", "let's do", 
+    (Cue::Propose, &["can we", "can we do", "could we do", "can you do", "could you do", "let's do", 
         "how about", "what about", "how's", "how is", "how does", "how would", "would", "does", "let's say", "lets say", "let's make it", "let's go with", "let's try", "let's shoot for", "shall we say", "should we say", "can we say", "say", "shoot for", "aim for", "maybe", "what if", "perhaps", "why don't you", "why don't we", "could it be", "could you make it", "can you make it", "can it be", "could we", "possible", "i was thinking", "i'm thinking", "thinking", "put me down for", "put me in for", "pencil me in", "go for", "go with", "i'll take", "i'd say", "instead", "earliest",
     ]),
-    (Cue::Correct, &[
+    (Cue::Correct, &["let it be", 
         "make it", "make that", "actually", "no wait", "oh wait", "wait", "hold on", "hang on", "scratch that", "strike that", "forget that", "forget it", "i mean", "i meant", "call it", "let's call it", "say more like", "better say", "nah make it", "sorry", "my bad", "correction", "rather", "on second thought", "on second thoughts", "better make it", "better yet", "or rather", "no sorry", "let me think", "you know what", "change that", "change it", "let me change", "nope",
     ]),
-    (Cue::Refuse, &[
+    (Cue::Refuse, &["cutting it close", "cutting it fine", "is cutting it", "is pushing it", 
         "can't do", "cannot do", "can't make", "can't talk", "cant do", "won't work", "doesn't work", "does not work", "don't work", "isn't good", "is not good", "not good", "no good", "is bad", "'s bad", "too early", "too late", "too soon", "not ideal", "isn't great", "isn't going to work", "not gonna work", "not going to work", "i'm busy", "im busy", "i won't be", "i'm not available", "not available", "i can't", "is out", "is no good", "is tough", "is tricky", "is dinner", "is lunch", "is impossible", "is hard", "is taken", "is booked", "fully booked", "booked up", "booked", "already taken", "unavailable", "i'm tied up", "i'll be tied up", "am tied up", "is crazy", "is packed", "is swamped", "is hectic", "is a nightmare", "is a mess",
     ]),
     (Cue::Yes, &[
         "yes", "yeah", "yep", "yup", "sure", "okay", "ok", "perfect", "great", "correct", "right", "exactly", "absolutely", "of course", "certainly", "fine", "deal", "mm-hmm", "uh-huh", "alright", "all right", "sounds good", "that works", "that'll work", "that's fine", "that's good", "that's great", "that's it", "that's right", "that's perfect", "that will do", "that'll do", "that would be great", "you got it", "got it", "definitely", "brilliant", "lovely", "cool", "works for me", "i guess", "no problem", "why not", "yes please", "please do", "you bet", "go ahead", "go on then", "go on", "beautiful", "deadly", "sweet as", "grand so", "righto", "right so", "haan", "ya", "you bet", "easy", "wonderful", "awesome", "excellent", "super", "spot on", "will do", "i suppose", "cheers", "grand",
     ]),
     (Cue::No, &["no", "nah", "not really", "negative"]),
-    (Cue::Not, &["scratch the", "scrap the", "forget the", "not", "isn't", "never", "rather than", "instead of", "anything but", "except", "other than", "avoid"]),
+    (Cue::Not, &["forget about", "scratch the", "scrap the", "forget the", "not", "isn't", "never", "rather than", "instead of", "anything but", "except", "other than", "avoid"]),
+    (Cue::Have, &["i've got", "i have", "i got", "we've got", "we have", "ive got"]),
     (Cue::Event, &[
-        "get up", "gets up", "let out", "lets out", "clocks off", "clocks out", "knock off at", "i'm off at", "he's off at", "sleeping", "drive", "physio", "i've a", "i've to", "i gotta", "i have to", "i need to be", "i've the", "school run", "on the digger", "comes on at", "comes on", "ive got", "im at", "im in", "im on", "i be at",
-        "i get off", "get off", "gets off", "get out", "gets out", "get home", "gets home", "get back", "gets back", "get done", "get in", "gets in", "shift", "shift ends", "ends", "end at", "ending", "finish", "finishes", "finished", "done", "over by", "starts", "start", "begins", "meeting", "meetings", "appointment", "dentist", "doctor", "doctor's", "class", "classes", "lecture", "school", "practice", "gym", "yoga", "church", "choir", "bowling", "training", "rehearsal", "game", "match", "party", "wedding", "funeral", "interview", "conference", "court", "exam", "test", "therapy", "surgery", "haircut", "movie", "concert", "flight", "plane", "train", "bus", "lands", "land", "landing", "boards", "departs", "home by", "home at", "home around", "be home", "i'm home", "leave at", "leave for", "leaving", "up at", "wake up", "i'm up", "go to bed", "asleep", "pick up", "drop off", "drop the kids", "lunch", "lunch break", "my break", "break", "i'm on break", "at work", "i work", "i'm working", "working", "work until", "work till", "in a meeting", "on vacation", "on holiday", "away", "out of town", "traveling", "travelling", "out of the office", "off until", "back on", "back at", "back in", "i'm back", "i return", "i've got", "i have", "i got", "we've got", "we have", "she has", "he has", "i'm at", "i'm on", "i'm in", "i'll be at", "i'll be in", "i'll be on", "i'll be out", "dinner", "supper", "driving", "we're at", "the kids", "nap", "contract ends", "expires", "ends on", "due", "deadline", "busy until", "busy till", "busy from", "tied up until", "tied up till", "cooking", "cooks", "commute", "unavailable until", "delivery", "clock out", "clock off", "knock off", "log off", "off at", "free until", "dialysis",
+        "coming by", "are coming", "is coming", "on the road",
+        "knocks off", "comes at", "comes round", "comes", "resumes", "out on the boat",
+        "get up", "gets up", "let out", "lets out", "clocks off", "clocks out", "knock off at", "i'm off at", "he's off at", "sleeping", "drive", "physio", "i've a", "i've to", "i gotta", "i have to", "i need to be", "i've the", "school run", "on the digger", "comes on at", "comes on", "im at", "im in", "im on", "i be at",
+        "i get off", "get off", "gets off", "get out", "gets out", "get home", "gets home", "get back", "gets back", "get done", "get in", "gets in", "shift", "shift ends", "ends", "end at", "ending", "finish", "finishes", "finished", "done", "over by", "starts", "start", "begins", "meeting", "meetings", "appointment", "dentist", "doctor", "doctor's", "class", "classes", "lecture", "school", "practice", "gym", "yoga", "church", "choir", "bowling", "training", "rehearsal", "game", "match", "party", "wedding", "funeral", "interview", "conference", "court", "exam", "test", "therapy", "surgery", "haircut", "movie", "concert", "flight", "plane", "train", "bus", "lands", "land", "landing", "boards", "departs", "home by", "home at", "home around", "be home", "i'm home", "leave at", "leave for", "leaving", "up at", "wake up", "i'm up", "go to bed", "asleep", "pick up", "drop off", "drop the kids", "lunch", "lunch break", "my break", "break", "i'm on break", "at work", "i work", "i'm working", "working", "work until", "work till", "in a meeting", "on vacation", "on holiday", "away", "out of town", "traveling", "travelling", "out of the office", "off until", "back on", "back at", "back in", "i'm back", "i return", "she has", "he has", "i'm at", "i'm on", "i'm in", "i'll be at", "i'll be in", "i'll be on", "i'll be out", "dinner", "supper", "driving", "we're at", "the kids", "nap", "contract ends", "expires", "ends on", "due", "deadline", "busy until", "busy till", "busy from", "tied up until", "tied up till", "cooking", "cooks", "commute", "unavailable until", "delivery", "clock out", "clock off", "knock off", "log off", "off at", "free until", "dialysis",
     ]),
     (Cue::Hours, &["shut", "shuts", "knocking off", "closing up", "opens at", "they're in", "comes on at","open", "opens", "opening", "close", "closes", "closed", "closing", "hours", "business hours", "office hours", "our hours", "we're here", "are in from", "line is", "lines are", "staffed", "support is", "available from"]),
     (Cue::Past, &[
@@ -301,7 +348,7 @@ const PHRASES: &[(Cue, &[&str])] = &[
     (Cue::Visit, &[
         "you can come", "can come", "come at", "can you come", "how would you rate", "your renewal", "safe travels", "checks in", "doctor's asking", "good for thirty days",
         "appointment with", "your appointment", "an appointment", "cleaning", "lesson", "have it ready", "ready at", "pick up or delivery", "at the counter", "need me there", "be there", "arrive fifteen", "confirm access", "procedure", "ceremony", "guests", "checking in", "in stock", "come have a look", "have a look", "viewing", "booked for", "booked in for", "we've moved her", "we've moved your", "foot clinic", "the gate", "shown", "still on for", "i can order", "campaign", "survey in your street", "a ride", "eligible",
-        "technician", "installer", "install", "installation", "delivery", "deliver", "delivered", "driver", "ship", "ships", "shipping", "arrive", "arrives", "book an appointment", "make an appointment", "schedule an appointment", "appointment for", "reservation", "reserve", "table for", "booked for", "book a table", "reschedule", "cleaning", "move my", "cancel my", "see you", "come in", "come by", "come over", "come out", "stop by", "drop by", "swing by", "visit", "check in time", "checkout", "service starts", "start on", "plumber", "electrician", "courier", "inspection", "viewing", "show up", "pickup", "renewal", "renews", "due date", "payment", "billed", "sale", "discount", "offer", "promo", "trial", "event", "webinar",
+        "technician", "installer", "install", "installation", "delivery", "deliver", "delivered", "driver", "ship", "ships", "shipping", "arrive", "arrives", "book an appointment", "make an appointment", "schedule an appointment", "appointment for", "reservation", "reserve", "table for", "booked for", "book a table", "reschedule", "cleaning", "move my", "cancel my", "see you", "come in", "come by", "come over", "come out", "stop by", "drop by", "swing by", "visit", "check in time", "checkout", "service starts", "start on", "plumber", "electrician", "courier", "inspection", "viewing", "show up", "pickup", "renewal", "renews", "due date", "billed", "webinar",
     ]),
     (Cue::Send, &["text me", "message me", "ping me", "drop me a text", "drop me a line", "shoot me a text", "send me a text", "a text", "email", "e mail", "send me", "send it", "send us", "send over", "mail me", "just send", "fax"]),
     (Cue::AfterThat, &["after that", "after then", "afterwards", "afterward", "right after", "any time after that", "anytime after that", "straight after", "just after", "soon after", "when i'm done", "once i'm done", "when it's over", "once it's over", "once that's done", "when that's done", "after it", "from then on", "from then", "once i'm home", "once i'm back", "once i land", "when i land", "after i land", "after you land", "after i'm done", "after we're done", "after i finish", "once i finish", "when i finish", "as soon as i finish", "as soon as i'm out", "once i'm out", "right when i get", "soon as i get", "as soon as i'm done", "after the meeting", "after my shift", "after my meeting", "after my appointment", "after my class", "after class", "after practice", "after church", "after school", "after the game", "after my flight", "when i get out", "when i get off", "once i get off", "when i get home", "once i get home", "after i get off", "after i get home"]),
@@ -314,5 +361,5 @@ const PHRASES: &[(Cue, &[&str])] = &[
     (Cue::Third, &["is he", "is she", "will he", "will she", "does he", "does she", "he's", "she's", "he is", "she is", "he'll", "she'll", "they're", "they'll", "his", "my wife is", "my husband is", "he gets", "she gets", "he comes", "she comes", "the boss", "my mom's", "she'll be", "he'll be", "he usually", "she usually"]),
     (Cue::Unsure, &["don't know when", "not sure when", "no idea when", "don't know what time", "can't say when", "hard to say", "whenever", "some other time", "another time", "at some point", "some time", "if the", "if it", "when the part", "when it comes"]),
     (Cue::IsNow, &["it's", "it is", "it's like", "it's nearly", "it's almost", "it's already", "it's gone", "it is nearly", "it's about", "now it's almost", "now it's"]),
-    (Cue::Measure, &["going for", "asking for", "priced at", "paid", "grand", "from one to ten", "rate","years old", "dollars", "bucks", "percent", "degrees", "date of birth", "born", "birthday", "last four", "account number", "order number", "my number", "phone number", "zip", "address", "extension", "age", "miles", "square", "pounds", "a month for", "per month", "turns", "number is"]),
+    (Cue::Measure, &["pays", "costs", "going for", "asking for", "priced at", "paid", "grand", "from one to ten", "rate","years old", "dollars", "bucks", "percent", "degrees", "date of birth", "born", "birthday", "last four", "account number", "order number", "my number", "phone number", "zip", "address", "extension", "age", "miles", "square", "pounds", "a month for", "per month", "turns", "number is"]),
 ];

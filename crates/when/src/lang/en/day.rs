@@ -44,6 +44,8 @@ fn near(s: At<'_>) -> Option<Named> {
         (&["this", "time", "next", "week"], Day::WeeksFrom(1, Base::Today)),
         (&["tomorrow"], Day::In(1)),
         (&["tomorrow's"], Day::In(1)),
+        (&["tomorrow'd"], Day::In(1)),
+        (&["tomorrow'll"], Day::In(1)),
         (&["tmrw"], Day::In(1)),
         (&["tmr"], Day::In(1)),
         (&["tomorow"], Day::In(1)),

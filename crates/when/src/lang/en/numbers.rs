@@ -129,5 +129,6 @@ pub(super) fn figure(s: At<'_>) -> Option<usize> {
             break;
         }
     }
-    (numbers > 3).then_some(at)
+    let dashed = (0..at).any(|n| matches!(s.token(n).map(|t| &t.kind), Some(Kind::Sign('-'))));
+    (numbers > 3 || numbers == 3 && dashed).then_some(at)
 }

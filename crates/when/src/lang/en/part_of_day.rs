@@ -3,6 +3,7 @@
 use crate::{
     lang::{At, Named},
     part::{Day, DayPart, Part},
+    words::{Kind, Token},
 };
 
 const TODAY: Part = Part::Day(Day::In(0));
@@ -90,6 +91,11 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
         (&["in", "a", "moment"], DayPart::Soon),
         (&["a", "bit", "later"], DayPart::Soon),
         (&["a", "little", "later"], DayPart::Soon),
+        (&["morning'd"], DayPart::Morning),
+        (&["afternoon'd"], DayPart::Afternoon),
+        (&["evening'd"], DayPart::Evening),
+        (&["arvo's"], DayPart::Afternoon),
+        (&["arvo'd"], DayPart::Afternoon),
         (&["morning's"], DayPart::Morning),
         (&["afternoon's"], DayPart::Afternoon),
         (&["evening's"], DayPart::Evening),
@@ -102,6 +108,14 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
         (&["evening"], DayPart::Evening),
         (&["night"], DayPart::Night),
     ];
+    // "P m", said alone, tells which eight was meant; "am" alone is mostly a verb.
+    if s.word(0) == "pm" || s.says(&["p", "m"]) {
+        return Some(Named::one(Part::Of(DayPart::Pm), if s.word(0) == "pm" { 1 } else { 2 }));
+    }
+    let ends = |t: Option<&Token>| t.is_none_or(|t| t.is_stop() || t.kind == Kind::Comma);
+    if s.word(0) == "am" && ends(s.token_back(1)) && ends(s.token(1)) {
+        return Some(Named::one(Part::Of(DayPart::Am), 1));
+    }
     if greets(s) {
         return Some(Named::nothing(2));
     }
