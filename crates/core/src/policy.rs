@@ -89,7 +89,7 @@ impl Retries {
 /// What to do with a request whose time was not understood well enough.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Unclear {
-    /// Hold it for a person, or dial after the default delay.
+    /// Hold it for a person, dial after the default delay, or take what was heard all the same.
     pub action: UnclearAction,
     /// The default delay, from the call's end.
     pub wait: SignedDuration,
@@ -113,6 +113,8 @@ pub enum UnclearAction {
     Delay,
     /// Wait for a person to name a time.
     Hold,
+    /// Dial at the time that was heard, however uncertain; after the default delay if none was.
+    Schedule,
 }
 
 impl Default for Policy {

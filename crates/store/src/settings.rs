@@ -119,6 +119,7 @@ pub struct UnclearTime {
 enum Action {
     Delay,
     Hold,
+    Schedule,
 }
 
 /// How long captured payloads are kept.
@@ -293,6 +294,7 @@ impl Defaults {
                 action: match self.unclear_time.action {
                     Action::Delay => UnclearAction::Delay,
                     Action::Hold => UnclearAction::Hold,
+                    Action::Schedule => UnclearAction::Schedule,
                 },
                 wait: minutes(i64::from(self.unclear_time.wait_minutes)),
                 min_confidence: self.unclear_time.min_confidence,

@@ -1,8 +1,58 @@
 //! Hears when a caller wants to be called back.
 //!
-//! Speech in, a moment out: deterministic, offline, explained. What people say is read in two floors:
-//! [`expressions`] finds the times that a sentence names, [`dialogue`] finds the one the two sides are left
-//! with.
+//! Speech in, a moment out: deterministic, offline, explained, no model to download.
+//!
+//! ```
+//! use redialer_when::{Call, Lang, Role, Turn, read};
+//!
+//! let turn = |role, said: &str| Turn { role, content: said.to_owned() };
+//! let turns = [
+//!     turn(Role::User, "I'm at work until four. Call me tomorrow at, um, three, no wait, make it half past five."),
+//!     turn(Role::Agent, "Half past five tomorrow. We're open until seven."),
+//! ];
+//! let heard = read(&Call {
+//!     turns: &turns,
+//!     end: "2026-11-24T15:00:00Z".parse()?,
+//!     zone: "America/New_York",
+//!     agent_zone: None,
+//!     only_the_time: false,
+//!     lang: Lang::En,
+//!     hours: None,
+//! });
+//! assert_eq!(heard.at, Some("2026-11-25T22:30:00Z".parse()?));
+//! assert_eq!(heard.evidence, "half past five");
+//! # Ok::<(), jiff::Error>(())
+//! ```
+//!
+//! # The model
+//!
+//! 1. *Words*: a turn becomes tokens that know their bytes; "um" is left out, "3 p.m." and "three p m" are alike.
+//! 2. *Expressions* (`lang`, a folder a language): words become **parts** of a time (a day, a clock time, a part of the
+//!    day, a length, a zone, a bound), and parts that touch a **slot**; other words become **cues** ("call me", "no wait",
+//!    "we close at", "my shift ends").
+//! 3. *Dialogue* (the same for all languages): each slot is judged by the cues around it, and a fold over the turns keeps
+//!    what is settled, what is only proposed, what was refused, and what "after that" points to.
+//! 4. *Moments*: the slot that is left becomes an instant and the room around it. "In two hours" is elapsed time; a wall
+//!    time stays one, moves forward over a gap, and is the first of two.
+//!
+//! What is not certain is named ([`Doubt`]) and lowers the confidence.
+//!
+//! # How well it hears
+//!
+//! Public development data (`cargo xtask bench when`): whole calls, and expressions of the eleven core classes, taken from
+//! the test suites of other parsers, which disagree in places. Held-out figures of the peers as published with that
+//! data; ours on the held-out half: not run.
+//!
+//! | | calls, English | calls, Spanish | no answer wanted | expressions, English | Spanish |
+//! |---|--:|--:|--:|--:|--:|
+//! | this crate, development half | 100 % | 100 % | 100 % | 93.1 % | 88.4 % |
+//! | this crate, held-out half | not run | not run | not run | not run | not run |
+//! | Recognizers-Text, held out | 62.7 % | | | | |
+//! | Duckling, held out | 59.2 % | | | | |
+//! | chrono-node, held out | 34.3 % | | | | |
+//!
+//! Our own corpus (`corpus/`, 560 calls and 650 expressions) is harsher: calls with six times and one answer, or none. Three of
+//! its files were first heard by rules that had not seen them: of those calls 65 to 85 % were right.
 //!
 //! Invariants: reading never fails and never panics; an answer is never before the call's end; the same
 //! input has the same answer. Absent on purpose: the clock, IO, and any opinion on whether to call.

@@ -8,7 +8,7 @@ use redialer_when as when;
 
 use crate::{
     call::CallFacts,
-    policy::Policy,
+    policy::{Policy, UnclearAction},
     time::{Zone, ZoneSource, minutes, plus},
 };
 
@@ -37,11 +37,15 @@ pub fn asked_time(
     policy: &Policy,
     end: Timestamp,
 ) -> AskedTime {
+    let least = match policy.unclear.action {
+        UnclearAction::Schedule => 0.0,
+        UnclearAction::Delay | UnclearAction::Hold => policy.unclear.min_confidence,
+    };
     let usable = |at: Timestamp| at >= plus(end, minutes(-1)) && at <= plus(end, minutes(FURTHEST));
     let said = facts.asked.time.as_deref().map(str::trim).filter(|s| !s.is_empty());
     if let Some(said) = said
         && let Some((at, confidence)) = iso8601(said, &zone.rules()).filter(|(at, _)| usable(*at))
-        && confidence >= policy.unclear.min_confidence
+        && confidence >= least
     {
         return AskedTime {
             at: Some(at),
@@ -61,7 +65,7 @@ pub fn asked_time(
     let mut doubt = 0.0;
     for (source, turns) in sources {
         let Some(turns) = turns else { continue };
-        let heard = when::read(&when::Call {
+        let call = when::Call {
             turns,
             end,
             zone: &zone.name,
@@ -69,9 +73,10 @@ pub fn asked_time(
             only_the_time: source == "words",
             lang: when::Lang::En,
             hours: None,
-        });
+        };
+        let heard = in_either_language(&call);
         if let Some(at) = heard.at.filter(|at| usable(*at)) {
-            if heard.confidence >= policy.unclear.min_confidence {
+            if heard.confidence >= least {
                 return clear(at, &heard, source, zone);
             }
             doubt = heard.confidence;
@@ -84,6 +89,15 @@ pub fn asked_time(
         evidence: String::new(),
         rule: "unclear".to_owned(),
     }
+}
+
+/// What language a call was held in is not told: what English hears nothing in may be Spanish.
+fn in_either_language(call: &when::Call<'_>) -> when::Heard {
+    let heard = when::read(call);
+    if heard.at.is_some() {
+        return heard;
+    }
+    when::read(&when::Call { lang: when::Lang::Es, ..*call })
 }
 
 fn clear(at: Timestamp, heard: &when::Heard, source: &str, zone: &Zone) -> AskedTime {
@@ -128,7 +142,63 @@ fn is_written_date(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::{
+        agent::{Channel, Version},
+        call::{Asked, Moment, Role, Turn},
+        policy::Unclear,
+    };
+
+    /// What is heard in a conversation that ended on Tuesday, 24 November 2026, at ten in New York.
+    fn heard(said: &str, action: UnclearAction, min_confidence: f64) -> String {
+        let facts = CallFacts {
+            call_id: "call_1".to_owned(),
+            moment: Moment::Analyzed,
+            channel: Channel::Voice,
+            direction: None,
+            person_number: None,
+            agent_number: None,
+            agent: None,
+            version: Version::LatestPublished,
+            started_at: None,
+            ended_at: None,
+            outcome: None,
+            in_voicemail: false,
+            asked: Asked { callback: true, ..Asked::default() },
+            transcript: vec![Turn { role: Role::User, content: said.to_owned() }],
+            variables: BTreeMap::new(),
+            metadata: None,
+            tags: None,
+        };
+        let zone = Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number };
+        let policy = Policy::default();
+        let unclear = Unclear { action, min_confidence, ..policy.unclear };
+        let end = "2026-11-24T15:00:00Z".parse().expect("a time");
+        let asked = asked_time(&facts, &zone, None, &Policy { unclear, ..policy }, end);
+        let at = asked.at.map_or_else(
+            || "unclear".to_owned(),
+            |at| at.to_zoned(zone.rules()).strftime("%a %H:%M").to_string(),
+        );
+        format!("{at} ({})", asked.rule)
+    }
+
+    #[test]
+    fn a_doubtful_time_is_taken_only_where_the_workspace_says_so() {
+        let said = "Could you call me back on Thursday?";
+        assert_eq!(heard(said, UnclearAction::Delay, 0.5), "Thu 10:00 (transcript:day)");
+        assert_eq!(heard(said, UnclearAction::Delay, 0.9), "unclear (unclear)");
+        assert_eq!(heard(said, UnclearAction::Hold, 0.9), "unclear (unclear)");
+        assert_eq!(heard(said, UnclearAction::Schedule, 0.9), "Thu 10:00 (transcript:day)");
+        assert_eq!(heard("Call me back.", UnclearAction::Schedule, 0.9), "unclear (unclear)");
+    }
+
+    #[test]
+    fn spanish_is_heard_without_being_told() {
+        let said = "Llámeme mañana a las cinco menos cuarto de la tarde, por favor.";
+        assert_eq!(heard(said, UnclearAction::Delay, 0.5), "Wed 16:45 (transcript:day_time)");
+    }
 
     fn check(text: &str, want: Option<&str>) {
         let zone = TimeZone::get("America/New_York").expect("a zone");

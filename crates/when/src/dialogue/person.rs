@@ -6,7 +6,7 @@ use super::{
     talk::{Said, Talk},
 };
 use crate::{
-    Role,
+    Doubt, Role,
     cue::Cue,
     part::{self, Bound, Day, Length, Slot, Unit},
     sentence::{Item, What},
@@ -127,6 +127,7 @@ impl Talk {
                         either = false;
                         self.offers = self.settled.iter().cloned().collect();
                         let slot = self.completed(slot.clone());
+                        self.doubts = vec![Doubt::Alternatives];
                         self.offers.push(Said {
                             slot,
                             that: None,

@@ -101,6 +101,7 @@ impl Talk {
             // The last word was the agent's, and told rather than asked.
             if let Some(last) = self.proposed.pop() {
                 self.settled = Some(last);
+                self.doubts = vec![Doubt::Unconfirmed];
             }
         }
         if self.declined || !self.wanted {
@@ -117,6 +118,7 @@ impl Talk {
     pub(super) fn take(&mut self, said: Said) {
         self.wanted = true;
         self.declined = false;
+        self.doubts.clear();
         self.ground = Some(said.slot.clone());
         if said.slot.is_exact() && said.slot.length.is_none() {
             self.that = Some(said.slot.clone());
