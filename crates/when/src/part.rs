@@ -141,6 +141,11 @@ impl Clock {
     pub(crate) const NOON: Self = Self::full(12, 0);
     pub(crate) const MIDNIGHT: Self = Self::full(0, 0);
 
+    /// Whether both may be the same time, whichever half of the day they are in.
+    pub(crate) const fn agrees(self, other: Self) -> bool {
+        self.hour % 12 == other.hour % 12 && self.minute == other.minute
+    }
+
     /// Said again without its half of the day, it is in the same.
     const fn with_half_of(self, old: Option<Self>) -> Self {
         match old {

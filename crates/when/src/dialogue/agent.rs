@@ -75,6 +75,11 @@ impl Talk {
         if confirmed && !proposed.iter().any(|p| p.choice) {
             proposed.clear();
         }
+        self.concludes(heard, proposed, calls);
+    }
+
+    /// What the agent's turn leaves the person with.
+    fn concludes(&mut self, heard: &Heard<'_>, proposed: Vec<Said>, calls: bool) {
         let asks = heard.asks();
         let asked = proposed.iter().any(|p| p.asked);
         let offers = heard.has(Cue::CallYou) || heard.has(Cue::ICall);
@@ -126,7 +131,7 @@ impl Talk {
             return false;
         };
         let same_clock = match (slot.clock, known.clock) {
-            (Some(a), Some(b)) => a.hour % 12 == b.hour % 12 && a.minute == b.minute,
+            (Some(a), Some(b)) => a.agrees(b),
             _ => false,
         };
         let adds = slot.clock.and_then(|c| c.half) != known.clock.and_then(|c| c.half) || slot.of != known.of;
@@ -169,10 +174,7 @@ impl Talk {
         }
         if slot.is_loose() {
             let known = self.settled.as_ref().and_then(|said| said.slot.clock);
-            let same = slot
-                .clock
-                .zip(known)
-                .is_some_and(|(a, b)| a.hour % 12 == b.hour % 12 && a.minute == b.minute);
+            let same = slot.clock.zip(known).is_some_and(|(a, b)| a.agrees(b));
             let open = self.settled.is_none() || sense == Sense::Call;
             return about && (same || open) && sentence.spare < 3;
         }

@@ -125,16 +125,7 @@ impl Talk {
                     let preferred = sentence.items[at + 1..].iter().any(|i| i.cue() == Some(Cue::Works));
                     if either && named && !preferred {
                         either = false;
-                        self.offers = self.settled.iter().cloned().collect();
-                        let slot = self.completed(slot.clone());
-                        self.doubts = vec![Doubt::Alternatives];
-                        self.offers.push(Said {
-                            slot,
-                            that: None,
-                            place: heard.place(item),
-                            choice: true,
-                            asked: false,
-                        });
+                        self.set_beside(heard, item, slot);
                         continue;
                     }
                     if self.slot(heard, sentence, at, slot) {
@@ -157,6 +148,14 @@ impl Talk {
         } else if !named {
             self.without_a_time(sentence);
         }
+    }
+
+    /// "Thursday at nine or Friday at nine": the first stands until one is preferred.
+    fn set_beside(&mut self, heard: &Heard<'_>, item: &Item, slot: &Slot) {
+        self.offers = self.settled.iter().cloned().collect();
+        let slot = self.completed(slot.clone());
+        self.doubts = vec![Doubt::Alternatives];
+        self.offers.push(Said { slot, that: None, place: heard.place(item), choice: true, asked: false });
     }
 
     /// One time of a sentence; whether it is meant for the call.
@@ -203,44 +202,43 @@ impl Talk {
         usable
     }
 
-    /// Whether a time that nothing is said of is meant for the call.
-    fn takes_open(&self, slot: &Slot, sentence: &Sentence<'_>, leads: bool) -> bool {
+    /// Whether a time that nothing is said of belongs to another matter, or has been dealt with.
+    fn is_another_matter(&self, slot: &Slot, sentence: &Sentence<'_>) -> bool {
         // "Wednesday's fine."
         let praised = self.ground.is_some()
             && sentence.items.iter().skip_while(|i| i.slot() != Some(slot)).nth(1).and_then(Item::cue)
                 == Some(Cue::Yes);
-        if !(self.when || self.offered || praised)
-            && (self.elsewhere || self.is_of_that(slot) && !sentence.has_any(&[Cue::Yes, Cue::Works]))
-        {
-            return false;
+        let answers = self.when || self.offered;
+        let known = self.elsewhere || self.is_of_that(slot) && !sentence.has_any(&[Cue::Yes, Cue::Works]);
+        if known && !answers && !praised {
+            return true;
         }
         // A question of the person's own is about something else, unless it is nothing but the time.
-        if sentence.asks
-            && sentence.extra > 0
-            && !self.wanted
-            && !self.when
-            && !self.offered
-            && !sentence.has(Cue::Propose)
-        {
-            return false;
+        if sentence.asks && sentence.extra > 0 && !self.wanted && !answers && !sentence.has(Cue::Propose) {
+            return true;
         }
-        let few = sentence.slots().count() <= 2;
         // "Yes, one second."
         let settled = self.settled.as_ref().is_some_and(|said| said.slot.is_exact());
         let beside = slot.is_loose() || settled && slot.day.is_none() && !self.is_settled(slot);
         if self.accepted && beside && !sentence.has(Cue::Correct) {
-            return false;
+            return true;
         }
         // "Tomorrow is a holiday, no."
-        let turned_down = self.refused.iter().any(|said| {
+        self.refused.iter().any(|said| {
             slot.day.is_none_or(|day| said.slot.day == Some(day))
                 && slot.clock.is_none_or(|clock| {
                     said.slot.clock.is_some_and(|c| c.hour == clock.hour && c.minute == clock.minute)
                 })
-        });
-        if turned_down {
+        })
+    }
+
+    /// Whether a time that nothing is said of is meant for the call.
+    fn takes_open(&self, slot: &Slot, sentence: &Sentence<'_>, leads: bool) -> bool {
+        if self.is_another_matter(slot, sentence) {
             return false;
         }
+        let few = sentence.slots().count() <= 2;
+        let settled = self.settled.as_ref().is_some_and(|said| said.slot.is_exact());
         let corrects = self.correcting
             || sentence.has_any(&[
                 Cue::Correct,
@@ -296,7 +294,7 @@ impl Talk {
     /// Whether it is the clock time that is settled on.
     fn is_settled(&self, slot: &Slot) -> bool {
         let known = self.settled.as_ref().and_then(|said| said.slot.clock);
-        slot.clock.zip(known).is_some_and(|(a, b)| a.hour % 12 == b.hour % 12 && a.minute == b.minute)
+        slot.clock.zip(known).is_some_and(|(a, b)| a.agrees(b))
     }
 
     /// A sentence that names no time for the call may still end all talk of one.

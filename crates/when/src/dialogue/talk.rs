@@ -1,6 +1,6 @@
 //! What a talk has come to so far.
 
-use jiff::{ToSpan as _, civil::Date};
+use jiff::civil::Date;
 
 use super::{Place, Settled};
 use crate::{
@@ -162,19 +162,16 @@ impl Talk {
     /// Whether a time is one that was said of another business.
     pub(super) fn is_of_that(&self, slot: &Slot) -> bool {
         self.that_is_other
-            && self.that.as_ref().is_some_and(|that| {
-                slot.clock
-                    .zip(that.clock)
-                    .is_some_and(|(a, b)| a.hour % 12 == b.hour % 12 && a.minute == b.minute)
-            })
+            && self
+                .that
+                .as_ref()
+                .is_some_and(|that| slot.clock.zip(that.clock).is_some_and(|(a, b)| a.agrees(b)))
     }
 
     /// As [`Talk::is_of_that`], and not settled on since.
     pub(super) fn is_only_of_that(&self, slot: &Slot) -> bool {
         let settled = self.settled.as_ref().and_then(|said| said.slot.clock);
-        self.is_of_that(slot)
-            && settled
-                .is_none_or(|s| slot.clock.is_none_or(|c| s.hour % 12 != c.hour % 12 || s.minute != c.minute))
+        self.is_of_that(slot) && settled.is_none_or(|s| slot.clock.is_none_or(|c| !s.agrees(c)))
     }
 
     /// A time in view of what was said before.
@@ -184,18 +181,13 @@ impl Talk {
         // "Saturday at three", of a today that is one.
         if let (Some(Day::Weekday(weekday, part::Which::Coming)), Some(known @ Day::In(0))) =
             (slot.day, ground.day)
-            && self.today.checked_add(0.days()).is_ok_and(|date| date.weekday() == weekday)
+            && self.today.weekday() == weekday
         {
             slot.day = Some(known);
         }
         // One of several times that were named before.
         let named = self.offers.iter().find(|offer| {
-            slot.day.is_none()
-                && offer
-                    .slot
-                    .clock
-                    .zip(slot.clock)
-                    .is_some_and(|(a, b)| a.hour % 12 == b.hour % 12 && a.minute == b.minute)
+            slot.day.is_none() && offer.slot.clock.zip(slot.clock).is_some_and(|(a, b)| a.agrees(b))
         });
         slot.after(named.map_or(ground, |offer| &offer.slot))
     }
