@@ -65,39 +65,46 @@ impl<'l> Heard<'l> {
 
     /// Its sentences, each with its end.
     pub(super) fn sentences(&self) -> Vec<Sentence<'_>> {
-        let mut from = 0;
-        self.items
-            .split_inclusive(|i| matches!(i.what, What::Stop(_) | What::Break))
-            .map(|items| {
-                let end = match items.last() {
-                    Some(Item { what: What::Stop(_) | What::Break, end, .. }) => *end,
-                    _ => self.tokens.len(),
-                };
-                let (spare, extra) =
-                    (self.spare(from, end, items, true), self.spare(from, end, items, false));
-                from = end;
-                Sentence {
-                    items,
-                    spare,
-                    extra,
-                    asks: matches!(items.last(), Some(Item { what: What::Stop(true), .. })),
-                }
-            })
-            .collect()
+        let (mut from, mut first) = (0, 0);
+        let mut found = Vec::new();
+        for (n, item) in self.items.iter().enumerate() {
+            let ends = matches!(item.what, What::Stop(_) | What::Break);
+            let is_last = n + 1 == self.items.len();
+            if !ends && !is_last && n + 1 - first < LONGEST {
+                continue;
+            }
+            let items = &self.items[first..=n];
+            let end = if is_last && !ends { self.tokens.len() } else { item.end };
+            let (spare, extra) = self.spare(from, end, items);
+            found.push(Sentence { items, spare, extra, asks: item.what == What::Stop(true) });
+            (from, first) = (end, n + 1);
+        }
+        found
     }
 
     /// Words of a sentence that no item explains and that do not hold times together: it is about something else.
-    fn spare(&self, from: usize, end: usize, items: &[Item], but_polite: bool) -> usize {
-        (from..end)
-            .filter(|i| matches!(self.tokens[*i].kind, Kind::Word(_) | Kind::Figure | Kind::Decimal(_)))
-            .filter(|i| !items.iter().any(|item| (item.first..item.end).contains(i)))
-            .filter(|i| {
-                let here = At::new(&self.tokens, *i);
-                !(self.language.is_glue(here) || but_polite && self.language.is_polite(here))
-            })
-            .count()
+    /// Without those that are only polite, and with them.
+    fn spare(&self, from: usize, end: usize, items: &[Item]) -> (usize, usize) {
+        let (mut spare, mut extra) = (0, 0);
+        let mut items = items.iter().peekable();
+        for i in from..end {
+            while items.next_if(|item| item.end <= i).is_some() {}
+            let explained = items.peek().is_some_and(|item| (item.first..item.end).contains(&i));
+            let says = matches!(self.tokens[i].kind, Kind::Word(_) | Kind::Figure | Kind::Decimal(_));
+            let here = At::new(&self.tokens, i);
+            if explained || !says || self.language.is_glue(here) {
+                continue;
+            }
+            extra += 1;
+            spare += usize::from(!self.language.is_polite(here));
+        }
+        (spare, extra)
     }
 }
+
+/// Items after which a sentence is taken to be over: speech has none so long, and each of its times is judged by the
+/// whole of it.
+const LONGEST: usize = 64;
 
 /// One sentence of a turn.
 pub(super) struct Sentence<'h> {

@@ -130,6 +130,17 @@ proptest! {
     }
 }
 
+#[test]
+fn rows_without_end_exhaust_nothing() {
+    for row in ["2 days after ", "2 semanas despues de ", "three or four ", "half past ", "call me back at "]
+    {
+        for lang in [Lang::En, Lang::Es] {
+            let text = row.repeat(5_000);
+            assert_eq!(heard(&text, lang, true), heard(&text, lang, true), "{row}");
+        }
+    }
+}
+
 fn calls() -> impl Iterator<Item = Case> {
     FILES.iter().filter(|(file, _)| !file.contains("expressions")).flat_map(|(file, _)| cases(file))
 }

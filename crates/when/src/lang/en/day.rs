@@ -10,8 +10,12 @@ use crate::{
 };
 
 pub(super) fn read(s: At<'_>) -> Option<Named> {
+    from_day(s).or_else(|| plain(s))
+}
+
+/// A day that is not counted from another one: those are not counted on, however long a row of them is said.
+fn plain(s: At<'_>) -> Option<Named> {
     near(s)
-        .or_else(|| from_day(s))
         .or_else(|| counted(s))
         .or_else(|| week(s))
         .or_else(|| holiday(s))
@@ -73,7 +77,7 @@ fn from_day(s: At<'_>) -> Option<Named> {
         "before" => -1,
         _ => return None,
     };
-    let base = read(s.on(len + 2)).filter(|named| matches!(named.parts, [Some(Part::Day(_)), None]))?;
+    let base = plain(s.on(len + 2)).filter(|named| matches!(named.parts, [Some(Part::Day(_)), None]))?;
     if sign == 1 && matches!(base.parts[0], Some(Part::Day(Day::In(0)))) && unit != Unit::Months {
         return None;
     }

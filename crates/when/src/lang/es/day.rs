@@ -10,8 +10,12 @@ use crate::{
 };
 
 pub(super) fn read(s: At<'_>) -> Option<Named> {
-    from_day(s)
-        .or_else(|| near(s))
+    from_day(s).or_else(|| plain(s))
+}
+
+/// A day that is not counted from another one: those are not counted on, however long a row of them is said.
+fn plain(s: At<'_>) -> Option<Named> {
+    near(s)
         .or_else(|| week(s))
         .or_else(|| nth_weekday(s))
         .or_else(|| weekday_named(s))
@@ -72,7 +76,7 @@ fn from_day(s: At<'_>) -> Option<Named> {
     ];
     let at = s.on(len + 1);
     let (words, sign) = links.iter().find(|(words, _)| at.says(words))?;
-    let base = read(at.on(words.len())).filter(|named| matches!(named.parts, [Some(Part::Day(_)), None]))?;
+    let base = plain(at.on(words.len())).filter(|named| matches!(named.parts, [Some(Part::Day(_)), None]))?;
     let n = f64::from(n.min(1000));
     let length = Length {
         least: n,
