@@ -8,7 +8,7 @@
 
 use jiff::Timestamp;
 
-use super::{AskedTime, Note};
+use super::{AskedTime, Note, asked_time::is_request};
 use crate::{
     Id,
     agent::Dialler,
@@ -231,8 +231,7 @@ fn settle(scene: &Scene<'_>, ending: Ending, after: &mut AfterCall) {
 
 fn asked_for_callback(scene: &Scene<'_>, ending: Option<Ending>) -> bool {
     let opted_out = ending == Some(Ending::OptOut);
-    let by_provider = ending == Some(Ending::AskedForCallback) && scene.policy.provider_requests;
-    (scene.facts.asked.callback || by_provider) && !opted_out
+    is_request(scene.facts, scene.policy) && !opted_out
 }
 
 /// A message left on a machine often ends with "agent hung up"; only the analysis tells.

@@ -8,6 +8,7 @@ use redialer_when as when;
 
 use crate::{
     call::CallFacts,
+    outcome::Ending,
     policy::{Policy, UnclearAction},
     time::{Zone, ZoneSource, minutes, plus},
 };
@@ -37,6 +38,10 @@ pub fn asked_time(
     policy: &Policy,
     end: Timestamp,
 ) -> AskedTime {
+    // Most conversations ask for nothing: those are not listened to.
+    if !is_request(facts, policy) {
+        return unheard(zone, 0.0);
+    }
     let least = match policy.unclear.action {
         UnclearAction::Schedule => 0.0,
         UnclearAction::Delay | UnclearAction::Hold => policy.unclear.min_confidence,
@@ -82,10 +87,21 @@ pub fn asked_time(
             doubt = heard.confidence;
         }
     }
+    unheard(zone, doubt)
+}
+
+/// Whether the analysis, or the provider's reason where that counts, says that a callback was asked for.
+pub(super) fn is_request(facts: &CallFacts, policy: &Policy) -> bool {
+    let by_provider = facts.outcome.as_ref().is_some_and(|o| o.ending == Ending::AskedForCallback);
+    facts.asked.callback || by_provider && policy.provider_requests
+}
+
+/// No time, or none that is sure enough.
+fn unheard(zone: &Zone, confidence: f64) -> AskedTime {
     AskedTime {
         at: None,
         zone: zone.clone(),
-        confidence: doubt,
+        confidence,
         evidence: String::new(),
         rule: "unclear".to_owned(),
     }
