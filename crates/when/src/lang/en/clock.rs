@@ -148,8 +148,37 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
     let told = half.is_some();
     let padded = matches!(token.kind, Kind::Pair(..)) && token.end - token.start == 5 && hour < 10;
     let half = if !told && (hour > 12 || hour == 0 || padded) { Some(Half::Full) } else { half };
-    // "The upper left one": an hour only where one may begin.
-    let begins = matches!(
+    let led = is_led(s);
+    if !told && (is_counted(s, len, form) || !is_expected(s, len, hour, form, led)) {
+        return None;
+    }
+    if form == Form::Bare && led {
+        form = Form::Led;
+    }
+    Some((Clock { hour: (hour % 24) as i8, minute: minute as i8, half, form, about: false }, len))
+}
+
+/// Behind "at" and the like.
+fn is_led(s: At<'_>) -> bool {
+    matches!(
+        s.back(1),
+        "at" | "around"
+            | "about"
+            | "by"
+            | "after"
+            | "before"
+            | "till"
+            | "until"
+            | "til"
+            | "past"
+            | "approximately"
+            | "roughly"
+    ) || matches!(s.token_back(1).map(|t| &t.kind), Some(Kind::Sign('@')))
+}
+
+/// Whether an hour may begin behind the word before: "the upper left one" is none.
+fn may_begin(s: At<'_>) -> bool {
+    let word = matches!(
         s.back(1),
         "" | "no"
             | "half"
@@ -198,84 +227,37 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
             | "think"
             | "guess"
     );
-    if s.word(0) == "one"
-        && form == Form::Bare
-        && !told
-        && !begins
-        && super::day::weekday(s.back(1)).is_none()
-    {
-        let led =
-            matches!(s.back(1), "at" | "around" | "about" | "by" | "after" | "before" | "till" | "until");
-        if !led {
-            return None;
-        }
-    }
-    // "Ten milligrams": a plural behind a number is what it counts.
+    word || is_led(s) || super::day::weekday(s.back(1)).is_some()
+}
+
+/// A bare number that counts what follows it ("ten milligrams"), or only points ("the upper left one").
+fn is_counted(s: At<'_>, len: usize, form: Form) -> bool {
     let next = s.word(len);
     let plural = next.len() > 3 && next.ends_with('s') && !next.contains('\'');
-    if form == Form::Bare
-        && !told
-        && plural
-        && !matches!(
-            next,
-            "works"
-                | "thanks"
-                | "suits"
-                | "sounds"
-                | "this"
-                | "does"
-                | "unless"
-                | "always"
-                | "perhaps"
-                | "yours"
-        )
-        && super::day::weekday(next).is_none()
-    {
-        return None;
+    let verb = matches!(
+        next,
+        "works" | "thanks" | "suits" | "sounds" | "this" | "does" | "unless" | "always" | "perhaps" | "yours"
+    );
+    let counted = plural && !verb && super::day::weekday(next).is_none();
+    form == Form::Bare && (counted || s.word(0) == "one" && !may_begin(s))
+}
+
+/// Whether figures and large numbers, which are mostly something else, stand where a time is expected.
+fn is_expected(s: At<'_>, len: usize, hour: u32, form: Form, led: bool) -> bool {
+    let Some(token) = s.token(0) else { return false };
+    let starts = s.token_back(1).is_none_or(Token::is_stop);
+    match token.kind {
+        _ if led => true,
+        // "Twenty two fifty" is money.
+        Kind::Word(_) => hour <= 12 || form == Form::Plain || starts,
+        // A year.
+        Kind::Number(1900..=2099, 4) => false,
+        Kind::Number(_, 3 | 4) => {
+            let alone = starts && s.token(len).is_none_or(Token::is_stop);
+            alone || matches!(s.back(1), "today" | "tomorrow" | "tonight" | "day" | "for" | "to")
+        }
+        _ => true,
     }
-    let led = matches!(
-        s.back(1),
-        "at" | "around"
-            | "about"
-            | "by"
-            | "after"
-            | "before"
-            | "till"
-            | "until"
-            | "til"
-            | "past"
-            | "approximately"
-            | "roughly"
-    ) || matches!(s.token_back(1).map(|t| &t.kind), Some(Kind::Sign('@')));
-    // "Twenty two fifty" is money, where nothing says that it is a time.
-    let in_words = matches!(token.kind, Kind::Word(_));
-    if in_words
-        && hour > 12
-        && !led
-        && !told
-        && form != Form::Plain
-        && s.token_back(1).is_some_and(|t| !t.is_stop())
-    {
-        return None;
-    }
-    // Three or four figures are a time only where one is expected.
-    let many = matches!(token.kind, Kind::Number(_, 3 | 4));
-    if matches!(token.kind, Kind::Number(1900..=2099, 4)) && !told && !led {
-        return None;
-    }
-    let alone = s.token_back(1).is_none_or(Token::is_stop) && s.token(len).is_none_or(Token::is_stop);
-    if many
-        && !led
-        && !told
-        && !alone
-        && !matches!(s.back(1), "today" | "tomorrow" | "tonight" | "day" | "for" | "to")
-    {
-        return None;
-    }
-    if form == Form::Bare && led {
-        form = Form::Led;
-    }
-    Some((Clock { hour: (hour % 24) as i8, minute: minute as i8, half, form, about: false }, len))
 }
 
 fn with_minutes(s: At<'_>, hour: u32, len: usize) -> (u32, u32, usize, Form) {
