@@ -4,6 +4,7 @@
 //! settings' business, not the decisions'. The numbers in [`Policy::default`] are the published ones.
 
 use jiff::SignedDuration;
+pub use redialer_when::{Hours, Lang, Span};
 
 use crate::{time::minutes, windows::Quiet};
 
@@ -20,6 +21,10 @@ pub struct Policy {
     pub retries: Retries,
     /// What follows a request whose time was not understood.
     pub unclear: Unclear,
+    /// What vague words like "after lunch" stand for.
+    pub hours: Hours,
+    /// What calls are held in; `None`: whichever language something is heard in.
+    pub language: Option<Lang>,
     /// A callback later than this is not dialled any more.
     pub missed_after: SignedDuration,
     /// What becomes of it then.
@@ -132,6 +137,8 @@ impl Default for Policy {
                 conversation_silent: after(1440),
             },
             unclear: Unclear { action: UnclearAction::Delay, wait: minutes(1440), min_confidence: 0.5 },
+            hours: Hours::default(),
+            language: None,
             missed_after: minutes(120),
             missed: MissedAction::Expire,
             callback_field: "redialer.io_callback".to_owned(),

@@ -87,6 +87,12 @@ pub struct Secrets {
     pub rule: Option<String>,
     /// How sure it was, 0 to 1.
     pub confidence: Option<f64>,
+    /// The first and the last moment that would have done as well, milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<(i64, i64)>,
+    /// What was not certain about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<String>,
 }
 
 impl Drop for Secrets {

@@ -33,6 +33,7 @@ mod persons;
 mod remembered;
 mod seal;
 mod settings;
+mod spoken;
 mod suppressions;
 mod sweeps;
 mod tenants;
@@ -65,6 +66,7 @@ pub use seal::{Kek, KeyError, TenantKey};
 pub use settings::{
     BadSettings, Day, Defaults, Level, QuietHours, Retention, RetryTrigger, RetryTriggers, UnclearTime, merge,
 };
+pub use spoken::{Language, SpokenHours};
 pub use sweeps::{CheckRow, SweepRow};
 pub use tenants::{NewTenant, TenantRow};
 pub use workspaces::{NewWorkspace, Pausing, WebhookKey, WorkspaceChange, WorkspaceRow};

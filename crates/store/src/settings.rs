@@ -16,6 +16,8 @@ use redialer_core::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::spoken::{Language, SpokenHours};
+
 /// Everything a workspace may set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +34,12 @@ pub struct Defaults {
     pub retry_triggers: RetryTriggers,
     /// What follows a request without a usable time.
     pub unclear_time: UnclearTime,
+    /// What vague words like "after lunch" stand for.
+    #[serde(default)]
+    pub spoken_hours: SpokenHours,
+    /// What calls are held in.
+    #[serde(default)]
+    pub language: Language,
     /// A callback later than this ends as expired.
     pub missed_after_minutes: u32,
     /// Or, if that is wanted, is planned anew.
@@ -158,7 +166,7 @@ pub struct BadSettings {
     pub problem: String,
 }
 
-fn bad<T>(field: &str, problem: impl Into<String>) -> Result<T, BadSettings> {
+pub(crate) fn bad<T>(field: &str, problem: impl Into<String>) -> Result<T, BadSettings> {
     Err(BadSettings { field: field.to_owned(), problem: problem.into() })
 }
 
@@ -186,6 +194,8 @@ impl Defaults {
                 wait_minutes: policy.unclear.wait.as_mins() as u32,
                 min_confidence: policy.unclear.min_confidence,
             },
+            spoken_hours: SpokenHours::default(),
+            language: Language::Auto,
             missed_after_minutes: policy.missed_after.as_mins() as u32,
             missed_action: Missed::Expire,
             callback_field: policy.callback_field,
@@ -253,6 +263,7 @@ impl Defaults {
         if !(0.01..=10_000.0).contains(&self.calls_per_second) {
             return bad("calls_per_second", "must be from 0.01 to 10000");
         }
+        self.spoken_hours.check()?;
         if self.callback_field.trim().is_empty() || self.callback_field.len() > 200 {
             return bad("callback_field", "must be the name of an extraction, at most 200 characters");
         }
@@ -299,6 +310,8 @@ impl Defaults {
                 wait: minutes(i64::from(self.unclear_time.wait_minutes)),
                 min_confidence: self.unclear_time.min_confidence,
             },
+            hours: self.spoken_hours.hours(),
+            language: self.language.lang(),
             missed_after: minutes(i64::from(self.missed_after_minutes)),
             missed: match self.missed_action {
                 Missed::Expire => MissedAction::Expire,
@@ -326,7 +339,7 @@ impl Day {
     }
 }
 
-fn clock(text: &str) -> Option<Time> {
+pub(crate) fn clock(text: &str) -> Option<Time> {
     let (hour, minute) = text.split_once(':')?;
     if hour.len() != 2 || minute.len() != 2 {
         return None;
@@ -380,6 +393,12 @@ mod tests {
         );
         check(&json!({"missed_action": "replan"}), Ok(()));
         check(&json!({"missed_action": "forget"}), Err("missed_action"));
+        check(&json!({"language": "es", "spoken_hours": {"after_lunch": {"nominal": "14:15"}}}), Ok(()));
+        check(&json!({"language": "fr"}), Err("language"));
+        check(&json!({"spoken_hours": {"brunch": {}}}), Err("spoken_hours.brunch"));
+        check(&json!({"spoken_hours": {"lunch": {"from": "noon"}}}), Err("spoken_hours.lunch.from"));
+        check(&json!({"spoken_hours": {"lunch": {"to": "11:00"}}}), Err("spoken_hours.lunch.to"));
+        check(&json!({"spoken_hours": {"lunch": {"nominal": "15:00"}}}), Err("spoken_hours.lunch.nominal"));
         check(&json!({"unclear_time": {"min_confidence": 2}}), Err("unclear_time.min_confidence"));
     }
 

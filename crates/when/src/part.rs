@@ -17,6 +17,8 @@ pub(crate) enum Part {
     Bound(Bound),
     /// "(at the) same time".
     SameTime,
+    /// "Half past", of the hour that was last spoken of.
+    Past(i8),
 }
 
 /// A day, or a few of which any will do.
@@ -288,6 +290,8 @@ pub(crate) struct Slot {
     pub(crate) zone: Option<Place>,
     pub(crate) bound: Bound,
     pub(crate) same_time: bool,
+    /// Minutes past an hour that was spoken of before.
+    pub(crate) past: Option<i8>,
 }
 
 impl Slot {
@@ -297,7 +301,16 @@ impl Slot {
             && self.clock.is_none()
             && self.of.is_none()
             && self.length.is_none()
+            && self.past.is_none()
             && !self.same_time
+    }
+
+    /// With the hour of a clock time, where only the minutes were said.
+    pub(crate) fn of_hour(mut self, hour: Option<Clock>) -> Self {
+        if let (Some(minute), None) = (self.past.take(), self.clock) {
+            self.clock = hour.map(|clock| Clock { minute, form: Form::Plain, about: false, ..clock });
+        }
+        self
     }
 
     /// Whether all it has is a number that may be anything.
@@ -333,6 +346,7 @@ impl Slot {
             zone: self.zone.or(other.zone),
             bound: if self.bound == Bound::At { other.bound } else { self.bound },
             same_time: self.same_time || other.same_time,
+            past: self.past.or(other.past),
         })
     }
 
@@ -346,7 +360,7 @@ impl Slot {
             && self.clock.is_none()
             && self.length.is_none()
             && clock.half.is_none()
-            && self.day.is_none_or(|day| old.day.is_none_or(|known| known == day))
+            && self.day.is_none_or(|day| old.day == Some(day))
             && of.may_hold(clock)
         {
             return Self {
@@ -383,9 +397,18 @@ impl Slot {
             }),
             clock: if names_hour { self.clock.map(|clock| clock.with_half_of(old.clock)) } else { old.clock },
             until: if names_hour { self.until } else { old.until },
-            length: if names_hour || !keeps_day { self.length } else { old.length },
+            // "A week from Friday." "Nine thirty."
+            length: if keeps_day && self.length.is_none() && old.length.is_some_and(|l| l.from_day != 0) {
+                old.length
+            // "An hour before you close." "Today?"
+            } else if names_hour || !keeps_day && old.length.is_none_or(|l| l.from_that == 0) {
+                self.length
+            } else {
+                old.length
+            },
             bound: if names_hour { self.bound } else { old.bound },
             same_time: if names_hour { self.same_time } else { old.same_time },
+            past: None,
             zone: self.zone.or(old.zone),
         }
     }

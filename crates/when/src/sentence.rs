@@ -135,6 +135,11 @@ impl Reader<'_> {
                 open.to = true;
                 return 1;
             }
+            // "Three your time, that's half past three here."
+            if here.word(0) == "that's" && open.slot.zone.is_some() {
+                self.close();
+                return 1;
+            }
             let gap = at - open.end;
             if !(self.language.is_glue(here) && gap < 4 || held && gap < 2) {
                 self.close();
@@ -287,6 +292,13 @@ impl Open {
                 }
                 slot.zone = Some(*zone);
                 true
+            }
+            Part::Past(minutes) => {
+                let room = slot.clock.is_none() && slot.past.is_none();
+                if room {
+                    slot.past = Some(*minutes);
+                }
+                room
             }
             Part::SameTime => {
                 slot.same_time = slot.clock.is_none();

@@ -120,6 +120,8 @@ impl Story {
             confidence: 1.0,
             evidence: String::new(),
             rule: String::new(),
+            window: None,
+            doubts: Vec::new(),
         };
         let after = after_call(&Scene {
             facts: &self.facts,

@@ -26,6 +26,10 @@ pub struct AskedTime {
     pub evidence: String,
     /// What read them: `iso8601`, `words`, `transcript`, with the rule of `when` behind a colon.
     pub rule: String,
+    /// The first and the last moment that would do as well, where words left room.
+    pub window: Option<(Timestamp, Timestamp)>,
+    /// What is not certain about it, as [`when::Doubt::word`] writes it.
+    pub doubts: Vec<&'static str>,
 }
 
 const FURTHEST: i64 = 366 * 24 * 60;
@@ -58,6 +62,8 @@ pub fn asked_time(
             confidence,
             evidence: said.to_owned(),
             rule: "iso8601".to_owned(),
+            window: None,
+            doubts: Vec::new(),
         };
     }
     // What is written like a date but is none that can be used holds no words either.
@@ -76,10 +82,10 @@ pub fn asked_time(
             zone: &zone.name,
             agent_zone,
             only_the_time: source == "words",
-            lang: when::Lang::En,
-            hours: None,
+            lang: policy.language.unwrap_or_default(),
+            hours: Some(&policy.hours),
         };
-        let heard = in_either_language(&call);
+        let heard = if policy.language.is_some() { when::read(&call) } else { in_either_language(&call) };
         if let Some(at) = heard.at.filter(|at| usable(*at)) {
             if heard.confidence >= least {
                 return clear(at, &heard, source, zone);
@@ -104,10 +110,12 @@ fn unheard(zone: &Zone, confidence: f64) -> AskedTime {
         confidence,
         evidence: String::new(),
         rule: "unclear".to_owned(),
+        window: None,
+        doubts: Vec::new(),
     }
 }
 
-/// What language a call was held in is not told: what English hears nothing in may be Spanish.
+/// Where nobody told what language calls are held in: what English hears nothing in may be Spanish.
 fn in_either_language(call: &when::Call<'_>) -> when::Heard {
     let heard = when::read(call);
     if heard.at.is_some() {
@@ -128,6 +136,8 @@ fn clear(at: Timestamp, heard: &when::Heard, source: &str, zone: &Zone) -> Asked
         confidence: heard.confidence,
         evidence: heard.evidence.clone(),
         rule: format!("{source}:{}", heard.rule),
+        window: heard.earliest.zip(heard.latest),
+        doubts: heard.doubts.iter().map(|doubt| doubt.word()).collect(),
     }
 }
 
@@ -168,7 +178,7 @@ mod tests {
     };
 
     /// What is heard in a conversation that ended on Tuesday, 24 November 2026, at ten in New York.
-    fn heard(said: &str, action: UnclearAction, min_confidence: f64) -> String {
+    fn asked(said: &str, policy: &Policy) -> AskedTime {
         let facts = CallFacts {
             call_id: "call_1".to_owned(),
             moment: Moment::Analyzed,
@@ -189,15 +199,21 @@ mod tests {
             tags: None,
         };
         let zone = Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number };
-        let policy = Policy::default();
-        let unclear = Unclear { action, min_confidence, ..policy.unclear };
-        let end = "2026-11-24T15:00:00Z".parse().expect("a time");
-        let asked = asked_time(&facts, &zone, None, &Policy { unclear, ..policy }, end);
+        asked_time(&facts, &zone, None, policy, "2026-11-24T15:00:00Z".parse().expect("a time"))
+    }
+
+    fn heard_by(said: &str, policy: Policy) -> String {
+        let asked = asked(said, &policy);
         let at = asked.at.map_or_else(
             || "unclear".to_owned(),
-            |at| at.to_zoned(zone.rules()).strftime("%a %H:%M").to_string(),
+            |at| at.to_zoned(asked.zone.rules()).strftime("%a %H:%M").to_string(),
         );
         format!("{at} ({})", asked.rule)
+    }
+
+    fn heard(said: &str, action: UnclearAction, min_confidence: f64) -> String {
+        let policy = Policy::default();
+        heard_by(said, Policy { unclear: Unclear { action, min_confidence, ..policy.unclear }, ..policy })
     }
 
     #[test]
@@ -214,6 +230,27 @@ mod tests {
     fn spanish_is_heard_without_being_told() {
         let said = "Llámeme mañana a las cinco menos cuarto de la tarde, por favor.";
         assert_eq!(heard(said, UnclearAction::Delay, 0.5), "Wed 16:45 (transcript:day_time)");
+    }
+
+    #[test]
+    fn a_workspace_names_its_language_and_its_hours() {
+        let said = "Could you call me back tomorrow after lunch?";
+        let late = when::Span { from: 14 * 60, to: 17 * 60, nominal: 15 * 60 };
+        let hours = when::Hours { after_lunch: late, ..when::Hours::default() };
+        let policy = Policy { hours, ..Policy::default() };
+        assert_eq!(heard_by(said, policy.clone()), "Wed 15:00 (transcript:part_of_day)");
+        let policy = Policy { language: Some(when::Lang::Es), ..policy };
+        assert_eq!(heard_by(said, policy), "unclear (unclear)");
+    }
+
+    #[test]
+    fn what_is_left_open_is_told() {
+        let asked = asked("Could you call me back on Thursday afternoon?", &Policy::default());
+        let window = asked.window.expect("room");
+        let wall = |at: Timestamp| at.to_zoned(asked.zone.rules()).strftime("%a %H:%M").to_string();
+        assert_eq!((wall(window.0), wall(window.1)), ("Thu 12:00".to_owned(), "Thu 17:00".to_owned()));
+        let asked = self::asked("Could you call me back on Thursday?", &Policy::default());
+        assert_eq!(asked.doubts, ["no_hour"]);
     }
 
     fn check(text: &str, want: Option<&str>) {

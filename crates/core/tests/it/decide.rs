@@ -249,6 +249,8 @@ fn scene_of<'a>(turn: &Turn<'a>, n: u8, moment: Moment) -> Backstage<'a> {
             confidence: 1.0,
             evidence: String::new(),
             rule: String::new(),
+            window: None,
+            doubts: Vec::new(),
         },
     }
 }

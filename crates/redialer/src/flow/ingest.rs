@@ -250,6 +250,8 @@ fn secrets(facts: &CallFacts, whom: &Whom, asked: &AskedTime, known: Option<&Sec
         evidence: Some(asked.evidence.clone()).filter(|_| facts.asked.callback),
         rule: Some(asked.rule.clone()).filter(|_| facts.asked.callback),
         confidence: Some(asked.confidence).filter(|_| facts.asked.callback),
+        window: asked.window.map(|(from, to)| (from.as_millisecond(), to.as_millisecond())),
+        doubts: asked.doubts.iter().map(|doubt| (*doubt).to_owned()).collect(),
     }
 }
 

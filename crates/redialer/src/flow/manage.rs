@@ -5,6 +5,7 @@ use redialer_core::{
     Id, Phone, Timestamp,
     decide::{self, Follow, Note, Request},
     id, phone,
+    policy::Policy,
     tenant::Plan,
     time::{Zone, ZoneSource},
 };
@@ -168,7 +169,7 @@ pub async fn schedule(
     }
     let policy = agent.settings(&workspace.defaults).policy();
     let now = app.clock.now();
-    let (at, zone) = moment(&by_hand, agent, &policy.timezone, now).ok_or(NotScheduled::NoTime)?;
+    let (at, zone) = moment(&by_hand, agent, &policy, now).ok_or(NotScheduled::NoTime)?;
     let mut secrets = Secrets::default();
     secrets.to.push_str(by_hand.to.e164());
     secrets.from = by_hand.from.as_ref().map(|f| f.e164().to_owned());
@@ -234,14 +235,9 @@ pub async fn force_anew(
     Ok(id)
 }
 
-fn moment(
-    by_hand: &ByHand,
-    agent: &AgentRow,
-    workspace_zone: &str,
-    now: Timestamp,
-) -> Option<(Timestamp, Zone)> {
-    let of_number =
-        || Zone::of_callee(phone::zones_of(by_hand.to.e164()), agent.timezone.as_deref(), workspace_zone);
+fn moment(by_hand: &ByHand, agent: &AgentRow, policy: &Policy, now: Timestamp) -> Option<(Timestamp, Zone)> {
+    let zones = phone::zones_of(by_hand.to.e164());
+    let of_number = || Zone::of_callee(zones, agent.timezone.as_deref(), &policy.timezone);
     match &by_hand.when {
         When::At(at) => Some((*at, of_number())),
         When::Words(words, zone) => {
@@ -256,8 +252,8 @@ fn moment(
                 zone: &zone.name,
                 agent_zone: None,
                 only_the_time: true,
-                lang: redialer_when::Lang::En,
-                hours: None,
+                lang: policy.language.unwrap_or_default(),
+                hours: Some(&policy.hours),
             };
             Some((redialer_when::read(&call).at?, zone))
         }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Role,
     cue::Cue,
-    part::{Bound, Place, Slot},
+    part::{Bound, Day, Place, Slot},
 };
 
 /// What an agent's words are about a call with.
@@ -17,27 +17,49 @@ const CALLS: &[Cue] = &[Cue::CallYou, Cue::ICall, Cue::Callback, Cue::Talk];
 impl Talk {
     pub(super) fn agent(&mut self, heard: &Heard<'_>) {
         if !self.asked
-            && self.wanted
+            && self.is_about_a_call()
             && !self.declined
             && let Some(told) = self.proposed.pop()
         {
             // Told, and not turned down.
             self.settled = Some(told);
         }
+        self.echoed = false;
         let mut proposed: Vec<Said> = Vec::new();
         let (mut calls, mut confirmed) = (false, false);
-        for sentence in heard.sentences() {
-            self.turns_to(&sentence);
+        let sentences = heard.sentences();
+        // "Okay. We've also got …"
+        let begins = sentences.first().is_some_and(|s| s.has(Cue::Yes) && s.extra == 0 && s.items.len() == 2);
+        if begins && sentences.len() > 1 && self.settled.as_ref().is_some_and(|said| said.slot.is_exact()) {
+            self.agree();
+        }
+        for sentence in sentences {
+            self.turns_to(&sentence, Role::Agent);
             calls |= sentence.has_any(CALLS);
             for (at, item) in sentence.items.iter().enumerate() {
                 let Some(slot) = item.slot() else { continue };
-                let slot = spoken_by_agent(slot);
+                let slot = spoken_by_agent(&self.with_hour(slot));
                 if slot.is_empty() {
+                    continue;
+                }
+                let dated = |said: &Said| {
+                    matches!(said.slot.day, Some(Day::Date(..) | Day::Nth(_) | Day::WeekdayNth(..)))
+                };
+                // "The sixth is good, that's a Wednesday."
+                let named_before = matches!(slot.day, Some(Day::Weekday(..)))
+                    && !slot.is_exact()
+                    && !sentence.asks
+                    && (proposed.last().is_some_and(dated)
+                        || self.settled.as_ref().is_some_and(|said| said.slot.is_exact() && dated(said)));
+                if named_before || self.says_the_part_again(&slot, &sentence) {
                     continue;
                 }
                 match sense(sentence.items, at, Role::Agent) {
                     Sense::Call | Sense::Open if self.repeats(&slot) => {}
-                    sense @ (Sense::Call | Sense::Open) if self.may_mean_a_call(&slot, &sentence, sense) => {
+                    sense @ (Sense::Call | Sense::Open)
+                        if self.echoes(&slot, &sentence) || self.may_mean_a_call(&slot, &sentence, sense) =>
+                    {
+                        self.echoed |= self.echoes(&slot, &sentence) && !sentence.asks;
                         let exact = slot.is_exact() && slot.length.is_none();
                         let slot = self.completed(slot);
                         if self.confirms(&slot, &sentence) {
@@ -45,6 +67,9 @@ impl Talk {
                                 self.settled.take().map(|said| Said { slot: slot.clone(), ..said });
                             self.ground = Some(slot);
                             confirmed = true;
+                            if !sentence.asks {
+                                self.agree();
+                            }
                             continue;
                         }
                         // "Four Eastern, tomorrow the twenty third."
@@ -87,14 +112,30 @@ impl Talk {
         let open = self.settled.is_none() && proposed.is_empty();
         let wants_to_know = heard.sentences().iter().any(|s| {
             s.has(Cue::Ask)
-                && (self.wanted || s.has_any(CALLS) || s.has_any(&[Cue::CallMe, Cue::Works, Cue::Propose]))
+                && (self.wanted && (!self.agreed || s.spare < 2 && !s.has(Cue::Event))
+                    || s.has_any(CALLS)
+                    || s.has_any(&[Cue::CallMe, Cue::Works, Cue::Propose]))
         });
         self.when = (wants_to_know || asks && calls && open || offers && open) && !of_somebody;
         if heard.has(Cue::NoCall) && !asks && proposed.is_empty() {
             self.drop_all();
         }
+        self.elsewhere &= !self.when && !self.echoed;
+        let objects = [Cue::Refuse, Cue::Hours, Cue::No, Cue::Not, Cue::Correct, Cue::Propose];
+        // "Okay, I'll book it."
+        let takes_it = heard.cues().next() == Some(Cue::Yes) && !heard.names_a_time();
+        let exact = self.settled.as_ref().is_some_and(|said| said.slot.is_exact());
+        if takes_it && exact && !self.when && !objects.iter().any(|cue| heard.has(*cue)) {
+            self.agree();
+        }
         self.fallback = asks && heard.has(Cue::Fallback);
         self.asked_else = asks && !asked;
+        // "Is there a better time?" "Shall I follow up?"
+        let fits =
+            asks && [Cue::Works, Cue::CallMe].iter().any(|cue| heard.has(*cue)) && !heard.has(Cue::Visit);
+        self.offered_call |= (offers || fits || heard.has(Cue::Callback) || heard.has(Cue::CallMe))
+            && !heard.has(Cue::NoCall)
+            && !of_somebody;
         self.promised = !asks && heard.has(Cue::ICall) && !proposed.is_empty() && !self.declined;
         if !proposed.is_empty() {
             self.asked = asked || proposed.iter().any(|p| p.choice);
@@ -108,19 +149,22 @@ impl Talk {
     }
 
     /// What a sentence turns the talk to, for the times that nothing else is said of.
-    pub(super) fn turns_to(&mut self, sentence: &Sentence<'_>) {
+    pub(super) fn turns_to(&mut self, sentence: &Sentence<'_>, role: Role) {
         if sentence.has_any(CALLS) || sentence.has(Cue::CallMe) {
             self.elsewhere = false;
-        } else if sentence.has_any(&[Cue::Visit, Cue::CallOther, Cue::Send])
-            || sentence.has(Cue::Hours) && !self.looks_for_a_time()
+        } else if sentence.has_any(&[Cue::CallOther, Cue::Send])
+            || sentence.has_any(&[Cue::Visit, Cue::Hours]) && !self.looks_for_a_time(role)
         {
             self.elsewhere = true;
         }
     }
 
     /// Whether both sides are about to find a time, so that opening hours are only a reason.
-    fn looks_for_a_time(&self) -> bool {
-        self.ground.is_some() && self.settled.is_none()
+    fn looks_for_a_time(&self, role: Role) -> bool {
+        match role {
+            Role::User => self.settled.is_none() && self.ground.is_some(),
+            Role::Agent => !self.agreed && (self.ground.is_some() || self.offered_call),
+        }
     }
 
     /// Whether it says again what is settled, and asks nothing about it.
@@ -138,6 +182,44 @@ impl Talk {
         same_clock && slot.day == known.day && !sentence.has_or() && !(sentence.asks && adds)
     }
 
+    /// Whether it says again, and little else, a time that the person has just named.
+    fn echoes(&self, slot: &Slot, sentence: &Sentence<'_>) -> bool {
+        let open =
+            !self.agreed && (self.objected || self.settled.as_ref().is_none_or(|said| !said.slot.is_exact()));
+        let said = slot.clock.is_some_and(|clock| {
+            self.said.iter().any(|(said, of_else)| said.agrees(clock) && (open || !of_else))
+        });
+        let theirs =
+            slot.zone == Some(Place::Yours) && self.settled.is_some() && !self.is_in_that_zone(Place::Yours);
+        let most = if slot.day.is_some() { 4 } else { 2 };
+        said && self.is_about_a_call()
+            && !self.declined
+            && !theirs
+            && sentence.spare < most
+            && !sentence.has_any(&[Cue::Hours, Cue::Visit, Cue::Past, Cue::Event, Cue::Send, Cue::Have])
+    }
+
+    /// Whether what is settled was said in that zone.
+    fn is_in_that_zone(&self, zone: Place) -> bool {
+        self.settled.as_ref().is_some_and(|said| said.slot.zone == Some(zone))
+    }
+
+    /// "After lunch today, sure": the part of the day that is settled, and perhaps its day.
+    fn says_the_part_again(&mut self, slot: &Slot, sentence: &Sentence<'_>) -> bool {
+        let Some(known) = self.settled.as_mut().filter(|_| !self.declined) else { return false };
+        let again = slot.of.is_some()
+            && slot.of == known.slot.of
+            && !slot.is_exact()
+            && !known.slot.is_exact()
+            && !sentence.asks
+            && (known.slot.day.is_none() || slot.day.is_none_or(|day| known.slot.day == Some(day)));
+        if again {
+            known.slot.day = known.slot.day.or(slot.day);
+            self.agree();
+        }
+        again
+    }
+
     /// Whether it is the same "half an hour after that" again.
     fn repeats(&self, slot: &Slot) -> bool {
         let known = self.settled.as_ref().and_then(|said| said.slot.length);
@@ -151,6 +233,10 @@ impl Talk {
         if sentence.has_any(CALLS) {
             return true;
         }
+        // "Open twenty-four hours", "it takes ten minutes".
+        if slot.length.is_some_and(|l| !l.led && l.from_that == 0) && !sentence.asks {
+            return false;
+        }
         // After a no, another time needs another offer.
         if self.declined && !sentence.asks {
             return false;
@@ -160,7 +246,13 @@ impl Talk {
         if self.elsewhere && !asks_anew {
             return false;
         }
-        let about = self.wanted || self.settled.is_some() || self.ground.is_some();
+        let about = self.is_about_a_call() || self.settled.is_some() || self.ground.is_some();
+        // What both have agreed on is asked for again, or said of the call.
+        let plain = slot.clock.is_some()
+            && (slot.day.is_some() && sentence.spare < 2 || sentence.asks && sentence.spare == 0);
+        if self.agreed && !sentence.has(Cue::Correct) && !asks_anew && !plain {
+            return false;
+        }
         // A number by itself may be anything, once a time is settled.
         let only_a_part = slot.day.is_none() && !slot.is_exact() && !sentence.asks;
         if only_a_part && self.settled.is_some() {
@@ -168,7 +260,8 @@ impl Talk {
         }
         // What is of another business stays so, once a time is settled.
         if self.settled.is_some()
-            && (slot.zone == Some(Place::Yours) || slot.bound == Bound::At && self.is_only_of_that(slot))
+            && (slot.zone == Some(Place::Yours) && !self.is_in_that_zone(Place::Yours)
+                || slot.bound == Bound::At && self.is_only_of_that(slot))
         {
             return false;
         }

@@ -3,7 +3,7 @@
 use crate::{
     Role,
     cue::Cue,
-    part::{Bound, Slot},
+    part::{Bound, Day, Slot},
     sentence::{Item, What},
 };
 
@@ -37,6 +37,11 @@ pub(crate) fn sense(items: &[Item], at: usize, role: Role) -> Sense {
     if slot.bound == Bound::Until && slot.until.is_none() {
         return Sense::Other;
     }
+    // "The ones from the sixth."
+    if slot.bound == Bound::From && !slot.is_exact() && matches!(slot.day, Some(Day::Nth(_) | Day::Date(..)))
+    {
+        return Sense::Nothing;
+    }
     // "An hour before you close" has its own hour from that.
     if slot.length.is_some_and(|l| l.from_that != 0)
         && !matches!(before, Some(Cue::Past | Cue::CallOther | Cue::Send))
@@ -55,6 +60,17 @@ pub(crate) fn sense(items: &[Item], at: usize, role: Role) -> Sense {
         }
         (_, Some(Cue::Event | Cue::Hours | Cue::Visit | Cue::Past))
             if before.is_none_or(|c| matches!(c, Cue::Correct | Cue::Third)) =>
+        {
+            return Sense::Other;
+        }
+        // "Tomorrow he's in college."
+        (_, Some(Cue::Third))
+            if role == Role::User
+                && slot.clock.is_none()
+                && before.is_none()
+                && !rest
+                    .iter()
+                    .any(|i| matches!(i.cue(), Some(Cue::CallMe | Cue::Callback | Cue::CallYou))) =>
         {
             return Sense::Other;
         }

@@ -22,6 +22,13 @@ impl Talk {
         self.accepted = false;
         self.correcting = false;
         self.refused.clear();
+        self.said.clear();
+        self.heard.clone_from(&self.proposed);
+        let objects = heard.has(Cue::No) && !self.asked_else
+            || [Cue::Correct, Cue::Refuse, Cue::NoCall].iter().any(|cue| heard.has(*cue))
+            || self.doubts_the_hour(heard);
+        self.objected = objects;
+        self.agreed &= !objects;
         self.answer(heard);
         for sentence in heard.sentences() {
             self.sentence(heard, &sentence);
@@ -56,7 +63,7 @@ impl Talk {
         let first = heard.cues().next();
         let times = heard.times();
         // "Anything else?" "No."
-        let no = first == Some(Cue::No) && !self.asked_else;
+        let no = first == Some(Cue::No) && (!self.asked_else || !self.wanted && !self.echoed);
         let refuses = no
             || matches!(first, Some(Cue::Refuse | Cue::NoCall))
             || heard.has(Cue::Refuse)
@@ -66,14 +73,19 @@ impl Talk {
             || heard.is_empty();
         if refuses && !accepts {
             self.refused.clone_from(&self.proposed);
+            self.offered_call &= !heard.has(Cue::NoCall) && (times || self.wanted || !no);
             if self.asked && !times && self.settled.is_none() && matches!(first, Some(Cue::NoCall)) {
                 self.declined = true;
             }
-        } else if (accepts || (!self.asked && !times && (self.wanted || self.promised)))
+        } else if (accepts
+            || (!self.asked && (!times || self.echoed) && (self.is_about_a_call() || self.promised)))
             && let Some(said) = self.preferred()
         {
             self.accepted = accepts;
             self.take(said);
+            if !times || self.echoed {
+                self.agree();
+            }
         }
         self.proposed.clear();
     }
@@ -95,7 +107,7 @@ impl Talk {
     }
 
     fn sentence(&mut self, heard: &Heard<'_>, sentence: &Sentence<'_>) {
-        self.turns_to(sentence);
+        self.turns_to(sentence, Role::User);
         let calls = sentence.has_any(&[Cue::CallMe, Cue::Callback]);
         if (calls || sentence.has(Cue::Talk) && !self.declined)
             && !sentence.has(Cue::NoCall)
@@ -106,6 +118,15 @@ impl Talk {
         }
         if sentence.has(Cue::ICall) && !calls {
             // The person will see to it; the times are theirs.
+            self.drop_all();
+            return;
+        }
+        // "She wants to talk, but to my daughter: ring her at five."
+        let of_whom = sentence
+            .items
+            .iter()
+            .rfind(|i| matches!(i.cue(), Some(Cue::CallMe | Cue::Callback | Cue::CallOther)));
+        if of_whom.is_some_and(|i| i.cue() == Some(Cue::CallOther)) {
             self.drop_all();
             return;
         }
@@ -122,6 +143,7 @@ impl Talk {
                 What::Slot(slot) if slot.is_empty() => self.zone = slot.zone.or(self.zone),
                 What::Slot(slot) if fallback => self.remember(slot),
                 What::Slot(slot) => {
+                    let slot = &self.with_hour(slot);
                     let preferred = sentence.items[at + 1..].iter().any(|i| i.cue() == Some(Cue::Works));
                     if either && named && !preferred {
                         either = false;
@@ -167,22 +189,57 @@ impl Talk {
         if slot.length.is_some() && sentence.has(Cue::Later) {
             return false;
         }
-        let what = sense(sentence.items, at, Role::User);
+        let mut after = None;
+        let leads = at == 0 && sentence.items[at].first < heard.begins() + 2;
+        let what = match sense(sentence.items, at, Role::User) {
+            // "When?" "Quarter to twelve, I'll be in the cab."
+            Sense::Other if leads && self.when && slot.bound != Bound::Until => Sense::Open,
+            // "Five forty, I'm driving till five thirty": that has its own.
+            // "Sorry, the Saturday one" is no call yet.
+            Sense::Call
+                if !self.is_about_a_call()
+                    && !self.when
+                    && !sentence.has_any(&[
+                        Cue::CallMe,
+                        Cue::Callback,
+                        Cue::Talk,
+                        Cue::Works,
+                        Cue::Propose,
+                    ]) =>
+            {
+                Sense::Open
+            }
+            // "Call me when my shift ends, that's at six."
+            Sense::Other if waits_for(&sentence.items[..at]) => {
+                after = Some(Slot { bound: Bound::After, ..slot.clone() });
+                Sense::Call
+            }
+            Sense::Other
+                if leads
+                    && self.is_about_a_call()
+                    && !self.was_proposed(slot)
+                    && has_its_own(&sentence.items[at + 1..]) =>
+            {
+                Sense::Open
+            }
+            what => what,
+        };
+        let slot = after.as_ref().unwrap_or(slot);
+        let business = [Cue::Hours, Cue::Visit, Cue::Past, Cue::CallOther, Cue::Send];
+        if let Some(clock) = slot.clock.filter(|_| slot.bound != Bound::Until && what != Sense::Refused)
+            && !sentence.has_any(&business)
+        {
+            self.said.push((clock, what == Sense::Other));
+        }
         let asked = sentence.items[..at].iter().any(|i| matches!(i.cue(), Some(Cue::CallMe | Cue::Propose)));
         let elsewhere = only_a_week(slot) && !self.when && !asked;
         let explicit =
             sentence.has_any(&[Cue::CallMe, Cue::Callback, Cue::Talk]) || self.when || self.offered;
         let usable = match what {
             _ if self.declined && !explicit => false,
+            _ if self.agreed && !self.reopens(sentence) && !self.completes(slot, sentence) => false,
             Sense::Call => !elsewhere && (explicit || !self.elsewhere),
-            Sense::Open => {
-                !elsewhere
-                    && self.takes_open(
-                        slot,
-                        sentence,
-                        at == 0 && sentence.items[at].first < heard.begins() + 2,
-                    )
-            }
+            Sense::Open => !elsewhere && self.takes_open(slot, sentence, leads),
             _ => false,
         };
         if usable {
@@ -202,6 +259,32 @@ impl Talk {
         usable
     }
 
+    /// Whether a sentence may change what both sides have agreed on.
+    fn reopens(&self, sentence: &Sentence<'_>) -> bool {
+        self.when
+            || self.offered
+            || sentence.has_any(&[Cue::CallMe, Cue::Callback, Cue::Propose, Cue::Later])
+            || sentence.slots().any(|slot| slot.same_time)
+    }
+
+    /// Whether it only adds the day or the half of it to the hour they agreed on.
+    fn completes(&self, slot: &Slot, sentence: &Sentence<'_>) -> bool {
+        self.settled.as_ref().is_some_and(|known| {
+            let known = &known.slot;
+            let day = !slot.is_exact() && slot.day.is_some() && known.day.is_none();
+            let half = !slot.is_exact() && slot.day.is_none() && slot.of.is_some() && known.of.is_none();
+            let hour = slot.clock.is_some()
+                && !known.is_exact()
+                && slot.day.is_none_or(|day| known.day == Some(day));
+            (day || half || hour) && sentence.spare < 2
+        })
+    }
+
+    /// "Seven thirty I'm at my mother's": the hour they agreed on, and more about it than a yes.
+    fn doubts_the_hour(&self, heard: &Heard<'_>) -> bool {
+        heard.sentences().iter().any(|s| s.spare > 3 && s.slots().any(|slot| self.is_settled(slot)))
+    }
+
     /// Whether a time that nothing is said of belongs to another matter, or has been dealt with.
     fn is_another_matter(&self, slot: &Slot, sentence: &Sentence<'_>) -> bool {
         // "Wednesday's fine."
@@ -214,7 +297,12 @@ impl Talk {
             return true;
         }
         // A question of the person's own is about something else, unless it is nothing but the time.
-        if sentence.asks && sentence.extra > 0 && !self.wanted && !answers && !sentence.has(Cue::Propose) {
+        if sentence.asks
+            && sentence.extra > 0
+            && !self.is_about_a_call()
+            && !answers
+            && !sentence.has(Cue::Propose)
+        {
             return true;
         }
         // "Yes, one second."
@@ -249,13 +337,13 @@ impl Talk {
                 Cue::Talk,
             ]);
         let expected = self.when || self.offered || corrects;
-        let about = expected || self.settled.is_none() && (self.wanted || self.ground.is_some());
+        let about = expected || !settled && (self.is_about_a_call() || self.ground.is_some());
         let only_a_part = slot.day.is_none() && !slot.is_exact();
         if slot.is_loose() || only_a_part {
             return few && about && sentence.spare < 4;
         }
         // A day alone does not unsettle an hour.
-        if settled && !slot.is_exact() && !expected {
+        if settled && !slot.is_exact() && !expected && !self.completes(slot, sentence) {
             return false;
         }
         // Once a time is settled, another needs a reason.
@@ -265,8 +353,10 @@ impl Talk {
             6
         } else if self.settled.is_some() {
             2
-        } else {
+        } else if about {
             4
+        } else {
+            2
         };
         few && sentence.spare < most && (!only_a_week(slot) || self.when)
     }
@@ -276,7 +366,15 @@ impl Talk {
         let Some(that) = self.pointed_at() else { return false };
         let calls =
             self.when || sentence.has_any(&[Cue::CallMe, Cue::Callback, Cue::Talk, Cue::Works, Cue::Propose]);
-        if !self.wanted && !calls {
+        let exact =
+            self.settled.as_ref().is_some_and(|said| said.slot.clock.is_some() || said.slot.length.is_some());
+        let of_call = self.when
+            || self.correcting
+            || sentence.has_any(&[Cue::CallMe, Cue::Callback, Cue::Propose, Cue::Correct]);
+        if exact && !of_call {
+            return false;
+        }
+        if !self.wanted && !calls || self.agreed && !self.reopens(sentence) {
             return false;
         }
         let pointer = sentence.items.iter().find_map(|item| match item.cue()? {
@@ -289,6 +387,11 @@ impl Talk {
         let slot = at_that(&that, bound);
         self.take(Said { slot, that: Some(that), place: heard.place(item), choice: false, asked: false });
         true
+    }
+
+    /// Whether the agent has just proposed that hour.
+    fn was_proposed(&self, slot: &Slot) -> bool {
+        self.heard.iter().any(|said| said.slot.clock.zip(slot.clock).is_some_and(|(a, b)| a.agrees(b)))
     }
 
     /// Whether it is the clock time that is settled on.
@@ -319,6 +422,7 @@ impl Talk {
         });
         if clash {
             self.settled = None;
+            self.agreed = false;
         }
     }
 }
@@ -349,6 +453,27 @@ fn turned(mut slot: Slot, sentence: &Sentence<'_>) -> Slot {
         };
     }
     slot
+}
+
+/// Whether a call is asked for when something is over: "have her call when my shift ends".
+fn waits_for(before: &[Item]) -> bool {
+    let mut back = before.iter().rev().filter_map(Item::cue);
+    let mut events = 0;
+    let cue = loop {
+        match back.next() {
+            Some(Cue::Event) => events += 1,
+            cue => break cue,
+        }
+    };
+    events > 0
+        && cue == Some(Cue::Ask)
+        && back.next().is_some_and(|cue| matches!(cue, Cue::CallMe | Cue::Callback))
+}
+
+/// Whether what is said of an event behind a time has a time of its own.
+fn has_its_own(rest: &[Item]) -> bool {
+    let mut rest = rest.iter().skip_while(|i| i.cue() == Some(Cue::Event)).peekable();
+    rest.peek().is_some_and(|i| i.slot().is_some())
 }
 
 /// "Half an hour after that".

@@ -19,7 +19,7 @@ pub(super) struct Heard<'l> {
 
 impl<'l> Heard<'l> {
     pub(super) fn of(text: &str, turn: usize, language: &'l dyn Language) -> Self {
-        let tokens = tokens(text);
+        let tokens = spelled(tokens(text), language);
         let items = items(&tokens, language);
         Self { turn, tokens, items, language }
     }
@@ -56,6 +56,11 @@ impl<'l> Heard<'l> {
 
     pub(super) fn asks(&self) -> bool {
         self.items.iter().any(|i| i.what == What::Stop(true))
+    }
+
+    /// Whether it names a time, or a zone.
+    pub(super) fn names_a_time(&self) -> bool {
+        self.items.iter().any(|i| i.slot().is_some())
     }
 
     /// Whether it names a time.
@@ -100,6 +105,16 @@ impl<'l> Heard<'l> {
         }
         (spare, extra)
     }
+}
+
+/// The same words in their usual spelling.
+fn spelled(mut tokens: Vec<Token>, language: &dyn Language) -> Vec<Token> {
+    for at in 0..tokens.len() {
+        if let Some(usual) = language.spelling(At::new(&tokens, at)) {
+            tokens[at].kind = Kind::Word(usual.to_owned());
+        }
+    }
+    tokens
 }
 
 /// Items after which a sentence is taken to be over: speech has none so long, and each of its times is judged by the

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use super::{Place, Settled};
 use crate::{
     Doubt,
-    part::{self, Day, Slot},
+    part::{self, Clock, Day, Slot},
 };
 
 /// A time that was said.
@@ -26,6 +26,8 @@ pub(super) struct Talk {
     pub(super) wanted: bool,
     /// The time the two sides are left with.
     pub(super) settled: Option<Said>,
+    /// Both sides have said so: another time needs to be said of the call.
+    pub(super) agreed: bool,
     /// What the agent has said last and the person may still turn down.
     pub(super) proposed: Vec<Said>,
     /// It asked, rather than told.
@@ -52,6 +54,18 @@ pub(super) struct Talk {
     pub(super) accepted: bool,
     /// Its last words proposed a time.
     pub(super) offered: bool,
+    /// The agent has offered a call.
+    pub(super) offered_call: bool,
+    /// The clock times of the person's last turn, and whether they were of something else.
+    pub(super) said: Vec<(Clock, bool)>,
+    /// The person has just objected to something.
+    pub(super) objected: bool,
+    /// The agent has said one of them again, and asked nothing.
+    pub(super) echoed: bool,
+    /// What the agent had proposed before the person spoke.
+    pub(super) heard: Vec<Said>,
+    /// The last clock time that was spoken of, whatever it is of.
+    pub(super) hour: Option<Clock>,
     /// The talk has turned to another business: a visit, an order, opening hours.
     pub(super) elsewhere: bool,
     /// It asked what to do if the call fails.
@@ -70,6 +84,7 @@ impl Talk {
         Self {
             wanted: false,
             settled: None,
+            agreed: false,
             proposed: Vec::new(),
             asked: false,
             offers: Vec::new(),
@@ -83,6 +98,12 @@ impl Talk {
             correcting: false,
             accepted: false,
             offered: false,
+            offered_call: false,
+            said: Vec::new(),
+            objected: false,
+            echoed: false,
+            heard: Vec::new(),
+            hour: None,
             elsewhere: false,
             fallback: false,
             declined: false,
@@ -118,6 +139,7 @@ impl Talk {
     pub(super) fn take(&mut self, said: Said) {
         self.wanted = true;
         self.declined = false;
+        self.agreed = false;
         self.doubts.clear();
         self.ground = Some(said.slot.clone());
         if said.slot.is_exact() && said.slot.length.is_none() {
@@ -127,9 +149,18 @@ impl Talk {
         self.settled = Some(said);
     }
 
+    /// The other side has said so too.
+    pub(super) fn agree(&mut self) {
+        self.agreed = self.settled.as_ref().is_some_and(|Said { slot, .. }| {
+            slot.clock.is_some() || slot.of.is_some() || slot.length.is_some_and(|l| l.from_that == 0)
+        });
+    }
+
     /// Nothing is settled any more.
     pub(super) fn drop_all(&mut self) {
         self.settled = None;
+        self.agreed = false;
+        self.offered_call = false;
         self.proposed.clear();
         self.declined = true;
     }
@@ -137,6 +168,11 @@ impl Talk {
     /// Remembers a time that is of something else.
     pub(super) fn remember(&mut self, slot: &Slot) {
         let mut slot = slot.clone();
+        // "Half past five we shut, Saturdays it's one."
+        let known = self.that.as_ref().is_some_and(|that| that.clock.is_some()) && self.that_is_other;
+        if known && !slot.is_exact() {
+            return;
+        }
         // "I'm flying tomorrow, my flight is at three thirty."
         if slot.day.is_none()
             && let Some(known) = self.that.as_ref().filter(|known| !known.is_exact() && self.that_is_other)
@@ -145,6 +181,18 @@ impl Talk {
         }
         self.that = Some(slot);
         self.that_is_other = true;
+    }
+
+    /// Whether the talk is about a call.
+    pub(super) const fn is_about_a_call(&self) -> bool {
+        self.wanted || self.offered_call
+    }
+
+    /// What is said, with the hour that "half past" is of; that of a clock time is the next one's.
+    pub(super) fn with_hour(&mut self, slot: &Slot) -> Slot {
+        let slot = slot.clone().of_hour(self.hour);
+        self.hour = slot.clock.or(self.hour);
+        slot
     }
 
     /// What "that" is, on the day the talk is about.

@@ -12,6 +12,8 @@ use crate::{cue::Cue, part::Part, words::Token};
 
 /// What is known of a language's words.
 pub(crate) trait Language: Sync {
+    /// The usual spelling of the word that stands here, where transcribers have another.
+    fn spelling(&self, s: At<'_>) -> Option<&'static str>;
     /// The part of a time that begins here: the longest there is.
     fn part(&self, s: At<'_>) -> Option<Named>;
     /// What the words that begin here signal, and how many they are.

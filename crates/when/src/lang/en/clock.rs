@@ -21,6 +21,16 @@ pub(super) fn by_distance(s: At<'_>) -> Option<Named> {
     Some(Named::one(Part::Clock(Clock { about, ..clock }), len + usize::from(about)))
 }
 
+/// "Half past", of an hour that was said before.
+pub(super) fn past_the_hour(s: At<'_>) -> Option<Named> {
+    let (minutes, len) = match s.word(0) {
+        "half" => (30, 1),
+        "quarter" => (15, 1),
+        _ => cardinal(s).filter(|(n, _)| matches!(n, 5 | 10 | 20 | 25)).map(|(n, len)| (n as i8, len))?,
+    };
+    matches!(s.word(len), "past" | "past's").then(|| Named::one(Part::Past(minutes), len + 1))
+}
+
 /// "1400 hours".
 fn military(s: At<'_>) -> Option<(Clock, usize)> {
     if let (Some((hour @ 13..=23, len)), true) = (cardinal(s), matches!(s.token(0)?.kind, Kind::Word(_))) {
@@ -75,11 +85,12 @@ fn told(s: At<'_>) -> Option<(Clock, usize)> {
     };
     len += skip;
     let sign = match s.word(len) {
-        "past" | "after" => 1,
+        "past" | "passed" | "after" => 1,
+        "two" if s.word(skip) == "quarter" && cardinal(s.on(len + 1)).is_some() => -1,
         "to" | "of" | "before" | "till" | "til" if distance != 30 || s.word(skip) != "half" => -1,
         _ if s.word(skip) == "half" => {
             // British: half nine is half past nine.
-            let (hour, taken) = hour(s.on(len))?;
+            let (hour, taken) = hour(s.on(len)).or_else(|| by_ear(s.on(len)))?;
             let plain = hour.minute == 0 && hour.hour <= 12 && !counts(s.on(len + taken));
             let clock = Clock { minute: 30, form: Form::Plain, ..hour };
             return plain.then_some((clock, len + taken));
@@ -92,7 +103,8 @@ fn told(s: At<'_>) -> Option<(Clock, usize)> {
     if sign < 0 && matches!(s.back(1), "from" | "between") {
         return None;
     }
-    let (clock, taken) = named(s.on(len + 1)).or_else(|| hour(s.on(len + 1)))?;
+    let at = s.on(len + 1);
+    let (clock, taken) = named(at).or_else(|| hour(at)).or_else(|| by_ear(at))?;
     if clock.minute != 0 || counts(s.on(len + 1 + taken)) {
         return None;
     }
@@ -142,7 +154,7 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
     len += taken;
     if half.is_some() {
         form = Form::Plain;
-    } else if counts(s.on(len)) || is_pronoun(s) || is_reference(s) {
+    } else if counts(s.on(len)) || is_pronoun(s) || is_reference(s) || is_code(s, minute) {
         return None;
     }
     let told = half.is_some();
@@ -274,9 +286,9 @@ fn with_minutes(s: At<'_>, hour: u32, len: usize) -> (u32, u32, usize, Form) {
     }
 }
 
-/// What transcribers make of an hour where only an hour makes sense: "at for thirty", "ate p m".
-fn misheard(s: At<'_>) -> Option<(u32, usize)> {
-    let hour = match s.word(0) {
+/// The word that sounds like an hour.
+fn sounds_like(word: &str) -> Option<u32> {
+    Some(match word {
         "to" | "too" => 2,
         "for" | "fore" => 4,
         "ate" => 8,
@@ -285,7 +297,45 @@ fn misheard(s: At<'_>) -> Option<(u32, usize)> {
         "sex" | "sicks" => 6,
         "tin" => 10,
         _ => return None,
-    };
+    })
+}
+
+/// An hour by ear behind "half" or "quarter past", where nothing follows that it would belong to.
+fn by_ear(s: At<'_>) -> Option<(Clock, usize)> {
+    let hour = sounds_like(s.word(0))?;
+    let leads = matches!(
+        s.word(1),
+        "the"
+            | "a"
+            | "an"
+            | "my"
+            | "me"
+            | "you"
+            | "it"
+            | "this"
+            | "that"
+            | "his"
+            | "her"
+            | "your"
+            | "our"
+            | "be"
+            | "go"
+            | "get"
+            | "do"
+            | "see"
+            | "some"
+            | "all"
+            | "us"
+            | "him"
+            | "them"
+    );
+    let clock = Clock { hour: hour as i8, minute: 0, half: None, form: Form::Plain, about: false };
+    (!leads && cardinal(s.on(1)).is_none()).then_some((clock, 1))
+}
+
+/// What transcribers make of an hour where only an hour makes sense: "at for thirty", "ate p m".
+fn misheard(s: At<'_>) -> Option<(u32, usize)> {
+    let hour = sounds_like(s.word(0))?;
     let told_half = half(s, 1).0.is_some() || matches!(s.word(1), "o'clock" | "oclock" | "ish");
     let told_minutes = minutes(s.on(1)).is_some_and(|(m, len)| {
         (matches!(m, 15 | 20 | 30 | 40 | 45 | 50 | 10) || matches!(s.word(1), "oh" | "o"))
@@ -313,6 +363,15 @@ fn misheard(s: At<'_>) -> Option<(u32, usize)> {
                 | "is"
                 | "will"
                 | "then"
+                | "so"
+                | "and"
+                | "cause"
+                | "sharp"
+                | "exactly"
+                | "i"
+                | "i'm"
+                | "if"
+                | "no"
         );
     let strict = !matches!(s.word(0), "to" | "for" | "free" | "won");
     ((told_half && (expected || strict || told_minutes))
@@ -367,6 +426,12 @@ fn is_pronoun(s: At<'_>) -> bool {
         return s.word(1) != "o'clock";
     }
     let plain = matches!(s.word(0), "one" | "won" | "second");
+    // "The Saturday one", "the four o'clock one".
+    if plain && matches!(s.back(2), "the" | "that") && super::day::weekday(s.back(1)).is_some()
+        || plain && matches!(s.back(1), "clock" | "o'clock")
+    {
+        return true;
+    }
     plain
         && (matches!(
             s.back(1),
@@ -405,6 +470,16 @@ fn is_pronoun(s: At<'_>) -> bool {
                 | "way"
                 | "sec"
         ))
+}
+
+/// "The nine oh seven", "in two oh nine": an area code, a room.
+fn is_code(s: At<'_>, minute: u32) -> bool {
+    minute < 10
+        && matches!(s.word(1), "oh" | "o" | "zero")
+        && matches!(
+            s.back(1),
+            "the" | "in" | "our" | "my" | "unit" | "apartment" | "room" | "ending" | "ends"
+        )
 }
 
 /// A number that names something: an order, a room.

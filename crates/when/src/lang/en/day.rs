@@ -231,7 +231,8 @@ fn weekday_named(s: At<'_>) -> Option<Named> {
     let len = skip + 1;
     // A week's Saturday is Sat., but the sun sets and people sat down.
     if matches!(s.word(skip), "sat" | "sun" | "wed" | "mon")
-        && matches!(s.back(1), "the" | "i" | "we" | "got" | "he" | "she")
+        && (matches!(s.back(1), "the" | "i" | "we" | "got" | "he" | "she")
+            || matches!(s.word(skip + 1), "down" | "there" | "here" | "around"))
     {
         return None;
     }

@@ -6,6 +6,7 @@ mod day;
 mod length;
 mod numbers;
 mod part_of_day;
+mod spelling;
 mod zone;
 
 use super::{At, Language, Named};
@@ -18,6 +19,10 @@ use crate::{
 pub(crate) struct English;
 
 impl Language for English {
+    fn spelling(&self, s: At<'_>) -> Option<&'static str> {
+        spelling::usual(s)
+    }
+
     fn part(&self, s: At<'_>) -> Option<Named> {
         part(s)
     }
@@ -142,10 +147,19 @@ fn part(s: At<'_>) -> Option<Named> {
     if let Some(len) = numbers::figure(s) {
         return Some(Named::nothing(len));
     }
+    if let Some(len) = amount(s).filter(|len| *len > 2) {
+        return Some(Named::nothing(len));
+    }
+    if is_wished(s)
+        && let Some(wished) = day::read(s).or_else(|| part_of_day::read(s))
+    {
+        return Some(Named::nothing(wished.len));
+    }
     bound(s)
         .or_else(|| day::read(s))
         .or_else(|| part_of_day::read(s))
         .or_else(|| clock::by_distance(s))
+        .or_else(|| clock::past_the_hour(s))
         .or_else(|| length::read(s))
         .or_else(|| zone::read(s))
         .or_else(|| clock::read(s))
@@ -153,9 +167,33 @@ fn part(s: At<'_>) -> Option<Named> {
         .or_else(|| too_large(s))
 }
 
+/// "Have a good Christmas", "enjoy your evening".
+fn is_wished(s: At<'_>) -> bool {
+    match s.back(1) {
+        "good" | "nice" | "great" | "lovely" | "wonderful" | "blessed" | "safe" => {
+            matches!(s.back(2), "a" | "have" | "your")
+        }
+        "merry" | "happy" => true,
+        "your" => matches!(s.back(2), "enjoy" | "with"),
+        _ => false,
+    }
+}
+
 /// "Seventy five": no hour, and neither is its "five".
 fn too_large(s: At<'_>) -> Option<Named> {
+    if let Some(len) = amount(s) {
+        return Some(Named::nothing(len));
+    }
     numbers::cardinal(s).filter(|(n, len)| *n > 24 && *len > 1).map(|(_, len)| Named::nothing(len))
+}
+
+/// "Four five hundred", "three thousand two hundred".
+fn amount(s: At<'_>) -> Option<usize> {
+    let (_, mut len) = numbers::cardinal(s)?;
+    if let Some((_, more)) = numbers::cardinal(s.on(len)) {
+        len += more;
+    }
+    matches!(s.word(len), "hundred" | "thousand" | "million").then_some(len + 1)
 }
 
 fn same_time(s: At<'_>) -> Option<Named> {

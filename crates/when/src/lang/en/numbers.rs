@@ -129,6 +129,12 @@ pub(super) fn figure(s: At<'_>) -> Option<usize> {
             break;
         }
     }
+    // "One five", "four one five": digits, one by one.
+    let ends = s.token(at).is_none_or(crate::words::Token::is_stop);
+    let digits = (0..at).all(|n| cardinal(s.on(n)).is_some_and(|(digit, len)| digit < 10 && len == 1));
+    if matches!(numbers, 2 | 3) && at == numbers && digits && ends {
+        return Some(at);
+    }
     let dashed = (0..at).any(|n| matches!(s.token(n).map(|t| &t.kind), Some(Kind::Sign('-'))));
     (numbers > 3 || numbers == 3 && dashed).then_some(at)
 }

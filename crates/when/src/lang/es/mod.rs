@@ -17,6 +17,10 @@ use crate::{
 pub(crate) struct Spanish;
 
 impl Language for Spanish {
+    fn spelling(&self, _: At<'_>) -> Option<&'static str> {
+        None
+    }
+
     fn part(&self, s: At<'_>) -> Option<Named> {
         if let Some(len) = numbers::figure(s) {
             return Some(Named::nothing(len));

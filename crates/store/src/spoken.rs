@@ -1,0 +1,142 @@
+//! What words stand for when people say when to call: the settings of hearing.
+//!
+//! Invariant: a span that passed [`SpokenHours::check`] has its nominal moment within it.
+
+use redialer_core::policy::{Hours, Lang, Span};
+use serde::{Deserialize, Serialize};
+
+use crate::settings::{BadSettings, bad, clock};
+
+/// What calls are held in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// Whichever something is heard in, English first.
+    #[default]
+    Auto,
+    /// English.
+    En,
+    /// Spanish.
+    Es,
+}
+
+impl Language {
+    pub(crate) const fn lang(self) -> Option<Lang> {
+        match self {
+            Self::Auto => None,
+            Self::En => Some(Lang::En),
+            Self::Es => Some(Lang::Es),
+        }
+    }
+}
+
+/// The hours of vague words, each as `{"from","to","nominal"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpokenHours {
+    day: SpokenSpan,
+    morning: SpokenSpan,
+    lunch: SpokenSpan,
+    after_lunch: SpokenSpan,
+    afternoon: SpokenSpan,
+    end_of_day: SpokenSpan,
+    evening: SpokenSpan,
+    night: SpokenSpan,
+    after_dinner: SpokenSpan,
+}
+
+/// Times of one day, `"13:30"`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SpokenSpan {
+    from: String,
+    to: String,
+    nominal: String,
+}
+
+impl Default for SpokenHours {
+    fn default() -> Self {
+        let hours = Hours::default();
+        Self {
+            day: SpokenSpan::of(hours.day),
+            morning: SpokenSpan::of(hours.morning),
+            lunch: SpokenSpan::of(hours.lunch),
+            after_lunch: SpokenSpan::of(hours.after_lunch),
+            afternoon: SpokenSpan::of(hours.afternoon),
+            end_of_day: SpokenSpan::of(hours.end_of_day),
+            evening: SpokenSpan::of(hours.evening),
+            night: SpokenSpan::of(hours.night),
+            after_dinner: SpokenSpan::of(hours.after_dinner),
+        }
+    }
+}
+
+impl SpokenHours {
+    pub(crate) fn check(&self) -> Result<(), BadSettings> {
+        let spans = [
+            ("day", &self.day),
+            ("morning", &self.morning),
+            ("lunch", &self.lunch),
+            ("after_lunch", &self.after_lunch),
+            ("afternoon", &self.afternoon),
+            ("end_of_day", &self.end_of_day),
+            ("evening", &self.evening),
+            ("night", &self.night),
+            ("after_dinner", &self.after_dinner),
+        ];
+        spans.into_iter().try_for_each(|(name, span)| span.check(&format!("spoken_hours.{name}")))
+    }
+
+    /// As the parser takes them; what is no time of day is what it usually is.
+    pub(crate) fn hours(&self) -> Hours {
+        let usual = Hours::default();
+        Hours {
+            day: self.day.span(usual.day),
+            morning: self.morning.span(usual.morning),
+            lunch: self.lunch.span(usual.lunch),
+            after_lunch: self.after_lunch.span(usual.after_lunch),
+            afternoon: self.afternoon.span(usual.afternoon),
+            end_of_day: self.end_of_day.span(usual.end_of_day),
+            evening: self.evening.span(usual.evening),
+            night: self.night.span(usual.night),
+            after_dinner: self.after_dinner.span(usual.after_dinner),
+        }
+    }
+}
+
+impl SpokenSpan {
+    fn of(span: Span) -> Self {
+        let text = |minutes: i32| format!("{:02}:{:02}", minutes / 60, minutes % 60);
+        Self { from: text(span.from), to: text(span.to), nominal: text(span.nominal) }
+    }
+
+    fn check(&self, path: &str) -> Result<(), BadSettings> {
+        for (field, text) in [("from", &self.from), ("to", &self.to), ("nominal", &self.nominal)] {
+            if minute(text).is_none() {
+                return bad(
+                    &format!("{path}.{field}"),
+                    format!("`{text}` is not a time of day, as \"13:30\""),
+                );
+            }
+        }
+        let (from, to, nominal) = (minute(&self.from), minute(&self.to), minute(&self.nominal));
+        if from >= to {
+            return bad(&format!("{path}.to"), "must be later than `from`");
+        }
+        if nominal < from || nominal > to {
+            return bad(&format!("{path}.nominal"), "must lie between `from` and `to`");
+        }
+        Ok(())
+    }
+
+    fn span(&self, usual: Span) -> Span {
+        let read = || {
+            Some(Span { from: minute(&self.from)?, to: minute(&self.to)?, nominal: minute(&self.nominal)? })
+        };
+        read().unwrap_or(usual)
+    }
+}
+
+fn minute(text: &str) -> Option<i32> {
+    clock(text).map(|time| i32::from(time.hour()) * 60 + i32::from(time.minute()))
+}

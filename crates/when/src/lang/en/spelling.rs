@@ -1,0 +1,83 @@
+//! English words as transcribers spell them: without apostrophes, by ear, in dialect.
+//!
+//! Invariant: a word is only replaced by one that says the same; numbers by ear are for [`super::clock`], which knows
+//! where an hour makes sense.
+
+use crate::lang::At;
+
+/// The usual spelling of the word that stands here, if it is another.
+pub(super) fn usual(s: At<'_>) -> Option<&'static str> {
+    let word = s.word(0);
+    let plain = match word {
+        "dont" | "dinnae" | "dinna" => "don't",
+        "cant" | "cannae" => "can't",
+        "wont" | "willnae" => "won't",
+        "didnt" => "didn't",
+        "doesnt" => "doesn't",
+        "isnt" => "isn't",
+        "wasnt" => "wasn't",
+        "arent" => "aren't",
+        "couldnt" => "couldn't",
+        "wouldnt" => "wouldn't",
+        "shouldnt" => "shouldn't",
+        "havent" => "haven't",
+        "hasnt" => "hasn't",
+        "im" => "i'm",
+        "ive" => "i've",
+        "youre" => "you're",
+        "youve" => "you've",
+        "youll" => "you'll",
+        "theyre" => "they're",
+        "theyll" => "they'll",
+        "hes" => "he's",
+        "shes" => "she's",
+        "thats" => "that's",
+        "thatll" => "that'll",
+        "itll" => "it'll",
+        "theres" => "there's",
+        "whats" => "what's",
+        "whens" | "when'd" => "when",
+        "lets" => "let's",
+        "youse" | "ye" | "ya" => "you",
+        "mek" => "make",
+        "gie" => "give",
+        "tae" => "to",
+        "fae" => "from",
+        "efter" => "after",
+        "naw" | "nae" => "no",
+        "wensday" | "wendsday" | "wenesday" => "wednesday",
+        "thurs" => "thursday",
+        "mornin" => "morning",
+        "evenin" => "evening",
+        "bout" => "about",
+        "em" => "them",
+        _ => return by_neighbour(s),
+    };
+    Some(plain)
+}
+
+/// Words that are another's spelling only beside some.
+fn by_neighbour(s: At<'_>) -> Option<&'static str> {
+    match s.word(0) {
+        // "Ill be home", but "I'm ill".
+        "ill"
+            if !matches!(
+                s.back(1),
+                "i'm" | "im" | "am" | "is" | "was" | "feel" | "felt" | "very" | "be" | "so" | "got" | "still"
+            ) =>
+        {
+            Some("i'll")
+        }
+        "id" if matches!(
+            s.word(1),
+            "be" | "like" | "rather" | "prefer" | "say" | "go" | "love" | "have" | "need" | "not"
+        ) =>
+        {
+            Some("i'd")
+        }
+        "its" if !matches!(s.word(1), "own" | "way") => Some("it's"),
+        "mi" if matches!(s.back(1), "call" | "ring" | "phone" | "text") => Some("me"),
+        "fore" if matches!(s.word(1), "i" | "we" | "you" | "he" | "she" | "that") => Some("before"),
+        _ => None,
+    }
+}
