@@ -50,6 +50,13 @@ pub(crate) enum Day {
     Holiday(Holiday),
 }
 
+impl Day {
+    /// Whether it is a month, any day of it.
+    pub(crate) const fn is_a_month(self) -> bool {
+        matches!(self, Self::Month(..) | Self::MonthNamed(..) | Self::YearEnd)
+    }
+}
+
 /// Where weeks are counted from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Base {
@@ -387,11 +394,12 @@ impl Slot {
             return Self { day: named, ..old.clone() };
         }
         let keeps_day = self.day.is_none();
+        let same_day = keeps_day || self.day == old.day;
         Self {
             day: if keeps_day { old.day } else { self.day },
             // An old part of the day tells which of the two hours a new clock time is.
             of: self.of.or(match self.clock {
-                Some(clock) if keeps_day => old.of.filter(|of| clock.half.is_some() || of.may_hold(clock)),
+                Some(clock) if same_day => old.of.filter(|of| clock.half.is_some() || of.may_hold(clock)),
                 None if !names_hour => old.of,
                 _ => None,
             }),

@@ -230,6 +230,8 @@ impl Open {
                 }
                 // A bare number behind a clock time is another matter; two clock times are two.
                 (Some(_), _) => false,
+                // "Three in January" is how long, or how old.
+                (None, _) if slot.day.is_some_and(Day::is_a_month) => false,
                 (None, _) => {
                     let led = self.bound.is_some() || slot.day.is_some() || slot.of.is_some();
                     let form = if led && clock.form == Form::Bare { Form::Led } else { clock.form };
@@ -239,6 +241,7 @@ impl Open {
                 }
             },
             Part::Day(day) => match slot.day {
+                None if slot.clock.is_some() && day.is_a_month() => false,
                 None if slot.length.is_none_or(|l| {
                     l.from_day != 0
                         || matches!(

@@ -29,7 +29,7 @@ impl Talk {
         let (mut calls, mut confirmed) = (false, false);
         let sentences = heard.sentences();
         // "Okay. We've also got …"
-        let begins = sentences.first().is_some_and(|s| s.has(Cue::Yes) && s.extra == 0 && s.items.len() == 2);
+        let begins = sentences.first().is_some_and(|s| s.has(Cue::Yes) && s.spare == 0 && s.items.len() == 2);
         if begins && sentences.len() > 1 && self.settled.as_ref().is_some_and(|said| said.slot.is_exact()) {
             self.agree();
         }
@@ -57,7 +57,11 @@ impl Talk {
                 match sense(sentence.items, at, Role::Agent) {
                     Sense::Call | Sense::Open if self.repeats(&slot) => {}
                     sense @ (Sense::Call | Sense::Open)
-                        if self.echoes(&slot, &sentence) || self.may_mean_a_call(&slot, &sentence, sense) =>
+                        if self.echoes(&slot, &sentence)
+                            || slot.clock.is_some()
+                                && (slot.day.is_some() || slot.zone.is_some())
+                                && self.confirms(&self.completed(slot.clone()), &sentence)
+                            || self.may_mean_a_call(&slot, &sentence, sense) =>
                     {
                         self.echoed |= self.echoes(&slot, &sentence) && !sentence.asks;
                         let exact = slot.is_exact() && slot.length.is_none();
@@ -98,8 +102,9 @@ impl Talk {
         }
         // "The foreman at four, and you at five": what is settled already stands.
         if confirmed && !proposed.iter().any(|p| p.choice) {
-            proposed.clear();
+            proposed.retain(|p| p.asked);
         }
+        self.objects = [Cue::Hours, Cue::Refuse, Cue::Correct, Cue::No].iter().any(|cue| heard.has(*cue));
         self.concludes(heard, proposed, calls);
     }
 
@@ -184,11 +189,14 @@ impl Talk {
 
     /// Whether it says again, and little else, a time that the person has just named.
     fn echoes(&self, slot: &Slot, sentence: &Sentence<'_>) -> bool {
-        let open =
-            !self.agreed && (self.objected || self.settled.as_ref().is_none_or(|said| !said.slot.is_exact()));
-        let said = slot.clock.is_some_and(|clock| {
-            self.said.iter().any(|(said, of_else)| said.agrees(clock) && (open || !of_else))
-        });
+        let unanswered = !self.heard.is_empty() && !self.accepted;
+        let open = !self.agreed
+            && (self.objected
+                || unanswered
+                || self.settled.as_ref().is_none_or(|said| !said.slot.is_exact()));
+        let said = slot
+            .clock
+            .is_some_and(|clock| self.said.iter().any(|(said, sure)| said.agrees(clock) && (open || *sure)));
         let theirs =
             slot.zone == Some(Place::Yours) && self.settled.is_some() && !self.is_in_that_zone(Place::Yours);
         let most = if slot.day.is_some() { 4 } else { 2 };
@@ -230,7 +238,7 @@ impl Talk {
 
     /// Whether the agent's time is one for a call: it says so, or the talk is about one already.
     fn may_mean_a_call(&self, slot: &Slot, sentence: &Sentence<'_>, sense: Sense) -> bool {
-        if sentence.has_any(CALLS) {
+        if sentence.has_any(CALLS) && (!slot.is_loose() || sense == Sense::Call || sentence.spare < 3) {
             return true;
         }
         // "Open twenty-four hours", "it takes ten minutes".
@@ -247,10 +255,9 @@ impl Talk {
             return false;
         }
         let about = self.is_about_a_call() || self.settled.is_some() || self.ground.is_some();
-        // What both have agreed on is asked for again, or said of the call.
-        let plain = slot.clock.is_some()
-            && (slot.day.is_some() && sentence.spare < 2 || sentence.asks && sentence.spare == 0);
-        if self.agreed && !sentence.has(Cue::Correct) && !asks_anew && !plain {
+        // What both have agreed on is asked for again, or corrected.
+        let asked_again = sentence.asks && slot.clock.is_some() && sentence.spare == 0;
+        if self.agreed && !sentence.has(Cue::Correct) && !asks_anew && !asked_again {
             return false;
         }
         // A number by itself may be anything, once a time is settled.

@@ -74,7 +74,21 @@ pub(crate) fn sense(items: &[Item], at: usize, role: Role) -> Sense {
         {
             return Sense::Other;
         }
-        (Some(Cue::IsNow), _) if role == Role::User && slot.clock.is_some() => return Sense::Nothing,
+        // "Seven thirty make it."
+        (_, Some(Cue::Correct))
+            if role == Role::User && slot.is_exact() && rest.get(1).is_none_or(|i| i.slot().is_none()) =>
+        {
+            return Sense::Call;
+        }
+        // "Saturdays I've got my grandchildren."
+        (_, Some(Cue::Have)) if role == Role::User && !slot.is_exact() && before.is_none() => {
+            return Sense::Other;
+        }
+        (Some(Cue::IsNow), _)
+            if role == Role::User && (slot.clock.is_some() || matches!(slot.day, Some(Day::Weekday(..)))) =>
+        {
+            return Sense::Nothing;
+        }
         (_, Some(Cue::Measure)) => return Sense::Nothing,
         _ => {}
     }

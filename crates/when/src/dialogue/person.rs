@@ -62,13 +62,17 @@ impl Talk {
         }
         let first = heard.cues().next();
         let times = heard.times();
+        // A time before the "yeah" is what is said yes to.
+        let begins = heard.items.iter().find(|i| i.cue().is_some() || i.slot().is_some()).and_then(Item::cue);
         // "Anything else?" "No."
-        let no = first == Some(Cue::No) && (!self.asked_else || !self.wanted && !self.echoed);
+        let no = first == Some(Cue::No) && (!self.asked_else || !self.wanted && !self.echoed)
+            || self.declined && heard.has(Cue::No);
         let refuses = no
             || matches!(first, Some(Cue::Refuse | Cue::NoCall))
             || heard.has(Cue::Refuse)
-            || heard.has(Cue::NoCall);
-        let accepts = matches!(first, Some(Cue::Yes | Cue::Works))
+            || heard.has(Cue::NoCall)
+            || heard.has(Cue::Unsure) && !times;
+        let accepts = matches!(begins, Some(Cue::Yes | Cue::Works))
             || (heard.has(Cue::Works) && !times)
             || heard.is_empty();
         if refuses && !accepts {
@@ -83,11 +87,17 @@ impl Talk {
         {
             self.accepted = accepts;
             self.take(said);
-            if !times || self.echoed {
+            if !self.objected && (!times || self.echoed || self.says_nothing_else(heard)) {
                 self.agree();
             }
         }
         self.proposed.clear();
+    }
+
+    /// Whether all times that are named are the one that is settled.
+    fn says_nothing_else(&self, heard: &Heard<'_>) -> bool {
+        let mut slots = heard.items.iter().filter_map(Item::slot).filter(|slot| !slot.is_empty());
+        slots.all(|slot| slot.day.is_none() && self.is_settled(slot))
     }
 
     /// Of what was proposed: the first of several to choose from, else the last, which says the most.
@@ -222,6 +232,8 @@ impl Talk {
             {
                 Sense::Open
             }
+            // "Ten's the middle of my commute."
+            Sense::Open if self.was_offered(slot) && keeps_busy(&sentence.items[at + 1..]) => Sense::Other,
             what => what,
         };
         let slot = after.as_ref().unwrap_or(slot);
@@ -229,12 +241,14 @@ impl Talk {
         if let Some(clock) = slot.clock.filter(|_| slot.bound != Bound::Until && what != Sense::Refused)
             && !sentence.has_any(&business)
         {
-            self.said.push((clock, what == Sense::Other));
+            self.said.push((clock, what != Sense::Other && !slot.is_loose()));
         }
         let asked = sentence.items[..at].iter().any(|i| matches!(i.cue(), Some(Cue::CallMe | Cue::Propose)));
         let elsewhere = only_a_week(slot) && !self.when && !asked;
-        let explicit =
-            sentence.has_any(&[Cue::CallMe, Cue::Callback, Cue::Talk]) || self.when || self.offered;
+        let explicit = sentence.has_any(&[Cue::CallMe, Cue::Callback, Cue::Talk])
+            || self.when
+            || self.offered
+            || sentence.has(Cue::Correct) && self.settled.is_some();
         let usable = match what {
             _ if self.declined && !explicit => false,
             _ if self.agreed && !self.reopens(sentence) && !self.completes(slot, sentence) => false,
@@ -307,7 +321,9 @@ impl Talk {
         }
         // "Yes, one second."
         let settled = self.settled.as_ref().is_some_and(|said| said.slot.is_exact());
-        let beside = slot.is_loose() || settled && slot.day.is_none() && !self.is_settled(slot);
+        let beside = slot.is_loose()
+            || settled && slot.day.is_none() && !self.is_settled(slot)
+            || settled && !slot.is_exact() && !self.completes(slot, sentence);
         if self.accepted && beside && !sentence.has(Cue::Correct) {
             return true;
         }
@@ -336,7 +352,9 @@ impl Talk {
                 Cue::Callback,
                 Cue::Talk,
             ]);
-        let expected = self.when || self.offered || corrects;
+        // "We don't open till nine." "Half nine then."
+        let instead = self.objects && !self.agreed && leads && sentence.spare == 0;
+        let expected = self.when || self.offered || corrects || instead;
         let about = expected || !settled && (self.is_about_a_call() || self.ground.is_some());
         let only_a_part = slot.day.is_none() && !slot.is_exact();
         if slot.is_loose() || only_a_part {
@@ -363,6 +381,9 @@ impl Talk {
 
     /// "Call me after that", "call me then": the time is that of something else.
     fn points_back(&mut self, heard: &Heard<'_>, sentence: &Sentence<'_>) -> bool {
+        if self.fallback || sentence.has(Cue::Fallback) {
+            return false;
+        }
         let Some(that) = self.pointed_at() else { return false };
         let calls =
             self.when || sentence.has_any(&[Cue::CallMe, Cue::Callback, Cue::Talk, Cue::Works, Cue::Propose]);
@@ -384,9 +405,19 @@ impl Talk {
             _ => None,
         });
         let Some((item, bound)) = pointer else { return false };
+        // "I'm no good after that."
+        let before = sentence.items.iter().rev().skip_while(|i| *i != item).nth(1).and_then(Item::cue);
+        if matches!(before, Some(Cue::Refuse | Cue::NoCall | Cue::Not)) {
+            return false;
+        }
         let slot = at_that(&that, bound);
         self.take(Said { slot, that: Some(that), place: heard.place(item), choice: false, asked: false });
         true
+    }
+
+    /// Whether the agent has offered that hour, among others.
+    fn was_offered(&self, slot: &Slot) -> bool {
+        self.offers.iter().any(|said| said.slot.clock.zip(slot.clock).is_some_and(|(a, b)| a.agrees(b)))
     }
 
     /// Whether the agent has just proposed that hour.
@@ -409,7 +440,10 @@ impl Talk {
             .items
             .iter()
             .rfind(|i| i.slot().is_some_and(|s| !s.is_empty()) || i.cue() == Some(Cue::NoCall));
-        if last.is_some_and(|i| i.cue() == Some(Cue::NoCall)) {
+        // "Oh, you're a robot, never mind" takes nothing back.
+        let aside =
+            self.agreed && sentence.spare > 2 && !sentence.has_any(&[Cue::CallMe, Cue::Callback, Cue::Talk]);
+        if last.is_some_and(|i| i.cue() == Some(Cue::NoCall)) && !aside {
             self.drop_all();
         }
     }
@@ -468,6 +502,12 @@ fn waits_for(before: &[Item]) -> bool {
     events > 0
         && cue == Some(Cue::Ask)
         && back.next().is_some_and(|cue| matches!(cue, Cue::CallMe | Cue::Callback))
+}
+
+/// Whether something else takes place then.
+fn keeps_busy(rest: &[Item]) -> bool {
+    let cue = rest.iter().take_while(|i| i.slot().is_none()).find_map(Item::cue);
+    matches!(cue, Some(Cue::Event | Cue::Refuse | Cue::Have | Cue::Visit))
 }
 
 /// Whether what is said of an event behind a time has a time of its own.

@@ -56,8 +56,10 @@ pub(super) struct Talk {
     pub(super) offered: bool,
     /// The agent has offered a call.
     pub(super) offered_call: bool,
-    /// The clock times of the person's last turn, and whether they were of something else.
+    /// The clock times of the person's last turn, and whether they could only be meant for the call.
     pub(super) said: Vec<(Clock, bool)>,
+    /// The agent has just given a reason against something.
+    pub(super) objects: bool,
     /// The person has just objected to something.
     pub(super) objected: bool,
     /// The agent has said one of them again, and asked nothing.
@@ -100,6 +102,7 @@ impl Talk {
             offered: false,
             offered_call: false,
             said: Vec::new(),
+            objects: false,
             objected: false,
             echoed: false,
             heard: Vec::new(),
@@ -177,7 +180,7 @@ impl Talk {
         if slot.day.is_none()
             && let Some(known) = self.that.as_ref().filter(|known| !known.is_exact() && self.that_is_other)
         {
-            slot.day = known.day;
+            slot.day = self.ground.as_ref().and_then(|ground| ground.day).or(known.day);
         }
         self.that = Some(slot);
         self.that_is_other = true;
@@ -226,12 +229,12 @@ impl Talk {
     pub(super) fn completed(&self, slot: Slot) -> Slot {
         let Some(ground) = &self.ground else { return slot };
         let mut slot = slot;
-        // "Saturday at three", of a today that is one.
-        if let (Some(Day::Weekday(weekday, part::Which::Coming)), Some(known @ Day::In(0))) =
+        // "Saturday at three", of a today that is one; or of the "tomorrow" of somebody who has not slept yet.
+        if let (Some(Day::Weekday(weekday, part::Which::Coming)), Some(Day::In(0 | 1))) =
             (slot.day, ground.day)
             && self.today.weekday() == weekday
         {
-            slot.day = Some(known);
+            slot.day = Some(Day::In(0));
         }
         // One of several times that were named before.
         let named = self.offers.iter().find(|offer| {

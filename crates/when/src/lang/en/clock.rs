@@ -403,6 +403,9 @@ fn touches(s: At<'_>, len: usize) -> bool {
 
 /// Whether what comes next is what the number counts.
 pub(super) fn counts(s: At<'_>) -> bool {
+    if s.word(0) == "of" && matches!(s.word(1), "us" | "them" | "you" | "these" | "those") {
+        return true;
+    }
     if s.says(&["an", "hour"])
         || s.says(&["per", "hour"])
         || s.says(&["a", "month"])

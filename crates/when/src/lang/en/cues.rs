@@ -21,7 +21,7 @@ pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
     if s.word(0) == "do" && super::clock::read(s.on(1)).is_some() {
         return Some((Cue::Propose, 1));
     }
-    if let Some(len) = by_another(s) {
+    if let Some(len) = by_another(s).or_else(|| by_a_name(s)) {
         return Some((Cue::Callback, len));
     }
     if let Some(found) = somebody(s).or_else(|| over(s)) {
@@ -90,6 +90,8 @@ pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
         {
             Some((Cue::CallMe, len))
         }
+        // "That's lab check-in."
+        Cue::CallMe if words == &["check", "in"] && s.token(len).is_none_or(|t| t.is_stop()) => None,
         // "I got a voicemail" is no machine speaking.
         Cue::Greeting
             if matches!(words[0], "voicemail" | "voice" | "mailbox")
@@ -152,12 +154,70 @@ pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
             let cue = if matches!(s.word(len), "me" | "us") { Cue::CallMe } else { *cue };
             Some((cue, len + me + back))
         }
-        // "Talk to me tomorrow" asks for a call.
-        Cue::Now if words == &["to", "me"] && !s.token(len).is_none_or(|t| t.is_stop()) => {
+        // "Could somebody talk to me about it" asks for a call; "talk to me" alone is for now.
+        Cue::Now
+            if words == &["talk", "to", "me"]
+                && (!s.back(1).is_empty() || s.token(len).is_some_and(|t| !t.is_stop())) =>
+        {
             Some((Cue::CallMe, len))
         }
+        // "I'm in Phoenix" says where.
+        Cue::Event if words.last() == Some(&"in") && super::zone::is_place(s.on(len)) => None,
         _ => Some((*cue, len)),
     }
+}
+
+/// "Should Pete call", "can the doctor ring": by somebody who is named.
+fn by_a_name(s: At<'_>) -> Option<usize> {
+    const MODALS: [&str; 10] =
+        ["should", "could", "can", "will", "would", "shall", "have", "let", "get", "may"];
+    if !matches!(s.word(0), "call" | "ring" | "phone") {
+        return None;
+    }
+    let named = !matches!(
+        s.back(1),
+        "" | "to"
+            | "a"
+            | "the"
+            | "i"
+            | "we"
+            | "you"
+            | "this"
+            | "that"
+            | "my"
+            | "your"
+            | "not"
+            | "please"
+            | "just"
+            | "then"
+            | "me"
+            | "us"
+            | "and"
+            | "or"
+            | "phone"
+            | "another"
+            | "an"
+            | "missed"
+            | "quick"
+    );
+    let asked = (2..=3).any(|n| MODALS.contains(&s.back(n)) && !matches!(s.back(n - 1), "i" | "we" | "you"));
+    let of_another = matches!(
+        s.word(1),
+        "the"
+            | "my"
+            | "his"
+            | "her"
+            | "their"
+            | "him"
+            | "them"
+            | "it"
+            | "me"
+            | "us"
+            | "you"
+            | "from"
+            | "about"
+    );
+    (named && asked && !of_another).then_some(1)
 }
 
 /// "Have her call", "get him to ring", "should they phone": a call by somebody else.
@@ -385,18 +445,18 @@ const PHRASES: &[(Cue, &[&str])] = &[
         "can't do", "cannot do", "can't make", "can't talk", "cant do", "won't work", "doesn't work", "does not work", "don't work", "isn't good", "is not good", "not good", "no good", "is bad", "'s bad", "too early", "too late", "too soon", "not ideal", "isn't great", "isn't going to work", "not gonna work", "not going to work", "i'm busy", "im busy", "i won't be", "i'm not available", "not available", "i can't", "is out", "is no good", "is tough", "is tricky", "is dinner", "is lunch", "is impossible", "is hard", "is taken", "is booked", "fully booked", "booked up", "booked", "already taken", "unavailable", "i'm tied up", "i'll be tied up", "am tied up", "is crazy", "is packed", "is swamped", "is hectic", "is a nightmare", "is a mess",
     ]),
     (Cue::Yes, &[
-        "i'll book it", "i'll put that on", "i'll put that down", "i'll note it", "i'll note that", "i'll leave it on", "i'll write it", "i'll write that", "i'll let him know", "i'll let her know", "i'll let them know", "i'll tell him", "i'll tell her", "i'll put it down", "i'll make a note", "aye", "no bother", "no dramas", "no worries", "sound", "magic", 
+        "i'll book it", "i'll put that on", "i'll put that down", "i'll note it", "i'll note that", "i'll leave it on", "i'll write it", "i'll write that", "i'll let him know", "i'll let her know", "i'll let them know", "i'll tell him", "i'll tell her", "i'll put it down", "i'll make a note", "i can do that", "we can do that", "he can do that", "she can do that", "they can do that", "i'll do that", "we'll do that", "aye", "no bother", "no dramas", "no worries", "sound", "magic", 
         "yes", "yeah", "yep", "yup", "sure", "okay", "ok", "perfect", "great", "correct", "right", "exactly", "absolutely", "of course", "certainly", "fine", "deal", "mm-hmm", "uh-huh", "alright", "all right", "sounds good", "that works", "that'll work", "that's fine", "that's good", "that's great", "that's it", "that's right", "that's perfect", "that will do", "that'll do", "that would be great", "you got it", "got it", "definitely", "brilliant", "lovely", "cool", "works for me", "i guess", "no problem", "why not", "yes please", "please do", "you bet", "go ahead", "go on then", "go on", "beautiful", "deadly", "sweet as", "grand so", "righto", "right so", "haan", "ya", "you bet", "easy", "wonderful", "awesome", "excellent", "super", "spot on", "will do", "i suppose", "cheers", "grand",
     ]),
     (Cue::No, &["no", "nah", "not really", "negative"]),
     (Cue::Not, &["forget about", "scratch the", "scrap the", "forget the", "not", "isn't", "never", "rather than", "instead of", "anything but", "except", "other than", "avoid"]),
-    (Cue::Have, &["i've got", "i have", "i got", "we've got", "we have", "ive got"]),
+    (Cue::Have, &["she has", "he has", "they have", "i've got", "i have", "i got", "we've got", "we have", "ive got"]),
     (Cue::Event, &[
-        "go in at", "i go in", "goes in at", "clock in", "i clock in", 
+        "renewal", "renews", "due date", "billed", "be there", "pickup", "guests", "leave here", "leaves here", "leaves at", "go in at", "i go in", "goes in at", "clock in", "i clock in", 
         "coming by", "are coming", "is coming", "on the road",
         "knocks off", "comes at", "comes round", "comes", "resumes", "out on the boat",
         "get up", "gets up", "let out", "lets out", "clocks off", "clocks out", "knock off at", "i'm off at", "he's off at", "sleeping", "drive", "physio", "i've a", "i've to", "i gotta", "i have to", "i need to be", "i've the", "school run", "on the digger", "comes on at", "comes on", "im at", "im in", "im on", "i be at",
-        "i get off", "get off", "gets off", "get out", "gets out", "get home", "gets home", "get back", "gets back", "get done", "get in", "gets in", "shift", "shift ends", "ends", "end at", "ending", "finish", "finishes", "finished", "done", "over by", "starts", "start", "begins", "meeting", "meetings", "appointment", "dentist", "doctor", "doctor's", "class", "classes", "lecture", "school", "practice", "gym", "yoga", "church", "choir", "bowling", "training", "rehearsal", "game", "match", "party", "wedding", "funeral", "interview", "conference", "court", "exam", "test", "therapy", "surgery", "haircut", "movie", "concert", "flight", "plane", "train", "bus", "lands", "land", "landing", "boards", "departs", "home by", "home at", "home around", "be home", "i'm home", "leave at", "leave for", "leaving", "up at", "wake up", "i'm up", "go to bed", "asleep", "pick up", "drop off", "drop the kids", "lunch", "lunch break", "my break", "break", "i'm on break", "at work", "i work", "i'm working", "working", "work until", "work till", "in a meeting", "on vacation", "on holiday", "away", "out of town", "traveling", "travelling", "out of the office", "off until", "back on", "back at", "back in", "i'm back", "i return", "she has", "he has", "i'm at", "i'm on", "i'm in", "i'll be at", "i'll be in", "i'll be on", "i'll be out", "dinner", "supper", "driving", "we're at", "the kids", "nap", "contract ends", "expires", "ends on", "due", "deadline", "busy until", "busy till", "busy from", "tied up until", "tied up till", "cooking", "cooks", "commute", "unavailable until", "delivery", "clock out", "clock off", "knock off", "log off", "off at", "free until", "dialysis",
+        "i get off", "get off", "gets off", "get out", "gets out", "get home", "gets home", "get back", "gets back", "get done", "get in", "gets in", "shift", "shift ends", "ends", "end at", "ending", "finish", "finishes", "finished", "done", "over by", "starts", "start", "begins", "meeting", "meetings", "appointment", "dentist", "doctor", "doctor's", "class", "classes", "lecture", "school", "practice", "gym", "yoga", "church", "choir", "bowling", "training", "rehearsal", "game", "match", "party", "wedding", "funeral", "interview", "conference", "court", "exam", "test", "therapy", "surgery", "haircut", "movie", "concert", "flight", "plane", "train", "bus", "lands", "land", "landing", "boards", "departs", "home by", "home at", "home around", "be home", "i'm home", "leave at", "leave for", "leaving", "up at", "wake up", "i'm up", "go to bed", "asleep", "pick up", "drop off", "drop the kids", "lunch", "lunch break", "my break", "break", "i'm on break", "at work", "i work", "i'm working", "working", "work until", "work till", "in a meeting", "on vacation", "on holiday", "away", "out of town", "traveling", "travelling", "out of the office", "off until", "back on", "back at", "back in", "i'm back", "i return", "i'm at", "i'm on", "i'm in", "i'll be at", "i'll be in", "i'll be on", "i'll be out", "dinner", "supper", "driving", "we're at", "the kids", "nap", "contract ends", "expires", "ends on", "due", "deadline", "busy until", "busy till", "busy from", "tied up until", "tied up till", "cooking", "cooks", "commute", "unavailable until", "delivery", "clock out", "clock off", "knock off", "log off", "off at", "free until", "dialysis",
     ]),
     (Cue::Hours, &["shut", "shuts", "knocking off", "closing up", "opens at", "they're in", "comes on at","open", "opens", "opening", "close", "closes", "closed", "closing", "hours", "business hours", "office hours", "our hours", "we're here", "are in from", "line is", "lines are", "staffed", "support is", "available from"]),
     (Cue::Past, &[
@@ -405,11 +465,12 @@ const PHRASES: &[(Cue, &[&str])] = &[
         "yesterday", "last", "ago", "was", "were", "called me", "you called", "i called", "called", "rang", "phoned", "tried", "said", "told", "already", "since", "placed", "dated", "ordered", "been", "had", "missed", "waited", "waiting", "on hold", "got a letter", "got an email", "received", "signed up", "bought", "moved in", "came", "went", "did", "previously", "used to", "spoke", "talked", "happened", "filled", "paid", "started",
     ]),
     (Cue::Visit, &[
-        "you can come", "can come", "come at", "can you come", "how would you rate", "your renewal", "safe travels", "checks in", "doctor's asking", "good for thirty days",
-        "appointment with", "your appointment", "an appointment", "cleaning", "lesson", "have it ready", "ready at", "pick up or delivery", "at the counter", "need me there", "be there", "arrive fifteen", "confirm access", "procedure", "ceremony", "guests", "checking in", "in stock", "come have a look", "have a look", "viewing", "booked for", "booked in for", "we've moved her", "we've moved your", "foot clinic", "the gate", "shown", "still on for", "i can order", "campaign", "survey in your street", "a ride", "eligible",
-        "technician", "installer", "install", "installation", "delivery", "deliver", "delivered", "driver", "ship", "ships", "shipping", "arrive", "arrives", "book an appointment", "make an appointment", "schedule an appointment", "appointment for", "reservation", "reserve", "table for", "booked for", "book a table", "reschedule", "cleaning", "move my", "cancel my", "see you", "come in", "come by", "come over", "come out", "stop by", "drop by", "swing by", "visit", "check in time", "checkout", "service starts", "start on", "plumber", "electrician", "courier", "inspection", "viewing", "show up", "pickup", "renewal", "renews", "due date", "billed", "webinar",
+        "he come", "she come", "they come", "someone come", "somebody come", "out to you", "call out to", "be out to", 
+        "you can come", "can come", "come at", "can you come", "how would you rate", "safe travels", "checks in", "doctor's asking", "good for thirty days",
+        "appointment with", "your appointment", "an appointment", "cleaning", "lesson", "have it ready", "ready at", "pick up or delivery", "at the counter", "need me there", "arrive fifteen", "confirm access", "procedure", "ceremony", "checking in", "in stock", "come have a look", "have a look", "viewing", "booked for", "booked in for", "we've moved her", "we've moved your", "foot clinic", "the gate", "shown", "still on for", "i can order", "campaign", "survey in your street", "a ride", "eligible",
+        "technician", "installer", "install", "installation", "delivery", "deliver", "delivered", "driver", "ship", "ships", "shipping", "arrive", "arrives", "book an appointment", "make an appointment", "schedule an appointment", "appointment for", "reservation", "reserve", "table for", "booked for", "book a table", "reschedule", "cleaning", "move my", "cancel my", "see you", "come in", "come by", "come over", "come out", "stop by", "drop by", "swing by", "visit", "check in time", "checkout", "service starts", "start on", "plumber", "electrician", "courier", "inspection", "viewing", "show up", "webinar",
     ]),
-    (Cue::Send, &["text me", "message me", "ping me", "drop me a text", "drop me a line", "shoot me a text", "send me a text", "a text", "email", "e mail", "send me", "send it", "send us", "send over", "mail me", "just send", "fax"]),
+    (Cue::Send, &["text me", "message me", "ping me", "drop me a text", "drop me a line", "shoot me a text", "send me a text", "a text", "email", "e mail", "send me", "send it", "send us", "send over", "send that", "send this", "sending", "mail me", "just send", "fax"]),
     (Cue::AfterThat, &["as soon as", "soon as", "after that", "after then", "afterwards", "afterward", "right after", "any time after that", "anytime after that", "straight after", "just after", "soon after", "when i'm done", "once i'm done", "when it's over", "once it's over", "once that's done", "when that's done", "after it", "from then on", "from then", "once i'm home", "once i'm back", "once i land", "when i land", "after i land", "after you land", "after i'm done", "after we're done", "after i finish", "once i finish", "when i finish", "as soon as i finish", "as soon as i'm out", "once i'm out", "right when i get", "soon as i get", "as soon as i'm done", "after the meeting", "after my shift", "after my meeting", "after my appointment", "after my class", "after class", "after practice", "after church", "after school", "after the game", "after my flight", "when i get out", "when i get off", "once i get off", "when i get home", "once i get home", "after i get off", "after i get home"]),
     (Cue::BeforeThat, &["before that", "before then", "before i leave", "before i go", "before you go", "before i head out", "before we leave", "before i start", "before my flight", "before i board", "before the flight", "before the meeting", "before my shift", "before it", "beforehand"]),
     (Cue::AtThat, &["then", "at that time", "in that window", "during that", "that's when", "is when", "around then", "about then"]),

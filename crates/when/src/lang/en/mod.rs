@@ -79,6 +79,7 @@ impl Language for English {
         let bounds = s.word(0) == "but" && matches!(s.word(1), "before" | "by" | "no");
         !bounds && matches!(s.word(0), "but" | "because" | "cause" | "cos" | "cuz" | "except" | "although")
             || s.word(0) == "so"
+                && s.token(1).is_some_and(|t| !t.is_stop())
                 && !matches!(s.back(1), "or" | "think" | "not" | "do" | "hope" | "guess" | "ever")
     }
 
@@ -150,6 +151,9 @@ fn part(s: At<'_>) -> Option<Named> {
     if let Some(len) = amount(s).filter(|len| *len > 2) {
         return Some(Named::nothing(len));
     }
+    if let Some(len) = year(s).or_else(|| rate(s)) {
+        return Some(Named::nothing(len));
+    }
     if is_wished(s)
         && let Some(wished) = day::read(s).or_else(|| part_of_day::read(s))
     {
@@ -165,6 +169,30 @@ fn part(s: At<'_>) -> Option<Named> {
         .or_else(|| clock::read(s))
         .or_else(|| same_time(s))
         .or_else(|| too_large(s))
+}
+
+/// "Twenty seventeen", "nineteen eighty one".
+fn year(s: At<'_>) -> Option<usize> {
+    let years = match s.word(0) {
+        "twenty" => 10..=29,
+        "nineteen" => 40..=99,
+        _ => return None,
+    };
+    let (n, len) = numbers::cardinal(s.on(1))?;
+    let timed = matches!(s.back(1), "at" | "by" | "around" | "about" | "till" | "until" | "after" | "before")
+        || matches!(s.word(1 + len), "hours" | "hrs" | "pm" | "am" | "p" | "a" | "minutes" | "past" | "to");
+    (years.contains(&n) && !timed).then_some(1 + len)
+}
+
+/// "Four point one", "four and a quarter".
+fn rate(s: At<'_>) -> Option<usize> {
+    let (_, len) = numbers::cardinal(s)?;
+    let rest = s.on(len);
+    if rest.word(0) == "point" && numbers::cardinal(rest.on(1)).is_some() {
+        return Some(len + 2);
+    }
+    rest.any(&[&["and", "a", "quarter"], &["and", "three", "quarters"], &["and", "a", "half", "percent"]])
+        .map(|more| len + more)
 }
 
 /// "Have a good Christmas", "enjoy your evening".

@@ -130,7 +130,7 @@ pub(super) fn figure(s: At<'_>) -> Option<usize> {
         }
     }
     // "One five", "four one five": digits, one by one.
-    let ends = s.token(at).is_none_or(crate::words::Token::is_stop);
+    let ends = !matches!(s.word(at), "o'clock" | "oclock" | "o" | "pm" | "am" | "p" | "a");
     let digits = (0..at).all(|n| cardinal(s.on(n)).is_some_and(|(digit, len)| digit < 10 && len == 1));
     if matches!(numbers, 2 | 3) && at == numbers && digits && ends {
         return Some(at);

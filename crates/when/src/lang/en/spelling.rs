@@ -75,6 +75,9 @@ fn by_neighbour(s: At<'_>) -> Option<&'static str> {
         {
             Some("i'd")
         }
+        "hell" if matches!(s.word(1), "be" | "call" | "ring" | "have" | "do" | "get" | "come" | "phone") => {
+            Some("he'll")
+        }
         "its" if !matches!(s.word(1), "own" | "way") => Some("it's"),
         "mi" if matches!(s.back(1), "call" | "ring" | "phone" | "text") => Some("me"),
         "fore" if matches!(s.word(1), "i" | "we" | "you" | "he" | "she" | "that") => Some("before"),

@@ -91,6 +91,11 @@ fn city(s: At<'_>) -> Option<(Place, usize)> {
     (here || time == 1).then_some((Place::Named(zone), usize::from(here) + len + time))
 }
 
+/// Whether a place is named here.
+pub(super) fn is_place(s: At<'_>) -> bool {
+    PLACES.iter().any(|(words, _)| s.says(words))
+}
+
 /// Whether "in" says where the speaker is: "I'm in", "I'm actually out in", "we're based in", "here in".
 fn is_here(s: At<'_>) -> bool {
     let mut n = 1;
