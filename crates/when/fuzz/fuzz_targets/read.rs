@@ -1,0 +1,40 @@
+//! Whatever was transcribed, reading it ends, says the same twice, and answers with nothing before the call's end.
+#![no_main]
+
+use jiff::Timestamp;
+use libfuzzer_sys::fuzz_target;
+use redialer_when::{Call, Lang, Role, Turn, read};
+
+const ZONES: [&str; 6] =
+    ["America/New_York", "Europe/London", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia", "UTC"];
+
+fuzz_target!(|input: (u32, u8, &str)| {
+    let (seconds, choice, text) = input;
+    // Turns are lines; those that begin with a space are the agent's.
+    let turns: Vec<Turn> = text
+        .lines()
+        .map(|line| match line.strip_prefix(' ') {
+            Some(content) => Turn { role: Role::Agent, content: content.to_owned() },
+            None => Turn { role: Role::User, content: line.to_owned() },
+        })
+        .collect();
+    let end = Timestamp::from_second(i64::from(seconds)).expect("within jiff's years");
+    let call = Call {
+        turns: &turns,
+        end,
+        zone: ZONES[usize::from(choice) % ZONES.len()],
+        agent_zone: (choice & 8 != 0).then_some("America/Los_Angeles"),
+        only_the_time: choice & 16 != 0,
+        lang: if choice & 32 == 0 { Lang::En } else { Lang::Es },
+        hours: None,
+    };
+    let heard = read(&call);
+    assert_eq!(heard, read(&call));
+    if let Some(at) = heard.at {
+        assert!(at >= end);
+        assert!(heard.earliest.is_some_and(|earliest| earliest <= at));
+        assert!(heard.latest.is_some_and(|latest| latest >= at));
+        assert!(turns[heard.turn].content.contains(&heard.evidence));
+        assert!((0.0..=1.0).contains(&heard.confidence));
+    }
+});
