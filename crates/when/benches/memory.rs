@@ -14,7 +14,8 @@ const GOAL: usize = 1 << 20;
 
 /// Calls of everyday sentences, and one turn that does not end.
 fn calls() -> [(&'static str, Vec<Turn>); 3] {
-    let said = "Um, tomorrow maybe, around half past three, no wait, make it Thursday, same time, if that's okay.";
+    let said =
+        "Um, tomorrow maybe, around half past three, no wait, make it Thursday, same time, if that's okay.";
     let turn = |n: usize| Turn {
         role: if n.is_multiple_of(2) { Role::Agent } else { Role::User },
         content: said.to_owned(),

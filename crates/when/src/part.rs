@@ -209,6 +209,42 @@ pub(crate) enum DayPart {
 }
 
 impl DayPart {
+    /// Whether a clock time whose half of the day is known lies in it.
+    const fn holds(self, clock: Clock) -> bool {
+        let late = match clock.half {
+            Some(Half::Am) => false,
+            Some(Half::Pm) => true,
+            _ => clock.hour >= 12,
+        };
+        match self {
+            Self::Am | Self::Morning => !late,
+            Self::Pm | Self::Afternoon | Self::Evening | Self::Night => late,
+            _ => false,
+        }
+    }
+
+    /// Whether this is a part of the other.
+    pub(crate) const fn is_within(self, other: Self) -> bool {
+        match other {
+            Self::Night | Self::Evening => {
+                matches!(self, Self::AfterDinner | Self::EarlyEvening | Self::LateEvening)
+            }
+            Self::Morning => matches!(
+                self,
+                Self::FirstThing
+                    | Self::EarlyMorning
+                    | Self::MidMorning
+                    | Self::LateMorning
+                    | Self::BeforeLunch
+            ),
+            Self::Afternoon => matches!(
+                self,
+                Self::AfterLunch | Self::EarlyAfternoon | Self::MidAfternoon | Self::LateAfternoon
+            ),
+            _ => false,
+        }
+    }
+
     /// Whether a clock time without its half of the day may lie in it.
     pub(crate) const fn may_hold(self, clock: Clock) -> bool {
         let hour = clock.hour % 12;
@@ -376,6 +412,16 @@ impl Slot {
                 zone: self.zone.or(old.zone),
                 ..old.clone()
             };
+        }
+        // "Eight p m?" "P m, yeah."
+        if let (Some(of), Some(clock)) = (self.of, old.clock)
+            && self.clock.is_none()
+            && self.length.is_none()
+            && self.day.is_none()
+            && clock.half.is_some()
+            && of.holds(clock)
+        {
+            return old.clone();
         }
         // "Tonight" is over once another day is named.
         let tonight = old.day == Some(Day::In(0))

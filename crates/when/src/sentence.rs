@@ -275,6 +275,11 @@ impl Open {
                     slot.of = Some(DayPart::SmallHours);
                     true
                 }
+                // "Tonight after dinner."
+                Some(known) if of.is_within(known) && slot.clock.is_none() => {
+                    slot.of = Some(*of);
+                    true
+                }
                 Some(known) => known == *of,
             },
             Part::Length(length) => {

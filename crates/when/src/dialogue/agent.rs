@@ -51,7 +51,12 @@ impl Talk {
                     && !sentence.asks
                     && (proposed.last().is_some_and(dated)
                         || self.settled.as_ref().is_some_and(|said| said.slot.is_exact() && dated(said)));
-                if named_before || self.says_the_part_again(&slot, &sentence) {
+                // "Twelve forty-five. And it's eleven thirty, exact change."
+                let beside = self.echoed
+                    && !sentence.asks
+                    && !sentence.has_any(CALLS)
+                    && !self.echoes(&slot, &sentence);
+                if beside || named_before || self.says_the_part_again(&slot, &sentence) {
                     continue;
                 }
                 match sense(sentence.items, at, Role::Agent) {

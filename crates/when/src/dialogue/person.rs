@@ -75,6 +75,13 @@ impl Talk {
         let accepts = matches!(begins, Some(Cue::Yes | Cue::Works))
             || (heard.has(Cue::Works) && !times)
             || heard.is_empty();
+        // "Let me have a look. No, cancelled. So yes, go on then."
+        let ends_with_yes = self.asked
+            && heard
+                .sentences()
+                .last()
+                .is_some_and(|s| s.has(Cue::Yes) && s.spare == 0 && s.slots().count() == 0);
+        let accepts = accepts || ends_with_yes && !heard.has(Cue::Refuse);
         if refuses && !accepts {
             self.refused.clone_from(&self.proposed);
             self.offered_call &= !heard.has(Cue::NoCall) && (times || self.wanted || !no);
@@ -233,7 +240,14 @@ impl Talk {
                 Sense::Open
             }
             // "Ten's the middle of my commute."
-            Sense::Open if self.was_offered(slot) && keeps_busy(&sentence.items[at + 1..]) => Sense::Other,
+            Sense::Open if self.was_offered(slot) || self.was_proposed(slot) => {
+                match said_of(&sentence.items[at + 1..]) {
+                    Some(Cue::Event | Cue::Refuse | Cue::Have | Cue::Visit) => Sense::Other,
+                    Some(Cue::Yes | Cue::Works) if sentence.spare < 4 => Sense::Call,
+                    None if sentence.spare < 2 && !self.is_settled(slot) => Sense::Call,
+                    _ => Sense::Open,
+                }
+            }
             what => what,
         };
         let slot = after.as_ref().unwrap_or(slot);
@@ -248,7 +262,8 @@ impl Talk {
         let explicit = sentence.has_any(&[Cue::CallMe, Cue::Callback, Cue::Talk])
             || self.when
             || self.offered
-            || sentence.has(Cue::Correct) && self.settled.is_some();
+            || sentence.has(Cue::Correct) && self.settled.is_some()
+            || slot.length.is_some_and(|l| l.from_that != 0);
         let usable = match what {
             _ if self.declined && !explicit => false,
             _ if self.agreed && !self.reopens(sentence) && !self.completes(slot, sentence) => false,
@@ -354,7 +369,11 @@ impl Talk {
             ]);
         // "We don't open till nine." "Half nine then."
         let instead = self.objects && !self.agreed && leads && sentence.spare == 0;
-        let expected = self.when || self.offered || corrects || instead;
+        // "Friday's fine."
+        let praised = slot.day.is_some()
+            && sentence.items.iter().skip_while(|i| i.slot() != Some(slot)).nth(1).and_then(Item::cue)
+                == Some(Cue::Yes);
+        let expected = self.when || self.offered || corrects || instead || praised && !self.agreed;
         let about = expected || !settled && (self.is_about_a_call() || self.ground.is_some());
         let only_a_part = slot.day.is_none() && !slot.is_exact();
         if slot.is_loose() || only_a_part {
@@ -504,10 +523,13 @@ fn waits_for(before: &[Item]) -> bool {
         && back.next().is_some_and(|cue| matches!(cue, Cue::CallMe | Cue::Callback))
 }
 
-/// Whether something else takes place then.
-fn keeps_busy(rest: &[Item]) -> bool {
-    let cue = rest.iter().take_while(|i| i.slot().is_none()).find_map(Item::cue);
-    matches!(cue, Some(Cue::Event | Cue::Refuse | Cue::Have | Cue::Visit))
+/// What is said of a time behind it, but for a "no".
+fn said_of(rest: &[Item]) -> Option<Cue> {
+    let cues = || rest.iter().take_while(|i| i.slot().is_none()).filter_map(Item::cue);
+    // "Half one, on my lunch, yeah."
+    cues()
+        .find(|cue| matches!(cue, Cue::Yes | Cue::Works))
+        .or_else(|| cues().find(|cue| !matches!(cue, Cue::No | Cue::Not | Cue::AtThat)))
 }
 
 /// Whether what is said of an event behind a time has a time of its own.

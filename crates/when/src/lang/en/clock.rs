@@ -261,7 +261,11 @@ fn is_expected(s: At<'_>, len: usize, hour: u32, form: Form, led: bool) -> bool 
     match token.kind {
         _ if led => true,
         // "Twenty two fifty" is money.
-        Kind::Word(_) => hour <= 12 || form == Form::Plain || starts,
+        Kind::Word(_) => {
+            let apart = s.token_back(1).is_some_and(|t| t.kind == Kind::Comma)
+                || matches!(s.back(1), "yes" | "yeah" | "okay" | "tomorrow" | "today" | "tonight");
+            hour <= 12 || form == Form::Plain || starts || apart && form == Form::Led
+        }
         // A year.
         Kind::Number(1900..=2099, 4) => false,
         Kind::Number(_, 3 | 4) => {

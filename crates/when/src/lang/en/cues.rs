@@ -82,6 +82,8 @@ pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
         {
             None
         }
+        // "Don't ring her."
+        Cue::CallOther if matches!(s.back(1), "don't" | "not" | "never") => None,
         // "He's out, try him here at three."
         Cue::CallOther
             if s.word(len) == "here"
@@ -258,7 +260,7 @@ fn somebody(s: At<'_>) -> Option<(Cue, usize)> {
         return None;
     }
     match s.word(2) {
-        noun if is_own_line(noun) => Some((Cue::CallMe, 3)),
+        noun if is_own_line(noun) && !matches!(s.word(1), "his" | "her" | "their") => Some((Cue::CallMe, 3)),
         "" => None,
         _ => Some((Cue::CallOther, 3)),
     }
