@@ -7,6 +7,8 @@
 //! at most what "after that" points to; a time counts only where a call was asked for, offered or taken for granted.
 
 mod agent;
+mod answer;
+mod claim;
 mod judge;
 mod person;
 mod sentences;

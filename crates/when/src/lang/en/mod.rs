@@ -1,11 +1,14 @@
 //! English: the times it names.
 
+mod by_ear;
+mod calls;
 mod clock;
 mod cues;
 mod day;
 mod length;
 mod numbers;
 mod part_of_day;
+mod phrases;
 mod spelling;
 mod zone;
 

@@ -1,0 +1,120 @@
+//! What the person says to what was proposed: yes, no, the second one, an hour later.
+
+use super::{
+    sentences::Heard,
+    talk::{Said, Talk},
+};
+use crate::{
+    cue::Cue,
+    part::{Length, Slot, Unit},
+    sentence::Item,
+};
+
+impl Talk {
+    /// A word or two on what the agent has proposed.
+    pub(super) fn answer(&mut self, heard: &Heard<'_>) {
+        if let Some(n) = heard.cues().find_map(|cue| if let Cue::Choice(n) = cue { Some(n) } else { None })
+            && self.choose(n)
+        {
+            return;
+        }
+        if self.proposed.is_empty() {
+            return;
+        }
+        if let Some(length) = later(&heard.items) {
+            if let Some(mut said) = self.proposed.pop().or_else(|| self.settled.clone()) {
+                said.slot = shifted(said.slot, length);
+                self.take(said);
+            }
+            self.proposed.clear();
+            return;
+        }
+        // Told to somebody who wants no call, or to a machine.
+        if self.declined && !self.asked {
+            self.proposed.clear();
+            return;
+        }
+        let first = heard.cues().next();
+        let times = heard.times();
+        // A time before the "yeah" is what is said yes to.
+        let begins = heard.items.iter().find(|i| i.cue().is_some() || i.slot().is_some()).and_then(Item::cue);
+        // "Anything else?" "No."
+        let no = first == Some(Cue::No) && (!self.asked_else || !self.wanted && !self.echoed)
+            || self.declined && heard.has(Cue::No);
+        let refuses = no
+            || matches!(first, Some(Cue::Refuse | Cue::NoCall))
+            || heard.has(Cue::Refuse)
+            || heard.has(Cue::NoCall)
+            || heard.has(Cue::Unsure) && !times;
+        let accepts = matches!(begins, Some(Cue::Yes | Cue::Works))
+            || (heard.has(Cue::Works) && !times)
+            || heard.is_empty();
+        // "Let me have a look. No, cancelled. So yes, go on then."
+        let ends_with_yes = self.asked
+            && heard
+                .sentences()
+                .last()
+                .is_some_and(|s| s.has(Cue::Yes) && s.spare == 0 && s.slots().count() == 0);
+        let accepts = accepts || ends_with_yes && !heard.has(Cue::Refuse);
+        if refuses && !accepts {
+            self.refused.clone_from(&self.proposed);
+            self.offered_call &= !heard.has(Cue::NoCall) && (times || self.wanted || !no);
+            if self.asked && !times && self.settled.is_none() && matches!(first, Some(Cue::NoCall)) {
+                self.declined = true;
+            }
+        } else if (accepts
+            || (!self.asked && (!times || self.echoed) && (self.is_about_a_call() || self.promised)))
+            && let Some(said) = self.preferred()
+        {
+            self.accepted = accepts;
+            self.take(said);
+            if !self.objected && (!times || self.echoed || self.says_nothing_else(heard)) {
+                self.agree();
+            }
+        }
+        self.proposed.clear();
+    }
+
+    /// Whether all times that are named are the one that is settled.
+    fn says_nothing_else(&self, heard: &Heard<'_>) -> bool {
+        let mut slots = heard.items.iter().filter_map(Item::slot).filter(|slot| !slot.is_empty());
+        slots.all(|slot| slot.day.is_none() && self.is_settled(slot))
+    }
+
+    /// Of what was proposed: the first of several to choose from, else the last, which says the most.
+    fn preferred(&self) -> Option<Said> {
+        let choice = self.proposed.iter().find(|said| said.choice);
+        choice.or(self.proposed.last()).cloned()
+    }
+
+    /// "The second one."
+    fn choose(&mut self, n: i8) -> bool {
+        let from = if self.proposed.len() > 1 { &self.proposed } else { &self.offers };
+        let at = if n < 0 { from.len().checked_sub(1) } else { usize::try_from(n - 1).ok() };
+        let Some(chosen) = at.and_then(|at| from.get(at)).cloned() else { return false };
+        self.take(chosen);
+        self.proposed.clear();
+        true
+    }
+}
+
+/// "Push it an hour": by how much.
+fn later(items: &[Item]) -> Option<Length> {
+    let at = items.iter().position(|i| i.cue() == Some(Cue::Later))?;
+    items[at..].iter().find_map(|i| i.slot().and_then(|slot| slot.length))
+}
+
+/// A clock time moved on.
+fn shifted(mut slot: Slot, length: Length) -> Slot {
+    let minutes = match length.unit {
+        Unit::Minutes => length.least,
+        Unit::Hours => length.least * 60.0,
+        _ => return slot,
+    } as i32;
+    if let Some(clock) = &mut slot.clock {
+        let all = i32::from(clock.hour) * 60 + i32::from(clock.minute) + minutes;
+        clock.hour = (all / 60 % 24) as i8;
+        clock.minute = (all % 60) as i8;
+    }
+    slot
+}

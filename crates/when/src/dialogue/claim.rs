@@ -1,0 +1,310 @@
+//! Whether a time that the person names is meant for the call.
+//!
+//! Invariant: what both sides have agreed on gives way only to a time that is said of the call: asked for, proposed,
+//! corrected, or in place of one that was objected to.
+
+use super::{
+    judge::{Sense, sense},
+    sentences::{Heard, Sentence},
+    talk::{Said, Talk},
+};
+use crate::{
+    Role,
+    cue::Cue,
+    part::{self, Bound, Day, Slot},
+    sentence::Item,
+};
+
+impl Talk {
+    /// One time of a sentence; whether it is meant for the call.
+    pub(super) fn slot(
+        &mut self,
+        heard: &Heard<'_>,
+        sentence: &Sentence<'_>,
+        at: usize,
+        slot: &Slot,
+    ) -> bool {
+        if !slot.is_exact() && matches!(slot.zone, Some(part::Place::Named(_))) {
+            self.zone = slot.zone;
+        }
+        // "Push it half an hour" has been dealt with.
+        if slot.length.is_some() && sentence.has(Cue::Later) {
+            return false;
+        }
+        let leads = at == 0 && sentence.items[at].first < heard.begins() + 2;
+        let slot = &waited_for(slot, &sentence.items[..at]);
+        let what = self.meaning(slot, sentence, at, leads);
+        let business = [Cue::Hours, Cue::Visit, Cue::Past, Cue::CallOther, Cue::Send];
+        if let Some(clock) = slot.clock.filter(|_| slot.bound != Bound::Until && what != Sense::Refused)
+            && !sentence.has_any(&business)
+        {
+            self.said.push((clock, what != Sense::Other && !slot.is_loose()));
+        }
+        let asked = sentence.items[..at].iter().any(|i| matches!(i.cue(), Some(Cue::CallMe | Cue::Propose)));
+        let elsewhere = only_a_week(slot) && !self.when && !asked;
+        let explicit = sentence.has_any(&[Cue::CallMe, Cue::Callback, Cue::Talk])
+            || self.when
+            || self.offered
+            || sentence.has(Cue::Correct) && self.settled.is_some()
+            || slot.length.is_some_and(|l| l.from_that != 0);
+        let usable = match what {
+            _ if self.declined && !explicit => false,
+            _ if self.agreed && !self.reopens(sentence) && !self.completes(slot, sentence) => false,
+            Sense::Call => !elsewhere && (explicit || !self.elsewhere),
+            Sense::Open => !elsewhere && self.takes_open(slot, sentence, leads),
+            _ => false,
+        };
+        if usable {
+            let slot = self.completed(pointed(turned(slot.clone(), sentence), sentence.items, at));
+            self.take(Said {
+                slot,
+                that: self.pointed_at(),
+                place: heard.place(&sentence.items[at]),
+                choice: false,
+                asked: false,
+            });
+        } else if what == Sense::Refused {
+            self.refuse(slot);
+        } else if what != Sense::Nothing && (slot.is_exact() || slot.day.is_some()) {
+            self.remember(slot);
+        }
+        usable
+    }
+
+    /// What a time is said of, in view of what was said before.
+    fn meaning(&self, slot: &Slot, sentence: &Sentence<'_>, at: usize, leads: bool) -> Sense {
+        match sense(sentence.items, at, Role::User) {
+            // "When?" "Quarter to twelve, I'll be in the cab."
+            Sense::Other if leads && self.when && slot.bound != Bound::Until => Sense::Open,
+            // "Sorry, the Saturday one" is no call yet.
+            Sense::Call
+                if !self.is_about_a_call()
+                    && !self.when
+                    && !sentence.has_any(&[
+                        Cue::CallMe,
+                        Cue::Callback,
+                        Cue::Talk,
+                        Cue::Works,
+                        Cue::Propose,
+                    ]) =>
+            {
+                Sense::Open
+            }
+            // "Call me when my shift ends, that's at six."
+            Sense::Other if waits_for(&sentence.items[..at]) => Sense::Call,
+            // "Five forty, I'm driving till five thirty": that has its own.
+            Sense::Other
+                if leads
+                    && self.is_about_a_call()
+                    && !self.was_proposed(slot)
+                    && has_its_own(&sentence.items[at + 1..]) =>
+            {
+                Sense::Open
+            }
+            // "Ten's the middle of my commute."
+            Sense::Open if self.was_offered(slot) || self.was_proposed(slot) => {
+                match said_of(&sentence.items[at + 1..]) {
+                    Some(Cue::Event | Cue::Refuse | Cue::Have | Cue::Visit) => Sense::Other,
+                    Some(Cue::Yes | Cue::Works) if sentence.spare < 4 => Sense::Call,
+                    None if sentence.spare < 2 && !self.is_settled(slot) => Sense::Call,
+                    _ => Sense::Open,
+                }
+            }
+            what => what,
+        }
+    }
+
+    /// Whether a sentence may change what both sides have agreed on.
+    pub(super) fn reopens(&self, sentence: &Sentence<'_>) -> bool {
+        self.when
+            || self.offered
+            || sentence.has_any(&[Cue::CallMe, Cue::Callback, Cue::Propose, Cue::Later])
+            || sentence.slots().any(|slot| slot.same_time)
+    }
+
+    /// Whether it only adds the day or the half of it to the hour they agreed on.
+    fn completes(&self, slot: &Slot, sentence: &Sentence<'_>) -> bool {
+        self.settled.as_ref().is_some_and(|known| {
+            let known = &known.slot;
+            let day = !slot.is_exact() && slot.day.is_some() && known.day.is_none();
+            let half = !slot.is_exact() && slot.day.is_none() && slot.of.is_some() && known.of.is_none();
+            let hour = slot.clock.is_some()
+                && !known.is_exact()
+                && slot.day.is_none_or(|day| known.day == Some(day));
+            (day || half || hour) && sentence.spare < 2
+        })
+    }
+
+    /// "Seven thirty I'm at my mother's": the hour they agreed on, and more about it than a yes.
+    pub(super) fn doubts_the_hour(&self, heard: &Heard<'_>) -> bool {
+        heard.sentences().iter().any(|s| s.spare > 3 && s.slots().any(|slot| self.is_settled(slot)))
+    }
+
+    /// Whether a time that nothing is said of belongs to another matter, or has been dealt with.
+    fn is_another_matter(&self, slot: &Slot, sentence: &Sentence<'_>) -> bool {
+        // "Wednesday's fine."
+        let praised = self.ground.is_some()
+            && sentence.items.iter().skip_while(|i| i.slot() != Some(slot)).nth(1).and_then(Item::cue)
+                == Some(Cue::Yes);
+        let answers = self.when || self.offered;
+        let known = self.elsewhere || self.is_of_that(slot) && !sentence.has_any(&[Cue::Yes, Cue::Works]);
+        if known && !answers && !praised {
+            return true;
+        }
+        // A question of the person's own is about something else, unless it is nothing but the time.
+        if sentence.asks
+            && sentence.extra > 0
+            && !self.is_about_a_call()
+            && !answers
+            && !sentence.has(Cue::Propose)
+        {
+            return true;
+        }
+        // "Yes, one second."
+        let settled = self.settled.as_ref().is_some_and(|said| said.slot.is_exact());
+        let beside = slot.is_loose()
+            || settled && slot.day.is_none() && !self.is_settled(slot)
+            || settled && !slot.is_exact() && !self.completes(slot, sentence);
+        if self.accepted && beside && !sentence.has(Cue::Correct) {
+            return true;
+        }
+        // "Tomorrow is a holiday, no."
+        self.refused.iter().any(|said| {
+            slot.day.is_none_or(|day| said.slot.day == Some(day))
+                && slot.clock.is_none_or(|clock| {
+                    said.slot.clock.is_some_and(|c| c.hour == clock.hour && c.minute == clock.minute)
+                })
+        })
+    }
+
+    /// Whether a time that nothing is said of is meant for the call.
+    fn takes_open(&self, slot: &Slot, sentence: &Sentence<'_>, leads: bool) -> bool {
+        if self.is_another_matter(slot, sentence) {
+            return false;
+        }
+        let few = sentence.slots().count() <= 2;
+        let settled = self.settled.as_ref().is_some_and(|said| said.slot.is_exact());
+        let corrects = self.correcting
+            || sentence.has_any(&[
+                Cue::Correct,
+                Cue::Propose,
+                Cue::Works,
+                Cue::CallMe,
+                Cue::Callback,
+                Cue::Talk,
+            ]);
+        // "We don't open till nine." "Half nine then."
+        let instead = self.objects && !self.agreed && leads && sentence.spare == 0;
+        // "Friday's fine."
+        let praised = slot.day.is_some()
+            && sentence.items.iter().skip_while(|i| i.slot() != Some(slot)).nth(1).and_then(Item::cue)
+                == Some(Cue::Yes);
+        let expected = self.when || self.offered || corrects || instead || praised && !self.agreed;
+        let about = expected || !settled && (self.is_about_a_call() || self.ground.is_some());
+        let only_a_part = slot.day.is_none() && !slot.is_exact();
+        if slot.is_loose() || only_a_part {
+            return few && about && sentence.spare < 4;
+        }
+        // A day alone does not unsettle an hour.
+        if settled && !slot.is_exact() && !expected && !self.completes(slot, sentence) {
+            return false;
+        }
+        // Once a time is settled, another needs a reason.
+        let most = if self.when && leads {
+            usize::MAX
+        } else if expected {
+            6
+        } else if self.settled.is_some() {
+            2
+        } else if about {
+            4
+        } else {
+            2
+        };
+        few && sentence.spare < most && (!only_a_week(slot) || self.when)
+    }
+
+    /// Whether the agent has offered that hour, among others.
+    fn was_offered(&self, slot: &Slot) -> bool {
+        self.offers.iter().any(|said| said.slot.clock.zip(slot.clock).is_some_and(|(a, b)| a.agrees(b)))
+    }
+
+    /// Whether the agent has just proposed that hour.
+    fn was_proposed(&self, slot: &Slot) -> bool {
+        self.heard.iter().any(|said| said.slot.clock.zip(slot.clock).is_some_and(|(a, b)| a.agrees(b)))
+    }
+
+    /// Whether it is the clock time that is settled on.
+    pub(super) fn is_settled(&self, slot: &Slot) -> bool {
+        let known = self.settled.as_ref().and_then(|said| said.slot.clock);
+        slot.clock.zip(known).is_some_and(|(a, b)| a.agrees(b))
+    }
+}
+
+/// "Call me when my shift ends at six" is after six.
+fn waited_for(slot: &Slot, before: &[Item]) -> Slot {
+    let bound = if slot.bound == Bound::At && waits_for(before) { Bound::After } else { slot.bound };
+    Slot { bound, ..slot.clone() }
+}
+
+/// Whether a call is asked for when something is over: "have her call when my shift ends".
+fn waits_for(before: &[Item]) -> bool {
+    let mut back = before.iter().rev().filter_map(Item::cue);
+    let mut events = 0;
+    let cue = loop {
+        match back.next() {
+            Some(Cue::Event) => events += 1,
+            cue => break cue,
+        }
+    };
+    events > 0
+        && cue == Some(Cue::Ask)
+        && back.next().is_some_and(|cue| matches!(cue, Cue::CallMe | Cue::Callback))
+}
+
+/// What is said of a time behind it, but for a "no".
+fn said_of(rest: &[Item]) -> Option<Cue> {
+    let cues = || rest.iter().take_while(|i| i.slot().is_none()).filter_map(Item::cue);
+    // "Half one, on my lunch, yeah."
+    cues()
+        .find(|cue| matches!(cue, Cue::Yes | Cue::Works))
+        .or_else(|| cues().find(|cue| !matches!(cue, Cue::No | Cue::Not | Cue::AtThat)))
+}
+
+/// Whether what is said of an event behind a time has a time of its own.
+fn has_its_own(rest: &[Item]) -> bool {
+    let mut rest = rest.iter().skip_while(|i| i.cue() == Some(Cue::Event)).peekable();
+    rest.peek().is_some_and(|i| i.slot().is_some())
+}
+
+/// "Half an hour after that".
+fn pointed(mut slot: Slot, items: &[Item], at: usize) -> Slot {
+    if let Some(length) = &mut slot.length
+        && length.from_that == 0
+        && !length.led
+    {
+        length.from_that = match items.get(at + 1).and_then(Item::cue) {
+            Some(Cue::AfterThat) => 1,
+            Some(Cue::BeforeThat) => -1,
+            _ => 0,
+        };
+    }
+    slot
+}
+
+/// "Don't call before ten" wants a call after it.
+fn turned(mut slot: Slot, sentence: &Sentence<'_>) -> Slot {
+    if sentence.has(Cue::NoCall) {
+        slot.bound = match slot.bound {
+            Bound::Before | Bound::Until => Bound::NotBefore,
+            Bound::After | Bound::From => Bound::NotAfter,
+            bound => bound,
+        };
+    }
+    slot
+}
+
+/// "This week" is mostly where somebody is, not when to call.
+fn only_a_week(slot: &Slot) -> bool {
+    matches!(slot.day, Some(Day::Week(_, 0))) && !slot.is_exact() && slot.of.is_none()
+}

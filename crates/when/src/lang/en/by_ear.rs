@@ -1,0 +1,107 @@
+//! Hours as transcribers hear them: "for thirty", "ate p m", "half to".
+//!
+//! Invariant: only where an hour makes sense; "to", "for" and "won" are words of their own everywhere else.
+
+use super::{
+    clock::{counts, half},
+    numbers::{cardinal, minutes},
+};
+use crate::{
+    lang::At,
+    part::{Clock, Form},
+    words::Kind,
+};
+
+/// The word that sounds like an hour.
+fn sounds_like(word: &str) -> Option<u32> {
+    Some(match word {
+        "to" | "too" => 2,
+        "for" | "fore" => 4,
+        "ate" => 8,
+        "won" => 1,
+        "tree" | "free" => 3,
+        "sex" | "sicks" => 6,
+        "tin" => 10,
+        _ => return None,
+    })
+}
+
+/// An hour by ear behind "half" or "quarter past", where nothing follows that it would belong to.
+pub(super) fn by_ear(s: At<'_>) -> Option<(Clock, usize)> {
+    let hour = sounds_like(s.word(0))?;
+    let leads = matches!(
+        s.word(1),
+        "the"
+            | "a"
+            | "an"
+            | "my"
+            | "me"
+            | "you"
+            | "it"
+            | "this"
+            | "that"
+            | "his"
+            | "her"
+            | "your"
+            | "our"
+            | "be"
+            | "go"
+            | "get"
+            | "do"
+            | "see"
+            | "some"
+            | "all"
+            | "us"
+            | "him"
+            | "them"
+    );
+    let clock = Clock { hour: hour as i8, minute: 0, half: None, form: Form::Plain, about: false };
+    (!leads && cardinal(s.on(1)).is_none()).then_some((clock, 1))
+}
+
+/// What transcribers make of an hour where only an hour makes sense: "at for thirty", "ate p m".
+pub(super) fn misheard(s: At<'_>) -> Option<(u32, usize)> {
+    let hour = sounds_like(s.word(0))?;
+    let told_half = half(s, 1).0.is_some() || matches!(s.word(1), "o'clock" | "oclock" | "ish");
+    let told_minutes = minutes(s.on(1)).is_some_and(|(m, len)| {
+        (matches!(m, 15 | 20 | 30 | 40 | 45 | 50 | 10) || matches!(s.word(1), "oh" | "o"))
+            && !counts(s.on(1 + len))
+    });
+    let expected =
+        matches!(
+            s.back(1),
+            "at" | "around" | "about" | "till" | "until" | "past" | "after" | "before" | "by"
+        ) && !matches!(s.word(1), "the" | "a" | "an" | "my" | "your" | "me" | "it" | "this" | "that")
+            && s.word(0) != "free"
+            || matches!(s.back(1), "today" | "tomorrow" | "tonight" | "say" | "like" | "make");
+    let alone = s.token(1).is_none_or(|t| t.is_stop() || t.kind == Kind::Comma)
+        || matches!(
+            s.word(1),
+            "today"
+                | "tomorrow"
+                | "tonight"
+                | "in"
+                | "on"
+                | "please"
+                | "or"
+                | "would"
+                | "works"
+                | "is"
+                | "will"
+                | "then"
+                | "so"
+                | "and"
+                | "cause"
+                | "sharp"
+                | "exactly"
+                | "i"
+                | "i'm"
+                | "if"
+                | "no"
+        );
+    let strict = !matches!(s.word(0), "to" | "for" | "free" | "won");
+    ((told_half && (expected || strict || told_minutes))
+        || (told_minutes && (expected || strict || s.back(1).is_empty()))
+        || (expected && alone))
+        .then_some((hour, 1))
+}
