@@ -289,6 +289,13 @@ pub(crate) enum Unit {
     Months,
 }
 
+impl Unit {
+    /// Whether it is counted by the calendar, and not by the clock.
+    pub(crate) const fn is_days(self) -> bool {
+        matches!(self, Self::Days | Self::Weeks | Self::Months)
+    }
+}
+
 /// Whose clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {

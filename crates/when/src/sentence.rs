@@ -8,7 +8,7 @@ use jiff::civil::Weekday;
 use crate::{
     cue::Cue,
     lang::{At, Language},
-    part::{Bound, Clock, Day, DayPart, Form, Half, Part, Slot},
+    part::{Bound, Clock, Day, DayPart, Form, Half, Length, Part, Slot},
     words::{Kind, Token},
 };
 
@@ -192,127 +192,112 @@ impl Reader<'_> {
 impl Open {
     /// Takes a part in, if it has room for it.
     fn grow(&mut self, part: &Part) -> bool {
-        let slot = &mut self.slot;
         match part {
-            Part::Bound(bound) => {
-                if slot.until.is_some() || (self.bound.is_some() && slot.clock.is_some()) {
-                    return false;
-                }
-                // "Three until five", "from nine to ten".
-                // "From two onwards".
-                if slot.clock.is_some() && *bound == Bound::From && slot.bound == Bound::From {
-                    return true;
-                }
-                // "Three or later".
-                if slot.clock.is_some() && *bound == Bound::From && self.bound.is_none() {
-                    slot.bound = Bound::From;
-                    return true;
-                }
-                let opens = matches!(self.bound, Some(Bound::After | Bound::From | Bound::NotBefore));
-                if slot.clock.is_some() && (*bound == Bound::Until || *bound == Bound::Before && opens) {
-                    self.to = true;
-                    return true;
-                }
-                if slot.clock.is_some() || (self.bound.is_some() && slot.is_empty() && *bound != Bound::About)
-                {
-                    return false;
-                }
-                // "After about five" is after five.
-                self.bound = Some(self.bound.unwrap_or(*bound));
-                true
-            }
-            Part::Clock(clock) => match (slot.clock, self.to) {
-                (Some(_), true) if slot.until.is_none() => {
-                    slot.until = Some(*clock);
-                    slot.bound = Bound::Between;
-                    self.bound = Some(Bound::Between);
-                    true
-                }
-                // A bare number behind a clock time is another matter; two clock times are two.
-                (Some(_), _) => false,
-                // "Three in January" is how long, or how old.
-                (None, _) if slot.day.is_some_and(Day::is_a_month) => false,
-                (None, _) => {
-                    let led = self.bound.is_some() || slot.day.is_some() || slot.of.is_some();
-                    let form = if led && clock.form == Form::Bare { Form::Led } else { clock.form };
-                    slot.clock = Some(Clock { form, ..*clock });
-                    slot.bound = self.bound.unwrap_or_default();
-                    true
-                }
-            },
-            Part::Day(day) => match slot.day {
-                None if slot.clock.is_some() && day.is_a_month() => false,
-                None if slot.length.is_none_or(|l| {
-                    l.from_day != 0
-                        || matches!(
-                            l.unit,
-                            crate::part::Unit::Days | crate::part::Unit::Weeks | crate::part::Unit::Months
-                        )
-                }) =>
-                {
-                    slot.day = Some(*day);
-                    if slot.clock.is_none() && slot.bound == Bound::At {
-                        slot.bound = self.bound.unwrap_or_default();
-                    }
-                    true
-                }
-                Some(known) if !self.negated => {
-                    agree(known, *day).inspect(|both| slot.day = Some(*both)).is_some()
-                }
-                _ => false,
-            },
-            Part::Of(of) => match slot.of {
-                None => {
-                    slot.of = Some(*of);
-                    true
-                }
-                // "Tonight", but in the morning: after midnight.
-                Some(DayPart::Night) if *of == DayPart::Morning => {
-                    slot.of = Some(DayPart::SmallHours);
-                    true
-                }
-                Some(DayPart::Morning) if *of == DayPart::Night && slot.clock.is_some() => {
-                    slot.of = Some(DayPart::SmallHours);
-                    true
-                }
-                // "Tonight after dinner."
-                Some(known) if of.is_within(known) && slot.clock.is_none() => {
-                    slot.of = Some(*of);
-                    true
-                }
-                Some(known) => known == *of,
-            },
-            Part::Length(length) => {
-                let days = matches!(
-                    length.unit,
-                    crate::part::Unit::Days | crate::part::Unit::Weeks | crate::part::Unit::Months
-                );
-                let taken = slot.day.is_some() || slot.of.is_some() || slot.clock.is_some();
-                if slot.length.is_some() || taken && !days || taken && !length.led {
-                    return false;
-                }
-                slot.length = Some(*length);
-                true
-            }
-            Part::Zone(zone) => {
-                if slot.zone.is_some() {
-                    return slot.zone == Some(*zone);
-                }
-                slot.zone = Some(*zone);
-                true
-            }
+            Part::Bound(bound) => self.bounded(*bound),
+            Part::Clock(clock) => self.timed(*clock),
+            Part::Day(day) => self.dated(*day),
+            Part::Of(of) => self.in_part(*of),
+            Part::Length(length) => self.lasting(*length),
+            Part::Zone(zone) => *self.slot.zone.get_or_insert(*zone) == *zone,
             Part::Past(minutes) => {
-                let room = slot.clock.is_none() && slot.past.is_none();
-                if room {
-                    slot.past = Some(*minutes);
-                }
-                room
+                self.slot.clock.is_none() && *self.slot.past.get_or_insert(*minutes) == *minutes
             }
             Part::SameTime => {
-                slot.same_time = slot.clock.is_none();
-                slot.clock.is_none()
+                self.slot.same_time = self.slot.clock.is_none();
+                self.slot.same_time
             }
         }
+    }
+
+    fn bounded(&mut self, bound: Bound) -> bool {
+        let slot = &mut self.slot;
+        if slot.until.is_some() || (self.bound.is_some() && slot.clock.is_some()) {
+            return false;
+        }
+        if slot.clock.is_some() && bound == Bound::From {
+            // "From two onwards", "three or later".
+            if slot.bound == Bound::From || self.bound.is_none() {
+                slot.bound = Bound::From;
+                return true;
+            }
+        }
+        // "Three until five", "from nine to ten".
+        let opens = matches!(self.bound, Some(Bound::After | Bound::From | Bound::NotBefore));
+        if slot.clock.is_some() && (bound == Bound::Until || bound == Bound::Before && opens) {
+            self.to = true;
+            return true;
+        }
+        if slot.clock.is_some() || (self.bound.is_some() && slot.is_empty() && bound != Bound::About) {
+            return false;
+        }
+        // "After about five" is after five.
+        self.bound = Some(self.bound.unwrap_or(bound));
+        true
+    }
+
+    fn timed(&mut self, clock: Clock) -> bool {
+        let slot = &mut self.slot;
+        if slot.clock.is_some() && self.to && slot.until.is_none() {
+            slot.until = Some(clock);
+            slot.bound = Bound::Between;
+            self.bound = Some(Bound::Between);
+            return true;
+        }
+        // A bare number behind a clock time is another matter, two clock times are two, and "three in January" is how
+        // long, or how old.
+        if slot.clock.is_some() || slot.day.is_some_and(Day::is_a_month) {
+            return false;
+        }
+        let led = self.bound.is_some() || slot.day.is_some() || slot.of.is_some();
+        let form = if led && clock.form == Form::Bare { Form::Led } else { clock.form };
+        slot.clock = Some(Clock { form, ..clock });
+        slot.bound = self.bound.unwrap_or_default();
+        true
+    }
+
+    fn dated(&mut self, day: Day) -> bool {
+        let slot = &mut self.slot;
+        match slot.day {
+            None if slot.clock.is_some() && day.is_a_month() => false,
+            None if slot.length.is_none_or(|l| l.from_day != 0 || l.unit.is_days()) => {
+                slot.day = Some(day);
+                if slot.clock.is_none() && slot.bound == Bound::At {
+                    slot.bound = self.bound.unwrap_or_default();
+                }
+                true
+            }
+            Some(known) if !self.negated => {
+                agree(known, day).inspect(|both| slot.day = Some(*both)).is_some()
+            }
+            _ => false,
+        }
+    }
+
+    fn in_part(&mut self, of: DayPart) -> bool {
+        let slot = &mut self.slot;
+        let taken = match slot.of {
+            None => Some(of),
+            // "Tonight", but in the morning: after midnight.
+            Some(DayPart::Night) if of == DayPart::Morning => Some(DayPart::SmallHours),
+            Some(DayPart::Morning) if of == DayPart::Night && slot.clock.is_some() => {
+                Some(DayPart::SmallHours)
+            }
+            // "Tonight after dinner."
+            Some(known) if of.is_within(known) && slot.clock.is_none() => Some(of),
+            Some(known) => (known == of).then_some(known),
+        };
+        slot.of = taken.or(slot.of);
+        taken.is_some()
+    }
+
+    fn lasting(&mut self, length: Length) -> bool {
+        let slot = &mut self.slot;
+        let taken = slot.day.is_some() || slot.of.is_some() || slot.clock.is_some();
+        if slot.length.is_some() || taken && (!length.unit.is_days() || !length.led) {
+            return false;
+        }
+        slot.length = Some(length);
+        true
     }
 }
 

@@ -14,6 +14,16 @@ use crate::{
 /// What an agent's words are about a call with.
 const CALLS: &[Cue] = &[Cue::CallYou, Cue::ICall, Cue::Callback, Cue::Talk];
 
+/// What a turn of the agent's has come to so far.
+#[derive(Default)]
+struct Turn {
+    proposed: Vec<Said>,
+    /// It speaks of a call.
+    calls: bool,
+    /// It has said again what is settled.
+    confirmed: bool,
+}
+
 impl Talk {
     pub(super) fn agent(&mut self, heard: &Heard<'_>) {
         if !self.asked
@@ -25,8 +35,7 @@ impl Talk {
             self.settled = Some(told);
         }
         self.echoed = false;
-        let mut proposed: Vec<Said> = Vec::new();
-        let (mut calls, mut confirmed) = (false, false);
+        let mut turn = Turn::default();
         let sentences = heard.sentences();
         // "Okay. We've also got …"
         let begins = sentences.first().is_some_and(|s| s.has(Cue::Yes) && s.spare == 0 && s.items.len() == 2);
@@ -35,82 +44,87 @@ impl Talk {
         }
         for sentence in sentences {
             self.turns_to(&sentence, Role::Agent);
-            calls |= sentence.has_any(CALLS);
+            turn.calls |= sentence.has_any(CALLS);
             for (at, item) in sentence.items.iter().enumerate() {
-                let Some(slot) = item.slot() else { continue };
-                let slot = spoken_by_agent(&self.with_hour(slot));
-                if slot.is_empty() {
-                    continue;
-                }
-                let dated = |said: &Said| {
-                    matches!(said.slot.day, Some(Day::Date(..) | Day::Nth(_) | Day::WeekdayNth(..)))
-                };
-                // "The sixth is good, that's a Wednesday."
-                let named_before = matches!(slot.day, Some(Day::Weekday(..)))
-                    && !slot.is_exact()
-                    && !sentence.asks
-                    && (proposed.last().is_some_and(dated)
-                        || self.settled.as_ref().is_some_and(|said| said.slot.is_exact() && dated(said)));
-                // "Twelve forty-five. And it's eleven thirty, exact change."
-                let beside = self.echoed
-                    && !sentence.asks
-                    && !sentence.has_any(CALLS)
-                    && !self.echoes(&slot, &sentence);
-                if beside || named_before || self.says_the_part_again(&slot, &sentence) {
-                    continue;
-                }
-                match sense(sentence.items, at, Role::Agent) {
-                    Sense::Call | Sense::Open if self.repeats(&slot) => {}
-                    sense @ (Sense::Call | Sense::Open)
-                        if self.echoes(&slot, &sentence)
-                            || slot.clock.is_some()
-                                && (slot.day.is_some() || slot.zone.is_some())
-                                && self.confirms(&self.completed(slot.clone()), &sentence)
-                            || self.may_mean_a_call(&slot, &sentence, sense) =>
-                    {
-                        self.echoed |= self.echoes(&slot, &sentence) && !sentence.asks;
-                        let exact = slot.is_exact() && slot.length.is_none();
-                        let slot = self.completed(slot);
-                        if self.confirms(&slot, &sentence) {
-                            self.settled =
-                                self.settled.take().map(|said| Said { slot: slot.clone(), ..said });
-                            self.ground = Some(slot);
-                            confirmed = true;
-                            if !sentence.asks {
-                                self.agree();
-                            }
-                            continue;
-                        }
-                        // "Four Eastern, tomorrow the twenty third."
-                        if confirmed && !exact && slot.day.is_some() && !sentence.asks {
-                            self.settled =
-                                self.settled.take().map(|said| Said { slot: slot.clone(), ..said });
-                            continue;
-                        }
-                        self.ground = Some(slot.clone());
-                        if exact {
-                            self.that = Some(slot.clone());
-                            self.that_is_other = false;
-                        }
-                        proposed.push(Said {
-                            slot,
-                            that: self.pointed_at(),
-                            place: heard.place(item),
-                            choice: sentence.has_or(),
-                            asked: sentence.asks,
-                        });
-                    }
-                    Sense::Nothing | Sense::Refused => {}
-                    _ => self.remember(&slot),
+                if let Some(slot) = item.slot() {
+                    let slot = spoken_by_agent(&self.with_hour(slot));
+                    self.says(slot, &sentence, at, heard.place(item), &mut turn);
                 }
             }
         }
         // "The foreman at four, and you at five": what is settled already stands.
-        if confirmed && !proposed.iter().any(|p| p.choice) {
-            proposed.retain(|p| p.asked);
+        if turn.confirmed && !turn.proposed.iter().any(|p| p.choice) {
+            turn.proposed.retain(|p| p.asked);
         }
         self.objects = [Cue::Hours, Cue::Refuse, Cue::Correct, Cue::No].iter().any(|cue| heard.has(*cue));
-        self.concludes(heard, proposed, calls);
+        self.concludes(heard, turn.proposed, turn.calls);
+    }
+
+    /// One time that the agent names.
+    fn says(&mut self, slot: Slot, sentence: &Sentence<'_>, at: usize, place: super::Place, turn: &mut Turn) {
+        if slot.is_empty()
+            || self.is_aside(&slot, sentence, turn)
+            || self.says_the_part_again(&slot, sentence)
+        {
+            return;
+        }
+        match sense(sentence.items, at, Role::Agent) {
+            Sense::Call | Sense::Open if self.repeats(&slot) => return,
+            sense @ (Sense::Call | Sense::Open) if self.is_for_the_call(&slot, sentence, sense) => {}
+            Sense::Nothing | Sense::Refused => return,
+            _ => return self.remember(&slot),
+        }
+        self.echoed |= self.echoes(&slot, sentence) && !sentence.asks;
+        let exact = slot.is_exact() && slot.length.is_none();
+        let slot = self.completed(slot);
+        // "Four Eastern, tomorrow the twenty third."
+        let dates = turn.confirmed && !exact && slot.day.is_some() && !sentence.asks;
+        let confirms = self.confirms(&slot, sentence);
+        if confirms || dates {
+            self.settled = self.settled.take().map(|said| Said { slot: slot.clone(), ..said });
+        }
+        if confirms {
+            self.ground = Some(slot);
+            turn.confirmed = true;
+            if !sentence.asks {
+                self.agree();
+            }
+            return;
+        }
+        if dates {
+            return;
+        }
+        self.ground = Some(slot.clone());
+        if exact {
+            self.that = Some(slot.clone());
+            self.that_is_other = false;
+        }
+        let that = self.pointed_at();
+        turn.proposed.push(Said { slot, that, place, choice: sentence.has_or(), asked: sentence.asks });
+    }
+
+    /// Whether it is said beside what counts: the name of a day that was dated, a price after the hour was repeated.
+    fn is_aside(&self, slot: &Slot, sentence: &Sentence<'_>, turn: &Turn) -> bool {
+        let dated =
+            |said: &Said| matches!(said.slot.day, Some(Day::Date(..) | Day::Nth(_) | Day::WeekdayNth(..)));
+        // "The sixth is good, that's a Wednesday."
+        let named_before = matches!(slot.day, Some(Day::Weekday(..)))
+            && !slot.is_exact()
+            && !sentence.asks
+            && (turn.proposed.last().is_some_and(dated)
+                || self.settled.as_ref().is_some_and(|said| said.slot.is_exact() && dated(said)));
+        // "Twelve forty-five. And it's eleven thirty, exact change."
+        let beside =
+            self.echoed && !sentence.asks && !sentence.has_any(CALLS) && !self.echoes(slot, sentence);
+        beside || named_before
+    }
+
+    /// Whether a time that nothing else is said of is one for the call.
+    fn is_for_the_call(&self, slot: &Slot, sentence: &Sentence<'_>, sense: Sense) -> bool {
+        let again = slot.clock.is_some()
+            && (slot.day.is_some() || slot.zone.is_some())
+            && self.confirms(&self.completed(slot.clone()), sentence);
+        again || self.echoes(slot, sentence) || self.may_mean_a_call(slot, sentence, sense)
     }
 
     /// What the agent's turn leaves the person with.

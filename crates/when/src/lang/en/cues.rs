@@ -7,6 +7,7 @@ use super::{
     day,
     numbers::ordinal,
     phrases::PHRASES,
+    zone::is_place,
 };
 use crate::{
     cue::Cue,
@@ -46,114 +47,81 @@ pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
 /// What a phrase signals where it stands; `None` where it is none.
 fn in_place(cue: Cue, words: &[&str], s: At<'_>) -> Option<(Cue, usize)> {
     let len = words.len();
-    let last = words[len - 1];
+    if is_none_here(cue, words, s) {
+        return None;
+    }
+    let is_here = || {
+        s.word(len) == "here"
+            || s.on(len).says(&["back", "here"])
+            || s.on(len).any(&[&["on", "this"], &["at", "this"]]).is_some()
+    };
     match cue {
-        // "No later than", "no earlier", "no one" and "no problem" refuse nothing.
-        Cue::No
-            if matches!(
-                s.word(1),
-                "later"
-                    | "earlier"
-                    | "one"
-                    | "problem"
-                    | "problems"
-                    | "worries"
-                    | "wahala"
-                    | "dramas"
-                    | "bother"
-                    | "issue"
-                    | "stress"
-                    | "sweat"
-                    | "trouble"
-                    | "fuss"
-                    | "doubt"
-                    | "more"
-                    | "idea"
-                    | "matter"
-                    | "rush"
-                    | "need"
-            ) =>
-        {
-            None
-        }
-        Cue::Not
-            if matches!(
-                s.word(1),
-                "before" | "until" | "till" | "after" | "later" | "earlier" | "any" | "only" | "sure"
-            ) =>
-        {
-            None
-        }
-        Cue::AtThat
-            if matches!(s.back(1), "by" | "until" | "till" | "til" | "since" | "and" | "go" | "now")
-                || matches!(
-                    s.word(1),
-                    "i" | "we" | "they" | "he" | "she" | "i'm" | "i'll" | "they're" | "we're"
-                ) =>
-        {
-            None
-        }
-        // "Don't ring her."
-        Cue::CallOther if matches!(s.back(1), "don't" | "not" | "never") => None,
         // "He's out, try him here at three."
-        Cue::CallOther
-            if s.word(len) == "here"
-                || s.on(len).says(&["back", "here"])
-                || s.on(len).any(&[&["on", "this"], &["at", "this"]]).is_some() =>
-        {
-            Some((Cue::CallMe, len))
-        }
-        // "That's lab check-in."
-        Cue::CallMe if words == &["check", "in"] && s.token(len).is_none_or(|t| t.is_stop()) => None,
-        // "I got a voicemail" is no machine speaking.
-        Cue::Greeting
-            if matches!(words[0], "voicemail" | "voice" | "mailbox")
-                && matches!(s.back(1), "a" | "my" | "your" | "got" | "left" | "this" | "her" | "his") =>
-        {
-            None
-        }
-        // "Don't call the house": another line will do.
-        Cue::NoCall
-            if matches!(last, "call" | "ring" | "phone")
-                && matches!(s.word(len), "the" | "my" | "his" | "her" | "their" | "him" | "them")
-                && !matches!(s.word(len + 1), "number" | "day") =>
-        {
-            None
-        }
-        // "I'm off on Friday" frees, "I get off" ends.
-        Cue::Event
-            if words == &["off"] && matches!(s.back(1), "better" | "hang" | "cut" | "take" | "day") =>
-        {
-            None
-        }
-        Cue::Yes
-            if len == 1
-                && matches!(s.word(0), "right")
-                && matches!(s.word(1), "now" | "after" | "before" | "around" | "at" | "about") =>
-        {
-            None
-        }
-        Cue::Past if s.word(0) == "last" && matches!(s.word(2), "of" | "in") => None,
-        Cue::Past
-            if matches!(s.word(0), "last")
-                && day::weekday(s.word(1)).is_none()
-                && !matches!(s.word(1), "week" | "month" | "year" | "night" | "time" | "evening") =>
-        {
-            None
-        }
-        Cue::CallMe if matches!(s.word(0), "call" | "calls" | "callback") && is_not_asked(s) => None,
-        Cue::Callback if is_taken(s) => None,
-        Cue::CallMe | Cue::CallYou | Cue::ICall => Some(called(cue, last, s, len)),
+        Cue::CallOther if is_here() => Some((Cue::CallMe, len)),
+        Cue::CallMe | Cue::CallYou | Cue::ICall => Some(called(cue, words[len - 1], s, len)),
         // "Could somebody talk to me about it" asks for a call; "talk to me" alone is for now.
         Cue::Now
-            if words == &["talk", "to", "me"]
+            if words == ["talk", "to", "me"]
                 && (!s.back(1).is_empty() || s.token(len).is_some_and(|t| !t.is_stop())) =>
         {
             Some((Cue::CallMe, len))
         }
-        // "I'm in Phoenix" says where.
-        Cue::Event if last == "in" && super::zone::is_place(s.on(len)) => None,
         _ => Some((cue, len)),
+    }
+}
+
+/// "No later than", "no earlier", "no one" and "no problem" refuse nothing.
+const NO_REFUSAL: [&str; 20] = [
+    "later", "earlier", "one", "problem", "problems", "worries", "wahala", "dramas", "bother", "issue",
+    "stress", "sweat", "trouble", "fuss", "doubt", "more", "idea", "matter", "rush", "need",
+];
+
+/// Whether the words around a phrase make it no signal.
+fn is_none_here(cue: Cue, words: &[&str], s: At<'_>) -> bool {
+    let (len, last) = (words.len(), words[words.len() - 1]);
+    match cue {
+        Cue::No => NO_REFUSAL.contains(&s.word(1)),
+        Cue::Not => matches!(
+            s.word(1),
+            "before" | "until" | "till" | "after" | "later" | "earlier" | "any" | "only" | "sure"
+        ),
+        Cue::AtThat => {
+            matches!(s.back(1), "by" | "until" | "till" | "til" | "since" | "and" | "go" | "now")
+                || matches!(
+                    s.word(1),
+                    "i" | "we" | "they" | "he" | "she" | "i'm" | "i'll" | "they're" | "we're"
+                )
+        }
+        // "Don't ring her."
+        Cue::CallOther => matches!(s.back(1), "don't" | "not" | "never"),
+        // "That's lab check-in."
+        Cue::CallMe if words == ["check", "in"] => s.token(len).is_none_or(|t| t.is_stop()),
+        Cue::CallMe => matches!(s.word(0), "call" | "calls" | "callback") && is_not_asked(s),
+        Cue::Callback => is_taken(s),
+        // "I got a voicemail" is no machine speaking.
+        Cue::Greeting => {
+            matches!(words[0], "voicemail" | "voice" | "mailbox")
+                && matches!(s.back(1), "a" | "my" | "your" | "got" | "left" | "this" | "her" | "his")
+        }
+        // "Don't call the house": another line will do.
+        Cue::NoCall => {
+            matches!(last, "call" | "ring" | "phone")
+                && matches!(s.word(len), "the" | "my" | "his" | "her" | "their" | "him" | "them")
+                && !matches!(s.word(len + 1), "number" | "day")
+        }
+        // "I'm off on Friday" frees, "I get off" ends.
+        Cue::Event if words == ["off"] => matches!(s.back(1), "better" | "hang" | "cut" | "take" | "day"),
+        // "I'm in Phoenix" says where.
+        Cue::Event => last == "in" && is_place(s.on(len)),
+        Cue::Yes => {
+            words == ["right"] && matches!(s.word(1), "now" | "after" | "before" | "around" | "at" | "about")
+        }
+        Cue::Past if s.word(0) == "last" => {
+            matches!(s.word(2), "of" | "in")
+                || day::weekday(s.word(1)).is_none()
+                    && !matches!(s.word(1), "week" | "month" | "year" | "night" | "time" | "evening")
+        }
+        _ => false,
     }
 }
 
