@@ -150,6 +150,30 @@ impl Clock {
     pub(crate) const NOON: Self = Self::full(12, 0);
     pub(crate) const MIDNIGHT: Self = Self::full(0, 0);
 
+    /// So long before or after it, on the same day.
+    pub(crate) fn moved(self, length: Length, bound: Bound) -> Option<Self> {
+        let minutes = match length.unit {
+            Unit::Minutes => length.least,
+            Unit::Hours => length.least * 60.0,
+            _ => return None,
+        } as i32;
+        let sign = match bound {
+            Bound::Before => -1,
+            Bound::After => 1,
+            _ => return None,
+        };
+        let day = i32::from(self.hour) * 60 + i32::from(self.minute) + sign * minutes;
+        // "One hour before one" is noon, not midnight.
+        let noon = self.half.is_none() && (1..720).contains(&(i32::from(self.hour) * 60)) && day < 60;
+        let day = if noon { day + 720 } else { day };
+        (0..1440).contains(&day).then_some(Self {
+            hour: (day / 60) as i8,
+            minute: (day % 60) as i8,
+            about: false,
+            ..self
+        })
+    }
+
     /// Whether both may be the same time, whichever half of the day they are in.
     pub(crate) const fn agrees(self, other: Self) -> bool {
         self.hour % 12 == other.hour % 12 && self.minute == other.minute

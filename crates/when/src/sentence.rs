@@ -165,6 +165,13 @@ impl Reader<'_> {
                     _ => 0,
                 };
             }
+            // "Twenty minutes before three fifteen."
+            if let (Some(length), Some(clock)) = (open.slot.length, open.slot.clock)
+                && !length.led
+                && let Some(moved) = clock.moved(length, open.slot.bound)
+            {
+                open.slot = Slot { clock: Some(moved), length: None, bound: Bound::At, ..open.slot };
+            }
             settle(&mut open.slot);
             if !open.slot.is_empty() || open.slot.zone.is_some() {
                 self.item(What::Slot(open.slot), open.first, open.end);

@@ -28,8 +28,18 @@ pub(crate) fn sense(items: &[Item], at: usize, role: Role) -> Sense {
     let rest = &items[at + 1..];
     let gap = |i: &Item, j: &Item| j.first.saturating_sub(i.end);
     // The agent's "booked on Tuesday" says nothing of the Wednesday that it offers instead.
-    let own = |i: &&Item| role == Role::User || i.cue() != Some(Cue::Refuse);
-    let before = head(items[..at].iter().rev().filter(own));
+    // Nor does "ten is cutting it close" say anything of the "nine fifty" behind it.
+    let own = |(n, i): &(usize, &Item)| {
+        i.cue() != Some(Cue::Refuse)
+            || role == Role::User && n.checked_sub(1).is_none_or(|k| items[k].slot().is_none())
+    };
+    let before = head(items[..at].iter().enumerate().rev().filter(own).map(|(_, i)| i));
+    // "One forty, before I leave at two": that is when they leave.
+    if matches!(before, Some(Cue::BeforeThat | Cue::AfterThat))
+        && items[..at].iter().any(|i| i.slot().is_some_and(|s| s.clock.is_some()))
+    {
+        return Sense::Other;
+    }
     // A "great" behind it ends what is said of it.
     let after = head(rest.iter().take_while(|i| !matches!(i.what, What::Cue(Cue::Yes))));
     let prefix = items[..at].last().filter(|i| gap(i, &items[at]) < 2).and_then(Item::cue);
@@ -59,7 +69,8 @@ pub(crate) fn sense(items: &[Item], at: usize, role: Role) -> Sense {
             return Sense::Call;
         }
         (_, Some(Cue::Event | Cue::Hours | Cue::Visit | Cue::Past))
-            if before.is_none_or(|c| matches!(c, Cue::Correct | Cue::Third)) =>
+            if prefix != Some(Cue::Correct)
+                && before.is_none_or(|c| matches!(c, Cue::Correct | Cue::Third)) =>
         {
             return Sense::Other;
         }

@@ -157,7 +157,7 @@ impl Talk {
             .rfind(|i| i.slot().is_some_and(|s| !s.is_empty()) || i.cue() == Some(Cue::NoCall));
         // "Oh, you're a robot, never mind" takes nothing back.
         let aside =
-            self.agreed && sentence.spare > 2 && !sentence.has_any(&[Cue::CallMe, Cue::Callback, Cue::Talk]);
+            self.agreed && sentence.extra > 3 && !sentence.has_any(&[Cue::CallMe, Cue::Callback, Cue::Talk]);
         if last.is_some_and(|i| i.cue() == Some(Cue::NoCall)) && !aside {
             self.drop_all();
         }

@@ -104,6 +104,10 @@ fn is_none_here(cue: Cue, words: &[&str], s: At<'_>) -> bool {
                 && matches!(s.back(1), "a" | "my" | "your" | "got" | "left" | "this" | "her" | "his")
         }
         // "Don't call the house": another line will do.
+        // "No need to bug him."
+        Cue::NoCall if words == ["no", "need"] => {
+            s.word(2) == "to" && !matches!(s.word(3), "call" | "ring" | "phone" | "bother" | "text")
+        }
         Cue::NoCall => {
             matches!(last, "call" | "ring" | "phone")
                 && matches!(s.word(len), "the" | "my" | "his" | "her" | "their" | "him" | "them")

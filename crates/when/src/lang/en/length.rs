@@ -4,7 +4,7 @@ use super::numbers::cardinal;
 use crate::{
     lang::{At, Named},
     part::{Length, Part, Unit},
-    words::Kind,
+    words::{Kind, Token},
 };
 
 pub(super) fn read(s: At<'_>) -> Option<Named> {
@@ -17,7 +17,8 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
     at += usize::from(s.word(at) == "another" && unit(s.word(at + 1)).is_none());
     at += usize::from(s.word(at) == "the" && s.word(at + 1) == "next");
     at += usize::from(s.word(at) == "next");
-    let (mut length, taken) = amount(s.on(at))?;
+    let (mut length, taken) =
+        amount(s.on(at)).or_else(|| bare_minutes(s.on(at)).filter(|_| s.word(0) == "in" && at == 1))?;
     at += taken;
     length.about |= about;
     let (from, taken) = trail(s.on(at));
@@ -54,6 +55,27 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
         _ => 0,
     };
     Some(Named::one(Part::Length(length), at))
+}
+
+/// "Call me in forty five": of minutes, where nothing else can be counted.
+fn bare_minutes(s: At<'_>) -> Option<(Length, usize)> {
+    let (n, len) = cardinal(s).filter(|(n, _)| *n % 5 == 0 && (5..=90).contains(n))?;
+    let ends = s.token(len).is_none_or(Token::is_stop)
+        || matches!(s.word(len), "and" | "or" | "then" | "okay" | "ok" | "if" | "cause");
+    let asked = matches!(s.back(2), "me" | "us" | "back" | "again" | "call" | "ring") && s.back(1) == "in";
+    let minutes = f64::from(n);
+    let length = Length {
+        least: minutes,
+        most: minutes,
+        unit: Unit::Minutes,
+        about: false,
+        vague: false,
+        led: false,
+        from_now: false,
+        from_day: 0,
+        from_that: 0,
+    };
+    (ends && asked).then_some((length, len))
 }
 
 /// What makes a length something to wait for.
