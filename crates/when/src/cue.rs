@@ -13,6 +13,8 @@ pub(crate) enum Cue {
     CallYou,
     /// "I'll call you", "let me call", "I'll email": whoever says it will see to it.
     ICall,
+    /// "I'll email", "I'll come by": whoever says it will see to it, without a call.
+    IDo,
     /// "Now is fine": no call is needed.
     Now,
     /// "Call my wife", "have him call".

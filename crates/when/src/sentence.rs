@@ -218,15 +218,16 @@ impl Open {
 
     fn bounded(&mut self, bound: Bound) -> bool {
         let slot = &mut self.slot;
+        // "From two onwards", "three or later".
+        if slot.clock.is_some() && bound == Bound::From && slot.until.is_none() {
+            let onwards = slot.bound == Bound::From;
+            if onwards || self.bound.is_none() {
+                slot.bound = Bound::From;
+            }
+            return onwards || self.bound.is_none();
+        }
         if slot.until.is_some() || (self.bound.is_some() && slot.clock.is_some()) {
             return false;
-        }
-        if slot.clock.is_some() && bound == Bound::From {
-            // "From two onwards", "three or later".
-            if slot.bound == Bound::From || self.bound.is_none() {
-                slot.bound = Bound::From;
-                return true;
-            }
         }
         // "Three until five", "from nine to ten".
         let opens = matches!(self.bound, Some(Bound::After | Bound::From | Bound::NotBefore));

@@ -148,7 +148,7 @@ impl Talk {
         let objects = [Cue::Refuse, Cue::Hours, Cue::No, Cue::Not, Cue::Correct, Cue::Propose];
         // "Okay, I'll book it."
         let takes_it = heard.cues().next() == Some(Cue::Yes) && !heard.names_a_time();
-        let exact = self.settled.as_ref().is_some_and(|said| said.slot.is_exact());
+        let exact = self.settled.as_ref().is_some_and(|said| said.slot.is_exact() || said.slot.of.is_some());
         if takes_it && exact && !self.when && !objects.iter().any(|cue| heard.has(*cue)) {
             self.agree();
         }

@@ -138,7 +138,9 @@ fn said_before(cue: Cue, slot: &Slot, role: Role) -> Sense {
         Cue::CallYou => Sense::Open,
         Cue::NoCall if bounds(slot) => Sense::Call,
         Cue::NoCall => Sense::Refused,
-        Cue::ICall | Cue::CallOther | Cue::Send | Cue::Measure | Cue::Past | Cue::Fallback => Sense::Nothing,
+        Cue::ICall | Cue::IDo | Cue::CallOther | Cue::Send | Cue::Measure | Cue::Past | Cue::Fallback => {
+            Sense::Nothing
+        }
         Cue::Event | Cue::Hours | Cue::Visit | Cue::Third | Cue::Refuse => Sense::Other,
         _ => Sense::Open,
     }

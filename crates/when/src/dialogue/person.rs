@@ -23,7 +23,7 @@ impl Talk {
         self.refused.clear();
         self.said.clear();
         self.heard.clone_from(&self.proposed);
-        let objects = heard.has(Cue::No) && !self.asked_else
+        let objects = says_no(heard) && !self.asked_else
             || [Cue::Correct, Cue::Refuse, Cue::NoCall].iter().any(|cue| heard.has(*cue))
             || self.doubts_the_hour(heard);
         self.objected = objects;
@@ -46,7 +46,7 @@ impl Talk {
             self.wanted = true;
             self.declined = false;
         }
-        if sentence.has(Cue::ICall) && !calls {
+        if sentence.has_any(&[Cue::ICall, Cue::IDo]) && !calls {
             // The person will see to it; the times are theirs.
             self.drop_all();
             return;
@@ -83,13 +83,16 @@ impl Talk {
                     if self.slot(heard, sentence, at, slot) {
                         // What else is said in the same breath needs a reason of its own.
                         (named, self.correcting) = (true, false);
-                        if !sentence.asks {
+                        if !sentence.asks && slot.is_exact() {
                             (self.offered, self.when) = (false, false);
                         }
                     }
                 }
                 _ => {}
             }
+        }
+        if named && !sentence.asks {
+            (self.offered, self.when) = (false, false);
         }
         // "Tomorrow at three, no wait, I have the dentist. Four."
         let last = sentence.items.iter().rfind(|i| i.slot().is_some() || i.cue() == Some(Cue::Correct));
@@ -199,4 +202,13 @@ fn has_minutes(sentence: &Sentence<'_>) -> bool {
             let minutes = |slot: &Slot| slot.length.is_some_and(|l| !l.led && l.unit == Unit::Minutes);
             pair[0].cue() == Some(Cue::Have) && pair[1].slot().is_some_and(minutes)
         })
+}
+
+/// Whether it says no, and does not only end with it ("the counter is open, no?").
+fn says_no(heard: &Heard<'_>) -> bool {
+    heard.sentences().iter().any(|sentence| {
+        let said = sentence.items.iter().filter(|i| !matches!(i.what, What::Stop(_) | What::Break));
+        let no = said.clone().position(|i| i.cue() == Some(Cue::No));
+        no.is_some_and(|n| n == 0 || n + 1 < said.count())
+    })
 }

@@ -236,6 +236,12 @@ impl Talk {
         {
             slot.day = Some(Day::In(0));
         }
+        // "Saturday, same time": of the hour they had.
+        if let Some(known) = self.settled.as_ref().map(|said| &said.slot).filter(|s| s.clock.is_some())
+            && slot.same_time
+        {
+            slot = Slot { clock: known.clock, of: known.of, same_time: false, ..slot };
+        }
         // One of several times that were named before.
         let named = self.offers.iter().find(|offer| {
             slot.day.is_none() && offer.slot.clock.zip(slot.clock).is_some_and(|(a, b)| a.agrees(b))

@@ -123,11 +123,11 @@ pub(crate) const FILES: &[(&str, usize)] = &[
     ("en-expressions.txt", 99),
     ("en-messy-4.txt", 90),
     ("en-messy-5.txt", 95),
-    ("en-messy-6.txt", 73),
+    ("en-messy-6.txt", 83),
     ("en-messy-7.txt", 92),
     ("en-messy-8.txt", 94),
     ("en-calls-2.txt", 96),
-    ("en-expressions-2.txt", 96),
+    ("en-expressions-2.txt", 98),
     ("es-calls.txt", 98),
     ("es-expressions.txt", 99),
 ];

@@ -151,7 +151,11 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
         let hours = usize::from(s.word(len + 1) == "hours");
         let clock =
             Clock { half: (hour > 12 || hours > 0).then_some(Half::Full), ..Clock::full(hour as i8 % 24, 0) };
-        return (hour > 12 || hours > 0).then_some((clock, len + 1 + hours));
+        let priced = matches!(
+            s.word(len + 1),
+            "dollar" | "dollars" | "bucks" | "pounds" | "euro" | "quid" | "and" | "mil" | "foot"
+        );
+        return (hours > 0 || hour > 12 && !priced).then_some((clock, len + 1 + hours));
     }
     let (half, taken) = half(s, len);
     len += taken;

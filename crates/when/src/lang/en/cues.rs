@@ -113,6 +113,14 @@ fn is_none_here(cue: Cue, words: &[&str], s: At<'_>) -> bool {
                 && matches!(s.word(len), "the" | "my" | "his" | "her" | "their" | "him" | "them")
                 && !matches!(s.word(len + 1), "number" | "day")
         }
+        // "They'll just have to wait", "sorry about that".
+        Cue::Correct if words == ["wait"] => {
+            matches!(
+                s.back(1),
+                "to" | "can" | "will" | "could" | "must" | "should" | "i'll" | "can't" | "they'll" | "the"
+            )
+        }
+        Cue::Correct if words == ["sorry"] => matches!(s.word(1), "about" | "to" | "for"),
         // "I'm off on Friday" frees, "I get off" ends.
         Cue::Event if words == ["off"] => matches!(s.back(1), "better" | "hang" | "cut" | "take" | "day"),
         // "I'm in Phoenix" says where.

@@ -304,6 +304,8 @@ fn date(s: At<'_>) -> Option<Named> {
     }
     if let (Some(Kind::Number(m @ 1..=12, _)), Some(Kind::Sign('/')), Some(Kind::Number(d @ 1..=31, _))) =
         (s.token(0).map(|t| &t.kind), s.token(1).map(|t| &t.kind), s.token(2).map(|t| &t.kind))
+        // "1/2 an hour".
+        && s.on(3).any(&[&["an", "hour"], &["of", "an", "hour"], &["hour"]]).is_none()
     {
         return Some(day(Day::Date(None, *m as i8, *d as i8), 3));
     }

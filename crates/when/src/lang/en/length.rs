@@ -216,7 +216,11 @@ fn finer(s: At<'_>, than: Unit) -> Option<(f64, usize)> {
     if and == 1 && than == Unit::Hours && n % 5 == 0 && n < 60 && unit(s.word(len - 1)).is_none() {
         return Some((f64::from(n), len - 1));
     }
-    let (unit, factor) = unit(s.word(len - 1))?;
+    // "1h 30m".
+    let short = than == Unit::Hours
+        && s.word(len - 1) == "m"
+        && s.token(0).is_some_and(|t| matches!(t.kind, Kind::Number(..)));
+    let (unit, factor) = if short { (Unit::Minutes, 1.0) } else { unit(s.word(len - 1))? };
     let minutes = f64::from(n) * factor;
     let minutes = if unit == Unit::Seconds { minutes / 60.0 } else { minutes };
     match (than, unit) {
@@ -283,6 +287,9 @@ fn count(s: At<'_>) -> Option<(f64, f64, usize, bool)> {
         (s.token(0).map(|t| &t.kind), s.token(1).map(|t| &t.kind), s.token(2).map(|t| &t.kind))
     {
         let n = f64::from(*a) / f64::from(*b);
+        if let Some(of) = s.on(3).any(&[&["of", "an"], &["an"]]).filter(|of| s.word(3 + of) == "hour") {
+            return Some((n, n, 3 + of, false));
+        }
         return matches!(unit(s.word(3)), Some((Unit::Hours, _))).then_some((n, n, 3, false));
     }
     let (n, len) = cardinal(s)?;
