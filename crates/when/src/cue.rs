@@ -67,6 +67,8 @@ pub(crate) enum Cue {
     Unsure,
     /// "It's": what follows is the time of day now.
     IsNow,
+    /// "What time is it there?"
+    AskNow,
     /// Money, age, size.
     Measure,
 }

@@ -429,6 +429,11 @@ impl Slot {
         if self.length.is_some_and(|l| matches!(l.unit, Unit::Seconds | Unit::Minutes | Unit::Hours)) {
             return Self { zone: self.zone.or(old.zone), ..self };
         }
+        // "Tonight, or in the morning?" is the next one's.
+        let evening = matches!(old.of, Some(DayPart::Evening | DayPart::Night));
+        if self.of == Some(DayPart::Morning) && self.day.is_none() && old.day == Some(Day::In(0)) && evening {
+            return Self { day: Some(Day::In(1)), zone: self.zone.or(old.zone), ..self };
+        }
         // "Evening" tells which eight was meant.
         if let (Some(of), Some(clock)) = (self.of, old.clock)
             && self.clock.is_none()

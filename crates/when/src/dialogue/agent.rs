@@ -35,6 +35,7 @@ impl Talk {
             self.settled = Some(told);
         }
         self.echoed = false;
+        self.correcting = heard.has(Cue::Correct);
         let mut turn = Turn::default();
         let sentences = heard.sentences();
         // "Okay. We've also got …"
@@ -62,7 +63,10 @@ impl Talk {
 
     /// One time that the agent names.
     fn says(&mut self, slot: Slot, sentence: &Sentence<'_>, at: usize, place: super::Place, turn: &mut Turn) {
+        let now = self.asked_now && !sentence.asks && !sentence.has_any(CALLS);
         if slot.is_empty()
+            || now
+            || self.is_over(&slot)
             || self.is_aside(&slot, sentence, turn)
             || self.says_the_part_again(&slot, sentence)
         {
@@ -276,7 +280,8 @@ impl Talk {
         let about = self.is_about_a_call() || self.settled.is_some() || self.ground.is_some();
         // What both have agreed on is asked for again, or corrected.
         let asked_again = sentence.asks && slot.clock.is_some() && sentence.spare == 0;
-        if self.agreed && !sentence.has(Cue::Correct) && !asks_anew && !asked_again {
+        let corrects = sentence.has(Cue::Correct) || self.correcting && slot.clock.is_some();
+        if self.agreed && !corrects && !asks_anew && !asked_again {
             return false;
         }
         // A number by itself may be anything, once a time is settled.
@@ -294,7 +299,12 @@ impl Talk {
         if slot.is_loose() {
             let known = self.settled.as_ref().and_then(|said| said.slot.clock);
             let same = slot.clock.zip(known).is_some_and(|(a, b)| a.agrees(b));
-            let open = self.settled.is_none() || sense == Sense::Call;
+            // "Eleven?", once there is a day.
+            let fills = sentence.asks
+                && sentence.spare == 0
+                && slot.clock.is_some()
+                && self.settled.as_ref().is_some_and(|said| !said.slot.is_exact());
+            let open = self.settled.is_none() || sense == Sense::Call || fills;
             return about && (same || open) && sentence.spare < 3;
         }
         let open = self.settled.as_ref().is_none_or(|said| !said.slot.is_exact());

@@ -34,6 +34,9 @@ impl Talk {
         let leads = at == 0 && sentence.items[at].first < heard.begins() + 2;
         let slot = &waited_for(slot, &sentence.items[..at]);
         let what = self.meaning(slot, sentence, at, leads);
+        if what != Sense::Call && self.is_over(slot) {
+            return false;
+        }
         let business = [Cue::Hours, Cue::Visit, Cue::Past, Cue::CallOther, Cue::Send];
         if let Some(clock) = slot.clock.filter(|_| slot.bound != Bound::Until && what != Sense::Refused)
             && !sentence.has_any(&business)
@@ -55,7 +58,8 @@ impl Talk {
             _ => false,
         };
         if usable {
-            let slot = self.completed(pointed(turned(slot.clone(), sentence), sentence.items, at));
+            let slot = self.moved(slot, &sentence.items[..at]);
+            let slot = self.completed(pointed(turned(slot, sentence), sentence.items, at));
             self.take(Said {
                 slot,
                 that: self.pointed_at(),
@@ -69,6 +73,22 @@ impl Talk {
             self.remember(slot);
         }
         usable
+    }
+
+    /// "Six forty tonight?" "Make it tomorrow night": the hour stays.
+    fn moved(&self, slot: &Slot, before: &[Item]) -> Slot {
+        let told = self.heard.last().map(|said| &said.slot).filter(|told| told.clock.is_some());
+        let other_day = slot.day.is_some() && !slot.is_exact();
+        match told {
+            Some(told)
+                if other_day
+                    && slot.of == told.of
+                    && before.last().and_then(Item::cue) == Some(Cue::Correct) =>
+            {
+                Slot { day: slot.day, ..told.clone() }
+            }
+            _ => slot.clone(),
+        }
     }
 
     /// What a time is said of, in view of what was said before.
@@ -130,6 +150,7 @@ impl Talk {
             let half = !slot.is_exact() && slot.day.is_none() && slot.of.is_some() && known.of.is_none();
             let hour = slot.clock.is_some()
                 && !known.is_exact()
+                && !self.asked_else
                 && slot.day.is_none_or(|day| known.day == Some(day));
             (day || half || hour) && sentence.spare < 2
         })

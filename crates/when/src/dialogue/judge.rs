@@ -34,8 +34,11 @@ pub(crate) fn sense(items: &[Item], at: usize, role: Role) -> Sense {
             || role == Role::User && n.checked_sub(1).is_none_or(|k| items[k].slot().is_none())
     };
     let before = head(items[..at].iter().enumerate().rev().filter(own).map(|(_, i)| i));
-    // "One forty, before I leave at two": that is when they leave.
-    if matches!(before, Some(Cue::BeforeThat | Cue::AfterThat))
+    // "One forty, before I leave at two": that is when they leave; "a quarter of an hour before I go" is its own.
+    let from_that = slot.length.is_some()
+        && matches!(rest.first().and_then(Item::cue), Some(Cue::BeforeThat | Cue::AfterThat));
+    if !from_that
+        && matches!(before, Some(Cue::BeforeThat | Cue::AfterThat))
         && items[..at].iter().any(|i| i.slot().is_some_and(|s| s.clock.is_some()))
     {
         return Sense::Other;

@@ -20,6 +20,7 @@ impl Talk {
         self.offered = self.asked && !self.proposed.is_empty();
         self.accepted = false;
         self.correcting = false;
+        self.asked_now = heard.has(Cue::AskNow);
         self.refused.clear();
         self.said.clear();
         self.heard.clone_from(&self.proposed);

@@ -30,6 +30,8 @@ pub(super) struct Talk {
     pub(super) agreed: bool,
     /// What the agent has said last and the person may still turn down.
     pub(super) proposed: Vec<Said>,
+    /// The person has just asked how late it is.
+    pub(super) asked_now: bool,
     /// It asked, rather than told.
     pub(super) asked: bool,
     /// What was last offered to choose from.
@@ -88,6 +90,7 @@ impl Talk {
             settled: None,
             agreed: false,
             proposed: Vec::new(),
+            asked_now: false,
             asked: false,
             offers: Vec::new(),
             ground: None,
@@ -166,6 +169,13 @@ impl Talk {
         self.offered_call = false;
         self.proposed.clear();
         self.declined = true;
+    }
+
+    /// "May second or May ninth?": a date of a few months ago is no call's.
+    pub(super) fn is_over(&self, slot: &Slot) -> bool {
+        let Some(Day::Date(None, month, day)) = slot.day else { return false };
+        Date::new(self.today.year(), month, day)
+            .is_ok_and(|date| date < self.today && self.today.duration_since(date).as_hours() < 150 * 24)
     }
 
     /// Remembers a time that is of something else.

@@ -147,6 +147,8 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
         (form, len) = (Form::Plain, len + 2);
     } else if s.word(len) == "sharp" {
         (form, len) = (Form::Plain, len + 1);
+    } else if s.says_at(len, &["on", "the", "dot"]) || s.says_at(len, &["on", "the", "nose"]) {
+        (form, len) = (Form::Plain, len + 3);
     } else if s.word(len) == "hundred" && hour > 0 && minute == 0 {
         let hours = usize::from(s.word(len + 1) == "hours");
         let clock =
@@ -270,7 +272,8 @@ fn is_expected(s: At<'_>, len: usize, hour: u32, form: Form, led: bool) -> bool 
         // "Twenty two fifty" is money.
         Kind::Word(_) => {
             let apart = s.token_back(1).is_some_and(|t| t.kind == Kind::Comma)
-                || matches!(s.back(1), "yes" | "yeah" | "okay" | "tomorrow" | "today" | "tonight");
+                || matches!(s.back(1), "yes" | "yeah" | "okay" | "tomorrow" | "today" | "tonight")
+                || s.back(1) == "it" && s.back(2) == "make";
             hour <= 12 || form == Form::Plain || starts || apart && form == Form::Led
         }
         // A year.

@@ -71,9 +71,10 @@ fn in_place(cue: Cue, words: &[&str], s: At<'_>) -> Option<(Cue, usize)> {
 }
 
 /// "No later than", "no earlier", "no one" and "no problem" refuse nothing.
-const NO_REFUSAL: [&str; 20] = [
+const NO_REFUSAL: [&str; 23] = [
     "later", "earlier", "one", "problem", "problems", "worries", "wahala", "dramas", "bother", "issue",
-    "stress", "sweat", "trouble", "fuss", "doubt", "more", "idea", "matter", "rush", "need",
+    "stress", "sweat", "trouble", "fuss", "doubt", "more", "idea", "matter", "rush", "need", "pressure",
+    "hurry", "harm",
 ];
 
 /// Whether the words around a phrase make it no signal.

@@ -295,8 +295,8 @@ fn count(s: At<'_>) -> Option<(f64, f64, usize, bool)> {
     let (n, len) = cardinal(s)?;
     let len = len + usize::from(s.word(len) == "more");
     let n = f64::from(n).min(100_000.0);
-    if s.on(len).says(&["and", "a", "half"]) || s.on(len).says(&["and", "an", "half"]) {
-        return Some((n + 0.5, n + 0.5, len + 3, false));
+    if let Some(taken) = s.on(len).any(&[&["and", "a", "half"], &["and", "an", "half"], &["and", "half"]]) {
+        return Some((n + 0.5, n + 0.5, len + taken, false));
     }
     // "Five or ten", "ten to fifteen", "two, three".
     let link =

@@ -76,6 +76,7 @@ const PHRASES: &[(Cue, &[&str])] = &[
     (Cue::AfterThat, &["despues de eso", "despues", "justo despues", "ni bien salgo", "ni bien salga", "ni bien termine", "apenas salga", "apenas salgo", "apenas termine", "apenas llegue", "saliendo de ahi", "nada mas salir", "nada mas llegar", "cuando salga", "cuando termine", "cuando acabe", "cuando llegue", "en cuanto salga", "en cuanto termine", "en cuanto llegue", "al salir", "a la salida", "al terminar", "despues de la reunion", "despues de mi turno", "despues de clase", "despues del vuelo"]),
     (Cue::BeforeThat, &["antes de eso", "antes de irme", "antes de salir", "antes de que salga"]),
     (Cue::AtThat, &["entonces", "a esa hora", "en ese momento", "ahi", "en ese rato", "en esa franja"]),
+    (Cue::AskNow, &["que hora es", "que horas son", "que hora es alla", "que hora tienen"]),
     (Cue::Ask, &["a que hora", "que hora", "cuando", "que dia", "manana o tarde", "de la manana o de la tarde", "por la manana o por la tarde"]),
     (Cue::Later, &["retrasarlo", "retrasamos", "posponerlo", "correrlo", "moverlo"]),
     (Cue::Fallback, &["si no contesto", "si no puedo", "si no respondo", "si no", "de lo contrario", "si no me encuentra", "y si no"]),
