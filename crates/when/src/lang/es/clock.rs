@@ -47,69 +47,20 @@ fn earlier(clock: Clock, minutes: i8) -> Clock {
 }
 
 fn hour(s: At<'_>) -> Option<(Clock, usize)> {
-    let mut lead = 0;
-    if s.word(0) == "a" && matches!(s.word(1), "las" | "la") {
-        lead = 2;
-    } else if matches!(s.word(0), "las" | "la") {
-        lead = 1;
-    }
-    let at = s.on(lead);
-    let token = at.token(0)?;
-    let (hour, mut minute, mut len, mut form) = match token.kind {
-        Kind::Pair(h, m, _) => (h, m, 1, Form::Plain),
-        Kind::Number(n, 3 | 4) if lead > 0 && n / 100 < 24 && n % 100 < 60 => {
-            (n / 100, n % 100, 1, Form::Plain)
-        }
-        Kind::Number(n, 1 | 2) => (n, 0, 1, Form::Bare),
-        Kind::Word(_) => {
-            // "Una" and "un" are articles without theirs.
-            let timed = matches!(at.word(1), "y" | "menos")
-                && (matches!(at.word(2), "media" | "cuarto") || cardinal(at.on(2)).is_some());
-            if lead == 0 && matches!(at.word(0), "un" | "una" | "uno") && !timed {
-                return None;
-            }
-            let (n, len) = cardinal_hour(at)?;
-            (n, 0, len, Form::Bare)
-        }
-        _ => return None,
+    let lead = match (s.word(0), s.word(1)) {
+        ("a", "las" | "la") => 2,
+        ("las" | "la", _) => 1,
+        _ => 0,
     };
+    let at = s.on(lead);
+    let (hour, mut minute, mut len, mut form) = figure(at, lead > 0)?;
     if hour > 24 || minute > 59 || (lead > 0 && s.word(lead - 1) == "la" && hour != 1 && hour != 13) {
         return None;
     }
     let mut back = 0;
-    if minute == 0 && !matches!(token.kind, Kind::Pair(..)) {
+    if minute == 0 && !matches!(at.token(0)?.kind, Kind::Pair(..)) {
         let next = at.on(len);
-        let (m, taken, sign) = match (next.word(0), next.word(1)) {
-            ("y", "media") => (30, 2, 1),
-            ("y", "cuarto") => (15, 2, 1),
-            ("y", "pico") => (0, 2, 1),
-            ("menos", "cuarto") => (15, 2, -1),
-            ("menos", _) => cardinal(next.on(1)).map_or((0, 0, 1), |(n, taken)| (n, taken + 1, -1)),
-            ("y", _) => cardinal(next.on(1))
-                .filter(|(n, _)| *n < 60)
-                .map_or((0, 0, 1), |(n, taken)| (n, taken + 1, 1)),
-            ("con", _) => cardinal(next.on(1))
-                .filter(|(n, _)| *n < 60)
-                .map_or((0, 0, 1), |(n, taken)| (n, taken + 1, 1)),
-            ("media", _) => (30, 1, 1),
-            ("cero", _) => cardinal(next.on(1))
-                .filter(|(n, _)| *n < 10)
-                .map_or((0, 0, 1), |(n, taken)| (n, taken + 1, 1)),
-            // "Seis cero dos".
-            _ if matches!(next.token(0).map(|t| &t.kind), Some(Kind::Number(0, 1))) => cardinal(next.on(1))
-                .filter(|(n, _)| *n < 10)
-                .map_or((0, 0, 1), |(n, taken)| (n, taken + 1, 1)),
-            // "Seis dos de la tarde".
-            _ if cardinal(next)
-                .is_some_and(|(n, taken)| (1..5).contains(&n) && next.on(taken).says(&["de", "la"])) =>
-            {
-                cardinal(next).map_or((0, 0, 1), |(n, taken)| (n, taken, 1))
-            }
-            _ => match cardinal(next).filter(|(n, _)| (5..60).contains(n)) {
-                Some((n, taken)) if !counts(next.on(taken)) => (n, taken, 1),
-                _ => (0, 0, 1),
-            },
-        };
+        let (m, taken, sign) = minutes(next).unwrap_or((0, 0, 1));
         // "A las tres y dos minutos" is a time; "las dos y tres personas" none.
         if taken > 0 && m <= 59 && !(counts(next.on(taken)) && next.word(taken) != "minutos") {
             len += taken + usize::from(next.word(taken) == "minutos");
@@ -118,55 +69,103 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
         }
     }
     if at.on(len).says(&["en", "punto"]) {
-        form = Form::Plain;
-        len += 2;
+        (form, len) = (Form::Plain, len + 2);
     }
     if matches!(at.word(len), "horas" | "hrs" | "hs") && (lead > 0 || hour > 12) {
-        form = Form::Plain;
-        len += 1;
+        (form, len) = (Form::Plain, len + 1);
     }
-    let half = match (at.word(len), at.word(len + 1)) {
+    let half = half(at.on(len));
+    if let Some((_, taken)) = half {
+        (form, len) = (Form::Plain, len + taken);
+    } else if counts(at.on(len)) || form == Form::Bare && lead == 0 && is_plural(at.word(len)) {
+        return None;
+    }
+    let half = half.map(|(half, _)| half);
+    let hour = (hour % 24) as i8;
+    if back == 0
+        && minute == 0
+        && let Some((named, taken)) = quarter_less(at.on(len))
+    {
+        let clock = Clock { hour, minute: 0, half: half.or(named), form: Form::Plain, about: false };
+        return Some((earlier(clock, 15), lead + len + taken));
+    }
+    let noon = at.on(len).any(&[&["del", "mediodia"], &["del", "medio", "dia"]]);
+    let full = hour > 12 || hour == 0 || noon.is_some() && hour == 12;
+    let half = half.or(full.then_some(Half::Full)).or(noon.map(|_| Half::Pm));
+    if lead > 0 && form == Form::Bare {
+        form = Form::Led;
+    }
+    let clock = Clock { hour, minute: minute as i8, half, form, about: false };
+    let clock = if back > 0 { earlier(clock, back) } else { clock };
+    Some((clock, lead + len + noon.unwrap_or(0)))
+}
+
+/// The hour itself, with the minutes of figures: "las 15:30", "a las 330", "tres".
+fn figure(at: At<'_>, led: bool) -> Option<(u32, u32, usize, Form)> {
+    match at.token(0)?.kind {
+        Kind::Pair(h, m, _) => Some((h, m, 1, Form::Plain)),
+        Kind::Number(n, 3 | 4) if led && n / 100 < 24 && n % 100 < 60 => {
+            Some((n / 100, n % 100, 1, Form::Plain))
+        }
+        Kind::Number(n, 1 | 2) => Some((n, 0, 1, Form::Bare)),
+        Kind::Word(_) => {
+            // "Una" and "un" are articles without theirs.
+            let timed = matches!(at.word(1), "y" | "menos")
+                && (matches!(at.word(2), "media" | "cuarto") || cardinal(at.on(2)).is_some());
+            if !led && matches!(at.word(0), "un" | "una" | "uno") && !timed {
+                return None;
+            }
+            let (n, len) = cardinal_hour(at)?;
+            Some((n, 0, len, Form::Bare))
+        }
+        _ => None,
+    }
+}
+
+/// The minutes behind an hour, the tokens they take, and whether they come off it: "y media", "menos diez", "quince".
+fn minutes(next: At<'_>) -> Option<(u32, usize, i8)> {
+    let below = |most: u32| {
+        let (n, taken) = cardinal(next.on(1)).filter(|(n, _)| *n < most)?;
+        Some((n, taken + 1, 1))
+    };
+    let zero = matches!(next.token(0).map(|t| &t.kind), Some(Kind::Number(0, 1)));
+    match (next.word(0), next.word(1)) {
+        ("y", "media") => Some((30, 2, 1)),
+        ("y", "cuarto") => Some((15, 2, 1)),
+        ("y", "pico") => Some((0, 2, 1)),
+        ("menos", "cuarto") => Some((15, 2, -1)),
+        ("menos", _) => cardinal(next.on(1)).map(|(n, taken)| (n, taken + 1, -1)),
+        ("y" | "con", _) => below(60),
+        ("media", _) => Some((30, 1, 1)),
+        // "Seis cero dos".
+        ("cero", _) => below(10),
+        _ if zero => below(10),
+        _ => {
+            let (n, taken) = cardinal(next)?;
+            // "Seis dos de la tarde".
+            let of_a_part = (1..5).contains(&n) && next.on(taken).says(&["de", "la"]);
+            (of_a_part || (5..60).contains(&n) && !counts(next.on(taken))).then_some((n, taken, 1))
+        }
+    }
+}
+
+/// am or pm, and the tokens it takes.
+fn half(at: At<'_>) -> Option<(Half, usize)> {
+    match (at.word(0), at.word(1)) {
         ("am", _) => Some((Half::Am, 1)),
         ("pm", _) => Some((Half::Pm, 1)),
         ("a", "m") => Some((Half::Am, 2)),
         ("p", "m") => Some((Half::Pm, 2)),
         _ => None,
-    };
-    if let Some((_, taken)) = half {
-        form = Form::Plain;
-        len += taken;
-    } else if counts(at.on(len)) || form == Form::Bare && lead == 0 && is_plural(at.word(len)) {
-        return None;
     }
-    // "A las 8 pm menos cuarto", "a las 8 de la noche menos cuarto".
-    let part = at
-        .on(len)
-        .any(&[&["de", "la", "noche"], &["de", "la", "tarde"], &["de", "la", "manana"]])
-        .unwrap_or(0);
-    if back == 0 && minute == 0 && at.on(len + part).says(&["menos", "cuarto"]) {
-        back = 15;
-        let named = match at.word(len + 2) {
-            _ if part == 0 => None,
-            "manana" => Some((Half::Am, 0)),
-            _ => Some((Half::Pm, 0)),
-        };
-        let half = half.or(named).map(|(half, _)| half);
-        let clock = Clock { hour: (hour % 24) as i8, minute: 0, half, form: Form::Plain, about: false };
-        return Some((earlier(clock, back), lead + len + part + 2));
-    }
-    let noon = at.on(len).says(&["del", "mediodia"]) || at.on(len).says(&["del", "medio", "dia"]);
-    let half =
-        half.map(|(half, _)| half).or((hour > 12 || hour == 0 || noon && hour == 12).then_some(Half::Full));
-    if noon {
-        len += if at.word(len + 1) == "medio" { 3 } else { 2 };
-    }
-    let half = if noon && half.is_none() { Some(Half::Pm) } else { half };
-    if lead > 0 && form == Form::Bare {
-        form = Form::Led;
-    }
-    let clock = Clock { hour: (hour % 24) as i8, minute: minute as i8, half, form, about: false };
-    let clock = if back > 0 { earlier(clock, back) } else { clock };
-    Some((clock, lead + len))
+}
+
+/// "A las 8 pm menos cuarto", "a las 8 de la noche menos cuarto": the half that is named, and the tokens.
+fn quarter_less(at: At<'_>) -> Option<(Option<Half>, usize)> {
+    let part = at.any(&[&["de", "la", "noche"], &["de", "la", "tarde"], &["de", "la", "manana"]]);
+    let len = part.unwrap_or(0);
+    let named = part.map(|_| if at.word(2) == "manana" { Half::Am } else { Half::Pm });
+    at.on(len).says(&["menos", "cuarto"]).then_some((named, len + 2))
 }
 
 /// "Tres cuartos": a plural behind a number is what it counts.
