@@ -126,6 +126,7 @@ pub(crate) const FILES: &[(&str, usize)] = &[
     ("en-messy-6.txt", 86),
     ("en-messy-7.txt", 96),
     ("en-messy-8.txt", 96),
+    ("en-messy-9.txt", 80),
     ("en-calls-2.txt", 100),
     ("en-expressions-2.txt", 98),
     ("es-calls.txt", 98),
