@@ -295,12 +295,30 @@ pub(crate) struct Length {
     pub(crate) vague: bool,
     /// Whether it was said as something to wait for ("in", "from now"), and not only as how long a thing takes.
     pub(crate) led: bool,
+    /// "Give me": it is for the call, whatever stands before it.
+    pub(crate) given: bool,
     /// "From now", "hence".
     pub(crate) from_now: bool,
     /// "Two days after Friday": counted from the day beside it, or back from it if negative.
     pub(crate) from_day: i8,
     /// "After that": counted from what was spoken of, and before it if negative.
     pub(crate) from_that: i8,
+}
+
+impl Length {
+    /// "In ten minutes?" "Make it twenty": a number alone, of the same unit.
+    pub(crate) fn counted(self, slot: &Slot) -> Option<Self> {
+        let clock = slot.clock.filter(|c| c.form == Form::Bare && c.minute == 0 && slot.is_loose())?;
+        let n = clock.hour;
+        let fits = match self.unit {
+            Unit::Minutes => n >= 5 && n % 5 == 0,
+            Unit::Hours => (1..5).contains(&n),
+            _ => false,
+        };
+        let is_wait = self.led && self.from_day == 0 && self.from_that == 0;
+        let n = f64::from(n);
+        (fits && is_wait).then_some(Self { least: n, most: n, about: false, vague: false, ..self })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -439,7 +457,8 @@ impl Slot {
             && self.clock.is_none()
             && self.length.is_none()
             && clock.half.is_none()
-            && self.day.is_none_or(|day| old.day == Some(day))
+            && self.day.is_none_or(|day| old.day.is_none_or(|known| known == day))
+            && old.of.is_none_or(|known| known == of)
             && of.may_hold(clock)
         {
             return Self {
@@ -477,6 +496,10 @@ impl Slot {
         }
         let keeps_day = self.day.is_none();
         let same_day = keeps_day || self.day == old.day;
+        // "Eight in the night" here is no night over there; and "today" is no longer in the morning.
+        let moved = self.zone == Some(Place::Yours) && self.zone != old.zone
+            || self.day == Some(Day::In(0)) && !same_day;
+        let old = &Self { of: old.of.filter(|_| !moved), ..old.clone() };
         Self {
             day: if keeps_day { old.day } else { self.day },
             // An old part of the day tells which of the two hours a new clock time is.

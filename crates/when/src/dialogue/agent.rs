@@ -9,6 +9,7 @@ use crate::{
     Role,
     cue::Cue,
     part::{Bound, Day, Place, Slot},
+    sentence::{Item, What},
 };
 
 /// What an agent's words are about a call with.
@@ -144,7 +145,8 @@ impl Talk {
                     || s.has_any(CALLS)
                     || s.has_any(&[Cue::CallMe, Cue::Works, Cue::Propose]))
         });
-        self.when = (wants_to_know || asks && calls && open || offers && open) && !of_somebody;
+        self.when =
+            (wants_to_know || asks && calls && open || offers && open) && !of_somebody && !self.of_another;
         if heard.has(Cue::NoCall) && !asks && proposed.is_empty() {
             self.drop_all();
         }
@@ -207,7 +209,9 @@ impl Talk {
             _ => false,
         };
         let adds = slot.clock.and_then(|c| c.half) != known.clock.and_then(|c| c.half) || slot.of != known.of;
-        same_clock && slot.day == known.day && !sentence.has_or() && !(sentence.asks && adds)
+        let elsewhere = slot.zone.zip(known.zone).is_some_and(|(a, b)| a != b);
+        let same_day = slot.day == known.day || known.day.is_none() && !sentence.asks;
+        same_clock && !elsewhere && same_day && !sentence.has_or() && !(sentence.asks && adds)
     }
 
     /// Whether it says again, and little else, a time that the person has just named.
@@ -243,6 +247,7 @@ impl Talk {
             && !slot.is_exact()
             && !known.slot.is_exact()
             && !sentence.asks
+            && !sentence.has_any(&[Cue::Not, Cue::No, Cue::Refuse])
             && (known.slot.day.is_none() || slot.day.is_none_or(|day| known.slot.day == Some(day)));
         if again {
             known.slot.day = known.slot.day.or(slot.day);
@@ -274,14 +279,15 @@ impl Talk {
         }
         let asks_anew =
             sentence.asks && sentence.has(Cue::Propose) && !sentence.has_any(&[Cue::Visit, Cue::Hours]);
-        if self.elsewhere && !asks_anew {
+        let theirs = slot.clock.is_some_and(|clock| self.said.iter().any(|(said, _)| said.agrees(clock)));
+        if self.elsewhere && !asks_anew && !(theirs && reads_back(slot, sentence)) {
             return false;
         }
         let about = self.is_about_a_call() || self.settled.is_some() || self.ground.is_some();
         // What both have agreed on is asked for again, or corrected.
         let asked_again = sentence.asks && slot.clock.is_some() && sentence.spare == 0;
         let corrects = sentence.has(Cue::Correct) || self.correcting && slot.clock.is_some();
-        if self.agreed && !corrects && !asks_anew && !asked_again {
+        if self.agreed && !corrects && !asks_anew && !asked_again && !reads_back(slot, sentence) {
             return false;
         }
         // A number by itself may be anything, once a time is settled.
@@ -315,6 +321,18 @@ impl Talk {
         };
         (about || sentence.asks) && (sense == Sense::Call || sentence.spare < most)
     }
+}
+
+/// "Monday the sixteenth at ten fifteen in the morning": all of it, and nothing else.
+fn reads_back(slot: &Slot, sentence: &Sentence<'_>) -> bool {
+    let plain =
+        |item: &Item| matches!(item.what, What::Slot(_) | What::Stop(_) | What::Cue(Cue::Yes | Cue::AtThat));
+    slot.day.is_some()
+        && (slot.clock.is_some() || slot.of.is_some())
+        && sentence.extra == 0
+        && !sentence.asks
+        && sentence.slots().count() == 1
+        && sentence.items.iter().all(plain)
 }
 
 /// "Your time" is the person's when the agent says it.

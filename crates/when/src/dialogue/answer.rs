@@ -37,7 +37,8 @@ impl Talk {
         let first = heard.cues().next();
         let times = heard.times();
         // A time before the "yeah" is what is said yes to.
-        let begins = heard.items.iter().find(|i| i.cue().is_some() || i.slot().is_some()).and_then(Item::cue);
+        let named = |i: &Item| i.cue().is_some() || i.slot().is_some_and(|slot| !slot.is_empty());
+        let begins = heard.items.iter().find(|i| named(i)).and_then(Item::cue);
         // "Anything else?" "No."
         let no = first == Some(Cue::No) && (!self.asked_else || !self.wanted && !self.echoed)
             || self.declined && heard.has(Cue::No);

@@ -24,9 +24,12 @@ impl Talk {
         at: usize,
         slot: &Slot,
     ) -> bool {
-        if !slot.is_exact() && matches!(slot.zone, Some(part::Place::Named(_))) {
+        // "We're in France from Saturday" is not yet.
+        let from_then_on = slot.bound == Bound::From && slot.day.is_some();
+        if !slot.is_exact() && !from_then_on && matches!(slot.zone, Some(part::Place::Named(_))) {
             self.zone = slot.zone;
         }
+        let slot = &Slot { zone: slot.zone.filter(|_| !from_then_on), ..slot.clone() };
         // "Push it half an hour" has been dealt with.
         if slot.length.is_some() && sentence.has(Cue::Later) {
             return false;
@@ -48,7 +51,8 @@ impl Talk {
         let explicit = sentence.has_any(&[Cue::CallMe, Cue::Callback, Cue::Talk])
             || self.when
             || self.offered
-            || sentence.has(Cue::Correct) && self.settled.is_some()
+            || (sentence.has(Cue::Correct) || sentence.asks && sentence.has(Cue::Propose))
+                && self.settled.is_some()
             || slot.length.is_some_and(|l| l.from_that != 0);
         let usable = match what {
             _ if self.declined && !explicit => false,
@@ -195,6 +199,7 @@ impl Talk {
                 && slot.clock.is_none_or(|clock| {
                     said.slot.clock.is_some_and(|c| c.hour == clock.hour && c.minute == clock.minute)
                 })
+                && slot.length.is_none_or(|l| said.slot.length.is_some_and(|k| k.least == l.least))
         })
     }
 
@@ -222,9 +227,13 @@ impl Talk {
                 == Some(Cue::Yes);
         let expected = self.when || self.offered || corrects || instead || praised && !self.agreed;
         let about = expected || !settled && (self.is_about_a_call() || self.ground.is_some());
+        // "I'm ninety-four in August."
+        if slot.day.is_some_and(Day::is_a_month) && !slot.is_exact() && !expected {
+            return false;
+        }
         let only_a_part = slot.day.is_none() && !slot.is_exact();
         if slot.is_loose() || only_a_part {
-            return few && about && sentence.spare < 4;
+            return few && about && sentence.spare < if expected { 4 } else { 2 };
         }
         // A day alone does not unsettle an hour.
         if settled && !slot.is_exact() && !expected && !self.completes(slot, sentence) {

@@ -37,6 +37,9 @@ pub(crate) fn sense(items: &[Item], at: usize, role: Role) -> Sense {
     // "One forty, before I leave at two": that is when they leave; "a quarter of an hour before I go" is its own.
     let from_that = slot.length.is_some()
         && matches!(rest.first().and_then(Item::cue), Some(Cue::BeforeThat | Cue::AfterThat));
+    if from_that && !matches!(before, Some(Cue::Past | Cue::CallOther | Cue::Send)) {
+        return Sense::Call;
+    }
     if !from_that
         && matches!(before, Some(Cue::BeforeThat | Cue::AfterThat))
         && items[..at].iter().any(|i| i.slot().is_some_and(|s| s.clock.is_some()))
@@ -54,6 +57,10 @@ pub(crate) fn sense(items: &[Item], at: usize, role: Role) -> Sense {
     if slot.bound == Bound::From && !slot.is_exact() && matches!(slot.day, Some(Day::Nth(_) | Day::Date(..)))
     {
         return Sense::Nothing;
+    }
+    // "I've to move all this, give me forty."
+    if slot.length.is_some_and(|l| l.given) && role == Role::User {
+        return Sense::Call;
     }
     // "An hour before you close" has its own hour from that.
     if slot.length.is_some_and(|l| l.from_that != 0)

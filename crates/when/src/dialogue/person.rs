@@ -57,8 +57,12 @@ impl Talk {
             .items
             .iter()
             .rfind(|i| matches!(i.cue(), Some(Cue::CallMe | Cue::Callback | Cue::CallOther)));
-        if of_whom.is_some_and(|i| i.cue() == Some(Cue::CallOther)) {
+        if let Some(whom) = of_whom {
+            self.of_another = whom.cue() == Some(Cue::CallOther);
+        }
+        if self.of_another && of_whom.is_some() {
             self.drop_all();
+            (self.when, self.offered) = (false, false);
             return;
         }
         let first = sentence.items.iter().find_map(Item::cue);
@@ -67,12 +71,18 @@ impl Talk {
         let (mut fallback, mut either) = (self.fallback, false);
         for (at, item) in sentence.items.iter().enumerate() {
             match &item.what {
-                What::Cue(Cue::Fallback) => fallback = true,
+                What::Cue(Cue::Fallback) => {
+                    fallback = true;
+                    // "If I don't answer, so I'm asleep, but try at one."
+                    self.fallback = !sentence.items[at..].iter().any(|i| i.slot().is_some());
+                }
                 What::Or => either = true,
                 // "At four, no, half past."
                 What::Cue(Cue::No) if named => self.correcting = true,
                 What::Slot(slot) if slot.is_empty() => self.zone = slot.zone.or(self.zone),
                 What::Slot(slot) if fallback => self.remember(slot),
+                // "At four, I only get fifteen minutes."
+                What::Slot(slot) if named && lasts(slot) && !is_pointed(sentence, at) => {}
                 What::Slot(slot) => {
                     let slot = &self.with_hour(slot);
                     let preferred = sentence.items[at + 1..].iter().any(|i| i.cue() == Some(Cue::Works));
@@ -98,7 +108,10 @@ impl Talk {
         // "Tomorrow at three, no wait, I have the dentist. Four."
         let last = sentence.items.iter().rfind(|i| i.slot().is_some() || i.cue() == Some(Cue::Correct));
         self.correcting |= last.is_some_and(|i| i.cue().is_some());
-        named |= !named && self.points_back(heard, sentence);
+        if !named && self.points_back(heard, sentence) {
+            named = true;
+            (self.offered, self.when) = (false, false);
+        }
         if sentence.has(Cue::Now) || self.settled.is_some() && has_minutes(sentence) {
             self.drop_all();
         } else if !named {
@@ -146,7 +159,10 @@ impl Talk {
             return false;
         }
         let slot = at_that(&that, bound);
+        let kept = self.that.clone();
         self.take(Said { slot, that: Some(that), place: heard.place(item), choice: false, asked: false });
+        // "Before five, half an hour before": of five still.
+        self.that = kept;
         true
     }
 
@@ -155,14 +171,21 @@ impl Talk {
         if sentence.has(Cue::CallOther) {
             self.drop_all();
         }
-        let last = sentence
-            .items
-            .iter()
-            .rfind(|i| i.slot().is_some_and(|s| !s.is_empty()) || i.cue() == Some(Cue::NoCall));
+        let last = sentence.items.iter().enumerate().rfind(|(n, i)| {
+            // "And don't call before that."
+            let only_then = sentence
+                .items
+                .get(n + 1)
+                .and_then(Item::cue)
+                .is_some_and(|cue| matches!(cue, Cue::BeforeThat | Cue::AfterThat | Cue::AtThat));
+            i.slot().is_some_and(|s| !s.is_empty()) || i.cue() == Some(Cue::NoCall) && !only_then
+        });
         // "Oh, you're a robot, never mind" takes nothing back.
-        let aside =
-            self.agreed && sentence.extra > 3 && !sentence.has_any(&[Cue::CallMe, Cue::Callback, Cue::Talk]);
-        if last.is_some_and(|i| i.cue() == Some(Cue::NoCall)) && !aside {
+        let of_call = sentence.has_any(&[Cue::CallMe, Cue::Callback, Cue::Talk]);
+        // "That's it. And what does it cost? Never mind, tell me then."
+        let accepted = self.accepted && !sentence.has_any(&[Cue::No, Cue::Correct]);
+        let aside = !of_call && (self.agreed && sentence.extra > 3 || accepted);
+        if last.is_some_and(|(_, i)| i.cue() == Some(Cue::NoCall)) && !aside {
             self.drop_all();
         }
     }
@@ -194,6 +217,19 @@ fn at_that(that: &Slot, bound: Bound) -> Slot {
         slot.until = None;
     }
     slot
+}
+
+/// "A quarter of an hour before I go."
+fn is_pointed(sentence: &Sentence<'_>, at: usize) -> bool {
+    let next = sentence.items.get(at + 1).and_then(Item::cue);
+    matches!(next, Some(Cue::BeforeThat | Cue::AfterThat))
+}
+
+/// Whether it is only how long something takes.
+fn lasts(slot: &Slot) -> bool {
+    slot.length.is_some_and(|l| !l.led && !l.about && l.from_that == 0 && l.from_day == 0)
+        && slot.bound == Bound::At
+        && slot.day.is_none()
 }
 
 /// "Actually, I've got ten minutes": the call is had right now.

@@ -76,6 +76,8 @@ pub(super) struct Talk {
     pub(super) fallback: bool,
     /// The person will call, or wants no call.
     pub(super) declined: bool,
+    /// Somebody else is to be called.
+    pub(super) of_another: bool,
     /// Where somebody said to be.
     pub(super) zone: Option<part::Place>,
     pub(super) doubts: Vec<Doubt>,
@@ -113,6 +115,7 @@ impl Talk {
             elsewhere: false,
             fallback: false,
             declined: false,
+            of_another: false,
             zone: None,
             doubts: Vec::new(),
             today,
@@ -203,6 +206,9 @@ impl Talk {
 
     /// What is said, with the hour that "half past" is of; that of a clock time is the next one's.
     pub(super) fn with_hour(&mut self, slot: &Slot) -> Slot {
+        if let Some(length) = self.ground.as_ref().and_then(|ground| ground.length?.counted(slot)) {
+            return Slot { length: Some(length), ..Slot::default() };
+        }
         let slot = slot.clone().of_hour(self.hour);
         self.hour = slot.clock.or(self.hour);
         slot

@@ -73,7 +73,8 @@ pub(super) fn misheard(s: At<'_>) -> Option<(u32, usize)> {
             "at" | "around" | "about" | "till" | "until" | "past" | "after" | "before" | "by"
         ) && !matches!(s.word(1), "the" | "a" | "an" | "my" | "your" | "me" | "it" | "this" | "that")
             && s.word(0) != "free"
-            || matches!(s.back(1), "today" | "tomorrow" | "tonight" | "say" | "like" | "make");
+            || matches!(s.back(1), "today" | "tomorrow" | "tonight" | "say" | "like" | "make")
+            || s.back(1) == "it" && s.back(2) == "make";
     let alone = s.token(1).is_none_or(|t| t.is_stop() || t.kind == Kind::Comma)
         || matches!(
             s.word(1),
@@ -102,9 +103,22 @@ pub(super) fn misheard(s: At<'_>) -> Option<(u32, usize)> {
                 | "i'm"
                 | "if"
                 | "no"
+                | "you"
+                | "we"
+                | "he"
+                | "she"
+                | "he's"
+                | "she's"
+                | "but"
+                | "because"
+                | "call"
+                | "ring"
         );
     let strict = !matches!(s.word(0), "to" | "for" | "free" | "won");
     ((told_half && (expected || strict || told_minutes))
+        || (told_minutes
+            && s.word(0) == "won"
+            && !matches!(s.back(1), "i" | "he" | "she" | "we" | "they" | "you"))
         || (told_minutes && (expected || strict || s.back(1).is_empty()))
         || (expected && alone))
         .then_some((hour, 1))

@@ -83,6 +83,13 @@ pub(super) fn somebody(s: At<'_>) -> Option<(Cue, usize)> {
     let verb =
         matches!(s.word(0), "call" | "ring" | "phone" | "text" | "try" | "reach" | "calling" | "ringing");
     // "Ring Mia on her mobile".
+    // "Don't phone my wife", "let me reach the office".
+    if matches!(s.back(1), "don't" | "not" | "never")
+        || s.back(1) == "be" && matches!(s.back(2), "don't" | "not")
+        || s.word(0) == "reach" && matches!(s.back(1), "me" | "i" | "we" | "i'll")
+    {
+        return None;
+    }
     if verb
         && matches!(s.word(2), "on" | "at")
         && matches!(s.word(3), "her" | "his" | "their")
@@ -95,7 +102,7 @@ pub(super) fn somebody(s: At<'_>) -> Option<(Cue, usize)> {
     }
     match s.word(2) {
         noun if is_own_line(noun) && !matches!(s.word(1), "his" | "her" | "their") => Some((Cue::CallMe, 3)),
-        "" => None,
+        "" | "doorbell" | "bell" | "buzzer" | "intercom" => None,
         _ => Some((Cue::CallOther, 3)),
     }
 }

@@ -89,7 +89,7 @@ fn told(s: At<'_>) -> Option<(Clock, usize)> {
     len += skip;
     let sign = match s.word(len) {
         "past" | "passed" | "after" => 1,
-        "two" if s.word(skip) == "quarter" && cardinal(s.on(len + 1)).is_some() => -1,
+        "two" | "too" if s.word(skip) == "quarter" && cardinal(s.on(len + 1)).is_some() => -1,
         "to" | "of" | "before" | "till" | "til" if distance != 30 || s.word(skip) != "half" => -1,
         _ if s.word(skip) == "half" => {
             // British: half nine is half past nine.
@@ -336,7 +336,7 @@ pub(super) fn counts(s: At<'_>) -> bool {
     matches!(
         s.word(0),
         "minutes" | "minute" | "mins" | "min" | "hours" | "hour" | "hrs" | "hr" | "days" | "day" | "weeks" | "week" | "months"
-            | "month" | "years" | "year" | "seconds" | "second" | "secs" | "dollars" | "bucks" | "cents" | "percent" | "people" | "kids"
+            | "month" | "years" | "year" | "seconds" | "second" | "secs" | "dollar" | "quid" | "euro" | "dollars" | "bucks" | "cents" | "percent" | "people" | "kids"
             | "times" | "thousand" | "hundred" | "million" | "miles" | "pounds" | "euros" | "guests" | "feet" | "degrees"
             | "rooms" | "bedroom" | "bedrooms" | "or" if !matches!(s.word(0), "or") || s.word(1) == "so"
     ) || matches!(s.token(0).map(|t| &t.kind), Some(Kind::Sign('%' | '/')))

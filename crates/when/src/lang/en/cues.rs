@@ -3,15 +3,18 @@
 use std::{collections::HashMap, sync::LazyLock};
 
 use super::{
+    busy,
     calls::{bare_call, by_a_name, by_another, is_not_asked, is_own_line, is_taken, somebody},
     day,
     numbers::ordinal,
+    part,
     phrases::PHRASES,
     zone::is_place,
 };
 use crate::{
     cue::Cue,
     lang::{At, Phrase, by_first_word},
+    words::Kind,
 };
 
 /// The longest phrase that begins here.
@@ -20,8 +23,28 @@ pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
     if let Some(found) = choice(s) {
         return Some(found);
     }
+    // "Scratch Wednesday."
+    if matches!(s.word(0), "scratch" | "scrap" | "forget" | "skip") && day::read(s.on(1)).is_some() {
+        return Some((Cue::Not, 1));
+    }
     if let Some(len) = bare_call(s) {
         return Some((Cue::Callback, len));
+    }
+    // "So tell her one thirty."
+    if s.word(0) == "tell"
+        && matches!(s.word(1), "him" | "her" | "them")
+        && super::clock::read(s.on(2)).is_some_and(|n| s.token(2 + n.len).is_none_or(|t| t.is_stop()))
+    {
+        return Some((Cue::Propose, 2));
+    }
+    if let Some(len) = when_over(s) {
+        return Some((Cue::AfterThat, len));
+    }
+    if let Some(len) = in_vain(s) {
+        return Some((Cue::Fallback, len));
+    }
+    if matches!(s.word(0), "phone" | "telephone") && is_appointment(s.word(1)) {
+        return Some((Cue::Callback, 2));
     }
     // "Do five", "let's do, um, one thirty".
     if s.word(0) == "do" && super::clock::read(s.on(1)).is_some() {
@@ -36,12 +59,123 @@ pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
     // "My inspection's up", "the office's closed".
     let first = s.word(0);
     if let Some(stem) = first.strip_suffix("'s").filter(|_| !BY_FIRST.contains_key(first)) {
-        let noun = BY_FIRST.get(stem)?.iter().find(|(words, _)| words.len() == 1)?;
-        return matches!(noun.1, Cue::Event | Cue::Visit | Cue::Hours).then_some((noun.1, 1));
+        let noun = BY_FIRST.get(stem).and_then(|found| found.iter().find(|(words, _)| words.len() == 1));
+        let noun = noun.map(|noun| noun.1).filter(|cue| matches!(cue, Cue::Event | Cue::Visit | Cue::Hours));
+        return noun.or_else(|| busy::read(s).map(|_| Cue::Event)).map(|cue| (cue, 1));
     }
-    let phrases = BY_FIRST.get(first)?;
-    let (words, cue) = phrases.iter().find(|(words, _)| s.says(words))?;
-    in_place(*cue, words, s)
+    let phrase = BY_FIRST.get(first).and_then(|phrases| phrases.iter().find(|(words, _)| s.says(words)));
+    phrase
+        .and_then(|(words, cue)| in_place(*cue, words, s))
+        .or_else(|| busy::read(s).map(|len| (Cue::Event, len)))
+}
+
+/// Whether a call hangs on what nobody knows yet, and not on what is convenient.
+fn is_condition(s: At<'_>) -> bool {
+    !matches!(
+        s.word(0),
+        "" | "you"
+            | "possible"
+            | "i"
+            | "i'm"
+            | "that's"
+            | "it's"
+            | "at"
+            | "not"
+            | "they"
+            | "he"
+            | "she"
+            | "we"
+    )
+}
+
+/// "When it finishes", "once I'm out": something that has had its time.
+fn when_over(s: At<'_>) -> Option<usize> {
+    let lead = s.any(&[
+        &["as", "soon", "as"],
+        &["soon", "as"],
+        &["the", "minute"],
+        &["when"],
+        &["once"],
+        &["after"],
+    ])?;
+    let who = matches!(
+        s.word(lead),
+        "i" | "we"
+            | "it"
+            | "that"
+            | "he"
+            | "she"
+            | "they"
+            | "i'm"
+            | "we're"
+            | "it's"
+            | "that's"
+            | "he's"
+            | "she's"
+            | "they're"
+    );
+    let verb =
+        lead + 1 + usize::from(matches!(s.word(lead + 1), "is" | "are" | "am" | "all" | "get" | "gets"));
+    let over = matches!(
+        s.word(verb),
+        "finish" | "finishes" | "finished" | "done" | "over" | "ends" | "ended" | "out" | "off" | "through"
+    );
+    let timed =
+        part(s.on(verb + 1)).is_some_and(|named| named.parts[0].is_some()) || s.word(verb + 1) == "at";
+    (who && over && !timed).then_some(verb + 1)
+}
+
+/// "If I no answer", "if she's not there", "if it goes to voicemail": the call may fail.
+fn in_vain(s: At<'_>) -> Option<usize> {
+    if s.word(0) != "if" {
+        return None;
+    }
+    let fails = |word: &str| {
+        matches!(
+            word,
+            "answer"
+                | "answers"
+                | "answering"
+                | "pick"
+                | "picks"
+                | "miss"
+                | "misses"
+                | "missed"
+                | "voicemail"
+                | "reach"
+                | "asleep"
+                | "respond"
+                | "engaged"
+                | "busy"
+        )
+    };
+    (2..=5)
+        .take_while(|n| s.token(*n).is_some_and(|t| !t.is_stop()))
+        .find(|n| fails(s.word(*n)))
+        .map(|n| n + 1)
+}
+
+/// "Phone appointment", "telephone assessment": one that is a call.
+fn is_appointment(word: &str) -> bool {
+    matches!(
+        word,
+        "appointment"
+            | "appointments"
+            | "assessment"
+            | "consult"
+            | "consultation"
+            | "consultations"
+            | "interview"
+            | "review"
+            | "chat"
+            | "slot"
+            | "slots"
+            | "meeting"
+            | "triage"
+            | "session"
+            | "check"
+            | "screening"
+    )
 }
 
 /// What a phrase signals where it stands; `None` where it is none.
@@ -56,6 +190,10 @@ fn in_place(cue: Cue, words: &[&str], s: At<'_>) -> Option<(Cue, usize)> {
             || s.on(len).any(&[&["on", "this"], &["at", "this"]]).is_some()
     };
     match cue {
+        // "Call me if somebody cancels."
+        Cue::CallMe if matches!(s.word(len), "if" | "whenever") && is_condition(s.on(len + 1)) => {
+            Some((Cue::Unsure, len))
+        }
         // "He's out, try him here at three."
         Cue::CallOther if is_here() => Some((Cue::CallMe, len)),
         Cue::CallMe | Cue::CallYou | Cue::ICall => Some(called(cue, words[len - 1], s, len)),
@@ -95,6 +233,26 @@ fn is_none_here(cue: Cue, words: &[&str], s: At<'_>) -> bool {
         }
         // "Don't ring her."
         Cue::CallOther => matches!(s.back(1), "don't" | "not" | "never"),
+        // "Don't get me wrong."
+        Cue::CallMe if words == ["get", "me"] => !matches!(
+            s.word(2),
+            "at" | "after"
+                | "before"
+                | "around"
+                | "about"
+                | "on"
+                | "in"
+                | "between"
+                | "by"
+                | "tomorrow"
+                | "tonight"
+                | "today"
+                | "then"
+        ),
+        // "I'll speak to him then."
+        Cue::Talk => {
+            matches!(s.word(len), "to" | "with") && matches!(s.word(len + 1), "him" | "her" | "them")
+        }
         // "That's lab check-in."
         Cue::CallMe if words == ["check", "in"] => s.token(len).is_none_or(|t| t.is_stop()),
         Cue::CallMe => matches!(s.word(0), "call" | "calls" | "callback") && is_not_asked(s),
@@ -103,6 +261,27 @@ fn is_none_here(cue: Cue, words: &[&str], s: At<'_>) -> bool {
         Cue::Greeting => {
             matches!(words[0], "voicemail" | "voice" | "mailbox")
                 && matches!(s.back(1), "a" | "my" | "your" | "got" | "left" | "this" | "her" | "his")
+        }
+        // "Please don't forget me."
+        Cue::NoCall if last == "don't" => {
+            s.token(len).is_some_and(|t| !t.is_stop() && t.kind != Kind::Comma)
+                && !matches!(s.word(len), "call" | "ring" | "phone" | "bother" | "contact")
+        }
+        // "Don't ring me this second."
+        Cue::NoCall
+            if s.on(len + usize::from(matches!(s.word(len), "me" | "us")))
+                .any(&[
+                    &["this", "second"],
+                    &["this", "minute"],
+                    &["right", "now"],
+                    &["just", "yet"],
+                    &["yet"],
+                    &["now"],
+                    &["just", "now"],
+                ])
+                .is_some() =>
+        {
+            true
         }
         // "Don't call the house": another line will do.
         // "No need to bug him."
@@ -152,7 +331,7 @@ fn called(cue: Cue, last: &str, s: At<'_>, len: usize) -> (Cue, usize) {
     }
     // "You call her tomorrow."
     if cue == Cue::CallMe
-        && last == "call"
+        && matches!(last, "call" | "ring" | "phone")
         && matches!(s.word(len), "him" | "her" | "them")
         && s.word(len + 1) != "here"
         && s.word(len + 2) != "here"

@@ -83,6 +83,7 @@ fn from_day(s: At<'_>) -> Option<Named> {
     }
     let n = f64::from(n.min(1000));
     let length = Length {
+        given: false,
         least: n,
         most: n,
         unit,
@@ -466,7 +467,10 @@ fn holiday(s: At<'_>) -> Option<Named> {
         (&["st", "patrick's", "day"], Holiday::StPatricks),
     ];
     let (words, found) = HOLIDAYS.iter().find(|(words, _)| s.says(words))?;
-    if matches!(s.back(1), "merry" | "happy") {
+    // "Just now can be Christmas", "if it's Christmas, it's Christmas".
+    let as_an_example = s.back(1) == "be" && matches!(s.back(2), "can" | "could" | "might" | "may")
+        || s.back(1) == "it's" && (s.back(2) == "if" || s.back(3) == words[words.len() - 1]);
+    if matches!(s.back(1), "merry" | "happy") || as_an_example {
         return Some(Named::nothing(words.len()));
     }
     Some(day(Day::Holiday(*found), words.len()))

@@ -18,7 +18,11 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
     at += usize::from(s.word(at) == "the" && s.word(at + 1) == "next");
     at += usize::from(s.word(at) == "next");
     let (mut length, taken) =
-        amount(s.on(at)).or_else(|| bare_minutes(s.on(at)).filter(|_| s.word(0) == "in" && at == 1))?;
+        amount(s.on(at)).or_else(|| bare_minutes(s.on(at)).filter(|_| is_waited(s, at)))?;
+    // "A fifteen-minute chat" takes so long.
+    let singular =
+        matches!((s.word(at + taken - 1), length.unit), ("minute", Unit::Minutes) | ("hour", Unit::Hours));
+    let is_measure = length.least > 1.0 && singular;
     at += taken;
     length.about |= about;
     let (from, taken) = trail(s.on(at));
@@ -47,6 +51,10 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
     ) {
         return Some(Named::nothing(at));
     }
+    if is_measure && !led && from == Trail::None && is_noun(s.word(at)) {
+        return Some(Named::nothing(at));
+    }
+    length.given = matches!(s.word(0), "give" | "gimme");
     length.led = led || from != Trail::None;
     length.from_now = from == Trail::FromNow;
     length.from_that = match from {
@@ -57,12 +65,45 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
     Some(Named::one(Part::Length(length), at))
 }
 
+/// "Call me in" and "give me", where a number alone is one of minutes.
+fn is_waited(s: At<'_>, at: usize) -> bool {
+    let back = matches!(s.back(1), "me" | "us" | "back" | "again" | "call" | "ring");
+    s.word(0) == "in" && at == 1 && back || matches!(s.word(0), "give" | "gimme")
+}
+
+/// Whether a length before it only measures this word.
+fn is_noun(word: &str) -> bool {
+    !matches!(
+        word,
+        "" | "later"
+            | "time"
+            | "so"
+            | "is"
+            | "works"
+            | "then"
+            | "and"
+            | "or"
+            | "if"
+            | "please"
+            | "okay"
+            | "ok"
+            | "sir"
+            | "madam"
+            | "no"
+            | "yeah"
+            | "i"
+            | "we"
+            | "you"
+            | "max"
+            | "only"
+    )
+}
+
 /// "Call me in forty five": of minutes, where nothing else can be counted.
 fn bare_minutes(s: At<'_>) -> Option<(Length, usize)> {
     let (n, len) = cardinal(s).filter(|(n, _)| *n % 5 == 0 && (5..=90).contains(n))?;
     let ends = s.token(len).is_none_or(Token::is_stop)
-        || matches!(s.word(len), "and" | "or" | "then" | "okay" | "ok" | "if" | "cause");
-    let asked = matches!(s.back(2), "me" | "us" | "back" | "again" | "call" | "ring") && s.back(1) == "in";
+        || matches!(s.word(len), "and" | "or" | "then" | "okay" | "ok" | "if" | "cause" | "so" | "yeah");
     let minutes = f64::from(n);
     let length = Length {
         least: minutes,
@@ -71,11 +112,12 @@ fn bare_minutes(s: At<'_>) -> Option<(Length, usize)> {
         about: false,
         vague: false,
         led: false,
+        given: false,
         from_now: false,
         from_day: 0,
         from_that: 0,
     };
-    (ends && asked).then_some((length, len))
+    ends.then_some((length, len))
 }
 
 /// What makes a length something to wait for.
@@ -83,6 +125,7 @@ fn lead(s: At<'_>) -> (bool, usize) {
     const LEADS: &[&[&str]] = &[
         &["give", "me", "just"],
         &["give", "me"],
+        &["give", "us"],
         &["gimme"],
         &["give", "it"],
         &["wait"],
@@ -162,6 +205,7 @@ fn amount(s: At<'_>) -> Option<(Length, usize)> {
         about: false,
         vague,
         led: false,
+        given: false,
         from_now: false,
         from_day: 0,
         from_that: 0,
@@ -292,7 +336,7 @@ fn count(s: At<'_>) -> Option<(f64, f64, usize, bool)> {
         }
         return matches!(unit(s.word(3)), Some((Unit::Hours, _))).then_some((n, n, 3, false));
     }
-    let (n, len) = cardinal(s)?;
+    let (n, len) = cardinal(s).or_else(|| counted_by_ear(s))?;
     let len = len + usize::from(s.word(len) == "more");
     let n = f64::from(n).min(100_000.0);
     if let Some(taken) = s.on(len).any(&[&["and", "a", "half"], &["and", "an", "half"], &["and", "half"]]) {
@@ -311,6 +355,21 @@ fn count(s: At<'_>) -> Option<(f64, f64, usize, bool)> {
         return Some((n, n, len + 2, false));
     }
     Some((n, n, len, false))
+}
+
+/// "Too hours", "in for minutes".
+fn counted_by_ear(s: At<'_>) -> Option<(u32, usize)> {
+    if !matches!(s.word(1), "hours" | "minutes" | "days" | "weeks") {
+        return None;
+    }
+    match s.word(0) {
+        "to" | "too" => Some((2, 1)),
+        "for" if matches!(s.back(1), "in" | "about" | "like") => Some((4, 1)),
+        "ate" => Some((8, 1)),
+        "tree" => Some((3, 1)),
+        "tin" => Some((10, 1)),
+        _ => None,
+    }
 }
 
 fn unit(word: &str) -> Option<(Unit, f64)> {

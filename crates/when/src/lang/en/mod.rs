@@ -1,5 +1,6 @@
 //! English: the times it names.
 
+mod busy;
 mod by_ear;
 mod calls;
 mod clock;
@@ -224,7 +225,18 @@ fn amount(s: At<'_>) -> Option<usize> {
     if let Some((_, more)) = numbers::cardinal(s.on(len)) {
         len += more;
     }
-    matches!(s.word(len), "hundred" | "thousand" | "million").then_some(len + 1)
+    if !matches!(s.word(len), "hundred" | "thousand" | "million") {
+        return None;
+    }
+    len += 1;
+    // "Three hundred and ten", "two thousand four hundred".
+    let and = usize::from(s.word(len) == "and");
+    let more = numbers::cardinal(s.on(len + and)).filter(|_| s.word(len - 1) != "hundred" || and == 1);
+    if let Some((_, taken)) = more {
+        len += and + taken;
+        len += usize::from(s.word(len) == "hundred");
+    }
+    Some(len)
 }
 
 fn same_time(s: At<'_>) -> Option<Named> {

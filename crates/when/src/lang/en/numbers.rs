@@ -129,6 +129,9 @@ pub(super) fn figure(s: At<'_>) -> Option<usize> {
             break;
         }
     }
+    if is_a_list(s, at) {
+        return None;
+    }
     // "One five", "four one five": digits, one by one.
     let ends = !matches!(s.word(at), "o'clock" | "oclock" | "o" | "pm" | "am" | "p" | "a");
     let digits = (0..at).all(|n| cardinal(s.on(n)).is_some_and(|(digit, len)| digit < 10 && len == 1));
@@ -137,4 +140,20 @@ pub(super) fn figure(s: At<'_>) -> Option<usize> {
     }
     let dashed = (0..at).any(|n| matches!(s.token(n).map(|t| &t.kind), Some(Kind::Sign('-'))));
     (numbers > 3 || numbers == 3 && dashed).then_some(at)
+}
+
+/// "Nine ten, eleven fifty": clock times beside each other.
+fn is_a_list(s: At<'_>, len: usize) -> bool {
+    let (mut at, mut times) = (0, 0);
+    while at < len {
+        let Some((1..=12, hour)) = cardinal(s.on(at)) else { return false };
+        let Some((_, minute)) = minutes(s.on(at + hour)) else { return false };
+        at += hour + minute;
+        times += 1;
+        if at < len && !matches!(s.token(at).map(|t| &t.kind), Some(Kind::Comma)) {
+            return false;
+        }
+        at += 1;
+    }
+    times > 1
 }

@@ -36,7 +36,7 @@ pub(super) fn usual(s: At<'_>) -> Option<&'static str> {
         "itll" => "it'll",
         "theres" => "there's",
         "whats" => "what's",
-        "whens" | "when'd" => "when",
+        "whens" | "when'd" | "when's" => "when",
         "lets" => "let's",
         "youse" | "ye" | "ya" => "you",
         "mek" => "make",
@@ -79,6 +79,8 @@ fn by_neighbour(s: At<'_>) -> Option<&'static str> {
             Some("he'll")
         }
         "its" if !matches!(s.word(1), "own" | "way") => Some("it's"),
+        "our" if s.back(1) == "an" => Some("hour"),
+        "ours" if matches!(s.back(1), "two" | "to" | "too" | "three" | "four" | "of") => Some("hours"),
         "mi" if matches!(s.back(1), "call" | "ring" | "phone" | "text") => Some("me"),
         "fore" if matches!(s.word(1), "i" | "we" | "you" | "he" | "she" | "that") => Some("before"),
         _ => None,

@@ -79,6 +79,7 @@ fn from_day(s: At<'_>) -> Option<Named> {
     let base = plain(at.on(words.len())).filter(|named| matches!(named.parts, [Some(Part::Day(_)), None]))?;
     let n = f64::from(n.min(1000));
     let length = Length {
+        given: false,
         least: n,
         most: n,
         unit,

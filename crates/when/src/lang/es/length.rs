@@ -50,6 +50,7 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
         return Some(Named::nothing(at));
     }
     let length = Length {
+        given: false,
         least,
         most,
         unit,
