@@ -76,7 +76,14 @@ impl Talk {
         match sense(sentence.items, at, Role::Agent) {
             Sense::Call | Sense::Open if self.repeats(&slot) => return,
             sense @ (Sense::Call | Sense::Open) if self.is_for_the_call(&slot, sentence, sense) => {}
-            Sense::Nothing | Sense::Refused => return,
+            Sense::Refused => {
+                // "She doesn't do nights."
+                if let Some(ground) = self.ground.as_mut().filter(|ground| ground.of == slot.of) {
+                    ground.of = None;
+                }
+                return;
+            }
+            Sense::Nothing => return,
             _ => return self.remember(&slot),
         }
         self.echoed |= self.echoes(&slot, sentence) && !sentence.asks;
@@ -84,7 +91,10 @@ impl Talk {
         let slot = self.completed(slot);
         // "Four Eastern, tomorrow the twenty third."
         let dates = turn.confirmed && !exact && slot.day.is_some() && !sentence.asks;
-        let confirms = self.confirms(&slot, sentence);
+        // "Wednesday he's got somebody" is why not.
+        let busy =
+            !exact && sentence.has_any(&[Cue::Third, Cue::Event, Cue::Have]) && !sentence.has(Cue::Works);
+        let confirms = !busy && self.confirms(&slot, sentence);
         if confirms || dates {
             self.settled = self.settled.take().map(|said| Said { slot: slot.clone(), ..said });
         }
@@ -121,7 +131,12 @@ impl Talk {
         // "Twelve forty-five. And it's eleven thirty, exact change."
         let beside =
             self.echoed && !sentence.asks && !sentence.has_any(CALLS) && !self.echoes(slot, sentence);
-        beside || named_before
+        // "Speak in a minute" is a farewell.
+        let farewell = slot.length.is_some()
+            && !sentence.asks
+            && self.settled.is_some()
+            && matches!(sentence.items.first().and_then(Item::cue), Some(Cue::Talk | Cue::CallMe));
+        beside || named_before || farewell
     }
 
     /// Whether a time that nothing else is said of is one for the call.
@@ -193,7 +208,10 @@ impl Talk {
     fn looks_for_a_time(&self, role: Role) -> bool {
         match role {
             Role::User => self.settled.is_none() && self.ground.is_some(),
-            Role::Agent => !self.agreed && (self.ground.is_some() || self.offered_call),
+            Role::Agent => {
+                let open = self.wanted && self.settled.is_none();
+                !self.agreed && (self.ground.is_some() || self.offered_call || open)
+            }
         }
     }
 

@@ -82,7 +82,8 @@ impl Talk {
                 What::Slot(slot) if slot.is_empty() => self.zone = slot.zone.or(self.zone),
                 What::Slot(slot) if fallback => self.remember(slot),
                 // "At four, I only get fifteen minutes."
-                What::Slot(slot) if named && lasts(slot) && !is_pointed(sentence, at) => {}
+                What::Slot(slot)
+                    if named && lasts(slot) && self.has_an_hour() && !is_pointed(sentence, at) => {}
                 What::Slot(slot) => {
                     let slot = &self.with_hour(slot);
                     let preferred = sentence.items[at + 1..].iter().any(|i| i.cue() == Some(Cue::Works));
@@ -117,6 +118,11 @@ impl Talk {
         } else if !named {
             self.without_a_time(sentence);
         }
+    }
+
+    /// Whether a clock time is settled.
+    fn has_an_hour(&self) -> bool {
+        self.settled.as_ref().is_some_and(|said| said.slot.clock.is_some())
     }
 
     /// "Thursday at nine or Friday at nine": the first stands until one is preferred.

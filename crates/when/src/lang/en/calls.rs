@@ -102,6 +102,8 @@ pub(super) fn somebody(s: At<'_>) -> Option<(Cue, usize)> {
     }
     match s.word(2) {
         noun if is_own_line(noun) && !matches!(s.word(1), "his" | "her" | "their") => Some((Cue::CallMe, 3)),
+        // "Ring her back on this one."
+        "back" | "again" | "here" | "then" | "at" | "on" => None,
         "" | "doorbell" | "bell" | "buzzer" | "intercom" => None,
         _ => Some((Cue::CallOther, 3)),
     }

@@ -187,12 +187,21 @@ fn in_place(cue: Cue, words: &[&str], s: At<'_>) -> Option<(Cue, usize)> {
     let is_here = || {
         s.word(len) == "here"
             || s.on(len).says(&["back", "here"])
-            || s.on(len).any(&[&["on", "this"], &["at", "this"]]).is_some()
+            || s.on(len + usize::from(s.word(len) == "back"))
+                .any(&[&["on", "this"], &["at", "this"]])
+                .is_some()
     };
     match cue {
         // "Call me if somebody cancels."
         Cue::CallMe if matches!(s.word(len), "if" | "whenever") && is_condition(s.on(len + 1)) => {
             Some((Cue::Unsure, len))
+        }
+        // "He won't want a phone call."
+        Cue::Callback
+            if matches!(s.back(1), "want" | "wants" | "need")
+                && matches!(s.back(2), "don't" | "won't" | "doesn't" | "not") =>
+        {
+            Some((Cue::NoCall, len))
         }
         // "He's out, try him here at three."
         Cue::CallOther if is_here() => Some((Cue::CallMe, len)),

@@ -5,7 +5,7 @@ use jiff::civil::Weekday;
 use super::numbers::{cardinal, ordinal};
 use crate::{
     lang::{At, Named},
-    part::{Base, Day, DayPart, Holiday, Length, Part, Stretch, Unit, Which},
+    part::{Base, Day, DayPart, Length, Part, Stretch, Unit, Which},
     words::Kind,
 };
 
@@ -18,7 +18,7 @@ fn plain(s: At<'_>) -> Option<Named> {
     near(s)
         .or_else(|| counted(s))
         .or_else(|| week(s))
-        .or_else(|| holiday(s))
+        .or_else(|| super::holiday::read(s))
         .or_else(|| nth_weekday(s))
         .or_else(|| date(s))
         .or_else(|| weekday_named(s))
@@ -428,52 +428,6 @@ fn nth(s: At<'_>) -> Option<Named> {
     let small = n < 4 && !figure && the == 0;
     (!other && !small && (the == 1 || figure || s.back(1) == "on" || n > 4))
         .then(|| day(Day::Nth(n as i8), full))
-}
-
-fn holiday(s: At<'_>) -> Option<Named> {
-    const HOLIDAYS: &[(&[&str], Holiday)] = &[
-        (&["christmas", "eve"], Holiday::ChristmasEve),
-        (&["christmas", "day"], Holiday::Christmas),
-        (&["christmas"], Holiday::Christmas),
-        (&["xmas"], Holiday::Christmas),
-        (&["new", "year's", "eve"], Holiday::NewYearsEve),
-        (&["new", "years", "eve"], Holiday::NewYearsEve),
-        (&["new", "year's", "day"], Holiday::NewYear),
-        (&["new", "years", "day"], Holiday::NewYear),
-        (&["new", "year's"], Holiday::NewYear),
-        (&["thanksgiving", "day"], Holiday::Thanksgiving),
-        (&["thanksgiving"], Holiday::Thanksgiving),
-        (&["labor", "day"], Holiday::LaborDay),
-        (&["labour", "day"], Holiday::LaborDay),
-        (&["memorial", "day"], Holiday::MemorialDay),
-        (&["independence", "day"], Holiday::IndependenceDay),
-        (&["the", "fourth", "of", "july"], Holiday::IndependenceDay),
-        (&["halloween"], Holiday::Halloween),
-        (&["valentine's", "day"], Holiday::Valentines),
-        (&["valentines", "day"], Holiday::Valentines),
-        (&["valentine's"], Holiday::Valentines),
-        (&["veterans", "day"], Holiday::VeteransDay),
-        (&["good", "friday"], Holiday::GoodFriday),
-        (&["easter", "sunday"], Holiday::Easter),
-        (&["easter"], Holiday::Easter),
-        (&["boxing", "day"], Holiday::BoxingDay),
-        (&["mother's", "day"], Holiday::MothersDay),
-        (&["mothers", "day"], Holiday::MothersDay),
-        (&["father's", "day"], Holiday::FathersDay),
-        (&["fathers", "day"], Holiday::FathersDay),
-        (&["martin", "luther", "king", "day"], Holiday::MartinLutherKing),
-        (&["mlk", "day"], Holiday::MartinLutherKing),
-        (&["presidents", "day"], Holiday::PresidentsDay),
-        (&["st", "patrick's", "day"], Holiday::StPatricks),
-    ];
-    let (words, found) = HOLIDAYS.iter().find(|(words, _)| s.says(words))?;
-    // "Just now can be Christmas", "if it's Christmas, it's Christmas".
-    let as_an_example = s.back(1) == "be" && matches!(s.back(2), "can" | "could" | "might" | "may")
-        || s.back(1) == "it's" && (s.back(2) == "if" || s.back(3) == words[words.len() - 1]);
-    if matches!(s.back(1), "merry" | "happy") || as_an_example {
-        return Some(Named::nothing(words.len()));
-    }
-    Some(day(Day::Holiday(*found), words.len()))
 }
 
 pub(super) fn weekday(word: &str) -> Option<Weekday> {

@@ -316,6 +316,10 @@ fn count(s: At<'_>) -> Option<(f64, f64, usize, bool)> {
         let (more, len) = cardinal(s.on(and)).map_or((0, 2), |(n, len)| (n, and + len));
         return Some((100.0 + f64::from(more), 100.0 + f64::from(more), len, false));
     }
+    // "It's an A day."
+    if s.word(0) == "a" && s.back(1) == "an" {
+        return None;
+    }
     if matches!(s.word(0), "a" | "an" | "another") {
         return Some((1.0, 1.0, 1, false));
     }

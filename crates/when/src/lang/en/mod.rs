@@ -6,10 +6,12 @@ mod calls;
 mod clock;
 mod cues;
 mod day;
+mod holiday;
 mod length;
 mod numbers;
 mod part_of_day;
 mod phrases;
+mod places;
 mod spelling;
 mod zone;
 
@@ -313,6 +315,8 @@ fn bound(s: At<'_>) -> Option<Named> {
         (&["starting"], Bound::From),
         (&["before"], Bound::Before),
         (&["by"], Bound::Before),
+        (&["through"], Bound::Until),
+        (&["thru"], Bound::Until),
         (&["until"], Bound::Until),
         (&["till"], Bound::Until),
         (&["til"], Bound::Until),
@@ -326,5 +330,11 @@ fn bound(s: At<'_>) -> Option<Named> {
         return None;
     }
     let (words, bound) = BOUNDS.iter().find(|(words, _)| s.says(words))?;
+    // "I'm away through Friday", but "talk me through it" and "Monday through Friday".
+    let walks = matches!(words[0], "through" | "thru")
+        && (day::read(s.on(1)).is_none() || day::weekday(s.back(1)).is_some());
+    if walks {
+        return None;
+    }
     Some(Named::one(Part::Bound(*bound), words.len()))
 }

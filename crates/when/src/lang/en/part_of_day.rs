@@ -103,6 +103,7 @@ const PARTS: &[(&[&str], DayPart)] = &[
     (&["mornings"], DayPart::Morning),
     (&["afternoons"], DayPart::Afternoon),
     (&["evenings"], DayPart::Evening),
+    (&["nights"], DayPart::Night),
     (&["morning"], DayPart::Morning),
     (&["afternoon"], DayPart::Afternoon),
     (&["evening"], DayPart::Evening),

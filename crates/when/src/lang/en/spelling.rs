@@ -78,6 +78,14 @@ fn by_neighbour(s: At<'_>) -> Option<&'static str> {
         "hell" if matches!(s.word(1), "be" | "call" | "ring" | "have" | "do" | "get" | "come" | "phone") => {
             Some("he'll")
         }
+        "shell"
+            if matches!(
+                s.word(1),
+                "be" | "call" | "ring" | "have" | "do" | "get" | "come" | "want" | "need"
+            ) =>
+        {
+            Some("she'll")
+        }
         "its" if !matches!(s.word(1), "own" | "way") => Some("it's"),
         "our" if s.back(1) == "an" => Some("hour"),
         "ours" if matches!(s.back(1), "two" | "to" | "too" | "three" | "four" | "of") => Some("hours"),
