@@ -79,6 +79,7 @@ mod lang;
 mod part;
 mod resolve;
 mod sentence;
+mod slot;
 mod words;
 
 use std::fmt;

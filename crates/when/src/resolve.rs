@@ -13,7 +13,8 @@ use crate::{
     Doubt,
     calendar::{self, Dates},
     hours::{Hours, Span},
-    part::{Bound, Clock, Day, DayPart, Half, Length, Place, Slot, Unit},
+    part::{Bound, Clock, Day, DayPart, Half, Length, Place, Unit},
+    slot::Slot,
 };
 
 /// What a time is said in view of.

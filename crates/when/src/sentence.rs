@@ -8,7 +8,8 @@ use jiff::civil::Weekday;
 use crate::{
     cue::Cue,
     lang::{At, Language},
-    part::{Bound, Clock, Day, DayPart, Form, Half, Length, Part, Slot},
+    part::{Bound, Clock, Day, DayPart, Form, Half, Length, Part},
+    slot::Slot,
     words::{Kind, Token},
 };
 

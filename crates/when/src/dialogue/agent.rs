@@ -8,8 +8,9 @@ use super::{
 use crate::{
     Role,
     cue::Cue,
-    part::{Bound, Day, Place, Slot},
+    part::{Bound, Day, Place},
     sentence::{Item, What},
+    slot::Slot,
 };
 
 /// What an agent's words are about a call with.

@@ -6,8 +6,9 @@ use super::{
 };
 use crate::{
     cue::Cue,
-    part::{Length, Slot, Unit},
+    part::{Length, Unit},
     sentence::Item,
+    slot::Slot,
 };
 
 impl Talk {

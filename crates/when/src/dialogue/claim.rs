@@ -11,8 +11,9 @@ use super::{
 use crate::{
     Role,
     cue::Cue,
-    part::{self, Bound, Day, Slot},
+    part::{self, Bound, Day},
     sentence::Item,
+    slot::Slot,
 };
 
 impl Talk {

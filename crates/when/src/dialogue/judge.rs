@@ -3,8 +3,9 @@
 use crate::{
     Role,
     cue::Cue,
-    part::{Bound, Day, Slot},
+    part::{Bound, Day},
     sentence::{Item, What},
+    slot::Slot,
 };
 
 /// What a time is said of.

@@ -21,12 +21,7 @@ use self::{
     sentences::Heard,
     talk::{Said, Talk},
 };
-use crate::{
-    Doubt, Role, Turn,
-    lang::Language,
-    part::{Bound, Slot},
-    sentence::What,
-};
+use crate::{Doubt, Role, Turn, lang::Language, part::Bound, sentence::What, slot::Slot};
 
 /// What the two sides are left with.
 #[derive(Debug, Clone, PartialEq)]

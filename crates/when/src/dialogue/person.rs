@@ -7,8 +7,9 @@ use super::{
 use crate::{
     Doubt, Role,
     cue::Cue,
-    part::{Bound, Slot, Unit},
+    part::{Bound, Unit},
     sentence::{Item, What},
+    slot::Slot,
 };
 
 impl Talk {

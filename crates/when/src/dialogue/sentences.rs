@@ -4,8 +4,8 @@ use super::Place;
 use crate::{
     cue::Cue,
     lang::{At, Language},
-    part::Slot,
     sentence::{Item, What, items},
+    slot::Slot,
     words::{Kind, Token, tokens},
 };
 

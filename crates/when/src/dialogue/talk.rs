@@ -5,7 +5,8 @@ use jiff::civil::Date;
 use super::{Place, Settled};
 use crate::{
     Doubt,
-    part::{self, Clock, Day, Slot},
+    part::{self, Clock, Day},
+    slot::Slot,
 };
 
 /// A time that was said.

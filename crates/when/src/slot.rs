@@ -1,0 +1,176 @@
+//! Parts of one time, put together, and what is meant when it is said after another.
+
+use crate::part::{Bound, Clock, Day, DayPart, Form, Length, Place, Unit};
+
+/// What was said about one time, put together.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Slot {
+    pub(crate) day: Option<Day>,
+    pub(crate) clock: Option<Clock>,
+    /// The end of a range.
+    pub(crate) until: Option<Clock>,
+    pub(crate) of: Option<DayPart>,
+    pub(crate) length: Option<Length>,
+    pub(crate) zone: Option<Place>,
+    pub(crate) bound: Bound,
+    pub(crate) same_time: bool,
+    /// Minutes past an hour that was spoken of before.
+    pub(crate) past: Option<i8>,
+}
+
+impl Slot {
+    /// Whether it says nothing about when (a zone alone does not).
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.day.is_none()
+            && self.clock.is_none()
+            && self.of.is_none()
+            && self.length.is_none()
+            && self.past.is_none()
+            && !self.same_time
+    }
+
+    /// With the hour of a clock time, where only the minutes were said.
+    pub(crate) fn of_hour(mut self, hour: Option<Clock>) -> Self {
+        if let (Some(minute), None) = (self.past.take(), self.clock) {
+            self.clock = hour.map(|clock| Clock { minute, form: Form::Plain, about: false, ..clock });
+        }
+        self
+    }
+
+    /// Whether all it has is a number that may be anything.
+    pub(crate) fn is_loose(&self) -> bool {
+        self.day.is_none()
+            && self.of.is_none()
+            && self.zone.is_none()
+            && !self.same_time
+            && self.length.is_none_or(|l| !l.led)
+            && self.clock.is_none_or(|c| c.form == Form::Bare)
+    }
+
+    /// Whether it names a moment of the day, not only a day or a part of one.
+    pub(crate) const fn is_exact(&self) -> bool {
+        self.clock.is_some() || self.length.is_some() || self.same_time
+    }
+
+    /// Both together, if neither says what the other says.
+    pub(crate) fn with(&self, other: &Self) -> Option<Self> {
+        let hour = |s: &Self| s.clock.is_some() || s.same_time;
+        let clash = self.day.is_some() && other.day.is_some_and(|day| self.day != Some(day))
+            || hour(self) && hour(other)
+            || [self, other].iter().any(|s| s.length.is_some_and(|l| !l.led && l.from_that == 0))
+            || self.length.is_some() && (other.length.is_some() || hour(other))
+            || other.length.is_some() && hour(self)
+            || self.of.is_some() && other.of.is_some_and(|of| self.of != Some(of));
+        (!clash).then(|| Self {
+            day: self.day.or(other.day),
+            clock: self.clock.or(other.clock),
+            until: self.until.or(other.until),
+            of: self.of.or(other.of),
+            length: self.length.or(other.length),
+            zone: self.zone.or(other.zone),
+            bound: if self.bound == Bound::At { other.bound } else { self.bound },
+            same_time: self.same_time || other.same_time,
+            past: self.past.or(other.past),
+        })
+    }
+
+    /// What is meant when this is said after `old`: it replaces what it names and keeps the rest.
+    pub(crate) fn after(self, old: &Self) -> Self {
+        if self.length.is_some_and(|l| matches!(l.unit, Unit::Seconds | Unit::Minutes | Unit::Hours)) {
+            return Self { zone: self.zone.or(old.zone), ..self };
+        }
+        // "Tonight, or in the morning?" is the next one's.
+        let evening = matches!(old.of, Some(DayPart::Evening | DayPart::Night));
+        if self.of == Some(DayPart::Morning) && self.day.is_none() && old.day == Some(Day::In(0)) && evening {
+            return Self { day: Some(Day::In(1)), zone: self.zone.or(old.zone), ..self };
+        }
+        // "Evening" tells which eight was meant.
+        if let (Some(of), Some(clock)) = (self.of, old.clock)
+            && self.clock.is_none()
+            && self.length.is_none()
+            && clock.half.is_none()
+            && self.day.is_none_or(|day| old.day.is_none_or(|known| known == day))
+            && old.of.is_none_or(|known| known == of)
+            && of.may_hold(clock)
+        {
+            return Self {
+                of: Some(of),
+                day: self.day.or(old.day),
+                zone: self.zone.or(old.zone),
+                ..old.clone()
+            };
+        }
+        // "Eight p m?" "P m, yeah."
+        if let (Some(of), Some(clock)) = (self.of, old.clock)
+            && self.clock.is_none()
+            && self.length.is_none()
+            && self.day.is_none()
+            && clock.half.is_some()
+            && of.holds(clock)
+        {
+            return old.clone();
+        }
+        // "Tonight" is over once another day is named.
+        let tonight = old.day == Some(Day::In(0))
+            && old.of == Some(DayPart::Night)
+            && self.day.is_some_and(|d| d != Day::In(0));
+        let old = &Self { of: old.of.filter(|_| !tonight), ..old.clone() };
+        let names_hour = self.clock.is_some() || self.of.is_some() || self.same_time || self.length.is_some();
+        // "The twenty third." "Of June?" "Yes, June."
+        let named = match (self.day, old.day) {
+            (Some(Day::MonthNamed(m, _)), Some(Day::Nth(n) | Day::Date(_, _, n))) => {
+                Some(Day::Date(None, m, n))
+            }
+            _ => None,
+        };
+        if named.is_some() {
+            return Self { day: named, ..old.clone() };
+        }
+        let keeps_day = self.day.is_none();
+        let same_day = keeps_day || self.day == old.day;
+        // "Eight in the night" here is no night over there; and "today" is no longer in the morning.
+        let moved = self.zone == Some(Place::Yours) && self.zone != old.zone
+            || self.day == Some(Day::In(0)) && !same_day;
+        let old = &Self { of: old.of.filter(|_| !moved), ..old.clone() };
+        Self {
+            day: if keeps_day { old.day } else { self.day },
+            // An old part of the day tells which of the two hours a new clock time is.
+            of: self.of.or(match self.clock {
+                Some(clock) if same_day => old.of.filter(|of| clock.half.is_some() || of.may_hold(clock)),
+                None if !names_hour => old.of,
+                _ => None,
+            }),
+            clock: if names_hour { self.clock.map(|clock| clock.with_half_of(old.clock)) } else { old.clock },
+            until: if names_hour { self.until } else { old.until },
+            // "A week from Friday." "Nine thirty."
+            length: if keeps_day && self.length.is_none() && old.length.is_some_and(|l| l.from_day != 0) {
+                old.length
+            // "An hour before you close." "Today?"
+            } else if names_hour || !keeps_day && old.length.is_none_or(|l| l.from_that == 0) {
+                self.length
+            } else {
+                old.length
+            },
+            bound: if names_hour { self.bound } else { old.bound },
+            same_time: if names_hour { self.same_time } else { old.same_time },
+            past: None,
+            zone: self.zone.or(old.zone),
+        }
+    }
+}
+
+impl Length {
+    /// "In ten minutes?" "Make it twenty": a number alone, of the same unit.
+    pub(crate) fn counted(self, slot: &Slot) -> Option<Self> {
+        let clock = slot.clock.filter(|c| c.form == Form::Bare && c.minute == 0 && slot.is_loose())?;
+        let n = clock.hour;
+        let fits = match self.unit {
+            Unit::Minutes => n >= 5 && n % 5 == 0,
+            Unit::Hours => (1..5).contains(&n),
+            _ => false,
+        };
+        let is_wait = self.led && self.from_day == 0 && self.from_that == 0;
+        let n = f64::from(n);
+        (fits && is_wait).then_some(Self { least: n, most: n, about: false, vague: false, ..self })
+    }
+}
