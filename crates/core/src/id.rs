@@ -41,6 +41,8 @@ nouns! {
     Dispatch = "dp_",
     /// An API key of ours.
     Key = "key_",
+    /// One privileged act, by its number in the tenant's book.
+    Act = "au_",
     /// A person who may sign in.
     Member = "mb_",
     /// One number that must not be called.

@@ -4,6 +4,7 @@
 //! so the same question always gets the same answer.
 //! Absent on purpose: serialization. Wire and row shapes live at their own wall and are converted.
 
+pub mod access;
 pub mod agent;
 pub mod call;
 pub mod callback;

@@ -1,6 +1,6 @@
 //! The billing account: who pays, and what the plan allows.
 
-/// A plan's limits. Prices, names and numbers are data; the rest of the code asks only this.
+/// A plan by its name; what it allows is data ([`Plans`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
     /// One workspace, one agent.
@@ -35,43 +35,71 @@ impl Plan {
         Self::ALL.into_iter().find(|p| p.word() == word)
     }
 
-    /// Workspaces the tenant may have.
-    pub const fn max_workspaces(self) -> u32 {
-        match self {
-            Self::Free | Self::Starter => 1,
-            Self::Pro => 5,
-            Self::Scale => 10,
-            Self::Unlimited => u32::MAX,
+    /// What it allows where nobody says otherwise: the published figures, and ours where none are.
+    pub const fn limits(self) -> Limits {
+        let (workspaces, agents, max_attempts, calls_a_month) = match self {
+            Self::Free => (1, 1, 3, Some(100)),
+            Self::Starter => (1, 5, 3, Some(1_000)),
+            Self::Pro => (5, 25, 5, Some(10_000)),
+            Self::Scale => (10, 100, 10, Some(100_000)),
+            Self::Unlimited => (u32::MAX, u32::MAX, 25, None),
+        };
+        let default_attempts = match self {
+            Self::Unlimited => 3,
+            _ => max_attempts,
+        };
+        Limits {
+            workspaces,
+            agents,
+            default_attempts,
+            max_attempts,
+            agent_attempts: !matches!(self, Self::Free | Self::Starter),
+            agent_overrides: !matches!(self, Self::Free),
+            rest_api: !matches!(self, Self::Free),
+            calls_a_month,
         }
     }
+}
 
-    /// Enabled agents a workspace may have.
-    pub const fn max_agents(self) -> u32 {
-        match self {
-            Self::Free => 1,
-            Self::Starter => 5,
-            Self::Pro => 25,
-            Self::Scale => 100,
-            Self::Unlimited => u32::MAX,
-        }
-    }
-
+/// What a plan allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Workspaces of a tenant.
+    pub workspaces: u32,
+    /// Enabled agents of a workspace.
+    pub agents: u32,
     /// What `max_attempts` is until a workspace sets it.
-    pub const fn default_attempts(self) -> u32 {
-        match self {
-            Self::Free | Self::Starter | Self::Unlimited => 3,
-            Self::Pro => 5,
-            Self::Scale => 10,
-        }
+    pub default_attempts: u32,
+    /// The most that `max_attempts` may be set to.
+    pub max_attempts: u32,
+    /// Whether an agent may have its own `max_attempts`.
+    pub agent_attempts: bool,
+    /// Whether an agent may have settings of its own at all.
+    pub agent_overrides: bool,
+    /// Whether the REST API may be used.
+    pub rest_api: bool,
+    /// Calls placed in a calendar month, UTC; `None` for as many as there are.
+    pub calls_a_month: Option<u64>,
+}
+
+/// What each plan allows: data, for whoever runs their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plans([Limits; Plan::ALL.len()]);
+
+impl Default for Plans {
+    fn default() -> Self {
+        Self(Plan::ALL.map(Plan::limits))
+    }
+}
+
+impl Plans {
+    /// What that plan allows.
+    pub const fn of(&self, plan: Plan) -> &Limits {
+        &self.0[plan as usize]
     }
 
-    /// The most that `max_attempts` may be set to.
-    pub const fn max_attempts(self) -> u32 {
-        match self {
-            Self::Free | Self::Starter => 3,
-            Self::Pro => 5,
-            Self::Scale => 10,
-            Self::Unlimited => 25,
-        }
+    /// The same, to be changed.
+    pub const fn of_mut(&mut self, plan: Plan) -> &mut Limits {
+        &mut self.0[plan as usize]
     }
 }

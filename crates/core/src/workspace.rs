@@ -49,3 +49,6 @@ impl Pause {
         [Self::Key, Self::Payment].into_iter().find(|p| p.word() == word)
     }
 }
+
+/// A deleted workspace can be restored for so long.
+pub const UNDO_MINUTES: i64 = 24 * 60;

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use redialer_core::{Timestamp, chance::Chance};
+use redialer_core::{Timestamp, chance::Chance, tenant::Plans};
 use redialer_providers::retell;
 use redialer_store::{Buckets, DueRow, Inbox, Ledger, Store};
 use tokio::sync::{Notify, Semaphore, watch};
@@ -17,6 +17,7 @@ use crate::{
     clock::Clock,
     config::Config,
     flow::{pacing::Pacer, window::Window},
+    http::Pace,
 };
 
 /// How many things were stuck in the last round, and for how many it was told; by range of buckets and kind.
@@ -32,6 +33,8 @@ pub struct App {
     pub inbox: Inbox,
     /// The way to write what dialling writes.
     pub ledger: Ledger,
+    /// What each plan allows.
+    pub plans: Plans,
     /// Its clocks.
     pub clock: Clock,
     /// Its randomness.
@@ -48,6 +51,8 @@ pub struct App {
     pub waiting_bytes: AtomicUsize,
     /// API requests that may still be worked on at once.
     pub api_requests: Arc<Semaphore>,
+    /// How often each API key may ask.
+    pub pace: Pace,
     /// The name this replica leases buckets under.
     pub replica: String,
     /// The buckets it works on.
@@ -80,8 +85,10 @@ impl App {
         let started_at = clock.now();
         let replica = chance.token::<10>();
         let api_requests = Arc::new(Semaphore::new(config.max_api_requests));
+        let pace = Pace::new(config.api_requests_per_second);
         let dials = Arc::new(Semaphore::new(config.max_dials));
         Arc::new(Self {
+            plans: config.plans().unwrap_or_default(),
             config,
             store,
             inbox,
@@ -94,6 +101,7 @@ impl App {
             started_at,
             waiting_bytes: AtomicUsize::new(0),
             api_requests,
+            pace,
             replica,
             buckets: watch::Sender::new(buckets),
             window: Window::default(),

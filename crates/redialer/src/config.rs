@@ -3,15 +3,18 @@
 //! Invariant: flag beats environment beats `redialer.toml` beats default; an unknown key in the file is an
 //! error; what is wrong is named. Settings of a workspace are data, not here.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 use figment::{
     Figment,
     providers::{Env, Format as _, Serialized, Toml},
 };
+use redialer_core::tenant::Plans;
 use redialer_providers::retell;
 use serde::{Deserialize, Serialize};
+
+use crate::plans::{self, PlanPatch};
 
 /// Settings as given on the command line.
 #[derive(Debug, Clone, Default, Args, Serialize)]
@@ -100,6 +103,10 @@ pub struct Config {
     pub max_waiting_bytes: usize,
     /// API requests worked on at once; beyond it they are turned away with 503.
     pub max_api_requests: usize,
+    /// Requests a second that one API key may make, on each replica; twice as many at once.
+    pub api_requests_per_second: u32,
+    /// What plans allow, where that is not the published figure.
+    pub plans: BTreeMap<String, PlanPatch>,
     /// For tests: abort the process at this crash point, as `C5` or `C5:3`.
     pub fail_at: Option<String>,
 }
@@ -126,6 +133,8 @@ impl Default for Config {
             drain_deadline_secs: 150,
             max_waiting_bytes: 256 << 20,
             max_api_requests: 128,
+            api_requests_per_second: 100,
+            plans: BTreeMap::new(),
             fail_at: None,
         }
     }
@@ -143,7 +152,7 @@ fn bad<T>(setting: &str, problem: impl Into<String>) -> Result<T, BadConfig> {
     Err(BadConfig { setting: setting.to_owned(), problem: problem.into() })
 }
 
-const ENVIRONMENT: [&str; 20] = [
+const ENVIRONMENT: [&str; 21] = [
     "data_dir",
     "database_url",
     "listen",
@@ -163,6 +172,7 @@ const ENVIRONMENT: [&str; 20] = [
     "drain_deadline_secs",
     "max_waiting_bytes",
     "max_api_requests",
+    "api_requests_per_second",
     "fail_at",
 ];
 
@@ -225,6 +235,10 @@ impl Config {
                 return bad("fail_at", error.to_string());
             }
         }
+        if self.api_requests_per_second == 0 {
+            return bad("api_requests_per_second", "must be at least 1");
+        }
+        self.plans()?;
         if self.max_waiting_bytes < self.max_body_bytes {
             return bad("max_waiting_bytes", "must hold at least one body of max_body_bytes");
         }
@@ -242,6 +256,11 @@ impl Config {
             return bad("log_format", "must be text or json");
         }
         Ok(())
+    }
+
+    /// What each plan allows.
+    pub fn plans(&self) -> Result<Plans, BadConfig> {
+        plans::in_force(&self.plans).map_err(|(setting, problem)| BadConfig { setting, problem })
     }
 
     /// The embedded database's file.
@@ -316,6 +335,7 @@ mod tests {
     fn every_setting_can_come_from_the_environment() {
         let value = serde_json::to_value(Config::default()).expect("serialises");
         let fields: Vec<_> = value.as_object().expect("an object").keys().cloned().collect();
-        assert!(fields.iter().all(|f| ENVIRONMENT.contains(&f.as_str())), "{fields:?}");
+        // A table has no name of its own there.
+        assert!(fields.iter().all(|f| f == "plans" || ENVIRONMENT.contains(&f.as_str())), "{fields:?}");
     }
 }

@@ -9,3 +9,4 @@ pub mod clock;
 pub mod config;
 pub mod flow;
 pub mod http;
+pub mod plans;

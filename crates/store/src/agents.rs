@@ -3,12 +3,14 @@
 use std::{ops::Deref, sync::Arc};
 
 use redialer_core::{Id, Timestamp, agent::Channel, chance::Chance, id, workspace::ProviderKind};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
-    Defaults, Store, StoreError, TenantKey, TenantStore, WebhookKey, at, bucket_of,
+    Defaults, Store, StoreError, TenantKey, TenantStore, WebhookKey, at,
+    audit::Act,
+    bucket_of,
     engine::{Row, Tx, args},
-    workspaces::open_webhook_keys,
+    workspaces::{differing, open_webhook_keys},
 };
 
 /// An agent.
@@ -38,6 +40,21 @@ pub struct AgentRow {
     pub verified_at: Option<Timestamp>,
     /// Since when.
     pub created_at: Timestamp,
+    /// Last changed by somebody, or by the provider's roster.
+    pub updated_at: Timestamp,
+}
+
+/// What a PATCH changes; `None` stays.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AgentChange<'a> {
+    /// Whether it is switched on.
+    pub enabled: Option<bool>,
+    /// Where its events are passed on.
+    pub downstream_url: Option<Option<&'a str>>,
+    /// Its own settings.
+    pub overrides: Option<&'a Value>,
+    /// Only if it was last changed then.
+    pub if_unchanged: Option<Timestamp>,
 }
 
 impl AgentRow {
@@ -56,6 +73,7 @@ impl AgentRow {
             slug: row.get("slug")?,
             verified_at: row.get::<Option<i64>>("verified_at")?.map(at),
             created_at: at(row.get("created_at")?),
+            updated_at: at(row.get("updated_at")?),
         })
     }
 
@@ -134,7 +152,7 @@ macro_rules! columns {
     ($tail:literal) => {
         concat!(
             "select id, workspace_id, provider_agent_id, name, channel, timezone, enabled, downstream_url, overrides,
-             slug, verified_at, created_at from agents ",
+             slug, verified_at, created_at, updated_at from agents ",
             $tail
         )
     };
@@ -173,7 +191,9 @@ impl TenantStore {
         const FORGET: &str = "delete from own_numbers where workspace_id = $1";
         const NUMBER: &str =
             "insert into own_numbers (workspace_id, number_ix) values ($1, $2) on conflict do nothing";
+        let pen = self.pen().await?;
         let mut tx = self.store.db.begin().await?;
+        let mut added = Vec::new();
         let mut room = i64::from(max_enabled) - enabled_agents(&mut tx, workspace).await?;
         for agent in roster {
             let channel = agent.channel.word();
@@ -200,8 +220,19 @@ impl TenantStore {
             ];
             tx.execute(NEW, values).await?;
             tx.execute(SLUG, args![slug, own_id]).await?;
+            added.push(own_id.to_string());
         }
-        tx.execute(GONE, args![workspace, now]).await?;
+        let gone = tx.execute(GONE, args![workspace, now]).await?;
+        if !added.is_empty() || gone > 0 {
+            let act = Act {
+                action: "workspace.sync",
+                workspace: Some(workspace),
+                target: &workspace.to_string(),
+                before: None,
+                after: Some(json!({"added": added, "gone": gone})),
+            };
+            pen.write(&mut tx, act, now).await?;
+        }
         if let Some(own_numbers) = own_numbers {
             tx.execute(FORGET, args![workspace]).await?;
             for number in own_numbers {
@@ -248,15 +279,13 @@ impl TenantStore {
     pub async fn change_agent(
         &self,
         agent: &AgentRow,
-        enabled: Option<bool>,
-        downstream_url: Option<Option<&str>>,
-        overrides: Option<&Value>,
+        change: &AgentChange<'_>,
         max_enabled: u32,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        const SQL: &str =
-            "update agents set enabled = $3, downstream_url = $4, overrides = $5, updated_at = $6
-             where tenant_id = $1 and id = $2";
+        const SQL: &str = "update agents set enabled = $3, downstream_url = $4, overrides = $5,
+                 updated_at = case when updated_at < $6 then $6 else updated_at + 1 end
+             where tenant_id = $1 and id = $2 and (cast($7 as bigint) is null or updated_at = $7)";
         // Of one person only one callback may wait: a claimed one steps aside for a newer.
         const ASIDE: &str = "update callbacks set state = 'superseded', fence = fence + 1, updated_at = $3
              where bucket = $1 and workspace_id = $4 and agent_id = $2
@@ -276,6 +305,8 @@ impl TenantStore {
              where bucket = $1 and workspace_id = $4 and agent_id = $2
                and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
                and state = 'held' and held_for = 'agent_disabled'";
+        let AgentChange { enabled, downstream_url, overrides, if_unchanged } = *change;
+        let pen = self.pen().await?;
         let mut tx = self.store.db.begin().await?;
         if enabled == Some(true)
             && !agent.enabled
@@ -284,12 +315,30 @@ impl TenantStore {
             return Err(StoreError::Conflict("plan_limit"));
         }
         let url = downstream_url.unwrap_or(agent.downstream_url.as_deref());
-        let overrides = overrides.unwrap_or(&agent.overrides).to_string();
+        let overrides = overrides.unwrap_or(&agent.overrides);
+        let told = |enabled: bool, url: Option<&str>, overrides: &Value| json!({"enabled": enabled, "downstream_url": url, "overrides": overrides});
+        let (before, after) = differing(
+            told(agent.enabled, agent.downstream_url.as_deref(), &agent.overrides),
+            told(enabled.unwrap_or(agent.enabled), url, overrides),
+        );
+        let overrides = overrides.to_string();
         let changed = tx
-            .execute(SQL, args![self.tenant, agent.id, enabled.unwrap_or(agent.enabled), url, overrides, now])
+            .execute(
+                SQL,
+                args![
+                    self.tenant,
+                    agent.id,
+                    enabled.unwrap_or(agent.enabled),
+                    url,
+                    overrides,
+                    now,
+                    if_unchanged
+                ],
+            )
             .await?;
         if changed == 0 {
-            return Err(StoreError::NotFound);
+            // It was there a moment ago.
+            return Err(StoreError::Changed);
         }
         let bucket = bucket_of(self.tenant);
         match enabled {
@@ -300,6 +349,14 @@ impl TenantStore {
             Some(true) => tx.execute(RELEASE, args![bucket, agent.id, now, agent.workspace]).await?,
             None => 0,
         };
+        let act = Act {
+            action: "agent.change",
+            workspace: Some(agent.workspace),
+            target: &agent.id.to_string(),
+            before: Some(before),
+            after: Some(after),
+        };
+        pen.write(&mut tx, act, now).await?;
         tx.commit().await?;
         self.store.forget();
         Ok(())

@@ -12,11 +12,14 @@ use redialer_core::{
     time::{Zone, ZoneSource},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
-    StoreError, TenantKey, TenantStore, at, bucket_of,
-    engine::{Row, args},
+    StoreError, TenantKey, TenantStore, at,
+    audit::Act,
+    bucket_of,
+    engine::{Args, Row, Tx, args},
     persons::{NewRow, insert, lock_person, read_person, supersede},
 };
 
@@ -45,6 +48,8 @@ pub struct CallbackRow {
     pub max_attempts: i64,
     /// Whether it is the chain's last.
     pub is_final: bool,
+    /// Whether a person named its moment.
+    pub forced: bool,
     /// The moment that was asked for.
     pub requested_for: Option<Timestamp>,
     /// When to dial.
@@ -140,7 +145,7 @@ macro_rules! columns {
     ($tail:literal) => {
         concat!(
             "select id, workspace_id, agent_id, chain_id, parent_id, state, held_for, reason, attempt, max_attempts,
-             is_final, requested_for, scheduled_for, timezone, timezone_source, source_call_id, provider_call_id,
+             is_final, forced, requested_for, scheduled_for, timezone, timezone_source, source_call_id, provider_call_id,
              outcome, created_at, updated_at, channel, person_ix, sealed from callbacks ",
             $tail
         )
@@ -163,6 +168,7 @@ impl CallbackRow {
             attempt: row.get("attempt")?,
             max_attempts: row.get("max_attempts")?,
             is_final: row.get("is_final")?,
+            forced: row.get("forced")?,
             requested_for: row.get::<Option<i64>>("requested_for")?.map(at),
             scheduled_for: at(row.get("scheduled_for")?),
             zone: zone_of(row)?,
@@ -311,6 +317,7 @@ impl TenantStore {
         chance: &Chance,
     ) -> Result<Result<(), redialer_core::decide::Note>, StoreError> {
         let bucket = bucket_of(self.tenant);
+        let pen = self.pen().await?;
         let mut tx = self.store.db.begin().await?;
         lock_person(&mut tx, bucket, self.tenant, manual.workspace, &manual.person_ix).await?;
         let person = read_person(&mut tx, bucket, self.tenant, manual.workspace, &manual.person_ix).await?;
@@ -334,6 +341,16 @@ impl TenantStore {
             now,
         };
         insert(&mut tx, &row).await?;
+        let act = Act {
+            action: "callback.create",
+            workspace: Some(manual.workspace),
+            target: &manual.id.to_string(),
+            before: None,
+            after: Some(
+                json!({"agent_id": manual.agent.to_string(), "scheduled_for": planned.scheduled_for.to_string()}),
+            ),
+        };
+        pen.write(&mut tx, act, now).await?;
         tx.commit().await?;
         Ok(Ok(()))
     }
@@ -348,8 +365,7 @@ impl TenantStore {
             "update callbacks set state = 'cancelled', held_for = null, fence = fence + 1, updated_at = $4
              where bucket = $1 and tenant_id = $2 and id = $3
                and (state in ('scheduled', 'held') or (state = 'dispatching' and dispatch_id is null))";
-        let changed = self.store.db.write(SQL, args![bucket_of(self.tenant), self.tenant, id, now]).await?;
-        self.or_why_not(changed, id).await
+        self.act(SQL, args![bucket_of(self.tenant), self.tenant, id, now], "callback.cancel", id, now).await
     }
 
     /// Makes a waiting callback due now, whatever the hour.
@@ -362,8 +378,7 @@ impl TenantStore {
             "update callbacks set state = 'scheduled', held_for = null, forced = true, failures = 0, due_at = $4,
                  scheduled_for = $4, updated_at = $4
              where bucket = $1 and tenant_id = $2 and id = $3 and state in ('scheduled', 'held')";
-        let changed = self.store.db.write(SQL, args![bucket_of(self.tenant), self.tenant, id, now]).await?;
-        self.or_why_not(changed, id).await
+        self.act(SQL, args![bucket_of(self.tenant), self.tenant, id, now], "callback.force", id, now).await
     }
 
     /// Moves a waiting callback to that instant, unshifted.
@@ -371,22 +386,61 @@ impl TenantStore {
         &self,
         id: Id<id::Callback>,
         to: Timestamp,
+        if_unchanged: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Result<(), NotNow>, StoreError> {
         const SQL: &str =
             "update callbacks set state = 'scheduled', held_for = null, forced = true, failures = 0, due_at = $4,
-                 scheduled_for = $4, requested_for = $4, updated_at = $5
-             where bucket = $1 and tenant_id = $2 and id = $3 and state in ('scheduled', 'held')";
-        let changed =
-            self.store.db.write(SQL, args![bucket_of(self.tenant), self.tenant, id, to, now]).await?;
-        self.or_why_not(changed, id).await
+                 scheduled_for = $4, requested_for = $4,
+                 updated_at = case when updated_at < $5 then $5 else updated_at + 1 end
+             where bucket = $1 and tenant_id = $2 and id = $3 and state in ('scheduled', 'held')
+               and (cast($6 as bigint) is null or updated_at = $6)";
+        let args = args![bucket_of(self.tenant), self.tenant, id, to, now, if_unchanged];
+        self.act(SQL, args, "callback.reschedule", id, now).await
     }
 
-    async fn or_why_not(&self, changed: u64, id: Id<id::Callback>) -> Result<Result<(), NotNow>, StoreError> {
-        if changed == 1 {
-            return Ok(Ok(()));
-        }
-        let state = self.callback(id).await?.state;
-        Ok(Err(if state.is_final() { NotNow::Final } else { NotNow::Dialling }))
+    /// Changes one callback by somebody's will, and writes that down.
+    async fn act(
+        &self,
+        sql: &'static str,
+        args: Args,
+        action: &'static str,
+        id: Id<id::Callback>,
+        now: Timestamp,
+    ) -> Result<Result<(), NotNow>, StoreError> {
+        const STANDS: &str = "select workspace_id, state, scheduled_for from callbacks where bucket = $1 and tenant_id = $2 and id = $3";
+        let pen = self.pen().await?;
+        let mut tx = self.store.db.begin().await?;
+        let changed = {
+            let stands = async |tx: &mut Tx| {
+                let row = tx.fetch_one(STANDS, args![bucket_of(self.tenant), self.tenant, id]).await?;
+                row.ok_or(StoreError::NotFound)
+            };
+            let before = stands(&mut tx).await?;
+            if tx.execute(sql, args).await? == 0 {
+                let state = state_of(&before)?;
+                if matches!(state, State::Scheduled | State::Held) {
+                    return Err(StoreError::Changed);
+                }
+                return Ok(Err(if state.is_final() { NotNow::Final } else { NotNow::Dialling }));
+            }
+            (before, stands(&mut tx).await?)
+        };
+        let told = |row: &Row| {
+            Ok::<_, StoreError>(json!({
+                "state": row.get::<String>("state")?,
+                "scheduled_for": at(row.get("scheduled_for")?).to_string(),
+            }))
+        };
+        let act = Act {
+            action,
+            workspace: Some(Id::from_uuid(changed.0.get("workspace_id")?)),
+            target: &id.to_string(),
+            before: Some(told(&changed.0)?),
+            after: Some(told(&changed.1)?),
+        };
+        pen.write(&mut tx, act, now).await?;
+        tx.commit().await?;
+        Ok(Ok(()))
     }
 }

@@ -7,8 +7,10 @@
 mod agents;
 mod asks;
 mod attention;
+mod audit;
 mod backup;
 mod callbacks;
+mod captured;
 mod chains;
 mod claims;
 mod clock;
@@ -31,6 +33,8 @@ mod lite;
 mod many;
 mod persons;
 mod remembered;
+mod removal;
+mod replays;
 mod seal;
 mod settings;
 mod spoken;
@@ -45,10 +49,12 @@ use std::{path::Path, sync::Arc};
 
 use redialer_core::{Id, Timestamp, chance::Chance, id};
 
-pub use agents::{AgentRow, Roster, SlugOwner, SlugRow};
+pub use agents::{AgentChange, AgentRow, Roster, SlugOwner, SlugRow};
 pub use asks::AskRow;
+pub use audit::{Act, ActFilter, ActRow, Actor, Checked};
 pub use backup::{BackupError, restore_file};
 pub use callbacks::{CallbackRow, Filter, ManualPlan, NotNow, Secrets};
+pub use captured::CapturedRow;
 pub use claims::{Claim, DueRow};
 pub use clock::ClockRow;
 pub use decision::{Decision, Following, KnownCall, RedialRow, SpokenWith, Subject};
@@ -59,14 +65,17 @@ pub use fail::{Abort, BadPoint, Faults, Passing, Point, Verdict};
 pub use group::Full;
 pub use inbox::{ActivityRow, Inbox, NewDelivery, PendingRow};
 pub use intake::{Arrival, Decided, Decider, Fresh, KnownCase, Reading, Recorded};
-pub use keys::{KeyRow, hash_key};
+pub use keys::{KeyInfo, KeyRow, NewKey, hash_key};
 pub use leases::Buckets;
 pub use ledger::Ledger;
+pub use removal::Removal;
+pub use replays::{Replay, Slot};
 pub use seal::{Kek, KeyError, TenantKey};
 pub use settings::{
     BadSettings, Day, Defaults, Level, QuietHours, Retention, RetryTrigger, RetryTriggers, UnclearTime, merge,
 };
 pub use spoken::{Language, SpokenHours};
+pub use suppressions::SuppressionRow;
 pub use sweeps::{CheckRow, SweepRow};
 pub use tenants::{NewTenant, TenantRow};
 pub use workspaces::{NewWorkspace, Pausing, WebhookKey, WorkspaceChange, WorkspaceRow};
@@ -83,6 +92,9 @@ pub enum StoreError {
     /// Something of that name is there already, or the thing is not in a state that allows it.
     #[error("conflict: {0}")]
     Conflict(&'static str),
+    /// It is no longer as whoever changes it has seen it.
+    #[error("changed meanwhile")]
+    Changed,
     /// The database's schema does not fit this version.
     #[error("the database's schema does not fit this version: {0}")]
     Schema(String),
@@ -133,6 +145,15 @@ pub struct Store {
 pub struct TenantStore {
     store: Store,
     tenant: Id<id::Tenant>,
+    actor: Arc<Actor>,
+}
+
+impl TenantStore {
+    /// The same, for somebody in whose name acts are written down.
+    pub fn by(mut self, actor: Actor) -> Self {
+        self.actor = Arc::new(actor);
+        self
+    }
 }
 
 impl Store {
@@ -208,9 +229,9 @@ impl Store {
         self.db.run("pragma wal_checkpoint(truncate)", args![]).await
     }
 
-    /// The store as `tenant` sees it.
+    /// The store as `tenant` sees it; what is done through it is done by the program itself.
     pub fn of(&self, tenant: Id<id::Tenant>) -> TenantStore {
-        TenantStore { store: self.clone(), tenant }
+        TenantStore { store: self.clone(), tenant, actor: Arc::new(Actor::program()) }
     }
 
     /// Finishes what is under way and closes every connection.

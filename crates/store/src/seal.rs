@@ -159,6 +159,16 @@ impl TenantKey {
         short
     }
 
+    /// A seal over text of ours, under the half of the key that rotation keeps.
+    pub(crate) fn mac(&self, label: &str, text: &[u8]) -> [u8; 32] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&*self.index)
+            .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+        mac.update(label.as_bytes());
+        mac.update(&[0]);
+        mac.update(text);
+        mac.finalize().into_bytes().into()
+    }
+
     /// The tenant whose key this is.
     pub const fn tenant(&self) -> Id<id::Tenant> {
         self.tenant

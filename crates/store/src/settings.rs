@@ -9,7 +9,7 @@ use jiff::{
 };
 use redialer_core::{
     policy::{MissedAction, Policy, Retries, Retry, Unclear, UnclearAction},
-    tenant::Plan,
+    tenant::Limits,
     time::minutes,
     windows::Quiet,
 };
@@ -173,15 +173,15 @@ pub(crate) fn bad<T>(field: &str, problem: impl Into<String>) -> Result<T, BadSe
 const YEAR_OF_MINUTES: u32 = 366 * 24 * 60;
 
 impl Defaults {
-    /// What a new workspace of that plan starts with.
-    pub fn of_plan(plan: Plan) -> Self {
+    /// What a new workspace within those limits starts with.
+    pub fn of_plan(limits: &Limits) -> Self {
         let policy = Policy::default();
         let trigger = |r: Retry| RetryTrigger { enabled: r.enabled, wait_minutes: r.wait.as_mins() as u32 };
         Self {
             timezone: policy.timezone,
             quiet_hours: None,
             quiet_days: Vec::new(),
-            max_attempts: plan.default_attempts(),
+            max_attempts: limits.default_attempts,
             retry_triggers: RetryTriggers {
                 voicemail: trigger(policy.retries.voicemail),
                 no_answer: trigger(policy.retries.no_answer),
@@ -228,8 +228,8 @@ impl Defaults {
         serde_json::to_value(self).unwrap_or(Value::Null)
     }
 
-    /// Checks every value against what it may be on that plan.
-    pub fn check(&self, plan: Plan) -> Result<(), BadSettings> {
+    /// Checks every value against what it may be within those limits.
+    pub fn check(&self, limits: &Limits) -> Result<(), BadSettings> {
         if TimeZone::get(&self.timezone).is_err() {
             return bad(
                 "timezone",
@@ -249,8 +249,8 @@ impl Defaults {
         if days.len() == 7 {
             return bad("quiet_days", "at least one day must be left to call on");
         }
-        if !(1..=plan.max_attempts()).contains(&self.max_attempts) {
-            return bad("max_attempts", format!("must be from 1 to {} on this plan", plan.max_attempts()));
+        if !(1..=limits.max_attempts).contains(&self.max_attempts) {
+            return bad("max_attempts", format!("must be from 1 to {} on this plan", limits.max_attempts));
         }
         for (field, minutes) in self.minutes() {
             if minutes > YEAR_OF_MINUTES {
@@ -368,7 +368,9 @@ mod tests {
     use super::*;
 
     fn check(patch: &Value, want: Result<(), &str>) {
-        let got = Defaults::of_plan(Plan::Free).patched(patch).and_then(|d| d.check(Plan::Free));
+        let got = Defaults::of_plan(&redialer_core::tenant::Plan::Free.limits())
+            .patched(patch)
+            .and_then(|d| d.check(&redialer_core::tenant::Plan::Free.limits()));
         assert_eq!(got.as_ref().map_err(|e| e.field.as_str()).copied(), want, "{patch} {got:?}");
     }
 
@@ -404,7 +406,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_the_published_ones() {
-        let policy = Defaults::of_plan(Plan::Unlimited).policy();
+        let policy = Defaults::of_plan(&redialer_core::tenant::Plan::Unlimited.limits()).policy();
         assert_eq!(policy, Policy::default());
     }
 }

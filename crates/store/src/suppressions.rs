@@ -1,11 +1,112 @@
 //! Numbers that must not be called: a tenant's list, found by the keyed index.
 
-use redialer_core::{Id, Timestamp, chance::Chance, id};
+use redialer_core::{Id, Phone, Timestamp, chance::Chance, id};
+use serde_json::json;
 
 use crate::{
-    StoreError, TenantKey,
-    engine::{Tx, args},
+    StoreError, TenantKey, TenantStore, at,
+    audit::Act,
+    bucket_of,
+    engine::{Row, Tx, args},
 };
+
+const SEALED: &str = "suppressions.sealed";
+
+/// A number that must not be called.
+pub struct SuppressionRow {
+    /// Its id.
+    pub id: Id<id::Suppression>,
+    /// Where it came from.
+    pub source: String,
+    /// Since when.
+    pub created_at: Timestamp,
+    sealed: Vec<u8>,
+}
+
+impl SuppressionRow {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: Id::from_uuid(row.get("id")?),
+            source: row.get("source")?,
+            created_at: at(row.get("created_at")?),
+            sealed: row.get("sealed")?,
+        })
+    }
+
+    /// The number, E.164.
+    pub fn number(&self, key: &TenantKey) -> Result<Phone, StoreError> {
+        let plain = key.open(SEALED, self.id.uuid(), &self.sealed)?;
+        let text = std::str::from_utf8(&plain).map_err(|_| StoreError::Corrupt("number"))?;
+        Phone::parse(text).map_err(|_| StoreError::Corrupt("number"))
+    }
+}
+
+macro_rules! columns {
+    ($tail:literal) => {
+        concat!("select id, source, sealed, created_at from suppressions ", $tail)
+    };
+}
+
+impl TenantStore {
+    /// A page of the list, newest first.
+    pub async fn suppressions(
+        &self,
+        before: (Timestamp, Id<id::Suppression>),
+        limit: i64,
+    ) -> Result<Vec<SuppressionRow>, StoreError> {
+        const SQL: &str = columns!(
+            "where bucket = $1 and tenant_id = $2 and (created_at, id) < ($3, $4)
+             order by created_at desc, id desc limit $5"
+        );
+        let args = args![bucket_of(self.tenant), self.tenant, before.0, before.1, limit];
+        self.store.db.read(SQL, args).await?.iter().map(SuppressionRow::from_row).collect()
+    }
+
+    /// Puts a number on the list, where it may be already, and ends what waits for it (I7).
+    pub async fn suppress(
+        &self,
+        number: &Phone,
+        key: &TenantKey,
+        now: Timestamp,
+        chance: &Chance,
+    ) -> Result<SuppressionRow, StoreError> {
+        const SQL: &str = columns!("where bucket = $1 and tenant_id = $2 and number_ix = $3");
+        let (pen, bucket) = (self.pen().await?, bucket_of(self.tenant));
+        let mut tx = self.store.db.begin().await?;
+        suppress(&mut tx, bucket, key, number.e164(), "api", now, chance).await?;
+        let row = tx.fetch_one(SQL, args![bucket, self.tenant, key.index(number.e164())]).await?;
+        let row = SuppressionRow::from_row(&row.ok_or(StoreError::Corrupt("suppression"))?)?;
+        let act = Act {
+            action: "suppression.create",
+            workspace: None,
+            target: &row.id.to_string(),
+            before: None,
+            after: Some(json!({"number": number.masked()})),
+        };
+        pen.write(&mut tx, act, now).await?;
+        tx.commit().await?;
+        Ok(row)
+    }
+
+    /// Takes a number off the list.
+    pub async fn unsuppress(&self, id: Id<id::Suppression>, now: Timestamp) -> Result<(), StoreError> {
+        const SQL: &str = "delete from suppressions where bucket = $1 and tenant_id = $2 and id = $3";
+        let pen = self.pen().await?;
+        let mut tx = self.store.db.begin().await?;
+        if tx.execute(SQL, args![bucket_of(self.tenant), self.tenant, id]).await? == 0 {
+            return Err(StoreError::NotFound);
+        }
+        let act = Act {
+            action: "suppression.delete",
+            workspace: None,
+            target: &id.to_string(),
+            before: None,
+            after: None,
+        };
+        pen.write(&mut tx, act, now).await?;
+        tx.commit().await
+    }
+}
 
 /// Puts a number on the list and ends what waits for it. A dial that has its intent already is not stopped.
 pub(crate) async fn suppress(
@@ -25,7 +126,7 @@ pub(crate) async fn suppress(
            and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
            and (state in ('scheduled', 'held') or (state = 'dispatching' and dispatch_id is null))";
     let id: Id<id::Suppression> = Id::new(now, chance);
-    let sealed = key.seal("suppressions.sealed", id.uuid(), number.as_bytes(), chance);
+    let sealed = key.seal(SEALED, id.uuid(), number.as_bytes(), chance);
     let ix = key.index(number);
     tx.execute(PUT, args![bucket, key.tenant(), ix, id, source, sealed, now]).await?;
     tx.execute(END, args![bucket, key.tenant(), ix, now]).await?;

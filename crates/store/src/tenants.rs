@@ -1,8 +1,20 @@
 //! Tenants, their first member, and their keys.
 
+use std::sync::Arc;
+
 use redialer_core::{Id, Timestamp, chance::Chance, id, tenant::Plan};
 
-use crate::{Store, StoreError, at, bucket_of, engine::args, hash_key, seal::TenantKey};
+use serde_json::json;
+
+use crate::{
+    Actor, Store, StoreError, at,
+    audit::{Act, Pen},
+    bucket_of,
+    engine::{Row, args},
+    hash_key,
+    keys::prefix_of,
+    seal::TenantKey,
+};
 
 /// A tenant to be.
 pub struct NewTenant<'a> {
@@ -35,6 +47,17 @@ pub struct TenantRow {
     pub created_at: Timestamp,
 }
 
+impl TenantRow {
+    pub(crate) fn from_row(id: Id<id::Tenant>, row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id,
+            name: row.get("name")?,
+            plan: Plan::from_word(&row.get::<String>("plan")?).ok_or(StoreError::Corrupt("plan"))?,
+            created_at: at(row.get("created_at")?),
+        })
+    }
+}
+
 impl Store {
     /// Writes a tenant, its owner and its admin key, all or nothing.
     pub async fn create_tenant(
@@ -65,21 +88,31 @@ impl Store {
                 other => other,
             })?;
         let key_id: Id<id::Key> = Id::new(now, chance);
-        let prefix: String = new.admin_key.chars().take(13).collect();
-        tx.execute(KEY, args![hash_key(new.admin_key), key_id, new.id, prefix, now]).await?;
+        tx.execute(KEY, args![hash_key(new.admin_key), key_id, new.id, prefix_of(new.admin_key), now])
+            .await?;
+        let act = Act {
+            action: "tenant.create",
+            workspace: None,
+            target: &new.id.to_string(),
+            before: None,
+            after: Some(json!({"name": new.name, "plan": new.plan.word(), "admin_key": key_id.to_string()})),
+        };
+        Pen::new(new.id, Arc::new(Actor::command()), key).write(&mut tx, act, now).await?;
         tx.commit().await
+    }
+
+    /// Every tenant.
+    pub async fn tenants(&self) -> Result<Vec<TenantRow>, StoreError> {
+        const SQL: &str = "select id, name, plan, created_at from tenants order by created_at, id";
+        let rows = self.db.read(SQL, args![]).await?;
+        rows.iter().map(|row| TenantRow::from_row(Id::from_uuid(row.get("id")?), row)).collect()
     }
 
     /// The tenant of that id.
     pub async fn tenant(&self, id: Id<id::Tenant>) -> Result<TenantRow, StoreError> {
         const SQL: &str = "select name, plan, created_at from tenants where id = $1";
         let row = self.db.read_one(SQL, args![id]).await?.ok_or(StoreError::NotFound)?;
-        Ok(TenantRow {
-            id,
-            name: row.get("name")?,
-            plan: Plan::from_word(&row.get::<String>("plan")?).ok_or(StoreError::Corrupt("plan"))?,
-            created_at: at(row.get("created_at")?),
-        })
+        TenantRow::from_row(id, &row)
     }
 
     /// Opens a tenant's key, for one request or one job.

@@ -8,10 +8,13 @@ use redialer_core::{
     workspace::{PROBE_EVERY_MINUTES, Pause, ProviderKind, SWEEP_EVERY_MINUTES},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::{
-    Defaults, Retention, Store, StoreError, TenantKey, TenantStore, at, bucket_of,
+    Defaults, Retention, Store, StoreError, TenantKey, TenantStore, at,
+    audit::Act,
+    bucket_of,
     engine::{Row, Tx, args},
 };
 
@@ -52,6 +55,8 @@ pub struct WorkspaceRow {
     pub paused: Option<(Pause, Timestamp)>,
     /// Since when.
     pub created_at: Timestamp,
+    /// Last changed by somebody.
+    pub updated_at: Timestamp,
     api_key: Vec<u8>,
     webhook_keys: Vec<u8>,
 }
@@ -78,6 +83,8 @@ pub struct WorkspaceChange<'a> {
     pub defaults: Option<&'a Defaults>,
     /// The retention.
     pub retention: Option<&'a Retention>,
+    /// Only if it was last changed then.
+    pub if_unchanged: Option<Timestamp>,
 }
 
 /// A paused workspace whose probe is due.
@@ -93,7 +100,7 @@ macro_rules! columns {
     ($head:literal, $tail:literal) => {
         concat!(
             $head,
-            "id, tenant_id, bucket, provider, name, api_key, webhook_keys, defaults, retention, paused, paused_at, created_at",
+            "id, tenant_id, bucket, provider, name, api_key, webhook_keys, defaults, retention, paused, paused_at, created_at, updated_at",
             $tail
         )
     };
@@ -114,6 +121,7 @@ impl WorkspaceRow {
             retention: parsed(&row.get::<String>("retention")?, "retention document")?,
             paused: pause.map(|p| (p, at(since.unwrap_or(0)))),
             created_at: at(row.get("created_at")?),
+            updated_at: at(row.get("updated_at")?),
             api_key: row.get("api_key")?,
             webhook_keys: row.get("webhook_keys")?,
         })
@@ -179,6 +187,14 @@ impl TenantStore {
         let webhook_keys = seal_webhook_keys(key, new.id, &keys, chance);
         let defaults = new.defaults.to_value().to_string();
         let retention = serde_json::to_string(&Retention::default()).unwrap_or_default();
+        let act = Act {
+            action: "workspace.create",
+            workspace: Some(new.id),
+            target: &new.id.to_string(),
+            before: None,
+            after: Some(json!({"name": new.name, "provider": new.provider.word()})),
+        };
+        let pen = self.pen().await?;
         let mut tx = self.store.db.begin().await?;
         tx.execute(LOCK, args![self.tenant]).await?;
         let n: i64 = tx.fetch_one(COUNT, args![self.tenant]).await?.ok_or(StoreError::NotFound)?.get("n")?;
@@ -204,6 +220,7 @@ impl TenantStore {
             ],
         )
         .await?;
+        pen.write(&mut tx, act, now).await?;
         tx.commit().await
     }
 
@@ -241,42 +258,116 @@ impl TenantStore {
     ) -> Result<(), StoreError> {
         const SQL: &str = "update workspaces set
                  name = coalesce($3, name), api_key = coalesce($4, api_key), webhook_keys = coalesce($5, webhook_keys),
-                 defaults = coalesce($6, defaults), retention = coalesce($7, retention), updated_at = $8
-             where tenant_id = $1 and id = $2 and deleted_at is null";
+                 defaults = coalesce($6, defaults), retention = coalesce($7, retention),
+                 updated_at = case when updated_at < $8 then $8 else updated_at + 1 end
+             where tenant_id = $1 and id = $2 and deleted_at is null and (cast($9 as bigint) is null or updated_at = $9)";
         const RESUME: &str = "update workspaces set paused = null, paused_at = null, probe_at = null where tenant_id = $1 and id = $2";
         let api_key = change.api_key.map(|k| key.seal(API_KEY, id.uuid(), k.as_bytes(), chance));
         let has_new_key = api_key.is_some();
         let webhook_keys = change.webhook_keys.map(|keys| seal_webhook_keys(key, id, keys, chance));
+        let has_new_webhook_key = webhook_keys.is_some();
         let defaults = change.defaults.map(|d| d.to_value().to_string());
         let retention = change.retention.and_then(|r| serde_json::to_string(r).ok());
+        let pen = self.pen().await?;
         let mut tx = self.store.db.begin().await?;
+        let before = settings_of(&mut tx, self.tenant, id).await?;
         let changed = tx
             .execute(
                 SQL,
-                args![self.tenant, id, change.name, api_key, webhook_keys, defaults, retention, now],
+                args![
+                    self.tenant,
+                    id,
+                    change.name,
+                    api_key,
+                    webhook_keys,
+                    defaults,
+                    retention,
+                    now,
+                    change.if_unchanged
+                ],
             )
             .await?;
         if changed == 0 {
-            return Err(StoreError::NotFound);
+            // It was there a moment ago.
+            return Err(StoreError::Changed);
         }
         if has_new_key {
             tx.execute(RESUME, args![self.tenant, id]).await?;
         }
+        let mut after = settings_of(&mut tx, self.tenant, id).await?;
+        for (name, replaced) in [("api_key", has_new_key), ("webhook_key", has_new_webhook_key)] {
+            if replaced {
+                after[name] = json!("replaced");
+            }
+        }
+        let (before, after) = differing(before, after);
+        let act = Act {
+            action: "workspace.change",
+            workspace: Some(id),
+            target: &id.to_string(),
+            before: Some(before),
+            after: Some(after),
+        };
+        pen.write(&mut tx, act, now).await?;
         tx.commit().await?;
         self.store.forget();
         Ok(())
     }
 }
 
+/// What may be told of a workspace's settings.
+async fn settings_of(
+    tx: &mut Tx,
+    tenant: Id<id::Tenant>,
+    id: Id<id::Workspace>,
+) -> Result<Value, StoreError> {
+    const SQL: &str = "select name, defaults, retention from workspaces where tenant_id = $1 and id = $2 and deleted_at is null";
+    let row = tx.fetch_one(SQL, args![tenant, id]).await?.ok_or(StoreError::NotFound)?;
+    Ok(json!({
+        "name": row.get::<String>("name")?,
+        "defaults": parsed::<Value>(&row.get::<String>("defaults")?, "settings document")?,
+        "retention": parsed::<Value>(&row.get::<String>("retention")?, "retention document")?,
+    }))
+}
+
+/// Of two objects only what is not the same in both.
+pub(crate) fn differing(before: Value, after: Value) -> (Value, Value) {
+    let (Value::Object(mut before), Value::Object(mut after)) = (before, after) else {
+        return (Value::Null, Value::Null);
+    };
+    let names: Vec<String> = before.keys().chain(after.keys()).cloned().collect();
+    for name in names {
+        let (old, new) = (before.remove(&name), after.remove(&name));
+        let (old, new) = match (old, new) {
+            (Some(old @ Value::Object(_)), Some(new @ Value::Object(_))) if old != new => {
+                let (old, new) = differing(old, new);
+                (Some(old), Some(new))
+            }
+            (old, new) if old == new => continue,
+            pair => pair,
+        };
+        before.extend(old.map(|v| (name.clone(), v)));
+        after.extend(new.map(|v| (name, v)));
+    }
+    (Value::Object(before), Value::Object(after))
+}
+
 impl TenantStore {
-    /// Calls and chats placed for a workspace since then.
+    /// How many workspaces there are.
+    pub async fn count_workspaces(&self) -> Result<i64, StoreError> {
+        const SQL: &str = "select count(*) as n from workspaces where tenant_id = $1 and deleted_at is null";
+        let row = self.store.db.read_one(SQL, args![self.tenant]).await?;
+        row.ok_or(StoreError::Corrupt("count"))?.get("n")
+    }
+
+    /// Calls and chats placed since then, for a workspace or for all.
     pub async fn calls_placed_since(
         &self,
-        id: Id<id::Workspace>,
+        id: Option<Id<id::Workspace>>,
         since: Timestamp,
     ) -> Result<i64, StoreError> {
         const SQL: &str = "select count(*) as n from dispatches
-             where bucket = $1 and tenant_id = $2 and workspace_id = $3 and sent_at >= $4 and state in ('placed', 'ended')";
+             where bucket = $1 and tenant_id = $2 and ($3 is null or workspace_id = $3) and sent_at >= $4 and state in ('placed', 'ended')";
         let row = self.store.db.read_one(SQL, args![bucket_of(self.tenant), self.tenant, id, since]).await?;
         row.ok_or(StoreError::Corrupt("count"))?.get("n")
     }

@@ -9,6 +9,7 @@ mod after_call;
 mod after_dial;
 mod asked_time;
 mod before_dial;
+mod gates;
 mod note;
 mod on_request;
 mod sweep;
@@ -19,6 +20,7 @@ pub use after_call::{AfterCall, Follow, Person, Planned, Redial, Scene, Seen, Se
 pub use after_dial::{AfterDial, Tried, after_dial};
 pub use asked_time::{AskedTime, asked_time};
 pub use before_dial::{BeforeDial, Due, before_dial};
+pub use gates::{Gate, Verdict, gates};
 pub use note::Note;
 pub use on_request::{Request, on_request};
 pub use sweep::{Listed, Swept, sweep_page};

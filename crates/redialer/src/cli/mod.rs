@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or settings (one line on stderr that names the setting).
 
+mod audit;
 mod backup;
 mod check_signature;
 mod demo;
@@ -47,6 +48,9 @@ enum Command {
     /// Manage tenants
     #[command(subcommand)]
     Tenant(tenant::Tenant),
+    /// Check the books of privileged acts
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Bring the database's schema up to this version
     Migrate,
     /// Write a backup to a new file, beside a running server
@@ -96,6 +100,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve => serve::run(config).await?,
         Command::Sim(sim) => sim.run(&config).await?,
         Command::Tenant(tenant) => tenant.run(&config).await?,
+        Command::Audit(audit) => audit.run(&config).await?,
         Command::Backup(backup) => backup.run(&config).await?,
         Command::Restore(restore) => restore.run(&config).await?,
         Command::Migrate => {

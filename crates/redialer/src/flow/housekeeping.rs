@@ -7,13 +7,15 @@ use std::{
 
 use redialer_core::{
     time::{minutes, plus},
-    workspace::PROBE_EVERY_MINUTES,
+    workspace::{PROBE_EVERY_MINUTES, UNDO_MINUTES},
 };
 use redialer_providers::retell::api::ReadError;
 use redialer_store::{Buckets, StoreError};
 
 use crate::app::App;
 
+/// Parts of a deleted workspace that are taken away in one round.
+const STEPS_A_ROUND: usize = 20;
 const ROUND: Duration = Duration::from_secs(2);
 /// A replica that is silent for so long is gone.
 const LEASE_MS: i64 = 10_000;
@@ -51,7 +53,28 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
         }
     }
     alarm(app).await?;
+    clear_away(app).await?;
     probe(app).await
+}
+
+/// Takes away what was given up for longer than a day, a part a round; and what nobody can ask for again.
+async fn clear_away(app: &App) -> Result<(), StoreError> {
+    let now = app.clock.now();
+    app.pace.tidy();
+    app.store.forget_answers(plus(now, -minutes(24 * 60))).await?;
+    for range in app.ranges() {
+        for gone in app.store.removals(range, plus(now, -minutes(UNDO_MINUTES))).await? {
+            let of = app.store.of(gone.tenant);
+            // Whoever dials has a turn in between.
+            for _ in 0..STEPS_A_ROUND {
+                if !of.clear_away(gone.id, now).await? {
+                    tracing::info!(workspace.id = %gone.id, "workspace {} is gone for good", gone.id);
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What is stuck is counted for whoever watches, and told once it has been for two rounds: what an event that was found

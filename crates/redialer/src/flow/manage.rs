@@ -110,7 +110,7 @@ pub async fn sync(app: &App, tenant: &TenantRow, workspace: &WorkspaceRow) -> Re
             timezone: a.timezone.as_deref(),
         })
         .collect();
-    let max = tenant.plan.max_agents();
+    let max = app.plans.of(tenant.plan).agents;
     app.store
         .of(tenant.id)
         .sync_agents(workspace.id, &roster, own.as_deref(), max, app.clock.now(), &app.chance)

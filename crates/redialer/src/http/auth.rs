@@ -1,7 +1,7 @@
-//! Who asks: `Authorization: Bearer rdl_live_…`.
+//! Who asks, once that is settled.
 //!
 //! Invariant: a handler that takes a [`Caller`] cannot be reached without a key, and the store it holds sees
-//! one tenant only.
+//! one tenant only, in whose book it writes in the key's name.
 
 use std::sync::Arc;
 
@@ -10,18 +10,28 @@ use axum::{
     http::{HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse as _, Response},
 };
-use redialer_core::{Id, id};
-use redialer_store::{TenantRow, TenantStore};
+use redialer_core::{
+    Id,
+    access::{Scope, Scopes},
+    id,
+};
+use redialer_store::{Act, TenantRow, TenantStore};
+use serde_json::json;
 
 use super::error::ApiError;
 use crate::app::App;
 
 /// The tenant that asks.
+#[derive(Clone)]
 pub(super) struct Caller {
     /// What it may see.
     pub(super) store: TenantStore,
     /// Who it is.
     pub(super) tenant: TenantRow,
+    /// Its key.
+    pub(super) key: Id<id::Key>,
+    /// What the key may do.
+    pub(super) scopes: Scopes,
     /// The one workspace its key opens; `None` for an admin key.
     pub(super) workspace: Option<Id<id::Workspace>>,
 }
@@ -29,18 +39,8 @@ pub(super) struct Caller {
 impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
-        let given = parts.headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-        let key =
-            given.and_then(|v| v.strip_prefix("Bearer ")).map(str::trim).filter(|k| k.starts_with("rdl_"));
-        let Some(key) = key else {
-            return Err(refused("Send your API key as `Authorization: Bearer rdl_live_…`."));
-        };
-        let owner =
-            app.store.key_owner(key, app.clock.now()).await.map_err(|e| ApiError::from(e).into_response())?;
-        let Some(owner) = owner else { return Err(refused("This API key is unknown, revoked or expired.")) };
-        let tenant = app.store.tenant(owner.tenant).await.map_err(|e| ApiError::from(e).into_response())?;
-        Ok(Self { store: app.store.of(owner.tenant), tenant, workspace: owner.workspace })
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Response> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| refused("Send your API key."))
     }
 }
 
@@ -52,9 +52,51 @@ impl Caller {
             _ => Ok(()),
         }
     }
+
+    /// What only a key of the whole tenant may do.
+    pub(super) fn admin(&self, what: &str) -> Result<(), ApiError> {
+        match self.workspace {
+            None => Ok(()),
+            Some(_) => Err(ApiError::new(
+                StatusCode::FORBIDDEN,
+                "admin_key_needed",
+                format!("Only an admin key may {what}."),
+            )),
+        }
+    }
+
+    /// Whether it may see numbers in clear.
+    pub(super) const fn sees_numbers(&self) -> bool {
+        self.scopes.has(Scope::PiiRead)
+    }
+
+    /// Whether something personal is shown in clear: if the key may see it, and that it does could be written down.
+    pub(super) async fn may_show(&self, app: &App, what: &str, targets: &[String]) -> bool {
+        if !self.sees_numbers() {
+            return false;
+        }
+        match self.reveals(app, what, targets).await {
+            Ok(()) => true,
+            // A full disk still shows what it may: masked.
+            Err(_) => false,
+        }
+    }
+
+    /// Writes down that something personal is about to be shown.
+    pub(super) async fn reveals(&self, app: &App, what: &str, targets: &[String]) -> Result<(), ApiError> {
+        let Some(first) = targets.first() else { return Ok(()) };
+        let act = Act {
+            action: "pii.reveal",
+            workspace: self.workspace,
+            target: first,
+            before: None,
+            after: Some(json!({"what": what, "of": targets})),
+        };
+        Ok(self.store.note(act, app.clock.now()).await?)
+    }
 }
 
-fn refused(why: &str) -> Response {
+pub(super) fn refused(why: &str) -> Response {
     let mut response = ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", why).into_response();
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     response

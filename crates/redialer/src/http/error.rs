@@ -61,6 +61,7 @@ impl From<StoreError> for ApiError {
             StoreError::Conflict("plan_limit") => {
                 Self::new(StatusCode::FORBIDDEN, "plan_limit", "The plan has no room for one more.")
             }
+            StoreError::Changed => super::api::etag::changed(),
             StoreError::Conflict(what) => Self::new(StatusCode::CONFLICT, "conflict", what),
             StoreError::Unavailable(_) => {
                 tracing::error!(%error, "the database failed a request");
@@ -105,15 +106,16 @@ pub(super) async fn shed(
 
 /// The id of one request, also in its answer's `X-Request-Id`.
 #[derive(Clone)]
-pub(super) struct RequestId(String);
+pub(super) struct RequestId(pub(super) String);
 
 /// Gives each request an id and each error its envelope.
 pub(super) async fn envelope(
     axum::extract::State(app): axum::extract::State<std::sync::Arc<crate::app::App>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let id = RequestId(format!("req_{}", app.chance.token::<10>()));
+    request.extensions_mut().insert(id.clone());
     let response = next.run(request).await;
     let mut response = match response.extensions().get::<ApiError>().cloned() {
         Some(error) => written(&error, &id, response),
@@ -136,8 +138,15 @@ fn written(error: &ApiError, id: &RequestId, from: Response) -> Response {
         "type": error.kind(), "code": error.code, "message": error.message, "param": error.param, "request_id": id.0,
     }});
     let mut response = (error.status, Json(body)).into_response();
-    for name in [header::RETRY_AFTER, header::ALLOW, header::WWW_AUTHENTICATE] {
-        if let Some(value) = from.headers().get(&name) {
+    for name in [
+        "retry-after",
+        "allow",
+        "www-authenticate",
+        "ratelimit-limit",
+        "ratelimit-remaining",
+        "ratelimit-reset",
+    ] {
+        if let Some(value) = from.headers().get(name) {
             response.headers_mut().insert(name, value.clone());
         }
     }

@@ -3,14 +3,18 @@
 //! Invariants: a head, a body and an idle connection each have a deadline; connections are counted; when the
 //! program drains, requests in hand are finished.
 
+mod admit;
 mod api;
 mod auth;
 mod error;
 mod health;
+mod replay;
 mod routes;
 mod webhooks;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::Extension;
 
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -19,9 +23,12 @@ use hyper_util::{
 };
 use tokio::{net::TcpListener, sync::Semaphore};
 
+use self::admit::Peer;
 use crate::app::App;
 
+pub use admit::Pace;
 pub use health::Metrics;
+pub use routes::{Route, TABLE};
 
 /// Every door as one service, for whoever serves it another way.
 pub fn router(app: Arc<App>, metrics: Metrics) -> axum::Router {
@@ -39,7 +46,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, metrics: Metrics) {
             () = app.drained() => break,
             accepted = accept(&listener, &slots) => accepted,
         };
-        let Some((stream, slot)) = accepted else { continue };
+        let Some((stream, peer, slot)) = accepted else { continue };
         // Small answers should not wait for the next packet.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection was gone at once");
@@ -47,7 +54,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, metrics: Metrics) {
         }
         let mut builder = hyper::server::conn::http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(head_deadline).max_buf_size(64 << 10);
-        let service = TowerToHyperService::new(router.clone());
+        let service = TowerToHyperService::new(router.clone().layer(Extension(Peer(peer))));
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
@@ -64,10 +71,10 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, metrics: Metrics) {
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> Option<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(tokio::net::TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, slot)),
+        Ok((stream, peer)) => Some((stream, peer, slot)),
         Err(error) => {
             // Out of file handles, most likely: others will close theirs.
             tracing::warn!(%error, "a connection could not be accepted");

@@ -1,48 +1,107 @@
 //! The whole surface on one page.
+//!
+//! Invariant: every `/v1` route stands in one table with the scope it needs; the router, the check before the handler and
+//! the tests are made from it. A route that is not in it does not exist.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc, sync::LazyLock};
 
 use axum::{
-    Router, middleware,
-    routing::{get, post},
+    Router,
+    http::{Method, StatusCode},
+    middleware,
+    routing::{delete, get, patch, post},
 };
+use redialer_core::access::Scope;
 
 use super::{
-    api::{activity, agents, callbacks, workspaces},
+    admit,
+    api::{activity, agents, api_keys, audit, callbacks, explain, payload, suppressions, usage, workspaces},
     error, health,
     health::Metrics,
-    webhooks,
+    replay, webhooks,
 };
 use crate::app::App;
 
+/// A route under `/v1`.
+pub struct Route {
+    /// Its method, in lower case.
+    pub method: &'static str,
+    /// Its path, with `{id}` for an id.
+    pub path: &'static str,
+    /// What a key needs for it.
+    pub scope: Scope,
+}
+
+macro_rules! routes {
+    ($($method:ident $path:literal $scope:ident $handler:path;)*) => {
+        /// Every route under `/v1`.
+        pub const TABLE: &[Route] =
+            &[$(Route { method: stringify!($method), path: $path, scope: Scope::$scope }),*];
+
+        fn v1() -> Router<Arc<App>> {
+            Router::new()$(.route($path, $method($handler)))*
+        }
+    };
+}
+
+routes! {
+    get    "/workspaces"                WorkspacesRead    workspaces::list;
+    post   "/workspaces"                WorkspacesWrite   workspaces::create;
+    get    "/workspaces/{id}"           WorkspacesRead    workspaces::show;
+    patch  "/workspaces/{id}"           WorkspacesWrite   workspaces::change;
+    delete "/workspaces/{id}"           WorkspacesWrite   workspaces::remove;
+    post   "/workspaces/{id}/restore"   WorkspacesWrite   workspaces::restore;
+    post   "/workspaces/{id}/sync"      WorkspacesWrite   workspaces::sync;
+    get    "/workspace"                 WorkspacesRead    workspaces::own;
+    get    "/agents"                    AgentsRead        agents::list;
+    get    "/agents/{id}"               AgentsRead        agents::show;
+    patch  "/agents/{id}"               AgentsWrite       agents::change;
+    get    "/agents/{id}/webhook-url"   AgentsRead        agents::webhook_url;
+    get    "/callbacks"                 CallbacksRead     callbacks::list;
+    post   "/callbacks"                 CallbacksWrite    callbacks::create;
+    get    "/callbacks/{id}"            CallbacksRead     callbacks::show;
+    patch  "/callbacks/{id}"            CallbacksWrite    callbacks::change;
+    get    "/callbacks/{id}/chain"      CallbacksRead     callbacks::chain;
+    get    "/callbacks/{id}/payload"    PiiRead           payload::show;
+    get    "/callbacks/{id}/explain"    CallbacksRead     explain::show;
+    post   "/callbacks/{id}/cancel"     CallbacksWrite    callbacks::cancel;
+    post   "/callbacks/{id}/force"      CallbacksWrite    callbacks::force;
+    get    "/attention"                 CallbacksRead     callbacks::attention;
+    get    "/suppressions"              SuppressionsRead  suppressions::list;
+    post   "/suppressions"              SuppressionsWrite suppressions::create;
+    delete "/suppressions/{id}"         SuppressionsWrite suppressions::remove;
+    get    "/activity"                  ActivityRead      activity::list;
+    get    "/audit"                     AuditRead         audit::list;
+    get    "/usage"                     UsageRead         usage::show;
+    get    "/api-keys"                  KeysRead          api_keys::list;
+    post   "/api-keys"                  KeysWrite         api_keys::create;
+    delete "/api-keys/{id}"             KeysWrite         api_keys::revoke;
+}
+
+/// The scope that a route needs; `None` where there is none.
+pub(super) fn scope_of(method: &Method, path: &str) -> Option<Scope> {
+    static SCOPES: LazyLock<HashMap<(String, &str), Scope>> =
+        LazyLock::new(|| TABLE.iter().map(|r| ((r.method.to_uppercase(), r.path), r.scope)).collect());
+    // Whoever may read may ask for the head alone.
+    let method = if method == Method::HEAD { &Method::GET } else { method };
+    SCOPES.get(&(method.as_str().to_owned(), path.strip_prefix("/v1")?)).copied()
+}
+
 pub(super) fn all(app: Arc<App>, metrics: Metrics) -> Router {
+    let with = |app: &Arc<App>| Arc::clone(app);
+    let v1 = v1()
+        .route_layer(middleware::from_fn_with_state(with(&app), replay::once))
+        .route_layer(middleware::from_fn_with_state(with(&app), admit::admit))
+        .layer(middleware::from_fn_with_state(with(&app), error::shed));
     Router::new()
         .route("/api/webhooks/{provider}/{slug}", post(webhooks::receive))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(move || async move { metrics.render() }))
-        .nest("/v1", v1().layer(middleware::from_fn_with_state(Arc::clone(&app), error::shed)))
+        .nest("/v1", v1)
         .fallback(|| async {
-            error::ApiError::new(axum::http::StatusCode::NOT_FOUND, "not_found", "There is no such path.")
+            error::ApiError::new(StatusCode::NOT_FOUND, "not_found", "There is no such path.")
         })
-        .layer(middleware::from_fn_with_state(Arc::clone(&app), error::envelope))
+        .layer(middleware::from_fn_with_state(with(&app), error::envelope))
         .with_state(app)
-}
-
-fn v1() -> Router<Arc<App>> {
-    Router::new()
-        .route("/workspaces", get(workspaces::list).post(workspaces::create))
-        .route("/workspaces/{id}", get(workspaces::show).patch(workspaces::change))
-        .route("/workspaces/{id}/sync", post(workspaces::sync))
-        .route("/workspace", get(workspaces::own))
-        .route("/agents", get(agents::list))
-        .route("/agents/{id}", get(agents::show).patch(agents::change))
-        .route("/agents/{id}/webhook-url", get(agents::webhook_url))
-        .route("/callbacks", get(callbacks::list).post(callbacks::create))
-        .route("/callbacks/{id}", get(callbacks::show).patch(callbacks::change))
-        .route("/callbacks/{id}/chain", get(callbacks::chain))
-        .route("/callbacks/{id}/cancel", post(callbacks::cancel))
-        .route("/callbacks/{id}/force", post(callbacks::force))
-        .route("/activity", get(activity::list))
-        .route("/attention", get(callbacks::attention))
 }

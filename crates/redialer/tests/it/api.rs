@@ -1,11 +1,11 @@
 //! REST v1, as a client sees it.
 
-use redialer_sim::retell::script::Does;
+use redialer_sim::retell::{Script, script::Does};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Engine, OURS, VOICE, Walk},
+    harness::{Engine, FILE, OURS, VOICE, Walk},
     walk::scene,
 };
 
@@ -207,8 +207,10 @@ async fn settings_merge_and_an_agents_overrides_win() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn plans_limit_workspaces_and_agents_and_tenants_do_not_see_each_other() {
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
-    let other = walk.create_tenant("free", "other@example.com");
+    // Plans are data: so that two agents are one too many.
+    let settings = [(FILE, "[plans.starter]\nagents = 1\n")];
+    let walk = Walk::begin_in(Engine::Sqlite, 1, Script::default(), &settings).await;
+    let other = walk.create_tenant("starter", "other@example.com");
     let key = other["admin_key"].as_str().expect("a key").to_owned();
     let ask = async |method: Method, path: &str, body: Option<Value>| {
         let mut request = walk.http.request(method, format!("{}{path}", walk.base)).bearer_auth(&key);
@@ -220,14 +222,14 @@ async fn plans_limit_workspaces_and_agents_and_tenants_do_not_see_each_other() {
     };
     let body = json!({"name": "Line", "provider": "retell", "api_key": crate::harness::KEY});
     let (status, made) = ask(Method::POST, "/v1/workspaces", Some(body.clone())).await;
-    assert_eq!((status, made["plan"].as_str()), (201, Some("free")));
+    assert_eq!((status, made["plan"].as_str()), (201, Some("starter")));
     let (status, refused) = ask(Method::POST, "/v1/workspaces", Some(body)).await;
     assert_eq!((status, refused["error"]["code"].as_str()), (403, Some("plan_limit")));
     let own = made["id"].as_str().expect("an id").to_owned();
     assert_eq!(ask(Method::POST, &format!("/v1/workspaces/{own}/sync"), None).await.0, 200);
     let (_, agents) = ask(Method::GET, "/v1/agents", None).await;
     let enabled = agents["data"].as_array().expect("a list").iter().filter(|a| a["enabled"] == true).count();
-    assert_eq!(enabled, 1, "the free plan has room for one");
+    assert_eq!(enabled, 1, "the plan has room for one");
     let off = agents["data"]
         .as_array()
         .expect("a list")

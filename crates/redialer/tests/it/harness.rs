@@ -31,6 +31,9 @@ pub(crate) const VOICE: &str = "agent_sim_front_desk";
 pub(crate) const CHAT: &str = "agent_sim_sms_desk";
 pub(crate) const KEY: &str = "key_sim_0001";
 
+/// Among the settings of a walk: what the settings file says.
+pub(crate) const FILE: &str = "redialer.toml";
+
 /// How long, in real time, a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
@@ -128,9 +131,12 @@ impl Walk {
             sim_url,
             speed,
             database,
-            settings: settings.to_vec(),
+            settings: settings.iter().filter(|(name, _)| *name != FILE).copied().collect(),
             replicas: Vec::new(),
         };
+        if let Some((_, file)) = settings.iter().find(|(name, _)| *name == FILE) {
+            std::fs::write(walk.dir.path().join(FILE), file).expect("written");
+        }
         walk.admin_key = walk.create_tenant("unlimited", "owner@example.com")["admin_key"]
             .as_str()
             .expect("a key")

@@ -55,7 +55,7 @@ async fn a_caller_who_asks_in_words_is_dialled_at_their_local_time() {
         assert_eq!(callback["source_call_id"], source.as_str());
         assert_eq!(callback["provider_call_id"], ring.id.as_str());
         assert_eq!(callback["chain_root_id"], callback["id"]);
-        assert_eq!(callback["to_number"], "+1312•••••42", "masked");
+        assert_eq!(callback["to_number"], "+13125550142", "this key has every scope");
         assert_eq!(ring.from, OURS, "from and to are swapped after an inbound call");
         let request = &ring.request;
         assert_eq!(request["override_agent_id"], VOICE);

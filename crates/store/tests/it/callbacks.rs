@@ -5,7 +5,7 @@ use redialer_core::{
     decide::{AfterCall, Follow, Settle},
     id,
 };
-use redialer_store::{NotNow, StoreError};
+use redialer_store::{AgentChange, NotNow, StoreError};
 
 use crate::{
     engines::each,
@@ -102,7 +102,7 @@ async fn people_move_cancel_and_force_what_waits_and_nothing_else() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let (id, of) = (world.schedule("c1", 10).await, world.of());
-        assert_eq!(of.reschedule(id, at(50), at(1)).await.expect("asked"), Ok(()));
+        assert_eq!(of.reschedule(id, at(50), None, at(1)).await.expect("asked"), Ok(()));
         assert_eq!(world.newest().await.scheduled_for, at(50));
         assert_eq!(of.force(id, at(2)).await.expect("asked"), Ok(()));
         assert_eq!(of.cancel(id, at(3)).await.expect("asked"), Ok(()));
@@ -164,10 +164,19 @@ async fn agents_start_enabled_while_the_plan_has_room_and_a_switched_off_one_hol
         assert!(enabled("agent_1").await.enabled && enabled("agent_2").await.enabled);
         let third = enabled("agent_3").await;
         assert!(!third.enabled);
-        let refused = of.change_agent(&third, Some(true), None, None, 2, at(2)).await;
+        let refused = of
+            .change_agent(&third, &AgentChange { enabled: Some(true), ..AgentChange::default() }, 2, at(2))
+            .await;
         assert!(matches!(refused, Err(StoreError::Conflict("plan_limit"))));
         let id = world.schedule("c1", 10).await;
-        of.change_agent(&world.agent, Some(false), None, None, 2, at(3)).await.expect("changed");
+        of.change_agent(
+            &world.agent,
+            &AgentChange { enabled: Some(false), ..AgentChange::default() },
+            2,
+            at(3),
+        )
+        .await
+        .expect("changed");
         assert_eq!(of.callback(id).await.expect("read").state, State::Held);
         assert!(
             !engine
@@ -179,7 +188,9 @@ async fn agents_start_enabled_while_the_plan_has_room_and_a_switched_off_one_hol
                 .enabled
         );
         let off = of.agent(world.agent.id).await.expect("read");
-        of.change_agent(&off, Some(true), None, None, 2, at(4)).await.expect("changed");
+        of.change_agent(&off, &AgentChange { enabled: Some(true), ..AgentChange::default() }, 2, at(4))
+            .await
+            .expect("changed");
         assert_eq!(of.callback(id).await.expect("read").state, State::Scheduled, "{}", engine.name);
         assert!(engine.store.slug_owner("nobody", at(4), 0).await.expect("read").is_none());
     }

@@ -6,7 +6,7 @@ use redialer_core::{
     decide::{AfterAsk, AfterCall, AfterDial, Settle},
     workspace::Pause,
 };
-use redialer_store::{Claim, Intent, Ledger, NewDispatch, NotNow};
+use redialer_store::{AgentChange, Claim, Intent, Ledger, NewDispatch, NotNow};
 
 use crate::{
     engines::each,
@@ -153,16 +153,23 @@ async fn after_a_cancel_or_a_switch_off_no_intent_is_written() {
         assert!(intend(&world, claim).await.is_none());
         world.schedule("c2", 10).await;
         let claim = world.claim_all(10).await.pop().expect("due");
-        world.of().change_agent(&world.agent, Some(false), None, None, 10, at(10)).await.expect("changed");
+        world
+            .of()
+            .change_agent(
+                &world.agent,
+                &AgentChange { enabled: Some(false), ..AgentChange::default() },
+                10,
+                at(10),
+            )
+            .await
+            .expect("changed");
         assert!(intend(&world, claim).await.is_none());
         assert_eq!(world.newest().await.state, State::Held);
         world
             .of()
             .change_agent(
                 &world.of().agent(world.agent.id).await.expect("read"),
-                Some(true),
-                None,
-                None,
+                &AgentChange { enabled: Some(true), ..AgentChange::default() },
                 10,
                 at(10),
             )

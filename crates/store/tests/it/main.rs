@@ -5,6 +5,7 @@
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod book;
 mod callbacks;
 mod dispatch;
 mod engines;

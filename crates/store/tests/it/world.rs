@@ -49,7 +49,7 @@ impl World {
         };
         store.create_tenant(&new, at(0), &chance).await.expect("created");
         let workspace = Id::new(at(0), &chance);
-        let defaults = Defaults::of_plan(Plan::Unlimited);
+        let defaults = Defaults::of_plan(&Plan::Unlimited.limits());
         let new = NewWorkspace {
             id: workspace,
             provider: ProviderKind::Retell,

@@ -239,7 +239,7 @@ fn start(config: &Config, metrics: &Metrics) -> anyhow::Result<(Runtime, Running
 
 /// Connects the pretend account and pulls its roster; the agent that will call.
 async fn connect(app: &App, tenant: Id<id::Tenant>, api_key: &str) -> anyhow::Result<AgentRow> {
-    let defaults = Defaults::of_plan(Plan::Unlimited);
+    let defaults = Defaults::of_plan(&Plan::Unlimited.limits());
     let id = Id::new(app.clock.now(), &app.chance);
     let new = NewWorkspace {
         id,

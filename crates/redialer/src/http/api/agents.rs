@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
-use redialer_core::id;
-use redialer_store::{AgentRow, BadSettings};
+use axum::{Json, extract::State, http::StatusCode};
+use redialer_core::{Id, id, tenant::Limits};
+use redialer_store::{AgentChange, AgentRow, BadSettings};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
+    etag::{IfMatch, Tagged, tagged},
     page::{Asked, Page},
     wire::{self, Body, PathId, Query},
 };
@@ -75,10 +76,14 @@ pub(in crate::http) async fn list(
 pub(in crate::http) async fn show(
     caller: Caller,
     PathId(id): PathId<id::Agent>,
-) -> Result<Json<View>, ApiError> {
+) -> Result<Tagged<View>, ApiError> {
+    shown(&caller, id).await
+}
+
+async fn shown(caller: &Caller, id: Id<id::Agent>) -> Result<Tagged<View>, ApiError> {
     let row = caller.store.agent(id).await?;
     caller.check(row.workspace)?;
-    Ok(Json(row.into()))
+    Ok(tagged(id, row.updated_at, row.into()))
 }
 
 #[derive(Deserialize)]
@@ -100,12 +105,14 @@ pub(in crate::http) async fn change(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Agent>,
+    if_match: IfMatch,
     Body(body): Body<ChangeBody>,
-) -> Result<Json<View>, ApiError> {
+) -> Result<Tagged<View>, ApiError> {
     let row = caller.store.agent(id).await?;
     caller.check(row.workspace)?;
+    let if_unchanged = if_match.guard(id, row.updated_at)?;
     let overrides = match &body.overrides {
-        Some(patch) => Some(overridden(&caller, &row, patch).await?),
+        Some(patch) => Some(overridden(&app, &caller, &row, patch).await?),
         None => None,
     };
     let url = body.downstream_url.as_ref().map(|u| u.as_deref());
@@ -114,14 +121,20 @@ pub(in crate::http) async fn change(
     {
         return Err(ApiError::invalid("downstream_url", "must be an http or https URL"));
     }
-    let max = caller.tenant.plan.max_agents();
-    caller.store.change_agent(&row, body.enabled, url, overrides.as_ref(), max, app.clock.now()).await?;
+    let max = app.plans.of(caller.tenant.plan).agents;
+    let change = AgentChange {
+        enabled: body.enabled,
+        downstream_url: url,
+        overrides: overrides.as_ref(),
+        if_unchanged,
+    };
+    caller.store.change_agent(&row, &change, max, app.clock.now()).await?;
     app.due_changed();
-    Ok(Json(caller.store.agent(id).await?.into()))
+    shown(&caller, id).await
 }
 
 /// The agent's overrides with a patch laid over them; null takes an override away.
-async fn overridden(caller: &Caller, row: &AgentRow, patch: &Value) -> Result<Value, ApiError> {
+async fn overridden(app: &App, caller: &Caller, row: &AgentRow, patch: &Value) -> Result<Value, ApiError> {
     if !patch.is_object() {
         return Err(ApiError::invalid(
             "overrides",
@@ -130,14 +143,27 @@ async fn overridden(caller: &Caller, row: &AgentRow, patch: &Value) -> Result<Va
     }
     let mut overrides = row.overrides.clone();
     lay(&mut overrides, patch);
+    let limits = app.plans.of(caller.tenant.plan);
+    within(limits, &overrides)?;
     let named = |e: BadSettings| {
         let field =
             if e.field.is_empty() { "overrides".to_owned() } else { format!("overrides.{}", e.field) };
         ApiError::invalid(field, e.problem)
     };
     let workspace = caller.store.workspace(row.workspace).await?;
-    workspace.defaults.patched(&overrides).and_then(|d| d.check(caller.tenant.plan)).map_err(named)?;
+    workspace.defaults.patched(&overrides).and_then(|d| d.check(limits)).map_err(named)?;
     Ok(overrides)
+}
+
+/// Whether the plan has room for an agent's own settings.
+fn within(limits: &Limits, overrides: &Value) -> Result<(), ApiError> {
+    let own = overrides.as_object().is_some_and(|o| !o.is_empty());
+    let what = match overrides.get("max_attempts") {
+        Some(_) if !limits.agent_attempts => "a `max_attempts` of an agent's own",
+        _ if own && !limits.agent_overrides => "settings of an agent's own",
+        _ => return Ok(()),
+    };
+    Err(ApiError::new(StatusCode::FORBIDDEN, "plan_limit", format!("The plan does not include {what}.")))
 }
 
 fn lay(base: &mut Value, patch: &Value) {

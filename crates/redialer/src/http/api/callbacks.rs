@@ -1,6 +1,6 @@
 //! `/v1/callbacks`: see them, schedule by hand, move, cancel, dial now.
 //!
-//! Numbers are masked here; showing them in clear needs a scope that keys do not carry yet.
+//! Invariant: numbers are masked, but for keys with `pii:read`; what those are shown leaves a line in the book.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,6 +14,7 @@ use redialer_store::{CallbackRow, Filter, NotNow, TenantKey};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    etag::{IfMatch, Tagged, tagged},
     page::{Asked, Page},
     wire::{self, Body, PathId, Query},
 };
@@ -50,7 +51,7 @@ pub(in crate::http) struct View {
     updated_at: String,
 }
 
-fn view(row: CallbackRow, key: &TenantKey) -> View {
+fn view(row: CallbackRow, key: &TenantKey, clear: bool) -> View {
     // A row that does not open is still shown, without its numbers; that it does not is our fault, and logged.
     let secrets = row
         .secrets(key)
@@ -58,7 +59,10 @@ fn view(row: CallbackRow, key: &TenantKey) -> View {
             |error| tracing::error!(callback.id = %row.id, %error, "callback {} does not open", row.id),
         )
         .ok();
-    let masked = |number: Option<&str>| number.and_then(|n| Phone::parse(n).ok()).map(|p| p.masked());
+    let shown = |number: Option<&str>| {
+        let number = number.and_then(|n| Phone::parse(n).ok())?;
+        Some(if clear { number.e164().to_owned() } else { number.masked() })
+    };
     View {
         id: row.id.to_string(),
         workspace_id: row.workspace.to_string(),
@@ -75,8 +79,8 @@ fn view(row: CallbackRow, key: &TenantKey) -> View {
         scheduled_for: row.scheduled_for.to_string(),
         timezone: row.zone.name.clone(),
         timezone_source: row.zone.source.word(),
-        to_number: masked(secrets.as_ref().map(|s| s.to.as_str())),
-        from_number: masked(secrets.as_ref().and_then(|s| s.from.as_deref())),
+        to_number: shown(secrets.as_ref().map(|s| s.to.as_str())),
+        from_number: shown(secrets.as_ref().and_then(|s| s.from.as_deref())),
         source_call_id: row.source_call_id,
         provider_call_id: row.provider_call_id,
         outcome: row.outcome,
@@ -128,19 +132,31 @@ pub(in crate::http) async fn list(
         person_ix: number.map(|n| key.index(n.e164())),
     };
     let rows = caller.store.callbacks(&filter, asked.before, asked.limit + 1).await?;
-    Ok(Json(Page::of(rows, &asked, |r| (r.created_at, r.id), |r| view(r, &key))))
+    let clear = revealed(&app, &caller, &rows).await;
+    Ok(Json(Page::of(rows, &asked, |r| (r.created_at, r.id), |r| view(r, &key, clear))))
+}
+
+/// Whether numbers are shown in clear.
+async fn revealed(app: &App, caller: &Caller, rows: &[CallbackRow]) -> bool {
+    let ids: Vec<String> = rows.iter().map(|r| r.id.to_string()).collect();
+    caller.may_show(app, "numbers", &ids).await
 }
 
 /// The callback, if this key may see it.
-async fn seen(caller: &Caller, id: Id<id::Callback>) -> Result<CallbackRow, ApiError> {
+pub(super) async fn seen(caller: &Caller, id: Id<id::Callback>) -> Result<CallbackRow, ApiError> {
     let row = caller.store.callback(id).await?;
     caller.check(row.workspace)?;
+    // With its workspace it is gone.
+    caller.store.workspace(row.workspace).await?;
     Ok(row)
 }
 
-async fn shown(app: &App, caller: &Caller, id: Id<id::Callback>) -> Result<Json<View>, ApiError> {
+async fn shown(app: &App, caller: &Caller, id: Id<id::Callback>) -> Result<Tagged<View>, ApiError> {
     let key = app.store.open_key(caller.tenant.id).await?;
-    Ok(Json(view(seen(caller, id).await?, &key)))
+    let row = seen(caller, id).await?;
+    let clear = revealed(app, caller, std::slice::from_ref(&row)).await;
+    let updated_at = row.updated_at;
+    Ok(tagged(id, updated_at, view(row, &key, clear)))
 }
 
 /// `GET /v1/callbacks/{id}`.
@@ -148,7 +164,7 @@ pub(in crate::http) async fn show(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Callback>,
-) -> Result<Json<View>, ApiError> {
+) -> Result<Tagged<View>, ApiError> {
     shown(&app, &caller, id).await
 }
 
@@ -163,7 +179,8 @@ pub(in crate::http) async fn chain(
     let filter = Filter { chain: Some(row.chain), workspace: Some(row.workspace), ..Filter::default() };
     let all: Asked<id::Callback> = Asked::read(Some(200), None)?;
     let rows = caller.store.callbacks(&filter, all.before, all.limit).await?;
-    Ok(Json(Page::whole(rows.into_iter().map(|r| view(r, &key)).collect())))
+    let clear = revealed(&app, &caller, &rows).await;
+    Ok(Json(Page::whole(rows.into_iter().map(|r| view(r, &key, clear)).collect())))
 }
 
 #[derive(Deserialize)]
@@ -183,7 +200,7 @@ pub(in crate::http) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
     Body(body): Body<NewBody>,
-) -> Result<(StatusCode, Json<View>), ApiError> {
+) -> Result<(StatusCode, Tagged<View>), ApiError> {
     let agent = match caller.store.agent(wire::id("agent_id", &body.agent_id)?).await {
         Ok(agent) if caller.check(agent.workspace).is_ok() => agent,
         Ok(_) | Err(redialer_store::StoreError::NotFound) => {
@@ -249,11 +266,13 @@ pub(in crate::http) async fn change(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Callback>,
+    if_match: IfMatch,
     Body(body): Body<ChangeBody>,
-) -> Result<Json<View>, ApiError> {
-    seen(&caller, id).await?;
+) -> Result<Tagged<View>, ApiError> {
+    let row = seen(&caller, id).await?;
+    let if_unchanged = if_match.guard(id, row.updated_at)?;
     let to = wire::moment("scheduled_for", &body.scheduled_for)?;
-    done(caller.store.reschedule(id, to, app.clock.now()).await?)?;
+    done(caller.store.reschedule(id, to, if_unchanged, app.clock.now()).await?)?;
     app.due_changed();
     shown(&app, &caller, id).await
 }
@@ -263,7 +282,7 @@ pub(in crate::http) async fn cancel(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Callback>,
-) -> Result<Json<View>, ApiError> {
+) -> Result<Tagged<View>, ApiError> {
     seen(&caller, id).await?;
     done(caller.store.cancel(id, app.clock.now()).await?)?;
     shown(&app, &caller, id).await
@@ -274,7 +293,7 @@ pub(in crate::http) async fn force(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Callback>,
-) -> Result<Json<View>, ApiError> {
+) -> Result<Tagged<View>, ApiError> {
     let row = seen(&caller, id).await?;
     if row.state == CallbackState::Failed && row.outcome.as_deref() == Some("unresolved") {
         let anew = manage::force_anew(&app, caller.tenant.id, &row).await.map_err(not_scheduled)?;
@@ -294,7 +313,8 @@ pub(in crate::http) async fn attention(
     let asked: Asked<id::Callback> = Asked::read(query.limit, query.cursor.as_deref())?;
     let key = app.store.open_key(caller.tenant.id).await?;
     let rows = caller.store.attention(caller.workspace, asked.before, asked.limit + 1).await?;
-    Ok(Json(Page::of(rows, &asked, |r| (r.created_at, r.id), |r| view(r, &key))))
+    let clear = revealed(&app, &caller, &rows).await;
+    Ok(Json(Page::of(rows, &asked, |r| (r.created_at, r.id), |r| view(r, &key, clear))))
 }
 
 #[derive(Deserialize)]

@@ -2,7 +2,14 @@
 
 pub(super) mod activity;
 pub(super) mod agents;
+pub(super) mod api_keys;
+pub(super) mod audit;
 pub(super) mod callbacks;
+pub(super) mod etag;
+pub(super) mod explain;
 pub(super) mod page;
+pub(super) mod payload;
+pub(super) mod suppressions;
+pub(super) mod usage;
 pub(super) mod wire;
 pub(super) mod workspaces;

@@ -112,6 +112,15 @@ pub(in crate::http) fn id<T: Noun>(param: &str, text: &str) -> Result<Id<T>, Api
     Id::from_str(text).map_err(|e| ApiError::invalid(param, format!("`{text}` is {e}")))
 }
 
+/// What something is called.
+pub(in crate::http) fn name<'t>(param: &str, text: &'t str) -> Result<&'t str, ApiError> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > 200 {
+        return Err(ApiError::invalid(param, "must be 1 to 200 characters"));
+    }
+    Ok(text)
+}
+
 /// A moment in a body.
 pub(in crate::http) fn moment(param: &str, text: &str) -> Result<Timestamp, ApiError> {
     text.parse()

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::{Json, extract::State, http::StatusCode};
 use redialer_core::{
     Id, id,
+    tenant::Limits,
     time::{minutes, plus},
-    workspace::ProviderKind,
+    workspace::{ProviderKind, UNDO_MINUTES},
 };
 use redialer_providers::retell::api::ReadError;
 use redialer_store::{
@@ -16,7 +17,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
+    etag::{IfMatch, Tagged, tagged},
     page::{Asked, Page},
+    usage::month,
     wire::{self, Body, PathId, Query},
 };
 use crate::{
@@ -49,15 +52,13 @@ struct Paused {
 struct Usage {
     period_start: String,
     calls_this_period: i64,
-    cap: Option<i64>,
+    cap: Option<u64>,
     credits_balance_usd: Option<f64>,
 }
 
 async fn view(caller: &Caller, row: WorkspaceRow, app: &App) -> Result<View, ApiError> {
-    let month = app.clock.now().to_zoned(jiff::tz::TimeZone::UTC);
-    let start =
-        month.first_of_month().and_then(|d| d.start_of_day()).map_or(app.clock.now(), |z| z.timestamp());
-    let calls = caller.store.calls_placed_since(row.id, start).await?;
+    let (start, _) = month(app.clock.now());
+    let calls = caller.store.calls_placed_since(Some(row.id), start).await?;
     Ok(View {
         id: row.id.to_string(),
         name: row.name,
@@ -69,7 +70,7 @@ async fn view(caller: &Caller, row: WorkspaceRow, app: &App) -> Result<View, Api
         usage: Usage {
             period_start: start.to_string(),
             calls_this_period: calls,
-            cap: None,
+            cap: app.plans.of(caller.tenant.plan).calls_a_month,
             credits_balance_usd: None,
         },
         created_at: row.created_at.to_string(),
@@ -116,24 +117,18 @@ pub(in crate::http) async fn create(
     caller: Caller,
     Body(body): Body<NewBody>,
 ) -> Result<(StatusCode, Json<View>), ApiError> {
-    if caller.workspace.is_some() {
-        return Err(ApiError::new(
-            StatusCode::FORBIDDEN,
-            "admin_key_needed",
-            "Only an admin key may connect workspaces.",
-        ));
-    }
-    let name = name(&body.name)?;
+    caller.admin("connect workspaces")?;
+    let name = wire::name("name", &body.name)?;
     let provider = ProviderKind::from_word(&body.provider)
         .ok_or_else(|| ApiError::invalid("provider", "must be `retell`"))?;
     let api_key = secret("api_key", &body.api_key)?;
     let webhook_key =
         body.webhook_key.as_deref().map(|k| secret("webhook_key", k)).transpose()?.unwrap_or(api_key);
-    let defaults = Defaults::of_plan(caller.tenant.plan);
+    let defaults = Defaults::of_plan(app.plans.of(caller.tenant.plan));
     let id = Id::new(app.clock.now(), &app.chance);
     let new = NewWorkspace { id, provider, name, api_key, webhook_key, defaults: &defaults };
     let key = app.store.open_key(caller.tenant.id).await?;
-    let max = caller.tenant.plan.max_workspaces();
+    let max = app.plans.of(caller.tenant.plan).workspaces;
     caller.store.create_workspace(&new, max, &key, app.clock.now(), &app.chance).await?;
     let row = caller.store.workspace(id).await?;
     Ok((StatusCode::CREATED, Json(view(&caller, row, &app).await?)))
@@ -144,10 +139,10 @@ pub(in crate::http) async fn show(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Workspace>,
-) -> Result<Json<View>, ApiError> {
+) -> Result<Tagged<View>, ApiError> {
     caller.check(id)?;
     let row = caller.store.workspace(id).await?;
-    Ok(Json(view(&caller, row, &app).await?))
+    Ok(tagged(id, row.updated_at, view(&caller, row, &app).await?))
 }
 
 #[derive(Deserialize)]
@@ -193,13 +188,19 @@ pub(in crate::http) async fn change(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Workspace>,
+    if_match: IfMatch,
     Body(body): Body<ChangeBody>,
-) -> Result<Json<View>, ApiError> {
+) -> Result<Tagged<View>, ApiError> {
     caller.check(id)?;
     let row = caller.store.workspace(id).await?;
+    let if_unchanged = if_match.guard(id, row.updated_at)?;
     let key = app.store.open_key(caller.tenant.id).await?;
     let now = app.clock.now();
-    let defaults = body.defaults.as_ref().map(|patch| patched(&row.defaults, patch, &caller)).transpose()?;
+    let defaults = body
+        .defaults
+        .as_ref()
+        .map(|patch| patched(&row.defaults, patch, app.plans.of(caller.tenant.plan)))
+        .transpose()?;
     let retention = body.retention.as_ref().map(|patch| retention(&row.retention, patch)).transpose()?;
     let api_key = body.api_key.as_deref().map(|k| secret("api_key", k)).transpose()?;
     let mut webhook_keys = None;
@@ -214,13 +215,43 @@ pub(in crate::http) async fn change(
         webhook_keys = Some(keys);
     }
     let change = WorkspaceChange {
-        name: body.name.as_deref().map(name).transpose()?,
+        name: body.name.as_deref().map(|n| wire::name("name", n)).transpose()?,
         api_key,
         webhook_keys: webhook_keys.as_deref(),
         defaults: defaults.as_ref(),
         retention: retention.as_ref(),
+        if_unchanged,
     };
     caller.store.change_workspace(id, &change, &key, now, &app.chance).await?;
+    app.due_changed();
+    let row = caller.store.workspace(id).await?;
+    Ok(tagged(id, row.updated_at, view(&caller, row, &app).await?))
+}
+
+/// `DELETE /v1/workspaces/{id}`: silent at once, gone after a day.
+pub(in crate::http) async fn remove(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<id::Workspace>,
+) -> Result<StatusCode, ApiError> {
+    caller.check(id)?;
+    caller.admin("delete workspaces")?;
+    caller.store.delete_workspace(id, app.clock.now()).await?;
+    app.due_changed();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /v1/workspaces/{id}/restore`.
+pub(in crate::http) async fn restore(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<id::Workspace>,
+) -> Result<Json<View>, ApiError> {
+    caller.check(id)?;
+    caller.admin("restore workspaces")?;
+    let now = app.clock.now();
+    let max = app.plans.of(caller.tenant.plan).workspaces;
+    caller.store.restore_workspace(id, plus(now, -minutes(UNDO_MINUTES)), max, now).await?;
     app.due_changed();
     let row = caller.store.workspace(id).await?;
     Ok(Json(view(&caller, row, &app).await?))
@@ -249,13 +280,13 @@ pub(in crate::http) async fn sync(
     Ok(Json(serde_json::json!({"workspace_id": id.to_string(), "agents": n})))
 }
 
-fn patched(defaults: &Defaults, patch: &Value, caller: &Caller) -> Result<Defaults, ApiError> {
+fn patched(defaults: &Defaults, patch: &Value, limits: &Limits) -> Result<Defaults, ApiError> {
     let named = |e: BadSettings| {
         let field = if e.field.is_empty() { "defaults".to_owned() } else { format!("defaults.{}", e.field) };
         ApiError::invalid(field, e.problem)
     };
     let patched = defaults.patched(patch).map_err(named)?;
-    patched.check(caller.tenant.plan).map_err(named)?;
+    patched.check(limits).map_err(named)?;
     Ok(patched)
 }
 
@@ -268,14 +299,6 @@ fn retention(retention: &Retention, patch: &Value) -> Result<Retention, ApiError
         return Err(ApiError::invalid("retention.days", "must be from 1 to 3650"));
     }
     Ok(merged)
-}
-
-fn name(text: &str) -> Result<&str, ApiError> {
-    let text = text.trim();
-    if text.is_empty() || text.chars().count() > 200 {
-        return Err(ApiError::invalid("name", "must be 1 to 200 characters"));
-    }
-    Ok(text)
 }
 
 fn secret<'t>(param: &str, text: &'t str) -> Result<&'t str, ApiError> {

@@ -32,7 +32,7 @@ use redialer_sim::{
     SimTime,
     retell::{Retell, Scene, Script, Webhook, script::Does},
 };
-use redialer_store::{Buckets, Defaults, Kek, NewTenant, NewWorkspace, Store};
+use redialer_store::{AgentChange, Buckets, Defaults, Kek, NewTenant, NewWorkspace, Store};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
@@ -393,8 +393,14 @@ impl Simulation {
         let switched = async move {
             let store = app.store.of(tenant);
             if let Ok(agent) = store.agent(agent).await {
-                let _whatever =
-                    store.change_agent(&agent, Some(enabled), None, None, 10, app.clock.now()).await;
+                let _whatever = store
+                    .change_agent(
+                        &agent,
+                        &AgentChange { enabled: Some(enabled), ..AgentChange::default() },
+                        10,
+                        app.clock.now(),
+                    )
+                    .await;
             }
             Done::Nothing
         };
@@ -692,7 +698,7 @@ async fn make(file: &std::path::Path) {
         "max_attempts": super::laws::MAX_ATTEMPTS, "calls_per_second": 50, "missed_after_minutes": 100_000,
         "retry_triggers": {"voicemail": wait(40), "conversation_silent": wait(50)},
     });
-    let defaults = Defaults::of_plan(Plan::Unlimited).patched(&patch).expect("good settings");
+    let defaults = Defaults::of_plan(&Plan::Unlimited.limits()).patched(&patch).expect("good settings");
     let new = NewWorkspace {
         id: workspace,
         provider: ProviderKind::Retell,

@@ -1,0 +1,236 @@
+//! What somebody may do: scopes of keys, roles of members.
+//!
+//! Invariant: nobody passes on more than they have ([`Scopes::covers`]).
+
+/// One thing a key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// See workspaces and their settings.
+    WorkspacesRead,
+    /// Connect, change, sync, delete and restore workspaces.
+    WorkspacesWrite,
+    /// See agents and where to point their webhooks.
+    AgentsRead,
+    /// Switch agents, change their settings.
+    AgentsWrite,
+    /// See callbacks, and why they are when they are.
+    CallbacksRead,
+    /// Schedule, move, cancel and force callbacks.
+    CallbacksWrite,
+    /// See the do-not-call list.
+    SuppressionsRead,
+    /// Change the do-not-call list.
+    SuppressionsWrite,
+    /// See the activity feed.
+    ActivityRead,
+    /// See the book of privileged acts.
+    AuditRead,
+    /// See quota and use.
+    UsageRead,
+    /// See keys, never their secrets.
+    KeysRead,
+    /// Make and revoke keys.
+    KeysWrite,
+    /// See numbers in clear, and captured payloads.
+    PiiRead,
+}
+
+impl Scope {
+    /// Every scope there is.
+    pub const ALL: [Self; 14] = [
+        Self::WorkspacesRead,
+        Self::WorkspacesWrite,
+        Self::AgentsRead,
+        Self::AgentsWrite,
+        Self::CallbacksRead,
+        Self::CallbacksWrite,
+        Self::SuppressionsRead,
+        Self::SuppressionsWrite,
+        Self::ActivityRead,
+        Self::AuditRead,
+        Self::UsageRead,
+        Self::KeysRead,
+        Self::KeysWrite,
+        Self::PiiRead,
+    ];
+
+    /// Its name in the API and the store.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::WorkspacesRead => "workspaces:read",
+            Self::WorkspacesWrite => "workspaces:write",
+            Self::AgentsRead => "agents:read",
+            Self::AgentsWrite => "agents:write",
+            Self::CallbacksRead => "callbacks:read",
+            Self::CallbacksWrite => "callbacks:write",
+            Self::SuppressionsRead => "suppressions:read",
+            Self::SuppressionsWrite => "suppressions:write",
+            Self::ActivityRead => "activity:read",
+            Self::AuditRead => "audit:read",
+            Self::UsageRead => "usage:read",
+            Self::KeysRead => "keys:read",
+            Self::KeysWrite => "keys:write",
+            Self::PiiRead => "pii:read",
+        }
+    }
+
+    /// The scope of that name.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.word() == word)
+    }
+
+    const fn bit(self) -> u32 {
+        1 << self as u32
+    }
+}
+
+/// A set of scopes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Scopes(u32);
+
+impl Scopes {
+    /// Every scope, also those that are added later.
+    pub const EVERY: Self = Self(u32::MAX);
+
+    /// These.
+    pub fn of(scopes: &[Scope]) -> Self {
+        Self(scopes.iter().fold(0, |bits, s| bits | s.bit()))
+    }
+
+    /// What a key has unless it says otherwise: all but personal data.
+    pub const fn usual() -> Self {
+        let mut bits = 0;
+        let mut i = 0;
+        while i < Scope::ALL.len() {
+            bits |= Scope::ALL[i].bit();
+            i += 1;
+        }
+        Self(bits & !Scope::PiiRead.bit())
+    }
+
+    /// Whether it has this one.
+    pub const fn has(self, scope: Scope) -> bool {
+        self.0 & scope.bit() != 0
+    }
+
+    /// Whether it has all of the other's.
+    pub const fn covers(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
+    }
+
+    /// Those that both have.
+    #[must_use]
+    pub const fn within(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Its scopes, in order.
+    pub fn list(self) -> impl Iterator<Item = Scope> {
+        Scope::ALL.into_iter().filter(move |s| self.has(*s))
+    }
+
+    /// As it is stored: words with spaces between, `*` for every one.
+    pub fn text(self) -> String {
+        if self == Self::EVERY {
+            return "*".to_owned();
+        }
+        self.list().map(Scope::word).collect::<Vec<_>>().join(" ")
+    }
+
+    /// From how it is stored; words that are unknown grant nothing.
+    pub fn from_text(text: &str) -> Self {
+        if text == "*" {
+            return Self::EVERY;
+        }
+        Self(text.split(' ').filter_map(Scope::from_word).fold(0, |bits, s| bits | s.bit()))
+    }
+}
+
+/// What a member is in a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Everything; there is always one.
+    Owner,
+    /// Everything but the owners.
+    Admin,
+    /// Callbacks, agents and the do-not-call list; no keys and no accounts.
+    Operator,
+    /// Looks, without personal data.
+    Viewer,
+}
+
+impl Role {
+    /// Every role, highest first.
+    pub const ALL: [Self; 4] = [Self::Owner, Self::Admin, Self::Operator, Self::Viewer];
+
+    /// Its name.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Operator => "operator",
+            Self::Viewer => "viewer",
+        }
+    }
+
+    /// The role of that name.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|r| r.word() == word)
+    }
+
+    /// What it may do.
+    pub fn scopes(self) -> Scopes {
+        match self {
+            Self::Owner | Self::Admin => Scopes::EVERY,
+            Self::Operator => Scopes::of(&[
+                Scope::WorkspacesRead,
+                Scope::AgentsRead,
+                Scope::AgentsWrite,
+                Scope::CallbacksRead,
+                Scope::CallbacksWrite,
+                Scope::SuppressionsRead,
+                Scope::SuppressionsWrite,
+                Scope::ActivityRead,
+                Scope::UsageRead,
+                Scope::PiiRead,
+            ]),
+            Self::Viewer => Scopes::of(&[
+                Scope::WorkspacesRead,
+                Scope::AgentsRead,
+                Scope::CallbacksRead,
+                Scope::SuppressionsRead,
+                Scope::ActivityRead,
+                Scope::UsageRead,
+            ]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_survive_being_stored_and_unknown_ones_grant_nothing() {
+        for scope in Scope::ALL {
+            let one = Scopes::of(&[scope]);
+            assert_eq!(Scopes::from_text(&one.text()), one);
+            assert_eq!(one.list().collect::<Vec<_>>(), [scope]);
+        }
+        assert_eq!(Scopes::from_text(&Scopes::usual().text()), Scopes::usual());
+        assert_eq!(Scopes::from_text("*"), Scopes::EVERY);
+        assert_eq!(Scopes::from_text("keys:eat callbacks:read"), Scopes::of(&[Scope::CallbacksRead]));
+    }
+
+    #[test]
+    fn the_usual_scopes_are_all_but_personal_data_and_nobody_covers_more_than_they_have() {
+        assert!(!Scopes::usual().has(Scope::PiiRead) && Scopes::usual().has(Scope::KeysWrite));
+        assert!(Scopes::EVERY.covers(Scopes::usual()) && !Scopes::usual().covers(Scopes::EVERY));
+        assert!(!Scopes::usual().covers(Scopes::of(&[Scope::PiiRead])));
+        for pair in Role::ALL.windows(2) {
+            assert!(pair[0].scopes().covers(pair[1].scopes()), "{pair:?}");
+            assert_eq!(Role::from_word(pair[0].word()), Some(pair[0]));
+        }
+        assert!(!Role::Viewer.scopes().has(Scope::PiiRead));
+    }
+}

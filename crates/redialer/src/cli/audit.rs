@@ -1,0 +1,33 @@
+//! `redialer audit verify`: whether the books of privileged acts are whole.
+
+use clap::Subcommand;
+use redialer_store::Checked;
+
+use super::{open, say};
+use crate::config::Config;
+
+#[derive(Subcommand)]
+pub(super) enum Audit {
+    /// Walk every tenant's book; fails if a row was changed, left out or cut off
+    Verify,
+}
+
+impl Audit {
+    pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
+        let Self::Verify = self;
+        let store = open(config).await?;
+        let mut broken = 0;
+        for tenant in store.tenants().await? {
+            let said = match store.of(tenant.id).check_audit().await? {
+                Checked::Whole(n) => format!("whole, {n} acts"),
+                Checked::Broken(seq) => format!("BROKEN: act {seq} is missing or not what was written"),
+                Checked::Cut(seq) => format!("BROKEN: acts behind {seq} were cut off"),
+            };
+            broken += usize::from(said.starts_with("BROKEN"));
+            say(&format!("{} {}: {said}", tenant.id, tenant.name));
+        }
+        store.close().await;
+        anyhow::ensure!(broken == 0, "{broken} books are not what was written");
+        Ok(())
+    }
+}

@@ -1,0 +1,158 @@
+//! What comes before every `/v1` handler: whose key, whether it may, and how often.
+//!
+//! Invariants: a key is looked up anew for each request, so that one that was revoked opens nothing from then on; a key
+//! learns nothing of a route it has no scope for but that it lacks it. Pacing is per key, on each replica.
+
+use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock as _, DefaultClock},
+    middleware::StateInformationMiddleware,
+    state::keyed::DashMapStateStore,
+};
+use redialer_core::{Id, id};
+use redialer_store::{Actor, KeyRow};
+
+use super::{
+    auth::{Caller, refused},
+    error::{ApiError, RequestId},
+    routes,
+};
+use crate::app::App;
+
+/// Where a connection comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) SocketAddr);
+
+/// How often each key may ask. Keys that are unknown are not counted: there are as many counts as keys in use.
+pub struct Pace {
+    limiter:
+        RateLimiter<Id<id::Key>, DashMapStateStore<Id<id::Key>>, DefaultClock, StateInformationMiddleware>,
+    burst: u32,
+}
+
+/// What is left of a key's allowance.
+struct Left {
+    remaining: u32,
+    reset_secs: u64,
+}
+
+impl Pace {
+    /// So many requests a second, and twice as many at once.
+    pub fn new(per_second: u32) -> Self {
+        let rate = NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN);
+        let burst = rate.saturating_add(rate.get());
+        let quota = Quota::per_second(rate).allow_burst(burst);
+        let limiter = RateLimiter::dashmap(quota).with_middleware::<StateInformationMiddleware>();
+        Self { limiter, burst: burst.get() }
+    }
+
+    /// Counts a request; how many seconds to wait if it is one too many.
+    fn count(&self, key: Id<id::Key>) -> Result<Left, u64> {
+        match self.limiter.check_key(&key) {
+            Ok(state) => {
+                let remaining = state.remaining_burst_capacity();
+                let used = u64::from(self.burst.saturating_sub(remaining));
+                let rate = u64::from(self.burst / 2).max(1);
+                Ok(Left { remaining, reset_secs: used.div_ceil(rate) })
+            }
+            Err(not_until) => Err(not_until.wait_time_from(self.limiter.clock().now()).as_secs() + 1),
+        }
+    }
+
+    /// Forgets keys that have their whole allowance again.
+    pub fn tidy(&self) {
+        self.limiter.retain_recent();
+    }
+}
+
+/// Lets a request through to its handler.
+pub(super) async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let owner = match owner(&app, request.headers().get(header::AUTHORIZATION).cloned()).await {
+        Ok(owner) => owner,
+        Err(response) => return response,
+    };
+    let left = match app.pace.count(owner.id) {
+        Ok(left) => left,
+        Err(wait) => return too_often(&app, wait),
+    };
+    let mut response = match may(&app, &owner, &request) {
+        Ok(()) => {
+            let caller = caller(&app, owner, &request);
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(error) => error.into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert("ratelimit-limit", app.pace.burst.into());
+    headers.insert("ratelimit-remaining", left.remaining.into());
+    headers.insert("ratelimit-reset", left.reset_secs.into());
+    response
+}
+
+async fn owner(app: &App, given: Option<HeaderValue>) -> Result<KeyRow, Response> {
+    let given = given.as_ref().and_then(|v| v.to_str().ok());
+    let key = given.and_then(|v| v.strip_prefix("Bearer ")).map(str::trim).filter(|k| k.starts_with("rdl_"));
+    let Some(key) = key else {
+        return Err(refused("Send your API key as `Authorization: Bearer rdl_live_…`."));
+    };
+    let owner =
+        app.store.key_owner(key, app.clock.now()).await.map_err(|e| ApiError::from(e).into_response())?;
+    owner.ok_or_else(|| refused("This API key is unknown, revoked or expired."))
+}
+
+/// Whether the plan has the API, and the key the route's scope.
+fn may(app: &App, owner: &KeyRow, request: &Request) -> Result<(), ApiError> {
+    if !app.plans.of(owner.tenant.plan).rest_api {
+        let plan = owner.tenant.plan.word();
+        return Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            "plan_limit",
+            format!("The plan `{plan}` does not include the REST API."),
+        ));
+    }
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    match routes::scope_of(request.method(), path) {
+        Some(scope) if !owner.scopes.has(scope) => Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            "missing_scope",
+            format!("This API key lacks the scope `{}`.", scope.word()),
+        )),
+        // What is in no table has no handler either: the router says so.
+        _ => Ok(()),
+    }
+}
+
+fn caller(app: &App, owner: KeyRow, request: &Request) -> Caller {
+    let actor = Actor {
+        name: owner.id.to_string(),
+        request: request.extensions().get::<RequestId>().map(|id| id.0.clone()),
+        address: request.extensions().get::<Peer>().map(|peer| peer.0.ip()),
+    };
+    Caller {
+        store: app.store.of(owner.tenant.id).by(actor),
+        tenant: owner.tenant,
+        key: owner.id,
+        scopes: owner.scopes,
+        workspace: owner.workspace,
+    }
+}
+
+fn too_often(app: &App, wait: u64) -> Response {
+    let message = format!("Too many requests with this key; wait {wait} s.");
+    let mut response = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::RETRY_AFTER, wait.into());
+    headers.insert("ratelimit-limit", app.pace.burst.into());
+    headers.insert("ratelimit-remaining", HeaderValue::from_static("0"));
+    headers.insert("ratelimit-reset", wait.into());
+    response
+}

@@ -1,0 +1,175 @@
+//! `/v1/api-keys`: who else may ask, and for what.
+//!
+//! Invariant: a key gives away no more than it has: no scope, no workspace, no longer time.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+use redialer_core::{
+    Id,
+    access::{Scope, Scopes},
+    id,
+};
+use redialer_store::{KeyInfo, NewKey, StoreError};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    page::{Asked, Page},
+    wire::{self, Body, PathId, Query},
+};
+use crate::{
+    app::App,
+    http::{auth::Caller, error::ApiError},
+};
+
+/// A key as it is shown; its secret only once.
+#[derive(Serialize)]
+pub(in crate::http) struct View {
+    id: String,
+    name: String,
+    prefix: String,
+    admin: bool,
+    workspace_id: Option<String>,
+    scopes: Vec<&'static str>,
+    created_at: String,
+    last_used_at: Option<String>,
+    expires_at: Option<String>,
+    revoked_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+}
+
+impl From<KeyInfo> for View {
+    fn from(key: KeyInfo) -> Self {
+        Self {
+            id: key.id.to_string(),
+            name: key.name,
+            prefix: key.prefix,
+            admin: key.workspace.is_none(),
+            workspace_id: key.workspace.map(|w| w.to_string()),
+            scopes: key.scopes.list().map(Scope::word).collect(),
+            created_at: key.created_at.to_string(),
+            last_used_at: key.last_used_at.map(|t| t.to_string()),
+            expires_at: key.expires_at.map(|t| t.to_string()),
+            revoked_at: key.revoked_at.map(|t| t.to_string()),
+            secret: None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct ListQuery {
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+/// `GET /v1/api-keys`.
+pub(in crate::http) async fn list(
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<View>>, ApiError> {
+    let asked: Asked<id::Key> = Asked::read(query.limit, query.cursor.as_deref())?;
+    let rows = caller.store.keys(caller.workspace, asked.before, asked.limit + 1).await?;
+    Ok(Json(Page::of(rows, &asked, |k| (k.created_at, k.id), View::from)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct NewBody {
+    name: String,
+    workspace_id: Option<String>,
+    #[serde(default)]
+    admin: bool,
+    scopes: Option<Vec<String>>,
+    expires_at: Option<String>,
+}
+
+/// `POST /v1/api-keys`: the secret is in this answer and nowhere else.
+pub(in crate::http) async fn create(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Body(body): Body<NewBody>,
+) -> Result<(StatusCode, Json<View>), ApiError> {
+    let now = app.clock.now();
+    let name = wire::name("name", &body.name)?;
+    let expires_at = body.expires_at.as_deref().map(|t| wire::moment("expires_at", t)).transpose()?;
+    if expires_at.is_some_and(|at| at <= now) {
+        return Err(ApiError::invalid("expires_at", "must be in the future"));
+    }
+    let workspace = workspace(&caller, &body).await?;
+    let secret = format!("rdl_live_{}", app.chance.token::<20>());
+    let new = NewKey {
+        id: Id::new(now, &app.chance),
+        name,
+        secret: &secret,
+        workspace,
+        scopes: scopes(&caller, body.scopes.as_deref())?,
+        expires_at,
+    };
+    caller.store.create_key(&new, now).await?;
+    let shown = View { secret: Some(secret.clone()), ..caller.store.key(new.id).await?.into() };
+    Ok((StatusCode::CREATED, Json(shown)))
+}
+
+/// The one workspace that a new key opens; `None` for all of the tenant's.
+async fn workspace(caller: &Caller, body: &NewBody) -> Result<Option<Id<id::Workspace>>, ApiError> {
+    let named = body.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
+    match (named, body.admin) {
+        (Some(_), true) => {
+            Err(ApiError::invalid("admin", "an admin key is of no one workspace; leave `workspace_id` away"))
+        }
+        (None, true) => caller.admin("make another").map(|()| None),
+        (None, false) => Err(ApiError::invalid(
+            "workspace_id",
+            "name the workspace that the key opens, or send `\"admin\": true` for all of them",
+        )),
+        (Some(named), false) => {
+            let unknown = || ApiError::invalid("workspace_id", "no workspace has that id");
+            caller.check(named).map_err(|_| unknown())?;
+            match caller.store.workspace(named).await {
+                Ok(row) => Ok(Some(row.id)),
+                Err(StoreError::NotFound) => Err(unknown()),
+                Err(error) => Err(error.into()),
+            }
+        }
+    }
+}
+
+fn scopes(caller: &Caller, words: Option<&[String]>) -> Result<Scopes, ApiError> {
+    let Some(words) = words else { return Ok(Scopes::usual().within(caller.scopes)) };
+    let mut scopes = Vec::with_capacity(words.len());
+    for (n, word) in words.iter().enumerate() {
+        let known = || Scope::ALL.map(Scope::word).join(", ");
+        let scope = Scope::from_word(word).ok_or_else(|| {
+            ApiError::invalid(format!("scopes[{n}]"), format!("`{word}` is no scope; there are {}", known()))
+        })?;
+        scopes.push(scope);
+    }
+    if scopes.is_empty() {
+        return Err(ApiError::invalid("scopes", "a key needs at least one"));
+    }
+    let scopes = Scopes::of(&scopes);
+    if !caller.scopes.covers(scopes) {
+        return Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            "missing_scope",
+            "A key can give away only scopes that it has itself.",
+        ));
+    }
+    Ok(scopes)
+}
+
+/// `DELETE /v1/api-keys/{id}`: from the next request on it opens nothing.
+pub(in crate::http) async fn revoke(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<id::Key>,
+) -> Result<StatusCode, ApiError> {
+    let key = caller.store.key(id).await?;
+    if caller.workspace.is_some() && key.workspace != caller.workspace {
+        return Err(ApiError::not_found());
+    }
+    caller.store.revoke_key(&key, app.clock.now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

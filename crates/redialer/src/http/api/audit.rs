@@ -1,0 +1,91 @@
+//! `/v1/audit`: who did what, newest first.
+
+use axum::Json;
+use redialer_core::{Id, Timestamp, id};
+use redialer_store::{ActFilter, ActRow};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    page::{Asked, Page},
+    wire::{self, Query},
+};
+use crate::http::{auth::Caller, error::ApiError};
+
+/// An act as it is shown; `hash` seals it together with the act before it.
+#[derive(Serialize)]
+pub(in crate::http) struct View {
+    id: String,
+    seq: i64,
+    at: String,
+    actor: String,
+    action: String,
+    workspace_id: Option<String>,
+    target: String,
+    before: Option<Value>,
+    after: Option<Value>,
+    request_id: Option<String>,
+    ip: Option<String>,
+    hash: String,
+}
+
+impl From<ActRow> for View {
+    fn from(row: ActRow) -> Self {
+        let json = |text: Option<String>| text.and_then(|t| serde_json::from_str(&t).ok());
+        Self {
+            id: id_of(row.seq).to_string(),
+            seq: row.seq,
+            at: row.at.to_string(),
+            actor: row.actor,
+            action: row.action,
+            workspace_id: row.workspace.map(|w| w.to_string()),
+            target: row.target,
+            before: json(row.before),
+            after: json(row.after),
+            request_id: row.request,
+            ip: row.address,
+            hash: row.mac.iter().map(|b| format!("{b:02x}")).collect(),
+        }
+    }
+}
+
+/// An act's id is its number.
+fn id_of(seq: i64) -> Id<id::Act> {
+    Id::from_uuid(uuid::Uuid::from_u128(u128::from(seq.unsigned_abs())))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct ListQuery {
+    workspace_id: Option<String>,
+    actor: Option<String>,
+    action: Option<String>,
+    target: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+/// `GET /v1/audit`.
+pub(in crate::http) async fn list(
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<View>>, ApiError> {
+    let asked: Asked<id::Act> = Asked::read(query.limit, query.cursor.as_deref())?;
+    let named = query.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
+    if let Some(named) = named {
+        caller.check(named)?;
+    }
+    let filter = ActFilter {
+        workspace: named.or(caller.workspace),
+        actor: query.actor,
+        action: query.action,
+        target: query.target,
+        since: query.since.as_deref().map(|t| wire::moment("since", t)).transpose()?,
+        until: query.until.as_deref().map(|t| wire::moment("until", t)).transpose()?,
+    };
+    let before = i64::try_from(asked.before.1.uuid().as_u128()).unwrap_or(i64::MAX);
+    let rows = caller.store.acts(&filter, before, asked.limit + 1).await?;
+    Ok(Json(Page::of(rows, &asked, |r| (Timestamp::UNIX_EPOCH, id_of(r.seq)), View::from)))
+}

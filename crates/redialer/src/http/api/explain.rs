@@ -1,0 +1,121 @@
+//! `/v1/callbacks/{id}/explain`: why then. What was heard, whose clock it is on, and every gate before the dial.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use jiff::SignedDuration;
+use redialer_core::{
+    Timestamp,
+    decide::{Due, Gate, Verdict, gates},
+    id,
+};
+use redialer_store::{CallbackRow, Secrets};
+use serde::Serialize;
+
+use super::{callbacks::seen, wire::PathId};
+use crate::{
+    app::App,
+    http::{auth::Caller, error::ApiError},
+};
+
+/// Why a callback is when it is.
+#[derive(Serialize)]
+pub(in crate::http) struct View {
+    callback_id: String,
+    state: &'static str,
+    reason: &'static str,
+    requested_for: Option<String>,
+    scheduled_for: String,
+    timezone: String,
+    timezone_source: &'static str,
+    heard: Option<Heard>,
+    gates: Vec<GateView>,
+}
+
+/// What the time rests on.
+#[derive(Serialize)]
+struct Heard {
+    /// The words; only for a key that may see personal data.
+    evidence: Option<String>,
+    rule: Option<String>,
+    confidence: Option<f64>,
+    earliest: Option<String>,
+    latest: Option<String>,
+    doubts: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct GateView {
+    gate: &'static str,
+    input: String,
+    verdict: &'static str,
+    until: Option<String>,
+    message: String,
+}
+
+impl From<Gate> for GateView {
+    fn from(gate: Gate) -> Self {
+        let until = match gate.verdict {
+            Verdict::Wait(until) => Some(until.to_string()),
+            _ => None,
+        };
+        Self { gate: gate.name, input: gate.input, verdict: gate.verdict.word(), until, message: gate.says }
+    }
+}
+
+/// `GET /v1/callbacks/{id}/explain`.
+pub(in crate::http) async fn show(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<id::Callback>,
+) -> Result<Json<View>, ApiError> {
+    let row = seen(&caller, id).await?;
+    let key = app.store.open_key(caller.tenant.id).await?;
+    let secrets = row.secrets(&key)?;
+    let clear = secrets.evidence.is_some() && caller.may_show(&app, "evidence", &[id.to_string()]).await;
+    let gates = asked(&app, &caller, &row).await?;
+    Ok(Json(View {
+        callback_id: row.id.to_string(),
+        state: row.state.word(),
+        reason: row.reason.word(),
+        requested_for: row.requested_for.map(|at| at.to_string()),
+        scheduled_for: row.scheduled_for.to_string(),
+        timezone: row.zone.name.clone(),
+        timezone_source: row.zone.source.word(),
+        heard: heard(&secrets, clear),
+        gates: gates.into_iter().map(GateView::from).collect(),
+    }))
+}
+
+/// What each gate says at this moment.
+async fn asked(app: &App, caller: &Caller, row: &CallbackRow) -> Result<Vec<Gate>, ApiError> {
+    let workspace = caller.store.workspace(row.workspace).await?;
+    let agent = caller.store.agent(row.agent).await?;
+    let policy = agent.settings(&workspace.defaults).policy();
+    let now = app.clock.now();
+    let due = Due {
+        reason: row.reason,
+        scheduled_for: row.scheduled_for,
+        late_by: now.duration_since(row.scheduled_for).max(SignedDuration::ZERO),
+        forced: row.forced,
+        spent: caller.store.spent(row.chain).await?,
+        agent_enabled: agent.enabled,
+        suppressed: caller.store.is_suppressed(&row.person_ix).await?,
+        zone: &row.zone,
+        policy: &policy,
+    };
+    Ok(gates(&due, now))
+}
+
+fn heard(secrets: &Secrets, clear: bool) -> Option<Heard> {
+    let time = |ms: i64| Timestamp::from_millisecond(ms).ok().map(|t| t.to_string());
+    secrets.rule.as_ref()?;
+    Some(Heard {
+        evidence: secrets.evidence.clone().filter(|_| clear),
+        rule: secrets.rule.clone(),
+        confidence: secrets.confidence,
+        earliest: secrets.window.and_then(|w| time(w.0)),
+        latest: secrets.window.and_then(|w| time(w.1)),
+        doubts: secrets.doubts.clone(),
+    })
+}

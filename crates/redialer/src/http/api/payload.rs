@@ -1,0 +1,49 @@
+//! `/v1/callbacks/{id}/payload`: the webhooks it came from and led to, as they were received.
+//!
+//! Invariant: only for keys with `pii:read`, and every look leaves a line in the book.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use redialer_core::id;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{callbacks::seen, page::Page, wire::PathId};
+use crate::{
+    app::App,
+    http::{auth::Caller, error::ApiError},
+};
+
+/// A captured webhook.
+#[derive(Serialize)]
+pub(in crate::http) struct View {
+    id: String,
+    event: String,
+    provider_call_id: Option<String>,
+    received_at: String,
+    body: Option<Box<RawValue>>,
+}
+
+/// `GET /v1/callbacks/{id}/payload`.
+pub(in crate::http) async fn show(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<id::Callback>,
+) -> Result<Json<Page<View>>, ApiError> {
+    let row = seen(&caller, id).await?;
+    let key = app.store.open_key(caller.tenant.id).await?;
+    caller.reveals(&app, "payload", &[id.to_string()]).await?;
+    let rows = caller.store.captured(&row).await?;
+    let views = rows.into_iter().map(|captured| {
+        let body = captured.body(&key).ok().and_then(|b| String::from_utf8(b.to_vec()).ok());
+        View {
+            id: captured.id.to_string(),
+            event: captured.event,
+            provider_call_id: captured.call_id,
+            received_at: captured.received_at.to_string(),
+            body: body.and_then(|text| RawValue::from_string(text).ok()),
+        }
+    });
+    Ok(Json(Page::whole(views.collect())))
+}

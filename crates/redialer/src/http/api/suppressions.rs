@@ -1,0 +1,89 @@
+//! `/v1/suppressions`: numbers of the tenant that must not be called.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+use redialer_core::{Phone, id};
+use redialer_store::{SuppressionRow, TenantKey};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    page::{Asked, Page},
+    wire::{self, Body, PathId, Query},
+};
+use crate::{
+    app::App,
+    http::{auth::Caller, error::ApiError},
+};
+
+/// An entry as it is shown.
+#[derive(Serialize)]
+pub(in crate::http) struct View {
+    id: String,
+    number: Option<String>,
+    source: String,
+    created_at: String,
+}
+
+fn view(row: &SuppressionRow, key: &TenantKey, clear: bool) -> View {
+    let number = row.number(key).ok();
+    let shown = |n: Phone| if clear { n.e164().to_owned() } else { n.masked() };
+    View {
+        id: row.id.to_string(),
+        number: number.map(shown),
+        source: row.source.clone(),
+        created_at: row.created_at.to_string(),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct ListQuery {
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+/// `GET /v1/suppressions`.
+pub(in crate::http) async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<View>>, ApiError> {
+    let asked: Asked<id::Suppression> = Asked::read(query.limit, query.cursor.as_deref())?;
+    let key = app.store.open_key(caller.tenant.id).await?;
+    let rows = caller.store.suppressions(asked.before, asked.limit + 1).await?;
+    let ids: Vec<String> = rows.iter().map(|r| r.id.to_string()).collect();
+    let clear = caller.may_show(&app, "numbers", &ids).await;
+    Ok(Json(Page::of(rows, &asked, |r| (r.created_at, r.id), |r| view(&r, &key, clear))))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct NewBody {
+    #[serde(alias = "to_number", alias = "phone_number")]
+    number: String,
+}
+
+/// `POST /v1/suppressions`: what waits for that number ends with it.
+pub(in crate::http) async fn create(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Body(body): Body<NewBody>,
+) -> Result<(StatusCode, Json<View>), ApiError> {
+    let number = wire::number("number", &body.number)?;
+    let key = app.store.open_key(caller.tenant.id).await?;
+    let row = caller.store.suppress(&number, &key, app.clock.now(), &app.chance).await?;
+    app.due_changed();
+    // Whoever sent it knows it.
+    Ok((StatusCode::CREATED, Json(view(&row, &key, false))))
+}
+
+/// `DELETE /v1/suppressions/{id}`.
+pub(in crate::http) async fn remove(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<id::Suppression>,
+) -> Result<StatusCode, ApiError> {
+    caller.store.unsuppress(id, app.clock.now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

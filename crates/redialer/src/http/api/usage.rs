@@ -1,0 +1,68 @@
+//! `/v1/usage`: what the plan allows this month, and how much of it is used.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use redialer_core::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    app::App,
+    http::{auth::Caller, error::ApiError},
+};
+
+/// Quota and use of a tenant, or of the one workspace a key opens.
+#[derive(Serialize)]
+pub(in crate::http) struct View {
+    plan: &'static str,
+    period_start: String,
+    period_end: String,
+    calls: Used,
+    workspaces: Used,
+    agents_per_workspace: Option<u32>,
+    max_attempts: u32,
+}
+
+#[derive(Serialize)]
+struct Used {
+    used: i64,
+    limit: Option<u64>,
+}
+
+/// The first moment of this calendar month, UTC, and of the next.
+pub(in crate::http) fn month(now: Timestamp) -> (Timestamp, Timestamp) {
+    let day = now.to_zoned(jiff::tz::TimeZone::UTC);
+    let start = day.first_of_month().and_then(|d| d.start_of_day());
+    let end = start.clone().and_then(|d| d.checked_add(jiff::Span::new().months(1)));
+    (start.map_or(now, |z| z.timestamp()), end.map_or(now, |z| z.timestamp()))
+}
+
+/// What has no limit has none to show.
+fn limit(n: u32) -> Option<u64> {
+    (n < u32::MAX).then_some(u64::from(n))
+}
+
+/// `GET /v1/usage`.
+pub(in crate::http) async fn show(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+) -> Result<Json<View>, ApiError> {
+    let (start, end) = month(app.clock.now());
+    let limits = app.plans.of(caller.tenant.plan);
+    let workspaces = match caller.workspace {
+        Some(_) => 1,
+        None => caller.store.count_workspaces().await?,
+    };
+    Ok(Json(View {
+        plan: caller.tenant.plan.word(),
+        period_start: start.to_string(),
+        period_end: end.to_string(),
+        calls: Used {
+            used: caller.store.calls_placed_since(caller.workspace, start).await?,
+            limit: limits.calls_a_month,
+        },
+        workspaces: Used { used: workspaces, limit: limit(limits.workspaces) },
+        agents_per_workspace: limit(limits.agents).and_then(|n| u32::try_from(n).ok()),
+        max_attempts: limits.max_attempts,
+    }))
+}

@@ -1,0 +1,85 @@
+//! Plans as the settings file changes them: `[plans.free]`, `agents = 2`.
+
+use std::collections::BTreeMap;
+
+use redialer_core::tenant::{Limits, Plan, Plans};
+use serde::{Deserialize, Serialize};
+
+/// What a plan allows, where that is not the published figure.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PlanPatch {
+    /// Workspaces of a tenant.
+    workspaces: Option<u32>,
+    /// Enabled agents of a workspace.
+    agents: Option<u32>,
+    /// `max_attempts` until a workspace sets it.
+    default_attempts: Option<u32>,
+    /// The most that `max_attempts` may be set to.
+    max_attempts: Option<u32>,
+    /// Whether an agent may have its own `max_attempts`.
+    agent_attempts: Option<bool>,
+    /// Whether an agent may have settings of its own.
+    agent_overrides: Option<bool>,
+    /// Whether the REST API may be used.
+    rest_api: Option<bool>,
+    /// Calls in a calendar month; 0 for as many as there are.
+    calls_a_month: Option<u64>,
+}
+
+impl PlanPatch {
+    fn over(&self, limits: &mut Limits) {
+        let published = *limits;
+        *limits = Limits {
+            workspaces: self.workspaces.unwrap_or(published.workspaces),
+            agents: self.agents.unwrap_or(published.agents),
+            default_attempts: self.default_attempts.unwrap_or(published.default_attempts),
+            max_attempts: self.max_attempts.unwrap_or(published.max_attempts),
+            agent_attempts: self.agent_attempts.unwrap_or(published.agent_attempts),
+            agent_overrides: self.agent_overrides.unwrap_or(published.agent_overrides),
+            rest_api: self.rest_api.unwrap_or(published.rest_api),
+            calls_a_month: match self.calls_a_month {
+                None => published.calls_a_month,
+                Some(n) => Some(n).filter(|n| *n > 0),
+            },
+        };
+    }
+}
+
+/// The plans in force; what is wrong with them names the setting.
+pub fn in_force(patches: &BTreeMap<String, PlanPatch>) -> Result<Plans, (String, String)> {
+    let mut plans = Plans::default();
+    for (name, patch) in patches {
+        let Some(plan) = Plan::from_word(name) else {
+            let known: Vec<_> = Plan::ALL.iter().map(|p| p.word()).collect();
+            return Err((format!("plans.{name}"), format!("is no plan; there are {}", known.join(", "))));
+        };
+        let limits = plans.of_mut(plan);
+        patch.over(limits);
+        if limits.max_attempts == 0 || !(1..=limits.max_attempts).contains(&limits.default_attempts) {
+            return Err((
+                format!("plans.{name}.default_attempts"),
+                format!("must be from 1 to max_attempts ({})", limits.max_attempts),
+            ));
+        }
+    }
+    Ok(plans)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_figures_stand_until_a_file_changes_them() {
+        let plans = in_force(&BTreeMap::new()).expect("good");
+        assert_eq!((plans.of(Plan::Pro).workspaces, plans.of(Plan::Starter).agents), (5, 5));
+        assert!(!plans.of(Plan::Free).rest_api && plans.of(Plan::Starter).rest_api);
+        let patch = PlanPatch { agents: Some(2), calls_a_month: Some(0), ..PlanPatch::default() };
+        let plans = in_force(&BTreeMap::from([("free".to_owned(), patch)])).expect("good");
+        assert_eq!((plans.of(Plan::Free).agents, plans.of(Plan::Free).calls_a_month), (2, None));
+        assert_eq!(plans.of(Plan::Free).workspaces, 1);
+        let none = BTreeMap::from([("gold".to_owned(), PlanPatch::default())]);
+        assert_eq!(in_force(&none).expect_err("no such plan").0, "plans.gold");
+    }
+}

@@ -1,0 +1,337 @@
+//! Who may what: every route, with every kind of key.
+
+use redialer::http::{Route, TABLE};
+use redialer_core::access::Scope;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::harness::{Engine, KEY, VOICE, Walk, engines};
+
+const ANA: &str = "+13125550142";
+const BEN: &str = "+13125550143";
+
+/// Things of ours that a route may name.
+struct Ours {
+    workspace: String,
+    agent: String,
+    callback: String,
+    suppression: String,
+    key: String,
+}
+
+/// A tenant with two workspaces, and things in the first.
+async fn ours(walk: &Walk) -> Ours {
+    let id = |made: &Value| made["id"].as_str().expect("an id").to_owned();
+    let agent = id(&walk.agent(VOICE).await);
+    let body = json!({"agent_id": agent, "to_number": ANA, "at": "2030-01-01T00:00:00Z"});
+    let callback = walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+    let listed =
+        walk.ask(Method::POST, "/v1/suppressions", Some(json!({"number": BEN})), StatusCode::CREATED).await;
+    let key = json!({"name": "spare", "workspace_id": walk.workspace});
+    let key = walk.ask(Method::POST, "/v1/api-keys", Some(key), StatusCode::CREATED).await;
+    Ours {
+        workspace: walk.workspace.clone(),
+        agent,
+        callback: id(&callback),
+        suppression: id(&listed),
+        key: id(&key),
+    }
+}
+
+/// A good request for a route; a route that this does not know fails the test.
+fn example(route: &Route, ours: &Ours) -> (Method, String, Option<Value>) {
+    let noun = route.path.split('/').nth(1).unwrap_or_default();
+    let id = match noun {
+        "workspaces" => &ours.workspace,
+        "agents" => &ours.agent,
+        "callbacks" => &ours.callback,
+        "suppressions" => &ours.suppression,
+        "api-keys" => &ours.key,
+        _ => "",
+    };
+    let body = match (route.method, route.path) {
+        ("post", "/workspaces") => Some(json!({"name": "Another", "provider": "retell", "api_key": KEY})),
+        ("patch", "/workspaces/{id}") => Some(json!({"name": "Line"})),
+        ("patch", "/agents/{id}") => Some(json!({"enabled": true})),
+        ("post", "/callbacks") => {
+            Some(json!({"agent_id": ours.agent, "to_number": "+13125550145", "at": "2030-01-02T00:00:00Z"}))
+        }
+        ("patch", "/callbacks/{id}") => Some(json!({"scheduled_for": "2030-01-03T00:00:00Z"})),
+        ("post", "/suppressions") => Some(json!({"number": "+13125550144"})),
+        ("post", "/api-keys") => Some(json!({"name": "new", "workspace_id": ours.workspace})),
+        ("get" | "delete", _) | ("post", "/workspaces/{id}/restore" | "/workspaces/{id}/sync") => None,
+        ("post", "/callbacks/{id}/cancel" | "/callbacks/{id}/force") => None,
+        (method, path) => panic!("the matrix has no request for {method} {path}: add one"),
+    };
+    let query =
+        if route.path == "/workspace" { format!("?workspace_id={}", ours.workspace) } else { String::new() };
+    let method = route.method.to_uppercase().parse().expect("a method");
+    (method, format!("/v1{}{query}", route.path.replace("{id}", id)), body)
+}
+
+async fn ask(
+    walk: &Walk,
+    key: Option<&str>,
+    (method, path, body): &(Method, String, Option<Value>),
+) -> (u16, Value) {
+    let mut request = walk.http.request(method.clone(), format!("{}{path}", walk.base));
+    if let Some(key) = key {
+        request = request.bearer_auth(key);
+    }
+    if let Some(body) = body {
+        request = request.json(body);
+    }
+    let response = request.send().await.expect("answered");
+    let status = response.status().as_u16();
+    (status, serde_json::from_str(&response.text().await.expect("read")).unwrap_or(Value::Null))
+}
+
+async fn new_key(walk: &Walk, body: Value) -> (String, String) {
+    let made = walk.ask(Method::POST, "/v1/api-keys", Some(body), StatusCode::CREATED).await;
+    let text = |name: &str| made[name].as_str().expect("text").to_owned();
+    (text("id"), text("secret"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_with_every_kind_of_key() {
+    for engine in engines() {
+        let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "100000")];
+        let walk = Walk::begin_in(engine, 60, redialer_sim::retell::Script::default(), &settings).await;
+        let ours = ours(&walk).await;
+        let second = json!({"name": "Second", "provider": "retell", "api_key": KEY});
+        let second = walk.ask(Method::POST, "/v1/workspaces", Some(second), StatusCode::CREATED).await;
+        let (_, locked) = new_key(&walk, json!({"name": "second's", "workspace_id": second["id"]})).await;
+        let (revoked_id, revoked) = new_key(&walk, json!({"name": "gone", "admin": true})).await;
+        let path = format!("/v1/api-keys/{revoked_id}");
+        walk.ask(Method::DELETE, &path, None, StatusCode::NO_CONTENT).await;
+        let soon = redialer_core::time::plus(walk.now(), redialer_core::time::minutes(1)).to_string();
+        let (_, expired) = new_key(&walk, json!({"name": "old", "admin": true, "expires_at": soon})).await;
+        let any = (Method::GET, "/v1/agents".to_owned(), None);
+        walk.until("the key to expire", async |walk: &Walk| ask(walk, Some(&expired), &any).await.0 == 401)
+            .await;
+        let other = walk.create_tenant("pro", "other@example.com");
+        let stranger = other["admin_key"].as_str().expect("a key");
+        for route in TABLE {
+            let request = example(route, &ours);
+            let said = |who: &str| format!("{who}: {} {}", route.method, route.path);
+            for (who, key) in [("none", None), ("revoked", Some(&revoked)), ("expired", Some(&expired))] {
+                assert_eq!(ask(&walk, key.map(String::as_str), &request).await.0, 401, "{}", said(who));
+            }
+            let another = Scope::ALL.into_iter().find(|s| *s != route.scope).expect("one");
+            let (_, lacking) =
+                new_key(&walk, json!({"name": "lacks", "admin": true, "scopes": [another.word()]})).await;
+            let (status, told) = ask(&walk, Some(&lacking), &request).await;
+            assert_eq!(
+                (status, told["error"]["code"].as_str()),
+                (403, Some("missing_scope")),
+                "{}",
+                said("wrong scope")
+            );
+            for (who, key) in [("other tenant", stranger), ("other workspace", locked.as_str())] {
+                sees_nothing(route, &ours, who, &ask(&walk, Some(key), &request).await);
+            }
+        }
+        // The tenant's own key last: what it does, it does.
+        for route in TABLE.iter().filter(|r| r.method != "delete" && !r.path.ends_with("/restore")) {
+            let (status, told) = ask(&walk, Some(&walk.admin_key), &example(route, &ours)).await;
+            let fits = status < 300 || route.path.ends_with("/force") && status == 409;
+            assert!(fits, "own: {} {}: {status} {told}", route.method, route.path);
+        }
+    }
+}
+
+/// A key of another's world: what it names does not exist, and lists have nothing of ours.
+fn sees_nothing(route: &Route, ours: &Ours, who: &str, (status, told): &(u16, Value)) {
+    let said = format!("{who}: {} {}: {status} {told}", route.method, route.path);
+    let of_tenant = who == "other workspace" && route.path.starts_with("/suppressions");
+    let text = told.to_string();
+    if !of_tenant {
+        let things = [&ours.workspace, &ours.agent, &ours.callback, &ours.suppression, &ours.key];
+        // What was sent may be said again in an error.
+        let leaks = things.iter().any(|id| text.contains(id.as_str())) && told["error"].is_null();
+        assert!(!leaks, "{said}");
+        assert!(!text.contains(ANA) && !text.contains(BEN), "{said}");
+    }
+    match (route.method, route.path) {
+        (_, path) if path.contains("{id}") && !of_tenant => {
+            assert!(*status == 404 || *status == 403 && told["error"]["code"] == "missing_scope", "{said}");
+        }
+        (_, "/workspace") => assert_eq!(*status, 404, "{said}"),
+        ("post", "/callbacks" | "/api-keys") => assert_eq!(*status, 422, "{said}"),
+        _ => assert!(*status < 300 || *status == 403, "{said}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_gives_away_no_more_than_it_has_and_numbers_are_masked_without_the_scope() {
+    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let ours = ours(&walk).await;
+    let (_, usual) = new_key(&walk, json!({"name": "usual", "workspace_id": ours.workspace})).await;
+    let (_, nosy) =
+        new_key(&walk, json!({"name": "nosy", "admin": true, "scopes": ["callbacks:read", "pii:read"]}))
+            .await;
+    let get = |path: String| (Method::GET, path, None);
+    let callback = get(format!("/v1/callbacks/{}", ours.callback));
+    let (_, masked) = ask(&walk, Some(&usual), &callback).await;
+    assert!(masked["to_number"].as_str().is_some_and(|n| n != ANA && n.contains("42")), "{masked}");
+    assert_eq!(ask(&walk, Some(&nosy), &callback).await.1["to_number"], ANA);
+    let payload = get(format!("/v1/callbacks/{}/payload", ours.callback));
+    let (status, told) = ask(&walk, Some(&usual), &payload).await;
+    assert_eq!((status, told["error"]["code"].as_str()), (403, Some("missing_scope")));
+    let book = walk.get("/v1/audit?action=pii.reveal").await;
+    assert!(
+        book["data"]
+            .as_array()
+            .is_some_and(|acts| acts.iter().any(|a| a["target"] == ours.callback.as_str()))
+    );
+    let post = |body: Value| (Method::POST, "/v1/api-keys".to_owned(), Some(body));
+    let more = post(json!({"name": "x", "workspace_id": ours.workspace, "scopes": ["pii:read"]}));
+    assert_eq!(ask(&walk, Some(&usual), &more).await.0, 403);
+    let wider = post(json!({"name": "x", "admin": true}));
+    assert_eq!(ask(&walk, Some(&usual), &wider).await.0, 403);
+    for (body, param) in [
+        (json!({"name": "x"}), "workspace_id"),
+        (json!({"name": "x", "admin": true, "workspace_id": ours.workspace}), "admin"),
+        (json!({"name": " ", "admin": true}), "name"),
+        (json!({"name": "x", "admin": true, "scopes": []}), "scopes"),
+        (json!({"name": "x", "admin": true, "scopes": ["all"]}), "scopes[0]"),
+        (json!({"name": "x", "admin": true, "expires_at": "2001-01-01T00:00:00Z"}), "expires_at"),
+    ] {
+        let (status, told) = ask(&walk, Some(&walk.admin_key), &post(body)).await;
+        assert_eq!((status, told["error"]["param"].as_str()), (422, Some(param)), "{told}");
+    }
+    let listed = walk.get("/v1/api-keys").await;
+    assert!(!listed.to_string().contains(&usual), "secrets are shown once");
+    let free = walk.create_tenant("free", "free@example.com");
+    let (status, told) = ask(&walk, free["admin_key"].as_str(), &get("/v1/agents".to_owned())).await;
+    assert_eq!((status, told["error"]["code"].as_str()), (403, Some("plan_limit")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_that_is_sent_again_is_done_once() {
+    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
+    let send = async |name: &str, at: &str| {
+        let body = json!({"agent_id": agent, "to_number": ANA, "at": at});
+        let request = walk.http.post(format!("{}/v1/callbacks", walk.base)).bearer_auth(&walk.admin_key);
+        let response = request.header("idempotency-key", name).json(&body).send().await.expect("answered");
+        let again = response.headers().contains_key("idempotent-replayed");
+        (response.status().as_u16(), again, response.json::<Value>().await.expect("JSON"))
+    };
+    let at = "2030-01-01T00:00:00Z";
+    let (status, again, first) = send("one", at).await;
+    assert_eq!((status, again), (201, false), "{first}");
+    let (status, again, second) = send("one", at).await;
+    assert_eq!((status, again, &second), (201, true, &first));
+    let (status, _, other) = send("one", "2030-01-02T00:00:00Z").await;
+    assert_eq!((status, other["error"]["param"].as_str()), (422, Some("Idempotency-Key")));
+    // What was refused did nothing, and its name is free.
+    assert_eq!(send("two", "soon").await.0, 422);
+    let many = futures_util::future::join_all((0..16).map(|_| send("two", "2031-01-01T00:00:00Z"))).await;
+    let made: std::collections::BTreeSet<_> =
+        many.iter().filter(|m| m.0 == 201).map(|m| m.2["id"].as_str().expect("an id")).collect();
+    assert_eq!(made.len(), 1, "{many:?}");
+    assert!(many.iter().all(|m| m.0 == 201 || m.0 == 409), "{many:?}");
+    assert_eq!(walk.callbacks().await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_asks_too_often_is_told_to_wait() {
+    let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "3")];
+    let walk = Walk::begin_in(Engine::Sqlite, 1, redialer_sim::retell::Script::default(), &settings).await;
+    let (_, key) = new_key(&walk, json!({"name": "busy", "admin": true})).await;
+    let send = async || {
+        let request = walk.http.get(format!("{}/v1/agents", walk.base)).bearer_auth(&key);
+        request.send().await.expect("answered")
+    };
+    let first = send().await;
+    assert_eq!(
+        (first.status().as_u16(), &first.headers()["ratelimit-limit"]),
+        (200, &"6".parse().expect("a value"))
+    );
+    let mut refused = None;
+    for _ in 0..20 {
+        let response = send().await;
+        if response.status() == 429 {
+            refused = Some(response);
+            break;
+        }
+    }
+    let refused = refused.expect("too many");
+    assert!(refused.headers().contains_key("retry-after") && refused.headers()["ratelimit-remaining"] == "0");
+    assert_eq!(refused.json::<Value>().await.expect("JSON")["error"]["code"], "rate_limited");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_workspace_is_silent_until_it_is_restored() {
+    for engine in engines() {
+        let walk = Walk::begin(engine, 1).await;
+        let ours = ours(&walk).await;
+        let path = format!("/v1/workspaces/{}", ours.workspace);
+        walk.ask(Method::DELETE, &path, None, StatusCode::NO_CONTENT).await;
+        walk.ask(Method::GET, &path, None, StatusCode::NOT_FOUND).await;
+        walk.ask(Method::DELETE, &path, None, StatusCode::NOT_FOUND).await;
+        let force = format!("/v1/callbacks/{}/force", ours.callback);
+        walk.ask(Method::POST, &force, None, StatusCode::NOT_FOUND).await;
+        let body = "{}";
+        let signature = crate::harness::sign(KEY, body.as_bytes(), walk.now().as_millisecond());
+        walk.until("its webhooks to be unknown", async |walk: &Walk| {
+            walk.deliver_to(&walk.webhook_url, body, &signature).await.0 == 404
+        })
+        .await;
+        walk.ask(Method::POST, &format!("{path}/restore"), None, StatusCode::OK).await;
+        walk.ask(Method::POST, &format!("{path}/restore"), None, StatusCode::CONFLICT).await;
+        assert_eq!(walk.get(&format!("/v1/callbacks/{}", ours.callback)).await["state"], "scheduled");
+        let book = walk.get("/v1/audit").await;
+        let acts: Vec<_> =
+            book["data"].as_array().expect("a list").iter().filter_map(|a| a["action"].as_str()).collect();
+        for act in
+            ["workspace.restore", "workspace.delete", "callback.create", "workspace.create", "tenant.create"]
+        {
+            assert!(acts.contains(&act), "{act} in {acts:?}");
+        }
+        assert!(!book.to_string().contains(ANA) && !book.to_string().contains(KEY));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_explanation_names_every_gate_and_a_payload_is_what_came_in() {
+    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let ours = ours(&walk).await;
+    let told = walk.get(&format!("/v1/callbacks/{}/explain", ours.callback)).await;
+    let gates: Vec<_> =
+        told["gates"].as_array().expect("a list").iter().filter_map(|g| g["gate"].as_str()).collect();
+    assert_eq!(gates, ["do_not_call", "agent", "attempts", "due_time", "lateness", "quiet_time"]);
+    assert_eq!(told["gates"][3]["verdict"], "wait");
+    let usage = walk.get("/v1/usage").await;
+    assert_eq!((usage["plan"].as_str(), usage["workspaces"]["used"].as_i64()), (Some("unlimited"), Some(1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_on_what_is_no_longer_so_is_refused() {
+    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let ours = ours(&walk).await;
+    for (path, body) in [
+        (format!("/v1/workspaces/{}", ours.workspace), json!({"name": "Other"})),
+        (format!("/v1/agents/{}", ours.agent), json!({"overrides": {"language": "es"}})),
+        (format!("/v1/callbacks/{}", ours.callback), json!({"scheduled_for": "2030-05-05T00:00:00Z"})),
+    ] {
+        let url = format!("{}{path}", walk.base);
+        let read = walk.http.get(&url).bearer_auth(&walk.admin_key).send().await.expect("answered");
+        let tag = read.headers()["etag"].clone();
+        let change = async |tag: &reqwest::header::HeaderValue| {
+            let request = walk.http.patch(&url).bearer_auth(&walk.admin_key).header("if-match", tag);
+            let response = request.json(&body).send().await.expect("answered");
+            (response.status().as_u16(), response.headers().get("etag").cloned())
+        };
+        let (status, newer) = change(&tag).await;
+        assert_eq!(status, 200, "{path}");
+        let newer = newer.expect("a tag");
+        assert_ne!(newer, tag, "{path}");
+        assert_eq!(change(&tag).await.0, 412, "{path}");
+        assert_eq!(change(&newer).await.0, 200, "{path}");
+        assert_eq!(change(&"*".parse().expect("a value")).await.0, 200, "{path}");
+        let both = futures_util::future::join_all([change(&tag), change(&tag)]).await;
+        assert!(both.iter().all(|b| b.0 == 412), "{path}");
+    }
+}

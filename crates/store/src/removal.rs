@@ -1,0 +1,163 @@
+//! A workspace that is given up: silent at once, kept for a day, then gone.
+//!
+//! Invariants (I7): claims and intents name workspaces that are not deleted, so that with the deletion's commit nothing
+//! more of it is dialled; what has its intent on disk may be on its way. Restored within the day it goes on as it was. The clearing away is done in small steps, each its own
+//! transaction, and goes on where it stopped (C14).
+
+use redialer_core::{Id, Timestamp, id};
+use serde_json::json;
+
+use crate::{
+    Store, StoreError, TenantStore,
+    audit::Act,
+    bucket_of,
+    engine::{Tx, args},
+};
+
+/// A deleted workspace whose day is over.
+#[derive(Debug, Clone, Copy)]
+pub struct Removal {
+    /// The workspace.
+    pub id: Id<id::Workspace>,
+    /// Its tenant.
+    pub tenant: Id<id::Tenant>,
+}
+
+impl TenantStore {
+    /// Gives a workspace up, until it is restored.
+    pub async fn delete_workspace(&self, id: Id<id::Workspace>, now: Timestamp) -> Result<(), StoreError> {
+        const DELETE: &str = "update workspaces set deleted_at = $3, updated_at = $3
+             where tenant_id = $1 and id = $2 and deleted_at is null";
+        let pen = self.pen().await?;
+        let mut tx = self.store.db.begin().await?;
+        if tx.execute(DELETE, args![self.tenant, id, now]).await? == 0 {
+            return Err(StoreError::NotFound);
+        }
+        pen.write(&mut tx, act("workspace.delete", id, &id.to_string()), now).await?;
+        tx.commit().await?;
+        self.store.forget();
+        Ok(())
+    }
+
+    /// Takes a deletion back, if it is not older than `since` and the plan has room.
+    pub async fn restore_workspace(
+        &self,
+        id: Id<id::Workspace>,
+        since: Timestamp,
+        max: u32,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const LOCK: &str = "update tenants set name = name where id = $1";
+        const COUNT: &str =
+            "select count(*) as n from workspaces where tenant_id = $1 and deleted_at is null";
+        const STANDS: &str = "select deleted_at from workspaces where tenant_id = $1 and id = $2";
+        const RESTORE: &str = "update workspaces set deleted_at = null, updated_at = $3
+             where tenant_id = $1 and id = $2 and deleted_at is not null";
+        let pen = self.pen().await?;
+        let mut tx = self.store.db.begin().await?;
+        tx.execute(LOCK, args![self.tenant]).await?;
+        let row = tx.fetch_one(STANDS, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
+        match row.get::<Option<i64>>("deleted_at")? {
+            None => return Err(StoreError::Conflict("the workspace is not deleted")),
+            Some(at) if at < since.as_millisecond() => return Err(StoreError::NotFound),
+            Some(_) => {}
+        }
+        let n: i64 = tx.fetch_one(COUNT, args![self.tenant]).await?.ok_or(StoreError::NotFound)?.get("n")?;
+        if n >= i64::from(max) {
+            return Err(StoreError::Conflict("plan_limit"));
+        }
+        tx.execute(RESTORE, args![self.tenant, id, now]).await?;
+        pen.write(&mut tx, act("workspace.restore", id, &id.to_string()), now).await?;
+        tx.commit().await?;
+        self.store.forget();
+        Ok(())
+    }
+
+    /// Takes a part of a deleted workspace away for good; `false` when nothing is left of it.
+    pub async fn clear_away(&self, id: Id<id::Workspace>, now: Timestamp) -> Result<bool, StoreError> {
+        const LAST: &str =
+            "delete from workspaces where tenant_id = $1 and id = $2 and deleted_at is not null";
+        let bucket = bucket_of(self.tenant);
+        for part in PARTS {
+            let mut tx = self.store.db.begin().await?;
+            if part.take(&mut tx, bucket, id).await? > 0 {
+                tx.commit().await?;
+                return Ok(true);
+            }
+        }
+        let pen = self.pen().await?;
+        let mut tx = self.store.db.begin().await?;
+        if tx.execute(LAST, args![self.tenant, id]).await? > 0 {
+            let act = Act { after: Some(json!({"rows": "none left"})), ..act("workspace.clear", id, "") };
+            pen.write(&mut tx, Act { target: &id.to_string(), ..act }, now).await?;
+        }
+        tx.commit().await?;
+        Ok(false)
+    }
+}
+
+const fn act<'a>(action: &'static str, workspace: Id<id::Workspace>, target: &'a str) -> Act<'a> {
+    Act { action, workspace: Some(workspace), target, before: None, after: None }
+}
+
+/// A table's rows of one workspace, a few hundred at a time: `$1` its bucket, `$2` the workspace.
+struct Part(&'static str);
+
+impl Part {
+    async fn take(&self, tx: &mut Tx, bucket: i64, id: Id<id::Workspace>) -> Result<u64, StoreError> {
+        tx.execute(self.0, args![bucket, id]).await
+    }
+}
+
+/// What hangs on something else goes before it.
+const PARTS: [Part; 12] = [
+    Part(
+        "delete from bodies where bucket = $1 and delivery_id in
+             (select d.id from deliveries d join bodies b on b.delivery_id = d.id and b.bucket = d.bucket
+              where d.bucket = $1 and d.workspace_id = $2 limit 500)",
+    ),
+    Part(
+        "delete from deliveries where bucket = $1 and id in (select id from deliveries where bucket = $1 and workspace_id = $2 limit 500)",
+    ),
+    Part(
+        "delete from odd_deliveries where bucket = $1 and workspace_id = $2 and dedup_key in (select dedup_key from odd_deliveries where bucket = $1 and workspace_id = $2 limit 500)",
+    ),
+    Part(
+        "delete from dispatches where bucket = $1 and id in (select id from dispatches where bucket = $1 and workspace_id = $2 limit 500)",
+    ),
+    Part(
+        "delete from callbacks where bucket = $1 and id in (select id from callbacks where bucket = $1 and workspace_id = $2 limit 500)",
+    ),
+    Part(
+        "delete from chains where bucket = $1 and id in (select id from chains where bucket = $1 and workspace_id = $2 limit 500)",
+    ),
+    Part(
+        "delete from calls where bucket = $1 and workspace_id = $2 and call_id in (select call_id from calls where bucket = $1 and workspace_id = $2 limit 500)",
+    ),
+    Part(
+        "delete from persons where bucket = $1 and workspace_id = $2 and person_ix in (select person_ix from persons where bucket = $1 and workspace_id = $2 limit 500)",
+    ),
+    Part("delete from own_numbers where $1 >= 0 and workspace_id = $2"),
+    Part(
+        "delete from slugs where agent_id in (select id from agents where bucket = $1 and workspace_id = $2)",
+    ),
+    Part("delete from agents where bucket = $1 and workspace_id = $2"),
+    Part("delete from api_keys where $1 >= 0 and workspace_id = $2"),
+];
+
+impl Store {
+    /// Deleted workspaces whose day is over.
+    pub async fn removals(&self, range: (i64, i64), before: Timestamp) -> Result<Vec<Removal>, StoreError> {
+        const SQL: &str = "select id, tenant_id from workspaces
+             where bucket between $1 and $2 and deleted_at is not null and deleted_at < $3 limit 10";
+        let rows = self.db.read(SQL, args![range.0, range.1, before]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Removal {
+                    id: Id::from_uuid(row.get("id")?),
+                    tenant: Id::from_uuid(row.get("tenant_id")?),
+                })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,129 @@
+//! The book of privileged acts, and what a deleted workspace leaves behind.
+
+use redialer_core::{Id, time::minutes, time::plus};
+use redialer_store::{ActFilter, Actor, AgentChange, Checked};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
+
+use crate::{
+    engines::{Engine, each},
+    world::{World, at},
+};
+
+/// Changes rows behind the product's back.
+async fn tamper(engine: &Engine, sql: &'static str) {
+    let changed = match &engine.url {
+        Some(url) => {
+            let mut conn = PgConnection::connect(url).await.expect("connected");
+            conn.execute(AssertSqlSafe(sql)).await.expect("run").rows_affected()
+        }
+        None => {
+            let file = engine.dir.path().join("test.db");
+            let mut conn =
+                SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.expect("opened");
+            conn.execute(AssertSqlSafe(sql)).await.expect("run").rows_affected()
+        }
+    };
+    assert!(changed > 0, "{sql}");
+}
+
+#[tokio::test]
+async fn an_act_that_is_changed_left_out_or_cut_off_shows() {
+    for (sql, found) in [
+        ("update audit set actor = 'somebody else' where seq = 3", Checked::Broken(3)),
+        ("update audit set after = '{}' where seq = 2", Checked::Broken(2)),
+        ("update audit set at = at + 1 where seq = 1", Checked::Broken(1)),
+        ("update audit set request_id = '' where seq = 2", Checked::Broken(2)),
+        ("delete from audit where seq = 2", Checked::Broken(2)),
+        ("delete from audit where seq > 3", Checked::Cut(3)),
+        ("delete from audit", Checked::Cut(0)),
+    ] {
+        for engine in each().await {
+            let world = World::new(&engine.store, 1).await;
+            let of = world.of().by(Actor { name: "key_1".to_owned(), ..Actor::program() });
+            of.change_agent(
+                &world.agent,
+                &AgentChange { enabled: Some(false), ..AgentChange::default() },
+                10,
+                at(1),
+            )
+            .await
+            .expect("changed");
+            let whole = of.check_audit().await.expect("read");
+            assert!(matches!(whole, Checked::Whole(n) if n >= 4), "{whole:?}");
+            tamper(&engine, sql).await;
+            assert_eq!(of.check_audit().await.expect("read"), found, "{}: {sql}", engine.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_shortens_the_book_and_its_head_is_found_out_too() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        tamper(&engine, "delete from audit where seq = 3").await;
+        tamper(&engine, "update audit_heads set seq = 2").await;
+        assert_eq!(world.of().check_audit().await.expect("read"), Checked::Broken(2), "{}", engine.name);
+    }
+}
+
+#[tokio::test]
+async fn acts_tell_who_and_what_and_nobody_elses_are_told() {
+    for engine in each().await {
+        let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
+        let of = ours.of().by(Actor { name: "key_1".to_owned(), ..Actor::program() });
+        of.change_agent(
+            &ours.agent,
+            &AgentChange { enabled: Some(false), ..AgentChange::default() },
+            10,
+            at(1),
+        )
+        .await
+        .expect("changed");
+        let acts = of.acts(&ActFilter::default(), i64::MAX, 100).await.expect("read");
+        let told: Vec<_> = acts.iter().map(|a| (a.seq, a.actor.as_str(), a.action.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                (4, "key_1", "agent.change"),
+                (3, "program", "workspace.sync"),
+                (2, "program", "workspace.create"),
+                (1, "command", "tenant.create"),
+            ]
+        );
+        assert_eq!(acts[0].before.as_deref(), Some("{\"enabled\":true}"));
+        assert_eq!(acts[0].after.as_deref(), Some("{\"enabled\":false}"));
+        let one = ActFilter { action: Some("agent.change".to_owned()), ..ActFilter::default() };
+        assert_eq!(of.acts(&one, i64::MAX, 100).await.expect("read").len(), 1);
+        assert_eq!(theirs.of().acts(&one, i64::MAX, 100).await.expect("read").len(), 0);
+        let page = of.acts(&ActFilter::default(), 3, 1).await.expect("read");
+        assert_eq!(page.iter().map(|a| a.seq).collect::<Vec<_>>(), [2]);
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_workspace_is_gone_after_its_day_and_nothing_else_is() {
+    for engine in each().await {
+        let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
+        ours.schedule("c1", 10).await;
+        let kept = theirs.schedule("c1", 10).await;
+        let of = ours.of();
+        of.delete_workspace(ours.workspace, at(20)).await.expect("deleted");
+        let day = minutes(24 * 60);
+        let due = async |now| engine.store.removals((0, 4095), plus(now, -day)).await.expect("read");
+        assert!(due(at(20 + 24 * 60)).await.is_empty());
+        assert_eq!(due(at(21 + 24 * 60)).await.len(), 1);
+        let mut steps = 0;
+        while of.clear_away(ours.workspace, at(2_000)).await.expect("cleared") {
+            steps += 1;
+            assert!(steps < 100);
+        }
+        assert!(steps > 5, "{steps}");
+        assert!(due(at(9_000)).await.is_empty());
+        assert!(of.restore_workspace(ours.workspace, at(0), 10, at(2_000)).await.is_err());
+        let newest = (at(9_000), Id::from_uuid(uuid::Uuid::max()));
+        let rows = of.callbacks(&redialer_store::Filter::default(), newest, 10).await.expect("read");
+        assert!(rows.is_empty());
+        assert_eq!(theirs.of().callback(kept).await.expect("read").id, kept);
+        assert!(matches!(of.check_audit().await.expect("read"), Checked::Whole(_)));
+    }
+}
