@@ -57,6 +57,8 @@ enum Command {
     Backup(backup::Backup),
     /// Read a backup into an empty database; nothing is dialled before the provider was asked what happened since
     Restore(backup::Restore),
+    /// Print the OpenAPI 3.1 document of the REST API
+    Openapi,
     /// Check webhook signatures: JSON lines in and out
     CheckSignature,
     /// Hear when callers want to be called back: JSON lines in and out
@@ -88,6 +90,10 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         check_signature::run()?;
         return Ok(ExitCode::SUCCESS);
     }
+    if let Command::Openapi = cli.command {
+        say(&serde_json::to_string_pretty(&crate::http::document())?);
+        return Ok(ExitCode::SUCCESS);
+    }
     if let Command::When(when) = &cli.command {
         return when.run().map(|()| ExitCode::SUCCESS);
     }
@@ -96,7 +102,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     let config = Config::load(&cli.flags)?;
     match cli.command {
-        Command::Demo(_) | Command::CheckSignature | Command::When(_) => {}
+        Command::Demo(_) | Command::CheckSignature | Command::Openapi | Command::When(_) => {}
         Command::Serve => serve::run(config).await?,
         Command::Sim(sim) => sim.run(&config).await?,
         Command::Tenant(tenant) => tenant.run(&config).await?,

@@ -8,6 +8,7 @@ mod api;
 mod auth;
 mod error;
 mod health;
+mod openapi;
 mod replay;
 mod routes;
 mod webhooks;
@@ -28,6 +29,7 @@ use crate::app::App;
 
 pub use admit::Pace;
 pub use health::Metrics;
+pub use openapi::document;
 pub use routes::{Route, TABLE};
 
 /// Every door as one service, for whoever serves it another way.

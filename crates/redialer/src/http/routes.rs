@@ -18,7 +18,7 @@ use super::{
     api::{activity, agents, api_keys, audit, callbacks, explain, payload, suppressions, usage, workspaces},
     error, health,
     health::Metrics,
-    replay, webhooks,
+    openapi, replay, webhooks,
 };
 use crate::app::App;
 
@@ -98,6 +98,7 @@ pub(super) fn all(app: Arc<App>, metrics: Metrics) -> Router {
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(move || async move { metrics.render() }))
+        .route("/v1/openapi.json", get(openapi::serve))
         .nest("/v1", v1)
         .fallback(|| async {
             error::ApiError::new(StatusCode::NOT_FOUND, "not_found", "There is no such path.")

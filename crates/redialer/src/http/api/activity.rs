@@ -4,6 +4,7 @@ use axum::Json;
 use redialer_core::{decide::Note, id};
 use redialer_store::ActivityRow;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     page::{Asked, Page},
@@ -11,7 +12,8 @@ use super::{
 };
 use crate::http::{auth::Caller, error::ApiError};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Activity)]
 pub(in crate::http) struct View {
     id: String,
     kind: &'static str,
@@ -25,7 +27,8 @@ pub(in crate::http) struct View {
     at: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Note)]
 struct NoteView {
     code: &'static str,
     message: &'static str,
@@ -49,7 +52,7 @@ impl From<ActivityRow> for View {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ListQuery {
     limit: Option<i64>,

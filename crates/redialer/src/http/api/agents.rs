@@ -7,6 +7,7 @@ use redialer_core::{Id, id, tenant::Limits};
 use redialer_store::{AgentChange, AgentRow, BadSettings};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     etag::{IfMatch, Tagged, tagged},
@@ -15,11 +16,12 @@ use super::{
 };
 use crate::{
     app::App,
-    http::{auth::Caller, error::ApiError},
+    http::{auth::Caller, error::ApiError, openapi::settings},
 };
 
 /// An agent as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Agent)]
 pub(in crate::http) struct View {
     id: String,
     workspace_id: String,
@@ -28,6 +30,7 @@ pub(in crate::http) struct View {
     channel: &'static str,
     enabled: bool,
     downstream_url: Option<String>,
+    #[schema(schema_with = settings::overrides)]
     overrides: Value,
     timezone: Option<String>,
     created_at: String,
@@ -50,7 +53,7 @@ impl From<AgentRow> for View {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ListQuery {
     workspace_id: Option<String>,
@@ -86,12 +89,15 @@ async fn shown(caller: &Caller, id: Id<id::Agent>) -> Result<Tagged<View>, ApiEr
     Ok(tagged(id, row.updated_at, row.into()))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = AgentChange)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ChangeBody {
     enabled: Option<bool>,
     #[serde(default, deserialize_with = "some")]
+    #[schema(value_type = Option<String>)]
     downstream_url: Option<Option<String>>,
+    #[schema(schema_with = settings::overrides)]
     overrides: Option<Value>,
 }
 
@@ -181,16 +187,25 @@ fn lay(base: &mut Value, patch: &Value) {
     }
 }
 
+/// Where to point the provider.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct WebhookUrl {
+    agent_id: String,
+    webhook_url: String,
+    /// `pending` until the first good signature, then `verified`.
+    verification_status: &'static str,
+}
+
 /// `GET /v1/agents/{id}/webhook-url`.
 pub(in crate::http) async fn webhook_url(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Agent>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<WebhookUrl>, ApiError> {
     let row = caller.store.agent(id).await?;
     caller.check(row.workspace)?;
     let workspace = caller.store.workspace(row.workspace).await?;
     let url = format!("{}/api/webhooks/{}/{}", app.config.public_url(), workspace.provider.word(), row.slug);
     let status = if row.verified_at.is_some() { "verified" } else { "pending" };
-    Ok(Json(json!({"agent_id": id.to_string(), "webhook_url": url, "verification_status": status})))
+    Ok(Json(WebhookUrl { agent_id: id.to_string(), webhook_url: url, verification_status: status }))
 }

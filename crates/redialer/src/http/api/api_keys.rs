@@ -12,6 +12,7 @@ use redialer_core::{
 };
 use redialer_store::{KeyInfo, NewKey, StoreError};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     page::{Asked, Page},
@@ -23,7 +24,8 @@ use crate::{
 };
 
 /// A key as it is shown; its secret only once.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKey)]
 pub(in crate::http) struct View {
     id: String,
     name: String,
@@ -57,7 +59,7 @@ impl From<KeyInfo> for View {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ListQuery {
     limit: Option<i64>,
@@ -74,7 +76,8 @@ pub(in crate::http) async fn list(
     Ok(Json(Page::of(rows, &asked, |k| (k.created_at, k.id), View::from)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewApiKey)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct NewBody {
     name: String,

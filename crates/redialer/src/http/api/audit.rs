@@ -5,6 +5,7 @@ use redialer_core::{Id, Timestamp, id};
 use redialer_store::{ActFilter, ActRow};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     page::{Asked, Page},
@@ -13,7 +14,8 @@ use super::{
 use crate::http::{auth::Caller, error::ApiError};
 
 /// An act as it is shown; `hash` seals it together with the act before it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Act)]
 pub(in crate::http) struct View {
     id: String,
     seq: i64,
@@ -22,7 +24,9 @@ pub(in crate::http) struct View {
     action: String,
     workspace_id: Option<String>,
     target: String,
+    #[schema(value_type = Option<Object>)]
     before: Option<Value>,
+    #[schema(value_type = Option<Object>)]
     after: Option<Value>,
     request_id: Option<String>,
     ip: Option<String>,
@@ -54,7 +58,7 @@ fn id_of(seq: i64) -> Id<id::Act> {
     Id::from_uuid(uuid::Uuid::from_u128(u128::from(seq.unsigned_abs())))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ListQuery {
     workspace_id: Option<String>,

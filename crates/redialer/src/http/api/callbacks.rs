@@ -12,6 +12,7 @@ use redialer_core::{
 };
 use redialer_store::{CallbackRow, Filter, NotNow, TenantKey};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     etag::{IfMatch, Tagged, tagged},
@@ -25,7 +26,8 @@ use crate::{
 };
 
 /// A callback as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Callback)]
 pub(in crate::http) struct View {
     id: String,
     workspace_id: String,
@@ -89,7 +91,7 @@ fn view(row: CallbackRow, key: &TenantKey, clear: bool) -> View {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ListQuery {
     state: Option<String>,
@@ -183,7 +185,8 @@ pub(in crate::http) async fn chain(
     Ok(Json(Page::whole(rows.into_iter().map(|r| view(r, &key, clear)).collect())))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewCallback)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct NewBody {
     agent_id: String,
@@ -255,7 +258,8 @@ fn when(body: &NewBody) -> Result<When, ApiError> {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = CallbackChange)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ChangeBody {
     scheduled_for: String,
@@ -317,7 +321,7 @@ pub(in crate::http) async fn attention(
     Ok(Json(Page::of(rows, &asked, |r| (r.created_at, r.id), |r| view(r, &key, clear))))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct AttentionQuery {
     limit: Option<i64>,

@@ -11,6 +11,7 @@ use redialer_core::{
 };
 use redialer_store::{CallbackRow, Secrets};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{callbacks::seen, wire::PathId};
 use crate::{
@@ -19,7 +20,8 @@ use crate::{
 };
 
 /// Why a callback is when it is.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Explanation)]
 pub(in crate::http) struct View {
     callback_id: String,
     state: &'static str,
@@ -33,7 +35,8 @@ pub(in crate::http) struct View {
 }
 
 /// What the time rests on.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Heard)]
 struct Heard {
     /// The words; only for a key that may see personal data.
     evidence: Option<String>,
@@ -44,7 +47,8 @@ struct Heard {
     doubts: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Gate)]
 struct GateView {
     gate: &'static str,
     input: String,

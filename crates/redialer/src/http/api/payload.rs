@@ -8,6 +8,7 @@ use axum::{Json, extract::State};
 use redialer_core::id;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::{callbacks::seen, page::Page, wire::PathId};
 use crate::{
@@ -16,12 +17,14 @@ use crate::{
 };
 
 /// A captured webhook.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Payload)]
 pub(in crate::http) struct View {
     id: String,
     event: String,
     provider_call_id: Option<String>,
     received_at: String,
+    #[schema(value_type = Option<Object>)]
     body: Option<Box<RawValue>>,
 }
 

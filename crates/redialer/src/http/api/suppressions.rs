@@ -6,6 +6,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use redialer_core::{Phone, id};
 use redialer_store::{SuppressionRow, TenantKey};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     page::{Asked, Page},
@@ -17,7 +18,8 @@ use crate::{
 };
 
 /// An entry as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Suppression)]
 pub(in crate::http) struct View {
     id: String,
     number: Option<String>,
@@ -36,7 +38,7 @@ fn view(row: &SuppressionRow, key: &TenantKey, clear: bool) -> View {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ListQuery {
     limit: Option<i64>,
@@ -57,7 +59,8 @@ pub(in crate::http) async fn list(
     Ok(Json(Page::of(rows, &asked, |r| (r.created_at, r.id), |r| view(&r, &key, clear))))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewSuppression)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct NewBody {
     #[serde(alias = "to_number", alias = "phone_number")]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use redialer_core::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     app::App,
@@ -12,7 +13,8 @@ use crate::{
 };
 
 /// Quota and use of a tenant, or of the one workspace a key opens.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Usage)]
 pub(in crate::http) struct View {
     plan: &'static str,
     period_start: String,
@@ -23,7 +25,8 @@ pub(in crate::http) struct View {
     max_attempts: u32,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Used)]
 struct Used {
     used: i64,
     limit: Option<u64>,

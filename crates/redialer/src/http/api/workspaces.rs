@@ -15,6 +15,7 @@ use redialer_store::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     etag::{IfMatch, Tagged, tagged},
@@ -25,30 +26,35 @@ use super::{
 use crate::{
     app::App,
     flow::manage::{self, SyncError},
-    http::{auth::Caller, error::ApiError},
+    http::{auth::Caller, error::ApiError, openapi::settings},
 };
 
 /// A workspace as it is shown; keys never are.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Workspace)]
 pub(in crate::http) struct View {
     id: String,
     name: String,
     provider: &'static str,
     plan: &'static str,
+    #[schema(schema_with = settings::defaults)]
     defaults: Defaults,
+    #[schema(schema_with = settings::retention)]
     retention: Retention,
     paused: Option<Paused>,
     usage: Usage,
     created_at: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Pause)]
 struct Paused {
     reason: &'static str,
     since: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = WorkspaceUsage)]
 struct Usage {
     period_start: String,
     calls_this_period: i64,
@@ -77,7 +83,7 @@ async fn view(caller: &Caller, row: WorkspaceRow, app: &App) -> Result<View, Api
     })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ListQuery {
     limit: Option<i64>,
@@ -102,7 +108,8 @@ pub(in crate::http) async fn list(
     Ok(Json(Page::of(shown, &asked, |s| s.0, |s| s.1)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewWorkspace)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct NewBody {
     name: String,
@@ -145,7 +152,7 @@ pub(in crate::http) async fn show(
     Ok(tagged(id, row.updated_at, view(&caller, row, &app).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct OwnQuery {
     workspace_id: Option<String>,
@@ -170,13 +177,16 @@ pub(in crate::http) async fn own(
     Ok(Json(view(&caller, row, &app).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = WorkspaceChange)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ChangeBody {
     name: Option<String>,
     api_key: Option<String>,
     webhook_key: Option<String>,
+    #[schema(schema_with = settings::defaults_patch)]
     defaults: Option<Value>,
+    #[schema(schema_with = settings::retention_patch)]
     retention: Option<Value>,
 }
 
@@ -257,12 +267,20 @@ pub(in crate::http) async fn restore(
     Ok(Json(view(&caller, row, &app).await?))
 }
 
+/// What a sync found.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Synced {
+    workspace_id: String,
+    /// Agents in the provider's roster.
+    agents: usize,
+}
+
 /// `POST /v1/workspaces/{id}/sync`.
 pub(in crate::http) async fn sync(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Workspace>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Synced>, ApiError> {
     caller.check(id)?;
     let row = caller.store.workspace(id).await?;
     let n = manage::sync(&app, &caller.tenant, &row).await.map_err(|error| match error {
@@ -277,7 +295,7 @@ pub(in crate::http) async fn sync(
             ApiError::new(StatusCode::BAD_GATEWAY, code, error.to_string())
         }
     })?;
-    Ok(Json(serde_json::json!({"workspace_id": id.to_string(), "agents": n})))
+    Ok(Json(Synced { workspace_id: id.to_string(), agents: n }))
 }
 
 fn patched(defaults: &Defaults, patch: &Value, limits: &Limits) -> Result<Defaults, ApiError> {

@@ -1,0 +1,275 @@
+//! The OpenAPI 3.1 document, made from the table of routes and the types that handlers read and write.
+//!
+//! Invariant: a route of the table that is not described here fails a test, and so does a description without a route.
+
+mod operations;
+pub(super) mod settings;
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use axum::{
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, PartialSchema, ToSchema, openapi::path::ParameterIn};
+
+use super::routes::{Route, TABLE};
+
+/// What is told of one operation.
+pub(super) struct Doc {
+    id: &'static str,
+    summary: &'static str,
+    params: Vec<Value>,
+    body: Option<Value>,
+    status: u16,
+    answer: Option<Value>,
+}
+
+/// Collects the types that operations name.
+#[derive(Default)]
+pub(super) struct Types(BTreeMap<String, Value>);
+
+impl Types {
+    /// A type by its name; it and what it is made of are described once.
+    fn of<T: ToSchema + PartialSchema>(&mut self) -> Value {
+        let mut parts = Vec::new();
+        T::schemas(&mut parts);
+        parts.push((T::name().into_owned(), T::schema()));
+        for (name, schema) in parts {
+            self.0.insert(name, serde_json::to_value(schema).unwrap_or_default());
+        }
+        json!({"$ref": format!("#/components/schemas/{}", T::name())})
+    }
+
+    /// A page of things of a type.
+    fn page<T: ToSchema + PartialSchema>(&mut self) -> Value {
+        let item = self.of::<T>();
+        let name = format!("{}Page", T::name());
+        self.0.insert(
+            name.clone(),
+            json!({
+                "type": "object",
+                "required": ["data", "next_cursor"],
+                "properties": {
+                    "data": {"type": "array", "items": item},
+                    "next_cursor": {"type": ["string", "null"], "description": "Send it as `cursor` for the next page."},
+                },
+            }),
+        );
+        json!({"$ref": format!("#/components/schemas/{name}")})
+    }
+}
+
+/// The parameters of a query.
+fn query<T: IntoParams>() -> Vec<Value> {
+    let params = T::into_params(|| Some(ParameterIn::Query));
+    params.into_iter().map(|p| bounded(serde_json::to_value(p).unwrap_or_default())).collect()
+}
+
+/// What every list takes alike.
+fn bounded(mut param: Value) -> Value {
+    if param["name"] == "limit" {
+        param["schema"] = json!({"type": "integer", "minimum": 1, "maximum": 200, "default": 50});
+    } else if let Some(schema) = param.get("schema").filter(|s| s["type"] == json!(["string", "null"])) {
+        // Absent is not null in a query.
+        let mut schema = schema.clone();
+        schema["type"] = json!("string");
+        param["schema"] = schema;
+    }
+    param
+}
+
+/// The document as it is served.
+pub(super) async fn serve() -> Response {
+    static TEXT: LazyLock<String> = LazyLock::new(|| document().to_string());
+    let mut response = TEXT.as_str().into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The document.
+pub fn document() -> Value {
+    let mut types = Types::default();
+    let mut paths = Map::new();
+    for route in TABLE {
+        let Some(doc) = operations::doc(&mut types, route.method, route.path) else { continue };
+        let path = paths.entry(format!("/v1{}", route.path)).or_insert_with(|| json!({}));
+        path[route.method] = operation(route, doc);
+    }
+    types.0.insert("Error".to_owned(), error());
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "redialer",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "Callback scheduling for voice-AI agents",
+            "description": "Times are RFC 3339 in UTC. Lists are newest first. Unknown fields are errors.",
+            "license": {"name": "Apache-2.0 OR MIT", "identifier": "Apache-2.0 OR MIT"},
+        },
+        "servers": [{"url": "/", "description": "This server"}],
+        "tags": tags(),
+        "paths": paths,
+        "components": {
+            "schemas": types.0,
+            "securitySchemes": {"key": {
+                "type": "http", "scheme": "bearer",
+                "description": "An API key: `rdl_live_…`. The scope that an operation needs is in its description.",
+            }},
+        },
+        "security": [{"key": []}],
+    })
+}
+
+fn tags() -> Vec<Value> {
+    let mut names: Vec<&str> = TABLE.iter().map(tag).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.into_iter().map(|name| json!({"name": name})).collect()
+}
+
+fn tag(route: &Route) -> &'static str {
+    match route.path.split('/').nth(1).unwrap_or_default() {
+        "workspace" => "workspaces",
+        "attention" => "callbacks",
+        noun => noun,
+    }
+}
+
+fn operation(route: &Route, doc: Doc) -> Value {
+    let has_id = route.path.contains("{id}");
+    let mut params = doc.params;
+    if has_id {
+        params.push(json!({
+            "name": "id", "in": "path", "required": true,
+            "schema": {"type": "string", "pattern": "^[a-z]+_[0-9a-z]{26}$"},
+        }));
+    }
+    match route.method {
+        "post" => params.push(json!({
+            "name": "Idempotency-Key", "in": "header",
+            "description": "The same request under the same key is done once, for 24 h.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        })),
+        "patch" => params.push(json!({
+            "name": "If-Match", "in": "header",
+            "description": "An ETag: refused with 412 if somebody was faster.",
+            "schema": {"type": "string", "pattern": "^[!-~]+$"},
+        })),
+        _ => {}
+    }
+    let mut operation = json!({
+        "operationId": doc.id,
+        "summary": doc.summary,
+        "description": format!("Scope: `{}`.", route.scope.word()),
+        "tags": [tag(route)],
+        "parameters": params,
+        "responses": responses(route, doc.status, doc.answer, doc.body.is_some()),
+    });
+    if let Some(body) = doc.body {
+        operation["requestBody"] =
+            json!({"required": true, "content": {"application/json": {"schema": body}}});
+    }
+    operation
+}
+
+fn responses(route: &Route, status: u16, answer: Option<Value>, has_body: bool) -> Value {
+    let mut all = Map::new();
+    let done = match answer {
+        Some(schema) => {
+            json!({"description": "Done.", "headers": headers(), "content": {"application/json": {"schema": schema}}})
+        }
+        None => json!({"description": "Done.", "headers": headers()}),
+    };
+    all.insert(status.to_string(), done);
+    let failed = |why: &str| {
+        json!({"description": why, "headers": headers(), "content": {"application/json": {
+            "schema": {"$ref": "#/components/schemas/Error"},
+        }}})
+    };
+    let mut add = |status: &str, why: &str| {
+        all.insert(status.to_owned(), failed(why));
+    };
+    add("401", "No key, or one that is unknown, revoked or expired.");
+    add("403", "The key lacks the scope, or the plan the room.");
+    add("422", "A value that cannot be; `param` names it.");
+    add("429", "Too many requests with this key.");
+    add("500", "Something is wrong on our side.");
+    add("503", "Busy, or the database does not answer; try again.");
+    if route.path.contains("{id}") || route.path == "/workspace" {
+        add("404", "Nothing here has that id.");
+    }
+    if has_body || route.method == "post" {
+        add("400", "The body is not JSON.");
+        add("408", "The body took too long.");
+        add("413", "The body is too large.");
+        add("409", "Its state does not allow it, or the same request is under way.");
+    }
+    if route.method == "patch" {
+        add("412", "It was changed since.");
+    }
+    if route.path.ends_with("/sync") {
+        add("502", "The provider did not answer, or refused the key.");
+    }
+    Value::Object(all)
+}
+
+fn headers() -> Value {
+    let number = |what: &str| json!({"description": what, "schema": {"type": "integer"}});
+    json!({
+        "X-Request-Id": {"description": "Names this request in logs and errors.", "schema": {"type": "string"}},
+        "RateLimit-Limit": number("Requests at once."),
+        "RateLimit-Remaining": number("Of these, left."),
+        "RateLimit-Reset": number("Seconds until all are there again."),
+    })
+}
+
+fn error() -> Value {
+    json!({
+        "type": "object",
+        "required": ["error"],
+        "properties": {"error": {
+            "type": "object",
+            "required": ["type", "code", "message", "param", "request_id"],
+            "properties": {
+                "type": {"type": "string"},
+                "code": {"type": "string", "description": "Stable; for programs."},
+                "message": {"type": "string", "description": "For people."},
+                "param": {"type": ["string", "null"], "description": "The field it is about."},
+                "request_id": {"type": "string"},
+            },
+        }},
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_described_and_every_reference_leads_somewhere() {
+        let document = document();
+        let mut ids = Vec::new();
+        for route in TABLE {
+            let operation = &document["paths"][format!("/v1{}", route.path)][route.method];
+            assert!(operation.is_object(), "{} {} is not described", route.method, route.path);
+            ids.push(operation["operationId"].as_str().expect("an id").to_owned());
+        }
+        let described: usize = document["paths"]
+            .as_object()
+            .expect("paths")
+            .values()
+            .map(|p| p.as_object().expect("ops").len())
+            .sum();
+        assert_eq!(described, TABLE.len());
+        ids.sort();
+        let all = ids.len();
+        ids.dedup();
+        assert_eq!(ids.len(), all, "operation ids are distinct");
+        let text = document.to_string();
+        for reference in text.split("\"$ref\":\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            let name = reference.strip_prefix("#/components/schemas/").expect("of ours");
+            assert!(document["components"]["schemas"][name].is_object(), "{reference}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The settings document of a workspace, as a schema.
+//!
+//! The document itself is the store's; a test holds this description against it.
+
+use serde_json::{Map, Value, json};
+use utoipa::openapi::{RefOr, Schema};
+
+/// Every setting, with its value.
+pub(in crate::http) fn defaults() -> RefOr<Schema> {
+    read(object(settings(), true))
+}
+
+/// Some settings, to be laid over what is set.
+pub(in crate::http) fn defaults_patch() -> RefOr<Schema> {
+    read(object(settings(), false))
+}
+
+/// Some settings of an agent's own; null takes one away.
+pub(in crate::http) fn overrides() -> RefOr<Schema> {
+    read(json!({
+        "type": "object",
+        "description": "Settings of the workspace's `defaults` that this agent has otherwise; null takes one away.",
+        "additionalProperties": true,
+    }))
+}
+
+/// How long payloads are kept.
+pub(in crate::http) fn retention() -> RefOr<Schema> {
+    read(object(kept(), true))
+}
+
+/// The same, in part.
+pub(in crate::http) fn retention_patch() -> RefOr<Schema> {
+    read(object(kept(), false))
+}
+
+fn read(schema: Value) -> RefOr<Schema> {
+    serde_json::from_value(schema).unwrap_or_default()
+}
+
+fn object(properties: Value, whole: bool) -> Value {
+    let names: Vec<String> = properties.as_object().map(|p| p.keys().cloned().collect()).unwrap_or_default();
+    let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
+    if whole {
+        schema["required"] = json!(names);
+    }
+    schema
+}
+
+fn kept() -> Value {
+    json!({
+        "level": {"type": "string", "enum": ["default", "minimal"]},
+        "days": {"type": "integer", "minimum": 1, "maximum": 3650},
+    })
+}
+
+fn settings() -> Value {
+    let minutes = json!({"type": "integer", "minimum": 0, "maximum": 527_040});
+    let part = |properties: Value| object(properties, false);
+    let trigger = || part(json!({"enabled": {"type": "boolean"}, "wait_minutes": minutes}));
+    let clock = json!({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"});
+    let span = || part(json!({"from": clock, "to": clock, "nominal": clock}));
+    let mut spans = Map::new();
+    for name in SPANS {
+        spans.insert(name.to_owned(), span());
+    }
+    let triggers = ["voicemail", "no_answer", "busy", "technical_error", "conversation_silent"];
+    let triggers: Map<String, Value> = triggers.into_iter().map(|t| (t.to_owned(), trigger())).collect();
+    json!({
+        "timezone": {"type": "string", "description": "An IANA name."},
+        "quiet_hours": {
+            "type": ["object", "null"],
+            "properties": {"start": clock, "end": clock},
+            "required": ["start", "end"],
+            "additionalProperties": false,
+        },
+        "quiet_days": {
+            "type": "array",
+            "items": {"type": "string", "enum": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]},
+            "maxItems": 6,
+        },
+        "max_attempts": {"type": "integer", "minimum": 1},
+        "retry_triggers": part(Value::Object(triggers)),
+        "unclear_time": part(json!({
+            "action": {"type": "string", "enum": ["delay", "hold", "schedule"]},
+            "wait_minutes": minutes,
+            "min_confidence": {"type": "number", "minimum": 0, "maximum": 1},
+        })),
+        "spoken_hours": part(Value::Object(spans)),
+        "language": {"type": "string", "enum": ["auto", "en", "es"]},
+        "missed_after_minutes": minutes,
+        "missed_action": {"type": "string", "enum": ["expire", "replan"]},
+        "callback_field": {"type": "string", "minLength": 1, "maxLength": 200},
+        "user_requested_callback": {"type": "boolean"},
+        "spoken_numbers": {"type": "boolean"},
+        "calls_per_second": {"type": "number", "minimum": 0.01, "maximum": 10_000},
+    })
+}
+
+const SPANS: [&str; 9] =
+    ["day", "morning", "lunch", "after_lunch", "afternoon", "end_of_day", "evening", "night", "after_dinner"];
+
+#[cfg(test)]
+mod tests {
+    use redialer_core::tenant::Plan;
+    use redialer_store::{Defaults, Retention};
+
+    use super::*;
+
+    fn check(document: &Value, schema: &Value, at: &str) {
+        let (Some(document), Some(properties)) = (document.as_object(), schema["properties"].as_object())
+        else {
+            return;
+        };
+        let (had, told): (Vec<_>, Vec<_>) = (document.keys().collect(), properties.keys().collect());
+        let sorted = |mut names: Vec<&String>| {
+            names.sort();
+            names.into_iter().cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(sorted(had), sorted(told), "{at}");
+        for (name, value) in document {
+            check(value, &properties[name], &format!("{at}.{name}"));
+        }
+    }
+
+    #[test]
+    fn the_description_has_the_settings_there_are() {
+        let document = Defaults::of_plan(&Plan::Unlimited.limits()).to_value();
+        check(&document, &object(settings(), true), "defaults");
+        check(&serde_json::to_value(Retention::default()).expect("JSON"), &object(kept(), true), "retention");
+        assert!(matches!(defaults(), RefOr::T(_)) && matches!(overrides(), RefOr::T(_)));
+    }
+}
