@@ -11,9 +11,14 @@ pub(crate) fn python_sdk() -> anyhow::Result<String> {
     python_package("retell-sdk==6.2.13")
 }
 
-/// A Python package in an environment of its own; its interpreter.
+/// What asks the API everything its description allows, and what checks the description itself.
+pub(crate) fn api_fuzzer() -> anyhow::Result<String> {
+    python_package("schemathesis==4.32.5 openapi-spec-validator==0.9.0")
+}
+
+/// Python packages in an environment of its own; its interpreter.
 pub(crate) fn python_package(package: &str) -> anyhow::Result<String> {
-    let folder = root().join("target/xtask/python").join(package.replace("==", "-"));
+    let folder = root().join("target/xtask/python").join(package.replace("==", "-").replace(' ', "_"));
     let python = folder.join("bin/python");
     let stamp = folder.join("installed");
     if !stamp.exists() {
@@ -21,14 +26,8 @@ pub(crate) fn python_package(package: &str) -> anyhow::Result<String> {
             apt(&["python3", "python3-venv"])?;
         }
         run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-        run(Command::new(&python).args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            package,
-        ]))?;
+        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+        run(Command::new(&python).args(install).args(package.split(' ')))?;
         fs::write(&stamp, package)?;
     }
     Ok(python.to_string_lossy().into_owned())

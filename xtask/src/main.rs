@@ -65,10 +65,12 @@ fn test(quick: bool) -> anyhow::Result<()> {
     deny()?;
     let python = install::python_sdk()?;
     let (node, modules) = install::node_sdk()?;
+    let fuzzer = install::api_fuzzer()?;
     let server = postgres::Server::start()?;
     let vars = [
         ("REDIALER_TEST_POSTGRES", server.url()),
         ("REDIALER_TEST_PYTHON", &python),
+        ("REDIALER_TEST_API_FUZZER", &fuzzer),
         ("REDIALER_TEST_NODE", &node),
         ("REDIALER_TEST_NODE_MODULES", &modules),
         // An outdated or unused snapshot fails instead of being written.

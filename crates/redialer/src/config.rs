@@ -61,6 +61,13 @@ pub struct Flags {
     config: Option<PathBuf>,
 }
 
+impl Flags {
+    /// Where to listen, if the command line says so.
+    pub fn listen(&self) -> Option<&str> {
+        self.listen.as_deref()
+    }
+}
+
 /// The settings in force.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

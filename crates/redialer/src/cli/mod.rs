@@ -104,7 +104,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Demo(_) | Command::CheckSignature | Command::Openapi | Command::When(_) => {}
         Command::Serve => serve::run(config).await?,
-        Command::Sim(sim) => sim.run(&config).await?,
+        Command::Sim(sim) => sim.run(&config, cli.flags.listen()).await?,
         Command::Tenant(tenant) => tenant.run(&config).await?,
         Command::Audit(audit) => audit.run(&config).await?,
         Command::Backup(backup) => backup.run(&config).await?,
@@ -173,3 +173,13 @@ fn say(line: &str) {
 
 /// A handle that many tasks share.
 type Shared = Arc<crate::app::App>;
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn no_two_words_of_the_command_line_clash() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -22,11 +22,8 @@ pub(super) struct Sim {
 
 #[derive(Subcommand)]
 enum Provider {
-    /// Retell AI: REST API, signed webhooks, scripted people
+    /// Retell AI: REST API, signed webhooks, scripted people; `--listen` says where [default: 127.0.0.1:9090]
     Retell {
-        /// Where to listen
-        #[arg(long = "listen", id = "sim_listen", default_value = "127.0.0.1:9090")]
-        address: SocketAddr,
         /// A world as JSON (docs/simulator.md)
         #[arg(long)]
         script: Option<PathBuf>,
@@ -34,9 +31,11 @@ enum Provider {
 }
 
 impl Sim {
-    pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
+    /// Where it listens is said on the command line alone: the environment's is the server's.
+    pub(super) async fn run(self, config: &Config, listen: Option<&str>) -> anyhow::Result<()> {
         log(config);
-        let Provider::Retell { address, script } = self.provider;
+        let Provider::Retell { script } = self.provider;
+        let address: SocketAddr = listen.unwrap_or("127.0.0.1:9090").parse().context("--listen")?;
         let script = match script {
             None => Script::default(),
             Some(path) => {

@@ -175,12 +175,11 @@ fn operation(route: &Route, doc: Doc) -> Value {
 
 fn responses(route: &Route, status: u16, answer: Option<Value>, has_body: bool) -> Value {
     let mut all = Map::new();
-    let done = match answer {
-        Some(schema) => {
-            json!({"description": "Done.", "headers": headers(), "content": {"application/json": {"schema": schema}}})
-        }
-        None => json!({"description": "Done.", "headers": headers()}),
-    };
+    let mut done = json!({"description": "Done.", "headers": headers()});
+    if let Some(schema) = answer {
+        done["content"] = json!({"application/json": {"schema": schema}});
+    }
+    done["links"] = Value::Object(links(route));
     all.insert(status.to_string(), done);
     let failed = |why: &str| {
         json!({"description": why, "headers": headers(), "content": {"application/json": {
@@ -205,13 +204,31 @@ fn responses(route: &Route, status: u16, answer: Option<Value>, has_body: bool) 
         add("413", "The body is too large.");
         add("409", "Its state does not allow it, or the same request is under way.");
     }
+    if route.method == "delete" && route.path.starts_with("/api-keys") {
+        add("409", "It is the key that asks.");
+    }
     if route.method == "patch" {
         add("412", "It was changed since.");
     }
     if route.path.ends_with("/sync") {
-        add("502", "The provider did not answer, or refused the key.");
+        add("502", "The provider did not answer.");
     }
     Value::Object(all)
+}
+
+/// Where an answer's ids lead: from what makes or lists a thing to what is done with one.
+fn links(route: &Route) -> Map<String, Value> {
+    let noun = route.path.trim_start_matches('/');
+    let made = TABLE.iter().any(|r| r.method == "post" && r.path == route.path);
+    let id = match route.method {
+        "post" => "$response.body#/id",
+        "get" if !made => "$response.body#/data/0/id",
+        _ => return Map::new(),
+    };
+    let with_one = |r: &&Route| r.path.split('/').nth(1) == Some(noun) && r.path.contains("{id}");
+    let mut types = Types::default();
+    let ops = TABLE.iter().filter(with_one).filter_map(|r| operations::doc(&mut types, r.method, r.path));
+    ops.map(|op| (op.id.to_owned(), json!({"operationId": op.id, "parameters": {"id": id}}))).collect()
 }
 
 fn headers() -> Value {

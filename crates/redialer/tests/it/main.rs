@@ -10,6 +10,7 @@ mod crash;
 mod harness;
 mod kills;
 mod lost;
+mod openapi;
 mod points;
 mod restore;
 mod sdk;

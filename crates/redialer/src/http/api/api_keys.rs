@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     app::App,
-    http::{auth::Caller, error::ApiError},
+    http::{auth::Caller, error::ApiError, openapi::settings},
 };
 
 /// A key as it is shown; its secret only once.
@@ -84,7 +84,9 @@ pub(in crate::http) struct NewBody {
     workspace_id: Option<String>,
     #[serde(default)]
     admin: bool,
+    #[schema(schema_with = settings::scopes)]
     scopes: Option<Vec<String>>,
+    #[schema(format = DateTime)]
     expires_at: Option<String>,
 }
 
@@ -172,6 +174,13 @@ pub(in crate::http) async fn revoke(
     let key = caller.store.key(id).await?;
     if caller.workspace.is_some() && key.workspace != caller.workspace {
         return Err(ApiError::not_found());
+    }
+    if key.id == caller.key {
+        return Err(ApiError::new(
+            StatusCode::CONFLICT,
+            "own_key",
+            "A key cannot revoke itself: use another one.",
+        ));
     }
     caller.store.revoke_key(&key, app.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)

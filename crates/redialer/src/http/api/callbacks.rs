@@ -189,9 +189,14 @@ pub(in crate::http) async fn chain(
 #[schema(as = NewCallback)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct NewBody {
+    #[schema(pattern = "^ag_[0-9a-z]{26}$")]
     agent_id: String,
+    /// E.164, or as it is dialled where the agent's numbers are.
+    #[schema(example = "+13125550142")]
     to_number: String,
+    #[schema(example = "+12025550100")]
     from_number: Option<String>,
+    #[schema(format = DateTime)]
     at: Option<String>,
     text: Option<String>,
     timezone: Option<String>,
@@ -262,6 +267,7 @@ fn when(body: &NewBody) -> Result<When, ApiError> {
 #[schema(as = CallbackChange)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ChangeBody {
+    #[schema(format = DateTime)]
     scheduled_for: String,
 }
 

@@ -63,6 +63,7 @@ pub(in crate::http) async fn list(
 #[schema(as = NewSuppression)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct NewBody {
+    #[schema(example = "+13125550142")]
     #[serde(alias = "to_number", alias = "phone_number")]
     number: String,
 }

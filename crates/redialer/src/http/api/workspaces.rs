@@ -112,8 +112,11 @@ pub(in crate::http) async fn list(
 #[schema(as = NewWorkspace)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct NewBody {
+    #[schema(min_length = 1, max_length = 200)]
     name: String,
+    #[schema(schema_with = settings::provider)]
     provider: String,
+    #[schema(min_length = 1, max_length = 500, pattern = "^[!-~]+$")]
     api_key: String,
     webhook_key: Option<String>,
 }
@@ -286,13 +289,16 @@ pub(in crate::http) async fn sync(
     let n = manage::sync(&app, &caller.tenant, &row).await.map_err(|error| match error {
         SyncError::Store(error) => error.into(),
         SyncError::Provider(error) => {
-            let code = match error {
-                ReadError::Key(_) => "provider_key_refused",
-                ReadError::Payment => "provider_payment_required",
-                ReadError::Throttled { .. } => "provider_throttled",
-                ReadError::Unknown(_) | ReadError::Unavailable(_) => "provider_unavailable",
+            // What the account's owner must mend is a state of the workspace; what the provider must, is not.
+            let (status, code) = match error {
+                ReadError::Key(_) => (StatusCode::CONFLICT, "provider_key_refused"),
+                ReadError::Payment => (StatusCode::CONFLICT, "provider_payment_required"),
+                ReadError::Throttled { .. } => (StatusCode::BAD_GATEWAY, "provider_throttled"),
+                ReadError::Unknown(_) | ReadError::Unavailable(_) => {
+                    (StatusCode::BAD_GATEWAY, "provider_unavailable")
+                }
             };
-            ApiError::new(StatusCode::BAD_GATEWAY, code, error.to_string())
+            ApiError::new(status, code, error.to_string())
         }
     })?;
     Ok(Json(Synced { workspace_id: id.to_string(), agents: n }))

@@ -2,6 +2,7 @@
 //!
 //! The document itself is the store's; a test holds this description against it.
 
+use redialer_core::access::Scope;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 
@@ -32,6 +33,17 @@ pub(in crate::http) fn retention() -> RefOr<Schema> {
 /// The same, in part.
 pub(in crate::http) fn retention_patch() -> RefOr<Schema> {
     read(object(kept(), false))
+}
+
+/// What a key may be made for.
+pub(in crate::http) fn scopes() -> RefOr<Schema> {
+    let words = Scope::ALL.map(Scope::word);
+    read(json!({"type": "array", "minItems": 1, "items": {"type": "string", "enum": words}}))
+}
+
+/// Whose API a workspace speaks.
+pub(in crate::http) fn provider() -> RefOr<Schema> {
+    read(json!({"type": "string", "enum": ["retell"]}))
 }
 
 fn read(schema: Value) -> RefOr<Schema> {

@@ -1,0 +1,53 @@
+//! The API asked everything that its own description allows: no 5xx, no status, header or shape that is not described.
+//!
+//! `schemathesis` and `openapi-spec-validator`, named by `REDIALER_TEST_API_FUZZER` (`cargo xtask test` installs both).
+//! Without them, one line says so.
+
+use std::{path::Path, process::Command};
+
+use redialer_sim::retell::Script;
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+use crate::harness::{VOICE, Walk, engines};
+
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance,unsupported_method";
+const VALIDATE: &str =
+    "import json, sys, openapi_spec_validator as v; v.validate(json.load(open(sys.argv[1])))";
+
+async fn run(mut command: Command) {
+    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("run").expect("run");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_keeps_to_its_description_whatever_it_is_asked() {
+    let Ok(python) = std::env::var("REDIALER_TEST_API_FUZZER") else {
+        eprintln!("REDIALER_TEST_API_FUZZER is not set: the API is not fuzzed");
+        return;
+    };
+    for engine in engines() {
+        let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "100000")];
+        let walk = Walk::begin_in(engine, 1, Script::default(), &settings).await;
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("openapi.json");
+        let document = walk.get("/v1/openapi.json").await;
+        std::fs::write(&file, document.to_string()).expect("written");
+        let mut validate = Command::new(&python);
+        validate.args(["-c", VALIDATE]).arg(&file);
+        run(validate).await;
+        // Something to be found by whoever follows links.
+        let agent = walk.agent(VOICE).await["id"].clone();
+        for n in 0..20 {
+            let body = json!({"agent_id": agent, "to_number": format!("+1312555{:04}", 100 + n), "at": "2030-01-01T00:00:00Z"});
+            walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+        }
+        let mut fuzz = Command::new(Path::new(&python).with_file_name("st"));
+        fuzz.current_dir(dir.path())
+            .args(["run", &format!("{}/v1/openapi.json", walk.base), "--no-color", "--seed", "1"])
+            .args(["-H", &format!("Authorization: Bearer {}", walk.admin_key)])
+            .args(["--max-examples", "20", "--phases", "coverage,fuzzing,stateful", "--checks", CHECKS]);
+        run(fuzz).await;
+    }
+}
