@@ -195,6 +195,8 @@ pub enum HeldFor {
     FromNumber,
     /// A person: it failed in our hands again and again.
     Failing,
+    /// The next month, or another plan: this one's calls are used up.
+    Quota,
 }
 
 impl HeldFor {
@@ -205,6 +207,7 @@ impl HeldFor {
             Self::Agent => "agent_disabled",
             Self::FromNumber => "no_from_number",
             Self::Failing => "failing",
+            Self::Quota => "quota",
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     claims::{back_to_waiting, fail},
     dispatch::{BODY, mark_placed},
     engine::{Row, args},
+    usage,
 };
 
 /// A dispatch to ask the provider about.
@@ -106,7 +107,8 @@ impl Store {
         const LATER: &str = "update dispatches set ask_at = $3, absent_at = $4, updated_at = $5
              where bucket = $1 and id = $2 and state = 'unknown' and coalesce(over_at, 0) = $6";
         const ENDED: &str = "update dispatches set state = $3, ask_at = null, updated_at = $4
-             where bucket = $1 and id = $2 and state = 'unknown' and coalesce(over_at, 0) = $5";
+             where bucket = $1 and id = $2 and state = 'unknown' and coalesce(over_at, 0) = $5
+             returning bucket, tenant_id, workspace_id, sent_at";
         const UNRESOLVED: &str =
             "update callbacks set state = 'failed', outcome = 'unresolved', updated_at = $3
              where bucket = $1 and id = $2 and state = 'unconfirmed' returning chain_id";
@@ -119,12 +121,14 @@ impl Store {
                 tx.execute(LATER, args![bucket, id, *at, *absent_at, now, known]).await?;
             }
             AfterAsk::NotPlaced => {
-                if tx.execute(ENDED, args![bucket, id, "not_placed", now, known]).await? == 1 {
+                let ended = tx.fetch_one(ENDED, args![bucket, id, "not_placed", now, known]).await?;
+                if let Some(dispatch) = ended {
+                    usage::take_off(&mut tx, &dispatch).await?;
                     back_to_waiting(&mut tx, bucket, callback, State::Scheduled, None, now, now).await?;
                 }
             }
             AfterAsk::Unresolved => {
-                if tx.execute(ENDED, args![bucket, id, "unresolved", now, known]).await? == 1
+                if tx.fetch_one(ENDED, args![bucket, id, "unresolved", now, known]).await?.is_some()
                     && let Some(row) = tx.fetch_one(UNRESOLVED, args![bucket, callback, now]).await?
                 {
                     let chain: Id<id::Chain> = Id::from_uuid(row.get("chain_id")?);

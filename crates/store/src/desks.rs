@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use redialer_core::{Id, id, policy::Policy};
+use redialer_core::{Id, id, policy::Policy, tenant::Plan};
 
 use crate::{
     AgentRow, Store, StoreError, TenantKey, WorkspaceRow,
@@ -16,6 +16,8 @@ pub struct Desk {
     /// What its settings come to where no agent overrides them.
     pub policy: Arc<Policy>,
     agents: Vec<Seat>,
+    /// The tenant's plan.
+    pub plan: Plan,
     own_numbers: BTreeSet<[u8; 16]>,
     key_version: i64,
     wrapped_key: Vec<u8>,
@@ -79,7 +81,7 @@ impl Store {
         tenant: Id<id::Tenant>,
         workspace: Id<id::Workspace>,
     ) -> Result<Desk, StoreError> {
-        const KEY: &str = "select key_version, wrapped_key from tenants where id = $1";
+        const KEY: &str = "select plan, key_version, wrapped_key from tenants where id = $1";
         const NUMBERS: &str = "select number_ix from own_numbers where workspace_id = $1";
         let of = self.of(tenant);
         let row = of.workspace(workspace).await?;
@@ -94,6 +96,7 @@ impl Store {
         Ok(Desk {
             policy: Arc::new(row.defaults.policy()),
             workspace: row,
+            plan: Plan::from_word(&key.get::<String>("plan")?).ok_or(StoreError::Corrupt("plan"))?,
             agents,
             own_numbers,
             key_version: key.get("key_version")?,

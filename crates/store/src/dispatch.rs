@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use redialer_core::{
     Id, Timestamp,
     agent::Channel,
-    callback::State,
+    callback::{HeldFor, State},
     chance::Chance,
     decide::AfterDial,
     id,
@@ -26,7 +26,7 @@ use crate::{
     chains::{open_all, opened},
     claims::{back_to_waiting, getters, holds},
     engine::{Row, Tx, Value, args, row},
-    workspaces,
+    usage, workspaces,
 };
 
 /// Recorded will to dial: the bytes to send are on disk.
@@ -54,6 +54,8 @@ pub struct NewDispatch {
     pub body: Vec<u8>,
     /// Until when the request may be under way, on the real clock.
     pub lease_until_ms: i64,
+    /// Calls that the tenant's plan allows in a month; `None` for as many as there are.
+    pub calls_a_month: Option<u64>,
 }
 
 pub(crate) const BODY: &str = "dispatches.sealed";
@@ -96,6 +98,15 @@ impl Prepared {
     ) -> Self {
         let sealed = key.seal(BODY, new.id.uuid(), &new.body, chance);
         Self { claim, new, sealed, now }
+    }
+
+    /// Calls that the tenant's plan allows in a month.
+    pub(crate) const fn limit(&self) -> Option<u64> {
+        self.new.calls_a_month
+    }
+
+    pub(crate) const fn now(&self) -> Timestamp {
+        self.now
     }
 
     /// The intent, once it is on disk.
@@ -178,7 +189,9 @@ pub(crate) async fn begin_all(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTr
         let c = &p.claim;
         chains.insert(c.chain.uuid(), opened(c.bucket, c.chain, c.tenant, c.workspace, p.now)).is_none()
     };
-    let guards: Vec<_> = prepared.iter().filter(first_of_chain).map(|p| p.guard()).collect();
+    let firsts: Vec<&Prepared> = prepared.iter().filter(first_of_chain).copied().collect();
+    let room = usage::room(tx, &firsts).await?;
+    let guards: Vec<_> = room.take(&firsts).iter().map(|p| p.guard()).collect();
     let chains: Vec<_> = chains.into_values().collect();
     open_all(tx, chains.clone()).await?;
     if tx.is_postgres()? {
@@ -189,8 +202,10 @@ pub(crate) async fn begin_all(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTr
     let (kept, lost): (Vec<&Prepared>, Vec<_>) =
         prepared.iter().copied().partition(|p| held.contains(&p.claim.id.uuid()));
     for p in lost {
-        give_back(tx, &p.claim, p.now).await?;
+        let held = room.is_used_up(&kept, p).then_some(HeldFor::Quota);
+        give_back(tx, &p.claim, held, p.now).await?;
     }
+    usage::count(tx, &kept).await?;
     tx.execute_rows(PUT, vec![], kept.iter().map(|p| p.put()).collect()).await?;
     Ok(held)
 }
@@ -253,10 +268,16 @@ const GIVEN_BACK_FOR: SignedDuration = SignedDuration::from_secs(20);
 
 /// A claim that may not become an intent goes back, if it is still ours to give. Whatever stands in its way may
 /// stand there for a while.
-async fn give_back(tx: &mut Tx, claim: &Claim, now: Timestamp) -> Result<(), StoreError> {
+async fn give_back(
+    tx: &mut Tx,
+    claim: &Claim,
+    held: Option<HeldFor>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     if holds(tx, claim).await? {
         let due_at = plus(now, GIVEN_BACK_FOR);
-        back_to_waiting(tx, claim.bucket, claim.id, State::Scheduled, None, due_at, now).await?;
+        let state = if held.is_some() { State::Held } else { State::Scheduled };
+        back_to_waiting(tx, claim.bucket, claim.id, state, held, due_at, now).await?;
     }
     Ok(())
 }
@@ -273,7 +294,8 @@ pub(crate) async fn settle(
 ) -> Result<(), StoreError> {
     // Once the provider was asked, a repeat may have been placed: a late "no" is of the first request alone.
     const REFUSED: &str = "update dispatches set state = 'refused', ask_at = null, updated_at = $3
-         where bucket = $1 and id = $2 and (state = 'intent' or (state = 'unknown' and asks = 0))";
+         where bucket = $1 and id = $2 and (state = 'intent' or (state = 'unknown' and asks = 0))
+         returning bucket, tenant_id, workspace_id, sent_at";
     const UNKNOWN: &str =
         "update dispatches set state = 'unknown', ask_at = $3, over_at = $3, updated_at = $3
          where bucket = $1 and id = $2 and state = 'intent'";
@@ -288,7 +310,8 @@ pub(crate) async fn settle(
     match after {
         AfterDial::Dialing { call_id } => mark_placed(tx, bucket, id, call_id, now).await?,
         AfterDial::Again { at, pause, .. } => {
-            if tx.execute(REFUSED, args![bucket, id, now]).await? == 1 {
+            if let Some(dispatch) = tx.fetch_one(REFUSED, args![bucket, id, now]).await? {
+                usage::take_off(tx, &dispatch).await?;
                 tx.execute(UNSENT, args![bucket, callback]).await?;
                 back_to_waiting(tx, bucket, callback, State::Scheduled, None, *at, now).await?;
             }
@@ -297,7 +320,8 @@ pub(crate) async fn settle(
             }
         }
         AfterDial::Close { state, outcome, .. } => {
-            if tx.execute(REFUSED, args![bucket, id, now]).await? == 1 {
+            if let Some(dispatch) = tx.fetch_one(REFUSED, args![bucket, id, now]).await? {
+                usage::take_off(tx, &dispatch).await?;
                 tx.execute(CLOSE, args![bucket, callback, state.word(), outcome, now]).await?;
             }
         }

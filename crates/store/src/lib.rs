@@ -41,6 +41,7 @@ mod spoken;
 mod suppressions;
 mod sweeps;
 mod tenants;
+mod usage;
 mod values;
 mod workspaces;
 mod writer;

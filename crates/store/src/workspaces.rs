@@ -359,18 +359,6 @@ impl TenantStore {
         let row = self.store.db.read_one(SQL, args![self.tenant]).await?;
         row.ok_or(StoreError::Corrupt("count"))?.get("n")
     }
-
-    /// Calls and chats placed since then, for a workspace or for all.
-    pub async fn calls_placed_since(
-        &self,
-        id: Option<Id<id::Workspace>>,
-        since: Timestamp,
-    ) -> Result<i64, StoreError> {
-        const SQL: &str = "select count(*) as n from dispatches
-             where bucket = $1 and tenant_id = $2 and ($3 is null or workspace_id = $3) and sent_at >= $4 and state in ('placed', 'ended')";
-        let row = self.store.db.read_one(SQL, args![bucket_of(self.tenant), self.tenant, id, since]).await?;
-        row.ok_or(StoreError::Corrupt("count"))?.get("n")
-    }
 }
 
 impl Store {

@@ -315,7 +315,8 @@ impl<'a> Lane<'a> {
                         return Ok(None);
                     }
                 };
-                let dial = Dial { attempt, max_attempts, is_final, from, agent: &agent };
+                let calls_a_month = app.plans.of(self.desk.plan).calls_a_month;
+                let dial = Dial { attempt, max_attempts, is_final, from, agent: &agent, calls_a_month };
                 let Some(new) = dial.intent(app, &claim, &secrets) else {
                     app.store.close_claim(claim, State::Failed, "bad_number", now).await?;
                     return Ok(None);
@@ -372,6 +373,7 @@ struct Dial<'a> {
     is_final: bool,
     from: Phone,
     agent: &'a AgentRow,
+    calls_a_month: Option<u64>,
 }
 
 impl Dial<'_> {
@@ -402,6 +404,7 @@ impl Dial<'_> {
             is_final: self.is_final,
             body: order::body(&order),
             lease_until_ms: app.clock.real_ms() + lease_ms,
+            calls_a_month: self.calls_a_month,
         })
     }
 }

@@ -54,7 +54,25 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
     }
     alarm(app).await?;
     clear_away(app).await?;
+    release_quota(app).await?;
     probe(app).await
+}
+
+/// What waited for room in the plan goes on when there is some: in a new month, under another plan.
+async fn release_quota(app: &App) -> Result<(), StoreError> {
+    let now = app.clock.now();
+    for range in app.ranges() {
+        for tenant in app.store.over_quota(range, now).await? {
+            let of = app.store.of(tenant);
+            let limit = app.plans.of(app.store.tenant(tenant).await?.plan).calls_a_month;
+            let used = of.calls_this_month(None, now).await?;
+            let room = limit.map_or(i64::MAX, |limit| i64::try_from(limit).unwrap_or(i64::MAX) - used);
+            if room > 0 && of.release_quota(room.min(1_000), now).await? > 0 {
+                app.due_changed();
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Takes away what was given up for longer than a day, a part a round; and what nobody can ask for again.

@@ -5,7 +5,7 @@ use redialer_core::access::Scope;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Engine, KEY, VOICE, Walk, engines};
+use crate::harness::{Engine, FILE, KEY, VOICE, Walk, engines};
 
 const ANA: &str = "+13125550142";
 const BEN: &str = "+13125550143";
@@ -333,5 +333,33 @@ async fn a_change_on_what_is_no_longer_so_is_refused() {
         assert_eq!(change(&"*".parse().expect("a value")).await.0, 200, "{path}");
         let both = futures_util::future::join_all([change(&tag), change(&tag)]).await;
         assert!(both.iter().all(|b| b.0 == 412), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dial_beyond_the_months_calls_waits_for_another() {
+    for engine in engines() {
+        let settings = [(FILE, "[plans.unlimited]\ncalls_a_month = 2\n")];
+        let walk = Walk::begin_in(engine, 60, redialer_sim::retell::Script::default(), &settings).await;
+        let agent = walk.agent(VOICE).await["id"].clone();
+        for n in 0..4 {
+            let body = json!({"agent_id": agent, "to_number": format!("+1312555{:04}", 100 + n), "text": "in a minute", "timezone": "America/Chicago"});
+            walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+        }
+        walk.until("two to be dialled and two to be held", async |walk: &Walk| {
+            let rows = walk.callbacks().await;
+            let held = rows.iter().filter(|c| c["held_for"] == "quota").count();
+            let dialled = rows.iter().filter(|c| !c["provider_call_id"].is_null()).count();
+            (held, dialled) == (2, 2)
+        })
+        .await;
+        let usage = walk.get("/v1/usage").await;
+        assert_eq!(usage["calls"], json!({"used": 2, "limit": 2}));
+        let own = walk.get(&format!("/v1/workspace?workspace_id={}", walk.workspace)).await;
+        assert_eq!(
+            (own["usage"]["calls_this_period"].as_i64(), own["usage"]["cap"].as_i64()),
+            (Some(2), Some(2))
+        );
+        assert_eq!(walk.sim.rings().len(), 2);
     }
 }

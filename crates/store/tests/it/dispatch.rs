@@ -23,6 +23,7 @@ pub(crate) async fn intend(world: &World, claim: Claim) -> Option<Intent> {
         is_final: false,
         body: b"{\"to_number\":\"+14155550117\"}".to_vec(),
         lease_until_ms: 2_000,
+        calls_a_month: None,
     };
     world.ledger.begin(vec![(claim, new)], &key, &world.chance, at(10)).await.expect("asked").pop()
 }
@@ -429,6 +430,7 @@ async fn a_batch_of_claims_becomes_intents_but_for_those_that_were_lost() {
             is_final: false,
             body: b"{}".to_vec(),
             lease_until_ms: 2_000,
+            calls_a_month: None,
         };
         let (first, second) = (new(&claim), new(&other));
         let key = engine.store.open_key(world.tenant).await.expect("opened");

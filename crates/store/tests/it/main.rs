@@ -12,6 +12,7 @@ mod engines;
 mod inbox;
 mod intake;
 mod plans;
+mod quota;
 mod sealing;
 mod upgrade;
 mod world;

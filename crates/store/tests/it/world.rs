@@ -183,6 +183,23 @@ pub(crate) fn roster(id: &str) -> Roster<'_> {
     }
 }
 
+/// The first callback of a chain of its own.
+pub(crate) fn planned(minute: i64) -> Planned {
+    Planned {
+        chain: None,
+        parent: None,
+        reason: RedialReason::BusyFollowup,
+        cause: Some("its_reason".to_owned()),
+        attempt: 1,
+        max_attempts: 3,
+        requested_for: Some(at(minute)),
+        scheduled_for: at(minute),
+        held: None,
+        zone: Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number },
+        born_of: at(0),
+    }
+}
+
 /// The next callback, in the chain of the redial or of whatever lives.
 pub(crate) fn follow(known: &KnownCall, minute: i64) -> AfterCall {
     let live = known.person.as_ref().and_then(|p| p.live.first().cloned());
@@ -191,15 +208,8 @@ pub(crate) fn follow(known: &KnownCall, minute: i64) -> AfterCall {
     let planned = Planned {
         chain: chain.map(|c| c.0),
         parent: known.redial.as_ref().map(|r| r.id),
-        reason: RedialReason::BusyFollowup,
-        cause: Some("its_reason".to_owned()),
         attempt: chain.map_or(0, |c| c.1) + 1,
-        max_attempts: 3,
-        requested_for: Some(at(minute)),
-        scheduled_for: at(minute),
-        held: None,
-        zone: Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number },
-        born_of: at(0),
+        ..planned(minute)
     };
     let waiting = known.person.iter().flat_map(|p| &p.live).filter(|l| l.state.is_waiting()).map(|l| l.id);
     AfterCall {

@@ -50,7 +50,8 @@ pub(in crate::http) async fn show(
     State(app): State<Arc<App>>,
     caller: Caller,
 ) -> Result<Json<View>, ApiError> {
-    let (start, end) = month(app.clock.now());
+    let now = app.clock.now();
+    let (start, end) = month(now);
     let limits = app.plans.of(caller.tenant.plan);
     let workspaces = match caller.workspace {
         Some(_) => 1,
@@ -61,7 +62,7 @@ pub(in crate::http) async fn show(
         period_start: start.to_string(),
         period_end: end.to_string(),
         calls: Used {
-            used: caller.store.calls_placed_since(caller.workspace, start).await?,
+            used: caller.store.calls_this_month(caller.workspace, now).await?,
             limit: limits.calls_a_month,
         },
         workspaces: Used { used: workspaces, limit: limit(limits.workspaces) },

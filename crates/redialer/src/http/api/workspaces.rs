@@ -63,8 +63,9 @@ struct Usage {
 }
 
 async fn view(caller: &Caller, row: WorkspaceRow, app: &App) -> Result<View, ApiError> {
-    let (start, _) = month(app.clock.now());
-    let calls = caller.store.calls_placed_since(Some(row.id), start).await?;
+    let now = app.clock.now();
+    let (start, _) = month(now);
+    let calls = caller.store.calls_this_month(Some(row.id), now).await?;
     Ok(View {
         id: row.id.to_string(),
         name: row.name,

@@ -1,0 +1,145 @@
+//! Calls of a calendar month, and the plan's limit on them.
+//!
+//! Invariants (I18): a dispatch is counted in the transaction that writes its intent, so that of two replicas none goes
+//! beyond the limit; what was certainly not placed is taken off in the transaction that says so. What finds no room is
+//! held, and goes on by itself when there is some.
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+use redialer_core::{Id, Timestamp, id};
+use uuid::Uuid;
+
+use crate::{
+    Store, StoreError, TenantStore, at, bucket_of,
+    dispatch::Prepared,
+    engine::{Row, Tx, args},
+};
+
+/// The row of a whole tenant.
+const ALL: Id<id::Workspace> = Id::from_uuid(Uuid::nil());
+
+/// The calendar month, UTC, as 202611.
+pub(crate) fn period(at: Timestamp) -> i64 {
+    let day = at.to_zoned(TimeZone::UTC).date();
+    i64::from(day.year()) * 100 + i64::from(day.month())
+}
+
+/// A tenant's month: bucket, tenant, period.
+type Month = (i64, Uuid, i64);
+
+fn month_of(p: &Prepared) -> Month {
+    (p.claim.bucket, p.claim.tenant.uuid(), period(p.now()))
+}
+
+/// How many more calls limited tenants may make.
+pub(crate) struct Room(BTreeMap<Month, usize>);
+
+impl Room {
+    /// Those that find room: of each tenant the first ones.
+    pub(crate) fn take<'p>(&self, prepared: &[&'p Prepared]) -> Vec<&'p Prepared> {
+        let mut taken: BTreeMap<Month, usize> = BTreeMap::new();
+        let mut fits = |p: &&Prepared| {
+            let taken = taken.entry(month_of(p)).or_default();
+            *taken += 1;
+            self.0.get(&month_of(p)).is_none_or(|room| *taken <= *room)
+        };
+        prepared.iter().copied().filter(|p| fits(p)).collect()
+    }
+
+    /// Whether these have used up all the room of that one's tenant.
+    pub(crate) fn is_used_up(&self, kept: &[&Prepared], p: &Prepared) -> bool {
+        let month = month_of(p);
+        let used = kept.iter().filter(|k| month_of(k) == month).count();
+        self.0.get(&month).is_some_and(|room| used >= *room)
+    }
+}
+
+/// The room that the plans of these leave; nobody else counts before this transaction ends.
+pub(crate) async fn room(tx: &mut Tx, prepared: &[&Prepared]) -> Result<Room, StoreError> {
+    const FIRST: &str =
+        "insert into usage (bucket, tenant_id, period, workspace_id, calls) values ($1, $2, $3, $4, 0)
+         on conflict do nothing";
+    // Whoever has this row counts next.
+    const ROOM: &str = "update usage set calls = calls where bucket = $1 and tenant_id = $2 and period = $3
+         and workspace_id = $4 returning calls";
+    let limits: BTreeMap<Month, u64> =
+        prepared.iter().filter_map(|p| Some((month_of(p), p.limit()?))).collect();
+    let mut room = BTreeMap::new();
+    for (month, limit) in limits {
+        let (bucket, tenant, period) = (month.0, Id::<id::Tenant>::from_uuid(month.1), month.2);
+        tx.execute(FIRST, args![bucket, tenant, period, ALL]).await?;
+        let row = tx.fetch_one(ROOM, args![bucket, tenant, period, ALL]).await?;
+        let used: i64 = row.ok_or(StoreError::Corrupt("use"))?.get("calls")?;
+        let left = limit.saturating_sub(u64::try_from(used).unwrap_or(0));
+        room.insert(month, usize::try_from(left).unwrap_or(usize::MAX));
+    }
+    Ok(Room(room))
+}
+
+const ADD: &str = "insert into usage (bucket, tenant_id, period, workspace_id, calls) values ($1, $2, $3, $4, $5)
+     on conflict (bucket, tenant_id, period, workspace_id) do update set calls = usage.calls + excluded.calls";
+
+/// Counts intents that were written.
+pub(crate) async fn count(tx: &mut Tx, kept: &[&Prepared]) -> Result<(), StoreError> {
+    let mut counts: BTreeMap<(i64, Uuid, i64, Uuid), i64> = BTreeMap::new();
+    for p in kept {
+        for workspace in [ALL, p.claim.workspace] {
+            let of = (p.claim.bucket, p.claim.tenant.uuid(), period(p.now()), workspace.uuid());
+            *counts.entry(of).or_default() += 1;
+        }
+    }
+    for ((bucket, tenant, period, workspace), n) in counts {
+        let (tenant, workspace) =
+            (Id::<id::Tenant>::from_uuid(tenant), Id::<id::Workspace>::from_uuid(workspace));
+        tx.execute(ADD, args![bucket, tenant, period, workspace, n]).await?;
+    }
+    Ok(())
+}
+
+/// Takes a dispatch off again that was certainly not placed: a row with `bucket`, `tenant_id`, `workspace_id`, `sent_at`.
+pub(crate) async fn take_off(tx: &mut Tx, dispatch: &Row) -> Result<(), StoreError> {
+    let bucket: i64 = dispatch.get("bucket")?;
+    let tenant: Id<id::Tenant> = Id::from_uuid(dispatch.get("tenant_id")?);
+    let period = period(at(dispatch.get("sent_at")?));
+    for workspace in [ALL, Id::from_uuid(dispatch.get("workspace_id")?)] {
+        tx.execute(ADD, args![bucket, tenant, period, workspace, -1_i64]).await?;
+    }
+    Ok(())
+}
+
+impl TenantStore {
+    /// Calls of the month of `now`, of a workspace or of all.
+    pub async fn calls_this_month(
+        &self,
+        workspace: Option<Id<id::Workspace>>,
+        now: Timestamp,
+    ) -> Result<i64, StoreError> {
+        const SQL: &str = "select calls from usage where bucket = $1 and tenant_id = $2 and period = $3 and workspace_id = $4";
+        let args = args![bucket_of(self.tenant), self.tenant, period(now), workspace.unwrap_or(ALL)];
+        self.store.db.read_one(SQL, args).await?.map_or(Ok(0), |row| row.get("calls"))
+    }
+
+    /// Lets so many of those go on that wait for room in the plan, the longest due first; how many there were.
+    pub async fn release_quota(&self, room: i64, now: Timestamp) -> Result<u64, StoreError> {
+        const SQL: &str = "update callbacks set state = 'scheduled', held_for = null, updated_at = $4
+             where bucket = $1 and state = 'held' and held_for = 'quota' and id in
+                 (select id from callbacks where due_at <= $4 and bucket = $1 and tenant_id = $2 and state = 'held'
+                    and held_for = 'quota' order by due_at limit $3)";
+        self.store.db.write(SQL, args![bucket_of(self.tenant), self.tenant, room, now]).await
+    }
+}
+
+impl Store {
+    /// Tenants of whom something waits for room in the plan.
+    pub async fn over_quota(
+        &self,
+        range: (i64, i64),
+        now: Timestamp,
+    ) -> Result<Vec<Id<id::Tenant>>, StoreError> {
+        const SQL: &str = "select distinct tenant_id from callbacks
+             where due_at <= $3 and +bucket between $1 and $2 and state = 'held' and held_for = 'quota'";
+        let rows = self.db.read(SQL, args![range.0, range.1, now]).await?;
+        rows.iter().map(|row| Ok(Id::from_uuid(row.get("tenant_id")?))).collect()
+    }
+}

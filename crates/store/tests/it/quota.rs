@@ -1,0 +1,92 @@
+//! A plan's calls a month hold exactly, whoever dials.
+
+use redialer_core::{
+    Id,
+    agent::Channel,
+    callback::State,
+    decide::{AfterDial, Person},
+    time::{minutes, plus},
+};
+use redialer_store::{Claim, Intent, ManualPlan, NewDispatch};
+
+use crate::{
+    engines::each,
+    world::{World, at, planned, secrets},
+};
+
+/// Callbacks of as many persons, due then.
+async fn schedule(world: &World, n: u8, minute: i64) {
+    let key = world.store.open_key(world.tenant).await.expect("opened");
+    for person in 0..n {
+        let secrets = secrets();
+        let manual = ManualPlan {
+            id: Id::new(at(0), &world.chance),
+            workspace: world.workspace,
+            agent: world.agent.id,
+            channel: Channel::Voice,
+            person_ix: [person; 16],
+            secrets: &secrets,
+        };
+        let decide = |_: &Person| Ok((planned(minute), vec![]));
+        world
+            .of()
+            .schedule(&manual, decide, &key, at(0), &world.chance)
+            .await
+            .expect("written")
+            .expect("planned");
+    }
+}
+
+async fn intend(world: &World, claims: Vec<Claim>, limit: u64, minute: i64) -> Vec<Intent> {
+    let key = world.store.open_key(world.tenant).await.expect("opened");
+    let new = |claim: Claim| {
+        let new = NewDispatch {
+            id: Id::new(at(minute), &world.chance),
+            attempt: claim.spent() + 1,
+            max_attempts: 3,
+            is_final: false,
+            body: b"{}".to_vec(),
+            lease_until_ms: 2_000,
+            calls_a_month: Some(limit),
+        };
+        (claim, new)
+    };
+    let begun = claims.into_iter().map(new).collect();
+    world.ledger.begin(begun, &key, &world.chance, at(minute)).await.expect("asked")
+}
+
+#[tokio::test]
+async fn a_months_calls_hold_exactly_and_what_was_not_placed_is_none() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        schedule(&world, 6, 10).await;
+        let mut claims = world.claim_all(10).await;
+        assert_eq!(claims.len(), 6, "{}", engine.name);
+        let rest = claims.split_off(3);
+        // Two replicas at once, room for four.
+        let (mut intents, more) = tokio::join!(intend(&world, claims, 4, 10), intend(&world, rest, 4, 10));
+        intents.extend(more);
+        assert_eq!(intents.len(), 4, "{}", engine.name);
+        let of = world.of();
+        assert_eq!(of.calls_this_month(None, at(10)).await.expect("read"), 4);
+        assert_eq!(of.calls_this_month(Some(world.workspace), at(10)).await.expect("read"), 4);
+        assert_eq!(engine.store.over_quota((0, 4095), at(11)).await.expect("read"), [world.tenant]);
+        let refused =
+            AfterDial::Close { state: State::Failed, outcome: "refused".to_owned(), why: String::new() };
+        let one = intents.into_iter().next().expect("one");
+        world.ledger.finish(one, refused, at(11)).await.expect("recorded");
+        assert_eq!(of.calls_this_month(None, at(11)).await.expect("read"), 3, "{}", engine.name);
+        // Another month has room of its own.
+        assert_eq!(of.calls_this_month(None, plus(at(11), minutes(60 * 24 * 31))).await.expect("read"), 0);
+        assert_eq!(of.release_quota(1, at(12)).await.expect("released"), 1);
+        let claims = world.claim_all(12).await;
+        assert_eq!((claims.len(), intend(&world, claims, 4, 12).await.len()), (1, 1), "{}", engine.name);
+        assert_eq!(of.release_quota(9, at(13)).await.expect("released"), 1);
+        assert!(intend(&world, world.claim_all(13).await, 4, 13).await.is_empty());
+        assert_eq!(
+            engine.store.over_quota((0, 4095), at(14)).await.expect("read"),
+            [world.tenant],
+            "held again"
+        );
+    }
+}
