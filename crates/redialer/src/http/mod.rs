@@ -9,6 +9,7 @@ mod auth;
 mod error;
 mod health;
 mod openapi;
+mod reference;
 mod replay;
 mod routes;
 mod webhooks;

@@ -18,7 +18,7 @@ use super::{
     api::{activity, agents, api_keys, audit, callbacks, explain, payload, suppressions, usage, workspaces},
     error, health,
     health::Metrics,
-    openapi, replay, webhooks,
+    openapi, reference, replay, webhooks,
 };
 use crate::app::App;
 
@@ -99,6 +99,7 @@ pub(super) fn all(app: Arc<App>, metrics: Metrics) -> Router {
         .route("/readyz", get(health::ready))
         .route("/metrics", get(move || async move { metrics.render() }))
         .route("/v1/openapi.json", get(openapi::serve))
+        .route("/docs/api", get(reference::serve))
         .nest("/v1", v1)
         .fallback(|| async {
             error::ApiError::new(StatusCode::NOT_FOUND, "not_found", "There is no such path.")
