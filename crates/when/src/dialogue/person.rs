@@ -54,20 +54,36 @@ impl Talk {
             return;
         }
         // "She wants to talk, but to my daughter: ring her at five."
-        let of_whom = sentence
-            .items
-            .iter()
-            .rfind(|i| matches!(i.cue(), Some(Cue::CallMe | Cue::Callback | Cue::CallOther)));
-        if let Some(whom) = of_whom {
-            self.of_another = whom.cue() == Some(Cue::CallOther);
-        }
-        if self.of_another && of_whom.is_some() {
+        let mut whom = sentence.items.iter().filter_map(Item::cue);
+        let whom = whom.rfind(|cue| matches!(cue, Cue::CallMe | Cue::Callback | Cue::CallOther));
+        self.of_another = whom.map_or(self.of_another, |whom| whom == Cue::CallOther);
+        if whom == Some(Cue::CallOther) {
             self.drop_all();
             (self.when, self.offered) = (false, false);
             return;
         }
         let first = sentence.items.iter().find_map(Item::cue);
         self.correcting |= sentence.has(Cue::Correct) || first == Some(Cue::No);
+        let mut named = self.times(heard, sentence);
+        if named && !sentence.asks {
+            (self.offered, self.when) = (false, false);
+        }
+        // "Tomorrow at three, no wait, I have the dentist. Four."
+        let last = sentence.items.iter().rfind(|i| i.slot().is_some() || i.cue() == Some(Cue::Correct));
+        self.correcting |= last.is_some_and(|i| i.cue().is_some());
+        if !named && self.points_back(heard, sentence) {
+            named = true;
+            (self.offered, self.when) = (false, false);
+        }
+        if sentence.has(Cue::Now) || self.settled.is_some() && has_minutes(sentence) {
+            self.drop_all();
+        } else if !named {
+            self.without_a_time(sentence);
+        }
+    }
+
+    /// The times of a sentence, each judged; whether one is meant for the call.
+    fn times(&mut self, heard: &Heard<'_>, sentence: &Sentence<'_>) -> bool {
         let mut named = false;
         let (mut fallback, mut either) = (self.fallback, false);
         for (at, item) in sentence.items.iter().enumerate() {
@@ -104,21 +120,7 @@ impl Talk {
                 _ => {}
             }
         }
-        if named && !sentence.asks {
-            (self.offered, self.when) = (false, false);
-        }
-        // "Tomorrow at three, no wait, I have the dentist. Four."
-        let last = sentence.items.iter().rfind(|i| i.slot().is_some() || i.cue() == Some(Cue::Correct));
-        self.correcting |= last.is_some_and(|i| i.cue().is_some());
-        if !named && self.points_back(heard, sentence) {
-            named = true;
-            (self.offered, self.when) = (false, false);
-        }
-        if sentence.has(Cue::Now) || self.settled.is_some() && has_minutes(sentence) {
-            self.drop_all();
-        } else if !named {
-            self.without_a_time(sentence);
-        }
+        named
     }
 
     /// Whether a clock time is settled.

@@ -242,22 +242,7 @@ fn is_none_here(cue: Cue, words: &[&str], s: At<'_>) -> bool {
         }
         // "Don't ring her."
         Cue::CallOther => matches!(s.back(1), "don't" | "not" | "never"),
-        // "Don't get me wrong."
-        Cue::CallMe if words == ["get", "me"] => !matches!(
-            s.word(2),
-            "at" | "after"
-                | "before"
-                | "around"
-                | "about"
-                | "on"
-                | "in"
-                | "between"
-                | "by"
-                | "tomorrow"
-                | "tonight"
-                | "today"
-                | "then"
-        ),
+        Cue::CallMe if words == ["get", "me"] => !is_timed(s.word(2)),
         // "I'll speak to him then."
         Cue::Talk => {
             matches!(s.word(len), "to" | "with") && matches!(s.word(len + 1), "him" | "her" | "them")
@@ -271,37 +256,7 @@ fn is_none_here(cue: Cue, words: &[&str], s: At<'_>) -> bool {
             matches!(words[0], "voicemail" | "voice" | "mailbox")
                 && matches!(s.back(1), "a" | "my" | "your" | "got" | "left" | "this" | "her" | "his")
         }
-        // "Please don't forget me."
-        Cue::NoCall if last == "don't" => {
-            s.token(len).is_some_and(|t| !t.is_stop() && t.kind != Kind::Comma)
-                && !matches!(s.word(len), "call" | "ring" | "phone" | "bother" | "contact")
-        }
-        // "Don't ring me this second."
-        Cue::NoCall
-            if s.on(len + usize::from(matches!(s.word(len), "me" | "us")))
-                .any(&[
-                    &["this", "second"],
-                    &["this", "minute"],
-                    &["right", "now"],
-                    &["just", "yet"],
-                    &["yet"],
-                    &["now"],
-                    &["just", "now"],
-                ])
-                .is_some() =>
-        {
-            true
-        }
-        // "Don't call the house": another line will do.
-        // "No need to bug him."
-        Cue::NoCall if words == ["no", "need"] => {
-            s.word(2) == "to" && !matches!(s.word(3), "call" | "ring" | "phone" | "bother" | "text")
-        }
-        Cue::NoCall => {
-            matches!(last, "call" | "ring" | "phone")
-                && matches!(s.word(len), "the" | "my" | "his" | "her" | "their" | "him" | "them")
-                && !matches!(s.word(len + 1), "number" | "day")
-        }
+        Cue::NoCall => is_no_refusal(words, s),
         // "They'll just have to wait", "sorry about that".
         Cue::Correct if words == ["wait"] => {
             matches!(
@@ -324,6 +279,57 @@ fn is_none_here(cue: Cue, words: &[&str], s: At<'_>) -> bool {
         }
         _ => false,
     }
+}
+
+/// "Please don't forget me", "don't ring me this second", "don't call the house", "no need to bug him": a call is not
+/// refused.
+fn is_no_refusal(words: &[&str], s: At<'_>) -> bool {
+    const YET: &[&[&str]] = &[
+        &["this", "second"],
+        &["this", "minute"],
+        &["right", "now"],
+        &["just", "yet"],
+        &["yet"],
+        &["now"],
+        &["just", "now"],
+    ];
+    let (len, last) = (words.len(), words[words.len() - 1]);
+    let calls = |word: &str| matches!(word, "call" | "ring" | "phone");
+    if last == "don't" {
+        return s.token(len).is_some_and(|t| !t.is_stop() && t.kind != Kind::Comma)
+            && !calls(s.word(len))
+            && !matches!(s.word(len), "bother" | "contact");
+    }
+    let whom = usize::from(matches!(s.word(len), "me" | "us"));
+    if s.on(len + whom).any(YET).is_some() {
+        return true;
+    }
+    if words == ["no", "need"] {
+        return s.word(2) == "to" && !calls(s.word(3)) && !matches!(s.word(3), "bother" | "text");
+    }
+    // Another line will do, or somebody else.
+    calls(last)
+        && matches!(s.word(len), "the" | "my" | "his" | "her" | "their" | "him" | "them")
+        && !matches!(s.word(len + 1), "number" | "day")
+}
+
+/// "Get me at five", but "don't get me wrong".
+fn is_timed(word: &str) -> bool {
+    matches!(
+        word,
+        "at" | "after"
+            | "before"
+            | "around"
+            | "about"
+            | "on"
+            | "in"
+            | "between"
+            | "by"
+            | "tomorrow"
+            | "tonight"
+            | "today"
+            | "then"
+    )
 }
 
 /// Who is called, and by whom: "call me back", "call the pharmacy", "you call her".
