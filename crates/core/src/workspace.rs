@@ -52,3 +52,5 @@ impl Pause {
 
 /// A deleted workspace can be restored for so long.
 pub const UNDO_MINUTES: i64 = 24 * 60;
+/// A rotated webhook slug still counts for so long.
+pub const SLUG_GRACE_MINUTES: i64 = 24 * 60;

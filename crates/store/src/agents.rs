@@ -1,16 +1,14 @@
-//! The roster of agents, their webhook slugs, and the workspace's own numbers.
+//! The roster of agents, and the workspace's own numbers.
 
-use std::{ops::Deref, sync::Arc};
-
-use redialer_core::{Id, Timestamp, agent::Channel, chance::Chance, id, workspace::ProviderKind};
+use redialer_core::{Id, Timestamp, agent::Channel, chance::Chance, id};
 use serde_json::{Value, json};
 
 use crate::{
-    Defaults, Store, StoreError, TenantKey, TenantStore, WebhookKey, at,
+    Defaults, StoreError, TenantStore, at,
     audit::Act,
     bucket_of,
     engine::{Row, Tx, args},
-    workspaces::{differing, open_webhook_keys},
+    workspaces::differing,
 };
 
 /// An agent.
@@ -96,56 +94,6 @@ pub struct Roster<'a> {
     pub channel: Channel,
     /// Its time zone.
     pub timezone: Option<&'a str>,
-}
-
-/// Who a webhook slug belongs to, as it is on disk.
-pub struct SlugRow {
-    /// The agent.
-    pub agent: Id<id::Agent>,
-    /// Whether it is switched on (and so within the plan).
-    pub enabled: bool,
-    /// Whether a good signature has come before.
-    pub verified: bool,
-    /// Its workspace.
-    pub workspace: Id<id::Workspace>,
-    /// Whose scheme the signature follows.
-    pub provider: ProviderKind,
-    /// The tenant's bucket.
-    pub bucket: i64,
-    tenant: Id<id::Tenant>,
-    valid_until: Option<i64>,
-    key_version: i64,
-    wrapped_key: Vec<u8>,
-    webhook_keys: Vec<u8>,
-}
-
-/// Who a webhook slug belongs to, and the opened key to check its signature with.
-pub struct SlugOwner {
-    /// The tenant's opened key.
-    pub key: TenantKey,
-    row: Arc<SlugRow>,
-}
-
-impl Deref for SlugOwner {
-    type Target = SlugRow;
-
-    fn deref(&self) -> &SlugRow {
-        &self.row
-    }
-}
-
-impl SlugOwner {
-    /// The tenant's bucket, the agent, its workspace, and the opened key.
-    pub fn into_parts(self) -> (i64, Id<id::Agent>, Id<id::Workspace>, TenantKey) {
-        (self.row.bucket, self.row.agent, self.row.workspace, self.key)
-    }
-
-    /// The provider keys that count at `now`, newest first.
-    pub fn webhook_keys(&self, now: Timestamp) -> Result<Vec<WebhookKey>, StoreError> {
-        let mut keys = open_webhook_keys(&self.key, self.workspace, &self.row.webhook_keys)?;
-        keys.retain(|k| k.until_ms.is_none_or(|until| until > now.as_millisecond()));
-        Ok(keys)
-    }
 }
 
 macro_rules! columns {
@@ -388,62 +336,5 @@ impl TenantStore {
              where tenant_id = $1 and workspace_id = $2 and enabled and gone_at is null order by 1";
         let rows = self.store.db.read(SQL, args![self.tenant, workspace]).await?;
         rows.iter().map(|row| row.get("provider_agent_id")).collect()
-    }
-}
-
-impl Store {
-    /// Who a slug belongs to; `None` for slugs that are unknown, past their time, or of a deleted workspace.
-    ///
-    /// Read from the database once a second at most (`real_ms`); what another replica changed counts after that.
-    /// What is remembered is as sealed as it is on disk.
-    pub async fn slug_owner(
-        &self,
-        slug: &str,
-        now: Timestamp,
-        real_ms: i64,
-    ) -> Result<Option<SlugOwner>, StoreError> {
-        let row = match self.slugs.get(slug, real_ms) {
-            Some(row) => row,
-            None => {
-                let Some(row) = self.slug_row(slug).await? else { return Ok(None) };
-                self.slugs.put(slug.to_owned(), row, real_ms)
-            }
-        };
-        if row.valid_until.is_some_and(|until| until <= now.as_millisecond()) {
-            return Ok(None);
-        }
-        Ok(Some(SlugOwner { key: self.unwrap_key(row.tenant, row.key_version, &row.wrapped_key)?, row }))
-    }
-
-    async fn slug_row(&self, slug: &str) -> Result<Option<SlugRow>, StoreError> {
-        const SQL: &str =
-            "select a.id as agent_id, a.enabled, a.verified_at, a.workspace_id, a.tenant_id, a.bucket, s.valid_until,
-                 w.provider, w.webhook_keys, t.key_version, t.wrapped_key
-             from slugs s join agents a on a.id = s.agent_id join workspaces w on w.id = a.workspace_id
-                 join tenants t on t.id = a.tenant_id
-             where s.slug = $1 and w.deleted_at is null";
-        let Some(row) = self.db.read_one(SQL, args![slug]).await? else { return Ok(None) };
-        Ok(Some(SlugRow {
-            agent: Id::from_uuid(row.get("agent_id")?),
-            enabled: row.get("enabled")?,
-            verified: row.get::<Option<i64>>("verified_at")?.is_some(),
-            workspace: Id::from_uuid(row.get("workspace_id")?),
-            provider: ProviderKind::from_word(&row.get::<String>("provider")?)
-                .ok_or(StoreError::Corrupt("provider"))?,
-            tenant: Id::from_uuid(row.get("tenant_id")?),
-            bucket: row.get("bucket")?,
-            valid_until: row.get("valid_until")?,
-            key_version: row.get("key_version")?,
-            wrapped_key: row.get("wrapped_key")?,
-            webhook_keys: row.get("webhook_keys")?,
-        }))
-    }
-
-    /// Remembers that the provider's signature was seen on this agent's URL.
-    pub async fn verify_agent(&self, agent: Id<id::Agent>, now: Timestamp) -> Result<(), StoreError> {
-        const SQL: &str = "update agents set verified_at = $2 where id = $1 and verified_at is null";
-        self.db.write(SQL, args![agent, now]).await?;
-        self.forget();
-        Ok(())
     }
 }

@@ -37,6 +37,7 @@ mod removal;
 mod replays;
 mod seal;
 mod settings;
+mod slugs;
 mod spoken;
 mod suppressions;
 mod sweeps;
@@ -50,7 +51,7 @@ use std::{path::Path, sync::Arc};
 
 use redialer_core::{Id, Timestamp, chance::Chance, id};
 
-pub use agents::{AgentChange, AgentRow, Roster, SlugOwner, SlugRow};
+pub use agents::{AgentChange, AgentRow, Roster};
 pub use asks::AskRow;
 pub use audit::{Act, ActFilter, ActRow, Actor, Checked};
 pub use backup::{BackupError, restore_file};
@@ -75,6 +76,7 @@ pub use seal::{Kek, KeyError, TenantKey};
 pub use settings::{
     BadSettings, Day, Defaults, Level, QuietHours, Retention, RetryTrigger, RetryTriggers, UnclearTime, merge,
 };
+pub use slugs::{SlugOwner, SlugRow};
 pub use spoken::{Language, SpokenHours};
 pub use suppressions::SuppressionRow;
 pub use sweeps::{CheckRow, SweepRow};

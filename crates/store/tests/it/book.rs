@@ -127,3 +127,31 @@ async fn a_deleted_workspace_is_gone_after_its_day_and_nothing_else_is() {
         assert!(matches!(of.check_audit().await.expect("read"), Checked::Whole(_)));
     }
 }
+
+#[tokio::test]
+async fn a_rotated_slug_counts_for_a_day_or_until_the_provider_is_seen_on_the_new_one() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let (of, store) = (world.of(), &engine.store);
+        let old = world.agent.slug.clone();
+        let known =
+            async |slug: &str, now| store.slug_owner(slug, now, i64::MAX).await.expect("read").is_some();
+        let new = of.rotate_slug(&world.agent, false, at(0), &world.chance).await.expect("rotated");
+        assert!(new.len() >= 26 && new != old, "{new}");
+        let again = of.rotate_slug(&world.agent, false, at(0), &world.chance).await;
+        assert!(matches!(again, Err(redialer_store::StoreError::Changed)), "somebody was faster");
+        let day = minutes(24 * 60);
+        let second = jiff::SignedDuration::from_secs(1);
+        assert!(known(&new, at(0)).await && known(&old, plus(at(0), day - second)).await, "{}", engine.name);
+        assert!(!known(&old, plus(at(0), day)).await && known(&new, plus(at(0), day + second)).await);
+        // The old one proves nothing about the new one.
+        let owner = store.slug_owner(&old, at(1), i64::MAX).await.expect("read").expect("known");
+        assert!(owner.verified);
+        let agent = of.agent(world.agent.id).await.expect("read");
+        assert!(agent.verified_at.is_none() && agent.slug == new);
+        let third = of.rotate_slug(&agent, true, at(2), &world.chance).await.expect("rotated");
+        assert!(known(&new, at(3)).await);
+        store.verify_agent(agent.id, at(4)).await.expect("seen");
+        assert!(!known(&new, at(4)).await && known(&third, at(4)).await, "{}", engine.name);
+    }
+}
