@@ -194,7 +194,10 @@ impl TenantStore {
 
     /// One agent.
     pub async fn agent(&self, id: Id<id::Agent>) -> Result<AgentRow, StoreError> {
-        const SQL: &str = columns!("where tenant_id = $1 and id = $2");
+        const SQL: &str = columns!(
+            "where tenant_id = $1 and id = $2
+               and workspace_id in (select id from workspaces where tenant_id = $1 and deleted_at is null)"
+        );
         AgentRow::from_row(
             &self.store.db.read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?,
         )
@@ -209,10 +212,12 @@ impl TenantStore {
     ) -> Result<Vec<AgentRow>, StoreError> {
         const ALL: &str = columns!(
             "where tenant_id = $1 and (created_at, id) < ($2, $3)
+               and workspace_id in (select id from workspaces where tenant_id = $1 and deleted_at is null)
              order by created_at desc, id desc limit $4"
         );
         const OF_ONE: &str = columns!(
             "where tenant_id = $1 and (created_at, id) < ($2, $3) and workspace_id = $5
+               and workspace_id in (select id from workspaces where tenant_id = $1 and deleted_at is null)
              order by created_at desc, id desc limit $4"
         );
         let rows = match workspace {

@@ -276,6 +276,7 @@ impl TenantStore {
                and (cast($6 as text) is null or state = $6) and ($7 is null or agent_id = $7)
                and ($8 is null or workspace_id = $8) and (cast($9 as text) is null or reason = $9)
                and ($10 is null or chain_id = $10) and ($11 is null or person_ix = $11)
+               and workspace_id not in (select id from workspaces where tenant_id = $2 and deleted_at is not null)
              order by created_at desc, id desc limit $5"
         );
         let (state, reason) = (filter.state.map(State::word), filter.reason.map(RedialReason::word));

@@ -29,6 +29,8 @@ pub struct KeyRow {
     pub workspace: Option<Id<id::Workspace>>,
     /// What it may do.
     pub scopes: Scopes,
+    /// Until when.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A key to be.
@@ -104,7 +106,7 @@ impl Store {
     /// Whose key this is; `None` for a key that is unknown, revoked or past its time.
     pub async fn key_owner(&self, key: &str, now: Timestamp) -> Result<Option<KeyRow>, StoreError> {
         const SQL: &str =
-            "select k.id, k.tenant_id, k.workspace_id, k.scopes, k.last_used_at, t.name, t.plan, t.created_at
+            "select k.id, k.tenant_id, k.workspace_id, k.scopes, k.last_used_at, k.expires_at, t.name, t.plan, t.created_at
              from api_keys k join tenants t on t.id = k.tenant_id
              where k.hash = $1 and k.revoked_at is null and (k.expires_at is null or k.expires_at > $2)";
         const USED: &str = "update api_keys set last_used_at = $2 where hash = $1";
@@ -122,6 +124,7 @@ impl Store {
             tenant: TenantRow::from_row(Id::from_uuid(row.get("tenant_id")?), &row)?,
             workspace: row.get::<Option<uuid::Uuid>>("workspace_id")?.map(Id::from_uuid),
             scopes: Scopes::from_text(&row.get::<String>("scopes")?),
+            expires_at: row.get::<Option<i64>>("expires_at")?.map(at),
         }))
     }
 }

@@ -142,6 +142,7 @@ fn caller(app: &App, owner: KeyRow, request: &Request) -> Caller {
         tenant: owner.tenant,
         key: owner.id,
         scopes: owner.scopes,
+        expires_at: owner.expires_at,
         workspace: owner.workspace,
     }
 }

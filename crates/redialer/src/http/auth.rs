@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use redialer_core::{
-    Id,
+    Id, Timestamp,
     access::{Scope, Scopes},
     id,
 };
@@ -32,6 +32,8 @@ pub(super) struct Caller {
     pub(super) key: Id<id::Key>,
     /// What the key may do.
     pub(super) scopes: Scopes,
+    /// Until when the key counts.
+    pub(super) expires_at: Option<Timestamp>,
     /// The one workspace its key opens; `None` for an admin key.
     pub(super) workspace: Option<Id<id::Workspace>>,
 }
@@ -78,7 +80,10 @@ impl Caller {
         match self.reveals(app, what, targets).await {
             Ok(()) => true,
             // A full disk still shows what it may: masked.
-            Err(_) => false,
+            Err(error) => {
+                tracing::warn!(?error, "numbers are masked: that they were shown could not be written down");
+                false
+            }
         }
     }
 

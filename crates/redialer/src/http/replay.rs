@@ -62,6 +62,9 @@ async fn named_once(
             ));
         }
         Replay::Done(status, answer) => {
+            if caller.sees_numbers() {
+                caller.reveals(&app, "replay", &[caller.key.to_string()]).await?;
+            }
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
             let mut response = json(status, Bytes::copy_from_slice(&answer));
             response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));

@@ -102,6 +102,16 @@ pub(in crate::http) async fn create(
     if expires_at.is_some_and(|at| at <= now) {
         return Err(ApiError::invalid("expires_at", "must be in the future"));
     }
+    // Who asks for no end gets the asking key's own.
+    let expires_at = match (expires_at, caller.expires_at) {
+        (Some(asked), Some(own)) if asked > own => {
+            return Err(ApiError::invalid(
+                "expires_at",
+                format!("must not be after {own}, the asking key's own"),
+            ));
+        }
+        (asked, own) => asked.or(own),
+    };
     let workspace = workspace(&caller, &body).await?;
     let secret = format!("rdl_live_{}", app.chance.token::<20>());
     let new = NewKey {

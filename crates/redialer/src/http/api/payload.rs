@@ -39,7 +39,11 @@ pub(in crate::http) async fn show(
     caller.reveals(&app, "payload", &[id.to_string()]).await?;
     let rows = caller.store.captured(&row).await?;
     let views = rows.into_iter().map(|captured| {
-        let body = captured.body(&key).ok().and_then(|b| String::from_utf8(b.to_vec()).ok());
+        let body = captured
+            .body(&key)
+            .inspect_err(|error| tracing::error!(delivery.id = %captured.id, %error, "a body does not open"))
+            .ok()
+            .and_then(|body| String::from_utf8(body.to_vec()).ok());
         View {
             id: captured.id.to_string(),
             event: captured.event,

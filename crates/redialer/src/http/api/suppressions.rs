@@ -1,4 +1,6 @@
 //! `/v1/suppressions`: numbers of the tenant that must not be called.
+//!
+//! Invariant: the list is of all the tenant's workspaces, so that a key of one may put numbers on it but not look into it.
 
 use std::sync::Arc;
 
@@ -28,7 +30,11 @@ pub(in crate::http) struct View {
 }
 
 fn view(row: &SuppressionRow, key: &TenantKey, clear: bool) -> View {
-    let number = row.number(key).ok();
+    // An entry that does not open is still shown, without its number; that it does not is our fault, and logged.
+    let number = row
+        .number(key)
+        .inspect_err(|error| tracing::error!(suppression.id = %row.id, %error, "a suppression does not open"))
+        .ok();
     let shown = |n: Phone| if clear { n.e164().to_owned() } else { n.masked() };
     View {
         id: row.id.to_string(),
@@ -51,6 +57,7 @@ pub(in crate::http) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
+    caller.admin("see the do-not-call list, which is of every workspace")?;
     let asked: Asked<id::Suppression> = Asked::read(query.limit, query.cursor.as_deref())?;
     let key = app.store.open_key(caller.tenant.id).await?;
     let rows = caller.store.suppressions(asked.before, asked.limit + 1).await?;
@@ -88,6 +95,7 @@ pub(in crate::http) async fn remove(
     caller: Caller,
     PathId(id): PathId<id::Suppression>,
 ) -> Result<StatusCode, ApiError> {
+    caller.admin("take numbers off the do-not-call list, which is of every workspace")?;
     caller.store.unsuppress(id, app.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
