@@ -2,7 +2,9 @@
 //!
 //! Invariants (I26): rows of a tenant are numbered without gaps; each is sealed together with the row before it, under a key
 //! that only the key service can open; the last row's number and seal stand in a row of their own. A row that is
-//! changed, left out or cut off at the end therefore shows ([`TenantStore::check_audit`]).
+//! changed or left out therefore shows, and so does an end cut off without that row ([`TenantStore::check_audit`]).
+//! What does not show: a book put back, with its head, to what it was earlier, as by an older backup. Against that only a
+//! number of acts kept elsewhere helps.
 //! Absent on purpose: any way to change or delete a row, and personal data in one.
 
 use std::{net::IpAddr, sync::Arc};
