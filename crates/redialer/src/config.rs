@@ -11,6 +11,7 @@ use figment::{
     providers::{Env, Format as _, Serialized, Toml},
 };
 use redialer_core::tenant::Plans;
+use redialer_kek::transit;
 use redialer_providers::retell;
 use serde::{Deserialize, Serialize};
 
@@ -80,7 +81,7 @@ pub struct Config {
     pub listen: String,
     /// What webhook URLs begin with.
     pub public_url: Option<String>,
-    /// `file:` and a path.
+    /// `file:` and a path, or `vault:`, a URL, `#` and the name of a transit key.
     pub kek: Option<String>,
     /// Retell's API.
     pub retell_base_url: String,
@@ -254,11 +255,7 @@ impl Config {
         {
             return bad("database_url", "must begin with postgres://");
         }
-        if let Some(kek) = &self.kek
-            && !kek.starts_with("file:")
-        {
-            return bad("kek", "must be file:<path>");
-        }
+        self.key_service()?;
         if !["text", "json"].contains(&self.log_format.as_str()) {
             return bad("log_format", "must be text or json");
         }
@@ -273,6 +270,20 @@ impl Config {
     /// The embedded database's file.
     pub fn database_file(&self) -> PathBuf {
         self.data_dir.join("redialer.db")
+    }
+
+    /// The key service, where there is one; how to log in there stands in the environment.
+    pub fn key_service(&self) -> Result<Option<transit::Settings>, BadConfig> {
+        let kek = self.kek.as_deref().unwrap_or("file:");
+        let Some(text) = kek.strip_prefix("vault:") else {
+            return if kek.starts_with("file:") {
+                Ok(None)
+            } else {
+                bad("kek", "must be file:<path> or vault:<url>#<key>")
+            };
+        };
+        let settings = transit::Settings::read(text, |name| std::env::var(name).ok());
+        settings.map(Some).map_err(|e| BadConfig { setting: e.setting.to_owned(), problem: e.problem })
     }
 
     /// The key file.

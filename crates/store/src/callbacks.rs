@@ -108,7 +108,7 @@ impl Drop for Secrets {
     }
 }
 
-const SEALED: &str = "callbacks.sealed";
+pub(crate) const SEALED: &str = "callbacks.sealed";
 
 impl Secrets {
     /// Sealed for that callback.

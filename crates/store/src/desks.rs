@@ -7,6 +7,7 @@ use redialer_core::{Id, id, policy::Policy, tenant::Plan};
 use crate::{
     AgentRow, Store, StoreError, TenantKey, WorkspaceRow,
     engine::{Row, args},
+    tenant_keys::WrappedKey,
 };
 
 /// A workspace with its agents, as they were at most a second ago; keys are sealed as on disk.
@@ -19,8 +20,7 @@ pub struct Desk {
     /// The tenant's plan.
     pub plan: Plan,
     own_numbers: BTreeSet<[u8; 16]>,
-    key_version: i64,
-    wrapped_key: Vec<u8>,
+    key: WrappedKey,
 }
 
 /// One agent at a desk.
@@ -57,8 +57,8 @@ impl Desk {
     }
 
     /// Opens the tenant's key; it lives no longer than the work it is for.
-    pub fn open_key(&self, store: &Store) -> Result<TenantKey, StoreError> {
-        store.unwrap_key(self.workspace.tenant, self.key_version, &self.wrapped_key)
+    pub async fn open_key(&self, store: &Store) -> Result<TenantKey, StoreError> {
+        store.opened(&self.key).await
     }
 }
 
@@ -81,7 +81,8 @@ impl Store {
         tenant: Id<id::Tenant>,
         workspace: Id<id::Workspace>,
     ) -> Result<Desk, StoreError> {
-        const KEY: &str = "select plan, key_version, wrapped_key from tenants where id = $1";
+        const KEY: &str =
+            "select plan, key_version, wrapped_key, other_version, other_wrapped from tenants where id = $1";
         const NUMBERS: &str = "select number_ix from own_numbers where workspace_id = $1";
         let of = self.of(tenant);
         let row = of.workspace(workspace).await?;
@@ -99,8 +100,7 @@ impl Store {
             plan: Plan::from_word(&key.get::<String>("plan")?).ok_or(StoreError::Corrupt("plan"))?,
             agents,
             own_numbers,
-            key_version: key.get("key_version")?,
-            wrapped_key: key.get("wrapped_key")?,
+            key: WrappedKey::from_row(tenant, &key)?,
         })
     }
 

@@ -35,12 +35,14 @@ mod persons;
 mod remembered;
 mod removal;
 mod replays;
+mod rotation;
 mod seal;
 mod settings;
 mod slugs;
 mod spoken;
 mod suppressions;
 mod sweeps;
+mod tenant_keys;
 mod tenants;
 mod usage;
 mod values;
@@ -70,9 +72,11 @@ pub use intake::{Arrival, Decided, Decider, Fresh, KnownCase, Reading, Recorded}
 pub use keys::{KeyInfo, KeyRow, NewKey, hash_key};
 pub use leases::Buckets;
 pub use ledger::Ledger;
+pub use redialer_kek::{Kek, KeyError};
 pub use removal::Removal;
 pub use replays::{Replay, Slot};
-pub use seal::{Kek, KeyError, TenantKey};
+pub use rotation::Rotated;
+pub use seal::TenantKey;
 pub use settings::{
     BadSettings, Day, Defaults, Level, QuietHours, Retention, RetryTrigger, RetryTriggers, UnclearTime, merge,
 };
@@ -182,10 +186,17 @@ impl Store {
         })
     }
 
-    /// Brings the schema up to this version, and makes sure that the key is the one the data was sealed with.
+    /// Brings the schema up to this version, and makes sure that the key is the one the data was sealed with, as far as
+    /// the key service tells: it may be away.
     pub async fn migrate(&self, chance: &Chance) -> Result<(), StoreError> {
         self.db.migrate().await?;
-        self.check_kek(chance).await
+        match self.prove_key(chance).await {
+            Err(StoreError::Key(error @ KeyError::Unavailable(_))) => {
+                tracing::warn!(%error, "the key could not be proven");
+                Ok(())
+            }
+            proven => proven,
+        }
     }
 
     /// The same store, with things going wrong in it.
@@ -242,18 +253,30 @@ impl Store {
         self.db.close().await;
     }
 
-    /// A file that shows which key the data was sealed with: opening it proves the key.
-    async fn check_kek(&self, chance: &Chance) -> Result<(), StoreError> {
+    /// A value that shows which key the data was sealed with: opening it proves the key, and that it can be had.
+    pub async fn prove_key(&self, chance: &Chance) -> Result<(), StoreError> {
         const PUT: &str =
             "insert into meta (name, value) values ('kek_check', $1) on conflict (name) do nothing";
         const GET: &str = "select value from meta where name = 'kek_check'";
         const PROOF: &[u8] = b"redialer";
-        self.db.write(PUT, args![self.kek.wrap(PROOF, b"kek_check", chance)]).await?;
-        let row = self.db.read_one(GET, args![]).await?.ok_or(StoreError::Corrupt("key check"))?;
-        self.kek.unwrap(&row.get::<Vec<u8>>("value")?, b"kek_check").map_err(|_| KeyError::Wrong)?;
-        Ok(())
+        let wrapped = match self.db.read_one(GET, args![]).await? {
+            Some(row) => row.get::<Vec<u8>>("value")?,
+            None => {
+                let wrapped = self.kek.wrap(PROOF, KEK_CHECK, chance).await?;
+                self.db.write(PUT, args![wrapped]).await?;
+                self.db.read_one(GET, args![]).await?.ok_or(StoreError::Corrupt("key check"))?.get("value")?
+            }
+        };
+        match self.kek.unwrap(&wrapped, KEK_CHECK).await {
+            Ok(_) => Ok(()),
+            Err(KeyError::Sealed) => Err(KeyError::Wrong.into()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
+
+/// What that value is bound to.
+const KEK_CHECK: &[u8] = b"kek_check";
 
 use engine::args;
 

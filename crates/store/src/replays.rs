@@ -28,7 +28,7 @@ pub enum Replay {
     Done(u16, Zeroizing<Vec<u8>>),
 }
 
-const COLUMN: &str = "replays.answer";
+pub(crate) const COLUMN: &str = "replays.answer";
 
 impl TenantStore {
     /// Takes a name for a request of a key, or says what came of it before.

@@ -15,7 +15,7 @@ use redialer_core::{
 
 use crate::{
     AgentRow, Store, StoreError, TenantKey, TenantStore, WebhookKey, audit::Act, engine::args,
-    workspaces::open_webhook_keys,
+    tenant_keys::WrappedKey, workspaces::open_webhook_keys,
 };
 
 /// Who a webhook slug belongs to, as it is on disk.
@@ -32,10 +32,8 @@ pub struct SlugRow {
     pub provider: ProviderKind,
     /// The tenant's bucket.
     pub bucket: i64,
-    tenant: Id<id::Tenant>,
     valid_until: Option<i64>,
-    key_version: i64,
-    wrapped_key: Vec<u8>,
+    key: WrappedKey,
     webhook_keys: Vec<u8>,
 }
 
@@ -128,13 +126,13 @@ impl Store {
         if row.valid_until.is_some_and(|until| until <= now.as_millisecond()) {
             return Ok(None);
         }
-        Ok(Some(SlugOwner { key: self.unwrap_key(row.tenant, row.key_version, &row.wrapped_key)?, row }))
+        Ok(Some(SlugOwner { key: self.opened(&row.key).await?, row }))
     }
 
     async fn slug_row(&self, slug: &str) -> Result<Option<SlugRow>, StoreError> {
         const SQL: &str =
             "select a.id as agent_id, a.enabled, a.verified_at, a.slug as current, a.workspace_id, a.tenant_id, a.bucket, s.valid_until,
-                 w.provider, w.webhook_keys, t.key_version, t.wrapped_key
+                 w.provider, w.webhook_keys, t.key_version, t.wrapped_key, t.other_version, t.other_wrapped
              from slugs s join agents a on a.id = s.agent_id join workspaces w on w.id = a.workspace_id
                  join tenants t on t.id = a.tenant_id
              where s.slug = $1 and w.deleted_at is null";
@@ -148,11 +146,9 @@ impl Store {
             workspace: Id::from_uuid(row.get("workspace_id")?),
             provider: ProviderKind::from_word(&row.get::<String>("provider")?)
                 .ok_or(StoreError::Corrupt("provider"))?,
-            tenant: Id::from_uuid(row.get("tenant_id")?),
             bucket: row.get("bucket")?,
             valid_until: row.get("valid_until")?,
-            key_version: row.get("key_version")?,
-            wrapped_key: row.get("wrapped_key")?,
+            key: WrappedKey::from_row(Id::from_uuid(row.get("tenant_id")?), &row)?,
             webhook_keys: row.get("webhook_keys")?,
         }))
     }

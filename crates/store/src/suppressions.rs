@@ -10,7 +10,7 @@ use crate::{
     engine::{Row, Tx, args},
 };
 
-const SEALED: &str = "suppressions.sealed";
+pub(crate) const SEALED: &str = "suppressions.sealed";
 
 /// A number that must not be called.
 pub struct SuppressionRow {

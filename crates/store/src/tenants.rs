@@ -13,8 +13,10 @@ use crate::{
     engine::{Row, args},
     hash_key,
     keys::prefix_of,
-    seal::TenantKey,
+    tenant_keys::WrappedKey,
 };
+
+pub(crate) const WEBHOOK_SECRET: &str = "tenants.webhook_secret";
 
 /// A tenant to be.
 pub struct NewTenant<'a> {
@@ -73,11 +75,15 @@ impl Store {
         const KEY: &str =
             "insert into api_keys (hash, id, tenant_id, workspace_id, name, prefix, scopes, created_at)
              values ($1, $2, $3, null, 'admin', $4, '*', $5)";
-        let (key, wrapped) = TenantKey::generate(new.id, &self.kek, chance);
-        let secret = key.seal("tenants.webhook_secret", new.id.uuid(), new.webhook_secret.as_bytes(), chance);
+        let wrapped = WrappedKey::generate(new.id, &self.kek, chance).await?;
+        let key = self.opened(&wrapped).await?;
+        let secret = key.seal(WEBHOOK_SECRET, new.id.uuid(), new.webhook_secret.as_bytes(), chance);
         let mut tx = self.db.begin().await?;
-        tx.execute(TENANT, args![new.id, bucket_of(new.id), new.name, new.plan.word(), wrapped, secret, now])
-            .await?;
+        tx.execute(
+            TENANT,
+            args![new.id, bucket_of(new.id), new.name, new.plan.word(), wrapped.wrapped, secret, now],
+        )
+        .await?;
         let member: Id<id::Member> = Id::new(now, chance);
         tx.execute(MEMBER, args![member, new.id, new.owner_email.to_lowercase(), new.password_hash, now])
             .await
@@ -113,22 +119,5 @@ impl Store {
         const SQL: &str = "select name, plan, created_at from tenants where id = $1";
         let row = self.db.read_one(SQL, args![id]).await?.ok_or(StoreError::NotFound)?;
         TenantRow::from_row(id, &row)
-    }
-
-    /// Opens a tenant's key, for one request or one job.
-    pub async fn open_key(&self, tenant: Id<id::Tenant>) -> Result<TenantKey, StoreError> {
-        const SQL: &str = "select key_version, wrapped_key from tenants where id = $1";
-        let row = self.db.read_one(SQL, args![tenant]).await?.ok_or(StoreError::NotFound)?;
-        self.unwrap_key(tenant, row.get("key_version")?, &row.get::<Vec<u8>>("wrapped_key")?)
-    }
-
-    pub(crate) fn unwrap_key(
-        &self,
-        tenant: Id<id::Tenant>,
-        version: i64,
-        wrapped: &[u8],
-    ) -> Result<TenantKey, StoreError> {
-        let version = u32::try_from(version).map_err(|_| StoreError::Corrupt("key version"))?;
-        Ok(TenantKey::open_wrapped(tenant, version, wrapped, &self.kek)?)
     }
 }

@@ -139,8 +139,8 @@ impl WorkspaceRow {
     }
 }
 
-const API_KEY: &str = "workspaces.api_key";
-const WEBHOOK_KEYS: &str = "workspaces.webhook_keys";
+pub(crate) const API_KEY: &str = "workspaces.api_key";
+pub(crate) const WEBHOOK_KEYS: &str = "workspaces.webhook_keys";
 
 fn parsed<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|_| StoreError::Corrupt(what))

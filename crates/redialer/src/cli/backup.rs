@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use redialer_store::{Kek, Store, restore_file};
+use redialer_store::{Store, restore_file};
 
-use super::{open, say, serve};
+use super::{kek, open, say, serve};
 use crate::{
     clock::{self, Clock},
     config::Config,
@@ -35,10 +35,13 @@ impl Backup {
         store.backup(&self.file, clock.now()).await.context("FILE")?;
         store.close().await;
         say(&format!("Backed up to {}.", self.file.display()));
-        say(&format!(
-            "It opens only with the key in {}: keep that apart, and safe.",
-            config.kek_file().display()
-        ));
+        say(&match config.key_service()? {
+            None => format!(
+                "It opens only with the key in {}: keep that apart, and safe.",
+                config.kek_file().display()
+            ),
+            Some(_) => "It opens only with the transit key at the key service.".to_owned(),
+        });
         Ok(())
     }
 }
@@ -48,7 +51,7 @@ impl Restore {
         ensure!(self.file.exists(), "FILE: {} does not exist", self.file.display());
         let kek_file = config.kek_file();
         ensure!(
-            kek_file.exists(),
+            config.key_service()?.is_some() || kek_file.exists(),
             "kek: put the key that belongs to the backup into {} first; without it nothing in it can be read",
             kek_file.display()
         );
@@ -56,7 +59,7 @@ impl Restore {
         let now = Clock::start(1).now();
         match &config.database_url {
             Some(url) => {
-                let kek = Kek::from_file(&kek_file, &chance)?;
+                let kek = kek(config, &chance)?;
                 let store = Store::postgres(url, kek)
                     .await
                     .context("database_url: the database cannot be reached")?;
@@ -68,7 +71,7 @@ impl Restore {
             }
             None => {
                 let _lock = serve::lock(config)?;
-                let kek = Kek::from_file(&kek_file, &chance)?;
+                let kek = kek(config, &chance)?;
                 restore_file(&self.file, &config.database_file(), kek, &chance, now).await.context("FILE")?;
             }
         }

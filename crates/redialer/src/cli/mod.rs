@@ -6,6 +6,7 @@ mod audit;
 mod backup;
 mod check_signature;
 mod demo;
+mod keys;
 mod serve;
 mod sim;
 mod tenant;
@@ -19,7 +20,9 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use redialer_store::{Abort, Kek, Store};
+use redialer_core::chance::Chance;
+use redialer_kek::{Kek, KeyFile, Transit};
+use redialer_store::{Abort, Store};
 
 use crate::{
     clock,
@@ -51,6 +54,9 @@ enum Command {
     /// Check the books of privileged acts
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Rotate keys
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Bring the database's schema up to this version
     Migrate,
     /// Write a backup to a new file, beside a running server
@@ -107,6 +113,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sim(sim) => sim.run(&config, cli.flags.listen()).await?,
         Command::Tenant(tenant) => tenant.run(&config).await?,
         Command::Audit(audit) => audit.run(&config).await?,
+        Command::Keys(keys) => keys.run(&config).await?,
         Command::Backup(backup) => backup.run(&config).await?,
         Command::Restore(restore) => restore.run(&config).await?,
         Command::Migrate => {
@@ -123,8 +130,8 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
     let chance = clock::chance().context("the operating system gave no randomness")?;
     let dir = &config.data_dir;
     std::fs::create_dir_all(dir).with_context(|| format!("data_dir: {} cannot be made", dir.display()))?;
-    let is_new = !config.kek_file().exists();
-    let kek = Kek::from_file(&config.kek_file(), &chance)?;
+    let is_new = config.key_service()?.is_none() && !config.kek_file().exists();
+    let kek = kek(config, &chance)?;
     let store = match &config.database_url {
         Some(url) => {
             Store::postgres(url, kek).await.context("database_url: the database cannot be reached")?
@@ -146,6 +153,14 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
         );
     }
     Ok(store)
+}
+
+/// The key-encryption key: a file, made when there is none, or a key service.
+fn kek(config: &Config, chance: &Chance) -> anyhow::Result<Kek> {
+    Ok(match config.key_service()? {
+        Some(settings) => Kek::Transit(Transit::begin(settings)?),
+        None => Kek::File(KeyFile::open(&config.kek_file(), chance)?),
+    })
 }
 
 /// Sets up logging to stderr; a second call changes nothing.

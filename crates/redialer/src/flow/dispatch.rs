@@ -154,7 +154,16 @@ pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Resul
     }
     let chosen = choose(app, workspace, rows, n).await?;
     app.store.pass(Point::C1).await?;
+    let begun = app.clock.mark();
     let lease = app.clock.real_ms() + CLAIM_LEASE_MS;
+    // Without the key service nothing is claimed (I23).
+    let lane = match Lane::open(app, Arc::clone(&desk), lease).await {
+        Ok(lane) => lane,
+        Err(error) => {
+            app.pacer.give_back(id, n);
+            return Err(error);
+        }
+    };
     let claims = app.ledger.claim(&chosen, &app.replica, app.clock.now(), lease).await?;
     // Whatever was not claimed is somebody else's, or not due any more.
     app.window.forget(&chosen);
@@ -163,8 +172,6 @@ pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Resul
     if claims.is_empty() {
         return Ok(Vec::new());
     }
-    let begun = app.clock.mark();
-    let lane = Lane::open(app, Arc::clone(&desk), lease)?;
     let mut intended = Vec::with_capacity(claims.len());
     for claim in claims {
         intended.extend(lane.one(claim).await);
@@ -247,8 +254,8 @@ struct Lane<'a> {
 }
 
 impl<'a> Lane<'a> {
-    fn open(app: &'a App, desk: Arc<Desk>, lease_until_ms: i64) -> Result<Self, StoreError> {
-        let key = desk.open_key(&app.store)?;
+    async fn open(app: &'a App, desk: Arc<Desk>, lease_until_ms: i64) -> Result<Self, StoreError> {
+        let key = desk.open_key(&app.store).await?;
         let api_key = desk.workspace.api_key(&key)?;
         Ok(Self {
             app,

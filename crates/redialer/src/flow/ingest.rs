@@ -18,6 +18,7 @@ use redialer_core::{
     policy::Policy,
     time::{Zone, minutes, plus},
 };
+use redialer_kek::KeyError;
 use redialer_providers::retell::webhook;
 use redialer_store::{
     Adoption, AgentRow, Desk, Following, PendingRow, RedialRow, Seat, Secrets, SpokenWith, StoreError,
@@ -61,6 +62,11 @@ pub async fn drain(app: &Arc<App>) -> Result<usize, StoreError> {
 
 async fn one(app: &Arc<App>, row: PendingRow) -> Result<(), StoreError> {
     let (tries, id) = (row.tries, row.id);
+    // Without the key service everything waits, and nothing is to blame for it (I23).
+    let opened = match opened(app, &row).await {
+        Err(error @ StoreError::Key(KeyError::Unavailable(_))) => return Err(error),
+        opened => opened,
+    };
     // What an earlier process left behind may be what it died of: the try is counted before it is made.
     if row.received_at < app.started_at
         && !app.store.try_delivery(&row, MAX_TRIES, Note::SetAside.word()).await?
@@ -70,7 +76,11 @@ async fn one(app: &Arc<App>, row: PendingRow) -> Result<(), StoreError> {
     let row = Arc::new(row);
     // A task of its own: a panic ends it, not the loop.
     let (task_app, task_row) = (Arc::clone(app), Arc::clone(&row));
-    let failure = match tokio::spawn(async move { decide(&task_app, &task_row).await }).await {
+    let decided = tokio::spawn(async move {
+        let (desk, key) = opened?;
+        decide(&task_app, &task_row, &desk, &key).await
+    });
+    let failure = match decided.await {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => error.to_string(),
         Err(_) => "a panic".to_owned(),
@@ -95,15 +105,20 @@ struct Reading {
     notes: Vec<Note>,
 }
 
-async fn decide(app: &App, row: &PendingRow) -> Result<(), StoreError> {
+/// The event's desk, and its tenant's key.
+async fn opened(app: &App, row: &PendingRow) -> Result<(Arc<Desk>, TenantKey), StoreError> {
     let desk = app.store.desk(row.tenant, row.workspace, app.clock.real_ms()).await?;
-    let key = desk.open_key(&app.store)?;
+    let key = desk.open_key(&app.store).await?;
+    Ok((desk, key))
+}
+
+async fn decide(app: &App, row: &PendingRow, desk: &Desk, key: &TenantKey) -> Result<(), StoreError> {
     let body = key.open_body(row.id.uuid(), &row.body)?;
     let Some(facts) = webhook::read(&body, &desk.workspace.defaults.callback_field) else {
         // Events of other kinds are kept for whoever forwards them; nothing follows from them here.
         return app.store.finish_delivery(row, "").await;
     };
-    let reading = read(app, row, &desk, facts, &key).await?;
+    let reading = read(app, row, desk, facts, key).await?;
     let person_ix = match (&reading.whom.person, &reading.redial) {
         (Some(person), _) => Some(key.index(person.e164())),
         (None, Some(redial)) => Some(redial.person_ix),
@@ -118,7 +133,7 @@ async fn decide(app: &App, row: &PendingRow) -> Result<(), StoreError> {
     let following = following(Id::new(app.clock.now(), &app.chance), &reading);
     let spoken_with =
         SpokenWith { number: reading.whom.person.as_ref().map(Phone::e164), outcome: reading.outcome() };
-    decision.finish(&after, following, &spoken_with, &key, &app.chance).await?;
+    decision.finish(&after, following, &spoken_with, key, &app.chance).await?;
     report(app, row.workspace, &after);
     Ok(())
 }

@@ -161,7 +161,7 @@ pub async fn schedule(
     by_hand: ByHand,
 ) -> Result<Id<id::Callback>, NotScheduled> {
     let desk = app.store.desk(tenant, workspace.id, app.clock.real_ms()).await?;
-    let key = desk.open_key(&app.store)?;
+    let key = desk.open_key(&app.store).await?;
     let store = app.store.of(tenant);
     let person_ix = key.index(by_hand.to.e164());
     if by_hand.from.as_ref() == Some(&by_hand.to) || desk.is_own_number(&person_ix) {

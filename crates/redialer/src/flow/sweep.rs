@@ -16,7 +16,7 @@ use redialer_core::{
     workspace::SWEEP_EVERY_MINUTES,
 };
 use redialer_providers::retell::{api::ReadError, webhook};
-use redialer_store::{CheckRow, Epoch, StoreError, SweepRow, TenantKey};
+use redialer_store::{CheckRow, Epoch, StoreError, SweepRow};
 use zeroize::Zeroizing;
 
 use super::{
@@ -120,7 +120,6 @@ async fn enter_epoch(app: &App, row: &SweepRow, epoch: Epoch, began: Timestamp) 
 struct Sweep<'a> {
     app: &'a Arc<App>,
     row: &'a SweepRow,
-    key: TenantKey,
     api_key: Zeroizing<String>,
     /// The provider's ids of the agents that we hear.
     agents: HashSet<String>,
@@ -133,7 +132,7 @@ impl<'a> Sweep<'a> {
         let key = app.store.open_key(row.tenant).await?;
         let api_key = app.store.of(row.tenant).workspace(row.id).await?.api_key(&key)?;
         let agents = app.store.of(row.tenant).enabled_agents(row.id).await?;
-        Ok(Self { app, row, key, api_key, agents: agents.into_iter().collect(), restored })
+        Ok(Self { app, row, api_key, agents: agents.into_iter().collect(), restored })
     }
 
     /// Takes up calls or chats since then; whether that were all.
@@ -164,8 +163,7 @@ impl<'a> Sweep<'a> {
             Err(ReadError::Unknown(_)) => return Ok(()),
             other => other?,
         };
-        if take_up(self.app, self.row.tenant, self.row.id, channel, &record, &self.key, self.restored).await?
-        {
+        if take_up(self.app, self.row.tenant, self.row.id, channel, &record, self.restored).await? {
             tracing::info!(workspace.id = %self.row.id, "a call was found that no webhook told of");
             metrics::counter!("redialer_calls_found_total").increment(1);
         }
@@ -182,7 +180,7 @@ async fn analysis(app: &Arc<App>, check: &CheckRow) -> Result<(), Stopped> {
     let api_key = app.store.of(check.tenant).workspace(check.workspace).await?.api_key(&key)?;
     let channel = check.channel();
     let record = app.retell.record(&api_key, channel, &check.call_id).await?;
-    take_up(app, check.tenant, check.workspace, channel, &record, &key, false).await?;
+    take_up(app, check.tenant, check.workspace, channel, &record, false).await?;
     Ok(())
 }
 
@@ -193,7 +191,6 @@ async fn take_up(
     workspace: Id<id::Workspace>,
     channel: Channel,
     record: &str,
-    key: &TenantKey,
     even_if_going_on: bool,
 ) -> Result<bool, StoreError> {
     let Some(fetched) = webhook::fetched(record, channel).filter(|f| f.over || even_if_going_on) else {
@@ -203,6 +200,8 @@ async fn take_up(
     let agent = app.store.of(tenant).agent_by_provider_id(workspace, &agent_id).await?;
     // Its webhook would be turned away as well.
     let Some(agent) = agent.filter(|a| a.enabled) else { return Ok(false) };
-    enter_inbox(app, Origin { tenant, workspace, agent: agent.id }, fetched.delivery, key).await?;
+    // Not the key that the sweep began with: it may have taken minutes since.
+    let key = app.store.open_key(tenant).await?;
+    enter_inbox(app, Origin { tenant, workspace, agent: agent.id }, fetched.delivery, &key).await?;
     Ok(true)
 }

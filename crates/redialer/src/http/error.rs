@@ -10,7 +10,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use redialer_store::StoreError;
+use redialer_store::{KeyError, StoreError};
 use serde_json::json;
 
 /// What an API caller is told.
@@ -65,6 +65,10 @@ impl From<StoreError> for ApiError {
             StoreError::Conflict(what) => Self::new(StatusCode::CONFLICT, "conflict", what),
             StoreError::Unavailable(_) => {
                 tracing::error!(%error, "the database failed a request");
+                Self::unavailable()
+            }
+            StoreError::Key(KeyError::Unavailable(_)) => {
+                tracing::warn!(%error, "a request could not be served");
                 Self::unavailable()
             }
             StoreError::Full | StoreError::Injected => Self::unavailable(),

@@ -60,8 +60,11 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     let database = app.store.ping().await.is_ok();
     // A replica without buckets of its own still takes webhooks and requests.
     let leases = !app.ranges().is_empty();
-    let ready = database && !app.is_draining();
+    let key_service = app.store.prove_key(&app.chance).await.is_ok();
+    let ready = database && key_service && !app.is_draining();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({"ready": ready, "database": database, "leases": leases, "draining": app.is_draining()});
+    let body = json!({
+        "ready": ready, "database": database, "key_service": key_service, "leases": leases, "draining": app.is_draining(),
+    });
     (status, Json(body)).into_response()
 }

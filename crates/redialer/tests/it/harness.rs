@@ -1,5 +1,6 @@
 //! One redialer process, one pretend Retell, one clock speed.
 
+mod openbao;
 mod process;
 mod restored;
 mod small_disk;
@@ -25,6 +26,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tempfile::TempDir;
+
+pub(crate) use openbao::OpenBao;
 
 pub(crate) const OURS: &str = "+12025550100";
 pub(crate) const VOICE: &str = "agent_sim_front_desk";
@@ -174,9 +177,21 @@ impl Walk {
         serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
+    /// Starts the server.
+    pub(crate) fn start(&mut self) {
+        self.server = Some(self.command().arg("serve").stdout(Stdio::null()).spawn().expect("started"));
+    }
+
+    /// What another command of the program says beside the server.
+    pub(crate) fn says(&self, words: &[&str]) -> String {
+        let output = self.command().args(words).output().expect("run");
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    }
+
     /// Starts the server and waits until it is ready.
     pub(crate) async fn serve(&mut self) {
-        self.server = Some(self.command().arg("serve").stdout(Stdio::null()).spawn().expect("started"));
+        self.start();
         let url = format!("{}/readyz", self.base);
         self.until("the server to be ready", async |walk: &Self| {
             walk.http.get(&url).send().await.is_ok_and(|r| r.status() == StatusCode::OK)

@@ -8,6 +8,7 @@ mod access;
 mod api;
 mod crash;
 mod harness;
+mod key_service;
 mod kills;
 mod lost;
 mod openapi;

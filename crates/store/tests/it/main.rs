@@ -13,6 +13,7 @@ mod inbox;
 mod intake;
 mod plans;
 mod quota;
+mod rotation;
 mod sealing;
 mod upgrade;
 mod world;

@@ -1,0 +1,143 @@
+//! Unwraps that wait at the same time are asked for together.
+//!
+//! Invariants: no timer and no cache: load makes its own batches, and equal questions in one batch are asked once. The
+//! queue is bounded, and so is the time anybody waits in it.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    time::timeout,
+};
+use zeroize::Zeroizing;
+
+use super::{Batch, Cipher, Item, Why, items, wire::Line};
+use crate::KeyError;
+
+/// The most that one request asks for.
+const MOST: usize = 128;
+/// Requests under way at once.
+const AT_ONCE: usize = 4;
+/// The most that may wait.
+const WAITING: usize = 4096;
+/// How long anybody waits.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+type Opened = Result<Zeroizing<Vec<u8>>, Why>;
+
+struct Asked {
+    wrapped: Vec<u8>,
+    context: Vec<u8>,
+    answer: oneshot::Sender<Opened>,
+}
+
+/// The way to those who ask.
+pub(super) struct Batches(mpsc::Sender<Asked>);
+
+impl Batches {
+    /// Starts to ask over that line; ends when nobody can ask any more.
+    pub(super) fn over(line: Line, path: String) -> Self {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        tokio::spawn(run(receiver, line, Arc::from(path)));
+        Self(sender)
+    }
+
+    pub(super) async fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Opened {
+        let away = |why: &str| Why::Unavailable(why.to_owned());
+        let (answer, answered) = oneshot::channel();
+        let asked = Asked { wrapped: wrapped.to_vec(), context: context.to_vec(), answer };
+        self.0.try_send(asked).map_err(|_| away("too much waits for it"))?;
+        match timeout(PATIENCE, answered).await {
+            Ok(Ok(opened)) => opened,
+            _ => Err(away("it does not answer in time")),
+        }
+    }
+}
+
+async fn run(mut receiver: mpsc::Receiver<Asked>, line: Line, path: Arc<str>) {
+    let slots = Arc::new(Semaphore::new(AT_ONCE));
+    let mut taken = Vec::new();
+    loop {
+        // While all are under way, the next batch grows.
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        if receiver.recv_many(&mut taken, MOST).await == 0 {
+            return;
+        }
+        // Whoever gave up needs no answer.
+        let asked: Vec<Asked> = taken.drain(..).filter(|a| !a.answer.is_closed()).collect();
+        let (line, path) = (line.clone(), Arc::clone(&path));
+        tokio::spawn(async move {
+            answer(asked, &line, &path).await;
+            drop(slot);
+        });
+    }
+}
+
+async fn answer(asked: Vec<Asked>, line: &Line, path: &str) {
+    let mut places: HashMap<(&[u8], &[u8]), usize> = HashMap::new();
+    let mut list = Vec::new();
+    for Asked { wrapped, context, .. } in &asked {
+        places.entry((wrapped, context)).or_insert_with(|| {
+            list.push((wrapped.as_slice(), context.as_slice()));
+            list.len() - 1
+        });
+    }
+    let opened = together(&list, line, path).await;
+    let places: Vec<usize> =
+        asked.iter().map(|a| places[&(a.wrapped.as_slice(), a.context.as_slice())]).collect();
+    for (asked, place) in asked.into_iter().zip(places) {
+        let opened = match &opened {
+            Ok(all) => all.get(place).cloned().unwrap_or(Err(Why::Sealed)),
+            Err(why) => Err(why.clone()),
+        };
+        let _gone = asked.answer.send(opened);
+    }
+}
+
+/// Asks for all of them in one request.
+async fn together(list: &[(&[u8], &[u8])], line: &Line, path: &str) -> Result<Vec<Opened>, Why> {
+    // What no transit engine made cannot be asked for, and must not spoil the batch.
+    let texts: Vec<Option<&str>> =
+        list.iter().map(|(w, _)| super::version_of(w).and(std::str::from_utf8(w).ok())).collect();
+    let batch_input: Vec<Cipher<'_>> = texts
+        .iter()
+        .zip(list)
+        .filter_map(|(text, (_, context))| {
+            Some(Cipher { ciphertext: (*text)?, associated_data: BASE64.encode(context) })
+        })
+        .collect();
+    if batch_input.is_empty() {
+        return Ok(list.iter().map(|_| Err(Why::Sealed)).collect());
+    }
+    let asked = batch_input.len();
+    let body = serde_json::to_vec(&Batch { batch_input }).unwrap_or_default();
+    let answer = match line.ask(path, &body).await {
+        Ok(answer) => answer,
+        Err(KeyError::Unavailable(why)) => return Err(Why::Unavailable(why)),
+        Err(error) => return Err(Why::Unavailable(error.to_string())),
+    };
+    let items = items(&answer).map_err(Why::Unavailable)?;
+    if items.len() != asked {
+        return Err(Why::Unavailable("its answer is not about what was asked".to_owned()));
+    }
+    let mut items = items.into_iter();
+    Ok(texts.iter().map(|text| text.and_then(|_| items.next()).map_or(Err(Why::Sealed), opened)).collect())
+}
+
+fn opened(item: Item<'_>) -> Opened {
+    match item {
+        Item { plaintext: Some(text), error: None, .. } => {
+            BASE64.decode(text).map(Zeroizing::new).map_err(|_| Why::Sealed)
+        }
+        Item { error: Some(error), .. } if is_its_own(&error) => Err(Why::Sealed),
+        Item { error, .. } => Err(Why::Unavailable(error.unwrap_or_default())),
+    }
+}
+
+/// Whether an error is of the value, not of the service.
+fn is_its_own(error: &str) -> bool {
+    ["authentication failed", "invalid ciphertext", "too old", "too new", "no prefix", "decode"]
+        .iter()
+        .any(|part| error.contains(part))
+}

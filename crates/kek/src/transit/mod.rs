@@ -1,0 +1,129 @@
+//! A transit engine of Vault or OpenBao: it wraps and unwraps, and never shows its key.
+//!
+//! Invariants (I23): TLS, save on loopback; the context goes along as associated data, so that what is wrapped for one
+//! tenant does not open as another's. Every failure that is not the wrapped value's own is "unavailable".
+//! What it needs to be allowed is in `docs/vault-policy.hcl`.
+//! Absent on purpose: a client of the vendor's, which keeps keys in plain strings; and any way to rotate the transit key.
+
+mod batch;
+mod session;
+mod settings;
+mod wire;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::KeyError;
+use batch::Batches;
+pub use settings::{BadTransit, Login, Settings};
+use wire::Line;
+
+/// A key at a transit engine.
+pub struct Transit {
+    line: Line,
+    path: String,
+    batches: Batches,
+}
+
+/// What is asked: a list of values.
+#[derive(Serialize)]
+struct Batch<T> {
+    batch_input: Vec<T>,
+}
+
+#[derive(Serialize)]
+struct Plain<'a> {
+    plaintext: &'a str,
+    associated_data: String,
+}
+
+#[derive(Serialize)]
+struct Cipher<'a> {
+    ciphertext: &'a str,
+    associated_data: String,
+}
+
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow)]
+    data: Option<Results<'a>>,
+    #[serde(default)]
+    errors: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Results<'a> {
+    #[serde(borrow)]
+    batch_results: Vec<Item<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Item<'a> {
+    plaintext: Option<&'a str>,
+    ciphertext: Option<&'a str>,
+    error: Option<String>,
+}
+
+/// Why one value could not be unwrapped; told to everybody who asked for it.
+#[derive(Debug, Clone)]
+enum Why {
+    Sealed,
+    Unavailable(String),
+}
+
+impl From<Why> for KeyError {
+    fn from(why: Why) -> Self {
+        match why {
+            Why::Sealed => Self::Sealed,
+            Why::Unavailable(why) => Self::Unavailable(why),
+        }
+    }
+}
+
+/// Who wrapped it: the number in `vault:v3:…`; none for what no transit engine made.
+pub(crate) fn version_of(wrapped: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(wrapped).ok()?;
+    text.strip_prefix("vault:v")?.split(':').next()?.parse().ok()
+}
+
+impl Transit {
+    /// Begins a session with the engine; it need not answer yet. Ends with the last handle.
+    pub fn begin(settings: Settings) -> Result<Self, BadTransit> {
+        let path = format!("{}/KIND/{}", settings.mount, settings.key);
+        let line = Line::to(settings)?;
+        let batches = Batches::over(line.clone(), path.replace("KIND", "decrypt"));
+        Ok(Self { line, path: path.replace("KIND", "encrypt"), batches })
+    }
+
+    pub(crate) async fn wrap(&self, plain: &[u8], context: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let plain = Zeroizing::new(BASE64.encode(plain));
+        let item = Plain { plaintext: &plain, associated_data: BASE64.encode(context) };
+        let body = Zeroizing::new(serde_json::to_vec(&Batch { batch_input: vec![item] }).unwrap_or_default());
+        let answer = self.line.ask(&self.path, &body).await?;
+        let items = items(&answer).map_err(KeyError::Unavailable)?;
+        match items.first() {
+            Some(Item { ciphertext: Some(text), .. }) => Ok(text.as_bytes().to_vec()),
+            Some(Item { error: Some(error), .. }) => Err(KeyError::Unavailable(error.clone())),
+            _ => Err(KeyError::Unavailable("its answer holds no ciphertext".to_owned())),
+        }
+    }
+
+    pub(crate) async fn unwrap(
+        &self,
+        wrapped: &[u8],
+        context: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        Ok(self.batches.unwrap(wrapped, context).await?)
+    }
+}
+
+/// The results in an answer, or what it says instead.
+fn items(answer: &wire::Told) -> Result<Vec<Item<'_>>, String> {
+    let told: Answer<'_> =
+        serde_json::from_slice(&answer.body).map_err(|_| format!("HTTP {}, unreadable", answer.status))?;
+    match told.data {
+        Some(results) if !results.batch_results.is_empty() => Ok(results.batch_results),
+        _ => Err(format!("HTTP {}: {}", answer.status, told.errors.join("; "))),
+    }
+}

@@ -1,0 +1,226 @@
+//! The session with the engine: a token, renewed in time, begun anew when it is refused.
+//!
+//! Invariants: one task logs in, however many ask; a token that was refused is not used again; while there is none,
+//! everybody is told why. It ends with the last handle.
+
+use std::{
+    fs,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
+use zeroize::Zeroizing;
+
+use super::{settings::Login, wire::Http};
+use crate::KeyError;
+
+/// A token, as shared by those that use it.
+pub(super) type Token = Arc<Zeroizing<String>>;
+
+pub(super) struct Session {
+    state: watch::Sender<State>,
+    refused: Notify,
+}
+
+enum State {
+    /// Nobody has answered yet.
+    Beginning,
+    /// With a token.
+    In(Token),
+    /// Without one, and why.
+    Out(String),
+}
+
+impl State {
+    fn token(&self) -> Option<&Token> {
+        match self {
+            Self::In(token) => Some(token),
+            Self::Beginning | Self::Out(_) => None,
+        }
+    }
+}
+
+/// How long after a login that failed the next is tried, at first and at most.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+/// A lease without an end is looked at so often.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// A token for so long.
+struct Lease {
+    token: Token,
+    lasts: Duration,
+    renewable: bool,
+}
+
+#[derive(Deserialize)]
+struct Told {
+    auth: Option<Auth>,
+    #[serde(default)]
+    errors: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Auth {
+    client_token: Zeroizing<String>,
+    lease_duration: u64,
+    renewable: bool,
+}
+
+#[derive(Serialize)]
+struct Role<'a> {
+    role: &'a str,
+    jwt: &'a str,
+}
+
+#[derive(Serialize)]
+struct Secret<'a> {
+    role_id: &'a str,
+    secret_id: &'a str,
+}
+
+impl Session {
+    /// Begins to log in.
+    pub(super) fn begin(http: Http, login: Login) -> Arc<Self> {
+        let session = Arc::new(Self { state: watch::Sender::new(State::Beginning), refused: Notify::new() });
+        tokio::spawn(keep(Arc::downgrade(&session), http, login));
+        session
+    }
+
+    /// The token in force, or why there is none; waits for the first login.
+    pub(super) async fn token(&self) -> Result<Token, KeyError> {
+        let mut states = self.state.subscribe();
+        let state = states.wait_for(|s| !matches!(s, State::Beginning)).await;
+        let why = match state.as_deref() {
+            Ok(State::In(token)) => return Ok(Arc::clone(token)),
+            Ok(State::Out(why)) => why.clone(),
+            Ok(State::Beginning) | Err(_) => "there is no session with it".to_owned(),
+        };
+        Err(KeyError::Unavailable(why))
+    }
+
+    /// That token was refused.
+    pub(super) fn refused(&self, token: &Token) {
+        let was_in_force = self.state.send_if_modified(|state| {
+            let same = state.token().is_some_and(|t| Arc::ptr_eq(t, token));
+            if same {
+                *state = State::Out("the session was refused".to_owned());
+            }
+            same
+        });
+        if was_in_force {
+            self.refused.notify_one();
+        }
+    }
+
+    /// The next token but that one.
+    pub(super) async fn newer_than(&self, token: &Token) -> Option<Token> {
+        let mut states = self.state.subscribe();
+        let is_newer = |s: &State| s.token().is_some_and(|t| !Arc::ptr_eq(t, token));
+        states.wait_for(is_newer).await.ok()?.token().cloned()
+    }
+}
+
+/// Logs in, renews, and logs in again, until nobody holds the session any more.
+async fn keep(session: Weak<Session>, http: Http, login: Login) {
+    let mut again = AGAIN.0;
+    loop {
+        match logged_in(&http, &login).await {
+            Ok(lease) => {
+                again = AGAIN.0;
+                let Some(held) = session.upgrade() else { return };
+                held.state.send_replace(State::In(Arc::clone(&lease.token)));
+                drop(held);
+                lived(&session, &http, lease).await;
+            }
+            Err(error) => {
+                let Some(held) = session.upgrade() else { return };
+                tracing::warn!(%error, "the key service did not let us in");
+                held.state.send_replace(State::Out(error));
+                drop(held);
+                pause(again).await;
+                again = (again * 2).min(AGAIN.1);
+            }
+        }
+        if session.strong_count() == 0 {
+            return;
+        }
+    }
+}
+
+/// Renews a lease until it is refused, or cannot be renewed any more.
+async fn lived(session: &Weak<Session>, http: &Http, mut lease: Lease) {
+    loop {
+        let Some(held) = session.upgrade() else { return };
+        // A third of its time is left for a service that is away.
+        let refused = timeout(lease.lasts * 2 / 3, held.refused.notified()).await.is_ok();
+        drop(held);
+        if refused || !lease.renewable {
+            return;
+        }
+        match told(http.post("auth/token/renew-self", Some(&lease.token), b"{}").await) {
+            // Close to the most a token may live, renewals are cut short: a new one then.
+            Ok(Told { auth: Some(auth), .. })
+                if Duration::from_secs(auth.lease_duration) * 2 >= lease.lasts =>
+            {
+                lease.renewable = auth.renewable;
+            }
+            Ok(_) => return,
+            Err(error) => {
+                tracing::warn!(%error, "the session with the key service could not be renewed");
+                return;
+            }
+        }
+    }
+}
+
+/// One login; also proves the token that was given.
+async fn logged_in(http: &Http, login: &Login) -> Result<Lease, String> {
+    let answer = match login {
+        Login::Token(token) => {
+            let asked =
+                http.post("auth/token/renew-self", Some(token), b"{}").await.map_err(|e| e.to_string())?;
+            if asked.is_dead_token() {
+                return Err("VAULT_TOKEN is revoked, or past its time".to_owned());
+            }
+            // One that cannot be renewed may serve all the same, for as long as it does.
+            let Ok(answer) = told(Ok(asked)) else {
+                return Ok(Lease { token: Arc::new(token.clone()), lasts: LONG, renewable: false });
+            };
+            answer
+        }
+        Login::AppRole { mount, role_id, secret_id } => {
+            let body = Zeroizing::new(serde_json::to_vec(&Secret { role_id, secret_id }).unwrap_or_default());
+            told(http.post(&format!("auth/{mount}/login"), None, &body).await)?
+        }
+        Login::Jwt { mount, role, file } => {
+            let jwt = fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
+            let jwt = Zeroizing::new(jwt);
+            let body =
+                Zeroizing::new(serde_json::to_vec(&Role { role, jwt: jwt.trim() }).unwrap_or_default());
+            told(http.post(&format!("auth/{mount}/login"), None, &body).await)?
+        }
+    };
+    let auth = answer.auth.ok_or("the login's answer holds no token")?;
+    let lasts = if auth.lease_duration == 0 { LONG } else { Duration::from_secs(auth.lease_duration) };
+    Ok(Lease { token: Arc::new(auth.client_token), lasts, renewable: auth.renewable })
+}
+
+/// What a good answer says; of any other, why it is none.
+fn told(answer: Result<super::wire::Told, KeyError>) -> Result<Told, String> {
+    let answer = answer.map_err(|e| e.to_string())?;
+    let told: Told = serde_json::from_slice(&answer.body).map_err(|_| format!("HTTP {}", answer.status))?;
+    if answer.status >= 300 {
+        return Err(format!("HTTP {}: {}", answer.status, told.errors.join("; ")));
+    }
+    Ok(told)
+}
+
+/// Waits; nothing can end it early.
+async fn pause(wait: Duration) {
+    let _over = timeout(wait, std::future::pending::<()>()).await;
+}

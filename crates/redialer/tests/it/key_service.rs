@@ -1,0 +1,146 @@
+//! A real OpenBao as the key service: logging in, going on without it, catching up (I20 to I23, T19).
+
+use std::time::Duration;
+
+use redialer_core::time::{minutes, plus};
+use redialer_sim::retell::{Script, script::Does};
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+use crate::{
+    harness::{Engine, OURS, OpenBao, VOICE, Walk, engines},
+    walk::scene,
+};
+
+const ANA: &str = "+13125550142";
+const BEN: &str = "+13125550143";
+
+async fn walk(bao: &OpenBao, login: &str, engine: Engine, speed: u32) -> Walk {
+    Walk::begin_in(engine, speed, Script::default(), &bao.settings(login)).await
+}
+
+/// A whole walk: a promise in a webhook, kept.
+async fn is_called_back(walk: &Walk, person: &str, n: usize) {
+    walk.sim.set_person(person, vec![Does::end("user_hangup")]);
+    walk.sim.happen(&scene("inbound", person, Does::ask(&["User: call me in ten minutes"], None)));
+    walk.until_settled(person, n).await;
+}
+
+async fn ready(walk: &Walk) -> (StatusCode, bool) {
+    let response = walk.http.get(format!("{}/readyz", walk.base)).send().await.expect("answered");
+    let status = response.status();
+    let told: serde_json::Value = response.json().await.expect("JSON");
+    (status, told["key_service"] == true)
+}
+
+async fn callback(walk: &Walk, person: &str, in_minutes: i64) -> StatusCode {
+    let agent = "agent_id";
+    let at = plus(walk.now(), minutes(in_minutes)).to_string();
+    let body =
+        json!({agent: walk.agent(VOICE).await["id"], "to_number": person, "from_number": OURS, "at": at});
+    let url = format!("{}/v1/callbacks", walk.base);
+    let asked = walk.http.request(Method::POST, url).bearer_auth(&walk.admin_key).json(&body);
+    asked.send().await.expect("answered").status()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_way_to_log_in_serves_beyond_the_life_of_a_token() {
+    // Renewed while it may be, begun anew when it may not.
+    let Some(bao) = OpenBao::begin("2s", "5s") else { return };
+    for login in ["approle", "jwt", "kubernetes", "token"] {
+        let walk = walk(&bao, login, Engine::Sqlite, 2_000).await;
+        is_called_back(&walk, ANA, 1).await;
+        walk.pass(Duration::from_secs(7)).await;
+        is_called_back(&walk, BEN, 1).await;
+        assert_eq!(ready(&walk).await, (StatusCode::OK, true), "{login}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_policy_allows_nothing_that_is_not_needed() {
+    let Some(mut bao) = OpenBao::begin("60s", "0") else { return };
+    for (what, status) in bao.does("denied").as_object().expect("a list") {
+        assert_eq!(status, 403, "{what}");
+    }
+}
+
+/// Without the key service: 503, nothing dialled, nothing lost; and everything by itself once it is back.
+async fn goes_on_after(engine: Engine, away: &[&str], back: &[&str]) {
+    let Some(mut bao) = OpenBao::begin("60s", "0") else { return };
+    let walk = walk(&bao, "approle", engine, 120).await;
+    is_called_back(&walk, ANA, 1).await;
+    walk.sim.set_person(BEN, vec![Does::end("user_hangup")]);
+    assert_eq!(callback(&walk, BEN, 5).await, StatusCode::CREATED);
+    for word in away {
+        bao.does(word);
+    }
+    let body =
+        json!({"event": "call_ended", "call": {"call_id": "call_away", "agent_id": VOICE}}).to_string();
+    assert_eq!(walk.deliver(&body).await, StatusCode::SERVICE_UNAVAILABLE, "{away:?}");
+    assert_eq!(callback(&walk, ANA, 5).await, StatusCode::SERVICE_UNAVAILABLE, "{away:?}");
+    assert_eq!(ready(&walk).await, (StatusCode::SERVICE_UNAVAILABLE, false), "{away:?}");
+    // Twenty virtual minutes: long due.
+    walk.pass(Duration::from_secs(10)).await;
+    assert!(walk.rings(BEN).is_empty(), "nothing is dialled: {away:?}");
+    for word in back {
+        bao.does(word);
+    }
+    walk.until_settled(BEN, 1).await;
+    assert_eq!(ready(&walk).await, (StatusCode::OK, true), "{back:?}");
+    assert_eq!(walk.deliver(&body).await, StatusCode::NO_CONTENT, "{back:?}");
+    walk.assert_rung_once_each();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sealed_key_service_stops_everything_and_loses_nothing() {
+    for engine in engines() {
+        goes_on_after(engine, &["seal"], &["unseal"]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_does_one_that_is_frozen_or_killed() {
+    futures_util::future::join(
+        goes_on_after(Engine::Sqlite, &["stop"], &["cont"]),
+        goes_on_after(Engine::Sqlite, &["kill"], &["start"]),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_session_is_begun_anew_at_once() {
+    let Some(mut bao) = OpenBao::begin("60s", "0") else { return };
+    let walk = walk(&bao, "approle", Engine::Sqlite, 2_000).await;
+    bao.does("revoke");
+    assert_eq!(callback(&walk, BEN, 600).await, StatusCode::CREATED);
+    is_called_back(&walk, ANA, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_starts_while_the_key_service_is_sealed_and_serves_once_it_is_not() {
+    let Some(mut bao) = OpenBao::begin("60s", "0") else { return };
+    let mut walk = walk(&bao, "approle", Engine::Sqlite, 2_000).await;
+    walk.kill();
+    bao.does("seal");
+    walk.start();
+    walk.until_cut_off("it to say that it has no keys", async |w: &Walk| {
+        w.http.get(format!("{}/readyz", w.base)).send().await.is_ok_and(|r| r.status() == 503)
+    })
+    .await;
+    bao.does("unseal");
+    walk.until_cut_off("it to be ready", async |w: &Walk| ready(w).await.1).await;
+    is_called_back(&walk, ANA, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_transit_key_was_rotated_its_old_version_is_not_needed_any_more() {
+    let Some(mut bao) = OpenBao::begin("60s", "0") else { return };
+    let walk = walk(&bao, "approle", Engine::Sqlite, 2_000).await;
+    is_called_back(&walk, ANA, 1).await;
+    bao.does("rotate");
+    let said = walk.says(&["keys", "rotate", "--wrap-only"]);
+    assert!(said.contains("1 tenants' keys were wrapped anew"), "{said}");
+    bao.does("retire");
+    is_called_back(&walk, BEN, 1).await;
+    assert_eq!(ready(&walk).await, (StatusCode::OK, true));
+}

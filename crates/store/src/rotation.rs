@@ -1,0 +1,304 @@
+//! New keys for old data, beside running servers.
+//!
+//! Invariants (I22): a version is only sealed with once every process can open it, and only dropped once nothing is sealed
+//! with it; between these steps lies time that whoever calls must let pass. Every step is guarded by what it
+//! replaces, so it can be broken off anywhere, be run again, and meet whoever writes at the same time.
+//! Absent on purpose: how long to wait; and the key-encryption key itself, which others rotate.
+
+use std::collections::BTreeMap;
+
+use redialer_core::{Id, Timestamp, chance::Chance, id};
+use redialer_kek::Kek;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    Actor, KEK_CHECK, Store, StoreError, TenantKey,
+    audit::Act,
+    callbacks, dispatch,
+    engine::{Args, Row, Value, args},
+    replays,
+    seal::{self, BODY},
+    suppressions,
+    tenant_keys::{WrappedKey, context_of},
+    tenants, workspaces,
+};
+
+/// What a step of a rotation did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rotated {
+    /// Tenants, or values, that it changed.
+    pub done: usize,
+    /// Those that changed under its hands, and are left for the next run.
+    pub left: usize,
+}
+
+/// A column of sealed values: what they are bound to, the next few rows behind an id, and how one is replaced.
+struct Sealed {
+    label: &'static str,
+    page: &'static str,
+    replace: &'static str,
+}
+
+/// Where a walk through a table stands.
+#[derive(Clone, Copy)]
+struct Behind(Uuid, i64);
+
+impl Behind {
+    const fn nothing() -> Self {
+        Self(Uuid::nil(), -1)
+    }
+
+    fn row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self(row.get("id")?, row.get("bucket")?))
+    }
+
+    fn args(self) -> Args {
+        args![Value::Uuid(Some(self.0)), self.1]
+    }
+}
+
+/// Every column that is sealed with a tenant's key.
+const COLUMNS: [Sealed; 8] = [
+    Sealed {
+        label: tenants::WEBHOOK_SECRET,
+        page: "select id, bucket, id as tenant_id, webhook_secret as sealed from tenants where (id, bucket) > ($1, $2) order by id, bucket limit 200",
+        replace: "update tenants set webhook_secret = $2 where bucket = $4 and id = $1 and webhook_secret = $3",
+    },
+    Sealed {
+        label: workspaces::API_KEY,
+        page: "select id, bucket, tenant_id, api_key as sealed from workspaces where (id, bucket) > ($1, $2) order by id, bucket limit 200",
+        replace: "update workspaces set api_key = $2 where bucket = $4 and id = $1 and api_key = $3",
+    },
+    Sealed {
+        label: workspaces::WEBHOOK_KEYS,
+        page: "select id, bucket, tenant_id, webhook_keys as sealed from workspaces where (id, bucket) > ($1, $2) order by id, bucket limit 200",
+        replace: "update workspaces set webhook_keys = $2 where bucket = $4 and id = $1 and webhook_keys = $3",
+    },
+    Sealed {
+        label: callbacks::SEALED,
+        page: "select id, bucket, tenant_id, sealed from callbacks where (id, bucket) > ($1, $2) order by id, bucket limit 200",
+        replace: "update callbacks set sealed = $2 where bucket = $4 and id = $1 and sealed = $3",
+    },
+    Sealed {
+        label: dispatch::BODY,
+        page: "select id, bucket, tenant_id, sealed from dispatches where (bucket, id) > ($2, $1) order by bucket, id limit 200",
+        replace: "update dispatches set sealed = $2 where bucket = $4 and id = $1 and sealed = $3",
+    },
+    Sealed {
+        label: BODY,
+        page: "select b.delivery_id as id, b.bucket, d.tenant_id, b.body as sealed from bodies b
+                   join deliveries d on d.id = b.delivery_id and d.bucket = b.bucket
+               where (b.delivery_id, b.bucket) > ($1, $2) order by b.delivery_id, b.bucket limit 200",
+        replace: "update bodies set body = $2 where bucket = $4 and delivery_id = $1 and body = $3",
+    },
+    Sealed {
+        label: suppressions::SEALED,
+        page: "select id, bucket, tenant_id, sealed from suppressions where (id, bucket) > ($1, $2) order by id, bucket limit 200",
+        replace: "update suppressions set sealed = $2 where +bucket = $4 and id = $1 and sealed = $3",
+    },
+    Sealed {
+        label: replays::COLUMN,
+        page: "select id, bucket, tenant_id, answer as sealed from replays where answer is not null and (id, bucket) > ($1, $2) order by id, bucket limit 200",
+        replace: "update replays set answer = $2 where +bucket = $4 and id = $1 and answer = $3",
+    },
+];
+
+impl Store {
+    /// The key-encryption key.
+    pub fn kek(&self) -> &Kek {
+        &self.kek
+    }
+
+    /// Whether a rotation of tenants' keys was begun and not ended.
+    pub async fn is_rotating(&self) -> Result<bool, StoreError> {
+        Ok(self.wrapped_keys().await?.iter().any(|key| key.other.is_some()))
+    }
+
+    /// Wraps every tenant's key anew under the current version of the key-encryption key, where it is not yet.
+    pub async fn rewrap_keys(&self, chance: &Chance) -> Result<Rotated, StoreError> {
+        const PROOF: &str = "select value from meta where name = 'kek_check'";
+        const PROVE: &str = "update meta set value = $1 where name = 'kek_check' and value = $2";
+        const OWN: &str = "update tenants set wrapped_key = $2 where id = $1 and wrapped_key = $3";
+        const OTHER: &str = "update tenants set other_wrapped = $2 where id = $1 and other_wrapped = $3";
+        let mut rotated = Rotated { done: 0, left: 0 };
+        if let Some(row) = self.db.read_one(PROOF, args![]).await? {
+            let old: Vec<u8> = row.get("value")?;
+            if let Some(new) = self.rewrapped(&old, KEK_CHECK, chance).await? {
+                self.db.write(PROVE, args![new, old]).await?;
+            }
+        }
+        for key in self.wrapped_keys().await? {
+            let mut done = false;
+            let own = (key.version, &key.wrapped, OWN);
+            let other = key.other.as_ref().map(|(version, wrapped)| (*version, wrapped, OTHER));
+            for (version, wrapped, sql) in [Some(own), other].into_iter().flatten() {
+                let Some(new) = self.rewrapped(wrapped, &context_of(key.tenant, version), chance).await?
+                else {
+                    continue;
+                };
+                let changed = self.db.write(sql, args![key.tenant, new, wrapped.clone()]).await?;
+                done |= changed == 1;
+                rotated.left += usize::from(changed == 0);
+            }
+            rotated.done += usize::from(done);
+        }
+        self.forget();
+        Ok(rotated)
+    }
+
+    /// A wrapped value under the current key; `None` when it is already.
+    async fn rewrapped(
+        &self,
+        wrapped: &[u8],
+        context: &[u8],
+        chance: &Chance,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let plain = self.kek.unwrap(wrapped, context).await?;
+        let new = self.kek.wrap(&plain, context, chance).await?;
+        Ok((!self.kek.is_current(wrapped, &new, context)).then_some(new))
+    }
+
+    /// Gives every tenant that has none a next key, which nobody seals with yet.
+    pub async fn publish_next_keys(&self, chance: &Chance) -> Result<Rotated, StoreError> {
+        const SQL: &str = "update tenants set other_version = $2, other_wrapped = $3
+             where id = $1 and key_version = $4 and other_version is null";
+        let mut rotated = Rotated { done: 0, left: 0 };
+        for key in self.wrapped_keys().await?.into_iter().filter(|k| k.other.is_none()) {
+            let next = key.version + 1;
+            let both = self.opened(&key).await?.next(chance);
+            let wrapped = self.kek.wrap(&both, &context_of(key.tenant, next), chance).await?;
+            let args = args![key.tenant, i64::from(next), wrapped, i64::from(key.version)];
+            rotated.done += usize::try_from(self.db.write(SQL, args).await?).unwrap_or(0);
+        }
+        self.forget();
+        Ok(rotated)
+    }
+
+    /// Makes every published key the one that is sealed with; the one before stays beside it.
+    pub async fn promote_keys(&self, now: Timestamp) -> Result<Rotated, StoreError> {
+        const SQL: &str = "update tenants set key_version = other_version, wrapped_key = other_wrapped,
+                 other_version = key_version, other_wrapped = wrapped_key
+             where id = $1 and other_version > key_version";
+        let mut rotated = Rotated { done: 0, left: 0 };
+        let published = |k: &WrappedKey| k.other.as_ref().is_some_and(|(version, _)| *version > k.version);
+        for key in self.wrapped_keys().await?.into_iter().filter(published) {
+            let pen = self.of(key.tenant).by(Actor::command()).pen().await?;
+            let mut tx = self.db.begin().await?;
+            if tx.execute(SQL, args![key.tenant]).await? == 0 {
+                rotated.left += 1;
+                continue;
+            }
+            let act = Act {
+                action: "tenant.rotate_key",
+                workspace: None,
+                target: &key.tenant.to_string(),
+                before: Some(json!({"key_version": key.version})),
+                after: Some(json!({"key_version": key.version + 1})),
+            };
+            pen.write(&mut tx, act, now).await?;
+            tx.commit().await?;
+            rotated.done += 1;
+        }
+        self.forget();
+        Ok(rotated)
+    }
+
+    /// Seals anew, with its tenant's current key, whatever is sealed with the one before.
+    pub async fn reseal(&self, chance: &Chance) -> Result<Rotated, StoreError> {
+        let mut rotated = Rotated { done: 0, left: 0 };
+        for column in &COLUMNS {
+            let mut behind = Behind::nothing();
+            loop {
+                let rows = self.db.read(column.page, behind.args()).await?;
+                let Some(last) = rows.last() else { break };
+                behind = Behind::row(last)?;
+                self.reseal_page(column, &rows, &mut rotated, chance).await?;
+            }
+        }
+        Ok(rotated)
+    }
+
+    async fn reseal_page(
+        &self,
+        column: &Sealed,
+        rows: &[Row],
+        rotated: &mut Rotated,
+        chance: &Chance,
+    ) -> Result<(), StoreError> {
+        // Opened for this page alone.
+        let mut keys: BTreeMap<Uuid, TenantKey> = BTreeMap::new();
+        let mut again = Vec::new();
+        for row in rows {
+            let (at, tenant, sealed): (_, Uuid, Vec<u8>) =
+                (Behind::row(row)?, row.get("tenant_id")?, row.get("sealed")?);
+            if let std::collections::btree_map::Entry::Vacant(place) = keys.entry(tenant) {
+                place.insert(self.open_key(Id::from_uuid(tenant)).await?);
+            }
+            if let Some(new) = keys[&tenant].reseal(column.label, at.0, &sealed, chance)? {
+                again.push((at, new, sealed));
+            }
+        }
+        if again.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.db.begin().await?;
+        for (at, new, sealed) in again {
+            let args = args![Value::Uuid(Some(at.0)), new, sealed, at.1];
+            let changed = tx.execute(column.replace, args).await?;
+            rotated.done += usize::from(changed == 1);
+            rotated.left += usize::from(changed == 0);
+        }
+        tx.commit().await
+    }
+
+    /// Drops the keys that nothing is sealed with any more.
+    pub async fn drop_old_keys(&self) -> Result<Rotated, StoreError> {
+        const SQL: &str = "update tenants set other_version = null, other_wrapped = null
+             where id = $1 and key_version = $2 and other_version < key_version";
+        let old = self.sealed_with_old().await?;
+        let mut rotated = Rotated { done: 0, left: 0 };
+        for key in self.wrapped_keys().await?.into_iter().filter(|k| k.other.is_some()) {
+            if old.contains_key(&key.tenant.uuid()) {
+                rotated.left += 1;
+                continue;
+            }
+            let dropped = self.db.write(SQL, args![key.tenant, i64::from(key.version)]).await?;
+            rotated.done += usize::try_from(dropped).unwrap_or(0);
+        }
+        self.forget();
+        Ok(rotated)
+    }
+
+    /// How many values of each tenant are sealed with another version than its current one.
+    async fn sealed_with_old(&self) -> Result<BTreeMap<Uuid, usize>, StoreError> {
+        let keys = self.wrapped_keys().await?;
+        let current: BTreeMap<Uuid, u32> = keys.iter().map(|k| (k.tenant.uuid(), k.version)).collect();
+        let mut old = BTreeMap::new();
+        for column in &COLUMNS {
+            let mut behind = Behind::nothing();
+            loop {
+                let rows = self.db.read(column.page, behind.args()).await?;
+                let Some(last) = rows.last() else { break };
+                behind = Behind::row(last)?;
+                for row in &rows {
+                    let tenant: Uuid = row.get("tenant_id")?;
+                    let version = seal::version_of(&row.get::<Vec<u8>>("sealed")?);
+                    if version != current.get(&tenant).copied() {
+                        *old.entry(tenant).or_insert(0) += 1;
+                    }
+                }
+            }
+        }
+        Ok(old)
+    }
+
+    async fn wrapped_keys(&self) -> Result<Vec<WrappedKey>, StoreError> {
+        const SQL: &str =
+            "select id, key_version, wrapped_key, other_version, other_wrapped from tenants order by id";
+        let rows = self.db.read(SQL, args![]).await?;
+        rows.iter()
+            .map(|row| WrappedKey::from_row(Id::<id::Tenant>::from_uuid(row.get("id")?), row))
+            .collect()
+    }
+}

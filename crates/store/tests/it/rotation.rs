@@ -1,0 +1,108 @@
+//! New keys for old data (I22): every step alone, broken off and taken up again.
+
+use redialer_kek::Kek;
+use redialer_store::{KeyError, StoreError};
+use sqlx::{AssertSqlSafe, Connection as _};
+
+use crate::{
+    engines::{Engine, each},
+    world::{World, at},
+};
+
+fn phone(e164: &str) -> redialer_core::Phone {
+    redialer_core::Phone::parse(e164).expect("a number")
+}
+
+async fn reads_everything(world: &World) {
+    let key = world.store.open_key(world.tenant).await.expect("opened");
+    let workspace = world.of().workspace(world.workspace).await.expect("there");
+    assert_eq!(&**workspace.api_key(&key).expect("opens"), "key_canary_api");
+    assert_eq!(workspace.webhook_keys(&key).expect("opens")[0].key, "key_canary_webhook");
+    for listed in world
+        .of()
+        .suppressions((at(9_999), redialer_core::Id::from_uuid(uuid::Uuid::max())), 10)
+        .await
+        .expect("read")
+    {
+        listed.number(&key).expect("opens");
+    }
+}
+
+#[tokio::test]
+async fn a_rotation_can_be_broken_off_after_any_step_and_everything_opens_all_the_time() {
+    for engine in each().await {
+        let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
+        let key = ours.store.open_key(ours.tenant).await.expect("opened");
+        ours.of().suppress(&phone("+14155550117"), &key, at(1), &ours.chance).await.expect("listed");
+        let index = key.index("+14155550117");
+        let early = ours.store.open_key(ours.tenant).await.expect("opened");
+        let both = async || {
+            reads_everything(&ours).await;
+            reads_everything(&theirs).await;
+        };
+        let store = &engine.store;
+        assert_eq!(store.publish_next_keys(&ours.chance).await.expect("published").done, 2);
+        assert_eq!(store.publish_next_keys(&ours.chance).await.expect("nothing").done, 0, "{}", engine.name);
+        both().await;
+        assert_eq!(store.promote_keys(at(2)).await.expect("promoted").done, 2);
+        assert_eq!(store.promote_keys(at(2)).await.expect("nothing").done, 0);
+        both().await;
+        // Nothing is dropped that is still needed.
+        assert_eq!(store.drop_old_keys().await.expect("looked").left, 2);
+        both().await;
+        // Whoever opened the key before may still seal with it.
+        ours.of().suppress(&phone("+14155550118"), &early, at(3), &ours.chance).await.expect("listed");
+        // Each has a webhook secret, two keys of a workspace; ours has two numbers more.
+        assert_eq!(store.reseal(&ours.chance).await.expect("sealed").done, 8);
+        assert_eq!(store.reseal(&ours.chance).await.expect("nothing").done, 0);
+        both().await;
+        assert_eq!(store.drop_old_keys().await.expect("dropped").done, 2);
+        both().await;
+        assert!(!store.is_rotating().await.expect("read"));
+        let now = ours.store.open_key(ours.tenant).await.expect("opened");
+        assert_eq!(now.index("+14155550117"), index, "numbers are found as before");
+        assert_eq!(ours.of().check_audit().await.expect("walked"), redialer_store::Checked::Whole(6));
+    }
+}
+
+#[tokio::test]
+async fn what_an_old_key_file_wrapped_is_wrapped_anew_and_the_old_key_opens_nothing_then() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let Kek::File(file) = engine.store.kek() else { panic!("a file") };
+        file.add(&world.chance).expect("added");
+        reads_everything(&world).await;
+        assert_eq!(engine.store.rewrap_keys(&world.chance).await.expect("wrapped").done, 1);
+        assert_eq!(engine.store.rewrap_keys(&world.chance).await.expect("nothing").done, 0);
+        file.retire().expect("retired");
+        reads_everything(&world).await;
+        engine.store.prove_key(&world.chance).await.expect("it is the key");
+    }
+}
+
+async fn swapped(engine: &Engine, sql: &str) {
+    let sql = AssertSqlSafe(sql.to_owned());
+    match &engine.url {
+        Some(url) => {
+            let mut pg = sqlx::PgConnection::connect(url).await.expect("connected");
+            sqlx::query(sql).execute(&mut pg).await.expect("done");
+        }
+        None => {
+            let file = engine.dir.path().join("test.db");
+            let mut lite = sqlx::SqliteConnection::connect(&format!("sqlite://{}", file.display()))
+                .await
+                .expect("opened");
+            sqlx::query(sql).execute(&mut lite).await.expect("done");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrapped_key_of_another_tenant_or_version_does_not_open() {
+    for engine in each().await {
+        let (ours, _theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
+        swapped(&engine, "update tenants set wrapped_key = (select o.wrapped_key from tenants o where o.id <> tenants.id limit 1)").await;
+        let opened = ours.store.open_key(ours.tenant).await;
+        assert!(matches!(opened, Err(StoreError::Key(KeyError::Sealed))), "{}", engine.name);
+    }
+}
