@@ -78,7 +78,8 @@ pub use replays::{Replay, Slot};
 pub use rotation::Rotated;
 pub use seal::TenantKey;
 pub use settings::{
-    BadSettings, Day, Defaults, Level, QuietHours, Retention, RetryTrigger, RetryTriggers, UnclearTime, merge,
+    BadSettings, Day, Defaults, Level, QuietHours, Retention, RetryTrigger, RetryTriggers, UnclearTime,
+    merge, unquoted,
 };
 pub use slugs::{SlugOwner, SlugRow};
 pub use spoken::{Language, SpokenHours};

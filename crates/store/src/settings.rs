@@ -211,7 +211,7 @@ impl Defaults {
             let path = e.path().to_string();
             BadSettings {
                 field: if path == "." { String::new() } else { path },
-                problem: e.inner().to_string(),
+                problem: unquoted(&e.inner().to_string()),
             }
         })
     }
@@ -231,15 +231,12 @@ impl Defaults {
     /// Checks every value against what it may be within those limits.
     pub fn check(&self, limits: &Limits) -> Result<(), BadSettings> {
         if TimeZone::get(&self.timezone).is_err() {
-            return bad(
-                "timezone",
-                format!("`{}` is not an IANA time zone, as Europe/Berlin", self.timezone),
-            );
+            return bad("timezone", "is not an IANA time zone, as Europe/Berlin");
         }
         if let Some(hours) = &self.quiet_hours {
             for (field, text) in [("quiet_hours.start", &hours.start), ("quiet_hours.end", &hours.end)] {
                 if clock(text).is_none() {
-                    return bad(field, format!("`{text}` is not a time of day, as \"21:00\""));
+                    return bad(field, "is not a time of day, as \"21:00\"");
                 }
             }
         }
@@ -336,6 +333,15 @@ impl Day {
             Self::Sat => Weekday::Saturday,
             Self::Sun => Weekday::Sunday,
         }
+    }
+}
+
+/// What a parser complains of, without the value that it met: that may be personal.
+pub fn unquoted(message: &str) -> String {
+    let met = ["invalid type: ", "invalid value: ", "unknown variant `", "invalid length "];
+    match message.split_once(", expected ") {
+        Some((_, expected)) if met.iter().any(|m| message.contains(m)) => format!("must be {expected}"),
+        _ => message.to_owned(),
     }
 }
 

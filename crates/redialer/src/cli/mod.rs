@@ -23,6 +23,14 @@ use clap::{Parser, Subcommand};
 use redialer_core::chance::Chance;
 use redialer_kek::{Kek, KeyFile, Transit};
 use redialer_store::{Abort, Store};
+use tracing::Level;
+use tracing_subscriber::{
+    EnvFilter, Layer as _,
+    filter::{FilterExt as _, filter_fn},
+    fmt,
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 use crate::{
     clock,
@@ -165,16 +173,18 @@ fn kek(config: &Config, chance: &Chance) -> anyhow::Result<Kek> {
 
 /// Sets up logging to stderr; a second call changes nothing.
 fn log(config: &Config) {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log).unwrap_or_else(|_| "info".into());
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| "info".into());
+    // What libraries tell of their inner life may be personal: the one for numbers tells each that it reads.
+    let ours = filter_fn(|event| *event.level() <= Level::INFO || event.target().starts_with("redialer"));
+    let lines = fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
-    let set = match config.log_format.as_str() {
-        "json" => builder.json().try_init(),
-        _ => builder.try_init(),
+    let lines = match config.log_format.as_str() {
+        "json" => lines.json().boxed(),
+        _ => lines.boxed(),
     };
+    let set = tracing_subscriber::registry().with(lines.with_filter(filter.and(ours))).try_init();
     if set.is_err() {
         tracing::debug!("logging was set up before");
     }

@@ -5,6 +5,7 @@ use std::{fs::File, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail};
 use redialer_providers::{http::Clients, retell::api::Api};
 use redialer_store::{Buckets, Inbox, Ledger, Store};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::{Shared, log, open};
@@ -18,6 +19,7 @@ use crate::{
 
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     log(&config);
+    no_cores();
     let metrics = Metrics::install().context("the metrics recorder could not be installed")?;
     let running = Running::start(config, metrics).await?;
     tracing::info!(
@@ -28,6 +30,14 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     asked_to_stop().await?;
     tracing::info!("draining");
     running.stop().await
+}
+
+/// What lies in memory for a moment must not lie in a file for good (T20).
+fn no_cores() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::warn!(%error, "core dumps could not be switched off");
+    }
 }
 
 async fn asked_to_stop() -> anyhow::Result<()> {

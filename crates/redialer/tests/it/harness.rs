@@ -37,6 +37,8 @@ pub(crate) const KEY: &str = "key_sim_0001";
 /// Among the settings of a walk: what the settings file says.
 pub(crate) const FILE: &str = "redialer.toml";
 
+const LOG: &str = "log";
+
 /// How long, in real time, a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
@@ -149,7 +151,7 @@ impl Walk {
         walk
     }
 
-    fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_redialer"));
         command
             .current_dir(self.dir.path())
@@ -179,7 +181,21 @@ impl Walk {
 
     /// Starts the server.
     pub(crate) fn start(&mut self) {
-        self.server = Some(self.command().arg("serve").stdout(Stdio::null()).spawn().expect("started"));
+        let mut command = self.command();
+        if self.settings.iter().any(|(name, _)| *name == "REDIALER_LOG") {
+            command.stderr(std::fs::File::create(self.dir.path().join(LOG)).expect("made"));
+        }
+        self.server = Some(command.arg("serve").stdout(Stdio::null()).spawn().expect("started"));
+    }
+
+    /// What the server has logged, where the walk asked for more than errors.
+    pub(crate) fn log(&self) -> Vec<u8> {
+        std::fs::read(self.dir.path().join(LOG)).expect("read")
+    }
+
+    /// The server's process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.server.as_ref().expect("running").id()
     }
 
     /// What another command of the program says beside the server.

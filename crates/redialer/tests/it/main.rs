@@ -6,6 +6,7 @@
 
 mod access;
 mod api;
+mod canary;
 mod crash;
 mod harness;
 mod key_service;
@@ -14,6 +15,7 @@ mod lost;
 mod openapi;
 mod points;
 mod restore;
+mod rotation;
 mod sdk;
 mod simulation;
 mod strain;

@@ -157,7 +157,7 @@ fn scopes(caller: &Caller, words: Option<&[String]>) -> Result<Scopes, ApiError>
     for (n, word) in words.iter().enumerate() {
         let known = || Scope::ALL.map(Scope::word).join(", ");
         let scope = Scope::from_word(word).ok_or_else(|| {
-            ApiError::invalid(format!("scopes[{n}]"), format!("`{word}` is no scope; there are {}", known()))
+            ApiError::invalid(format!("scopes[{n}]"), format!("is no scope; there are {}", known()))
         })?;
         scopes.push(scope);
     }

@@ -117,12 +117,10 @@ pub(in crate::http) async fn list(
         caller.check(named)?;
     }
     let state = |word: &str| {
-        CallbackState::from_word(word)
-            .ok_or_else(|| ApiError::invalid("state", format!("`{word}` is not a state")))
+        CallbackState::from_word(word).ok_or_else(|| ApiError::invalid("state", "is not a state"))
     };
     let reason = |word: &str| {
-        RedialReason::from_word(word)
-            .ok_or_else(|| ApiError::invalid("reason", format!("`{word}` is not a reason")))
+        RedialReason::from_word(word).ok_or_else(|| ApiError::invalid("reason", "is not a reason"))
     };
     let number = query.to_number.as_deref().map(|t| wire::number("to_number", t)).transpose()?;
     let filter = Filter {
@@ -248,10 +246,7 @@ fn when(body: &NewBody) -> Result<When, ApiError> {
     if let Some(zone) = &body.timezone
         && jiff::tz::TimeZone::get(zone).is_err()
     {
-        return Err(ApiError::invalid(
-            "timezone",
-            format!("`{zone}` is not an IANA time zone, as Europe/Berlin"),
-        ));
+        return Err(ApiError::invalid("timezone", "is not an IANA time zone, as Europe/Berlin"));
     }
     match (&body.at, &body.text) {
         (Some(at), None) => Ok(When::At(wire::moment("at", at)?)),

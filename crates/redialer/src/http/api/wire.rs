@@ -1,6 +1,7 @@
 //! What every handler reads requests with.
 //!
-//! Invariant: whatever is wrong with a request, the answer names the field. Unknown fields are errors.
+//! Invariant: whatever is wrong with a request, the answer names the field, and repeats no value: it may be personal.
+//! Unknown fields are errors.
 
 use std::{str::FromStr, sync::Arc};
 
@@ -12,6 +13,8 @@ use axum::{
 };
 use redialer_core::{Id, Phone, Timestamp, id::Noun};
 use serde::de::DeserializeOwned;
+
+use redialer_store::unquoted;
 
 use crate::{app::App, http::error::ApiError};
 
@@ -72,7 +75,7 @@ fn unfit(error: &serde_path_to_error::Error<serde_json::Error>) -> Response {
         (path, Some(name)) if !path.ends_with(name) => format!("{path}.{name}"),
         (path, _) => path.to_owned(),
     };
-    ApiError::invalid(param, told).into_response()
+    ApiError::invalid(param, unquoted(told)).into_response()
 }
 
 /// The `{id}` of the path; anything that is not an id of that noun does not exist.
@@ -100,8 +103,11 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
             Err(error) => {
                 let text = error.body_text();
-                let param = text.split('`').nth(1).unwrap_or("query").to_owned();
-                Err(ApiError::invalid(param, text).into_response())
+                // `Failed to deserialize query string: limit: invalid digit …`: the field, then what is wrong with it.
+                let told = text.split_once(": ").map_or(text.as_str(), |(_, told)| told);
+                let field = told.split_once(": ").map(|(field, _)| field).filter(|f| !f.contains(' '));
+                let param = field.or_else(|| told.split('`').nth(1)).unwrap_or("query").to_owned();
+                Err(ApiError::invalid(param, unquoted(told)).into_response())
             }
         }
     }
@@ -109,7 +115,7 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
 
 /// An id in a body or a query.
 pub(in crate::http) fn id<T: Noun>(param: &str, text: &str) -> Result<Id<T>, ApiError> {
-    Id::from_str(text).map_err(|e| ApiError::invalid(param, format!("`{text}` is {e}")))
+    Id::from_str(text).map_err(|e| ApiError::invalid(param, format!("is {e}")))
 }
 
 /// What something is called.

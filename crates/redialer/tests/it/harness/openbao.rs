@@ -8,6 +8,7 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
+use redialer_kek::{Transit, transit};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -93,6 +94,17 @@ impl OpenBao {
             other => panic!("no such login: {other}"),
         });
         settings
+    }
+}
+
+impl OpenBao {
+    /// A session of the test's own.
+    pub(crate) fn transit(&self) -> Transit {
+        let settings = self.settings("token");
+        let of = |name: &str| settings.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+        let kek = of("REDIALER_KEK").expect("set");
+        let at = kek.strip_prefix("vault:").expect("a key service");
+        Transit::begin(transit::Settings::read(at, of).expect("good settings")).expect("begun")
     }
 }
 

@@ -1,0 +1,207 @@
+//! What must be nowhere is looked for everywhere: in all that is written (I19), and in memory (I20).
+
+use std::{
+    fs::File,
+    io::{Read as _, Seek as _, SeekFrom},
+    path::Path,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use futures_util::stream::{self, StreamExt as _};
+use memchr::memmem;
+use redialer_core::{Id, chance::Chance, id};
+use redialer_kek::{Kek, KeyFile};
+use redialer_sim::retell::{Script, script::Does};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use sqlx::{Connection as _, SqliteConnection};
+
+use crate::{
+    harness::{Engine, KEY, OURS, OpenBao, VOICE, Walk, engines},
+    walk::scene,
+};
+
+const ANA: &str = "+13125550142";
+const BEN: &str = "+14155550199";
+const NAME: &str = "Marmaduke Canary-Bird";
+const SAID: &str = "my canary phrase is marmalade";
+const VARIABLE: &str = "variable-canary-7781";
+
+/// In clear, and as somebody may have written it down.
+fn spellings(secret: &[u8]) -> Vec<Vec<u8>> {
+    let hex: String = secret.iter().map(|b| format!("{b:02x}")).collect();
+    let mut all = vec![secret.to_vec(), hex.to_uppercase().into_bytes(), hex.into_bytes()];
+    // Base 64 reads three bytes at a time: what stands before it may be any number of bytes.
+    for before in 0..3 {
+        let padded = BASE64.encode([&vec![0; before][..], secret].concat());
+        let inner = padded.trim_end_matches('=').as_bytes();
+        all.push(inner[if before == 0 { 0 } else { 4 }..inner.len() - 1].to_vec());
+    }
+    all
+}
+
+fn holds(text: &[u8], secret: &[u8]) -> bool {
+    spellings(secret).iter().any(|form| memmem::find(text, form).is_some())
+}
+
+async fn refused(walk: &Walk, method: Method, path: &str, body: Value) -> String {
+    let request =
+        walk.http.request(method, format!("{}{path}", walk.base)).bearer_auth(&walk.admin_key).json(&body);
+    let response = request.send().await.expect("answered");
+    assert!(response.status().is_client_error(), "{path}: {}", response.status());
+    response.text().await.expect("read")
+}
+
+/// A day with something personal in every place that takes something.
+async fn live(walk: &Walk) -> Vec<String> {
+    walk.sim.set_person(ANA, vec![Does::end("user_hangup")]);
+    walk.sim.set_person(BEN, vec![Does::end("dial_no_answer"), Does::end("user_hangup")]);
+    let mut call = scene("inbound", ANA, Does::ask(&[&format!("User: {SAID}, call me in an hour")], None));
+    call.variables.insert("name".to_owned(), NAME.into());
+    call.metadata.insert("customer".to_owned(), NAME.into());
+    walk.sim.happen(&call);
+    let agent = walk.agent(VOICE).await["id"].clone();
+    let body = json!({"agent_id": agent, "to_number": BEN, "from_number": OURS, "text": "in two hours",
+        "timezone": "America/Chicago", "dynamic_variables": {"code": VARIABLE}});
+    let request = walk.http.post(format!("{}/v1/callbacks", walk.base)).header("Idempotency-Key", "once");
+    let made = request.bearer_auth(&walk.admin_key).json(&body).send().await.expect("answered");
+    assert_eq!(made.status(), StatusCode::CREATED);
+    walk.ask(Method::POST, "/v1/suppressions", Some(json!({"number": "+13125550188"})), StatusCode::CREATED)
+        .await;
+    walk.until_settled(ANA, 1).await;
+    walk.until_settled(BEN, 2).await;
+    let workspace = format!("/v1/workspaces/{}", walk.workspace);
+    vec![
+        refused(
+            walk,
+            Method::POST,
+            "/v1/callbacks",
+            json!({"agent_id": agent, "to_number": format!("{BEN}9999999999"), "at": "x"}),
+        )
+        .await,
+        refused(walk, Method::POST, "/v1/callbacks", json!({"agent_id": ANA, "to_number": BEN})).await,
+        refused(
+            walk,
+            Method::POST,
+            "/v1/callbacks",
+            json!({"agent_id": agent, "to_number": BEN, "text": format!("{SAID} {NAME}"), "timezone": "UTC"}),
+        )
+        .await,
+        refused(walk, Method::PATCH, &workspace, json!({"api_key": 17, "webhook_key": KEY})).await,
+        refused(walk, Method::PATCH, &workspace, json!({"defaults": {"timezone": NAME}})).await,
+        refused(walk, Method::POST, "/v1/suppressions", json!({"number": SAID})).await,
+        walk.deliver_to(&walk.webhook_url, &format!("{SAID} {NAME} {BEN}"), "v=1,d=00").await.1.to_string(),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_personal_and_no_key_stands_in_anything_that_is_written() {
+    for engine in engines() {
+        let settings = [("REDIALER_LOG", "trace")];
+        let mut walk = Walk::begin_in(engine, 2_000, Script::default(), &settings).await;
+        let errors = live(&walk).await;
+        let metrics = walk.http.get(format!("{}/metrics", walk.base)).send().await.expect("answered");
+        let metrics = metrics.text().await.expect("read");
+        let backup = std::fs::read(walk.backup()).expect("read");
+        let running = walk.data();
+        walk.terminate();
+        let written = [
+            ("the data directory", running),
+            ("the data directory, closed", walk.data()),
+            ("the backup", backup),
+            ("the log", walk.log()),
+            ("the metrics", metrics.into_bytes()),
+            ("an error", errors.concat().into_bytes()),
+        ];
+        let tokens = [walk.admin_key.as_str(), KEY];
+        for (place, text) in &written {
+            assert!(!text.is_empty(), "{place} holds something");
+            for secret in [ANA, BEN, &ANA[1..], &BEN[2..], "3125550188", NAME, "marmalade", VARIABLE]
+                .iter()
+                .chain(&tokens)
+            {
+                assert!(!holds(text, secret.as_bytes()), "{secret} stands in {place} ({engine:?})");
+            }
+        }
+    }
+}
+
+/// The two halves of the tenant's key, unwrapped from the database as it lies there.
+async fn halves(walk: &Walk, kek: &Kek) -> [Vec<u8>; 2] {
+    let file = walk.data_dir().join("redialer.db");
+    let mut conn = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.expect("opened");
+    let (tenant, version, wrapped): (uuid::Uuid, i64, Vec<u8>) =
+        sqlx::query_as("select id, key_version, wrapped_key from tenants")
+            .fetch_one(&mut conn)
+            .await
+            .expect("one");
+    let tenant: Id<id::Tenant> = Id::from_uuid(tenant);
+    let version = u32::try_from(version).expect("a version").to_be_bytes();
+    let context = [b"tenant".as_slice(), tenant.uuid().as_bytes(), &version].concat();
+    let both = kek.unwrap(&wrapped, &context).await.expect("opens");
+    [both[..32].to_vec(), both[32..].to_vec()]
+}
+
+/// Everything the process can write to: where a key could be left.
+fn memory(pid: u32) -> Vec<u8> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("read");
+    let mut memory = File::open(format!("/proc/{pid}/mem")).expect("opened");
+    let mut all = Vec::new();
+    for line in maps.lines().filter(|l| l.split(' ').nth(1).is_some_and(|rights| rights.starts_with("rw"))) {
+        let (from, to) = line.split(' ').next().and_then(|range| range.split_once('-')).expect("a range");
+        let [from, to] = [from, to].map(|n| u64::from_str_radix(n, 16).expect("hex"));
+        let mut part = vec![0; usize::try_from(to - from).expect("a size")];
+        memory.seek(SeekFrom::Start(from)).expect("there");
+        // Pages that only the kernel may read hold nothing of ours.
+        if memory.read_exact(&mut part).is_ok() {
+            all.extend(part);
+        }
+    }
+    all
+}
+
+/// Ten thousand times the key is opened: for webhooks, and for whoever asks.
+async fn decrypt(walk: &Walk) {
+    let path = format!("/v1/callbacks/{}", walk.callbacks().await[0]["id"].as_str().expect("an id"));
+    let path = path.as_str();
+    let tasks = (0..10_000).map(|n| async move {
+        if n % 2 == 0 {
+            walk.get(path).await;
+        } else {
+            let body =
+                json!({"event": "call_started", "call": {"call_id": format!("call_{n}"), "agent_id": VOICE}});
+            assert_eq!(walk.deliver(&body.to_string()).await, StatusCode::NO_CONTENT);
+        }
+    });
+    stream::iter(tasks).buffer_unordered(32).collect::<Vec<()>>().await;
+}
+
+async fn keeps_no_key(walk: &Walk, kek: &Kek) {
+    walk.sim.set_person(ANA, vec![Does::end("user_hangup")]);
+    walk.sim.happen(&scene("inbound", ANA, Does::ask(&["User: call me in an hour"], None)));
+    walk.until_settled(ANA, 1).await;
+    decrypt(walk).await;
+    let halves = halves(walk, kek).await;
+    let memory = memory(walk.pid());
+    assert!(holds(&memory, VOICE.as_bytes()), "memory was read");
+    for (half, what) in halves.iter().zip(["seals", "indexes"]) {
+        assert!(!holds(&memory, half), "what {what} is in memory");
+    }
+}
+
+const MANY: [(&str, &str); 1] = [("REDIALER_API_REQUESTS_PER_SECOND", "100000")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_ten_thousand_uses_the_memory_holds_no_key_of_a_tenant() {
+    let walk = Walk::begin_in(Engine::Sqlite, 2_000, Script::default(), &MANY).await;
+    let kek = KeyFile::open(Path::new(&walk.data_dir().join("kek")), &Chance::seeded([1; 32])).expect("read");
+    keeps_no_key(&walk, &Kek::File(kek)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_does_it_with_a_key_service() {
+    let Some(bao) = OpenBao::begin("60s", "0") else { return };
+    let settings = [MANY.to_vec(), bao.settings("token")].concat();
+    let walk = Walk::begin_in(Engine::Sqlite, 2_000, Script::default(), &settings).await;
+    keeps_no_key(&walk, &Kek::Transit(bao.transit())).await;
+}

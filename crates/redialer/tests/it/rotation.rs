@@ -1,0 +1,82 @@
+//! `redialer keys rotate` beside a server under load, killed again and again (I22): no read fails, and it goes on.
+
+use std::{
+    process::Stdio,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use futures_util::future::{join, join_all};
+use redialer_core::time::{minutes, plus};
+use redialer_sim::retell::Script;
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+use crate::harness::{Engine, OURS, VOICE, Walk, engines};
+
+/// A key that was opened before is in use for no longer than that, here.
+const SETTLE: [&str; 4] = ["keys", "rotate", "--settle", "2"];
+
+/// Asks for what is sealed, and has more of it written, until told to stop; anything but success fails.
+async fn load(walk: &Walk, n: usize, agent: &str, done: &AtomicBool, asked: &AtomicUsize) {
+    let (mut i, at) = (0, plus(walk.now(), minutes(60 * 24 * 30)).to_string());
+    while !done.load(Ordering::Relaxed) {
+        i += 1;
+        let event =
+            json!({"event": "call_started", "call": {"call_id": format!("call_{n}_{i}"), "agent_id": VOICE}});
+        assert_eq!(walk.deliver(&event.to_string()).await, StatusCode::NO_CONTENT);
+        let number = format!("+1312555{:04}", 100 + n * 20 + i % 20);
+        let body = json!({"agent_id": agent, "to_number": number, "from_number": OURS, "at": at});
+        let made = walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+        let path = format!("/v1/callbacks/{}", made["id"].as_str().expect("an id"));
+        assert_eq!(walk.get(&path).await["to_number"], number.as_str());
+        walk.get("/v1/callbacks?limit=50").await;
+        walk.post(&format!("{path}/cancel")).await;
+        asked.fetch_add(5, Ordering::Relaxed);
+    }
+}
+
+/// Breaks the rotation off ever later, then lets it end.
+async fn rotate(walk: &Walk) -> String {
+    for after in [300, 1_000, 2_200, 3_000, 4_300] {
+        let mut command = walk.command();
+        command.args(SETTLE).stdout(Stdio::null());
+        let mut rotation = command.spawn().expect("started");
+        walk.pass(Duration::from_millis(after)).await;
+        rotation.kill().expect("killed");
+        rotation.wait().expect("gone");
+    }
+    let mut command = walk.command();
+    command.args(SETTLE);
+    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("run").expect("run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+async fn rotates(engine: Engine) {
+    let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "100000")];
+    let walk = Walk::begin_in(engine, 1, Script::default(), &settings).await;
+    let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
+    let (done, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let loads = join_all((0..4).map(|n| load(&walk, n, &agent, &done, &asked)));
+    let rotation = async {
+        let said = rotate(&walk).await;
+        done.store(true, Ordering::Relaxed);
+        said
+    };
+    let (_, said) = join(loads, rotation).await;
+    assert!(said.contains("1 old tenants' keys are gone"), "{said}");
+    println!("{engine:?}: {} requests were answered meanwhile", asked.load(Ordering::Relaxed));
+    // Not a second rotation but the end of the first: afterwards the old keys are not needed.
+    assert!(walk.says(&["keys", "retire"]).contains("alone"));
+    assert_eq!(std::fs::read_to_string(walk.data_dir().join("kek")).expect("read").lines().count(), 1);
+    for callback in walk.callbacks().await {
+        assert!(callback["to_number"].as_str().expect("a number").starts_with("+1312555"));
+    }
+    assert!(walk.says(&["audit", "verify"]).contains("whole"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_rotated_under_load_and_a_rotation_that_is_killed_goes_on() {
+    join_all(engines().into_iter().map(rotates)).await;
+}
