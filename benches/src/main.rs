@@ -24,11 +24,11 @@ use clap::{Parser, Subcommand, builder::PossibleValuesParser};
 use tokio::signal::unix::{SignalKind, signal};
 
 use bench::Bench;
-use units::{backlog, burst, dispatch, footprint, ingest, soak, when};
+use units::{backlog, burst, dispatch, footprint, ingest, keys, soak, when};
 
 /// In the order of the goals.
-const UNITS: [&str; 6] =
-    [ingest::UNIT, dispatch::UNIT, burst::UNIT, backlog::UNIT, footprint::UNIT, when::UNIT];
+const UNITS: [&str; 7] =
+    [ingest::UNIT, keys::UNIT, dispatch::UNIT, burst::UNIT, backlog::UNIT, footprint::UNIT, when::UNIT];
 
 #[derive(Parser)]
 struct Cli {
@@ -105,6 +105,7 @@ async fn run(units: &[String], quick: bool, write: Option<PathBuf>) -> anyhow::R
         machine::settled(bench.root()).await?;
         match unit {
             ingest::UNIT => ingest::run(&mut bench).await?,
+            keys::UNIT => keys::run(&mut bench).await?,
             dispatch::UNIT => dispatch::run(&mut bench).await?,
             burst::UNIT => burst::run(&mut bench).await?,
             backlog::UNIT => backlog::run(&mut bench).await?,

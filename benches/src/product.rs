@@ -65,7 +65,18 @@ pub(crate) fn free_port() -> anyhow::Result<String> {
 impl Product {
     /// A fresh installation of that shape, connected to the sink and running.
     pub(crate) async fn set_up(bench: &Bench, shape: &Shape, sink: &Sink) -> anyhow::Result<Self> {
-        let mut product = Self::install(bench, shape.engine, shape.tenants, &sink.url()).await?;
+        Self::set_up_with(bench, shape, sink, &[]).await
+    }
+
+    /// The same, with more settings in the environment.
+    pub(crate) async fn set_up_with(
+        bench: &Bench,
+        shape: &Shape,
+        sink: &Sink,
+        settings: &[(&'static str, String)],
+    ) -> anyhow::Result<Self> {
+        let mut product =
+            Self::install_with(bench, shape.engine, shape.tenants, &sink.url(), settings).await?;
         product.start(shape.replicas).await?;
         product.connect(shape.pace).await?;
         Ok(product)
@@ -77,6 +88,16 @@ impl Product {
         engine: Engine,
         tenants: usize,
         provider: &str,
+    ) -> anyhow::Result<Self> {
+        Self::install_with(bench, engine, tenants, provider, &[]).await
+    }
+
+    async fn install_with(
+        bench: &Bench,
+        engine: Engine,
+        tenants: usize,
+        provider: &str,
+        settings: &[(&'static str, String)],
     ) -> anyhow::Result<Self> {
         let mut product = Self {
             binary: bench.binary.clone(),
@@ -92,6 +113,7 @@ impl Product {
             replicas: Vec::new(),
             lines: Vec::new(),
         };
+        product.settings.extend(settings.iter().cloned());
         for i in 0..tenants {
             let owner = format!("owner{i}@example.com");
             let words = ["tenant", "create", "--name", "Bench", "--plan", "unlimited", "--json", "--owner"];

@@ -183,6 +183,7 @@ same machine gives ±30 % from hour to hour.
 
 - `ingest`: 64 connections send unique, signed `call_analyzed` webhooks of 10 KB, each asking for a callback. The first
   row counts until the last one is scheduled. `axum+HMAC` reads and verifies a body and keeps nothing.
+- `keys`: the same on SQLite, answered only, with the key-encryption key in a file and at an OpenBao server on the same machine.
 - `dispatch`, `burst`: 10,000 callbacks, spread over 10 s or due at once, at a provider that answers in 20 ms; lateness
   is arrival there minus `scheduled_for`. The limit is an in-memory timer with the same way of sending.
 - `backlog`: the same work with 1,000 and with many waiting callbacks.

@@ -9,18 +9,19 @@ use std::{
 
 use anyhow::Context as _;
 
-use crate::{cargo, postgres, root, run};
+use crate::{cargo, install, postgres, root, run};
 
 /// Measures every unit, or those that are named; `--write` keeps the table in `docs/benchmarks.md`.
 pub(crate) fn bench(words: &[&str]) -> anyhow::Result<()> {
     let program = built()?;
     let server = postgres::Server::start()?;
+    let openbao = install::openbao()?;
     let mut command = Command::new(program);
     command.arg("run").args(words.iter().filter(|word| **word != "--write"));
     if words.contains(&"--write") {
         command.arg("--write").arg(root().join("docs/benchmarks.md"));
     }
-    run(command.env("REDIALER_BENCH_POSTGRES", server.url()))
+    run(command.env("REDIALER_BENCH_POSTGRES", server.url()).env("REDIALER_BENCH_OPENBAO", openbao))
 }
 
 /// Holds a server under load beside the simulator.

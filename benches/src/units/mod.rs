@@ -5,5 +5,6 @@ pub(crate) mod burst;
 pub(crate) mod dispatch;
 pub(crate) mod footprint;
 pub(crate) mod ingest;
+pub(crate) mod keys;
 pub(crate) mod soak;
 pub(crate) mod when;

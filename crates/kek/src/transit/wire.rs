@@ -1,7 +1,7 @@
 //! One HTTP client to the engine, and the token of the session in force.
 //!
 //! Invariants: no redirect, no proxy, no retry but one: a request that was refused for its token is asked once more with a
-//! newer one. Answers lie in buffers that are wiped.
+//! newer one. Answers lie in buffers that are wiped; connections serve one request each, and resume the TLS session.
 
 use std::{fs, sync::Arc, time::Duration};
 
@@ -58,6 +58,9 @@ impl Line {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
+            // A connection that is kept holds the last answer, and with it keys, in a buffer of its own.
+            .pool_max_idle_per_host(0)
+            .http1_only()
             .connect_timeout(CONNECT_DEADLINE)
             .timeout(DEADLINE)
             .user_agent(concat!("redialer/", env!("CARGO_PKG_VERSION")))
