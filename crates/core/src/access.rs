@@ -108,6 +108,19 @@ impl Scopes {
         Self(bits & !Scope::PiiRead.bit())
     }
 
+    /// All that a key for test callbacks may have: whatever changes nothing that is live.
+    pub fn of_tests() -> Self {
+        Self::of(&[
+            Scope::WorkspacesRead,
+            Scope::AgentsRead,
+            Scope::CallbacksRead,
+            Scope::CallbacksWrite,
+            Scope::ActivityRead,
+            Scope::UsageRead,
+            Scope::PiiRead,
+        ])
+    }
+
     /// Whether it has this one.
     pub const fn has(self, scope: Scope) -> bool {
         self.0 & scope.bit() != 0

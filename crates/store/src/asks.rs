@@ -41,6 +41,8 @@ pub struct AskRow {
     pub call_id: Option<String>,
     /// When the intent was written.
     pub sent_at: Timestamp,
+    /// Whether it went to the simulator.
+    pub test: bool,
     over_at: Option<i64>,
     absent_at: Option<i64>,
     asks: i64,
@@ -193,7 +195,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<AskRow>, StoreError> {
         const LIST: &str = "select d.bucket, d.id, d.tenant_id, d.workspace_id, d.callback_id, d.channel, d.call_id, d.sent_at,
-                 d.over_at, d.absent_at, d.asks, d.sealed, c.agent_id, c.sealed as callback_sealed
+                 d.over_at, d.absent_at, d.asks, d.sealed, c.agent_id, c.test, c.sealed as callback_sealed
              from dispatches d join callbacks c on c.bucket = d.bucket and c.id = d.callback_id
              where +d.bucket between $1 and $2 and d.ask_at <= $3 order by d.ask_at limit $4";
         const TAKE: &str = "update dispatches set ask_at = $4, asks = asks + 1 where bucket = $1 and id = $2 and ask_at <= $3";
@@ -222,6 +224,7 @@ impl AskRow {
             channel: Channel::from_word(&row.get::<String>("channel")?),
             call_id: row.get("call_id")?,
             sent_at: at(row.get("sent_at")?),
+            test: row.get("test")?,
             over_at: row.get("over_at")?,
             absent_at: row.get("absent_at")?,
             asks: row.get("asks")?,

@@ -250,8 +250,9 @@ pub enum NotNow {
 impl TenantStore {
     /// One callback.
     pub async fn callback(&self, id: Id<id::Callback>) -> Result<CallbackRow, StoreError> {
-        const SQL: &str = columns!("where bucket = $1 and tenant_id = $2 and id = $3");
-        let row = self.store.db.read_one(SQL, args![bucket_of(self.tenant), self.tenant, id]).await?;
+        const SQL: &str = columns!("where bucket = $1 and tenant_id = $2 and id = $3 and test = $4");
+        let args = args![bucket_of(self.tenant), self.tenant, id, self.test];
+        let row = self.store.db.read_one(SQL, args).await?;
         CallbackRow::from_row(&row.ok_or(StoreError::NotFound)?)
     }
 
@@ -275,7 +276,7 @@ impl TenantStore {
             "where bucket = $1 and tenant_id = $2 and (created_at, id) < ($3, $4)
                and (cast($6 as text) is null or state = $6) and ($7 is null or agent_id = $7)
                and ($8 is null or workspace_id = $8) and (cast($9 as text) is null or reason = $9)
-               and ($10 is null or chain_id = $10) and ($11 is null or person_ix = $11)
+               and ($10 is null or chain_id = $10) and ($11 is null or person_ix = $11) and test = $12
                and workspace_id not in (select id from workspaces where tenant_id = $2 and deleted_at is not null)
              order by created_at desc, id desc limit $5"
         );
@@ -291,7 +292,8 @@ impl TenantStore {
             filter.workspace,
             reason,
             filter.chain,
-            filter.person_ix.map(|ix| ix.to_vec())
+            filter.person_ix.map(|ix| ix.to_vec()),
+            self.test
         ];
         self.store.db.read(SQL, args).await?.iter().map(CallbackRow::from_row).collect()
     }
@@ -338,6 +340,7 @@ impl TenantStore {
             planned: &planned,
             source: None,
             kind: "manual",
+            test: self.test,
             sealed: manual.secrets.seal(manual.id, key, chance),
             now,
         };
@@ -409,12 +412,14 @@ impl TenantStore {
         id: Id<id::Callback>,
         now: Timestamp,
     ) -> Result<Result<(), NotNow>, StoreError> {
-        const STANDS: &str = "select workspace_id, state, scheduled_for from callbacks where bucket = $1 and tenant_id = $2 and id = $3";
+        const STANDS: &str = "select workspace_id, state, scheduled_for from callbacks
+             where bucket = $1 and tenant_id = $2 and id = $3 and test = $4";
         let pen = self.pen().await?;
         let mut tx = self.store.db.begin().await?;
         let changed = {
             let stands = async |tx: &mut Tx| {
-                let row = tx.fetch_one(STANDS, args![bucket_of(self.tenant), self.tenant, id]).await?;
+                let args = args![bucket_of(self.tenant), self.tenant, id, self.test];
+                let row = tx.fetch_one(STANDS, args).await?;
                 row.ok_or(StoreError::NotFound)
             };
             let before = stands(&mut tx).await?;

@@ -37,6 +37,8 @@ pub struct DueRow {
     pub due_at: Timestamp,
     /// How often it failed in our hands before anything was sent.
     pub failures: i64,
+    /// Whether it is dialled at the simulator.
+    pub test: bool,
 }
 
 impl DueRow {
@@ -49,6 +51,7 @@ impl DueRow {
             channel: Channel::from_word(&row.get::<String>("channel")?),
             due_at: at(row.get("due_at")?),
             failures: row.get("failures")?,
+            test: row.get("test")?,
         })
     }
 }
@@ -70,6 +73,7 @@ pub struct Claim {
     pub(crate) unsent: i64,
     pub(crate) spent: i64,
     suppressed: bool,
+    pub(crate) test: bool,
     sealed: Vec<u8>,
 }
 
@@ -103,6 +107,8 @@ getters!(Claim {
     spent: u32 = |c| u32::try_from(c.spent).unwrap_or(u32::MAX);
     /// Whether the number is on the do-not-call list.
     suppressed: bool = |c| c.suppressed;
+    /// Whether it is dialled at the simulator.
+    test: bool = |c| c.test;
 });
 
 impl Claim {
@@ -116,6 +122,7 @@ impl Claim {
             channel: self.channel,
             due_at: self.scheduled_for,
             failures: 0,
+            test: self.test,
         }
     }
 
@@ -151,6 +158,7 @@ impl Claim {
             unsent: row.get("unsent")?,
             spent,
             suppressed,
+            test: row.get("test")?,
             sealed: row.get("sealed")?,
         })
     }
@@ -168,7 +176,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<DueRow>, StoreError> {
         const SQL: &str =
-            "select c.bucket, c.id, c.tenant_id, c.workspace_id, c.channel, c.due_at, c.failures
+            "select c.bucket, c.id, c.tenant_id, c.workspace_id, c.channel, c.due_at, c.failures, c.test
              from callbacks c join workspaces w on w.id = c.workspace_id
              where +c.bucket between $1 and $2 and c.state = 'scheduled' and c.due_at <= $3
                and w.paused is null and w.deleted_at is null
@@ -186,8 +194,8 @@ impl Store {
         each: i64,
         limit: i64,
     ) -> Result<Vec<DueRow>, StoreError> {
-        const SQL: &str = "select bucket, id, tenant_id, workspace_id, channel, due_at, failures from (
-                 select c.bucket, c.id, c.tenant_id, c.workspace_id, c.channel, c.due_at, c.failures,
+        const SQL: &str = "select bucket, id, tenant_id, workspace_id, channel, due_at, failures, test from (
+                 select c.bucket, c.id, c.tenant_id, c.workspace_id, c.channel, c.due_at, c.failures, c.test,
                      row_number() over (partition by c.workspace_id order by c.due_at, c.id) as place
                  from callbacks c join workspaces w on w.id = c.workspace_id
                  where +c.bucket between $1 and $2 and c.state = 'scheduled' and c.due_at <= $3
@@ -283,7 +291,7 @@ pub(crate) async fn claim_all(
          where callbacks.bucket = v.column1 and callbacks.id = v.column2
            and (callbacks.state = 'scheduled') is true and callbacks.due_at <= v.column3
          returning bucket, id, fence, tenant_id, workspace_id, agent_id, chain_id, channel, reason, scheduled_for,
-             forced, timezone, timezone_source, unsent, sealed";
+             forced, timezone, timezone_source, unsent, sealed, test";
     const AROUND: &str = "select c.id, coalesce(h.spent, 0) as spent, s.id is not null as suppressed
          from (values {rows}) as v cross join callbacks c
              left join chains h on h.bucket = c.bucket and h.id = c.chain_id

@@ -231,7 +231,9 @@ impl Decision<'_> {
             (Some(follow), Some(following)) => Some(self.follow(follow, following, key, chance).await?),
             _ => None,
         };
-        if let (true, Some(number)) = (after.suppress, spoken_with.number) {
+        // Whoever opts out in a test is nobody.
+        let opts_out = after.suppress && !self.subject.delivery.test;
+        if let (true, Some(number)) = (opts_out, spoken_with.number) {
             suppress(&mut self.tx, bucket, key, number, "call", self.now, chance).await?;
         }
         self.mark(after, next).await?;
@@ -295,6 +297,7 @@ impl Decision<'_> {
                     planned,
                     source: Some(self.subject.call_id),
                     kind: if planned.reason.is_retry() { "retry" } else { "request" },
+                    test: row.test,
                     sealed: following.secrets.seal(following.id, key, chance),
                     now: self.now,
                 };

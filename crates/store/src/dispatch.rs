@@ -37,6 +37,7 @@ pub struct Intent {
     workspace: Id<id::Workspace>,
     channel: Channel,
     unsent: i64,
+    test: bool,
     body: Zeroizing<Vec<u8>>,
 }
 
@@ -71,6 +72,8 @@ getters!(Intent {
     channel: Channel = |i| i.channel;
     /// Earlier tries that were certainly not placed.
     unsent: u32 = |i| u32::try_from(i.unsent).unwrap_or(0);
+    /// Whether it goes to the simulator.
+    test: bool = |i| i.test;
 });
 
 impl Intent {
@@ -118,6 +121,7 @@ impl Prepared {
             workspace: self.claim.workspace,
             channel: self.claim.channel,
             unsent: self.claim.unsent,
+            test: self.claim.test,
             body: Zeroizing::new(self.new.body),
         }
     }
@@ -219,7 +223,8 @@ pub(crate) async fn finish_all(
     for (intent, after, now) in results {
         match after {
             AfterDial::Dialing { call_id } => {
-                placed.push(Placed { bucket: intent.bucket, id: intent.id, call_id, now: *now });
+                let (bucket, id, test) = (intent.bucket, intent.id, intent.test);
+                placed.push(Placed { bucket, id, call_id, test, now: *now });
             }
             other => {
                 let about = (intent.bucket, intent.id, intent.callback, intent.workspace);
@@ -264,6 +269,8 @@ impl TenantStore {
     }
 }
 
+/// After so long a call at the simulator is over.
+const TEST_CALL_TAKES: SignedDuration = SignedDuration::from_secs(20);
 const GIVEN_BACK_FOR: SignedDuration = SignedDuration::from_secs(20);
 
 /// A claim that may not become an intent goes back, if it is still ours to give. Whatever stands in its way may
@@ -347,7 +354,7 @@ pub(crate) async fn mark_placed(
 ) -> Result<(), StoreError> {
     const NOTED: &str = "update dispatches set call_id = $3, updated_at = $4
          where bucket = $1 and id = $2 and state = 'unresolved' and call_id is null";
-    mark_all_placed(tx, &[Placed { bucket, id, call_id, now }]).await?;
+    mark_all_placed(tx, &[Placed { bucket, id, call_id, test: false, now }]).await?;
     tx.execute(NOTED, args![bucket, id, call_id, now]).await.map(|_| ())
 }
 
@@ -356,6 +363,8 @@ struct Placed<'a> {
     bucket: i64,
     id: Id<id::Dispatch>,
     call_id: &'a str,
+    /// At the simulator, which tells nothing by itself and is asked soon.
+    test: bool,
     now: Timestamp,
 }
 
@@ -370,8 +379,11 @@ async fn mark_all_placed(tx: &mut Tx, calls: &[Placed<'_>]) -> Result<(), StoreE
          returning callbacks.bucket, callbacks.chain_id";
     const SPEND: &str = "update chains set spent = chains.spent + v.column3 from (values {rows}) as v
          where chains.bucket = v.column1 and chains.id = v.column2";
-    let ask_at = |now| plus(now, minutes(ASK_AFTER_MINUTES));
-    let rows = calls.iter().map(|c| row![c.bucket, c.id, c.call_id, ask_at(c.now), c.now]).collect();
+    let ask_at = |c: &Placed<'_>| match c.test {
+        true => plus(c.now, TEST_CALL_TAKES),
+        false => plus(c.now, minutes(ASK_AFTER_MINUTES)),
+    };
+    let rows = calls.iter().map(|c| row![c.bucket, c.id, c.call_id, ask_at(c), c.now]).collect();
     let placed = tx.fetch_rows(PLACED, vec![], rows).await?;
     let dialing = |r: &Row| -> Result<Vec<Value>, StoreError> {
         let callback = Id::<id::Callback>::from_uuid(r.get("callback_id")?);

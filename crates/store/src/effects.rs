@@ -107,6 +107,7 @@ pub(crate) async fn change(tx: &mut Tx, decided: &[(&Case<'_>, Decided<'_>)]) ->
                     planned,
                     source: Some(&case.fresh.call_id),
                     kind: if planned.reason.is_retry() { "retry" } else { "request" },
+                    test: delivery.test,
                     sealed: sealed.unwrap_or_default(),
                     now,
                 };
@@ -170,7 +171,7 @@ const CALLS: &str = "insert into calls
      where calls.seq = excluded.seq - 1";
 const DELIVERIES: &str = "insert into deliveries
          (bucket, id, tenant_id, workspace_id, agent_id, event, call_id, state, tries, try_at, notes, callback_id,
-          received_at)
+          received_at, test)
      values {rows}";
 const BODIES: &str = "insert into bodies (bucket, delivery_id, body, signature) values {rows}";
 /// What was decided about has moved on.
@@ -220,7 +221,8 @@ fn rows_of_deliveries(
             d.received_at,
             notes,
             callback,
-            d.received_at
+            d.received_at,
+            d.test
         ]);
         bodies.push(row![d.bucket, d.id, d.body.as_slice(), &d.signature]);
     }

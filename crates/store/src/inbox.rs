@@ -37,6 +37,8 @@ pub struct NewDelivery {
     pub signature: String,
     /// When it came.
     pub received_at: Timestamp,
+    /// Whether it is about a test callback.
+    pub test: bool,
 }
 
 /// The most that may wait for the writer before webhooks are turned away with 503.
@@ -80,6 +82,8 @@ pub struct PendingRow {
     pub received_at: Timestamp,
     /// The sealed body.
     pub body: Vec<u8>,
+    /// Whether it is about a test callback.
+    pub test: bool,
 }
 
 impl Store {
@@ -91,7 +95,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<PendingRow>, StoreError> {
         const SQL: &str =
-            "select d.bucket, d.id, d.tenant_id, d.workspace_id, d.agent_id, d.tries, d.received_at, b.body
+            "select d.bucket, d.id, d.tenant_id, d.workspace_id, d.agent_id, d.tries, d.received_at, d.test, b.body
              from deliveries d join bodies b on b.bucket = d.bucket and b.delivery_id = d.id
              where +d.bucket between $1 and $2 and d.state = 'pending' and d.try_at <= $3
              order by d.try_at limit $4";
@@ -108,6 +112,7 @@ impl Store {
                     tries: row.get("tries")?,
                     received_at: at(row.get("received_at")?),
                     body: row.get("body")?,
+                    test: row.get("test")?,
                 })
             })
             .collect::<Result<Vec<_>, StoreError>>();
@@ -202,9 +207,10 @@ impl TenantStore {
         const SQL: &str =
             "select id, workspace_id, agent_id, event, call_id, state, notes, callback_id, received_at
              from deliveries where bucket = $1 and tenant_id = $2 and (received_at, id) < ($3, $4)
-               and ($6 is null or workspace_id = $6)
+               and ($6 is null or workspace_id = $6) and test = $7
              order by received_at desc, id desc limit $5";
-        let args = args![bucket_of(self.tenant), self.tenant, before.0, before.1, limit, workspace];
+        let args =
+            args![bucket_of(self.tenant), self.tenant, before.0, before.1, limit, workspace, self.test];
         self.store.db.read(SQL, args).await?.iter().map(ActivityRow::from_row).collect()
     }
 }

@@ -31,6 +31,8 @@ pub struct KeyRow {
     pub scopes: Scopes,
     /// Until when.
     pub expires_at: Option<Timestamp>,
+    /// Whether it sees and makes test callbacks, and nothing else.
+    pub test: bool,
 }
 
 /// A key to be.
@@ -47,6 +49,8 @@ pub struct NewKey<'a> {
     pub scopes: Scopes,
     /// Until when.
     pub expires_at: Option<Timestamp>,
+    /// Whether it sees and makes test callbacks, and nothing else.
+    pub test: bool,
 }
 
 /// A key as it is shown.
@@ -70,6 +74,8 @@ pub struct KeyInfo {
     pub expires_at: Option<Timestamp>,
     /// Since when it opens nothing.
     pub revoked_at: Option<Timestamp>,
+    /// Whether it sees and makes test callbacks, and nothing else.
+    pub test: bool,
 }
 
 impl KeyInfo {
@@ -85,6 +91,7 @@ impl KeyInfo {
             last_used_at: time("last_used_at")?,
             expires_at: time("expires_at")?,
             revoked_at: time("revoked_at")?,
+            test: row.get("test")?,
         })
     }
 }
@@ -106,7 +113,7 @@ impl Store {
     /// Whose key this is; `None` for a key that is unknown, revoked or past its time.
     pub async fn key_owner(&self, key: &str, now: Timestamp) -> Result<Option<KeyRow>, StoreError> {
         const SQL: &str =
-            "select k.id, k.tenant_id, k.workspace_id, k.scopes, k.last_used_at, k.expires_at, t.name, t.plan, t.created_at
+            "select k.id, k.tenant_id, k.workspace_id, k.scopes, k.last_used_at, k.expires_at, k.test, t.name, t.plan, t.created_at
              from api_keys k join tenants t on t.id = k.tenant_id
              where k.hash = $1 and k.revoked_at is null and (k.expires_at is null or k.expires_at > $2)";
         const USED: &str = "update api_keys set last_used_at = $2 where hash = $1";
@@ -125,6 +132,7 @@ impl Store {
             workspace: row.get::<Option<uuid::Uuid>>("workspace_id")?.map(Id::from_uuid),
             scopes: Scopes::from_text(&row.get::<String>("scopes")?),
             expires_at: row.get::<Option<i64>>("expires_at")?.map(at),
+            test: row.get("test")?,
         }))
     }
 }
@@ -132,7 +140,7 @@ impl Store {
 macro_rules! columns {
     ($tail:literal) => {
         concat!(
-            "select id, name, prefix, workspace_id, scopes, created_at, last_used_at, expires_at, revoked_at from api_keys ",
+            "select id, name, prefix, workspace_id, scopes, created_at, last_used_at, expires_at, revoked_at, test from api_keys ",
             $tail
         )
     };
@@ -142,8 +150,8 @@ impl TenantStore {
     /// Writes a key.
     pub async fn create_key(&self, new: &NewKey<'_>, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str =
-            "insert into api_keys (hash, id, tenant_id, workspace_id, name, prefix, scopes, created_at, expires_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+            "insert into api_keys (hash, id, tenant_id, workspace_id, name, prefix, scopes, created_at, expires_at, test)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
         let (pen, scopes) = (self.pen().await?, new.scopes.text());
         let values = args![
             hash_key(new.secret),
@@ -154,7 +162,8 @@ impl TenantStore {
             prefix_of(new.secret),
             &scopes,
             now,
-            new.expires_at
+            new.expires_at,
+            new.test
         ];
         let act = Act {
             action: "api_key.create",
@@ -162,7 +171,7 @@ impl TenantStore {
             target: &new.id.to_string(),
             before: None,
             after: Some(
-                json!({"name": new.name, "scopes": scopes, "expires_at": new.expires_at.map(|t| t.to_string())}),
+                json!({"name": new.name, "scopes": scopes, "test": new.test, "expires_at": new.expires_at.map(|t| t.to_string())}),
             ),
         };
         let mut tx = self.store.db.begin().await?;

@@ -154,9 +154,27 @@ pub struct TenantStore {
     store: Store,
     tenant: Id<id::Tenant>,
     actor: Arc<Actor>,
+    test: bool,
 }
 
 impl TenantStore {
+    /// The same, for test callbacks: live ones do not exist there, nor test ones elsewhere.
+    #[must_use]
+    pub const fn for_tests(mut self, test: bool) -> Self {
+        self.test = test;
+        self
+    }
+
+    /// Whether it is for test callbacks.
+    pub const fn is_for_tests(&self) -> bool {
+        self.test
+    }
+
+    /// The tenant's key, as this store finds persons with it.
+    pub async fn open_key(&self) -> Result<TenantKey, StoreError> {
+        Ok(self.store.open_key(self.tenant).await?.for_tests(self.test))
+    }
+
     /// The same, for somebody in whose name acts are written down.
     pub fn by(mut self, actor: Actor) -> Self {
         self.actor = Arc::new(actor);
@@ -246,7 +264,7 @@ impl Store {
 
     /// The store as `tenant` sees it; what is done through it is done by the program itself.
     pub fn of(&self, tenant: Id<id::Tenant>) -> TenantStore {
-        TenantStore { store: self.clone(), tenant, actor: Arc::new(Actor::program()) }
+        TenantStore { store: self.clone(), tenant, actor: Arc::new(Actor::program()), test: false }
     }
 
     /// Finishes what is under way and closes every connection.

@@ -92,6 +92,7 @@ pub(crate) struct NewRow<'a> {
     pub(crate) planned: &'a Planned,
     pub(crate) source: Option<&'a str>,
     pub(crate) kind: &'static str,
+    pub(crate) test: bool,
     pub(crate) sealed: Vec<u8>,
     /// When it is made.
     pub(crate) now: Timestamp,
@@ -136,7 +137,8 @@ impl NewRow<'_> {
             0_i64,
             self.sealed.as_slice(),
             self.now,
-            self.now
+            self.now,
+            self.test
         ]
     }
 }
@@ -145,7 +147,7 @@ impl NewRow<'_> {
 pub(crate) const INSERT: &str = "insert into callbacks
          (bucket, id, tenant_id, workspace_id, agent_id, channel, chain_id, parent_id, person_ix, state, held_for,
           reason, cause, attempt, max_attempts, is_final, forced, requested_for, scheduled_for, due_at, timezone,
-          timezone_source, born_of, source_call_id, source_kind, fence, unsent, sealed, created_at, updated_at)
+          timezone_source, born_of, source_call_id, source_kind, fence, unsent, sealed, created_at, updated_at, test)
      values {rows}";
 
 /// Writes one callback.

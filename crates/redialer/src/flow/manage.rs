@@ -12,7 +12,7 @@ use redialer_core::{
 use redialer_providers::retell::api::{ReadError, RosterAgent};
 use redialer_store::{
     AgentRow, CallbackRow, DueRow, ManualPlan, NewTenant, Roster, Secrets, Store, StoreError, TenantRow,
-    WorkspaceRow, bucket_of,
+    TenantStore, WorkspaceRow, bucket_of,
 };
 
 use crate::{app::App, clock::Clock};
@@ -155,14 +155,14 @@ pub enum NotScheduled {
 /// Schedules a callback by hand.
 pub async fn schedule(
     app: &App,
-    tenant: Id<id::Tenant>,
+    store: &TenantStore,
     workspace: &WorkspaceRow,
     agent: &AgentRow,
     by_hand: ByHand,
 ) -> Result<Id<id::Callback>, NotScheduled> {
+    let tenant = workspace.tenant;
     let desk = app.store.desk(tenant, workspace.id, app.clock.real_ms()).await?;
-    let key = desk.open_key(&app.store).await?;
-    let store = app.store.of(tenant);
+    let key = store.open_key().await?;
     let person_ix = key.index(by_hand.to.e164());
     if by_hand.from.as_ref() == Some(&by_hand.to) || desk.is_own_number(&person_ix) {
         return Err(NotScheduled::Note(Note::OwnNumber));
@@ -198,6 +198,7 @@ pub async fn schedule(
         channel: agent.channel,
         due_at: at,
         failures: 0,
+        test: store.is_for_tests(),
     });
     Ok(id)
 }
@@ -205,11 +206,10 @@ pub async fn schedule(
 /// Dials an unresolved callback anew: a person has decided. It stays as it ended; the new one follows it.
 pub async fn force_anew(
     app: &App,
-    tenant: Id<id::Tenant>,
+    store: &TenantStore,
     row: &CallbackRow,
 ) -> Result<Id<id::Callback>, NotScheduled> {
-    let store = app.store.of(tenant);
-    let key = app.store.open_key(tenant).await?;
+    let key = store.open_key().await?;
     let workspace = store.workspace(row.workspace).await?;
     let policy = store.agent(row.agent).await?.settings(&workspace.defaults).policy();
     let spent = store.spent(row.chain).await?;

@@ -17,6 +17,7 @@ use redialer_core::{
     time::{minutes, plus},
 };
 use redialer_providers::retell::{api::key_lives, webhook};
+use redialer_sim::retell::stateless;
 use redialer_store::{Arrival, AskRow, NewDelivery, Reading, StoreError, TenantKey, bucket_of};
 
 use crate::app::App;
@@ -51,6 +52,9 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
 
 async fn one(app: &App, ask: &mut AskRow) -> Result<(), StoreError> {
     let key = app.store.open_key(ask.tenant).await?;
+    if ask.test {
+        return at_the_simulator(app, ask, &key).await;
+    }
     let workspace = app.store.of(ask.tenant).workspace(ask.workspace).await?;
     let api_key = workspace.api_key(&key)?;
     match &ask.call_id {
@@ -62,6 +66,17 @@ async fn one(app: &App, ask: &mut AskRow) -> Result<(), StoreError> {
             }
         },
         None => unknown(app, ask, &key, &api_key).await,
+    }
+}
+
+/// The simulator places every call and remembers none: what became of one follows from its request.
+async fn at_the_simulator(app: &App, ask: &AskRow, key: &TenantKey) -> Result<(), StoreError> {
+    let Some(call_id) = &ask.call_id else {
+        return placed(app, ask, stateless::call_id(&ask.id.to_string())).await;
+    };
+    match stateless::record(&ask.body(key)?, ask.channel, call_id, ask.sent_at) {
+        Some(record) => enter(app, ask, &record, key).await,
+        None => Ok(()),
     }
 }
 
@@ -135,7 +150,7 @@ fn report(ask: &AskRow, after: &AfterAsk) {
 /// The record of a call that is over goes the way of a webhook.
 async fn enter(app: &App, ask: &AskRow, record: &str, key: &TenantKey) -> Result<(), StoreError> {
     let Some(fetched) = webhook::fetched(record, ask.channel).filter(|f| f.over) else { return Ok(()) };
-    let from = Origin { tenant: ask.tenant, workspace: ask.workspace, agent: ask.agent };
+    let from = Origin { tenant: ask.tenant, workspace: ask.workspace, agent: ask.agent, test: ask.test };
     enter_inbox(app, from, fetched.delivery, key).await
 }
 
@@ -145,6 +160,8 @@ pub(super) struct Origin {
     pub(super) tenant: Id<id::Tenant>,
     pub(super) workspace: Id<id::Workspace>,
     pub(super) agent: Id<id::Agent>,
+    /// Of the simulator.
+    pub(super) test: bool,
 }
 
 /// A record we asked for enters the inbox; returns once it is on disk.
@@ -167,6 +184,7 @@ pub(super) async fn enter_inbox(
         body: key.seal_body(id.uuid(), &delivery.body, &app.chance),
         signature: delivery.signature,
         received_at: app.clock.now(),
+        test: from.test,
     };
     app.inbox.record(Arrival { delivery: new, reading: Reading::Later }).await?;
     app.inbox_bell.notify_one();

@@ -202,6 +202,7 @@ async fn take_up(
     let Some(agent) = agent.filter(|a| a.enabled) else { return Ok(false) };
     // Not the key that the sweep began with: it may have taken minutes since.
     let key = app.store.open_key(tenant).await?;
-    enter_inbox(app, Origin { tenant, workspace, agent: agent.id }, fetched.delivery, &key).await?;
+    enter_inbox(app, Origin { tenant, workspace, agent: agent.id, test: false }, fetched.delivery, &key)
+        .await?;
     Ok(true)
 }

@@ -145,6 +145,7 @@ mod tests {
 
     fn row(n: u128, second: i64) -> DueRow {
         DueRow {
+            test: false,
             bucket: 1,
             id: Id::from_uuid(uuid::Uuid::from_u128(n)),
             tenant: Id::from_uuid(uuid::Uuid::from_u128(1)),

@@ -102,7 +102,7 @@ async fn owner(app: &App, given: Option<HeaderValue>) -> Result<KeyRow, Response
     let given = given.as_ref().and_then(|v| v.to_str().ok());
     let key = given.and_then(|v| v.strip_prefix("Bearer ")).map(str::trim).filter(|k| k.starts_with("rdl_"));
     let Some(key) = key else {
-        return Err(refused("Send your API key as `Authorization: Bearer rdl_live_…`."));
+        return Err(refused("Send your API key as `Authorization: Bearer rdl_live_…` or `rdl_test_…`."));
     };
     let owner =
         app.store.key_owner(key, app.clock.now()).await.map_err(|e| ApiError::from(e).into_response())?;
@@ -138,7 +138,7 @@ fn caller(app: &App, owner: KeyRow, request: &Request) -> Caller {
         address: request.extensions().get::<Peer>().map(|peer| peer.0.ip()),
     };
     Caller {
-        store: app.store.of(owner.tenant.id).by(actor),
+        store: app.store.of(owner.tenant.id).for_tests(owner.test).by(actor),
         tenant: owner.tenant,
         key: owner.id,
         scopes: owner.scopes,

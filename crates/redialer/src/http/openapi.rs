@@ -114,7 +114,7 @@ pub fn document() -> Value {
             "schemas": types.0,
             "securitySchemes": {"key": {
                 "type": "http", "scheme": "bearer",
-                "description": "An API key: `rdl_live_…`. The scope that an operation needs is in its description.",
+                "description": "An API key: `rdl_live_…`, or `rdl_test_…` for test callbacks. The scope that an operation needs is in its description.",
             }},
         },
         "security": [{"key": []}],

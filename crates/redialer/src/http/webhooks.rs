@@ -204,6 +204,7 @@ fn arrival(app: &Arc<App>, desk: &Desk, owner: SlugOwner, received: Received<'_>
         body,
         signature: told.signature,
         received_at: now,
+        test: false,
     };
     Arrival { delivery, reading }
 }

@@ -19,6 +19,7 @@ mod rotation;
 mod sdk;
 mod simulation;
 mod strain;
+mod test_keys;
 mod tidy;
 mod unheard;
 mod walk;

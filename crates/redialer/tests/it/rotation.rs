@@ -66,7 +66,7 @@ async fn rotates(engine: Engine) {
     };
     let (_, said) = join(loads, rotation).await;
     assert!(said.contains("1 old tenants' keys are gone"), "{said}");
-    println!("{engine:?}: {} requests were answered meanwhile", asked.load(Ordering::Relaxed));
+    assert!(asked.load(Ordering::Relaxed) > 100, "{engine:?}: there was load");
     // Not a second rotation but the end of the first: afterwards the old keys are not needed.
     assert!(walk.says(&["keys", "retire"]).contains("alone"));
     assert_eq!(std::fs::read_to_string(walk.data_dir().join("kek")).expect("read").lines().count(), 1);

@@ -211,7 +211,7 @@ pub(super) fn new_chat(
     id
 }
 
-fn end(call: &mut Value, does: &Does, connects: bool, started: Timestamp, ended: Timestamp) {
+pub(super) fn end(call: &mut Value, does: &Does, connects: bool, started: Timestamp, ended: Timestamp) {
     let status = match (connects, does.ends.as_str()) {
         (_, "concurrency_limit_reached" | "no_valid_payment") => "error",
         (true, reason) if reason.starts_with("error_") => "error",
@@ -234,14 +234,14 @@ fn end(call: &mut Value, does: &Does, connects: bool, started: Timestamp, ended:
 }
 
 /// The messages of a chat.
-fn write(chat: &mut Value, does: &Does, written: Timestamp) {
+pub(super) fn write(chat: &mut Value, does: &Does, written: Timestamp) {
     let message = |(i, (role, content)): (usize, &(&str, &str))| json!({"message_id": format!("msg_{i:04}"), "role": role, "content": content, "created_timestamp": ms(written)});
     chat["transcript"] = does.says.iter().map(|s| format!("{s}\n")).collect::<String>().into();
     chat["message_with_tool_calls"] =
         turns(&does.says).iter().enumerate().map(message).collect::<Vec<_>>().into();
 }
 
-fn analyze(record: &mut Value, does: &Does, is_chat: bool) {
+pub(super) fn analyze(record: &mut Value, does: &Does, is_chat: bool) {
     if is_chat {
         record["chat_analysis"] = json!({
             "chat_summary": "A simulated chat.", "user_sentiment": "Neutral", "chat_successful": true,

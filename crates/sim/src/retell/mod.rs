@@ -1,13 +1,14 @@
 //! A pretend Retell: its REST API, its signed webhooks, and people who answer, or do not.
 //!
 //! [`script`]: who lives in this world. [`routes`]: the API. [`calls`]: what becomes of a call. [`webhooks`]:
-//! how it is told. [`filter`]: the lists' filters. Besides Retell's own paths there are `/sim/…` for the
+//! how it is told. [`stateless`]: calls without a world. [`filter`]: the lists' filters. Besides Retell's own paths there are `/sim/…` for the
 //! scene-shifter.
 
 mod calls;
 mod filter;
 mod routes;
 pub mod script;
+pub mod stateless;
 mod webhooks;
 mod world;
 

@@ -86,6 +86,7 @@ impl World {
         let key = self.store.open_key(self.tenant).await.expect("opened");
         let id = Id::new(at(0), &self.chance);
         NewDelivery {
+            test: false,
             bucket: bucket_of(self.tenant),
             id,
             tenant: self.tenant,

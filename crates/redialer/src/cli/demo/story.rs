@@ -125,7 +125,7 @@ async fn a_do_not_call(stage: &mut Stage) -> Result<()> {
         let workspace = app.store.of(stage.tenant()).workspace(stage.agent.workspace).await?;
         let tomorrow = When::Words("tomorrow at 3 pm".to_owned(), None);
         let by_hand = ByHand { to: to.clone(), from: None, when: tomorrow, variables: [].into() };
-        match manage::schedule(&app, stage.tenant(), &workspace, &stage.agent, by_hand).await {
+        match manage::schedule(&app, &app.store.of(stage.tenant()), &workspace, &stage.agent, by_hand).await {
             Err(NotScheduled::Note(note)) => {
                 stage.tell(&format!("   ■ a callback by hand is refused: {}", note.sentence()));
                 break;

@@ -1,6 +1,7 @@
 //! `/v1/api-keys`: who else may ask, and for what.
 //!
-//! Invariant: a key gives away no more than it has: no scope, no workspace, no longer time.
+//! Invariants: a key gives away no more than it has: no scope, no workspace, no longer time. A test key has no scope with
+//! which something live could be changed, so it can make no key at all.
 
 use std::sync::Arc;
 
@@ -31,6 +32,8 @@ pub(in crate::http) struct View {
     name: String,
     prefix: String,
     admin: bool,
+    /// Whether it sees and makes test callbacks, and nothing else.
+    test: bool,
     workspace_id: Option<String>,
     scopes: Vec<&'static str>,
     created_at: String,
@@ -48,6 +51,7 @@ impl From<KeyInfo> for View {
             name: key.name,
             prefix: key.prefix,
             admin: key.workspace.is_none(),
+            test: key.test,
             workspace_id: key.workspace.map(|w| w.to_string()),
             scopes: key.scopes.list().map(Scope::word).collect(),
             created_at: key.created_at.to_string(),
@@ -84,6 +88,9 @@ pub(in crate::http) struct NewBody {
     workspace_id: Option<String>,
     #[serde(default)]
     admin: bool,
+    /// A key that sees and makes test callbacks, which are dialled at the built-in simulator.
+    #[serde(default)]
+    test: bool,
     #[schema(schema_with = settings::scopes)]
     scopes: Option<Vec<String>>,
     #[schema(format = DateTime)]
@@ -113,14 +120,16 @@ pub(in crate::http) async fn create(
         (asked, own) => asked.or(own),
     };
     let workspace = workspace(&caller, &body).await?;
-    let secret = format!("rdl_live_{}", app.chance.token::<20>());
+    let kind = if body.test { "test" } else { "live" };
+    let secret = format!("rdl_{kind}_{}", app.chance.token::<20>());
     let new = NewKey {
         id: Id::new(now, &app.chance),
         name,
         secret: &secret,
         workspace,
-        scopes: scopes(&caller, body.scopes.as_deref())?,
+        scopes: scopes(&caller, body.scopes.as_deref(), body.test)?,
         expires_at,
+        test: body.test,
     };
     caller.store.create_key(&new, now).await?;
     let shown = View { secret: Some(secret.clone()), ..caller.store.key(new.id).await?.into() };
@@ -151,14 +160,21 @@ async fn workspace(caller: &Caller, body: &NewBody) -> Result<Option<Id<id::Work
     }
 }
 
-fn scopes(caller: &Caller, words: Option<&[String]>) -> Result<Scopes, ApiError> {
-    let Some(words) = words else { return Ok(Scopes::usual().within(caller.scopes)) };
+fn scopes(caller: &Caller, words: Option<&[String]>, test: bool) -> Result<Scopes, ApiError> {
+    let most = if test { Scopes::of_tests() } else { Scopes::EVERY };
+    let Some(words) = words else { return Ok(Scopes::usual().within(caller.scopes).within(most)) };
     let mut scopes = Vec::with_capacity(words.len());
     for (n, word) in words.iter().enumerate() {
         let known = || Scope::ALL.map(Scope::word).join(", ");
         let scope = Scope::from_word(word).ok_or_else(|| {
             ApiError::invalid(format!("scopes[{n}]"), format!("is no scope; there are {}", known()))
         })?;
+        if !most.has(scope) {
+            return Err(ApiError::invalid(
+                format!("scopes[{n}]"),
+                "is not for test keys: it changes what is live",
+            ));
+        }
         scopes.push(scope);
     }
     if scopes.is_empty() {

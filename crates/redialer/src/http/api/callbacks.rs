@@ -111,7 +111,7 @@ pub(in crate::http) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
     let asked: Asked<id::Callback> = Asked::read(query.limit, query.cursor.as_deref())?;
-    let key = app.store.open_key(caller.tenant.id).await?;
+    let key = caller.store.open_key().await?;
     let named = query.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
     if let Some(named) = named {
         caller.check(named)?;
@@ -152,7 +152,7 @@ pub(super) async fn seen(caller: &Caller, id: Id<id::Callback>) -> Result<Callba
 }
 
 async fn shown(app: &App, caller: &Caller, id: Id<id::Callback>) -> Result<Tagged<View>, ApiError> {
-    let key = app.store.open_key(caller.tenant.id).await?;
+    let key = caller.store.open_key().await?;
     let row = seen(caller, id).await?;
     let clear = revealed(app, caller, std::slice::from_ref(&row)).await;
     let updated_at = row.updated_at;
@@ -175,7 +175,7 @@ pub(in crate::http) async fn chain(
     PathId(id): PathId<id::Callback>,
 ) -> Result<Json<Page<View>>, ApiError> {
     let row = seen(&caller, id).await?;
-    let key = app.store.open_key(caller.tenant.id).await?;
+    let key = caller.store.open_key().await?;
     let filter = Filter { chain: Some(row.chain), workspace: Some(row.workspace), ..Filter::default() };
     let all: Asked<id::Callback> = Asked::read(Some(200), None)?;
     let rows = caller.store.callbacks(&filter, all.before, all.limit).await?;
@@ -230,7 +230,7 @@ pub(in crate::http) async fn create(
     };
     let workspace = caller.store.workspace(agent.workspace).await?;
     let id =
-        manage::schedule(&app, caller.tenant.id, &workspace, &agent, by_hand).await.map_err(not_scheduled)?;
+        manage::schedule(&app, &caller.store, &workspace, &agent, by_hand).await.map_err(not_scheduled)?;
     Ok((StatusCode::CREATED, shown(&app, &caller, id).await?))
 }
 
@@ -301,7 +301,7 @@ pub(in crate::http) async fn force(
 ) -> Result<Tagged<View>, ApiError> {
     let row = seen(&caller, id).await?;
     if row.state == CallbackState::Failed && row.outcome.as_deref() == Some("unresolved") {
-        let anew = manage::force_anew(&app, caller.tenant.id, &row).await.map_err(not_scheduled)?;
+        let anew = manage::force_anew(&app, &caller.store, &row).await.map_err(not_scheduled)?;
         return shown(&app, &caller, anew).await;
     }
     done(caller.store.force(id, app.clock.now()).await?)?;
@@ -316,7 +316,7 @@ pub(in crate::http) async fn attention(
     Query(query): Query<AttentionQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
     let asked: Asked<id::Callback> = Asked::read(query.limit, query.cursor.as_deref())?;
-    let key = app.store.open_key(caller.tenant.id).await?;
+    let key = caller.store.open_key().await?;
     let rows = caller.store.attention(caller.workspace, asked.before, asked.limit + 1).await?;
     let clear = revealed(&app, &caller, &rows).await;
     Ok(Json(Page::of(rows, &asked, |r| (r.created_at, r.id), |r| view(r, &key, clear))))

@@ -362,7 +362,7 @@ impl Simulation {
             _ if row.state == State::Failed && row.outcome.as_deref() == Some("unresolved") => {
                 let tenant = self.parts.tenant;
                 let forced = async move {
-                    let _whatever = manage::force_anew(&app, tenant, &row).await;
+                    let _whatever = manage::force_anew(&app, &app.store.of(tenant), &row).await;
                     Done::Nothing
                 };
                 self.begin(n, "force", None, forced).await;

@@ -1,0 +1,136 @@
+//! Keys for trying things out: what is made with one never reaches a provider, and nothing live is seen or changed.
+
+use redialer_core::time::{minutes, plus};
+use redialer_sim::retell::{Script, script::Does};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::harness::{Engine, OURS, VOICE, Walk, engines, is_final};
+
+const ANA: &str = "+13125550142";
+/// The last two digits: nobody answers.
+const NOBODY: &str = "+13125550101";
+/// Asks for a call in an hour.
+const AGAIN: &str = "+13125550105";
+
+async fn test_key(walk: &Walk) -> String {
+    let body = json!({"name": "Trying", "workspace_id": walk.workspace, "test": true});
+    let made = walk.ask(Method::POST, "/v1/api-keys", Some(body), StatusCode::CREATED).await;
+    assert_eq!(made["test"], true);
+    let secret = made["secret"].as_str().expect("shown once").to_owned();
+    assert!(secret.starts_with("rdl_test_"), "{secret}");
+    secret
+}
+
+async fn with(
+    walk: &Walk,
+    key: &str,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> (StatusCode, Value) {
+    let mut request = walk.http.request(method, format!("{}{path}", walk.base)).bearer_auth(key);
+    if let Some(body) = body {
+        request = request.json(&body);
+    }
+    let response = request.send().await.expect("answered");
+    (response.status(), response.json().await.unwrap_or(Value::Null))
+}
+
+async fn body(walk: &Walk, to: &str, in_minutes: i64) -> Value {
+    let agent = walk.agent(VOICE).await["id"].clone();
+    json!({"agent_id": agent, "to_number": to, "from_number": OURS, "at": plus(walk.now(), minutes(in_minutes)).to_string()})
+}
+
+async fn list(walk: &Walk, key: &str) -> Vec<Value> {
+    let (status, page) = with(walk, key, Method::GET, "/v1/callbacks?limit=200", None).await;
+    assert_eq!(status, StatusCode::OK);
+    page["data"].as_array().expect("a list").clone()
+}
+
+async fn settled(walk: &Walk, key: &str, n: usize) -> Vec<Value> {
+    walk.until(&format!("{n} test callbacks, all ended"), async |w: &Walk| {
+        let rows = list(w, key).await;
+        rows.len() == n && rows.iter().all(|c| is_final(c["state"].as_str().expect("a state")))
+    })
+    .await;
+    list(walk, key).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_callback_goes_its_way_at_the_simulator_and_rings_nobody() {
+    for engine in engines() {
+        let mut walk = Walk::begin(engine, 20_000).await;
+        let key = test_key(&walk).await;
+        for number in [NOBODY, AGAIN, ANA] {
+            let made =
+                with(&walk, &key, Method::POST, "/v1/callbacks", Some(body(&walk, number, 30).await)).await;
+            assert_eq!(made.0, StatusCode::CREATED, "{}", made.1);
+        }
+        // What was placed there is not forgotten with the process.
+        walk.kill();
+        walk.serve().await;
+        // Three tries of nobody, two of whoever asks once to be called again.
+        let rows = settled(&walk, &key, 6).await;
+        let of = |outcome: &str| rows.iter().filter(|c| c["outcome"] == outcome).count();
+        assert_eq!((of("dial_no_answer"), of("user_hangup")), (3, 3), "{rows:#?}");
+        assert!(rows.iter().any(|c| c["reason"] == "callback_requested" && c["parent_id"] != Value::Null));
+        assert!(walk.sim.rings().is_empty() && walk.sim.requests_to_place() == 0, "no provider was asked");
+        let usage = walk.get("/v1/usage").await;
+        assert_eq!(usage["calls"]["used"], 0, "nobody was called: {usage}");
+        assert!(walk.callbacks().await.is_empty(), "a live key sees none of it");
+        assert!(walk.get("/v1/activity").await["data"].as_array().expect("a list").is_empty());
+        let seen = with(&walk, &key, Method::GET, "/v1/activity", None).await;
+        assert!(!seen.1["data"].as_array().expect("a list").is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn live_and_test_callbacks_of_one_number_do_not_meet() {
+    let walk = Walk::begin_with(Engine::Sqlite, 1, Script::default()).await;
+    let key = test_key(&walk).await;
+    walk.sim.set_person(ANA, vec![Does::end("user_hangup")]);
+    let live =
+        walk.ask(Method::POST, "/v1/callbacks", Some(body(&walk, ANA, 600).await), StatusCode::CREATED).await;
+    let (_, tried) =
+        with(&walk, &key, Method::POST, "/v1/callbacks", Some(body(&walk, ANA, 600).await)).await;
+    let path = |c: &Value| format!("/v1/callbacks/{}", c["id"].as_str().expect("an id"));
+    assert_eq!(walk.get(&path(&live)).await["state"], "scheduled", "a test supersedes nothing live");
+    assert_eq!(tried["attempt"], 1, "and is no part of its chain");
+    for (method, tail) in
+        [(Method::GET, ""), (Method::GET, "/explain"), (Method::POST, "/cancel"), (Method::POST, "/force")]
+    {
+        let (status, _) = with(&walk, &key, method.clone(), &format!("{}{tail}", path(&live)), None).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{method} {tail} of a live one with a test key");
+        walk.ask(method, &format!("{}{tail}", path(&tried)), None, StatusCode::NOT_FOUND).await;
+    }
+    assert_eq!(list(&walk, &key).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_key_changes_nothing_that_is_live() {
+    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let key = test_key(&walk).await;
+    let agent = format!("/v1/agents/{}", walk.agent(VOICE).await["id"].as_str().expect("an id"));
+    let workspace = format!("/v1/workspaces/{}", walk.workspace);
+    for (method, path, body) in [
+        (Method::PATCH, workspace.as_str(), json!({"name": "Mine"})),
+        (Method::DELETE, &workspace, Value::Null),
+        (Method::PATCH, &agent, json!({"enabled": false})),
+        (Method::POST, "/v1/suppressions", json!({"number": ANA})),
+        (Method::GET, "/v1/suppressions", Value::Null),
+        (Method::GET, "/v1/audit", Value::Null),
+        (Method::POST, "/v1/api-keys", json!({"name": "More", "workspace_id": walk.workspace})),
+    ] {
+        let (status, told) = with(&walk, &key, method.clone(), path, Some(body)).await;
+        assert_eq!(
+            (status, &told["error"]["code"]),
+            (StatusCode::FORBIDDEN, &json!("missing_scope")),
+            "{method} {path}"
+        );
+    }
+    assert_eq!(with(&walk, &key, Method::GET, &agent, None).await.0, StatusCode::OK, "it may look");
+    let body = json!({"name": "x", "workspace_id": walk.workspace, "test": true, "scopes": ["agents:write"]});
+    let refused = walk.ask(Method::POST, "/v1/api-keys", Some(body), StatusCode::UNPROCESSABLE_ENTITY).await;
+    assert_eq!(refused["error"]["param"], "scopes[0]");
+}

@@ -1,0 +1,90 @@
+//! Calls without a world: what became of one follows from the request that placed it.
+//!
+//! Invariants: nothing is remembered, so that a restart or another replica tells the same; every request is placed; the
+//! last two digits of the number say what happens, as `docs/api.md` lists.
+
+use redialer_core::{Timestamp, agent::Channel, time::plus};
+use serde_json::{Value, json};
+
+use super::{
+    calls::{analyze, end, ms, write},
+    script::Does,
+};
+
+const RINGS: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
+const TALKS: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
+
+/// What a person of that number does; whoever asks to be called again is content with the second call.
+fn does(number: &str, is_first: bool) -> Does {
+    match number.get(number.len().saturating_sub(2)..) {
+        Some("01") => Does::end("dial_no_answer"),
+        Some("02") => Does::end("dial_busy"),
+        Some("03") => Does { in_voicemail: true, ..Does::end("voicemail_reached") },
+        Some("04") => Does::end("error_unknown"),
+        Some("05") if is_first => {
+            Does::ask(&["Agent: Is this a good time?", "User: No, call me in an hour."], Some("in an hour"))
+        }
+        _ => Does {
+            says: vec!["Agent: Hello!".to_owned(), "User: Thanks, bye.".to_owned()],
+            ..Does::end("user_hangup")
+        },
+    }
+}
+
+/// The id of the call that a dispatch becomes.
+pub fn call_id(dispatch: &str) -> String {
+    format!("test_{dispatch}")
+}
+
+/// The record of a call or chat that was placed by this request then; over, and analysed. `None` for no request of ours.
+pub fn record(request: &[u8], channel: Channel, call_id: &str, placed_at: Timestamp) -> Option<String> {
+    let request: Value = serde_json::from_slice(request).ok()?;
+    let number = request["to_number"].as_str()?;
+    let does = does(number, request["metadata"]["redialer_attempt"] == "1");
+    let (started, ended) = (plus(placed_at, RINGS), plus(plus(placed_at, RINGS), TALKS));
+    let mut record = json!({
+        "agent_id": request["override_agent_id"], "metadata": request["metadata"],
+        "retell_llm_dynamic_variables": request["retell_llm_dynamic_variables"], "start_timestamp": ms(started),
+    });
+    match channel {
+        Channel::Voice => {
+            record["call_id"] = call_id.into();
+            record["call_type"] = "phone_call".into();
+            record["direction"] = "outbound".into();
+            record["from_number"] = request["from_number"].clone();
+            record["to_number"] = number.into();
+            end(&mut record, &does, does.connects(), started, ended);
+        }
+        Channel::Chat => {
+            record["chat_id"] = call_id.into();
+            record["chat_type"] = "sms_chat".into();
+            record["chat_status"] = "ended".into();
+            record["end_timestamp"] = ms(ended).into();
+            write(&mut record, &does, started);
+        }
+    }
+    analyze(&mut record, &does, channel == Channel::Chat);
+    Some(record.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_says_what_happens_and_the_same_request_the_same_every_time() {
+        let ends = |number: &str| {
+            let request =
+                json!({"to_number": number, "from_number": "+12025550100", "override_agent_id": "a"});
+            let record =
+                || record(request.to_string().as_bytes(), Channel::Voice, "test_1", Timestamp::UNIX_EPOCH);
+            assert_eq!(record(), record());
+            let record: Value = serde_json::from_str(&record().expect("a request")).expect("JSON");
+            record["disconnection_reason"].as_str().expect("it is over").to_owned()
+        };
+        assert_eq!(ends("+13125550101"), "dial_no_answer");
+        assert_eq!(ends("+13125550102"), "dial_busy");
+        assert_eq!(ends("+13125550142"), "user_hangup");
+        assert!(record(b"{}", Channel::Voice, "test_1", Timestamp::UNIX_EPOCH).is_none());
+    }
+}
