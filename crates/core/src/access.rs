@@ -33,11 +33,15 @@ pub enum Scope {
     KeysWrite,
     /// See numbers in clear, and captured payloads.
     PiiRead,
+    /// See who signs in.
+    MembersRead,
+    /// Add, change and remove members.
+    MembersWrite,
 }
 
 impl Scope {
     /// Every scope there is.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::WorkspacesRead,
         Self::WorkspacesWrite,
         Self::AgentsRead,
@@ -52,6 +56,8 @@ impl Scope {
         Self::KeysRead,
         Self::KeysWrite,
         Self::PiiRead,
+        Self::MembersRead,
+        Self::MembersWrite,
     ];
 
     /// Its name in the API and the store.
@@ -71,6 +77,8 @@ impl Scope {
             Self::KeysRead => "keys:read",
             Self::KeysWrite => "keys:write",
             Self::PiiRead => "pii:read",
+            Self::MembersRead => "members:read",
+            Self::MembersWrite => "members:write",
         }
     }
 

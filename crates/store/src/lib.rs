@@ -31,6 +31,7 @@ mod leases;
 mod ledger;
 mod lite;
 mod many;
+mod members;
 mod persons;
 mod remembered;
 mod removal;
@@ -72,6 +73,7 @@ pub use intake::{Arrival, Decided, Decider, Fresh, KnownCase, Reading, Recorded}
 pub use keys::{KeyInfo, KeyRow, NewKey, hash_key};
 pub use leases::Buckets;
 pub use ledger::Ledger;
+pub use members::{MemberRow, NewMember};
 pub use redialer_kek::{Kek, KeyError};
 pub use removal::Removal;
 pub use replays::{Replay, Slot};

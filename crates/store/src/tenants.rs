@@ -86,13 +86,7 @@ impl Store {
         .await?;
         let member: Id<id::Member> = Id::new(now, chance);
         tx.execute(MEMBER, args![member, new.id, new.owner_email.to_lowercase(), new.password_hash, now])
-            .await
-            .map_err(|e| match e {
-                StoreError::Conflict(_) => {
-                    StoreError::Conflict("somebody signs in with that e-mail address already")
-                }
-                other => other,
-            })?;
+            .await?;
         let key_id: Id<id::Key> = Id::new(now, chance);
         tx.execute(KEY, args![hash_key(new.admin_key), key_id, new.id, prefix_of(new.admin_key), now])
             .await?;

@@ -3,6 +3,7 @@
 use argon2::{Argon2, PasswordHasher as _};
 use redialer_core::{
     Id, Phone, Timestamp,
+    chance::Chance,
     decide::{self, Follow, Note, Request},
     id, phone,
     policy::Policy,
@@ -35,33 +36,41 @@ pub struct Created {
 pub async fn create_tenant(
     store: &Store,
     clock: &Clock,
-    chance: &redialer_core::chance::Chance,
+    chance: &Chance,
     name: &str,
     email: &str,
     plan: Plan,
 ) -> anyhow::Result<Created> {
+    let (owner_password, hash) = password(chance).await?;
     let created = Created {
         tenant: Id::new(clock.now(), chance),
         admin_key: format!("rdl_live_{}", chance.token::<20>()),
         owner_email: email.to_lowercase(),
-        owner_password: chance.token::<15>(),
+        owner_password,
         webhook_secret: format!("whsec_{}", chance.token::<20>()),
     };
-    let salt = chance.bytes::<16>();
-    let hash = Argon2::default()
-        .hash_password_with_salt(created.owner_password.as_bytes(), &salt)
-        .map_err(|e| anyhow::anyhow!("the password could not be hashed: {e}"))?;
     let new = NewTenant {
         id: created.tenant,
         name,
         plan,
         owner_email: &created.owner_email,
-        password_hash: &hash.to_string(),
+        password_hash: &hash,
         admin_key: &created.admin_key,
         webhook_secret: &created.webhook_secret,
     };
     store.create_tenant(&new, clock.now(), chance).await?;
     Ok(created)
+}
+
+/// A new password, and what is stored of it: Argon2id, off the threads that serve.
+pub async fn password(chance: &Chance) -> anyhow::Result<(String, String)> {
+    let (password, salt) = (chance.token::<15>(), chance.bytes::<16>());
+    let given = password.clone();
+    let hashing = tokio::task::spawn_blocking(move || {
+        Argon2::default().hash_password_with_salt(given.as_bytes(), &salt).map(|hash| hash.to_string())
+    });
+    let hash = hashing.await?.map_err(|e| anyhow::anyhow!("the password could not be hashed: {e}"))?;
+    Ok((password, hash))
 }
 
 /// Why the roster could not be pulled.

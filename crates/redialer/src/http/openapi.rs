@@ -97,6 +97,7 @@ pub fn document() -> Value {
         let path = paths.entry(format!("/v1{}", route.path)).or_insert_with(|| json!({}));
         path[route.method] = operation(route, doc);
     }
+    types.0.iter_mut().filter(|(name, _)| !is_sent(name)).for_each(|(_, schema)| all_there(schema));
     types.0.insert("Error".to_owned(), error());
     json!({
         "openapi": "3.1.0",
@@ -119,6 +120,18 @@ pub fn document() -> Value {
         },
         "security": [{"key": []}],
     })
+}
+
+/// Whether clients send it.
+fn is_sent(name: &str) -> bool {
+    name.starts_with("New") || name.ends_with("Change")
+}
+
+/// Answers have every field, null where there is nothing; only what is shown once is left out later.
+fn all_there(schema: &mut Value) {
+    let Some(properties) = schema["properties"].as_object() else { return };
+    let names = properties.keys().filter(|name| !["secret", "password"].contains(&name.as_str()));
+    schema["required"] = names.cloned().collect();
 }
 
 fn tags() -> Vec<Value> {
@@ -189,7 +202,7 @@ fn responses(route: &Route, status: u16, answer: Option<Value>, has_body: bool) 
     let mut add = |status: &str, why: &str| {
         all.insert(status.to_owned(), failed(why));
     };
-    add("401", "No key, or one that is unknown, revoked or expired.");
+    add("401", "No key, or one that is unknown, revoked or expired: without `RateLimit-*`.");
     add("403", "The key lacks the scope, or the plan the room.");
     add("422", "A value that cannot be; `param` names it.");
     add("429", "Too many requests with this key.");
@@ -206,6 +219,9 @@ fn responses(route: &Route, status: u16, answer: Option<Value>, has_body: bool) 
     }
     if route.method == "delete" && route.path.starts_with("/api-keys") {
         add("409", "It is the key that asks.");
+    }
+    if route.method == "delete" && route.path.starts_with("/members") {
+        add("409", "It is the last owner.");
     }
     if route.method == "patch" {
         add("412", "It was changed since.");

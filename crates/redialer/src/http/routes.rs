@@ -15,7 +15,10 @@ use redialer_core::access::Scope;
 
 use super::{
     admit,
-    api::{activity, agents, api_keys, audit, callbacks, explain, payload, suppressions, usage, workspaces},
+    api::{
+        activity, agents, api_keys, audit, callbacks, explain, members, payload, suppressions, usage,
+        workspaces,
+    },
     error, health,
     health::Metrics,
     openapi, reference, replay, webhooks,
@@ -76,6 +79,10 @@ routes! {
     get    "/api-keys"                  KeysRead          api_keys::list;
     post   "/api-keys"                  KeysWrite         api_keys::create;
     delete "/api-keys/{id}"             KeysWrite         api_keys::revoke;
+    get    "/members"                   MembersRead       members::list;
+    post   "/members"                   MembersWrite      members::create;
+    patch  "/members/{id}"              MembersWrite      members::change;
+    delete "/members/{id}"              MembersWrite      members::remove;
 }
 
 /// The scope that a route needs; `None` where there is none.

@@ -17,6 +17,7 @@ struct Ours {
     callback: String,
     suppression: String,
     key: String,
+    member: String,
 }
 
 /// A tenant with two workspaces, and things in the first.
@@ -29,12 +30,15 @@ async fn ours(walk: &Walk) -> Ours {
         walk.ask(Method::POST, "/v1/suppressions", Some(json!({"number": BEN})), StatusCode::CREATED).await;
     let key = json!({"name": "spare", "workspace_id": walk.workspace});
     let key = walk.ask(Method::POST, "/v1/api-keys", Some(key), StatusCode::CREATED).await;
+    let member = json!({"email": "ops@example.com", "role": "operator"});
+    let member = walk.ask(Method::POST, "/v1/members", Some(member), StatusCode::CREATED).await;
     Ours {
         workspace: walk.workspace.clone(),
         agent,
         callback: id(&callback),
         suppression: id(&listed),
         key: id(&key),
+        member: id(&member),
     }
 }
 
@@ -47,6 +51,7 @@ fn example(route: &Route, ours: &Ours) -> (Method, String, Option<Value>) {
         "callbacks" => &ours.callback,
         "suppressions" => &ours.suppression,
         "api-keys" => &ours.key,
+        "members" => &ours.member,
         _ => "",
     };
     let body = match (route.method, route.path) {
@@ -59,6 +64,8 @@ fn example(route: &Route, ours: &Ours) -> (Method, String, Option<Value>) {
         ("patch", "/callbacks/{id}") => Some(json!({"scheduled_for": "2030-01-03T00:00:00Z"})),
         ("post", "/suppressions") => Some(json!({"number": "+13125550144"})),
         ("post", "/api-keys") => Some(json!({"name": "new", "workspace_id": ours.workspace})),
+        ("post", "/members") => Some(json!({"email": "new@example.com", "role": "viewer"})),
+        ("patch", "/members/{id}") => Some(json!({"role": "viewer"})),
         ("get" | "delete", _) | ("post", "/workspaces/{id}/restore" | "/workspaces/{id}/sync") => None,
         ("post", "/callbacks/{id}/cancel" | "/callbacks/{id}/force") => None,
         (method, path) => panic!("the matrix has no request for {method} {path}: add one"),
@@ -147,7 +154,7 @@ async fn every_route_with_every_kind_of_key() {
 fn sees_nothing(route: &Route, ours: &Ours, who: &str, (status, told): &(u16, Value)) {
     let said = format!("{who}: {} {}: {status} {told}", route.method, route.path);
     let text = told.to_string();
-    let things = [&ours.workspace, &ours.agent, &ours.callback, &ours.suppression, &ours.key];
+    let things = [&ours.workspace, &ours.agent, &ours.callback, &ours.suppression, &ours.key, &ours.member];
     // What was sent may be said again in an error.
     let leaks = things.iter().any(|id| text.contains(id.as_str())) && told["error"].is_null();
     assert!(!leaks, "{said}");

@@ -12,6 +12,7 @@ mod harness;
 mod key_service;
 mod kills;
 mod lost;
+mod members;
 mod openapi;
 mod points;
 mod restore;

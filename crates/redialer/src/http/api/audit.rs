@@ -11,7 +11,7 @@ use super::{
     page::{Asked, Page},
     wire::{self, Query},
 };
-use crate::http::{auth::Caller, error::ApiError};
+use crate::http::{auth::Caller, error::ApiError, openapi::settings};
 
 /// An act as it is shown; `hash` seals it together with the act before it.
 #[derive(Serialize, ToSchema)]
@@ -24,9 +24,9 @@ pub(in crate::http) struct View {
     action: String,
     workspace_id: Option<String>,
     target: String,
-    #[schema(value_type = Option<Object>)]
+    #[schema(schema_with = settings::anything)]
     before: Option<Value>,
-    #[schema(value_type = Option<Object>)]
+    #[schema(schema_with = settings::anything)]
     after: Option<Value>,
     request_id: Option<String>,
     ip: Option<String>,

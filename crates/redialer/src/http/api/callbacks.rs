@@ -22,7 +22,7 @@ use super::{
 use crate::{
     app::App,
     flow::manage::{self, ByHand, NotScheduled, When},
-    http::{auth::Caller, error::ApiError},
+    http::{auth::Caller, error::ApiError, openapi::settings},
 };
 
 /// A callback as it is shown.
@@ -34,8 +34,10 @@ pub(in crate::http) struct View {
     agent_id: String,
     chain_root_id: String,
     parent_id: Option<String>,
+    #[schema(schema_with = settings::state)]
     state: &'static str,
     held_for: Option<String>,
+    #[schema(schema_with = settings::reason)]
     reason: &'static str,
     attempt: i64,
     max_attempts: i64,

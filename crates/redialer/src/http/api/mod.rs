@@ -7,6 +7,7 @@ pub(super) mod audit;
 pub(super) mod callbacks;
 pub(super) mod etag;
 pub(super) mod explain;
+pub(super) mod members;
 pub(super) mod page;
 pub(super) mod payload;
 pub(super) mod suppressions;

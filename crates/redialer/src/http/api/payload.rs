@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::{callbacks::seen, page::Page, wire::PathId};
 use crate::{
     app::App,
-    http::{auth::Caller, error::ApiError},
+    http::{auth::Caller, error::ApiError, openapi::settings},
 };
 
 /// A captured webhook.
@@ -24,7 +24,7 @@ pub(in crate::http) struct View {
     event: String,
     provider_call_id: Option<String>,
     received_at: String,
-    #[schema(value_type = Option<Object>)]
+    #[schema(schema_with = settings::anything)]
     body: Option<Box<RawValue>>,
 }
 

@@ -4,7 +4,7 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::{Doc, Types, query};
 use crate::http::api::{
-    activity, agents, api_keys, audit, callbacks, explain, payload, suppressions, usage, workspaces,
+    activity, agents, api_keys, audit, callbacks, explain, members, payload, suppressions, usage, workspaces,
 };
 
 /// The description of a route.
@@ -115,6 +115,20 @@ fn of_the_rest(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
             "Make an API key; its secret is told once",
         ),
         ("delete", "/api-keys/{id}") => gone("revokeApiKey", "Revoke an API key"),
+        ("get", "/members") => {
+            list::<members::View, members::ListQuery>(t, "listMembers", "Who signs in (admin keys)")
+        }
+        ("post", "/members") => create::<members::View, members::NewBody>(
+            t,
+            "addMember",
+            "Add a member; the password is told once (admin keys)",
+        ),
+        ("patch", "/members/{id}") => change::<members::View, members::ChangeBody>(
+            t,
+            "changeMember",
+            "Give a member another role (admin keys)",
+        ),
+        ("delete", "/members/{id}") => gone("removeMember", "Remove a member (admin keys)"),
         _ => return None,
     })
 }

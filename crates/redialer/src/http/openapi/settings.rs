@@ -2,18 +2,21 @@
 //!
 //! The document itself is the store's; a test holds this description against it.
 
-use redialer_core::access::Scope;
+use redialer_core::{
+    access::{Role, Scope},
+    callback::{RedialReason, State},
+};
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 
 /// Every setting, with its value.
 pub(in crate::http) fn defaults() -> RefOr<Schema> {
-    read(object(settings(), true))
+    read(object(settings(true), true))
 }
 
 /// Some settings, to be laid over what is set.
 pub(in crate::http) fn defaults_patch() -> RefOr<Schema> {
-    read(object(settings(), false))
+    read(object(settings(false), false))
 }
 
 /// Some settings of an agent's own; null takes one away.
@@ -41,6 +44,26 @@ pub(in crate::http) fn scopes() -> RefOr<Schema> {
     read(json!({"type": "array", "minItems": 1, "items": {"type": "string", "enum": words}}))
 }
 
+/// What a member may be.
+pub(in crate::http) fn role() -> RefOr<Schema> {
+    read(json!({"type": "string", "enum": Role::ALL.map(Role::word)}))
+}
+
+/// The states of a callback.
+pub(in crate::http) fn state() -> RefOr<Schema> {
+    read(json!({"type": "string", "enum": State::ALL.map(State::word)}))
+}
+
+/// Why a callback exists.
+pub(in crate::http) fn reason() -> RefOr<Schema> {
+    read(json!({"type": "string", "enum": RedialReason::ALL.map(RedialReason::word)}))
+}
+
+/// Any JSON object, or none.
+pub(in crate::http) fn anything() -> RefOr<Schema> {
+    read(json!({"type": ["object", "null"], "additionalProperties": true}))
+}
+
 /// Whose API a workspace speaks.
 pub(in crate::http) fn provider() -> RefOr<Schema> {
     read(json!({"type": "string", "enum": ["retell"]}))
@@ -66,9 +89,10 @@ fn kept() -> Value {
     })
 }
 
-fn settings() -> Value {
+/// The settings; in answers all of them, all the way down.
+fn settings(whole: bool) -> Value {
     let minutes = json!({"type": "integer", "minimum": 0, "maximum": 527_040});
-    let part = |properties: Value| object(properties, false);
+    let part = |properties: Value| object(properties, whole);
     let trigger = || part(json!({"enabled": {"type": "boolean"}, "wait_minutes": minutes}));
     let clock = json!({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"});
     let span = || part(json!({"from": clock, "to": clock, "nominal": clock}));
@@ -138,7 +162,7 @@ mod tests {
     #[test]
     fn the_description_has_the_settings_there_are() {
         let document = Defaults::of_plan(&Plan::Unlimited.limits()).to_value();
-        check(&document, &object(settings(), true), "defaults");
+        check(&document, &object(settings(true), true), "defaults");
         check(&serde_json::to_value(Retention::default()).expect("JSON"), &object(kept(), true), "retention");
         assert!(matches!(defaults(), RefOr::T(_)) && matches!(overrides(), RefOr::T(_)));
     }

@@ -1,0 +1,105 @@
+//! Members: added, changed, removed; and an owner at any moment.
+
+use futures_util::future::join_all;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::harness::{Walk, engines};
+
+async fn add(walk: &Walk, email: &str, role: &str) -> Value {
+    let body = json!({"email": email, "role": role});
+    walk.ask(Method::POST, "/v1/members", Some(body), StatusCode::CREATED).await
+}
+
+async fn status(walk: &Walk, key: &str, method: Method, path: &str, body: Value) -> (u16, Value) {
+    let request = walk.http.request(method, format!("{}{path}", walk.base)).bearer_auth(key).json(&body);
+    let response = request.send().await.expect("answered");
+    (response.status().as_u16(), response.json().await.unwrap_or(Value::Null))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_come_change_and_go_and_the_book_says_who_did_it() {
+    for engine in engines() {
+        let walk = Walk::begin(engine, 1).await;
+        let viewer = add(&walk, " Viewer@Example.com ", "viewer").await;
+        assert_eq!(viewer["email"], "viewer@example.com");
+        assert!(viewer["password"].as_str().is_some_and(|p| p.len() >= 20), "told once");
+        let path = format!("/v1/members/{}", viewer["id"].as_str().expect("an id"));
+        let listed = walk.get("/v1/members").await;
+        assert_eq!(listed["data"].as_array().expect("a list").len(), 2, "the owner and the new one");
+        assert!(!listed.to_string().contains("password"));
+        let again = json!({"email": "viewer@example.com", "role": "admin"});
+        walk.ask(Method::POST, "/v1/members", Some(again), StatusCode::CONFLICT).await;
+        for (body, param) in [
+            (json!({"email": "nobody", "role": "viewer"}), "email"),
+            (json!({"email": "a@b.c", "role": "king"}), "role"),
+        ] {
+            let told =
+                walk.ask(Method::POST, "/v1/members", Some(body), StatusCode::UNPROCESSABLE_ENTITY).await;
+            assert_eq!(told["error"]["param"], param);
+        }
+        let changed = walk.ask(Method::PATCH, &path, Some(json!({"role": "admin"})), StatusCode::OK).await;
+        assert_eq!(changed["role"], "admin");
+        walk.ask(Method::DELETE, &path, None, StatusCode::NO_CONTENT).await;
+        let acts = walk.get("/v1/audit?limit=3").await;
+        let acts: Vec<&str> =
+            acts["data"].as_array().expect("a list").iter().filter_map(|a| a["action"].as_str()).collect();
+        assert_eq!(acts, ["member.remove", "member.change", "member.add"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_owner_stays_also_when_two_are_taken_away_at_once() {
+    for engine in engines() {
+        let walk = Walk::begin(engine, 1).await;
+        let second = add(&walk, "second@example.com", "owner").await;
+        let owners = walk.get("/v1/members").await["data"].as_array().expect("a list").clone();
+        assert_eq!(owners.len(), 2);
+        let gone = join_all(owners.iter().map(|owner| {
+            let path = format!("/v1/members/{}", owner["id"].as_str().expect("an id"));
+            let walk = &walk;
+            async move { status(walk, &walk.admin_key, Method::DELETE, &path, Value::Null).await.0 }
+        }))
+        .await;
+        let mut gone = gone;
+        gone.sort_unstable();
+        assert_eq!(gone, [204, 409], "{engine:?}");
+        let left = walk.get("/v1/members").await["data"][0].clone();
+        let path = format!("/v1/members/{}", left["id"].as_str().expect("an id"));
+        assert_eq!(
+            status(&walk, &walk.admin_key, Method::PATCH, &path, json!({"role": "viewer"})).await.0,
+            409
+        );
+        assert!(left["id"] == second["id"] || left["email"] == "owner@example.com");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_makes_nobody_who_may_more_than_itself() {
+    let walk = Walk::begin(crate::harness::Engine::Sqlite, 1).await;
+    let scopes = [
+        "members:read",
+        "members:write",
+        "workspaces:read",
+        "agents:read",
+        "callbacks:read",
+        "suppressions:read",
+        "activity:read",
+        "usage:read",
+    ];
+    let body = json!({"name": "hr", "admin": true, "scopes": scopes});
+    let key = walk.ask(Method::POST, "/v1/api-keys", Some(body), StatusCode::CREATED).await;
+    let key = key["secret"].as_str().expect("a key");
+    let new = |role: &str| json!({"email": format!("{role}@example.com"), "role": role});
+    assert_eq!(status(&walk, key, Method::POST, "/v1/members", new("viewer")).await.0, 201);
+    for role in ["operator", "admin", "owner"] {
+        let (status, told) = status(&walk, key, Method::POST, "/v1/members", new(role)).await;
+        assert_eq!((status, &told["error"]["code"]), (403, &json!("missing_scope")), "{role}");
+    }
+    let owners = walk.get("/v1/members").await;
+    let owner =
+        owners["data"].as_array().expect("a list").iter().find(|m| m["role"] == "owner").expect("one");
+    let path = format!("/v1/members/{}", owner["id"].as_str().expect("an id"));
+    assert_eq!(status(&walk, key, Method::DELETE, &path, Value::Null).await.0, 403);
+    assert_eq!(status(&walk, key, Method::PATCH, &path, json!({"role": "viewer"})).await.0, 403);
+}
