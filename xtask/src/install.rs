@@ -51,16 +51,29 @@ fn python_packages(name: &str, words: &[&str]) -> anyhow::Result<String> {
 
 /// The vendor's JavaScript client: the Node that runs it, and the folder of its modules.
 pub(crate) fn node_sdk() -> anyhow::Result<(String, String)> {
+    npm("node", &["retell-sdk@5.66.1"])
+}
+
+/// Node packages in a folder of that name: the Node that runs them, and where their modules are.
+fn npm(name: &str, packages: &[&str]) -> anyhow::Result<(String, String)> {
     let (node, npm) = node()?;
-    let folder = root().join("target/xtask/node");
-    let modules = folder.join("node_modules");
-    if !modules.join("retell-sdk").exists() {
+    let folder = root().join("target/xtask").join(name);
+    let stamp = folder.join("installed");
+    if !stamp.exists() {
         fs::create_dir_all(&folder)?;
         let mut install = Command::new(npm);
         install.args(["install", "--silent", "--no-fund", "--no-audit", "--prefix"]).arg(&folder);
-        run(install.arg("retell-sdk@5.66.1"))?;
+        run(install.args(packages))?;
+        fs::write(&stamp, packages.join(" "))?;
     }
-    Ok((node, modules.to_string_lossy().into_owned()))
+    Ok((node, folder.join("node_modules").to_string_lossy().into_owned()))
+}
+
+/// What makes a TypeScript client of an OpenAPI document, and checks it: the folder of its modules.
+pub(crate) fn client_generator() -> anyhow::Result<String> {
+    const PACKAGES: [&str; 4] =
+        ["openapi-typescript@7.13.0", "openapi-fetch@0.17.0", "typescript@5.9.3", "@types/node@20.19.43"];
+    npm("client", &PACKAGES).map(|(_, modules)| modules)
 }
 
 /// A Node of version 20 or later and its npm: the machine's, else the one that a Python package carries.

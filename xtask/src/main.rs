@@ -65,6 +65,7 @@ fn test(quick: bool) -> anyhow::Result<()> {
     deny()?;
     let python = install::python_sdk()?;
     let (node, modules) = install::node_sdk()?;
+    let generator = install::client_generator()?;
     let fuzzer = install::api_fuzzer()?;
     let openbao = install::openbao()?;
     let server = postgres::Server::start()?;
@@ -73,6 +74,7 @@ fn test(quick: bool) -> anyhow::Result<()> {
         ("REDIALER_TEST_PYTHON", &python),
         ("REDIALER_TEST_API_FUZZER", &fuzzer),
         ("REDIALER_TEST_OPENBAO", &openbao),
+        ("REDIALER_TEST_CLIENT_MODULES", &generator),
         ("REDIALER_TEST_NODE", &node),
         ("REDIALER_TEST_NODE_MODULES", &modules),
         // An outdated or unused snapshot fails instead of being written.

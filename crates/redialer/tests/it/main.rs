@@ -7,6 +7,7 @@
 mod access;
 mod api;
 mod canary;
+mod client;
 mod crash;
 mod harness;
 mod key_service;

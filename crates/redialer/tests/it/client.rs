@@ -1,0 +1,69 @@
+//! A TypeScript client made from the OpenAPI document lists, pages, forces and cancels; its types must fit what is answered.
+//!
+//! `REDIALER_TEST_CLIENT_MODULES` names the folder of the Node packages that make and check it (`cargo xtask test` installs
+//! them). Without it, one line says so.
+
+use std::{path::Path, process::Command};
+
+use serde_json::Value;
+
+use crate::harness::{OURS, VOICE, Walk, engines};
+
+/// Runs a Node program in that folder; what it says.
+async fn node(dir: &Path, vars: &[(&str, &str)], words: &[&str]) -> String {
+    let mut command = Command::new(std::env::var("REDIALER_TEST_NODE").unwrap_or_else(|_| "node".to_owned()));
+    command.current_dir(dir).envs(vars.iter().copied()).args(words);
+    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("run").expect("run");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{words:?}:\n{}\n{}", text(&output.stdout), text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generated_client_compiles_and_works() {
+    let Ok(modules) = std::env::var("REDIALER_TEST_CLIENT_MODULES") else {
+        eprintln!("REDIALER_TEST_CLIENT_MODULES is not set: no client is generated");
+        return;
+    };
+    for engine in engines() {
+        let walk = Walk::begin(engine, 1).await;
+        let dir = tempfile::tempdir().expect("a directory");
+        let put = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("written");
+        std::os::unix::fs::symlink(&modules, dir.path().join("node_modules")).expect("linked");
+        put("package.json", r#"{"private": true, "type": "module"}"#);
+        put("openapi.json", &walk.get("/v1/openapi.json").await.to_string());
+        put("client.ts", include_str!("../sdk/client.ts"));
+        node(
+            dir.path(),
+            &[],
+            &["node_modules/openapi-typescript/bin/cli.js", "openapi.json", "-o", "api.ts"],
+        )
+        .await;
+        let check = [
+            "node_modules/typescript/bin/tsc",
+            "--strict",
+            "--skipLibCheck",
+            "--noEmitOnError",
+            "--target",
+            "es2022",
+            "--module",
+            "nodenext",
+            "--types",
+            "node",
+            "--outDir",
+            "out",
+            "client.ts",
+        ];
+        node(dir.path(), &[], &check).await;
+        let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
+        let vars = [
+            ("REDIALER_URL", walk.base.as_str()),
+            ("REDIALER_KEY", &walk.admin_key),
+            ("REDIALER_AGENT", &agent),
+        ];
+        let said = node(dir.path(), &vars, &["out/client.js"]).await;
+        let told: Value = serde_json::from_str(said.lines().last().unwrap_or_default()).expect("JSON");
+        assert_eq!(told["listed"], 5, "{engine:?}");
+        walk.until("the forced call", async |w: &Walk| w.sim.rings().iter().any(|r| r.from == OURS)).await;
+    }
+}
