@@ -69,10 +69,15 @@ fn npm(name: &str, packages: &[&str]) -> anyhow::Result<(String, String)> {
     Ok((node, folder.join("node_modules").to_string_lossy().into_owned()))
 }
 
-/// What makes a TypeScript client of an OpenAPI document, and checks it: the folder of its modules.
+/// What makes a TypeScript client of an OpenAPI document, checks it, and finds fault with the document: the folder of its modules.
 pub(crate) fn client_generator() -> anyhow::Result<String> {
-    const PACKAGES: [&str; 4] =
-        ["openapi-typescript@7.13.0", "openapi-fetch@0.17.0", "typescript@5.9.3", "@types/node@20.19.43"];
+    const PACKAGES: [&str; 5] = [
+        "openapi-typescript@7.13.0",
+        "openapi-fetch@0.17.0",
+        "typescript@5.9.3",
+        "@types/node@20.19.43",
+        "@redocly/cli@2.77.0",
+    ];
     npm("client", &PACKAGES).map(|(_, modules)| modules)
 }
 

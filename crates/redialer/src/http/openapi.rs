@@ -138,7 +138,25 @@ fn tags() -> Vec<Value> {
     let mut names: Vec<&str> = TABLE.iter().map(tag).collect();
     names.sort_unstable();
     names.dedup();
-    names.into_iter().map(|name| json!({"name": name})).collect()
+    names.into_iter().map(|name| json!({"name": name, "description": about(name)})).collect()
+}
+
+/// What operations of that tag are about.
+fn about(tag: &str) -> &'static str {
+    match tag {
+        "workspaces" => "Provider accounts: keys, settings, retention.",
+        "agents" => {
+            "Voice and chat agents as the provider lists them: switches, settings of their own, webhook URLs."
+        }
+        "callbacks" => "Scheduled outbound dials, one by one and as chains, and why they are when they are.",
+        "suppressions" => "Numbers that must not be called.",
+        "activity" => "What came in, what followed, what was dialled, and what was refused.",
+        "audit" => "The book of privileged acts.",
+        "usage" => "Quota and use.",
+        "api-keys" => "Who else may ask, and for what.",
+        "members" => "Who signs in, and as what.",
+        _ => "",
+    }
 }
 
 fn tag(route: &Route) -> &'static str {
@@ -282,6 +300,7 @@ mod tests {
     #[test]
     fn every_route_is_described_and_every_reference_leads_somewhere() {
         let document = document();
+        assert!(document["tags"].as_array().expect("tags").iter().all(|t| t["description"] != ""));
         let mut ids = Vec::new();
         for route in TABLE {
             let operation = &document["paths"][format!("/v1{}", route.path)][route.method];

@@ -1,4 +1,5 @@
-//! A TypeScript client made from the OpenAPI document lists, pages, forces and cancels; its types must fit what is answered.
+//! A linter finds no fault with the OpenAPI document; a TypeScript client made from it lists, pages, forces and cancels, and
+//! its types fit what is answered.
 //!
 //! `REDIALER_TEST_CLIENT_MODULES` names the folder of the Node packages that make and check it (`cargo xtask test` installs
 //! them). Without it, one line says so.
@@ -33,6 +34,14 @@ async fn a_generated_client_compiles_and_works() {
         put("package.json", r#"{"private": true, "type": "module"}"#);
         put("openapi.json", &walk.get("/v1/openapi.json").await.to_string());
         put("client.ts", include_str!("../sdk/client.ts"));
+        let lint = [
+            "node_modules/@redocly/cli/bin/cli.js",
+            "lint",
+            "--extends",
+            "recommended-strict",
+            "openapi.json",
+        ];
+        node(dir.path(), &[("REDOCLY_TELEMETRY", "off")], &lint).await;
         node(
             dir.path(),
             &[],
