@@ -72,7 +72,7 @@ pub struct Limits {
     pub default_attempts: u32,
     /// The most that `max_attempts` may be set to.
     pub max_attempts: u32,
-    /// Whether an agent may have its own `max_attempts`.
+    /// Whether an agent may have its own `max_attempts` and retention.
     pub agent_attempts: bool,
     /// Whether an agent may have settings of its own at all.
     pub agent_overrides: bool,
@@ -80,6 +80,14 @@ pub struct Limits {
     pub rest_api: bool,
     /// Calls placed in a calendar month, UTC; `None` for as many as there are.
     pub calls_a_month: Option<u64>,
+}
+
+impl Limits {
+    /// Whether the webhook of an agent is heard that has so many enabled ones before it, oldest first, in its workspace:
+    /// after a downgrade there may be more than the plan has room for.
+    pub const fn hears(&self, before: usize) -> bool {
+        before < self.agents as usize
+    }
 }
 
 /// What each plan allows: data, for whoever runs their own.

@@ -50,6 +50,9 @@ impl Pause {
     }
 }
 
+/// The provider's roster of agents is pulled this often.
+pub const SYNC_EVERY_MINUTES: i64 = 60;
+
 /// A deleted workspace can be restored for so long.
 pub const UNDO_MINUTES: i64 = 24 * 60;
 /// A rotated webhook slug still counts for so long.

@@ -4,7 +4,7 @@ use redialer_core::{Id, Timestamp, agent::Channel, chance::Chance, id};
 use serde_json::{Value, json};
 
 use crate::{
-    Defaults, StoreError, TenantStore, at,
+    Defaults, Retention, StoreError, TenantStore, at,
     audit::Act,
     bucket_of,
     engine::{Row, Tx, args},
@@ -36,6 +36,8 @@ pub struct AgentRow {
     pub slug: String,
     /// When the first good signature came.
     pub verified_at: Option<Timestamp>,
+    /// Since when the provider lists it no more.
+    pub gone_at: Option<Timestamp>,
     /// Since when.
     pub created_at: Timestamp,
     /// Last changed by somebody, or by the provider's roster.
@@ -70,6 +72,7 @@ impl AgentRow {
                 .map_err(|_| StoreError::Corrupt("overrides document"))?,
             slug: row.get("slug")?,
             verified_at: row.get::<Option<i64>>("verified_at")?.map(at),
+            gone_at: row.get::<Option<i64>>("gone_at")?.map(at),
             created_at: at(row.get("created_at")?),
             updated_at: at(row.get("updated_at")?),
         })
@@ -80,8 +83,22 @@ impl AgentRow {
     /// Overrides were checked when they were set; should the defaults have moved under them since, the
     /// defaults alone count.
     pub fn settings(&self, defaults: &Defaults) -> Defaults {
-        defaults.patched(&self.overrides).unwrap_or_else(|_| defaults.clone())
+        let (settings, _) = parted(&self.overrides);
+        defaults.patched(&settings).unwrap_or_else(|_| defaults.clone())
     }
+
+    /// How long its payloads are kept.
+    pub fn retention(&self, workspace: &Retention) -> Retention {
+        let (_, retention) = parted(&self.overrides);
+        workspace.patched(&retention).unwrap_or_else(|_| workspace.clone())
+    }
+}
+
+/// Overrides of settings, and of the retention, which stands among them.
+pub fn parted(overrides: &Value) -> (Value, Value) {
+    let mut settings = overrides.clone();
+    let retention = settings.as_object_mut().and_then(|s| s.remove("retention"));
+    (settings, retention.unwrap_or_else(|| json!({})))
 }
 
 /// One agent as the provider lists it.
@@ -100,13 +117,14 @@ macro_rules! columns {
     ($tail:literal) => {
         concat!(
             "select id, workspace_id, provider_agent_id, name, channel, timezone, enabled, downstream_url, overrides,
-             slug, verified_at, created_at, updated_at from agents ",
+             slug, verified_at, gone_at, created_at, updated_at from agents ",
             $tail
         )
     };
 }
 
-const COUNT_ENABLED: &str = "select count(*) as n from agents where workspace_id = $1 and enabled";
+const COUNT_ENABLED: &str =
+    "select count(*) as n from agents where workspace_id = $1 and enabled and gone_at is null";
 /// Touching the workspace's row makes two that count its agents take turns on Postgres.
 const LOCK: &str = "update workspaces set name = name where id = $1";
 
@@ -328,9 +346,11 @@ impl TenantStore {
         row.as_ref().map(AgentRow::from_row).transpose()
     }
 
-    /// Every agent of a workspace's roster.
+    /// Every agent of a workspace's roster, oldest first.
     pub async fn roster(&self, workspace: Id<id::Workspace>) -> Result<Vec<AgentRow>, StoreError> {
-        const SQL: &str = columns!("where tenant_id = $1 and workspace_id = $2 and gone_at is null");
+        const SQL: &str = columns!(
+            "where tenant_id = $1 and workspace_id = $2 and gone_at is null order by created_at, id"
+        );
         let rows = self.store.db.read(SQL, args![self.tenant, workspace]).await?;
         rows.iter().map(AgentRow::from_row).collect()
     }

@@ -46,6 +46,11 @@ impl Desk {
         self.agents.iter().find(|seat| seat.agent.provider_agent_id == id)
     }
 
+    /// How many enabled agents come before that one, oldest first; `None` for one that is not at the desk or not enabled.
+    pub fn before(&self, id: Id<id::Agent>) -> Option<usize> {
+        self.agents.iter().filter(|seat| seat.agent.enabled).position(|seat| seat.agent.id == id)
+    }
+
     /// That agent; the provider may have lost it since.
     pub fn agent(&self, id: Id<id::Agent>) -> Option<&Seat> {
         self.agents.iter().find(|seat| seat.agent.id == id)

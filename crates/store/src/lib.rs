@@ -54,7 +54,7 @@ use std::{path::Path, sync::Arc};
 
 use redialer_core::{Id, Timestamp, chance::Chance, id};
 
-pub use agents::{AgentChange, AgentRow, Roster};
+pub use agents::{AgentChange, AgentRow, Roster, parted};
 pub use asks::AskRow;
 pub use audit::{Act, ActFilter, ActRow, Actor, Checked};
 pub use backup::{BackupError, restore_file};
@@ -88,7 +88,7 @@ pub use spoken::{Language, SpokenHours};
 pub use suppressions::SuppressionRow;
 pub use sweeps::{CheckRow, SweepRow};
 pub use tenants::{NewTenant, TenantRow};
-pub use workspaces::{NewWorkspace, Pausing, WebhookKey, WorkspaceChange, WorkspaceRow};
+pub use workspaces::{DueWorkspace, NewWorkspace, WebhookKey, WorkspaceChange, WorkspaceRow};
 
 use engine::Db;
 use remembered::Remembered;

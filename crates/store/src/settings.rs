@@ -156,6 +156,30 @@ impl Default for Retention {
     }
 }
 
+impl Retention {
+    /// This with a patch laid over it, naming the field that does not fit.
+    pub fn patched(&self, patch: &Value) -> Result<Self, BadSettings> {
+        let mut document = serde_json::to_value(self).unwrap_or(Value::Null);
+        merge(&mut document, patch);
+        let retention: Self = read(document)?;
+        if !(1..=3650).contains(&retention.days) {
+            return bad("days", "must be from 1 to 3650");
+        }
+        Ok(retention)
+    }
+}
+
+/// Reads a document, naming the field that does not fit.
+fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, BadSettings> {
+    serde_path_to_error::deserialize(value).map_err(|e| {
+        let path = e.path().to_string();
+        BadSettings {
+            field: if path == "." { String::new() } else { path },
+            problem: unquoted(&e.inner().to_string()),
+        }
+    })
+}
+
 /// A setting that cannot be, by its path.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
@@ -207,13 +231,7 @@ impl Defaults {
 
     /// Reads a document, naming the field that does not fit.
     pub fn from_value(value: Value) -> Result<Self, BadSettings> {
-        serde_path_to_error::deserialize(value).map_err(|e| {
-            let path = e.path().to_string();
-            BadSettings {
-                field: if path == "." { String::new() } else { path },
-                problem: unquoted(&e.inner().to_string()),
-            }
-        })
+        read(value)
     }
 
     /// This document with a patch laid over it.

@@ -101,6 +101,30 @@ impl Store {
         tx.commit().await
     }
 
+    /// Puts a tenant on another plan.
+    pub async fn change_plan(
+        &self,
+        tenant: &TenantRow,
+        plan: Plan,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "update tenants set plan = $2 where id = $1";
+        let pen = self.of(tenant.id).by(Actor::command()).pen().await?;
+        let act = Act {
+            action: "tenant.change_plan",
+            workspace: None,
+            target: &tenant.id.to_string(),
+            before: Some(json!({"plan": tenant.plan.word()})),
+            after: Some(json!({"plan": plan.word()})),
+        };
+        let mut tx = self.db.begin().await?;
+        tx.execute(SQL, args![tenant.id, plan.word()]).await?;
+        pen.write(&mut tx, act, now).await?;
+        tx.commit().await?;
+        self.forget();
+        Ok(())
+    }
+
     /// Every tenant.
     pub async fn tenants(&self) -> Result<Vec<TenantRow>, StoreError> {
         const SQL: &str = "select id, name, plan, created_at from tenants order by created_at, id";

@@ -5,7 +5,7 @@ use redialer_core::{
     chance::Chance,
     id,
     time::{minutes, plus},
-    workspace::{PROBE_EVERY_MINUTES, Pause, ProviderKind, SWEEP_EVERY_MINUTES},
+    workspace::{PROBE_EVERY_MINUTES, Pause, ProviderKind, SWEEP_EVERY_MINUTES, SYNC_EVERY_MINUTES},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -87,9 +87,9 @@ pub struct WorkspaceChange<'a> {
     pub if_unchanged: Option<Timestamp>,
 }
 
-/// A paused workspace whose probe is due.
+/// A workspace whose turn it is.
 #[derive(Debug, Clone, Copy)]
-pub struct Pausing {
+pub struct DueWorkspace {
     /// The workspace.
     pub id: Id<id::Workspace>,
     /// Its tenant.
@@ -180,8 +180,8 @@ impl TenantStore {
         const COUNT: &str =
             "select count(*) as n from workspaces where tenant_id = $1 and deleted_at is null";
         const PUT: &str = "insert into workspaces
-                 (id, bucket, tenant_id, provider, name, api_key, webhook_keys, defaults, retention, created_at, updated_at, epoch, sweep_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, (select coalesce(max(epoch), 0) from epochs), $11)";
+                 (id, bucket, tenant_id, provider, name, api_key, webhook_keys, defaults, retention, created_at, updated_at, epoch, sweep_at, sync_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, (select coalesce(max(epoch), 0) from epochs), $11, $12)";
         let api_key = key.seal(API_KEY, new.id.uuid(), new.api_key.as_bytes(), chance);
         let keys = [WebhookKey { key: new.webhook_key.to_owned(), until_ms: None }];
         let webhook_keys = seal_webhook_keys(key, new.id, &keys, chance);
@@ -216,7 +216,8 @@ impl TenantStore {
                 defaults,
                 retention,
                 now,
-                plus(now, minutes(SWEEP_EVERY_MINUTES))
+                plus(now, minutes(SWEEP_EVERY_MINUTES)),
+                plus(now, minutes(SYNC_EVERY_MINUTES))
             ],
         )
         .await?;
@@ -371,22 +372,45 @@ impl Store {
         Ok(())
     }
 
+    /// Workspaces whose roster is due to be pulled, put off to `next_at` so that no other replica pulls it too.
+    pub async fn due_syncs(
+        &self,
+        range: (i64, i64),
+        now: Timestamp,
+        next_at: Timestamp,
+    ) -> Result<Vec<DueWorkspace>, StoreError> {
+        const SQL: &str = "update workspaces set sync_at = $4
+             where bucket between $1 and $2 and paused is null and deleted_at is null and sync_at <= $3
+             returning id, tenant_id";
+        self.taken(SQL, range, now, next_at).await
+    }
+
     /// Paused workspaces whose probe is due, put off to `next_at` so that no other replica probes too.
     pub async fn due_probes(
         &self,
         range: (i64, i64),
         now: Timestamp,
         next_at: Timestamp,
-    ) -> Result<Vec<Pausing>, StoreError> {
+    ) -> Result<Vec<DueWorkspace>, StoreError> {
         const SQL: &str = "update workspaces set probe_at = $4
              where bucket between $1 and $2 and paused is not null and deleted_at is null and probe_at <= $3
              returning id, tenant_id";
+        self.taken(SQL, range, now, next_at).await
+    }
+
+    async fn taken(
+        &self,
+        sql: &'static str,
+        range: (i64, i64),
+        now: Timestamp,
+        next_at: Timestamp,
+    ) -> Result<Vec<DueWorkspace>, StoreError> {
         let mut tx = self.db.begin().await?;
-        let rows = tx.fetch(SQL, args![range.0, range.1, now, next_at]).await?;
+        let rows = tx.fetch(sql, args![range.0, range.1, now, next_at]).await?;
         tx.commit().await?;
         rows.iter()
             .map(|row| {
-                Ok(Pausing {
+                Ok(DueWorkspace {
                     id: Id::from_uuid(row.get("id")?),
                     tenant: Id::from_uuid(row.get("tenant_id")?),
                 })

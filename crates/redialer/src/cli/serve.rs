@@ -13,7 +13,7 @@ use crate::{
     app::App,
     clock::{self, Clock},
     config::Config,
-    flow::{dispatch, housekeeping, ingest, reconcile, sweep, window},
+    flow::{dispatch, housekeeping, ingest, reconcile, roster, sweep, window},
     http::{self, Metrics},
 };
 
@@ -97,6 +97,7 @@ impl Running {
             tokio::spawn(dispatch::run(Arc::clone(&app))),
             tokio::spawn(reconcile::run(Arc::clone(&app))),
             tokio::spawn(sweep::run(Arc::clone(&app))),
+            tokio::spawn(roster::run(Arc::clone(&app))),
             tokio::spawn(housekeeping::run(Arc::clone(&app))),
             tokio::spawn(housekeeping::tend(Arc::clone(&app))),
         ];

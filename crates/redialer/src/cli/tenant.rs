@@ -1,7 +1,8 @@
 //! `redialer tenant create`: a tenant, its owner's login, its admin API key.
 
+use anyhow::Context as _;
 use clap::{Subcommand, ValueEnum};
-use redialer_core::tenant::Plan;
+use redialer_core::{Id, id, tenant::Plan};
 use serde_json::json;
 
 use super::{open, say};
@@ -28,6 +29,15 @@ pub(super) enum Tenant {
         #[arg(long)]
         json: bool,
     },
+    /// Put a tenant on another plan. Works beside a running `serve`
+    ChangePlan {
+        /// Its id, as `tn_…`
+        #[arg(long)]
+        tenant: Id<id::Tenant>,
+        /// The plan
+        #[arg(long, value_enum)]
+        plan: PlanName,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -53,7 +63,10 @@ impl PlanName {
 
 impl Tenant {
     pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
-        let Self::Create { name, owner, plan, json } = self;
+        let (name, owner, plan, json) = match self {
+            Self::Create { name, owner, plan, json } => (name, owner, plan, json),
+            Self::ChangePlan { tenant, plan } => return change_plan(config, tenant, plan.plan()).await,
+        };
         anyhow::ensure!(!name.trim().is_empty(), "--name: must not be empty");
         anyhow::ensure!(
             owner.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty()),
@@ -82,4 +95,15 @@ impl Tenant {
         }
         Ok(())
     }
+}
+
+async fn change_plan(config: &Config, id: Id<id::Tenant>, plan: Plan) -> anyhow::Result<()> {
+    let store = open(config).await?;
+    let clock = Clock::start(config.clock_speed);
+    clock.join(&store).await?;
+    let tenant = store.tenant(id).await.context("--tenant")?;
+    store.change_plan(&tenant, plan, clock.now()).await?;
+    store.close().await;
+    say(&format!("{} {} is on the plan `{}`.", tenant.id, tenant.name, plan.word()));
+    Ok(())
 }

@@ -85,7 +85,12 @@ pub enum SyncError {
 }
 
 /// Pulls the roster of agents and the workspace's own numbers; changes nothing at the provider.
-pub async fn sync(app: &App, tenant: &TenantRow, workspace: &WorkspaceRow) -> Result<usize, SyncError> {
+pub async fn sync(
+    app: &App,
+    store: &TenantStore,
+    tenant: &TenantRow,
+    workspace: &WorkspaceRow,
+) -> Result<usize, SyncError> {
     let key = app.store.open_key(tenant.id).await?;
     let api_key = workspace.api_key(&key)?;
     let mut agents: Vec<RosterAgent> = app.retell.agents(&api_key).await?;
@@ -120,10 +125,7 @@ pub async fn sync(app: &App, tenant: &TenantRow, workspace: &WorkspaceRow) -> Re
         })
         .collect();
     let max = app.plans.of(tenant.plan).agents;
-    app.store
-        .of(tenant.id)
-        .sync_agents(workspace.id, &roster, own.as_deref(), max, app.clock.now(), &app.chance)
-        .await?;
+    store.sync_agents(workspace.id, &roster, own.as_deref(), max, app.clock.now(), &app.chance).await?;
     Ok(agents.len())
 }
 

@@ -11,5 +11,6 @@ pub mod ingest;
 pub mod manage;
 pub mod pacing;
 pub mod reconcile;
+pub mod roster;
 pub mod sweep;
 pub mod window;

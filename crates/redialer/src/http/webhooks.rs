@@ -58,6 +58,7 @@ async fn accept(
     let body = whole(app, body, &mut room).await?;
     let received = verified(app, &owner, headers, &body);
     // A stranger learns nothing about the agent: only a signed request gets past this line.
+    let desk = app.store.desk(owner.key.tenant(), owner.workspace, app.clock.real_ms()).await?;
     let received = match received {
         Err(webhook::Rejected::Signature(why)) => {
             tracing::info!(agent.id = %owner.agent, %why, "a webhook for agent {} was refused: {why}", owner.agent);
@@ -67,8 +68,12 @@ async fn accept(
         }
         signed if !owner.enabled => {
             drop(signed);
-            let why = "The agent is switched off or past the plan's number of agents.";
+            let why = "The agent is switched off.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "agent_disabled", why));
+        }
+        _ if !app.plans.of(desk.plan).hears(desk.before(owner.agent).unwrap_or(0)) => {
+            let why = "The agent is past the plan's number of agents: disable others, or take a larger plan.";
+            return Err(ApiError::new(StatusCode::FORBIDDEN, "plan_limit", why));
         }
         Err(webhook::Rejected::NotJson) => {
             return Err(ApiError::new(StatusCode::BAD_REQUEST, "not_json", "The body is not JSON."));
@@ -79,7 +84,7 @@ async fn accept(
         app.store.verify_agent(owner.agent, app.clock.now()).await?;
     }
     let answer = answer_to(&received.delivery.event);
-    record(app, owner, received).await?;
+    record(app, &desk, owner, received).await?;
     Ok(answer)
 }
 
@@ -169,10 +174,14 @@ fn verified<'b>(
     webhook::receive(header.as_deref(), body, keys, now.as_millisecond(), app.config.signature_tolerance_ms())
 }
 
-async fn record(app: &Arc<App>, owner: SlugOwner, received: Received<'_>) -> Result<(), ApiError> {
+async fn record(
+    app: &Arc<App>,
+    desk: &Desk,
+    owner: SlugOwner,
+    received: Received<'_>,
+) -> Result<(), ApiError> {
     let (agent, workspace) = (owner.agent, owner.workspace);
-    let desk = app.store.desk(owner.key.tenant(), workspace, app.clock.real_ms()).await?;
-    let arrival = arrival(app, &desk, owner, received);
+    let arrival = arrival(app, desk, owner, received);
     match app.inbox.record(arrival).await.map_err(|_| ApiError::unavailable())? {
         Recorded::Decided(after) => ingest::report(app, workspace, &after),
         Recorded::New => app.inbox_bell.notify_one(),

@@ -17,6 +17,7 @@ mod members;
 mod openapi;
 mod points;
 mod restore;
+mod rosters;
 mod rotation;
 mod sdk;
 mod simulation;

@@ -1,10 +1,13 @@
 //! `/v1/agents`: the roster, switches, overrides, and where to point webhooks.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use axum::{Json, extract::State, http::StatusCode};
 use redialer_core::{Id, id, tenant::Limits};
-use redialer_store::{AgentChange, AgentRow, BadSettings};
+use redialer_store::{AgentChange, AgentRow, BadSettings, Defaults, Retention, WorkspaceRow, parted};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -30,15 +33,25 @@ pub(in crate::http) struct View {
     channel: &'static str,
     enabled: bool,
     downstream_url: Option<String>,
+    /// Its own settings; what is not here is inherited from the workspace.
     #[schema(schema_with = settings::overrides)]
     overrides: Value,
+    /// The settings it works under: the workspace's, with its own laid over them.
+    #[schema(schema_with = settings::defaults)]
+    settings: Defaults,
+    #[schema(schema_with = settings::retention)]
+    retention: Retention,
     timezone: Option<String>,
     created_at: String,
+    /// Since when the provider lists it no more.
+    gone_at: Option<String>,
 }
 
-impl From<AgentRow> for View {
-    fn from(row: AgentRow) -> Self {
+impl View {
+    fn of(row: AgentRow, workspace: &WorkspaceRow) -> Self {
         Self {
+            settings: row.settings(&workspace.defaults),
+            retention: row.retention(&workspace.retention),
             id: row.id.to_string(),
             workspace_id: row.workspace.to_string(),
             provider_agent_id: row.provider_agent_id,
@@ -49,6 +62,7 @@ impl From<AgentRow> for View {
             overrides: row.overrides,
             timezone: row.timezone,
             created_at: row.created_at.to_string(),
+            gone_at: row.gone_at.map(|at| at.to_string()),
         }
     }
 }
@@ -72,7 +86,21 @@ pub(in crate::http) async fn list(
         caller.check(named)?;
     }
     let rows = caller.store.agents(named.or(caller.workspace), asked.before, asked.limit + 1).await?;
-    Ok(Json(Page::of(rows, &asked, |r| (r.created_at, r.id), View::from)))
+    let mut workspaces = HashMap::new();
+    for row in &rows {
+        if let Entry::Vacant(place) = workspaces.entry(row.workspace) {
+            place.insert(caller.store.workspace(row.workspace).await?);
+        }
+    }
+    Ok(Json(Page::of(
+        rows,
+        &asked,
+        |r| (r.created_at, r.id),
+        |r| {
+            let workspace = &workspaces[&r.workspace];
+            View::of(r, workspace)
+        },
+    )))
 }
 
 /// `GET /v1/agents/{id}`.
@@ -86,7 +114,8 @@ pub(in crate::http) async fn show(
 async fn shown(caller: &Caller, id: Id<id::Agent>) -> Result<Tagged<View>, ApiError> {
     let row = caller.store.agent(id).await?;
     caller.check(row.workspace)?;
-    Ok(tagged(id, row.updated_at, row.into()))
+    let workspace = caller.store.workspace(row.workspace).await?;
+    Ok(tagged(id, row.updated_at, View::of(row, &workspace)))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -151,21 +180,25 @@ async fn overridden(app: &App, caller: &Caller, row: &AgentRow, patch: &Value) -
     lay(&mut overrides, patch);
     let limits = app.plans.of(caller.tenant.plan);
     within(limits, &overrides)?;
-    let named = |e: BadSettings| {
-        let field =
-            if e.field.is_empty() { "overrides".to_owned() } else { format!("overrides.{}", e.field) };
-        ApiError::invalid(field, e.problem)
+    let named = |under: &'static str| {
+        move |e: BadSettings| {
+            let field = if e.field.is_empty() { under.to_owned() } else { format!("{under}.{}", e.field) };
+            ApiError::invalid(field, e.problem)
+        }
     };
     let workspace = caller.store.workspace(row.workspace).await?;
-    workspace.defaults.patched(&overrides).and_then(|d| d.check(limits)).map_err(named)?;
+    let (settings, retention) = parted(&overrides);
+    workspace.defaults.patched(&settings).and_then(|d| d.check(limits)).map_err(named("overrides"))?;
+    workspace.retention.patched(&retention).map_err(named("overrides.retention"))?;
     Ok(overrides)
 }
 
 /// Whether the plan has room for an agent's own settings.
 fn within(limits: &Limits, overrides: &Value) -> Result<(), ApiError> {
     let own = overrides.as_object().is_some_and(|o| !o.is_empty());
-    let what = match overrides.get("max_attempts") {
-        Some(_) if !limits.agent_attempts => "a `max_attempts` of an agent's own",
+    let reserved = overrides.get("max_attempts").or_else(|| overrides.get("retention"));
+    let what = match reserved {
+        Some(_) if !limits.agent_attempts => "a `max_attempts` or a `retention` of an agent's own",
         _ if own && !limits.agent_overrides => "settings of an agent's own",
         _ => return Ok(()),
     };

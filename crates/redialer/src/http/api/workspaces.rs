@@ -11,7 +11,7 @@ use redialer_core::{
 };
 use redialer_providers::retell::api::ReadError;
 use redialer_store::{
-    BadSettings, Defaults, NewWorkspace, Retention, WebhookKey, WorkspaceChange, WorkspaceRow, merge,
+    BadSettings, Defaults, NewWorkspace, Retention, WebhookKey, WorkspaceChange, WorkspaceRow,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -287,7 +287,7 @@ pub(in crate::http) async fn sync(
 ) -> Result<Json<Synced>, ApiError> {
     caller.check(id)?;
     let row = caller.store.workspace(id).await?;
-    let n = manage::sync(&app, &caller.tenant, &row).await.map_err(|error| match error {
+    let n = manage::sync(&app, &caller.store, &caller.tenant, &row).await.map_err(|error| match error {
         SyncError::Store(error) => error.into(),
         SyncError::Provider(error) => {
             // What the account's owner must mend is a state of the workspace; what the provider must, is not.
@@ -316,14 +316,7 @@ fn patched(defaults: &Defaults, patch: &Value, limits: &Limits) -> Result<Defaul
 }
 
 fn retention(retention: &Retention, patch: &Value) -> Result<Retention, ApiError> {
-    let mut value = serde_json::to_value(retention).unwrap_or_default();
-    merge(&mut value, patch);
-    let merged: Retention = serde_path_to_error::deserialize(value)
-        .map_err(|e| ApiError::invalid(format!("retention.{}", e.path()), e.inner().to_string()))?;
-    if !(1..=3650).contains(&merged.days) {
-        return Err(ApiError::invalid("retention.days", "must be from 1 to 3650"));
-    }
-    Ok(merged)
+    retention.patched(patch).map_err(|e| ApiError::invalid(format!("retention.{}", e.field), e.problem))
 }
 
 fn secret<'t>(param: &str, text: &'t str) -> Result<&'t str, ApiError> {

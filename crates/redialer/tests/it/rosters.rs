@@ -1,0 +1,106 @@
+//! Agents: found and lost by themselves, capped by the plan, with settings of their own.
+
+use redialer_sim::retell::{Script, script::Agent};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::harness::{CHAT, Engine, FILE, KEY, VOICE, Walk, engines, sign};
+
+fn new_agent() -> Agent {
+    Agent { agent_id: "agent_sim_night".to_owned(), agent_name: "Night desk".to_owned(), ..Agent::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_agents_are_found_and_gone_ones_marked_without_anybody_asking() {
+    let walk = Walk::begin(Engine::Sqlite, 2_000).await;
+    let agents = |change: fn(&mut Vec<Agent>)| walk.sim.rewrite(|script| change(&mut script.agents));
+    agents(|all| {
+        all.push(new_agent());
+        all.retain(|a| a.agent_id != CHAT);
+    });
+    walk.until("the roster to be pulled", async |w: &Walk| {
+        let listed = w.get("/v1/agents").await;
+        listed["data"].as_array().expect("a list").iter().any(|a| a["provider_agent_id"] == "agent_sim_night")
+    })
+    .await;
+    assert_ne!(walk.agent(CHAT).await["gone_at"], Value::Null);
+    assert_eq!(walk.agent(VOICE).await["gone_at"], Value::Null);
+    agents(|all| all.push(Agent { agent_id: CHAT.to_owned(), channel: "chat".to_owned(), ..new_agent() }));
+    walk.until("the lost one to be back", async |w: &Walk| w.agent(CHAT).await["gone_at"] == Value::Null)
+        .await;
+}
+
+/// What a webhook for that agent is answered.
+async fn heard(walk: &Walk, agent: &str, n: u32) -> (StatusCode, Value) {
+    let body =
+        json!({"event": "call_started", "call": {"call_id": format!("call_{agent}_{n}"), "agent_id": agent}});
+    let body = body.to_string();
+    let url = walk.webhook_url_of(agent).await;
+    walk.deliver_to(&url, &body, &sign(KEY, body.as_bytes(), walk.now().as_millisecond())).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_downgrade_the_agents_past_the_cap_are_not_heard() {
+    for engine in engines() {
+        let settings = [(FILE, "[plans.starter]\nagents = 1\n")];
+        let walk = Walk::begin_in(engine, 1, Script::default(), &settings).await;
+        let said = walk.says(&["audit", "verify"]);
+        let tenant = said.split(' ').next().expect("an id").to_owned();
+        // Of two that were found together either may be the first.
+        let both = async |n: u32| [heard(&walk, VOICE, n).await, heard(&walk, CHAT, n).await];
+        assert!(both(1).await.iter().all(|(status, _)| *status == StatusCode::NO_CONTENT));
+        walk.says(&["tenant", "change-plan", "--tenant", &tenant, "--plan", "starter"]);
+        walk.until("the smaller plan to count", async |_| {
+            both(2).await.iter().any(|(status, _)| *status == StatusCode::FORBIDDEN)
+        })
+        .await;
+        let told = both(3).await;
+        let silenced = usize::from(told[1].0 == StatusCode::FORBIDDEN);
+        assert_eq!(told[silenced].1["error"]["code"], "plan_limit");
+        assert_eq!(told[1 - silenced].0, StatusCode::NO_CONTENT, "only those past the cap");
+        let first = walk.agent([VOICE, CHAT][1 - silenced]).await;
+        let path = format!("/v1/agents/{}", first["id"].as_str().expect("an id"));
+        walk.ask(Method::PATCH, &path, Some(json!({"enabled": false})), StatusCode::OK).await;
+        let now_heard = heard(&walk, [VOICE, CHAT][silenced], 4).await.0;
+        assert_eq!(now_heard, StatusCode::NO_CONTENT, "there is room for it now");
+        let again =
+            walk.ask(Method::PATCH, &path, Some(json!({"enabled": true})), StatusCode::FORBIDDEN).await;
+        assert_eq!(again["error"]["code"], "plan_limit");
+        walk.says(&["tenant", "change-plan", "--tenant", &tenant, "--plan", "pro"]);
+        walk.until("the larger plan to count", async |w: &Walk| {
+            let body = Some(json!({"enabled": true}));
+            let request = w.http.patch(format!("{}{path}", w.base)).bearer_auth(&w.admin_key).json(&body);
+            request.send().await.expect("answered").status() == StatusCode::OK
+        })
+        .await;
+        assert!(both(5).await.iter().all(|(status, _)| *status == StatusCode::NO_CONTENT));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_inherits_what_it_has_not_of_its_own() {
+    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let path = format!("/v1/agents/{}", walk.agent(VOICE).await["id"].as_str().expect("an id"));
+    walk.defaults(json!({"timezone": "America/Chicago", "max_attempts": 4})).await;
+    let own = json!({"overrides": {"max_attempts": 2, "retention": {"level": "minimal"}}});
+    let agent = walk.ask(Method::PATCH, &path, Some(own), StatusCode::OK).await;
+    assert_eq!(agent["overrides"], json!({"max_attempts": 2, "retention": {"level": "minimal"}}));
+    assert_eq!(
+        (&agent["settings"]["max_attempts"], &agent["settings"]["timezone"]),
+        (&json!(2), &json!("America/Chicago"))
+    );
+    assert_eq!(agent["retention"], json!({"level": "minimal", "days": 30}));
+    for (overrides, param) in [
+        (json!({"retention": {"days": 0}}), "overrides.retention.days"),
+        (json!({"retention": {"for": 1}}), "overrides.retention.for"),
+        (json!({"max_attempts": "many"}), "overrides.max_attempts"),
+    ] {
+        let body = Some(json!({"overrides": overrides}));
+        let told = walk.ask(Method::PATCH, &path, body, StatusCode::UNPROCESSABLE_ENTITY).await;
+        assert_eq!(told["error"]["param"], param, "{told}");
+    }
+    let body = Some(json!({"overrides": {"max_attempts": null, "retention": null}}));
+    let agent = walk.ask(Method::PATCH, &path, body, StatusCode::OK).await;
+    assert_eq!((&agent["overrides"], &agent["settings"]["max_attempts"]), (&json!({}), &json!(4)));
+    assert_eq!(agent["retention"]["level"], "default");
+}
