@@ -158,7 +158,7 @@ impl TenantStore {
         const NUMBER: &str =
             "insert into own_numbers (workspace_id, number_ix) values ($1, $2) on conflict do nothing";
         let pen = self.pen().await?;
-        let mut tx = self.store.db.begin().await?;
+        let mut tx = self.db().begin().await?;
         let mut added = Vec::new();
         let mut room = i64::from(max_enabled) - enabled_agents(&mut tx, workspace).await?;
         for agent in roster {
@@ -217,7 +217,7 @@ impl TenantStore {
                and workspace_id in (select id from workspaces where tenant_id = $1 and deleted_at is null)"
         );
         AgentRow::from_row(
-            &self.store.db.read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?,
+            &self.db().read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?,
         )
     }
 
@@ -239,8 +239,8 @@ impl TenantStore {
              order by created_at desc, id desc limit $4"
         );
         let rows = match workspace {
-            None => self.store.db.read(ALL, args![self.tenant, before.0, before.1, limit]).await?,
-            Some(w) => self.store.db.read(OF_ONE, args![self.tenant, before.0, before.1, limit, w]).await?,
+            None => self.db().read(ALL, args![self.tenant, before.0, before.1, limit]).await?,
+            Some(w) => self.db().read(OF_ONE, args![self.tenant, before.0, before.1, limit, w]).await?,
         };
         rows.iter().map(AgentRow::from_row).collect()
     }
@@ -278,7 +278,7 @@ impl TenantStore {
                and state = 'held' and held_for = 'agent_disabled'";
         let AgentChange { enabled, downstream_url, overrides, if_unchanged } = *change;
         let pen = self.pen().await?;
-        let mut tx = self.store.db.begin().await?;
+        let mut tx = self.db().begin().await?;
         if enabled == Some(true)
             && !agent.enabled
             && enabled_agents(&mut tx, agent.workspace).await? >= i64::from(max_enabled)
@@ -342,7 +342,7 @@ impl TenantStore {
         const SQL: &str = columns!(
             "where tenant_id = $1 and workspace_id = $2 and provider_agent_id = $3 and gone_at is null"
         );
-        let row = self.store.db.read_one(SQL, args![self.tenant, workspace, provider_agent_id]).await?;
+        let row = self.db().read_one(SQL, args![self.tenant, workspace, provider_agent_id]).await?;
         row.as_ref().map(AgentRow::from_row).transpose()
     }
 
@@ -351,7 +351,7 @@ impl TenantStore {
         const SQL: &str = columns!(
             "where tenant_id = $1 and workspace_id = $2 and gone_at is null order by created_at, id"
         );
-        let rows = self.store.db.read(SQL, args![self.tenant, workspace]).await?;
+        let rows = self.db().read(SQL, args![self.tenant, workspace]).await?;
         rows.iter().map(AgentRow::from_row).collect()
     }
 
@@ -359,7 +359,7 @@ impl TenantStore {
     pub async fn enabled_agents(&self, workspace: Id<id::Workspace>) -> Result<Vec<String>, StoreError> {
         const SQL: &str = "select provider_agent_id from agents
              where tenant_id = $1 and workspace_id = $2 and enabled and gone_at is null order by 1";
-        let rows = self.store.db.read(SQL, args![self.tenant, workspace]).await?;
+        let rows = self.db().read(SQL, args![self.tenant, workspace]).await?;
         rows.iter().map(|row| row.get("provider_agent_id")).collect()
     }
 }

@@ -233,7 +233,7 @@ impl TenantStore {
     /// Writes down an act that changes nothing else, such as showing what is personal.
     pub async fn note(&self, act: Act<'_>, now: Timestamp) -> Result<(), StoreError> {
         let pen = self.pen().await?;
-        let mut tx = self.store.db.begin().await?;
+        let mut tx = self.db().begin().await?;
         pen.write(&mut tx, act, now).await?;
         tx.commit().await
     }
@@ -259,7 +259,7 @@ impl TenantStore {
             filter.since,
             filter.until
         ];
-        self.store.db.read(SQL, args).await?.iter().map(ActRow::from_row).collect()
+        self.db().read(SQL, args).await?.iter().map(ActRow::from_row).collect()
     }
 
     /// Walks the whole book.
@@ -268,12 +268,12 @@ impl TenantStore {
             columns!("where bucket = $1 and tenant_id = $2 and seq > $3 order by seq limit $4");
         const HEAD: &str = "select seq, mac from audit_heads where bucket = $1 and tenant_id = $2";
         let (bucket, key) = (bucket_of(self.tenant), self.store.open_key(self.tenant).await?);
-        let head = self.store.db.read_one(HEAD, args![bucket, self.tenant]).await?;
+        let head = self.db().read_one(HEAD, args![bucket, self.tenant]).await?;
         let Some(head) = head else { return Ok(Checked::Whole(0)) };
         let (end, end_mac): (i64, Vec<u8>) = (head.get("seq")?, head.get("mac")?);
         let (mut seq, mut last) = (0, Vec::new());
         while seq < end {
-            let rows = self.store.db.read(ROWS, args![bucket, self.tenant, seq, AT_ONCE]).await?;
+            let rows = self.db().read(ROWS, args![bucket, self.tenant, seq, AT_ONCE]).await?;
             if rows.is_empty() {
                 return Ok(Checked::Cut(seq));
             }

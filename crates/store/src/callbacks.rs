@@ -252,14 +252,14 @@ impl TenantStore {
     pub async fn callback(&self, id: Id<id::Callback>) -> Result<CallbackRow, StoreError> {
         const SQL: &str = columns!("where bucket = $1 and tenant_id = $2 and id = $3 and test = $4");
         let args = args![bucket_of(self.tenant), self.tenant, id, self.test];
-        let row = self.store.db.read_one(SQL, args).await?;
+        let row = self.db().read_one(SQL, args).await?;
         CallbackRow::from_row(&row.ok_or(StoreError::NotFound)?)
     }
 
     /// Dials that a chain has spent; none where there is no such chain.
     pub async fn spent(&self, chain: Id<id::Chain>) -> Result<u32, StoreError> {
         const SQL: &str = "select spent from chains where bucket = $1 and tenant_id = $2 and id = $3";
-        let row = self.store.db.read_one(SQL, args![bucket_of(self.tenant), self.tenant, chain]).await?;
+        let row = self.db().read_one(SQL, args![bucket_of(self.tenant), self.tenant, chain]).await?;
         let spent: Option<i64> = row.map(|row| row.get("spent")).transpose()?;
         Ok(spent.map_or(0, |n| u32::try_from(n).unwrap_or(0)))
     }
@@ -295,7 +295,7 @@ impl TenantStore {
             filter.person_ix.map(|ix| ix.to_vec()),
             self.test
         ];
-        self.store.db.read(SQL, args).await?.iter().map(CallbackRow::from_row).collect()
+        self.db().read(SQL, args).await?.iter().map(CallbackRow::from_row).collect()
     }
 
     /// What a decision about a person rests on.
@@ -304,7 +304,7 @@ impl TenantStore {
         workspace: Id<id::Workspace>,
         person_ix: [u8; 16],
     ) -> Result<Person, StoreError> {
-        let mut tx = self.store.db.begin().await?;
+        let mut tx = self.db().begin().await?;
         let bucket = bucket_of(self.tenant);
         read_person(&mut tx, bucket, self.tenant, workspace, &person_ix).await
     }
@@ -321,7 +321,7 @@ impl TenantStore {
     ) -> Result<Result<(), redialer_core::decide::Note>, StoreError> {
         let bucket = bucket_of(self.tenant);
         let pen = self.pen().await?;
-        let mut tx = self.store.db.begin().await?;
+        let mut tx = self.db().begin().await?;
         lock_person(&mut tx, bucket, self.tenant, manual.workspace, &manual.person_ix).await?;
         let person = read_person(&mut tx, bucket, self.tenant, manual.workspace, &manual.person_ix).await?;
         let (planned, replaced) = match decide(&person) {
@@ -415,7 +415,7 @@ impl TenantStore {
         const STANDS: &str = "select workspace_id, state, scheduled_for from callbacks
              where bucket = $1 and tenant_id = $2 and id = $3 and test = $4";
         let pen = self.pen().await?;
-        let mut tx = self.store.db.begin().await?;
+        let mut tx = self.db().begin().await?;
         let changed = {
             let stands = async |tx: &mut Tx| {
                 let args = args![bucket_of(self.tenant), self.tenant, id, self.test];

@@ -53,7 +53,7 @@ impl TenantStore {
             callback.provider_call_id.clone(),
             MOST
         ];
-        let rows = self.store.db.read(SQL, args).await?;
+        let rows = self.db().read(SQL, args).await?;
         rows.iter()
             .map(|row| {
                 Ok(CapturedRow {
@@ -71,7 +71,7 @@ impl TenantStore {
     pub async fn is_suppressed(&self, number_ix: &[u8; 16]) -> Result<bool, StoreError> {
         const SQL: &str =
             "select 1 as one from suppressions where bucket = $1 and tenant_id = $2 and number_ix = $3";
-        let row = self.store.db.read_one(SQL, args![bucket_of(self.tenant), self.tenant, *number_ix]).await?;
+        let row = self.db().read_one(SQL, args![bucket_of(self.tenant), self.tenant, *number_ix]).await?;
         Ok(row.is_some())
     }
 }

@@ -255,7 +255,7 @@ impl TenantStore {
     pub async fn dispatches(&self, callback: Id<id::Callback>) -> Result<Vec<DispatchRow>, StoreError> {
         const SQL: &str = "select id, state, attempt, call_id, sent_at from dispatches
              where bucket = $1 and tenant_id = $2 and callback_id = $3 order by sent_at, id";
-        let rows = self.store.db.read(SQL, args![bucket_of(self.tenant), self.tenant, callback]).await?;
+        let rows = self.db().read(SQL, args![bucket_of(self.tenant), self.tenant, callback]).await?;
         let read = |row: &Row| {
             Ok(DispatchRow {
                 id: Id::from_uuid(row.get("id")?),

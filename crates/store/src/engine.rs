@@ -10,14 +10,14 @@ use std::{
     str::FromStr as _,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use sqlx::{
-    ConnectOptions as _, Executor as _, PgConnection, PgPool, Postgres, Row as _, Sqlite, SqliteConnection,
-    SqlitePool,
+    AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, PgPool, Postgres, Row as _, Sqlite,
+    SqliteConnection, SqlitePool,
     migrate::Migrator,
     postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow},
     query::Query,
@@ -59,6 +59,8 @@ enum Pools {
         pool: PgPool,
         writers: Arc<[Writer]>,
         counts: Arc<AtomicUsize>,
+        /// Row-level security holds for what is done in a tenant's name.
+        guarded: Arc<AtomicBool>,
     },
 }
 
@@ -121,7 +123,10 @@ impl Db {
             .after_connect(|c, _| Box::pin(async move { c.execute(PLANS).await.map(|_| ()) }))
             .connect_with(options)
             .await?;
-        Ok(Self { pools: Pools::Pg { pool, writers, counts: Arc::default() }, faults: None })
+        Ok(Self {
+            pools: Pools::Pg { pool, writers, counts: Arc::default(), guarded: Arc::default() },
+            faults: None,
+        })
     }
 
     pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
@@ -129,7 +134,29 @@ impl Db {
             Pools::Lite { journal, .. } => LITE.run(journal.keeper()).await,
             Pools::Pg { pool, .. } => PG.run(pool).await,
         }
-        .map_err(|e| StoreError::Schema(e.to_string()))
+        .map_err(|e| StoreError::Schema(e.to_string()))?;
+        self.look_for_guard().await
+    }
+
+    /// Whether there is the role under which tenants' rows are kept apart, and we may take it.
+    async fn look_for_guard(&self) -> Result<(), StoreError> {
+        const SQL: &str = "select count(*) as n from pg_roles
+             where rolname = 'redialer_tenant' and pg_has_role(current_user, oid, 'member')";
+        let Pools::Pg { guarded, .. } = &self.pools else { return Ok(()) };
+        let row = self.read_one(SQL, Args::default()).await?;
+        let found = row.map_or(Ok(0_i64), |row| row.get("n"))? == 1;
+        guarded.store(found, Ordering::Relaxed);
+        if !found {
+            tracing::warn!(
+                "the role redialer_tenant could not be made: tenants' rows are kept apart by statements alone"
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether tenants' rows are kept apart by the database itself.
+    pub(crate) fn guards_rows(&self) -> bool {
+        matches!(&self.pools, Pools::Pg { guarded, .. } if guarded.load(Ordering::Relaxed))
     }
 
     /// A transaction that may write.
@@ -253,6 +280,19 @@ async fn first_free(writers: &[Writer]) -> Option<Result<Turn, sqlx::Error>> {
 }
 
 impl Tx {
+    /// One on a connection of the pool, for what only reads.
+    pub(crate) async fn pooled(pool: &PgPool) -> Result<Self, StoreError> {
+        Ok(Self { open: Open::Pooled(pool.begin().await?), faults: None })
+    }
+
+    /// Runs statements that have no values; Postgres alone.
+    pub(crate) async fn run(&mut self, sql: AssertSqlSafe<String>) -> Result<(), StoreError> {
+        if let Conn::Pg(connection) = self.conn()? {
+            connection.execute(sqlx::raw_sql(sql)).await?;
+        }
+        Ok(())
+    }
+
     pub(crate) async fn execute(&mut self, sql: &'static str, args: Args) -> Result<u64, StoreError> {
         let sql = self.faults.as_ref().map_or(sql, |faults| faults.sql(sql));
         self.conn()?.execute(sql, args).await

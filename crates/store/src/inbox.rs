@@ -211,6 +211,6 @@ impl TenantStore {
              order by received_at desc, id desc limit $5";
         let args =
             args![bucket_of(self.tenant), self.tenant, before.0, before.1, limit, workspace, self.test];
-        self.store.db.read(SQL, args).await?.iter().map(ActivityRow::from_row).collect()
+        self.db().read(SQL, args).await?.iter().map(ActivityRow::from_row).collect()
     }
 }

@@ -174,7 +174,7 @@ impl TenantStore {
                 json!({"name": new.name, "scopes": scopes, "test": new.test, "expires_at": new.expires_at.map(|t| t.to_string())}),
             ),
         };
-        let mut tx = self.store.db.begin().await?;
+        let mut tx = self.db().begin().await?;
         tx.execute(SQL, values).await?;
         pen.write(&mut tx, act, now).await?;
         tx.commit().await
@@ -183,7 +183,7 @@ impl TenantStore {
     /// One key.
     pub async fn key(&self, id: Id<id::Key>) -> Result<KeyInfo, StoreError> {
         const SQL: &str = columns!("where tenant_id = $1 and id = $2");
-        let row = self.store.db.read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
+        let row = self.db().read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
         KeyInfo::from_row(&row)
     }
 
@@ -199,7 +199,7 @@ impl TenantStore {
              order by created_at desc, id desc limit $4"
         );
         let args = args![self.tenant, before.0, before.1, limit, workspace];
-        self.store.db.read(SQL, args).await?.iter().map(KeyInfo::from_row).collect()
+        self.db().read(SQL, args).await?.iter().map(KeyInfo::from_row).collect()
     }
 
     /// From now on the key opens nothing, on no replica.
@@ -207,7 +207,7 @@ impl TenantStore {
         const SQL: &str =
             "update api_keys set revoked_at = $3 where tenant_id = $1 and id = $2 and revoked_at is null";
         let pen = self.pen().await?;
-        let mut tx = self.store.db.begin().await?;
+        let mut tx = self.db().begin().await?;
         if tx.execute(SQL, args![self.tenant, key.id, now]).await? == 0 {
             return Ok(());
         }

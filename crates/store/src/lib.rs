@@ -37,6 +37,7 @@ mod remembered;
 mod removal;
 mod replays;
 mod rotation;
+mod scope;
 mod seal;
 mod settings;
 mod slugs;
@@ -92,6 +93,7 @@ pub use workspaces::{DueWorkspace, NewWorkspace, WebhookKey, WorkspaceChange, Wo
 
 use engine::Db;
 use remembered::Remembered;
+use scope::Scope;
 
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -157,6 +159,8 @@ pub struct TenantStore {
     tenant: Id<id::Tenant>,
     actor: Arc<Actor>,
     test: bool,
+    /// Whose rows there are on Postgres: the tenant's, but in a test that tries another's.
+    rows: Id<id::Tenant>,
 }
 
 impl TenantStore {
@@ -165,6 +169,18 @@ impl TenantStore {
     pub const fn for_tests(mut self, test: bool) -> Self {
         self.test = test;
         self
+    }
+
+    /// The same, with another tenant's rows under it: for the test that nothing is found then.
+    #[must_use]
+    pub const fn on_rows_of(mut self, other: Id<id::Tenant>) -> Self {
+        self.rows = other;
+        self
+    }
+
+    /// The database as this tenant sees it.
+    pub(crate) const fn db(&self) -> Scope<'_> {
+        Scope::of(&self.store.db, self.rows)
     }
 
     /// Whether it is for test callbacks.
@@ -232,6 +248,11 @@ impl Store {
         self
     }
 
+    /// Whether the database itself keeps tenants apart (Postgres, where its role could be made).
+    pub fn guards_rows(&self) -> bool {
+        self.db.guards_rows()
+    }
+
     /// Whether several replicas may share this database.
     pub const fn is_shared(&self) -> bool {
         self.shared
@@ -266,7 +287,13 @@ impl Store {
 
     /// The store as `tenant` sees it; what is done through it is done by the program itself.
     pub fn of(&self, tenant: Id<id::Tenant>) -> TenantStore {
-        TenantStore { store: self.clone(), tenant, actor: Arc::new(Actor::program()), test: false }
+        TenantStore {
+            store: self.clone(),
+            tenant,
+            actor: Arc::new(Actor::program()),
+            test: false,
+            rows: tenant,
+        }
     }
 
     /// Finishes what is under way and closes every connection.

@@ -80,14 +80,14 @@ impl TenantStore {
         const SQL: &str = columns!(
             "where tenant_id = $1 and (created_at, id) < ($2, $3) order by created_at desc, id desc limit $4"
         );
-        let rows = self.store.db.read(SQL, args![self.tenant, before.0, before.1, limit]).await?;
+        let rows = self.db().read(SQL, args![self.tenant, before.0, before.1, limit]).await?;
         rows.iter().map(MemberRow::from_row).collect()
     }
 
     /// One member.
     pub async fn member(&self, id: Id<id::Member>) -> Result<MemberRow, StoreError> {
         const SQL: &str = columns!("where tenant_id = $1 and id = $2");
-        let row = self.store.db.read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
+        let row = self.db().read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
         MemberRow::from_row(&row)
     }
 
@@ -104,7 +104,7 @@ impl TenantStore {
             after: Some(json!({"role": new.role.word()})),
         };
         let pen = self.pen().await?;
-        let mut tx = self.store.db.begin().await?;
+        let mut tx = self.db().begin().await?;
         tx.execute(SQL, values).await.map_err(|e| match e {
             StoreError::Conflict(_) => EMAIL_TAKEN,
             other => other,
@@ -122,7 +122,7 @@ impl TenantStore {
     ) -> Result<(), StoreError> {
         const SQL: &str = "update members set role = $3 where tenant_id = $1 and id = $2 and role = $4";
         let pen = self.pen().await?;
-        let mut tx = self.store.db.begin().await?;
+        let mut tx = self.db().begin().await?;
         if !has_other_owner(&mut tx, self.tenant, member.id).await? && role != Role::Owner {
             return Err(LAST_OWNER);
         }
@@ -145,7 +145,7 @@ impl TenantStore {
     pub async fn remove_member(&self, member: &MemberRow, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "delete from members where tenant_id = $1 and id = $2 and role = $3";
         let pen = self.pen().await?;
-        let mut tx = self.store.db.begin().await?;
+        let mut tx = self.db().begin().await?;
         if !has_other_owner(&mut tx, self.tenant, member.id).await? {
             return Err(LAST_OWNER);
         }

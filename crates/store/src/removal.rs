@@ -29,7 +29,7 @@ impl TenantStore {
         const DELETE: &str = "update workspaces set deleted_at = $3, updated_at = $3
              where tenant_id = $1 and id = $2 and deleted_at is null";
         let pen = self.pen().await?;
-        let mut tx = self.store.db.begin().await?;
+        let mut tx = self.db().begin().await?;
         if tx.execute(DELETE, args![self.tenant, id, now]).await? == 0 {
             return Err(StoreError::NotFound);
         }
@@ -54,7 +54,7 @@ impl TenantStore {
         const RESTORE: &str = "update workspaces set deleted_at = null, updated_at = $3
              where tenant_id = $1 and id = $2 and deleted_at is not null";
         let pen = self.pen().await?;
-        let mut tx = self.store.db.begin().await?;
+        let mut tx = self.db().begin().await?;
         tx.execute(LOCK, args![self.tenant]).await?;
         let row = tx.fetch_one(STANDS, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
         match row.get::<Option<i64>>("deleted_at")? {
@@ -79,14 +79,14 @@ impl TenantStore {
             "delete from workspaces where tenant_id = $1 and id = $2 and deleted_at is not null";
         let bucket = bucket_of(self.tenant);
         for part in PARTS {
-            let mut tx = self.store.db.begin().await?;
+            let mut tx = self.db().begin().await?;
             if part.take(&mut tx, bucket, id).await? > 0 {
                 tx.commit().await?;
                 return Ok(true);
             }
         }
         let pen = self.pen().await?;
-        let mut tx = self.store.db.begin().await?;
+        let mut tx = self.db().begin().await?;
         if tx.execute(LAST, args![self.tenant, id]).await? > 0 {
             let act = Act { after: Some(json!({"rows": "none left"})), ..act("workspace.clear", id, "") };
             pen.write(&mut tx, Act { target: &id.to_string(), ..act }, now).await?;

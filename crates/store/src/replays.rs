@@ -48,7 +48,7 @@ impl TenantStore {
         hash.update(of.uuid().as_bytes());
         hash.update(name.as_bytes());
         let slot = Slot { name: hash.finalize().into(), id: uuid::Uuid::from_bytes(chance.bytes::<16>()) };
-        let mut tx = self.store.db.begin().await?;
+        let mut tx = self.db().begin().await?;
         let values = args![bucket, self.tenant, slot.name, Id::<id::Key>::from_uuid(slot.id), *request, now];
         if tx.execute(TAKE, values).await? == 1 {
             tx.commit().await?;
@@ -82,14 +82,14 @@ impl TenantStore {
              where bucket = $1 and tenant_id = $2 and name = $3 and status is null";
         let sealed = key.seal(COLUMN, slot.id, answer, chance);
         let args = args![bucket_of(self.tenant), self.tenant, slot.name, i64::from(status), sealed];
-        self.store.db.write(SQL, args).await.map(|_| ())
+        self.db().write(SQL, args).await.map(|_| ())
     }
 
     /// Gives a name back: the request was not done.
     pub async fn give_back(&self, slot: &Slot) -> Result<(), StoreError> {
         const SQL: &str =
             "delete from replays where bucket = $1 and tenant_id = $2 and name = $3 and status is null";
-        self.store.db.write(SQL, args![bucket_of(self.tenant), self.tenant, slot.name]).await.map(|_| ())
+        self.db().write(SQL, args![bucket_of(self.tenant), self.tenant, slot.name]).await.map(|_| ())
     }
 }
 

@@ -85,7 +85,7 @@ impl TenantStore {
         let slug = chance.token::<20>();
         let until = plus(now, minutes(SLUG_GRACE_MINUTES));
         let pen = self.pen().await?;
-        let mut tx = self.store.db.begin().await?;
+        let mut tx = self.db().begin().await?;
         if tx.execute(AGENT, args![self.tenant, agent.id, &slug, now, &agent.slug]).await? == 0 {
             return Err(StoreError::Changed);
         }

@@ -59,7 +59,7 @@ impl TenantStore {
              order by created_at desc, id desc limit $5"
         );
         let args = args![bucket_of(self.tenant), self.tenant, before.0, before.1, limit];
-        self.store.db.read(SQL, args).await?.iter().map(SuppressionRow::from_row).collect()
+        self.db().read(SQL, args).await?.iter().map(SuppressionRow::from_row).collect()
     }
 
     /// Puts a number on the list, where it may be already, and ends what waits for it (I7).
@@ -72,7 +72,7 @@ impl TenantStore {
     ) -> Result<SuppressionRow, StoreError> {
         const SQL: &str = columns!("where bucket = $1 and tenant_id = $2 and number_ix = $3");
         let (pen, bucket) = (self.pen().await?, bucket_of(self.tenant));
-        let mut tx = self.store.db.begin().await?;
+        let mut tx = self.db().begin().await?;
         suppress(&mut tx, bucket, key, number.e164(), "api", now, chance).await?;
         let row = tx.fetch_one(SQL, args![bucket, self.tenant, key.index(number.e164())]).await?;
         let row = SuppressionRow::from_row(&row.ok_or(StoreError::Corrupt("suppression"))?)?;
@@ -92,7 +92,7 @@ impl TenantStore {
     pub async fn unsuppress(&self, id: Id<id::Suppression>, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "delete from suppressions where bucket = $1 and tenant_id = $2 and id = $3";
         let pen = self.pen().await?;
-        let mut tx = self.store.db.begin().await?;
+        let mut tx = self.db().begin().await?;
         if tx.execute(SQL, args![bucket_of(self.tenant), self.tenant, id]).await? == 0 {
             return Err(StoreError::NotFound);
         }

@@ -120,7 +120,7 @@ impl TenantStore {
     ) -> Result<i64, StoreError> {
         const SQL: &str = "select calls from usage where bucket = $1 and tenant_id = $2 and period = $3 and workspace_id = $4";
         let args = args![bucket_of(self.tenant), self.tenant, period(now), workspace.unwrap_or(ALL)];
-        self.store.db.read_one(SQL, args).await?.map_or(Ok(0), |row| row.get("calls"))
+        self.db().read_one(SQL, args).await?.map_or(Ok(0), |row| row.get("calls"))
     }
 
     /// Lets so many of those go on that wait for room in the plan, the longest due first; how many there were.
@@ -129,7 +129,7 @@ impl TenantStore {
              where bucket = $1 and state = 'held' and held_for = 'quota' and id in
                  (select id from callbacks where due_at <= $4 and bucket = $1 and tenant_id = $2 and state = 'held'
                     and held_for = 'quota' order by due_at limit $3)";
-        self.store.db.write(SQL, args![bucket_of(self.tenant), self.tenant, room, now]).await
+        self.db().write(SQL, args![bucket_of(self.tenant), self.tenant, room, now]).await
     }
 }
 

@@ -195,7 +195,7 @@ impl TenantStore {
             after: Some(json!({"name": new.name, "provider": new.provider.word()})),
         };
         let pen = self.pen().await?;
-        let mut tx = self.store.db.begin().await?;
+        let mut tx = self.db().begin().await?;
         tx.execute(LOCK, args![self.tenant]).await?;
         let n: i64 = tx.fetch_one(COUNT, args![self.tenant]).await?.ok_or(StoreError::NotFound)?.get("n")?;
         if n >= i64::from(max) {
@@ -229,7 +229,7 @@ impl TenantStore {
     pub async fn workspace(&self, id: Id<id::Workspace>) -> Result<WorkspaceRow, StoreError> {
         const SQL: &str =
             columns!("select ", " from workspaces where tenant_id = $1 and id = $2 and deleted_at is null");
-        let row = self.store.db.read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
+        let row = self.db().read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
         WorkspaceRow::from_row(&row)
     }
 
@@ -244,7 +244,7 @@ impl TenantStore {
             " from workspaces where tenant_id = $1 and deleted_at is null and (created_at, id) < ($2, $3)
               order by created_at desc, id desc limit $4"
         );
-        let rows = self.store.db.read(SQL, args![self.tenant, before.0, before.1, limit]).await?;
+        let rows = self.db().read(SQL, args![self.tenant, before.0, before.1, limit]).await?;
         rows.iter().map(WorkspaceRow::from_row).collect()
     }
 
@@ -270,7 +270,7 @@ impl TenantStore {
         let defaults = change.defaults.map(|d| d.to_value().to_string());
         let retention = change.retention.and_then(|r| serde_json::to_string(r).ok());
         let pen = self.pen().await?;
-        let mut tx = self.store.db.begin().await?;
+        let mut tx = self.db().begin().await?;
         let before = settings_of(&mut tx, self.tenant, id).await?;
         let changed = tx
             .execute(
@@ -357,7 +357,7 @@ impl TenantStore {
     /// How many workspaces there are.
     pub async fn count_workspaces(&self) -> Result<i64, StoreError> {
         const SQL: &str = "select count(*) as n from workspaces where tenant_id = $1 and deleted_at is null";
-        let row = self.store.db.read_one(SQL, args![self.tenant]).await?;
+        let row = self.db().read_one(SQL, args![self.tenant]).await?;
         row.ok_or(StoreError::Corrupt("count"))?.get("n")
     }
 }

@@ -14,6 +14,7 @@ mod intake;
 mod plans;
 mod quota;
 mod rotation;
+mod rows;
 mod sealing;
 mod upgrade;
 mod world;

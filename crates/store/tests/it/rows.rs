@@ -1,0 +1,156 @@
+//! Row-level security on Postgres (I16, T7): the store's own queries with the wrong tenant set find and change nothing.
+
+use redialer_core::{
+    Id, Phone, Timestamp,
+    access::{Role, Scopes},
+    agent::Channel,
+    id,
+};
+use redialer_store::{
+    Act, ActFilter, AgentChange, CallbackRow, Checked, Filter, NewKey, NewMember, StoreError, TenantStore,
+    WorkspaceChange,
+};
+use sqlx::{Connection as _, PgConnection};
+
+use crate::{
+    engines::each,
+    world::{World, at},
+};
+
+fn end<N>() -> (Timestamp, Id<N>) {
+    (at(1_000_000), Id::from_uuid(uuid::Uuid::max()))
+}
+
+fn phone(e164: &str) -> Phone {
+    Phone::parse(e164).expect("a number")
+}
+
+/// How many things of ours are found.
+async fn found(of: &TenantStore, world: &World, callback: &CallbackRow, key: Id<id::Key>) -> Vec<usize> {
+    let there = |known: Result<(), StoreError>| match known {
+        Ok(()) => 1,
+        Err(StoreError::NotFound) => 0,
+        Err(error) => panic!("{error}"),
+    };
+    vec![
+        there(of.workspace(world.workspace).await.map(|_| ())),
+        of.workspaces(end(), 10).await.expect("read").len(),
+        usize::try_from(of.count_workspaces().await.expect("read")).expect("a count"),
+        there(of.agent(world.agent.id).await.map(|_| ())),
+        of.agents(None, end(), 10).await.expect("read").len(),
+        of.roster(world.workspace).await.expect("read").len(),
+        of.enabled_agents(world.workspace).await.expect("read").len(),
+        there(of.callback(callback.id).await.map(|_| ())),
+        of.callbacks(&Filter::default(), end(), 10).await.expect("read").len(),
+        of.activity(None, end(), 10).await.expect("read").len(),
+        of.captured(callback).await.expect("read").len(),
+        there(of.key(key).await.map(|_| ())),
+        of.keys(None, end(), 10).await.expect("read").len(),
+        of.members(end(), 10).await.expect("read").len(),
+        of.suppressions(end(), 10).await.expect("read").len(),
+        of.acts(&ActFilter::default(), i64::MAX, 100).await.expect("read").len().min(1),
+        usize::from(of.check_audit().await.expect("walked") != Checked::Whole(0)),
+    ]
+}
+
+#[tokio::test]
+async fn with_the_wrong_tenant_set_nothing_is_found_and_nothing_changed() {
+    for engine in each().await {
+        let Some(url) = &engine.url else { continue };
+        assert!(engine.store.guards_rows(), "the role is there");
+        let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
+        let open = engine.store.open_key(ours.tenant).await.expect("opened");
+        let callback = ours.schedule("call_1", 600).await;
+        let row = ours.of().callback(callback).await.expect("there");
+        ours.of().suppress(&phone("+14155550188"), &open, at(2), &ours.chance).await.expect("listed");
+        let key = Id::new(at(2), &ours.chance);
+        let new_key = |id, secret| NewKey {
+            id,
+            name: "k",
+            secret,
+            workspace: None,
+            scopes: Scopes::usual(),
+            expires_at: None,
+            test: false,
+        };
+        ours.of().create_key(&new_key(key, "rdl_live_one"), at(2)).await.expect("made");
+        let right = found(&ours.of(), &ours, &row, key).await;
+        assert!(right.iter().all(|n| *n > 0), "all of it is there: {right:?}");
+        let wrong = ours.of().on_rows_of(theirs.tenant);
+        let nothing = found(&wrong, &ours, &row, key).await;
+        assert!(nothing.iter().all(|n| *n == 0), "none of it: {nothing:?}");
+        changes_nothing(&wrong, &ours, callback).await;
+        let still = found(&ours.of(), &ours, &row, key).await;
+        assert_eq!(still, right);
+        assert_eq!(ours.of().callback(callback).await.expect("there").state.word(), "scheduled");
+        forgets_its_condition(url, &ours, &theirs).await;
+    }
+}
+
+/// Each of these fails, or finds nothing to change.
+async fn changes_nothing(wrong: &TenantStore, ours: &World, callback: Id<id::Callback>) {
+    let key = ours.store.open_key(ours.tenant).await.expect("opened");
+    let workspace = WorkspaceChange { name: Some("theirs"), ..WorkspaceChange::default() };
+    let agent = AgentChange { enabled: Some(false), ..AgentChange::default() };
+    let member = NewMember {
+        id: Id::new(at(3), &ours.chance),
+        email: "x@example.com",
+        password_hash: "hash",
+        role: Role::Viewer,
+    };
+    let act = Act { action: "pii.reveal", workspace: None, target: "x", before: None, after: None };
+    let failed = [
+        wrong.change_workspace(ours.workspace, &workspace, &key, at(3), &ours.chance).await.is_err(),
+        wrong.delete_workspace(ours.workspace, at(3)).await.is_err(),
+        wrong.change_agent(&ours.agent, &agent, 10, at(3)).await.is_err(),
+        wrong.rotate_slug(&ours.agent, false, at(3), &ours.chance).await.is_err(),
+        wrong.cancel(callback, at(3)).await.is_err(),
+        wrong.force(callback, at(3)).await.is_err(),
+        wrong.reschedule(callback, at(9), None, at(3)).await.is_err(),
+        wrong.suppress(&phone("+14155550177"), &key, at(3), &ours.chance).await.is_err(),
+        wrong.add_member(&member, at(3)).await.is_err(),
+        wrong.note(act, at(3)).await.is_err(),
+    ];
+    assert!(failed.iter().all(|failed| *failed), "{failed:?}");
+    assert_eq!(ours.agent.channel, Channel::Voice);
+}
+
+/// A statement that names no tenant at all sees one tenant's rows; one for all of them, none but the program.
+async fn forgets_its_condition(url: &str, ours: &World, theirs: &World) {
+    let mut pg = PgConnection::connect(url).await.expect("connected");
+    for (tenant, other) in [(ours.tenant, theirs.tenant), (theirs.tenant, ours.tenant)] {
+        let mut tx = pg.begin().await.expect("begun");
+        let scope =
+            format!("set local role redialer_tenant; set local redialer.tenant = '{}'", tenant.uuid());
+        sqlx::raw_sql(sqlx::AssertSqlSafe(scope)).execute(&mut *tx).await.expect("set");
+        let seen: Vec<uuid::Uuid> = sqlx::query_scalar("select distinct tenant_id from workspaces union select tenant_id from audit union select id from tenants")
+            .fetch_all(&mut *tx)
+            .await
+            .expect("read");
+        assert_eq!(seen, [tenant.uuid()]);
+        let moved =
+            sqlx::query("update workspaces set tenant_id = $1").bind(other.uuid()).execute(&mut *tx).await;
+        assert!(moved.is_err(), "a row cannot be given away");
+    }
+    let mut tx = pg.begin().await.expect("begun");
+    sqlx::query("set local role redialer_tenant").execute(&mut *tx).await.expect("set");
+    let unset = sqlx::query("select 1 from workspaces").fetch_all(&mut *tx).await;
+    assert!(unset.is_err() || unset.is_ok_and(|rows| rows.is_empty()), "without a tenant there is nothing");
+}
+
+/// A table that is added without a policy would be everybody's.
+#[tokio::test]
+async fn every_table_that_the_tenants_role_may_read_has_a_policy() {
+    for engine in each().await {
+        let Some(url) = &engine.url else { continue };
+        let mut pg = PgConnection::connect(url).await.expect("connected");
+        let open: Vec<String> = sqlx::query_scalar(
+            "select relname::text from pg_class where relkind = 'r' and relnamespace = current_schema()::regnamespace
+               and has_table_privilege('redialer_tenant', oid, 'select') and not relrowsecurity order by 1",
+        )
+        .fetch_all(&mut pg)
+        .await
+        .expect("read");
+        assert_eq!(open, ["epochs"], "only what is nobody's");
+    }
+}
