@@ -45,6 +45,8 @@ nouns! {
     Act = "au_",
     /// A person who may sign in.
     Member = "mb_",
+    /// One line of the feed about what did not go the usual way.
+    Notice = "nt_",
     /// One number that must not be called.
     Suppression = "sp_",
 }

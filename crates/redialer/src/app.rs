@@ -16,7 +16,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use crate::{
     clock::Clock,
     config::Config,
-    flow::{pacing::Pacer, window::Window},
+    flow::{pacing::Pacer, refusals::Refusals, window::Window},
     http::Pace,
 };
 
@@ -65,6 +65,8 @@ pub struct App {
     pub inbox_bell: Notify,
     /// Something new is due, or may be dialled now.
     pub due_bell: Notify,
+    /// Webhooks that were turned away.
+    pub refusals: Refusals,
     /// What was stuck when we last looked.
     pub alarms: Mutex<Alarms>,
     draining: AtomicBool,
@@ -108,6 +110,7 @@ impl App {
             window_bell: Notify::new(),
             inbox_bell: Notify::new(),
             due_bell: Notify::new(),
+            refusals: Refusals::default(),
             alarms: Mutex::default(),
             draining: AtomicBool::new(false),
             drain_bell: Notify::new(),

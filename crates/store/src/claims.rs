@@ -9,13 +9,16 @@ use redialer_core::{
     Id, Timestamp,
     agent::Channel,
     callback::{HeldFor, RedialReason, State},
+    decide::Notice,
     id,
     time::Zone,
 };
 use uuid::Uuid;
 
 use crate::{
-    Secrets, Store, StoreError, TenantKey, at,
+    Secrets, Store, StoreError, TenantKey,
+    activity::notice,
+    at,
     callbacks::{reason_of, zone_of},
     engine::{Row, Tx, args, row},
 };
@@ -218,6 +221,8 @@ impl Store {
              where bucket = $1 and id = $2 and fence = $4";
         let mut tx = self.db.begin().await?;
         if holds(&mut tx, &claim).await? {
+            let why = if outcome.is_some() { Notice::Replanned } else { Notice::Quiet };
+            notice(&mut tx, &claim, Some(why).filter(|_| until > claim.scheduled_for), now).await?;
             tx.execute(MOVE, args![claim.bucket, claim.id, until, claim.fence, outcome]).await?;
             back_to_waiting(&mut tx, claim.bucket, claim.id, State::Scheduled, None, until, now).await?;
         }
@@ -238,6 +243,7 @@ impl Store {
         let mut tx = self.db.begin().await?;
         if holds(&mut tx, &claim).await? {
             let due_at = claim.scheduled_for;
+            notice(&mut tx, &claim, Notice::of_hold(why), now).await?;
             back_to_waiting(&mut tx, claim.bucket, claim.id, State::Held, Some(why), due_at, now).await?;
         }
         tx.commit().await
@@ -254,7 +260,11 @@ impl Store {
         const SQL: &str = "update callbacks set state = $4, outcome = $5, lease_until = null, updated_at = $6
              where bucket = $1 and id = $2 and fence = $3 and state = 'dispatching' and dispatch_id is null";
         let args = args![claim.bucket, claim.id, claim.fence, state.word(), outcome, now];
-        self.db.write(SQL, args).await.map(|_| ())
+        let mut tx = self.db.begin().await?;
+        if tx.execute(SQL, args).await? == 1 {
+            notice(&mut tx, &claim, Notice::of_end(state), now).await?;
+        }
+        tx.commit().await
     }
 
     /// Gives back a claim that failed in our hands: due again at `due_at`, or held once it failed too often.

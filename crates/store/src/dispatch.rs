@@ -12,15 +12,17 @@ use redialer_core::{
     agent::Channel,
     callback::{HeldFor, State},
     chance::Chance,
-    decide::AfterDial,
+    decide::{AfterDial, Notice},
     id,
     time::{minutes, plus},
+    workspace::Pause,
 };
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
     Claim, StoreError, TenantKey, TenantStore,
+    activity::notice,
     asks::ASK_AFTER_MINUTES,
     at, bucket_of,
     chains::{open_all, opened},
@@ -284,6 +286,7 @@ async fn give_back(
     if holds(tx, claim).await? {
         let due_at = plus(now, GIVEN_BACK_FOR);
         let state = if held.is_some() { State::Held } else { State::Scheduled };
+        notice(tx, claim, held.and_then(Notice::of_hold), now).await?;
         back_to_waiting(tx, claim.bucket, claim.id, state, held, due_at, now).await?;
     }
     Ok(())
@@ -300,7 +303,8 @@ pub(crate) async fn settle(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     // Once the provider was asked, a repeat may have been placed: a late "no" is of the first request alone.
-    const REFUSED: &str = "update dispatches set state = 'refused', ask_at = null, updated_at = $3
+    const REFUSED: &str =
+        "update dispatches set state = 'refused', ask_at = null, answer = $4, updated_at = $3
          where bucket = $1 and id = $2 and (state = 'intent' or (state = 'unknown' and asks = 0))
          returning bucket, tenant_id, workspace_id, sent_at";
     const UNKNOWN: &str =
@@ -316,8 +320,9 @@ pub(crate) async fn settle(
          where bucket = $1 and id = $2 and state = 'dispatching'";
     match after {
         AfterDial::Dialing { call_id } => mark_placed(tx, bucket, id, call_id, now).await?,
-        AfterDial::Again { at, pause, .. } => {
-            if let Some(dispatch) = tx.fetch_one(REFUSED, args![bucket, id, now]).await? {
+        AfterDial::Again { at, pause, slow, .. } => {
+            let why = pause.map(Pause::word).unwrap_or(if *slow { "throttled" } else { "not_placed" });
+            if let Some(dispatch) = tx.fetch_one(REFUSED, args![bucket, id, now, why]).await? {
                 usage::take_off(tx, &dispatch).await?;
                 tx.execute(UNSENT, args![bucket, callback]).await?;
                 back_to_waiting(tx, bucket, callback, State::Scheduled, None, *at, now).await?;
@@ -327,7 +332,7 @@ pub(crate) async fn settle(
             }
         }
         AfterDial::Close { state, outcome, .. } => {
-            if let Some(dispatch) = tx.fetch_one(REFUSED, args![bucket, id, now]).await? {
+            if let Some(dispatch) = tx.fetch_one(REFUSED, args![bucket, id, now, outcome]).await? {
                 usage::take_off(tx, &dispatch).await?;
                 tx.execute(CLOSE, args![bucket, callback, state.word(), outcome, now]).await?;
             }

@@ -7,8 +7,8 @@ use redialer_core::{Id, Timestamp, delivery::Sameness, id};
 use tokio::task::JoinHandle;
 
 use crate::{
-    Arrival, Recorded, Store, StoreError, TenantStore, at, bucket_of,
-    engine::{Row, args},
+    Arrival, Recorded, Store, StoreError, at,
+    engine::args,
     group::{Full, Group},
     intake,
 };
@@ -155,62 +155,5 @@ impl Store {
             None => self.db.write(ASIDE, args![row.bucket, row.id, notes]).await,
         }
         .map(|_| ())
-    }
-}
-
-/// One line of the activity feed: a delivery and what followed.
-pub struct ActivityRow {
-    /// The delivery.
-    pub id: Id<id::Delivery>,
-    /// Its workspace.
-    pub workspace: Id<id::Workspace>,
-    /// The agent whose slug it came with.
-    pub agent: Id<id::Agent>,
-    /// The provider's name for the event.
-    pub event: String,
-    /// The provider's id of the call.
-    pub call_id: Option<String>,
-    /// `pending`, `done` or `aside`.
-    pub state: String,
-    /// Codes of the notes on it, joined by spaces.
-    pub notes: String,
-    /// The callback it led to.
-    pub callback: Option<Id<id::Callback>>,
-    /// When it came.
-    pub received_at: Timestamp,
-}
-
-impl ActivityRow {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: Id::from_uuid(row.get("id")?),
-            workspace: Id::from_uuid(row.get("workspace_id")?),
-            agent: Id::from_uuid(row.get("agent_id")?),
-            event: row.get("event")?,
-            call_id: row.get("call_id")?,
-            state: row.get("state")?,
-            notes: row.get("notes")?,
-            callback: row.get::<Option<uuid::Uuid>>("callback_id")?.map(Id::from_uuid),
-            received_at: at(row.get("received_at")?),
-        })
-    }
-}
-
-impl TenantStore {
-    /// A page of the activity feed, newest first, of one workspace or of all.
-    pub async fn activity(
-        &self,
-        workspace: Option<Id<id::Workspace>>,
-        before: (Timestamp, Id<id::Delivery>),
-        limit: i64,
-    ) -> Result<Vec<ActivityRow>, StoreError> {
-        const SQL: &str =
-            "select id, workspace_id, agent_id, event, call_id, state, notes, callback_id, received_at
-             from deliveries where bucket = $1 and tenant_id = $2 and (received_at, id) < ($3, $4)
-               and ($6 is null or workspace_id = $6) and test = $7
-             order by received_at desc, id desc limit $5";
-        let args =
-            args![bucket_of(self.tenant), self.tenant, before.0, before.1, limit, workspace, self.test];
-        self.db().read(SQL, args).await?.iter().map(ActivityRow::from_row).collect()
     }
 }

@@ -4,6 +4,7 @@
 //! `core` and passed in. Every change of a callback guards on the state it leaves. Personal data and keys
 //! are sealed before they are bound. Handlers see one tenant through [`TenantStore`]; flows see all.
 
+mod activity;
 mod agents;
 mod asks;
 mod attention;
@@ -55,6 +56,7 @@ use std::{path::Path, sync::Arc};
 
 use redialer_core::{Id, Timestamp, chance::Chance, id};
 
+pub use activity::{ActivityFilter, ActivityKind, ActivityRow, Refused};
 pub use agents::{AgentChange, AgentRow, Roster, parted};
 pub use asks::AskRow;
 pub use audit::{Act, ActFilter, ActRow, Actor, Checked};
@@ -69,7 +71,7 @@ pub use dispatch::{DispatchRow, Intent, NewDispatch};
 pub use epochs::{Adoption, Epoch};
 pub use fail::{Abort, BadPoint, Faults, Passing, Point, Verdict};
 pub use group::Full;
-pub use inbox::{ActivityRow, Inbox, NewDelivery, PendingRow};
+pub use inbox::{Inbox, NewDelivery, PendingRow};
 pub use intake::{Arrival, Decided, Decider, Fresh, KnownCase, Reading, Recorded};
 pub use keys::{KeyInfo, KeyRow, NewKey, hash_key};
 pub use leases::Buckets;

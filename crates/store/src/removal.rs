@@ -110,7 +110,7 @@ impl Part {
 }
 
 /// What hangs on something else goes before it.
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 13] = [
     Part(
         "delete from bodies where bucket = $1 and delivery_id in
              (select d.id from deliveries d join bodies b on b.delivery_id = d.id and b.bucket = d.bucket
@@ -136,6 +136,11 @@ const PARTS: [Part; 12] = [
     ),
     Part(
         "delete from persons where bucket = $1 and workspace_id = $2 and person_ix in (select person_ix from persons where bucket = $1 and workspace_id = $2 limit 500)",
+    ),
+    Part(
+        "delete from notices where bucket = $1 and workspace_id = $2 and (tenant_id, at, id) in
+             (select tenant_id, at, id from notices where bucket = $1 and workspace_id = $2
+                and tenant_id = (select tenant_id from workspaces where id = $2) limit 500)",
     ),
     Part("delete from own_numbers where $1 >= 0 and workspace_id = $2"),
     Part(

@@ -12,10 +12,13 @@ use redialer_core::{
 use redialer_providers::retell::api::ReadError;
 use redialer_store::{Buckets, StoreError};
 
+use super::refusals;
 use crate::app::App;
 
 /// Parts of a deleted workspace that are taken away in one round.
 const STEPS_A_ROUND: usize = 20;
+/// Lines about what was refused are kept for thirty days.
+const NOTICES_MINUTES: i64 = 30 * 24 * 60;
 const ROUND: Duration = Duration::from_secs(2);
 /// A replica that is silent for so long is gone.
 const LEASE_MS: i64 = 10_000;
@@ -52,6 +55,7 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
             app.due_changed();
         }
     }
+    refusals::tell(app).await;
     alarm(app).await?;
     clear_away(app).await?;
     release_quota(app).await?;
@@ -80,6 +84,7 @@ async fn clear_away(app: &App) -> Result<(), StoreError> {
     let now = app.clock.now();
     app.pace.tidy();
     app.store.forget_answers(plus(now, -minutes(24 * 60))).await?;
+    app.store.forget_notices(plus(now, -minutes(NOTICES_MINUTES))).await?;
     for range in app.ranges() {
         for gone in app.store.removals(range, plus(now, -minutes(UNDO_MINUTES))).await? {
             let of = app.store.of(gone.tenant);

@@ -11,6 +11,7 @@ pub mod ingest;
 pub mod manage;
 pub mod pacing;
 pub mod reconcile;
+pub mod refusals;
 pub mod roster;
 pub mod sweep;
 pub mod window;

@@ -18,7 +18,7 @@ use axum::{
 };
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use redialer_core::Id;
+use redialer_core::{Id, decide::Notice};
 use redialer_providers::retell::{
     SIGNATURE_HEADER,
     webhook::{self, Received},
@@ -62,20 +62,24 @@ async fn accept(
     let received = match received {
         Err(webhook::Rejected::Signature(why)) => {
             tracing::info!(agent.id = %owner.agent, %why, "a webhook for agent {} was refused: {why}", owner.agent);
+            app.refusals.count(&owner, Notice::BadSignature);
             // Which part of it is wrong is for the log, not for a stranger.
             let told = "The signature is missing or does not hold for this body.";
             return Err(ApiError::new(StatusCode::UNAUTHORIZED, "bad_signature", told));
         }
         signed if !owner.enabled => {
             drop(signed);
+            app.refusals.count(&owner, Notice::AgentOff);
             let why = "The agent is switched off.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "agent_disabled", why));
         }
         _ if !app.plans.of(desk.plan).hears(desk.before(owner.agent).unwrap_or(0)) => {
+            app.refusals.count(&owner, Notice::PastTheCap);
             let why = "The agent is past the plan's number of agents: disable others, or take a larger plan.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "plan_limit", why));
         }
         Err(webhook::Rejected::NotJson) => {
+            app.refusals.count(&owner, Notice::NotJson);
             return Err(ApiError::new(StatusCode::BAD_REQUEST, "not_json", "The body is not JSON."));
         }
         Ok(received) => received,

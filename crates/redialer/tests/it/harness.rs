@@ -219,18 +219,13 @@ impl Walk {
         self.ahead_ms.store(theirs.as_millisecond() - self.clock.now().as_millisecond(), Ordering::Relaxed);
     }
 
-    /// One more replica on the same database; it goes with the walk.
-    pub(crate) fn add_replica(&mut self) {
+    /// One more replica on the same database; it goes with the walk. Where it is.
+    pub(crate) fn add_replica(&mut self) -> String {
         let listen = address();
         let mut command = self.command();
-        self.replicas.push(
-            command
-                .env("REDIALER_LISTEN", listen)
-                .arg("serve")
-                .stdout(Stdio::null())
-                .spawn()
-                .expect("started"),
-        );
+        command.env("REDIALER_LISTEN", &listen).arg("serve").stdout(Stdio::null());
+        self.replicas.push(command.spawn().expect("started"));
+        format!("http://{listen}")
     }
 
     /// A second server on the same data; how it ended, if it ended by itself.
@@ -350,7 +345,7 @@ impl Walk {
 
     /// Every note on every event, newest first.
     pub(crate) async fn notes(&self) -> Vec<String> {
-        let feed = self.get("/v1/activity?limit=200").await;
+        let feed = self.get("/v1/activity?kind=webhook&limit=200").await;
         let entries = feed["data"].as_array().expect("a list");
         let notes = entries.iter().flat_map(|e| e["notes"].as_array().expect("a list"));
         notes.map(|n| n["code"].as_str().expect("a code").to_owned()).collect()
@@ -359,7 +354,7 @@ impl Walk {
     /// Waits until no event is undecided.
     pub(crate) async fn until_decided(&self, n: usize) {
         self.until(&format!("{n} events to be decided"), async |walk: &Self| {
-            let feed = walk.get("/v1/activity?limit=200").await;
+            let feed = walk.get("/v1/activity?kind=webhook&limit=200").await;
             let entries = feed["data"].as_array().expect("a list");
             entries.len() >= n && entries.iter().all(|e| e["state"] == "done")
         })

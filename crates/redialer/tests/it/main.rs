@@ -7,8 +7,10 @@
 mod access;
 mod api;
 mod canary;
+mod caps;
 mod client;
 mod crash;
+mod feed;
 mod harness;
 mod key_service;
 mod kills;

@@ -54,8 +54,10 @@ fn sql_is_in_the_store_alone() {
         let found = code(&text).lines().find(|line| sql.iter().any(|s| line.contains(&format!("\"{s}"))));
         assert!(found.is_none(), "{name}: {found:?}");
     }
-    for manifest in ["core", "when", "providers", "sim", "redialer"] {
+    for manifest in ["core", "when", "kek", "providers", "sim", "redialer"] {
         let text = fs::read_to_string(root().join("crates").join(manifest).join("Cargo.toml")).expect("text");
+        // What tests look at is their own business.
+        let text = text.split("[dev-dependencies]").next().unwrap_or_default();
         assert!(!text.contains("sqlx") && !text.contains("rusqlite"), "{manifest} depends on a database");
     }
 }

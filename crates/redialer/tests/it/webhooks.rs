@@ -150,7 +150,7 @@ async fn what_cannot_be_dialled_is_kept_with_a_note() {
     for (i, (name, event, note)) in cases.iter().enumerate() {
         assert_eq!(walk.deliver(&event.to_string()).await, 204, "{name}");
         walk.until_decided(i + 1).await;
-        let feed = walk.get("/v1/activity?limit=1").await;
+        let feed = walk.get("/v1/activity?kind=webhook&limit=1").await;
         let notes: Vec<_> = feed["data"][0]["notes"]
             .as_array()
             .expect("a list")
@@ -191,7 +191,7 @@ async fn inbound_hooks_that_come_here_by_mistake_are_answered_and_ten_thousand_c
     }
     senders.join_all().await;
     walk.until_decided(3).await;
-    assert_eq!(walk.get("/v1/activity").await["data"].as_array().expect("a list").len(), 3);
+    assert_eq!(walk.get("/v1/activity?kind=webhook").await["data"].as_array().expect("a list").len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! The inbox: durable before anybody is answered, once each.
 
-use redialer_store::{Inbox, Recorded};
+use redialer_store::{ActivityFilter, Inbox, Recorded};
 
 use crate::{
     engines::each,
@@ -60,8 +60,8 @@ async fn a_failing_event_is_put_off_and_then_aside() {
         assert_eq!(row.tries, 1);
         engine.store.retry_delivery(&row, None, "set_aside").await.expect("set aside");
         assert!(engine.store.pending(ALL, at(1_000), 10).await.expect("read").is_empty());
-        let first = (redialer_core::Timestamp::MAX, redialer_core::Id::from_uuid(uuid::Uuid::max()));
-        let feed = world.of().activity(None, first, 10).await.expect("read");
+        let first = (redialer_core::Timestamp::MAX, uuid::Uuid::max());
+        let feed = world.of().activity(&ActivityFilter::default(), first, 10).await.expect("read");
         assert_eq!((feed[0].state.as_str(), feed[0].notes.as_str()), ("aside", "set_aside"));
     }
 }

@@ -2,8 +2,8 @@
 
 use redialer_core::{Id, Timestamp, callback::State, chance::Chance, decide::AfterCall, id};
 use redialer_store::{
-    Arrival, Decided, Decider, Following, Fresh, Inbox, KnownCall, KnownCase, Reading, Recorded, Secrets,
-    TenantKey,
+    ActivityFilter, Arrival, Decided, Decider, Following, Fresh, Inbox, KnownCall, KnownCase, Reading,
+    Recorded, Secrets, TenantKey,
 };
 
 use sqlx::{Connection as _, PgConnection};
@@ -98,8 +98,8 @@ async fn fresh_while(
 }
 
 async fn feed(world: &World) -> Vec<(String, bool)> {
-    let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
-    let rows = world.of().activity(None, first, 1_000).await.expect("read");
+    let first = (Timestamp::MAX, uuid::Uuid::max());
+    let rows = world.of().activity(&ActivityFilter::default(), first, 1_000).await.expect("read");
     rows.into_iter().map(|row| (row.state, row.callback.is_some())).collect()
 }
 

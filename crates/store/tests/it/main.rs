@@ -3,7 +3,7 @@
 //! SQLite always runs. Postgres runs when `REDIALER_TEST_POSTGRES` names a server (`cargo xtask test` starts
 //! one); without it, one line says so.
 
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod book;
 mod callbacks;

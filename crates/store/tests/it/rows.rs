@@ -7,8 +7,8 @@ use redialer_core::{
     id,
 };
 use redialer_store::{
-    Act, ActFilter, AgentChange, CallbackRow, Checked, Filter, NewKey, NewMember, StoreError, TenantStore,
-    WorkspaceChange,
+    Act, ActFilter, ActivityFilter, AgentChange, CallbackRow, Checked, Filter, NewKey, NewMember, StoreError,
+    TenantStore, WorkspaceChange,
 };
 use sqlx::{Connection as _, PgConnection};
 
@@ -42,7 +42,10 @@ async fn found(of: &TenantStore, world: &World, callback: &CallbackRow, key: Id<
         of.enabled_agents(world.workspace).await.expect("read").len(),
         there(of.callback(callback.id).await.map(|_| ())),
         of.callbacks(&Filter::default(), end(), 10).await.expect("read").len(),
-        of.activity(None, end(), 10).await.expect("read").len(),
+        of.activity(&ActivityFilter::default(), (end::<id::Delivery>().0, uuid::Uuid::max()), 10)
+            .await
+            .expect("read")
+            .len(),
         of.captured(callback).await.expect("read").len(),
         there(of.key(key).await.map(|_| ())),
         of.keys(None, end(), 10).await.expect("read").len(),

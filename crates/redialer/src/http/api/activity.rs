@@ -1,28 +1,43 @@
-//! `/v1/activity`: what came in, and what followed from it or why nothing did.
+//! `/v1/activity`: what came in and what followed, what was dialled and what became of it, what was refused and why.
 
 use axum::Json;
-use redialer_core::{decide::Note, id};
-use redialer_store::ActivityRow;
+use redialer_core::{
+    Id,
+    decide::{Note, Notice},
+    id,
+};
+use redialer_store::{ActivityFilter, ActivityKind, ActivityRow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     page::{Asked, Page},
-    wire::Query,
+    wire::{self, Query},
 };
-use crate::http::{auth::Caller, error::ApiError};
+use crate::http::{auth::Caller, error::ApiError, openapi::settings};
 
+/// One line of the feed.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Activity)]
 pub(in crate::http) struct View {
     id: String,
+    /// `webhook`: one that was taken. `dial`: a try at the provider. `refusal`: webhooks turned away, or a dial put off.
+    #[schema(schema_with = settings::activity)]
     kind: &'static str,
     workspace_id: String,
     agent_id: String,
+    /// The provider's name for the event; `dial`; of a refusal its code.
     event: String,
     provider_call_id: Option<String>,
+    /// Of a webhook `pending`, `done` or `aside`; of a dial `intent`, `unknown`, `placed`, `refused`, `not_placed`, `unresolved`
+    /// or `ended`; of a refusal `told`.
     state: String,
     callback_id: Option<String>,
+    attempt: Option<i64>,
+    /// How a dial ended, in the provider's words, or why it was refused.
+    outcome: Option<String>,
+    /// How often it happened since the last such line.
+    count: i64,
     notes: Vec<NoteView>,
     at: String,
 }
@@ -34,20 +49,39 @@ struct NoteView {
     message: &'static str,
 }
 
+const KINDS: [(&str, ActivityKind); 3] =
+    [("webhook", ActivityKind::Webhook), ("dial", ActivityKind::Dial), ("refusal", ActivityKind::Notice)];
+
+fn notes(row: &ActivityRow) -> Vec<NoteView> {
+    if row.kind == ActivityKind::Notice {
+        let notice = Notice::from_word(&row.event);
+        return notice.map(|n| NoteView { code: n.word(), message: n.sentence() }).into_iter().collect();
+    }
+    let notes = row.notes.split(' ').filter_map(Note::from_word);
+    notes.map(|n| NoteView { code: n.word(), message: n.sentence() }).collect()
+}
+
 impl From<ActivityRow> for View {
     fn from(row: ActivityRow) -> Self {
-        let notes = row.notes.split(' ').filter_map(Note::from_word);
+        let (kind, id) = match row.kind {
+            ActivityKind::Webhook => ("webhook", Id::<id::Delivery>::from_uuid(row.id).to_string()),
+            ActivityKind::Dial => ("dial", Id::<id::Dispatch>::from_uuid(row.id).to_string()),
+            ActivityKind::Notice => ("refusal", Id::<id::Notice>::from_uuid(row.id).to_string()),
+        };
         Self {
-            id: row.id.to_string(),
-            kind: "webhook",
+            notes: notes(&row),
+            id,
+            kind,
             workspace_id: row.workspace.to_string(),
             agent_id: row.agent.to_string(),
             event: row.event,
             provider_call_id: row.call_id,
             state: row.state,
             callback_id: row.callback.map(|id| id.to_string()),
-            notes: notes.map(|n| NoteView { code: n.word(), message: n.sentence() }).collect(),
-            at: row.received_at.to_string(),
+            attempt: row.attempt,
+            outcome: row.outcome,
+            count: row.n,
+            at: row.at.to_string(),
         }
     }
 }
@@ -55,6 +89,10 @@ impl From<ActivityRow> for View {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ListQuery {
+    #[param(schema_with = settings::activity)]
+    kind: Option<String>,
+    workspace_id: Option<String>,
+    agent_id: Option<String>,
     limit: Option<i64>,
     cursor: Option<String>,
 }
@@ -64,8 +102,22 @@ pub(in crate::http) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
+    // Lines are of several nouns: a cursor holds the moment and the bare id.
     let asked: Asked<id::Delivery> = Asked::read(query.limit, query.cursor.as_deref())?;
-    let mut rows = caller.store.activity(caller.workspace, asked.before, asked.limit + 1).await?;
-    rows.truncate(usize::try_from(asked.limit + 1).unwrap_or(usize::MAX));
-    Ok(Json(Page::of(rows, &asked, |r| (r.received_at, r.id), View::from)))
+    let known = |word: &str| KINDS.iter().find(|(w, _)| *w == word).map(|(_, kind)| *kind);
+    let kind = match &query.kind {
+        Some(word) => Some(
+            known(word).ok_or_else(|| ApiError::invalid("kind", "must be `webhook`, `dial` or `refusal`"))?,
+        ),
+        None => None,
+    };
+    let named = query.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
+    if let Some(named) = named {
+        caller.check(named)?;
+    }
+    let agent = query.agent_id.as_deref().map(|t| wire::id("agent_id", t)).transpose()?;
+    let filter = ActivityFilter { kind, workspace: named.or(caller.workspace), agent };
+    let before = (asked.before.0, asked.before.1.uuid());
+    let rows = caller.store.activity(&filter, before, asked.limit + 1).await?;
+    Ok(Json(Page::of(rows, &asked, |r| (r.at, Id::from_uuid(r.id)), View::from)))
 }

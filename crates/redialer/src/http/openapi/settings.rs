@@ -59,6 +59,11 @@ pub(in crate::http) fn reason() -> RefOr<Schema> {
     read(json!({"type": "string", "enum": RedialReason::ALL.map(RedialReason::word)}))
 }
 
+/// What a line of the feed may be about.
+pub(in crate::http) fn activity() -> RefOr<Schema> {
+    read(json!({"type": "string", "enum": ["webhook", "dial", "refusal"]}))
+}
+
 /// Any JSON object, or none.
 pub(in crate::http) fn anything() -> RefOr<Schema> {
     read(json!({"type": ["object", "null"], "additionalProperties": true}))

@@ -7,7 +7,7 @@ use std::{
 
 use redialer_core::{Id, Timestamp, callback::State, id};
 use redialer_sim::retell::Retell;
-use redialer_store::{CallbackRow, Filter, TenantStore};
+use redialer_store::{ActivityFilter, ActivityKind, ActivityRow, CallbackRow, Filter, TenantStore};
 use serde_json::Value;
 
 use super::shared::Shared;
@@ -134,10 +134,15 @@ impl Laws {
             .contains(&record["disconnection_reason"].as_str().unwrap_or_default())
     }
 
+    async fn webhooks(&self) -> Vec<ActivityRow> {
+        let filter = ActivityFilter { kind: Some(ActivityKind::Webhook), ..ActivityFilter::default() };
+        let first = (Timestamp::MAX, uuid::Uuid::max());
+        self.store.activity(&filter, first, 5_000).await.expect("read")
+    }
+
     /// A webhook was answered with 2xx: it must be on disk (I9).
     pub(super) async fn acknowledged(&self, event: &str, call: &str) {
-        let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
-        let feed = self.store.activity(None, first, 5_000).await.expect("read");
+        let feed = self.webhooks().await;
         if !feed.iter().any(|d| d.event == event && d.call_id.as_deref() == Some(call)) {
             self.shared.broke("I9: acknowledged and not on disk");
         }
@@ -148,8 +153,7 @@ impl Laws {
         let rows = self.rows().await;
         let open = rows.iter().filter(|r| !r.state.is_final() && r.state != State::Held);
         let mut open: Vec<String> = open.map(|r| format!("{} {}", r.id, r.state.word())).collect();
-        let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
-        let feed = self.store.activity(None, first, 5_000).await.expect("read");
+        let feed = self.webhooks().await;
         open.extend(feed.iter().filter(|d| d.state != "done").map(|d| format!("{} {}", d.event, d.state)));
         open
     }
@@ -161,8 +165,7 @@ impl Laws {
             self.shared.broke(&format!("I3: not at an end: {open:?}"));
         }
         let rows = self.rows().await;
-        let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
-        let feed = self.store.activity(None, first, 5_000).await.expect("read");
+        let feed = self.webhooks().await;
         // An agent that is switched off when the request is decided promises nothing.
         let off = |call: &String| {
             feed.iter().any(|d| d.call_id.as_ref() == Some(call) && d.notes.contains("agent_disabled"))

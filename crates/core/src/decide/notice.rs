@@ -1,0 +1,150 @@
+//! Why something did not go the usual way, for the feed: a webhook that was turned away, a dial that was put off.
+
+use crate::callback::{HeldFor, State};
+
+/// What happened instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Notice {
+    /// A webhook without a good signature.
+    BadSignature,
+    /// A webhook for an agent that is switched off.
+    AgentOff,
+    /// A webhook for an agent past the plan's number of agents.
+    PastTheCap,
+    /// A signed webhook that is not JSON.
+    NotJson,
+    /// Due in quiet time: later.
+    Quiet,
+    /// Missed by too much: planned anew.
+    Replanned,
+    /// Missed by too much: over.
+    Expired,
+    /// On the do-not-call list: over.
+    DoNotCall,
+    /// No attempt left: over.
+    NoAttemptLeft,
+    /// Its agent is switched off: held.
+    AgentHeld,
+    /// The agent has no number to dial from: held.
+    NoNumber,
+    /// The plan's calls of this month are used up: held.
+    Quota,
+    /// It failed five times in our hands: held.
+    Failing,
+    /// The stored number is none that is dialled: over.
+    BadNumber,
+}
+
+impl Notice {
+    /// Every one.
+    pub const ALL: [Self; 14] = [
+        Self::BadSignature,
+        Self::AgentOff,
+        Self::PastTheCap,
+        Self::NotJson,
+        Self::Quiet,
+        Self::Replanned,
+        Self::Expired,
+        Self::DoNotCall,
+        Self::NoAttemptLeft,
+        Self::AgentHeld,
+        Self::NoNumber,
+        Self::Quota,
+        Self::Failing,
+        Self::BadNumber,
+    ];
+
+    /// Its stable code.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::BadSignature => "bad_signature",
+            Self::AgentOff => "agent_off",
+            Self::PastTheCap => "plan_limit",
+            Self::NotJson => "not_json",
+            Self::Quiet => "quiet_time",
+            Self::Replanned => "replanned",
+            Self::Expired => "expired",
+            Self::DoNotCall => "do_not_call",
+            Self::NoAttemptLeft => "no_attempt_left",
+            Self::AgentHeld => "agent_disabled",
+            Self::NoNumber => "no_from_number",
+            Self::Quota => "quota",
+            Self::Failing => "failing",
+            Self::BadNumber => "bad_number",
+        }
+    }
+
+    /// The notice with that code.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|n| n.word() == word)
+    }
+
+    /// Why a callback was held.
+    pub const fn of_hold(why: HeldFor) -> Option<Self> {
+        match why {
+            HeldFor::Agent => Some(Self::AgentHeld),
+            HeldFor::FromNumber => Some(Self::NoNumber),
+            HeldFor::Quota => Some(Self::Quota),
+            HeldFor::Failing => Some(Self::Failing),
+            // Said of the webhook that asked.
+            HeldFor::UnclearTime => None,
+        }
+    }
+
+    /// Why a callback ended without a dial.
+    pub const fn of_end(state: State) -> Option<Self> {
+        match state {
+            State::Suppressed => Some(Self::DoNotCall),
+            State::Exhausted => Some(Self::NoAttemptLeft),
+            State::Expired => Some(Self::Expired),
+            State::Failed => Some(Self::BadNumber),
+            _ => None,
+        }
+    }
+
+    /// Whether it is of a webhook, not of a callback.
+    pub const fn is_of_a_webhook(self) -> bool {
+        matches!(self, Self::BadSignature | Self::AgentOff | Self::PastTheCap | Self::NotJson)
+    }
+
+    /// As a sentence that names the fix, where there is one.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::BadSignature => {
+                "A webhook came without a good signature and was turned away. Is `webhook_key` the key that the provider signs with?"
+            }
+            Self::AgentOff => "A webhook came for an agent that is switched off. Enable it to have it heard.",
+            Self::PastTheCap => {
+                "A webhook came for an agent past the plan's number of agents. Disable others, or take a larger plan."
+            }
+            Self::NotJson => "A signed webhook was not JSON.",
+            Self::Quiet => "It was due in quiet time and waits until that is over.",
+            Self::Replanned => "It was missed by too much and was planned anew.",
+            Self::Expired => "It was missed by more than `missed_after_minutes` and is over.",
+            Self::DoNotCall => "The number is on the do-not-call list.",
+            Self::NoAttemptLeft => "The chain has no attempt left.",
+            Self::AgentHeld => "Its agent is switched off. Enable it to have it dialled.",
+            Self::NoNumber => {
+                "The agent has no number to dial from. Give it one at the provider, then force."
+            }
+            Self::Quota => {
+                "The plan's calls of this month are used up. It goes on in the next, or under another plan."
+            }
+            Self::Failing => "It failed five times in our hands and waits for a person; the log says why.",
+            Self::BadNumber => "The stored number is none that is dialled.",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_notice_is_found_by_its_code() {
+        for notice in Notice::ALL {
+            assert_eq!(Notice::from_word(notice.word()), Some(notice));
+            assert!(notice.sentence().ends_with(['.', '?']));
+        }
+    }
+}

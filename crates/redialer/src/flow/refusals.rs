@@ -1,0 +1,77 @@
+//! Webhooks that were turned away, counted until they are told.
+//!
+//! Invariant (I8): of a request without a good signature nothing is kept but that there was one, when, and why; and of an
+//! agent's no more than a line a minute and cause, however many come.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use redialer_core::{Id, decide::Notice, id};
+use redialer_store::{Refused, SlugOwner};
+
+use crate::app::App;
+
+/// The next line of the same kind comes no sooner.
+const EVERY_MS: i64 = 60_000;
+/// Agents and causes that are counted at once; what is beyond is in the metrics alone.
+const MOST: usize = 10_000;
+
+/// What was counted.
+#[derive(Default)]
+pub struct Refusals(Mutex<HashMap<(Id<id::Agent>, Notice), Count>>);
+
+struct Count {
+    tenant: Id<id::Tenant>,
+    workspace: Id<id::Workspace>,
+    n: i64,
+    told_ms: Option<i64>,
+}
+
+impl Refusals {
+    /// One more.
+    pub fn count(&self, owner: &SlugOwner, why: Notice) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.len() >= MOST {
+            return;
+        }
+        let (tenant, workspace) = (owner.key.tenant(), owner.workspace);
+        let new = Count { tenant, workspace, n: 0, told_ms: None };
+        counts.entry((owner.agent, why)).or_insert(new).n += 1;
+    }
+
+    /// What is to be told now.
+    fn due(&self, app: &App) -> Vec<Refused> {
+        let now = app.clock.real_ms();
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.retain(|_, c| c.n > 0 || c.told_ms.is_some_and(|told| now - told < EVERY_MS));
+        let is_due = |c: &Count| c.n > 0 && c.told_ms.is_none_or(|told| now - told >= EVERY_MS);
+        counts
+            .iter_mut()
+            .filter(|(_, c)| is_due(c))
+            .map(|((agent, why), c)| {
+                c.told_ms = Some(now);
+                Refused {
+                    id: Id::new(app.clock.now(), &app.chance),
+                    tenant: c.tenant,
+                    workspace: c.workspace,
+                    agent: *agent,
+                    why: *why,
+                    n: std::mem::take(&mut c.n),
+                }
+            })
+            .collect()
+    }
+}
+
+/// Tells what was counted; what cannot be told is told of never: it is no promise.
+pub async fn tell(app: &App) {
+    let due = app.refusals.due(app);
+    if due.is_empty() {
+        return;
+    }
+    if let Err(error) = app.store.tell_refused(&due, app.clock.now()).await {
+        tracing::warn!(%error, n = due.len(), "refused webhooks could not be told of");
+    }
+}

@@ -1,0 +1,79 @@
+//! Two replicas, many clients at once, at the cap of a plan: never one too many (I18).
+
+use futures_util::future::join_all;
+use redialer_sim::retell::{Script, script::Agent};
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+use crate::harness::{Engine, FILE, KEY, VOICE, Walk, engines};
+
+const CLIENTS: usize = 64;
+const PLAN: &str = "[plans.unlimited]\nworkspaces = 8\nagents = 5\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn never_one_workspace_or_agent_too_many() {
+    for engine in engines() {
+        let agent = |n: usize| Agent {
+            agent_id: if n == 0 { VOICE.to_owned() } else { format!("agent_{n}") },
+            ..Agent::default()
+        };
+        let script = Script { agents: (0..CLIENTS).map(agent).collect(), ..Script::default() };
+        let settings = [
+            (FILE, PLAN),
+            ("REDIALER_API_REQUESTS_PER_SECOND", "100000"),
+            ("REDIALER_MAX_API_REQUESTS", "1024"),
+        ];
+        let mut walk = Walk::begin_in(engine, 1, script, &settings).await;
+        // The embedded database has one server; there the clients share it.
+        let mut doors = vec![walk.base.clone()];
+        if engine == Engine::Postgres {
+            let second = walk.add_replica();
+            walk.until("the second replica to be ready", async |w: &Walk| {
+                w.http
+                    .get(format!("{second}/readyz"))
+                    .send()
+                    .await
+                    .is_ok_and(|r| r.status() == StatusCode::OK)
+            })
+            .await;
+            doors.push(second);
+        }
+        let asked = |n: usize, method: Method, path: String, body: serde_json::Value| {
+            let url = format!("{}{path}", doors[n % doors.len()]);
+            let request = walk.http.request(method, url).bearer_auth(&walk.admin_key).json(&body);
+            async move { request.send().await.expect("answered").status() }
+        };
+        let body = json!({"name": "Line", "provider": "retell", "api_key": KEY});
+        let made =
+            join_all((0..CLIENTS).map(|n| asked(n, Method::POST, "/v1/workspaces".to_owned(), body.clone())))
+                .await;
+        let ok = made.iter().filter(|s| **s == StatusCode::CREATED).count();
+        assert!(made.iter().all(|s| [StatusCode::CREATED, StatusCode::FORBIDDEN].contains(s)), "{made:?}");
+        assert_eq!(ok, 7, "one was there already ({engine:?})");
+        assert_eq!(walk.get("/v1/workspaces").await["data"].as_array().expect("a list").len(), 8);
+        let agents = walk.get(&format!("/v1/agents?limit=200&workspace_id={}", walk.workspace)).await;
+        let agents = agents["data"].as_array().expect("a list").clone();
+        assert_eq!(
+            agents.iter().filter(|a| a["enabled"] == true).count(),
+            5,
+            "a roster starts with as many as there is room for"
+        );
+        // Room for two, wanted by everybody.
+        for agent in agents.iter().filter(|a| a["enabled"] == true).take(2) {
+            let path = format!("/v1/agents/{}", agent["id"].as_str().expect("an id"));
+            walk.ask(Method::PATCH, &path, Some(json!({"enabled": false})), StatusCode::OK).await;
+        }
+        let off = agents.iter().filter(|a| a["enabled"] == false).enumerate();
+        let enabled = join_all(off.map(|(n, agent)| {
+            let path = format!("/v1/agents/{}", agent["id"].as_str().expect("an id"));
+            asked(n, Method::PATCH, path, json!({"enabled": true}))
+        }))
+        .await;
+        assert_eq!(enabled.iter().filter(|s| **s == StatusCode::OK).count(), 2, "{engine:?}: {enabled:?}");
+        let agents = walk.get(&format!("/v1/agents?limit=200&workspace_id={}", walk.workspace)).await;
+        assert_eq!(
+            agents["data"].as_array().expect("a list").iter().filter(|a| a["enabled"] == true).count(),
+            5
+        );
+    }
+}

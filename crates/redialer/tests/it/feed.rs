@@ -1,0 +1,110 @@
+//! The feed: every webhook, decision, dial, outcome and refusal, with its reason.
+
+use redialer_core::time::{minutes, plus};
+use redialer_sim::retell::{Script, script::Does};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{KEY, OURS, VOICE, Walk, engines, sign},
+    walk::scene,
+};
+
+const ANA: &str = "+13125550142";
+const BEN: &str = "+13125550143";
+
+async fn feed(walk: &Walk, query: &str) -> Vec<Value> {
+    walk.get(&format!("/v1/activity?limit=200{query}")).await["data"].as_array().expect("a list").clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_feed_tells_what_came_what_was_dialled_and_what_was_refused() {
+    for engine in engines() {
+        let walk = Walk::begin(engine, 2_000).await;
+        walk.sim.set_person(ANA, vec![Does::end("dial_busy"), Does::end("user_hangup")]);
+        walk.sim.happen(&scene("inbound", ANA, Does::ask(&["User: call me in an hour"], None)));
+        walk.until_settled(ANA, 2).await;
+        // On the do-not-call list only once it waits: its end is the list's doing.
+        let agent = walk.agent(VOICE).await["id"].clone();
+        let at = plus(walk.now(), minutes(60 * 24 * 300)).to_string();
+        let body = json!({"agent_id": agent, "to_number": BEN, "from_number": OURS, "at": at});
+        walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+        let body =
+            r#"{"event":"call_started","call":{"call_id":"call_x","agent_id":"agent_sim_front_desk"}}"#;
+        for _ in 0..20 {
+            let told = walk.deliver_to(&walk.webhook_url, body, "v=1,d=00").await.0;
+            assert_eq!(told, StatusCode::UNAUTHORIZED);
+        }
+        let now = walk.now().as_millisecond();
+        let not_json = walk.deliver_to(&walk.webhook_url, "no", &sign(KEY, b"no", now)).await.0;
+        assert_eq!(not_json, StatusCode::BAD_REQUEST);
+        walk.until("the refusals to be told", async |w: &Walk| feed(w, "&kind=refusal").await.len() >= 2)
+            .await;
+        let refused = feed(&walk, "&kind=refusal").await;
+        let of = |code: &str| {
+            refused
+                .iter()
+                .filter(|r| r["event"] == code)
+                .map(|r| r["count"].as_i64().expect("n"))
+                .sum::<i64>()
+        };
+        assert!((1..=20).contains(&of("bad_signature")), "{refused:#?}");
+        assert!(refused.len() <= 3, "counted, not listed");
+        assert_eq!(refused[0]["agent_id"], agent);
+        assert!(refused.iter().all(|r| r["notes"][0]["message"].as_str().is_some_and(|m| !m.is_empty())));
+        let dials = feed(&walk, "&kind=dial").await;
+        let told: Vec<_> = dials
+            .iter()
+            .rev()
+            .map(|d| (d["attempt"].clone(), d["outcome"].clone(), d["state"].clone()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (json!(1), json!("dial_busy"), json!("ended")),
+                (json!(2), json!("user_hangup"), json!("ended"))
+            ]
+        );
+        assert!(dials.iter().all(|d| d["callback_id"].is_string() && d["provider_call_id"].is_string()));
+        let all = feed(&walk, "").await;
+        assert!(all.windows(2).all(|pair| pair[0]["at"].as_str() >= pair[1]["at"].as_str()), "newest first");
+        assert_eq!(
+            paged(&walk).await,
+            all.iter().map(|l| l["id"].clone()).collect::<Vec<_>>(),
+            "in pages as at once"
+        );
+        assert!(!all.iter().any(|line| line.to_string().contains("5550142")), "nothing personal");
+    }
+}
+
+async fn paged(walk: &Walk) -> Vec<Value> {
+    let (mut ids, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = walk.get(&format!("/v1/activity?limit=3{cursor}")).await;
+        ids.extend(page["data"].as_array().expect("a list").iter().map(|l| l["id"].clone()));
+        let Some(next) = page["next_cursor"].as_str() else { return ids };
+        cursor = format!("&cursor={next}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dial_that_is_put_off_or_given_up_says_why() {
+    let settings = [(crate::harness::FILE, "[plans.unlimited]\ncalls_a_month = 1\n")];
+    for engine in engines() {
+        let walk = Walk::begin_in(engine, 600, Script::default(), &settings).await;
+        let agent = walk.agent(VOICE).await["id"].clone();
+        walk.sim.set_person(ANA, vec![Does::end("user_hangup")]);
+        for number in [ANA, BEN] {
+            let at = plus(walk.now(), minutes(10)).to_string();
+            let body = json!({"agent_id": agent, "to_number": number, "from_number": OURS, "at": at});
+            walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+        }
+        walk.until("one to be held", async |w: &Walk| {
+            feed(w, "&kind=refusal")
+                .await
+                .iter()
+                .any(|line| line["event"] == "quota" && line["callback_id"].is_string())
+        })
+        .await;
+    }
+}

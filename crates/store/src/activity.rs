@@ -1,0 +1,222 @@
+//! The feed: webhooks and what was decided, dials and what became of them, and what did not go the usual way.
+//!
+//! Invariant: nothing is written for it on the usual way; webhooks and dials are there anyway. What is refused is counted,
+//! so that whoever sends rubbish fills nothing. Absent on purpose: anything personal.
+
+use redialer_core::{Id, Timestamp, decide::Notice, id};
+use uuid::Uuid;
+
+use crate::{
+    Claim, Store, StoreError, TenantStore, at, bucket_of,
+    engine::{Row, Tx, args},
+};
+
+/// What a line of the feed is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActivityKind {
+    /// A webhook, and what was decided.
+    Webhook,
+    /// A try at the provider, and what became of it.
+    Dial,
+    /// A webhook that was turned away, or a dial put off.
+    Notice,
+}
+
+/// One line of the feed.
+#[derive(Debug, Clone)]
+pub struct ActivityRow {
+    /// What it is about.
+    pub kind: ActivityKind,
+    /// The delivery, the dispatch or the notice.
+    pub id: Uuid,
+    /// Its workspace.
+    pub workspace: Id<id::Workspace>,
+    /// The agent whose slug it came with, or that dials.
+    pub agent: Id<id::Agent>,
+    /// The provider's name for the event; of a notice its code.
+    pub event: String,
+    /// The provider's id of the call.
+    pub call_id: Option<String>,
+    /// Of a webhook `pending`, `done` or `aside`; of a dial as in `DispatchRow`.
+    pub state: String,
+    /// Codes of the notes on it, joined by spaces.
+    pub notes: String,
+    /// The callback it led to, or is of.
+    pub callback: Option<Id<id::Callback>>,
+    /// The ordinal of a dial within its chain.
+    pub attempt: Option<i64>,
+    /// How a dial ended.
+    pub outcome: Option<String>,
+    /// How often it happened since the last line like it.
+    pub n: i64,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Which lines to list; `None` is any.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ActivityFilter {
+    /// About that.
+    pub kind: Option<ActivityKind>,
+    /// In that workspace.
+    pub workspace: Option<Id<id::Workspace>>,
+    /// Of that agent.
+    pub agent: Option<Id<id::Agent>>,
+}
+
+/// Webhooks that were turned away since they were last told.
+#[derive(Debug, Clone, Copy)]
+pub struct Refused {
+    /// The line's id.
+    pub id: Id<id::Notice>,
+    /// Whose.
+    pub tenant: Id<id::Tenant>,
+    /// Of that workspace.
+    pub workspace: Id<id::Workspace>,
+    /// For that agent.
+    pub agent: Id<id::Agent>,
+    /// Why.
+    pub why: Notice,
+    /// How many.
+    pub n: i64,
+}
+
+impl ActivityRow {
+    fn from_row(kind: ActivityKind, row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            kind,
+            id: row.get("id")?,
+            workspace: Id::from_uuid(row.get("workspace_id")?),
+            agent: Id::from_uuid(row.get("agent_id")?),
+            event: row.get("event")?,
+            call_id: row.get("call_id")?,
+            state: row.get("state")?,
+            notes: row.get("notes")?,
+            callback: row.get::<Option<Uuid>>("callback_id")?.map(Id::from_uuid),
+            attempt: row.get("attempt")?,
+            outcome: row.get("outcome")?,
+            n: row.get("n")?,
+            at: at(row.get("at")?),
+        })
+    }
+}
+
+const WEBHOOKS: &str =
+    "select id, workspace_id, agent_id, event, call_id, state, notes, callback_id, cast(null as bigint) as attempt,
+         cast(null as text) as outcome, cast(1 as bigint) as n, received_at as at
+     from deliveries where bucket = $1 and tenant_id = $2 and (received_at, id) < ($3, $4)
+       and ($6 is null or workspace_id = $6) and ($7 is null or agent_id = $7) and test = $8
+     order by received_at desc, id desc limit $5";
+const DIALS: &str =
+    "select d.id, d.workspace_id, c.agent_id, 'dial' as event, d.call_id, d.state, '' as notes, d.callback_id, d.attempt,
+         d.answer as outcome, cast(1 as bigint) as n, d.sent_at as at
+     from dispatches d join callbacks c on c.bucket = d.bucket and c.id = d.callback_id
+     where d.bucket = $1 and d.tenant_id = $2 and (d.sent_at, d.id) < ($3, $4)
+       and ($6 is null or d.workspace_id = $6) and ($7 is null or c.agent_id = $7) and c.test = $8
+     order by d.sent_at desc, d.id desc limit $5";
+const NOTICES: &str =
+    "select id, workspace_id, agent_id, code as event, cast(null as text) as call_id, 'told' as state, '' as notes,
+         callback_id, cast(null as bigint) as attempt, cast(null as text) as outcome, n, at
+     from notices where bucket = $1 and tenant_id = $2 and (at, id) < ($3, $4)
+       and ($6 is null or workspace_id = $6) and ($7 is null or agent_id = $7) and test = $8
+     order by at desc, id desc limit $5";
+
+impl TenantStore {
+    /// A page of the feed, newest first, from before that line.
+    pub async fn activity(
+        &self,
+        filter: &ActivityFilter,
+        before: (Timestamp, Uuid),
+        limit: i64,
+    ) -> Result<Vec<ActivityRow>, StoreError> {
+        let mut rows = Vec::new();
+        for (kind, sql) in
+            [(ActivityKind::Webhook, WEBHOOKS), (ActivityKind::Dial, DIALS), (ActivityKind::Notice, NOTICES)]
+        {
+            if filter.kind.is_some_and(|wanted| wanted != kind) {
+                continue;
+            }
+            let args = args![
+                bucket_of(self.tenant),
+                self.tenant,
+                before.0,
+                crate::engine::Value::Uuid(Some(before.1)),
+                limit,
+                filter.workspace,
+                filter.agent,
+                self.test
+            ];
+            for row in self.db().read(sql, args).await? {
+                rows.push(ActivityRow::from_row(kind, &row)?);
+            }
+        }
+        rows.sort_by_key(|row| std::cmp::Reverse((row.at, row.id)));
+        rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(rows)
+    }
+}
+
+const PUT: &str =
+    "insert into notices (bucket, id, tenant_id, workspace_id, agent_id, callback_id, code, n, test, at)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing";
+
+/// Tells that a claim did not become a dial.
+pub(crate) async fn notice(
+    tx: &mut Tx,
+    claim: &Claim,
+    notice: Option<Notice>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(notice) = notice else { return Ok(()) };
+    // A claim is told of once: its callback and its fence make a line of its own.
+    let mut tail = [0; 10];
+    tail.copy_from_slice(&claim.id.uuid().as_bytes()[6..]);
+    for (byte, fence) in tail.iter_mut().zip(claim.fence.to_le_bytes()) {
+        *byte ^= fence;
+    }
+    let ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    let id: Id<id::Notice> = Id::from_uuid(uuid::Builder::from_unix_timestamp_millis(ms, &tail).into_uuid());
+    let args = args![
+        claim.bucket,
+        id,
+        claim.tenant,
+        claim.workspace,
+        claim.agent(),
+        claim.id,
+        notice.word(),
+        1_i64,
+        claim.test,
+        now
+    ];
+    tx.execute(PUT, args).await.map(|_| ())
+}
+
+impl Store {
+    /// Tells of webhooks that were turned away.
+    pub async fn tell_refused(&self, refused: &[Refused], now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        for r in refused {
+            let args = args![
+                bucket_of(r.tenant),
+                r.id,
+                r.tenant,
+                r.workspace,
+                r.agent,
+                crate::engine::Value::Uuid(None),
+                r.why.word(),
+                r.n,
+                false,
+                now
+            ];
+            tx.execute(PUT, args).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Forgets notices from before that moment, a few hundred at a time; how many.
+    pub async fn forget_notices(&self, before: Timestamp) -> Result<u64, StoreError> {
+        const SQL: &str = "delete from notices where at < $1 and (bucket, tenant_id, at, id) in
+                 (select bucket, tenant_id, at, id from notices where at < $1 order by at limit 500)";
+        self.db.write(SQL, args![before]).await
+    }
+}
