@@ -252,7 +252,7 @@ impl Walk {
     }
 
     pub(crate) async fn agent(&self, provider_agent_id: &str) -> Value {
-        let agents = self.get("/v1/agents").await;
+        let agents = self.get("/v1/agents?limit=200").await;
         let found = agents["data"]
             .as_array()
             .expect("a list")
