@@ -31,6 +31,9 @@ pub enum KeyError {
     /// A sealed value was changed, moved, or made with another key.
     #[error("a sealed value does not open")]
     Sealed,
+    /// The tenant's key was destroyed: nothing of it opens any more.
+    #[error("the tenant's key was destroyed")]
+    Destroyed,
     /// The key service cannot be asked at the moment.
     #[error("the key service is unavailable: {0}")]
     Unavailable(String),

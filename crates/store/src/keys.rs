@@ -1,7 +1,7 @@
 //! API keys of ours. Only their SHA-256 is stored: they are 160 random bits, so no slow hash is needed.
 //!
-//! Invariant: a key that was revoked or is past its time opens nothing from the next request on; keys are looked up
-//! anew for each. Absent on purpose: any way to see a key's secret again.
+//! Invariant: a key that was revoked, is past its time, or of a tenant whose own key is destroyed, opens nothing from the next
+//! request on; keys are looked up anew for each. Absent on purpose: any way to see a key's secret again.
 
 use redialer_core::{
     Id, Timestamp,
@@ -115,7 +115,8 @@ impl Store {
         const SQL: &str =
             "select k.id, k.tenant_id, k.workspace_id, k.scopes, k.last_used_at, k.expires_at, k.test, t.name, t.plan, t.created_at
              from api_keys k join tenants t on t.id = k.tenant_id
-             where k.hash = $1 and k.revoked_at is null and (k.expires_at is null or k.expires_at > $2)";
+             where k.hash = $1 and k.revoked_at is null and (k.expires_at is null or k.expires_at > $2)
+               and length(t.wrapped_key) > 0";
         const USED: &str = "update api_keys set last_used_at = $2 where hash = $1";
         let hash = hash_key(key);
         let Some(row) = self.db.read_one(SQL, args![hash, now]).await? else { return Ok(None) };

@@ -5,6 +5,7 @@
 //! transaction, and goes on where it stopped (C14).
 
 use redialer_core::{Id, Timestamp, id};
+use redialer_kek::KeyError;
 use serde_json::json;
 
 use crate::{
@@ -85,9 +86,16 @@ impl TenantStore {
                 return Ok(true);
             }
         }
-        let pen = self.pen().await?;
+        let pen = match self.pen().await {
+            Ok(pen) => Some(pen),
+            // Its book was closed with its key.
+            Err(StoreError::Key(KeyError::Destroyed)) => None,
+            Err(error) => return Err(error),
+        };
         let mut tx = self.db().begin().await?;
-        if tx.execute(LAST, args![self.tenant, id]).await? > 0 {
+        if tx.execute(LAST, args![self.tenant, id]).await? > 0
+            && let Some(pen) = pen
+        {
             let act = Act { after: Some(json!({"rows": "none left"})), ..act("workspace.clear", id, "") };
             pen.write(&mut tx, Act { target: &id.to_string(), ..act }, now).await?;
         }

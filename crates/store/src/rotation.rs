@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use redialer_core::{Id, Timestamp, chance::Chance, id};
-use redialer_kek::Kek;
+use redialer_kek::{Kek, KeyError};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -227,15 +227,21 @@ impl Store {
         chance: &Chance,
     ) -> Result<(), StoreError> {
         // Opened for this page alone.
-        let mut keys: BTreeMap<Uuid, TenantKey> = BTreeMap::new();
+        let mut keys: BTreeMap<Uuid, Option<TenantKey>> = BTreeMap::new();
         let mut again = Vec::new();
         for row in rows {
             let (at, tenant, sealed): (_, Uuid, Vec<u8>) =
                 (Behind::row(row)?, row.get("tenant_id")?, row.get("sealed")?);
             if let std::collections::btree_map::Entry::Vacant(place) = keys.entry(tenant) {
-                place.insert(self.open_key(Id::from_uuid(tenant)).await?);
+                match self.open_key(Id::from_uuid(tenant)).await {
+                    Ok(key) => place.insert(Some(key)),
+                    // What is sealed for it opens never again.
+                    Err(StoreError::Key(KeyError::Destroyed)) => place.insert(None),
+                    Err(error) => return Err(error),
+                };
             }
-            if let Some(new) = keys[&tenant].reseal(column.label, at.0, &sealed, chance)? {
+            let Some(key) = &keys[&tenant] else { continue };
+            if let Some(new) = key.reseal(column.label, at.0, &sealed, chance)? {
                 again.push((at, new, sealed));
             }
         }
@@ -293,9 +299,10 @@ impl Store {
         Ok(old)
     }
 
-    async fn wrapped_keys(&self) -> Result<Vec<WrappedKey>, StoreError> {
-        const SQL: &str =
-            "select id, key_version, wrapped_key, other_version, other_wrapped from tenants order by id";
+    /// The keys there are; those of destroyed tenants are not.
+    pub(crate) async fn wrapped_keys(&self) -> Result<Vec<WrappedKey>, StoreError> {
+        const SQL: &str = "select id, key_version, wrapped_key, other_version, other_wrapped
+             from tenants where length(wrapped_key) > 0 order by id";
         let rows = self.db.read(SQL, args![]).await?;
         rows.iter()
             .map(|row| WrappedKey::from_row(Id::<id::Tenant>::from_uuid(row.get("id")?), row))

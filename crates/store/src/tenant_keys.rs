@@ -57,6 +57,9 @@ impl WrappedKey {
     }
 
     pub(crate) async fn open(&self, kek: &Kek) -> Result<TenantKey, KeyError> {
+        if self.wrapped.is_empty() {
+            return Err(KeyError::Destroyed);
+        }
         let (tenant, context) = (self.tenant, context_of(self.tenant, self.version));
         let own = kek.unwrap(&self.wrapped, &context);
         let Some((other_version, wrapped)) = &self.other else {

@@ -1,7 +1,7 @@
 //! `redialer audit verify`: whether the books of privileged acts are whole.
 
 use clap::Subcommand;
-use redialer_store::Checked;
+use redialer_store::{Checked, KeyError, StoreError};
 
 use super::{open, say};
 use crate::config::Config;
@@ -18,10 +18,12 @@ impl Audit {
         let store = open(config).await?;
         let mut broken = 0;
         for tenant in store.tenants().await? {
-            let said = match store.of(tenant.id).check_audit().await? {
-                Checked::Whole(n) => format!("whole, {n} acts"),
-                Checked::Broken(seq) => format!("BROKEN: act {seq} is missing or not what was written"),
-                Checked::Cut(seq) => format!("BROKEN: acts behind {seq} were cut off"),
+            let said = match store.of(tenant.id).check_audit().await {
+                Ok(Checked::Whole(n)) => format!("whole, {n} acts"),
+                Ok(Checked::Broken(seq)) => format!("BROKEN: act {seq} is missing or not what was written"),
+                Ok(Checked::Cut(seq)) => format!("BROKEN: acts behind {seq} were cut off"),
+                Err(StoreError::Key(KeyError::Destroyed)) => "closed: its key was destroyed".to_owned(),
+                Err(error) => return Err(error.into()),
             };
             broken += usize::from(said.starts_with("BROKEN"));
             say(&format!("{} {}: {said}", tenant.id, tenant.name));

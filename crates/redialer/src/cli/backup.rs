@@ -3,11 +3,15 @@
 //! Invariant: a restore never writes over anything, and begins a new epoch: whatever was due since the backup is
 //! compared with the provider's records before anything is dialled.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use redialer_store::{Store, restore_file};
+use redialer_store::{Store, restore_file, strip_keys};
 
 use super::{kek, open, say, serve};
 use crate::{
@@ -19,12 +23,18 @@ use crate::{
 pub(super) struct Backup {
     /// The file to write; it must not exist
     file: PathBuf,
+    /// Write the tenants' wrapped keys into this file, and none into the backup; only the latest such file need be kept
+    #[arg(long)]
+    keys: Option<PathBuf>,
 }
 
 #[derive(Args)]
 pub(super) struct Restore {
     /// A file that `redialer backup` wrote, from either kind of database
     file: PathBuf,
+    /// The latest file that `redialer backup --keys` wrote
+    #[arg(long)]
+    keys: Option<PathBuf>,
 }
 
 impl Backup {
@@ -33,6 +43,15 @@ impl Backup {
         let clock = Clock::start(config.clock_speed);
         clock.join(&store).await?;
         store.backup(&self.file, clock.now()).await.context("FILE")?;
+        if let Some(keys) = &self.keys {
+            strip_keys(&self.file).await.context("FILE")?;
+            write_anew(keys, &store.keyring().await?)
+                .with_context(|| format!("--keys: {}", keys.display()))?;
+            say(&format!(
+                "The tenants' keys are in {} alone; older such files are not needed.",
+                keys.display()
+            ));
+        }
         store.close().await;
         say(&format!("Backed up to {}.", self.file.display()));
         say(&match config.key_service()? {
@@ -46,6 +65,19 @@ impl Backup {
     }
 }
 
+/// Puts a file in the place of an older one, whole at any moment, for its owner alone.
+fn write_anew(path: &Path, text: &str) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&beside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&beside, path)
+}
+
 impl Restore {
     pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
         ensure!(self.file.exists(), "FILE: {} does not exist", self.file.display());
@@ -57,6 +89,12 @@ impl Restore {
         );
         let chance = clock::chance()?;
         let now = Clock::start(1).now();
+        let keyring = match &self.keys {
+            Some(file) => {
+                Some(fs::read_to_string(file).with_context(|| format!("--keys: {}", file.display()))?)
+            }
+            None => None,
+        };
         match &config.database_url {
             Some(url) => {
                 let kek = kek(config, &chance)?;
@@ -67,12 +105,20 @@ impl Restore {
                 store.restore_rows(&self.file, now).await.context("FILE")?;
                 // The key is proven against what was restored.
                 store.migrate(&chance).await?;
+                if let Some(keyring) = &keyring {
+                    store.restore_keyring(keyring).await.context("--keys")?;
+                }
                 store.close().await;
             }
             None => {
                 let _lock = serve::lock(config)?;
                 let kek = kek(config, &chance)?;
                 restore_file(&self.file, &config.database_file(), kek, &chance, now).await.context("FILE")?;
+                if let Some(keyring) = &keyring {
+                    let store = open(config).await?;
+                    store.restore_keyring(keyring).await.context("--keys")?;
+                    store.close().await;
+                }
             }
         }
         say(

@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Subcommand;
-use redialer_core::chance::Chance;
+use redialer_core::{Id, chance::Chance, id};
 use redialer_kek::Kek;
 use redialer_store::{Rotated, Store};
 
@@ -26,6 +27,15 @@ pub(super) enum Keys {
         #[arg(long)]
         wrap_only: bool,
     },
+    /// Destroy a tenant's key: nothing of it opens any more, in backups made `--keys` apart either. Nothing brings it back
+    Destroy {
+        /// Its id, as `tn_…`
+        #[arg(long)]
+        tenant: Id<id::Tenant>,
+        /// Its name, to make sure
+        #[arg(long)]
+        name: String,
+    },
     /// Take all keys but the current one out of the key file, once nothing in the database needs them
     Retire,
 }
@@ -41,6 +51,15 @@ impl Keys {
                 rotation.run(Duration::from_secs(settle), wrap_only).await?
             }
             Self::Retire => rotation.retire().await?,
+            Self::Destroy { tenant, name } => {
+                let tenant = store.tenant(tenant).await.context("--tenant")?;
+                anyhow::ensure!(tenant.name == name, "--name: that tenant is called otherwise");
+                store.destroy_key(&tenant, clock.now()).await?;
+                say("Its key is destroyed, its API keys are revoked, its members and workspaces gone.");
+                say(
+                    "Backups that hold keys still open: delete them, and write a new keyring (`backup --keys`).",
+                );
+            }
         }
         store.close().await;
         Ok(())

@@ -11,6 +11,7 @@ mod caps;
 mod client;
 mod crash;
 mod feed;
+mod forgotten;
 mod harness;
 mod key_service;
 mod kills;

@@ -34,11 +34,22 @@ impl Walk {
 
     /// Restores it into a new place, where the key was put first, and lives on there.
     pub(crate) fn restore(&mut self, file: &Path, engine: Engine) -> Output {
+        self.move_house(engine);
+        self.restore_here(file)
+    }
+
+    /// The same, with the keys of a keyring.
+    pub(crate) fn restore_with_keys(&mut self, file: &Path, keys: &Path, engine: Engine) -> Output {
+        self.move_house(engine);
+        self.command().arg("restore").arg(file).arg("--keys").arg(keys).output().expect("run")
+    }
+
+    /// A new place, with the key in it.
+    fn move_house(&mut self, engine: Engine) {
         let kek = self.data_dir().join("kek");
         self.data.push('+');
         fs::create_dir_all(self.data_dir()).expect("made");
         fs::copy(kek, self.data_dir().join("kek")).expect("copied");
         self.database = (engine == Engine::Postgres).then(new_database);
-        self.restore_here(file)
     }
 }

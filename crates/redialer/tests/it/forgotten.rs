@@ -1,0 +1,98 @@
+//! A tenant whose key is destroyed (I22): nothing of it opens any more, in a backup of before either.
+
+use std::path::Path;
+
+use memchr::memmem;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::harness::{KEY, OURS, VOICE, Walk, engines};
+
+const ANA: &str = "+13125550142";
+
+async fn status(walk: &Walk, key: &str, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
+    let request = walk.http.request(method, format!("{}{path}", walk.base)).bearer_auth(key).json(&body);
+    let response = request.send().await.expect("answered");
+    (response.status(), response.json().await.unwrap_or(Value::Null))
+}
+
+/// The wrapped keys in a keyring, as bytes.
+fn wrapped(keys: &Path) -> Vec<Vec<u8>> {
+    let text = std::fs::read_to_string(keys).expect("read");
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    lines.map(|kept| serde_json::from_value(kept["wrapped"].clone()).expect("bytes")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destroyed_key_opens_nothing_in_an_old_backup_either() {
+    for engine in engines() {
+        let mut walk = Walk::begin(engine, 1).await;
+        let other = walk.create_tenant("unlimited", "other@example.com");
+        let other_key = other["admin_key"].as_str().expect("a key").to_owned();
+        let body = json!({"name": "Theirs", "provider": "retell", "api_key": KEY});
+        assert_eq!(
+            status(&walk, &other_key, Method::POST, "/v1/workspaces", body).await.0,
+            StatusCode::CREATED
+        );
+        let agent = walk.agent(VOICE).await["id"].clone();
+        let body =
+            json!({"agent_id": agent, "to_number": ANA, "from_number": OURS, "at": "2030-01-01T00:00:00Z"});
+        walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+        let (backup, keys) = (walk.beside("old"), walk.beside("keyring"));
+        let [backup_name, keys_name] = [&backup, &keys].map(|p| p.to_str().expect("text").to_owned());
+        walk.says(&["backup", &backup_name, "--keys", &keys_name]);
+        let before = wrapped(&keys);
+        assert_eq!(before.len(), 2);
+        let written = std::fs::read(&backup).expect("read");
+        assert!(before.iter().all(|key| memmem::find(&written, key).is_none()), "the backup holds no key");
+        // Whoever has the wrong name in mind destroys nothing.
+        let tenant = walk
+            .says(&["audit", "verify"])
+            .lines()
+            .next()
+            .expect("ours")
+            .split(' ')
+            .next()
+            .expect("an id")
+            .to_owned();
+        let mut wrong = walk.command();
+        wrong.args(["keys", "destroy", "--tenant", &tenant, "--name", "Another"]);
+        assert_eq!(wrong.output().expect("run").status.code(), Some(1));
+        walk.says(&["keys", "destroy", "--tenant", &tenant, "--name", "Example"]);
+        assert_eq!(
+            status(&walk, &walk.admin_key, Method::GET, "/v1/callbacks", Value::Null).await.0,
+            StatusCode::UNAUTHORIZED
+        );
+        walk.until_cut_off("its webhooks to be unknown", async |w: &Walk| {
+            w.deliver("{}").await == StatusCode::NOT_FOUND
+        })
+        .await;
+        assert_eq!(
+            status(&walk, &other_key, Method::GET, "/v1/workspaces", Value::Null).await.0,
+            StatusCode::OK
+        );
+        assert!(walk.says(&["audit", "verify"]).contains("closed: its key was destroyed"));
+        // The next rotation does not stumble over it; the next keyring has it no more.
+        walk.says(&["keys", "rotate", "--settle", "1"]);
+        let second = walk.beside("second").to_str().expect("text").to_owned();
+        walk.says(&["backup", &second, "--keys", &keys_name]);
+        assert_eq!(wrapped(&keys).len(), 1);
+        walk.kill();
+        let done = walk.restore_with_keys(Path::new(&second), &keys, engine);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        walk.serve().await;
+        assert_eq!(
+            status(&walk, &other_key, Method::GET, "/v1/workspaces", Value::Null).await.1["data"][0]["name"],
+            "Theirs"
+        );
+        // The backup of before knows nothing of the end; the keyring of today does.
+        walk.kill();
+        let done = walk.restore_with_keys(&backup, &keys, engine);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        walk.serve().await;
+        assert_eq!(
+            status(&walk, &walk.admin_key, Method::GET, "/v1/callbacks", Value::Null).await.0,
+            StatusCode::UNAUTHORIZED
+        );
+    }
+}
