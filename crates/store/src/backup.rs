@@ -163,7 +163,7 @@ async fn moments(file: &Path, real_now: Timestamp) -> Result<(Timestamp, Timesta
 async fn create(file: &Path) -> Result<SqliteConnection, BackupError> {
     let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
     let mut to = SqliteConnection::connect_with(&options).await?;
-    crate::engine::LITE.run(&mut to).await.map_err(|e| StoreError::Schema(e.to_string()))?;
+    crate::schema::LITE.run(&mut to).await.map_err(|e| StoreError::Schema(e.to_string()))?;
     Ok(to)
 }
 

@@ -10,7 +10,7 @@ use std::{
     str::FromStr as _,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize},
     },
     time::Duration,
 };
@@ -18,7 +18,6 @@ use std::{
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, PgPool, Postgres, Row as _, Sqlite,
     SqliteConnection, SqlitePool,
-    migrate::Migrator,
     postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow},
     query::Query,
     sqlite::{
@@ -37,18 +36,15 @@ use crate::{
     writer::{Kept, Target, Turn, Writer},
 };
 
-pub(crate) static LITE: Migrator = sqlx::migrate!("migrations/sqlite");
-static PG: Migrator = sqlx::migrate!("migrations/postgres");
-
 /// A database, and what goes wrong with it in tests.
 #[derive(Clone)]
 pub(crate) struct Db {
-    pools: Pools,
+    pub(crate) pools: Pools,
     pub(crate) faults: SharedFaults,
 }
 
 #[derive(Clone)]
-enum Pools {
+pub(crate) enum Pools {
     Lite {
         writer: Writer,
         reader: SqlitePool,
@@ -69,8 +65,6 @@ const PREPARED: usize = 1024;
 /// Connections kept for writing on Postgres; what is more comes from the pool.
 const WRITERS: usize = 6;
 const BUSY: Duration = Duration::from_secs(5);
-/// A process that never gets a count worth having stops asking for one.
-const MOST_COUNTS: usize = 8;
 const ACQUIRE: Duration = Duration::from_secs(30);
 
 impl Db {
@@ -129,36 +123,6 @@ impl Db {
         })
     }
 
-    pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
-        match &self.pools {
-            Pools::Lite { journal, .. } => LITE.run(journal.keeper()).await,
-            Pools::Pg { pool, .. } => PG.run(pool).await,
-        }
-        .map_err(|e| StoreError::Schema(e.to_string()))?;
-        self.look_for_guard().await
-    }
-
-    /// Whether there is the role under which tenants' rows are kept apart, and we may take it.
-    async fn look_for_guard(&self) -> Result<(), StoreError> {
-        const SQL: &str = "select count(*) as n from pg_roles
-             where rolname = 'redialer_tenant' and pg_has_role(current_user, oid, 'member')";
-        let Pools::Pg { guarded, .. } = &self.pools else { return Ok(()) };
-        let row = self.read_one(SQL, Args::default()).await?;
-        let found = row.map_or(Ok(0_i64), |row| row.get("n"))? == 1;
-        guarded.store(found, Ordering::Relaxed);
-        if !found {
-            tracing::warn!(
-                "the role redialer_tenant could not be made: tenants' rows are kept apart by statements alone"
-            );
-        }
-        Ok(())
-    }
-
-    /// Whether tenants' rows are kept apart by the database itself.
-    pub(crate) fn guards_rows(&self) -> bool {
-        matches!(&self.pools, Pools::Pg { guarded, .. } if guarded.load(Ordering::Relaxed))
-    }
-
     /// A transaction that may write.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         let open = match &self.pools {
@@ -208,14 +172,6 @@ impl Db {
         .map(|_| ())
     }
 
-    /// Looks after the database beside whoever works with it.
-    pub(crate) async fn tend(&self) -> Result<(), StoreError> {
-        match &self.pools {
-            Pools::Lite { journal, writer, .. } => journal.tend(writer).await,
-            Pools::Pg { pool, counts, .. } => count(pool, counts).await,
-        }
-    }
-
     pub(crate) const fn is_postgres(&self) -> bool {
         matches!(self.pools, Pools::Pg { .. })
     }
@@ -235,25 +191,6 @@ impl Db {
             }
         }
     }
-}
-
-/// Has Postgres count tables that have grown before it did so by itself: it plans better then.
-async fn count(pool: &PgPool, counts: &AtomicUsize) -> Result<(), StoreError> {
-    const NEW: &str = "select count(*) as n from pg_class
-         where oid in (to_regclass('deliveries'), to_regclass('calls'), to_regclass('persons'),
-                 to_regclass('callbacks'), to_regclass('dispatches'))
-           and reltuples < 1000 and pg_relation_size(oid) > 262144";
-    const COUNT: &str = "analyze deliveries, calls, persons, chains, callbacks, dispatches";
-    if counts.load(Ordering::Relaxed) >= MOST_COUNTS {
-        return Ok(());
-    }
-    let mut conn = pool.acquire().await?;
-    let rows = Conn::Pg(&mut conn).fetch(NEW, Args::default()).await?;
-    if rows.first().map_or(Ok(0_i64), |row| row.get("n"))? > 0 {
-        counts.fetch_add(1, Ordering::Relaxed);
-        conn.execute(COUNT).await?;
-    }
-    Ok(())
 }
 
 /// An open transaction; dropped without [`Tx::commit`] it changes nothing.
@@ -416,7 +353,7 @@ impl Tx {
     }
 }
 
-enum Conn<'c> {
+pub(crate) enum Conn<'c> {
     Lite(&'c mut Lite),
     /// One of those that read.
     Reading(&'c mut SqliteConnection),
@@ -479,7 +416,7 @@ impl<'c> Conn<'c> {
         })
     }
 
-    async fn fetch(&mut self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
+    pub(crate) async fn fetch(&mut self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
         Ok(match self {
             Self::Lite(c) => {
                 let mut found = Vec::new();

@@ -39,6 +39,7 @@ mod remembered;
 mod removal;
 mod replays;
 mod rotation;
+mod schema;
 mod scope;
 mod seal;
 mod settings;
@@ -257,6 +258,25 @@ impl Store {
         self.db.guards_rows()
     }
 
+    /// As [`Store::guards_rows`], of a database that was not migrated by this store.
+    pub async fn finds_guard(&self) -> Result<bool, StoreError> {
+        self.db.look_for_guard().await?;
+        Ok(self.guards_rows())
+    }
+
+    /// How many migrations there are in the database, and how many this version knows.
+    pub async fn schema(&self) -> Result<(usize, usize), StoreError> {
+        self.db.schema().await
+    }
+
+    /// Whether the key opens the data; `false` when nothing is sealed yet. Writes nothing.
+    pub async fn key_opens(&self) -> Result<bool, StoreError> {
+        match self.db.read_one(KEK_PROOF, args![]).await? {
+            Some(row) => self.opens_proof(&row.get::<Vec<u8>>("value")?).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
     /// Whether several replicas may share this database.
     pub const fn is_shared(&self) -> bool {
         self.shared
@@ -309,17 +329,24 @@ impl Store {
     pub async fn prove_key(&self, chance: &Chance) -> Result<(), StoreError> {
         const PUT: &str =
             "insert into meta (name, value) values ('kek_check', $1) on conflict (name) do nothing";
-        const GET: &str = "select value from meta where name = 'kek_check'";
         const PROOF: &[u8] = b"redialer";
-        let wrapped = match self.db.read_one(GET, args![]).await? {
+        let wrapped = match self.db.read_one(KEK_PROOF, args![]).await? {
             Some(row) => row.get::<Vec<u8>>("value")?,
             None => {
                 let wrapped = self.kek.wrap(PROOF, KEK_CHECK, chance).await?;
                 self.db.write(PUT, args![wrapped]).await?;
-                self.db.read_one(GET, args![]).await?.ok_or(StoreError::Corrupt("key check"))?.get("value")?
+                self.db
+                    .read_one(KEK_PROOF, args![])
+                    .await?
+                    .ok_or(StoreError::Corrupt("key check"))?
+                    .get("value")?
             }
         };
-        match self.kek.unwrap(&wrapped, KEK_CHECK).await {
+        self.opens_proof(&wrapped).await
+    }
+
+    async fn opens_proof(&self, wrapped: &[u8]) -> Result<(), StoreError> {
+        match self.kek.unwrap(wrapped, KEK_CHECK).await {
             Ok(_) => Ok(()),
             Err(KeyError::Sealed) => Err(KeyError::Wrong.into()),
             Err(error) => Err(error.into()),
@@ -327,6 +354,7 @@ impl Store {
     }
 }
 
+const KEK_PROOF: &str = "select value from meta where name = 'kek_check'";
 /// What that value is bound to.
 const KEK_CHECK: &[u8] = b"kek_check";
 

@@ -6,6 +6,7 @@ mod audit;
 mod backup;
 mod check_signature;
 mod demo;
+mod doctor;
 mod keys;
 mod serve;
 mod sim;
@@ -67,6 +68,8 @@ enum Command {
     Keys(keys::Keys),
     /// Bring the database's schema up to this version
     Migrate,
+    /// Check settings, database, key service, clock and provider keys; changes nothing
+    Doctor(doctor::Doctor),
     /// Write a backup to a new file, beside a running server
     Backup(backup::Backup),
     /// Read a backup into an empty database; nothing is dialled before the provider was asked what happened since
@@ -121,6 +124,11 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sim(sim) => sim.run(&config, cli.flags.listen()).await?,
         Command::Tenant(tenant) => tenant.run(&config).await?,
         Command::Audit(audit) => audit.run(&config).await?,
+        Command::Doctor(doctor) => {
+            if !doctor.run(&config).await? {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
         Command::Keys(keys) => keys.run(&config).await?,
         Command::Backup(backup) => backup.run(&config).await?,
         Command::Restore(restore) => restore.run(&config).await?,

@@ -10,6 +10,7 @@ mod canary;
 mod caps;
 mod client;
 mod crash;
+mod doctor;
 mod feed;
 mod forgotten;
 mod harness;
