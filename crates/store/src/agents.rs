@@ -128,6 +128,27 @@ const COUNT_ENABLED: &str =
 /// Touching the workspace's row makes two that count its agents take turns on Postgres.
 const LOCK: &str = "update workspaces set name = name where id = $1";
 
+// Of one person only one callback may wait: a claimed one steps aside for a newer.
+const ASIDE: &str = "update callbacks set state = 'superseded', fence = fence + 1, updated_at = $3
+     where bucket = $1 and workspace_id = $4 and agent_id = $2
+       and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
+       and state = 'dispatching' and dispatch_id is null
+       and exists (select 1 from callbacks other where other.bucket = callbacks.bucket
+           and other.workspace_id = callbacks.workspace_id and other.person_ix = callbacks.person_ix
+           and other.id <> callbacks.id
+           and other.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
+           and other.state in ('scheduled', 'held'))";
+// Behind an intent it is too late: the request may be on its way.
+const HOLD: &str =
+    "update callbacks set state = 'held', held_for = 'agent_disabled', fence = fence + 1, updated_at = $3
+     where bucket = $1 and workspace_id = $4 and agent_id = $2
+       and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
+       and (state = 'scheduled' or (state = 'dispatching' and dispatch_id is null))";
+const RELEASE: &str = "update callbacks set state = 'scheduled', held_for = null, updated_at = $3
+     where bucket = $1 and workspace_id = $4 and agent_id = $2
+       and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
+       and state = 'held' and held_for = 'agent_disabled'";
+
 async fn enabled_agents(tx: &mut Tx, workspace: Id<id::Workspace>) -> Result<i64, StoreError> {
     tx.execute(LOCK, args![workspace]).await?;
     tx.fetch_one(COUNT_ENABLED, args![workspace]).await?.ok_or(StoreError::Corrupt("count"))?.get("n")
@@ -145,50 +166,26 @@ impl TenantStore {
         now: Timestamp,
         chance: &Chance,
     ) -> Result<(), StoreError> {
-        const KNOWN: &str =
-            "update agents set name = $3, channel = $4, timezone = coalesce($5, timezone), gone_at = null, updated_at = $6
-             where workspace_id = $1 and provider_agent_id = $2";
-        const NEW: &str = "insert into agents
-                 (id, bucket, tenant_id, workspace_id, provider_agent_id, name, channel, timezone, enabled, overrides, slug, created_at, updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, '{}', $10, $11, $11)";
-        const SLUG: &str = "insert into slugs (slug, agent_id) values ($1, $2)";
-        const GONE: &str =
-            "update agents set gone_at = $2 where workspace_id = $1 and gone_at is null and updated_at < $2";
+        const LISTED: &str =
+            "select id, provider_agent_id from agents where workspace_id = $1 and gone_at is null";
+        const GONE: &str = "update agents set gone_at = $2, updated_at = $2 where id = $1";
         const FORGET: &str = "delete from own_numbers where workspace_id = $1";
         const NUMBER: &str =
             "insert into own_numbers (workspace_id, number_ix) values ($1, $2) on conflict do nothing";
         let pen = self.pen().await?;
         let mut tx = self.db().begin().await?;
-        let mut added = Vec::new();
+        let (mut added, mut gone) = (Vec::new(), 0);
         let mut room = i64::from(max_enabled) - enabled_agents(&mut tx, workspace).await?;
         for agent in roster {
-            let channel = agent.channel.word();
-            let id = agent.provider_agent_id;
-            if tx.execute(KNOWN, args![workspace, id, agent.name, channel, agent.timezone, now]).await? == 1 {
-                continue;
-            }
-            let (own_id, slug): (Id<id::Agent>, _) = (Id::new(now, chance), chance.token::<20>());
-            let enabled = room > 0;
-            room -= i64::from(enabled);
-            let bucket = bucket_of(self.tenant);
-            let values = args![
-                own_id,
-                bucket,
-                self.tenant,
-                workspace,
-                id,
-                agent.name,
-                channel,
-                agent.timezone,
-                enabled,
-                &slug,
-                now
-            ];
-            tx.execute(NEW, values).await?;
-            tx.execute(SLUG, args![slug, own_id]).await?;
-            added.push(own_id.to_string());
+            added.extend(self.take_in(&mut tx, workspace, agent, &mut room, (now, chance)).await?);
         }
-        let gone = tx.execute(GONE, args![workspace, now]).await?;
+        for row in tx.fetch(LISTED, args![workspace]).await? {
+            let known: String = row.get("provider_agent_id")?;
+            if !roster.iter().any(|agent| agent.provider_agent_id == known) {
+                let id: Id<id::Agent> = Id::from_uuid(row.get("id")?);
+                gone += tx.execute(GONE, args![id, now]).await?;
+            }
+        }
         if !added.is_empty() || gone > 0 {
             let act = Act {
                 action: "workspace.sync",
@@ -208,6 +205,41 @@ impl TenantStore {
         tx.commit().await?;
         self.store.forget();
         Ok(())
+    }
+
+    /// One agent of the roster, known or new; the id of a new one.
+    async fn take_in(
+        &self,
+        tx: &mut Tx,
+        workspace: Id<id::Workspace>,
+        agent: &Roster<'_>,
+        room: &mut i64,
+        (now, chance): (Timestamp, &Chance),
+    ) -> Result<Option<String>, StoreError> {
+        // What is as it was has not been changed: whoever holds its ETag may go on.
+        const KNOWN: &str =
+            "update agents set name = $3, channel = $4, timezone = coalesce($5, timezone), gone_at = null,
+                 updated_at = case when name <> $3 or channel <> $4 or gone_at is not null
+                     or coalesce($5, timezone, '') <> coalesce(timezone, '') then $6 else updated_at end
+             where workspace_id = $1 and provider_agent_id = $2";
+        const NEW: &str = "insert into agents
+                 (id, bucket, tenant_id, workspace_id, provider_agent_id, name, channel, timezone, enabled, overrides, slug, created_at, updated_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, '{}', $10, $11, $11)";
+        const SLUG: &str = "insert into slugs (slug, agent_id) values ($1, $2)";
+        let (theirs, channel) = (agent.provider_agent_id, agent.channel.word());
+        if tx.execute(KNOWN, args![workspace, theirs, agent.name, channel, agent.timezone, now]).await? == 1 {
+            return Ok(None);
+        }
+        let (id, slug): (Id<id::Agent>, _) = (Id::new(now, chance), chance.token::<20>());
+        let enabled = *room > 0;
+        *room -= i64::from(enabled);
+        let bucket = bucket_of(self.tenant);
+        let (name, zone) = (agent.name, agent.timezone);
+        let values =
+            args![id, bucket, self.tenant, workspace, theirs, name, channel, zone, enabled, &slug, now];
+        tx.execute(NEW, values).await?;
+        tx.execute(SLUG, args![slug, id]).await?;
+        Ok(Some(id.to_string()))
     }
 
     /// One agent.
@@ -257,25 +289,6 @@ impl TenantStore {
         const SQL: &str = "update agents set enabled = $3, downstream_url = $4, overrides = $5,
                  updated_at = case when updated_at < $6 then $6 else updated_at + 1 end
              where tenant_id = $1 and id = $2 and (cast($7 as bigint) is null or updated_at = $7)";
-        // Of one person only one callback may wait: a claimed one steps aside for a newer.
-        const ASIDE: &str = "update callbacks set state = 'superseded', fence = fence + 1, updated_at = $3
-             where bucket = $1 and workspace_id = $4 and agent_id = $2
-               and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
-               and state = 'dispatching' and dispatch_id is null
-               and exists (select 1 from callbacks other where other.bucket = callbacks.bucket
-                   and other.workspace_id = callbacks.workspace_id and other.person_ix = callbacks.person_ix
-                   and other.id <> callbacks.id
-                   and other.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
-                   and other.state in ('scheduled', 'held'))";
-        // Behind an intent it is too late: the request may be on its way.
-        const HOLD: &str = "update callbacks set state = 'held', held_for = 'agent_disabled', fence = fence + 1, updated_at = $3
-             where bucket = $1 and workspace_id = $4 and agent_id = $2
-               and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
-               and (state = 'scheduled' or (state = 'dispatching' and dispatch_id is null))";
-        const RELEASE: &str = "update callbacks set state = 'scheduled', held_for = null, updated_at = $3
-             where bucket = $1 and workspace_id = $4 and agent_id = $2
-               and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
-               and state = 'held' and held_for = 'agent_disabled'";
         let AgentChange { enabled, downstream_url, overrides, if_unchanged } = *change;
         let pen = self.pen().await?;
         let mut tx = self.db().begin().await?;

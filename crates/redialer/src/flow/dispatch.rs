@@ -5,6 +5,8 @@
 //! request's deadline. An answer that is not clear becomes `unconfirmed` and is [`super::reconcile`]'s business.
 //! What is claimed, intended and answered at the same time shares a commit (`store/src/ledger.rs`).
 
+mod send;
+
 use std::{
     collections::BTreeMap,
     panic::AssertUnwindSafe,
@@ -12,29 +14,27 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{
-    FutureExt as _,
-    future::{Either, select},
-};
+use futures_util::FutureExt as _;
 use redialer_core::{
     Id, Phone, Timestamp,
     agent::Channel,
     callback::{HeldFor, State},
-    decide::{self, AfterDial, BeforeDial, Due, Tried},
+    decide::{self, BeforeDial, Due},
     id,
-    order::{CallOrder, Reply},
+    order::CallOrder,
 };
 use redialer_providers::retell::{
     api::{OwnNumber, ReadError},
     order,
 };
-use redialer_sim::retell::stateless;
 use redialer_store::{
     AgentRow, Claim, Desk, DueRow, Intent, NewDispatch, Point, Seat, Secrets, StoreError, TenantKey,
     WorkspaceRow,
 };
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
+
+pub use send::send;
 
 use super::window::Lanes;
 use crate::{app::App, clock::Mark};
@@ -427,86 +427,4 @@ impl Dial<'_> {
             calls_a_month: self.calls_a_month,
         })
     }
-}
-
-/// One request, and what its answer means on disk. What could not be recorded is unknown, and asked about.
-pub async fn send(app: &App, ready: Ready) {
-    let id = ready.intent.callback();
-    let Ok(reply) = placed(app, &ready).await else { return };
-    let intent = ready.intent;
-    let now = app.clock.now();
-    let tried = Tried { earlier: intent.unsent(), jitter: app.chance.fraction(), speed: app.clock.speed() };
-    let after = decide::after_dial(&tried, reply, now);
-    report(app, &intent, &after);
-    let is_again = matches!(after, AfterDial::Again { .. });
-    if let Err(error) = app.ledger.finish(intent, after, now).await {
-        tracing::error!(callback.id = %id, %error, "what became of callback {id} could not be recorded");
-        metrics::counter!("redialer_dials_failed_total").increment(1);
-    }
-    if is_again {
-        app.due_changed();
-    }
-}
-
-async fn placed(app: &App, ready: &Ready) -> Result<Reply, StoreError> {
-    // A process that was frozen since must not send: somebody may have taken it over. The lease outlives the
-    // request's deadline by the slack, so whoever begins within the slack is done before it ends.
-    if app.clock.since(ready.begun) >= INTENT_SLACK {
-        return Ok(Reply::Unsent { why: "the lease would end before the request".to_owned() });
-    }
-    let intent = &ready.intent;
-    if intent.test() {
-        return Ok(Reply::Placed { call_id: stateless::call_id(&intent.id().to_string()) });
-    }
-    let asked = app.retell.place(&ready.api_key, intent.channel(), intent.body());
-    let reply = under_way(app, asked).await?;
-    app.store.pass(Point::C8).await?;
-    Ok(reply)
-}
-
-/// A request under way, with the two points at which a process may die meanwhile.
-async fn under_way<T>(app: &App, asked: impl Future<Output = T>) -> Result<T, StoreError> {
-    let (asked, dying) = (std::pin::pin!(asked), std::pin::pin!(app.store.pass(Point::C6)));
-    let asked = match select(asked, dying).await {
-        Either::Left((reply, _)) => return Ok(reply),
-        Either::Right((passed, asked)) => {
-            passed?;
-            asked
-        }
-    };
-    let dying = std::pin::pin!(app.store.pass(Point::C7));
-    match select(asked, dying).await {
-        Either::Left((reply, _)) => Ok(reply),
-        Either::Right((passed, asked)) => {
-            passed?;
-            Ok(asked.await)
-        }
-    }
-}
-
-fn report(app: &App, intent: &Intent, after: &AfterDial) {
-    let (id, workspace) = (intent.callback(), intent.workspace());
-    let answer = match after {
-        AfterDial::Dialing { .. } => "placed",
-        AfterDial::Again { at, pause, slow, why } => {
-            if *slow {
-                let wait = i64::try_from(app.clock.real_until(*at).as_millis()).unwrap_or(i64::MAX);
-                app.pacer.slow(workspace, app.clock.real_ms() + wait);
-            }
-            if let Some(pause) = pause {
-                tracing::warn!(workspace.id = %workspace, "workspace {workspace} is paused: {}", pause.word());
-            }
-            tracing::warn!(callback.id = %id, why, "callback {id} was not placed; it will be tried again");
-            "again"
-        }
-        AfterDial::Close { outcome, .. } => {
-            tracing::warn!(callback.id = %id, outcome, "callback {id} was refused: {outcome}");
-            "refused"
-        }
-        AfterDial::Unconfirmed { why } => {
-            tracing::warn!(callback.id = %id, why, "callback {id} may have been placed; the provider will be asked");
-            "unknown"
-        }
-    };
-    metrics::counter!("redialer_dials_total", "answer" => answer).increment(1);
 }

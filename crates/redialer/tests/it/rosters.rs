@@ -30,6 +30,26 @@ async fn new_agents_are_found_and_gone_ones_marked_without_anybody_asking() {
         .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn pulling_a_roster_in_which_nothing_changed_changes_no_agent() {
+    for engine in engines() {
+        let walk = Walk::begin(engine, 2_000).await;
+        let url =
+            format!("{}/v1/agents/{}", walk.base, walk.agent(VOICE).await["id"].as_str().expect("an id"));
+        let tag = async || {
+            let answer = walk.http.get(&url).bearer_auth(&walk.admin_key).send().await.expect("answered");
+            answer.headers()["etag"].to_str().expect("text").to_owned()
+        };
+        let (sync, before) = (format!("/v1/workspaces/{}/sync", walk.workspace), tag().await);
+        walk.post(&sync).await;
+        assert_eq!(tag().await, before, "whoever holds its ETag may go on");
+        walk.sim.rewrite(|script| script.agents[0].agent_name = "Reception".to_owned());
+        walk.post(&sync).await;
+        assert_ne!(tag().await, before);
+        assert_eq!(walk.agent(VOICE).await["name"], "Reception");
+    }
+}
+
 /// What a webhook for that agent is answered.
 async fn heard(walk: &Walk, agent: &str, n: u32) -> (StatusCode, Value) {
     let body =

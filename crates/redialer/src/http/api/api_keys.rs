@@ -13,10 +13,10 @@ use redialer_core::{
 };
 use redialer_store::{KeyInfo, NewKey, StoreError};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::{
-    page::{Asked, Page},
+    page::{Asked, ListQuery, Page},
     wire::{self, Body, PathId, Query},
 };
 use crate::{
@@ -63,19 +63,12 @@ impl From<KeyInfo> for View {
     }
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct ListQuery {
-    limit: Option<i64>,
-    cursor: Option<String>,
-}
-
 /// `GET /v1/api-keys`.
 pub(in crate::http) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
-    let asked: Asked<id::Key> = Asked::read(query.limit, query.cursor.as_deref())?;
+    let asked: Asked<id::Key> = query.asked()?;
     let rows = caller.store.keys(caller.workspace, asked.before, asked.limit + 1).await?;
     Ok(Json(Page::of(rows, &asked, |k| (k.created_at, k.id), View::from)))
 }

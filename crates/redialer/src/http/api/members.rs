@@ -9,10 +9,10 @@ use axum::{Json, extract::State, http::StatusCode};
 use redialer_core::{Id, access::Role, id};
 use redialer_store::{MemberRow, NewMember};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::{
-    page::{Asked, Page},
+    page::{Asked, ListQuery, Page},
     wire::{Body, PathId, Query},
 };
 use crate::{
@@ -46,20 +46,13 @@ impl From<MemberRow> for View {
     }
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct ListQuery {
-    limit: Option<i64>,
-    cursor: Option<String>,
-}
-
 /// `GET /v1/members`.
 pub(in crate::http) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
     caller.admin("see members")?;
-    let asked: Asked<id::Member> = Asked::read(query.limit, query.cursor.as_deref())?;
+    let asked: Asked<id::Member> = query.asked()?;
     let rows = caller.store.members(asked.before, asked.limit + 1).await?;
     Ok(Json(Page::of(rows, &asked, |m| (m.created_at, m.id), View::from)))
 }

@@ -5,12 +5,27 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use redialer_core::{Id, Timestamp, time::from_ms};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
 
 use crate::http::error::ApiError;
 
 const DEFAULT: i64 = 50;
 const MOST: i64 = 200;
+
+/// What a list without filters is asked with.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct ListQuery {
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+impl ListQuery {
+    pub(in crate::http) fn asked<N>(&self) -> Result<Asked<N>, ApiError> {
+        Asked::read(self.limit, self.cursor.as_deref())
+    }
+}
 
 /// One page of a list.
 #[derive(Serialize)]

@@ -8,10 +8,10 @@ use axum::{Json, extract::State, http::StatusCode};
 use redialer_core::{Phone, id};
 use redialer_store::{SuppressionRow, TenantKey};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::{
-    page::{Asked, Page},
+    page::{Asked, ListQuery, Page},
     wire::{self, Body, PathId, Query},
 };
 use crate::{
@@ -44,13 +44,6 @@ fn view(row: &SuppressionRow, key: &TenantKey, clear: bool) -> View {
     }
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct ListQuery {
-    limit: Option<i64>,
-    cursor: Option<String>,
-}
-
 /// `GET /v1/suppressions`.
 pub(in crate::http) async fn list(
     State(app): State<Arc<App>>,
@@ -58,7 +51,7 @@ pub(in crate::http) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
     caller.admin("see the do-not-call list, which is of every workspace")?;
-    let asked: Asked<id::Suppression> = Asked::read(query.limit, query.cursor.as_deref())?;
+    let asked: Asked<id::Suppression> = query.asked()?;
     let key = app.store.open_key(caller.tenant.id).await?;
     let rows = caller.store.suppressions(asked.before, asked.limit + 1).await?;
     let ids: Vec<String> = rows.iter().map(|r| r.id.to_string()).collect();

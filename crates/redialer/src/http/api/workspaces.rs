@@ -19,7 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     etag::{IfMatch, Tagged, tagged},
-    page::{Asked, Page},
+    page::{Asked, ListQuery, Page},
     usage::month,
     wire::{self, Body, PathId, Query},
 };
@@ -84,20 +84,13 @@ async fn view(caller: &Caller, row: WorkspaceRow, app: &App) -> Result<View, Api
     })
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct ListQuery {
-    limit: Option<i64>,
-    cursor: Option<String>,
-}
-
 /// `GET /v1/workspaces`.
 pub(in crate::http) async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
-    let asked: Asked<id::Workspace> = Asked::read(query.limit, query.cursor.as_deref())?;
+    let asked: Asked<id::Workspace> = query.asked()?;
     let rows = match caller.workspace {
         Some(own) => vec![caller.store.workspace(own).await?],
         None => caller.store.workspaces(asked.before, asked.limit + 1).await?,

@@ -4,7 +4,8 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::{Doc, Types, query};
 use crate::http::api::{
-    activity, agents, api_keys, audit, callbacks, explain, members, payload, suppressions, usage, workspaces,
+    activity, agents, api_keys, audit, callbacks, explain, members, page::ListQuery, payload, suppressions,
+    usage, workspaces,
 };
 
 /// The description of a route.
@@ -19,7 +20,7 @@ pub(super) fn doc(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
 }
 
 fn of_workspaces(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
-    use workspaces::{ChangeBody, ListQuery, NewBody, OwnQuery, Synced, View};
+    use workspaces::{ChangeBody, NewBody, OwnQuery, Synced, View};
     Some(match (method, path) {
         ("get", "/workspaces") => list::<View, ListQuery>(t, "listWorkspaces", "List workspaces"),
         ("post", "/workspaces") => {
@@ -90,11 +91,9 @@ fn of_callbacks(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
 
 fn of_the_rest(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
     Some(match (method, path) {
-        ("get", "/suppressions") => list::<suppressions::View, suppressions::ListQuery>(
-            t,
-            "listSuppressions",
-            "Numbers that must not be called",
-        ),
+        ("get", "/suppressions") => {
+            list::<suppressions::View, ListQuery>(t, "listSuppressions", "Numbers that must not be called")
+        }
         ("post", "/suppressions") => create::<suppressions::View, suppressions::NewBody>(
             t,
             "createSuppression",
@@ -106,9 +105,7 @@ fn of_the_rest(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
         }
         ("get", "/audit") => list::<audit::View, audit::ListQuery>(t, "listAudit", "Who did what"),
         ("get", "/usage") => one::<usage::View>(t, "getUsage", "Quota and use of this month"),
-        ("get", "/api-keys") => {
-            list::<api_keys::View, api_keys::ListQuery>(t, "listApiKeys", "List API keys")
-        }
+        ("get", "/api-keys") => list::<api_keys::View, ListQuery>(t, "listApiKeys", "List API keys"),
         ("post", "/api-keys") => create::<api_keys::View, api_keys::NewBody>(
             t,
             "createApiKey",
@@ -116,7 +113,7 @@ fn of_the_rest(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
         ),
         ("delete", "/api-keys/{id}") => gone("revokeApiKey", "Revoke an API key"),
         ("get", "/members") => {
-            list::<members::View, members::ListQuery>(t, "listMembers", "Who signs in (admin keys)")
+            list::<members::View, ListQuery>(t, "listMembers", "Who signs in (admin keys)")
         }
         ("post", "/members") => create::<members::View, members::NewBody>(
             t,
