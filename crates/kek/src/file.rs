@@ -1,4 +1,5 @@
-//! Keys in a file: one a line, 64 hex digits, the current one first.
+//! Keys in a file: one a line, 64 hex digits, the current one first. One with a `+` before it is prepared: it opens, so that it
+//! can be copied to every replica before anything is wrapped with it.
 //!
 //! Invariants: the file is readable by its owner alone and replaced as a whole; a key that is not known yet may have been
 //! added by somebody else, so the file is read again before a value counts as not to be opened.
@@ -15,7 +16,12 @@ use zeroize::Zeroizing;
 
 use crate::{KeyError, aead};
 
-type Keys = Vec<Zeroizing<[u8; 32]>>;
+#[derive(Default)]
+struct Keys {
+    all: Vec<Zeroizing<[u8; 32]>>,
+    /// The last one is prepared.
+    prepared: bool,
+}
 
 /// The keys of one file.
 pub struct KeyFile {
@@ -26,35 +32,56 @@ pub struct KeyFile {
 impl KeyFile {
     /// A key of these bytes, in no file.
     pub(crate) fn of(key: [u8; 32]) -> Self {
-        Self { path: None, keys: RwLock::new(vec![Zeroizing::new(key)]) }
+        Self { path: None, keys: RwLock::new(Keys { all: vec![Zeroizing::new(key)], prepared: false }) }
     }
 
     /// Reads the key file, or makes one that only its owner may read.
     pub fn open(path: &Path, chance: &Chance) -> Result<Self, KeyError> {
         let keys = match read(path) {
             Err(KeyError::File(_, e)) if e.kind() == io::ErrorKind::NotFound => {
-                let key = Zeroizing::new(chance.bytes::<32>());
-                write(path, std::slice::from_ref(&key), false).map_err(|e| KeyError::File(name(path), e))?;
-                vec![key]
+                let keys = Keys { all: vec![Zeroizing::new(chance.bytes::<32>())], prepared: false };
+                write(path, &keys, false).map_err(|e| KeyError::File(name(path), e))?;
+                keys
             }
             keys => keys?,
         };
         Ok(Self { path: Some(path.to_owned()), keys: RwLock::new(keys) })
     }
 
-    /// Puts a new key in front; the others still open what they wrapped.
+    /// Puts a new key behind the others, to be used by the next [`KeyFile::add`].
+    pub fn prepare(&self, chance: &Chance) -> Result<(), KeyError> {
+        self.replace(|keys| {
+            if !keys.prepared {
+                keys.all.push(Zeroizing::new(chance.bytes()));
+                keys.prepared = true;
+            }
+        })
+    }
+
+    /// Puts a new key in front, the prepared one if there is one; the others still open what they wrapped.
     pub fn add(&self, chance: &Chance) -> Result<(), KeyError> {
-        self.replace(|keys| keys.insert(0, Zeroizing::new(chance.bytes())))
+        self.replace(|keys| {
+            let prepared = if std::mem::take(&mut keys.prepared) { keys.all.pop() } else { None };
+            keys.all.insert(0, prepared.unwrap_or_else(|| Zeroizing::new(chance.bytes())));
+        })
     }
 
     /// Forgets all but the current key.
     pub fn retire(&self) -> Result<(), KeyError> {
-        self.replace(|keys| keys.truncate(1))
+        self.replace(|keys| {
+            keys.all.truncate(1);
+            keys.prepared = false;
+        })
+    }
+
+    /// Whether a key is prepared.
+    pub fn is_prepared(&self) -> bool {
+        self.keys().prepared
     }
 
     /// How many keys it holds.
     pub fn len(&self) -> usize {
-        self.keys().len()
+        self.keys().all.len()
     }
 
     /// Whether it holds none; it always holds one.
@@ -64,11 +91,11 @@ impl KeyFile {
 
     pub(crate) fn wrap(&self, plain: &[u8], context: &[u8], chance: &Chance) -> Vec<u8> {
         let keys = self.keys();
-        aead::seal(&keys[0], plain, context, chance)
+        aead::seal(&keys.all[0], plain, context, chance)
     }
 
     pub(crate) fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        let open = |keys: &Keys| keys.iter().find_map(|key| aead::open(key, wrapped, context).ok());
+        let open = |keys: &Keys| keys.all.iter().find_map(|key| aead::open(key, wrapped, context).ok());
         if let Some(plain) = open(&self.keys()) {
             return Ok(plain);
         }
@@ -80,7 +107,7 @@ impl KeyFile {
     }
 
     pub(crate) fn is_current(&self, wrapped: &[u8], context: &[u8]) -> bool {
-        aead::open(&self.keys()[0], wrapped, context).is_ok()
+        aead::open(&self.keys().all[0], wrapped, context).is_ok()
     }
 
     fn keys(&self) -> std::sync::RwLockReadGuard<'_, Keys> {
@@ -89,6 +116,10 @@ impl KeyFile {
 
     fn replace(&self, change: impl FnOnce(&mut Keys)) -> Result<(), KeyError> {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        // As it stands now: another command may have changed it since.
+        if let Some(path) = &self.path {
+            *keys = read(path)?;
+        }
         change(&mut keys);
         match &self.path {
             Some(path) => write(path, &keys, true).map_err(|e| KeyError::File(name(path), e)),
@@ -103,12 +134,20 @@ fn name(path: &Path) -> String {
 
 fn read(path: &Path) -> Result<Keys, KeyError> {
     let text = Zeroizing::new(fs::read_to_string(path).map_err(|e| KeyError::File(name(path), e))?);
-    let keys: Option<Keys> = text.split_whitespace().map(|line| from_hex(line).map(Zeroizing::new)).collect();
-    keys.filter(|keys| !keys.is_empty()).ok_or_else(|| KeyError::Malformed(name(path)))
+    let mut keys = Keys::default();
+    for line in text.split_whitespace() {
+        keys.prepared = line.starts_with('+');
+        let key = from_hex(line.trim_start_matches('+')).ok_or_else(|| KeyError::Malformed(name(path)))?;
+        keys.all.push(Zeroizing::new(key));
+    }
+    match keys.all.len() - usize::from(keys.prepared && !keys.all.is_empty()) {
+        0 => Err(KeyError::Malformed(name(path))),
+        _ => Ok(keys),
+    }
 }
 
 /// Writes the file, of mode 0600, as a whole: a new one must not be there yet, one that is replaced is whole at any moment.
-fn write(path: &Path, keys: &[Zeroizing<[u8; 32]>], replacing: bool) -> io::Result<()> {
+fn write(path: &Path, keys: &Keys, replacing: bool) -> io::Result<()> {
     let beside = path.with_extension("new");
     let target = if replacing { &beside } else { path };
     let mut options = fs::OpenOptions::new();
@@ -116,7 +155,10 @@ fn write(path: &Path, keys: &[Zeroizing<[u8; 32]>], replacing: bool) -> io::Resu
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(target)?;
-    for key in keys {
+    for (i, key) in keys.all.iter().enumerate() {
+        if keys.prepared && i + 1 == keys.all.len() {
+            file.write_all(b"+")?;
+        }
         file.write_all(hex(key).as_bytes())?;
         file.write_all(b"\n")?;
     }
@@ -124,7 +166,11 @@ fn write(path: &Path, keys: &[Zeroizing<[u8; 32]>], replacing: bool) -> io::Resu
     if replacing {
         fs::rename(&beside, path)?;
     }
-    Ok(())
+    // What is wrapped with a new key outlives a power cut; so must the file's new name.
+    match path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        Some(folder) => fs::File::open(folder)?.sync_all(),
+        None => fs::File::open(".")?.sync_all(),
+    }
 }
 
 fn hex(bytes: &[u8; 32]) -> Zeroizing<String> {
@@ -157,7 +203,7 @@ mod tests {
         let (_dir, path, chance) = file();
         let first = KeyFile::open(&path, &chance).expect("made");
         let second = KeyFile::open(&path, &chance).expect("read");
-        assert_eq!(*first.keys()[0], *second.keys()[0]);
+        assert_eq!(*first.keys().all[0], *second.keys().all[0]);
         first.add(&chance).expect("added");
         #[cfg(unix)]
         assert_eq!(
@@ -183,7 +229,18 @@ mod tests {
             assert_eq!(&**file.unwrap(&new, b"context").expect("opens"), b"key");
             assert!(file.unwrap(&new, b"another").is_err());
         }
+        ours.prepare(&chance).expect("prepared");
+        ours.prepare(&chance).expect("nothing more");
+        assert_eq!((ours.len(), ours.is_prepared()), (3, true));
+        assert!(ours.is_current(&new, b"context"), "nothing is wrapped with it yet");
+        let prepared = KeyFile::open(&path, &chance).expect("read");
+        prepared.add(&chance).expect("added");
+        assert_eq!((prepared.len(), prepared.is_prepared()), (3, false));
+        let newest = prepared.wrap(b"key", b"context", &chance);
+        assert!(ours.unwrap(&newest, b"context").is_ok(), "it was there before it was used");
         ours.retire().expect("retired");
+        assert!(ours.unwrap(&newest, b"context").is_ok() && ours.unwrap(&new, b"context").is_err());
+        let new = newest;
         assert!(ours.unwrap(&old, b"context").is_err() && ours.unwrap(&new, b"context").is_ok());
         assert_eq!(KeyFile::open(&path, &chance).expect("read").len(), 1);
     }

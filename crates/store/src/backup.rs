@@ -18,9 +18,10 @@ use sqlx::{
 use uuid::Uuid;
 
 use crate::{
-    Kek, Store, StoreError,
+    Kek, Keyring, Store, StoreError,
     engine::args,
     epochs::{FORGET_THE_TIME_BEFORE, NEW_EPOCH},
+    keyring::Keyless,
 };
 
 /// Why a backup was not made or not restored.
@@ -32,6 +33,9 @@ pub enum BackupError {
     /// The file is not a backup.
     #[error("{0} is not a backup made by `redialer backup`")]
     NotABackup(String),
+    /// The backup was made without keys, and no keyring is given.
+    #[error("{0} was made without keys: give the latest keyring with --keys")]
+    NoKeys(String),
     /// The database to restore into holds something.
     #[error("the database holds tenants already; restore into an empty one")]
     NotEmpty,
@@ -76,16 +80,23 @@ impl Store {
         Ok(())
     }
 
-    /// Reads a backup into this database, which must be empty, and begins a new epoch.
-    pub async fn restore_rows(&self, file: &Path, now: Timestamp) -> Result<(), BackupError> {
+    /// Reads a backup into this database, which must be empty, and begins a new epoch; one without keys with those of a
+    /// keyring. How many tenants have no key in it: they were destroyed since.
+    pub async fn restore_rows(
+        &self,
+        file: &Path,
+        keyring: Option<&Keyring>,
+        now: Timestamp,
+    ) -> Result<usize, BackupError> {
         let (backup_at, now) = moments(file, now).await?;
+        let found = keys_of(file, keyring).await?;
         let Some(pool) = self.db.pg() else { return Err(BackupError::NotEmpty) };
         if !self.is_empty().await? {
             return Err(BackupError::NotEmpty);
         }
         let mut from = open(file).await?;
-        copy_in(&mut from, &mut *pool.acquire().await?, backup_at, now).await?;
-        Ok(())
+        copy_in(&mut from, &mut *pool.acquire().await?, &found, (backup_at, now)).await?;
+        Ok(found.lost.len())
     }
 
     /// Whether nobody has ever used this database.
@@ -94,15 +105,17 @@ impl Store {
     }
 }
 
-/// Puts a backup in the place of an embedded database that is not there, and begins a new epoch in it.
+/// Puts a backup in the place of an embedded database that is not there, and begins a new epoch in it; as
+/// [`Store::restore_rows`].
 pub async fn restore_file(
     file: &Path,
     database: &Path,
     kek: Kek,
-    chance: &Chance,
-    now: Timestamp,
-) -> Result<(), BackupError> {
+    keyring: Option<&Keyring>,
+    (chance, now): (&Chance, Timestamp),
+) -> Result<usize, BackupError> {
     let (backup_at, now) = moments(file, now).await?;
+    let found = keys_of(file, keyring).await?;
     // A journal that was left behind would be read into what is restored.
     for there in [database.to_owned(), beside(database, "-wal")] {
         if there.exists() {
@@ -113,6 +126,7 @@ pub async fn restore_file(
     let part = database.with_extension("restoring");
     remove_journals(&part)?;
     fs::copy(file, &part)?;
+    put_keys(&part, &found, now).await?;
     let store = Store::sqlite(&part, kek).await?;
     store.migrate(chance).await?;
     store.begin_epoch(backup_at, now).await?;
@@ -120,7 +134,63 @@ pub async fn restore_file(
     store.close().await;
     fs::File::open(&part)?.sync_all()?;
     remove_journals(&part)?;
-    Ok(fs::rename(part, database)?)
+    fs::rename(part, database)?;
+    Ok(found.lost.len())
+}
+
+/// The keys that a backup without keys is to have.
+#[derive(Default)]
+struct Found {
+    keys: Vec<(Uuid, Vec<u8>, Option<Vec<u8>>)>,
+    /// Tenants of which the keyring has none: they were destroyed since.
+    lost: Vec<Uuid>,
+}
+
+const PUT_KEY: &str = "update tenants set wrapped_key = $2, other_wrapped = $3,
+         other_version = case when $3 is null then null else other_version end
+     where id = $1";
+
+const LOST: &str = "update tenants set destroyed_at = $2 where id = $1";
+
+/// Looks for the keys that a backup was made without.
+async fn keys_of(file: &Path, keyring: Option<&Keyring>) -> Result<Found, BackupError> {
+    const KEYLESS: &str = "select id, key_version, other_version from tenants where length(wrapped_key) = 0 and destroyed_at is null";
+    let mut from = open(file).await?;
+    // A backup of before there were such columns has its keys.
+    let rows: Vec<(Uuid, i64, Option<i64>)> =
+        sqlx::query_as(KEYLESS).fetch_all(&mut from).await.unwrap_or_default();
+    from.close().await?;
+    if rows.is_empty() {
+        return Ok(Found::default());
+    }
+    let keyring = keyring.ok_or_else(|| BackupError::NoKeys(file.display().to_string()))?;
+    let mut found = Found::default();
+    for (tenant, version, other) in rows {
+        let keyless = Keyless::new(tenant, version, other)?;
+        match keyless.found(keyring) {
+            Some((own, other)) => {
+                found.keys.push((keyless.tenant.uuid(), own.to_vec(), other.map(<[u8]>::to_vec)));
+            }
+            None => found.lost.push(tenant),
+        }
+    }
+    Ok(found)
+}
+
+/// Puts them into a copy of the backup that nobody uses yet.
+async fn put_keys(copy: &Path, found: &Found, now: Timestamp) -> Result<(), BackupError> {
+    if found.keys.is_empty() && found.lost.is_empty() {
+        return Ok(());
+    }
+    let mut to = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(copy)).await?;
+    for (tenant, own, other) in &found.keys {
+        sqlx::query(PUT_KEY).bind(tenant).bind(own).bind(other).execute(&mut to).await?;
+    }
+    for tenant in &found.lost {
+        sqlx::query(LOST).bind(tenant).bind(now.as_millisecond()).execute(&mut to).await?;
+    }
+    to.close().await?;
+    Ok(())
 }
 
 /// What SQLite keeps beside a file.
@@ -250,8 +320,8 @@ async fn copy_out(pg: &mut PgConnection, lite: &mut SqliteConnection) -> Result<
 async fn copy_in(
     lite: &mut SqliteConnection,
     pg: &mut PgConnection,
-    backup_at: Timestamp,
-    now: Timestamp,
+    found: &Found,
+    (backup_at, now): (Timestamp, Timestamp),
 ) -> Result<(), sqlx::Error> {
     let mut tx = pg.begin().await?;
     for (table, columns) in tables(&mut tx).await? {
@@ -271,6 +341,12 @@ async fn copy_in(
                 query.execute(&mut *tx).await?;
             }
         }
+    }
+    for (tenant, own, other) in &found.keys {
+        sqlx::query(PUT_KEY).bind(tenant).bind(own).bind(other).execute(&mut *tx).await?;
+    }
+    for tenant in &found.lost {
+        sqlx::query(LOST).bind(tenant).bind(now.as_millisecond()).execute(&mut *tx).await?;
     }
     let new = sqlx::query(NEW_EPOCH).bind(backup_at.as_millisecond()).bind(now.as_millisecond());
     new.execute(&mut *tx).await?;

@@ -172,6 +172,14 @@ impl Db {
         .map(|_| ())
     }
 
+    /// From now on what this process deletes or replaces is overwritten in the embedded database's file.
+    pub(crate) async fn wipe_what_is_deleted(&self) -> Result<(), StoreError> {
+        if self.is_postgres() {
+            return Ok(());
+        }
+        self.run("pragma secure_delete = on", Args::default()).await
+    }
+
     pub(crate) const fn is_postgres(&self) -> bool {
         matches!(self.pools, Pools::Pg { .. })
     }

@@ -2,42 +2,71 @@
 //!
 //! Invariants (I22): once a tenant's key is destroyed, nothing that was sealed with it opens any more, wherever a copy of it
 //! lies without the key; and nobody acts for that tenant again. A backup can be made without keys; these are then in a
-//! keyring of their own, of which only the latest needs to be kept: it has no keys of destroyed tenants.
+//! keyring of their own, which grows by the versions that tenants' keys have had and loses those of destroyed tenants: so
+//! the latest opens every backup, and only the latest needs to be kept.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
-use redialer_core::{Id, Timestamp, id};
+use redialer_core::{Id, Timestamp, chance::Chance, id};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
-    Actor, BackupError, Store, StoreError, TenantRow,
-    audit::Act,
-    engine::{Value, args},
-    tenant_keys::WrappedKey,
+    Actor, BackupError, Store, StoreError, TenantRow, audit::Act, engine::args, tenant_keys::context_of,
 };
 
-/// One tenant's wrapped key, as it stands in a keyring: a line of JSON.
+/// The wrapped keys of tenants, by tenant and version.
+#[derive(Default)]
+pub struct Keyring(BTreeMap<(Id<id::Tenant>, u32), Vec<u8>>);
+
+/// One of them: a line of JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Kept {
+struct Line {
     tenant: String,
     version: u32,
     wrapped: Vec<u8>,
-    other: Option<(u32, Vec<u8>)>,
+}
+
+impl Keyring {
+    /// Reads a keyring; what cannot be read is an error.
+    pub fn parse(text: &str) -> Result<Self, StoreError> {
+        let mut keys = BTreeMap::new();
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            let line: Line = serde_json::from_str(line).map_err(|_| StoreError::Corrupt("keyring"))?;
+            let tenant = line.tenant.parse().map_err(|_| StoreError::Corrupt("keyring"))?;
+            keys.insert((tenant, line.version), line.wrapped);
+        }
+        Ok(Self(keys))
+    }
+
+    /// As [`Keyring::parse`] reads it: worth nothing without the key-encryption key.
+    pub fn text(&self) -> String {
+        let line = |((tenant, version), wrapped): (&(Id<id::Tenant>, u32), &Vec<u8>)| {
+            let line = Line { tenant: tenant.to_string(), version: *version, wrapped: wrapped.clone() };
+            serde_json::to_string(&line).unwrap_or_default() + "\n"
+        };
+        self.0.iter().map(line).collect()
+    }
+
+    /// A tenant's key of that version.
+    pub(crate) fn get(&self, tenant: Id<id::Tenant>, version: u32) -> Option<&[u8]> {
+        self.0.get(&(tenant, version)).map(Vec::as_slice)
+    }
 }
 
 impl Store {
     /// Destroys a tenant's key, with its API keys, its members and its workspaces: the last act in its book.
     pub async fn destroy_key(&self, tenant: &TenantRow, now: Timestamp) -> Result<(), StoreError> {
-        const ALONE: [&str; 3] = [
-            "update tenants set wrapped_key = $2, other_version = null, other_wrapped = null where id = $1 and $3 > 0",
-            "update api_keys set revoked_at = coalesce(revoked_at, $3) where tenant_id = $1 and length($2) = 0",
-            "update workspaces set deleted_at = coalesce(deleted_at, $3) where tenant_id = $1 and length($2) = 0",
-        ];
+        const KEY: &str = "update tenants set wrapped_key = $2, other_version = null, other_wrapped = null, destroyed_at = $3
+             where id = $1";
+        const KEYS: &str = "update api_keys set revoked_at = coalesce(revoked_at, $2) where tenant_id = $1";
+        const WORKSPACES: &str =
+            "update workspaces set deleted_at = coalesce(deleted_at, $2) where tenant_id = $1";
         const MEMBERS: &str = "delete from members where tenant_id = $1";
         let pen = self.of(tenant.id).by(Actor::command()).pen().await?;
+        self.db.wipe_what_is_deleted().await?;
         let mut tx = self.db.begin().await?;
         let act = Act {
             action: "tenant.destroy_key",
@@ -47,47 +76,56 @@ impl Store {
             after: None,
         };
         pen.write(&mut tx, act, now).await?;
-        for sql in ALONE {
-            tx.execute(sql, args![tenant.id, Vec::<u8>::new(), now]).await?;
-        }
+        tx.execute(KEY, args![tenant.id, Vec::<u8>::new(), now]).await?;
+        tx.execute(KEYS, args![tenant.id, now]).await?;
+        tx.execute(WORKSPACES, args![tenant.id, now]).await?;
         tx.execute(MEMBERS, args![tenant.id]).await?;
         tx.commit().await?;
         self.forget();
-        Ok(())
+        self.checkpoint().await
     }
 
-    /// Every tenant's wrapped key, a line each: worth nothing without the key-encryption key.
-    pub async fn keyring(&self) -> Result<String, StoreError> {
-        let mut text = String::new();
-        for key in self.wrapped_keys().await? {
-            let WrappedKey { tenant, version, wrapped, other } = key;
-            let kept = Kept { tenant: tenant.to_string(), version, wrapped, other };
-            text.push_str(&serde_json::to_string(&kept).unwrap_or_default());
-            text.push('\n');
+    /// The keyring of this moment: the keys in force, and the older versions that `before` has of tenants that still have one,
+    /// wrapped anew where the key-encryption key has changed.
+    pub async fn keyring(&self, before: &Keyring, chance: &Chance) -> Result<Keyring, StoreError> {
+        let (keys, mut kept) = (self.wrapped_keys().await?, BTreeMap::new());
+        for ((tenant, version), wrapped) in &before.0 {
+            if keys.iter().any(|key| key.tenant == *tenant) {
+                // What an even older key-encryption key wrapped stays as it is.
+                let anew =
+                    self.rewrapped(wrapped, &context_of(*tenant, *version), chance).await.ok().flatten();
+                kept.insert((*tenant, *version), anew.unwrap_or_else(|| wrapped.clone()));
+            }
         }
-        Ok(text)
+        for key in keys {
+            kept.insert((key.tenant, key.version), key.wrapped);
+            kept.extend(key.other.map(|(version, wrapped)| ((key.tenant, version), wrapped)));
+        }
+        Ok(Keyring(kept))
+    }
+}
+
+/// What a backup without keys still says of one tenant's.
+pub(crate) struct Keyless {
+    pub(crate) tenant: Id<id::Tenant>,
+    version: u32,
+    other: Option<u32>,
+}
+
+impl Keyless {
+    pub(crate) fn new(tenant: uuid::Uuid, version: i64, other: Option<i64>) -> Result<Self, StoreError> {
+        let read = |n: i64| u32::try_from(n).map_err(|_| StoreError::Corrupt("key version"));
+        Ok(Self {
+            tenant: Id::from_uuid(tenant),
+            version: read(version)?,
+            other: other.map(read).transpose()?,
+        })
     }
 
-    /// Puts the keys of a keyring back to those tenants that have none; how many. A line that cannot be read is an error.
-    pub async fn restore_keyring(&self, text: &str) -> Result<usize, StoreError> {
-        const SQL: &str =
-            "update tenants set key_version = $2, wrapped_key = $3, other_version = $4, other_wrapped = $5
-             where id = $1 and length(wrapped_key) = 0";
-        let mut kept: Vec<(Id<id::Tenant>, Kept)> = Vec::new();
-        for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            let line: Kept = serde_json::from_str(line).map_err(|_| StoreError::Corrupt("keyring"))?;
-            kept.push((line.tenant.parse().map_err(|_| StoreError::Corrupt("keyring"))?, line));
-        }
-        let mut tx = self.db.begin().await?;
-        let mut n = 0;
-        for (tenant, Kept { version, wrapped, other, .. }) in kept {
-            let (other_version, other) = other.unzip();
-            let args = args![tenant, version, wrapped, other_version, Value::Blob(other)];
-            n += usize::try_from(tx.execute(SQL, args).await?).unwrap_or(0);
-        }
-        tx.commit().await?;
-        self.forget();
-        Ok(n)
+    /// Its keys in a keyring: the one in force, and its neighbour. `None` for a tenant that was destroyed since.
+    pub(crate) fn found<'k>(&self, keyring: &'k Keyring) -> Option<(&'k [u8], Option<&'k [u8]>)> {
+        let own = keyring.get(self.tenant, self.version)?;
+        Some((own, self.other.and_then(|other| keyring.get(self.tenant, other))))
     }
 }
 
@@ -95,11 +133,15 @@ impl Store {
 pub async fn strip_keys(backup: &Path) -> Result<(), BackupError> {
     let options = SqliteConnectOptions::new().filename(backup).pragma("secure_delete", "on");
     let mut made = SqliteConnection::connect_with(&options).await?;
-    sqlx::query("update tenants set wrapped_key = x'', other_version = null, other_wrapped = null")
-        .execute(&mut made)
-        .await?;
-    // Written anew, it has no page of before.
-    sqlx::query("vacuum").execute(&mut made).await?;
+    for sql in [
+        "update tenants set wrapped_key = x'', other_wrapped = case when other_version is null then null else x'' end",
+        // It would be opened by the key-encryption key of today alone.
+        "delete from meta where name = 'kek_check'",
+        // Written anew, it has no page of before.
+        "vacuum",
+    ] {
+        sqlx::query(sql).execute(&mut made).await?;
+    }
     made.close().await?;
     Ok(())
 }

@@ -75,7 +75,7 @@ pub use fail::{Abort, BadPoint, Faults, Passing, Point, Verdict};
 pub use group::Full;
 pub use inbox::{Inbox, NewDelivery, PendingRow};
 pub use intake::{Arrival, Decided, Decider, Fresh, KnownCase, Reading, Recorded};
-pub use keyring::strip_keys;
+pub use keyring::{Keyring, strip_keys};
 pub use keys::{KeyInfo, KeyRow, NewKey, hash_key};
 pub use leases::Buckets;
 pub use ledger::Ledger;
@@ -83,7 +83,7 @@ pub use members::{MemberRow, NewMember};
 pub use redialer_kek::{Kek, KeyError};
 pub use removal::Removal;
 pub use replays::{Replay, Slot};
-pub use rotation::Rotated;
+pub use rotation::{KeysLock, Rotated};
 pub use seal::TenantKey;
 pub use settings::{
     BadSettings, Day, Defaults, Level, QuietHours, Retention, RetryTrigger, RetryTriggers, UnclearTime,

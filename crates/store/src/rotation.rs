@@ -1,7 +1,8 @@
 //! New keys for old data, beside running servers.
 //!
 //! Invariants (I22): a version is only sealed with once every process can open it, and only dropped once nothing is sealed
-//! with it; between these steps lies time that whoever calls must let pass. Every step is guarded by what it
+//! with it; between these steps lies time that whoever calls must let pass. An old version stays beside the current one until
+//! somebody drops it: a process that was frozen meanwhile may still seal with it. Every step is guarded by what it
 //! replaces, so it can be broken off anywhere, be run again, and meet whoever writes at the same time.
 //! Absent on purpose: how long to wait; and the key-encryption key itself, which others rotate.
 
@@ -13,7 +14,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    Actor, KEK_CHECK, Store, StoreError, TenantKey,
+    Actor, KEK_CHECK, KEK_PROOF, Store, StoreError, TenantKey,
     audit::Act,
     callbacks, dispatch,
     engine::{Args, Row, Value, args},
@@ -31,6 +32,12 @@ pub struct Rotated {
     pub done: usize,
     /// Those that changed under its hands, and are left for the next run.
     pub left: usize,
+    /// Values that do not open, and are left as they are.
+    pub broken: usize,
+}
+
+impl Rotated {
+    const NOTHING: Self = Self { done: 0, left: 0, broken: 0 };
 }
 
 /// A column of sealed values: what they are bound to, the next few rows behind an id, and how one is replaced.
@@ -104,25 +111,50 @@ const COLUMNS: [Sealed; 8] = [
     },
 ];
 
+/// Whoever has it rotates, retires or destroys keys, and nobody else does.
+pub struct KeysLock(Option<sqlx::Transaction<'static, sqlx::Postgres>>);
+
+impl KeysLock {
+    /// Lets the next one.
+    pub async fn release(self) -> Result<(), StoreError> {
+        match self.0 {
+            Some(tx) => Ok(tx.rollback().await?),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Store {
+    /// Keeps two commands from changing keys at once, whatever machine they run on; the embedded database's file is
+    /// looked after by whoever opens it.
+    pub async fn lock_keys(&self) -> Result<KeysLock, StoreError> {
+        const ROW: &str =
+            "insert into meta (name, value) values ('keys_lock', '') on conflict (name) do nothing";
+        const TAKE: &str = "select 1 from meta where name = 'keys_lock' for update nowait";
+        let Some(pool) = self.db.pg() else { return Ok(KeysLock(None)) };
+        sqlx::query(ROW).execute(pool).await?;
+        let mut tx = pool.begin().await?;
+        match sqlx::query(TAKE).execute(&mut *tx).await {
+            Ok(_) => Ok(KeysLock(Some(tx))),
+            Err(sqlx::Error::Database(_)) => {
+                Err(StoreError::Conflict("another `redialer keys` is under way"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The key-encryption key.
     pub fn kek(&self) -> &Kek {
         &self.kek
     }
 
-    /// Whether a rotation of tenants' keys was begun and not ended.
-    pub async fn is_rotating(&self) -> Result<bool, StoreError> {
-        Ok(self.wrapped_keys().await?.iter().any(|key| key.other.is_some()))
-    }
-
     /// Wraps every tenant's key anew under the current version of the key-encryption key, where it is not yet.
     pub async fn rewrap_keys(&self, chance: &Chance) -> Result<Rotated, StoreError> {
-        const PROOF: &str = "select value from meta where name = 'kek_check'";
         const PROVE: &str = "update meta set value = $1 where name = 'kek_check' and value = $2";
         const OWN: &str = "update tenants set wrapped_key = $2 where id = $1 and wrapped_key = $3";
         const OTHER: &str = "update tenants set other_wrapped = $2 where id = $1 and other_wrapped = $3";
-        let mut rotated = Rotated { done: 0, left: 0 };
-        if let Some(row) = self.db.read_one(PROOF, args![]).await? {
+        let mut rotated = Rotated::NOTHING;
+        if let Some(row) = self.db.read_one(KEK_PROOF, args![]).await? {
             let old: Vec<u8> = row.get("value")?;
             if let Some(new) = self.rewrapped(&old, KEK_CHECK, chance).await? {
                 self.db.write(PROVE, args![new, old]).await?;
@@ -148,7 +180,7 @@ impl Store {
     }
 
     /// A wrapped value under the current key; `None` when it is already.
-    async fn rewrapped(
+    pub(crate) async fn rewrapped(
         &self,
         wrapped: &[u8],
         context: &[u8],
@@ -162,13 +194,13 @@ impl Store {
     /// Gives every tenant that has none a next key, which nobody seals with yet.
     pub async fn publish_next_keys(&self, chance: &Chance) -> Result<Rotated, StoreError> {
         const SQL: &str = "update tenants set other_version = $2, other_wrapped = $3
-             where id = $1 and key_version = $4 and other_version is null";
-        let mut rotated = Rotated { done: 0, left: 0 };
+             where id = $1 and key_version = $4 and wrapped_key = $5 and other_version is null";
+        let mut rotated = Rotated::NOTHING;
         for key in self.wrapped_keys().await?.into_iter().filter(|k| k.other.is_none()) {
             let next = key.version + 1;
             let both = self.opened(&key).await?.next(chance);
             let wrapped = self.kek.wrap(&both, &context_of(key.tenant, next), chance).await?;
-            let args = args![key.tenant, i64::from(next), wrapped, i64::from(key.version)];
+            let args = args![key.tenant, next, wrapped, key.version, key.wrapped];
             rotated.done += usize::try_from(self.db.write(SQL, args).await?).unwrap_or(0);
         }
         self.forget();
@@ -180,7 +212,7 @@ impl Store {
         const SQL: &str = "update tenants set key_version = other_version, wrapped_key = other_wrapped,
                  other_version = key_version, other_wrapped = wrapped_key
              where id = $1 and other_version > key_version";
-        let mut rotated = Rotated { done: 0, left: 0 };
+        let mut rotated = Rotated::NOTHING;
         let published = |k: &WrappedKey| k.other.as_ref().is_some_and(|(version, _)| *version > k.version);
         for key in self.wrapped_keys().await?.into_iter().filter(published) {
             let pen = self.of(key.tenant).by(Actor::command()).pen().await?;
@@ -206,7 +238,7 @@ impl Store {
 
     /// Seals anew, with its tenant's current key, whatever is sealed with the one before.
     pub async fn reseal(&self, chance: &Chance) -> Result<Rotated, StoreError> {
-        let mut rotated = Rotated { done: 0, left: 0 };
+        let mut rotated = Rotated::NOTHING;
         for column in &COLUMNS {
             let mut behind = Behind::nothing();
             loop {
@@ -241,8 +273,14 @@ impl Store {
                 };
             }
             let Some(key) = &keys[&tenant] else { continue };
-            if let Some(new) = key.reseal(column.label, at.0, &sealed, chance)? {
-                again.push((at, new, sealed));
+            match key.reseal(column.label, at.0, &sealed, chance) {
+                Ok(Some(new)) => again.push((at, new, sealed)),
+                Ok(None) => {}
+                Err(error) => {
+                    // One damaged value must not keep every other from its new key.
+                    tracing::error!(%error, column = column.label, row = %at.0, "a value does not open");
+                    rotated.broken += 1;
+                }
             }
         }
         if again.is_empty() {
@@ -261,24 +299,32 @@ impl Store {
     /// Drops the keys that nothing is sealed with any more.
     pub async fn drop_old_keys(&self) -> Result<Rotated, StoreError> {
         const SQL: &str = "update tenants set other_version = null, other_wrapped = null
-             where id = $1 and key_version = $2 and other_version < key_version";
-        let old = self.sealed_with_old().await?;
-        let mut rotated = Rotated { done: 0, left: 0 };
-        for key in self.wrapped_keys().await?.into_iter().filter(|k| k.other.is_some()) {
-            if old.contains_key(&key.tenant.uuid()) {
+             where id = $1 and key_version = $2 and other_version = $3 and other_version < key_version";
+        let keys = self.wrapped_keys().await?;
+        let old = self.sealed_with_old(&keys).await?;
+        let mut rotated = Rotated::NOTHING;
+        for WrappedKey { tenant, version, other, .. } in keys {
+            let Some((other, _)) = other.filter(|(other, _)| *other < version) else { continue };
+            if old.contains_key(&tenant.uuid()) {
                 rotated.left += 1;
                 continue;
             }
-            let dropped = self.db.write(SQL, args![key.tenant, i64::from(key.version)]).await?;
+            let dropped = self.db.write(SQL, args![tenant, version, other]).await?;
             rotated.done += usize::try_from(dropped).unwrap_or(0);
         }
         self.forget();
         Ok(rotated)
     }
 
-    /// How many values of each tenant are sealed with another version than its current one.
-    async fn sealed_with_old(&self) -> Result<BTreeMap<Uuid, usize>, StoreError> {
+    /// How many tenants have something that is sealed with another key than their current one.
+    pub async fn unfinished(&self) -> Result<usize, StoreError> {
         let keys = self.wrapped_keys().await?;
+        let published = |k: &&WrappedKey| k.other.as_ref().is_some_and(|(other, _)| *other > k.version);
+        Ok(keys.iter().filter(published).count() + self.sealed_with_old(&keys).await?.len())
+    }
+
+    /// How many values of each tenant are sealed with another version than its current one.
+    async fn sealed_with_old(&self, keys: &[WrappedKey]) -> Result<BTreeMap<Uuid, usize>, StoreError> {
         let current: BTreeMap<Uuid, u32> = keys.iter().map(|k| (k.tenant.uuid(), k.version)).collect();
         let mut old = BTreeMap::new();
         for column in &COLUMNS {
@@ -290,7 +336,7 @@ impl Store {
                 for row in &rows {
                     let tenant: Uuid = row.get("tenant_id")?;
                     let version = seal::version_of(&row.get::<Vec<u8>>("sealed")?);
-                    if version != current.get(&tenant).copied() {
+                    if current.get(&tenant).is_some_and(|current| version != Some(*current)) {
                         *old.entry(tenant).or_insert(0) += 1;
                     }
                 }

@@ -14,6 +14,30 @@ use crate::{
 pub(crate) static LITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static PG: Migrator = sqlx::migrate!("migrations/postgres");
 
+/// What makes the role of `scope`, and what it may do; each alone, for one may be allowed and another not. Whoever made the role
+/// is not yet a member of it that may act as it (Postgres 16), and tables may have come since it was made.
+const GUARD: [&str; 3] = [
+    "do $$ begin
+        if not exists (select 1 from pg_roles where rolname = 'redialer_tenant') then
+            create role redialer_tenant nologin;
+        end if;
+    exception when duplicate_object or unique_violation then null;
+    end $$",
+    "do $$ begin
+        if not (select rolsuper from pg_roles where rolname = current_user) then
+            execute format('grant redialer_tenant to %I', current_user);
+        end if;
+    exception when unique_violation then null;
+    end $$",
+    "do $$ begin
+        execute format('grant usage on schema %I to redialer_tenant', current_schema());
+        execute format('grant select, insert, update, delete on all tables in schema %I to redialer_tenant', current_schema());
+        revoke all on _sqlx_migrations, meta, clock, leases, replicas from redialer_tenant;
+        revoke insert, update, delete on epochs from redialer_tenant;
+        revoke update, delete on audit from redialer_tenant;
+    end $$",
+];
+
 /// A process that never gets a count worth having stops asking for one.
 const MOST_COUNTS: usize = 8;
 
@@ -24,6 +48,7 @@ impl Db {
             Pools::Pg { pool, .. } => PG.run(pool).await,
         }
         .map_err(|e| StoreError::Schema(e.to_string()))?;
+        self.make_guard().await;
         self.look_for_guard().await
     }
 
@@ -36,17 +61,33 @@ impl Db {
         Ok((usize::try_from(applied).unwrap_or(0), known.iter().count()))
     }
 
-    /// Whether there is the role under which tenants' rows are kept apart, and we may take it.
+    /// Makes the role under which tenants' rows are kept apart, and gives it its rights, as far as we may.
+    async fn make_guard(&self) {
+        let Pools::Pg { pool, .. } = &self.pools else { return };
+        for sql in GUARD {
+            if let Err(error) = pool.execute(sql).await {
+                // Somebody else may have to do it; whether it was done is looked at next.
+                tracing::debug!(%error, "a right of the role redialer_tenant could not be given");
+            }
+        }
+    }
+
+    /// Whether there is the role under which tenants' rows are kept apart, and we may act as it: by trying.
     pub(crate) async fn look_for_guard(&self) -> Result<(), StoreError> {
-        const SQL: &str = "select count(*) as n from pg_roles
-             where rolname = 'redialer_tenant' and pg_has_role(current_user, oid, 'member')";
-        let Pools::Pg { guarded, .. } = &self.pools else { return Ok(()) };
-        let row = self.read_one(SQL, Args::default()).await?;
-        let found = row.map_or(Ok(0_i64), |row| row.get("n"))? == 1;
+        const TRY: &str =
+            "set local role redialer_tenant; select 1 from tenants limit 0; select 1 from notices limit 0";
+        let Pools::Pg { guarded, pool, .. } = &self.pools else { return Ok(()) };
+        let mut tx = pool.begin().await?;
+        let found = match sqlx::raw_sql(TRY).execute(&mut *tx).await {
+            Ok(_) => true,
+            Err(sqlx::Error::Database(_)) => false,
+            Err(error) => return Err(error.into()),
+        };
+        tx.rollback().await?;
         guarded.store(found, Ordering::Relaxed);
         if !found {
             tracing::warn!(
-                "the role redialer_tenant could not be made: tenants' rows are kept apart by statements alone"
+                "the role redialer_tenant is not there or not ours: tenants' rows are kept apart by statements alone"
             );
         }
         Ok(())

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use redialer_store::{Store, restore_file, strip_keys};
+use redialer_store::{Keyring, Store, restore_file, strip_keys};
 
 use super::{kek, open, say, serve};
 use crate::{
@@ -40,16 +40,24 @@ pub(super) struct Restore {
 impl Backup {
     pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
         let store = open(config).await?;
+        let chance = clock::chance()?;
         let clock = Clock::start(config.clock_speed);
         clock.join(&store).await?;
+        // What the older keyring has goes into the new one; what cannot be read must not be lost.
+        let before = match &self.keys {
+            Some(file) if file.exists() => keyring(file)?,
+            _ => Keyring::default(),
+        };
+        // Before the backup and after it: a rotation may begin or end meanwhile.
+        let mut keys = store.keyring(&before, &chance).await?;
         store.backup(&self.file, clock.now()).await.context("FILE")?;
-        if let Some(keys) = &self.keys {
+        if let Some(file) = &self.keys {
+            keys = store.keyring(&keys, &chance).await?;
             strip_keys(&self.file).await.context("FILE")?;
-            write_anew(keys, &store.keyring().await?)
-                .with_context(|| format!("--keys: {}", keys.display()))?;
+            write_anew(file, &keys.text()).with_context(|| format!("--keys: {}", file.display()))?;
             say(&format!(
-                "The tenants' keys are in {} alone; older such files are not needed.",
-                keys.display()
+                "The tenants' keys are in {} alone, with those of earlier backups; older copies of it are not needed.",
+                file.display()
             ));
         }
         store.close().await;
@@ -65,6 +73,11 @@ impl Backup {
     }
 }
 
+fn keyring(file: &Path) -> anyhow::Result<Keyring> {
+    let text = fs::read_to_string(file).with_context(|| format!("--keys: {}", file.display()))?;
+    Keyring::parse(&text).with_context(|| format!("--keys: {}", file.display()))
+}
+
 /// Puts a file in the place of an older one, whole at any moment, for its owner alone.
 fn write_anew(path: &Path, text: &str) -> io::Result<()> {
     let beside = path.with_extension("new");
@@ -75,7 +88,9 @@ fn write_anew(path: &Path, text: &str) -> io::Result<()> {
     let mut file = options.open(&beside)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    fs::rename(&beside, path)
+    fs::rename(&beside, path)?;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::File::open(folder)?.sync_all()
 }
 
 impl Restore {
@@ -90,36 +105,34 @@ impl Restore {
         let chance = clock::chance()?;
         let now = Clock::start(1).now();
         let keyring = match &self.keys {
-            Some(file) => {
-                Some(fs::read_to_string(file).with_context(|| format!("--keys: {}", file.display()))?)
-            }
+            Some(file) => Some(keyring(file)?),
             None => None,
         };
-        match &config.database_url {
+        let lost = match &config.database_url {
             Some(url) => {
                 let kek = kek(config, &chance)?;
                 let store = Store::postgres(url, kek)
                     .await
                     .context("database_url: the database cannot be reached")?;
                 store.migrate(&chance).await?;
-                store.restore_rows(&self.file, now).await.context("FILE")?;
+                let lost = store.restore_rows(&self.file, keyring.as_ref(), now).await.context("FILE")?;
                 // The key is proven against what was restored.
                 store.migrate(&chance).await?;
-                if let Some(keyring) = &keyring {
-                    store.restore_keyring(keyring).await.context("--keys")?;
-                }
                 store.close().await;
+                lost
             }
             None => {
                 let _lock = serve::lock(config)?;
-                let kek = kek(config, &chance)?;
-                restore_file(&self.file, &config.database_file(), kek, &chance, now).await.context("FILE")?;
-                if let Some(keyring) = &keyring {
-                    let store = open(config).await?;
-                    store.restore_keyring(keyring).await.context("--keys")?;
-                    store.close().await;
-                }
+                let (kek, database) = (kek(config, &chance)?, config.database_file());
+                restore_file(&self.file, &database, kek, keyring.as_ref(), (&chance, now))
+                    .await
+                    .context("FILE")?
             }
+        };
+        if lost > 0 {
+            say(&format!(
+                "{lost} tenants have no key in the keyring: they were destroyed since, and stay so."
+            ));
         }
         say(
             "Restored. `redialer serve` first reads the provider's records of what happened since the backup;",

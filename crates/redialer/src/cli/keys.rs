@@ -1,11 +1,12 @@
 //! `redialer keys`: new keys for old data, beside running servers.
 //!
-//! Invariant: whatever is broken off goes on when it is run again; nothing new is begun before that.
+//! Invariants: one such command runs at a time; whatever is broken off goes on when it is run again, and nothing new is begun
+//! before that.
 
-use std::time::Duration;
+use std::{fs::File, time::Duration};
 
 use anyhow::Context as _;
-use clap::Subcommand;
+use clap::{Subcommand, value_parser};
 use redialer_core::{Id, chance::Chance, id};
 use redialer_kek::Kek;
 use redialer_store::{Rotated, Store};
@@ -18,16 +19,23 @@ use crate::{
 
 #[derive(Subcommand)]
 pub(super) enum Keys {
+    /// Put a new key-encryption key into the key file without using it, to be copied to every replica before `rotate`
+    Prepare,
     /// Give every tenant a new key and seal everything anew; go on with what was broken off, if anything was
     Rotate {
         /// Seconds for which a key that was opened before may still be in use, in any replica
-        #[arg(long, default_value_t = 60)]
+        #[arg(long, default_value_t = 60, value_parser = value_parser!(u64).range(1..))]
         settle: u64,
         /// Wrap the tenants' keys anew, and leave them as they are
         #[arg(long)]
         wrap_only: bool,
+        /// All replicas read one and the same key file, so that none needs a copy first
+        #[arg(long)]
+        one_file: bool,
     },
-    /// Destroy a tenant's key: nothing of it opens any more, in backups made `--keys` apart either. Nothing brings it back
+    /// Drop the keys of before: tenants' old ones, and all but the current one in the key file, once nothing needs them
+    Retire,
+    /// Destroy a tenant's key: nothing of it opens any more, in backups made with `--keys` either. Nothing brings it back
     Destroy {
         /// Its id, as `tn_…`
         #[arg(long)]
@@ -36,34 +44,36 @@ pub(super) enum Keys {
         #[arg(long)]
         name: String,
     },
-    /// Take all keys but the current one out of the key file, once nothing in the database needs them
-    Retire,
 }
 
 impl Keys {
     pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
         let store = open(config).await?;
+        let _file = lock(config)?;
+        let lock = store.lock_keys().await?;
         let clock = Clock::start(config.clock_speed);
         clock.join(&store).await?;
         let rotation = Rotation { store: &store, clock: &clock, chance: &clock::chance()? };
-        match self {
-            Self::Rotate { settle, wrap_only } => {
-                rotation.run(Duration::from_secs(settle), wrap_only).await?
+        let done = match self {
+            Self::Prepare => rotation.prepare(),
+            Self::Rotate { settle, wrap_only, one_file } => {
+                rotation.rotate(Duration::from_secs(settle), wrap_only, one_file).await
             }
-            Self::Retire => rotation.retire().await?,
-            Self::Destroy { tenant, name } => {
-                let tenant = store.tenant(tenant).await.context("--tenant")?;
-                anyhow::ensure!(tenant.name == name, "--name: that tenant is called otherwise");
-                store.destroy_key(&tenant, clock.now()).await?;
-                say("Its key is destroyed, its API keys are revoked, its members and workspaces gone.");
-                say(
-                    "Backups that hold keys still open: delete them, and write a new keyring (`backup --keys`).",
-                );
-            }
-        }
+            Self::Retire => rotation.retire().await,
+            Self::Destroy { tenant, name } => rotation.destroy(tenant, &name).await,
+        };
+        lock.release().await?;
         store.close().await;
-        Ok(())
+        done
     }
+}
+
+/// One such command on this machine; it goes with the process.
+fn lock(config: &Config) -> anyhow::Result<File> {
+    let path = config.data_dir.join("keys.lock");
+    let file = File::create(&path).with_context(|| format!("data_dir: {} cannot be made", path.display()))?;
+    file.try_lock().map_err(|_| anyhow::anyhow!("another `redialer keys` is under way"))?;
+    Ok(file)
 }
 
 /// A little longer than any process remembers a row.
@@ -76,33 +86,46 @@ struct Rotation<'a> {
 }
 
 impl Rotation<'_> {
-    async fn run(&self, settle: Duration, wrap_only: bool) -> anyhow::Result<()> {
-        let went_on = self.rewrap().await? | self.store.is_rotating().await?;
-        if !went_on && let Kek::File(file) = self.store.kek() {
-            file.add(self.chance)?;
-            say(
-                "A new key-encryption key stands first in the key file: copy the file to every other replica, and back it up.",
-            );
-        }
-        if !went_on {
+    fn prepare(&self) -> anyhow::Result<()> {
+        let Kek::File(file) = self.store.kek() else {
+            anyhow::bail!("kek: the key is at a key service; new versions of it are made there");
+        };
+        file.prepare(self.chance)?;
+        say(
+            "A new key is in the key file and not in use: copy the file to every other replica, and back it up.",
+        );
+        say("Then run `redialer keys rotate`.");
+        Ok(())
+    }
+
+    async fn rotate(&self, settle: Duration, wrap_only: bool, one_file: bool) -> anyhow::Result<()> {
+        let goes_on = self.rewrap().await? | (self.store.unfinished().await? > 0);
+        if !goes_on {
+            if let Kek::File(file) = self.store.kek() {
+                anyhow::ensure!(
+                    one_file || file.is_prepared() || !self.store.is_shared(),
+                    "replicas that have copies of the key file must have the new key first: run `redialer keys prepare`, copy the file, then rotate; or say --one-file if all read the same"
+                );
+                file.add(self.chance)?;
+                say("A new key-encryption key stands first in the key file: back it up.");
+            }
+            // What is left of the last rotation has had all its time.
+            self.store.drop_old_keys().await?;
             self.rewrap().await?;
         }
         if !wrap_only {
             self.tenants(settle).await?;
         }
-        if let Kek::File(file) = self.store.kek()
-            && file.len() > 1
-        {
-            say(
-                "The key file still holds the keys of before, for backups; `redialer keys retire` takes them out.",
-            );
-        }
+        say(
+            "The keys of before still open what they sealed, for whoever was late; `redialer keys retire` drops them.",
+        );
+        say("If backups are made with `--keys`, make one first: it carries their keys over.");
         Ok(())
     }
 
-    /// New keys for all tenants: published, then used, then alone.
+    /// New keys for all tenants: published, then used, and everything sealed anew.
     async fn tenants(&self, settle: Duration) -> anyhow::Result<()> {
-        if !self.store.is_rotating().await? {
+        if self.store.unfinished().await? == 0 {
             let published = self.store.publish_next_keys(self.chance).await?;
             say(&format!("{} new tenants' keys are published.", published.done));
         }
@@ -110,29 +133,26 @@ impl Rotation<'_> {
         let promoted = self.store.promote_keys(self.clock.now()).await?;
         say(&format!("{} tenants' keys are in use.", promoted.done));
         self.clock.wait(settle).await;
-        // What changed meanwhile is met again.
+        self.reseal().await
+    }
+
+    /// Seals anew what is sealed with keys of before; what changed meanwhile is met again.
+    async fn reseal(&self) -> anyhow::Result<()> {
         loop {
-            let Rotated { done, left } = self.store.reseal(self.chance).await?;
+            let Rotated { done, left, broken } = self.store.reseal(self.chance).await?;
             say(&format!("{done} values were sealed anew."));
             if left == 0 {
-                break;
+                anyhow::ensure!(broken == 0, "{broken} values do not open; the log names them");
+                return Ok(());
             }
         }
-        let dropped = self.store.drop_old_keys().await?;
-        say(&format!("{} old tenants' keys are gone.", dropped.done));
-        anyhow::ensure!(
-            dropped.left == 0,
-            "{} tenants' keys are still in use: run it again, with a longer --settle",
-            dropped.left
-        );
-        Ok(())
     }
 
     /// Wraps anew whatever is not wrapped with the current key; whether anything was.
     async fn rewrap(&self) -> anyhow::Result<bool> {
         let mut all = 0;
         loop {
-            let Rotated { done, left } = self.store.rewrap_keys(self.chance).await?;
+            let Rotated { done, left, .. } = self.store.rewrap_keys(self.chance).await?;
             all += done;
             if left == 0 {
                 break;
@@ -147,14 +167,34 @@ impl Rotation<'_> {
     }
 
     async fn retire(&self) -> anyhow::Result<()> {
-        let Kek::File(file) = self.store.kek() else {
-            anyhow::bail!("kek: the key is at a key service; old versions of it are retired there");
-        };
         self.rewrap().await?;
-        file.retire()?;
-        say(
-            "The key file holds the current key alone. Backups made before the rotation need the file of then.",
+        self.reseal().await?;
+        let dropped = self.store.drop_old_keys().await?;
+        say(&format!("{} old tenants' keys are gone.", dropped.done));
+        anyhow::ensure!(
+            dropped.left == 0,
+            "{} tenants' old keys are still in use: go on with `rotate`",
+            dropped.left
         );
+        if let Kek::File(file) = self.store.kek() {
+            file.retire()?;
+            say(
+                "The key file holds the current key alone. Backups made before the rotation need the file of then.",
+            );
+        }
+        Ok(())
+    }
+
+    async fn destroy(&self, tenant: Id<id::Tenant>, name: &str) -> anyhow::Result<()> {
+        let tenant = self.store.tenant(tenant).await.context("--tenant")?;
+        anyhow::ensure!(tenant.name == name, "--name: that tenant is called otherwise");
+        self.store.destroy_key(&tenant, self.clock.now()).await?;
+        say("Its key is destroyed, its API keys are revoked, its members and workspaces gone.");
+        say(
+            "Copies of the wrapped key may be left in backups made with keys, in older keyrings and in the database's own logs:",
+        );
+        say("delete those, write a new keyring (`backup --keys`), and make the copies worthless with");
+        say("`keys rotate --wrap-only` and `keys retire`.");
         Ok(())
     }
 }

@@ -73,10 +73,12 @@ async fn a_destroyed_key_opens_nothing_in_an_old_backup_either() {
         );
         assert!(walk.says(&["audit", "verify"]).contains("closed: its key was destroyed"));
         // The next rotation does not stumble over it; the next keyring has it no more.
-        walk.says(&["keys", "rotate", "--settle", "1"]);
+        walk.says(&["keys", "rotate", "--settle", "1", "--one-file"]);
         let second = walk.beside("second").to_str().expect("text").to_owned();
         walk.says(&["backup", &second, "--keys", &keys_name]);
-        assert_eq!(wrapped(&keys).len(), 1);
+        assert_eq!(wrapped(&keys).len(), 2, "the other's, of before and of now");
+        assert!(!std::fs::read_to_string(&keys).expect("read").contains(&tenant));
+        walk.says(&["keys", "retire"]);
         walk.kill();
         let done = walk.restore_with_keys(Path::new(&second), &keys, engine);
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
@@ -94,5 +96,16 @@ async fn a_destroyed_key_opens_nothing_in_an_old_backup_either() {
             status(&walk, &walk.admin_key, Method::GET, "/v1/callbacks", Value::Null).await.0,
             StatusCode::UNAUTHORIZED
         );
+        // And it opens what was sealed before the rotation, with a key that is nowhere else any more.
+        let theirs = status(&walk, &other_key, Method::GET, "/v1/workspaces", Value::Null).await.1["data"][0]
+            ["id"]
+            .clone();
+        let sync = format!("/v1/workspaces/{}/sync", theirs.as_str().expect("an id"));
+        let (done, told) = status(&walk, &other_key, Method::POST, &sync, Value::Null).await;
+        assert_eq!(done, StatusCode::OK, "{told}");
+        // Without the keyring it is refused before anything is written.
+        walk.kill();
+        let refused = walk.restore(&backup, engine);
+        assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("--keys"));
     }
 }

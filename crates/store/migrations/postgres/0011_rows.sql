@@ -1,30 +1,6 @@
 -- Row-level security: whatever is done in a tenant's name is done as the role `redialer_tenant`, which sees that tenant's rows
 -- and no others, whatever a statement forgets to ask for (docs/decisions/0009). The program's own work is not affected.
--- Where the role cannot be made, `redialer doctor` says so, and the statements' own conditions are all there is.
-
-do $$ begin
-    if not exists (select 1 from pg_roles where rolname = 'redialer_tenant') then
-        create role redialer_tenant nologin;
-    end if;
-exception when duplicate_object or unique_violation or insufficient_privilege then null;
-end $$;
-
-do $$ begin
-    if not pg_has_role(current_user, 'redialer_tenant', 'member') then
-        execute format('grant redialer_tenant to %I', current_user);
-    end if;
-exception when undefined_object or unique_violation or insufficient_privilege then null;
-end $$;
-
-do $$ begin
-    execute format('grant usage on schema %I to redialer_tenant', current_schema());
-    execute format('grant select, insert, update, delete on all tables in schema %I to redialer_tenant', current_schema());
-    execute format('alter default privileges in schema %I grant select, insert, update, delete on tables to redialer_tenant', current_schema());
-    revoke all on _sqlx_migrations, meta, clock, leases, replicas from redialer_tenant;
-    revoke insert, update, delete on epochs from redialer_tenant;
-    revoke update, delete on audit from redialer_tenant;
-exception when undefined_object or insufficient_privilege then null;
-end $$;
+-- The role and its rights are made at each start (store/src/schema.rs), for it belongs to the server, not to this database.
 
 do $$
 declare

@@ -44,6 +44,7 @@ async fn a_rotation_can_be_broken_off_after_any_step_and_everything_opens_all_th
         assert_eq!(store.publish_next_keys(&ours.chance).await.expect("published").done, 2);
         assert_eq!(store.publish_next_keys(&ours.chance).await.expect("nothing").done, 0, "{}", engine.name);
         both().await;
+        assert_eq!(store.unfinished().await.expect("read"), 2);
         assert_eq!(store.promote_keys(at(2)).await.expect("promoted").done, 2);
         assert_eq!(store.promote_keys(at(2)).await.expect("nothing").done, 0);
         both().await;
@@ -58,10 +59,27 @@ async fn a_rotation_can_be_broken_off_after_any_step_and_everything_opens_all_th
         both().await;
         assert_eq!(store.drop_old_keys().await.expect("dropped").done, 2);
         both().await;
-        assert!(!store.is_rotating().await.expect("read"));
+        assert_eq!(store.unfinished().await.expect("read"), 0);
         let now = ours.store.open_key(ours.tenant).await.expect("opened");
         assert_eq!(now.index("+14155550117"), index, "numbers are found as before");
         assert_eq!(ours.of().check_audit().await.expect("walked"), redialer_store::Checked::Whole(6));
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_does_not_open_stops_nothing_but_its_own_key_from_being_dropped() {
+    for engine in each().await {
+        let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
+        let key = ours.store.open_key(ours.tenant).await.expect("opened");
+        ours.of().suppress(&phone("+14155550117"), &key, at(1), &ours.chance).await.expect("listed");
+        swapped(&engine, "update suppressions set sealed = substr(sealed, 1, 20)").await;
+        engine.store.publish_next_keys(&ours.chance).await.expect("published");
+        engine.store.promote_keys(at(2)).await.expect("promoted");
+        let sealed = engine.store.reseal(&ours.chance).await.expect("sealed");
+        assert_eq!((sealed.done, sealed.broken), (6, 1), "{}", engine.name);
+        let dropped = engine.store.drop_old_keys().await.expect("dropped");
+        assert_eq!((dropped.done, dropped.left), (1, 1));
+        reads_everything(&theirs).await;
     }
 }
 

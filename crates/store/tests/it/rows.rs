@@ -7,13 +7,13 @@ use redialer_core::{
     id,
 };
 use redialer_store::{
-    Act, ActFilter, ActivityFilter, AgentChange, CallbackRow, Checked, Filter, NewKey, NewMember, StoreError,
-    TenantStore, WorkspaceChange,
+    Act, ActFilter, ActivityFilter, AgentChange, CallbackRow, Checked, Filter, Kek, NewKey, NewMember, Store,
+    StoreError, TenantStore, WorkspaceChange,
 };
 use sqlx::{Connection as _, PgConnection};
 
 use crate::{
-    engines::each,
+    engines::{KEK, each, new_database, postgres},
     world::{World, at},
 };
 
@@ -139,6 +139,39 @@ async fn forgets_its_condition(url: &str, ours: &World, theirs: &World) {
     sqlx::query("set local role redialer_tenant").execute(&mut *tx).await.expect("set");
     let unset = sqlx::query("select 1 from workspaces").fetch_all(&mut *tx).await;
     assert!(unset.is_err() || unset.is_ok_and(|rows| rows.is_empty()), "without a tenant there is nothing");
+}
+
+/// Whoever connects need not be mighty: without the role all goes on without it, and once somebody grants it, with it.
+#[tokio::test]
+async fn a_plain_user_works_without_the_role_and_with_it_once_it_is_granted() {
+    let Some(server) = postgres() else { return };
+    let owned = new_database(&server).await;
+    let name = owned.rsplit('/').next().expect("a name").to_owned();
+    let run = async |sql: String| {
+        let mut admin = PgConnection::connect(&format!("{server}/{name}")).await.expect("connected");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut admin).await.expect("done");
+    };
+    let user = format!("u_{name}");
+    run(format!(
+        "create role {user} login; alter database {name} owner to {user}; alter schema public owner to {user}"
+    ))
+    .await;
+    let url = owned.replacen("postgres://postgres@", &format!("postgres://{user}@"), 1);
+    let chance = redialer_core::chance::Chance::seeded([9; 32]);
+    let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
+    store.migrate(&chance).await.expect("migrated");
+    assert!(!store.guards_rows(), "nobody let it act as the role");
+    let world = World::new(&store, 1).await;
+    world.of().workspace(world.workspace).await.expect("there");
+    run(format!("grant redialer_tenant to {user}")).await;
+    store.migrate(&chance).await.expect("again");
+    assert!(store.guards_rows(), "now it may, and the tables are open to it");
+    world.of().workspace(world.workspace).await.expect("there");
+    let theirs = World::new(&store, 2).await;
+    let wrong = world.of().on_rows_of(theirs.tenant).workspace(world.workspace).await;
+    assert!(matches!(wrong.err(), Some(StoreError::NotFound)));
+    store.close().await;
+    run(format!("reassign owned by {user} to postgres")).await;
 }
 
 /// A table that is added without a policy would be everybody's.

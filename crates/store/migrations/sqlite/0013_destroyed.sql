@@ -1,0 +1,2 @@
+-- A tenant whose key was destroyed is not one whose key is kept elsewhere.
+alter table tenants add column destroyed_at integer;
