@@ -172,7 +172,7 @@ impl Scopes {
 pub enum Role {
     /// Everything; there is always one.
     Owner,
-    /// Everything but the owners.
+    /// Everything; members of that role leave the owners alone.
     Admin,
     /// Callbacks, agents and the do-not-call list; no keys and no accounts.
     Operator,

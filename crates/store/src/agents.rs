@@ -155,19 +155,20 @@ async fn enabled_agents(tx: &mut Tx, workspace: Id<id::Workspace>) -> Result<i64
 }
 
 impl TenantStore {
-    /// Takes over the provider's roster: new agents start enabled while the cap has room. Numbers that could
-    /// not be read (`None`) stay as they were.
+    /// Takes over the provider's roster, which was asked for at `began`: new agents start enabled while the cap has room,
+    /// those that it does not name are gone. Numbers that could not be read (`None`) stay as they were.
     pub async fn sync_agents(
         &self,
         workspace: Id<id::Workspace>,
         roster: &[Roster<'_>],
         own_numbers: Option<&[[u8; 16]]>,
         max_enabled: u32,
-        now: Timestamp,
+        (began, now): (Timestamp, Timestamp),
         chance: &Chance,
     ) -> Result<(), StoreError> {
-        const LISTED: &str =
-            "select id, provider_agent_id from agents where workspace_id = $1 and gone_at is null";
+        // Whoever came since the provider was asked cannot be in its answer.
+        const LISTED: &str = "select id, provider_agent_id from agents
+             where workspace_id = $1 and gone_at is null and created_at < $2";
         const GONE: &str = "update agents set gone_at = $2, updated_at = $2 where id = $1";
         const FORGET: &str = "delete from own_numbers where workspace_id = $1";
         const NUMBER: &str =
@@ -179,9 +180,10 @@ impl TenantStore {
         for agent in roster {
             added.extend(self.take_in(&mut tx, workspace, agent, &mut room, (now, chance)).await?);
         }
-        for row in tx.fetch(LISTED, args![workspace]).await? {
+        for row in tx.fetch(LISTED, args![workspace, began]).await? {
             let known: String = row.get("provider_agent_id")?;
-            if !roster.iter().any(|agent| agent.provider_agent_id == known) {
+            // An account without any agent is more likely a provider without its wits.
+            if !roster.is_empty() && !roster.iter().any(|agent| agent.provider_agent_id == known) {
                 let id: Id<id::Agent> = Id::from_uuid(row.get("id")?);
                 gone += tx.execute(GONE, args![id, now]).await?;
             }
@@ -368,11 +370,16 @@ impl TenantStore {
         rows.iter().map(AgentRow::from_row).collect()
     }
 
-    /// The provider's ids of the agents whose webhooks are heard.
-    pub async fn enabled_agents(&self, workspace: Id<id::Workspace>) -> Result<Vec<String>, StoreError> {
+    /// The provider's ids of the agents whose webhooks are heard: of the enabled ones the `most` oldest.
+    pub async fn heard_agents(
+        &self,
+        workspace: Id<id::Workspace>,
+        most: u32,
+    ) -> Result<Vec<String>, StoreError> {
         const SQL: &str = "select provider_agent_id from agents
-             where tenant_id = $1 and workspace_id = $2 and enabled and gone_at is null order by 1";
-        let rows = self.db().read(SQL, args![self.tenant, workspace]).await?;
+             where tenant_id = $1 and workspace_id = $2 and enabled and gone_at is null
+             order by created_at, id limit $3";
+        let rows = self.db().read(SQL, args![self.tenant, workspace, most]).await?;
         rows.iter().map(|row| row.get("provider_agent_id")).collect()
     }
 }

@@ -110,7 +110,8 @@ impl Store {
              where bucket = $1 and id = $2 and state = 'unknown' and coalesce(over_at, 0) = $6";
         const ENDED: &str = "update dispatches set state = $3, ask_at = null, updated_at = $4
              where bucket = $1 and id = $2 and state = 'unknown' and coalesce(over_at, 0) = $5
-             returning bucket, tenant_id, workspace_id, sent_at";
+             returning bucket, tenant_id, workspace_id, sent_at,
+                 (select c.test from callbacks c where c.bucket = dispatches.bucket and c.id = dispatches.callback_id) as test";
         const UNRESOLVED: &str =
             "update callbacks set state = 'failed', outcome = 'unresolved', updated_at = $3
              where bucket = $1 and id = $2 and state = 'unconfirmed' returning chain_id";

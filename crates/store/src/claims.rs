@@ -199,7 +199,7 @@ impl Store {
     ) -> Result<Vec<DueRow>, StoreError> {
         const SQL: &str = "select bucket, id, tenant_id, workspace_id, channel, due_at, failures, test from (
                  select c.bucket, c.id, c.tenant_id, c.workspace_id, c.channel, c.due_at, c.failures, c.test,
-                     row_number() over (partition by c.workspace_id order by c.due_at, c.id) as place
+                     row_number() over (partition by c.workspace_id, c.test order by c.due_at, c.id) as place
                  from callbacks c join workspaces w on w.id = c.workspace_id
                  where +c.bucket between $1 and $2 and c.state = 'scheduled' and c.due_at <= $3
                    and w.paused is null and w.deleted_at is null

@@ -129,8 +129,9 @@ impl Store {
                      where bucket = $1 and workspace_id = $2 and id = $3 and (call_id is null or call_id = $4)
                  union select bucket, id, callback_id from dispatches
                      where bucket = $1 and workspace_id = $2 and call_id = $4) as d
-                 cross join callbacks c where c.bucket = d.bucket and c.id = d.callback_id";
-        let found = self.db.read_one(SQL, args![row.bucket, row.workspace, dispatch, call_id]).await?;
+                 cross join callbacks c where c.bucket = d.bucket and c.id = d.callback_id and c.test = $5";
+        let args = args![row.bucket, row.workspace, dispatch, call_id, row.test];
+        let found = self.db.read_one(SQL, args).await?;
         found.as_ref().map(RedialRow::from_row).transpose()
     }
 

@@ -306,7 +306,8 @@ pub(crate) async fn settle(
     const REFUSED: &str =
         "update dispatches set state = 'refused', ask_at = null, answer = $4, updated_at = $3
          where bucket = $1 and id = $2 and (state = 'intent' or (state = 'unknown' and asks = 0))
-         returning bucket, tenant_id, workspace_id, sent_at";
+         returning bucket, tenant_id, workspace_id, sent_at,
+             (select c.test from callbacks c where c.bucket = dispatches.bucket and c.id = dispatches.callback_id) as test";
     const UNKNOWN: &str =
         "update dispatches set state = 'unknown', ask_at = $3, over_at = $3, updated_at = $3
          where bucket = $1 and id = $2 and state = 'intent'";

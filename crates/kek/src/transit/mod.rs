@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::KeyError;
 use batch::Batches;
-pub use settings::{BadTransit, Login, Settings};
+pub use settings::{BadTransit, Login, SecretId, Settings};
 use wire::Line;
 
 /// A key at a transit engine.

@@ -1,7 +1,7 @@
 //! The session with the engine: a token, renewed in time, begun anew when it is refused.
 //!
 //! Invariants: one task logs in, however many ask; a token that was refused is not used again; while there is none,
-//! everybody is told why. It ends with the last handle.
+//! everybody is told why. It ends some time after the last handle.
 
 use std::{
     fs,
@@ -140,7 +140,14 @@ async fn keep(session: Weak<Session>, http: Http, login: Login) {
             Err(error) => {
                 let Some(held) = session.upgrade() else { return };
                 tracing::warn!(%error, "the key service did not let us in");
-                held.state.send_replace(State::Out(error));
+                // A token that is still in force serves until it is refused.
+                held.state.send_if_modified(|state| {
+                    let out = state.token().is_none();
+                    if out {
+                        *state = State::Out(error);
+                    }
+                    out
+                });
                 drop(held);
                 pause(again).await;
                 again = (again * 2).min(AGAIN.1);
@@ -168,6 +175,7 @@ async fn lived(session: &Weak<Session>, http: &Http, mut lease: Lease) {
                 if Duration::from_secs(auth.lease_duration) * 2 >= lease.lasts =>
             {
                 lease.renewable = auth.renewable;
+                lease.lasts = Duration::from_secs(auth.lease_duration.max(1));
             }
             Ok(_) => return,
             Err(error) => {
@@ -193,7 +201,8 @@ async fn logged_in(http: &Http, login: &Login) -> Result<Lease, String> {
             };
             answer
         }
-        Login::AppRole { mount, role_id, secret_id } => {
+        Login::AppRole { mount, role_id, secret } => {
+            let secret_id = &*secret.read()?;
             let body = Zeroizing::new(serde_json::to_vec(&Secret { role_id, secret_id }).unwrap_or_default());
             told(http.post(&format!("auth/{mount}/login"), None, &body).await)?
         }

@@ -46,7 +46,7 @@ pub enum Login {
         /// Which role.
         role_id: String,
         /// Its secret.
-        secret_id: Zeroizing<String>,
+        secret: SecretId,
     },
     /// `VAULT_KUBERNETES_ROLE`, or `VAULT_JWT_ROLE` with `VAULT_JWT_FILE`: the file is read at each login.
     Jwt {
@@ -57,6 +57,27 @@ pub enum Login {
         /// Where the token lies.
         file: PathBuf,
     },
+}
+
+/// What an AppRole logs in with.
+pub enum SecretId {
+    /// `VAULT_SECRET_ID`.
+    Given(Zeroizing<String>),
+    /// `VAULT_SECRET_ID_FILE`, read at each login.
+    File(PathBuf),
+}
+
+impl SecretId {
+    pub(super) fn read(&self) -> Result<Zeroizing<String>, String> {
+        match self {
+            Self::Given(secret) => Ok(secret.clone()),
+            Self::File(file) => {
+                let text =
+                    Zeroizing::new(fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?);
+                Ok(Zeroizing::new(text.trim().to_owned()))
+            }
+        }
+    }
 }
 
 /// Where Kubernetes puts a pod's own token.
@@ -97,12 +118,9 @@ impl Login {
     fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, BadTransit> {
         let mount = |usual: &str| variable("VAULT_AUTH_MOUNT").unwrap_or_else(|| usual.to_owned());
         if let Some(role_id) = variable("VAULT_ROLE_ID") {
-            let secret_id = match (variable("VAULT_SECRET_ID"), variable("VAULT_SECRET_ID_FILE")) {
-                (Some(secret), _) => secret,
-                (None, Some(file)) => match fs::read_to_string(&file) {
-                    Ok(text) => text.trim().to_owned(),
-                    Err(error) => return bad("VAULT_SECRET_ID_FILE", format!("{file}: {error}")),
-                },
+            let secret = match (variable("VAULT_SECRET_ID"), variable("VAULT_SECRET_ID_FILE")) {
+                (Some(secret), _) => SecretId::Given(Zeroizing::new(secret)),
+                (None, Some(file)) => SecretId::File(file.into()),
                 (None, None) => {
                     return bad(
                         "VAULT_SECRET_ID",
@@ -110,11 +128,7 @@ impl Login {
                     );
                 }
             };
-            return Ok(Self::AppRole {
-                mount: mount("approle"),
-                role_id,
-                secret_id: Zeroizing::new(secret_id),
-            });
+            return Ok(Self::AppRole { mount: mount("approle"), role_id, secret });
         }
         if let Some(role) = variable("VAULT_KUBERNETES_ROLE") {
             let file = variable("VAULT_JWT_FILE").unwrap_or_else(|| POD_TOKEN.to_owned());

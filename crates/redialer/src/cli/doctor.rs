@@ -80,12 +80,13 @@ fn effective(config: &Config) -> String {
     value.to_string()
 }
 
-/// A URL without its password.
+/// A URL without its password, which may stand in its query too.
 fn masked(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return "…".to_owned() };
+    let rest = rest.split('?').next().unwrap_or_default();
     match rest.rsplit_once('@') {
         Some((user, place)) => format!("{scheme}://{}:…@{place}", user.split(':').next().unwrap_or_default()),
-        None => url.to_owned(),
+        None => format!("{scheme}://{rest}"),
     }
 }
 
@@ -207,6 +208,6 @@ mod tests {
     fn a_password_is_not_shown() {
         assert_eq!(masked("postgres://me:secret@host/db"), "postgres://me:…@host/db");
         assert_eq!(masked("postgres://me:se@cret@host/db"), "postgres://me:…@host/db");
-        assert_eq!(masked("postgres://host/db"), "postgres://host/db");
+        assert_eq!(masked("postgres://host/db?user=me&password=secret"), "postgres://host/db");
     }
 }

@@ -142,6 +142,9 @@ impl Ready {
 
 /// Everything up to the intents: what is returned must be sent, once.
 pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Result<Vec<Ready>, StoreError> {
+    // Whoever waits for a real call does not queue behind tests.
+    let mut rows = rows.to_vec();
+    rows.sort_by_key(|row| row.test);
     let Some(first) = rows.first() else { return Ok(Vec::new()) };
     let desk = app.store.desk(first.tenant, id, app.clock.real_ms()).await?;
     let workspace = &desk.workspace;
@@ -153,9 +156,8 @@ pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Resul
     if n == 0 {
         return Ok(Vec::new());
     }
-    let chosen = choose(app, workspace, rows, n).await?;
+    let chosen = choose(app, workspace, &rows, n).await?;
     app.store.pass(Point::C1).await?;
-    let begun = app.clock.mark();
     let lease = app.clock.real_ms() + CLAIM_LEASE_MS;
     // Without the key service nothing is claimed (I23).
     let lane = match Lane::open(app, Arc::clone(&desk), lease).await {
@@ -173,6 +175,7 @@ pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Resul
     if claims.is_empty() {
         return Ok(Vec::new());
     }
+    let begun = app.clock.mark();
     let mut intended = Vec::with_capacity(claims.len());
     for claim in claims {
         intended.extend(lane.one(claim).await);

@@ -93,6 +93,7 @@ pub async fn sync(
 ) -> Result<usize, SyncError> {
     let key = app.store.open_key(tenant.id).await?;
     let api_key = workspace.api_key(&key)?;
+    let began = app.clock.now();
     let mut agents: Vec<RosterAgent> = app.retell.agents(&api_key).await?;
     for agent in &mut agents {
         // Only its time zone is wanted: what cannot be told now stays as it was known.
@@ -125,7 +126,9 @@ pub async fn sync(
         })
         .collect();
     let max = app.plans.of(tenant.plan).agents;
-    store.sync_agents(workspace.id, &roster, own.as_deref(), max, app.clock.now(), &app.chance).await?;
+    store
+        .sync_agents(workspace.id, &roster, own.as_deref(), max, (began, app.clock.now()), &app.chance)
+        .await?;
     Ok(agents.len())
 }
 

@@ -9,9 +9,9 @@ use redialer_core::{
     time::{minutes, plus},
     workspace::SYNC_EVERY_MINUTES,
 };
-use redialer_store::StoreError;
+use redialer_store::{DueWorkspace, StoreError};
 
-use super::manage;
+use super::manage::{self, SyncError};
 use crate::app::App;
 
 const POLL: Duration = Duration::from_secs(10);
@@ -26,14 +26,20 @@ pub async fn run(app: Arc<App>) {
     }
 }
 
+async fn one(app: &App, due: &DueWorkspace) -> Result<(), SyncError> {
+    let store = app.store.of(due.tenant);
+    let tenant = app.store.tenant(due.tenant).await?;
+    let workspace = store.workspace(due.id).await?;
+    manage::sync(app, &store, &tenant, &workspace).await.map(|_| ())
+}
+
 /// Pulls the rosters whose turn it is.
 pub async fn round(app: &App) -> Result<(), StoreError> {
     for range in app.ranges() {
         let now = app.clock.now();
         for due in app.store.due_syncs(range, now, plus(now, minutes(SYNC_EVERY_MINUTES))).await? {
-            let tenant = app.store.tenant(due.tenant).await?;
-            let workspace = app.store.of(due.tenant).workspace(due.id).await?;
-            if let Err(error) = manage::sync(app, &app.store.of(due.tenant), &tenant, &workspace).await {
+            // One that fails, or was deleted meanwhile, is no reason to skip the others.
+            if let Err(error) = one(app, &due).await {
                 tracing::warn!(workspace.id = %due.id, %error, "the roster of workspace {} could not be pulled", due.id);
             }
         }

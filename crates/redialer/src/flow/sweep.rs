@@ -16,7 +16,7 @@ use redialer_core::{
     workspace::SWEEP_EVERY_MINUTES,
 };
 use redialer_providers::retell::{api::ReadError, webhook};
-use redialer_store::{CheckRow, Epoch, StoreError, SweepRow};
+use redialer_store::{AgentRow, CheckRow, Epoch, StoreError, SweepRow};
 use zeroize::Zeroizing;
 
 use super::{
@@ -131,7 +131,8 @@ impl<'a> Sweep<'a> {
     async fn open(app: &'a Arc<App>, row: &'a SweepRow, restored: bool) -> Result<Self, StoreError> {
         let key = app.store.open_key(row.tenant).await?;
         let api_key = app.store.of(row.tenant).workspace(row.id).await?.api_key(&key)?;
-        let agents = app.store.of(row.tenant).enabled_agents(row.id).await?;
+        let most = app.plans.of(app.store.tenant(row.tenant).await?.plan).agents;
+        let agents = app.store.of(row.tenant).heard_agents(row.id, most).await?;
         Ok(Self { app, row, api_key, agents: agents.into_iter().collect(), restored })
     }
 
@@ -198,8 +199,10 @@ async fn take_up(
     };
     let Some(agent_id) = fetched.agent else { return Ok(false) };
     let agent = app.store.of(tenant).agent_by_provider_id(workspace, &agent_id).await?;
-    // Its webhook would be turned away as well.
-    let Some(agent) = agent.filter(|a| a.enabled) else { return Ok(false) };
+    let desk = app.store.desk(tenant, workspace, app.clock.real_ms()).await?;
+    let hears = |a: &AgentRow| app.plans.of(desk.plan).hears(desk.before(a.id).unwrap_or(0));
+    // Otherwise its webhook would be turned away as well.
+    let Some(agent) = agent.filter(|a| a.enabled && hears(a)) else { return Ok(false) };
     // Not the key that the sweep began with: it may have taken minutes since.
     let key = app.store.open_key(tenant).await?;
     enter_inbox(app, Origin { tenant, workspace, agent: agent.id, test: false }, fetched.delivery, &key)

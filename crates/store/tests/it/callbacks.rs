@@ -157,7 +157,11 @@ async fn agents_start_enabled_while_the_plan_has_room_and_a_switched_off_one_hol
         let world = World::new(&engine.store, 1).await;
         let of = world.of();
         let agents = [roster("agent_1"), roster("agent_2"), roster("agent_3")];
-        of.sync_agents(world.workspace, &agents, None, 2, at(1), &world.chance).await.expect("synced");
+        of.sync_agents(world.workspace, &agents, None, 2, (at(1), at(1)), &world.chance)
+            .await
+            .expect("synced");
+        let heard = of.heard_agents(world.workspace, 1).await.expect("read");
+        assert_eq!(heard, ["agent_1"], "of a smaller plan only the oldest");
         let enabled = async |name: &str| {
             of.agent_by_provider_id(world.workspace, name).await.expect("read").expect("there")
         };

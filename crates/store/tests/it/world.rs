@@ -61,7 +61,9 @@ impl World {
         let key = store.open_key(tenant).await.expect("opened");
         let of = store.of(tenant);
         of.create_workspace(&new, 10, &key, at(0), &chance).await.expect("created");
-        of.sync_agents(workspace, &[roster("agent_1")], None, 10, at(0), &chance).await.expect("synced");
+        of.sync_agents(workspace, &[roster("agent_1")], None, 10, (at(0), at(0)), &chance)
+            .await
+            .expect("synced");
         let agent = of.agent_by_provider_id(workspace, "agent_1").await.expect("read").expect("there");
         let ledger = Ledger::start(store.clone()).0;
         Self { store: store.clone(), ledger, chance, tenant, workspace, agent }

@@ -90,7 +90,7 @@ pub(in crate::http) struct NewBody {
     expires_at: Option<String>,
 }
 
-/// `POST /v1/api-keys`: the secret is in this answer and nowhere else.
+/// `POST /v1/api-keys`: the secret is in this answer alone (and, sealed, in what a repeated request is answered).
 pub(in crate::http) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,

@@ -67,7 +67,7 @@ pub(in crate::http) struct NewBody {
     role: String,
 }
 
-/// `POST /v1/members`: the password is in this answer and nowhere else.
+/// `POST /v1/members`: the password is in this answer alone (and, sealed, in what a repeated request is answered).
 pub(in crate::http) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,

@@ -720,7 +720,7 @@ async fn make(file: &std::path::Path) {
         },
         timezone: Some("America/New_York"),
     });
-    of.sync_agents(workspace, &roster, None, 10, now, &chance).await.expect("synced");
+    of.sync_agents(workspace, &roster, None, 10, (now, now), &chance).await.expect("synced");
     store.checkpoint().await.expect("written");
     store.close().await;
 }
