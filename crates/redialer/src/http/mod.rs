@@ -7,6 +7,7 @@ mod admit;
 mod api;
 mod auth;
 mod error;
+mod guides;
 mod health;
 mod openapi;
 mod reference;

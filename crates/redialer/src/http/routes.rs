@@ -19,7 +19,7 @@ use super::{
         activity, agents, api_keys, audit, callbacks, explain, members, payload, suppressions, usage,
         workspaces,
     },
-    error, health,
+    error, guides, health,
     health::Metrics,
     openapi, reference, replay, webhooks,
 };
@@ -106,7 +106,9 @@ pub(super) fn all(app: Arc<App>, metrics: Metrics) -> Router {
         .route("/readyz", get(health::ready))
         .route("/metrics", get(move || async move { metrics.render() }))
         .route("/v1/openapi.json", get(openapi::serve))
+        .route("/docs", get(guides::first))
         .route("/docs/api", get(reference::serve))
+        .route("/docs/{page}", get(guides::show))
         .nest("/v1", v1)
         .fallback(|| async {
             error::ApiError::new(StatusCode::NOT_FOUND, "not_found", "There is no such path.")
