@@ -187,11 +187,24 @@ const ENVIRONMENT: [&str; 21] = [
 impl Config {
     /// Reads and checks the settings.
     pub fn load(flags: &Flags) -> Result<Self, BadConfig> {
+        let config = Self::read(flags)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// A pretend provider's settings: it is a provider itself and dials nobody, so its clock may run at any speed.
+    pub fn of_simulator(flags: &Flags) -> Result<Self, BadConfig> {
+        let config = Self { retell_base_url: "http://127.0.0.1".to_owned(), ..Self::read(flags)? };
+        config.check()?;
+        Ok(config)
+    }
+
+    fn read(flags: &Flags) -> Result<Self, BadConfig> {
         let file = flags.config.clone().unwrap_or_else(|| PathBuf::from("redialer.toml"));
         if flags.config.is_some() && !file.exists() {
             return bad("--config", format!("{} does not exist", file.display()));
         }
-        let config: Self = Figment::from(Serialized::defaults(Self::default()))
+        Figment::from(Serialized::defaults(Self::default()))
             .merge(Toml::file(file))
             .merge(Env::prefixed("REDIALER_").only(&ENVIRONMENT))
             .merge(Serialized::defaults(flags))
@@ -199,9 +212,7 @@ impl Config {
             .map_err(|e| {
                 let setting = if e.path.is_empty() { "redialer.toml".to_owned() } else { e.path.join(".") };
                 BadConfig { setting, problem: e.kind.to_string() }
-            })?;
-        config.check()?;
-        Ok(config)
+            })
     }
 
     /// The demo's settings: its own clock, any free port, quiet logs, unless flags say otherwise.
@@ -347,6 +358,13 @@ mod tests {
         check(|c| c.listen = "8080".to_owned(), Err("listen"));
         check(|c| c.database_url = Some("mysql://x".to_owned()), Err("database_url"));
         check(|c| c.kek = Some("vault:x".to_owned()), Err("kek"));
+    }
+
+    #[test]
+    fn only_a_pretend_provider_runs_fast_without_one_on_loopback() {
+        let flags = Flags { clock_speed: Some(60), ..Flags::default() };
+        assert_eq!(Config::load(&flags).map_err(|e| e.setting).err().as_deref(), Some("clock_speed"));
+        assert_eq!(Config::of_simulator(&flags).map(|c| c.clock_speed).ok(), Some(60));
     }
 
     #[test]

@@ -117,7 +117,10 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Command::Demo(demo) = &cli.command {
         return demo.run(&cli.flags).await.map(|()| ExitCode::SUCCESS);
     }
-    let config = Config::load(&cli.flags)?;
+    let config = match cli.command {
+        Command::Sim(_) => Config::of_simulator(&cli.flags)?,
+        _ => Config::load(&cli.flags)?,
+    };
     match cli.command {
         Command::Demo(_) | Command::CheckSignature | Command::Openapi | Command::When(_) => {}
         Command::Serve => serve::run(config).await?,
