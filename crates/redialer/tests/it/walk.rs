@@ -55,6 +55,14 @@ async fn a_caller_who_asks_in_words_is_dialled_at_their_local_time() {
         assert_eq!(callback["source_call_id"], source.as_str());
         assert_eq!(callback["provider_call_id"], ring.id.as_str());
         assert_eq!(callback["chain_root_id"], callback["id"]);
+        let id = callback["id"].as_str().expect("an id");
+        let why = walk.get(&format!("/v1/callbacks/{id}/explain")).await;
+        let verdicts = why["gates"].as_array().expect("a list").iter().map(|gate| &gate["verdict"]);
+        assert!(
+            verdicts.clone().all(|verdict| verdict == "pass"),
+            "as of the dial, though it is long ago: {why}"
+        );
+        assert!(at(&why["as_of"]) >= due && at(&why["as_of"]).as_millisecond() <= ring.at_ms, "{why}");
         assert_eq!(callback["to_number"], "+13125550142", "this key has every scope");
         assert_eq!(ring.from, OURS, "from and to are swapped after an inbound call");
         let request = &ring.request;

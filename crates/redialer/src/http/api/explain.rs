@@ -1,4 +1,7 @@
 //! `/v1/callbacks/{id}/explain`: why then. What was heard, whose clock it is on, and every gate before the dial.
+//!
+//! The gates are asked for the moment that counted: of the dial, else of the end, else now. Absent on purpose: settings as
+//! they were then; today's are shown.
 
 use std::sync::Arc;
 
@@ -6,6 +9,7 @@ use axum::{Json, extract::State};
 use jiff::SignedDuration;
 use redialer_core::{
     Timestamp,
+    callback::State as Stands,
     decide::{Due, Gate, Verdict, gates},
     id,
 };
@@ -31,6 +35,8 @@ pub(in crate::http) struct View {
     timezone: String,
     timezone_source: &'static str,
     heard: Option<Heard>,
+    /// The moment the gates speak of: the dial, else the end, else now.
+    as_of: String,
     gates: Vec<GateView>,
 }
 
@@ -77,7 +83,7 @@ pub(in crate::http) async fn show(
     let key = app.store.open_key(caller.tenant.id).await?;
     let secrets = row.secrets(&key)?;
     let clear = secrets.evidence.is_some() && caller.may_show(&app, "evidence", &[id.to_string()]).await;
-    let gates = asked(&app, &caller, &row).await?;
+    let (as_of, gates) = asked(&app, &caller, &row).await?;
     Ok(Json(View {
         callback_id: row.id.to_string(),
         state: row.state.word(),
@@ -87,20 +93,26 @@ pub(in crate::http) async fn show(
         timezone: row.zone.name.clone(),
         timezone_source: row.zone.source.word(),
         heard: heard(&secrets, clear),
+        as_of: as_of.to_string(),
         gates: gates.into_iter().map(GateView::from).collect(),
     }))
 }
 
-/// What each gate says at this moment.
-async fn asked(app: &App, caller: &Caller, row: &CallbackRow) -> Result<Vec<Gate>, ApiError> {
+/// What each gate says, and of which moment.
+async fn asked(app: &App, caller: &Caller, row: &CallbackRow) -> Result<(Timestamp, Vec<Gate>), ApiError> {
     let workspace = caller.store.workspace(row.workspace).await?;
     let agent = caller.store.agent(row.agent).await?;
-    let policy = agent.settings(&workspace.defaults).policy();
-    let now = app.clock.now();
-    let due = Due {
+    let mut policy = agent.settings(&workspace.defaults).policy();
+    let dialled = dialled_at(caller, row).await?;
+    if dialled.is_some() {
+        policy.max_attempts = u32::try_from(row.max_attempts).unwrap_or(policy.max_attempts);
+    }
+    let ended = row.state.is_final().then_some(row.updated_at);
+    let as_of = dialled.or(ended).unwrap_or_else(|| app.clock.now());
+    let mut due = Due {
         reason: row.reason,
         scheduled_for: row.scheduled_for,
-        late_by: now.duration_since(row.scheduled_for).max(SignedDuration::ZERO),
+        late_by: as_of.duration_since(row.scheduled_for).max(SignedDuration::ZERO),
         forced: row.forced,
         spent: caller.store.spent(row.chain).await?,
         agent_enabled: agent.enabled,
@@ -108,7 +120,29 @@ async fn asked(app: &App, caller: &Caller, row: &CallbackRow) -> Result<Vec<Gate
         zone: &row.zone,
         policy: &policy,
     };
-    Ok(gates(&due, now))
+    if dialled.is_some() {
+        // The intent was written only because it was so, whatever came after.
+        (due.agent_enabled, due.suppressed) = (true, false);
+        due.spent = u32::try_from(row.attempt - 1).unwrap_or(0);
+    }
+    Ok((as_of, gates(&due, as_of)))
+}
+
+/// When its intent was written, unless it waits or ended without a dial.
+async fn dialled_at(caller: &Caller, row: &CallbackRow) -> Result<Option<Timestamp>, ApiError> {
+    let dialled = matches!(
+        row.state,
+        Stands::Dispatching
+            | Stands::Dialing
+            | Stands::Unconfirmed
+            | Stands::Completed
+            | Stands::Failed
+            | Stands::Exhausted
+    );
+    if !dialled {
+        return Ok(None);
+    }
+    Ok(caller.store.dispatches(row.id).await?.pop().map(|dispatch| dispatch.sent_at))
 }
 
 fn heard(secrets: &Secrets, clear: bool) -> Option<Heard> {
