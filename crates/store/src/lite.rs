@@ -9,7 +9,7 @@
 use std::{borrow::Cow, error::Error as StdError, fmt, path::Path, sync::Arc, time::Duration};
 
 use rusqlite::{
-    ToSql,
+    Connection, ToSql,
     types::{FromSql, ToSqlOutput, Value as Owned, ValueRef},
 };
 use sqlx::error::{DatabaseError, ErrorKind};
@@ -27,8 +27,12 @@ use crate::{
 /// to, but a process without one still ends it.
 const JOURNAL_PAGES: i64 = 400_000;
 
+/// A new file's pages: half a block of the disk's. Most pages that a webhook changes change by one entry, and the journal
+/// takes them whole.
+const PAGE: i64 = 2048;
+
 /// The connection that writes.
-pub(crate) struct Lite(rusqlite::Connection);
+pub(crate) struct Lite(Connection);
 
 /// A row of its answers.
 pub(crate) struct LiteRow {
@@ -40,14 +44,9 @@ impl Lite {
     /// Opens the file, or makes it.
     pub(crate) fn open(file: &Path, busy: Duration, prepared: usize) -> Result<Self, sqlx::Error> {
         aside(|| {
-            let connection = rusqlite::Connection::open(file)?;
+            let connection = redialer_wal::open(file, PAGE)?;
             connection.busy_timeout(busy)?;
             connection.set_prepared_statement_cache_capacity(prepared);
-            // A new file's pages: half a block of the disk's. Most pages that a webhook changes change by one entry, and
-            // the journal takes them whole.
-            connection.pragma_update(None, "page_size", 2048)?;
-            connection.pragma_update(None, "journal_mode", "wal")?;
-            connection.pragma_update(None, "synchronous", "full")?;
             connection.pragma_update(None, "foreign_keys", true)?;
             // Else the pages a statement may have to put back go through a file of their own.
             connection.pragma_update(None, "temp_store", "memory")?;
