@@ -1,13 +1,13 @@
 //! One verified webhook, on its way into the inbox.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use crate::call::Moment;
 
 /// A webhook whose signature held over exactly these bytes (I8).
 ///
 /// Made only by `providers` (a tidy test sees to it): whoever holds one need not check again.
-pub struct Delivery {
+pub struct Delivery<'b> {
     /// The provider's name for the event, as `call_ended`.
     pub event: String,
     /// The provider's id of the call or chat, where the event has one.
@@ -15,7 +15,7 @@ pub struct Delivery {
     /// What it has in common with its copies.
     pub sameness: Sameness,
     /// What was received, byte for byte.
-    pub body: Vec<u8>,
+    pub body: Cow<'b, [u8]>,
     /// The signature header it came with; empty when we fetched the record ourselves.
     pub signature: String,
 }
@@ -43,7 +43,7 @@ impl Sameness {
     }
 }
 
-impl fmt::Debug for Delivery {
+impl fmt::Debug for Delivery<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Delivery")
             .field("event", &self.event)

@@ -4,7 +4,7 @@
 
 use aes_gcm::{
     Aes256Gcm, KeyInit as _, Nonce,
-    aead::{Aead as _, Payload},
+    aead::{Aead as _, AeadInOut as _, Payload},
 };
 use redialer_core::chance::Chance;
 use zeroize::Zeroizing;
@@ -12,12 +12,27 @@ use zeroize::Zeroizing;
 use crate::KeyError;
 
 const NONCE: usize = 12;
+const TAG: usize = 16;
 
 /// Seals a value; it opens only with the same key and context.
 pub fn seal(key: &[u8; 32], plain: &[u8], context: &[u8], chance: &Chance) -> Vec<u8> {
+    seal_behind(&[], key, &[plain], context, chance)
+}
+
+/// Seals the parts as one value, behind a head that stays as it is.
+pub fn seal_behind(head: &[u8], key: &[u8; 32], parts: &[&[u8]], context: &[u8], chance: &Chance) -> Vec<u8> {
+    // Room for all of it: a buffer that grows would leave what it held in the clear.
+    let long: usize = parts.iter().map(|part| part.len()).sum();
+    let mut sealed = Vec::with_capacity(head.len() + NONCE + long + TAG);
     let nonce = chance.bytes::<NONCE>();
-    let sealed = sealed(key, &nonce, plain, context);
+    sealed.extend_from_slice(head);
+    sealed.extend_from_slice(&nonce);
+    for part in parts {
+        sealed.extend_from_slice(part);
+    }
+    let tag = encrypted(key, &nonce, &mut sealed[head.len() + NONCE..], context);
     scrub();
+    sealed.extend_from_slice(&tag);
     sealed
 }
 
@@ -29,11 +44,11 @@ pub fn open(key: &[u8; 32], sealed: &[u8], context: &[u8]) -> Result<Zeroizing<V
 }
 
 #[inline(never)]
-fn sealed(key: &[u8; 32], nonce: &[u8; NONCE], plain: &[u8], context: &[u8]) -> Vec<u8> {
-    let sealed = Aes256Gcm::new(key.into())
-        .encrypt(&Nonce::from(*nonce), Payload { msg: plain, aad: context })
-        .unwrap_or_else(|_| unreachable!("AES-GCM seals anything below 64 GB"));
-    [nonce.as_slice(), &sealed].concat()
+fn encrypted(key: &[u8; 32], nonce: &[u8; NONCE], text: &mut [u8], context: &[u8]) -> [u8; TAG] {
+    Aes256Gcm::new(key.into())
+        .encrypt_inout_detached(&Nonce::from(*nonce), context, text.into())
+        .unwrap_or_else(|_| unreachable!("AES-GCM seals anything below 64 GB"))
+        .into()
 }
 
 #[inline(never)]

@@ -65,7 +65,8 @@ impl Kek {
     pub async fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         match self {
             Self::File(file) => file.unwrap(wrapped, context),
-            Self::Transit(transit) => transit.unwrap(wrapped, context).await,
+            // On the heap: as a part of every request's state it would be most of it.
+            Self::Transit(transit) => Box::pin(transit.unwrap(wrapped, context)).await,
         }
     }
 

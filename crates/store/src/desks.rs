@@ -78,7 +78,7 @@ impl Store {
         if let Some(desk) = self.desks.get(&workspace, real_ms) {
             return Ok(desk);
         }
-        Ok(self.desks.put(workspace, self.read_desk(tenant, workspace).await?, real_ms))
+        Ok(self.desks.put(workspace, Box::pin(self.read_desk(tenant, workspace)).await?, real_ms))
     }
 
     async fn read_desk(

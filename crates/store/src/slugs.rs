@@ -119,7 +119,7 @@ impl Store {
         let row = match self.slugs.get(slug, real_ms) {
             Some(row) => row,
             None => {
-                let Some(row) = self.slug_row(slug).await? else { return Ok(None) };
+                let Some(row) = Box::pin(self.slug_row(slug)).await? else { return Ok(None) };
                 self.slugs.put(slug.to_owned(), row, real_ms)
             }
         };

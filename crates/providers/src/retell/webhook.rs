@@ -3,7 +3,7 @@
 //! Invariants: [`receive`] looks at nothing but bytes until the signature holds (I8). [`read`] never fails on
 //! JSON: what it cannot use is absent, and an event it does not know leads to nothing.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use jiff::Timestamp;
 use redialer_core::{
@@ -35,7 +35,7 @@ pub enum Rejected {
 /// A verified webhook, and what it says.
 pub struct Received<'b> {
     /// The only way into the inbox.
-    pub delivery: Delivery,
+    pub delivery: Delivery<'b>,
     root: Object<'b>,
 }
 
@@ -88,8 +88,11 @@ pub fn fetched(record: &str, channel: Channel) -> Option<Fetched> {
         (false, _) => "started",
     };
     let text = format!("{{\"event\":\"{prefix}_{event}\",\"{noun}\":{record}}}");
+    let root = Object::event(&text).unwrap_or_default();
+    let Delivery { event, call_id, sameness, signature, .. } = delivery(&text, &root, String::new(), true);
+    let body = Cow::Owned(text.into_bytes());
     Some(Fetched {
-        delivery: delivery(&text, &Object::event(&text).unwrap_or_default(), String::new(), true),
+        delivery: Delivery { event, call_id, sameness, body, signature },
         agent: object.text("agent_id"),
         over,
     })
@@ -98,14 +101,14 @@ pub fn fetched(record: &str, channel: Channel) -> Option<Fetched> {
 /// A record that was asked for.
 pub struct Fetched {
     /// As if its latest webhook had come.
-    pub delivery: Delivery,
+    pub delivery: Delivery<'static>,
     /// The provider's id of the agent that spoke.
     pub agent: Option<String>,
     /// Whether the call is over.
     pub over: bool,
 }
 
-fn delivery(text: &str, root: &Object<'_>, signature: String, fetched: bool) -> Delivery {
+fn delivery<'b>(text: &'b str, root: &Object<'_>, signature: String, fetched: bool) -> Delivery<'b> {
     let event = root.text("event").filter(|e| e.len() <= 64).unwrap_or_else(|| "unreadable".to_owned());
     let inner = |key: &str, id: &str| root.with_object(key, |object| object.text(id)).flatten();
     let call_id = inner("call", "call_id").or_else(|| inner("chat", "chat_id")).filter(|id| id.len() <= 128);
@@ -114,7 +117,7 @@ fn delivery(text: &str, root: &Object<'_>, signature: String, fetched: bool) -> 
         let hash: String = Sha256::digest(text).iter().take(16).map(|b| format!("{b:02x}")).collect();
         Sameness::Content(format!("{}{event}#{hash}", if fetched { "fetched:" } else { "" }))
     });
-    Delivery { event, call_id, sameness, body: text.as_bytes().to_vec(), signature }
+    Delivery { event, call_id, sameness, body: Cow::Borrowed(text.as_bytes()), signature }
 }
 
 fn moment_of(event: &str) -> Moment {
@@ -260,7 +263,7 @@ fn transcript(object: &Object<'_>, key: &str) -> Vec<Turn> {
         .role_and_content(key)
         .into_iter()
         .filter_map(|(role, content)| {
-            let role = match role.as_str() {
+            let role = match &*role {
                 "agent" => Role::Agent,
                 "user" => Role::User,
                 _ => return None,

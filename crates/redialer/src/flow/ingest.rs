@@ -98,6 +98,8 @@ struct Reading {
     redial: Option<RedialRow>,
     agent: Option<Arc<AgentRow>>,
     whom: Whom,
+    /// The keyed index of the person's number.
+    person_ix: Option<[u8; 16]>,
     policy: Arc<Policy>,
     zone: Zone,
     asked: AskedTime,
@@ -119,11 +121,7 @@ async fn decide(app: &App, row: &PendingRow, desk: &Desk, key: &TenantKey) -> Re
         return app.store.finish_delivery(row, "").await;
     };
     let reading = read(app, row, desk, facts, key).await?;
-    let person_ix = match (&reading.whom.person, &reading.redial) {
-        (Some(person), _) => Some(key.index(person.e164())),
-        (None, Some(redial)) => Some(redial.person_ix),
-        (None, None) => None,
-    };
+    let person_ix = reading.person_ix.or_else(|| reading.redial.as_ref().map(|redial| redial.person_ix));
     let call_id = reading.facts.call_id.clone();
     let subject = Subject { delivery: row, call_id: &call_id, person_ix, redial: reading.redial.as_ref() };
     let Some((decision, known)) = app.store.begin_decision(subject, app.clock.now()).await? else {
@@ -211,11 +209,12 @@ impl Reading {
         let end = decide::end_of(&facts, now);
         let asked = decide::asked_time(&facts, &zone, agent_zone, &policy, end);
         let secrets = secrets(&facts, &whom, &asked, known);
-        if whom.person.as_ref().is_some_and(|p| desk.is_own_number(&key.index(p.e164()))) {
+        let mut person_ix = whom.person.as_ref().map(|person| key.index(person.e164()));
+        if person_ix.take_if(|ix| desk.is_own_number(ix)).is_some() {
             whom.person = None;
             whom.note = Some(Note::OwnNumber);
         }
-        Self { facts, redial: None, agent, whom, policy, zone, asked, secrets, notes: Vec::new() }
+        Self { facts, redial: None, agent, whom, person_ix, policy, zone, asked, secrets, notes: Vec::new() }
     }
 
     fn outcome(&self) -> Option<&str> {

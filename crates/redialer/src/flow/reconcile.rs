@@ -168,7 +168,7 @@ pub(super) struct Origin {
 pub(super) async fn enter_inbox(
     app: &App,
     from: Origin,
-    delivery: Delivery,
+    delivery: Delivery<'_>,
     key: &TenantKey,
 ) -> Result<(), StoreError> {
     let id = Id::new(app.clock.now(), &app.chance);

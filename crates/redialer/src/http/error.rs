@@ -10,6 +10,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use redialer_core::chance::Chance;
 use redialer_store::{KeyError, StoreError};
 use serde_json::json;
 
@@ -112,22 +113,32 @@ pub(super) async fn shed(
 #[derive(Clone)]
 pub(super) struct RequestId(pub(super) String);
 
+impl RequestId {
+    pub(super) fn new(chance: &Chance) -> Self {
+        Self(format!("req_{}", chance.token::<10>()))
+    }
+}
+
 /// Gives each request an id and each error its envelope.
 pub(super) async fn envelope(
     axum::extract::State(app): axum::extract::State<std::sync::Arc<crate::app::App>>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let id = RequestId(format!("req_{}", app.chance.token::<10>()));
+    let id = RequestId::new(&app.chance);
     request.extensions_mut().insert(id.clone());
-    let response = next.run(request).await;
+    enveloped(next.run(request).await, &id)
+}
+
+/// The answer with its request's id; if it is an error, in its envelope.
+pub(super) fn enveloped(response: Response, id: &RequestId) -> Response {
     let mut response = match response.extensions().get::<ApiError>().cloned() {
-        Some(error) => written(&error, &id, response),
+        Some(error) => written(&error, id, response),
         // Rejections of axum itself: unknown methods, paths that are not text.
         None if response.status().is_client_error() && !is_json(&response) => {
             let error =
                 ApiError::new(response.status(), code_of(response.status()), reason_of(response.status()));
-            written(&error, &id, response)
+            written(&error, id, response)
         }
         None => response,
     };

@@ -15,16 +15,17 @@ mod replay;
 mod routes;
 mod webhooks;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Extension;
-
+use axum::{Extension, Router, http::Request, response::Response};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use hyper::{body::Incoming, service::Service};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
-    service::TowerToHyperService,
 };
 use tokio::{net::TcpListener, sync::Semaphore};
+use tower::ServiceExt as _;
 
 use self::admit::Peer;
 use crate::app::App;
@@ -58,7 +59,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, metrics: Metrics) {
         }
         let mut builder = hyper::server::conn::http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(head_deadline).max_buf_size(64 << 10);
-        let service = TowerToHyperService::new(router.clone().layer(Extension(Peer(peer))));
+        let service = Doors { app: Arc::clone(&app), router: router.clone().layer(Extension(Peer(peer))) };
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
@@ -70,6 +71,25 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, metrics: Metrics) {
     }
     drop(listener);
     graceful.shutdown().await;
+}
+
+/// The doors of one connection: webhooks go straight to theirs, everything else through the router.
+struct Doors {
+    app: Arc<App>,
+    router: Router,
+}
+
+impl Service<Request<Incoming>> for Doors {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        match webhooks::addressed(request.method(), request.uri().path()) {
+            Some(to) => Box::pin(webhooks::received(Arc::clone(&self.app), to, request).map(Ok)),
+            None => Box::pin(self.router.clone().oneshot(request)),
+        }
+    }
 }
 
 async fn accept(

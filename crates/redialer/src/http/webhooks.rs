@@ -11,13 +11,14 @@ use std::{
 
 use axum::{
     Json,
-    body::Body,
+    body::{Body, Bytes},
     extract::{Path, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, Method, Request, StatusCode},
     response::{IntoResponse, Response},
 };
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use redialer_core::{Id, decide::Notice};
 use redialer_providers::retell::{
     SIGNATURE_HEADER,
@@ -25,7 +26,7 @@ use redialer_providers::retell::{
 };
 use redialer_store::{Arrival, Desk, NewDelivery, Point, Recorded, SlugOwner};
 
-use super::error::ApiError;
+use super::error::{ApiError, RequestId, enveloped};
 use crate::{app::App, flow::ingest};
 
 /// `POST /api/webhooks/{provider}/{slug}`.
@@ -35,8 +36,35 @@ pub(super) async fn receive(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let answer = accept(&app, &provider, &slug, &headers, body).await;
-    let response = match answer {
+    answer(&app, (&provider, &slug), &headers, body).await
+}
+
+/// Where a webhook goes, if the request is one whose path says so plainly; others are the router's.
+pub(super) fn addressed(method: &Method, path: &str) -> Option<(usize, usize)> {
+    const DOOR: &str = "/api/webhooks/";
+    let (provider, slug) = path.strip_prefix(DOOR)?.split_once('/')?;
+    let is_plain = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    let slash = DOOR.len() + provider.len();
+    (method == Method::POST && is_plain(provider) && is_plain(slug)).then_some((DOOR.len(), slash))
+}
+
+/// What [`receive`] answers, without the router: half of a webhook's way through it is the router's own.
+pub(super) async fn received(
+    app: Arc<App>,
+    (from, slash): (usize, usize),
+    request: Request<Incoming>,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let id = RequestId::new(&app.chance);
+    let path = head.uri.path();
+    let to = (&path[from..slash], &path[slash + 1..]);
+    enveloped(answer(&app, to, &head.headers, Body::new(body)).await, &id)
+}
+
+async fn answer(app: &Arc<App>, (provider, slug): (&str, &str), headers: &HeaderMap, body: Body) -> Response {
+    let response = match accept(app, provider, slug, headers, body).await {
         Ok(response) => response,
         Err(error) => error.into_response(),
     };
@@ -85,7 +113,7 @@ async fn accept(
         Ok(received) => received,
     };
     if !owner.verified {
-        app.store.verify_agent(owner.agent, app.clock.now()).await?;
+        Box::pin(app.store.verify_agent(owner.agent, app.clock.now())).await?;
     }
     let answer = answer_to(&received.delivery.event);
     record(app, &desk, owner, received).await?;
@@ -120,7 +148,7 @@ impl Drop for Room<'_> {
 }
 
 /// The body, within its size, its time and its share of memory.
-async fn whole(app: &App, body: Body, room: &mut Room<'_>) -> Result<Vec<u8>, ApiError> {
+async fn whole(app: &App, body: Body, room: &mut Room<'_>) -> Result<Bytes, ApiError> {
     let deadline = Duration::from_secs(app.config.body_deadline_secs);
     match tokio::time::timeout(deadline, collected(app, body, room)).await {
         Ok(body) => body,
@@ -128,7 +156,7 @@ async fn whole(app: &App, body: Body, room: &mut Room<'_>) -> Result<Vec<u8>, Ap
     }
 }
 
-async fn collected(app: &App, mut body: Body, room: &mut Room<'_>) -> Result<Vec<u8>, ApiError> {
+async fn collected(app: &App, mut body: Body, room: &mut Room<'_>) -> Result<Bytes, ApiError> {
     let max = app.config.max_body_bytes;
     let too_large = || {
         let why = format!("The body is larger than {max} bytes.");
@@ -139,7 +167,7 @@ async fn collected(app: &App, mut body: Body, room: &mut Room<'_>) -> Result<Vec
         discard(&mut body).await;
         return Err(too_large());
     }
-    let mut whole = Vec::with_capacity(announced.min(64 << 10));
+    let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {
         let unreadable = |_| ApiError::new(StatusCode::BAD_REQUEST, "unreadable", "The body ended early.");
         let Ok(data) = frame.map_err(unreadable)?.into_data() else { continue };
@@ -149,9 +177,14 @@ async fn collected(app: &App, mut body: Body, room: &mut Room<'_>) -> Result<Vec
             return Err(too_large());
         }
         room.take(data.len())?;
+        // Most bodies come in one piece, and need not be copied.
+        if whole.is_empty() && announced > 0 && data.len() == announced {
+            return Ok(data);
+        }
+        whole.reserve_exact(announced.min(64 << 10).saturating_sub(whole.len()));
         whole.extend_from_slice(&data);
     }
-    Ok(whole)
+    Ok(whole.into())
 }
 
 /// A sender that is still sending does not hear an answer: some of what is too much is read and forgotten.

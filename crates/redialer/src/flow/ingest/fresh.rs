@@ -32,7 +32,7 @@ pub fn read(
     match event {
         Ok(Some(Some(event))) => redialer_store::Reading::Fresh(Fresh {
             call_id: event.reading.facts.call_id.clone(),
-            person_ix: event.reading.whom.person.as_ref().map(|p| event.key.index(p.e164())),
+            person_ix: event.reading.person_ix,
             decider: Box::new(event),
         }),
         // Events of other kinds are kept for whoever forwards them; nothing follows from them here.
