@@ -127,11 +127,11 @@ impl Rotation<'_> {
     async fn tenants(&self, settle: Duration) -> anyhow::Result<()> {
         if self.store.unfinished().await? == 0 {
             let published = self.store.publish_next_keys(self.chance).await?;
-            say(&format!("{} new tenants' keys are published.", published.done));
+            say(&format!("New keys of tenants published: {}.", published.done));
         }
         self.clock.wait(settle).await;
         let promoted = self.store.promote_keys(self.clock.now()).await?;
-        say(&format!("{} tenants' keys are in use.", promoted.done));
+        say(&format!("Keys of tenants now in use: {}.", promoted.done));
         self.clock.wait(settle).await;
         self.reseal().await
     }
@@ -140,7 +140,7 @@ impl Rotation<'_> {
     async fn reseal(&self) -> anyhow::Result<()> {
         loop {
             let Rotated { done, left, broken } = self.store.reseal(self.chance).await?;
-            say(&format!("{done} values were sealed anew."));
+            say(&format!("Values sealed anew: {done}."));
             if left == 0 {
                 anyhow::ensure!(broken == 0, "{broken} values do not open; the log names them");
                 return Ok(());
@@ -161,7 +161,7 @@ impl Rotation<'_> {
         if all > 0 {
             // Until then somebody may still go by what was read before.
             self.clock.wait(REMEMBERED).await;
-            say(&format!("{all} tenants' keys were wrapped anew."));
+            say(&format!("Keys of tenants wrapped anew: {all}."));
         }
         Ok(all > 0)
     }
@@ -170,7 +170,7 @@ impl Rotation<'_> {
         self.rewrap().await?;
         self.reseal().await?;
         let dropped = self.store.drop_old_keys().await?;
-        say(&format!("{} old tenants' keys are gone.", dropped.done));
+        say(&format!("Old keys of tenants dropped: {}.", dropped.done));
         anyhow::ensure!(
             dropped.left == 0,
             "{} tenants' old keys are still in use: go on with `rotate`",

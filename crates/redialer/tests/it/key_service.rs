@@ -139,7 +139,7 @@ async fn after_the_transit_key_was_rotated_its_old_version_is_not_needed_any_mor
     is_called_back(&walk, ANA, 1).await;
     bao.does("rotate");
     let said = walk.says(&["keys", "rotate", "--wrap-only"]);
-    assert!(said.contains("1 tenants' keys were wrapped anew"), "{said}");
+    assert!(said.contains("Keys of tenants wrapped anew: 1."), "{said}");
     bao.does("retire");
     is_called_back(&walk, BEN, 1).await;
     assert_eq!(ready(&walk).await, (StatusCode::OK, true));
