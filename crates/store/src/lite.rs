@@ -56,9 +56,13 @@ impl Lite {
         .map_err(told)
     }
 
-    /// Begins, commits or rolls back.
+    /// Begins or rolls back.
     pub(crate) fn turn(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
         aside(|| self.run(sql, Args::default(), |_| ())).map(|_| ())
+    }
+
+    pub(crate) fn commit(&mut self) -> Result<(), sqlx::Error> {
+        aside(|| redialer_wal::gathered(|| self.run("commit", Args::default(), |_| ()))).map(|_| ())
     }
 
     /// Runs a statement, and hands on the rows of its answer; how many rows it changed, if it changes any.

@@ -57,6 +57,13 @@ impl Kept {
         }
     }
 
+    async fn commit(&mut self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Lite(connection) => connection.commit(),
+            Self::Pg(connection) => connection.execute("commit").await.map(|_| ()),
+        }
+    }
+
     async fn begin(&mut self) -> Result<(), sqlx::Error> {
         self.run(if matches!(self, Self::Lite(_)) { "begin immediate" } else { "begin" }).await
     }
@@ -164,7 +171,7 @@ impl Turn {
     }
 
     pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
-        self.connection()?.run("commit").await?;
+        self.connection()?.commit().await?;
         if let Some(slot) = &mut self.0 {
             slot.open = false;
         }

@@ -1,15 +1,14 @@
 //! SQLite's write-ahead log, handed to the system in long pieces.
 //!
 //! SQLite writes a page of the log in two calls, its head and its bytes; a commit of a batch makes hundreds. A connection
-//! that [`open`] made keeps what it writes to its log until SQLite asks for it to be synced, and hands it on in few calls.
-//! See docs/decisions/0011.
+//! that [`open`] made keeps what a [`gathered`] commit writes to the log until SQLite asks for it to be synced, and hands it
+//! on in few calls. See docs/decisions/0011.
 //!
 //! Invariants: only the log is treated so: the database, its locks and its shared memory are the system's own layer's.
 //! Before the log is synced, read, measured or cut through this connection, all of it has been handed on, in the order in
-//! which it was written. Nothing is held but while SQLite commits: such a connection writes to its log only then
-//! (`cache_spill = off`: a transaction's pages stay in memory until it is committed or taken back), and every commit is
-//! synced before other connections are told of it (`synchronous = full`). So no connection looks for bytes that are still
-//! here, and none that were taken back are left to be written over what another connection has committed since.
+//! which it was written. Bytes are held only within a commit, until it is synced, which is before other connections are told
+//! of it (`synchronous = full`, and no padding: see [`open`]); so nobody looks for bytes that are still here. Pages that do not fit into memory go to the log before the commit, and at once: were they held, and the transaction
+//! taken back, they could be written over what another process has committed since.
 //! Absent on purpose: any reordering, and any change to what is written.
 //!
 //! The only crate with `unsafe`: SQLite knows files as pointers to what a layer makes of them.
@@ -17,6 +16,7 @@
 mod pending;
 
 use std::{
+    cell::Cell,
     ffi::{CStr, c_char, c_int, c_void},
     path::Path,
     ptr, slice,
@@ -29,18 +29,54 @@ use pending::Pending;
 
 /// Opens a database, or makes it, with pages of so many bytes if it is new; its commits are on disk when they are made.
 ///
-/// Of the connection's settings, `synchronous` and `cache_spill` must be left as they are.
+/// The connection's `synchronous` must be left as it is. Where the system does not promise that an interrupted write harms
+/// nothing beside it, SQLite pads what it commits, and writes once more after its sync: such a file is opened without the
+/// layer.
 pub fn open(file: &Path, page_size: i64) -> rusqlite::Result<Connection> {
     static LAYER: OnceLock<Option<&'static CStr>> = OnceLock::new();
-    let connection = match *LAYER.get_or_init(register) {
-        Some(layer) => Connection::open_with_flags_and_vfs(file, OpenFlags::default(), layer)?,
+    let layer = LAYER.get_or_init(register);
+    let gathering = layer.map(|layer| Connection::open_with_flags_and_vfs(file, OpenFlags::default(), layer));
+    let connection = match gathering.transpose()?.filter(overwrites_safely) {
+        Some(connection) => connection,
         None => Connection::open(file)?,
     };
     connection.pragma_update(None, "synchronous", "full")?;
-    connection.pragma_update(None, "cache_spill", false)?;
     connection.pragma_update(None, "page_size", page_size)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     Ok(connection)
+}
+
+/// Runs a commit, and nothing else, with what it writes to the log gathered.
+pub fn gathered<T>(commit: impl FnOnce() -> T) -> T {
+    struct Committing;
+    impl Drop for Committing {
+        fn drop(&mut self) {
+            COMMITTING.set(false);
+        }
+    }
+    COMMITTING.set(true);
+    let _until_it_is_over = Committing;
+    commit()
+}
+
+thread_local! {
+    /// A commit is under way on this thread: SQLite ends it where it began it.
+    static COMMITTING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether SQLite takes it that an interrupted write to this file harms nothing beside it.
+fn overwrites_safely(connection: &Connection) -> bool {
+    let mut answer: c_int = -1;
+    // SAFETY: the connection is open, and the answer is an integer's.
+    let outcome = unsafe {
+        ffi::sqlite3_file_control(
+            connection.handle(),
+            c"main".as_ptr(),
+            ffi::SQLITE_FCNTL_POWERSAFE_OVERWRITE,
+            (&raw mut answer).cast(),
+        )
+    };
+    outcome == ffi::SQLITE_OK && answer == 1
 }
 
 const NAME: &CStr = c"redialer-log";
@@ -92,7 +128,7 @@ fn register() -> Option<&'static CStr> {
     ours.zName = NAME.as_ptr();
     ours.pNext = ptr::null_mut();
     ours.xOpen = Some(open_file);
-    // All that we do not answer ourselves is answered by the system's functions, which look at this pointer of theirs.
+    // All but `xOpen` is answered by the system's functions, which do not look at whose layer they are asked for.
     SYSTEM.get_or_init(|| System(system));
     // SAFETY: a layer must live for ever, and this one does.
     let outcome = unsafe { ffi::sqlite3_vfs_register(Box::leak(Box::new(ours)), 0) };
@@ -115,6 +151,8 @@ unsafe extern "C" fn open_file(
     flags: c_int,
     out: *mut c_int,
 ) -> c_int {
+    // SAFETY: there is room. Without methods SQLite does not close a file that was not opened.
+    unsafe { (*file).pMethods = ptr::null() };
     let Some(System(system)) = SYSTEM.get() else { return ffi::SQLITE_CANTOPEN };
     // SAFETY: `register` found it to be a layer.
     let Some(system_open) = (unsafe { (**system).xOpen }) else { return ffi::SQLITE_CANTOPEN };
@@ -127,10 +165,9 @@ unsafe extern "C" fn open_file(
     // SAFETY: as above.
     let outcome = unsafe { system_open(*system, name, real, flags, out) };
     let log = file.cast::<Log>();
-    // SAFETY: `Log` fits into the first `HEAD` bytes. Without methods SQLite does not close a file that was not opened.
-    unsafe {
-        (*log).methods = ptr::null();
-        if outcome == ffi::SQLITE_OK {
+    if outcome == ffi::SQLITE_OK {
+        // SAFETY: `Log` fits into the first `HEAD` bytes.
+        unsafe {
             (*log).pending = Box::into_raw(Box::default());
             (*log).methods = &raw const METHODS;
         }
@@ -183,24 +220,23 @@ unsafe extern "C" fn write(
     long: c_int,
     at: ffi::sqlite3_int64,
 ) -> c_int {
-    // SAFETY: SQLite calls it with an open log.
-    let (real, system, pending) = unsafe { parts(file) };
     let Ok(n) = usize::try_from(long) else { return ffi::SQLITE_IOERR_WRITE };
     // SAFETY: SQLite says how many bytes there are.
     let bytes = unsafe { slice::from_raw_parts(data.cast::<u8>(), n) };
-    if pending.take(at, bytes) {
+    // SAFETY: SQLite calls it with an open log.
+    let held = |at| COMMITTING.get() && unsafe { parts(file) }.2.take(at, bytes);
+    if held(at) {
         return ffi::SQLITE_OK;
     }
     // SAFETY: the log is open.
     let outcome = unsafe { hand_on(file) };
-    if outcome != ffi::SQLITE_OK || pending.take(at, bytes) {
+    if outcome != ffi::SQLITE_OK || held(at) {
         return outcome;
     }
-    // More than is ever held.
-    match system.xWrite {
-        // SAFETY: what SQLite asked of us is asked of the system.
-        Some(write) => unsafe { write(real, data, long, at) },
-        None => ffi::SQLITE_IOERR_WRITE,
+    // SAFETY: the log is open; what SQLite asked of us is asked of the system.
+    unsafe {
+        let (real, system, _) = parts(file);
+        system.xWrite.map_or(ffi::SQLITE_IOERR_WRITE, |write| write(real, data, long, at))
     }
 }
 

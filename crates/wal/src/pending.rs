@@ -2,8 +2,7 @@
 //!
 //! Invariant: what is held is one piece without a gap; what has been handed on, or could not be, is not held any more.
 
-/// The most that is held. SQLite's layer for Unix writes at most 128 KB in one call, and takes a multiple of it for a
-/// disk that is full.
+/// The most that is held. SQLite's layer for Unix takes what is 128 KB or more for a full disk.
 const ROOM: usize = 64 << 10;
 
 /// One piece of a file, not yet written.

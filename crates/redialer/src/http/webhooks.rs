@@ -147,6 +147,9 @@ impl Drop for Room<'_> {
     }
 }
 
+/// Bytes of a piece that is kept as it came: an eighth of the buffer that it may lie in.
+const WORTH_KEEPING: usize = 8 << 10;
+
 /// The body, within its size, its time and its share of memory.
 async fn whole(app: &App, body: Body, room: &mut Room<'_>) -> Result<Bytes, ApiError> {
     let deadline = Duration::from_secs(app.config.body_deadline_secs);
@@ -177,8 +180,9 @@ async fn collected(app: &App, mut body: Body, room: &mut Room<'_>) -> Result<Byt
             return Err(too_large());
         }
         room.take(data.len())?;
-        // Most bodies come in one piece, and need not be copied.
-        if whole.is_empty() && announced > 0 && data.len() == announced {
+        // Most bodies come in one piece, and need not be copied. Small ones are: they would hold on to a buffer that is
+        // many times as large.
+        if whole.is_empty() && data.len() >= WORTH_KEEPING && data.len() == announced {
             return Ok(data);
         }
         whole.reserve_exact(announced.min(64 << 10).saturating_sub(whole.len()));
