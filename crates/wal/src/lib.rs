@@ -6,9 +6,10 @@
 //!
 //! Invariants: only the log is treated so: the database, its locks and its shared memory are the system's own layer's.
 //! Before the log is synced, read, measured or cut through this connection, all of it has been handed on, in the order in
-//! which it was written. Bytes are held only within a commit, until it is synced, which is before other connections are told
-//! of it (`synchronous = full`, and no padding: see [`open`]); so nobody looks for bytes that are still here. Pages that do not fit into memory go to the log before the commit, and at once: were they held, and the transaction
-//! taken back, they could be written over what another process has committed since.
+//! which it was written. Bytes are held only within a commit, until it is synced, which is before other connections are
+//! told of it (`synchronous = full`, and no padding: see [`open`]); so nobody looks for bytes that are still here. Pages
+//! that do not fit into memory go to the log before the commit, and at once: were they held, and the transaction taken
+//! back, they could be written over what another process has committed since.
 //! Absent on purpose: any reordering, and any change to what is written.
 //!
 //! The only crate with `unsafe`: SQLite knows files as pointers to what a layer makes of them.
