@@ -2,6 +2,8 @@
 //!
 //! Every field a provider may leave out is optional. Numbers are still text here: whether one may be dialled
 //! is decided later, and a number that may not is a note, not an error.
+//! Absent on purpose: the conversation, the longest part of most payloads, which few decisions have to look at; who
+//! does asks for it.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -64,8 +66,6 @@ pub struct CallFacts {
     pub in_voicemail: bool,
     /// What the analysis says the person asked for.
     pub asked: Asked,
-    /// Who said what.
-    pub transcript: Vec<Turn>,
     /// The dynamic variables the call was made with.
     pub variables: BTreeMap<String, String>,
     /// The metadata the call was made with: a JSON object as text.

@@ -19,7 +19,6 @@ enum Node<'a> {
     Raw(&'a RawValue),
     /// Read in the same pass as what it lies in.
     Object(Object<'a>),
-    Turns(Vec<RawTurn<'a>>),
 }
 
 /// Two members of an object; whatever else it holds is skipped.
@@ -52,8 +51,6 @@ enum Depth {
     Flat,
     /// An event, and the call or chat in it.
     Event,
-    /// A call, and who said what in it.
-    Call,
 }
 
 impl<'de> DeserializeSeed<'de> for Depth {
@@ -75,8 +72,7 @@ impl<'de> Visitor<'de> for Depth {
         let mut members = Vec::with_capacity(32);
         while let Some(Text(key)) = map.next_key()? {
             let node = match (self, &*key) {
-                (Self::Event, "call" | "chat") => Node::Object(map.next_value_seed(Self::Call)?),
-                (Self::Call, "transcript_object") => Node::Turns(map.next_value()?),
+                (Self::Event, "call" | "chat") => Node::Object(map.next_value_seed(Self::Flat)?),
                 _ => Node::Raw(map.next_value()?),
             };
             members.push((key, node));
@@ -139,9 +135,6 @@ impl<'a> Object<'a> {
     /// Two texts of each object in the list behind `key`. As [`Object::objects`] and [`Object::text`] would tell,
     /// only sooner.
     pub(crate) fn role_and_content(&self, key: &str) -> Vec<(Cow<'a, str>, String)> {
-        if let Some(Node::Turns(turns)) = self.node(key) {
-            return turns.iter().filter_map(RawTurn::texts).collect();
-        }
         let Some(raw) = self.raw(key) else { return Vec::new() };
         match serde_json::from_str::<Vec<RawTurn<'_>>>(raw) {
             Ok(turns) => turns.iter().filter_map(RawTurn::texts).collect(),
@@ -157,7 +150,7 @@ impl<'a> Object<'a> {
     pub(crate) fn raw(&self, key: &str) -> Option<&'a str> {
         match self.node(key)? {
             Node::Raw(raw) => Some(raw.get()),
-            Node::Object(_) | Node::Turns(_) => None,
+            Node::Object(_) => None,
         }
     }
 
@@ -165,7 +158,7 @@ impl<'a> Object<'a> {
     pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &'a str)> {
         self.0.iter().filter_map(|(key, node)| match node {
             Node::Raw(raw) => Some((key.as_ref(), raw.get())),
-            Node::Object(_) | Node::Turns(_) => None,
+            Node::Object(_) => None,
         })
     }
 }

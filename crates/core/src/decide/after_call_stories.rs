@@ -50,7 +50,6 @@ fn story(direction: Direction, moment: Moment, ending: Ending) -> Story {
             outcome: Some(Outcome { reason: "its_reason".to_owned(), ending }),
             in_voicemail: false,
             asked: Asked::default(),
-            transcript: vec![],
             variables: [].into(),
             metadata: None,
             tags: None,

@@ -3,11 +3,13 @@
 //!
 //! Invariant: an answer lies after the call and within a year of it; anything else counts as not understood.
 
+use std::iter;
+
 use jiff::{Timestamp, civil, tz::TimeZone};
 use redialer_when as when;
 
 use crate::{
-    call::CallFacts,
+    call::{CallFacts, Turn},
     outcome::Ending,
     policy::{Policy, UnclearAction},
     time::{Zone, ZoneSource, minutes, plus},
@@ -34,9 +36,10 @@ pub struct AskedTime {
 
 const FURTHEST: i64 = 366 * 24 * 60;
 
-/// Reads the requested time; `end` is the call's end.
+/// Reads the requested time; `end` is the call's end. Who said what is asked for only where nothing better tells.
 pub fn asked_time(
     facts: &CallFacts,
+    conversation: impl FnOnce() -> Vec<Turn>,
     zone: &Zone,
     agent_zone: Option<&str>,
     policy: &Policy,
@@ -68,16 +71,12 @@ pub fn asked_time(
     }
     // What is written like a date but is none that can be used holds no words either.
     let said = said.filter(|said| !is_written_date(said));
-    let words = said.map(|said| [when::Turn { role: when::Role::User, content: said.to_owned() }]);
-    let sources = [
-        ("words", words.as_ref().map(<[_; 1]>::as_slice)),
-        ("transcript", Some(facts.transcript.as_slice())),
-    ];
+    let words = said.map(|said| vec![Turn { role: when::Role::User, content: said.to_owned() }]);
+    let words = words.map(|words| ("words", words)).into_iter();
     let mut doubt = 0.0;
-    for (source, turns) in sources {
-        let Some(turns) = turns else { continue };
+    for (source, turns) in words.chain(iter::once_with(|| ("transcript", conversation()))) {
         let call = when::Call {
-            turns,
+            turns: &turns,
             end,
             zone: &zone.name,
             agent_zone,
@@ -173,7 +172,7 @@ mod tests {
     use super::*;
     use crate::{
         agent::{Channel, Version},
-        call::{Asked, Moment, Role, Turn},
+        call::{Asked, Moment, Role},
         policy::Unclear,
     };
 
@@ -193,13 +192,14 @@ mod tests {
             outcome: None,
             in_voicemail: false,
             asked: Asked { callback: true, ..Asked::default() },
-            transcript: vec![Turn { role: Role::User, content: said.to_owned() }],
             variables: BTreeMap::new(),
             metadata: None,
             tags: None,
         };
+        let conversation = || vec![Turn { role: Role::User, content: said.to_owned() }];
         let zone = Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number };
-        asked_time(&facts, &zone, None, policy, "2026-11-24T15:00:00Z".parse().expect("a time"))
+        let end = "2026-11-24T15:00:00Z".parse().expect("a time");
+        asked_time(&facts, conversation, &zone, None, policy, end)
     }
 
     fn heard_by(said: &str, policy: Policy) -> String {

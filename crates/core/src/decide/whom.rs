@@ -102,7 +102,6 @@ mod tests {
             outcome: None,
             in_voicemail: false,
             asked: Asked { callback: true, time: None, number: spoken.map(str::to_owned) },
-            transcript: vec![],
             variables: [].into(),
             metadata: None,
             tags: None,

@@ -280,7 +280,6 @@ fn facts(rules: &Rules, n: u8, moment: Moment, ended: Option<Ended>) -> CallFact
             time: None,
             number: None,
         },
-        transcript: vec![],
         variables: [].into(),
         metadata: None,
         tags: None,

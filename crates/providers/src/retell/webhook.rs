@@ -44,6 +44,11 @@ impl Received<'_> {
     pub fn facts(&self, callback_field: &str) -> Option<CallFacts> {
         facts(&self.root, callback_field)
     }
+
+    /// As [`conversation`], of what was received.
+    pub fn conversation(&self) -> Vec<Turn> {
+        turns(&self.root).unwrap_or_default()
+    }
 }
 
 /// Verifies a webhook.
@@ -136,6 +141,19 @@ pub fn read(body: &[u8], callback_field: &str) -> Option<CallFacts> {
     facts(&Object::event(std::str::from_utf8(body).ok()?)?, callback_field)
 }
 
+/// Who said what, in a recorded event of a call or chat.
+pub fn conversation(body: &[u8]) -> Vec<Turn> {
+    std::str::from_utf8(body).ok().and_then(Object::event).and_then(|root| turns(&root)).unwrap_or_default()
+}
+
+fn turns(root: &Object<'_>) -> Option<Vec<Turn>> {
+    match root.text("event")?.split_once('_')?.0 {
+        "call" => root.with_object("call", |call| transcript(call, "transcript_object")),
+        "chat" => root.with_object("chat", |chat| transcript(chat, "message_with_tool_calls")),
+        _ => None,
+    }
+}
+
 fn facts(root: &Object<'_>, callback_field: &str) -> Option<CallFacts> {
     let event = root.text("event")?;
     let (noun, _) = event.split_once('_')?;
@@ -179,7 +197,6 @@ fn call(call: &Object<'_>, moment: Moment, callback_field: &str) -> Option<CallF
         outcome: reason.map(|reason| Outcome { ending: ending_of(&reason), reason }),
         in_voicemail: analysis.get("in_voicemail").unwrap_or(false),
         asked: asked(&analysis, callback_field),
-        transcript: transcript(call, "transcript_object"),
         variables: variables(call),
         metadata: metadata(call),
         tags: tags(call),
@@ -214,7 +231,6 @@ fn chat(chat: &Object<'_>, moment: Moment, callback_field: &str) -> Option<CallF
         outcome: over.then(|| Outcome { reason: "chat_ended".to_owned(), ending: Ending::Conversation }),
         in_voicemail: false,
         asked: asked(&chat.object("chat_analysis").unwrap_or_default(), callback_field),
-        transcript: transcript(chat, "message_with_tool_calls"),
         variables: variables(chat),
         metadata: metadata(chat),
         tags: tags(chat),

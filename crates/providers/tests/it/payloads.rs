@@ -45,7 +45,7 @@ fn told(body: &[u8]) -> String {
         format!("metadata   {:?}", f.metadata.map(|m| m.split_whitespace().collect::<String>())),
         format!("tags       {:?}", f.tags),
     ];
-    said.extend(f.transcript.iter().map(|t| format!("  {:?}: {}", t.role, t.content)));
+    said.extend(webhook::conversation(body).iter().map(|t| format!("  {:?}: {}", t.role, t.content)));
     said.join("\n")
 }
 

@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 use redialer_core::{
     Id, Phone, Timestamp,
     agent::Dialler,
-    call::CallFacts,
+    call::{CallFacts, Turn},
     decide::{self, AfterCall, AskedTime, Follow, Note, Person, Redial, Scene, Seen, Whom},
     id, phone,
     policy::Policy,
@@ -120,7 +120,8 @@ async fn decide(app: &App, row: &PendingRow, desk: &Desk, key: &TenantKey) -> Re
         // Events of other kinds are kept for whoever forwards them; nothing follows from them here.
         return app.store.finish_delivery(row, "").await;
     };
-    let reading = read(app, row, desk, facts, key).await?;
+    let conversation = || webhook::conversation(&body);
+    let reading = read(app, row, desk, facts, conversation, key).await?;
     let person_ix = reading.person_ix.or_else(|| reading.redial.as_ref().map(|redial| redial.person_ix));
     let call_id = reading.facts.call_id.clone();
     let subject = Subject { delivery: row, call_id: &call_id, person_ix, redial: reading.redial.as_ref() };
@@ -150,6 +151,7 @@ async fn read(
     row: &PendingRow,
     desk: &Desk,
     mut facts: CallFacts,
+    conversation: impl FnOnce() -> Vec<Turn>,
     key: &TenantKey,
 ) -> Result<Reading, StoreError> {
     let mut notes = Vec::new();
@@ -174,7 +176,7 @@ async fn read(
         (None, Some(redial)) => Some(seat(app, desk, redial.agent).await?),
         (None, None) => Some(seat(app, desk, row.agent).await?),
     };
-    let mut reading = Reading::of(app.clock.now(), desk, key, facts, seat, known.as_ref());
+    let mut reading = Reading::of(app.clock.now(), desk, key, facts, conversation, seat, known.as_ref());
     reading.redial = redial;
     reading.notes = notes;
     Ok(reading)
@@ -195,6 +197,7 @@ impl Reading {
         desk: &Desk,
         key: &TenantKey,
         facts: CallFacts,
+        conversation: impl FnOnce() -> Vec<Turn>,
         seat: Option<Seat>,
         known: Option<&Secrets>,
     ) -> Self {
@@ -207,7 +210,7 @@ impl Reading {
         let candidates = whom.person.as_ref().map_or(&[][..], |p| phone::zones_of(p.e164()));
         let zone = Zone::of_callee(candidates, agent_zone, &policy.timezone);
         let end = decide::end_of(&facts, now);
-        let asked = decide::asked_time(&facts, &zone, agent_zone, &policy, end);
+        let asked = decide::asked_time(&facts, conversation, &zone, agent_zone, &policy, end);
         let secrets = secrets(&facts, &whom, &asked, known);
         let mut person_ix = whom.person.as_ref().map(|person| key.index(person.e164()));
         if person_ix.take_if(|ix| desk.is_own_number(ix)).is_some() {

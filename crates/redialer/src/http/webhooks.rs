@@ -236,8 +236,7 @@ fn arrival(app: &Arc<App>, desk: &Desk, owner: SlugOwner, received: Received<'_>
     let body = owner.key.seal_body(id.uuid(), &received.delivery.body, &app.chance);
     let (bucket, agent, workspace, key) = owner.into_parts();
     let tenant = key.tenant();
-    let facts = || received.facts(&desk.workspace.defaults.callback_field);
-    let reading = ingest::fresh::read(app, desk, agent, facts, key);
+    let reading = ingest::fresh::read(app, desk, agent, &received, key);
     let told = received.delivery;
     let delivery = NewDelivery {
         bucket,

@@ -8,26 +8,34 @@ use std::{
     sync::Arc,
 };
 
-use redialer_core::{Id, Phone, call::CallFacts, chance::Chance, id};
+use redialer_core::{
+    Id, Phone,
+    call::{CallFacts, Turn},
+    chance::Chance,
+    id,
+};
+use redialer_providers::retell::webhook::Received;
 use redialer_store::{Decided, Decider, Desk, Fresh, KnownCase, TenantKey};
 
 use super::{Reading, after_call, following};
 use crate::app::App;
 
-/// Reads an event, as far as it can be decided when it is recorded; `facts` may panic.
+/// Reads an event, as far as it can be decided when it is recorded.
 ///
 /// `agent` is whose slug it came with.
 pub fn read(
     app: &Arc<App>,
     desk: &Desk,
     agent: Id<id::Agent>,
-    facts: impl FnOnce() -> Option<CallFacts>,
+    received: &Received<'_>,
     key: TenantKey,
 ) -> redialer_store::Reading {
     // A panic is this event's own: the inbox's loop will meet it again, count it and set the event aside.
     let event = catch_unwind(AssertUnwindSafe(|| {
-        let facts = facts()?;
-        Some(if facts.tags.is_some() { None } else { Some(Event::of(app, desk, agent, facts, key)) })
+        let facts = received.facts(&desk.workspace.defaults.callback_field)?;
+        let is_ours = facts.tags.is_some();
+        let conversation = || received.conversation();
+        Some((!is_ours).then(|| Event::of(app, desk, agent, facts, conversation, key)))
     }));
     match event {
         Ok(Some(Some(event))) => redialer_store::Reading::Fresh(Fresh {
@@ -51,13 +59,20 @@ struct Event {
 }
 
 impl Event {
-    fn of(app: &Arc<App>, desk: &Desk, agent: Id<id::Agent>, facts: CallFacts, key: TenantKey) -> Self {
+    fn of(
+        app: &Arc<App>,
+        desk: &Desk,
+        agent: Id<id::Agent>,
+        facts: CallFacts,
+        conversation: impl FnOnce() -> Vec<Turn>,
+        key: TenantKey,
+    ) -> Self {
         let seat = match &facts.agent {
             Some(id) => desk.by_provider_id(id),
             None => desk.agent(agent),
         };
         let now = app.clock.now();
-        let reading = Reading::of(now, desk, &key, facts, seat.cloned(), None);
+        let reading = Reading::of(now, desk, &key, facts, conversation, seat.cloned(), None);
         let id = Id::new(now, &app.chance);
         // Sealed here, where others seal beside us, and not by the one writer.
         let may_follow = reading.facts.asked.callback && reading.whom.person.is_some();
