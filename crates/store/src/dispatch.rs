@@ -183,7 +183,12 @@ pub(crate) async fn begin_all(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTr
                where chains.bucket = callbacks.bucket and chains.id = callbacks.chain_id)
            and not exists (select 1 from callbacks other cross join dispatches d
                where other.bucket = callbacks.bucket and other.chain_id = callbacks.chain_id
-                 and other.id <> callbacks.id and d.bucket = other.bucket and d.callback_id = other.id
+                 and other.chain_id <> other.id and other.id <> callbacks.id
+                 and d.bucket = other.bucket and d.callback_id = other.id
+                 and d.state in ('intent', 'unknown', 'placed') and d.state <> 'placed')
+           and not exists (select 1 from dispatches d
+               where callbacks.chain_id <> callbacks.id
+                 and d.bucket = callbacks.bucket and d.callback_id = callbacks.chain_id
                  and d.state in ('intent', 'unknown', 'placed') and d.state <> 'placed')
          returning callbacks.id";
     const PUT: &str = "insert into dispatches

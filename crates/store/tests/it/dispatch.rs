@@ -79,6 +79,40 @@ async fn a_call_is_placed_and_its_outcome_ends_the_callback() {
 }
 
 #[tokio::test]
+async fn a_chain_dials_once_at_a_time() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let next = async |minute| world.claim_all(minute).await.pop().expect("due");
+        let root = world.schedule("c1", 10).await;
+        let first = intend(&world, next(10).await).await.expect("an intent");
+        let second = world.schedule("c2", 11).await;
+        let claim = next(11).await;
+        assert_eq!((claim.id(), claim.chain()), (second, root.as_root()));
+        assert!(intend(&world, claim).await.is_none(), "{}: the first has no answer yet", engine.name);
+        world.ledger.finish(first, placed("call_1"), at(11)).await.expect("recorded");
+        let second = intend(&world, next(12).await).await.expect("the first is answered");
+        let third = world.schedule("c3", 13).await;
+        let claim = next(13).await;
+        assert_eq!((claim.id(), claim.chain()), (third, root.as_root()));
+        assert!(intend(&world, claim).await.is_none(), "{}: the second has no answer yet", engine.name);
+        world.ledger.finish(second, placed("call_2"), at(13)).await.expect("recorded");
+    }
+}
+
+#[tokio::test]
+async fn a_chains_first_callback_waits_for_a_later_one_that_dials() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let next = async |minute| world.claim_all(minute).await.pop().expect("due");
+        world.schedule("c1", 10).await;
+        let root = next(10).await;
+        world.schedule("c2", 11).await;
+        let _second = intend(&world, next(11).await).await.expect("an intent");
+        assert!(intend(&world, root).await.is_none(), "{}: the second has no answer yet", engine.name);
+    }
+}
+
+#[tokio::test]
 async fn a_webhook_that_comes_before_the_answer_is_the_answer() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
