@@ -178,6 +178,12 @@ mod tests {
 
     /// What is heard in a conversation that ended on Tuesday, 24 November 2026, at ten in New York.
     fn asked(said: &str, policy: &Policy) -> AskedTime {
+        let conversation = || vec![Turn { role: Role::User, content: said.to_owned() }];
+        asked_with(Asked { callback: true, ..Asked::default() }, conversation, policy)
+    }
+
+    /// The same, with what its analysis says.
+    fn asked_with(asked: Asked, conversation: impl FnOnce() -> Vec<Turn>, policy: &Policy) -> AskedTime {
         let facts = CallFacts {
             call_id: "call_1".to_owned(),
             moment: Moment::Analyzed,
@@ -191,12 +197,11 @@ mod tests {
             ended_at: None,
             outcome: None,
             in_voicemail: false,
-            asked: Asked { callback: true, ..Asked::default() },
+            asked,
             variables: BTreeMap::new(),
             metadata: None,
             tags: None,
         };
-        let conversation = || vec![Turn { role: Role::User, content: said.to_owned() }];
         let zone = Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number };
         let end = "2026-11-24T15:00:00Z".parse().expect("a time");
         asked_time(&facts, conversation, &zone, None, policy, end)
@@ -251,6 +256,17 @@ mod tests {
         assert_eq!((wall(window.0), wall(window.1)), ("Thu 12:00".to_owned(), "Thu 17:00".to_owned()));
         let asked = self::asked("Could you call me back on Thursday?", &Policy::default());
         assert_eq!(asked.doubts, ["no_hour"]);
+    }
+
+    #[test]
+    fn nobody_reads_a_conversation_that_asks_for_nothing_or_whose_time_is_known() {
+        let unread = || panic!("it was read");
+        let nothing = asked_with(Asked::default(), unread, &Policy::default());
+        assert_eq!(nothing.at, None);
+        let time = Some("2026-11-25T10:00:00-05:00".to_owned());
+        let known =
+            asked_with(Asked { callback: true, time, ..Asked::default() }, unread, &Policy::default());
+        assert_eq!(known.rule, "iso8601");
     }
 
     fn check(text: &str, want: Option<&str>) {
