@@ -2,8 +2,7 @@
 //!
 //! Every field a provider may leave out is optional. Numbers are still text here: whether one may be dialled
 //! is decided later, and a number that may not is a note, not an error.
-//! Absent on purpose: the conversation, the longest part of most payloads, which few decisions have to look at; who
-//! does asks for it.
+//! Absent on purpose: the conversation. It is most of a payload, and few decisions look at it: those ask for it.
 
 use std::{collections::BTreeMap, fmt};
 

@@ -225,7 +225,9 @@ mod tests {
         assert!(Object::parse(&deep).is_some() && Object::event(&deep).is_some());
         let deeper =
             format!("{{\"call\":{{\"transcript_object\":[{{\"a\":{}}}]}}}}", &deep[5..deep.len() - 1]);
-        assert!(Object::event(&deeper).is_some());
+        let event = Object::event(&deeper).expect("an object");
+        let turns = event.with_object("call", |call| call.role_and_content("transcript_object"));
+        assert_eq!(turns, Some(Vec::new()), "what lies in a turn is passed over");
         assert!(Object::parse("[]").is_none() && is_json("[]") && !is_json("{"));
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     StoreError, TenantKey, TenantStore, at,
     audit::Act,
     bucket_of,
-    engine::{Args, Row, Tx, args},
+    engine::{Args, Row, Tx, Value, args, row},
     persons::{NewRow, insert, lock_person, read_person, supersede},
 };
 
@@ -142,12 +142,12 @@ impl Secrets {
 }
 
 macro_rules! columns {
-    ($tail:literal) => {
+    ($($tail:literal),+) => {
         concat!(
             "select id, workspace_id, agent_id, chain_id, parent_id, state, held_for, reason, attempt, max_attempts,
              is_final, forced, requested_for, scheduled_for, timezone, timezone_source, source_call_id, provider_call_id,
              outcome, created_at, updated_at, channel, person_ix, sealed from callbacks ",
-            $tail
+            $($tail),+
         )
     };
 }
@@ -272,16 +272,25 @@ impl TenantStore {
         limit: i64,
     ) -> Result<Vec<CallbackRow>, StoreError> {
         // `cast` tells Postgres the type of a parameter that is only compared with null.
-        const SQL: &str = columns!(
-            "where bucket = $1 and tenant_id = $2 and (created_at, id) < ($3, $4)
-               and (cast($6 as text) is null or state = $6) and ($7 is null or agent_id = $7)
-               and ($8 is null or workspace_id = $8) and (cast($9 as text) is null or reason = $9)
-               and ($10 is null or chain_id = $10) and ($11 is null or person_ix = $11) and test = $12
-               and workspace_id not in (select id from workspaces where tenant_id = $2 and deleted_at is not null)
-             order by created_at desc, id desc limit $5"
-        );
+        macro_rules! page {
+            ($of:literal) => {
+                columns!(
+                    $of,
+                    " and tenant_id = $2 and (created_at, id) < ($3, $4)
+                       and (cast($6 as text) is null or state = $6) and ($7 is null or agent_id = $7)
+                       and ($8 is null or workspace_id = $8) and (cast($9 as text) is null or reason = $9)
+                       and ($10 is null or person_ix = $10) and test = $11
+                       and workspace_id not in (select id from workspaces where tenant_id = $2 and deleted_at is not null)
+                     order by created_at desc, id desc limit $5"
+                )
+            };
+        }
+        const SQL: &str = page!("where bucket = $1");
+        // `+` keeps SQLite from reading all of the tenant's in the order of the page.
+        const OF_CHAIN: &str =
+            page!("where +bucket = $1 and (id = $12 or (chain_id = $12 and chain_id <> id))");
         let (state, reason) = (filter.state.map(State::word), filter.reason.map(RedialReason::word));
-        let args = args![
+        let mut values = row![
             bucket_of(self.tenant),
             self.tenant,
             before.0,
@@ -291,11 +300,12 @@ impl TenantStore {
             filter.agent,
             filter.workspace,
             reason,
-            filter.chain,
             filter.person_ix.map(|ix| ix.to_vec()),
             self.test
         ];
-        self.db().read(SQL, args).await?.iter().map(CallbackRow::from_row).collect()
+        values.extend(filter.chain.map(Value::from));
+        let sql = if filter.chain.is_some() { OF_CHAIN } else { SQL };
+        self.db().read(sql, values.into()).await?.iter().map(CallbackRow::from_row).collect()
     }
 
     /// What a decision about a person rests on.
