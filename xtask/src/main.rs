@@ -146,9 +146,9 @@ fn deny() -> anyhow::Result<()> {
     cargo(&["deny", "check", "bans", "licenses", "sources"], &[])
 }
 
-/// Writes the number-to-zone table anew from the current Python package.
+/// Writes the number-to-zone table anew. The packages are pinned: the same inputs give the same table.
 fn zones() -> anyhow::Result<()> {
-    let python = install::python_package("phonenumbers")?;
-    let table = root().join("crates/core/src/phone/zones.tsv");
-    run(Command::new(python).arg(root().join("xtask/scripts/zones.py")).arg(table))
+    let python = install::python_package("phonenumbers==9.0.43 tzdata==2026.6")?;
+    let folder = root().join("crates/core/src/phone");
+    run(Command::new(python).arg(root().join("xtask/scripts/zones.py")).arg(folder))
 }
