@@ -146,7 +146,7 @@ fn deny() -> anyhow::Result<()> {
     cargo(&["deny", "check", "bans", "licenses", "sources"], &[])
 }
 
-/// Writes the number-to-zone table anew. The packages are pinned: the same inputs give the same table.
+/// Regenerates the number-to-zone table. The packages are pinned, so the same inputs give the same table.
 fn zones() -> anyhow::Result<()> {
     let python = install::python_package("phonenumbers==9.0.43 tzdata==2026.6")?;
     let folder = root().join("crates/core/src/phone");

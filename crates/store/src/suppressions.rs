@@ -37,7 +37,7 @@ impl SuppressionRow {
     pub fn number(&self, key: &TenantKey) -> Result<Phone, StoreError> {
         let plain = key.open(SEALED, self.id.uuid(), &self.sealed)?;
         let text = std::str::from_utf8(&plain).map_err(|_| StoreError::Corrupt("number"))?;
-        Phone::parse(text).map_err(|_| StoreError::Corrupt("number"))
+        Phone::from_stored(text).ok_or(StoreError::Corrupt("number"))
     }
 }
 

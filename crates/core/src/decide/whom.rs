@@ -8,7 +8,6 @@ use crate::{
     Phone,
     agent::Channel,
     call::{CallFacts, Direction},
-    phone::BadPhone,
     policy::Policy,
 };
 
@@ -41,8 +40,8 @@ pub fn whom(facts: &CallFacts, policy: &Policy) -> Whom {
     };
     match called {
         Some(Ok(phone)) => checked(phone, from, note),
-        Some(Err(BadPhone::Premium)) => Whom { person: None, from, note: Some(Note::PremiumNumber) },
-        Some(Err(BadPhone::NotE164)) => Whom { person: None, from, note: Some(Note::BadNumber) },
+        Some(Err(why)) if why.is_costly() => Whom { person: None, from, note: Some(Note::PremiumNumber) },
+        Some(Err(_)) => Whom { person: None, from, note: Some(Note::BadNumber) },
         None if facts.channel == Channel::Voice && facts.direction.is_none() => {
             Whom { person: None, from, note: Some(Note::WebCall) }
         }
