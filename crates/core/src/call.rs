@@ -76,12 +76,30 @@ pub struct CallFacts {
 /// What the analysis says the person asked for.
 #[derive(Clone, Default)]
 pub struct Asked {
-    /// To be called back.
+    /// To be called back: `answer` is [`CallbackAnswer::Yes`].
     pub callback: bool,
+    /// How the extraction that asks for a callback was answered.
+    pub answer: CallbackAnswer,
     /// When: ISO 8601 or words.
     pub time: Option<String>,
     /// At which number.
     pub number: Option<String>,
+    /// The names of the custom extractions that came, sorted: at most 20, of at most 60 characters each.
+    pub extractions: Vec<String>,
+}
+
+/// How the extraction that asks for a callback was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CallbackAnswer {
+    /// A callback is wanted.
+    Yes,
+    /// A plain no.
+    No,
+    /// No extraction has that name, or its value is null or blank.
+    #[default]
+    Absent,
+    /// The value is neither a yes nor a no.
+    Unreadable,
 }
 
 /// What our metadata says: unproven until the store finds the dispatch in the same workspace.

@@ -15,6 +15,7 @@ pub mod dispatch;
 pub mod id;
 pub mod order;
 pub mod outcome;
+pub mod permission;
 pub mod phone;
 pub mod policy;
 pub mod tenant;

@@ -77,15 +77,23 @@ pub enum Refusal {
     Permanent {
         /// The HTTP status.
         status: u16,
-        /// The provider's own words. They may repeat a number: seal them, never log them.
+        /// The provider's own sentence, keys and numbers in it masked; empty where it said nothing.
         message: String,
     },
     /// The provider's own list says this person must not be called.
     DoNotCall,
-    /// The key is wrong or may not do this.
-    Key,
+    /// The key is wrong (401) or may not place calls (403).
+    Key {
+        /// The HTTP status.
+        status: u16,
+        /// The provider's own sentence, keys and numbers in it masked; empty where it said nothing.
+        message: String,
+    },
     /// The account must pay first.
-    Payment,
+    Payment {
+        /// The provider's own sentence, keys and numbers in it masked; empty where it said nothing.
+        message: String,
+    },
     /// Too fast, or no line free: ask again after so many seconds, where the provider said.
     Throttled {
         /// `RateLimit-Reset` or `Retry-After`, in seconds.

@@ -1,59 +1,69 @@
 //! JSON of strangers, read leniently.
 //!
-//! Invariants: a field of the wrong type is an absent field; of a repeated key the last one counts, as in
-//! the `JSON.parse` most senders use; nothing recurses, so depth cannot exhaust the stack.
+//! Invariants: a field of the wrong type is an absent field, and so is a text that holds NUL, which Postgres
+//! cannot store; of a repeated key the last one counts, as in the `JSON.parse` most senders use; nothing recurses,
+//! so depth cannot exhaust the stack. Memory is bounded by what is asked for, never by how many members or elements
+//! the text has: an object keeps the members its reader names, a list is handed on element by element.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::VecDeque, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeSeed, MapAccess, Visitor},
+    de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
-/// One object, most of its values still unread.
+/// The members of an object that a reader looks at.
+pub(crate) type Names = &'static [&'static str];
+
+/// One object: the members that its reader named, most of their values still unread.
 #[derive(Default)]
-pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, Node<'a>)>);
+pub(crate) struct Object<'a>(Vec<(&'static str, Node<'a>)>);
 
 enum Node<'a> {
     Raw(&'a RawValue),
-    /// Read in the same pass as what it lies in.
+    /// Read in the same pass as the object around it.
     Object(Object<'a>),
 }
 
-/// Two members of an object; whatever else it holds is skipped.
-#[derive(Deserialize)]
-struct RawTurn<'a> {
-    #[serde(borrow, default)]
-    role: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    content: Option<&'a RawValue>,
+/// Which members of an object are kept.
+#[derive(Clone, Copy)]
+struct Shape {
+    names: Names,
+    /// Members that are objects, read in the same pass, and which of their members are kept.
+    inner: &'static [(&'static str, Names)],
 }
 
-impl<'a> RawTurn<'a> {
-    fn texts(&self) -> Option<(Cow<'a, str>, String)> {
-        let text = |raw: Option<&'a RawValue>| {
-            let Text(text) = serde_json::from_str(raw?.get()).ok()?;
-            Some(text).filter(|s| !s.trim().is_empty())
-        };
-        Some((text(self.role)?, text(self.content)?.into_owned()))
+impl Shape {
+    const fn flat(names: Names) -> Self {
+        Self { names, inner: &[] }
     }
 }
 
-/// A text that is copied only where escapes make it another.
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+/// Reads a key as the name it equals; copies nothing.
+struct Known(Names);
 
-/// How deep one pass goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Depth {
-    /// One object, its values unread.
-    Flat,
-    /// An event, and the call or chat in it.
-    Event,
+impl<'de> DeserializeSeed<'de> for Known {
+    type Value = Option<&'static str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
 }
 
-impl<'de> DeserializeSeed<'de> for Depth {
+impl Visitor<'_> for Known {
+    type Value = Option<&'static str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(self.0.iter().copied().find(|name| *name == key))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Shape {
     type Value = Object<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Object<'de>, D::Error> {
@@ -61,7 +71,7 @@ impl<'de> DeserializeSeed<'de> for Depth {
     }
 }
 
-impl<'de> Visitor<'de> for Depth {
+impl<'de> Visitor<'de> for Shape {
     type Value = Object<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,38 +79,52 @@ impl<'de> Visitor<'de> for Depth {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
-        let mut members = Vec::with_capacity(32);
-        while let Some(Text(key)) = map.next_key()? {
-            let node = match (self, &*key) {
-                (Self::Event, "call" | "chat") => Node::Object(map.next_value_seed(Self::Flat)?),
-                _ => Node::Raw(map.next_value()?),
+        let mut object = Object::default();
+        while let Some(known) = map.next_key_seed(Known(self.names))? {
+            let Some(name) = known else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
             };
-            members.push((key, node));
+            let node = match self.inner.iter().find(|(inner, _)| *inner == name) {
+                Some((_, names)) => Node::Object(map.next_value_seed(Self::flat(names))?),
+                None => Node::Raw(map.next_value()?),
+            };
+            object.put(name, node);
         }
-        Ok(Object(members))
+        Ok(object)
     }
 }
 
 impl<'a> Object<'a> {
-    /// Reads an object; `None` for any other JSON.
-    pub(crate) fn parse(text: &'a str) -> Option<Self> {
-        Self::to(Depth::Flat, text)
+    /// Reads the named members of an object; `None` for any other JSON.
+    pub(crate) fn parse(text: &'a str, names: Names) -> Option<Self> {
+        Self::read(text, Shape::flat(names))
     }
 
-    /// As [`Object::parse`], for an event: what lies in it is read in the same pass where it has the shape it
-    /// should have. It tells the same either way.
-    pub(crate) fn event(text: &'a str) -> Option<Self> {
-        Self::to(Depth::Event, text).or_else(|| Self::parse(text))
+    /// As [`Object::parse`], and where a member of `inner` is an object, its named members in the same pass.
+    pub(crate) fn nested(
+        text: &'a str,
+        names: Names,
+        inner: &'static [(&'static str, Names)],
+    ) -> Option<Self> {
+        Self::read(text, Shape { names, inner }).or_else(|| Self::parse(text, names))
     }
 
-    fn to(depth: Depth, text: &'a str) -> Option<Self> {
+    fn read(text: &'a str, shape: Shape) -> Option<Self> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        let object = depth.deserialize(&mut deserializer).ok()?;
+        let object = shape.deserialize(&mut deserializer).ok()?;
         deserializer.end().ok().map(|()| object)
     }
 
+    fn put(&mut self, name: &'static str, node: Node<'a>) {
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, old)) => *old = node,
+            None => self.0.push((name, node)),
+        }
+    }
+
     fn node(&self, key: &str) -> Option<&Node<'a>> {
-        self.0.iter().rev().find(|(k, _)| k == key).map(|(_, node)| node)
+        self.0.iter().find(|(name, _)| *name == key).map(|(_, node)| node)
     }
 
     /// The value of `key` where it is a `T`; absent, null and other types are `None`.
@@ -108,41 +132,32 @@ impl<'a> Object<'a> {
         serde_json::from_str::<Option<T>>(self.raw(key)?).ok().flatten()
     }
 
-    /// The text of `key` where it is a string that is not blank.
+    /// The text of `key` where it is a string that is not blank and holds no NUL.
     pub(crate) fn text(&self, key: &str) -> Option<String> {
-        self.get::<String>(key).filter(|s| !s.trim().is_empty())
+        text_of(self.raw(key)?).map(Cow::into_owned)
     }
 
-    /// The object behind `key`.
-    pub(crate) fn object(&self, key: &str) -> Option<Object<'a>> {
-        Object::parse(self.raw(key)?)
+    /// As [`Object::text`], where it has at most so many bytes.
+    pub(crate) fn short_text(&self, key: &str, max_bytes: usize) -> Option<String> {
+        text_of(self.raw(key)?).filter(|text| text.len() <= max_bytes).map(Cow::into_owned)
     }
 
-    /// What `read` makes of the object behind `key`, read already or not.
-    pub(crate) fn with_object<T>(&self, key: &str, read: impl FnOnce(&Object<'a>) -> T) -> Option<T> {
+    /// The named members of the object behind `key`.
+    pub(crate) fn object(&self, key: &str, names: Names) -> Option<Object<'a>> {
+        Object::parse(self.raw(key)?, names)
+    }
+
+    /// What `read` makes of the named members of the object behind `key`, whether they were read in the same pass
+    /// or not.
+    pub(crate) fn with_object<T>(
+        &self,
+        key: &str,
+        names: Names,
+        read: impl FnOnce(&Object<'a>) -> T,
+    ) -> Option<T> {
         match self.node(key)? {
             Node::Object(object) => Some(read(object)),
-            _ => self.object(key).map(|object| read(&object)),
-        }
-    }
-
-    /// The objects of the list behind `key`; members of other types are passed over.
-    pub(crate) fn objects(&self, key: &str) -> Vec<Object<'a>> {
-        let list: Vec<&'a RawValue> = self.get(key).unwrap_or_default();
-        list.into_iter().filter_map(|raw| Object::parse(raw.get())).collect()
-    }
-
-    /// Two texts of each object in the list behind `key`. As [`Object::objects`] and [`Object::text`] would tell,
-    /// only sooner.
-    pub(crate) fn role_and_content(&self, key: &str) -> Vec<(Cow<'a, str>, String)> {
-        let Some(raw) = self.raw(key) else { return Vec::new() };
-        match serde_json::from_str::<Vec<RawTurn<'_>>>(raw) {
-            Ok(turns) => turns.iter().filter_map(RawTurn::texts).collect(),
-            // Members of other types, or keys that repeat: one by one, leniently.
-            Err(_) => {
-                let turns = self.objects(key);
-                turns.iter().filter_map(|t| Some((t.text("role")?.into(), t.text("content")?))).collect()
-            }
+            Node::Raw(raw) => Object::parse(raw.get(), names).map(|object| read(&object)),
         }
     }
 
@@ -153,14 +168,81 @@ impl<'a> Object<'a> {
             Node::Object(_) => None,
         }
     }
+}
 
-    /// Every member, values as raw text.
-    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &'a str)> {
-        self.0.iter().filter_map(|(key, node)| match node {
-            Node::Raw(raw) => Some((key.as_ref(), raw.get())),
-            Node::Object(_) => None,
-        })
+/// The text that a raw value is: a string that is not blank and holds no NUL.
+pub(crate) fn text_of(raw: &str) -> Option<Cow<'_, str>> {
+    let Text(text) = serde_json::from_str(raw).ok()?;
+    Some(text).filter(|s| !s.trim().is_empty() && !s.contains('\0'))
+}
+
+/// Hands on each member of an object in order, its value as raw text, until `each` answers `false`.
+/// `None` for any other JSON, or when it breaks off before then.
+pub(crate) fn each_member<'a>(text: &'a str, each: impl FnMut(&str, &'a str) -> bool) -> Option<()> {
+    struct Members<F>(F);
+    impl<'de, F: FnMut(&str, &'de str) -> bool> Visitor<'de> for Members<F> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+            let mut wanted = true;
+            // What is not wanted is still read to the end: half an object is none.
+            while wanted {
+                let Some(Text(key)) = map.next_key()? else { return Ok(()) };
+                wanted = (self.0)(&key, map.next_value::<&RawValue>()?.get());
+            }
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            Ok(())
+        }
     }
+    serde_json::Deserializer::from_str(text).deserialize_map(Members(each)).ok()
+}
+
+/// A text that is copied only where escapes make it another text than was written.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Hands on each element of a list in order, as raw text. `None` for any other JSON, or when it breaks off.
+pub(crate) fn each_element<'a>(text: &'a str, each: impl FnMut(&'a str)) -> Option<()> {
+    struct Elements<F>(F);
+    impl<'de, F: FnMut(&'de str)> Visitor<'de> for Elements<F> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+            while let Some(raw) = list.next_element::<&RawValue>()? {
+                (self.0)(raw.get());
+            }
+            Ok(())
+        }
+    }
+    serde_json::Deserializer::from_str(text).deserialize_seq(Elements(each)).ok()
+}
+
+/// The last `most` elements of a list, as raw text and in order; nothing for any other JSON.
+pub(crate) fn last_elements(text: &str, most: usize) -> VecDeque<&str> {
+    let mut last = VecDeque::new();
+    let read = each_element(text, |raw| {
+        if last.len() == most {
+            last.pop_front();
+        }
+        last.push_back(raw);
+    });
+    if read.is_some() { last } else { VecDeque::new() }
+}
+
+/// Whether raw JSON holds the escape of a NUL.
+pub(crate) fn has_nul(raw: &str) -> bool {
+    raw.match_indices("\\u0000").any(|(at, _)| {
+        // An odd number of backslashes before the `u`: the last one is not itself escaped.
+        raw[..at].bytes().rev().take_while(|b| *b == b'\\').count().is_multiple_of(2)
+    })
 }
 
 /// Whether `text` is JSON at all.
@@ -174,60 +256,67 @@ mod tests {
 
     #[test]
     fn the_last_of_a_repeated_key_counts_and_wrong_types_are_absent() {
-        let object = Object::parse(r#"{"a":1,"a":2,"b":"x","c":null,"\u0064":" "}"#).expect("an object");
+        let text = r#"{"a":1,"a":2,"b":"x","c":null,"\u0064":" ","e":"x\u0000y","z":[1e999]}"#;
+        let object = Object::parse(text, &["a", "b", "c", "d", "e"]).expect("an object");
         assert_eq!(object.get::<u32>("a"), Some(2));
         assert_eq!(object.get::<u32>("b"), None);
         assert_eq!(object.get::<u32>("c"), None);
         assert_eq!(object.text("b").as_deref(), Some("x"));
+        assert_eq!(object.raw("d"), Some("\" \""), "a key may be written with escapes");
         assert_eq!(object.text("d"), None);
+        assert_eq!(object.text("e"), None, "a text with NUL is absent");
+        assert_eq!(object.raw("z"), None, "what was not named is not kept");
     }
 
     #[test]
-    fn turns_are_read_alike_in_one_pass_and_one_by_one() {
-        let odd = r#"{"t":[{"role":"user","content":"a","words":[{"w":1}]},7,{"role":"user","role":"agent","content":"b"},{"role":1,"content":"c"}]}"#;
-        let plain = r#"{"t":[{"role":"user","words":[[[]]],"content":"a"},{"role":"agent"},{"role":"agent","content":"b"}]}"#;
-        for text in [odd, plain] {
-            let object = Object::parse(text).expect("an object");
-            let turns = object.role_and_content("t");
-            assert_eq!(
-                turns,
-                [("user", "a"), ("agent", "b")].map(|(r, c)| (r.into(), c.to_owned())),
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn an_event_tells_the_same_however_deep_one_pass_goes() {
+    fn a_nested_object_is_the_same_in_one_pass_and_in_two() {
+        const INNER: Names = &["call_id", "transcript_object"];
         for text in [
-            r#"{"event":"e","call":{"call_id":"c","transcript_object":[{"role":"user","content":"hi","words":[1e999]}]}}"#,
-            r#"{"event":"e","call":{"call_id":"c","transcript_object":[7]}}"#,
+            r#"{"event":"e","call":{"call_id":"c","transcript_object":[{"words":[1e999]}]}}"#,
             r#"{"event":"e","call":{"call_id":"b"},"call":{"call_id":"c","transcript_object":null}}"#,
             r#"{"event":"e","call":1e999,"chat":null}"#,
             r#"{"event":"e","call":[{}]}"#,
         ] {
-            let (deep, flat) =
-                (Object::event(text).expect("an object"), Object::parse(text).expect("an object"));
-            let told = |o: &Object<'_>| {
-                let call = |c: &Object<'_>| {
-                    (c.text("call_id"), format!("{:?}", c.role_and_content("transcript_object")))
-                };
-                (o.text("event"), o.with_object("call", call))
+            let names: Names = &["event", "call"];
+            let nested = Object::nested(text, names, &[("call", INNER)]).expect("an object");
+            let flat = Object::parse(text, names).expect("an object");
+            let shown = |o: &Object<'_>| {
+                let call =
+                    |c: &Object<'_>| (c.text("call_id"), c.raw("transcript_object").map(str::to_owned));
+                (o.text("event"), o.with_object("call", INNER, call))
             };
-            assert_eq!(told(&deep), told(&flat), "{text}");
+            assert_eq!(shown(&nested), shown(&flat), "{text}");
         }
-        assert!(Object::event(r#"{"event":"e"} x"#).is_none());
+        assert!(Object::nested(r#"{"event":"e"} x"#, &["event"], &[]).is_none());
+    }
+
+    #[test]
+    fn members_and_elements_are_handed_on_in_order() {
+        let mut seen = Vec::new();
+        let whole = each_member(r#"{"a":1, "\u0062":[2] ,"c":{}}"#, |key, raw| {
+            seen.push(format!("{key}={raw}"));
+            key != "b"
+        });
+        assert_eq!((whole, seen), (Some(()), vec!["a=1".to_owned(), "b=[2]".to_owned()]));
+        assert_eq!(each_member(r#"{"a":1,"b":2"#, |_, _| false), None, "it breaks off");
+        assert_eq!(each_member("[]", |_, _| true), None);
+        assert_eq!(last_elements("[1, {} ,[3]]", 2), ["{}", "[3]"]);
+        assert!(last_elements("[1,2", 2).is_empty() && last_elements("{}", 2).is_empty());
+    }
+
+    #[test]
+    fn an_escaped_backslash_before_u0000_is_no_nul() {
+        assert!(has_nul(r#"{"a":"\u0000"}"#) && has_nul(r#""\\\u0000""#));
+        assert!(!has_nul(r#""\\u0000""#) && !has_nul(r#""u0000""#));
     }
 
     #[test]
     fn depth_cannot_exhaust_the_stack() {
-        let deep = format!("{{\"a\":{}1{}}}", "[".repeat(200_000), "]".repeat(200_000));
-        assert!(Object::parse(&deep).is_some() && Object::event(&deep).is_some());
-        let deeper =
-            format!("{{\"call\":{{\"transcript_object\":[{{\"a\":{}}}]}}}}", &deep[5..deep.len() - 1]);
-        let event = Object::event(&deeper).expect("an object");
-        let turns = event.with_object("call", |call| call.role_and_content("transcript_object"));
-        assert_eq!(turns, Some(Vec::new()), "what lies in a turn is passed over");
-        assert!(Object::parse("[]").is_none() && is_json("[]") && !is_json("{"));
+        let deep = format!("{}1{}", "[".repeat(200_000), "]".repeat(200_000));
+        let object = format!("{{\"a\":{deep}}}");
+        assert!(Object::parse(&object, &["a"]).is_some() && Object::parse(&object, &["b"]).is_some());
+        assert_eq!(each_member(&object, |_, _| true), Some(()));
+        assert_eq!(last_elements(&format!("[{deep}]"), 1).len(), 1);
+        assert!(Object::parse("[]", &[]).is_none() && is_json("[]") && !is_json("{"));
     }
 }

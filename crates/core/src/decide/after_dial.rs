@@ -77,11 +77,16 @@ pub fn after_dial(tried: &Tried, reply: Reply, now: Timestamp) -> AfterDial {
             let secs = after_secs.map_or_else(|| backoff(tried), |s| s as f64 + tried.jitter);
             again(secs.min(3_600.0), None, true, "the provider asked us to slow down")
         }
-        Reply::Refused(Refusal::Key) => {
-            again(PAUSED_WAIT_SECS as f64, Some(Pause::Key), false, "the provider refused the API key")
+        Reply::Refused(Refusal::Key { status, message }) => {
+            let what = match status {
+                403 => "The provider does not allow this API key to place calls (HTTP 403).".to_owned(),
+                _ => format!("The provider refused the API key (HTTP {status})."),
+            };
+            again(PAUSED_WAIT_SECS as f64, Some(Pause::Key), false, &with_its_words(&what, &message))
         }
-        Reply::Refused(Refusal::Payment) => {
-            again(PAUSED_WAIT_SECS as f64, Some(Pause::Payment), false, "the provider wants to be paid first")
+        Reply::Refused(Refusal::Payment { message }) => {
+            let why = with_its_words("The provider must be paid first (HTTP 402).", &message);
+            again(PAUSED_WAIT_SECS as f64, Some(Pause::Payment), false, &why)
         }
         Reply::Refused(Refusal::DoNotCall) => AfterDial::Close {
             state: State::Suppressed,
@@ -92,6 +97,11 @@ pub fn after_dial(tried: &Tried, reply: Reply, now: Timestamp) -> AfterDial {
             AfterDial::Close { state: State::Failed, outcome: format!("refused_{status}"), why: message }
         }
     }
+}
+
+/// A sentence of ours, and the provider's own behind it.
+fn with_its_words(ours: &str, message: &str) -> String {
+    if message.is_empty() { ours.to_owned() } else { format!("{ours} It said: {message}") }
 }
 
 /// Doubles from five seconds to ten minutes, each wait drawn from its upper half.
@@ -130,9 +140,33 @@ mod tests {
             0,
             "again in 3600s None slow=true",
         );
-        check(Reply::Refused(Refusal::Key), 0, "again in 1s Some(Key) slow=false");
-        check(Reply::Refused(Refusal::Payment), 0, "again in 1s Some(Payment) slow=false");
+        for status in [401, 403] {
+            let refusal = Refusal::Key { status, message: why() };
+            check(Reply::Refused(refusal), 0, "again in 1s Some(Key) slow=false");
+        }
+        check(Reply::Refused(Refusal::Payment { message: why() }), 0, "again in 1s Some(Payment) slow=false");
         check(Reply::Refused(Refusal::DoNotCall), 0, "close Suppressed");
         check(Reply::Refused(Refusal::Permanent { status: 422, message: why() }), 0, "close Failed");
+    }
+
+    #[test]
+    fn a_pause_says_what_the_provider_said() {
+        let check = |refusal, want: &str| {
+            let tried = Tried { earlier: 0, jitter: 0.0, speed: 1 };
+            let after = after_dial(&tried, Reply::Refused(refusal), Timestamp::UNIX_EPOCH);
+            assert!(matches!(&after, AfterDial::Again { why, .. } if why == want), "{after:?}");
+        };
+        check(
+            Refusal::Key { status: 401, message: "API key is missing or invalid.".to_owned() },
+            "The provider refused the API key (HTTP 401). It said: API key is missing or invalid.",
+        );
+        check(
+            Refusal::Key { status: 403, message: String::new() },
+            "The provider does not allow this API key to place calls (HTTP 403).",
+        );
+        check(
+            Refusal::Payment { message: "Trial has ended.".to_owned() },
+            "The provider must be paid first (HTTP 402). It said: Trial has ended.",
+        );
     }
 }

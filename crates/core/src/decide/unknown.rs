@@ -49,7 +49,8 @@ pub enum Finding {
     Call(String),
     /// A complete list, every page read, has none.
     Absent,
-    /// The list failed or broke off: that proves nothing.
+    /// The list failed or broke off, or holds an entry that may be ours and does not show whose it is: that proves
+    /// nothing.
     NoAnswer,
 }
 

@@ -100,7 +100,7 @@ mod tests {
             ended_at: None,
             outcome: None,
             in_voicemail: false,
-            asked: Asked { callback: true, time: None, number: spoken.map(str::to_owned) },
+            asked: Asked { callback: true, number: spoken.map(str::to_owned), ..Asked::default() },
             variables: [].into(),
             metadata: None,
             tags: None,

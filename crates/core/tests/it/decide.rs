@@ -277,8 +277,7 @@ fn facts(rules: &Rules, n: u8, moment: Moment, ended: Option<Ended>) -> CallFact
         in_voicemail: false,
         asked: Asked {
             callback: moment == Moment::Analyzed && ended.is_some_and(Ended::asked),
-            time: None,
-            number: None,
+            ..Asked::default()
         },
         variables: [].into(),
         metadata: None,

@@ -5,20 +5,27 @@
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use redialer_core::{
     agent::Channel,
-    decide::Listed,
+    decide::{Finding, Listed},
     order::{Refusal, Reply},
+    permission::Permission,
     time::minutes,
 };
 use reqwest::Method;
 use serde_json::json;
 
-use super::{order, webhook::time};
+use super::{
+    facts::{MAX_ID_BYTES, time},
+    find::Search,
+    order,
+    pages::{LISTED, page_of},
+    said::sentence,
+};
 use crate::{
     http::{Answer, Broken, Request, SharedWire, Wire},
-    json::Object,
+    json::{Object, each_element},
 };
 
 /// Retell's API under one base URL. The key is an argument: one `Api` serves every workspace.
@@ -28,29 +35,50 @@ pub struct Api {
     base: String,
 }
 
-/// Why a read failed.
+/// Why a read failed. Each `message` is the provider's own sentence, keys and numbers in it masked; empty where it said
+/// nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// 401 or 403.
+    /// 401: the key is wrong or was revoked. Nothing works until it is replaced.
     #[error(
-        "Retell refused the API key (HTTP {0}); it needs Agent: Read, History: Read, Call: Edit and Phone: Read"
+        "Retell refused the API key (HTTP 401){}. Set a key that has the permissions \"Agent: Read\" and \"Call: Edit\".",
+        quoted(.message)
     )]
-    Key(u16),
-    /// 402.
-    #[error("Retell wants to be paid first (HTTP 402)")]
-    Payment,
+    KeyRefused {
+        /// The provider's sentence.
+        message: String,
+    },
+    /// 403: the key is good and lacks a permission. What needs that permission is to be done without.
+    #[error("The Retell API key lacks the permission \"{what}\" (HTTP 403){}.", quoted(.message))]
+    Forbidden {
+        /// The permission.
+        what: Permission,
+        /// The provider's sentence.
+        message: String,
+    },
+    /// 402: the account must pay first.
+    #[error("Retell must be paid first (HTTP 402){}.", quoted(.message))]
+    Payment {
+        /// The provider's sentence.
+        message: String,
+    },
     /// 404 or 422.
-    #[error("Retell does not know what was asked for (HTTP {0})")]
+    #[error("Retell does not know what was asked for (HTTP {0}).")]
     Unknown(u16),
     /// 429.
-    #[error("Retell asked us to slow down")]
+    #[error("Retell asked us to slow down (HTTP 429).")]
     Throttled {
         /// Seconds to wait, where it said.
         after_secs: Option<u64>,
     },
     /// Anything else: try later.
-    #[error("Retell could not be asked: {0}")]
+    #[error("Retell could not be reached: {0}.")]
     Unavailable(String),
+}
+
+/// What the provider said, as the end of a sentence of ours.
+fn quoted(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!("; it said: {}", message.trim_end_matches('.')) }
 }
 
 /// One agent of the roster.
@@ -115,7 +143,7 @@ impl Api {
             places: true,
         };
         match self.wire.send(request).await {
-            Ok(answer) => placed_or_not(&answer, channel),
+            Ok(answer) => placed_or_not(&answer, channel, key),
             Err(Broken::Unsent(why)) => Reply::Unsent { why },
             Err(Broken::Lost(why)) => Reply::Uncertain { why },
         }
@@ -127,11 +155,12 @@ impl Api {
             Channel::Voice => "/v2/get-call/",
             Channel::Chat => "/get-chat/",
         };
-        self.read(key, Method::GET, &format!("{path}{}", escaped(id)), None).await
+        self.read(key, Permission::History, Method::GET, &format!("{path}{}", escaped(id)), None).await
     }
 
-    /// The id of the call or chat that carries this dispatch in its metadata; `Ok(None)` when a complete list
-    /// has none. An answer in pages is read to its end; a failing page proves nothing.
+    /// The call or chat that carries this dispatch in its metadata; it was sent at `sent_at` to the number `to`.
+    /// [`Finding::Absent`] only when a complete list has nothing that may be it: a failing page proves nothing, nor does
+    /// an entry that may be it and does not show its metadata.
     ///
     /// Calls are asked for by metadata. Chats cannot be: they are asked for by number and compared here.
     pub async fn find(
@@ -140,28 +169,27 @@ impl Api {
         channel: Channel,
         dispatch: &str,
         to: &str,
-    ) -> Result<Option<String>, ReadError> {
+        sent_at: Timestamp,
+    ) -> Result<Finding, ReadError> {
         let number = json!({"type": "string", "op": "eq", "value": to});
-        let (path, id, criteria) = match channel {
+        let criteria = match channel {
             Channel::Voice => {
                 let metadata =
                     json!([{"type": "string", "op": "eq", "key": "redialer_dispatch", "value": dispatch}]);
-                ("/v3/list-calls", "call_id", json!({"metadata": metadata, "to_number": number}))
+                json!({"metadata": metadata, "to_number": number})
             }
-            Channel::Chat => ("/v3/list-chats", "chat_id", json!({"user_number": number})),
+            Channel::Chat => json!({"user_number": number}),
         };
+        let mut search = Search::new(channel, dispatch, to, sent_at);
         let mut page = None;
         for _ in 0..MAX_PAGES {
             let body = json!({"filter_criteria": criteria, "limit": 1000, "pagination_key": page});
-            let text = self.read(key, Method::POST, path, Some(without_null(body))).await?;
-            let (items, next) = page_of(&text)?;
-            if let Some(found) = items.iter().find(|i| tagged(i, dispatch)).and_then(|i| i.text(id)) {
-                return Ok(Some(found));
+            let text = self.list(key, channel, body).await?;
+            let next = page_of(&text, |item| search.look_at(item))?;
+            if search.is_found() || next.is_none() {
+                return Ok(search.finding());
             }
-            match next {
-                Some(next) => page = Some(next),
-                None => return Ok(None),
-            }
+            page = next;
         }
         Err(ReadError::Unavailable("the list has no end".to_owned()))
     }
@@ -173,22 +201,27 @@ impl Api {
         channel: Channel,
         page: Option<&str>,
     ) -> Result<(Vec<Listed>, Option<String>), ReadError> {
-        let (path, id) = match channel {
-            Channel::Voice => ("/v3/list-calls", "call_id"),
-            Channel::Chat => ("/v3/list-chats", "chat_id"),
-        };
         let body = json!({"sort_order": "descending", "limit": SWEEP_PAGE, "pagination_key": page});
-        let text = self.read(key, Method::POST, path, Some(without_null(body))).await?;
-        let (items, next) = page_of(&text)?;
-        let listed = |item: &Object<'_>| {
-            Some(Listed {
-                id: item.text(id)?,
+        let text = self.list(key, channel, body).await?;
+        let mut listed = Vec::new();
+        let next = page_of(&text, |item| {
+            let item = Object::parse(item, LISTED).unwrap_or_default();
+            listed.extend(item.text(id_key(channel)).map(|id| Listed {
+                id,
                 agent: item.text("agent_id"),
-                started_at: time(item, "start_timestamp"),
-                ended_at: time(item, "end_timestamp"),
-            })
+                started_at: time(&item, "start_timestamp"),
+                ended_at: time(&item, "end_timestamp"),
+            }));
+        })?;
+        Ok((listed, next))
+    }
+
+    async fn list(&self, key: &str, channel: Channel, body: serde_json::Value) -> Result<String, ReadError> {
+        let path = match channel {
+            Channel::Voice => "/v3/list-calls",
+            Channel::Chat => "/v3/list-chats",
         };
-        Ok((items.iter().filter_map(listed).collect(), next))
+        self.read(key, Permission::History, Method::POST, path, Some(without_null(body))).await
     }
 
     /// The roster, voice and chat.
@@ -199,11 +232,10 @@ impl Api {
                 json!({"filter_criteria": {"channel": {"type": "string", "op": "eq", "value": word}}});
             let mut query = String::from("?limit=1000");
             for _ in 0..MAX_PAGES {
-                let text = self
-                    .read(key, Method::POST, &format!("/v2/list-agents{query}"), Some(filter.clone()))
-                    .await?;
-                let (items, next) = page_of(&text)?;
-                found.extend(items.iter().filter_map(|item| roster_agent(item, channel)));
+                let path = format!("/v2/list-agents{query}");
+                let text =
+                    self.read(key, Permission::Agents, Method::POST, &path, Some(filter.clone())).await?;
+                let next = page_of(&text, |item| found.extend(roster_agent(item, channel)))?;
                 let Some(next) = next else { break };
                 query = format!("?limit=1000&pagination_key={}", escaped(&next));
             }
@@ -219,17 +251,20 @@ impl Api {
             Channel::Voice => "/get-agent/",
             Channel::Chat => "/get-chat-agent/",
         };
-        let text = self.read(key, Method::GET, &format!("{path}{}", escaped(&agent.id)), None).await?;
-        Ok(Object::parse(&text).and_then(|o| o.text("timezone")))
+        let path = format!("{path}{}", escaped(&agent.id));
+        let text = self.read(key, Permission::Agents, Method::GET, &path, None).await?;
+        Ok(Object::parse(&text, &["timezone"]).and_then(|o| o.text("timezone")))
     }
 
-    /// How many calls may still be started; `Ok(None)` when the key may not ask.
+    /// How many calls may still be started; `Ok(None)` when the provider does not say.
     pub async fn concurrency(&self, key: &str) -> Result<Option<Concurrency>, ReadError> {
-        let text = match self.read(key, Method::GET, "/get-concurrency", None).await {
-            Err(ReadError::Key(403) | ReadError::Unknown(_)) => return Ok(None),
+        let text = match self.read(key, Permission::Concurrency, Method::GET, "/get-concurrency", None).await
+        {
+            Err(ReadError::Unknown(_)) => return Ok(None),
             other => other?,
         };
-        let object = Object::parse(&text).ok_or_else(unreadable)?;
+        let names = &["current_concurrency", "concurrency_limit", "reserved_inbound_concurrency"];
+        let object = Object::parse(&text, names).ok_or_else(unreadable)?;
         let of = |name| object.get::<u32>(name);
         let Some(limit) = of("concurrency_limit") else { return Ok(None) };
         let reserve = of("reserved_inbound_concurrency").unwrap_or(0);
@@ -239,36 +274,45 @@ impl Api {
         }))
     }
 
-    /// The account's own numbers; empty when the key may not ask.
+    /// The account's own numbers.
     pub async fn numbers(&self, key: &str) -> Result<Vec<OwnNumber>, ReadError> {
         let mut found = Vec::new();
         let mut query = String::from("?limit=1000");
         for _ in 0..MAX_PAGES {
-            let text =
-                match self.read(key, Method::GET, &format!("/v2/list-phone-numbers{query}"), None).await {
-                    Err(ReadError::Key(403)) => return Ok(Vec::new()),
-                    other => other?,
-                };
-            let (items, next) = page_of(&text)?;
-            found.extend(items.iter().filter_map(own_number));
+            let path = format!("/v2/list-phone-numbers{query}");
+            let text = self.read(key, Permission::Numbers, Method::GET, &path, None).await?;
+            let next = page_of(&text, |item| found.extend(own_number(item)))?;
             let Some(next) = next else { break };
             query = format!("?limit=1000&pagination_key={}", escaped(&next));
         }
         Ok(found)
     }
 
-    /// Whether the key is accepted at all: a read that changes nothing.
-    pub async fn probe(&self, key: &str) -> Result<(), ReadError> {
-        match self.read(key, Method::GET, "/get-api-key-info", None).await {
-            // Keys may be denied this one page and still be good for the rest.
-            Ok(_) | Err(ReadError::Key(403) | ReadError::Unknown(_)) => Ok(()),
-            Err(e) => Err(e),
+    /// The provider's id of the account (`org_id`) that the key belongs to; `Ok(None)` when the provider does not say.
+    pub async fn account(&self, key: &str) -> Result<Option<String>, ReadError> {
+        match self.read(key, Permission::KeyInfo, Method::GET, "/get-api-key-info", None).await {
+            Ok(text) => {
+                Ok(Object::parse(&text, &["org_id"]).and_then(|o| o.short_text("org_id", MAX_ID_BYTES)))
+            }
+            Err(ReadError::Unknown(_)) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
+    /// Whether the key is accepted at all: a read that changes nothing. A key that may not read what it is itself is
+    /// still a good key.
+    pub async fn probe(&self, key: &str) -> Result<(), ReadError> {
+        match self.account(key).await {
+            Ok(_) | Err(ReadError::Forbidden { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends a read; `needs` is the permission that the key must have for it.
     async fn read(
         &self,
         key: &str,
+        needs: Permission,
         method: Method,
         path: &str,
         body: Option<serde_json::Value>,
@@ -282,8 +326,9 @@ impl Api {
         })?;
         match answer.status {
             200 | 201 => answer.text.map_err(ReadError::Unavailable),
-            code @ (401 | 403) => Err(ReadError::Key(code)),
-            402 => Err(ReadError::Payment),
+            401 => Err(ReadError::KeyRefused { message: said_in(&answer, key) }),
+            402 => Err(ReadError::Payment { message: said_in(&answer, key) }),
+            403 => Err(ReadError::Forbidden { what: needs, message: said_in(&answer, key) }),
             code @ (404 | 422) => Err(ReadError::Unknown(code)),
             429 => Err(ReadError::Throttled { after_secs: answer.after_secs }),
             code => Err(ReadError::Unavailable(format!("HTTP {code}"))),
@@ -291,28 +336,34 @@ impl Api {
     }
 }
 
+/// The provider's own sentence in an answer to a request with that key.
+fn said_in(answer: &Answer, key: &str) -> String {
+    sentence(answer.text.as_deref().ok(), key)
+}
+
+const fn id_key(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Voice => "call_id",
+        Channel::Chat => "chat_id",
+    }
+}
+
 /// Reads the answer to a request that places a call.
-fn placed_or_not(answer: &Answer, channel: Channel) -> Reply {
-    let object = || answer.text.as_deref().ok().and_then(Object::parse);
-    let message = || {
-        let said = object().and_then(|o| o.text("message"));
-        said.unwrap_or_default().chars().take(300).collect::<String>()
-    };
+fn placed_or_not(answer: &Answer, channel: Channel, key: &str) -> Reply {
+    let message = || said_in(answer, key);
     match answer.status {
         status @ 200..=299 => {
-            let id = match channel {
-                Channel::Voice => "call_id",
-                Channel::Chat => "chat_id",
-            };
-            match object().and_then(|o| o.text(id)) {
+            let id = id_key(channel);
+            let object = answer.text.as_deref().ok().and_then(|text| Object::parse(text, LISTED));
+            match object.and_then(|o| o.short_text(id, MAX_ID_BYTES)) {
                 Some(call_id) => Reply::Placed { call_id },
                 None => Reply::Uncertain { why: format!("HTTP {status} without a {id}") },
             }
         }
         400 if is_do_not_call(&message()) => Reply::Refused(Refusal::DoNotCall),
         status @ (400 | 404 | 422) => Reply::Refused(Refusal::Permanent { status, message: message() }),
-        401 | 403 => Reply::Refused(Refusal::Key),
-        402 => Reply::Refused(Refusal::Payment),
+        status @ (401 | 403) => Reply::Refused(Refusal::Key { status, message: message() }),
+        402 => Reply::Refused(Refusal::Payment { message: message() }),
         429 => Reply::Refused(Refusal::Throttled { after_secs: answer.after_secs }),
         other => Reply::Uncertain { why: format!("HTTP {other}") },
     }
@@ -324,35 +375,12 @@ fn is_do_not_call(message: &str) -> bool {
     ["do not call", "do_not_call", "do-not-call", "dnc"].iter().any(|words| message.contains(words))
 }
 
-fn unreadable() -> ReadError {
+pub(super) fn unreadable() -> ReadError {
     ReadError::Unavailable("the answer is not the JSON that was expected".to_owned())
 }
 
-/// The items of a page and the key of the next one; the bare array of older versions is one page.
-fn page_of(text: &str) -> Result<(Vec<Object<'_>>, Option<String>), ReadError> {
-    if let Some(page) = Object::parse(text) {
-        let items = page.raw("items").ok_or_else(unreadable)?;
-        let items = array_of(items).ok_or_else(unreadable)?;
-        let more = page.get::<bool>("has_more").unwrap_or(false);
-        let next = page.text("pagination_key").filter(|_| more);
-        if more && next.is_none() {
-            return Err(unreadable());
-        }
-        return Ok((items, next));
-    }
-    Ok((array_of(text).ok_or_else(unreadable)?, None))
-}
-
-fn array_of(text: &str) -> Option<Vec<Object<'_>>> {
-    let list: Vec<&serde_json::value::RawValue> = serde_json::from_str(text).ok()?;
-    Some(list.into_iter().filter_map(|raw| Object::parse(raw.get())).collect())
-}
-
-fn tagged(item: &Object<'_>, dispatch: &str) -> bool {
-    item.object("metadata").and_then(|m| m.text("redialer_dispatch")).as_deref() == Some(dispatch)
-}
-
-fn roster_agent(item: &Object<'_>, asked: Channel) -> Option<RosterAgent> {
+fn roster_agent(item: &str, asked: Channel) -> Option<RosterAgent> {
+    let item = Object::parse(item, &["agent_id", "agent_name", "channel"])?;
     let id = item.text("agent_id")?;
     let channel = item.text("channel").map_or(asked, |c| Channel::from_word(&c));
     Some(RosterAgent {
@@ -363,15 +391,24 @@ fn roster_agent(item: &Object<'_>, asked: Channel) -> Option<RosterAgent> {
     })
 }
 
-fn own_number(item: &Object<'_>) -> Option<OwnNumber> {
+fn own_number(item: &str) -> Option<OwnNumber> {
+    const OUTBOUND: [&str; 2] = ["outbound_agents", "outbound_sms_agents"];
+    const INBOUND: [&str; 2] = ["inbound_agents", "inbound_sms_agents"];
+    let names = &["phone_number", OUTBOUND[0], OUTBOUND[1], INBOUND[0], INBOUND[1]];
+    let item = Object::parse(item, names)?;
     let agents = |keys: [&str; 2]| {
-        let of = |key| item.objects(key).iter().filter_map(|a| a.text("agent_id")).collect::<Vec<_>>();
-        keys.into_iter().flat_map(of).collect()
+        let mut ids = Vec::new();
+        for list in keys.into_iter().filter_map(|key| item.raw(key)) {
+            each_element(list, |agent| {
+                ids.extend(Object::parse(agent, &["agent_id"]).and_then(|a| a.text("agent_id")));
+            });
+        }
+        ids
     };
     Some(OwnNumber {
         number: item.text("phone_number")?,
-        outbound_agents: agents(["outbound_agents", "outbound_sms_agents"]),
-        inbound_agents: agents(["inbound_agents", "inbound_sms_agents"]),
+        outbound_agents: agents(OUTBOUND),
+        inbound_agents: agents(INBOUND),
     })
 }
 

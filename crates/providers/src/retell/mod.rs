@@ -1,11 +1,18 @@
 //! Retell AI.
 //!
-//! [`webhook`]: verify and read what it sends. [`order`]: the request that places a call. [`api`]: asking and
-//! placing. [`reasons`]: what its reasons mean. Facts and their sources: `docs/providers/retell.md`.
+//! [`webhook`]: verifies what it sends, and reads it: `facts`, [`conversation`], `extractions`. [`order`]: the request
+//! that places a call. [`api`]: reads and places; `find` and `pages` read its lists. [`reasons`]: what its reasons mean.
+//! Facts and their sources: `docs/providers/retell.md`.
 
 pub mod api;
+pub mod conversation;
+mod extractions;
+mod facts;
+mod find;
 pub mod order;
+mod pages;
 pub mod reasons;
+mod said;
 pub mod signature;
 pub mod webhook;
 

@@ -12,7 +12,8 @@ use redialer_core::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::json::Object;
+use super::facts::MAX_METADATA_BYTES;
+use crate::json::each_member;
 
 /// Where an order of this channel goes.
 pub const fn path(channel: Channel) -> &'static str {
@@ -21,9 +22,6 @@ pub const fn path(channel: Channel) -> &'static str {
         Channel::Chat => "/create-sms-chat",
     }
 }
-
-/// Retell returns at most this much metadata.
-const MAX_METADATA_BYTES: usize = 50_000;
 
 /// Variables that Retell sets itself; replaying an old call's would mislead the agent.
 const RESERVED: [&str; 15] = [
@@ -87,14 +85,13 @@ pub fn body(order: &CallOrder) -> Vec<u8> {
 
 fn metadata(order: &CallOrder) -> BTreeMap<String, Box<RawValue>> {
     let original = order.metadata.as_deref().filter(|m| m.len() < MAX_METADATA_BYTES - 1_000);
-    let mut all: BTreeMap<String, Box<RawValue>> = original
-        .and_then(Object::parse)
-        .map(|object| {
-            let kept = object.members().filter(|(key, _)| !is_ours(key));
-            kept.filter_map(|(k, raw)| Some((k.to_owned(), RawValue::from_string(raw.to_owned()).ok()?)))
-                .collect()
-        })
-        .unwrap_or_default();
+    let mut all: BTreeMap<String, Box<RawValue>> = BTreeMap::new();
+    each_member(original.unwrap_or_default(), |key, raw| {
+        if let (false, Ok(raw)) = (is_ours(key), RawValue::from_string(raw.to_owned())) {
+            all.insert(key.to_owned(), raw);
+        }
+        true
+    });
     for (key, value) in [
         ("redialer_id", order.callback.to_string()),
         ("redialer_attempt", order.attempt.to_string()),

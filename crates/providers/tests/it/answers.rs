@@ -14,10 +14,16 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode},
     response::Response,
 };
-use redialer_core::{agent::Channel, order::Reply};
+use redialer_core::{
+    Timestamp,
+    agent::Channel,
+    decide::Finding,
+    order::{Refusal, Reply},
+    permission::Permission,
+};
 use redialer_providers::{
     http::{Clients, PLACE_DEADLINE},
-    retell::api::Api,
+    retell::api::{Api, ReadError},
 };
 use serde_json::Value;
 
@@ -147,15 +153,130 @@ async fn a_dispatch_is_found_only_in_a_complete_list() {
         fixture("rest_list_calls_v3_response.json").replace("\"redialer_id\"", "\"redialer_dispatch\"");
     let (api, recorded) = serve(vec![ok(found), ok(fixture("rest_list_calls_v3_response_empty.json"))]).await;
     let id = "01K4TESTREDIAL0000000000A1";
-    let call = api.find("key", Channel::Voice, id, "+13125550142").await.expect("a list");
-    assert_eq!(call.as_deref(), Some("call_4000000000000000000000001cc"));
-    assert_eq!(api.find("key", Channel::Voice, id, "+13125550142").await, Ok(None));
+    let find = |api: Api| async move { api.find("key", Channel::Voice, id, "+13125550142", sent_at()).await };
+    let call = Finding::Call("call_4000000000000000000000001cc".to_owned());
+    assert_eq!(find(api.clone()).await, Ok(call));
+    assert_eq!(find(api).await, Ok(Finding::Absent));
     insta::assert_snapshot!("find_call_asked", recorded.asked.lock().expect("free").first().expect("asked"));
     // A page that promises more and does not say where proves nothing.
     let (api, _) = serve(vec![ok(r#"{"items":[],"has_more":true}"#.to_owned())]).await;
-    assert!(api.find("key", Channel::Voice, id, "+13125550142").await.is_err());
+    assert!(find(api).await.is_err());
     let (api, _) = serve(vec![(StatusCode::BAD_GATEWAY, HeaderMap::new(), String::new())]).await;
-    assert!(api.find("key", Channel::Voice, id, "+13125550142").await.is_err());
+    assert!(find(api).await.is_err());
+}
+
+/// Shortly before the recorded calls and chats began.
+fn sent_at() -> Timestamp {
+    Timestamp::from_millisecond(1_757_499_990_000).expect("a time")
+}
+
+/// With reduced storage a list may hold our call without its metadata. It rang: absence would ring again.
+#[tokio::test]
+async fn a_listed_call_without_its_metadata_is_never_absent() {
+    let without = |name: &str| {
+        let mut page: Value = serde_json::from_str(&fixture(name)).expect("JSON");
+        page["items"][0].as_object_mut().expect("an item").remove("metadata");
+        ok(page.to_string())
+    };
+    let call = Finding::Call("call_4000000000000000000000001cc".to_owned());
+    for (channel, name, want) in [
+        (Channel::Voice, "rest_list_calls_v3_response.json", call),
+        (Channel::Chat, "rest_list_chats_v3_response.json", Finding::NoAnswer),
+    ] {
+        let (api, _) = serve(vec![without(name)]).await;
+        assert_eq!(api.find("key", channel, "dp_1", "+13125550142", sent_at()).await, Ok(want));
+    }
+    let later = Timestamp::from_millisecond(1_757_500_000_000 + 600_000).expect("a time");
+    let (api, _) = serve(vec![without("rest_list_chats_v3_response.json")]).await;
+    let found = api.find("key", Channel::Chat, "dp_1", "+13125550142", later).await;
+    assert_eq!(found, Ok(Finding::Absent), "a chat that began before is another");
+}
+
+/// What every read says to the same answer.
+async fn every_read(status: u16, text: &str) -> Vec<ReadError> {
+    let status = StatusCode::from_u16(status).expect("a status");
+    let (api, _) = serve(vec![(status, HeaderMap::new(), text.to_owned()); 8]).await;
+    let key = "key_0123456789abcdef";
+    vec![
+        api.agents(key).await.expect_err("refused"),
+        api.record(key, Channel::Voice, "call_1").await.expect_err("refused"),
+        api.record(key, Channel::Chat, "chat_1").await.expect_err("refused"),
+        api.find(key, Channel::Voice, "dp_1", "+13125550142", sent_at()).await.expect_err("refused"),
+        api.listed(key, Channel::Chat, None).await.map(|_| ()).expect_err("refused"),
+        api.numbers(key).await.map(|_| ()).expect_err("refused"),
+        api.concurrency(key).await.expect_err("refused"),
+        api.account(key).await.expect_err("refused"),
+    ]
+}
+
+#[tokio::test]
+async fn a_read_that_is_refused_says_which_permission_is_missing() {
+    let message = || "Forbidden".to_owned();
+    let forbidden = every_read(403, r#"{"status":"error","message":"Forbidden"}"#).await;
+    let whats = [
+        Permission::Agents,
+        Permission::History,
+        Permission::History,
+        Permission::History,
+        Permission::History,
+        Permission::Numbers,
+        Permission::Concurrency,
+        Permission::KeyInfo,
+    ];
+    assert_eq!(forbidden, whats.map(|what| ReadError::Forbidden { what, message: message() }));
+    assert_eq!(
+        forbidden[5].to_string(),
+        "The Retell API key lacks the permission \"Phone: Read\" (HTTP 403); it said: Forbidden."
+    );
+    let secret = r#"{"message":"The key key_0123456789abcdef of +14155550117 was revoked."}"#;
+    for error in every_read(401, secret).await {
+        assert_eq!(
+            error.to_string(),
+            "Retell refused the API key (HTTP 401); it said: The key key_… of +xxxxxxxxxxx was revoked. Set a key that has the permissions \"Agent: Read\" and \"Call: Edit\"."
+        );
+        assert!(matches!(error, ReadError::KeyRefused { .. }));
+    }
+    for error in every_read(402, "<html>").await {
+        assert_eq!(error, ReadError::Payment { message: String::new() });
+        assert_eq!(error.to_string(), "Retell must be paid first (HTTP 402).");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_place_calls_is_refused_with_the_provider_s_sentence() {
+    for status in [401, 403] {
+        let text = r#"{"error_message":"This key may not call +1 415 555 0117."}"#.to_owned();
+        let code = StatusCode::from_u16(status).expect("a status");
+        let (api, _) = serve(vec![(code, HeaderMap::new(), text)]).await;
+        let message = "This key may not call +x xxx xxx xxxx.".to_owned();
+        let reply = api.place("key", Channel::Voice, b"{}".to_vec()).await;
+        assert_eq!(reply, Reply::Refused(Refusal::Key { status, message }));
+    }
+}
+
+#[tokio::test]
+async fn the_account_of_a_key_is_told() {
+    let (api, _) = serve(vec![
+        ok(fixture("rest_get_api_key_info.json")),
+        ok(r#"{"api_key_name":null,"org_name":"Example Clinic"}"#.to_owned()),
+        (StatusCode::NOT_FOUND, HeaderMap::new(), "{}".to_owned()),
+        (StatusCode::FORBIDDEN, HeaderMap::new(), "{}".to_owned()),
+        (StatusCode::UNAUTHORIZED, HeaderMap::new(), "{}".to_owned()),
+    ])
+    .await;
+    assert_eq!(api.account("key").await, Ok(Some("org_test0001".to_owned())));
+    assert_eq!(api.account("key").await, Ok(None), "older versions have no id");
+    assert_eq!(api.account("key").await, Ok(None), "nor this request");
+    assert_eq!(api.probe("key").await, Ok(()), "a key that may not read what it is is a good key");
+    assert!(matches!(api.probe("key").await, Err(ReadError::KeyRefused { .. })));
+}
+
+#[tokio::test]
+async fn names_with_nul_are_absent() {
+    let roster = r#"{"items":[{"agent_id":"agent_1","agent_name":"a\u0000b","channel":"voice"},{"agent_id":"\u0000"}],"has_more":false}"#;
+    let (api, _) = serve(vec![ok(roster.to_owned()), ok(roster.to_owned())]).await;
+    let agents = api.agents("key").await.expect("a roster");
+    assert_eq!(agents.iter().map(|a| (&*a.id, &*a.name)).collect::<Vec<_>>(), [("agent_1", "agent_1")]);
 }
 
 #[tokio::test]
@@ -177,14 +298,10 @@ async fn a_chat_is_found_by_number_and_compared_here() {
     let found =
         fixture("rest_list_chats_v3_response.json").replace("\"redialer_id\"", "\"redialer_dispatch\"");
     let (api, recorded) = serve(vec![ok(found.clone()), ok(found)]).await;
-    let chat =
-        api.find("key", Channel::Chat, "01K4TESTREDIAL0000000000A1", "+13125550142").await.expect("a list");
-    assert_eq!(chat.as_deref(), Some("chat_4000000000000000000000001cc"));
-    assert_eq!(
-        api.find("key", Channel::Chat, "another", "+13125550142").await,
-        Ok(None),
-        "the same number, another dispatch"
-    );
+    let find = |dispatch| api.find("key", Channel::Chat, dispatch, "+13125550142", sent_at());
+    let chat = Finding::Call("chat_4000000000000000000000001cc".to_owned());
+    assert_eq!(find("01K4TESTREDIAL0000000000A1").await, Ok(chat));
+    assert_eq!(find("another").await, Ok(Finding::Absent), "the same number, another dispatch");
     insta::assert_snapshot!("find_chat_asked", recorded.asked.lock().expect("free").first().expect("asked"));
 }
 
@@ -194,8 +311,9 @@ async fn our_requests_are_shaped_like_the_recorded_ones() {
     let empty = || ok(r#"{"items":[],"has_more":false}"#.to_owned());
     let (api, recorded) = serve(vec![empty(), empty(), empty(), empty()]).await;
     api.agents("key").await.expect("a roster");
-    api.find("key", Channel::Voice, "dp_1", "+13125550142").await.expect("a list");
-    api.find("key", Channel::Chat, "dp_1", "+13125550142").await.expect("a list");
+    for channel in [Channel::Voice, Channel::Chat] {
+        api.find("key", channel, "dp_1", "+13125550142", sent_at()).await.expect("a list");
+    }
     let asked: Vec<Value> = recorded
         .asked
         .lock()

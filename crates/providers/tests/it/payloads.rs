@@ -40,7 +40,10 @@ fn told(body: &[u8]) -> String {
         format!("ended      {:?}", f.ended_at),
         format!("outcome    {:?}", f.outcome.as_ref().map(|o| (&o.reason, o.ending))),
         format!("voicemail  {}", f.in_voicemail),
-        format!("asked      {} {:?} {:?}", f.asked.callback, f.asked.time, f.asked.number),
+        format!(
+            "asked      {} {:?} {:?} {:?} {:?}",
+            f.asked.callback, f.asked.answer, f.asked.time, f.asked.number, f.asked.extractions
+        ),
         format!("variables  {:?}", f.variables),
         format!("metadata   {:?}", f.metadata.map(|m| m.split_whitespace().collect::<String>())),
         format!("tags       {:?}", f.tags),
@@ -146,6 +149,21 @@ fn two_copies_of_an_event_have_one_key_and_two_events_never() {
     assert_eq!(key(ended), key(r#"{"event":"call_ended","call":{"call_id":"c1","more":1}}"#));
     assert_ne!(key(ended), key(r#"{"event":"call_ended","call":{"call_id":"c2"}}"#));
     assert_ne!(key(ended), key(r#"{"event":"call_analyzed","call":{"call_id":"c1"}}"#));
+    // Neither the name of an event nor an id may hold NUL: both are columns.
+    let header = redialer_providers::retell::signature::sign(
+        b"k",
+        br#"{"event":"a\u0000b","call":{"call_id":"c\u0000"}}"#,
+        1,
+    );
+    let delivery = webhook::receive(
+        Some(header.as_bytes()),
+        br#"{"event":"a\u0000b","call":{"call_id":"c\u0000"}}"#,
+        [b"k".as_slice()],
+        1,
+        TOLERANCE_MS,
+    );
+    let delivery = delivery.expect("signed").delivery;
+    assert_eq!((delivery.event.as_str(), delivery.call_id), ("unreadable", None));
     // A call is transferred more than once, and its transcript updated many times.
     let transfer = |to: u8| format!(r#"{{"event":"transfer_started","call":{{"call_id":"c1"}},"to":{to}}}"#);
     assert_ne!(key(&transfer(1)), key(&transfer(2)));
@@ -170,11 +188,46 @@ fn shapes_nobody_expects_are_read_without_a_panic() {
     ] {
         assert!(webhook::read(body.as_bytes(), "x").is_none(), "{body}");
     }
+    // NUL, which no database column of text takes, makes an absent field of what holds it.
+    let nul = r#"{"event":"call_analyzed","call":{"call_id":"c","direction":"outbound","to_number":"+1\u0000","agent_id":"\u0000",
+        "disconnection_reason":"user\u0000hangup","metadata":{"redialer_dispatch":"dp_1","a":"\u0000"},
+        "retell_llm_dynamic_variables":{"a":"\u0000","\u0000":"b","c":"\\u0000"},
+        "transcript_object":[{"role":"user","content":"a\u0000"},{"role":"user","content":"b"}],
+        "call_analysis":{"custom_analysis_data":{"\u0000":true,"redialer.io_callback":"yes\u0000","redialer.io_callback_time":"\u0000"}}}}"#;
+    insta::assert_snapshot!("nul", told(nul.as_bytes()));
+    for body in [
+        r#"{"event":"call_ended","call":{"call_id":"c\u0000"}}"#,
+        r#"{"event":"call_\u0000","call":{"call_id":"c"}}"#,
+    ] {
+        assert!(webhook::read(body.as_bytes(), "x").is_none(), "{body}");
+    }
     let absurd = r#"{"event":"call_analyzed","call":{"call_id":"c","direction":"outbound","to_number":[1],
         "end_timestamp":9e99,"start_timestamp":-5,"duration_ms":-1,"agent_version":-3,"metadata":"text",
         "retell_llm_dynamic_variables":{"n":1,"b":true,"o":{},"z":null},"transcript_object":[1,{"role":"user"}],
         "call_analysis":{"custom_analysis_data":{"redialer.io_callback":"TRUE","redialer.io_callback_time":{}}}}}"#;
     insta::assert_snapshot!("absurd", told(absurd.as_bytes()));
+}
+
+/// A transcript is wrapped where its lines are full, in the middle of "tomorrow at 3 pm" as well.
+#[test]
+fn a_time_over_a_line_break_is_understood() {
+    for transcript in [
+        r#""transcript_object":[{"role":"user","content":"Please call me back tomorrow\nat 3 pm."}]"#,
+        r#""transcript":"Agent: Hello?\nUser: Please call me back\ntomorrow at\n3 pm.\n""#,
+    ] {
+        let body = format!(r#"{{"event":"call_analyzed","call":{{"call_id":"c1",{transcript}}}}}"#);
+        let call = redialer_when::Call {
+            turns: &webhook::conversation(body.as_bytes()),
+            end: "2026-11-24T10:00:00-05:00".parse().expect("a time"),
+            zone: "America/New_York",
+            agent_zone: None,
+            only_the_time: false,
+            lang: redialer_when::Lang::En,
+            hours: None,
+        };
+        let want = "2026-11-25T15:00:00-05:00".parse().expect("a time");
+        assert_eq!(redialer_when::read(&call).at, Some(want), "{transcript}");
+    }
 }
 
 #[test]

@@ -233,7 +233,8 @@ async fn lines(app: &App, workspace: &WorkspaceRow) -> Result<u32, StoreError> {
             app.pacer.set_lines(workspace.id, free, now);
             Ok(free)
         }
-        Ok(None) => {
+        // Unknown, or the key may not read it.
+        Ok(None) | Err(ReadError::Forbidden { .. }) => {
             app.pacer.set_lines(workspace.id, u32::MAX, now);
             Ok(u32::MAX)
         }
@@ -360,7 +361,14 @@ impl<'a> Lane<'a> {
         if test {
             return Ok(Phone::parse(TESTS_FROM).ok());
         }
-        let numbers = self.numbers.get_or_try_init(|| self.app.retell.numbers(&self.api_key)).await?;
+        let read = || async {
+            match self.app.retell.numbers(&self.api_key).await {
+                // A key that may not read the account's numbers: none of them is known.
+                Err(ReadError::Forbidden { .. }) => Ok(Vec::new()),
+                read => read,
+            }
+        };
+        let numbers = self.numbers.get_or_try_init(read).await?;
         let id = &agent.provider_agent_id;
         let outbound = numbers.iter().find(|n| n.outbound_agents.contains(id));
         let found = outbound.or_else(|| numbers.iter().find(|n| n.inbound_agents.contains(id)));

@@ -155,7 +155,7 @@ async fn probe(app: &App) -> Result<(), StoreError> {
                     app.due_changed();
                     tracing::info!(workspace.id = %paused.id, "workspace {} dials again", paused.id);
                 }
-                Err(ReadError::Key(_) | ReadError::Payment) => {}
+                Err(ReadError::KeyRefused { .. } | ReadError::Payment { .. }) => {}
                 Err(error) => tracing::info!(%error, "a paused workspace could not be probed"),
             }
         }

@@ -99,7 +99,9 @@ pub async fn sync(
         // Only its time zone is wanted: what cannot be told now stays as it was known.
         agent.timezone = match app.retell.agent_timezone(&api_key, agent).await {
             Ok(timezone) => timezone,
-            Err(error @ (ReadError::Key(401) | ReadError::Payment)) => return Err(error.into()),
+            Err(error @ (ReadError::KeyRefused { .. } | ReadError::Payment { .. })) => {
+                return Err(error.into());
+            }
             Err(error) => {
                 tracing::warn!(%error, "an agent's time zone could not be read");
                 None

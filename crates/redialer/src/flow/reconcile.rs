@@ -87,10 +87,9 @@ async fn unknown(app: &App, ask: &mut AskRow, key: &TenantKey, api_key: &str) ->
     {
         return placed(app, ask, call_id).await;
     }
-    let listed = app.retell.find(api_key, ask.channel, &ask.id.to_string(), &ask.secrets(key)?.to).await;
-    let finding = match listed {
-        Ok(Some(call_id)) => Finding::Call(call_id),
-        Ok(None) => Finding::Absent,
+    let (dispatch, to) = (ask.id.to_string(), &ask.secrets(key)?.to);
+    let finding = match app.retell.find(api_key, ask.channel, &dispatch, to, ask.sent_at).await {
+        Ok(finding) => finding,
         Err(error) => {
             tracing::info!(dispatch.id = %ask.id, %error, "dispatch {} could not be looked up", ask.id);
             Finding::NoAnswer

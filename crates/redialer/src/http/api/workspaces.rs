@@ -285,8 +285,10 @@ pub(in crate::http) async fn sync(
         SyncError::Provider(error) => {
             // What the account's owner must mend is a state of the workspace; what the provider must, is not.
             let (status, code) = match error {
-                ReadError::Key(_) => (StatusCode::CONFLICT, "provider_key_refused"),
-                ReadError::Payment => (StatusCode::CONFLICT, "provider_payment_required"),
+                ReadError::KeyRefused { .. } | ReadError::Forbidden { .. } => {
+                    (StatusCode::CONFLICT, "provider_key_refused")
+                }
+                ReadError::Payment { .. } => (StatusCode::CONFLICT, "provider_payment_required"),
                 ReadError::Throttled { .. } => (StatusCode::BAD_GATEWAY, "provider_throttled"),
                 ReadError::Unknown(_) | ReadError::Unavailable(_) => {
                     (StatusCode::BAD_GATEWAY, "provider_unavailable")
