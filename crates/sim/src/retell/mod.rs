@@ -1,11 +1,12 @@
 //! A pretend Retell: its REST API, its signed webhooks, and people who answer, or do not.
 //!
 //! [`script`]: who lives in this world. [`routes`]: the API. [`calls`]: what becomes of a call. [`webhooks`]:
-//! how it is told. [`stateless`]: calls without a world. [`filter`]: the lists' filters. Besides Retell's own paths there are `/sim/…` for the
+//! how it is told. [`stateless`]: calls without a world. [`filter`]: the lists' filters. [`keys`]: what a key may do. Besides Retell's own paths there are `/sim/…` for the
 //! scene-shifter.
 
 mod calls;
 mod filter;
+mod keys;
 mod routes;
 pub mod script;
 pub mod stateless;
@@ -15,9 +16,11 @@ mod world;
 use std::sync::Arc;
 
 use axum::Router;
+use redialer_core::permission::Permission;
 use serde_json::Value;
 
 use crate::SimTime;
+pub use keys::{Key, KeyState};
 pub use script::{Fault, Scene, Script};
 pub use webhooks::Webhook;
 pub use world::Ring;
@@ -77,6 +80,17 @@ impl Retell {
     /// The next requests to place a call go wrong like this.
     pub fn break_next(&self, fault: Fault) {
         self.0.script().faults.push_back(fault);
+    }
+
+    /// Restricts a key to these permissions; a key that the account does not have yet is made.
+    pub fn set_key_permissions(&self, key: &str, permissions: &[Permission]) {
+        let mut script = self.0.script();
+        script.keys.entry(key.to_owned()).or_default().permissions = Some(permissions.to_vec());
+    }
+
+    /// Revokes a key, lets its account run out of money, or mends it.
+    pub fn set_key_state(&self, key: &str, state: KeyState) {
+        self.0.script().keys.entry(key.to_owned()).or_default().state = state;
     }
 
     /// Changes the script while the world runs.

@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::{Path, Query, Request, State},
-    http::{HeaderMap, StatusCode, header},
-    middleware::{self, Next},
+    extract::{Path, Query, State},
+    http::{StatusCode, header},
+    middleware,
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     calls, filter,
+    keys::{Key, authorized},
     script::{Does, Fault, Scene},
     world::{Ring, World},
 };
@@ -43,6 +44,11 @@ pub(super) fn all(world: Arc<World>) -> Router {
             post(async |State(w): Shared, Json(scene): Json<Scene>| calls::happen(&w, &scene)),
         )
         .route("/sim/people/{number}", put(set_person))
+        .route("/sim/keys/{key}", put(set_key))
+        .route(
+            "/sim/hide-metadata",
+            put(async |State(w): Shared, Json(hide): Json<bool>| w.script().lists_hide_metadata = hide),
+        )
         .route(
             "/sim/faults",
             post(async |State(w): Shared, Json(fault): Json<Fault>| w.script().faults.push_back(fault)),
@@ -60,23 +66,17 @@ async fn set_person(State(world): Shared, Path(number): Path<String>, Json(does)
     world.script().people.insert(number, does.into());
 }
 
-fn refused(status: StatusCode, message: &str) -> Response {
+async fn set_key(State(world): Shared, Path(name): Path<String>, Json(key): Json<Key>) {
+    world.script().keys.insert(name, key);
+}
+
+pub(super) fn refused(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({"status": "error", "message": message}))).into_response()
 }
 
-async fn authorized(State(world): Shared, headers: HeaderMap, request: Request, next: Next) -> Response {
-    let given = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.strip_prefix("Bearer "));
-    if given != Some(world.script().api_key.as_str()) {
-        return refused(StatusCode::UNAUTHORIZED, "API key is missing or invalid.");
-    }
-    next.run(request).await
-}
-
-async fn key_info() -> Json<Value> {
-    Json(json!({"api_key_name": "simulated", "org_id": "org_sim_0001", "org_name": "Example Clinic"}))
+async fn key_info(State(world): Shared) -> Json<Value> {
+    let org_id = world.script().org_id.clone();
+    Json(json!({"api_key_name": "simulated", "org_id": org_id, "org_name": "Example Clinic"}))
 }
 
 async fn list_agents(
@@ -209,6 +209,7 @@ fn unplaced(fault: Fault) -> Option<std::future::Ready<Response>> {
             refused(StatusCode::PAYMENT_REQUIRED, "Trial has ended, please add payment method.")
         }
         Fault::Key => refused(StatusCode::UNAUTHORIZED, "API key is missing or invalid."),
+        Fault::Forbidden => refused(StatusCode::FORBIDDEN, "Forbidden"),
         Fault::DoNotCall => refused(StatusCode::BAD_REQUEST, "Contact is marked as do not call."),
         Fault::Unprocessable => {
             refused(StatusCode::UNPROCESSABLE_ENTITY, "Cannot find requested asset under given api key.")
@@ -329,8 +330,9 @@ async fn list_calls(State(world): Shared, body: String) -> Response {
     let state = world.state();
     let found = state.calls.iter().rev().filter(|(id, _)| world.is_listed(&state, id)).map(|(_, call)| call);
     let found = found.filter(|c| filter::meets(c, &asked["filter_criteria"], None));
+    let hide = world.script().lists_hide_metadata;
     let without_transcript = |call: &Value| {
-        let mut call = call.clone();
+        let mut call = shown(call, hide);
         if let Some(object) = call.as_object_mut() {
             object.retain(|key, _| !key.starts_with("transcript"));
         }
@@ -349,7 +351,17 @@ async fn list_chats(State(world): Shared, body: String) -> Response {
         let numbers = state.chat_numbers.get(*id);
         world.is_listed(&state, id) && filter::meets(chat, &asked["filter_criteria"], numbers)
     });
-    Json(page(found.map(|(_, chat)| chat.clone()).collect(), &asked)).into_response()
+    let hide = world.script().lists_hide_metadata;
+    Json(page(found.map(|(_, chat)| shown(chat, hide)).collect(), &asked)).into_response()
+}
+
+/// A call or chat as a list shows it.
+fn shown(record: &Value, hide_metadata: bool) -> Value {
+    let mut record = record.clone();
+    if let (Some(object), true) = (record.as_object_mut(), hide_metadata) {
+        object.remove("metadata");
+    }
+    record
 }
 
 async fn concurrency(State(world): Shared) -> Json<Value> {

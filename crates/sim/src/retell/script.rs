@@ -5,12 +5,18 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::keys::Key;
+
 /// A whole world, as a JSON document.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Script {
-    /// The key that REST requests must carry.
+    /// The account's own key: REST requests carry it, or one of `keys`.
     pub api_key: String,
+    /// Other keys of the account, and the account's own one if it is not a key that may do everything.
+    pub keys: BTreeMap<String, Key>,
+    /// The account's id, as `get-api-key-info` tells it.
+    pub org_id: String,
     /// The key that webhooks are signed with; else `api_key`.
     pub webhook_key: Option<String>,
     /// The agents.
@@ -45,6 +51,8 @@ pub struct Script {
     pub lose_events: Vec<String>,
     /// The lists of calls and chats answer 500.
     pub lists_fail: bool,
+    /// The lists of calls and chats show no metadata, as with reduced storage; filters still know it.
+    pub lists_hide_metadata: bool,
 }
 
 impl Default for Script {
@@ -57,6 +65,8 @@ impl Default for Script {
         };
         Self {
             api_key: "key_sim_0001".to_owned(),
+            keys: BTreeMap::new(),
+            org_id: "org_sim_0001".to_owned(),
             webhook_key: None,
             agents: vec![
                 agent("agent_sim_front_desk", "Front desk", "voice"),
@@ -81,6 +91,7 @@ impl Default for Script {
             slow_seconds: 180.0,
             lose_events: Vec::new(),
             lists_fail: false,
+            lists_hide_metadata: false,
         }
     }
 }
@@ -228,6 +239,8 @@ pub enum Fault {
     Payment,
     /// 401.
     Key,
+    /// 403.
+    Forbidden,
     /// 400 because of the account's own do-not-call list.
     DoNotCall,
     /// 422.

@@ -1,0 +1,143 @@
+//! The account's API keys: what each may do, and whether it is still good.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::Next,
+    response::Response,
+};
+use redialer_core::permission::Permission;
+use serde::{Deserialize, Serialize};
+
+use super::{routes::refused, world::World};
+
+/// One API key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Key {
+    /// What it may do, by the names of [`Permission::as_str`]; `None`: everything.
+    #[serde(with = "names")]
+    pub permissions: Option<Vec<Permission>>,
+    /// Whether it is good.
+    pub state: KeyState,
+}
+
+/// Whether a key is good.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyState {
+    /// It works.
+    #[default]
+    Good,
+    /// Every request with it is answered 401.
+    Revoked,
+    /// Every request with it is answered 402.
+    Unpaid,
+}
+
+/// The keys that a script names, and the account's own key.
+pub(super) fn find(keys: &BTreeMap<String, Key>, own: &str, key: &str) -> Option<Key> {
+    keys.get(key).cloned().or_else(|| (key == own).then(Key::default))
+}
+
+/// Turns away requests without a good key, and those that their key may not make.
+pub(super) async fn authorized(
+    State(world): State<Arc<World>>,
+    headers: HeaderMap,
+    request: Request,
+    next: Next,
+) -> Response {
+    let key = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.strip_prefix("Bearer "))
+        .and_then(|key| {
+            let script = world.script();
+            find(&script.keys, &script.api_key, key)
+        });
+    let needed = needed(request.uri().path());
+    match key {
+        Some(Key { state: KeyState::Unpaid, .. }) => {
+            refused(StatusCode::PAYMENT_REQUIRED, "Trial has ended, please add payment method.")
+        }
+        Some(Key { state: KeyState::Good, permissions })
+            if permissions.as_ref().is_none_or(|granted| granted.contains(&needed)) =>
+        {
+            next.run(request).await
+        }
+        Some(Key { state: KeyState::Good, .. }) => refused(StatusCode::FORBIDDEN, "Forbidden"),
+        Some(Key { state: KeyState::Revoked, .. }) | None => {
+            refused(StatusCode::UNAUTHORIZED, "API key is missing or invalid.")
+        }
+    }
+}
+
+/// The permission that a request to this path needs.
+fn needed(path: &str) -> Permission {
+    let name = path.trim_start_matches("/v2").trim_start_matches("/v3").trim_start_matches('/');
+    match name.split('/').next().unwrap_or_default() {
+        "list-agents" | "get-agent" | "get-chat-agent" => Permission::Agents,
+        "create-phone-call" | "create-sms-chat" => Permission::Calls,
+        "list-phone-numbers" => Permission::Numbers,
+        "get-concurrency" => Permission::Concurrency,
+        "get-api-key-info" => Permission::KeyInfo,
+        _ => Permission::History,
+    }
+}
+
+/// Permissions as their names.
+mod names {
+    use redialer_core::permission::Permission;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
+
+    type Granted = Option<Vec<Permission>>;
+
+    pub(super) fn serialize<S: Serializer>(granted: &Granted, serializer: S) -> Result<S::Ok, S::Error> {
+        let names = granted.as_ref().map(|all| all.iter().map(|p| p.as_str()).collect::<Vec<_>>());
+        names.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Granted, D::Error> {
+        let names = Option::<Vec<String>>::deserialize(deserializer)?;
+        names
+            .map(|names| names.iter().map(|name| name.parse().map_err(D::Error::custom)).collect())
+            .transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_written_as_it_is_read() {
+        let text = r#"{"permissions":["Agent: Read","Call: Edit"],"state":"revoked"}"#;
+        let key: Key = serde_json::from_str(text).expect("a key");
+        let want =
+            Key { permissions: Some(vec![Permission::Agents, Permission::Calls]), state: KeyState::Revoked };
+        assert_eq!(key, want);
+        assert_eq!(serde_json::to_string(&key).expect("JSON"), text);
+        assert_eq!(serde_json::from_str::<Key>("{}").expect("a key"), Key::default());
+        let error = serde_json::from_str::<Key>(r#"{"permissions":["Agents"]}"#).expect_err("no permission");
+        assert!(error.to_string().contains("Agent: Read"), "{error}");
+    }
+
+    #[test]
+    fn every_path_needs_one_permission() {
+        for (path, want) in [
+            ("/v2/list-agents", Permission::Agents),
+            ("/get-agent/agent_1", Permission::Agents),
+            ("/v2/create-phone-call", Permission::Calls),
+            ("/create-sms-chat", Permission::Calls),
+            ("/v2/get-call/call_1", Permission::History),
+            ("/v3/list-chats", Permission::History),
+            ("/v2/list-phone-numbers", Permission::Numbers),
+            ("/get-concurrency", Permission::Concurrency),
+            ("/get-api-key-info", Permission::KeyInfo),
+        ] {
+            assert_eq!(needed(path), want, "{path}");
+        }
+    }
+}
