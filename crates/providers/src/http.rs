@@ -1,15 +1,20 @@
 //! How requests reach providers.
 //!
 //! Invariants (failure-model §6): nothing here retries, follows redirects or reads proxy variables. A request
-//! that places a call gets a connection of its own and speaks HTTP/1 only, so neither a dead pooled connection
-//! nor a refused stream can make it leave twice. What failed says whether a byte of the request may have left.
+//! that places a call gets a connection of its own and speaks HTTP/1 only (`placing`), so neither a dead pooled
+//! connection nor a refused stream can make it leave twice. What failed says whether a byte of the request may have left.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
-use reqwest::{Method, header};
+use reqwest::{
+    Method,
+    header::{self, HeaderMap},
+};
+
+use crate::placing::Placing;
 
 /// One request to a provider.
-pub struct Request {
+pub struct Request<'a> {
     /// Its method.
     pub method: Method,
     /// Its URL.
@@ -20,7 +25,13 @@ pub struct Request {
     pub body: Option<Vec<u8>>,
     /// Whether it places a call: then it is never sent on a connection that was used before.
     pub places: bool,
+    /// For a request that places a call: asked once the connection is up, right before the first byte leaves. On `false`
+    /// it does not leave.
+    pub ready: Option<Ready<'a>>,
 }
+
+/// Whether a request may still leave.
+pub type Ready<'a> = &'a (dyn Fn() -> bool + Send + Sync);
 
 /// What came back.
 pub struct Answer {
@@ -47,7 +58,7 @@ pub type Exchange<'a> = Pin<Box<dyn Future<Output = Result<Answer, Broken>> + Se
 /// Whatever carries requests: the network, or a pretend one.
 pub trait Wire: Send + Sync {
     /// Sends one request, once.
-    fn send(&self, request: Request) -> Exchange<'_>;
+    fn send<'a>(&'a self, request: Request<'a>) -> Exchange<'a>;
 }
 
 /// A wire that many APIs share.
@@ -57,7 +68,7 @@ pub type SharedWire = Arc<dyn Wire>;
 #[derive(Clone)]
 pub struct Clients {
     /// For requests that place a call: a fresh connection each, a long deadline.
-    pub placing: reqwest::Client,
+    pub placing: Placing,
     /// For reads, which may be repeated.
     pub reading: reqwest::Client,
 }
@@ -65,35 +76,35 @@ pub struct Clients {
 /// The vendor's own clients wait two minutes for a call to be placed.
 pub const PLACE_DEADLINE: Duration = Duration::from_secs(120);
 const READ_DEADLINE: Duration = Duration::from_secs(20);
-const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
-const MAX_ANSWER_BYTES: usize = 16 << 20;
+pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const MAX_ANSWER_BYTES: usize = 16 << 20;
+pub(crate) const USER_AGENT_NAME: &str = concat!("redialer/", env!("CARGO_PKG_VERSION"));
 
 impl Clients {
     /// Both clients, trusting the Mozilla roots that come with the binary.
     pub fn new(place_deadline: Duration) -> Result<Self, reqwest::Error> {
-        let base = || {
-            reqwest::Client::builder()
-                .tls_backend_preconfigured(tls())
-                .https_only(false) // loopback simulators; `config` checks every other base URL
-                .no_proxy()
-                .redirect(reqwest::redirect::Policy::none())
-                .retry(reqwest::retry::never())
-                .referer(false)
-                .connect_timeout(CONNECT_DEADLINE)
-                .user_agent(concat!("redialer/", env!("CARGO_PKG_VERSION")))
-        };
-        Ok(Self {
-            placing: base().http1_only().pool_max_idle_per_host(0).timeout(place_deadline).build()?,
-            reading: base().timeout(READ_DEADLINE).build()?,
-        })
+        let reading = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls())
+            .https_only(false) // loopback simulators; `config` checks every other base URL
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(CONNECT_DEADLINE)
+            .user_agent(USER_AGENT_NAME)
+            .timeout(READ_DEADLINE)
+            .build()?;
+        Ok(Self { placing: Placing::new(place_deadline), reading })
     }
 }
 
 impl Wire for Clients {
-    fn send(&self, request: Request) -> Exchange<'_> {
+    fn send<'a>(&'a self, request: Request<'a>) -> Exchange<'a> {
         Box::pin(async move {
-            let client = if request.places { &self.placing } else { &self.reading };
-            let mut sending = client.request(request.method, request.url).bearer_auth(request.key);
+            if request.places {
+                return self.placing.send(request).await;
+            }
+            let mut sending = self.reading.request(request.method, request.url).bearer_auth(request.key);
             if let Some(body) = request.body {
                 sending = sending.header(header::CONTENT_TYPE, "application/json").body(body);
             }
@@ -107,12 +118,17 @@ impl Wire for Clients {
 }
 
 async fn answer_of(response: reqwest::Response) -> Answer {
-    let header = |name| response.headers().get(name)?.to_str().ok()?.trim().parse().ok();
     Answer {
         status: response.status().as_u16(),
-        after_secs: header("ratelimit-reset").or_else(|| header("retry-after")),
+        after_secs: after_secs(response.headers()),
         text: text_of(response).await,
     }
+}
+
+/// After how many seconds to come back, as an answer says.
+pub(crate) fn after_secs(headers: &HeaderMap) -> Option<u64> {
+    let header = |name| headers.get(name)?.to_str().ok()?.trim().parse().ok();
+    header("ratelimit-reset").or_else(|| header("retry-after"))
 }
 
 async fn text_of(mut response: reqwest::Response) -> Result<String, String> {
@@ -137,7 +153,8 @@ fn plain(error: &reqwest::Error) -> String {
     kind.to_owned()
 }
 
-fn tls() -> rustls::ClientConfig {
+/// Trusts the Mozilla roots that come with the binary.
+pub(crate) fn tls() -> rustls::ClientConfig {
     let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     rustls::ClientConfig::builder_with_provider(provider)

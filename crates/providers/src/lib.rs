@@ -5,4 +5,5 @@
 
 pub mod http;
 mod json;
+mod placing;
 pub mod retell;

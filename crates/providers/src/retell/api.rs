@@ -24,7 +24,7 @@ use super::{
     said::sentence,
 };
 use crate::{
-    http::{Answer, Broken, Request, SharedWire, Wire},
+    http::{Answer, Broken, Ready, Request, SharedWire, Wire},
     json::{Object, each_element},
 };
 
@@ -133,14 +133,16 @@ impl Api {
         Self { wire: Arc::new(wire), base: base.trim_end_matches('/').to_owned() }
     }
 
-    /// Sends an order once. `body` are the bytes that were recorded with the intent.
-    pub async fn place(&self, key: &str, channel: Channel, body: Vec<u8>) -> Reply {
+    /// Sends an order once. `body` are the bytes that were recorded with the intent; `ready` is asked once the connection
+    /// is up, right before their first byte leaves, and on `false` nothing leaves.
+    pub async fn place(&self, key: &str, channel: Channel, body: Vec<u8>, ready: Option<Ready<'_>>) -> Reply {
         let request = Request {
             method: Method::POST,
             url: format!("{}{}", self.base, order::path(channel)),
             key: key.to_owned(),
             body: Some(body),
             places: true,
+            ready,
         };
         match self.wire.send(request).await {
             Ok(answer) => placed_or_not(&answer, channel, key),
@@ -319,7 +321,7 @@ impl Api {
     ) -> Result<String, ReadError> {
         let body = body.map(|body| body.to_string().into_bytes());
         let url = format!("{}{path}", self.base);
-        let request = Request { method, url, key: key.to_owned(), body, places: false };
+        let request = Request { method, url, key: key.to_owned(), body, places: false, ready: None };
         let answer = self.wire.send(request).await.map_err(|broken| {
             let (Broken::Unsent(why) | Broken::Lost(why)) = broken;
             ReadError::Unavailable(why)

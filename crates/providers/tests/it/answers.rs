@@ -126,7 +126,7 @@ async fn every_recorded_refusal_is_read_as_the_model_says() {
         }
         let text = case["body_text"].as_str().map_or_else(|| case["body"].to_string(), str::to_owned);
         let (api, _) = serve(vec![(status, headers, text)]).await;
-        told.push(format!("{name}: {:?}", api.place("key", Channel::Voice, b"{}".to_vec()).await));
+        told.push(format!("{name}: {:?}", api.place("key", Channel::Voice, b"{}".to_vec(), None).await));
     }
     for (name, status, text) in [
         ("dnc", 400, r#"{"status":"error","message":"Contact has do_not_call set."}"#),
@@ -140,10 +140,10 @@ async fn every_recorded_refusal_is_read_as_the_model_says() {
         let (api, _) =
             serve(vec![(StatusCode::from_u16(status).expect("a status"), HeaderMap::new(), text.to_owned())])
                 .await;
-        told.push(format!("{name}: {:?}", api.place("key", Channel::Voice, b"{}".to_vec()).await));
+        told.push(format!("{name}: {:?}", api.place("key", Channel::Voice, b"{}".to_vec(), None).await));
     }
     let (api, _) = serve(vec![ok(fixture("rest_create_sms_chat_response_200.json"))]).await;
-    told.push(format!("chat: {:?}", api.place("key", Channel::Chat, b"{}".to_vec()).await));
+    told.push(format!("chat: {:?}", api.place("key", Channel::Chat, b"{}".to_vec(), None).await));
     insta::assert_snapshot!("refusals", told.join("\n"));
 }
 
@@ -249,7 +249,7 @@ async fn a_key_that_may_not_place_calls_is_refused_with_the_provider_s_sentence(
         let code = StatusCode::from_u16(status).expect("a status");
         let (api, _) = serve(vec![(code, HeaderMap::new(), text)]).await;
         let message = "This key may not call +x xxx xxx xxxx.".to_owned();
-        let reply = api.place("key", Channel::Voice, b"{}".to_vec()).await;
+        let reply = api.place("key", Channel::Voice, b"{}".to_vec(), None).await;
         assert_eq!(reply, Reply::Refused(Refusal::Key { status, message }));
     }
 }
@@ -289,7 +289,7 @@ async fn a_request_that_cannot_leave_is_certainly_not_placed() {
         .expect("an address")
         .port();
     let api = Api::new(Clients::new(PLACE_DEADLINE).expect("clients"), &format!("http://127.0.0.1:{port}"));
-    let reply = api.place("key", Channel::Voice, b"{}".to_vec()).await;
+    let reply = api.place("key", Channel::Voice, b"{}".to_vec(), None).await;
     assert!(matches!(reply, Reply::Unsent { .. }), "{reply:?}");
 }
 

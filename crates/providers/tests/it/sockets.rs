@@ -1,11 +1,17 @@
 //! A request that places a call leaves once, counted at the socket.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
-use redialer_core::{agent::Channel, order::Reply};
+use redialer_core::{
+    agent::Channel,
+    order::{Refusal, Reply},
+};
 use redialer_providers::{
     http::{Clients, PLACE_DEADLINE},
     retell::api::Api,
@@ -51,7 +57,7 @@ async fn hang_up(answers: usize) -> (Api, Arc<AtomicUsize>, Arc<AtomicUsize>) {
 #[tokio::test]
 async fn a_connection_that_closes_without_an_answer_is_not_tried_again() {
     let (api, requests, _) = hang_up(0).await;
-    let reply = api.place("key", Channel::Voice, b"{}".to_vec()).await;
+    let reply = api.place("key", Channel::Voice, b"{}".to_vec(), None).await;
     assert!(matches!(reply, Reply::Uncertain { .. }), "{reply:?}");
     assert_eq!(requests.load(Ordering::SeqCst), 1);
 }
@@ -60,7 +66,7 @@ async fn a_connection_that_closes_without_an_answer_is_not_tried_again() {
 async fn no_connection_is_used_twice() {
     let (api, requests, connections) = hang_up(1).await;
     for _ in 0..3 {
-        let reply = api.place("key", Channel::Voice, b"{}".to_vec()).await;
+        let reply = api.place("key", Channel::Voice, b"{}".to_vec(), None).await;
         assert!(matches!(reply, Reply::Placed { .. }), "{reply:?}");
     }
     assert_eq!((requests.load(Ordering::SeqCst), connections.load(Ordering::SeqCst)), (3, 3));
@@ -98,7 +104,7 @@ const GOAWAY: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 8, 7, 0, 0, 0, 0, 0, 0,
 async fn an_answer_in_http2_is_no_answer_and_no_reason_to_ask_again() {
     for answer in [SETTINGS, REFUSED_STREAM, GOAWAY] {
         let (api, requests) = always(answer).await;
-        let reply = api.place("key", Channel::Voice, b"{}".to_vec()).await;
+        let reply = api.place("key", Channel::Voice, b"{}".to_vec(), None).await;
         assert!(matches!(reply, Reply::Uncertain { .. }), "{reply:?}");
         assert_eq!(requests.load(Ordering::SeqCst), 1, "{answer:?}");
     }
@@ -112,7 +118,7 @@ async fn a_redirect_is_not_followed_and_busy_is_not_tried_again() {
         &b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n"[..],
     ] {
         let (api, requests) = always(answer).await;
-        let reply = api.place("key", Channel::Voice, b"{}".to_vec()).await;
+        let reply = api.place("key", Channel::Voice, b"{}".to_vec(), None).await;
         assert!(matches!(reply, Reply::Uncertain { .. }), "{reply:?}");
         assert_eq!(requests.load(Ordering::SeqCst), 1);
     }
@@ -123,8 +129,124 @@ async fn a_server_that_hangs_up_behind_its_answer_gets_the_next_request_on_a_new
     let body = b"HTTP/1.1 201 Created\r\nconnection: keep-alive\r\ncontent-length: 20\r\n\r\n{\"call_id\":\"call_1\"}";
     let (api, requests) = always(body).await;
     for n in 1..4 {
-        let reply = api.place("key", Channel::Voice, b"{}".to_vec()).await;
+        let reply = api.place("key", Channel::Voice, b"{}".to_vec(), None).await;
         assert!(matches!(reply, Reply::Placed { .. }), "{reply:?}");
         assert_eq!(requests.load(Ordering::SeqCst), n);
     }
+}
+
+/// A server that counts connections and the bytes that came on them, and answers each first piece with these bytes,
+/// then stays silent.
+async fn silent_behind(
+    answer: &'static [u8],
+    deadline: Duration,
+) -> (Api, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let base = format!("http://{}", listener.local_addr().expect("an address"));
+    let api = Api::new(Clients::new(deadline).expect("clients"), &base);
+    let (connections, bytes) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (opened, read) = (Arc::clone(&connections), Arc::clone(&bytes));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            opened.fetch_add(1, Ordering::SeqCst);
+            let read = Arc::clone(&read);
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                while let Ok(n @ 1..) = stream.read(&mut buffer).await {
+                    if read.fetch_add(n, Ordering::SeqCst) == 0 {
+                        stream.write_all(answer).await.expect("written");
+                    }
+                }
+            });
+        }
+    });
+    (api, connections, bytes)
+}
+
+#[tokio::test]
+async fn whether_it_may_leave_is_asked_when_the_connection_is_up_and_before_a_byte_leaves() {
+    let created = b"HTTP/1.1 201 Created\r\ncontent-length: 20\r\n\r\n{\"call_id\":\"call_1\"}";
+    let (api, connections, bytes) = silent_behind(created, PLACE_DEADLINE).await;
+    let asked = AtomicUsize::new(0);
+    let lost = || {
+        asked.fetch_add(1, Ordering::SeqCst);
+        false
+    };
+    let reply = api.place("key", Channel::Voice, b"{}".to_vec(), Some(&lost)).await;
+    assert!(matches!(reply, Reply::Unsent { .. }), "{reply:?}");
+    // The next request on the same server: by then what the first one wrote would have been counted.
+    let held = || {
+        asked.fetch_add(1, Ordering::SeqCst);
+        bytes.load(Ordering::SeqCst) == 0
+    };
+    let reply = api.place("key", Channel::Voice, b"{}".to_vec(), Some(&held)).await;
+    assert!(matches!(reply, Reply::Placed { .. }), "{reply:?}");
+    assert_eq!((asked.load(Ordering::SeqCst), connections.load(Ordering::SeqCst)), (2, 2));
+}
+
+#[tokio::test]
+async fn whether_it_may_leave_is_not_asked_where_nothing_is_connected() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let base = format!("http://{}", listener.local_addr().expect("an address"));
+    drop(listener);
+    let api = Api::new(Clients::new(PLACE_DEADLINE).expect("clients"), &base);
+    let asked = AtomicUsize::new(0);
+    let ready = || asked.fetch_add(1, Ordering::SeqCst) == 0;
+    let reply = api.place("key", Channel::Voice, b"{}".to_vec(), Some(&ready)).await;
+    assert_eq!(reply, Reply::Unsent { why: "could not connect".to_owned() });
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_deadline_says_how_far_the_request_got() {
+    let deadline = Duration::from_millis(100);
+    let place = async |answer| {
+        let (api, _, bytes) = silent_behind(answer, deadline).await;
+        let reply = api.place("key", Channel::Voice, b"{}".to_vec(), None).await;
+        assert!(bytes.load(Ordering::SeqCst) > 0, "the request left");
+        reply
+    };
+    assert_eq!(place(b"").await, Reply::Uncertain { why: "timed out".to_owned() });
+    assert!(matches!(
+        place(b"HTTP/1.1 201 Created\r\ncontent-length: 20\r\n\r\n{").await,
+        Reply::Uncertain { .. }
+    ));
+    // A no is a no, even if its reasons never come.
+    let refused = place(b"HTTP/1.1 422 Unprocessable\r\ncontent-length: 20\r\n\r\n{").await;
+    assert_eq!(refused, Reply::Refused(Refusal::Permanent { status: 422, message: String::new() }));
+}
+
+#[tokio::test]
+async fn a_request_is_written_as_the_provider_expects_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let api = Api::new(Clients::new(PLACE_DEADLINE).expect("clients"), &format!("http://{address}"));
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut text = Vec::new();
+        while !text.ends_with(b"{\"a\":1}") {
+            stream.read_buf(&mut text).await.expect("bytes");
+        }
+        stream.write_all(b"HTTP/1.1 402 Pay\r\ncontent-length: 0\r\n\r\n").await.expect("written");
+        String::from_utf8(text).expect("text")
+    });
+    api.place("key_1", Channel::Voice, br#"{"a":1}"#.to_vec(), None).await;
+    let sent = serving.await.expect("served").to_lowercase();
+    let mut lines: Vec<_> = sent.lines().collect();
+    let version = concat!("user-agent: redialer/", env!("CARGO_PKG_VERSION"));
+    let host = format!("host: {address}");
+    lines[1..6].sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            "post /v2/create-phone-call http/1.1",
+            "authorization: bearer key_1",
+            "content-length: 7",
+            "content-type: application/json",
+            &host,
+            version,
+            "",
+            r#"{"a":1}"#,
+        ]
+    );
 }

@@ -120,7 +120,9 @@ async fn repeated(
     if !app.store.begin_repeat(ask, over_at, now).await? {
         return Ok(None);
     }
-    match app.retell.place(api_key, ask.channel, body).await {
+    // A process that was frozen while connecting must not repeat it: the provider may have forgotten the key by then.
+    let is_in_time = || app.clock.now() < over_at;
+    match app.retell.place(api_key, ask.channel, body, Some(&is_in_time)).await {
         Reply::Placed { call_id } => Ok(Some(call_id)),
         // A refusal may be of the repeat alone; whether the first was placed, the lists will tell.
         _ => Ok(None),

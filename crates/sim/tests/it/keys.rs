@@ -23,7 +23,7 @@ async fn put(base: &str, path: &str, body: &str) {
 }
 
 async fn place(api: &Api, key: &str, channel: Channel, dispatch: &str) -> Reply {
-    api.place(key, channel, order(channel, dispatch)).await
+    api.place(key, channel, order(channel, dispatch), None).await
 }
 
 /// The permission that every read lacks, as the client tells it; `None` for one that succeeds.

@@ -34,7 +34,8 @@ pub async fn send(app: &App, ready: Ready) {
 
 async fn placed(app: &App, ready: &Ready) -> Result<Reply, StoreError> {
     // A process that was frozen since must not send: somebody may have taken it over. The lease outlives the
-    // request's deadline by the slack, so whoever begins within the slack is done before it ends.
+    // request's deadline by the slack, so whoever begins within the slack is done before it ends. A process that is
+    // frozen while it connects looks again right before the first byte.
     if app.clock.since(ready.begun) >= INTENT_SLACK {
         return Ok(Reply::Unsent { why: "the lease would end before the request".to_owned() });
     }
@@ -42,7 +43,9 @@ async fn placed(app: &App, ready: &Ready) -> Result<Reply, StoreError> {
     if intent.test() {
         return Ok(Reply::Placed { call_id: stateless::call_id(&intent.id().to_string()) });
     }
-    let asked = app.retell.place(&ready.api_key, intent.channel(), intent.body());
+    let lease = app.config.place_deadline() + INTENT_SLACK;
+    let holds_lease = || app.clock.since(ready.begun) < lease;
+    let asked = app.retell.place(&ready.api_key, intent.channel(), intent.body(), Some(&holds_lease));
     let reply = under_way(app, asked).await?;
     app.store.pass(Point::C8).await?;
     Ok(reply)

@@ -26,7 +26,7 @@ pub(super) struct SimWire {
 }
 
 impl Wire for SimWire {
-    fn send(&self, request: Request) -> Exchange<'_> {
+    fn send<'a>(&'a self, request: Request<'a>) -> Exchange<'a> {
         Box::pin(async move {
             if !request.places {
                 return self.read(request).await;
@@ -37,6 +37,7 @@ impl Wire for SimWire {
                 key: request.key.clone(),
                 body: request.body.clone(),
                 places: true,
+                ready: request.ready,
             };
             let first = self.place(again).await;
             match first {
@@ -48,7 +49,7 @@ impl Wire for SimWire {
 }
 
 impl SimWire {
-    async fn place(&self, mut request: Request) -> Result<Answer, Broken> {
+    async fn place(&self, mut request: Request<'_>) -> Result<Answer, Broken> {
         let shared = &self.shared;
         let begun_ms = shared.now_ms();
         let is_late = || shared.now_ms() - begun_ms >= PLACE_DEADLINE_MS;
@@ -58,6 +59,9 @@ impl SimWire {
             Fate::Lost => return Err(Broken::Lost("the connection broke".to_owned())),
             Fate::Go | Fate::BadGateway if is_late() => return timed_out(),
             Fate::Go | Fate::BadGateway => {}
+        }
+        if request.ready.is_some_and(|is_ready| !is_ready()) {
+            return Err(Broken::Unsent("the right to send it was lost while connecting".to_owned()));
         }
         if shared.has(Bug::ForgetTheFinalFlag)
             && let Some(body) = &mut request.body
@@ -93,7 +97,7 @@ impl SimWire {
         }
     }
 
-    async fn read(&self, request: Request) -> Result<Answer, Broken> {
+    async fn read(&self, request: Request<'_>) -> Result<Answer, Broken> {
         let shared = &self.shared;
         let is_list = request.url.contains("/v3/list-");
         let often = match is_list {
@@ -113,7 +117,7 @@ impl SimWire {
         Ok(self.exchange(request).await)
     }
 
-    async fn exchange(&self, request: Request) -> Answer {
+    async fn exchange(&self, request: Request<'_>) -> Answer {
         let path = request
             .url
             .split_once("//")
