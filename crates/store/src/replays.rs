@@ -56,6 +56,8 @@ impl TenantStore {
         }
         let row = tx.fetch_one(KNOWN, args![bucket, self.tenant, slot.name]).await?;
         let row = row.ok_or(StoreError::Corrupt("kept answer"))?;
+        // Nothing was written. The key service may take long to answer, and SQLite has one writer: it is released first.
+        tx.commit().await?;
         if row.get::<Vec<u8>>("request")? != request {
             return Ok(Replay::Other);
         }
