@@ -47,8 +47,8 @@ pub struct App {
     pub dials: Arc<Semaphore>,
     /// When this process began its work.
     pub started_at: Timestamp,
-    /// Bodies of webhooks in memory, in bytes.
-    pub waiting_bytes: AtomicUsize,
+    /// Memory taken by the bodies of requests, in bytes.
+    pub waiting_bytes: Arc<AtomicUsize>,
     /// API requests that may still be worked on at once.
     pub api_requests: Arc<Semaphore>,
     /// How often each API key may ask.
@@ -101,7 +101,7 @@ impl App {
             pacer: Pacer::default(),
             dials,
             started_at,
-            waiting_bytes: AtomicUsize::new(0),
+            waiting_bytes: Arc::default(),
             api_requests,
             pace,
             replica,

@@ -6,16 +6,18 @@
 //! Leases, pacing and sockets use real time; everything a person would call "when" is virtual.
 
 use std::{
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
+    task::{Context, Poll},
     time::{Duration, SystemTime},
 };
 
 use redialer_core::{Timestamp, chance::Chance, time::from_ms};
 use redialer_store::{ClockRow, Store, StoreError};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 /// A moment that was taken note of.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +72,22 @@ pub fn chance() -> Result<Chance, getrandom::Error> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;
     Ok(Chance::seeded(seed))
+}
+
+/// A moment of real time that code which polls by itself, as a socket does, can wait for.
+pub struct Deadline(Pin<Box<Sleep>>);
+
+impl Deadline {
+    /// The moment that is so far from now.
+    #[expect(clippy::disallowed_methods, reason = "this is the one file that waits")]
+    pub fn after(real: Duration) -> Self {
+        Self(Box::pin(tokio::time::sleep(real)))
+    }
+
+    /// Ready once the moment has passed; until then the task is woken when it does.
+    pub fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
+    }
 }
 
 impl Clock {

@@ -15,7 +15,10 @@ use redialer_kek::transit;
 use redialer_providers::retell;
 use serde::{Deserialize, Serialize};
 
-use crate::plans::{self, PlanPatch};
+use crate::{
+    http::Proxies,
+    plans::{self, PlanPatch},
+};
 
 /// Settings as given on the command line.
 #[derive(Debug, Clone, Default, Args, Serialize)]
@@ -99,8 +102,16 @@ pub struct Config {
     pub head_deadline_secs: u64,
     /// How long a request's body may take, in seconds.
     pub body_deadline_secs: u64,
+    /// How long a client may take none of its answer before it is cut off, in seconds.
+    pub write_deadline_secs: u64,
     /// Connections at once.
     pub max_connections: usize,
+    /// Connections at once from one IPv4 address or one IPv6 network of 64 bits, other than loopback and trusted proxies.
+    pub max_connections_per_address: usize,
+    /// Networks of proxies whose `X-Forwarded-For` counts, separated by commas.
+    pub trusted_proxies: String,
+    /// Where `/metrics` is served instead of at `listen`.
+    pub metrics_listen: Option<String>,
     /// How long a request that places a call may take, in seconds.
     pub place_deadline_secs: u64,
     /// Dials under way at once, in this process.
@@ -135,7 +146,11 @@ impl Default for Config {
             max_body_bytes: 10 << 20,
             head_deadline_secs: 15,
             body_deadline_secs: 30,
+            write_deadline_secs: 30,
             max_connections: 4096,
+            max_connections_per_address: 256,
+            trusted_proxies: String::new(),
+            metrics_listen: None,
             place_deadline_secs: 120,
             max_dials: 256,
             drain_deadline_secs: 150,
@@ -160,7 +175,7 @@ fn bad<T>(setting: &str, problem: impl Into<String>) -> Result<T, BadConfig> {
     Err(BadConfig { setting: setting.to_owned(), problem: problem.into() })
 }
 
-const ENVIRONMENT: [&str; 21] = [
+const ENVIRONMENT: [&str; 25] = [
     "data_dir",
     "database_url",
     "listen",
@@ -174,7 +189,11 @@ const ENVIRONMENT: [&str; 21] = [
     "max_body_bytes",
     "head_deadline_secs",
     "body_deadline_secs",
+    "write_deadline_secs",
     "max_connections",
+    "max_connections_per_address",
+    "trusted_proxies",
+    "metrics_listen",
     "place_deadline_secs",
     "max_dials",
     "drain_deadline_secs",
@@ -235,6 +254,7 @@ impl Config {
         if self.listen.parse::<SocketAddr>().is_err() {
             return bad("listen", format!("`{}` is not an address and port, as 127.0.0.1:8080", self.listen));
         }
+        self.check_connections()?;
         let base = &self.retell_base_url;
         let loopback = is_loopback(base);
         if !(base.starts_with("https://") || base.starts_with("http://") && loopback) {
@@ -271,6 +291,42 @@ impl Config {
             return bad("log_format", "must be text or json");
         }
         Ok(())
+    }
+
+    fn check_connections(&self) -> Result<(), BadConfig> {
+        if let Some(address) = &self.metrics_listen
+            && address.parse::<SocketAddr>().is_err()
+        {
+            return bad(
+                "metrics_listen",
+                format!("`{address}` is not an address and port, as 127.0.0.1:9090"),
+            );
+        }
+        if self
+            .metrics_listen
+            .as_ref()
+            .is_some_and(|address| *address == self.listen && !address.ends_with(":0"))
+        {
+            return bad("metrics_listen", "must differ from listen");
+        }
+        self.trusted_proxies()?;
+        let numbers = [
+            ("write_deadline_secs", self.write_deadline_secs == 0),
+            ("max_connections_per_address", self.max_connections_per_address == 0),
+        ];
+        match numbers.iter().find(|(_, is_zero)| *is_zero) {
+            Some((setting, _)) => bad(setting, "must be at least 1"),
+            None => Ok(()),
+        }
+    }
+
+    /// The proxies whose `X-Forwarded-For` counts.
+    pub fn trusted_proxies(&self) -> Result<Proxies, BadConfig> {
+        Proxies::parse(&self.trusted_proxies).or_else(|part| {
+            let problem =
+                format!("`{part}` is neither a network, as 10.0.0.0/8, nor an address, as 10.1.2.3");
+            bad("trusted_proxies", problem)
+        })
     }
 
     /// What each plan allows.
@@ -356,6 +412,13 @@ mod tests {
         check(|c| c.clock_speed = 60, Err("clock_speed"));
         check(|c| c.clock_speed = 0, Err("clock_speed"));
         check(|c| c.listen = "8080".to_owned(), Err("listen"));
+        check(|c| c.metrics_listen = Some("9090".to_owned()), Err("metrics_listen"));
+        check(|c| c.metrics_listen = Some(c.listen.clone()), Err("metrics_listen"));
+        check(|c| c.metrics_listen = Some("127.0.0.1:9090".to_owned()), Ok(()));
+        check(|c| c.trusted_proxies = "10.0.0.0/8, proxy".to_owned(), Err("trusted_proxies"));
+        check(|c| c.trusted_proxies = "10.0.0.0/8, ::1".to_owned(), Ok(()));
+        check(|c| c.write_deadline_secs = 0, Err("write_deadline_secs"));
+        check(|c| c.max_connections_per_address = 0, Err("max_connections_per_address"));
         check(|c| c.database_url = Some("mysql://x".to_owned()), Err("database_url"));
         check(|c| c.kek = Some("vault:x".to_owned()), Err("kek"));
     }

@@ -14,7 +14,7 @@ use crate::{
     clock::{self, Clock},
     config::Config,
     flow::{dispatch, housekeeping, ingest, reconcile, roster, sweep, window},
-    http::{self, Metrics},
+    http::{self, Listeners, Metrics},
 };
 
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
@@ -75,6 +75,17 @@ impl Running {
             .with_context(|| format!("listen: {} is not free", config.listen))?;
         // Port 0 was a wish for any.
         config.listen = listener.local_addr()?.to_string();
+        let metrics_listener = match &mut config.metrics_listen {
+            Some(address) => {
+                let listener = TcpListener::bind(&*address)
+                    .await
+                    .with_context(|| format!("metrics_listen: {address} is not free"))?;
+                *address = listener.local_addr()?.to_string();
+                Some(listener)
+            }
+            None => None,
+        };
+        let listeners = Listeners { public: listener, metrics: metrics_listener };
         let retell = Api::new(Clients::new(config.place_deadline())?, &config.retell_base_url);
         let (inbox, inbox_writer) = Inbox::start(store.clone());
         let (ledger, ledger_writer) = Ledger::start(store.clone());
@@ -91,7 +102,7 @@ impl Running {
         }
         housekeeping::hold_leases(&app).await?;
         let workers = vec![
-            tokio::spawn(http::serve(Arc::clone(&app), listener, metrics)),
+            tokio::spawn(http::serve(Arc::clone(&app), listeners, metrics)),
             tokio::spawn(ingest::run(Arc::clone(&app))),
             tokio::spawn(window::run(Arc::clone(&app))),
             tokio::spawn(dispatch::run(Arc::clone(&app))),

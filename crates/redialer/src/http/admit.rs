@@ -3,13 +3,13 @@
 //! Invariants: a key is looked up anew for each request, so that one that was revoked opens nothing from then on; a key
 //! learns nothing of a route it has no scope for but that it lacks it. Pacing is per key, on each replica.
 
-use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc};
 
 use axum::{
     extract::{MatchedPath, Request, State},
     http::{HeaderValue, StatusCode, header},
     middleware::Next,
-    response::{IntoResponse as _, Response},
+    response::{IntoResponse, Response},
 };
 use governor::{
     Quota, RateLimiter,
@@ -23,13 +23,13 @@ use redialer_store::{Actor, KeyRow};
 use super::{
     auth::{Caller, refused},
     error::{ApiError, RequestId},
-    routes,
+    requests, routes,
 };
 use crate::app::App;
 
-/// Where a connection comes from.
+/// The address of the client that sent a request.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) SocketAddr);
+pub(super) struct Peer(pub(super) IpAddr);
 
 /// How often each key may ask. Keys that are unknown are not counted: there are as many counts as keys in use.
 pub struct Pace {
@@ -100,13 +100,20 @@ pub(super) async fn admit(State(app): State<Arc<App>>, mut request: Request, nex
 
 async fn owner(app: &App, given: Option<HeaderValue>) -> Result<KeyRow, Response> {
     let given = given.as_ref().and_then(|v| v.to_str().ok());
-    let key = given.and_then(|v| v.strip_prefix("Bearer ")).map(str::trim).filter(|k| k.starts_with("rdl_"));
-    let Some(key) = key else {
+    let Some(key) = given.and_then(bearer).filter(|key| key.starts_with("rdl_")) else {
         return Err(refused("Send your API key as `Authorization: Bearer rdl_live_…` or `rdl_test_…`."));
     };
+    // Held for the look-up alone: the body may take its time.
+    let _slot = requests::slot(app).map_err(IntoResponse::into_response)?;
     let owner =
         app.store.key_owner(key, app.clock.now()).await.map_err(|e| ApiError::from(e).into_response())?;
     owner.ok_or_else(|| refused("This API key is unknown, revoked or expired."))
+}
+
+/// The token of `Authorization: Bearer …`; schemes have no case (RFC 9110, section 11.1).
+fn bearer(given: &str) -> Option<&str> {
+    let (scheme, token) = given.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// Whether the plan has the API, and the key the route's scope.
@@ -135,7 +142,7 @@ fn caller(app: &App, owner: KeyRow, request: &Request) -> Caller {
     let actor = Actor {
         name: owner.id.to_string(),
         request: request.extensions().get::<RequestId>().map(|id| id.0.clone()),
-        address: request.extensions().get::<Peer>().map(|peer| peer.0.ip()),
+        address: request.extensions().get::<Peer>().map(|peer| peer.0),
     };
     Caller {
         store: app.store.of(owner.tenant.id).for_tests(owner.test).by(actor),

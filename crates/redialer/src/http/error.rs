@@ -97,16 +97,13 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// Turns API requests away when as many are worked on as may be: webhooks and dials go first (I34).
-pub(super) async fn shed(
-    axum::extract::State(app): axum::extract::State<std::sync::Arc<crate::app::App>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    match app.api_requests.try_acquire() {
-        Ok(_slot) => next.run(request).await,
-        Err(_) => ApiError::unavailable().into_response(),
-    }
+/// Refuses a request whose end a proxy may see elsewhere than we do, and closes its connection.
+pub(super) fn two_framings() -> Response {
+    let why =
+        "Send either `Content-Length` or `Transfer-Encoding: chunked`, once, and no other transfer coding.";
+    let mut response = ApiError::new(StatusCode::BAD_REQUEST, "bad_framing", why).into_response();
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// The id of one request, also in its answer's `X-Request-Id`.
@@ -127,7 +124,13 @@ pub(super) async fn envelope(
 ) -> Response {
     let id = RequestId::new(&app.chance);
     request.extensions_mut().insert(id.clone());
-    enveloped(next.run(request).await, &id)
+    let is_api = request.uri().path().starts_with("/v1/");
+    let mut response = enveloped(next.run(request).await, &id);
+    if is_api {
+        // Answers hold personal data, secrets that are shown once, and states that change.
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
 }
 
 /// The answer with its request's id; if it is an error, in its envelope.
@@ -156,6 +159,7 @@ fn written(error: &ApiError, id: &RequestId, from: Response) -> Response {
     for name in [
         "retry-after",
         "allow",
+        "connection",
         "www-authenticate",
         "ratelimit-limit",
         "ratelimit-remaining",

@@ -69,6 +69,19 @@ pub(super) async fn show(Path(name): Path<String>) -> Response {
     page(&name)
 }
 
+/// `GET /`: where everything is.
+pub(super) async fn home() -> Response {
+    const BODY: &str = "<h1>redialer</h1>
+<p>This server schedules callbacks for voice-AI agents. There is no dashboard yet: use the REST API and the command line.</p>
+<ul>
+<li><a href=\"/docs\">Guides</a></li>
+<li><a href=\"/docs/api\">API reference</a>, <a href=\"/v1/openapi.json\">OpenAPI document</a></li>
+<li><a href=\"/healthz\">Liveness</a>, <a href=\"/readyz\">readiness</a></li>
+</ul>";
+    static PAGE: LazyLock<String> = LazyLock::new(|| laid_out("", "Home", Rendered(BODY.to_owned())));
+    sent(&PAGE)
+}
+
 fn page(name: &str) -> Response {
     static PAGES: LazyLock<BTreeMap<&str, String>> = LazyLock::new(|| {
         GUIDES.iter().map(|(name, title, text)| (*name, whole(name, title, text))).collect()
@@ -76,7 +89,11 @@ fn page(name: &str) -> Response {
     let Some(html) = PAGES.get(name) else {
         return ApiError::new(StatusCode::NOT_FOUND, "not_found", "There is no such page.").into_response();
     };
-    let mut response = Html(html.as_str()).into_response();
+    sent(html)
+}
+
+fn sent(html: &'static str) -> Response {
+    let mut response = Html(html).into_response();
     response.headers_mut().insert(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(
@@ -87,6 +104,10 @@ fn page(name: &str) -> Response {
 }
 
 fn whole(name: &str, title: &'static str, text: &str) -> String {
+    laid_out(name, title, Rendered(rendered(text)))
+}
+
+fn laid_out(name: &str, title: &'static str, body: Rendered) -> String {
     let link = |(other, title, _): &(&str, &'static str, &str)| Link {
         title,
         href: format!("/docs/{other}"),
@@ -94,7 +115,7 @@ fn whole(name: &str, title: &'static str, text: &str) -> String {
     };
     let mut links: Vec<Link> = GUIDES.iter().map(link).collect();
     links.push(Link { title: "API reference", href: "/docs/api".to_owned(), here: false });
-    let page = Page { title, links, body: Rendered(rendered(text)) };
+    let page = Page { title, links, body };
     page.render_with_values(NO_VALUES).unwrap_or_default()
 }
 

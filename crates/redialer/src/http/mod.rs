@@ -1,39 +1,76 @@
 //! The doors: HTTP in. No decisions, no SQL.
 //!
-//! Invariants: a head, a body and an idle connection each have a deadline; connections are counted; when the
-//! program drains, requests in hand are finished.
+//! Invariants: a head, a body, a write and an idle connection each have a deadline; connections are counted, in all and by
+//! address, and refused at once where there are too many; a request with two framings is refused; when the program drains,
+//! requests in hand are finished.
 
 mod admit;
 mod api;
 mod auth;
+mod body;
+mod connections;
 mod error;
+mod framing;
 mod guides;
 mod health;
 mod openapi;
+mod proxies;
 mod reference;
 mod replay;
+mod requests;
 mod routes;
+mod socket;
+mod strict;
 mod webhooks;
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
-
-use axum::{Extension, Router, http::Request, response::Response};
-use futures_util::{FutureExt as _, future::BoxFuture};
-use hyper::{body::Incoming, service::Service};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
-use tokio::{net::TcpListener, sync::Semaphore};
+
+use axum::{
+    Router,
+    http::{HeaderMap, Request, header},
+    response::Response,
+};
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, OptionFuture, join},
+};
+use hyper::{body::Incoming, service::Service};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 
-use self::admit::Peer;
+use self::{
+    admit::Peer,
+    connections::{Connections, Slot, refuse},
+    error::{RequestId, enveloped},
+    socket::{Ambiguous, Socket},
+};
 use crate::app::App;
 
 pub use admit::Pace;
 pub use health::Metrics;
 pub use openapi::document;
+pub use proxies::Proxies;
 pub use routes::{Route, TABLE};
+
+/// How long the server waits after the system had no file handle for a connection.
+const OUT_OF_HANDLES: Duration = Duration::from_millis(100);
+
+/// Where the server listens.
+pub struct Listeners {
+    /// For webhooks, the API and the guides.
+    pub public: TcpListener,
+    /// For metrics, if they have a listener of their own.
+    pub metrics: Option<TcpListener>,
+}
 
 /// Every door as one service, for whoever serves it another way.
 pub fn router(app: Arc<App>, metrics: Metrics) -> axum::Router {
@@ -41,42 +78,103 @@ pub fn router(app: Arc<App>, metrics: Metrics) -> axum::Router {
 }
 
 /// Serves until the program drains and the last request in hand is answered.
-pub async fn serve(app: Arc<App>, listener: TcpListener, metrics: Metrics) {
+pub async fn serve(app: Arc<App>, listeners: Listeners, metrics: Metrics) {
+    let proxies = Arc::new(app.config.trusted_proxies().unwrap_or_default());
+    let of_metrics = listeners.metrics.map(|listener| {
+        let router = routes::of_metrics(Arc::clone(&app), metrics.clone());
+        let server =
+            Server { app: Arc::clone(&app), router, takes_webhooks: false, proxies: Arc::clone(&proxies) };
+        listen(server, listener)
+    });
     let router = router(Arc::clone(&app), metrics);
-    let slots = Arc::new(Semaphore::new(app.config.max_connections));
-    let graceful = GracefulShutdown::new();
-    let head_deadline = Duration::from_secs(app.config.head_deadline_secs);
+    let public = Server { app: Arc::clone(&app), router, takes_webhooks: true, proxies };
+    join(listen(public, listeners.public), OptionFuture::from(of_metrics)).await;
+    // A client that hung up left its request running; it holds a slot until it has ended.
+    let all = u32::try_from(app.config.max_api_requests).unwrap_or(u32::MAX);
+    let _all_ended = app.api_requests.acquire_many(all).await;
+}
+
+/// What is served to the clients of one listener.
+#[derive(Clone)]
+struct Server {
+    app: Arc<App>,
+    router: Router,
+    takes_webhooks: bool,
+    proxies: Arc<Proxies>,
+}
+
+async fn listen(server: Server, listener: TcpListener) {
+    let app = Arc::clone(&server.app);
+    let connections = Connections::new(&app.config, Arc::clone(&server.proxies));
     loop {
         let accepted = tokio::select! {
             () = app.drained() => break,
-            accepted = accept(&listener, &slots) => accepted,
+            accepted = listener.accept() => accepted,
         };
-        let Some((stream, peer, slot)) = accepted else { continue };
-        // Small answers should not wait for the next packet.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection was gone at once");
-            continue;
-        }
-        let mut builder = hyper::server::conn::http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(head_deadline).max_buf_size(64 << 10);
-        let service = Doors { app: Arc::clone(&app), router: router.clone().layer(Extension(Peer(peer))) };
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted; others are asked to close");
+                connections.ask_to_close();
+                app.clock.wait(OUT_OF_HANDLES).await;
+                continue;
             }
-            drop(slot);
-        });
+        };
+        match connections.admit(peer.ip()).await {
+            Ok(slot) => {
+                let closing = connections.closing();
+                tokio::spawn(connection(server.clone(), stream, peer, slot, closing));
+            }
+            Err(why) => {
+                tracing::debug!(?why, "a connection was refused");
+                refuse(stream, why);
+            }
+        }
     }
     drop(listener);
-    graceful.shutdown().await;
+    connections.close().await;
+}
+
+/// Serves one connection until either side closes it.
+async fn connection(
+    server: Server,
+    stream: TcpStream,
+    peer: SocketAddr,
+    slot: Slot,
+    mut closing: tokio::sync::watch::Receiver<()>,
+) {
+    // Small answers should not wait for the next packet.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection was gone at once");
+        return;
+    }
+    let ambiguous = Ambiguous::default();
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    let head_deadline = Duration::from_secs(server.app.config.head_deadline_secs);
+    builder.timer(TokioTimer::new()).header_read_timeout(head_deadline).max_buf_size(64 << 10);
+    let socket = Socket::new(Arc::clone(&server.app), stream, ambiguous.clone());
+    let doors = Doors { server, peer: peer.ip(), ambiguous, requests: AtomicU64::new(0) };
+    let connection = builder.serve_connection(TokioIo::new(socket), doors);
+    tokio::pin!(connection);
+    let ended = loop {
+        tokio::select! {
+            ended = connection.as_mut() => break ended,
+            Ok(()) = closing.changed() => connection.as_mut().graceful_shutdown(),
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+    drop(slot);
 }
 
 /// The doors of one connection: webhooks go straight to theirs, everything else through the router.
 struct Doors {
-    app: Arc<App>,
-    router: Router,
+    server: Server,
+    peer: IpAddr,
+    ambiguous: Ambiguous,
+    /// Requests so far.
+    requests: AtomicU64,
 }
 
 impl Service<Request<Incoming>> for Doors {
@@ -84,26 +182,26 @@ impl Service<Request<Incoming>> for Doors {
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Response, Infallible>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        match webhooks::addressed(request.method(), request.uri().path()) {
-            Some(to) => Box::pin(webhooks::received(Arc::clone(&self.app), to, request).map(Ok)),
-            None => Box::pin(self.router.clone().oneshot(request)),
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let Server { app, router, takes_webhooks, proxies } = &self.server;
+        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.ambiguous.is(number) || !has_plain_framing(request.headers()) {
+            let id = RequestId::new(&app.chance);
+            return Box::pin(std::future::ready(Ok(enveloped(error::two_framings(), &id))));
         }
+        let to = webhooks::addressed(request.method(), request.uri().path());
+        if let Some(to) = to.filter(|_| *takes_webhooks) {
+            return Box::pin(webhooks::received(Arc::clone(app), to, request).map(Ok));
+        }
+        let client = proxies.client(self.peer, request.headers());
+        request.extensions_mut().insert(Peer(client));
+        Box::pin(router.clone().oneshot(request))
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> Option<(tokio::net::TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, peer, slot)),
-        Err(error) => {
-            // Out of file handles, most likely: others will close theirs.
-            tracing::warn!(%error, "a connection could not be accepted");
-            tokio::task::yield_now().await;
-            None
-        }
-    }
+/// Whether the only transfer coding, if any, is `chunked`.
+fn has_plain_framing(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let is_chunked = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    is_chunked && codings.next().is_none()
 }

@@ -5,7 +5,10 @@
 mod operations;
 pub(super) mod settings;
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::LazyLock,
+};
 
 use axum::{
     http::{HeaderValue, header},
@@ -24,6 +27,26 @@ pub(super) struct Doc {
     body: Option<Value>,
     status: u16,
     answer: Option<Value>,
+}
+
+/// What a route takes besides its path.
+pub(super) struct Takes {
+    /// The names of its query parameters.
+    pub(super) query: Vec<String>,
+    /// Whether it has a body.
+    pub(super) body: bool,
+}
+
+/// What each route takes, by its method in upper case and its path.
+pub(super) fn takes() -> HashMap<(String, String), Takes> {
+    let mut types = Types::default();
+    let of = |route: &Route| {
+        let doc = operations::doc(&mut types, route.method, route.path)?;
+        let query = doc.params.iter().filter_map(|p| p["name"].as_str().map(str::to_owned)).collect();
+        let takes = Takes { query, body: doc.body.is_some() };
+        Some(((route.method.to_uppercase(), format!("/v1{}", route.path)), takes))
+    };
+    TABLE.iter().filter_map(of).collect()
 }
 
 /// Collects the types that operations name.

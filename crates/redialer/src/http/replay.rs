@@ -1,15 +1,15 @@
 //! `Idempotency-Key`: a POST that is sent again is answered again, and done once.
 //!
-//! Invariants: a name is taken before the handler begins, and the answer kept behind it, whether or not anybody still
-//! waits for it. What was refused did nothing, and its name is free again. What ended with a fault of ours may have been
+//! Invariants: a name is taken before the handler begins, and the answer kept behind it, in the one task that the request
+//! runs in: a client that hangs up leaves no name without its answer. What was refused did nothing, and its name is free again. What ended with a fault of ours may have been
 //! done: its name stays taken, and whoever asks is told so.
 
 use std::sync::Arc;
 
 use axum::{
     body::{Body, Bytes, to_bytes},
-    extract::{Request, State},
-    http::{HeaderValue, Method, StatusCode, header},
+    extract::Request,
+    http::{HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -20,33 +20,34 @@ use super::{auth::Caller, error::ApiError};
 use crate::app::App;
 
 const NAME: &str = "idempotency-key";
-const MAX_BODY: usize = 1 << 20;
 
-/// Does a named POST once.
-pub(super) async fn once(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let named = request.headers().get(NAME).filter(|_| request.method() == Method::POST).cloned();
-    let (Some(name), Some(caller)) = (named, request.extensions().get::<Caller>().cloned()) else {
-        return next.run(request).await;
+/// Runs a request whose body was read; a POST with a name is done once.
+pub(super) async fn once(app: Arc<App>, parts: Parts, body: Bytes, next: Next) -> Result<Response, ApiError> {
+    let name = parts.headers.get(NAME).filter(|_| parts.method == Method::POST);
+    let name = name.map(|name| visible(name).map(str::to_owned)).transpose()?;
+    let (Some(name), Some(caller)) = (name, parts.extensions.get::<Caller>().cloned()) else {
+        return Ok(next.run(Request::from_parts(parts, Body::from(body))).await);
     };
-    match named_once(app, caller, &name, request, next).await {
-        Ok(response) => response,
-        Err(error) => error.into_response(),
-    }
+    let hash = hash_of(&parts, &body);
+    let request = Request::from_parts(parts, Body::from(body));
+    named_once(&app, &caller, &name, &hash, request, next).await
+}
+
+fn visible(name: &HeaderValue) -> Result<&str, ApiError> {
+    let name = name.to_str().ok().filter(|n| (1..=255).contains(&n.len()));
+    name.ok_or_else(|| ApiError::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters"))
 }
 
 async fn named_once(
-    app: Arc<App>,
-    caller: Caller,
-    name: &HeaderValue,
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    hash: &[u8; 32],
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let name = name.to_str().ok().filter(|n| (1..=255).contains(&n.len()));
-    let name = name
-        .ok_or_else(|| ApiError::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters"))?;
-    let (request, hash) = hashed(request).await?;
     let now = app.clock.now();
-    let slot = match caller.store.replay(caller.key, name, &hash, now, &app.chance).await? {
+    let slot = match caller.store.replay(caller.key, name, hash, now, &app.chance).await? {
         Replay::Fresh(slot) => slot,
         Replay::Other => {
             return Err(ApiError::invalid(
@@ -63,7 +64,7 @@ async fn named_once(
         }
         Replay::Done(status, answer) => {
             if caller.sees_numbers() {
-                caller.reveals(&app, "replay", &[caller.key.to_string()]).await?;
+                caller.reveals(app, "replay", &[caller.key.to_string()]).await?;
             }
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
             let mut response = json(status, Bytes::copy_from_slice(&answer));
@@ -71,25 +72,17 @@ async fn named_once(
             return Ok(response);
         }
     };
-    // Whoever asked may hang up; what was begun is finished and kept.
-    let done = tokio::spawn(async move {
-        let response = next.run(request).await;
-        keep(&app, &caller, &slot, response).await
-    });
-    done.await.unwrap_or_else(|_| Err(ApiError::unavailable()))
+    let response = next.run(request).await;
+    keep(app, caller, &slot, response).await
 }
 
-/// The request, and the hash of all of it that counts.
-async fn hashed(request: Request) -> Result<(Request, [u8; 32]), ApiError> {
-    let (parts, body) = request.into_parts();
-    let too_large =
-        || ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is larger than 1 MiB.");
-    let body = to_bytes(body, MAX_BODY).await.map_err(|_| too_large())?;
+/// The hash of all of a request that counts.
+fn hash_of(parts: &Parts, body: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(parts.uri.to_string().as_bytes());
     hash.update([0]);
-    hash.update(&body);
-    Ok((Request::from_parts(parts, Body::from(body)), hash.finalize().into()))
+    hash.update(body);
+    hash.finalize().into()
 }
 
 /// Keeps an answer, or gives the name back.

@@ -21,7 +21,7 @@ use super::{
     },
     error, guides, health,
     health::Metrics,
-    openapi, reference, replay, webhooks,
+    openapi, reference, requests, webhooks,
 };
 use crate::app::App;
 
@@ -97,22 +97,38 @@ pub(super) fn scope_of(method: &Method, path: &str) -> Option<Scope> {
 pub(super) fn all(app: Arc<App>, metrics: Metrics) -> Router {
     let with = |app: &Arc<App>| Arc::clone(app);
     let v1 = v1()
-        .route_layer(middleware::from_fn_with_state(with(&app), replay::once))
-        .route_layer(middleware::from_fn_with_state(with(&app), admit::admit))
-        .layer(middleware::from_fn_with_state(with(&app), error::shed));
-    Router::new()
+        .route_layer(middleware::from_fn_with_state(with(&app), requests::run))
+        .route_layer(middleware::from_fn_with_state(with(&app), admit::admit));
+    let public = Router::new().route("/", get(guides::home));
+    let public = match app.config.metrics_listen {
+        None => public.route("/metrics", get(move || async move { metrics.render() })),
+        Some(_) => public,
+    };
+    public
         .route("/api/webhooks/{provider}/{slug}", post(webhooks::receive))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
-        .route("/metrics", get(move || async move { metrics.render() }))
         .route("/v1/openapi.json", get(openapi::serve))
         .route("/docs", get(guides::first))
         .route("/docs/api", get(reference::serve))
         .route("/docs/{page}", get(guides::show))
         .nest("/v1", v1)
-        .fallback(|| async {
-            error::ApiError::new(StatusCode::NOT_FOUND, "not_found", "There is no such path.")
-        })
+        .fallback(no_such_path)
         .layer(middleware::from_fn_with_state(with(&app), error::envelope))
         .with_state(app)
+}
+
+/// What is served where `metrics_listen` says.
+pub(super) fn of_metrics(app: Arc<App>, metrics: Metrics) -> Router {
+    Router::new()
+        .route("/metrics", get(move || async move { metrics.render() }))
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .fallback(no_such_path)
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), error::envelope))
+        .with_state(app)
+}
+
+async fn no_such_path() -> error::ApiError {
+    error::ApiError::new(StatusCode::NOT_FOUND, "not_found", "There is no such path.")
 }

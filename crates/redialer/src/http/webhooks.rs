@@ -4,20 +4,15 @@
 //! (403), JSON (400); nothing of a request without a valid signature is stored (I8). 2xx is answered only
 //! after the commit, 503 when it cannot be, so that the provider repeats it (I9).
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use axum::{
     Json,
-    body::{Body, Bytes},
+    body::Body,
     extract::{Path, State},
     http::{HeaderMap, Method, Request, StatusCode},
     response::{IntoResponse, Response},
 };
-use http_body::Body as _;
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use redialer_core::{Id, decide::Notice};
 use redialer_providers::retell::{
@@ -26,7 +21,10 @@ use redialer_providers::retell::{
 };
 use redialer_store::{Arrival, Desk, NewDelivery, Point, Recorded, SlugOwner};
 
-use super::error::{ApiError, RequestId, enveloped};
+use super::{
+    body::{self, Limits},
+    error::{ApiError, RequestId, enveloped},
+};
 use crate::{app::App, flow::ingest};
 
 /// `POST /api/webhooks/{provider}/{slug}`.
@@ -42,11 +40,14 @@ pub(super) async fn receive(
 /// The provider and the slug of a webhook whose path names both in plain letters; other requests are the router's.
 pub(super) fn addressed(method: &Method, path: &str) -> Option<(String, String)> {
     let (provider, slug) = path.strip_prefix("/api/webhooks/")?.split_once('/')?;
-    let is_plain = |part: &str| {
-        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-    };
-    let is_one = method == Method::POST && is_plain(provider) && is_plain(slug);
+    let is_one = method == Method::POST && is_slug(provider) && is_slug(slug);
     is_one.then(|| (provider.to_owned(), slug.to_owned()))
+}
+
+/// Whether a text can be a slug; what cannot is not looked up.
+fn is_slug(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 /// What [`receive`] answers, without the router, whose layers would cost as much as reading the event does.
@@ -77,10 +78,14 @@ async fn accept(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
+    if !is_slug(slug) {
+        return Err(ApiError::not_found());
+    }
     let owner = app.store.slug_owner(slug, app.clock.now(), app.clock.real_ms()).await?;
     let owner = owner.filter(|o| o.provider.word() == provider).ok_or_else(ApiError::not_found)?;
-    let mut room = Room::new(app);
-    let body = whole(app, body, &mut room).await?;
+    let limits =
+        Limits { max_bytes: app.config.max_body_bytes, max_waiting_bytes: app.config.max_waiting_bytes };
+    let (body, _room) = body::read(app, body, limits).await?;
     let received = verified(app, &owner, headers, &body);
     // A stranger learns nothing about the agent: only a signed request gets past this line.
     let desk = app.store.desk(owner.key.tenant(), owner.workspace, app.clock.real_ms()).await?;
@@ -115,86 +120,6 @@ async fn accept(
     let answer = answer_to(&received.delivery.event);
     record(app, &desk, owner, received).await?;
     Ok(answer)
-}
-
-/// Room for one body in the memory that all bodies share; given back when the request is answered.
-struct Room<'a> {
-    app: &'a App,
-    taken: usize,
-}
-
-impl<'a> Room<'a> {
-    const fn new(app: &'a App) -> Self {
-        Self { app, taken: 0 }
-    }
-
-    fn take(&mut self, bytes: usize) -> Result<(), ApiError> {
-        let (all, max) = (&self.app.waiting_bytes, self.app.config.max_waiting_bytes);
-        self.taken += bytes;
-        if all.fetch_add(bytes, Ordering::Relaxed) + bytes > max {
-            return Err(ApiError::unavailable());
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Room<'_> {
-    fn drop(&mut self) {
-        self.app.waiting_bytes.fetch_sub(self.taken, Ordering::Relaxed);
-    }
-}
-
-/// Bytes of a piece that is kept as it came: an eighth of the buffer that it may lie in.
-const WORTH_KEEPING: usize = 8 << 10;
-
-/// The body, within its size, its time and its share of memory.
-async fn whole(app: &App, body: Body, room: &mut Room<'_>) -> Result<Bytes, ApiError> {
-    let deadline = Duration::from_secs(app.config.body_deadline_secs);
-    match tokio::time::timeout(deadline, collected(app, body, room)).await {
-        Ok(body) => body,
-        Err(_) => Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "The body took too long.")),
-    }
-}
-
-async fn collected(app: &App, mut body: Body, room: &mut Room<'_>) -> Result<Bytes, ApiError> {
-    let max = app.config.max_body_bytes;
-    let too_large = || {
-        let why = format!("The body is larger than {max} bytes.");
-        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", why)
-    };
-    let announced = body.size_hint().exact().and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
-    if announced > max {
-        discard(&mut body).await;
-        return Err(too_large());
-    }
-    let mut whole = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let unreadable = |_| ApiError::new(StatusCode::BAD_REQUEST, "unreadable", "The body ended early.");
-        let Ok(data) = frame.map_err(unreadable)?.into_data() else { continue };
-        if whole.len() + data.len() > max {
-            drop(whole);
-            discard(&mut body).await;
-            return Err(too_large());
-        }
-        room.take(data.len())?;
-        // Most bodies come in one piece, and need not be copied. Small ones are: they would hold on to a buffer that is
-        // many times as large.
-        if whole.is_empty() && data.len() >= WORTH_KEEPING && data.len() == announced {
-            return Ok(data);
-        }
-        whole.reserve_exact(announced.min(64 << 10).saturating_sub(whole.len()));
-        whole.extend_from_slice(&data);
-    }
-    Ok(whole.into())
-}
-
-/// A sender that is still sending does not hear an answer: some of what is too much is read and forgotten.
-async fn discard(body: &mut Body) {
-    const PATIENCE: usize = 32 << 20;
-    let mut read = 0;
-    while let (true, Some(Ok(frame))) = (read < PATIENCE, body.frame().await) {
-        read += frame.data_ref().map_or(0, |data| data.len());
-    }
 }
 
 fn verified<'b>(

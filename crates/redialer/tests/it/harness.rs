@@ -62,7 +62,7 @@ pub(crate) fn engines() -> Vec<Engine> {
 
 /// Where a server may listen, again and again: an address of this machine that nobody else uses. A port that was found
 /// free, and is free again between two servers, is soon somebody else's.
-fn address() -> String {
+pub(crate) fn address() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
     format!("127.{}.{}.{}:7700", 1 + std::process::id() % 250, n / 250, 1 + n % 250)

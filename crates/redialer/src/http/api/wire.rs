@@ -13,12 +13,11 @@ use axum::{
 };
 use redialer_core::{Id, Phone, Timestamp, id::Noun};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use redialer_store::unquoted;
 
 use crate::{app::App, http::error::ApiError};
-
-const MAX_BODY: usize = 1 << 20;
 
 /// A JSON body that fits `T`.
 pub(in crate::http) struct Body<T>(pub(in crate::http) T);
@@ -27,32 +26,51 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Response> {
-        let request = request.map(|body| axum::body::Body::new(http_body_util::Limited::new(body, MAX_BODY)));
-        let deadline = std::time::Duration::from_secs(app.config.body_deadline_secs);
-        let bytes = match tokio::time::timeout(deadline, Bytes::from_request(request, app)).await {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(_)) => {
-                return Err(ApiError::new(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "too_large",
-                    "The body is larger than 1 MiB.",
-                )
-                .into_response());
-            }
-            Err(_) => {
-                return Err(ApiError::new(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "too_slow",
-                    "The body took too long.",
-                )
-                .into_response());
-            }
-        };
+        // `requests` has read it before, within its size and time.
+        let bytes = Bytes::from_request(request, app).await.map_err(|_| not_json())?;
+        refuse_nul(&bytes)?;
         let mut json = serde_json::Deserializer::from_slice(&bytes);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|e| unfit(&e))?;
         json.end().map_err(|_| not_json())?;
         Ok(Self(value))
     }
+}
+
+/// Refuses text with U+0000, which Postgres cannot store. In JSON it is always written as an escape.
+fn refuse_nul(json: &[u8]) -> Result<(), Response> {
+    const ESCAPE: &[u8] = br"\u0000";
+    if !json.windows(ESCAPE.len()).any(|part| part == ESCAPE) {
+        return Ok(());
+    }
+    // What is no JSON is refused by whoever reads it.
+    let Ok(value) = serde_json::from_slice::<Value>(json) else { return Ok(()) };
+    match nul_in(&value, "") {
+        Some(param) if param.is_empty() => Err(has_nul("body")),
+        Some(param) => Err(has_nul(&param)),
+        None => Ok(()),
+    }
+}
+
+/// Where in a value, which is at `path`, there is a text or a name with U+0000.
+fn nul_in(value: &Value, path: &str) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains('\0').then(|| path.to_owned()),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(i, item)| nul_in(item, &format!("{path}[{i}]")))
+        }
+        Value::Object(fields) => fields.iter().find_map(|(name, value)| {
+            if name.contains('\0') {
+                return Some(path.to_owned());
+            }
+            let dot = if path.is_empty() { "" } else { "." };
+            nul_in(value, &format!("{path}{dot}{name}"))
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+fn has_nul(param: &str) -> Response {
+    ApiError::invalid(param, format!("`{param}` must not contain the character U+0000.")).into_response()
 }
 
 fn not_json() -> Response {
@@ -99,6 +117,11 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
+        let given = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
+        let given = given.map(|axum::extract::Query(given)| given).unwrap_or_default();
+        if let Some((name, _)) = given.iter().find(|(_, value)| value.contains('\0')) {
+            return Err(has_nul(name));
+        }
         match axum::extract::Query::<T>::from_request_parts(parts, app).await {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
             Err(error) => {

@@ -1,0 +1,208 @@
+//! Reads request bodies into memory.
+//!
+//! Invariants: a body has a limit (413) and a deadline (408). The memory of all bodies has a limit (503), and what is counted
+//! is the capacity that is allocated: a body grows piece by piece, and is never copied into a buffer twice its size.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    body::{Body, Bytes},
+    http::StatusCode,
+};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+
+use super::error::ApiError;
+use crate::app::App;
+
+/// The largest piece that a body is read into.
+const PIECE: usize = 256 << 10;
+/// The first piece, if the body is not announced as smaller.
+const FIRST_PIECE: usize = 32 << 10;
+/// A body that arrives in one read and is as large as this stays in that buffer: it is an eighth of it at least.
+const WORTH_KEEPING: usize = 8 << 10;
+
+/// What a body may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Its own size.
+    pub(super) max_bytes: usize,
+    /// The memory of all bodies, this one included.
+    pub(super) max_waiting_bytes: usize,
+}
+
+/// A part of the memory that all bodies share; it is given back when this is dropped.
+pub(super) struct Room {
+    all: Arc<AtomicUsize>,
+    max: usize,
+    taken: usize,
+}
+
+impl Room {
+    fn take(&mut self, bytes: usize) -> Result<(), ApiError> {
+        self.taken += bytes;
+        if self.all.fetch_add(bytes, Ordering::Relaxed) + bytes > self.max {
+            return Err(ApiError::unavailable());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.taken, Ordering::Relaxed);
+    }
+}
+
+/// The whole body, and the room it takes.
+pub(super) async fn read(app: &Arc<App>, body: Body, limits: Limits) -> Result<(Bytes, Room), ApiError> {
+    let mut room = Room { all: Arc::clone(&app.waiting_bytes), max: limits.max_waiting_bytes, taken: 0 };
+    let deadline = Duration::from_secs(app.config.body_deadline_secs);
+    let collected = collected(body, limits.max_bytes, &mut room);
+    let Ok(body) = tokio::time::timeout(deadline, collected).await else {
+        let why = format!("The body took longer than {} s.", deadline.as_secs());
+        return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", why));
+    };
+    Ok((body?, room))
+}
+
+async fn collected(mut body: Body, max: usize, room: &mut Room) -> Result<Bytes, ApiError> {
+    let too_large = || {
+        let why = format!("The body is larger than {max} bytes.");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", why)
+    };
+    let announced = body.size_hint().exact().and_then(|n| usize::try_from(n).ok());
+    if announced.is_some_and(|n| n > max) {
+        discard(&mut body).await;
+        return Err(too_large());
+    }
+    let mut pieces = Pieces::default();
+    while let Some(frame) = body.frame().await {
+        let unreadable =
+            |_| ApiError::new(StatusCode::BAD_REQUEST, "unreadable", "The body ended early or is malformed.");
+        let Ok(data) = frame.map_err(unreadable)?.into_data() else { continue };
+        if pieces.bytes + data.len() > max {
+            drop(pieces);
+            discard(&mut body).await;
+            return Err(too_large());
+        }
+        if data.len() >= WORTH_KEEPING && Some(data.len()) == announced {
+            room.take(data.len())?;
+            return Ok(data);
+        }
+        pieces.push(&data, announced, room)?;
+    }
+    Ok(pieces.whole())
+}
+
+/// A body that is being read.
+#[derive(Default)]
+struct Pieces {
+    pieces: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Pieces {
+    fn push(&mut self, mut data: &[u8], announced: Option<usize>, room: &mut Room) -> Result<(), ApiError> {
+        while !data.is_empty() {
+            if self.pieces.last().is_none_or(|piece| piece.len() == piece.capacity()) {
+                // As much again as has come: who announces much and sends little takes little.
+                let missing = announced.map_or(PIECE, |all| all.saturating_sub(self.bytes).max(data.len()));
+                let capacity = self.bytes.clamp(FIRST_PIECE, PIECE).min(missing);
+                room.take(capacity)?;
+                self.pieces.push(Vec::with_capacity(capacity));
+            }
+            let Some(piece) = self.pieces.last_mut() else { break };
+            let (now, later) = data.split_at(data.len().min(piece.capacity() - piece.len()));
+            piece.extend_from_slice(now);
+            self.bytes += now.len();
+            data = later;
+        }
+        Ok(())
+    }
+
+    /// The pieces as one; each is freed as soon as it was copied.
+    fn whole(mut self) -> Bytes {
+        if self.pieces.len() <= 1 {
+            return self.pieces.pop().unwrap_or_default().into();
+        }
+        let mut whole = Vec::with_capacity(self.bytes);
+        for piece in self.pieces {
+            whole.extend_from_slice(&piece);
+        }
+        whole.into()
+    }
+}
+
+/// Reads and forgets some of what is too much: a client that is still sending does not read an answer.
+async fn discard(body: &mut Body) {
+    const PATIENCE: usize = 32 << 20;
+    let mut read = 0;
+    while let (true, Some(Ok(frame))) = (read < PATIENCE, body.frame().await) {
+        read += frame.data_ref().map_or(0, |data| data.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(max: usize) -> Room {
+        Room { all: Arc::default(), max, taken: 0 }
+    }
+
+    /// Reads a body in parts of `part` bytes; what was counted meanwhile is what was allocated.
+    fn grow(bytes: usize, part: usize, announced: Option<usize>) -> usize {
+        let (mut pieces, mut room) = (Pieces::default(), room(usize::MAX));
+        let all = Arc::clone(&room.all);
+        let data = vec![b'x'; part];
+        while pieces.bytes < bytes {
+            let part = &data[..part.min(bytes - pieces.bytes)];
+            assert!(pieces.push(part, announced, &mut room).is_ok());
+            let allocated: usize = pieces.pieces.iter().map(Vec::capacity).sum();
+            assert_eq!(
+                all.load(Ordering::Relaxed),
+                allocated,
+                "{bytes} in parts of {part}",
+                part = part.len()
+            );
+            assert!(allocated <= 2 * pieces.bytes.max(FIRST_PIECE), "{allocated} for {}", pieces.bytes);
+        }
+        let counted = all.load(Ordering::Relaxed);
+        assert_eq!(pieces.whole(), vec![b'x'; bytes]);
+        drop(room);
+        assert_eq!(all.load(Ordering::Relaxed), 0, "given back");
+        counted
+    }
+
+    #[test]
+    fn what_is_counted_of_a_body_is_what_is_allocated() {
+        for part in [1, 1_000, 60_000, 500_000] {
+            for bytes in [1, FIRST_PIECE - 1, FIRST_PIECE + 1, 300_000] {
+                assert_eq!(grow(bytes, part, Some(bytes)), bytes, "announced: exactly what it has");
+                grow(bytes, part, None);
+            }
+        }
+        grow(10 << 20, 60_000, Some(10 << 20));
+    }
+
+    #[test]
+    fn memory_that_others_hold_is_not_taken() {
+        let mut first = room(FIRST_PIECE + 10);
+        let all = Arc::clone(&first.all);
+        assert!(Pieces::default().push(b"x", None, &mut first).is_ok());
+        let mut second = Room { all: Arc::clone(&all), max: first.max, taken: 0 };
+        assert!(Pieces::default().push(&[0; 11], Some(11), &mut second).is_err());
+        drop(second);
+        assert_eq!(all.load(Ordering::Relaxed), FIRST_PIECE);
+        drop(first);
+        let mut third = Room { all, max: FIRST_PIECE, taken: 0 };
+        assert!(Pieces::default().push(b"x", None, &mut third).is_ok());
+    }
+}

@@ -1,0 +1,228 @@
+//! The connections that are open: how many there may be, in all and from one address.
+//!
+//! Invariants: a connection over a limit is refused at once, never queued. Where all slots are taken, connections are asked to
+//! close after the request that they serve, and those that serve none close at once. Loopback addresses and trusted proxies
+//! have no limit of their own: many clients share them.
+
+use std::{
+    collections::HashMap,
+    io::{self, Write as _},
+    net::{IpAddr, Ipv6Addr},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+};
+
+use super::proxies::Proxies;
+use crate::config::Config;
+
+/// How long a new connection waits for others to close.
+const MAKING_ROOM: Duration = Duration::from_millis(250);
+
+/// The open connections of one listener.
+pub(super) struct Connections {
+    slots: Arc<Semaphore>,
+    max: usize,
+    max_per_address: usize,
+    by_address: Arc<ByAddress>,
+    proxies: Arc<Proxies>,
+    closing: watch::Sender<()>,
+    /// Connections were asked to close, and none has since.
+    is_stuck: AtomicBool,
+}
+
+/// The slot of one connection; it is free again once this is dropped.
+pub(super) struct Slot {
+    _slot: OwnedSemaphorePermit,
+    _counted: Option<Counted>,
+}
+
+/// Why a connection is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// All slots are taken.
+    Full,
+    /// The address has as many connections as it may.
+    Address,
+}
+
+impl Connections {
+    pub(super) fn new(config: &Config, proxies: Arc<Proxies>) -> Self {
+        Self {
+            slots: Arc::new(Semaphore::new(config.max_connections)),
+            max: config.max_connections,
+            max_per_address: config.max_connections_per_address,
+            by_address: Arc::default(),
+            proxies,
+            closing: watch::Sender::new(()),
+            is_stuck: AtomicBool::new(false),
+        }
+    }
+
+    /// A slot for a connection from that address.
+    pub(super) async fn admit(&self, peer: IpAddr) -> Result<Slot, Refusal> {
+        let is_shared = peer.to_canonical().is_loopback() || self.proxies.trust(peer);
+        let counted = if is_shared { None } else { Some(self.count(peer).ok_or(Refusal::Address)?) };
+        let slot = match Arc::clone(&self.slots).try_acquire_owned() {
+            Ok(slot) => slot,
+            Err(_) => self.make_room().await.ok_or(Refusal::Full)?,
+        };
+        self.is_stuck.store(false, Ordering::Relaxed);
+        Ok(Slot { _slot: slot, _counted: counted })
+    }
+
+    fn count(&self, peer: IpAddr) -> Option<Counted> {
+        let address = client_network(peer);
+        let mut by_address = locked(&self.by_address);
+        let open = by_address.entry(address).or_default();
+        if *open >= self.max_per_address {
+            return None;
+        }
+        *open += 1;
+        Some(Counted { address, by_address: Arc::clone(&self.by_address) })
+    }
+
+    /// Asks connections to close, and takes a slot that becomes free. Not again until one has: the accept loop waits here.
+    async fn make_room(&self) -> Option<OwnedSemaphorePermit> {
+        if self.is_stuck.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        self.ask_to_close();
+        let slot = Arc::clone(&self.slots).acquire_owned();
+        tokio::time::timeout(MAKING_ROOM, slot).await.ok()?.ok()
+    }
+
+    /// Asks every connection to close after the request that it serves, if any.
+    pub(super) fn ask_to_close(&self) {
+        self.closing.send_replace(());
+    }
+
+    /// Changes whenever a connection is asked to close.
+    pub(super) fn closing(&self) -> watch::Receiver<()> {
+        self.closing.subscribe()
+    }
+
+    /// Asks every connection to close, and waits until all have.
+    pub(super) async fn close(&self) {
+        self.ask_to_close();
+        let all = u32::try_from(self.max).unwrap_or(u32::MAX);
+        let _all_closed = self.slots.acquire_many(all).await;
+    }
+}
+
+/// A connection in the count of its address.
+struct Counted {
+    address: IpAddr,
+    by_address: Arc<ByAddress>,
+}
+
+type ByAddress = Mutex<HashMap<IpAddr, usize>>;
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut by_address = locked(&self.by_address);
+        if let Some(open) = by_address.get_mut(&self.address) {
+            *open -= 1;
+            if *open == 0 {
+                by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+fn locked(by_address: &ByAddress) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+    by_address.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What one client has: an IPv4 address, or an IPv6 network of 64 bits.
+fn client_network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+        v4 => v4,
+    }
+}
+
+/// Answers a connection that is refused, and closes it. Best effort: nothing is waited for.
+pub(super) fn refuse(stream: TcpStream, why: Refusal) {
+    let (reason, answer): (_, &[u8]) = match why {
+        Refusal::Full => {
+            ("full", b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 2\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        }
+        Refusal::Address => {
+            ("address", b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 2\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        }
+    };
+    metrics::counter!("redialer_connections_refused_total", "reason" => reason).increment(1);
+    let write = |stream: TcpStream| -> io::Result<()> { stream.into_std()?.write_all(answer) };
+    if let Err(error) = write(stream) {
+        tracing::debug!(%error, "a connection that was refused got no answer");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connections(max: usize, max_per_address: usize) -> Connections {
+        let config = Config {
+            max_connections: max,
+            max_connections_per_address: max_per_address,
+            trusted_proxies: "192.0.2.0/24".to_owned(),
+            ..Config::default()
+        };
+        Connections::new(&config, Arc::new(config.trusted_proxies().expect("networks")))
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[tokio::test]
+    async fn an_address_has_so_many_connections_and_no_more() {
+        let open = connections(100, 2);
+        for (address, same) in
+            [("198.51.100.7", "::ffff:198.51.100.7"), ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2")]
+        {
+            let first = open.admit(ip(address)).await.expect("a slot");
+            let _second = open.admit(ip(same)).await.expect("a slot");
+            assert_eq!(open.admit(ip(address)).await.err(), Some(Refusal::Address), "{address}");
+            drop(first);
+            assert!(open.admit(ip(address)).await.is_ok(), "{address}");
+        }
+        assert!(locked(&open.by_address).is_empty(), "an address without connections is forgotten");
+        assert!(open.admit(ip("198.51.100.8")).await.is_ok());
+        let mut kept = Vec::new();
+        for address in ["127.0.0.1", "::1", "192.0.2.9", "::ffff:192.0.2.9"].repeat(3) {
+            kept.push(open.admit(ip(address)).await.expect("many clients share it"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_table_asks_connections_to_close_once_and_refuses_until_one_does() {
+        let open = connections(1, 1);
+        let peer = ip("127.0.0.1");
+        let slot = open.admit(peer).await.expect("a slot");
+        let mut closing = open.closing();
+        let connection = tokio::spawn(async move {
+            closing.changed().await.expect("asked to close");
+            drop(slot);
+            closing
+        });
+        let slot = open.admit(peer).await.expect("room was made");
+        let mut closing = connection.await.expect("closed");
+        assert_eq!(open.admit(peer).await.err(), Some(Refusal::Full), "this one does not close");
+        assert!(closing.has_changed().expect("open"));
+        closing.mark_unchanged();
+        assert_eq!(open.admit(peer).await.err(), Some(Refusal::Full));
+        assert!(!closing.has_changed().expect("open"), "it is not asked again");
+        drop(slot);
+        assert!(open.admit(peer).await.is_ok());
+    }
+}

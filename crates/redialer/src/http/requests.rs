@@ -1,0 +1,57 @@
+//! Runs one API request, once it is known whose it is.
+//!
+//! Invariants, in this order: what the route does not take is refused; the body is read, whole, within its size and time;
+//! only then is a slot taken, so that a slow client holds none. A request that changes something runs in a task of its own
+//! to its end: a client that hangs up changes nothing of what it asked for.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::Method,
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{
+    body::{self, Limits},
+    error::ApiError,
+    replay, strict,
+};
+use crate::app::App;
+
+/// The largest body of an API request.
+const MAX_BODY: usize = 1 << 20;
+
+/// Takes one of the slots for API requests, if there is one: webhooks and dials go first (I34).
+pub(super) fn slot(app: &App) -> Result<OwnedSemaphorePermit, ApiError> {
+    Arc::clone(&app.api_requests).try_acquire_owned().map_err(|_| ApiError::unavailable())
+}
+
+/// Runs a request.
+pub(super) async fn run(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    match begun(app, request, next).await {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn begun(app: Arc<App>, request: Request, next: Next) -> Result<Response, ApiError> {
+    strict::check_query(&request)?;
+    let (parts, body) = request.into_parts();
+    // Half of the memory for bodies is left for webhooks.
+    let limits = Limits { max_bytes: MAX_BODY, max_waiting_bytes: app.config.max_waiting_bytes / 2 };
+    let (body, room) = body::read(&app, body, limits).await?;
+    strict::check_body(&parts, &body)?;
+    let held = (slot(&app)?, room);
+    let only_reads = matches!(parts.method, Method::GET | Method::HEAD);
+    let work = async move {
+        let _held = held;
+        replay::once(app, parts, body, next).await
+    };
+    if only_reads {
+        return work.await;
+    }
+    tokio::spawn(work).await.unwrap_or_else(|_| Err(ApiError::unavailable()))
+}

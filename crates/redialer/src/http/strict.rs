@@ -1,0 +1,57 @@
+//! Refuses what a route does not take: unknown query parameters, and a body where there is none.
+//!
+//! Invariant: what a route takes is read from the OpenAPI document's own source, so that the two cannot differ.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use axum::{
+    extract::{MatchedPath, Query, Request},
+    http::{Method, request::Parts},
+};
+use serde_json::Value;
+
+use super::{error::ApiError, openapi, openapi::Takes};
+
+/// What the request's route takes; `None` where no route matches.
+fn takes(method: &Method, path: Option<&MatchedPath>) -> Option<&'static Takes> {
+    static ALL: LazyLock<HashMap<(String, String), Takes>> = LazyLock::new(openapi::takes);
+    let method = if method == Method::HEAD { &Method::GET } else { method };
+    ALL.get(&(method.to_string(), path?.as_str().to_owned()))
+}
+
+/// Refuses query parameters that the route does not take.
+pub(super) fn check_query(request: &Request) -> Result<(), ApiError> {
+    let Some(takes) = takes(request.method(), request.extensions().get::<MatchedPath>()) else {
+        return Ok(());
+    };
+    // What cannot be read as a query is refused by the handler that reads it.
+    let Ok(Query(given)) = Query::<Vec<(String, String)>>::try_from_uri(request.uri()) else { return Ok(()) };
+    match given.iter().find(|(name, _)| !takes.query.contains(name)) {
+        Some((name, _)) if takes.query.is_empty() => {
+            Err(ApiError::invalid(name, "This path takes no query parameters."))
+        }
+        Some((name, _)) => {
+            let why = format!(
+                "There is no such query parameter here. The parameters are: {}.",
+                takes.query.join(", ")
+            );
+            Err(ApiError::invalid(name, why))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses a body where the route takes none; an empty object is as good as none.
+pub(super) fn check_body(parts: &Parts, body: &[u8]) -> Result<(), ApiError> {
+    let takes = takes(&parts.method, parts.extensions.get::<MatchedPath>());
+    if takes.is_none_or(|takes| takes.body) || body.trim_ascii().is_empty() {
+        return Ok(());
+    }
+    let field = match serde_json::from_slice(body) {
+        Ok(Value::Object(fields)) if fields.is_empty() => return Ok(()),
+        Ok(Value::Object(fields)) => fields.keys().next().cloned(),
+        _ => None,
+    };
+    let why = "This request takes no body.";
+    Err(ApiError::invalid(field.unwrap_or_else(|| "body".to_owned()), why))
+}

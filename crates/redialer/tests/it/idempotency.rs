@@ -1,0 +1,210 @@
+//! `Idempotency-Key`: slow bodies, clients that hang up, and a slow key service.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    routing::{any, post},
+};
+use redialer_sim::retell::Script;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::Semaphore,
+};
+
+use crate::harness::{Engine, VOICE, Walk, engines};
+
+/// The head of a POST and what comes of its body.
+fn request(walk: &Walk, headers: &str, body: &str) -> String {
+    let key = &walk.admin_key;
+    format!(
+        "POST /v1/suppressions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n{headers}\r\n\r\n{body}"
+    )
+}
+
+async fn send(walk: &Walk, request: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(walk.base.trim_start_matches("http://")).await.expect("connected");
+    stream.write_all(request.as_bytes()).await.expect("written");
+    stream
+}
+
+async fn status(mut stream: TcpStream) -> String {
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.expect("answered");
+    String::from_utf8_lossy(&answer[9..]).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_refused_alike_with_and_without_a_name() {
+    let settings = [("REDIALER_BODY_DEADLINE_SECS", "2")];
+    let walk = Walk::begin_in(Engine::Sqlite, 1, Script::default(), &settings).await;
+    let large = "x".repeat((1 << 20) + 1);
+    for name in ["x-no: name", "idempotency-key: one"] {
+        for (framing, body, want) in [
+            ("content-length: 100", "{", "408"),
+            ("transfer-encoding: chunked", "1\r\n{\r\n", "408"),
+            ("transfer-encoding: chunked", "no size\r\n", "400"),
+            ("content-length: 1", "{", "400"),
+            ("content-length: 1048577", &large, "413"),
+            ("content-length: 2", "{}", "422"),
+        ] {
+            let stream = send(&walk, &request(&walk, &format!("{framing}\r\n{name}"), body)).await;
+            assert_eq!(status(stream).await, want, "{name}, {framing}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_does_not_come_takes_no_slot() {
+    let settings = [("REDIALER_MAX_API_REQUESTS", "1"), ("REDIALER_BODY_DEADLINE_SECS", "600")];
+    let walk = Walk::begin_in(Engine::Sqlite, 1, Script::default(), &settings).await;
+    let mut slow = Vec::new();
+    for headers in ["content-length: 100\r\nidempotency-key: one", "content-length: 100"] {
+        let mut stream =
+            send(&walk, &request(&walk, &format!("{headers}\r\nexpect: 100-continue"), "")).await;
+        // That the body is asked for shows that it is waited for.
+        let mut asked = [0; 25];
+        stream.read_exact(&mut asked).await.expect("answered");
+        assert!(asked.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&asked));
+        slow.push(stream);
+    }
+    walk.get("/v1/callbacks").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_loses_no_post() {
+    for engine in engines() {
+        let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "100000")];
+        let walk = Walk::begin_in(engine, 1, Script::default(), &settings).await;
+        let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
+        let body = |n: u32| {
+            let person = format!("+1312555{:04}", 100 + n % 100);
+            json!({"agent_id": agent, "to_number": person, "at": "2030-01-01T00:00:00Z"}).to_string()
+        };
+        for n in 0..100 {
+            let body = body(n);
+            let head = format!(
+                "POST /v1/callbacks HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\nidempotency-key: n{n}\r\ncontent-length: {}\r\n\r\n",
+                walk.admin_key,
+                body.len()
+            );
+            let stream = send(&walk, &format!("{head}{body}")).await;
+            // Hung up at any step of it.
+            for _ in 0..n {
+                tokio::task::yield_now().await;
+            }
+            drop(stream);
+        }
+        for n in 0..100 {
+            let again = async |walk: &Walk| {
+                let request =
+                    walk.http.post(format!("{}/v1/callbacks", walk.base)).bearer_auth(&walk.admin_key);
+                let request = request.header("idempotency-key", format!("n{n}")).body(body(n));
+                request.send().await.expect("answered").status()
+            };
+            // Under way at first, perhaps; lost never.
+            walk.until_cut_off(&format!("the answer to n{n} on {engine:?}"), async |walk: &Walk| {
+                again(walk).await == StatusCode::CREATED
+            })
+            .await;
+        }
+        assert_eq!(walk.all_callbacks().await.len(), 100, "{engine:?}: each done once");
+    }
+}
+
+/// A key service that answers at once, or, once it is held, as often as `answers` allows.
+#[derive(Default)]
+struct KeyService {
+    is_held: AtomicBool,
+    asked: AtomicUsize,
+    answers: Option<Semaphore>,
+}
+
+impl KeyService {
+    /// Starts one; its URL.
+    async fn begin(self: Arc<Self>) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let token = json!({"data": {"ttl": 3600, "renewable": false, "creation_ttl": 3600}});
+        let router = Router::new()
+            .route("/v1/transit/encrypt/{key}", post(encrypt))
+            .route("/v1/transit/decrypt/{key}", post(decrypt))
+            .fallback(any(move || std::future::ready(Json(token.clone()))))
+            .with_state(self);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        url
+    }
+}
+
+fn items(batch: &Value) -> impl Iterator<Item = &Value> {
+    batch["batch_input"].as_array().expect("a batch").iter()
+}
+
+/// "Encrypts" by writing down what it was given.
+async fn encrypt(Json(batch): Json<Value>) -> Json<Value> {
+    let wrapped = |item: &Value| {
+        let text = format!("{} {}", item["plaintext"].as_str()?, item["associated_data"].as_str()?);
+        let hex: String = text.bytes().map(|b| format!("{b:02x}")).collect();
+        Some(json!({"ciphertext": format!("vault:v1:{hex}")}))
+    };
+    Json(json!({"data": {"batch_results": items(&batch).map(wrapped).collect::<Vec<_>>()}}))
+}
+
+async fn decrypt(State(service): State<Arc<KeyService>>, Json(batch): Json<Value>) -> Json<Value> {
+    if service.is_held.load(Ordering::SeqCst) {
+        service.asked.fetch_add(1, Ordering::SeqCst);
+        let answers = service.answers.as_ref().expect("held");
+        answers.acquire().await.expect("open").forget();
+    }
+    let unwrapped = |item: &Value| {
+        let hex = item["ciphertext"].as_str()?.strip_prefix("vault:v1:")?;
+        let bytes = (0..hex.len()).step_by(2).filter_map(|i| u8::from_str_radix(hex.get(i..i + 2)?, 16).ok());
+        let text = String::from_utf8(bytes.collect()).ok()?;
+        Some(json!({"plaintext": text.split(' ').next()?}))
+    };
+    Json(json!({"data": {"batch_results": items(&batch).map(unwrapped).collect::<Vec<_>>()}}))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_writer_waits_for_a_key_service_that_is_slow_to_open_a_kept_answer() {
+    let service = Arc::new(KeyService { answers: Some(Semaphore::new(0)), ..KeyService::default() });
+    let url = Arc::clone(&service).begin().await;
+    let kek: &'static str = Box::leak(format!("vault:{url}#redialer").into_boxed_str());
+    let settings = [("REDIALER_KEK", kek), ("VAULT_TOKEN", "t")];
+    let walk = Walk::begin_in(Engine::Sqlite, 1, Script::default(), &settings).await;
+    let name = json!({"name": "spare", "workspace_id": walk.workspace});
+    let spare = walk.ask(Method::POST, "/v1/api-keys", Some(name), StatusCode::CREATED).await;
+    let again = async || {
+        let request = walk.http.post(format!("{}/v1/suppressions", walk.base)).bearer_auth(&walk.admin_key);
+        let request = request.header("idempotency-key", "one").json(&json!({"number": "+13125550143"}));
+        let answer = request.send().await.expect("answered");
+        (answer.status(), answer.headers().contains_key("idempotent-replayed"))
+    };
+    assert_eq!(again().await, (StatusCode::CREATED, false));
+    service.is_held.store(true, Ordering::SeqCst);
+    let write = async {
+        walk.until_cut_off("the key service to be asked", async |_: &Walk| {
+            service.asked.load(Ordering::SeqCst) > 0
+        })
+        .await;
+        // Another write, which needs no key.
+        let path = format!("/v1/api-keys/{}", spare["id"].as_str().expect("an id"));
+        let wrote = walk.ask(Method::DELETE, &path, None, StatusCode::NO_CONTENT);
+        let wrote = tokio::time::timeout(Duration::from_secs(20), wrote).await;
+        service.is_held.store(false, Ordering::SeqCst);
+        service.answers.as_ref().expect("held").add_permits(1_000);
+        assert!(wrote.is_ok(), "it waited for the key service");
+    };
+    let (answer, ()) = futures_util::future::join(again(), write).await;
+    assert_eq!(answer, (StatusCode::CREATED, true));
+}
