@@ -135,7 +135,10 @@ impl KeyService {
     async fn begin(self: Arc<Self>) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let token = json!({"data": {"ttl": 3600, "renewable": false, "creation_ttl": 3600}});
+        let token = json!({
+            "data": {"ttl": 3600, "renewable": false, "creation_ttl": 3600},
+            "auth": {"client_token": "t", "lease_duration": 3600, "renewable": true},
+        });
         let router = Router::new()
             .route("/v1/transit/encrypt/{key}", post(encrypt))
             .route("/v1/transit/decrypt/{key}", post(decrypt))
