@@ -59,7 +59,8 @@ impl TenantStore {
     ) -> Result<Vec<CallbackRow>, StoreError> {
         const SQL: &str = columns!(
             "where bucket = $1 and tenant_id = $2 and (created_at, id) < ($3, $4) and ($6 is null or workspace_id = $6)
-               and test = $7 and (state in ('held', 'unconfirmed') or (state = 'failed' and outcome = 'unresolved'))
+               and test = $7 and state in ('held', 'unconfirmed', 'failed', 'expired')
+               and (state in ('held', 'unconfirmed') or (state = 'failed' and outcome = 'unresolved'))
              order by created_at desc, id desc limit $5"
         );
         let args =

@@ -5,14 +5,15 @@
 //! database only and begins a new epoch: nothing is dialled before the provider's records were read (I31).
 
 use std::{
-    fs, io,
+    fs, io, mem,
     path::{Path, PathBuf},
 };
 
+use futures_util::TryStreamExt as _;
 use redialer_core::{Timestamp, chance::Chance, time::from_ms};
 use sqlx::{
-    AssertSqlSafe, Connection as _, PgConnection, Postgres, Row as _, Sqlite, SqliteConnection,
-    postgres::{PgArguments, PgRow},
+    AssertSqlSafe, Connection as _, PgConnection, Row as _, Sqlite, SqliteConnection,
+    postgres::PgRow,
     sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow},
 };
 use uuid::Uuid;
@@ -22,6 +23,7 @@ use crate::{
     engine::args,
     epochs::{FORGET_THE_TIME_BEFORE, NEW_EPOCH},
     keyring::Keyless,
+    values::Column as Values,
 };
 
 /// Why a backup was not made or not restored.
@@ -62,14 +64,14 @@ impl Store {
         if file.exists() {
             return Err(BackupError::Exists(file.display().to_string()));
         }
-        match self.db.pg() {
+        match self.db.connect_apart().await? {
             None => {
                 let name = file.to_string_lossy().into_owned();
                 self.db.run("vacuum into $1", args![name]).await?;
             }
-            Some(pool) => {
+            Some(mut from) => {
                 let mut to = create(file).await?;
-                copy_out(&mut *pool.acquire().await?, &mut to).await?;
+                copy_out(&mut from, &mut to).await?;
                 to.close().await?;
             }
         }
@@ -90,12 +92,12 @@ impl Store {
     ) -> Result<usize, BackupError> {
         let (backup_at, now) = moments(file, now).await?;
         let found = keys_of(file, keyring).await?;
-        let Some(pool) = self.db.pg() else { return Err(BackupError::NotEmpty) };
+        let Some(mut to) = self.db.connect_apart().await? else { return Err(BackupError::NotEmpty) };
         if !self.is_empty().await? {
             return Err(BackupError::NotEmpty);
         }
         let mut from = open(file).await?;
-        copy_in(&mut from, &mut *pool.acquire().await?, &found, (backup_at, now)).await?;
+        copy_in(&mut from, &mut to, &found, (backup_at, now)).await?;
         Ok(found.lost.len())
     }
 
@@ -210,7 +212,8 @@ fn remove_journals(file: &Path) -> io::Result<()> {
 }
 
 async fn open(file: &Path) -> Result<SqliteConnection, sqlx::Error> {
-    SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file).read_only(true)).await
+    let options = SqliteConnectOptions::new().filename(file).read_only(true).row_buffer_size(ROWS_AHEAD);
+    SqliteConnection::connect_with(&options).await
 }
 
 /// When the backup was made, and what is now by its clock, which may run faster than ours.
@@ -252,6 +255,28 @@ enum Kind {
     Blob,
 }
 
+impl Kind {
+    const fn in_postgres(self) -> &'static str {
+        match self {
+            Self::Int => "int8",
+            Self::Bool => "bool",
+            Self::Text => "text",
+            Self::Uuid => "uuid",
+            Self::Blob => "bytea",
+        }
+    }
+
+    const fn no_values(self) -> Values {
+        match self {
+            Self::Int => Values::Int(Vec::new()),
+            Self::Bool => Values::Bool(Vec::new()),
+            Self::Text => Values::Text(Vec::new()),
+            Self::Uuid => Values::Uuid(Vec::new()),
+            Self::Blob => Values::Blob(Vec::new()),
+        }
+    }
+}
+
 /// Every table and its columns; the two engines have the same (a test sees to it).
 async fn tables(pg: &mut PgConnection) -> Result<Vec<(String, Vec<Column>)>, sqlx::Error> {
     const SQL: &str = "select table_name::text, column_name::text, data_type::text from information_schema.columns
@@ -274,11 +299,18 @@ async fn tables(pg: &mut PgConnection) -> Result<Vec<(String, Vec<Column>)>, sql
     Ok(tables)
 }
 
-/// Rows held in memory at once.
-const CHUNK: i64 = 1_000;
+/// Rows that are read from a file before they are asked for. A body may have ten megabytes.
+const ROWS_AHEAD: usize = 8;
+/// What one statement inserts into Postgres at most.
+const BATCH_ROWS: usize = 2_000;
+const BATCH_BYTES: usize = 4 << 20;
 
 fn names(columns: &[Column]) -> String {
     columns.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn select_from(table: &str, columns: &[Column]) -> String {
+    format!("select {} from {table}", names(columns))
 }
 
 fn insert_into(table: &str, columns: &[Column]) -> String {
@@ -286,37 +318,32 @@ fn insert_into(table: &str, columns: &[Column]) -> String {
     format!("insert into {table} ({}) values ({})", names(columns), places.join(", "))
 }
 
+/// Reads each table in one go, a row at a time.
 async fn copy_out(pg: &mut PgConnection, lite: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let mut tx = pg.begin().await?;
     sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
     for (table, columns) in tables(&mut tx).await? {
-        let (all, put) = (format!("select {} from {table}", names(&columns)), insert_into(&table, &columns));
+        let (all, put) = (select_from(&table, &columns), insert_into(&table, &columns));
+        let mut into = lite.begin().await?;
+        // Migrations leave rows of their own.
+        sqlx::query(AssertSqlSafe(format!("delete from {table}"))).execute(&mut *into).await?;
         // Names of tables and columns are our own schema's, nobody's input.
-        let declare = format!("declare rows no scroll cursor for {all}");
-        sqlx::query(AssertSqlSafe(declare)).execute(&mut *tx).await?;
-        loop {
-            let fetch = format!("fetch {CHUNK} from rows");
-            // The same words for every table: prepared once, it would be read with the first one's columns.
-            let rows = sqlx::query(AssertSqlSafe(fetch)).persistent(false).fetch_all(&mut *tx).await?;
-            if rows.is_empty() {
-                break;
+        let mut rows = sqlx::query(AssertSqlSafe(all)).fetch(&mut *tx);
+        while let Some(row) = rows.try_next().await? {
+            let mut query = sqlx::query(AssertSqlSafe(put.clone()));
+            for (i, column) in columns.iter().enumerate() {
+                query = to_lite(query, &row, i, column.kind)?;
             }
-            let mut into = lite.begin().await?;
-            for row in &rows {
-                let mut query = sqlx::query(AssertSqlSafe(put.clone()));
-                for (i, column) in columns.iter().enumerate() {
-                    query = to_lite(query, row, i, column.kind)?;
-                }
-                query.execute(&mut *into).await?;
-            }
-            into.commit().await?;
+            query.execute(&mut *into).await?;
         }
-        sqlx::query("close rows").execute(&mut *tx).await?;
+        drop(rows);
+        into.commit().await?;
     }
     tx.commit().await
 }
 
-/// Every row and the new epoch in one transaction: rows without it would be dialled from at once.
+/// Every row and the new epoch in one transaction: rows without it would be dialled from at once. Each table is read
+/// in one go, in the order in which it lies, and written in batches.
 async fn copy_in(
     lite: &mut SqliteConnection,
     pg: &mut PgConnection,
@@ -326,21 +353,15 @@ async fn copy_in(
     let mut tx = pg.begin().await?;
     for (table, columns) in tables(&mut tx).await? {
         sqlx::query(AssertSqlSafe(format!("delete from {table}"))).execute(&mut *tx).await?;
-        let (list, put) = (names(&columns), insert_into(&table, &columns));
-        let page = format!("select {list} from {table} order by 1, 2 limit {CHUNK} offset $1");
-        for from in (0_i64..).step_by(usize::try_from(CHUNK).unwrap_or(1_000)) {
-            let rows = sqlx::query(AssertSqlSafe(page.clone())).bind(from).fetch_all(&mut *lite).await?;
-            if rows.is_empty() {
-                break;
-            }
-            for row in &rows {
-                let mut query = sqlx::query(AssertSqlSafe(put.clone()));
-                for (i, column) in columns.iter().enumerate() {
-                    query = to_pg(query, row, i, column.kind)?;
-                }
-                query.execute(&mut *tx).await?;
+        let mut rows = sqlx::query(AssertSqlSafe(select_from(&table, &columns))).fetch(&mut *lite);
+        let mut batch = Batch::of(&table, &columns);
+        while let Some(row) = rows.try_next().await? {
+            batch.push(&row)?;
+            if batch.is_full() {
+                batch.insert(&mut tx).await?;
             }
         }
+        batch.insert(&mut tx).await?;
     }
     for (tenant, own, other) in &found.keys {
         sqlx::query(PUT_KEY).bind(tenant).bind(own).bind(other).execute(&mut *tx).await?;
@@ -357,7 +378,6 @@ async fn copy_in(
 }
 
 type Lite<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
-type Pg<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 
 fn to_lite<'q>(query: Lite<'q>, row: &PgRow, i: usize, kind: Kind) -> Result<Lite<'q>, sqlx::Error> {
     Ok(match kind {
@@ -369,12 +389,69 @@ fn to_lite<'q>(query: Lite<'q>, row: &PgRow, i: usize, kind: Kind) -> Result<Lit
     })
 }
 
-fn to_pg<'q>(query: Pg<'q>, row: &SqliteRow, i: usize, kind: Kind) -> Result<Pg<'q>, sqlx::Error> {
-    Ok(match kind {
-        Kind::Int => query.bind(row.try_get::<Option<i64>, _>(i)?),
-        Kind::Bool => query.bind(row.try_get::<Option<bool>, _>(i)?),
-        Kind::Text => query.bind(row.try_get::<Option<String>, _>(i)?),
-        Kind::Uuid => query.bind(row.try_get::<Option<Uuid>, _>(i)?),
-        Kind::Blob => query.bind(row.try_get::<Option<Vec<u8>>, _>(i)?),
-    })
+/// Rows on their way into a table of Postgres, column by column.
+struct Batch {
+    insert: String,
+    columns: Vec<Values>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Batch {
+    fn of(table: &str, columns: &[Column]) -> Self {
+        let arrays =
+            columns.iter().enumerate().map(|(i, c)| format!("${}::{}[]", i + 1, c.kind.in_postgres()));
+        let arrays = arrays.collect::<Vec<_>>().join(", ");
+        Self {
+            insert: format!("insert into {table} ({}) select * from unnest({arrays})", names(columns)),
+            columns: columns.iter().map(|c| c.kind.no_values()).collect(),
+            rows: 0,
+            bytes: 0,
+        }
+    }
+
+    fn push(&mut self, row: &SqliteRow) -> Result<(), sqlx::Error> {
+        for (i, values) in self.columns.iter_mut().enumerate() {
+            self.bytes += 16;
+            match values {
+                Values::Int(values) => values.push(row.try_get(i)?),
+                Values::Bool(values) => values.push(row.try_get(i)?),
+                Values::Uuid(values) => values.push(row.try_get(i)?),
+                Values::Text(values) => {
+                    let text: Option<String> = row.try_get(i)?;
+                    self.bytes += text.as_ref().map_or(0, String::len);
+                    values.push(text);
+                }
+                Values::Blob(values) => {
+                    let blob: Option<Vec<u8>> = row.try_get(i)?;
+                    self.bytes += blob.as_ref().map_or(0, Vec::len);
+                    values.push(blob);
+                }
+            }
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    const fn is_full(&self) -> bool {
+        self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES
+    }
+
+    async fn insert(&mut self, pg: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if mem::take(&mut self.rows) == 0 {
+            return Ok(());
+        }
+        self.bytes = 0;
+        let mut query = sqlx::query(AssertSqlSafe(self.insert.clone()));
+        for values in &mut self.columns {
+            query = match values {
+                Values::Int(values) => query.bind(mem::take(values)),
+                Values::Bool(values) => query.bind(mem::take(values)),
+                Values::Text(values) => query.bind(mem::take(values)),
+                Values::Uuid(values) => query.bind(mem::take(values)),
+                Values::Blob(values) => query.bind(mem::take(values)),
+            };
+        }
+        query.execute(pg).await.map(|_| ())
+    }
 }

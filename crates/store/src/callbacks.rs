@@ -286,6 +286,8 @@ impl TenantStore {
             };
         }
         const SQL: &str = page!("where bucket = $1");
+        const OF_STATE: &str = page!("where bucket = $1 and state = $6");
+        const OF_PERSON: &str = page!("where bucket = $1 and person_ix = $10");
         // `+` keeps SQLite from reading all of the tenant's in the order of the page.
         const OF_CHAIN: &str =
             page!("where +bucket = $1 and (id = $12 or (chain_id = $12 and chain_id <> id))");
@@ -304,7 +306,13 @@ impl TenantStore {
             self.test
         ];
         values.extend(filter.chain.map(Value::from));
-        let sql = if filter.chain.is_some() { OF_CHAIN } else { SQL };
+        // The most selective one first.
+        let sql = match filter {
+            Filter { chain: Some(_), .. } => OF_CHAIN,
+            Filter { person_ix: Some(_), .. } => OF_PERSON,
+            Filter { state: Some(_), .. } => OF_STATE,
+            _ => SQL,
+        };
         self.db().read(sql, values.into()).await?.iter().map(CallbackRow::from_row).collect()
     }
 

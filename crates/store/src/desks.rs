@@ -10,7 +10,8 @@ use crate::{
     tenant_keys::WrappedKey,
 };
 
-/// A workspace with its agents, as they were at most a second ago; keys are sealed as on disk.
+/// A workspace with its agents, as they were at most a second ago, or a few while the database is slow; keys are
+/// sealed as on disk.
 pub struct Desk {
     /// The workspace.
     pub workspace: WorkspaceRow,
@@ -68,17 +69,15 @@ impl Desk {
 }
 
 impl Store {
-    /// The desk of a workspace, read once a second at most (`real_ms`).
+    /// The desk of a workspace, read once a second at most (`real_ms`), by one task at a time.
     pub async fn desk(
         &self,
         tenant: Id<id::Tenant>,
         workspace: Id<id::Workspace>,
         real_ms: i64,
     ) -> Result<Arc<Desk>, StoreError> {
-        if let Some(desk) = self.desks.get(&workspace, real_ms) {
-            return Ok(desk);
-        }
-        Ok(self.desks.put(workspace, Box::pin(self.read_desk(tenant, workspace)).await?, real_ms))
+        let read = async { Box::pin(self.read_desk(tenant, workspace)).await.map(Some) };
+        self.desks.get_or_read(&workspace, real_ms, read).await?.ok_or(StoreError::NotFound)
     }
 
     async fn read_desk(

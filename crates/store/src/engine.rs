@@ -16,9 +16,9 @@ use std::{
 };
 
 use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, PgPool, Postgres, Row as _, Sqlite,
+    AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, Postgres, Row as _, Sqlite,
     SqliteConnection, SqlitePool,
-    postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow},
+    postgres::{PgArguments, PgConnectOptions, PgRow},
     query::Query,
     sqlite::{
         SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow,
@@ -33,13 +33,15 @@ use crate::{
     journal::Journal,
     lite::{Lite, LiteRow},
     many::{self, RowValues},
-    writer::{Kept, Target, Turn, Writer},
+    vitals::Vitals,
+    writer::{Kept, Silences, Target, Turn, Writer, in_time, is_broken, is_silence},
 };
 
-/// A database, and what goes wrong with it in tests.
+/// A database, how its writers fare, and what goes wrong with it in tests.
 #[derive(Clone)]
 pub(crate) struct Db {
     pub(crate) pools: Pools,
+    pub(crate) vitals: Arc<Vitals>,
     pub(crate) faults: SharedFaults,
 }
 
@@ -47,25 +49,62 @@ pub(crate) struct Db {
 pub(crate) enum Pools {
     Lite {
         writer: Writer,
-        reader: SqlitePool,
+        hot: SqlitePool,
+        api: SqlitePool,
         journal: Arc<Journal>,
     },
     /// With how often new tables were counted.
     Pg {
-        pool: PgPool,
-        writers: Arc<[Writer]>,
+        options: Arc<PgConnectOptions>,
+        writer: Writer,
+        hot: Writer,
+        api: Writer,
         counts: Arc<AtomicUsize>,
         /// Row-level security holds for what is done in a tenant's name.
         guarded: Arc<AtomicBool>,
     },
 }
 
+/// Which connections a read uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Those of webhooks, dialing and the background jobs.
+    Hot,
+    /// Those of API requests: few, so that the lists people ask for cannot hold up webhooks and dials.
+    Api,
+}
+
 /// Prepared statements that a connection keeps: every statement there is.
 const PREPARED: usize = 1024;
-/// Connections kept for writing on Postgres; what is more comes from the pool.
-const WRITERS: usize = 6;
+/// Connections of one process to Postgres, by use.
+const PG_WRITERS: u32 = 10;
+const PG_HOT: u32 = 6;
+const PG_API: u32 = 6;
+/// Connections that read the embedded database's file, by use.
+const LITE_HOT: u32 = 3;
+const LITE_API: u32 = 2;
 const BUSY: Duration = Duration::from_secs(5);
-const ACQUIRE: Duration = Duration::from_secs(30);
+const ACQUIRE: Duration = Duration::from_secs(5);
+
+// Every statement has an index made for it, names its tables in the order in which they are to be looked
+// into, and looks rows up one by one. A planner that has not yet counted a new table's rows would walk it
+// instead, and keep that plan while the table grows.
+const PLANS: &str = "set enable_seqscan = off; set enable_bitmapscan = off; set enable_material = off;
+     set enable_hashjoin = off; set enable_mergejoin = off; set join_collapse_limit = 1; set jit = off;
+     set max_parallel_workers_per_gather = 0";
+// What is written finds its rows by key: one plan a statement will do. What is read asks for times, and a
+// plan for any time is none for the next few seconds.
+const ONE_PLAN: &str = "set plan_cache_mode = force_generic_plan";
+/// Deadlines that the server keeps, also when this process or the network between is gone: nobody waits for a
+/// lost transaction's locks for longer than `idle_in_transaction_session_timeout`. The `tcp_*` settings are for a
+/// client that has vanished in the middle of an answer; the probes also keep idle connections known to firewalls.
+const DEADLINES: &str = "set statement_timeout = '8s'; set lock_timeout = '5s';
+     set idle_in_transaction_session_timeout = '10s'; set tcp_keepalives_idle = 20;
+     set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = '20s'";
+/// The same for work that takes long and that nobody waits for: migrations, backups, restores.
+const LONG_DEADLINES: &str = "set statement_timeout = '2h'; set lock_timeout = '5min';
+     set idle_in_transaction_session_timeout = '10min'; set tcp_keepalives_idle = 20;
+     set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = '20s'";
 
 impl Db {
     /// Opens, or makes, the embedded database.
@@ -86,60 +125,77 @@ impl Db {
             .max_connections(1)
             .min_connections(0)
             .connect_lazy_with(options.clone().pragma("wal_autocheckpoint", "0"));
-        let reader = SqlitePoolOptions::new()
-            .max_connections(4)
-            .acquire_timeout(ACQUIRE)
-            .connect_with(options.read_only(true).create_if_missing(false))
-            .await?;
+        let reading = options.read_only(true).create_if_missing(false);
+        let readers = |most| SqlitePoolOptions::new().max_connections(most).acquire_timeout(ACQUIRE);
+        let hot = readers(LITE_HOT).connect_with(reading.clone()).await?;
+        let api = readers(LITE_API).connect_lazy_with(reading);
         let journal = Arc::new(Journal::new(keeper));
-        Ok(Self { pools: Pools::Lite { writer, reader, journal }, faults: None })
+        Ok(Self { pools: Pools::Lite { writer, hot, api, journal }, vitals: Arc::default(), faults: None })
     }
 
     /// Connects to Postgres.
     pub(crate) async fn postgres(url: &str) -> Result<Self, StoreError> {
-        // Every statement has an index made for it, names its tables in the order in which they are to be looked
-        // into, and looks rows up one by one. A planner that has not yet counted a new table's rows would walk it
-        // instead, and keep that plan while the table grows.
-        const PLANS: &str = "set enable_seqscan = off; set enable_bitmapscan = off; set enable_material = off;
-             set enable_hashjoin = off; set enable_mergejoin = off; set join_collapse_limit = 1; set jit = off;
-             set max_parallel_workers_per_gather = 0";
-        // What is written finds its rows by key: one plan a statement will do. What is read asks for times, and a
-        // plan for any time is none for the next few seconds.
-        const ONE_PLAN: &str = "set plan_cache_mode = force_generic_plan";
         let options =
             PgConnectOptions::from_str(url)?.statement_cache_capacity(PREPARED).disable_statement_logging();
-        let writers = (0..WRITERS)
-            .map(|_| Writer::to(Target::Pg(Box::new(options.clone()), &[PLANS, ONE_PLAN])))
-            .collect();
-        let pool = PgPoolOptions::new()
-            .max_connections(16)
-            .acquire_timeout(ACQUIRE)
-            .after_connect(|c, _| Box::pin(async move { c.execute(PLANS).await.map(|_| ()) }))
-            .connect_with(options)
-            .await?;
+        let silences = Silences::default();
+        let connections = |size, settings| {
+            Writer::several(size, Target::Pg(Box::new(options.clone()), settings), &silences)
+        };
+        let writer = connections(PG_WRITERS, &[PLANS, ONE_PLAN, DEADLINES]);
+        let hot = connections(PG_HOT, &[PLANS, DEADLINES]);
+        let api = connections(PG_API, &[PLANS, DEADLINES]);
+        // A server that cannot be reached is found out now.
+        drop(hot.turn().await?);
+        let (counts, guarded, options) = (Arc::default(), Arc::default(), Arc::new(options));
         Ok(Self {
-            pools: Pools::Pg { pool, writers, counts: Arc::default(), guarded: Arc::default() },
+            pools: Pools::Pg { options, writer, hot, api, counts, guarded },
+            vitals: Arc::default(),
             faults: None,
         })
     }
 
     /// A transaction that may write.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
-        let open = match &self.pools {
-            Pools::Lite { writer, .. } => Open::Kept(writer.begin().await?),
-            Pools::Pg { pool, writers, .. } => match first_free(writers).await {
-                Some(turn) => Open::Kept(turn?),
-                None => Open::Pooled(pool.begin().await?),
-            },
-        };
-        Ok(Tx { open, faults: self.faults.clone() })
+        let (Pools::Lite { writer, .. } | Pools::Pg { writer, .. }) = &self.pools;
+        let turn = writer.begin().await.map_err(StoreError::from);
+        let turn = turn.inspect_err(|error| self.vitals.wrote(Err(error)))?;
+        Ok(Tx { turn, vitals: Some(Arc::clone(&self.vitals)), wrote: false, faults: self.faults.clone() })
+    }
+
+    /// A transaction that only reads, on Postgres.
+    pub(crate) async fn begin_reading(&self, lane: Lane) -> Result<Option<Tx>, StoreError> {
+        let Pools::Pg { hot, api, .. } = &self.pools else { return Ok(None) };
+        let turn = if lane == Lane::Hot { hot } else { api }.begin().await?;
+        Ok(Some(Tx { turn, vitals: None, wrote: false, faults: None }))
+    }
+
+    /// One read outside any transaction, on the hot path's connections.
+    pub(crate) async fn read(&self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
+        self.read_on(Lane::Hot, sql, args).await
     }
 
     /// One read outside any transaction.
-    pub(crate) async fn read(&self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
+    pub(crate) async fn read_on(
+        &self,
+        lane: Lane,
+        sql: &'static str,
+        args: Args,
+    ) -> Result<Vec<Row>, StoreError> {
         match &self.pools {
-            Pools::Lite { reader, .. } => Conn::Reading(&mut *reader.acquire().await?).fetch(sql, args).await,
-            Pools::Pg { pool, .. } => Conn::Pg(&mut *pool.acquire().await?).fetch(sql, args).await,
+            Pools::Lite { hot, api, .. } => {
+                let pool = if lane == Lane::Hot { hot } else { api };
+                Conn::Reading(&mut *pool.acquire().await?).fetch(sql, args).await
+            }
+            Pools::Pg { hot, api, .. } => {
+                let connections = if lane == Lane::Hot { hot } else { api };
+                match fetch_once(connections, sql, args.clone()).await {
+                    // The server may have been restarted since the connection was made.
+                    Err(StoreError::Unavailable(error)) if is_broken(&error) && !is_silence(&error) => {
+                        fetch_once(connections, sql, args).await
+                    }
+                    read => read,
+                }
+            }
         }
     }
 
@@ -155,21 +211,18 @@ impl Db {
         Ok(changed)
     }
 
-    /// The pool of a Postgres; `None` for the embedded database.
-    pub(crate) const fn pg(&self) -> Option<&PgPool> {
-        match &self.pools {
-            Pools::Pg { pool, .. } => Some(pool),
-            Pools::Lite { .. } => None,
-        }
+    /// A connection to Postgres apart from the others, with deadlines for long work; `None` for the embedded database.
+    pub(crate) async fn connect_apart(&self) -> Result<Option<PgConnection>, StoreError> {
+        let Pools::Pg { options, .. } = &self.pools else { return Ok(None) };
+        let mut connection = in_time(options.connect()).await?;
+        in_time(connection.execute(LONG_DEADLINES)).await?;
+        Ok(Some(connection))
     }
 
     /// One statement outside any transaction, for the few that must be.
     pub(crate) async fn run(&self, sql: &'static str, args: Args) -> Result<(), StoreError> {
-        match &self.pools {
-            Pools::Lite { writer, .. } => Conn::of(writer.turn().await?.connection()?).fetch(sql, args).await,
-            Pools::Pg { pool, .. } => Conn::Pg(&mut *pool.acquire().await?).fetch(sql, args).await,
-        }
-        .map(|_| ())
+        let (Pools::Lite { writer, .. } | Pools::Pg { writer, .. }) = &self.pools;
+        fetch_once(writer, sql, args).await.map(|_| ())
     }
 
     /// From now on what this process deletes or replaces is overwritten in the embedded database's file.
@@ -186,66 +239,81 @@ impl Db {
 
     pub(crate) async fn close(&self) {
         match &self.pools {
-            Pools::Lite { writer, reader, journal } => {
+            Pools::Lite { writer, hot, api, journal } => {
                 journal.keeper().close().await;
-                reader.close().await;
+                hot.close().await;
+                api.close().await;
                 writer.close().await;
             }
-            Pools::Pg { pool, writers, .. } => {
-                for writer in writers.iter() {
-                    writer.close().await;
+            Pools::Pg { writer, hot, api, .. } => {
+                for connections in [writer, hot, api] {
+                    connections.close().await;
                 }
-                pool.close().await;
             }
         }
+    }
+}
+
+/// One statement outside any transaction.
+async fn fetch_once(connections: &Writer, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
+    let mut turn = connections.turn().await?;
+    let fetched = Conn::of(turn.busy()?).fetch(sql, args).await;
+    match &fetched {
+        Ok(_) => turn.done(),
+        Err(error) => gone(&mut turn, error),
+    }
+    fetched
+}
+
+/// Has a connection replaced that failed for good.
+fn gone(turn: &mut Turn, error: &StoreError) {
+    if let StoreError::Unavailable(error) = error {
+        turn.failed(error);
     }
 }
 
 /// An open transaction; dropped without [`Tx::commit`] it changes nothing.
 pub(crate) struct Tx {
-    open: Open,
+    turn: Turn,
+    /// Where to note how writing went; `None` for what only reads.
+    vitals: Option<Arc<Vitals>>,
+    /// A statement has changed something, as far as its kind tells.
+    wrote: bool,
     faults: SharedFaults,
 }
 
-enum Open {
-    Kept(Turn),
-    /// When every kept connection is at work.
-    Pooled(sqlx::Transaction<'static, Postgres>),
-}
-
-/// A transaction on the first connection that is free.
-async fn first_free(writers: &[Writer]) -> Option<Result<Turn, sqlx::Error>> {
-    for writer in writers {
-        let turn = writer.try_begin().await;
-        if turn.is_some() {
-            return turn;
-        }
-    }
-    None
-}
-
 impl Tx {
-    /// One on a connection of the pool, for what only reads.
-    pub(crate) async fn pooled(pool: &PgPool) -> Result<Self, StoreError> {
-        Ok(Self { open: Open::Pooled(pool.begin().await?), faults: None })
-    }
-
     /// Runs statements that have no values; Postgres alone.
     pub(crate) async fn run(&mut self, sql: AssertSqlSafe<String>) -> Result<(), StoreError> {
         if let Conn::Pg(connection) = self.conn()? {
-            connection.execute(sqlx::raw_sql(sql)).await?;
+            let run = in_time(connection.execute(sqlx::raw_sql(sql))).await.map_err(StoreError::from);
+            return self.noted(run).map(|_| ());
         }
         Ok(())
     }
 
     pub(crate) async fn execute(&mut self, sql: &'static str, args: Args) -> Result<u64, StoreError> {
         let sql = self.faults.as_ref().map_or(sql, |faults| faults.sql(sql));
-        self.conn()?.execute(sql, args).await
+        self.wrote = true;
+        let executed = self.conn()?.execute(sql, args).await;
+        self.noted(executed)
+    }
+
+    /// Notes what a statement came to.
+    fn noted<T>(&mut self, done: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(error) = &done {
+            gone(&mut self.turn, error);
+            if let Some(vitals) = &self.vitals {
+                vitals.wrote(Err(error));
+            }
+        }
+        done
     }
 
     pub(crate) async fn fetch(&mut self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
         let sql = self.faults.as_ref().map_or(sql, |faults| faults.sql(sql));
-        self.conn()?.fetch(sql, args).await
+        let fetched = self.conn()?.fetch(sql, args).await;
+        self.noted(fetched)
     }
 
     pub(crate) async fn fetch_one(
@@ -267,13 +335,15 @@ impl Tx {
             return Ok(0);
         }
         let base = self.faults.as_ref().map_or(base, |faults| faults.sql(base));
-        match self.conn()? {
-            Conn::Lite(c) => Ok(c.run_many(base, &head, rows, |_| ())?),
+        self.wrote = true;
+        let executed = match self.conn()? {
+            Conn::Lite(c) => c.run_many(base, &head, rows, |_| ()).map_err(StoreError::from),
             mut other => {
                 let (sql, args) = many::at_once(base, &head, rows);
                 other.execute(sql, args).await
             }
-        }
+        };
+        self.noted(executed)
     }
 
     /// Runs several of them, none of which sees what another does: on Postgres in one go. How many rows each changed.
@@ -299,7 +369,9 @@ impl Tx {
             return Ok(changed);
         }
         let (sql, args) = many::together(some);
-        let row = self.conn()?.fetch(sql, args).await?.into_iter().next();
+        self.wrote = true;
+        let fetched = self.conn()?.fetch(sql, args).await;
+        let row = self.noted(fetched)?.into_iter().next();
         let row = row.ok_or(StoreError::Corrupt("count"))?;
         for (i, place) in places.into_iter().enumerate() {
             changed[place] = row.get::<i64>(&format!("n{i}"))?.unsigned_abs();
@@ -318,20 +390,29 @@ impl Tx {
             return Ok(Vec::new());
         }
         let base = self.faults.as_ref().map_or(base, |faults| faults.sql(base));
-        match self.conn()? {
+        let fetched = match self.conn()? {
             Conn::Lite(c) => {
                 let mut found = Vec::new();
-                c.run_many(base, &head, rows, |row| found.push(Row::Lite(row)))?;
-                Ok(found)
+                let run = c.run_many(base, &head, rows, |row| found.push(Row::Lite(row)));
+                run.map(|_| found).map_err(StoreError::from)
             }
             mut other => {
                 let (sql, args) = many::at_once(base, &head, rows);
                 other.fetch(sql, args).await
             }
-        }
+        };
+        self.noted(fetched)
     }
 
-    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+        let committed = self.try_commit().await;
+        if let Some(vitals) = self.vitals.as_ref().filter(|_| self.wrote || committed.is_err()) {
+            vitals.wrote(committed.as_ref().map(|()| ()));
+        }
+        committed
+    }
+
+    async fn try_commit(&mut self) -> Result<(), StoreError> {
         if let Some(faults) = &self.faults {
             match faults.at(Point::BeforeCommit).await {
                 Verdict::Go => {}
@@ -339,10 +420,7 @@ impl Tx {
                 Verdict::Pretend => return Ok(()),
             }
         }
-        match self.open {
-            Open::Kept(turn) => turn.commit().await?,
-            Open::Pooled(tx) => tx.commit().await?,
-        }
+        self.turn.commit().await?;
         match &self.faults {
             Some(faults) if faults.at(Point::AfterCommit).await == Verdict::Fail => Err(StoreError::Injected),
             _ => Ok(()),
@@ -354,10 +432,7 @@ impl Tx {
     }
 
     fn conn(&mut self) -> Result<Conn<'_>, StoreError> {
-        Ok(match &mut self.open {
-            Open::Kept(turn) => Conn::of(turn.connection()?),
-            Open::Pooled(tx) => Conn::Pg(tx),
-        })
+        Ok(Conn::of(self.turn.connection()?))
     }
 }
 
@@ -420,7 +495,7 @@ impl<'c> Conn<'c> {
         Ok(match self {
             Self::Lite(c) => c.run(sql, args, |_| ())?,
             Self::Reading(c) => reading(sql, args).execute(&mut **c).await?.rows_affected(),
-            Self::Pg(c) => pg(sql, args).execute(&mut **c).await?.rows_affected(),
+            Self::Pg(c) => in_time(pg(sql, args).execute(&mut **c)).await?.rows_affected(),
         })
     }
 
@@ -434,7 +509,9 @@ impl<'c> Conn<'c> {
             Self::Reading(c) => {
                 reading(sql, args).fetch_all(&mut **c).await?.into_iter().map(Row::Read).collect()
             }
-            Self::Pg(c) => pg(sql, args).fetch_all(&mut **c).await?.into_iter().map(Row::Pg).collect(),
+            Self::Pg(c) => {
+                in_time(pg(sql, args).fetch_all(&mut **c)).await?.into_iter().map(Row::Pg).collect()
+            }
         })
     }
 }

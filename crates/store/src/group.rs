@@ -1,18 +1,29 @@
 //! Group commit: whoever has something to write waits for one writer, which takes what is there and commits once.
 //!
 //! Invariants: [`Group::write`] returns only after the commit. No timer: load makes its own batches, and what
-//! comes alone is written at once. The queue is bounded; what does not fit is turned away.
+//! comes alone is written at once. The queue is bounded; what does not fit is turned away. A batch has a deadline,
+//! after which its items are answered as not written; a batch that panics ends no writer.
 
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
+
+use futures_util::FutureExt as _;
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
     sync::{mpsc, oneshot},
     task::JoinHandle,
+    time::timeout,
 };
 
-use crate::StoreError;
+use crate::{StoreError, vitals::Vitals};
 
 /// The most that one commit takes.
 const BATCH: usize = 256;
+
+/// A batch that has been in hand for so long is stalled: `/readyz` says so.
+const STALLED: Duration = Duration::from_secs(5);
+/// After so much more it is given up: longer than it takes to notice that a database server is silent, and to write
+/// the batch to the next one.
+const GIVEN_UP: Duration = Duration::from_secs(20);
 
 type Waiting<T, R> = (T, oneshot::Sender<Option<R>>);
 
@@ -34,13 +45,14 @@ impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
     /// Starts a writer for at most `waiting` items; it ends when every [`Group`] is gone and all is written.
     pub(crate) fn start<F>(
         waiting: usize,
+        vitals: Arc<Vitals>,
         write: impl Fn(Vec<T>) -> F + Send + Sync + 'static,
     ) -> (Self, JoinHandle<()>)
     where
         F: Future<Output = Result<Vec<R>, StoreError>> + Send + 'static,
     {
         let (sender, receiver) = mpsc::channel::<Waiting<T, R>>(waiting);
-        (Self(sender), spawned(batches(receiver, write)))
+        (Self(sender), spawned(batches(receiver, vitals, write)))
     }
 
     /// Writes one item, or turns it away at once when too many wait.
@@ -58,14 +70,17 @@ impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
     }
 }
 
-async fn batches<T, R, F>(mut receiver: mpsc::Receiver<Waiting<T, R>>, write: impl Fn(Vec<T>) -> F)
-where
+async fn batches<T, R, F>(
+    mut receiver: mpsc::Receiver<Waiting<T, R>>,
+    vitals: Arc<Vitals>,
+    write: impl Fn(Vec<T>) -> F,
+) where
     F: Future<Output = Result<Vec<R>, StoreError>> + Send,
 {
     let mut taken = Vec::new();
     while receiver.recv_many(&mut taken, BATCH).await > 0 {
         let (items, answers): (Vec<_>, Vec<_>) = taken.drain(..).unzip();
-        let mut results = match write(items).await {
+        let mut results = match written(write(items), &vitals).await {
             Ok(results) => results.into_iter().map(Some).collect(),
             Err(error) => {
                 tracing::error!(%error, n = answers.len(), "a batch could not be written");
@@ -77,6 +92,30 @@ where
             // Whoever asked may have gone; what is written stands either way.
             let _gone = answer.send(results.next().flatten());
         }
+    }
+}
+
+/// Writes a batch, within its deadline.
+async fn written<R>(
+    batch: impl Future<Output = Result<Vec<R>, StoreError>> + Send,
+    vitals: &Arc<Vitals>,
+) -> Result<Vec<R>, StoreError> {
+    let mut batch = pin!(AssertUnwindSafe(batch).catch_unwind());
+    let written = match timeout(STALLED, &mut batch).await {
+        Ok(written) => Some(written),
+        Err(_) => {
+            let _stall = vitals.stall();
+            tracing::warn!("a batch has been in hand for {} s", STALLED.as_secs());
+            timeout(GIVEN_UP, &mut batch).await.ok()
+        }
+    };
+    match written {
+        Some(Ok(written)) => written,
+        Some(Err(_panic)) => {
+            tracing::error!("a batch panicked while it was written");
+            Err(StoreError::Full)
+        }
+        None => Err(StoreError::Full),
     }
 }
 

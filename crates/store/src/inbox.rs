@@ -46,21 +46,21 @@ const WAITING: usize = 2048;
 
 /// The way into the inbox.
 #[derive(Clone)]
-pub struct Inbox(Group<Arrival, Recorded>);
+pub struct Inbox(Group<Arrival, Result<Recorded, StoreError>>);
 
 impl Inbox {
     /// Starts the writer. It ends when every [`Inbox`] is gone and all is written.
     pub fn start(store: Store) -> (Self, JoinHandle<()>) {
-        let (group, writer) = Group::start(WAITING, move |batch| {
+        let (group, writer) = Group::start(WAITING, store.vitals(), move |batch| {
             let store = store.clone();
-            async move { intake::record(&store, batch).await }
+            async move { Ok(intake::record(&store, batch).await) }
         });
         (Self(group), writer)
     }
 
     /// Records a delivery; returns once it is on disk, with all that follows from it where that could be decided.
     pub async fn record(&self, arrival: Arrival) -> Result<Recorded, Full> {
-        self.0.write(arrival).await
+        self.0.write(arrival).await?.map_err(|_| Full)
     }
 }
 

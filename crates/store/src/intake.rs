@@ -3,7 +3,8 @@
 //! Invariants: nobody is answered before the commit (I9); a second copy changes nothing (I10). What comes of a batch
 //! is what would have come of its events one after the other: no two that are decided here are about one person or
 //! one call. Nothing is locked to be read: the write names what it was decided by (`seq`), and if that has moved
-//! on, or anything else fails, or a decider panics, the batch is only recorded and the inbox's loop decides.
+//! on, it is read and decided again. A batch that fails is written in halves, down to one event, so that a failure is
+//! its own; an event that cannot be decided alone is only recorded, and the inbox's loop decides.
 //! Absent on purpose: events of our own dials. They settle dispatches, and go one by one.
 
 use std::{collections::BTreeSet, panic::AssertUnwindSafe};
@@ -95,20 +96,71 @@ pub enum Recorded {
     Seen,
 }
 
+/// How often a batch is written again when somebody else was faster, or the database failed.
+const TRIES: usize = 3;
+
 /// Records a batch; decides what of it can be decided.
-pub(crate) async fn record(store: &Store, batch: Vec<Arrival>) -> Result<Vec<Recorded>, StoreError> {
-    if batch.iter().any(|a| matches!(a.reading, Reading::Fresh(_))) {
-        match AssertUnwindSafe(write(store, &batch, true)).catch_unwind().await {
-            Ok(Ok(recorded)) => return Ok(recorded),
-            Ok(Err(error)) => {
-                tracing::info!(%error, n = batch.len(), "a batch is recorded and decided later")
+///
+/// The answers are in the order of the batch. An arrival that fails alone does not fail another.
+pub(crate) async fn record(store: &Store, batch: Vec<Arrival>) -> Vec<Result<Recorded, StoreError>> {
+    let mut answers = Vec::with_capacity(batch.len());
+    // What is still to be written, the next part last.
+    let mut parts = vec![batch.as_slice()];
+    while let Some(part) = parts.pop() {
+        match (record_part(store, part).await, part) {
+            (Ok(recorded), _) => answers.extend(recorded.into_iter().map(Ok)),
+            (Err(error), _) if error.is_outage() => {
+                tracing::error!(%error, n = batch.len() - answers.len(), "a batch could not be written");
+                break;
             }
-            Err(_) => {
-                tracing::error!(n = batch.len(), "a decision panicked; the batch is decided one by one")
+            (Err(error), [_]) => {
+                tracing::error!(%error, "an event could not be recorded");
+                answers.push(Err(error));
+            }
+            (Err(error), more) => {
+                tracing::info!(%error, n = more.len(), "a batch is written in halves");
+                let (first, second) = more.split_at(more.len() / 2);
+                parts.extend([second, first]);
             }
         }
     }
-    write(store, &batch, false).await
+    answers.resize_with(batch.len(), || Err(StoreError::Full));
+    answers
+}
+
+/// Records a part of a batch in one commit. What can be decided is; one event that cannot be is recorded alone.
+async fn record_part(store: &Store, part: &[Arrival]) -> Result<Vec<Recorded>, StoreError> {
+    if part.iter().any(|a| matches!(a.reading, Reading::Fresh(_))) {
+        match write_again(store, part, true).await {
+            Err(error) if part.len() == 1 && !error.is_outage() => {
+                tracing::info!(%error, "an event is recorded and decided later");
+            }
+            written => return written,
+        }
+    }
+    write_again(store, part, false).await
+}
+
+/// Writes a part, and again, from the reading on, when somebody else was faster or the database failed once.
+async fn write_again(store: &Store, part: &[Arrival], may_decide: bool) -> Result<Vec<Recorded>, StoreError> {
+    for _ in 1..TRIES {
+        match guarded(store, part, may_decide).await {
+            Err(error) if error.is_contention() || error.is_outage() => {
+                tracing::info!(%error, n = part.len(), "a batch is written again");
+            }
+            written => return written,
+        }
+    }
+    guarded(store, part, may_decide).await
+}
+
+/// Writes a part; a panic is an error.
+async fn guarded(store: &Store, part: &[Arrival], may_decide: bool) -> Result<Vec<Recorded>, StoreError> {
+    let written = AssertUnwindSafe(write(store, part, may_decide)).catch_unwind().await;
+    written.unwrap_or_else(|_| {
+        tracing::error!(n = part.len(), "a decision panicked");
+        Err(StoreError::Corrupt("event"))
+    })
 }
 
 /// An event that is decided here.

@@ -14,7 +14,8 @@ use crate::{StoreError, engine::fetch_reading, writer::Writer};
 /// When what is copied, in pages.
 #[derive(Clone, Copy)]
 struct Measure {
-    /// As many in a second are little work: they are copied as they come.
+    /// As many between two looks are little work: they are copied as they come, and the journal is begun anew once it
+    /// has as many.
     few: usize,
     /// Under load the journal is not copied before it has these: the same page is then copied once for many changes.
     long: usize,
@@ -53,11 +54,14 @@ impl Journal {
         let mut conn = self.keeper.acquire().await?;
         let Extent { pages, mut copied } = copy(&mut conn, "pragma wal_checkpoint(noop)").await?;
         // What came since the last look, not what is left to copy: a burst that ended is copied too.
-        let came = pages.saturating_sub(self.seen.swap(pages, Ordering::Relaxed));
-        if came < measure.few {
+        let seen = self.seen.swap(pages, Ordering::Relaxed);
+        let came = pages.checked_sub(seen).unwrap_or(pages);
+        let is_little_work = came < measure.few;
+        if is_little_work {
             copy(&mut conn, PASSIVE).await?;
         }
-        if pages < measure.long {
+        // While somebody always writes, a passive copy never reaches the end, and the journal would only grow.
+        if pages < if is_little_work { measure.few } else { measure.long } {
             return Ok(());
         }
         for _ in 0..ROUNDS {
@@ -154,6 +158,17 @@ mod tests {
         file.fill(10).await;
         let Extent { pages, copied } = file.tend().await;
         assert!(pages >= 10 && copied == pages, "{copied} of {pages}");
+    }
+
+    #[tokio::test]
+    async fn little_work_does_not_let_it_grow() {
+        let file = File::new().await;
+        for _ in 0..10 {
+            file.fill(10).await;
+            file.tend().await;
+        }
+        let Extent { pages, .. } = file.look().await;
+        assert!(pages < SMALL.few * 2, "{pages} pages of a hundred that were written");
     }
 
     #[tokio::test]

@@ -39,7 +39,7 @@ enum Written {
 impl Ledger {
     /// Starts the writer. It ends when every [`Ledger`] is gone and all is written.
     pub fn start(store: Store) -> (Self, JoinHandle<()>) {
-        let (group, writer) = Group::start(WAITING, move |entries| {
+        let (group, writer) = Group::start(WAITING, store.vitals(), move |entries| {
             let store = store.clone();
             async move { Ok(store.write_all(entries).await) }
         });
@@ -108,8 +108,12 @@ impl Store {
             }
         }
         let mut written = Vec::with_capacity(entries.len());
+        let mut is_away = false;
         for entry in entries {
-            written.push(self.write_one(entry).await);
+            // Once the database as a whole does not answer, the others need not wait for it too.
+            let one = if is_away { Err(StoreError::Full) } else { self.write_one(entry).await };
+            is_away = one.as_ref().is_err_and(|error| error.is_outage() && !error.is_contention());
+            written.push(one);
         }
         written
     }

@@ -51,6 +51,7 @@ mod tenant_keys;
 mod tenants;
 mod usage;
 mod values;
+mod vitals;
 mod workspaces;
 mod writer;
 
@@ -84,6 +85,7 @@ pub use redialer_kek::{Kek, KeyError};
 pub use removal::Removal;
 pub use replays::{Replay, Slot};
 pub use rotation::{KeysLock, Rotated};
+pub use schema::SchemaState;
 pub use seal::TenantKey;
 pub use settings::{
     BadSettings, Day, Defaults, Level, QuietHours, Retention, RetryTrigger, RetryTriggers, UnclearTime,
@@ -96,7 +98,7 @@ pub use sweeps::{CheckRow, SweepRow};
 pub use tenants::{NewTenant, TenantRow};
 pub use workspaces::{DueWorkspace, NewWorkspace, WebhookKey, WorkspaceChange, WorkspaceRow};
 
-use engine::Db;
+use engine::{Db, Lane};
 use remembered::Remembered;
 use scope::Scope;
 
@@ -130,6 +132,38 @@ pub enum StoreError {
     /// The database did not do it; trying again may help.
     #[error("the database is unavailable: {0}")]
     Unavailable(#[source] sqlx::Error),
+}
+
+impl StoreError {
+    /// Whether the database as a whole is to blame: away, out of room, or too slow. Writing less at once would not
+    /// help.
+    pub(crate) fn is_outage(&self) -> bool {
+        match self {
+            Self::Full | Self::Injected => true,
+            Self::Unavailable(sqlx::Error::Database(error)) => {
+                lite::is_outage(&**error).unwrap_or_else(|| {
+                    // Connections, resources, an operator, the system; read only; waited too long for a lock.
+                    let code = error.code().unwrap_or_default();
+                    ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class))
+                        || ["25006", "25P03", "55P03"].contains(&&*code)
+                })
+            }
+            Self::Unavailable(error) => writer::is_broken(error) || writer::is_no_turn(error),
+            _ => false,
+        }
+    }
+
+    /// Whether somebody else was faster or holds what is needed: trying again, from the reading on, helps.
+    pub(crate) fn is_contention(&self) -> bool {
+        match self {
+            Self::Conflict(_) => true,
+            // Serialization failure, deadlock, a lock not had, a statement not done in time.
+            Self::Unavailable(sqlx::Error::Database(error)) => {
+                ["40001", "40P01", "55P03", "57014"].contains(&&*error.code().unwrap_or_default())
+            }
+            _ => false,
+        }
+    }
 }
 
 impl From<Full> for StoreError {
@@ -166,6 +200,8 @@ pub struct TenantStore {
     test: bool,
     /// Whose rows there are on Postgres: the tenant's, but in a test that tries another's.
     rows: Id<id::Tenant>,
+    /// Whose connections it reads with.
+    lane: Lane,
 }
 
 impl TenantStore {
@@ -185,7 +221,7 @@ impl TenantStore {
 
     /// The database as this tenant sees it.
     pub(crate) const fn db(&self) -> Scope<'_> {
-        Scope::of(&self.store.db, self.rows)
+        Scope::of(&self.store.db, self.rows, self.lane)
     }
 
     /// Whether it is for test callbacks.
@@ -198,9 +234,11 @@ impl TenantStore {
         Ok(self.store.open_key(self.tenant).await?.for_tests(self.test))
     }
 
-    /// The same, for somebody in whose name acts are written down.
+    /// The same, for somebody in whose name acts are written down. It reads with connections apart from those of
+    /// webhooks and dials, which people's lists must not hold up.
     pub fn by(mut self, actor: Actor) -> Self {
         self.actor = Arc::new(actor);
+        self.lane = Lane::Api;
         self
     }
 }
@@ -269,6 +307,11 @@ impl Store {
         self.db.schema().await
     }
 
+    /// How the database's schema stands to this version. Writes nothing.
+    pub async fn check_schema(&self) -> Result<SchemaState, StoreError> {
+        self.db.check_schema().await
+    }
+
     /// Whether the key opens the data; `false` when nothing is sealed yet. Writes nothing.
     pub async fn key_opens(&self) -> Result<bool, StoreError> {
         match self.db.read_one(KEK_PROOF, args![]).await? {
@@ -295,6 +338,22 @@ impl Store {
         self.db.read("select 1 as one", args![]).await.map(|_| ())
     }
 
+    pub(crate) fn vitals(&self) -> Arc<vitals::Vitals> {
+        Arc::clone(&self.db.vitals)
+    }
+
+    /// Whether something can be written: no batch has been in hand for too long, and the last commit worked. Where
+    /// it did not, one is tried.
+    pub async fn can_write(&self) -> bool {
+        const TRY: &str = "insert into meta (name, value) values ('write_check', $1)
+             on conflict (name) do update set value = $1";
+        let vitals = &self.db.vitals;
+        if vitals.is_stalled() {
+            return false;
+        }
+        !vitals.is_failing() || self.db.write(TRY, args![Vec::<u8>::new()]).await.is_ok()
+    }
+
     /// Looks after the database, away from whoever writes: keeps the embedded one's journal short, and has Postgres
     /// count its tables while they are new.
     pub async fn tend(&self) -> Result<(), StoreError> {
@@ -317,6 +376,7 @@ impl Store {
             actor: Arc::new(Actor::program()),
             test: false,
             rows: tenant,
+            lane: Lane::Hot,
         }
     }
 

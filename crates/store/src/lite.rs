@@ -27,6 +27,9 @@ use crate::{
 /// to, but a process without one still ends it.
 const JOURNAL_PAGES: i64 = 400_000;
 
+/// To how many bytes the journal's file is cut when the journal is begun anew.
+const JOURNAL_LIMIT: i64 = 64 << 20;
+
 /// A new file's pages: half a block of the disk's. Most pages that a webhook changes change by one entry, and the journal
 /// takes them whole.
 const PAGE: i64 = 2048;
@@ -51,6 +54,8 @@ impl Lite {
             // Else the pages a statement may have to put back go through a file of their own.
             connection.pragma_update(None, "temp_store", "memory")?;
             connection.pragma_update(None, "wal_autocheckpoint", JOURNAL_PAGES)?;
+            // Else the journal's file stays as long as it ever was.
+            connection.pragma_update(None, "journal_size_limit", JOURNAL_LIMIT)?;
             Ok(Self(connection))
         })
         .map_err(told)
@@ -159,6 +164,26 @@ struct LiteError(rusqlite::Error);
 
 fn told(error: rusqlite::Error) -> sqlx::Error {
     sqlx::Error::Database(Box::new(LiteError(error)))
+}
+
+/// Whether the embedded database as a whole cannot do it now; `None` for an error of another engine.
+pub(crate) fn is_outage(error: &dyn DatabaseError) -> Option<bool> {
+    use rusqlite::ffi::ErrorCode as Code;
+    let LiteError(error) = error.try_downcast_ref::<LiteError>()?;
+    Some(matches!(
+        error.sqlite_error_code(),
+        Some(
+            Code::DatabaseBusy
+                | Code::DatabaseLocked
+                | Code::OutOfMemory
+                | Code::ReadOnly
+                | Code::SystemIoFailure
+                | Code::DatabaseCorrupt
+                | Code::DiskFull
+                | Code::CannotOpen
+                | Code::NotADatabase
+        )
+    ))
 }
 
 impl fmt::Display for LiteError {

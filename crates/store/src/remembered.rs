@@ -1,53 +1,221 @@
 //! Rows that were read a moment ago, for work that asks for the same ones a thousand times a second.
 //!
-//! Invariants: nothing is believed for longer than a second; what this process changes about them is forgotten
-//! after its commit; what is sealed on disk is sealed here. Whatever must not go by an old row is guarded by the
-//! statement that writes.
+//! Invariants: a row counts for a second; then one task reads it again, while all others go on with the old row for
+//! a few seconds at most, so a slow database sees one read a row instead of a herd. What this process changes about
+//! them is forgotten after its commit, also by reads that began before it; what is sealed on disk is sealed here.
+//! Whatever must not go by an old row is guarded by the statement that writes.
 
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
+use tokio::{sync::Mutex as Turns, time::timeout};
+
+use crate::StoreError;
+
 const FOR_MS: i64 = 1_000;
+/// How old a row may become while it is read again.
+const STALE_MS: i64 = 5_000;
+/// How long the task that reads a row again waits before it, too, goes on with the old one.
+const SOON: Duration = Duration::from_millis(250);
 const MOST: usize = 10_000;
 
-pub(crate) struct Remembered<K, V>(Mutex<HashMap<K, (i64, Arc<V>)>>);
+pub(crate) struct Remembered<K, V> {
+    rows: Mutex<HashMap<K, Entry<V>>>,
+    /// How often everything was forgotten.
+    forgotten: AtomicUsize,
+}
+
+struct Entry<V> {
+    /// The row, and when it was read.
+    row: Option<(i64, Arc<V>)>,
+    flight: Arc<Flight>,
+}
+
+/// Whose turn it is to read a row.
+#[derive(Default)]
+struct Flight {
+    turn: Turns<()>,
+    failures: AtomicUsize,
+}
 
 impl<K, V> Default for Remembered<K, V> {
     fn default() -> Self {
-        Self(Mutex::default())
+        Self { rows: Mutex::default(), forgotten: AtomicUsize::new(0) }
     }
 }
 
-impl<K: Eq + Hash, V> Remembered<K, V> {
-    fn inner(&self) -> MutexGuard<'_, HashMap<K, (i64, Arc<V>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl<K: Clone + Eq + Hash, V> Remembered<K, V> {
+    fn rows(&self) -> MutexGuard<'_, HashMap<K, Entry<V>>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is remembered at `real_ms`.
-    pub(crate) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q, real_ms: i64) -> Option<Arc<V>>
-    where
-        K: std::borrow::Borrow<Q>,
-    {
-        let rows = self.inner();
-        let (read_ms, row) = rows.get(key)?;
-        (real_ms - read_ms < FOR_MS).then(|| Arc::clone(row))
+    /// The row that is remembered at `real_ms`, or that `read` finds; `None` where there is none.
+    pub(crate) async fn get_or_read(
+        &self,
+        key: &K,
+        real_ms: i64,
+        read: impl Future<Output = Result<Option<V>, StoreError>>,
+    ) -> Result<Option<Arc<V>>, StoreError> {
+        let (row, flight) = self.entry(key);
+        let age = |read_ms: i64| real_ms - read_ms;
+        match row {
+            Some((read_ms, row)) if age(read_ms) < FOR_MS => Ok(Some(row)),
+            Some((read_ms, row)) if age(read_ms) < STALE_MS => {
+                let Ok(_turn) = flight.turn.try_lock() else { return Ok(Some(row)) };
+                match timeout(SOON, self.read(key, real_ms, read)).await {
+                    Ok(Ok(found)) => Ok(found),
+                    Ok(Err(error)) if !error.is_outage() => Err(error),
+                    Ok(Err(_)) | Err(_) => Ok(Some(row)),
+                }
+            }
+            _ => {
+                let failures = flight.failures.load(Ordering::Relaxed);
+                let _turn = flight.turn.lock().await;
+                // Whoever had the turn before may have found it, or have waited in vain.
+                if let (Some((read_ms, row)), _) = self.entry(key)
+                    && age(read_ms) < FOR_MS
+                {
+                    return Ok(Some(row));
+                }
+                if flight.failures.load(Ordering::Relaxed) != failures {
+                    return Err(StoreError::Full);
+                }
+                let found = self.read(key, real_ms, read).await;
+                if found.as_ref().is_err_and(StoreError::is_outage) {
+                    flight.failures.fetch_add(1, Ordering::Relaxed);
+                }
+                found
+            }
+        }
     }
 
-    /// Remembers what is read at `real_ms`.
-    pub(crate) fn put(&self, key: K, row: V, real_ms: i64) -> Arc<V> {
-        let row = Arc::new(row);
-        let mut rows = self.inner();
+    fn entry(&self, key: &K) -> (Option<(i64, Arc<V>)>, Arc<Flight>) {
+        let mut rows = self.rows();
         if rows.len() >= MOST {
             rows.clear();
         }
-        rows.insert(key, (real_ms, Arc::clone(&row)));
-        row
+        let new = || Entry { row: None, flight: Arc::default() };
+        let entry = rows.entry(key.clone()).or_insert_with(new);
+        (entry.row.clone(), Arc::clone(&entry.flight))
+    }
+
+    async fn read(
+        &self,
+        key: &K,
+        real_ms: i64,
+        read: impl Future<Output = Result<Option<V>, StoreError>>,
+    ) -> Result<Option<Arc<V>>, StoreError> {
+        let forgotten = self.forgotten.load(Ordering::Relaxed);
+        let found = read.await?.map(Arc::new);
+        let mut rows = self.rows();
+        if self.forgotten.load(Ordering::Relaxed) != forgotten {
+            return Ok(found);
+        }
+        match (&found, rows.get_mut(key)) {
+            (Some(row), Some(entry)) => entry.row = Some((real_ms, Arc::clone(row))),
+            // Nothing is remembered of what is not there: anybody may ask for anything.
+            (None, Some(_)) => drop(rows.remove(key)),
+            (_, None) => {}
+        }
+        Ok(found)
     }
 
     pub(crate) fn forget(&self) {
-        self.inner().clear();
+        let mut rows = self.rows();
+        self.forgotten.fetch_add(1, Ordering::Relaxed);
+        rows.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use tokio::sync::{Notify, oneshot};
+
+    use super::*;
+
+    type Rows = Remembered<u8, u32>;
+
+    async fn at(rows: &Rows, real_ms: i64, value: u32) -> u32 {
+        *rows.get_or_read(&1, real_ms, async { Ok(Some(value)) }).await.expect("read").expect("there")
+    }
+
+    #[tokio::test]
+    async fn a_row_counts_for_a_second() {
+        let rows = Rows::default();
+        assert_eq!((at(&rows, 0, 1).await, at(&rows, 999, 2).await, at(&rows, 1_000, 3).await), (1, 1, 3));
+        rows.forget();
+        assert_eq!(at(&rows, 1_001, 4).await, 4);
+    }
+
+    #[tokio::test]
+    async fn while_one_task_reads_a_row_again_the_others_go_on_with_the_old_one() {
+        let rows = Rows::default();
+        at(&rows, 0, 1).await;
+        let (started, begun) = oneshot::channel();
+        let finish = Notify::new();
+        let slow = rows.get_or_read(&1, 2_000, async {
+            started.send(()).expect("awaited");
+            finish.notified().await;
+            Ok(Some(2))
+        });
+        let others = async {
+            begun.await.expect("begun");
+            let old = at(&rows, 2_000, 3).await;
+            finish.notify_one();
+            old
+        };
+        let (slow, old) = tokio::join!(slow, others);
+        assert_eq!((old, slow.expect("read").as_deref()), (1, Some(&2)));
+        assert_eq!(at(&rows, 2_001, 4).await, 2);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_does_not_answer_costs_the_old_row_only_after_seconds() {
+        let rows = Rows::default();
+        at(&rows, 0, 1).await;
+        let never = std::future::pending();
+        let old = rows.get_or_read(&1, 4_999, never).await.expect("the old one");
+        assert_eq!(old.as_deref(), Some(&1));
+        let failed = rows.get_or_read(&1, 5_000, async { Err(StoreError::Full) }).await;
+        assert!(failed.is_err(), "it is too old");
+    }
+
+    #[tokio::test]
+    async fn a_herd_reads_once_and_fails_at_once() {
+        let (rows, reads) = (Rows::default(), AtomicU32::new(0));
+        let read = |found: bool| {
+            let reads = &reads;
+            async move {
+                reads.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+                if found { Ok(Some(1)) } else { Err(StoreError::Full) }
+            }
+        };
+        let herd =
+            |found| futures_util::future::join_all((0..50).map(|_| rows.get_or_read(&1, 0, read(found))));
+        assert!(herd(false).await.iter().all(Result::is_err));
+        assert_eq!(reads.swap(0, Ordering::Relaxed), 1);
+        assert!(herd(true).await.iter().all(Result::is_ok));
+        assert_eq!(reads.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_read_that_began_before_a_change_is_not_remembered() {
+        let rows = Rows::default();
+        let read = rows.get_or_read(&1, 0, async {
+            rows.forget();
+            Ok(Some(1))
+        });
+        assert_eq!(read.await.expect("read").as_deref(), Some(&1));
+        assert_eq!(at(&rows, 1, 2).await, 2);
     }
 }

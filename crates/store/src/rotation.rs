@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use redialer_core::{Id, Timestamp, chance::Chance, id};
 use redialer_kek::{Kek, KeyError};
 use serde_json::json;
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use uuid::Uuid;
 
 use crate::{
@@ -112,13 +113,16 @@ const COLUMNS: [Sealed; 8] = [
 ];
 
 /// Whoever has it rotates, retires or destroys keys, and nobody else does.
-pub struct KeysLock(Option<sqlx::Transaction<'static, sqlx::Postgres>>);
+pub struct KeysLock(Option<PgConnection>);
 
 impl KeysLock {
     /// Lets the next one.
     pub async fn release(self) -> Result<(), StoreError> {
         match self.0 {
-            Some(tx) => Ok(tx.rollback().await?),
+            Some(mut connection) => {
+                connection.execute("rollback").await?;
+                Ok(connection.close().await?)
+            }
             None => Ok(()),
         }
     }
@@ -131,11 +135,13 @@ impl Store {
         const ROW: &str =
             "insert into meta (name, value) values ('keys_lock', '') on conflict (name) do nothing";
         const TAKE: &str = "select 1 from meta where name = 'keys_lock' for update nowait";
-        let Some(pool) = self.db.pg() else { return Ok(KeysLock(None)) };
-        sqlx::query(ROW).execute(pool).await?;
-        let mut tx = pool.begin().await?;
-        match sqlx::query(TAKE).execute(&mut *tx).await {
-            Ok(_) => Ok(KeysLock(Some(tx))),
+        // It waits for nobody, and is held until the command ends: the connection is closed then, or found dead.
+        const BEGIN: &str = "set idle_in_transaction_session_timeout = 0; begin";
+        let Some(mut connection) = self.db.connect_apart().await? else { return Ok(KeysLock(None)) };
+        connection.execute(ROW).await?;
+        connection.execute(BEGIN).await?;
+        match connection.execute(TAKE).await {
+            Ok(_) => Ok(KeysLock(Some(connection))),
             Err(sqlx::Error::Database(_)) => {
                 Err(StoreError::Conflict("another `redialer keys` is under way"))
             }

@@ -1,18 +1,74 @@
 //! The schema: brought up to this version, looked after, and guarded.
 //!
-//! Invariant: migrations only go forward, and are the same by name on both engines.
+//! Invariants: migrations only go forward, and are the same by name on both engines. From 15 on each says in
+//! `schema_versions` which older versions of the program can still use what it leaves: a version that knows at least
+//! the migration `compatible_from` starts beside it, and ignores it. An unknown migration that says nothing is not
+//! compatible.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    LazyLock,
+    atomic::{AtomicUsize, Ordering},
+};
 
-use sqlx::{Executor as _, PgPool, migrate::Migrator};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection, migrate::Migrator};
 
 use crate::{
     StoreError,
-    engine::{Args, Conn, Db, Pools},
+    engine::{Args, Db, Lane, Pools, args},
 };
 
-pub(crate) static LITE: Migrator = sqlx::migrate!("migrations/sqlite");
-static PG: Migrator = sqlx::migrate!("migrations/postgres");
+pub(crate) static LITE: LazyLock<Migrator> =
+    LazyLock::new(|| beside_newer(sqlx::migrate!("migrations/sqlite")));
+static PG: LazyLock<Migrator> = LazyLock::new(|| beside_newer(sqlx::migrate!("migrations/postgres")));
+
+/// Whether a newer migration may be there is decided before, by [`Db::check_schema`].
+fn beside_newer(mut migrator: Migrator) -> Migrator {
+    migrator.set_ignore_missing(true);
+    migrator
+}
+
+/// How a database's schema stands to this version of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaState {
+    /// It is this version's.
+    Current,
+    /// Migrations are missing; of an empty database, all of them.
+    Older {
+        /// How many.
+        missing: usize,
+    },
+    /// A newer version has migrated it, and this one can use it.
+    NewerCompatible {
+        /// The newest migration there is.
+        newest: i64,
+    },
+    /// A newer version has migrated it, and this one must not use it.
+    NewerIncompatible {
+        /// The newest migration there is.
+        newest: i64,
+        /// The migration that a version has to know to use it, if the database says so.
+        needs: Option<i64>,
+    },
+}
+
+impl SchemaState {
+    /// The state of a database with those migrations, some of which say from which one on they are compatible.
+    fn of(known: &[i64], applied: &[i64], compatible_from: &[(i64, i64)]) -> Self {
+        let latest = known.iter().max().copied().unwrap_or(0);
+        let newest = applied.iter().max().copied().unwrap_or(0);
+        let missing = known.iter().filter(|version| !applied.contains(version)).count();
+        let mut unknown = applied.iter().filter(|version| !known.contains(version)).peekable();
+        if unknown.peek().is_none() {
+            return if missing == 0 { Self::Current } else { Self::Older { missing } };
+        }
+        let from = |version: &i64| compatible_from.iter().find(|(v, _)| v == version).map(|(_, from)| *from);
+        let needs = unknown.map(from).collect::<Option<Vec<_>>>().and_then(|from| from.into_iter().max());
+        match needs {
+            Some(needs) if needs <= latest && missing == 0 => Self::NewerCompatible { newest },
+            needs => Self::NewerIncompatible { newest, needs },
+        }
+    }
+}
 
 /// What makes the role of `scope`, and what it may do; each alone, for one may be allowed and another not. Whoever made the role
 /// is not yet a member of it that may act as it (Postgres 16), and tables may have come since it was made.
@@ -32,7 +88,7 @@ const GUARD: [&str; 3] = [
     "do $$ begin
         execute format('grant usage on schema %I to redialer_tenant', current_schema());
         execute format('grant select, insert, update, delete on all tables in schema %I to redialer_tenant', current_schema());
-        revoke all on _sqlx_migrations, meta, clock, leases, replicas from redialer_tenant;
+        revoke all on _sqlx_migrations, schema_versions, meta, clock, leases, replicas from redialer_tenant;
         revoke insert, update, delete on epochs from redialer_tenant;
         revoke update, delete on audit from redialer_tenant;
     end $$",
@@ -43,47 +99,89 @@ const MOST_COUNTS: usize = 8;
 
 impl Db {
     pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
-        match &self.pools {
-            Pools::Lite { journal, .. } => LITE.run(journal.keeper()).await,
-            Pools::Pg { pool, .. } => PG.run(pool).await,
+        let known = self.known().last().copied().unwrap_or(0);
+        match self.check_schema().await? {
+            SchemaState::Current | SchemaState::NewerCompatible { .. } => {}
+            SchemaState::Older { .. } => self.run_migrations().await?,
+            SchemaState::NewerIncompatible { newest, needs } => {
+                let needs = needs.map_or("a newer version of redialer".to_owned(), |needs| {
+                    format!("a version of redialer that knows migration {needs}")
+                });
+                return Err(StoreError::Schema(format!(
+                    "its newest migration is {newest} and needs {needs}; this version knows migrations up to {known}. \
+                     Run the newer version, or restore a backup that was made before the upgrade"
+                )));
+            }
         }
-        .map_err(|e| StoreError::Schema(e.to_string()))?;
-        self.make_guard().await;
+        if let Some(mut connection) = self.connect_apart().await? {
+            make_guard(&mut connection).await;
+        }
         self.look_for_guard().await
+    }
+
+    async fn run_migrations(&self) -> Result<(), StoreError> {
+        match (&self.pools, self.connect_apart().await?) {
+            (Pools::Lite { journal, .. }, _) => LITE.run(journal.keeper()).await,
+            (Pools::Pg { .. }, Some(mut connection)) => PG.run(&mut connection).await,
+            (Pools::Pg { .. }, None) => Ok(()),
+        }
+        .map_err(|e| StoreError::Schema(e.to_string()))
+    }
+
+    /// The migrations that this version knows, in their order.
+    fn known(&self) -> Vec<i64> {
+        let migrator = if self.is_postgres() { &PG } else { &LITE };
+        migrator.iter().map(|migration| migration.version).collect()
     }
 
     /// How many migrations there are in the database, and how many this version knows.
     pub(crate) async fn schema(&self) -> Result<(usize, usize), StoreError> {
-        const SQL: &str = "select count(*) as n from _sqlx_migrations where success";
-        let known = if self.is_postgres() { &PG } else { &LITE };
-        let row = self.read_one(SQL, Args::default()).await?.ok_or(StoreError::Corrupt("count"))?;
-        let applied: i64 = row.get("n")?;
-        Ok((usize::try_from(applied).unwrap_or(0), known.iter().count()))
+        Ok((self.applied().await?.len(), self.known().len()))
     }
 
-    /// Makes the role under which tenants' rows are kept apart, and gives it its rights, as far as we may.
-    async fn make_guard(&self) {
-        let Pools::Pg { pool, .. } = &self.pools else { return };
-        for sql in GUARD {
-            if let Err(error) = pool.execute(sql).await {
-                // Somebody else may have to do it; whether it was done is looked at next.
-                tracing::debug!(%error, "a right of the role redialer_tenant could not be given");
+    /// How the database's schema stands to this version. Writes nothing.
+    pub(crate) async fn check_schema(&self) -> Result<SchemaState, StoreError> {
+        const COMPATIBLE: &str = "select version, compatible_from from schema_versions";
+        let applied = self.applied().await?;
+        let mut compatible_from = Vec::new();
+        if self.has_table("schema_versions").await? {
+            for row in self.read(COMPATIBLE, Args::default()).await? {
+                compatible_from.push((row.get("version")?, row.get("compatible_from")?));
             }
         }
+        Ok(SchemaState::of(&self.known(), &applied, &compatible_from))
+    }
+
+    /// The migrations that were applied.
+    async fn applied(&self) -> Result<Vec<i64>, StoreError> {
+        const APPLIED: &str = "select version from _sqlx_migrations where success";
+        if !self.has_table("_sqlx_migrations").await? {
+            return Ok(Vec::new());
+        }
+        let rows = self.read(APPLIED, Args::default()).await?;
+        rows.iter().map(|row| row.get("version")).collect()
+    }
+
+    async fn has_table(&self, name: &str) -> Result<bool, StoreError> {
+        const LITE: &str = "select count(*) as n from sqlite_master where type = 'table' and name = $1";
+        const PG: &str =
+            "select count(*) as n from pg_tables where schemaname = current_schema() and tablename = $1";
+        let sql = if self.is_postgres() { PG } else { LITE };
+        let row = self.read_one(sql, args![name]).await?.ok_or(StoreError::Corrupt("count"))?;
+        Ok(row.get::<i64>("n")? > 0)
     }
 
     /// Whether there is the role under which tenants' rows are kept apart, and we may act as it: by trying.
     pub(crate) async fn look_for_guard(&self) -> Result<(), StoreError> {
         const TRY: &str =
             "set local role redialer_tenant; select 1 from tenants limit 0; select 1 from notices limit 0";
-        let Pools::Pg { guarded, pool, .. } = &self.pools else { return Ok(()) };
-        let mut tx = pool.begin().await?;
-        let found = match sqlx::raw_sql(TRY).execute(&mut *tx).await {
-            Ok(_) => true,
-            Err(sqlx::Error::Database(_)) => false,
-            Err(error) => return Err(error.into()),
+        let Pools::Pg { guarded, .. } = &self.pools else { return Ok(()) };
+        let Some(mut tx) = self.begin_reading(Lane::Hot).await? else { return Ok(()) };
+        let found = match tx.run(AssertSqlSafe(TRY.to_owned())).await {
+            Ok(()) => true,
+            Err(StoreError::Unavailable(sqlx::Error::Database(_))) => false,
+            Err(error) => return Err(error),
         };
-        tx.rollback().await?;
         guarded.store(found, Ordering::Relaxed);
         if !found {
             tracing::warn!(
@@ -102,26 +200,55 @@ impl Db {
     pub(crate) async fn tend(&self) -> Result<(), StoreError> {
         match &self.pools {
             Pools::Lite { journal, writer, .. } => journal.tend(writer).await,
-            Pools::Pg { pool, counts, .. } => count(pool, counts).await,
+            Pools::Pg { counts, .. } => self.count(counts).await,
+        }
+    }
+
+    /// Has Postgres count tables that have grown before it did so by itself: it plans better then.
+    async fn count(&self, counts: &AtomicUsize) -> Result<(), StoreError> {
+        const NEW: &str = "select count(*) as n from pg_class
+             where oid in (to_regclass('deliveries'), to_regclass('calls'), to_regclass('persons'),
+                     to_regclass('callbacks'), to_regclass('dispatches'))
+               and reltuples < 1000 and pg_relation_size(oid) > 262144";
+        const COUNT: &str = "analyze deliveries, calls, persons, chains, callbacks, dispatches";
+        if counts.load(Ordering::Relaxed) >= MOST_COUNTS {
+            return Ok(());
+        }
+        let row = self.read_one(NEW, Args::default()).await?;
+        if row.map_or(Ok(0_i64), |row| row.get("n"))? > 0
+            && let Some(mut connection) = self.connect_apart().await?
+        {
+            counts.fetch_add(1, Ordering::Relaxed);
+            connection.execute(COUNT).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes the role under which tenants' rows are kept apart, and gives it its rights, as far as we may.
+async fn make_guard(connection: &mut PgConnection) {
+    for sql in GUARD {
+        if let Err(error) = connection.execute(sql).await {
+            // Somebody else may have to do it; whether it was done is looked at next.
+            tracing::debug!(%error, "a right of the role redialer_tenant could not be given");
         }
     }
 }
 
-/// Has Postgres count tables that have grown before it did so by itself: it plans better then.
-async fn count(pool: &PgPool, counts: &AtomicUsize) -> Result<(), StoreError> {
-    const NEW: &str = "select count(*) as n from pg_class
-         where oid in (to_regclass('deliveries'), to_regclass('calls'), to_regclass('persons'),
-                 to_regclass('callbacks'), to_regclass('dispatches'))
-           and reltuples < 1000 and pg_relation_size(oid) > 262144";
-    const COUNT: &str = "analyze deliveries, calls, persons, chains, callbacks, dispatches";
-    if counts.load(Ordering::Relaxed) >= MOST_COUNTS {
-        return Ok(());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_migration_is_used_only_if_it_says_that_it_may_be() {
+        let of =
+            |applied: &[i64], compatible: &[(i64, i64)]| SchemaState::of(&[1, 2, 3], applied, compatible);
+        assert_eq!(of(&[], &[]), SchemaState::Older { missing: 3 });
+        assert_eq!(of(&[1, 2, 3], &[]), SchemaState::Current);
+        assert_eq!(of(&[1, 2, 3, 4], &[(4, 3)]), SchemaState::NewerCompatible { newest: 4 });
+        let not = |newest, needs| SchemaState::NewerIncompatible { newest, needs };
+        assert_eq!(of(&[1, 2, 3, 4], &[]), not(4, None), "it says nothing");
+        assert_eq!(of(&[1, 2, 3, 4, 5], &[(4, 4), (5, 3)]), not(5, Some(4)), "one of two is not");
+        assert_eq!(of(&[1, 3, 4], &[(4, 3)]), not(4, Some(3)), "it lacks one of ours");
     }
-    let mut conn = pool.acquire().await?;
-    let rows = Conn::Pg(&mut conn).fetch(NEW, Args::default()).await?;
-    if rows.first().map_or(Ok(0_i64), |row| row.get("n"))? > 0 {
-        counts.fetch_add(1, Ordering::Relaxed);
-        conn.execute(COUNT).await?;
-    }
-    Ok(())
 }

@@ -9,12 +9,13 @@ use sqlx::AssertSqlSafe;
 
 use crate::{
     StoreError,
-    engine::{Args, Db, Row, Tx},
+    engine::{Args, Db, Lane, Row, Tx},
 };
 
 pub(crate) struct Scope<'s> {
     db: &'s Db,
     tenant: Id<id::Tenant>,
+    lane: Lane,
 }
 
 /// Makes the transaction it begins one of that tenant's; the only words in it that are no constant are a UUID's.
@@ -23,8 +24,8 @@ fn prelude(tenant: Id<id::Tenant>) -> AssertSqlSafe<String> {
 }
 
 impl<'s> Scope<'s> {
-    pub(crate) const fn of(db: &'s Db, tenant: Id<id::Tenant>) -> Self {
-        Self { db, tenant }
+    pub(crate) const fn of(db: &'s Db, tenant: Id<id::Tenant>, lane: Lane) -> Self {
+        Self { db, tenant, lane }
     }
 
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
@@ -36,16 +37,15 @@ impl<'s> Scope<'s> {
     }
 
     pub(crate) async fn read(&self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
-        match self.db.pg().filter(|_| self.db.guards_rows()) {
-            Some(pool) => {
-                let mut tx = Tx::pooled(pool).await?;
-                tx.run(prelude(self.tenant)).await?;
-                let rows = tx.fetch(sql, args).await?;
-                tx.commit().await?;
-                Ok(rows)
-            }
-            None => self.db.read(sql, args).await,
-        }
+        let reading = match self.db.guards_rows() {
+            true => self.db.begin_reading(self.lane).await?,
+            false => None,
+        };
+        let Some(mut tx) = reading else { return self.db.read_on(self.lane, sql, args).await };
+        tx.run(prelude(self.tenant)).await?;
+        let rows = tx.fetch(sql, args).await?;
+        tx.commit().await?;
+        Ok(rows)
     }
 
     pub(crate) async fn read_one(&self, sql: &'static str, args: Args) -> Result<Option<Row>, StoreError> {

@@ -108,7 +108,7 @@ impl TenantStore {
 impl Store {
     /// Who a slug belongs to; `None` for slugs that are unknown, past their time, or of a deleted workspace.
     ///
-    /// Read from the database once a second at most (`real_ms`); what another replica changed counts after that.
+    /// Read from the database once a second at most (`real_ms`), by one task at a time; what another replica changed counts after that.
     /// What is remembered is as sealed as it is on disk.
     pub async fn slug_owner(
         &self,
@@ -116,12 +116,9 @@ impl Store {
         now: Timestamp,
         real_ms: i64,
     ) -> Result<Option<SlugOwner>, StoreError> {
-        let row = match self.slugs.get(slug, real_ms) {
-            Some(row) => row,
-            None => {
-                let Some(row) = Box::pin(self.slug_row(slug)).await? else { return Ok(None) };
-                self.slugs.put(slug.to_owned(), row, real_ms)
-            }
+        let read = async { Box::pin(self.slug_row(slug)).await };
+        let Some(row) = self.slugs.get_or_read(&slug.to_owned(), real_ms, read).await? else {
+            return Ok(None);
         };
         if row.valid_until.is_some_and(|until| until <= now.as_millisecond()) {
             return Ok(None);

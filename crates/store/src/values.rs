@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 /// The values of one statement, in order.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Args(pub(crate) Vec<Value>);
 
 impl FromIterator<Value> for Args {

@@ -58,13 +58,15 @@ pub(super) async fn live(State(app): State<Arc<App>>) -> Response {
 /// `GET /readyz`: it may be sent work.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     let database = app.store.ping().await.is_ok();
+    // A silent leader, a full disk: what is accepted could not be kept.
+    let writes = database && app.store.can_write().await;
     // A replica without buckets of its own still takes webhooks and requests.
     let leases = !app.ranges().is_empty();
     let key_service = app.store.prove_key(&app.chance).await.is_ok();
-    let ready = database && key_service && !app.is_draining();
+    let ready = database && writes && key_service && !app.is_draining();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({
-        "ready": ready, "database": database, "key_service": key_service, "leases": leases, "draining": app.is_draining(),
+        "ready": ready, "database": database, "writes": writes, "key_service": key_service, "leases": leases, "draining": app.is_draining(),
     });
     (status, Json(body)).into_response()
 }

@@ -1,9 +1,15 @@
 //! Fresh webhooks: recorded and decided in one commit, or recorded alone.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+};
+
+use futures_util::future::join_all;
 use redialer_core::{Id, Timestamp, callback::State, chance::Chance, decide::AfterCall, id};
 use redialer_store::{
-    ActivityFilter, Arrival, Decided, Decider, Following, Fresh, Inbox, KnownCall, KnownCase, Reading,
-    Recorded, Secrets, TenantKey,
+    ActivityFilter, Arrival, Decided, Decider, Faults, Following, Fresh, Inbox, KnownCall, KnownCase,
+    Passing, Point, Reading, Recorded, Secrets, TenantKey, Verdict,
 };
 
 use sqlx::{Connection as _, PgConnection};
@@ -21,15 +27,29 @@ struct Asked {
     agent: Id<id::Agent>,
     secrets: Secrets,
     panics: bool,
-    /// What somebody else writes between its reading and its writing: a database, and a statement.
-    meanwhile: Option<(String, &'static str)>,
+    /// What somebody else writes between its reading and its writing: a database, a statement, and how often.
+    meanwhile: Option<Meanwhile>,
+}
+
+struct Meanwhile {
+    url: String,
+    sql: &'static str,
+    left: AtomicU32,
+}
+
+impl Meanwhile {
+    fn pass(&self) {
+        if self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
+            write_beside(&self.url, self.sql);
+        }
+    }
 }
 
 impl Decider for Asked {
     fn decide(&self, known: &KnownCase) -> Decided<'_> {
         assert!(!self.panics, "this event cannot be decided");
-        if let Some((url, sql)) = self.meanwhile.clone() {
-            write_beside(&url, sql);
+        if let Some(meanwhile) = &self.meanwhile {
+            meanwhile.pass();
         }
         let person = known.person.clone().unwrap_or_default();
         let waits = person.live.iter().any(|live| live.state == State::Scheduled);
@@ -80,7 +100,7 @@ async fn fresh_while(
     world: &World,
     (event, call, number): (&str, &str, &str),
     panics: bool,
-    meanwhile: Option<(String, &'static str)>,
+    meanwhile: Option<Meanwhile>,
 ) -> Arrival {
     let key = world.store.open_key(world.tenant).await.expect("opened");
     let person_ix = Some(key.index(number));
@@ -171,7 +191,8 @@ async fn what_moved_on_while_a_batch_was_decided_is_decided_again() {
         let world = World::new(&engine.store, 1).await;
         let (inbox, _writer) = Inbox::start(engine.store.clone());
         let record = async |event, call, meanwhile: Option<&'static str>| {
-            let meanwhile = meanwhile.map(|sql| (url.clone(), sql));
+            let always = AtomicU32::new(u32::MAX);
+            let meanwhile = meanwhile.map(|sql| Meanwhile { url: url.clone(), sql, left: always });
             let arrival = fresh_while(&world, (event, call, "+14155550101"), false, meanwhile).await;
             inbox.record(arrival).await.expect("recorded")
         };
@@ -183,5 +204,118 @@ async fn what_moved_on_while_a_batch_was_decided_is_decided_again() {
         let person = record("call_ended", "c2", Some("update persons set seq = seq + 1")).await;
         assert_eq!(person, Recorded::New, "its person has moved on");
         assert_eq!(engine.store.pending(ALL, at(1_000), 10).await.expect("read").len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_bad_arrival_fails_alone() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let (inbox, _writer) = Inbox::start(engine.store.clone());
+        let first = world.event("call_ended", "c0").await;
+        let id = first.id;
+        inbox.record(later(first)).await.expect("recorded");
+        let mut batch = Vec::new();
+        for i in 1..=20 {
+            batch.push(later(world.event("call_ended", &format!("c{i}")).await));
+        }
+        // No row can have the id of another; and no text on Postgres a NUL.
+        batch[7].delivery.id = id;
+        batch[8].delivery.event = "call_\0ended".to_owned();
+        let answers = join_all(batch.into_iter().map(|arrival| inbox.record(arrival))).await;
+        let failed: Vec<_> = (0..20).filter(|i| answers[*i].is_err()).collect();
+        assert_eq!(failed, if engine.url.is_some() { vec![7, 8] } else { vec![7] }, "{}", engine.name);
+        assert_eq!(feed(&world).await.len(), 1 + 20 - failed.len(), "{}", engine.name);
+    }
+}
+
+#[tokio::test]
+async fn a_panic_costs_no_other_event_its_decision() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let (inbox, _writer) = Inbox::start(engine.store.clone());
+        let mut batch = Vec::new();
+        for i in 0..9 {
+            let (call, number) = (format!("c{i}"), format!("+1415555010{i}"));
+            batch.push(fresh(&world, "call_ended", &call, &number, i == 4).await);
+        }
+        let answers = join_all(batch.into_iter().map(|arrival| inbox.record(arrival))).await;
+        for (i, answer) in answers.into_iter().enumerate() {
+            let is_decided = matches!(answer.expect("recorded"), Recorded::Decided(_));
+            assert_eq!(is_decided, i != 4, "{}: event {i}", engine.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_moved_on_once_is_read_and_decided_again_at_once() {
+    for engine in each().await {
+        let Some(url) = engine.url.clone() else { continue };
+        let world = World::new(&engine.store, 1).await;
+        let (inbox, _writer) = Inbox::start(engine.store.clone());
+        let arrival = fresh(&world, "call_ended", "c1", "+14155550101", false).await;
+        inbox.record(arrival).await.expect("recorded");
+        let meanwhile = Meanwhile { url, sql: "update calls set seq = seq + 1", left: AtomicU32::new(1) };
+        let event = ("call_analyzed", "c1", "+14155550101");
+        let arrival = fresh_while(&world, event, false, Some(meanwhile)).await;
+        let answer = inbox.record(arrival).await.expect("recorded");
+        assert!(matches!(answer, Recorded::Decided(_)), "{answer:?}");
+    }
+}
+
+/// Somebody else changes every call, once, right before a batch writes its own.
+struct Faster(Meanwhile);
+
+impl Faults for Faster {
+    fn at(&self, _: Point) -> Passing<'_> {
+        Box::pin(async { Verdict::Go })
+    }
+
+    fn sql(&self, sql: &'static str) -> &'static str {
+        if sql.starts_with("insert into calls") {
+            self.0.pass();
+        }
+        sql
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_is_only_recorded_meets_a_conflict_once() {
+    for engine in each().await {
+        let Some(url) = engine.url.clone() else { continue };
+        let world = World::new(&engine.store, 1).await;
+        world.delivery("call_ended", "c1").await;
+        let once = Meanwhile { url, sql: "update calls set seq = seq + 1", left: AtomicU32::new(1) };
+        let (inbox, _writer) = Inbox::start(engine.store.clone().with_faults(Arc::new(Faster(once))));
+        let answer = inbox.record(later(world.event("call_analyzed", "c1").await)).await;
+        assert_eq!(answer.expect("a good webhook is recorded"), Recorded::New);
+    }
+}
+
+/// A disk without room, or a database that turns every commit down.
+#[derive(Default)]
+struct NoRoom(AtomicBool);
+
+impl Faults for NoRoom {
+    fn at(&self, point: Point) -> Passing<'_> {
+        let fails = point == Point::BeforeCommit && self.0.load(Relaxed);
+        Box::pin(async move { if fails { Verdict::Fail } else { Verdict::Go } })
+    }
+}
+
+#[tokio::test]
+async fn a_store_whose_commits_fail_says_so_until_one_works() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let full = Arc::new(NoRoom::default());
+        let store = engine.store.clone().with_faults(Arc::<NoRoom>::clone(&full));
+        let (inbox, _writer) = Inbox::start(store.clone());
+        assert!(store.can_write().await, "{}", engine.name);
+        full.0.store(true, Relaxed);
+        assert!(inbox.record(later(world.event("call_ended", "c1").await)).await.is_err());
+        assert!(!store.can_write().await, "{}", engine.name);
+        full.0.store(false, Relaxed);
+        assert!(store.can_write().await, "{}", engine.name);
+        inbox.record(later(world.event("call_ended", "c1").await)).await.expect("recorded");
     }
 }

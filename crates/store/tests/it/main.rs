@@ -5,6 +5,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod backup;
 mod book;
 mod callbacks;
 mod dispatch;
@@ -16,5 +17,6 @@ mod quota;
 mod rotation;
 mod rows;
 mod sealing;
+mod silence;
 mod upgrade;
 mod world;

@@ -2,14 +2,17 @@
 
 use std::{fs, path::Path};
 
-use redialer_core::chance::Chance;
-use redialer_store::{Kek, Store};
+use redialer_core::{Id, Timestamp, callback::State, chance::Chance};
+use redialer_store::{Filter, Kek, SchemaState, Store};
 use sqlx::{
     AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, SqliteConnection,
     migrate::Migrator,
 };
 
-use crate::engines::{KEK, new_database, postgres};
+use crate::{
+    engines::{Engine, KEK, each, new_database, postgres},
+    world::{NUMBER, World, at},
+};
 
 /// The migrations of a version, as its program had them.
 async fn before(engine: &str, last: &str) -> Migrator {
@@ -93,4 +96,120 @@ async fn what_version_two_held_is_known_to_this_one_on_postgres() {
     let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
     store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
     assert_eq!(told!(conn), expected());
+}
+
+/// What a newer version leaves behind: a migration that this one does not know, and what it says about itself.
+async fn migrate_beyond(engine: &Engine, version: i64, compatible_from: Option<i64>) {
+    let checksum = if engine.url.is_some() { "'\\x00'" } else { "x'00'" };
+    let mut sql = format!(
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+             values ({version}, 'newer', true, {checksum}, 0);"
+    );
+    if let Some(from) = compatible_from {
+        sql += &format!("insert into schema_versions (version, compatible_from) values ({version}, {from});");
+    }
+    match &engine.url {
+        Some(url) => {
+            let mut conn = PgConnection::connect(url).await.expect("connected");
+            conn.execute(AssertSqlSafe(sql)).await.expect("migrated");
+        }
+        None => {
+            let file = format!("sqlite://{}", engine.dir.path().join("test.db").display());
+            let mut conn = SqliteConnection::connect(&file).await.expect("opened");
+            conn.execute(AssertSqlSafe(sql)).await.expect("migrated");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_version_starts_beside_a_newer_schema_that_says_it_is_compatible() {
+    for engine in each().await {
+        let (store, name) = (&engine.store, engine.name);
+        assert_eq!(store.check_schema().await.expect("read"), SchemaState::Current, "{name}");
+        migrate_beyond(&engine, 9_001, Some(16)).await;
+        let state = store.check_schema().await.expect("read");
+        assert_eq!(state, SchemaState::NewerCompatible { newest: 9_001 }, "{name}");
+        store.migrate(&Chance::seeded([1; 32])).await.expect("it starts");
+        let world = World::new(store, 1).await;
+        world.schedule("c1", 60).await;
+
+        migrate_beyond(&engine, 9_002, Some(9_001)).await;
+        let state = store.check_schema().await.expect("read");
+        let needs = Some(9_001);
+        assert_eq!(state, SchemaState::NewerIncompatible { newest: 9_002, needs }, "{name}");
+        let refused =
+            store.migrate(&Chance::seeded([1; 32])).await.expect_err("it does not start").to_string();
+        assert!(
+            refused.contains(
+                "newest migration is 9002 and needs a version of redialer that knows migration 9001"
+            ),
+            "{refused}"
+        );
+
+        migrate_beyond(&engine, 9_003, None).await;
+        let state = store.check_schema().await.expect("read");
+        assert_eq!(state, SchemaState::NewerIncompatible { newest: 9_003, needs: None }, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_database_lacks_every_migration() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Store::sqlite(&dir.path().join("test.db"), Kek::of(KEK)).await.expect("opened");
+    let state = store.check_schema().await.expect("read");
+    assert!(matches!(state, SchemaState::Older { missing } if missing >= 16), "{state:?}");
+}
+
+#[tokio::test]
+async fn every_migration_from_15_on_says_what_it_is_compatible_with() {
+    const SILENT: &str = "select version from _sqlx_migrations
+         where version >= 15 and version not in (select version from schema_versions)";
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("test.db");
+    let store = Store::sqlite(&file, Kek::of(KEK)).await.expect("opened");
+    store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
+    let mut conn = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.expect("opened");
+    let silent: Vec<(i64,)> = sqlx::query_as(SILENT).fetch_all(&mut conn).await.expect("read");
+    assert!(silent.is_empty(), "no row in schema_versions: {silent:?}");
+}
+
+/// Finds the callback that the fixtures of version 14 hold: scheduled by a call, for an hour after it.
+async fn assert_found(store: &Store, tenant: uuid::Uuid) {
+    let tenant = Id::from_uuid(tenant);
+    let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
+    let rows = store.of(tenant).callbacks(&Filter::default(), first, 10).await.expect("listed");
+    let [row] = rows.as_slice() else { panic!("{} callbacks", rows.len()) };
+    assert_eq!((row.state, row.scheduled_for), (State::Scheduled, at(60)));
+    let key = store.open_key(tenant).await.expect("opened");
+    assert_eq!(row.secrets(&key).expect("opened").to.as_str(), NUMBER);
+}
+
+#[tokio::test]
+async fn a_database_of_version_14_is_brought_up_on_sqlite() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("test.db");
+    let mut conn =
+        SqliteConnection::connect(&format!("sqlite://{}?mode=rwc", file.display())).await.expect("opened");
+    conn.execute(sqlx::raw_sql(include_str!("../fixtures/0014.sqlite.sql"))).await.expect("loaded");
+    let tenant: (uuid::Uuid,) =
+        sqlx::query_as("select id from tenants").fetch_one(&mut conn).await.expect("read");
+    conn.close().await.expect("closed");
+    let store = Store::sqlite(&file, Kek::of(KEK)).await.expect("opened");
+    store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
+    assert_found(&store, tenant.0).await;
+}
+
+#[tokio::test]
+async fn a_database_of_version_14_is_brought_up_on_postgres() {
+    let Some(server) = postgres() else { return };
+    let url = new_database(&server).await;
+    let mut conn = PgConnection::connect(&url).await.expect("connected");
+    conn.execute(sqlx::raw_sql(include_str!("../fixtures/0014.postgres.sql"))).await.expect("loaded");
+    conn.close().await.expect("closed");
+    let mut conn = PgConnection::connect(&url).await.expect("connected");
+    let tenant: (uuid::Uuid,) =
+        sqlx::query_as("select id from tenants").fetch_one(&mut conn).await.expect("read");
+    let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
+    store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
+    assert_found(&store, tenant.0).await;
 }

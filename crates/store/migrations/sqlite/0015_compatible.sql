@@ -1,0 +1,7 @@
+-- Which versions of the program can use what each migration leaves: those that know the migration `compatible_from`.
+-- Every migration from here on adds its own row; see store/src/schema.rs.
+create table schema_versions (
+    version integer not null primary key,
+    compatible_from integer not null
+) strict;
+insert into schema_versions (version, compatible_from) values (15, 14);

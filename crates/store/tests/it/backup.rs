@@ -1,0 +1,65 @@
+//! A backup holds every row, whichever way it goes.
+
+use std::path::Path;
+
+use redialer_core::chance::Chance;
+use redialer_store::{Kek, Store, restore_file};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqliteConnection};
+
+use crate::{
+    engines::{KEK, new_database, postgres},
+    world::{World, at},
+};
+
+/// More callbacks than one batch takes, and bodies of which a few are one.
+const MANY: &str = "
+with recursive n (i) as (select 1 union all select i + 1 from n where i < 4500)
+insert into callbacks (bucket, id, tenant_id, workspace_id, agent_id, channel, chain_id, parent_id, person_ix, state,
+    held_for, reason, cause, attempt, max_attempts, is_final, forced, requested_for, scheduled_for, due_at, timezone,
+    timezone_source, born_of, source_call_id, source_kind, provider_call_id, outcome, dispatch_id, lease_owner,
+    lease_until, fence, unsent, sealed, created_at, updated_at)
+select bucket, randomblob(16), tenant_id, workspace_id, agent_id, channel, randomblob(16), parent_id, randomblob(16),
+    'completed', held_for, reason, cause, attempt, max_attempts, is_final, forced, requested_for, scheduled_for, due_at,
+    timezone, timezone_source, born_of, 'call ' || i, source_kind, provider_call_id, outcome, dispatch_id, lease_owner,
+    lease_until, fence, unsent, sealed, created_at + i, updated_at + i
+from callbacks, n;
+with recursive n (i) as (select 1 union all select i + 1 from n where i < 20)
+insert into bodies (bucket, delivery_id, body, signature)
+select bucket, randomblob(16), randomblob(1000000), '' from bodies, n;";
+
+/// What of a backup does not depend on the way it went.
+async fn content(file: &Path) -> Vec<(i64, i64, String)> {
+    const SQL: &str = "select count(*), sum(created_at) + sum(attempt) + sum(length(sealed)),
+             group_concat(hex(id), '') from (select * from callbacks order by id)
+         union all select count(*), sum(length(body)), group_concat(hex(delivery_id), '')
+             from (select * from bodies order by delivery_id)";
+    let mut conn = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.expect("opened");
+    sqlx::query_as(SQL).fetch_all(&mut conn).await.expect("read")
+}
+
+#[tokio::test]
+async fn every_row_comes_back_from_either_engine() {
+    let Some(server) = postgres() else { return };
+    let dir = tempfile::tempdir().expect("a directory");
+    let name = |name: &str| dir.path().join(name);
+    let chance = Chance::seeded([1; 32]);
+    let lite = Store::sqlite(&name("first.db"), Kek::of(KEK)).await.expect("opened");
+    lite.migrate(&chance).await.expect("migrated");
+    World::new(&lite, 1).await.schedule("c1", 60).await;
+    let mut conn =
+        SqliteConnection::connect(&format!("sqlite://{}", name("first.db").display())).await.expect("opened");
+    conn.execute(AssertSqlSafe(MANY.to_owned())).await.expect("filled");
+    lite.backup(&name("first"), at(0)).await.expect("backed up");
+    let rows = content(&name("first")).await;
+    assert_eq!((rows[0].0, rows[1].0), (4501, 21));
+
+    let pg = Store::postgres(&new_database(&server).await, Kek::of(KEK)).await.expect("connected");
+    pg.migrate(&chance).await.expect("migrated");
+    pg.restore_rows(&name("first"), None, at(1)).await.expect("restored");
+    pg.backup(&name("second"), at(2)).await.expect("backed up");
+    assert!(content(&name("second")).await == rows, "something is missing on Postgres");
+
+    let (second, third) = (name("second"), name("third.db"));
+    restore_file(&second, &third, Kek::of(KEK), None, (&chance, at(3))).await.expect("restored");
+    assert!(content(&third).await == rows, "something is missing on SQLite");
+}
