@@ -22,7 +22,7 @@ pub enum State {
     /// Final: nobody reached, and no attempt left.
     Exhausted,
     /// Final: by a person.
-    Cancelled,
+    Canceled,
     /// Final: missed by more than the workspace allows.
     Expired,
     /// Final: do-not-call.
@@ -42,7 +42,7 @@ impl State {
         Self::Completed,
         Self::Failed,
         Self::Exhausted,
-        Self::Cancelled,
+        Self::Canceled,
         Self::Expired,
         Self::Suppressed,
         Self::Superseded,
@@ -59,7 +59,7 @@ impl State {
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::Exhausted => "exhausted",
-            Self::Cancelled => "cancelled",
+            Self::Canceled => "canceled",
             Self::Expired => "expired",
             Self::Suppressed => "suppressed",
             Self::Superseded => "superseded",
@@ -93,13 +93,13 @@ impl State {
                     | Held
                     | Dispatching
                     | Dialing
-                    | Cancelled
+                    | Canceled
                     | Expired
                     | Suppressed
                     | Superseded
                     | Failed
             ),
-            Held => matches!(next, Scheduled | Held | Dialing | Cancelled | Suppressed | Superseded | Failed),
+            Held => matches!(next, Scheduled | Held | Dialing | Canceled | Suppressed | Superseded | Failed),
             // Before the intent as if still scheduled; after it, only the provider's answer decides.
             Dispatching => matches!(
                 next,
@@ -109,7 +109,7 @@ impl State {
                     | Unconfirmed
                     | Failed
                     | Exhausted
-                    | Cancelled
+                    | Canceled
                     | Expired
                     | Suppressed
                     | Superseded
@@ -122,7 +122,7 @@ impl State {
             Unconfirmed => {
                 matches!(next, Scheduled | Dialing | Completed | Failed | Exhausted | Suppressed | Superseded)
             }
-            Completed | Failed | Exhausted | Cancelled | Expired | Suppressed | Superseded => false,
+            Completed | Failed | Exhausted | Canceled | Expired | Suppressed | Superseded => false,
         }
     }
 }
@@ -140,16 +140,19 @@ pub enum RedialReason {
     BusyFollowup,
     /// A fault, or silence.
     Retry,
+    /// A program or a person scheduled it; the callee did not ask.
+    Scheduled,
 }
 
 impl RedialReason {
     /// Every reason.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::CallbackRequested,
         Self::VoicemailFollowup,
         Self::NoAnswerFollowup,
         Self::BusyFollowup,
         Self::Retry,
+        Self::Scheduled,
     ];
 
     /// The word in the API, in the store and in the dynamic variables.
@@ -160,6 +163,15 @@ impl RedialReason {
             Self::NoAnswerFollowup => "no_answer_followup",
             Self::BusyFollowup => "busy_followup",
             Self::Retry => "retry",
+            Self::Scheduled => "scheduled",
+        }
+    }
+
+    /// What the agent is told, where the request does not say otherwise: one of the provider's published words.
+    pub const fn redial_word(self) -> &'static str {
+        match self {
+            Self::Scheduled => Self::CallbackRequested.word(),
+            other => other.word(),
         }
     }
 
@@ -178,9 +190,9 @@ impl RedialReason {
         }
     }
 
-    /// Quiet time binds retries; a person who asked for an hour gets that hour.
+    /// It follows from how a call ended; nobody asked for it.
     pub const fn is_retry(self) -> bool {
-        !matches!(self, Self::CallbackRequested)
+        !matches!(self, Self::CallbackRequested | Self::Scheduled)
     }
 }
 
@@ -197,6 +209,10 @@ pub enum HeldFor {
     Failing,
     /// The next month, or another plan: this one's calls are used up.
     Quota,
+    /// A person: the number is in a country that the workspace does not call.
+    Country,
+    /// A person: this number was called so often that something must be wrong (I38).
+    Fuse,
 }
 
 impl HeldFor {
@@ -208,8 +224,37 @@ impl HeldFor {
             Self::FromNumber => "no_from_number",
             Self::Failing => "failing",
             Self::Quota => "quota",
+            Self::Country => "country",
+            Self::Fuse => "fuse",
         }
     }
+
+    /// Every one.
+    pub const ALL: [Self; 7] = [
+        Self::UnclearTime,
+        Self::Agent,
+        Self::FromNumber,
+        Self::Failing,
+        Self::Quota,
+        Self::Country,
+        Self::Fuse,
+    ];
+
+    /// What [`Self::word`] names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|h| h.word() == word)
+    }
+}
+
+/// Whether somebody named the very moment a callback is due: the callee, the API, or a person by hand. Quiet time
+/// does not bind such a callback. A moment that was planned anew is not the one that was named.
+pub fn is_named(
+    reason: RedialReason,
+    forced: bool,
+    requested_for: Option<Timestamp>,
+    scheduled_for: Timestamp,
+) -> bool {
+    forced || !reason.is_retry() && requested_for == Some(scheduled_for)
 }
 
 /// What a decision knows of another callback of the same person.
@@ -227,6 +272,8 @@ pub struct Live {
     pub reason: RedialReason,
     /// The end of the call (or the moment of the API request) that it was born of.
     pub born_of: Timestamp,
+    /// The agent that would dial.
+    pub agent: Id<id::Agent>,
 }
 
 #[cfg(test)]

@@ -6,14 +6,18 @@
 use jiff::SignedDuration;
 pub use redialer_when::{Hours, Lang, Span};
 
-use crate::{time::minutes, windows::Quiet};
+use crate::{
+    phone::{Phone, country_of},
+    time::minutes,
+    windows::Quiet,
+};
 
 /// Everything a decision asks of the settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     /// IANA name: the callee's zone when nothing better is known.
     pub timezone: String,
-    /// When retries do not ring.
+    /// When callbacks whose moment nobody named do not ring.
     pub quiet: Quiet,
     /// Most dials in one chain, at least 1.
     pub max_attempts: u32,
@@ -37,6 +41,28 @@ pub struct Policy {
     pub spoken_numbers: bool,
     /// Call starts a second.
     pub calls_per_second: f64,
+    /// Whose callbacks count as one promise to a person.
+    pub one_promise_per: PromiseScope,
+    /// ISO 3166 codes of the countries whose numbers are called; `None` for all.
+    pub allowed_countries: Option<Vec<String>>,
+}
+
+/// Within what a person has at most one waiting callback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PromiseScope {
+    /// The workspace: a newer request replaces what waits, whichever agent heard it.
+    Workspace,
+    /// Each agent: what one agent was asked leaves the promises of others alone.
+    Agent,
+}
+
+impl Policy {
+    /// Whether numbers of that number's country are called; one that is no number is of no country.
+    pub fn calls_country_of(&self, e164: &str) -> bool {
+        let Some(allowed) = &self.allowed_countries else { return true };
+        let country = Phone::parse(e164).ok().and_then(|phone| country_of(&phone));
+        country.is_some_and(|country| allowed.iter().any(|code| code == country))
+    }
 }
 
 /// A group of reasons for which nobody was reached.
@@ -145,6 +171,8 @@ impl Default for Policy {
             provider_requests: false,
             spoken_numbers: false,
             calls_per_second: 1.0,
+            one_promise_per: PromiseScope::Workspace,
+            allowed_countries: None,
         }
     }
 }

@@ -22,7 +22,8 @@ pub fn from_ms(ms: i64) -> Option<Timestamp> {
 pub enum ZoneSource {
     /// Somebody said or sent it for this very callback.
     Request,
-    /// The number's prefix is used in one zone only, or the fallback zone is among those it is used in.
+    /// The number's prefix: it is used in one zone only, or the fallback zone is among those it is used in, or it is
+    /// the one that most of its people live in ([`Zone::is_sure`] tells).
     Number,
     /// The agent's setting.
     Agent,
@@ -57,6 +58,8 @@ pub struct Zone {
     pub name: String,
     /// Where it was learned from.
     pub source: ZoneSource,
+    /// Whether it is more than the likeliest of several.
+    pub is_sure: bool,
 }
 
 impl Zone {
@@ -67,10 +70,11 @@ impl Zone {
 
     /// The zone of a callee: the number's where it is certain, else the agent's, else the workspace's.
     ///
-    /// A number used in several zones is no proof, but it narrows: an agent's or workspace's zone among
-    /// them is taken as confirmed. More than four candidates say nothing (toll-free, "all of +1").
+    /// `candidates` are the zones that the number's prefix is used in, the most populous first. Several are no proof,
+    /// but they narrow: an agent's or workspace's zone among them is taken as confirmed; else the most populous one is
+    /// taken, and is not sure. More than four candidates say nothing (toll-free, "all of +1").
     pub fn of_callee(candidates: &[&str], agent: Option<&str>, workspace: &str) -> Self {
-        let of = |name: &str, source| Self { name: name.to_owned(), source };
+        let of = |name: &str, source| Self { name: name.to_owned(), source, is_sure: true };
         let known = |name: &&str| TimeZone::get(name).is_ok();
         let fallback = match agent.filter(known) {
             Some(name) => of(name, ZoneSource::Agent),
@@ -83,8 +87,12 @@ impl Zone {
                 .into_iter()
                 .flatten()
                 .find(|name| several.contains(name))
-                .or_else(|| several.iter().copied().find(known))
-                .map_or(fallback.clone(), |name| of(name, ZoneSource::Number)),
+                .map(|name| of(name, ZoneSource::Number))
+                .or_else(|| {
+                    let likeliest = several.iter().copied().find(known)?;
+                    Some(Self { is_sure: false, ..of(likeliest, ZoneSource::Number) })
+                })
+                .unwrap_or_else(|| fallback.clone()),
         }
     }
 }
@@ -106,6 +114,8 @@ mod tests {
         check(&["Asia/Seoul", "Asia/Tokyo"], Some("Asia/Tokyo"), "Asia/Tokyo", ZoneSource::Number);
         check(&["Asia/Seoul", "Europe/Berlin"], Some("Asia/Tokyo"), "Europe/Berlin", ZoneSource::Number);
         check(&["Asia/Seoul", "Asia/Tokyo"], None, "Asia/Seoul", ZoneSource::Number);
+        assert!(!Zone::of_callee(&["Asia/Seoul", "Asia/Tokyo"], None, "Europe/Berlin").is_sure);
+        assert!(Zone::of_callee(&["Asia/Seoul", "Asia/Tokyo"], None, "Asia/Tokyo").is_sure);
         check(&["a", "b", "c", "d", "e"], None, "Europe/Berlin", ZoneSource::Workspace);
     }
 

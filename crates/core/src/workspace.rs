@@ -44,6 +44,14 @@ impl Pause {
         }
     }
 
+    /// The same for people, naming the remedy.
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Key => "the provider refused the API key. Give the workspace a key that it accepts.",
+            Self::Payment => "the provider wants to be paid first. It dials again by itself soon after that.",
+        }
+    }
+
     /// The pause that [`Self::word`] names.
     pub fn from_word(word: &str) -> Option<Self> {
         [Self::Key, Self::Payment].into_iter().find(|p| p.word() == word)

@@ -16,7 +16,9 @@ use tokio::sync::{Notify, Semaphore, watch};
 use crate::{
     clock::Clock,
     config::Config,
-    flow::{pacing::Pacer, refusals::Refusals, window::Window},
+    flow::{
+        outages::Outages, pacing::Pacer, permits::Permits, refusals::Refusals, sweep::Sweeps, window::Window,
+    },
     http::Pace,
 };
 
@@ -43,8 +45,12 @@ pub struct App {
     pub retell: retell::api::Api,
     /// How fast each workspace may dial.
     pub pacer: Pacer,
-    /// Dials that may still begin at once.
-    pub dials: Arc<Semaphore>,
+    /// Dials that may be under way at once.
+    pub dials: Arc<Permits>,
+    /// When the key service was away.
+    pub key_outages: Outages,
+    /// Sweeps that go on where they were.
+    pub sweeps: Sweeps,
     /// When this process began its work.
     pub started_at: Timestamp,
     /// Memory taken by the bodies of requests, in bytes.
@@ -88,7 +94,7 @@ impl App {
         let replica = chance.token::<10>();
         let api_requests = Arc::new(Semaphore::new(config.max_api_requests));
         let pace = Pace::new(config.api_requests_per_second);
-        let dials = Arc::new(Semaphore::new(config.max_dials));
+        let dials = Arc::new(Permits::new(config.max_dials));
         Arc::new(Self {
             plans: config.plans().unwrap_or_default(),
             config,
@@ -100,6 +106,8 @@ impl App {
             retell,
             pacer: Pacer::default(),
             dials,
+            key_outages: Outages::default(),
+            sweeps: Sweeps::default(),
             started_at,
             waiting_bytes: Arc::default(),
             api_requests,

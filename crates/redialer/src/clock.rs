@@ -1,14 +1,16 @@
 //! The only file that asks the machine for the time, for sleep, and for randomness.
 //!
-//! Invariants: [`Clock::real_ms`] never runs back. On a database of its own it follows the machine's clock forward
-//! (a laptop that slept); on a shared one it is the database server's clock, whatever the machine's says (I32).
+//! Invariants: [`Clock::real_ms`] never runs back, by one rule for every source ([`Shown`]): it follows its source
+//! forward at once (a laptop that slept), and where the source was set back it goes on at half speed until the source
+//! has caught up. On a database of its own the source is the machine's clock; on a shared one it is the database
+//! server's, whatever the machine's says (I32). Signatures are judged by the source itself ([`Clock::signature_now`]).
 //! [`Clock::now`] is virtual time, which runs `speed` times as fast and never back, not even over a restart.
 //! Leases, pacing and sockets use real time; everything a person would call "when" is virtual.
 
 use std::{
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
     task::{Context, Poll},
@@ -50,14 +52,31 @@ pub struct Hands {
 }
 
 struct Real {
-    /// When the clock was last set, by the machine's steady clock or by the hands, and to what.
-    instant: Instant,
-    hands_ms: i64,
-    set_ms: i64,
-    /// What it showed last.
+    shown: Shown,
+    /// The database server's clock, where that is another machine's, when the steady clock said so.
+    server: Option<(i64, i64)>,
+}
+
+/// What a clock shows that never runs back, however its source is set.
+#[derive(Debug, Clone, Copy)]
+struct Shown {
     ms: i64,
-    /// The database server keeps the time: the machine's own is not looked at.
-    follows: bool,
+    /// What the steady clock said then.
+    steady_ms: i64,
+}
+
+impl Shown {
+    /// What it shows when its source and the steady clock say so.
+    fn follow(&mut self, source_ms: i64, steady_ms: i64) -> i64 {
+        // An odd millisecond is kept for the next time: a clock that is asked often must not stand still.
+        let half = (steady_ms - self.steady_ms).max(0) / 2;
+        if source_ms >= self.ms + half {
+            *self = Self { ms: source_ms, steady_ms };
+        } else {
+            *self = Self { ms: self.ms + half, steady_ms: self.steady_ms + 2 * half };
+        }
+        self.ms
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one file that asks")]
@@ -105,25 +124,24 @@ impl Clock {
 
     fn of(source: Source, ms: i64, speed: u32) -> Self {
         let anchor = ClockRow { real_ms: ms, virtual_ms: ms, speed: i64::from(speed) };
-        let real = Real { instant: machine().0, hands_ms: 0, set_ms: ms, ms, follows: false };
-        Self { source, born: machine().0, real: Mutex::new(real), anchor: Mutex::new(anchor) }
-    }
-
-    /// Sets the real clock to the database server's.
-    fn follow(&self, set_ms: i64, ms: i64) {
-        let hands_ms = match &self.source {
+        let steady_ms = match &source {
             Source::Machine => 0,
             Source::Hands(hands) => hands.steady.load(Ordering::Relaxed),
         };
-        let mut real = self.real.lock().unwrap_or_else(PoisonError::into_inner);
-        *real = Real { instant: machine().0, hands_ms, set_ms, ms, follows: true };
+        let real = Real { shown: Shown { ms, steady_ms }, server: None };
+        Self { source, born: machine().0, real: Mutex::new(real), anchor: Mutex::new(anchor) }
+    }
+
+    fn real(&self) -> MutexGuard<'_, Real> {
+        self.real.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes up the virtual time where the last process on this database left it.
     pub async fn join(&self, store: &Store) -> Result<(), StoreError> {
         if let Some(theirs) = store.database_now_ms().await? {
             // Nothing has been timed yet: even a machine whose clock runs ahead begins at the server's.
-            self.follow(theirs, theirs);
+            let steady_ms = self.both_ms().0;
+            *self.real() = Real { shown: Shown { ms: theirs, steady_ms }, server: Some((theirs, steady_ms)) };
         }
         let real_ms = self.real_ms();
         let speed = self.anchor().speed;
@@ -140,34 +158,30 @@ impl Clock {
         store.set_clock(row).await
     }
 
-    /// Moves the real clock forward to the database server's, where that is another machine (I32).
+    /// Takes the database server's clock as the source, where that is another machine (I32).
     pub async fn follow_database(&self, store: &Store) -> Result<(), StoreError> {
         if let Some(theirs) = store.database_now_ms().await? {
-            // Set back, it stands still until the server has caught up.
-            self.follow(theirs, self.real_ms().max(theirs));
+            self.real().server = Some((theirs, self.both_ms().0));
         }
         Ok(())
     }
 
     /// Real milliseconds since 1970; never runs back.
     pub fn real_ms(&self) -> i64 {
-        let mut real = self.real.lock().unwrap_or_else(PoisonError::into_inner);
-        match &self.source {
-            Source::Hands(hands) => {
-                let steady = real.set_ms + hands.steady.load(Ordering::Relaxed) - real.hands_ms;
-                let wall = hands.wall.load(Ordering::Relaxed);
-                real.ms = real.ms.max(if real.follows { steady } else { wall });
-            }
-            Source::Machine => {
-                let (instant, system) = machine();
-                let steady = real.set_ms + elapsed_ms(real.instant, instant);
-                if !real.follows && system > steady {
-                    (real.instant, real.set_ms) = (instant, system);
-                }
-                real.ms = real.ms.max(steady).max(if real.follows { steady } else { system });
-            }
+        let mut real = self.real();
+        let (steady_ms, wall_ms) = self.both_ms();
+        let source_ms = source_ms(&real, steady_ms, wall_ms);
+        real.shown.follow(source_ms, steady_ms)
+    }
+
+    /// Now, to judge the age of a signature by: what the source says, also where it was set back. On an accelerated
+    /// clock stamps are virtual.
+    pub fn signature_now(&self) -> Timestamp {
+        if self.speed() > 1 {
+            return self.now();
         }
-        real.ms
+        let (steady_ms, wall_ms) = self.both_ms();
+        from_ms(source_ms(&self.real(), steady_ms, wall_ms)).unwrap_or(Timestamp::MAX)
     }
 
     /// Takes note of this moment, for [`Clock::since`].
@@ -228,6 +242,11 @@ impl Clock {
     }
 }
 
+/// What a clock's source says now.
+fn source_ms(real: &Real, steady_ms: i64, wall_ms: i64) -> i64 {
+    real.server.map_or(wall_ms, |(server_ms, then_ms)| server_ms + (steady_ms - then_ms).max(0))
+}
+
 fn at_anchor(anchor: ClockRow, real_ms: i64) -> i64 {
     anchor.virtual_ms.saturating_add((real_ms - anchor.real_ms).max(0).saturating_mul(anchor.speed))
 }
@@ -261,12 +280,31 @@ mod tests {
     }
 
     #[test]
-    fn hands_that_are_turned_back_stop_the_clock() {
-        let wall = Arc::new(AtomicI64::new(10_000));
-        let clock = Clock::by_hand(Hands { wall: Arc::clone(&wall), steady: Arc::default() });
-        wall.store(20_000, Ordering::Relaxed);
-        assert_eq!(clock.real_ms(), 20_000);
-        wall.store(5_000, Ordering::Relaxed);
-        assert_eq!(clock.now().as_millisecond(), 20_000);
+    fn a_clock_that_was_set_back_goes_on_at_half_speed_until_its_source_has_caught_up() {
+        let (wall, steady) = (Arc::new(AtomicI64::new(10_000)), Arc::new(AtomicI64::new(0)));
+        let clock = Clock::by_hand(Hands { wall: Arc::clone(&wall), steady: Arc::clone(&steady) });
+        let after = |wall_ms, steady_ms| {
+            wall.store(wall_ms, Ordering::Relaxed);
+            steady.store(steady_ms, Ordering::Relaxed);
+            clock.real_ms()
+        };
+        assert_eq!(after(20_000, 10_000), 20_000);
+        assert_eq!(after(15_000, 10_000), 20_000, "never back");
+        assert_eq!(after(19_000, 14_000), 22_000);
+        assert_eq!(after(24_000, 19_000), 24_500);
+        assert_eq!(after(26_000, 21_000), 26_000, "caught up");
+        assert_eq!(after(99_000, 21_000), 99_000, "a machine that slept");
+        assert_eq!(clock.signature_now().as_millisecond(), 99_000);
+        assert_eq!(after(98_000, 21_000), 99_000);
+        assert_eq!(clock.signature_now().as_millisecond(), 98_000, "by the source itself");
+    }
+
+    #[test]
+    fn a_clock_that_is_asked_every_millisecond_goes_on_too() {
+        let mut shown = Shown { ms: 1_000, steady_ms: 0 };
+        for steady_ms in 1..=100 {
+            shown.follow(0, steady_ms);
+        }
+        assert_eq!(shown.ms, 1_050);
     }
 }

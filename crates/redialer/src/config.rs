@@ -13,6 +13,7 @@ use figment::{
 use redialer_core::tenant::Plans;
 use redialer_kek::transit;
 use redialer_providers::retell;
+use redialer_store::FuseLimits;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -124,6 +125,10 @@ pub struct Config {
     pub max_api_requests: usize,
     /// Requests a second that one API key may make, on each replica; twice as many at once.
     pub api_requests_per_second: u32,
+    /// Calls to one number within any 24 hours, whatever asks for them (I38).
+    pub fuse_per_day: u32,
+    /// Calls to one number within any 10 minutes, whatever asks for them (I38).
+    pub fuse_per_10_minutes: u32,
     /// What plans allow, where that is not the published figure.
     pub plans: BTreeMap<String, PlanPatch>,
     /// For tests: abort the process at this crash point, as `C5` or `C5:3`.
@@ -157,6 +162,8 @@ impl Default for Config {
             max_waiting_bytes: 256 << 20,
             max_api_requests: 128,
             api_requests_per_second: 100,
+            fuse_per_day: 12,
+            fuse_per_10_minutes: 3,
             plans: BTreeMap::new(),
             fail_at: None,
         }
@@ -175,7 +182,7 @@ fn bad<T>(setting: &str, problem: impl Into<String>) -> Result<T, BadConfig> {
     Err(BadConfig { setting: setting.to_owned(), problem: problem.into() })
 }
 
-const ENVIRONMENT: [&str; 25] = [
+const ENVIRONMENT: [&str; 27] = [
     "data_dir",
     "database_url",
     "listen",
@@ -200,6 +207,8 @@ const ENVIRONMENT: [&str; 25] = [
     "max_waiting_bytes",
     "max_api_requests",
     "api_requests_per_second",
+    "fuse_per_day",
+    "fuse_per_10_minutes",
     "fail_at",
 ];
 
@@ -276,6 +285,10 @@ impl Config {
         }
         if self.api_requests_per_second == 0 {
             return bad("api_requests_per_second", "must be at least 1");
+        }
+        if self.fuse_per_day == 0 || self.fuse_per_10_minutes == 0 {
+            let setting = if self.fuse_per_day == 0 { "fuse_per_day" } else { "fuse_per_10_minutes" };
+            return bad(setting, "must be at least 1: a fuse of 0 would hold every callback");
         }
         self.plans()?;
         if self.max_waiting_bytes < self.max_body_bytes {
@@ -363,6 +376,11 @@ impl Config {
     pub fn public_url(&self) -> String {
         let given = self.public_url.clone().unwrap_or_else(|| format!("http://{}", self.listen));
         given.trim_end_matches('/').to_owned()
+    }
+
+    /// How often one number may be called, whatever asks for it.
+    pub const fn fuse(&self) -> FuseLimits {
+        FuseLimits { per_day: self.fuse_per_day, per_10_minutes: self.fuse_per_10_minutes }
     }
 
     /// How long a request that places a call may take.

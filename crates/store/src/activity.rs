@@ -3,7 +3,11 @@
 //! Invariant: nothing is written for it on the usual way; webhooks and dials are there anyway. What is refused is counted,
 //! so that whoever sends rubbish fills nothing. Absent on purpose: anything personal.
 
-use redialer_core::{Id, Timestamp, decide::Notice, id};
+use redialer_core::{
+    Id, Timestamp,
+    decide::{AfterCall, Note, Notice},
+    id,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -54,7 +58,7 @@ pub struct ActivityRow {
 }
 
 /// Which lines to list; `None` is any.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ActivityFilter {
     /// About that.
     pub kind: Option<ActivityKind>,
@@ -62,6 +66,14 @@ pub struct ActivityFilter {
     pub workspace: Option<Id<id::Workspace>>,
     /// Of that agent.
     pub agent: Option<Id<id::Agent>>,
+    /// About that callback.
+    pub callback: Option<Id<id::Callback>>,
+    /// About the call that the provider calls so.
+    pub call_id: Option<String>,
+    /// From then on.
+    pub since: Option<Timestamp>,
+    /// Before then.
+    pub until: Option<Timestamp>,
 }
 
 /// Webhooks that were turned away since they were last told.
@@ -101,24 +113,41 @@ impl ActivityRow {
     }
 }
 
-const WEBHOOKS: &str =
-    "select id, workspace_id, agent_id, event, call_id, state, notes, callback_id, cast(null as bigint) as attempt,
-         cast(null as text) as outcome, cast(1 as bigint) as n, received_at as at
-     from deliveries where bucket = $1 and tenant_id = $2 and (received_at, id) < ($3, $4)
-       and ($6 is null or workspace_id = $6) and ($7 is null or agent_id = $7) and test = $8
-     order by received_at desc, id desc limit $5";
+macro_rules! webhooks {
+    ($index:literal) => {
+        concat!(
+            "select id, workspace_id, agent_id, event, call_id, state, notes, callback_id, cast(null as bigint) as attempt,
+                 cast(null as text) as outcome, cast(1 as bigint) as n, received_at as at
+             from deliveries where bucket = $1 and tenant_id = $2 and ",
+            $index,
+            "(received_at, id) < ($3, $4)
+               and ($6 is null or workspace_id = $6) and ($7 is null or agent_id = $7) and test = $8
+               and ($9 is null or callback_id = $9) and (cast($10 as text) is null or call_id = $10)
+               and (cast($11 as bigint) is null or received_at >= $11)
+               and (cast($12 as bigint) is null or received_at < $12)
+             order by received_at desc, id desc limit $5"
+        )
+    };
+}
+const WEBHOOKS: &str = webhooks!("");
+const WEBHOOKS_OF_CALL: &str = webhooks!("call_id = $10 and ");
+const WEBHOOKS_OF_CALLBACK: &str = webhooks!("callback_id = $9 and ");
 const DIALS: &str =
     "select d.id, d.workspace_id, c.agent_id, 'dial' as event, d.call_id, d.state, '' as notes, d.callback_id, d.attempt,
          d.answer as outcome, cast(1 as bigint) as n, d.sent_at as at
      from dispatches d join callbacks c on c.bucket = d.bucket and c.id = d.callback_id
      where d.bucket = $1 and d.tenant_id = $2 and (d.sent_at, d.id) < ($3, $4)
        and ($6 is null or d.workspace_id = $6) and ($7 is null or c.agent_id = $7) and c.test = $8
+       and ($9 is null or d.callback_id = $9) and (cast($10 as text) is null or d.call_id = $10)
+       and (cast($11 as bigint) is null or d.sent_at >= $11) and (cast($12 as bigint) is null or d.sent_at < $12)
      order by d.sent_at desc, d.id desc limit $5";
 const NOTICES: &str =
     "select id, workspace_id, agent_id, code as event, cast(null as text) as call_id, 'told' as state, '' as notes,
          callback_id, cast(null as bigint) as attempt, cast(null as text) as outcome, n, at
      from notices where bucket = $1 and tenant_id = $2 and (at, id) < ($3, $4)
        and ($6 is null or workspace_id = $6) and ($7 is null or agent_id = $7) and test = $8
+       and ($9 is null or callback_id = $9) and cast($10 as text) is null
+       and (cast($11 as bigint) is null or at >= $11) and (cast($12 as bigint) is null or at < $12)
      order by at desc, id desc limit $5";
 
 impl TenantStore {
@@ -136,6 +165,11 @@ impl TenantStore {
             if filter.kind.is_some_and(|wanted| wanted != kind) {
                 continue;
             }
+            let sql = match (kind, filter.call_id.is_some(), filter.callback.is_some()) {
+                (ActivityKind::Webhook, true, _) => WEBHOOKS_OF_CALL,
+                (ActivityKind::Webhook, _, true) => WEBHOOKS_OF_CALLBACK,
+                _ => sql,
+            };
             let args = args![
                 bucket_of(self.tenant),
                 self.tenant,
@@ -144,7 +178,11 @@ impl TenantStore {
                 limit,
                 filter.workspace,
                 filter.agent,
-                self.test
+                self.test,
+                filter.callback,
+                filter.call_id.clone(),
+                filter.since,
+                filter.until
             ];
             for row in self.db().read(sql, args).await? {
                 rows.push(ActivityRow::from_row(kind, &row)?);
@@ -154,6 +192,57 @@ impl TenantStore {
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(rows)
     }
+}
+
+/// The codes of the notes on an event, as they are stored: joined by spaces, a detail behind `=`.
+pub(crate) fn notes_text(after: &AfterCall) -> String {
+    let text = |note: &Note| match note {
+        Note::NoRequest if !after.extractions.is_empty() => {
+            let names: Vec<String> = after.extractions.iter().map(|name| escaped(name)).collect();
+            format!("{}={}", note.word(), names.join(","))
+        }
+        other => other.word().to_owned(),
+    };
+    after.notes.iter().map(text).collect::<Vec<_>>().join(" ")
+}
+
+/// A note as it was stored: its code, and the names that came with it.
+pub fn note_of(text: &str) -> (&str, Vec<String>) {
+    match text.split_once('=') {
+        Some((code, names)) => (code, names.split(',').map(unescaped).collect()),
+        None => (text, Vec::new()),
+    }
+}
+
+/// Percent-encodes what would end a name.
+fn escaped(name: &str) -> String {
+    let plain = |c: char| !(c.is_whitespace() || c.is_control() || matches!(c, '%' | ',' | '='));
+    let mut bytes = [0; 4];
+    name.chars()
+        .map(|c| match plain(c) {
+            true => c.to_string(),
+            false => c.encode_utf8(&mut bytes).bytes().map(|b| format!("%{b:02X}")).collect(),
+        })
+        .collect()
+}
+
+fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let code = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        match code.and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| *first == b'%') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 const PUT: &str =
@@ -189,6 +278,50 @@ pub(crate) async fn notice(
         now
     ];
     tx.execute(PUT, args).await.map(|_| ())
+}
+
+/// Adds a line about a callback to the feed.
+pub(crate) async fn notice_of_callback(
+    tx: &mut Tx,
+    bucket: i64,
+    callback: Id<id::Callback>,
+    notice: Notice,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const SQL: &str =
+        "insert into notices (bucket, id, tenant_id, workspace_id, agent_id, callback_id, code, n, test, at)
+             select bucket, $3, tenant_id, workspace_id, agent_id, id, $4, 1, test, $5
+             from callbacks where bucket = $1 and id = $2
+         on conflict do nothing";
+    let id = notice_id(callback.uuid(), notice, now);
+    tx.execute(SQL, args![bucket, callback, id, notice.word(), now]).await.map(|_| ())
+}
+
+/// Adds a line about a workspace to the feed.
+pub(crate) async fn notice_of_workspace(
+    tx: &mut Tx,
+    workspace: Id<id::Workspace>,
+    notice: Notice,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const SQL: &str =
+        "insert into notices (bucket, id, tenant_id, workspace_id, agent_id, callback_id, code, n, test, at)
+             select bucket, $2, tenant_id, id, $3, null, $4, 1, false, $5 from workspaces where id = $1
+         on conflict do nothing";
+    let id = notice_id(workspace.uuid(), notice, now);
+    let no_agent: Id<id::Agent> = Id::from_uuid(Uuid::nil());
+    tx.execute(SQL, args![workspace, id, no_agent, notice.word(), now]).await.map(|_| ())
+}
+
+/// One line a thing, code and millisecond: written twice, it is the same line.
+fn notice_id(of: Uuid, notice: Notice, now: Timestamp) -> Id<id::Notice> {
+    let mut tail = [0; 10];
+    tail.copy_from_slice(&of.as_bytes()[6..]);
+    for (byte, code) in tail.iter_mut().zip(notice.word().bytes()) {
+        *byte ^= code;
+    }
+    let ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    Id::from_uuid(uuid::Builder::from_unix_timestamp_millis(ms, &tail).into_uuid())
 }
 
 impl Store {

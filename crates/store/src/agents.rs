@@ -28,6 +28,8 @@ pub struct AgentRow {
     pub timezone: Option<String>,
     /// Whether its webhook is heard and its callbacks are dialled.
     pub enabled: bool,
+    /// Whether decisions are only recorded and shown, and nothing is dialed.
+    pub observe: bool,
     /// Where its events are passed on.
     pub downstream_url: Option<String>,
     /// A merge patch over the workspace's settings.
@@ -49,6 +51,8 @@ pub struct AgentRow {
 pub struct AgentChange<'a> {
     /// Whether it is switched on.
     pub enabled: Option<bool>,
+    /// Whether it only observes.
+    pub observe: Option<bool>,
     /// Where its events are passed on.
     pub downstream_url: Option<Option<&'a str>>,
     /// Its own settings.
@@ -67,6 +71,7 @@ impl AgentRow {
             channel: Channel::from_word(&row.get::<String>("channel")?),
             timezone: row.get("timezone")?,
             enabled: row.get("enabled")?,
+            observe: row.get("observe")?,
             downstream_url: row.get("downstream_url")?,
             overrides: serde_json::from_str(&row.get::<String>("overrides")?)
                 .map_err(|_| StoreError::Corrupt("overrides document"))?,
@@ -116,7 +121,7 @@ pub struct Roster<'a> {
 macro_rules! columns {
     ($tail:literal) => {
         concat!(
-            "select id, workspace_id, provider_agent_id, name, channel, timezone, enabled, downstream_url, overrides,
+            "select id, workspace_id, provider_agent_id, name, channel, timezone, enabled, observe, downstream_url, overrides,
              slug, verified_at, gone_at, created_at, updated_at from agents ",
             $tail
         )
@@ -129,13 +134,18 @@ const COUNT_ENABLED: &str =
 const LOCK: &str = "update workspaces set name = name where id = $1";
 
 // Of one person only one callback may wait: a claimed one steps aside for a newer.
-const ASIDE: &str = "update callbacks set state = 'superseded', fence = fence + 1, updated_at = $3
+const ASIDE: &str = "update callbacks set state = 'superseded', fence = fence + 1, updated_at = $3,
+         superseded_by = (select other.id from callbacks other where other.bucket = callbacks.bucket
+             and other.workspace_id = callbacks.workspace_id and other.person_ix = callbacks.person_ix
+             and other.id <> callbacks.id and other.promise_scope = callbacks.promise_scope
+             and other.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
+             and other.state in ('scheduled', 'held'))
      where bucket = $1 and workspace_id = $4 and agent_id = $2
        and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
        and state = 'dispatching' and dispatch_id is null
        and exists (select 1 from callbacks other where other.bucket = callbacks.bucket
            and other.workspace_id = callbacks.workspace_id and other.person_ix = callbacks.person_ix
-           and other.id <> callbacks.id
+           and other.id <> callbacks.id and other.promise_scope = callbacks.promise_scope
            and other.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
            and other.state in ('scheduled', 'held'))";
 // Behind an intent it is too late: the request may be on its way.
@@ -144,7 +154,10 @@ const HOLD: &str =
      where bucket = $1 and workspace_id = $4 and agent_id = $2
        and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
        and (state = 'scheduled' or (state = 'dispatching' and dispatch_id is null))";
-const RELEASE: &str = "update callbacks set state = 'scheduled', held_for = null, updated_at = $3
+// The time it was held is not lateness: what is overdue is planned for now, and quiet time binds it.
+const RELEASE: &str = "update callbacks set state = 'scheduled', held_for = null, updated_at = $3,
+         scheduled_for = case when scheduled_for < $3 then $3 else scheduled_for end,
+         due_at = case when scheduled_for < $3 then $3 else scheduled_for end
      where bucket = $1 and workspace_id = $4 and agent_id = $2
        and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
        and state = 'held' and held_for = 'agent_disabled'";
@@ -156,12 +169,13 @@ async fn enabled_agents(tx: &mut Tx, workspace: Id<id::Workspace>) -> Result<i64
 
 impl TenantStore {
     /// Takes over the provider's roster, which was asked for at `began`: new agents start enabled while the cap has room,
-    /// those that it does not name are gone. Numbers that could not be read (`None`) stay as they were.
+    /// those that it does not name are gone. Own numbers (their keyed indexes and their countries) that could not be read
+    /// stay as they were.
     pub async fn sync_agents(
         &self,
         workspace: Id<id::Workspace>,
         roster: &[Roster<'_>],
-        own_numbers: Option<&[[u8; 16]]>,
+        own_numbers: Option<(&[[u8; 16]], &[String])>,
         max_enabled: u32,
         (began, now): (Timestamp, Timestamp),
         chance: &Chance,
@@ -170,6 +184,7 @@ impl TenantStore {
         const LISTED: &str = "select id, provider_agent_id from agents
              where workspace_id = $1 and gone_at is null and created_at < $2";
         const GONE: &str = "update agents set gone_at = $2, updated_at = $2 where id = $1";
+        const COUNTRIES: &str = "update workspaces set number_countries = $2 where id = $1";
         const FORGET: &str = "delete from own_numbers where workspace_id = $1";
         const NUMBER: &str =
             "insert into own_numbers (workspace_id, number_ix) values ($1, $2) on conflict do nothing";
@@ -198,7 +213,8 @@ impl TenantStore {
             };
             pen.write(&mut tx, act, now).await?;
         }
-        if let Some(own_numbers) = own_numbers {
+        if let Some((own_numbers, countries)) = own_numbers {
+            tx.execute(COUNTRIES, args![workspace, countries.join(",")]).await?;
             tx.execute(FORGET, args![workspace]).await?;
             for number in own_numbers {
                 tx.execute(NUMBER, args![workspace, *number]).await?;
@@ -255,6 +271,13 @@ impl TenantStore {
         )
     }
 
+    /// The agents that the provider calls so, in whichever workspace.
+    pub async fn agents_called(&self, provider_agent_id: &str) -> Result<Vec<Id<id::Agent>>, StoreError> {
+        const SQL: &str = "select id from agents where tenant_id = $1 and provider_agent_id = $2 order by created_at, id limit 20";
+        let rows = self.db().read(SQL, args![self.tenant, provider_agent_id]).await?;
+        rows.iter().map(|row| Ok(Id::from_uuid(row.get("id")?))).collect()
+    }
+
     /// A page of agents, newest first, of one workspace or of all.
     pub async fn agents(
         &self,
@@ -288,10 +311,10 @@ impl TenantStore {
         max_enabled: u32,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        const SQL: &str = "update agents set enabled = $3, downstream_url = $4, overrides = $5,
-                 updated_at = case when updated_at < $6 then $6 else updated_at + 1 end
+        const SQL: &str = "update agents set enabled = coalesce($3, enabled), downstream_url = $4, overrides = $5,
+                 observe = coalesce($8, observe), updated_at = case when updated_at < $6 then $6 else updated_at + 1 end
              where tenant_id = $1 and id = $2 and (cast($7 as bigint) is null or updated_at = $7)";
-        let AgentChange { enabled, downstream_url, overrides, if_unchanged } = *change;
+        let AgentChange { enabled, observe, downstream_url, overrides, if_unchanged } = *change;
         let pen = self.pen().await?;
         let mut tx = self.db().begin().await?;
         if enabled == Some(true)
@@ -302,25 +325,14 @@ impl TenantStore {
         }
         let url = downstream_url.unwrap_or(agent.downstream_url.as_deref());
         let overrides = overrides.unwrap_or(&agent.overrides);
-        let told = |enabled: bool, url: Option<&str>, overrides: &Value| json!({"enabled": enabled, "downstream_url": url, "overrides": overrides});
+        let told = |enabled: bool, observe: bool, url: Option<&str>, overrides: &Value| json!({"enabled": enabled, "observe": observe, "downstream_url": url, "overrides": overrides});
         let (before, after) = differing(
-            told(agent.enabled, agent.downstream_url.as_deref(), &agent.overrides),
-            told(enabled.unwrap_or(agent.enabled), url, overrides),
+            told(agent.enabled, agent.observe, agent.downstream_url.as_deref(), &agent.overrides),
+            told(enabled.unwrap_or(agent.enabled), observe.unwrap_or(agent.observe), url, overrides),
         );
         let overrides = overrides.to_string();
         let changed = tx
-            .execute(
-                SQL,
-                args![
-                    self.tenant,
-                    agent.id,
-                    enabled.unwrap_or(agent.enabled),
-                    url,
-                    overrides,
-                    now,
-                    if_unchanged
-                ],
-            )
+            .execute(SQL, args![self.tenant, agent.id, enabled, url, overrides, now, if_unchanged, observe])
             .await?;
         if changed == 0 {
             // It was there a moment ago.

@@ -7,14 +7,16 @@ use redialer_core::{
     Id, Timestamp,
     agent::Channel,
     callback::State,
-    decide::{AfterAsk, Unknown},
+    decide::{AfterAsk, Notice, Unknown},
     id,
     time::plus,
 };
 use zeroize::Zeroizing;
 
 use crate::{
-    Secrets, Store, StoreError, TenantKey, at,
+    Secrets, Store, StoreError, TenantKey,
+    activity::notice_of_callback,
+    at,
     claims::{back_to_waiting, fail},
     dispatch::{BODY, mark_placed},
     engine::{Row, args},
@@ -43,6 +45,8 @@ pub struct AskRow {
     pub sent_at: Timestamp,
     /// Whether it went to the simulator.
     pub test: bool,
+    /// The provider's account that it went to, where that was known.
+    pub account: Option<String>,
     over_at: Option<i64>,
     absent_at: Option<i64>,
     asks: i64,
@@ -142,6 +146,26 @@ impl Store {
         tx.commit().await
     }
 
+    /// Closes a placed call of which nobody ever told how it ended: the attempt stays spent, and a person decides what
+    /// follows.
+    pub async fn close_unheard(&self, ask: &AskRow, now: Timestamp) -> Result<bool, StoreError> {
+        const ENDED: &str =
+            "update dispatches set state = 'ended', ask_at = null, answer = 'outcome_unknown', updated_at = $3
+             where bucket = $1 and id = $2 and state = 'placed'";
+        const CLOSE: &str =
+            "update callbacks set state = 'failed', outcome = 'outcome_unknown', lease_until = null,
+                 updated_at = $3
+             where bucket = $1 and id = $2 and state in ('dispatching', 'dialing', 'unconfirmed')";
+        let mut tx = self.db.begin().await?;
+        if tx.execute(ENDED, args![ask.bucket, ask.id, now]).await? == 0 {
+            return Ok(false);
+        }
+        tx.execute(CLOSE, args![ask.bucket, ask.callback, now]).await?;
+        notice_of_callback(&mut tx, ask.bucket, ask.callback, Notice::OutcomeUnknown, now).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
     /// Takes up what a process that is gone left behind: a claim without an intent is scheduled again, one
     /// with an intent is unknown. A claim has lapsed when its lease ended before `real_ms` or, among replicas,
     /// when its owner shows no life any more; `i64::MAX` takes up everything.
@@ -195,7 +219,7 @@ impl Store {
         next_at: Timestamp,
         limit: i64,
     ) -> Result<Vec<AskRow>, StoreError> {
-        const LIST: &str = "select d.bucket, d.id, d.tenant_id, d.workspace_id, d.callback_id, d.channel, d.call_id, d.sent_at,
+        const LIST: &str = "select d.bucket, d.id, d.tenant_id, d.workspace_id, d.callback_id, d.channel, d.call_id, d.sent_at, d.account,
                  d.over_at, d.absent_at, d.asks, d.sealed, c.agent_id, c.test, c.sealed as callback_sealed
              from dispatches d join callbacks c on c.bucket = d.bucket and c.id = d.callback_id
              where +d.bucket between $1 and $2 and d.ask_at <= $3 order by d.ask_at limit $4";
@@ -226,6 +250,7 @@ impl AskRow {
             call_id: row.get("call_id")?,
             sent_at: at(row.get("sent_at")?),
             test: row.get("test")?,
+            account: row.get("account")?,
             over_at: row.get("over_at")?,
             absent_at: row.get("absent_at")?,
             asks: row.get("asks")?,

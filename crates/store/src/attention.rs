@@ -23,8 +23,8 @@ impl Store {
     ) -> Result<[(&'static str, i64); 5], StoreError> {
         const OVERDUE: &str =
             "select count(*) as n from callbacks c join workspaces w on w.id = c.workspace_id
-             where +c.bucket between $1 and $2 and c.state = 'scheduled' and c.due_at < $3
-               and w.paused is null and w.deleted_at is null";
+             where +c.bucket between $1 and $2 and c.state = 'scheduled' and c.due_at < $3 + 300000
+               and c.scheduled_for < $3 and w.paused is null and w.deleted_at is null";
         const FAILING: &str = "select count(*) as n from callbacks
              where +bucket between $1 and $2 and state = 'held' and held_for = 'failing' and updated_at < $3";
         const UNCONFIRMED: &str = "select count(*) as n from dispatches
@@ -50,7 +50,8 @@ impl Store {
 }
 
 impl TenantStore {
-    /// Callbacks that a person must look at, newest first: held ones, unconfirmed ones, unresolved ones.
+    /// Callbacks that a person must look at, newest first: held ones, unconfirmed ones, and those that ended without
+    /// having been dialed, or without anybody knowing how.
     pub async fn attention(
         &self,
         workspace: Option<Id<id::Workspace>>,
@@ -60,7 +61,9 @@ impl TenantStore {
         const SQL: &str = columns!(
             "where bucket = $1 and tenant_id = $2 and (created_at, id) < ($3, $4) and ($6 is null or workspace_id = $6)
                and test = $7 and state in ('held', 'unconfirmed', 'failed', 'expired')
-               and (state in ('held', 'unconfirmed') or (state = 'failed' and outcome = 'unresolved'))
+               and (state <> 'failed' or outcome in ('unresolved', 'outcome_unknown', 'bad_number')
+                   or outcome like 'refused%')
+               and (state in ('held', 'unconfirmed') or superseded_by is null)
              order by created_at desc, id desc limit $5"
         );
         let args =

@@ -7,19 +7,19 @@ use redialer_core::{
     agent::{Channel, Version},
     callback::{RedialReason, State},
     chance::Chance,
-    decide::{Person, Planned},
+    decide::{Person, Planned, Refused},
     id,
     time::{Zone, ZoneSource},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::{
     StoreError, TenantKey, TenantStore, at,
     audit::Act,
     bucket_of,
-    engine::{Args, Row, Tx, Value, args, row},
+    engine::{Args, Row, Tx, args},
     persons::{NewRow, insert, lock_person, read_person, supersede},
 };
 
@@ -62,6 +62,16 @@ pub struct CallbackRow {
     pub provider_call_id: Option<String>,
     /// How that ended, in the provider's words.
     pub outcome: Option<String>,
+    /// The provider's own sentence about a dial that it refused.
+    pub outcome_message: Option<String>,
+    /// What replaced it; of an unresolved one, what a person forced in its place.
+    pub superseded_by: Option<Id<id::Callback>>,
+    /// When the provider placed it.
+    pub dialed_at: Option<Timestamp>,
+    /// Whether a program or a person scheduled it.
+    pub is_manual: bool,
+    /// Whether it is dialed at the simulator.
+    pub test: bool,
     /// Since when.
     pub created_at: Timestamp,
     /// Last changed.
@@ -98,14 +108,9 @@ pub struct Secrets {
     /// What was not certain about it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub doubts: Vec<String>,
-}
-
-impl Drop for Secrets {
-    fn drop(&mut self) {
-        self.to.zeroize();
-        self.from.zeroize();
-        self.metadata.zeroize();
-    }
+    /// The id that a program gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
 }
 
 pub(crate) const SEALED: &str = "callbacks.sealed";
@@ -146,7 +151,8 @@ macro_rules! columns {
         concat!(
             "select id, workspace_id, agent_id, chain_id, parent_id, state, held_for, reason, attempt, max_attempts,
              is_final, forced, requested_for, scheduled_for, timezone, timezone_source, source_call_id, provider_call_id,
-             outcome, created_at, updated_at, channel, person_ix, sealed from callbacks ",
+             outcome, outcome_message, superseded_by, dialed_at, source_kind, test, created_at, updated_at, channel,
+             person_ix, sealed from callbacks ",
             $($tail),+
         )
     };
@@ -175,6 +181,11 @@ impl CallbackRow {
             source_call_id: row.get("source_call_id")?,
             provider_call_id: row.get("provider_call_id")?,
             outcome: row.get("outcome")?,
+            outcome_message: row.get("outcome_message")?,
+            superseded_by: row.get::<Option<uuid::Uuid>>("superseded_by")?.map(Id::from_uuid),
+            dialed_at: row.get::<Option<i64>>("dialed_at")?.map(at),
+            is_manual: row.get::<String>("source_kind")? == MANUAL,
+            test: row.get("test")?,
             created_at: at(row.get("created_at")?),
             updated_at: at(row.get("updated_at")?),
             channel: Channel::from_word(&row.get::<String>("channel")?),
@@ -202,24 +213,7 @@ pub(crate) fn reason_of(row: &Row) -> Result<RedialReason, StoreError> {
 
 pub(crate) fn zone_of(row: &Row) -> Result<Zone, StoreError> {
     let source = ZoneSource::from_word(&row.get::<String>("timezone_source")?);
-    Ok(Zone { name: row.get("timezone")?, source })
-}
-
-/// Which callbacks to list; `None` is any.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// In that state.
-    pub state: Option<State>,
-    /// Of that agent.
-    pub agent: Option<Id<id::Agent>>,
-    /// Of that workspace.
-    pub workspace: Option<Id<id::Workspace>>,
-    /// For that reason.
-    pub reason: Option<RedialReason>,
-    /// Of that chain.
-    pub chain: Option<Id<id::Chain>>,
-    /// To that number.
-    pub person_ix: Option<[u8; 16]>,
+    Ok(Zone { name: row.get("timezone")?, source, is_sure: true })
 }
 
 /// A callback that somebody schedules by hand.
@@ -236,7 +230,23 @@ pub struct ManualPlan<'a> {
     pub person_ix: [u8; 16],
     /// What is personal about it.
     pub secrets: &'a Secrets,
+    /// The agent with which it is the one promise; `None` in the whole workspace.
+    pub promise_scope: Option<Id<id::Agent>>,
+    /// The unresolved callback that it is forced in place of.
+    pub forces: Option<Id<id::Callback>>,
 }
+
+/// Why a callback was not scheduled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotWritten {
+    /// A decision says no.
+    Refused(Refused),
+    /// The unresolved callback was forced before; this one came of it.
+    ForcedBefore(Id<id::Callback>),
+}
+
+/// How a callback that a program or a person scheduled is marked.
+const MANUAL: &str = "manual";
 
 /// The state does not allow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,6 +255,24 @@ pub enum NotNow {
     Dialling,
     /// It has ended.
     Final,
+}
+
+/// Names the one callback that a person forced in place of an unresolved one; the earlier one, if there was one.
+async fn succeed(
+    tx: &mut Tx,
+    bucket: i64,
+    unresolved: Id<id::Callback>,
+    by: Id<id::Callback>,
+) -> Result<Option<Id<id::Callback>>, StoreError> {
+    const NAME: &str = "update callbacks set superseded_by = $3
+         where bucket = $1 and id = $2 and state = 'failed' and superseded_by is null";
+    const BEFORE: &str = "select superseded_by from callbacks where bucket = $1 and id = $2";
+    if tx.execute(NAME, args![bucket, unresolved, by]).await? == 1 {
+        return Ok(None);
+    }
+    let row = tx.fetch_one(BEFORE, args![bucket, unresolved]).await?.ok_or(StoreError::NotFound)?;
+    let before: Option<uuid::Uuid> = row.get("superseded_by")?;
+    before.map(|id| Some(Id::from_uuid(id))).ok_or(StoreError::Changed)
 }
 
 impl TenantStore {
@@ -264,56 +292,23 @@ impl TenantStore {
         Ok(spent.map_or(0, |n| u32::try_from(n).unwrap_or(0)))
     }
 
-    /// A page of callbacks, newest first.
-    pub async fn callbacks(
+    /// The number that an agent was last known to dial from, among its newest callbacks.
+    pub async fn last_number_of(
         &self,
-        filter: &Filter,
-        before: (Timestamp, Id<id::Callback>),
-        limit: i64,
-    ) -> Result<Vec<CallbackRow>, StoreError> {
-        // `cast` tells Postgres the type of a parameter that is only compared with null.
-        macro_rules! page {
-            ($of:literal) => {
-                columns!(
-                    $of,
-                    " and tenant_id = $2 and (created_at, id) < ($3, $4)
-                       and (cast($6 as text) is null or state = $6) and ($7 is null or agent_id = $7)
-                       and ($8 is null or workspace_id = $8) and (cast($9 as text) is null or reason = $9)
-                       and ($10 is null or person_ix = $10) and test = $11
-                       and workspace_id not in (select id from workspaces where tenant_id = $2 and deleted_at is not null)
-                     order by created_at desc, id desc limit $5"
-                )
-            };
+        agent: Id<id::Agent>,
+        key: &TenantKey,
+    ) -> Result<Option<String>, StoreError> {
+        const SQL: &str = columns!(
+            "where bucket = $1 and tenant_id = $2 and agent_id = $3 and test = $4 order by created_at desc, id desc limit 20"
+        );
+        let rows = self.db().read(SQL, args![bucket_of(self.tenant), self.tenant, agent, self.test]).await?;
+        for row in &rows {
+            let row = CallbackRow::from_row(row)?;
+            if let Some(from) = row.secrets(key).ok().and_then(|secrets| secrets.from.clone()) {
+                return Ok(Some(from));
+            }
         }
-        const SQL: &str = page!("where bucket = $1");
-        const OF_STATE: &str = page!("where bucket = $1 and state = $6");
-        const OF_PERSON: &str = page!("where bucket = $1 and person_ix = $10");
-        // `+` keeps SQLite from reading all of the tenant's in the order of the page.
-        const OF_CHAIN: &str =
-            page!("where +bucket = $1 and (id = $12 or (chain_id = $12 and chain_id <> id))");
-        let (state, reason) = (filter.state.map(State::word), filter.reason.map(RedialReason::word));
-        let mut values = row![
-            bucket_of(self.tenant),
-            self.tenant,
-            before.0,
-            before.1,
-            limit,
-            state,
-            filter.agent,
-            filter.workspace,
-            reason,
-            filter.person_ix.map(|ix| ix.to_vec()),
-            self.test
-        ];
-        values.extend(filter.chain.map(Value::from));
-        // The most selective one first.
-        let sql = match filter {
-            Filter { chain: Some(_), .. } => OF_CHAIN,
-            Filter { person_ix: Some(_), .. } => OF_PERSON,
-            Filter { state: Some(_), .. } => OF_STATE,
-            _ => SQL,
-        };
-        self.db().read(sql, values.into()).await?.iter().map(CallbackRow::from_row).collect()
+        Ok(None)
     }
 
     /// What a decision about a person rests on.
@@ -331,12 +326,11 @@ impl TenantStore {
     pub async fn schedule(
         &self,
         manual: &ManualPlan<'_>,
-        decide: impl FnOnce(&Person) -> Result<(Planned, Vec<Id<id::Callback>>), redialer_core::decide::Note>
-        + Send,
+        decide: impl FnOnce(&Person) -> Result<(Planned, Vec<Id<id::Callback>>), Refused> + Send,
         key: &TenantKey,
         now: Timestamp,
         chance: &Chance,
-    ) -> Result<Result<(), redialer_core::decide::Note>, StoreError> {
+    ) -> Result<Result<(), NotWritten>, StoreError> {
         let bucket = bucket_of(self.tenant);
         let pen = self.pen().await?;
         let mut tx = self.db().begin().await?;
@@ -344,9 +338,14 @@ impl TenantStore {
         let person = read_person(&mut tx, bucket, self.tenant, manual.workspace, &manual.person_ix).await?;
         let (planned, replaced) = match decide(&person) {
             Ok(plan) => plan,
-            Err(note) => return Ok(Err(note)),
+            Err(refused) => return Ok(Err(NotWritten::Refused(refused))),
         };
-        supersede(&mut tx, bucket, &replaced, now).await?;
+        if let Some(forced) = manual.forces
+            && let Some(before) = succeed(&mut tx, bucket, forced, manual.id).await?
+        {
+            return Ok(Err(NotWritten::ForcedBefore(before)));
+        }
+        supersede(&mut tx, bucket, &replaced, Some(manual.id), now).await?;
         let row = NewRow {
             id: manual.id,
             bucket,
@@ -357,9 +356,11 @@ impl TenantStore {
             person_ix: manual.person_ix,
             planned: &planned,
             source: None,
-            kind: "manual",
+            kind: MANUAL,
             test: self.test,
             sealed: manual.secrets.seal(manual.id, key, chance),
+            promise_scope: manual.promise_scope,
+            external_ix: manual.secrets.external_id.as_deref().map(|id| key.index_external(id)),
             now,
         };
         insert(&mut tx, &row).await?;
@@ -384,7 +385,7 @@ impl TenantStore {
         now: Timestamp,
     ) -> Result<Result<(), NotNow>, StoreError> {
         const SQL: &str =
-            "update callbacks set state = 'cancelled', held_for = null, fence = fence + 1, updated_at = $4
+            "update callbacks set state = 'canceled', held_for = null, fence = fence + 1, updated_at = $4
              where bucket = $1 and tenant_id = $2 and id = $3
                and (state in ('scheduled', 'held') or (state = 'dispatching' and dispatch_id is null))";
         self.act(SQL, args![bucket_of(self.tenant), self.tenant, id, now], "callback.cancel", id, now).await

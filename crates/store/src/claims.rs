@@ -71,7 +71,9 @@ pub struct Claim {
     pub(crate) channel: Channel,
     reason: RedialReason,
     scheduled_for: Timestamp,
+    requested_for: Option<Timestamp>,
     forced: bool,
+    pub(crate) person_ix: [u8; 16],
     zone: Zone,
     pub(crate) unsent: i64,
     pub(crate) spent: i64,
@@ -104,6 +106,8 @@ getters!(Claim {
     reason: RedialReason = |c| c.reason;
     /// When it should have been dialled.
     scheduled_for: Timestamp = |c| c.scheduled_for;
+    /// The moment that was asked for, where one was.
+    requested_for: Option<Timestamp> = |c| c.requested_for;
     /// Whether a person pressed "dial now".
     forced: bool = |c| c.forced;
     /// Dials its chain has spent.
@@ -156,7 +160,12 @@ impl Claim {
             channel: Channel::from_word(&row.get::<String>("channel")?),
             reason: reason_of(row)?,
             scheduled_for: at(row.get("scheduled_for")?),
+            requested_for: row.get::<Option<i64>>("requested_for")?.map(at),
             forced: row.get("forced")?,
+            person_ix: row
+                .get::<Vec<u8>>("person_ix")?
+                .try_into()
+                .map_err(|_| StoreError::Corrupt("number index"))?,
             zone: zone_of(row)?,
             unsent: row.get("unsent")?,
             spent,
@@ -217,7 +226,9 @@ impl Store {
         outcome: Option<&str>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        const MOVE: &str = "update callbacks set scheduled_for = $3, outcome = coalesce($5, outcome)
+        // Planned anew it is at nobody's word.
+        const MOVE: &str = "update callbacks set scheduled_for = $3, outcome = coalesce($5, outcome),
+                 forced = case when cast($5 as text) is null then forced else false end
              where bucket = $1 and id = $2 and fence = $4";
         let mut tx = self.db.begin().await?;
         if holds(&mut tx, &claim).await? {
@@ -229,10 +240,17 @@ impl Store {
         tx.commit().await
     }
 
-    /// Gives a claimed callback back as it was, due at `due_at`.
-    pub async fn release(&self, claim: Claim, due_at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+    /// Gives a claimed callback back as it was, due at `due_at`; `why` is told in the feed.
+    pub async fn release(
+        &self,
+        claim: Claim,
+        due_at: Timestamp,
+        why: Option<Notice>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
         if holds(&mut tx, &claim).await? {
+            notice(&mut tx, &claim, why, now).await?;
             back_to_waiting(&mut tx, claim.bucket, claim.id, State::Scheduled, None, due_at, now).await?;
         }
         tx.commit().await
@@ -301,7 +319,7 @@ pub(crate) async fn claim_all(
          where callbacks.bucket = v.column1 and callbacks.id = v.column2
            and (callbacks.state = 'scheduled') is true and callbacks.due_at <= v.column3
          returning bucket, id, fence, tenant_id, workspace_id, agent_id, chain_id, channel, reason, scheduled_for,
-             forced, timezone, timezone_source, unsent, sealed, test";
+             requested_for, forced, person_ix, timezone, timezone_source, unsent, sealed, test";
     const AROUND: &str = "select c.id, coalesce(h.spent, 0) as spent, s.id is not null as suppressed
          from (values {rows}) as v cross join callbacks c
              left join chains h on h.bucket = c.bucket and h.id = c.chain_id
@@ -364,17 +382,19 @@ pub(crate) async fn back_to_waiting(
     due_at: Timestamp,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    const OTHER: &str = "select 1 as one from callbacks mine join callbacks other
+    const OTHER: &str = "select other.id from callbacks mine join callbacks other
              on other.bucket = mine.bucket and other.workspace_id = mine.workspace_id and other.person_ix = mine.person_ix
-         where mine.bucket = $1 and mine.id = $2 and other.id <> mine.id
+         where mine.bucket = $1 and mine.id = $2 and other.id <> mine.id and other.promise_scope = mine.promise_scope
            and other.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
            and other.state in ('scheduled', 'held')";
     const SQL: &str =
         "update callbacks set state = $3, held_for = $4, due_at = $5, lease_until = null, dispatch_id = null,
-             provider_call_id = null, updated_at = $6
+             provider_call_id = null, updated_at = $6,
+             superseded_by = $7
          where bucket = $1 and id = $2 and state in ('dispatching', 'dialing', 'unconfirmed')";
-    let newer = tx.fetch_one(OTHER, args![bucket, id]).await?.is_some();
-    let state = if newer { State::Superseded } else { state };
-    let held_for = held_for.filter(|_| !newer).map(HeldFor::word);
-    tx.execute(SQL, args![bucket, id, state.word(), held_for, due_at, now]).await.map(|_| ())
+    let newer = tx.fetch_one(OTHER, args![bucket, id]).await?;
+    let newer: Option<Id<id::Callback>> = newer.map(|row| row.get("id").map(Id::from_uuid)).transpose()?;
+    let state = if newer.is_some() { State::Superseded } else { state };
+    let held_for = held_for.filter(|_| newer.is_none()).map(HeldFor::word);
+    tx.execute(SQL, args![bucket, id, state.word(), held_for, due_at, now, newer]).await.map(|_| ())
 }

@@ -8,13 +8,14 @@ use redialer_core::{
     Id, Timestamp,
     callback::{HeldFor, State},
     chance::Chance,
-    decide::{AfterCall, Follow, Note, Person, Planned, Redial, Seen, Settle},
+    decide::{AfterCall, Follow, Person, Planned, Redial, Seen, Settle},
     id,
     time::{minutes, plus},
 };
 
 use crate::{
     PendingRow, Secrets, Store, StoreError, TenantKey,
+    activity::notes_text,
     claims::back_to_waiting,
     dispatch::mark_placed,
     engine::{Row, Tx, args},
@@ -72,6 +73,8 @@ pub struct Subject<'a> {
     pub person_ix: Option<[u8; 16]>,
     /// The callback the call is a dial of.
     pub redial: Option<&'a RedialRow>,
+    /// Voice or chat.
+    pub channel: redialer_core::agent::Channel,
 }
 
 /// What earlier events left behind.
@@ -95,6 +98,18 @@ pub struct Following<'a> {
     pub channel: redialer_core::agent::Channel,
     /// What is personal about it.
     pub secrets: &'a Secrets,
+    /// The agent with which it is the one promise; `None` in the whole workspace.
+    pub promise_scope: Option<Id<id::Agent>>,
+}
+
+impl Following<'_> {
+    /// The callback that `follow` writes or rewrites.
+    pub(crate) const fn target(&self, follow: &Follow) -> Id<id::Callback> {
+        match follow {
+            Follow::New(_) => self.id,
+            Follow::Move(id, _) => *id,
+        }
+    }
 }
 
 /// The end of the call, for the record.
@@ -144,9 +159,9 @@ impl Store {
         const TAKE: &str =
             "update deliveries set state = 'done' where bucket = $1 and id = $2 and state = 'pending'";
         const CALL: &str =
-            "insert into calls (bucket, workspace_id, call_id, tenant_id, events, seq, settled, analyzed, seen_at)
-             values ($1, $2, $3, $4, 0, 1, false, false, $5)
-             on conflict (bucket, workspace_id, call_id) do update set seen_at = $5, seq = calls.seq + 1";
+            "insert into calls (bucket, workspace_id, call_id, tenant_id, events, seq, settled, analyzed, seen_at, channel)
+             values ($1, $2, $3, $4, 0, 1, false, false, $5, $6)
+             on conflict (bucket, workspace_id, call_id) do update set seen_at = $5, seq = calls.seq + 1, channel = $6";
         let row = subject.delivery;
         let mut tx = self.db.begin().await?;
         if let Some(person_ix) = &subject.person_ix {
@@ -155,7 +170,8 @@ impl Store {
         if tx.execute(TAKE, args![row.bucket, row.id]).await? == 0 {
             return Ok(None);
         }
-        tx.execute(CALL, args![row.bucket, row.workspace, subject.call_id, row.tenant, now]).await?;
+        let channel = subject.channel.word();
+        tx.execute(CALL, args![row.bucket, row.workspace, subject.call_id, row.tenant, now, channel]).await?;
         let mut decision = Decision { store: self.clone(), tx, subject, now };
         let known = decision.known().await?;
         Ok(Some((decision, known)))
@@ -198,7 +214,7 @@ impl Decision<'_> {
     async fn seen(&mut self) -> Result<Seen, StoreError> {
         const SQL: &str = "select settled, analyzed, retry_id from calls where bucket = $1 and workspace_id = $2 and call_id = $3";
         const RETRY: &str =
-            "select b.id, b.chain_id, b.state, b.reason, b.born_of, coalesce(c.spent, 0) as spent
+            "select b.id, b.chain_id, b.state, b.reason, b.born_of, b.agent_id, coalesce(c.spent, 0) as spent
              from callbacks b left join chains c on c.bucket = b.bucket and c.id = b.chain_id
              where b.bucket = $1 and b.id = $2 and b.state in ('scheduled', 'held')";
         let row = self.subject.delivery;
@@ -224,7 +240,8 @@ impl Decision<'_> {
         chance: &Chance,
     ) -> Result<(), StoreError> {
         let bucket = self.subject.delivery.bucket;
-        supersede(&mut self.tx, bucket, &after.supersede, self.now).await?;
+        let by = after.follow.as_ref().zip(following.as_ref()).map(|(follow, next)| next.target(follow));
+        supersede(&mut self.tx, bucket, &after.supersede, by, self.now).await?;
         if let (Some(settle), Some(redial)) = (after.settle, self.subject.redial) {
             self.settle(settle, redial, spoken_with.outcome).await?;
         }
@@ -300,6 +317,8 @@ impl Decision<'_> {
                     kind: if planned.reason.is_retry() { "retry" } else { "request" },
                     test: row.test,
                     sealed: following.secrets.seal(following.id, key, chance),
+                    promise_scope: following.promise_scope,
+                    external_ix: None,
                     now: self.now,
                 };
                 insert(&mut self.tx, &new).await?;
@@ -344,9 +363,9 @@ impl Decision<'_> {
             self.tx.execute(REACHED, args![row.bucket, row.workspace, ix, reached_at]).await?;
         }
         if let Some(pause) = after.pause {
-            workspaces::pause(&mut self.tx, row.workspace, pause, self.now).await?;
+            workspaces::pause(&mut self.tx, row.workspace, pause, None, self.now).await?;
         }
-        let notes = after.notes.iter().map(|n| Note::word(*n)).collect::<Vec<_>>().join(" ");
+        let notes = notes_text(after);
         let callback = next.map(|(id, _)| id).or(self.subject.redial.map(|r| r.callback));
         self.tx.execute(NOTES, args![row.bucket, row.id, notes, callback]).await?;
         Ok(())
@@ -383,5 +402,12 @@ pub(crate) async fn rewrite(
         sealed,
         now
     ];
-    tx.execute(SQL, values).await.map(|_| ())
+    // It was read as waiting: claimed since, the request needs another row.
+    match tx.execute(SQL, values).await? {
+        1 => Ok(()),
+        _ => Err(DECIDED_MEANWHILE),
+    }
 }
+
+/// What was decided about has moved on.
+pub(crate) const DECIDED_MEANWHILE: StoreError = StoreError::Conflict("decided meanwhile");

@@ -22,12 +22,13 @@ use zeroize::Zeroizing;
 
 use crate::{
     Claim, StoreError, TenantKey, TenantStore,
-    activity::notice,
+    activity::{notice, notice_of_callback},
     asks::ASK_AFTER_MINUTES,
     at, bucket_of,
     chains::{open_all, opened},
     claims::{back_to_waiting, getters, holds},
     engine::{Row, Tx, Value, args, row},
+    fuse::{self, FuseLimits},
     usage, workspaces,
 };
 
@@ -59,6 +60,12 @@ pub struct NewDispatch {
     pub lease_until_ms: i64,
     /// Calls that the tenant's plan allows in a month; `None` for as many as there are.
     pub calls_a_month: Option<u64>,
+    /// How often one number may be called at all.
+    pub fuse: FuseLimits,
+    /// The provider's account that the request goes to.
+    pub account: Option<String>,
+    /// The callback's secrets as they are from now on, where they changed: with the number that is dialed from.
+    pub secrets: Option<Vec<u8>>,
 }
 
 pub(crate) const BODY: &str = "dispatches.sealed";
@@ -105,6 +112,11 @@ impl Prepared {
         Self { claim, new, sealed, now }
     }
 
+    /// How often its number may be called at all.
+    pub(crate) const fn fuse(&self) -> FuseLimits {
+        self.new.fuse
+    }
+
     /// Calls that the tenant's plan allows in a month.
     pub(crate) const fn limit(&self) -> Option<u64> {
         self.new.calls_a_month
@@ -140,7 +152,8 @@ impl Prepared {
             n.max_attempts,
             n.is_final,
             n.lease_until_ms,
-            self.now
+            self.now,
+            n.secrets.clone()
         ]
     }
 
@@ -158,7 +171,9 @@ impl Prepared {
             self.sealed.as_slice(),
             self.now,
             0_i64,
-            self.now
+            self.now,
+            c.person_ix,
+            n.account.clone()
         ]
     }
 }
@@ -171,7 +186,8 @@ pub(crate) async fn begin_all(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTr
     // `is true` keeps SQLite from starting with whatever is being dispatched.
     const GUARD: &str =
         "update callbacks set dispatch_id = v.column5, attempt = v.column6, max_attempts = v.column7,
-             is_final = v.column8, lease_until = v.column9, updated_at = v.column10
+             is_final = v.column8, lease_until = v.column9, updated_at = v.column10,
+             sealed = coalesce(v.column11, callbacks.sealed)
          from (values {rows}) as v
          where callbacks.bucket = v.column1 and callbacks.id = v.column2 and callbacks.fence = v.column3
            and (callbacks.state = 'dispatching') is true and callbacks.dispatch_id is null
@@ -192,7 +208,8 @@ pub(crate) async fn begin_all(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTr
                  and d.state in ('intent', 'unknown', 'placed') and d.state <> 'placed')
          returning callbacks.id";
     const PUT: &str = "insert into dispatches
-             (bucket, id, tenant_id, workspace_id, callback_id, channel, state, attempt, sealed, sent_at, asks, updated_at)
+             (bucket, id, tenant_id, workspace_id, callback_id, channel, state, attempt, sealed, sent_at, asks, updated_at,
+              person_ix, account)
          values {rows}";
     // One chain dials once at a time: of two of its claims the second waits for the first one's answer.
     let mut chains = BTreeMap::new();
@@ -202,7 +219,10 @@ pub(crate) async fn begin_all(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTr
     };
     let firsts: Vec<&Prepared> = prepared.iter().filter(first_of_chain).copied().collect();
     let room = usage::room(tx, &firsts).await?;
-    let guards: Vec<_> = room.take(&firsts).iter().map(|p| p.guard()).collect();
+    let blown = fuse::blown(tx, &firsts).await?;
+    let whole: Vec<&Prepared> =
+        firsts.iter().copied().filter(|p| !blown.contains(&p.claim.id.uuid())).collect();
+    let guards: Vec<_> = room.take(&whole).iter().map(|p| p.guard()).collect();
     let chains: Vec<_> = chains.into_values().collect();
     open_all(tx, chains.clone()).await?;
     if tx.is_postgres()? {
@@ -213,7 +233,10 @@ pub(crate) async fn begin_all(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTr
     let (kept, lost): (Vec<&Prepared>, Vec<_>) =
         prepared.iter().copied().partition(|p| held.contains(&p.claim.id.uuid()));
     for p in lost {
-        let held = room.is_used_up(&kept, p).then_some(HeldFor::Quota);
+        let held = match blown.contains(&p.claim.id.uuid()) {
+            true => Some(HeldFor::Fuse),
+            false => room.is_used_up(&kept, p).then_some(HeldFor::Quota),
+        };
         give_back(tx, &p.claim, held, p.now).await?;
     }
     usage::count(tx, &kept).await?;
@@ -319,14 +342,15 @@ pub(crate) async fn settle(
     // The first to say "unknown" may have guessed when the request was over; the sender knows.
     const OVER: &str = "update dispatches set over_at = $3 where bucket = $1 and id = $2 and state = 'unknown' and over_at < $3";
     const UNSENT: &str = "update callbacks set unsent = unsent + 1 where bucket = $1 and id = $2";
-    const CLOSE: &str = "update callbacks set state = $3, outcome = $4, lease_until = null, updated_at = $5
+    const CLOSE: &str = "update callbacks set state = $3, outcome = $4, lease_until = null, updated_at = $5,
+             outcome_message = $6
          where bucket = $1 and id = $2 and state in ('dispatching', 'unconfirmed')";
     const UNCONFIRMED: &str =
         "update callbacks set state = 'unconfirmed', lease_until = null, updated_at = $3
          where bucket = $1 and id = $2 and state = 'dispatching'";
     match after {
         AfterDial::Dialing { call_id } => mark_placed(tx, bucket, id, call_id, now).await?,
-        AfterDial::Again { at, pause, slow, .. } => {
+        AfterDial::Again { at, pause, slow, why: message } => {
             let why = pause.map(Pause::word).unwrap_or(if *slow { "throttled" } else { "not_placed" });
             if let Some(dispatch) = tx.fetch_one(REFUSED, args![bucket, id, now, why]).await? {
                 usage::take_off(tx, &dispatch).await?;
@@ -334,13 +358,19 @@ pub(crate) async fn settle(
                 back_to_waiting(tx, bucket, callback, State::Scheduled, None, *at, now).await?;
             }
             if let Some(pause) = pause {
-                workspaces::pause(tx, workspace, *pause, now).await?;
+                workspaces::pause(tx, workspace, *pause, Some(message), now).await?;
             }
         }
-        AfterDial::Close { state, outcome, .. } => {
+        AfterDial::Close { state, outcome, why: message } => {
             if let Some(dispatch) = tx.fetch_one(REFUSED, args![bucket, id, now, outcome]).await? {
                 usage::take_off(tx, &dispatch).await?;
-                tx.execute(CLOSE, args![bucket, callback, state.word(), outcome, now]).await?;
+                let message = Some(message.as_str()).filter(|text| !text.is_empty());
+                let values = args![bucket, callback, state.word(), outcome, now, message];
+                if tx.execute(CLOSE, values).await? == 1 {
+                    let notice =
+                        if *state == State::Suppressed { Notice::DoNotCall } else { Notice::Refused };
+                    notice_of_callback(tx, bucket, callback, notice, now).await?;
+                }
             }
         }
         AfterDial::Unconfirmed { .. } => {
@@ -384,7 +414,8 @@ async fn mark_all_placed(tx: &mut Tx, calls: &[Placed<'_>]) -> Result<(), StoreE
          from (values {rows}) as v
          where dispatches.bucket = v.column1 and dispatches.id = v.column2 and dispatches.state in ('intent', 'unknown')
          returning dispatches.bucket, dispatches.callback_id, dispatches.call_id, dispatches.updated_at";
-    const DIALING: &str = "update callbacks set state = 'dialing', provider_call_id = v.column3, lease_until = null, updated_at = v.column4
+    const DIALING: &str = "update callbacks set state = 'dialing', provider_call_id = v.column3, lease_until = null, updated_at = v.column4,
+             dialed_at = v.column4
          from (values {rows}) as v
          where callbacks.bucket = v.column1 and callbacks.id = v.column2 and callbacks.state in ('dispatching', 'unconfirmed')
          returning callbacks.bucket, callbacks.chain_id";

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use redialer_core::{
     Id,
-    decide::{Follow, Note},
+    agent::Channel,
+    decide::Follow,
     delivery::Sameness,
     id,
     time::{minutes, plus},
@@ -17,7 +18,8 @@ use uuid::Uuid;
 
 use crate::{
     StoreError,
-    decision::rewrite,
+    activity::notes_text,
+    decision::{DECIDED_MEANWHILE, rewrite},
     engine::{Tx, row},
     intake::{Arrival, Case, Decided, Reading},
     known::{Calls, Persons},
@@ -68,7 +70,7 @@ pub(crate) async fn meet(
     }
     let n = met.len() as u64;
     let written = tx.execute_rows(SQL, vec![], met.into_values().collect()).await?;
-    if written == n { Ok(()) } else { Err(MEANWHILE) }
+    if written == n { Ok(()) } else { Err(DECIDED_MEANWHILE) }
 }
 
 /// What cases led to.
@@ -84,12 +86,14 @@ pub(crate) async fn change(tx: &mut Tx, decided: &[(&Case<'_>, Decided<'_>)]) ->
     let (mut callbacks, mut new) = (Vec::with_capacity(decided.len()), Vec::new());
     for (case, decided) in decided {
         let (delivery, decider, now) = (case.delivery, &case.fresh.decider, decided.now);
-        supersede(tx, delivery.bucket, &decided.after.supersede, now).await?;
+        let next = decided.after.follow.as_ref().zip(decided.following.as_ref());
+        let by = next.map(|(follow, next)| next.target(follow));
+        supersede(tx, delivery.bucket, &decided.after.supersede, by, now).await?;
         if let (true, Some(number)) = (decided.after.suppress, decided.number) {
             suppress(tx, delivery.bucket, decider.key(), number, "call", now, decider.chance()).await?;
         }
         if let Some(pause) = decided.after.pause {
-            workspaces::pause(tx, delivery.workspace, pause, now).await?;
+            workspaces::pause(tx, delivery.workspace, pause, None, now).await?;
         }
         let seal =
             |id| decided.following.as_ref().map(|f| f.secrets.seal(id, decider.key(), decider.chance()));
@@ -109,6 +113,8 @@ pub(crate) async fn change(tx: &mut Tx, decided: &[(&Case<'_>, Decided<'_>)]) ->
                     kind: if planned.reason.is_retry() { "retry" } else { "request" },
                     test: delivery.test,
                     sealed: sealed.unwrap_or_default(),
+                    promise_scope: following.promise_scope,
+                    external_ix: None,
                     now,
                 };
                 new.push(row.values());
@@ -152,30 +158,29 @@ pub(crate) async fn add(
             (false, true) => Some(plus(decided.now, minutes(ANALYSIS_AFTER_MINUTES))),
             (false, false) => call.check_at,
         };
+        call.channel = Some(case.fresh.channel);
         call.changed = true;
-        let notes = after.notes.iter().map(|n| Note::word(*n)).collect::<Vec<_>>().join(" ");
-        done.insert(case.place, (notes, *led_to));
+        done.insert(case.place, (notes_text(after), *led_to));
     }
     let calls = rows_of_calls(calls);
     let n = calls.len() as u64;
     let (deliveries, bodies) = rows_of_deliveries(batch, new, done);
     let statements = vec![(INSERT, led_to.new), (CALLS, calls), (DELIVERIES, deliveries), (BODIES, bodies)];
-    if tx.execute_together(statements).await?[1] == n { Ok(()) } else { Err(MEANWHILE) }
+    if tx.execute_together(statements).await?[1] == n { Ok(()) } else { Err(DECIDED_MEANWHILE) }
 }
 
 const CALLS: &str = "insert into calls
-         (bucket, workspace_id, call_id, tenant_id, events, seq, settled, analyzed, retry_id, check_at, seen_at)
+         (bucket, workspace_id, call_id, tenant_id, events, seq, settled, analyzed, retry_id, check_at, seen_at, channel)
      values {rows} on conflict (bucket, workspace_id, call_id) do update set
          events = excluded.events, seq = excluded.seq, settled = excluded.settled, analyzed = excluded.analyzed,
-         retry_id = excluded.retry_id, check_at = excluded.check_at, seen_at = excluded.seen_at
+         retry_id = excluded.retry_id, check_at = excluded.check_at, seen_at = excluded.seen_at,
+         channel = coalesce(excluded.channel, calls.channel)
      where calls.seq = excluded.seq - 1";
 const DELIVERIES: &str = "insert into deliveries
          (bucket, id, tenant_id, workspace_id, agent_id, event, call_id, state, tries, try_at, notes, callback_id,
           received_at, test)
      values {rows}";
 const BODIES: &str = "insert into bodies (bucket, delivery_id, body, signature) values {rows}";
-/// What was decided about has moved on.
-const MEANWHILE: StoreError = StoreError::Conflict("decided meanwhile");
 
 fn rows_of_calls(calls: &Calls<'_>) -> Vec<RowValues> {
     let changed = calls.iter().filter(|(_, c)| c.changed);
@@ -191,7 +196,8 @@ fn rows_of_calls(calls: &Calls<'_>) -> Vec<RowValues> {
             c.analyzed,
             c.retry,
             c.check_at,
-            c.seen_at
+            c.seen_at,
+            c.channel.map(Channel::word)
         ]
     });
     rows.collect()

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     Arrival, Recorded, Store, StoreError, at,
-    engine::args,
+    engine::{Row, args},
     group::{Full, Group},
     intake,
 };
@@ -86,37 +86,58 @@ pub struct PendingRow {
     pub test: bool,
 }
 
+impl PendingRow {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            bucket: row.get("bucket")?,
+            id: Id::from_uuid(row.get("id")?),
+            tenant: Id::from_uuid(row.get("tenant_id")?),
+            workspace: Id::from_uuid(row.get("workspace_id")?),
+            agent: Id::from_uuid(row.get("agent_id")?),
+            tries: row.get("tries")?,
+            received_at: at(row.get("received_at")?),
+            body: row.get("body")?,
+            test: row.get("test")?,
+        })
+    }
+}
+
 impl Store {
-    /// Deliveries that are due to be decided, longest-waiting first.
-    pub async fn pending(
+    /// Workspaces of which an event waits to be decided, the longest-waiting first.
+    pub async fn workspaces_with_pending(
         &self,
         range: (i64, i64),
+        now: Timestamp,
+    ) -> Result<Vec<Id<id::Workspace>>, StoreError> {
+        // From workspace to workspace, not over all that waits of one.
+        const NEXT: &str = "select workspace_id, try_at, bucket from deliveries
+             where state = 'pending' and workspace_id > $1 order by workspace_id, try_at limit 1";
+        let (mut waiting, mut last) = (Vec::new(), Id::<id::Workspace>::from_uuid(uuid::Uuid::nil()));
+        while let Some(row) = self.db.read_one(NEXT, args![last]).await? {
+            last = Id::from_uuid(row.get("workspace_id")?);
+            let (try_at, bucket): (i64, i64) = (row.get("try_at")?, row.get("bucket")?);
+            if try_at <= now.as_millisecond() && (range.0..=range.1).contains(&bucket) {
+                waiting.push((try_at, last));
+            }
+        }
+        waiting.sort_unstable();
+        Ok(waiting.into_iter().map(|(_, workspace)| workspace).collect())
+    }
+
+    /// Events of a workspace that are due to be decided, the longest-waiting first.
+    pub async fn pending(
+        &self,
+        workspace: Id<id::Workspace>,
         now: Timestamp,
         limit: i64,
     ) -> Result<Vec<PendingRow>, StoreError> {
         const SQL: &str =
             "select d.bucket, d.id, d.tenant_id, d.workspace_id, d.agent_id, d.tries, d.received_at, d.test, b.body
              from deliveries d join bodies b on b.bucket = d.bucket and b.delivery_id = d.id
-             where +d.bucket between $1 and $2 and d.state = 'pending' and d.try_at <= $3
-             order by d.try_at limit $4";
-        let rows = self.db.read(SQL, args![range.0, range.1, now, limit]).await?;
-        let rows = rows
-            .iter()
-            .map(|row| {
-                Ok(PendingRow {
-                    bucket: row.get("bucket")?,
-                    id: Id::from_uuid(row.get("id")?),
-                    tenant: Id::from_uuid(row.get("tenant_id")?),
-                    workspace: Id::from_uuid(row.get("workspace_id")?),
-                    agent: Id::from_uuid(row.get("agent_id")?),
-                    tries: row.get("tries")?,
-                    received_at: at(row.get("received_at")?),
-                    body: row.get("body")?,
-                    test: row.get("test")?,
-                })
-            })
-            .collect::<Result<Vec<_>, StoreError>>();
-        let mut rows = rows?;
+             where d.workspace_id = $1 and d.state = 'pending' and d.try_at <= $2
+             order by d.try_at limit $3";
+        let rows = self.db.read(SQL, args![workspace, now, limit]).await?;
+        let mut rows = rows.iter().map(PendingRow::from_row).collect::<Result<Vec<_>, StoreError>>()?;
         rows.sort_by_key(|row| (row.received_at, row.id));
         Ok(rows)
     }

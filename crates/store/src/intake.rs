@@ -12,6 +12,7 @@ use std::{collections::BTreeSet, panic::AssertUnwindSafe};
 use futures_util::FutureExt as _;
 use redialer_core::{
     Timestamp,
+    agent::Channel,
     chance::Chance,
     decide::{AfterCall, Person, Seen},
     delivery::Sameness,
@@ -48,6 +49,8 @@ pub struct Fresh {
     pub call_id: String,
     /// The keyed index of the person's number.
     pub person_ix: Option<[u8; 16]>,
+    /// Voice or chat.
+    pub channel: Channel,
     /// Who decides.
     pub decider: Box<dyn Decider>,
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use redialer_core::{
     Id, Timestamp,
+    agent::Channel,
     callback::Live,
     decide::{Person, Seen},
     delivery::Sameness,
@@ -36,6 +37,8 @@ pub(crate) struct CallState {
     pub(crate) retry: Option<Id<id::Callback>>,
     pub(crate) check_at: Option<Timestamp>,
     pub(crate) seen_at: Timestamp,
+    /// Voice or chat, once an event told.
+    pub(crate) channel: Option<Channel>,
     /// It is a dial of ours.
     is_ours: bool,
     /// Something about it is to be written.
@@ -73,6 +76,7 @@ impl<'b> Calls<'b> {
                 retry: None,
                 check_at: None,
                 seen_at: delivery.received_at,
+                channel: None,
                 is_ours: false,
                 changed: false,
             });
@@ -126,7 +130,7 @@ impl<'b> Calls<'b> {
         cases: &[Case<'_>],
     ) -> Result<BTreeMap<Uuid, Live>, StoreError> {
         const SQL: &str =
-            "select b.id, b.chain_id, b.state, b.reason, b.born_of, coalesce(c.spent, 0) as spent
+            "select b.id, b.chain_id, b.state, b.reason, b.born_of, b.agent_id, coalesce(c.spent, 0) as spent
              from (values {rows}) as v
                  cross join callbacks b left join chains c on c.bucket = b.bucket and c.id = b.chain_id
              where b.bucket = v.column1 and b.id = v.column2 and b.state in ('scheduled', 'held')";
@@ -156,7 +160,7 @@ impl Persons {
     pub(crate) async fn read(tx: &mut Tx, cases: &[Case<'_>]) -> Result<Self, StoreError> {
         // Left joins: so both engines begin with the persons that are asked for.
         const SQL: &str = "select v.column2 as workspace_id, v.column3 as person_ix, p.seq, p.reached_at,
-                 s.id as suppression_id, b.id, b.chain_id, b.state, b.reason, b.born_of, coalesce(c.spent, 0) as spent
+                 s.id as suppression_id, b.id, b.chain_id, b.state, b.reason, b.born_of, b.agent_id, coalesce(c.spent, 0) as spent
              from (values {rows}) as v
                  left join persons p on p.bucket = v.column1 and p.workspace_id = v.column2 and p.person_ix = v.column3
                  left join suppressions s

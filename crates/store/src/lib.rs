@@ -10,6 +10,7 @@ mod asks;
 mod attention;
 mod audit;
 mod backup;
+mod callback_list;
 mod callbacks;
 mod captured;
 mod chains;
@@ -22,6 +23,7 @@ mod effects;
 mod engine;
 mod epochs;
 mod fail;
+mod fuse;
 mod group;
 mod inbox;
 mod intake;
@@ -59,12 +61,13 @@ use std::{path::Path, sync::Arc};
 
 use redialer_core::{Id, Timestamp, chance::Chance, id};
 
-pub use activity::{ActivityFilter, ActivityKind, ActivityRow, Refused};
+pub use activity::{ActivityFilter, ActivityKind, ActivityRow, Refused, note_of};
 pub use agents::{AgentChange, AgentRow, Roster, parted};
 pub use asks::AskRow;
 pub use audit::{Act, ActFilter, ActRow, Actor, Checked};
 pub use backup::{BackupError, restore_file};
-pub use callbacks::{CallbackRow, Filter, ManualPlan, NotNow, Secrets};
+pub use callback_list::{Filter, Order};
+pub use callbacks::{CallbackRow, ManualPlan, NotNow, NotWritten, Secrets};
 pub use captured::CapturedRow;
 pub use claims::{Claim, DueRow};
 pub use clock::ClockRow;
@@ -73,6 +76,7 @@ pub use desks::{Desk, Seat};
 pub use dispatch::{DispatchRow, Intent, NewDispatch};
 pub use epochs::{Adoption, Epoch};
 pub use fail::{Abort, BadPoint, Faults, Passing, Point, Verdict};
+pub use fuse::FuseLimits;
 pub use group::Full;
 pub use inbox::{Inbox, NewDelivery, PendingRow};
 pub use intake::{Arrival, Decided, Decider, Fresh, KnownCase, Reading, Recorded};
@@ -88,8 +92,8 @@ pub use rotation::{KeysLock, Rotated};
 pub use schema::SchemaState;
 pub use seal::TenantKey;
 pub use settings::{
-    BadSettings, Day, Defaults, Level, QuietHours, Retention, RetryTrigger, RetryTriggers, UnclearTime,
-    merge, unquoted,
+    BadSettings, Countries, Day, Defaults, Level, QuietHours, Retention, RetryTrigger, RetryTriggers,
+    UnclearTime, is_zone, merge, unquoted,
 };
 pub use slugs::{SlugOwner, SlugRow};
 pub use spoken::{Language, SpokenHours};

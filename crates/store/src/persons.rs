@@ -36,7 +36,8 @@ pub(crate) async fn read_person(
     workspace: Id<id::Workspace>,
     person_ix: &[u8],
 ) -> Result<Person, StoreError> {
-    const LIVE: &str = "select b.id, b.chain_id, b.state, b.reason, b.born_of, coalesce(c.spent, 0) as spent
+    const LIVE: &str =
+        "select b.id, b.chain_id, b.state, b.reason, b.born_of, b.agent_id, coalesce(c.spent, 0) as spent
          from callbacks b left join chains c on c.bucket = b.bucket and c.id = b.chain_id
          where b.bucket = $1 and b.workspace_id = $2 and b.person_ix = $3
            and b.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')";
@@ -61,23 +62,35 @@ pub(crate) fn live_of(row: &Row) -> Result<Live, StoreError> {
         state: state_of(row)?,
         reason: reason_of(row)?,
         born_of: at(row.get("born_of")?),
+        agent: Id::from_uuid(row.get("agent_id")?),
     })
 }
 
-/// Ends waiting callbacks that a newer one replaces.
+/// Ends waiting callbacks that a newer one replaces, `by`; without one, because the person reached us.
 pub(crate) async fn supersede(
     tx: &mut Tx,
     bucket: i64,
     ids: &[Id<id::Callback>],
+    by: Option<Id<id::Callback>>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     const SQL: &str =
-        "update callbacks set state = 'superseded', held_for = null, fence = fence + 1, updated_at = $3
+        "update callbacks set state = 'superseded', held_for = null, fence = fence + 1, updated_at = $3,
+             superseded_by = $4, outcome = coalesce($5, outcome)
          where bucket = $1 and id = $2 and state in ('scheduled', 'held')";
+    let outcome = by.is_none().then_some(REACHED);
     for id in ids {
-        tx.execute(SQL, args![bucket, *id, now]).await?;
+        tx.execute(SQL, args![bucket, *id, now, by, outcome]).await?;
     }
     Ok(())
+}
+
+/// The outcome of a retry that ended because the person reached us.
+const REACHED: &str = "reached_us";
+
+/// Where a promise counts: with that agent, or, without one, in the whole workspace.
+pub(crate) fn scope_value(agent: Option<Id<id::Agent>>) -> Id<id::Agent> {
+    agent.unwrap_or(Id::from_uuid(uuid::Uuid::nil()))
 }
 
 /// A callback row to be.
@@ -94,6 +107,10 @@ pub(crate) struct NewRow<'a> {
     pub(crate) kind: &'static str,
     pub(crate) test: bool,
     pub(crate) sealed: Vec<u8>,
+    /// The agent with which it is the one promise; `None` in the whole workspace.
+    pub(crate) promise_scope: Option<Id<id::Agent>>,
+    /// The keyed index of the id that a program gave it.
+    pub(crate) external_ix: Option<[u8; 16]>,
     /// When it is made.
     pub(crate) now: Timestamp,
 }
@@ -138,7 +155,9 @@ impl NewRow<'_> {
             self.sealed.as_slice(),
             self.now,
             self.now,
-            self.test
+            self.test,
+            scope_value(self.promise_scope),
+            self.external_ix.map(|ix| ix.to_vec())
         ]
     }
 }
@@ -147,7 +166,8 @@ impl NewRow<'_> {
 pub(crate) const INSERT: &str = "insert into callbacks
          (bucket, id, tenant_id, workspace_id, agent_id, channel, chain_id, parent_id, person_ix, state, held_for,
           reason, cause, attempt, max_attempts, is_final, forced, requested_for, scheduled_for, due_at, timezone,
-          timezone_source, born_of, source_call_id, source_kind, fence, unsent, sealed, created_at, updated_at, test)
+          timezone_source, born_of, source_call_id, source_kind, fence, unsent, sealed, created_at, updated_at, test,
+          promise_scope, external_ix)
      values {rows}";
 
 /// Writes one callback.

@@ -126,8 +126,16 @@ impl TenantKey {
 
     /// The blind index of a number: equal numbers of one tenant, equal bytes; nothing else can be told from it.
     pub fn index(&self, e164: &str) -> [u8; 16] {
-        let label = if self.test { "test number" } else { "number" };
-        let full = self.mac(label, e164.as_bytes());
+        self.short_mac(if self.test { "test number" } else { "number" }, e164)
+    }
+
+    /// The keyed index of an id that a program gave something.
+    pub fn index_external(&self, id: &str) -> [u8; 16] {
+        self.short_mac(if self.test { "test external id" } else { "external id" }, id)
+    }
+
+    fn short_mac(&self, label: &str, text: &str) -> [u8; 16] {
+        let full = self.mac(label, text.as_bytes());
         let mut short = [0; 16];
         short.copy_from_slice(&full[..16]);
         short

@@ -8,8 +8,8 @@ use jiff::{
     tz::TimeZone,
 };
 use redialer_core::{
-    policy::{MissedAction, Policy, Retries, Retry, Unclear, UnclearAction},
-    tenant::Limits,
+    policy::{MissedAction, Policy, PromiseScope, Retries, Retry, Unclear, UnclearAction},
+    tenant::{Limits, Plan},
     time::minutes,
     windows::Quiet,
 };
@@ -24,9 +24,9 @@ use crate::spoken::{Language, SpokenHours};
 pub struct Defaults {
     /// IANA name.
     pub timezone: String,
-    /// When retries do not ring.
+    /// When callbacks whose moment the callee did not name do not ring.
     pub quiet_hours: Option<QuietHours>,
-    /// Days on which retries do not ring.
+    /// Days on which they do not ring either.
     pub quiet_days: Vec<Day>,
     /// Most dials in one chain.
     pub max_attempts: u32,
@@ -53,6 +53,59 @@ pub struct Defaults {
     pub spoken_numbers: bool,
     /// Call starts a second.
     pub calls_per_second: f64,
+    /// Whether a person has at most one waiting callback in the workspace, or with each agent.
+    #[serde(default)]
+    pub one_promise_per: PromisePer,
+    /// Countries whose numbers are called. `None`: those of the workspace's own numbers.
+    #[serde(default)]
+    pub allowed_countries: Option<Countries>,
+}
+
+/// Within what a person has at most one waiting callback.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PromisePer {
+    /// The workspace.
+    #[default]
+    Workspace,
+    /// Each agent.
+    Agent,
+}
+
+/// Countries: `"*"` for all, or ISO 3166 alpha-2 codes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Countries {
+    /// `"*"`.
+    All(Star),
+    /// `["US", "CA"]`; `"*"` among them stands for all.
+    These(Vec<String>),
+}
+
+/// The word `*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Star {
+    /// `*`.
+    #[serde(rename = "*")]
+    Star,
+}
+
+impl Countries {
+    /// The codes; `None` for all countries.
+    fn codes(&self) -> Option<Vec<String>> {
+        match self {
+            Self::These(codes) if !codes.iter().any(|code| code == "*") => Some(codes.clone()),
+            Self::All(_) | Self::These(_) => None,
+        }
+    }
+
+    /// The setting of a workspace whose own numbers are in those countries, until it is set.
+    pub fn of_numbers(countries: &[String]) -> Self {
+        match countries {
+            [] => Self::All(Star::Star),
+            some => Self::These(some.to_vec()),
+        }
+    }
 }
 
 /// What becomes of a callback that was missed by too much.
@@ -130,14 +183,14 @@ enum Action {
     Schedule,
 }
 
-/// How long captured payloads are kept.
+/// How long what is captured is kept. Until the purge is there, it is kept for good, and nothing else can be chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retention {
-    /// `default` or `minimal`.
+    /// `default`.
     pub level: Level,
-    /// Days.
-    pub days: u32,
+    /// Days; -1 for good.
+    pub days: i32,
 }
 
 /// See [`Retention::level`].
@@ -152,7 +205,7 @@ pub enum Level {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { level: Level::Default, days: 30 }
+        Self { level: Level::Default, days: -1 }
     }
 }
 
@@ -161,11 +214,12 @@ impl Retention {
     pub fn patched(&self, patch: &Value) -> Result<Self, BadSettings> {
         let mut document = serde_json::to_value(self).unwrap_or(Value::Null);
         merge(&mut document, patch);
-        let retention: Self = read(document)?;
-        if !(1..=3650).contains(&retention.days) {
-            return bad("days", "must be from 1 to 3650");
-        }
-        Ok(retention)
+        read(document)
+    }
+
+    /// Whether it is what is done today: everything is kept.
+    pub fn keeps_everything(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -200,10 +254,14 @@ impl Defaults {
     /// What a new workspace within those limits starts with.
     pub fn of_plan(limits: &Limits) -> Self {
         let policy = Policy::default();
+        let text = |time: Time| time.strftime("%H:%M").to_string();
         let trigger = |r: Retry| RetryTrigger { enabled: r.enabled, wait_minutes: r.wait.as_mins() as u32 };
         Self {
             timezone: policy.timezone,
-            quiet_hours: None,
+            quiet_hours: policy
+                .quiet
+                .hours
+                .map(|(start, end)| QuietHours { start: text(start), end: text(end) }),
             quiet_days: Vec::new(),
             max_attempts: limits.default_attempts,
             retry_triggers: RetryTriggers {
@@ -226,12 +284,22 @@ impl Defaults {
             user_requested_callback: policy.provider_requests,
             spoken_numbers: policy.spoken_numbers,
             calls_per_second: policy.calls_per_second,
+            one_promise_per: PromisePer::Workspace,
+            allowed_countries: None,
         }
     }
 
     /// Reads a document, naming the field that does not fit.
     pub fn from_value(value: Value) -> Result<Self, BadSettings> {
         read(value)
+    }
+
+    /// Reads a stored document: what it does not have is as by default, and what a later version put into it is left
+    /// out.
+    pub fn from_stored(stored: &Value) -> Result<Self, BadSettings> {
+        let mut document = Self::of_plan(&Plan::Unlimited.limits()).to_value();
+        lay_known(&mut document, stored);
+        read(document)
     }
 
     /// This document with a patch laid over it.
@@ -248,8 +316,8 @@ impl Defaults {
 
     /// Checks every value against what it may be within those limits.
     pub fn check(&self, limits: &Limits) -> Result<(), BadSettings> {
-        if TimeZone::get(&self.timezone).is_err() {
-            return bad("timezone", "is not an IANA time zone, as Europe/Berlin");
+        if !is_zone(&self.timezone) {
+            return bad("timezone", "The time zone is not an IANA name, as Europe/Berlin.");
         }
         if let Some(hours) = &self.quiet_hours {
             for (field, text) in [("quiet_hours.start", &hours.start), ("quiet_hours.end", &hours.end)] {
@@ -279,10 +347,28 @@ impl Defaults {
             return bad("calls_per_second", "must be from 0.01 to 10000");
         }
         self.spoken_hours.check()?;
+        self.check_countries()?;
         if self.callback_field.trim().is_empty() || self.callback_field.len() > 200 {
             return bad("callback_field", "must be the name of an extraction, at most 200 characters");
         }
         Ok(())
+    }
+
+    fn check_countries(&self) -> Result<(), BadSettings> {
+        let Some(Countries::These(codes)) = &self.allowed_countries else { return Ok(()) };
+        if codes.is_empty() {
+            return bad(
+                "allowed_countries",
+                "At least one country must be allowed; send \"*\" for all of them.",
+            );
+        }
+        match codes.iter().find(|code| *code != "*" && !redialer_core::phone::is_country_code(code)) {
+            Some(_) => bad(
+                "allowed_countries",
+                "Every country must be an ISO 3166 alpha-2 code in capitals, as \"US\", or \"*\" for all.",
+            ),
+            None => Ok(()),
+        }
     }
 
     fn minutes(&self) -> [(&'static str, u32); 7] {
@@ -298,8 +384,13 @@ impl Defaults {
         ]
     }
 
-    /// The settings as the decisions ask for them.
-    pub fn policy(&self) -> Policy {
+    /// The countries that are called: what is set, else those of the workspace's own numbers, else all.
+    pub fn countries(&self, of_own_numbers: &[String]) -> Countries {
+        self.allowed_countries.clone().unwrap_or_else(|| Countries::of_numbers(of_own_numbers))
+    }
+
+    /// The settings as the decisions ask for them, in a workspace whose own numbers are in those countries.
+    pub fn policy(&self, of_own_numbers: &[String]) -> Policy {
         let retry = |t: &RetryTrigger| Retry { enabled: t.enabled, wait: minutes(i64::from(t.wait_minutes)) };
         let t = &self.retry_triggers;
         Policy {
@@ -336,6 +427,11 @@ impl Defaults {
             provider_requests: self.user_requested_callback,
             spoken_numbers: self.spoken_numbers,
             calls_per_second: self.calls_per_second,
+            one_promise_per: match self.one_promise_per {
+                PromisePer::Workspace => PromiseScope::Workspace,
+                PromisePer::Agent => PromiseScope::Agent,
+            },
+            allowed_countries: self.countries(of_own_numbers).codes(),
         }
     }
 }
@@ -363,12 +459,32 @@ pub fn unquoted(message: &str) -> String {
     }
 }
 
+/// Whether a name is of a zone that people live in: an IANA name, spelled as it is there.
+pub fn is_zone(name: &str) -> bool {
+    name != "Etc/Unknown" && TimeZone::get(name).is_ok_and(|zone| zone.iana_name() == Some(name))
+}
+
 pub(crate) fn clock(text: &str) -> Option<Time> {
     let (hour, minute) = text.split_once(':')?;
-    if hour.len() != 2 || minute.len() != 2 {
+    let is_pair = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
+    if !is_pair(hour) || !is_pair(minute) {
         return None;
     }
     Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
+}
+
+/// Lays over `base` what `stored` has of its members. A member that is no object in `base` is taken as it is.
+fn lay_known(base: &mut Value, stored: &Value) {
+    match (base, stored) {
+        (Value::Object(base), Value::Object(stored)) => {
+            for (name, value) in base.iter_mut() {
+                if let Some(stored) = stored.get(name) {
+                    lay_known(value, stored);
+                }
+            }
+        }
+        (base, stored) => *base = stored.clone(),
+    }
 }
 
 /// Lays `patch` over `base`: objects merge, null removes, everything else replaces (RFC 7396).
@@ -404,6 +520,15 @@ mod tests {
         check(&json!({"quiet_hours": {"start": "21:00", "end": "09:00"}}), Ok(()));
         check(&json!({"quiet_hours": null, "retry_triggers": {"busy": {"enabled": false}}}), Ok(()));
         check(&json!({"timezone": "Mars/Olympus"}), Err("timezone"));
+        check(&json!({"timezone": "Etc/Unknown"}), Err("timezone"));
+        check(&json!({"timezone": "europe/berlin"}), Err("timezone"));
+        check(&json!({"quiet_hours": {"start": "+1:00", "end": "09:00"}}), Err("quiet_hours.start"));
+        check(&json!({"one_promise_per": "agent", "allowed_countries": ["US", "DE"]}), Ok(()));
+        check(&json!({"allowed_countries": "*"}), Ok(()));
+        check(&json!({"allowed_countries": ["*"]}), Ok(()));
+        check(&json!({"allowed_countries": []}), Err("allowed_countries"));
+        check(&json!({"allowed_countries": ["usa"]}), Err("allowed_countries"));
+        check(&json!({"one_promise_per": "person"}), Err("one_promise_per"));
         check(&json!({"quiet_hours": {"start": "9pm", "end": "09:00"}}), Err("quiet_hours.start"));
         check(&json!({"quiet_days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}), Err("quiet_days"));
         check(&json!({"quiet_days": ["someday"]}), Err("quiet_days[0]"));
@@ -429,8 +554,21 @@ mod tests {
     }
 
     #[test]
+    fn a_stored_document_may_be_of_another_version() {
+        let read = |stored: Value| Defaults::from_stored(&stored).expect("readable");
+        let usual = read(json!({}));
+        assert_eq!(usual.policy(&[]), Policy::default());
+        assert_eq!(
+            read(json!({"later": 1, "quiet_hours": {"start": "22:00", "end": "08:00", "later": 2}})).timezone,
+            "UTC"
+        );
+        assert_eq!(read(json!({"quiet_hours": null})).quiet_hours, None);
+        assert!(Defaults::from_stored(&json!({"max_attempts": "many"})).is_err());
+    }
+
+    #[test]
     fn the_defaults_are_the_published_ones() {
-        let policy = Defaults::of_plan(&redialer_core::tenant::Plan::Unlimited.limits()).policy();
+        let policy = Defaults::of_plan(&redialer_core::tenant::Plan::Unlimited.limits()).policy(&[]);
         assert_eq!(policy, Policy::default());
     }
 }

@@ -42,13 +42,8 @@ pub struct CheckRow {
     pub tenant: Id<id::Tenant>,
     /// The provider's id.
     pub call_id: String,
-}
-
-impl CheckRow {
-    /// Voice or chat, as its id tells.
-    pub fn channel(&self) -> Channel {
-        if self.call_id.starts_with("chat") { Channel::Chat } else { Channel::Voice }
-    }
+    /// Voice or chat.
+    pub channel: Channel,
 }
 
 impl Store {
@@ -116,7 +111,7 @@ impl Store {
         max_checks: i64,
         limit: i64,
     ) -> Result<Vec<CheckRow>, StoreError> {
-        const LIST: &str = "select bucket, workspace_id, tenant_id, call_id, checks from calls
+        const LIST: &str = "select bucket, workspace_id, tenant_id, call_id, channel, checks from calls
              where +bucket between $1 and $2 and check_at <= $3 order by check_at limit $4";
         const TAKE: &str = "update calls set checks = checks + 1, check_at = $5, seq = seq + 1
              where bucket = $1 and workspace_id = $2 and call_id = $3 and check_at <= $4";
@@ -128,6 +123,7 @@ impl Store {
                 workspace: Id::from_uuid(row.get("workspace_id")?),
                 tenant: Id::from_uuid(row.get("tenant_id")?),
                 call_id: row.get("call_id")?,
+                channel: Channel::from_word(&row.get::<Option<String>>("channel")?.unwrap_or_default()),
             };
             let next = (checks + 1 < max_checks).then(|| plus(now, minutes(ANALYSIS_AFTER_MINUTES)));
             if tx.execute(TAKE, args![bucket, check.workspace, &check.call_id, now, next]).await? == 1 {

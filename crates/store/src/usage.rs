@@ -126,9 +126,12 @@ impl TenantStore {
         self.db().read_one(SQL, args).await?.map_or(Ok(0), |row| row.get("calls"))
     }
 
-    /// Lets so many of those go on that wait for room in the plan, the longest due first; how many there were.
+    /// Lets so many of those go on that wait for room in the plan, the longest due first; how many there were. The time
+    /// they were held is not lateness: what is overdue is planned for now, and quiet time binds it.
     pub async fn release_quota(&self, room: i64, now: Timestamp) -> Result<u64, StoreError> {
-        const SQL: &str = "update callbacks set state = 'scheduled', held_for = null, updated_at = $4
+        const SQL: &str = "update callbacks set state = 'scheduled', held_for = null, updated_at = $4,
+                 scheduled_for = case when scheduled_for < $4 then $4 else scheduled_for end,
+                 due_at = case when scheduled_for < $4 then $4 else scheduled_for end
              where bucket = $1 and state = 'held' and held_for = 'quota' and id in
                  (select id from callbacks where due_at <= $4 and bucket = $1 and tenant_id = $2 and state = 'held'
                     and held_for = 'quota' order by due_at limit $3)";

@@ -3,6 +3,7 @@
 use redialer_core::{
     Id, Timestamp,
     chance::Chance,
+    decide::Notice,
     id,
     time::{minutes, plus},
     workspace::{PROBE_EVERY_MINUTES, Pause, ProviderKind, SWEEP_EVERY_MINUTES, SYNC_EVERY_MINUTES},
@@ -12,7 +13,9 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::{
-    Defaults, Retention, Store, StoreError, TenantKey, TenantStore, at,
+    Defaults, Retention, Store, StoreError, TenantKey, TenantStore,
+    activity::notice_of_workspace,
+    at,
     audit::Act,
     bucket_of,
     engine::{Row, Tx, args},
@@ -30,6 +33,8 @@ pub struct NewWorkspace<'a> {
     pub api_key: &'a str,
     /// The provider key that webhooks are signed with.
     pub webhook_key: &'a str,
+    /// The provider's account that the API key is of; else a keyed digest of the key.
+    pub account: Option<&'a str>,
     /// Its settings.
     pub defaults: &'a Defaults,
 }
@@ -53,6 +58,16 @@ pub struct WorkspaceRow {
     pub retention: Retention,
     /// Why it does not dial, and since when.
     pub paused: Option<(Pause, Timestamp)>,
+    /// The provider's own words about that.
+    pub pause_message: Option<String>,
+    /// The provider's account that the key is of, where it told.
+    pub account: Option<String>,
+    /// Countries of its own numbers, ISO 3166.
+    pub number_countries: Vec<String>,
+    /// What its key may not read.
+    pub missing_permissions: Vec<String>,
+    /// Whether it was restored from a backup and is not yet compared with the provider's records.
+    pub is_restoring: bool,
     /// Since when.
     pub created_at: Timestamp,
     /// Last changed by somebody.
@@ -79,6 +94,8 @@ pub struct WorkspaceChange<'a> {
     pub api_key: Option<&'a str>,
     /// The keys webhooks may be signed with from now on.
     pub webhook_keys: Option<&'a [WebhookKey]>,
+    /// The provider's account that a new API key is of, where it told.
+    pub account: Option<&'a str>,
     /// The settings.
     pub defaults: Option<&'a Defaults>,
     /// The retention.
@@ -100,7 +117,9 @@ macro_rules! columns {
     ($head:literal, $tail:literal) => {
         concat!(
             $head,
-            "id, tenant_id, bucket, provider, name, api_key, webhook_keys, defaults, retention, paused, paused_at, created_at, updated_at",
+            "id, tenant_id, bucket, provider, name, api_key, webhook_keys, defaults, retention, paused, paused_at,
+             pause_message, account, number_countries, missing_permissions,
+             epoch < (select coalesce(max(epoch), 0) from epochs) as is_restoring, created_at, updated_at",
             $tail
         )
     };
@@ -117,9 +136,15 @@ impl WorkspaceRow {
             provider: ProviderKind::from_word(&row.get::<String>("provider")?)
                 .ok_or(StoreError::Corrupt("provider"))?,
             name: row.get("name")?,
-            defaults: parsed(&row.get::<String>("defaults")?, "settings document")?,
+            defaults: Defaults::from_stored(&parsed(&row.get::<String>("defaults")?, "settings document")?)
+                .map_err(|_| StoreError::Corrupt("settings document"))?,
             retention: parsed(&row.get::<String>("retention")?, "retention document")?,
             paused: pause.map(|p| (p, at(since.unwrap_or(0)))),
+            pause_message: row.get("pause_message")?,
+            account: row.get("account")?,
+            number_countries: listed(&row.get::<String>("number_countries")?),
+            missing_permissions: listed(&row.get::<String>("missing_permissions")?),
+            is_restoring: row.get("is_restoring")?,
             created_at: at(row.get("created_at")?),
             updated_at: at(row.get("updated_at")?),
             api_key: row.get("api_key")?,
@@ -141,6 +166,11 @@ impl WorkspaceRow {
 
 pub(crate) const API_KEY: &str = "workspaces.api_key";
 pub(crate) const WEBHOOK_KEYS: &str = "workspaces.webhook_keys";
+
+/// Words that are stored joined by commas.
+fn listed(text: &str) -> Vec<String> {
+    text.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
 
 fn parsed<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|_| StoreError::Corrupt(what))
@@ -180,8 +210,11 @@ impl TenantStore {
         const COUNT: &str =
             "select count(*) as n from workspaces where tenant_id = $1 and deleted_at is null";
         const PUT: &str = "insert into workspaces
-                 (id, bucket, tenant_id, provider, name, api_key, webhook_keys, defaults, retention, created_at, updated_at, epoch, sweep_at, sync_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, (select coalesce(max(epoch), 0) from epochs), $11, $12)";
+                 (id, bucket, tenant_id, provider, name, api_key, webhook_keys, defaults, retention, created_at, updated_at, epoch, sweep_at, sync_at,
+                  account)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, (select coalesce(max(epoch), 0) from epochs), $11, $12, $13)";
+        const SAME: &str =
+            "select id from workspaces where tenant_id = $1 and deleted_at is null and account = $2";
         let api_key = key.seal(API_KEY, new.id.uuid(), new.api_key.as_bytes(), chance);
         let keys = [WebhookKey { key: new.webhook_key.to_owned(), until_ms: None }];
         let webhook_keys = seal_webhook_keys(key, new.id, &keys, chance);
@@ -201,6 +234,9 @@ impl TenantStore {
         if n >= i64::from(max) {
             return Err(StoreError::Conflict("plan_limit"));
         }
+        if new.account.is_some() && tx.fetch_one(SAME, args![self.tenant, new.account]).await?.is_some() {
+            return Err(StoreError::Conflict("already_connected"));
+        }
         let bucket = bucket_of(self.tenant);
         let provider = new.provider.word();
         tx.execute(
@@ -217,7 +253,8 @@ impl TenantStore {
                 retention,
                 now,
                 plus(now, minutes(SWEEP_EVERY_MINUTES)),
-                plus(now, minutes(SYNC_EVERY_MINUTES))
+                plus(now, minutes(SYNC_EVERY_MINUTES)),
+                new.account
             ],
         )
         .await?;
@@ -262,7 +299,9 @@ impl TenantStore {
                  defaults = coalesce($6, defaults), retention = coalesce($7, retention),
                  updated_at = case when updated_at < $8 then $8 else updated_at + 1 end
              where tenant_id = $1 and id = $2 and deleted_at is null and (cast($9 as bigint) is null or updated_at = $9)";
-        const RESUME: &str = "update workspaces set paused = null, paused_at = null, probe_at = null where tenant_id = $1 and id = $2";
+        const RESUME: &str =
+            "update workspaces set paused = null, paused_at = null, probe_at = null, pause_message = null,
+                 missing_permissions = '', account = $3 where tenant_id = $1 and id = $2";
         let api_key = change.api_key.map(|k| key.seal(API_KEY, id.uuid(), k.as_bytes(), chance));
         let has_new_key = api_key.is_some();
         let webhook_keys = change.webhook_keys.map(|keys| seal_webhook_keys(key, id, keys, chance));
@@ -293,7 +332,7 @@ impl TenantStore {
             return Err(StoreError::Changed);
         }
         if has_new_key {
-            tx.execute(RESUME, args![self.tenant, id]).await?;
+            tx.execute(RESUME, args![self.tenant, id, change.account]).await?;
         }
         let mut after = settings_of(&mut tx, self.tenant, id).await?;
         for (name, replaced) in [("api_key", has_new_key), ("webhook_key", has_new_webhook_key)] {
@@ -364,12 +403,64 @@ impl TenantStore {
 
 impl Store {
     /// Dials again.
-    pub async fn resume(&self, id: Id<id::Workspace>) -> Result<(), StoreError> {
+    pub async fn resume(&self, id: Id<id::Workspace>, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str =
-            "update workspaces set paused = null, paused_at = null, probe_at = null where id = $1";
-        self.db.write(SQL, args![id]).await?;
+            "update workspaces set paused = null, paused_at = null, probe_at = null, pause_message = null
+             where id = $1 and paused is not null";
+        let mut tx = self.db.begin().await?;
+        if tx.execute(SQL, args![id]).await? == 1 {
+            notice_of_workspace(&mut tx, id, Notice::Resumed, now).await?;
+        }
+        tx.commit().await?;
         self.forget();
         Ok(())
+    }
+
+    /// Stops dialing for a workspace: the provider refused its key or its payment.
+    pub async fn pause(
+        &self,
+        id: Id<id::Workspace>,
+        why: Pause,
+        message: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        pause(&mut tx, id, why, message, now).await?;
+        tx.commit().await?;
+        self.forget();
+        Ok(())
+    }
+
+    /// Remembers whether the workspace's key has a permission.
+    pub async fn set_permission(
+        &self,
+        id: Id<id::Workspace>,
+        permission: &str,
+        has_it: bool,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "select missing_permissions from workspaces where id = $1";
+        const SET: &str = "update workspaces set missing_permissions = $2 where id = $1";
+        let mut tx = self.db.begin().await?;
+        let Some(row) = tx.fetch_one(SQL, args![id]).await? else { return Ok(()) };
+        let mut missing = listed(&row.get::<String>("missing_permissions")?);
+        if missing.iter().any(|known| known == permission) != has_it {
+            return Ok(());
+        }
+        missing.retain(|known| known != permission);
+        if !has_it {
+            missing.push(permission.to_owned());
+        }
+        missing.sort();
+        tx.execute(SET, args![id, missing.join(",")]).await?;
+        tx.commit().await?;
+        self.forget();
+        Ok(())
+    }
+
+    /// Remembers which account of the provider's a workspace's key is of.
+    pub async fn set_account(&self, id: Id<id::Workspace>, account: &str) -> Result<(), StoreError> {
+        const SQL: &str = "update workspaces set account = $2 where id = $1 and account is null";
+        self.db.write(SQL, args![id, account]).await.map(|_| ())
     }
 
     /// Workspaces whose roster is due to be pulled, put off to `next_at` so that no other replica pulls it too.
@@ -424,9 +515,17 @@ pub(crate) async fn pause(
     tx: &mut Tx,
     id: Id<id::Workspace>,
     why: Pause,
+    message: Option<&str>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    const SQL: &str =
-        "update workspaces set paused = $2, paused_at = coalesce(paused_at, $3), probe_at = $4 where id = $1";
-    tx.execute(SQL, args![id, why.word(), now, plus(now, minutes(PROBE_EVERY_MINUTES))]).await.map(|_| ())
+    const NEW: &str = "update workspaces set paused = $2, paused_at = $3, probe_at = $4, pause_message = $5
+         where id = $1 and paused is null";
+    const AGAIN: &str =
+        "update workspaces set paused = $2, probe_at = $3, pause_message = coalesce($4, pause_message)
+         where id = $1 and paused is not null";
+    let probe_at = plus(now, minutes(PROBE_EVERY_MINUTES));
+    if tx.execute(NEW, args![id, why.word(), now, probe_at, message]).await? == 1 {
+        return notice_of_workspace(tx, id, Notice::Paused, now).await;
+    }
+    tx.execute(AGAIN, args![id, why.word(), probe_at, message]).await.map(|_| ())
 }

@@ -233,6 +233,22 @@ pub fn read(call: &Call<'_>) -> Heard {
     })
 }
 
+/// As [`read`], where nobody told what is spoken: `lang` is not looked at. A conversation is Spanish if English hears
+/// nothing in it. Words that are nothing but a time are of the language that explains more of them.
+pub fn read_in_any_language(call: &Call<'_>) -> Heard {
+    let in_lang = |lang| read(&Call { lang, ..*call });
+    if !call.only_the_time {
+        return Some(in_lang(Lang::En))
+            .filter(|heard| heard.at.is_some())
+            .unwrap_or_else(|| in_lang(Lang::Es));
+    }
+    let (en, es) = (dialogue::fit(call.turns, Lang::En.words()), dialogue::fit(call.turns, Lang::Es.words()));
+    let (first, second) =
+        if es.unexplained < en.unexplained { (Lang::Es, Lang::En) } else { (Lang::En, Lang::Es) };
+    let heard = in_lang(first);
+    if heard.at.is_some() || en.is_past || es.is_past { heard } else { in_lang(second) }
+}
+
 fn heard(call: &Call<'_>) -> Option<Heard> {
     let end = call.end.to_zoned(TimeZone::get(call.zone).ok()?);
     let agent_zone = call.agent_zone.and_then(|name| TimeZone::get(name).ok());
@@ -285,6 +301,57 @@ mod tests {
         };
         assert_eq!(read(&call).at, None);
         assert!(read(&Call { zone: "America/New_York", ..call }).at.is_some());
+    }
+
+    fn check_any(text: &str, want: Option<&str>) {
+        let turns = [Turn { role: Role::User, content: text.to_owned() }];
+        let zone = "Europe/Madrid";
+        let call = Call {
+            turns: &turns,
+            // Sunday, 29 November 2026, 15:59 in Madrid.
+            end: "2026-11-29T14:59:00Z".parse().expect("a time"),
+            zone,
+            agent_zone: None,
+            only_the_time: true,
+            lang: Lang::En,
+            hours: None,
+        };
+        let local = |at: Timestamp| at.in_tz(zone).expect("a zone").strftime("%a %d %H:%M").to_string();
+        assert_eq!(read_in_any_language(&call).at.map(local).as_deref(), want, "{text}");
+    }
+
+    #[test]
+    fn a_time_alone_is_read_in_the_language_that_explains_it() {
+        check_any("el martes a las 4 de la tarde", Some("Tue 01 16:00"));
+        check_any("pasado mañana a las 10", Some("Tue 01 10:00"));
+        check_any("en 2 horas", Some("Sun 29 17:59"));
+        check_any("a las 4 y media de la tarde", Some("Sun 29 16:30"));
+        check_any("el jueves a las 11 de la mañana", Some("Thu 03 11:00"));
+        check_any("dentro de 20 minutos", Some("Sun 29 16:19"));
+        check_any("mañana a las 10", Some("Mon 30 10:00"));
+        check_any("el 15 de diciembre a las 9", Some("Tue 15 09:00"));
+        check_any("mañana a las 3 de la tarde", Some("Mon 30 15:00"));
+        check_any("tomorrow at 3 pm", Some("Mon 30 15:00"));
+        check_any("Monday at 9 AM", Some("Mon 30 09:00"));
+        check_any("in two hours", Some("Sun 29 17:59"));
+    }
+
+    #[test]
+    fn a_time_that_is_over_is_no_time_to_call() {
+        let over = [
+            "yesterday at 3 pm",
+            "last night at 8",
+            "two days ago at 4",
+            "ayer a las 3",
+            "anoche a las 8",
+            "hace dos días",
+            "el lunes pasado a las 10",
+            "last Monday at noon",
+        ];
+        for text in over {
+            check_any(text, None);
+        }
+        check_any("pasado mañana", Some("Tue 01 10:00"));
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! analysis may add the next callback and never changes that state. Any order and number of one call's events
 //! ends in the same rows (I10): a retry that the reason made becomes the request that the analysis brings.
 //! A chain never exceeds its ceiling, and a request past it is fresh consent to a new chain (I5).
-//! Only outbound calls are retried for their reason.
+//! Only outbound calls are retried for their reason. A call in which no person was reached asks for nothing, whatever
+//! its analysis says (I40).
 
 use jiff::Timestamp;
 
@@ -12,11 +13,11 @@ use super::{AskedTime, Note, asked_time::is_request};
 use crate::{
     Id,
     agent::Dialler,
-    call::{CallFacts, Moment},
+    call::{CallFacts, CallbackAnswer, Moment},
     callback::{HeldFor, Live, RedialReason, State},
     id::{Callback, Chain},
     outcome::{Ending, Repeat},
-    policy::{Policy, Trigger, UnclearAction},
+    policy::{Policy, PromiseScope, Trigger, UnclearAction},
     time::{Zone, minutes, plus},
     workspace::Pause,
 };
@@ -31,8 +32,14 @@ pub struct Scene<'a> {
     pub redial: Option<&'a Redial>,
     /// The person at the other end; `None` when there is no number we would dial.
     pub person: Option<&'a Person>,
-    /// The agent that would dial.
+    /// Whether the agent that would dial can.
     pub dialler: Dialler,
+    /// That agent.
+    pub agent: Option<Id<crate::id::Agent>>,
+    /// Whether the workspace calls the country of the person's number.
+    pub country_allowed: bool,
+    /// The agent only observes: what follows is recorded, and nothing is dialed.
+    pub observes: bool,
     /// The workspace's and the agent's settings.
     pub policy: &'a Policy,
     /// The callee's zone.
@@ -101,6 +108,8 @@ pub struct AfterCall {
     pub analyzed: bool,
     /// Remarks for people.
     pub notes: Vec<Note>,
+    /// The extractions that came, where [`Note::NoRequest`] names them.
+    pub extractions: Vec<String>,
 }
 
 /// What becomes of the callback that was dialled.
@@ -175,6 +184,7 @@ pub fn after_call(scene: &Scene<'_>) -> AfterCall {
             request(scene, &mut after);
             return after;
         }
+        say_why_nothing_was_asked(scene, &mut after);
         if is_late_voicemail(scene, ending) {
             retry(scene, Trigger::Voicemail, Repeat::Freely, &mut after);
             return after;
@@ -204,7 +214,13 @@ fn reached(scene: &Scene<'_>, ending: Option<Ending>, after: &mut AfterCall) {
         after.reached_at = Some(at);
     }
     let stale = |live: &&Live| live.state.is_waiting() && live.reason.is_retry() && live.born_of < at;
-    after.supersede.extend(person.live.iter().filter(stale).map(|live| live.id));
+    after.supersede.extend(peers(scene, person).filter(stale).map(|live| live.id));
+}
+
+/// The callbacks of a person that count as the same promise as one of this agent's.
+fn peers<'l>(scene: &Scene<'_>, person: &'l Person) -> impl Iterator<Item = &'l Live> {
+    let (scope, agent) = (scene.policy.one_promise_per, scene.agent);
+    person.live.iter().filter(move |live| scope == PromiseScope::Workspace || Some(live.agent) == agent)
 }
 
 fn settle(scene: &Scene<'_>, ending: Ending, after: &mut AfterCall) {
@@ -231,7 +247,17 @@ fn settle(scene: &Scene<'_>, ending: Ending, after: &mut AfterCall) {
 
 fn asked_for_callback(scene: &Scene<'_>, ending: Option<Ending>) -> bool {
     let opted_out = ending == Some(Ending::OptOut);
-    is_request(scene.facts, scene.policy) && !opted_out
+    is_request(scene.facts, scene.policy) && !opted_out && !scene.asked.by_machine
+}
+
+/// A request that does not count, or an answer that is none, is the commonest mistake of a setup: it is named.
+fn say_why_nothing_was_asked(scene: &Scene<'_>, after: &mut AfterCall) {
+    if scene.asked.by_machine {
+        after.notes.push(Note::NoPerson);
+    } else if matches!(scene.facts.asked.answer, CallbackAnswer::Absent | CallbackAnswer::Unreadable) {
+        after.notes.push(Note::NoRequest);
+        after.extractions.clone_from(&scene.facts.asked.extractions);
+    }
 }
 
 /// A message left on a machine often ends with "agent hung up"; only the analysis tells.
@@ -244,8 +270,9 @@ fn request(scene: &Scene<'_>, after: &mut AfterCall) {
     let Some(person) = may_dial(scene, after) else { return };
     let born_of = end_of(scene.facts, scene.now);
     let own_retry = scene.seen.retry.as_ref();
-    let others = || person.live.iter().filter(|l| Some(l.id) != own_retry.map(|r| r.id));
-    if others().any(|l| l.state.is_waiting() && !l.reason.is_retry() && l.born_of > born_of) {
+    let others = || peers(scene, person).filter(|l| Some(l.id) != own_retry.map(|r| r.id));
+    let is_request = |l: &&Live| l.state.is_waiting() && l.reason == RedialReason::CallbackRequested;
+    if others().filter(is_request).any(|l| l.born_of > born_of) {
         after.notes.push(Note::NewerRequest);
         return;
     }
@@ -253,8 +280,11 @@ fn request(scene: &Scene<'_>, after: &mut AfterCall) {
     if unclear {
         after.notes.push(Note::UnclearTime);
     }
-    let held =
-        (unclear && scene.policy.unclear.action == UnclearAction::Hold).then_some(HeldFor::UnclearTime);
+    let waits_for_a_time = unclear && scene.policy.unclear.action == UnclearAction::Hold;
+    let held = if waits_for_a_time { Some(HeldFor::UnclearTime) } else { held_abroad(scene) };
+    let by_default = plus(born_of, scene.policy.unclear.wait);
+    let scheduled_for =
+        scene.asked.at.unwrap_or_else(|| out_of_quiet(scene, by_default, &scene.asked.zone, after));
     let (chain, parent, attempt) = place_in_chain(scene, others());
     let waiting = others().filter(|l| l.state.is_waiting()).map(|l| l.id);
     after.supersede.extend(waiting.filter(|id| !after.supersede.contains(id)).collect::<Vec<_>>());
@@ -266,7 +296,7 @@ fn request(scene: &Scene<'_>, after: &mut AfterCall) {
         attempt,
         max_attempts: scene.policy.max_attempts,
         requested_for: scene.asked.at,
-        scheduled_for: scene.asked.at.unwrap_or(plus(born_of, scene.policy.unclear.wait)),
+        scheduled_for,
         held,
         zone: scene.asked.zone.clone(),
         born_of,
@@ -277,6 +307,29 @@ fn request(scene: &Scene<'_>, after: &mut AfterCall) {
         }
         None => Follow::New(planned),
     });
+    note_what_is_not_usual(scene, held, after);
+}
+
+/// The first moment from `at` on that is not quiet on that clock; a move is noted.
+fn out_of_quiet(scene: &Scene<'_>, at: Timestamp, zone: &Zone, after: &mut AfterCall) -> Timestamp {
+    let open = scene.policy.quiet.next_open(at, &zone.rules());
+    if open > at {
+        after.notes.push(Note::MovedByQuietHours);
+    }
+    open
+}
+
+fn held_abroad(scene: &Scene<'_>) -> Option<HeldFor> {
+    (!scene.country_allowed).then_some(HeldFor::Country)
+}
+
+fn note_what_is_not_usual(scene: &Scene<'_>, held: Option<HeldFor>, after: &mut AfterCall) {
+    if held == Some(HeldFor::Country) {
+        after.notes.push(Note::Country);
+    }
+    if scene.observes {
+        after.notes.push(Note::Observed);
+    }
 }
 
 /// The chain a new callback belongs to, the callback it follows, and its attempt.
@@ -332,8 +385,9 @@ fn retry(scene: &Scene<'_>, trigger: Trigger, repeat: Repeat, after: &mut AfterC
     let spent = scene.redial.map_or(0, |r| r.spent);
     let cause = scene.facts.outcome.as_ref().map(|o| o.reason.clone());
     let own = scene.redial.map(|r| r.id);
+    let held = held_abroad(scene);
     let twice = repeat == Repeat::Once && scene.redial.is_some_and(|r| r.cause == cause);
-    let pending = person.live.iter().any(|l| Some(l.id) != own);
+    let pending = peers(scene, person).any(|l| Some(l.id) != own);
     let refusal = if !retry.enabled {
         Some(Note::TriggerOff)
     } else if scene.redial.is_some_and(|r| r.unresolved) {
@@ -354,6 +408,7 @@ fn retry(scene: &Scene<'_>, trigger: Trigger, repeat: Repeat, after: &mut AfterC
         return;
     }
     let wanted = plus(born_of, retry.wait);
+    let scheduled_for = out_of_quiet(scene, wanted, scene.zone, after);
     after.follow = Some(Follow::New(Planned {
         chain: scene.redial.map(|r| r.chain),
         parent: own,
@@ -362,11 +417,12 @@ fn retry(scene: &Scene<'_>, trigger: Trigger, repeat: Repeat, after: &mut AfterC
         attempt: spent + 1,
         max_attempts: scene.policy.max_attempts,
         requested_for: Some(wanted),
-        scheduled_for: scene.policy.quiet.next_open(wanted, &scene.zone.rules()),
-        held: None,
+        scheduled_for,
+        held,
         zone: scene.zone.clone(),
         born_of,
     }));
+    note_what_is_not_usual(scene, held, after);
 }
 
 #[cfg(test)]

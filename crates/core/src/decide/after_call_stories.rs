@@ -24,6 +24,9 @@ struct Story {
     dialler: Dialler,
     policy: Policy,
     asked_in: Option<i64>,
+    by_machine: bool,
+    country_allowed: bool,
+    observes: bool,
 }
 
 fn noon() -> Timestamp {
@@ -49,7 +52,7 @@ fn story(direction: Direction, moment: Moment, ending: Ending) -> Story {
             ended_at: Some(noon()),
             outcome: Some(Outcome { reason: "its_reason".to_owned(), ending }),
             in_voicemail: false,
-            asked: Asked::default(),
+            asked: Asked { answer: CallbackAnswer::No, ..Asked::default() },
             variables: [].into(),
             metadata: None,
             tags: None,
@@ -60,6 +63,9 @@ fn story(direction: Direction, moment: Moment, ending: Ending) -> Story {
         dialler: Dialler::Ready,
         policy: Policy::default(),
         asked_in: None,
+        by_machine: false,
+        country_allowed: true,
+        observes: false,
     }
 }
 
@@ -112,7 +118,7 @@ impl Story {
     }
 
     fn tell(&self) -> String {
-        let zone = Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number };
+        let zone = Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number, is_sure: true };
         let asked = AskedTime {
             at: self.asked_in.map(|m| plus(noon(), minutes(m))),
             zone: zone.clone(),
@@ -121,6 +127,7 @@ impl Story {
             rule: String::new(),
             window: None,
             doubts: Vec::new(),
+            by_machine: self.by_machine,
         };
         let after = after_call(&Scene {
             facts: &self.facts,
@@ -128,6 +135,9 @@ impl Story {
             redial: self.redial.as_ref(),
             person: self.person.as_ref(),
             dialler: self.dialler,
+            agent: Some(id(1)),
+            country_allowed: self.country_allowed,
+            observes: self.observes,
             policy: &self.policy,
             zone: &zone,
             asked: &asked,
@@ -138,7 +148,8 @@ impl Story {
 }
 
 fn live(n: u128, state: State, reason: RedialReason, spent: u32, born: i64) -> Live {
-    Live { id: id(n), chain: id(5), spent, state, reason, born_of: plus(noon(), minutes(born)) }
+    let born_of = plus(noon(), minutes(born));
+    Live { id: id(n), chain: id(5), spent, state, reason, born_of, agent: id(1) }
 }
 
 fn tell(after: &AfterCall, zone: &Zone) -> String {
@@ -234,7 +245,7 @@ fn a_request_is_kept_to_the_minute() {
     );
     check(
         outbound(Ending::Unreached(Trigger::Voicemail, Repeat::Freely)).but(quiet),
-        expect!["voicemail_followup Tue 09:00 #1/3 new chain"],
+        expect!["voicemail_followup Tue 09:00 #1/3 new chain, (moved_by_quiet_hours)"],
     );
 }
 
@@ -378,4 +389,85 @@ fn the_providers_own_request_counts_only_with_leave() {
 fn a_call_that_claims_to_end_in_the_future_counts_as_ended_now() {
     let year_9999 = |s: &mut Story| s.facts.ended_at = Some(Timestamp::MAX);
     check(outbound(BUSY).but(year_9999), expect!["busy_followup Mon 12:11 #1/3 new chain"]);
+}
+
+#[test]
+fn a_machine_cannot_ask() {
+    let machine = |s: &mut Story| s.by_machine = true;
+    let voicemail = || outbound(Ending::Unreached(Trigger::Voicemail, Repeat::Freely));
+    check(
+        voicemail().asking(60).but(machine),
+        expect!["voicemail_followup Mon 16:00 #1/3 new chain, (no_person)"],
+    );
+    // The reason came first and made the retry: it stays.
+    let retry = |s: &mut Story| {
+        s.seen.settled = true;
+        s.seen.retry = Some(live(9, State::Scheduled, RedialReason::VoicemailFollowup, 0, 0));
+    };
+    check(voicemail().asking(60).but(machine).but(retry), expect!["(no_person)"]);
+    check(
+        voicemail().redial(3).asking(60).but(machine),
+        expect!["exhausted, (no_person), (no_attempt_left)"],
+    );
+    let in_voicemail = |s: &mut Story| s.facts.in_voicemail = true;
+    check(
+        outbound(Ending::Conversation).asking(60).but(machine).but(in_voicemail),
+        expect!["voicemail_followup Mon 16:00 #1/3 new chain, (no_person)"],
+    );
+}
+
+#[test]
+fn an_analysis_without_a_readable_answer_is_named() {
+    let answer = |answer| move |s: &mut Story| s.facts.asked.answer = answer;
+    check(inbound(Ending::Conversation).but(answer(CallbackAnswer::No)), expect!["nothing"]);
+    check(inbound(Ending::Conversation).but(answer(CallbackAnswer::Absent)), expect!["(no_request)"]);
+    check(inbound(Ending::Conversation).but(answer(CallbackAnswer::Unreadable)), expect!["(no_request)"]);
+    let ended = |s: &mut Story| s.facts.moment = Moment::Ended;
+    check(inbound(Ending::Conversation).but(answer(CallbackAnswer::Absent)).but(ended), expect!["nothing"]);
+}
+
+#[test]
+fn what_nobody_named_a_moment_for_is_kept_out_of_quiet_time() {
+    let quiet = |s: &mut Story| {
+        s.policy.quiet = Quiet { hours: Some((time(12, 0, 0, 0), time(9, 0, 0, 0))), days: vec![] };
+    };
+    check(
+        outbound(BUSY).but(quiet),
+        expect!["busy_followup Tue 09:00 #1/3 new chain, (moved_by_quiet_hours)"],
+    );
+    let unclear = |s: &mut Story| s.asked_in = None;
+    check(
+        inbound(Ending::Conversation).asking(0).but(quiet).but(unclear),
+        expect!["callback_requested Wed 09:00 #1/3 new chain, (unclear_time), (moved_by_quiet_hours)"],
+    );
+}
+
+#[test]
+fn what_is_abroad_is_held_and_what_is_only_observed_says_so() {
+    let abroad = |s: &mut Story| s.country_allowed = false;
+    check(
+        inbound(Ending::Conversation).asking(60).but(abroad),
+        expect!["callback_requested Mon 13:00 held(country) #1/3 new chain, (country)"],
+    );
+    check(
+        outbound(BUSY).but(abroad),
+        expect!["busy_followup Mon 12:10 held(country) #1/3 new chain, (country)"],
+    );
+    let observes = |s: &mut Story| s.observes = true;
+    check(outbound(BUSY).but(observes), expect!["busy_followup Mon 12:10 #1/3 new chain, (observed)"]);
+}
+
+#[test]
+fn promises_of_other_agents_are_left_alone_where_each_has_its_own() {
+    let of_another = |s: &mut Story| {
+        s.policy.one_promise_per = PromiseScope::Agent;
+        let mut theirs = live(9, State::Scheduled, RedialReason::CallbackRequested, 1, -30);
+        theirs.agent = id(2);
+        s.person.get_or_insert_default().live.push(theirs);
+    };
+    check(
+        inbound(Ending::Conversation).asking(60).but(of_another),
+        expect!["callback_requested Mon 13:00 #1/3 new chain"],
+    );
+    check(outbound(BUSY).but(of_another), expect!["busy_followup Mon 12:10 #1/3 new chain"]);
 }

@@ -3,7 +3,7 @@
 //!
 //! Invariant: an answer lies after the call and within a year of it; anything else counts as not understood.
 
-use std::iter;
+use std::{cell::LazyCell, iter};
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 use redialer_when as when;
@@ -11,7 +11,7 @@ use redialer_when as when;
 use crate::{
     call::{CallFacts, Turn},
     outcome::Ending,
-    policy::{Policy, UnclearAction},
+    policy::{Policy, Trigger, UnclearAction},
     time::{Zone, ZoneSource, minutes, plus},
 };
 
@@ -30,9 +30,14 @@ pub struct AskedTime {
     pub rule: String,
     /// The first and the last moment that would do as well, where words left room.
     pub window: Option<(Timestamp, Timestamp)>,
-    /// What is not certain about it, as [`when::Doubt::word`] writes it.
+    /// What is not certain about it, as [`when::Doubt::word`] writes it, or [`ZONE_UNSURE`].
     pub doubts: Vec<&'static str>,
+    /// The analysis says that a callback was asked for, in a call in which no person was reached: that is no request.
+    pub by_machine: bool,
 }
+
+/// The doubt about a zone that was only picked among those that a number's prefix is used in.
+pub const ZONE_UNSURE: &str = "zone_unsure";
 
 const FURTHEST: i64 = 366 * 24 * 60;
 
@@ -48,6 +53,10 @@ pub fn asked_time(
     // Most conversations ask for nothing: those are not listened to.
     if !is_request(facts, policy) {
         return unheard(zone, 0.0);
+    }
+    let conversation = LazyCell::new(conversation);
+    if !person_was_reached(facts, &conversation) {
+        return AskedTime { by_machine: true, ..unheard(zone, 0.0) };
     }
     let least = match policy.unclear.action {
         UnclearAction::Schedule => 0.0,
@@ -66,17 +75,18 @@ pub fn asked_time(
             evidence: said.to_owned(),
             rule: "iso8601".to_owned(),
             window: None,
-            doubts: Vec::new(),
+            doubts: doubts_about(zone).collect(),
+            by_machine: false,
         };
     }
     // What is written like a date but is none that can be used holds no words either.
     let said = said.filter(|said| !is_written_date(said));
-    let words = said.map(|said| vec![Turn { role: when::Role::User, content: said.to_owned() }]);
-    let words = words.map(|words| ("words", words)).into_iter();
+    let words = said.map(|said| [Turn { role: when::Role::User, content: said.to_owned() }]);
+    let words = words.as_ref().map(|words| ("words", &words[..])).into_iter();
     let mut doubt = 0.0;
-    for (source, turns) in words.chain(iter::once_with(|| ("transcript", conversation()))) {
+    for (source, turns) in words.chain(iter::once_with(|| ("transcript", conversation.as_slice()))) {
         let call = when::Call {
-            turns: &turns,
+            turns,
             end,
             zone: &zone.name,
             agent_zone,
@@ -84,7 +94,7 @@ pub fn asked_time(
             lang: policy.language.unwrap_or_default(),
             hours: Some(&policy.hours),
         };
-        let heard = if policy.language.is_some() { when::read(&call) } else { in_either_language(&call) };
+        let heard = heard_in(policy.language, &call);
         if let Some(at) = heard.at.filter(|at| usable(*at)) {
             if heard.confidence >= least {
                 return clear(at, &heard, source, zone);
@@ -111,24 +121,53 @@ fn unheard(zone: &Zone, confidence: f64) -> AskedTime {
         rule: "unclear".to_owned(),
         window: None,
         doubts: Vec::new(),
+        by_machine: false,
     }
 }
 
-/// Where nobody told what language calls are held in: what English hears nothing in may be Spanish.
-fn in_either_language(call: &when::Call<'_>) -> when::Heard {
-    let heard = when::read(call);
-    if heard.at.is_some() {
-        return heard;
+/// Reads a time in the workspace's language, or in whichever fits best where it names none.
+pub fn heard_in(language: Option<when::Lang>, call: &when::Call<'_>) -> when::Heard {
+    match language {
+        Some(lang) => when::read(&when::Call { lang, ..*call }),
+        None => when::read_in_any_language(call),
     }
-    when::read(&when::Call { lang: when::Lang::Es, ..*call })
+}
+
+/// Whether a person was at the other end. Whoever calls or writes to us is one. Of a call of ours the reason tells,
+/// and where it leaves that open, the words that were spoken.
+fn person_was_reached<F: FnOnce() -> Vec<Turn>>(
+    facts: &CallFacts,
+    conversation: &LazyCell<Vec<Turn>, F>,
+) -> bool {
+    if !facts.is_outbound_call() {
+        return true;
+    }
+    if facts.in_voicemail {
+        return false;
+    }
+    let spoke =
+        || conversation.iter().any(|turn| turn.role == when::Role::User && !turn.content.trim().is_empty());
+    match facts.outcome.as_ref().map(|o| o.ending) {
+        Some(Ending::Conversation | Ending::OptOut | Ending::AskedForCallback) => true,
+        Some(
+            Ending::Unreached(Trigger::TechnicalError | Trigger::ConversationSilent, _) | Ending::Unknown,
+        )
+        | None => spoke(),
+        Some(Ending::Unreached(..) | Ending::Unreachable | Ending::NoCapacity | Ending::NoPayment) => false,
+    }
+}
+
+fn doubts_about(zone: &Zone) -> impl Iterator<Item = &'static str> {
+    (!zone.is_sure).then_some(ZONE_UNSURE).into_iter()
 }
 
 fn clear(at: Timestamp, heard: &when::Heard, source: &str, zone: &Zone) -> AskedTime {
     let zone = if heard.zone == zone.name {
         zone.clone()
     } else {
-        Zone { name: heard.zone.clone(), source: ZoneSource::Request }
+        Zone { name: heard.zone.clone(), source: ZoneSource::Request, is_sure: true }
     };
+    let doubts = heard.doubts.iter().map(|doubt| doubt.word()).chain(doubts_about(&zone)).collect();
     AskedTime {
         at: Some(at),
         zone,
@@ -136,13 +175,14 @@ fn clear(at: Timestamp, heard: &when::Heard, source: &str, zone: &Zone) -> Asked
         evidence: heard.evidence.clone(),
         rule: format!("{source}:{}", heard.rule),
         window: heard.earliest.zip(heard.latest),
-        doubts: heard.doubts.iter().map(|doubt| doubt.word()).collect(),
+        doubts,
+        by_machine: false,
     }
 }
 
 /// ISO 8601 with an offset is that instant; without one, the callee's wall time; a bare date, ten o'clock.
 fn iso8601(text: &str, zone: &TimeZone) -> Option<(Timestamp, f64)> {
-    if let Ok(at) = text.parse::<Timestamp>() {
+    if let Some(at) = text.parse::<Timestamp>().ok().or_else(|| epoch(text)) {
         return Some((at, 1.0));
     }
     // jiff reads more spellings than ISO 8601 has.
@@ -150,11 +190,28 @@ fn iso8601(text: &str, zone: &TimeZone) -> Option<(Timestamp, f64)> {
         return None;
     }
     let at = |local: civil::DateTime| local.to_zoned(zone.clone()).ok().map(|z| z.timestamp());
+    // ISO 8601 calls the end of a day 24:00.
+    if let Some((date, "T24:00" | "T24:00:00" | " 24:00" | " 24:00:00")) = text.split_at_checked(10) {
+        let next = date.parse::<civil::Date>().ok()?.tomorrow().ok()?;
+        return at(next.at(0, 0, 0, 0)).map(|at| (at, 0.9));
+    }
     if text.len() > 10 {
         return text.parse::<civil::DateTime>().ok().and_then(at).map(|at| (at, 0.9));
     }
     let date = text.parse::<civil::Date>().ok()?;
     at(date.at(10, 0, 0, 0)).map(|at| (at, 0.6))
+}
+
+/// Seconds or milliseconds since 1970, as programs write them: ten or thirteen digits.
+fn epoch(text: &str) -> Option<Timestamp> {
+    if !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    match text.len() {
+        10 => Timestamp::from_second(text.parse().ok()?).ok(),
+        13 => Timestamp::from_millisecond(text.parse().ok()?).ok(),
+        _ => None,
+    }
 }
 
 /// Whether a text begins with a year and a month, as `2026-11`.
@@ -184,7 +241,14 @@ mod tests {
 
     /// The same, with what its analysis says.
     fn asked_with(asked: Asked, conversation: impl FnOnce() -> Vec<Turn>, policy: &Policy) -> AskedTime {
-        let facts = CallFacts {
+        let facts = facts(asked);
+        let zone = Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number, is_sure: true };
+        let end = "2026-11-24T15:00:00Z".parse().expect("a time");
+        asked_time(&facts, conversation, &zone, None, policy, end)
+    }
+
+    fn facts(asked: Asked) -> CallFacts {
+        CallFacts {
             call_id: "call_1".to_owned(),
             moment: Moment::Analyzed,
             channel: Channel::Voice,
@@ -201,10 +265,7 @@ mod tests {
             variables: BTreeMap::new(),
             metadata: None,
             tags: None,
-        };
-        let zone = Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number };
-        let end = "2026-11-24T15:00:00Z".parse().expect("a time");
-        asked_time(&facts, conversation, &zone, None, policy, end)
+        }
     }
 
     fn heard_by(said: &str, policy: Policy) -> String {
@@ -269,6 +330,44 @@ mod tests {
         assert_eq!(known.rule, "iso8601");
     }
 
+    #[test]
+    fn only_a_person_can_ask() {
+        use crate::{
+            call::Direction,
+            outcome::{Outcome, Repeat},
+        };
+        let check = |ending: Ending, in_voicemail: bool, said: &str, by_machine: bool| {
+            let asked = Asked { callback: true, ..Asked::default() };
+            let mut facts = facts(asked);
+            facts.direction = Some(Direction::Outbound);
+            facts.outcome = Some(Outcome { reason: "reason".to_owned(), ending });
+            facts.in_voicemail = in_voicemail;
+            let zone =
+                Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number, is_sure: true };
+            let turns = || vec![Turn { role: Role::User, content: said.to_owned() }];
+            let end = "2026-11-24T15:00:00Z".parse().expect("a time");
+            let heard = asked_time(&facts, turns, &zone, None, &Policy::default(), end);
+            assert_eq!(heard.by_machine, by_machine, "{ending:?} {in_voicemail} {said:?}");
+        };
+        let unreached = |trigger| Ending::Unreached(trigger, Repeat::Freely);
+        check(Ending::Conversation, false, "", false);
+        check(Ending::Conversation, true, "Please call back tomorrow.", true);
+        check(Ending::AskedForCallback, false, "", false);
+        for trigger in [Trigger::Voicemail, Trigger::NoAnswer, Trigger::Busy] {
+            check(unreached(trigger), false, "Please call back tomorrow.", true);
+        }
+        for ending in [Ending::Unreachable, Ending::NoCapacity, Ending::NoPayment] {
+            check(ending, false, "Please call back tomorrow.", true);
+        }
+        // Where the reason leaves it open, a person is whoever spoke.
+        for ending in
+            [unreached(Trigger::TechnicalError), unreached(Trigger::ConversationSilent), Ending::Unknown]
+        {
+            check(ending, false, "Call me tomorrow.", false);
+            check(ending, false, " ", true);
+        }
+    }
+
     fn check(text: &str, want: Option<&str>) {
         let zone = TimeZone::get("America/New_York").expect("a zone");
         let got = iso8601(text, &zone).map(|(at, _)| at.to_string());
@@ -282,6 +381,10 @@ mod tests {
         check("2026-11-24T15:00", Some("2026-11-24T20:00:00Z"));
         check("2026-11-24 15:00:00", Some("2026-11-24T20:00:00Z"));
         check("2026-11-24", Some("2026-11-24T15:00:00Z"));
+        check("1796072400", Some("2026-11-30T21:00:00Z"));
+        check("1796072400000", Some("2026-11-30T21:00:00Z"));
+        check("2026-11-30T24:00:00", Some("2026-12-01T05:00:00Z"));
+        check("2026-11-30 24:00", Some("2026-12-01T05:00:00Z"));
         for words in ["tomorrow at 3", "", "15:00", "9999", "2026-13-45", "in two hours"] {
             check(words, None);
         }

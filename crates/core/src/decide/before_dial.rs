@@ -6,31 +6,45 @@
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
 use crate::{
-    callback::{HeldFor, RedialReason, State},
+    callback::{HeldFor, RedialReason, State, is_named},
     policy::{MissedAction, Policy},
     time::{Zone, minutes, plus},
+    windows::first_moment,
 };
 
 /// A claimed callback, and what became of the world around it.
 pub struct Due<'a> {
     /// Why it exists.
     pub reason: RedialReason,
-    /// When it should have been dialled.
+    /// The moment that was asked for, where one was.
+    pub requested_for: Option<Timestamp>,
+    /// When it should have been dialed.
     pub scheduled_for: Timestamp,
     /// By how much it is late; what the pace held back while we were up counts in real time.
     pub late_by: SignedDuration,
-    /// A person named this very instant ("now", or another): quiet time does not bind.
+    /// A person named this very instant ("now", or another).
     pub forced: bool,
     /// Dials its chain has spent.
     pub spent: u32,
     /// Whether its agent is switched on.
     pub agent_enabled: bool,
+    /// Whether its agent only observes.
+    pub observes: bool,
     /// Whether the number is on the do-not-call list.
     pub suppressed: bool,
+    /// Whether the workspace calls the country of the number.
+    pub country_allowed: bool,
     /// The callee's clock.
     pub zone: &'a Zone,
     /// The settings as they are now.
     pub policy: &'a Policy,
+}
+
+impl Due<'_> {
+    /// Whether somebody named the moment it is due: quiet time does not bind then.
+    pub fn is_named(&self) -> bool {
+        is_named(self.reason, self.forced, self.requested_for, self.scheduled_for)
+    }
 }
 
 /// The answer.
@@ -69,8 +83,14 @@ pub fn before_dial(due: &Due<'_>, now: Timestamp) -> BeforeDial {
     if !due.agent_enabled {
         return BeforeDial::Hold(HeldFor::Agent);
     }
+    if due.observes {
+        return BeforeDial::Close(State::Canceled);
+    }
     if due.spent >= due.policy.max_attempts {
         return BeforeDial::Close(State::Exhausted);
+    }
+    if !due.country_allowed && !due.forced {
+        return BeforeDial::Hold(HeldFor::Country);
     }
     if due.scheduled_for > now {
         return BeforeDial::Snooze { until: due.scheduled_for };
@@ -78,10 +98,14 @@ pub fn before_dial(due: &Due<'_>, now: Timestamp) -> BeforeDial {
     if due.late_by > due.policy.missed_after {
         return match due.policy.missed {
             MissedAction::Expire => BeforeDial::Close(State::Expired),
-            MissedAction::Replan => BeforeDial::Replan { until: out_of_quiet(due, replanned(due, now)) },
+            // Planned anew it is at nobody's word: quiet time binds.
+            MissedAction::Replan => {
+                let until = due.policy.quiet.next_open(replanned(due, now), &due.zone.rules());
+                BeforeDial::Replan { until }
+            }
         };
     }
-    let open = out_of_quiet(due, now);
+    let open = if due.is_named() { now } else { due.policy.quiet.next_open(now, &due.zone.rules()) };
     if open > now {
         return BeforeDial::Snooze { until: open };
     }
@@ -93,14 +117,6 @@ pub fn before_dial(due: &Due<'_>, now: Timestamp) -> BeforeDial {
     }
 }
 
-/// The first moment from `at` on at which this callback may ring: quiet time binds retries alone.
-fn out_of_quiet(due: &Due<'_>, at: Timestamp) -> Timestamp {
-    match due.reason.is_retry() && !due.forced {
-        true => due.policy.quiet.next_open(at, &due.zone.rules()),
-        false => at,
-    }
-}
-
 /// The time of day that was promised, on the callee's clock, as soon as it comes again.
 fn replanned(due: &Due<'_>, now: Timestamp) -> Timestamp {
     let zone = due.zone.rules();
@@ -108,7 +124,7 @@ fn replanned(due: &Due<'_>, now: Timestamp) -> Timestamp {
     let today = now.to_zoned(zone.clone()).date();
     let on = |days: i64| {
         let date = today.checked_add(days.days()).ok()?;
-        date.to_datetime(promised).to_zoned(zone.clone()).ok().map(|z| z.timestamp()).filter(|at| *at > now)
+        first_moment(date, promised, &zone).filter(|at| *at > now)
     };
     // A day has every time of day, or the first one after it.
     on(0).or_else(|| on(1)).unwrap_or_else(|| plus(now, minutes(24 * 60)))
@@ -129,12 +145,15 @@ mod tests {
     fn due<'a>(policy: &'a Policy, zone: &'a Zone) -> Due<'a> {
         Due {
             reason: RedialReason::BusyFollowup,
+            requested_for: None,
             scheduled_for: NOON.parse().expect("a time"),
             late_by: SignedDuration::ZERO,
             forced: false,
             spent: 0,
             agent_enabled: true,
+            observes: false,
             suppressed: false,
+            country_allowed: true,
             zone,
             policy,
         }
@@ -145,7 +164,7 @@ mod tests {
             quiet: Quiet { hours: Some((time(13, 0, 0, 0), time(15, 0, 0, 0))), days: vec![] },
             ..Policy::default()
         };
-        let zone = Zone { name: "UTC".to_owned(), source: ZoneSource::Workspace };
+        let zone = Zone { name: "UTC".to_owned(), source: ZoneSource::Workspace, is_sure: true };
         let mut due = due(&policy, &zone);
         change(&mut due);
         let now = plus(NOON.parse().expect("a time"), minutes(late_minutes));
@@ -170,6 +189,8 @@ mod tests {
     fn what_changed_since_scheduling_counts() {
         check(|d| d.suppressed = true, 0, BeforeDial::Close(State::Suppressed));
         check(|d| d.agent_enabled = false, 0, BeforeDial::Hold(HeldFor::Agent));
+        check(|d| d.observes = true, 0, BeforeDial::Close(State::Canceled));
+        check(|d| d.country_allowed = false, 0, BeforeDial::Hold(HeldFor::Country));
         check(|_| {}, 60, BeforeDial::Snooze { until: at(15) });
         check(|_| {}, -1, BeforeDial::Snooze { until: at(12) });
         check(|_| {}, 121, BeforeDial::Close(State::Expired));
@@ -185,7 +206,7 @@ mod tests {
                 quiet: Quiet { hours: Some((time(21, 0, 0, 0), time(9, 0, 0, 0))), days: vec![] },
                 ..Policy::default()
             };
-            let zone = Zone { name: zone.to_owned(), source: ZoneSource::Number };
+            let zone = Zone { name: zone.to_owned(), source: ZoneSource::Number, is_sure: true };
             let late_by = minutes(60 * late_hours);
             let due = Due { reason, scheduled_for, late_by, ..due(&policy, &zone) };
             let until = want.parse().expect("a time");
@@ -196,17 +217,65 @@ mod tests {
             );
         };
         // Half past five in New York; the clocks go forward that night.
-        check(RedialReason::CallbackRequested, 3, "2026-03-08T09:30:00Z");
-        check(RedialReason::CallbackRequested, 22, "2026-03-08T09:30:00Z");
-        check(RedialReason::CallbackRequested, 24, "2026-03-09T09:30:00Z");
-        check(RedialReason::CallbackRequested, 24 * 40, "2026-04-17T09:30:00Z");
+        // Planned anew it is nobody's named moment: quiet until nine.
+        check(RedialReason::CallbackRequested, 3, "2026-03-08T13:00:00Z");
         check(RedialReason::BusyFollowup, 3, "2026-03-08T13:00:00Z");
     }
 
     #[test]
-    fn a_requested_hour_is_kept_in_quiet_time_and_force_overrides_both() {
+    fn a_time_of_day_comes_again_when_the_callees_clock_shows_it() {
+        let (scheduled_for, zone): (Timestamp, _) =
+            ("2026-03-07T16:30:00Z".parse().expect("a time"), "America/New_York");
+        let policy = Policy { missed: MissedAction::Replan, ..Policy::default() };
+        let zone = Zone { name: zone.to_owned(), source: ZoneSource::Number, is_sure: true };
+        let check = |late_hours: i64, want: &str| {
+            let late_by = minutes(60 * late_hours);
+            let reason = RedialReason::CallbackRequested;
+            let due = Due { reason, scheduled_for, late_by, ..due(&policy, &zone) };
+            let until = want.parse().expect("a time");
+            let got = before_dial(&due, plus(scheduled_for, late_by));
+            assert_eq!(got, BeforeDial::Replan { until }, "{late_hours} h");
+        };
+        // Half past eleven in New York; the clocks go forward that night.
+        check(3, "2026-03-08T15:30:00Z");
+        check(22, "2026-03-08T15:30:00Z");
+        check(24, "2026-03-09T15:30:00Z");
+        check(24 * 40, "2026-04-17T15:30:00Z");
+    }
+
+    #[test]
+    fn only_a_moment_that_somebody_named_is_kept_in_quiet_time() {
         let dial = BeforeDial::Dial { attempt: 1, max_attempts: 3, is_final: false };
-        check(|d| d.reason = RedialReason::CallbackRequested, 60, dial);
+        let requested = |d: &mut Due<'_>| {
+            d.reason = RedialReason::CallbackRequested;
+            d.requested_for = Some(d.scheduled_for);
+        };
+        check(requested, 60, dial);
+        check(
+            |d| {
+                requested(d);
+                d.reason = RedialReason::Scheduled
+            },
+            60,
+            dial,
+        );
+        check(
+            |d| {
+                requested(d);
+                d.reason = RedialReason::BusyFollowup
+            },
+            60,
+            BeforeDial::Snooze { until: at(15) },
+        );
+        check(|d| d.reason = RedialReason::CallbackRequested, 60, BeforeDial::Snooze { until: at(15) });
+        check(
+            |d| {
+                d.country_allowed = false;
+                d.forced = true
+            },
+            60,
+            dial,
+        );
         check(|d| d.forced = true, 60, dial);
         check(|d| d.forced = true, 500, BeforeDial::Close(State::Expired));
     }

@@ -1,10 +1,13 @@
 //! Why a callback is when it is: every gate before a dial, what went in, and what it says now.
 //!
-//! Invariant: the first gate that does not let it pass says what [`before_dial`](super::before_dial()) says.
+//! Invariant: the first gate of [`gates`] that does not let it pass says what [`before_dial`](super::before_dial())
+//! says. [`gates_around`] tells what keeps a workspace from dialing at all, which is asked before a callback is
+//! claimed.
 
 use jiff::Timestamp;
 
 use super::Due;
+use crate::{callback::RedialReason, policy::MissedAction, workspace::Pause};
 
 /// What a gate says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +49,102 @@ pub struct Gate {
 
 /// Every gate, in the order in which they are asked.
 pub fn gates(due: &Due<'_>, now: Timestamp) -> Vec<Gate> {
-    vec![do_not_call(due), agent(due), attempts(due), time(due, now), lateness(due), quiet_time(due, now)]
+    vec![
+        do_not_call(due),
+        agent(due),
+        observe(due),
+        attempts(due),
+        country(due),
+        time(due, now),
+        lateness(due),
+        quiet_time(due, now),
+    ]
+}
+
+/// What keeps a workspace from dialing, whatever is due.
+#[derive(Debug, Clone, Default)]
+pub struct Around {
+    /// Why it is paused, and the provider's own sentence, if it gave one.
+    pub paused: Option<(Pause, Option<String>)>,
+    /// It was restored from a backup and is still compared with the provider's records.
+    pub is_restoring: bool,
+    /// Calls that the plan leaves this month; `None` for as many as there are.
+    pub calls_left: Option<u64>,
+    /// Lines that are free at the provider, where that is known.
+    pub free_lines: Option<u32>,
+    /// The provider asked to slow down until then.
+    pub slowed_until: Option<Timestamp>,
+    /// Calls to this number came so thick that the fuse holds the next one.
+    pub fuse_blown: bool,
+}
+
+/// The gates of the workspace and of the number.
+pub fn gates_around(around: &Around) -> Vec<Gate> {
+    vec![paused(around), restore(around), quota(around), capacity(around), pace(around), fuse(around)]
+}
+
+fn paused(around: &Around) -> Gate {
+    match &around.paused {
+        None => gate("pause", "not paused", Verdict::Pass, "The workspace dials."),
+        Some((why, sentence)) => {
+            let said = sentence.as_deref().map(|s| format!(" The provider says: {s}")).unwrap_or_default();
+            let says = format!("The workspace is paused: {}{said}", why.description());
+            gate("pause", why.word(), Verdict::Hold, says)
+        }
+    }
+}
+
+fn restore(around: &Around) -> Gate {
+    match around.is_restoring {
+        false => gate("restore", "compared", Verdict::Pass, "No restore is under way."),
+        true => gate(
+            "restore",
+            "not compared yet",
+            Verdict::Hold,
+            "The database was restored; the workspace dials once the provider's records were compared.",
+        ),
+    }
+}
+
+fn quota(around: &Around) -> Gate {
+    match around.calls_left {
+        None => gate("quota", "no limit", Verdict::Pass, "The plan has no limit on calls."),
+        Some(0) => {
+            gate("quota", "0 calls left", Verdict::Hold, "The plan's calls of this month are used up.")
+        }
+        Some(n) => {
+            gate("quota", format!("{n} calls left"), Verdict::Pass, "The plan has calls left this month.")
+        }
+    }
+}
+
+fn capacity(around: &Around) -> Gate {
+    match around.free_lines {
+        None => gate("capacity", "unknown", Verdict::Pass, "No limit of lines is known."),
+        Some(0) => gate("capacity", "0 lines free", Verdict::Hold, "Every line of the account is taken."),
+        Some(n) => gate("capacity", format!("{n} lines free"), Verdict::Pass, "The account has a line free."),
+    }
+}
+
+fn pace(around: &Around) -> Gate {
+    match around.slowed_until {
+        None => gate("pace", "not slowed", Verdict::Pass, "The provider did not ask to slow down."),
+        Some(until) => {
+            gate("pace", "slowed", Verdict::Wait(until), "The provider asked to slow down until then.")
+        }
+    }
+}
+
+fn fuse(around: &Around) -> Gate {
+    match around.fuse_blown {
+        false => gate("fuse", "within its limits", Verdict::Pass, "The number was not called too often."),
+        true => gate(
+            "fuse",
+            "past its limits",
+            Verdict::Hold,
+            "The number was called so often that something must be wrong; a person must look.",
+        ),
+    }
 }
 
 fn gate(name: &'static str, input: impl Into<String>, verdict: Verdict, says: impl Into<String>) -> Gate {
@@ -68,6 +166,28 @@ fn agent(due: &Due<'_>) -> Gate {
         false => {
             gate("agent", "disabled", Verdict::Hold, "The agent is switched off; switch it on to go on.")
         }
+    }
+}
+
+fn observe(due: &Due<'_>) -> Gate {
+    match due.observes {
+        false => gate("observe", "dials", Verdict::Pass, "The agent dials."),
+        true => gate("observe", "observes", Verdict::Stop, "The agent only observes; nothing is dialed."),
+    }
+}
+
+fn country(due: &Due<'_>) -> Gate {
+    match (due.country_allowed, due.forced) {
+        (true, _) => gate("country", "allowed", Verdict::Pass, "The number's country is called."),
+        (false, true) => {
+            gate("country", "not allowed, forced", Verdict::Pass, "A person decided to call it.")
+        }
+        (false, false) => gate(
+            "country",
+            "not allowed",
+            Verdict::Hold,
+            "The number's country is not among `allowed_countries`; a person must decide.",
+        ),
     }
 }
 
@@ -96,10 +216,10 @@ fn lateness(due: &Due<'_>) -> Gate {
         return gate("lateness", input, Verdict::Pass, "It is not too late for it.");
     }
     match due.policy.missed {
-        crate::policy::MissedAction::Expire => {
+        MissedAction::Expire => {
             gate("lateness", input, Verdict::Stop, "It was missed by too much and expires.")
         }
-        crate::policy::MissedAction::Replan => {
+        MissedAction::Replan => {
             gate("lateness", input, Verdict::Hold, "It was missed by too much and is planned anew.")
         }
     }
@@ -107,33 +227,24 @@ fn lateness(due: &Due<'_>) -> Gate {
 
 fn quiet_time(due: &Due<'_>, now: Timestamp) -> Gate {
     let zone = &due.zone.name;
+    if due.is_named() {
+        let who = match (due.forced, due.reason) {
+            (false, RedialReason::CallbackRequested) => "The callee asked for this moment",
+            _ => "A person or a program named this moment",
+        };
+        return gate("quiet_time", zone, Verdict::Pass, format!("{who}: quiet time does not bind."));
+    }
     let at = due.scheduled_for.max(now);
-    if !due.reason.is_retry() {
-        return gate(
-            "quiet_time",
-            zone,
-            Verdict::Pass,
-            "The callee asked for this moment: quiet time does not bind.",
-        );
-    }
-    if due.forced {
-        return gate(
-            "quiet_time",
-            zone,
-            Verdict::Pass,
-            "A person named this moment: quiet time does not bind.",
-        );
-    }
     let open = due.policy.quiet.next_open(at, &due.zone.rules());
-    match open > at {
-        true => gate(
-            "quiet_time",
-            zone,
-            Verdict::Wait(open),
-            "It is quiet time on the callee's clock until then.",
-        ),
-        false => gate("quiet_time", zone, Verdict::Pass, "No quiet time on the callee's clock."),
+    if open > at {
+        let says = "It is quiet time on the callee's clock until then.";
+        return gate("quiet_time", zone, Verdict::Wait(open), says);
     }
+    let says = match due.requested_for.filter(|wanted| *wanted < due.scheduled_for) {
+        Some(wanted) => format!("It was planned for {wanted} and was moved to {}.", due.scheduled_for),
+        None => "It is not quiet time on the callee's clock.".to_owned(),
+    };
+    gate("quiet_time", zone, Verdict::Pass, says)
 }
 
 #[cfg(test)]
@@ -154,23 +265,26 @@ mod tests {
         #[test]
         fn the_first_gate_that_is_shut_is_what_is_decided(
             suppressed: bool, agent_enabled: bool, forced: bool, retry: bool, replan: bool,
-            spent in 0_u32..5, late in -200_i64..400, hour in 0_i64..24,
+            observes: bool, country_allowed: bool, named: bool, spent in 0_u32..5, late in -200_i64..400, hour in 0_i64..24,
         ) {
             let policy = Policy {
                 quiet: Quiet { hours: Some((clock(21, 0, 0, 0), clock(9, 0, 0, 0))), days: vec![] },
                 missed: if replan { MissedAction::Replan } else { MissedAction::Expire },
                 ..Policy::default()
             };
-            let zone = Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number };
+            let zone = Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number, is_sure: true };
             let now = plus("2026-11-23T00:00:00Z".parse().expect("a time"), minutes(hour * 60));
             let due = Due {
                 reason: if retry { RedialReason::BusyFollowup } else { RedialReason::CallbackRequested },
+                requested_for: named.then_some(plus(now, -minutes(late))),
                 scheduled_for: plus(now, -minutes(late)),
                 late_by: minutes(late).max(SignedDuration::ZERO),
                 forced,
                 spent,
                 agent_enabled,
+                observes,
                 suppressed,
+                country_allowed,
                 zone: &zone,
                 policy: &policy,
             };

@@ -19,12 +19,14 @@ mod whom;
 
 pub use after_call::{AfterCall, Follow, Person, Planned, Redial, Scene, Seen, Settle, after_call, end_of};
 pub use after_dial::{AfterDial, Tried, after_dial};
-pub use asked_time::{AskedTime, asked_time};
+pub use asked_time::{AskedTime, ZONE_UNSURE, asked_time, heard_in};
 pub use before_dial::{BeforeDial, Due, before_dial};
-pub use gates::{Gate, Verdict, gates};
+pub use gates::{Around, Gate, Verdict, gates, gates_around};
 pub use note::Note;
 pub use notice::Notice;
-pub use on_request::{Request, on_request};
+pub use on_request::{Forced, Refused, Request, is_schedulable, on_request};
 pub use sweep::{Listed, Swept, sweep_page};
-pub use unknown::{AfterAsk, Ask, Finding, SETTLE_MINUTES, Unknown, after_ask, how_to_ask};
+pub use unknown::{
+    AfterAsk, Ask, Finding, SETTLE_MINUTES, Unknown, after_ask, how_to_ask, is_unheard_for_good,
+};
 pub use whom::{Whom, whom};

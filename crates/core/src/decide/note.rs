@@ -47,11 +47,21 @@ pub enum Note {
     SetAside,
     /// The dial had ended unresolved before this was heard.
     Unresolved,
+    /// The analysis does not say whether a callback was asked for.
+    NoRequest,
+    /// The analysis says that a machine asked for a callback.
+    NoPerson,
+    /// It was moved out of quiet time.
+    MovedByQuietHours,
+    /// The person's number is in a country that the workspace does not call.
+    Country,
+    /// The agent only observes.
+    Observed,
 }
 
 impl Note {
     /// Every note.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 27] = [
         Self::Unreadable,
         Self::WebCall,
         Self::NoNumber,
@@ -74,6 +84,11 @@ impl Note {
         Self::Unreachable,
         Self::SetAside,
         Self::Unresolved,
+        Self::NoRequest,
+        Self::NoPerson,
+        Self::MovedByQuietHours,
+        Self::Country,
+        Self::Observed,
     ];
 
     /// The note's stable code.
@@ -101,6 +116,11 @@ impl Note {
             Self::Unreachable => "unreachable",
             Self::SetAside => "set_aside",
             Self::Unresolved => "unresolved",
+            Self::NoRequest => "no_request",
+            Self::NoPerson => "no_person",
+            Self::MovedByQuietHours => "moved_by_quiet_hours",
+            Self::Country => "country",
+            Self::Observed => "observed",
         }
     }
 
@@ -147,6 +167,21 @@ impl Note {
             }
             Self::Unresolved => {
                 "The dial had ended unresolved before this was heard, so no retry was added. Force it to dial again."
+            }
+            Self::NoRequest => {
+                "The analysis has no readable answer to whether a callback was asked for. Add the Boolean that `callback_field` names to the agent's post-call analysis."
+            }
+            Self::NoPerson => {
+                "The analysis says that a callback was asked for, but no person was reached in this call, so it does not count."
+            }
+            Self::MovedByQuietHours => {
+                "The callback would have been due in quiet time, so it was moved to the end of it."
+            }
+            Self::Country => {
+                "The number is in a country that is not among `allowed_countries`, so the callback is held until a person reschedules or forces it."
+            }
+            Self::Observed => {
+                "The agent only observes: the callback is recorded and shown, but will not be dialed. Set `observe` to false to have callbacks dialed."
             }
         }
     }

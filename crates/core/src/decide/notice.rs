@@ -33,11 +33,27 @@ pub enum Notice {
     Failing,
     /// The stored number is none that is dialled: over.
     BadNumber,
+    /// The number is in a country that the workspace does not call: held.
+    Country,
+    /// The number was called too often: held (I38).
+    Fuse,
+    /// The agent only observes: over.
+    Observed,
+    /// The number to dial from could not be read: put off.
+    NumberUnread,
+    /// The provider refused the dial for good: over.
+    Refused,
+    /// What became of the call was never told: over.
+    OutcomeUnknown,
+    /// The workspace was paused.
+    Paused,
+    /// The workspace dials again.
+    Resumed,
 }
 
 impl Notice {
     /// Every one.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 22] = [
         Self::BadSignature,
         Self::AgentOff,
         Self::PastTheCap,
@@ -52,6 +68,14 @@ impl Notice {
         Self::Quota,
         Self::Failing,
         Self::BadNumber,
+        Self::Country,
+        Self::Fuse,
+        Self::Observed,
+        Self::NumberUnread,
+        Self::Refused,
+        Self::OutcomeUnknown,
+        Self::Paused,
+        Self::Resumed,
     ];
 
     /// Its stable code.
@@ -71,6 +95,14 @@ impl Notice {
             Self::Quota => "quota",
             Self::Failing => "failing",
             Self::BadNumber => "bad_number",
+            Self::Country => "country",
+            Self::Fuse => "fuse",
+            Self::Observed => "observed",
+            Self::NumberUnread => "from_number_unread",
+            Self::Refused => "refused",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::Paused => "paused",
+            Self::Resumed => "resumed",
         }
     }
 
@@ -86,6 +118,8 @@ impl Notice {
             HeldFor::FromNumber => Some(Self::NoNumber),
             HeldFor::Quota => Some(Self::Quota),
             HeldFor::Failing => Some(Self::Failing),
+            HeldFor::Country => Some(Self::Country),
+            HeldFor::Fuse => Some(Self::Fuse),
             // Said of the webhook that asked.
             HeldFor::UnclearTime => None,
         }
@@ -98,6 +132,7 @@ impl Notice {
             State::Exhausted => Some(Self::NoAttemptLeft),
             State::Expired => Some(Self::Expired),
             State::Failed => Some(Self::BadNumber),
+            State::Canceled => Some(Self::Observed),
             _ => None,
         }
     }
@@ -132,6 +167,26 @@ impl Notice {
             }
             Self::Failing => "It failed five times in our hands and waits for a person; the log says why.",
             Self::BadNumber => "The stored number is none that is dialled.",
+            Self::Country => {
+                "The number is in a country that is not among `allowed_countries`. Reschedule or force the callback, or allow the country."
+            }
+            Self::Fuse => {
+                "The number was called so often that something must be wrong. Look at its chain, then reschedule or cancel the callback."
+            }
+            Self::Observed => "The agent only observes, so the callback was not dialed.",
+            Self::NumberUnread => {
+                "The provider did not tell which number to dial from; the callback is tried again in a minute."
+            }
+            Self::Refused => {
+                "The provider refused the dial. Its own words are the callback's `outcome_message`."
+            }
+            Self::OutcomeUnknown => {
+                "The provider never told how the call ended, so the callback was closed as failed."
+            }
+            Self::Paused => {
+                "The workspace was paused: the provider refused its key or wants to be paid. `paused` on the workspace tells which."
+            }
+            Self::Resumed => "The workspace dials again.",
         }
     }
 }

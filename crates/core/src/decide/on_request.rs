@@ -1,16 +1,17 @@
-//! Somebody asks for a callback through the API.
+//! Somebody schedules a callback through the API or by hand.
 //!
-//! Their word counts as the newest request of that person: it supersedes what waits, in the same chain.
+//! Invariant: what a program schedules replaces what programs and retries left waiting, never what the callee asked
+//! for, unless the request says so.
 
 use jiff::Timestamp;
 
-use super::{Follow, Note, Person, Planned};
+use super::{Note, Person, Planned};
 use crate::{
     Id,
-    callback::RedialReason,
-    id::{Callback, Chain},
-    policy::Policy,
-    time::Zone,
+    callback::{Live, RedialReason},
+    id::{self, Callback, Chain},
+    policy::{Policy, PromiseScope},
+    time::{Zone, minutes, plus},
 };
 
 /// A checked request.
@@ -21,34 +22,73 @@ pub struct Request<'a> {
     pub zone: Zone,
     /// The person's callbacks and list entries.
     pub person: &'a Person,
-    /// The callback that a person forces anew: its id, its chain, and the dials that has spent.
-    pub forces: Option<(Id<Callback>, Id<Chain>, u32)>,
+    /// The agent that would dial.
+    pub agent: Id<id::Agent>,
+    /// Whether it may replace what the callee asked for.
+    pub replaces: bool,
+    /// The callback that a person forces anew.
+    pub forces: Option<Forced>,
     /// The settings.
     pub policy: &'a Policy,
 }
 
+/// A callback that ended unresolved and is dialed anew because a person decided so.
+#[derive(Debug, Clone, Copy)]
+pub struct Forced {
+    /// The callback.
+    pub id: Id<Callback>,
+    /// Its chain.
+    pub chain: Id<Chain>,
+    /// Dials the chain has spent.
+    pub spent: u32,
+    /// Why it existed.
+    pub reason: RedialReason,
+}
+
+/// Why nothing is scheduled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// Something forbids it.
+    Note(Note),
+    /// What the callee asked for waits.
+    PromisePending(Id<Callback>),
+}
+
+/// Whether a callback may be scheduled for that moment: not for the past, nor for further than anybody plans. A minute
+/// is forgiven to clocks that differ.
+pub fn is_schedulable(at: Timestamp, now: Timestamp) -> bool {
+    plus(now, minutes(-1)) <= at && at <= plus(now, minutes(FURTHEST_DAYS * 24 * 60))
+}
+
+const FURTHEST_DAYS: i64 = 400;
+
 /// The callback to write and the waiting ones it replaces, or why there is none.
-pub fn on_request(
-    request: &Request<'_>,
-    now: Timestamp,
-) -> Result<(Follow, Vec<crate::Id<crate::id::Callback>>), Note> {
-    let Request { at, zone, person, forces, policy } = request;
+pub fn on_request(request: &Request<'_>, now: Timestamp) -> Result<(Planned, Vec<Id<Callback>>), Refused> {
+    let Request { at, zone, person, forces, policy, .. } = request;
     if person.suppressed {
-        return Err(Note::DoNotCall);
+        return Err(Refused::Note(Note::DoNotCall));
     }
-    let live = person
-        .live
-        .iter()
+    let peers = || {
+        let is_peer =
+            |l: &&Live| policy.one_promise_per == PromiseScope::Workspace || l.agent == request.agent;
+        person.live.iter().filter(is_peer)
+    };
+    let asked_for = |l: &&Live| l.state.is_waiting() && l.reason == RedialReason::CallbackRequested;
+    if let Some(promise) = peers().find(asked_for).filter(|_| !request.replaces) {
+        return Err(Refused::PromisePending(promise.id));
+    }
+    let live = peers()
         .filter(|l| l.spent < policy.max_attempts)
-        .max_by_key(|l| (l.state.is_waiting(), l.born_of));
+        .max_by_key(|l| (l.state.is_waiting(), l.born_of))
+        .map(|l| (l.id, l.chain, l.spent));
     let chain = match forces {
-        Some(forced) => Some(*forced).filter(|(.., spent)| *spent < policy.max_attempts),
-        None => live.map(|l| (l.id, l.chain, l.spent)),
+        Some(f) => Some((f.id, f.chain, f.spent)).filter(|_| f.spent < policy.max_attempts),
+        None => live,
     };
     let planned = Planned {
         chain: chain.map(|(_, chain, _)| chain),
-        parent: chain.map(|(id, ..)| id),
-        reason: RedialReason::CallbackRequested,
+        parent: forces.map(|f| f.id).or(chain.map(|(id, ..)| id)),
+        reason: forces.map_or(RedialReason::Scheduled, |f| f.reason),
         cause: None,
         attempt: chain.map_or(0, |(.., spent)| spent) + 1,
         max_attempts: policy.max_attempts,
@@ -58,6 +98,56 @@ pub fn on_request(
         zone: zone.clone(),
         born_of: now,
     };
-    let replaced = person.live.iter().filter(|l| l.state.is_waiting()).map(|l| l.id).collect();
-    Ok((Follow::New(planned), replaced))
+    let replaced = peers().filter(|l| l.state.is_waiting()).map(|l| l.id).collect();
+    Ok((planned, replaced))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{callback::State, time::ZoneSource};
+
+    fn id<T>(n: u128) -> Id<T> {
+        Id::from_uuid(uuid::Uuid::from_u128(n))
+    }
+
+    fn check(waits: RedialReason, agent: u128, scope: PromiseScope, replaces: bool, want: &str) {
+        let now: Timestamp = "2026-11-23T17:00:00Z".parse().expect("a time");
+        let (reason, state) = (waits, State::Scheduled);
+        let live = Live { id: id(7), chain: id(5), spent: 0, state, reason, born_of: now, agent: id(agent) };
+        let person = Person { live: vec![live], ..Person::default() };
+        let policy = Policy { one_promise_per: scope, ..Policy::default() };
+        let zone = Zone { name: "UTC".to_owned(), source: ZoneSource::Workspace, is_sure: true };
+        let request =
+            Request { at: now, zone, person: &person, agent: id(1), replaces, forces: None, policy: &policy };
+        let got = match on_request(&request, now) {
+            Ok((planned, replaced)) => format!("{} replaces {}", planned.reason.word(), replaced.len()),
+            Err(refused) => format!("{refused:?}").split('(').next().unwrap_or_default().to_owned(),
+        };
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn a_moment_in_the_past_or_too_far_ahead_is_none() {
+        let now: Timestamp = "2026-11-23T17:00:00Z".parse().expect("a time");
+        let check =
+            |after: i64, want| assert_eq!(is_schedulable(plus(now, minutes(after)), now), want, "{after}");
+        check(-1, true);
+        check(-2, false);
+        check(0, true);
+        check(400 * 24 * 60, true);
+        check(400 * 24 * 60 + 1, false);
+    }
+
+    #[test]
+    fn a_program_never_ends_what_the_callee_asked_for_unless_it_says_so() {
+        use PromiseScope::{Agent, Workspace};
+        use RedialReason::{BusyFollowup, CallbackRequested, Scheduled};
+        check(CallbackRequested, 1, Workspace, false, "PromisePending");
+        check(CallbackRequested, 2, Workspace, false, "PromisePending");
+        check(CallbackRequested, 1, Workspace, true, "scheduled replaces 1");
+        check(CallbackRequested, 2, Agent, false, "scheduled replaces 0");
+        check(Scheduled, 1, Workspace, false, "scheduled replaces 1");
+        check(BusyFollowup, 2, Workspace, false, "scheduled replaces 1");
+    }
 }

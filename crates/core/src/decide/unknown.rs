@@ -6,7 +6,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::time::{minutes, plus};
+use crate::{
+    agent::Channel,
+    time::{minutes, plus},
+};
 
 /// How long a provider's lists may lag behind what it placed.
 pub const SETTLE_MINUTES: i64 = 10;
@@ -14,6 +17,9 @@ pub const SETTLE_MINUTES: i64 = 10;
 const BETWEEN_LISTS: SignedDuration = SignedDuration::from_secs(60);
 /// Without proof for so long, nobody will ever know.
 const GIVE_UP_AFTER_MINUTES: i64 = 24 * 60;
+/// A chat may stay open for three days after its last message.
+const VOICE_GIVE_UP_HOURS: i64 = 24;
+const CHAT_GIVE_UP_HOURS: i64 = 80;
 /// Between two questions about one dispatch, at first and at most.
 const FIRST_ASK_MINUTES: i64 = 1;
 const LONGEST_ASK_MINUTES: i64 = 10;
@@ -75,10 +81,20 @@ pub enum AfterAsk {
     },
 }
 
+/// A placed call of which nobody told how it ended is given up after so long: longer than any call, or any chat, lasts.
+pub const fn is_unheard_for_good(channel: Channel, silent_for: SignedDuration) -> bool {
+    let most = match channel {
+        Channel::Voice => VOICE_GIVE_UP_HOURS,
+        Channel::Chat => CHAT_GIVE_UP_HOURS,
+    };
+    silent_for.as_hours() >= most
+}
+
 /// How to ask about an unknown dispatch at `now`.
 pub fn how_to_ask(unknown: &Unknown, now: Timestamp) -> Ask {
     match unknown.key_lives {
-        Some(lives) if now < plus(unknown.sent_at, lives) => Ask::Repeat,
+        // A clock that stands before the intent was written knows nothing of the key's age.
+        Some(lives) if now >= unknown.sent_at && now < plus(unknown.sent_at, lives) => Ask::Repeat,
         _ => Ask::List,
     }
 }
@@ -152,10 +168,20 @@ mod tests {
     }
 
     #[test]
+    fn a_call_is_given_up_after_a_day_and_a_chat_after_more_than_three() {
+        let hours = SignedDuration::from_hours;
+        assert!(!is_unheard_for_good(Channel::Voice, hours(23)));
+        assert!(is_unheard_for_good(Channel::Voice, hours(24)));
+        assert!(!is_unheard_for_good(Channel::Chat, hours(79)));
+        assert!(is_unheard_for_good(Channel::Chat, hours(80)));
+    }
+
+    #[test]
     fn the_same_bytes_are_repeated_only_while_the_key_lives() {
         let keyed = Unknown { key_lives: Some(minutes(50)), ..unknown(None) };
         assert_eq!(how_to_ask(&keyed, at(49)), Ask::Repeat);
         assert_eq!(how_to_ask(&keyed, at(50)), Ask::List);
+        assert_eq!(how_to_ask(&keyed, at(-1)), Ask::List, "by a clock that was set back");
         assert_eq!(how_to_ask(&unknown(None), at(0)), Ask::List);
     }
 }

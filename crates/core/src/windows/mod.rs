@@ -1,24 +1,41 @@
 //! When a person may be called: the tenant's own quiet hours and quiet days.
 //!
-//! Invariant: [`Quiet::next_open`] never answers earlier than it was asked, nor inside a closed window.
+//! Invariants: a closed window is a pair of instants, `start <= at < end`, so [`Quiet::covers`] and
+//! [`Quiet::next_open`] cannot disagree, also in the night in which clocks change. A boundary that a clock change
+//! skips is the moment of the change; one that happens twice is the first.
 //! Absent on purpose: the clock, and any opinion on which callbacks a window binds. Both are passed in.
 
 use jiff::{
-    Timestamp, ToSpan as _,
-    civil::{Time, Weekday},
-    tz::TimeZone,
+    SignedDuration, Timestamp, ToSpan as _,
+    civil::{Date, Time, Weekday},
+    tz::{AmbiguousOffset, TimeZone},
 };
 
-/// The hours and days in which retries do not ring.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// Where quiet hours are not set, the day after a quiet day opens at this time.
+const DAY_OPENS: Time = Time::constant(9, 0, 0, 0);
+
+/// The hours and days in which callbacks whose moment nobody named do not ring.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quiet {
     /// From the first time up to, not including, the second; over midnight when the first is later.
     pub hours: Option<(Time, Time)>,
-    /// Whole days, in the callee's calendar.
+    /// Whole days, in the callee's calendar, each until the day after it opens.
     pub days: Vec<Weekday>,
 }
 
+impl Default for Quiet {
+    /// 21:00 to 09:00 every day.
+    fn default() -> Self {
+        Self { hours: Some((Time::constant(21, 0, 0, 0), DAY_OPENS)), days: Vec::new() }
+    }
+}
+
 impl Quiet {
+    /// Nothing is quiet.
+    pub const fn none() -> Self {
+        Self { hours: None, days: Vec::new() }
+    }
+
     /// Whether `at` falls into quiet time on a clock in `zone`.
     pub fn covers(&self, at: Timestamp, zone: &TimeZone) -> bool {
         self.closed_until(at, zone).is_some()
@@ -27,38 +44,57 @@ impl Quiet {
     /// The first moment from `at` on that is not quiet.
     ///
     /// Seven quiet days leave none: then `at` plus a year, which [`crate::decide::before_dial`] finds too
-    /// late. The settings' door refuses such a week.
+    /// late. Settings with seven quiet days are refused.
     pub fn next_open(&self, at: Timestamp, zone: &TimeZone) -> Timestamp {
         let mut open = at;
-        // Each step leaves one window; two a day for eight days is more than any week can chain.
-        for _ in 0..16 {
+        // Each step leaves one window; three a day for eight days is more than any week can chain.
+        for _ in 0..24 {
             match self.closed_until(open, zone) {
                 Some(end) if end > open => open = end,
                 _ => return open,
             }
         }
-        at.checked_add(jiff::SignedDuration::from_hours(24 * 365)).unwrap_or(Timestamp::MAX)
+        at.checked_add(SignedDuration::from_hours(24 * 365)).unwrap_or(Timestamp::MAX)
     }
 
-    /// The end of the window that `at` lies in.
+    /// The latest end of the windows that `at` lies in.
     fn closed_until(&self, at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
-        let local = at.to_zoned(zone.clone());
-        if self.days.contains(&local.weekday()) {
-            return Some(local.tomorrow().ok()?.start_of_day().ok()?.timestamp());
+        let today = at.to_zoned(zone.clone()).date();
+        // A window that holds `at` began today or yesterday. A clock that is set back over midnight shows yesterday's
+        // date again: then it may have begun tomorrow.
+        let days = [today.yesterday().ok(), Some(today), today.tomorrow().ok()];
+        let windows = days.into_iter().flatten().flat_map(|day| self.windows_of(day, zone));
+        windows.filter(|(start, end)| *start <= at && at < *end).map(|(_, end)| end).max()
+    }
+
+    /// The windows that begin on `day`.
+    fn windows_of(&self, day: Date, zone: &TimeZone) -> impl Iterator<Item = (Timestamp, Timestamp)> {
+        let next = day.checked_add(1.day()).ok();
+        let hours = self.hours.filter(|(from, to)| from != to).and_then(|(from, to)| {
+            let ends_on = if from < to { day } else { next? };
+            Some((first_moment(day, from, zone)?, first_moment(ends_on, to, zone)?))
+        });
+        let whole_day = self.days.contains(&day.weekday()).then(|| {
+            let opens = self.hours.filter(|(from, to)| from != to).map_or(DAY_OPENS, |(_, to)| to);
+            Some((first_moment(day, Time::midnight(), zone)?, first_moment(next?, opens, zone)?))
+        });
+        hours.into_iter().chain(whole_day.flatten())
+    }
+}
+
+/// The moment at which a clock in `zone` first shows that time of that day, or, where it never does, the moment at
+/// which it is set forward over it.
+pub fn first_moment(day: Date, time: Time, zone: &TimeZone) -> Option<Timestamp> {
+    let local = zone.to_ambiguous_zoned(day.to_datetime(time));
+    match local.offset() {
+        AmbiguousOffset::Gap { .. } => {
+            // The earlier reading lies before the change by as much as the time lies within the gap.
+            let before = local.earlier().ok()?.timestamp();
+            Some(zone.following(before).next().map_or(before, |change| change.timestamp()))
         }
-        let (from, to) = self.hours.filter(|(from, to)| from != to)?;
-        let time = local.time();
-        let (inside, ends_tomorrow) = if from < to {
-            (time >= from && time < to, false)
-        } else {
-            (time >= from || time < to, time >= from)
-        };
-        if !inside {
-            return None;
+        AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Fold { .. } => {
+            local.earlier().ok().map(|at| at.timestamp())
         }
-        let day = if ends_tomorrow { local.date().checked_add(1.day()).ok()? } else { local.date() };
-        // A closing time that a clock change skips moves forward; one that happens twice is the first.
-        Some(day.to_datetime(to).to_zoned(zone.clone()).ok()?.timestamp())
     }
 }
 
@@ -99,7 +135,47 @@ mod tests {
         let quiet = Quiet { hours: Some((time(22, 0, 0, 0), time(2, 30, 0, 0))), days: vec![] };
         let at: jiff::Zoned = "2027-03-28T01:00[Europe/Berlin]".parse().expect("a time");
         let open = quiet.next_open(at.timestamp(), &berlin()).to_zoned(berlin());
-        assert_eq!(open.time(), time(3, 30, 0, 0));
+        assert_eq!(open.time(), time(3, 0, 0, 0));
+    }
+
+    fn opens(quiet: &Quiet, zone: &str, at: &str, want: &str) {
+        let zone = TimeZone::get(zone).expect("a zone");
+        let at: Timestamp = at.parse().expect("a time");
+        let open = quiet.next_open(at, &zone);
+        assert_eq!(open.to_zoned(zone.clone()).strftime("%a %Y-%m-%d %H:%M %Z").to_string(), want);
+        assert!(!quiet.covers(open, &zone));
+    }
+
+    #[test]
+    fn a_night_that_ends_in_a_skipped_hour_ends_when_the_clock_is_set_forward() {
+        let nights = |to| Quiet { hours: Some((time(22, 0, 0, 0), to)), days: vec![] };
+        let (half_past_two, half_past_twelve) = (nights(time(2, 30, 0, 0)), nights(time(0, 30, 0, 0)));
+        opens(&half_past_two, "America/New_York", "2027-03-14T06:30:00Z", "Sun 2027-03-14 03:00 EDT");
+        opens(&half_past_twelve, "Africa/Cairo", "2027-04-29T21:30:00Z", "Fri 2027-04-30 01:00 EEST");
+        opens(
+            &nights(time(0, 15, 0, 0)),
+            "America/Santiago",
+            "2027-09-05T03:00:00Z",
+            "Sun 2027-09-05 01:00 -03",
+        );
+    }
+
+    #[test]
+    fn a_window_that_begins_in_an_hour_that_comes_twice_begins_once() {
+        let quiet = Quiet { hours: Some((time(1, 30, 0, 0), time(9, 0, 0, 0))), days: vec![] };
+        // 01:10 for the second time: quiet since the first 01:30.
+        opens(&quiet, "America/New_York", "2026-11-01T06:10:00Z", "Sun 2026-11-01 09:00 EST");
+        let quiet = Quiet { hours: Some((time(22, 0, 0, 0), time(1, 30, 0, 0))), days: vec![] };
+        opens(&quiet, "America/New_York", "2026-11-01T06:10:00Z", "Sun 2026-11-01 01:10 EST");
+    }
+
+    #[test]
+    fn the_day_after_a_quiet_day_opens_in_the_morning() {
+        let sundays = |hours| Quiet { hours, days: vec![Weekday::Sunday] };
+        opens(&sundays(None), "Europe/Berlin", "2026-11-29T09:04:00Z", "Mon 2026-11-30 09:00 CET");
+        opens(&sundays(None), "Europe/Berlin", "2026-11-30T02:00:00Z", "Mon 2026-11-30 09:00 CET");
+        let until_eight = Some((time(20, 0, 0, 0), time(8, 0, 0, 0)));
+        opens(&sundays(until_eight), "Europe/Berlin", "2026-11-29T09:04:00Z", "Mon 2026-11-30 08:00 CET");
     }
 
     proptest! {

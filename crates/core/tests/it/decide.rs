@@ -39,12 +39,15 @@ pub(crate) fn before_dial(
 ) -> BeforeDial {
     let due = Due {
         reason: reason(row),
+        requested_for: Some(rules.now),
         scheduled_for: rules.now,
         late_by: jiff::SignedDuration::ZERO,
         forced: false,
         spent: u32::from(spent),
         agent_enabled: world.agent_enabled,
+        observes: false,
         suppressed,
+        country_allowed: true,
         zone: &rules.zone,
         policy: &rules.policy,
     };
@@ -171,10 +174,12 @@ pub(crate) fn request_by_hand(turn: &mut Turn<'_>) {
         at: rules.now,
         zone: rules.zone.clone(),
         person: &person,
+        agent: id(0),
+        replaces: true,
         forces: None,
         policy: &rules.policy,
     };
-    let Ok((Follow::New(planned), replaced)) = decide::on_request(&request, rules.now) else { return };
+    let Ok((planned, replaced)) = decide::on_request(&request, rules.now) else { return };
     for replaced in replaced {
         turn.end_waiting(number(replaced), State::Superseded);
     }
@@ -190,6 +195,7 @@ fn live(turn: &Turn<'_>, n: u8) -> Live {
         state: row.state,
         reason: reason(row),
         born_of: turn.rules.now,
+        agent: id(0),
     }
 }
 
@@ -217,6 +223,9 @@ impl Backstage<'_> {
             redial: Some(&self.redial),
             person: Some(&self.person),
             dialler: self.dialler,
+            agent: None,
+            country_allowed: true,
+            observes: false,
             policy: &self.rules.policy,
             zone: &self.rules.zone,
             asked: &self.asked,
@@ -251,6 +260,7 @@ fn scene_of<'a>(turn: &Turn<'a>, n: u8, moment: Moment) -> Backstage<'a> {
             rule: String::new(),
             window: None,
             doubts: Vec::new(),
+            by_machine: false,
         },
     }
 }

@@ -84,7 +84,7 @@ impl Scope {
             endings: self.endings,
             bug,
             policy: Policy { max_attempts: self.max_attempts, ..Policy::default() },
-            zone: Zone { name: "UTC".to_owned(), source: ZoneSource::Workspace },
+            zone: Zone { name: "UTC".to_owned(), source: ZoneSource::Workspace, is_sure: true },
             now: "2026-11-23T12:00:00Z".parse().expect("a time"),
             made: Cell::default(),
         }

@@ -199,7 +199,7 @@ fn take(turn: &mut Turn<'_>, step: Step) {
         Step::HearEnded(n) => decide::hear(turn, n, Moment::Ended),
         Step::HearAnalyzed(n) => decide::hear(turn, n, Moment::Analyzed),
         Step::Cancel(n) => {
-            turn.callback_to(n, callback::State::Cancelled);
+            turn.callback_to(n, callback::State::Canceled);
             turn.move_fence(n);
         }
         Step::DoNotCall => turn.suppress(),

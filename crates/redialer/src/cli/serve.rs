@@ -128,9 +128,7 @@ impl Running {
             for worker in self.workers {
                 worker.await?;
             }
-            // Every permit back means that no dial is under way.
-            let all = u32::try_from(self.app.config.max_dials)?;
-            let _all_back = self.app.dials.acquire_many(all).await?;
+            self.app.dials.all_back().await;
             anyhow::Ok(())
         };
         match tokio::time::timeout(deadline, finished).await {

@@ -19,10 +19,13 @@ use redialer_core::{
     Id, Phone, Timestamp,
     agent::Channel,
     callback::{HeldFor, State},
-    decide::{self, BeforeDial, Due},
+    decide::{self, BeforeDial, Due, Notice},
     id,
     order::CallOrder,
+    permission::Permission,
+    policy::Policy,
 };
+use redialer_kek::KeyError;
 use redialer_providers::retell::{
     api::{OwnNumber, ReadError},
     order,
@@ -36,7 +39,7 @@ use zeroize::Zeroizing;
 
 pub use send::send;
 
-use super::window::Lanes;
+use super::{account, permits::Permit, window::Lanes};
 use crate::{app::App, clock::Mark};
 
 const POLL: Duration = Duration::from_secs(1);
@@ -111,13 +114,10 @@ async fn lane(app: Arc<App>, workspace: Id<id::Workspace>, rows: Vec<DueRow>) {
 async fn start(app: &Arc<App>, id: Id<id::Workspace>, rows: &[DueRow]) -> Result<(), StoreError> {
     let sending = prepare(app, id, rows).await?;
     for ready in sending {
-        let permit = Arc::clone(&app.dials).acquire_owned().await;
         let app = Arc::clone(app);
         tokio::spawn(async move {
             send(&app, ready).await;
-            let were_all_taken = app.dials.available_permits() == 0;
-            drop(permit);
-            if were_all_taken {
+            if app.dials.were_wanted() {
                 app.due_bell.notify_one();
             }
         });
@@ -131,6 +131,7 @@ pub struct Ready {
     api_key: Zeroizing<String>,
     /// Before its lease was reckoned.
     begun: Mark,
+    _permit: Permit,
 }
 
 impl Ready {
@@ -151,8 +152,10 @@ pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Resul
     if workspace.paused.is_some() {
         return Ok(Vec::new());
     }
-    let room = app.dials.available_permits().min(rows.len());
-    let n = app.pacer.take(id, workspace.defaults.calls_per_second, room, app.clock.real_ms());
+    // A claim is made only for a permit in hand: its lease must not run out while it waits for one.
+    let mut permits = app.dials.take(id, rows.len());
+    let n = app.pacer.take(id, workspace.defaults.calls_per_second, permits.len(), app.clock.real_ms());
+    permits.truncate(n);
     if n == 0 {
         return Ok(Vec::new());
     }
@@ -161,8 +164,14 @@ pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Resul
     let lease = app.clock.real_ms() + CLAIM_LEASE_MS;
     // Without the key service nothing is claimed (I23).
     let lane = match Lane::open(app, Arc::clone(&desk), lease).await {
-        Ok(lane) => lane,
+        Ok(lane) => {
+            app.key_outages.ended(app.clock.now());
+            lane
+        }
         Err(error) => {
+            if matches!(error, StoreError::Key(KeyError::Unavailable(_))) {
+                app.key_outages.began(app.clock.now());
+            }
             app.pacer.give_back(id, n);
             return Err(error);
         }
@@ -188,8 +197,8 @@ pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Resul
     // A process that was frozen since the claim has lost it; what follows is guarded by the fence anyway.
     let intents = app.ledger.begin(intended, &lane.key, &app.chance, app.clock.now()).await?;
     app.store.pass(Point::C5).await?;
-    let ready = |intent| Ready { intent, api_key: lane.api_key.clone(), begun };
-    Ok(intents.into_iter().map(ready).collect())
+    let ready = |(intent, permit)| Ready { intent, api_key: lane.api_key.clone(), begun, _permit: permit };
+    Ok(intents.into_iter().zip(permits).map(ready).collect())
 }
 
 /// As many of the rows as there are lines for, at most `n`.
@@ -227,7 +236,11 @@ async fn lines(app: &App, workspace: &WorkspaceRow) -> Result<u32, StoreError> {
     }
     let key = app.store.open_key(workspace.tenant).await?;
     let api_key = workspace.api_key(&key)?;
-    match app.retell.concurrency(&api_key).await {
+    let read = app.retell.concurrency(&api_key).await;
+    if let Err(error) = &read {
+        account::read_failed(app, workspace.id, error).await;
+    }
+    match read {
         Ok(Some(c)) => {
             let free = c.outbound_limit.saturating_sub(c.current);
             app.pacer.set_lines(workspace.id, free, now);
@@ -243,8 +256,9 @@ async fn lines(app: &App, workspace: &WorkspaceRow) -> Result<u32, StoreError> {
             app.pacer.slow(workspace.id, now + secs * 1_000);
             Ok(0)
         }
-        // Whether the account can be dialled from is the dial's own answer.
-        Err(_) => Ok(u32::MAX),
+        Err(ReadError::KeyRefused { .. } | ReadError::Payment { .. }) => Ok(0),
+        // Whether the account can be dialed from is the dial's own answer.
+        Err(ReadError::Unknown(_) | ReadError::Unavailable(_)) => Ok(u32::MAX),
     }
 }
 
@@ -299,53 +313,92 @@ impl<'a> Lane<'a> {
     async fn checked(&self, claim: Claim) -> Result<Option<(Claim, NewDispatch)>, StoreError> {
         let (app, now) = (self.app, self.app.clock.now());
         let Seat { agent, policy } = self.agent(claim.agent()).await?;
-        let due = Due {
-            reason: claim.reason(),
-            scheduled_for: claim.scheduled_for(),
-            late_by: app.pacer.late_by(claim.id(), claim.scheduled_for(), now, app.clock.real_ms()),
-            forced: claim.forced(),
-            spent: claim.spent(),
-            agent_enabled: agent.enabled,
-            suppressed: claim.suppressed(),
-            zone: claim.zone(),
-            policy: &policy,
-        };
-        match decide::before_dial(&due, now) {
+        let secrets = claim.secrets(&self.key)?;
+        match decide::before_dial(&self.due(&claim, &secrets, &agent, &policy, now), now) {
             BeforeDial::Snooze { until } => app.store.snooze(claim, until, None, now).await?,
             BeforeDial::Replan { until } => {
                 tracing::warn!(callback.id = %claim.id(), "callback {} was missed and is planned anew", claim.id());
                 app.store.snooze(claim, until, Some(MISSED), now).await?;
             }
             BeforeDial::Hold(why) => app.store.hold(claim, why, now).await?,
-            BeforeDial::Close(state) => app.store.close_claim(claim, state, state.word(), now).await?,
+            BeforeDial::Close(State::Canceled) => {
+                app.store.close_claim(claim, State::Canceled, "observed", now).await?;
+            }
+            BeforeDial::Close(state) => {
+                tracing::info!(callback.id = %claim.id(), state = state.word(), "callback {} is closed without a dial", claim.id());
+                app.store.close_claim(claim, state, state.word(), now).await?;
+            }
             BeforeDial::Dial { attempt, max_attempts, is_final } => {
-                let secrets = claim.secrets(&self.key)?;
-                let from = match self.number_of(&agent, &secrets, claim.test()).await {
-                    Ok(Some(from)) => from,
-                    Ok(None) => {
-                        app.store.hold(claim, HeldFor::FromNumber, now).await?;
-                        return Ok(None);
-                    }
-                    Err(_) => {
-                        app.store.release(claim, later(now), now).await?;
-                        return Ok(None);
-                    }
-                };
-                let calls_a_month = app.plans.of(self.desk.plan).calls_a_month;
-                let dial = Dial { attempt, max_attempts, is_final, from, agent: &agent, calls_a_month };
-                let Some(new) = dial.intent(app, &claim, &secrets) else {
-                    app.store.close_claim(claim, State::Failed, "bad_number", now).await?;
-                    return Ok(None);
-                };
-                // From here the claim's lease no longer counts but the intent's.
-                if app.clock.real_ms() >= self.lease_until_ms {
-                    app.store.release(claim, now, now).await?;
-                    return Ok(None);
-                }
-                return Ok(Some((claim, new)));
+                let dial = Dial { attempt, max_attempts, is_final, agent: &agent };
+                return self.intend(claim, secrets, dial).await;
             }
         }
         Ok(None)
+    }
+
+    /// What is known of a claimed callback and of the world around it.
+    fn due<'d>(
+        &self,
+        claim: &'d Claim,
+        secrets: &Secrets,
+        agent: &AgentRow,
+        policy: &'d Policy,
+        now: Timestamp,
+    ) -> Due<'d> {
+        let app = self.app;
+        let late_by = app.pacer.late_by(claim.id(), claim.scheduled_for(), now, app.clock.real_ms());
+        Due {
+            reason: claim.reason(),
+            requested_for: claim.requested_for(),
+            scheduled_for: claim.scheduled_for(),
+            late_by: late_by - app.key_outages.within(claim.scheduled_for(), now),
+            forced: claim.forced(),
+            spent: claim.spent(),
+            agent_enabled: agent.enabled,
+            observes: agent.observe && !claim.test(),
+            suppressed: claim.suppressed(),
+            country_allowed: claim.test() || policy.calls_country_of(&secrets.to),
+            zone: claim.zone(),
+            policy,
+        }
+    }
+
+    /// The intent of a claim that may be dialed now.
+    async fn intend(
+        &self,
+        claim: Claim,
+        mut secrets: Secrets,
+        dial: Dial<'_>,
+    ) -> Result<Option<(Claim, NewDispatch)>, StoreError> {
+        let (app, now) = (self.app, self.app.clock.now());
+        let from = match self.number_of(dial.agent, &secrets, claim.test()).await {
+            Ok(Some(from)) => from,
+            Ok(None) => {
+                app.store.hold(claim, HeldFor::FromNumber, now).await?;
+                return Ok(None);
+            }
+            Err(NumberError::Store(error)) => return Err(error),
+            Err(NumberError::Provider(error)) => {
+                tracing::warn!(callback.id = %claim.id(), %error, "callback {} waits: the number to dial from could not be read", claim.id());
+                account::read_failed(app, claim.workspace(), &error).await;
+                app.store.release(claim, later(now), Some(Notice::NumberUnread), now).await?;
+                return Ok(None);
+            }
+        };
+        // What it is dialed from is shown on it.
+        let shows_number = secrets.from.is_none();
+        secrets.from.get_or_insert_with(|| from.e164().to_owned());
+        let Some(mut new) = dial.intent(self, &claim, &secrets, from) else {
+            app.store.close_claim(claim, State::Failed, "bad_number", now).await?;
+            return Ok(None);
+        };
+        new.secrets = shows_number.then(|| secrets.seal(claim.id(), &self.key, &app.chance));
+        // From here the claim's lease no longer counts but the intent's.
+        if app.clock.real_ms() >= self.lease_until_ms {
+            app.store.release(claim, now, None, now).await?;
+            return Ok(None);
+        }
+        Ok(Some((claim, new)))
     }
 
     /// The number to dial from: the original call's, else the agent's own at the provider.
@@ -354,17 +407,21 @@ impl<'a> Lane<'a> {
         agent: &AgentRow,
         secrets: &Secrets,
         test: bool,
-    ) -> Result<Option<Phone>, ReadError> {
+    ) -> Result<Option<Phone>, NumberError> {
         if let Some(from) = secrets.from.as_deref().and_then(|n| Phone::parse(n).ok()) {
             return Ok(Some(from));
         }
         if test {
             return Ok(Phone::parse(TESTS_FROM).ok());
         }
+        let (app, workspace) = (self.app, &self.desk.workspace);
         let read = || async {
-            match self.app.retell.numbers(&self.api_key).await {
-                // A key that may not read the account's numbers: none of them is known.
-                Err(ReadError::Forbidden { .. }) => Ok(Vec::new()),
+            match app.retell.numbers(&self.api_key).await {
+                // A key that may not read the account's numbers: they are taken from the calls themselves.
+                Err(error @ ReadError::Forbidden { .. }) => {
+                    account::read_failed(app, workspace.id, &error).await;
+                    Ok(Vec::new())
+                }
                 read => read,
             }
         };
@@ -372,7 +429,13 @@ impl<'a> Lane<'a> {
         let id = &agent.provider_agent_id;
         let outbound = numbers.iter().find(|n| n.outbound_agents.contains(id));
         let found = outbound.or_else(|| numbers.iter().find(|n| n.inbound_agents.contains(id)));
-        Ok(found.and_then(|n| Phone::parse(&n.number).ok()))
+        if let Some(found) = found {
+            let missing = &workspace.missing_permissions;
+            account::read_succeeded(app, workspace.id, missing, Permission::Numbers).await;
+            return Ok(Phone::parse(&found.number).ok());
+        }
+        let known = app.store.of(workspace.tenant).last_number_of(agent.id, &self.key).await?;
+        Ok(known.and_then(|number| Phone::parse(&number).ok()))
     }
 
     /// An agent; one that the provider has lost is not at the desk.
@@ -393,6 +456,15 @@ impl<'a> Lane<'a> {
     }
 }
 
+/// Why it is not known which number to dial from.
+#[derive(Debug, thiserror::Error)]
+enum NumberError {
+    #[error(transparent)]
+    Provider(#[from] ReadError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 fn later(now: Timestamp) -> Timestamp {
     redialer_core::time::plus(now, redialer_core::time::minutes(1))
 }
@@ -402,18 +474,17 @@ struct Dial<'a> {
     attempt: u32,
     max_attempts: u32,
     is_final: bool,
-    from: Phone,
     agent: &'a AgentRow,
-    calls_a_month: Option<u64>,
 }
 
 impl Dial<'_> {
     /// The request's exact bytes; `None` when the stored number is not one we dial.
-    fn intent(self, app: &App, claim: &Claim, secrets: &Secrets) -> Option<NewDispatch> {
+    fn intent(self, lane: &Lane<'_>, claim: &Claim, secrets: &Secrets, from: Phone) -> Option<NewDispatch> {
+        let app = lane.app;
         let dispatch = Id::new(app.clock.now(), &app.chance);
         let order = CallOrder {
             channel: claim.channel(),
-            from: self.from,
+            from,
             to: Phone::parse(&secrets.to).ok()?,
             agent: self.agent.provider_agent_id.clone(),
             version: secrets.version(),
@@ -435,7 +506,10 @@ impl Dial<'_> {
             is_final: self.is_final,
             body: order::body(&order),
             lease_until_ms: app.clock.real_ms() + lease_ms,
-            calls_a_month: self.calls_a_month,
+            calls_a_month: app.plans.of(lane.desk.plan).calls_a_month,
+            fuse: app.config.fuse(),
+            account: lane.desk.workspace.account.clone(),
+            secrets: None,
         })
     }
 }

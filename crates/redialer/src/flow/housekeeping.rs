@@ -151,7 +151,7 @@ async fn probe(app: &App) -> Result<(), StoreError> {
             let workspace = app.store.of(paused.tenant).workspace(paused.id).await?;
             match app.retell.probe(&workspace.api_key(&key)?).await {
                 Ok(()) => {
-                    app.store.resume(paused.id).await?;
+                    app.store.resume(paused.id, now).await?;
                     app.due_changed();
                     tracing::info!(workspace.id = %paused.id, "workspace {} dials again", paused.id);
                 }

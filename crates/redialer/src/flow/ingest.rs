@@ -13,9 +13,9 @@ use redialer_core::{
     Id, Phone, Timestamp,
     agent::Dialler,
     call::{CallFacts, Turn},
-    decide::{self, AfterCall, AskedTime, Follow, Note, Person, Redial, Scene, Seen, Whom},
+    decide::{self, AfterCall, AskedTime, Follow, Note, Person, Redial, Scene, Seen, Settle, Whom},
     id, phone,
-    policy::Policy,
+    policy::{Policy, PromiseScope},
     time::{Zone, minutes, plus},
 };
 use redialer_kek::KeyError;
@@ -27,7 +27,10 @@ use redialer_store::{
 
 use crate::app::App;
 
-const BATCH: i64 = 256;
+/// Events of one workspace that are decided before another workspace has its turn.
+const SHARE: i64 = 32;
+/// How often an event is decided anew at once because something else was decided about the same person meanwhile.
+const MAX_CONFLICTS: usize = 8;
 const MAX_TRIES: i64 = 5;
 const POLL: Duration = Duration::from_secs(1);
 
@@ -48,13 +51,16 @@ pub async fn run(app: Arc<App>) {
     }
 }
 
-/// Decides what waits, one event after the other; the number of events looked at.
+/// Decides what waits; the number of events looked at. Workspaces take turns, so that a flood of one delays the others
+/// by no more than its share of a round (I42); within a workspace the longest-waiting event comes first.
 pub async fn drain(app: &Arc<App>) -> Result<usize, StoreError> {
     let mut n = 0;
     for range in app.ranges() {
-        for row in app.store.pending(range, app.clock.now(), BATCH).await? {
-            n += 1;
-            one(app, row).await?;
+        for workspace in app.store.workspaces_with_pending(range, app.clock.now()).await? {
+            for row in app.store.pending(workspace, app.clock.now(), SHARE).await? {
+                n += 1;
+                one(app, row).await?;
+            }
         }
     }
     Ok(n)
@@ -78,6 +84,13 @@ async fn one(app: &Arc<App>, row: PendingRow) -> Result<(), StoreError> {
     let (task_app, task_row) = (Arc::clone(app), Arc::clone(&row));
     let decided = tokio::spawn(async move {
         let (desk, key) = opened?;
+        for _ in 0..MAX_CONFLICTS {
+            match decide(&task_app, &task_row, &desk, &key).await {
+                // What it was decided by has moved on: it is read and decided again.
+                Err(StoreError::Conflict(_)) => {}
+                done => return done,
+            }
+        }
         decide(&task_app, &task_row, &desk, &key).await
     });
     let failure = match decided.await {
@@ -124,7 +137,9 @@ async fn decide(app: &App, row: &PendingRow, desk: &Desk, key: &TenantKey) -> Re
     let reading = read(app, row, desk, facts, conversation, key).await?;
     let person_ix = reading.person_ix.or_else(|| reading.redial.as_ref().map(|redial| redial.person_ix));
     let call_id = reading.facts.call_id.clone();
-    let subject = Subject { delivery: row, call_id: &call_id, person_ix, redial: reading.redial.as_ref() };
+    let channel = reading.facts.channel;
+    let subject =
+        Subject { delivery: row, call_id: &call_id, person_ix, redial: reading.redial.as_ref(), channel };
     let Some((decision, known)) = app.store.begin_decision(subject, app.clock.now()).await? else {
         return Ok(());
     };
@@ -133,7 +148,7 @@ async fn decide(app: &App, row: &PendingRow, desk: &Desk, key: &TenantKey) -> Re
     let spoken_with =
         SpokenWith { number: reading.whom.person.as_ref().map(Phone::e164), outcome: reading.outcome() };
     decision.finish(&after, following, &spoken_with, key, &app.chance).await?;
-    report(app, row.workspace, &after);
+    report(app, row.workspace, &call_id, &after);
     Ok(())
 }
 
@@ -143,6 +158,7 @@ fn following(id: Id<id::Callback>, reading: &Reading) -> Option<Following<'_>> {
         agent: agent.id,
         channel: reading.facts.channel,
         secrets: &reading.secrets,
+        promise_scope: (reading.policy.one_promise_per == PromiseScope::Agent).then_some(agent.id),
     })
 }
 
@@ -269,6 +285,7 @@ fn secrets(facts: &CallFacts, whom: &Whom, asked: &AskedTime, known: Option<&Sec
         confidence: Some(asked.confidence).filter(|_| facts.asked.callback),
         window: asked.window.map(|(from, to)| (from.as_millisecond(), to.as_millisecond())),
         doubts: asked.doubts.iter().map(|doubt| (*doubt).to_owned()).collect(),
+        external_id: None,
     }
 }
 
@@ -290,6 +307,13 @@ fn after_call(
         redial,
         person: person.filter(|_| reading.whom.person.is_some()),
         dialler,
+        agent: reading.agent.as_ref().map(|agent| agent.id),
+        country_allowed: reading
+            .whom
+            .person
+            .as_ref()
+            .is_none_or(|person| reading.policy.calls_country_of(person.e164())),
+        observes: reading.agent.as_ref().is_some_and(|agent| agent.observe),
         policy: &reading.policy,
         zone: &reading.zone,
         asked: &reading.asked,
@@ -304,22 +328,36 @@ fn after_call(
     after
 }
 
-/// Tells what was decided to whoever watches, and to the window.
-pub fn report(app: &App, workspace: Id<id::Workspace>, after: &AfterCall) {
+/// Logs and counts what was decided, and has the window read again where something is due soon.
+pub fn report(app: &App, workspace: Id<id::Workspace>, call_id: &str, after: &AfterCall) {
     if after.notes.contains(&Note::UnknownReason) {
         metrics::counter!("redialer_unknown_reasons_total").increment(1);
     }
-    if after.pause.is_some() {
-        tracing::warn!(workspace.id = %workspace, "workspace {workspace} is paused: the provider wants to be paid");
+    if let Some(pause) = after.pause {
+        tracing::warn!(workspace.id = %workspace, "workspace {workspace} is paused: {}", pause.description());
     }
-    if after.follow.is_some() {
-        metrics::counter!("redialer_callbacks_scheduled_total").increment(1);
+    if let Some(settle) = after.settle {
+        let outcome = match settle {
+            Settle::Close(state) => state.word(),
+            Settle::Again { .. } => "again",
+        };
+        metrics::counter!("redialer_outcomes_total", "state" => outcome).increment(1);
+        tracing::info!(workspace.id = %workspace, call.id = call_id, outcome, "call {call_id} of ours ended: {outcome}");
+    }
+    if let Some(Follow::New(planned) | Follow::Move(_, planned)) = &after.follow {
+        let reason = planned.reason.word();
+        metrics::counter!("redialer_callbacks_scheduled_total", "reason" => reason).increment(1);
+        tracing::info!(
+            workspace.id = %workspace, call.id = call_id, reason, scheduled_for = %planned.scheduled_for,
+            "a callback was scheduled for {} after call {call_id}: {reason}", planned.scheduled_for
+        );
         // Soon means within the window; whatever is further off comes in with a later reading.
-        if let Some(Follow::New(planned) | Follow::Move(_, planned)) = &after.follow
-            && planned.scheduled_for <= app.window.until()
-        {
+        if planned.scheduled_for <= app.window.until() {
             app.due_changed();
         }
+    } else if !after.notes.is_empty() {
+        let notes = after.notes.iter().map(|note| note.word()).collect::<Vec<_>>().join(" ");
+        tracing::info!(workspace.id = %workspace, call.id = call_id, notes, "no callback followed call {call_id}: {notes}");
     }
     metrics::counter!("redialer_deliveries_decided_total").increment(1);
 }

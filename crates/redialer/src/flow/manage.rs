@@ -1,21 +1,26 @@
 //! What people do, through whichever door: connect a workspace, sync its roster, schedule by hand.
 
+use std::collections::BTreeMap;
+
 use argon2::{Argon2, PasswordHasher as _};
 use redialer_core::{
     Id, Phone, Timestamp,
     chance::Chance,
-    decide::{self, Follow, Note, Request},
-    id, phone,
-    policy::Policy,
+    decide::{self, Forced, Note, Refused, Request, is_schedulable},
+    id,
+    permission::Permission,
+    phone,
+    policy::{Policy, PromiseScope},
     tenant::Plan,
     time::{Zone, ZoneSource},
 };
 use redialer_providers::retell::api::{ReadError, RosterAgent};
 use redialer_store::{
-    AgentRow, CallbackRow, DueRow, ManualPlan, NewTenant, Roster, Secrets, Store, StoreError, TenantRow,
-    TenantStore, WorkspaceRow, bucket_of,
+    AgentRow, CallbackRow, Desk, DueRow, ManualPlan, NewTenant, NotWritten, Roster, Secrets, Store,
+    StoreError, TenantKey, TenantRow, TenantStore, WorkspaceRow, bucket_of,
 };
 
+use super::account;
 use crate::{app::App, clock::Clock};
 
 /// What a new tenant is told once.
@@ -95,6 +100,8 @@ pub async fn sync(
     let api_key = workspace.api_key(&key)?;
     let began = app.clock.now();
     let mut agents: Vec<RosterAgent> = app.retell.agents(&api_key).await?;
+    let missing = &workspace.missing_permissions;
+    account::read_succeeded(app, workspace.id, missing, Permission::Agents).await;
     for agent in &mut agents {
         // Only its time zone is wanted: what cannot be told now stays as it was known.
         agent.timezone = match app.retell.agent_timezone(&api_key, agent).await {
@@ -108,16 +115,7 @@ pub async fn sync(
             }
         };
     }
-    let own: Option<Vec<[u8; 16]>> = match app.retell.numbers(&api_key).await {
-        Ok(numbers) => {
-            let numbers = numbers.iter().filter_map(|n| Phone::parse(&n.number).ok());
-            Some(numbers.map(|p| key.index(p.e164())).collect())
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the workspace's own numbers could not be read");
-            None
-        }
-    };
+    let own = own_numbers(app, workspace, &key, &api_key).await?;
     let roster: Vec<Roster<'_>> = agents
         .iter()
         .map(|a| Roster {
@@ -129,12 +127,49 @@ pub async fn sync(
         .collect();
     let max = app.plans.of(tenant.plan).agents;
     store
-        .sync_agents(workspace.id, &roster, own.as_deref(), max, (began, app.clock.now()), &app.chance)
+        .sync_agents(
+            workspace.id,
+            &roster,
+            own.as_ref().map(|(indexes, countries)| (indexes.as_slice(), countries.as_slice())),
+            max,
+            (began, app.clock.now()),
+            &app.chance,
+        )
         .await?;
+    tracing::info!(workspace.id = %workspace.id, n = agents.len(), "the roster of workspace {} was pulled: {} agents", workspace.id, agents.len());
     Ok(agents.len())
 }
 
-/// A callback that somebody asks for.
+/// The keyed indexes of the workspace's own numbers, and their countries.
+type OwnNumbers = (Vec<[u8; 16]>, Vec<String>);
+
+/// The workspace's own numbers, as far as its key may read them now.
+async fn own_numbers(
+    app: &App,
+    workspace: &WorkspaceRow,
+    key: &TenantKey,
+    api_key: &str,
+) -> Result<Option<OwnNumbers>, ReadError> {
+    let numbers = match app.retell.numbers(api_key).await {
+        Ok(numbers) => numbers,
+        Err(error @ (ReadError::KeyRefused { .. } | ReadError::Payment { .. })) => return Err(error),
+        Err(error) => {
+            account::read_failed(app, workspace.id, &error).await;
+            tracing::warn!(workspace.id = %workspace.id, %error, "the workspace's own numbers could not be read");
+            return Ok(None);
+        }
+    };
+    let missing = &workspace.missing_permissions;
+    account::read_succeeded(app, workspace.id, missing, Permission::Numbers).await;
+    let numbers: Vec<Phone> = numbers.iter().filter_map(|n| Phone::parse(&n.number).ok()).collect();
+    let mut countries: Vec<String> =
+        numbers.iter().filter_map(|n| phone::country_of(n)).map(str::to_owned).collect();
+    countries.sort();
+    countries.dedup();
+    Ok(Some((numbers.iter().map(|n| key.index(n.e164())).collect(), countries)))
+}
+
+/// A callback that somebody schedules.
 pub struct ByHand {
     /// The number to dial.
     pub to: Phone,
@@ -143,7 +178,13 @@ pub struct ByHand {
     /// When.
     pub when: When,
     /// What the agent is told beside our own variables.
-    pub variables: std::collections::BTreeMap<String, String>,
+    pub variables: BTreeMap<String, String>,
+    /// An id of the program's own.
+    pub external_id: Option<String>,
+    /// A JSON object of the program's own, as text; the provider gets it as metadata.
+    pub metadata: Option<String>,
+    /// Whether it may replace what the callee asked for.
+    pub replaces: bool,
 }
 
 /// A moment, or words for one.
@@ -157,15 +198,47 @@ pub enum When {
 /// Why a callback was not scheduled.
 #[derive(Debug, thiserror::Error)]
 pub enum NotScheduled {
-    /// The words name no time.
-    #[error("no time was understood; try \"tomorrow at 3 pm\" or \"in two hours\", or give `at`")]
+    /// The words name no time to come.
+    #[error(
+        "The text names no time to come. Send words like \"tomorrow at 3 pm\" or \"in two hours\", or send `at`."
+    )]
     NoTime,
+    /// The moment is over, or too far ahead.
+    #[error("The moment must lie between now and 400 days from now.")]
+    OutOfRange,
+    /// The number to dial from is none of the workspace's own.
+    #[error("The number to dial from is none of the workspace's own numbers.")]
+    ForeignNumber,
+    /// The workspace does not call that country.
+    #[error("The number's country is not among `allowed_countries` of the workspace.")]
+    Country,
     /// Something forbids it.
     #[error("{}", .0.sentence())]
     Note(Note),
+    /// What the callee asked for waits.
+    #[error("A callback that the callee asked for waits: {0}. Send `replace` as true to replace it.")]
+    PromisePending(Id<id::Callback>),
+    /// The unresolved callback was forced before.
+    #[error("The callback was forced before; {0} came of it.")]
+    ForcedBefore(Id<id::Callback>),
+    /// The number was called too often.
+    #[error(
+        "The number was called so often that something must be wrong. Look at its chain before you call again."
+    )]
+    Fuse,
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<NotWritten> for NotScheduled {
+    fn from(why: NotWritten) -> Self {
+        match why {
+            NotWritten::Refused(Refused::Note(note)) => Self::Note(note),
+            NotWritten::Refused(Refused::PromisePending(id)) => Self::PromisePending(id),
+            NotWritten::ForcedBefore(id) => Self::ForcedBefore(id),
+        }
+    }
 }
 
 /// Schedules a callback by hand.
@@ -180,16 +253,23 @@ pub async fn schedule(
     let desk = app.store.desk(tenant, workspace.id, app.clock.real_ms()).await?;
     let key = store.open_key().await?;
     let person_ix = key.index(by_hand.to.e164());
-    if by_hand.from.as_ref() == Some(&by_hand.to) || desk.is_own_number(&person_ix) {
-        return Err(NotScheduled::Note(Note::OwnNumber));
-    }
-    let policy = agent.settings(&workspace.defaults).policy();
+    let policy = agent.settings(&workspace.defaults).policy(&workspace.number_countries);
     let now = app.clock.now();
     let (at, zone) = moment(&by_hand, agent, &policy, now).ok_or(NotScheduled::NoTime)?;
-    let mut secrets = Secrets::default();
-    secrets.to.push_str(by_hand.to.e164());
-    secrets.from = by_hand.from.as_ref().map(|f| f.e164().to_owned());
-    secrets.variables.clone_from(&by_hand.variables);
+    if !is_schedulable(at, now) {
+        return Err(NotScheduled::OutOfRange);
+    }
+    if !store.is_for_tests() {
+        check_numbers(&by_hand, &desk, &policy, &key)?;
+    }
+    let secrets = Secrets {
+        to: by_hand.to.e164().to_owned(),
+        from: by_hand.from.as_ref().map(|f| f.e164().to_owned()),
+        variables: by_hand.variables,
+        metadata: by_hand.metadata,
+        external_id: by_hand.external_id,
+        ..Secrets::default()
+    };
     let id = Id::new(now, &app.chance);
     let plan = ManualPlan {
         id,
@@ -198,14 +278,15 @@ pub async fn schedule(
         channel: agent.channel,
         person_ix,
         secrets: &secrets,
+        promise_scope: promise_scope(&policy, agent.id),
+        forces: None,
     };
     let decide = |person: &decide::Person| {
-        let (follow, replaced) =
-            decide::on_request(&Request { at, zone, person, forces: None, policy: &policy }, now)?;
-        let (Follow::New(planned) | Follow::Move(_, planned)) = follow;
-        Ok((planned, replaced))
+        let (agent, replaces) = (agent.id, by_hand.replaces);
+        decide::on_request(&Request { at, zone, person, agent, replaces, forces: None, policy: &policy }, now)
     };
-    store.schedule(&plan, decide, &key, now, &app.chance).await?.map_err(NotScheduled::Note)?;
+    store.schedule(&plan, decide, &key, now, &app.chance).await??;
+    tracing::info!(callback.id = %id, workspace.id = %workspace.id, scheduled_for = %at, "callback {id} was scheduled for {at} by hand");
     app.due_added(DueRow {
         bucket: bucket_of(tenant),
         id,
@@ -219,7 +300,34 @@ pub async fn schedule(
     Ok(id)
 }
 
-/// Dials an unresolved callback anew: a person has decided. It stays as it ended; the new one follows it.
+/// The agent with which a callback is the one promise; `None` in the whole workspace.
+fn promise_scope(policy: &Policy, agent: Id<id::Agent>) -> Option<Id<id::Agent>> {
+    (policy.one_promise_per == PromiseScope::Agent).then_some(agent)
+}
+
+/// Whether the numbers are ones that may be dialed, and dialed from.
+fn check_numbers(
+    by_hand: &ByHand,
+    desk: &Desk,
+    policy: &Policy,
+    key: &TenantKey,
+) -> Result<(), NotScheduled> {
+    let is_own = |number: &Phone| desk.is_own_number(&key.index(number.e164()));
+    if by_hand.from.as_ref() == Some(&by_hand.to) || is_own(&by_hand.to) {
+        return Err(NotScheduled::Note(Note::OwnNumber));
+    }
+    let missing = &desk.workspace.missing_permissions;
+    let knows_numbers = !missing.iter().any(|p| p == Permission::Numbers.as_str());
+    if knows_numbers && by_hand.from.as_ref().is_some_and(|from| !is_own(from)) {
+        return Err(NotScheduled::ForeignNumber);
+    }
+    if !policy.calls_country_of(by_hand.to.e164()) {
+        return Err(NotScheduled::Country);
+    }
+    Ok(())
+}
+
+/// Dials an unresolved callback anew: a person has decided. It stays as it ended; the new one follows it, once.
 pub async fn force_anew(
     app: &App,
     store: &TenantStore,
@@ -227,9 +335,13 @@ pub async fn force_anew(
 ) -> Result<Id<id::Callback>, NotScheduled> {
     let key = store.open_key().await?;
     let workspace = store.workspace(row.workspace).await?;
-    let policy = store.agent(row.agent).await?.settings(&workspace.defaults).policy();
+    let agent = store.agent(row.agent).await?;
+    let policy = agent.settings(&workspace.defaults).policy(&workspace.number_countries);
     let spent = store.spent(row.chain).await?;
     let now = app.clock.now();
+    if store.is_fuse_blown(row.person_ix, app.config.fuse(), now).await? {
+        return Err(NotScheduled::Fuse);
+    }
     let (id, secrets) = (Id::new(now, &app.chance), row.secrets(&key)?);
     let plan = ManualPlan {
         id,
@@ -238,15 +350,16 @@ pub async fn force_anew(
         channel: row.channel,
         person_ix: row.person_ix,
         secrets: &secrets,
+        promise_scope: promise_scope(&policy, row.agent),
+        forces: Some(row.id),
     };
     let decide = |person: &decide::Person| {
-        let forces = Some((row.id, row.chain, spent));
-        let request = Request { at: now, zone: row.zone.clone(), person, forces, policy: &policy };
-        let (follow, replaced) = decide::on_request(&request, now)?;
-        let (Follow::New(planned) | Follow::Move(_, planned)) = follow;
-        Ok((planned, replaced))
+        let forces = Some(Forced { id: row.id, chain: row.chain, spent, reason: row.reason });
+        let (zone, agent) = (row.zone.clone(), row.agent);
+        let request = Request { at: now, zone, person, agent, replaces: true, forces, policy: &policy };
+        decide::on_request(&request, now)
     };
-    store.schedule(&plan, decide, &key, now, &app.chance).await?.map_err(NotScheduled::Note)?;
+    store.schedule(&plan, decide, &key, now, &app.chance).await??;
     app.due_changed();
     Ok(id)
 }
@@ -258,7 +371,7 @@ fn moment(by_hand: &ByHand, agent: &AgentRow, policy: &Policy, now: Timestamp) -
         When::At(at) => Some((*at, of_number())),
         When::Words(words, zone) => {
             let zone = match zone {
-                Some(name) => Zone { name: name.clone(), source: ZoneSource::Request },
+                Some(name) => Zone { name: name.clone(), source: ZoneSource::Request, is_sure: true },
                 None => of_number(),
             };
             let turn = redialer_when::Turn { role: redialer_when::Role::User, content: words.clone() };
@@ -268,10 +381,10 @@ fn moment(by_hand: &ByHand, agent: &AgentRow, policy: &Policy, now: Timestamp) -
                 zone: &zone.name,
                 agent_zone: None,
                 only_the_time: true,
-                lang: policy.language.unwrap_or_default(),
+                lang: redialer_when::Lang::default(),
                 hours: Some(&policy.hours),
             };
-            Some((redialer_when::read(&call).at?, zone))
+            Some((decide::heard_in(policy.language, &call).at?, zone))
         }
     }
 }

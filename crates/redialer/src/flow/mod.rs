@@ -5,11 +5,14 @@
 //! through any door.
 //! Absent on purpose: rules (they are in `core`), SQL (in `store`).
 
+pub mod account;
 pub mod dispatch;
 pub mod housekeeping;
 pub mod ingest;
 pub mod manage;
+pub mod outages;
 pub mod pacing;
+pub mod permits;
 pub mod reconcile;
 pub mod refusals;
 pub mod roster;

@@ -118,6 +118,11 @@ impl Pacer {
         lane.lines = None;
     }
 
+    /// Until when nothing is started for the workspace, if that is to come.
+    pub fn slowed_until(&self, workspace: Id<Workspace>, now_ms: i64) -> Option<i64> {
+        Some(self.lanes().get(&workspace)?.slow_until_ms).filter(|until| *until > now_ms)
+    }
+
     /// Free lines as last read, if that is fresh.
     pub fn lines(&self, workspace: Id<Workspace>, now_ms: i64) -> Option<u32> {
         let lanes = self.lanes();

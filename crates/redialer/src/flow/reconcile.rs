@@ -20,6 +20,7 @@ use redialer_providers::retell::{api::key_lives, webhook};
 use redialer_sim::retell::stateless;
 use redialer_store::{Arrival, AskRow, NewDelivery, Reading, StoreError, TenantKey, bucket_of};
 
+use super::account;
 use crate::app::App;
 
 const POLL: Duration = Duration::from_secs(1);
@@ -58,15 +59,32 @@ async fn one(app: &App, ask: &mut AskRow) -> Result<(), StoreError> {
     let workspace = app.store.of(ask.tenant).workspace(ask.workspace).await?;
     let api_key = workspace.api_key(&key)?;
     match &ask.call_id {
-        Some(call_id) => match app.retell.record(&api_key, ask.channel, call_id).await {
-            Ok(record) => enter(app, ask, &record, &key).await,
-            Err(error) => {
-                tracing::info!(dispatch.id = %ask.id, %error, "the provider could not tell about dispatch {}", ask.id);
-                Ok(())
+        Some(call_id) => {
+            match app.retell.record(&api_key, ask.channel, call_id).await {
+                Ok(record) => enter(app, ask, &record, &key).await?,
+                Err(error) => {
+                    account::read_failed(app, ask.workspace, &error).await;
+                    tracing::info!(dispatch.id = %ask.id, %error, "the provider could not tell about dispatch {}", ask.id);
+                }
             }
-        },
-        None => unknown(app, ask, &key, &api_key).await,
+            give_up(app, ask).await
+        }
+        None => unknown(app, ask, &key, &api_key, workspace.account.as_deref()).await,
     }
+}
+
+/// Closes a call of which nobody told how it ended, long after it must be over: its record is gone, it never ends, or
+/// its outcome was set aside.
+async fn give_up(app: &App, ask: &AskRow) -> Result<(), StoreError> {
+    let now = app.clock.now();
+    if !decide::is_unheard_for_good(ask.channel, now.duration_since(ask.sent_at)) {
+        return Ok(());
+    }
+    if app.store.close_unheard(ask, now).await? {
+        tracing::error!(callback.id = %ask.callback, dispatch.id = %ask.id, "callback {} is closed: nobody told how its call ended", ask.callback);
+        metrics::counter!("redialer_outcomes_unknown_total").increment(1);
+    }
+    Ok(())
 }
 
 /// The simulator places every call and remembers none: what became of one follows from its request.
@@ -81,16 +99,27 @@ async fn at_the_simulator(app: &App, ask: &AskRow, key: &TenantKey) -> Result<()
 }
 
 /// Settles an unknown dispatch by the provider's records, as far as they tell.
-async fn unknown(app: &App, ask: &mut AskRow, key: &TenantKey, api_key: &str) -> Result<(), StoreError> {
-    if decide::how_to_ask(&ask.unknown(key_lives(ask.channel)), app.clock.now()) == Ask::Repeat
+async fn unknown(
+    app: &App,
+    ask: &mut AskRow,
+    key: &TenantKey,
+    api_key: &str,
+    account: Option<&str>,
+) -> Result<(), StoreError> {
+    // Another account's records say nothing about this dispatch, and its key would place it anew.
+    let same_account = ask.account.is_none() || ask.account.as_deref() == account;
+    if same_account
+        && decide::how_to_ask(&ask.unknown(key_lives(ask.channel)), app.clock.now()) == Ask::Repeat
         && let Some(call_id) = repeated(app, ask, key, api_key).await?
     {
         return placed(app, ask, call_id).await;
     }
     let (dispatch, to) = (ask.id.to_string(), &ask.secrets(key)?.to);
     let finding = match app.retell.find(api_key, ask.channel, &dispatch, to, ask.sent_at).await {
+        Ok(Finding::Absent) if !same_account => Finding::NoAnswer,
         Ok(finding) => finding,
         Err(error) => {
+            account::read_failed(app, ask.workspace, &error).await;
             tracing::info!(dispatch.id = %ask.id, %error, "dispatch {} could not be looked up", ask.id);
             Finding::NoAnswer
         }

@@ -11,7 +11,10 @@ use redialer_core::{
 };
 use redialer_store::{DueWorkspace, StoreError};
 
-use super::manage::{self, SyncError};
+use super::{
+    account,
+    manage::{self, SyncError},
+};
 use crate::app::App;
 
 const POLL: Duration = Duration::from_secs(10);
@@ -40,6 +43,9 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
         for due in app.store.due_syncs(range, now, plus(now, minutes(SYNC_EVERY_MINUTES))).await? {
             // One that fails, or was deleted meanwhile, is no reason to skip the others.
             if let Err(error) = one(app, &due).await {
+                if let SyncError::Provider(error) = &error {
+                    account::read_failed(app, due.id, error).await;
+                }
                 tracing::warn!(workspace.id = %due.id, %error, "the roster of workspace {} could not be pulled", due.id);
             }
         }

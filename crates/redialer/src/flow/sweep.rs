@@ -1,26 +1,32 @@
 //! Events that never came are found by asking: calls we have not heard of, and analyses that are overdue.
 //!
 //! Invariants (I11, I31): what is found enters the same inbox as webhooks do; how far a workspace was swept moves
-//! on only once all of it is there. The provider's lists are read one page at a time and no faster than it
-//! allows. A workspace that was restored from a backup dials only after two complete sweeps, the first no
-//! earlier than the provider's lists can be believed; calls are then taken up oldest first.
+//! on only once a list was read to its end and all that it showed is there. A sweep that is broken off, by its share of
+//! a round or by the provider, goes on where it was ([`Sweeps`]). The provider's lists are read one page at a time and
+//! no faster than it allows. A workspace that was restored from a backup dials only after two complete sweeps, the first
+//! no earlier than the provider's lists can be believed; calls are then taken up oldest first.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use redialer_core::{
     Id, Timestamp,
     agent::Channel,
     decide::{self, SETTLE_MINUTES},
     id,
+    permission::Permission,
     time::{minutes, plus},
     workspace::SWEEP_EVERY_MINUTES,
 };
 use redialer_providers::retell::{api::ReadError, webhook};
-use redialer_store::{AgentRow, CheckRow, Epoch, StoreError, SweepRow};
+use redialer_store::{AgentRow, CheckRow, Epoch, StoreError, SweepRow, WorkspaceRow};
 use zeroize::Zeroizing;
 
 use super::{
-    ingest,
+    account, ingest,
     reconcile::{Origin, enter_inbox},
 };
 use crate::app::App;
@@ -30,11 +36,43 @@ const WORKSPACES: i64 = 10;
 const CHECKS: i64 = 20;
 /// An analysis is asked for this often: for about four hours.
 const MAX_CHECKS: i64 = 24;
-/// Calls taken up by one sweep; what is left comes with the next, which is soon.
+/// Calls that one round takes up for a workspace, and pages that it reads: then others have their turn.
 const TAKE: usize = 100;
-const MAX_PAGES: usize = 50;
+const PAGES: usize = 50;
 /// Two sweeps overlap: the provider's lists lag behind.
 const OVERLAP_MINUTES: i64 = 30;
+
+/// Sweeps that were broken off, to go on where they were. What a process forgets, the next one begins anew.
+#[derive(Default)]
+pub struct Sweeps(Mutex<HashMap<Id<id::Workspace>, Progress>>);
+
+/// How far a sweep has come.
+struct Progress {
+    /// When it began: everything that ended before is in it.
+    began: Timestamp,
+    /// From when on calls count.
+    since: Timestamp,
+    /// The epoch that it is for.
+    epoch: i64,
+    /// Lists that are not read to their end, each with the key of its next page.
+    lists: VecDeque<(Channel, Option<String>)>,
+    /// Calls to take up, newest first.
+    unheard: Vec<(Channel, String)>,
+}
+
+impl Sweeps {
+    fn inner(&self) -> MutexGuard<'_, HashMap<Id<id::Workspace>, Progress>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, workspace: Id<id::Workspace>, epoch: i64) -> Option<Progress> {
+        self.inner().remove(&workspace).filter(|progress| progress.epoch == epoch)
+    }
+
+    fn keep(&self, workspace: Id<id::Workspace>, progress: Progress) {
+        self.inner().insert(workspace, progress);
+    }
+}
 
 /// Sweeps until the program shuts down.
 pub async fn run(app: Arc<App>) {
@@ -61,6 +99,9 @@ pub async fn round(app: &Arc<App>) -> Result<(), StoreError> {
         }
         for check in app.store.due_checks(range, now, MAX_CHECKS, CHECKS).await? {
             if let Err(error) = analysis(app, &check).await {
+                if let Stopped::Provider(error) = &error {
+                    account::read_failed(app, check.workspace, error).await;
+                }
                 tracing::info!(workspace.id = %check.workspace, %error, "an analysis could not be asked for");
             }
         }
@@ -79,22 +120,55 @@ enum Stopped {
 
 async fn workspace(app: &Arc<App>, row: &SweepRow, epoch: Option<Epoch>) -> Result<(), Stopped> {
     let waiting = epoch.filter(|e| e.epoch > row.epoch);
-    let began = app.clock.now();
+    let now = app.clock.now();
     let known_to = waiting.map_or(row.swept_to, |epoch| epoch.backup_at.min(row.swept_to));
-    let since = plus(known_to, minutes(-OVERLAP_MINUTES)).max(row.created_at);
-    let sweep = Sweep::open(app, row, waiting.is_some()).await?;
-    let mut complete = true;
-    for channel in [Channel::Voice, Channel::Chat] {
-        complete &= sweep.channel(channel, since).await?;
+    let wanted = waiting.map_or(row.epoch, |epoch| epoch.epoch);
+    let mut progress = app.sweeps.take(row.id, wanted).unwrap_or_else(|| Progress {
+        began: now,
+        since: plus(known_to, minutes(-OVERLAP_MINUTES)).max(row.created_at),
+        epoch: wanted,
+        lists: [(Channel::Voice, None), (Channel::Chat, None)].into(),
+        unheard: Vec::new(),
+    });
+    let done = go_on(app, row, waiting.is_some(), &mut progress).await;
+    let began = progress.began;
+    if !matches!(done, Ok(true)) {
+        app.sweeps.keep(row.id, progress);
     }
-    if !complete {
-        return Ok(app.store.sweep_again(row.id, plus(began, minutes(1))).await?);
+    if !done? {
+        // The rest of it, as soon as the others had their turn.
+        return Ok(app.store.sweep_again(row.id, now).await?);
     }
     app.store.swept(row.id, began).await?;
     if let Some(epoch) = waiting {
         enter_epoch(app, row, epoch, began).await?;
     }
     Ok(())
+}
+
+/// One round's share of a sweep; whether it is complete.
+async fn go_on(
+    app: &Arc<App>,
+    row: &SweepRow,
+    restored: bool,
+    progress: &mut Progress,
+) -> Result<bool, Stopped> {
+    let sweep = Sweep::open(app, row, restored).await?;
+    let done = async {
+        sweep.list(progress).await?;
+        if progress.lists.is_empty() { sweep.take_some(progress).await } else { Ok(false) }
+    };
+    let done = done.await;
+    if let Err(Stopped::Provider(error)) = &done {
+        account::read_failed(app, row.id, error).await;
+        if matches!(error, ReadError::Forbidden { .. }) && !restored {
+            // A key that may not read the account's calls: webhooks are all there is.
+            progress.lists.clear();
+            progress.unheard.clear();
+            return Ok(true);
+        }
+    }
+    done
 }
 
 /// A complete sweep of a restored workspace: the second one that counts lets it dial.
@@ -120,6 +194,7 @@ async fn enter_epoch(app: &App, row: &SweepRow, epoch: Epoch, began: Timestamp) 
 struct Sweep<'a> {
     app: &'a Arc<App>,
     row: &'a SweepRow,
+    workspace: WorkspaceRow,
     api_key: Zeroizing<String>,
     /// The provider's ids of the agents that we hear.
     agents: HashSet<String>,
@@ -130,32 +205,41 @@ struct Sweep<'a> {
 impl<'a> Sweep<'a> {
     async fn open(app: &'a Arc<App>, row: &'a SweepRow, restored: bool) -> Result<Self, StoreError> {
         let key = app.store.open_key(row.tenant).await?;
-        let api_key = app.store.of(row.tenant).workspace(row.id).await?.api_key(&key)?;
+        let workspace = app.store.of(row.tenant).workspace(row.id).await?;
+        let api_key = workspace.api_key(&key)?;
         let most = app.plans.of(app.store.tenant(row.tenant).await?.plan).agents;
         let agents = app.store.of(row.tenant).heard_agents(row.id, most).await?;
-        Ok(Self { app, row, api_key, agents: agents.into_iter().collect(), restored })
+        Ok(Self { app, row, workspace, api_key, agents: agents.into_iter().collect(), restored })
     }
 
-    /// Takes up calls or chats since then; whether that were all.
-    async fn channel(&self, channel: Channel, since: Timestamp) -> Result<bool, Stopped> {
-        let mut unheard = Vec::new();
-        let mut page = None;
-        for _ in 0..MAX_PAGES {
-            let (calls, next) = self.app.retell.listed(&self.api_key, channel, page.as_deref()).await?;
-            let swept = decide::sweep_page(&calls, since, |agent| self.agents.contains(agent));
-            unheard.extend(self.app.store.unheard(self.row, &swept.within).await?);
+    /// Reads lists of calls and chats on from where they were left, at most one round's pages.
+    async fn list(&self, progress: &mut Progress) -> Result<(), Stopped> {
+        for _ in 0..PAGES {
+            let Some((channel, page)) = progress.lists.front_mut() else { return Ok(()) };
+            let (calls, next) = self.app.retell.listed(&self.api_key, *channel, page.as_deref()).await?;
+            let missing = &self.workspace.missing_permissions;
+            account::read_succeeded(self.app, self.row.id, missing, Permission::History).await;
+            let swept = decide::sweep_page(&calls, progress.since, |agent| self.agents.contains(agent));
+            let unheard = self.app.store.unheard(self.row, &swept.within).await?;
+            progress.unheard.extend(unheard.into_iter().map(|id| (*channel, id)));
             match next.filter(|_| !swept.is_last) {
-                Some(next) => page = Some(next),
-                None => break,
+                Some(next) => *page = Some(next),
+                None => {
+                    progress.lists.pop_front();
+                }
             }
         }
-        // Newest first in the list; what happened first is told first.
-        unheard.reverse();
-        let all = unheard.len() <= TAKE;
-        for call_id in unheard.iter().take(TAKE) {
-            self.take(channel, call_id).await?;
+        Ok(())
+    }
+
+    /// Takes up calls, oldest first, at most one round's; whether those were all.
+    async fn take_some(&self, progress: &mut Progress) -> Result<bool, Stopped> {
+        for _ in 0..TAKE {
+            let Some((channel, call_id)) = progress.unheard.last() else { return Ok(true) };
+            self.take(*channel, call_id).await?;
+            progress.unheard.pop();
         }
-        Ok(all)
+        Ok(progress.unheard.is_empty())
     }
 
     async fn take(&self, channel: Channel, call_id: &str) -> Result<(), Stopped> {
@@ -179,9 +263,8 @@ impl<'a> Sweep<'a> {
 async fn analysis(app: &Arc<App>, check: &CheckRow) -> Result<(), Stopped> {
     let key = app.store.open_key(check.tenant).await?;
     let api_key = app.store.of(check.tenant).workspace(check.workspace).await?.api_key(&key)?;
-    let channel = check.channel();
-    let record = app.retell.record(&api_key, channel, &check.call_id).await?;
-    take_up(app, check.tenant, check.workspace, channel, &record, false).await?;
+    let record = app.retell.record(&api_key, check.channel, &check.call_id).await?;
+    take_up(app, check.tenant, check.workspace, check.channel, &record, false).await?;
     Ok(())
 }
 

@@ -34,6 +34,22 @@ impl ApiError {
         Self { status: StatusCode::UNPROCESSABLE_ENTITY, code: "invalid", message: message.into(), param }
     }
 
+    /// 422 about one field of the request, with a code of its own.
+    pub(super) fn unprocessable(
+        code: &'static str,
+        param: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { code, ..Self::invalid(param, message) }
+    }
+
+    /// 422: a field that is described and does nothing yet.
+    pub(super) fn not_available_yet(param: impl Into<String>) -> Self {
+        let param = param.into();
+        let message = format!("`{param}` is not available yet in this version.");
+        Self::unprocessable("not_available_yet", param, message)
+    }
+
     pub(super) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "Nothing here has that id.")
     }
@@ -62,6 +78,11 @@ impl From<StoreError> for ApiError {
             StoreError::Conflict("plan_limit") => {
                 Self::new(StatusCode::FORBIDDEN, "plan_limit", "The plan has no room for one more.")
             }
+            StoreError::Conflict("already_connected") => Self::new(
+                StatusCode::CONFLICT,
+                "already_connected",
+                "This provider account is connected to another workspace already.",
+            ),
             StoreError::Changed => super::api::etag::changed(),
             StoreError::Conflict(what) => Self::new(StatusCode::CONFLICT, "conflict", what),
             StoreError::Unavailable(_) => {

@@ -128,7 +128,7 @@ fn verified<'b>(
     headers: &HeaderMap,
     body: &'b [u8],
 ) -> Result<Received<'b>, webhook::Rejected> {
-    let now = app.clock.now();
+    let now = app.clock.signature_now();
     let mut given = headers.get_all(SIGNATURE_HEADER).iter();
     // Two headers are as good as none: which of them would count?
     let header = given.next().filter(|_| given.next().is_none()).map(|v| v.as_bytes().to_vec());
@@ -144,9 +144,14 @@ async fn record(
     received: Received<'_>,
 ) -> Result<(), ApiError> {
     let (agent, workspace) = (owner.agent, owner.workspace);
+    let call_id = received.delivery.call_id.clone().unwrap_or_default();
+    tracing::info!(
+        workspace.id = %workspace, agent.id = %agent, event = received.delivery.event, call.id = call_id,
+        "a webhook came in: {:?} of call {call_id:?}", received.delivery.event
+    );
     let arrival = arrival(app, desk, owner, received);
     match app.inbox.record(arrival).await.map_err(|_| ApiError::unavailable())? {
-        Recorded::Decided(after) => ingest::report(app, workspace, &after),
+        Recorded::Decided(after) => ingest::report(app, workspace, &call_id, &after),
         Recorded::New => app.inbox_bell.notify_one(),
         Recorded::Seen => tracing::debug!(agent.id = %agent, "a webhook came again"),
     }

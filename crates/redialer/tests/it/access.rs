@@ -5,7 +5,9 @@ use redialer_core::access::Scope;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Engine, FILE, KEY, VOICE, Walk, engines};
+use redialer_core::permission::Permission;
+
+use crate::harness::{Engine, FILE, KEY, VOICE, Walk, days_ahead, engines};
 
 const ANA: &str = "+13125550142";
 const BEN: &str = "+13125550143";
@@ -24,7 +26,7 @@ struct Ours {
 async fn ours(walk: &Walk) -> Ours {
     let id = |made: &Value| made["id"].as_str().expect("an id").to_owned();
     let agent = id(&walk.agent(VOICE).await);
-    let body = json!({"agent_id": agent, "to_number": ANA, "at": "2030-01-01T00:00:00Z"});
+    let body = json!({"agent_id": agent, "to_number": ANA, "at": days_ahead(30)});
     let callback = walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
     let listed =
         walk.ask(Method::POST, "/v1/suppressions", Some(json!({"number": BEN})), StatusCode::CREATED).await;
@@ -55,13 +57,15 @@ fn example(route: &Route, ours: &Ours) -> (Method, String, Option<Value>) {
         _ => "",
     };
     let body = match (route.method, route.path) {
-        ("post", "/workspaces") => Some(json!({"name": "Another", "provider": "retell", "api_key": KEY})),
+        ("post", "/workspaces") => {
+            Some(json!({"name": "Another", "provider": "retell", "api_key": "key_sim_0003"}))
+        }
         ("patch", "/workspaces/{id}") => Some(json!({"name": "Line"})),
         ("patch", "/agents/{id}") => Some(json!({"enabled": true})),
         ("post", "/callbacks") => {
-            Some(json!({"agent_id": ours.agent, "to_number": "+13125550145", "at": "2030-01-02T00:00:00Z"}))
+            Some(json!({"agent_id": ours.agent, "to_number": "+13125550145", "at": days_ahead(31)}))
         }
-        ("patch", "/callbacks/{id}") => Some(json!({"scheduled_for": "2030-01-03T00:00:00Z"})),
+        ("patch", "/callbacks/{id}") => Some(json!({"scheduled_for": days_ahead(32)})),
         ("post", "/suppressions") => Some(json!({"number": "+13125550144"})),
         ("post", "/api-keys") => Some(json!({"name": "new", "workspace_id": ours.workspace})),
         ("post", "/members") => Some(json!({"email": "new@example.com", "role": "viewer"})),
@@ -105,7 +109,12 @@ async fn every_route_with_every_kind_of_key() {
         let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "100000")];
         let walk = Walk::begin_in(engine, 60, redialer_sim::retell::Script::default(), &settings).await;
         let ours = ours(&walk).await;
-        let second = json!({"name": "Second", "provider": "retell", "api_key": KEY});
+        // Other accounts, as far as their keys tell.
+        let silent: Vec<_> = Permission::ALL.into_iter().filter(|p| *p != Permission::KeyInfo).collect();
+        for key in ["key_sim_0002", "key_sim_0003"] {
+            walk.sim.set_key_permissions(key, &silent);
+        }
+        let second = json!({"name": "Second", "provider": "retell", "api_key": "key_sim_0002"});
         let second = walk.ask(Method::POST, "/v1/workspaces", Some(second), StatusCode::CREATED).await;
         // With every scope, so that nothing but the workspace stands in its way.
         let every = Scope::ALL.map(Scope::word);
@@ -244,16 +253,17 @@ async fn a_post_that_is_sent_again_is_done_once() {
         let again = response.headers().contains_key("idempotent-replayed");
         (response.status().as_u16(), again, response.json::<Value>().await.expect("JSON"))
     };
-    let at = "2030-01-01T00:00:00Z";
+    let at = &days_ahead(30);
     let (status, again, first) = send("one", at).await;
     assert_eq!((status, again), (201, false), "{first}");
     let (status, again, second) = send("one", at).await;
     assert_eq!((status, again, &second), (201, true, &first));
-    let (status, _, other) = send("one", "2030-01-02T00:00:00Z").await;
+    let (status, _, other) = send("one", &days_ahead(31)).await;
     assert_eq!((status, other["error"]["param"].as_str()), (422, Some("Idempotency-Key")));
     // What was refused did nothing, and its name is free.
     assert_eq!(send("two", "soon").await.0, 422);
-    let many = futures_util::future::join_all((0..16).map(|_| send("two", "2031-01-01T00:00:00Z"))).await;
+    let ahead = days_ahead(60);
+    let many = futures_util::future::join_all((0..16).map(|_| send("two", &ahead))).await;
     let made: std::collections::BTreeSet<_> =
         many.iter().filter(|m| m.0 == 201).map(|m| m.2["id"].as_str().expect("an id")).collect();
     assert_eq!(made.len(), 1, "{many:?}");
@@ -331,8 +341,12 @@ async fn an_explanation_names_every_gate_and_a_payload_is_what_came_in() {
     let told = walk.get(&format!("/v1/callbacks/{}/explain", ours.callback)).await;
     let gates: Vec<_> =
         told["gates"].as_array().expect("a list").iter().filter_map(|g| g["gate"].as_str()).collect();
-    assert_eq!(gates, ["do_not_call", "agent", "attempts", "due_time", "lateness", "quiet_time"]);
-    assert_eq!(told["gates"][3]["verdict"], "wait");
+    let (of_callback, around) = gates.split_at(8);
+    let wanted =
+        ["do_not_call", "agent", "observe", "attempts", "country", "due_time", "lateness", "quiet_time"];
+    assert_eq!(of_callback, wanted);
+    assert_eq!(around, ["pause", "restore", "quota", "capacity", "pace", "fuse"]);
+    assert_eq!(told["gates"][5]["verdict"], "wait");
     let usage = walk.get("/v1/usage").await;
     assert_eq!((usage["plan"].as_str(), usage["workspaces"]["used"].as_i64()), (Some("unlimited"), Some(1)));
 }
@@ -344,7 +358,7 @@ async fn a_change_on_what_is_no_longer_so_is_refused() {
     for (path, body) in [
         (format!("/v1/workspaces/{}", ours.workspace), json!({"name": "Other"})),
         (format!("/v1/agents/{}", ours.agent), json!({"overrides": {"language": "es"}})),
-        (format!("/v1/callbacks/{}", ours.callback), json!({"scheduled_for": "2030-05-05T00:00:00Z"})),
+        (format!("/v1/callbacks/{}", ours.callback), json!({"scheduled_for": days_ahead(33)})),
     ] {
         let url = format!("{}{path}", walk.base);
         let read = walk.http.get(&url).bearer_auth(&walk.admin_key).send().await.expect("answered");

@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Engine, FILE, OURS, VOICE, Walk},
+    harness::{Engine, FILE, OURS, VOICE, Walk, days_ahead},
     walk::scene,
 };
 
@@ -57,21 +57,13 @@ async fn a_bad_request_names_its_field() {
     let callbacks = "/v1/callbacks";
     let post = |body: Value| (Method::POST, callbacks, body);
     for ((method, path, body), param) in [
+        (post(json!({"agent_id": agent, "to_number": ANA, "at": days_ahead(30), "colour": "red"})), "colour"),
+        (post(json!({"to_number": ANA, "at": days_ahead(30)})), "agent_id"),
+        (post(json!({"agent_id": "ag_nobody", "to_number": ANA, "at": days_ahead(30)})), "agent_id"),
+        (post(json!({"agent_id": agent, "to_number": "911", "at": days_ahead(30)})), "to_number"),
+        (post(json!({"agent_id": agent, "to_number": "+19005550117", "at": days_ahead(30)})), "to_number"),
         (
-            post(json!({"agent_id": agent, "to_number": ANA, "at": "2030-01-01T00:00:00Z", "colour": "red"})),
-            "colour",
-        ),
-        (post(json!({"to_number": ANA, "at": "2030-01-01T00:00:00Z"})), "agent_id"),
-        (post(json!({"agent_id": "ag_nobody", "to_number": ANA, "at": "2030-01-01T00:00:00Z"})), "agent_id"),
-        (post(json!({"agent_id": agent, "to_number": "911", "at": "2030-01-01T00:00:00Z"})), "to_number"),
-        (
-            post(json!({"agent_id": agent, "to_number": "+19005550117", "at": "2030-01-01T00:00:00Z"})),
-            "to_number",
-        ),
-        (
-            post(
-                json!({"agent_id": agent, "to_number": ANA, "from_number": "x", "at": "2030-01-01T00:00:00Z"}),
-            ),
+            post(json!({"agent_id": agent, "to_number": ANA, "from_number": "x", "at": days_ahead(30)})),
             "from_number",
         ),
         (post(json!({"agent_id": agent, "to_number": ANA, "at": "tomorrow"})), "at"),
@@ -117,7 +109,7 @@ async fn a_bad_request_names_its_field() {
             "defaults.retry_triggers.busy.wait_minutes",
         ),
         (json!({"defaults": {"colour": "red"}}), "defaults.colour"),
-        (json!({"retention": {"days": 0}}), "retention.days"),
+        (json!({"retention": {"days": 30}}), "retention"),
         (json!({"colour": "red"}), "colour"),
     ] {
         check(Method::PATCH, &workspace, patch, param).await;
@@ -151,27 +143,27 @@ async fn a_callback_by_hand_is_scheduled_moved_forced_and_cancelled() {
     assert_eq!(tokyo.strftime("%H:%M").to_string(), "15:00");
     assert_eq!(
         (made["timezone_source"].as_str(), made["reason"].as_str()),
-        (Some("request"), Some("callback_requested"))
+        (Some("request"), Some("scheduled"))
     );
-    let second = post(json!({"agent_id": agent, "to_number": ANA, "at": "2090-01-01T00:00:00Z"})).await;
+    let second = post(json!({"agent_id": agent, "to_number": ANA, "at": days_ahead(30)})).await;
     assert_eq!(second["chain_root_id"], made["id"], "a newer request stays in the chain");
     let path =
         |row: &Value, rest: &str| format!("/v1/callbacks/{}{rest}", row["id"].as_str().expect("an id"));
     assert_eq!(walk.get(&path(&made, "")).await["state"], "superseded");
     let again = walk.ask(Method::POST, &path(&made, "/cancel"), None, StatusCode::CONFLICT).await;
     assert_eq!(again["error"]["code"], "final");
-    let moved = json!({"scheduled_for": "2091-01-01T00:00:00Z"});
+    assert_eq!(walk.get(&path(&made, "")).await["superseded_by"], second["id"]);
+    let moved = json!({"scheduled_for": days_ahead(60)});
     let moved = walk.ask(Method::PATCH, &path(&second, ""), Some(moved), StatusCode::OK).await;
-    assert_eq!(moved["scheduled_for"], "2091-01-01T00:00:00Z");
+    assert_eq!(moved["scheduled_for"], days_ahead(60));
     walk.post(&path(&second, "/force")).await;
     walk.until("the phone to ring", async |w: &Walk| w.rings(ANA).len() == 1).await;
     walk.until("it to be dialling", async |w: &Walk| w.get(&path(&second, "")).await["state"] == "dialing")
         .await;
     let busy = walk.ask(Method::POST, &path(&second, "/cancel"), None, StatusCode::CONFLICT).await;
-    assert_eq!(busy["error"]["code"], "already_dialling");
-    let third =
-        post(json!({"agent_id": agent, "to_number": "+13125550143", "at": "2090-01-01T00:00:00Z"})).await;
-    assert_eq!(walk.post(&path(&third, "/cancel")).await["state"], "cancelled");
+    assert_eq!(busy["error"]["code"], "already_dialing");
+    let third = post(json!({"agent_id": agent, "to_number": "+13125550143", "at": days_ahead(30)})).await;
+    assert_eq!(walk.post(&path(&third, "/cancel")).await["state"], "canceled");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,14 +1,19 @@
 //! Two replicas, many clients at once, at the cap of a plan: never one too many (I18).
 
 use futures_util::future::join_all;
-use redialer_sim::retell::{Script, script::Agent};
+use redialer_core::permission::Permission;
+use redialer_sim::retell::{Key, Script, script::Agent};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::harness::{Engine, FILE, KEY, VOICE, Walk, engines};
+use crate::harness::{Engine, FILE, VOICE, Walk, engines};
 
 const CLIENTS: usize = 64;
 const PLAN: &str = "[plans.unlimited]\nworkspaces = 8\nagents = 5\n";
+
+fn key_of(client: usize) -> String {
+    format!("key_client_{client}")
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn never_one_workspace_or_agent_too_many() {
@@ -17,7 +22,13 @@ async fn never_one_workspace_or_agent_too_many() {
             agent_id: if n == 0 { VOICE.to_owned() } else { format!("agent_{n}") },
             ..Agent::default()
         };
-        let script = Script { agents: (0..CLIENTS).map(agent).collect(), ..Script::default() };
+        // Each client has an account of its own, as far as its key tells.
+        let silent = Key {
+            permissions: Some(Permission::ALL.into_iter().filter(|p| *p != Permission::KeyInfo).collect()),
+            ..Key::default()
+        };
+        let keys = (0..CLIENTS).map(|n| (key_of(n), silent.clone())).collect();
+        let script = Script { agents: (0..CLIENTS).map(agent).collect(), keys, ..Script::default() };
         let settings = [
             (FILE, PLAN),
             ("REDIALER_API_REQUESTS_PER_SECOND", "100000"),
@@ -43,9 +54,9 @@ async fn never_one_workspace_or_agent_too_many() {
             let request = walk.http.request(method, url).bearer_auth(&walk.admin_key).json(&body);
             async move { request.send().await.expect("answered").status() }
         };
-        let body = json!({"name": "Line", "provider": "retell", "api_key": KEY});
+        let body = |n| json!({"name": "Line", "provider": "retell", "api_key": key_of(n)});
         let made =
-            join_all((0..CLIENTS).map(|n| asked(n, Method::POST, "/v1/workspaces".to_owned(), body.clone())))
+            join_all((0..CLIENTS).map(|n| asked(n, Method::POST, "/v1/workspaces".to_owned(), body(n))))
                 .await;
         let ok = made.iter().filter(|s| **s == StatusCode::CREATED).count();
         assert!(made.iter().all(|s| [StatusCode::CREATED, StatusCode::FORBIDDEN].contains(s)), "{made:?}");

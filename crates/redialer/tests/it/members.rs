@@ -12,7 +12,8 @@ async fn add(walk: &Walk, email: &str, role: &str) -> Value {
 }
 
 async fn status(walk: &Walk, key: &str, method: Method, path: &str, body: Value) -> (u16, Value) {
-    let request = walk.http.request(method, format!("{}{path}", walk.base)).bearer_auth(key).json(&body);
+    let request = walk.http.request(method, format!("{}{path}", walk.base)).bearer_auth(key);
+    let request = if body.is_null() { request } else { request.json(&body) };
     let response = request.send().await.expect("answered");
     (response.status().as_u16(), response.json().await.unwrap_or(Value::Null))
 }

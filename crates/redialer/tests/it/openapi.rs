@@ -9,7 +9,7 @@ use redialer_sim::retell::Script;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::harness::{VOICE, Walk, engines};
+use crate::harness::{VOICE, Walk, days_ahead, engines};
 
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance,unsupported_method";
 const VALIDATE: &str =
@@ -40,7 +40,7 @@ async fn the_api_keeps_to_its_description_whatever_it_is_asked() {
         // Something to be found by whoever follows links.
         let agent = walk.agent(VOICE).await["id"].clone();
         for n in 0..20 {
-            let body = json!({"agent_id": agent, "to_number": format!("+1312555{:04}", 100 + n), "at": "2030-01-01T00:00:00Z"});
+            let body = json!({"agent_id": agent, "to_number": format!("+1312555{:04}", 100 + n), "at": days_ahead(30)});
             walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
         }
         let mut fuzz = Command::new(Path::new(&python).with_file_name("st"));

@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Engine, VOICE, Walk, engines};
+use crate::harness::{Engine, VOICE, Walk, days_ahead, engines};
 
 const ANA: &str = "+13125550142";
 const UNPROCESSABLE: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
@@ -21,7 +21,7 @@ async fn text_with_nul_is_refused_wherever_it_stands() {
         let walk = Walk::begin(engine, 1).await;
         let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
         let workspace = format!("/v1/workspaces/{}", walk.workspace);
-        let at = "2030-01-01T00:00:00Z";
+        let at = days_ahead(30);
         let callback = |variables: Value| json!({"agent_id": agent, "to_number": ANA, "at": at, "dynamic_variables": variables});
         for (method, path, body, field) in [
             (Method::PATCH, workspace.as_str(), json!({"name": "a\0b"}), "name"),
@@ -58,7 +58,7 @@ async fn text_with_nul_is_refused_wherever_it_stands() {
 async fn what_a_path_does_not_take_is_named() {
     let walk = Walk::begin(Engine::Sqlite, 1).await;
     let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
-    let body = json!({"agent_id": agent, "to_number": ANA, "at": "2030-01-01T00:00:00Z"});
+    let body = json!({"agent_id": agent, "to_number": ANA, "at": days_ahead(30)});
     let made = walk.ask(Method::POST, "/v1/callbacks", Some(body.clone()), StatusCode::CREATED).await;
     let callback = format!("/v1/callbacks/{}", made["id"].as_str().expect("an id"));
     let workspace = format!("/v1/workspaces/{}", walk.workspace);

@@ -102,16 +102,19 @@ async fn an_agent_inherits_what_it_has_not_of_its_own() {
     let walk = Walk::begin(Engine::Sqlite, 1).await;
     let path = format!("/v1/agents/{}", walk.agent(VOICE).await["id"].as_str().expect("an id"));
     walk.defaults(json!({"timezone": "America/Chicago", "max_attempts": 4})).await;
-    let own = json!({"overrides": {"max_attempts": 2, "retention": {"level": "minimal"}}});
+    let own = json!({"overrides": {"max_attempts": 2}});
     let agent = walk.ask(Method::PATCH, &path, Some(own), StatusCode::OK).await;
-    assert_eq!(agent["overrides"], json!({"max_attempts": 2, "retention": {"level": "minimal"}}));
+    assert_eq!(agent["overrides"], json!({"max_attempts": 2}));
     assert_eq!(
         (&agent["settings"]["max_attempts"], &agent["settings"]["timezone"]),
         (&json!(2), &json!("America/Chicago"))
     );
-    assert_eq!(agent["retention"], json!({"level": "minimal", "days": 30}));
+    assert_eq!(agent["retention"], json!({"level": "default", "days": -1}));
     for (overrides, param) in [
-        (json!({"retention": {"days": 0}}), "overrides.retention.days"),
+        // What nothing acts on yet is refused.
+        (json!({"retention": {"days": 30}}), "overrides.retention"),
+        (json!({"retention": {"level": "minimal"}}), "overrides.retention"),
+        (json!({"calls_per_second": 2}), "overrides.calls_per_second"),
         (json!({"retention": {"for": 1}}), "overrides.retention.for"),
         (json!({"max_attempts": "many"}), "overrides.max_attempts"),
     ] {
@@ -119,7 +122,7 @@ async fn an_agent_inherits_what_it_has_not_of_its_own() {
         let told = walk.ask(Method::PATCH, &path, body, StatusCode::UNPROCESSABLE_ENTITY).await;
         assert_eq!(told["error"]["param"], param, "{told}");
     }
-    let body = Some(json!({"overrides": {"max_attempts": null, "retention": null}}));
+    let body = Some(json!({"overrides": {"max_attempts": null}}));
     let agent = walk.ask(Method::PATCH, &path, body, StatusCode::OK).await;
     assert_eq!((&agent["overrides"], &agent["settings"]["max_attempts"]), (&json!({}), &json!(4)));
     assert_eq!(agent["retention"]["level"], "default");

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use redialer_sim::retell::{Fault, Script, script::Does};
-use reqwest::{StatusCode, header::RETRY_AFTER};
+use reqwest::{Method, StatusCode, header::RETRY_AFTER};
 use serde_json::json;
 
 use crate::{
@@ -88,9 +88,11 @@ async fn a_full_disk_acknowledges_nothing_and_room_is_enough_to_go_on() {
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(refused.headers().contains_key(RETRY_AFTER));
     walk.get("/v1/callbacks").await;
-    walk.get("/readyz").await;
+    let told = walk.ask(Method::GET, "/readyz", None, StatusCode::SERVICE_UNAVAILABLE).await;
+    assert_eq!((&told["database"], &told["writes"]), (&json!(true), &json!(false)));
     disk.free();
     assert_eq!(deliver(99).await.status(), StatusCode::NO_CONTENT, "room is enough");
+    walk.get("/readyz").await;
     walk.until("everything that was acknowledged", async |w: &Walk| {
         let rows = w.all_callbacks().await;
         acknowledged.iter().all(|id| rows.iter().any(|c| c["source_call_id"] == id.as_str()))

@@ -225,6 +225,8 @@ async fn any_order_and_number_of_a_calls_events_ends_in_the_same_row() {
         }
         if name == "call_analyzed" {
             call["call_analysis"] = json!({"custom_analysis_data": {"redialer_io_callback": "true", "redialer.io_callback_time": "in 5 hours"}});
+            // Somebody spoke before the line went silent.
+            call["transcript_object"] = json!([{"role": "user", "content": "Call me in five hours."}]);
         }
         json!({"event": name, "call": call}).to_string()
     };

@@ -46,7 +46,13 @@ async fn a_person_has_one_waiting_callback_whatever_is_asked() {
         let delivery = world.delivery("call_ended", "c2").await;
         let key = engine.store.open_key(world.tenant).await.expect("opened");
         let person_ix = Some(key.index(crate::world::NUMBER));
-        let subject = redialer_store::Subject { delivery: &delivery, call_id: "c2", person_ix, redial: None };
+        let subject = redialer_store::Subject {
+            delivery: &delivery,
+            call_id: "c2",
+            person_ix,
+            redial: None,
+            channel: redialer_core::agent::Channel::Voice,
+        };
         let (decision, known) =
             engine.store.begin_decision(subject, at(0)).await.expect("begun").expect("open");
         // A decision that forgets to supersede: the database itself says no, and nothing of it stays.
@@ -57,16 +63,13 @@ async fn a_person_has_one_waiting_callback_whatever_is_asked() {
             agent: world.agent.id,
             channel: redialer_core::agent::Channel::Voice,
             secrets: &secrets,
+            promise_scope: None,
         };
         let spoken_with = redialer_store::SpokenWith { number: None, outcome: None };
         let refused = decision.finish(&forgetful, Some(following), &spoken_with, &key, &world.chance).await;
         assert!(matches!(refused, Err(StoreError::Conflict(_))), "{}: {refused:?}", engine.name);
         assert_eq!(world.callbacks().await.len(), 1);
-        assert_eq!(
-            engine.store.pending(crate::world::ALL, at(1_000), 10).await.expect("read").len(),
-            1,
-            "it is decided again"
-        );
+        assert_eq!(crate::world::pending(&engine.store, at(1_000), 10).await.len(), 1, "it is decided again");
     }
 }
 

@@ -24,6 +24,9 @@ pub(crate) async fn intend(world: &World, claim: Claim) -> Option<Intent> {
         body: b"{\"to_number\":\"+14155550117\"}".to_vec(),
         lease_until_ms: 2_000,
         calls_a_month: None,
+        fuse: crate::world::NO_FUSE,
+        account: None,
+        secrets: None,
     };
     world.ledger.begin(vec![(claim, new)], &key, &world.chance, at(10)).await.expect("asked").pop()
 }
@@ -130,6 +133,7 @@ async fn a_webhook_that_comes_before_the_answer_is_the_answer() {
             call_id: "call_1",
             person_ix: None,
             redial: Some(&redial),
+            channel: redialer_core::agent::Channel::Voice,
         };
         let (decision, known) =
             engine.store.begin_decision(subject, at(11)).await.expect("begun").expect("open");
@@ -223,7 +227,7 @@ async fn after_a_cancel_or_a_switch_off_no_intent_is_written() {
             engine.store.due_probes(ALL, at(15), at(40)).await.expect("read").is_empty(),
             "one replica probes"
         );
-        engine.store.resume(world.workspace).await.expect("resumed");
+        engine.store.resume(world.workspace, at(1)).await.expect("resumed");
         assert_eq!(world.claim_all(11).await.len(), 1);
     }
 }
@@ -465,6 +469,9 @@ async fn a_batch_of_claims_becomes_intents_but_for_those_that_were_lost() {
             body: b"{}".to_vec(),
             lease_until_ms: 2_000,
             calls_a_month: None,
+            fuse: crate::world::NO_FUSE,
+            account: None,
+            secrets: None,
         };
         let (first, second) = (new(&claim), new(&other));
         let key = engine.store.open_key(world.tenant).await.expect("opened");

@@ -16,7 +16,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use crate::{
     engines::each,
-    world::{ALL, World, at, follow, later, secrets},
+    world::{World, at, follow, later, secrets},
 };
 
 /// Schedules a callback for the person in an hour, unless one waits already; or panics.
@@ -63,6 +63,7 @@ impl Decider for Asked {
                 agent: self.agent,
                 channel: redialer_core::agent::Channel::Voice,
                 secrets: &self.secrets,
+                promise_scope: None,
             }),
             sealed: None,
             number: None,
@@ -113,7 +114,12 @@ async fn fresh_while(
         panics,
         meanwhile,
     };
-    let reading = Reading::Fresh(Fresh { call_id: call.to_owned(), person_ix, decider: Box::new(decider) });
+    let reading = Reading::Fresh(Fresh {
+        call_id: call.to_owned(),
+        person_ix,
+        channel: redialer_core::agent::Channel::Voice,
+        decider: Box::new(decider),
+    });
     Arrival { delivery: world.event(event, call).await, reading }
 }
 
@@ -140,7 +146,7 @@ async fn a_fresh_event_is_decided_where_it_is_recorded() {
         let decided = inbox.record(one("call_analyzed", "c1").await).await.expect("recorded");
         assert!(matches!(decided, Recorded::Decided(after) if after.follow.is_none()), "{}", engine.name);
         assert_eq!(world.callbacks().await.len(), 1);
-        assert!(engine.store.pending(ALL, at(1_000), 10).await.expect("read").is_empty());
+        assert!(crate::world::pending(&engine.store, at(1_000), 10).await.is_empty());
     }
 }
 
@@ -151,7 +157,7 @@ async fn a_batch_with_a_panic_in_it_is_recorded_and_decided_later() {
         let (inbox, _writer) = Inbox::start(engine.store.clone());
         let arrival = fresh(&world, "call_ended", "c1", "+14155550101", true).await;
         assert_eq!(inbox.record(arrival).await.expect("recorded"), Recorded::New, "{}", engine.name);
-        assert_eq!(engine.store.pending(ALL, at(1_000), 10).await.expect("read").len(), 1);
+        assert_eq!(crate::world::pending(&engine.store, at(1_000), 10).await.len(), 1);
         assert!(world.callbacks().await.is_empty());
         let arrival = fresh(&world, "call_ended", "c2", "+14155550101", false).await;
         assert!(matches!(inbox.record(arrival).await.expect("recorded"), Recorded::Decided(_)));
@@ -176,7 +182,7 @@ async fn of_many_calls_of_one_person_at_once_one_callback_waits() {
         let answers = tasks.join_all().await;
         let led = answers.iter().filter(|a| matches!(a, Recorded::Decided(a) if a.follow.is_some())).count();
         let left = answers.iter().filter(|a| **a == Recorded::New).count();
-        let pending = engine.store.pending(ALL, at(1_000), 1_000).await.expect("read").len();
+        let pending = crate::world::pending(&engine.store, at(1_000), 1_000).await.len();
         assert_eq!((led, left), (world.callbacks().await.len(), pending), "{}", engine.name);
         assert!((1..=3).contains(&led), "{}: {led} callbacks for three persons", engine.name);
         assert_eq!(feed(&world).await.len(), CALLS, "nothing is lost");
@@ -203,7 +209,7 @@ async fn what_moved_on_while_a_batch_was_decided_is_decided_again() {
         write_beside(&url, "update callbacks set state = 'canceled'");
         let person = record("call_ended", "c2", Some("update persons set seq = seq + 1")).await;
         assert_eq!(person, Recorded::New, "its person has moved on");
-        assert_eq!(engine.store.pending(ALL, at(1_000), 10).await.expect("read").len(), 2);
+        assert_eq!(crate::world::pending(&engine.store, at(1_000), 10).await.len(), 2);
     }
 }
 

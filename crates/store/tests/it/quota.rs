@@ -26,6 +26,8 @@ async fn schedule(world: &World, n: u8, minute: i64) {
             channel: Channel::Voice,
             person_ix: [person; 16],
             secrets: &secrets,
+            promise_scope: None,
+            forces: None,
         };
         let decide = |_: &Person| Ok((planned(minute), vec![]));
         world
@@ -48,6 +50,9 @@ async fn intend(world: &World, claims: Vec<Claim>, limit: u64, minute: i64) -> V
             body: b"{}".to_vec(),
             lease_until_ms: 2_000,
             calls_a_month: Some(limit),
+            fuse: crate::world::NO_FUSE,
+            account: None,
+            secrets: None,
         };
         (claim, new)
     };

@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::{
     engines::{KEK, new_database, postgres},
-    world::{ALL, World, at, later},
+    world::{World, at, later},
 };
 
 /// What must be over by then.
@@ -115,7 +115,7 @@ async fn a_batch_survives_a_silent_server_and_its_locks_end() {
     assert!(matches!(written, Ok(Recorded::New | Recorded::Seen)), "{written:?}");
     beside.await.expect("no panic").expect("within 30 s").expect("recorded");
     assert!(store.can_write().await, "what comes after works at once");
-    assert_eq!(store.pending(ALL, at(1_000), 10).await.expect("read").len(), 2);
+    assert_eq!(store.pending(world.workspace, at(1_000), 10).await.expect("read").len(), 2);
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn reads_survive_a_silent_server() {
     let store = Store::postgres(&proxy.url, Kek::of(KEK)).await.expect("connected");
     let world = World::new(&store, 1).await;
     // Several connections are made, and all of them fall silent.
-    let reads = || futures_util::future::join_all((0..12).map(|_| store.pending(ALL, at(0), 1)));
+    let reads = || futures_util::future::join_all((0..12).map(|_| store.pending(world.workspace, at(0), 1)));
     assert!(reads().await.iter().all(Result::is_ok));
     let of = world.of().by(Actor::command());
     let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));

@@ -19,6 +19,19 @@ use redialer_store::{
 };
 
 pub(crate) const NUMBER: &str = "+14155550117";
+/// A fuse that never blows.
+pub(crate) const NO_FUSE: redialer_store::FuseLimits =
+    redialer_store::FuseLimits { per_day: u32::MAX, per_10_minutes: u32::MAX };
+
+/// Events that wait to be decided, of whichever workspace.
+pub(crate) async fn pending(store: &Store, now: Timestamp, limit: i64) -> Vec<redialer_store::PendingRow> {
+    let mut rows = Vec::new();
+    for workspace in store.workspaces_with_pending(ALL, now).await.expect("read") {
+        rows.extend(store.pending(workspace, now, limit).await.expect("read"));
+    }
+    rows
+}
+
 pub(crate) const ALL: (i64, i64) = (0, redialer_store::BUCKETS - 1);
 
 pub(crate) struct World {
@@ -56,6 +69,7 @@ impl World {
             name: "Line",
             api_key: "key_canary_api",
             webhook_key: "key_canary_webhook",
+            account: None,
             defaults: &defaults,
         };
         let key = store.open_key(tenant).await.expect("opened");
@@ -80,7 +94,7 @@ impl World {
             inbox.record(later(self.event(event, call).await)).await.expect("recorded"),
             Recorded::New
         );
-        let pending = self.store.pending(ALL, at(1_000), 100).await.expect("read");
+        let pending = crate::world::pending(&self.store, at(1_000), 100).await;
         pending.into_iter().find(|p| p.tenant == self.tenant).expect("it waits")
     }
 
@@ -114,7 +128,13 @@ impl World {
         let key = self.store.open_key(self.tenant).await.expect("opened");
         let redial: Option<RedialRow> = self.store.redial_of(&delivery, None, call).await.expect("read");
         let person_ix = Some(key.index(NUMBER));
-        let subject = Subject { delivery: &delivery, call_id: call, person_ix, redial: redial.as_ref() };
+        let subject = Subject {
+            delivery: &delivery,
+            call_id: call,
+            person_ix,
+            redial: redial.as_ref(),
+            channel: Channel::Voice,
+        };
         let (decision, known) =
             self.store.begin_decision(subject, at(0)).await.expect("begun").expect("not yet decided");
         let after = decide(&known);
@@ -124,6 +144,7 @@ impl World {
             agent: self.agent.id,
             channel: Channel::Voice,
             secrets: &secrets,
+            promise_scope: None,
         };
         let spoken_with = SpokenWith { number: Some(NUMBER), outcome: Some("its_reason") };
         decision.finish(&after, Some(following), &spoken_with, &key, &self.chance).await.expect("finished");
@@ -198,7 +219,7 @@ pub(crate) fn planned(minute: i64) -> Planned {
         requested_for: Some(at(minute)),
         scheduled_for: at(minute),
         held: None,
-        zone: Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number },
+        zone: Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number, is_sure: true },
         born_of: at(0),
     }
 }

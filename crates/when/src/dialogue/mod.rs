@@ -54,11 +54,32 @@ pub(crate) fn settle(turns: &[Turn], language: &dyn Language, today: Date) -> Op
     talk.end()
 }
 
-/// The time that words name which are nothing but a time: the parts of it that fit together.
+/// How words that are nothing but a time fit a language.
+pub(crate) struct Fit {
+    /// Words that it does not explain.
+    pub(crate) unexplained: usize,
+    /// They name a time that is over.
+    pub(crate) is_past: bool,
+}
+
+/// How well a language explains words that are nothing but a time.
+pub(crate) fn fit(turns: &[Turn], language: &dyn Language) -> Fit {
+    let heard = turns.iter().enumerate().map(|(n, turn)| Heard::of(&turn.content, n, language));
+    heard.fold(Fit { unexplained: 0, is_past: false }, |fit, heard| Fit {
+        unexplained: fit.unexplained + heard.unexplained(),
+        is_past: fit.is_past || heard.is_past(),
+    })
+}
+
+/// The time that words name which are nothing but a time: the parts of it that fit together. `None` for one that is
+/// over.
 pub(crate) fn expression(turns: &[Turn], language: &dyn Language) -> Option<Settled> {
     let mut best: Option<(u8, Said)> = None;
     for (n, turn) in turns.iter().enumerate() {
         let heard = Heard::of(&turn.content, n, language);
+        if heard.is_past() {
+            return None;
+        }
         for sentence in heard.sentences() {
             for (at, item) in sentence.items.iter().enumerate() {
                 let What::Slot(slot) = &item.what else { continue };

@@ -34,6 +34,16 @@ impl<'l> Heard<'l> {
         }
     }
 
+    /// Whether anything in it puts a time into the past.
+    pub(super) fn is_past(&self) -> bool {
+        (0..self.tokens.len()).any(|at| self.language.is_past(At::new(&self.tokens, at)))
+    }
+
+    /// Words that this language does not explain, polite ones included.
+    pub(super) fn unexplained(&self) -> usize {
+        self.sentences().iter().map(|sentence| sentence.extra).sum()
+    }
+
     /// The first token of what is said after a "yeah" or a "well".
     pub(super) fn begins(&self) -> usize {
         self.items

@@ -28,6 +28,8 @@ pub(crate) trait Language: Sync {
     fn is_or(&self, s: At<'_>) -> bool;
     /// Whether a word leads to the end of a range.
     fn is_to(&self, s: At<'_>) -> bool;
+    /// Whether the words that begin here put a time into the past: "yesterday", "two days ago".
+    fn is_past(&self, s: At<'_>) -> bool;
 }
 
 /// Words in a row, and what they signal.

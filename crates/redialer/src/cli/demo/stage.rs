@@ -221,18 +221,12 @@ impl Stage {
 /// A server on a runtime of its own, so that it can die alone.
 fn start(config: &Config, metrics: &Metrics) -> anyhow::Result<(Runtime, Running)> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let (config, metrics) = (config.clone(), metrics.clone());
-    let started = runtime.spawn(async move { Running::start(config, metrics).await });
-    let running = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(started));
-    match running {
-        Ok(Ok(running)) => Ok((runtime, running)),
-        Ok(Err(error)) => {
-            runtime.shutdown_background();
-            Err(error)
-        }
+    let start = Running::start(config.clone(), metrics.clone());
+    match tokio::task::block_in_place(|| runtime.block_on(start)) {
+        Ok(running) => Ok((runtime, running)),
         Err(error) => {
             runtime.shutdown_background();
-            Err(error.into())
+            Err(error)
         }
     }
 }
@@ -247,6 +241,7 @@ async fn connect(app: &App, tenant: Id<id::Tenant>, api_key: &str) -> anyhow::Re
         name: "Pretend Retell",
         api_key,
         webhook_key: api_key,
+        account: None,
         defaults: &defaults,
     };
     let key = app.store.open_key(tenant).await?;

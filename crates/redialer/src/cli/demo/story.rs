@@ -124,7 +124,15 @@ async fn a_do_not_call(stage: &mut Stage) -> Result<()> {
         let app = stage.app()?;
         let workspace = app.store.of(stage.tenant()).workspace(stage.agent.workspace).await?;
         let tomorrow = When::Words("tomorrow at 3 pm".to_owned(), None);
-        let by_hand = ByHand { to: to.clone(), from: None, when: tomorrow, variables: [].into() };
+        let by_hand = ByHand {
+            to: to.clone(),
+            from: None,
+            when: tomorrow,
+            variables: [].into(),
+            external_id: None,
+            metadata: None,
+            replaces: false,
+        };
         match manage::schedule(&app, &app.store.of(stage.tenant()), &workspace, &stage.agent, by_hand).await {
             Err(NotScheduled::Note(note)) => {
                 stage.tell(&format!("   ■ a callback by hand is refused: {}", note.sentence()));

@@ -74,20 +74,23 @@ async fn under_way<T>(app: &App, asked: impl Future<Output = T>) -> Result<T, St
 fn report(app: &App, intent: &Intent, after: &AfterDial) {
     let (id, workspace) = (intent.callback(), intent.workspace());
     let answer = match after {
-        AfterDial::Dialing { .. } => "placed",
+        AfterDial::Dialing { call_id } => {
+            tracing::info!(callback.id = %id, workspace.id = %workspace, call.id = call_id, "callback {id} was placed as call {call_id}");
+            "placed"
+        }
         AfterDial::Again { at, pause, slow, why } => {
             if *slow {
                 let wait = i64::try_from(app.clock.real_until(*at).as_millis()).unwrap_or(i64::MAX);
                 app.pacer.slow(workspace, app.clock.real_ms() + wait);
             }
             if let Some(pause) = pause {
-                tracing::warn!(workspace.id = %workspace, "workspace {workspace} is paused: {}", pause.word());
+                tracing::warn!(workspace.id = %workspace, provider.message = why, "workspace {workspace} is paused: {}", pause.description());
             }
             tracing::warn!(callback.id = %id, why, "callback {id} was not placed; it will be tried again");
             "again"
         }
-        AfterDial::Close { outcome, .. } => {
-            tracing::warn!(callback.id = %id, outcome, "callback {id} was refused: {outcome}");
+        AfterDial::Close { outcome, why, .. } => {
+            tracing::warn!(callback.id = %id, outcome, provider.message = why, "callback {id} was refused: {outcome}");
             "refused"
         }
         AfterDial::Unconfirmed { why } => {

@@ -16,6 +16,7 @@ use redialer_core::{
 };
 use redialer_providers::retell::webhook::Received;
 use redialer_store::{Decided, Decider, Desk, Fresh, KnownCase, TenantKey};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::{Reading, after_call, following};
 use crate::app::App;
@@ -31,21 +32,34 @@ pub fn read(
     key: TenantKey,
 ) -> redialer_store::Reading {
     // A panic is this event's own: the inbox's loop will meet it again, count it and set the event aside.
-    let event = catch_unwind(AssertUnwindSafe(|| {
-        let facts = received.facts(&desk.workspace.defaults.callback_field)?;
-        let is_ours = facts.tags.is_some();
-        let conversation = || received.conversation();
-        Some((!is_ours).then(|| Event::of(app, desk, agent, facts, conversation, key)))
-    }));
+    let event = off_the_worker(|| {
+        catch_unwind(AssertUnwindSafe(|| {
+            let facts = received.facts(&desk.workspace.defaults.callback_field)?;
+            // A tag that is no dispatch id of ours is the user's own business.
+            let is_ours =
+                facts.tags.as_ref().is_some_and(|tags| tags.dispatch.parse::<Id<id::Dispatch>>().is_ok());
+            let conversation = || received.conversation();
+            Some((!is_ours).then(|| Event::of(app, desk, agent, facts, conversation, key)))
+        }))
+    });
     match event {
         Ok(Some(Some(event))) => redialer_store::Reading::Fresh(Fresh {
             call_id: event.reading.facts.call_id.clone(),
             person_ix: event.reading.person_ix,
+            channel: event.reading.facts.channel,
             decider: Box::new(event),
         }),
         // Events of other kinds are kept for whoever forwards them; nothing follows from them here.
         Ok(None) => redialer_store::Reading::Nothing,
         Ok(Some(None)) | Err(_) => redialer_store::Reading::Later,
+    }
+}
+
+/// Runs what may take milliseconds of CPU where it holds up no other request.
+fn off_the_worker<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|here| here.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 

@@ -6,7 +6,7 @@ use redialer_core::{
     decide::{Note, Notice},
     id,
 };
-use redialer_store::{ActivityFilter, ActivityKind, ActivityRow};
+use redialer_store::{ActivityFilter, ActivityKind, ActivityRow, note_of};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -25,7 +25,8 @@ pub(in crate::http) struct View {
     #[schema(schema_with = settings::activity)]
     kind: &'static str,
     workspace_id: String,
-    agent_id: String,
+    /// Null where it is about the whole workspace.
+    agent_id: Option<String>,
     /// The provider's name for the event; `dial`; of a refusal its code.
     event: String,
     provider_call_id: Option<String>,
@@ -46,7 +47,7 @@ pub(in crate::http) struct View {
 #[schema(as = Note)]
 struct NoteView {
     code: &'static str,
-    message: &'static str,
+    message: String,
 }
 
 const KINDS: [(&str, ActivityKind); 3] =
@@ -55,10 +56,19 @@ const KINDS: [(&str, ActivityKind); 3] =
 fn notes(row: &ActivityRow) -> Vec<NoteView> {
     if row.kind == ActivityKind::Notice {
         let notice = Notice::from_word(&row.event);
-        return notice.map(|n| NoteView { code: n.word(), message: n.sentence() }).into_iter().collect();
+        let view = |n: Notice| NoteView { code: n.word(), message: n.sentence().to_owned() };
+        return notice.map(view).into_iter().collect();
     }
-    let notes = row.notes.split(' ').filter_map(Note::from_word);
-    notes.map(|n| NoteView { code: n.word(), message: n.sentence() }).collect()
+    let view = |text: &str| {
+        let (code, names) = note_of(text);
+        let note = Note::from_word(code)?;
+        let message = match names.as_slice() {
+            [] => note.sentence().to_owned(),
+            names => format!("{} These extractions came: {}.", note.sentence(), names.join(", ")),
+        };
+        Some(NoteView { code: note.word(), message })
+    };
+    row.notes.split(' ').filter_map(view).collect()
 }
 
 impl From<ActivityRow> for View {
@@ -73,7 +83,7 @@ impl From<ActivityRow> for View {
             id,
             kind,
             workspace_id: row.workspace.to_string(),
-            agent_id: row.agent.to_string(),
+            agent_id: (!row.agent.uuid().is_nil()).then(|| row.agent.to_string()),
             event: row.event,
             provider_call_id: row.call_id,
             state: row.state,
@@ -93,6 +103,16 @@ pub(in crate::http) struct ListQuery {
     kind: Option<String>,
     workspace_id: Option<String>,
     agent_id: Option<String>,
+    /// Lines about that callback.
+    callback_id: Option<String>,
+    /// Lines about the call or chat that the provider calls so.
+    call_id: Option<String>,
+    /// From that moment on.
+    #[param(format = DateTime)]
+    since: Option<String>,
+    /// Before that moment.
+    #[param(format = DateTime)]
+    until: Option<String>,
     limit: Option<i64>,
     cursor: Option<String>,
 }
@@ -106,9 +126,7 @@ pub(in crate::http) async fn list(
     let asked: Asked<id::Delivery> = Asked::read(query.limit, query.cursor.as_deref())?;
     let known = |word: &str| KINDS.iter().find(|(w, _)| *w == word).map(|(_, kind)| *kind);
     let kind = match &query.kind {
-        Some(word) => Some(
-            known(word).ok_or_else(|| ApiError::invalid("kind", "must be `webhook`, `dial` or `refusal`"))?,
-        ),
+        Some(word) => Some(known(word).ok_or_else(|| wire::not_among("kind", &KINDS.map(|(word, _)| word)))?),
         None => None,
     };
     let named = query.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
@@ -116,7 +134,18 @@ pub(in crate::http) async fn list(
         caller.check(named)?;
     }
     let agent = query.agent_id.as_deref().map(|t| wire::id("agent_id", t)).transpose()?;
-    let filter = ActivityFilter { kind, workspace: named.or(caller.workspace), agent };
+    let moment = |param: &'static str, text: &Option<String>| {
+        text.as_deref().map(|t| wire::moment(param, t)).transpose()
+    };
+    let filter = ActivityFilter {
+        kind,
+        workspace: named.or(caller.workspace),
+        agent,
+        callback: query.callback_id.as_deref().map(|t| wire::id("callback_id", t)).transpose()?,
+        call_id: query.call_id.clone(),
+        since: moment("since", &query.since)?,
+        until: moment("until", &query.until)?,
+    };
     let before = (asked.before.0, asked.before.1.uuid());
     let rows = caller.store.activity(&filter, before, asked.limit + 1).await?;
     Ok(Json(Page::of(rows, &asked, |r| (r.at, Id::from_uuid(r.id)), View::from)))

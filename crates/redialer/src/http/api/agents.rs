@@ -7,7 +7,9 @@ use std::{
 
 use axum::{Json, extract::State, http::StatusCode};
 use redialer_core::{Id, id, tenant::Limits};
-use redialer_store::{AgentChange, AgentRow, BadSettings, Defaults, Retention, WorkspaceRow, parted};
+use redialer_store::{
+    AgentChange, AgentRow, BadSettings, Defaults, Retention, StoreError, WorkspaceRow, parted,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -16,6 +18,7 @@ use super::{
     etag::{IfMatch, Tagged, tagged},
     page::{Asked, Page},
     wire::{self, Body, PathId, Query},
+    workspaces::{MERGES, shown},
 };
 use crate::{
     app::App,
@@ -32,6 +35,8 @@ pub(in crate::http) struct View {
     name: String,
     channel: &'static str,
     enabled: bool,
+    /// Decisions are recorded and shown, and nothing is dialed.
+    observe: bool,
     downstream_url: Option<String>,
     /// Its own settings; what is not here is inherited from the workspace.
     #[schema(schema_with = settings::overrides)]
@@ -50,7 +55,7 @@ pub(in crate::http) struct View {
 impl View {
     fn of(row: AgentRow, workspace: &WorkspaceRow) -> Self {
         Self {
-            settings: row.settings(&workspace.defaults),
+            settings: shown(row.settings(&workspace.defaults), &workspace.number_countries),
             retention: row.retention(&workspace.retention),
             id: row.id.to_string(),
             workspace_id: row.workspace.to_string(),
@@ -58,6 +63,7 @@ impl View {
             name: row.name,
             channel: row.channel.word(),
             enabled: row.enabled,
+            observe: row.observe,
             downstream_url: row.downstream_url,
             overrides: row.overrides,
             timezone: row.timezone,
@@ -108,10 +114,10 @@ pub(in crate::http) async fn show(
     caller: Caller,
     PathId(id): PathId<id::Agent>,
 ) -> Result<Tagged<View>, ApiError> {
-    shown(&caller, id).await
+    shown_agent(&caller, id).await
 }
 
-async fn shown(caller: &Caller, id: Id<id::Agent>) -> Result<Tagged<View>, ApiError> {
+async fn shown_agent(caller: &Caller, id: Id<id::Agent>) -> Result<Tagged<View>, ApiError> {
     let row = caller.store.agent(id).await?;
     caller.check(row.workspace)?;
     let workspace = caller.store.workspace(row.workspace).await?;
@@ -123,6 +129,7 @@ async fn shown(caller: &Caller, id: Id<id::Agent>) -> Result<Tagged<View>, ApiEr
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ChangeBody {
     enabled: Option<bool>,
+    observe: Option<bool>,
     #[serde(default, deserialize_with = "some")]
     #[schema(value_type = Option<String>)]
     downstream_url: Option<Option<String>>,
@@ -143,29 +150,48 @@ pub(in crate::http) async fn change(
     if_match: IfMatch,
     Body(body): Body<ChangeBody>,
 ) -> Result<Tagged<View>, ApiError> {
+    if let Some(Some(_)) = &body.downstream_url {
+        return Err(ApiError::not_available_yet("downstream_url"));
+    }
     let row = caller.store.agent(id).await?;
     caller.check(row.workspace)?;
-    let if_unchanged = if_match.guard(id, row.updated_at)?;
-    let overrides = match &body.overrides {
-        Some(patch) => Some(overridden(&app, &caller, &row, patch).await?),
-        None => None,
-    };
-    let url = body.downstream_url.as_ref().map(|u| u.as_deref());
-    if let Some(Some(url)) = url
-        && !(url.starts_with("https://") || url.starts_with("http://"))
-    {
-        return Err(ApiError::invalid("downstream_url", "must be an http or https URL"));
+    if_match.guard(id, row.updated_at)?;
+    let mut changed = merged(&app, &caller, row, &body).await;
+    for _ in 0..MERGES {
+        // Whoever did not name a version wants their fields changed, whatever else was changed meanwhile.
+        if !matches!(changed, Err(StoreError::Changed)) || if_match.is_given() {
+            break;
+        }
+        changed = merged(&app, &caller, caller.store.agent(id).await?, &body).await;
     }
+    changed??;
+    app.due_changed();
+    shown_agent(&caller, id).await
+}
+
+/// Writes a change merged into the agent as it was read; [`StoreError::Changed`] when it is no longer so.
+async fn merged(
+    app: &App,
+    caller: &Caller,
+    row: AgentRow,
+    body: &ChangeBody,
+) -> Result<Result<(), ApiError>, StoreError> {
+    let overrides = match &body.overrides {
+        None => None,
+        Some(patch) => match overridden(app, caller, &row, patch).await {
+            Ok(overrides) => Some(overrides),
+            Err(error) => return Ok(Err(error)),
+        },
+    };
     let max = app.plans.of(caller.tenant.plan).agents;
     let change = AgentChange {
         enabled: body.enabled,
-        downstream_url: url,
+        observe: body.observe,
+        downstream_url: body.downstream_url.as_ref().map(|url| url.as_deref()),
         overrides: overrides.as_ref(),
-        if_unchanged,
+        if_unchanged: Some(row.updated_at),
     };
-    caller.store.change_agent(&row, &change, max, app.clock.now()).await?;
-    app.due_changed();
-    shown(&caller, id).await
+    caller.store.change_agent(&row, &change, max, app.clock.now()).await.map(Ok)
 }
 
 /// The agent's overrides with a patch laid over them; null takes an override away.
@@ -188,8 +214,14 @@ async fn overridden(app: &App, caller: &Caller, row: &AgentRow, patch: &Value) -
     };
     let workspace = caller.store.workspace(row.workspace).await?;
     let (settings, retention) = parted(&overrides);
+    if settings.get("calls_per_second").is_some() {
+        return Err(ApiError::not_available_yet("overrides.calls_per_second"));
+    }
     workspace.defaults.patched(&settings).and_then(|d| d.check(limits)).map_err(named("overrides"))?;
-    workspace.retention.patched(&retention).map_err(named("overrides.retention"))?;
+    let retention = workspace.retention.patched(&retention).map_err(named("overrides.retention"))?;
+    if !retention.keeps_everything() {
+        return Err(ApiError::not_available_yet("overrides.retention"));
+    }
     Ok(overrides)
 }
 

@@ -5,16 +5,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State, http::StatusCode};
-use redialer_core::{
-    Id, Phone,
-    callback::{RedialReason, State as CallbackState},
-    id,
-};
-use redialer_store::{CallbackRow, Filter, NotNow, TenantKey};
+use redialer_core::{Id, Phone, callback::State as CallbackState, decide::is_schedulable, id};
+use redialer_store::{CallbackRow, Filter, NotNow, Order, TenantKey, is_zone};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
+    callback_filters::ListQuery,
     etag::{IfMatch, Tagged, tagged},
     page::{Asked, Page},
     wire::{self, Body, PathId, Query},
@@ -34,24 +31,52 @@ pub(in crate::http) struct View {
     agent_id: String,
     chain_root_id: String,
     parent_id: Option<String>,
+    /// The callback that replaced this one; of an unresolved one, the callback that a person forced in its place.
+    superseded_by: Option<String>,
     #[schema(schema_with = settings::state)]
     state: &'static str,
+    /// What a held one waits for.
+    #[schema(schema_with = settings::held_for)]
     held_for: Option<String>,
     #[schema(schema_with = settings::reason)]
     reason: &'static str,
     attempt: i64,
     max_attempts: i64,
     is_final_attempt: bool,
+    /// The moment that was asked for, before quiet hours moved it.
+    #[schema(format = DateTime)]
     requested_for: Option<String>,
+    /// When it is dialed.
+    #[schema(format = DateTime)]
     scheduled_for: String,
+    /// The callee's IANA time zone.
     timezone: String,
+    #[schema(schema_with = settings::timezone_source)]
     timezone_source: &'static str,
     to_number: Option<String>,
     from_number: Option<String>,
     source_call_id: Option<String>,
     provider_call_id: Option<String>,
+    /// How it ended: the provider's reason, or a code of ours.
     outcome: Option<String>,
+    /// The provider's own sentence about a dial that it refused.
+    outcome_message: Option<String>,
+    /// The id that the program which scheduled it gave it.
+    external_id: Option<String>,
+    /// The metadata that the provider gets. That of a call is shown to keys with `pii:read` alone.
+    #[schema(schema_with = settings::anything)]
+    metadata: Option<serde_json::Value>,
+    /// Whether it is dialed at the built-in simulator.
+    test: bool,
+    /// When the provider placed it.
+    #[schema(format = DateTime)]
+    dialed_at: Option<String>,
+    /// When it reached its final state.
+    #[schema(format = DateTime)]
+    ended_at: Option<String>,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     updated_at: String,
 }
 
@@ -73,6 +98,7 @@ fn view(row: CallbackRow, key: &TenantKey, clear: bool) -> View {
         agent_id: row.agent.to_string(),
         chain_root_id: row.chain.to_string(),
         parent_id: row.parent.map(|id| id.to_string()),
+        superseded_by: row.superseded_by.map(|id| id.to_string()),
         state: row.state.word(),
         held_for: row.held_for,
         reason: row.reason.word(),
@@ -88,22 +114,18 @@ fn view(row: CallbackRow, key: &TenantKey, clear: bool) -> View {
         source_call_id: row.source_call_id,
         provider_call_id: row.provider_call_id,
         outcome: row.outcome,
+        outcome_message: row.outcome_message,
+        external_id: secrets.as_ref().and_then(|s| s.external_id.clone()),
+        metadata: secrets
+            .as_ref()
+            .filter(|_| clear || row.is_manual)
+            .and_then(|s| serde_json::from_str(s.metadata.as_deref()?).ok()),
+        test: row.test,
+        dialed_at: row.dialed_at.map(|at| at.to_string()),
+        ended_at: row.state.is_final().then(|| row.updated_at.to_string()),
         created_at: row.created_at.to_string(),
         updated_at: row.updated_at.to_string(),
     }
-}
-
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct ListQuery {
-    state: Option<String>,
-    agent_id: Option<String>,
-    workspace_id: Option<String>,
-    reason: Option<String>,
-    chain_root_id: Option<String>,
-    to_number: Option<String>,
-    limit: Option<i64>,
-    cursor: Option<String>,
 }
 
 /// `GET /v1/callbacks`.
@@ -112,30 +134,17 @@ pub(in crate::http) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
-    let asked: Asked<id::Callback> = Asked::read(query.limit, query.cursor.as_deref())?;
+    let asked = query.asked()?;
     let key = caller.store.open_key().await?;
-    let named = query.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
-    if let Some(named) = named {
-        caller.check(named)?;
-    }
-    let state = |word: &str| {
-        CallbackState::from_word(word).ok_or_else(|| ApiError::invalid("state", "is not a state"))
-    };
-    let reason = |word: &str| {
-        RedialReason::from_word(word).ok_or_else(|| ApiError::invalid("reason", "is not a reason"))
-    };
-    let number = query.to_number.as_deref().map(|t| wire::number("to_number", t)).transpose()?;
-    let filter = Filter {
-        state: query.state.as_deref().map(state).transpose()?,
-        agent: query.agent_id.as_deref().map(|t| wire::id("agent_id", t)).transpose()?,
-        workspace: named.or(caller.workspace),
-        reason: query.reason.as_deref().map(reason).transpose()?,
-        chain: query.chain_root_id.as_deref().map(|t| wire::id("chain_root_id", t)).transpose()?,
-        person_ix: number.map(|n| key.index(n.e164())),
-    };
+    let Some(filter) = query.filter(&caller, &key).await? else { return Ok(Json(Page::whole(Vec::new()))) };
+    let order = filter.order;
     let rows = caller.store.callbacks(&filter, asked.before, asked.limit + 1).await?;
     let clear = revealed(&app, &caller, &rows).await;
-    Ok(Json(Page::of(rows, &asked, |r| (r.created_at, r.id), |r| view(r, &key, clear))))
+    let place = |row: &CallbackRow| match order {
+        Order::Created => (row.created_at, row.id),
+        Order::Scheduled => (row.scheduled_for, row.id),
+    };
+    Ok(Json(Page::of(rows, &asked, place, |r| view(r, &key, clear))))
 }
 
 /// Whether numbers are shown in clear.
@@ -201,6 +210,15 @@ pub(in crate::http) struct NewBody {
     text: Option<String>,
     timezone: Option<String>,
     dynamic_variables: Option<BTreeMap<String, String>>,
+    /// An id of your own, to find it by.
+    #[schema(min_length = 1, max_length = 200)]
+    external_id: Option<String>,
+    /// A JSON object of your own, at most 16 KiB; the provider gets it as metadata.
+    #[schema(schema_with = settings::anything)]
+    metadata: Option<serde_json::Value>,
+    /// Replace what the callee asked for, where that waits.
+    #[serde(default)]
+    replace: bool,
 }
 
 /// `POST /v1/callbacks`.
@@ -224,38 +242,76 @@ pub(in crate::http) async fn create(
         ));
     }
     let when = when(&body)?;
+    let has_text = body.text.is_some();
     let by_hand = ByHand {
         to: wire::number("to_number", &body.to_number)?,
         from: body.from_number.as_deref().map(|n| wire::number("from_number", n)).transpose()?,
         when,
+        external_id: external_id(body.external_id)?,
+        metadata: metadata(body.metadata)?,
         variables: body.dynamic_variables.unwrap_or_default(),
+        replaces: body.replace,
     };
     let workspace = caller.store.workspace(agent.workspace).await?;
-    let id =
-        manage::schedule(&app, &caller.store, &workspace, &agent, by_hand).await.map_err(not_scheduled)?;
+    let id = manage::schedule(&app, &caller.store, &workspace, &agent, by_hand).await.map_err(
+        |why| match why {
+            NotScheduled::OutOfRange => {
+                ApiError::invalid(if has_text { "text" } else { "at" }, why.to_string())
+            }
+            why => not_scheduled(why),
+        },
+    )?;
     Ok((StatusCode::CREATED, shown(&app, &caller, id).await?))
 }
 
 fn not_scheduled(why: NotScheduled) -> ApiError {
+    let message = why.to_string();
+    let conflict = |code| ApiError::new(StatusCode::CONFLICT, code, message.clone());
     match why {
         NotScheduled::Store(error) => error.into(),
-        NotScheduled::NoTime => ApiError::invalid("text", why.to_string()),
-        NotScheduled::Note(note) => ApiError::new(StatusCode::CONFLICT, note.word(), note.sentence()),
+        NotScheduled::NoTime | NotScheduled::OutOfRange => ApiError::invalid("text", message),
+        NotScheduled::ForeignNumber => ApiError::invalid("from_number", message),
+        NotScheduled::Country => ApiError::unprocessable("country_not_allowed", "to_number", message),
+        NotScheduled::Note(note) => conflict(note.word()),
+        NotScheduled::PromisePending(_) => conflict("promise_pending"),
+        NotScheduled::ForcedBefore(_) => conflict("already_forced"),
+        NotScheduled::Fuse => conflict("fuse"),
+    }
+}
+
+fn external_id(id: Option<String>) -> Result<Option<String>, ApiError> {
+    match id {
+        Some(id) if id.trim().is_empty() || id.chars().count() > 200 => {
+            Err(ApiError::invalid("external_id", "`external_id` must be 1 to 200 characters."))
+        }
+        id => Ok(id),
+    }
+}
+
+fn metadata(value: Option<serde_json::Value>) -> Result<Option<String>, ApiError> {
+    const MOST: usize = 16 << 10;
+    match value {
+        None | Some(serde_json::Value::Null) => Ok(None),
+        Some(value) if !value.is_object() => {
+            Err(ApiError::invalid("metadata", "`metadata` must be a JSON object."))
+        }
+        Some(value) => Some(value.to_string())
+            .filter(|text| text.len() <= MOST)
+            .map(Some)
+            .ok_or_else(|| ApiError::invalid("metadata", "`metadata` must be at most 16 KiB of JSON.")),
     }
 }
 
 fn when(body: &NewBody) -> Result<When, ApiError> {
-    if let Some(zone) = &body.timezone
-        && jiff::tz::TimeZone::get(zone).is_err()
-    {
-        return Err(ApiError::invalid("timezone", "is not an IANA time zone, as Europe/Berlin"));
+    if body.timezone.as_deref().is_some_and(|zone| !is_zone(zone)) {
+        return Err(ApiError::invalid("timezone", "`timezone` is not an IANA time zone, as Europe/Berlin."));
     }
     match (&body.at, &body.text) {
         (Some(at), None) => Ok(When::At(wire::moment("at", at)?)),
         (None, Some(text)) => Ok(When::Words(text.clone(), body.timezone.clone())),
-        (Some(_), Some(_)) => Err(ApiError::invalid("at", "give either `at` or `text`, not both")),
+        (Some(_), Some(_)) => Err(ApiError::invalid("at", "Send either `at` or `text`, not both.")),
         (None, None) => {
-            Err(ApiError::invalid("at", "give `at` (RFC 3339) or `text` (words, with `timezone`)"))
+            Err(ApiError::invalid("at", "Send `at` (RFC 3339) or `text` (words, with `timezone`)."))
         }
     }
 }
@@ -279,6 +335,10 @@ pub(in crate::http) async fn change(
     let row = seen(&caller, id).await?;
     let if_unchanged = if_match.guard(id, row.updated_at)?;
     let to = wire::moment("scheduled_for", &body.scheduled_for)?;
+    if !is_schedulable(to, app.clock.now()) {
+        let why = "`scheduled_for` must lie between now and 400 days from now.";
+        return Err(ApiError::invalid("scheduled_for", why));
+    }
     done(caller.store.reschedule(id, to, if_unchanged, app.clock.now()).await?)?;
     app.due_changed();
     shown(&app, &caller, id).await
@@ -302,9 +362,16 @@ pub(in crate::http) async fn force(
     PathId(id): PathId<id::Callback>,
 ) -> Result<Tagged<View>, ApiError> {
     let row = seen(&caller, id).await?;
-    if row.state == CallbackState::Failed && row.outcome.as_deref() == Some("unresolved") {
+    if row.state == CallbackState::Failed
+        && matches!(row.outcome.as_deref(), Some("unresolved" | "outcome_unknown"))
+    {
         let anew = manage::force_anew(&app, &caller.store, &row).await.map_err(not_scheduled)?;
         return shown(&app, &caller, anew).await;
+    }
+    if row.state.is_waiting()
+        && caller.store.is_fuse_blown(row.person_ix, app.config.fuse(), app.clock.now()).await?
+    {
+        return Err(not_scheduled(NotScheduled::Fuse));
     }
     done(caller.store.force(id, app.clock.now()).await?)?;
     app.due_changed();
@@ -333,9 +400,13 @@ pub(in crate::http) struct AttentionQuery {
 
 fn done(result: Result<(), NotNow>) -> Result<(), ApiError> {
     result.map_err(|why| match why {
-        NotNow::Dialling => {
-            ApiError::new(StatusCode::CONFLICT, "already_dialling", "It is being dialled already.")
+        NotNow::Dialling => ApiError::new(
+            StatusCode::CONFLICT,
+            "already_dialing",
+            "The callback is being dialed and cannot be changed.",
+        ),
+        NotNow::Final => {
+            ApiError::new(StatusCode::CONFLICT, "final", "The callback is finished and cannot be changed.")
         }
-        NotNow::Final => ApiError::new(StatusCode::CONFLICT, "final", "It has ended; that is never undone."),
     })
 }

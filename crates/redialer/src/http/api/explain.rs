@@ -10,10 +10,11 @@ use jiff::SignedDuration;
 use redialer_core::{
     Timestamp,
     callback::State as Stands,
-    decide::{Due, Gate, Verdict, gates},
+    decide::{Around, Due, Gate, Verdict, gates, gates_around},
     id,
+    time::plus,
 };
-use redialer_store::{CallbackRow, Secrets};
+use redialer_store::{CallbackRow, Secrets, WorkspaceRow};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -81,9 +82,15 @@ pub(in crate::http) async fn show(
 ) -> Result<Json<View>, ApiError> {
     let row = seen(&caller, id).await?;
     let key = app.store.open_key(caller.tenant.id).await?;
-    let secrets = row.secrets(&key)?;
+    // A row that does not open is still explained, without what was heard.
+    let secrets = row
+        .secrets(&key)
+        .inspect_err(
+            |error| tracing::error!(callback.id = %row.id, %error, "callback {} does not open", row.id),
+        )
+        .unwrap_or_default();
     let clear = secrets.evidence.is_some() && caller.may_show(&app, "evidence", &[id.to_string()]).await;
-    let (as_of, gates) = asked(&app, &caller, &row).await?;
+    let (as_of, gates) = asked(&app, &caller, &row, &secrets).await?;
     Ok(Json(View {
         callback_id: row.id.to_string(),
         state: row.state.word(),
@@ -99,10 +106,15 @@ pub(in crate::http) async fn show(
 }
 
 /// What each gate says, and of which moment.
-async fn asked(app: &App, caller: &Caller, row: &CallbackRow) -> Result<(Timestamp, Vec<Gate>), ApiError> {
+async fn asked(
+    app: &App,
+    caller: &Caller,
+    row: &CallbackRow,
+    secrets: &Secrets,
+) -> Result<(Timestamp, Vec<Gate>), ApiError> {
     let workspace = caller.store.workspace(row.workspace).await?;
     let agent = caller.store.agent(row.agent).await?;
-    let mut policy = agent.settings(&workspace.defaults).policy();
+    let mut policy = agent.settings(&workspace.defaults).policy(&workspace.number_countries);
     let dialled = dialled_at(caller, row).await?;
     if dialled.is_some() {
         policy.max_attempts = u32::try_from(row.max_attempts).unwrap_or(policy.max_attempts);
@@ -111,11 +123,14 @@ async fn asked(app: &App, caller: &Caller, row: &CallbackRow) -> Result<(Timesta
     let as_of = dialled.or(ended).unwrap_or_else(|| app.clock.now());
     let mut due = Due {
         reason: row.reason,
+        requested_for: row.requested_for,
         scheduled_for: row.scheduled_for,
         late_by: as_of.duration_since(row.scheduled_for).max(SignedDuration::ZERO),
         forced: row.forced,
         spent: caller.store.spent(row.chain).await?,
         agent_enabled: agent.enabled,
+        observes: agent.observe && !row.test,
+        country_allowed: row.test || policy.calls_country_of(&secrets.to),
         suppressed: caller.store.is_suppressed(&row.person_ix).await?,
         zone: &row.zone,
         policy: &policy,
@@ -123,9 +138,37 @@ async fn asked(app: &App, caller: &Caller, row: &CallbackRow) -> Result<(Timesta
     if dialled.is_some() {
         // The intent was written only because it was so, whatever came after.
         (due.agent_enabled, due.suppressed) = (true, false);
+        (due.observes, due.country_allowed) = (false, true);
         due.spent = u32::try_from(row.attempt - 1).unwrap_or(0);
     }
-    Ok((as_of, gates(&due, as_of)))
+    let mut all = gates(&due, as_of);
+    // What keeps the workspace from dialing speaks of now: it is asked only while the callback waits.
+    if row.state.is_waiting() {
+        all.extend(gates_around(&around(app, caller, row, &workspace).await?));
+    }
+    Ok((as_of, all))
+}
+
+async fn around(
+    app: &App,
+    caller: &Caller,
+    row: &CallbackRow,
+    workspace: &WorkspaceRow,
+) -> Result<Around, ApiError> {
+    let (now, real_ms) = (app.clock.now(), app.clock.real_ms());
+    let used = caller.store.calls_this_month(None, now).await?;
+    let limit = app.plans.of(caller.tenant.plan).calls_a_month;
+    Ok(Around {
+        paused: workspace.paused.map(|(why, _)| (why, workspace.pause_message.clone())),
+        is_restoring: workspace.is_restoring,
+        calls_left: limit.map(|limit| limit.saturating_sub(u64::try_from(used).unwrap_or(0))),
+        free_lines: app.pacer.lines(row.workspace, real_ms).filter(|lines| *lines < u32::MAX),
+        slowed_until: app
+            .pacer
+            .slowed_until(row.workspace, real_ms)
+            .map(|ms| plus(now, SignedDuration::from_millis((ms - real_ms) * i64::from(app.clock.speed())))),
+        fuse_blown: caller.store.is_fuse_blown(row.person_ix, app.config.fuse(), now).await?,
+    })
 }
 
 /// When its intent was written, unless it waits or ended without a dial.

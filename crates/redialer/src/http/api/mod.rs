@@ -4,6 +4,7 @@ pub(super) mod activity;
 pub(super) mod agents;
 pub(super) mod api_keys;
 pub(super) mod audit;
+pub(super) mod callback_filters;
 pub(super) mod callbacks;
 pub(super) mod etag;
 pub(super) mod explain;

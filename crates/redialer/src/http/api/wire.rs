@@ -138,7 +138,7 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
 
 /// An id in a body or a query.
 pub(in crate::http) fn id<T: Noun>(param: &str, text: &str) -> Result<Id<T>, ApiError> {
-    Id::from_str(text).map_err(|e| ApiError::invalid(param, format!("is {e}")))
+    Id::from_str(text).map_err(|e| ApiError::invalid(param, format!("`{param}` is {e}.")))
 }
 
 /// What something is called.
@@ -150,10 +150,22 @@ pub(in crate::http) fn name<'t>(param: &str, text: &'t str) -> Result<&'t str, A
     Ok(text)
 }
 
+/// 422 about a word that is none of those there are.
+pub(in crate::http) fn not_among(param: &str, words: &[&str]) -> ApiError {
+    ApiError::invalid(
+        param,
+        format!("The value of `{param}` is not valid. Valid values: {}.", words.join(", ")),
+    )
+}
+
 /// A moment in a body.
 pub(in crate::http) fn moment(param: &str, text: &str) -> Result<Timestamp, ApiError> {
-    text.parse()
-        .map_err(|_| ApiError::invalid(param, "must be RFC 3339 with an offset, as 2026-11-24T15:00:00Z"))
+    text.parse().map_err(|_| {
+        ApiError::invalid(
+            param,
+            format!("`{param}` must be a moment in RFC 3339 with an offset, as 2026-11-24T15:00:00Z."),
+        )
+    })
 }
 
 /// A number in a body.

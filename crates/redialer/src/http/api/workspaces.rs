@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use redialer_core::{
-    Id, id,
+    Id, Timestamp, id,
     tenant::Limits,
     time::{minutes, plus},
     workspace::{ProviderKind, UNDO_MINUTES},
 };
 use redialer_providers::retell::api::ReadError;
 use redialer_store::{
-    BadSettings, Defaults, NewWorkspace, Retention, WebhookKey, WorkspaceChange, WorkspaceRow,
+    BadSettings, Defaults, NewWorkspace, Retention, StoreError, TenantKey, WebhookKey, WorkspaceChange,
+    WorkspaceRow,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -25,7 +26,10 @@ use super::{
 };
 use crate::{
     app::App,
-    flow::manage::{self, SyncError},
+    flow::{
+        account,
+        manage::{self, SyncError},
+    },
     http::{auth::Caller, error::ApiError, openapi::settings},
 };
 
@@ -41,7 +45,10 @@ pub(in crate::http) struct View {
     defaults: Defaults,
     #[schema(schema_with = settings::retention)]
     retention: Retention,
+    /// Why it does not dial; null while it does.
     paused: Option<Paused>,
+    /// What its API key may not read; what needs it goes without.
+    missing_permissions: Vec<String>,
     usage: Usage,
     created_at: String,
 }
@@ -49,8 +56,11 @@ pub(in crate::http) struct View {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Pause)]
 struct Paused {
+    /// `key_refused` or `payment_required`.
     reason: &'static str,
     since: String,
+    /// The provider's own sentence, if it gave one.
+    message: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -71,9 +81,14 @@ async fn view(caller: &Caller, row: WorkspaceRow, app: &App) -> Result<View, Api
         name: row.name,
         provider: row.provider.word(),
         plan: caller.tenant.plan.word(),
-        defaults: row.defaults,
+        defaults: shown(row.defaults, &row.number_countries),
         retention: row.retention,
-        paused: row.paused.map(|(why, since)| Paused { reason: why.word(), since: since.to_string() }),
+        paused: row.paused.map(|(why, since)| Paused {
+            reason: why.word(),
+            since: since.to_string(),
+            message: row.pause_message,
+        }),
+        missing_permissions: row.missing_permissions,
         usage: Usage {
             period_start: start.to_string(),
             calls_this_period: calls,
@@ -82,6 +97,12 @@ async fn view(caller: &Caller, row: WorkspaceRow, app: &App) -> Result<View, Api
         },
         created_at: row.created_at.to_string(),
     })
+}
+
+/// Settings as they are in force: what is not set is shown as what it comes to.
+pub(super) fn shown(mut defaults: Defaults, number_countries: &[String]) -> Defaults {
+    defaults.allowed_countries = Some(defaults.countries(number_countries));
+    defaults
 }
 
 /// `GET /v1/workspaces`.
@@ -124,18 +145,58 @@ pub(in crate::http) async fn create(
     caller.admin("connect workspaces")?;
     let name = wire::name("name", &body.name)?;
     let provider = ProviderKind::from_word(&body.provider)
-        .ok_or_else(|| ApiError::invalid("provider", "must be `retell`"))?;
+        .ok_or_else(|| wire::not_among("provider", &[ProviderKind::Retell.word()]))?;
     let api_key = secret("api_key", &body.api_key)?;
     let webhook_key =
         body.webhook_key.as_deref().map(|k| secret("webhook_key", k)).transpose()?.unwrap_or(api_key);
+    let account = account_of(&app, &caller, api_key).await?;
     let defaults = Defaults::of_plan(app.plans.of(caller.tenant.plan));
     let id = Id::new(app.clock.now(), &app.chance);
-    let new = NewWorkspace { id, provider, name, api_key, webhook_key, defaults: &defaults };
+    let new = NewWorkspace {
+        id,
+        provider,
+        name,
+        api_key,
+        webhook_key,
+        account: Some(&account),
+        defaults: &defaults,
+    };
     let key = app.store.open_key(caller.tenant.id).await?;
     let max = app.plans.of(caller.tenant.plan).workspaces;
     caller.store.create_workspace(&new, max, &key, app.clock.now(), &app.chance).await?;
     let row = caller.store.workspace(id).await?;
+    // The roster at once. A provider that does not answer now is asked again by itself.
+    if let Err(error) = manage::sync(&app, &caller.store, &caller.tenant, &row).await {
+        tracing::warn!(workspace.id = %id, %error, "the roster of workspace {id} could not be pulled yet");
+        if let SyncError::Provider(error) = &error {
+            account::read_failed(&app, id, error).await;
+        }
+    }
+    let row = caller.store.workspace(id).await?;
     Ok((StatusCode::CREATED, Json(view(&caller, row, &app).await?)))
+}
+
+/// Which account a key is of: as the provider tells, else a keyed digest of the key. A key that the provider refuses is
+/// refused here.
+async fn account_of(app: &App, caller: &Caller, api_key: &str) -> Result<String, ApiError> {
+    let refused =
+        |error: ReadError| ApiError::unprocessable("provider_key_refused", "api_key", error.to_string());
+    match app.retell.account(api_key).await {
+        Ok(Some(account)) => return Ok(format!("account:{account}")),
+        Ok(None) | Err(ReadError::Forbidden { .. } | ReadError::Unknown(_) | ReadError::Payment { .. }) => {}
+        Err(error @ ReadError::KeyRefused { .. }) => return Err(refused(error)),
+        Err(error) => {
+            tracing::warn!(%error, "the provider could not be asked about a new key");
+            return Err(ApiError::new(
+                StatusCode::BAD_GATEWAY,
+                "provider_unavailable",
+                format!("The key could not be checked: {error} Try again."),
+            ));
+        }
+    }
+    let key = app.store.open_key(caller.tenant.id).await?;
+    let digest = key.index_external(&format!("provider key:{api_key}"));
+    Ok(format!("key:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
 }
 
 /// `GET /v1/workspaces/{id}`.
@@ -166,7 +227,8 @@ pub(in crate::http) async fn own(
         (Some(own), None) => own,
         (_, Some(named)) => named,
         (None, None) => {
-            return Err(ApiError::invalid("workspace_id", "an admin key must name the workspace"));
+            let why = "An admin key must name the workspace in `workspace_id`.";
+            return Err(ApiError::invalid("workspace_id", why));
         }
     };
     caller.check(id)?;
@@ -190,7 +252,10 @@ pub(in crate::http) struct ChangeBody {
 /// A replaced webhook key still counts for a day.
 const KEY_GRACE_MINUTES: i64 = 24 * 60;
 
-/// `PATCH /v1/workspaces/{id}`.
+/// How often a merge is made anew because somebody else's came between.
+pub(super) const MERGES: usize = 8;
+
+/// `PATCH /v1/workspaces/{id}`. Objects are merged into what is there when they are written.
 pub(in crate::http) async fn change(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -199,40 +264,89 @@ pub(in crate::http) async fn change(
     Body(body): Body<ChangeBody>,
 ) -> Result<Tagged<View>, ApiError> {
     caller.check(id)?;
-    let row = caller.store.workspace(id).await?;
-    let if_unchanged = if_match.guard(id, row.updated_at)?;
-    let key = app.store.open_key(caller.tenant.id).await?;
-    let now = app.clock.now();
-    let defaults = body
-        .defaults
-        .as_ref()
-        .map(|patch| patched(&row.defaults, patch, app.plans.of(caller.tenant.plan)))
-        .transpose()?;
-    let retention = body.retention.as_ref().map(|patch| retention(&row.retention, patch)).transpose()?;
-    let api_key = body.api_key.as_deref().map(|k| secret("api_key", k)).transpose()?;
-    let mut webhook_keys = None;
-    if let Some(new) = body.webhook_key.as_deref().map(|k| secret("webhook_key", k)).transpose()? {
-        let until_ms = plus(now, minutes(KEY_GRACE_MINUTES)).as_millisecond();
-        let mut keys = row.webhook_keys(&key)?;
-        keys.retain(|k| k.key != new && k.until_ms.is_none_or(|u| u > now.as_millisecond()));
-        for old in &mut keys {
-            old.until_ms = Some(old.until_ms.unwrap_or(until_ms));
-        }
-        keys.insert(0, WebhookKey { key: new.to_owned(), until_ms: None });
-        webhook_keys = Some(keys);
-    }
-    let change = WorkspaceChange {
-        name: body.name.as_deref().map(|n| wire::name("name", n)).transpose()?,
-        api_key,
-        webhook_keys: webhook_keys.as_deref(),
-        defaults: defaults.as_ref(),
-        retention: retention.as_ref(),
-        if_unchanged,
+    let account = match &body.api_key {
+        Some(text) => Some(account_of(&app, &caller, secret("api_key", text)?).await?),
+        None => None,
     };
-    caller.store.change_workspace(id, &change, &key, now, &app.chance).await?;
+    let row = caller.store.workspace(id).await?;
+    if_match.guard(id, row.updated_at)?;
+    let mut changed = merged(&app, &caller, row, &body, account.as_deref()).await;
+    for _ in 0..MERGES {
+        // Whoever did not name a version wants their fields changed, whatever else was changed meanwhile.
+        if !matches!(changed, Err(StoreError::Changed)) || if_match.is_given() {
+            break;
+        }
+        let row = caller.store.workspace(id).await?;
+        changed = merged(&app, &caller, row, &body, account.as_deref()).await;
+    }
+    changed??;
     app.due_changed();
     let row = caller.store.workspace(id).await?;
     Ok(tagged(id, row.updated_at, view(&caller, row, &app).await?))
+}
+
+/// Writes a change merged into the workspace as it was read; [`StoreError::Changed`] when it is no longer so.
+async fn merged(
+    app: &App,
+    caller: &Caller,
+    row: WorkspaceRow,
+    body: &ChangeBody,
+    account: Option<&str>,
+) -> Result<Result<(), ApiError>, StoreError> {
+    let key = app.store.open_key(caller.tenant.id).await?;
+    let now = app.clock.now();
+    let prepared = || -> Result<_, ApiError> {
+        let defaults = body
+            .defaults
+            .as_ref()
+            .map(|patch| patched(&row.defaults, patch, app.plans.of(caller.tenant.plan)))
+            .transpose()?;
+        let retention = body.retention.as_ref().map(|patch| retention(&row.retention, patch)).transpose()?;
+        let api_key = body.api_key.as_deref().map(|k| secret("api_key", k)).transpose()?;
+        let webhook_keys = webhook_keys(&row, body, &key, now)?;
+        let name = body.name.as_deref().map(|n| wire::name("name", n)).transpose()?;
+        Ok((defaults, retention, api_key, webhook_keys, name))
+    };
+    let (defaults, retention, api_key, webhook_keys, name) = match prepared() {
+        Ok(prepared) => prepared,
+        Err(error) => return Ok(Err(error)),
+    };
+    let change = WorkspaceChange {
+        name,
+        api_key,
+        webhook_keys: webhook_keys.as_deref(),
+        account,
+        defaults: defaults.as_ref(),
+        retention: retention.as_ref(),
+        if_unchanged: Some(row.updated_at),
+    };
+    caller.store.change_workspace(row.id, &change, &key, now, &app.chance).await.map(Ok)
+}
+
+/// The keys that webhooks may be signed with from now on, where a change touches them. A workspace that never named one
+/// of its own signs with its API key, and goes on doing so with a new one.
+fn webhook_keys(
+    row: &WorkspaceRow,
+    body: &ChangeBody,
+    key: &TenantKey,
+    now: Timestamp,
+) -> Result<Option<Vec<WebhookKey>>, ApiError> {
+    let known = row.webhook_keys(key)?;
+    let signs_with_api_key =
+        known.first().is_some_and(|first| row.api_key(key).is_ok_and(|api_key| first.key == *api_key));
+    let new = match (&body.webhook_key, &body.api_key) {
+        (Some(new), _) => secret("webhook_key", new)?,
+        (None, Some(new)) if signs_with_api_key => secret("api_key", new)?,
+        (None, _) => return Ok(None),
+    };
+    let until_ms = plus(now, minutes(KEY_GRACE_MINUTES)).as_millisecond();
+    let mut keys = known;
+    keys.retain(|k| k.key != new && k.until_ms.is_none_or(|u| u > now.as_millisecond()));
+    for old in &mut keys {
+        old.until_ms = Some(old.until_ms.unwrap_or(until_ms));
+    }
+    keys.insert(0, WebhookKey { key: new.to_owned(), until_ms: None });
+    Ok(Some(keys))
 }
 
 /// `DELETE /v1/workspaces/{id}`: silent at once, gone after a day.
@@ -280,24 +394,30 @@ pub(in crate::http) async fn sync(
 ) -> Result<Json<Synced>, ApiError> {
     caller.check(id)?;
     let row = caller.store.workspace(id).await?;
-    let n = manage::sync(&app, &caller.store, &caller.tenant, &row).await.map_err(|error| match error {
-        SyncError::Store(error) => error.into(),
-        SyncError::Provider(error) => {
-            // What the account's owner must mend is a state of the workspace; what the provider must, is not.
-            let (status, code) = match error {
-                ReadError::KeyRefused { .. } | ReadError::Forbidden { .. } => {
-                    (StatusCode::CONFLICT, "provider_key_refused")
-                }
-                ReadError::Payment { .. } => (StatusCode::CONFLICT, "provider_payment_required"),
-                ReadError::Throttled { .. } => (StatusCode::BAD_GATEWAY, "provider_throttled"),
-                ReadError::Unknown(_) | ReadError::Unavailable(_) => {
-                    (StatusCode::BAD_GATEWAY, "provider_unavailable")
-                }
-            };
-            ApiError::new(status, code, error.to_string())
+    let n = match manage::sync(&app, &caller.store, &caller.tenant, &row).await {
+        Ok(n) => n,
+        Err(SyncError::Store(error)) => return Err(error.into()),
+        Err(SyncError::Provider(error)) => {
+            account::read_failed(&app, id, &error).await;
+            return Err(provider_failed(&error));
         }
-    })?;
+    };
     Ok(Json(Synced { workspace_id: id.to_string(), agents: n }))
+}
+
+fn provider_failed(error: &ReadError) -> ApiError {
+    // What the account's owner must mend is a state of the workspace; what the provider must, is not.
+    let (status, code) = match error {
+        ReadError::KeyRefused { .. } | ReadError::Forbidden { .. } => {
+            (StatusCode::CONFLICT, "provider_key_refused")
+        }
+        ReadError::Payment { .. } => (StatusCode::CONFLICT, "provider_payment_required"),
+        ReadError::Throttled { .. } => (StatusCode::BAD_GATEWAY, "provider_throttled"),
+        ReadError::Unknown(_) | ReadError::Unavailable(_) => {
+            (StatusCode::BAD_GATEWAY, "provider_unavailable")
+        }
+    };
+    ApiError::new(status, code, error.to_string())
 }
 
 fn patched(defaults: &Defaults, patch: &Value, limits: &Limits) -> Result<Defaults, ApiError> {
@@ -311,13 +431,19 @@ fn patched(defaults: &Defaults, patch: &Value, limits: &Limits) -> Result<Defaul
 }
 
 fn retention(retention: &Retention, patch: &Value) -> Result<Retention, ApiError> {
-    retention.patched(patch).map_err(|e| ApiError::invalid(format!("retention.{}", e.field), e.problem))
+    let patched = retention
+        .patched(patch)
+        .map_err(|e| ApiError::invalid(format!("retention.{}", e.field), e.problem))?;
+    if patched.keeps_everything() { Ok(patched) } else { Err(ApiError::not_available_yet("retention")) }
 }
 
 fn secret<'t>(param: &str, text: &'t str) -> Result<&'t str, ApiError> {
     let text = text.trim();
     if text.is_empty() || text.len() > 500 || !text.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(ApiError::invalid(param, "must be the provider's key: 1 to 500 visible characters"));
+        return Err(ApiError::invalid(
+            param,
+            format!("`{param}` must be the provider's key: 1 to 500 visible characters."),
+        ));
     }
     Ok(text)
 }

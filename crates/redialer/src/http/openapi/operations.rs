@@ -4,8 +4,8 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::{Doc, Types, query};
 use crate::http::api::{
-    activity, agents, api_keys, audit, callbacks, explain, members, page::ListQuery, payload, suppressions,
-    usage, workspaces,
+    activity, agents, api_keys, audit, callback_filters, callbacks, explain, members, page::ListQuery,
+    payload, suppressions, usage, workspaces,
 };
 
 /// The description of a route.
@@ -63,7 +63,8 @@ fn of_agents(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
 }
 
 fn of_callbacks(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
-    use callbacks::{AttentionQuery, ChangeBody, ListQuery, NewBody, View};
+    use callback_filters::ListQuery;
+    use callbacks::{AttentionQuery, ChangeBody, NewBody, View};
     Some(match (method, path) {
         ("get", "/callbacks") => list::<View, ListQuery>(t, "listCallbacks", "List callbacks"),
         ("post", "/callbacks") => create::<View, NewBody>(t, "createCallback", "Schedule a callback by hand"),

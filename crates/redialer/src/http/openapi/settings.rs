@@ -4,7 +4,7 @@
 
 use redialer_core::{
     access::{Role, Scope},
-    callback::{RedialReason, State},
+    callback::{HeldFor, RedialReason, State},
 };
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
@@ -59,6 +59,23 @@ pub(in crate::http) fn reason() -> RefOr<Schema> {
     read(json!({"type": "string", "enum": RedialReason::ALL.map(RedialReason::word)}))
 }
 
+/// What a held callback may wait for; null while it does not.
+pub(in crate::http) fn held_for() -> RefOr<Schema> {
+    let mut words: Vec<Value> = HeldFor::ALL.map(HeldFor::word).map(Value::from).into();
+    words.push(Value::Null);
+    read(json!({"type": ["string", "null"], "enum": words}))
+}
+
+/// Where a callee's time zone was learned from.
+pub(in crate::http) fn timezone_source() -> RefOr<Schema> {
+    read(json!({"type": "string", "enum": ["request", "number", "agent", "workspace"]}))
+}
+
+/// How a list of callbacks is ordered.
+pub(in crate::http) fn order() -> RefOr<Schema> {
+    read(json!({"type": "string", "enum": ["created", "scheduled"], "default": "created"}))
+}
+
 /// What a line of the feed may be about.
 pub(in crate::http) fn activity() -> RefOr<Schema> {
     read(json!({"type": "string", "enum": ["webhook", "dial", "refusal"]}))
@@ -90,7 +107,7 @@ fn object(properties: Value, whole: bool) -> Value {
 fn kept() -> Value {
     json!({
         "level": {"type": "string", "enum": ["default", "minimal"]},
-        "days": {"type": "integer", "minimum": 1, "maximum": 3650},
+        "days": {"type": "integer", "const": -1, "description": "-1: kept until the workspace is deleted."},
     })
 }
 
@@ -135,6 +152,17 @@ fn settings(whole: bool) -> Value {
         "user_requested_callback": {"type": "boolean"},
         "spoken_numbers": {"type": "boolean"},
         "calls_per_second": {"type": "number", "minimum": 0.01, "maximum": 10_000},
+        "one_promise_per": {
+            "type": "string", "enum": ["workspace", "agent"],
+            "description": "Whether a person has one waiting callback in the workspace, or one with each agent.",
+        },
+        "allowed_countries": {
+            "description": "Countries whose numbers are called: ISO 3166 alpha-2 codes, or \"*\" for all. Until it is set, those of the workspace's own numbers.",
+            "oneOf": [
+                {"type": "string", "const": "*"},
+                {"type": "array", "minItems": 1, "items": {"type": "string", "pattern": "^([A-Z]{2}|\\*)$"}},
+            ],
+        },
     })
 }
 

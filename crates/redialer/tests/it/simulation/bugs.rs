@@ -35,6 +35,24 @@ pub(super) enum Bug {
     NeverAsk,
     /// An answer is recorded whatever has happened meanwhile.
     LateAnswerWins,
+    /// What a person forced once can be forced again.
+    ForceTwice,
+    /// Attempts are not counted, and the fuse counts nothing.
+    NeverSpendNorFuse,
+    /// Quiet hours are read as none.
+    DialAtNight,
+    /// What expires is told nowhere.
+    ExpireSilently,
+    /// A call of which nobody tells how it ended is waited for without end.
+    WaitForSilentCalls,
+    /// A listed call that does not show its metadata counts as absent.
+    HiddenMetadataIsAbsent,
+    /// A list that was not read to its end counts as complete.
+    HalfAListIsAll,
+    /// A key that the provider refused pauses nothing.
+    IgnoreARefusedKey,
+    /// A moment that was planned anew counts as the one that was named.
+    ReplannedIsNamed,
 }
 
 impl Bug {
@@ -54,6 +72,15 @@ impl Bug {
         Self::NeverSweep,
         Self::NeverAsk,
         Self::LateAnswerWins,
+        Self::ForceTwice,
+        Self::NeverSpendNorFuse,
+        Self::DialAtNight,
+        Self::ExpireSilently,
+        Self::WaitForSilentCalls,
+        Self::HiddenMetadataIsAbsent,
+        Self::HalfAListIsAll,
+        Self::IgnoreARefusedKey,
+        Self::ReplannedIsNamed,
     ];
 
     /// Where to look first: what is rare is not waited for every time.
@@ -104,12 +131,37 @@ impl Bug {
                 ),
             ],
             Self::CancelDoesNothing => &[(
-                "set state = 'cancelled', held_for = null, fence = fence + 1, updated_at = $4",
+                "set state = 'canceled', held_for = null, fence = fence + 1, updated_at = $4",
                 "set updated_at = $4",
             )],
             Self::NeverSpend => {
                 &[("set spent = chains.spent + v.column3", "set spent = chains.spent + 0 * v.column3")]
             }
+            Self::ForceTwice => &[("and state = 'failed' and superseded_by is null", "and state = 'failed'")],
+            Self::NeverSpendNorFuse => &[
+                ("set spent = chains.spent + v.column3", "set spent = chains.spent + 0 * v.column3"),
+                (
+                    "and d.person_ix = v.column3 and d.sent_at > v",
+                    "and d.person_ix = v.column3 and d.asks < 0 * v",
+                ),
+            ],
+            Self::DialAtNight => &[(
+                "webhook_keys, defaults, retention, paused",
+                "webhook_keys, replace(defaults, '\"start\":\"21:00\"', '\"start\":\"09:00\"') as defaults, retention, paused",
+            )],
+            Self::ExpireSilently => &[(
+                "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing",
+                "select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 where $7 <> 'expired' on conflict do nothing",
+            )],
+            Self::WaitForSilentCalls => &[(
+                "answer = 'outcome_unknown', updated_at = $3",
+                "updated_at = $3 where 1 = 0 and id = $2 and bucket = $1 --",
+            )],
+            Self::IgnoreARefusedKey => &[("where id = $1 and paused is null", "where id = $1 and 1 = 0")],
+            Self::ReplannedIsNamed => &[(
+                "requested_for, forced, person_ix, timezone",
+                "scheduled_for as requested_for, true as forced, person_ix, timezone",
+            )],
             Self::LateAnswerWins => &[
                 (" and dispatches.state in ('intent', 'unknown')", ""),
                 (" and callbacks.state in ('dispatching', 'unconfirmed')", ""),

@@ -30,7 +30,7 @@ use redialer_core::{
 };
 use redialer_sim::{
     SimTime,
-    retell::{Retell, Scene, Script, Webhook, script::Does},
+    retell::{KeyState, Retell, Scene, Script, Webhook, script::Does},
 };
 use redialer_store::{AgentChange, Buckets, Defaults, Kek, NewTenant, NewWorkspace, Store};
 use tempfile::TempDir;
@@ -45,7 +45,10 @@ use super::{
 };
 use crate::harness::{CHAT, KEY, OURS, VOICE};
 
-const START_MS: i64 = 1_795_600_000_000;
+/// Wednesday, 25 November 2026, 10:00 in New York.
+const START_MS: i64 = 1_795_618_800_000;
+/// Where a seed begins in the evening: quiet hours come soon.
+const EVENING_MS: i64 = START_MS + 10 * 60 * MINUTE_MS;
 const STEPS: usize = 220;
 const REPLICAS: usize = 2;
 const PEOPLE: usize = 5;
@@ -95,7 +98,11 @@ pub(super) struct Simulation {
 
 impl Simulation {
     pub(super) async fn new(seed: u64, bug: Option<Bug>) -> Self {
-        let shared = Shared::new(seed, START_MS, bug);
+        let start_ms = if seed % 4 == 3 { EVENING_MS } else { START_MS };
+        let shared = Shared::new(seed, start_ms, bug);
+        if seed % 5 == 2 {
+            shared.set_filler_pages(60);
+        }
         let dir = scratch();
         let file = dir.path().join("redialer.db");
         std::fs::copy(template(), &file).expect("copied");
@@ -146,7 +153,7 @@ impl Simulation {
         for i in 0..PEOPLE {
             let person = format!("+1415555017{i}");
             let after = (self.shared.chance.fraction() * 40.0 * MINUTE_MS as f64) as i64;
-            self.scenes.push((START_MS + after, scene(&self.shared, &person)));
+            self.scenes.push((self.shared.now_ms() + after, scene(&self.shared, &person)));
         }
         self.scenes.sort_by_key(|(at, _)| *at);
     }
@@ -163,6 +170,9 @@ impl Simulation {
         for _ in 0..STEPS {
             self.step().await;
             self.parts.laws.check().await;
+            if self.ops.is_empty() {
+                self.parts.laws.refused(ids().1).await;
+            }
             if self.shared.broken().is_some() {
                 return self.told();
             }
@@ -192,6 +202,8 @@ impl Simulation {
             16..=33 => self.a_gate_opens().await,
             34..=50 => self.a_webhook_travels().await,
             51 => self.machine_dies(),
+            62 => self.the_account_changes(),
+            63 => self.a_record_is_lost(),
             52..=56 => self.machine_starts().await,
             57..=60 => self.a_person_acts().await,
             61 => self.a_clock_jumps(),
@@ -220,6 +232,9 @@ impl Simulation {
                 }
             }
             for hook in self.parts.sim.step() {
+                if self.shared.has_lost(&hook.id) {
+                    continue;
+                }
                 self.hooks.push(Hook { due_ms: self.shared.now_ms(), tries: 0, hook });
             }
             if next.is_none() {
@@ -239,6 +254,37 @@ impl Simulation {
         let n = self.shared.below(REPLICAS);
         self.machines[n].skew_ms = (self.shared.below(21) as i64 - 10) * MINUTE_MS;
         self.set_time(self.shared.now_ms());
+    }
+
+    /// The provider refuses the key for a while, or shows less in its lists.
+    fn the_account_changes(&self) {
+        match self.shared.below(4) {
+            0 => {
+                self.shared.note("the provider refuses the key");
+                self.parts.sim.set_key_state(KEY, KeyState::Revoked);
+            }
+            1 | 2 => {
+                self.shared.note("the key is good");
+                self.parts.sim.set_key_state(KEY, KeyState::Good);
+            }
+            _ => {
+                let hide = self.shared.sometimes(60.0);
+                self.shared.note(&format!("lists hide metadata: {hide}"));
+                self.parts.sim.rewrite(|script| script.lists_hide_metadata = hide);
+            }
+        }
+    }
+
+    /// The provider loses what it knows of a call of ours, and nobody ever tells how it ended.
+    fn a_record_is_lost(&mut self) {
+        let rings = self.parts.sim.rings();
+        if rings.is_empty() {
+            return;
+        }
+        let call = rings[self.shared.below(rings.len())].id.clone();
+        self.shared.note(&format!("the provider loses {call}"));
+        self.hooks.retain(|hook| hook.hook.id != call);
+        self.shared.lose(&call);
     }
 
     /// Something that stands still goes on, or fails.
@@ -359,10 +405,13 @@ impl Simulation {
             0 => self.cancel(n, row.id).await,
             1 => self.switch(n, false).await,
             2 => self.switch(n, true).await,
+            // Twice in a row, as an impatient person does.
             _ if row.state == State::Failed && row.outcome.as_deref() == Some("unresolved") => {
                 let tenant = self.parts.tenant;
                 let forced = async move {
-                    let _whatever = manage::force_anew(&app, &app.store.of(tenant), &row).await;
+                    for _ in 0..2 {
+                        let _whatever = manage::force_anew(&app, &app.store.of(tenant), &row).await;
+                    }
                     Done::Nothing
                 };
                 self.begin(n, "force", None, forced).await;
@@ -545,6 +594,7 @@ impl Simulation {
             }
         }
         self.switch(0, true).await;
+        self.parts.sim.set_key_state(KEY, KeyState::Good);
         // Long enough for the longest wait there is, and a day for giving up.
         for round in 0..400 {
             let parked: Vec<OpId> = self.ops.iter().map(|op| op.id).collect();
@@ -695,7 +745,7 @@ async fn make(file: &std::path::Path) {
     store.create_tenant(&new, now, &chance).await.expect("created");
     let wait = |minutes: u32| serde_json::json!({"wait_minutes": minutes});
     let patch = serde_json::json!({
-        "max_attempts": super::laws::MAX_ATTEMPTS, "calls_per_second": 50, "missed_after_minutes": 100_000,
+        "max_attempts": super::laws::MAX_ATTEMPTS, "calls_per_second": 50, "missed_after_minutes": 600,
         "retry_triggers": {"voicemail": wait(40), "conversation_silent": wait(50)},
     });
     let defaults = Defaults::of_plan(&Plan::Unlimited.limits()).patched(&patch).expect("good settings");
@@ -705,6 +755,7 @@ async fn make(file: &std::path::Path) {
         name: "Line",
         api_key: KEY,
         webhook_key: KEY,
+        account: None,
         defaults: &defaults,
     };
     let key = store.open_key(tenant).await.expect("opened");

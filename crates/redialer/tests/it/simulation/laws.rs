@@ -5,7 +5,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use redialer_core::{Id, Timestamp, callback::State, id};
+use redialer_core::{
+    Id, Timestamp,
+    callback::{State, is_named},
+    id,
+    time::plus,
+    windows::Quiet,
+};
 use redialer_sim::retell::Retell;
 use redialer_store::{ActivityFilter, ActivityKind, ActivityRow, CallbackRow, Filter, TenantStore};
 use serde_json::Value;
@@ -21,6 +27,8 @@ pub(super) struct Laws {
     pub(super) store: TenantStore,
     pub(super) sim: Retell,
     finals: Mutex<BTreeMap<String, State>>,
+    /// When each phone rang, as far as it was seen, by number.
+    rang: Mutex<BTreeMap<String, BTreeMap<String, i64>>>,
 }
 
 fn text(value: &Value) -> String {
@@ -29,7 +37,13 @@ fn text(value: &Value) -> String {
 
 impl Laws {
     pub(super) fn new(shared: &Arc<Shared>, store: TenantStore, sim: &Retell) -> Self {
-        Self { shared: Arc::clone(shared), store, sim: sim.clone(), finals: Mutex::default() }
+        Self {
+            shared: Arc::clone(shared),
+            store,
+            sim: sim.clone(),
+            finals: Mutex::default(),
+            rang: Mutex::default(),
+        }
     }
 
     pub(super) async fn rows(&self) -> Vec<CallbackRow> {
@@ -60,7 +74,22 @@ impl Laws {
         if self.shared.now() < row.scheduled_for {
             self.shared.broke("I6: before its time");
         }
+        self.quiet(&row);
         self.attempt(asked, &row);
+    }
+
+    /// Nobody's phone rings in quiet hours at a moment that nobody named. A request may be on its way for a while.
+    fn quiet(&self, row: &CallbackRow) {
+        const ON_ITS_WAY_MS: i64 = 10 * 60_000;
+        if is_named(row.reason, row.forced, row.requested_for, row.scheduled_for) {
+            return;
+        }
+        let (zone, quiet) = (row.zone.rules(), Quiet::default());
+        let now = self.shared.now();
+        let before = plus(now, jiff::SignedDuration::from_millis(-ON_ITS_WAY_MS));
+        if quiet.covers(now, &zone) && quiet.covers(before, &zone) {
+            self.shared.broke("I6: a phone rang at night at a moment that nobody named");
+        }
     }
 
     fn attempt(&self, asked: &Value, row: &CallbackRow) {
@@ -78,9 +107,13 @@ impl Laws {
     /// After every step.
     pub(super) async fn check(&self) {
         self.rings();
+        self.fuse();
+        let rows = self.rows().await;
+        self.forced(&rows);
+        self.expired(&rows).await;
         let mut finals = self.finals.lock().expect("no panic inside").clone();
         let mut led_to = BTreeSet::new();
-        for row in self.rows().await {
+        for row in rows {
             if let Some(call) = &row.source_call_id
                 && !led_to.insert((call.clone(), row.reason.is_retry()))
             {
@@ -103,6 +136,59 @@ impl Laws {
             }
         }
         *self.finals.lock().expect("no panic inside") = finals;
+    }
+
+    /// No number rings more often than the fuse allows, whatever else is wrong (I38).
+    fn fuse(&self) {
+        let now = self.shared.now_ms();
+        let mut rang = self.rang.lock().expect("no panic inside");
+        for ring in self.sim.rings() {
+            rang.entry(ring.to.clone()).or_default().entry(ring.id.clone()).or_insert(now);
+        }
+        for times in rang.values() {
+            let within = |ms: i64| times.values().filter(|at| now - **at < ms).count();
+            if within(24 * 60 * 60_000) > 12 || within(10 * 60_000) > 3 {
+                self.shared.broke("I38: a number rang more often than the fuse allows");
+            }
+        }
+    }
+
+    /// An unresolved callback is forced once.
+    fn forced(&self, rows: &[CallbackRow]) {
+        let unresolved = |row: &&CallbackRow| row.outcome.as_deref() == Some("unresolved");
+        for row in rows.iter().filter(unresolved) {
+            let successors = rows.iter().filter(|r| r.is_manual && r.parent == Some(row.id)).count();
+            if successors > 1 {
+                self.shared.broke("I2: an unresolved callback was forced twice");
+            }
+        }
+    }
+
+    /// What expires says so in the feed (I43).
+    async fn expired(&self, rows: &[CallbackRow]) {
+        let expired: Vec<_> = rows.iter().filter(|row| row.state == State::Expired).collect();
+        if expired.is_empty() {
+            return;
+        }
+        let filter = ActivityFilter { kind: Some(ActivityKind::Notice), ..ActivityFilter::default() };
+        let first = (Timestamp::MAX, uuid::Uuid::max());
+        let feed = self.store.activity(&filter, first, 5_000).await.expect("read");
+        for row in expired {
+            if !feed.iter().any(|line| line.callback == Some(row.id) && line.event == "expired") {
+                self.shared.broke("I43: a callback expired and nothing says so");
+            }
+        }
+    }
+
+    /// While nothing is under way: a key that the provider refused has paused the workspace (I43).
+    pub(super) async fn refused(&self, workspace: Id<id::Workspace>) {
+        if !self.shared.is_refused() {
+            return;
+        }
+        let row = self.store.workspace(workspace).await.expect("read");
+        if row.paused.is_none() {
+            self.shared.broke("I43: the provider refused the key and the workspace is not paused");
+        }
     }
 
     /// Phones that rang, by dispatch, by callback and by chain.

@@ -61,6 +61,12 @@ struct Inner {
     broken: Option<String>,
     cancelled: BTreeSet<String>,
     requests: BTreeMap<String, Vec<i64>>,
+    /// Calls whose records the provider has lost.
+    lost: BTreeSet<String>,
+    /// The provider refused the key, and nothing has succeeded with it since.
+    is_refused: bool,
+    /// Pages of other agents' calls before those of ours in the provider's list.
+    filler_pages: usize,
 }
 
 impl Shared {
@@ -148,6 +154,31 @@ impl Shared {
 
     pub(super) fn was_cancelled(&self, callback: &str) -> bool {
         self.inner().cancelled.contains(callback)
+    }
+
+    /// The provider loses what it knows of a call.
+    pub(super) fn lose(&self, call: &str) {
+        self.inner().lost.insert(call.to_owned());
+    }
+
+    pub(super) fn has_lost(&self, call: &str) -> bool {
+        self.inner().lost.contains(call)
+    }
+
+    pub(super) fn set_refused(&self, refused: bool) {
+        self.inner().is_refused = refused;
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        self.inner().is_refused
+    }
+
+    pub(super) fn set_filler_pages(&self, pages: usize) {
+        self.inner().filler_pages = pages;
+    }
+
+    pub(super) fn filler_pages(&self) -> usize {
+        self.inner().filler_pages
     }
 
     /// Counts a request; when those of the same dispatch came.

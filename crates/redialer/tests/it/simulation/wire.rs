@@ -15,6 +15,18 @@ use super::{
     shared::{Fate, Gate, Shared},
 };
 
+/// The page behind the filler: the provider's first one.
+const FIRST_PAGE: &str = "filler-none";
+
+/// A list without the entries that do not show their metadata.
+fn without_hidden(text: &str) -> String {
+    let Ok(mut page) = serde_json::from_str::<Value>(text) else { return text.to_owned() };
+    if let Some(items) = page["items"].as_array_mut() {
+        items.retain(|item| item["metadata"].is_object());
+    }
+    page.to_string()
+}
+
 /// How long a request to place a call may take.
 pub(super) const PLACE_DEADLINE_MS: i64 = 120_000;
 
@@ -114,10 +126,52 @@ impl SimWire {
             let status = if shared.sometimes(50.0) { 500 } else { 429 };
             return Ok(Answer { status, after_secs: Some(2), text: Ok(String::new()) });
         }
-        Ok(self.exchange(request).await)
+        if let Some(answer) = self.filler(&request) {
+            return Ok(answer);
+        }
+        if request.url.rsplit('/').next().is_some_and(|id| shared.has_lost(id)) {
+            return Ok(Answer { status: 404, after_secs: None, text: Ok("{}".to_owned()) });
+        }
+        let mut answer = self.exchange(request).await;
+        if is_list && shared.has(Bug::HiddenMetadataIsAbsent) {
+            answer.text = answer.text.map(|text| without_hidden(&text));
+        }
+        Ok(answer)
     }
 
-    async fn exchange(&self, request: Request<'_>) -> Answer {
+    /// A page of other agents' calls, of which a large account has thousands before those of ours.
+    fn filler(&self, request: &Request<'_>) -> Option<Answer> {
+        const PREFIX: &str = "filler-";
+        let pages = self.shared.filler_pages();
+        let asked: Value = serde_json::from_slice(request.body.as_deref()?).ok()?;
+        if pages == 0 || !request.url.ends_with("/v3/list-calls") || !asked["filter_criteria"].is_null() {
+            return None;
+        }
+        let key = asked["pagination_key"].as_str();
+        let page: usize = match key {
+            None => 0,
+            Some(key) => key.strip_prefix(PREFIX)?.parse().ok()?,
+        };
+        let more = !(page >= 49 && self.shared.has(Bug::HalfAListIsAll));
+        // Behind the last one the list of the provider itself begins.
+        let next = if page + 1 < pages { format!("{PREFIX}{}", page + 1) } else { FIRST_PAGE.to_owned() };
+        let call = serde_json::json!({
+            "call_id": format!("call_filler_{page}"), "agent_id": "agent_of_another_team",
+            "start_timestamp": self.shared.now_ms(), "end_timestamp": self.shared.now_ms(),
+        });
+        let text = serde_json::json!({"items": [call], "has_more": more, "pagination_key": next});
+        Some(Answer { status: 200, after_secs: None, text: Ok(text.to_string()) })
+    }
+
+    async fn exchange(&self, mut request: Request<'_>) -> Answer {
+        if let Some(body) = &mut request.body {
+            let text = String::from_utf8_lossy(body);
+            if text.contains(FIRST_PAGE) {
+                let mut asked: Value = serde_json::from_str(&text).expect("JSON");
+                asked.as_object_mut().expect("an object").remove("pagination_key");
+                *body = asked.to_string().into_bytes();
+            }
+        }
         let path = request
             .url
             .split_once("//")
@@ -132,6 +186,11 @@ impl SimWire {
             .expect("a request");
         let answer = self.router.clone().oneshot(asked).await.expect("never fails");
         let status = answer.status().as_u16();
+        match status {
+            401 => self.shared.set_refused(true),
+            200..=299 => self.shared.set_refused(false),
+            _ => {}
+        }
         let after_secs = answer.headers().get("ratelimit-reset").and_then(|v| v.to_str().ok()?.parse().ok());
         let text = match answer.into_body().collect().await {
             Ok(body) => Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned()),

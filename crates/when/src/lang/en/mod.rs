@@ -24,6 +24,24 @@ use crate::{
 
 pub(crate) struct English;
 
+/// What "last" puts into the past.
+const LAST: [&str; 14] = [
+    "night",
+    "evening",
+    "week",
+    "month",
+    "year",
+    "weekend",
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+    "sunday",
+    "time",
+];
+
 impl Language for English {
     fn spelling(&self, s: At<'_>) -> Option<&'static str> {
         spelling::usual(s)
@@ -31,6 +49,17 @@ impl Language for English {
 
     fn part(&self, s: At<'_>) -> Option<Named> {
         part(s)
+    }
+
+    fn is_past(&self, s: At<'_>) -> bool {
+        match s.word(0) {
+            "yesterday" => true,
+            // "Two days ago", not a company of that name.
+            "ago" => s.at > 0,
+            // "The last Thursday of May" is to come.
+            "last" => LAST.contains(&s.word(1)) && s.word(2) != "of",
+            _ => false,
+        }
     }
 
     fn cue(&self, s: At<'_>) -> Option<(Cue, usize)> {

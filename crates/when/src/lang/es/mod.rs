@@ -34,6 +34,18 @@ impl Language for Spanish {
             .or_else(|| same_time(s))
     }
 
+    fn is_past(&self, s: At<'_>) -> bool {
+        const DAYS: [&str; 8] =
+            ["lunes", "martes", "miercoles", "jueves", "viernes", "sabado", "domingo", "semana"];
+        match s.word(0) {
+            "ayer" | "anoche" | "anteayer" | "antier" => true,
+            "hace" => s.word(1) != "falta",
+            // "El lunes pasado", but "pasado mañana" is to come.
+            "pasado" | "pasada" => DAYS.contains(&s.back(1)),
+            _ => false,
+        }
+    }
+
     fn cue(&self, s: At<'_>) -> Option<(Cue, usize)> {
         cues::read(s)
     }

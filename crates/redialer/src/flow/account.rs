@@ -1,0 +1,49 @@
+//! What a provider's refusal means for the workspace, wherever it is met.
+//!
+//! Invariant: a key that is refused (401) or an account that must pay (402) pauses the workspace at once and visibly;
+//! a read that a key may not do (403) is remembered as a missing permission, and what needs it goes without.
+
+use redialer_core::{Id, id, permission::Permission, workspace::Pause};
+use redialer_providers::retell::api::ReadError;
+
+use crate::app::App;
+
+/// Acts on a failed read, where it is the account's fault.
+pub async fn read_failed(app: &App, workspace: Id<id::Workspace>, error: &ReadError) {
+    let done = match error {
+        ReadError::KeyRefused { message } => pause(app, workspace, Pause::Key, message).await,
+        ReadError::Payment { message } => pause(app, workspace, Pause::Payment, message).await,
+        ReadError::Forbidden { what, .. } => {
+            tracing::warn!(workspace.id = %workspace, permission = %what, "the key of workspace {workspace} lacks the permission {what:?}");
+            app.store.set_permission(workspace, what.as_str(), false).await
+        }
+        ReadError::Unknown(_) | ReadError::Throttled { .. } | ReadError::Unavailable(_) => Ok(()),
+    };
+    if let Err(error) = done {
+        tracing::warn!(workspace.id = %workspace, %error, "the provider's refusal could not be recorded");
+    }
+}
+
+/// A read succeeded that needs a permission.
+pub async fn read_succeeded(app: &App, workspace: Id<id::Workspace>, missing: &[String], what: Permission) {
+    if !missing.iter().any(|known| known == what.as_str()) {
+        return;
+    }
+    if let Err(error) = app.store.set_permission(workspace, what.as_str(), true).await {
+        tracing::warn!(workspace.id = %workspace, %error, "a permission could not be recorded");
+    }
+}
+
+async fn pause(
+    app: &App,
+    workspace: Id<id::Workspace>,
+    why: Pause,
+    message: &str,
+) -> Result<(), redialer_store::StoreError> {
+    let message = Some(message).filter(|text| !text.is_empty());
+    tracing::warn!(
+        workspace.id = %workspace, reason = why.word(), provider.message = message,
+        "workspace {workspace} is paused: {}", why.description()
+    );
+    app.store.pause(workspace, why, message, app.clock.now()).await
+}

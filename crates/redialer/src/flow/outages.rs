@@ -1,0 +1,76 @@
+//! When the key service was away: nothing can be dialed then, and that is not the callbacks' lateness.
+//!
+//! Kept in memory alone: a process that was not there does not know, and what it finds overdue counts as missed.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::SignedDuration;
+use redialer_core::Timestamp;
+
+/// Outages that are remembered; whatever is older has long been dialed or missed.
+const MOST: usize = 64;
+
+/// The outages of the key service, as this process saw them.
+#[derive(Default)]
+pub struct Outages(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    since: Option<Timestamp>,
+    over: Vec<(Timestamp, Timestamp)>,
+}
+
+impl Outages {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The key service was away at `now`.
+    pub fn began(&self, now: Timestamp) {
+        self.inner().since.get_or_insert(now);
+    }
+
+    /// The key service answered at `now`.
+    pub fn ended(&self, now: Timestamp) {
+        let mut inner = self.inner();
+        let Some(since) = inner.since.take() else { return };
+        if inner.over.len() >= MOST {
+            inner.over.remove(0);
+        }
+        inner.over.push((since, now));
+    }
+
+    /// For how long the key service was away between those moments.
+    pub fn within(&self, from: Timestamp, to: Timestamp) -> SignedDuration {
+        let inner = self.inner();
+        let open = inner.since.map(|since| (since, to));
+        let overlap = |(began, ended): (Timestamp, Timestamp)| {
+            ended.min(to).duration_since(began.max(from)).max(SignedDuration::ZERO)
+        };
+        inner.over.iter().copied().chain(open).map(overlap).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("in range")
+    }
+
+    #[test]
+    fn only_the_time_of_an_outage_that_lies_between_counts() {
+        let outages = Outages::default();
+        outages.began(at(100));
+        outages.began(at(150));
+        assert_eq!(outages.within(at(120), at(160)).as_secs(), 40, "it goes on");
+        outages.ended(at(200));
+        outages.ended(at(300));
+        outages.began(at(400));
+        outages.ended(at(500));
+        assert_eq!(outages.within(at(0), at(1_000)).as_secs(), 200);
+        assert_eq!(outages.within(at(150), at(450)).as_secs(), 100);
+        assert_eq!(outages.within(at(210), at(390)).as_secs(), 0);
+    }
+}

@@ -1,0 +1,129 @@
+//! Dials that may be under way at once, shared fairly between workspaces.
+//!
+//! Invariants: a workspace holds at most half of all permits, and takes at most half of those that are free, so that
+//! a slow provider account leaves room for every other (I17). A permit is held from before the claim to the answer.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use redialer_core::{Id, id::Workspace};
+use tokio::sync::Notify;
+
+/// The permits of this process.
+pub struct Permits {
+    max: usize,
+    taken: Mutex<HashMap<Id<Workspace>, usize>>,
+    given_back: Notify,
+    /// Somebody wanted more than there was.
+    is_wanted: AtomicBool,
+}
+
+/// The right to one dial; given back when dropped.
+pub struct Permit {
+    permits: Arc<Permits>,
+    workspace: Id<Workspace>,
+}
+
+impl Permits {
+    /// So many permits in all.
+    pub fn new(max: usize) -> Self {
+        Self {
+            max: max.max(1),
+            taken: Mutex::default(),
+            given_back: Notify::new(),
+            is_wanted: AtomicBool::new(false),
+        }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, HashMap<Id<Workspace>, usize>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes at most `want` permits for a workspace; none when its share is used up.
+    pub fn take(self: &Arc<Self>, workspace: Id<Workspace>, want: usize) -> Vec<Permit> {
+        let mut taken = self.taken();
+        let free = self.max.saturating_sub(taken.values().sum());
+        let held = taken.get(&workspace).copied().unwrap_or(0);
+        let share = self.max.div_ceil(2).saturating_sub(held).min(free.div_ceil(2));
+        let n = want.min(share);
+        if n < want {
+            self.is_wanted.store(true, Ordering::Relaxed);
+        }
+        if n > 0 {
+            *taken.entry(workspace).or_default() += n;
+        }
+        (0..n).map(|_| Permit { permits: Arc::clone(self), workspace }).collect()
+    }
+
+    /// Whether somebody has wanted more than there was since this was last asked.
+    pub fn were_wanted(&self) -> bool {
+        self.is_wanted.swap(false, Ordering::Relaxed)
+    }
+
+    /// Waits until no dial is under way.
+    pub async fn all_back(&self) {
+        loop {
+            let given_back = self.given_back.notified();
+            if self.taken().is_empty() {
+                return;
+            }
+            given_back.await;
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut taken = self.permits.taken();
+        if let Some(n) = taken.get_mut(&self.workspace) {
+            *n -= 1;
+            if *n == 0 {
+                taken.remove(&self.workspace);
+            }
+        }
+        drop(taken);
+        self.permits.given_back.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workspace(n: u128) -> Id<Workspace> {
+        Id::from_uuid(uuid::Uuid::from_u128(n))
+    }
+
+    #[test]
+    fn a_workspace_leaves_room_for_the_others() {
+        let permits = Arc::new(Permits::new(16));
+        let slow = permits.take(workspace(1), 100);
+        assert_eq!(slow.len(), 8);
+        assert_eq!(permits.take(workspace(1), 100).len(), 0, "its share is used up");
+        let second = permits.take(workspace(2), 100);
+        assert_eq!(second.len(), 4);
+        let third = permits.take(workspace(3), 1);
+        assert_eq!((third.len(), permits.take(workspace(4), 1).len()), (1, 1));
+        drop(slow);
+        assert_eq!(permits.take(workspace(3), 100).len(), 6);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_all_of_them_is_told() {
+        let permits = Arc::new(Permits::new(2));
+        let one = permits.take(workspace(1), 1);
+        let waits = tokio::spawn({
+            let permits = Arc::clone(&permits);
+            async move { permits.all_back().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waits.is_finished());
+        drop(one);
+        waits.await.expect("all are back");
+    }
+}

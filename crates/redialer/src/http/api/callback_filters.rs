@@ -1,0 +1,122 @@
+//! What a list of callbacks is filtered by.
+
+use redialer_core::{
+    Timestamp,
+    callback::{RedialReason, State},
+    id,
+};
+use redialer_store::{Filter, Order, TenantKey};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{page::Asked, wire};
+use crate::http::{auth::Caller, error::ApiError, openapi::settings};
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct ListQuery {
+    /// One state, or several joined by commas.
+    #[param(example = "scheduled,held")]
+    state: Option<String>,
+    /// An agent's id, ours (`ag_…`) or the provider's.
+    agent_id: Option<String>,
+    workspace_id: Option<String>,
+    #[param(schema_with = settings::reason)]
+    reason: Option<String>,
+    /// How it ended.
+    outcome: Option<String>,
+    chain_root_id: Option<String>,
+    /// The callee's number, E.164.
+    to_number: Option<String>,
+    /// The id that the program which scheduled it gave it.
+    external_id: Option<String>,
+    /// From that moment on.
+    #[param(format = DateTime)]
+    scheduled_after: Option<String>,
+    /// Before that moment.
+    #[param(format = DateTime)]
+    scheduled_before: Option<String>,
+    /// From that moment on.
+    #[param(format = DateTime)]
+    created_after: Option<String>,
+    /// Before that moment.
+    #[param(format = DateTime)]
+    created_before: Option<String>,
+    /// Newest first by when it was made, or by when it is due.
+    #[param(schema_with = settings::order)]
+    order: Option<String>,
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+impl ListQuery {
+    pub(in crate::http) fn asked(&self) -> Result<Asked<id::Callback>, ApiError> {
+        Asked::read(self.limit, self.cursor.as_deref())
+    }
+
+    /// The filter; `None` where nothing can match.
+    pub(in crate::http) async fn filter(
+        &self,
+        caller: &Caller,
+        key: &TenantKey,
+    ) -> Result<Option<Filter>, ApiError> {
+        let named = self.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
+        if let Some(named) = named {
+            caller.check(named)?;
+        }
+        let number = self.to_number.as_deref().map(|t| wire::number("to_number", t)).transpose()?;
+        let agents = match self.agent_id.as_deref() {
+            None => Vec::new(),
+            Some(text) if text.starts_with("ag_") => vec![wire::id("agent_id", text)?],
+            Some(theirs) => match caller.store.agents_called(theirs).await? {
+                none if none.is_empty() => return Ok(None),
+                some => some,
+            },
+        };
+        let moment = |param: &'static str, text: &Option<String>| -> Result<Option<Timestamp>, ApiError> {
+            text.as_deref().map(|t| wire::moment(param, t)).transpose()
+        };
+        Ok(Some(Filter {
+            states: states(self.state.as_deref())?,
+            agents,
+            workspace: named.or(caller.workspace),
+            reason: self.reason.as_deref().map(reason).transpose()?,
+            outcome: self.outcome.clone(),
+            chain: self.chain_root_id.as_deref().map(|t| wire::id("chain_root_id", t)).transpose()?,
+            person_ix: number.map(|n| key.index(n.e164())),
+            external_ix: self.external_id.as_deref().map(|id| key.index_external(id)),
+            scheduled_after: moment("scheduled_after", &self.scheduled_after)?,
+            scheduled_before: moment("scheduled_before", &self.scheduled_before)?,
+            created_after: moment("created_after", &self.created_after)?,
+            created_before: moment("created_before", &self.created_before)?,
+            order: order(self.order.as_deref())?,
+        }))
+    }
+}
+
+fn states(text: Option<&str>) -> Result<Vec<State>, ApiError> {
+    let Some(text) = text else { return Ok(Vec::new()) };
+    let mut states = text
+        .split(',')
+        .map(|word| {
+            State::from_word(word.trim())
+                .ok_or_else(|| wire::not_among("state", &State::ALL.map(State::word)))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    states.sort_by_key(|state| state.word());
+    states.dedup();
+    Ok(states)
+}
+
+fn reason(word: &str) -> Result<RedialReason, ApiError> {
+    RedialReason::from_word(word)
+        .ok_or_else(|| wire::not_among("reason", &RedialReason::ALL.map(RedialReason::word)))
+}
+
+fn order(word: Option<&str>) -> Result<Order, ApiError> {
+    match word {
+        None | Some("created") => Ok(Order::Created),
+        Some("scheduled") => Ok(Order::Scheduled),
+        Some(_) => Err(wire::not_among("order", &["created", "scheduled"])),
+    }
+}

@@ -1,0 +1,112 @@
+//! The fuse (I38): a last count of what was sent to one number, whatever every policy above it says.
+//!
+//! Invariants: the count is of committed intents, taken in the transaction that writes the next one, over all workspaces
+//! of a tenant. What certainly rang nowhere is not counted. Two transactions of one tenant count one after the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::SignedDuration;
+use redialer_core::{Id, Timestamp, id, time::plus};
+use uuid::Uuid;
+
+use crate::{
+    StoreError, TenantStore, bucket_of,
+    dispatch::Prepared,
+    engine::{Row, Tx, args, row},
+};
+
+/// How often one number may be called, whatever asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FuseLimits {
+    /// Within any 24 hours.
+    pub per_day: u32,
+    /// Within any 10 minutes.
+    pub per_10_minutes: u32,
+}
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+const TEN_MINUTES: SignedDuration = SignedDuration::from_mins(10);
+
+impl FuseLimits {
+    /// Whether so many calls leave no room for one more.
+    fn are_reached(self, calls: Calls) -> bool {
+        calls.day >= i64::from(self.per_day) || calls.minutes >= i64::from(self.per_10_minutes)
+    }
+}
+
+/// Calls to one number.
+#[derive(Debug, Clone, Copy, Default)]
+struct Calls {
+    day: i64,
+    minutes: i64,
+}
+
+impl Calls {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self { day: row.get("day")?, minutes: row.get("minutes")? })
+    }
+}
+
+/// Of those that would be dialed now, the callbacks whose number was called too often already.
+pub(crate) async fn blown(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTreeSet<Uuid>, StoreError> {
+    const TURN: &str = "select t.id from (values {rows}) as v cross join tenants t where t.id = v.column1
+         order by t.id for update of t";
+    const COUNT: &str = "select v.column2 as tenant_id, v.column3 as person_ix,
+             (select count(*) from dispatches d where d.bucket = v.column1 and d.tenant_id = v.column2
+                 and d.person_ix = v.column3 and d.sent_at > v.column4
+                 and d.state not in ('refused', 'not_placed')) as day,
+             (select count(*) from dispatches d where d.bucket = v.column1 and d.tenant_id = v.column2
+                 and d.person_ix = v.column3 and d.sent_at > v.column5
+                 and d.state not in ('refused', 'not_placed')) as minutes
+         from (values {rows}) as v";
+    // Tests place no call.
+    let live: Vec<&Prepared> = prepared.iter().copied().filter(|p| !p.claim.test).collect();
+    if tx.is_postgres()? {
+        let tenants: BTreeSet<Uuid> = live.iter().map(|p| p.claim.tenant.uuid()).collect();
+        let rows = tenants.into_iter().map(|t| row![Id::<id::Tenant>::from_uuid(t)]).collect();
+        tx.fetch_rows(TURN, vec![], rows).await?;
+    }
+    let mut numbers = BTreeMap::new();
+    for p in &live {
+        let since = (plus(p.now(), -DAY), plus(p.now(), -TEN_MINUTES));
+        let c = &p.claim;
+        numbers
+            .insert((c.tenant.uuid(), c.person_ix), row![c.bucket, c.tenant, c.person_ix, since.0, since.1]);
+    }
+    let mut calls: BTreeMap<(Uuid, Vec<u8>), Calls> = BTreeMap::new();
+    for row in tx.fetch_rows(COUNT, vec![], numbers.into_values().collect()).await? {
+        calls.insert((row.get("tenant_id")?, row.get("person_ix")?), Calls::from_row(&row)?);
+    }
+    let mut blown = BTreeSet::new();
+    for p in live {
+        let calls = calls.entry((p.claim.tenant.uuid(), p.claim.person_ix.to_vec())).or_default();
+        if p.fuse().are_reached(*calls) {
+            blown.insert(p.claim.id.uuid());
+        } else {
+            calls.day += 1;
+            calls.minutes += 1;
+        }
+    }
+    Ok(blown)
+}
+
+impl TenantStore {
+    /// Whether a number was called so often that the next call would be held.
+    pub async fn is_fuse_blown(
+        &self,
+        person_ix: [u8; 16],
+        limits: FuseLimits,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "select count(*) as day, cast(coalesce(sum(case when sent_at > $5 then 1 else 0 end), 0) as bigint) as minutes
+             from dispatches where bucket = $1 and tenant_id = $2 and person_ix = $3 and sent_at > $4
+               and state not in ('refused', 'not_placed')";
+        if self.is_for_tests() {
+            return Ok(false);
+        }
+        let args =
+            args![bucket_of(self.tenant), self.tenant, person_ix, plus(now, -DAY), plus(now, -TEN_MINUTES)];
+        let row = self.db().read_one(SQL, args).await?.ok_or(StoreError::Corrupt("count"))?;
+        Ok(limits.are_reached(Calls::from_row(&row)?))
+    }
+}
