@@ -2,9 +2,14 @@
 
 use std::{fs, path::Path};
 
-use redialer_core::chance::Chance;
-use redialer_store::{Kek, Store};
-use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection};
+use redialer_core::{Id, Timestamp, callback, chance::Chance};
+use redialer_store::{Filter, Kek, Store};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqliteConnection};
+
+use crate::{
+    engines::{KEK, new_database, postgres},
+    world::World,
+};
 
 /// Tables that grow with use.
 const GROWING: [&str; 11] = [
@@ -80,4 +85,43 @@ async fn no_statement_walks_a_table_that_grows() {
         }
     }
     assert!(looked_at > 60, "only {looked_at} statements were found: they are written otherwise now");
+}
+
+/// Many callbacks that have ended, of one tenant.
+const MANY: &str = "insert into callbacks (bucket, id, tenant_id, workspace_id, agent_id, channel, chain_id, person_ix,
+    state, reason, attempt, max_attempts, is_final, forced, scheduled_for, due_at, timezone, timezone_source, born_of,
+    source_kind, fence, unsent, sealed, created_at, updated_at)
+select bucket, gen_random_uuid(), tenant_id, workspace_id, agent_id, channel, gen_random_uuid(),
+    decode(md5(n::text), 'hex'), 'completed', reason, attempt, max_attempts, is_final, forced, scheduled_for, due_at,
+    timezone, timezone_source, born_of, source_kind, fence, unsent, sealed, created_at + n, updated_at
+from callbacks, generate_series(1, 20000) n";
+
+#[tokio::test]
+async fn each_list_is_read_by_the_index_made_for_it_on_postgres() {
+    let Some(server) = postgres() else { return };
+    let url = new_database(&server).await;
+    let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
+    store.migrate(&Chance::seeded([9; 32])).await.expect("migrated");
+    let world = World::new(&store, 1).await;
+    world.schedule("c1", 60).await;
+    let mut conn = PgConnection::connect(&url).await.expect("connected");
+    for sql in [MANY, "analyze callbacks"] {
+        sqlx::query(sql).execute(&mut conn).await.expect("filled");
+    }
+    let (of, first) = (world.of(), (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max())));
+    let of_state = Filter { state: Some(callback::State::Dialing), ..Filter::default() };
+    let of_person = Filter { person_ix: Some([7; 16]), ..Filter::default() };
+    for filter in [of_state, of_person] {
+        assert!(of.callbacks(&filter, first, 10).await.expect("listed").is_empty());
+    }
+    assert!(of.attention(None, first, 10).await.expect("listed").is_empty());
+    // What a session has used is counted when it ends at the latest.
+    store.close().await;
+    let others = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+         and backend_type = 'client backend'";
+    while sqlx::query_scalar::<_, i64>(others).fetch_one(&mut conn).await.expect("read") > 0 {}
+    let used = "select indexrelname::text from pg_stat_user_indexes where idx_scan > 0 and indexrelname
+             in ('callbacks_attention', 'callbacks_of_state', 'callbacks_of_person') order by 1";
+    let used: Vec<String> = sqlx::query_scalar(used).fetch_all(&mut conn).await.expect("read");
+    assert_eq!(used, ["callbacks_attention", "callbacks_of_person", "callbacks_of_state"]);
 }
