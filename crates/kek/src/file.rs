@@ -35,16 +35,16 @@ impl KeyFile {
         Self { path: None, keys: RwLock::new(Keys { all: vec![Zeroizing::new(key)], prepared: false }) }
     }
 
-    /// Reads the key file, or makes one that only its owner may read.
-    pub fn open(path: &Path, chance: &Chance) -> Result<Self, KeyError> {
-        let keys = match read(path) {
-            Err(KeyError::File(_, e)) if e.kind() == io::ErrorKind::NotFound => {
-                let keys = Keys { all: vec![Zeroizing::new(chance.bytes::<32>())], prepared: false };
-                write(path, &keys, false).map_err(|e| KeyError::File(name(path), e))?;
-                keys
-            }
-            keys => keys?,
-        };
+    /// Reads a key file. It never creates one: data that an older key sealed would not open with a new one.
+    pub fn open(path: &Path) -> Result<Self, KeyError> {
+        Ok(Self { path: Some(path.to_owned()), keys: RwLock::new(read(path)?) })
+    }
+
+    /// Creates a key file with one new key, readable by its owner alone. Fails if the file exists. The caller has
+    /// made sure that no data is sealed yet.
+    pub fn create(path: &Path, chance: &Chance) -> Result<Self, KeyError> {
+        let keys = Keys { all: vec![Zeroizing::new(chance.bytes::<32>())], prepared: false };
+        write(path, &keys, false).map_err(|e| KeyError::File(name(path), e))?;
         Ok(Self { path: Some(path.to_owned()), keys: RwLock::new(keys) })
     }
 
@@ -199,10 +199,15 @@ mod tests {
     }
 
     #[test]
-    fn the_key_file_is_made_once_for_its_owner_alone() {
+    fn the_key_file_is_created_once_for_its_owner_alone_and_never_by_reading() {
         let (_dir, path, chance) = file();
-        let first = KeyFile::open(&path, &chance).expect("made");
-        let second = KeyFile::open(&path, &chance).expect("read");
+        assert!(
+            matches!(KeyFile::open(&path), Err(KeyError::File(_, e)) if e.kind() == io::ErrorKind::NotFound)
+        );
+        assert!(!path.exists(), "reading creates no key");
+        let first = KeyFile::create(&path, &chance).expect("made");
+        assert!(KeyFile::create(&path, &chance).is_err(), "a key is never replaced");
+        let second = KeyFile::open(&path).expect("read");
         assert_eq!(*first.keys().all[0], *second.keys().all[0]);
         first.add(&chance).expect("added");
         #[cfg(unix)]
@@ -212,14 +217,14 @@ mod tests {
             0o600
         );
         fs::write(&path, "not a key").expect("written");
-        assert!(matches!(KeyFile::open(&path, &chance), Err(KeyError::Malformed(_))));
+        assert!(matches!(KeyFile::open(&path), Err(KeyError::Malformed(_))));
     }
 
     #[test]
     fn what_an_older_key_wrapped_opens_until_it_is_retired_also_for_whoever_read_the_file_before() {
         let (_dir, path, chance) = file();
-        let ours = KeyFile::open(&path, &chance).expect("made");
-        let theirs = KeyFile::open(&path, &chance).expect("read");
+        let ours = KeyFile::create(&path, &chance).expect("made");
+        let theirs = KeyFile::open(&path).expect("read");
         let old = ours.wrap(b"key", b"context", &chance);
         ours.add(&chance).expect("added");
         let new = ours.wrap(b"key", b"context", &chance);
@@ -233,7 +238,7 @@ mod tests {
         ours.prepare(&chance).expect("nothing more");
         assert_eq!((ours.len(), ours.is_prepared()), (3, true));
         assert!(ours.is_current(&new, b"context"), "nothing is wrapped with it yet");
-        let prepared = KeyFile::open(&path, &chance).expect("read");
+        let prepared = KeyFile::open(&path).expect("read");
         prepared.add(&chance).expect("added");
         assert_eq!((prepared.len(), prepared.is_prepared()), (3, false));
         let newest = prepared.wrap(b"key", b"context", &chance);
@@ -242,6 +247,6 @@ mod tests {
         assert!(ours.unwrap(&newest, b"context").is_ok() && ours.unwrap(&new, b"context").is_err());
         let new = newest;
         assert!(ours.unwrap(&old, b"context").is_err() && ours.unwrap(&new, b"context").is_ok());
-        assert_eq!(KeyFile::open(&path, &chance).expect("read").len(), 1);
+        assert_eq!(KeyFile::open(&path).expect("read").len(), 1);
     }
 }

@@ -85,6 +85,24 @@ fn machine() -> (Instant, i64) {
     (Instant::now(), i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// Why a clock could not take up a database's virtual time.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// The database was used at another speed.
+    #[error(
+        "this database was used with clock_speed {stored}, and its virtual time fits no other speed; set clock_speed to {stored}, or use another data directory or database for clock_speed {asked}"
+    )]
+    Speed {
+        /// The stored speed, in virtual seconds per real second.
+        stored: i64,
+        /// The speed of this process.
+        asked: i64,
+    },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// A source of randomness, seeded by the operating system.
 #[expect(clippy::disallowed_methods, reason = "this is the one file that asks")]
 pub fn chance() -> Result<Chance, getrandom::Error> {
@@ -136,26 +154,58 @@ impl Clock {
         self.real.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes up the virtual time where the last process on this database left it.
-    pub async fn join(&self, store: &Store) -> Result<(), StoreError> {
+    /// Takes up the virtual time where the last server on this database left it, and stores the fixed point that
+    /// other processes follow. Fails if that server ran at another speed: its virtual time is ahead of real time for
+    /// good, and at another speed providers' signatures and promised times no longer fit it.
+    pub async fn join(&self, store: &Store) -> Result<(), JoinError> {
+        self.begin_at_database(store).await?;
+        let speed = self.anchor().speed;
+        let last = store.clock().await?;
+        if let Some(last) = last.filter(|last| last.speed != speed) {
+            return Err(JoinError::Speed { stored: last.speed, asked: speed });
+        }
+        let row = self.take_up(last);
+        if last == Some(row) {
+            return Ok(());
+        }
+        Ok(store.set_clock(row).await?)
+    }
+
+    /// A clock for a command that runs beside a server or between two: it shows the server's virtual time, at the
+    /// server's speed, and writes nothing.
+    pub async fn follow_stored(store: &Store) -> Result<Self, StoreError> {
+        let clock = Self::start(1);
+        clock.begin_at_database(store).await?;
+        clock.take_up(store.clock().await?);
+        Ok(clock)
+    }
+
+    /// Begins at the time of a shared database's server, even where the machine's clock runs ahead of it: nothing has
+    /// been timed yet.
+    async fn begin_at_database(&self, store: &Store) -> Result<(), StoreError> {
         if let Some(theirs) = store.database_now_ms().await? {
-            // Nothing has been timed yet: even a machine whose clock runs ahead begins at the server's.
             let steady_ms = self.both_ms().0;
             *self.real() = Real { shown: Shown { ms: theirs, steady_ms }, server: Some((theirs, steady_ms)) };
         }
+        Ok(())
+    }
+
+    /// Goes on from a stored fixed point; the one to store.
+    fn take_up(&self, stored: Option<ClockRow>) -> ClockRow {
         let real_ms = self.real_ms();
-        let speed = self.anchor().speed;
-        let virtual_ms = match store.clock().await? {
-            Some(last) if last.speed == speed && at_anchor(last, real_ms) >= real_ms => {
-                *self.anchor.lock().unwrap_or_else(PoisonError::into_inner) = last;
-                return Ok(());
+        let speed = stored.map_or_else(|| self.anchor().speed, |row| row.speed);
+        let row = match stored {
+            // At the speed of real time both clocks are one, which does not stand still where the source was set back.
+            Some(row) if speed == 1 => {
+                let mut real = self.real();
+                real.shown.ms = real.shown.ms.max(row.virtual_ms);
+                ClockRow { real_ms: real.shown.ms, virtual_ms: real.shown.ms, speed }
             }
-            Some(last) => at_anchor(last, real_ms).max(real_ms),
-            None => real_ms,
+            Some(row) if at_anchor(row, real_ms) >= real_ms => row,
+            _ => ClockRow { real_ms, virtual_ms: real_ms, speed },
         };
-        let row = ClockRow { real_ms, virtual_ms, speed };
         *self.anchor.lock().unwrap_or_else(PoisonError::into_inner) = row;
-        store.set_clock(row).await
+        row
     }
 
     /// Takes the database server's clock as the source, where that is another machine (I32).
@@ -265,6 +315,24 @@ mod tests {
         assert_eq!(at_anchor(anchor, 1_000), 5_000);
         assert_eq!(at_anchor(anchor, 2_000), 65_000);
         assert_eq!(at_anchor(anchor, 0), 5_000);
+    }
+
+    #[test]
+    fn a_stored_clock_is_taken_up_unless_real_time_has_overtaken_it() {
+        let (wall, steady) = (Arc::new(AtomicI64::new(2_000)), Arc::new(AtomicI64::new(0)));
+        let clock = || Clock::by_hand(Hands { wall: Arc::clone(&wall), steady: Arc::clone(&steady) });
+        let row = |real_ms, virtual_ms, speed| ClockRow { real_ms, virtual_ms, speed };
+        assert_eq!(clock().take_up(None), row(2_000, 2_000, 1));
+        assert_eq!(clock().take_up(Some(row(1_000, 5_000, 60))), row(1_000, 5_000, 60));
+        // The machine's clock was behind when the row was written.
+        assert_eq!(clock().take_up(Some(row(9_000, 1_000, 60))), row(2_000, 2_000, 60));
+        assert_eq!(clock().take_up(Some(row(1_000, 1_000, 1))), row(2_000, 2_000, 1));
+        // The machine's clock was set back before this start: time goes on, at half speed.
+        let late = clock();
+        assert_eq!(late.take_up(Some(row(9_000, 9_000, 1))), row(9_000, 9_000, 1));
+        wall.store(3_000, Ordering::Relaxed);
+        steady.store(1_000, Ordering::Relaxed);
+        assert_eq!(late.now().as_millisecond(), 9_500);
     }
 
     #[test]

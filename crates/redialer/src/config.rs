@@ -1,14 +1,22 @@
 //! Every setting of the program, with its default, its unit and its check.
 //!
-//! Invariant: flag beats environment beats `redialer.toml` beats default; an unknown key in the file is an
-//! error; what is wrong is named. Settings of a workspace are data, not here.
+//! Invariant: flag beats environment beats `redialer.toml` beats default; an unknown key in the file and an unknown
+//! `REDIALER_` variable are errors; what is wrong is named. Settings of a workspace are data, not here.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+mod check;
+mod environment;
+mod flags;
+mod messages;
 
-use clap::Args;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
 use figment::{
     Figment,
-    providers::{Env, Format as _, Serialized, Toml},
+    providers::{Format as _, Serialized, Toml},
 };
 use redialer_core::tenant::Plans;
 use redialer_kek::transit;
@@ -21,57 +29,8 @@ use crate::{
     plans::{self, PlanPatch},
 };
 
-/// Settings as given on the command line.
-#[derive(Debug, Clone, Default, Args, Serialize)]
-pub struct Flags {
-    /// Where the embedded database and the key file live [default: ./redialer-data]
-    #[arg(long, global = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data_dir: Option<PathBuf>,
-    /// `postgres://…` instead of the embedded database
-    #[arg(long, global = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    database_url: Option<String>,
-    /// Where to listen [default: 127.0.0.1:8080]
-    #[arg(long, global = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    listen: Option<String>,
-    /// What webhook URLs begin with [default: the listen address]
-    #[arg(long, global = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    public_url: Option<String>,
-    /// The key-encryption key [default: a file in the data dir]
-    #[arg(long, global = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kek: Option<String>,
-    /// Retell's API, or a simulator's
-    #[arg(long, global = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retell_base_url: Option<String>,
-    /// Virtual seconds a real second, for demos and tests [default: 1]
-    #[arg(long, global = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    clock_speed: Option<u32>,
-    /// A `tracing` filter [default: info]
-    #[arg(long, global = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    log: Option<String>,
-    /// `text` or `json` [default: text]
-    #[arg(long, global = true)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    log_format: Option<String>,
-    /// The settings file [default: ./redialer.toml, if there is one]
-    #[arg(long, global = true, env = "REDIALER_CONFIG")]
-    #[serde(skip)]
-    config: Option<PathBuf>,
-}
-
-impl Flags {
-    /// Where to listen, if the command line says so.
-    pub fn listen(&self) -> Option<&str> {
-        self.listen.as_deref()
-    }
-}
+pub(crate) use check::{is_loopback, socket_address};
+pub use flags::{DemoFlags, FileFlag, LogFlags, ServerFlags, SimFlags, StorageFlags};
 
 /// The settings in force.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -178,159 +137,65 @@ pub struct BadConfig {
     problem: String,
 }
 
-fn bad<T>(setting: &str, problem: impl Into<String>) -> Result<T, BadConfig> {
-    Err(BadConfig { setting: setting.to_owned(), problem: problem.into() })
+impl BadConfig {
+    /// A setting, or an option of a command, and what is wrong with it.
+    pub(crate) fn new(setting: &str, problem: impl Into<String>) -> Self {
+        Self { setting: setting.to_owned(), problem: problem.into() }
+    }
 }
 
-const ENVIRONMENT: [&str; 27] = [
-    "data_dir",
-    "database_url",
-    "listen",
-    "public_url",
-    "kek",
-    "retell_base_url",
-    "clock_speed",
-    "log",
-    "log_format",
-    "signature_tolerance_secs",
-    "max_body_bytes",
-    "head_deadline_secs",
-    "body_deadline_secs",
-    "write_deadline_secs",
-    "max_connections",
-    "max_connections_per_address",
-    "trusted_proxies",
-    "metrics_listen",
-    "place_deadline_secs",
-    "max_dials",
-    "drain_deadline_secs",
-    "max_waiting_bytes",
-    "max_api_requests",
-    "api_requests_per_second",
-    "fuse_per_day",
-    "fuse_per_10_minutes",
-    "fail_at",
-];
+fn bad<T>(setting: &str, problem: impl Into<String>) -> Result<T, BadConfig> {
+    Err(BadConfig::new(setting, problem))
+}
 
 impl Config {
-    /// Reads and checks the settings.
-    pub fn load(flags: &Flags) -> Result<Self, BadConfig> {
-        let config = Self::read(flags)?;
-        config.check()?;
-        Ok(config)
+    /// Reads and checks the settings of a command that has these flags.
+    pub fn load(flags: &impl Serialize, file: &FileFlag) -> Result<Self, BadConfig> {
+        Self::read(flags, file)?.checked()
     }
 
-    /// A pretend provider's settings: it is a provider itself and dials nobody, so its clock may run at any speed.
-    pub fn of_simulator(flags: &Flags) -> Result<Self, BadConfig> {
-        let config = Self { retell_base_url: "http://127.0.0.1".to_owned(), ..Self::read(flags)? };
-        config.check()?;
-        Ok(config)
+    /// A simulator's settings: it is a provider itself and dials nobody, so its clock may run at any speed.
+    pub fn of_simulator(flags: &SimFlags) -> Result<Self, BadConfig> {
+        let read = Self::read(flags, &flags.file)?;
+        Self { retell_base_url: "http://127.0.0.1".to_owned(), ..read }.checked()
     }
 
-    fn read(flags: &Flags) -> Result<Self, BadConfig> {
-        let file = flags.config.clone().unwrap_or_else(|| PathBuf::from("redialer.toml"));
-        if flags.config.is_some() && !file.exists() {
-            return bad("--config", format!("{} does not exist", file.display()));
+    fn read(flags: &impl Serialize, file: &FileFlag) -> Result<Self, BadConfig> {
+        if let Some(named) = file.path().filter(|named| !named.exists()) {
+            return bad("--config", format!("{} does not exist", named.display()));
         }
+        let file = file.path().unwrap_or(Path::new("redialer.toml"));
         Figment::from(Serialized::defaults(Self::default()))
             .merge(Toml::file(file))
-            .merge(Env::prefixed("REDIALER_").only(&ENVIRONMENT))
+            .merge(Serialized::defaults(environment::settings(std::env::vars_os())?))
             .merge(Serialized::defaults(flags))
             .extract()
-            .map_err(|e| {
-                let setting = if e.path.is_empty() { "redialer.toml".to_owned() } else { e.path.join(".") };
-                BadConfig { setting, problem: e.kind.to_string() }
-            })
+            .map_err(messages::unreadable)
     }
 
     /// The demo's settings: its own clock, any free port, quiet logs, unless flags say otherwise.
-    pub fn of_demo(flags: &Flags, clock_speed: u32) -> Result<Self, BadConfig> {
-        let config = Self {
+    pub fn of_demo(flags: &DemoFlags, clock_speed: u32) -> Result<Self, BadConfig> {
+        Self {
             listen: flags.listen.clone().unwrap_or_else(|| "127.0.0.1:0".to_owned()),
             log: flags.log.clone().unwrap_or_else(|| "error".to_owned()),
             retell_base_url: "http://127.0.0.1".to_owned(),
             clock_speed,
             ..Self::default()
+        }
+        .checked()
+    }
+
+    /// The same settings, found valid, with the addresses to listen on in full.
+    fn checked(mut self) -> Result<Self, BadConfig> {
+        self.check()?;
+        let whole = |setting: &str, text: &str| {
+            check::socket_address(text)
+                .map(|address| address.to_string())
+                .map_err(|problem| BadConfig::new(setting, problem))
         };
-        config.check()?;
-        Ok(config)
-    }
-
-    fn check(&self) -> Result<(), BadConfig> {
-        if self.clock_speed == 0 || self.clock_speed > 1_000_000 {
-            return bad("clock_speed", "must be from 1 to 1000000 virtual seconds a real second");
-        }
-        if self.listen.parse::<SocketAddr>().is_err() {
-            return bad("listen", format!("`{}` is not an address and port, as 127.0.0.1:8080", self.listen));
-        }
-        self.check_connections()?;
-        let base = &self.retell_base_url;
-        let loopback = is_loopback(base);
-        if !(base.starts_with("https://") || base.starts_with("http://") && loopback) {
-            return bad("retell_base_url", format!("`{base}` must be https://, or http:// on loopback"));
-        }
-        if self.clock_speed > 1 && !loopback {
-            return bad(
-                "clock_speed",
-                "above 1 only with a provider base URL on loopback: real people live in real time",
-            );
-        }
-        if let Some(point) = &self.fail_at {
-            if !loopback {
-                return bad("fail_at", "only with a provider base URL on loopback: it ends the process");
-            }
-            if let Err(error) = point.parse::<redialer_store::Abort>() {
-                return bad("fail_at", error.to_string());
-            }
-        }
-        if self.api_requests_per_second == 0 {
-            return bad("api_requests_per_second", "must be at least 1");
-        }
-        if self.fuse_per_day == 0 || self.fuse_per_10_minutes == 0 {
-            let setting = if self.fuse_per_day == 0 { "fuse_per_day" } else { "fuse_per_10_minutes" };
-            return bad(setting, "must be at least 1: a fuse of 0 would hold every callback");
-        }
-        self.plans()?;
-        if self.max_waiting_bytes < self.max_body_bytes {
-            return bad("max_waiting_bytes", "must hold at least one body of max_body_bytes");
-        }
-        if let Some(url) = &self.database_url
-            && !(url.starts_with("postgres://") || url.starts_with("postgresql://"))
-        {
-            return bad("database_url", "must begin with postgres://");
-        }
-        self.key_service()?;
-        if !["text", "json"].contains(&self.log_format.as_str()) {
-            return bad("log_format", "must be text or json");
-        }
-        Ok(())
-    }
-
-    fn check_connections(&self) -> Result<(), BadConfig> {
-        if let Some(address) = &self.metrics_listen
-            && address.parse::<SocketAddr>().is_err()
-        {
-            return bad(
-                "metrics_listen",
-                format!("`{address}` is not an address and port, as 127.0.0.1:9090"),
-            );
-        }
-        if self
-            .metrics_listen
-            .as_ref()
-            .is_some_and(|address| *address == self.listen && !address.ends_with(":0"))
-        {
-            return bad("metrics_listen", "must differ from listen");
-        }
-        self.trusted_proxies()?;
-        let numbers = [
-            ("write_deadline_secs", self.write_deadline_secs == 0),
-            ("max_connections_per_address", self.max_connections_per_address == 0),
-        ];
-        match numbers.iter().find(|(_, is_zero)| *is_zero) {
-            Some((setting, _)) => bad(setting, "must be at least 1"),
-            None => Ok(()),
-        }
+        self.listen = whole("listen", &self.listen)?;
+        self.metrics_listen = self.metrics_listen.map(|text| whole("metrics_listen", &text)).transpose()?;
+        Ok(self)
     }
 
     /// The proxies whose `X-Forwarded-For` counts.
@@ -374,7 +239,9 @@ impl Config {
 
     /// What webhook URLs begin with, without a slash at the end.
     pub fn public_url(&self) -> String {
-        let given = self.public_url.clone().unwrap_or_else(|| format!("http://{}", self.listen));
+        // Every interface is no address to send to; this machine's loopback is one of them.
+        let own = || self.listen.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:");
+        let given = self.public_url.clone().unwrap_or_else(|| format!("http://{}", own()));
         given.trim_end_matches('/').to_owned()
     }
 
@@ -394,65 +261,23 @@ impl Config {
     }
 }
 
-fn is_loopback(url: &str) -> bool {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if authority.contains('@') {
-        return false;
-    }
-    let host = match authority.strip_prefix('[') {
-        Some(v6) => v6.split(']').next().unwrap_or_default(),
-        None => authority.split(':').next().unwrap_or_default(),
-    };
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(change: impl FnOnce(&mut Config), want: Result<(), &str>) {
-        let mut config = Config::default();
-        change(&mut config);
-        let got = config.check();
-        assert_eq!(got.as_ref().map_err(|e| e.setting.as_str()).copied(), want, "{got:?}");
-    }
-
     #[test]
-    fn a_setting_that_cannot_be_is_named() {
-        check(|_| {}, Ok(()));
-        check(|c| c.retell_base_url = "http://127.0.0.1:9000".to_owned(), Ok(()));
-        check(|c| c.retell_base_url = "http://[::1]:9000".to_owned(), Ok(()));
-        check(|c| c.retell_base_url = "http://127.0.0.1@example.com".to_owned(), Err("retell_base_url"));
-        check(|c| c.retell_base_url = "http://example.com".to_owned(), Err("retell_base_url"));
-        check(|c| c.fail_at = Some("C5".to_owned()), Err("fail_at"));
-        check(|c| c.max_waiting_bytes = 1, Err("max_waiting_bytes"));
-        check(|c| c.clock_speed = 60, Err("clock_speed"));
-        check(|c| c.clock_speed = 0, Err("clock_speed"));
-        check(|c| c.listen = "8080".to_owned(), Err("listen"));
-        check(|c| c.metrics_listen = Some("9090".to_owned()), Err("metrics_listen"));
-        check(|c| c.metrics_listen = Some(c.listen.clone()), Err("metrics_listen"));
-        check(|c| c.metrics_listen = Some("127.0.0.1:9090".to_owned()), Ok(()));
-        check(|c| c.trusted_proxies = "10.0.0.0/8, proxy".to_owned(), Err("trusted_proxies"));
-        check(|c| c.trusted_proxies = "10.0.0.0/8, ::1".to_owned(), Ok(()));
-        check(|c| c.write_deadline_secs = 0, Err("write_deadline_secs"));
-        check(|c| c.max_connections_per_address = 0, Err("max_connections_per_address"));
-        check(|c| c.database_url = Some("mysql://x".to_owned()), Err("database_url"));
-        check(|c| c.kek = Some("vault:x".to_owned()), Err("kek"));
-    }
-
-    #[test]
-    fn only_a_pretend_provider_runs_fast_without_one_on_loopback() {
-        let flags = Flags { clock_speed: Some(60), ..Flags::default() };
-        assert_eq!(Config::load(&flags).map_err(|e| e.setting).err().as_deref(), Some("clock_speed"));
+    fn only_a_simulator_runs_fast_without_one_on_loopback() {
+        let flags = ServerFlags { clock_speed: Some(60), ..ServerFlags::default() };
+        let refused = Config::load(&flags, &flags.storage.file).map_err(|e| e.setting).err();
+        assert_eq!(refused.as_deref(), Some("clock_speed"));
+        let flags = SimFlags { clock_speed: Some(60), ..SimFlags::default() };
         assert_eq!(Config::of_simulator(&flags).map(|c| c.clock_speed).ok(), Some(60));
     }
 
     #[test]
-    fn every_setting_can_come_from_the_environment() {
-        let value = serde_json::to_value(Config::default()).expect("serialises");
-        let fields: Vec<_> = value.as_object().expect("an object").keys().cloned().collect();
-        // A table has no name of its own there.
-        assert!(fields.iter().all(|f| f == "plans" || ENVIRONMENT.contains(&f.as_str())), "{fields:?}");
+    fn a_webhook_url_names_an_address_that_can_be_dialed() {
+        let on = |listen: &str| Config { listen: listen.to_owned(), ..Config::default() }.public_url();
+        assert_eq!(on("0.0.0.0:8080"), "http://127.0.0.1:8080");
+        assert_eq!(on("[::1]:8080"), "http://[::1]:8080");
     }
 }

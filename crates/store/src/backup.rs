@@ -128,6 +128,9 @@ pub async fn restore_file(
     let part = database.with_extension("restoring");
     remove_journals(&part)?;
     fs::copy(file, &part)?;
+    // The copy has the backup's file mode, which may let others read it.
+    #[cfg(unix)]
+    fs::set_permissions(&part, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     put_keys(&part, &found, now).await?;
     let store = Store::sqlite(&part, kek).await?;
     store.migrate(chance).await?;

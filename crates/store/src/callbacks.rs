@@ -304,7 +304,7 @@ impl TenantStore {
         let rows = self.db().read(SQL, args![bucket_of(self.tenant), self.tenant, agent, self.test]).await?;
         for row in &rows {
             let row = CallbackRow::from_row(row)?;
-            if let Some(from) = row.secrets(key).ok().and_then(|secrets| secrets.from.clone()) {
+            if let Some(from) = row.secrets(key).ok().and_then(|secrets| secrets.from) {
                 return Ok(Some(from));
             }
         }

@@ -407,7 +407,7 @@ impl Tx {
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
         let committed = self.try_commit().await;
         if let Some(vitals) = self.vitals.as_ref().filter(|_| self.wrote || committed.is_err()) {
-            vitals.wrote(committed.as_ref().map(|()| ()));
+            vitals.wrote(committed.as_ref().copied());
         }
         committed
     }

@@ -16,6 +16,7 @@ mod captured;
 mod chains;
 mod claims;
 mod clock;
+mod condition;
 mod decision;
 mod desks;
 mod dispatch;
@@ -71,6 +72,7 @@ pub use callbacks::{CallbackRow, ManualPlan, NotNow, NotWritten, Secrets};
 pub use captured::CapturedRow;
 pub use claims::{Claim, DueRow};
 pub use clock::ClockRow;
+pub use condition::Condition;
 pub use decision::{Decision, Following, KnownCall, RedialRow, SpokenWith, Subject};
 pub use desks::{Desk, Seat};
 pub use dispatch::{DispatchRow, Intent, NewDispatch};
@@ -134,8 +136,9 @@ pub enum StoreError {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// The database did not do it; trying again may help.
+    // The reason is part of the message, not a source: a chain of errors would print it twice.
     #[error("the database is unavailable: {0}")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(sqlx::Error),
 }
 
 impl StoreError {

@@ -19,7 +19,8 @@ use crate::{
 
 pub(crate) static LITE: LazyLock<Migrator> =
     LazyLock::new(|| beside_newer(sqlx::migrate!("migrations/sqlite")));
-static PG: LazyLock<Migrator> = LazyLock::new(|| beside_newer(sqlx::migrate!("migrations/postgres")));
+pub(crate) static PG: LazyLock<Migrator> =
+    LazyLock::new(|| beside_newer(sqlx::migrate!("migrations/postgres")));
 
 /// Whether a newer migration may be there is decided before, by [`Db::check_schema`].
 fn beside_newer(mut migrator: Migrator) -> Migrator {

@@ -1,21 +1,21 @@
-//! `redialer audit verify`: whether the books of privileged acts are whole.
+//! `redialer audit verify`: whether every tenant's audit log is whole.
 
 use clap::Subcommand;
 use redialer_store::{Checked, KeyError, StoreError};
 
-use super::{open, say};
+use super::{database, say};
 use crate::config::Config;
 
 #[derive(Subcommand)]
 pub(super) enum Audit {
-    /// Walk every tenant's book; fails if a row was changed, left out or cut off
+    /// Verify every tenant's audit log; fails if a row was changed, left out or cut off
     Verify,
 }
 
 impl Audit {
     pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
         let Self::Verify = self;
-        let store = open(config).await?;
+        let store = database::open(config).await?;
         let mut broken = 0;
         for tenant in store.tenants().await? {
             let said = match store.of(tenant.id).check_audit().await {

@@ -11,12 +11,12 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use redialer_store::{Keyring, Store, restore_file, strip_keys};
+use redialer_store::{Keyring, restore_file, strip_keys};
 
-use super::{kek, open, say, serve};
+use super::{database, of_storage, say, serve};
 use crate::{
     clock::{self, Clock},
-    config::Config,
+    config::StorageFlags,
 };
 
 #[derive(Args)]
@@ -26,6 +26,8 @@ pub(super) struct Backup {
     /// Write the tenants' wrapped keys into this file, and none into the backup; only the latest such file need be kept
     #[arg(long)]
     keys: Option<PathBuf>,
+    #[command(flatten)]
+    flags: StorageFlags,
 }
 
 #[derive(Args)]
@@ -35,14 +37,16 @@ pub(super) struct Restore {
     /// The latest file that `redialer backup --keys` wrote
     #[arg(long)]
     keys: Option<PathBuf>,
+    #[command(flatten)]
+    flags: StorageFlags,
 }
 
 impl Backup {
-    pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
-        let store = open(config).await?;
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let config = &of_storage(&self.flags)?;
+        let store = database::open(config).await?;
         let chance = clock::chance()?;
-        let clock = Clock::start(config.clock_speed);
-        clock.join(&store).await?;
+        let clock = Clock::follow_stored(&store).await?;
         // What the older keyring has goes into the new one; what cannot be read must not be lost.
         let before = match &self.keys {
             Some(file) if file.exists() => keyring(file)?,
@@ -94,7 +98,8 @@ fn write_anew(path: &Path, text: &str) -> io::Result<()> {
 }
 
 impl Restore {
-    pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let config = &of_storage(&self.flags)?;
         ensure!(self.file.exists(), "FILE: {} does not exist", self.file.display());
         let kek_file = config.kek_file();
         ensure!(
@@ -109,12 +114,8 @@ impl Restore {
             None => None,
         };
         let lost = match &config.database_url {
-            Some(url) => {
-                let kek = kek(config, &chance)?;
-                let store = Store::postgres(url, kek)
-                    .await
-                    .context("database_url: the database cannot be reached")?;
-                store.migrate(&chance).await?;
+            Some(_) => {
+                let store = database::find(config).await?.create().await?;
                 let lost = store.restore_rows(&self.file, keyring.as_ref(), now).await.context("FILE")?;
                 // The key is proven against what was restored.
                 store.migrate(&chance).await?;
@@ -123,7 +124,7 @@ impl Restore {
             }
             None => {
                 let _lock = serve::lock(config)?;
-                let (kek, database) = (kek(config, &chance)?, config.database_file());
+                let (kek, database) = (database::key(config)?, config.database_file());
                 restore_file(&self.file, &database, kek, keyring.as_ref(), (&chance, now))
                     .await
                     .context("FILE")?

@@ -17,6 +17,16 @@ struct Case {
     header: Option<String>,
 }
 
+/// The format of the lines, for the end of the help page.
+pub(super) const FORMAT: &str = r#"Each line of standard input is a JSON object:
+  id        echoed in the answer
+  provider  `retell`; may be left out
+  secret    the key that the provider signs with
+  now_ms    the time of the check, in milliseconds since 1970
+  body_b64  the webhook's body in base64
+  header    the signature header, as `v=<milliseconds>,d=<hex>`; null if there was none
+Each answer is a line {"id","verdict":"accept" or "reject","reason"}."#;
+
 pub(super) fn run() -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {

@@ -1,19 +1,20 @@
 //! `redialer doctor`: is everything there that a server needs? Read-only: it makes no file, no table and no call.
 
-use std::path::Path;
-
 use anyhow::Context as _;
 use clap::Args;
 use redialer_core::{Id, Timestamp};
-use redialer_kek::{Kek, KeyFile, Transit};
+use redialer_kek::Kek;
 use redialer_providers::{http::Clients, retell::api::Api};
 use redialer_store::{Store, TenantRow};
 use serde_json::{Value, json};
 
-use super::say;
+use super::{
+    database, say,
+    warnings::{self, Warning},
+};
 use crate::{
-    clock::{self, Clock},
-    config::Config,
+    clock::Clock,
+    config::{Config, ServerFlags},
 };
 
 #[derive(Args)]
@@ -21,29 +22,37 @@ pub(super) struct Doctor {
     /// Print one line of JSON for each check
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    flags: ServerFlags,
 }
 
-/// A database's clock may be so far from ours: beyond it whoever reads both is misled.
+/// How far a database server's clock may be from this machine's.
 const CLOCKS_APART_MS: i64 = 10 * 60 * 1_000;
+/// How far virtual time may be ahead of real time at speed 1: a machine's clock that is corrected a little.
+const VIRTUAL_AHEAD_MS: i64 = 60 * 1_000;
 /// Workspaces whose keys are tried, of each tenant.
 const WORKSPACES: i64 = 200;
 
 impl Doctor {
     /// Whether all is well.
-    pub(super) async fn run(self, config: &Config) -> anyhow::Result<bool> {
+    pub(super) async fn run(self) -> anyhow::Result<bool> {
+        let config = &Config::load(&self.flags, &self.flags.storage.file)?;
         let mut ward = Ward { json: self.json, well: true };
         ward.note("config", Ok(effective(config)));
-        let store = match opened(config).await {
+        for warning in warnings::all(config) {
+            ward.warn(&warning);
+        }
+        let store = match database::open(config).await {
             Ok(store) => store,
             Err(error) => {
                 ward.note("database", Err(error));
                 return Ok(false);
             }
         };
-        ward.note("database", database(&store).await);
-        ward.note("key service", key_service(&store, config).await);
+        let mut well = ward.note("database", answers(&store).await);
+        well &= ward.note("key service", key_service(&store, config).await);
         ward.note("clock", clocks(&store, config).await);
-        if ward.well {
+        if well {
             providers(&mut ward, &store, config).await?;
         }
         store.close().await;
@@ -58,16 +67,28 @@ struct Ward {
 }
 
 impl Ward {
-    fn note(&mut self, what: &str, found: anyhow::Result<String>) {
-        let (ok, told) = match found {
-            Ok(told) => (true, told),
-            Err(error) => (false, format!("{error:#}")),
-        };
+    /// Reports a check; whether it passed.
+    fn note(&mut self, what: &str, found: anyhow::Result<String>) -> bool {
+        match found {
+            Ok(message) => self.report(what, "ok", &message),
+            Err(error) => self.report(what, "fail", &format!("{error:#}")),
+        }
+    }
+
+    fn warn(&mut self, warning: &Warning) {
+        let status = if warning.fails { "fail" } else { "warn" };
+        self.report(warning.check, status, &warning.message);
+    }
+
+    fn report(&mut self, what: &str, status: &str, message: &str) -> bool {
+        let ok = status != "fail";
         self.well &= ok;
-        say(&match self.json {
-            true => json!({"check": what, "ok": ok, "message": told}).to_string(),
-            false => format!("{} {what}: {told}", if ok { "ok  " } else { "FAIL" }),
+        say(&match (self.json, status) {
+            (true, _) => json!({"check": what, "ok": ok, "status": status, "message": message}).to_string(),
+            (false, "ok") => format!("ok   {what}: {message}"),
+            (false, status) => format!("{} {what}: {message}", status.to_uppercase()),
         });
+        ok
     }
 }
 
@@ -75,51 +96,15 @@ impl Ward {
 fn effective(config: &Config) -> String {
     let mut value = serde_json::to_value(config).unwrap_or_default();
     if let Some(Value::String(url)) = value.get_mut("database_url") {
-        *url = masked(url);
+        *url = database::masked(url);
     }
     value.to_string()
 }
 
-/// A URL without its password, which may stand in its query too.
-fn masked(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return "…".to_owned() };
-    let rest = rest.split('?').next().unwrap_or_default();
-    match rest.rsplit_once('@') {
-        Some((user, place)) => format!("{scheme}://{}:…@{place}", user.split(':').next().unwrap_or_default()),
-        None => format!("{scheme}://{rest}"),
-    }
-}
-
-/// The database as it stands: nothing is made and nothing migrated.
-async fn opened(config: &Config) -> anyhow::Result<Store> {
-    let chance = clock::chance()?;
-    let kek = match config.key_service()? {
-        Some(settings) => Kek::Transit(Transit::begin(settings)?),
-        None => {
-            let file = config.kek_file();
-            anyhow::ensure!(
-                file.exists(),
-                "there is no key file {}: `redialer serve` makes one",
-                file.display()
-            );
-            Kek::File(KeyFile::open(&file, &chance)?)
-        }
-    };
-    match &config.database_url {
-        Some(url) => Ok(Store::postgres(url, kek).await?),
-        None => {
-            let file = config.database_file();
-            anyhow::ensure!(file.exists(), "there is no {}: `redialer serve` makes one", file.display());
-            Ok(Store::sqlite(&file, kek).await?)
-        }
-    }
-}
-
-async fn database(store: &Store) -> anyhow::Result<String> {
+/// Its schema was looked at when it was opened.
+async fn answers(store: &Store) -> anyhow::Result<String> {
     store.ping().await?;
-    let (applied, known) = store.schema().await?;
-    anyhow::ensure!(applied >= known, "{} migrations wait: run `redialer migrate`", known - applied);
-    anyhow::ensure!(applied == known, "its schema is newer than this version");
+    let (applied, _) = store.schema().await?;
     let guard = match (store.is_shared(), store.finds_guard().await?) {
         (false, _) => "",
         (true, true) => "; tenants' rows are kept apart by the database",
@@ -132,44 +117,47 @@ async fn database(store: &Store) -> anyhow::Result<String> {
 
 async fn key_service(store: &Store, config: &Config) -> anyhow::Result<String> {
     let proven = store.key_opens().await?;
-    let file = config.kek_file();
-    if config.key_service()?.is_none() {
-        is_private(&file)?;
-    }
     let told = if proven { "opens the data" } else { "answers; nothing is sealed yet" };
+    let file = config.kek_file();
     Ok(match store.kek() {
+        Kek::File(keys) if keys.len() == 1 => format!("{} holds one key and {told}", file.display()),
         Kek::File(keys) => format!("{} holds {} keys and {told}", file.display(), keys.len()),
         Kek::Transit(_) => told.to_owned(),
     })
 }
 
-#[cfg(unix)]
-fn is_private(file: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = std::fs::metadata(file)?.permissions().mode() & 0o777;
-    anyhow::ensure!(mode & 0o077 == 0, "{} can be read by others (mode {mode:o}): chmod 600", file.display());
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn is_private(_: &Path) -> anyhow::Result<()> {
-    Ok(())
-}
-
+/// The stored virtual clock against real time, and this machine's clock against the database's.
 async fn clocks(store: &Store, config: &Config) -> anyhow::Result<String> {
-    let ours = Clock::start(1).real_ms();
-    if let Some(row) = store.clock().await? {
-        let speed = i64::from(config.clock_speed);
+    let speed = i64::from(config.clock_speed);
+    let stored = store.clock().await?;
+    if let Some(row) = stored {
         anyhow::ensure!(
-            row.speed == 1 || row.speed == speed,
-            "the last server ran {} times as fast",
+            row.speed == speed,
+            "the database was used with clock_speed {}, and clock_speed is {speed} now: `redialer serve` will refuse to start on it",
             row.speed
         );
     }
-    let Some(theirs) = store.database_now_ms().await? else { return Ok("this machine's".to_owned()) };
-    let apart = theirs - ours;
-    anyhow::ensure!(apart.abs() < CLOCKS_APART_MS, "the database's clock is {} s from ours", apart / 1_000);
-    Ok(format!("the database's, {apart} ms from ours"))
+    let clock = Clock::follow_stored(store).await?;
+    let ahead_ms = clock.now().as_millisecond() - clock.real_ms();
+    anyhow::ensure!(
+        speed > 1 || ahead_ms < VIRTUAL_AHEAD_MS,
+        "the database's virtual clock is {} s ahead of real time, because it was used with a faster clock: providers' signatures do not fit it. Use another data directory or database",
+        ahead_ms / 1_000
+    );
+    let virtual_time = match speed {
+        1 => String::new(),
+        _ => format!("; virtual time is {}, {speed} times as fast", clock.now()),
+    };
+    let Some(theirs) = store.database_now_ms().await? else {
+        return Ok(format!("this machine's{virtual_time}"));
+    };
+    let apart = theirs - Clock::start(1).real_ms();
+    anyhow::ensure!(
+        apart.abs() < CLOCKS_APART_MS,
+        "the database server's clock is {} s from this machine's",
+        apart / 1_000
+    );
+    Ok(format!("the database server's, {apart} ms from this machine's{virtual_time}"))
 }
 
 /// Every workspace's provider key: a read that changes nothing.
@@ -198,16 +186,4 @@ async fn probed(
         Some((why, since)) => format!("its key is good; paused since {since} ({})", why.word()),
         None => "its key is good".to_owned(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_is_not_shown() {
-        assert_eq!(masked("postgres://me:secret@host/db"), "postgres://me:…@host/db");
-        assert_eq!(masked("postgres://me:se@cret@host/db"), "postgres://me:…@host/db");
-        assert_eq!(masked("postgres://host/db?user=me&password=secret"), "postgres://host/db");
-    }
 }

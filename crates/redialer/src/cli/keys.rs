@@ -11,7 +11,7 @@ use redialer_core::{Id, chance::Chance, id};
 use redialer_kek::Kek;
 use redialer_store::{Rotated, Store};
 
-use super::{open, say};
+use super::{database, say};
 use crate::{
     clock::{self, Clock},
     config::Config,
@@ -33,7 +33,7 @@ pub(super) enum Keys {
         #[arg(long)]
         one_file: bool,
     },
-    /// Drop the keys of before: tenants' old ones, and all but the current one in the key file, once nothing needs them
+    /// Delete old keys that are no longer used: tenants' old keys, and all but the current one in the key file
     Retire,
     /// Destroy a tenant's key: nothing of it opens any more, in backups made with `--keys` either. Nothing brings it back
     Destroy {
@@ -48,11 +48,10 @@ pub(super) enum Keys {
 
 impl Keys {
     pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
-        let store = open(config).await?;
+        let store = database::open(config).await?;
         let _file = lock(config)?;
         let lock = store.lock_keys().await?;
-        let clock = Clock::start(config.clock_speed);
-        clock.join(&store).await?;
+        let clock = Clock::follow_stored(&store).await?;
         let rotation = Rotation { store: &store, clock: &clock, chance: &clock::chance()? };
         let done = match self {
             Self::Prepare => rotation.prepare(),
@@ -68,12 +67,15 @@ impl Keys {
     }
 }
 
-/// One such command on this machine; it goes with the process.
-fn lock(config: &Config) -> anyhow::Result<File> {
+/// One such command on this embedded database; it goes with the process. On Postgres the database has a lock.
+fn lock(config: &Config) -> anyhow::Result<Option<File>> {
+    if config.database_url.is_some() {
+        return Ok(None);
+    }
     let path = config.data_dir.join("keys.lock");
     let file = File::create(&path).with_context(|| format!("data_dir: {} cannot be made", path.display()))?;
     file.try_lock().map_err(|_| anyhow::anyhow!("another `redialer keys` is under way"))?;
-    Ok(file)
+    Ok(Some(file))
 }
 
 /// A little longer than any process remembers a row.

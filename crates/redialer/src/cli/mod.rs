@@ -5,12 +5,15 @@
 mod audit;
 mod backup;
 mod check_signature;
+mod database;
 mod demo;
 mod doctor;
+mod key;
 mod keys;
 mod serve;
 mod sim;
 mod tenant;
+mod warnings;
 mod when;
 
 use std::{
@@ -19,32 +22,20 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use redialer_core::chance::Chance;
-use redialer_kek::{Kek, KeyFile, Transit};
-use redialer_store::{Abort, Store};
+use rustix::fs::Mode;
 use tracing::Level;
 use tracing_subscriber::{
-    EnvFilter, Layer as _,
-    filter::{FilterExt as _, filter_fn},
-    fmt,
-    layer::SubscriberExt as _,
-    util::SubscriberInitExt as _,
+    EnvFilter, Layer as _, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
-use crate::{
-    clock,
-    config::{BadConfig, Config, Flags},
-};
+use crate::config::{BadConfig, Config, ServerFlags, StorageFlags};
 
 pub use serve::Running;
 
 #[derive(Parser)]
 #[command(name = "redialer", version, about = "Callback scheduling for voice-AI agents")]
 struct Cli {
-    #[command(flatten)]
-    flags: Flags,
     #[command(subcommand)]
     command: Command,
 }
@@ -53,140 +44,129 @@ struct Cli {
 enum Command {
     /// Show the whole main job on a simulated provider and an accelerated clock
     Demo(demo::Demo),
-    /// Migrate, listen, and run the workers until SIGTERM
-    Serve,
+    /// Migrate, listen, and run the workers until SIGTERM, SIGINT (Ctrl-C) or SIGHUP
+    Serve {
+        #[command(flatten)]
+        flags: ServerFlags,
+    },
     /// Run a provider simulator alone
     Sim(sim::Sim),
-    /// Manage tenants
-    #[command(subcommand)]
-    Tenant(tenant::Tenant),
-    /// Check the books of privileged acts
-    #[command(subcommand)]
-    Audit(audit::Audit),
-    /// Rotate keys
-    #[command(subcommand)]
-    Keys(keys::Keys),
-    /// Bring the database's schema up to this version
-    Migrate,
+    /// Create and list tenants, change their plans
+    Tenant {
+        #[command(flatten)]
+        flags: StorageFlags,
+        #[command(subcommand)]
+        command: tenant::Tenant,
+    },
+    /// Create API keys
+    Key {
+        #[command(flatten)]
+        flags: StorageFlags,
+        #[command(subcommand)]
+        command: key::Key,
+    },
+    /// Verify the audit logs
+    Audit {
+        #[command(flatten)]
+        flags: StorageFlags,
+        #[command(subcommand)]
+        command: audit::Audit,
+    },
+    /// Rotate encryption keys
+    Keys {
+        #[command(flatten)]
+        flags: StorageFlags,
+        #[command(subcommand)]
+        command: keys::Keys,
+    },
+    /// Create the database, or bring its schema up to this version
+    Migrate {
+        #[command(flatten)]
+        flags: StorageFlags,
+    },
     /// Check settings, database, key service, clock and provider keys; changes nothing
     Doctor(doctor::Doctor),
     /// Write a backup to a new file, beside a running server
     Backup(backup::Backup),
-    /// Read a backup into an empty database; nothing is dialled before the provider was asked what happened since
+    /// Read a backup into an empty database; nothing is dialed before the provider was asked what happened since
     Restore(backup::Restore),
     /// Print the OpenAPI 3.1 document of the REST API
     Openapi,
     /// Check webhook signatures: JSON lines in and out
+    #[command(after_help = check_signature::FORMAT)]
     CheckSignature,
-    /// Hear when callers want to be called back: JSON lines in and out
+    /// Understand when callers want to be called back: JSON lines in and out
     When(when::When),
 }
 
 /// Runs the command that was given.
 pub fn main() -> ExitCode {
+    // Databases, backups and keys are for their owner alone, and so is every other file that is created here.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     // Clap exits with 2 and a usage line by itself when the words are wrong.
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
-    match runtime.block_on(run(cli)) {
+    match runtime.block_on(run(cli.command)) {
         Ok(code) => code,
         Err(error) => failed(&error),
     }
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    // Nothing is left to do when stderr is closed.
-    let _closed = writeln!(std::io::stderr(), "redialer: {error:#}");
+    note(&format!("redialer: {error:#}"));
     ExitCode::from(if error.is::<BadConfig>() { 2 } else { 1 })
 }
 
-async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    if let Command::CheckSignature = cli.command {
-        check_signature::run()?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    if let Command::Openapi = cli.command {
-        say(&serde_json::to_string_pretty(&crate::http::document())?);
-        return Ok(ExitCode::SUCCESS);
-    }
-    if let Command::When(when) = &cli.command {
-        return when.run().map(|()| ExitCode::SUCCESS);
-    }
-    if let Command::Demo(demo) = &cli.command {
-        return demo.run(&cli.flags).await.map(|()| ExitCode::SUCCESS);
-    }
-    let config = match cli.command {
-        Command::Sim(_) => Config::of_simulator(&cli.flags)?,
-        _ => Config::load(&cli.flags)?,
-    };
-    match cli.command {
-        Command::Demo(_) | Command::CheckSignature | Command::Openapi | Command::When(_) => {}
-        Command::Serve => serve::run(config).await?,
-        Command::Sim(sim) => sim.run(&config, cli.flags.listen()).await?,
-        Command::Tenant(tenant) => tenant.run(&config).await?,
-        Command::Audit(audit) => audit.run(&config).await?,
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::CheckSignature => check_signature::run()?,
+        Command::Openapi => say(&serde_json::to_string_pretty(&crate::http::document())?),
+        Command::When(when) => when.run()?,
+        Command::Demo(demo) => demo.run().await?,
+        Command::Sim(sim) => sim.run().await?,
+        Command::Serve { flags } => serve::run(Config::load(&flags, &flags.storage.file)?).await?,
+        Command::Tenant { flags, command } => command.run(&of_storage(&flags)?).await?,
+        Command::Key { flags, command } => command.run(&of_storage(&flags)?).await?,
+        Command::Audit { flags, command } => command.run(&of_storage(&flags)?).await?,
+        Command::Keys { flags, command } => command.run(&of_storage(&flags)?).await?,
+        Command::Backup(backup) => backup.run().await?,
+        Command::Restore(restore) => restore.run().await?,
+        Command::Migrate { flags } => migrate(&of_storage(&flags)?).await?,
         Command::Doctor(doctor) => {
-            if !doctor.run(&config).await? {
+            if !doctor.run().await? {
                 return Ok(ExitCode::FAILURE);
             }
-        }
-        Command::Keys(keys) => keys.run(&config).await?,
-        Command::Backup(backup) => backup.run(&config).await?,
-        Command::Restore(restore) => restore.run(&config).await?,
-        Command::Migrate => {
-            let store = open(&config).await?;
-            store.close().await;
-            say("The database is up to date.");
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens the database and brings its schema up to this version.
-async fn open(config: &Config) -> anyhow::Result<Store> {
-    let chance = clock::chance().context("the operating system gave no randomness")?;
-    let dir = &config.data_dir;
-    std::fs::create_dir_all(dir).with_context(|| format!("data_dir: {} cannot be made", dir.display()))?;
-    let is_new = config.key_service()?.is_none() && !config.kek_file().exists();
-    let kek = kek(config, &chance)?;
-    let store = match &config.database_url {
-        Some(url) => {
-            Store::postgres(url, kek).await.context("database_url: the database cannot be reached")?
-        }
-        None => Store::sqlite(&config.database_file(), kek)
-            .await
-            .context("data_dir: the database cannot be opened")?,
-    };
-    store.migrate(&chance).await?;
-    let store = match config.fail_at.as_deref().and_then(|point| point.parse::<Abort>().ok()) {
-        Some(abort) => store.with_faults(Arc::new(abort)),
-        None => store,
-    };
-    if is_new {
-        let file = config.kek_file();
-        tracing::warn!(
-            "a new key was made in {}: back it up, without it the data cannot be read",
-            file.display()
-        );
-    }
-    Ok(store)
+/// The settings of a command that works on the data, and its log.
+fn of_storage(flags: &StorageFlags) -> Result<Config, BadConfig> {
+    let config = Config::load(flags, &flags.file)?;
+    log(&config);
+    Ok(config)
 }
 
-/// The key-encryption key: a file, made when there is none, or a key service.
-fn kek(config: &Config, chance: &Chance) -> anyhow::Result<Kek> {
-    Ok(match config.key_service()? {
-        Some(settings) => Kek::Transit(Transit::begin(settings)?),
-        None => Kek::File(KeyFile::open(&config.kek_file(), chance)?),
-    })
+async fn migrate(config: &Config) -> anyhow::Result<()> {
+    let store = database::find_patiently(config).await?.create_or_migrate().await?;
+    store.close().await;
+    say("The database is up to date.");
+    Ok(())
 }
 
 /// Sets up logging to stderr; a second call changes nothing.
 fn log(config: &Config) {
     let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| "info".into());
     // What libraries tell of their inner life may be personal: the one for numbers tells each that it reads.
-    let ours = filter_fn(|event| *event.level() <= Level::INFO || event.target().starts_with("redialer"));
+    // Postgres' own notices ("already exists, skipping") tell an operator nothing.
+    let ours = filter_fn(|event| {
+        let least = if event.target() == "sqlx::postgres::notice" { Level::WARN } else { Level::INFO };
+        *event.level() <= least || event.target().starts_with("redialer")
+    });
     let lines = fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
@@ -195,7 +175,9 @@ fn log(config: &Config) {
         "json" => lines.json().boxed(),
         _ => lines.boxed(),
     };
-    let set = tracing_subscriber::registry().with(lines.with_filter(filter.and(ours))).try_init();
+    // Filters of the whole registry, not of the layer: sqlx asks whether an event would be logged, and after a "no" the
+    // filter of a layer drops the next event too.
+    let set = tracing_subscriber::registry().with(filter).with(ours).with(lines).try_init();
     if set.is_err() {
         tracing::debug!("logging was set up before");
     }
@@ -207,15 +189,77 @@ fn say(line: &str) {
     let _closed = writeln!(std::io::stdout(), "{line}");
 }
 
+/// One line for people, on stderr.
+fn note(line: &str) {
+    // Nothing is left to do when stderr is closed.
+    let _closed = writeln!(std::io::stderr(), "{line}");
+}
+
 /// A handle that many tasks share.
 type Shared = Arc<crate::app::App>;
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::{Command, CommandFactory as _};
+
+    use crate::config::Config;
 
     #[test]
     fn no_two_words_of_the_command_line_clash() {
         super::Cli::command().debug_assert();
+    }
+
+    /// Every command that has no commands below it, with its help page.
+    fn pages() -> Vec<(String, String)> {
+        fn walk(command: &mut Command, path: &str, found: &mut Vec<(String, String)>) {
+            let path = format!("{path} {}", command.get_name()).trim_start().to_owned();
+            if !command.has_subcommands() {
+                found.push((path, command.render_long_help().to_string()));
+                return;
+            }
+            for below in command.get_subcommands_mut().filter(|c| c.get_name() != "help") {
+                walk(below, &path, found);
+            }
+        }
+        let (mut cli, mut found) = (super::Cli::command(), Vec::new());
+        cli.build();
+        walk(&mut cli, "", &mut found);
+        found
+    }
+
+    fn page(name: &str) -> String {
+        pages().into_iter().find(|(path, _)| path == name).expect(name).1
+    }
+
+    #[test]
+    fn a_help_page_names_the_environment_variable_of_each_setting_it_takes() {
+        for (path, text) in pages() {
+            for name in Config::defaults().keys() {
+                let flag = format!("--{} ", name.replace('_', "-"));
+                let variable = format!("REDIALER_{}", name.to_uppercase());
+                let by_hand = path == "redialer demo" || (path == "redialer sim retell" && name == "listen");
+                assert!(
+                    !text.contains(&flag) || by_hand || text.contains(&variable),
+                    "{path}: {name}\n{text}"
+                );
+            }
+        }
+        let serve = page("redialer serve");
+        for name in Config::defaults().keys().filter(|name| *name != "plans") {
+            assert!(serve.contains(&format!("REDIALER_{}", name.to_uppercase())), "{name}\n{serve}");
+        }
+    }
+
+    #[test]
+    fn a_command_has_no_option_that_it_does_not_use() {
+        for name in ["redialer openapi", "redialer check-signature", "redialer when"] {
+            let text = page(name);
+            let options: Vec<&str> = text.lines().map(str::trim).filter(|l| l.starts_with("--")).collect();
+            let own: &[&str] = if name.ends_with("when") { &["--explain"] } else { &[] };
+            assert_eq!(options, own, "{name}\n{text}");
+        }
+        assert!(!page("redialer backup").contains("--listen"));
+        let sim = page("redialer sim retell");
+        assert_eq!(sim.matches("[default: 127.0.0.1:").count(), 1, "{sim}");
     }
 }

@@ -1,4 +1,4 @@
-//! `redialer serve`: the server and its workers, until SIGTERM.
+//! `redialer serve`: the server and its workers, until SIGTERM, SIGINT or SIGHUP.
 
 use std::{fs::File, sync::Arc, time::Duration};
 
@@ -6,13 +6,17 @@ use anyhow::{Context as _, bail};
 use redialer_providers::{http::Clients, retell::api::Api};
 use redialer_store::{Buckets, Inbox, Ledger, Store};
 use rustix::process::{Resource, Rlimit, setrlimit};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinHandle,
+};
 
-use super::{Shared, log, open};
+use super::{Shared, database, log, warnings};
 use crate::{
     app::App,
-    clock::{self, Clock},
-    config::Config,
+    clock::{self, Clock, JoinError},
+    config::{BadConfig, Config},
     flow::{dispatch, housekeeping, ingest, reconcile, roster, sweep, window},
     http::{self, Listeners, Metrics},
 };
@@ -20,14 +24,11 @@ use crate::{
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     log(&config);
     no_cores();
+    let mut signals = StopSignals::listen()?;
     let metrics = Metrics::install().context("the metrics recorder could not be installed")?;
     let running = Running::start(config, metrics).await?;
-    tracing::info!(
-        listen = running.app().config.listen,
-        "redialer listens on {}",
-        running.app().config.public_url()
-    );
-    asked_to_stop().await?;
+    banner(&running.app().config);
+    signals.received().await;
     tracing::info!("draining");
     running.stop().await
 }
@@ -40,13 +41,54 @@ fn no_cores() {
     }
 }
 
-async fn asked_to_stop() -> anyhow::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        done = tokio::signal::ctrl_c() => done?,
+/// What runs, on what, and what somebody should change about it.
+fn banner(config: &Config) {
+    let database = match &config.database_url {
+        Some(url) => database::masked(url),
+        None => config.database_file().display().to_string(),
+    };
+    let key = match config.key_service() {
+        Ok(Some(_)) => "key service".to_owned(),
+        _ => config.kek_file().display().to_string(),
+    };
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        database,
+        key,
+        listen = config.listen,
+        public_url = config.public_url(),
+        retell = config.retell_base_url,
+        "redialer listens on {}",
+        config.listen
+    );
+    if config.clock_speed > 1 {
+        tracing::info!("virtual time runs {} times as fast as real time", config.clock_speed);
     }
-    Ok(())
+    for warning in warnings::all(config) {
+        tracing::warn!("{}", warning.message);
+    }
+}
+
+/// The signals that ask a process to end in order.
+pub(super) struct StopSignals([Signal; 3]);
+
+impl StopSignals {
+    /// From now on these signals no longer end the process by themselves.
+    pub(super) fn listen() -> anyhow::Result<Self> {
+        let [terminate, hang_up, interrupt] =
+            [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt()].map(signal);
+        Ok(Self([terminate?, hang_up?, interrupt?]))
+    }
+
+    /// Waits for the first of them.
+    pub(super) async fn received(&mut self) {
+        let [terminate, hang_up, interrupt] = &mut self.0;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
 }
 
 /// A server and its workers, running.
@@ -66,10 +108,15 @@ impl Running {
     pub async fn start(mut config: Config, metrics: Metrics) -> anyhow::Result<Self> {
         redialer_core::phone::warm_up();
         let chance = clock::chance().context("the operating system gave no randomness")?;
+        // What is found wanting is refused before the first file is created.
+        let found = database::find_patiently(&config).await?;
         let lock = lock(&config)?;
-        let store = open(&config).await?;
+        let store = found.create_or_migrate().await?;
         let clock = Clock::start(config.clock_speed);
-        clock.join(&store).await?;
+        clock.join(&store).await.map_err(|error| match error {
+            JoinError::Speed { .. } => BadConfig::new("clock_speed", error.to_string()).into(),
+            JoinError::Store(error) => anyhow::Error::from(error),
+        })?;
         let listener = TcpListener::bind(&config.listen)
             .await
             .with_context(|| format!("listen: {} is not free", config.listen))?;

@@ -1,6 +1,6 @@
 //! `redialer sim`: a provider simulator alone.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -12,7 +12,10 @@ use redialer_sim::{
 use tokio::net::TcpListener;
 
 use super::{log, say};
-use crate::{clock::Clock, config::Config};
+use crate::{
+    clock::Clock,
+    config::{BadConfig, Config, SimFlags, socket_address},
+};
 
 #[derive(Args)]
 pub(super) struct Sim {
@@ -22,26 +25,33 @@ pub(super) struct Sim {
 
 #[derive(Subcommand)]
 enum Provider {
-    /// Retell AI: REST API, signed webhooks, scripted people; `--listen` says where [default: 127.0.0.1:9090]
+    /// Retell AI: REST API, signed webhooks, scripted people
     Retell {
+        /// Address and port to listen on; `REDIALER_LISTEN` is the server's and is not read
+        #[arg(long, default_value = "127.0.0.1:9090")]
+        listen: String,
         /// A world as JSON (docs/simulator.md)
         #[arg(long)]
         script: Option<PathBuf>,
+        #[command(flatten)]
+        flags: SimFlags,
     },
 }
 
 impl Sim {
-    /// Where it listens is said on the command line alone: the environment's is the server's.
-    pub(super) async fn run(self, config: &Config, listen: Option<&str>) -> anyhow::Result<()> {
-        log(config);
-        let Provider::Retell { script } = self.provider;
-        let address: SocketAddr = listen.unwrap_or("127.0.0.1:9090").parse().context("--listen")?;
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let Provider::Retell { listen, script, flags } = self.provider;
+        let config = Config::of_simulator(&flags)?;
+        log(&config);
+        let address = socket_address(&listen).map_err(|problem| BadConfig::new("--listen", problem))?;
         let script = match script {
             None => Script::default(),
             Some(path) => {
-                let text = std::fs::read_to_string(&path)
-                    .with_context(|| format!("--script: {}", path.display()))?;
-                serde_json::from_str(&text).with_context(|| format!("--script: {}", path.display()))?
+                let wrong = |e: &dyn std::fmt::Display| {
+                    BadConfig::new("--script", format!("{} cannot be read: {e}", path.display()))
+                };
+                let text = std::fs::read_to_string(&path).map_err(|e| wrong(&e))?;
+                serde_json::from_str(&text).map_err(|e| wrong(&e))?
             }
         };
         let listener =

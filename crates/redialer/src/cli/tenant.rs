@@ -1,20 +1,21 @@
-//! `redialer tenant create`: a tenant, its owner's login, its admin API key.
+//! `redialer tenant`: tenants are created, listed and put on another plan.
 
 use anyhow::Context as _;
 use clap::{Subcommand, ValueEnum};
 use redialer_core::{Id, id, tenant::Plan};
 use serde_json::json;
 
-use super::{open, say};
+use super::{database, note, say};
 use crate::{
     clock::{self, Clock},
-    config::Config,
-    flow::manage,
+    config::{BadConfig, Config},
+    flow::manage::{self, Created},
 };
 
 #[derive(Subcommand)]
 pub(super) enum Tenant {
-    /// Make a tenant; its secrets are printed once. Works beside a running `serve`
+    /// Create a tenant: whoever owns workspaces, keys and settings. Its secrets are printed once. Works beside a
+    /// running `serve`
     Create {
         /// What it is called
         #[arg(long)]
@@ -22,16 +23,22 @@ pub(super) enum Tenant {
         /// Its owner's e-mail address
         #[arg(long)]
         owner: String,
-        /// Its plan
-        #[arg(long, value_enum)]
+        /// What it may use; who hosts redialer for themselves needs no other
+        #[arg(long, value_enum, default_value_t = PlanName::Unlimited)]
         plan: PlanName,
         /// Print one line of JSON
         #[arg(long)]
         json: bool,
     },
+    /// List the tenants, oldest first
+    List {
+        /// Print one line of JSON for each tenant: {"id","name","plan","created_at"}
+        #[arg(long)]
+        json: bool,
+    },
     /// Put a tenant on another plan. Works beside a running `serve`
     ChangePlan {
-        /// Its id, as `tn_…`
+        /// Its id, as `tn_…`; `redialer tenant list` shows it
         #[arg(long)]
         tenant: Id<id::Tenant>,
         /// The plan
@@ -63,47 +70,82 @@ impl PlanName {
 
 impl Tenant {
     pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
-        let (name, owner, plan, json) = match self {
-            Self::Create { name, owner, plan, json } => (name, owner, plan, json),
-            Self::ChangePlan { tenant, plan } => return change_plan(config, tenant, plan.plan()).await,
-        };
-        anyhow::ensure!(!name.trim().is_empty(), "--name: must not be empty");
-        anyhow::ensure!(
-            owner.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty()),
-            "--owner: `{owner}` is not an e-mail address"
-        );
-        let store = open(config).await?;
-        let clock = Clock::start(config.clock_speed);
-        clock.join(&store).await?;
-        let chance = clock::chance()?;
-        let made =
-            manage::create_tenant(&store, &clock, &chance, name.trim(), owner.trim(), plan.plan()).await?;
-        store.close().await;
-        let tenant_id = made.tenant.to_string();
-        if json {
-            let line = json!({
-                "tenant_id": tenant_id, "admin_key": made.admin_key, "owner_email": made.owner_email,
-                "owner_password": made.owner_password, "webhook_secret": made.webhook_secret,
-            });
-            say(&line.to_string());
-        } else {
-            say(&format!("Tenant {tenant_id}. These are shown once:"));
-            say(&format!("  admin API key   {}", made.admin_key));
-            say(&format!("  owner           {}", made.owner_email));
-            say(&format!("  password        {}", made.owner_password));
-            say(&format!("  webhook secret  {}", made.webhook_secret));
+        match self {
+            Self::Create { name, owner, plan, json } => {
+                let made = create(config, name.trim(), owner.trim(), plan.plan()).await?;
+                show(&made, json);
+                warn_without_api(config, plan.plan())
+            }
+            Self::List { json } => list(config, json).await,
+            Self::ChangePlan { tenant, plan } => change_plan(config, tenant, plan.plan()).await,
         }
-        Ok(())
     }
 }
 
+async fn create(config: &Config, name: &str, owner: &str, plan: Plan) -> anyhow::Result<Created> {
+    if name.is_empty() {
+        return Err(BadConfig::new("--name", "must not be empty").into());
+    }
+    if !owner.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty()) {
+        return Err(BadConfig::new("--owner", format!("`{owner}` is not an e-mail address")).into());
+    }
+    let store = database::find(config).await?.create().await?;
+    let clock = Clock::follow_stored(&store).await?;
+    let made = manage::create_tenant(&store, &clock, &clock::chance()?, name, owner, plan).await?;
+    store.close().await;
+    Ok(made)
+}
+
+fn show(made: &Created, json: bool) {
+    let tenant_id = made.tenant.to_string();
+    if json {
+        let line = json!({
+            "tenant_id": tenant_id, "admin_key": made.admin_key, "owner_email": made.owner_email,
+            "owner_password": made.owner_password, "webhook_secret": made.webhook_secret,
+        });
+        say(&line.to_string());
+        return;
+    }
+    say(&format!("Tenant {tenant_id} of {}. These are shown once:", made.owner_email));
+    say(&format!("  admin API key   {}", made.admin_key));
+    say(&format!("  password        {}   (no effect yet: for a later dashboard)", made.owner_password));
+    say(&format!("  webhook secret  {}   (no effect yet: for later outbound webhooks)", made.webhook_secret));
+    say("`redialer key create` makes another admin API key if this one is lost.");
+}
+
+/// Says so where no route accepts a key that was just printed.
+pub(super) fn warn_without_api(config: &Config, plan: Plan) -> anyhow::Result<()> {
+    if !config.plans()?.of(plan).rest_api {
+        note(&format!(
+            "The plan `{}` does not include the REST API: every request with this key is answered 403. `redialer tenant change-plan` changes the plan.",
+            plan.word()
+        ));
+    }
+    Ok(())
+}
+
+async fn list(config: &Config, json: bool) -> anyhow::Result<()> {
+    let store = database::open(config).await?;
+    for tenant in store.tenants().await? {
+        let (id, plan, created_at) =
+            (tenant.id.to_string(), tenant.plan.word(), tenant.created_at.to_string());
+        say(&match json {
+            true => {
+                json!({"id": id, "name": tenant.name, "plan": plan, "created_at": created_at}).to_string()
+            }
+            false => format!("{id}  {plan:<9}  {created_at}  {}", tenant.name),
+        });
+    }
+    store.close().await;
+    Ok(())
+}
+
 async fn change_plan(config: &Config, id: Id<id::Tenant>, plan: Plan) -> anyhow::Result<()> {
-    let store = open(config).await?;
-    let clock = Clock::start(config.clock_speed);
-    clock.join(&store).await?;
+    let store = database::open(config).await?;
+    let clock = Clock::follow_stored(&store).await?;
     let tenant = store.tenant(id).await.context("--tenant")?;
     store.change_plan(&tenant, plan, clock.now()).await?;
     store.close().await;
     say(&format!("{} {} is on the plan `{}`.", tenant.id, tenant.name, plan.word()));
-    Ok(())
+    warn_without_api(config, plan)
 }

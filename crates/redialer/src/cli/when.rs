@@ -10,7 +10,14 @@ use redialer_when::{Call, Doubt, Heard, Lang, Role, Turn};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+/// The format of the lines, for the end of the help page.
+const FORMAT: &str = r#"Each line of standard input is a JSON object, a call or an expression:
+  {"id","transcript":[{"role":"agent" or "user","content"}],"end":"RFC 3339 time","tz":"IANA zone","agent_tz"?,"lang":"en" or "es"}
+  {"id","text","reference":"local date and time","tz":"IANA zone" or null,"lang"}
+Each answer is a line {"id","at","earliest","latest","tz","confidence","evidence","rule"}."#;
+
 #[derive(clap::Args)]
+#[command(after_help = FORMAT)]
 pub(super) struct When {
     /// Show each call with the words marked and the answer in sentences
     #[arg(long)]

@@ -9,7 +9,7 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use futures_util::stream::{self, StreamExt as _};
 use memchr::memmem;
-use redialer_core::{Id, chance::Chance, id};
+use redialer_core::{Id, id};
 use redialer_kek::{Kek, KeyFile};
 use redialer_sim::retell::{Script, script::Does};
 use reqwest::{Method, StatusCode};
@@ -194,7 +194,7 @@ const MANY: [(&str, &str); 1] = [("REDIALER_API_REQUESTS_PER_SECOND", "100000")]
 #[tokio::test(flavor = "multi_thread")]
 async fn after_ten_thousand_uses_the_memory_holds_no_key_of_a_tenant() {
     let walk = Walk::begin_in(Engine::Sqlite, 2_000, Script::default(), &MANY).await;
-    let kek = KeyFile::open(Path::new(&walk.data_dir().join("kek")), &Chance::seeded([1; 32])).expect("read");
+    let kek = KeyFile::open(Path::new(&walk.data_dir().join("kek"))).expect("read");
     keeps_no_key(&walk, &Kek::File(kek)).await;
 }
 

@@ -416,7 +416,7 @@ fn time_of(clock: &Arc<Clock>, ahead_ms: &Arc<AtomicI64>) -> SimTime {
 }
 
 /// A new database on the test server, made by its own client.
-fn new_database() -> String {
+pub(crate) fn new_database() -> String {
     let server = std::env::var("REDIALER_TEST_POSTGRES").expect("asked for only when set");
     let name = format!("w_{}", redialer::clock::chance().expect("randomness").token::<10>());
     let sql = format!("create database {name}");

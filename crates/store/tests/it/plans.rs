@@ -109,7 +109,7 @@ async fn each_list_is_read_by_the_index_made_for_it_on_postgres() {
         sqlx::query(sql).execute(&mut conn).await.expect("filled");
     }
     let (of, first) = (world.of(), (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max())));
-    let of_state = Filter { state: Some(callback::State::Dialing), ..Filter::default() };
+    let of_state = Filter { states: vec![callback::State::Dialing], ..Filter::default() };
     let of_person = Filter { person_ix: Some([7; 16]), ..Filter::default() };
     for filter in [of_state, of_person] {
         assert!(of.callbacks(&filter, first, 10).await.expect("listed").is_empty());
@@ -117,7 +117,8 @@ async fn each_list_is_read_by_the_index_made_for_it_on_postgres() {
     assert!(of.attention(None, first, 10).await.expect("listed").is_empty());
     // What a session has used is counted when it ends at the latest.
     store.close().await;
-    let others = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+    let others =
+        "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
          and backend_type = 'client backend'";
     while sqlx::query_scalar::<_, i64>(others).fetch_one(&mut conn).await.expect("read") > 0 {}
     let used = "select indexrelname::text from pg_stat_user_indexes where idx_scan > 0 and indexrelname

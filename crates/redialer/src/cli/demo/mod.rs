@@ -8,34 +8,50 @@ mod story;
 
 use clap::Args;
 
-use super::say;
-use crate::config::{Config, Flags};
+use super::{say, serve::StopSignals};
+use crate::config::{Config, DemoFlags};
 
 #[derive(Args)]
 pub(super) struct Demo {
     /// End with exit code 0 when the story is told, instead of serving on
     #[arg(long)]
     exit: bool,
+    #[command(flatten)]
+    flags: DemoFlags,
 }
 
 const SPEED: u32 = 1_800;
 
 impl Demo {
-    pub(super) async fn run(&self, flags: &Flags) -> anyhow::Result<()> {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let mut config = Config::of_demo(&self.flags, SPEED)?;
+        let mut signals = StopSignals::listen()?;
         let data = Scratch::new()?;
-        let mut config = Config::of_demo(flags, SPEED)?;
         config.data_dir.clone_from(&data.0);
         super::log(&config);
         let mut stage = stage::Stage::build(config).await?;
-        story::tell(&mut stage).await?;
-        if self.exit {
-            return stage.end().await;
+        let told = tokio::select! {
+            told = story::tell(&mut stage) => Some(told),
+            () = signals.received() => None,
+        };
+        match told {
+            Some(Ok(())) if !self.exit => {
+                say("");
+                say("The server goes on until Ctrl-C. Look around:");
+                stage.show_way_in();
+                signals.received().await;
+                stage.end().await
+            }
+            Some(Ok(())) => stage.end().await,
+            Some(Err(error)) => {
+                stage.kill_server();
+                Err(error)
+            }
+            None => {
+                stage.kill_server();
+                anyhow::bail!("the demo was interrupted")
+            }
         }
-        say("");
-        say("The server goes on until Ctrl-C. Look around:");
-        stage.show_login();
-        tokio::signal::ctrl_c().await?;
-        stage.end().await
     }
 }
 

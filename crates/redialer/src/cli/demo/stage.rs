@@ -3,13 +3,15 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
+use jiff::{civil::Weekday, tz::TimeZone};
 use redialer_core::{Id, Timestamp, callback::State, id, tenant::Plan, workspace::ProviderKind};
 use redialer_providers::http::Clients;
 use redialer_sim::retell::{Retell, Ring, Script};
-use redialer_store::{AgentRow, CallbackRow, Defaults, Filter, NewWorkspace};
+use redialer_store::{AgentRow, CallbackRow, ClockRow, Defaults, Filter, NewWorkspace};
+use serde_json::json;
 use tokio::{net::TcpListener, runtime::Runtime};
 
-use super::super::{Running, say, sim::time_of};
+use super::super::{Running, database, say, sim::time_of};
 use crate::{
     app::App,
     clock::Clock,
@@ -22,6 +24,26 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(40);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// Where the simulated clinic is.
+const OFFICE: &str = "America/New_York";
+/// From when on the clinic calls people, on their own clocks.
+const MORNING: i8 = 9;
+
+/// Somebody in the story.
+#[derive(Clone, Copy)]
+pub(super) struct Person {
+    pub(super) name: &'static str,
+    /// The IANA zone of their number.
+    zone: &'static str,
+}
+
+impl Person {
+    /// The hour on their clock at that moment.
+    pub(super) fn hour_at(self, at: Timestamp) -> i8 {
+        at.to_zoned(rules(self.zone)).hour()
+    }
+}
+
 pub(super) struct Stage {
     config: Config,
     metrics: Metrics,
@@ -30,7 +52,7 @@ pub(super) struct Stage {
     server: Option<(Runtime, Running)>,
     login: Created,
     pub(super) agent: AgentRow,
-    names: HashMap<String, &'static str>,
+    people: HashMap<&'static str, Person>,
     told_rings: usize,
     told_states: HashMap<Id<id::Callback>, State>,
 }
@@ -39,7 +61,7 @@ impl Stage {
     /// Sets everything up: pretend Retell, server, tenant, workspace, roster, webhook URL.
     pub(super) async fn build(mut config: Config) -> anyhow::Result<Self> {
         let metrics = Metrics::install().context("the metrics recorder could not be installed")?;
-        let clock = Arc::new(Clock::start(config.clock_speed));
+        let clock = Arc::new(on_a_weekday_morning(&config).await?);
         let script = Script::default();
         let api_key = script.api_key.clone();
         let sim = Retell::new(script, time_of(&clock), Clients::new(config.place_deadline())?.reading);
@@ -71,7 +93,7 @@ impl Stage {
             server: Some((runtime, running)),
             login,
             agent,
-            names: HashMap::new(),
+            people: HashMap::new(),
             told_rings: 0,
             told_states: HashMap::new(),
         };
@@ -80,31 +102,64 @@ impl Stage {
     }
 
     fn introduce(&mut self) {
-        say("redialer demo: one process, an embedded database, a pretend Retell, half an hour a second.");
-        self.show_login();
+        say("redialer demo: one process, an embedded database, a simulated Retell, half an hour a second.");
+        self.show_way_in();
         say("");
     }
 
-    /// How to look at it from outside.
-    pub(super) fn show_login(&self) {
-        say(&format!("  URL            http://{}", self.config.listen));
-        say(&format!("  login          {}  {}", self.login.owner_email, self.login.owner_password));
-        say(&format!("  admin API key  {}", self.login.admin_key));
+    /// What there is to look at from outside.
+    pub(super) fn show_way_in(&self) {
+        let url = format!("http://{}", self.config.listen);
+        say(&format!("  URL        {url}"));
+        say(&format!("  guides     {url}/docs    API reference {url}/docs/api"));
+        say(&format!("  API key    {}", self.login.admin_key));
+        say(&format!(
+            "  callbacks  curl -s {url}/v1/callbacks -H 'Authorization: Bearer {}'",
+            self.login.admin_key
+        ));
+        say(&format!(
+            "  activity   curl -s {url}/v1/activity -H 'Authorization: Bearer {}'",
+            self.login.admin_key
+        ));
     }
 
     pub(super) fn app(&self) -> anyhow::Result<Arc<App>> {
         self.server.as_ref().map(|(_, running)| Arc::clone(running.app())).context("the server is down")
     }
 
-    /// Gives a number a name for the narration.
-    pub(super) fn cast(&mut self, name: &'static str, number: &str) {
-        self.names.insert(number.to_owned(), name);
+    /// Introduces somebody by number, name and zone.
+    pub(super) fn cast(&mut self, number: &'static str, name: &'static str, zone: &'static str) {
+        self.people.insert(number, Person { name, zone });
     }
 
-    /// One line with the pretend day's time before it.
-    pub(super) fn tell(&self, line: &str) {
-        let zone = jiff::tz::TimeZone::get("America/New_York").unwrap_or(jiff::tz::TimeZone::UTC);
-        say(&format!("  {}  {line}", self.clock.now().to_zoned(zone).strftime("%a %H:%M %Z")));
+    /// One line about somebody, with the time of the simulated day on that person's clock before it.
+    pub(super) fn tell(&self, number: &str, line: &str) {
+        self.line(self.person(number).zone, line);
+    }
+
+    /// One line, with the time in one zone and the zone's name before it.
+    fn line(&self, zone: &str, line: &str) {
+        let now = self.clock.now().to_zoned(rules(zone));
+        say(&format!("  {} {zone:<20}  {line}", now.strftime("%a %H:%M")));
+    }
+
+    pub(super) fn person(&self, number: &str) -> Person {
+        self.people.get(number).copied().unwrap_or(Person { name: "somebody", zone: OFFICE })
+    }
+
+    /// Waits for the day of that person, where a slow machine has let the story run into the evening: from `latest` o'clock
+    /// on it goes on in the next morning.
+    pub(super) async fn daytime(&self, number: &str, latest: i8) {
+        let zone = self.person(number).zone;
+        let now = self.clock.now().to_zoned(rules(zone));
+        if !(MORNING..latest).contains(&now.hour()) {
+            self.tell(number, "(the story goes on in the morning)");
+            let today = if now.hour() < MORNING { Some(now.date()) } else { now.date().tomorrow().ok() };
+            let morning = today.and_then(|day| day.at(MORNING, 0, 0, 0).to_zoned(rules(zone)).ok());
+            if let Some(morning) = morning {
+                self.clock.wait_until(morning.timestamp()).await;
+            }
+        }
     }
 
     /// Tells what happens until `done`, or fails.
@@ -124,17 +179,30 @@ impl Stage {
         bail!("the demo waited in vain: {what}")
     }
 
+    /// Waits until a number is on the do-not-call list.
+    pub(super) async fn until_suppressed(&self) -> anyhow::Result<()> {
+        let store = self.app()?.store.of(self.login.tenant);
+        let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
+        for _ in 0..PATIENCE.as_millis() / LOOK_EVERY.as_millis() {
+            if !store.suppressions(first, 1).await?.is_empty() {
+                return Ok(());
+            }
+            self.clock.wait(LOOK_EVERY).await;
+        }
+        bail!("the demo waited in vain for the do-not-call list")
+    }
+
     /// Tells what is new, and returns all there is.
     async fn look(&mut self) -> anyhow::Result<(Vec<CallbackRow>, Vec<Ring>)> {
         let rings = self.sim.rings();
         for ring in &rings[self.told_rings..] {
-            self.tell(&self.describe_ring(ring));
+            self.tell(&ring.to, &self.describe_ring(ring));
         }
         self.told_rings = rings.len();
         let rows = self.callbacks().await?;
         for row in rows.iter().rev() {
             if self.told_states.insert(row.id, row.state) != Some(row.state) {
-                self.describe_row(row).into_iter().for_each(|line| self.tell(&line));
+                self.describe_row(row).into_iter().for_each(|line| self.line(&row.zone.name, &line));
             }
         }
         Ok((rows, rings))
@@ -152,7 +220,7 @@ impl Stage {
     }
 
     fn describe_ring(&self, ring: &Ring) -> String {
-        let name = self.names.get(&ring.to).copied().unwrap_or("somebody");
+        let name = self.person(&ring.to).name;
         let variables = &ring.request["retell_llm_dynamic_variables"];
         let of = |key: &str| variables[key].as_str().unwrap_or("?").to_owned();
         let last = if of("redialer_is_final_attempt") == "true" { ", the final one" } else { "" };
@@ -165,7 +233,7 @@ impl Stage {
 
     fn describe_row(&self, row: &CallbackRow) -> Option<String> {
         let outcome = row.outcome.as_deref().unwrap_or_default();
-        let at = |at: Timestamp| at.to_zoned(row.zone.rules()).strftime("%a %H:%M %Z").to_string();
+        let at = |at: Timestamp| at.to_zoned(row.zone.rules()).strftime("%a %H:%M").to_string();
         Some(match row.state {
             State::Scheduled => format!(
                 "   → scheduled for {}: {} (zone from the {}), attempt {} of {}",
@@ -178,6 +246,9 @@ impl Stage {
             State::Dispatching | State::Dialing => return None,
             State::Unconfirmed => {
                 "   ? may have been placed; it is not dialled again, the provider is asked".to_owned()
+            }
+            State::Superseded => {
+                "   ■ superseded: the same person's newer request takes its place".to_owned()
             }
             state if outcome.is_empty() => format!("   ■ {}", state.word()),
             state => format!("   ■ {} ({outcome})", state.word()),
@@ -218,6 +289,28 @@ impl Stage {
     }
 }
 
+/// The clock of the whole demo: it begins on a morning in the middle of a week, so that nobody in the story is called at
+/// night or on a Sunday, whenever the demo is started. The server finds it in the database.
+async fn on_a_weekday_morning(config: &Config) -> anyhow::Result<Clock> {
+    let store = database::find(config).await?.create().await?;
+    let real = Clock::start(1);
+    let mut day = real.now().to_zoned(rules(OFFICE)).date().tomorrow()?;
+    while !matches!(day.weekday(), Weekday::Tuesday | Weekday::Wednesday | Weekday::Thursday) {
+        day = day.tomorrow()?;
+    }
+    let begins = day.at(10, 30, 0, 0).to_zoned(rules(OFFICE))?;
+    let speed = i64::from(config.clock_speed);
+    let virtual_ms = begins.timestamp().as_millisecond();
+    store.set_clock(ClockRow { real_ms: real.real_ms(), virtual_ms, speed }).await?;
+    let clock = Clock::follow_stored(&store).await?;
+    store.close().await;
+    Ok(clock)
+}
+
+fn rules(zone: &str) -> TimeZone {
+    TimeZone::get(zone).unwrap_or(TimeZone::UTC)
+}
+
 /// A server on a runtime of its own, so that it can die alone.
 fn start(config: &Config, metrics: &Metrics) -> anyhow::Result<(Runtime, Running)> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -233,12 +326,15 @@ fn start(config: &Config, metrics: &Metrics) -> anyhow::Result<(Runtime, Running
 
 /// Connects the pretend account and pulls its roster; the agent that will call.
 async fn connect(app: &App, tenant: Id<id::Tenant>, api_key: &str) -> anyhow::Result<AgentRow> {
-    let defaults = Defaults::of_plan(&Plan::Unlimited.limits());
+    // Two hours instead of four after voicemail, so that a chain of three fits into one day.
+    let patch = json!({"retry_triggers": {"voicemail": {"wait_minutes": 120}}});
+    let defaults = Defaults::of_plan(&Plan::Unlimited.limits()).patched(&patch);
+    let defaults = defaults.map_err(|e| anyhow::anyhow!("the demo's settings: {} {}", e.field, e.problem))?;
     let id = Id::new(app.clock.now(), &app.chance);
     let new = NewWorkspace {
         id,
         provider: ProviderKind::Retell,
-        name: "Pretend Retell",
+        name: "Simulated Retell",
         api_key,
         webhook_key: api_key,
         account: None,

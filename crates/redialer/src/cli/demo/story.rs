@@ -1,7 +1,7 @@
 //! The story: six people, six promises, each kept and each checked.
 
-use anyhow::{Result, ensure};
-use redialer_core::{Phone, callback::State};
+use anyhow::{Result, bail, ensure};
+use redialer_core::{Phone, callback::State, time::from_ms};
 use redialer_sim::retell::{Fault, Ring, Scene, script::Does};
 use redialer_store::CallbackRow;
 
@@ -10,17 +10,22 @@ use crate::flow::manage::{self, ByHand, NotScheduled, When};
 
 const OURS: &str = "+12025550100";
 const ANA: &str = "+13125550142";
-const BEN: &str = "+14155550117";
+const BEN: &str = "+18085550117";
 const CLEO: &str = "+16025550123";
 const DAN: &str = "+17205550111";
 const EVE: &str = "+13055550188";
 const FINN: &str = "+12065550164";
 
 pub(super) async fn tell(stage: &mut Stage) -> Result<()> {
-    for (name, number) in
-        [("Ana", ANA), ("Ben", BEN), ("Cleo", CLEO), ("Dan", DAN), ("Eve", EVE), ("Finn", FINN)]
-    {
-        stage.cast(name, number);
+    for (number, name, zone) in [
+        (ANA, "Ana", "America/Chicago"),
+        (BEN, "Ben", "Pacific/Honolulu"),
+        (CLEO, "Cleo", "America/Phoenix"),
+        (DAN, "Dan", "America/Denver"),
+        (EVE, "Eve", "America/New_York"),
+        (FINN, "Finn", "America/Los_Angeles"),
+    ] {
+        stage.cast(number, name, zone);
     }
     a_time_is_asked_for(stage).await?;
     a_busy_line(stage).await?;
@@ -28,7 +33,7 @@ pub(super) async fn tell(stage: &mut Stage) -> Result<()> {
     a_crash_at_the_worst_moment(stage).await?;
     a_do_not_call(stage).await?;
     a_machine_answers(stage).await?;
-    nobody_rang_twice(stage)
+    nobody_rang_twice_or_at_night(stage)
 }
 
 fn call(kind: &str, person: &str, does: Does) -> Scene {
@@ -68,18 +73,24 @@ async fn rung(stage: &mut Stage, number: &str, n: usize) -> Result<()> {
 }
 
 async fn a_time_is_asked_for(stage: &mut Stage) -> Result<()> {
-    say("1 · A caller asks for a time");
-    stage.tell("Ana calls the clinic: \"I'm driving. Can you call me back in two hours?\"");
+    say("1 · A caller asks for a time, and changes her mind");
+    stage.daytime(ANA, 16).await;
+    stage.tell(ANA, "Ana calls the clinic: \"I'm driving. Can you call me back tomorrow at 10 am?\"");
     let says =
-        ["User: Hi, I'm driving. Can you call me back in two hours?", "Agent: Of course, in two hours."];
+        ["User: I'm driving. Can you call me back tomorrow at 10 am?", "Agent: Of course, tomorrow at 10."];
     stage.sim.set_person(ANA, vec![Does::end("user_hangup")]);
+    stage.sim.happen(&call("inbound", ANA, Does::ask(&says, None)));
+    stage.until("Ana's first request", |rows, _| !rows.is_empty()).await?;
+    stage.tell(ANA, "Ana calls again: \"Better today, please: in two hours.\"");
+    let says = ["User: Please call me back in two hours instead.", "Agent: Of course, in two hours."];
     stage.sim.happen(&call("inbound", ANA, Does::ask(&says, None)));
     rung(stage, ANA, 1).await
 }
 
 async fn a_busy_line(stage: &mut Stage) -> Result<()> {
     say("2 · A busy line");
-    stage.tell("The clinic calls Cleo, whose line is busy");
+    stage.daytime(CLEO, 19).await;
+    stage.tell(CLEO, "The clinic calls Cleo, whose line is busy");
     stage.sim.set_person(CLEO, vec![Does::end("user_hangup")]);
     stage.sim.happen(&call("outbound", CLEO, Does::end("dial_busy")));
     rung(stage, CLEO, 1).await
@@ -87,7 +98,8 @@ async fn a_busy_line(stage: &mut Stage) -> Result<()> {
 
 async fn a_duplicate_webhook(stage: &mut Stage) -> Result<()> {
     say("3 · Every webhook comes five times");
-    stage.tell("Dan calls: \"Please ring me in 45 minutes.\" Retell repeats itself");
+    stage.daytime(DAN, 18).await;
+    stage.tell(DAN, "Dan calls: \"Please ring me in 45 minutes.\" Retell repeats itself");
     stage.sim.set_person(DAN, vec![Does::end("user_hangup")]);
     let does = Does::ask(&["User: Please ring me in 45 minutes."], Some("in 45 minutes"));
     stage.sim.happen(&Scene { duplicates: 4, ..call("inbound", DAN, does) });
@@ -96,64 +108,62 @@ async fn a_duplicate_webhook(stage: &mut Stage) -> Result<()> {
 
 async fn a_crash_at_the_worst_moment(stage: &mut Stage) -> Result<()> {
     say("4 · The dispatcher dies while the provider places the call");
-    stage.tell("Eve calls: \"Try me again in half an hour.\"");
+    stage.daytime(EVE, 19).await;
+    stage.tell(EVE, "Eve calls: \"Try me again in half an hour.\"");
     stage.sim.set_person(EVE, vec![Does::end("user_hangup")]);
     // Placed, and never answered: the request is out, its answer will not come.
     stage.sim.break_next(Fault::Silence);
     stage.sim.happen(&call("inbound", EVE, Does::ask(&["User: Try me again in half an hour."], None)));
     stage.until("Eve's phone to ring", |_, rings| !rings_of(rings, EVE).is_empty()).await?;
     stage.kill_server();
-    stage.tell("✗  redialer is killed: it does not know whether Eve's call was placed");
+    stage.tell(EVE, "✗  redialer is killed: it does not know whether Eve's call was placed");
     stage.start_server().await?;
-    stage.tell("↻  redialer is started again on the same database");
+    stage.tell(EVE, "↻  redialer is started again on the same database");
     rung(stage, EVE, 1).await
 }
 
 async fn a_do_not_call(stage: &mut Stage) -> Result<()> {
     say("5 · \"Do not call me again\"");
-    stage.tell("The clinic calls Finn: \"Please stop calling me.\"");
-    let told = stage.callbacks().await?.len();
+    stage.daytime(FINN, 20).await;
+    stage.tell(FINN, "The clinic calls Finn: \"Please stop calling me.\"");
     stage.sim.happen(&call(
         "outbound",
         FINN,
         Does { says: vec!["User: Please stop calling me.".to_owned()], ..Does::end("user_requested_dnc") },
     ));
-    let to = Phone::parse(FINN)?;
-    // Somebody at the clinic schedules a callback anyway, until the list knows better.
-    for _ in 0..200 {
-        let app = stage.app()?;
-        let workspace = app.store.of(stage.tenant()).workspace(stage.agent.workspace).await?;
-        let tomorrow = When::Words("tomorrow at 3 pm".to_owned(), None);
-        let by_hand = ByHand {
-            to: to.clone(),
-            from: None,
-            when: tomorrow,
-            variables: [].into(),
-            external_id: None,
-            metadata: None,
-            replaces: false,
-        };
-        match manage::schedule(&app, &app.store.of(stage.tenant()), &workspace, &stage.agent, by_hand).await {
-            Err(NotScheduled::Note(note)) => {
-                stage.tell(&format!("   ■ a callback by hand is refused: {}", note.sentence()));
-                break;
-            }
-            Err(error) => return Err(error.into()),
-            Ok(_) => app.clock.wait(std::time::Duration::from_millis(20)).await,
+    stage.until_suppressed().await?;
+    stage.tell(
+        FINN,
+        "   ■ his number is on the do-not-call list; somebody at the clinic schedules a callback anyway",
+    );
+    let app = stage.app()?;
+    let store = app.store.of(stage.tenant());
+    let workspace = store.workspace(stage.agent.workspace).await?;
+    let tomorrow = When::Words("tomorrow at 3 pm".to_owned(), None);
+    let by_hand = ByHand {
+        to: Phone::parse(FINN)?,
+        from: None,
+        when: tomorrow,
+        variables: [].into(),
+        external_id: None,
+        metadata: None,
+        replaces: false,
+    };
+    match manage::schedule(&app, &store, &workspace, &stage.agent, by_hand).await {
+        Err(NotScheduled::Note(note)) => {
+            stage.tell(FINN, &format!("   ■ that is refused: {}", note.sentence()));
         }
+        Err(error) => return Err(error.into()),
+        Ok(_) => bail!("a callback to a number on the do-not-call list was accepted"),
     }
-    stage
-        .until("Finn's callbacks to end", |rows, _| {
-            rows.iter().take(rows.len() - told).all(|r| r.state.is_final())
-        })
-        .await?;
     ensure!(rings_of(&stage.sim.rings(), FINN).is_empty(), "Finn was called");
     Ok(())
 }
 
 async fn a_machine_answers(stage: &mut Stage) -> Result<()> {
     say("6 · A machine answers, again and again");
-    stage.tell("The clinic calls Ben and meets his voicemail");
+    stage.daytime(BEN, 14).await;
+    stage.tell(BEN, "The clinic calls Ben and reaches his voicemail");
     stage.sim.set_person(BEN, vec![Does::end("voicemail_reached")]);
     stage.sim.happen(&call("outbound", BEN, Does::end("voicemail_reached")));
     rung(stage, BEN, 3).await?;
@@ -172,23 +182,19 @@ async fn a_machine_answers(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
-fn nobody_rang_twice(stage: &Stage) -> Result<()> {
+fn nobody_rang_twice_or_at_night(stage: &Stage) -> Result<()> {
     let rings = stage.sim.rings();
-    for (name, number, n) in [
-        ("Ana", ANA, 1),
-        ("Cleo", CLEO, 1),
-        ("Dan", DAN, 1),
-        ("Eve", EVE, 1),
-        ("Finn", FINN, 0),
-        ("Ben", BEN, 3),
-    ] {
-        let rung = rings_of(&rings, number).len();
-        ensure!(rung == n, "{name}'s phone rang {rung} times, not {n}");
+    for (number, n) in [(ANA, 1), (CLEO, 1), (DAN, 1), (EVE, 1), (FINN, 0), (BEN, 3)] {
+        let (rung, name) = (rings_of(&rings, number), stage.person(number).name);
+        ensure!(rung.len() == n, "{name}'s phone rang {} times, not {n}", rung.len());
+        for ring in rung {
+            let hour = from_ms(ring.at_ms).map(|at| stage.person(number).hour_at(at));
+            ensure!(hour.is_some_and(|hour| (9..21).contains(&hour)), "{name}'s phone rang at night");
+        }
     }
     say("");
     say(&format!(
-        "{} calls were promised, {} were placed; nobody's phone rang twice for one promise.",
-        rings.len(),
+        "{} callbacks were dialed; nobody's phone rang twice for one promise, and none at night.",
         rings.len()
     ));
     Ok(())

@@ -28,7 +28,9 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Response> {
         // `requests` has read it before, within its size and time.
         let bytes = Bytes::from_request(request, app).await.map_err(|_| not_json())?;
-        refuse_nul(&bytes)?;
+        if let Some(param) = nul_in_json(&bytes) {
+            return Err(has_nul(if param.is_empty() { "body" } else { &param }));
+        }
         let mut json = serde_json::Deserializer::from_slice(&bytes);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|e| unfit(&e))?;
         json.end().map_err(|_| not_json())?;
@@ -36,19 +38,14 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
     }
 }
 
-/// Refuses text with U+0000, which Postgres cannot store. In JSON it is always written as an escape.
-fn refuse_nul(json: &[u8]) -> Result<(), Response> {
+/// Where there is text with U+0000, which Postgres cannot store. In JSON it is always written as an escape.
+fn nul_in_json(json: &[u8]) -> Option<String> {
     const ESCAPE: &[u8] = br"\u0000";
     if !json.windows(ESCAPE.len()).any(|part| part == ESCAPE) {
-        return Ok(());
+        return None;
     }
     // What is no JSON is refused by whoever reads it.
-    let Ok(value) = serde_json::from_slice::<Value>(json) else { return Ok(()) };
-    match nul_in(&value, "") {
-        Some(param) if param.is_empty() => Err(has_nul("body")),
-        Some(param) => Err(has_nul(&param)),
-        None => Ok(()),
-    }
+    nul_in(&serde_json::from_slice::<Value>(json).ok()?, "")
 }
 
 /// Where in a value, which is at `path`, there is a text or a name with U+0000.

@@ -1,0 +1,206 @@
+//! Which command may create a database, a key file or a schema, and what the others say when there is none.
+//!
+//! Invariants: only [`find`] followed by [`Found::create_or_migrate`] or [`Found::create`] creates anything. A key file is
+//! created only while the database holds no sealed data; a sealed database without its key file is refused before
+//! anything is written.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail, ensure};
+use redialer_core::chance::Chance;
+use redialer_kek::{Kek, KeyFile, Transit};
+use redialer_store::{Abort, Condition, KeyError, Store, StoreError};
+
+use crate::{
+    clock::{self, Clock},
+    config::Config,
+};
+
+/// How long a server waits for a database that is being started, and how often it tries.
+const CONNECT_TRIES: u32 = 20;
+const CONNECT_EVERY: Duration = Duration::from_millis(500);
+
+/// A database that was looked at and not yet opened.
+pub(super) struct Found<'c> {
+    config: &'c Config,
+    condition: Condition,
+    chance: Chance,
+}
+
+/// Opens the database for a command that needs one with data: it creates and migrates nothing.
+pub(super) async fn open(config: &Config) -> anyhow::Result<Store> {
+    find(config).await?.open().await
+}
+
+/// Looks at the database, and refuses a sealed one without its key file.
+pub(super) async fn find(config: &Config) -> anyhow::Result<Found<'_>> {
+    let chance = clock::chance().context("the operating system gave no randomness")?;
+    let condition = match &config.database_url {
+        Some(url) => Condition::of_postgres(url).await.context("database_url")?,
+        None => Condition::of_sqlite(&config.database_file())
+            .await
+            .with_context(|| format!("data_dir: {} cannot be read", config.database_file().display()))?,
+    };
+    let key_file = config.kek_file();
+    ensure!(
+        !condition.sealed || config.key_service()?.is_some() || key_file.exists(),
+        "kek: the database is sealed; its key file {} is missing; put it back",
+        absolute(key_file).display()
+    );
+    Ok(Found { config, condition, chance })
+}
+
+/// As [`find`], for a server: waits about ten seconds for a database that is being started.
+pub(super) async fn find_patiently(config: &Config) -> anyhow::Result<Found<'_>> {
+    let clock = Clock::start(1);
+    for _ in 1..CONNECT_TRIES {
+        match find(config).await {
+            Err(error) if is_connection_refused(&error) => clock.wait(CONNECT_EVERY).await,
+            found => return found,
+        }
+    }
+    find(config).await
+}
+
+fn is_connection_refused(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<StoreError>().is_some_and(StoreError::is_connection_refused)
+}
+
+impl Found<'_> {
+    /// Opens a database that exists, with a schema of this version.
+    pub(super) async fn open(self) -> anyhow::Result<Store> {
+        self.ensure_exists()?;
+        self.ensure_current()?;
+        let file = self.config.kek_file();
+        ensure!(
+            self.config.key_service()?.is_some() || file.exists(),
+            "kek: there is no key file {}; `redialer serve` or `redialer migrate` creates one",
+            absolute(file).display()
+        );
+        let store = self.connect(key(self.config)?).await?;
+        match store.key_opens().await {
+            Err(StoreError::Key(error @ KeyError::Unavailable(_))) => {
+                tracing::warn!(%error, "the key could not be checked");
+            }
+            opens => drop(opens?),
+        }
+        store.finds_guard().await?;
+        Ok(store)
+    }
+
+    /// Opens the database, creates it where there is none, and migrates its schema.
+    pub(super) async fn create_or_migrate(self) -> anyhow::Result<Store> {
+        self.create_data_dir()?;
+        let creates_key = self.config.key_service()?.is_none() && !self.config.kek_file().exists();
+        let store = self.connect(self.key_or_new()?).await?;
+        store.migrate(&self.chance).await?;
+        if creates_key {
+            tracing::warn!(
+                "a new key file {} was created: back it up, without it the data cannot be read",
+                self.config.kek_file().display()
+            );
+        }
+        Ok(store)
+    }
+
+    /// As [`Found::create_or_migrate`], but of a database that exists the schema is left alone.
+    pub(super) async fn create(self) -> anyhow::Result<Store> {
+        if self.exists() {
+            self.ensure_current()?;
+        }
+        // On the current schema it migrates nothing, and proves the key.
+        self.create_or_migrate().await
+    }
+
+    const fn exists(&self) -> bool {
+        self.condition.applied > 0
+    }
+
+    fn ensure_exists(&self) -> anyhow::Result<()> {
+        if self.exists() {
+            return Ok(());
+        }
+        let creator = "`redialer serve` or `redialer migrate` creates one";
+        match &self.config.database_url {
+            Some(url) => {
+                bail!("database_url: there is no redialer database at {}; {creator}", masked(url))
+            }
+            None => bail!(
+                "data_dir: there is no database {}; {creator}",
+                absolute(self.config.database_file()).display()
+            ),
+        }
+    }
+
+    fn ensure_current(&self) -> anyhow::Result<()> {
+        let Condition { applied, known, .. } = self.condition;
+        ensure!(
+            applied >= known,
+            "the database's schema is older than this version ({} migrations are missing): run `redialer migrate`",
+            known - applied
+        );
+        ensure!(applied == known, "the database's schema is newer than this version: use a newer redialer");
+        Ok(())
+    }
+
+    fn create_data_dir(&self) -> anyhow::Result<()> {
+        let dir = &self.config.data_dir;
+        std::fs::create_dir_all(dir)
+            .with_context(|| format!("data_dir: {} cannot be created", absolute(dir.clone()).display()))
+    }
+
+    /// The key-encryption key, in a new key file if there is none and nothing is sealed.
+    fn key_or_new(&self) -> anyhow::Result<Kek> {
+        let path = self.config.kek_file();
+        if self.config.key_service()?.is_some() || self.condition.sealed || path.exists() {
+            return key(self.config);
+        }
+        Ok(Kek::File(KeyFile::create(&path, &self.chance)?))
+    }
+
+    async fn connect(&self, kek: Kek) -> anyhow::Result<Store> {
+        let store = match &self.config.database_url {
+            Some(url) => Store::postgres(url, kek).await.context("database_url")?,
+            None => Store::sqlite(&self.config.database_file(), kek).await.context("data_dir")?,
+        };
+        Ok(match self.config.fail_at.as_deref().and_then(|point| point.parse::<Abort>().ok()) {
+            Some(abort) => store.with_faults(Arc::new(abort)),
+            None => store,
+        })
+    }
+}
+
+/// The key-encryption key: at the key service, or in the key file.
+pub(super) fn key(config: &Config) -> anyhow::Result<Kek> {
+    Ok(match config.key_service()? {
+        Some(settings) => Kek::Transit(Transit::begin(settings)?),
+        None => Kek::File(KeyFile::open(&config.kek_file())?),
+    })
+}
+
+/// A path as somebody in another directory can find it.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+/// A URL without its password, which may be in its query too.
+pub(super) fn masked(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return "…".to_owned() };
+    let rest = rest.split('?').next().unwrap_or_default();
+    match rest.rsplit_once('@') {
+        Some((user, place)) => format!("{scheme}://{}:…@{place}", user.split(':').next().unwrap_or_default()),
+        None => format!("{scheme}://{rest}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_shown() {
+        assert_eq!(masked("postgres://me:secret@host/db"), "postgres://me:…@host/db");
+        assert_eq!(masked("postgres://me:se@cret@host/db"), "postgres://me:…@host/db");
+        assert_eq!(masked("postgres://host/db?user=me&password=secret"), "postgres://host/db");
+    }
+}

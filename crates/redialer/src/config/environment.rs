@@ -1,0 +1,82 @@
+//! Settings from environment variables.
+//!
+//! Invariant: a variable that begins with `REDIALER_` and names no setting is an error, so that a typo never passes
+//! for a default.
+
+use std::ffi::OsString;
+
+use serde_json::{Map, Value};
+
+use super::{BadConfig, Config, bad, messages::nearest};
+
+const PREFIX: &str = "REDIALER_";
+
+/// The settings among the environment variables. Numbers are read as numbers where the setting is one; whatever else a
+/// variable holds stays text.
+pub(super) fn settings(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Map<String, Value>, BadConfig> {
+    let defaults = Config::defaults();
+    let mut found = Map::new();
+    for (variable, value) in variables {
+        let Some(variable) = variable.to_str().map(str::to_ascii_uppercase) else { continue };
+        let Some(setting) = variable.strip_prefix(PREFIX).map(str::to_ascii_lowercase) else { continue };
+        if setting == "config" || setting.starts_with("test_") {
+            continue;
+        }
+        let Some(value) = value.to_str() else { return bad(&variable, "must be UTF-8 text") };
+        match defaults.get(&setting) {
+            None => return bad(&variable, unknown(&setting, &defaults)),
+            Some(Value::Object(_)) => return bad(&variable, "can be set in the settings file only"),
+            Some(Value::Number(_)) => {
+                let number = value.trim().parse::<u64>().map_or_else(|_| Value::from(value), Value::from);
+                found.insert(setting, number);
+            }
+            Some(_) => {
+                found.insert(setting, Value::from(value));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn unknown(setting: &str, defaults: &Map<String, Value>) -> String {
+    let near = nearest(setting, defaults.keys().map(String::as_str).chain(["config"]));
+    format!("is not a setting; did you mean {PREFIX}{}?", near.to_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Map<String, Value>, String> {
+        let variables = variables.iter().map(|(k, v)| (OsString::from(k), OsString::from(v)));
+        settings(variables).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_variable_is_a_setting_or_an_error() {
+        let read_all = read(&[
+            ("REDIALER_LISTEN", "8080"),
+            ("REDIALER_DATA_DIR", "2026"),
+            ("REDIALER_MAX_DIALS", " 7 "),
+            ("REDIALER_CONFIG", "/etc/redialer.toml"),
+            ("REDIALER_TEST_POSTGRES", "postgres://localhost"),
+            ("PATH", "/bin"),
+        ]);
+        let expected = serde_json::json!({"listen": "8080", "data_dir": "2026", "max_dials": 7});
+        assert_eq!(read_all.map(Value::Object), Ok(expected));
+        assert_eq!(
+            read(&[("REDIALER_LISTN", "x")]),
+            Err("REDIALER_LISTN: is not a setting; did you mean REDIALER_LISTEN?".to_owned())
+        );
+        assert_eq!(
+            read(&[("REDIALER_DATABASE", "x")]),
+            Err("REDIALER_DATABASE: is not a setting; did you mean REDIALER_DATABASE_URL?".to_owned())
+        );
+        assert_eq!(
+            read(&[("REDIALER_PLANS", "x")]),
+            Err("REDIALER_PLANS: can be set in the settings file only".to_owned())
+        );
+    }
+}

@@ -1,0 +1,146 @@
+//! Settings as flags: a command has those that it uses, and no others.
+//!
+//! Invariant: each flag is named like its setting, and its help names the environment variable.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Config;
+
+/// Where the settings file is.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct FileFlag {
+    /// The settings file [default: ./redialer.toml, if it exists]
+    #[arg(long, global = true, env = "REDIALER_CONFIG", hide_env_values = true)]
+    config: Option<PathBuf>,
+}
+
+impl FileFlag {
+    /// The file that was named.
+    pub fn path(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+}
+
+/// What a command needs to find the data.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+#[command(next_help_heading = "Settings")]
+pub struct StorageFlags {
+    /// Directory of the embedded database and the key file [env: REDIALER_DATA_DIR] [default: ./redialer-data]
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_dir: Option<PathBuf>,
+    /// `postgres://…` instead of the embedded database [env: REDIALER_DATABASE_URL]
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database_url: Option<String>,
+    /// The key-encryption key: `file:<path>` or `vault:<url>#<key>` [env: REDIALER_KEK] [default: file:<data dir>/kek]
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kek: Option<String>,
+    /// The settings file.
+    #[command(flatten)]
+    #[serde(skip)]
+    pub file: FileFlag,
+}
+
+/// How a command logs.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+#[command(next_help_heading = "Settings")]
+pub struct LogFlags {
+    /// What to log: a level, or directives such as info,redialer=debug [env: REDIALER_LOG] [default: info]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) log: Option<String>,
+    /// How to log: `text` or `json` [env: REDIALER_LOG_FORMAT] [default: text]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) log_format: Option<String>,
+}
+
+/// What the server and `doctor` need.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+#[command(next_help_heading = "Settings", after_help = more_settings())]
+pub struct ServerFlags {
+    /// Address and port to listen on [env: REDIALER_LISTEN] [default: 127.0.0.1:8080]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) listen: Option<String>,
+    /// URL under which providers reach this server [env: REDIALER_PUBLIC_URL] [default: the listen address]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) public_url: Option<String>,
+    /// Retell's API, or a simulator's [env: REDIALER_RETELL_BASE_URL] [default: https://api.retellai.com]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) retell_base_url: Option<String>,
+    /// Virtual seconds per real second, for tests with a simulator [env: REDIALER_CLOCK_SPEED] [default: 1]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) clock_speed: Option<u32>,
+    /// How it logs.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub log: LogFlags,
+    /// Where the data is.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub storage: StorageFlags,
+}
+
+/// What a simulator needs. Its address comes from the command line alone: `REDIALER_LISTEN` is the server's.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+#[command(next_help_heading = "Settings")]
+pub struct SimFlags {
+    /// Virtual seconds per real second, the same as the server's [env: REDIALER_CLOCK_SPEED] [default: 1]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) clock_speed: Option<u32>,
+    /// How it logs.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub log: LogFlags,
+    /// The settings file.
+    #[command(flatten)]
+    #[serde(skip)]
+    pub file: FileFlag,
+}
+
+/// What the demo takes; it reads neither environment nor file.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct DemoFlags {
+    /// Address and port to listen on [default: any free port on loopback]
+    #[arg(long)]
+    pub(super) listen: Option<String>,
+    /// What to log: a level, or directives such as info,redialer=debug [default: error]
+    #[arg(long)]
+    pub(super) log: Option<String>,
+}
+
+/// The settings that have no flag, with their defaults, for the end of a help page.
+fn more_settings() -> String {
+    let flags = [
+        "data_dir",
+        "database_url",
+        "kek",
+        "listen",
+        "public_url",
+        "retell_base_url",
+        "clock_speed",
+        "log",
+        "log_format",
+    ];
+    let mut text =
+        "More settings, as environment variables or lower-case keys of the settings file:\n".to_owned();
+    for (name, default) in Config::defaults() {
+        if !flags.contains(&name.as_str()) && !default.is_object() {
+            let default = if default.is_null() { "none".to_owned() } else { default.to_string() };
+            text.push_str(&format!("  REDIALER_{} [default: {default}]\n", name.to_uppercase()));
+        }
+    }
+    text + "Plans are tables of the settings file. All settings: docs/configuration.md"
+}

@@ -1,0 +1,80 @@
+//! What a setting that cannot be read is answered with: the setting, the reason and the valid values, and no name of a
+//! type of the program's.
+
+use figment::error::{Actual, Kind};
+
+use super::{BadConfig, Config, check::range_of};
+
+/// The error of a setting that was read and is not of its kind.
+pub(super) fn unreadable(error: figment::Error) -> BadConfig {
+    let setting = if error.path.is_empty() { "redialer.toml".to_owned() } else { error.path.join(".") };
+    let problem = match error.kind {
+        Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
+            format!("must be {}, not {}", valid(&setting, &expected), shown(&actual))
+        }
+        Kind::UnknownField(name, known) => return unknown_key(&error.path, &name, known),
+        Kind::Message(text) => one_line(&text),
+        other => other.to_string(),
+    };
+    BadConfig { setting, problem }
+}
+
+fn unknown_key(path: &[String], name: &str, known: &[&str]) -> BadConfig {
+    // The name itself is the last part of the path, or not there yet.
+    let mut path = path.to_vec();
+    if path.last().is_none_or(|last| last != name) {
+        path.push(name.to_owned());
+    }
+    let near = nearest(name, known.iter().copied());
+    BadConfig { setting: path.join("."), problem: format!("is not a setting; did you mean `{near}`?") }
+}
+
+/// The valid values of a setting, from its range or from what its type takes.
+fn valid(setting: &str, expected: &str) -> String {
+    if let Some((least, most)) = range_of(setting) {
+        return format!("a whole number from {least} to {most}");
+    }
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more".to_owned(),
+        "bool" | "a boolean" => "true or false".to_owned(),
+        _ if setting.starts_with("plans") => "a table".to_owned(),
+        _ => "text".to_owned(),
+    }
+}
+
+fn shown(actual: &Actual) -> String {
+    match actual {
+        Actual::Bool(value) => format!("`{value}`"),
+        Actual::Unsigned(value) => format!("`{value}`"),
+        Actual::Signed(value) => format!("`{value}`"),
+        Actual::Float(value) => format!("`{value}`"),
+        Actual::Char(value) => format!("`{value}`"),
+        Actual::Str(value) => format!("`{value}`"),
+        Actual::Seq => "a list".to_owned(),
+        Actual::Map => "a table".to_owned(),
+        _ => "that".to_owned(),
+    }
+}
+
+/// A parser's message without the picture of the line that it draws.
+fn one_line(text: &str) -> String {
+    let lines =
+        text.lines().filter(|line| !line.contains('|')).map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(": ")
+}
+
+/// The known name that a name most looks like.
+pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> &'n str {
+    known.min_by_key(|known| strsim::damerau_levenshtein(name, known)).unwrap_or_default()
+}
+
+impl Config {
+    /// Every setting with its default.
+    pub(crate) fn defaults() -> serde_json::Map<String, serde_json::Value> {
+        match serde_json::to_value(Self::default()) {
+            Ok(serde_json::Value::Object(defaults)) => defaults,
+            // A structure with named fields is an object.
+            _ => serde_json::Map::new(),
+        }
+    }
+}

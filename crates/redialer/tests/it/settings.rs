@@ -1,0 +1,120 @@
+//! Settings that cannot be: exit code 2, one line that names the setting and the valid values, nothing written.
+
+use std::{
+    fs,
+    process::{Command, Output},
+};
+
+fn run(dir: &std::path::Path, variables: &[(&str, &str)], words: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_redialer"));
+    command.current_dir(dir).env_clear().envs(variables.iter().copied()).args(words);
+    command.output().expect("run")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The only line of a refusal with exit code 2.
+fn refused(dir: &std::path::Path, variables: &[(&str, &str)], words: &[&str]) -> String {
+    let output = run(dir, variables, words);
+    let line = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{variables:?} {words:?}: {line}");
+    assert_eq!(line.lines().count(), 1, "{line}");
+    for word in ["usize", "u16", "u32", "u64", "struct", "invalid type"] {
+        assert!(!line.contains(word), "{line}");
+    }
+    line
+}
+
+#[test]
+fn a_wrong_setting_ends_every_command_and_says_what_is_valid() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for (variable, value, line) in [
+        ("REDIALER_MAX_DIALS", "abc", "max_dials: must be a whole number from 1 to 1000000, not `abc`"),
+        ("REDIALER_MAX_DIALS", "0", "max_dials: must be a whole number from 1 to 1000000"),
+        ("REDIALER_MAX_CONNECTIONS", "0", "max_connections: must be a whole number from 1 to 1000000"),
+        (
+            "REDIALER_MAX_API_REQUESTS",
+            "-1",
+            "max_api_requests: must be a whole number from 1 to 1000000, not `-1`",
+        ),
+        ("REDIALER_HEAD_DEADLINE_SECS", "0", "head_deadline_secs: must be a whole number from 1 to 3600"),
+        (
+            "REDIALER_SIGNATURE_TOLERANCE_SECS",
+            "99999999",
+            "signature_tolerance_secs: must be a whole number from 1 to 3600",
+        ),
+        (
+            "REDIALER_CLOCK_SPEED",
+            "99999999999",
+            "clock_speed: must be a whole number from 1 to 1000000, not `99999999999`",
+        ),
+        ("REDIALER_LISTN", "x", "REDIALER_LISTN: is not a setting; did you mean REDIALER_LISTEN?"),
+        (
+            "REDIALER_LOG",
+            "verbose",
+            "log: `verbose` is not a log level; valid are off, error, warn, info, debug, trace",
+        ),
+        ("REDIALER_PUBLIC_URL", "redialer.example.com", "public_url: `redialer.example.com` is not a URL"),
+        (
+            "REDIALER_LISTEN",
+            "nowhere",
+            "listen: `nowhere` is not an address and port; valid are 127.0.0.1:8080",
+        ),
+    ] {
+        for words in [&["serve"][..], &["migrate"], &["tenant", "list"]] {
+            let told = refused(dir.path(), &[(variable, value)], words);
+            assert!(told.starts_with(&format!("redialer: {line}")), "{told}");
+        }
+    }
+    assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 0, "something was written");
+}
+
+#[test]
+fn a_wrong_settings_file_is_told_in_one_line() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for (file, line) in [
+        ("listn = \"x\"", "listn: is not a setting; did you mean `listen`?"),
+        ("listen = 8080", "listen: must be text, not `8080`"),
+        ("max_dials = \"many\"", "max_dials: must be a whole number from 1 to 1000000, not `many`"),
+        ("plans.pro.agents = true", "plans.pro.agents: must be a whole number, 0 or more, not `true`"),
+        ("plans.pro.rest_api = 1", "plans.pro.rest_api: must be true or false, not `1`"),
+        ("plans.pro.agent = 1", "plans.pro.agent: is not a setting; did you mean `agents`?"),
+        ("listen 8080", "redialer.toml: "),
+    ] {
+        fs::write(dir.path().join("redialer.toml"), file).expect("written");
+        let told = refused(dir.path(), &[], &["tenant", "list"]);
+        assert!(told.starts_with(&format!("redialer: {line}")), "{file}: {told}");
+    }
+}
+
+#[test]
+fn an_address_of_a_simulator_is_a_setting_too() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let told = refused(dir.path(), &[], &["sim", "retell", "--listen", "nowhere"]);
+    assert!(told.starts_with("redialer: --listen: `nowhere` is not an address and port"), "{told}");
+    let told = refused(dir.path(), &[], &["sim", "retell", "--script", "missing.json"]);
+    assert!(told.starts_with("redialer: --script: missing.json cannot be read"), "{told}");
+}
+
+#[test]
+fn a_database_that_cannot_be_used_is_named_with_its_reason_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let nobody = [("REDIALER_DATABASE_URL", "postgres://me:secret@127.0.0.1:1/db")];
+    for words in [&["tenant", "list"][..], &["doctor"]] {
+        let output = run(dir.path(), &nobody, words);
+        let told = said(&output) + &String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert_eq!(told.to_lowercase().matches("connection refused").count(), 1, "{told}");
+        assert!(!told.contains("pool") && !told.contains("secret"), "{told}");
+    }
+    let data = dir.path().join("redialer-data");
+    fs::create_dir(&data).expect("made");
+    fs::write(data.join("redialer.db"), "this is not a database, however long it is").expect("written");
+    fs::write(data.join("kek"), "0".repeat(64)).expect("written");
+    let output = run(dir.path(), &[], &["tenant", "list"]);
+    let told = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert_eq!(told.matches("not a database").count(), 1, "{told}");
+}
