@@ -23,6 +23,7 @@ use crate::{
     engine::args,
     epochs::{FORGET_THE_TIME_BEFORE, NEW_EPOCH},
     keyring::Keyless,
+    schema::LITE,
     values::Column as Values,
 };
 
@@ -96,7 +97,8 @@ impl Store {
         if !self.is_empty().await? {
             return Err(BackupError::NotEmpty);
         }
-        let mut from = open(file).await?;
+        let migrated = Migrated::of(file).await?;
+        let mut from = open(&migrated.path).await?;
         copy_in(&mut from, &mut to, &found, (backup_at, now)).await?;
         Ok(found.lost.len())
     }
@@ -141,6 +143,41 @@ pub async fn restore_file(
     remove_journals(&part)?;
     fs::rename(part, database)?;
     Ok(found.lost.len())
+}
+
+/// A backup with the tables of this version: itself, or, of an older version, a copy beside it.
+struct Migrated {
+    path: PathBuf,
+    is_copy: bool,
+}
+
+impl Migrated {
+    async fn of(file: &Path) -> Result<Self, BackupError> {
+        const APPLIED: &str = "select count(*) from _sqlx_migrations where success";
+        let mut from = open(file).await?;
+        let (applied,): (i64,) = sqlx::query_as(APPLIED).fetch_one(&mut from).await?;
+        from.close().await?;
+        if usize::try_from(applied).is_ok_and(|applied| applied >= LITE.iter().count()) {
+            return Ok(Self { path: file.to_owned(), is_copy: false });
+        }
+        let copy = Self { path: beside(file, ".restoring"), is_copy: true };
+        fs::copy(file, &copy.path)?;
+        let mut to =
+            SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&copy.path)).await?;
+        LITE.run(&mut to).await.map_err(|e| StoreError::Schema(e.to_string()))?;
+        to.close().await?;
+        Ok(copy)
+    }
+}
+
+impl Drop for Migrated {
+    fn drop(&mut self) {
+        if self.is_copy
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            tracing::warn!(%error, "{} could not be removed", self.path.display());
+        }
+    }
 }
 
 /// The keys that a backup without keys is to have.
@@ -239,7 +276,7 @@ async fn moments(file: &Path, real_now: Timestamp) -> Result<(Timestamp, Timesta
 async fn create(file: &Path) -> Result<SqliteConnection, BackupError> {
     let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
     let mut to = SqliteConnection::connect_with(&options).await?;
-    crate::schema::LITE.run(&mut to).await.map_err(|e| StoreError::Schema(e.to_string()))?;
+    LITE.run(&mut to).await.map_err(|e| StoreError::Schema(e.to_string()))?;
     Ok(to)
 }
 

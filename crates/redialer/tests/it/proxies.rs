@@ -29,7 +29,7 @@ async fn settings_that_cannot_be_are_named() {
     for (name, value) in [
         ("TRUSTED_PROXIES", "10.0.0.0/33"),
         ("TRUSTED_PROXIES", "proxy.example.com"),
-        ("METRICS_LISTEN", "9090"),
+        ("METRICS_LISTEN", "metrics.example.com:9090"),
         ("WRITE_DEADLINE_SECS", "0"),
         ("MAX_CONNECTIONS_PER_ADDRESS", "0"),
         ("MAX_CONNECTIONS_PER_ADDRESS", "many"),

@@ -200,6 +200,28 @@ async fn a_database_of_version_14_is_brought_up_on_sqlite() {
 }
 
 #[tokio::test]
+async fn a_backup_of_version_14_is_restored_into_postgres() {
+    let Some(server) = postgres() else { return };
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("backup");
+    let mut conn =
+        SqliteConnection::connect(&format!("sqlite://{}?mode=rwc", file.display())).await.expect("opened");
+    conn.execute(sqlx::raw_sql(include_str!("../fixtures/0014.sqlite.sql"))).await.expect("loaded");
+    conn.execute("insert into meta (name, value) values ('backup_at', cast('1' as blob))")
+        .await
+        .expect("marked");
+    let tenant: (uuid::Uuid,) =
+        sqlx::query_as("select id from tenants").fetch_one(&mut conn).await.expect("read");
+    conn.close().await.expect("closed");
+    let store = Store::postgres(&new_database(&server).await, Kek::of(KEK)).await.expect("connected");
+    store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
+    store.restore_rows(&file, None, at(0)).await.expect("restored");
+    assert_found(&store, tenant.0).await;
+    assert_eq!(store.check_schema().await.expect("read"), SchemaState::Current);
+    assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1, "nothing is left beside the backup");
+}
+
+#[tokio::test]
 async fn a_database_of_version_14_is_brought_up_on_postgres() {
     let Some(server) = postgres() else { return };
     let url = new_database(&server).await;
