@@ -36,6 +36,9 @@ pub enum Pause {
 }
 
 impl Pause {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Key, Self::Payment];
+
     /// The word shown as `paused.reason`.
     pub const fn word(self) -> &'static str {
         match self {
@@ -54,7 +57,7 @@ impl Pause {
 
     /// The pause that [`Self::word`] names.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Key, Self::Payment].into_iter().find(|p| p.word() == word)
+        Self::ALL.into_iter().find(|p| p.word() == word)
     }
 }
 

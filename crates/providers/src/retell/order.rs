@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use redialer_core::{
     agent::{Channel, Version},
+    callback::RedialReason,
     order::CallOrder,
 };
 use serde::Serialize;
@@ -118,9 +119,13 @@ fn variables(order: &CallOrder) -> BTreeMap<String, String> {
         .filter(|(key, _)| !reserved(key))
         .map(|(k, v)| (k.clone(), v.clone()))
         .collect();
+    // Of a callback by hand nobody but the request knows why the agent dials.
+    let said = ["redialer.io_redial_reason", "redialer_redial_reason"].map(|name| order.variables.get(name));
+    let said = said.into_iter().flatten().next().filter(|_| order.reason == RedialReason::Scheduled);
+    let reason = said.cloned().unwrap_or_else(|| order.reason.redial_word().to_owned());
     // A variable that is not set is spoken with its braces, so each is sent on every redial.
     for (name, value) in [
-        ("redial_reason", order.reason.word().to_owned()),
+        ("redial_reason", reason),
         ("attempt", order.attempt.to_string()),
         ("is_final_attempt", order.is_final.to_string()),
     ] {

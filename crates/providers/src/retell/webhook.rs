@@ -43,7 +43,7 @@ impl Received<'_> {
         facts::facts(&self.root, callback_field)
     }
 
-    /// As [`conversation`], of what was received.
+    /// As [`conversation()`], of what was received.
     pub fn conversation(&self) -> Vec<Turn> {
         turns(&self.root).unwrap_or_default()
     }

@@ -277,6 +277,18 @@ fn an_order_becomes_these_bytes() {
     let too_much = format!(r#"{{"blob":"{}"}}"#, "x".repeat(60_000));
     let big = CallOrder { metadata: Some(too_much), ..order(Channel::Voice, 1, false) };
     assert!(order::body(&big).len() < 5_000, "metadata past the provider's limit is left out, ours stays");
+    let told = |reason, given: &[(&str, &str)]| {
+        let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let order = CallOrder { reason, variables: given.collect(), ..order(Channel::Voice, 1, false) };
+        let body: Value = serde_json::from_slice(&order::body(&order)).expect("JSON");
+        let sent = &body["retell_llm_dynamic_variables"];
+        assert_eq!(sent["redialer.io_redial_reason"], sent["redialer_redial_reason"]);
+        sent["redialer_redial_reason"].as_str().expect("text").to_owned()
+    };
+    let renewal = [("redialer_redial_reason", "renewal")];
+    assert_eq!(told(RedialReason::Scheduled, &[]), "callback_requested");
+    assert_eq!(told(RedialReason::Scheduled, &renewal), "renewal", "by hand: as the request says");
+    assert_eq!(told(RedialReason::BusyFollowup, &renewal), "busy_followup", "else as it is");
 }
 
 fn uuid_of(n: u128) -> uuid::Uuid {

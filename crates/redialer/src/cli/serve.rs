@@ -17,7 +17,7 @@ use crate::{
     app::App,
     clock::{self, Clock, JoinError},
     config::{BadConfig, Config},
-    flow::{dispatch, housekeeping, ingest, reconcile, roster, sweep, window},
+    flow::{census, dispatch, housekeeping, ingest, reconcile, roster, sweep, window},
     http::{self, Listeners, Metrics},
 };
 
@@ -157,6 +157,7 @@ impl Running {
             tokio::spawn(sweep::run(Arc::clone(&app))),
             tokio::spawn(roster::run(Arc::clone(&app))),
             tokio::spawn(housekeeping::run(Arc::clone(&app))),
+            tokio::spawn(census::run(Arc::clone(&app))),
             tokio::spawn(housekeeping::tend(Arc::clone(&app))),
         ];
         Ok(Self { app, workers, writers: [inbox_writer, ledger_writer], store, _lock: lock })

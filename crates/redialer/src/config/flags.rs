@@ -37,7 +37,7 @@ pub struct StorageFlags {
     #[arg(long, global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     database_url: Option<String>,
-    /// The key-encryption key: `file:<path>` or `vault:<url>#<key>` [env: REDIALER_KEK] [default: file:<data dir>/kek]
+    /// The key-encryption key: `file:<path>` or `vault:<url>#<key>` [env: REDIALER_KEK] [default: the file `kek` in the data directory]
     #[arg(long, global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     kek: Option<String>,
@@ -73,7 +73,7 @@ pub struct ServerFlags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) public_url: Option<String>,
-    /// Retell's API, or a simulator's [env: REDIALER_RETELL_BASE_URL] [default: https://api.retellai.com]
+    /// Retell's API, or a simulator's [env: REDIALER_RETELL_BASE_URL] [default: `https://api.retellai.com`]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) retell_base_url: Option<String>,

@@ -10,6 +10,7 @@ use crate::app::App;
 
 /// Acts on a failed read, where it is the account's fault.
 pub async fn read_failed(app: &App, workspace: Id<id::Workspace>, error: &ReadError) {
+    metrics::counter!("redialer_provider_refusals_total", "answer" => answer_of(error)).increment(1);
     let done = match error {
         ReadError::KeyRefused { message } => pause(app, workspace, Pause::Key, message).await,
         ReadError::Payment { message } => pause(app, workspace, Pause::Payment, message).await,
@@ -21,6 +22,18 @@ pub async fn read_failed(app: &App, workspace: Id<id::Workspace>, error: &ReadEr
     };
     if let Err(error) = done {
         tracing::warn!(workspace.id = %workspace, %error, "the provider's refusal could not be recorded");
+    }
+}
+
+/// The word for an answer that is not what was asked for.
+const fn answer_of(error: &ReadError) -> &'static str {
+    match error {
+        ReadError::KeyRefused { .. } => "key_refused",
+        ReadError::Payment { .. } => "payment_required",
+        ReadError::Forbidden { .. } => "forbidden",
+        ReadError::Unknown(_) => "unknown",
+        ReadError::Throttled { .. } => "throttled",
+        ReadError::Unavailable(_) => "unavailable",
     }
 }
 

@@ -329,6 +329,8 @@ impl<'a> Lane<'a> {
                 app.store.close_claim(claim, state, state.word(), now).await?;
             }
             BeforeDial::Dial { attempt, max_attempts, is_final } => {
+                let late_by = now.duration_since(claim.scheduled_for()).as_secs_f64().max(0.0);
+                metrics::histogram!("redialer_dial_lateness_seconds").record(late_by);
                 let dial = Dial { attempt, max_attempts, is_final, agent: &agent };
                 return self.intend(claim, secrets, dial).await;
             }

@@ -1,6 +1,7 @@
 //! Leases, lapsed claims, pauses: what keeps the other flows honest.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -103,10 +104,11 @@ async fn clear_away(app: &App) -> Result<(), StoreError> {
 /// What is stuck is counted for whoever watches, and told once it has been for two rounds: what an event that was found
 /// late plans for the past is overdue until it is dialled, and needs nobody.
 async fn alarm(app: &App) -> Result<(), StoreError> {
+    let mut all: BTreeMap<&'static str, i64> = BTreeMap::new();
     for range in app.ranges() {
         let stuck = app.store.stuck(range, app.clock.now(), app.clock.speed()).await?;
         for (kind, n) in stuck {
-            metrics::gauge!("redialer_stuck", "kind" => kind).set(n as f64);
+            *all.entry(kind).or_default() += n;
             let mut alarms = app.alarms.lock().unwrap_or_else(PoisonError::into_inner);
             let (last, told) = alarms.get(&(range, kind)).copied().unwrap_or_default();
             let lasting = n.min(last);
@@ -115,6 +117,9 @@ async fn alarm(app: &App) -> Result<(), StoreError> {
                 tracing::error!(kind, n = lasting, "{lasting} {kind} need attention");
             }
         }
+    }
+    for (kind, n) in all {
+        metrics::gauge!("redialer_stuck", "kind" => kind).set(n as f64);
     }
     Ok(())
 }

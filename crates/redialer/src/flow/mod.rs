@@ -1,11 +1,12 @@
 //! Stories: what the program does by itself, each a loop or a list of steps.
 //!
 //! [`ingest`]: the inbox is read and decided. [`dispatch`]: what is due is dialled, by the clock of [`window`]. [`reconcile`]: silent and
-//! unknown calls are asked about. [`sweep`]: events that never came are looked for. [`housekeeping`]: leases, lapsed claims, pauses. [`manage`]: what people do
-//! through any door.
+//! unknown calls are asked about. [`sweep`]: events that never came are looked for. [`housekeeping`]: leases, lapsed claims, pauses. [`census`]: what waits
+//! is counted. [`manage`]: what people do through any door.
 //! Absent on purpose: rules (they are in `core`), SQL (in `store`).
 
 pub mod account;
+pub mod census;
 pub mod dispatch;
 pub mod housekeeping;
 pub mod ingest;

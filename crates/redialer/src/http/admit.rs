@@ -74,7 +74,20 @@ impl Pace {
 }
 
 /// Lets a request through to its handler.
-pub(super) async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+pub(super) async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let method = request.method().to_string();
+    let response = admitted(app, request, next).await;
+    let labels = [
+        ("method", method),
+        ("route", route.unwrap_or_default()),
+        ("status", response.status().as_u16().to_string()),
+    ];
+    metrics::counter!("redialer_api_requests_total", &labels).increment(1);
+    response
+}
+
+async fn admitted(app: Arc<App>, mut request: Request, next: Next) -> Response {
     let owner = match owner(&app, request.headers().get(header::AUTHORIZATION).cloned()).await {
         Ok(owner) => owner,
         Err(response) => return response,

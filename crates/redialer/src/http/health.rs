@@ -8,10 +8,13 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 
 use crate::app::App;
+
+/// Bounds of the lateness of dials, in seconds.
+const LATE_SECONDS: [f64; 9] = [0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0];
 
 /// The process's metrics, to be rendered.
 #[derive(Clone)]
@@ -20,7 +23,9 @@ pub struct Metrics(PrometheusHandle);
 impl Metrics {
     /// Installs the recorder; `None` when there is one already.
     pub fn install() -> Option<Self> {
-        let handle = PrometheusBuilder::new().install_recorder().ok()?;
+        let late = Matcher::Full("redialer_dial_lateness_seconds".to_owned());
+        let builder = PrometheusBuilder::new().set_buckets_for_metric(late, &LATE_SECONDS).ok()?;
+        let handle = builder.install_recorder().ok()?;
         for (name, help) in [
             ("redialer_webhooks_total", "Webhooks received, by answer."),
             ("redialer_deliveries_decided_total", "Deliveries decided."),
@@ -28,10 +33,27 @@ impl Metrics {
             ("redialer_unknown_reasons_total", "Calls that ended for a reason this version does not know."),
             ("redialer_callbacks_scheduled_total", "Callbacks scheduled by calls."),
             ("redialer_dials_total", "Requests to place a call, by answer."),
+            ("redialer_api_requests_total", "API requests, by method, route and status."),
+            (
+                "redialer_provider_refusals_total",
+                "Reads that the provider did not answer with what was asked for.",
+            ),
             ("redialer_dials_failed_total", "Dials that failed on our side."),
         ] {
             metrics::describe_counter!(name, help);
         }
+        for (name, help) in [
+            ("redialer_callbacks_due", "Callbacks whose moment has come and that are not dialed yet."),
+            ("redialer_callbacks_held", "Held callbacks, by what they wait for."),
+            ("redialer_events_waiting", "Received events that are not decided yet."),
+            ("redialer_oldest_event_seconds", "Since when the oldest of those waits."),
+            ("redialer_workspaces_paused", "Paused workspaces, by reason."),
+            ("redialer_stuck", "What needs attention, by kind."),
+        ] {
+            metrics::describe_gauge!(name, help);
+        }
+        let late = "How long after its moment a callback was about to be dialed.";
+        metrics::describe_histogram!("redialer_dial_lateness_seconds", late);
         metrics::counter!("redialer_unknown_reasons_total").absolute(0);
         metrics::counter!("redialer_callbacks_scheduled_total").absolute(0);
         Some(Self(handle))

@@ -16,8 +16,8 @@ use redialer_core::access::Scope;
 use super::{
     admit,
     api::{
-        activity, agents, api_keys, audit, callbacks, explain, members, payload, suppressions, usage,
-        workspaces,
+        activity, agents, api_keys, attention, audit, callbacks, explain, members, payload, suppressions,
+        usage, workspaces,
     },
     error, guides, health,
     health::Metrics,
@@ -69,7 +69,7 @@ routes! {
     get    "/callbacks/{id}/explain"    CallbacksRead     explain::show;
     post   "/callbacks/{id}/cancel"     CallbacksWrite    callbacks::cancel;
     post   "/callbacks/{id}/force"      CallbacksWrite    callbacks::force;
-    get    "/attention"                 CallbacksRead     callbacks::attention;
+    get    "/attention"                 CallbacksRead     attention::list;
     get    "/suppressions"              SuppressionsRead  suppressions::list;
     post   "/suppressions"              SuppressionsWrite suppressions::create;
     delete "/suppressions/{id}"         SuppressionsWrite suppressions::remove;

@@ -137,6 +137,17 @@ async fn each_group_of_reasons_has_its_delay_and_only_outbound_calls_are_retried
         .await
         .expect("read");
     assert!(metrics.contains("redialer_unknown_reasons_total 2"), "{metrics}");
+    for shown in [
+        "redialer_dial_lateness_seconds_bucket",
+        "redialer_api_requests_total{method=\"GET\",route=\"/v1/callbacks\",status=\"200\"}",
+        "redialer_callbacks_due 0",
+        "redialer_events_waiting 0",
+        "redialer_callbacks_held{held_for=\"quota\"} 0",
+        "redialer_workspaces_paused{reason=\"key_refused\"} 0",
+        "redialer_stuck{kind=\"overdue callbacks\"} 0",
+    ] {
+        assert!(metrics.contains(shown), "{shown} in {metrics}");
+    }
 }
 
 fn number(i: usize) -> String {

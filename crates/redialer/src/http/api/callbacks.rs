@@ -8,7 +8,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use redialer_core::{Id, Phone, callback::State as CallbackState, decide::is_schedulable, id};
 use redialer_store::{CallbackRow, Filter, NotNow, Order, TenantKey, is_zone};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::{
     callback_filters::ListQuery,
@@ -80,7 +80,7 @@ pub(in crate::http) struct View {
     updated_at: String,
 }
 
-fn view(row: CallbackRow, key: &TenantKey, clear: bool) -> View {
+pub(super) fn view(row: CallbackRow, key: &TenantKey, clear: bool) -> View {
     // A row that does not open is still shown, without its numbers; that it does not is our fault, and logged.
     let secrets = row
         .secrets(key)
@@ -148,7 +148,7 @@ pub(in crate::http) async fn list(
 }
 
 /// Whether numbers are shown in clear.
-async fn revealed(app: &App, caller: &Caller, rows: &[CallbackRow]) -> bool {
+pub(super) async fn revealed(app: &App, caller: &Caller, rows: &[CallbackRow]) -> bool {
     let ids: Vec<String> = rows.iter().map(|r| r.id.to_string()).collect();
     caller.may_show(app, "numbers", &ids).await
 }
@@ -376,26 +376,6 @@ pub(in crate::http) async fn force(
     done(caller.store.force(id, app.clock.now()).await?)?;
     app.due_changed();
     shown(&app, &caller, id).await
-}
-
-/// `GET /v1/attention`: callbacks that do not go on by themselves.
-pub(in crate::http) async fn attention(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    Query(query): Query<AttentionQuery>,
-) -> Result<Json<Page<View>>, ApiError> {
-    let asked: Asked<id::Callback> = Asked::read(query.limit, query.cursor.as_deref())?;
-    let key = caller.store.open_key().await?;
-    let rows = caller.store.attention(caller.workspace, asked.before, asked.limit + 1).await?;
-    let clear = revealed(&app, &caller, &rows).await;
-    Ok(Json(Page::of(rows, &asked, |r| (r.created_at, r.id), |r| view(r, &key, clear))))
-}
-
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct AttentionQuery {
-    limit: Option<i64>,
-    cursor: Option<String>,
 }
 
 fn done(result: Result<(), NotNow>) -> Result<(), ApiError> {

@@ -3,6 +3,7 @@
 pub(super) mod activity;
 pub(super) mod agents;
 pub(super) mod api_keys;
+pub(super) mod attention;
 pub(super) mod audit;
 pub(super) mod callback_filters;
 pub(super) mod callbacks;

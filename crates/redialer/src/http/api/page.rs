@@ -25,6 +25,11 @@ impl ListQuery {
     pub(in crate::http) fn asked<N>(&self) -> Result<Asked<N>, ApiError> {
         Asked::read(self.limit, self.cursor.as_deref())
     }
+
+    /// Whether a page was shown before.
+    pub(in crate::http) const fn goes_on(&self) -> bool {
+        self.cursor.is_some()
+    }
 }
 
 /// One page of a list.
@@ -69,6 +74,11 @@ impl<T> Page<T> {
         rows.truncate(usize::try_from(asked.limit).unwrap_or(usize::MAX));
         let next_cursor = rows.last().filter(|_| more).map(|last| encode(key(last)));
         Self { data: rows.into_iter().map(show).collect(), next_cursor }
+    }
+
+    /// What is shown, and the cursor to go on from.
+    pub(in crate::http) fn into_parts(self) -> (Vec<T>, Option<String>) {
+        (self.data, self.next_cursor)
     }
 
     /// All there is.

@@ -7,7 +7,7 @@ use redialer_core::{
     Id, Timestamp, id,
     tenant::Limits,
     time::{minutes, plus},
-    workspace::{ProviderKind, UNDO_MINUTES},
+    workspace::{Pause, ProviderKind, UNDO_MINUTES},
 };
 use redialer_providers::retell::api::ReadError;
 use redialer_store::{
@@ -55,12 +55,18 @@ pub(in crate::http) struct View {
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Pause)]
-struct Paused {
+pub(super) struct Paused {
     /// `key_refused` or `payment_required`.
     reason: &'static str,
     since: String,
     /// The provider's own sentence, if it gave one.
     message: Option<String>,
+}
+
+impl Paused {
+    pub(super) fn of((why, since): (Pause, Timestamp), message: Option<String>) -> Self {
+        Self { reason: why.word(), since: since.to_string(), message }
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -83,11 +89,7 @@ async fn view(caller: &Caller, row: WorkspaceRow, app: &App) -> Result<View, Api
         plan: caller.tenant.plan.word(),
         defaults: shown(row.defaults, &row.number_countries),
         retention: row.retention,
-        paused: row.paused.map(|(why, since)| Paused {
-            reason: why.word(),
-            since: since.to_string(),
-            message: row.pause_message,
-        }),
+        paused: row.paused.map(|why| Paused::of(why, row.pause_message)),
         missing_permissions: row.missing_permissions,
         usage: Usage {
             period_start: start.to_string(),

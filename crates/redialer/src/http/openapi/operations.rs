@@ -4,8 +4,8 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::{Doc, Types, query};
 use crate::http::api::{
-    activity, agents, api_keys, audit, callback_filters, callbacks, explain, members, page::ListQuery,
-    payload, suppressions, usage, workspaces,
+    activity, agents, api_keys, attention, audit, callback_filters, callbacks, explain, members,
+    page::ListQuery, payload, suppressions, usage, workspaces,
 };
 
 /// The description of a route.
@@ -64,7 +64,7 @@ fn of_agents(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
 
 fn of_callbacks(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
     use callback_filters::ListQuery;
-    use callbacks::{AttentionQuery, ChangeBody, NewBody, View};
+    use callbacks::{ChangeBody, NewBody, View};
     Some(match (method, path) {
         ("get", "/callbacks") => list::<View, ListQuery>(t, "listCallbacks", "List callbacks"),
         ("post", "/callbacks") => create::<View, NewBody>(t, "createCallback", "Schedule a callback by hand"),
@@ -84,7 +84,8 @@ fn of_callbacks(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
         ("post", "/callbacks/{id}/cancel") => one::<View>(t, "cancelCallback", "Cancel a callback"),
         ("post", "/callbacks/{id}/force") => one::<View>(t, "forceCallback", "Dial now"),
         ("get", "/attention") => {
-            list::<View, AttentionQuery>(t, "listAttention", "Callbacks that do not go on by themselves")
+            let listed = list::<View, ListQuery>(t, "listAttention", "What does not go on by itself");
+            Doc { answer: Some(t.of::<attention::View>()), ..listed }
         }
         _ => return None,
     })

@@ -1,0 +1,49 @@
+//! What waits, as gauges.
+//!
+//! Invariant: a gauge tells of all this replica's buckets together, and falls to zero when there is nothing left.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use redialer_core::{callback::HeldFor, workspace::Pause};
+use redialer_store::StoreError;
+
+use crate::app::App;
+
+const EVERY: Duration = Duration::from_secs(15);
+
+/// Counts until the program shuts down.
+pub async fn run(app: std::sync::Arc<App>) {
+    while !app.is_draining() {
+        if let Err(error) = take(&app).await {
+            tracing::warn!(%error, "what waits could not be counted");
+        }
+        tokio::select! { () = app.clock.wait(EVERY) => {}, () = app.drained() => {} }
+    }
+}
+
+async fn take(app: &App) -> Result<(), StoreError> {
+    let mut held: BTreeMap<String, i64> = HeldFor::ALL.map(|why| (why.word().to_owned(), 0)).into();
+    let mut paused: BTreeMap<String, i64> = Pause::ALL.map(|why| (why.word().to_owned(), 0)).into();
+    let (mut due, mut events, mut oldest_ms) = (0, 0, 0);
+    for range in app.ranges() {
+        let found = app.store.census(range, app.clock.now()).await?;
+        due += found.due;
+        events += found.events;
+        oldest_ms = oldest_ms.max(found.oldest_event_ms);
+        for (all, some) in [(&mut held, found.held), (&mut paused, found.paused)] {
+            for (word, n) in some {
+                *all.entry(word).or_default() += n;
+            }
+        }
+    }
+    metrics::gauge!("redialer_callbacks_due").set(due as f64);
+    metrics::gauge!("redialer_events_waiting").set(events as f64);
+    metrics::gauge!("redialer_oldest_event_seconds").set(oldest_ms as f64 / 1_000.0);
+    for (why, n) in held {
+        metrics::gauge!("redialer_callbacks_held", "held_for" => why).set(n as f64);
+    }
+    for (why, n) in paused {
+        metrics::gauge!("redialer_workspaces_paused", "reason" => why).set(n as f64);
+    }
+    Ok(())
+}

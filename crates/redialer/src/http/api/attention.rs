@@ -1,0 +1,84 @@
+//! `/v1/attention`: what does not go on by itself.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use redialer_core::{Id, Timestamp, id};
+use redialer_store::WorkspaceRow;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    callbacks,
+    page::{Asked, ListQuery, Page},
+    wire::Query,
+    workspaces::Paused,
+};
+use crate::{
+    app::App,
+    http::{auth::Caller, error::ApiError},
+};
+
+/// Workspaces that are looked at: the plans allow fewer.
+const MOST_WORKSPACES: i64 = 1_000;
+
+/// Callbacks, and workspaces that something is missing to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Attention)]
+pub(in crate::http) struct View {
+    /// Callbacks that do not go on by themselves, newest first.
+    data: Vec<callbacks::View>,
+    next_cursor: Option<String>,
+    /// Workspaces that are paused, lack a permission or wait for a sweep after a restore; on the first page only.
+    workspaces: Vec<Workspace>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = WorkspaceInNeed)]
+struct Workspace {
+    id: String,
+    name: String,
+    /// Why it does not dial; null while it does.
+    paused: Option<Paused>,
+    /// What its API key may not read; what needs it goes without.
+    missing_permissions: Vec<String>,
+    /// Whether it was restored from a backup and does not dial before it was compared with the provider's records.
+    restoring: bool,
+}
+
+fn in_need(row: WorkspaceRow) -> Option<Workspace> {
+    let fine = row.paused.is_none() && row.missing_permissions.is_empty() && !row.is_restoring;
+    (!fine).then(|| Workspace {
+        id: row.id.to_string(),
+        name: row.name,
+        paused: row.paused.map(|why| Paused::of(why, row.pause_message)),
+        missing_permissions: row.missing_permissions,
+        restoring: row.is_restoring,
+    })
+}
+
+/// `GET /v1/attention`.
+pub(in crate::http) async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<View>, ApiError> {
+    let asked: Asked<id::Callback> = query.asked()?;
+    let key = caller.store.open_key().await?;
+    let rows = caller.store.attention(caller.workspace, asked.before, asked.limit + 1).await?;
+    let clear = callbacks::revealed(&app, &caller, &rows).await;
+    let page = Page::of(rows, &asked, |r| (r.created_at, r.id), |r| callbacks::view(r, &key, clear));
+    let (data, next_cursor) = page.into_parts();
+    let workspaces = if query.goes_on() { Vec::new() } else { in_sight(&caller).await? };
+    let workspaces = workspaces.into_iter().filter_map(in_need).collect();
+    Ok(Json(View { data, next_cursor, workspaces }))
+}
+
+/// The workspaces that the key sees.
+async fn in_sight(caller: &Caller) -> Result<Vec<WorkspaceRow>, ApiError> {
+    if let Some(id) = caller.workspace {
+        return Ok(vec![caller.store.workspace(id).await?]);
+    }
+    let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
+    Ok(caller.store.workspaces(first, MOST_WORKSPACES).await?)
+}
