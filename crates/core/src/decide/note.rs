@@ -135,18 +135,18 @@ impl Note {
             Self::Unreadable => {
                 "The body is JSON but not an event of this provider; nothing was read from it."
             }
-            Self::WebCall => "A web call has no phone number, so it is never dialled.",
+            Self::WebCall => "A web call has no phone number, so it is never dialed.",
             Self::NoNumber => {
                 "Nothing tells the person's number. For chats, put `redialer_user_number` into the metadata."
             }
-            Self::BadNumber => "The person's number is not in E.164 form, so it cannot be dialled.",
-            Self::PremiumNumber => "The person's number is premium-rate and is never dialled.",
+            Self::BadNumber => "What was given as the person's number cannot be read as one that can be dialed.",
+            Self::PremiumNumber => "The person's number is premium-rate and is never dialed.",
             Self::OwnNumber => "The person's number is one of this workspace's own numbers.",
             Self::SpokenNumber => {
                 "A number was only spoken. Set `spoken_numbers` in the workspace's defaults to dial such numbers."
             }
             Self::AgentMissing => "The agent is not in the roster. Sync the workspace.",
-            Self::AgentDisabled => "The agent is switched off. Enable it to have its callbacks dialled.",
+            Self::AgentDisabled => "The agent is switched off. Enable it to have its callbacks dialed.",
             Self::DoNotCall => "The number is on the do-not-call list.",
             Self::NewerRequest => "The person has since asked for something newer, which stands.",
             Self::PromisePending => "Another callback to this person is pending, so no retry was added.",

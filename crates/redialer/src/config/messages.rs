@@ -63,9 +63,10 @@ fn one_line(text: &str) -> String {
     lines.collect::<Vec<_>>().join(": ")
 }
 
-/// The known name that a name most looks like.
+/// The known name that a name most looks like; how they begin counts more than how they end.
 pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> &'n str {
-    known.min_by_key(|known| strsim::damerau_levenshtein(name, known)).unwrap_or_default()
+    let likeness = |known: &&str| strsim::jaro_winkler(name, known);
+    known.max_by(|a, b| likeness(a).total_cmp(&likeness(b))).unwrap_or_default()
 }
 
 impl Config {
