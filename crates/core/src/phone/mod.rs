@@ -101,15 +101,24 @@ impl Phone {
         if has_no_area_code(&digits) {
             return Err(BadPhone::NotE164);
         }
-        let number = PHONE_NUMBER_UTIL.parse(format!("+{digits}"), None).map_err(|_| BadPhone::NotE164)?;
+        let parsed =
+            |digits: &str| PHONE_NUMBER_UTIL.parse(format!("+{digits}"), None).map_err(|_| BadPhone::NotE164);
+        let number = parsed(&digits)?;
         let has_country_code =
             written.international || (digits.len() > NATIONAL && PHONE_NUMBER_UTIL.is_valid_number(&number));
         if !has_country_code {
             return Err(BadPhone::NotE164);
         }
         // From here on the canonical form: a trunk 0, as in `+44 (0)20`, is gone.
-        let e164 = PHONE_NUMBER_UTIL.format(&number, PhoneNumberFormat::E164).into_owned();
-        let digits = e164.trim_start_matches('+');
+        let formatted =
+            |number: &PhoneNumber| PHONE_NUMBER_UTIL.format(number, PhoneNumberFormat::E164).into_owned();
+        let e164 = formatted(&number);
+        let canonical = e164.trim_start_matches('+');
+        if canonical != digits && formatted(&parsed(canonical)?) != e164 {
+            // A trunk 0 behind a trunk 0.
+            return Err(BadPhone::NotE164);
+        }
+        let digits = canonical;
         if let Some(why) = ranges::refusal(digits).or_else(|| refused_type(&number, digits)) {
             return Err(why);
         }

@@ -182,6 +182,15 @@ fn stored_numbers_are_read_whatever_is_refused_today() {
 }
 
 #[test]
+fn a_trunk_zero_is_taken_off_once() {
+    assert_eq!(
+        Phone::parse("+61 (0)2 5550 1234").map(|p| p.e164().to_owned()),
+        Ok("+61255501234".to_owned())
+    );
+    assert_eq!(Phone::parse("+610000000"), Err(BadPhone::NotE164));
+}
+
+#[test]
 fn masks_show_the_country_and_two_digits() {
     let masked = |text| Phone::parse(text).expect("a number").masked();
     assert_eq!(masked("+14155550117"), "+1415•••••17");
