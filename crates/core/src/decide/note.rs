@@ -139,7 +139,9 @@ impl Note {
             Self::NoNumber => {
                 "Nothing tells the person's number. For chats, put `redialer_user_number` into the metadata."
             }
-            Self::BadNumber => "What was given as the person's number cannot be read as one that can be dialed.",
+            Self::BadNumber => {
+                "What was given as the person's number cannot be read as one that can be dialed."
+            }
             Self::PremiumNumber => "The person's number is premium-rate and is never dialed.",
             Self::OwnNumber => "The person's number is one of this workspace's own numbers.",
             Self::SpokenNumber => {

@@ -25,6 +25,7 @@ mod openapi;
 mod points;
 mod proxies;
 mod refusals;
+mod requests;
 mod restore;
 mod rosters;
 mod rotation;
