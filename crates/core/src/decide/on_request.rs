@@ -3,7 +3,7 @@
 //! Invariant: what a program schedules replaces what programs and retries left waiting, never what the callee asked
 //! for, unless the request says so.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Note, Person, Planned};
 use crate::{
@@ -55,9 +55,10 @@ pub enum Refused {
 }
 
 /// Whether a callback may be scheduled for that moment: not for the past, nor for further than anybody plans. A minute
-/// is forgiven to clocks that differ.
-pub fn is_schedulable(at: Timestamp, now: Timestamp) -> bool {
-    plus(now, minutes(-1)) <= at && at <= plus(now, minutes(FURTHEST_DAYS * 24 * 60))
+/// is forgiven to clocks that differ; at `speed` virtual seconds a real second also the time a request is under way.
+pub fn is_schedulable(at: Timestamp, now: Timestamp, speed: u32) -> bool {
+    let forgiven = SignedDuration::from_secs(60.max(5 * i64::from(speed)));
+    plus(now, -forgiven) <= at && at <= plus(now, minutes(FURTHEST_DAYS * 24 * 60))
 }
 
 const FURTHEST_DAYS: i64 = 400;
@@ -130,13 +131,16 @@ mod tests {
     #[test]
     fn a_moment_in_the_past_or_too_far_ahead_is_none() {
         let now: Timestamp = "2026-11-23T17:00:00Z".parse().expect("a time");
-        let check =
-            |after: i64, want| assert_eq!(is_schedulable(plus(now, minutes(after)), now), want, "{after}");
-        check(-1, true);
-        check(-2, false);
-        check(0, true);
-        check(400 * 24 * 60, true);
-        check(400 * 24 * 60 + 1, false);
+        let check = |after: i64, speed, want| {
+            assert_eq!(is_schedulable(plus(now, minutes(after)), now, speed), want, "{after} at {speed}");
+        };
+        check(-1, 1, true);
+        check(-2, 1, false);
+        check(-5, 60, true);
+        check(-180, 60, false);
+        check(0, 1, true);
+        check(400 * 24 * 60, 1, true);
+        check(400 * 24 * 60 + 1, 1, false);
     }
 
     #[test]

@@ -256,7 +256,7 @@ pub async fn schedule(
     let policy = agent.settings(&workspace.defaults).policy(&workspace.number_countries);
     let now = app.clock.now();
     let (at, zone) = moment(&by_hand, agent, &policy, now).ok_or(NotScheduled::NoTime)?;
-    if !is_schedulable(at, now) {
+    if !is_schedulable(at, now, app.clock.speed()) {
         return Err(NotScheduled::OutOfRange);
     }
     if !store.is_for_tests() {

@@ -96,7 +96,7 @@ assert.ok(["dispatching", "dialing", "completed"].includes(state), `forced, and 
 
 // One is cancelled, once.
 const cancelled = answered(await api.POST("/v1/callbacks/{id}/cancel", path(second.id)));
-assert.deepEqual([cancelled.id, cancelled.state], [second.id, "cancelled"]);
+assert.deepEqual([cancelled.id, cancelled.state], [second.id, "canceled"]);
 const twice = refused(await api.POST("/v1/callbacks/{id}/cancel", path(second.id)), 409);
 assert.deepEqual([twice.type, twice.code, twice.param], ["conflict_error", "final", null]);
 

@@ -335,7 +335,7 @@ pub(in crate::http) async fn change(
     let row = seen(&caller, id).await?;
     let if_unchanged = if_match.guard(id, row.updated_at)?;
     let to = wire::moment("scheduled_for", &body.scheduled_for)?;
-    if !is_schedulable(to, app.clock.now()) {
+    if !is_schedulable(to, app.clock.now(), app.clock.speed()) {
         let why = "`scheduled_for` must lie between now and 400 days from now.";
         return Err(ApiError::invalid("scheduled_for", why));
     }
