@@ -106,6 +106,7 @@ assert.deepEqual([absent.type, absent.code, absent.param], ["not_found_error", "
 const query = { workspace_id: first.workspace_id };
 const workspace = answered(await api.GET("/v1/workspace", { params: { query } }));
 assert.deepEqual([workspace.id, workspace.provider], [first.workspace_id, "retell"]);
-assert.ok(workspace.defaults.max_attempts >= 1 && workspace.retention.days >= 1);
+assert.ok(workspace.defaults.max_attempts >= 1);
+assert.equal(workspace.retention.days, -1, "nothing is taken away yet");
 assert.equal(workspace.defaults.retry_triggers.busy.enabled, true);
 console.log(JSON.stringify({ forced: state, listed: seen.length }));
