@@ -1,7 +1,7 @@
 //! Settings from environment variables.
 //!
-//! Invariant: a variable that begins with `REDIALER_` and names no setting is an error, so that a typo never passes
-//! for a default.
+//! Invariant: a variable that begins with `REDIALER_` and nearly names a setting is an error, so that a typo never passes
+//! for a default; one that is nothing like a setting is told and ignored.
 
 use std::ffi::OsString;
 
@@ -26,7 +26,11 @@ pub(super) fn settings(
         }
         let Some(value) = value.to_str() else { return bad(&variable, "must be UTF-8 text") };
         match defaults.get(&setting) {
-            None => return bad(&variable, unknown(&setting, &defaults)),
+            None => match unknown(&setting, &defaults) {
+                Unknown::Typo(problem) => return bad(&variable, problem),
+                // Of a script around it, perhaps; it is told, for it may be meant for this program.
+                Unknown::Foreign => eprintln!("redialer: {variable} is not a setting and is ignored"),
+            },
             Some(Value::Object(_)) => return bad(&variable, "can be set in the settings file only"),
             Some(Value::Number(_)) => {
                 let number = value.trim().parse::<u64>().map_or_else(|_| Value::from(value), Value::from);
@@ -40,9 +44,23 @@ pub(super) fn settings(
     Ok(found)
 }
 
-fn unknown(setting: &str, defaults: &Map<String, Value>) -> String {
+/// What a variable that names no setting is.
+enum Unknown {
+    /// Nearly a setting: why it is refused.
+    Typo(String),
+    /// Nothing like one.
+    Foreign,
+}
+
+/// How like a setting a name must be to count as a typo of it.
+const TYPO: f64 = 0.8;
+
+fn unknown(setting: &str, defaults: &Map<String, Value>) -> Unknown {
     let near = nearest(setting, defaults.keys().map(String::as_str).chain(["config"]));
-    format!("is not a setting; did you mean {PREFIX}{}?", near.to_uppercase())
+    if strsim::jaro_winkler(setting, near) < TYPO {
+        return Unknown::Foreign;
+    }
+    Unknown::Typo(format!("is not a setting; did you mean {PREFIX}{}?", near.to_uppercase()))
 }
 
 #[cfg(test)]
@@ -62,6 +80,7 @@ mod tests {
             ("REDIALER_MAX_DIALS", " 7 "),
             ("REDIALER_CONFIG", "/etc/redialer.toml"),
             ("REDIALER_TEST_POSTGRES", "postgres://localhost"),
+            ("REDIALER_BIN", "/usr/local/bin/redialer"),
             ("PATH", "/bin"),
         ]);
         let expected = serde_json::json!({"listen": "8080", "data_dir": "2026", "max_dials": 7});
