@@ -138,7 +138,6 @@ async fn each_group_of_reasons_has_its_delay_and_only_outbound_calls_are_retried
         .expect("read");
     assert!(metrics.contains("redialer_unknown_reasons_total 2"), "{metrics}");
     for shown in [
-        "redialer_dial_lateness_seconds_bucket",
         "redialer_api_requests_total{method=\"GET\",route=\"/v1/callbacks\",status=\"200\"}",
         "redialer_callbacks_due 0",
         "redialer_events_waiting 0",
