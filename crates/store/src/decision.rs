@@ -21,7 +21,7 @@ use crate::{
     engine::{Row, Tx, args},
     fail::Point,
     persons::{NewRow, insert, live_of, lock_person, read_person, supersede},
-    suppressions::suppress,
+    suppressions::{Entry, suppress},
     sweeps::ANALYSIS_AFTER_MINUTES,
     workspaces,
 };
@@ -252,7 +252,15 @@ impl Decision<'_> {
         // Whoever opts out in a test is nobody.
         let opts_out = after.suppress && !self.subject.delivery.test;
         if let (true, Some(number)) = (opts_out, spoken_with.number) {
-            suppress(&mut self.tx, bucket, key, number, "call", self.now, chance).await?;
+            suppress(
+                &mut self.tx,
+                bucket,
+                key,
+                Entry { number, note: None, source: "call" },
+                self.now,
+                chance,
+            )
+            .await?;
         }
         self.mark(after, next).await?;
         if next.is_some() {
@@ -409,5 +417,5 @@ pub(crate) async fn rewrite(
     }
 }
 
-/// What was decided about has moved on.
+/// The rows changed since they were read.
 pub(crate) const DECIDED_MEANWHILE: StoreError = StoreError::Conflict("decided meanwhile");

@@ -25,7 +25,7 @@ use crate::{
     known::{Calls, Persons},
     many::RowValues,
     persons::{INSERT, NewRow, supersede},
-    suppressions::suppress,
+    suppressions::{Entry, suppress},
     sweeps::ANALYSIS_AFTER_MINUTES,
     workspaces,
 };
@@ -90,7 +90,15 @@ pub(crate) async fn change(tx: &mut Tx, decided: &[(&Case<'_>, Decided<'_>)]) ->
         let by = next.map(|(follow, next)| next.target(follow));
         supersede(tx, delivery.bucket, &decided.after.supersede, by, now).await?;
         if let (true, Some(number)) = (decided.after.suppress, decided.number) {
-            suppress(tx, delivery.bucket, decider.key(), number, "call", now, decider.chance()).await?;
+            suppress(
+                tx,
+                delivery.bucket,
+                decider.key(),
+                Entry { number, note: None, source: "call" },
+                now,
+                decider.chance(),
+            )
+            .await?;
         }
         if let Some(pause) = decided.after.pause {
             workspaces::pause(tx, delivery.workspace, pause, None, now).await?;

@@ -1,7 +1,11 @@
 //! Numbers that must not be called: a tenant's list, found by the keyed index.
+//!
+//! Invariant: a number has one entry; the first one stays, whoever adds the number again. What is sealed is the number, and
+//! behind a line break the note, if there is one.
 
 use redialer_core::{Id, Phone, Timestamp, chance::Chance, id};
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use crate::{
     StoreError, TenantKey, TenantStore, at,
@@ -33,11 +37,15 @@ impl SuppressionRow {
         })
     }
 
-    /// The number, E.164.
-    pub fn number(&self, key: &TenantKey) -> Result<Phone, StoreError> {
+    /// The number, E.164, and the note.
+    pub fn open(&self, key: &TenantKey) -> Result<(Phone, Option<String>), StoreError> {
         let plain = key.open(SEALED, self.id.uuid(), &self.sealed)?;
         let text = std::str::from_utf8(&plain).map_err(|_| StoreError::Corrupt("number"))?;
-        Phone::from_stored(text).ok_or(StoreError::Corrupt("number"))
+        let (number, note) = match text.split_once('\n') {
+            Some((number, note)) => (number, Some(note.to_owned())),
+            None => (text, None),
+        };
+        Ok((Phone::from_stored(number).ok_or(StoreError::Corrupt("number"))?, note))
     }
 }
 
@@ -46,6 +54,8 @@ macro_rules! columns {
         concat!("select id, source, sealed, created_at from suppressions ", $tail)
     };
 }
+
+const OF_NUMBER: &str = columns!("where bucket = $1 and tenant_id = $2 and number_ix = $3");
 
 impl TenantStore {
     /// A page of the list, newest first.
@@ -62,30 +72,46 @@ impl TenantStore {
         self.db().read(SQL, args).await?.iter().map(SuppressionRow::from_row).collect()
     }
 
-    /// Puts a number on the list, where it may be already, and ends what waits for it (I7).
-    pub async fn suppress(
+    /// The entry of a number, if it is on the list.
+    pub async fn suppression_of(
         &self,
         number: &Phone,
         key: &TenantKey,
+    ) -> Result<Option<SuppressionRow>, StoreError> {
+        let args = args![bucket_of(self.tenant), self.tenant, key.index(number.e164())];
+        self.db().read_one(OF_NUMBER, args).await?.as_ref().map(SuppressionRow::from_row).transpose()
+    }
+
+    /// Puts numbers on the list, all or none, and ends their waiting callbacks (I7); the entries, in the order of the
+    /// numbers. A number that is on the list keeps its entry.
+    pub async fn suppress(
+        &self,
+        numbers: &[Phone],
+        note: Option<&str>,
+        key: &TenantKey,
         now: Timestamp,
         chance: &Chance,
-    ) -> Result<SuppressionRow, StoreError> {
-        const SQL: &str = columns!("where bucket = $1 and tenant_id = $2 and number_ix = $3");
+    ) -> Result<Vec<SuppressionRow>, StoreError> {
         let (pen, bucket) = (self.pen().await?, bucket_of(self.tenant));
         let mut tx = self.db().begin().await?;
-        suppress(&mut tx, bucket, key, number.e164(), "api", now, chance).await?;
-        let row = tx.fetch_one(SQL, args![bucket, self.tenant, key.index(number.e164())]).await?;
-        let row = SuppressionRow::from_row(&row.ok_or(StoreError::Corrupt("suppression"))?)?;
-        let act = Act {
-            action: "suppression.create",
-            workspace: None,
-            target: &row.id.to_string(),
-            before: None,
-            after: Some(json!({"number": number.masked()})),
-        };
-        pen.write(&mut tx, act, now).await?;
+        let mut rows = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let entry = Entry { number: number.e164(), note, source: "api" };
+            suppress(&mut tx, bucket, key, entry, now, chance).await?;
+            let row = tx.fetch_one(OF_NUMBER, args![bucket, self.tenant, key.index(number.e164())]).await?;
+            let row = SuppressionRow::from_row(&row.ok_or(StoreError::Corrupt("suppression"))?)?;
+            let act = Act {
+                action: "suppression.create",
+                workspace: None,
+                target: &row.id.to_string(),
+                before: None,
+                after: Some(json!({"number": number.masked()})),
+            };
+            pen.write(&mut tx, act, now).await?;
+            rows.push(row);
+        }
         tx.commit().await?;
-        Ok(row)
+        Ok(rows)
     }
 
     /// Takes a number off the list.
@@ -108,13 +134,19 @@ impl TenantStore {
     }
 }
 
-/// Puts a number on the list and ends what waits for it. A dial that has its intent already is not stopped.
+/// A new entry.
+pub(crate) struct Entry<'a> {
+    pub(crate) number: &'a str,
+    pub(crate) note: Option<&'a str>,
+    pub(crate) source: &'a str,
+}
+
+/// Puts a number on the list and ends its waiting callbacks. A dial that has its intent already is not stopped.
 pub(crate) async fn suppress(
     tx: &mut Tx,
     bucket: i64,
     key: &TenantKey,
-    number: &str,
-    source: &str,
+    entry: Entry<'_>,
     now: Timestamp,
     chance: &Chance,
 ) -> Result<(), StoreError> {
@@ -126,7 +158,9 @@ pub(crate) async fn suppress(
            and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
            and (state in ('scheduled', 'held') or (state = 'dispatching' and dispatch_id is null))";
     let id: Id<id::Suppression> = Id::new(now, chance);
-    let sealed = key.seal(SEALED, id.uuid(), number.as_bytes(), chance);
+    let Entry { number, note, source } = entry;
+    let plain = Zeroizing::new(note.map_or_else(|| number.to_owned(), |note| format!("{number}\n{note}")));
+    let sealed = key.seal(SEALED, id.uuid(), plain.as_bytes(), chance);
     let ix = key.index(number);
     tx.execute(PUT, args![bucket, key.tenant(), ix, id, source, sealed, now]).await?;
     tx.execute(END, args![bucket, key.tenant(), ix, now]).await?;

@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Engine, FILE, OURS, VOICE, Walk, days_ahead},
+    harness::{Engine, FILE, OURS, VOICE, Walk, days_ahead, engines},
     walk::scene,
 };
 
@@ -240,4 +240,37 @@ async fn plans_limit_workspaces_and_agents_and_tenants_do_not_see_each_other() {
         assert_eq!(ask(Method::GET, &path, None).await.0, 404, "{path}");
     }
     assert_eq!(ask(Method::POST, &format!("/v1/workspaces/{}/sync", walk.workspace), None).await.0, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_are_listed_together_with_a_note_and_found_again() {
+    for engine in engines() {
+        let walk = Walk::begin(engine, 1).await;
+        let post =
+            async |body: Value, want| walk.ask(Method::POST, "/v1/suppressions", Some(body), want).await;
+        let both = json!({"numbers": ["+1 312 555 0142", "+13125550143"], "note": "asked at the desk"});
+        let made = post(both.clone(), StatusCode::CREATED).await;
+        let numbers: Vec<_> =
+            made["data"].as_array().expect("a list").iter().map(|e| e["number"].clone()).collect();
+        assert_eq!(numbers, ["+13125550142", "+13125550143"], "{engine:?}");
+        let again = post(json!({"number": "+13125550143", "note": "another"}), StatusCode::CREATED).await;
+        assert_eq!((&again["id"], &again["note"]), (&made["data"][1]["id"], &json!("asked at the desk")));
+        let found = walk.get("/v1/suppressions?number=%2B13125550142").await;
+        assert_eq!((&found["data"][0], found["data"][1].is_null()), (&made["data"][0], true));
+        assert_eq!(walk.get("/v1/suppressions?number=%2B13125550149").await["data"], json!([]));
+        for (body, param) in [
+            (json!({"numbers": ["+13125550144", "+1"]}), "numbers[1]"),
+            (json!({"numbers": []}), "numbers"),
+            (json!({"number": "+13125550144", "numbers": ["+13125550145"]}), "number"),
+            (json!({"number": "+13125550144", "note": "x".repeat(501)}), "note"),
+        ] {
+            let refused = post(body, StatusCode::UNPROCESSABLE_ENTITY).await;
+            assert_eq!(refused["error"]["param"], param);
+        }
+        assert_eq!(
+            walk.get("/v1/suppressions").await["data"].as_array().map(Vec::len),
+            Some(2),
+            "{engine:?}"
+        );
+    }
 }

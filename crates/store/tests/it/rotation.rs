@@ -24,7 +24,7 @@ async fn reads_everything(world: &World) {
         .await
         .expect("read")
     {
-        listed.number(&key).expect("opens");
+        listed.open(&key).expect("opens");
     }
 }
 
@@ -33,7 +33,7 @@ async fn a_rotation_can_be_broken_off_after_any_step_and_everything_opens_all_th
     for engine in each().await {
         let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
         let key = ours.store.open_key(ours.tenant).await.expect("opened");
-        ours.of().suppress(&phone("+14155550117"), &key, at(1), &ours.chance).await.expect("listed");
+        ours.of().suppress(&[phone("+14155550117")], None, &key, at(1), &ours.chance).await.expect("listed");
         let index = key.index("+14155550117");
         let early = ours.store.open_key(ours.tenant).await.expect("opened");
         let both = async || {
@@ -52,7 +52,10 @@ async fn a_rotation_can_be_broken_off_after_any_step_and_everything_opens_all_th
         assert_eq!(store.drop_old_keys().await.expect("looked").left, 2);
         both().await;
         // Whoever opened the key before may still seal with it.
-        ours.of().suppress(&phone("+14155550118"), &early, at(3), &ours.chance).await.expect("listed");
+        ours.of()
+            .suppress(&[phone("+14155550118")], None, &early, at(3), &ours.chance)
+            .await
+            .expect("listed");
         // Each has a webhook secret, two keys of a workspace; ours has two numbers more.
         assert_eq!(store.reseal(&ours.chance).await.expect("sealed").done, 8);
         assert_eq!(store.reseal(&ours.chance).await.expect("nothing").done, 0);
@@ -71,7 +74,7 @@ async fn a_value_that_does_not_open_stops_nothing_but_its_own_key_from_being_dro
     for engine in each().await {
         let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
         let key = ours.store.open_key(ours.tenant).await.expect("opened");
-        ours.of().suppress(&phone("+14155550117"), &key, at(1), &ours.chance).await.expect("listed");
+        ours.of().suppress(&[phone("+14155550117")], None, &key, at(1), &ours.chance).await.expect("listed");
         swapped(&engine, "update suppressions set sealed = substr(sealed, 1, 20)").await;
         engine.store.publish_next_keys(&ours.chance).await.expect("published");
         engine.store.promote_keys(at(2)).await.expect("promoted");

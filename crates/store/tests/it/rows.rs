@@ -65,7 +65,7 @@ async fn with_the_wrong_tenant_set_nothing_is_found_and_nothing_changed() {
         let open = engine.store.open_key(ours.tenant).await.expect("opened");
         let callback = ours.schedule("call_1", 600).await;
         let row = ours.of().callback(callback).await.expect("there");
-        ours.of().suppress(&phone("+14155550188"), &open, at(2), &ours.chance).await.expect("listed");
+        ours.of().suppress(&[phone("+14155550188")], None, &open, at(2), &ours.chance).await.expect("listed");
         let key = Id::new(at(2), &ours.chance);
         let new_key = |id, secret| NewKey {
             id,
@@ -110,7 +110,7 @@ async fn changes_nothing(wrong: &TenantStore, ours: &World, callback: Id<id::Cal
         wrong.cancel(callback, at(3)).await.is_err(),
         wrong.force(callback, at(3)).await.is_err(),
         wrong.reschedule(callback, at(9), None, at(3)).await.is_err(),
-        wrong.suppress(&phone("+14155550177"), &key, at(3), &ours.chance).await.is_err(),
+        wrong.suppress(&[phone("+14155550177")], None, &key, at(3), &ours.chance).await.is_err(),
         wrong.add_member(&member, at(3)).await.is_err(),
         wrong.note(act, at(3)).await.is_err(),
     ];

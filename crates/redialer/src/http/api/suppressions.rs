@@ -8,10 +8,10 @@ use axum::{Json, extract::State, http::StatusCode};
 use redialer_core::{Phone, id};
 use redialer_store::{SuppressionRow, TenantKey};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    page::{Asked, ListQuery, Page},
+    page::{Asked, Page},
     wire::{self, Body, PathId, Query},
 };
 use crate::{
@@ -19,29 +19,48 @@ use crate::{
     http::{auth::Caller, error::ApiError},
 };
 
-/// An entry as it is shown.
+/// The most numbers in one request.
+const MOST_NUMBERS: usize = 1_000;
+const MOST_NOTE_CHARS: usize = 500;
+
+/// An entry of the do-not-call list.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Suppression)]
 pub(in crate::http) struct View {
     id: String,
+    /// Null if the entry cannot be decrypted.
     number: Option<String>,
+    note: Option<String>,
+    /// `api`, or `call` for a person who asked not to be called.
     source: String,
     created_at: String,
 }
 
 fn view(row: &SuppressionRow, key: &TenantKey, clear: bool) -> View {
     // An entry that does not open is still shown, without its number; that it does not is our fault, and logged.
-    let number = row
-        .number(key)
+    let opened = row
+        .open(key)
         .inspect_err(|error| tracing::error!(suppression.id = %row.id, %error, "a suppression does not open"))
         .ok();
+    let (number, note) = opened.unzip();
     let shown = |n: Phone| if clear { n.e164().to_owned() } else { n.masked() };
     View {
         id: row.id.to_string(),
         number: number.map(shown),
+        // People write numbers and names into it.
+        note: note.flatten().filter(|_| clear),
         source: row.source.clone(),
         created_at: row.created_at.to_string(),
     }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct ListQuery {
+    limit: Option<i64>,
+    cursor: Option<String>,
+    /// The entry of that number alone.
+    number: Option<String>,
 }
 
 /// `GET /v1/suppressions`.
@@ -51,35 +70,89 @@ pub(in crate::http) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
     caller.admin("see the do-not-call list, which is of every workspace")?;
-    let asked: Asked<id::Suppression> = query.asked()?;
+    let asked: Asked<id::Suppression> = Asked::read(query.limit, query.cursor.as_deref())?;
+    let number = query.number.map(|text| wire::number("number", &text)).transpose()?;
     let key = app.store.open_key(caller.tenant.id).await?;
-    let rows = caller.store.suppressions(asked.before, asked.limit + 1).await?;
-    let ids: Vec<String> = rows.iter().map(|r| r.id.to_string()).collect();
-    let clear = caller.may_show(&app, "numbers", &ids).await;
+    let rows = match number {
+        Some(number) => caller.store.suppression_of(&number, &key).await?.into_iter().collect(),
+        None => caller.store.suppressions(asked.before, asked.limit + 1).await?,
+    };
+    let clear = shows(&app, &caller, &rows).await;
     Ok(Json(Page::of(rows, &asked, |r| (r.created_at, r.id), |r| view(&r, &key, clear))))
 }
 
+async fn shows(app: &App, caller: &Caller, rows: &[SuppressionRow]) -> bool {
+    let ids: Vec<String> = rows.iter().map(|r| r.id.to_string()).collect();
+    caller.may_show(app, "numbers", &ids).await
+}
+
+/// One number, or several.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewSuppression)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct NewBody {
     #[schema(example = "+13125550142")]
     #[serde(alias = "to_number", alias = "phone_number")]
-    number: String,
+    number: Option<String>,
+    /// Instead of `number`: up to 1,000. All are listed, or none.
+    #[schema(max_items = 1_000)]
+    numbers: Option<Vec<String>>,
+    /// Why; of all of them. At most 500 characters.
+    #[schema(max_length = 500)]
+    note: Option<String>,
 }
 
-/// `POST /v1/suppressions`: what waits for that number ends with it.
+/// The entry of one number, or a list of entries.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CreatedSuppressions)]
+#[serde(untagged)]
+pub(in crate::http) enum Created {
+    /// Of `number`.
+    One(View),
+    /// Of `numbers`, in their order.
+    Many {
+        /// The entries.
+        data: Vec<View>,
+    },
+}
+
+/// `POST /v1/suppressions`: ends the waiting callbacks to these numbers.
 pub(in crate::http) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
     Body(body): Body<NewBody>,
-) -> Result<(StatusCode, Json<View>), ApiError> {
-    let number = wire::number("number", &body.number)?;
+) -> Result<(StatusCode, Json<Created>), ApiError> {
+    let (numbers, is_one) = match (body.number, body.numbers) {
+        (Some(number), None) => (vec![wire::number("number", &number)?], true),
+        (None, Some(numbers)) if (1..=MOST_NUMBERS).contains(&numbers.len()) => {
+            let read = |(i, text): (usize, &String)| wire::number(&format!("numbers[{i}]"), text);
+            (numbers.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?, false)
+        }
+        (None, Some(_)) => {
+            let why = format!("`numbers` must hold 1 to {MOST_NUMBERS} numbers.");
+            return Err(ApiError::invalid("numbers", why));
+        }
+        _ => return Err(ApiError::invalid("number", "Send either `number` or `numbers`.")),
+    };
+    if body.note.as_ref().is_some_and(|note| note.chars().count() > MOST_NOTE_CHARS) {
+        let why = format!("`note` must have at most {MOST_NOTE_CHARS} characters.");
+        return Err(ApiError::invalid("note", why));
+    }
     let key = app.store.open_key(caller.tenant.id).await?;
-    let row = caller.store.suppress(&number, &key, app.clock.now(), &app.chance).await?;
+    let (now, note) = (app.clock.now(), body.note.as_deref());
+    let rows = caller.store.suppress(&numbers, note, &key, now, &app.chance).await?;
     app.due_changed();
-    // Whoever sent it knows it.
-    Ok((StatusCode::CREATED, Json(view(&row, &key, false))))
+    let clear = shows(&app, &caller, &rows).await;
+    let mut data: Vec<View> = rows.iter().map(|row| view(row, &key, clear)).collect();
+    if caller.workspace.is_some() {
+        // An entry that was there before may have another workspace's note.
+        data.iter_mut().for_each(|entry| entry.note = None);
+    }
+    let created = match data.pop() {
+        Some(one) if is_one => Created::One(one),
+        last => Created::Many { data: data.into_iter().chain(last).collect() },
+    };
+    Ok((StatusCode::CREATED, Json(created)))
 }
 
 /// `DELETE /v1/suppressions/{id}`.

@@ -93,13 +93,15 @@ fn of_callbacks(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
 
 fn of_the_rest(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
     Some(match (method, path) {
-        ("get", "/suppressions") => {
-            list::<suppressions::View, ListQuery>(t, "listSuppressions", "Numbers that must not be called")
-        }
-        ("post", "/suppressions") => create::<suppressions::View, suppressions::NewBody>(
+        ("get", "/suppressions") => list::<suppressions::View, suppressions::ListQuery>(
+            t,
+            "listSuppressions",
+            "Numbers that must not be called",
+        ),
+        ("post", "/suppressions") => create::<suppressions::Created, suppressions::NewBody>(
             t,
             "createSuppression",
-            "Put a number on the do-not-call list",
+            "Put numbers on the do-not-call list",
         ),
         ("delete", "/suppressions/{id}") => gone("deleteSuppression", "Take a number off the list"),
         ("get", "/activity") => {
