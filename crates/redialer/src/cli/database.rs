@@ -9,7 +9,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail, ensure};
 use redialer_core::chance::Chance;
 use redialer_kek::{Kek, KeyFile, Transit};
-use redialer_store::{Abort, Condition, KeyError, Store, StoreError};
+use redialer_store::{Abort, Condition, KeyError, SchemaState, Store, StoreError};
 
 use crate::{
     clock::{self, Clock},
@@ -67,10 +67,10 @@ fn is_connection_refused(error: &anyhow::Error) -> bool {
 }
 
 impl Found<'_> {
-    /// Opens a database that exists, with a schema of this version.
+    /// Opens a database that exists, with a schema that this version can use (I35).
     pub(super) async fn open(self) -> anyhow::Result<Store> {
         self.ensure_exists()?;
-        self.ensure_current()?;
+        self.ensure_not_older()?;
         let file = self.config.kek_file();
         ensure!(
             self.config.key_service()?.is_some() || file.exists(),
@@ -78,6 +78,11 @@ impl Found<'_> {
             absolute(file).display()
         );
         let store = self.connect(key(self.config)?).await?;
+        if let SchemaState::NewerIncompatible { newest, .. } = store.check_schema().await? {
+            bail!(
+                "the database's schema is that of migration {newest}, which this version cannot use: use a newer redialer"
+            );
+        }
         match store.key_opens().await {
             Err(StoreError::Key(error @ KeyError::Unavailable(_))) => {
                 tracing::warn!(%error, "the key could not be checked");
@@ -106,7 +111,7 @@ impl Found<'_> {
     /// As [`Found::create_or_migrate`], but of a database that exists the schema is left alone.
     pub(super) async fn create(self) -> anyhow::Result<Store> {
         if self.exists() {
-            self.ensure_current()?;
+            self.ensure_not_older()?;
         }
         // On the current schema it migrates nothing, and proves the key.
         self.create_or_migrate().await
@@ -132,14 +137,13 @@ impl Found<'_> {
         }
     }
 
-    fn ensure_current(&self) -> anyhow::Result<()> {
+    fn ensure_not_older(&self) -> anyhow::Result<()> {
         let Condition { applied, known, .. } = self.condition;
         ensure!(
             applied >= known,
             "the database's schema is older than this version ({} migrations are missing): run `redialer migrate`",
             known - applied
         );
-        ensure!(applied == known, "the database's schema is newer than this version: use a newer redialer");
         Ok(())
     }
 
@@ -178,7 +182,7 @@ pub(super) fn key(config: &Config) -> anyhow::Result<Kek> {
     })
 }
 
-/// A path as somebody in another directory can find it.
+/// The absolute path, where there is one.
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }

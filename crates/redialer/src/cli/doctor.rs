@@ -182,8 +182,10 @@ async fn probed(
 ) -> anyhow::Result<String> {
     let key = store.open_key(tenant.id).await?;
     api.probe(&workspace.api_key(&key)?).await.context("the key")?;
-    Ok(match workspace.paused {
-        Some((why, since)) => format!("its key is good; paused since {since} ({})", why.word()),
-        None => "its key is good".to_owned(),
-    })
+    let mut found = vec!["the key is accepted".to_owned()];
+    found.extend(workspace.paused.map(|(why, since)| format!("paused since {since} ({})", why.word())));
+    if !workspace.missing_permissions.is_empty() {
+        found.push(format!("the key lacks {}", workspace.missing_permissions.join(", ")));
+    }
+    Ok(found.join("; "))
 }
