@@ -167,7 +167,7 @@ impl RedialReason {
         }
     }
 
-    /// What the agent is told, where the request does not say otherwise: one of the provider's published words.
+    /// The value of the dynamic variable `redial_reason`, unless the request sets it: one of the provider's published words.
     pub const fn redial_word(self) -> &'static str {
         match self {
             Self::Scheduled => Self::CallbackRequested.word(),
@@ -190,7 +190,7 @@ impl RedialReason {
         }
     }
 
-    /// It follows from how a call ended; nobody asked for it.
+    /// A retry: it follows from how a call ended, without a request.
     pub const fn is_retry(self) -> bool {
         !matches!(self, Self::CallbackRequested | Self::Scheduled)
     }
@@ -246,8 +246,8 @@ impl HeldFor {
     }
 }
 
-/// Whether somebody named the very moment a callback is due: the callee, the API, or a person by hand. Quiet time
-/// does not bind such a callback. A moment that was planned anew is not the one that was named.
+/// Whether a callback is due at a moment that the callee or an API request named, or is forced. Quiet hours do not
+/// apply to such a callback. After rescheduling, the moment is no longer the named one.
 pub fn is_named(
     reason: RedialReason,
     forced: bool,

@@ -1,4 +1,4 @@
-//! What a provider's API key may be allowed to do.
+//! Permissions of a provider's API key.
 //!
 //! A restricted key lacks some of these. Placing calls needs [`Permission::Calls`], the roster [`Permission::Agents`];
 //! what needs another one is switched off without it.

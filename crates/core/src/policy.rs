@@ -17,7 +17,7 @@ use crate::{
 pub struct Policy {
     /// IANA name: the callee's zone when nothing better is known.
     pub timezone: String,
-    /// When callbacks whose moment nobody named do not ring.
+    /// Quiet hours and days, for callbacks without a named moment.
     pub quiet: Quiet,
     /// Most dials in one chain, at least 1.
     pub max_attempts: u32,

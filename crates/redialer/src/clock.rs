@@ -53,20 +53,20 @@ pub struct Hands {
 
 struct Real {
     shown: Shown,
-    /// The database server's clock, where that is another machine's, when the steady clock said so.
+    /// The database server's clock, where that is another machine's, and the steady clock at that moment.
     server: Option<(i64, i64)>,
 }
 
-/// What a clock shows that never runs back, however its source is set.
+/// The time that is shown; it never runs back when its source is set back.
 #[derive(Debug, Clone, Copy)]
 struct Shown {
     ms: i64,
-    /// What the steady clock said then.
+    /// The steady clock at that moment.
     steady_ms: i64,
 }
 
 impl Shown {
-    /// What it shows when its source and the steady clock say so.
+    /// The time to show for a reading of the source and of the steady clock.
     fn follow(&mut self, source_ms: i64, steady_ms: i64) -> i64 {
         // An odd millisecond is kept for the next time: a clock that is asked often must not stand still.
         let half = (steady_ms - self.steady_ms).max(0) / 2;
@@ -292,7 +292,7 @@ impl Clock {
     }
 }
 
-/// What a clock's source says now.
+/// The current time of a clock's source.
 fn source_ms(real: &Real, steady_ms: i64, wall_ms: i64) -> i64 {
     real.server.map_or(wall_ms, |(server_ms, then_ms)| server_ms + (steady_ms - then_ms).max(0))
 }

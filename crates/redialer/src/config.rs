@@ -84,9 +84,9 @@ pub struct Config {
     pub max_api_requests: usize,
     /// Requests a second that one API key may make, on each replica; twice as many at once.
     pub api_requests_per_second: u32,
-    /// Calls to one number within any 24 hours, whatever asks for them (I38).
+    /// The most calls to one number within any 24 hours (I38).
     pub fuse_per_day: u32,
-    /// Calls to one number within any 10 minutes, whatever asks for them (I38).
+    /// The most calls to one number within any 10 minutes (I38).
     pub fuse_per_10_minutes: u32,
     /// What plans allow, where that is not the published figure.
     pub plans: BTreeMap<String, PlanPatch>,
@@ -245,7 +245,7 @@ impl Config {
         given.trim_end_matches('/').to_owned()
     }
 
-    /// How often one number may be called, whatever asks for it.
+    /// The limits of the fuse.
     pub const fn fuse(&self) -> FuseLimits {
         FuseLimits { per_day: self.fuse_per_day, per_10_minutes: self.fuse_per_10_minutes }
     }

@@ -146,7 +146,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// Closes a placed call of which nobody ever told how it ended: the attempt stays spent, and a person decides what
+    /// Closes a placed call without a reported outcome: the attempt stays spent, and a person decides what
     /// follows.
     pub async fn close_unheard(&self, ask: &AskRow, now: Timestamp) -> Result<bool, StoreError> {
         const ENDED: &str =

@@ -341,7 +341,7 @@ async fn tables(pg: &mut PgConnection) -> Result<Vec<(String, Vec<Column>)>, sql
 
 /// Rows that are read from a file before they are asked for. A body may have ten megabytes.
 const ROWS_AHEAD: usize = 8;
-/// What one statement inserts into Postgres at most.
+/// The most rows that one statement inserts into Postgres.
 const BATCH_ROWS: usize = 2_000;
 const BATCH_BYTES: usize = 4 << 20;
 
@@ -382,7 +382,7 @@ async fn copy_out(pg: &mut PgConnection, lite: &mut SqliteConnection) -> Result<
     tx.commit().await
 }
 
-/// Every row and the new epoch in one transaction: rows without it would be dialled from at once. Each table is read
+/// Every row and the new epoch in one transaction: rows without it would be dialed from at once. Each table is read
 /// in one go, in the order in which it lies, and written in batches.
 async fn copy_in(
     lite: &mut SqliteConnection,

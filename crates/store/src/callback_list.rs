@@ -41,7 +41,7 @@ pub struct Filter {
     pub created_after: Option<Timestamp>,
     /// Made before then.
     pub created_before: Option<Timestamp>,
-    /// What comes first.
+    /// The order of the list.
     pub order: Order,
 }
 

@@ -1,13 +1,13 @@
-//! How much waits, and what for: what metrics show.
+//! Counts of waiting work, for metrics.
 
 use redialer_core::Timestamp;
 
 use crate::{Store, StoreError, engine::args};
 
-/// How much waits in some buckets.
+/// Counts of waiting work in a range of buckets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Census {
-    /// Callbacks whose moment has come and that nobody dials yet.
+    /// Callbacks that are due and not claimed yet.
     pub due: i64,
     /// Received events that are not decided yet.
     pub events: i64,
@@ -20,7 +20,7 @@ pub struct Census {
 }
 
 impl Store {
-    /// Counts what waits in these buckets.
+    /// Counts the waiting work in a range of buckets.
     pub async fn census(&self, range: (i64, i64), now: Timestamp) -> Result<Census, StoreError> {
         const DUE: &str = "select count(*) as n from callbacks
              where +bucket between $1 and $2 and state = 'scheduled' and due_at <= $3";

@@ -226,7 +226,7 @@ impl Store {
         outcome: Option<&str>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        // Planned anew it is at nobody's word.
+        // A rescheduled callback has no named moment.
         const MOVE: &str = "update callbacks set scheduled_for = $3, outcome = coalesce($5, outcome),
                  forced = case when cast($5 as text) is null then forced else false end
              where bucket = $1 and id = $2 and fence = $4";

@@ -11,7 +11,7 @@ use sqlx::{
 
 use crate::{StoreError, schema};
 
-/// What a database holds.
+/// The state of a database.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Condition {
     /// Migrations that were applied; 0 for a database that redialer has not used yet.

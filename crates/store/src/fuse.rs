@@ -1,4 +1,4 @@
-//! The fuse (I38): a last count of what was sent to one number, whatever every policy above it says.
+//! The fuse (I38): a last count of the calls to one number, independent of every policy above it.
 //!
 //! Invariants: the count is of committed intents, taken in the transaction that writes the next one, over all workspaces
 //! of a tenant. What certainly rang nowhere is not counted. Two transactions of one tenant count one after the other.
@@ -15,7 +15,7 @@ use crate::{
     engine::{Row, Tx, args, row},
 };
 
-/// How often one number may be called, whatever asks for it.
+/// The most calls to one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FuseLimits {
     /// Within any 24 hours.
@@ -28,7 +28,7 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 const TEN_MINUTES: SignedDuration = SignedDuration::from_mins(10);
 
 impl FuseLimits {
-    /// Whether so many calls leave no room for one more.
+    /// Whether these calls leave no room for one more.
     fn are_reached(self, calls: Calls) -> bool {
         calls.day >= i64::from(self.per_day) || calls.minutes >= i64::from(self.per_10_minutes)
     }

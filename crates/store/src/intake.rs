@@ -99,7 +99,7 @@ pub enum Recorded {
     Seen,
 }
 
-/// How often a batch is written again when somebody else was faster, or the database failed.
+/// How often a batch is written again after a conflict or a failure of the database.
 const TRIES: usize = 3;
 
 /// Records a batch; decides what of it can be decided.
@@ -107,7 +107,7 @@ const TRIES: usize = 3;
 /// The answers are in the order of the batch. An arrival that fails alone does not fail another.
 pub(crate) async fn record(store: &Store, batch: Vec<Arrival>) -> Vec<Result<Recorded, StoreError>> {
     let mut answers = Vec::with_capacity(batch.len());
-    // What is still to be written, the next part last.
+    // The parts still to be written, the next one last.
     let mut parts = vec![batch.as_slice()];
     while let Some(part) = parts.pop() {
         match (record_part(store, part).await, part) {

@@ -162,7 +162,7 @@ impl StoreError {
         }
     }
 
-    /// Whether somebody else was faster or holds what is needed: trying again, from the reading on, helps.
+    /// Whether the failure is a conflict with another transaction, so that reading and trying again helps.
     pub(crate) fn is_contention(&self) -> bool {
         match self {
             Self::Conflict(_) => true,
@@ -351,7 +351,7 @@ impl Store {
         Arc::clone(&self.db.vitals)
     }
 
-    /// Whether something can be written: no batch has been in hand for too long, and the last commit worked. Where
+    /// Whether the database can be written to: no batch takes too long, and the last commit worked. Where
     /// it did not, one is tried.
     pub async fn can_write(&self) -> bool {
         const TRY: &str = "insert into meta (name, value) values ('write_check', $1)

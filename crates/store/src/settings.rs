@@ -183,13 +183,13 @@ enum Action {
     Schedule,
 }
 
-/// How long what is captured is kept. Until the purge is there, it is kept for good, and nothing else can be chosen.
+/// How long payloads are kept. There is no purge yet: they are kept without limit, and no other value is accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retention {
     /// `default`.
     pub level: Level,
-    /// Days; -1 for good.
+    /// Days; -1 without limit.
     pub days: i32,
 }
 

@@ -10,12 +10,12 @@ use std::sync::{
 
 use crate::StoreError;
 
-/// What was last seen of the writers of one database.
+/// The latest state of the writers of one database.
 #[derive(Default)]
 pub(crate) struct Vitals {
     /// Nothing has been written since a write failed for want of the database or of room.
     failing: AtomicBool,
-    /// Batches that have been in hand for too long.
+    /// Batches that take too long.
     stalled: AtomicUsize,
 }
 
@@ -46,7 +46,7 @@ impl Vitals {
     }
 }
 
-/// A batch that has been in hand for too long.
+/// A batch that takes too long.
 pub(crate) struct Stall(Arc<Vitals>);
 
 impl Drop for Stall {

@@ -60,7 +60,7 @@ pub struct WorkspaceRow {
     pub paused: Option<(Pause, Timestamp)>,
     /// The provider's own words about that.
     pub pause_message: Option<String>,
-    /// The provider's account that the key is of, where it told.
+    /// The provider's account of the key, if the provider names it.
     pub account: Option<String>,
     /// Countries of its own numbers, ISO 3166.
     pub number_countries: Vec<String>,
@@ -94,7 +94,7 @@ pub struct WorkspaceChange<'a> {
     pub api_key: Option<&'a str>,
     /// The keys webhooks may be signed with from now on.
     pub webhook_keys: Option<&'a [WebhookKey]>,
-    /// The provider's account that a new API key is of, where it told.
+    /// The provider's account of a new API key, if the provider names it.
     pub account: Option<&'a str>,
     /// The settings.
     pub defaults: Option<&'a Defaults>,

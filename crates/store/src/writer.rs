@@ -137,7 +137,7 @@ pub(crate) struct Writer(Arc<Connections>);
 struct Connections {
     target: Target,
     silences: Silences,
-    /// Those that nobody uses, the one used last on top.
+    /// Idle connections, the last used one on top.
     free: Mutex<Vec<Slot>>,
     size: u32,
     /// A permit for each of them.
@@ -165,7 +165,7 @@ impl Writer {
         Self::several(1, target, &Silences::default())
     }
 
-    /// At most so many connections.
+    /// At most `most` connections.
     pub(crate) fn several(size: u32, target: Target, silences: &Silences) -> Self {
         let slots = (0..size).map(|_| Slot::default()).collect::<Vec<_>>();
         let room = Arc::new(Semaphore::new(slots.len()));

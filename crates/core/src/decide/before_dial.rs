@@ -41,7 +41,7 @@ pub struct Due<'a> {
 }
 
 impl Due<'_> {
-    /// Whether somebody named the moment it is due: quiet time does not bind then.
+    /// Whether it is due at a named moment, to which quiet hours do not apply.
     pub fn is_named(&self) -> bool {
         is_named(self.reason, self.forced, self.requested_for, self.scheduled_for)
     }
@@ -98,7 +98,7 @@ pub fn before_dial(due: &Due<'_>, now: Timestamp) -> BeforeDial {
     if due.late_by > due.policy.missed_after {
         return match due.policy.missed {
             MissedAction::Expire => BeforeDial::Close(State::Expired),
-            // Planned anew it is at nobody's word: quiet time binds.
+            // A rescheduled callback is subject to quiet hours again.
             MissedAction::Replan => {
                 let until = due.policy.quiet.next_open(replanned(due, now), &due.zone.rules());
                 BeforeDial::Replan { until }
@@ -217,7 +217,7 @@ mod tests {
             );
         };
         // Half past five in New York; the clocks go forward that night.
-        // Planned anew it is nobody's named moment: quiet until nine.
+        // Rescheduled, it waits for the end of quiet hours.
         check(RedialReason::CallbackRequested, 3, "2026-03-08T13:00:00Z");
         check(RedialReason::BusyFollowup, 3, "2026-03-08T13:00:00Z");
     }

@@ -61,14 +61,14 @@ pub fn gates(due: &Due<'_>, now: Timestamp) -> Vec<Gate> {
     ]
 }
 
-/// What keeps a workspace from dialing, whatever is due.
+/// Conditions that stop a workspace from dialing any callback.
 #[derive(Debug, Clone, Default)]
 pub struct Around {
     /// Why it is paused, and the provider's own sentence, if it gave one.
     pub paused: Option<(Pause, Option<String>)>,
     /// It was restored from a backup and is still compared with the provider's records.
     pub is_restoring: bool,
-    /// Calls that the plan leaves this month; `None` for as many as there are.
+    /// Calls left in the plan this month; `None` without a limit.
     pub calls_left: Option<u64>,
     /// Lines that are free at the provider, where that is known.
     pub free_lines: Option<u32>,

@@ -41,9 +41,9 @@ pub enum Notice {
     Observed,
     /// The number to dial from could not be read: put off.
     NumberUnread,
-    /// The provider refused the dial for good: over.
+    /// The provider refused the dial permanently.
     Refused,
-    /// What became of the call was never told: over.
+    /// The outcome of the call was never reported.
     OutcomeUnknown,
     /// The workspace was paused.
     Paused,
@@ -181,10 +181,10 @@ impl Notice {
                 "The provider refused the dial. Its own words are the callback's `outcome_message`."
             }
             Self::OutcomeUnknown => {
-                "The provider never told how the call ended, so the callback was closed as failed."
+                "The provider reported no outcome for the call within the time limit, so the callback was closed as failed."
             }
             Self::Paused => {
-                "The workspace was paused: the provider refused its key or wants to be paid. `paused` on the workspace tells which."
+                "The workspace was paused: the provider refused its key or requires payment; see `paused` on the workspace."
             }
             Self::Resumed => "The workspace dials again.",
         }

@@ -1,7 +1,7 @@
-//! Somebody schedules a callback through the API or by hand.
+//! Scheduling a callback through the API or from a page.
 //!
 //! Invariant: what a program schedules replaces what programs and retries left waiting, never what the callee asked
-//! for, unless the request says so.
+//! for, unless the request sets `replace`.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -26,13 +26,13 @@ pub struct Request<'a> {
     pub agent: Id<id::Agent>,
     /// Whether it may replace what the callee asked for.
     pub replaces: bool,
-    /// The callback that a person forces anew.
+    /// The unresolved callback that a person forces.
     pub forces: Option<Forced>,
     /// The settings.
     pub policy: &'a Policy,
 }
 
-/// A callback that ended unresolved and is dialed anew because a person decided so.
+/// A callback that ended unresolved and that a person decided to dial again.
 #[derive(Debug, Clone, Copy)]
 pub struct Forced {
     /// The callback.
@@ -50,7 +50,7 @@ pub struct Forced {
 pub enum Refused {
     /// Something forbids it.
     Note(Note),
-    /// What the callee asked for waits.
+    /// A callback that the callee requested is waiting.
     PromisePending(Id<Callback>),
 }
 

@@ -81,7 +81,7 @@ pub enum AfterAsk {
     },
 }
 
-/// A placed call of which nobody told how it ended is given up after so long: longer than any call, or any chat, lasts.
+/// Whether a placed call without a reported outcome is given up: after longer than any call or chat lasts.
 pub const fn is_unheard_for_good(channel: Channel, silent_for: SignedDuration) -> bool {
     let most = match channel {
         Channel::Voice => VOICE_GIVE_UP_HOURS,

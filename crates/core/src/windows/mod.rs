@@ -14,7 +14,7 @@ use jiff::{
 /// Where quiet hours are not set, the day after a quiet day opens at this time.
 const DAY_OPENS: Time = Time::constant(9, 0, 0, 0);
 
-/// The hours and days in which callbacks whose moment nobody named do not ring.
+/// The hours and days in which callbacks without a named moment are not dialed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quiet {
     /// From the first time up to, not including, the second; over midnight when the first is later.
@@ -57,7 +57,7 @@ impl Quiet {
         at.checked_add(SignedDuration::from_hours(24 * 365)).unwrap_or(Timestamp::MAX)
     }
 
-    /// The latest end of the windows that `at` lies in.
+    /// The latest end of the windows that contain `at`.
     fn closed_until(&self, at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let today = at.to_zoned(zone.clone()).date();
         // A window that holds `at` began today or yesterday. A clock that is set back over midnight shows yesterday's

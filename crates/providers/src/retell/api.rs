@@ -48,7 +48,7 @@ pub enum ReadError {
         /// The provider's sentence.
         message: String,
     },
-    /// 403: the key is good and lacks a permission. What needs that permission is to be done without.
+    /// 403: the key is valid but lacks a permission. The caller continues without the data.
     #[error("The Retell API key lacks the permission \"{what}\" (HTTP 403){}.", quoted(.message))]
     Forbidden {
         /// The permission.
@@ -76,7 +76,7 @@ pub enum ReadError {
     Unavailable(String),
 }
 
-/// What the provider said, as the end of a sentence of ours.
+/// The provider's message, to end one of our sentences.
 fn quoted(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!("; it said: {}", message.trim_end_matches('.')) }
 }

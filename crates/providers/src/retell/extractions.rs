@@ -1,4 +1,4 @@
-//! What the analysis extracted: whether, when and at which number a callback was asked for.
+//! Custom extractions of the analysis: whether, when and at which number a callback was requested.
 //!
 //! Invariants: names are compared without regard to case, outer blanks, and which of dot, underscore and blank stands
 //! between their words; of one spelling the last value counts. Memory does not grow with the number of extractions.
@@ -12,7 +12,7 @@ use crate::json::{each_member, text_of};
 const TIME: &str = "redialer.io_callback_time";
 const NUMBER: &str = "redialer.io_callback_number";
 
-/// Spellings of one name that are told apart in one payload.
+/// The most spellings of one name that are kept apart in one payload.
 const MAX_SPELLINGS: usize = 16;
 const MAX_SPELLING_BYTES: usize = 200;
 /// Names of extractions that are kept to be shown.

@@ -1,4 +1,4 @@
-//! What an event says about its call or chat.
+//! Facts about a call or chat, read from an event.
 //!
 //! Invariant: reading never fails on JSON: what cannot be used is absent, and an event of an unknown kind leads to
 //! nothing. What is kept of variables and metadata is bounded.
@@ -79,7 +79,7 @@ pub(super) fn moment_of(event: &str) -> Moment {
     }
 }
 
-/// What an event says about its call or chat; `callback_field` names the extraction that asks for a callback.
+/// Facts about a call or chat, read from an event; `callback_field` names the extraction that asks for a callback.
 pub(super) fn facts(root: &Object<'_>, callback_field: &str) -> Option<CallFacts> {
     let event = root.text("event")?;
     let moment = moment_of(&event);
@@ -106,7 +106,7 @@ fn call(call: &Object<'_>, moment: Moment, callback_field: &str) -> Option<CallF
     let analysis = call.object("call_analysis", &["in_voicemail", "custom_analysis_data"]);
     let analysis = analysis.unwrap_or_default();
     let reason = call.short_text("disconnection_reason", MAX_REASON_BYTES).or_else(|| {
-        // An analysed call that still names no reason never will.
+        // An analyzed call that still names no reason never will.
         (moment == Moment::Analyzed).then(|| "unknown".to_owned())
     });
     Some(CallFacts {
@@ -172,7 +172,7 @@ pub(super) fn time(object: &Object<'_>, key: &str) -> Option<Timestamp> {
         .and_then(from_ms)
 }
 
-/// The tag the call was made with, else its version, else whatever is published.
+/// The tag the call was made with, else its version, else the published version.
 fn version(object: &Object<'_>, number: &str) -> Version {
     let is_tag = |tag: &String| {
         let mut bytes = tag.bytes();

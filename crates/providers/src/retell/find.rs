@@ -12,7 +12,7 @@ use crate::json::Object;
 /// How far the provider's clock may be behind ours.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-/// What a list said so far.
+/// Findings of the pages read so far.
 pub(super) struct Search<'a> {
     channel: Channel,
     dispatch: &'a str,
@@ -25,7 +25,7 @@ pub(super) struct Search<'a> {
     doubt: bool,
 }
 
-/// What an item's metadata says.
+/// The dispatch in an item's metadata.
 enum Whose {
     Ours,
     Another,
@@ -79,7 +79,7 @@ impl<'a> Search<'a> {
         match metadata.text("redialer_dispatch") {
             Some(dispatch) if dispatch == self.dispatch => Whose::Ours,
             Some(_) => Whose::Another,
-            // Metadata that was emptied shows nothing; any other is somebody else's.
+            // Empty metadata may have been hidden; any other belongs to another dispatch.
             None if raw.trim_matches(['{', '}']).trim().is_empty() => Whose::NotShown,
             None => Whose::Another,
         }
@@ -89,7 +89,7 @@ impl<'a> Search<'a> {
         self.found.is_some()
     }
 
-    /// What the list says, once all of it was looked at.
+    /// The finding, once the whole list was read.
     pub(super) fn finding(self) -> Finding {
         match (self.found, self.fits) {
             (Some(id), _) => Finding::Call(id),

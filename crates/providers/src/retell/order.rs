@@ -119,7 +119,7 @@ fn variables(order: &CallOrder) -> BTreeMap<String, String> {
         .filter(|(key, _)| !reserved(key))
         .map(|(k, v)| (k.clone(), v.clone()))
         .collect();
-    // Of a callback by hand nobody but the request knows why the agent dials.
+    // Only the request knows the reason for a callback that was scheduled through the API.
     let said = ["redialer.io_redial_reason", "redialer_redial_reason"].map(|name| order.variables.get(name));
     let said = said.into_iter().flatten().next().filter(|_| order.reason == RedialReason::Scheduled);
     let reason = said.cloned().unwrap_or_else(|| order.reason.redial_word().to_owned());

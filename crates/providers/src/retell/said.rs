@@ -5,10 +5,10 @@
 use crate::json::Object;
 
 const MAX_CHARS: usize = 300;
-/// A run of at least so many digits may be a telephone number.
+/// The fewest digits that may be a telephone number.
 const MIN_DIGITS: usize = 6;
 const MIN_KEY_BYTES: usize = 8;
-/// Words of the provider that are ids, whatever digits they hold.
+/// The provider's id prefixes; ids are kept although they contain digits.
 const ID_PREFIXES: [&str; 3] = ["agent_", "call_", "chat_"];
 
 /// The sentence in the body of an answer; empty where it has none.
@@ -18,7 +18,7 @@ pub(super) fn sentence(body: Option<&str>, key: &str) -> String {
     masked(&said.unwrap_or_default(), key).chars().take(MAX_CHARS).collect()
 }
 
-/// Masks the key, whatever looks like one, and runs of digits that may be a telephone number.
+/// Masks the key, text that looks like a key, and runs of digits that may be a telephone number.
 fn masked(text: &str, key: &str) -> String {
     // A key of a few letters is no secret, and may be a word of the sentence.
     let text = if key.len() < MIN_KEY_BYTES { text.to_owned() } else { text.replace(key, "key_") };

@@ -41,7 +41,7 @@ fn no_cores() {
     }
 }
 
-/// What runs, on what, and what somebody should change about it.
+/// The start banner: version, database, key, addresses, and warnings.
 fn banner(config: &Config) {
     let database = match &config.database_url {
         Some(url) => database::masked(url),
@@ -108,7 +108,7 @@ impl Running {
     pub async fn start(mut config: Config, metrics: Metrics) -> anyhow::Result<Self> {
         redialer_core::phone::warm_up();
         let chance = clock::chance().context("the operating system gave no randomness")?;
-        // What is found wanting is refused before the first file is created.
+        // Invalid settings are refused before the first file is created.
         let found = database::find_patiently(&config).await?;
         let lock = lock(&config)?;
         let store = found.create_or_migrate().await?;

@@ -1,4 +1,4 @@
-//! What is not as it should be on the machine and in the settings: said by `serve` at its start and by `doctor`.
+//! Warnings about the machine and the settings, printed by `serve` at its start and by `doctor`.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::config::{Config, is_loopback};
 pub(super) struct Warning {
     /// What it is about, as `doctor` names its checks.
     pub(super) check: &'static str,
-    /// What is wrong and what to do.
+    /// The problem and its remedy.
     pub(super) message: String,
     /// Whether `doctor` fails for it.
     pub(super) fails: bool,

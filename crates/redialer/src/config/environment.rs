@@ -1,7 +1,7 @@
 //! Settings from environment variables.
 //!
 //! Invariant: a variable that begins with `REDIALER_` and nearly names a setting is an error, so that a typo never passes
-//! for a default; one that is nothing like a setting is told and ignored.
+//! for a default; one that resembles no setting is reported on stderr and ignored.
 
 use std::ffi::OsString;
 
@@ -28,7 +28,7 @@ pub(super) fn settings(
         match defaults.get(&setting) {
             None => match unknown(&setting, &defaults) {
                 Unknown::Typo(problem) => return bad(&variable, problem),
-                // Of a script around it, perhaps; it is told, for it may be meant for this program.
+                // It may belong to a script around this program.
                 Unknown::Foreign => eprintln!("redialer: {variable} is not a setting and is ignored"),
             },
             Some(Value::Object(_)) => return bad(&variable, "can be set in the settings file only"),
@@ -44,11 +44,11 @@ pub(super) fn settings(
     Ok(found)
 }
 
-/// What a variable that names no setting is.
+/// A variable that names no setting.
 enum Unknown {
     /// Nearly a setting: why it is refused.
     Typo(String),
-    /// Nothing like one.
+    /// Unlike any setting.
     Foreign,
 }
 

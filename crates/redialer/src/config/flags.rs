@@ -25,7 +25,7 @@ impl FileFlag {
     }
 }
 
-/// What a command needs to find the data.
+/// Where the data is.
 #[derive(Debug, Clone, Default, Args, Serialize)]
 #[command(next_help_heading = "Settings")]
 pub struct StorageFlags {
@@ -109,7 +109,7 @@ pub struct SimFlags {
     pub file: FileFlag,
 }
 
-/// What the demo takes; it reads neither environment nor file.
+/// Flags of the demo, which reads neither the environment nor a file.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Settings")]
 pub struct DemoFlags {

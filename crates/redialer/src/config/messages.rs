@@ -1,4 +1,4 @@
-//! What a setting that cannot be read is answered with: the setting, the reason and the valid values, and no name of a
+//! Errors for settings that cannot be read: the setting, the reason and the valid values, and no name of a
 //! type of the program's.
 
 use figment::error::{Actual, Kind};

@@ -1,4 +1,4 @@
-//! What a provider's refusal means for the workspace, wherever it is met.
+//! How a provider's refusal of a read affects the workspace.
 //!
 //! Invariant: a key that is refused (401) or an account that must pay (402) pauses the workspace at once and visibly;
 //! a read that a key may not do (403) is remembered as a missing permission, and what needs it goes without.

@@ -1,6 +1,6 @@
-//! What waits, as gauges.
+//! Gauges of waiting work.
 //!
-//! Invariant: a gauge tells of all this replica's buckets together, and falls to zero when there is nothing left.
+//! Invariant: a gauge counts all buckets of this replica together, and falls to zero when no work is left.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,7 +15,7 @@ const EVERY: Duration = Duration::from_secs(15);
 pub async fn run(app: std::sync::Arc<App>) {
     while !app.is_draining() {
         if let Err(error) = take(&app).await {
-            tracing::warn!(%error, "what waits could not be counted");
+            tracing::warn!(%error, "waiting work could not be counted");
         }
         tokio::select! { () = app.clock.wait(EVERY) => {}, () = app.drained() => {} }
     }

@@ -29,7 +29,7 @@ use crate::app::App;
 
 /// Events of one workspace that are decided before another workspace has its turn.
 const SHARE: i64 = 32;
-/// How often an event is decided anew at once because something else was decided about the same person meanwhile.
+/// How often an event is decided again at once because another decision about the same person came first.
 const MAX_CONFLICTS: usize = 8;
 const MAX_TRIES: i64 = 5;
 const POLL: Duration = Duration::from_secs(1);

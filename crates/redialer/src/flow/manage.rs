@@ -169,7 +169,7 @@ async fn own_numbers(
     Ok(Some((numbers.iter().map(|n| key.index(n.e164())).collect(), countries)))
 }
 
-/// A callback that somebody schedules.
+/// A request to schedule a callback.
 pub struct ByHand {
     /// The number to dial.
     pub to: Phone,
@@ -215,7 +215,7 @@ pub enum NotScheduled {
     /// Something forbids it.
     #[error("{}", .0.sentence())]
     Note(Note),
-    /// What the callee asked for waits.
+    /// A callback that the callee requested is waiting.
     #[error("A callback that the callee asked for waits: {0}. Send `replace` as true to replace it.")]
     PromisePending(Id<id::Callback>),
     /// The unresolved callback was forced before.
@@ -286,7 +286,7 @@ pub async fn schedule(
         decide::on_request(&Request { at, zone, person, agent, replaces, forces: None, policy: &policy }, now)
     };
     store.schedule(&plan, decide, &key, now, &app.chance).await??;
-    tracing::info!(callback.id = %id, workspace.id = %workspace.id, scheduled_for = %at, "callback {id} was scheduled for {at} by hand");
+    tracing::info!(callback.id = %id, workspace.id = %workspace.id, scheduled_for = %at, "callback {id} was scheduled for {at} by request");
     app.due_added(DueRow {
         bucket: bucket_of(tenant),
         id,
@@ -327,7 +327,7 @@ fn check_numbers(
     Ok(())
 }
 
-/// Dials an unresolved callback anew: a person has decided. It stays as it ended; the new one follows it, once.
+/// Dials an unresolved callback again, once, by a person's decision. It keeps its state; a new callback follows it.
 pub async fn force_anew(
     app: &App,
     store: &TenantStore,

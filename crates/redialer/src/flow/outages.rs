@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::SignedDuration;
 use redialer_core::Timestamp;
 
-/// Outages that are remembered; whatever is older has long been dialed or missed.
+/// The most outages that are kept; callbacks of older ones have long been dialed or missed.
 const MOST: usize = 64;
 
 /// The outages of the key service, as this process saw them.

@@ -19,7 +19,7 @@ pub struct Permits {
     max: usize,
     taken: Mutex<HashMap<Id<Workspace>, usize>>,
     given_back: Notify,
-    /// Somebody wanted more than there was.
+    /// A request for permits was not met in full.
     is_wanted: AtomicBool,
 }
 
@@ -30,7 +30,7 @@ pub struct Permit {
 }
 
 impl Permits {
-    /// So many permits in all.
+    /// `total` permits.
     pub fn new(max: usize) -> Self {
         Self {
             max: max.max(1),
@@ -60,7 +60,7 @@ impl Permits {
         (0..n).map(|_| Permit { permits: Arc::clone(self), workspace }).collect()
     }
 
-    /// Whether somebody has wanted more than there was since this was last asked.
+    /// Whether a request for permits was not met since the last call of this.
     pub fn were_wanted(&self) -> bool {
         self.is_wanted.swap(false, Ordering::Relaxed)
     }

@@ -73,7 +73,7 @@ async fn one(app: &App, ask: &mut AskRow) -> Result<(), StoreError> {
     }
 }
 
-/// Closes a call of which nobody told how it ended, long after it must be over: its record is gone, it never ends, or
+/// Closes a call without a reported outcome, long after it must be over: its record is gone, it never ends, or
 /// its outcome was set aside.
 async fn give_up(app: &App, ask: &AskRow) -> Result<(), StoreError> {
     let now = app.clock.now();
@@ -81,7 +81,7 @@ async fn give_up(app: &App, ask: &AskRow) -> Result<(), StoreError> {
         return Ok(());
     }
     if app.store.close_unheard(ask, now).await? {
-        tracing::error!(callback.id = %ask.callback, dispatch.id = %ask.id, "callback {} is closed: nobody told how its call ended", ask.callback);
+        tracing::error!(callback.id = %ask.callback, dispatch.id = %ask.id, "callback {} is closed: no outcome was reported for its call", ask.callback);
         metrics::counter!("redialer_outcomes_unknown_total").increment(1);
     }
     Ok(())
@@ -106,7 +106,7 @@ async fn unknown(
     api_key: &str,
     account: Option<&str>,
 ) -> Result<(), StoreError> {
-    // Another account's records say nothing about this dispatch, and its key would place it anew.
+    // Another account's records say nothing about this dispatch, and its key would place a second call.
     let same_account = ask.account.is_none() || ask.account.as_deref() == account;
     if same_account
         && decide::how_to_ask(&ask.unknown(key_lives(ask.channel)), app.clock.now()) == Ask::Repeat

@@ -42,7 +42,7 @@ const PAGES: usize = 50;
 /// Two sweeps overlap: the provider's lists lag behind.
 const OVERLAP_MINUTES: i64 = 30;
 
-/// Sweeps that were broken off, to go on where they were. What a process forgets, the next one begins anew.
+/// Interrupted sweeps and where they continue. After a restart they begin from the start.
 #[derive(Default)]
 pub struct Sweeps(Mutex<HashMap<Id<id::Workspace>, Progress>>);
 

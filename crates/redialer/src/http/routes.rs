@@ -118,7 +118,7 @@ pub(super) fn all(app: Arc<App>, metrics: Metrics) -> Router {
         .with_state(app)
 }
 
-/// What is served where `metrics_listen` says.
+/// The routes at `metrics_listen`.
 pub(super) fn of_metrics(app: Arc<App>, metrics: Metrics) -> Router {
     Router::new()
         .route("/metrics", get(move || async move { metrics.render() }))

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{error::ApiError, openapi, openapi::Takes};
 
-/// What the request's route takes; `None` where no route matches.
+/// The parameters and body of the request's route; `None` where no route matches.
 fn takes(method: &Method, path: Option<&MatchedPath>) -> Option<&'static Takes> {
     static ALL: LazyLock<HashMap<(String, String), Takes>> = LazyLock::new(openapi::takes);
     let method = if method == Method::HEAD { &Method::GET } else { method };

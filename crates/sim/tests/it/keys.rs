@@ -1,4 +1,4 @@
-//! What a key may do, and what a list shows.
+//! Permissions of keys, and metadata in lists.
 
 use redialer_core::{
     agent::Channel,

@@ -158,7 +158,7 @@ pub(in crate::http) async fn change(
     if_match.guard(id, row.updated_at)?;
     let mut changed = merged(&app, &caller, row, &body).await;
     for _ in 0..MERGES {
-        // Whoever did not name a version wants their fields changed, whatever else was changed meanwhile.
+        // Without `If-Match`, a request changes its own fields on top of concurrent changes.
         if !matches!(changed, Err(StoreError::Changed)) || if_match.is_given() {
             break;
         }

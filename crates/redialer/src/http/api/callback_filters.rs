@@ -1,4 +1,4 @@
-//! What a list of callbacks is filtered by.
+//! Filters and order of the list of callbacks.
 
 use redialer_core::{
     Timestamp,

@@ -35,7 +35,7 @@ pub(in crate::http) struct View {
     superseded_by: Option<String>,
     #[schema(schema_with = settings::state)]
     state: &'static str,
-    /// What a held one waits for.
+    /// Why it is held; null otherwise.
     #[schema(schema_with = settings::held_for)]
     held_for: Option<String>,
     #[schema(schema_with = settings::reason)]

@@ -76,7 +76,7 @@ impl<T> Page<T> {
         Self { data: rows.into_iter().map(show).collect(), next_cursor }
     }
 
-    /// What is shown, and the cursor to go on from.
+    /// The items, and the cursor of the next page.
     pub(in crate::http) fn into_parts(self) -> (Vec<T>, Option<String>) {
         (self.data, self.next_cursor)
     }

@@ -44,7 +44,7 @@ fn nul_in_json(json: &[u8]) -> Option<String> {
     if !json.windows(ESCAPE.len()).any(|part| part == ESCAPE) {
         return None;
     }
-    // What is no JSON is refused by whoever reads it.
+    // The handler's own reading refuses invalid JSON.
     nul_in(&serde_json::from_slice::<Value>(json).ok()?, "")
 }
 

@@ -35,15 +35,15 @@ pub(super) enum Bug {
     NeverAsk,
     /// An answer is recorded whatever has happened meanwhile.
     LateAnswerWins,
-    /// What a person forced once can be forced again.
+    /// A forced callback can be forced again.
     ForceTwice,
     /// Attempts are not counted, and the fuse counts nothing.
     NeverSpendNorFuse,
     /// Quiet hours are read as none.
     DialAtNight,
-    /// What expires is told nowhere.
+    /// Expiry is not recorded in the feed.
     ExpireSilently,
-    /// A call of which nobody tells how it ended is waited for without end.
+    /// A call without a reported outcome is never given up.
     WaitForSilentCalls,
     /// A listed call that does not show its metadata counts as absent.
     HiddenMetadataIsAbsent,
@@ -51,7 +51,7 @@ pub(super) enum Bug {
     HalfAListIsAll,
     /// A key that the provider refused pauses nothing.
     IgnoreARefusedKey,
-    /// A moment that was planned anew counts as the one that was named.
+    /// A rescheduled moment counts as a named one.
     ReplannedIsNamed,
 }
 

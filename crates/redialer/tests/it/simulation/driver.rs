@@ -275,7 +275,7 @@ impl Simulation {
         }
     }
 
-    /// The provider loses what it knows of a call of ours, and nobody ever tells how it ended.
+    /// The provider loses its record of a call, and its outcome is never reported.
     fn a_record_is_lost(&mut self) {
         let rings = self.parts.sim.rings();
         if rings.is_empty() {

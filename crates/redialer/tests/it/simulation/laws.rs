@@ -78,7 +78,7 @@ impl Laws {
         self.attempt(asked, &row);
     }
 
-    /// Nobody's phone rings in quiet hours at a moment that nobody named. A request may be on its way for a while.
+    /// No phone rings in quiet hours at a moment that was not named. A request may be on its way for a while.
     fn quiet(&self, row: &CallbackRow) {
         const ON_ITS_WAY_MS: i64 = 10 * 60_000;
         if is_named(row.reason, row.forced, row.requested_for, row.scheduled_for) {
@@ -88,7 +88,7 @@ impl Laws {
         let now = self.shared.now();
         let before = plus(now, jiff::SignedDuration::from_millis(-ON_ITS_WAY_MS));
         if quiet.covers(now, &zone) && quiet.covers(before, &zone) {
-            self.shared.broke("I6: a phone rang at night at a moment that nobody named");
+            self.shared.broke("I6: a phone rang at night at a moment that was not named");
         }
     }
 
@@ -138,7 +138,7 @@ impl Laws {
         *self.finals.lock().expect("no panic inside") = finals;
     }
 
-    /// No number rings more often than the fuse allows, whatever else is wrong (I38).
+    /// No number rings more often than the fuse allows (I38).
     fn fuse(&self) {
         let now = self.shared.now_ms();
         let mut rang = self.rang.lock().expect("no panic inside");
@@ -164,7 +164,7 @@ impl Laws {
         }
     }
 
-    /// What expires says so in the feed (I43).
+    /// Every expiry is recorded in the feed (I43).
     async fn expired(&self, rows: &[CallbackRow]) {
         let expired: Vec<_> = rows.iter().filter(|row| row.state == State::Expired).collect();
         if expired.is_empty() {
@@ -175,7 +175,7 @@ impl Laws {
         let feed = self.store.activity(&filter, first, 5_000).await.expect("read");
         for row in expired {
             if !feed.iter().any(|line| line.callback == Some(row.id) && line.event == "expired") {
-                self.shared.broke("I43: a callback expired and nothing says so");
+                self.shared.broke("I43: a callback expired and the feed does not show it");
             }
         }
     }
