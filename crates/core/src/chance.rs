@@ -1,7 +1,8 @@
 //! Chance as an argument: one seeded generator that everything random is drawn from.
 //!
-//! Invariant: ChaCha20, so draws are fit for keys, nonces and slugs when the seed came from the operating
-//! system, and repeat byte for byte when it came from a test.
+//! Invariants: ChaCha20, so draws are fit for keys, nonces and slugs when the seed came from the operating
+//! system, and repeat byte for byte when it came from a test. A source for production also mixes fresh bytes of the
+//! operating system into each draw: two clones of a virtual machine never draw the same nonce.
 //! Absent on purpose: any way to seed itself.
 
 use std::sync::{Mutex, PoisonError};
@@ -10,19 +11,32 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
 /// A source of random bytes, shared by reference.
-pub struct Chance(Mutex<ChaCha20Rng>);
+pub struct Chance {
+    generator: Mutex<ChaCha20Rng>,
+    fresh: Option<fn(&mut [u8])>,
+}
 
 impl Chance {
     /// A source that draws what follows from `seed`.
     pub fn seeded(seed: [u8; 32]) -> Self {
-        Self(Mutex::new(ChaCha20Rng::from_seed(seed)))
+        Self { generator: Mutex::new(ChaCha20Rng::from_seed(seed)), fresh: None }
+    }
+
+    /// A source that mixes bytes of `fresh` into each draw. If `fresh` fails it leaves zeros, and the seed still counts.
+    pub fn mixed(seed: [u8; 32], fresh: fn(&mut [u8])) -> Self {
+        Self { fresh: Some(fresh), ..Self::seeded(seed) }
     }
 
     /// `N` random bytes.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         // A panic elsewhere cannot leave the generator in a bad state.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut bytes);
+        self.generator.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut bytes);
+        if let Some(fresh) = self.fresh {
+            let mut others = [0; N];
+            fresh(&mut others);
+            bytes.iter_mut().zip(others).for_each(|(byte, other)| *byte ^= other);
+        }
         bytes
     }
 
@@ -50,6 +64,17 @@ impl Chance {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clones_of_one_source_draw_apart() {
+        let draw = |fresh: fn(&mut [u8])| Chance::mixed([7; 32], fresh).bytes::<24>();
+        assert_ne!(draw(|bytes| bytes.fill(1)), draw(|bytes| bytes.fill(2)));
+        assert_eq!(
+            draw(|_| {}),
+            Chance::seeded([7; 32]).bytes::<24>(),
+            "the seed counts where nothing is fresh"
+        );
+    }
 
     #[test]
     fn one_seed_one_sequence() {

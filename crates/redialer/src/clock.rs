@@ -108,7 +108,8 @@ pub enum JoinError {
 pub fn chance() -> Result<Chance, getrandom::Error> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;
-    Ok(Chance::seeded(seed))
+    // On an error the bytes stay as they are: the seed still counts.
+    Ok(Chance::mixed(seed, |bytes| getrandom::fill(bytes).unwrap_or_default()))
 }
 
 /// A moment of real time that code which polls by itself, as a socket does, can wait for.
