@@ -6,6 +6,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::{BeforeDial, Due, before_dial};
 use crate::{
     agent::Channel,
     time::{minutes, plus},
@@ -90,11 +91,19 @@ pub const fn is_unheard_for_good(channel: Channel, silent_for: SignedDuration) -
     silent_for.as_hours() >= most
 }
 
-/// How to ask about an unknown dispatch at `now`.
-pub fn how_to_ask(unknown: &Unknown, now: Timestamp) -> Ask {
+/// How to ask about an unknown dispatch of `due` at `now`. A repeat may be the request that rings the phone, so it
+/// passes what a first request passes; that the dispatch is late and counts in its chain was decided before it.
+pub fn how_to_ask(unknown: &Unknown, due: &Due<'_>, now: Timestamp) -> Ask {
+    let as_first = Due { late_by: SignedDuration::ZERO, spent: 0, ..*due };
     match unknown.key_lives {
         // A clock that stands before the intent was written knows nothing of the key's age.
-        Some(lives) if now >= unknown.sent_at && now < plus(unknown.sent_at, lives) => Ask::Repeat,
+        Some(lives)
+            if now >= unknown.sent_at
+                && now < plus(unknown.sent_at, lives)
+                && matches!(before_dial(&as_first, now), BeforeDial::Dial { .. }) =>
+        {
+            Ask::Repeat
+        }
         _ => Ask::List,
     }
 }
@@ -122,7 +131,15 @@ pub fn after_ask(unknown: &Unknown, finding: Finding, now: Timestamp) -> AfterAs
 
 #[cfg(test)]
 mod tests {
+    use jiff::civil::time;
+
     use super::*;
+    use crate::{
+        callback::RedialReason,
+        policy::Policy,
+        time::{Zone, ZoneSource},
+        windows::Quiet,
+    };
 
     fn at(minute: i64) -> Timestamp {
         plus("2026-11-23T12:00:00Z".parse().expect("a time"), minutes(minute))
@@ -176,12 +193,44 @@ mod tests {
         assert!(is_unheard_for_good(Channel::Chat, hours(80)));
     }
 
+    /// How a dispatch is asked about whose key lives for so many minutes, at a minute after noon.
+    fn asked(key_minutes: Option<i64>, at_minute: i64, change: impl FnOnce(&mut Due<'_>)) -> Ask {
+        let evening = Quiet { hours: Some((time(12, 30, 0, 0), time(15, 0, 0, 0))), days: vec![] };
+        let policy = Policy { quiet: evening, ..Policy::default() };
+        let zone = Zone { name: "UTC".to_owned(), source: ZoneSource::Workspace, is_sure: true };
+        let mut due = Due {
+            reason: RedialReason::BusyFollowup,
+            requested_for: None,
+            scheduled_for: at(-5),
+            late_by: SignedDuration::ZERO,
+            forced: true,
+            spent: 99,
+            agent_enabled: true,
+            observes: false,
+            suppressed: false,
+            country_allowed: true,
+            zone: &zone,
+            policy: &policy,
+        };
+        change(&mut due);
+        let unknown = Unknown { key_lives: key_minutes.map(minutes), ..unknown(None) };
+        how_to_ask(&unknown, &due, at(at_minute))
+    }
+
     #[test]
     fn the_same_bytes_are_repeated_only_while_the_key_lives() {
-        let keyed = Unknown { key_lives: Some(minutes(50)), ..unknown(None) };
-        assert_eq!(how_to_ask(&keyed, at(49)), Ask::Repeat);
-        assert_eq!(how_to_ask(&keyed, at(50)), Ask::List);
-        assert_eq!(how_to_ask(&keyed, at(-1)), Ask::List, "by a clock that was set back");
-        assert_eq!(how_to_ask(&unknown(None), at(0)), Ask::List);
+        assert_eq!(asked(Some(50), 49, |_| {}), Ask::Repeat);
+        assert_eq!(asked(Some(50), 50, |_| {}), Ask::List);
+        assert_eq!(asked(Some(50), -1, |_| {}), Ask::List, "by a clock that was set back");
+        assert_eq!(asked(None, 0, |_| {}), Ask::List);
+    }
+
+    #[test]
+    fn a_repeat_rings_only_when_a_first_request_might() {
+        assert_eq!(asked(Some(50), 29, |due| due.forced = false), Ask::Repeat);
+        assert_eq!(asked(Some(50), 30, |due| due.forced = false), Ask::List, "quiet hours began meanwhile");
+        assert_eq!(asked(Some(50), 0, |due| due.suppressed = true), Ask::List);
+        assert_eq!(asked(Some(50), 0, |due| due.agent_enabled = false), Ask::List);
+        assert_eq!(asked(Some(50), 0, |due| due.observes = true), Ask::List);
     }
 }

@@ -3,14 +3,14 @@
 //! Invariants: what the provider answers enters the same inbox as its webhooks, so it leads to the same
 //! effects, once. An unknown dispatch is never sent anew before the provider's own records prove that it was not
 //! placed (`core::decide::after_ask`); where the provider keeps idempotency keys, the very same bytes may be
-//! repeated well inside its window, which places the call at most once.
+//! repeated well inside its window, which places the call at most once; a repeat passes what a first request passes.
 
 use std::{sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
 use redialer_core::{
     Id,
-    decide::{self, AfterAsk, Ask, Finding},
+    decide::{self, AfterAsk, Ask, Due, Finding},
     delivery::Delivery,
     id,
     order::Reply,
@@ -18,7 +18,9 @@ use redialer_core::{
 };
 use redialer_providers::retell::{api::key_lives, webhook};
 use redialer_sim::retell::stateless;
-use redialer_store::{Arrival, AskRow, NewDelivery, Reading, StoreError, TenantKey, bucket_of};
+use redialer_store::{
+    Arrival, AskRow, NewDelivery, Reading, Seat, StoreError, TenantKey, WorkspaceRow, bucket_of,
+};
 
 use super::account;
 use crate::app::App;
@@ -69,7 +71,7 @@ async fn one(app: &App, ask: &mut AskRow) -> Result<(), StoreError> {
             }
             give_up(app, ask).await
         }
-        None => unknown(app, ask, &key, &api_key, workspace.account.as_deref()).await,
+        None => unknown(app, ask, &key, &api_key, &workspace).await,
     }
 }
 
@@ -104,12 +106,12 @@ async fn unknown(
     ask: &mut AskRow,
     key: &TenantKey,
     api_key: &str,
-    account: Option<&str>,
+    workspace: &WorkspaceRow,
 ) -> Result<(), StoreError> {
     // Another account's records say nothing about this dispatch, and its key would place a second call.
-    let same_account = ask.account.is_none() || ask.account.as_deref() == account;
+    let same_account = ask.account.is_none() || ask.account == workspace.account;
     if same_account
-        && decide::how_to_ask(&ask.unknown(key_lives(ask.channel)), app.clock.now()) == Ask::Repeat
+        && may_repeat(app, ask, key, workspace).await?
         && let Some(call_id) = repeated(app, ask, key, api_key).await?
     {
         return placed(app, ask, call_id).await;
@@ -133,6 +135,34 @@ async fn unknown(
         app.due_changed();
     }
     Ok(())
+}
+
+/// Whether the same bytes may be sent again: what a first request would have to pass has to be passed now.
+async fn may_repeat(
+    app: &App,
+    ask: &AskRow,
+    key: &TenantKey,
+    workspace: &WorkspaceRow,
+) -> Result<bool, StoreError> {
+    let store = app.store.of(ask.tenant);
+    let callback = store.callback(ask.callback).await?;
+    let Seat { agent, policy } = Seat::of(store.agent(ask.agent).await?, workspace);
+    let due = Due {
+        reason: callback.reason,
+        requested_for: callback.requested_for,
+        scheduled_for: callback.scheduled_for,
+        late_by: SignedDuration::ZERO,
+        forced: callback.forced,
+        spent: 0,
+        agent_enabled: agent.enabled,
+        observes: agent.observe,
+        suppressed: store.is_suppressed(&callback.person_ix).await?,
+        country_allowed: policy.calls_country_of(&ask.secrets(key)?.to),
+        zone: &callback.zone,
+        policy: &policy,
+    };
+    let unknown = ask.unknown(key_lives(ask.channel));
+    Ok(decide::how_to_ask(&unknown, &due, app.clock.now()) == Ask::Repeat)
 }
 
 /// The same bytes under the same key: the call they made, or make now.

@@ -376,6 +376,8 @@ impl Simulation {
 
     fn kill(&mut self, n: usize) {
         self.shared.note(&format!("r{n} is gone"));
+        // Whoever heard the refusal may not have lived to record it; the next one will.
+        self.shared.set_refused(false);
         for op in self.ops.extract_if(.., |op| op.replica == n) {
             self.shared.forget(op.id);
         }

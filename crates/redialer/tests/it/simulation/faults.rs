@@ -51,6 +51,8 @@ impl Faults for ReplicaFaults {
                     }
                     if shared.sometimes(0.4) {
                         shared.note(&format!("r{} {} fails", self.replica, point.word()));
+                        // It may have been the pause that was not recorded; the next refusal will be.
+                        shared.set_refused(false);
                         return Verdict::Fail;
                     }
                 }

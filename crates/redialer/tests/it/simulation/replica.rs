@@ -1,6 +1,6 @@
 //! One replica: the program as `serve` puts it together, minus the loops; the driver takes their turns.
 
-use std::sync::Arc;
+use std::{future::Future as _, panic::AssertUnwindSafe, sync::Arc, task::Poll};
 
 use redialer::{
     app::App,
@@ -41,8 +41,7 @@ impl Parts {
         let clock = Clock::by_hand(hands);
         // Starting is not what is tested here; the schema and the clock are read as ever.
         if !self.shared.has(Bug::TrustOwnClock) {
-            // A process whose database fails it at its start is started again.
-            while clock.join(&store).await.is_err() {}
+            while !self.joined(&clock, &store).await {}
         }
         let (inbox, inbox_writer) = Inbox::start(store.clone());
         let (ledger, ledger_writer) = Ledger::start(store.clone());
@@ -58,6 +57,18 @@ impl Parts {
         let app = App::new(config, store, (inbox, ledger), clock, chance, retell, Buckets::all());
         let door = http::router(Arc::clone(&app), Metrics::detached());
         Replica { app, door, writers: [inbox_writer, ledger_writer] }
+    }
+
+    /// Whether a process got past reading the clock; one that crashes there, or whose database fails it, is
+    /// started again.
+    async fn joined(&self, clock: &Clock, store: &Store) -> bool {
+        let mut joining = Box::pin(clock.join(store));
+        let joined = std::future::poll_fn(|cx| {
+            std::panic::catch_unwind(AssertUnwindSafe(|| joining.as_mut().poll(cx)))
+                .map_or(Poll::Ready(false), |polled| polled.map(|joined| joined.is_ok()))
+        })
+        .await;
+        self.shared.take_crash().is_none() && joined
     }
 }
 

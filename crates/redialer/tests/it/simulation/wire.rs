@@ -105,8 +105,18 @@ impl SimWire {
             Fate::Lost | Fate::Unsent => Err(Broken::Lost("the connection broke".to_owned())),
             _ if is_late() => timed_out(),
             Fate::BadGateway => Ok(Answer { status: 502, after_secs: None, text: Ok(String::new()) }),
-            Fate::Go => Ok(answer),
+            Fate::Go => Ok(self.heard(answer)),
         }
+    }
+
+    /// An answer that reaches the process.
+    fn heard(&self, answer: Answer) -> Answer {
+        match answer.status {
+            401 => self.shared.set_refused(true),
+            200..=299 => self.shared.set_refused(false),
+            _ => {}
+        }
+        answer
     }
 
     async fn read(&self, request: Request<'_>) -> Result<Answer, Broken> {
@@ -132,7 +142,8 @@ impl SimWire {
         if request.url.rsplit('/').next().is_some_and(|id| shared.has_lost(id)) {
             return Ok(Answer { status: 404, after_secs: None, text: Ok("{}".to_owned()) });
         }
-        let mut answer = self.exchange(request).await;
+        let exchanged = self.exchange(request).await;
+        let mut answer = self.heard(exchanged);
         if is_list && shared.has(Bug::HiddenMetadataIsAbsent) {
             answer.text = answer.text.map(|text| without_hidden(&text));
         }
@@ -186,11 +197,6 @@ impl SimWire {
             .expect("a request");
         let answer = self.router.clone().oneshot(asked).await.expect("never fails");
         let status = answer.status().as_u16();
-        match status {
-            401 => self.shared.set_refused(true),
-            200..=299 => self.shared.set_refused(false),
-            _ => {}
-        }
         let after_secs = answer.headers().get("ratelimit-reset").and_then(|v| v.to_str().ok()?.parse().ok());
         let text = match answer.into_body().collect().await {
             Ok(body) => Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned()),
