@@ -154,8 +154,22 @@ impl Db {
         })
     }
 
+    /// Passes a named point; only tests make anything happen there.
+    pub(crate) async fn pass(&self, point: Point) -> Result<(), StoreError> {
+        match &self.faults {
+            Some(faults) if faults.at(point).await == Verdict::Fail => Err(StoreError::Injected),
+            _ => Ok(()),
+        }
+    }
+
     /// A transaction that may write.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
+        self.pass(Point::Begin).await?;
+        self.begin_now().await
+    }
+
+    /// The same for a writer that many wait for: they passed the point when they handed over what it writes.
+    pub(crate) async fn begin_now(&self) -> Result<Tx, StoreError> {
         let (Pools::Lite { writer, .. } | Pools::Pg { writer, .. }) = &self.pools;
         let turn = writer.begin().await.map_err(StoreError::from);
         let turn = turn.inspect_err(|error| self.vitals.wrote(Err(error)))?;

@@ -55,6 +55,10 @@ points! {
     C10,
     /// The next callback is being written from an outcome.
     C13,
+    /// The key service is about to be asked.
+    Unwrap,
+    /// A transaction that may write is about to begin, or to be asked for.
+    Begin,
     /// A transaction is about to be committed.
     BeforeCommit,
     /// A transaction was committed, and the answer is on its way.

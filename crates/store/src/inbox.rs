@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use crate::{
     Arrival, Recorded, Store, StoreError, at,
     engine::{Row, args},
+    fail::Point,
     group::{Full, Group},
     intake,
 };
@@ -46,21 +47,26 @@ const WAITING: usize = 2048;
 
 /// The way into the inbox.
 #[derive(Clone)]
-pub struct Inbox(Group<Arrival, Result<Recorded, StoreError>>);
+pub struct Inbox {
+    group: Group<Arrival, Result<Recorded, StoreError>>,
+    store: Store,
+}
 
 impl Inbox {
     /// Starts the writer. It ends when every [`Inbox`] is gone and all is written.
     pub fn start(store: Store) -> (Self, JoinHandle<()>) {
+        let writes = store.clone();
         let (group, writer) = Group::start(WAITING, store.vitals(), move |batch| {
-            let store = store.clone();
+            let store = writes.clone();
             async move { Ok(intake::record(&store, batch).await) }
         });
-        (Self(group), writer)
+        (Self { group, store }, writer)
     }
 
     /// Records a delivery; returns once it is on disk, with all that follows from it where that could be decided.
     pub async fn record(&self, arrival: Arrival) -> Result<Recorded, Full> {
-        self.0.write(arrival).await?.map_err(|_| Full)
+        self.store.pass(Point::Begin).await.map_err(|_| Full)?;
+        self.group.write(arrival).await?.map_err(|_| Full)
     }
 }
 

@@ -185,7 +185,7 @@ impl Case<'_> {
 }
 
 async fn write(store: &Store, batch: &[Arrival], may_decide: bool) -> Result<Vec<Recorded>, StoreError> {
-    let mut tx = store.db.begin().await?;
+    let mut tx = store.db.begin_now().await?;
     let mut calls = Calls::read(&mut tx, batch).await?;
     let new = news(&mut tx, batch, &mut calls).await?;
     let cases = if may_decide { cases(batch, &new, &calls) } else { Vec::new() };

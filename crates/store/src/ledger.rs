@@ -22,7 +22,10 @@ const WAITING: usize = 4096;
 
 /// The way in.
 #[derive(Clone)]
-pub struct Ledger(Group<Entry, Result<Written, StoreError>>);
+pub struct Ledger {
+    group: Group<Entry, Result<Written, StoreError>>,
+    store: Store,
+}
 
 enum Entry {
     Claim(Vec<Wanted>),
@@ -39,15 +42,17 @@ enum Written {
 impl Ledger {
     /// Starts the writer. It ends when every [`Ledger`] is gone and all is written.
     pub fn start(store: Store) -> (Self, JoinHandle<()>) {
+        let writes = store.clone();
         let (group, writer) = Group::start(WAITING, store.vitals(), move |entries| {
-            let store = store.clone();
+            let store = writes.clone();
             async move { Ok(store.write_all(entries).await) }
         });
-        (Self(group), writer)
+        (Self { group, store }, writer)
     }
 
     async fn write(&self, entry: Entry) -> Result<Written, StoreError> {
-        self.0.write_patiently(entry).await?
+        self.store.pass(Point::Begin).await?;
+        self.group.write_patiently(entry).await?
     }
 
     /// Claims due callbacks for the replica `owner`; those that somebody else took meanwhile are left out. The
@@ -128,7 +133,7 @@ impl Store {
                 Entry::Claim(rows) => wanted.extend(rows),
             }
         }
-        let mut tx = self.db.begin().await?;
+        let mut tx = self.db.begin_now().await?;
         finish_all(&mut tx, &results).await?;
         let held = begin_all(&mut tx, &begun).await?;
         let claims = claim_all(&mut tx, &wanted).await?;

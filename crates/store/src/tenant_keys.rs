@@ -9,6 +9,7 @@ use redialer_kek::{Kek, KeyError};
 use crate::{
     Store, StoreError, TenantKey,
     engine::{Row, args},
+    fail::Point,
 };
 
 /// A tenant's key, wrapped.
@@ -74,7 +75,8 @@ impl WrappedKey {
 impl Store {
     /// Opens a tenant's key, for one request or one job.
     pub async fn open_key(&self, tenant: Id<id::Tenant>) -> Result<TenantKey, StoreError> {
-        Ok(self.wrapped_key(tenant).await?.open(&self.kek).await?)
+        let key = self.wrapped_key(tenant).await?;
+        self.opened(&key).await
     }
 
     pub(crate) async fn wrapped_key(&self, tenant: Id<id::Tenant>) -> Result<WrappedKey, StoreError> {
@@ -85,6 +87,9 @@ impl Store {
     }
 
     pub(crate) async fn opened(&self, key: &WrappedKey) -> Result<TenantKey, StoreError> {
+        if self.pass(Point::Unwrap).await.is_err() {
+            return Err(KeyError::Unavailable("injected".to_owned()).into());
+        }
         Ok(key.open(&self.kek).await?)
     }
 }

@@ -9,8 +9,8 @@ use redialer_core::{agent::Channel, decide::Finding, time::plus};
 use super::{facts::time, pages::LISTED};
 use crate::json::Object;
 
-/// How far the provider's clock may be behind ours.
-const SKEW: SignedDuration = SignedDuration::from_mins(5);
+/// How far the provider's clock may be behind ours, the clock of a database server that is wrong included.
+const SKEW: SignedDuration = SignedDuration::from_mins(15);
 
 /// Findings of the pages read so far.
 pub(super) struct Search<'a> {

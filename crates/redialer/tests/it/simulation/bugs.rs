@@ -53,6 +53,8 @@ pub(super) enum Bug {
     IgnoreARefusedKey,
     /// A rescheduled moment counts as a named one.
     ReplannedIsNamed,
+    /// Events are decided as they came, whoever sent how many.
+    FirstComeFirstServed,
 }
 
 impl Bug {
@@ -81,6 +83,7 @@ impl Bug {
         Self::HalfAListIsAll,
         Self::IgnoreARefusedKey,
         Self::ReplannedIsNamed,
+        Self::FirstComeFirstServed,
     ];
 
     /// Where to look first: what is rare is not waited for every time.
@@ -161,6 +164,10 @@ impl Bug {
             Self::ReplannedIsNamed => &[(
                 "requested_for, forced, person_ix, timezone",
                 "scheduled_for as requested_for, true as forced, person_ix, timezone",
+            )],
+            Self::FirstComeFirstServed => &[(
+                "workspace_id > $1 order by workspace_id, try_at limit 1",
+                "workspace_id > $1 order by workspace_id desc, try_at limit 1",
             )],
             Self::LateAnswerWins => &[
                 (" and dispatches.state in ('intent', 'unknown')", ""),

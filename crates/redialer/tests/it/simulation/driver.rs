@@ -17,6 +17,7 @@ use axum::{
     body::Body,
     http::{Request, StatusCode},
 };
+use futures_util::future::join_all;
 use redialer::{
     app::App,
     clock::Hands,
@@ -26,13 +27,18 @@ use redialer::{
     },
 };
 use redialer_core::{
-    Id, Timestamp, callback::State, chance::Chance, id, tenant::Plan, workspace::ProviderKind,
+    Id, Timestamp, callback::State, chance::Chance, delivery::Sameness, id, tenant::Plan,
+    workspace::ProviderKind,
 };
 use redialer_sim::{
     SimTime,
     retell::{KeyState, Retell, Scene, Script, Webhook, script::Does},
 };
-use redialer_store::{AgentChange, Buckets, Defaults, Kek, NewTenant, NewWorkspace, Store};
+use redialer_store::{
+    AgentChange, Arrival, Buckets, Defaults, Kek, NewDelivery, NewTenant, NewWorkspace, Reading, Store,
+    bucket_of,
+};
+use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
@@ -53,19 +59,27 @@ const STEPS: usize = 220;
 const REPLICAS: usize = 2;
 const PEOPLE: usize = 5;
 const MINUTE_MS: i64 = 60_000;
+/// As many events of one workspace are decided before another has its turn.
+const SHARE: usize = 32;
+/// The agent and the key of another tenant.
+const FLOODING: &str = "agent_of_a_flood";
 
 enum Done {
     Nothing,
     /// Intents to send, each under way by itself from here.
     Send(Vec<Ready>),
-    /// A webhook's answer.
-    Answer(StatusCode),
+    /// The answers of webhooks.
+    Answers(Vec<StatusCode>),
+    /// A workspace's events that waited before some were decided, and those that do after it.
+    Decided(Vec<Id<id::Delivery>>, Vec<Id<id::Delivery>>),
 }
 
 struct Op {
     id: OpId,
     replica: usize,
-    hook: Option<Hook>,
+    hooks: Vec<Hook>,
+    /// Failures before it began.
+    failures: u64,
     future: Pin<Box<dyn Future<Output = Done>>>,
 }
 
@@ -91,9 +105,11 @@ pub(super) struct Simulation {
     hooks: Vec<Hook>,
     scenes: Vec<(i64, Scene)>,
     asked: BTreeSet<String>,
+    /// Calls whose events the database refuses to take.
+    poisoned: BTreeSet<String>,
     next_op: OpId,
     agent: Id<id::Agent>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Simulation {
@@ -126,14 +142,18 @@ impl Simulation {
             hooks: Vec::new(),
             scenes: Vec::new(),
             asked: BTreeSet::new(),
+            poisoned: BTreeSet::new(),
             next_op: 1,
             agent: Id::from_uuid(uuid::Uuid::nil()),
-            _dir: dir,
+            dir,
         };
         for n in 0..REPLICAS {
             simulation.start(n).await;
         }
         simulation.connect(workspace).await;
+        if seed % 6 == 1 {
+            simulation.flood(2 * SHARE).await;
+        }
         simulation
     }
 
@@ -178,6 +198,7 @@ impl Simulation {
             }
         }
         self.shared.set_faults(false);
+        self.heal().await;
         self.shared.note("the faults stop");
         self.come_to_rest().await;
         if self.shared.broken().is_none() {
@@ -204,6 +225,7 @@ impl Simulation {
             51 => self.machine_dies(),
             62 => self.the_account_changes(),
             63 => self.a_record_is_lost(),
+            64 => self.a_call_is_poisoned().await,
             52..=56 => self.machine_starts().await,
             57..=60 => self.a_person_acts().await,
             61 => self.a_clock_jumps(),
@@ -251,8 +273,14 @@ impl Simulation {
     }
 
     fn a_clock_jumps(&mut self) {
-        let n = self.shared.below(REPLICAS);
-        self.machines[n].skew_ms = (self.shared.below(21) as i64 - 10) * MINUTE_MS;
+        let n = self.shared.below(REPLICAS + 1);
+        let skew_ms = (self.shared.below(21) as i64 - 10) * MINUTE_MS;
+        if n == REPLICAS {
+            self.shared.note(&format!("the database's clock is wrong by {} s", skew_ms / 1_000));
+            self.shared.set_database_skew(skew_ms);
+        } else {
+            self.machines[n].skew_ms = skew_ms;
+        }
         self.set_time(self.shared.now_ms());
     }
 
@@ -287,6 +315,59 @@ impl Simulation {
         self.shared.lose(&call);
     }
 
+    /// The database takes no event of some call any more, or takes all again.
+    async fn a_call_is_poisoned(&mut self) {
+        if self.hooks.is_empty() || !self.poisoned.is_empty() {
+            return self.heal().await;
+        }
+        let call = self.hooks[self.shared.below(self.hooks.len())].hook.id.clone();
+        self.shared.note(&format!("the database takes no event of {call}"));
+        let mut db = self.database().await;
+        sqlx::query("insert into poisoned values ($1)").bind(&call).execute(&mut db).await.expect("poisoned");
+        self.poisoned.insert(call);
+    }
+
+    async fn heal(&mut self) {
+        let mut db = self.database().await;
+        sqlx::query("delete from poisoned").execute(&mut db).await.expect("healed");
+        self.poisoned.clear();
+    }
+
+    /// A connection of nobody's.
+    async fn database(&self) -> SqliteConnection {
+        let file = format!("sqlite://{}", self.dir.path().join("redialer.db").display());
+        SqliteConnection::connect(&file).await.expect("connected")
+    }
+
+    /// Events of another tenant wait to be decided, all before anything of ours.
+    async fn flood(&self, n: usize) {
+        let (tenant, workspace) = floods();
+        let (store, at) =
+            (&self.parts.store, redialer_core::time::from_ms(START_MS - MINUTE_MS).expect("in range"));
+        let key = store.open_key(tenant).await.expect("opened");
+        let agent =
+            store.of(tenant).agent_by_provider_id(workspace, FLOODING).await.expect("read").expect("synced");
+        for i in 0..n {
+            let id = Id::new(at, &self.shared.chance);
+            let delivery = NewDelivery {
+                bucket: bucket_of(tenant),
+                id,
+                tenant,
+                workspace,
+                agent: agent.id,
+                event: "call_analyzed".to_owned(),
+                call_id: Some(format!("call_of_a_flood_{i}")),
+                sameness: Sameness::Content(format!("flood {i}")),
+                body: key.seal_body(id.uuid(), b"{}", &self.shared.chance),
+                signature: String::new(),
+                received_at: at,
+                test: false,
+            };
+            let app = &self.machines[0].process.as_ref().expect("it runs").app;
+            app.inbox.record(Arrival { delivery, reading: Reading::Later }).await.expect("recorded");
+        }
+    }
+
     /// Something that stands still goes on, or fails.
     async fn a_gate_opens(&mut self) {
         let parked: Vec<OpId> =
@@ -296,7 +377,8 @@ impl Simulation {
         }
         let id = parked[self.shared.below(parked.len())];
         // What is frozen stays so for long: others take over meanwhile.
-        if self.shared.parked(id) == Some(Gate::Frozen) && !self.shared.sometimes(15.0) {
+        let is_slow = matches!(self.shared.parked(id), Some(Gate::Frozen | Gate::Stalled));
+        if is_slow && !self.shared.sometimes(15.0) {
             return;
         }
         let fate = match self.shared.parked(id) {
@@ -306,6 +388,7 @@ impl Simulation {
             Some(Gate::Answering) => {
                 [Fate::Go, Fate::Go, Fate::Go, Fate::Lost, Fate::BadGateway][self.shared.below(5)]
             }
+            Some(Gate::Stalled) => [Fate::Go, Fate::Go, Fate::Lost][self.shared.below(3)],
             _ => Fate::Go,
         };
         self.open(id, fate).await;
@@ -335,24 +418,62 @@ impl Simulation {
                 self.deliver(hook).await;
             }
             21..=30 => self.hooks.push(Hook { due_ms: now + 2 * MINUTE_MS, ..hook }),
+            31..=60 => {
+                let others = self.hooks.extract_if(.., |hook| hook.due_ms <= now).take(5);
+                let burst = std::iter::once(hook).chain(others).collect();
+                self.deliver_together(burst).await;
+            }
             _ => self.deliver(hook).await,
         }
     }
 
     async fn deliver(&mut self, hook: Hook) {
-        let Some(n) = self.anybody() else {
-            self.retry(hook);
-            return;
-        };
-        let Some(replica) = &self.machines[n].process else { return };
+        match self.anybody() {
+            Some(n) => self.deliver_to(n, hook).await,
+            None => self.retry(hook),
+        }
+    }
+
+    async fn deliver_to(&mut self, n: usize, hook: Hook) {
+        let Some(replica) = &self.machines[n].process else { return self.retry(hook) };
         let request = Request::post(&hook.hook.url)
             .header("x-retell-signature", hook.hook.signature(self.shared.now_ms()))
             .body(Body::from(hook.hook.body.clone()))
             .expect("a request");
         let door = replica.door.clone();
         let answered =
-            async move { Done::Answer(door.oneshot(request).await.expect("never fails").status()) };
-        self.begin(n, "webhook", Some(hook), answered).await;
+            async move { Done::Answers(vec![door.oneshot(request).await.expect("never fails").status()]) };
+        self.begin(n, "webhook", vec![hook], answered).await;
+    }
+
+    /// Webhooks come to one replica at once: its writer takes them in one batch.
+    async fn deliver_together(&mut self, hooks: Vec<Hook>) {
+        let Some(n) = self.anybody() else {
+            hooks.into_iter().for_each(|hook| self.retry(hook));
+            return;
+        };
+        let first = self.next_op;
+        self.shared.set_gathering(true);
+        for hook in hooks {
+            self.deliver_to(n, hook).await;
+        }
+        self.shared.set_gathering(false);
+        let shared = Arc::clone(&self.shared);
+        let stand = |op: &mut Op| op.id >= first && shared.parked(op.id) == Some(Gate::Gathering);
+        let (mut hooks, mut futures) = (Vec::new(), Vec::new());
+        for op in self.ops.extract_if(.., stand) {
+            shared.decide(op.id, Fate::Go);
+            hooks.extend(op.hooks);
+            futures.push(op.future);
+        }
+        if futures.is_empty() {
+            return;
+        }
+        let answered = async move {
+            let answers = |done| if let Done::Answers(answers) = done { answers } else { vec![] };
+            Done::Answers(join_all(futures).await.into_iter().flat_map(answers).collect())
+        };
+        self.begin(n, "webhooks together", hooks, answered).await;
     }
 
     fn retry(&mut self, hook: Hook) {
@@ -376,8 +497,7 @@ impl Simulation {
 
     fn kill(&mut self, n: usize) {
         self.shared.note(&format!("r{n} is gone"));
-        // Whoever heard the refusal may not have lived to record it; the next one will.
-        self.shared.set_refused(false);
+        self.shared.failed();
         for op in self.ops.extract_if(.., |op| op.replica == n) {
             self.shared.forget(op.id);
         }
@@ -416,7 +536,7 @@ impl Simulation {
                     }
                     Done::Nothing
                 };
-                self.begin(n, "force", None, forced).await;
+                self.begin(n, "force", vec![], forced).await;
             }
             _ => {}
         }
@@ -431,7 +551,7 @@ impl Simulation {
             }
             Done::Nothing
         };
-        self.begin(n, "cancel", None, cancelled).await;
+        self.begin(n, "cancel", vec![], cancelled).await;
     }
 
     async fn switch(&mut self, n: usize, enabled: bool) {
@@ -455,7 +575,7 @@ impl Simulation {
             }
             Done::Nothing
         };
-        self.begin(n, "switch", None, switched).await;
+        self.begin(n, "switch", vec![], switched).await;
     }
 
     fn app(&self, n: usize) -> Arc<App> {
@@ -473,27 +593,34 @@ impl Simulation {
     async fn turn(&mut self, n: usize, which: usize) {
         let app = self.app(n);
         match which {
-            0 => self.begin(n, "dispatch", None, dial(app)).await,
+            0 => self.begin(n, "dispatch", vec![], dial(app)).await,
             2 => {
-                let drained = async move {
-                    let _whatever = ingest::drain(&app).await;
-                    Done::Nothing
+                let store = self.parts.store.clone();
+                let waiting = async move |at| {
+                    let rows = store.pending(ids().1, at, SHARE as i64).await.expect("read");
+                    rows.iter().map(|row| row.id).collect()
                 };
-                self.begin(n, "ingest", None, drained).await;
+                let drained = async move {
+                    let at = app.clock.now();
+                    let before = waiting(at).await;
+                    let _whatever = ingest::drain(&app).await;
+                    Done::Decided(before, waiting(at).await)
+                };
+                self.begin(n, "ingest", vec![], drained).await;
             }
             3 if !self.shared.has(Bug::NeverAsk) => {
                 let asked = async move {
                     let _whatever = reconcile::round(&app).await;
                     Done::Nothing
                 };
-                self.begin(n, "reconcile", None, asked).await;
+                self.begin(n, "reconcile", vec![], asked).await;
             }
             4 if !self.shared.has(Bug::NeverSweep) => {
                 let swept = async move {
                     let _whatever = sweep::round(&app).await;
                     Done::Nothing
                 };
-                self.begin(n, "sweep", None, swept).await;
+                self.begin(n, "sweep", vec![], swept).await;
             }
             _ => {
                 let kept = async move {
@@ -502,7 +629,7 @@ impl Simulation {
                     app.buckets.send_replace(Buckets::all());
                     Done::Nothing
                 };
-                self.begin(n, "housekeeping", None, kept).await;
+                self.begin(n, "housekeeping", vec![], kept).await;
             }
         }
     }
@@ -511,13 +638,13 @@ impl Simulation {
         &mut self,
         replica: usize,
         label: &str,
-        hook: Option<Hook>,
+        hooks: Vec<Hook>,
         future: impl Future<Output = Done> + 'static,
     ) {
         let id = self.next_op;
         self.next_op += 1;
         self.shared.note(&format!("r{replica} {label} (op {id})"));
-        let op = Op { id, replica, hook, future: Box::pin(future) };
+        let op = Op { id, replica, hooks, failures: self.shared.failures(), future: Box::pin(future) };
         self.drive(op).await;
     }
 
@@ -543,9 +670,7 @@ impl Simulation {
         })
         .await;
         if let Some(replica) = self.shared.take_crash() {
-            if let Some(hook) = op.hook.take() {
-                self.retry(hook);
-            }
+            std::mem::take(&mut op.hooks).into_iter().for_each(|hook| self.retry(hook));
             self.shared.forget(op.id);
             drop(op);
             self.kill(replica);
@@ -554,7 +679,17 @@ impl Simulation {
         match done {
             None => self.ops.push(op),
             Some(Done::Nothing) => {}
-            Some(Done::Answer(status)) => self.answered(op.hook.take(), status).await,
+            Some(Done::Answers(answers)) => {
+                let nothing_failed = op.failures == self.shared.failures();
+                for (hook, status) in op.hooks.into_iter().zip(answers) {
+                    self.answered(hook, status, nothing_failed).await;
+                }
+            }
+            Some(Done::Decided(before, after)) => {
+                if op.failures == self.shared.failures() {
+                    self.parts.laws.decided(&before, &after);
+                }
+            }
             Some(Done::Send(intents)) => {
                 for ready in intents {
                     let app = self.app(op.replica);
@@ -563,7 +698,7 @@ impl Simulation {
                         dispatch::send(&app, ready).await;
                         Done::Nothing
                     };
-                    Box::pin(self.begin(op.replica, &label, None, sent)).await;
+                    Box::pin(self.begin(op.replica, &label, vec![], sent)).await;
                     if self.machines[op.replica].process.is_none() {
                         return;
                     }
@@ -572,9 +707,11 @@ impl Simulation {
         }
     }
 
-    async fn answered(&mut self, hook: Option<Hook>, status: StatusCode) {
-        let Some(hook) = hook else { return };
+    async fn answered(&mut self, hook: Hook, status: StatusCode, nothing_failed: bool) {
         self.shared.note(&format!("a webhook of {} is answered {status}", hook.hook.id));
+        if status.is_server_error() && nothing_failed && !self.poisoned.contains(&hook.hook.id) {
+            self.shared.broke("I42: a webhook was turned away although nothing of its own failed");
+        }
         if !status.is_success() {
             // A disabled agent's webhook is turned away for good reason: its promise is not ours.
             if status == StatusCode::FORBIDDEN {
@@ -706,6 +843,11 @@ fn scratch() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory")
 }
 
+/// The tenant and the workspace of which much more comes than is decided at once.
+fn floods() -> (Id<id::Tenant>, Id<id::Workspace>) {
+    (Id::from_uuid(uuid::Uuid::from_u128(3)), Id::from_uuid(uuid::Uuid::from_u128(4)))
+}
+
 fn ids() -> (Id<id::Tenant>, Id<id::Workspace>) {
     (Id::from_uuid(uuid::Uuid::from_u128(1)), Id::from_uuid(uuid::Uuid::from_u128(2)))
 }
@@ -733,18 +875,44 @@ async fn make(file: &std::path::Path) {
     let chance = Chance::seeded([5; 32]);
     let store = Store::sqlite(file, Kek::of(KEK)).await.expect("opened");
     store.migrate(&chance).await.expect("migrated");
-    let (tenant, workspace) = ids();
+    add_tenant(&store, ids(), KEY, &[VOICE, CHAT], &chance).await;
+    add_tenant(&store, floods(), FLOODING, &[FLOODING], &chance).await;
+    store.checkpoint().await.expect("written");
+    store.close().await;
+    // Events of these calls are taken by no transaction.
+    let mut db = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.expect("connected");
+    for sql in [
+        "create table poisoned (call_id text not null)",
+        "create trigger poison before insert on deliveries
+         when new.call_id in (select call_id from poisoned) begin select raise(abort, 'poisoned'); end",
+    ] {
+        sqlx::query(sql).execute(&mut db).await.expect("done");
+    }
+    db.close().await.expect("closed");
+}
+
+/// A tenant with one connected workspace.
+async fn add_tenant(
+    store: &Store,
+    ids: (Id<id::Tenant>, Id<id::Workspace>),
+    api_key: &str,
+    agents: &[&str],
+    chance: &Chance,
+) {
+    let (tenant, workspace) = ids;
     let now: Timestamp = redialer_core::time::from_ms(START_MS - MINUTE_MS).expect("in range");
+    let admin_key = format!("rdl_live_simulated_{}", tenant.uuid());
+    let owner_email = format!("{}@example.com", tenant.uuid());
     let new = NewTenant {
         id: tenant,
         name: "Example",
         plan: Plan::Unlimited,
-        owner_email: "owner@example.com",
+        owner_email: &owner_email,
         password_hash: "none",
-        admin_key: "rdl_live_simulated",
+        admin_key: &admin_key,
         webhook_secret: "whsec_simulated",
     };
-    store.create_tenant(&new, now, &chance).await.expect("created");
+    store.create_tenant(&new, now, chance).await.expect("created");
     let wait = |minutes: u32| serde_json::json!({"wait_minutes": minutes});
     let patch = serde_json::json!({
         "max_attempts": super::laws::MAX_ATTEMPTS, "calls_per_second": 50, "missed_after_minutes": 600,
@@ -755,15 +923,15 @@ async fn make(file: &std::path::Path) {
         id: workspace,
         provider: ProviderKind::Retell,
         name: "Line",
-        api_key: KEY,
-        webhook_key: KEY,
+        api_key,
+        webhook_key: api_key,
         account: None,
         defaults: &defaults,
     };
     let key = store.open_key(tenant).await.expect("opened");
     let of = store.of(tenant);
-    of.create_workspace(&new, 10, &key, now, &chance).await.expect("created");
-    let roster = [VOICE, CHAT].map(|id| redialer_store::Roster {
+    of.create_workspace(&new, 10, &key, now, chance).await.expect("created");
+    let agent = |id| redialer_store::Roster {
         provider_agent_id: id,
         name: id,
         channel: if id == CHAT {
@@ -772,8 +940,7 @@ async fn make(file: &std::path::Path) {
             redialer_core::agent::Channel::Voice
         },
         timezone: Some("America/New_York"),
-    });
-    of.sync_agents(workspace, &roster, None, 10, (now, now), &chance).await.expect("synced");
-    store.checkpoint().await.expect("written");
-    store.close().await;
+    };
+    let roster: Vec<_> = agents.iter().copied().map(agent).collect();
+    of.sync_agents(workspace, &roster, None, 10, (now, now), chance).await.expect("synced");
 }

@@ -9,7 +9,7 @@ use redialer_store::{Faults, Passing, Point, Verdict};
 
 use super::{
     bugs::Bug,
-    shared::{Gate, Shared},
+    shared::{Fate, Gate, Shared},
 };
 
 /// The faults of one replica.
@@ -43,6 +43,10 @@ impl Faults for ReplicaFaults {
             if !shared.faults_on() {
                 return Verdict::Go;
             }
+            if point == Point::Begin && shared.is_gathering() {
+                shared.park(Gate::Gathering).await;
+                return Verdict::Go;
+            }
             match point {
                 Point::BeforeCommit | Point::AfterCommit => {
                     if shared.sometimes(0.4) {
@@ -51,9 +55,18 @@ impl Faults for ReplicaFaults {
                     }
                     if shared.sometimes(0.4) {
                         shared.note(&format!("r{} {} fails", self.replica, point.word()));
-                        // It may have been the pause that was not recorded; the next refusal will be.
-                        shared.set_refused(false);
+                        shared.failed();
                         return Verdict::Fail;
+                    }
+                }
+                // The database or the key service is slow; perhaps it answers too late.
+                Point::Begin | Point::Unwrap => {
+                    if shared.sometimes(0.7) {
+                        shared.note(&format!("r{} stalls at {}", self.replica, point.word()));
+                        if shared.park(Gate::Stalled).await == Fate::Lost {
+                            shared.failed();
+                            return Verdict::Fail;
+                        }
                     }
                 }
                 // The wire has its own ways to die there.
@@ -89,7 +102,7 @@ impl Faults for ReplicaFaults {
     }
 
     fn database_ms(&self) -> Option<i64> {
-        (!self.shared.has(Bug::TrustOwnClock)).then(|| self.shared.now_ms())
+        (!self.shared.has(Bug::TrustOwnClock)).then(|| self.shared.database_ms())
     }
 }
 

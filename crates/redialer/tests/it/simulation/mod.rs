@@ -70,9 +70,11 @@ fn no_law_is_broken_whatever_fails() {
 #[test]
 fn one_seed_is_one_story() {
     for seed in 1..4 {
-        assert_eq!(run(seed, None).trace, run(seed, None).trace, "seed {seed}");
+        let (first, second) = (run(seed, None).trace, run(seed, None).trace);
+        let differs = first.lines().zip(second.lines()).find(|(a, b)| a != b);
+        assert!(first == second, "seed {seed}: {differs:?}");
     }
-    assert_ne!(run(1, None).trace, run(2, None).trace);
+    assert!(run(1, None).trace != run(2, None).trace);
 }
 
 #[test]

@@ -26,6 +26,10 @@ pub(super) enum Gate {
     Answering,
     /// The process stands still between two steps.
     Frozen,
+    /// The database or the key service takes its time.
+    Stalled,
+    /// A webhook stands before the writer until others stand there too.
+    Gathering,
 }
 
 /// How it goes on.
@@ -34,7 +38,7 @@ pub(super) enum Fate {
     Go,
     /// Nothing was connected.
     Unsent,
-    /// The connection broke.
+    /// The connection broke, or whoever was asked answers too late.
     Lost,
     /// The provider's gateway answers in its place.
     BadGateway,
@@ -43,6 +47,10 @@ pub(super) enum Fate {
 pub(super) struct Shared {
     inner: Mutex<Inner>,
     now_ms: Arc<AtomicI64>,
+    /// By how much the database server's clock is wrong.
+    database_skew_ms: AtomicI64,
+    /// The furthest that it was ever ahead: replicas that have not looked since still are.
+    most_skew_ms: AtomicI64,
     pub(super) chance: Chance,
     pub(super) bug: Option<Bug>,
 }
@@ -52,9 +60,14 @@ struct Inner {
     current: OpId,
     parked: BTreeMap<OpId, Gate>,
     fates: BTreeMap<OpId, Fate>,
+    /// Of tasks that were spawned by what is under way and stand still in it.
+    wakers: BTreeMap<OpId, Waker>,
+    /// How often a process crashed or a step of it failed.
+    failures: u64,
     crashed: Option<usize>,
     waker: Option<Waker>,
     faults_on: bool,
+    is_gathering: bool,
     /// How often chance was asked: two runs that differ in it differ from there on.
     draws: u64,
     trace: String,
@@ -76,6 +89,8 @@ impl Shared {
         Arc::new(Self {
             inner: Mutex::default(),
             now_ms: Arc::new(AtomicI64::new(start_ms)),
+            database_skew_ms: AtomicI64::default(),
+            most_skew_ms: AtomicI64::default(),
             chance: Chance::seeded(bytes),
             bug,
         })
@@ -102,6 +117,33 @@ impl Shared {
         self.now_ms.store(ms, Ordering::Relaxed);
     }
 
+    /// The database server's clock, which is the replicas' clock too.
+    pub(super) fn database_ms(&self) -> i64 {
+        self.now_ms() + self.database_skew_ms.load(Ordering::Relaxed)
+    }
+
+    /// The database server's clock is set.
+    pub(super) fn set_database_skew(&self, ms: i64) {
+        self.database_skew_ms.store(ms, Ordering::Relaxed);
+        self.most_skew_ms.fetch_max(ms, Ordering::Relaxed);
+    }
+
+    /// The latest time that anybody can rightly believe it is.
+    pub(super) fn latest(&self) -> Timestamp {
+        from_ms(self.now_ms() + self.most_skew_ms.load(Ordering::Relaxed)).expect("in range")
+    }
+
+    /// A process crashed, or a step of it failed. Whoever heard a refusal may not have recorded it; the next one will.
+    pub(super) fn failed(&self) {
+        let mut inner = self.inner();
+        inner.failures += 1;
+        inner.is_refused = false;
+    }
+
+    pub(super) fn failures(&self) -> u64 {
+        self.inner().failures
+    }
+
     /// Whether something happens that happens `percent` of the time.
     pub(super) fn sometimes(&self, percent: f64) -> bool {
         self.draw() * 100.0 < percent
@@ -126,6 +168,14 @@ impl Shared {
 
     pub(super) fn set_faults(&self, on: bool) {
         self.inner().faults_on = on;
+    }
+
+    pub(super) fn set_gathering(&self, on: bool) {
+        self.inner().is_gathering = on;
+    }
+
+    pub(super) fn is_gathering(&self) -> bool {
+        self.inner().is_gathering
     }
 
     pub(super) fn note(&self, line: &str) {
@@ -197,19 +247,24 @@ impl Shared {
         }
         let op = self.inner().current;
         let mut entered = false;
-        std::future::poll_fn(|_| {
+        std::future::poll_fn(|cx| {
             let mut inner = self.inner();
-            if !entered {
-                entered = true;
-                inner.parked.insert(op, gate);
-                return Poll::Pending;
-            }
-            match inner.fates.remove(&op) {
+            let fate = if entered { inner.fates.remove(&op) } else { None };
+            entered = true;
+            match fate {
                 Some(fate) => {
                     inner.parked.remove(&op);
                     Poll::Ready(fate)
                 }
-                None => Poll::Pending,
+                None => {
+                    inner.parked.insert(op, gate);
+                    inner.wakers.insert(op, cx.waker().clone());
+                    // The driver learns of it where a task of its own stands still.
+                    if let Some(driver) = &inner.waker {
+                        driver.wake_by_ref();
+                    }
+                    Poll::Pending
+                }
             }
         })
         .await
@@ -223,6 +278,9 @@ impl Shared {
         let mut inner = self.inner();
         inner.parked.remove(&op);
         inner.fates.insert(op, fate);
+        if let Some(waker) = inner.wakers.remove(&op) {
+            waker.wake();
+        }
     }
 
     pub(super) fn parked(&self, op: OpId) -> Option<Gate> {
@@ -233,10 +291,12 @@ impl Shared {
         let mut inner = self.inner();
         inner.parked.remove(&op);
         inner.fates.remove(&op);
+        inner.wakers.remove(&op);
     }
 
     /// The process of that replica is gone, at once.
     pub(super) fn crash(&self, replica: usize) -> ! {
+        self.failed();
         {
             let mut inner = self.inner();
             inner.crashed = Some(replica);
