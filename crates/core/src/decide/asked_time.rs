@@ -368,6 +368,60 @@ mod tests {
         }
     }
 
+    /// Where it is five to nine on Sunday, 29 November 2026.
+    fn chicago() -> Zone {
+        Zone { name: "America/Chicago".to_owned(), source: ZoneSource::Number, is_sure: true }
+    }
+
+    #[test]
+    fn an_extracted_time_is_read_in_spanish_and_in_seconds() {
+        let end = "2026-11-29T14:55:00Z".parse().expect("a time");
+        let turns = || vec![Turn { role: Role::User, content: "yes please call me back then".to_owned() }];
+        for (time, want) in [
+            ("1796072400", "Mon 30 Nov 15:00"),
+            ("2026-11-30T24:00:00", "Tue 01 Dec 00:00"),
+            ("mañana a las 3 de la tarde", "Mon 30 Nov 15:00"),
+            ("mañana a las 10", "Mon 30 Nov 10:00"),
+            ("pasado mañana a las 5 de la tarde", "Tue 01 Dec 17:00"),
+            ("el jueves a las 4 de la tarde", "Thu 03 Dec 16:00"),
+        ] {
+            let facts = facts(Asked { callback: true, time: Some(time.to_owned()), ..Asked::default() });
+            let heard = asked_time(&facts, turns, &chicago(), None, &Policy::default(), end);
+            let at = heard.at.expect("understood").to_zoned(heard.zone.rules());
+            assert_eq!(at.strftime("%a %d %b %H:%M").to_string(), want, "{time}");
+        }
+    }
+
+    #[test]
+    fn words_of_a_program_are_read_in_spanish() {
+        let zone = TimeZone::get("Europe/Madrid").expect("a zone");
+        // Sunday, one minute to four.
+        let end = "2026-11-29T14:59:00Z".parse().expect("a time");
+        for (text, want) in [
+            ("el martes a las 4 de la tarde", "Tue 01 Dec 16:00"),
+            ("pasado mañana a las 10", "Tue 01 Dec 10:00"),
+            ("en 2 horas", "Sun 29 Nov 17:59"),
+            ("a las 4 y media de la tarde", "Sun 29 Nov 16:30"),
+            ("el jueves a las 11 de la mañana", "Thu 03 Dec 11:00"),
+            ("dentro de 20 minutos", "Sun 29 Nov 16:19"),
+            ("mañana a las 10", "Mon 30 Nov 10:00"),
+            ("el 15 de diciembre a las 9", "Tue 15 Dec 09:00"),
+        ] {
+            let turn = Turn { role: Role::User, content: text.to_owned() };
+            let call = when::Call {
+                turns: &[turn],
+                end,
+                zone: "Europe/Madrid",
+                agent_zone: None,
+                only_the_time: true,
+                lang: when::Lang::default(),
+                hours: None,
+            };
+            let at = heard_in(None, &call).at.expect("understood").to_zoned(zone.clone());
+            assert_eq!(at.strftime("%a %d %b %H:%M").to_string(), want, "{text}");
+        }
+    }
+
     fn check(text: &str, want: Option<&str>) {
         let zone = TimeZone::get("America/New_York").expect("a zone");
         let got = iso8601(text, &zone).map(|(at, _)| at.to_string());

@@ -1,12 +1,18 @@
 //! Small requests that dialers have been seen to get wrong: numbers in every notation, answers in every spelling,
 //! machines that "ask", and times in two languages. Each goes the whole way, from the signed webhook to the row.
 
-use jiff::{Zoned, tz::TimeZone};
-use redialer_core::Timestamp;
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, ToSpan as _, Zoned, tz::TimeZone};
+use redialer_core::{Timestamp, time::plus};
+use redialer_sim::retell::script::Does;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Engine, OURS, VOICE, Walk};
+use crate::{
+    harness::{Engine, OURS, VOICE, Walk},
+    walk::scene,
+};
 
 async fn begin() -> Walk {
     let walk = Walk::begin(Engine::Sqlite, 1).await;
@@ -35,46 +41,61 @@ async fn after(walk: &Walk, events: &[Value]) -> impl Fn(&str) -> Vec<Value> + u
     move |id| rows.iter().filter(|row| row["source_call_id"] == id).cloned().collect()
 }
 
+/// The codes of the notes on the events of each call, by its id.
+async fn notes_by_call(walk: &Walk) -> BTreeMap<String, Vec<String>> {
+    let feed = walk.get("/v1/activity?kind=webhook&limit=200").await;
+    let mut notes = BTreeMap::<String, Vec<String>>::new();
+    for event in feed["data"].as_array().expect("a list") {
+        let call = event["provider_call_id"].as_str().expect("an id").to_owned();
+        let codes = event["notes"].as_array().expect("a list").iter().map(|note| &note["code"]);
+        notes.entry(call).or_default().extend(codes.map(|code| code.as_str().expect("a code").to_owned()));
+    }
+    notes
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_number_is_read_in_every_notation_and_refused_for_what_it_is() {
     let walk = begin().await;
     let table = [
         // Withheld callers, spelled on a keypad; local numbers behind a country's code.
-        ("+8656696", None),
-        ("+86282452253", None),
-        ("+15550117", None),
-        ("+8610123", None),
-        ("+4420794601", None),
+        ("+8656696", Err("bad_number")),
+        ("+86282452253", Err("bad_number")),
+        ("+15550117", Err("bad_number")),
+        ("+8610123", Err("bad_number")),
+        ("+4420794601", Err("bad_number")),
         // Personal, satellite and international-network numbers.
-        ("+447000555012", None),
-        ("+870773111632", None),
-        ("+88299123456", None),
-        ("+883510012345678", None),
-        ("0014155550117", Some("+14155550117")),
-        ("sip:+14155550120@sip.example.net", Some("+14155550120")),
-        ("+14155550121;ext=12", Some("+14155550121")),
-        ("\u{202a}+14155550123\u{202c}", Some("+14155550123")),
-        ("+1\u{2011}415\u{2011}5550125", Some("+14155550125")),
-        ("\u{ff0b}14155550126", Some("+14155550126")),
+        ("+447000555012", Err("premium_number")),
+        ("+870773111632", Err("premium_number")),
+        ("+88299123456", Err("premium_number")),
+        ("+883510012345678", Err("premium_number")),
+        ("0014155550117", Ok("+14155550117")),
+        ("sip:+14155550120@sip.example.net", Ok("+14155550120")),
+        ("+14155550121;ext=12", Ok("+14155550121")),
+        ("\u{202a}+14155550123\u{202c}", Ok("+14155550123")),
+        ("+1\u{2011}415\u{2011}5550125", Ok("+14155550125")),
+        ("\u{ff0b}14155550126", Ok("+14155550126")),
         // Mexico's old mobile prefix; numbers without a plus.
-        ("+5213312345678", Some("+523312345678")),
-        ("+5218112345678", Some("+528112345678")),
-        ("+5216641234567", Some("+526641234567")),
-        ("525588902311", Some("+525588902311")),
-        ("13125550188", Some("+13125550188")),
-        ("918777562720", Some("+918777562720")),
-        ("<sip:+13125550189@pstn.example.com;user=phone>", Some("+13125550189")),
-        ("sip:13125550187@pstn.example.com", Some("+13125550187")),
-        ("+13125550186@sip.example.com", Some("+13125550186")),
+        ("+5213312345678", Ok("+523312345678")),
+        ("+5218112345678", Ok("+528112345678")),
+        ("+5216641234567", Ok("+526641234567")),
+        ("525588902311", Ok("+525588902311")),
+        ("13125550188", Ok("+13125550188")),
+        ("918777562720", Ok("+918777562720")),
+        ("<sip:+13125550189@pstn.example.com;user=phone>", Ok("+13125550189")),
+        ("sip:13125550187@pstn.example.com", Ok("+13125550187")),
+        ("+13125550186@sip.example.com", Ok("+13125550186")),
     ];
     let ask = json!({"redialer.io_callback": true, "redialer.io_callback_time": "in 2 hours"});
     let events =
         table.iter().enumerate().map(|(i, (number, _))| inbound(&walk, &format!("n{i}"), number, "", &ask));
     let of = after(&walk, &events.collect::<Vec<_>>()).await;
+    let notes = notes_by_call(&walk).await;
     for (i, (number, want)) in table.iter().enumerate() {
         let rows = of(&format!("n{i}"));
         let to: Vec<_> = rows.iter().map(|row| row["to_number"].as_str().expect("a number")).collect();
         assert_eq!(to, want.iter().copied().collect::<Vec<_>>(), "{number}");
+        let codes = notes.get(&format!("n{i}")).expect("an event");
+        assert_eq!(*codes, want.err().into_iter().collect::<Vec<_>>(), "{number}");
     }
     let agent = walk.agent(VOICE).await["id"].clone();
     let local = json!({"agent_id": agent, "to_number": "+15550142", "at": crate::harness::days_ahead(1)});
@@ -116,15 +137,16 @@ async fn an_extracted_time_is_read_in_both_languages_and_in_seconds() {
     let walk = begin().await;
     let end = walk.now().as_millisecond();
     let tomorrow = end / 1_000 + 30 * 3_600;
-    let midnight = "2027-03-02T24:00:00";
+    let last_day = walk.now().to_zoned(zone("America/Chicago")).date() + 30.days();
     let times = [
         tomorrow.to_string(),
-        midnight.to_owned(),
+        format!("{last_day}T24:00:00"),
         "mañana a las 3 de la tarde".to_owned(),
         "mañana a las 10".to_owned(),
         "pasado mañana a las 5 de la tarde".to_owned(),
         "el jueves a las 4 de la tarde".to_owned(),
     ];
+    // The tests of `core` assert the date of each, at a fixed end of the call.
     let event = |(i, time): (usize, &String)| {
         let ask = json!({"redialer.io_callback": true, "redialer.io_callback_time": time});
         inbound(
@@ -140,14 +162,20 @@ async fn an_extracted_time_is_read_in_both_languages_and_in_seconds() {
     let at =
         |i: usize| row(i)["requested_for"].as_str().expect("a time").parse::<Timestamp>().expect("RFC 3339");
     assert_eq!(at(0).as_second(), tomorrow);
-    assert_eq!(at(1), "2027-03-03T00:00:00-06:00".parse().expect("a time"));
-    assert_eq!([2, 3, 4, 5].map(|i| on_clock(&row(i), "America/Chicago").hour()), [15, 10, 17, 16]);
+    let chicago = |i: usize, format: &str| on_clock(&row(i), "America/Chicago").strftime(format).to_string();
+    assert_eq!(chicago(1, "%F %H:%M"), format!("{} 00:00", last_day.tomorrow().expect("a day")));
+    assert_eq!([2, 3, 4].map(|i| chicago(i, "%H:%M")), ["15:00", "10:00", "17:00"]);
+    assert_eq!(chicago(5, "%a %H:%M"), "Thu 16:00");
+}
+
+fn zone(name: &str) -> TimeZone {
+    TimeZone::get(name).expect("a zone")
 }
 
 /// When a callback was asked for, on the clock of a zone.
-fn on_clock(row: &Value, zone: &str) -> Zoned {
+fn on_clock(row: &Value, name: &str) -> Zoned {
     let at: Timestamp = row["requested_for"].as_str().expect("a time").parse().expect("RFC 3339");
-    at.to_zoned(TimeZone::get(zone).expect("a zone"))
+    at.to_zoned(zone(name))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,40 +206,84 @@ async fn words_are_understood_on_the_clock_of_the_number() {
 async fn a_machine_asks_for_nothing() {
     let walk = begin().await;
     let end = walk.now().as_millisecond();
+    // Four hours from now is outside of quiet hours, twelve hours from now is inside.
+    let clock = |hours: i64| {
+        let at = plus(walk.now(), SignedDuration::from_hours(hours));
+        at.to_zoned(zone("America/Chicago")).strftime("%H:%M").to_string()
+    };
+    walk.defaults(json!({"quiet_hours": {"start": clock(8), "end": clock(18)}})).await;
+    let asks = |time: &str| json!({"redialer.io_callback": true, "redialer.io_callback_time": time});
+    let both = ["call_ended", "call_analyzed"].as_slice();
     let table = [
+        ("voicemail_reached", true, asks("tonight at 11 PM"), both),
+        ("voicemail_reached", true, asks("in 12 hours"), both),
         (
             "voicemail_reached",
-            json!({"redialer.io_callback": true, "redialer.io_callback_time": "tonight at 11 PM"}),
-        ),
-        (
-            "voicemail_reached",
+            true,
             json!({"redialer.io_callback": "true", "redialer.io_callback_time": "Monday 9am"}),
+            both,
         ),
-        ("ivr_reached", json!({"redialer.io_callback": true})),
+        ("ivr_reached", true, json!({"redialer.io_callback": true}), both),
+        ("ivr_reached", false, json!({"redialer.io_callback": true}), both),
+        ("voicemail_reached", true, asks("Monday at 9 AM"), &["call_analyzed"]),
+        ("voicemail_reached", false, asks("Monday at 9 AM"), &["call_analyzed"]),
     ];
     let mut events = Vec::new();
-    for (i, (reason, extracted)) in table.iter().enumerate() {
-        for (event, analysis) in [
-            ("call_ended", Value::Null),
-            ("call_analyzed", json!({"in_voicemail": true, "custom_analysis_data": extracted})),
-        ] {
-            events.push(json!({"event": event, "call": {
+    for (i, (reason, in_voicemail, extracted, kinds)) in table.iter().enumerate() {
+        for kind in *kinds {
+            let analysis = json!({"in_voicemail": in_voicemail, "custom_analysis_data": extracted});
+            events.push(json!({"event": kind, "call": {
                 "call_id": format!("m{i}"), "call_type": "phone_call", "agent_id": VOICE, "direction": "outbound",
                 "from_number": OURS, "to_number": format!("+131255501{:02}", 60 + i),
                 "disconnection_reason": reason, "start_timestamp": end - 60_000, "end_timestamp": end,
-                "call_analysis": analysis,
+                "call_analysis": if *kind == "call_analyzed" { analysis } else { Value::Null },
             }}));
         }
     }
     let of = after(&walk, &events).await;
-    for (i, (reason, extracted)) in table.iter().enumerate() {
+    let notes = notes_by_call(&walk).await;
+    for (i, (reason, in_voicemail, extracted, _)) in table.iter().enumerate() {
+        let what = format!("{reason} {in_voicemail} {extracted}");
         let rows = of(&format!("m{i}"));
-        let [row] = rows.as_slice() else { panic!("{reason} {extracted}: {rows:?}") };
-        assert_eq!(row["reason"], "voicemail_followup", "{reason} {extracted}");
+        let [row] = rows.as_slice() else { panic!("{what}: {rows:?}") };
+        assert_eq!(row["reason"], "voicemail_followup", "{what}");
         let due: Timestamp = row["scheduled_for"].as_str().expect("a time").parse().expect("RFC 3339");
-        assert_eq!(due.as_millisecond() - end, 4 * 3_600_000, "{reason} {extracted}");
+        assert_eq!(due.as_millisecond() - end, 4 * 3_600_000, "{what}");
+        assert_eq!(notes.get(&format!("m{i}")).expect("an event"), &["no_person"], "{what}");
     }
-    assert!(walk.notes().await.contains(&"no_person".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_asks_on_every_dial_is_called_three_times() {
+    let walk = Walk::begin(Engine::Sqlite, 20_000).await;
+    let verified = walk.says(&["audit", "verify"]);
+    let tenant = verified.split(' ').next().expect("an id");
+    walk.says(&["tenant", "change-plan", "--tenant", tenant, "--plan", "starter"]);
+    let workspace = walk.get(&format!("/v1/workspaces/{}", walk.workspace)).await;
+    assert_eq!(workspace["plan"], "starter");
+    // A call that the agent hangs up counts as a conversation until the analysis reports a voicemail.
+    let people = [("+13125550142", "voicemail_reached"), ("+13125550143", "agent_hangup")];
+    for (person, ends) in people {
+        let does = Does { in_voicemail: true, ends: ends.to_owned(), ..Does::ask(&[], None) };
+        walk.sim.set_person(person, vec![does.clone()]);
+        walk.sim.happen(&scene("outbound", person, does));
+    }
+    walk.until("every dial to be analyzed", async |walk: &Walk| {
+        let feed = walk.get("/v1/activity?kind=webhook&limit=200").await;
+        let events = feed["data"].as_array().expect("a list");
+        let analyzed = events.iter().filter(|e| e["event"] == "call_analyzed" && e["state"] == "done");
+        analyzed.count() == people.len() * 4
+    })
+    .await;
+    let rows = walk.callbacks().await;
+    for (person, ends) in people {
+        let own: Vec<_> = rows.iter().filter(|row| row["to_number"] == person).collect();
+        let attempts: Vec<_> = own.iter().map(|row| (&row["reason"], &row["attempt"])).collect();
+        let reason = json!("voicemail_followup");
+        assert_eq!(attempts, [json!(1), json!(2), json!(3)].each_ref().map(|n| (&reason, n)), "{ends}");
+        assert!(own.iter().all(|row| row["chain_root_id"] == own[0]["id"]), "{ends}: {own:?}");
+        assert_eq!(walk.rings(person).len(), 3, "{ends}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -223,7 +295,7 @@ async fn a_callback_by_hand_takes_spanish_and_no_moment_that_is_gone() {
         body.as_object_mut().expect("an object").extend(when.as_object().expect("an object").clone());
         walk.ask(Method::POST, "/v1/callbacks", Some(body), want).await
     };
-    for (i, gone) in ["1970-01-01T00:00:00Z", &(walk.now() - jiff::SignedDuration::from_hours(3)).to_string()]
+    for (i, gone) in ["1970-01-01T00:00:00Z", &(walk.now() - SignedDuration::from_hours(3)).to_string()]
         .into_iter()
         .enumerate()
     {
@@ -235,21 +307,21 @@ async fn a_callback_by_hand_takes_spanish_and_no_moment_that_is_gone() {
         let refused = schedule(i, words, StatusCode::UNPROCESSABLE_ENTITY).await;
         assert_eq!(refused["error"]["param"], "text", "{gone}");
     }
-    for (i, (text, hour, minute)) in [
-        ("el martes a las 4 de la tarde", 16, 0),
-        ("pasado mañana a las 10", 10, 0),
-        ("a las 4 y media de la tarde", 16, 30),
-        ("el jueves a las 11 de la mañana", 11, 0),
-        ("mañana a las 10", 10, 0),
-        ("el 15 de diciembre a las 9", 9, 0),
+    // The tests of `core` assert the date of each, at a fixed time of the request.
+    for (i, (text, format, want)) in [
+        ("el martes a las 4 de la tarde", "%a %H:%M", "Tue 16:00"),
+        ("pasado mañana a las 10", "%H:%M", "10:00"),
+        ("a las 4 y media de la tarde", "%H:%M", "16:30"),
+        ("el jueves a las 11 de la mañana", "%a %H:%M", "Thu 11:00"),
+        ("mañana a las 10", "%H:%M", "10:00"),
+        ("el 15 de diciembre a las 9", "%d %b %H:%M", "15 Dec 09:00"),
     ]
     .into_iter()
     .enumerate()
     {
         let made =
             schedule(10 + i, json!({"text": text, "timezone": "Europe/Madrid"}), StatusCode::CREATED).await;
-        let at = on_clock(&made, "Europe/Madrid");
-        assert_eq!((at.hour(), at.minute()), (hour, minute), "{text}");
+        assert_eq!(on_clock(&made, "Europe/Madrid").strftime(format).to_string(), want, "{text}");
     }
     for (i, (text, minutes)) in [("en 2 horas", 120), ("dentro de 20 minutos", 20)].into_iter().enumerate() {
         let before = walk.now();
