@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     task::JoinSet,
 };
 
@@ -83,6 +83,15 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await.with_context(|| format!("{address} is not there"))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, answer: Vec::with_capacity(4_096) })
+    }
+
+    /// The same as the peer of that address.
+    pub(crate) async fn open_from(peer: SocketAddr, address: SocketAddr) -> anyhow::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(peer)?;
+        let stream = socket.connect(address).await.with_context(|| format!("{address} is not there"))?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, answer: Vec::with_capacity(4_096) })
     }

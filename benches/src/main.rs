@@ -1,4 +1,5 @@
-//! The benchmarks: `redialer-bench run [UNIT…] [--quick] [--write FILE]`, `redialer-bench soak [--minutes N]`.
+//! The benchmarks: `redialer-bench run [UNIT…] [--quick] [--write FILE]`, `redialer-bench soak [--minutes N]
+//! [--hostile]`.
 //!
 //! Normally run by `cargo xtask bench` and `cargo xtask soak`, which build both binaries and start a Postgres.
 //! Invariants: loopback only; only processes started here are ended; the product is driven from outside.
@@ -24,11 +25,19 @@ use clap::{Parser, Subcommand, builder::PossibleValuesParser};
 use tokio::signal::unix::{SignalKind, signal};
 
 use bench::Bench;
-use units::{backlog, burst, dispatch, footprint, ingest, keys, soak, when};
+use units::{backlog, burst, dispatch, footprint, ingest, keys, neighbors, pollers, soak, when};
 
 /// In the order of the goals.
-const UNITS: [&str; 7] =
-    [ingest::UNIT, keys::UNIT, dispatch::UNIT, burst::UNIT, backlog::UNIT, footprint::UNIT, when::UNIT];
+const UNITS: [&str; 8] = [
+    ingest::UNIT,
+    keys::UNIT,
+    dispatch::UNIT,
+    burst::UNIT,
+    backlog::UNIT,
+    pollers::UNIT,
+    footprint::UNIT,
+    when::UNIT,
+];
 
 #[derive(Parser)]
 struct Cli {
@@ -53,6 +62,9 @@ enum Command {
     Soak {
         #[arg(long, default_value_t = 10)]
         minutes: u64,
+        /// Beside a tenant that floods, stalls and polls, on both engines, in place of the simulator's faults
+        #[arg(long)]
+        hostile: bool,
     },
     /// One of the limits, as a program of its own
     #[command(hide = true)]
@@ -69,7 +81,8 @@ async fn main() -> ExitCode {
     let work = async {
         match Cli::parse().command {
             Command::Run { units, quick, write } => run(&units, quick, write).await,
-            Command::Soak { minutes } => soak::run(minutes).await,
+            Command::Soak { minutes, hostile: true } => neighbors::run(minutes).await,
+            Command::Soak { minutes, .. } => soak::run(minutes).await,
             Command::Limit(limit) => limits::run(limit).await,
         }
     };
@@ -109,6 +122,7 @@ async fn run(units: &[String], quick: bool, write: Option<PathBuf>) -> anyhow::R
             dispatch::UNIT => dispatch::run(&mut bench).await?,
             burst::UNIT => burst::run(&mut bench).await?,
             backlog::UNIT => backlog::run(&mut bench).await?,
+            pollers::UNIT => pollers::run(&mut bench).await?,
             footprint::UNIT => footprint::run(&mut bench).await?,
             _ => when::run(&mut bench)?,
         }

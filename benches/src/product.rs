@@ -115,16 +115,21 @@ impl Product {
         };
         product.settings.extend(settings.iter().cloned());
         for i in 0..tenants {
-            let owner = format!("owner{i}@example.com");
-            let words = ["tenant", "create", "--name", "Bench", "--plan", "unlimited", "--json", "--owner"];
-            let made = product.command().args(words).arg(owner).output()?;
-            if !made.status.success() {
-                bail!("`redialer tenant create` failed: {}", String::from_utf8_lossy(&made.stderr));
-            }
-            let made: Value = serde_json::from_slice(&made.stdout).context("a tenant as JSON")?;
-            product.keys.push(text(&made, "admin_key")?);
+            product.add_tenant(&format!("owner{i}@example.com"))?;
         }
         Ok(product)
+    }
+
+    /// One tenant more.
+    pub(crate) fn add_tenant(&mut self, owner: &str) -> anyhow::Result<()> {
+        let words = ["tenant", "create", "--name", "Bench", "--plan", "unlimited", "--json", "--owner"];
+        let made = self.command().args(words).arg(owner).output()?;
+        if !made.status.success() {
+            bail!("`redialer tenant create` failed: {}", String::from_utf8_lossy(&made.stderr));
+        }
+        let made: Value = serde_json::from_slice(&made.stdout).context("a tenant as JSON")?;
+        self.keys.push(text(&made, "admin_key")?);
+        Ok(())
     }
 
     pub(crate) fn set(&mut self, name: &'static str, value: &str) {
@@ -192,6 +197,12 @@ impl Product {
             }
         }
         Ok(())
+    }
+
+    /// Connects one workspace of the tenant that came last.
+    pub(crate) async fn connect_last(&mut self, pace: f64) -> anyhow::Result<()> {
+        let key = self.keys.last().cloned().context("a tenant")?;
+        self.connect_one(&key, pace).await.map(|_| ())
     }
 
     /// One workspace and its agent; the pace it has.

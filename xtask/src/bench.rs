@@ -1,4 +1,5 @@
-//! `cargo xtask bench [UNIT…] [--quick] [--write]` and `cargo xtask soak [--minutes N]`: both binaries in release,
+//! `cargo xtask bench [UNIT…] [--quick] [--write]` and `cargo xtask soak [--minutes N]
+//! [--hostile]`: both binaries in release,
 //! a Postgres of our own, and the benchmarks beside it.
 
 use std::{
@@ -24,9 +25,15 @@ pub(crate) fn bench(words: &[&str]) -> anyhow::Result<()> {
     run(command.env("REDIALER_BENCH_POSTGRES", server.url()).env("REDIALER_BENCH_OPENBAO", openbao))
 }
 
-/// Holds a server under load beside the simulator.
+/// Holds a server under load beside the simulator, or beside a tenant that means harm.
 pub(crate) fn soak(words: &[&str]) -> anyhow::Result<()> {
-    run(Command::new(built()?).arg("soak").args(words))
+    let mut command = Command::new(built()?);
+    command.arg("soak").args(words);
+    if !words.contains(&"--hostile") {
+        return run(&mut command);
+    }
+    let server = postgres::Server::start()?;
+    run(command.env("REDIALER_BENCH_POSTGRES", server.url()))
 }
 
 /// Builds the product and the benchmarks together, so that both have the same dependencies.

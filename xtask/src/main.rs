@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context as _, bail};
 
 const USAGE: &str = "usage: cargo xtask test [--quick] | simulate --days N [--from SEED] | crash [--kills N] \
-     | bench [UNIT…] [--quick] [--write] | soak [--minutes N] | zones";
+     | bench [UNIT…] [--quick] [--write] | soak [--minutes N] [--hostile] | zones";
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();

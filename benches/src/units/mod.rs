@@ -6,5 +6,7 @@ pub(crate) mod dispatch;
 pub(crate) mod footprint;
 pub(crate) mod ingest;
 pub(crate) mod keys;
+pub(crate) mod neighbors;
+pub(crate) mod pollers;
 pub(crate) mod soak;
 pub(crate) mod when;

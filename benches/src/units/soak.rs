@@ -33,7 +33,7 @@ const CONNECTIONS: u64 = 8;
 const SAMPLE_SECS: u64 = 10;
 /// What is under way when the load ends may finish.
 const AFTERMATH: Duration = Duration::from_secs(20);
-const MAX_RSS_MB: f64 = 512.0;
+pub(super) const MAX_RSS_MB: f64 = 512.0;
 /// Not those that pause a workspace: the rest of the time would test nothing.
 const FAULTS: [&str; 9] = [
     "error_before",
@@ -48,10 +48,10 @@ const FAULTS: [&str; 9] = [
 ];
 
 /// What the server looked like at a moment.
-struct Sample {
-    minutes: f64,
-    rss_mb: f64,
-    files: usize,
+pub(super) struct Sample {
+    pub(super) minutes: f64,
+    pub(super) rss_mb: f64,
+    pub(super) files: usize,
 }
 
 pub(crate) async fn run(minutes: u64) -> anyhow::Result<()> {
@@ -218,6 +218,17 @@ async fn watched(
     Ok(samples)
 }
 
+/// Whether memory stays what it is, and in words by what.
+pub(super) fn is_flat(samples: &[Sample]) -> (bool, String) {
+    let rss: Vec<f64> = samples.iter().map(|s| s.rss_mb).collect();
+    let third = rss.len() / 3;
+    let (middle, last) = (mean(&rss[third..2 * third]), mean(&rss[2 * third..]));
+    let second_half: Vec<_> = samples[samples.len() / 2..].iter().map(|s| (s.minutes, s.rss_mb)).collect();
+    let slope = slope(&second_half);
+    let words = format!("{slope:+.2} MB a minute over the second half, thirds {middle:.0} and {last:.0} MB");
+    (slope < 1.0 || last <= 1.15 * middle, words)
+}
+
 fn judged(samples: &[Sample], statuses: &BTreeMap<u16, u64>, rings: &Value) -> anyhow::Result<()> {
     let mut by_dispatch: HashMap<&str, u64> = HashMap::new();
     let rings = rings.as_array().context("a list of rings")?;
@@ -226,23 +237,14 @@ fn judged(samples: &[Sample], statuses: &BTreeMap<u16, u64>, rings: &Value) -> a
         *by_dispatch.entry(dispatch).or_default() += 1;
     }
     let double = by_dispatch.values().filter(|n| **n > 1).count();
-    let rss: Vec<f64> = samples.iter().map(|s| s.rss_mb).collect();
-    let third = rss.len() / 3;
-    let (middle, last) = (mean(&rss[third..2 * third]), mean(&rss[2 * third..]));
-    let second_half: Vec<_> = samples[samples.len() / 2..].iter().map(|s| (s.minutes, s.rss_mb)).collect();
-    let slope = slope(&second_half);
-    let highest = rss.iter().copied().fold(0.0, f64::max);
+    let highest = samples.iter().map(|s| s.rss_mb).fold(0.0, f64::max);
+    let (flat, slope) = is_flat(samples);
     let files = samples.iter().map(|s| s.files).max().unwrap_or(0);
     let is_fault = |status: &u16| !(200..300).contains(status) && *status != 503;
     let checks = [
         (format!("answers {statuses:?}, nothing but 2xx and 503"), !statuses.keys().any(is_fault)),
         (format!("RSS at most {highest:.0} MB, bound {MAX_RSS_MB}"), highest < MAX_RSS_MB),
-        (
-            format!(
-                "RSS flat: {slope:+.2} MB a minute over the second half, thirds {middle:.0} and {last:.0} MB"
-            ),
-            slope < 1.0 || last <= 1.15 * middle,
-        ),
+        (format!("RSS flat: {slope}"), flat),
         (format!("{} phones rang, {double} of them twice for one dispatch", rings.len()), double == 0),
         (format!("at most {files} open files"), files < 1_024),
     ];

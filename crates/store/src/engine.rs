@@ -195,6 +195,7 @@ impl Db {
         sql: &'static str,
         args: Args,
     ) -> Result<Vec<Row>, StoreError> {
+        let sql = self.faults.as_ref().map_or(sql, |faults| faults.sql(sql));
         match &self.pools {
             Pools::Lite { hot, api, .. } => {
                 let pool = if lane == Lane::Hot { hot } else { api };

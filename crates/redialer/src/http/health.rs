@@ -39,6 +39,7 @@ impl Metrics {
                 "Reads that the provider did not answer with what was asked for.",
             ),
             ("redialer_dials_failed_total", "Dials that failed on our side."),
+            ("redialer_connections_refused_total", "Connections that were refused at once, by reason."),
         ] {
             metrics::describe_counter!(name, help);
         }

@@ -152,7 +152,7 @@ impl Simulation {
         }
         simulation.connect(workspace).await;
         if seed % 6 == 1 {
-            simulation.flood(2 * SHARE).await;
+            simulation.flood().await;
         }
         simulation
     }
@@ -339,33 +339,42 @@ impl Simulation {
         SqliteConnection::connect(&file).await.expect("connected")
     }
 
-    /// Events of another tenant wait to be decided, all before anything of ours.
-    async fn flood(&self, n: usize) {
-        let (tenant, workspace) = floods();
-        let (store, at) =
-            (&self.parts.store, redialer_core::time::from_ms(START_MS - MINUTE_MS).expect("in range"));
+    /// Events of another tenant wait to be decided, and one of ours behind them.
+    async fn flood(&self) {
+        for i in 0..2 * SHARE {
+            self.let_wait(floods(), FLOODING, i).await;
+        }
+        self.let_wait(ids(), VOICE, 0).await;
+    }
+
+    /// An event waits to be decided, of which nothing follows.
+    async fn let_wait(
+        &self,
+        (tenant, workspace): (Id<id::Tenant>, Id<id::Workspace>),
+        agent: &str,
+        n: usize,
+    ) {
+        let (store, chance) = (&self.parts.store, &self.shared.chance);
         let key = store.open_key(tenant).await.expect("opened");
         let agent =
-            store.of(tenant).agent_by_provider_id(workspace, FLOODING).await.expect("read").expect("synced");
-        for i in 0..n {
-            let id = Id::new(at, &self.shared.chance);
-            let delivery = NewDelivery {
-                bucket: bucket_of(tenant),
-                id,
-                tenant,
-                workspace,
-                agent: agent.id,
-                event: "call_analyzed".to_owned(),
-                call_id: Some(format!("call_of_a_flood_{i}")),
-                sameness: Sameness::Content(format!("flood {i}")),
-                body: key.seal_body(id.uuid(), b"{}", &self.shared.chance),
-                signature: String::new(),
-                received_at: at,
-                test: false,
-            };
-            let app = &self.machines[0].process.as_ref().expect("it runs").app;
-            app.inbox.record(Arrival { delivery, reading: Reading::Later }).await.expect("recorded");
-        }
+            store.of(tenant).agent_by_provider_id(workspace, agent).await.expect("read").expect("synced");
+        let id = Id::new(self.shared.now(), chance);
+        let delivery = NewDelivery {
+            bucket: bucket_of(tenant),
+            id,
+            tenant,
+            workspace,
+            agent: agent.id,
+            event: "call_analyzed".to_owned(),
+            call_id: Some(format!("call_of_a_flood_{n}")),
+            sameness: Sameness::Content(format!("flood {n}")),
+            body: key.seal_body(id.uuid(), b"{}", chance),
+            signature: String::new(),
+            received_at: self.shared.now(),
+            test: false,
+        };
+        let app = &self.machines[0].process.as_ref().expect("it runs").app;
+        app.inbox.record(Arrival { delivery, reading: Reading::Later }).await.expect("recorded");
     }
 
     /// Something that stands still goes on, or fails.
@@ -915,7 +924,7 @@ async fn add_tenant(
     store.create_tenant(&new, now, chance).await.expect("created");
     let wait = |minutes: u32| serde_json::json!({"wait_minutes": minutes});
     let patch = serde_json::json!({
-        "max_attempts": super::laws::MAX_ATTEMPTS, "calls_per_second": 50, "missed_after_minutes": 600,
+        "max_attempts": super::laws::MAX_ATTEMPTS, "calls_per_second": 50, "missed_after_minutes": 120,
         "retry_triggers": {"voicemail": wait(40), "conversation_silent": wait(50)},
     });
     let defaults = Defaults::of_plan(&Plan::Unlimited.limits()).patched(&patch).expect("good settings");

@@ -1,0 +1,73 @@
+//! A tenant with a million callbacks whose pages ask for what needs attention, all the time: how long do another
+//! tenant's webhooks take beside it?
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::task::JoinSet;
+
+use super::backlog::seeded;
+use crate::{
+    bench::{Bench, Engine},
+    load::{Target, paced},
+    payload::Template,
+    report::{Bound::AtMost, Row, number},
+    sink::Sink,
+};
+
+pub(crate) const UNIT: &str = "pollers";
+const POLLERS: usize = 24;
+const RATE: u64 = 200;
+
+pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
+    let (callbacks, secs) = if bench.quick { (100_000, 10) } else { (1_000_000, 30) };
+    for engine in bench.engines() {
+        let (alone_ms, beside_ms) = webhooks(bench, engine, callbacks, Duration::from_secs(secs)).await?;
+        let what = format!(
+            "{}, {} callbacks, {POLLERS} pollers: another tenant's webhooks p99",
+            engine.name(),
+            number(callbacks as f64)
+        );
+        let row = Row::new(UNIT, what, beside_ms, "ms").beside("without pollers", alone_ms);
+        bench.note(row.ratio(AtMost(2.0), Some(AtMost(2.0))));
+    }
+    Ok(())
+}
+
+/// 99 of 100 webhooks take at most so many milliseconds: without and with pollers.
+async fn webhooks(
+    bench: &Bench,
+    engine: Engine,
+    callbacks: u64,
+    window: Duration,
+) -> anyhow::Result<(f64, f64)> {
+    let sink = Sink::start().await?;
+    let mut product = seeded(bench, engine, callbacks, &sink).await?;
+    product.add_tenant("another@example.com")?;
+    product.start(1).await?;
+    let polling = product.lines.first().cloned().context("a line")?;
+    product.connect_last(100.0).await?;
+    let address = product.replicas[0].listen.parse()?;
+    let path = product.lines.last().context("a line")?.path.clone();
+    let (targets, template) = ([Target { address, path }], Template::analyzed()?);
+    // The first webhooks open what the others find open.
+    paced(&targets, &template, RATE, window / 10).await?.all_taken()?;
+    let alone = paced(&targets, &template, RATE, window).await?;
+    let mut pollers = JoinSet::new();
+    for _ in 0..POLLERS {
+        let (http, key) = (product.http().clone(), polling.key.clone());
+        let url = format!("http://{address}/v1/attention");
+        pollers.spawn(async move {
+            loop {
+                // Answered, or turned away as one too many: it asks again.
+                let _whatever = http.get(&url).bearer_auth(&key).send().await;
+            }
+        });
+    }
+    let beside = paced(&targets, &template, RATE, window).await?;
+    pollers.shutdown().await;
+    alone.all_taken()?;
+    beside.all_taken()?;
+    product.stop()?;
+    Ok((alone.latencies().at(0.99), beside.latencies().at(0.99)))
+}
