@@ -119,10 +119,10 @@ const MAX_PAGES: usize = 100;
 const SWEEP_PAGE: u32 = 200;
 
 /// For how long after the first request the same bytes may be repeated under the idempotency key: the provider
-/// keeps a key for an hour, and a repeat stays well inside. Chats have none.
+/// keeps a key for an hour, and twenty minutes are left for a clock that is set back meanwhile. Chats have none.
 pub const fn key_lives(channel: Channel) -> Option<SignedDuration> {
     match channel {
-        Channel::Voice => Some(minutes(50)),
+        Channel::Voice => Some(minutes(40)),
         Channel::Chat => None,
     }
 }

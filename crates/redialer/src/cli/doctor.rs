@@ -38,7 +38,7 @@ impl Doctor {
     pub(super) async fn run(self) -> anyhow::Result<bool> {
         let config = &Config::load(&self.flags, &self.flags.storage.file)?;
         let mut ward = Ward { json: self.json, well: true };
-        ward.note("config", Ok(effective(config)));
+        ward.note("config", Ok(changed_settings(config)));
         for warning in warnings::all(config) {
             ward.warn(&warning);
         }
@@ -92,13 +92,23 @@ impl Ward {
     }
 }
 
-/// The settings in force, without what is secret in them.
-fn effective(config: &Config) -> String {
-    let mut value = serde_json::to_value(config).unwrap_or_default();
-    if let Some(Value::String(url)) = value.get_mut("database_url") {
+/// The settings that differ from their defaults, without what is secret in them.
+fn changed_settings(config: &Config) -> String {
+    let settings = |config: &Config| match serde_json::to_value(config) {
+        Ok(Value::Object(settings)) => settings,
+        _ => serde_json::Map::new(),
+    };
+    let defaults = settings(&Config::default());
+    let mut changed = settings(config);
+    changed.retain(|name, value| defaults.get(name) != Some(value));
+    if let Some(Value::String(url)) = changed.get_mut("database_url") {
         *url = database::masked(url);
     }
-    value.to_string()
+    let changed: Vec<_> = changed.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    match changed.is_empty() {
+        true => "every setting has its default".to_owned(),
+        false => changed.join(", "),
+    }
 }
 
 /// Its schema was looked at when it was opened.

@@ -26,6 +26,11 @@ const AHEAD: SignedDuration = SignedDuration::from_secs(12);
 const READ_EVERY: Duration = Duration::from_secs(3);
 /// The least time between two readings.
 const REST: Duration = Duration::from_millis(50);
+/// The most of it. A row from elsewhere that comes due meanwhile is dialed late by no more than this.
+const LONGEST_REST: Duration = Duration::from_secs(4);
+/// A reading is followed by a rest of so many times its length: a million rows that wait for a paused workspace are
+/// passed over in every reading, and must not take a core.
+const REST_PER_READING: u32 = 4;
 /// Rows of one range.
 const MOST: i64 = 20_000;
 /// Rows of one workspace, when there are more than fit.
@@ -113,12 +118,14 @@ impl Window {
 pub async fn run(app: Arc<App>) {
     while !app.is_draining() {
         let bell = app.window_bell.notified();
+        let began_ms = app.clock.real_ms();
         match read(&app).await {
             Ok(()) => app.due_bell.notify_one(),
             Err(error) => tracing::warn!(%error, "what is due could not be read"),
         }
         // However many changes are told of, the database is read at a pace of our own.
-        app.clock.wait(REST).await;
+        let took = Duration::from_millis((app.clock.real_ms() - began_ms).max(0).unsigned_abs());
+        app.clock.wait((took * REST_PER_READING).clamp(REST, LONGEST_REST)).await;
         tokio::select! { () = bell => {}, () = app.clock.wait(READ_EVERY) => {}, () = app.drained() => {} }
     }
 }

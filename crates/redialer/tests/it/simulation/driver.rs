@@ -35,8 +35,8 @@ use redialer_sim::{
     retell::{KeyState, Retell, Scene, Script, Webhook, script::Does},
 };
 use redialer_store::{
-    AgentChange, Arrival, Buckets, Defaults, Kek, NewDelivery, NewTenant, NewWorkspace, Reading, Store,
-    bucket_of,
+    AgentChange, Arrival, Buckets, CallbackRow, Defaults, Kek, NewDelivery, NewTenant, NewWorkspace, Reading,
+    Store, bucket_of,
 };
 use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
@@ -201,6 +201,13 @@ impl Simulation {
         self.heal().await;
         self.shared.note("the faults stop");
         self.come_to_rest().await;
+        let unresolved: Vec<_> = self.parts.laws.rows().await.into_iter().filter(is_unresolved).collect();
+        if !unresolved.is_empty() {
+            for row in unresolved {
+                self.force(0, row).await;
+            }
+            self.come_to_rest().await;
+        }
         if self.shared.broken().is_none() {
             self.parts.laws.check().await;
             self.parts.laws.at_the_end(&self.asked).await;
@@ -531,24 +538,25 @@ impl Simulation {
             return self.cancel(n, claimed).await;
         }
         let row = rows[self.shared.below(rows.len())].clone();
-        let app = self.app(n);
         match self.shared.below(4) {
             0 => self.cancel(n, row.id).await,
             1 => self.switch(n, false).await,
             2 => self.switch(n, true).await,
-            // Twice in a row, as an impatient person does.
-            _ if row.state == State::Failed && row.outcome.as_deref() == Some("unresolved") => {
-                let tenant = self.parts.tenant;
-                let forced = async move {
-                    for _ in 0..2 {
-                        let _whatever = manage::force_anew(&app, &app.store.of(tenant), &row).await;
-                    }
-                    Done::Nothing
-                };
-                self.begin(n, "force", vec![], forced).await;
-            }
+            _ if is_unresolved(&row) => self.force(n, row).await,
             _ => {}
         }
+    }
+
+    /// Twice in a row, as an impatient person does.
+    async fn force(&mut self, n: usize, row: CallbackRow) {
+        let (app, tenant) = (self.app(n), self.parts.tenant);
+        let forced = async move {
+            for _ in 0..2 {
+                let _whatever = manage::force_anew(&app, &app.store.of(tenant), &row).await;
+            }
+            Done::Nothing
+        };
+        self.begin(n, "force", vec![], forced).await;
     }
 
     async fn cancel(&mut self, n: usize, id: Id<id::Callback>) {
@@ -778,6 +786,11 @@ impl Machine {
         let skew_ms = (shared.below(21) as i64 - 10) * MINUTE_MS;
         Self { wall: Arc::new(AtomicI64::new(START_MS + skew_ms)), skew_ms, process: None }
     }
+}
+
+/// Whether a person has to decide whether it was dialed.
+fn is_unresolved(row: &CallbackRow) -> bool {
+    row.state == State::Failed && row.outcome.as_deref() == Some("unresolved")
 }
 
 /// What the dispatch loop does in one round, up to the requests.

@@ -19,7 +19,8 @@ use serde_json::Value;
 use super::shared::Shared;
 
 pub(super) const MAX_ATTEMPTS: usize = 3;
-const KEY_LIVES_MS: i64 = 50 * 60_000 + super::wire::PLACE_DEADLINE_MS;
+/// How long the provider keeps an idempotency key.
+const KEY_LIVES_MS: i64 = 60 * 60_000;
 
 pub(super) struct Laws {
     pub(super) shared: Arc<Shared>,
