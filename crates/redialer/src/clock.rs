@@ -235,6 +235,11 @@ impl Clock {
         from_ms(source_ms(&self.real(), steady_ms, wall_ms)).unwrap_or(Timestamp::MAX)
     }
 
+    /// Milliseconds of the steady clock, which nobody sets: for intervals inside this process.
+    pub fn steady_ms(&self) -> i64 {
+        self.both_ms().0
+    }
+
     /// Takes note of this moment, for [`Clock::since`].
     pub fn mark(&self) -> Mark {
         let (steady_ms, wall_ms) = self.both_ms();

@@ -162,8 +162,8 @@ mod tests {
     fn a_chat_begun_since_that_does_not_show_its_metadata_is_doubt() {
         let began = |ms: i64| format!(r#"{{"chat_id":"c1","start_timestamp":{ms}}}"#);
         check(Channel::Chat, &[&began(SENT_AT_MS + 60_000)], Finding::NoAnswer);
-        check(Channel::Chat, &[&began(SENT_AT_MS - 240_000)], Finding::NoAnswer);
-        check(Channel::Chat, &[&began(SENT_AT_MS - 360_000)], Finding::Absent);
+        check(Channel::Chat, &[&began(SENT_AT_MS - 14 * 60_000)], Finding::NoAnswer);
+        check(Channel::Chat, &[&began(SENT_AT_MS - 16 * 60_000)], Finding::Absent);
         check(Channel::Chat, &[r#"{"chat_id":"c1","metadata":{ }}"#], Finding::NoAnswer);
         let users = r#"{"chat_id":"c1","start_timestamp":1757500001000,"metadata":{"crm":7}}"#;
         check(Channel::Chat, &[users], Finding::Absent);

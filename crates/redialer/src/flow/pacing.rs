@@ -1,6 +1,6 @@
 //! How fast each workspace may start calls: its pace, the lines it has, and what the provider last asked.
 //!
-//! Invariant: real time, whatever the virtual clock does. Local to the replica that leases the workspace's
+//! Invariant: the steady clock of the machine, whatever its others do. Local to the replica that leases the workspace's
 //! bucket, so no other process needs to be asked. Losing it loses nothing but a moment's pace.
 
 use std::{
@@ -50,13 +50,13 @@ impl Pacer {
     }
 
     /// Notes that a callback was due, the first time we look at it.
-    pub fn seen_due(&self, id: Id<Callback>, now: Timestamp, real_ms: i64) {
+    pub fn seen_due(&self, id: Id<Callback>, now: Timestamp, steady_ms: i64) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // What was cancelled since is never claimed; forgetting all of it costs a little precision, once.
         if seen.len() >= MAX_SEEN {
             seen.clear();
         }
-        seen.entry(id).or_insert((now, real_ms));
+        seen.entry(id).or_insert((now, steady_ms));
     }
 
     /// By how much a claimed callback is late: on the virtual clock until we knew of it, from then on what the
@@ -66,12 +66,12 @@ impl Pacer {
         id: Id<Callback>,
         scheduled_for: Timestamp,
         now: Timestamp,
-        real_ms: i64,
+        steady_ms: i64,
     ) -> SignedDuration {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        let (known_at, known_ms) = seen.unwrap_or((now, real_ms));
+        let (known_at, known_ms) = seen.unwrap_or((now, steady_ms));
         let missed = known_at.duration_since(scheduled_for).max(SignedDuration::ZERO);
-        missed + SignedDuration::from_millis((real_ms - known_ms).max(0))
+        missed + SignedDuration::from_millis((steady_ms - known_ms).max(0))
     }
 
     /// Takes the lane, unless somebody is at work in it already.

@@ -35,7 +35,8 @@ pub async fn send(app: &App, ready: Ready) {
 async fn placed(app: &App, ready: &Ready) -> Result<Reply, StoreError> {
     // A process that was frozen since must not send: somebody may have taken it over. The lease outlives the
     // request's deadline by the slack, so whoever begins within the slack is done before it ends. A process that is
-    // frozen while it connects looks again right before the first byte.
+    // frozen while it connects looks again right before the first byte. The fence of an intent moves only once its
+    // lease has lapsed, so the lease stands for both.
     if app.clock.since(ready.begun) >= INTENT_SLACK {
         return Ok(Reply::Unsent { why: "the lease would end before the request".to_owned() });
     }
@@ -81,7 +82,7 @@ fn report(app: &App, intent: &Intent, after: &AfterDial) {
         AfterDial::Again { at, pause, slow, why } => {
             if *slow {
                 let wait = i64::try_from(app.clock.real_until(*at).as_millis()).unwrap_or(i64::MAX);
-                app.pacer.slow(workspace, app.clock.real_ms() + wait);
+                app.pacer.slow(workspace, app.clock.steady_ms() + wait);
             }
             if let Some(pause) = pause {
                 tracing::warn!(workspace.id = %workspace, provider.message = why, "workspace {workspace} is paused: {}", pause.description());

@@ -155,18 +155,17 @@ async fn around(
     row: &CallbackRow,
     workspace: &WorkspaceRow,
 ) -> Result<Around, ApiError> {
-    let (now, real_ms) = (app.clock.now(), app.clock.real_ms());
+    let (now, steady_ms) = (app.clock.now(), app.clock.steady_ms());
     let used = caller.store.calls_this_month(None, now).await?;
     let limit = app.plans.of(caller.tenant.plan).calls_a_month;
     Ok(Around {
         paused: workspace.paused.map(|(why, _)| (why, workspace.pause_message.clone())),
         is_restoring: workspace.is_restoring,
         calls_left: limit.map(|limit| limit.saturating_sub(u64::try_from(used).unwrap_or(0))),
-        free_lines: app.pacer.lines(row.workspace, real_ms).filter(|lines| *lines < u32::MAX),
-        slowed_until: app
-            .pacer
-            .slowed_until(row.workspace, real_ms)
-            .map(|ms| plus(now, SignedDuration::from_millis((ms - real_ms) * i64::from(app.clock.speed())))),
+        free_lines: app.pacer.lines(row.workspace, steady_ms).filter(|lines| *lines < u32::MAX),
+        slowed_until: app.pacer.slowed_until(row.workspace, steady_ms).map(|ms| {
+            plus(now, SignedDuration::from_millis((ms - steady_ms) * i64::from(app.clock.speed())))
+        }),
         fuse_blown: caller.store.is_fuse_blown(row.person_ix, app.config.fuse(), now).await?,
     })
 }
