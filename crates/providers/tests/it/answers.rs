@@ -186,7 +186,7 @@ async fn a_listed_call_without_its_metadata_is_never_absent() {
         let (api, _) = serve(vec![without(name)]).await;
         assert_eq!(api.find("key", channel, "dp_1", "+13125550142", sent_at()).await, Ok(want));
     }
-    let later = Timestamp::from_millisecond(1_757_500_000_000 + 600_000).expect("a time");
+    let later = Timestamp::from_millisecond(1_757_500_000_000 + 1_200_000).expect("a time");
     let (api, _) = serve(vec![without("rest_list_chats_v3_response.json")]).await;
     let found = api.find("key", Channel::Chat, "dp_1", "+13125550142", later).await;
     assert_eq!(found, Ok(Finding::Absent), "a chat that began before is another");
