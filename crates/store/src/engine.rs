@@ -16,25 +16,27 @@ use std::{
 };
 
 use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, Postgres, Row as _, Sqlite,
-    SqliteConnection, SqlitePool,
-    postgres::{PgArguments, PgConnectOptions, PgRow},
+    AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, Postgres, Sqlite, SqliteConnection,
+    SqlitePool,
+    postgres::{PgArguments, PgConnectOptions},
     query::Query,
     sqlite::{
-        SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow,
-        SqliteSynchronous,
+        SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
     },
 };
 
-pub(crate) use crate::values::{Args, Column, Value, args, row};
 use crate::{
     StoreError,
     fail::{Point, SharedFaults, Verdict},
     journal::Journal,
-    lite::{Lite, LiteRow},
+    lite::Lite,
     many::{self, RowValues},
     vitals::Vitals,
     writer::{Kept, Silences, Target, Turn, Writer, in_time, is_broken, is_silence},
+};
+pub(crate) use crate::{
+    row::Row,
+    values::{Args, Column, Value, args, row},
 };
 
 /// A database, how its writers fare, and what goes wrong with it in tests.
@@ -527,28 +529,6 @@ impl<'c> Conn<'c> {
             Self::Pg(c) => {
                 in_time(pg(sql, args).fetch_all(&mut **c)).await?.into_iter().map(Row::Pg).collect()
             }
-        })
-    }
-}
-
-/// A row of either engine.
-pub(crate) enum Row {
-    Lite(LiteRow),
-    Read(SqliteRow),
-    Pg(PgRow),
-}
-
-impl Row {
-    pub(crate) fn get<T>(&self, column: &str) -> Result<T, StoreError>
-    where
-        T: for<'r> sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite>,
-        T: for<'r> sqlx::Decode<'r, Postgres> + sqlx::Type<Postgres>,
-        T: rusqlite::types::FromSql,
-    {
-        Ok(match self {
-            Self::Lite(row) => row.get(column)?,
-            Self::Read(row) => row.try_get(column)?,
-            Self::Pg(row) => row.try_get(column)?,
         })
     }
 }

@@ -43,6 +43,7 @@ mod remembered;
 mod removal;
 mod replays;
 mod rotation;
+mod row;
 mod schema;
 mod scope;
 mod seal;
