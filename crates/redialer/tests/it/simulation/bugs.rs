@@ -89,7 +89,8 @@ impl Bug {
     /// Where to look first: what is rare is not waited for every time.
     pub(super) const fn search_from(self) -> u64 {
         match self {
-            Self::NoSettleTime => 235,
+            Self::NoSettleTime => 330,
+            Self::IgnoreTheFence => 700,
             _ => 0,
         }
     }
