@@ -26,10 +26,11 @@ impl Store {
              where +bucket between $1 and $2 and state = 'scheduled' and due_at <= $3";
         const EVENTS: &str = "select count(*) as n, coalesce(min(try_at), $3) as oldest from deliveries
              where +bucket between $1 and $2 and state = 'pending' and try_at <= $3";
-        // The first condition is the index's.
-        const HELD: &str = "select held_for as word, count(*) as n from callbacks
-             where state in ('held', 'unconfirmed', 'failed', 'expired') and state = 'held'
-               and bucket between $1 and $2 group by held_for";
+        // By workspace and by the states of what is live: that is an index, and it holds nothing that has ended.
+        const HELD: &str = "select c.held_for as word, count(*) as n from workspaces w cross join callbacks c
+             where w.bucket between $1 and $2 and c.bucket = w.bucket and c.workspace_id = w.id
+               and c.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
+               and c.held_for is not null group by c.held_for";
         const PAUSED: &str = "select paused as word, count(*) as n from workspaces
              where bucket between $1 and $2 and paused is not null and deleted_at is null group by paused";
         let one = async |sql| {
