@@ -83,7 +83,8 @@ fn test(quick: bool) -> anyhow::Result<()> {
     // Always the whole workspace: a part of it would be built with other features, all over again.
     cargo(&["test", "--workspace", "--lib", "--bins"], &vars)?;
     cargo(&["test", "--workspace", "--doc"], &vars)?;
-    cargo(&["test", "--workspace", "--test", "it"], &vars)
+    // One suite that fails must not hide another.
+    cargo(&["test", "--workspace", "--no-fail-fast", "--test", "it"], &vars)
 }
 
 /// So many simulated days in seeds of their own.
