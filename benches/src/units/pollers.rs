@@ -34,7 +34,7 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// 99 of 100 webhooks take at most so many milliseconds: without and with pollers.
+/// The webhooks' p99 latency in milliseconds, without and with pollers.
 async fn webhooks(
     bench: &Bench,
     engine: Engine,

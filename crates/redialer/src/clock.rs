@@ -235,7 +235,7 @@ impl Clock {
         from_ms(source_ms(&self.real(), steady_ms, wall_ms)).unwrap_or(Timestamp::MAX)
     }
 
-    /// Milliseconds of the steady clock, which nobody sets: for intervals inside this process.
+    /// Milliseconds of the steady clock, which cannot be set: for intervals inside this process.
     pub fn steady_ms(&self) -> i64 {
         self.both_ms().0
     }

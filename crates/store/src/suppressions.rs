@@ -1,6 +1,6 @@
 //! Numbers that must not be called: a tenant's list, found by the keyed index.
 //!
-//! Invariant: a number has one entry; the first one stays, whoever adds the number again. What is sealed is the number, and
+//! Invariant: a number has one entry; adding it again keeps the first. What is sealed is the number, and
 //! behind a line break the note, if there is one.
 
 use redialer_core::{Id, Phone, Timestamp, chance::Chance, id};

@@ -193,7 +193,7 @@ mod tests {
         assert!(is_unheard_for_good(Channel::Chat, hours(80)));
     }
 
-    /// How a dispatch is asked about whose key lives for so many minutes, at a minute after noon.
+    /// The way to ask about a dispatch, by the life of its key and the minute after noon.
     fn asked(key_minutes: Option<i64>, at_minute: i64, change: impl FnOnce(&mut Due<'_>)) -> Ask {
         let evening = Quiet { hours: Some((time(12, 30, 0, 0), time(15, 0, 0, 0))), days: vec![] };
         let policy = Policy { quiet: evening, ..Policy::default() };

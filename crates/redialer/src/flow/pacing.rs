@@ -1,6 +1,6 @@
 //! How fast each workspace may start calls: its pace, the lines it has, and what the provider last asked.
 //!
-//! Invariant: the steady clock of the machine, whatever its others do. Local to the replica that leases the workspace's
+//! Invariant: it uses the machine's steady clock, so setting the clock changes no pace. Local to the replica that leases the workspace's
 //! bucket, so no other process needs to be asked. Losing it loses nothing but a moment's pace.
 
 use std::{

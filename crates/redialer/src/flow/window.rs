@@ -28,8 +28,8 @@ const READ_EVERY: Duration = Duration::from_secs(3);
 const REST: Duration = Duration::from_millis(50);
 /// The most of it. A row from elsewhere that comes due meanwhile is dialed late by no more than this.
 const LONGEST_REST: Duration = Duration::from_secs(4);
-/// A reading is followed by a rest of so many times its length: a million rows that wait for a paused workspace are
-/// passed over in every reading, and must not take a core.
+/// The rest after a reading, as a multiple of its length: a million rows of a paused workspace are passed over in every
+/// reading and must not take a core.
 const REST_PER_READING: u32 = 4;
 /// Rows of one range.
 const MOST: i64 = 20_000;

@@ -112,7 +112,7 @@ async fn large_bodies_beyond_the_memory_for_them_are_turned_away() {
     assert!(refused.iter().all(|a| a.headers().contains_key(RETRY_AFTER)), "{refused:?}");
     let small = send(&walk, busy(9, 1, now)).await.expect("answered");
     assert_eq!(small.status(), StatusCode::NO_CONTENT, "it stays up, and the room is given back");
-    // The others may still be sending what nobody reads.
+    // The refused connections may still be sending their bodies.
     walk.until("room for a large one", async |w: &Walk| {
         send(w, busy(10, 9 << 20, now)).await.is_some_and(|answer| answer.status() == StatusCode::NO_CONTENT)
     })

@@ -53,7 +53,7 @@ pub(super) enum Bug {
     IgnoreARefusedKey,
     /// A rescheduled moment counts as a named one.
     ReplannedIsNamed,
-    /// Events are decided as they came, whoever sent how many.
+    /// Events are decided in one order for all workspaces, without turns.
     FirstComeFirstServed,
 }
 

@@ -340,7 +340,7 @@ impl Simulation {
         self.poisoned.clear();
     }
 
-    /// A connection of nobody's.
+    /// A connection outside the replicas.
     async fn database(&self) -> SqliteConnection {
         let file = format!("sqlite://{}", self.dir.path().join("redialer.db").display());
         SqliteConnection::connect(&file).await.expect("connected")

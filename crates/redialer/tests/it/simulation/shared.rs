@@ -38,7 +38,7 @@ pub(super) enum Fate {
     Go,
     /// Nothing was connected.
     Unsent,
-    /// The connection broke, or whoever was asked answers too late.
+    /// The connection broke, or the answer came too late.
     Lost,
     /// The provider's gateway answers in its place.
     BadGateway,
