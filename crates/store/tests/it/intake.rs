@@ -189,7 +189,8 @@ async fn of_many_calls_of_one_person_at_once_one_callback_waits() {
     }
 }
 
-#[tokio::test]
+// Several threads: who writes meanwhile blocks one, and may wait for a transaction that another rolls back.
+#[tokio::test(flavor = "multi_thread")]
 async fn what_moved_on_while_a_batch_was_decided_is_decided_again() {
     for engine in each().await {
         // The embedded database has one writer: nothing can move on meanwhile.
