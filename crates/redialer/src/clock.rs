@@ -235,9 +235,10 @@ impl Clock {
         from_ms(source_ms(&self.real(), steady_ms, wall_ms)).unwrap_or(Timestamp::MAX)
     }
 
-    /// Milliseconds of the steady clock, which cannot be set: for intervals inside this process.
-    pub fn steady_ms(&self) -> i64 {
-        self.both_ms().0
+    /// The reading of the steady clock, which cannot be set: for intervals inside this process. Not a number of
+    /// milliseconds, so that no other clock is taken for it.
+    pub fn steady(&self) -> Duration {
+        Duration::from_millis(self.both_ms().0.max(0).unsigned_abs())
     }
 
     /// Takes note of this moment, for [`Clock::since`].

@@ -89,7 +89,7 @@ pub fn lanes(app: &App, now: Timestamp) -> Lanes {
     // At normal speed what we hold back is late by the clock anyway.
     if app.clock.speed() > 1 {
         for row in lanes.values().flatten() {
-            app.pacer.seen_due(row.id, now, app.clock.steady_ms());
+            app.pacer.seen_due(row.id, now, app.clock.steady());
         }
     }
     lanes
@@ -154,7 +154,7 @@ pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Resul
     }
     // A claim is made only for a permit in hand: its lease must not run out while it waits for one.
     let mut permits = app.dials.take(id, rows.len());
-    let n = app.pacer.take(id, workspace.defaults.calls_per_second, permits.len(), app.clock.steady_ms());
+    let n = app.pacer.take(id, workspace.defaults.calls_per_second, permits.len(), app.clock.steady());
     permits.truncate(n);
     if n == 0 {
         return Ok(Vec::new());
@@ -230,7 +230,7 @@ async fn choose(
 
 /// Outbound lines that are free; unknown counts as enough, the provider will say.
 async fn lines(app: &App, workspace: &WorkspaceRow) -> Result<u32, StoreError> {
-    let now = app.clock.steady_ms();
+    let now = app.clock.steady();
     if let Some(free) = app.pacer.lines(workspace.id, now) {
         return Ok(free);
     }
@@ -252,8 +252,7 @@ async fn lines(app: &App, workspace: &WorkspaceRow) -> Result<u32, StoreError> {
             Ok(u32::MAX)
         }
         Err(ReadError::Throttled { after_secs }) => {
-            let secs = i64::try_from(after_secs.unwrap_or(10).min(600)).unwrap_or(600);
-            app.pacer.slow(workspace.id, now + secs * 1_000);
+            app.pacer.slow(workspace.id, now + Duration::from_secs(after_secs.unwrap_or(10).min(600)));
             Ok(0)
         }
         Err(ReadError::KeyRefused { .. } | ReadError::Payment { .. }) => Ok(0),
@@ -348,7 +347,7 @@ impl<'a> Lane<'a> {
         now: Timestamp,
     ) -> Due<'d> {
         let app = self.app;
-        let late_by = app.pacer.late_by(claim.id(), claim.scheduled_for(), now, app.clock.steady_ms());
+        let late_by = app.pacer.late_by(claim.id(), claim.scheduled_for(), now, app.clock.steady());
         Due {
             reason: claim.reason(),
             requested_for: claim.requested_for(),

@@ -1,11 +1,12 @@
 //! How fast each workspace may start calls: its pace, the lines it has, and what the provider last asked.
 //!
-//! Invariant: it uses the machine's steady clock, so setting the clock changes no pace. Local to the replica that leases the workspace's
+//! Invariant: every moment here is a reading of the steady clock, so setting the clock changes no pace. Local to the replica that leases the workspace's
 //! bucket, so no other process needs to be asked. Losing it loses nothing but a moment's pace.
 
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use jiff::SignedDuration;
@@ -18,7 +19,7 @@ use redialer_core::{
 #[derive(Default)]
 pub struct Pacer {
     lanes: Mutex<HashMap<Id<Workspace>, Lane>>,
-    seen: Mutex<HashMap<Id<Callback>, (Timestamp, i64)>>,
+    seen: Mutex<HashMap<Id<Callback>, (Timestamp, Duration)>>,
 }
 
 /// So many are remembered at most.
@@ -28,8 +29,8 @@ const MAX_SEEN: usize = 100_000;
 struct Lane {
     /// Starts saved up; at most one second's worth.
     tokens: f64,
-    refilled_ms: i64,
-    slow_until_ms: i64,
+    refilled_at: Duration,
+    slow_until: Duration,
     lines: Option<Lines>,
     busy: bool,
 }
@@ -38,11 +39,11 @@ struct Lane {
 #[derive(Clone, Copy)]
 struct Lines {
     free: u32,
-    read_ms: i64,
+    read_at: Duration,
 }
 
 /// For so long an answer about lines counts.
-const LINES_FRESH_MS: i64 = 3_000;
+const LINES_FRESH: Duration = Duration::from_secs(3);
 
 impl Pacer {
     fn lanes(&self) -> MutexGuard<'_, HashMap<Id<Workspace>, Lane>> {
@@ -50,13 +51,13 @@ impl Pacer {
     }
 
     /// Notes that a callback was due, the first time we look at it.
-    pub fn seen_due(&self, id: Id<Callback>, now: Timestamp, steady_ms: i64) {
+    pub fn seen_due(&self, id: Id<Callback>, now: Timestamp, steady: Duration) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         // What was cancelled since is never claimed; forgetting all of it costs a little precision, once.
         if seen.len() >= MAX_SEEN {
             seen.clear();
         }
-        seen.entry(id).or_insert((now, steady_ms));
+        seen.entry(id).or_insert((now, steady));
     }
 
     /// By how much a claimed callback is late: on the virtual clock until we knew of it, from then on what the
@@ -66,12 +67,13 @@ impl Pacer {
         id: Id<Callback>,
         scheduled_for: Timestamp,
         now: Timestamp,
-        steady_ms: i64,
+        steady: Duration,
     ) -> SignedDuration {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        let (known_at, known_ms) = seen.unwrap_or((now, steady_ms));
+        let (known_at, known_steady) = seen.unwrap_or((now, steady));
         let missed = known_at.duration_since(scheduled_for).max(SignedDuration::ZERO);
-        missed + SignedDuration::from_millis((steady_ms - known_ms).max(0))
+        let held_back = steady.saturating_sub(known_steady);
+        missed.saturating_add(SignedDuration::try_from(held_back).unwrap_or(SignedDuration::MAX))
     }
 
     /// Takes the lane, unless somebody is at work in it already.
@@ -89,15 +91,15 @@ impl Pacer {
     }
 
     /// How many of `want` may start now, at `rate` a second; those are spent.
-    pub fn take(&self, workspace: Id<Workspace>, rate: f64, want: usize, now_ms: i64) -> usize {
+    pub fn take(&self, workspace: Id<Workspace>, rate: f64, want: usize, now: Duration) -> usize {
         let mut lanes = self.lanes();
         let lane = lanes.entry(workspace).or_default();
-        if now_ms < lane.slow_until_ms {
+        if now < lane.slow_until {
             return 0;
         }
-        let saved = lane.tokens + (now_ms - lane.refilled_ms).max(0) as f64 / 1_000.0 * rate;
+        let saved = lane.tokens + now.saturating_sub(lane.refilled_at).as_secs_f64() * rate;
         lane.tokens = saved.min(rate.max(1.0));
-        lane.refilled_ms = now_ms;
+        lane.refilled_at = now;
         let n = (lane.tokens.floor() as usize).min(want);
         lane.tokens -= n as f64;
         n
@@ -111,29 +113,29 @@ impl Pacer {
     }
 
     /// Starts nothing for the workspace until then.
-    pub fn slow(&self, workspace: Id<Workspace>, until_ms: i64) {
+    pub fn slow(&self, workspace: Id<Workspace>, until: Duration) {
         let mut lanes = self.lanes();
         let lane = lanes.entry(workspace).or_default();
-        lane.slow_until_ms = lane.slow_until_ms.max(until_ms);
+        lane.slow_until = lane.slow_until.max(until);
         lane.lines = None;
     }
 
     /// Until when nothing is started for the workspace, if that is to come.
-    pub fn slowed_until(&self, workspace: Id<Workspace>, now_ms: i64) -> Option<i64> {
-        Some(self.lanes().get(&workspace)?.slow_until_ms).filter(|until| *until > now_ms)
+    pub fn slowed_until(&self, workspace: Id<Workspace>, now: Duration) -> Option<Duration> {
+        Some(self.lanes().get(&workspace)?.slow_until).filter(|until| *until > now)
     }
 
     /// Free lines as last read, if that is fresh.
-    pub fn lines(&self, workspace: Id<Workspace>, now_ms: i64) -> Option<u32> {
+    pub fn lines(&self, workspace: Id<Workspace>, now: Duration) -> Option<u32> {
         let lanes = self.lanes();
-        let lines = lanes.get(&workspace)?.lines.filter(|l| now_ms - l.read_ms < LINES_FRESH_MS)?;
+        let lines = lanes.get(&workspace)?.lines.filter(|l| now.saturating_sub(l.read_at) < LINES_FRESH)?;
         Some(lines.free)
     }
 
     /// Remembers how many lines are free.
-    pub fn set_lines(&self, workspace: Id<Workspace>, free: u32, now_ms: i64) {
+    pub fn set_lines(&self, workspace: Id<Workspace>, free: u32, now: Duration) {
         if let Some(lane) = self.lanes().get_mut(&workspace) {
-            lane.lines = Some(Lines { free, read_ms: now_ms });
+            lane.lines = Some(Lines { free, read_at: now });
         }
     }
 
@@ -149,6 +151,10 @@ impl Pacer {
 mod tests {
     use super::*;
 
+    const fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
     fn id() -> Id<Workspace> {
         Id::from_uuid(uuid::Uuid::from_u128(1))
     }
@@ -157,30 +163,30 @@ mod tests {
     fn one_start_a_second_and_none_saved_beyond_it() {
         let pacer = Pacer::default();
         assert!(pacer.enter(id()) && !pacer.enter(id()));
-        assert_eq!(pacer.take(id(), 1.0, 5, 0), 1);
-        assert_eq!(pacer.take(id(), 1.0, 5, 999), 0);
-        assert_eq!(pacer.take(id(), 1.0, 5, 1_000), 1);
-        assert_eq!(pacer.take(id(), 1.0, 5, 60_000), 1, "a quiet minute saves one start, not sixty");
-        assert_eq!(pacer.take(id(), 10.0, 50, 120_000), 10);
+        assert_eq!(pacer.take(id(), 1.0, 5, ms(0)), 1);
+        assert_eq!(pacer.take(id(), 1.0, 5, ms(999)), 0);
+        assert_eq!(pacer.take(id(), 1.0, 5, ms(1_000)), 1);
+        assert_eq!(pacer.take(id(), 1.0, 5, ms(60_000)), 1, "a quiet minute saves one start, not sixty");
+        assert_eq!(pacer.take(id(), 10.0, 50, ms(120_000)), 10);
     }
 
     #[test]
     fn a_provider_that_asks_us_to_slow_down_is_heard() {
         let pacer = Pacer::default();
-        pacer.slow(id(), 5_000);
-        assert_eq!(pacer.take(id(), 10.0, 1, 4_999), 0);
-        assert_eq!(pacer.take(id(), 10.0, 1, 5_000), 1);
+        pacer.slow(id(), ms(5_000));
+        assert_eq!(pacer.take(id(), 10.0, 1, ms(4_999)), 0);
+        assert_eq!(pacer.take(id(), 10.0, 1, ms(5_000)), 1);
     }
 
     #[test]
     fn what_the_pace_holds_back_is_late_in_real_time() {
         let (pacer, id) = (Pacer::default(), Id::from_uuid(uuid::Uuid::from_u128(2)));
         let at = |s: i64| Timestamp::from_second(s).expect("in range");
-        pacer.seen_due(id, at(110), 1_000);
-        pacer.seen_due(id, at(900), 3_000);
-        assert_eq!(pacer.late_by(id, at(100), at(9_000), 4_000), SignedDuration::from_secs(13));
+        pacer.seen_due(id, at(110), ms(1_000));
+        pacer.seen_due(id, at(900), ms(3_000));
+        assert_eq!(pacer.late_by(id, at(100), at(9_000), ms(4_000)), SignedDuration::from_secs(13));
         assert_eq!(
-            pacer.late_by(id, at(100), at(9_000), 4_000),
+            pacer.late_by(id, at(100), at(9_000), ms(4_000)),
             SignedDuration::from_secs(8_900),
             "known no more"
         );
@@ -190,9 +196,9 @@ mod tests {
     fn lines_are_believed_for_a_moment() {
         let pacer = Pacer::default();
         pacer.enter(id());
-        pacer.set_lines(id(), 2, 0);
+        pacer.set_lines(id(), 2, ms(0));
         pacer.use_lines(id(), 1);
-        assert_eq!(pacer.lines(id(), 2_999), Some(1));
-        assert_eq!(pacer.lines(id(), 3_000), None);
+        assert_eq!(pacer.lines(id(), ms(2_999)), Some(1));
+        assert_eq!(pacer.lines(id(), ms(3_000)), None);
     }
 }

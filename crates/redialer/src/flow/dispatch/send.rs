@@ -81,8 +81,7 @@ fn report(app: &App, intent: &Intent, after: &AfterDial) {
         }
         AfterDial::Again { at, pause, slow, why } => {
             if *slow {
-                let wait = i64::try_from(app.clock.real_until(*at).as_millis()).unwrap_or(i64::MAX);
-                app.pacer.slow(workspace, app.clock.steady_ms() + wait);
+                app.pacer.slow(workspace, app.clock.steady().saturating_add(app.clock.real_until(*at)));
             }
             if let Some(pause) = pause {
                 tracing::warn!(workspace.id = %workspace, provider.message = why, "workspace {workspace} is paused: {}", pause.description());

@@ -81,7 +81,7 @@ pub(in crate::http) async fn show(
     PathId(id): PathId<id::Callback>,
 ) -> Result<Json<View>, ApiError> {
     let row = seen(&caller, id).await?;
-    let key = app.store.open_key(caller.tenant.id).await?;
+    let key = caller.store.tenant_key().await?;
     // A row that does not open is still explained, without what was heard.
     let secrets = row
         .secrets(&key)
@@ -155,16 +155,17 @@ async fn around(
     row: &CallbackRow,
     workspace: &WorkspaceRow,
 ) -> Result<Around, ApiError> {
-    let (now, steady_ms) = (app.clock.now(), app.clock.steady_ms());
+    let (now, steady) = (app.clock.now(), app.clock.steady());
     let used = caller.store.calls_this_month(None, now).await?;
     let limit = app.plans.of(caller.tenant.plan).calls_a_month;
     Ok(Around {
         paused: workspace.paused.map(|(why, _)| (why, workspace.pause_message.clone())),
         is_restoring: workspace.is_restoring,
         calls_left: limit.map(|limit| limit.saturating_sub(u64::try_from(used).unwrap_or(0))),
-        free_lines: app.pacer.lines(row.workspace, steady_ms).filter(|lines| *lines < u32::MAX),
-        slowed_until: app.pacer.slowed_until(row.workspace, steady_ms).map(|ms| {
-            plus(now, SignedDuration::from_millis((ms - steady_ms) * i64::from(app.clock.speed())))
+        free_lines: app.pacer.lines(row.workspace, steady).filter(|lines| *lines < u32::MAX),
+        slowed_until: app.pacer.slowed_until(row.workspace, steady).map(|until| {
+            let wait = SignedDuration::try_from(until.saturating_sub(steady)).unwrap_or(SignedDuration::MAX);
+            plus(now, wait.saturating_mul(i32::try_from(app.clock.speed()).unwrap_or(i32::MAX)))
         }),
         fuse_blown: caller.store.is_fuse_blown(row.person_ix, app.config.fuse(), now).await?,
     })
