@@ -226,7 +226,7 @@ const AT_ONCE: i64 = 500;
 impl TenantStore {
     /// What writes acts down in this store's name.
     pub(crate) async fn pen(&self) -> Result<Pen, StoreError> {
-        let key = self.store.open_key(self.tenant).await?;
+        let key = self.tenant_key().await?;
         Ok(Pen::new(self.tenant, Arc::clone(&self.actor), key))
     }
 
@@ -267,7 +267,7 @@ impl TenantStore {
         const ROWS: &str =
             columns!("where bucket = $1 and tenant_id = $2 and seq > $3 order by seq limit $4");
         const HEAD: &str = "select seq, mac from audit_heads where bucket = $1 and tenant_id = $2";
-        let (bucket, key) = (bucket_of(self.tenant), self.store.open_key(self.tenant).await?);
+        let (bucket, key) = (bucket_of(self.tenant), self.tenant_key().await?);
         let head = self.db().read_one(HEAD, args![bucket, self.tenant]).await?;
         let Some(head) = head else { return Ok(Checked::Whole(0)) };
         let (end, end_mac): (i64, Vec<u8>) = (head.get("seq")?, head.get("mac")?);

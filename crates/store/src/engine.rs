@@ -81,7 +81,7 @@ const PREPARED: usize = 1024;
 /// Connections of one process to Postgres, by use.
 const PG_WRITERS: u32 = 10;
 const PG_HOT: u32 = 6;
-const PG_API: u32 = 6;
+const PG_API: u32 = 4;
 /// Connections that read the embedded database's file, by use.
 const LITE_HOT: u32 = 3;
 const LITE_API: u32 = 2;

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     Store, StoreError, TenantRow, TenantStore, at,
     audit::Act,
-    engine::{Row, args},
+    engine::{Lane, Row, args},
 };
 
 /// Whose key it is, and what it opens.
@@ -119,7 +119,8 @@ impl Store {
                and length(t.wrapped_key) > 0";
         const USED: &str = "update api_keys set last_used_at = $2 where hash = $1";
         let hash = hash_key(key);
-        let Some(row) = self.db.read_one(SQL, args![hash, now]).await? else { return Ok(None) };
+        let rows = self.db.read_on(Lane::Api, SQL, args![hash, now]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
         let used = row.get::<Option<i64>>("last_used_at")?.map(at);
         if used.is_none_or(|used| plus(used, minutes(USED_EVERY_MINUTES)) <= now)
             && let Err(error) = self.db.write(USED, args![hash, now]).await
@@ -129,7 +130,7 @@ impl Store {
         }
         Ok(Some(KeyRow {
             id: Id::from_uuid(row.get("id")?),
-            tenant: TenantRow::from_row(Id::from_uuid(row.get("tenant_id")?), &row)?,
+            tenant: TenantRow::from_row(Id::from_uuid(row.get("tenant_id")?), row)?,
             workspace: row.get::<Option<uuid::Uuid>>("workspace_id")?.map(Id::from_uuid),
             scopes: Scopes::from_text(&row.get::<String>("scopes")?),
             expires_at: row.get::<Option<i64>>("expires_at")?.map(at),

@@ -241,7 +241,12 @@ impl TenantStore {
 
     /// The tenant's key, as this store finds persons with it.
     pub async fn open_key(&self) -> Result<TenantKey, StoreError> {
-        Ok(self.store.open_key(self.tenant).await?.for_tests(self.test))
+        Ok(self.tenant_key().await?.for_tests(self.test))
+    }
+
+    /// The tenant's key, for what test and live callbacks share.
+    pub async fn tenant_key(&self) -> Result<TenantKey, StoreError> {
+        self.store.open_key_on(self.lane, self.tenant).await
     }
 
     /// The same, for somebody in whose name acts are written down. It reads with connections apart from those of

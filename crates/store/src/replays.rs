@@ -66,7 +66,7 @@ impl TenantStore {
         else {
             return Ok(Replay::UnderWay);
         };
-        let key = self.store.open_key(self.tenant).await?;
+        let key = self.tenant_key().await?;
         let status = u16::try_from(status).map_err(|_| StoreError::Corrupt("kept answer"))?;
         Ok(Replay::Done(status, key.open(COLUMN, row.get("id")?, &answer)?))
     }

@@ -8,7 +8,7 @@ use redialer_kek::{Kek, KeyError};
 
 use crate::{
     Store, StoreError, TenantKey,
-    engine::{Row, args},
+    engine::{Lane, Row, args},
     fail::Point,
 };
 
@@ -75,15 +75,20 @@ impl WrappedKey {
 impl Store {
     /// Opens a tenant's key, for one request or one job.
     pub async fn open_key(&self, tenant: Id<id::Tenant>) -> Result<TenantKey, StoreError> {
-        let key = self.wrapped_key(tenant).await?;
-        self.opened(&key).await
+        self.open_key_on(Lane::Hot, tenant).await
     }
 
-    pub(crate) async fn wrapped_key(&self, tenant: Id<id::Tenant>) -> Result<WrappedKey, StoreError> {
+    /// The same, read with connections of that kind.
+    pub(crate) async fn open_key_on(
+        &self,
+        lane: Lane,
+        tenant: Id<id::Tenant>,
+    ) -> Result<TenantKey, StoreError> {
         const SQL: &str =
             "select key_version, wrapped_key, other_version, other_wrapped from tenants where id = $1";
-        let row = self.db.read_one(SQL, args![tenant]).await?.ok_or(StoreError::NotFound)?;
-        WrappedKey::from_row(tenant, &row)
+        let rows = self.db.read_on(lane, SQL, args![tenant]).await?;
+        let key = WrappedKey::from_row(tenant, rows.first().ok_or(StoreError::NotFound)?)?;
+        self.opened(&key).await
     }
 
     pub(crate) async fn opened(&self, key: &WrappedKey) -> Result<TenantKey, StoreError> {

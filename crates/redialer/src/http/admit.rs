@@ -3,7 +3,7 @@
 //! Invariants: a key is looked up anew for each request, so that one that was revoked opens nothing from then on; a key
 //! learns nothing of a route it has no scope for but that it lacks it. Pacing is per key, on each replica.
 
-use std::{net::IpAddr, num::NonZeroU32, sync::Arc};
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -26,6 +26,10 @@ use super::{
     requests, routes,
 };
 use crate::app::App;
+
+/// How long a request beyond the key's pace waits for its refusal, at least and at most: at random, so that clients
+/// that ask again at once do not come back together.
+const REFUSAL_DELAY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_millis(600));
 
 /// The address of the client that sent a request.
 #[derive(Debug, Clone, Copy)]
@@ -94,7 +98,7 @@ async fn admitted(app: Arc<App>, mut request: Request, next: Next) -> Response {
     };
     let left = match app.pace.count(owner.id) {
         Ok(left) => left,
-        Err(wait) => return too_often(&app, wait),
+        Err(wait) => return too_often(&app, wait).await,
     };
     let mut response = match may(&app, &owner, &request) {
         Ok(()) => {
@@ -167,7 +171,11 @@ fn caller(app: &App, owner: KeyRow, request: &Request) -> Caller {
     }
 }
 
-fn too_often(app: &App, wait: u64) -> Response {
+/// Refuses a request beyond the key's pace, after a delay: a client that ignores `Retry-After` and asks again at once
+/// costs a key look-up per connection and delay, not as many as it can send.
+async fn too_often(app: &App, wait: u64) -> Response {
+    let (shortest, longest) = REFUSAL_DELAY;
+    app.clock.wait(shortest + (longest - shortest).mul_f64(app.chance.fraction())).await;
     let message = format!("Too many requests with this key; wait {wait} s.");
     let mut response = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).into_response();
     let headers = response.headers_mut();

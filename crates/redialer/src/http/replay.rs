@@ -97,7 +97,7 @@ async fn keep(app: &App, caller: &Caller, slot: &Slot, response: Response) -> Re
     }
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.map_err(|_| ApiError::unavailable())?;
-    let key = app.store.open_key(caller.tenant.id).await?;
+    let key = caller.store.tenant_key().await?;
     let kept: Result<(), StoreError> =
         caller.store.keep_answer(slot, status.as_u16(), &body, &key, &app.chance).await;
     if let Err(error) = kept {

@@ -91,6 +91,11 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
+    /// Its Postgres database's URL; `None` where the database is embedded.
+    pub(crate) fn database(&self) -> Option<&str> {
+        self.database.as_deref()
+    }
+
     /// A connected workspace at so many virtual seconds a real second.
     pub(crate) async fn begin(engine: Engine, speed: u32) -> Self {
         Self::begin_with(engine, speed, Script::default()).await

@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 use redialer_sim::retell::{Fault, Script, script::Does};
 use reqwest::{Method, StatusCode, header::RETRY_AFTER};
 use serde_json::json;
+use sqlx::{Connection as _, PgConnection};
 
 use crate::{
     harness::{Engine, KEY, OURS, VOICE, Walk, engines, sign},
@@ -131,4 +132,34 @@ async fn requests_beyond_those_worked_on_are_turned_away() {
     assert!(refused.iter().all(|a| a.status() == StatusCode::SERVICE_UNAVAILABLE));
     assert!(refused.iter().all(|a| a.headers().contains_key(RETRY_AFTER)));
     assert_eq!(ask().await.status(), StatusCode::OK, "and then there is room again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn api_requests_that_wait_for_the_database_delay_no_webhook() {
+    for engine in engines() {
+        let walk = Walk::begin(engine, 1).await;
+        // SQLite's readers wait for nobody.
+        let Some(url) = walk.database() else { continue };
+        let mut db = PgConnection::connect(url).await.expect("connected");
+        let mut held = db.begin().await.expect("begun");
+        sqlx::raw_sql("lock table api_keys").execute(&mut *held).await.expect("locked");
+        let requests: Vec<_> = (0..24)
+            .map(|_| {
+                let request = walk.http.get(format!("{}/v1/agents", walk.base)).bearer_auth(&walk.admin_key);
+                tokio::spawn(request.send())
+            })
+            .collect();
+        let waiting = "select count(*) from pg_locks where relation = 'api_keys'::regclass and not granted";
+        let mut look = PgConnection::connect(url).await.expect("connected");
+        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut look).await.expect("counted") == 0 {}
+        for i in 0..20 {
+            let body = busy(i, 10, walk.now().as_millisecond());
+            assert_eq!(walk.deliver(&body).await, StatusCode::NO_CONTENT);
+        }
+        assert!(!requests.iter().any(tokio::task::JoinHandle::is_finished), "webhooks did not wait for them");
+        held.rollback().await.expect("released");
+        for answer in join_all(requests).await {
+            assert_eq!(answer.expect("ran").expect("answered").status(), StatusCode::OK);
+        }
+    }
 }

@@ -35,7 +35,7 @@ pub(in crate::http) async fn show(
     PathId(id): PathId<id::Callback>,
 ) -> Result<Json<Page<View>>, ApiError> {
     let row = seen(&caller, id).await?;
-    let key = app.store.open_key(caller.tenant.id).await?;
+    let key = caller.store.tenant_key().await?;
     caller.reveals(&app, "payload", &[id.to_string()]).await?;
     let rows = caller.store.captured(&row).await?;
     let views = rows.into_iter().map(|captured| {

@@ -72,7 +72,7 @@ pub(in crate::http) async fn list(
     caller.admin("see the do-not-call list, which is of every workspace")?;
     let asked: Asked<id::Suppression> = Asked::read(query.limit, query.cursor.as_deref())?;
     let number = query.number.map(|text| wire::number("number", &text)).transpose()?;
-    let key = app.store.open_key(caller.tenant.id).await?;
+    let key = caller.store.tenant_key().await?;
     let rows = match number {
         Some(number) => caller.store.suppression_of(&number, &key).await?.into_iter().collect(),
         None => caller.store.suppressions(asked.before, asked.limit + 1).await?,
@@ -138,7 +138,7 @@ pub(in crate::http) async fn create(
         let why = format!("`note` must have at most {MOST_NOTE_CHARS} characters.");
         return Err(ApiError::invalid("note", why));
     }
-    let key = app.store.open_key(caller.tenant.id).await?;
+    let key = caller.store.tenant_key().await?;
     let (now, note) = (app.clock.now(), body.note.as_deref());
     let rows = caller.store.suppress(&numbers, note, &key, now, &app.chance).await?;
     app.due_changed();

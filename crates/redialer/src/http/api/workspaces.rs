@@ -163,7 +163,7 @@ pub(in crate::http) async fn create(
         account: Some(&account),
         defaults: &defaults,
     };
-    let key = app.store.open_key(caller.tenant.id).await?;
+    let key = caller.store.tenant_key().await?;
     let max = app.plans.of(caller.tenant.plan).workspaces;
     caller.store.create_workspace(&new, max, &key, app.clock.now(), &app.chance).await?;
     let row = caller.store.workspace(id).await?;
@@ -196,7 +196,7 @@ async fn account_of(app: &App, caller: &Caller, api_key: &str) -> Result<String,
             ));
         }
     }
-    let key = app.store.open_key(caller.tenant.id).await?;
+    let key = caller.store.tenant_key().await?;
     let digest = key.index_external(&format!("provider key:{api_key}"));
     Ok(format!("key:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
 }
@@ -295,7 +295,7 @@ async fn merged(
     body: &ChangeBody,
     account: Option<&str>,
 ) -> Result<Result<(), ApiError>, StoreError> {
-    let key = app.store.open_key(caller.tenant.id).await?;
+    let key = caller.store.tenant_key().await?;
     let now = app.clock.now();
     let prepared = || -> Result<_, ApiError> {
         let defaults = body
