@@ -44,6 +44,15 @@ pub struct DueRow {
     pub test: bool,
 }
 
+/// Callbacks that are due.
+#[derive(Debug)]
+pub struct DueRows {
+    /// The longest due of each workspace.
+    pub rows: Vec<DueRow>,
+    /// Whether no workspace has more.
+    pub is_all: bool,
+}
+
 impl DueRow {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
@@ -180,42 +189,40 @@ impl Claim {
 const MAX_FAILURES: i64 = 5;
 
 impl Store {
-    /// Callbacks that are due by `until`, of workspaces that may dial, the longest due first.
+    /// Callbacks that are due by `until`, of workspaces that may dial: of each workspace the longest due, its test
+    /// callbacks apart, at most `each` and at most its equal share of `limit`.
+    ///
+    /// Read lane by lane: in one statement over all workspaces, Postgres may choose to read all that is scheduled first.
     pub async fn due(
-        &self,
-        range: (i64, i64),
-        until: Timestamp,
-        limit: i64,
-    ) -> Result<Vec<DueRow>, StoreError> {
-        const SQL: &str =
-            "select c.bucket, c.id, c.tenant_id, c.workspace_id, c.channel, c.due_at, c.failures, c.test
-             from callbacks c join workspaces w on w.id = c.workspace_id
-             where +c.bucket between $1 and $2 and c.state = 'scheduled' and c.due_at <= $3
-               and w.paused is null and w.deleted_at is null
-               and w.epoch = (select coalesce(max(epoch), 0) from epochs)
-             order by c.due_at limit $4";
-        let rows = self.db.read(SQL, args![range.0, range.1, until, limit]).await?;
-        rows.iter().map(DueRow::from_row).collect()
-    }
-
-    /// As [`Store::due`], with at most `each` of a workspace, so that none crowds out another: for a backlog.
-    pub async fn due_fairly(
         &self,
         range: (i64, i64),
         until: Timestamp,
         each: i64,
         limit: i64,
-    ) -> Result<Vec<DueRow>, StoreError> {
-        const SQL: &str = "select bucket, id, tenant_id, workspace_id, channel, due_at, failures, test from (
-                 select c.bucket, c.id, c.tenant_id, c.workspace_id, c.channel, c.due_at, c.failures, c.test,
-                     row_number() over (partition by c.workspace_id, c.test order by c.due_at, c.id) as place
-                 from callbacks c join workspaces w on w.id = c.workspace_id
-                 where +c.bucket between $1 and $2 and c.state = 'scheduled' and c.due_at <= $3
-                   and w.paused is null and w.deleted_at is null
-                   and w.epoch = (select coalesce(max(epoch), 0) from epochs)
-             ) as due where place <= $4 order by due_at, id limit $5";
-        let rows = self.db.read(SQL, args![range.0, range.1, until, each, limit]).await?;
-        rows.iter().map(DueRow::from_row).collect()
+    ) -> Result<DueRows, StoreError> {
+        const LANES: &str = "select w.id, t.test
+             from workspaces w cross join (select false as test union all select true) as t
+             where w.bucket between $1 and $2 and w.paused is null and w.deleted_at is null
+               and w.epoch = (select coalesce(max(epoch), 0) from epochs)
+               and (select c.id from callbacks c where c.workspace_id = w.id and c.test = t.test
+                      and c.state = 'scheduled' and c.due_at <= $3 order by c.due_at, c.id limit 1) is not null";
+        const LANE: &str =
+            "select bucket, id, tenant_id, workspace_id, channel, due_at, failures, test from callbacks
+             where workspace_id = $1 and test = $2 and state = 'scheduled' and due_at <= $3
+             order by due_at, id limit $4";
+        let lanes = self.db.read(LANES, args![range.0, range.1, until]).await?;
+        let each = each.min(limit / i64::try_from(lanes.len()).unwrap_or(limit).max(1)).max(1);
+        let mut due = DueRows { rows: Vec::new(), is_all: true };
+        for lane in lanes {
+            let (workspace, test): (Id<id::Workspace>, bool) =
+                (Id::from_uuid(lane.get("id")?), lane.get("test")?);
+            let rows = self.db.read(LANE, args![workspace, test, until, each]).await?;
+            due.is_all &= i64::try_from(rows.len()).is_ok_and(|n| n < each);
+            for row in &rows {
+                due.rows.push(DueRow::from_row(row)?);
+            }
+        }
+        Ok(due)
     }
 
     /// Puts a claimed callback off; spends nothing. `outcome` tells people why, should it be worth telling.

@@ -73,7 +73,7 @@ pub use callback_list::{Filter, Order};
 pub use callbacks::{CallbackRow, ManualPlan, NotNow, NotWritten, Secrets};
 pub use captured::CapturedRow;
 pub use census::Census;
-pub use claims::{Claim, DueRow};
+pub use claims::{Claim, DueRow, DueRows};
 pub use clock::ClockRow;
 pub use condition::Condition;
 pub use decision::{Decision, Following, KnownCall, RedialRow, SpokenWith, Subject};

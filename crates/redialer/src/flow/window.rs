@@ -22,19 +22,15 @@ use crate::app::App;
 
 /// How far ahead the window reaches, in real time: each row is read some four times before it is due.
 const AHEAD: SignedDuration = SignedDuration::from_secs(12);
-/// Between two readings of the database.
+/// From one reading of the database to the next.
 const READ_EVERY: Duration = Duration::from_secs(3);
+/// The same while more is due than one reading takes.
+const READ_BACKLOG_EVERY: Duration = Duration::from_millis(500);
 /// The least time between two readings.
 const REST: Duration = Duration::from_millis(50);
-/// The most of it. A row from elsewhere that comes due meanwhile is dialed late by no more than this.
-const LONGEST_REST: Duration = Duration::from_secs(4);
-/// The rest after a reading, as a multiple of its length: a million rows of a paused workspace are passed over in every
-/// reading and must not take a core.
-const REST_PER_READING: u32 = 4;
-/// Rows of one range.
-const MOST: i64 = 20_000;
-/// Rows of one workspace, when there are more than fit.
-const EACH: i64 = 1_000;
+/// Rows of one workspace that a reading takes, and of all workspaces of one range.
+const EACH: i64 = 5_000;
+const MOST: i64 = 40_000;
 /// Rows of one workspace that are looked at in one round.
 const A_ROUND: usize = 500;
 
@@ -118,32 +114,34 @@ impl Window {
 pub async fn run(app: Arc<App>) {
     while !app.is_draining() {
         let bell = app.window_bell.notified();
-        let began_ms = app.clock.real_ms();
-        match read(&app).await {
-            Ok(()) => app.due_bell.notify_one(),
-            Err(error) => tracing::warn!(%error, "what is due could not be read"),
-        }
+        let every = match read(&app).await {
+            Ok(is_all) => {
+                app.due_bell.notify_one();
+                if is_all { READ_EVERY } else { READ_BACKLOG_EVERY }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "what is due could not be read");
+                READ_EVERY
+            }
+        };
         // However many changes are told of, the database is read at a pace of our own.
-        let took = Duration::from_millis((app.clock.real_ms() - began_ms).max(0).unsigned_abs());
-        app.clock.wait((took * REST_PER_READING).clamp(REST, LONGEST_REST)).await;
-        tokio::select! { () = bell => {}, () = app.clock.wait(READ_EVERY) => {}, () = app.drained() => {} }
+        app.clock.wait(REST).await;
+        tokio::select! { () = bell => {}, () = app.clock.wait(every) => {}, () = app.drained() => {} }
     }
 }
 
-/// Reads what is due within the window.
-pub async fn read(app: &App) -> Result<(), StoreError> {
+/// Reads what is due within the window; whether that is all.
+pub async fn read(app: &App) -> Result<bool, StoreError> {
     app.window.inner().added.clear();
     let until = plus(app.clock.now(), AHEAD * i32::try_from(app.clock.speed()).unwrap_or(i32::MAX));
-    let mut rows = Vec::new();
+    let (mut rows, mut is_all) = (Vec::new(), true);
     for range in app.ranges() {
-        let mut due = app.store.due(range, until, MOST).await?;
-        if i64::try_from(due.len()).is_ok_and(|n| n >= MOST) {
-            due = app.store.due_fairly(range, until, EACH, MOST).await?;
-        }
-        rows.extend(due);
+        let due = app.store.due(range, until, EACH, MOST).await?;
+        is_all &= due.is_all;
+        rows.extend(due.rows);
     }
     app.window.fill(rows, until);
-    Ok(())
+    Ok(is_all)
 }
 
 #[cfg(test)]

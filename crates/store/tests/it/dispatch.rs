@@ -48,7 +48,7 @@ async fn nothing_is_claimed_before_its_time_or_twice() {
         let world = World::new(&engine.store, 1).await;
         world.schedule("c1", 10).await;
         assert!(world.claim_all(9).await.is_empty());
-        let due = engine.store.due(ALL, at(10), 10).await.expect("read");
+        let due = engine.store.due(ALL, at(10), 10, 10).await.expect("read").rows;
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..8 {
             // Each for itself, as replicas are.
@@ -57,6 +57,37 @@ async fn nothing_is_claimed_before_its_time_or_twice() {
         }
         assert_eq!(tasks.join_all().await.into_iter().sum::<usize>(), 1, "{}", engine.name);
         assert!(world.claim_all(10).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_reading_takes_the_longest_due_of_each_workspace_and_its_test_callbacks_apart() {
+    for engine in each().await {
+        let (first, second) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
+        first.schedule_persons(0..4, 10, false).await;
+        first.schedule_persons(4..5, 10, true).await;
+        second.schedule_persons(5..6, 12, false).await;
+        let due = async |each, limit| {
+            let due = engine.store.due(ALL, at(12), each, limit).await.expect("read");
+            let rows = due.rows.iter().map(|row| (row.workspace == first.workspace, row.test));
+            (rows.collect::<Vec<_>>(), due.is_all)
+        };
+        let (live, test, other) = ((true, false), (true, true), (false, false));
+        for (each, limit, live_rows, is_all) in
+            [(2, 100, 2, false), (4, 100, 4, false), (5, 100, 4, true), (5, 6, 2, false)]
+        {
+            let (mut rows, all) = due(each, limit).await;
+            rows.sort_unstable();
+            let mut expected = vec![other];
+            expected.extend(std::iter::repeat_n(live, live_rows));
+            expected.push(test);
+            assert_eq!(
+                (rows, all),
+                (expected, is_all),
+                "{}: {each} of a workspace, {limit} in all",
+                engine.name
+            );
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqliteConnect
 
 use crate::{
     engines::{KEK, new_database, postgres},
-    world::World,
+    world::{ALL, World, at},
 };
 
 /// Tables that grow with use.
@@ -38,7 +38,7 @@ fn statements() -> Vec<String> {
         let text = fs::read_to_string(file).expect("text");
         let literals = text.split('"').skip(1).step_by(2);
         let is_statement =
-            |s: &&str| ["select ", "update ", "delete "].iter().any(|verb| s.starts_with(verb));
+            |s: &&str| ["select ", "with ", "update ", "delete "].iter().any(|verb| s.starts_with(verb));
         // Without a condition it is only the beginning of one.
         found.extend(literals.filter(is_statement).filter(|s| s.contains(" where ")).map(plain));
     }
@@ -87,27 +87,41 @@ async fn no_statement_walks_a_table_that_grows() {
     assert!(looked_at > 60, "only {looked_at} statements were found: they are written otherwise now");
 }
 
-/// Many callbacks that have ended, of one tenant.
+/// Many callbacks in a state, of one tenant, made from one.
 const MANY: &str = "insert into callbacks (bucket, id, tenant_id, workspace_id, agent_id, channel, chain_id, person_ix,
     state, reason, attempt, max_attempts, is_final, forced, scheduled_for, due_at, timezone, timezone_source, born_of,
     source_kind, fence, unsent, sealed, created_at, updated_at)
 select bucket, gen_random_uuid(), tenant_id, workspace_id, agent_id, channel, gen_random_uuid(),
-    decode(md5(n::text), 'hex'), 'completed', reason, attempt, max_attempts, is_final, forced, scheduled_for, due_at,
+    decode(md5(n::text), 'hex'), $1, reason, attempt, max_attempts, is_final, forced, scheduled_for, due_at,
     timezone, timezone_source, born_of, source_kind, fence, unsent, sealed, created_at + n, updated_at
 from callbacks, generate_series(1, 20000) n";
 
-#[tokio::test]
-async fn each_list_is_read_by_the_index_made_for_it_on_postgres() {
-    let Some(server) = postgres() else { return };
-    let url = new_database(&server).await;
+/// A tenant with many callbacks in a state, on Postgres; the database's URL, and a connection to it.
+async fn filled(server: &str, state: &str) -> (World, String, PgConnection) {
+    let url = new_database(server).await;
     let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
     store.migrate(&Chance::seeded([9; 32])).await.expect("migrated");
     let world = World::new(&store, 1).await;
     world.schedule("c1", 60).await;
     let mut conn = PgConnection::connect(&url).await.expect("connected");
-    for sql in [MANY, "analyze callbacks"] {
-        sqlx::query(sql).execute(&mut conn).await.expect("filled");
-    }
+    sqlx::query(MANY).bind(state).execute(&mut conn).await.expect("filled");
+    sqlx::query("analyze callbacks").execute(&mut conn).await.expect("counted");
+    (world, url, conn)
+}
+
+/// Ends a store's sessions. What a session has used is counted when it ends at the latest.
+async fn end(store: &Store, conn: &mut PgConnection) {
+    store.close().await;
+    let others =
+        "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+         and backend_type = 'client backend'";
+    while sqlx::query_scalar::<_, i64>(others).fetch_one(&mut *conn).await.expect("read") > 0 {}
+}
+
+#[tokio::test]
+async fn each_list_is_read_by_the_index_made_for_it_on_postgres() {
+    let Some(server) = postgres() else { return };
+    let (world, _, mut conn) = filled(&server, "completed").await;
     let (of, first) = (world.of(), (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max())));
     let of_state = Filter { states: vec![callback::State::Dialing], ..Filter::default() };
     let of_person = Filter { person_ix: Some([7; 16]), ..Filter::default() };
@@ -115,14 +129,48 @@ async fn each_list_is_read_by_the_index_made_for_it_on_postgres() {
         assert!(of.callbacks(&filter, first, 10).await.expect("listed").is_empty());
     }
     assert!(of.attention(None, first, 10).await.expect("listed").is_empty());
-    // What a session has used is counted when it ends at the latest.
-    store.close().await;
-    let others =
-        "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
-         and backend_type = 'client backend'";
-    while sqlx::query_scalar::<_, i64>(others).fetch_one(&mut conn).await.expect("read") > 0 {}
+    end(&world.store, &mut conn).await;
     let used = "select indexrelname::text from pg_stat_user_indexes where idx_scan > 0 and indexrelname
              in ('callbacks_attention', 'callbacks_of_state', 'callbacks_of_person') order by 1";
     let used: Vec<String> = sqlx::query_scalar(used).fetch_all(&mut conn).await.expect("read");
     assert_eq!(used, ["callbacks_attention", "callbacks_of_person", "callbacks_of_state"]);
+}
+
+/// Callbacks that were read so far, from the table or an index.
+async fn callbacks_read(conn: &mut PgConnection) -> i64 {
+    let sql = "select cast(coalesce(sum(i.idx_tup_read), 0) + max(t.seq_tup_read) as bigint)
+         from pg_stat_user_tables t join pg_stat_user_indexes i using (relid) where t.relname = 'callbacks'";
+    sqlx::query_scalar(sql).fetch_one(conn).await.expect("read")
+}
+
+#[tokio::test]
+async fn what_runs_every_few_seconds_reads_no_callback_that_only_waits_on_postgres() {
+    let Some(server) = postgres() else { return };
+    let (world, url, mut conn) = filled(&server, "scheduled").await;
+    end(&world.store, &mut conn).await;
+    let pause = "update workspaces set paused = $1, paused_at = 0, probe_at = 9000000000000";
+    let (ahead, past) =
+        ("update callbacks set due_at = 9000000000000", "update callbacks set due_at = 0, scheduled_for = 0");
+    for (waits_for, sql, paused) in
+        [("its moment", ahead, None), ("its workspace", past, Some("key")), ("those before it", past, None)]
+    {
+        sqlx::query(sql).execute(&mut conn).await.expect("set");
+        sqlx::query(pause).bind(paused).execute(&mut conn).await.expect("set");
+        // A table that was just written to is not yet clean: vacuumed, it is as it is days later.
+        sqlx::query("vacuum analyze callbacks").execute(&mut conn).await.expect("cleaned");
+        let before = callbacks_read(&mut conn).await;
+        let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
+        let due = store.due(ALL, at(10), 50, 100).await.expect("read");
+        assert_eq!(due.rows.len(), if waits_for == "those before it" { 50 } else { 0 }, "{waits_for}");
+        store.stuck(ALL, at(1_000), 1).await.expect("counted");
+        store.recover(ALL, 1_000, at(10), 1).await.expect("recovered");
+        store.over_quota(ALL, at(10)).await.expect("read");
+        // What is due is counted, by its index alone: that is what the gauge is for.
+        if waits_for == "its moment" {
+            store.census(ALL, at(10)).await.expect("counted");
+        }
+        end(&store, &mut conn).await;
+        let read = callbacks_read(&mut conn).await - before;
+        assert!(read < 2_000, "waiting for {waits_for}: {read} callbacks were read");
+    }
 }

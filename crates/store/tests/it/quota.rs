@@ -2,42 +2,16 @@
 
 use redialer_core::{
     Id,
-    agent::Channel,
     callback::State,
-    decide::{AfterDial, Person},
+    decide::AfterDial,
     time::{minutes, plus},
 };
-use redialer_store::{Claim, Intent, ManualPlan, NewDispatch};
+use redialer_store::{Claim, Intent, NewDispatch};
 
 use crate::{
     engines::each,
-    world::{World, at, planned, secrets},
+    world::{World, at},
 };
-
-/// Callbacks of as many persons, due then.
-async fn schedule(world: &World, n: u8, minute: i64) {
-    let key = world.store.open_key(world.tenant).await.expect("opened");
-    for person in 0..n {
-        let secrets = secrets();
-        let manual = ManualPlan {
-            id: Id::new(at(0), &world.chance),
-            workspace: world.workspace,
-            agent: world.agent.id,
-            channel: Channel::Voice,
-            person_ix: [person; 16],
-            secrets: &secrets,
-            promise_scope: None,
-            forces: None,
-        };
-        let decide = |_: &Person| Ok((planned(minute), vec![]));
-        world
-            .of()
-            .schedule(&manual, decide, &key, at(0), &world.chance)
-            .await
-            .expect("written")
-            .expect("planned");
-    }
-}
 
 async fn intend(world: &World, claims: Vec<Claim>, limit: u64, minute: i64) -> Vec<Intent> {
     let key = world.store.open_key(world.tenant).await.expect("opened");
@@ -64,7 +38,7 @@ async fn intend(world: &World, claims: Vec<Claim>, limit: u64, minute: i64) -> V
 async fn a_months_calls_hold_exactly_and_what_was_not_placed_is_none() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
-        schedule(&world, 6, 10).await;
+        world.schedule_persons(0..6, 10, false).await;
         let mut claims = world.claim_all(10).await;
         assert_eq!(claims.len(), 6, "{}", engine.name);
         let rest = claims.split_off(3);

@@ -5,7 +5,7 @@ use redialer_core::{
     agent::Channel,
     callback::RedialReason,
     chance::Chance,
-    decide::{AfterCall, Follow, Planned, Settle},
+    decide::{AfterCall, Follow, Person, Planned, Settle},
     delivery::Sameness,
     id,
     tenant::Plan,
@@ -13,9 +13,9 @@ use redialer_core::{
     workspace::ProviderKind,
 };
 use redialer_store::{
-    AgentRow, Arrival, Claim, Defaults, Following, Inbox, KnownCall, Ledger, NewDelivery, NewTenant,
-    NewWorkspace, PendingRow, Reading, Recorded, RedialRow, Roster, Secrets, SpokenWith, Store, Subject,
-    TenantStore, bucket_of,
+    AgentRow, Arrival, Claim, Defaults, Following, Inbox, KnownCall, Ledger, ManualPlan, NewDelivery,
+    NewTenant, NewWorkspace, PendingRow, Reading, Recorded, RedialRow, Roster, Secrets, SpokenWith, Store,
+    Subject, TenantStore, bucket_of,
 };
 
 pub(crate) const NUMBER: &str = "+14155550117";
@@ -159,6 +159,27 @@ impl World {
         rows.iter().map(|r| r.id).find(|id| !before.contains(id)).expect("a new one")
     }
 
+    /// Schedules a callback for each of these persons, due at that minute.
+    pub(crate) async fn schedule_persons(&self, persons: std::ops::Range<u8>, minute: i64, test: bool) {
+        let key = self.store.open_key(self.tenant).await.expect("opened");
+        let secrets = secrets();
+        for person in persons {
+            let manual = ManualPlan {
+                id: Id::new(at(0), &self.chance),
+                workspace: self.workspace,
+                agent: self.agent.id,
+                channel: Channel::Voice,
+                person_ix: [person; 16],
+                secrets: &secrets,
+                promise_scope: None,
+                forces: None,
+            };
+            let decide = |_: &Person| Ok((planned(minute), vec![]));
+            let of = self.of().for_tests(test);
+            of.schedule(&manual, decide, &key, at(0), &self.chance).await.expect("written").expect("planned");
+        }
+    }
+
     /// The one callback that waits or lives.
     pub(crate) async fn newest(&self) -> redialer_store::CallbackRow {
         let rows = self.callbacks().await;
@@ -173,7 +194,7 @@ impl World {
     /// Claims whatever is due, for replica `r1`, which is alive until real second 10.
     pub(crate) async fn claim_all(&self, minute: i64) -> Vec<Claim> {
         self.store.hold_leases("r1", 0, 10_000).await.expect("held");
-        let due = self.store.due(ALL, at(minute), 100).await.expect("read");
+        let due = self.store.due(ALL, at(minute), 100, 100).await.expect("read").rows;
         self.ledger.claim(&due, "r1", at(minute), 1_000).await.expect("claimed")
     }
 }
