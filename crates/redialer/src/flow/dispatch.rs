@@ -99,20 +99,34 @@ async fn lane(app: Arc<App>, workspace: Id<id::Workspace>, rows: Vec<DueRow>) {
     let task_app = Arc::clone(&app);
     // A task of its own: a panic ends it, and the lane is left all the same.
     let started = tokio::spawn(async move { start(&task_app, workspace, &rows).await });
-    match started.await {
-        Ok(Ok(())) => {}
+    let started = match started.await {
+        Ok(Ok(n)) => n,
         Ok(Err(error)) => {
             tracing::warn!(%error, workspace.id = %workspace, "workspace {workspace} could not dial");
+            0
         }
-        Err(_) => tracing::error!(workspace.id = %workspace, "dialling for workspace {workspace} panicked"),
+        Err(_) => {
+            tracing::error!(workspace.id = %workspace, "dialling for workspace {workspace} panicked");
+            0
+        }
+    };
+    // Whoever could start nothing must not be asked again at once: with a backlog that would keep a core busy. What
+    // else held it back, such as permits, rings the bell itself, and there is a round every tenth of a second.
+    let next_start = app.pacer.next_start_in(workspace, app.clock.steady());
+    if started == 0 && !next_start.is_zero() {
+        app.clock.wait(next_start.min(POLL_BEHIND)).await;
     }
     app.pacer.leave(workspace);
-    app.due_bell.notify_one();
+    if started > 0 || !next_start.is_zero() {
+        app.due_bell.notify_one();
+    }
 }
 
-/// Claims as many as pace and lines allow, writes their intents together, and sends each in a task of its own.
-async fn start(app: &Arc<App>, id: Id<id::Workspace>, rows: &[DueRow]) -> Result<(), StoreError> {
+/// Claims as many as pace and lines allow, writes their intents together, and sends each in a task of its own; how
+/// many.
+async fn start(app: &Arc<App>, id: Id<id::Workspace>, rows: &[DueRow]) -> Result<usize, StoreError> {
     let sending = prepare(app, id, rows).await?;
+    let started = sending.len();
     for ready in sending {
         let app = Arc::clone(app);
         tokio::spawn(async move {
@@ -122,7 +136,7 @@ async fn start(app: &Arc<App>, id: Id<id::Workspace>, rows: &[DueRow]) -> Result
             }
         });
     }
-    Ok(())
+    Ok(started)
 }
 
 /// An intent on disk, and what its request needs beside it.

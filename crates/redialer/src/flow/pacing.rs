@@ -31,6 +31,8 @@ struct Lane {
     tokens: f64,
     refilled_at: Duration,
     slow_until: Duration,
+    /// When there is a start again, where there was none.
+    next_start: Duration,
     lines: Option<Lines>,
     busy: bool,
 }
@@ -41,6 +43,9 @@ struct Lines {
     free: u32,
     read_at: Duration,
 }
+
+/// The wait for a start at a rate of nearly none.
+const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 
 /// For so long an answer about lines counts.
 const LINES_FRESH: Duration = Duration::from_secs(3);
@@ -95,6 +100,7 @@ impl Pacer {
         let mut lanes = self.lanes();
         let lane = lanes.entry(workspace).or_default();
         if now < lane.slow_until {
+            lane.next_start = lane.slow_until;
             return 0;
         }
         let saved = lane.tokens + now.saturating_sub(lane.refilled_at).as_secs_f64() * rate;
@@ -102,13 +108,23 @@ impl Pacer {
         lane.refilled_at = now;
         let n = (lane.tokens.floor() as usize).min(want);
         lane.tokens -= n as f64;
+        if lane.tokens < 1.0 {
+            lane.next_start =
+                now + Duration::try_from_secs_f64((1.0 - lane.tokens) / rate).unwrap_or(LONGEST_WAIT);
+        }
         n
+    }
+
+    /// How long the pace lets nothing start; zero while it does not hold the workspace back.
+    pub fn next_start_in(&self, workspace: Id<Workspace>, now: Duration) -> Duration {
+        self.lanes().get(&workspace).map_or(Duration::ZERO, |lane| lane.next_start.saturating_sub(now))
     }
 
     /// Gives back starts that were taken and not used.
     pub fn give_back(&self, workspace: Id<Workspace>, n: usize) {
         if let Some(lane) = self.lanes().get_mut(&workspace) {
             lane.tokens += n as f64;
+            lane.next_start = Duration::ZERO;
         }
     }
 
@@ -168,6 +184,20 @@ mod tests {
         assert_eq!(pacer.take(id(), 1.0, 5, ms(1_000)), 1);
         assert_eq!(pacer.take(id(), 1.0, 5, ms(60_000)), 1, "a quiet minute saves one start, not sixty");
         assert_eq!(pacer.take(id(), 10.0, 50, ms(120_000)), 10);
+    }
+
+    #[test]
+    fn whoever_may_start_nothing_knows_when_to_ask_again() {
+        let pacer = Pacer::default();
+        assert_eq!(pacer.next_start_in(id(), ms(0)), ms(0));
+        assert!(pacer.enter(id()));
+        assert_eq!(pacer.take(id(), 2.0, 5, ms(0)), 1);
+        assert_eq!(pacer.next_start_in(id(), ms(100)), ms(400));
+        pacer.give_back(id(), 1);
+        assert_eq!(pacer.next_start_in(id(), ms(100)), ms(0), "a start that was not used");
+        pacer.slow(id(), ms(5_000));
+        assert_eq!(pacer.take(id(), 2.0, 1, ms(1_000)), 0);
+        assert_eq!(pacer.next_start_in(id(), ms(1_000)), ms(4_000));
     }
 
     #[test]
