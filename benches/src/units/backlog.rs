@@ -20,9 +20,9 @@ const FEW: u64 = 1_000;
 const ADDED: usize = 300;
 const CLAIMED: u64 = 200;
 const CLAIMED_OVER_MS: i64 = 2_000;
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(20);
 /// A tenth of a percent of one core: below it, idle is idle, and a ratio of two such says nothing.
-const IDLE_GRAIN_MS: f64 = 10.0;
+const IDLE_GRAIN_MS: f64 = 20.0;
 
 /// What the work took beside one backlog.
 struct Work {
@@ -47,7 +47,7 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
             ("add one, median", much.add_ms, few.add_ms, "ms"),
             ("claim: lateness, median", much.late_ms, few.late_ms, "ms"),
             ("claim: CPU a callback", much.claim_us, few.claim_us, "µs"),
-            ("idle: CPU over 10 s", much.idle_ms.max(IDLE_GRAIN_MS), few.idle_ms.max(IDLE_GRAIN_MS), "ms"),
+            ("idle: CPU over 20 s", much.idle_ms.max(IDLE_GRAIN_MS), few.idle_ms.max(IDLE_GRAIN_MS), "ms"),
         ] {
             let row = Row::new(UNIT, of(what), figure, measure)
                 .beside(format!("{} waiting", number(FEW as f64)), limit);
