@@ -172,6 +172,14 @@ impl Clock {
         Ok(store.set_clock(row).await?)
     }
 
+    /// Stores where this clock stands, so that the next server on this database does not begin before it, even if the
+    /// machine's clock is set back meanwhile.
+    pub async fn keep(&self, store: &Store) -> Result<(), StoreError> {
+        let real_ms = self.real_ms();
+        let ClockRow { speed, .. } = self.anchor();
+        store.keep_clock(ClockRow { real_ms, virtual_ms: at_anchor(self.anchor(), real_ms), speed }).await
+    }
+
     /// A clock for a command that runs beside a server or between two: it shows the server's virtual time, at the
     /// server's speed, and writes nothing.
     pub async fn follow_stored(store: &Store) -> Result<Self, StoreError> {

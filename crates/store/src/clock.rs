@@ -32,6 +32,13 @@ impl Store {
         self.db.write(SQL, args![row.real_ms, row.virtual_ms, row.speed]).await.map(|_| ())
     }
 
+    /// Moves the fixed point to where the clock is now, never back.
+    pub async fn keep_clock(&self, row: ClockRow) -> Result<(), StoreError> {
+        const SQL: &str = "update clock set real_ms = $1, virtual_ms = $2
+             where id = 1 and speed = $3 and virtual_ms < $2";
+        self.db.write(SQL, args![row.real_ms, row.virtual_ms, row.speed]).await.map(|_| ())
+    }
+
     /// The database server's clock in milliseconds, where it is another machine's (I32).
     pub async fn database_now_ms(&self) -> Result<Option<i64>, StoreError> {
         const SQL: &str = "select cast(extract(epoch from clock_timestamp()) * 1000 as bigint) as ms"; // postgres only

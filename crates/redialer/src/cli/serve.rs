@@ -159,6 +159,7 @@ impl Running {
             tokio::spawn(housekeeping::run(Arc::clone(&app))),
             tokio::spawn(census::run(Arc::clone(&app))),
             tokio::spawn(housekeeping::tend(Arc::clone(&app))),
+            tokio::spawn(housekeeping::keep_time(Arc::clone(&app))),
         ];
         Ok(Self { app, workers, writers: [inbox_writer, ledger_writer], store, _lock: lock })
     }

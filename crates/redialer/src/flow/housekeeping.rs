@@ -45,6 +45,20 @@ pub async fn tend(app: Arc<App>) {
     }
 }
 
+/// Stores where the clock stands, until the program shuts down and once more then.
+pub async fn keep_time(app: Arc<App>) {
+    const EVERY: Duration = Duration::from_secs(15);
+    loop {
+        tokio::select! { () = app.clock.wait(EVERY) => {}, () = app.drained() => {} }
+        if let Err(error) = app.clock.keep(&app.store).await {
+            tracing::warn!(%error, "the time could not be stored: after a restart it may run back by what was not");
+        }
+        if app.is_draining() {
+            return;
+        }
+    }
+}
+
 /// One round.
 pub async fn round(app: &App) -> Result<(), StoreError> {
     hold_leases(app).await?;

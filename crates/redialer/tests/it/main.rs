@@ -9,6 +9,7 @@ mod api;
 mod canary;
 mod caps;
 mod client;
+mod clock;
 mod commands;
 mod connections;
 mod crash;

@@ -1,0 +1,47 @@
+//! Time never runs back, restarts included.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering::Relaxed},
+};
+
+use jiff::SignedDuration;
+use redialer::clock::{Clock, Hands};
+use redialer_core::{chance::Chance, time::plus};
+use redialer_store::{Kek, Store};
+
+const TRUE_MS: i64 = 1_790_000_000_000;
+
+/// A machine whose clock is so many milliseconds ahead.
+fn machine(ahead_ms: i64) -> Hands {
+    Hands { wall: Arc::new(AtomicI64::new(TRUE_MS + ahead_ms)), steady: Arc::default() }
+}
+
+#[tokio::test]
+async fn a_machine_that_was_ahead_and_is_set_right_goes_on_where_it_was_after_a_restart() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Store::sqlite(&dir.path().join("clock.db"), Kek::of([1; 32])).await.expect("opened");
+    store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
+
+    let ahead = machine(600_000);
+    let clock = Clock::by_hand(ahead.clone());
+    clock.join(&store).await.expect("joined");
+    for of in [&ahead.wall, &ahead.steady] {
+        of.fetch_add(60_000, Relaxed);
+    }
+    clock.keep(&store).await.expect("stored");
+    let before = clock.now();
+
+    let right = machine(61_000);
+    let restarted = Clock::by_hand(right.clone());
+    restarted.join(&store).await.expect("joined");
+    assert_eq!(restarted.now(), before);
+    for of in [&right.wall, &right.steady] {
+        of.fetch_add(10_000, Relaxed);
+    }
+    assert_eq!(
+        restarted.now(),
+        plus(before, SignedDuration::from_secs(5)),
+        "at half speed until it is true again"
+    );
+}
