@@ -98,7 +98,17 @@ impl Found<'_> {
         self.create_data_dir()?;
         let creates_key = self.config.key_service()?.is_none() && !self.config.kek_file().exists();
         let store = self.connect(self.key_or_new()?).await?;
-        store.migrate(&self.chance).await?;
+        let migrated = store.migrate(&self.chance).await;
+        if creates_key && matches!(migrated, Err(StoreError::Key(KeyError::Wrong))) {
+            let file = self.config.kek_file();
+            std::fs::remove_file(&file).with_context(|| format!("{} cannot be removed", file.display()))?;
+            bail!(
+                "kek: another server has just created this database with a key of its own; copy its key file to {}, or \
+                 set REDIALER_KEK to the same key service for both",
+                absolute(file).display()
+            );
+        }
+        migrated?;
         if creates_key {
             tracing::warn!(
                 "a new key file {} was created: back it up, without it the data cannot be read",
@@ -200,6 +210,24 @@ pub(super) fn masked(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn of_two_that_create_a_database_at_once_the_second_leaves_no_key_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = |key: &str| Config {
+            data_dir: dir.path().to_owned(),
+            kek: Some(format!("file:{}", dir.path().join(key).display())),
+            ..Config::default()
+        };
+        let (first, second) = (config("first"), config("second"));
+        let late = find(&second).await.expect("nothing is there yet");
+        let store =
+            find(&first).await.expect("nothing is there yet").create_or_migrate().await.expect("created");
+        let refused = late.create_or_migrate().await.err().expect("another key").to_string();
+        assert!(refused.contains("another server has just created this database"), "{refused}");
+        assert!(first.kek_file().exists() && !second.kek_file().exists());
+        store.close().await;
+    }
 
     #[test]
     fn a_password_is_not_shown() {
