@@ -13,15 +13,15 @@ const STUCK_AFTER_MINUTES: i64 = 5;
 const UNCONFIRMED_AFTER_MINUTES: i64 = 60;
 
 impl Store {
-    /// How many things of each kind are stuck, counted up to a thousand (of a workspace, where that is in question). What holds them up is ours and real, so at `speed` virtual seconds a
-    /// real second they may be so much later before they count.
+    /// How many items of each kind are stuck, counted up to 1,000 (overdue callbacks: per workspace). The limits are in
+    /// real time: at `speed` virtual seconds a real second an item counts that many times later.
     pub async fn stuck(
         &self,
         range: (i64, i64),
         now: Timestamp,
         speed: u32,
     ) -> Result<[(&'static str, i64); 5], StoreError> {
-        // A thousand tell as much as more, and a backlog is not counted through every time.
+        // Bounded, so that a backlog is not counted in full every two seconds.
         const OVERDUE: &str = "select cast(coalesce(sum(of_one.n), 0) as bigint) as n from (
                  select (select count(*) from (
                      select 1 from callbacks c where c.workspace_id = w.id and c.test = t.test and c.state = 'scheduled'

@@ -189,10 +189,10 @@ impl Claim {
 const MAX_FAILURES: i64 = 5;
 
 impl Store {
-    /// Callbacks that are due by `until`, of workspaces that may dial: of each workspace the longest due, its test
-    /// callbacks apart, at most `each` and at most its equal share of `limit`.
+    /// Callbacks that are due by `until`, of workspaces that may dial: the longest due of each workspace, live and test
+    /// callbacks apart, at most `each` of them and at most an equal share of `limit`.
     ///
-    /// Read lane by lane: in one statement over all workspaces, Postgres may choose to read all that is scheduled first.
+    /// One statement per workspace: in a single one, Postgres may scan every scheduled callback before it joins.
     pub async fn due(
         &self,
         range: (i64, i64),

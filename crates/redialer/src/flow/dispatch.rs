@@ -106,12 +106,12 @@ async fn lane(app: Arc<App>, workspace: Id<id::Workspace>, rows: Vec<DueRow>) {
             0
         }
         Err(_) => {
-            tracing::error!(workspace.id = %workspace, "dialling for workspace {workspace} panicked");
+            tracing::error!(workspace.id = %workspace, "dialing for workspace {workspace} panicked");
             0
         }
     };
-    // Whoever could start nothing must not be asked again at once: with a backlog that would keep a core busy. What
-    // else held it back, such as permits, rings the bell itself, and there is a round every tenth of a second.
+    // A workspace that its rate holds back waits for its next start: asked again at once, a backlog would keep a core
+    // busy. Other reasons, such as permits, notify by themselves, and a round follows within `POLL_BEHIND`.
     let next_start = app.pacer.next_start_in(workspace, app.clock.steady());
     if started == 0 && !next_start.is_zero() {
         app.clock.wait(next_start.min(POLL_BEHIND)).await;

@@ -31,7 +31,7 @@ struct Lane {
     tokens: f64,
     refilled_at: Duration,
     slow_until: Duration,
-    /// When there is a start again, where there was none.
+    /// When the next start is allowed, after one was refused.
     next_start: Duration,
     lines: Option<Lines>,
     busy: bool,
@@ -44,7 +44,7 @@ struct Lines {
     read_at: Duration,
 }
 
-/// The wait for a start at a rate of nearly none.
+/// The wait for the next start at a rate too low to compute one.
 const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 
 /// For so long an answer about lines counts.
@@ -115,7 +115,7 @@ impl Pacer {
         n
     }
 
-    /// How long the pace lets nothing start; zero while it does not hold the workspace back.
+    /// The time until the next start is allowed; zero if one is allowed now.
     pub fn next_start_in(&self, workspace: Id<Workspace>, now: Duration) -> Duration {
         self.lanes().get(&workspace).map_or(Duration::ZERO, |lane| lane.next_start.saturating_sub(now))
     }

@@ -22,13 +22,13 @@ use crate::app::App;
 
 /// How far ahead the window reaches, in real time: each row is read some four times before it is due.
 const AHEAD: SignedDuration = SignedDuration::from_secs(12);
-/// From one reading of the database to the next.
+/// The interval between two readings of the database.
 const READ_EVERY: Duration = Duration::from_secs(3);
-/// The same while more is due than one reading takes.
+/// The interval while more is due than one reading returns.
 const READ_BACKLOG_EVERY: Duration = Duration::from_millis(500);
 /// The least time between two readings.
 const REST: Duration = Duration::from_millis(50);
-/// Rows of one workspace that a reading takes, and of all workspaces of one range.
+/// The most rows of one reading: of one workspace, and of all workspaces in a range of buckets.
 const EACH: i64 = 5_000;
 const MOST: i64 = 40_000;
 /// Rows of one workspace that are looked at in one round.
@@ -130,7 +130,7 @@ pub async fn run(app: Arc<App>) {
     }
 }
 
-/// Reads what is due within the window; whether that is all.
+/// Reads the callbacks that are due within the window. Returns whether those are all.
 pub async fn read(app: &App) -> Result<bool, StoreError> {
     app.window.inner().added.clear();
     let until = plus(app.clock.now(), AHEAD * i32::try_from(app.clock.speed()).unwrap_or(i32::MAX));

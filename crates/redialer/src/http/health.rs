@@ -44,12 +44,18 @@ impl Metrics {
             metrics::describe_counter!(name, help);
         }
         for (name, help) in [
-            ("redialer_callbacks_due", "Callbacks whose moment has come and that are not dialed yet."),
+            (
+                "redialer_callbacks_due",
+                "Callbacks that are due and not dialed yet, counted up to 100,000 per workspace.",
+            ),
             ("redialer_callbacks_held", "Held callbacks, by what they wait for."),
             ("redialer_events_waiting", "Received events that are not decided yet."),
             ("redialer_oldest_event_seconds", "Since when the oldest of those waits."),
             ("redialer_workspaces_paused", "Paused workspaces, by reason."),
-            ("redialer_stuck", "What needs attention, by kind."),
+            (
+                "redialer_stuck",
+                "Items that need attention, by kind, counted up to 1,000 (overdue callbacks: per workspace).",
+            ),
         ] {
             metrics::describe_gauge!(name, help);
         }

@@ -12,7 +12,7 @@ use redialer_store::{Kek, Store};
 
 const TRUE_MS: i64 = 1_790_000_000_000;
 
-/// A machine whose clock is so many milliseconds ahead.
+/// A machine whose clock is `ahead_ms` milliseconds fast.
 fn machine(ahead_ms: i64) -> Hands {
     Hands { wall: Arc::new(AtomicI64::new(TRUE_MS + ahead_ms)), steady: Arc::default() }
 }

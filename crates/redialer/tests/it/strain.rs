@@ -138,7 +138,7 @@ async fn requests_beyond_those_worked_on_are_turned_away() {
 async fn api_requests_that_wait_for_the_database_delay_no_webhook() {
     for engine in engines() {
         let walk = Walk::begin(engine, 1).await;
-        // SQLite's readers wait for nobody.
+        // SQLite's readers wait for no lock.
         let Some(url) = walk.database() else { continue };
         let mut db = PgConnection::connect(url).await.expect("connected");
         let mut held = db.begin().await.expect("begun");

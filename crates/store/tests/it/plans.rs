@@ -109,7 +109,7 @@ async fn filled(server: &str, state: &str) -> (World, String, PgConnection) {
     (world, url, conn)
 }
 
-/// Ends a store's sessions. What a session has used is counted when it ends at the latest.
+/// Ends a store's sessions: Postgres publishes a session's statistics when it ends, at the latest.
 async fn end(store: &Store, conn: &mut PgConnection) {
     store.close().await;
     let others =
@@ -165,7 +165,7 @@ async fn what_runs_every_few_seconds_reads_no_callback_that_only_waits_on_postgr
         store.stuck(ALL, at(1_000), 1).await.expect("counted");
         store.recover(ALL, 1_000, at(10), 1).await.expect("recovered");
         store.over_quota(ALL, at(10)).await.expect("read");
-        // What is due is counted, by its index alone: that is what the gauge is for.
+        // The census counts due callbacks, by their index alone, because a gauge shows their number.
         if waits_for == "its moment" {
             store.census(ALL, at(10)).await.expect("counted");
         }
