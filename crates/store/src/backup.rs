@@ -12,7 +12,7 @@ use std::{
 use futures_util::TryStreamExt as _;
 use redialer_core::{Timestamp, chance::Chance, time::from_ms};
 use sqlx::{
-    AssertSqlSafe, Connection as _, PgConnection, Row as _, Sqlite, SqliteConnection,
+    AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Row as _, Sqlite, SqliteConnection,
     postgres::PgRow,
     sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow},
 };
@@ -76,7 +76,7 @@ impl Store {
                 to.close().await?;
             }
         }
-        let mut made = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file)).await?;
+        let mut made = SqliteConnection::connect_with(&quiet(file)).await?;
         sqlx::query(MARK).bind(now.as_millisecond().to_string().into_bytes()).execute(&mut made).await?;
         made.close().await?;
         fs::File::open(file)?.sync_all()?;
@@ -162,8 +162,7 @@ impl Migrated {
         }
         let copy = Self { path: beside(file, ".restoring"), is_copy: true };
         fs::copy(file, &copy.path)?;
-        let mut to =
-            SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&copy.path)).await?;
+        let mut to = SqliteConnection::connect_with(&quiet(&copy.path)).await?;
         LITE.run(&mut to).await.map_err(|e| StoreError::Schema(e.to_string()))?;
         to.close().await?;
         Ok(copy)
@@ -224,7 +223,7 @@ async fn put_keys(copy: &Path, found: &Found, now: Timestamp) -> Result<(), Back
     if found.keys.is_empty() && found.lost.is_empty() {
         return Ok(());
     }
-    let mut to = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(copy)).await?;
+    let mut to = SqliteConnection::connect_with(&quiet(copy)).await?;
     for (tenant, own, other) in &found.keys {
         sqlx::query(PUT_KEY).bind(tenant).bind(own).bind(other).execute(&mut to).await?;
     }
@@ -252,8 +251,13 @@ fn remove_journals(file: &Path) -> io::Result<()> {
 }
 
 async fn open(file: &Path) -> Result<SqliteConnection, sqlx::Error> {
-    let options = SqliteConnectOptions::new().filename(file).read_only(true).row_buffer_size(ROWS_AHEAD);
+    let options = quiet(file).read_only(true).row_buffer_size(ROWS_AHEAD);
     SqliteConnection::connect_with(&options).await
+}
+
+/// A backup file's connection. A table is read in one statement, which is slow by nature and no reason to log its text.
+fn quiet(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(file).disable_statement_logging()
 }
 
 /// When the backup was made, and what is now by its clock, which may run faster than ours.
@@ -274,7 +278,7 @@ async fn moments(file: &Path, real_now: Timestamp) -> Result<(Timestamp, Timesta
 }
 
 async fn create(file: &Path) -> Result<SqliteConnection, BackupError> {
-    let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
+    let options = quiet(file).create_if_missing(true);
     let mut to = SqliteConnection::connect_with(&options).await?;
     LITE.run(&mut to).await.map_err(|e| StoreError::Schema(e.to_string()))?;
     Ok(to)

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, path::Path};
 use redialer_core::{Id, Timestamp, chance::Chance, id};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
     Actor, BackupError, Store, StoreError, TenantRow, audit::Act, engine::args, tenant_keys::context_of,
@@ -131,7 +131,10 @@ impl Keyless {
 
 /// Takes the keys out of a backup, and their traces out of its pages.
 pub async fn strip_keys(backup: &Path) -> Result<(), BackupError> {
-    let options = SqliteConnectOptions::new().filename(backup).pragma("secure_delete", "on");
+    let options = SqliteConnectOptions::new()
+        .filename(backup)
+        .pragma("secure_delete", "on")
+        .disable_statement_logging();
     let mut made = SqliteConnection::connect_with(&options).await?;
     for sql in [
         "update tenants set wrapped_key = x'', other_wrapped = case when other_version is null then null else x'' end",
