@@ -18,11 +18,14 @@ pub mod outcome;
 pub mod permission;
 pub mod phone;
 pub mod policy;
+mod secret;
 pub mod tenant;
 pub mod time;
+pub mod timing;
 pub mod windows;
 pub mod workspace;
 
 pub use id::Id;
 pub use jiff::Timestamp;
 pub use phone::Phone;
+pub use secret::Secret;

@@ -11,14 +11,13 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-use redialer_core::chance::Chance;
-use zeroize::Zeroizing;
+use redialer_core::{Secret, chance::Chance};
 
 use crate::{KeyError, aead};
 
 #[derive(Default)]
 struct Keys {
-    all: Vec<Zeroizing<[u8; 32]>>,
+    all: Vec<Secret<[u8; 32]>>,
     /// The last one is prepared.
     prepared: bool,
 }
@@ -32,7 +31,7 @@ pub struct KeyFile {
 impl KeyFile {
     /// A key of these bytes, in no file.
     pub(crate) fn of(key: [u8; 32]) -> Self {
-        Self { path: None, keys: RwLock::new(Keys { all: vec![Zeroizing::new(key)], prepared: false }) }
+        Self { path: None, keys: RwLock::new(Keys { all: vec![Secret::new(key)], prepared: false }) }
     }
 
     /// Reads a key file. It never creates one: data that an older key sealed would not open with a new one.
@@ -43,7 +42,7 @@ impl KeyFile {
     /// Creates a key file with one new key, readable by its owner alone. Fails if the file exists. The caller has
     /// made sure that no data is sealed yet.
     pub fn create(path: &Path, chance: &Chance) -> Result<Self, KeyError> {
-        let keys = Keys { all: vec![Zeroizing::new(chance.bytes::<32>())], prepared: false };
+        let keys = Keys { all: vec![Secret::new(chance.bytes::<32>())], prepared: false };
         write(path, &keys, false).map_err(|e| KeyError::File(name(path), e))?;
         Ok(Self { path: Some(path.to_owned()), keys: RwLock::new(keys) })
     }
@@ -52,7 +51,7 @@ impl KeyFile {
     pub fn prepare(&self, chance: &Chance) -> Result<(), KeyError> {
         self.replace(|keys| {
             if !keys.prepared {
-                keys.all.push(Zeroizing::new(chance.bytes()));
+                keys.all.push(Secret::new(chance.bytes()));
                 keys.prepared = true;
             }
         })
@@ -62,7 +61,7 @@ impl KeyFile {
     pub fn add(&self, chance: &Chance) -> Result<(), KeyError> {
         self.replace(|keys| {
             let prepared = if std::mem::take(&mut keys.prepared) { keys.all.pop() } else { None };
-            keys.all.insert(0, prepared.unwrap_or_else(|| Zeroizing::new(chance.bytes())));
+            keys.all.insert(0, prepared.unwrap_or_else(|| Secret::new(chance.bytes())));
         })
     }
 
@@ -94,8 +93,10 @@ impl KeyFile {
         aead::seal(&keys.all[0], plain, context, chance)
     }
 
-    pub(crate) fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        let open = |keys: &Keys| keys.all.iter().find_map(|key| aead::open(key, wrapped, context).ok());
+    pub(crate) fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Result<Secret<Vec<u8>>, KeyError> {
+        let open = |keys: &Keys| {
+            keys.all.iter().find_map(|key| aead::open(key, wrapped, context).ok().map(Secret::new))
+        };
         if let Some(plain) = open(&self.keys()) {
             return Ok(plain);
         }
@@ -133,12 +134,12 @@ fn name(path: &Path) -> String {
 }
 
 fn read(path: &Path) -> Result<Keys, KeyError> {
-    let text = Zeroizing::new(fs::read_to_string(path).map_err(|e| KeyError::File(name(path), e))?);
+    let text = Secret::new(fs::read_to_string(path).map_err(|e| KeyError::File(name(path), e))?);
     let mut keys = Keys::default();
     for line in text.split_whitespace() {
         keys.prepared = line.starts_with('+');
         let key = from_hex(line.trim_start_matches('+')).ok_or_else(|| KeyError::Malformed(name(path)))?;
-        keys.all.push(Zeroizing::new(key));
+        keys.all.push(Secret::new(key));
     }
     match keys.all.len() - usize::from(keys.prepared && !keys.all.is_empty()) {
         0 => Err(KeyError::Malformed(name(path))),
@@ -173,8 +174,8 @@ fn write(path: &Path, keys: &Keys, replacing: bool) -> io::Result<()> {
     }
 }
 
-fn hex(bytes: &[u8; 32]) -> Zeroizing<String> {
-    Zeroizing::new(bytes.iter().map(|b| format!("{b:02x}")).collect())
+fn hex(bytes: &[u8; 32]) -> Secret<String> {
+    Secret::new(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
 fn from_hex(text: &str) -> Option<[u8; 32]> {

@@ -10,8 +10,7 @@ pub mod transit;
 
 use std::io;
 
-use redialer_core::chance::Chance;
-use zeroize::Zeroizing;
+use redialer_core::{Secret, chance::Chance};
 
 pub use file::KeyFile;
 pub use transit::Transit;
@@ -62,7 +61,7 @@ impl Kek {
     }
 
     /// Unwraps what was wrapped for that context under any version of the key that still counts.
-    pub async fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    pub async fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Result<Secret<Vec<u8>>, KeyError> {
         match self {
             Self::File(file) => file.unwrap(wrapped, context),
             // On the heap: as a part of every request's state it would be most of it.

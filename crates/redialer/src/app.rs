@@ -20,6 +20,7 @@ use crate::{
         outages::Outages, pacing::Pacer, permits::Permits, refusals::Refusals, sweep::Sweeps, window::Window,
     },
     http::Pace,
+    state::event_queue::EventQueue,
 };
 
 /// How many things were stuck in the last round, and for how many it was told; by range of buckets and kind.
@@ -67,6 +68,8 @@ pub struct App {
     pub window: Window,
     /// What is due soon should be read again.
     pub window_bell: Notify,
+    /// Recorded events that wait to be decided.
+    pub events: EventQueue,
     /// Something new is in the inbox.
     pub inbox_bell: Notify,
     /// Something new is due, or may be dialled now.
@@ -116,6 +119,7 @@ impl App {
             buckets: watch::Sender::new(buckets),
             window: Window::default(),
             window_bell: Notify::new(),
+            events: EventQueue::default(),
             inbox_bell: Notify::new(),
             due_bell: Notify::new(),
             refusals: Refusals::default(),

@@ -10,3 +10,4 @@ pub mod config;
 pub mod flow;
 pub mod http;
 pub mod plans;
+pub mod state;

@@ -11,7 +11,6 @@ use redialer_core::{
     id,
     time::plus,
 };
-use zeroize::Zeroizing;
 
 use crate::{
     Secrets, Store, StoreError, TenantKey,
@@ -70,7 +69,7 @@ impl AskRow {
     }
 
     /// The bytes that were sent: a repeat sends these and no others.
-    pub fn body(&self, key: &TenantKey) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    pub fn body(&self, key: &TenantKey) -> Result<Vec<u8>, StoreError> {
         Ok(key.open(BODY, self.id.uuid(), &self.sealed)?)
     }
 

@@ -11,11 +11,8 @@ use std::{
 
 use futures_util::TryStreamExt as _;
 use redialer_core::{Timestamp, chance::Chance, time::from_ms};
-use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Row as _, Sqlite, SqliteConnection,
-    postgres::PgRow,
-    sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow},
-};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgRow};
+use tokio::{sync::mpsc, task::spawn_blocking};
 use uuid::Uuid;
 
 use crate::{
@@ -23,8 +20,9 @@ use crate::{
     engine::args,
     epochs::{FORGET_THE_TIME_BEFORE, NEW_EPOCH},
     keyring::Keyless,
-    schema::LITE,
-    values::Column as Values,
+    schema::{LITE, migrate_sqlite},
+    sqlite::{Mode, SqliteConn, SqliteRow},
+    values::{Args, Column as Values, Value},
 };
 
 /// Why a backup was not made or not restored.
@@ -56,8 +54,8 @@ impl From<sqlx::Error> for BackupError {
     }
 }
 
-const MARK: &str = "insert into meta (name, value) values ('backup_at', $1)
-     on conflict (name) do update set value = $1";
+const MARK: &str = "insert into meta (name, value) values ('backup_at', ?1)
+     on conflict (name) do update set value = ?1";
 
 impl Store {
     /// Writes a backup of this moment to a new file.
@@ -71,14 +69,15 @@ impl Store {
                 self.db.run("vacuum into $1", args![name]).await?;
             }
             Some(mut from) => {
-                let mut to = create(file).await?;
+                let mut to = SqliteConn::open(file, Mode::Beside)?;
+                migrate_sqlite(&mut to)?;
                 copy_out(&mut from, &mut to).await?;
-                to.close().await?;
+                to.close()?;
             }
         }
-        let mut made = SqliteConnection::connect_with(&quiet(file)).await?;
-        sqlx::query(MARK).bind(now.as_millisecond().to_string().into_bytes()).execute(&mut made).await?;
-        made.close().await?;
+        let mut made = SqliteConn::open(file, Mode::Beside)?;
+        made.run(MARK, args![now.as_millisecond().to_string().into_bytes()], |_| ())?;
+        made.close()?;
         fs::File::open(file)?.sync_all()?;
         Ok(())
     }
@@ -91,15 +90,15 @@ impl Store {
         keyring: Option<&Keyring>,
         now: Timestamp,
     ) -> Result<usize, BackupError> {
-        let (backup_at, now) = moments(file, now).await?;
-        let found = keys_of(file, keyring).await?;
+        let (backup_at, now) = moments(file, now)?;
+        let found = keys_of(file, keyring)?;
         let Some(mut to) = self.db.connect_apart().await? else { return Err(BackupError::NotEmpty) };
         if !self.is_empty().await? {
             return Err(BackupError::NotEmpty);
         }
-        let migrated = Migrated::of(file).await?;
-        let mut from = open(&migrated.path).await?;
-        copy_in(&mut from, &mut to, &found, (backup_at, now)).await?;
+        let migrated = Migrated::of(file)?;
+        let from = SqliteConn::open(&migrated.path, Mode::Read)?;
+        copy_in(from, &mut to, &found, (backup_at, now)).await?;
         Ok(found.lost.len())
     }
 
@@ -118,8 +117,8 @@ pub async fn restore_file(
     keyring: Option<&Keyring>,
     (chance, now): (&Chance, Timestamp),
 ) -> Result<usize, BackupError> {
-    let (backup_at, now) = moments(file, now).await?;
-    let found = keys_of(file, keyring).await?;
+    let (backup_at, now) = moments(file, now)?;
+    let found = keys_of(file, keyring)?;
     // A journal that was left behind would be read into what is restored.
     for there in [database.to_owned(), beside(database, "-wal")] {
         if there.exists() {
@@ -133,7 +132,7 @@ pub async fn restore_file(
     // The copy has the backup's file mode, which may let others read it.
     #[cfg(unix)]
     fs::set_permissions(&part, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    put_keys(&part, &found, now).await?;
+    put_keys(&part, &found, now)?;
     let store = Store::sqlite(&part, kek).await?;
     store.migrate(chance).await?;
     store.begin_epoch(backup_at, now).await?;
@@ -152,19 +151,19 @@ struct Migrated {
 }
 
 impl Migrated {
-    async fn of(file: &Path) -> Result<Self, BackupError> {
-        const APPLIED: &str = "select count(*) from _sqlx_migrations where success";
-        let mut from = open(file).await?;
-        let (applied,): (i64,) = sqlx::query_as(APPLIED).fetch_one(&mut from).await?;
-        from.close().await?;
+    fn of(file: &Path) -> Result<Self, BackupError> {
+        const APPLIED: &str = "select count(*) as n from _sqlx_migrations where success";
+        let mut from = SqliteConn::open(file, Mode::Read)?;
+        let applied = from.rows(APPLIED, Args::default())?.first().map_or(Ok(0_i64), |row| row.get("n"))?;
+        from.close()?;
         if usize::try_from(applied).is_ok_and(|applied| applied >= LITE.iter().count()) {
             return Ok(Self { path: file.to_owned(), is_copy: false });
         }
         let copy = Self { path: beside(file, ".restoring"), is_copy: true };
         fs::copy(file, &copy.path)?;
-        let mut to = SqliteConnection::connect_with(&quiet(&copy.path)).await?;
-        LITE.run(&mut to).await.map_err(|e| StoreError::Schema(e.to_string()))?;
-        to.close().await?;
+        let mut to = SqliteConn::open(&copy.path, Mode::Beside)?;
+        migrate_sqlite(&mut to)?;
+        to.close()?;
         Ok(copy)
     }
 }
@@ -194,20 +193,20 @@ const PUT_KEY: &str = "update tenants set wrapped_key = $2, other_wrapped = $3,
 const LOST: &str = "update tenants set destroyed_at = $2 where id = $1";
 
 /// Looks for the keys that a backup was made without.
-async fn keys_of(file: &Path, keyring: Option<&Keyring>) -> Result<Found, BackupError> {
+fn keys_of(file: &Path, keyring: Option<&Keyring>) -> Result<Found, BackupError> {
     const KEYLESS: &str = "select id, key_version, other_version from tenants where length(wrapped_key) = 0 and destroyed_at is null";
-    let mut from = open(file).await?;
+    let mut from = SqliteConn::open(file, Mode::Read)?;
     // A backup of before there were such columns has its keys.
-    let rows: Vec<(Uuid, i64, Option<i64>)> =
-        sqlx::query_as(KEYLESS).fetch_all(&mut from).await.unwrap_or_default();
-    from.close().await?;
+    let rows = from.rows(KEYLESS, Args::default()).unwrap_or_default();
+    from.close()?;
     if rows.is_empty() {
         return Ok(Found::default());
     }
     let keyring = keyring.ok_or_else(|| BackupError::NoKeys(file.display().to_string()))?;
     let mut found = Found::default();
-    for (tenant, version, other) in rows {
-        let keyless = Keyless::new(tenant, version, other)?;
+    for row in rows {
+        let tenant = row.get("id")?;
+        let keyless = Keyless::new(tenant, row.get("key_version")?, row.get("other_version")?)?;
         match keyless.found(keyring) {
             Some((own, other)) => {
                 found.keys.push((keyless.tenant.uuid(), own.to_vec(), other.map(<[u8]>::to_vec)));
@@ -219,19 +218,20 @@ async fn keys_of(file: &Path, keyring: Option<&Keyring>) -> Result<Found, Backup
 }
 
 /// Puts them into a copy of the backup that nobody uses yet.
-async fn put_keys(copy: &Path, found: &Found, now: Timestamp) -> Result<(), BackupError> {
+fn put_keys(copy: &Path, found: &Found, now: Timestamp) -> Result<(), BackupError> {
     if found.keys.is_empty() && found.lost.is_empty() {
         return Ok(());
     }
-    let mut to = SqliteConnection::connect_with(&quiet(copy)).await?;
+    let mut to = SqliteConn::open(copy, Mode::Beside)?;
     for (tenant, own, other) in &found.keys {
-        sqlx::query(PUT_KEY).bind(tenant).bind(own).bind(other).execute(&mut to).await?;
+        let values = vec![Value::Uuid(Some(*tenant)), own.as_slice().into(), other.clone().into()];
+        to.run(&PUT_KEY.replace('$', "?"), Args(values), |_| ())?;
     }
     for tenant in &found.lost {
-        sqlx::query(LOST).bind(tenant).bind(now.as_millisecond()).execute(&mut to).await?;
+        let values = vec![Value::Uuid(Some(*tenant)), now.into()];
+        to.run(&LOST.replace('$', "?"), Args(values), |_| ())?;
     }
-    to.close().await?;
-    Ok(())
+    Ok(to.close()?)
 }
 
 /// What SQLite keeps beside a file.
@@ -250,38 +250,20 @@ fn remove_journals(file: &Path) -> io::Result<()> {
     Ok(())
 }
 
-async fn open(file: &Path) -> Result<SqliteConnection, sqlx::Error> {
-    let options = quiet(file).read_only(true).row_buffer_size(ROWS_AHEAD);
-    SqliteConnection::connect_with(&options).await
-}
-
-/// A backup file's connection. A table is read in one statement, which is slow by nature and no reason to log its text.
-fn quiet(file: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new().filename(file).disable_statement_logging()
-}
-
 /// When the backup was made, and what is now by its clock, which may run faster than ours.
-async fn moments(file: &Path, real_now: Timestamp) -> Result<(Timestamp, Timestamp), BackupError> {
+fn moments(file: &Path, real_now: Timestamp) -> Result<(Timestamp, Timestamp), BackupError> {
     const MADE: &str = "select value from meta where name = 'backup_at'";
-    const CLOCK: &str = "select virtual_ms + max(0, $1 - real_ms) * speed from clock where id = 1";
+    const CLOCK: &str = "select virtual_ms + max(0, ?1 - real_ms) * speed as ms from clock where id = 1";
     let not_a_backup = || BackupError::NotABackup(file.display().to_string());
-    let mut from = open(file).await.map_err(|_| not_a_backup())?;
-    let made: Option<(Vec<u8>,)> =
-        sqlx::query_as(MADE).fetch_optional(&mut from).await.map_err(|_| not_a_backup())?;
-    let text = made.and_then(|(value,)| String::from_utf8(value).ok());
+    let mut from = SqliteConn::open(file, Mode::Read).map_err(|_| not_a_backup())?;
+    let made = from.rows(MADE, Args::default()).map_err(|_| not_a_backup())?;
+    let made = made.first().and_then(|row| row.get::<Vec<u8>>("value").ok());
+    let text = made.and_then(|value| String::from_utf8(value).ok());
     let backup_at = text.and_then(|t| t.parse().ok()).and_then(from_ms).ok_or_else(not_a_backup)?;
-    let clock: Option<(i64,)> =
-        sqlx::query_as(CLOCK).bind(real_now.as_millisecond()).fetch_optional(&mut from).await?;
-    from.close().await?;
-    let virtual_now = clock.and_then(|(ms,)| from_ms(ms));
+    let clock = from.rows(CLOCK, args![real_now.as_millisecond()])?;
+    let virtual_now = clock.first().map(|row| row.get("ms")).transpose()?.and_then(from_ms);
+    from.close()?;
     Ok((backup_at, virtual_now.map_or(real_now, |now| now.max(real_now))))
-}
-
-async fn create(file: &Path) -> Result<SqliteConnection, BackupError> {
-    let options = quiet(file).create_if_missing(true);
-    let mut to = SqliteConnection::connect_with(&options).await?;
-    LITE.run(&mut to).await.map_err(|e| StoreError::Schema(e.to_string()))?;
-    Ok(to)
 }
 
 /// A column and how its values look in Postgres.
@@ -343,8 +325,6 @@ async fn tables(pg: &mut PgConnection) -> Result<Vec<(String, Vec<Column>)>, sql
     Ok(tables)
 }
 
-/// Rows that are read from a file before they are asked for. A body may have ten megabytes.
-const ROWS_AHEAD: usize = 8;
 /// The most rows that one statement inserts into Postgres.
 const BATCH_ROWS: usize = 2_000;
 const BATCH_BYTES: usize = 4 << 20;
@@ -358,54 +338,65 @@ fn select_from(table: &str, columns: &[Column]) -> String {
 }
 
 fn insert_into(table: &str, columns: &[Column]) -> String {
-    let places: Vec<_> = (1..=columns.len()).map(|i| format!("${i}")).collect();
+    let places: Vec<_> = (1..=columns.len()).map(|i| format!("?{i}")).collect();
     format!("insert into {table} ({}) values ({})", names(columns), places.join(", "))
 }
 
 /// Reads each table in one go, a row at a time.
-async fn copy_out(pg: &mut PgConnection, lite: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+async fn copy_out(pg: &mut PgConnection, to: &mut SqliteConn) -> Result<(), sqlx::Error> {
     let mut tx = pg.begin().await?;
     sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
     for (table, columns) in tables(&mut tx).await? {
         let (all, put) = (select_from(&table, &columns), insert_into(&table, &columns));
-        let mut into = lite.begin().await?;
+        to.control("begin immediate")?;
         // Migrations leave rows of their own.
-        sqlx::query(AssertSqlSafe(format!("delete from {table}"))).execute(&mut *into).await?;
+        to.run(&format!("delete from {table}"), Args::default(), |_| ())?;
         // Names of tables and columns are our own schema's, nobody's input.
         let mut rows = sqlx::query(AssertSqlSafe(all)).fetch(&mut *tx);
         while let Some(row) = rows.try_next().await? {
-            let mut query = sqlx::query(AssertSqlSafe(put.clone()));
-            for (i, column) in columns.iter().enumerate() {
-                query = to_lite(query, &row, i, column.kind)?;
-            }
-            query.execute(&mut *into).await?;
+            let values = columns.iter().enumerate().map(|(i, column)| value(&row, i, column.kind));
+            to.run(&put, Args(values.collect::<Result<_, _>>()?), |_| ())?;
         }
         drop(rows);
-        into.commit().await?;
+        to.control("commit")?;
     }
     tx.commit().await
+}
+
+fn value(row: &PgRow, i: usize, kind: Kind) -> Result<Value, sqlx::Error> {
+    Ok(match kind {
+        Kind::Int => Value::Int(row.try_get(i)?),
+        Kind::Bool => Value::Bool(row.try_get(i)?),
+        Kind::Text => Value::Text(row.try_get(i)?),
+        Kind::Uuid => Value::Uuid(row.try_get(i)?),
+        Kind::Blob => Value::Blob(row.try_get(i)?),
+    })
 }
 
 /// Every row and the new epoch in one transaction: rows without it would be dialed from at once. Each table is read
 /// in one go, in the order in which it lies, and written in batches.
 async fn copy_in(
-    lite: &mut SqliteConnection,
+    mut from: SqliteConn,
     pg: &mut PgConnection,
     found: &Found,
     (backup_at, now): (Timestamp, Timestamp),
-) -> Result<(), sqlx::Error> {
+) -> Result<(), StoreError> {
     let mut tx = pg.begin().await?;
     for (table, columns) in tables(&mut tx).await? {
         sqlx::query(AssertSqlSafe(format!("delete from {table}"))).execute(&mut *tx).await?;
-        let mut rows = sqlx::query(AssertSqlSafe(select_from(&table, &columns))).fetch(&mut *lite);
-        let mut batch = Batch::of(&table, &columns);
-        while let Some(row) = rows.try_next().await? {
-            batch.push(&row)?;
-            if batch.is_full() {
-                batch.insert(&mut tx).await?;
-            }
+        let insert = insert_arrays(&table, &columns);
+        // Read on a thread of its own, which waits while two batches wait to be written.
+        let (sender, mut batches) = mpsc::channel(1);
+        let reader = spawn_blocking(move || {
+            let read = read_batches(&mut from, &table, &columns, &sender);
+            (from, read)
+        });
+        while let Some(batch) = batches.recv().await {
+            batch.insert(&insert, &mut tx).await?;
         }
-        batch.insert(&mut tx).await?;
+        let (connection, read) = reader.await.map_err(|_| StoreError::Corrupt("backup"))?;
+        read?;
+        from = connection;
     }
     for (tenant, own, other) in &found.keys {
         sqlx::query(PUT_KEY).bind(tenant).bind(own).bind(other).execute(&mut *tx).await?;
@@ -418,56 +409,69 @@ async fn copy_in(
     for sql in FORGET_THE_TIME_BEFORE {
         sqlx::query(sql).execute(&mut *tx).await?;
     }
-    tx.commit().await
+    Ok(tx.commit().await?)
 }
 
-type Lite<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
+/// Reads a table, and sends its rows in batches. It ends early when nobody takes them.
+fn read_batches(
+    from: &mut SqliteConn,
+    table: &str,
+    columns: &[Column],
+    batches: &mpsc::Sender<Batch>,
+) -> Result<(), sqlx::Error> {
+    let mut batch = Batch::new(columns);
+    let mut pushed = Ok(());
+    from.run(&select_from(table, columns), Args::default(), |row| {
+        if pushed.is_ok() {
+            pushed = batch.push(&row, columns);
+        }
+        if batch.is_full() {
+            let full = mem::replace(&mut batch, Batch::new(columns));
+            if batches.blocking_send(full).is_err() {
+                pushed = Err(sqlx::Error::WorkerCrashed);
+            }
+        }
+    })?;
+    pushed?;
+    if batch.rows > 0 {
+        batches.blocking_send(batch).map_err(|_| sqlx::Error::WorkerCrashed)?;
+    }
+    Ok(())
+}
 
-fn to_lite<'q>(query: Lite<'q>, row: &PgRow, i: usize, kind: Kind) -> Result<Lite<'q>, sqlx::Error> {
-    Ok(match kind {
-        Kind::Int => query.bind(row.try_get::<Option<i64>, _>(i)?),
-        Kind::Bool => query.bind(row.try_get::<Option<bool>, _>(i)?),
-        Kind::Text => query.bind(row.try_get::<Option<String>, _>(i)?),
-        Kind::Uuid => query.bind(row.try_get::<Option<Uuid>, _>(i)?),
-        Kind::Blob => query.bind(row.try_get::<Option<Vec<u8>>, _>(i)?),
-    })
+/// The statement that inserts a batch into Postgres: an array a column.
+fn insert_arrays(table: &str, columns: &[Column]) -> String {
+    let arrays = columns.iter().enumerate().map(|(i, c)| format!("${}::{}[]", i + 1, c.kind.in_postgres()));
+    let arrays = arrays.collect::<Vec<_>>().join(", ");
+    format!("insert into {table} ({}) select * from unnest({arrays})", names(columns))
 }
 
 /// Rows on their way into a table of Postgres, column by column.
 struct Batch {
-    insert: String,
     columns: Vec<Values>,
     rows: usize,
     bytes: usize,
 }
 
 impl Batch {
-    fn of(table: &str, columns: &[Column]) -> Self {
-        let arrays =
-            columns.iter().enumerate().map(|(i, c)| format!("${}::{}[]", i + 1, c.kind.in_postgres()));
-        let arrays = arrays.collect::<Vec<_>>().join(", ");
-        Self {
-            insert: format!("insert into {table} ({}) select * from unnest({arrays})", names(columns)),
-            columns: columns.iter().map(|c| c.kind.no_values()).collect(),
-            rows: 0,
-            bytes: 0,
-        }
+    fn new(columns: &[Column]) -> Self {
+        Self { columns: columns.iter().map(|c| c.kind.no_values()).collect(), rows: 0, bytes: 0 }
     }
 
-    fn push(&mut self, row: &SqliteRow) -> Result<(), sqlx::Error> {
-        for (i, values) in self.columns.iter_mut().enumerate() {
+    fn push(&mut self, row: &SqliteRow, columns: &[Column]) -> Result<(), sqlx::Error> {
+        for (values, Column { name, .. }) in self.columns.iter_mut().zip(columns) {
             self.bytes += 16;
             match values {
-                Values::Int(values) => values.push(row.try_get(i)?),
-                Values::Bool(values) => values.push(row.try_get(i)?),
-                Values::Uuid(values) => values.push(row.try_get(i)?),
+                Values::Int(values) => values.push(row.get(name)?),
+                Values::Bool(values) => values.push(row.get(name)?),
+                Values::Uuid(values) => values.push(row.get(name)?),
                 Values::Text(values) => {
-                    let text: Option<String> = row.try_get(i)?;
+                    let text: Option<String> = row.get(name)?;
                     self.bytes += text.as_ref().map_or(0, String::len);
                     values.push(text);
                 }
                 Values::Blob(values) => {
-                    let blob: Option<Vec<u8>> = row.try_get(i)?;
+                    let blob: Option<Vec<u8>> = row.get(name)?;
                     self.bytes += blob.as_ref().map_or(0, Vec::len);
                     values.push(blob);
                 }
@@ -481,19 +485,15 @@ impl Batch {
         self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES
     }
 
-    async fn insert(&mut self, pg: &mut PgConnection) -> Result<(), sqlx::Error> {
-        if mem::take(&mut self.rows) == 0 {
-            return Ok(());
-        }
-        self.bytes = 0;
-        let mut query = sqlx::query(AssertSqlSafe(self.insert.clone()));
-        for values in &mut self.columns {
+    async fn insert(self, sql: &str, pg: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let mut query = sqlx::query(AssertSqlSafe(sql.to_owned()));
+        for values in self.columns {
             query = match values {
-                Values::Int(values) => query.bind(mem::take(values)),
-                Values::Bool(values) => query.bind(mem::take(values)),
-                Values::Text(values) => query.bind(mem::take(values)),
-                Values::Uuid(values) => query.bind(mem::take(values)),
-                Values::Blob(values) => query.bind(mem::take(values)),
+                Values::Int(values) => query.bind(values),
+                Values::Bool(values) => query.bind(values),
+                Values::Text(values) => query.bind(values),
+                Values::Uuid(values) => query.bind(values),
+                Values::Blob(values) => query.bind(values),
             };
         }
         query.execute(pg).await.map(|_| ())

@@ -13,14 +13,13 @@ use redialer_core::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use zeroize::Zeroizing;
 
 use crate::{
     StoreError, TenantKey, TenantStore, at,
     audit::Act,
     bucket_of,
     engine::{Args, Row, Tx, args},
-    persons::{NewRow, insert, lock_person, read_person, supersede},
+    persons::{NewRow, insert, lock_person, read_person, supersede_all},
 };
 
 /// A callback.
@@ -118,7 +117,7 @@ pub(crate) const SEALED: &str = "callbacks.sealed";
 impl Secrets {
     /// Sealed for that callback.
     pub fn seal(&self, id: Id<id::Callback>, key: &TenantKey, chance: &Chance) -> Vec<u8> {
-        let plain = Zeroizing::new(serde_json::to_vec(self).unwrap_or_default());
+        let plain = serde_json::to_vec(self).unwrap_or_default();
         key.seal(SEALED, id.uuid(), &plain, chance)
     }
 
@@ -345,7 +344,8 @@ impl TenantStore {
         {
             return Ok(Err(NotWritten::ForcedBefore(before)));
         }
-        supersede(&mut tx, bucket, &replaced, Some(manual.id), now).await?;
+        let ended: Vec<_> = replaced.iter().map(|id| (bucket, *id, Some(manual.id))).collect();
+        supersede_all(&mut tx, &ended, now).await?;
         let row = NewRow {
             id: manual.id,
             bucket,

@@ -4,7 +4,6 @@ use redialer_core::{
     Id, Timestamp, id,
     time::{minutes, plus},
 };
-use zeroize::Zeroizing;
 
 use crate::{CallbackRow, StoreError, TenantKey, TenantStore, at, bucket_of, engine::args};
 
@@ -23,7 +22,7 @@ pub struct CapturedRow {
 
 impl CapturedRow {
     /// The body, byte for byte.
-    pub fn body(&self, key: &TenantKey) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    pub fn body(&self, key: &TenantKey) -> Result<Vec<u8>, StoreError> {
         Ok(key.open_body(self.id.uuid(), &self.body)?)
     }
 }

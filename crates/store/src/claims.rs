@@ -320,18 +320,20 @@ pub(crate) async fn claim_all(
     wanted: &[&Wanted],
 ) -> Result<BTreeMap<Id<id::Callback>, Claim>, StoreError> {
     // `is true` keeps SQLite from starting with whatever is scheduled.
-    const SQL: &str = "update callbacks set state = 'dispatching', fence = fence + 1, lease_owner = v.column5,
-             lease_until = v.column4, updated_at = v.column3
-         from (values {rows}) as v
-         where callbacks.bucket = v.column1 and callbacks.id = v.column2
-           and (callbacks.state = 'scheduled') is true and callbacks.due_at <= v.column3
+    const SQL: &str = "with v (for_bucket, for_id, now, lease_until, owner) as (values {rows})
+         update callbacks set state = 'dispatching', fence = fence + 1, lease_owner = v.owner,
+             lease_until = v.lease_until, updated_at = v.now
+         from v
+         where callbacks.bucket = v.for_bucket and callbacks.id = v.for_id
+           and (callbacks.state = 'scheduled') is true and callbacks.due_at <= v.now
          returning bucket, id, fence, tenant_id, workspace_id, agent_id, chain_id, channel, reason, scheduled_for,
              requested_for, forced, person_ix, timezone, timezone_source, unsent, sealed, test";
-    const AROUND: &str = "select c.id, coalesce(h.spent, 0) as spent, s.id is not null as suppressed
-         from (values {rows}) as v cross join callbacks c
+    const AROUND: &str = "with v (bucket, id) as (values {rows})
+         select c.id, coalesce(h.spent, 0) as spent, s.id is not null as suppressed
+         from v cross join callbacks c
              left join chains h on h.bucket = c.bucket and h.id = c.chain_id
              left join suppressions s on s.bucket = c.bucket and s.tenant_id = c.tenant_id and s.number_ix = c.person_ix
-         where c.bucket = v.column1 and c.id = v.column2";
+         where c.bucket = v.bucket and c.id = v.id";
     let rows =
         wanted.iter().map(|w| row![w.row.bucket, w.row.id, w.now, w.lease_until_ms, &w.owner]).collect();
     let taken = tx.fetch_rows(SQL, vec![], rows).await?;

@@ -4,12 +4,13 @@
 
 use std::{io, path::Path, str::FromStr as _, time::Duration};
 
-use sqlx::{
-    ConnectOptions as _, Connection as _, PgConnection, SqliteConnection, postgres::PgConnectOptions,
-    sqlite::SqliteConnectOptions,
-};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection, postgres::PgConnectOptions};
 
-use crate::{StoreError, schema};
+use crate::{
+    StoreError, schema,
+    sqlite::{Mode, SqliteConn},
+    values::Args,
+};
 
 /// The state of a database.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,26 +26,29 @@ pub struct Condition {
 /// How long one attempt to connect may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
-const SEALED: &str = "select 1 from meta where name = 'kek_check'";
-const APPLIED: &str = "select count(*) from _sqlx_migrations where success";
+const SEALED: &str = "select count(*) as n from meta where name = 'kek_check'";
+const APPLIED: &str = "select count(*) as n from _sqlx_migrations where success";
 
 impl Condition {
     /// The state of the embedded database in that file.
-    pub async fn of_sqlite(file: &Path) -> Result<Self, StoreError> {
-        const TABLES: &str = "select count(*) from sqlite_master where name in ('meta', '_sqlx_migrations')";
+    pub fn of_sqlite(file: &Path) -> Result<Self, StoreError> {
+        const TABLES: &str =
+            "select count(*) as n from sqlite_master where name in ('meta', '_sqlx_migrations')";
         let known = schema::LITE.iter().count();
         if !file.exists() {
             return Ok(Self { known, ..Self::default() });
         }
-        let options =
-            SqliteConnectOptions::new().filename(file).create_if_missing(false).disable_statement_logging();
-        let mut db = SqliteConnection::connect_with(&options).await?;
+        // A connection that may only read would leave the log's files behind when it is the last one.
+        let mut db = SqliteConn::open(file, Mode::Beside)?;
+        let mut n = |sql| -> Result<i64, sqlx::Error> {
+            db.rows(sql, Args::default())?.first().map_or(Ok(0), |row| row.get("n"))
+        };
         let mut found = Self { known, ..Self::default() };
-        if sqlx::query_scalar::<_, i64>(TABLES).fetch_one(&mut db).await? == 2 {
-            found.applied = count(sqlx::query_scalar(APPLIED).fetch_one(&mut db).await?);
-            found.sealed = sqlx::query(SEALED).fetch_optional(&mut db).await?.is_some();
+        if n(TABLES)? == 2 {
+            found.applied = count(n(APPLIED)?);
+            found.sealed = n(SEALED)? > 0;
         }
-        db.close().await?;
+        db.close()?;
         Ok(found)
     }
 
@@ -60,7 +64,7 @@ impl Condition {
         let mut found = Self { known: schema::PG.iter().count(), ..Self::default() };
         if sqlx::query_scalar(TABLES).fetch_one(&mut db).await? {
             found.applied = count(sqlx::query_scalar(APPLIED).fetch_one(&mut db).await?);
-            found.sealed = sqlx::query(SEALED).fetch_optional(&mut db).await?.is_some();
+            found.sealed = count(sqlx::query_scalar(SEALED).fetch_one(&mut db).await?) > 0;
         }
         db.close().await?;
         Ok(found)

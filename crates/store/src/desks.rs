@@ -108,9 +108,8 @@ impl Store {
         })
     }
 
-    /// Forgets what was remembered of slugs and desks: something about them was changed.
+    /// Drops all cached workspaces: something about one was changed.
     pub(crate) fn forget(&self) {
-        self.slugs.forget();
         self.desks.forget();
     }
 }

@@ -18,7 +18,6 @@ use redialer_core::{
     workspace::Pause,
 };
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 use crate::{
     Claim, StoreError, TenantKey, TenantStore,
@@ -41,7 +40,7 @@ pub struct Intent {
     channel: Channel,
     unsent: i64,
     test: bool,
-    body: Zeroizing<Vec<u8>>,
+    body: Vec<u8>,
 }
 
 /// What an intent is made of.
@@ -136,7 +135,7 @@ impl Prepared {
             channel: self.claim.channel,
             unsent: self.claim.unsent,
             test: self.claim.test,
-            body: Zeroizing::new(self.new.body),
+            body: self.new.body,
         }
     }
 
@@ -181,21 +180,23 @@ impl Prepared {
 /// Writes intents, each guarded by its claim; whose claims held. Those that did not are given back.
 pub(crate) async fn begin_all(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTreeSet<Uuid>, StoreError> {
     // Two replicas that dial for one chain take turns on its row.
-    const TURN: &str = "select c.id from (values {rows}) as v cross join chains c
-         where c.bucket = v.column1 and c.id = v.column2 order by c.id for update of c";
+    const TURN: &str = "with v (bucket, id) as (values {rows})
+         select c.id from v cross join chains c where c.bucket = v.bucket and c.id = v.id order by c.id for update of c";
     // `is true` keeps SQLite from starting with whatever is being dispatched.
     const GUARD: &str =
-        "update callbacks set dispatch_id = v.column5, attempt = v.column6, max_attempts = v.column7,
-             is_final = v.column8, lease_until = v.column9, updated_at = v.column10,
-             sealed = coalesce(v.column11, callbacks.sealed)
-         from (values {rows}) as v
-         where callbacks.bucket = v.column1 and callbacks.id = v.column2 and callbacks.fence = v.column3
+        "with v (bucket, id, fence, spent, dispatch_id, attempt, max_attempts, is_final, lease_until, now, sealed)
+             as (values {rows})
+         update callbacks set dispatch_id = v.dispatch_id, attempt = v.attempt, max_attempts = v.max_attempts,
+             is_final = v.is_final, lease_until = v.lease_until, updated_at = v.now,
+             sealed = coalesce(v.sealed, callbacks.sealed)
+         from v
+         where callbacks.bucket = v.bucket and callbacks.id = v.id and callbacks.fence = v.fence
            and (callbacks.state = 'dispatching') is true and callbacks.dispatch_id is null
            and exists (select 1 from agents where agents.id = callbacks.agent_id and agents.enabled)
            and exists (select 1 from workspaces where workspaces.id = callbacks.workspace_id
                and workspaces.paused is null and workspaces.deleted_at is null
                and workspaces.epoch = (select coalesce(max(epoch), 0) from epochs))
-           and v.column4 = (select spent from chains
+           and v.spent = (select spent from chains
                where chains.bucket = callbacks.bucket and chains.id = callbacks.chain_id)
            and not exists (select 1 from callbacks other cross join dispatches d
                where other.bucket = callbacks.bucket and other.chain_id = callbacks.chain_id
@@ -393,34 +394,39 @@ pub(crate) async fn mark_placed(
     call_id: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    const NOTED: &str = "update dispatches set call_id = $3, updated_at = $4
-         where bucket = $1 and id = $2 and state = 'unresolved' and call_id is null";
-    mark_all_placed(tx, &[Placed { bucket, id, call_id, test: false, now }]).await?;
-    tx.execute(NOTED, args![bucket, id, call_id, now]).await.map(|_| ())
+    mark_all_placed(tx, &[Placed { bucket, id, call_id, test: false, now }]).await
 }
 
 /// A dispatch that became a call.
-struct Placed<'a> {
-    bucket: i64,
-    id: Id<id::Dispatch>,
-    call_id: &'a str,
+pub(crate) struct Placed<'a> {
+    pub(crate) bucket: i64,
+    pub(crate) id: Id<id::Dispatch>,
+    pub(crate) call_id: &'a str,
     /// At the simulator, which tells nothing by itself and is asked soon.
-    test: bool,
-    now: Timestamp,
+    pub(crate) test: bool,
+    pub(crate) now: Timestamp,
 }
 
-async fn mark_all_placed(tx: &mut Tx, calls: &[Placed<'_>]) -> Result<(), StoreError> {
-    const PLACED: &str = "update dispatches set state = 'placed', call_id = v.column3, ask_at = v.column4, updated_at = v.column5
-         from (values {rows}) as v
-         where dispatches.bucket = v.column1 and dispatches.id = v.column2 and dispatches.state in ('intent', 'unknown')
+/// The same for many.
+pub(crate) async fn mark_all_placed(tx: &mut Tx, calls: &[Placed<'_>]) -> Result<(), StoreError> {
+    const PLACED: &str = "with v (bucket, id, call_id, ask_at, now) as (values {rows})
+         update dispatches set state = 'placed', call_id = v.call_id, ask_at = v.ask_at, updated_at = v.now
+         from v
+         where dispatches.bucket = v.bucket and dispatches.id = v.id and dispatches.state in ('intent', 'unknown')
          returning dispatches.bucket, dispatches.callback_id, dispatches.call_id, dispatches.updated_at";
-    const DIALING: &str = "update callbacks set state = 'dialing', provider_call_id = v.column3, lease_until = null, updated_at = v.column4,
-             dialed_at = v.column4
-         from (values {rows}) as v
-         where callbacks.bucket = v.column1 and callbacks.id = v.column2 and callbacks.state in ('dispatching', 'unconfirmed')
+    const DIALING: &str = "with v (bucket, id, call_id, now) as (values {rows})
+         update callbacks set state = 'dialing', provider_call_id = v.call_id, lease_until = null, updated_at = v.now,
+             dialed_at = v.now
+         from v
+         where callbacks.bucket = v.bucket and callbacks.id = v.id and callbacks.state in ('dispatching', 'unconfirmed')
          returning callbacks.bucket, callbacks.chain_id";
-    const SPEND: &str = "update chains set spent = chains.spent + v.column3 from (values {rows}) as v
-         where chains.bucket = v.column1 and chains.id = v.column2";
+    const NOTED: &str = "with v (bucket, id, call_id, now) as (values {rows})
+         update dispatches set call_id = v.call_id, updated_at = v.now
+         from v
+         where dispatches.bucket = v.bucket and dispatches.id = v.id and dispatches.state = 'unresolved'
+           and dispatches.call_id is null";
+    const SPEND: &str = "with v (bucket, id, n) as (values {rows})
+         update chains set spent = chains.spent + v.n from v where chains.bucket = v.bucket and chains.id = v.id";
     let ask_at = |c: &Placed<'_>| match c.test {
         true => plus(c.now, TEST_CALL_TAKES),
         false => plus(c.now, minutes(ASK_AFTER_MINUTES)),
@@ -436,6 +442,8 @@ async fn mark_all_placed(tx: &mut Tx, calls: &[Placed<'_>]) -> Result<(), StoreE
     for row in tx.fetch_rows(DIALING, vec![], rows).await? {
         *spent.entry((row.get("bucket")?, row.get("chain_id")?)).or_default() += 1;
     }
+    let noted = calls.iter().map(|c| row![c.bucket, c.id, c.call_id, c.now]).collect();
+    tx.execute_rows(NOTED, vec![], noted).await?;
     let rows = spent.iter().map(|((bucket, id), n)| row![*bucket, Id::<id::Chain>::from_uuid(*id), *n]);
     tx.execute_rows(SPEND, vec![], rows.collect()).await.map(|_| ())
 }

@@ -1,68 +1,58 @@
 //! Two engines, one SQL text: SQLite in the data directory, or Postgres by URL.
 //!
-//! Invariants: statements are `&'static str` with `$1` placeholders that both engines take; values are
-//! bound, never pasted. SQLite has exactly one writing connection, so writers queue instead of failing, and
-//! syncs fully: what is acknowledged is on disk.
+//! Invariants: statements are `&'static str` with `$1` placeholders that both engines take; values are bound, never
+//! pasted. SQLite has exactly one writing connection, so writers queue instead of failing, and syncs fully: an
+//! acknowledged commit is on disk.
 //! Absent on purpose: any business meaning.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     str::FromStr as _,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize},
     },
-    time::Duration,
 };
 
 use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, Postgres, Sqlite, SqliteConnection,
-    SqlitePool,
+    AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, Postgres,
     postgres::{PgArguments, PgConnectOptions},
     query::Query,
-    sqlite::{
-        SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
-    },
 };
 
 use crate::{
     StoreError,
+    bulk_sql::{self, RowValues},
     fail::{Point, SharedFaults, Verdict},
-    journal::Journal,
-    lite::Lite,
-    many::{self, RowValues},
+    pool::{Conn, Guard, Pool, Silences, Target, in_time, is_broken, is_silence},
+    sqlite::{Mode, SqliteConn, blocking},
     vitals::Vitals,
-    writer::{Kept, Silences, Target, Turn, Writer, in_time, is_broken, is_silence},
 };
 pub(crate) use crate::{
     row::Row,
     values::{Args, Column, Value, args, row},
 };
 
-/// A database, how its writers fare, and what goes wrong with it in tests.
+/// A database, the state of its writers, and the faults that a test injects.
 #[derive(Clone)]
 pub(crate) struct Db {
-    pub(crate) pools: Pools,
+    pub(crate) engine: Engine,
+    writer: Pool,
+    hot: Pool,
+    api: Pool,
     pub(crate) vitals: Arc<Vitals>,
     pub(crate) faults: SharedFaults,
 }
 
+/// What is particular to an engine.
 #[derive(Clone)]
-pub(crate) enum Pools {
-    Lite {
-        writer: Writer,
-        hot: SqlitePool,
-        api: SqlitePool,
-        journal: Arc<Journal>,
-    },
-    /// With how often new tables were counted.
-    Pg {
-        options: Arc<PgConnectOptions>,
-        writer: Writer,
-        hot: Writer,
-        api: Writer,
-        counts: Arc<AtomicUsize>,
-        /// Row-level security holds for what is done in a tenant's name.
+pub(crate) enum Engine {
+    Sqlite(PathBuf),
+    Postgres {
+        options: Box<PgConnectOptions>,
+        /// How often new tables were analyzed.
+        analyzed: Arc<AtomicUsize>,
+        /// Whether row-level security holds for work in a tenant's name.
         guarded: Arc<AtomicBool>,
     },
 }
@@ -76,34 +66,24 @@ pub(crate) enum Lane {
     Api,
 }
 
-/// Prepared statements that a connection keeps: every statement there is.
-const PREPARED: usize = 1024;
+/// Prepared statements that a connection to Postgres keeps: more than there are.
+const STATEMENT_CACHE: usize = 1024;
 /// Connections of one process to Postgres, by use.
 const PG_WRITERS: u32 = 10;
 const PG_HOT: u32 = 6;
 const PG_API: u32 = 4;
 /// Connections that read the embedded database's file, by use.
-const LITE_HOT: u32 = 3;
-const LITE_API: u32 = 2;
-const BUSY: Duration = Duration::from_secs(5);
-const ACQUIRE: Duration = Duration::from_secs(5);
-
-// Every statement has an index made for it, names its tables in the order in which they are to be looked
-// into, and looks rows up one by one. A planner that has not yet counted a new table's rows would walk it
-// instead, and keep that plan while the table grows.
-const PLANS: &str = "set enable_seqscan = off; set enable_bitmapscan = off; set enable_material = off;
-     set enable_hashjoin = off; set enable_mergejoin = off; set join_collapse_limit = 1; set jit = off;
-     set max_parallel_workers_per_gather = 0";
-// What is written finds its rows by key: one plan a statement will do. What is read asks for times, and a
-// plan for any time is none for the next few seconds.
-const ONE_PLAN: &str = "set plan_cache_mode = force_generic_plan";
+const SQLITE_HOT: u32 = 3;
+const SQLITE_API: u32 = 2;
+/// Tables are empty at first and grow fast: a plan is made for the size they have now, and not kept.
+const PLANS: &str = "set plan_cache_mode = force_custom_plan; set jit = off";
 /// Deadlines that the server keeps, also when this process or the network between is gone: nobody waits for a
 /// lost transaction's locks for longer than `idle_in_transaction_session_timeout`. The `tcp_*` settings are for a
-/// client that has vanished in the middle of an answer; the probes also keep idle connections known to firewalls.
+/// client that vanished in the middle of an answer; the probes also keep idle connections known to firewalls.
 const DEADLINES: &str = "set statement_timeout = '8s'; set lock_timeout = '5s';
      set idle_in_transaction_session_timeout = '10s'; set tcp_keepalives_idle = 20;
      set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = '20s'";
-/// The same for work that takes long and that nobody waits for: migrations, backups, restores.
+/// The same for long work that nobody waits for: migrations, backups, restores.
 const LONG_DEADLINES: &str = "set statement_timeout = '2h'; set lock_timeout = '5min';
      set idle_in_transaction_session_timeout = '10min'; set tcp_keepalives_idle = 20;
      set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = '20s'";
@@ -111,49 +91,45 @@ const LONG_DEADLINES: &str = "set statement_timeout = '2h'; set lock_timeout = '
 impl Db {
     /// Opens, or makes, the embedded database.
     pub(crate) async fn sqlite(file: &Path) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(file)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY)
-            .statement_cache_capacity(PREPARED)
-            .foreign_keys(true)
-            .disable_statement_logging();
-        let writer = Writer::to(Target::Lite(file.to_owned(), BUSY, PREPARED));
-        // The file is made, or found wanting, now.
-        drop(writer.turn().await?);
-        let keeper = SqlitePoolOptions::new()
-            .max_connections(1)
-            .min_connections(0)
-            .connect_lazy_with(options.clone().pragma("wal_autocheckpoint", "0"));
-        let reading = options.read_only(true).create_if_missing(false);
-        let readers = |most| SqlitePoolOptions::new().max_connections(most).acquire_timeout(ACQUIRE);
-        let hot = readers(LITE_HOT).connect_with(reading.clone()).await?;
-        let api = readers(LITE_API).connect_lazy_with(reading);
-        let journal = Arc::new(Journal::new(keeper));
-        Ok(Self { pools: Pools::Lite { writer, hot, api, journal }, vitals: Arc::default(), faults: None })
+        let silences = Silences::default();
+        let pool = |size, mode| Pool::new(size, Target::Sqlite(file.to_owned(), mode), &silences);
+        let db = Self {
+            engine: Engine::Sqlite(file.to_owned()),
+            writer: pool(1, Mode::Write),
+            hot: pool(SQLITE_HOT, Mode::Read),
+            api: pool(SQLITE_API, Mode::Read),
+            vitals: Arc::default(),
+            faults: None,
+        };
+        // The file is made, or found unusable, now.
+        drop(db.writer.acquire().await?);
+        Ok(db)
     }
 
     /// Connects to Postgres.
     pub(crate) async fn postgres(url: &str) -> Result<Self, StoreError> {
-        let options =
-            PgConnectOptions::from_str(url)?.statement_cache_capacity(PREPARED).disable_statement_logging();
+        let options = PgConnectOptions::from_str(url)?
+            .statement_cache_capacity(STATEMENT_CACHE)
+            .disable_statement_logging();
         let silences = Silences::default();
-        let connections = |size, settings| {
-            Writer::several(size, Target::Pg(Box::new(options.clone()), settings), &silences)
+        let pool = |size| {
+            Pool::new(size, Target::Postgres(Box::new(options.clone()), &[PLANS, DEADLINES]), &silences)
         };
-        let writer = connections(PG_WRITERS, &[PLANS, ONE_PLAN, DEADLINES]);
-        let hot = connections(PG_HOT, &[PLANS, DEADLINES]);
-        let api = connections(PG_API, &[PLANS, DEADLINES]);
-        // A server that cannot be reached is found out now.
-        drop(hot.turn().await?);
-        let (counts, guarded, options) = (Arc::default(), Arc::default(), Arc::new(options));
-        Ok(Self {
-            pools: Pools::Pg { options, writer, hot, api, counts, guarded },
+        let db = Self {
+            writer: pool(PG_WRITERS),
+            hot: pool(PG_HOT),
+            api: pool(PG_API),
+            engine: Engine::Postgres {
+                options: Box::new(options.clone()),
+                analyzed: Arc::default(),
+                guarded: Arc::default(),
+            },
             vitals: Arc::default(),
             faults: None,
-        })
+        };
+        // A server that cannot be reached is found out now.
+        drop(db.hot.acquire().await?);
+        Ok(db)
     }
 
     /// Passes a named point; only tests make anything happen there.
@@ -172,17 +148,18 @@ impl Db {
 
     /// The same for a writer that many wait for: they passed the point when they handed over what it writes.
     pub(crate) async fn begin_now(&self) -> Result<Tx, StoreError> {
-        let (Pools::Lite { writer, .. } | Pools::Pg { writer, .. }) = &self.pools;
-        let turn = writer.begin().await.map_err(StoreError::from);
-        let turn = turn.inspect_err(|error| self.vitals.wrote(Err(error)))?;
-        Ok(Tx { turn, vitals: Some(Arc::clone(&self.vitals)), wrote: false, faults: self.faults.clone() })
+        let guard = self.writer.begin().await.map_err(StoreError::from);
+        let guard = guard.inspect_err(|error| self.vitals.wrote(Err(error)))?;
+        Ok(Tx { guard, vitals: Some(Arc::clone(&self.vitals)), wrote: false, faults: self.faults.clone() })
     }
 
     /// A transaction that only reads, on Postgres.
     pub(crate) async fn begin_reading(&self, lane: Lane) -> Result<Option<Tx>, StoreError> {
-        let Pools::Pg { hot, api, .. } = &self.pools else { return Ok(None) };
-        let turn = if lane == Lane::Hot { hot } else { api }.begin().await?;
-        Ok(Some(Tx { turn, vitals: None, wrote: false, faults: None }))
+        if !self.is_postgres() {
+            return Ok(None);
+        }
+        let guard = self.readers(lane).begin().await?;
+        Ok(Some(Tx { guard, vitals: None, wrote: false, faults: None }))
     }
 
     /// One read outside any transaction, on the hot path's connections.
@@ -198,22 +175,35 @@ impl Db {
         args: Args,
     ) -> Result<Vec<Row>, StoreError> {
         let sql = self.faults.as_ref().map_or(sql, |faults| faults.sql(sql));
-        match &self.pools {
-            Pools::Lite { hot, api, .. } => {
-                let pool = if lane == Lane::Hot { hot } else { api };
-                Conn::Reading(&mut *pool.acquire().await?).fetch(sql, args).await
+        let pool = self.readers(lane);
+        match fetch_once(pool, sql, args.clone()).await {
+            // The server may have been restarted since the connection was made.
+            Err(StoreError::Unavailable(error)) if is_broken(&error) && !is_silence(&error) => {
+                fetch_once(pool, sql, args).await
             }
-            Pools::Pg { hot, api, .. } => {
-                let connections = if lane == Lane::Hot { hot } else { api };
-                match fetch_once(connections, sql, args.clone()).await {
-                    // The server may have been restarted since the connection was made.
-                    Err(StoreError::Unavailable(error)) if is_broken(&error) && !is_silence(&error) => {
-                        fetch_once(connections, sql, args).await
-                    }
-                    read => read,
-                }
-            }
+            read => read,
         }
+    }
+
+    const fn readers(&self, lane: Lane) -> &Pool {
+        match lane {
+            Lane::Hot => &self.hot,
+            Lane::Api => &self.api,
+        }
+    }
+
+    /// One read for many rows of values (see `bulk_sql`), outside any transaction, on the hot path's connections.
+    pub(crate) async fn read_rows(
+        &self,
+        base: &'static str,
+        rows: Vec<RowValues>,
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut found = Vec::new();
+        let base = self.faults.as_ref().map_or(base, |faults| faults.sql(base));
+        for (sql, args) in bulk_sql::statements(self.is_postgres(), base, &[], rows) {
+            found.append(&mut self.read(sql, args).await?);
+        }
+        Ok(found)
     }
 
     pub(crate) async fn read_one(&self, sql: &'static str, args: Args) -> Result<Option<Row>, StoreError> {
@@ -228,9 +218,9 @@ impl Db {
         Ok(changed)
     }
 
-    /// A connection to Postgres apart from the others, with deadlines for long work; `None` for the embedded database.
+    /// A connection to Postgres apart from the pools, with deadlines for long work; `None` for the embedded database.
     pub(crate) async fn connect_apart(&self) -> Result<Option<PgConnection>, StoreError> {
-        let Pools::Pg { options, .. } = &self.pools else { return Ok(None) };
+        let Engine::Postgres { options, .. } = &self.engine else { return Ok(None) };
         let mut connection = in_time(options.connect()).await?;
         in_time(connection.execute(LONG_DEADLINES)).await?;
         Ok(Some(connection))
@@ -238,8 +228,7 @@ impl Db {
 
     /// One statement outside any transaction, for the few that must be.
     pub(crate) async fn run(&self, sql: &'static str, args: Args) -> Result<(), StoreError> {
-        let (Pools::Lite { writer, .. } | Pools::Pg { writer, .. }) = &self.pools;
-        fetch_once(writer, sql, args).await.map(|_| ())
+        fetch_once(&self.writer, sql, args).await.map(|_| ())
     }
 
     /// From now on what this process deletes or replaces is overwritten in the embedded database's file.
@@ -251,47 +240,41 @@ impl Db {
     }
 
     pub(crate) const fn is_postgres(&self) -> bool {
-        matches!(self.pools, Pools::Pg { .. })
+        matches!(self.engine, Engine::Postgres { .. })
     }
 
     pub(crate) async fn close(&self) {
-        match &self.pools {
-            Pools::Lite { writer, hot, api, journal } => {
-                journal.keeper().close().await;
-                hot.close().await;
-                api.close().await;
-                writer.close().await;
-            }
-            Pools::Pg { writer, hot, api, .. } => {
-                for connections in [writer, hot, api] {
-                    connections.close().await;
-                }
-            }
+        for pool in [&self.hot, &self.api, &self.writer] {
+            pool.close().await;
         }
     }
 }
 
 /// One statement outside any transaction.
-async fn fetch_once(connections: &Writer, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
-    let mut turn = connections.turn().await?;
-    let fetched = Conn::of(turn.busy()?).fetch(sql, args).await;
+async fn fetch_once(pool: &Pool, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
+    let mut guard = pool.acquire().await?;
+    let fetched = match guard.busy()? {
+        // It may read much, as no statement of a transaction does.
+        Conn::Sqlite(connection) => blocking(|| fetch_sqlite(connection, sql, args)),
+        postgres => postgres.fetch(sql, args).await,
+    };
     match &fetched {
-        Ok(_) => turn.done(),
-        Err(error) => gone(&mut turn, error),
+        Ok(_) => guard.done(),
+        Err(error) => replace_if_broken(&mut guard, error),
     }
     fetched
 }
 
 /// Has a connection replaced that failed for good.
-fn gone(turn: &mut Turn, error: &StoreError) {
+fn replace_if_broken(guard: &mut Guard, error: &StoreError) {
     if let StoreError::Unavailable(error) = error {
-        turn.failed(error);
+        guard.failed(error);
     }
 }
 
 /// An open transaction; dropped without [`Tx::commit`] it changes nothing.
 pub(crate) struct Tx {
-    turn: Turn,
+    guard: Guard,
     /// Where to note how writing went; `None` for what only reads.
     vitals: Option<Arc<Vitals>>,
     /// A statement has changed something, as far as its kind tells.
@@ -302,7 +285,7 @@ pub(crate) struct Tx {
 impl Tx {
     /// Runs statements that have no values; Postgres alone.
     pub(crate) async fn run(&mut self, sql: AssertSqlSafe<String>) -> Result<(), StoreError> {
-        if let Conn::Pg(connection) = self.conn()? {
+        if let Conn::Postgres(connection) = self.guard.connection()? {
             let run = in_time(connection.execute(sqlx::raw_sql(sql))).await.map_err(StoreError::from);
             return self.noted(run).map(|_| ());
         }
@@ -310,16 +293,25 @@ impl Tx {
     }
 
     pub(crate) async fn execute(&mut self, sql: &'static str, args: Args) -> Result<u64, StoreError> {
-        let sql = self.faults.as_ref().map_or(sql, |faults| faults.sql(sql));
+        let sql = self.planted(sql);
+        self.execute_text(sql, args).await
+    }
+
+    /// The statement as a test replaces it.
+    fn planted(&self, sql: &'static str) -> &'static str {
+        self.faults.as_ref().map_or(sql, |faults| faults.sql(sql))
+    }
+
+    async fn execute_text(&mut self, sql: &'static str, args: Args) -> Result<u64, StoreError> {
         self.wrote = true;
-        let executed = self.conn()?.execute(sql, args).await;
+        let executed = self.guard.connection()?.execute(sql, args).await;
         self.noted(executed)
     }
 
     /// Notes what a statement came to.
     fn noted<T>(&mut self, done: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(error) = &done {
-            gone(&mut self.turn, error);
+            replace_if_broken(&mut self.guard, error);
             if let Some(vitals) = &self.vitals {
                 vitals.wrote(Err(error));
             }
@@ -328,8 +320,12 @@ impl Tx {
     }
 
     pub(crate) async fn fetch(&mut self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
-        let sql = self.faults.as_ref().map_or(sql, |faults| faults.sql(sql));
-        let fetched = self.conn()?.fetch(sql, args).await;
+        let sql = self.planted(sql);
+        self.fetch_text(sql, args).await
+    }
+
+    async fn fetch_text(&mut self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
+        let fetched = self.guard.connection()?.fetch(sql, args).await;
         self.noted(fetched)
     }
 
@@ -341,84 +337,43 @@ impl Tx {
         Ok(self.fetch(sql, args).await?.into_iter().next())
     }
 
-    /// Runs an insert or update whose `{rows}` stands for many rows of values; the number of rows it changed.
+    /// Runs a statement over many rows (see `bulk_sql`); the number of rows it changed.
     pub(crate) async fn execute_rows(
         &mut self,
         base: &'static str,
         head: Vec<Value>,
         rows: Vec<RowValues>,
     ) -> Result<u64, StoreError> {
-        if rows.is_empty() {
-            return Ok(0);
-        }
-        let base = self.faults.as_ref().map_or(base, |faults| faults.sql(base));
-        self.wrote = true;
-        let executed = match self.conn()? {
-            Conn::Lite(c) => c.run_many(base, &head, rows, |_| ()).map_err(StoreError::from),
-            mut other => {
-                let (sql, args) = many::at_once(base, &head, rows);
-                other.execute(sql, args).await
-            }
-        };
-        self.noted(executed)
-    }
-
-    /// Runs several of them, none of which sees what another does: on Postgres in one go. How many rows each changed.
-    pub(crate) async fn execute_together(
-        &mut self,
-        statements: Vec<(&'static str, Vec<RowValues>)>,
-    ) -> Result<Vec<u64>, StoreError> {
-        let mut changed = vec![0; statements.len()];
-        if !self.is_postgres()? {
-            for (changed, (base, rows)) in changed.iter_mut().zip(statements) {
-                *changed = self.execute_rows(base, vec![], rows).await?;
-            }
-            return Ok(changed);
-        }
-        let as_planned = |base| self.faults.as_ref().map_or(base, |faults| faults.sql(base));
-        let (places, some): (Vec<_>, Vec<_>) = statements
-            .into_iter()
-            .enumerate()
-            .filter(|(_, (_, rows))| !rows.is_empty())
-            .map(|(place, (base, rows))| (place, (as_planned(base), rows)))
-            .unzip();
-        if some.is_empty() {
-            return Ok(changed);
-        }
-        let (sql, args) = many::together(some);
-        self.wrote = true;
-        let fetched = self.conn()?.fetch(sql, args).await;
-        let row = self.noted(fetched)?.into_iter().next();
-        let row = row.ok_or(StoreError::Corrupt("count"))?;
-        for (i, place) in places.into_iter().enumerate() {
-            changed[place] = row.get::<i64>(&format!("n{i}"))?.unsigned_abs();
+        let mut changed = 0;
+        for (sql, args) in self.statements(base, &head, rows)? {
+            changed += self.execute_text(sql, args).await?;
         }
         Ok(changed)
     }
 
-    /// As [`Tx::execute_rows`], or with a `{list}` of values of one column; what it returns, in any order.
+    /// The same; what it returns, in any order.
     pub(crate) async fn fetch_rows(
         &mut self,
         base: &'static str,
         head: Vec<Value>,
         rows: Vec<RowValues>,
     ) -> Result<Vec<Row>, StoreError> {
-        if rows.is_empty() {
-            return Ok(Vec::new());
+        let mut found = Vec::new();
+        for (sql, args) in self.statements(base, &head, rows)? {
+            found.append(&mut self.fetch_text(sql, args).await?);
         }
-        let base = self.faults.as_ref().map_or(base, |faults| faults.sql(base));
-        let fetched = match self.conn()? {
-            Conn::Lite(c) => {
-                let mut found = Vec::new();
-                let run = c.run_many(base, &head, rows, |row| found.push(Row::Lite(row)));
-                run.map(|_| found).map_err(StoreError::from)
-            }
-            mut other => {
-                let (sql, args) = many::at_once(base, &head, rows);
-                other.fetch(sql, args).await
-            }
-        };
-        self.noted(fetched)
+        Ok(found)
+    }
+
+    /// The statements that run `base` over the rows: none for no rows.
+    fn statements(
+        &mut self,
+        base: &'static str,
+        head: &[Value],
+        rows: Vec<RowValues>,
+    ) -> Result<Vec<(&'static str, Args)>, StoreError> {
+        let base = self.planted(base);
+        Ok(bulk_sql::statements(self.is_postgres()?, base, head, rows))
     }
 
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
@@ -437,7 +392,7 @@ impl Tx {
                 Verdict::Pretend => return Ok(()),
             }
         }
-        self.turn.commit().await?;
+        self.guard.commit().await?;
         match &self.faults {
             Some(faults) if faults.at(Point::AfterCommit).await == Verdict::Fail => Err(StoreError::Injected),
             _ => Ok(()),
@@ -445,89 +400,48 @@ impl Tx {
     }
 
     pub(crate) fn is_postgres(&mut self) -> Result<bool, StoreError> {
-        Ok(matches!(self.conn()?, Conn::Pg(_)))
+        Ok(matches!(self.guard.connection()?, Conn::Postgres(_)))
     }
-
-    fn conn(&mut self) -> Result<Conn<'_>, StoreError> {
-        Ok(Conn::of(self.turn.connection()?))
-    }
-}
-
-pub(crate) enum Conn<'c> {
-    Lite(&'c mut Lite),
-    /// One of those that read.
-    Reading(&'c mut SqliteConnection),
-    Pg(&'c mut PgConnection),
-}
-
-macro_rules! bound {
-    ($engine:ty, $sql:expr, $args:expr, $column:expr) => {{
-        let mut query = sqlx::query::<$engine>($sql);
-        for value in $args.0 {
-            query = match value {
-                Value::Int(v) => query.bind(v),
-                Value::Text(v) => query.bind(v),
-                Value::Blob(v) => query.bind(v),
-                Value::Uuid(v) => query.bind(v),
-                Value::Bool(v) => query.bind(v),
-                Value::Column(column) => $column(query, column),
-            };
-        }
-        query
-    }};
-}
-
-fn reading(sql: &'static str, args: Args) -> Query<'static, Sqlite, SqliteArguments> {
-    // It has no columns as values, and `many` makes none for it.
-    bound!(Sqlite, sql, args, |query, _| query)
-}
-
-/// What a reading connection answers to one statement without values.
-pub(crate) async fn fetch_reading(
-    conn: &mut SqliteConnection,
-    sql: &'static str,
-) -> Result<Vec<Row>, StoreError> {
-    Conn::Reading(conn).fetch(sql, Args::default()).await
 }
 
 fn pg(sql: &'static str, args: Args) -> Query<'static, Postgres, PgArguments> {
-    bound!(Postgres, sql, args, |query: Query<'static, Postgres, PgArguments>, column| match column {
-        Column::Int(v) => query.bind(v),
-        Column::Text(v) => query.bind(v),
-        Column::Blob(v) => query.bind(v),
-        Column::Uuid(v) => query.bind(v),
-        Column::Bool(v) => query.bind(v),
-    })
+    let mut query = sqlx::query(sql);
+    for value in args.0 {
+        query = match value {
+            Value::Int(v) => query.bind(v),
+            Value::Text(v) => query.bind(v),
+            Value::Blob(v) => query.bind(v),
+            Value::Uuid(v) => query.bind(v),
+            Value::Bool(v) => query.bind(v),
+            Value::Column(Column::Int(v)) => query.bind(v),
+            Value::Column(Column::Text(v)) => query.bind(v),
+            Value::Column(Column::Blob(v)) => query.bind(v),
+            Value::Column(Column::Uuid(v)) => query.bind(v),
+            Value::Column(Column::Bool(v)) => query.bind(v),
+        };
+    }
+    query
 }
 
-impl<'c> Conn<'c> {
-    const fn of(kept: &'c mut Kept) -> Self {
-        match kept {
-            Kept::Lite(connection) => Self::Lite(connection),
-            Kept::Pg(connection) => Self::Pg(connection),
-        }
-    }
+fn fetch_sqlite(connection: &mut SqliteConn, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
+    let mut rows = Vec::new();
+    connection.run(bulk_sql::numbered(sql), args, |row| rows.push(Row::Sqlite(row)))?;
+    Ok(rows)
+}
 
+impl Conn {
     async fn execute(&mut self, sql: &'static str, args: Args) -> Result<u64, StoreError> {
         Ok(match self {
-            Self::Lite(c) => c.run(sql, args, |_| ())?,
-            Self::Reading(c) => reading(sql, args).execute(&mut **c).await?.rows_affected(),
-            Self::Pg(c) => in_time(pg(sql, args).execute(&mut **c)).await?.rows_affected(),
+            Self::Sqlite(c) => c.run(bulk_sql::numbered(sql), args, |_| ())?,
+            Self::Postgres(c) => in_time(pg(sql, args).execute(c)).await?.rows_affected(),
         })
     }
 
-    pub(crate) async fn fetch(&mut self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
+    async fn fetch(&mut self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
         Ok(match self {
-            Self::Lite(c) => {
-                let mut found = Vec::new();
-                c.run(sql, args, |row| found.push(Row::Lite(row)))?;
-                found
-            }
-            Self::Reading(c) => {
-                reading(sql, args).fetch_all(&mut **c).await?.into_iter().map(Row::Read).collect()
-            }
-            Self::Pg(c) => {
-                in_time(pg(sql, args).fetch_all(&mut **c)).await?.into_iter().map(Row::Pg).collect()
+            Self::Sqlite(c) => fetch_sqlite(c, sql, args)?,
+            Self::Postgres(c) => {
+                in_time(pg(sql, args).fetch_all(c)).await?.into_iter().map(Row::Postgres).collect()
             }
         })
     }

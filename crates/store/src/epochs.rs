@@ -11,7 +11,7 @@ use redialer_core::{
 };
 
 use crate::{
-    PendingRow, Store, StoreError, TenantKey,
+    EventRow, Store, StoreError, TenantKey,
     asks::ASK_AFTER_MINUTES,
     at,
     chains::{open_all, opened},
@@ -93,7 +93,7 @@ impl Store {
     /// for that person and was due by then. Nothing happens when there is none, or when it was adopted before.
     pub async fn adopt(
         &self,
-        row: &PendingRow,
+        row: &EventRow,
         adoption: &Adoption<'_>,
         key: &TenantKey,
         chance: &Chance,

@@ -49,16 +49,17 @@ impl Calls {
 
 /// Of those that would be dialed now, the callbacks whose number was called too often already.
 pub(crate) async fn blown(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTreeSet<Uuid>, StoreError> {
-    const TURN: &str = "select t.id from (values {rows}) as v cross join tenants t where t.id = v.column1
-         order by t.id for update of t";
-    const COUNT: &str = "select v.column2 as tenant_id, v.column3 as person_ix,
-             (select count(*) from dispatches d where d.bucket = v.column1 and d.tenant_id = v.column2
-                 and d.person_ix = v.column3 and d.sent_at > v.column4
+    const TURN: &str = "with v (id) as (values {rows})
+         select t.id from v cross join tenants t where t.id = v.id order by t.id for update of t";
+    const COUNT: &str = "with v (bucket, tenant_id, person_ix, since_day, since_minutes) as (values {rows})
+         select v.tenant_id, v.person_ix,
+             (select count(*) from dispatches d where d.bucket = v.bucket and d.tenant_id = v.tenant_id
+                 and d.person_ix = v.person_ix and d.sent_at > v.since_day
                  and d.state not in ('refused', 'not_placed')) as day,
-             (select count(*) from dispatches d where d.bucket = v.column1 and d.tenant_id = v.column2
-                 and d.person_ix = v.column3 and d.sent_at > v.column5
+             (select count(*) from dispatches d where d.bucket = v.bucket and d.tenant_id = v.tenant_id
+                 and d.person_ix = v.person_ix and d.sent_at > v.since_minutes
                  and d.state not in ('refused', 'not_placed')) as minutes
-         from (values {rows}) as v";
+         from v";
     // Tests place no call.
     let live: Vec<&Prepared> = prepared.iter().copied().filter(|p| !p.claim.test).collect();
     if tx.is_postgres()? {

@@ -1,21 +1,45 @@
-//! Where verified webhooks wait: durable before anybody is answered, once each.
+//! Where verified webhooks wait: on disk before they are answered, once each.
 //!
 //! Invariants: [`Inbox::record`] returns only after the commit (I9), which many requests share; a second copy
-//! changes nothing (I10). How a batch is written is `intake`'s business.
+//! changes nothing (I10). A batch that fails is written in halves, down to one event, so that a failure is its
+//! own. Nothing is decided here.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use redialer_core::{Id, Timestamp, delivery::Sameness, id};
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use crate::{
-    Arrival, Recorded, Store, StoreError, at,
-    engine::{Row, args},
+    Store, StoreError, at,
+    bulk_sql::RowValues,
+    decisions::DECIDED_MEANWHILE,
+    engine::{Row, Tx, args, row},
     fail::Point,
     group::{Full, Group},
-    intake,
 };
 
 /// A delivery to record; the body is sealed already.
 pub struct NewDelivery {
+    /// The event.
+    pub event: EventRow,
+    /// Whether something may follow from it. If not, it is recorded as done.
+    pub is_decidable: bool,
+    /// The provider's name for the event.
+    pub name: String,
+    /// The provider's id of the call.
+    pub call_id: Option<String>,
+    /// What it has in common with its copies.
+    pub sameness: Sameness,
+    /// The sealed body.
+    pub body: Vec<u8>,
+    /// The signature header it came with.
+    pub signature: String,
+}
+
+/// A recorded event.
+#[derive(Debug, Clone, Copy)]
+pub struct EventRow {
     /// The tenant's bucket.
     pub bucket: i64,
     /// Its id.
@@ -26,29 +50,56 @@ pub struct NewDelivery {
     pub workspace: Id<id::Workspace>,
     /// The agent whose slug it came with.
     pub agent: Id<id::Agent>,
-    /// The provider's name for the event.
-    pub event: String,
-    /// The provider's id of the call.
-    pub call_id: Option<String>,
-    /// What it has in common with its copies.
-    pub sameness: Sameness,
-    /// The sealed body.
-    pub body: Vec<u8>,
-    /// The signature header it came with.
-    pub signature: String,
+    /// How often it failed in our hands.
+    pub tries: i64,
     /// When it came.
     pub received_at: Timestamp,
     /// Whether it is about a test callback.
     pub test: bool,
 }
 
+/// A recorded event that waits to be decided.
+pub struct PendingRow {
+    /// The event.
+    pub event: EventRow,
+    /// The sealed body.
+    pub body: Vec<u8>,
+}
+
+impl PendingRow {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        let event = EventRow {
+            bucket: row.get("bucket")?,
+            id: Id::from_uuid(row.get("id")?),
+            tenant: Id::from_uuid(row.get("tenant_id")?),
+            workspace: Id::from_uuid(row.get("workspace_id")?),
+            agent: Id::from_uuid(row.get("agent_id")?),
+            tries: row.get("tries")?,
+            received_at: at(row.get("received_at")?),
+            test: row.get("test")?,
+        };
+        Ok(Self { event, body: row.get("body")? })
+    }
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is on disk now.
+    New,
+    /// It was there already.
+    Seen,
+}
+
 /// The most that may wait for the writer before webhooks are turned away with 503.
 const WAITING: usize = 2048;
+/// How often a batch is written again after a conflict or a failure of the database.
+const TRIES: usize = 3;
 
 /// The way into the inbox.
 #[derive(Clone)]
 pub struct Inbox {
-    group: Group<Arrival, Result<Recorded, StoreError>>,
+    group: Group<NewDelivery, Result<Recorded, StoreError>>,
     store: Store,
 }
 
@@ -58,53 +109,186 @@ impl Inbox {
         let writes = store.clone();
         let (group, writer) = Group::start(WAITING, store.vitals(), move |batch| {
             let store = writes.clone();
-            async move { Ok(intake::record(&store, batch).await) }
+            async move { Ok(record(&store, batch).await) }
         });
         (Self { group, store }, writer)
     }
 
-    /// Records a delivery; returns once it is on disk, with all that follows from it where that could be decided.
-    pub async fn record(&self, arrival: Arrival) -> Result<Recorded, Full> {
+    /// Records a delivery; returns once it is on disk.
+    pub async fn record(&self, delivery: NewDelivery) -> Result<Recorded, Full> {
         self.store.pass(Point::Begin).await.map_err(|_| Full)?;
-        self.group.write(arrival).await?.map_err(|_| Full)
+        self.group.write(delivery).await?.map_err(|_| Full)
     }
 }
 
-/// A delivery that waits to be decided.
-pub struct PendingRow {
-    /// The tenant's bucket.
-    pub bucket: i64,
-    /// The delivery.
-    pub id: Id<id::Delivery>,
-    /// Its tenant.
-    pub tenant: Id<id::Tenant>,
-    /// Its workspace.
-    pub workspace: Id<id::Workspace>,
-    /// The agent whose slug it came with.
-    pub agent: Id<id::Agent>,
-    /// How often it failed in our hands.
-    pub tries: i64,
-    /// When it came.
-    pub received_at: Timestamp,
-    /// The sealed body.
-    pub body: Vec<u8>,
-    /// Whether it is about a test callback.
-    pub test: bool,
+/// Records a batch. The answers are in its order; a delivery that fails alone does not fail another.
+async fn record(store: &Store, batch: Vec<NewDelivery>) -> Vec<Result<Recorded, StoreError>> {
+    let mut answers = Vec::with_capacity(batch.len());
+    // The parts still to be written, the next one last.
+    let mut parts = vec![batch.as_slice()];
+    while let Some(part) = parts.pop() {
+        match (write_again(store, part).await, part) {
+            (Ok(recorded), _) => answers.extend(recorded.into_iter().map(Ok)),
+            (Err(error), _) if error.is_outage() => {
+                tracing::error!(%error, n = batch.len() - answers.len(), "a batch of webhooks could not be written");
+                break;
+            }
+            (Err(error), [one]) => {
+                tracing::error!(%error, event.id = %one.event.id, "a webhook could not be recorded");
+                answers.push(Err(error));
+            }
+            (Err(error), more) => {
+                tracing::info!(%error, n = more.len(), "a batch of webhooks is written in halves");
+                let (first, second) = more.split_at(more.len() / 2);
+                parts.extend([second, first]);
+            }
+        }
+    }
+    answers.resize_with(batch.len(), || Err(StoreError::Full));
+    answers
 }
 
-impl PendingRow {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            bucket: row.get("bucket")?,
-            id: Id::from_uuid(row.get("id")?),
-            tenant: Id::from_uuid(row.get("tenant_id")?),
-            workspace: Id::from_uuid(row.get("workspace_id")?),
-            agent: Id::from_uuid(row.get("agent_id")?),
-            tries: row.get("tries")?,
-            received_at: at(row.get("received_at")?),
-            body: row.get("body")?,
-            test: row.get("test")?,
-        })
+/// Writes a part, and again, from the reading on, after a conflict or a failure of the database.
+async fn write_again(store: &Store, part: &[NewDelivery]) -> Result<Vec<Recorded>, StoreError> {
+    for _ in 1..TRIES {
+        match write(store, part).await {
+            Err(error) if error.is_contention() || error.is_outage() => {
+                tracing::info!(%error, n = part.len(), "a batch of webhooks is written again");
+            }
+            written => return written,
+        }
+    }
+    write(store, part).await
+}
+
+async fn write(store: &Store, batch: &[NewDelivery]) -> Result<Vec<Recorded>, StoreError> {
+    const DELIVERIES: &str = "insert into deliveries
+             (bucket, id, tenant_id, workspace_id, agent_id, event, call_id, state, tries, try_at, notes, received_at, test)
+         values {rows}";
+    const BODIES: &str = "insert into bodies (bucket, delivery_id, body, signature) values {rows}";
+    let mut tx = store.db.begin_now().await?;
+    let mut calls = Calls::read(&mut tx, batch).await?;
+    let mut keys = insert_dedup_keys(&mut tx, batch).await?;
+    let mut recorded = Vec::with_capacity(batch.len());
+    let (mut deliveries, mut bodies) = (Vec::new(), Vec::new());
+    for delivery in batch {
+        let event = &delivery.event;
+        let is_new = match (&delivery.sameness, &delivery.call_id) {
+            (Sameness::Moment(bit), Some(call_id)) => calls.add(event.workspace, call_id, *bit),
+            (Sameness::Content(key), _) => keys.remove(&(event.workspace.uuid(), key.clone())),
+            // A moment of no call does not exist.
+            (Sameness::Moment(_), None) => true,
+        };
+        recorded.push(if is_new { Recorded::New } else { Recorded::Seen });
+        if is_new {
+            deliveries.push(row![
+                event.bucket,
+                event.id,
+                event.tenant,
+                event.workspace,
+                event.agent,
+                &delivery.name,
+                delivery.call_id.clone(),
+                if delivery.is_decidable { "pending" } else { "done" },
+                0_i64,
+                event.received_at,
+                "",
+                event.received_at,
+                event.test
+            ]);
+            bodies.push(row![event.bucket, event.id, delivery.body.as_slice(), &delivery.signature]);
+        }
+    }
+    calls.write(&mut tx).await?;
+    tx.execute_rows(DELIVERIES, vec![], deliveries).await?;
+    tx.execute_rows(BODIES, vec![], bodies).await?;
+    tx.commit().await?;
+    Ok(recorded)
+}
+
+/// Remembers the contents of events that belong to no moment of a call; which of them are new.
+async fn insert_dedup_keys(
+    tx: &mut Tx,
+    batch: &[NewDelivery],
+) -> Result<BTreeSet<(Uuid, String)>, StoreError> {
+    const SQL: &str = "insert into odd_deliveries (bucket, workspace_id, dedup_key) values {rows}
+         on conflict do nothing returning workspace_id, dedup_key";
+    let keys = batch.iter().filter_map(|delivery| match &delivery.sameness {
+        Sameness::Content(key) => Some(row![delivery.event.bucket, delivery.event.workspace, key]),
+        Sameness::Moment(_) => None,
+    });
+    let rows = tx.fetch_rows(SQL, vec![], keys.collect()).await?;
+    rows.iter().map(|row| Ok((row.get("workspace_id")?, row.get("dedup_key")?))).collect()
+}
+
+/// Which moments of each call of a batch were recorded.
+struct Calls(BTreeMap<(Uuid, String), CallEvents>);
+
+struct CallEvents {
+    event: EventRow,
+    /// A bit for each moment.
+    events: i64,
+    /// The version of the row; 0 when there is none.
+    seq: i64,
+    changed: bool,
+}
+
+impl Calls {
+    async fn read(tx: &mut Tx, batch: &[NewDelivery]) -> Result<Self, StoreError> {
+        const SQL: &str = "with v (bucket, workspace_id, call_id) as (values {rows})
+             select c.workspace_id, c.call_id, c.events, c.seq from v cross join calls c
+             where c.bucket = v.bucket and c.workspace_id = v.workspace_id and c.call_id = v.call_id";
+        let mut calls = BTreeMap::new();
+        for NewDelivery { event, call_id, sameness, .. } in batch {
+            if let (Sameness::Moment(_), Some(call_id)) = (sameness, call_id) {
+                let new = CallEvents { event: *event, events: 0, seq: 0, changed: false };
+                calls.entry((event.workspace.uuid(), call_id.clone())).or_insert(new);
+            }
+        }
+        let rows = calls.iter().map(|((_, id), c)| row![c.event.bucket, c.event.workspace, id]).collect();
+        for row in tx.fetch_rows(SQL, vec![], rows).await? {
+            let key: (Uuid, String) = (row.get("workspace_id")?, row.get("call_id")?);
+            let call = calls.get_mut(&key).ok_or(StoreError::Corrupt("call"))?;
+            (call.events, call.seq) = (row.get("events")?, row.get("seq")?);
+        }
+        Ok(Self(calls))
+    }
+
+    /// Adds a moment of a call; whether it is new.
+    fn add(&mut self, workspace: Id<id::Workspace>, call_id: &str, bit: u8) -> bool {
+        let Some(call) = self.0.get_mut(&(workspace.uuid(), call_id.to_owned())) else { return true };
+        let is_new = call.events & i64::from(bit) == 0;
+        call.events |= i64::from(bit);
+        call.changed |= is_new;
+        is_new
+    }
+
+    /// Writes the moments under the versions that were read: another process may record the same event.
+    async fn write(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        const SQL: &str = "insert into calls
+                 (bucket, workspace_id, call_id, tenant_id, events, seq, settled, analyzed, seen_at)
+             values {rows} on conflict (bucket, workspace_id, call_id) do update set
+                 events = excluded.events, seq = excluded.seq, seen_at = excluded.seen_at
+             where calls.seq = excluded.seq - 1";
+        let changed = self.0.iter().filter(|(_, call)| call.changed);
+        let rows: Vec<RowValues> = changed
+            .map(|((_, id), call)| {
+                let event = &call.event;
+                row![
+                    event.bucket,
+                    event.workspace,
+                    id,
+                    event.tenant,
+                    call.events,
+                    call.seq + 1,
+                    false,
+                    false,
+                    event.received_at
+                ]
+            })
+            .collect();
+        let n = rows.len() as u64;
+        if tx.execute_rows(SQL, vec![], rows).await? == n { Ok(()) } else { Err(DECIDED_MEANWHILE) }
     }
 }
 
@@ -144,32 +328,32 @@ impl Store {
              order by d.try_at limit $3";
         let rows = self.db.read(SQL, args![workspace, now, limit]).await?;
         let mut rows = rows.iter().map(PendingRow::from_row).collect::<Result<Vec<_>, StoreError>>()?;
-        rows.sort_by_key(|row| (row.received_at, row.id));
+        rows.sort_by_key(|row| (row.event.received_at, row.event.id));
         Ok(rows)
     }
 
     /// Marks a delivery as done without anything following from it.
-    pub async fn finish_delivery(&self, row: &PendingRow, notes: &str) -> Result<(), StoreError> {
+    pub async fn finish_delivery(&self, event: &EventRow, notes: &str) -> Result<(), StoreError> {
         const SQL: &str = "update deliveries set state = 'done', notes = $3 where bucket = $1 and id = $2 and state = 'pending'";
-        self.db.write(SQL, args![row.bucket, row.id, notes]).await.map(|_| ())
+        self.db.write(SQL, args![event.bucket, event.id, notes]).await.map(|_| ())
     }
 
     /// Counts a try before it is made, for a delivery that a process may have died of: at most `max` times, then it
     /// is set aside (I33). `false` when it was.
-    pub async fn try_delivery(&self, row: &PendingRow, max: i64, notes: &str) -> Result<bool, StoreError> {
+    pub async fn try_delivery(&self, event: &EventRow, max: i64, notes: &str) -> Result<bool, StoreError> {
         const TRY: &str =
             "update deliveries set tries = tries + 1 where bucket = $1 and id = $2 and state = 'pending'";
-        if row.tries >= max {
-            self.retry_delivery(row, None, notes).await?;
+        if event.tries >= max {
+            self.retry_delivery(event, None, notes).await?;
             return Ok(false);
         }
-        Ok(self.db.write(TRY, args![row.bucket, row.id]).await? == 1)
+        Ok(self.db.write(TRY, args![event.bucket, event.id]).await? == 1)
     }
 
     /// Puts a delivery that failed in our hands off, or aside (I33).
     pub async fn retry_delivery(
         &self,
-        row: &PendingRow,
+        event: &EventRow,
         try_at: Option<Timestamp>,
         notes: &str,
     ) -> Result<(), StoreError> {
@@ -178,8 +362,8 @@ impl Store {
         const ASIDE: &str = "update deliveries set tries = tries + 1, state = 'aside', notes = $3
              where bucket = $1 and id = $2 and state = 'pending'";
         match try_at {
-            Some(try_at) => self.db.write(LATER, args![row.bucket, row.id, try_at]).await,
-            None => self.db.write(ASIDE, args![row.bucket, row.id, notes]).await,
+            Some(try_at) => self.db.write(LATER, args![event.bucket, event.id, try_at]).await,
+            None => self.db.write(ASIDE, args![event.bucket, event.id, notes]).await,
         }
         .map(|_| ())
     }

@@ -10,10 +10,13 @@ use std::{collections::BTreeMap, path::Path};
 use redialer_core::{Id, Timestamp, chance::Chance, id};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
-    Actor, BackupError, Store, StoreError, TenantRow, audit::Act, engine::args, tenant_keys::context_of,
+    Actor, BackupError, Store, StoreError, TenantRow,
+    audit::Act,
+    engine::args,
+    sqlite::{Mode, SqliteConn},
+    tenant_keys::context_of,
 };
 
 /// The wrapped keys of tenants, by tenant and version.
@@ -130,21 +133,17 @@ impl Keyless {
 }
 
 /// Takes the keys out of a backup, and their traces out of its pages.
-pub async fn strip_keys(backup: &Path) -> Result<(), BackupError> {
-    let options = SqliteConnectOptions::new()
-        .filename(backup)
-        .pragma("secure_delete", "on")
-        .disable_statement_logging();
-    let mut made = SqliteConnection::connect_with(&options).await?;
+pub fn strip_keys(backup: &Path) -> Result<(), BackupError> {
+    let made = SqliteConn::open(backup, Mode::Beside)?;
     for sql in [
+        "pragma secure_delete = on",
         "update tenants set wrapped_key = x'', other_wrapped = case when other_version is null then null else x'' end",
         // It would be opened by the key-encryption key of today alone.
         "delete from meta where name = 'kek_check'",
         // Written anew, it has no page of before.
         "vacuum",
     ] {
-        sqlx::query(sql).execute(&mut made).await?;
+        made.run_script(sql)?;
     }
-    made.close().await?;
-    Ok(())
+    Ok(made.close()?)
 }

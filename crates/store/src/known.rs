@@ -1,204 +1,168 @@
-//! What is known of a batch's calls and persons: read together, locked by nothing.
+//! What is known about a batch of events: of their calls, their persons and the dials they are of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use redialer_core::{
     Id, Timestamp,
-    agent::Channel,
     callback::Live,
-    decide::{Person, Seen},
-    delivery::Sameness,
+    decide::{Person, Redial},
     id,
 };
 use uuid::Uuid;
 
 use crate::{
-    StoreError, at,
-    engine::{Row, Tx, row},
-    intake::{Arrival, Case, Reading},
+    DecisionKey, StoreError, at,
+    bulk_sql::RowValues,
+    engine::{Tx, row},
     persons::live_of,
+    redials::RedialRow,
 };
 
 /// A workspace, and the provider's id of one of its calls.
-pub(crate) type CallKey<'a> = (Uuid, &'a str);
-/// A workspace, and the keyed index of a number.
+pub(crate) type CallKey = (Uuid, String);
+/// A workspace, and the keyed hash of a number.
 pub(crate) type PersonKey = (Uuid, [u8; 16]);
 
-/// One call's row, as it is and as it will be.
-pub(crate) struct CallState {
-    pub(crate) bucket: i64,
-    pub(crate) tenant: Id<id::Tenant>,
-    /// A bit for each moment that was heard of.
-    pub(crate) events: i64,
-    /// What the row says; 0 when there is none.
-    pub(crate) seq: i64,
+/// What is stored about a call.
+#[derive(Default)]
+pub(crate) struct CallRow {
     pub(crate) settled: bool,
     pub(crate) analyzed: bool,
     pub(crate) retry: Option<Id<id::Callback>>,
     pub(crate) check_at: Option<Timestamp>,
-    pub(crate) seen_at: Timestamp,
-    /// Voice or chat, once an event told.
-    pub(crate) channel: Option<Channel>,
-    /// It is a dial of ours.
-    is_ours: bool,
-    /// Something about it is to be written.
-    pub(crate) changed: bool,
 }
 
-/// The calls of a batch.
-#[derive(Default)]
-pub(crate) struct Calls<'b>(BTreeMap<Uuid, BTreeMap<&'b str, CallState>>);
-
-impl<'b> Calls<'b> {
-    pub(crate) async fn read(tx: &mut Tx, batch: &'b [Arrival]) -> Result<Self, StoreError> {
-        const SQL: &str = "select v.column2 as workspace_id, v.column3 as call_id, c.events, c.seq, c.settled, c.analyzed,
-                 c.retry_id, c.check_at, d.id as dispatch_id
-             from (values {rows}) as v
-                 left join calls c on c.bucket = v.column1 and c.workspace_id = v.column2 and c.call_id = v.column3
-                 left join dispatches d on d.bucket = v.column1 and d.workspace_id = v.column2 and d.call_id = v.column3
-             where c.bucket is not null or d.bucket is not null";
-        let mut calls = Self::default();
-        for Arrival { delivery, reading } in batch {
-            let call_id = match (reading, &delivery.sameness) {
-                (Reading::Fresh(fresh), _) => Some(&fresh.call_id),
-                (_, Sameness::Moment(_)) => delivery.call_id.as_ref(),
-                (_, Sameness::Content(_)) => None,
-            };
-            let Some(call_id) = call_id else { continue };
-            let of_workspace = calls.0.entry(delivery.workspace.uuid()).or_default();
-            of_workspace.entry(call_id.as_str()).or_insert_with(|| CallState {
-                bucket: delivery.bucket,
-                tenant: delivery.tenant,
-                events: 0,
-                seq: 0,
-                settled: false,
-                analyzed: false,
-                retry: None,
-                check_at: None,
-                seen_at: delivery.received_at,
-                channel: None,
-                is_ours: false,
-                changed: false,
-            });
+/// Makes others that decide about these persons and calls wait until this transaction ends.
+pub(crate) async fn lock(tx: &mut Tx, keys: &[DecisionKey<'_>]) -> Result<(), StoreError> {
+    const PERSONS: &str =
+        "insert into persons (bucket, workspace_id, person_ix, tenant_id, seq) values {rows}
+         on conflict (bucket, workspace_id, person_ix) do update set seq = persons.seq + 1";
+    const CALLS: &str = "with v (bucket, workspace_id, call_id) as (values {rows})
+         select 1 as one from v cross join calls c
+         where c.bucket = v.bucket and c.workspace_id = v.workspace_id and c.call_id = v.call_id
+         order by c.workspace_id, c.call_id for update of c";
+    if !tx.is_postgres()? {
+        return Ok(());
+    }
+    let mut persons = BTreeMap::new();
+    for key in keys {
+        let event = key.event;
+        if let Some(person) = key.person() {
+            persons.insert(person, row![event.bucket, event.workspace, person.1, event.tenant, 1_i64]);
         }
-        let rows = calls.iter().map(|((workspace, id), c)| row![c.bucket, workspace_of(workspace), id]);
-        for row in tx.fetch_rows(SQL, vec![], rows.collect()).await? {
-            let (workspace, id): (Uuid, String) = (row.get("workspace_id")?, row.get("call_id")?);
-            let call = calls.get_mut((workspace, &id)).ok_or(StoreError::Corrupt("call"))?;
-            call.is_ours = row.get::<Option<Uuid>>("dispatch_id")?.is_some();
-            let Some(seq) = row.get("seq")? else { continue };
-            call.seq = seq;
-            call.events = row.get("events")?;
-            call.settled = row.get("settled")?;
-            call.analyzed = row.get("analyzed")?;
-            call.retry = row.get::<Option<Uuid>>("retry_id")?.map(Id::from_uuid);
-            call.check_at = row.get::<Option<i64>>("check_at")?.map(at);
+    }
+    tx.execute_rows(PERSONS, vec![], persons.into_values().collect()).await?;
+    tx.fetch_rows(CALLS, vec![], keys.iter().map(call_values).collect()).await?;
+    Ok(())
+}
+
+fn call_values(key: &DecisionKey<'_>) -> RowValues {
+    row![key.event.bucket, key.event.workspace, key.call_id]
+}
+
+/// The events of the batch that nobody has decided yet.
+pub(crate) async fn pending(tx: &mut Tx, keys: &[DecisionKey<'_>]) -> Result<BTreeSet<Uuid>, StoreError> {
+    const SQL: &str = "with v (bucket, id) as (values {rows})
+         select d.id from v cross join deliveries d
+         where d.bucket = v.bucket and d.id = v.id and (d.state = 'pending') is true";
+    let rows = keys.iter().map(|key| row![key.event.bucket, key.event.id]).collect();
+    tx.fetch_rows(SQL, vec![], rows).await?.iter().map(|row| row.get("id")).collect()
+}
+
+pub(crate) async fn read_calls(
+    tx: &mut Tx,
+    keys: &[&DecisionKey<'_>],
+) -> Result<BTreeMap<CallKey, CallRow>, StoreError> {
+    const SQL: &str = "with v (bucket, workspace_id, call_id) as (values {rows})
+         select c.workspace_id, c.call_id, c.settled, c.analyzed, c.retry_id, c.check_at
+         from v cross join calls c
+         where c.bucket = v.bucket and c.workspace_id = v.workspace_id and c.call_id = v.call_id";
+    let mut calls = BTreeMap::new();
+    for row in tx.fetch_rows(SQL, vec![], keys.iter().map(|key| call_values(key)).collect()).await? {
+        let call = CallRow {
+            settled: row.get("settled")?,
+            analyzed: row.get("analyzed")?,
+            retry: row.get::<Option<Uuid>>("retry_id")?.map(Id::from_uuid),
+            check_at: row.get::<Option<i64>>("check_at")?.map(at),
+        };
+        calls.insert((row.get("workspace_id")?, row.get("call_id")?), call);
+    }
+    Ok(calls)
+}
+
+/// The retries that these calls led to, where they still wait.
+pub(crate) async fn read_retries(
+    tx: &mut Tx,
+    keys: &[&DecisionKey<'_>],
+    calls: &BTreeMap<CallKey, CallRow>,
+) -> Result<BTreeMap<Uuid, Live>, StoreError> {
+    const SQL: &str = "with v (bucket, id) as (values {rows})
+         select b.id, b.chain_id, b.state, b.reason, b.born_of, b.agent_id, coalesce(c.spent, 0) as spent
+         from v cross join callbacks b left join chains c on c.bucket = b.bucket and c.id = b.chain_id
+         where b.bucket = v.bucket and b.id = v.id and b.state in ('scheduled', 'held')";
+    let retry = |key: &&DecisionKey<'_>| Some(row![key.event.bucket, calls.get(&key.call())?.retry?]);
+    let rows = tx.fetch_rows(SQL, vec![], keys.iter().filter_map(retry).collect()).await?;
+    rows.iter().map(|row| live_of(row).map(|live| (live.id.uuid(), live))).collect()
+}
+
+pub(crate) async fn read_persons(
+    tx: &mut Tx,
+    keys: &[&DecisionKey<'_>],
+) -> Result<BTreeMap<PersonKey, Person>, StoreError> {
+    // Left joins: so both engines begin with the persons of the batch.
+    const SQL: &str = "with v (bucket, workspace_id, person_ix, tenant_id) as (values {rows})
+         select v.workspace_id, v.person_ix, p.reached_at, s.id as suppression_id, b.id, b.chain_id, b.state, b.reason,
+             b.born_of, b.agent_id, coalesce(c.spent, 0) as spent
+         from v
+             left join persons p
+                 on p.bucket = v.bucket and p.workspace_id = v.workspace_id and p.person_ix = v.person_ix
+             left join suppressions s
+                 on s.bucket = v.bucket and s.tenant_id = v.tenant_id and s.number_ix = v.person_ix
+             left join callbacks b
+                 on b.bucket = v.bucket and b.workspace_id = v.workspace_id and b.person_ix = v.person_ix
+                 and b.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
+             left join chains c on c.bucket = b.bucket and c.id = b.chain_id
+         where p.bucket is not null or s.bucket is not null or b.bucket is not null";
+    let values = |key: &&DecisionKey<'_>| {
+        Some(row![key.event.bucket, key.event.workspace, key.person_ix?, key.event.tenant])
+    };
+    let mut persons: BTreeMap<PersonKey, Person> = BTreeMap::new();
+    // A row for each callback that is not final, or one row.
+    for row in tx.fetch_rows(SQL, vec![], keys.iter().filter_map(values).collect()).await? {
+        let ix: Vec<u8> = row.get("person_ix")?;
+        let ix = ix.try_into().map_err(|_| StoreError::Corrupt("number index"))?;
+        let person = persons.entry((row.get("workspace_id")?, ix)).or_default();
+        person.suppressed = row.get::<Option<Uuid>>("suppression_id")?.is_some();
+        person.reached_at = row.get::<Option<i64>>("reached_at")?.map(at);
+        if row.get::<Option<Uuid>>("id")?.is_some() {
+            person.live.push(live_of(&row)?);
         }
-        Ok(calls)
     }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (CallKey<'b>, &CallState)> {
-        self.0.iter().flat_map(|(w, calls)| calls.iter().map(move |(id, c)| ((*w, *id), c)))
-    }
-
-    fn get(&self, (workspace, id): CallKey<'_>) -> Option<&CallState> {
-        self.0.get(&workspace)?.get(id)
-    }
-
-    pub(crate) fn get_mut(&mut self, (workspace, id): CallKey<'_>) -> Option<&mut CallState> {
-        self.0.get_mut(&workspace)?.get_mut(id)
-    }
-
-    /// Hears of a moment of a call; whether that is news.
-    pub(crate) fn hear(&mut self, workspace: Uuid, call_id: &str, bit: u8) -> bool {
-        let Some(call) = self.get_mut((workspace, call_id)) else { return true };
-        let is_new = call.events & i64::from(bit) == 0;
-        call.events |= i64::from(bit);
-        call.changed |= is_new;
-        is_new
-    }
-
-    /// Whether a case's call is a dial of ours.
-    pub(crate) fn is_ours(&self, case: &Case<'_>) -> bool {
-        self.get(case.call()).is_some_and(|call| call.is_ours)
-    }
-
-    /// The retries that calls have led to, where those still wait.
-    pub(crate) async fn retries(
-        &self,
-        tx: &mut Tx,
-        cases: &[Case<'_>],
-    ) -> Result<BTreeMap<Uuid, Live>, StoreError> {
-        const SQL: &str =
-            "select b.id, b.chain_id, b.state, b.reason, b.born_of, b.agent_id, coalesce(c.spent, 0) as spent
-             from (values {rows}) as v
-                 cross join callbacks b left join chains c on c.bucket = b.bucket and c.id = b.chain_id
-             where b.bucket = v.column1 and b.id = v.column2 and b.state in ('scheduled', 'held')";
-        let calls = cases.iter().filter_map(|case| self.get(case.call()));
-        let rows = calls.filter_map(|call| Some(row![call.bucket, call.retry?])).collect();
-        let rows = tx.fetch_rows(SQL, vec![], rows).await?;
-        rows.iter().map(|row| live_of(row).map(|live| (live.id.uuid(), live))).collect()
-    }
-
-    /// What earlier events of a case's call led to.
-    pub(crate) fn seen(&self, case: &Case<'_>, retries: &BTreeMap<Uuid, Live>) -> Seen {
-        let Some(call) = self.get(case.call()) else { return Seen::default() };
-        let retry = call.retry.and_then(|id| retries.get(&id.uuid())).cloned();
-        Seen { settled: call.settled, analyzed: call.analyzed, retry }
-    }
+    Ok(persons)
 }
 
-fn workspace_of(uuid: Uuid) -> Id<id::Workspace> {
-    Id::from_uuid(uuid)
-}
-
-/// The persons of a batch.
-#[derive(Default)]
-pub(crate) struct Persons(BTreeMap<PersonKey, (i64, Person)>);
-
-impl Persons {
-    pub(crate) async fn read(tx: &mut Tx, cases: &[Case<'_>]) -> Result<Self, StoreError> {
-        // Left joins: so both engines begin with the persons that are asked for.
-        const SQL: &str = "select v.column2 as workspace_id, v.column3 as person_ix, p.seq, p.reached_at,
-                 s.id as suppression_id, b.id, b.chain_id, b.state, b.reason, b.born_of, b.agent_id, coalesce(c.spent, 0) as spent
-             from (values {rows}) as v
-                 left join persons p on p.bucket = v.column1 and p.workspace_id = v.column2 and p.person_ix = v.column3
-                 left join suppressions s
-                     on s.bucket = v.column1 and s.tenant_id = v.column4 and s.number_ix = v.column3
-                 left join callbacks b
-                     on b.bucket = v.column1 and b.workspace_id = v.column2 and b.person_ix = v.column3
-                     and b.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
-                 left join chains c on c.bucket = b.bucket and c.id = b.chain_id
-             where p.bucket is not null or s.bucket is not null or b.bucket is not null";
-        let mut persons = Self::default();
-        let with_person = cases.iter().filter_map(|c| Some((c, c.fresh.person_ix?)));
-        let rows = with_person
-            .map(|(c, ix)| row![c.delivery.bucket, c.delivery.workspace, ix, c.delivery.tenant])
-            .collect();
-        // A row for each callback that lives, or one.
-        for row in tx.fetch_rows(SQL, vec![], rows).await? {
-            let person = persons.0.entry(key_of(&row)?).or_default();
-            person.0 = row.get::<Option<i64>>("seq")?.unwrap_or(0);
-            person.1.suppressed = row.get::<Option<Uuid>>("suppression_id")?.is_some();
-            person.1.reached_at = row.get::<Option<i64>>("reached_at")?.map(at);
-            if row.get::<Option<Uuid>>("id")?.is_some() {
-                person.1.live.push(live_of(&row)?);
-            }
-        }
-        Ok(persons)
+/// The state of the dials that these calls are, by dispatch.
+pub(crate) async fn read_redials(
+    tx: &mut Tx,
+    keys: &[&DecisionKey<'_>],
+) -> Result<BTreeMap<Uuid, Redial>, StoreError> {
+    const SQL: &str = "with v (bucket, dispatch_id, chain_id) as (values {rows})
+         select d.id, d.state, c.spent
+         from v cross join dispatches d cross join chains c
+         where d.bucket = v.bucket and d.id = v.dispatch_id and c.bucket = v.bucket and c.id = v.chain_id";
+    let ours: Vec<(i64, &RedialRow)> =
+        keys.iter().filter_map(|key| Some((key.event.bucket, key.redial?))).collect();
+    let rows = ours.iter().map(|(bucket, redial)| row![*bucket, redial.dispatch, redial.chain]).collect();
+    let mut states: BTreeMap<Uuid, (u32, bool)> = BTreeMap::new();
+    for row in tx.fetch_rows(SQL, vec![], rows).await? {
+        let spent = u32::try_from(row.get::<i64>("spent")?).unwrap_or(0);
+        states.insert(row.get("id")?, (spent, row.get::<String>("state")? == "unresolved"));
     }
-
-    pub(crate) fn person(&self, key: &PersonKey) -> Person {
-        self.0.get(key).map(|(_, person)| person.clone()).unwrap_or_default()
-    }
-
-    /// What the person's row says; 0 when there is none.
-    pub(crate) fn seq(&self, key: &PersonKey) -> i64 {
-        self.0.get(key).map_or(0, |(seq, _)| *seq)
-    }
-}
-
-fn key_of(row: &Row) -> Result<PersonKey, StoreError> {
-    let ix: Vec<u8> = row.get("person_ix")?;
-    Ok((row.get("workspace_id")?, ix.try_into().map_err(|_| StoreError::Corrupt("number index"))?))
+    let redial = |(_, redial): (i64, &RedialRow)| {
+        let (spent, unresolved) =
+            states.get(&redial.dispatch.uuid()).copied().ok_or(StoreError::Corrupt("chain"))?;
+        let (id, chain, cause) = (redial.callback, redial.chain, redial.cause.clone());
+        Ok((redial.dispatch.uuid(), Redial { id, chain, spent, cause, unresolved }))
+    };
+    ours.into_iter().map(redial).collect()
 }

@@ -10,6 +10,7 @@ mod asks;
 mod attention;
 mod audit;
 mod backup;
+mod bulk_sql;
 mod callback_list;
 mod callbacks;
 mod captured;
@@ -18,27 +19,24 @@ mod chains;
 mod claims;
 mod clock;
 mod condition;
-mod decision;
+mod decisions;
 mod desks;
 mod dispatch;
-mod effects;
 mod engine;
 mod epochs;
 mod fail;
 mod fuse;
 mod group;
 mod inbox;
-mod intake;
-mod journal;
 mod keyring;
 mod keys;
 mod known;
 mod leases;
 mod ledger;
-mod lite;
-mod many;
 mod members;
 mod persons;
+mod pool;
+mod redials;
 mod remembered;
 mod removal;
 mod replays;
@@ -50,6 +48,7 @@ mod seal;
 mod settings;
 mod slugs;
 mod spoken;
+mod sqlite;
 mod suppressions;
 mod sweeps;
 mod tenant_keys;
@@ -58,7 +57,6 @@ mod usage;
 mod values;
 mod vitals;
 mod workspaces;
-mod writer;
 
 use std::{path::Path, sync::Arc};
 
@@ -76,21 +74,21 @@ pub use census::Census;
 pub use claims::{Claim, DueRow, DueRows};
 pub use clock::ClockRow;
 pub use condition::Condition;
-pub use decision::{Decision, Following, KnownCall, RedialRow, SpokenWith, Subject};
+pub use decisions::{Decided, DecisionKey, Decisions, Known, NextCallback};
 pub use desks::{Desk, Seat};
 pub use dispatch::{DispatchRow, Intent, NewDispatch};
 pub use epochs::{Adoption, Epoch};
 pub use fail::{Abort, BadPoint, Faults, Passing, Point, Verdict};
 pub use fuse::FuseLimits;
 pub use group::Full;
-pub use inbox::{Inbox, NewDelivery, PendingRow};
-pub use intake::{Arrival, Decided, Decider, Fresh, KnownCase, Reading, Recorded};
+pub use inbox::{EventRow, Inbox, NewDelivery, PendingRow, Recorded};
 pub use keyring::{Keyring, strip_keys};
 pub use keys::{KeyInfo, KeyRow, NewKey, hash_key};
 pub use leases::Buckets;
 pub use ledger::Ledger;
 pub use members::{MemberRow, NewMember};
 pub use redialer_kek::{Kek, KeyError};
+pub use redials::{RedialProbe, RedialRow};
 pub use removal::Removal;
 pub use replays::{Replay, Slot};
 pub use rotation::{KeysLock, Rotated};
@@ -100,7 +98,7 @@ pub use settings::{
     BadSettings, Countries, Day, Defaults, Level, QuietHours, Retention, RetryTrigger, RetryTriggers,
     UnclearTime, is_zone, merge, unquoted,
 };
-pub use slugs::{SlugOwner, SlugRow};
+pub use slugs::SlugOwner;
 pub use spoken::{Language, SpokenHours};
 pub use suppressions::SuppressionRow;
 pub use sweeps::{CheckRow, SweepRow};
@@ -147,24 +145,24 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the database as a whole is to blame: away, out of room, or too slow. Writing less at once would not
     /// help.
-    pub(crate) fn is_outage(&self) -> bool {
+    pub fn is_outage(&self) -> bool {
         match self {
             Self::Full | Self::Injected => true,
             Self::Unavailable(sqlx::Error::Database(error)) => {
-                lite::is_outage(&**error).unwrap_or_else(|| {
+                let code = error.code().unwrap_or_default();
+                sqlite::is_outage(&**error).unwrap_or_else(|| {
                     // Connections, resources, an operator, the system; read only; waited too long for a lock.
-                    let code = error.code().unwrap_or_default();
                     ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class))
                         || ["25006", "25P03", "55P03"].contains(&&*code)
                 })
             }
-            Self::Unavailable(error) => writer::is_broken(error) || writer::is_no_turn(error),
+            Self::Unavailable(error) => pool::is_broken(error) || pool::is_exhausted(error),
             _ => false,
         }
     }
 
     /// Whether the failure is a conflict with another transaction, so that reading and trying again helps.
-    pub(crate) fn is_contention(&self) -> bool {
+    pub fn is_contention(&self) -> bool {
         match self {
             Self::Conflict(_) => true,
             // Serialization failure, deadlock, a lock not had, a statement not done in time.
@@ -196,7 +194,6 @@ impl From<sqlx::Error> for StoreError {
 pub struct Store {
     db: Db,
     kek: Arc<Kek>,
-    slugs: Arc<Remembered<String, SlugRow>>,
     desks: Arc<Remembered<Id<id::Workspace>, Desk>>,
     shared: bool,
 }
@@ -261,24 +258,12 @@ impl TenantStore {
 impl Store {
     /// Opens the embedded database.
     pub async fn sqlite(file: &Path, kek: Kek) -> Result<Self, StoreError> {
-        Ok(Self {
-            db: Db::sqlite(file).await?,
-            kek: Arc::new(kek),
-            slugs: Arc::default(),
-            desks: Arc::default(),
-            shared: false,
-        })
+        Ok(Self { db: Db::sqlite(file).await?, kek: Arc::new(kek), desks: Arc::default(), shared: false })
     }
 
     /// Connects to Postgres.
     pub async fn postgres(url: &str, kek: Kek) -> Result<Self, StoreError> {
-        Ok(Self {
-            db: Db::postgres(url).await?,
-            kek: Arc::new(kek),
-            slugs: Arc::default(),
-            desks: Arc::default(),
-            shared: true,
-        })
+        Ok(Self { db: Db::postgres(url).await?, kek: Arc::new(kek), desks: Arc::default(), shared: true })
     }
 
     /// Brings the schema up to this version, and makes sure that the key is the one the data was sealed with, as far as
@@ -366,13 +351,12 @@ impl Store {
         !vitals.is_failing() || self.db.write(TRY, args![Vec::<u8>::new()]).await.is_ok()
     }
 
-    /// Looks after the database, away from whoever writes: keeps the embedded one's journal short, and has Postgres
-    /// count its tables while they are new.
+    /// Maintenance: checkpoints the embedded database, and has Postgres analyze its tables while they are new.
     pub async fn tend(&self) -> Result<(), StoreError> {
         self.db.tend().await
     }
 
-    /// Moves what the journal of the embedded database holds into its file; nothing to do elsewhere.
+    /// Copies the embedded database's write-ahead log into its file; nothing to do elsewhere.
     pub async fn checkpoint(&self) -> Result<(), StoreError> {
         if self.db.is_postgres() {
             return Ok(());

@@ -66,23 +66,21 @@ pub(crate) fn live_of(row: &Row) -> Result<Live, StoreError> {
     })
 }
 
-/// Ends waiting callbacks that a newer one replaces, `by`; without one, because the person reached us.
-pub(crate) async fn supersede(
+/// A waiting callback that ends, by bucket and id, and the newer one that replaces it.
+pub(crate) type Superseded = (i64, Id<id::Callback>, Option<Id<id::Callback>>);
+
+/// Ends waiting callbacks; those that no newer one replaces because the person reached us.
+pub(crate) async fn supersede_all(
     tx: &mut Tx,
-    bucket: i64,
-    ids: &[Id<id::Callback>],
-    by: Option<Id<id::Callback>>,
+    ended: &[Superseded],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    const SQL: &str =
-        "update callbacks set state = 'superseded', held_for = null, fence = fence + 1, updated_at = $3,
-             superseded_by = $4, outcome = coalesce($5, outcome)
-         where bucket = $1 and id = $2 and state in ('scheduled', 'held')";
-    let outcome = by.is_none().then_some(REACHED);
-    for id in ids {
-        tx.execute(SQL, args![bucket, *id, now, by, outcome]).await?;
-    }
-    Ok(())
+    const SQL: &str = "with v (bucket, id, superseded_by, outcome, now) as (values {rows})
+         update callbacks set state = 'superseded', held_for = null, fence = fence + 1, updated_at = v.now,
+             superseded_by = v.superseded_by, outcome = coalesce(v.outcome, callbacks.outcome)
+         from v where callbacks.bucket = v.bucket and callbacks.id = v.id and callbacks.state in ('scheduled', 'held')";
+    let row = |(bucket, id, by): &Superseded| row![*bucket, *id, *by, by.is_none().then_some(REACHED), now];
+    tx.execute_rows(SQL, vec![], ended.iter().map(row).collect()).await.map(|_| ())
 }
 
 /// The outcome of a retry that ended because the person reached us.

@@ -5,7 +5,6 @@
 
 use redialer_core::{Id, Timestamp, chance::Chance, id};
 use sha2::{Digest as _, Sha256};
-use zeroize::Zeroizing;
 
 use crate::{Store, StoreError, TenantKey, TenantStore, bucket_of, engine::args};
 
@@ -25,7 +24,7 @@ pub enum Replay {
     /// That request has no answer yet.
     UnderWay,
     /// That request was answered: status, and what was said.
-    Done(u16, Zeroizing<Vec<u8>>),
+    Done(u16, Vec<u8>),
 }
 
 pub(crate) const COLUMN: &str = "replays.answer";

@@ -1,27 +1,24 @@
-//! A row of either engine, and what its columns hold.
+//! A row of either engine.
 
-use sqlx::{Postgres, Row as _, Sqlite, postgres::PgRow, sqlite::SqliteRow};
+use rusqlite::types::FromSql;
+use sqlx::{Decode, Postgres, Row as _, Type, postgres::PgRow};
 
-use crate::{StoreError, lite::LiteRow};
+use crate::{StoreError, sqlite::SqliteRow};
 
 /// A row of either engine.
 pub(crate) enum Row {
-    Lite(LiteRow),
-    Read(SqliteRow),
-    Pg(PgRow),
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
 }
 
 impl Row {
     pub(crate) fn get<T>(&self, column: &str) -> Result<T, StoreError>
     where
-        T: for<'r> sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite>,
-        T: for<'r> sqlx::Decode<'r, Postgres> + sqlx::Type<Postgres>,
-        T: rusqlite::types::FromSql,
+        T: FromSql + for<'r> Decode<'r, Postgres> + Type<Postgres>,
     {
         Ok(match self {
-            Self::Lite(row) => row.get(column)?,
-            Self::Read(row) => row.try_get(column)?,
-            Self::Pg(row) => row.try_get(column)?,
+            Self::Sqlite(row) => row.get(column)?,
+            Self::Postgres(row) => row.try_get(column)?,
         })
     }
 }

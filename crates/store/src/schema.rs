@@ -14,7 +14,8 @@ use sqlx::{AssertSqlSafe, Executor as _, PgConnection, migrate::Migrator};
 
 use crate::{
     StoreError,
-    engine::{Args, Db, Lane, Pools, args},
+    engine::{Args, Db, Engine, Lane, args},
+    sqlite::{Mode, SqliteConn},
 };
 
 pub(crate) static LITE: LazyLock<Migrator> =
@@ -121,12 +122,13 @@ impl Db {
     }
 
     async fn run_migrations(&self) -> Result<(), StoreError> {
-        match (&self.pools, self.connect_apart().await?) {
-            (Pools::Lite { journal, .. }, _) => LITE.run(journal.keeper()).await,
-            (Pools::Pg { .. }, Some(mut connection)) => PG.run(&mut connection).await,
-            (Pools::Pg { .. }, None) => Ok(()),
+        match (&self.engine, self.connect_apart().await?) {
+            (_, Some(mut connection)) => {
+                PG.run(&mut connection).await.map_err(|e| StoreError::Schema(e.to_string()))
+            }
+            (Engine::Sqlite(file), _) => migrate_sqlite(&mut SqliteConn::open(file, Mode::Write)?),
+            (Engine::Postgres { .. }, None) => Ok(()),
         }
-        .map_err(|e| StoreError::Schema(e.to_string()))
     }
 
     /// The migrations that this version knows, in their order.
@@ -176,7 +178,7 @@ impl Db {
     pub(crate) async fn look_for_guard(&self) -> Result<(), StoreError> {
         const TRY: &str =
             "set local role redialer_tenant; select 1 from tenants limit 0; select 1 from notices limit 0";
-        let Pools::Pg { guarded, .. } = &self.pools else { return Ok(()) };
+        let Engine::Postgres { guarded, .. } = &self.engine else { return Ok(()) };
         let Some(mut tx) = self.begin_reading(Lane::Hot).await? else { return Ok(()) };
         let found = match tx.run(AssertSqlSafe(TRY.to_owned())).await {
             Ok(()) => true,
@@ -194,14 +196,14 @@ impl Db {
 
     /// Whether tenants' rows are kept apart by the database itself.
     pub(crate) fn guards_rows(&self) -> bool {
-        matches!(&self.pools, Pools::Pg { guarded, .. } if guarded.load(Ordering::Relaxed))
+        matches!(&self.engine, Engine::Postgres { guarded, .. } if guarded.load(Ordering::Relaxed))
     }
 
-    /// Looks after the database beside whoever works with it.
+    /// Maintenance beside the work: see [`crate::Store::tend`].
     pub(crate) async fn tend(&self) -> Result<(), StoreError> {
-        match &self.pools {
-            Pools::Lite { journal, writer, .. } => journal.tend(writer).await,
-            Pools::Pg { counts, .. } => self.count(counts).await,
+        match &self.engine {
+            Engine::Sqlite(_) => self.run("pragma wal_checkpoint(passive)", args![]).await,
+            Engine::Postgres { analyzed, .. } => self.count(analyzed).await,
         }
     }
 
@@ -224,6 +226,46 @@ impl Db {
         }
         Ok(())
     }
+}
+
+/// Brings an embedded database up to this version, each migration in a transaction of its own. Its records have the
+/// form that sqlx keeps on Postgres.
+pub(crate) fn migrate_sqlite(connection: &mut SqliteConn) -> Result<(), StoreError> {
+    const TABLE: &str = "create table if not exists _sqlx_migrations (
+             version bigint primary key, description text not null,
+             installed_on timestamp not null default current_timestamp, success boolean not null,
+             checksum blob not null, execution_time bigint not null)";
+    const APPLIED: &str = "select success, checksum from _sqlx_migrations where version = ?1";
+    const RECORD: &str =
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+         values (?1, ?2, true, ?3, 0)";
+    connection.run_script(TABLE)?;
+    for migration in LITE.iter() {
+        let version = migration.version;
+        // Another process may be migrating it too.
+        connection.run_script("begin immediate")?;
+        let applied = connection.rows(APPLIED, args![version])?;
+        if let Some(row) = applied.first() {
+            connection.run_script("rollback")?;
+            if !row.get::<bool>("success")? || row.get::<Vec<u8>>("checksum")? != *migration.checksum {
+                return Err(StoreError::Schema(format!(
+                    "its migration {version} is not the one that this version of redialer knows"
+                )));
+            }
+            continue;
+        }
+        let record = args![version, &*migration.description, migration.checksum.to_vec()];
+        let migrated = connection
+            .run_script(migration.sql.as_str())
+            .and_then(|()| connection.run(RECORD, record, |_| ()))
+            .and_then(|_| connection.run_script("commit"));
+        if let Err(error) = migrated {
+            // SQLite may have rolled it back by itself.
+            let _rolled_back = connection.run_script("rollback");
+            return Err(StoreError::Schema(format!("migration {version}: {error}")));
+        }
+    }
+    Ok(())
 }
 
 /// Makes the role under which tenants' rows are kept apart, and gives it its rights, as far as we may.

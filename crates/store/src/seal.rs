@@ -9,20 +9,19 @@
 use std::fmt;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use redialer_core::{Id, chance::Chance, id};
+use redialer_core::{Id, Secret, chance::Chance, id};
 use redialer_kek::{KeyError, aead};
 use sha2::Sha256;
-use zeroize::Zeroizing;
 
 pub(crate) const BODY: &str = "bodies.body";
 /// The first byte of a packed body.
 const PACKED: u8 = 1;
 
 /// 32 bytes that are wiped when dropped, and not copied when moved.
-type Half = Box<Zeroizing<[u8; 32]>>;
+type Half = Box<Secret<[u8; 32]>>;
 
 /// A tenant's key of one version, as the key-encryption key wraps it: what seals, then what indexes.
-pub(crate) type Both = Zeroizing<Vec<u8>>;
+pub(crate) type Both = Secret<Vec<u8>>;
 
 /// One tenant's opened key. Not `Clone`, not `Debug`; gone when dropped.
 pub struct TenantKey {
@@ -37,7 +36,7 @@ pub struct TenantKey {
 }
 
 fn half(both: &[u8], from: usize) -> Result<Half, KeyError> {
-    let mut half = Box::new(Zeroizing::new([0; 32]));
+    let mut half = Box::new(Secret::new([0; 32]));
     half.copy_from_slice(both.get(from..from + 32).ok_or(KeyError::Sealed)?);
     Ok(half)
 }
@@ -45,12 +44,12 @@ fn half(both: &[u8], from: usize) -> Result<Half, KeyError> {
 impl TenantKey {
     /// A new tenant's key, to be wrapped.
     pub(crate) fn generate(chance: &Chance) -> Both {
-        Zeroizing::new([chance.bytes::<32>(), chance.bytes::<32>()].concat())
+        Secret::new([chance.bytes::<32>(), chance.bytes::<32>()].concat())
     }
 
     /// The next version's key, to be wrapped: a new one to seal with, the same one to index with.
     pub(crate) fn next(&self, chance: &Chance) -> Both {
-        Zeroizing::new([chance.bytes::<32>().as_slice(), self.index.as_slice()].concat())
+        Secret::new([chance.bytes::<32>().as_slice(), self.index.as_slice()].concat())
     }
 
     /// A key, and its neighbour.
@@ -81,7 +80,7 @@ impl TenantKey {
     }
 
     /// Opens a value sealed for that column of that row.
-    pub fn open(&self, column: &str, row: uuid::Uuid, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    pub fn open(&self, column: &str, row: uuid::Uuid, sealed: &[u8]) -> Result<Vec<u8>, KeyError> {
         let version = version_of(sealed).ok_or(KeyError::Sealed)?;
         let key = match &self.other {
             _ if version == self.version => &self.data,
@@ -107,17 +106,16 @@ impl TenantKey {
 
     /// Seals the body of a webhook, packed: text of this kind shrinks to a third.
     pub fn seal_body(&self, row: uuid::Uuid, plain: &[u8], chance: &Chance) -> Vec<u8> {
-        let packed = Zeroizing::new(lz4_flex::block::compress_prepend_size(plain));
+        let packed = lz4_flex::block::compress_prepend_size(plain);
         self.seal_parts(BODY, row, &[&[PACKED], &packed], chance)
     }
 
     /// Opens the body of a webhook.
-    pub fn open_body(&self, row: uuid::Uuid, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    pub fn open_body(&self, row: uuid::Uuid, sealed: &[u8]) -> Result<Vec<u8>, KeyError> {
         let plain = self.open(BODY, row, sealed)?;
         match plain.split_first() {
             Some((&PACKED, packed)) => {
-                let plain = lz4_flex::block::decompress_size_prepended(packed);
-                plain.map(Zeroizing::new).map_err(|_| KeyError::Sealed)
+                lz4_flex::block::decompress_size_prepended(packed).map_err(|_| KeyError::Sealed)
             }
             // Bodies of before they were packed: JSON never begins with that byte.
             _ => Ok(plain),
@@ -143,9 +141,7 @@ impl TenantKey {
 
     /// A seal over text of ours, under the half of the key that rotation keeps.
     pub(crate) fn mac(&self, label: &str, text: &[u8]) -> [u8; 32] {
-        let mac = keyed(&self.index, label, text);
-        aead::scrub();
-        mac
+        keyed(&self.index, label, text)
     }
 
     /// The tenant whose key this is.
@@ -177,7 +173,6 @@ pub(crate) fn version_of(sealed: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(*sealed.first_chunk()?))
 }
 
-#[inline(never)]
 fn keyed(key: &[u8; 32], label: &str, text: &[u8]) -> [u8; 32] {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
@@ -202,7 +197,7 @@ mod tests {
         let (key, chance) = key(1);
         let (row, other) = (uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2));
         let sealed = key.seal("callbacks.sealed", row, b"+14155550117", &chance);
-        assert_eq!(&**key.open("callbacks.sealed", row, &sealed).expect("opens"), b"+14155550117");
+        assert_eq!(&*key.open("callbacks.sealed", row, &sealed).expect("opens"), b"+14155550117");
         assert!(key.open("callbacks.sealed", other, &sealed).is_err());
         assert!(key.open("bodies.body", row, &sealed).is_err());
         assert!(self::key(2).0.open("callbacks.sealed", row, &sealed).is_err());
@@ -226,7 +221,7 @@ mod tests {
         assert_eq!((version_of(&sealed), version_of(&again)), (Some(1), Some(2)));
         assert!(new.reseal("bodies.body", row, &again, &chance).expect("opens").is_none());
         let alone = TenantKey::of(tenant, (2, &next), None).expect("a key");
-        assert_eq!(&**alone.open("bodies.body", row, &again).expect("opens"), b"body");
+        assert_eq!(&*alone.open("bodies.body", row, &again).expect("opens"), b"body");
         assert!(alone.open("bodies.body", row, &sealed).is_err());
         assert_eq!(alone.index("+14155550117"), old.index("+14155550117"));
         assert_ne!(old.index("+14155550118"), old.index("+14155550117"));

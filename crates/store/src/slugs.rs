@@ -3,67 +3,29 @@
 //! Invariants (T3): a slug has 160 random bits; an agent has one that is current, and old ones for a day after it was
 //! rotated, or until the provider is seen on the current one. A slug grants nothing by itself: the signature decides.
 
-use std::{ops::Deref, sync::Arc};
-
 use redialer_core::{
     Id, Timestamp,
     chance::Chance,
     id,
     time::{minutes, plus},
-    workspace::{ProviderKind, SLUG_GRACE_MINUTES},
+    workspace::SLUG_GRACE_MINUTES,
 };
 
-use crate::{
-    AgentRow, Store, StoreError, TenantKey, TenantStore, WebhookKey, audit::Act, engine::args,
-    tenant_keys::WrappedKey, workspaces::open_webhook_keys,
-};
+use crate::{AgentRow, Store, StoreError, TenantStore, audit::Act, engine::args};
 
-/// Who a webhook slug belongs to, as it is on disk.
-pub struct SlugRow {
+/// Who a webhook slug belongs to.
+#[derive(Debug, Clone, Copy)]
+pub struct SlugOwner {
+    /// The tenant.
+    pub tenant: Id<id::Tenant>,
     /// The agent.
     pub agent: Id<id::Agent>,
-    /// Whether it is switched on (and so within the plan).
+    /// Whether the agent is enabled, and so within the plan.
     pub enabled: bool,
-    /// Whether a good signature has come before.
+    /// Whether a webhook with a good signature came by the agent's current slug before.
     pub verified: bool,
     /// Its workspace.
     pub workspace: Id<id::Workspace>,
-    /// Whose scheme the signature follows.
-    pub provider: ProviderKind,
-    /// The tenant's bucket.
-    pub bucket: i64,
-    valid_until: Option<i64>,
-    key: WrappedKey,
-    webhook_keys: Vec<u8>,
-}
-
-/// Who a webhook slug belongs to, and the opened key to check its signature with.
-pub struct SlugOwner {
-    /// The tenant's opened key.
-    pub key: TenantKey,
-    row: Arc<SlugRow>,
-}
-
-impl Deref for SlugOwner {
-    type Target = SlugRow;
-
-    fn deref(&self) -> &SlugRow {
-        &self.row
-    }
-}
-
-impl SlugOwner {
-    /// The tenant's bucket, the agent, its workspace, and the opened key.
-    pub fn into_parts(self) -> (i64, Id<id::Agent>, Id<id::Workspace>, TenantKey) {
-        (self.row.bucket, self.row.agent, self.row.workspace, self.key)
-    }
-
-    /// The provider keys that count at `now`, newest first.
-    pub fn webhook_keys(&self, now: Timestamp) -> Result<Vec<WebhookKey>, StoreError> {
-        let mut keys = open_webhook_keys(&self.key, self.workspace, &self.row.webhook_keys)?;
-        keys.retain(|k| k.until_ms.is_none_or(|until| until > now.as_millisecond()));
-        Ok(keys)
-    }
 }
 
 impl TenantStore {
@@ -107,46 +69,20 @@ impl TenantStore {
 
 impl Store {
     /// Who a slug belongs to; `None` for slugs that are unknown, past their time, or of a deleted workspace.
-    ///
-    /// Read from the database once a second at most (`real_ms`), by one task at a time; what another replica changed counts after that.
-    /// What is remembered is as sealed as it is on disk.
-    pub async fn slug_owner(
-        &self,
-        slug: &str,
-        now: Timestamp,
-        real_ms: i64,
-    ) -> Result<Option<SlugOwner>, StoreError> {
-        let read = async { Box::pin(self.slug_row(slug)).await };
-        let Some(row) = self.slugs.get_or_read(&slug.to_owned(), real_ms, read).await? else {
-            return Ok(None);
-        };
-        if row.valid_until.is_some_and(|until| until <= now.as_millisecond()) {
-            return Ok(None);
-        }
-        Ok(Some(SlugOwner { key: self.opened(&row.key).await?, row }))
-    }
-
-    async fn slug_row(&self, slug: &str) -> Result<Option<SlugRow>, StoreError> {
+    pub async fn slug_owner(&self, slug: &str, now: Timestamp) -> Result<Option<SlugOwner>, StoreError> {
         const SQL: &str =
-            "select a.id as agent_id, a.enabled, a.verified_at, a.slug as current, a.workspace_id, a.tenant_id, a.bucket, s.valid_until,
-                 w.provider, w.webhook_keys, t.key_version, t.wrapped_key, t.other_version, t.other_wrapped
+            "select a.id as agent_id, a.tenant_id, a.workspace_id, a.enabled, a.verified_at, a.slug as current
              from slugs s join agents a on a.id = s.agent_id join workspaces w on w.id = a.workspace_id
-                 join tenants t on t.id = a.tenant_id
-             where s.slug = $1 and w.deleted_at is null";
-        let Some(row) = self.db.read_one(SQL, args![slug]).await? else { return Ok(None) };
-        Ok(Some(SlugRow {
+             where s.slug = $1 and (s.valid_until is null or s.valid_until > $2) and w.deleted_at is null";
+        let Some(row) = self.db.read_one(SQL, args![slug, now]).await? else { return Ok(None) };
+        Ok(Some(SlugOwner {
+            tenant: Id::from_uuid(row.get("tenant_id")?),
             agent: Id::from_uuid(row.get("agent_id")?),
             enabled: row.get("enabled")?,
-            // An old one proves nothing about the new one.
+            // An old slug proves nothing about the current one.
             verified: row.get::<Option<i64>>("verified_at")?.is_some()
                 || row.get::<String>("current")? != slug,
             workspace: Id::from_uuid(row.get("workspace_id")?),
-            provider: ProviderKind::from_word(&row.get::<String>("provider")?)
-                .ok_or(StoreError::Corrupt("provider"))?,
-            bucket: row.get("bucket")?,
-            valid_until: row.get("valid_until")?,
-            key: WrappedKey::from_row(Id::from_uuid(row.get("tenant_id")?), &row)?,
-            webhook_keys: row.get("webhook_keys")?,
         }))
     }
 

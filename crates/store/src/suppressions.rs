@@ -5,7 +5,6 @@
 
 use redialer_core::{Id, Phone, Timestamp, chance::Chance, id};
 use serde_json::json;
-use zeroize::Zeroizing;
 
 use crate::{
     StoreError, TenantKey, TenantStore, at,
@@ -159,7 +158,7 @@ pub(crate) async fn suppress(
            and (state in ('scheduled', 'held') or (state = 'dispatching' and dispatch_id is null))";
     let id: Id<id::Suppression> = Id::new(now, chance);
     let Entry { number, note, source } = entry;
-    let plain = Zeroizing::new(note.map_or_else(|| number.to_owned(), |note| format!("{number}\n{note}")));
+    let plain = note.map_or_else(|| number.to_owned(), |note| format!("{number}\n{note}"));
     let sealed = key.seal(SEALED, id.uuid(), plain.as_bytes(), chance);
     let ix = key.index(number);
     tx.execute(PUT, args![bucket, key.tenant(), ix, id, source, sealed, now]).await?;

@@ -9,6 +9,7 @@ use redialer_core::{
     agent::Channel,
     id,
     time::{minutes, plus},
+    timing::ANALYSIS_AFTER_MINUTES,
 };
 
 use crate::{
@@ -81,8 +82,9 @@ impl Store {
 
     /// Of these calls, those whose end we have not acted on, in the same order.
     pub async fn unheard(&self, row: &SweepRow, calls: &[String]) -> Result<Vec<String>, StoreError> {
-        const SQL: &str = "select call_id from calls
-             where bucket = $1 and workspace_id = $2 and settled and call_id in ({list})";
+        const SQL: &str = "with v (call_id) as (values {rows})
+             select c.call_id from v cross join calls c
+             where c.bucket = $1 and c.workspace_id = $2 and c.call_id = v.call_id and c.settled";
         let list = calls.iter().map(|id| row![id]).collect();
         let mut tx = self.db.begin().await?;
         let heard = tx.fetch_rows(SQL, row![bucket_of(row.tenant), row.id], list).await?;
@@ -113,7 +115,7 @@ impl Store {
     ) -> Result<Vec<CheckRow>, StoreError> {
         const LIST: &str = "select bucket, workspace_id, tenant_id, call_id, channel, checks from calls
              where +bucket between $1 and $2 and check_at <= $3 order by check_at limit $4";
-        const TAKE: &str = "update calls set checks = checks + 1, check_at = $5, seq = seq + 1
+        const TAKE: &str = "update calls set checks = checks + 1, check_at = $5
              where bucket = $1 and workspace_id = $2 and call_id = $3 and check_at <= $4";
         let mut tx = self.db.begin().await?;
         let mut due = Vec::new();
@@ -134,6 +136,3 @@ impl Store {
         Ok(due)
     }
 }
-
-/// An analysis takes seconds; one that has not come after so many minutes is asked for.
-pub(crate) const ANALYSIS_AFTER_MINUTES: i64 = 10;

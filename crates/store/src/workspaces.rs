@@ -1,7 +1,7 @@
 //! Provider accounts: their sealed keys, their settings, their pauses.
 
 use redialer_core::{
-    Id, Timestamp,
+    Id, Secret, Timestamp,
     chance::Chance,
     decide::Notice,
     id,
@@ -10,7 +10,6 @@ use redialer_core::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
 use crate::{
     Defaults, Retention, Store, StoreError, TenantKey, TenantStore,
@@ -153,14 +152,22 @@ impl WorkspaceRow {
     }
 
     /// The provider's API key.
-    pub fn api_key(&self, key: &TenantKey) -> Result<Zeroizing<String>, StoreError> {
+    pub fn api_key(&self, key: &TenantKey) -> Result<Secret<String>, StoreError> {
         let plain = key.open(API_KEY, self.id.uuid(), &self.api_key)?;
-        Ok(Zeroizing::new(String::from_utf8_lossy(&plain).into_owned()))
+        Ok(Secret::new(String::from_utf8_lossy(&plain).into_owned()))
     }
 
-    /// The keys that webhooks may be signed with.
+    /// The keys that webhooks may be signed with, those past their time included.
     pub fn webhook_keys(&self, key: &TenantKey) -> Result<Vec<WebhookKey>, StoreError> {
-        open_webhook_keys(key, self.id, &self.webhook_keys)
+        let plain = key.open(WEBHOOK_KEYS, self.id.uuid(), &self.webhook_keys)?;
+        serde_json::from_slice(&plain).map_err(|_| StoreError::Corrupt("list of webhook keys"))
+    }
+
+    /// The keys that count at `now`, newest first.
+    pub fn valid_webhook_keys(&self, key: &TenantKey, now: Timestamp) -> Result<Vec<WebhookKey>, StoreError> {
+        let mut keys = self.webhook_keys(key)?;
+        keys.retain(|k| k.until_ms.is_none_or(|until| until > now.as_millisecond()));
+        Ok(keys)
     }
 }
 
@@ -176,22 +183,13 @@ fn parsed<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Res
     serde_json::from_str(text).map_err(|_| StoreError::Corrupt(what))
 }
 
-pub(crate) fn open_webhook_keys(
-    key: &TenantKey,
-    id: Id<id::Workspace>,
-    sealed: &[u8],
-) -> Result<Vec<WebhookKey>, StoreError> {
-    let plain = key.open(WEBHOOK_KEYS, id.uuid(), sealed)?;
-    serde_json::from_slice(&plain).map_err(|_| StoreError::Corrupt("list of webhook keys"))
-}
-
 fn seal_webhook_keys(
     key: &TenantKey,
     id: Id<id::Workspace>,
     keys: &[WebhookKey],
     chance: &Chance,
 ) -> Vec<u8> {
-    let plain = Zeroizing::new(serde_json::to_vec(keys).unwrap_or_default());
+    let plain = Secret::new(serde_json::to_vec(keys).unwrap_or_default());
     key.seal(WEBHOOK_KEYS, id.uuid(), &plain, chance)
 }
 

@@ -19,6 +19,7 @@ use crate::{
     outcome::{Ending, Repeat},
     policy::{Policy, PromiseScope, Trigger, UnclearAction},
     time::{Zone, minutes, plus},
+    timing::ANALYSIS_AFTER_MINUTES,
     workspace::Pause,
 };
 
@@ -131,6 +132,31 @@ pub enum Follow {
     New(Planned),
     /// The row that this call led to already becomes this.
     Move(Id<Callback>, Planned),
+}
+
+impl Follow {
+    /// Whether the callback is the retry that a later event of the same call may turn into a request.
+    pub const fn is_retry(&self) -> bool {
+        match self {
+            Self::New(planned) => planned.reason.is_retry(),
+            Self::Move(..) => true,
+        }
+    }
+}
+
+/// When to ask the provider for a call's analysis, if it has not come by then: a fixed time after the call was
+/// acted on. An analysis, even one that says nothing, ends the wait.
+pub fn analysis_due(
+    settled_now: bool,
+    analyzed: bool,
+    before: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    match (analyzed, settled_now) {
+        (true, _) => None,
+        (false, true) => Some(plus(now, minutes(ANALYSIS_AFTER_MINUTES))),
+        (false, false) => before,
+    }
 }
 
 /// A callback as it should be written.

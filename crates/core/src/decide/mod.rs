@@ -17,7 +17,9 @@ mod sweep;
 mod unknown;
 mod whom;
 
-pub use after_call::{AfterCall, Follow, Person, Planned, Redial, Scene, Seen, Settle, after_call, end_of};
+pub use after_call::{
+    AfterCall, Follow, Person, Planned, Redial, Scene, Seen, Settle, after_call, analysis_due, end_of,
+};
 pub use after_dial::{AfterDial, Tried, after_dial};
 pub use asked_time::{AskedTime, ZONE_UNSURE, asked_time, heard_in};
 pub use before_dial::{BeforeDial, Due, before_dial};

@@ -18,7 +18,6 @@ use std::{fmt, ops::RangeInclusive};
 use rlibphonenumber::{
     NumberLengthType, PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, PhoneNumberType, ValidationError,
 };
-use zeroize::Zeroize;
 
 pub use country::{country_of, is_country_code};
 pub use zones::zones_of;
@@ -200,12 +199,6 @@ fn refused_type(number: &PhoneNumber, digits: &str) -> Option<BadPhone> {
 impl fmt::Debug for Phone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Phone(…)")
-    }
-}
-
-impl Drop for Phone {
-    fn drop(&mut self) {
-        self.0.zeroize();
     }
 }
 

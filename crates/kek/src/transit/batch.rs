@@ -10,10 +10,10 @@ use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     time::timeout,
 };
-use zeroize::Zeroizing;
 
 use super::{Batch, Cipher, Item, Why, items, wire::Line};
 use crate::KeyError;
+use redialer_core::Secret;
 
 /// The most that one request asks for.
 const MOST: usize = 128;
@@ -24,7 +24,7 @@ const WAITING: usize = 4096;
 /// How long anybody waits.
 const PATIENCE: Duration = Duration::from_secs(6);
 
-type Opened = Result<Zeroizing<Vec<u8>>, Why>;
+type Opened = Result<Secret<Vec<u8>>, Why>;
 
 struct Asked {
     wrapped: Vec<u8>,
@@ -128,7 +128,7 @@ async fn together(list: &[(&[u8], &[u8])], line: &Line, path: &str) -> Result<Ve
 fn opened(item: Item<'_>) -> Opened {
     match item {
         Item { plaintext: Some(text), error: None, .. } => {
-            BASE64.decode(text).map(Zeroizing::new).map_err(|_| Why::Sealed)
+            BASE64.decode(text).map(Secret::new).map_err(|_| Why::Sealed)
         }
         Item { error: Some(error), .. } if is_its_own(&error) => Err(Why::Sealed),
         Item { error, .. } => Err(Why::Unavailable(error.unwrap_or_default())),

@@ -12,10 +12,10 @@ mod wire;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use crate::KeyError;
 use batch::Batches;
+use redialer_core::Secret;
 pub use settings::{BadTransit, Login, SecretId, Settings};
 use wire::Line;
 
@@ -97,9 +97,9 @@ impl Transit {
     }
 
     pub(crate) async fn wrap(&self, plain: &[u8], context: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let plain = Zeroizing::new(BASE64.encode(plain));
+        let plain = Secret::new(BASE64.encode(plain));
         let item = Plain { plaintext: &plain, associated_data: BASE64.encode(context) };
-        let body = Zeroizing::new(serde_json::to_vec(&Batch { batch_input: vec![item] }).unwrap_or_default());
+        let body = Secret::new(serde_json::to_vec(&Batch { batch_input: vec![item] }).unwrap_or_default());
         let answer = self.line.ask(&self.path, &body).await?;
         let items = items(&answer).map_err(KeyError::Unavailable)?;
         match items.first() {
@@ -109,11 +109,7 @@ impl Transit {
         }
     }
 
-    pub(crate) async fn unwrap(
-        &self,
-        wrapped: &[u8],
-        context: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    pub(crate) async fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Result<Secret<Vec<u8>>, KeyError> {
         Ok(self.batches.unwrap(wrapped, context).await?)
     }
 }

@@ -14,13 +14,13 @@ use tokio::{
     sync::{Notify, watch},
     time::timeout,
 };
-use zeroize::Zeroizing;
 
 use super::{settings::Login, wire::Http};
 use crate::KeyError;
+use redialer_core::Secret;
 
 /// A token, as shared by those that use it.
-pub(super) type Token = Arc<Zeroizing<String>>;
+pub(super) type Token = Arc<Secret<String>>;
 
 pub(super) struct Session {
     state: watch::Sender<State>,
@@ -66,7 +66,7 @@ struct Told {
 
 #[derive(Deserialize)]
 struct Auth {
-    client_token: Zeroizing<String>,
+    client_token: String,
     lease_duration: u64,
     renewable: bool,
 }
@@ -78,7 +78,7 @@ struct Role<'a> {
 }
 
 #[derive(Serialize)]
-struct Secret<'a> {
+struct AppRole<'a> {
     role_id: &'a str,
     secret_id: &'a str,
 }
@@ -203,20 +203,19 @@ async fn logged_in(http: &Http, login: &Login) -> Result<Lease, String> {
         }
         Login::AppRole { mount, role_id, secret } => {
             let secret_id = &*secret.read()?;
-            let body = Zeroizing::new(serde_json::to_vec(&Secret { role_id, secret_id }).unwrap_or_default());
+            let body = Secret::new(serde_json::to_vec(&AppRole { role_id, secret_id }).unwrap_or_default());
             told(http.post(&format!("auth/{mount}/login"), None, &body).await)?
         }
         Login::Jwt { mount, role, file } => {
             let jwt = fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
-            let jwt = Zeroizing::new(jwt);
-            let body =
-                Zeroizing::new(serde_json::to_vec(&Role { role, jwt: jwt.trim() }).unwrap_or_default());
+            let jwt = Secret::new(jwt);
+            let body = Secret::new(serde_json::to_vec(&Role { role, jwt: jwt.trim() }).unwrap_or_default());
             told(http.post(&format!("auth/{mount}/login"), None, &body).await)?
         }
     };
     let auth = answer.auth.ok_or("the login's answer holds no token")?;
     let lasts = if auth.lease_duration == 0 { LONG } else { Duration::from_secs(auth.lease_duration) };
-    Ok(Lease { token: Arc::new(auth.client_token), lasts, renewable: auth.renewable })
+    Ok(Lease { token: Arc::new(Secret::new(auth.client_token)), lasts, renewable: auth.renewable })
 }
 
 /// What a good answer says; of any other, why it is none.

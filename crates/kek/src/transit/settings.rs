@@ -3,7 +3,7 @@
 
 use std::{fs, path::PathBuf};
 
-use zeroize::Zeroizing;
+use redialer_core::Secret;
 
 /// A setting of the key service that cannot be.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +38,7 @@ pub struct Settings {
 /// How to log in; mounts are where the method is mounted.
 pub enum Login {
     /// `VAULT_TOKEN`.
-    Token(Zeroizing<String>),
+    Token(Secret<String>),
     /// `VAULT_ROLE_ID` and `VAULT_SECRET_ID`.
     AppRole {
         /// Where.
@@ -62,19 +62,19 @@ pub enum Login {
 /// What an AppRole logs in with.
 pub enum SecretId {
     /// `VAULT_SECRET_ID`.
-    Given(Zeroizing<String>),
+    Given(Secret<String>),
     /// `VAULT_SECRET_ID_FILE`, read at each login.
     File(PathBuf),
 }
 
 impl SecretId {
-    pub(super) fn read(&self) -> Result<Zeroizing<String>, String> {
+    pub(super) fn read(&self) -> Result<Secret<String>, String> {
         match self {
             Self::Given(secret) => Ok(secret.clone()),
             Self::File(file) => {
                 let text =
-                    Zeroizing::new(fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?);
-                Ok(Zeroizing::new(text.trim().to_owned()))
+                    Secret::new(fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?);
+                Ok(Secret::new(text.trim().to_owned()))
             }
         }
     }
@@ -119,7 +119,7 @@ impl Login {
         let mount = |usual: &str| variable("VAULT_AUTH_MOUNT").unwrap_or_else(|| usual.to_owned());
         if let Some(role_id) = variable("VAULT_ROLE_ID") {
             let secret = match (variable("VAULT_SECRET_ID"), variable("VAULT_SECRET_ID_FILE")) {
-                (Some(secret), _) => SecretId::Given(Zeroizing::new(secret)),
+                (Some(secret), _) => SecretId::Given(Secret::new(secret)),
                 (None, Some(file)) => SecretId::File(file.into()),
                 (None, None) => {
                     return bad(
@@ -141,7 +141,7 @@ impl Login {
             return Ok(Self::Jwt { mount: mount("jwt"), role, file: file.into() });
         }
         match variable("VAULT_TOKEN") {
-            Some(token) => Ok(Self::Token(Zeroizing::new(token))),
+            Some(token) => Ok(Self::Token(Secret::new(token))),
             None => bad(
                 "kek",
                 "vault: needs VAULT_ROLE_ID and VAULT_SECRET_ID, VAULT_KUBERNETES_ROLE, VAULT_JWT_ROLE and VAULT_JWT_FILE, or VAULT_TOKEN in the environment",

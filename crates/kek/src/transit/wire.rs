@@ -8,13 +8,13 @@ use std::{fs, sync::Arc, time::Duration};
 use reqwest::header::CONTENT_TYPE;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use tokio::time::timeout;
-use zeroize::Zeroizing;
 
 use super::{
     session::Session,
     settings::{BadTransit, Settings, bad},
 };
 use crate::KeyError;
+use redialer_core::Secret;
 
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ const MAX_ANSWER: usize = 4 << 20;
 /// What was answered.
 pub(super) struct Told {
     pub(super) status: u16,
-    pub(super) body: Zeroizing<Vec<u8>>,
+    pub(super) body: Secret<Vec<u8>>,
 }
 
 impl Told {
@@ -105,7 +105,7 @@ impl Http {
         let request = request.header(CONTENT_TYPE, "application/json").body(body.to_vec());
         let mut response = request.send().await.map_err(|e| unavailable(&e))?;
         let status = response.status().as_u16();
-        let mut body = Zeroizing::new(Vec::with_capacity(64 << 10));
+        let mut body = Secret::new(Vec::with_capacity(64 << 10));
         while let Some(chunk) = response.chunk().await.map_err(|e| unavailable(&e))? {
             if body.len() + chunk.len() > MAX_ANSWER {
                 return Err(KeyError::Unavailable("its answer is too large".to_owned()));

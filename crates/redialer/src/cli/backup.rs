@@ -57,7 +57,7 @@ impl Backup {
         store.backup(&self.file, clock.now()).await.context("FILE")?;
         if let Some(file) = &self.keys {
             keys = store.keyring(&keys, &chance).await?;
-            strip_keys(&self.file).await.context("FILE")?;
+            strip_keys(&self.file).context("FILE")?;
             write_anew(file, &keys.text()).with_context(|| format!("--keys: {}", file.display()))?;
             say(&format!(
                 "The tenants' keys are in {} alone, with those of earlier backups; older copies of it are not needed.",

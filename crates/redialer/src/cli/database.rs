@@ -38,7 +38,6 @@ pub(super) async fn find(config: &Config) -> anyhow::Result<Found<'_>> {
     let condition = match &config.database_url {
         Some(url) => Condition::of_postgres(url).await.context("database_url")?,
         None => Condition::of_sqlite(&config.database_file())
-            .await
             .with_context(|| format!("data_dir: {} cannot be read", config.database_file().display()))?,
     };
     let key_file = config.kek_file();

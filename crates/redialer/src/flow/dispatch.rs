@@ -16,7 +16,7 @@ use std::{
 
 use futures_util::FutureExt as _;
 use redialer_core::{
-    Id, Phone, Timestamp,
+    Id, Phone, Secret, Timestamp,
     agent::Channel,
     callback::{HeldFor, State},
     decide::{self, BeforeDial, Due, Notice},
@@ -35,7 +35,6 @@ use redialer_store::{
     WorkspaceRow,
 };
 use tokio::sync::OnceCell;
-use zeroize::Zeroizing;
 
 pub use send::send;
 
@@ -142,7 +141,7 @@ async fn start(app: &Arc<App>, id: Id<id::Workspace>, rows: &[DueRow]) -> Result
 /// An intent on disk, and what its request needs beside it.
 pub struct Ready {
     intent: Intent,
-    api_key: Zeroizing<String>,
+    api_key: Secret<String>,
     /// Before its lease was reckoned.
     begun: Mark,
     _permit: Permit,
@@ -283,7 +282,7 @@ struct Lane<'a> {
     app: &'a App,
     desk: Arc<Desk>,
     key: TenantKey,
-    api_key: Zeroizing<String>,
+    api_key: Secret<String>,
     agents: Mutex<BTreeMap<Id<id::Agent>, Seat>>,
     numbers: OnceCell<Vec<OwnNumber>>,
     lease_until_ms: i64,

@@ -18,9 +18,7 @@ use redialer_core::{
 };
 use redialer_providers::retell::{api::key_lives, webhook};
 use redialer_sim::retell::stateless;
-use redialer_store::{
-    Arrival, AskRow, NewDelivery, Reading, Seat, StoreError, TenantKey, WorkspaceRow, bucket_of,
-};
+use redialer_store::{AskRow, EventRow, NewDelivery, Seat, StoreError, TenantKey, WorkspaceRow, bucket_of};
 
 use super::account;
 use crate::app::App;
@@ -231,22 +229,27 @@ pub(super) async fn enter_inbox(
     delivery: Delivery<'_>,
     key: &TenantKey,
 ) -> Result<(), StoreError> {
-    let id = Id::new(app.clock.now(), &app.chance);
-    let new = NewDelivery {
+    let now = app.clock.now();
+    let event = EventRow {
         bucket: bucket_of(from.tenant),
-        id,
+        id: Id::new(now, &app.chance),
         tenant: from.tenant,
         workspace: from.workspace,
         agent: from.agent,
-        event: delivery.event,
-        call_id: delivery.call_id,
-        sameness: delivery.sameness,
-        body: key.seal_body(id.uuid(), &delivery.body, &app.chance),
-        signature: delivery.signature,
-        received_at: app.clock.now(),
+        tries: 0,
+        received_at: now,
         test: from.test,
     };
-    app.inbox.record(Arrival { delivery: new, reading: Reading::Later }).await?;
+    let new = NewDelivery {
+        event,
+        is_decidable: true,
+        name: delivery.event,
+        call_id: delivery.call_id,
+        sameness: delivery.sameness,
+        body: key.seal_body(event.id.uuid(), &delivery.body, &app.chance),
+        signature: delivery.signature,
+    };
+    app.inbox.record(new).await?;
     app.inbox_bell.notify_one();
     Ok(())
 }

@@ -36,7 +36,7 @@ impl Refusals {
         if counts.len() >= MOST {
             return;
         }
-        let (tenant, workspace) = (owner.key.tenant(), owner.workspace);
+        let (tenant, workspace) = (owner.tenant, owner.workspace);
         let new = Count { tenant, workspace, n: 0, told_ms: None };
         counts.entry((owner.agent, why)).or_insert(new).n += 1;
     }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use redialer_core::{
-    Id, Timestamp,
+    Id, Secret, Timestamp,
     agent::Channel,
     decide::{self, SETTLE_MINUTES},
     id,
@@ -23,7 +23,6 @@ use redialer_core::{
 };
 use redialer_providers::retell::{api::ReadError, webhook};
 use redialer_store::{AgentRow, CheckRow, Epoch, StoreError, SweepRow, WorkspaceRow};
-use zeroize::Zeroizing;
 
 use super::{
     account, ingest,
@@ -195,7 +194,7 @@ struct Sweep<'a> {
     app: &'a Arc<App>,
     row: &'a SweepRow,
     workspace: WorkspaceRow,
-    api_key: Zeroizing<String>,
+    api_key: Secret<String>,
     /// The provider's ids of the agents that we hear.
     agents: HashSet<String>,
     /// After a restore, what goes on right now counts too, and the order of events matters.

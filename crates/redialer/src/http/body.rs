@@ -25,8 +25,6 @@ use crate::app::App;
 const PIECE: usize = 256 << 10;
 /// The first piece, if the body is not announced as smaller.
 const FIRST_PIECE: usize = 32 << 10;
-/// A body that arrives in one read and is as large as this stays in that buffer: it is an eighth of it at least.
-const WORTH_KEEPING: usize = 8 << 10;
 
 /// What a body may take.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +77,6 @@ async fn collected(mut body: Body, max: usize, room: &mut Room) -> Result<Bytes,
     };
     let announced = body.size_hint().exact().and_then(|n| usize::try_from(n).ok());
     if announced.is_some_and(|n| n > max) {
-        discard(&mut body).await;
         return Err(too_large());
     }
     let mut pieces = Pieces::default();
@@ -88,13 +85,7 @@ async fn collected(mut body: Body, max: usize, room: &mut Room) -> Result<Bytes,
             |_| ApiError::new(StatusCode::BAD_REQUEST, "unreadable", "The body ended early or is malformed.");
         let Ok(data) = frame.map_err(unreadable)?.into_data() else { continue };
         if pieces.bytes + data.len() > max {
-            drop(pieces);
-            discard(&mut body).await;
             return Err(too_large());
-        }
-        if data.len() >= WORTH_KEEPING && Some(data.len()) == announced {
-            room.take(data.len())?;
-            return Ok(data);
         }
         pieces.push(&data, announced, room)?;
     }
@@ -137,15 +128,6 @@ impl Pieces {
             whole.extend_from_slice(&piece);
         }
         whole.into()
-    }
-}
-
-/// Reads and forgets some of what is too much: a client that is still sending does not read an answer.
-async fn discard(body: &mut Body) {
-    const PATIENCE: usize = 32 << 20;
-    let mut read = 0;
-    while let (true, Some(Ok(frame))) = (read < PATIENCE, body.frame().await) {
-        read += frame.data_ref().map_or(0, |data| data.len());
     }
 }
 

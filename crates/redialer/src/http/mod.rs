@@ -38,10 +38,7 @@ use axum::{
     http::{HeaderMap, Request, header},
     response::Response,
 };
-use futures_util::{
-    FutureExt as _,
-    future::{BoxFuture, OptionFuture, join},
-};
+use futures_util::future::{BoxFuture, OptionFuture, join};
 use hyper::{body::Incoming, service::Service};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
@@ -82,12 +79,11 @@ pub async fn serve(app: Arc<App>, listeners: Listeners, metrics: Metrics) {
     let proxies = Arc::new(app.config.trusted_proxies().unwrap_or_default());
     let of_metrics = listeners.metrics.map(|listener| {
         let router = routes::of_metrics(Arc::clone(&app), metrics.clone());
-        let server =
-            Server { app: Arc::clone(&app), router, takes_webhooks: false, proxies: Arc::clone(&proxies) };
+        let server = Server { app: Arc::clone(&app), router, proxies: Arc::clone(&proxies) };
         listen(server, listener)
     });
     let router = router(Arc::clone(&app), metrics);
-    let public = Server { app: Arc::clone(&app), router, takes_webhooks: true, proxies };
+    let public = Server { app: Arc::clone(&app), router, proxies };
     join(listen(public, listeners.public), OptionFuture::from(of_metrics)).await;
     // A client that hung up left its request running; it holds a slot until it has ended.
     let all = u32::try_from(app.config.max_api_requests).unwrap_or(u32::MAX);
@@ -99,7 +95,6 @@ pub async fn serve(app: Arc<App>, listeners: Listeners, metrics: Metrics) {
 struct Server {
     app: Arc<App>,
     router: Router,
-    takes_webhooks: bool,
     proxies: Arc<Proxies>,
 }
 
@@ -153,8 +148,8 @@ async fn connection(
     let head_deadline = Duration::from_secs(server.app.config.head_deadline_secs);
     builder.timer(TokioTimer::new()).header_read_timeout(head_deadline).max_buf_size(64 << 10);
     let socket = Socket::new(Arc::clone(&server.app), stream, ambiguous.clone());
-    let doors = Doors { server, peer: peer.ip(), ambiguous, requests: AtomicU64::new(0) };
-    let connection = builder.serve_connection(TokioIo::new(socket), doors);
+    let service = ConnectionService { server, peer: peer.ip(), ambiguous, requests: AtomicU64::new(0) };
+    let connection = builder.serve_connection(TokioIo::new(socket), service);
     tokio::pin!(connection);
     let ended = loop {
         tokio::select! {
@@ -168,8 +163,8 @@ async fn connection(
     drop(slot);
 }
 
-/// The doors of one connection: webhooks go straight to theirs, everything else through the router.
-struct Doors {
+/// The service of one connection.
+struct ConnectionService {
     server: Server,
     peer: IpAddr,
     ambiguous: Ambiguous,
@@ -177,21 +172,17 @@ struct Doors {
     requests: AtomicU64,
 }
 
-impl Service<Request<Incoming>> for Doors {
+impl Service<Request<Incoming>> for ConnectionService {
     type Response = Response;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Response, Infallible>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let Server { app, router, takes_webhooks, proxies } = &self.server;
+        let Server { app, router, proxies } = &self.server;
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         if self.ambiguous.is(number) || !has_plain_framing(request.headers()) {
             let id = RequestId::new(&app.chance);
             return Box::pin(std::future::ready(Ok(enveloped(error::two_framings(), &id))));
-        }
-        let to = webhooks::addressed(request.method(), request.uri().path());
-        if let Some(to) = to.filter(|_| *takes_webhooks) {
-            return Box::pin(webhooks::received(Arc::clone(app), to, request).map(Ok));
         }
         let client = proxies.client(self.peer, request.headers());
         request.extensions_mut().insert(Peer(client));

@@ -10,22 +10,24 @@ use axum::{
     Json,
     body::Body,
     extract::{Path, State},
-    http::{HeaderMap, Method, Request, StatusCode},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use hyper::body::Incoming;
 use redialer_core::{Id, decide::Notice};
 use redialer_providers::retell::{
     SIGNATURE_HEADER,
     webhook::{self, Received},
 };
-use redialer_store::{Arrival, Desk, NewDelivery, Point, Recorded, SlugOwner, WebhookKey};
+use redialer_store::{Desk, EventRow, NewDelivery, Point, Recorded, SlugOwner, TenantKey, WebhookKey};
 
 use super::{
     body::{self, Limits},
-    error::{ApiError, RequestId, enveloped},
+    error::ApiError,
 };
-use crate::{app::App, flow::ingest};
+use crate::{
+    app::App,
+    flow::ingest::{self, Parsed},
+};
 
 /// `POST /api/webhooks/{provider}/{slug}`.
 pub(super) async fn receive(
@@ -34,41 +36,17 @@ pub(super) async fn receive(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    answer(&app, (&provider, &slug), &headers, body).await
-}
-
-/// The provider and the slug of a webhook whose path names both in plain letters; other requests are the router's.
-pub(super) fn addressed(method: &Method, path: &str) -> Option<(String, String)> {
-    let (provider, slug) = path.strip_prefix("/api/webhooks/")?.split_once('/')?;
-    let is_one = method == Method::POST && is_slug(provider) && is_slug(slug);
-    is_one.then(|| (provider.to_owned(), slug.to_owned()))
-}
-
-/// Whether a text can be a slug; what cannot is not looked up.
-fn is_slug(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-}
-
-/// What [`receive`] answers, without the router, whose layers would cost as much as reading the event does.
-pub(super) async fn received(
-    app: Arc<App>,
-    (provider, slug): (String, String),
-    request: Request<Incoming>,
-) -> Response {
-    let (head, body) = request.into_parts();
-    let id = RequestId::new(&app.chance);
-    enveloped(answer(&app, (&provider, &slug), &head.headers, Body::new(body)).await, &id)
-}
-
-async fn answer(app: &Arc<App>, (provider, slug): (&str, &str), headers: &HeaderMap, body: Body) -> Response {
-    let response = match accept(app, provider, slug, headers, body).await {
-        Ok(response) => response,
-        Err(error) => error.into_response(),
-    };
+    let accepted = accept(&app, &provider, &slug, &headers, body).await;
+    let response = accepted.unwrap_or_else(ApiError::into_response);
     let status = response.status().as_u16().to_string();
     metrics::counter!("redialer_webhooks_total", "status" => status).increment(1);
     response
+}
+
+/// Whether a text can be a slug; others are not looked up.
+fn is_slug(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 async fn accept(
@@ -81,16 +59,19 @@ async fn accept(
     if !is_slug(slug) {
         return Err(ApiError::not_found());
     }
-    let owner = app.store.slug_owner(slug, app.clock.now(), app.clock.real_ms()).await?;
-    let owner = owner.filter(|o| o.provider.word() == provider).ok_or_else(ApiError::not_found)?;
+    let owner = app.store.slug_owner(slug, app.clock.now()).await?.ok_or_else(ApiError::not_found)?;
+    let desk = app.store.desk(owner.tenant, owner.workspace, app.clock.real_ms()).await?;
+    if desk.workspace.provider.word() != provider {
+        return Err(ApiError::not_found());
+    }
     let limits =
         Limits { max_bytes: app.config.max_body_bytes, max_waiting_bytes: app.config.max_waiting_bytes };
     let (body, _room) = body::read(app, body, limits).await?;
     // Keys that do not open are our fault, not a wrong signature.
-    let keys = owner.webhook_keys(app.clock.signature_now())?;
-    let received = verified(app, &keys, headers, &body);
+    let key = desk.open_key(&app.store).await?;
+    let webhook_keys = desk.workspace.valid_webhook_keys(&key, app.clock.signature_now())?;
+    let received = verified(app, &webhook_keys, headers, &body);
     // A stranger learns nothing about the agent: only a signed request gets past this line.
-    let desk = app.store.desk(owner.key.tenant(), owner.workspace, app.clock.real_ms()).await?;
     let received = match received {
         Err(webhook::Rejected::Signature(why)) => {
             tracing::info!(agent.id = %owner.agent, %why, "a webhook for agent {} was refused: {why}", owner.agent);
@@ -120,7 +101,7 @@ async fn accept(
         Box::pin(app.store.verify_agent(owner.agent, app.clock.now())).await?;
     }
     let answer = answer_to(&received.delivery.event);
-    record(app, &desk, owner, received).await?;
+    record(app, &desk, (owner, key), received).await?;
     Ok(answer)
 }
 
@@ -141,7 +122,7 @@ fn verified<'b>(
 async fn record(
     app: &Arc<App>,
     desk: &Desk,
-    owner: SlugOwner,
+    (owner, key): (SlugOwner, TenantKey),
     received: Received<'_>,
 ) -> Result<(), ApiError> {
     let (agent, workspace) = (owner.agent, owner.workspace);
@@ -150,40 +131,35 @@ async fn record(
         workspace.id = %workspace, agent.id = %agent, event = received.delivery.event, call.id = call_id,
         "a webhook came in: {:?} of call {call_id:?}", received.delivery.event
     );
-    let arrival = arrival(app, desk, owner, received);
-    match app.inbox.record(arrival).await.map_err(|_| ApiError::unavailable())? {
-        Recorded::Decided(after) => ingest::report(app, workspace, &call_id, &after),
-        Recorded::New => app.inbox_bell.notify_one(),
+    let now = app.clock.now();
+    let event = EventRow {
+        bucket: desk.workspace.bucket,
+        id: Id::new(now, &app.chance),
+        tenant: owner.tenant,
+        workspace,
+        agent,
+        tries: 0,
+        received_at: now,
+        test: false,
+    };
+    let parsed = ingest::parse(&received, &desk.workspace.defaults.callback_field);
+    let delivery = received.delivery;
+    let new = NewDelivery {
+        event,
+        is_decidable: !matches!(parsed, Parsed::Nothing),
+        name: delivery.event,
+        call_id: delivery.call_id,
+        sameness: delivery.sameness,
+        body: key.seal_body(event.id.uuid(), &delivery.body, &app.chance),
+        signature: delivery.signature,
+    };
+    drop(key);
+    match app.inbox.record(new).await.map_err(|_| ApiError::unavailable())? {
+        Recorded::New => ingest::enqueue(app, event, parsed, delivery.body.len()),
         Recorded::Seen => tracing::debug!(agent.id = %agent, "a webhook came again"),
     }
     app.store.pass(Point::C10).await?;
     Ok(())
-}
-
-/// What to record, and what reading it came to.
-fn arrival(app: &Arc<App>, desk: &Desk, owner: SlugOwner, received: Received<'_>) -> Arrival {
-    let now = app.clock.now();
-    let id = Id::new(now, &app.chance);
-    let body = owner.key.seal_body(id.uuid(), &received.delivery.body, &app.chance);
-    let (bucket, agent, workspace, key) = owner.into_parts();
-    let tenant = key.tenant();
-    let reading = ingest::fresh::read(app, desk, agent, &received, key);
-    let told = received.delivery;
-    let delivery = NewDelivery {
-        bucket,
-        id,
-        tenant,
-        workspace,
-        agent,
-        event: told.event,
-        call_id: told.call_id,
-        sameness: told.sameness,
-        body,
-        signature: told.signature,
-        received_at: now,
-        test: false,
-    };
-    Arrival { delivery, reading }
 }
 
 /// Inbound hooks that were pointed here by mistake want an answer: the caller hears ringing meanwhile.

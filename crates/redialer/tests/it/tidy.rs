@@ -45,12 +45,11 @@ fn every_module_says_what_it_is_for() {
 }
 
 #[test]
-fn unsafe_is_in_the_logs_file_layer_alone() {
+fn no_crate_may_be_unsafe() {
     let crates = fs::read_dir(root().join("crates")).expect("listed").map(|e| e.expect("an entry").path());
     for dir in crates.chain(["xtask", "benches"].map(|dir| root().join(dir))) {
         let manifest = fs::read_to_string(dir.join("Cargo.toml")).expect("text");
-        let forbids = manifest.contains("[lints]\nworkspace = true");
-        assert_eq!(forbids, !dir.ends_with("wal"), "{}", dir.display());
+        assert!(manifest.contains("[lints]\nworkspace = true"), "{}", dir.display());
     }
 }
 

@@ -46,27 +46,17 @@ async fn a_person_has_one_waiting_callback_whatever_is_asked() {
         let delivery = world.delivery("call_ended", "c2").await;
         let key = engine.store.open_key(world.tenant).await.expect("opened");
         let person_ix = Some(key.index(crate::world::NUMBER));
-        let subject = redialer_store::Subject {
-            delivery: &delivery,
+        let about = redialer_store::DecisionKey {
+            event: delivery.event,
             call_id: "c2",
+            channel: redialer_core::agent::Channel::Voice,
             person_ix,
             redial: None,
-            channel: redialer_core::agent::Channel::Voice,
         };
-        let (decision, known) =
-            engine.store.begin_decision(subject, at(0)).await.expect("begun").expect("open");
+        let (decisions, known) = world.begin(about, 0).await.expect("open");
         // A decision that forgets to supersede: the database itself says no, and nothing of it stays.
         let forgetful = AfterCall { supersede: vec![], ..follow(&known, 20) };
-        let secrets = crate::world::secrets();
-        let following = redialer_store::Following {
-            id: redialer_core::Id::new(at(0), &world.chance),
-            agent: world.agent.id,
-            channel: redialer_core::agent::Channel::Voice,
-            secrets: &secrets,
-            promise_scope: None,
-        };
-        let spoken_with = redialer_store::SpokenWith { number: None, outcome: None };
-        let refused = decision.finish(&forgetful, Some(following), &spoken_with, &key, &world.chance).await;
+        let refused = world.finish(decisions, forgetful, &crate::world::secrets(), &key).await;
         assert!(matches!(refused, Err(StoreError::Conflict(_))), "{}: {refused:?}", engine.name);
         assert_eq!(world.callbacks().await.len(), 1);
         assert_eq!(crate::world::pending(&engine.store, at(1_000), 10).await.len(), 1, "it is decided again");
@@ -150,7 +140,7 @@ async fn one_tenant_sees_nothing_of_another() {
         let claim = theirs.claim_all(10).await.pop().expect("claimed");
         let dispatch = crate::dispatch::intend(&theirs, claim).await.expect("an intent");
         let delivery = ours.delivery("call_ended", "c9").await;
-        assert!(engine.store.redial_of(&delivery, Some(dispatch.id()), "c9").await.expect("read").is_none());
+        assert!(ours.redial(delivery.event, Some(dispatch.id()), "c9").await.is_none());
     }
 }
 
@@ -186,20 +176,14 @@ async fn agents_start_enabled_while_the_plan_has_room_and_a_switched_off_one_hol
         .expect("changed");
         assert_eq!(of.callback(id).await.expect("read").state, State::Held);
         assert!(
-            !engine
-                .store
-                .slug_owner(&world.agent.slug, at(3), 0)
-                .await
-                .expect("read")
-                .expect("known")
-                .enabled
+            !engine.store.slug_owner(&world.agent.slug, at(3)).await.expect("read").expect("known").enabled
         );
         let off = of.agent(world.agent.id).await.expect("read");
         of.change_agent(&off, &AgentChange { enabled: Some(true), ..AgentChange::default() }, 2, at(4))
             .await
             .expect("changed");
         assert_eq!(of.callback(id).await.expect("read").state, State::Scheduled, "{}", engine.name);
-        assert!(engine.store.slug_owner("nobody", at(4), 0).await.expect("read").is_none());
+        assert!(engine.store.slug_owner("nobody", at(4)).await.expect("read").is_none());
     }
 }
 

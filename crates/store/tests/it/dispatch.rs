@@ -153,28 +153,19 @@ async fn a_webhook_that_comes_before_the_answer_is_the_answer() {
         let id = world.schedule("c1", 10).await;
         let intent = intend(&world, world.claim_all(10).await.pop().expect("due")).await.expect("an intent");
         let delivery = world.delivery("call_started", "call_1").await;
-        let redial = engine
-            .store
-            .redial_of(&delivery, Some(intent.id()), "call_1")
-            .await
-            .expect("read")
-            .expect("ours");
-        let subject = redialer_store::Subject {
-            delivery: &delivery,
+        let redial = world.redial(delivery.event, Some(intent.id()), "call_1").await.expect("ours");
+        let about = redialer_store::DecisionKey {
+            event: delivery.event,
             call_id: "call_1",
+            channel: redialer_core::agent::Channel::Voice,
             person_ix: None,
             redial: Some(&redial),
-            channel: redialer_core::agent::Channel::Voice,
         };
-        let (decision, known) =
-            engine.store.begin_decision(subject, at(11)).await.expect("begun").expect("open");
+        let (decisions, known) = world.begin(about, 11).await.expect("open");
         assert_eq!(known.redial.expect("ours").spent, 1);
         let key = engine.store.open_key(world.tenant).await.expect("opened");
-        let nobody = redialer_store::SpokenWith { number: None, outcome: None };
-        decision
-            .finish(&redialer_core::decide::AfterCall::default(), None, &nobody, &key, &world.chance)
-            .await
-            .expect("finished");
+        let nothing = redialer_core::decide::AfterCall::default();
+        world.finish(decisions, nothing, &crate::world::secrets(), &key).await.expect("finished");
         assert_eq!(world.of().callback(id).await.expect("read").state, State::Dialing);
         // The answer comes late, twice told: the attempt is spent once.
         world.ledger.finish(intent, placed("call_1"), at(12)).await.expect("recorded");

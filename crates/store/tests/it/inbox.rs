@@ -1,10 +1,17 @@
 //! The inbox: durable before anybody is answered, once each.
 
-use redialer_store::{ActivityFilter, Inbox, Recorded};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+};
+
+use futures_util::future::join_all;
+use redialer_store::{ActivityFilter, Faults, Inbox, Passing, Point, Recorded, Verdict};
+use sqlx::{Connection as _, PgConnection};
 
 use crate::{
     engines::each,
-    world::{World, at, later},
+    world::{World, at},
 };
 
 #[tokio::test]
@@ -13,17 +20,17 @@ async fn a_second_copy_changes_nothing() {
         let world = World::new(&engine.store, 1).await;
         let (inbox, _writer) = Inbox::start(engine.store.clone());
         assert_eq!(
-            inbox.record(later(world.event("call_ended", "c1").await)).await.expect("recorded"),
+            inbox.record(world.event("call_ended", "c1").await).await.expect("recorded"),
             Recorded::New
         );
         for _ in 0..3 {
             assert_eq!(
-                inbox.record(later(world.event("call_ended", "c1").await)).await.expect("recorded"),
+                inbox.record(world.event("call_ended", "c1").await).await.expect("recorded"),
                 Recorded::Seen
             );
         }
         assert_eq!(
-            inbox.record(later(world.event("call_analyzed", "c1").await)).await.expect("recorded"),
+            inbox.record(world.event("call_analyzed", "c1").await).await.expect("recorded"),
             Recorded::New
         );
         assert_eq!(crate::world::pending(&engine.store, at(1), 100).await.len(), 2, "{}", engine.name);
@@ -39,7 +46,7 @@ async fn many_at_once_are_each_recorded_once() {
         for i in 0..300 {
             let event = world.event("call_ended", &format!("c{}", i % 100)).await;
             let inbox = inbox.clone();
-            tasks.spawn(async move { inbox.record(later(event)).await.expect("recorded") });
+            tasks.spawn(async move { inbox.record(event).await.expect("recorded") });
         }
         let answers = tasks.join_all().await;
         assert_eq!(answers.iter().filter(|a| **a == Recorded::New).count(), 100, "{}", engine.name);
@@ -54,11 +61,11 @@ async fn a_failing_event_is_put_off_and_then_aside() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let row = world.delivery("call_ended", "c1").await;
-        engine.store.retry_delivery(&row, Some(at(10)), "set_aside").await.expect("put off");
+        engine.store.retry_delivery(&row.event, Some(at(10)), "set_aside").await.expect("put off");
         assert!(crate::world::pending(&engine.store, at(9), 10).await.is_empty());
         let row = crate::world::pending(&engine.store, at(10), 10).await.pop().expect("due again");
-        assert_eq!(row.tries, 1);
-        engine.store.retry_delivery(&row, None, "set_aside").await.expect("set aside");
+        assert_eq!(row.event.tries, 1);
+        engine.store.retry_delivery(&row.event, None, "set_aside").await.expect("set aside");
         assert!(crate::world::pending(&engine.store, at(1_000), 10).await.is_empty());
         let first = (redialer_core::Timestamp::MAX, uuid::Uuid::max());
         let feed = world.of().activity(&ActivityFilter::default(), first, 10).await.expect("read");
@@ -66,30 +73,115 @@ async fn a_failing_event_is_put_off_and_then_aside() {
     }
 }
 
+/// What another process writes in between: a database, a statement, and how often.
+struct Meanwhile {
+    url: String,
+    sql: &'static str,
+    left: AtomicU32,
+}
+
+impl Meanwhile {
+    fn pass(&self) {
+        if self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
+            write_beside(&self.url, self.sql);
+        }
+    }
+}
+
+/// Somebody else's transaction, over before this returns.
+fn write_beside(url: &str, sql: &'static str) {
+    let work = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut connection = PgConnection::connect(url).await.expect("connected");
+            let done = sqlx::query(sql).execute(&mut connection).await.expect("written");
+            assert_eq!(done.rows_affected(), 1, "{sql}");
+        });
+    };
+    std::thread::scope(|scope| scope.spawn(work).join().expect("written"));
+}
+
+async fn feed(world: &World) -> Vec<(String, bool)> {
+    let first = (redialer_core::Timestamp::MAX, uuid::Uuid::max());
+    let rows = world.of().activity(&ActivityFilter::default(), first, 1_000).await.expect("read");
+    rows.into_iter().map(|row| (row.state, row.callback.is_some())).collect()
+}
+
 #[tokio::test]
-async fn a_delivery_is_decided_once() {
+async fn a_bad_delivery_fails_alone() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
-        let row = world.delivery("call_ended", "c1").await;
-        let subject = || redialer_store::Subject {
-            delivery: &row,
-            call_id: "c1",
-            person_ix: None,
-            redial: None,
-            channel: redialer_core::agent::Channel::Voice,
-        };
-        let (decision, _) =
-            engine.store.begin_decision(subject(), at(0)).await.expect("begun").expect("open");
-        let key = engine.store.open_key(world.tenant).await.expect("opened");
-        let nobody = redialer_store::SpokenWith { number: None, outcome: None };
-        decision
-            .finish(&redialer_core::decide::AfterCall::default(), None, &nobody, &key, &world.chance)
-            .await
-            .expect("finished");
-        assert!(
-            engine.store.begin_decision(subject(), at(0)).await.expect("asked").is_none(),
-            "{}",
-            engine.name
-        );
+        let (inbox, _writer) = Inbox::start(engine.store.clone());
+        let first = world.event("call_ended", "c0").await;
+        let id = first.event.id;
+        inbox.record(first).await.expect("recorded");
+        let mut batch = Vec::new();
+        for i in 1..=20 {
+            batch.push(world.event("call_ended", &format!("c{i}")).await);
+        }
+        // No row can have the id of another; and no text on Postgres a NUL.
+        batch[7].event.id = id;
+        batch[8].name = "call_\0ended".to_owned();
+        let answers = join_all(batch.into_iter().map(|delivery| inbox.record(delivery))).await;
+        let failed: Vec<_> = (0..20).filter(|i| answers[*i].is_err()).collect();
+        assert_eq!(failed, if engine.url.is_some() { vec![7, 8] } else { vec![7] }, "{}", engine.name);
+        assert_eq!(feed(&world).await.len(), 1 + 20 - failed.len(), "{}", engine.name);
+    }
+}
+
+/// Somebody else changes every call, once, right before a batch writes its own.
+struct Faster(Meanwhile);
+
+impl Faults for Faster {
+    fn at(&self, _: Point) -> Passing<'_> {
+        Box::pin(async { Verdict::Go })
+    }
+
+    fn sql(&self, sql: &'static str) -> &'static str {
+        if sql.starts_with("insert into calls") {
+            self.0.pass();
+        }
+        sql
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_is_only_recorded_meets_a_conflict_once() {
+    for engine in each().await {
+        let Some(url) = engine.url.clone() else { continue };
+        let world = World::new(&engine.store, 1).await;
+        world.delivery("call_ended", "c1").await;
+        let once = Meanwhile { url, sql: "update calls set seq = seq + 1", left: AtomicU32::new(1) };
+        let (inbox, _writer) = Inbox::start(engine.store.clone().with_faults(Arc::new(Faster(once))));
+        let answer = inbox.record(world.event("call_analyzed", "c1").await).await;
+        assert_eq!(answer.expect("a good webhook is recorded"), Recorded::New);
+    }
+}
+
+/// A disk without room, or a database that turns every commit down.
+#[derive(Default)]
+struct NoRoom(AtomicBool);
+
+impl Faults for NoRoom {
+    fn at(&self, point: Point) -> Passing<'_> {
+        let fails = point == Point::BeforeCommit && self.0.load(Relaxed);
+        Box::pin(async move { if fails { Verdict::Fail } else { Verdict::Go } })
+    }
+}
+
+#[tokio::test]
+async fn a_store_whose_commits_fail_says_so_until_one_works() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let full = Arc::new(NoRoom::default());
+        let store = engine.store.clone().with_faults(Arc::<NoRoom>::clone(&full));
+        let (inbox, _writer) = Inbox::start(store.clone());
+        assert!(store.can_write().await, "{}", engine.name);
+        full.0.store(true, Relaxed);
+        assert!(inbox.record(world.event("call_ended", "c1").await).await.is_err());
+        assert!(!store.can_write().await, "{}", engine.name);
+        full.0.store(false, Relaxed);
+        assert!(store.can_write().await, "{}", engine.name);
+        inbox.record(world.event("call_ended", "c1").await).await.expect("recorded");
     }
 }

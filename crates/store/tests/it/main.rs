@@ -8,10 +8,10 @@
 mod backup;
 mod book;
 mod callbacks;
+mod decisions;
 mod dispatch;
 mod engines;
 mod inbox;
-mod intake;
 mod plans;
 mod quota;
 mod rotation;

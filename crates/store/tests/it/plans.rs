@@ -45,9 +45,11 @@ fn statements() -> Vec<String> {
     found
 }
 
-/// `$1` as `?`, lists and rows as one of them.
+/// `$1` as `?`, and rows as one of them.
 fn plain(sql: &str) -> String {
-    let sql = sql.replace("{list}", "?").replace("{rows}", "(?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    let columns = sql.strip_prefix("with v (").and_then(|rest| rest.split(')').next());
+    let places = vec!["?"; columns.map_or(1, |names| names.split(',').count())].join(", ");
+    let sql = sql.replace("{rows}", &format!("({places})"));
     let mut parts = sql.split('$');
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {

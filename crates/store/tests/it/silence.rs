@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::{
     engines::{KEK, new_database, postgres},
-    world::{World, at, later},
+    world::{World, at},
 };
 
 /// What must be over by then.
@@ -96,8 +96,8 @@ async fn a_batch_survives_a_silent_server_and_its_locks_end() {
     let faults = Arc::new(AtCommit { proxy, armed: AtomicBool::new(true) });
     let store = through.with_faults(Arc::<AtCommit>::clone(&faults));
     let (inbox, _writer) = Inbox::start(store.clone());
-    let beside = later(world.event("call_analyzed", "c1").await);
-    let (door, arrival) = (inbox.clone(), later(world.event("call_ended", "c1").await));
+    let beside = world.event("call_analyzed", "c1").await;
+    let (door, arrival) = (inbox.clone(), world.event("call_ended", "c1").await);
     let stuck = tokio::spawn(async move { timeout(SURVIVED, door.record(arrival)).await });
     while faults.armed.load(Relaxed) {
         other.ping().await.expect("it answers the other replica");

@@ -13,9 +13,9 @@ use redialer_core::{
     workspace::ProviderKind,
 };
 use redialer_store::{
-    AgentRow, Arrival, Claim, Defaults, Following, Inbox, KnownCall, Ledger, ManualPlan, NewDelivery,
-    NewTenant, NewWorkspace, PendingRow, Reading, Recorded, RedialRow, Roster, Secrets, SpokenWith, Store,
-    Subject, TenantStore, bucket_of,
+    AgentRow, Claim, Decided, DecisionKey, Decisions, Defaults, EventRow, Inbox, Known, Ledger, ManualPlan,
+    NewDelivery, NewTenant, NewWorkspace, NextCallback, PendingRow, Recorded, RedialProbe, RedialRow, Roster,
+    Secrets, Store, StoreError, TenantKey, TenantStore, bucket_of,
 };
 
 pub(crate) const NUMBER: &str = "+14155550117";
@@ -90,31 +90,75 @@ impl World {
     /// Puts one event of a call into the inbox and takes it out again, to be decided.
     pub(crate) async fn delivery(&self, event: &str, call: &str) -> PendingRow {
         let (inbox, _writer) = Inbox::start(self.store.clone());
-        assert_eq!(
-            inbox.record(later(self.event(event, call).await)).await.expect("recorded"),
-            Recorded::New
-        );
+        assert_eq!(inbox.record(self.event(event, call).await).await.expect("recorded"), Recorded::New);
         let pending = crate::world::pending(&self.store, at(1_000), 100).await;
-        pending.into_iter().find(|p| p.tenant == self.tenant).expect("it waits")
+        pending.into_iter().find(|p| p.event.tenant == self.tenant).expect("it waits")
     }
 
-    pub(crate) async fn event(&self, event: &str, call: &str) -> NewDelivery {
+    pub(crate) async fn event(&self, event_name: &str, call: &str) -> NewDelivery {
         let key = self.store.open_key(self.tenant).await.expect("opened");
         let id = Id::new(at(0), &self.chance);
-        NewDelivery {
-            test: false,
+        let event = EventRow {
             bucket: bucket_of(self.tenant),
             id,
             tenant: self.tenant,
             workspace: self.workspace,
             agent: self.agent.id,
-            event: event.to_owned(),
+            tries: 0,
+            received_at: at(0),
+            test: false,
+        };
+        NewDelivery {
+            event,
+            is_decidable: true,
+            name: event_name.to_owned(),
             call_id: Some(call.to_owned()),
-            sameness: sameness(event),
+            sameness: sameness(event_name),
             body: key.seal_body(id.uuid(), format!("{{\"to\":\"{NUMBER}\"}}").as_bytes(), &self.chance),
             signature: String::new(),
-            received_at: at(0),
         }
+    }
+
+    /// The callback that a call is a dial of.
+    pub(crate) async fn redial(
+        &self,
+        event: EventRow,
+        dispatch: Option<Id<id::Dispatch>>,
+        call_id: &str,
+    ) -> Option<RedialRow> {
+        let probe = RedialProbe { event, dispatch, call_id };
+        self.store.redials(&[probe]).await.expect("read").pop().flatten()
+    }
+
+    /// Opens a decision about one event; `None` if it was decided already.
+    pub(crate) async fn begin<'a>(
+        &self,
+        key: DecisionKey<'a>,
+        minute: i64,
+    ) -> Option<(Decisions<'a>, Known)> {
+        let decisions = self.store.begin_decisions(vec![key], at(minute)).await.expect("begun");
+        let known = decisions.known()[0].clone()?;
+        Some((decisions, known))
+    }
+
+    /// Writes a decision about one event; a next callback is of the agent and carries these secrets.
+    pub(crate) async fn finish(
+        &self,
+        decisions: Decisions<'_>,
+        after: AfterCall,
+        secrets: &Secrets,
+        key: &TenantKey,
+    ) -> Result<(), StoreError> {
+        let next = NextCallback {
+            id: Id::new(at(0), &self.chance),
+            agent: self.agent.id,
+            channel: Channel::Voice,
+            secrets,
+            promise_scope: None,
+        };
+        let (number, outcome) = (Some(NUMBER), Some("its_reason"));
+        let decided = Decided { after, next: Some(next), number, outcome, key };
+        decisions.finish(&[Some(decided)], &self.chance).await
     }
 
     /// A whole decision: what was known is handed to `decide`, its answer is written.
@@ -122,32 +166,20 @@ impl World {
         &self,
         event: &str,
         call: &str,
-        decide: impl FnOnce(&KnownCall) -> AfterCall,
-    ) -> KnownCall {
+        decide: impl FnOnce(&Known) -> AfterCall,
+    ) -> Known {
         let delivery = self.delivery(event, call).await;
         let key = self.store.open_key(self.tenant).await.expect("opened");
-        let redial: Option<RedialRow> = self.store.redial_of(&delivery, None, call).await.expect("read");
-        let person_ix = Some(key.index(NUMBER));
-        let subject = Subject {
-            delivery: &delivery,
+        let redial = self.redial(delivery.event, None, call).await;
+        let about = DecisionKey {
+            event: delivery.event,
             call_id: call,
-            person_ix,
+            channel: Channel::Voice,
+            person_ix: Some(key.index(NUMBER)),
             redial: redial.as_ref(),
-            channel: Channel::Voice,
         };
-        let (decision, known) =
-            self.store.begin_decision(subject, at(0)).await.expect("begun").expect("not yet decided");
-        let after = decide(&known);
-        let secrets = secrets();
-        let following = Following {
-            id: Id::new(at(0), &self.chance),
-            agent: self.agent.id,
-            channel: Channel::Voice,
-            secrets: &secrets,
-            promise_scope: None,
-        };
-        let spoken_with = SpokenWith { number: Some(NUMBER), outcome: Some("its_reason") };
-        decision.finish(&after, Some(following), &spoken_with, &key, &self.chance).await.expect("finished");
+        let (decisions, known) = self.begin(about, 0).await.expect("not yet decided");
+        self.finish(decisions, decide(&known), &secrets(), &key).await.expect("finished");
         known
     }
 
@@ -199,11 +231,6 @@ impl World {
     }
 }
 
-/// To be decided by the inbox's loop.
-pub(crate) fn later(delivery: NewDelivery) -> Arrival {
-    Arrival { delivery, reading: Reading::Later }
-}
-
 fn sameness(event: &str) -> Sameness {
     match event {
         "call_ended" => Sameness::Moment(2),
@@ -246,7 +273,7 @@ pub(crate) fn planned(minute: i64) -> Planned {
 }
 
 /// The next callback, in the chain of the redial or of whatever lives.
-pub(crate) fn follow(known: &KnownCall, minute: i64) -> AfterCall {
+pub(crate) fn follow(known: &Known, minute: i64) -> AfterCall {
     let live = known.person.as_ref().and_then(|p| p.live.first().cloned());
     let chain =
         known.redial.as_ref().map(|r| (r.chain, r.spent)).or(live.as_ref().map(|l| (l.chain, l.spent)));

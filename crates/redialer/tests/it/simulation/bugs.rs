@@ -99,9 +99,9 @@ impl Bug {
     pub(super) const fn edits(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::IgnoreTheFence => &[
-                ("and callbacks.fence = v.column3", "and v.column3 = v.column3"),
+                ("and callbacks.fence = v.fence", "and v.fence = v.fence"),
                 ("and (callbacks.state = 'dispatching') is true and callbacks.dispatch_id is null", ""),
-                ("and v.column4 = (select spent", "and v.column4 <= (select spent"),
+                ("and v.spent = (select spent", "and v.spent <= (select spent"),
             ],
             Self::NoSettleTime => &[
                 (
@@ -119,10 +119,10 @@ impl Bug {
             ],
             Self::ActOnDuplicates => &[
                 (
-                    "set settled = settled or $4, analyzed = analyzed or $5, retry_id = coalesce($6, retry_id),",
-                    "set settled = $4 and false, analyzed = $5 and false, retry_id = case when $6 is null then null end,",
+                    "settled = excluded.settled, analyzed = excluded.analyzed, retry_id = excluded.retry_id,",
+                    "settled = excluded.settled and false, analyzed = excluded.analyzed and false, retry_id = null,",
                 ),
-                ("c.events, c.seq, c.settled, c.analyzed", "0 as events, c.seq, 0 as settled, 0 as analyzed"),
+                ("c.call_id, c.events, c.seq from v", "c.call_id, 0 as events, c.seq from v"),
             ],
             Self::RerunAfterCrash => &[
                 (
@@ -138,15 +138,13 @@ impl Bug {
                 "set state = 'canceled', held_for = null, fence = fence + 1, updated_at = $4",
                 "set updated_at = $4",
             )],
-            Self::NeverSpend => {
-                &[("set spent = chains.spent + v.column3", "set spent = chains.spent + 0 * v.column3")]
-            }
+            Self::NeverSpend => &[("set spent = chains.spent + v.n", "set spent = chains.spent + 0 * v.n")],
             Self::ForceTwice => &[("and state = 'failed' and superseded_by is null", "and state = 'failed'")],
             Self::NeverSpendNorFuse => &[
-                ("set spent = chains.spent + v.column3", "set spent = chains.spent + 0 * v.column3"),
+                ("set spent = chains.spent + v.n", "set spent = chains.spent + 0 * v.n"),
                 (
-                    "and d.person_ix = v.column3 and d.sent_at > v",
-                    "and d.person_ix = v.column3 and d.asks < 0 * v",
+                    "and d.person_ix = v.person_ix and d.sent_at > v",
+                    "and d.person_ix = v.person_ix and d.asks < 0 * v",
                 ),
             ],
             Self::DialAtNight => &[(

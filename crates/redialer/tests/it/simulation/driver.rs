@@ -35,8 +35,8 @@ use redialer_sim::{
     retell::{KeyState, Retell, Scene, Script, Webhook, script::Does},
 };
 use redialer_store::{
-    AgentChange, Arrival, Buckets, CallbackRow, Defaults, Kek, NewDelivery, NewTenant, NewWorkspace, Reading,
-    Store, bucket_of,
+    AgentChange, Buckets, CallbackRow, Defaults, EventRow, Kek, NewDelivery, NewTenant, NewWorkspace, Store,
+    bucket_of,
 };
 use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
@@ -366,22 +366,27 @@ impl Simulation {
         let agent =
             store.of(tenant).agent_by_provider_id(workspace, agent).await.expect("read").expect("synced");
         let id = Id::new(self.shared.now(), chance);
-        let delivery = NewDelivery {
+        let event = EventRow {
             bucket: bucket_of(tenant),
             id,
             tenant,
             workspace,
             agent: agent.id,
-            event: "call_analyzed".to_owned(),
+            tries: 0,
+            received_at: self.shared.now(),
+            test: false,
+        };
+        let delivery = NewDelivery {
+            event,
+            is_decidable: true,
+            name: "call_analyzed".to_owned(),
             call_id: Some(format!("call_of_a_flood_{n}")),
             sameness: Sameness::Content(format!("flood {n}")),
             body: key.seal_body(id.uuid(), b"{}", chance),
             signature: String::new(),
-            received_at: self.shared.now(),
-            test: false,
         };
         let app = &self.machines[0].process.as_ref().expect("it runs").app;
-        app.inbox.record(Arrival { delivery, reading: Reading::Later }).await.expect("recorded");
+        app.inbox.record(delivery).await.expect("recorded");
     }
 
     /// Something that stands still goes on, or fails.
@@ -615,7 +620,7 @@ impl Simulation {
                 let store = self.parts.store.clone();
                 let waiting = async move |at| {
                     let rows = store.pending(ids().1, at, SHARE as i64).await.expect("read");
-                    rows.iter().map(|row| row.id).collect()
+                    rows.iter().map(|row| row.event.id).collect()
                 };
                 let drained = async move {
                     let at = app.clock.now();

@@ -1,0 +1,41 @@
+//! A secret value: never printed, and overwritten when it is dropped.
+//!
+//! Keys and tokens are of this type. What else is personal is zeroed by the allocator when it is freed.
+
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
+
+use zeroize::{Zeroize, Zeroizing};
+
+/// A key, a token, a password. `Debug` shows none of it; there is no `Display`.
+#[derive(Clone, Default)]
+pub struct Secret<T: Zeroize = String>(Zeroizing<T>);
+
+impl<T: Zeroize> Secret<T> {
+    /// Takes a value as a secret.
+    pub fn new(value: T) -> Self {
+        Self(Zeroizing::new(value))
+    }
+}
+
+impl<T: Zeroize> Deref for Secret<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Zeroize> DerefMut for Secret<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+impl<T: Zeroize> fmt::Debug for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}

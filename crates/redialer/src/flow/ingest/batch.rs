@@ -1,0 +1,454 @@
+//! A batch of events is decided: read with what the database knows about it, decided by pure code, written at once.
+
+use std::{
+    collections::{HashMap, HashSet},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+};
+
+use futures_util::FutureExt as _;
+use redialer_core::{
+    Id, Phone, Timestamp,
+    agent::Dialler,
+    call::{CallFacts, Turn},
+    decide::{self, AfterCall, AskedTime, Follow, Note, Redial, Scene, Settle, Whom},
+    id, phone,
+    policy::{Policy, PromiseScope},
+    time::{Zone, minutes, plus},
+};
+use redialer_kek::KeyError;
+use redialer_store::{
+    Adoption, AgentRow, Decided, DecisionKey, Desk, EventRow, Known, NextCallback, RedialProbe, RedialRow,
+    Seat, Secrets, StoreError, TenantKey,
+};
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+use super::put_off;
+use crate::{app::App, state::event_queue::QueuedEvent};
+
+/// How often a batch is decided again at once because another transaction came first.
+const MAX_CONFLICTS: usize = 8;
+
+/// What the events of one workspace share.
+pub(super) struct Context {
+    pub(super) desk: Arc<Desk>,
+    /// The tenant's opened key; for test callbacks another.
+    pub(super) key: TenantKey,
+}
+
+/// The contexts of one batch, each opened once.
+#[derive(Default)]
+pub(super) struct Contexts(HashMap<(Id<id::Workspace>, bool), Arc<Context>>);
+
+impl Contexts {
+    pub(super) async fn get(&mut self, app: &App, event: &EventRow) -> Result<Arc<Context>, StoreError> {
+        let key = (event.workspace, event.test);
+        if let Some(context) = self.0.get(&key) {
+            return Ok(Arc::clone(context));
+        }
+        let desk = app.store.desk(event.tenant, event.workspace, app.clock.real_ms()).await?;
+        let opened = desk.open_key(&app.store).await?.for_tests(event.test);
+        let context = Arc::new(Context { desk, key: opened });
+        self.0.insert(key, Arc::clone(&context));
+        Ok(context)
+    }
+}
+
+/// Decides a batch of events. One that fails is put off; after an error the rest stays as it is on disk.
+pub(super) async fn decide(app: &App, events: Vec<QueuedEvent>) -> Result<(), StoreError> {
+    let (mut waiting, waits_for_key) = prepare(app, events).await?;
+    while !waiting.is_empty() {
+        let (batch, later) = first_of_each(waiting);
+        decide_in_halves(app, &batch).await?;
+        waiting = later;
+    }
+    waits_for_key.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// An event with everything about it that does not change while it is decided.
+struct Prepared {
+    event: EventRow,
+    context: Arc<Context>,
+    /// Of the callback that may follow.
+    next: Id<id::Callback>,
+    facts: CallFacts,
+    redial: Option<RedialRow>,
+    agent: Option<Arc<AgentRow>>,
+    whom: Whom,
+    /// The keyed hash of the person's number.
+    person_ix: Option<[u8; 16]>,
+    policy: Arc<Policy>,
+    zone: Zone,
+    asked: AskedTime,
+    secrets: Secrets,
+    notes: Vec<Note>,
+}
+
+/// Prepares events, in their order; those without a key stay as they are, and the error says why.
+async fn prepare(
+    app: &App,
+    events: Vec<QueuedEvent>,
+) -> Result<(Vec<Prepared>, Option<KeyError>), StoreError> {
+    let (mut opened, mut waits_for_key) = (Vec::with_capacity(events.len()), None);
+    let mut contexts = Contexts::default();
+    for event in events {
+        match contexts.get(app, &event.event).await {
+            Ok(context) => opened.push((event, context)),
+            // Without the key service everything waits, and nothing is to blame for it (I23).
+            Err(StoreError::Key(error @ KeyError::Unavailable(_))) => waits_for_key = Some(error),
+            Err(error) if error.is_outage() => return Err(error),
+            Err(error) => put_off(app, &event.event, &error.to_string()).await?,
+        }
+    }
+    let probes: Vec<RedialProbe<'_>> = opened.iter().map(|(event, _)| probe(event)).collect();
+    let redials = redials(app, &probes).await?;
+    let mut prepared = Vec::with_capacity(opened.len());
+    for ((event, context), redial) in opened.into_iter().zip(redials) {
+        let row = event.event;
+        let one = async { prepare_one(app, event, context, redial?).await };
+        let done = AssertUnwindSafe(one).catch_unwind().await;
+        match done {
+            Ok(Ok(one)) => prepared.push(one),
+            Ok(Err(error)) if error.is_outage() => return Err(error),
+            Ok(Err(error)) => put_off(app, &row, &error.to_string()).await?,
+            Err(_) => put_off(app, &row, "a panic").await?,
+        }
+    }
+    Ok((prepared, waits_for_key))
+}
+
+/// The dials of ours that these calls are; where they cannot be read together, each alone, so that a failure is its own.
+async fn redials(
+    app: &App,
+    probes: &[RedialProbe<'_>],
+) -> Result<Vec<Result<Option<RedialRow>, StoreError>>, StoreError> {
+    match app.store.redials(probes).await {
+        Ok(redials) => return Ok(redials.into_iter().map(Ok).collect()),
+        Err(error) if error.is_outage() => return Err(error),
+        Err(error) => tracing::info!(%error, "the dials of a batch of events are read one by one"),
+    }
+    let mut redials = Vec::with_capacity(probes.len());
+    for probe in probes {
+        redials.push(app.store.redials(&[*probe]).await.map(|mut one| one.pop().flatten()));
+    }
+    Ok(redials)
+}
+
+fn probe(event: &QueuedEvent) -> RedialProbe<'_> {
+    RedialProbe {
+        event: event.event,
+        dispatch: event.facts.tags.as_ref().and_then(|tags| tags.dispatch.parse().ok()),
+        call_id: &event.facts.call_id,
+    }
+}
+
+async fn prepare_one(
+    app: &App,
+    event: QueuedEvent,
+    context: Arc<Context>,
+    mut redial: Option<RedialRow>,
+) -> Result<Prepared, StoreError> {
+    if redial.is_none() && adopted(app, &event, &context.key).await? {
+        redial = app.store.redials(&[probe(&event)]).await?.pop().flatten();
+    }
+    let QueuedEvent { event, mut facts, conversation, .. } = event;
+    let mut notes = Vec::new();
+    if facts.tags.is_some() && redial.is_none() {
+        notes.push(Note::ForeignDispatch);
+    }
+    let known = redial.as_ref().map(|redial| redial.secrets(&context.key)).transpose()?;
+    if let Some(known) = &known {
+        // A chat does not show its numbers; the request that we made does.
+        facts.person_number.get_or_insert_with(|| known.to.clone());
+        if facts.agent_number.is_none() {
+            facts.agent_number.clone_from(&known.from);
+        }
+    }
+    let seat = match (&facts.agent, &redial) {
+        (Some(id), _) => context.desk.by_provider_id(id).cloned(),
+        (None, Some(redial)) => Some(seat(app, &context.desk, redial.agent).await?),
+        (None, None) => Some(seat(app, &context.desk, event.agent).await?),
+    };
+    Ok(off_the_worker(|| {
+        let mut prepared = Prepared::new(app, event, context, facts, conversation, seat, known.as_ref());
+        prepared.redial = redial;
+        prepared.notes = notes;
+        prepared
+    }))
+}
+
+/// An agent; one that the provider has lost is not among those of the workspace.
+async fn seat(app: &App, desk: &Desk, id: Id<id::Agent>) -> Result<Seat, StoreError> {
+    match desk.agent(id) {
+        Some(seat) => Ok(seat.clone()),
+        None => Ok(Seat::of(app.store.of(desk.workspace.tenant).agent(id).await?, &desk.workspace)),
+    }
+}
+
+/// Runs what may take milliseconds of CPU where it holds up no other request.
+fn off_the_worker<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
+
+impl Prepared {
+    /// What can be worked out without asking anybody; `known` is what the dial carried that this call is.
+    fn new(
+        app: &App,
+        event: EventRow,
+        context: Arc<Context>,
+        facts: CallFacts,
+        conversation: Vec<Turn>,
+        seat: Option<Seat>,
+        known: Option<&Secrets>,
+    ) -> Self {
+        let now = app.clock.now();
+        let desk = &context.desk;
+        let (agent, policy) = match seat {
+            Some(seat) => (Some(seat.agent), seat.policy),
+            None => (None, Arc::clone(&desk.policy)),
+        };
+        let mut whom = decide::whom(&facts, &policy);
+        let agent_zone = agent.as_ref().and_then(|a| a.timezone.as_deref());
+        let candidates = whom.person.as_ref().map_or(&[][..], |p| phone::zones_of(p.e164()));
+        let zone = Zone::of_callee(candidates, agent_zone, &policy.timezone);
+        let end = decide::end_of(&facts, now);
+        let asked = decide::asked_time(&facts, || conversation, &zone, agent_zone, &policy, end);
+        let secrets = secrets(&facts, &whom, &asked, known);
+        let mut person_ix = whom.person.as_ref().map(|person| context.key.index(person.e164()));
+        if person_ix.take_if(|ix| desk.is_own_number(ix)).is_some() {
+            whom.person = None;
+            whom.note = Some(Note::OwnNumber);
+        }
+        Self {
+            event,
+            context,
+            next: Id::new(now, &app.chance),
+            facts,
+            redial: None,
+            agent,
+            whom,
+            person_ix,
+            policy,
+            zone,
+            asked,
+            secrets,
+            notes: Vec::new(),
+        }
+    }
+
+    fn key(&self) -> DecisionKey<'_> {
+        DecisionKey {
+            event: self.event,
+            call_id: &self.facts.call_id,
+            channel: self.facts.channel,
+            person_ix: self.person_ix.or_else(|| self.redial.as_ref().map(|redial| redial.person_ix)),
+            redial: self.redial.as_ref(),
+        }
+    }
+
+    /// What it is about: no two events of a batch may share one of these.
+    fn subjects(&self) -> Vec<Subject> {
+        let workspace = self.event.workspace;
+        let of_redial = self.redial.as_ref().map(|redial| Subject::Chain(redial.chain));
+        let persons = [self.person_ix, self.redial.as_ref().map(|redial| redial.person_ix)];
+        let persons = persons.into_iter().flatten().map(|ix| Subject::Person(workspace, ix));
+        let call = Subject::Call(workspace, self.facts.call_id.clone());
+        persons.chain(of_redial).chain([call]).collect()
+    }
+
+    fn decide(&self, known: &Known, now: Timestamp) -> Decided<'_> {
+        Decided {
+            after: self.after(known, now),
+            next: self.agent.as_ref().map(|agent| NextCallback {
+                id: self.next,
+                agent: agent.id,
+                channel: self.facts.channel,
+                secrets: &self.secrets,
+                promise_scope: (self.policy.one_promise_per == PromiseScope::Agent).then_some(agent.id),
+            }),
+            number: self.whom.person.as_ref().map(Phone::e164),
+            outcome: self.facts.outcome.as_ref().map(|o| o.reason.as_str()),
+            key: &self.context.key,
+        }
+    }
+
+    fn after(&self, known: &Known, now: Timestamp) -> AfterCall {
+        let dialler = match &self.agent {
+            Some(agent) if agent.enabled => Dialler::Ready,
+            Some(_) => Dialler::Disabled,
+            None => Dialler::Missing,
+        };
+        let redial: Option<&Redial> = known.redial.as_ref();
+        let person = self.whom.person.as_ref();
+        let mut after = decide::after_call(&Scene {
+            facts: &self.facts,
+            seen: known.seen.clone(),
+            redial,
+            person: known.person.as_ref().filter(|_| person.is_some()),
+            dialler,
+            agent: self.agent.as_ref().map(|agent| agent.id),
+            country_allowed: person.is_none_or(|person| self.policy.calls_country_of(person.e164())),
+            observes: self.agent.as_ref().is_some_and(|agent| agent.observe),
+            policy: &self.policy,
+            zone: &self.zone,
+            asked: &self.asked,
+            now,
+        });
+        after.notes.extend(self.notes.iter().copied());
+        // Why there is no number to dial matters only if this call would have led to a callback.
+        let wanted = self.facts.asked.callback || self.facts.is_outbound_call();
+        if wanted && (after.settled || after.analyzed) {
+            after.notes.extend(self.whom.note);
+        }
+        after
+    }
+}
+
+/// After a restore, a dial of ours that the backup did not know is given back to its callback (I31). Whether to
+/// look for it again: if not by us, then by whoever decides the same event beside us and was faster.
+async fn adopted(app: &App, event: &QueuedEvent, key: &TenantKey) -> Result<bool, StoreError> {
+    let facts = &event.facts;
+    let (Some(dispatch), Some(tags)) = (probe(event).dispatch, &facts.tags) else { return Ok(false) };
+    let Some(epoch) = app.store.epoch().await? else { return Ok(false) };
+    // An id tells when it was made: what the backup could know is not adopted, nor what was dialed since.
+    let made_at = dispatch.made_at();
+    if made_at < plus(epoch.backup_at, minutes(-1)) || made_at > plus(epoch.began_at, minutes(1)) {
+        return Ok(false);
+    }
+    let person = facts.person_number.as_deref().and_then(|n| Phone::parse(n).ok());
+    let adoption = Adoption {
+        dispatch,
+        callback: tags.callback.as_deref().and_then(|id| id.parse().ok()),
+        person_ix: person.map(|p| key.index(p.e164())),
+        call_id: &facts.call_id,
+        started_at: facts.started_at.unwrap_or(made_at),
+    };
+    app.store.adopt(&event.event, &adoption, key, &app.chance, app.clock.now()).await?;
+    Ok(true)
+}
+
+/// What the next callback would carry: this call's own variables and metadata, else those of the dial it was.
+fn secrets(facts: &CallFacts, whom: &Whom, asked: &AskedTime, known: Option<&Secrets>) -> Secrets {
+    let kept = |now_empty: bool| known.filter(|_| now_empty);
+    Secrets {
+        to: whom.person.as_ref().map(|p| p.e164().to_owned()).unwrap_or_default(),
+        from: whom.from.as_ref().map(|p| Phone::e164(p).to_owned()),
+        variables: kept(facts.variables.is_empty())
+            .map_or_else(|| facts.variables.clone(), |k| k.variables.clone()),
+        metadata: kept(facts.metadata.is_none())
+            .map_or_else(|| facts.metadata.clone(), |k| k.metadata.clone()),
+        version: Secrets::version_text(&facts.version),
+        evidence: Some(asked.evidence.clone()).filter(|_| facts.asked.callback),
+        rule: Some(asked.rule.clone()).filter(|_| facts.asked.callback),
+        confidence: Some(asked.confidence).filter(|_| facts.asked.callback),
+        window: asked.window.map(|(from, to)| (from.as_millisecond(), to.as_millisecond())),
+        doubts: asked.doubts.iter().map(|doubt| (*doubt).to_owned()).collect(),
+        external_id: None,
+    }
+}
+
+/// What an event is about.
+#[derive(PartialEq, Eq, Hash)]
+enum Subject {
+    Call(Id<id::Workspace>, String),
+    Person(Id<id::Workspace>, [u8; 16]),
+    Chain(Id<id::Chain>),
+}
+
+/// The first event of each call, person and chain; and the others, in their order. An event behind one that waits
+/// about the same waits too.
+fn first_of_each(events: Vec<Prepared>) -> (Vec<Prepared>, Vec<Prepared>) {
+    let mut seen = HashSet::new();
+    events.into_iter().partition(|event| {
+        let subjects = event.subjects();
+        let is_first = subjects.iter().all(|subject| !seen.contains(subject));
+        seen.extend(subjects);
+        is_first
+    })
+}
+
+async fn decide_in_halves(app: &App, batch: &[Prepared]) -> Result<(), StoreError> {
+    // The parts still to be decided, the next one last.
+    let mut parts = vec![batch];
+    while let Some(part) = parts.pop() {
+        let Err(failure) = decide_again(app, part).await else { continue };
+        match part {
+            // If the database is away, this fails too, and all that is left waits on disk.
+            [one] => put_off(app, &one.event, &failure).await?,
+            more => {
+                tracing::info!(failure, n = more.len(), "a batch of events is decided in halves");
+                let (first, second) = more.split_at(more.len() / 2);
+                parts.extend([second, first]);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Decides a part of a batch, and again, from the reading on, when another transaction came first.
+async fn decide_again(app: &App, part: &[Prepared]) -> Result<(), String> {
+    let mut failure = String::new();
+    for _ in 0..MAX_CONFLICTS {
+        match AssertUnwindSafe(decide_once(app, part)).catch_unwind().await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) if error.is_contention() => failure = error.to_string(),
+            Ok(Err(error)) => return Err(error.to_string()),
+            Err(_) => return Err("a panic".to_owned()),
+        }
+    }
+    Err(failure)
+}
+
+async fn decide_once(app: &App, part: &[Prepared]) -> Result<(), StoreError> {
+    let now = app.clock.now();
+    let decisions = app.store.begin_decisions(part.iter().map(Prepared::key).collect(), now).await?;
+    let decided: Vec<Option<Decided<'_>>> = part
+        .iter()
+        .zip(decisions.known())
+        .map(|(event, known)| known.as_ref().map(|known| event.decide(known, now)))
+        .collect();
+    decisions.finish(&decided, &app.chance).await?;
+    for (event, decided) in part.iter().zip(&decided) {
+        if let Some(decided) = decided {
+            report(app, event.event.workspace, &event.facts.call_id, &decided.after);
+        }
+    }
+    Ok(())
+}
+
+/// Logs and counts what was decided, and has the window read again where something is due soon.
+fn report(app: &App, workspace: Id<id::Workspace>, call_id: &str, after: &AfterCall) {
+    if after.notes.contains(&Note::UnknownReason) {
+        metrics::counter!("redialer_unknown_reasons_total").increment(1);
+    }
+    if let Some(pause) = after.pause {
+        tracing::warn!(workspace.id = %workspace, "workspace {workspace} is paused: {}", pause.description());
+    }
+    if let Some(settle) = after.settle {
+        let outcome = match settle {
+            Settle::Close(state) => state.word(),
+            Settle::Again { .. } => "again",
+        };
+        metrics::counter!("redialer_outcomes_total", "state" => outcome).increment(1);
+        tracing::info!(workspace.id = %workspace, call.id = call_id, outcome, "call {call_id} of ours ended: {outcome}");
+    }
+    if let Some(Follow::New(planned) | Follow::Move(_, planned)) = &after.follow {
+        let reason = planned.reason.word();
+        metrics::counter!("redialer_callbacks_scheduled_total", "reason" => reason).increment(1);
+        tracing::info!(
+            workspace.id = %workspace, call.id = call_id, reason, scheduled_for = %planned.scheduled_for,
+            "a callback was scheduled for {} after call {call_id}: {reason}", planned.scheduled_for
+        );
+        // Soon means within the window; whatever is further off comes in with a later reading.
+        if planned.scheduled_for <= app.window.until() {
+            app.due_changed();
+        }
+    } else if !after.notes.is_empty() {
+        let notes = after.notes.iter().map(|note| note.word()).collect::<Vec<_>>().join(" ");
+        tracing::info!(workspace.id = %workspace, call.id = call_id, notes, "no callback followed call {call_id}: {notes}");
+    }
+    metrics::counter!("redialer_deliveries_decided_total").increment(1);
+}

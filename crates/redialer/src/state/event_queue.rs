@@ -1,0 +1,183 @@
+//! Recorded events on their way to be decided.
+//!
+//! Invariants: every event here is on disk as pending, so dropping one loses nothing: it is read from the database
+//! again. Workspaces take turns, so that a flood of one delays the others by no more than its share of a batch (I42);
+//! the events of a workspace keep their order. Memory is bounded, by number and by bytes.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use redialer_core::{
+    Id,
+    call::{CallFacts, Turn},
+    id,
+};
+use redialer_store::EventRow;
+
+/// Events of one workspace that are taken before another workspace has its turn.
+pub const SHARE: usize = 32;
+/// The most events of one workspace in memory.
+const MAX_EVENTS: usize = 1_024;
+/// The most bytes of all bodies whose events are in memory.
+const MAX_BYTES: usize = 32 << 20;
+
+/// An event that was recorded and read.
+pub struct QueuedEvent {
+    /// The event.
+    pub event: EventRow,
+    /// What it says about its call.
+    pub facts: CallFacts,
+    /// The conversation, where the event asks for a callback.
+    pub conversation: Vec<Turn>,
+    /// The size of its body, in bytes.
+    pub bytes: usize,
+}
+
+/// The events of this process that wait to be decided.
+#[derive(Default)]
+pub struct EventQueue {
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    by_workspace: HashMap<Id<id::Workspace>, VecDeque<QueuedEvent>>,
+    /// Workspaces with events, in the order of their turns.
+    turns: VecDeque<Id<id::Workspace>>,
+    ids: HashSet<Id<id::Delivery>>,
+    bytes: usize,
+}
+
+impl EventQueue {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds an event, unless it is here already or there is no room.
+    pub fn push(&self, event: QueuedEvent) {
+        let mut waiting = self.waiting();
+        let workspace = event.event.workspace;
+        let n = waiting.by_workspace.get(&workspace).map_or(0, VecDeque::len);
+        if n >= MAX_EVENTS || waiting.bytes + event.bytes > MAX_BYTES || !waiting.ids.insert(event.event.id) {
+            return;
+        }
+        waiting.bytes += event.bytes;
+        if n == 0 {
+            waiting.turns.push_back(workspace);
+        }
+        waiting.by_workspace.entry(workspace).or_default().push_back(event);
+    }
+
+    /// Takes at most `max` events, [`SHARE`] of a workspace at a time.
+    pub fn take(&self, max: usize) -> Vec<QueuedEvent> {
+        let mut waiting = self.waiting();
+        let mut taken = Vec::new();
+        while taken.len() < max
+            && let Some(workspace) = waiting.turns.pop_front()
+        {
+            let events = waiting.by_workspace.entry(workspace).or_default();
+            let n = events.len().min(SHARE).min(max - taken.len());
+            taken.extend(events.drain(..n));
+            if events.is_empty() {
+                waiting.by_workspace.remove(&workspace);
+            } else {
+                waiting.turns.push_back(workspace);
+            }
+        }
+        for event in &taken {
+            waiting.bytes -= event.bytes;
+            waiting.ids.remove(&event.event.id);
+        }
+        taken
+    }
+
+    /// Whether an event waits here.
+    pub fn contains(&self, id: Id<id::Delivery>) -> bool {
+        self.waiting().ids.contains(&id)
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting().turns.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redialer_core::{
+        Timestamp,
+        agent::{Channel, Version},
+        call::{Asked, Moment},
+        chance::Chance,
+    };
+
+    use super::*;
+
+    fn event(workspace: Id<id::Workspace>, bytes: usize, chance: &Chance) -> QueuedEvent {
+        let now = Timestamp::UNIX_EPOCH;
+        let (id, tenant, agent) = (Id::new(now, chance), Id::new(now, chance), Id::new(now, chance));
+        let event =
+            EventRow { bucket: 0, id, tenant, workspace, agent, tries: 0, received_at: now, test: false };
+        let facts = CallFacts {
+            call_id: String::new(),
+            moment: Moment::Other,
+            channel: Channel::Voice,
+            direction: None,
+            person_number: None,
+            agent_number: None,
+            agent: None,
+            version: Version::LatestPublished,
+            started_at: None,
+            ended_at: None,
+            outcome: None,
+            in_voicemail: false,
+            asked: Asked::default(),
+            variables: std::collections::BTreeMap::new(),
+            metadata: None,
+            tags: None,
+        };
+        QueuedEvent { event, facts, conversation: Vec::new(), bytes }
+    }
+
+    #[test]
+    fn workspaces_take_turns_and_keep_their_order() {
+        let (queue, chance) = (EventQueue::default(), Chance::seeded([1; 32]));
+        let [flood, other] = [1, 2].map(|n| Id::from_uuid(uuid::Uuid::from_u128(n)));
+        let mut ids = Vec::new();
+        for _ in 0..100 {
+            let event = event(flood, 1, &chance);
+            ids.push(event.event.id);
+            queue.push(event);
+        }
+        queue.push(event(other, 1, &chance));
+        let taken = queue.take(SHARE + 1);
+        assert_eq!(taken.iter().filter(|e| e.event.workspace == other).count(), 1);
+        let taken: Vec<_> = taken
+            .into_iter()
+            .chain(queue.take(1_000))
+            .filter(|e| e.event.workspace == flood)
+            .map(|e| e.event.id)
+            .collect();
+        assert_eq!(taken, ids);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn what_has_no_room_is_left_to_the_database() {
+        let (queue, chance) = (EventQueue::default(), Chance::seeded([1; 32]));
+        let workspace = Id::from_uuid(uuid::Uuid::from_u128(1));
+        for _ in 0..MAX_EVENTS + 5 {
+            queue.push(event(workspace, 1, &chance));
+        }
+        assert_eq!(queue.take(usize::MAX).len(), MAX_EVENTS);
+        let large = event(workspace, MAX_BYTES, &chance);
+        let id = large.event.id;
+        queue.push(large);
+        queue.push(event(workspace, 1, &chance));
+        assert!(queue.contains(id));
+        assert_eq!(queue.take(usize::MAX).len(), 1);
+        assert!(!queue.contains(id));
+    }
+}

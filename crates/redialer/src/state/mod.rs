@@ -1,0 +1,3 @@
+//! What the running program keeps in memory: types that know nothing of the program.
+
+pub mod event_queue;

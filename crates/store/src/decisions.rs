@@ -1,0 +1,424 @@
+//! Decisions about recorded events: what is known of a batch is read, and what was decided is written, in one
+//! transaction. A batch of one takes the same path.
+//!
+//! Invariants: an event leaves `pending` in the same commit as everything that follows from it (C10, C13), and only
+//! once. On Postgres the first statements lock the persons and the calls of the batch, in the order of their keys,
+//! so that whoever else decides about one of them waits; SQLite has one writer at a time. A batch holds at most
+//! one event of each person and each call: the caller sees to it. The decisions are pure code between
+//! [`Store::begin_decisions`] and [`Decisions::finish`]; no other I/O happens while the transaction is open.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use redialer_core::{
+    Id, Timestamp,
+    agent::Channel,
+    callback::{HeldFor, State},
+    chance::Chance,
+    decide::{AfterCall, Follow, Person, Planned, Redial, Seen, Settle, analysis_due},
+    id,
+};
+use uuid::Uuid;
+
+use crate::{
+    EventRow, Secrets, Store, StoreError, TenantKey,
+    activity::notes_text,
+    bulk_sql::RowValues,
+    claims::back_to_waiting,
+    dispatch::{Placed, mark_all_placed},
+    engine::{Tx, row},
+    fail::Point,
+    known::{
+        CallKey, CallRow, PersonKey, lock, pending, read_calls, read_persons, read_redials, read_retries,
+    },
+    persons::{INSERT, NewRow, supersede_all},
+    redials::RedialRow,
+    suppressions::{Entry, suppress},
+    workspaces,
+};
+
+/// An event to decide.
+pub struct DecisionKey<'a> {
+    /// The recorded event.
+    pub event: EventRow,
+    /// The provider's id of the call.
+    pub call_id: &'a str,
+    /// Voice or chat.
+    pub channel: Channel,
+    /// The keyed hash of the person's number.
+    pub person_ix: Option<[u8; 16]>,
+    /// The callback that the call is a dial of.
+    pub redial: Option<&'a RedialRow>,
+}
+
+impl DecisionKey<'_> {
+    pub(crate) fn call(&self) -> CallKey {
+        (self.event.workspace.uuid(), self.call_id.to_owned())
+    }
+
+    pub(crate) fn person(&self) -> Option<PersonKey> {
+        Some((self.event.workspace.uuid(), self.person_ix?))
+    }
+}
+
+/// What earlier events left behind.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// Of this call.
+    pub seen: Seen,
+    /// Of the callback that the call is a dial of.
+    pub redial: Option<Redial>,
+    /// Of the person.
+    pub person: Option<Person>,
+}
+
+/// What was decided about an event.
+pub struct Decided<'a> {
+    /// What follows.
+    pub after: AfterCall,
+    /// What a next callback is written with.
+    pub next: Option<NextCallback<'a>>,
+    /// The person's number, E.164, for the do-not-call list.
+    pub number: Option<&'a str>,
+    /// How the call ended, in the provider's words.
+    pub outcome: Option<&'a str>,
+    /// The tenant's key.
+    pub key: &'a TenantKey,
+}
+
+/// What a next callback is written with, beside its plan.
+pub struct NextCallback<'a> {
+    /// Its id, should it be a new row.
+    pub id: Id<id::Callback>,
+    /// The agent that dials.
+    pub agent: Id<id::Agent>,
+    /// Voice or chat.
+    pub channel: Channel,
+    /// Its personal data.
+    pub secrets: &'a Secrets,
+    /// The agent with which it is the one promise; `None` in the whole workspace.
+    pub promise_scope: Option<Id<id::Agent>>,
+}
+
+/// An open transaction in which a batch of events is decided.
+pub struct Decisions<'a> {
+    store: Store,
+    tx: Tx,
+    keys: Vec<DecisionKey<'a>>,
+    /// The state of each call that is still to be decided.
+    calls: BTreeMap<CallKey, CallRow>,
+    known: Vec<Option<Known>>,
+    now: Timestamp,
+}
+
+/// A key, what is known about it, and what was decided.
+type Case<'c, 'a> = (&'c DecisionKey<'a>, &'c Decided<'a>);
+
+impl Store {
+    /// Opens the decisions about a batch of events.
+    pub async fn begin_decisions<'a>(
+        &self,
+        keys: Vec<DecisionKey<'a>>,
+        now: Timestamp,
+    ) -> Result<Decisions<'a>, StoreError> {
+        let mut tx = self.db.begin().await?;
+        lock(&mut tx, &keys).await?;
+        let pending = pending(&mut tx, &keys).await?;
+        let open: Vec<&DecisionKey<'a>> =
+            keys.iter().filter(|key| pending.contains(&key.event.id.uuid())).collect();
+        // A webhook may come before the answer to the request that placed the call: then it is that answer.
+        let placed = open.iter().filter_map(|key| Some((key, key.redial?))).map(|(key, redial)| Placed {
+            bucket: key.event.bucket,
+            id: redial.dispatch,
+            call_id: key.call_id,
+            test: key.event.test,
+            now,
+        });
+        mark_all_placed(&mut tx, &placed.collect::<Vec<_>>()).await?;
+        let calls = read_calls(&mut tx, &open).await?;
+        let retries = read_retries(&mut tx, &open, &calls).await?;
+        let persons = read_persons(&mut tx, &open).await?;
+        let redials = read_redials(&mut tx, &open).await?;
+        let known = |key: &DecisionKey<'_>| {
+            let call = calls.get(&key.call());
+            let retry = call.and_then(|call| retries.get(&call.retry?.uuid())).cloned();
+            Known {
+                seen: Seen {
+                    settled: call.is_some_and(|call| call.settled),
+                    analyzed: call.is_some_and(|call| call.analyzed),
+                    retry,
+                },
+                redial: key.redial.and_then(|redial| redials.get(&redial.dispatch.uuid())).cloned(),
+                person: key.person().map(|person| persons.get(&person).cloned().unwrap_or_default()),
+            }
+        };
+        let known =
+            keys.iter().map(|key| pending.contains(&key.event.id.uuid()).then(|| known(key))).collect();
+        Ok(Decisions { store: self.clone(), tx, keys, calls, known, now })
+    }
+}
+
+impl<'a> Decisions<'a> {
+    /// What is known about each event, in the order of the batch; `None` for one that was decided already.
+    pub fn known(&self) -> &[Option<Known>] {
+        &self.known
+    }
+
+    /// Writes what was decided about each event, in the order of the batch, and commits. An event without a decision
+    /// stays as it is.
+    pub async fn finish(
+        mut self,
+        decided: &[Option<Decided<'_>>],
+        chance: &Chance,
+    ) -> Result<(), StoreError> {
+        let keys = std::mem::take(&mut self.keys);
+        let cases: Vec<Case<'_, '_>> =
+            keys.iter().zip(decided).filter_map(|(key, decided)| Some((key, decided.as_ref()?))).collect();
+        self.supersede(&cases).await?;
+        self.settle(&cases).await?;
+        let next = self.write_next(&cases, chance).await?;
+        for (key, decided) in &cases {
+            self.opt_out(key, decided, chance).await?;
+        }
+        self.mark_calls(&cases, &next).await?;
+        self.mark_persons(&cases).await?;
+        self.mark_events(&cases, &next).await?;
+        if next.iter().any(Option::is_some) {
+            self.store.pass(Point::C13).await?;
+        }
+        self.tx.commit().await
+    }
+
+    async fn supersede(&mut self, cases: &[Case<'_, '_>]) -> Result<(), StoreError> {
+        let mut rows = Vec::new();
+        for (key, decided) in cases {
+            let by =
+                decided.after.follow.as_ref().zip(decided.next.as_ref()).map(|(follow, next)| match follow {
+                    Follow::New(_) => next.id,
+                    Follow::Move(id, _) => *id,
+                });
+            rows.extend(decided.after.supersede.iter().map(|id| (key.event.bucket, *id, by)));
+        }
+        supersede_all(&mut self.tx, &rows, self.now).await
+    }
+
+    /// Ends the dials whose outcome is known now.
+    async fn settle(&mut self, cases: &[Case<'_, '_>]) -> Result<(), StoreError> {
+        const ENDED: &str = "with v (bucket, id, outcome, now) as (values {rows})
+             update dispatches set state = 'ended', ask_at = null, answer = v.outcome, updated_at = v.now
+             from v where dispatches.bucket = v.bucket and dispatches.id = v.id and dispatches.state = 'placed'
+             returning dispatches.id";
+        const CLOSE: &str = "with v (bucket, id, state, outcome, now) as (values {rows})
+             update callbacks set state = v.state, outcome = v.outcome, lease_until = null, updated_at = v.now
+             from v where callbacks.bucket = v.bucket and callbacks.id = v.id
+               and callbacks.state in ('dispatching', 'dialing', 'unconfirmed')";
+        const UNSPEND: &str = "with v (bucket, id) as (values {rows})
+             update chains set spent = spent - 1
+             from v where chains.bucket = v.bucket and chains.id = v.id and spent > 0";
+        let settled: Vec<_> = cases
+            .iter()
+            .filter_map(|(key, decided)| Some((key, key.redial?, decided, decided.after.settle?)))
+            .collect();
+        let ended = settled
+            .iter()
+            .map(|(key, redial, decided, _)| {
+                row![key.event.bucket, redial.dispatch, decided.outcome, self.now]
+            })
+            .collect();
+        let ended = self.tx.fetch_rows(ENDED, vec![], ended).await?;
+        let ended: BTreeSet<Uuid> = ended.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?;
+        let (mut close, mut unspend, mut again) = (Vec::new(), Vec::new(), Vec::new());
+        for (key, redial, decided, settle) in settled {
+            if !ended.contains(&redial.dispatch.uuid()) {
+                continue;
+            }
+            let bucket = key.event.bucket;
+            match settle {
+                Settle::Close(state) => {
+                    close.push(row![bucket, redial.callback, state.word(), decided.outcome, self.now]);
+                }
+                Settle::Again { at } => {
+                    unspend.push(row![bucket, redial.chain]);
+                    again.push((bucket, redial.callback, at));
+                }
+            }
+        }
+        self.tx.execute_rows(CLOSE, vec![], close).await?;
+        self.tx.execute_rows(UNSPEND, vec![], unspend).await?;
+        for (bucket, callback, at) in again {
+            back_to_waiting(&mut self.tx, bucket, callback, State::Scheduled, None, at, self.now).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the next callbacks; the callback of each case, and whether it is the retry of its call.
+    async fn write_next(
+        &mut self,
+        cases: &[Case<'_, '_>],
+        chance: &Chance,
+    ) -> Result<Vec<Option<Id<id::Callback>>>, StoreError> {
+        let (mut new, mut moved, mut next) = (Vec::new(), Vec::new(), Vec::new());
+        for (key, decided) in cases {
+            next.push(match (&decided.after.follow, &decided.next) {
+                (Some(Follow::New(planned)), Some(with)) => {
+                    let row = NewRow {
+                        id: with.id,
+                        bucket: key.event.bucket,
+                        tenant: key.event.tenant,
+                        workspace: key.event.workspace,
+                        agent: with.agent,
+                        channel: with.channel,
+                        person_ix: key.person_ix.ok_or(StoreError::Corrupt("person"))?,
+                        planned,
+                        source: Some(key.call_id),
+                        kind: if planned.reason.is_retry() { "retry" } else { "request" },
+                        test: key.event.test,
+                        sealed: with.secrets.seal(with.id, decided.key, chance),
+                        promise_scope: with.promise_scope,
+                        external_ix: None,
+                        now: self.now,
+                    };
+                    new.push(row.values());
+                    Some(with.id)
+                }
+                (Some(Follow::Move(id, planned)), Some(with)) => {
+                    let sealed = with.secrets.seal(*id, decided.key, chance);
+                    moved.push(rewritten(key.event.bucket, *id, planned, sealed, self.now));
+                    Some(*id)
+                }
+                _ => None,
+            });
+        }
+        rewrite_all(&mut self.tx, moved).await?;
+        self.tx.execute_rows(INSERT, vec![], new).await?;
+        Ok(next)
+    }
+
+    /// Puts a person who asked for it on the do-not-call list, and pauses the workspace where that was decided.
+    async fn opt_out(
+        &mut self,
+        key: &DecisionKey<'_>,
+        decided: &Decided<'_>,
+        chance: &Chance,
+    ) -> Result<(), StoreError> {
+        // Tests must not touch the real do-not-call list.
+        if let (true, false, Some(number)) = (decided.after.suppress, key.event.test, decided.number) {
+            let entry = Entry { number, note: None, source: "call" };
+            suppress(&mut self.tx, key.event.bucket, decided.key, entry, self.now, chance).await?;
+        }
+        if let Some(pause) = decided.after.pause {
+            workspaces::pause(&mut self.tx, key.event.workspace, pause, None, self.now).await?;
+        }
+        Ok(())
+    }
+
+    /// Remembers what was acted on, so that another copy or a later event of the call does not act again.
+    async fn mark_calls(
+        &mut self,
+        cases: &[Case<'_, '_>],
+        next: &[Option<Id<id::Callback>>],
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "insert into calls
+                 (bucket, workspace_id, call_id, tenant_id, events, seq, settled, analyzed, retry_id, check_at, seen_at, channel)
+             values {rows} on conflict (bucket, workspace_id, call_id) do update set
+                 settled = excluded.settled, analyzed = excluded.analyzed, retry_id = excluded.retry_id,
+                 check_at = excluded.check_at, seen_at = excluded.seen_at, channel = excluded.channel";
+        let row = |((key, decided), next): (&Case<'_, '_>, &Option<Id<id::Callback>>)| {
+            let (event, after) = (key.event, &decided.after);
+            let before = self.calls.get(&key.call());
+            let is_retry = after.follow.as_ref().is_some_and(Follow::is_retry);
+            let (settled, analyzed) = (
+                after.settled || before.is_some_and(|call| call.settled),
+                after.analyzed || before.is_some_and(|call| call.analyzed),
+            );
+            row![
+                event.bucket,
+                event.workspace,
+                key.call_id,
+                event.tenant,
+                0_i64,
+                1_i64,
+                settled,
+                analyzed,
+                next.filter(|_| is_retry).or(before.and_then(|call| call.retry)),
+                analysis_due(after.settled, analyzed, before.and_then(|call| call.check_at), self.now),
+                self.now,
+                key.channel.word()
+            ]
+        };
+        let rows = cases.iter().zip(next).map(row).collect();
+        self.tx.execute_rows(SQL, vec![], rows).await.map(|_| ())
+    }
+
+    async fn mark_persons(&mut self, cases: &[Case<'_, '_>]) -> Result<(), StoreError> {
+        const SQL: &str =
+            "insert into persons (bucket, workspace_id, person_ix, tenant_id, seq, reached_at) values {rows}
+             on conflict (bucket, workspace_id, person_ix) do update set reached_at = excluded.reached_at";
+        let reached = cases.iter().filter_map(|(key, decided)| {
+            let (event, at, ix) = (key.event, decided.after.reached_at?, key.person_ix?);
+            Some(row![event.bucket, event.workspace, ix, event.tenant, 1_i64, at])
+        });
+        self.tx.execute_rows(SQL, vec![], reached.collect()).await.map(|_| ())
+    }
+
+    async fn mark_events(
+        &mut self,
+        cases: &[Case<'_, '_>],
+        next: &[Option<Id<id::Callback>>],
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "with v (bucket, id, notes, callback_id) as (values {rows})
+             update deliveries set state = 'done', notes = v.notes, callback_id = v.callback_id
+             from v where deliveries.bucket = v.bucket and deliveries.id = v.id
+               and (deliveries.state = 'pending') is true";
+        let row = |((key, decided), next): (&Case<'_, '_>, &Option<Id<id::Callback>>)| {
+            let callback = next.or(key.redial.map(|redial| redial.callback));
+            row![key.event.bucket, key.event.id, notes_text(&decided.after), callback]
+        };
+        let rows = cases.iter().zip(next).map(row).collect();
+        let done = self.tx.execute_rows(SQL, vec![], rows).await?;
+        if done == cases.len() as u64 { Ok(()) } else { Err(DECIDED_MEANWHILE) }
+    }
+}
+
+/// A waiting callback as it is rewritten.
+fn rewritten(
+    bucket: i64,
+    id: Id<id::Callback>,
+    planned: &Planned,
+    sealed: Vec<u8>,
+    now: Timestamp,
+) -> RowValues {
+    let state = if planned.held.is_some() { State::Held } else { State::Scheduled };
+    row![
+        bucket,
+        id,
+        state.word(),
+        planned.held.map(HeldFor::word),
+        planned.reason.word(),
+        planned.cause.clone(),
+        planned.requested_for,
+        planned.scheduled_for,
+        &planned.zone.name,
+        planned.zone.source.word(),
+        planned.born_of,
+        sealed,
+        now
+    ]
+}
+
+/// Turns retries that calls led to into the requests that their analyses brought.
+async fn rewrite_all(tx: &mut Tx, rows: Vec<RowValues>) -> Result<(), StoreError> {
+    const SQL: &str =
+        "with v (bucket, id, state, held_for, reason, cause, requested_for, scheduled_for, timezone, timezone_source,
+             born_of, sealed, now) as (values {rows})
+         update callbacks set state = v.state, held_for = v.held_for, reason = v.reason, cause = v.cause,
+             requested_for = v.requested_for, scheduled_for = v.scheduled_for, due_at = v.scheduled_for,
+             timezone = v.timezone, timezone_source = v.timezone_source, born_of = v.born_of,
+             source_kind = 'request', sealed = v.sealed, updated_at = v.now
+         from v where callbacks.bucket = v.bucket and callbacks.id = v.id and callbacks.state in ('scheduled', 'held')";
+    let n = rows.len() as u64;
+    // They were read as waiting: one that was claimed since needs another decision.
+    if tx.execute_rows(SQL, vec![], rows).await? == n { Ok(()) } else { Err(DECIDED_MEANWHILE) }
+}
+
+/// The rows changed since they were read.
+pub(crate) const DECIDED_MEANWHILE: StoreError = StoreError::Conflict("decided meanwhile");
