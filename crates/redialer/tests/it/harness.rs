@@ -4,6 +4,7 @@ mod openbao;
 mod process;
 mod restored;
 mod small_disk;
+mod upgraded;
 
 use std::{
     process::{Child, Command, Stdio},
@@ -28,6 +29,7 @@ use sha2::Sha256;
 use tempfile::TempDir;
 
 pub(crate) use openbao::OpenBao;
+pub(crate) use upgraded::Fixture;
 
 pub(crate) const OURS: &str = "+12025550100";
 pub(crate) const VOICE: &str = "agent_sim_front_desk";
@@ -112,6 +114,23 @@ impl Walk {
         script: Script,
         settings: &[(&'static str, &'static str)],
     ) -> Self {
+        let mut walk = Self::empty(engine, speed, script, settings).await;
+        walk.admin_key = walk.create_tenant("unlimited", "owner@example.com")["admin_key"]
+            .as_str()
+            .expect("a key")
+            .to_owned();
+        walk.serve().await;
+        walk.connect().await;
+        walk
+    }
+
+    /// A pretend Retell, and a place for a server that is not started yet.
+    async fn empty(
+        engine: Engine,
+        speed: u32,
+        script: Script,
+        settings: &[(&'static str, &'static str)],
+    ) -> Self {
         let http = Clients::new(PLACE_DEADLINE).expect("clients").reading;
         let clock = Arc::new(Clock::start(speed));
         let ahead_ms = Arc::new(AtomicI64::new(0));
@@ -125,7 +144,7 @@ impl Walk {
             Engine::Sqlite => None,
             Engine::Postgres => Some(new_database()),
         };
-        let mut walk = Self {
+        let walk = Self {
             sim,
             base: format!("http://{listen}"),
             workspace: String::new(),
@@ -147,12 +166,6 @@ impl Walk {
         if let Some((_, file)) = settings.iter().find(|(name, _)| *name == FILE) {
             std::fs::write(walk.dir.path().join(FILE), file).expect("written");
         }
-        walk.admin_key = walk.create_tenant("unlimited", "owner@example.com")["admin_key"]
-            .as_str()
-            .expect("a key")
-            .to_owned();
-        walk.serve().await;
-        walk.connect().await;
         walk
     }
 

@@ -37,5 +37,6 @@ mod strain;
 mod test_keys;
 mod tidy;
 mod unheard;
+mod upgrade;
 mod walk;
 mod webhooks;
