@@ -45,3 +45,20 @@ pub enum Dialler {
     /// Not in the roster.
     Missing,
 }
+
+/// A number of the workspace's own at the provider, and which agents use it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnNumber {
+    /// E.164, as the provider writes it.
+    pub number: String,
+    /// The provider's ids of the agents that answer on it.
+    pub inbound_agents: Vec<String>,
+    /// The provider's ids of the agents that dial from it.
+    pub outbound_agents: Vec<String>,
+}
+
+/// Whether the provider's list of agents can be believed. An empty one is more likely a provider's bug than an empty
+/// account; agents that are known stay.
+pub const fn is_believable_roster(agents: usize) -> bool {
+    agents > 0
+}

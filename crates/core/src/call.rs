@@ -111,6 +111,18 @@ pub struct Tags {
     pub callback: Option<String>,
 }
 
+impl CallFacts {
+    /// Whether the person called us.
+    pub fn is_inbound(&self) -> bool {
+        self.direction == Some(Direction::Inbound)
+    }
+
+    /// Whether the agent called the person by phone: only such calls are retried for their reason.
+    pub fn is_outbound_call(&self) -> bool {
+        self.channel == Channel::Voice && self.direction == Some(Direction::Outbound)
+    }
+}
+
 impl fmt::Debug for CallFacts {
     /// Only what may stand in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -127,6 +127,32 @@ impl State {
     }
 }
 
+/// How a claimed or dialed callback waits again: held for a reason or scheduled; where a newer callback waits for the
+/// person already, it is superseded by that one.
+pub const fn waits_as(held_for: Option<HeldFor>, has_newer: bool) -> (State, Option<HeldFor>) {
+    match (has_newer, held_for) {
+        (true, _) => (State::Superseded, None),
+        (false, Some(why)) => (State::Held, Some(why)),
+        (false, None) => (State::Scheduled, None),
+    }
+}
+
+/// What a due callback is held for that may not be dialed because its number, or its account, was called too often.
+pub const fn held_back(fuse_is_blown: bool, quota_is_used_up: bool) -> Option<HeldFor> {
+    match (fuse_is_blown, quota_is_used_up) {
+        (true, _) => Some(HeldFor::Fuse),
+        (false, true) => Some(HeldFor::Quota),
+        (false, false) => None,
+    }
+}
+
+/// How a callback waits again whose claim came to nothing for the n-th time: after five times a person must look at it.
+pub const fn after_failures(failures: i64) -> Option<HeldFor> {
+    if failures >= MAX_FAILURES { Some(HeldFor::Failing) } else { None }
+}
+
+const MAX_FAILURES: i64 = 5;
+
 /// Why we dial, as the agent is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RedialReason {

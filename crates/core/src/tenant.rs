@@ -83,10 +83,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Whether the webhook of an agent is heard that has so many enabled ones before it, oldest first, in its workspace:
-    /// after a downgrade there may be more than the plan has room for.
-    pub const fn hears(&self, before: usize) -> bool {
-        before < self.agents as usize
+    /// Of a workspace's enabled agents, oldest first, those whose webhooks count: after a downgrade there may be more
+    /// than the plan has room for.
+    pub fn heard<A>(&self, enabled: impl Iterator<Item = A>) -> impl Iterator<Item = A> {
+        enabled.take(usize::try_from(self.agents).unwrap_or(usize::MAX))
     }
 }
 
@@ -109,5 +109,19 @@ impl Plans {
     /// The same, to be changed.
     pub const fn of_mut(&mut self, plan: Plan) -> &mut Limits {
         &mut self.0[plan as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_agents_are_heard_as_the_plan_has_room_for() {
+        let heard = |plan: Plan| plan.limits().heard(1..=26).last();
+        assert_eq!(
+            [Plan::Free, Plan::Starter, Plan::Pro, Plan::Unlimited].map(heard),
+            [Some(1), Some(5), Some(25), Some(26)]
+        );
     }
 }

@@ -21,11 +21,6 @@ impl ProviderKind {
     }
 }
 
-/// A paused workspace is probed so often, by a read that changes nothing; in minutes.
-pub const PROBE_EVERY_MINUTES: i64 = 15;
-/// The provider is asked for calls we have not heard of this often: well within the half hour of I11.
-pub const SWEEP_EVERY_MINUTES: i64 = 10;
-
 /// Why a workspace does not dial until something outside changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pause {
@@ -60,11 +55,3 @@ impl Pause {
         Self::ALL.into_iter().find(|p| p.word() == word)
     }
 }
-
-/// The provider's roster of agents is pulled this often.
-pub const SYNC_EVERY_MINUTES: i64 = 60;
-
-/// A deleted workspace can be restored for so long.
-pub const UNDO_MINUTES: i64 = 24 * 60;
-/// A rotated webhook slug still counts for so long.
-pub const SLUG_GRACE_MINUTES: i64 = 24 * 60;

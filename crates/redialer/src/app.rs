@@ -10,17 +10,15 @@ use std::{
 
 use redialer_core::{Timestamp, chance::Chance, tenant::Plans};
 use redialer_providers::retell;
-use redialer_store::{Buckets, DueRow, Inbox, Ledger, Store};
+use redialer_store::{Buckets, Inbox, Ledger, Store};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
     clock::Clock,
     config::Config,
-    flow::{
-        outages::Outages, pacing::Pacer, permits::Permits, refusals::Refusals, sweep::Sweeps, window::Window,
-    },
+    flow::{outages::Outages, pacing::Pacer, permits::Permits, refusals::Refusals, sweep::Sweeps},
     http::Pace,
-    state::event_queue::EventQueue,
+    state::{due_queue::DueQueue, event_queue::EventQueue},
 };
 
 /// How many things were stuck in the last round, and for how many it was told; by range of buckets and kind.
@@ -65,9 +63,7 @@ pub struct App {
     /// The buckets it works on.
     pub buckets: watch::Sender<Buckets>,
     /// What is due soon.
-    pub window: Window,
-    /// What is due soon should be read again.
-    pub window_bell: Notify,
+    pub due: DueQueue,
     /// Recorded events that wait to be decided.
     pub events: EventQueue,
     /// Something new is in the inbox.
@@ -117,8 +113,7 @@ impl App {
             pace,
             replica,
             buckets: watch::Sender::new(buckets),
-            window: Window::default(),
-            window_bell: Notify::new(),
+            due: DueQueue::default(),
             events: EventQueue::default(),
             inbox_bell: Notify::new(),
             due_bell: Notify::new(),
@@ -134,18 +129,6 @@ impl App {
         self.buckets.borrow().0.clone()
     }
 
-    /// Something that was changed may be due soon.
-    pub fn due_changed(&self) {
-        self.window_bell.notify_one();
-    }
-
-    /// A callback was written: if it is due soon, it is dialled in time.
-    pub fn due_added(&self, row: DueRow) {
-        if self.window.add(row) {
-            self.due_bell.notify_one();
-        }
-    }
-
     /// Whether the program is shutting down: nothing new is begun.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
@@ -157,7 +140,6 @@ impl App {
         self.drain_bell.notify_waiters();
         self.inbox_bell.notify_waiters();
         self.due_bell.notify_waiters();
-        self.window_bell.notify_waiters();
     }
 
     /// Waits until the program shuts down.

@@ -18,10 +18,10 @@ use figment::{
     Figment,
     providers::{Format as _, Serialized, Toml},
 };
+use redialer_core::fuse::FuseLimits;
 use redialer_core::tenant::Plans;
 use redialer_kek::transit;
 use redialer_providers::retell;
-use redialer_store::FuseLimits;
 use serde::{Deserialize, Serialize};
 
 use crate::{

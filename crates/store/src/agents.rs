@@ -1,6 +1,11 @@
 //! The roster of agents, and the workspace's own numbers.
 
-use redialer_core::{Id, Timestamp, agent::Channel, chance::Chance, id};
+use redialer_core::{
+    Id, Timestamp,
+    agent::{Channel, is_believable_roster},
+    chance::Chance,
+    id,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -8,6 +13,7 @@ use crate::{
     audit::Act,
     bucket_of,
     engine::{Row, Tx, args},
+    transitions,
     workspaces::differing,
 };
 
@@ -133,35 +139,6 @@ const COUNT_ENABLED: &str =
 /// Touching the workspace's row makes two that count its agents take turns on Postgres.
 const LOCK: &str = "update workspaces set name = name where id = $1";
 
-// Of one person only one callback may wait: a claimed one steps aside for a newer.
-const ASIDE: &str = "update callbacks set state = 'superseded', fence = fence + 1, updated_at = $3,
-         superseded_by = (select other.id from callbacks other where other.bucket = callbacks.bucket
-             and other.workspace_id = callbacks.workspace_id and other.person_ix = callbacks.person_ix
-             and other.id <> callbacks.id and other.promise_scope = callbacks.promise_scope
-             and other.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
-             and other.state in ('scheduled', 'held'))
-     where bucket = $1 and workspace_id = $4 and agent_id = $2
-       and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
-       and state = 'dispatching' and dispatch_id is null
-       and exists (select 1 from callbacks other where other.bucket = callbacks.bucket
-           and other.workspace_id = callbacks.workspace_id and other.person_ix = callbacks.person_ix
-           and other.id <> callbacks.id and other.promise_scope = callbacks.promise_scope
-           and other.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
-           and other.state in ('scheduled', 'held'))";
-// Behind an intent it is too late: the request may be on its way.
-const HOLD: &str =
-    "update callbacks set state = 'held', held_for = 'agent_disabled', fence = fence + 1, updated_at = $3
-     where bucket = $1 and workspace_id = $4 and agent_id = $2
-       and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
-       and (state = 'scheduled' or (state = 'dispatching' and dispatch_id is null))";
-// The time it was held is not lateness: what is overdue is planned for now, and quiet time binds it.
-const RELEASE: &str = "update callbacks set state = 'scheduled', held_for = null, updated_at = $3,
-         scheduled_for = case when scheduled_for < $3 then $3 else scheduled_for end,
-         due_at = case when scheduled_for < $3 then $3 else scheduled_for end
-     where bucket = $1 and workspace_id = $4 and agent_id = $2
-       and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
-       and state = 'held' and held_for = 'agent_disabled'";
-
 async fn enabled_agents(tx: &mut Tx, workspace: Id<id::Workspace>) -> Result<i64, StoreError> {
     tx.execute(LOCK, args![workspace]).await?;
     tx.fetch_one(COUNT_ENABLED, args![workspace]).await?.ok_or(StoreError::Corrupt("count"))?.get("n")
@@ -197,8 +174,9 @@ impl TenantStore {
         }
         for row in tx.fetch(LISTED, args![workspace, began]).await? {
             let known: String = row.get("provider_agent_id")?;
-            // An account without any agent is more likely a provider without its wits.
-            if !roster.is_empty() && !roster.iter().any(|agent| agent.provider_agent_id == known) {
+            if is_believable_roster(roster.len())
+                && !roster.iter().any(|agent| agent.provider_agent_id == known)
+            {
                 let id: Id<id::Agent> = Id::from_uuid(row.get("id")?);
                 gone += tx.execute(GONE, args![id, now]).await?;
             }
@@ -221,7 +199,6 @@ impl TenantStore {
             }
         }
         tx.commit().await?;
-        self.store.forget();
         Ok(())
     }
 
@@ -338,15 +315,10 @@ impl TenantStore {
             // It was there a moment ago.
             return Err(StoreError::Changed);
         }
-        let bucket = bucket_of(self.tenant);
-        match enabled {
-            Some(false) => {
-                tx.execute(ASIDE, args![bucket, agent.id, now, agent.workspace]).await?;
-                tx.execute(HOLD, args![bucket, agent.id, now, agent.workspace]).await?
-            }
-            Some(true) => tx.execute(RELEASE, args![bucket, agent.id, now, agent.workspace]).await?,
-            None => 0,
-        };
+        if let Some(enabled) = enabled {
+            let of = (agent.workspace, agent.id);
+            transitions::switch_agent(&mut tx, bucket_of(self.tenant), of, enabled, now).await?;
+        }
         let act = Act {
             action: "agent.change",
             workspace: Some(agent.workspace),
@@ -356,7 +328,6 @@ impl TenantStore {
         };
         pen.write(&mut tx, act, now).await?;
         tx.commit().await?;
-        self.store.forget();
         Ok(())
     }
 
@@ -380,18 +351,5 @@ impl TenantStore {
         );
         let rows = self.db().read(SQL, args![self.tenant, workspace]).await?;
         rows.iter().map(AgentRow::from_row).collect()
-    }
-
-    /// The provider's ids of the agents whose webhooks are heard: of the enabled ones the `most` oldest.
-    pub async fn heard_agents(
-        &self,
-        workspace: Id<id::Workspace>,
-        most: u32,
-    ) -> Result<Vec<String>, StoreError> {
-        const SQL: &str = "select provider_agent_id from agents
-             where tenant_id = $1 and workspace_id = $2 and enabled and gone_at is null
-             order by created_at, id limit $3";
-        let rows = self.db().read(SQL, args![self.tenant, workspace, most]).await?;
-        rows.iter().map(|row| row.get("provider_agent_id")).collect()
     }
 }

@@ -16,9 +16,10 @@ use crate::{
     Secrets, Store, StoreError, TenantKey,
     activity::notice_of_callback,
     at,
-    claims::{back_to_waiting, fail},
+    claims::fail,
     dispatch::{BODY, mark_placed},
     engine::{Row, args},
+    transitions::{End, Wait, close, doubt, give_back},
     usage,
 };
 
@@ -52,9 +53,6 @@ pub struct AskRow {
     sealed: Vec<u8>,
     callback_sealed: Vec<u8>,
 }
-
-/// A call that stays silent for so long is asked about.
-pub(crate) const ASK_AFTER_MINUTES: i64 = 10;
 
 impl AskRow {
     /// What is known of it while it is unknown whether there is a call; `key_lives` as the provider says.
@@ -115,9 +113,6 @@ impl Store {
              where bucket = $1 and id = $2 and state = 'unknown' and coalesce(over_at, 0) = $5
              returning bucket, tenant_id, workspace_id, sent_at,
                  (select c.test from callbacks c where c.bucket = dispatches.bucket and c.id = dispatches.callback_id) as test";
-        const UNRESOLVED: &str =
-            "update callbacks set state = 'failed', outcome = 'unresolved', updated_at = $3
-             where bucket = $1 and id = $2 and state = 'unconfirmed' returning chain_id";
         const SPEND: &str = "update chains set spent = spent + 1 where bucket = $1 and id = $2";
         let (bucket, id, callback, known) = (ask.bucket, ask.id, ask.callback, ask.over_at.unwrap_or(0));
         let mut tx = self.db.begin().await?;
@@ -130,12 +125,19 @@ impl Store {
                 let ended = tx.fetch_one(ENDED, args![bucket, id, "not_placed", now, known]).await?;
                 if let Some(dispatch) = ended {
                     usage::take_off(&mut tx, &dispatch).await?;
-                    back_to_waiting(&mut tx, bucket, callback, State::Scheduled, None, now, now).await?;
+                    give_back(&mut tx, bucket, callback, Wait::until(now), now).await?;
                 }
             }
             AfterAsk::Unresolved => {
+                let end = End {
+                    bucket,
+                    id: callback,
+                    state: State::Failed,
+                    outcome: Some("unresolved"),
+                    message: None,
+                };
                 if tx.fetch_one(ENDED, args![bucket, id, "unresolved", now, known]).await?.is_some()
-                    && let Some(row) = tx.fetch_one(UNRESOLVED, args![bucket, callback, now]).await?
+                    && let Some(row) = close(&mut tx, &[end], now).await?.first()
                 {
                     let chain: Id<id::Chain> = Id::from_uuid(row.get("chain_id")?);
                     tx.execute(SPEND, args![bucket, chain]).await?;
@@ -151,15 +153,18 @@ impl Store {
         const ENDED: &str =
             "update dispatches set state = 'ended', ask_at = null, answer = 'outcome_unknown', updated_at = $3
              where bucket = $1 and id = $2 and state = 'placed'";
-        const CLOSE: &str =
-            "update callbacks set state = 'failed', outcome = 'outcome_unknown', lease_until = null,
-                 updated_at = $3
-             where bucket = $1 and id = $2 and state in ('dispatching', 'dialing', 'unconfirmed')";
         let mut tx = self.db.begin().await?;
         if tx.execute(ENDED, args![ask.bucket, ask.id, now]).await? == 0 {
             return Ok(false);
         }
-        tx.execute(CLOSE, args![ask.bucket, ask.callback, now]).await?;
+        let end = End {
+            bucket: ask.bucket,
+            id: ask.callback,
+            state: State::Failed,
+            outcome: Some("outcome_unknown"),
+            message: None,
+        };
+        close(&mut tx, &[end], now).await?;
         notice_of_callback(&mut tx, ask.bucket, ask.callback, Notice::OutcomeUnknown, now).await?;
         tx.commit().await?;
         Ok(true)
@@ -182,8 +187,6 @@ impl Store {
                and (lease_until is null or lease_until < $3 or ($4 and not exists (
                    select 1 from replicas where replicas.name = callbacks.lease_owner and replicas.until_ms >= $3)))
              order by bucket, id limit 1000";
-        const UNCONFIRMED: &str = "update callbacks set state = 'unconfirmed', lease_until = null, fence = fence + 1, updated_at = $4
-             where bucket = $1 and id = $2 and state = 'dispatching' and fence = $3 and dispatch_id is not null";
         const UNKNOWN: &str =
             "update dispatches set state = 'unknown', ask_at = $3, over_at = $4, updated_at = $3
              where bucket = $1 and id = $2 and state = 'intent'";
@@ -201,7 +204,7 @@ impl Store {
             let lease_until: Option<i64> = row.get("lease_until")?;
             let left_ms = lease_until.map_or(0, |until| until.saturating_sub(real_ms)).max(0);
             let over_at = plus(now, jiff::SignedDuration::from_millis(left_ms.saturating_mul(speed)));
-            if tx.execute(UNCONFIRMED, args![bucket, id, fence, now]).await? == 1 {
+            if doubt(&mut tx, bucket, id, Some(fence), now).await? {
                 let dispatch: Id<id::Dispatch> = Id::from_uuid(dispatch);
                 tx.execute(UNKNOWN, args![bucket, dispatch, now, over_at]).await?;
             }

@@ -3,14 +3,10 @@
 use redialer_core::{
     Id, Timestamp, id,
     time::{minutes, plus},
+    timing::{STUCK_AFTER_MINUTES, UNCONFIRMED_AFTER_MINUTES},
 };
 
 use crate::{CallbackRow, Store, StoreError, TenantStore, bucket_of, callbacks::columns, engine::args};
-
-/// What waits longer than this for us, rather than for its time, is stuck.
-const STUCK_AFTER_MINUTES: i64 = 5;
-/// What the provider was asked about for so long needs a look.
-const UNCONFIRMED_AFTER_MINUTES: i64 = 60;
 
 impl Store {
     /// How many items of each kind are stuck, counted up to 1,000 (overdue callbacks: per workspace). The limits are in

@@ -18,8 +18,9 @@ use crate::{
     StoreError, TenantKey, TenantStore, at,
     audit::Act,
     bucket_of,
-    engine::{Args, Row, Tx, args},
-    persons::{NewRow, insert, lock_person, read_person, supersede_all},
+    engine::{Row, Tx, args},
+    persons::{NewRow, lock_person, read_person},
+    transitions::{self, ByHand},
 };
 
 /// A callback.
@@ -263,10 +264,8 @@ async fn succeed(
     unresolved: Id<id::Callback>,
     by: Id<id::Callback>,
 ) -> Result<Option<Id<id::Callback>>, StoreError> {
-    const NAME: &str = "update callbacks set superseded_by = $3
-         where bucket = $1 and id = $2 and state = 'failed' and superseded_by is null";
     const BEFORE: &str = "select superseded_by from callbacks where bucket = $1 and id = $2";
-    if tx.execute(NAME, args![bucket, unresolved, by]).await? == 1 {
+    if transitions::name_successor(tx, bucket, unresolved, by).await? {
         return Ok(None);
     }
     let row = tx.fetch_one(BEFORE, args![bucket, unresolved]).await?.ok_or(StoreError::NotFound)?;
@@ -345,7 +344,7 @@ impl TenantStore {
             return Ok(Err(NotWritten::ForcedBefore(before)));
         }
         let ended: Vec<_> = replaced.iter().map(|id| (bucket, *id, Some(manual.id))).collect();
-        supersede_all(&mut tx, &ended, now).await?;
+        transitions::supersede(&mut tx, &ended, now).await?;
         let row = NewRow {
             id: manual.id,
             bucket,
@@ -363,7 +362,7 @@ impl TenantStore {
             external_ix: manual.secrets.external_id.as_deref().map(|id| key.index_external(id)),
             now,
         };
-        insert(&mut tx, &row).await?;
+        transitions::insert_all(&mut tx, &[row], now).await?;
         let act = Act {
             action: "callback.create",
             workspace: Some(manual.workspace),
@@ -384,11 +383,7 @@ impl TenantStore {
         id: Id<id::Callback>,
         now: Timestamp,
     ) -> Result<Result<(), NotNow>, StoreError> {
-        const SQL: &str =
-            "update callbacks set state = 'canceled', held_for = null, fence = fence + 1, updated_at = $4
-             where bucket = $1 and tenant_id = $2 and id = $3
-               and (state in ('scheduled', 'held') or (state = 'dispatching' and dispatch_id is null))";
-        self.act(SQL, args![bucket_of(self.tenant), self.tenant, id, now], "callback.cancel", id, now).await
+        self.act(id, ByHand::Cancel, "callback.cancel", now).await
     }
 
     /// Makes a waiting callback due now, whatever the hour.
@@ -397,11 +392,7 @@ impl TenantStore {
         id: Id<id::Callback>,
         now: Timestamp,
     ) -> Result<Result<(), NotNow>, StoreError> {
-        const SQL: &str =
-            "update callbacks set state = 'scheduled', held_for = null, forced = true, failures = 0, due_at = $4,
-                 scheduled_for = $4, updated_at = $4
-             where bucket = $1 and tenant_id = $2 and id = $3 and state in ('scheduled', 'held')";
-        self.act(SQL, args![bucket_of(self.tenant), self.tenant, id, now], "callback.force", id, now).await
+        self.act(id, ByHand::Force, "callback.force", now).await
     }
 
     /// Moves a waiting callback to that instant, unshifted.
@@ -412,23 +403,15 @@ impl TenantStore {
         if_unchanged: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Result<(), NotNow>, StoreError> {
-        const SQL: &str =
-            "update callbacks set state = 'scheduled', held_for = null, forced = true, failures = 0, due_at = $4,
-                 scheduled_for = $4, requested_for = $4,
-                 updated_at = case when updated_at < $5 then $5 else updated_at + 1 end
-             where bucket = $1 and tenant_id = $2 and id = $3 and state in ('scheduled', 'held')
-               and (cast($6 as bigint) is null or updated_at = $6)";
-        let args = args![bucket_of(self.tenant), self.tenant, id, to, now, if_unchanged];
-        self.act(SQL, args, "callback.reschedule", id, now).await
+        self.act(id, ByHand::Reschedule(to, if_unchanged), "callback.reschedule", now).await
     }
 
     /// Changes one callback by somebody's will, and writes that down.
     async fn act(
         &self,
-        sql: &'static str,
-        args: Args,
-        action: &'static str,
         id: Id<id::Callback>,
+        what: ByHand,
+        action: &'static str,
         now: Timestamp,
     ) -> Result<Result<(), NotNow>, StoreError> {
         const STANDS: &str = "select workspace_id, state, scheduled_for from callbacks
@@ -442,7 +425,8 @@ impl TenantStore {
                 row.ok_or(StoreError::NotFound)
             };
             let before = stands(&mut tx).await?;
-            if tx.execute(sql, args).await? == 0 {
+            let of = (bucket_of(self.tenant), self.tenant);
+            if !transitions::by_hand(&mut tx, of, id, what, now).await? {
                 let state = state_of(&before)?;
                 if matches!(state, State::Scheduled | State::Held) {
                     return Err(StoreError::Changed);

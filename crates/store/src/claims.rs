@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use redialer_core::{
     Id, Timestamp,
     agent::Channel,
-    callback::{HeldFor, RedialReason, State},
+    callback::{HeldFor, RedialReason, State, after_failures},
     decide::Notice,
     id,
     time::Zone,
@@ -21,6 +21,7 @@ use crate::{
     at,
     callbacks::{reason_of, zone_of},
     engine::{Row, Tx, args, row},
+    transitions::{self, Wait, give_back},
 };
 
 /// A callback that is due: enough to choose by.
@@ -185,9 +186,6 @@ impl Claim {
     }
 }
 
-/// A callback that failed so often in our hands is held for a person (I33).
-const MAX_FAILURES: i64 = 5;
-
 impl Store {
     /// Callbacks that are due by `until`, of workspaces that may dial: the longest due of each workspace, live and test
     /// callbacks apart, at most `each` of them and at most an equal share of `limit`.
@@ -233,16 +231,12 @@ impl Store {
         outcome: Option<&str>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        // A rescheduled callback has no named moment.
-        const MOVE: &str = "update callbacks set scheduled_for = $3, outcome = coalesce($5, outcome),
-                 forced = case when cast($5 as text) is null then forced else false end
-             where bucket = $1 and id = $2 and fence = $4";
         let mut tx = self.db.begin().await?;
         if holds(&mut tx, &claim).await? {
-            let why = if outcome.is_some() { Notice::Replanned } else { Notice::Quiet };
-            notice(&mut tx, &claim, Some(why).filter(|_| until > claim.scheduled_for), now).await?;
-            tx.execute(MOVE, args![claim.bucket, claim.id, until, claim.fence, outcome]).await?;
-            back_to_waiting(&mut tx, claim.bucket, claim.id, State::Scheduled, None, until, now).await?;
+            let why = Notice::of_snooze(outcome.is_some(), until > claim.scheduled_for);
+            notice(&mut tx, &claim, why, now).await?;
+            let wait = Wait { moved_to: Some(until), outcome, ..Wait::until(until) };
+            give_back(&mut tx, claim.bucket, claim.id, wait, now).await?;
         }
         tx.commit().await
     }
@@ -258,7 +252,7 @@ impl Store {
         let mut tx = self.db.begin().await?;
         if holds(&mut tx, &claim).await? {
             notice(&mut tx, &claim, why, now).await?;
-            back_to_waiting(&mut tx, claim.bucket, claim.id, State::Scheduled, None, due_at, now).await?;
+            give_back(&mut tx, claim.bucket, claim.id, Wait::until(due_at), now).await?;
         }
         tx.commit().await
     }
@@ -267,9 +261,9 @@ impl Store {
     pub async fn hold(&self, claim: Claim, why: HeldFor, now: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
         if holds(&mut tx, &claim).await? {
-            let due_at = claim.scheduled_for;
             notice(&mut tx, &claim, Notice::of_hold(why), now).await?;
-            back_to_waiting(&mut tx, claim.bucket, claim.id, State::Held, Some(why), due_at, now).await?;
+            let wait = Wait { held_for: Some(why), ..Wait::until(claim.scheduled_for) };
+            give_back(&mut tx, claim.bucket, claim.id, wait, now).await?;
         }
         tx.commit().await
     }
@@ -282,11 +276,9 @@ impl Store {
         outcome: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        const SQL: &str = "update callbacks set state = $4, outcome = $5, lease_until = null, updated_at = $6
-             where bucket = $1 and id = $2 and fence = $3 and state = 'dispatching' and dispatch_id is null";
-        let args = args![claim.bucket, claim.id, claim.fence, state.word(), outcome, now];
+        let of = (claim.bucket, claim.id, claim.fence);
         let mut tx = self.db.begin().await?;
-        if tx.execute(SQL, args).await? == 1 {
+        if transitions::close_claim(&mut tx, of, state, outcome, now).await? {
             notice(&mut tx, &claim, Notice::of_end(state), now).await?;
         }
         tx.commit().await
@@ -319,15 +311,6 @@ pub(crate) async fn claim_all(
     tx: &mut Tx,
     wanted: &[&Wanted],
 ) -> Result<BTreeMap<Id<id::Callback>, Claim>, StoreError> {
-    // `is true` keeps SQLite from starting with whatever is scheduled.
-    const SQL: &str = "with v (for_bucket, for_id, now, lease_until, owner) as (values {rows})
-         update callbacks set state = 'dispatching', fence = fence + 1, lease_owner = v.owner,
-             lease_until = v.lease_until, updated_at = v.now
-         from v
-         where callbacks.bucket = v.for_bucket and callbacks.id = v.for_id
-           and (callbacks.state = 'scheduled') is true and callbacks.due_at <= v.now
-         returning bucket, id, fence, tenant_id, workspace_id, agent_id, chain_id, channel, reason, scheduled_for,
-             requested_for, forced, person_ix, timezone, timezone_source, unsent, sealed, test";
     const AROUND: &str = "with v (bucket, id) as (values {rows})
          select c.id, coalesce(h.spent, 0) as spent, s.id is not null as suppressed
          from v cross join callbacks c
@@ -336,7 +319,7 @@ pub(crate) async fn claim_all(
          where c.bucket = v.bucket and c.id = v.id";
     let rows =
         wanted.iter().map(|w| row![w.row.bucket, w.row.id, w.now, w.lease_until_ms, &w.owner]).collect();
-    let taken = tx.fetch_rows(SQL, vec![], rows).await?;
+    let taken = transitions::claim(tx, rows).await?;
     let key = |r: &Row| Ok(row![r.get::<i64>("bucket")?, Id::<id::Callback>::from_uuid(r.get("id")?)]);
     let keys = taken.iter().map(key).collect::<Result<Vec<_>, StoreError>>()?;
     let mut around: HashMap<Uuid, (i64, bool)> = HashMap::new();
@@ -362,48 +345,13 @@ pub(crate) async fn fail(
     due_at: Timestamp,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    const SQL: &str = "update callbacks set fence = fence + 1, failures = failures + 1
-         where bucket = $1 and id = $2 and state = 'dispatching' and fence = $3 and dispatch_id is null
-         returning failures";
-    let Some(row) = tx.fetch_one(SQL, args![bucket, id, fence]).await? else { return Ok(false) };
-    let (state, held) = match row.get::<i64>("failures")? >= MAX_FAILURES {
-        true => (State::Held, Some(HeldFor::Failing)),
-        false => (State::Scheduled, None),
-    };
-    back_to_waiting(tx, bucket, id, state, held, due_at, now).await?;
+    let Some(failures) = transitions::count_failure(tx, bucket, id, fence).await? else { return Ok(false) };
+    let wait = Wait { held_for: after_failures(failures), ..Wait::until(due_at) };
+    give_back(tx, bucket, id, wait, now).await?;
     Ok(true)
 }
 
-/// Whether a claim is still ours; locks its row until the transaction ends.
+/// Whether a claim is still held; locks its row until the transaction ends.
 pub(crate) async fn holds(tx: &mut Tx, claim: &Claim) -> Result<bool, StoreError> {
-    const SQL: &str = "update callbacks set lease_until = null
-         where bucket = $1 and id = $2 and fence = $3 and state = 'dispatching' and dispatch_id is null";
-    Ok(tx.execute(SQL, args![claim.bucket, claim.id, claim.fence]).await? == 1)
-}
-
-/// Puts a callback back to waiting, unless a newer one waits for that person already: then it is superseded.
-pub(crate) async fn back_to_waiting(
-    tx: &mut Tx,
-    bucket: i64,
-    id: Id<id::Callback>,
-    state: State,
-    held_for: Option<HeldFor>,
-    due_at: Timestamp,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    const OTHER: &str = "select other.id from callbacks mine join callbacks other
-             on other.bucket = mine.bucket and other.workspace_id = mine.workspace_id and other.person_ix = mine.person_ix
-         where mine.bucket = $1 and mine.id = $2 and other.id <> mine.id and other.promise_scope = mine.promise_scope
-           and other.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
-           and other.state in ('scheduled', 'held')";
-    const SQL: &str =
-        "update callbacks set state = $3, held_for = $4, due_at = $5, lease_until = null, dispatch_id = null,
-             provider_call_id = null, updated_at = $6,
-             superseded_by = $7
-         where bucket = $1 and id = $2 and state in ('dispatching', 'dialing', 'unconfirmed')";
-    let newer = tx.fetch_one(OTHER, args![bucket, id]).await?;
-    let newer: Option<Id<id::Callback>> = newer.map(|row| row.get("id").map(Id::from_uuid)).transpose()?;
-    let state = if newer.is_some() { State::Superseded } else { state };
-    let held_for = held_for.filter(|_| newer.is_none()).map(HeldFor::word);
-    tx.execute(SQL, args![bucket, id, state.word(), held_for, due_at, now, newer]).await.map(|_| ())
+    transitions::holds(tx, claim.bucket, claim.id, claim.fence).await
 }

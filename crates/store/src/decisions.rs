@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use redialer_core::{
     Id, Timestamp,
     agent::Channel,
-    callback::{HeldFor, State},
+    callback::{HeldFor, waits_as},
     chance::Chance,
     decide::{AfterCall, Follow, Person, Planned, Redial, Seen, Settle, analysis_due},
     id,
@@ -23,16 +23,16 @@ use crate::{
     EventRow, Secrets, Store, StoreError, TenantKey,
     activity::notes_text,
     bulk_sql::RowValues,
-    claims::back_to_waiting,
     dispatch::{Placed, mark_all_placed},
     engine::{Tx, row},
     fail::Point,
     known::{
         CallKey, CallRow, PersonKey, lock, pending, read_calls, read_persons, read_redials, read_retries,
     },
-    persons::{INSERT, NewRow, supersede_all},
+    persons::NewRow,
     redials::RedialRow,
     suppressions::{Entry, suppress},
+    transitions::{self, End, Wait, give_back},
     workspaces,
 };
 
@@ -198,7 +198,7 @@ impl<'a> Decisions<'a> {
                 });
             rows.extend(decided.after.supersede.iter().map(|id| (key.event.bucket, *id, by)));
         }
-        supersede_all(&mut self.tx, &rows, self.now).await
+        transitions::supersede(&mut self.tx, &rows, self.now).await
     }
 
     /// Ends the dials whose outcome is known now.
@@ -207,10 +207,6 @@ impl<'a> Decisions<'a> {
              update dispatches set state = 'ended', ask_at = null, answer = v.outcome, updated_at = v.now
              from v where dispatches.bucket = v.bucket and dispatches.id = v.id and dispatches.state = 'placed'
              returning dispatches.id";
-        const CLOSE: &str = "with v (bucket, id, state, outcome, now) as (values {rows})
-             update callbacks set state = v.state, outcome = v.outcome, lease_until = null, updated_at = v.now
-             from v where callbacks.bucket = v.bucket and callbacks.id = v.id
-               and callbacks.state in ('dispatching', 'dialing', 'unconfirmed')";
         const UNSPEND: &str = "with v (bucket, id) as (values {rows})
              update chains set spent = spent - 1
              from v where chains.bucket = v.bucket and chains.id = v.id and spent > 0";
@@ -234,7 +230,13 @@ impl<'a> Decisions<'a> {
             let bucket = key.event.bucket;
             match settle {
                 Settle::Close(state) => {
-                    close.push(row![bucket, redial.callback, state.word(), decided.outcome, self.now]);
+                    close.push(End {
+                        bucket,
+                        id: redial.callback,
+                        state,
+                        outcome: decided.outcome,
+                        message: None,
+                    });
                 }
                 Settle::Again { at } => {
                     unspend.push(row![bucket, redial.chain]);
@@ -242,10 +244,10 @@ impl<'a> Decisions<'a> {
                 }
             }
         }
-        self.tx.execute_rows(CLOSE, vec![], close).await?;
+        transitions::close(&mut self.tx, &close, self.now).await?;
         self.tx.execute_rows(UNSPEND, vec![], unspend).await?;
         for (bucket, callback, at) in again {
-            back_to_waiting(&mut self.tx, bucket, callback, State::Scheduled, None, at, self.now).await?;
+            give_back(&mut self.tx, bucket, callback, Wait::until(at), self.now).await?;
         }
         Ok(())
     }
@@ -277,7 +279,7 @@ impl<'a> Decisions<'a> {
                         external_ix: None,
                         now: self.now,
                     };
-                    new.push(row.values());
+                    new.push(row);
                     Some(with.id)
                 }
                 (Some(Follow::Move(id, planned)), Some(with)) => {
@@ -288,8 +290,12 @@ impl<'a> Decisions<'a> {
                 _ => None,
             });
         }
-        rewrite_all(&mut self.tx, moved).await?;
-        self.tx.execute_rows(INSERT, vec![], new).await?;
+        let n = moved.len();
+        // They were read as waiting: one that was claimed since needs another decision.
+        if transitions::rewrite(&mut self.tx, moved, self.now).await? != n {
+            return Err(DECIDED_MEANWHILE);
+        }
+        transitions::insert_all(&mut self.tx, &new, self.now).await?;
         Ok(next)
     }
 
@@ -387,7 +393,7 @@ fn rewritten(
     sealed: Vec<u8>,
     now: Timestamp,
 ) -> RowValues {
-    let state = if planned.held.is_some() { State::Held } else { State::Scheduled };
+    let (state, _) = waits_as(planned.held, false);
     row![
         bucket,
         id,
@@ -403,21 +409,6 @@ fn rewritten(
         sealed,
         now
     ]
-}
-
-/// Turns retries that calls led to into the requests that their analyses brought.
-async fn rewrite_all(tx: &mut Tx, rows: Vec<RowValues>) -> Result<(), StoreError> {
-    const SQL: &str =
-        "with v (bucket, id, state, held_for, reason, cause, requested_for, scheduled_for, timezone, timezone_source,
-             born_of, sealed, now) as (values {rows})
-         update callbacks set state = v.state, held_for = v.held_for, reason = v.reason, cause = v.cause,
-             requested_for = v.requested_for, scheduled_for = v.scheduled_for, due_at = v.scheduled_for,
-             timezone = v.timezone, timezone_source = v.timezone_source, born_of = v.born_of,
-             source_kind = 'request', sealed = v.sealed, updated_at = v.now
-         from v where callbacks.bucket = v.bucket and callbacks.id = v.id and callbacks.state in ('scheduled', 'held')";
-    let n = rows.len() as u64;
-    // They were read as waiting: one that was claimed since needs another decision.
-    if tx.execute_rows(SQL, vec![], rows).await? == n { Ok(()) } else { Err(DECIDED_MEANWHILE) }
 }
 
 /// The rows changed since they were read.

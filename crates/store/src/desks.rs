@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use redialer_core::{Id, id, policy::Policy, tenant::Plan};
+use redialer_core::{
+    Id, id,
+    policy::Policy,
+    tenant::{Limits, Plan},
+};
 
 use crate::{
     AgentRow, Store, StoreError, TenantKey, WorkspaceRow,
@@ -47,9 +51,15 @@ impl Desk {
         self.agents.iter().find(|seat| seat.agent.provider_agent_id == id)
     }
 
-    /// How many enabled agents come before that one, oldest first; `None` for one that is not at the desk or not enabled.
-    pub fn before(&self, id: Id<id::Agent>) -> Option<usize> {
-        self.agents.iter().filter(|seat| seat.agent.enabled).position(|seat| seat.agent.id == id)
+    /// Whether the webhooks of an agent count: it is enabled, and within the plan's number of agents, the oldest first.
+    pub fn hears(&self, id: Id<id::Agent>, limits: &Limits) -> bool {
+        self.heard(limits).any(|agent| agent.id == id)
+    }
+
+    /// The agents whose webhooks count.
+    pub fn heard(&self, limits: &Limits) -> impl Iterator<Item = &AgentRow> {
+        let enabled = self.agents.iter().map(|seat| &*seat.agent).filter(|agent| agent.enabled);
+        limits.heard(enabled)
     }
 
     /// That agent; the provider may have lost it since.
@@ -77,7 +87,7 @@ impl Store {
         real_ms: i64,
     ) -> Result<Arc<Desk>, StoreError> {
         let read = async { Box::pin(self.read_desk(tenant, workspace)).await.map(Some) };
-        self.desks.get_or_read(&workspace, real_ms, read).await?.ok_or(StoreError::NotFound)
+        self.db.contexts.get_or_read(&workspace, real_ms, read).await?.ok_or(StoreError::NotFound)
     }
 
     async fn read_desk(
@@ -106,10 +116,5 @@ impl Store {
             own_numbers,
             key: WrappedKey::from_row(tenant, &key)?,
         })
-    }
-
-    /// Drops all cached workspaces: something about one was changed.
-    pub(crate) fn forget(&self) {
-        self.desks.forget();
     }
 }

@@ -6,15 +6,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::SignedDuration;
 use redialer_core::{
     Id, Timestamp,
     agent::Channel,
-    callback::{HeldFor, State},
+    callback::{HeldFor, State, held_back},
     chance::Chance,
     decide::{AfterDial, Notice},
+    fuse::FuseLimits,
     id,
     time::{minutes, plus},
+    timing::{CLAIM_RETRY_AFTER, LOOKUP_AFTER_MINUTES, TEST_CALL_TAKES},
     workspace::Pause,
 };
 use uuid::Uuid;
@@ -22,12 +23,12 @@ use uuid::Uuid;
 use crate::{
     Claim, StoreError, TenantKey, TenantStore,
     activity::{notice, notice_of_callback},
-    asks::ASK_AFTER_MINUTES,
     at, bucket_of,
     chains::{open_all, opened},
-    claims::{back_to_waiting, getters, holds},
+    claims::{getters, holds},
     engine::{Row, Tx, Value, args, row},
-    fuse::{self, FuseLimits},
+    fuse,
+    transitions::{self, End, Wait, close, doubt, give_back},
     usage, workspaces,
 };
 
@@ -182,32 +183,6 @@ pub(crate) async fn begin_all(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTr
     // Two replicas that dial for one chain take turns on its row.
     const TURN: &str = "with v (bucket, id) as (values {rows})
          select c.id from v cross join chains c where c.bucket = v.bucket and c.id = v.id order by c.id for update of c";
-    // `is true` keeps SQLite from starting with whatever is being dispatched.
-    const GUARD: &str =
-        "with v (bucket, id, fence, spent, dispatch_id, attempt, max_attempts, is_final, lease_until, now, sealed)
-             as (values {rows})
-         update callbacks set dispatch_id = v.dispatch_id, attempt = v.attempt, max_attempts = v.max_attempts,
-             is_final = v.is_final, lease_until = v.lease_until, updated_at = v.now,
-             sealed = coalesce(v.sealed, callbacks.sealed)
-         from v
-         where callbacks.bucket = v.bucket and callbacks.id = v.id and callbacks.fence = v.fence
-           and (callbacks.state = 'dispatching') is true and callbacks.dispatch_id is null
-           and exists (select 1 from agents where agents.id = callbacks.agent_id and agents.enabled)
-           and exists (select 1 from workspaces where workspaces.id = callbacks.workspace_id
-               and workspaces.paused is null and workspaces.deleted_at is null
-               and workspaces.epoch = (select coalesce(max(epoch), 0) from epochs))
-           and v.spent = (select spent from chains
-               where chains.bucket = callbacks.bucket and chains.id = callbacks.chain_id)
-           and not exists (select 1 from callbacks other cross join dispatches d
-               where other.bucket = callbacks.bucket and other.chain_id = callbacks.chain_id
-                 and other.chain_id <> other.id and other.id <> callbacks.id
-                 and d.bucket = other.bucket and d.callback_id = other.id
-                 and d.state in ('intent', 'unknown', 'placed') and d.state <> 'placed')
-           and not exists (select 1 from dispatches d
-               where callbacks.chain_id <> callbacks.id
-                 and d.bucket = callbacks.bucket and d.callback_id = callbacks.chain_id
-                 and d.state in ('intent', 'unknown', 'placed') and d.state <> 'placed')
-         returning callbacks.id";
     const PUT: &str = "insert into dispatches
              (bucket, id, tenant_id, workspace_id, callback_id, channel, state, attempt, sealed, sent_at, asks, updated_at,
               person_ix, account)
@@ -223,26 +198,30 @@ pub(crate) async fn begin_all(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTr
     let blown = fuse::blown(tx, &firsts).await?;
     let whole: Vec<&Prepared> =
         firsts.iter().copied().filter(|p| !blown.contains(&p.claim.id.uuid())).collect();
-    let guards: Vec<_> = room.take(&whole).iter().map(|p| p.guard()).collect();
+    let fits = room.take(&months(&whole));
+    let guards: Vec<_> = whole.iter().zip(fits).filter(|(_, fits)| *fits).map(|(p, _)| p.guard()).collect();
     let chains: Vec<_> = chains.into_values().collect();
     open_all(tx, chains.clone()).await?;
     if tx.is_postgres()? {
         tx.fetch_rows(TURN, vec![], chains).await?;
     }
-    let held = tx.fetch_rows(GUARD, vec![], guards).await?;
+    let held = transitions::intend(tx, guards).await?;
     let held = held.iter().map(|r| r.get("id")).collect::<Result<BTreeSet<Uuid>, _>>()?;
     let (kept, lost): (Vec<&Prepared>, Vec<_>) =
         prepared.iter().copied().partition(|p| held.contains(&p.claim.id.uuid()));
+    let made = months(&kept);
     for p in lost {
-        let held = match blown.contains(&p.claim.id.uuid()) {
-            true => Some(HeldFor::Fuse),
-            false => room.is_used_up(&kept, p).then_some(HeldFor::Quota),
-        };
-        give_back(tx, &p.claim, held, p.now).await?;
+        let is_used_up = room.is_used_up(&made, usage::month_of(p));
+        let held = held_back(blown.contains(&p.claim.id.uuid()), is_used_up);
+        release(tx, &p.claim, held, p.now).await?;
     }
     usage::count(tx, &kept).await?;
     tx.execute_rows(PUT, vec![], kept.iter().map(|p| p.put()).collect()).await?;
     Ok(held)
+}
+
+fn months(prepared: &[&Prepared]) -> Vec<Option<(i64, Uuid, i64)>> {
+    prepared.iter().map(|p| usage::month_of(p)).collect()
 }
 
 /// Records what answers mean.
@@ -300,23 +279,17 @@ impl TenantStore {
     }
 }
 
-/// After so long a call at the simulator is over.
-const TEST_CALL_TAKES: SignedDuration = SignedDuration::from_secs(20);
-const GIVEN_BACK_FOR: SignedDuration = SignedDuration::from_secs(20);
-
-/// A claim that may not become an intent goes back, if it is still ours to give. Whatever stands in its way may
-/// stand there for a while.
-async fn give_back(
+/// Gives back a claim that may not become an intent, if it is still held.
+async fn release(
     tx: &mut Tx,
     claim: &Claim,
     held: Option<HeldFor>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     if holds(tx, claim).await? {
-        let due_at = plus(now, GIVEN_BACK_FOR);
-        let state = if held.is_some() { State::Held } else { State::Scheduled };
         notice(tx, claim, held.and_then(Notice::of_hold), now).await?;
-        back_to_waiting(tx, claim.bucket, claim.id, state, held, due_at, now).await?;
+        let wait = Wait { held_for: held, ..Wait::until(plus(now, CLAIM_RETRY_AFTER)) };
+        give_back(tx, claim.bucket, claim.id, wait, now).await?;
     }
     Ok(())
 }
@@ -342,21 +315,14 @@ pub(crate) async fn settle(
          where bucket = $1 and id = $2 and state = 'intent'";
     // The first to say "unknown" may have guessed when the request was over; the sender knows.
     const OVER: &str = "update dispatches set over_at = $3 where bucket = $1 and id = $2 and state = 'unknown' and over_at < $3";
-    const UNSENT: &str = "update callbacks set unsent = unsent + 1 where bucket = $1 and id = $2";
-    const CLOSE: &str = "update callbacks set state = $3, outcome = $4, lease_until = null, updated_at = $5,
-             outcome_message = $6
-         where bucket = $1 and id = $2 and state in ('dispatching', 'unconfirmed')";
-    const UNCONFIRMED: &str =
-        "update callbacks set state = 'unconfirmed', lease_until = null, updated_at = $3
-         where bucket = $1 and id = $2 and state = 'dispatching'";
     match after {
         AfterDial::Dialing { call_id } => mark_placed(tx, bucket, id, call_id, now).await?,
         AfterDial::Again { at, pause, slow, why: message } => {
             let why = pause.map(Pause::word).unwrap_or(if *slow { "throttled" } else { "not_placed" });
             if let Some(dispatch) = tx.fetch_one(REFUSED, args![bucket, id, now, why]).await? {
                 usage::take_off(tx, &dispatch).await?;
-                tx.execute(UNSENT, args![bucket, callback]).await?;
-                back_to_waiting(tx, bucket, callback, State::Scheduled, None, *at, now).await?;
+                let wait = Wait { was_unplaced: true, ..Wait::until(*at) };
+                give_back(tx, bucket, callback, wait, now).await?;
             }
             if let Some(pause) = pause {
                 workspaces::pause(tx, workspace, *pause, Some(message), now).await?;
@@ -366,8 +332,8 @@ pub(crate) async fn settle(
             if let Some(dispatch) = tx.fetch_one(REFUSED, args![bucket, id, now, outcome]).await? {
                 usage::take_off(tx, &dispatch).await?;
                 let message = Some(message.as_str()).filter(|text| !text.is_empty());
-                let values = args![bucket, callback, state.word(), outcome, now, message];
-                if tx.execute(CLOSE, values).await? == 1 {
+                let end = End { bucket, id: callback, state: *state, outcome: Some(outcome), message };
+                if !close(tx, &[end], now).await?.is_empty() {
                     let notice =
                         if *state == State::Suppressed { Notice::DoNotCall } else { Notice::Refused };
                     notice_of_callback(tx, bucket, callback, notice, now).await?;
@@ -376,7 +342,7 @@ pub(crate) async fn settle(
         }
         AfterDial::Unconfirmed { .. } => {
             if tx.execute(UNKNOWN, args![bucket, id, now]).await? == 1 {
-                tx.execute(UNCONFIRMED, args![bucket, callback, now]).await?;
+                doubt(tx, bucket, callback, None, now).await?;
             } else {
                 tx.execute(OVER, args![bucket, id, now]).await?;
             }
@@ -409,17 +375,12 @@ pub(crate) struct Placed<'a> {
 
 /// The same for many.
 pub(crate) async fn mark_all_placed(tx: &mut Tx, calls: &[Placed<'_>]) -> Result<(), StoreError> {
+    let Some(now) = calls.iter().map(|call| call.now).max() else { return Ok(()) };
     const PLACED: &str = "with v (bucket, id, call_id, ask_at, now) as (values {rows})
          update dispatches set state = 'placed', call_id = v.call_id, ask_at = v.ask_at, updated_at = v.now
          from v
          where dispatches.bucket = v.bucket and dispatches.id = v.id and dispatches.state in ('intent', 'unknown')
          returning dispatches.bucket, dispatches.callback_id, dispatches.call_id, dispatches.updated_at";
-    const DIALING: &str = "with v (bucket, id, call_id, now) as (values {rows})
-         update callbacks set state = 'dialing', provider_call_id = v.call_id, lease_until = null, updated_at = v.now,
-             dialed_at = v.now
-         from v
-         where callbacks.bucket = v.bucket and callbacks.id = v.id and callbacks.state in ('dispatching', 'unconfirmed')
-         returning callbacks.bucket, callbacks.chain_id";
     const NOTED: &str = "with v (bucket, id, call_id, now) as (values {rows})
          update dispatches set call_id = v.call_id, updated_at = v.now
          from v
@@ -429,7 +390,7 @@ pub(crate) async fn mark_all_placed(tx: &mut Tx, calls: &[Placed<'_>]) -> Result
          update chains set spent = chains.spent + v.n from v where chains.bucket = v.bucket and chains.id = v.id";
     let ask_at = |c: &Placed<'_>| match c.test {
         true => plus(c.now, TEST_CALL_TAKES),
-        false => plus(c.now, minutes(ASK_AFTER_MINUTES)),
+        false => plus(c.now, minutes(LOOKUP_AFTER_MINUTES)),
     };
     let rows = calls.iter().map(|c| row![c.bucket, c.id, c.call_id, ask_at(c), c.now]).collect();
     let placed = tx.fetch_rows(PLACED, vec![], rows).await?;
@@ -439,7 +400,7 @@ pub(crate) async fn mark_all_placed(tx: &mut Tx, calls: &[Placed<'_>]) -> Result
     };
     let rows = placed.iter().map(dialing).collect::<Result<Vec<_>, _>>()?;
     let mut spent: BTreeMap<(i64, Uuid), i64> = BTreeMap::new();
-    for row in tx.fetch_rows(DIALING, vec![], rows).await? {
+    for row in transitions::place(tx, rows, now).await? {
         *spent.entry((row.get("bucket")?, row.get("chain_id")?)).or_default() += 1;
     }
     let noted = calls.iter().map(|c| row![c.bucket, c.id, c.call_id, c.now]).collect();

@@ -14,6 +14,7 @@ use std::{
     },
 };
 
+use redialer_core::{Id, id};
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, Postgres,
     postgres::{PgArguments, PgConnectOptions},
@@ -21,10 +22,12 @@ use sqlx::{
 };
 
 use crate::{
-    StoreError,
+    Desk, StoreError,
     bulk_sql::{self, RowValues},
+    due_signal::DueSignal,
     fail::{Point, SharedFaults, Verdict},
     pool::{Conn, Guard, Pool, Silences, Target, in_time, is_broken, is_silence},
+    remembered::Remembered,
     sqlite::{Mode, SqliteConn, blocking},
     vitals::Vitals,
 };
@@ -41,7 +44,23 @@ pub(crate) struct Db {
     hot: Pool,
     api: Pool,
     pub(crate) vitals: Arc<Vitals>,
+    pub(crate) due_signal: Arc<DueSignal>,
+    /// Workspaces that were read a moment ago.
+    pub(crate) contexts: Arc<Contexts>,
     pub(crate) faults: SharedFaults,
+}
+
+type Contexts = Remembered<Id<id::Workspace>, Desk>;
+
+/// Tables that a workspace's context is read from: once a transaction that writes to one of them is committed, no
+/// context from before counts.
+const CONTEXT_TABLES: [&str; 4] = ["agents", "own_numbers", "tenants", "workspaces"];
+
+/// Whether a statement writes to a table that a workspace's context is read from.
+fn writes_context(sql: &str) -> bool {
+    let table = ["update ", "insert into ", "delete from "].iter().find_map(|verb| sql.strip_prefix(verb));
+    let table = table.and_then(|rest| rest.split([' ', '\n', '(']).next());
+    table.is_some_and(|table| CONTEXT_TABLES.contains(&table))
 }
 
 /// What is particular to an engine.
@@ -99,6 +118,8 @@ impl Db {
             hot: pool(SQLITE_HOT, Mode::Read),
             api: pool(SQLITE_API, Mode::Read),
             vitals: Arc::default(),
+            due_signal: Arc::default(),
+            contexts: Arc::default(),
             faults: None,
         };
         // The file is made, or found unusable, now.
@@ -125,6 +146,8 @@ impl Db {
                 guarded: Arc::default(),
             },
             vitals: Arc::default(),
+            due_signal: Arc::default(),
+            contexts: Arc::default(),
             faults: None,
         };
         // A server that cannot be reached is found out now.
@@ -150,7 +173,16 @@ impl Db {
     pub(crate) async fn begin_now(&self) -> Result<Tx, StoreError> {
         let guard = self.writer.begin().await.map_err(StoreError::from);
         let guard = guard.inspect_err(|error| self.vitals.wrote(Err(error)))?;
-        Ok(Tx { guard, vitals: Some(Arc::clone(&self.vitals)), wrote: false, faults: self.faults.clone() })
+        Ok(Tx {
+            guard,
+            vitals: Some(Arc::clone(&self.vitals)),
+            wrote: false,
+            due: None,
+            due_signal: Arc::clone(&self.due_signal),
+            wrote_context: false,
+            contexts: Arc::clone(&self.contexts),
+            faults: self.faults.clone(),
+        })
     }
 
     /// A transaction that only reads, on Postgres.
@@ -159,7 +191,16 @@ impl Db {
             return Ok(None);
         }
         let guard = self.readers(lane).begin().await?;
-        Ok(Some(Tx { guard, vitals: None, wrote: false, faults: None }))
+        Ok(Some(Tx {
+            guard,
+            vitals: None,
+            wrote: false,
+            due: None,
+            due_signal: Arc::clone(&self.due_signal),
+            wrote_context: false,
+            contexts: Arc::clone(&self.contexts),
+            faults: None,
+        }))
     }
 
     /// One read outside any transaction, on the hot path's connections.
@@ -279,6 +320,12 @@ pub(crate) struct Tx {
     vitals: Option<Arc<Vitals>>,
     /// A statement has changed something, as far as its kind tells.
     wrote: bool,
+    /// The earliest moment, in milliseconds, at which this transaction makes something due.
+    due: Option<i64>,
+    due_signal: Arc<DueSignal>,
+    /// It wrote to a table that a workspace's context is read from.
+    wrote_context: bool,
+    contexts: Arc<Contexts>,
     faults: SharedFaults,
 }
 
@@ -304,6 +351,7 @@ impl Tx {
 
     async fn execute_text(&mut self, sql: &'static str, args: Args) -> Result<u64, StoreError> {
         self.wrote = true;
+        self.wrote_context |= writes_context(sql);
         let executed = self.guard.connection()?.execute(sql, args).await;
         self.noted(executed)
     }
@@ -325,6 +373,7 @@ impl Tx {
     }
 
     async fn fetch_text(&mut self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
+        self.wrote_context |= writes_context(sql);
         let fetched = self.guard.connection()?.fetch(sql, args).await;
         self.noted(fetched)
     }
@@ -393,10 +442,26 @@ impl Tx {
             }
         }
         self.guard.commit().await?;
+        if self.wrote_context {
+            self.contexts.forget();
+        }
+        if let Some(due_ms) = self.due {
+            self.due_signal.note(due_ms);
+        }
         match &self.faults {
             Some(faults) if faults.at(Point::AfterCommit).await == Verdict::Fail => Err(StoreError::Injected),
             _ => Ok(()),
         }
+    }
+
+    /// Notes that something is due then, in milliseconds since 1970.
+    pub(crate) fn note_due(&mut self, due_ms: i64) {
+        self.due = Some(self.due.map_or(due_ms, |earlier| earlier.min(due_ms)));
+    }
+
+    /// Notes that what waited may be due now.
+    pub(crate) fn note_due_now(&mut self) {
+        self.note_due(i64::MIN);
     }
 
     pub(crate) fn is_postgres(&mut self) -> Result<bool, StoreError> {

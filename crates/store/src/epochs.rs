@@ -8,15 +8,15 @@ use redialer_core::{
     chance::Chance,
     id,
     time::{minutes, plus},
+    timing::LOOKUP_AFTER_MINUTES,
 };
 
 use crate::{
-    EventRow, Store, StoreError, TenantKey,
-    asks::ASK_AFTER_MINUTES,
-    at,
+    EventRow, Store, StoreError, TenantKey, at,
     chains::{open_all, opened},
     dispatch::BODY,
     engine::args,
+    transitions,
 };
 
 /// One life of the database, from a restore on.
@@ -80,7 +80,10 @@ impl Store {
     pub async fn enter_epoch(&self, workspace: Id<id::Workspace>, epoch: i64) -> Result<(), StoreError> {
         const SQL: &str =
             "update workspaces set epoch = $2, swept_once_at = null where id = $1 and epoch < $2";
-        self.db.write(SQL, args![workspace, epoch]).await.map(|_| ())
+        let mut tx = self.db.begin().await?;
+        tx.execute(SQL, args![workspace, epoch]).await?;
+        tx.note_due_now();
+        tx.commit().await
     }
 
     /// The first of the two sweeps that let a restored workspace dial was complete.
@@ -111,9 +114,6 @@ impl Store {
         const PUT: &str = "insert into dispatches
                  (bucket, id, tenant_id, workspace_id, callback_id, channel, state, attempt, call_id, sealed, sent_at, ask_at, asks, updated_at)
              values ($1, $2, $3, $4, $5, $6, 'placed', $7, $8, $9, $10, $11, 0, $10) on conflict do nothing";
-        const DIALING: &str = "update callbacks set state = 'dialing', held_for = null, dispatch_id = $3, provider_call_id = $4,
-                 fence = fence + 1, lease_until = null, updated_at = $5
-             where bucket = $1 and id = $2 and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')";
         const SPEND: &str = "update chains set spent = spent + 1 where bucket = $1 and id = $2";
         let due_by = plus(adoption.started_at, minutes(1));
         let ix = adoption.person_ix.map(|ix| ix.to_vec());
@@ -134,12 +134,13 @@ impl Store {
             adoption.call_id,
             key.seal(BODY, adoption.dispatch.uuid(), b"", chance),
             now,
-            plus(now, minutes(ASK_AFTER_MINUTES))
+            plus(now, minutes(LOOKUP_AFTER_MINUTES))
         ];
         if tx.execute(PUT, put).await? == 0 {
             return Ok(());
         }
-        tx.execute(DIALING, args![row.bucket, callback, adoption.dispatch, adoption.call_id, now]).await?;
+        transitions::adopt(&mut tx, (row.bucket, callback), (adoption.dispatch, adoption.call_id), now)
+            .await?;
         open_all(&mut tx, vec![opened(row.bucket, chain, row.tenant, row.workspace, now)]).await?;
         tx.execute(SPEND, args![row.bucket, chain]).await?;
         tx.commit().await

@@ -5,8 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::SignedDuration;
-use redialer_core::{Id, Timestamp, id, time::plus};
+use redialer_core::{
+    Id, Timestamp,
+    fuse::{FuseLimits, RecentCalls},
+    id,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -15,36 +18,8 @@ use crate::{
     engine::{Row, Tx, args, row},
 };
 
-/// The most calls to one number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FuseLimits {
-    /// Within any 24 hours.
-    pub per_day: u32,
-    /// Within any 10 minutes.
-    pub per_10_minutes: u32,
-}
-
-const DAY: SignedDuration = SignedDuration::from_hours(24);
-const TEN_MINUTES: SignedDuration = SignedDuration::from_mins(10);
-
-impl FuseLimits {
-    /// Whether these calls leave no room for one more.
-    fn are_reached(self, calls: Calls) -> bool {
-        calls.day >= i64::from(self.per_day) || calls.minutes >= i64::from(self.per_10_minutes)
-    }
-}
-
-/// Calls to one number.
-#[derive(Debug, Clone, Copy, Default)]
-struct Calls {
-    day: i64,
-    minutes: i64,
-}
-
-impl Calls {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self { day: row.get("day")?, minutes: row.get("minutes")? })
-    }
+fn calls_of(row: &Row) -> Result<RecentCalls, StoreError> {
+    Ok(RecentCalls { day: row.get("day")?, minutes: row.get("minutes")? })
 }
 
 /// Of those that would be dialed now, the callbacks whose number was called too often already.
@@ -69,14 +44,14 @@ pub(crate) async fn blown(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTreeSe
     }
     let mut numbers = BTreeMap::new();
     for p in &live {
-        let since = (plus(p.now(), -DAY), plus(p.now(), -TEN_MINUTES));
+        let since = RecentCalls::since(p.now());
         let c = &p.claim;
         numbers
             .insert((c.tenant.uuid(), c.person_ix), row![c.bucket, c.tenant, c.person_ix, since.0, since.1]);
     }
-    let mut calls: BTreeMap<(Uuid, Vec<u8>), Calls> = BTreeMap::new();
+    let mut calls: BTreeMap<(Uuid, Vec<u8>), RecentCalls> = BTreeMap::new();
     for row in tx.fetch_rows(COUNT, vec![], numbers.into_values().collect()).await? {
-        calls.insert((row.get("tenant_id")?, row.get("person_ix")?), Calls::from_row(&row)?);
+        calls.insert((row.get("tenant_id")?, row.get("person_ix")?), calls_of(&row)?);
     }
     let mut blown = BTreeSet::new();
     for p in live {
@@ -84,8 +59,7 @@ pub(crate) async fn blown(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTreeSe
         if p.fuse().are_reached(*calls) {
             blown.insert(p.claim.id.uuid());
         } else {
-            calls.day += 1;
-            calls.minutes += 1;
+            calls.count();
         }
     }
     Ok(blown)
@@ -105,9 +79,9 @@ impl TenantStore {
         if self.is_for_tests() {
             return Ok(false);
         }
-        let args =
-            args![bucket_of(self.tenant), self.tenant, person_ix, plus(now, -DAY), plus(now, -TEN_MINUTES)];
+        let since = RecentCalls::since(now);
+        let args = args![bucket_of(self.tenant), self.tenant, person_ix, since.0, since.1];
         let row = self.db().read_one(SQL, args).await?.ok_or(StoreError::Corrupt("count"))?;
-        Ok(limits.are_reached(Calls::from_row(&row)?))
+        Ok(limits.are_reached(calls_of(&row)?))
     }
 }

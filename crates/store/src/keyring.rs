@@ -84,7 +84,6 @@ impl Store {
         tx.execute(WORKSPACES, args![tenant.id, now]).await?;
         tx.execute(MEMBERS, args![tenant.id]).await?;
         tx.commit().await?;
-        self.forget();
         self.checkpoint().await
     }
 

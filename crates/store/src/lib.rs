@@ -22,6 +22,7 @@ mod condition;
 mod decisions;
 mod desks;
 mod dispatch;
+mod due_signal;
 mod engine;
 mod epochs;
 mod fail;
@@ -34,6 +35,7 @@ mod known;
 mod leases;
 mod ledger;
 mod members;
+mod outbox;
 mod persons;
 mod pool;
 mod redials;
@@ -53,6 +55,7 @@ mod suppressions;
 mod sweeps;
 mod tenant_keys;
 mod tenants;
+mod transitions;
 mod usage;
 mod values;
 mod vitals;
@@ -77,9 +80,9 @@ pub use condition::Condition;
 pub use decisions::{Decided, DecisionKey, Decisions, Known, NextCallback};
 pub use desks::{Desk, Seat};
 pub use dispatch::{DispatchRow, Intent, NewDispatch};
+pub use due_signal::DueSignal;
 pub use epochs::{Adoption, Epoch};
 pub use fail::{Abort, BadPoint, Faults, Passing, Point, Verdict};
-pub use fuse::FuseLimits;
 pub use group::Full;
 pub use inbox::{EventRow, Inbox, NewDelivery, PendingRow, Recorded};
 pub use keyring::{Keyring, strip_keys};
@@ -106,7 +109,6 @@ pub use tenants::{NewTenant, TenantRow};
 pub use workspaces::{DueWorkspace, NewWorkspace, WebhookKey, WorkspaceChange, WorkspaceRow};
 
 use engine::{Db, Lane};
-use remembered::Remembered;
 use scope::Scope;
 
 /// Why the store could not do it.
@@ -194,7 +196,6 @@ impl From<sqlx::Error> for StoreError {
 pub struct Store {
     db: Db,
     kek: Arc<Kek>,
-    desks: Arc<Remembered<Id<id::Workspace>, Desk>>,
     shared: bool,
 }
 
@@ -258,12 +259,12 @@ impl TenantStore {
 impl Store {
     /// Opens the embedded database.
     pub async fn sqlite(file: &Path, kek: Kek) -> Result<Self, StoreError> {
-        Ok(Self { db: Db::sqlite(file).await?, kek: Arc::new(kek), desks: Arc::default(), shared: false })
+        Ok(Self { db: Db::sqlite(file).await?, kek: Arc::new(kek), shared: false })
     }
 
     /// Connects to Postgres.
     pub async fn postgres(url: &str, kek: Kek) -> Result<Self, StoreError> {
-        Ok(Self { db: Db::postgres(url).await?, kek: Arc::new(kek), desks: Arc::default(), shared: true })
+        Ok(Self { db: Db::postgres(url).await?, kek: Arc::new(kek), shared: true })
     }
 
     /// Brings the schema up to this version, and makes sure that the key is the one the data was sealed with, as far as
@@ -318,6 +319,11 @@ impl Store {
             Some(row) => self.opens_proof(&row.get::<Vec<u8>>("value")?).await.map(|()| true),
             None => Ok(false),
         }
+    }
+
+    /// Wakes whoever reads due callbacks when something may be due sooner.
+    pub fn due_signal(&self) -> &DueSignal {
+        &self.db.due_signal
     }
 
     /// Whether several replicas may share this database.

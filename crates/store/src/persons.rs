@@ -3,7 +3,7 @@
 use redialer_core::{
     Id, Timestamp,
     agent::Channel,
-    callback::{HeldFor, Live, State},
+    callback::{HeldFor, Live, State, waits_as},
     decide::{Person, Planned},
     id,
 };
@@ -66,26 +66,6 @@ pub(crate) fn live_of(row: &Row) -> Result<Live, StoreError> {
     })
 }
 
-/// A waiting callback that ends, by bucket and id, and the newer one that replaces it.
-pub(crate) type Superseded = (i64, Id<id::Callback>, Option<Id<id::Callback>>);
-
-/// Ends waiting callbacks; those that no newer one replaces because the person reached us.
-pub(crate) async fn supersede_all(
-    tx: &mut Tx,
-    ended: &[Superseded],
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    const SQL: &str = "with v (bucket, id, superseded_by, outcome, now) as (values {rows})
-         update callbacks set state = 'superseded', held_for = null, fence = fence + 1, updated_at = v.now,
-             superseded_by = v.superseded_by, outcome = coalesce(v.outcome, callbacks.outcome)
-         from v where callbacks.bucket = v.bucket and callbacks.id = v.id and callbacks.state in ('scheduled', 'held')";
-    let row = |(bucket, id, by): &Superseded| row![*bucket, *id, *by, by.is_none().then_some(REACHED), now];
-    tx.execute_rows(SQL, vec![], ended.iter().map(row).collect()).await.map(|_| ())
-}
-
-/// The outcome of a retry that ended because the person reached us.
-const REACHED: &str = "reached_us";
-
 /// Where a promise counts: with that agent, or, without one, in the whole workspace.
 pub(crate) fn scope_value(agent: Option<Id<id::Agent>>) -> Id<id::Agent> {
     agent.unwrap_or(Id::from_uuid(uuid::Uuid::nil()))
@@ -119,9 +99,13 @@ impl NewRow<'_> {
         self.planned.chain.unwrap_or(self.id.as_root())
     }
 
+    /// The state it begins in.
+    pub(crate) const fn state(&self) -> State {
+        waits_as(self.planned.held, false).0
+    }
+
     pub(crate) fn values(&self) -> Vec<Value> {
         let p = self.planned;
-        let state = if p.held.is_some() { State::Held } else { State::Scheduled };
         row![
             self.bucket,
             self.id,
@@ -132,7 +116,7 @@ impl NewRow<'_> {
             self.chain(),
             p.parent,
             self.person_ix,
-            state.word(),
+            self.state().word(),
             p.held.map(HeldFor::word),
             p.reason.word(),
             p.cause.clone(),
@@ -158,17 +142,4 @@ impl NewRow<'_> {
             self.external_ix.map(|ix| ix.to_vec())
         ]
     }
-}
-
-/// What writes callbacks: rows of [`NewRow::values`].
-pub(crate) const INSERT: &str = "insert into callbacks
-         (bucket, id, tenant_id, workspace_id, agent_id, channel, chain_id, parent_id, person_ix, state, held_for,
-          reason, cause, attempt, max_attempts, is_final, forced, requested_for, scheduled_for, due_at, timezone,
-          timezone_source, born_of, source_call_id, source_kind, fence, unsent, sealed, created_at, updated_at, test,
-          promise_scope, external_ix)
-     values {rows}";
-
-/// Writes one callback.
-pub(crate) async fn insert(tx: &mut Tx, row: &NewRow<'_>) -> Result<(), StoreError> {
-    tx.execute_rows(INSERT, vec![], vec![row.values()]).await.map(|_| ())
 }

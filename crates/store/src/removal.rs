@@ -36,7 +36,6 @@ impl TenantStore {
         }
         pen.write(&mut tx, act("workspace.delete", id, &id.to_string()), now).await?;
         tx.commit().await?;
-        self.store.forget();
         Ok(())
     }
 
@@ -68,9 +67,9 @@ impl TenantStore {
             return Err(StoreError::Conflict("plan_limit"));
         }
         tx.execute(RESTORE, args![self.tenant, id, now]).await?;
+        tx.note_due_now();
         pen.write(&mut tx, act("workspace.restore", id, &id.to_string()), now).await?;
         tx.commit().await?;
-        self.store.forget();
         Ok(())
     }
 
@@ -118,7 +117,7 @@ impl Part {
 }
 
 /// What hangs on something else goes before it.
-const PARTS: [Part; 13] = [
+const PARTS: [Part; 14] = [
     Part(
         "delete from bodies where bucket = $1 and delivery_id in
              (select d.id from deliveries d join bodies b on b.delivery_id = d.id and b.bucket = d.bucket
@@ -149,6 +148,9 @@ const PARTS: [Part; 13] = [
         "delete from notices where bucket = $1 and workspace_id = $2 and (tenant_id, at, id) in
              (select tenant_id, at, id from notices where bucket = $1 and workspace_id = $2
                 and tenant_id = (select tenant_id from workspaces where id = $2) limit 500)",
+    ),
+    Part(
+        "delete from callback_events where bucket = $1 and workspace_id = $2 and id in (select id from callback_events where bucket = $1 and workspace_id = $2 limit 500)",
     ),
     Part("delete from own_numbers where $1 >= 0 and workspace_id = $2"),
     Part(

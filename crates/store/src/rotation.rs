@@ -23,7 +23,9 @@ use crate::{
     seal::{self, BODY},
     suppressions,
     tenant_keys::{WrappedKey, context_of},
-    tenants, workspaces,
+    tenants,
+    transitions::RESEAL,
+    workspaces,
 };
 
 /// What a step of a rotation did.
@@ -86,7 +88,7 @@ const COLUMNS: [Sealed; 8] = [
     Sealed {
         label: callbacks::SEALED,
         page: "select id, bucket, tenant_id, sealed from callbacks where (id, bucket) > ($1, $2) order by id, bucket limit 200",
-        replace: "update callbacks set sealed = $2 where bucket = $4 and id = $1 and sealed = $3",
+        replace: RESEAL,
     },
     Sealed {
         label: dispatch::BODY,
@@ -181,7 +183,6 @@ impl Store {
             }
             rotated.done += usize::from(done);
         }
-        self.forget();
         Ok(rotated)
     }
 
@@ -209,7 +210,6 @@ impl Store {
             let args = args![key.tenant, next, wrapped, key.version, key.wrapped];
             rotated.done += usize::try_from(self.db.write(SQL, args).await?).unwrap_or(0);
         }
-        self.forget();
         Ok(rotated)
     }
 
@@ -238,7 +238,6 @@ impl Store {
             tx.commit().await?;
             rotated.done += 1;
         }
-        self.forget();
         Ok(rotated)
     }
 
@@ -318,7 +317,6 @@ impl Store {
             let dropped = self.db.write(SQL, args![tenant, version, other]).await?;
             rotated.done += usize::try_from(dropped).unwrap_or(0);
         }
-        self.forget();
         Ok(rotated)
     }
 

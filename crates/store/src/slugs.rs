@@ -8,7 +8,7 @@ use redialer_core::{
     chance::Chance,
     id,
     time::{minutes, plus},
-    workspace::SLUG_GRACE_MINUTES,
+    timing::SLUG_GRACE_MINUTES,
 };
 
 use crate::{AgentRow, Store, StoreError, TenantStore, audit::Act, engine::args};
@@ -62,7 +62,6 @@ impl TenantStore {
         };
         pen.write(&mut tx, act, now).await?;
         tx.commit().await?;
-        self.store.forget();
         Ok(slug)
     }
 }
@@ -95,7 +94,6 @@ impl Store {
         tx.execute(SQL, args![agent, now]).await?;
         tx.execute(END, args![agent, now]).await?;
         tx.commit().await?;
-        self.forget();
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     audit::Act,
     bucket_of,
     engine::{Row, Tx, args},
+    transitions,
 };
 
 pub(crate) const SEALED: &str = "suppressions.sealed";
@@ -152,18 +153,13 @@ pub(crate) async fn suppress(
     const PUT: &str =
         "insert into suppressions (bucket, tenant_id, number_ix, id, source, sealed, created_at)
          values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing";
-    const END: &str = "update callbacks set state = 'suppressed', outcome = 'do_not_call', held_for = null, fence = fence + 1, updated_at = $4
-         where bucket = $1 and workspace_id in (select id from workspaces where tenant_id = $2) and person_ix = $3
-           and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
-           and (state in ('scheduled', 'held') or (state = 'dispatching' and dispatch_id is null))";
     let id: Id<id::Suppression> = Id::new(now, chance);
     let Entry { number, note, source } = entry;
     let plain = note.map_or_else(|| number.to_owned(), |note| format!("{number}\n{note}"));
     let sealed = key.seal(SEALED, id.uuid(), plain.as_bytes(), chance);
     let ix = key.index(number);
     tx.execute(PUT, args![bucket, key.tenant(), ix, id, source, sealed, now]).await?;
-    tx.execute(END, args![bucket, key.tenant(), ix, now]).await?;
-    Ok(())
+    transitions::suppress(tx, (bucket, key.tenant()), ix, now).await
 }
 
 /// Whether a number is on the tenant's list.

@@ -121,7 +121,6 @@ impl Store {
         tx.execute(SQL, args![tenant.id, plan.word()]).await?;
         pen.write(&mut tx, act, now).await?;
         tx.commit().await?;
-        self.forget();
         Ok(())
     }
 

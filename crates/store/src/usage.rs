@@ -6,60 +6,32 @@
 
 use std::collections::BTreeMap;
 
-use jiff::tz::TimeZone;
-use redialer_core::{Id, Timestamp, id};
+use redialer_core::{
+    Id, Timestamp, id,
+    quota::{Room, period},
+};
 use uuid::Uuid;
 
 use crate::{
     Store, StoreError, TenantStore, at, bucket_of,
     dispatch::Prepared,
     engine::{Row, Tx, args},
+    transitions,
 };
 
 /// The row of a whole tenant.
 const ALL: Id<id::Workspace> = Id::from_uuid(Uuid::nil());
 
-/// The calendar month, UTC, as 202611.
-pub(crate) fn period(at: Timestamp) -> i64 {
-    let day = at.to_zoned(TimeZone::UTC).date();
-    i64::from(day.year()) * 100 + i64::from(day.month())
-}
-
 /// A tenant's month: bucket, tenant, period.
 type Month = (i64, Uuid, i64);
 
-fn month_of(p: &Prepared) -> Month {
-    (p.claim.bucket, p.claim.tenant.uuid(), period(p.now()))
-}
-
-/// How many more calls limited tenants may make.
-pub(crate) struct Room(BTreeMap<Month, usize>);
-
-impl Room {
-    /// Those that find room: of each tenant the first ones.
-    pub(crate) fn take<'p>(&self, prepared: &[&'p Prepared]) -> Vec<&'p Prepared> {
-        let mut taken: BTreeMap<Month, usize> = BTreeMap::new();
-        let mut fits = |p: &&Prepared| {
-            if p.claim.test {
-                return true;
-            }
-            let taken = taken.entry(month_of(p)).or_default();
-            *taken += 1;
-            self.0.get(&month_of(p)).is_none_or(|room| *taken <= *room)
-        };
-        prepared.iter().copied().filter(|p| fits(p)).collect()
-    }
-
-    /// Whether these have used up all the room of that one's tenant.
-    pub(crate) fn is_used_up(&self, kept: &[&Prepared], p: &Prepared) -> bool {
-        let month = month_of(p);
-        let used = kept.iter().filter(|k| !k.claim.test && month_of(k) == month).count();
-        !p.claim.test && self.0.get(&month).is_some_and(|room| used >= *room)
-    }
+/// The month that a dial counts in; a test in none.
+pub(crate) fn month_of(p: &Prepared) -> Option<Month> {
+    (!p.claim.test).then(|| (p.claim.bucket, p.claim.tenant.uuid(), period(p.now())))
 }
 
 /// The room that the plans of these leave; nobody else counts before this transaction ends.
-pub(crate) async fn room(tx: &mut Tx, prepared: &[&Prepared]) -> Result<Room, StoreError> {
+pub(crate) async fn room(tx: &mut Tx, prepared: &[&Prepared]) -> Result<Room<Month>, StoreError> {
     const FIRST: &str =
         "insert into usage (bucket, tenant_id, period, workspace_id, calls) values ($1, $2, $3, $4, 0)
          on conflict do nothing";
@@ -67,17 +39,15 @@ pub(crate) async fn room(tx: &mut Tx, prepared: &[&Prepared]) -> Result<Room, St
     const ROOM: &str = "update usage set calls = calls where bucket = $1 and tenant_id = $2 and period = $3
          and workspace_id = $4 returning calls";
     let limits: BTreeMap<Month, u64> =
-        prepared.iter().filter(|p| !p.claim.test).filter_map(|p| Some((month_of(p), p.limit()?))).collect();
-    let mut room = BTreeMap::new();
+        prepared.iter().filter_map(|p| Some((month_of(p)?, p.limit()?))).collect();
+    let mut used = Vec::new();
     for (month, limit) in limits {
         let (bucket, tenant, period) = (month.0, Id::<id::Tenant>::from_uuid(month.1), month.2);
         tx.execute(FIRST, args![bucket, tenant, period, ALL]).await?;
         let row = tx.fetch_one(ROOM, args![bucket, tenant, period, ALL]).await?;
-        let used: i64 = row.ok_or(StoreError::Corrupt("use"))?.get("calls")?;
-        let left = limit.saturating_sub(u64::try_from(used).unwrap_or(0));
-        room.insert(month, usize::try_from(left).unwrap_or(usize::MAX));
+        used.push((month, limit, row.ok_or(StoreError::Corrupt("use"))?.get("calls")?));
     }
-    Ok(Room(room))
+    Ok(Room::new(used))
 }
 
 const ADD: &str = "insert into usage (bucket, tenant_id, period, workspace_id, calls) values ($1, $2, $3, $4, $5)
@@ -128,14 +98,11 @@ impl TenantStore {
 
     /// Lets so many of those go on that wait for room in the plan, the longest due first; how many there were. The time
     /// they were held is not lateness: what is overdue is planned for now, and quiet time binds it.
-    pub async fn release_quota(&self, room: i64, now: Timestamp) -> Result<u64, StoreError> {
-        const SQL: &str = "update callbacks set state = 'scheduled', held_for = null, updated_at = $4,
-                 scheduled_for = case when scheduled_for < $4 then $4 else scheduled_for end,
-                 due_at = case when scheduled_for < $4 then $4 else scheduled_for end
-             where bucket = $1 and state = 'held' and held_for = 'quota' and id in
-                 (select id from callbacks where due_at <= $4 and bucket = $1 and tenant_id = $2 and state = 'held'
-                    and held_for = 'quota' order by due_at limit $3)";
-        self.db().write(SQL, args![bucket_of(self.tenant), self.tenant, room, now]).await
+    pub async fn release_quota(&self, room: i64, now: Timestamp) -> Result<usize, StoreError> {
+        let mut tx = self.db().begin().await?;
+        let n = transitions::release_quota(&mut tx, (bucket_of(self.tenant), self.tenant), room, now).await?;
+        tx.commit().await?;
+        Ok(n)
     }
 }
 

@@ -6,7 +6,8 @@ use redialer_core::{
     decide::Notice,
     id,
     time::{minutes, plus},
-    workspace::{PROBE_EVERY_MINUTES, Pause, ProviderKind, SWEEP_EVERY_MINUTES, SYNC_EVERY_MINUTES},
+    timing::{PROBE_EVERY_MINUTES, SWEEP_EVERY_MINUTES, SYNC_EVERY_MINUTES},
+    workspace::{Pause, ProviderKind},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -331,6 +332,7 @@ impl TenantStore {
         }
         if has_new_key {
             tx.execute(RESUME, args![self.tenant, id, change.account]).await?;
+            tx.note_due_now();
         }
         let mut after = settings_of(&mut tx, self.tenant, id).await?;
         for (name, replaced) in [("api_key", has_new_key), ("webhook_key", has_new_webhook_key)] {
@@ -348,7 +350,6 @@ impl TenantStore {
         };
         pen.write(&mut tx, act, now).await?;
         tx.commit().await?;
-        self.store.forget();
         Ok(())
     }
 }
@@ -408,9 +409,9 @@ impl Store {
         let mut tx = self.db.begin().await?;
         if tx.execute(SQL, args![id]).await? == 1 {
             notice_of_workspace(&mut tx, id, Notice::Resumed, now).await?;
+            tx.note_due_now();
         }
         tx.commit().await?;
-        self.forget();
         Ok(())
     }
 
@@ -425,7 +426,6 @@ impl Store {
         let mut tx = self.db.begin().await?;
         pause(&mut tx, id, why, message, now).await?;
         tx.commit().await?;
-        self.forget();
         Ok(())
     }
 
@@ -451,14 +451,14 @@ impl Store {
         missing.sort();
         tx.execute(SET, args![id, missing.join(",")]).await?;
         tx.commit().await?;
-        self.forget();
         Ok(())
     }
 
     /// Remembers which account of the provider's a workspace's key is of.
     pub async fn set_account(&self, id: Id<id::Workspace>, account: &str) -> Result<(), StoreError> {
         const SQL: &str = "update workspaces set account = $2 where id = $1 and account is null";
-        self.db.write(SQL, args![id, account]).await.map(|_| ())
+        self.db.write(SQL, args![id, account]).await?;
+        Ok(())
     }
 
     /// Workspaces whose roster is due to be pulled, put off to `next_at` so that no other replica pulls it too.

@@ -9,7 +9,7 @@
 
 use jiff::Timestamp;
 
-use super::{AskedTime, Note, asked_time::is_request};
+use super::{AskedTime, Note, asked_time::is_request, chain::Place};
 use crate::{
     Id,
     agent::Dialler,
@@ -311,15 +311,15 @@ fn request(scene: &Scene<'_>, after: &mut AfterCall) {
     let by_default = plus(born_of, scene.policy.unclear.wait);
     let scheduled_for =
         scene.asked.at.unwrap_or_else(|| out_of_quiet(scene, by_default, &scene.asked.zone, after));
-    let (chain, parent, attempt) = place_in_chain(scene, others());
+    let place = place_in_chain(scene, others());
     let waiting = others().filter(|l| l.state.is_waiting()).map(|l| l.id);
     after.supersede.extend(waiting.filter(|id| !after.supersede.contains(id)).collect::<Vec<_>>());
     let planned = Planned {
-        chain,
-        parent,
+        chain: place.chain(),
+        parent: place.parent(),
         reason: RedialReason::CallbackRequested,
         cause: scene.facts.outcome.as_ref().map(|o| o.reason.clone()),
-        attempt,
+        attempt: place.attempt,
         max_attempts: scene.policy.max_attempts,
         requested_for: scene.asked.at,
         scheduled_for,
@@ -358,21 +358,12 @@ fn note_what_is_not_usual(scene: &Scene<'_>, held: Option<HeldFor>, after: &mut 
     }
 }
 
-/// The chain a new callback belongs to, the callback it follows, and its attempt.
-fn place_in_chain<'l>(
-    scene: &Scene<'_>,
-    live: impl Iterator<Item = &'l Live>,
-) -> (Option<Id<Chain>>, Option<Id<Callback>>, u32) {
-    let has_room = |spent: u32| spent < scene.policy.max_attempts;
-    if let Some(redial) = scene.redial {
-        return match has_room(redial.spent) {
-            true => (Some(redial.chain), Some(redial.id), redial.spent + 1),
-            false => (None, None, 1),
-        };
-    }
-    match live.filter(|l| has_room(l.spent)).max_by_key(|l| (l.state.is_waiting(), l.born_of)) {
-        Some(live) => (Some(live.chain), Some(live.id), live.spent + 1),
-        None => (None, None, 1),
+/// A request continues the chain of the call it was made in, else one of the person's.
+fn place_in_chain<'l>(scene: &Scene<'_>, live: impl Iterator<Item = &'l Live>) -> Place {
+    let most = scene.policy.max_attempts;
+    match scene.redial {
+        Some(redial) => Place::behind(redial.id, redial.chain, redial.spent, most),
+        None => Place::among(live, most),
     }
 }
 

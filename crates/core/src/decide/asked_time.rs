@@ -85,16 +85,7 @@ pub fn asked_time(
     let words = words.as_ref().map(|words| ("words", &words[..])).into_iter();
     let mut doubt = 0.0;
     for (source, turns) in words.chain(iter::once_with(|| ("transcript", conversation.as_slice()))) {
-        let call = when::Call {
-            turns,
-            end,
-            zone: &zone.name,
-            agent_zone,
-            only_the_time: source == "words",
-            lang: policy.language.unwrap_or_default(),
-            hours: Some(&policy.hours),
-        };
-        let heard = heard_in(policy.language, &call);
+        let heard = hear(turns, source == "words", (zone, agent_zone), policy, end);
         if let Some(at) = heard.at.filter(|at| usable(*at)) {
             if heard.confidence >= least {
                 return clear(at, &heard, source, zone);
@@ -125,12 +116,38 @@ fn unheard(zone: &Zone, confidence: f64) -> AskedTime {
     }
 }
 
+/// Reads a time that somebody wrote in words, as of `now`, on the clock of a zone.
+pub fn time_in_words(words: &str, zone: &Zone, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
+    let turn = Turn { role: when::Role::User, content: words.to_owned() };
+    hear(&[turn], true, (zone, None), policy, now).at
+}
+
 /// Reads a time in the workspace's language, or in whichever fits best where it names none.
-pub fn heard_in(language: Option<when::Lang>, call: &when::Call<'_>) -> when::Heard {
-    match language {
-        Some(lang) => when::read(&when::Call { lang, ..*call }),
-        None => when::read_in_any_language(call),
+fn hear(
+    turns: &[Turn],
+    only_the_time: bool,
+    (zone, agent_zone): (&Zone, Option<&str>),
+    policy: &Policy,
+    end: Timestamp,
+) -> when::Heard {
+    let call = when::Call {
+        turns,
+        end,
+        zone: &zone.name,
+        agent_zone,
+        only_the_time,
+        lang: policy.language.unwrap_or_default(),
+        hours: Some(&policy.hours),
+    };
+    match policy.language {
+        Some(_) => when::read(&call),
+        None => when::read_in_any_language(&call),
     }
+}
+
+/// Whether a decision may have to look at the conversation: most ask for nothing, and it is most of a payload.
+pub fn may_ask(facts: &CallFacts) -> bool {
+    facts.asked.callback || facts.outcome.as_ref().is_some_and(|o| o.ending == Ending::AskedForCallback)
 }
 
 /// Whether a person was at the other end. Whoever calls or writes to us is one. Of a call of ours the reason tells,
@@ -407,17 +424,13 @@ mod tests {
             ("mañana a las 10", "Mon 30 Nov 10:00"),
             ("el 15 de diciembre a las 9", "Tue 15 Dec 09:00"),
         ] {
-            let turn = Turn { role: Role::User, content: text.to_owned() };
-            let call = when::Call {
-                turns: &[turn],
-                end,
-                zone: "Europe/Madrid",
-                agent_zone: None,
-                only_the_time: true,
-                lang: when::Lang::default(),
-                hours: None,
+            let madrid = Zone {
+                name: "Europe/Madrid".to_owned(),
+                source: crate::time::ZoneSource::Request,
+                is_sure: true,
             };
-            let at = heard_in(None, &call).at.expect("understood").to_zoned(zone.clone());
+            let policy = Policy { language: None, ..Policy::default() };
+            let at = time_in_words(text, &madrid, &policy, end).expect("understood").to_zoned(zone.clone());
             assert_eq!(at.strftime("%a %d %b %H:%M").to_string(), want, "{text}");
         }
     }

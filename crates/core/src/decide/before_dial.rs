@@ -130,6 +130,14 @@ fn replanned(due: &Due<'_>, now: Timestamp) -> Timestamp {
     on(0).or_else(|| on(1)).unwrap_or_else(|| plus(now, minutes(24 * 60)))
 }
 
+/// Of due callbacks, in their order, those that may be claimed together. One that failed in our hands before, perhaps by
+/// taking the process with it, goes alone: the others are not to blame (I33).
+pub fn dialed_together<R>(rows: &[R], failures: impl Fn(&R) -> i64) -> impl Iterator<Item = &R> {
+    let goes_alone = rows.first().is_some_and(|first| failures(first) > 0);
+    let rows = if goes_alone { &rows[..1] } else { rows };
+    rows.iter().filter(move |row| goes_alone || failures(row) == 0)
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::civil::time;
@@ -278,5 +286,11 @@ mod tests {
         );
         check(|d| d.forced = true, 60, dial);
         check(|d| d.forced = true, 500, BeforeDial::Close(State::Expired));
+    }
+
+    #[test]
+    fn what_failed_before_is_dialed_alone() {
+        let check = |failures: &[i64]| dialed_together(failures, |n| *n).count();
+        assert_eq!([check(&[0, 0, 0]), check(&[2, 0, 0]), check(&[0, 1, 0]), check(&[])], [3, 1, 2, 0]);
     }
 }

@@ -9,6 +9,7 @@ mod after_call;
 mod after_dial;
 mod asked_time;
 mod before_dial;
+mod chain;
 mod gates;
 mod note;
 mod notice;
@@ -21,14 +22,14 @@ pub use after_call::{
     AfterCall, Follow, Person, Planned, Redial, Scene, Seen, Settle, after_call, analysis_due, end_of,
 };
 pub use after_dial::{AfterDial, Tried, after_dial};
-pub use asked_time::{AskedTime, ZONE_UNSURE, asked_time, heard_in};
-pub use before_dial::{BeforeDial, Due, before_dial};
+pub use asked_time::{AskedTime, ZONE_UNSURE, asked_time, may_ask, time_in_words};
+pub use before_dial::{BeforeDial, Due, before_dial, dialed_together};
 pub use gates::{Around, Gate, Verdict, gates, gates_around};
 pub use note::Note;
 pub use notice::Notice;
 pub use on_request::{Forced, Refused, Request, is_schedulable, on_request};
-pub use sweep::{Listed, Swept, sweep_page};
+pub use sweep::{Listed, RestoreSweep, Swept, after_restore_sweep, may_be_adopted, sweep_page};
 pub use unknown::{
     AfterAsk, Ask, Finding, SETTLE_MINUTES, Unknown, after_ask, how_to_ask, is_unheard_for_good,
 };
-pub use whom::{Whom, whom};
+pub use whom::{Whom, may_be_dialed, number_of_agent, whom, why_nobody};

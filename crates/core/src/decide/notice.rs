@@ -111,6 +111,16 @@ impl Notice {
         Self::ALL.into_iter().find(|n| n.word() == word)
     }
 
+    /// Why a due callback was put off: it was missed and planned anew, or due in quiet time; `None` where its moment
+    /// stays.
+    pub const fn of_snooze(was_missed: bool, is_later: bool) -> Option<Self> {
+        match (is_later, was_missed) {
+            (false, _) => None,
+            (true, true) => Some(Self::Replanned),
+            (true, false) => Some(Self::Quiet),
+        }
+    }
+
     /// Why a callback was held.
     pub const fn of_hold(why: HeldFor) -> Option<Self> {
         match why {

@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Note, Person, Planned};
+use super::{Note, Person, Planned, chain::Place};
 use crate::{
     Id,
     callback::{Live, RedialReason},
@@ -78,21 +78,18 @@ pub fn on_request(request: &Request<'_>, now: Timestamp) -> Result<(Planned, Vec
     if let Some(promise) = peers().find(asked_for).filter(|_| !request.replaces) {
         return Err(Refused::PromisePending(promise.id));
     }
-    let live = peers()
-        .filter(|l| l.spent < policy.max_attempts)
-        .max_by_key(|l| (l.state.is_waiting(), l.born_of))
-        .map(|l| (l.id, l.chain, l.spent));
-    let chain = match forces {
-        Some(f) => Some((f.id, f.chain, f.spent)).filter(|_| f.spent < policy.max_attempts),
-        None => live,
+    let most = policy.max_attempts;
+    let place = match forces {
+        Some(forced) => Place::behind(forced.id, forced.chain, forced.spent, most),
+        None => Place::among(peers(), most),
     };
     let planned = Planned {
-        chain: chain.map(|(_, chain, _)| chain),
-        parent: forces.map(|f| f.id).or(chain.map(|(id, ..)| id)),
+        chain: place.chain(),
+        parent: forces.map(|f| f.id).or(place.parent()),
         reason: forces.map_or(RedialReason::Scheduled, |f| f.reason),
         cause: None,
-        attempt: chain.map_or(0, |(.., spent)| spent) + 1,
-        max_attempts: policy.max_attempts,
+        attempt: place.attempt,
+        max_attempts: most,
         requested_for: Some(*at),
         scheduled_for: *at,
         held: None,

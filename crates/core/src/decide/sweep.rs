@@ -6,6 +6,7 @@
 
 use jiff::Timestamp;
 
+use super::SETTLE_MINUTES;
 use crate::time::{minutes, plus};
 
 /// One call of the list.
@@ -50,6 +51,47 @@ pub fn sweep_page(page: &[Listed], since: Timestamp, is_ours: impl Fn(&str) -> b
     Swept { within, is_last: oldest.is_some_and(|t| t < begins) }
 }
 
+/// What a complete sweep of a workspace that was restored from a backup means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestoreSweep {
+    /// It began before the provider's lists could be believed.
+    TooEarly {
+        /// When to sweep again.
+        again_at: Timestamp,
+    },
+    /// It is the first that counts.
+    First {
+        /// When to sweep again.
+        again_at: Timestamp,
+    },
+    /// It is the second that counts: the workspace dials.
+    Last,
+}
+
+/// Judges a complete sweep (I31): two count, a minute apart, the first no earlier than the provider's lists can be
+/// believed after the restore.
+pub fn after_restore_sweep(
+    restored_at: Timestamp,
+    first_at: Option<Timestamp>,
+    began: Timestamp,
+) -> RestoreSweep {
+    let settled_at = plus(restored_at, minutes(SETTLE_MINUTES));
+    if began < settled_at {
+        return RestoreSweep::TooEarly { again_at: settled_at };
+    }
+    match first_at {
+        Some(first) if began >= plus(first, minutes(1)) => RestoreSweep::Last,
+        _ => RestoreSweep::First { again_at: plus(began, minutes(1)) },
+    }
+}
+
+/// Whether a dial of ours that a restored database does not know may be given back to its callback (I31). Its id tells
+/// when it was made: what the backup could know is not adopted, nor what was dialed since the restore. A minute is
+/// left to clocks that differ.
+pub fn may_be_adopted(made_at: Timestamp, backup_at: Timestamp, restored_at: Timestamp) -> bool {
+    plus(backup_at, minutes(-1)) <= made_at && made_at <= plus(restored_at, minutes(1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,5 +129,20 @@ mod tests {
         check(&[("c", None, None), ("b", Some(1), None), ("a", None, None)], &["c", "b"], false);
         check(&[("c", None, None), ("b", Some(-1), None)], &[], false);
         check(&[("a", None, None)], &[], false);
+    }
+
+    #[test]
+    fn a_restored_workspace_dials_after_two_sweeps_that_count() {
+        let check = |first: Option<i64>, began: i64| after_restore_sweep(at(0), first.map(at), at(began));
+        assert_eq!(check(None, 9), RestoreSweep::TooEarly { again_at: at(10) });
+        assert_eq!(check(None, 10), RestoreSweep::First { again_at: at(11) });
+        assert_eq!(check(Some(10), 10), RestoreSweep::First { again_at: at(11) });
+        assert_eq!(check(Some(10), 11), RestoreSweep::Last);
+    }
+
+    #[test]
+    fn only_what_was_dialed_between_backup_and_restore_is_adopted() {
+        let check = |made| may_be_adopted(at(made), at(0), at(60));
+        assert_eq!([-2, -1, 61, 62].map(check), [false, true, true, false]);
     }
 }

@@ -3,11 +3,11 @@
 //! Invariant (T22): a number comes from the original call, from a chat's metadata, or, only with the
 //! workspace's leave, from what was spoken. Nothing else in a payload leads to a dial.
 
-use super::Note;
+use super::{AfterCall, Note};
 use crate::{
     Phone,
-    agent::Channel,
-    call::{CallFacts, Direction},
+    agent::{Channel, OwnNumber},
+    call::CallFacts,
     policy::Policy,
 };
 
@@ -22,14 +22,15 @@ pub struct Whom {
     pub note: Option<Note>,
 }
 
-/// Reads both ends off a call: after an inbound call the two swap, after an outbound one they stay.
-pub fn whom(facts: &CallFacts, policy: &Policy) -> Whom {
+/// Reads both ends off a call: after an inbound call the two swap, after an outbound one they stay. A number of the
+/// workspace's own is nobody's.
+pub fn whom(facts: &CallFacts, policy: &Policy, is_own: impl Fn(&Phone) -> bool) -> Whom {
     let from = facts.agent_number.as_deref().and_then(|n| Phone::parse(n).ok());
     let spoken = facts.asked.number.as_deref().filter(|n| !n.trim().is_empty());
     if let (Some(spoken), true) = (spoken, policy.spoken_numbers)
         && let Ok(phone) = Phone::parse(spoken)
     {
-        return checked(phone, from, None);
+        return checked(phone, from, None, is_own);
     }
     // A spoken number that says the same as the call's own is no request for another.
     let called = facts.person_number.as_deref().map(Phone::parse);
@@ -39,7 +40,7 @@ pub fn whom(facts: &CallFacts, policy: &Policy) -> Whom {
         (None, _) => None,
     };
     match called {
-        Some(Ok(phone)) => checked(phone, from, note),
+        Some(Ok(phone)) => checked(phone, from, note, is_own),
         Some(Err(why)) if why.is_costly() => Whom { person: None, from, note: Some(Note::PremiumNumber) },
         Some(Err(_)) => Whom { person: None, from, note: Some(Note::BadNumber) },
         None if facts.channel == Channel::Voice && facts.direction.is_none() => {
@@ -49,23 +50,29 @@ pub fn whom(facts: &CallFacts, policy: &Policy) -> Whom {
     }
 }
 
-fn checked(person: Phone, from: Option<Phone>, note: Option<Note>) -> Whom {
-    if from.as_ref() == Some(&person) {
+/// Whether a number may be dialed from that one: never the number itself, nor any of the workspace's own.
+pub fn may_be_dialed(person: &Phone, from: Option<&Phone>, is_own: impl Fn(&Phone) -> bool) -> bool {
+    from != Some(person) && !is_own(person)
+}
+
+/// Why nobody would be dialed after a call, if it would have led to a callback otherwise.
+pub fn why_nobody(facts: &CallFacts, whom: &Whom, after: &AfterCall) -> Option<Note> {
+    let is_wanted = facts.asked.callback || facts.is_outbound_call();
+    whom.note.filter(|_| is_wanted && (after.settled || after.analyzed))
+}
+
+/// The agent's number to dial from, among the account's: one it dials from, else one it answers.
+pub fn number_of_agent<'n>(numbers: &'n [OwnNumber], agent: &str) -> Option<&'n OwnNumber> {
+    let is_named = |agents: &[String]| agents.iter().any(|id| id == agent);
+    let outbound = numbers.iter().find(|number| is_named(&number.outbound_agents));
+    outbound.or_else(|| numbers.iter().find(|number| is_named(&number.inbound_agents)))
+}
+
+fn checked(person: Phone, from: Option<Phone>, note: Option<Note>, is_own: impl Fn(&Phone) -> bool) -> Whom {
+    if !may_be_dialed(&person, from.as_ref(), is_own) {
         return Whom { person: None, from, note: Some(Note::OwnNumber) };
     }
     Whom { person: Some(person), from, note }
-}
-
-impl CallFacts {
-    /// Whether the person called us.
-    pub fn is_inbound(&self) -> bool {
-        self.direction == Some(Direction::Inbound)
-    }
-
-    /// Whether the agent called the person by phone: only such calls are retried for their reason.
-    pub fn is_outbound_call(&self) -> bool {
-        self.channel == Channel::Voice && self.direction == Some(Direction::Outbound)
-    }
 }
 
 #[cfg(test)]
@@ -73,12 +80,13 @@ mod tests {
     use super::*;
     use crate::{
         agent::Version,
-        call::{Asked, Moment},
+        call::{Asked, Direction, Moment},
     };
 
     const CALLED: &str = "+14155550117";
     const OTHER: &str = "+14155550118";
     const OURS: &str = "+12025550100";
+    const ALSO_OURS: &str = "+12025550101";
 
     fn check(
         called: Option<&str>,
@@ -105,7 +113,8 @@ mod tests {
             metadata: None,
             tags: None,
         };
-        let whom = whom(&facts, &Policy { spoken_numbers: leave, ..Policy::default() });
+        let policy = Policy { spoken_numbers: leave, ..Policy::default() };
+        let whom = whom(&facts, &policy, |phone| phone.e164() == ALSO_OURS);
         assert_eq!(
             (whom.person.as_ref().map(Phone::e164), whom.note),
             (person, note),
@@ -132,5 +141,18 @@ mod tests {
         check(Some("+19005550117"), None, false, None, Some(Note::PremiumNumber));
         check(Some(OURS), None, false, None, Some(Note::OwnNumber));
         check(Some(CALLED), Some(OURS), true, None, Some(Note::OwnNumber));
+        check(Some(ALSO_OURS), None, false, None, Some(Note::OwnNumber));
+    }
+
+    #[test]
+    fn an_agent_dials_from_its_outbound_number_else_from_one_it_answers() {
+        let number = |number: &str, inbound: &[&str], outbound: &[&str]| OwnNumber {
+            number: number.to_owned(),
+            inbound_agents: inbound.iter().map(|id| (*id).to_owned()).collect(),
+            outbound_agents: outbound.iter().map(|id| (*id).to_owned()).collect(),
+        };
+        let numbers = [number("1", &["a", "b"], &[]), number("2", &[], &["a"]), number("3", &["b"], &["a"])];
+        let of = |agent| number_of_agent(&numbers, agent).map(|number| number.number.as_str());
+        assert_eq!([of("a"), of("b"), of("c")], [Some("2"), Some("1"), None]);
     }
 }

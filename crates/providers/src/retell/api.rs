@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use redialer_core::{
-    agent::Channel,
+    agent::{Channel, OwnNumber},
     decide::{Finding, Listed},
     order::{Refusal, Reply},
     permission::Permission,
@@ -101,17 +101,6 @@ pub struct Concurrency {
     pub current: u32,
     /// Calls that may go on, those kept for inbound left out.
     pub outbound_limit: u32,
-}
-
-/// One of the account's numbers.
-#[derive(Clone)]
-pub struct OwnNumber {
-    /// E.164.
-    pub number: String,
-    /// Agents that dial from it.
-    pub outbound_agents: Vec<String>,
-    /// Agents that answer on it.
-    pub inbound_agents: Vec<String>,
 }
 
 const MAX_PAGES: usize = 100;

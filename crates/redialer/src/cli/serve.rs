@@ -17,7 +17,7 @@ use crate::{
     app::App,
     clock::{self, Clock, JoinError},
     config::{BadConfig, Config},
-    flow::{census, dispatch, housekeeping, ingest, reconcile, roster, sweep, window},
+    flow::{census, dispatch, due, housekeeping, ingest, job::every, reconcile, roster, sweep},
     http::{self, Listeners, Metrics},
 };
 
@@ -151,14 +151,24 @@ impl Running {
         let workers = vec![
             tokio::spawn(http::serve(Arc::clone(&app), listeners, metrics)),
             tokio::spawn(ingest::run(Arc::clone(&app))),
-            tokio::spawn(window::run(Arc::clone(&app))),
+            tokio::spawn(due::run(Arc::clone(&app))),
             tokio::spawn(dispatch::run(Arc::clone(&app))),
-            tokio::spawn(reconcile::run(Arc::clone(&app))),
-            tokio::spawn(sweep::run(Arc::clone(&app))),
-            tokio::spawn(roster::run(Arc::clone(&app))),
-            tokio::spawn(housekeeping::run(Arc::clone(&app))),
-            tokio::spawn(census::run(Arc::clone(&app))),
-            tokio::spawn(housekeeping::tend(Arc::clone(&app))),
+            every(&app, reconcile::INTERVAL, "silent calls could not be looked up", |app| {
+                Box::pin(reconcile::round(app))
+            }),
+            every(&app, sweep::INTERVAL, "missed webhooks could not be backfilled", |app| {
+                Box::pin(sweep::round(app))
+            }),
+            every(&app, roster::INTERVAL, "rosters could not be pulled", |app| Box::pin(roster::round(app))),
+            every(&app, housekeeping::INTERVAL, "housekeeping failed", |app| {
+                Box::pin(housekeeping::round(app))
+            }),
+            every(&app, census::INTERVAL, "waiting work could not be counted", |app| {
+                Box::pin(census::round(app))
+            }),
+            every(&app, housekeeping::MAINTENANCE_INTERVAL, "database maintenance failed", |app| {
+                Box::pin(housekeeping::maintain(app))
+            }),
             tokio::spawn(housekeeping::keep_time(Arc::clone(&app))),
         ];
         Ok(Self { app, workers, writers: [inbox_writer, ledger_writer], store, _lock: lock })

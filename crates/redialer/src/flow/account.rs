@@ -1,12 +1,24 @@
-//! How a provider's refusal of a read affects the workspace.
+//! Which account of the provider a key belongs to, and how a provider's refusal of a read affects the workspace.
 //!
 //! Invariant: a key that is refused (401) or an account that must pay (402) pauses the workspace at once and visibly;
 //! a read that a key may not do (403) is remembered as a missing permission, and what needs it goes without.
 
 use redialer_core::{Id, id, permission::Permission, workspace::Pause};
 use redialer_providers::retell::api::ReadError;
+use redialer_store::TenantKey;
 
 use crate::app::App;
+
+/// The account that a key belongs to: as the provider says, else a keyed digest of the key.
+pub async fn of_key(app: &App, tenant_key: &TenantKey, api_key: &str) -> Result<String, ReadError> {
+    match app.retell.account(api_key).await {
+        Ok(Some(account)) => return Ok(format!("account:{account}")),
+        Ok(None) | Err(ReadError::Forbidden { .. } | ReadError::Unknown(_) | ReadError::Payment { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let digest = tenant_key.index_external(&format!("provider key:{api_key}"));
+    Ok(format!("key:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
+}
 
 /// Acts on a failed read, where it is the account's fault.
 pub async fn read_failed(app: &App, workspace: Id<id::Workspace>, error: &ReadError) {

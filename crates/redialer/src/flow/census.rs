@@ -9,19 +9,11 @@ use redialer_store::StoreError;
 
 use crate::app::App;
 
-const EVERY: Duration = Duration::from_secs(15);
+/// The interval between two rounds.
+pub const INTERVAL: Duration = Duration::from_secs(15);
 
-/// Counts until the program shuts down.
-pub async fn run(app: std::sync::Arc<App>) {
-    while !app.is_draining() {
-        if let Err(error) = take(&app).await {
-            tracing::warn!(%error, "waiting work could not be counted");
-        }
-        tokio::select! { () = app.clock.wait(EVERY) => {}, () = app.drained() => {} }
-    }
-}
-
-async fn take(app: &App) -> Result<(), StoreError> {
+/// Counts what waits.
+pub async fn round(app: &App) -> Result<(), StoreError> {
     let mut held: BTreeMap<String, i64> = HeldFor::ALL.map(|why| (why.word().to_owned(), 0)).into();
     let mut paused: BTreeMap<String, i64> = Pause::ALL.map(|why| (why.word().to_owned(), 0)).into();
     let (mut due, mut events, mut oldest_ms) = (0, 0, 0);

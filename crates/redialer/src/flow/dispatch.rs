@@ -17,19 +17,17 @@ use std::{
 use futures_util::FutureExt as _;
 use redialer_core::{
     Id, Phone, Secret, Timestamp,
-    agent::Channel,
+    agent::{Channel, OwnNumber},
     callback::{HeldFor, State},
     decide::{self, BeforeDial, Due, Notice},
     id,
     order::CallOrder,
     permission::Permission,
     policy::Policy,
+    timing::throttled_for,
 };
 use redialer_kek::KeyError;
-use redialer_providers::retell::{
-    api::{OwnNumber, ReadError},
-    order,
-};
+use redialer_providers::retell::{api::ReadError, order};
 use redialer_store::{
     AgentRow, Claim, Desk, DueRow, Intent, NewDispatch, Point, Seat, Secrets, StoreError, TenantKey,
     WorkspaceRow,
@@ -38,8 +36,8 @@ use tokio::sync::OnceCell;
 
 pub use send::send;
 
-use super::{account, permits::Permit, window::Lanes};
-use crate::{app::App, clock::Mark};
+use super::{account, permits::Permit};
+use crate::{app::App, clock::Mark, state::due_queue::DueByWorkspace};
 
 const POLL: Duration = Duration::from_secs(1);
 /// While something is due that the pace holds back.
@@ -76,15 +74,15 @@ fn round(app: &Arc<App>) -> Duration {
             tokio::spawn(lane(Arc::clone(app), workspace, rows));
         }
     }
-    if let Some(next) = app.window.next(now) {
+    if let Some(next) = app.due.next(now) {
         wait = wait.min(app.clock.real_until(next));
     }
     wait
 }
 
 /// What is due, by workspace.
-pub fn lanes(app: &App, now: Timestamp) -> Lanes {
-    let lanes = app.window.lanes(now);
+pub fn lanes(app: &App, now: Timestamp) -> DueByWorkspace {
+    let lanes = app.due.due(now);
     // At normal speed what we hold back is late by the clock anyway.
     if app.clock.speed() > 1 {
         for row in lanes.values().flatten() {
@@ -191,7 +189,7 @@ pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Resul
     };
     let claims = app.ledger.claim(&chosen, &app.replica, app.clock.now(), lease).await?;
     // Whatever was not claimed is somebody else's, or not due any more.
-    app.window.forget(&chosen);
+    app.due.remove(&chosen);
     app.store.pass(Point::C2).await?;
     app.pacer.give_back(id, n - claims.len().min(n));
     if claims.is_empty() {
@@ -203,7 +201,6 @@ pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Resul
         intended.extend(lane.one(claim).await);
     }
     if intended.is_empty() {
-        app.due_changed();
         return Ok(Vec::new());
     }
     app.store.pass(Point::C3).await?;
@@ -228,14 +225,8 @@ async fn choose(
         calls += u32::from(takes_a_line(row));
         !takes_a_line(row) || calls <= lines
     };
-    let rows = match rows {
-        // What failed before, perhaps by taking the process with it, goes alone: its neighbours are not to blame.
-        [first, ..] if first.failures > 0 => &rows[..1],
-        rows => rows,
-    };
-    let alone = rows.len() == 1;
-    let blameless = |row: &&DueRow| alone || row.failures == 0;
-    let chosen: Vec<DueRow> = rows.iter().filter(blameless).filter(fits).take(n).copied().collect();
+    let rows = decide::dialed_together(rows, |row| row.failures);
+    let chosen: Vec<DueRow> = rows.filter(fits).take(n).copied().collect();
     let calls = chosen.iter().filter(|row| takes_a_line(row)).count();
     app.pacer.use_lines(workspace.id, u32::try_from(calls).unwrap_or(u32::MAX));
     Ok(chosen)
@@ -265,7 +256,7 @@ async fn lines(app: &App, workspace: &WorkspaceRow) -> Result<u32, StoreError> {
             Ok(u32::MAX)
         }
         Err(ReadError::Throttled { after_secs }) => {
-            app.pacer.slow(workspace.id, now + Duration::from_secs(after_secs.unwrap_or(10).min(600)));
+            app.pacer.slow(workspace.id, now + throttled_for(after_secs));
             Ok(0)
         }
         Err(ReadError::KeyRefused { .. } | ReadError::Payment { .. }) => Ok(0),
@@ -440,10 +431,7 @@ impl<'a> Lane<'a> {
             }
         };
         let numbers = self.numbers.get_or_try_init(read).await?;
-        let id = &agent.provider_agent_id;
-        let outbound = numbers.iter().find(|n| n.outbound_agents.contains(id));
-        let found = outbound.or_else(|| numbers.iter().find(|n| n.inbound_agents.contains(id)));
-        if let Some(found) = found {
+        if let Some(found) = decide::number_of_agent(numbers, &agent.provider_agent_id) {
             let missing = &workspace.missing_permissions;
             account::read_succeeded(app, workspace.id, missing, Permission::Numbers).await;
             return Ok(Phone::parse(&found.number).ok());

@@ -8,7 +8,7 @@ use std::{
 
 use redialer_core::{
     time::{minutes, plus},
-    workspace::{PROBE_EVERY_MINUTES, UNDO_MINUTES},
+    timing::{PROBE_EVERY_MINUTES, UNDO_MINUTES},
 };
 use redialer_providers::retell::api::ReadError;
 use redialer_store::{Buckets, StoreError};
@@ -19,30 +19,20 @@ use crate::app::App;
 /// Parts of a deleted workspace that are taken away in one round.
 const STEPS_A_ROUND: usize = 20;
 /// Lines about what was refused are kept for thirty days.
+/// Outbox rows are kept for three days.
+const OUTBOX_MINUTES: i64 = 3 * 24 * 60;
 const NOTICES_MINUTES: i64 = 30 * 24 * 60;
-const ROUND: Duration = Duration::from_secs(2);
+/// The interval between two rounds.
+pub const INTERVAL: Duration = Duration::from_secs(2);
 /// A replica that is silent for so long is gone.
 const LEASE_MS: i64 = 10_000;
 
-/// Keeps house until the program shuts down.
-pub async fn run(app: Arc<App>) {
-    while !app.is_draining() {
-        if let Err(error) = round(&app).await {
-            tracing::warn!(%error, "housekeeping failed");
-        }
-        tokio::select! { () = app.clock.wait(ROUND) => {}, () = app.drained() => {} }
-    }
-}
+/// The interval between two runs of [`maintain`].
+pub const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Tends the embedded database until the program shuts down.
-pub async fn tend(app: Arc<App>) {
-    const EVERY: Duration = Duration::from_millis(500);
-    while !app.is_draining() {
-        if let Err(error) = app.store.tend().await {
-            tracing::warn!(%error, "the database's journal could not be shortened");
-        }
-        tokio::select! { () = app.clock.wait(EVERY) => {}, () = app.drained() => {} }
-    }
+/// Maintains the database.
+pub async fn maintain(app: &App) -> Result<(), StoreError> {
+    app.store.tend().await
 }
 
 /// Stores where the clock stands, until the program shuts down and once more then.
@@ -67,7 +57,6 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
             app.store.recover(range, app.clock.real_ms(), app.clock.now(), app.clock.speed().into()).await?;
         if n > 0 {
             tracing::warn!(n, "{n} lapsed claims were taken up");
-            app.due_changed();
         }
     }
     refusals::tell(app).await;
@@ -86,8 +75,8 @@ async fn release_quota(app: &App) -> Result<(), StoreError> {
             let limit = app.plans.of(app.store.tenant(tenant).await?.plan).calls_a_month;
             let used = of.calls_this_month(None, now).await?;
             let room = limit.map_or(i64::MAX, |limit| i64::try_from(limit).unwrap_or(i64::MAX) - used);
-            if room > 0 && of.release_quota(room.min(1_000), now).await? > 0 {
-                app.due_changed();
+            if room > 0 {
+                of.release_quota(room.min(1_000), now).await?;
             }
         }
     }
@@ -100,6 +89,7 @@ async fn clear_away(app: &App) -> Result<(), StoreError> {
     app.pace.tidy();
     app.store.forget_answers(plus(now, -minutes(24 * 60))).await?;
     app.store.forget_notices(plus(now, -minutes(NOTICES_MINUTES))).await?;
+    app.store.prune_outbox(plus(now, -minutes(OUTBOX_MINUTES))).await?;
     for range in app.ranges() {
         for gone in app.store.removals(range, plus(now, -minutes(UNDO_MINUTES))).await? {
             let of = app.store.of(gone.tenant);
@@ -171,7 +161,6 @@ async fn probe(app: &App) -> Result<(), StoreError> {
             match app.retell.probe(&workspace.api_key(&key)?).await {
                 Ok(()) => {
                     app.store.resume(paused.id, now).await?;
-                    app.due_changed();
                     tracing::info!(workspace.id = %paused.id, "workspace {} dials again", paused.id);
                 }
                 Err(ReadError::KeyRefused { .. } | ReadError::Payment { .. }) => {}

@@ -17,8 +17,8 @@ use std::{
 
 use redialer_core::{
     call::{CallFacts, Turn},
-    decide::Note,
-    time::{minutes, plus},
+    decide::{self, Note},
+    timing::{MAX_EVENT_TRIES, event_retry},
 };
 use redialer_kek::KeyError;
 use redialer_providers::retell::webhook::{self, Received};
@@ -32,7 +32,6 @@ use crate::{
 
 /// The most events that one transaction decides.
 const MAX_BATCH: usize = 256;
-const MAX_TRIES: i64 = 5;
 /// How often the database is read for events that are not in memory.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -101,8 +100,7 @@ pub fn parse(received: &Received<'_>, callback_field: &str) -> Parsed {
 }
 
 fn with_conversation(facts: CallFacts, conversation: impl FnOnce() -> Vec<Turn>) -> (CallFacts, Vec<Turn>) {
-    // It is most of a payload, and few decisions look at it.
-    let conversation = if facts.asked.callback { conversation() } else { Vec::new() };
+    let conversation = if decide::may_ask(&facts) { conversation() } else { Vec::new() };
     (facts, conversation)
 }
 
@@ -150,7 +148,7 @@ async fn take_up(app: &App, row: PendingRow, contexts: &mut Contexts) -> Result<
     };
     // What an earlier process left behind may be what it died of: the try is counted before it is made.
     if event.received_at < app.started_at
-        && !app.store.try_delivery(&event, MAX_TRIES, Note::SetAside.word()).await?
+        && !app.store.try_delivery(&event, MAX_EVENT_TRIES, Note::SetAside.word()).await?
     {
         return Ok(());
     }
@@ -176,7 +174,6 @@ async fn put_off(app: &App, event: &EventRow, failure: &str) -> Result<(), Store
     let (id, tries) = (event.id, event.tries);
     tracing::error!(delivery.id = %id, tries, failure, "delivery {id} could not be decided");
     metrics::counter!("redialer_deliveries_failed_total").increment(1);
-    let later = plus(app.clock.now(), minutes(1 << tries.min(4)));
-    let try_at = (tries + 1 < MAX_TRIES).then_some(later);
+    let try_at = event_retry(tries + 1, app.clock.now());
     app.store.retry_delivery(event, try_at, Note::SetAside.word()).await
 }

@@ -16,8 +16,8 @@ use redialer_core::{
 };
 use redialer_providers::retell::api::{ReadError, RosterAgent};
 use redialer_store::{
-    AgentRow, CallbackRow, Desk, DueRow, ManualPlan, NewTenant, NotWritten, Roster, Secrets, Store,
-    StoreError, TenantKey, TenantRow, TenantStore, WorkspaceRow, bucket_of,
+    AgentRow, CallbackRow, Desk, ManualPlan, NewTenant, NotWritten, Roster, Secrets, Store, StoreError,
+    TenantKey, TenantRow, TenantStore, WorkspaceRow,
 };
 
 use super::account;
@@ -102,6 +102,15 @@ pub async fn sync(
     let mut agents: Vec<RosterAgent> = app.retell.agents(&api_key).await?;
     let missing = &workspace.missing_permissions;
     account::read_succeeded(app, workspace.id, missing, Permission::Agents).await;
+    if workspace.account.is_none() {
+        // Connected by a version that did not ask.
+        match account::of_key(app, &key, &api_key).await {
+            Ok(account) => app.store.set_account(workspace.id, &account).await?,
+            Err(error) => {
+                tracing::warn!(workspace.id = %workspace.id, %error, "the provider's account of workspace {} could not be read", workspace.id);
+            }
+        }
+    }
     for agent in &mut agents {
         // Only its time zone is wanted: what cannot be told now stays as it was known.
         agent.timezone = match app.retell.agent_timezone(&api_key, agent).await {
@@ -287,16 +296,6 @@ pub async fn schedule(
     };
     store.schedule(&plan, decide, &key, now, &app.chance).await??;
     tracing::info!(callback.id = %id, workspace.id = %workspace.id, scheduled_for = %at, "callback {id} was scheduled for {at} by request");
-    app.due_added(DueRow {
-        bucket: bucket_of(tenant),
-        id,
-        tenant,
-        workspace: workspace.id,
-        channel: agent.channel,
-        due_at: at,
-        failures: 0,
-        test: store.is_for_tests(),
-    });
     Ok(id)
 }
 
@@ -313,7 +312,7 @@ fn check_numbers(
     key: &TenantKey,
 ) -> Result<(), NotScheduled> {
     let is_own = |number: &Phone| desk.is_own_number(&key.index(number.e164()));
-    if by_hand.from.as_ref() == Some(&by_hand.to) || is_own(&by_hand.to) {
+    if !decide::may_be_dialed(&by_hand.to, by_hand.from.as_ref(), is_own) {
         return Err(NotScheduled::Note(Note::OwnNumber));
     }
     let missing = &desk.workspace.missing_permissions;
@@ -360,7 +359,6 @@ pub async fn force_anew(
         decide::on_request(&request, now)
     };
     store.schedule(&plan, decide, &key, now, &app.chance).await??;
-    app.due_changed();
     Ok(id)
 }
 
@@ -374,17 +372,7 @@ fn moment(by_hand: &ByHand, agent: &AgentRow, policy: &Policy, now: Timestamp) -
                 Some(name) => Zone { name: name.clone(), source: ZoneSource::Request, is_sure: true },
                 None => of_number(),
             };
-            let turn = redialer_when::Turn { role: redialer_when::Role::User, content: words.clone() };
-            let call = redialer_when::Call {
-                turns: &[turn],
-                end: now,
-                zone: &zone.name,
-                agent_zone: None,
-                only_the_time: true,
-                lang: redialer_when::Lang::default(),
-                hours: Some(&policy.hours),
-            };
-            Some((decide::heard_in(policy.language, &call).at?, zone))
+            Some((decide::time_in_words(words, &zone, policy, now)?, zone))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Stories: what the program does by itself, each a loop or a list of steps.
 //!
-//! [`ingest`]: the inbox is read and decided. [`dispatch`]: what is due is dialled, by the clock of [`window`]. [`reconcile`]: silent and
+//! [`ingest`]: the inbox is read and decided. [`dispatch`]: what is due is dialled, by the clock, from the queue that [`due`] keeps filled. [`reconcile`]: silent and
 //! unknown calls are asked about. [`sweep`]: events that never came are looked for. [`housekeeping`]: leases, lapsed claims, pauses. [`census`]: what waits
 //! is counted. [`manage`]: what people do through any door.
 //! Absent on purpose: rules (they are in `core`), SQL (in `store`).
@@ -8,8 +8,10 @@
 pub mod account;
 pub mod census;
 pub mod dispatch;
+pub mod due;
 pub mod housekeeping;
 pub mod ingest;
+pub mod job;
 pub mod manage;
 pub mod outages;
 pub mod pacing;
@@ -18,4 +20,3 @@ pub mod reconcile;
 pub mod refusals;
 pub mod roster;
 pub mod sweep;
-pub mod window;

@@ -5,7 +5,7 @@
 //! placed (`core::decide::after_ask`); where the provider keeps idempotency keys, the very same bytes may be
 //! repeated well inside its window, which places the call at most once; a repeat passes what a first request passes.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use redialer_core::{
@@ -23,20 +23,11 @@ use redialer_store::{AskRow, EventRow, NewDelivery, Seat, StoreError, TenantKey,
 use super::account;
 use crate::app::App;
 
-const POLL: Duration = Duration::from_secs(1);
+/// The interval between two rounds.
+pub const INTERVAL: Duration = Duration::from_secs(1);
 const BATCH: i64 = 20;
 /// A question that was lost with whoever asked is asked again after so many minutes.
 const ASK_AGAIN: i64 = 10;
-
-/// Asks until the program shuts down.
-pub async fn run(app: Arc<App>) {
-    while !app.is_draining() {
-        if let Err(error) = round(&app).await {
-            tracing::warn!(%error, "silent calls could not be looked up");
-        }
-        tokio::select! { () = app.clock.wait(POLL) => {}, () = app.drained() => {} }
-    }
-}
 
 /// Asks about what is due to be asked about.
 pub async fn round(app: &App) -> Result<(), StoreError> {
@@ -129,9 +120,6 @@ async fn unknown(
     let after = decide::after_ask(&ask.unknown(key_lives(ask.channel)), finding, now);
     report(ask, &after);
     app.store.finish_ask(ask, &after, now).await?;
-    if after == AfterAsk::NotPlaced {
-        app.due_changed();
-    }
     Ok(())
 }
 

@@ -3,11 +3,11 @@
 //! Invariant: each is pulled by one replica at a time, and no oftener than once an hour; what cannot be pulled is left as it
 //! was known.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use redialer_core::{
     time::{minutes, plus},
-    workspace::SYNC_EVERY_MINUTES,
+    timing::SYNC_EVERY_MINUTES,
 };
 use redialer_store::{DueWorkspace, StoreError};
 
@@ -17,17 +17,8 @@ use super::{
 };
 use crate::app::App;
 
-const POLL: Duration = Duration::from_secs(10);
-
-/// Pulls until the program shuts down.
-pub async fn run(app: Arc<App>) {
-    while !app.is_draining() {
-        tokio::select! { () = app.clock.wait(POLL) => {}, () = app.drained() => return }
-        if let Err(error) = round(&app).await {
-            tracing::warn!(%error, "rosters could not be pulled");
-        }
-    }
-}
+/// The interval between two rounds.
+pub const INTERVAL: Duration = Duration::from_secs(10);
 
 async fn one(app: &App, due: &DueWorkspace) -> Result<(), SyncError> {
     let store = app.store.of(due.tenant);

@@ -15,14 +15,14 @@ use std::{
 use redialer_core::{
     Id, Secret, Timestamp,
     agent::Channel,
-    decide::{self, SETTLE_MINUTES},
+    decide::{self, RestoreSweep},
     id,
     permission::Permission,
     time::{minutes, plus},
-    workspace::SWEEP_EVERY_MINUTES,
+    timing::SWEEP_EVERY_MINUTES,
 };
 use redialer_providers::retell::{api::ReadError, webhook};
-use redialer_store::{AgentRow, CheckRow, Epoch, StoreError, SweepRow, WorkspaceRow};
+use redialer_store::{CheckRow, Epoch, StoreError, SweepRow, WorkspaceRow};
 
 use super::{
     account, ingest,
@@ -30,7 +30,8 @@ use super::{
 };
 use crate::app::App;
 
-const POLL: Duration = Duration::from_secs(2);
+/// The interval between two rounds.
+pub const INTERVAL: Duration = Duration::from_secs(2);
 const WORKSPACES: i64 = 10;
 const CHECKS: i64 = 20;
 /// An analysis is asked for this often: for about four hours.
@@ -70,16 +71,6 @@ impl Sweeps {
 
     fn keep(&self, workspace: Id<id::Workspace>, progress: Progress) {
         self.inner().insert(workspace, progress);
-    }
-}
-
-/// Sweeps until the program shuts down.
-pub async fn run(app: Arc<App>) {
-    while !app.is_draining() {
-        if let Err(error) = round(&app).await {
-            tracing::warn!(%error, "calls we have not heard of could not be looked for");
-        }
-        tokio::select! { () = app.clock.wait(POLL) => {}, () = app.drained() => {} }
     }
 }
 
@@ -172,20 +163,15 @@ async fn go_on(
 
 /// A complete sweep of a restored workspace: the second one that counts lets it dial.
 async fn enter_epoch(app: &App, row: &SweepRow, epoch: Epoch, began: Timestamp) -> Result<(), StoreError> {
-    let settled_at = plus(epoch.began_at, minutes(SETTLE_MINUTES));
-    if began < settled_at {
-        return app.store.sweep_again(row.id, settled_at).await;
-    }
-    match row.swept_once_at {
-        Some(first) if began >= plus(first, minutes(1)) => {
-            tracing::info!(workspace.id = %row.id, "workspace {} was compared with the provider's records and dials", row.id);
-            app.store.enter_epoch(row.id, epoch.epoch).await?;
-            app.due_changed();
-            Ok(())
-        }
-        _ => {
+    match decide::after_restore_sweep(epoch.began_at, row.swept_once_at, began) {
+        RestoreSweep::TooEarly { again_at } => app.store.sweep_again(row.id, again_at).await,
+        RestoreSweep::First { again_at } => {
             app.store.swept_once(row.id, began).await?;
-            app.store.sweep_again(row.id, plus(began, minutes(1))).await
+            app.store.sweep_again(row.id, again_at).await
+        }
+        RestoreSweep::Last => {
+            tracing::info!(workspace.id = %row.id, "workspace {} was compared with the provider's records and dials", row.id);
+            app.store.enter_epoch(row.id, epoch.epoch).await
         }
     }
 }
@@ -206,9 +192,10 @@ impl<'a> Sweep<'a> {
         let key = app.store.open_key(row.tenant).await?;
         let workspace = app.store.of(row.tenant).workspace(row.id).await?;
         let api_key = workspace.api_key(&key)?;
-        let most = app.plans.of(app.store.tenant(row.tenant).await?.plan).agents;
-        let agents = app.store.of(row.tenant).heard_agents(row.id, most).await?;
-        Ok(Self { app, row, workspace, api_key, agents: agents.into_iter().collect(), restored })
+        let desk = app.store.desk(row.tenant, row.id, app.clock.real_ms()).await?;
+        let heard = desk.heard(app.plans.of(desk.plan));
+        let agents = heard.map(|agent| agent.provider_agent_id.clone()).collect();
+        Ok(Self { app, row, workspace, api_key, agents, restored })
     }
 
     /// Reads lists of calls and chats on from where they were left, at most one round's pages.
@@ -282,9 +269,8 @@ async fn take_up(
     let Some(agent_id) = fetched.agent else { return Ok(false) };
     let agent = app.store.of(tenant).agent_by_provider_id(workspace, &agent_id).await?;
     let desk = app.store.desk(tenant, workspace, app.clock.real_ms()).await?;
-    let hears = |a: &AgentRow| app.plans.of(desk.plan).hears(desk.before(a.id).unwrap_or(0));
     // Otherwise its webhook would be turned away as well.
-    let Some(agent) = agent.filter(|a| a.enabled && hears(a)) else { return Ok(false) };
+    let Some(agent) = agent.filter(|a| desk.hears(a.id, app.plans.of(desk.plan))) else { return Ok(false) };
     // Not the key that the sweep began with: it may have taken minutes since.
     let key = app.store.open_key(tenant).await?;
     enter_inbox(app, Origin { tenant, workspace, agent: agent.id, test: false }, fetched.delivery, &key)

@@ -77,6 +77,7 @@ async fn collected(mut body: Body, max: usize, room: &mut Room) -> Result<Bytes,
     };
     let announced = body.size_hint().exact().and_then(|n| usize::try_from(n).ok());
     if announced.is_some_and(|n| n > max) {
+        drain(&mut body).await;
         return Err(too_large());
     }
     let mut pieces = Pieces::default();
@@ -85,6 +86,8 @@ async fn collected(mut body: Body, max: usize, room: &mut Room) -> Result<Bytes,
             |_| ApiError::new(StatusCode::BAD_REQUEST, "unreadable", "The body ended early or is malformed.");
         let Ok(data) = frame.map_err(unreadable)?.into_data() else { continue };
         if pieces.bytes + data.len() > max {
+            drop(pieces);
+            drain(&mut body).await;
             return Err(too_large());
         }
         pieces.push(&data, announced, room)?;
@@ -128,6 +131,17 @@ impl Pieces {
             whole.extend_from_slice(&piece);
         }
         whole.into()
+    }
+}
+
+/// The most that is read of a body that is too large.
+const MAX_DRAINED: usize = 32 << 20;
+
+/// Reads the rest of a body and drops it: a client that is still sending does not see an answer.
+async fn drain(body: &mut Body) {
+    let mut read = 0;
+    while let (true, Some(Ok(frame))) = (read < MAX_DRAINED, body.frame().await) {
+        read += frame.data_ref().map_or(0, |data| data.len());
     }
 }
 

@@ -86,7 +86,7 @@ async fn accept(
             let why = "The agent is switched off.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "agent_disabled", why));
         }
-        _ if !app.plans.of(desk.plan).hears(desk.before(owner.agent).unwrap_or(0)) => {
+        _ if !desk.hears(owner.agent, app.plans.of(desk.plan)) => {
             app.refusals.count(&owner, Notice::PastTheCap);
             let why = "The agent is past the plan's number of agents: disable others, or take a larger plan.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "plan_limit", why));

@@ -305,7 +305,12 @@ async fn webhook_urls_of_the_earlier_version_lead_to_callbacks() {
             let accepted = send(&walk, &fixture, (workspace, webhook_key), &event).await;
             assert_eq!(accepted, StatusCode::NO_CONTENT, "{engine:?} {workspace}");
             let owner = if workspace == "garage" { "garage" } else { "clinics" };
-            let callbacks = list(&walk, fixture.key(owner), "/v1/callbacks").await;
+            let callbacks = async |walk: &Walk| list(walk, fixture.key(owner), "/v1/callbacks").await;
+            walk.until("the callback", async |walk: &Walk| {
+                callbacks(walk).await.iter().any(|callback| callback["to_number"] == caller)
+            })
+            .await;
+            let callbacks = callbacks(&walk).await;
             let callback = newest(&callbacks, caller);
             let local = time(&callback["scheduled_for"]).to_zoned(TimeZone::get(zone).expect("a zone"));
             assert_eq!(local.strftime("%F %R").to_string(), "2046-03-07 10:00", "{engine:?} {workspace}");
@@ -370,5 +375,11 @@ async fn upgraded_data_is_sound_and_can_be_changed() {
         walk.ask(Method::GET, &format!("/v1/workspaces/{closed}"), None, StatusCode::NOT_FOUND).await;
         let restored = walk.post(&format!("/v1/workspaces/{closed}/restore")).await;
         assert_eq!(restored["name"], "Closed branch", "{engine:?}");
+
+        // The earlier version did not ask which account a key belongs to; the next pull of the roster does.
+        walk.post(&format!("{path}/sync")).await;
+        let again = Some(json!({"name": "Again", "provider": "retell", "api_key": "key_dental"}));
+        let refused = walk.ask(Method::POST, "/v1/workspaces", again, StatusCode::CONFLICT).await;
+        assert_eq!(refused["error"]["code"], "already_connected", "{engine:?}");
     }
 }

@@ -153,7 +153,9 @@ async fn agents_start_enabled_while_the_plan_has_room_and_a_switched_off_one_hol
         of.sync_agents(world.workspace, &agents, None, 2, (at(1), at(1)), &world.chance)
             .await
             .expect("synced");
-        let heard = of.heard_agents(world.workspace, 1).await.expect("read");
+        let desk = engine.store.desk(world.tenant, world.workspace, 0).await.expect("read");
+        let one = redialer_core::tenant::Limits { agents: 1, ..redialer_core::tenant::Plan::Free.limits() };
+        let heard: Vec<_> = desk.heard(&one).map(|agent| agent.provider_agent_id.as_str()).collect();
         assert_eq!(heard, ["agent_1"], "of a smaller plan only the oldest");
         let enabled = async |name: &str| {
             of.agent_by_provider_id(world.workspace, name).await.expect("read").expect("there")

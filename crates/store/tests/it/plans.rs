@@ -1,6 +1,9 @@
 //! No statement walks a table that grows: each finds its rows by an index made for it.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use redialer_core::{Id, Timestamp, callback, chance::Chance};
 use redialer_store::{Filter, Kek, Store};
@@ -12,7 +15,7 @@ use crate::{
 };
 
 /// Tables that grow with use.
-const GROWING: [&str; 11] = [
+const GROWING: [&str; 12] = [
     "audit",
     "replays",
     "deliveries",
@@ -24,6 +27,7 @@ const GROWING: [&str; 11] = [
     "dispatches",
     "suppressions",
     "own_numbers",
+    "callback_events",
 ];
 
 /// Statements that may take their time: people ask for them, seldom.
@@ -32,9 +36,8 @@ const SELDOM: [&str; 1] = ["workspace_id = ? limit 500)"];
 /// Every statement in the store's sources, its parameters without names.
 fn statements() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let files = fs::read_dir(folder).expect("listed").map(|entry| entry.expect("an entry").path());
     let mut found = Vec::new();
-    for file in files.filter(|f| f.extension().is_some_and(|e| e == "rs")) {
+    for file in files(&folder) {
         let text = fs::read_to_string(file).expect("text");
         let literals = text.split('"').skip(1).step_by(2);
         let is_statement =
@@ -43,6 +46,13 @@ fn statements() -> Vec<String> {
         found.extend(literals.filter(is_statement).filter(|s| s.contains(" where ")).map(plain));
     }
     found
+}
+
+/// The sources in a folder and those below it.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("listed").map(|entry| entry.expect("an entry").path());
+    let below = |path: PathBuf| if path.is_dir() { files(&path) } else { vec![path] };
+    entries.flat_map(below).filter(|path| path.extension().is_some_and(|e| e == "rs")).collect()
 }
 
 /// `$1` as `?`, and rows as one of them.

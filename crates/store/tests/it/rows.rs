@@ -39,7 +39,6 @@ async fn found(of: &TenantStore, world: &World, callback: &CallbackRow, key: Id<
         there(of.agent(world.agent.id).await.map(|_| ())),
         of.agents(None, end(), 10).await.expect("read").len(),
         of.roster(world.workspace).await.expect("read").len(),
-        of.heard_agents(world.workspace, 10).await.expect("read").len(),
         there(of.callback(callback.id).await.map(|_| ())),
         of.callbacks(&Filter::default(), end(), 10).await.expect("read").len(),
         of.activity(&ActivityFilter::default(), (end::<id::Delivery>().0, uuid::Uuid::max()), 10)

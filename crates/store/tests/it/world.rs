@@ -20,8 +20,8 @@ use redialer_store::{
 
 pub(crate) const NUMBER: &str = "+14155550117";
 /// A fuse that never blows.
-pub(crate) const NO_FUSE: redialer_store::FuseLimits =
-    redialer_store::FuseLimits { per_day: u32::MAX, per_10_minutes: u32::MAX };
+pub(crate) const NO_FUSE: redialer_core::fuse::FuseLimits =
+    redialer_core::fuse::FuseLimits { per_day: u32::MAX, per_10_minutes: u32::MAX };
 
 /// Events that wait to be decided, of whichever workspace.
 pub(crate) async fn pending(store: &Store, now: Timestamp, limit: i64) -> Vec<redialer_store::PendingRow> {

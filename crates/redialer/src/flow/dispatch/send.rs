@@ -27,9 +27,7 @@ pub async fn send(app: &App, ready: Ready) {
         tracing::error!(callback.id = %id, %error, "what became of callback {id} could not be recorded");
         metrics::counter!("redialer_dials_failed_total").increment(1);
     }
-    if is_again {
-        app.due_changed();
-    }
+    if is_again {}
 }
 
 async fn placed(app: &App, ready: &Ready) -> Result<Reply, StoreError> {

@@ -14,7 +14,7 @@ use redialer_core::{
     decide::{self, AfterCall, AskedTime, Follow, Note, Redial, Scene, Settle, Whom},
     id, phone,
     policy::{Policy, PromiseScope},
-    time::{Zone, minutes, plus},
+    time::Zone,
 };
 use redialer_kek::KeyError;
 use redialer_store::{
@@ -210,18 +210,15 @@ impl Prepared {
             Some(seat) => (Some(seat.agent), seat.policy),
             None => (None, Arc::clone(&desk.policy)),
         };
-        let mut whom = decide::whom(&facts, &policy);
+        let is_own = |phone: &Phone| desk.is_own_number(&context.key.index(phone.e164()));
+        let whom = decide::whom(&facts, &policy, is_own);
         let agent_zone = agent.as_ref().and_then(|a| a.timezone.as_deref());
         let candidates = whom.person.as_ref().map_or(&[][..], |p| phone::zones_of(p.e164()));
         let zone = Zone::of_callee(candidates, agent_zone, &policy.timezone);
         let end = decide::end_of(&facts, now);
         let asked = decide::asked_time(&facts, || conversation, &zone, agent_zone, &policy, end);
         let secrets = secrets(&facts, &whom, &asked, known);
-        let mut person_ix = whom.person.as_ref().map(|person| context.key.index(person.e164()));
-        if person_ix.take_if(|ix| desk.is_own_number(ix)).is_some() {
-            whom.person = None;
-            whom.note = Some(Note::OwnNumber);
-        }
+        let person_ix = whom.person.as_ref().map(|person| context.key.index(person.e164()));
         Self {
             event,
             context,
@@ -298,11 +295,8 @@ impl Prepared {
             now,
         });
         after.notes.extend(self.notes.iter().copied());
-        // Why there is no number to dial matters only if this call would have led to a callback.
-        let wanted = self.facts.asked.callback || self.facts.is_outbound_call();
-        if wanted && (after.settled || after.analyzed) {
-            after.notes.extend(self.whom.note);
-        }
+        let nobody = decide::why_nobody(&self.facts, &self.whom, &after);
+        after.notes.extend(nobody);
         after
     }
 }
@@ -313,9 +307,8 @@ async fn adopted(app: &App, event: &QueuedEvent, key: &TenantKey) -> Result<bool
     let facts = &event.facts;
     let (Some(dispatch), Some(tags)) = (probe(event).dispatch, &facts.tags) else { return Ok(false) };
     let Some(epoch) = app.store.epoch().await? else { return Ok(false) };
-    // An id tells when it was made: what the backup could know is not adopted, nor what was dialed since.
     let made_at = dispatch.made_at();
-    if made_at < plus(epoch.backup_at, minutes(-1)) || made_at > plus(epoch.began_at, minutes(1)) {
+    if !decide::may_be_adopted(made_at, epoch.backup_at, epoch.began_at) {
         return Ok(false);
     }
     let person = facts.person_number.as_deref().and_then(|n| Phone::parse(n).ok());
@@ -413,14 +406,14 @@ async fn decide_once(app: &App, part: &[Prepared]) -> Result<(), StoreError> {
     decisions.finish(&decided, &app.chance).await?;
     for (event, decided) in part.iter().zip(&decided) {
         if let Some(decided) = decided {
-            report(app, event.event.workspace, &event.facts.call_id, &decided.after);
+            report(event.event.workspace, &event.facts.call_id, &decided.after);
         }
     }
     Ok(())
 }
 
-/// Logs and counts what was decided, and has the window read again where something is due soon.
-fn report(app: &App, workspace: Id<id::Workspace>, call_id: &str, after: &AfterCall) {
+/// Logs and counts what was decided.
+fn report(workspace: Id<id::Workspace>, call_id: &str, after: &AfterCall) {
     if after.notes.contains(&Note::UnknownReason) {
         metrics::counter!("redialer_unknown_reasons_total").increment(1);
     }
@@ -442,10 +435,6 @@ fn report(app: &App, workspace: Id<id::Workspace>, call_id: &str, after: &AfterC
             workspace.id = %workspace, call.id = call_id, reason, scheduled_for = %planned.scheduled_for,
             "a callback was scheduled for {} after call {call_id}: {reason}", planned.scheduled_for
         );
-        // Soon means within the window; whatever is further off comes in with a later reading.
-        if planned.scheduled_for <= app.window.until() {
-            app.due_changed();
-        }
     } else if !after.notes.is_empty() {
         let notes = after.notes.iter().map(|note| note.word()).collect::<Vec<_>>().join(" ");
         tracing::info!(workspace.id = %workspace, call.id = call_id, notes, "no callback followed call {call_id}: {notes}");

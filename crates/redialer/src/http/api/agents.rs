@@ -165,7 +165,6 @@ pub(in crate::http) async fn change(
         changed = merged(&app, &caller, caller.store.agent(id).await?, &body).await;
     }
     changed??;
-    app.due_changed();
     shown_agent(&caller, id).await
 }
 

@@ -340,7 +340,6 @@ pub(in crate::http) async fn change(
         return Err(ApiError::invalid("scheduled_for", why));
     }
     done(caller.store.reschedule(id, to, if_unchanged, app.clock.now()).await?)?;
-    app.due_changed();
     shown(&app, &caller, id).await
 }
 
@@ -374,7 +373,6 @@ pub(in crate::http) async fn force(
         return Err(not_scheduled(NotScheduled::Fuse));
     }
     done(caller.store.force(id, app.clock.now()).await?)?;
-    app.due_changed();
     shown(&app, &caller, id).await
 }
 

@@ -141,7 +141,6 @@ pub(in crate::http) async fn create(
     let key = caller.store.tenant_key().await?;
     let (now, note) = (app.clock.now(), body.note.as_deref());
     let rows = caller.store.suppress(&numbers, note, &key, now, &app.chance).await?;
-    app.due_changed();
     let clear = shows(&app, &caller, &rows).await;
     let mut data: Vec<View> = rows.iter().map(|row| view(row, &key, clear)).collect();
     if caller.workspace.is_some() {

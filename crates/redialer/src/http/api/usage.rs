@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
-use redialer_core::Timestamp;
+use redialer_core::quota::month;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -30,14 +30,6 @@ pub(in crate::http) struct View {
 struct Used {
     used: i64,
     limit: Option<u64>,
-}
-
-/// The first moment of this calendar month, UTC, and of the next.
-pub(in crate::http) fn month(now: Timestamp) -> (Timestamp, Timestamp) {
-    let day = now.to_zoned(jiff::tz::TimeZone::UTC);
-    let start = day.first_of_month().and_then(|d| d.start_of_day());
-    let end = start.clone().and_then(|d| d.checked_add(jiff::Span::new().months(1)));
-    (start.map_or(now, |z| z.timestamp()), end.map_or(now, |z| z.timestamp()))
 }
 
 /// What has no limit has none to show.

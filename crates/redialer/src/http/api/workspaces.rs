@@ -5,9 +5,11 @@ use std::sync::Arc;
 use axum::{Json, extract::State, http::StatusCode};
 use redialer_core::{
     Id, Timestamp, id,
+    quota::month,
     tenant::Limits,
     time::{minutes, plus},
-    workspace::{Pause, ProviderKind, UNDO_MINUTES},
+    timing::UNDO_MINUTES,
+    workspace::{Pause, ProviderKind},
 };
 use redialer_providers::retell::api::ReadError;
 use redialer_store::{
@@ -21,7 +23,6 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     etag::{IfMatch, Tagged, tagged},
     page::{Asked, ListQuery, Page},
-    usage::month,
     wire::{self, Body, PathId, Query},
 };
 use crate::{
@@ -178,27 +179,22 @@ pub(in crate::http) async fn create(
     Ok((StatusCode::CREATED, Json(view(&caller, row, &app).await?)))
 }
 
-/// Which account a key is of: as the provider tells, else a keyed digest of the key. A key that the provider refuses is
-/// refused here.
+/// The account that a key belongs to. A key that the provider refuses is refused here.
 async fn account_of(app: &App, caller: &Caller, api_key: &str) -> Result<String, ApiError> {
-    let refused =
-        |error: ReadError| ApiError::unprocessable("provider_key_refused", "api_key", error.to_string());
-    match app.retell.account(api_key).await {
-        Ok(Some(account)) => return Ok(format!("account:{account}")),
-        Ok(None) | Err(ReadError::Forbidden { .. } | ReadError::Unknown(_) | ReadError::Payment { .. }) => {}
-        Err(error @ ReadError::KeyRefused { .. }) => return Err(refused(error)),
-        Err(error) => {
+    let key = caller.store.tenant_key().await?;
+    account::of_key(app, &key, api_key).await.map_err(|error| match error {
+        ReadError::KeyRefused { .. } => {
+            ApiError::unprocessable("provider_key_refused", "api_key", error.to_string())
+        }
+        error => {
             tracing::warn!(%error, "the provider could not be asked about a new key");
-            return Err(ApiError::new(
+            ApiError::new(
                 StatusCode::BAD_GATEWAY,
                 "provider_unavailable",
                 format!("The key could not be checked: {error} Try again."),
-            ));
+            )
         }
-    }
-    let key = caller.store.tenant_key().await?;
-    let digest = key.index_external(&format!("provider key:{api_key}"));
-    Ok(format!("key:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
+    })
 }
 
 /// `GET /v1/workspaces/{id}`.
@@ -282,7 +278,6 @@ pub(in crate::http) async fn change(
         changed = merged(&app, &caller, row, &body, account.as_deref()).await;
     }
     changed??;
-    app.due_changed();
     let row = caller.store.workspace(id).await?;
     Ok(tagged(id, row.updated_at, view(&caller, row, &app).await?))
 }
@@ -360,7 +355,6 @@ pub(in crate::http) async fn remove(
     caller.check(id)?;
     caller.admin("delete workspaces")?;
     caller.store.delete_workspace(id, app.clock.now()).await?;
-    app.due_changed();
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -375,7 +369,6 @@ pub(in crate::http) async fn restore(
     let now = app.clock.now();
     let max = app.plans.of(caller.tenant.plan).workspaces;
     caller.store.restore_workspace(id, plus(now, -minutes(UNDO_MINUTES)), max, now).await?;
-    app.due_changed();
     let row = caller.store.workspace(id).await?;
     Ok(Json(view(&caller, row, &app).await?))
 }

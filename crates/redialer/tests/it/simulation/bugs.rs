@@ -126,8 +126,8 @@ impl Bug {
             ],
             Self::RerunAfterCrash => &[
                 (
-                    "set state = 'unconfirmed', lease_until = null, fence = fence + 1, updated_at = $4",
-                    "set state = 'scheduled', dispatch_id = null, lease_until = null, fence = fence + 1, updated_at = $4",
+                    "set state = 'unconfirmed', lease_until = null, updated_at = v.now,",
+                    "set state = 'scheduled', dispatch_id = null, lease_until = null, updated_at = v.now,",
                 ),
                 (
                     "set state = 'unknown', ask_at = $3, over_at = $4, updated_at = $3",
@@ -161,8 +161,8 @@ impl Bug {
             )],
             Self::IgnoreARefusedKey => &[("where id = $1 and paused is null", "where id = $1 and 1 = 0")],
             Self::ReplannedIsNamed => &[(
-                "requested_for, forced, person_ix, timezone",
-                "scheduled_for as requested_for, true as forced, person_ix, timezone",
+                "callbacks.requested_for, callbacks.forced",
+                "callbacks.scheduled_for as requested_for, true as forced",
             )],
             Self::FirstComeFirstServed => &[(
                 "workspace_id > $1 order by workspace_id, try_at limit 1",

@@ -1,0 +1,101 @@
+//! What is due soon, kept in memory: dialing goes by the clock and never polls the database for "due now".
+//!
+//! Invariants: the database is the truth; what is here may be out of date, and a claim that finds it so changes
+//! nothing. Bounded: in a backlog the longest due rows of each workspace are kept.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use redialer_core::{
+    Id, Timestamp,
+    id::{Callback, Workspace},
+};
+use redialer_store::DueRow;
+
+/// Rows of one workspace that are looked at in one round.
+const MAX_ROUND: usize = 500;
+
+/// The callbacks that are due within the horizon of the last reading.
+#[derive(Default)]
+pub struct DueQueue(Mutex<BTreeMap<(Timestamp, Id<Callback>), DueRow>>);
+
+/// Due rows by workspace, the longest due first.
+pub type DueByWorkspace = BTreeMap<Id<Workspace>, Vec<DueRow>>;
+
+/// Sorts behind every callback that is due at that moment.
+fn behind(moment: Timestamp) -> (Timestamp, Id<Callback>) {
+    (moment, Id::from_uuid(uuid::Uuid::max()))
+}
+
+impl DueQueue {
+    fn rows(&self) -> MutexGuard<'_, BTreeMap<(Timestamp, Id<Callback>), DueRow>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces all rows by those of a new reading.
+    pub fn fill(&self, rows: Vec<DueRow>) {
+        *self.rows() = rows.into_iter().map(|row| ((row.due_at, row.id), row)).collect();
+    }
+
+    /// Removes rows that were claimed, or found to be somebody else's.
+    pub fn remove(&self, rows: &[DueRow]) {
+        let mut all = self.rows();
+        for row in rows {
+            all.remove(&(row.due_at, row.id));
+        }
+    }
+
+    /// What is due at `now`, by workspace.
+    pub fn due(&self, now: Timestamp) -> DueByWorkspace {
+        let mut due = DueByWorkspace::new();
+        for (_, row) in self.rows().range(..=behind(now)) {
+            let rows = due.entry(row.workspace).or_default();
+            if rows.len() < MAX_ROUND {
+                rows.push(*row);
+            }
+        }
+        due
+    }
+
+    /// When the next row after `now` is due.
+    pub fn next(&self, now: Timestamp) -> Option<Timestamp> {
+        self.rows().range(behind(now)..).next().map(|((due_at, _), _)| *due_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(n: u128, second: i64) -> DueRow {
+        DueRow {
+            test: false,
+            bucket: 1,
+            id: Id::from_uuid(uuid::Uuid::from_u128(n)),
+            tenant: Id::from_uuid(uuid::Uuid::from_u128(1)),
+            workspace: Id::from_uuid(uuid::Uuid::from_u128(1)),
+            channel: redialer_core::agent::Channel::Voice,
+            due_at: at(second),
+            failures: 0,
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("in range")
+    }
+
+    #[test]
+    fn rows_come_due_in_order() {
+        let queue = DueQueue::default();
+        queue.fill(vec![row(1, 20), row(2, 10), row(3, 5)]);
+        assert_eq!(queue.next(at(5)), Some(at(10)));
+        let due: Vec<_> = queue.due(at(10)).into_values().flatten().map(|row| row.due_at).collect();
+        assert_eq!(due, [at(5), at(10)]);
+        queue.remove(&[row(3, 5)]);
+        assert!(queue.due(at(9)).is_empty());
+        queue.fill(Vec::new());
+        assert_eq!(queue.next(at(0)), None);
+    }
+}
