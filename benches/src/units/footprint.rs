@@ -40,7 +40,7 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let mb = |path: &std::path::Path| anyhow::Ok(fs::metadata(path)?.len() as f64 / f64::from(1 << 20));
     let name = "empty axum + SQLite server";
     let row = Row::new(UNIT, "memory, idle", rss, "MB").beside(name, empty_rss);
-    bench.note(row.figure(AtMost(20.0), Some(AtMost(40.0))));
+    bench.note(row.figure(AtMost(30.0), Some(AtMost(40.0))));
     bench.note(Row::new(UNIT, format!("memory, idle, {waiting} waiting"), full_rss, "MB"));
     let row = Row::new(UNIT, "start to ready", start_ms, "ms").beside(name, empty_ms);
     bench.note(row.figure(AtMost(40.0), Some(AtMost(150.0))));
@@ -49,7 +49,7 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let size = mb(&bench.binary)?;
     let row =
         Row::new(UNIT, "binary", size, "MB").beside("this benchmark itself", mb(&std::env::current_exe()?)?);
-    bench.note(row.figure(AtMost(15.0), None));
+    bench.note(row.figure(AtMost(20.0), Some(AtMost(30.0))));
     Ok(())
 }
 
