@@ -21,6 +21,7 @@ pub mod phone;
 pub mod policy;
 pub mod quota;
 mod secret;
+pub mod settings;
 pub mod tenant;
 pub mod time;
 pub mod timing;

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use redialer_core::{Timestamp, chance::Chance, tenant::Plans};
+use redialer_core::{Timestamp, chance::Chance};
 use redialer_providers::retell;
 use redialer_store::{Buckets, Inbox, Ledger, Store};
 use tokio::sync::{Notify, Semaphore, watch};
@@ -34,8 +34,6 @@ pub struct App {
     pub inbox: Inbox,
     /// The way to write what dialling writes.
     pub ledger: Ledger,
-    /// What each plan allows.
-    pub plans: Plans,
     /// Its clocks.
     pub clock: Clock,
     /// Its randomness.
@@ -95,7 +93,6 @@ impl App {
         let pace = Pace::new(config.api_requests_per_second);
         let dials = Arc::new(Permits::new(config.max_dials));
         Arc::new(Self {
-            plans: config.plans().unwrap_or_default(),
             config,
             store,
             inbox,

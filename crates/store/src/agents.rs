@@ -5,11 +5,12 @@ use redialer_core::{
     agent::{Channel, is_believable_roster},
     chance::Chance,
     id,
+    settings::{Overrides, Retention, WorkspaceSettings},
 };
 use serde_json::{Value, json};
 
 use crate::{
-    Defaults, Retention, StoreError, TenantStore, at,
+    StoreError, TenantStore, at,
     audit::Act,
     bucket_of,
     engine::{Row, Tx, args},
@@ -38,8 +39,8 @@ pub struct AgentRow {
     pub observe: bool,
     /// Where its events are passed on.
     pub downstream_url: Option<String>,
-    /// A merge patch over the workspace's settings.
-    pub overrides: Value,
+    /// Its own settings, over the workspace's.
+    pub overrides: Overrides,
     /// The secret part of its webhook URL.
     pub slug: String,
     /// When the first good signature came.
@@ -62,7 +63,7 @@ pub struct AgentChange<'a> {
     /// Where its events are passed on.
     pub downstream_url: Option<Option<&'a str>>,
     /// Its own settings.
-    pub overrides: Option<&'a Value>,
+    pub overrides: Option<&'a Overrides>,
     /// Only if it was last changed then.
     pub if_unchanged: Option<Timestamp>,
 }
@@ -80,6 +81,7 @@ impl AgentRow {
             observe: row.get("observe")?,
             downstream_url: row.get("downstream_url")?,
             overrides: serde_json::from_str(&row.get::<String>("overrides")?)
+                .map(Overrides::stored)
                 .map_err(|_| StoreError::Corrupt("overrides document"))?,
             slug: row.get("slug")?,
             verified_at: row.get::<Option<i64>>("verified_at")?.map(at),
@@ -90,26 +92,14 @@ impl AgentRow {
     }
 
     /// The settings this agent works under.
-    ///
-    /// Overrides were checked when they were set; should the defaults have moved under them since, the
-    /// defaults alone count.
-    pub fn settings(&self, defaults: &Defaults) -> Defaults {
-        let (settings, _) = parted(&self.overrides);
-        defaults.patched(&settings).unwrap_or_else(|_| defaults.clone())
+    pub fn settings(&self, workspace: &WorkspaceSettings) -> WorkspaceSettings {
+        self.overrides.over_settings(workspace)
     }
 
     /// How long its payloads are kept.
     pub fn retention(&self, workspace: &Retention) -> Retention {
-        let (_, retention) = parted(&self.overrides);
-        workspace.patched(&retention).unwrap_or_else(|_| workspace.clone())
+        self.overrides.over_retention(workspace)
     }
-}
-
-/// Overrides of settings, and of the retention, which stands among them.
-pub fn parted(overrides: &Value) -> (Value, Value) {
-    let mut settings = overrides.clone();
-    let retention = settings.as_object_mut().and_then(|s| s.remove("retention"));
-    (settings, retention.unwrap_or_else(|| json!({})))
 }
 
 /// One agent as the provider lists it.
@@ -301,10 +291,10 @@ impl TenantStore {
             return Err(StoreError::Conflict("plan_limit"));
         }
         let url = downstream_url.unwrap_or(agent.downstream_url.as_deref());
-        let overrides = overrides.unwrap_or(&agent.overrides);
+        let overrides = overrides.unwrap_or(&agent.overrides).document();
         let told = |enabled: bool, observe: bool, url: Option<&str>, overrides: &Value| json!({"enabled": enabled, "observe": observe, "downstream_url": url, "overrides": overrides});
         let (before, after) = differing(
-            told(agent.enabled, agent.observe, agent.downstream_url.as_deref(), &agent.overrides),
+            told(agent.enabled, agent.observe, agent.downstream_url.as_deref(), agent.overrides.document()),
             told(enabled.unwrap_or(agent.enabled), observe.unwrap_or(agent.observe), url, overrides),
         );
         let overrides = overrides.to_string();

@@ -40,7 +40,7 @@ pub struct Seat {
 impl Seat {
     /// An agent under the settings of its workspace.
     pub fn of(agent: AgentRow, workspace: &WorkspaceRow) -> Self {
-        let policy = agent.settings(&workspace.defaults).policy(&workspace.number_countries);
+        let policy = agent.settings(&workspace.settings).policy(&workspace.number_countries);
         Self { agent: Arc::new(agent), policy: Arc::new(policy) }
     }
 }
@@ -109,7 +109,7 @@ impl Store {
         let own_numbers =
             self.db.read(NUMBERS, args![workspace]).await?.iter().map(ix).collect::<Result<_, _>>()?;
         Ok(Desk {
-            policy: Arc::new(row.defaults.policy(&row.number_countries)),
+            policy: Arc::new(row.settings.policy(&row.number_countries)),
             workspace: row,
             plan: Plan::from_word(&key.get::<String>("plan")?).ok_or(StoreError::Corrupt("plan"))?,
             agents,

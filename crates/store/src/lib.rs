@@ -47,9 +47,7 @@ mod row;
 mod schema;
 mod scope;
 mod seal;
-mod settings;
 mod slugs;
-mod spoken;
 mod sqlite;
 mod suppressions;
 mod sweeps;
@@ -63,10 +61,15 @@ mod workspaces;
 
 use std::{path::Path, sync::Arc};
 
-use redialer_core::{Id, Timestamp, chance::Chance, id};
+use redialer_core::{
+    Id, Timestamp,
+    chance::Chance,
+    id,
+    tenant::{Limits, Plan, Plans},
+};
 
 pub use activity::{ActivityFilter, ActivityKind, ActivityRow, Refused, note_of};
-pub use agents::{AgentChange, AgentRow, Roster, parted};
+pub use agents::{AgentChange, AgentRow, Roster};
 pub use asks::AskRow;
 pub use audit::{Act, ActFilter, ActRow, Actor, Checked};
 pub use backup::{BackupError, restore_file};
@@ -97,12 +100,7 @@ pub use replays::{Replay, Slot};
 pub use rotation::{KeysLock, Rotated};
 pub use schema::SchemaState;
 pub use seal::TenantKey;
-pub use settings::{
-    BadSettings, Countries, Day, Defaults, Level, QuietHours, Retention, RetryTrigger, RetryTriggers,
-    UnclearTime, is_zone, merge, unquoted,
-};
 pub use slugs::SlugOwner;
-pub use spoken::{Language, SpokenHours};
 pub use suppressions::SuppressionRow;
 pub use sweeps::{CheckRow, SweepRow};
 pub use tenants::{NewTenant, TenantRow};
@@ -197,6 +195,7 @@ pub struct Store {
     db: Db,
     kek: Arc<Kek>,
     shared: bool,
+    plans: Arc<Plans>,
 }
 
 /// The store as one tenant sees it: other tenants' rows do not exist.
@@ -259,12 +258,12 @@ impl TenantStore {
 impl Store {
     /// Opens the embedded database.
     pub async fn sqlite(file: &Path, kek: Kek) -> Result<Self, StoreError> {
-        Ok(Self { db: Db::sqlite(file).await?, kek: Arc::new(kek), shared: false })
+        Ok(Self { db: Db::sqlite(file).await?, kek: Arc::new(kek), shared: false, plans: Arc::default() })
     }
 
     /// Connects to Postgres.
     pub async fn postgres(url: &str, kek: Kek) -> Result<Self, StoreError> {
-        Ok(Self { db: Db::postgres(url).await?, kek: Arc::new(kek), shared: true })
+        Ok(Self { db: Db::postgres(url).await?, kek: Arc::new(kek), shared: true, plans: Arc::default() })
     }
 
     /// Brings the schema up to this version, and makes sure that the key is the one the data was sealed with, as far as
@@ -278,6 +277,18 @@ impl Store {
             }
             proven => proven,
         }
+    }
+
+    /// The same store, with the operator's plans instead of the published ones.
+    #[must_use]
+    pub fn with_plans(mut self, plans: Plans) -> Self {
+        self.plans = Arc::new(plans);
+        self
+    }
+
+    /// What a plan allows.
+    pub fn limits_of(&self, plan: Plan) -> &Limits {
+        self.plans.of(plan)
     }
 
     /// The same store, with things going wrong in it.

@@ -5,6 +5,8 @@ use redialer_core::{
     chance::Chance,
     decide::Notice,
     id,
+    settings::{Retention, WorkspaceSettings},
+    tenant::{Plan, Plans},
     time::{minutes, plus},
     timing::{PROBE_EVERY_MINUTES, SWEEP_EVERY_MINUTES, SYNC_EVERY_MINUTES},
     workspace::{Pause, ProviderKind},
@@ -13,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    Defaults, Retention, Store, StoreError, TenantKey, TenantStore,
+    Store, StoreError, TenantKey, TenantStore,
     activity::notice_of_workspace,
     at,
     audit::Act,
@@ -35,8 +37,8 @@ pub struct NewWorkspace<'a> {
     pub webhook_key: &'a str,
     /// The provider's account that the API key is of; else a keyed digest of the key.
     pub account: Option<&'a str>,
-    /// Its settings.
-    pub defaults: &'a Defaults,
+    /// The settings that differ from the defaults.
+    pub settings: &'a Value,
 }
 
 /// A workspace.
@@ -52,8 +54,10 @@ pub struct WorkspaceRow {
     pub provider: ProviderKind,
     /// Its name.
     pub name: String,
-    /// Its settings.
-    pub defaults: Defaults,
+    /// The settings in force.
+    pub settings: WorkspaceSettings,
+    /// The settings that were set; the others are the defaults.
+    pub set: Value,
     /// How long payloads are kept.
     pub retention: Retention,
     /// Why it does not dial, and since when.
@@ -96,8 +100,8 @@ pub struct WorkspaceChange<'a> {
     pub webhook_keys: Option<&'a [WebhookKey]>,
     /// The provider's account of a new API key, if the provider names it.
     pub account: Option<&'a str>,
-    /// The settings.
-    pub defaults: Option<&'a Defaults>,
+    /// The settings that differ from the defaults.
+    pub settings: Option<&'a Value>,
     /// The retention.
     pub retention: Option<&'a Retention>,
     /// Only if it was last changed then.
@@ -117,7 +121,7 @@ macro_rules! columns {
     ($head:literal, $tail:literal) => {
         concat!(
             $head,
-            "id, tenant_id, bucket, provider, name, api_key, webhook_keys, defaults, retention, paused, paused_at,
+            "id, tenant_id, (select plan from tenants where tenants.id = workspaces.tenant_id) as plan, bucket, provider, name, api_key, webhook_keys, defaults, retention, paused, paused_at,
              pause_message, account, number_countries, missing_permissions,
              epoch < (select coalesce(max(epoch), 0) from epochs) as is_restoring, created_at, updated_at",
             $tail
@@ -126,7 +130,8 @@ macro_rules! columns {
 }
 
 impl WorkspaceRow {
-    fn from_row(row: &Row) -> Result<Self, StoreError> {
+    fn from_row(row: &Row, plans: &Plans) -> Result<Self, StoreError> {
+        let set: Value = parsed(&row.get::<String>("defaults")?, "settings document")?;
         let pause = row.get::<Option<String>>("paused")?.and_then(|w| Pause::from_word(&w));
         let since = row.get::<Option<i64>>("paused_at")?;
         Ok(Self {
@@ -136,8 +141,8 @@ impl WorkspaceRow {
             provider: ProviderKind::from_word(&row.get::<String>("provider")?)
                 .ok_or(StoreError::Corrupt("provider"))?,
             name: row.get("name")?,
-            defaults: Defaults::from_stored(&parsed(&row.get::<String>("defaults")?, "settings document")?)
-                .map_err(|_| StoreError::Corrupt("settings document"))?,
+            settings: in_force(row, plans, &set)?,
+            set,
             retention: parsed(&row.get::<String>("retention")?, "retention document")?,
             paused: pause.map(|p| (p, at(since.unwrap_or(0)))),
             pause_message: row.get("pause_message")?,
@@ -217,7 +222,7 @@ impl TenantStore {
         let api_key = key.seal(API_KEY, new.id.uuid(), new.api_key.as_bytes(), chance);
         let keys = [WebhookKey { key: new.webhook_key.to_owned(), until_ms: None }];
         let webhook_keys = seal_webhook_keys(key, new.id, &keys, chance);
-        let defaults = new.defaults.to_value().to_string();
+        let settings = new.settings.to_string();
         let retention = serde_json::to_string(&Retention::default()).unwrap_or_default();
         let act = Act {
             action: "workspace.create",
@@ -248,7 +253,7 @@ impl TenantStore {
                 new.name,
                 api_key,
                 webhook_keys,
-                defaults,
+                settings,
                 retention,
                 now,
                 plus(now, minutes(SWEEP_EVERY_MINUTES)),
@@ -266,7 +271,7 @@ impl TenantStore {
         const SQL: &str =
             columns!("select ", " from workspaces where tenant_id = $1 and id = $2 and deleted_at is null");
         let row = self.db().read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
-        WorkspaceRow::from_row(&row)
+        WorkspaceRow::from_row(&row, &self.store.plans)
     }
 
     /// A page of workspaces, newest first, from before that one.
@@ -281,7 +286,7 @@ impl TenantStore {
               order by created_at desc, id desc limit $4"
         );
         let rows = self.db().read(SQL, args![self.tenant, before.0, before.1, limit]).await?;
-        rows.iter().map(WorkspaceRow::from_row).collect()
+        rows.iter().map(|row| WorkspaceRow::from_row(row, &self.store.plans)).collect()
     }
 
     /// Changes what is given.
@@ -305,11 +310,11 @@ impl TenantStore {
         let has_new_key = api_key.is_some();
         let webhook_keys = change.webhook_keys.map(|keys| seal_webhook_keys(key, id, keys, chance));
         let has_new_webhook_key = webhook_keys.is_some();
-        let defaults = change.defaults.map(|d| d.to_value().to_string());
+        let settings = change.settings.map(Value::to_string);
         let retention = change.retention.and_then(|r| serde_json::to_string(r).ok());
         let pen = self.pen().await?;
         let mut tx = self.db().begin().await?;
-        let before = settings_of(&mut tx, self.tenant, id).await?;
+        let before = settings_of(&mut tx, self, id).await?;
         let changed = tx
             .execute(
                 SQL,
@@ -319,7 +324,7 @@ impl TenantStore {
                     change.name,
                     api_key,
                     webhook_keys,
-                    defaults,
+                    settings,
                     retention,
                     now,
                     change.if_unchanged
@@ -334,7 +339,7 @@ impl TenantStore {
             tx.execute(RESUME, args![self.tenant, id, change.account]).await?;
             tx.note_due_now();
         }
-        let mut after = settings_of(&mut tx, self.tenant, id).await?;
+        let mut after = settings_of(&mut tx, self, id).await?;
         for (name, replaced) in [("api_key", has_new_key), ("webhook_key", has_new_webhook_key)] {
             if replaced {
                 after[name] = json!("replaced");
@@ -354,17 +359,21 @@ impl TenantStore {
     }
 }
 
-/// What may be told of a workspace's settings.
-async fn settings_of(
-    tx: &mut Tx,
-    tenant: Id<id::Tenant>,
-    id: Id<id::Workspace>,
-) -> Result<Value, StoreError> {
-    const SQL: &str = "select name, defaults, retention from workspaces where tenant_id = $1 and id = $2 and deleted_at is null";
-    let row = tx.fetch_one(SQL, args![tenant, id]).await?.ok_or(StoreError::NotFound)?;
+/// The settings in force for a workspace that set those, on the plan of its row.
+fn in_force(row: &Row, plans: &Plans, set: &Value) -> Result<WorkspaceSettings, StoreError> {
+    let plan = Plan::from_word(&row.get::<String>("plan")?).ok_or(StoreError::Corrupt("plan"))?;
+    WorkspaceSettings::resolved(set, plans.of(plan)).map_err(|_| StoreError::Corrupt("settings document"))
+}
+
+/// A workspace's settings as the audit log shows them.
+async fn settings_of(tx: &mut Tx, of: &TenantStore, id: Id<id::Workspace>) -> Result<Value, StoreError> {
+    const SQL: &str = "select name, (select plan from tenants where tenants.id = workspaces.tenant_id) as plan, defaults, retention
+         from workspaces where tenant_id = $1 and id = $2 and deleted_at is null";
+    let row = tx.fetch_one(SQL, args![of.tenant, id]).await?.ok_or(StoreError::NotFound)?;
+    let set = parsed(&row.get::<String>("defaults")?, "settings document")?;
     Ok(json!({
         "name": row.get::<String>("name")?,
-        "defaults": parsed::<Value>(&row.get::<String>("defaults")?, "settings document")?,
+        "defaults": in_force(&row, &of.store.plans, &set)?.to_value(),
         "retention": parsed::<Value>(&row.get::<String>("retention")?, "retention document")?,
     }))
 }

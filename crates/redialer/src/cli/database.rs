@@ -176,6 +176,7 @@ impl Found<'_> {
             Some(url) => Store::postgres(url, kek).await.context("database_url")?,
             None => Store::sqlite(&self.config.database_file(), kek).await.context("data_dir")?,
         };
+        let store = store.with_plans(self.config.plans()?);
         Ok(match self.config.fail_at.as_deref().and_then(|point| point.parse::<Abort>().ok()) {
             Some(abort) => store.with_faults(Arc::new(abort)),
             None => store,

@@ -165,7 +165,7 @@ pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Resul
     }
     // A claim is made only for a permit in hand: its lease must not run out while it waits for one.
     let mut permits = app.dials.take(id, rows.len());
-    let n = app.pacer.take(id, workspace.defaults.calls_per_second, permits.len(), app.clock.steady());
+    let n = app.pacer.take(id, workspace.settings.calls_per_second, permits.len(), app.clock.steady());
     permits.truncate(n);
     if n == 0 {
         return Ok(Vec::new());
@@ -508,7 +508,7 @@ impl Dial<'_> {
             is_final: self.is_final,
             body: order::body(&order),
             lease_until_ms: app.clock.real_ms() + lease_ms,
-            calls_a_month: app.plans.of(lane.desk.plan).calls_a_month,
+            calls_a_month: app.store.limits_of(lane.desk.plan).calls_a_month,
             fuse: app.config.fuse(),
             account: lane.desk.workspace.account.clone(),
             secrets: None,

@@ -156,7 +156,7 @@ async fn take_up(app: &App, row: PendingRow, contexts: &mut Contexts) -> Result<
         Ok(opened) => opened,
         Err(error) => return put_off(app, &event, &error.to_string()).await,
     };
-    let field = &context.desk.workspace.defaults.callback_field;
+    let field = &context.desk.workspace.settings.callback_field;
     let read =
         || webhook::read(&body, field).map(|facts| with_conversation(facts, || webhook::conversation(&body)));
     match parsed(read) {

@@ -134,7 +134,7 @@ pub async fn sync(
             timezone: a.timezone.as_deref(),
         })
         .collect();
-    let max = app.plans.of(tenant.plan).agents;
+    let max = app.store.limits_of(tenant.plan).agents;
     store
         .sync_agents(
             workspace.id,
@@ -262,7 +262,7 @@ pub async fn schedule(
     let desk = app.store.desk(tenant, workspace.id, app.clock.real_ms()).await?;
     let key = store.open_key().await?;
     let person_ix = key.index(by_hand.to.e164());
-    let policy = agent.settings(&workspace.defaults).policy(&workspace.number_countries);
+    let policy = agent.settings(&workspace.settings).policy(&workspace.number_countries);
     let now = app.clock.now();
     let (at, zone) = moment(&by_hand, agent, &policy, now).ok_or(NotScheduled::NoTime)?;
     if !is_schedulable(at, now, app.clock.speed()) {
@@ -335,7 +335,7 @@ pub async fn force_anew(
     let key = store.open_key().await?;
     let workspace = store.workspace(row.workspace).await?;
     let agent = store.agent(row.agent).await?;
-    let policy = agent.settings(&workspace.defaults).policy(&workspace.number_countries);
+    let policy = agent.settings(&workspace.settings).policy(&workspace.number_countries);
     let spent = store.spent(row.chain).await?;
     let now = app.clock.now();
     if store.is_fuse_blown(row.person_ix, app.config.fuse(), now).await? {

@@ -193,7 +193,7 @@ impl<'a> Sweep<'a> {
         let workspace = app.store.of(row.tenant).workspace(row.id).await?;
         let api_key = workspace.api_key(&key)?;
         let desk = app.store.desk(row.tenant, row.id, app.clock.real_ms()).await?;
-        let heard = desk.heard(app.plans.of(desk.plan));
+        let heard = desk.heard(app.store.limits_of(desk.plan));
         let agents = heard.map(|agent| agent.provider_agent_id.clone()).collect();
         Ok(Self { app, row, workspace, api_key, agents, restored })
     }
@@ -270,7 +270,9 @@ async fn take_up(
     let agent = app.store.of(tenant).agent_by_provider_id(workspace, &agent_id).await?;
     let desk = app.store.desk(tenant, workspace, app.clock.real_ms()).await?;
     // Otherwise its webhook would be turned away as well.
-    let Some(agent) = agent.filter(|a| desk.hears(a.id, app.plans.of(desk.plan))) else { return Ok(false) };
+    let Some(agent) = agent.filter(|a| desk.hears(a.id, app.store.limits_of(desk.plan))) else {
+        return Ok(false);
+    };
     // Not the key that the sweep began with: it may have taken minutes since.
     let key = app.store.open_key(tenant).await?;
     enter_inbox(app, Origin { tenant, workspace, agent: agent.id, test: false }, fetched.delivery, &key)

@@ -135,7 +135,7 @@ fn bearer(given: &str) -> Option<&str> {
 
 /// Whether the plan has the API, and the key the route's scope.
 fn may(app: &App, owner: &KeyRow, request: &Request) -> Result<(), ApiError> {
-    if !app.plans.of(owner.tenant.plan).rest_api {
+    if !app.store.limits_of(owner.tenant.plan).rest_api {
         let plan = owner.tenant.plan.word();
         return Err(ApiError::new(
             StatusCode::FORBIDDEN,

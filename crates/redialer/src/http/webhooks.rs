@@ -86,7 +86,7 @@ async fn accept(
             let why = "The agent is switched off.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "agent_disabled", why));
         }
-        _ if !desk.hears(owner.agent, app.plans.of(desk.plan)) => {
+        _ if !desk.hears(owner.agent, app.store.limits_of(desk.plan)) => {
             app.refusals.count(&owner, Notice::PastTheCap);
             let why = "The agent is past the plan's number of agents: disable others, or take a larger plan.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "plan_limit", why));
@@ -142,7 +142,7 @@ async fn record(
         received_at: now,
         test: false,
     };
-    let parsed = ingest::parse(&received, &desk.workspace.defaults.callback_field);
+    let parsed = ingest::parse(&received, &desk.workspace.settings.callback_field);
     let delivery = received.delivery;
     let new = NewDelivery {
         event,

@@ -2,8 +2,11 @@
 
 use std::{fs, path::Path};
 
-use redialer_core::{Id, Timestamp, callback::State, chance::Chance};
+use redialer_core::{
+    Id, Timestamp, callback::State, chance::Chance, settings::WorkspaceSettings, tenant::Plan,
+};
 use redialer_store::{Filter, Kek, SchemaState, Store};
+use serde_json::{Value, json};
 use sqlx::{
     AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, SqliteConnection,
     migrate::Migrator,
@@ -96,6 +99,79 @@ async fn what_version_two_held_is_known_to_this_one_on_postgres() {
     let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
     store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
     assert_eq!(told!(conn), expected());
+}
+
+/// Workspaces as they were stored with every setting: one of a free plan and one of a pro plan that set nothing, and
+/// one that did. `$0` to `$2` are ids.
+const WHOLE: &str = r#"
+insert into tenants (id, bucket, name, plan, key_version, wrapped_key, webhook_secret, created_at) values
+ ($0, 1, 'Free', 'free', 1, x'00', x'00', 0), ($1, 1, 'Pro', 'pro', 1, x'00', x'00', 0);
+insert into workspaces (id, bucket, tenant_id, provider, name, api_key, webhook_keys, defaults, retention, created_at, updated_at) values
+ ($0, 1, $0, 'retell', 'a', x'00', x'00', $free, '{}', 0, 0),
+ ($1, 1, $1, 'retell', 'b', x'00', x'00', $pro, '{}', 0, 0),
+ ($2, 1, $1, 'retell', 'c', x'00', x'00', $set, '{}', 0, 0);"#;
+
+/// The statements, with settings documents as every version before migration 20 stored them.
+fn whole(id: impl Fn(char) -> String) -> String {
+    let document = |plan: Plan, patch: &Value| {
+        let whole = WorkspaceSettings::of_plan(&plan.limits()).patched(patch).expect("good settings");
+        format!("'{}'", whole.to_value())
+    };
+    let set = json!({
+        "timezone": "Europe/Berlin", "quiet_hours": null, "max_attempts": 3,
+        "retry_triggers": {"busy": {"wait_minutes": 5}}, "spoken_hours": {"lunch": {"nominal": "12:30"}},
+    });
+    WHOLE
+        .replace("$0", &id('0'))
+        .replace("$1", &id('1'))
+        .replace("$2", &id('2'))
+        .replace("$free", &document(Plan::Free, &json!({})))
+        .replace("$pro", &document(Plan::Pro, &json!({})))
+        .replace("$set", &document(Plan::Pro, &set))
+}
+
+/// Those documents after the migration.
+fn sparse() -> [Value; 3] {
+    let set = json!({
+        "timezone": "Europe/Berlin", "quiet_hours": null, "max_attempts": 3,
+        "retry_triggers": {"busy": {"enabled": true, "wait_minutes": 5}},
+        "spoken_hours": {"lunch": {"from": "11:30", "to": "13:30", "nominal": "12:30"}},
+    });
+    [json!({}), json!({}), set]
+}
+
+macro_rules! documents {
+    ($conn:expr) => {{
+        let rows = sqlx::query("select defaults from workspaces order by id").fetch_all(&mut $conn).await;
+        let document = |row: &_| serde_json::from_str(sqlx::Row::get::<&str, _>(row, 0)).expect("JSON");
+        rows.expect("read").iter().map(document).collect::<Vec<Value>>()
+    }};
+}
+
+#[tokio::test]
+async fn settings_that_were_never_chosen_follow_the_defaults_on_sqlite() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("test.db");
+    let mut conn =
+        SqliteConnection::connect(&format!("sqlite://{}?mode=rwc", file.display())).await.expect("opened");
+    before("sqlite", "0019_outbox.sql").await.run(&mut conn).await.expect("migrated");
+    conn.execute(AssertSqlSafe(whole(|d| format!("x'{}'", d.to_string().repeat(32))))).await.expect("filled");
+    let store = Store::sqlite(&file, Kek::of(KEK)).await.expect("opened");
+    store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
+    assert_eq!(documents!(conn), sparse());
+}
+
+#[tokio::test]
+async fn settings_that_were_never_chosen_follow_the_defaults_on_postgres() {
+    let Some(server) = postgres() else { return };
+    let url = new_database(&server).await;
+    let mut conn = PgConnection::connect(&url).await.expect("connected");
+    before("postgres", "0019_outbox.sql").await.run(&mut conn).await.expect("migrated");
+    let sql = whole(|d| format!("'{}'::uuid", d.to_string().repeat(32))).replace("x'00'", "'\\x00'");
+    conn.execute(AssertSqlSafe(sql)).await.expect("filled");
+    let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
+    store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
+    assert_eq!(documents!(conn), sparse());
 }
 
 /// What a newer version leaves behind: a migration that this one does not know, and what it says about itself.

@@ -13,7 +13,7 @@ use redialer_core::{
     workspace::ProviderKind,
 };
 use redialer_store::{
-    AgentRow, Claim, Decided, DecisionKey, Decisions, Defaults, EventRow, Inbox, Known, Ledger, ManualPlan,
+    AgentRow, Claim, Decided, DecisionKey, Decisions, EventRow, Inbox, Known, Ledger, ManualPlan,
     NewDelivery, NewTenant, NewWorkspace, NextCallback, PendingRow, Recorded, RedialProbe, RedialRow, Roster,
     Secrets, Store, StoreError, TenantKey, TenantStore, bucket_of,
 };
@@ -62,7 +62,6 @@ impl World {
         };
         store.create_tenant(&new, at(0), &chance).await.expect("created");
         let workspace = Id::new(at(0), &chance);
-        let defaults = Defaults::of_plan(&Plan::Unlimited.limits());
         let new = NewWorkspace {
             id: workspace,
             provider: ProviderKind::Retell,
@@ -70,7 +69,7 @@ impl World {
             api_key: "key_canary_api",
             webhook_key: "key_canary_webhook",
             account: None,
-            defaults: &defaults,
+            settings: &serde_json::json!({}),
         };
         let key = store.open_key(tenant).await.expect("opened");
         let of = store.of(tenant);

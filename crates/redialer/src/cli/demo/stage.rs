@@ -7,7 +7,7 @@ use jiff::{civil::Weekday, tz::TimeZone};
 use redialer_core::{Id, Timestamp, callback::State, id, tenant::Plan, workspace::ProviderKind};
 use redialer_providers::http::Clients;
 use redialer_sim::retell::{Retell, Ring, Script};
-use redialer_store::{AgentRow, CallbackRow, ClockRow, Defaults, Filter, NewWorkspace};
+use redialer_store::{AgentRow, CallbackRow, ClockRow, Filter, NewWorkspace};
 use serde_json::json;
 use tokio::{net::TcpListener, runtime::Runtime};
 
@@ -327,9 +327,7 @@ fn start(config: &Config, metrics: &Metrics) -> anyhow::Result<(Runtime, Running
 /// Connects the pretend account and pulls its roster; the agent that will call.
 async fn connect(app: &App, tenant: Id<id::Tenant>, api_key: &str) -> anyhow::Result<AgentRow> {
     // Two hours instead of four after voicemail, so that a chain of three fits into one day.
-    let patch = json!({"retry_triggers": {"voicemail": {"wait_minutes": 120}}});
-    let defaults = Defaults::of_plan(&Plan::Unlimited.limits()).patched(&patch);
-    let defaults = defaults.map_err(|e| anyhow::anyhow!("the demo's settings: {} {}", e.field, e.problem))?;
+    let settings = json!({"retry_triggers": {"voicemail": {"wait_minutes": 120}}});
     let id = Id::new(app.clock.now(), &app.chance);
     let new = NewWorkspace {
         id,
@@ -338,7 +336,7 @@ async fn connect(app: &App, tenant: Id<id::Tenant>, api_key: &str) -> anyhow::Re
         api_key,
         webhook_key: api_key,
         account: None,
-        defaults: &defaults,
+        settings: &settings,
     };
     let key = app.store.open_key(tenant).await?;
     let store = app.store.of(tenant);

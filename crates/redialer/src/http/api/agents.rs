@@ -6,12 +6,13 @@ use std::{
 };
 
 use axum::{Json, extract::State, http::StatusCode};
-use redialer_core::{Id, id, tenant::Limits};
-use redialer_store::{
-    AgentChange, AgentRow, BadSettings, Defaults, Retention, StoreError, WorkspaceRow, parted,
+use redialer_core::{
+    Id, id,
+    settings::{BadOverrides, Overrides, Retention, WorkspaceSettings},
 };
+use redialer_store::{AgentChange, AgentRow, StoreError, WorkspaceRow};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -43,7 +44,7 @@ pub(in crate::http) struct View {
     overrides: Value,
     /// The settings it works under: the workspace's, with its own laid over them.
     #[schema(schema_with = settings::defaults)]
-    settings: Defaults,
+    settings: WorkspaceSettings,
     #[schema(schema_with = settings::retention)]
     retention: Retention,
     timezone: Option<String>,
@@ -55,7 +56,7 @@ pub(in crate::http) struct View {
 impl View {
     fn of(row: AgentRow, workspace: &WorkspaceRow) -> Self {
         Self {
-            settings: shown(row.settings(&workspace.defaults), &workspace.number_countries),
+            settings: shown(row.settings(&workspace.settings), &workspace.number_countries),
             retention: row.retention(&workspace.retention),
             id: row.id.to_string(),
             workspace_id: row.workspace.to_string(),
@@ -65,7 +66,7 @@ impl View {
             enabled: row.enabled,
             observe: row.observe,
             downstream_url: row.downstream_url,
-            overrides: row.overrides,
+            overrides: row.overrides.document().clone(),
             timezone: row.timezone,
             created_at: row.created_at.to_string(),
             gone_at: row.gone_at.map(|at| at.to_string()),
@@ -182,7 +183,7 @@ async fn merged(
             Err(error) => return Ok(Err(error)),
         },
     };
-    let max = app.plans.of(caller.tenant.plan).agents;
+    let max = app.store.limits_of(caller.tenant.plan).agents;
     let change = AgentChange {
         enabled: body.enabled,
         observe: body.observe,
@@ -194,61 +195,29 @@ async fn merged(
 }
 
 /// The agent's overrides with a patch laid over them; null takes an override away.
-async fn overridden(app: &App, caller: &Caller, row: &AgentRow, patch: &Value) -> Result<Value, ApiError> {
-    if !patch.is_object() {
-        return Err(ApiError::invalid(
-            "overrides",
-            "must be an object; send null for a setting to inherit it again",
-        ));
-    }
-    let mut overrides = row.overrides.clone();
-    lay(&mut overrides, patch);
-    let limits = app.plans.of(caller.tenant.plan);
-    within(limits, &overrides)?;
-    let named = |under: &'static str| {
-        move |e: BadSettings| {
-            let field = if e.field.is_empty() { under.to_owned() } else { format!("{under}.{}", e.field) };
-            ApiError::invalid(field, e.problem)
-        }
-    };
+async fn overridden(
+    app: &App,
+    caller: &Caller,
+    row: &AgentRow,
+    patch: &Value,
+) -> Result<Overrides, ApiError> {
     let workspace = caller.store.workspace(row.workspace).await?;
-    let (settings, retention) = parted(&overrides);
-    if settings.get("calls_per_second").is_some() {
-        return Err(ApiError::not_available_yet("overrides.calls_per_second"));
-    }
-    workspace.defaults.patched(&settings).and_then(|d| d.check(limits)).map_err(named("overrides"))?;
-    let retention = workspace.retention.patched(&retention).map_err(named("overrides.retention"))?;
-    if !retention.keeps_everything() {
-        return Err(ApiError::not_available_yet("overrides.retention"));
-    }
-    Ok(overrides)
-}
-
-/// Whether the plan has room for an agent's own settings.
-fn within(limits: &Limits, overrides: &Value) -> Result<(), ApiError> {
-    let own = overrides.as_object().is_some_and(|o| !o.is_empty());
-    let reserved = overrides.get("max_attempts").or_else(|| overrides.get("retention"));
-    let what = match reserved {
-        Some(_) if !limits.agent_attempts => "a `max_attempts` or a `retention` of an agent's own",
-        _ if own && !limits.agent_overrides => "settings of an agent's own",
-        _ => return Ok(()),
+    let limits = app.store.limits_of(caller.tenant.plan);
+    let checked = || {
+        let overrides = row.overrides.patched(patch)?;
+        overrides.check(&workspace.settings, &workspace.retention, limits)?;
+        Ok(overrides)
     };
-    Err(ApiError::new(StatusCode::FORBIDDEN, "plan_limit", format!("The plan does not include {what}.")))
-}
-
-fn lay(base: &mut Value, patch: &Value) {
-    let (Some(base), Some(patch)) = (base.as_object_mut(), patch.as_object()) else { return };
-    for (key, value) in patch {
-        match value {
-            Value::Null => {
-                base.remove(key);
-            }
-            Value::Object(_) => lay(base.entry(key).or_insert_with(|| json!({})), value),
-            other => {
-                base.insert(key.clone(), other.clone());
-            }
+    checked().map_err(|error| match error {
+        BadOverrides::Plan(_) => ApiError::new(StatusCode::FORBIDDEN, "plan_limit", error.to_string()),
+        BadOverrides::NotYet(field) => ApiError::not_available_yet(format!("overrides.{field}")),
+        BadOverrides::Settings(error) if error.field.is_empty() => {
+            ApiError::invalid("overrides", error.problem)
         }
-    }
+        BadOverrides::Settings(error) => {
+            ApiError::invalid(format!("overrides.{}", error.field), error.problem)
+        }
+    })
 }
 
 /// Where to point the provider.

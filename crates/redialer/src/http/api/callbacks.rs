@@ -5,8 +5,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State, http::StatusCode};
+use redialer_core::settings::is_zone;
 use redialer_core::{Id, Phone, callback::State as CallbackState, decide::is_schedulable, id};
-use redialer_store::{CallbackRow, Filter, NotNow, Order, TenantKey, is_zone};
+use redialer_store::{CallbackRow, Filter, NotNow, Order, TenantKey};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

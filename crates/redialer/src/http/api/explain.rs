@@ -114,7 +114,7 @@ async fn asked(
 ) -> Result<(Timestamp, Vec<Gate>), ApiError> {
     let workspace = caller.store.workspace(row.workspace).await?;
     let agent = caller.store.agent(row.agent).await?;
-    let mut policy = agent.settings(&workspace.defaults).policy(&workspace.number_countries);
+    let mut policy = agent.settings(&workspace.settings).policy(&workspace.number_countries);
     let dialled = dialled_at(caller, row).await?;
     if dialled.is_some() {
         policy.max_attempts = u32::try_from(row.max_attempts).unwrap_or(policy.max_attempts);
@@ -157,7 +157,7 @@ async fn around(
 ) -> Result<Around, ApiError> {
     let (now, steady) = (app.clock.now(), app.clock.steady());
     let used = caller.store.calls_this_month(None, now).await?;
-    let limit = app.plans.of(caller.tenant.plan).calls_a_month;
+    let limit = app.store.limits_of(caller.tenant.plan).calls_a_month;
     Ok(Around {
         paused: workspace.paused.map(|(why, _)| (why, workspace.pause_message.clone())),
         is_restoring: workspace.is_restoring,

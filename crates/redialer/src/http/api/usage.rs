@@ -44,7 +44,7 @@ pub(in crate::http) async fn show(
 ) -> Result<Json<View>, ApiError> {
     let now = app.clock.now();
     let (start, end) = month(now);
-    let limits = app.plans.of(caller.tenant.plan);
+    let limits = app.store.limits_of(caller.tenant.plan);
     let workspaces = match caller.workspace {
         Some(_) => 1,
         None => caller.store.count_workspaces().await?,

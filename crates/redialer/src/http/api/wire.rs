@@ -15,7 +15,7 @@ use redialer_core::{Id, Phone, Timestamp, id::Noun};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use redialer_store::unquoted;
+use redialer_core::settings::unquoted;
 
 use crate::{app::App, http::error::ApiError};
 

@@ -6,18 +6,16 @@ use axum::{Json, extract::State, http::StatusCode};
 use redialer_core::{
     Id, Timestamp, id,
     quota::month,
+    settings::{BadSettings, Nulls, Retention, WorkspaceSettings, merge},
     tenant::Limits,
     time::{minutes, plus},
     timing::UNDO_MINUTES,
     workspace::{Pause, ProviderKind},
 };
 use redialer_providers::retell::api::ReadError;
-use redialer_store::{
-    BadSettings, Defaults, NewWorkspace, Retention, StoreError, TenantKey, WebhookKey, WorkspaceChange,
-    WorkspaceRow,
-};
+use redialer_store::{NewWorkspace, StoreError, TenantKey, WebhookKey, WorkspaceChange, WorkspaceRow};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -43,7 +41,7 @@ pub(in crate::http) struct View {
     provider: &'static str,
     plan: &'static str,
     #[schema(schema_with = settings::defaults)]
-    defaults: Defaults,
+    defaults: WorkspaceSettings,
     #[schema(schema_with = settings::retention)]
     retention: Retention,
     /// Why it does not dial; null while it does.
@@ -88,14 +86,14 @@ async fn view(caller: &Caller, row: WorkspaceRow, app: &App) -> Result<View, Api
         name: row.name,
         provider: row.provider.word(),
         plan: caller.tenant.plan.word(),
-        defaults: shown(row.defaults, &row.number_countries),
+        defaults: shown(row.settings, &row.number_countries),
         retention: row.retention,
         paused: row.paused.map(|why| Paused::of(why, row.pause_message)),
         missing_permissions: row.missing_permissions,
         usage: Usage {
             period_start: start.to_string(),
             calls_this_period: calls,
-            cap: app.plans.of(caller.tenant.plan).calls_a_month,
+            cap: app.store.limits_of(caller.tenant.plan).calls_a_month,
             credits_balance_usd: None,
         },
         created_at: row.created_at.to_string(),
@@ -103,9 +101,9 @@ async fn view(caller: &Caller, row: WorkspaceRow, app: &App) -> Result<View, Api
 }
 
 /// Settings as they are in force: what is not set is shown as what it comes to.
-pub(super) fn shown(mut defaults: Defaults, number_countries: &[String]) -> Defaults {
-    defaults.allowed_countries = Some(defaults.countries(number_countries));
-    defaults
+pub(super) fn shown(mut settings: WorkspaceSettings, number_countries: &[String]) -> WorkspaceSettings {
+    settings.allowed_countries = Some(settings.countries(number_countries));
+    settings
 }
 
 /// `GET /v1/workspaces`.
@@ -153,7 +151,6 @@ pub(in crate::http) async fn create(
     let webhook_key =
         body.webhook_key.as_deref().map(|k| secret("webhook_key", k)).transpose()?.unwrap_or(api_key);
     let account = account_of(&app, &caller, api_key).await?;
-    let defaults = Defaults::of_plan(app.plans.of(caller.tenant.plan));
     let id = Id::new(app.clock.now(), &app.chance);
     let new = NewWorkspace {
         id,
@@ -162,10 +159,10 @@ pub(in crate::http) async fn create(
         api_key,
         webhook_key,
         account: Some(&account),
-        defaults: &defaults,
+        settings: &json!({}),
     };
     let key = caller.store.tenant_key().await?;
-    let max = app.plans.of(caller.tenant.plan).workspaces;
+    let max = app.store.limits_of(caller.tenant.plan).workspaces;
     caller.store.create_workspace(&new, max, &key, app.clock.now(), &app.chance).await?;
     let row = caller.store.workspace(id).await?;
     // The roster at once. A provider that does not answer now is asked again by itself.
@@ -293,18 +290,18 @@ async fn merged(
     let key = caller.store.tenant_key().await?;
     let now = app.clock.now();
     let prepared = || -> Result<_, ApiError> {
-        let defaults = body
+        let settings = body
             .defaults
             .as_ref()
-            .map(|patch| patched(&row.defaults, patch, app.plans.of(caller.tenant.plan)))
+            .map(|patch| patched(&row, patch, app.store.limits_of(caller.tenant.plan)))
             .transpose()?;
         let retention = body.retention.as_ref().map(|patch| retention(&row.retention, patch)).transpose()?;
         let api_key = body.api_key.as_deref().map(|k| secret("api_key", k)).transpose()?;
         let webhook_keys = webhook_keys(&row, body, &key, now)?;
         let name = body.name.as_deref().map(|n| wire::name("name", n)).transpose()?;
-        Ok((defaults, retention, api_key, webhook_keys, name))
+        Ok((settings, retention, api_key, webhook_keys, name))
     };
-    let (defaults, retention, api_key, webhook_keys, name) = match prepared() {
+    let (settings, retention, api_key, webhook_keys, name) = match prepared() {
         Ok(prepared) => prepared,
         Err(error) => return Ok(Err(error)),
     };
@@ -313,7 +310,7 @@ async fn merged(
         api_key,
         webhook_keys: webhook_keys.as_deref(),
         account,
-        defaults: defaults.as_ref(),
+        settings: settings.as_ref(),
         retention: retention.as_ref(),
         if_unchanged: Some(row.updated_at),
     };
@@ -367,7 +364,7 @@ pub(in crate::http) async fn restore(
     caller.check(id)?;
     caller.admin("restore workspaces")?;
     let now = app.clock.now();
-    let max = app.plans.of(caller.tenant.plan).workspaces;
+    let max = app.store.limits_of(caller.tenant.plan).workspaces;
     caller.store.restore_workspace(id, plus(now, -minutes(UNDO_MINUTES)), max, now).await?;
     let row = caller.store.workspace(id).await?;
     Ok(Json(view(&caller, row, &app).await?))
@@ -415,14 +412,16 @@ fn provider_failed(error: &ReadError) -> ApiError {
     ApiError::new(status, code, error.to_string())
 }
 
-fn patched(defaults: &Defaults, patch: &Value, limits: &Limits) -> Result<Defaults, ApiError> {
+/// What the workspace has set once the patch is laid over it, after checking the settings that this comes to.
+fn patched(row: &WorkspaceRow, patch: &Value, limits: &Limits) -> Result<Value, ApiError> {
     let named = |e: BadSettings| {
         let field = if e.field.is_empty() { "defaults".to_owned() } else { format!("defaults.{}", e.field) };
         ApiError::invalid(field, e.problem)
     };
-    let patched = defaults.patched(patch).map_err(named)?;
-    patched.check(limits).map_err(named)?;
-    Ok(patched)
+    row.settings.patched(patch).and_then(|settings| settings.check(limits)).map_err(named)?;
+    let mut set = row.set.clone();
+    merge(&mut set, patch, Nulls::Kept);
+    Ok(set)
 }
 
 fn retention(retention: &Retention, patch: &Value) -> Result<Retention, ApiError> {

@@ -1,6 +1,6 @@
 //! The settings document of a workspace, as a schema.
 //!
-//! The document itself is the store's; a test holds this description against it.
+//! The document itself is core's; a test holds this description against it.
 
 use redialer_core::{
     access::{Role, Scope},
@@ -171,8 +171,8 @@ const SPANS: [&str; 9] =
 
 #[cfg(test)]
 mod tests {
+    use redialer_core::settings::{Retention, WorkspaceSettings};
     use redialer_core::tenant::Plan;
-    use redialer_store::{Defaults, Retention};
 
     use super::*;
 
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn the_description_has_the_settings_there_are() {
-        let document = Defaults::of_plan(&Plan::Unlimited.limits()).to_value();
+        let document = WorkspaceSettings::of_plan(&Plan::Unlimited.limits()).to_value();
         check(&document, &object(settings(true), true), "defaults");
         check(&serde_json::to_value(Retention::default()).expect("JSON"), &object(kept(), true), "retention");
         assert!(matches!(defaults(), RefOr::T(_)) && matches!(overrides(), RefOr::T(_)));

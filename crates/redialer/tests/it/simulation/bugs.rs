@@ -90,7 +90,7 @@ impl Bug {
     pub(super) const fn search_from(self) -> u64 {
         match self {
             Self::NoSettleTime => 330,
-            Self::IgnoreTheFence => 700,
+            Self::IgnoreTheFence => 170,
             _ => 0,
         }
     }
@@ -149,7 +149,7 @@ impl Bug {
             ],
             Self::DialAtNight => &[(
                 "webhook_keys, defaults, retention, paused",
-                "webhook_keys, replace(defaults, '\"start\":\"21:00\"', '\"start\":\"09:00\"') as defaults, retention, paused",
+                "webhook_keys, '{\"quiet_hours\":null}' as defaults, retention, paused",
             )],
             Self::ExpireSilently => &[(
                 "values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing",

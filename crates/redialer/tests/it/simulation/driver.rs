@@ -35,8 +35,7 @@ use redialer_sim::{
     retell::{KeyState, Retell, Scene, Script, Webhook, script::Does},
 };
 use redialer_store::{
-    AgentChange, Buckets, CallbackRow, Defaults, EventRow, Kek, NewDelivery, NewTenant, NewWorkspace, Store,
-    bucket_of,
+    AgentChange, Buckets, CallbackRow, EventRow, Kek, NewDelivery, NewTenant, NewWorkspace, Store, bucket_of,
 };
 use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
@@ -945,11 +944,10 @@ async fn add_tenant(
     };
     store.create_tenant(&new, now, chance).await.expect("created");
     let wait = |minutes: u32| serde_json::json!({"wait_minutes": minutes});
-    let patch = serde_json::json!({
+    let settings = serde_json::json!({
         "max_attempts": super::laws::MAX_ATTEMPTS, "calls_per_second": 50, "missed_after_minutes": 120,
         "retry_triggers": {"voicemail": wait(40), "conversation_silent": wait(50)},
     });
-    let defaults = Defaults::of_plan(&Plan::Unlimited.limits()).patched(&patch).expect("good settings");
     let new = NewWorkspace {
         id: workspace,
         provider: ProviderKind::Retell,
@@ -957,7 +955,7 @@ async fn add_tenant(
         api_key,
         webhook_key: api_key,
         account: None,
-        defaults: &defaults,
+        settings: &settings,
     };
     let key = store.open_key(tenant).await.expect("opened");
     let of = store.of(tenant);

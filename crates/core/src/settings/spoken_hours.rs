@@ -2,10 +2,10 @@
 //!
 //! Invariant: a span that passed [`SpokenHours::check`] has its nominal moment within it.
 
-use redialer_core::policy::{Hours, Lang, Span};
 use serde::{Deserialize, Serialize};
 
-use crate::settings::{BadSettings, bad, clock};
+use super::check::{BadSettings, bad, clock};
+use crate::policy::{Hours, Lang, Span};
 
 /// What calls are held in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub enum Language {
 }
 
 impl Language {
-    pub(crate) const fn lang(self) -> Option<Lang> {
+    pub(super) const fn lang(self) -> Option<Lang> {
         match self {
             Self::Auto => None,
             Self::En => Some(Lang::En),
@@ -72,7 +72,7 @@ impl Default for SpokenHours {
 }
 
 impl SpokenHours {
-    pub(crate) fn check(&self) -> Result<(), BadSettings> {
+    pub(super) fn check(&self) -> Result<(), BadSettings> {
         let spans = [
             ("day", &self.day),
             ("morning", &self.morning),
@@ -88,7 +88,7 @@ impl SpokenHours {
     }
 
     /// As the parser takes them; what is no time of day is what it usually is.
-    pub(crate) fn hours(&self) -> Hours {
+    pub(super) fn hours(&self) -> Hours {
         let usual = Hours::default();
         Hours {
             day: self.day.span(usual.day),

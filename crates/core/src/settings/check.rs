@@ -1,0 +1,133 @@
+//! What each setting may be, and what is said about one that cannot be.
+
+use jiff::{
+    civil::{Time, Weekday},
+    tz::TimeZone,
+};
+use serde_json::Value;
+
+use super::{Countries, WorkspaceSettings};
+use crate::tenant::Limits;
+
+/// A setting that cannot be, by its path.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct BadSettings {
+    /// The path, as `retry_triggers.busy.wait_minutes`.
+    pub field: String,
+    /// What is wrong, and what would be right.
+    pub problem: String,
+}
+
+pub(super) fn bad<T>(field: &str, problem: impl Into<String>) -> Result<T, BadSettings> {
+    Err(BadSettings { field: field.to_owned(), problem: problem.into() })
+}
+
+/// Reads a document, naming the field that does not fit.
+pub(super) fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, BadSettings> {
+    serde_path_to_error::deserialize(value).map_err(|e| {
+        let path = e.path().to_string();
+        BadSettings {
+            field: if path == "." { String::new() } else { path },
+            problem: unquoted(&e.inner().to_string()),
+        }
+    })
+}
+
+const YEAR_OF_MINUTES: u32 = 366 * 24 * 60;
+
+impl WorkspaceSettings {
+    /// Checks every value against what it may be within those limits.
+    pub fn check(&self, limits: &Limits) -> Result<(), BadSettings> {
+        if !is_zone(&self.timezone) {
+            return bad("timezone", "The time zone is not an IANA name, as Europe/Berlin.");
+        }
+        if let Some(hours) = &self.quiet_hours {
+            for (field, text) in [("quiet_hours.start", &hours.start), ("quiet_hours.end", &hours.end)] {
+                if clock(text).is_none() {
+                    return bad(field, "is not a time of day, as \"21:00\"");
+                }
+            }
+        }
+        let mut days: Vec<Weekday> = self.quiet_days.iter().map(|d| d.weekday()).collect();
+        days.sort_by_key(|d| d.to_monday_one_offset());
+        days.dedup();
+        if days.len() == 7 {
+            return bad("quiet_days", "at least one day must be left to call on");
+        }
+        if !(1..=limits.max_attempts).contains(&self.max_attempts) {
+            return bad("max_attempts", format!("must be from 1 to {} on this plan", limits.max_attempts));
+        }
+        for (field, minutes) in self.minutes() {
+            if minutes > YEAR_OF_MINUTES {
+                return bad(field, format!("must be at most {YEAR_OF_MINUTES} (a year)"));
+            }
+        }
+        if !(0.0..=1.0).contains(&self.unclear_time.min_confidence) {
+            return bad("unclear_time.min_confidence", "must be from 0 to 1");
+        }
+        if !(0.01..=10_000.0).contains(&self.calls_per_second) {
+            return bad("calls_per_second", "must be from 0.01 to 10000");
+        }
+        self.spoken_hours.check()?;
+        self.check_countries()?;
+        if self.callback_field.trim().is_empty() || self.callback_field.len() > 200 {
+            return bad("callback_field", "must be the name of an extraction, at most 200 characters");
+        }
+        Ok(())
+    }
+
+    fn check_countries(&self) -> Result<(), BadSettings> {
+        let Some(Countries::These(codes)) = &self.allowed_countries else { return Ok(()) };
+        if codes.is_empty() {
+            return bad(
+                "allowed_countries",
+                "At least one country must be allowed; send \"*\" for all of them.",
+            );
+        }
+        match codes.iter().find(|code| *code != "*" && !crate::phone::is_country_code(code)) {
+            Some(_) => bad(
+                "allowed_countries",
+                "Every country must be an ISO 3166 alpha-2 code in capitals, as \"US\", or \"*\" for all.",
+            ),
+            None => Ok(()),
+        }
+    }
+
+    fn minutes(&self) -> [(&'static str, u32); 7] {
+        let t = &self.retry_triggers;
+        [
+            ("retry_triggers.voicemail.wait_minutes", t.voicemail.wait_minutes),
+            ("retry_triggers.no_answer.wait_minutes", t.no_answer.wait_minutes),
+            ("retry_triggers.busy.wait_minutes", t.busy.wait_minutes),
+            ("retry_triggers.technical_error.wait_minutes", t.technical_error.wait_minutes),
+            ("retry_triggers.conversation_silent.wait_minutes", t.conversation_silent.wait_minutes),
+            ("unclear_time.wait_minutes", self.unclear_time.wait_minutes),
+            ("missed_after_minutes", self.missed_after_minutes),
+        ]
+    }
+}
+
+/// What a parser complains of, without the value that it met: that may be personal.
+pub fn unquoted(message: &str) -> String {
+    let met = ["invalid type: ", "invalid value: ", "unknown variant `", "invalid length "];
+    match message.split_once(", expected ") {
+        Some((_, expected)) if met.iter().any(|m| message.contains(m)) => format!("must be {expected}"),
+        _ => message.to_owned(),
+    }
+}
+
+/// Whether a name is of a zone that people live in: an IANA name, spelled as it is there.
+pub fn is_zone(name: &str) -> bool {
+    name != "Etc/Unknown" && TimeZone::get(name).is_ok_and(|zone| zone.iana_name() == Some(name))
+}
+
+/// A time of day, as `21:00`.
+pub(super) fn clock(text: &str) -> Option<Time> {
+    let (hour, minute) = text.split_once(':')?;
+    let is_pair = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
+    if !is_pair(hour) || !is_pair(minute) {
+        return None;
+    }
+    Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
+}

@@ -1,0 +1,347 @@
+//! The settings document: its shape, its defaults, and what it says to the decisions.
+
+use jiff::civil::{Time, Weekday};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    check::{BadSettings, clock, read},
+    merge::{Nulls, lay_known, merge},
+    spoken_hours::{Language, SpokenHours},
+};
+use crate::{
+    policy::{MissedAction, Policy, PromiseScope, Retries, Retry, Unclear, UnclearAction},
+    tenant::Limits,
+    time::minutes,
+    windows::Quiet,
+};
+
+/// Everything a workspace may set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkspaceSettings {
+    /// IANA name.
+    pub timezone: String,
+    /// When callbacks whose moment the callee did not name do not ring.
+    pub quiet_hours: Option<QuietHours>,
+    /// Days on which they do not ring either.
+    pub quiet_days: Vec<Day>,
+    /// Most dials in one chain.
+    pub max_attempts: u32,
+    /// What follows a call that reached nobody.
+    pub retry_triggers: RetryTriggers,
+    /// What follows a request without a usable time.
+    pub unclear_time: UnclearTime,
+    /// What vague words like "after lunch" stand for.
+    #[serde(default)]
+    pub spoken_hours: SpokenHours,
+    /// What calls are held in.
+    #[serde(default)]
+    pub language: Language,
+    /// A callback later than this ends as expired.
+    pub missed_after_minutes: u32,
+    /// Or, if that is wanted, is planned anew.
+    #[serde(default)]
+    pub missed_action: Missed,
+    /// The extraction that asks for a callback.
+    pub callback_field: String,
+    /// Whether the provider's own "asked for a callback" counts.
+    pub user_requested_callback: bool,
+    /// Whether numbers that were only spoken may be dialled.
+    pub spoken_numbers: bool,
+    /// Call starts a second.
+    pub calls_per_second: f64,
+    /// Whether a person has at most one waiting callback in the workspace, or with each agent.
+    #[serde(default)]
+    pub one_promise_per: PromisePer,
+    /// Countries whose numbers are called. `None`: those of the workspace's own numbers.
+    #[serde(default)]
+    pub allowed_countries: Option<Countries>,
+}
+
+/// Within what a person has at most one waiting callback.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PromisePer {
+    /// The workspace.
+    #[default]
+    Workspace,
+    /// Each agent.
+    Agent,
+}
+
+/// Countries: `"*"` for all, or ISO 3166 alpha-2 codes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Countries {
+    /// `"*"`.
+    All(Star),
+    /// `["US", "CA"]`; `"*"` among them stands for all.
+    These(Vec<String>),
+}
+
+/// The word `*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Star {
+    /// `*`.
+    #[serde(rename = "*")]
+    Star,
+}
+
+impl Countries {
+    /// The codes; `None` for all countries.
+    fn codes(&self) -> Option<Vec<String>> {
+        match self {
+            Self::These(codes) if !codes.iter().any(|code| code == "*") => Some(codes.clone()),
+            Self::All(_) | Self::These(_) => None,
+        }
+    }
+
+    /// The setting of a workspace whose own numbers are in those countries, until it is set.
+    pub fn of_numbers(countries: &[String]) -> Self {
+        match countries {
+            [] => Self::All(Star::Star),
+            some => Self::These(some.to_vec()),
+        }
+    }
+}
+
+/// What becomes of a callback that was missed by too much.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Missed {
+    /// It ends as expired.
+    #[default]
+    Expire,
+    /// It is dialled at the same time of day, as soon as that comes again.
+    Replan,
+}
+
+/// `{"start":"21:00","end":"09:00"}`, over midnight when the start is later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuietHours {
+    pub(super) start: String,
+    pub(super) end: String,
+}
+
+/// A day of the week.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Day {
+    /// Monday.
+    Mon,
+    /// Tuesday.
+    Tue,
+    /// Wednesday.
+    Wed,
+    /// Thursday.
+    Thu,
+    /// Friday.
+    Fri,
+    /// Saturday.
+    Sat,
+    /// Sunday.
+    Sun,
+}
+
+/// Each trigger's switch and delay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetryTriggers {
+    pub(super) voicemail: RetryTrigger,
+    pub(super) no_answer: RetryTrigger,
+    pub(super) busy: RetryTrigger,
+    pub(super) technical_error: RetryTrigger,
+    pub(super) conversation_silent: RetryTrigger,
+}
+
+/// One trigger's switch and delay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetryTrigger {
+    pub(super) enabled: bool,
+    pub(super) wait_minutes: u32,
+}
+
+/// What to do without a usable time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnclearTime {
+    pub(super) action: Action,
+    pub(super) wait_minutes: u32,
+    pub(super) min_confidence: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Action {
+    Delay,
+    Hold,
+    Schedule,
+}
+
+/// How long payloads are kept. There is no purge yet: they are kept without limit, and no other value is accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// `default`.
+    pub level: Level,
+    /// Days; -1 without limit.
+    pub days: i32,
+}
+
+/// See [`Retention::level`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Everything, for the days set.
+    Default,
+    /// Nothing personal beyond the callback's end.
+    Minimal,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { level: Level::Default, days: -1 }
+    }
+}
+
+impl Retention {
+    /// This with a patch laid over it, naming the field that does not fit.
+    pub fn patched(&self, patch: &Value) -> Result<Self, BadSettings> {
+        let mut document = serde_json::to_value(self).unwrap_or(Value::Null);
+        merge(&mut document, patch, Nulls::Kept);
+        read(document)
+    }
+
+    /// Whether it is what is done today: everything is kept.
+    pub fn keeps_everything(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl WorkspaceSettings {
+    /// The settings of a workspace that set nothing, on a plan with those limits.
+    pub fn of_plan(limits: &Limits) -> Self {
+        let policy = Policy::default();
+        let text = |time: Time| time.strftime("%H:%M").to_string();
+        let trigger = |r: Retry| RetryTrigger { enabled: r.enabled, wait_minutes: r.wait.as_mins() as u32 };
+        Self {
+            timezone: policy.timezone,
+            quiet_hours: policy
+                .quiet
+                .hours
+                .map(|(start, end)| QuietHours { start: text(start), end: text(end) }),
+            quiet_days: Vec::new(),
+            max_attempts: limits.default_attempts,
+            retry_triggers: RetryTriggers {
+                voicemail: trigger(policy.retries.voicemail),
+                no_answer: trigger(policy.retries.no_answer),
+                busy: trigger(policy.retries.busy),
+                technical_error: trigger(policy.retries.technical_error),
+                conversation_silent: trigger(policy.retries.conversation_silent),
+            },
+            unclear_time: UnclearTime {
+                action: Action::Delay,
+                wait_minutes: policy.unclear.wait.as_mins() as u32,
+                min_confidence: policy.unclear.min_confidence,
+            },
+            spoken_hours: SpokenHours::default(),
+            language: Language::Auto,
+            missed_after_minutes: policy.missed_after.as_mins() as u32,
+            missed_action: Missed::Expire,
+            callback_field: policy.callback_field,
+            user_requested_callback: policy.provider_requests,
+            spoken_numbers: policy.spoken_numbers,
+            calls_per_second: policy.calls_per_second,
+            one_promise_per: PromisePer::Workspace,
+            allowed_countries: None,
+        }
+    }
+
+    /// The settings in force where a workspace set only `stored`: a field that it does not have is as by default, and
+    /// one that a later version wrote is ignored.
+    pub fn resolved(stored: &Value, limits: &Limits) -> Result<Self, BadSettings> {
+        let mut document = Self::of_plan(limits).to_value();
+        lay_known(&mut document, stored);
+        read(document)
+    }
+
+    /// These settings with a patch laid over them. Unlike [`Self::resolved`], it refuses fields that do not exist.
+    pub fn patched(&self, patch: &Value) -> Result<Self, BadSettings> {
+        let mut document = self.to_value();
+        merge(&mut document, patch, Nulls::Kept);
+        read(document)
+    }
+
+    /// The whole document.
+    pub fn to_value(&self) -> Value {
+        serde_json::to_value(self).unwrap_or(Value::Null)
+    }
+
+    /// The countries that are called: what is set, else those of the workspace's own numbers, else all.
+    pub fn countries(&self, of_own_numbers: &[String]) -> Countries {
+        self.allowed_countries.clone().unwrap_or_else(|| Countries::of_numbers(of_own_numbers))
+    }
+
+    /// The settings as the decisions ask for them, in a workspace whose own numbers are in those countries.
+    pub fn policy(&self, of_own_numbers: &[String]) -> Policy {
+        let retry = |t: &RetryTrigger| Retry { enabled: t.enabled, wait: minutes(i64::from(t.wait_minutes)) };
+        let t = &self.retry_triggers;
+        Policy {
+            timezone: self.timezone.clone(),
+            quiet: Quiet {
+                hours: self.quiet_hours.as_ref().and_then(|h| Some((clock(&h.start)?, clock(&h.end)?))),
+                days: self.quiet_days.iter().map(|d| d.weekday()).collect(),
+            },
+            max_attempts: self.max_attempts,
+            retries: Retries {
+                voicemail: retry(&t.voicemail),
+                no_answer: retry(&t.no_answer),
+                busy: retry(&t.busy),
+                technical_error: retry(&t.technical_error),
+                conversation_silent: retry(&t.conversation_silent),
+            },
+            unclear: Unclear {
+                action: match self.unclear_time.action {
+                    Action::Delay => UnclearAction::Delay,
+                    Action::Hold => UnclearAction::Hold,
+                    Action::Schedule => UnclearAction::Schedule,
+                },
+                wait: minutes(i64::from(self.unclear_time.wait_minutes)),
+                min_confidence: self.unclear_time.min_confidence,
+            },
+            hours: self.spoken_hours.hours(),
+            language: self.language.lang(),
+            missed_after: minutes(i64::from(self.missed_after_minutes)),
+            missed: match self.missed_action {
+                Missed::Expire => MissedAction::Expire,
+                Missed::Replan => MissedAction::Replan,
+            },
+            callback_field: self.callback_field.clone(),
+            provider_requests: self.user_requested_callback,
+            spoken_numbers: self.spoken_numbers,
+            calls_per_second: self.calls_per_second,
+            one_promise_per: match self.one_promise_per {
+                PromisePer::Workspace => PromiseScope::Workspace,
+                PromisePer::Agent => PromiseScope::Agent,
+            },
+            allowed_countries: self.countries(of_own_numbers).codes(),
+        }
+    }
+}
+
+impl Day {
+    pub(super) const fn weekday(self) -> Weekday {
+        match self {
+            Self::Mon => Weekday::Monday,
+            Self::Tue => Weekday::Tuesday,
+            Self::Wed => Weekday::Wednesday,
+            Self::Thu => Weekday::Thursday,
+            Self::Fri => Weekday::Friday,
+            Self::Sat => Weekday::Saturday,
+            Self::Sun => Weekday::Sunday,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! An agent's overrides: a merge patch over its workspace's settings and retention.
+
+use serde_json::{Value, json};
+
+use super::{BadSettings, Nulls, Retention, WorkspaceSettings, check::bad, merge};
+use crate::tenant::Limits;
+
+/// An agent's overrides.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Overrides(Value);
+
+/// Why overrides are refused.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadOverrides {
+    /// The plan has no room for them.
+    #[error("The plan does not include {0}.")]
+    Plan(&'static str),
+    /// The field exists for a workspace, and not yet for an agent.
+    #[error("{0} cannot be overridden yet")]
+    NotYet(&'static str),
+    /// A field that cannot be.
+    #[error(transparent)]
+    Settings(#[from] BadSettings),
+}
+
+impl Overrides {
+    /// Overrides as they are stored.
+    pub const fn stored(document: Value) -> Self {
+        Self(document)
+    }
+
+    /// The document.
+    pub const fn document(&self) -> &Value {
+        &self.0
+    }
+
+    /// These overrides with a patch laid over them; a null removes an override.
+    pub fn patched(&self, patch: &Value) -> Result<Self, BadOverrides> {
+        if !patch.is_object() {
+            bad("", "must be an object; send null for a setting to inherit it again")?;
+        }
+        let mut document = self.0.clone();
+        merge(&mut document, patch, Nulls::Remove);
+        Ok(Self(document))
+    }
+
+    /// Checks them over the settings and the retention of their workspace, and against the plan.
+    pub fn check(
+        &self,
+        settings: &WorkspaceSettings,
+        retention: &Retention,
+        limits: &Limits,
+    ) -> Result<(), BadOverrides> {
+        self.check_plan(limits)?;
+        let (own_settings, own_retention) = self.parts();
+        if own_settings.get("calls_per_second").is_some() {
+            return Err(BadOverrides::NotYet("calls_per_second"));
+        }
+        settings.patched(&own_settings)?.check(limits)?;
+        let retention = retention.patched(&own_retention).map_err(|error| BadSettings {
+            field: if error.field.is_empty() {
+                "retention".to_owned()
+            } else {
+                format!("retention.{}", error.field)
+            },
+            ..error
+        })?;
+        if retention.keeps_everything() { Ok(()) } else { Err(BadOverrides::NotYet("retention")) }
+    }
+
+    fn check_plan(&self, limits: &Limits) -> Result<(), BadOverrides> {
+        let has_any = self.0.as_object().is_some_and(|own| !own.is_empty());
+        let has_reserved = ["max_attempts", "retention"].iter().any(|name| self.0.get(name).is_some());
+        if has_reserved && !limits.agent_attempts {
+            return Err(BadOverrides::Plan("a `max_attempts` or a `retention` of an agent's own"));
+        }
+        if has_any && !limits.agent_overrides {
+            return Err(BadOverrides::Plan("settings of an agent's own"));
+        }
+        Ok(())
+    }
+
+    /// The settings that an agent works under. Overrides were checked when they were set; where the workspace's
+    /// settings have since changed so that they no longer fit, the workspace's alone count.
+    pub fn over_settings(&self, workspace: &WorkspaceSettings) -> WorkspaceSettings {
+        workspace.patched(&self.parts().0).unwrap_or_else(|_| workspace.clone())
+    }
+
+    /// The retention that an agent works under, likewise.
+    pub fn over_retention(&self, workspace: &Retention) -> Retention {
+        workspace.patched(&self.parts().1).unwrap_or_else(|_| workspace.clone())
+    }
+
+    /// The settings, and the retention, which stands among them.
+    fn parts(&self) -> (Value, Value) {
+        let mut settings = self.0.clone();
+        let retention = settings.as_object_mut().and_then(|own| own.remove("retention"));
+        (settings, retention.unwrap_or_else(|| json!({})))
+    }
+}

@@ -1,0 +1,158 @@
+//! What settings may be, how they are merged, and what an agent may override.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    policy::Policy,
+    tenant::{Limits, Plan, Plans},
+};
+
+fn check(patch: &Value, want: Result<(), &str>) {
+    let got = WorkspaceSettings::of_plan(&Plan::Free.limits())
+        .patched(patch)
+        .and_then(|d| d.check(&Plan::Free.limits()));
+    assert_eq!(got.as_ref().map_err(|e| e.field.as_str()).copied(), want, "{patch} {got:?}");
+}
+
+#[test]
+fn a_setting_that_cannot_be_is_named() {
+    check(&json!({}), Ok(()));
+    check(&json!({"quiet_hours": {"start": "21:00", "end": "09:00"}}), Ok(()));
+    check(&json!({"quiet_hours": null, "retry_triggers": {"busy": {"enabled": false}}}), Ok(()));
+    check(&json!({"timezone": "Mars/Olympus"}), Err("timezone"));
+    check(&json!({"timezone": "Etc/Unknown"}), Err("timezone"));
+    check(&json!({"timezone": "europe/berlin"}), Err("timezone"));
+    check(&json!({"quiet_hours": {"start": "+1:00", "end": "09:00"}}), Err("quiet_hours.start"));
+    check(&json!({"one_promise_per": "agent", "allowed_countries": ["US", "DE"]}), Ok(()));
+    check(&json!({"allowed_countries": "*"}), Ok(()));
+    check(&json!({"allowed_countries": ["*"]}), Ok(()));
+    check(&json!({"allowed_countries": []}), Err("allowed_countries"));
+    check(&json!({"allowed_countries": ["usa"]}), Err("allowed_countries"));
+    check(&json!({"one_promise_per": "person"}), Err("one_promise_per"));
+    check(&json!({"quiet_hours": {"start": "9pm", "end": "09:00"}}), Err("quiet_hours.start"));
+    check(&json!({"quiet_days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}), Err("quiet_days"));
+    check(&json!({"quiet_days": ["someday"]}), Err("quiet_days[0]"));
+    check(&json!({"max_attempts": 4}), Err("max_attempts"));
+    check(&json!({"max_attempts": 0}), Err("max_attempts"));
+    check(
+        &json!({"retry_triggers": {"busy": {"wait_minutes": "ten"}}}),
+        Err("retry_triggers.busy.wait_minutes"),
+    );
+    check(
+        &json!({"retry_triggers": {"busy": {"wait_minutes": 9_999_999}}}),
+        Err("retry_triggers.busy.wait_minutes"),
+    );
+    check(&json!({"missed_action": "replan"}), Ok(()));
+    check(&json!({"missed_action": "forget"}), Err("missed_action"));
+    check(&json!({"language": "es", "spoken_hours": {"after_lunch": {"nominal": "14:15"}}}), Ok(()));
+    check(&json!({"language": "fr"}), Err("language"));
+    check(&json!({"spoken_hours": {"brunch": {}}}), Err("spoken_hours.brunch"));
+    check(&json!({"spoken_hours": {"lunch": {"from": "noon"}}}), Err("spoken_hours.lunch.from"));
+    check(&json!({"spoken_hours": {"lunch": {"to": "11:00"}}}), Err("spoken_hours.lunch.to"));
+    check(&json!({"spoken_hours": {"lunch": {"nominal": "15:00"}}}), Err("spoken_hours.lunch.nominal"));
+    check(&json!({"unclear_time": {"min_confidence": 2}}), Err("unclear_time.min_confidence"));
+}
+
+#[test]
+fn a_stored_document_may_be_of_another_version() {
+    let read =
+        |stored: Value| WorkspaceSettings::resolved(&stored, &Plan::Unlimited.limits()).expect("readable");
+    let usual = read(json!({}));
+    assert_eq!(usual.policy(&[]), Policy::default());
+    assert_eq!(
+        read(json!({"later": 1, "quiet_hours": {"start": "22:00", "end": "08:00", "later": 2}})).timezone,
+        "UTC"
+    );
+    assert_eq!(read(json!({"quiet_hours": null})).quiet_hours, None);
+    assert!(WorkspaceSettings::resolved(&json!({"max_attempts": "many"}), &Plan::Free.limits()).is_err());
+}
+
+#[test]
+fn the_defaults_are_the_published_ones() {
+    let policy = WorkspaceSettings::of_plan(&Plan::Unlimited.limits()).policy(&[]);
+    assert_eq!(policy, Policy::default());
+}
+
+#[test]
+fn a_default_that_changes_reaches_those_who_did_not_choose() {
+    let mut plans = Plans::default();
+    plans.of_mut(Plan::Pro).default_attempts = 2;
+    let attempts =
+        |set: &Value| WorkspaceSettings::resolved(set, plans.of(Plan::Pro)).map(|s| s.max_attempts);
+    assert_eq!(attempts(&json!({})), Ok(2));
+    assert_eq!(attempts(&json!({"max_attempts": 4})), Ok(4));
+}
+
+#[test]
+fn what_was_set_and_the_defaults_come_to_what_the_patches_came_to() {
+    let limits = Plan::Unlimited.limits();
+    let (mut set, mut whole) = (json!({}), WorkspaceSettings::of_plan(&limits));
+    for patch in [
+        json!({"retry_triggers": {"busy": {"wait_minutes": 3}}}),
+        json!({"quiet_hours": null, "quiet_days": ["sun"]}),
+        json!({"retry_triggers": {"busy": {"enabled": false}}, "allowed_countries": ["DE"]}),
+        json!({"quiet_hours": {"start": "22:00", "end": "07:30"}, "allowed_countries": null}),
+        json!({"spoken_hours": {"lunch": {"nominal": "12:15"}}}),
+    ] {
+        merge(&mut set, &patch, Nulls::Kept);
+        whole = whole.patched(&patch).expect("good");
+        assert_eq!(WorkspaceSettings::resolved(&set, &limits).as_ref(), Ok(&whole), "{patch} {set}");
+    }
+    assert_eq!(set["retry_triggers"], json!({"busy": {"wait_minutes": 3, "enabled": false}}));
+}
+
+#[test]
+fn a_null_is_kept_or_removes() {
+    let merged = |nulls| {
+        let mut base = json!({"kept": 1, "gone": {"in": 1}, "text": "a"});
+        merge(&mut base, &json!({"gone": null, "text": {"deep": null, "other": 2}}), nulls);
+        base
+    };
+    assert_eq!(merged(Nulls::Remove), json!({"kept": 1, "text": {"other": 2}}));
+    assert_eq!(merged(Nulls::Kept), json!({"kept": 1, "gone": null, "text": {"deep": null, "other": 2}}));
+}
+
+fn overridden(plan: Plan, patch: &Value) -> Result<Overrides, BadOverrides> {
+    let limits: Limits = plan.limits();
+    let overrides = Overrides::stored(json!({"timezone": "Europe/Berlin"})).patched(patch)?;
+    overrides.check(&WorkspaceSettings::of_plan(&limits), &Retention::default(), &limits)?;
+    Ok(overrides)
+}
+
+#[test]
+fn an_override_is_removed_by_null_and_checked_under_the_plan() {
+    let document = |patch: &Value| overridden(Plan::Pro, patch).map(|o| o.document().clone());
+    assert_eq!(document(&json!({"timezone": null})), Ok(json!({})));
+    assert_eq!(
+        document(&json!({"max_attempts": 2})),
+        Ok(json!({"timezone": "Europe/Berlin", "max_attempts": 2}))
+    );
+    let named = |plan, patch: &Value| match overridden(plan, patch) {
+        Err(BadOverrides::Settings(error)) => error.field,
+        other => format!("{other:?}"),
+    };
+    assert_eq!(named(Plan::Pro, &json!([])), "");
+    assert_eq!(named(Plan::Pro, &json!({"max_attempts": 6})), "max_attempts");
+    assert_eq!(named(Plan::Pro, &json!({"retention": {"level": "all"}})), "retention.level");
+    let attempts = "a `max_attempts` or a `retention` of an agent's own";
+    assert_eq!(overridden(Plan::Starter, &json!({"max_attempts": 2})), Err(BadOverrides::Plan(attempts)));
+    assert_eq!(overridden(Plan::Starter, &json!({"retention": {}})), Err(BadOverrides::Plan(attempts)));
+    assert_eq!(overridden(Plan::Free, &json!({})), Err(BadOverrides::Plan("settings of an agent's own")));
+    assert!(overridden(Plan::Free, &json!({"timezone": null})).is_ok());
+    assert!(overridden(Plan::Starter, &json!({})).is_ok());
+    let not_yet = |patch: &Value| overridden(Plan::Pro, patch);
+    assert_eq!(not_yet(&json!({"calls_per_second": 2})), Err(BadOverrides::NotYet("calls_per_second")));
+    assert_eq!(not_yet(&json!({"retention": {"days": 30}})), Err(BadOverrides::NotYet("retention")));
+}
+
+#[test]
+fn an_agent_works_under_the_workspace_where_its_overrides_no_longer_fit() {
+    let workspace = WorkspaceSettings::of_plan(&Plan::Pro.limits());
+    let fits = Overrides::stored(json!({"language": "es", "retention": {"level": "minimal"}}));
+    assert_eq!(fits.over_settings(&workspace).language, Language::Es);
+    assert_eq!(fits.over_retention(&Retention::default()).level, Level::Minimal);
+    let odd = Overrides::stored(json!({"language": "xx", "retention": {"level": "xx"}}));
+    assert_eq!(odd.over_settings(&workspace), workspace);
+    assert_eq!(odd.over_retention(&Retention::default()), Retention::default());
+}
