@@ -20,6 +20,7 @@ pub mod permission;
 pub mod phone;
 pub mod policy;
 pub mod quota;
+pub mod rules;
 mod secret;
 pub mod settings;
 pub mod tenant;

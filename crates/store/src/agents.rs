@@ -4,6 +4,7 @@ use redialer_core::{
     Id, Timestamp,
     agent::{Channel, is_believable_roster},
     chance::Chance,
+    decide::DialingAgent,
     id,
     settings::{Overrides, Retention, WorkspaceSettings},
 };
@@ -94,6 +95,11 @@ impl AgentRow {
     /// The settings this agent works under.
     pub fn settings(&self, workspace: &WorkspaceSettings) -> WorkspaceSettings {
         self.overrides.over_settings(workspace)
+    }
+
+    /// What the gates of a callback judge of it.
+    pub const fn dialing(&self) -> DialingAgent {
+        DialingAgent { enabled: self.enabled, observes: self.observe }
     }
 
     /// How long its payloads are kept.

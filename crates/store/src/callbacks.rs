@@ -7,7 +7,7 @@ use redialer_core::{
     agent::{Channel, Version},
     callback::{RedialReason, State},
     chance::Chance,
-    decide::{Person, Planned, Refused},
+    decide::{Candidate, Person, Planned, Refused},
     id,
     time::{Zone, ZoneSource},
 };
@@ -81,6 +81,21 @@ pub struct CallbackRow {
     /// The keyed index of the number.
     pub person_ix: [u8; 16],
     pub(crate) sealed: Vec<u8>,
+}
+
+impl CallbackRow {
+    /// What its gates judge of it; `to` is its number.
+    pub fn candidate<'a>(&'a self, to: &'a str) -> Candidate<'a> {
+        Candidate {
+            reason: self.reason,
+            requested_for: self.requested_for,
+            scheduled_for: self.scheduled_for,
+            forced: self.forced,
+            test: self.test,
+            to,
+            zone: &self.zone,
+        }
+    }
 }
 
 /// What is personal about a callback: sealed as one value.

@@ -9,7 +9,7 @@ use redialer_core::{
     Id, Timestamp,
     agent::Channel,
     callback::{HeldFor, RedialReason, State, after_failures},
-    decide::Notice,
+    decide::{Candidate, GateRecord, Notice},
     id,
     time::Zone,
 };
@@ -20,6 +20,7 @@ use crate::{
     activity::notice,
     at,
     callbacks::{reason_of, zone_of},
+    dispatch::gates_text,
     engine::{Row, Tx, args, row},
     transitions::{self, Wait, give_back},
 };
@@ -158,6 +159,19 @@ impl Claim {
         Secrets::open(self.id, &self.sealed, key)
     }
 
+    /// What its gates judge of it; `to` is its number.
+    pub const fn candidate<'a>(&'a self, to: &'a str) -> Candidate<'a> {
+        Candidate {
+            reason: self.reason,
+            requested_for: self.requested_for,
+            scheduled_for: self.scheduled_for,
+            forced: self.forced,
+            test: self.test,
+            to,
+            zone: &self.zone,
+        }
+    }
+
     fn from_row(row: &Row, spent: i64, suppressed: bool) -> Result<Self, StoreError> {
         Ok(Self {
             bucket: row.get("bucket")?,
@@ -268,17 +282,17 @@ impl Store {
         tx.commit().await
     }
 
-    /// Ends a claimed callback without dialling.
+    /// Ends a claimed callback without a dial, by the decision of these gates.
     pub async fn close_claim(
         &self,
         claim: Claim,
-        state: State,
-        outcome: &str,
+        (state, outcome): (State, &str),
+        gates: &[GateRecord],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let of = (claim.bucket, claim.id, claim.fence);
         let mut tx = self.db.begin().await?;
-        if transitions::close_claim(&mut tx, of, state, outcome, now).await? {
+        if transitions::close_claim(&mut tx, of, state, outcome, &gates_text(gates), now).await? {
             notice(&mut tx, &claim, Notice::of_end(state), now).await?;
         }
         tx.commit().await

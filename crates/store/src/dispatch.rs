@@ -11,7 +11,7 @@ use redialer_core::{
     agent::Channel,
     callback::{HeldFor, State, held_back},
     chance::Chance,
-    decide::{AfterDial, Notice},
+    decide::{AfterDial, Attempt, GateRecord, Notice},
     fuse::FuseLimits,
     id,
     time::{minutes, plus},
@@ -48,12 +48,10 @@ pub struct Intent {
 pub struct NewDispatch {
     /// Its id; also in the body.
     pub id: Id<id::Dispatch>,
-    /// The ordinal of this dial within its chain.
-    pub attempt: u32,
-    /// The ceiling it was judged by.
-    pub max_attempts: u32,
-    /// Whether it is the chain's last.
-    pub is_final: bool,
+    /// Which dial of its chain it is.
+    pub attempt: Attempt,
+    /// The gates that let it pass.
+    pub gates: Vec<GateRecord>,
     /// The exact bytes of the request.
     pub body: Vec<u8>,
     /// Until when the request may be under way, on the real clock.
@@ -148,9 +146,9 @@ impl Prepared {
             c.fence,
             c.spent,
             n.id,
-            n.attempt,
-            n.max_attempts,
-            n.is_final,
+            n.attempt.number,
+            n.attempt.max,
+            n.attempt.is_final,
             n.lease_until_ms,
             self.now,
             n.secrets.clone()
@@ -167,13 +165,14 @@ impl Prepared {
             c.id,
             c.channel.word(),
             "intent",
-            n.attempt,
+            n.attempt.number,
             self.sealed.as_slice(),
             self.now,
             0_i64,
             self.now,
             c.person_ix,
-            n.account.clone()
+            n.account.clone(),
+            gates_text(&n.gates)
         ]
     }
 }
@@ -185,7 +184,7 @@ pub(crate) async fn begin_all(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTr
          select c.id from v cross join chains c where c.bucket = v.bucket and c.id = v.id order by c.id for update of c";
     const PUT: &str = "insert into dispatches
              (bucket, id, tenant_id, workspace_id, callback_id, channel, state, attempt, sealed, sent_at, asks, updated_at,
-              person_ix, account)
+              person_ix, account, gates)
          values {rows}";
     // One chain dials once at a time: of two of its claims the second waits for the first one's answer.
     let mut chains = BTreeMap::new();
@@ -260,7 +259,34 @@ pub struct DispatchRow {
     pub sent_at: Timestamp,
 }
 
+/// Gates as they are stored.
+pub(crate) fn gates_text(gates: &[GateRecord]) -> String {
+    serde_json::to_string(gates).unwrap_or_default()
+}
+
 impl TenantStore {
+    /// The last decision about a callback, and when: the gates that it ended by without a dial, else those of its latest
+    /// dispatch, which are none if a version made it that did not record them. `None` where nothing was decided.
+    pub async fn decided(
+        &self,
+        callback: Id<id::Callback>,
+    ) -> Result<Option<(Timestamp, Vec<GateRecord>)>, StoreError> {
+        const ENDED: &str = "select gates, updated_at as decided_at from callbacks
+             where bucket = $1 and tenant_id = $2 and id = $3 and gates is not null";
+        const DIALED: &str = "select coalesce(gates, '[]') as gates, sent_at as decided_at from dispatches
+             where bucket = $1 and tenant_id = $2 and callback_id = $3
+             order by sent_at desc, id desc limit 1";
+        for sql in [ENDED, DIALED] {
+            let of = args![bucket_of(self.tenant), self.tenant, callback];
+            if let Some(row) = self.db().read_one(sql, of).await? {
+                let gates = serde_json::from_str(&row.get::<String>("gates")?)
+                    .map_err(|_| StoreError::Corrupt("list of gates"))?;
+                return Ok(Some((at(row.get("decided_at")?), gates)));
+            }
+        }
+        Ok(None)
+    }
+
     /// Every try of a callback, oldest first.
     pub async fn dispatches(&self, callback: Id<id::Callback>) -> Result<Vec<DispatchRow>, StoreError> {
         const SQL: &str = "select id, state, attempt, call_id, sent_at from dispatches

@@ -18,6 +18,7 @@ use crate::{
     id::{Callback, Chain},
     outcome::{Ending, Repeat},
     policy::{Policy, PromiseScope, Trigger, UnclearAction},
+    rules::CallingRules,
     time::{Zone, minutes, plus},
     timing::ANALYSIS_AFTER_MINUTES,
     workspace::Pause,
@@ -338,7 +339,7 @@ fn request(scene: &Scene<'_>, after: &mut AfterCall) {
 
 /// The first moment from `at` on that is not quiet on that clock; a move is noted.
 fn out_of_quiet(scene: &Scene<'_>, at: Timestamp, zone: &Zone, after: &mut AfterCall) -> Timestamp {
-    let open = scene.policy.quiet.next_open(at, &zone.rules());
+    let open = CallingRules { policy: scene.policy, zone }.first_moment(at);
     if open > at {
         after.notes.push(Note::MovedByQuietHours);
     }

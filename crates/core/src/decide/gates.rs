@@ -1,25 +1,138 @@
-//! Why a callback is when it is: every gate before a dial, what went in, and what it says now.
+//! A callback is due: may it be dialed now? Every gate is asked, and the first that does not let it pass decides.
 //!
-//! Invariant: the first gate of [`gates`] that does not let it pass says what [`before_dial`](super::before_dial())
-//! says. [`gates_around`] tells what keeps a workspace from dialing at all, which is asked before a callback is
-//! claimed.
+//! Invariants: whatever may have changed since the callback was scheduled is asked again here (I6, I7). The list that
+//! was decided by is stored with the dispatch, or with the callback that ended by it, so an explanation shows the
+//! decision itself. The attempt and the final flag are those of this very dial.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp, ToSpan as _};
+use serde::{Deserialize, Serialize};
 
-use super::Due;
-use crate::{callback::RedialReason, policy::MissedAction, workspace::Pause};
+use crate::{
+    callback::{HeldFor, RedialReason, State, is_named},
+    policy::{MissedAction, Policy},
+    rules::CallingRules,
+    time::{Zone, minutes, plus},
+    windows::first_moment,
+};
 
-/// What a gate says.
+/// What is known of a callback itself when it is due.
+#[derive(Clone, Copy)]
+pub struct Candidate<'a> {
+    /// Why it exists.
+    pub reason: RedialReason,
+    /// The moment that was asked for, where one was.
+    pub requested_for: Option<Timestamp>,
+    /// When it should have been dialed.
+    pub scheduled_for: Timestamp,
+    /// A person named this very instant ("now", or another).
+    pub forced: bool,
+    /// Whether it is dialed at the simulator.
+    pub test: bool,
+    /// The number to dial, E.164.
+    pub to: &'a str,
+    /// The callee's clock.
+    pub zone: &'a Zone,
+}
+
+/// The agent that would dial.
+#[derive(Debug, Clone, Copy)]
+pub struct DialingAgent {
+    /// Whether it is switched on.
+    pub enabled: bool,
+    /// Whether it only observes.
+    pub observes: bool,
+}
+
+/// The facts that the gates judge.
+#[derive(Clone, Copy)]
+pub struct Due<'a> {
+    /// Why the callback exists.
+    pub reason: RedialReason,
+    /// The moment that was asked for, where one was.
+    pub requested_for: Option<Timestamp>,
+    /// When it should have been dialed.
+    pub scheduled_for: Timestamp,
+    /// By how much it is late; what the pace held back while we were up counts in real time.
+    pub late_by: SignedDuration,
+    /// A person named this very instant ("now", or another).
+    pub forced: bool,
+    /// Dials its chain has spent.
+    pub spent: u32,
+    /// Whether its agent is switched on.
+    pub agent_enabled: bool,
+    /// Whether its agent only observes.
+    pub observes: bool,
+    /// Whether the number is on the do-not-call list.
+    pub suppressed: bool,
+    /// Whether the workspace calls the country of the number.
+    pub country_allowed: bool,
+    /// The callee's clock.
+    pub zone: &'a Zone,
+    /// The settings as they are now.
+    pub policy: &'a Policy,
+}
+
+/// This dial within its chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// Its ordinal.
+    pub number: u32,
+    /// The ceiling it was judged by.
+    pub max: u32,
+    /// Whether it is the chain's last.
+    pub is_final: bool,
+}
+
+impl<'a> Due<'a> {
+    /// The facts about a callback, its agent and the settings: on time, first of its chain and on no list, unless the
+    /// caller knows better.
+    pub fn of(callback: &Candidate<'a>, agent: DialingAgent, policy: &'a Policy) -> Self {
+        Self {
+            reason: callback.reason,
+            requested_for: callback.requested_for,
+            scheduled_for: callback.scheduled_for,
+            late_by: SignedDuration::ZERO,
+            forced: callback.forced,
+            spent: 0,
+            agent_enabled: agent.enabled,
+            observes: agent.observes && !callback.test,
+            suppressed: false,
+            country_allowed: CallingRules { policy, zone: callback.zone }
+                .calls_country_of(callback.to, callback.test),
+            zone: callback.zone,
+            policy,
+        }
+    }
+
+    /// Whether it is due at a named moment, to which quiet hours do not apply.
+    pub fn is_named(&self) -> bool {
+        is_named(self.reason, self.forced, self.requested_for, self.scheduled_for)
+    }
+
+    /// Which dial of its chain this is.
+    pub const fn attempt(&self) -> Attempt {
+        let (number, max) = (self.spent.saturating_add(1), self.policy.max_attempts);
+        Attempt { number, max, is_final: number >= max }
+    }
+
+    const fn rules(&self) -> CallingRules<'a> {
+        CallingRules { policy: self.policy, zone: self.zone }
+    }
+}
+
+/// What a gate says, and what the list of them comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Go on.
+    /// Dial.
     Pass,
-    /// Not before then.
+    /// Not before then; spends nothing.
     Wait(Timestamp),
+    /// It was missed by too much and is planned anew, for then; spends nothing.
+    Replan(Timestamp),
     /// Not before somebody does something.
-    Hold,
+    Hold(HeldFor),
     /// Never.
-    Stop,
+    Stop(State),
 }
 
 impl Verdict {
@@ -28,13 +141,13 @@ impl Verdict {
         match self {
             Self::Pass => "pass",
             Self::Wait(_) => "wait",
-            Self::Hold => "hold",
-            Self::Stop => "stop",
+            Self::Replan(_) | Self::Hold(_) => "hold",
+            Self::Stop(_) => "stop",
         }
     }
 }
 
-/// One gate.
+/// One gate that was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gate {
     /// Its name.
@@ -47,7 +160,39 @@ pub struct Gate {
     pub says: String,
 }
 
-/// Every gate, in the order in which they are asked.
+/// A gate as it is stored and shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateRecord {
+    /// Its name.
+    pub gate: String,
+    /// What went in.
+    pub input: String,
+    /// [`Verdict::word`].
+    pub verdict: String,
+    /// Not before then, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// The same for people.
+    pub message: String,
+}
+
+impl From<Gate> for GateRecord {
+    fn from(gate: Gate) -> Self {
+        let until = match gate.verdict {
+            Verdict::Wait(until) => Some(until.to_string()),
+            _ => None,
+        };
+        Self {
+            gate: gate.name.to_owned(),
+            input: gate.input,
+            verdict: gate.verdict.word().to_owned(),
+            until,
+            message: gate.says,
+        }
+    }
+}
+
+/// Every gate of a callback, in the order in which they are asked.
 pub fn gates(due: &Due<'_>, now: Timestamp) -> Vec<Gate> {
     vec![
         do_not_call(due),
@@ -55,96 +200,15 @@ pub fn gates(due: &Due<'_>, now: Timestamp) -> Vec<Gate> {
         observe(due),
         attempts(due),
         country(due),
-        time(due, now),
-        lateness(due),
+        due_time(due, now),
+        lateness(due, now),
         quiet_time(due, now),
     ]
 }
 
-/// Conditions that stop a workspace from dialing any callback.
-#[derive(Debug, Clone, Default)]
-pub struct Around {
-    /// Why it is paused, and the provider's own sentence, if it gave one.
-    pub paused: Option<(Pause, Option<String>)>,
-    /// It was restored from a backup and is still compared with the provider's records.
-    pub is_restoring: bool,
-    /// Calls left in the plan this month; `None` without a limit.
-    pub calls_left: Option<u64>,
-    /// Lines that are free at the provider, where that is known.
-    pub free_lines: Option<u32>,
-    /// The provider asked to slow down until then.
-    pub slowed_until: Option<Timestamp>,
-    /// Calls to this number came so thick that the fuse holds the next one.
-    pub fuse_blown: bool,
-}
-
-/// The gates of the workspace and of the number.
-pub fn gates_around(around: &Around) -> Vec<Gate> {
-    vec![paused(around), restore(around), quota(around), capacity(around), pace(around), fuse(around)]
-}
-
-fn paused(around: &Around) -> Gate {
-    match &around.paused {
-        None => gate("pause", "not paused", Verdict::Pass, "The workspace dials."),
-        Some((why, sentence)) => {
-            let said = sentence.as_deref().map(|s| format!(" The provider says: {s}")).unwrap_or_default();
-            let says = format!("The workspace is paused: {}{said}", why.description());
-            gate("pause", why.word(), Verdict::Hold, says)
-        }
-    }
-}
-
-fn restore(around: &Around) -> Gate {
-    match around.is_restoring {
-        false => gate("restore", "compared", Verdict::Pass, "No restore is under way."),
-        true => gate(
-            "restore",
-            "not compared yet",
-            Verdict::Hold,
-            "The database was restored; the workspace dials once the provider's records were compared.",
-        ),
-    }
-}
-
-fn quota(around: &Around) -> Gate {
-    match around.calls_left {
-        None => gate("quota", "no limit", Verdict::Pass, "The plan has no limit on calls."),
-        Some(0) => {
-            gate("quota", "0 calls left", Verdict::Hold, "The plan's calls of this month are used up.")
-        }
-        Some(n) => {
-            gate("quota", format!("{n} calls left"), Verdict::Pass, "The plan has calls left this month.")
-        }
-    }
-}
-
-fn capacity(around: &Around) -> Gate {
-    match around.free_lines {
-        None => gate("capacity", "unknown", Verdict::Pass, "No limit of lines is known."),
-        Some(0) => gate("capacity", "0 lines free", Verdict::Hold, "Every line of the account is taken."),
-        Some(n) => gate("capacity", format!("{n} lines free"), Verdict::Pass, "The account has a line free."),
-    }
-}
-
-fn pace(around: &Around) -> Gate {
-    match around.slowed_until {
-        None => gate("pace", "not slowed", Verdict::Pass, "The provider did not ask to slow down."),
-        Some(until) => {
-            gate("pace", "slowed", Verdict::Wait(until), "The provider asked to slow down until then.")
-        }
-    }
-}
-
-fn fuse(around: &Around) -> Gate {
-    match around.fuse_blown {
-        false => gate("fuse", "within its limits", Verdict::Pass, "The number was not called too often."),
-        true => gate(
-            "fuse",
-            "past its limits",
-            Verdict::Hold,
-            "The number was called so often that something must be wrong; a person must look.",
-        ),
-    }
+/// What the gates decide: the verdict of the first that does not let the callback pass.
+pub fn decision(gates: &[Gate]) -> Verdict {
+    gates.iter().map(|gate| gate.verdict).find(|verdict| *verdict != Verdict::Pass).unwrap_or(Verdict::Pass)
 }
 
 fn gate(name: &'static str, input: impl Into<String>, verdict: Verdict, says: impl Into<String>) -> Gate {
@@ -153,7 +217,12 @@ fn gate(name: &'static str, input: impl Into<String>, verdict: Verdict, says: im
 
 fn do_not_call(due: &Due<'_>) -> Gate {
     match due.suppressed {
-        true => gate("do_not_call", "listed", Verdict::Stop, "The number is on the do-not-call list."),
+        true => gate(
+            "do_not_call",
+            "listed",
+            Verdict::Stop(State::Suppressed),
+            "The number is on the do-not-call list.",
+        ),
         false => {
             gate("do_not_call", "not listed", Verdict::Pass, "The number is not on the do-not-call list.")
         }
@@ -163,16 +232,34 @@ fn do_not_call(due: &Due<'_>) -> Gate {
 fn agent(due: &Due<'_>) -> Gate {
     match due.agent_enabled {
         true => gate("agent", "enabled", Verdict::Pass, "The agent is switched on."),
-        false => {
-            gate("agent", "disabled", Verdict::Hold, "The agent is switched off; switch it on to go on.")
-        }
+        false => gate(
+            "agent",
+            "disabled",
+            Verdict::Hold(HeldFor::Agent),
+            "The agent is switched off; switch it on to go on.",
+        ),
     }
 }
 
 fn observe(due: &Due<'_>) -> Gate {
     match due.observes {
         false => gate("observe", "dials", Verdict::Pass, "The agent dials."),
-        true => gate("observe", "observes", Verdict::Stop, "The agent only observes; nothing is dialed."),
+        true => gate(
+            "observe",
+            "observes",
+            Verdict::Stop(State::Canceled),
+            "The agent only observes; nothing is dialed.",
+        ),
+    }
+}
+
+fn attempts(due: &Due<'_>) -> Gate {
+    let Attempt { max, is_final, .. } = due.attempt();
+    let input = format!("{} of {max} spent", due.spent);
+    match due.spent >= max {
+        true => gate("attempts", input, Verdict::Stop(State::Exhausted), "Its chain has no dial left."),
+        false if is_final => gate("attempts", input, Verdict::Pass, "This dial is the chain's last."),
+        false => gate("attempts", input, Verdict::Pass, "Its chain has dials left."),
     }
 }
 
@@ -185,23 +272,13 @@ fn country(due: &Due<'_>) -> Gate {
         (false, false) => gate(
             "country",
             "not allowed",
-            Verdict::Hold,
+            Verdict::Hold(HeldFor::Country),
             "The number's country is not among `allowed_countries`; a person must decide.",
         ),
     }
 }
 
-fn attempts(due: &Due<'_>) -> Gate {
-    let (spent, max) = (due.spent, due.policy.max_attempts);
-    let input = format!("{spent} of {max} spent");
-    match spent >= max {
-        true => gate("attempts", input, Verdict::Stop, "Its chain has no dial left."),
-        false if spent + 1 == max => gate("attempts", input, Verdict::Pass, "This dial is the chain's last."),
-        false => gate("attempts", input, Verdict::Pass, "Its chain has dials left."),
-    }
-}
-
-fn time(due: &Due<'_>, now: Timestamp) -> Gate {
+fn due_time(due: &Due<'_>, now: Timestamp) -> Gate {
     let input = format!("due {}", due.scheduled_for);
     match due.scheduled_for > now {
         true => gate("due_time", input, Verdict::Wait(due.scheduled_for), "Its time has not come."),
@@ -209,7 +286,7 @@ fn time(due: &Due<'_>, now: Timestamp) -> Gate {
     }
 }
 
-fn lateness(due: &Due<'_>) -> Gate {
+fn lateness(due: &Due<'_>, now: Timestamp) -> Gate {
     let (late, most) = (due.late_by.as_mins().max(0), due.policy.missed_after.as_mins());
     let input = format!("{late} min late, at most {most}");
     if due.late_by <= due.policy.missed_after {
@@ -217,12 +294,27 @@ fn lateness(due: &Due<'_>) -> Gate {
     }
     match due.policy.missed {
         MissedAction::Expire => {
-            gate("lateness", input, Verdict::Stop, "It was missed by too much and expires.")
+            gate("lateness", input, Verdict::Stop(State::Expired), "It was missed by too much and expires.")
         }
         MissedAction::Replan => {
-            gate("lateness", input, Verdict::Hold, "It was missed by too much and is planned anew.")
+            // A rescheduled callback is subject to quiet hours again.
+            let until = due.rules().first_moment(replanned(due, now));
+            gate("lateness", input, Verdict::Replan(until), "It was missed by too much and is planned anew.")
         }
     }
+}
+
+/// The time of day that was promised, on the callee's clock, as soon as it comes again.
+fn replanned(due: &Due<'_>, now: Timestamp) -> Timestamp {
+    let zone = due.zone.rules();
+    let promised = due.scheduled_for.to_zoned(zone.clone()).time();
+    let today = now.to_zoned(zone.clone()).date();
+    let on = |days: i64| {
+        let date = today.checked_add(days.days()).ok()?;
+        first_moment(date, promised, &zone).filter(|at| *at > now)
+    };
+    // A day has every time of day, or the first one after it.
+    on(0).or_else(|| on(1)).unwrap_or_else(|| plus(now, minutes(24 * 60)))
 }
 
 fn quiet_time(due: &Due<'_>, now: Timestamp) -> Gate {
@@ -235,7 +327,7 @@ fn quiet_time(due: &Due<'_>, now: Timestamp) -> Gate {
         return gate("quiet_time", zone, Verdict::Pass, format!("{who}: quiet time does not bind."));
     }
     let at = due.scheduled_for.max(now);
-    let open = due.policy.quiet.next_open(at, &due.zone.rules());
+    let open = due.rules().first_moment(at);
     if open > at {
         let says = "It is quiet time on the callee's clock until then.";
         return gate("quiet_time", zone, Verdict::Wait(open), says);
@@ -247,55 +339,13 @@ fn quiet_time(due: &Due<'_>, now: Timestamp) -> Gate {
     gate("quiet_time", zone, Verdict::Pass, says)
 }
 
-#[cfg(test)]
-mod tests {
-    use jiff::{SignedDuration, civil::time as clock};
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::{
-        callback::RedialReason,
-        decide::{BeforeDial, before_dial},
-        policy::{MissedAction, Policy},
-        time::{Zone, ZoneSource, minutes, plus},
-        windows::Quiet,
-    };
-
-    proptest! {
-        #[test]
-        fn the_first_gate_that_is_shut_is_what_is_decided(
-            suppressed: bool, agent_enabled: bool, forced: bool, retry: bool, replan: bool,
-            observes: bool, country_allowed: bool, named: bool, spent in 0_u32..5, late in -200_i64..400, hour in 0_i64..24,
-        ) {
-            let policy = Policy {
-                quiet: Quiet { hours: Some((clock(21, 0, 0, 0), clock(9, 0, 0, 0))), days: vec![] },
-                missed: if replan { MissedAction::Replan } else { MissedAction::Expire },
-                ..Policy::default()
-            };
-            let zone = Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number, is_sure: true };
-            let now = plus("2026-11-23T00:00:00Z".parse().expect("a time"), minutes(hour * 60));
-            let due = Due {
-                reason: if retry { RedialReason::BusyFollowup } else { RedialReason::CallbackRequested },
-                requested_for: named.then_some(plus(now, -minutes(late))),
-                scheduled_for: plus(now, -minutes(late)),
-                late_by: minutes(late).max(SignedDuration::ZERO),
-                forced,
-                spent,
-                agent_enabled,
-                observes,
-                suppressed,
-                country_allowed,
-                zone: &zone,
-                policy: &policy,
-            };
-            let shut = gates(&due, now).into_iter().map(|g| g.verdict).find(|v| *v != Verdict::Pass);
-            let agrees = match before_dial(&due, now) {
-                BeforeDial::Dial { .. } => shut.is_none(),
-                BeforeDial::Snooze { until } => shut == Some(Verdict::Wait(until)),
-                BeforeDial::Hold(_) | BeforeDial::Replan { .. } => shut == Some(Verdict::Hold),
-                BeforeDial::Close(_) => shut == Some(Verdict::Stop),
-            };
-            prop_assert!(agrees, "{shut:?}");
-        }
-    }
+/// Of due callbacks, in their order, those that may be claimed together. One that failed in our hands before, perhaps by
+/// taking the process with it, goes alone: the others are not to blame (I33).
+pub fn dialed_together<R>(rows: &[R], failures: impl Fn(&R) -> i64) -> impl Iterator<Item = &R> {
+    let goes_alone = rows.first().is_some_and(|first| failures(first) > 0);
+    let rows = if goes_alone { &rows[..1] } else { rows };
+    rows.iter().filter(move |row| goes_alone || failures(row) == 0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,14 @@
 //! The four questions, and their answers as plain values.
 //!
-//! [`on_request()`]: somebody asks through the API. [`after_call()`]: a call's event was read. [`before_dial()`]: a
+//! [`on_request()`]: somebody asks through the API. [`after_call()`]: a call's event was read. [`gates()`]: a
 //! callback is due. [`after_dial()`]: the provider answered. Beside them, what the provider's own records settle:
 //! [`after_ask()`] about a request without an answer, [`sweep_page()`] about events that never came. Each is a pure
 //! function; what it answers is carried out elsewhere, in one transaction.
 
 mod after_call;
 mod after_dial;
+mod around;
 mod asked_time;
-mod before_dial;
 mod chain;
 mod gates;
 mod note;
@@ -22,9 +22,11 @@ pub use after_call::{
     AfterCall, Follow, Person, Planned, Redial, Scene, Seen, Settle, after_call, analysis_due, end_of,
 };
 pub use after_dial::{AfterDial, Tried, after_dial};
+pub use around::{Around, gates_around};
 pub use asked_time::{AskedTime, ZONE_UNSURE, asked_time, may_ask, time_in_words};
-pub use before_dial::{BeforeDial, Due, before_dial, dialed_together};
-pub use gates::{Around, Gate, Verdict, gates, gates_around};
+pub use gates::{
+    Attempt, Candidate, DialingAgent, Due, Gate, GateRecord, Verdict, decision, dialed_together, gates,
+};
 pub use note::Note;
 pub use notice::Notice;
 pub use on_request::{Forced, Refused, Request, is_schedulable, on_request};

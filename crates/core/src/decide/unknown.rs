@@ -6,7 +6,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{BeforeDial, Due, before_dial};
+use super::{Due, Verdict, decision, gates};
 use crate::{
     agent::Channel,
     time::{minutes, plus},
@@ -100,7 +100,7 @@ pub fn how_to_ask(unknown: &Unknown, due: &Due<'_>, now: Timestamp) -> Ask {
         Some(lives)
             if now >= unknown.sent_at
                 && now < plus(unknown.sent_at, lives)
-                && matches!(before_dial(&as_first, now), BeforeDial::Dial { .. }) =>
+                && decision(&gates(&as_first, now)) == Verdict::Pass =>
         {
             Ask::Repeat
         }

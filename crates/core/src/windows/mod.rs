@@ -43,7 +43,7 @@ impl Quiet {
 
     /// The first moment from `at` on that is not quiet.
     ///
-    /// Seven quiet days leave none: then `at` plus a year, which [`crate::decide::before_dial`] finds too
+    /// Seven quiet days leave none: then `at` plus a year, which [`crate::decide::gates()`] finds too
     /// late. Settings with seven quiet days are refused.
     pub fn next_open(&self, at: Timestamp, zone: &TimeZone) -> Timestamp {
         let mut open = at;

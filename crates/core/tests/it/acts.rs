@@ -4,7 +4,7 @@
 
 use redialer_core::{
     callback,
-    decide::{AfterAsk, AfterDial, BeforeDial, Finding},
+    decide::{AfterAsk, AfterDial, Finding, Verdict},
     dispatch,
 };
 
@@ -39,17 +39,19 @@ pub(crate) fn check(turn: &mut Turn<'_>, r: u8) {
     };
     let held = holds(turn, n, fresh);
     let row = turn.callback(n);
-    let task = match decide::before_dial(turn.rules, &turn.world, row, spent, suppressed) {
-        BeforeDial::Dial { attempt, is_final, .. } => {
-            Task::Checked { callback: n, fresh, spent, attempt: attempt as u8, is_final }
+    let (verdict, attempt) = decide::before_dial(turn.rules, &turn.world, row, spent, suppressed);
+    let task = match verdict {
+        Verdict::Pass => {
+            let (attempt, is_final) = (attempt.number as u8, attempt.is_final);
+            Task::Checked { callback: n, fresh, spent, attempt, is_final }
         }
-        BeforeDial::Close(state) => {
+        Verdict::Stop(state) => {
             if held {
                 turn.callback_to(n, state);
             }
             Task::Idle
         }
-        BeforeDial::Hold(_) => {
+        Verdict::Hold(_) => {
             if held {
                 let next =
                     if turn.another_waits(n) { callback::State::Superseded } else { callback::State::Held };
@@ -57,7 +59,7 @@ pub(crate) fn check(turn: &mut Turn<'_>, r: u8) {
             }
             Task::Idle
         }
-        BeforeDial::Snooze { .. } | BeforeDial::Replan { .. } => {
+        Verdict::Wait(_) | Verdict::Replan(_) => {
             if held {
                 turn.back_to_waiting(n);
             }

@@ -6,8 +6,8 @@ use redialer_core::{
     call::{Asked, CallFacts, Direction, Moment},
     callback::{Live, RedialReason, State},
     decide::{
-        self, AfterAsk, AfterCall, AfterDial, AskedTime, BeforeDial, Due, Finding, Follow, Person, Planned,
-        Redial, Request, SETTLE_MINUTES, Scene, Seen, Settle, Tried, Unknown,
+        self, AfterAsk, AfterCall, AfterDial, AskedTime, Attempt, Due, Finding, Follow, Person, Planned,
+        Redial, Request, SETTLE_MINUTES, Scene, Seen, Settle, Tried, Unknown, Verdict,
     },
     dispatch,
     order::{Refusal, Reply},
@@ -36,7 +36,7 @@ pub(crate) fn before_dial(
     row: Callback,
     spent: u8,
     suppressed: bool,
-) -> BeforeDial {
+) -> (Verdict, Attempt) {
     let due = Due {
         reason: reason(row),
         requested_for: Some(rules.now),
@@ -51,7 +51,7 @@ pub(crate) fn before_dial(
         zone: &rules.zone,
         policy: &rules.policy,
     };
-    decide::before_dial(&due, rules.now)
+    (decide::decision(&decide::gates(&due, rules.now)), due.attempt())
 }
 
 const fn reason(row: Callback) -> RedialReason {

@@ -19,7 +19,7 @@ use redialer_core::{
     Id, Phone, Secret, Timestamp,
     agent::{Channel, OwnNumber},
     callback::{HeldFor, State},
-    decide::{self, BeforeDial, Due, Notice},
+    decide::{self, Attempt, Due, GateRecord, Notice, Verdict},
     id,
     order::CallOrder,
     permission::Permission,
@@ -317,24 +317,28 @@ impl<'a> Lane<'a> {
         let (app, now) = (self.app, self.app.clock.now());
         let Seat { agent, policy } = self.agent(claim.agent()).await?;
         let secrets = claim.secrets(&self.key)?;
-        match decide::before_dial(&self.due(&claim, &secrets, &agent, &policy, now), now) {
-            BeforeDial::Snooze { until } => app.store.snooze(claim, until, None, now).await?,
-            BeforeDial::Replan { until } => {
+        let due = self.due(&claim, &secrets, &agent, &policy, now);
+        let (attempt, gates) = (due.attempt(), decide::gates(&due, now));
+        let verdict = decide::decision(&gates);
+        let gates: Vec<GateRecord> = gates.into_iter().map(GateRecord::from).collect();
+        match verdict {
+            Verdict::Wait(until) => app.store.snooze(claim, until, None, now).await?,
+            Verdict::Replan(until) => {
                 tracing::warn!(callback.id = %claim.id(), "callback {} was missed and is planned anew", claim.id());
                 app.store.snooze(claim, until, Some(MISSED), now).await?;
             }
-            BeforeDial::Hold(why) => app.store.hold(claim, why, now).await?,
-            BeforeDial::Close(State::Canceled) => {
-                app.store.close_claim(claim, State::Canceled, "observed", now).await?;
+            Verdict::Hold(why) => app.store.hold(claim, why, now).await?,
+            Verdict::Stop(State::Canceled) => {
+                app.store.close_claim(claim, (State::Canceled, "observed"), &gates, now).await?;
             }
-            BeforeDial::Close(state) => {
+            Verdict::Stop(state) => {
                 tracing::info!(callback.id = %claim.id(), state = state.word(), "callback {} is closed without a dial", claim.id());
-                app.store.close_claim(claim, state, state.word(), now).await?;
+                app.store.close_claim(claim, (state, state.word()), &gates, now).await?;
             }
-            BeforeDial::Dial { attempt, max_attempts, is_final } => {
+            Verdict::Pass => {
                 let late_by = now.duration_since(claim.scheduled_for()).as_secs_f64().max(0.0);
                 metrics::histogram!("redialer_dial_lateness_seconds").record(late_by);
-                let dial = Dial { attempt, max_attempts, is_final, agent: &agent };
+                let dial = Dial { attempt, gates, agent: &agent };
                 return self.intend(claim, secrets, dial).await;
             }
         }
@@ -345,7 +349,7 @@ impl<'a> Lane<'a> {
     fn due<'d>(
         &self,
         claim: &'d Claim,
-        secrets: &Secrets,
+        secrets: &'d Secrets,
         agent: &AgentRow,
         policy: &'d Policy,
         now: Timestamp,
@@ -353,18 +357,10 @@ impl<'a> Lane<'a> {
         let app = self.app;
         let late_by = app.pacer.late_by(claim.id(), claim.scheduled_for(), now, app.clock.steady());
         Due {
-            reason: claim.reason(),
-            requested_for: claim.requested_for(),
-            scheduled_for: claim.scheduled_for(),
             late_by: late_by - app.key_outages.within(claim.scheduled_for(), now),
-            forced: claim.forced(),
             spent: claim.spent(),
-            agent_enabled: agent.enabled,
-            observes: agent.observe && !claim.test(),
             suppressed: claim.suppressed(),
-            country_allowed: claim.test() || policy.calls_country_of(&secrets.to),
-            zone: claim.zone(),
-            policy,
+            ..Due::of(&claim.candidate(&secrets.to), agent.dialing(), policy)
         }
     }
 
@@ -393,10 +389,11 @@ impl<'a> Lane<'a> {
         // What it is dialed from is shown on it.
         let shows_number = secrets.from.is_none();
         secrets.from.get_or_insert_with(|| from.e164().to_owned());
-        let Some(mut new) = dial.intent(self, &claim, &secrets, from) else {
-            app.store.close_claim(claim, State::Failed, "bad_number", now).await?;
+        let Ok(to) = Phone::parse(&secrets.to) else {
+            app.store.close_claim(claim, (State::Failed, "bad_number"), &dial.gates, now).await?;
             return Ok(None);
         };
+        let mut new = dial.intent(self, &claim, &secrets, (from, to));
         new.secrets = shows_number.then(|| secrets.seal(claim.id(), &self.key, &app.chance));
         // From here the claim's lease no longer counts but the intent's.
         if app.clock.real_ms() >= self.lease_until_ms {
@@ -473,45 +470,49 @@ fn later(now: Timestamp) -> Timestamp {
 
 /// What this very dial is.
 struct Dial<'a> {
-    attempt: u32,
-    max_attempts: u32,
-    is_final: bool,
+    attempt: Attempt,
+    gates: Vec<GateRecord>,
     agent: &'a AgentRow,
 }
 
 impl Dial<'_> {
-    /// The request's exact bytes; `None` when the stored number is not one we dial.
-    fn intent(self, lane: &Lane<'_>, claim: &Claim, secrets: &Secrets, from: Phone) -> Option<NewDispatch> {
+    /// The request's exact bytes, and what goes with them.
+    fn intent(
+        self,
+        lane: &Lane<'_>,
+        claim: &Claim,
+        secrets: &Secrets,
+        (from, to): (Phone, Phone),
+    ) -> NewDispatch {
         let app = lane.app;
         let dispatch = Id::new(app.clock.now(), &app.chance);
         let order = CallOrder {
             channel: claim.channel(),
             from,
-            to: Phone::parse(&secrets.to).ok()?,
+            to,
             agent: self.agent.provider_agent_id.clone(),
             version: secrets.version(),
             variables: secrets.variables.clone(),
             metadata: secrets.metadata.clone(),
             reason: claim.reason(),
-            attempt: self.attempt,
-            is_final: self.is_final,
+            attempt: self.attempt.number,
+            is_final: self.attempt.is_final,
             callback: claim.id(),
             chain: claim.chain(),
             dispatch,
         };
         let lease = app.config.place_deadline() + INTENT_SLACK;
         let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX / 2);
-        Some(NewDispatch {
+        NewDispatch {
             id: dispatch,
             attempt: self.attempt,
-            max_attempts: self.max_attempts,
-            is_final: self.is_final,
+            gates: self.gates,
             body: order::body(&order),
             lease_until_ms: app.clock.real_ms() + lease_ms,
             calls_a_month: app.store.limits_of(lane.desk.plan).calls_a_month,
             fuse: app.config.fuse(),
             account: lane.desk.workspace.account.clone(),
             secrets: None,
-        })
+        }
     }
 }

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
+
 use redialer_core::{
     Id,
     decide::{self, AfterAsk, Ask, Due, Finding},
@@ -133,20 +134,9 @@ async fn may_repeat(
     let store = app.store.of(ask.tenant);
     let callback = store.callback(ask.callback).await?;
     let Seat { agent, policy } = Seat::of(store.agent(ask.agent).await?, workspace);
-    let due = Due {
-        reason: callback.reason,
-        requested_for: callback.requested_for,
-        scheduled_for: callback.scheduled_for,
-        late_by: SignedDuration::ZERO,
-        forced: callback.forced,
-        spent: 0,
-        agent_enabled: agent.enabled,
-        observes: agent.observe,
-        suppressed: store.is_suppressed(&callback.person_ix).await?,
-        country_allowed: policy.calls_country_of(&ask.secrets(key)?.to),
-        zone: &callback.zone,
-        policy: &policy,
-    };
+    let to = ask.secrets(key)?.to;
+    let suppressed = store.is_suppressed(&callback.person_ix).await?;
+    let due = Due { suppressed, ..Due::of(&callback.candidate(&to), agent.dialing(), &policy) };
     let unknown = ask.unknown(key_lives(ask.channel));
     Ok(decide::how_to_ask(&unknown, &due, app.clock.now()) == Ask::Repeat)
 }

@@ -6,8 +6,12 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use redialer_core::permission::Permission;
+use redialer_sim::retell::script::Does;
 
-use crate::harness::{Engine, FILE, KEY, VOICE, Walk, days_ahead, engines};
+use crate::{
+    harness::{Engine, FILE, KEY, VOICE, Walk, days_ahead, engines},
+    walk::scene,
+};
 
 const ANA: &str = "+13125550142";
 const BEN: &str = "+13125550143";
@@ -349,6 +353,31 @@ async fn an_explanation_names_every_gate_and_a_payload_is_what_came_in() {
     assert_eq!(told["gates"][5]["verdict"], "wait");
     let usage = walk.get("/v1/usage").await;
     assert_eq!((usage["plan"].as_str(), usage["workspaces"]["used"].as_i64()), (Some("unlimited"), Some(1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_explanation_shows_what_was_decided_whatever_changed_since() {
+    for engine in engines() {
+        let walk = Walk::begin(engine, 20_000).await;
+        walk.sim.set_person(ANA, vec![Does::end("user_hangup")]);
+        let asked = ["User: Can you call me back tomorrow at 9 am?"];
+        walk.sim.happen(&scene("inbound", ANA, Does::ask(&asked, None)));
+        walk.until_settled(ANA, 1).await;
+        let dialed = walk.callbacks().await.pop().expect("there is one");
+        let explain = async |callback: &Value| {
+            walk.get(&format!("/v1/callbacks/{}/explain", callback["id"].as_str().expect("an id"))).await
+        };
+        let decided = explain(&dialed).await;
+        assert_eq!(decided["gates"].as_array().map(Vec::len), Some(8), "{decided}");
+        assert_eq!(decided["gates"][3]["input"], "0 of 3 spent", "{decided}");
+
+        let settings = json!({"defaults": {"max_attempts": 1, "allowed_countries": ["DE"]}});
+        let workspace = format!("/v1/workspaces/{}", walk.workspace);
+        walk.ask(Method::PATCH, &workspace, Some(settings), StatusCode::OK).await;
+        let listed = json!({"number": ANA});
+        walk.ask(Method::POST, "/v1/suppressions", Some(listed), StatusCode::CREATED).await;
+        assert_eq!(explain(&dialed).await, decided, "{engine:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -160,7 +160,9 @@ async fn returned(walk: &Walk, key: &str, path: &str, recorded: &[Value]) -> Vec
             for row in recorded {
                 let callback = row["callback_id"].as_str().expect("an id");
                 let explanation = found(walk, key, &path.replace("{id}", callback)).await;
-                assert!(!rows(&explanation["gates"]).is_empty(), "{explanation}");
+                // Dials of the earlier version did not record what they were decided by.
+                let waits = ["scheduled", "held"].iter().any(|state| explanation["state"] == *state);
+                assert!(!waits || !rows(&explanation["gates"]).is_empty(), "{explanation}");
                 explanations.push(explanation);
             }
             explanations

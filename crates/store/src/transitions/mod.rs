@@ -62,6 +62,9 @@ async fn record(
     let mut events = Vec::new();
     for row in changed {
         let state = state_of(row)?;
+        if !transition.to.contains(&state) {
+            return Err(StoreError::Corrupt("state of a callback"));
+        }
         if state == State::Scheduled {
             tx.note_due(row.get("due_at")?);
         }
@@ -215,9 +218,10 @@ pub(crate) async fn close_claim(
     (bucket, id, fence): (i64, Id<id::Callback>, i64),
     state: State,
     outcome: &str,
+    gates: &str,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let values = row![bucket, id, fence, state.word(), outcome, now];
+    let values = row![bucket, id, fence, state.word(), outcome, gates, now];
     Ok(!apply_rows(tx, &CLOSE_CLAIM, vec![values], now).await?.is_empty())
 }
 

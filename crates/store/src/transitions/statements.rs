@@ -162,11 +162,12 @@ pub(super) const CLOSE: Transition = Transition {
 /// A claim ends without a dial.
 pub(super) const CLOSE_CLAIM: Transition = Transition {
     from: &[Dispatching],
-    to: &[Failed, Exhausted, Expired, Suppressed, Superseded],
+    to: &[Failed, Exhausted, Expired, Suppressed, Canceled],
     scheduled: None,
     sql: returning!(
-        "with v (bucket, id, fence, state, outcome, now) as (values {rows})
-         update callbacks set state = v.state, outcome = v.outcome, lease_until = null, updated_at = v.now
+        "with v (bucket, id, fence, state, outcome, gates, now) as (values {rows})
+         update callbacks set state = v.state, outcome = v.outcome, gates = v.gates, lease_until = null,
+             updated_at = v.now
          from v
          where callbacks.bucket = v.bucket and callbacks.id = v.id and callbacks.fence = v.fence
            and callbacks.state = 'dispatching' and callbacks.dispatch_id is null"

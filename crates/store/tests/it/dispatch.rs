@@ -3,7 +3,7 @@
 use redialer_core::{
     Id,
     callback::{HeldFor, State},
-    decide::{AfterAsk, AfterCall, AfterDial, Settle},
+    decide::{AfterAsk, AfterCall, AfterDial, Attempt, Settle},
     workspace::Pause,
 };
 use redialer_store::{AgentChange, Claim, Intent, Ledger, NewDispatch, NotNow};
@@ -18,9 +18,8 @@ pub(crate) async fn intend(world: &World, claim: Claim) -> Option<Intent> {
     let key = world.store.open_key(world.tenant).await.expect("opened");
     let new = NewDispatch {
         id: Id::new(at(0), &world.chance),
-        attempt: claim.spent() + 1,
-        max_attempts: 3,
-        is_final: false,
+        attempt: Attempt { number: claim.spent() + 1, max: 3, is_final: false },
+        gates: Vec::new(),
         body: b"{\"to_number\":\"+14155550117\"}".to_vec(),
         lease_until_ms: 2_000,
         calls_a_month: None,
@@ -494,9 +493,8 @@ async fn a_batch_of_claims_becomes_intents_but_for_those_that_were_lost() {
         let other = world.claim_all(10).await.pop().expect("due");
         let new = |claim: &Claim| NewDispatch {
             id: Id::new(at(0), &world.chance),
-            attempt: claim.spent() + 1,
-            max_attempts: 3,
-            is_final: false,
+            attempt: Attempt { number: claim.spent() + 1, max: 3, is_final: false },
+            gates: Vec::new(),
             body: b"{}".to_vec(),
             lease_until_ms: 2_000,
             calls_a_month: None,

@@ -3,7 +3,7 @@
 use redialer_core::{
     Id,
     callback::State,
-    decide::AfterDial,
+    decide::{AfterDial, Attempt},
     time::{minutes, plus},
 };
 use redialer_store::{Claim, Intent, NewDispatch};
@@ -18,9 +18,8 @@ async fn intend(world: &World, claims: Vec<Claim>, limit: u64, minute: i64) -> V
     let new = |claim: Claim| {
         let new = NewDispatch {
             id: Id::new(at(minute), &world.chance),
-            attempt: claim.spent() + 1,
-            max_attempts: 3,
-            is_final: false,
+            attempt: Attempt { number: claim.spent() + 1, max: 3, is_final: false },
+            gates: Vec::new(),
             body: b"{}".to_vec(),
             lease_until_ms: 2_000,
             calls_a_month: Some(limit),

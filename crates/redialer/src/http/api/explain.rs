@@ -1,7 +1,8 @@
 //! `/v1/callbacks/{id}/explain`: why then. What was heard, whose clock it is on, and every gate before the dial.
 //!
-//! The gates are asked for the moment that counted: of the dial, else of the end, else now. Absent on purpose: settings as
-//! they were then; today's are shown.
+//! A callback that was dialed, or that its gates ended, shows the gates as they were asked then: they are stored with the
+//! dispatch or with the callback. One that waits shows what they would say now, and one that ended otherwise (canceled,
+//! superseded) what they say of its end under today's settings.
 
 use std::sync::Arc;
 
@@ -9,12 +10,11 @@ use axum::{Json, extract::State};
 use jiff::SignedDuration;
 use redialer_core::{
     Timestamp,
-    callback::State as Stands,
-    decide::{Around, Due, Gate, Verdict, gates, gates_around},
+    decide::{Around, Due, GateRecord, gates, gates_around},
     id,
     time::plus,
 };
-use redialer_store::{CallbackRow, Secrets, WorkspaceRow};
+use redialer_store::{CallbackRow, Seat, Secrets, WorkspaceRow};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -57,20 +57,17 @@ struct Heard {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Gate)]
 struct GateView {
-    gate: &'static str,
+    gate: String,
     input: String,
-    verdict: &'static str,
+    verdict: String,
     until: Option<String>,
     message: String,
 }
 
-impl From<Gate> for GateView {
-    fn from(gate: Gate) -> Self {
-        let until = match gate.verdict {
-            Verdict::Wait(until) => Some(until.to_string()),
-            _ => None,
-        };
-        Self { gate: gate.name, input: gate.input, verdict: gate.verdict.word(), until, message: gate.says }
+impl From<GateRecord> for GateView {
+    fn from(gate: GateRecord) -> Self {
+        let GateRecord { gate, input, verdict, until, message } = gate;
+        Self { gate, input, verdict, until, message }
     }
 }
 
@@ -105,43 +102,29 @@ pub(in crate::http) async fn show(
     }))
 }
 
-/// What each gate says, and of which moment.
+/// The gates that decided, and when; where nothing is decided yet, or nothing was ever asked, what they say of now, or of
+/// the end.
 async fn asked(
     app: &App,
     caller: &Caller,
     row: &CallbackRow,
     secrets: &Secrets,
-) -> Result<(Timestamp, Vec<Gate>), ApiError> {
+) -> Result<(Timestamp, Vec<GateRecord>), ApiError> {
+    if !row.state.is_waiting()
+        && let Some(decided) = caller.store.decided(row.id).await?
+    {
+        return Ok(decided);
+    }
     let workspace = caller.store.workspace(row.workspace).await?;
-    let agent = caller.store.agent(row.agent).await?;
-    let mut policy = agent.settings(&workspace.settings).policy(&workspace.number_countries);
-    let dialled = dialled_at(caller, row).await?;
-    if dialled.is_some() {
-        policy.max_attempts = u32::try_from(row.max_attempts).unwrap_or(policy.max_attempts);
-    }
-    let ended = row.state.is_final().then_some(row.updated_at);
-    let as_of = dialled.or(ended).unwrap_or_else(|| app.clock.now());
-    let mut due = Due {
-        reason: row.reason,
-        requested_for: row.requested_for,
-        scheduled_for: row.scheduled_for,
+    let Seat { agent, policy } = Seat::of(caller.store.agent(row.agent).await?, &workspace);
+    let as_of = if row.state.is_final() { row.updated_at } else { app.clock.now() };
+    let due = Due {
         late_by: as_of.duration_since(row.scheduled_for).max(SignedDuration::ZERO),
-        forced: row.forced,
         spent: caller.store.spent(row.chain).await?,
-        agent_enabled: agent.enabled,
-        observes: agent.observe && !row.test,
-        country_allowed: row.test || policy.calls_country_of(&secrets.to),
         suppressed: caller.store.is_suppressed(&row.person_ix).await?,
-        zone: &row.zone,
-        policy: &policy,
+        ..Due::of(&row.candidate(&secrets.to), agent.dialing(), &policy)
     };
-    if dialled.is_some() {
-        // The intent was written only because it was so, whatever came after.
-        (due.agent_enabled, due.suppressed) = (true, false);
-        (due.observes, due.country_allowed) = (false, true);
-        due.spent = u32::try_from(row.attempt - 1).unwrap_or(0);
-    }
-    let mut all = gates(&due, as_of);
+    let mut all: Vec<GateRecord> = gates(&due, as_of).into_iter().map(GateRecord::from).collect();
     // What keeps the workspace from dialing speaks of now: it is asked only while the callback waits.
     if row.state.is_waiting() {
         all.extend(gates_around(&around(app, caller, row, &workspace).await?));
@@ -169,23 +152,6 @@ async fn around(
         }),
         fuse_blown: caller.store.is_fuse_blown(row.person_ix, app.config.fuse(), now).await?,
     })
-}
-
-/// When its intent was written, unless it waits or ended without a dial.
-async fn dialled_at(caller: &Caller, row: &CallbackRow) -> Result<Option<Timestamp>, ApiError> {
-    let dialled = matches!(
-        row.state,
-        Stands::Dispatching
-            | Stands::Dialing
-            | Stands::Unconfirmed
-            | Stands::Completed
-            | Stands::Failed
-            | Stands::Exhausted
-    );
-    if !dialled {
-        return Ok(None);
-    }
-    Ok(caller.store.dispatches(row.id).await?.pop().map(|dispatch| dispatch.sent_at))
 }
 
 fn heard(secrets: &Secrets, clear: bool) -> Option<Heard> {

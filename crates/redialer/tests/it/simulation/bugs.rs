@@ -89,7 +89,7 @@ impl Bug {
     /// Where to look first: what is rare is not waited for every time.
     pub(super) const fn search_from(self) -> u64 {
         match self {
-            Self::NoSettleTime => 330,
+            Self::NoSettleTime => 580,
             Self::IgnoreTheFence => 170,
             _ => 0,
         }
