@@ -49,6 +49,8 @@ pub enum Dialler {
 /// A number of the workspace's own at the provider, and which agents use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnNumber {
+    /// The provider's id of it, where orders name it so.
+    pub id: Option<String>,
     /// E.164, as the provider writes it.
     pub number: String,
     /// The provider's ids of the agents that answer on it.

@@ -15,6 +15,8 @@ pub struct CallOrder {
     pub channel: Channel,
     /// The agent's number.
     pub from: Phone,
+    /// The provider's id of that number, where orders name it so.
+    pub from_id: Option<String>,
     /// The person's number.
     pub to: Phone,
     /// The provider's id of the agent.

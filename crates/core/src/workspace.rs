@@ -1,23 +1,26 @@
 //! One provider account: its kind, and whether it may dial right now.
 
-/// Whose API a workspace speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProviderKind {
-    /// Retell AI.
-    Retell,
-}
+use std::fmt;
 
-impl ProviderKind {
-    /// The name in paths, in the API and in the store.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Retell => "retell",
-        }
+/// A provider's name in paths, in the API and in the store: whose API a workspace speaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderName(String);
+
+impl ProviderName {
+    /// The name. Whether a provider has it, the registry of providers tells.
+    pub fn new(name: &str) -> Self {
+        Self(name.to_owned())
     }
 
-    /// The provider of that name.
-    pub fn from_word(word: &str) -> Option<Self> {
-        (word == Self::Retell.word()).then_some(Self::Retell)
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ProviderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -1,9 +1,21 @@
 //! How each voice-AI provider speaks: its signatures, its payloads, its API.
 //!
-//! Reading is pure; only `api` modules do IO. A provider's words stop here: what leaves is in the nouns of
-//! `core`. Absent on purpose: any decision, any storage, any retry of a request that places a call.
+//! [`Provider`] is what can be asked of each, in the nouns of `core`; [`Providers`] chooses among them. Absent on purpose:
+//! any decision, any storage, any retry of a request that places a call.
 
+mod auth;
 pub mod http;
 mod json;
 mod placing;
+mod provider;
+mod read_error;
+mod registry;
 pub mod retell;
+
+pub use auth::{WebhookAuth, WebhookKey};
+pub use provider::{
+    Asked, BadSignature, CallQuery, Capabilities, CheckedAt, Content, DispatchQuery, Event, NotJson, Page,
+    Placement, Provider, Reading, Record, Rejected, RosterAgent, Webhook, only_header, receive,
+};
+pub use read_error::{ReadError, ReadFailure};
+pub use registry::{GUIDES, NAMES, Providers, UnknownProvider};

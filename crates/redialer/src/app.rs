@@ -9,8 +9,8 @@ use std::{
 };
 
 use redialer_core::{Timestamp, chance::Chance};
-use redialer_providers::retell;
-use redialer_store::{Buckets, Inbox, Ledger, Store};
+use redialer_providers::{Provider, Providers};
+use redialer_store::{Buckets, Inbox, Ledger, Store, StoreError, WorkspaceRow};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
@@ -38,8 +38,8 @@ pub struct App {
     pub clock: Clock,
     /// Its randomness.
     pub chance: Chance,
-    /// Retell's API.
-    pub retell: retell::api::Api,
+    /// Whom it may ask and dial through.
+    pub providers: Providers,
     /// How fast each workspace may dial.
     pub pacer: Pacer,
     /// Dials that may be under way at once.
@@ -84,7 +84,7 @@ impl App {
         (inbox, ledger): (Inbox, Ledger),
         clock: Clock,
         chance: Chance,
-        retell: retell::api::Api,
+        providers: Providers,
         buckets: Buckets,
     ) -> Arc<Self> {
         let started_at = clock.now();
@@ -99,7 +99,7 @@ impl App {
             ledger,
             clock,
             chance,
-            retell,
+            providers,
             pacer: Pacer::default(),
             dials,
             key_outages: Outages::default(),
@@ -119,6 +119,17 @@ impl App {
             draining: AtomicBool::new(false),
             drain_bell: Notify::new(),
         })
+    }
+
+    /// The provider of a workspace, or the simulator for its test callbacks.
+    pub fn provider(&self, workspace: &WorkspaceRow, is_test: bool) -> Result<&dyn Provider, StoreError> {
+        let found = self.providers.of(&workspace.provider, is_test);
+        found.map_err(|_| StoreError::Corrupt("name of a provider"))
+    }
+
+    /// Where a workspace's provider sends the webhooks of an agent.
+    pub fn webhook_url(&self, workspace: &WorkspaceRow, slug: &str) -> String {
+        format!("{}/api/webhooks/{}/{slug}", self.config.public_url(), workspace.provider)
     }
 
     /// The ranges of buckets this replica works on right now.

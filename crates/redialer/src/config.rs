@@ -11,6 +11,7 @@ mod messages;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -21,7 +22,8 @@ use figment::{
 use redialer_core::fuse::FuseLimits;
 use redialer_core::tenant::Plans;
 use redialer_kek::transit;
-use redialer_providers::retell;
+use redialer_providers::{Providers, http::SharedWire, retell};
+use redialer_sim::Simulated;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -154,10 +156,26 @@ impl Config {
         Self::read(flags, file)?.checked()
     }
 
+    /// The providers at their base URLs, and the simulator for test callbacks. Requests leave through `wire`.
+    pub fn providers(&self, wire: SharedWire) -> Providers {
+        Providers::new(wire, &self.retell_base_url, Arc::new(Simulated))
+    }
+
+    /// Where each provider is reached, for the log.
+    pub fn provider_urls(&self) -> String {
+        format!("{}={}", retell::NAME, self.retell_base_url)
+    }
+
+    /// The same settings, with the simulator at `url` in every provider's place.
+    #[must_use]
+    pub fn simulated_at(self, url: String) -> Self {
+        Self { retell_base_url: url, ..self }
+    }
+
     /// A simulator's settings: it is a provider itself and dials nobody, so its clock may run at any speed.
     pub fn of_simulator(flags: &SimFlags) -> Result<Self, BadConfig> {
         let read = Self::read(flags, &flags.file)?;
-        Self { retell_base_url: "http://127.0.0.1".to_owned(), ..read }.checked()
+        read.simulated_at("http://127.0.0.1".to_owned()).checked()
     }
 
     fn read(flags: &impl Serialize, file: &FileFlag) -> Result<Self, BadConfig> {

@@ -5,6 +5,9 @@
 //! Absent on purpose: a clock of its own. Time is passed in, so a day may take a second.
 
 pub mod retell;
+mod simulated;
 mod time;
 
+pub use retell::{Fault, PLAYS, Retell as Simulator, Ring, Scene, Script, script::Does};
+pub use simulated::Simulated;
 pub use time::SimTime;

@@ -104,7 +104,7 @@ pub use slugs::SlugOwner;
 pub use suppressions::SuppressionRow;
 pub use sweeps::{CheckRow, SweepRow};
 pub use tenants::{NewTenant, TenantRow};
-pub use workspaces::{DueWorkspace, NewWorkspace, WebhookKey, WorkspaceChange, WorkspaceRow};
+pub use workspaces::{DueWorkspace, NewWorkspace, WorkspaceChange, WorkspaceRow};
 
 use engine::{Db, Lane};
 use scope::Scope;

@@ -81,7 +81,7 @@ const COLUMNS: [Sealed; 8] = [
         replace: "update workspaces set api_key = $2 where bucket = $4 and id = $1 and api_key = $3",
     },
     Sealed {
-        label: workspaces::WEBHOOK_KEYS,
+        label: workspaces::WEBHOOK_AUTH,
         page: "select id, bucket, tenant_id, webhook_keys as sealed from workspaces where (id, bucket) > ($1, $2) order by id, bucket limit 200",
         replace: "update workspaces set webhook_keys = $2 where bucket = $4 and id = $1 and webhook_keys = $3",
     },

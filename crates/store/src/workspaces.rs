@@ -9,9 +9,8 @@ use redialer_core::{
     tenant::{Plan, Plans},
     time::{minutes, plus},
     timing::{PROBE_EVERY_MINUTES, SWEEP_EVERY_MINUTES, SYNC_EVERY_MINUTES},
-    workspace::{Pause, ProviderKind},
+    workspace::{Pause, ProviderName},
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
@@ -28,13 +27,13 @@ pub struct NewWorkspace<'a> {
     /// Its id.
     pub id: Id<id::Workspace>,
     /// Whose API it speaks.
-    pub provider: ProviderKind,
+    pub provider: &'a ProviderName,
     /// Its name.
     pub name: &'a str,
     /// The provider's API key.
     pub api_key: &'a str,
-    /// The provider key that webhooks are signed with.
-    pub webhook_key: &'a str,
+    /// How its webhooks prove who sent them: a document of the provider's.
+    pub webhook_auth: &'a [u8],
     /// The provider's account that the API key is of; else a keyed digest of the key.
     pub account: Option<&'a str>,
     /// The settings that differ from the defaults.
@@ -51,7 +50,7 @@ pub struct WorkspaceRow {
     /// The tenant's bucket.
     pub bucket: i64,
     /// Whose API it speaks.
-    pub provider: ProviderKind,
+    pub provider: ProviderName,
     /// Its name.
     pub name: String,
     /// The settings in force.
@@ -77,16 +76,7 @@ pub struct WorkspaceRow {
     /// Last changed by somebody.
     pub updated_at: Timestamp,
     api_key: Vec<u8>,
-    webhook_keys: Vec<u8>,
-}
-
-/// A key that webhooks may be signed with.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct WebhookKey {
-    /// The key.
-    pub key: String,
-    /// A replaced key counts until then.
-    pub until_ms: Option<i64>,
+    webhook_auth: Vec<u8>,
 }
 
 /// What a PATCH changes; `None` stays.
@@ -96,8 +86,8 @@ pub struct WorkspaceChange<'a> {
     pub name: Option<&'a str>,
     /// The API key; ends a pause.
     pub api_key: Option<&'a str>,
-    /// The keys webhooks may be signed with from now on.
-    pub webhook_keys: Option<&'a [WebhookKey]>,
+    /// How its webhooks prove who sent them from now on: a document of the provider's.
+    pub webhook_auth: Option<&'a [u8]>,
     /// The provider's account of a new API key, if the provider names it.
     pub account: Option<&'a str>,
     /// The settings that differ from the defaults.
@@ -138,8 +128,7 @@ impl WorkspaceRow {
             id: Id::from_uuid(row.get("id")?),
             tenant: Id::from_uuid(row.get("tenant_id")?),
             bucket: row.get("bucket")?,
-            provider: ProviderKind::from_word(&row.get::<String>("provider")?)
-                .ok_or(StoreError::Corrupt("provider"))?,
+            provider: ProviderName::new(&row.get::<String>("provider")?),
             name: row.get("name")?,
             settings: in_force(row, plans, &set)?,
             set,
@@ -153,7 +142,7 @@ impl WorkspaceRow {
             created_at: at(row.get("created_at")?),
             updated_at: at(row.get("updated_at")?),
             api_key: row.get("api_key")?,
-            webhook_keys: row.get("webhook_keys")?,
+            webhook_auth: row.get("webhook_keys")?,
         })
     }
 
@@ -163,22 +152,15 @@ impl WorkspaceRow {
         Ok(Secret::new(String::from_utf8_lossy(&plain).into_owned()))
     }
 
-    /// The keys that webhooks may be signed with, those past their time included.
-    pub fn webhook_keys(&self, key: &TenantKey) -> Result<Vec<WebhookKey>, StoreError> {
-        let plain = key.open(WEBHOOK_KEYS, self.id.uuid(), &self.webhook_keys)?;
-        serde_json::from_slice(&plain).map_err(|_| StoreError::Corrupt("list of webhook keys"))
-    }
-
-    /// The keys that count at `now`, newest first.
-    pub fn valid_webhook_keys(&self, key: &TenantKey, now: Timestamp) -> Result<Vec<WebhookKey>, StoreError> {
-        let mut keys = self.webhook_keys(key)?;
-        keys.retain(|k| k.until_ms.is_none_or(|until| until > now.as_millisecond()));
-        Ok(keys)
+    /// How its webhooks prove who sent them: a document of the provider's.
+    pub fn webhook_auth(&self, key: &TenantKey) -> Result<Vec<u8>, StoreError> {
+        Ok(key.open(WEBHOOK_AUTH, self.id.uuid(), &self.webhook_auth)?)
     }
 }
 
 pub(crate) const API_KEY: &str = "workspaces.api_key";
-pub(crate) const WEBHOOK_KEYS: &str = "workspaces.webhook_keys";
+/// The column was named when it held nothing but keys; sealed values are bound to its name.
+pub(crate) const WEBHOOK_AUTH: &str = "workspaces.webhook_keys";
 
 /// Words that are stored joined by commas.
 fn listed(text: &str) -> Vec<String> {
@@ -187,16 +169,6 @@ fn listed(text: &str) -> Vec<String> {
 
 fn parsed<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|_| StoreError::Corrupt(what))
-}
-
-fn seal_webhook_keys(
-    key: &TenantKey,
-    id: Id<id::Workspace>,
-    keys: &[WebhookKey],
-    chance: &Chance,
-) -> Vec<u8> {
-    let plain = Secret::new(serde_json::to_vec(keys).unwrap_or_default());
-    key.seal(WEBHOOK_KEYS, id.uuid(), &plain, chance)
 }
 
 impl TenantStore {
@@ -220,8 +192,7 @@ impl TenantStore {
         const SAME: &str =
             "select id from workspaces where tenant_id = $1 and deleted_at is null and account = $2";
         let api_key = key.seal(API_KEY, new.id.uuid(), new.api_key.as_bytes(), chance);
-        let keys = [WebhookKey { key: new.webhook_key.to_owned(), until_ms: None }];
-        let webhook_keys = seal_webhook_keys(key, new.id, &keys, chance);
+        let webhook_auth = key.seal(WEBHOOK_AUTH, new.id.uuid(), new.webhook_auth, chance);
         let settings = new.settings.to_string();
         let retention = serde_json::to_string(&Retention::default()).unwrap_or_default();
         let act = Act {
@@ -229,7 +200,7 @@ impl TenantStore {
             workspace: Some(new.id),
             target: &new.id.to_string(),
             before: None,
-            after: Some(json!({"name": new.name, "provider": new.provider.word()})),
+            after: Some(json!({"name": new.name, "provider": new.provider.as_str()})),
         };
         let pen = self.pen().await?;
         let mut tx = self.db().begin().await?;
@@ -242,7 +213,7 @@ impl TenantStore {
             return Err(StoreError::Conflict("already_connected"));
         }
         let bucket = bucket_of(self.tenant);
-        let provider = new.provider.word();
+        let provider = new.provider.as_str();
         tx.execute(
             PUT,
             args![
@@ -252,7 +223,7 @@ impl TenantStore {
                 provider,
                 new.name,
                 api_key,
-                webhook_keys,
+                webhook_auth,
                 settings,
                 retention,
                 now,
@@ -308,8 +279,8 @@ impl TenantStore {
                  missing_permissions = '', account = $3 where tenant_id = $1 and id = $2";
         let api_key = change.api_key.map(|k| key.seal(API_KEY, id.uuid(), k.as_bytes(), chance));
         let has_new_key = api_key.is_some();
-        let webhook_keys = change.webhook_keys.map(|keys| seal_webhook_keys(key, id, keys, chance));
-        let has_new_webhook_key = webhook_keys.is_some();
+        let webhook_auth = change.webhook_auth.map(|auth| key.seal(WEBHOOK_AUTH, id.uuid(), auth, chance));
+        let has_new_webhook_key = webhook_auth.is_some();
         let settings = change.settings.map(Value::to_string);
         let retention = change.retention.and_then(|r| serde_json::to_string(r).ok());
         let pen = self.pen().await?;
@@ -323,7 +294,7 @@ impl TenantStore {
                     id,
                     change.name,
                     api_key,
-                    webhook_keys,
+                    webhook_auth,
                     settings,
                     retention,
                     now,

@@ -147,6 +147,7 @@ mod tests {
     #[test]
     fn an_agent_dials_from_its_outbound_number_else_from_one_it_answers() {
         let number = |number: &str, inbound: &[&str], outbound: &[&str]| OwnNumber {
+            id: None,
             number: number.to_owned(),
             inbound_agents: inbound.iter().map(|id| (*id).to_owned()).collect(),
             outbound_agents: outbound.iter().map(|id| (*id).to_owned()).collect(),

@@ -1,11 +1,9 @@
 //! Asking Retell, and placing calls and chats.
 //!
-//! Invariants: [`Api::place`] sends one request and reads its answer as failure-model §2 says: only a clear
+//! Invariants: `place` sends one request and reads its answer as failure-model §2 says: only a clear
 //! no is a no. Nothing here retries. Messages of errors never hold keys or numbers.
 
-use std::sync::Arc;
-
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use redialer_core::{
     agent::{Channel, OwnNumber},
     decide::{Finding, Listed},
@@ -17,6 +15,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{
+    TITLE,
     facts::{MAX_ID_BYTES, time},
     find::Search,
     order,
@@ -24,8 +23,10 @@ use super::{
     said::sentence,
 };
 use crate::{
-    http::{Answer, Broken, Ready, Request, SharedWire, Wire},
+    http::{Answer, Broken, Request, SharedWire},
     json::{Object, each_element},
+    provider::{DispatchQuery, Page, Placement, RosterAgent},
+    read_error::{ReadError, ReadFailure},
 };
 
 /// Retell's API under one base URL. The key is an argument: one `Api` serves every workspace.
@@ -33,74 +34,6 @@ use crate::{
 pub struct Api {
     wire: SharedWire,
     base: String,
-}
-
-/// Why a read failed. Each `message` is the provider's own sentence, keys and numbers in it masked; empty where it said
-/// nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ReadError {
-    /// 401: the key is wrong or was revoked. Nothing works until it is replaced.
-    #[error(
-        "Retell refused the API key (HTTP 401){}. Set a key that has the permissions \"Agent: Read\" and \"Call: Edit\".",
-        quoted(.message)
-    )]
-    KeyRefused {
-        /// The provider's sentence.
-        message: String,
-    },
-    /// 403: the key is valid but lacks a permission. The caller continues without the data.
-    #[error("The Retell API key lacks the permission \"{what}\" (HTTP 403){}.", quoted(.message))]
-    Forbidden {
-        /// The permission.
-        what: Permission,
-        /// The provider's sentence.
-        message: String,
-    },
-    /// 402: the account must pay first.
-    #[error("Retell must be paid first (HTTP 402){}.", quoted(.message))]
-    Payment {
-        /// The provider's sentence.
-        message: String,
-    },
-    /// 404 or 422.
-    #[error("Retell does not know what was asked for (HTTP {0}).")]
-    Unknown(u16),
-    /// 429.
-    #[error("Retell asked us to slow down (HTTP 429).")]
-    Throttled {
-        /// Seconds to wait, where it said.
-        after_secs: Option<u64>,
-    },
-    /// Anything else: try later.
-    #[error("Retell could not be reached: {0}.")]
-    Unavailable(String),
-}
-
-/// The provider's message, to end one of our sentences.
-fn quoted(message: &str) -> String {
-    if message.is_empty() { String::new() } else { format!("; it said: {}", message.trim_end_matches('.')) }
-}
-
-/// One agent of the roster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RosterAgent {
-    /// Retell's id.
-    pub id: String,
-    /// Its name there.
-    pub name: String,
-    /// Voice or chat.
-    pub channel: Channel,
-    /// Its time zone, where it has one.
-    pub timezone: Option<String>,
-}
-
-/// How many calls the account may have at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Concurrency {
-    /// Calls going on.
-    pub current: u32,
-    /// Calls that may go on, those kept for inbound left out.
-    pub outbound_limit: u32,
 }
 
 const MAX_PAGES: usize = 100;
@@ -118,13 +51,13 @@ pub const fn key_lives(channel: Channel) -> Option<SignedDuration> {
 
 impl Api {
     /// An API under `base`, as `https://api.retellai.com`, reached over that wire.
-    pub fn new(wire: impl Wire + 'static, base: &str) -> Self {
-        Self { wire: Arc::new(wire), base: base.trim_end_matches('/').to_owned() }
+    pub fn new(wire: SharedWire, base: &str) -> Self {
+        Self { wire, base: base.trim_end_matches('/').to_owned() }
     }
 
-    /// Sends an order once. `body` are the bytes that were recorded with the intent; `ready` is asked once the connection
-    /// is up, right before their first byte leaves, and on `false` nothing leaves.
-    pub async fn place(&self, key: &str, channel: Channel, body: Vec<u8>, ready: Option<Ready<'_>>) -> Reply {
+    /// Sends an order, once.
+    pub(super) async fn place(&self, key: &str, placement: Placement<'_>) -> Reply {
+        let Placement { channel, body, ready, .. } = placement;
         let request = Request {
             method: Method::POST,
             url: format!("{}{}", self.base, order::path(channel)),
@@ -141,7 +74,7 @@ impl Api {
     }
 
     /// The record of one call or chat, as JSON text.
-    pub async fn record(&self, key: &str, channel: Channel, id: &str) -> Result<String, ReadError> {
+    pub(super) async fn record(&self, key: &str, channel: Channel, id: &str) -> Result<String, ReadError> {
         let path = match channel {
             Channel::Voice => "/v2/get-call/",
             Channel::Chat => "/get-chat/",
@@ -154,14 +87,8 @@ impl Api {
     /// an entry that may be it and does not show its metadata.
     ///
     /// Calls are asked for by metadata. Chats cannot be: they are asked for by number and compared here.
-    pub async fn find(
-        &self,
-        key: &str,
-        channel: Channel,
-        dispatch: &str,
-        to: &str,
-        sent_at: Timestamp,
-    ) -> Result<Finding, ReadError> {
+    pub(super) async fn find(&self, key: &str, asked: DispatchQuery<'_>) -> Result<Finding, ReadError> {
+        let DispatchQuery { channel, dispatch, to, sent_at } = asked;
         let number = json!({"type": "string", "op": "eq", "value": to});
         let criteria = match channel {
             Channel::Voice => {
@@ -182,29 +109,29 @@ impl Api {
             }
             page = next;
         }
-        Err(ReadError::Unavailable("the list has no end".to_owned()))
+        Err(failed(ReadFailure::Unavailable("the list has no end".to_owned())))
     }
 
-    /// One page of the account's calls or chats, newest first, and the key of the next page.
-    pub async fn listed(
+    /// One page of the account's calls or chats, newest first.
+    pub(super) async fn listed(
         &self,
         key: &str,
         channel: Channel,
         page: Option<&str>,
-    ) -> Result<(Vec<Listed>, Option<String>), ReadError> {
+    ) -> Result<Page, ReadError> {
         let body = json!({"sort_order": "descending", "limit": SWEEP_PAGE, "pagination_key": page});
         let text = self.list(key, channel, body).await?;
-        let mut listed = Vec::new();
+        let mut calls = Vec::new();
         let next = page_of(&text, |item| {
             let item = Object::parse(item, LISTED).unwrap_or_default();
-            listed.extend(item.text(id_key(channel)).map(|id| Listed {
+            calls.extend(item.text(id_key(channel)).map(|id| Listed {
                 id,
                 agent: item.text("agent_id"),
                 started_at: time(&item, "start_timestamp"),
                 ended_at: time(&item, "end_timestamp"),
             }));
         })?;
-        Ok((listed, next))
+        Ok(Page { calls, next })
     }
 
     async fn list(&self, key: &str, channel: Channel, body: serde_json::Value) -> Result<String, ReadError> {
@@ -215,8 +142,24 @@ impl Api {
         self.read(key, Permission::History, Method::POST, path, Some(without_null(body))).await
     }
 
-    /// The roster, voice and chat.
-    pub async fn agents(&self, key: &str) -> Result<Vec<RosterAgent>, ReadError> {
+    /// The roster, voice and chat, with time zones as far as they can be read.
+    pub(super) async fn agents(&self, key: &str) -> Result<Vec<RosterAgent>, ReadError> {
+        let mut agents = self.roster(key).await?;
+        for agent in &mut agents {
+            // Only its time zone is wanted: the roster is worth having without it.
+            agent.timezone = match self.agent_timezone(key, agent).await {
+                Ok(timezone) => timezone,
+                Err(error) if error.is_of_account() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, "an agent's time zone could not be read");
+                    None
+                }
+            };
+        }
+        Ok(agents)
+    }
+
+    async fn roster(&self, key: &str) -> Result<Vec<RosterAgent>, ReadError> {
         let mut found: Vec<RosterAgent> = Vec::new();
         for (channel, word) in [(Channel::Voice, "voice"), (Channel::Chat, "chat")] {
             let filter =
@@ -237,7 +180,7 @@ impl Api {
     }
 
     /// The time zone set on one agent, where it has one.
-    pub async fn agent_timezone(&self, key: &str, agent: &RosterAgent) -> Result<Option<String>, ReadError> {
+    async fn agent_timezone(&self, key: &str, agent: &RosterAgent) -> Result<Option<String>, ReadError> {
         let path = match agent.channel {
             Channel::Voice => "/get-agent/",
             Channel::Chat => "/get-chat-agent/",
@@ -247,26 +190,25 @@ impl Api {
         Ok(Object::parse(&text, &["timezone"]).and_then(|o| o.text("timezone")))
     }
 
-    /// How many calls may still be started; `Ok(None)` when the provider does not say.
-    pub async fn concurrency(&self, key: &str) -> Result<Option<Concurrency>, ReadError> {
+    /// Calls that may still be started, those kept for inbound left out; `Ok(None)` when the provider does not say.
+    pub(super) async fn free_lines(&self, key: &str) -> Result<Option<u32>, ReadError> {
         let text = match self.read(key, Permission::Concurrency, Method::GET, "/get-concurrency", None).await
         {
-            Err(ReadError::Unknown(_)) => return Ok(None),
+            Err(ReadError { failure: ReadFailure::Unknown(_), .. }) => return Ok(None),
             other => other?,
         };
         let names = &["current_concurrency", "concurrency_limit", "reserved_inbound_concurrency"];
         let object = Object::parse(&text, names).ok_or_else(unreadable)?;
         let of = |name| object.get::<u32>(name);
         let Some(limit) = of("concurrency_limit") else { return Ok(None) };
-        let reserve = of("reserved_inbound_concurrency").unwrap_or(0);
-        Ok(Some(Concurrency {
-            current: of("current_concurrency").unwrap_or(0),
-            outbound_limit: limit.saturating_sub(reserve),
-        }))
+        let taken = of("reserved_inbound_concurrency")
+            .unwrap_or(0)
+            .saturating_add(of("current_concurrency").unwrap_or(0));
+        Ok(Some(limit.saturating_sub(taken)))
     }
 
     /// The account's own numbers.
-    pub async fn numbers(&self, key: &str) -> Result<Vec<OwnNumber>, ReadError> {
+    pub(super) async fn numbers(&self, key: &str) -> Result<Vec<OwnNumber>, ReadError> {
         let mut found = Vec::new();
         let mut query = String::from("?limit=1000");
         for _ in 0..MAX_PAGES {
@@ -280,21 +222,21 @@ impl Api {
     }
 
     /// The provider's id of the account (`org_id`) that the key belongs to; `Ok(None)` when the provider does not say.
-    pub async fn account(&self, key: &str) -> Result<Option<String>, ReadError> {
+    pub(super) async fn account(&self, key: &str) -> Result<Option<String>, ReadError> {
         match self.read(key, Permission::KeyInfo, Method::GET, "/get-api-key-info", None).await {
             Ok(text) => {
                 Ok(Object::parse(&text, &["org_id"]).and_then(|o| o.short_text("org_id", MAX_ID_BYTES)))
             }
-            Err(ReadError::Unknown(_)) => Ok(None),
+            Err(ReadError { failure: ReadFailure::Unknown(_), .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// Whether the key is accepted at all: a read that changes nothing. A key that may not read what it is itself is
     /// still a good key.
-    pub async fn probe(&self, key: &str) -> Result<(), ReadError> {
+    pub(super) async fn probe(&self, key: &str) -> Result<(), ReadError> {
         match self.account(key).await {
-            Ok(_) | Err(ReadError::Forbidden { .. }) => Ok(()),
+            Ok(_) | Err(ReadError { failure: ReadFailure::Forbidden { .. }, .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -313,18 +255,26 @@ impl Api {
         let request = Request { method, url, key: key.to_owned(), body, places: false, ready: None };
         let answer = self.wire.send(request).await.map_err(|broken| {
             let (Broken::Unsent(why) | Broken::Lost(why)) = broken;
-            ReadError::Unavailable(why)
+            failed(ReadFailure::Unavailable(why))
         })?;
-        match answer.status {
-            200 | 201 => answer.text.map_err(ReadError::Unavailable),
-            401 => Err(ReadError::KeyRefused { message: said_in(&answer, key) }),
-            402 => Err(ReadError::Payment { message: said_in(&answer, key) }),
-            403 => Err(ReadError::Forbidden { what: needs, message: said_in(&answer, key) }),
-            code @ (404 | 422) => Err(ReadError::Unknown(code)),
-            429 => Err(ReadError::Throttled { after_secs: answer.after_secs }),
-            code => Err(ReadError::Unavailable(format!("HTTP {code}"))),
-        }
+        let message = || said_in(&answer, key);
+        Err(failed(match answer.status {
+            200 | 201 => return answer.text.map_err(|why| failed(ReadFailure::Unavailable(why))),
+            401 => ReadFailure::KeyRefused { message: message(), needed: NEEDED },
+            402 => ReadFailure::Payment { message: message() },
+            403 => ReadFailure::Forbidden { what: needs, message: message() },
+            code @ (404 | 422) => ReadFailure::Unknown(code),
+            429 => ReadFailure::Throttled { after_secs: answer.after_secs },
+            code => ReadFailure::Unavailable(format!("HTTP {code}")),
+        }))
     }
+}
+
+/// What nothing works without.
+const NEEDED: &[Permission] = &[Permission::Agents, Permission::Calls];
+
+const fn failed(failure: ReadFailure) -> ReadError {
+    ReadError { provider: TITLE, failure }
 }
 
 /// The provider's own sentence in an answer to a request with that key.
@@ -367,7 +317,7 @@ fn is_do_not_call(message: &str) -> bool {
 }
 
 pub(super) fn unreadable() -> ReadError {
-    ReadError::Unavailable("the answer is not the JSON that was expected".to_owned())
+    failed(ReadFailure::Unavailable("the answer is not the JSON that was expected".to_owned()))
 }
 
 fn roster_agent(item: &str, asked: Channel) -> Option<RosterAgent> {
@@ -397,6 +347,7 @@ fn own_number(item: &str) -> Option<OwnNumber> {
         ids
     };
     Some(OwnNumber {
+        id: None,
         number: item.text("phone_number")?,
         outbound_agents: agents(OUTBOUND),
         inbound_agents: agents(INBOUND),

@@ -1,7 +1,8 @@
 //! Retell AI.
 //!
-//! [`webhook`]: verifies what it sends, and reads it: `facts`, [`conversation`], `extractions`. [`order`]: the request
-//! that places a call. [`api`]: reads and places; `find` and `pages` read its lists. [`reasons`]: what its reasons mean.
+//! [`webhook`] reads what it sends: `facts`, [`conversation`], `extractions`; [`signature`] checks it. [`order`]: the
+//! request that places a call. [`api`]: reads and places; `find` and `pages` read its lists. [`reasons`]: what its reasons
+//! mean. `provider` ties them together.
 //! Facts and their sources: `docs/providers/retell.md`.
 
 pub mod api;
@@ -11,6 +12,7 @@ mod facts;
 mod find;
 pub mod order;
 mod pages;
+mod provider;
 pub mod reasons;
 mod said;
 pub mod signature;
@@ -20,3 +22,7 @@ pub mod webhook;
 pub const SIGNATURE_HEADER: &str = "x-retell-signature";
 /// Retell's public API.
 pub const PUBLIC_BASE_URL: &str = "https://api.retellai.com";
+/// Its name in paths, in the API and in the store.
+pub const NAME: &str = "retell";
+/// Its name for people.
+pub const TITLE: &str = "Retell";

@@ -1,7 +1,10 @@
 //! Lists come in pages.
 
-use super::api::{ReadError, unreadable};
-use crate::json::{Names, Object, each_element};
+use super::api::unreadable;
+use crate::{
+    json::{Names, Object, each_element},
+    read_error::ReadError,
+};
 
 /// The members of a listed call or chat that are looked at.
 pub(super) const LISTED: Names =

@@ -9,25 +9,17 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
+use crate::provider::BadSignature;
+
 /// How far a stamp may lie from now, either way, inclusive.
 pub const TOLERANCE_MS: u64 = 300_000;
 
-/// Why a signature does not hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadSignature {
-    /// No header, or more than one.
-    #[error("the X-Retell-Signature header is missing")]
-    Missing,
-    /// Not of the form `v=<unix ms>,d=<64 hex>`.
-    #[error("the X-Retell-Signature header is not of the form v=<unix ms>,d=<64 hex digits>")]
-    Malformed,
-    /// Too far from now.
-    #[error("the signature's timestamp is too far from now")]
-    Stale,
-    /// Made with another key or over another body.
-    #[error("the signature does not match the body under the workspace's webhook key")]
-    Mismatch,
-}
+const MISSING: BadSignature = BadSignature("the X-Retell-Signature header is missing");
+const MALFORMED: BadSignature =
+    BadSignature("the X-Retell-Signature header is not of the form v=<unix ms>,d=<64 hex digits>");
+const STALE: BadSignature = BadSignature("the signature's timestamp is too far from now");
+const MISMATCH: BadSignature =
+    BadSignature("the signature does not match the body under the workspace's webhook key");
 
 /// Checks `header` over `body` at `now_ms`; any of `keys` will do, for a key change in progress.
 pub fn verify<'k>(
@@ -37,17 +29,17 @@ pub fn verify<'k>(
     now_ms: i64,
     tolerance_ms: u64,
 ) -> Result<(), BadSignature> {
-    let (stamp, digest) = parse(header.ok_or(BadSignature::Missing)?).ok_or(BadSignature::Malformed)?;
+    let (stamp, digest) = parse(header.ok_or(MISSING)?).ok_or(MALFORMED)?;
     // The arithmetic is done wide: a stamp may be any u64.
     if (i128::from(now_ms) - i128::from(stamp)).unsigned_abs() > u128::from(tolerance_ms) {
-        return Err(BadSignature::Stale);
+        return Err(STALE);
     }
     // Every key is tried, so the time taken does not tell which one matched. An empty key signs nothing.
     let mut holds = subtle::Choice::from(0);
     for key in keys.into_iter().filter(|k| !k.is_empty()) {
         holds |= digest_of(key, body, stamp).ct_eq(&digest);
     }
-    if holds.into() { Ok(()) } else { Err(BadSignature::Mismatch) }
+    if holds.into() { Ok(()) } else { Err(MISMATCH) }
 }
 
 /// The header a sender with `key` would set; used by the simulator's tests of ourselves.
@@ -96,10 +88,10 @@ mod tests {
         check(&good, BODY, NOW, Ok(()));
         check(&good, BODY, NOW + 300_000, Ok(()));
         check(&good, BODY, NOW - 300_000, Ok(()));
-        check(&good, BODY, NOW + 300_001, Err(BadSignature::Stale));
-        check(&good, b"{}", NOW, Err(BadSignature::Mismatch));
-        check(&good.replace("v=1757500000000", "v=1757500000001"), BODY, NOW, Err(BadSignature::Mismatch));
-        check(&sign(b"other", BODY, NOW as u64), BODY, NOW, Err(BadSignature::Mismatch));
+        check(&good, BODY, NOW + 300_001, Err(STALE));
+        check(&good, b"{}", NOW, Err(MISMATCH));
+        check(&good.replace("v=1757500000000", "v=1757500000001"), BODY, NOW, Err(MISMATCH));
+        check(&sign(b"other", BODY, NOW as u64), BODY, NOW, Err(MISMATCH));
     }
 
     #[test]
@@ -109,9 +101,9 @@ mod tests {
             verify(Some(header.as_bytes()), BODY, keys.iter().copied(), NOW, TOLERANCE_MS)
         };
         assert_eq!(with(&[b"new", KEY], &good), Ok(()));
-        assert_eq!(with(&[], &good), Err(BadSignature::Mismatch));
-        assert_eq!(with(&[b""], &sign(b"", BODY, NOW as u64)), Err(BadSignature::Mismatch));
-        assert_eq!(verify(None, BODY, [KEY], NOW, TOLERANCE_MS), Err(BadSignature::Missing));
+        assert_eq!(with(&[], &good), Err(MISMATCH));
+        assert_eq!(with(&[b""], &sign(b"", BODY, NOW as u64)), Err(MISMATCH));
+        assert_eq!(verify(None, BODY, [KEY], NOW, TOLERANCE_MS), Err(MISSING));
     }
 
     #[test]
@@ -130,7 +122,7 @@ mod tests {
             format!("d={digest},v=1"),
             format!("v=1,d={}é", &digest[..62]),
         ] {
-            check(&header, BODY, NOW, Err(BadSignature::Malformed));
+            check(&header, BODY, NOW, Err(MALFORMED));
         }
     }
 }

@@ -22,8 +22,9 @@ use redialer_core::{
     permission::Permission,
 };
 use redialer_providers::{
+    CallQuery, DispatchQuery, Placement, Provider, ReadError, ReadFailure,
     http::{Clients, PLACE_DEADLINE},
-    retell::api::{Api, ReadError},
+    retell::api::Api,
 };
 use serde_json::Value;
 
@@ -33,7 +34,7 @@ struct Recorded {
     asked: Mutex<Vec<String>>,
 }
 
-async fn serve(answers: Vec<(StatusCode, HeaderMap, String)>) -> (Api, Arc<Recorded>) {
+async fn serve(answers: Vec<(StatusCode, HeaderMap, String)>) -> (Arc<dyn Provider>, Arc<Recorded>) {
     let recorded = Arc::new(Recorded { answers: Mutex::new(answers.into()), asked: Mutex::default() });
     let shared = Arc::clone(&recorded);
     let router = Router::new().fallback(move |request: Request| {
@@ -43,7 +44,7 @@ async fn serve(answers: Vec<(StatusCode, HeaderMap, String)>) -> (Api, Arc<Recor
             let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.expect("a body");
             shared.asked.lock().expect("free").push(format!("{asked} {}", String::from_utf8_lossy(&body)));
             let (status, headers, text) =
-                shared.answers.lock().expect("free").pop_front().expect("an answer");
+                shared.answers.lock().expect("free").pop_front().unwrap_or_else(not_found);
             let mut response = Response::new(Body::from(text));
             *response.status_mut() = status;
             *response.headers_mut() = headers;
@@ -53,8 +54,30 @@ async fn serve(answers: Vec<(StatusCode, HeaderMap, String)>) -> (Api, Arc<Recor
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let base = format!("http://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async move { axum::serve(listener, router).await });
-    let clients = Clients::new(PLACE_DEADLINE).expect("clients");
-    (Api::new(clients, &base), recorded)
+    (retell_at(&base), recorded)
+}
+
+fn retell_at(base: &str) -> Arc<dyn Provider> {
+    Arc::new(Api::new(Arc::new(Clients::new(PLACE_DEADLINE).expect("clients")), base))
+}
+
+fn not_found() -> (StatusCode, HeaderMap, String) {
+    (StatusCode::NOT_FOUND, HeaderMap::new(), "{}".to_owned())
+}
+
+/// What a request to place a call of that channel comes to.
+pub(crate) async fn place(api: &dyn Provider, channel: Channel) -> Reply {
+    api.place("key", Placement { channel, dispatch: "dp_1", body: b"{}".to_vec(), ready: None }).await
+}
+
+/// What the lists say of a dispatch to Ana.
+async fn find(
+    api: &dyn Provider,
+    channel: Channel,
+    dispatch: &str,
+    sent_at: Timestamp,
+) -> Result<Finding, ReadError> {
+    api.find("key", DispatchQuery { channel, dispatch, to: "+13125550142", sent_at }).await
 }
 
 fn fixture(name: &str) -> String {
@@ -78,30 +101,30 @@ async fn the_roster_is_read_in_pages_and_in_its_old_shape() {
     let agents = api.agents("key").await.expect("a roster");
     let told: Vec<_> = agents.iter().map(|a| format!("{} {} {:?}", a.id, a.name, a.channel)).collect();
     insta::assert_snapshot!("roster", told.join("\n"));
-    insta::assert_snapshot!("roster_asked", recorded.asked.lock().expect("free").join("\n"));
+    insta::assert_snapshot!("roster_asked", recorded.asked.lock().expect("free")[..3].join("\n"));
     let (api, _) = serve(vec![ok(fixture("rest_list_agents_legacy_array.json")), empty()]).await;
     assert_eq!(api.agents("key").await.expect("a roster").len(), 1);
 }
 
 #[tokio::test]
 async fn agents_lines_and_numbers_are_read() {
-    let (api, _) = serve(vec![
+    let (api, recorded) = serve(vec![
+        ok(r#"{"items":[{"agent_id":"agent_1"}],"has_more":false}"#.to_owned()),
+        ok(r#"{"items":[{"agent_id":"agent_2"}],"has_more":false}"#.to_owned()),
         ok(fixture("rest_get_agent.json")),
+        ok(fixture("rest_get_chat_agent.json")),
         ok(fixture("rest_get_concurrency.json")),
         ok(fixture("rest_list_phone_numbers_v2.json")),
         ok(fixture("rest_get_api_key_info.json")),
-        ok(fixture("rest_get_chat_agent.json")),
     ])
     .await;
-    let voice = redialer_providers::retell::api::RosterAgent {
-        id: "agent_1".to_owned(),
-        name: String::new(),
-        channel: Channel::Voice,
-        timezone: None,
-    };
-    assert_eq!(api.agent_timezone("key", &voice).await.expect("read").as_deref(), Some("America/New_York"));
-    let lines = api.concurrency("key").await.expect("read").expect("told");
-    assert_eq!((lines.current, lines.outbound_limit), (4, 15), "the inbound reserve is not ours");
+    let agents = api.agents("key").await.expect("read");
+    let zones: Vec<_> = agents.iter().map(|a| (a.id.as_str(), a.timezone.as_deref())).collect();
+    let want = [("agent_1", Some("America/New_York")), ("agent_2", None)];
+    assert_eq!(zones, want, "a chat agent has no zone");
+    assert!(recorded.asked.lock().expect("free")[2].starts_with("GET /get-agent/agent_1 "));
+    let lines = api.free_lines("key").await.expect("read");
+    assert_eq!(lines, Some(11), "four of fifteen are taken; the inbound reserve is not ours");
     let numbers = api.numbers("key").await.expect("read");
     assert_eq!(numbers[0].number, "+12025550100");
     assert_eq!(
@@ -109,7 +132,6 @@ async fn agents_lines_and_numbers_are_read() {
         ["agent_1ffdb9717444d0e77346838911", "agent_7c2e90b14d5f4a6c8be0135a77"]
     );
     api.probe("key").await.expect("a good key");
-    assert_eq!(api.agent_timezone("key", &voice).await.expect("read"), None, "a chat agent has no zone");
 }
 
 #[tokio::test]
@@ -126,7 +148,7 @@ async fn every_recorded_refusal_is_read_as_the_model_says() {
         }
         let text = case["body_text"].as_str().map_or_else(|| case["body"].to_string(), str::to_owned);
         let (api, _) = serve(vec![(status, headers, text)]).await;
-        told.push(format!("{name}: {:?}", api.place("key", Channel::Voice, b"{}".to_vec(), None).await));
+        told.push(format!("{name}: {:?}", place(&*api, Channel::Voice).await));
     }
     for (name, status, text) in [
         ("dnc", 400, r#"{"status":"error","message":"Contact has do_not_call set."}"#),
@@ -140,10 +162,10 @@ async fn every_recorded_refusal_is_read_as_the_model_says() {
         let (api, _) =
             serve(vec![(StatusCode::from_u16(status).expect("a status"), HeaderMap::new(), text.to_owned())])
                 .await;
-        told.push(format!("{name}: {:?}", api.place("key", Channel::Voice, b"{}".to_vec(), None).await));
+        told.push(format!("{name}: {:?}", place(&*api, Channel::Voice).await));
     }
     let (api, _) = serve(vec![ok(fixture("rest_create_sms_chat_response_200.json"))]).await;
-    told.push(format!("chat: {:?}", api.place("key", Channel::Chat, b"{}".to_vec(), None).await));
+    told.push(format!("chat: {:?}", place(&*api, Channel::Chat).await));
     insta::assert_snapshot!("refusals", told.join("\n"));
 }
 
@@ -153,16 +175,16 @@ async fn a_dispatch_is_found_only_in_a_complete_list() {
         fixture("rest_list_calls_v3_response.json").replace("\"redialer_id\"", "\"redialer_dispatch\"");
     let (api, recorded) = serve(vec![ok(found), ok(fixture("rest_list_calls_v3_response_empty.json"))]).await;
     let id = "01K4TESTREDIAL0000000000A1";
-    let find = |api: Api| async move { api.find("key", Channel::Voice, id, "+13125550142", sent_at()).await };
+    let find = async |api: &Arc<dyn Provider>| find(&**api, Channel::Voice, id, sent_at()).await;
     let call = Finding::Call("call_4000000000000000000000001cc".to_owned());
-    assert_eq!(find(api.clone()).await, Ok(call));
-    assert_eq!(find(api).await, Ok(Finding::Absent));
+    assert_eq!(find(&api).await, Ok(call));
+    assert_eq!(find(&api).await, Ok(Finding::Absent));
     insta::assert_snapshot!("find_call_asked", recorded.asked.lock().expect("free").first().expect("asked"));
     // A page that promises more and does not say where proves nothing.
     let (api, _) = serve(vec![ok(r#"{"items":[],"has_more":true}"#.to_owned())]).await;
-    assert!(find(api).await.is_err());
+    assert!(find(&api).await.is_err());
     let (api, _) = serve(vec![(StatusCode::BAD_GATEWAY, HeaderMap::new(), String::new())]).await;
-    assert!(find(api).await.is_err());
+    assert!(find(&api).await.is_err());
 }
 
 /// Shortly before the recorded calls and chats began.
@@ -184,11 +206,11 @@ async fn a_listed_call_without_its_metadata_is_never_absent() {
         (Channel::Chat, "rest_list_chats_v3_response.json", Finding::NoAnswer),
     ] {
         let (api, _) = serve(vec![without(name)]).await;
-        assert_eq!(api.find("key", channel, "dp_1", "+13125550142", sent_at()).await, Ok(want));
+        assert_eq!(find(&*api, channel, "dp_1", sent_at()).await, Ok(want));
     }
     let later = Timestamp::from_millisecond(1_757_500_000_000 + 1_200_000).expect("a time");
     let (api, _) = serve(vec![without("rest_list_chats_v3_response.json")]).await;
-    let found = api.find("key", Channel::Chat, "dp_1", "+13125550142", later).await;
+    let found = find(&*api, Channel::Chat, "dp_1", later).await;
     assert_eq!(found, Ok(Finding::Absent), "a chat that began before is another");
 }
 
@@ -197,14 +219,17 @@ async fn every_read(status: u16, text: &str) -> Vec<ReadError> {
     let status = StatusCode::from_u16(status).expect("a status");
     let (api, _) = serve(vec![(status, HeaderMap::new(), text.to_owned()); 8]).await;
     let key = "key_0123456789abcdef";
+    let record = |channel| api.record(key, CallQuery { channel, id: "call_1", placed_by: None });
+    let dispatch =
+        DispatchQuery { channel: Channel::Voice, dispatch: "dp_1", to: "+13125550142", sent_at: sent_at() };
     vec![
         api.agents(key).await.expect_err("refused"),
-        api.record(key, Channel::Voice, "call_1").await.expect_err("refused"),
-        api.record(key, Channel::Chat, "chat_1").await.expect_err("refused"),
-        api.find(key, Channel::Voice, "dp_1", "+13125550142", sent_at()).await.expect_err("refused"),
-        api.listed(key, Channel::Chat, None).await.map(|_| ()).expect_err("refused"),
+        record(Channel::Voice).await.map(|_| ()).expect_err("refused"),
+        record(Channel::Chat).await.map(|_| ()).expect_err("refused"),
+        api.find(key, dispatch).await.expect_err("refused"),
+        api.calls(key, Channel::Chat, None).await.map(|_| ()).expect_err("refused"),
         api.numbers(key).await.map(|_| ()).expect_err("refused"),
-        api.concurrency(key).await.expect_err("refused"),
+        api.free_lines(key).await.expect_err("refused"),
         api.account(key).await.expect_err("refused"),
     ]
 }
@@ -223,7 +248,8 @@ async fn a_read_that_is_refused_says_which_permission_is_missing() {
         Permission::Concurrency,
         Permission::KeyInfo,
     ];
-    assert_eq!(forbidden, whats.map(|what| ReadError::Forbidden { what, message: message() }));
+    let failures: Vec<_> = forbidden.iter().map(|error| error.failure.clone()).collect();
+    assert_eq!(failures, whats.map(|what| ReadFailure::Forbidden { what, message: message() }));
     assert_eq!(
         forbidden[5].to_string(),
         "The Retell API key lacks the permission \"Phone: Read\" (HTTP 403); it said: Forbidden."
@@ -234,10 +260,10 @@ async fn a_read_that_is_refused_says_which_permission_is_missing() {
             error.to_string(),
             "Retell refused the API key (HTTP 401); it said: The key key_… of +xxxxxxxxxxx was revoked. Set a key that has the permissions \"Agent: Read\" and \"Call: Edit\"."
         );
-        assert!(matches!(error, ReadError::KeyRefused { .. }));
+        assert!(matches!(error.failure, ReadFailure::KeyRefused { .. }));
     }
     for error in every_read(402, "<html>").await {
-        assert_eq!(error, ReadError::Payment { message: String::new() });
+        assert_eq!(error.failure, ReadFailure::Payment { message: String::new() });
         assert_eq!(error.to_string(), "Retell must be paid first (HTTP 402).");
     }
 }
@@ -249,7 +275,7 @@ async fn a_key_that_may_not_place_calls_is_refused_with_the_provider_s_sentence(
         let code = StatusCode::from_u16(status).expect("a status");
         let (api, _) = serve(vec![(code, HeaderMap::new(), text)]).await;
         let message = "This key may not call +x xxx xxx xxxx.".to_owned();
-        let reply = api.place("key", Channel::Voice, b"{}".to_vec(), None).await;
+        let reply = place(&*api, Channel::Voice).await;
         assert_eq!(reply, Reply::Refused(Refusal::Key { status, message }));
     }
 }
@@ -268,7 +294,8 @@ async fn the_account_of_a_key_is_told() {
     assert_eq!(api.account("key").await, Ok(None), "older versions have no id");
     assert_eq!(api.account("key").await, Ok(None), "nor this request");
     assert_eq!(api.probe("key").await, Ok(()), "a key that may not read what it is is a good key");
-    assert!(matches!(api.probe("key").await, Err(ReadError::KeyRefused { .. })));
+    let refused = api.probe("key").await.expect_err("refused");
+    assert!(matches!(refused.failure, ReadFailure::KeyRefused { .. }));
 }
 
 #[tokio::test]
@@ -288,8 +315,8 @@ async fn a_request_that_cannot_leave_is_certainly_not_placed() {
         .local_addr()
         .expect("an address")
         .port();
-    let api = Api::new(Clients::new(PLACE_DEADLINE).expect("clients"), &format!("http://127.0.0.1:{port}"));
-    let reply = api.place("key", Channel::Voice, b"{}".to_vec(), None).await;
+    let api = retell_at(&format!("http://127.0.0.1:{port}"));
+    let reply = place(&*api, Channel::Voice).await;
     assert!(matches!(reply, Reply::Unsent { .. }), "{reply:?}");
 }
 
@@ -298,7 +325,7 @@ async fn a_chat_is_found_by_number_and_compared_here() {
     let found =
         fixture("rest_list_chats_v3_response.json").replace("\"redialer_id\"", "\"redialer_dispatch\"");
     let (api, recorded) = serve(vec![ok(found.clone()), ok(found)]).await;
-    let find = |dispatch| api.find("key", Channel::Chat, dispatch, "+13125550142", sent_at());
+    let find = |dispatch| find(&*api, Channel::Chat, dispatch, sent_at());
     let chat = Finding::Call("chat_4000000000000000000000001cc".to_owned());
     assert_eq!(find("01K4TESTREDIAL0000000000A1").await, Ok(chat));
     assert_eq!(find("another").await, Ok(Finding::Absent), "the same number, another dispatch");
@@ -312,7 +339,7 @@ async fn our_requests_are_shaped_like_the_recorded_ones() {
     let (api, recorded) = serve(vec![empty(), empty(), empty(), empty()]).await;
     api.agents("key").await.expect("a roster");
     for channel in [Channel::Voice, Channel::Chat] {
-        api.find("key", channel, "dp_1", "+13125550142", sent_at()).await.expect("a list");
+        find(&*api, channel, "dp_1", sent_at()).await.expect("a list");
     }
     let asked: Vec<Value> = recorded
         .asked

@@ -5,6 +5,8 @@
 use std::{fs, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{HeaderMap, HeaderValue};
+use redialer_core::call::Turn;
 use redialer_core::{
     Id, Phone,
     agent::{Channel, Version},
@@ -14,10 +16,12 @@ use redialer_core::{
     delivery::Sameness,
     order::CallOrder,
 };
-use redialer_providers::retell::{
-    order,
-    signature::{TOLERANCE_MS, verify},
-    webhook,
+use redialer_core::{Timestamp, call::CallFacts};
+use redialer_providers::{
+    CheckedAt, Event, Rejected, Webhook, WebhookAuth,
+    http::{Clients, PLACE_DEADLINE},
+    receive,
+    retell::{SIGNATURE_HEADER, api::Api, order, signature::TOLERANCE_MS, webhook},
 };
 use serde_json::Value;
 
@@ -25,9 +29,36 @@ fn fixtures() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/retell")
 }
 
+/// What a webhook with these headers comes to.
+fn received<'b>(
+    headers: &'b HeaderMap,
+    body: &'b [u8],
+    secret: &str,
+    now_ms: i64,
+) -> Result<Event<'b>, Rejected> {
+    let clients = Clients::new(PLACE_DEADLINE).expect("clients");
+    let retell = Api::new(std::sync::Arc::new(clients), "http://127.0.0.1");
+    let now = Timestamp::from_millisecond(now_ms).unwrap_or(Timestamp::MAX);
+    let at = CheckedAt { now, tolerance_ms: TOLERANCE_MS };
+    receive(&retell, &WebhookAuth::of_key(secret), Webhook { headers, body }, &at)
+}
+
+fn signed(header: &[u8]) -> HeaderMap {
+    let value = HeaderValue::from_bytes(header).unwrap_or_else(|_| HeaderValue::from_static("?"));
+    HeaderMap::from_iter([(SIGNATURE_HEADER.parse().expect("a name"), value)])
+}
+
+fn facts(body: &[u8], callback_field: &str) -> Option<CallFacts> {
+    webhook::read(body).ok()?.content.facts(callback_field)
+}
+
+fn conversation(body: &[u8]) -> Vec<Turn> {
+    webhook::read(body).expect("JSON").content.conversation()
+}
+
 /// What was read, as text; `CallFacts` itself shows only what may stand in a log.
 fn told(body: &[u8]) -> String {
-    let Some(f) = webhook::read(body, "redialer.io_callback") else {
+    let Some(f) = facts(body, "redialer.io_callback") else {
         return "nothing can follow from it".to_owned();
     };
     let mut said = vec![
@@ -48,7 +79,7 @@ fn told(body: &[u8]) -> String {
         format!("metadata   {:?}", f.metadata.map(|m| m.split_whitespace().collect::<String>())),
         format!("tags       {:?}", f.tags),
     ];
-    said.extend(webhook::conversation(body).iter().map(|t| format!("  {:?}: {}", t.role, t.content)));
+    said.extend(conversation(body).iter().map(|t| format!("  {:?}: {}", t.role, t.content)));
     said.join("\n")
 }
 
@@ -76,7 +107,7 @@ fn the_vendors_vectors_are_judged_as_the_vendors_clients_judge_them() {
     let all: Value = serde_json::from_str(&text).expect("JSON");
     let str_of = |v: &Value| v.as_str().expect("text").to_owned();
     let judge = |header: &str, body: &[u8], secret: &str, now: i64| {
-        verify(Some(header.as_bytes()), body, [secret.as_bytes()], now, TOLERANCE_MS).is_ok()
+        !matches!(received(&signed(header.as_bytes()), body, secret, now), Err(Rejected::Signature(_)))
     };
     for case in all["valid"].as_array().expect("a list") {
         let (secret, body, now) =
@@ -121,13 +152,13 @@ fn hostile_signatures_are_judged_as_expected() {
     for line in text.lines() {
         let case: Value = serde_json::from_str(line).expect("JSON");
         let body = STANDARD.decode(case["body_b64"].as_str().expect("text")).expect("base64");
-        let secret = case["secret"].as_str().expect("text").as_bytes().to_vec();
+        let secret = case["secret"].as_str().expect("text");
         let now = case["now_ms"].as_i64().expect("ms");
-        let header = case["header"].as_str().map(str::as_bytes);
-        let got = match webhook::receive(header, &body, [secret.as_slice()], now, TOLERANCE_MS) {
+        let headers = case["header"].as_str().map(|header| signed(header.as_bytes())).unwrap_or_default();
+        let got = match received(&headers, &body, secret, now) {
             Ok(_) => "accept",
-            Err(webhook::Rejected::NotJson) => "signature-ok-then-400",
-            Err(webhook::Rejected::Signature(_)) => "reject",
+            Err(Rejected::NotJson(_)) => "signature-ok-then-400",
+            Err(Rejected::Signature(_)) => "reject",
         };
         let want = case["expect"].as_str().expect("text");
         // The signature of a body that is not JSON holds all the same.
@@ -140,9 +171,11 @@ fn hostile_signatures_are_judged_as_expected() {
 fn two_copies_of_an_event_have_one_key_and_two_events_never() {
     let key = |body: &str| {
         let header = redialer_providers::retell::signature::sign(b"k", body.as_bytes(), 1);
-        let delivery =
-            webhook::receive(Some(header.as_bytes()), body.as_bytes(), [b"k".as_slice()], 1, TOLERANCE_MS);
-        let delivery = delivery.expect("signed").delivery;
+        let headers = signed(header.as_bytes());
+        let Ok(Event { delivery, .. }) = received(&headers, body.as_bytes(), "k", 1) else {
+            panic!("signed")
+        };
+        assert_eq!(delivery.signature, header);
         (delivery.call_id, delivery.sameness)
     };
     let ended = r#"{"event":"call_ended","call":{"call_id":"c1"}}"#;
@@ -150,19 +183,8 @@ fn two_copies_of_an_event_have_one_key_and_two_events_never() {
     assert_ne!(key(ended), key(r#"{"event":"call_ended","call":{"call_id":"c2"}}"#));
     assert_ne!(key(ended), key(r#"{"event":"call_analyzed","call":{"call_id":"c1"}}"#));
     // Neither the name of an event nor an id may hold NUL: both are columns.
-    let header = redialer_providers::retell::signature::sign(
-        b"k",
-        br#"{"event":"a\u0000b","call":{"call_id":"c\u0000"}}"#,
-        1,
-    );
-    let delivery = webhook::receive(
-        Some(header.as_bytes()),
-        br#"{"event":"a\u0000b","call":{"call_id":"c\u0000"}}"#,
-        [b"k".as_slice()],
-        1,
-        TOLERANCE_MS,
-    );
-    let delivery = delivery.expect("signed").delivery;
+    let delivery =
+        webhook::read(br#"{"event":"a\u0000b","call":{"call_id":"c\u0000"}}"#).expect("JSON").delivery;
     assert_eq!((delivery.event.as_str(), delivery.call_id), ("unreadable", None));
     // A call is transferred more than once, and its transcript updated many times.
     let transfer = |to: u8| format!(r#"{{"event":"transfer_started","call":{{"call_id":"c1"}},"to":{to}}}"#);
@@ -186,7 +208,7 @@ fn shapes_nobody_expects_are_read_without_a_panic() {
         r#"{"event":"_","call":{"call_id":"c"}}"#,
         r#"{"event":"call","call":{"call_id":"c"}}"#,
     ] {
-        assert!(webhook::read(body.as_bytes(), "x").is_none(), "{body}");
+        assert!(facts(body.as_bytes(), "x").is_none(), "{body}");
     }
     // NUL, which no database column of text takes, makes an absent field of what holds it.
     let nul = r#"{"event":"call_analyzed","call":{"call_id":"c","direction":"outbound","to_number":"+1\u0000","agent_id":"\u0000",
@@ -199,7 +221,7 @@ fn shapes_nobody_expects_are_read_without_a_panic() {
         r#"{"event":"call_ended","call":{"call_id":"c\u0000"}}"#,
         r#"{"event":"call_\u0000","call":{"call_id":"c"}}"#,
     ] {
-        assert!(webhook::read(body.as_bytes(), "x").is_none(), "{body}");
+        assert!(facts(body.as_bytes(), "x").is_none(), "{body}");
     }
     let absurd = r#"{"event":"call_analyzed","call":{"call_id":"c","direction":"outbound","to_number":[1],
         "end_timestamp":9e99,"start_timestamp":-5,"duration_ms":-1,"agent_version":-3,"metadata":"text",
@@ -217,7 +239,7 @@ fn a_time_over_a_line_break_is_understood() {
     ] {
         let body = format!(r#"{{"event":"call_analyzed","call":{{"call_id":"c1",{transcript}}}}}"#);
         let call = redialer_when::Call {
-            turns: &webhook::conversation(body.as_bytes()),
+            turns: &conversation(body.as_bytes()),
             end: "2026-11-24T10:00:00-05:00".parse().expect("a time"),
             zone: "America/New_York",
             agent_zone: None,
@@ -237,6 +259,7 @@ fn an_order_becomes_these_bytes() {
     let order = |channel, attempt, is_final| CallOrder {
         channel,
         from: Phone::parse("+12025550100").expect("a number"),
+        from_id: None,
         to: Phone::parse("+13125550142").expect("a number"),
         agent: "agent_1".to_owned(),
         version: Version::Tag("prod".to_owned()),
@@ -302,7 +325,7 @@ fn a_fetched_record_enters_as_its_webhook_would() {
     let event: Value = serde_json::from_str(&text).expect("JSON");
     let record = event["call"].to_string();
     let fetched = webhook::fetched(&record, Channel::Voice).expect("it is over");
-    assert!(fetched.over);
+    assert!(fetched.is_over);
     let delivery = fetched.delivery;
     assert_eq!(delivery.event, "call_analyzed");
     assert_ne!(
@@ -316,7 +339,7 @@ fn a_fetched_record_enters_as_its_webhook_would() {
         (r#"{"chat_id":"c","chat_status":"ongoing"}"#, Channel::Chat),
     ] {
         let fetched = webhook::fetched(record, channel).expect("a record");
-        assert!(!fetched.over && fetched.delivery.event.ends_with("_started"));
+        assert!(!fetched.is_over && fetched.delivery.event.ends_with("_started"));
     }
     assert!(webhook::fetched("<html>", Channel::Voice).is_none());
 }
@@ -328,8 +351,8 @@ proptest::proptest! {
         body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
         now in proptest::prelude::any::<i64>(),
     ) {
-        proptest::prop_assert!(verify(Some(&header), &body, [b"k".as_slice()], now, TOLERANCE_MS).is_err());
+        proptest::prop_assert!(received(&signed(&header), &body, "k", now).is_err());
         // None of these is an event; what matters is that each is looked at.
-        proptest::prop_assert!(webhook::read(&body, "x").is_none());
+        proptest::prop_assert!(facts(&body, "x").is_none());
     }
 }

@@ -13,7 +13,8 @@ use redialer_core::{
     order::{Refusal, Reply},
 };
 use redialer_providers::{
-    http::{Clients, PLACE_DEADLINE},
+    Placement, Provider,
+    http::{Clients, PLACE_DEADLINE, Ready},
     retell::api::Api,
 };
 use tokio::{
@@ -21,11 +22,20 @@ use tokio::{
     net::TcpListener,
 };
 
+use crate::answers::place;
+
+/// A call that leaves only if that still holds once the connection is up.
+async fn place_if(api: &dyn Provider, ready: Ready<'_>) -> Reply {
+    let body = b"{}".to_vec();
+    let placement = Placement { channel: Channel::Voice, dispatch: "dp_1", body, ready: Some(ready) };
+    api.place("key", placement).await
+}
+
 /// A server that answers the first request on a connection and hangs up on the second, or at once.
 async fn hang_up(answers: usize) -> (Api, Arc<AtomicUsize>, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let api = Api::new(
-        Clients::new(PLACE_DEADLINE).expect("clients"),
+        Arc::new(Clients::new(PLACE_DEADLINE).expect("clients")),
         &format!("http://{}", listener.local_addr().expect("an address")),
     );
     let (requests, connections) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -57,7 +67,7 @@ async fn hang_up(answers: usize) -> (Api, Arc<AtomicUsize>, Arc<AtomicUsize>) {
 #[tokio::test]
 async fn a_connection_that_closes_without_an_answer_is_not_tried_again() {
     let (api, requests, _) = hang_up(0).await;
-    let reply = api.place("key", Channel::Voice, b"{}".to_vec(), None).await;
+    let reply = place(&api, Channel::Voice).await;
     assert!(matches!(reply, Reply::Uncertain { .. }), "{reply:?}");
     assert_eq!(requests.load(Ordering::SeqCst), 1);
 }
@@ -66,7 +76,7 @@ async fn a_connection_that_closes_without_an_answer_is_not_tried_again() {
 async fn no_connection_is_used_twice() {
     let (api, requests, connections) = hang_up(1).await;
     for _ in 0..3 {
-        let reply = api.place("key", Channel::Voice, b"{}".to_vec(), None).await;
+        let reply = place(&api, Channel::Voice).await;
         assert!(matches!(reply, Reply::Placed { .. }), "{reply:?}");
     }
     assert_eq!((requests.load(Ordering::SeqCst), connections.load(Ordering::SeqCst)), (3, 3));
@@ -76,7 +86,7 @@ async fn no_connection_is_used_twice() {
 async fn always(answer: &'static [u8]) -> (Api, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let api = Api::new(
-        Clients::new(PLACE_DEADLINE).expect("clients"),
+        Arc::new(Clients::new(PLACE_DEADLINE).expect("clients")),
         &format!("http://{}", listener.local_addr().expect("an address")),
     );
     let requests = Arc::new(AtomicUsize::new(0));
@@ -104,7 +114,7 @@ const GOAWAY: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 8, 7, 0, 0, 0, 0, 0, 0,
 async fn an_answer_in_http2_is_no_answer_and_no_reason_to_ask_again() {
     for answer in [SETTINGS, REFUSED_STREAM, GOAWAY] {
         let (api, requests) = always(answer).await;
-        let reply = api.place("key", Channel::Voice, b"{}".to_vec(), None).await;
+        let reply = place(&api, Channel::Voice).await;
         assert!(matches!(reply, Reply::Uncertain { .. }), "{reply:?}");
         assert_eq!(requests.load(Ordering::SeqCst), 1, "{answer:?}");
     }
@@ -118,7 +128,7 @@ async fn a_redirect_is_not_followed_and_busy_is_not_tried_again() {
         &b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n"[..],
     ] {
         let (api, requests) = always(answer).await;
-        let reply = api.place("key", Channel::Voice, b"{}".to_vec(), None).await;
+        let reply = place(&api, Channel::Voice).await;
         assert!(matches!(reply, Reply::Uncertain { .. }), "{reply:?}");
         assert_eq!(requests.load(Ordering::SeqCst), 1);
     }
@@ -129,7 +139,7 @@ async fn a_server_that_hangs_up_behind_its_answer_gets_the_next_request_on_a_new
     let body = b"HTTP/1.1 201 Created\r\nconnection: keep-alive\r\ncontent-length: 20\r\n\r\n{\"call_id\":\"call_1\"}";
     let (api, requests) = always(body).await;
     for n in 1..4 {
-        let reply = api.place("key", Channel::Voice, b"{}".to_vec(), None).await;
+        let reply = place(&api, Channel::Voice).await;
         assert!(matches!(reply, Reply::Placed { .. }), "{reply:?}");
         assert_eq!(requests.load(Ordering::SeqCst), n);
     }
@@ -143,7 +153,7 @@ async fn silent_behind(
 ) -> (Api, Arc<AtomicUsize>, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let base = format!("http://{}", listener.local_addr().expect("an address"));
-    let api = Api::new(Clients::new(deadline).expect("clients"), &base);
+    let api = Api::new(Arc::new(Clients::new(deadline).expect("clients")), &base);
     let (connections, bytes) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (opened, read) = (Arc::clone(&connections), Arc::clone(&bytes));
     tokio::spawn(async move {
@@ -172,14 +182,14 @@ async fn whether_it_may_leave_is_asked_when_the_connection_is_up_and_before_a_by
         asked.fetch_add(1, Ordering::SeqCst);
         false
     };
-    let reply = api.place("key", Channel::Voice, b"{}".to_vec(), Some(&lost)).await;
+    let reply = place_if(&api, &lost).await;
     assert!(matches!(reply, Reply::Unsent { .. }), "{reply:?}");
     // The next request on the same server: by then what the first one wrote would have been counted.
     let held = || {
         asked.fetch_add(1, Ordering::SeqCst);
         bytes.load(Ordering::SeqCst) == 0
     };
-    let reply = api.place("key", Channel::Voice, b"{}".to_vec(), Some(&held)).await;
+    let reply = place_if(&api, &held).await;
     assert!(matches!(reply, Reply::Placed { .. }), "{reply:?}");
     assert_eq!((asked.load(Ordering::SeqCst), connections.load(Ordering::SeqCst)), (2, 2));
 }
@@ -189,10 +199,10 @@ async fn whether_it_may_leave_is_not_asked_where_nothing_is_connected() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let base = format!("http://{}", listener.local_addr().expect("an address"));
     drop(listener);
-    let api = Api::new(Clients::new(PLACE_DEADLINE).expect("clients"), &base);
+    let api = Api::new(Arc::new(Clients::new(PLACE_DEADLINE).expect("clients")), &base);
     let asked = AtomicUsize::new(0);
     let ready = || asked.fetch_add(1, Ordering::SeqCst) == 0;
-    let reply = api.place("key", Channel::Voice, b"{}".to_vec(), Some(&ready)).await;
+    let reply = place_if(&api, &ready).await;
     assert_eq!(reply, Reply::Unsent { why: "could not connect".to_owned() });
     assert_eq!(asked.load(Ordering::SeqCst), 0);
 }
@@ -202,7 +212,7 @@ async fn a_deadline_says_how_far_the_request_got() {
     let deadline = Duration::from_millis(100);
     let place = async |answer| {
         let (api, _, bytes) = silent_behind(answer, deadline).await;
-        let reply = api.place("key", Channel::Voice, b"{}".to_vec(), None).await;
+        let reply = place(&api, Channel::Voice).await;
         assert!(bytes.load(Ordering::SeqCst) > 0, "the request left");
         reply
     };
@@ -220,7 +230,8 @@ async fn a_deadline_says_how_far_the_request_got() {
 async fn a_request_is_written_as_the_provider_expects_it() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let api = Api::new(Clients::new(PLACE_DEADLINE).expect("clients"), &format!("http://{address}"));
+    let api =
+        Api::new(Arc::new(Clients::new(PLACE_DEADLINE).expect("clients")), &format!("http://{address}"));
     let serving = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.expect("a connection");
         let mut text = Vec::new();
@@ -230,7 +241,9 @@ async fn a_request_is_written_as_the_provider_expects_it() {
         stream.write_all(b"HTTP/1.1 402 Pay\r\ncontent-length: 0\r\n\r\n").await.expect("written");
         String::from_utf8(text).expect("text")
     });
-    api.place("key_1", Channel::Voice, br#"{"a":1}"#.to_vec(), None).await;
+    let body = br#"{"a":1}"#.to_vec();
+    let placement = Placement { channel: Channel::Voice, dispatch: "dp_1", body, ready: None };
+    Provider::place(&api, "key_1", placement).await;
     let sent = serving.await.expect("served").to_lowercase();
     let mut lines: Vec<_> = sent.lines().collect();
     let version = concat!("user-agent: redialer/", env!("CARGO_PKG_VERSION"));

@@ -1,11 +1,21 @@
 //! `redialer check-signature`: the webhook check alone, at a given moment. JSON lines in and out.
 
-use std::io::{BufRead as _, Write as _};
+use std::{
+    io::{BufRead as _, Write as _},
+    sync::Arc,
+};
 
+use axum::http::{HeaderMap, HeaderValue};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use redialer_providers::retell::signature::{TOLERANCE_MS, verify};
+use redialer_core::{Timestamp, workspace::ProviderName};
+use redialer_providers::{
+    CheckedAt, NAMES, Webhook, WebhookAuth,
+    http::{Clients, PLACE_DEADLINE},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::config::Config;
 
 #[derive(Deserialize)]
 struct Case {
@@ -20,7 +30,7 @@ struct Case {
 /// The format of the lines, for the end of the help page.
 pub(super) const FORMAT: &str = r#"Each line of standard input is a JSON object:
   id        echoed in the answer
-  provider  `retell`; may be left out
+  provider  its name; may be left out while there is one
   secret    the key that the provider signs with
   now_ms    the time of the check, in milliseconds since 1970
   body_b64  the webhook's body in base64
@@ -49,17 +59,30 @@ fn judge(line: &str) -> Value {
             return json!({"id": id, "verdict": "reject", "reason": format!("the line cannot be read: {error}")});
         }
     };
-    let verdict = match (case.provider.as_deref().unwrap_or("retell"), STANDARD.decode(&case.body_b64)) {
-        ("retell", Ok(body)) => {
-            let header = case.header.as_deref().map(str::as_bytes);
-            verify(header, &body, [case.secret.as_bytes()], case.now_ms, TOLERANCE_MS)
-                .map_err(|e| e.to_string())
-        }
-        ("retell", Err(_)) => Err("body_b64 is not base64".to_owned()),
-        (other, _) => Err(format!("provider `{other}` is not known")),
-    };
+    let verdict = checked(&case);
     match verdict {
         Ok(()) => json!({"id": case.id, "verdict": "accept", "reason": "the signature holds"}),
         Err(reason) => json!({"id": case.id, "verdict": "reject", "reason": reason}),
     }
+}
+
+fn checked(case: &Case) -> Result<(), String> {
+    let name = case.provider.as_deref().unwrap_or(NAMES[0]);
+    // Nothing is asked of the provider: the check is pure.
+    let clients = Clients::new(PLACE_DEADLINE).map_err(|error| error.to_string())?;
+    let providers = Config::default().providers(Arc::new(clients));
+    let unknown = || format!("provider `{name}` is not known");
+    let provider = providers.of(&ProviderName::new(name), false).map_err(|_| unknown())?;
+    let body = STANDARD.decode(&case.body_b64).map_err(|_| "body_b64 is not base64".to_owned())?;
+    let mut headers = HeaderMap::new();
+    if let (Some(name), Some(text)) = (provider.signature_header(), &case.header) {
+        let text = HeaderValue::from_bytes(text.as_bytes());
+        headers.insert(name, text.map_err(|_| "header cannot be the value of a header".to_owned())?);
+    }
+    let now = Timestamp::from_millisecond(case.now_ms).map_err(|_| "now_ms is out of range".to_owned())?;
+    let at = CheckedAt { now, tolerance_ms: Config::default().signature_tolerance_ms() };
+    let auth = WebhookAuth::of_key(&case.secret);
+    provider
+        .verify(&auth, &Webhook { headers: &headers, body: &body }, &at)
+        .map_err(|error| error.to_string())
 }

@@ -1,10 +1,12 @@
 //! `redialer doctor`: is everything there that a server needs? Read-only: it makes no file, no table and no call.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use clap::Args;
 use redialer_core::{Id, Timestamp};
 use redialer_kek::Kek;
-use redialer_providers::{http::Clients, retell::api::Api};
+use redialer_providers::{Providers, http::Clients};
 use redialer_store::{Store, TenantRow};
 use serde_json::{Value, json};
 
@@ -172,13 +174,13 @@ async fn clocks(store: &Store, config: &Config) -> anyhow::Result<String> {
 
 /// Every workspace's provider key: a read that changes nothing.
 async fn providers(ward: &mut Ward, store: &Store, config: &Config) -> anyhow::Result<()> {
-    let api = Api::new(Clients::new(config.place_deadline())?, &config.retell_base_url);
+    let providers = config.providers(Arc::new(Clients::new(config.place_deadline())?));
     for tenant in store.tenants().await? {
         let of = store.of(tenant.id);
         let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
         for workspace in of.workspaces(first, WORKSPACES).await? {
             let what = format!("provider of {} {}", workspace.id, workspace.name);
-            ward.note(&what, probed(store, &api, &tenant, &workspace).await);
+            ward.note(&what, probed(store, &providers, &tenant, &workspace).await);
         }
     }
     Ok(())
@@ -186,12 +188,13 @@ async fn providers(ward: &mut Ward, store: &Store, config: &Config) -> anyhow::R
 
 async fn probed(
     store: &Store,
-    api: &Api,
+    providers: &Providers,
     tenant: &TenantRow,
     workspace: &redialer_store::WorkspaceRow,
 ) -> anyhow::Result<String> {
     let key = store.open_key(tenant.id).await?;
-    api.probe(&workspace.api_key(&key)?).await.context("the key")?;
+    let provider = providers.of(&workspace.provider, false)?;
+    provider.probe(&workspace.api_key(&key)?).await.context("the key")?;
     let mut found = vec!["the key is accepted".to_owned()];
     found.extend(workspace.paused.map(|(why, since)| format!("paused since {since} ({})", why.word())));
     if !workspace.missing_permissions.is_empty() {

@@ -3,7 +3,7 @@
 use std::{fs::File, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
-use redialer_providers::{http::Clients, retell::api::Api};
+use redialer_providers::http::Clients;
 use redialer_store::{Buckets, Inbox, Ledger, Store};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::{
@@ -57,7 +57,7 @@ fn banner(config: &Config) {
         key,
         listen = config.listen,
         public_url = config.public_url(),
-        retell = config.retell_base_url,
+        providers = config.provider_urls(),
         "redialer listens on {}",
         config.listen
     );
@@ -133,11 +133,11 @@ impl Running {
             None => None,
         };
         let listeners = Listeners { public: listener, metrics: metrics_listener };
-        let retell = Api::new(Clients::new(config.place_deadline())?, &config.retell_base_url);
+        let providers = config.providers(Arc::new(Clients::new(config.place_deadline())?));
         let (inbox, inbox_writer) = Inbox::start(store.clone());
         let (ledger, ledger_writer) = Ledger::start(store.clone());
         let buckets = if store.is_shared() { Buckets::default() } else { Buckets::all() };
-        let app = App::new(config, store.clone(), (inbox, ledger), clock, chance, retell, buckets);
+        let app = App::new(config, store.clone(), (inbox, ledger), clock, chance, providers, buckets);
         if !store.is_shared() {
             // One process owns this file: whatever was claimed, its claimer is gone.
             for range in app.ranges() {

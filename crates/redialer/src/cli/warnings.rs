@@ -112,21 +112,18 @@ mod tests {
     use super::*;
 
     fn about_public_url(public_url: Option<&str>, provider: &str) -> Option<bool> {
-        let config = Config {
-            public_url: public_url.map(str::to_owned),
-            retell_base_url: provider.to_owned(),
-            ..Config::default()
-        };
+        let config = Config { public_url: public_url.map(str::to_owned), ..Config::default() };
+        let config = config.simulated_at(provider.to_owned());
         all(&config).into_iter().find(|w| w.check == "public URL").map(|w| w.fails)
     }
 
     #[test]
     fn a_public_url_that_providers_cannot_reach_is_a_failure_unless_the_provider_is_a_simulator() {
-        let retell = "https://api.retellai.com";
-        assert_eq!(about_public_url(None, retell), Some(true));
-        assert_eq!(about_public_url(Some("https://localhost:8080"), retell), Some(true));
-        assert_eq!(about_public_url(Some("http://redialer.example.com"), retell), Some(false));
-        assert_eq!(about_public_url(Some("https://redialer.example.com"), retell), None);
+        let real = "https://api.example.com";
+        assert_eq!(about_public_url(None, real), Some(true));
+        assert_eq!(about_public_url(Some("https://localhost:8080"), real), Some(true));
+        assert_eq!(about_public_url(Some("http://redialer.example.com"), real), Some(false));
+        assert_eq!(about_public_url(Some("https://redialer.example.com"), real), None);
         assert_eq!(about_public_url(None, "http://127.0.0.1:9090"), None);
     }
 

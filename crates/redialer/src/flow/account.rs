@@ -4,17 +4,24 @@
 //! a read that a key may not do (403) is remembered as a missing permission, and what needs it goes without.
 
 use redialer_core::{Id, id, permission::Permission, workspace::Pause};
-use redialer_providers::retell::api::ReadError;
+use redialer_providers::{Provider, ReadError, ReadFailure};
 use redialer_store::TenantKey;
 
 use crate::app::App;
 
 /// The account that a key belongs to: as the provider says, else a keyed digest of the key.
-pub async fn of_key(app: &App, tenant_key: &TenantKey, api_key: &str) -> Result<String, ReadError> {
-    match app.retell.account(api_key).await {
+pub async fn of_key(
+    provider: &dyn Provider,
+    tenant_key: &TenantKey,
+    api_key: &str,
+) -> Result<String, ReadError> {
+    match provider.account(api_key).await {
         Ok(Some(account)) => return Ok(format!("account:{account}")),
-        Ok(None) | Err(ReadError::Forbidden { .. } | ReadError::Unknown(_) | ReadError::Payment { .. }) => {}
-        Err(error) => return Err(error),
+        Ok(None) => {}
+        Err(error) => match error.failure {
+            ReadFailure::Forbidden { .. } | ReadFailure::Unknown(_) | ReadFailure::Payment { .. } => {}
+            _ => return Err(error),
+        },
     }
     let digest = tenant_key.index_external(&format!("provider key:{api_key}"));
     Ok(format!("key:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
@@ -23,14 +30,14 @@ pub async fn of_key(app: &App, tenant_key: &TenantKey, api_key: &str) -> Result<
 /// Acts on a failed read, where it is the account's fault.
 pub async fn read_failed(app: &App, workspace: Id<id::Workspace>, error: &ReadError) {
     metrics::counter!("redialer_provider_refusals_total", "answer" => answer_of(error)).increment(1);
-    let done = match error {
-        ReadError::KeyRefused { message } => pause(app, workspace, Pause::Key, message).await,
-        ReadError::Payment { message } => pause(app, workspace, Pause::Payment, message).await,
-        ReadError::Forbidden { what, .. } => {
+    let done = match &error.failure {
+        ReadFailure::KeyRefused { message, .. } => pause(app, workspace, Pause::Key, message).await,
+        ReadFailure::Payment { message } => pause(app, workspace, Pause::Payment, message).await,
+        ReadFailure::Forbidden { what, .. } => {
             tracing::warn!(workspace.id = %workspace, permission = %what, "the key of workspace {workspace} lacks the permission {what:?}");
             app.store.set_permission(workspace, what.as_str(), false).await
         }
-        ReadError::Unknown(_) | ReadError::Throttled { .. } | ReadError::Unavailable(_) => Ok(()),
+        ReadFailure::Unknown(_) | ReadFailure::Throttled { .. } | ReadFailure::Unavailable(_) => Ok(()),
     };
     if let Err(error) = done {
         tracing::warn!(workspace.id = %workspace, %error, "the provider's refusal could not be recorded");
@@ -39,13 +46,13 @@ pub async fn read_failed(app: &App, workspace: Id<id::Workspace>, error: &ReadEr
 
 /// The word for an answer that is not what was asked for.
 const fn answer_of(error: &ReadError) -> &'static str {
-    match error {
-        ReadError::KeyRefused { .. } => "key_refused",
-        ReadError::Payment { .. } => "payment_required",
-        ReadError::Forbidden { .. } => "forbidden",
-        ReadError::Unknown(_) => "unknown",
-        ReadError::Throttled { .. } => "throttled",
-        ReadError::Unavailable(_) => "unavailable",
+    match &error.failure {
+        ReadFailure::KeyRefused { .. } => "key_refused",
+        ReadFailure::Payment { .. } => "payment_required",
+        ReadFailure::Forbidden { .. } => "forbidden",
+        ReadFailure::Unknown(_) => "unknown",
+        ReadFailure::Throttled { .. } => "throttled",
+        ReadFailure::Unavailable(_) => "unavailable",
     }
 }
 

@@ -5,35 +5,17 @@
 //! request's deadline. An answer that is not clear becomes `unconfirmed` and is [`super::reconcile`]'s business.
 //! What is claimed, intended and answered at the same time shares a commit (`store/src/ledger.rs`).
 
+mod lane;
 mod send;
 
-use std::{
-    collections::BTreeMap,
-    panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use futures_util::FutureExt as _;
-use redialer_core::{
-    Id, Phone, Secret, Timestamp,
-    agent::{Channel, OwnNumber},
-    callback::{HeldFor, State},
-    decide::{self, Attempt, Due, GateRecord, Notice, Verdict},
-    id,
-    order::CallOrder,
-    permission::Permission,
-    policy::Policy,
-    timing::throttled_for,
-};
+use redialer_core::{Id, Secret, Timestamp, agent::Channel, decide, id, timing::throttled_for};
 use redialer_kek::KeyError;
-use redialer_providers::retell::{api::ReadError, order};
-use redialer_store::{
-    AgentRow, Claim, Desk, DueRow, Intent, NewDispatch, Point, Seat, Secrets, StoreError, TenantKey,
-    WorkspaceRow,
-};
-use tokio::sync::OnceCell;
+use redialer_providers::ReadFailure;
+use redialer_store::{Desk, DueRow, Intent, Point, StoreError, WorkspaceRow};
 
+use self::lane::Lane;
 pub use send::send;
 
 use super::{account, permits::Permit};
@@ -44,8 +26,6 @@ const POLL: Duration = Duration::from_secs(1);
 const POLL_BEHIND: Duration = Duration::from_millis(100);
 /// A database that is shared is further away: what comes due meanwhile shares the next round's commits.
 const GATHER: Duration = Duration::from_millis(8);
-/// What a callback shows that was missed and planned anew.
-const MISSED: &str = "missed";
 /// A claim without an intent lapses after so long.
 const CLAIM_LEASE_MS: i64 = 30_000;
 /// An intent's lease outlives its request's deadline by so much.
@@ -139,6 +119,7 @@ async fn start(app: &Arc<App>, id: Id<id::Workspace>, rows: &[DueRow]) -> Result
 /// An intent on disk, and what its request needs beside it.
 pub struct Ready {
     intent: Intent,
+    desk: Arc<Desk>,
     api_key: Secret<String>,
     /// Before its lease was reckoned.
     begun: Mark,
@@ -207,7 +188,13 @@ pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Resul
     // A process that was frozen since the claim has lost it; what follows is guarded by the fence anyway.
     let intents = app.ledger.begin(intended, &lane.key, &app.chance, app.clock.now()).await?;
     app.store.pass(Point::C5).await?;
-    let ready = |(intent, permit)| Ready { intent, api_key: lane.api_key.clone(), begun, _permit: permit };
+    let ready = |(intent, permit)| Ready {
+        intent,
+        desk: Arc::clone(&desk),
+        api_key: lane.api_key.clone(),
+        begun,
+        _permit: permit,
+    };
     Ok(intents.into_iter().zip(permits).map(ready).collect())
 }
 
@@ -240,279 +227,31 @@ async fn lines(app: &App, workspace: &WorkspaceRow) -> Result<u32, StoreError> {
     }
     let key = app.store.open_key(workspace.tenant).await?;
     let api_key = workspace.api_key(&key)?;
-    let read = app.retell.concurrency(&api_key).await;
+    let read = app.provider(workspace, false)?.free_lines(&api_key).await;
     if let Err(error) = &read {
         account::read_failed(app, workspace.id, error).await;
     }
     match read {
-        Ok(Some(c)) => {
-            let free = c.outbound_limit.saturating_sub(c.current);
+        Ok(Some(free)) => {
             app.pacer.set_lines(workspace.id, free, now);
             Ok(free)
         }
-        // Unknown, or the key may not read it.
-        Ok(None) | Err(ReadError::Forbidden { .. }) => {
+        Ok(None) => {
             app.pacer.set_lines(workspace.id, u32::MAX, now);
             Ok(u32::MAX)
         }
-        Err(ReadError::Throttled { after_secs }) => {
-            app.pacer.slow(workspace.id, now + throttled_for(after_secs));
-            Ok(0)
-        }
-        Err(ReadError::KeyRefused { .. } | ReadError::Payment { .. }) => Ok(0),
-        // Whether the account can be dialed from is the dial's own answer.
-        Err(ReadError::Unknown(_) | ReadError::Unavailable(_)) => Ok(u32::MAX),
-    }
-}
-
-/// What test callbacks are dialled from where none names a number.
-const TESTS_FROM: &str = "+12025550100";
-
-/// What the dials of one workspace share: its opened key lives no longer than the batch.
-struct Lane<'a> {
-    app: &'a App,
-    desk: Arc<Desk>,
-    key: TenantKey,
-    api_key: Secret<String>,
-    agents: Mutex<BTreeMap<Id<id::Agent>, Seat>>,
-    numbers: OnceCell<Vec<OwnNumber>>,
-    lease_until_ms: i64,
-}
-
-impl<'a> Lane<'a> {
-    async fn open(app: &'a App, desk: Arc<Desk>, lease_until_ms: i64) -> Result<Self, StoreError> {
-        let key = desk.open_key(&app.store).await?;
-        let api_key = desk.workspace.api_key(&key)?;
-        Ok(Self {
-            app,
-            desk,
-            key,
-            api_key,
-            agents: Mutex::default(),
-            numbers: OnceCell::new(),
-            lease_until_ms,
-        })
-    }
-
-    /// The intent of one claim, or nothing when it went another way. A failure is the claim's own: what it was
-    /// about is given back and held once it failed too often (I33), and nothing behind it waits.
-    async fn one(&self, claim: Claim) -> Option<(Claim, NewDispatch)> {
-        let (id, row, fence) = (claim.id(), claim.due_row(), claim.fence());
-        let failure = match AssertUnwindSafe(self.checked(claim)).catch_unwind().await {
-            Ok(Ok(intended)) => return intended,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "a panic".to_owned(),
-        };
-        tracing::error!(callback.id = %id, failure, "callback {id} could not be dialled");
-        metrics::counter!("redialer_dials_failed_total").increment(1);
-        let now = self.app.clock.now();
-        if let Err(error) = self.app.store.fail_claim(row, fence, later(now), now).await {
-            // Its lease lapses.
-            tracing::warn!(callback.id = %id, %error, "callback {id} could not be given back");
-        }
-        None
-    }
-
-    async fn checked(&self, claim: Claim) -> Result<Option<(Claim, NewDispatch)>, StoreError> {
-        let (app, now) = (self.app, self.app.clock.now());
-        let Seat { agent, policy } = self.agent(claim.agent()).await?;
-        let secrets = claim.secrets(&self.key)?;
-        let due = self.due(&claim, &secrets, &agent, &policy, now);
-        let (attempt, gates) = (due.attempt(), decide::gates(&due, now));
-        let verdict = decide::decision(&gates);
-        let gates: Vec<GateRecord> = gates.into_iter().map(GateRecord::from).collect();
-        match verdict {
-            Verdict::Wait(until) => app.store.snooze(claim, until, None, now).await?,
-            Verdict::Replan(until) => {
-                tracing::warn!(callback.id = %claim.id(), "callback {} was missed and is planned anew", claim.id());
-                app.store.snooze(claim, until, Some(MISSED), now).await?;
+        Err(error) => match error.failure {
+            ReadFailure::Forbidden { .. } => {
+                app.pacer.set_lines(workspace.id, u32::MAX, now);
+                Ok(u32::MAX)
             }
-            Verdict::Hold(why) => app.store.hold(claim, why, now).await?,
-            Verdict::Stop(State::Canceled) => {
-                app.store.close_claim(claim, (State::Canceled, "observed"), &gates, now).await?;
+            ReadFailure::Throttled { after_secs } => {
+                app.pacer.slow(workspace.id, now + throttled_for(after_secs));
+                Ok(0)
             }
-            Verdict::Stop(state) => {
-                tracing::info!(callback.id = %claim.id(), state = state.word(), "callback {} is closed without a dial", claim.id());
-                app.store.close_claim(claim, (state, state.word()), &gates, now).await?;
-            }
-            Verdict::Pass => {
-                let late_by = now.duration_since(claim.scheduled_for()).as_secs_f64().max(0.0);
-                metrics::histogram!("redialer_dial_lateness_seconds").record(late_by);
-                let dial = Dial { attempt, gates, agent: &agent };
-                return self.intend(claim, secrets, dial).await;
-            }
-        }
-        Ok(None)
-    }
-
-    /// What is known of a claimed callback and of the world around it.
-    fn due<'d>(
-        &self,
-        claim: &'d Claim,
-        secrets: &'d Secrets,
-        agent: &AgentRow,
-        policy: &'d Policy,
-        now: Timestamp,
-    ) -> Due<'d> {
-        let app = self.app;
-        let late_by = app.pacer.late_by(claim.id(), claim.scheduled_for(), now, app.clock.steady());
-        Due {
-            late_by: late_by - app.key_outages.within(claim.scheduled_for(), now),
-            spent: claim.spent(),
-            suppressed: claim.suppressed(),
-            ..Due::of(&claim.candidate(&secrets.to), agent.dialing(), policy)
-        }
-    }
-
-    /// The intent of a claim that may be dialed now.
-    async fn intend(
-        &self,
-        claim: Claim,
-        mut secrets: Secrets,
-        dial: Dial<'_>,
-    ) -> Result<Option<(Claim, NewDispatch)>, StoreError> {
-        let (app, now) = (self.app, self.app.clock.now());
-        let from = match self.number_of(dial.agent, &secrets, claim.test()).await {
-            Ok(Some(from)) => from,
-            Ok(None) => {
-                app.store.hold(claim, HeldFor::FromNumber, now).await?;
-                return Ok(None);
-            }
-            Err(NumberError::Store(error)) => return Err(error),
-            Err(NumberError::Provider(error)) => {
-                tracing::warn!(callback.id = %claim.id(), %error, "callback {} waits: the number to dial from could not be read", claim.id());
-                account::read_failed(app, claim.workspace(), &error).await;
-                app.store.release(claim, later(now), Some(Notice::NumberUnread), now).await?;
-                return Ok(None);
-            }
-        };
-        // What it is dialed from is shown on it.
-        let shows_number = secrets.from.is_none();
-        secrets.from.get_or_insert_with(|| from.e164().to_owned());
-        let Ok(to) = Phone::parse(&secrets.to) else {
-            app.store.close_claim(claim, (State::Failed, "bad_number"), &dial.gates, now).await?;
-            return Ok(None);
-        };
-        let mut new = dial.intent(self, &claim, &secrets, (from, to));
-        new.secrets = shows_number.then(|| secrets.seal(claim.id(), &self.key, &app.chance));
-        // From here the claim's lease no longer counts but the intent's.
-        if app.clock.real_ms() >= self.lease_until_ms {
-            app.store.release(claim, now, None, now).await?;
-            return Ok(None);
-        }
-        Ok(Some((claim, new)))
-    }
-
-    /// The number to dial from: the original call's, else the agent's own at the provider.
-    async fn number_of(
-        &self,
-        agent: &AgentRow,
-        secrets: &Secrets,
-        test: bool,
-    ) -> Result<Option<Phone>, NumberError> {
-        if let Some(from) = secrets.from.as_deref().and_then(|n| Phone::parse(n).ok()) {
-            return Ok(Some(from));
-        }
-        if test {
-            return Ok(Phone::parse(TESTS_FROM).ok());
-        }
-        let (app, workspace) = (self.app, &self.desk.workspace);
-        let read = || async {
-            match app.retell.numbers(&self.api_key).await {
-                // A key that may not read the account's numbers: they are taken from the calls themselves.
-                Err(error @ ReadError::Forbidden { .. }) => {
-                    account::read_failed(app, workspace.id, &error).await;
-                    Ok(Vec::new())
-                }
-                read => read,
-            }
-        };
-        let numbers = self.numbers.get_or_try_init(read).await?;
-        if let Some(found) = decide::number_of_agent(numbers, &agent.provider_agent_id) {
-            let missing = &workspace.missing_permissions;
-            account::read_succeeded(app, workspace.id, missing, Permission::Numbers).await;
-            return Ok(Phone::parse(&found.number).ok());
-        }
-        let known = app.store.of(workspace.tenant).last_number_of(agent.id, &self.key).await?;
-        Ok(known.and_then(|number| Phone::parse(&number).ok()))
-    }
-
-    /// An agent; one that the provider has lost is not at the desk.
-    async fn agent(&self, id: Id<id::Agent>) -> Result<Seat, StoreError> {
-        if let Some(seat) = self.desk.agent(id) {
-            return Ok(seat.clone());
-        }
-        let known = |agents: &Mutex<BTreeMap<_, _>>| {
-            agents.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
-        };
-        if let Some(seat) = known(&self.agents) {
-            return Ok(seat);
-        }
-        let workspace = &self.desk.workspace;
-        let seat = Seat::of(self.app.store.of(workspace.tenant).agent(id).await?, workspace);
-        self.agents.lock().unwrap_or_else(PoisonError::into_inner).insert(id, seat.clone());
-        Ok(seat)
-    }
-}
-
-/// Why it is not known which number to dial from.
-#[derive(Debug, thiserror::Error)]
-enum NumberError {
-    #[error(transparent)]
-    Provider(#[from] ReadError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-fn later(now: Timestamp) -> Timestamp {
-    redialer_core::time::plus(now, redialer_core::time::minutes(1))
-}
-
-/// What this very dial is.
-struct Dial<'a> {
-    attempt: Attempt,
-    gates: Vec<GateRecord>,
-    agent: &'a AgentRow,
-}
-
-impl Dial<'_> {
-    /// The request's exact bytes, and what goes with them.
-    fn intent(
-        self,
-        lane: &Lane<'_>,
-        claim: &Claim,
-        secrets: &Secrets,
-        (from, to): (Phone, Phone),
-    ) -> NewDispatch {
-        let app = lane.app;
-        let dispatch = Id::new(app.clock.now(), &app.chance);
-        let order = CallOrder {
-            channel: claim.channel(),
-            from,
-            to,
-            agent: self.agent.provider_agent_id.clone(),
-            version: secrets.version(),
-            variables: secrets.variables.clone(),
-            metadata: secrets.metadata.clone(),
-            reason: claim.reason(),
-            attempt: self.attempt.number,
-            is_final: self.attempt.is_final,
-            callback: claim.id(),
-            chain: claim.chain(),
-            dispatch,
-        };
-        let lease = app.config.place_deadline() + INTENT_SLACK;
-        let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX / 2);
-        NewDispatch {
-            id: dispatch,
-            attempt: self.attempt,
-            gates: self.gates,
-            body: order::body(&order),
-            lease_until_ms: app.clock.real_ms() + lease_ms,
-            calls_a_month: app.store.limits_of(lane.desk.plan).calls_a_month,
-            fuse: app.config.fuse(),
-            account: lane.desk.workspace.account.clone(),
-            secrets: None,
-        }
+            ReadFailure::KeyRefused { .. } | ReadFailure::Payment { .. } => Ok(0),
+            // Whether the account can be dialed from is the dial's own answer.
+            ReadFailure::Unknown(_) | ReadFailure::Unavailable(_) => Ok(u32::MAX),
+        },
     }
 }

@@ -10,7 +10,6 @@ use redialer_core::{
     time::{minutes, plus},
     timing::{PROBE_EVERY_MINUTES, UNDO_MINUTES},
 };
-use redialer_providers::retell::api::ReadError;
 use redialer_store::{Buckets, StoreError};
 
 use super::refusals;
@@ -158,12 +157,12 @@ async fn probe(app: &App) -> Result<(), StoreError> {
         for paused in app.store.due_probes(range, now, plus(now, minutes(PROBE_EVERY_MINUTES))).await? {
             let key = app.store.open_key(paused.tenant).await?;
             let workspace = app.store.of(paused.tenant).workspace(paused.id).await?;
-            match app.retell.probe(&workspace.api_key(&key)?).await {
+            match app.provider(&workspace, false)?.probe(&workspace.api_key(&key)?).await {
                 Ok(()) => {
                     app.store.resume(paused.id, now).await?;
                     tracing::info!(workspace.id = %paused.id, "workspace {} dials again", paused.id);
                 }
-                Err(ReadError::KeyRefused { .. } | ReadError::Payment { .. }) => {}
+                Err(error) if error.is_of_account() => {}
                 Err(error) => tracing::info!(%error, "a paused workspace could not be probed"),
             }
         }

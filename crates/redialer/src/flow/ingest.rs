@@ -21,7 +21,7 @@ use redialer_core::{
     timing::{MAX_EVENT_TRIES, event_retry},
 };
 use redialer_kek::KeyError;
-use redialer_providers::retell::webhook::{self, Received};
+use redialer_providers::Content;
 use redialer_store::{EventRow, PendingRow, StoreError};
 
 use self::batch::{Context, Contexts};
@@ -94,14 +94,14 @@ pub enum Parsed {
 }
 
 /// Reads a received event.
-pub fn parse(received: &Received<'_>, callback_field: &str) -> Parsed {
-    let read = || received.facts(callback_field).map(|facts| (facts, || received.conversation()));
-    parsed(|| read().map(|(facts, conversation)| with_conversation(facts, conversation)))
+pub fn parse(content: &dyn Content, callback_field: &str) -> Parsed {
+    parsed(|| facts_and_conversation(content, callback_field))
 }
 
-fn with_conversation(facts: CallFacts, conversation: impl FnOnce() -> Vec<Turn>) -> (CallFacts, Vec<Turn>) {
-    let conversation = if decide::may_ask(&facts) { conversation() } else { Vec::new() };
-    (facts, conversation)
+fn facts_and_conversation(content: &dyn Content, callback_field: &str) -> Option<(CallFacts, Vec<Turn>)> {
+    let facts = content.facts(callback_field)?;
+    let conversation = if decide::may_ask(&facts) { content.conversation() } else { Vec::new() };
+    Some((facts, conversation))
 }
 
 fn parsed(read: impl FnOnce() -> Option<(CallFacts, Vec<Turn>)>) -> Parsed {
@@ -157,8 +157,14 @@ async fn take_up(app: &App, row: PendingRow, contexts: &mut Contexts) -> Result<
         Err(error) => return put_off(app, &event, &error.to_string()).await,
     };
     let field = &context.desk.workspace.settings.callback_field;
-    let read =
-        || webhook::read(&body, field).map(|facts| with_conversation(facts, || webhook::conversation(&body)));
+    let provider = match app.provider(&context.desk.workspace, event.test) {
+        Ok(provider) => provider,
+        Err(error) => return put_off(app, &event, &error.to_string()).await,
+    };
+    let read = || {
+        let event = provider.read(&body).ok()?;
+        facts_and_conversation(&*event.content, field)
+    };
     match parsed(read) {
         Parsed::Nothing => app.store.finish_delivery(&event, "").await,
         Parsed::Failed => put_off(app, &event, "a panic").await,

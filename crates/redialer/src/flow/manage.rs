@@ -14,7 +14,7 @@ use redialer_core::{
     tenant::Plan,
     time::{Zone, ZoneSource},
 };
-use redialer_providers::retell::api::{ReadError, RosterAgent};
+use redialer_providers::{Provider, ReadError};
 use redialer_store::{
     AgentRow, CallbackRow, Desk, ManualPlan, NewTenant, NotWritten, Roster, Secrets, Store, StoreError,
     TenantKey, TenantRow, TenantStore, WorkspaceRow,
@@ -99,32 +99,20 @@ pub async fn sync(
     let key = app.store.open_key(tenant.id).await?;
     let api_key = workspace.api_key(&key)?;
     let began = app.clock.now();
-    let mut agents: Vec<RosterAgent> = app.retell.agents(&api_key).await?;
+    let provider = app.provider(workspace, false)?;
+    let agents = provider.agents(&api_key).await?;
     let missing = &workspace.missing_permissions;
     account::read_succeeded(app, workspace.id, missing, Permission::Agents).await;
     if workspace.account.is_none() {
         // Connected by a version that did not ask.
-        match account::of_key(app, &key, &api_key).await {
+        match account::of_key(provider, &key, &api_key).await {
             Ok(account) => app.store.set_account(workspace.id, &account).await?,
             Err(error) => {
                 tracing::warn!(workspace.id = %workspace.id, %error, "the provider's account of workspace {} could not be read", workspace.id);
             }
         }
     }
-    for agent in &mut agents {
-        // Only its time zone is wanted: what cannot be told now stays as it was known.
-        agent.timezone = match app.retell.agent_timezone(&api_key, agent).await {
-            Ok(timezone) => timezone,
-            Err(error @ (ReadError::KeyRefused { .. } | ReadError::Payment { .. })) => {
-                return Err(error.into());
-            }
-            Err(error) => {
-                tracing::warn!(%error, "an agent's time zone could not be read");
-                None
-            }
-        };
-    }
-    let own = own_numbers(app, workspace, &key, &api_key).await?;
+    let own = own_numbers(app, provider, workspace, (&key, &api_key)).await?;
     let roster: Vec<Roster<'_>> = agents
         .iter()
         .map(|a| Roster {
@@ -155,13 +143,13 @@ type OwnNumbers = (Vec<[u8; 16]>, Vec<String>);
 /// The workspace's own numbers, as far as its key may read them now.
 async fn own_numbers(
     app: &App,
+    provider: &dyn Provider,
     workspace: &WorkspaceRow,
-    key: &TenantKey,
-    api_key: &str,
+    (key, api_key): (&TenantKey, &str),
 ) -> Result<Option<OwnNumbers>, ReadError> {
-    let numbers = match app.retell.numbers(api_key).await {
+    let numbers = match provider.numbers(api_key).await {
         Ok(numbers) => numbers,
-        Err(error @ (ReadError::KeyRefused { .. } | ReadError::Payment { .. })) => return Err(error),
+        Err(error) if error.is_of_account() => return Err(error),
         Err(error) => {
             account::read_failed(app, workspace.id, &error).await;
             tracing::warn!(workspace.id = %workspace.id, %error, "the workspace's own numbers could not be read");

@@ -11,15 +11,16 @@ use jiff::SignedDuration;
 
 use redialer_core::{
     Id,
-    decide::{self, AfterAsk, Ask, Due, Finding},
+    decide::{self, AfterAsk, Ask, Due, Finding, Unknown},
     delivery::Delivery,
     id,
     order::Reply,
     time::{minutes, plus},
 };
-use redialer_providers::retell::{api::key_lives, webhook};
-use redialer_sim::retell::stateless;
-use redialer_store::{AskRow, EventRow, NewDelivery, Seat, StoreError, TenantKey, WorkspaceRow, bucket_of};
+use redialer_providers::{CallQuery, DispatchQuery, Placement, Provider, Record};
+use redialer_store::{
+    AskRow, EventRow, NewDelivery, Recorded, Seat, StoreError, TenantKey, WorkspaceRow, bucket_of,
+};
 
 use super::account;
 use crate::app::App;
@@ -43,26 +44,28 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// What is asked about a dispatch needs, beside its row.
+struct Asking<'a> {
+    app: &'a App,
+    provider: &'a dyn Provider,
+    workspace: &'a WorkspaceRow,
+    key: &'a TenantKey,
+    api_key: &'a str,
+}
+
 async fn one(app: &App, ask: &mut AskRow) -> Result<(), StoreError> {
     let key = app.store.open_key(ask.tenant).await?;
-    if ask.test {
-        return at_the_simulator(app, ask, &key).await;
-    }
     let workspace = app.store.of(ask.tenant).workspace(ask.workspace).await?;
     let api_key = workspace.api_key(&key)?;
-    match &ask.call_id {
-        Some(call_id) => {
-            match app.retell.record(&api_key, ask.channel, call_id).await {
-                Ok(record) => enter(app, ask, &record, &key).await?,
-                Err(error) => {
-                    account::read_failed(app, ask.workspace, &error).await;
-                    tracing::info!(dispatch.id = %ask.id, %error, "the provider could not tell about dispatch {}", ask.id);
-                }
-            }
-            give_up(app, ask).await
-        }
-        None => unknown(app, ask, &key, &api_key, &workspace).await,
+    let provider = app.provider(&workspace, ask.test)?;
+    let asking = Asking { app, provider, workspace: &workspace, key: &key, api_key: &api_key };
+    if ask.call_id.is_none() {
+        return asking.unknown(ask).await;
     }
+    if asking.outcome(ask).await? {
+        return Ok(());
+    }
+    give_up(app, ask).await
 }
 
 /// Closes a call without a reported outcome, long after it must be over: its record is gone, it never ends, or
@@ -79,95 +82,101 @@ async fn give_up(app: &App, ask: &AskRow) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The simulator places every call and remembers none: what became of one follows from its request.
-async fn at_the_simulator(app: &App, ask: &AskRow, key: &TenantKey) -> Result<(), StoreError> {
-    let Some(call_id) = &ask.call_id else {
-        return placed(app, ask, stateless::call_id(&ask.id.to_string())).await;
-    };
-    match stateless::record(&ask.body(key)?, ask.channel, call_id, ask.sent_at) {
-        Some(record) => enter(app, ask, &record, key).await,
-        None => Ok(()),
-    }
-}
-
-/// Settles an unknown dispatch by the provider's records, as far as they tell.
-async fn unknown(
-    app: &App,
-    ask: &mut AskRow,
-    key: &TenantKey,
-    api_key: &str,
-    workspace: &WorkspaceRow,
-) -> Result<(), StoreError> {
-    // Another account's records say nothing about this dispatch, and its key would place a second call.
-    let same_account = ask.account.is_none() || ask.account == workspace.account;
-    if same_account
-        && may_repeat(app, ask, key, workspace).await?
-        && let Some(call_id) = repeated(app, ask, key, api_key).await?
-    {
-        return placed(app, ask, call_id).await;
-    }
-    let (dispatch, to) = (ask.id.to_string(), &ask.secrets(key)?.to);
-    let finding = match app.retell.find(api_key, ask.channel, &dispatch, to, ask.sent_at).await {
-        Ok(Finding::Absent) if !same_account => Finding::NoAnswer,
-        Ok(finding) => finding,
-        Err(error) => {
-            account::read_failed(app, ask.workspace, &error).await;
-            tracing::info!(dispatch.id = %ask.id, %error, "dispatch {} could not be looked up", ask.id);
-            Finding::NoAnswer
+impl Asking<'_> {
+    /// Asks for the record of a placed call; one that is over goes the way of a webhook. Whether it was news: what
+    /// follows from it is not decided yet.
+    async fn outcome(&self, ask: &AskRow) -> Result<bool, StoreError> {
+        let Some(id) = &ask.call_id else { return Ok(false) };
+        let body = ask.body(self.key)?;
+        let call = CallQuery { channel: ask.channel, id, placed_by: Some((&body, ask.sent_at)) };
+        match self.provider.record(self.api_key, call).await {
+            Ok(record) => self.enter(ask, record).await,
+            Err(error) => {
+                account::read_failed(self.app, ask.workspace, &error).await;
+                tracing::info!(dispatch.id = %ask.id, %error, "the provider could not tell about dispatch {}", ask.id);
+                Ok(false)
+            }
         }
-    };
-    let now = app.clock.now();
-    // As it stands now: a repeat has begun the proof anew.
-    let after = decide::after_ask(&ask.unknown(key_lives(ask.channel)), finding, now);
-    report(ask, &after);
-    app.store.finish_ask(ask, &after, now).await?;
-    Ok(())
-}
-
-/// Whether the same bytes may be sent again: what a first request would have to pass has to be passed now.
-async fn may_repeat(
-    app: &App,
-    ask: &AskRow,
-    key: &TenantKey,
-    workspace: &WorkspaceRow,
-) -> Result<bool, StoreError> {
-    let store = app.store.of(ask.tenant);
-    let callback = store.callback(ask.callback).await?;
-    let Seat { agent, policy } = Seat::of(store.agent(ask.agent).await?, workspace);
-    let to = ask.secrets(key)?.to;
-    let suppressed = store.is_suppressed(&callback.person_ix).await?;
-    let due = Due { suppressed, ..Due::of(&callback.candidate(&to), agent.dialing(), &policy) };
-    let unknown = ask.unknown(key_lives(ask.channel));
-    Ok(decide::how_to_ask(&unknown, &due, app.clock.now()) == Ask::Repeat)
-}
-
-/// The same bytes under the same key: the call they made, or make now.
-async fn repeated(
-    app: &App,
-    ask: &mut AskRow,
-    key: &TenantKey,
-    api_key: &str,
-) -> Result<Option<String>, StoreError> {
-    let body = ask.body(key)?.to_vec();
-    let now = app.clock.now();
-    let deadline_ms = i64::try_from(app.config.place_deadline().as_millis()).unwrap_or(i64::MAX / 2);
-    let over_at = plus(now, SignedDuration::from_millis(deadline_ms * i64::from(app.clock.speed())));
-    if !app.store.begin_repeat(ask, over_at, now).await? {
-        return Ok(None);
     }
-    // A process that was frozen while connecting must not repeat it: the provider may have forgotten the key by then.
-    let is_in_time = || app.clock.now() < over_at;
-    match app.retell.place(api_key, ask.channel, body, Some(&is_in_time)).await {
-        Reply::Placed { call_id } => Ok(Some(call_id)),
-        // A refusal may be of the repeat alone; whether the first was placed, the lists will tell.
-        _ => Ok(None),
-    }
-}
 
-async fn placed(app: &App, ask: &AskRow, call_id: String) -> Result<(), StoreError> {
-    let after = AfterAsk::Placed { call_id };
-    report(ask, &after);
-    app.store.finish_ask(ask, &after, app.clock.now()).await
+    async fn enter(&self, ask: &AskRow, record: Option<Record>) -> Result<bool, StoreError> {
+        let Some(record) = record.filter(|record| record.is_over) else { return Ok(false) };
+        let from = Origin { tenant: ask.tenant, workspace: ask.workspace, agent: ask.agent, test: ask.test };
+        let recorded = enter_inbox(self.app, from, record.delivery, self.key).await?;
+        Ok(matches!(recorded, Recorded::New))
+    }
+
+    /// Settles an unknown dispatch by the provider's records, as far as they tell.
+    async fn unknown(&self, ask: &mut AskRow) -> Result<(), StoreError> {
+        // Another account's records say nothing about this dispatch, and its key would place a second call.
+        let same_account = ask.account.is_none() || ask.account == self.workspace.account;
+        if same_account
+            && self.may_repeat(ask).await?
+            && let Some(call_id) = self.repeated(ask).await?
+        {
+            return self.placed(ask, call_id).await;
+        }
+        let (dispatch, to) = (ask.id.to_string(), &ask.secrets(self.key)?.to);
+        let query = DispatchQuery { channel: ask.channel, dispatch: &dispatch, to, sent_at: ask.sent_at };
+        let finding = match self.provider.find(self.api_key, query).await {
+            Ok(Finding::Absent) if !same_account => Finding::NoAnswer,
+            Ok(finding) => finding,
+            Err(error) => {
+                account::read_failed(self.app, ask.workspace, &error).await;
+                tracing::info!(dispatch.id = %ask.id, %error, "dispatch {} could not be looked up", ask.id);
+                Finding::NoAnswer
+            }
+        };
+        let now = self.app.clock.now();
+        // As it stands now: a repeat has begun the proof anew.
+        let after = decide::after_ask(&self.known_of(ask), finding, now);
+        report(ask, &after);
+        self.app.store.finish_ask(ask, &after, now).await?;
+        Ok(())
+    }
+
+    fn known_of(&self, ask: &AskRow) -> Unknown {
+        ask.unknown(self.provider.capabilities().repeats_for(ask.channel))
+    }
+
+    /// Whether the same bytes may be sent again: what a first request would have to pass has to be passed now.
+    async fn may_repeat(&self, ask: &AskRow) -> Result<bool, StoreError> {
+        let store = self.app.store.of(ask.tenant).for_tests(ask.test);
+        let callback = store.callback(ask.callback).await?;
+        let Seat { agent, policy } = Seat::of(store.agent(ask.agent).await?, self.workspace);
+        let to = ask.secrets(self.key)?.to;
+        let suppressed = store.is_suppressed(&callback.person_ix).await?;
+        let due = Due { suppressed, ..Due::of(&callback.candidate(&to), agent.dialing(), &policy) };
+        Ok(decide::how_to_ask(&self.known_of(ask), &due, self.app.clock.now()) == Ask::Repeat)
+    }
+
+    /// The same bytes under the same key: the call they made, or make now.
+    async fn repeated(&self, ask: &mut AskRow) -> Result<Option<String>, StoreError> {
+        let app = self.app;
+        let body = ask.body(self.key)?.to_vec();
+        let now = app.clock.now();
+        let deadline_ms = i64::try_from(app.config.place_deadline().as_millis()).unwrap_or(i64::MAX / 2);
+        let over_at = plus(now, SignedDuration::from_millis(deadline_ms * i64::from(app.clock.speed())));
+        if !app.store.begin_repeat(ask, over_at, now).await? {
+            return Ok(None);
+        }
+        // A process that was frozen while connecting must not repeat it: the provider may have forgotten the key by then.
+        let is_in_time = || app.clock.now() < over_at;
+        let dispatch = ask.id.to_string();
+        let placement =
+            Placement { channel: ask.channel, dispatch: &dispatch, body, ready: Some(&is_in_time) };
+        match self.provider.place(self.api_key, placement).await {
+            Reply::Placed { call_id } => Ok(Some(call_id)),
+            // A refusal may be of the repeat alone; whether the first was placed, the lists will tell.
+            _ => Ok(None),
+        }
+    }
+
+    async fn placed(&self, ask: &AskRow, call_id: String) -> Result<(), StoreError> {
+        let after = AfterAsk::Placed { call_id };
+        report(ask, &after);
+        self.app.store.finish_ask(ask, &after, self.app.clock.now()).await
+    }
 }
 
 fn report(ask: &AskRow, after: &AfterAsk) {
@@ -183,13 +192,6 @@ fn report(ask: &AskRow, after: &AfterAsk) {
     }
 }
 
-/// The record of a call that is over goes the way of a webhook.
-async fn enter(app: &App, ask: &AskRow, record: &str, key: &TenantKey) -> Result<(), StoreError> {
-    let Some(fetched) = webhook::fetched(record, ask.channel).filter(|f| f.over) else { return Ok(()) };
-    let from = Origin { tenant: ask.tenant, workspace: ask.workspace, agent: ask.agent, test: ask.test };
-    enter_inbox(app, from, fetched.delivery, key).await
-}
-
 /// Whose record it is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin {
@@ -200,13 +202,13 @@ pub(super) struct Origin {
     pub(super) test: bool,
 }
 
-/// A record we asked for enters the inbox; returns once it is on disk.
+/// A record we asked for enters the inbox; returns once it is on disk, and whether it was new.
 pub(super) async fn enter_inbox(
     app: &App,
     from: Origin,
     delivery: Delivery<'_>,
     key: &TenantKey,
-) -> Result<(), StoreError> {
+) -> Result<Recorded, StoreError> {
     let now = app.clock.now();
     let event = EventRow {
         bucket: bucket_of(from.tenant),
@@ -227,7 +229,7 @@ pub(super) async fn enter_inbox(
         body: key.seal_body(event.id.uuid(), &delivery.body, &app.chance),
         signature: delivery.signature,
     };
-    app.inbox.record(new).await?;
+    let recorded = app.inbox.record(new).await?;
     app.inbox_bell.notify_one();
-    Ok(())
+    Ok(recorded)
 }

@@ -21,7 +21,7 @@ use redialer_core::{
     time::{minutes, plus},
     timing::SWEEP_EVERY_MINUTES,
 };
-use redialer_providers::retell::{api::ReadError, webhook};
+use redialer_providers::{CallQuery, Page, ReadError, ReadFailure, Record};
 use redialer_store::{CheckRow, Epoch, StoreError, SweepRow, WorkspaceRow};
 
 use super::{
@@ -151,7 +151,7 @@ async fn go_on(
     let done = done.await;
     if let Err(Stopped::Provider(error)) = &done {
         account::read_failed(app, row.id, error).await;
-        if matches!(error, ReadError::Forbidden { .. }) && !restored {
+        if matches!(error.failure, ReadFailure::Forbidden { .. }) && !restored {
             // A key that may not read the account's calls: webhooks are all there is.
             progress.lists.clear();
             progress.unheard.clear();
@@ -202,7 +202,8 @@ impl<'a> Sweep<'a> {
     async fn list(&self, progress: &mut Progress) -> Result<(), Stopped> {
         for _ in 0..PAGES {
             let Some((channel, page)) = progress.lists.front_mut() else { return Ok(()) };
-            let (calls, next) = self.app.retell.listed(&self.api_key, *channel, page.as_deref()).await?;
+            let provider = self.app.provider(&self.workspace, false)?;
+            let Page { calls, next } = provider.calls(&self.api_key, *channel, page.as_deref()).await?;
             let missing = &self.workspace.missing_permissions;
             account::read_succeeded(self.app, self.row.id, missing, Permission::History).await;
             let swept = decide::sweep_page(&calls, progress.since, |agent| self.agents.contains(agent));
@@ -229,12 +230,13 @@ impl<'a> Sweep<'a> {
     }
 
     async fn take(&self, channel: Channel, call_id: &str) -> Result<(), Stopped> {
-        let record = match self.app.retell.record(&self.api_key, channel, call_id).await {
+        let query = CallQuery { channel, id: call_id, placed_by: None };
+        let record = match self.app.provider(&self.workspace, false)?.record(&self.api_key, query).await {
             // Listed a moment ago and gone now: its retention ended.
-            Err(ReadError::Unknown(_)) => return Ok(()),
+            Err(ReadError { failure: ReadFailure::Unknown(_), .. }) => return Ok(()),
             other => other?,
         };
-        if take_up(self.app, self.row.tenant, self.row.id, channel, &record, self.restored).await? {
+        if take_up(self.app, self.row.tenant, self.row.id, record, self.restored).await? {
             tracing::info!(workspace.id = %self.row.id, "a call was found that no webhook told of");
             metrics::counter!("redialer_calls_found_total").increment(1);
         }
@@ -248,9 +250,11 @@ impl<'a> Sweep<'a> {
 /// A call that ended long ago and was not analysed, as far as we heard: perhaps it was.
 async fn analysis(app: &Arc<App>, check: &CheckRow) -> Result<(), Stopped> {
     let key = app.store.open_key(check.tenant).await?;
-    let api_key = app.store.of(check.tenant).workspace(check.workspace).await?.api_key(&key)?;
-    let record = app.retell.record(&api_key, check.channel, &check.call_id).await?;
-    take_up(app, check.tenant, check.workspace, check.channel, &record, false).await?;
+    let workspace = app.store.of(check.tenant).workspace(check.workspace).await?;
+    let api_key = workspace.api_key(&key)?;
+    let query = CallQuery { channel: check.channel, id: &check.call_id, placed_by: None };
+    let record = app.provider(&workspace, false)?.record(&api_key, query).await?;
+    take_up(app, check.tenant, check.workspace, record, false).await?;
     Ok(())
 }
 
@@ -259,14 +263,13 @@ async fn take_up(
     app: &App,
     tenant: Id<id::Tenant>,
     workspace: Id<id::Workspace>,
-    channel: Channel,
-    record: &str,
+    record: Option<Record>,
     even_if_going_on: bool,
 ) -> Result<bool, StoreError> {
-    let Some(fetched) = webhook::fetched(record, channel).filter(|f| f.over || even_if_going_on) else {
+    let Some(record) = record.filter(|record| record.is_over || even_if_going_on) else {
         return Ok(false);
     };
-    let Some(agent_id) = fetched.agent else { return Ok(false) };
+    let Some(agent_id) = record.agent else { return Ok(false) };
     let agent = app.store.of(tenant).agent_by_provider_id(workspace, &agent_id).await?;
     let desk = app.store.desk(tenant, workspace, app.clock.real_ms()).await?;
     // Otherwise its webhook would be turned away as well.
@@ -275,7 +278,7 @@ async fn take_up(
     };
     // Not the key that the sweep began with: it may have taken minutes since.
     let key = app.store.open_key(tenant).await?;
-    enter_inbox(app, Origin { tenant, workspace, agent: agent.id, test: false }, fetched.delivery, &key)
+    enter_inbox(app, Origin { tenant, workspace, agent: agent.id, test: false }, record.delivery, &key)
         .await?;
     Ok(true)
 }

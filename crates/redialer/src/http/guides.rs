@@ -20,13 +20,13 @@ const GUIDES: [(&str, &str, &str); 7] = [
     ("concepts", "The five nouns", include_str!("../../../../docs/concepts.md")),
     ("rest", "REST v1", include_str!("../../../../docs/api.md")),
     ("when", "When they meant", include_str!("../../../../docs/when.md")),
-    ("retell", "Retell", include_str!("../../../../docs/providers/retell.md")),
+    redialer_providers::GUIDES[0],
     ("configuration", "Configuration", include_str!("../../../../docs/configuration.md")),
     ("operations", "Running it", include_str!("../../../../docs/operations.md")),
     ("simulator", "The simulator", include_str!("../../../../docs/simulator.md")),
 ];
 /// Files of the repository that are pages here under another name.
-const ELSEWHERE: [(&str, &str); 2] = [("api.md", "rest"), ("providers/retell.md", "retell")];
+const ELSEWHERE: [(&str, &str); 1] = [("api.md", "rest")];
 
 #[derive(Template)]
 #[template(path = "guide.html")]
@@ -154,7 +154,7 @@ fn target(file: &str) -> Option<String> {
     let (file, place) = file.split_once('#').map_or((file, String::new()), |(f, p)| (f, format!("#{p}")));
     let file = file.trim_start_matches("../").trim_start_matches("docs/");
     let named = ELSEWHERE.iter().find(|(known, _)| *known == file).map(|(_, name)| *name);
-    let name = named.or_else(|| file.strip_suffix(".md"))?;
+    let name = named.or_else(|| file.trim_start_matches("providers/").strip_suffix(".md"))?;
     GUIDES.iter().any(|(known, ..)| *known == name).then(|| format!("/docs/{name}{place}"))
 }
 

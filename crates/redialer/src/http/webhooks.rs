@@ -14,11 +14,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use redialer_core::{Id, decide::Notice};
-use redialer_providers::retell::{
-    SIGNATURE_HEADER,
-    webhook::{self, Received},
-};
-use redialer_store::{Desk, EventRow, NewDelivery, Point, Recorded, SlugOwner, TenantKey, WebhookKey};
+use redialer_providers::{CheckedAt, Event, Rejected, Webhook, WebhookAuth};
+use redialer_store::{Desk, EventRow, NewDelivery, Point, Recorded, SlugOwner, StoreError, TenantKey};
 
 use super::{
     body::{self, Limits},
@@ -61,7 +58,7 @@ async fn accept(
     }
     let owner = app.store.slug_owner(slug, app.clock.now()).await?.ok_or_else(ApiError::not_found)?;
     let desk = app.store.desk(owner.tenant, owner.workspace, app.clock.real_ms()).await?;
-    if desk.workspace.provider.word() != provider {
+    if desk.workspace.provider.as_str() != provider {
         return Err(ApiError::not_found());
     }
     let limits =
@@ -69,11 +66,15 @@ async fn accept(
     let (body, _room) = body::read(app, body, limits).await?;
     // Keys that do not open are our fault, not a wrong signature.
     let key = desk.open_key(&app.store).await?;
-    let webhook_keys = desk.workspace.valid_webhook_keys(&key, app.clock.signature_now())?;
-    let received = verified(app, &webhook_keys, headers, &body);
+    let now = app.clock.signature_now();
+    let auth = WebhookAuth::from_stored(&desk.workspace.webhook_auth(&key)?);
+    let auth = auth.ok_or(StoreError::Corrupt("list of webhook keys"))?.valid_at(now);
+    let at = CheckedAt { now, tolerance_ms: app.config.signature_tolerance_ms() };
+    let provider = app.provider(&desk.workspace, false)?;
+    let received = redialer_providers::receive(provider, &auth, Webhook { headers, body: &body }, &at);
     // A stranger learns nothing about the agent: only a signed request gets past this line.
     let received = match received {
-        Err(webhook::Rejected::Signature(why)) => {
+        Err(Rejected::Signature(why)) => {
             tracing::info!(agent.id = %owner.agent, %why, "a webhook for agent {} was refused: {why}", owner.agent);
             app.refusals.count(&owner, Notice::BadSignature);
             // Which part of it is wrong is for the log, not for a stranger.
@@ -91,7 +92,7 @@ async fn accept(
             let why = "The agent is past the plan's number of agents: disable others, or take a larger plan.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "plan_limit", why));
         }
-        Err(webhook::Rejected::NotJson) => {
+        Err(Rejected::NotJson(_)) => {
             app.refusals.count(&owner, Notice::NotJson);
             return Err(ApiError::new(StatusCode::BAD_REQUEST, "not_json", "The body is not JSON."));
         }
@@ -100,30 +101,19 @@ async fn accept(
     if !owner.verified {
         Box::pin(app.store.verify_agent(owner.agent, app.clock.now())).await?;
     }
-    let answer = answer_to(&received.delivery.event);
+    let answer = match provider.acknowledgment(&received.delivery.event) {
+        Some(body) => Json(body).into_response(),
+        None => StatusCode::NO_CONTENT.into_response(),
+    };
     record(app, &desk, (owner, key), received).await?;
     Ok(answer)
-}
-
-fn verified<'b>(
-    app: &App,
-    keys: &[WebhookKey],
-    headers: &HeaderMap,
-    body: &'b [u8],
-) -> Result<Received<'b>, webhook::Rejected> {
-    let now = app.clock.signature_now();
-    let mut given = headers.get_all(SIGNATURE_HEADER).iter();
-    // Two headers are as good as none: which of them would count?
-    let header = given.next().filter(|_| given.next().is_none()).map(|v| v.as_bytes().to_vec());
-    let keys = keys.iter().map(|k| k.key.as_bytes());
-    webhook::receive(header.as_deref(), body, keys, now.as_millisecond(), app.config.signature_tolerance_ms())
 }
 
 async fn record(
     app: &Arc<App>,
     desk: &Desk,
     (owner, key): (SlugOwner, TenantKey),
-    received: Received<'_>,
+    received: Event<'_>,
 ) -> Result<(), ApiError> {
     let (agent, workspace) = (owner.agent, owner.workspace);
     let call_id = received.delivery.call_id.clone().unwrap_or_default();
@@ -142,7 +132,7 @@ async fn record(
         received_at: now,
         test: false,
     };
-    let parsed = ingest::parse(&received, &desk.workspace.settings.callback_field);
+    let parsed = ingest::parse(&*received.content, &desk.workspace.settings.callback_field);
     let delivery = received.delivery;
     let new = NewDelivery {
         event,
@@ -160,13 +150,4 @@ async fn record(
     }
     app.store.pass(Point::C10).await?;
     Ok(())
-}
-
-/// Inbound hooks that were pointed here by mistake want an answer: the caller hears ringing meanwhile.
-fn answer_to(event: &str) -> Response {
-    match event {
-        "call_inbound" => Json(serde_json::json!({"call_inbound": {}})).into_response(),
-        "chat_inbound" => Json(serde_json::json!({"chat_inbound": {}})).into_response(),
-        _ => StatusCode::NO_CONTENT.into_response(),
-    }
 }

@@ -301,7 +301,7 @@ async fn a_server_says_at_its_start_what_it_runs_on() {
         assert_eq!(banner["version"], env!("CARGO_PKG_VERSION"));
         assert_eq!(banner["key"], walk.data_dir().join("kek").display().to_string());
         assert_eq!(banner["public_url"], walk.base);
-        assert_eq!(banner["retell"], walk.sim_url());
+        assert_eq!(banner["providers"], format!("retell={}", walk.sim_url()));
         assert_eq!(walk.base, format!("http://{}", banner["listen"].as_str().expect("an address")));
         let database = banner["database"].as_str().expect("a database");
         match engine {

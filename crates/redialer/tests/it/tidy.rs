@@ -75,7 +75,7 @@ fn sql_is_in_the_store_alone() {
 fn tickets_are_made_in_one_place() {
     for (ticket, home) in [
         ("Delivery {", "crates/providers/src/retell/webhook.rs"),
-        ("CallOrder {", "crates/redialer/src/flow/dispatch.rs"),
+        ("CallOrder {", "crates/redialer/src/flow/dispatch/lane.rs"),
         ("Intent {", "crates/store/src/dispatch.rs"),
         ("Claim {", "crates/store/src/claims.rs"),
     ] {

@@ -25,6 +25,9 @@ pub use script::{Fault, Scene, Script};
 pub use webhooks::Webhook;
 pub use world::Ring;
 
+/// The provider that it plays, for people.
+pub const PLAYS: &str = "Retell";
+
 /// A pretend Retell.
 #[derive(Clone)]
 pub struct Retell(Arc<world::World>);

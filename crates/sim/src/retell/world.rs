@@ -60,6 +60,13 @@ pub struct Ring {
     pub request: Value,
 }
 
+impl Ring {
+    /// A dynamic variable of the request.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.request["retell_llm_dynamic_variables"][name].as_str()
+    }
+}
+
 impl State {
     pub(super) fn record(&self, id: &str) -> Option<&Value> {
         self.calls.get(id).or_else(|| self.chats.get(id))

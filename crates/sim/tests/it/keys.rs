@@ -7,8 +7,8 @@ use redialer_core::{
     permission::Permission,
 };
 use redialer_providers::{
+    DispatchQuery, Placement, Provider, ReadError, ReadFailure,
     http::{Clients, PLACE_DEADLINE},
-    retell::api::{Api, ReadError},
 };
 use redialer_sim::retell::{Key, KeyState, Script};
 
@@ -22,28 +22,40 @@ async fn put(base: &str, path: &str, body: &str) {
     assert!(answer.status().is_success(), "{path} {body}: {}", answer.status());
 }
 
-async fn place(api: &Api, key: &str, channel: Channel, dispatch: &str) -> Reply {
-    api.place(key, channel, order(channel, dispatch), None).await
+async fn place(api: &dyn Provider, key: &str, channel: Channel, dispatch: &str) -> Reply {
+    api.place(key, Placement { channel, dispatch, body: order(channel, dispatch), ready: None }).await
+}
+
+/// What the lists say of a dispatch.
+async fn find(api: &dyn Provider, key: &str, channel: Channel, dispatch: &str) -> Result<Finding, ReadError> {
+    api.find(key, DispatchQuery { channel, dispatch, to: PERSON, sent_at: now() }).await
+}
+
+/// What went wrong.
+fn failure<T>(read: Result<T, ReadError>) -> ReadFailure {
+    read.map(|_| ()).expect_err("refused").failure
 }
 
 /// The permission that every read lacks, as the client tells it; `None` for one that succeeds.
-async fn missing(api: &Api, key: &str) -> [Option<Permission>; 6] {
+async fn missing(api: &dyn Provider, key: &str) -> [Option<Permission>; 6] {
     fn lacks<T>(read: Result<T, ReadError>) -> Option<Permission> {
         match read {
             Ok(_) => None,
-            Err(ReadError::Forbidden { what, message }) => {
-                assert_eq!(message, "Forbidden");
-                Some(what)
-            }
-            Err(error) => panic!("{error}"),
+            Err(error) => match error.failure {
+                ReadFailure::Forbidden { what, message } => {
+                    assert_eq!(message, "Forbidden");
+                    Some(what)
+                }
+                other => panic!("{other:?}"),
+            },
         }
     }
     [
         lacks(api.agents(key).await),
-        lacks(api.listed(key, Channel::Voice, None).await),
-        lacks(api.find(key, Channel::Chat, "dp_1", PERSON, now()).await),
+        lacks(api.calls(key, Channel::Voice, None).await),
+        lacks(find(api, key, Channel::Chat, "dp_1").await),
         lacks(api.numbers(key).await),
-        lacks(api.concurrency(key).await),
+        lacks(api.free_lines(key).await),
         lacks(api.account(key).await),
     ]
 }
@@ -51,7 +63,7 @@ async fn missing(api: &Api, key: &str) -> [Option<Permission>; 6] {
 #[tokio::test]
 async fn a_key_with_the_two_documented_permissions_reads_the_roster_and_dials() {
     let (sim, api, base) = serve(Script::default()).await;
-    assert_eq!(missing(&api, KEY).await, [None; 6]);
+    assert_eq!(missing(&*api, KEY).await, [None; 6]);
     sim.set_key_permissions("key_two", &[Permission::Agents, Permission::Calls]);
     put(&base, "/sim/keys/key_three", r#"{"permissions":["Agent: Read","Call: Edit"]}"#).await;
     for key in ["key_two", "key_three"] {
@@ -63,13 +75,13 @@ async fn a_key_with_the_two_documented_permissions_reads_the_roster_and_dials() 
             Some(Permission::Concurrency),
             Some(Permission::KeyInfo),
         ];
-        assert_eq!(missing(&api, key).await, want);
-        let reply = place(&api, key, Channel::Voice, key).await;
+        assert_eq!(missing(&*api, key).await, want);
+        let reply = place(&*api, key, Channel::Voice, key).await;
         assert!(matches!(reply, Reply::Placed { .. }), "{reply:?}");
         assert_eq!(api.probe(key).await, Ok(()));
     }
     sim.set_key_permissions("key_two", &[Permission::Agents]);
-    let reply = place(&api, "key_two", Channel::Chat, "dp_2").await;
+    let reply = place(&*api, "key_two", Channel::Chat, "dp_2").await;
     let message = "Forbidden".to_owned();
     assert_eq!(reply, Reply::Refused(Refusal::Key { status: 403, message }));
 }
@@ -77,17 +89,19 @@ async fn a_key_with_the_two_documented_permissions_reads_the_roster_and_dials() 
 #[tokio::test]
 async fn a_key_is_revoked_and_an_account_runs_out_of_money_while_the_world_runs() {
     let (sim, api, base) = serve(Script::default()).await;
-    assert!(matches!(api.agents("key_nobody").await, Err(ReadError::KeyRefused { .. })));
+    assert!(matches!(failure(api.agents("key_nobody").await), ReadFailure::KeyRefused { .. }));
     assert_eq!(api.account(KEY).await, Ok(Some("org_sim_0001".to_owned())));
     sim.set_key_state(KEY, KeyState::Revoked);
     let revoked = "API key is missing or invalid.".to_owned();
-    assert_eq!(api.agents(KEY).await, Err(ReadError::KeyRefused { message: revoked.clone() }));
-    let reply = place(&api, KEY, Channel::Voice, "dp_1").await;
+    assert!(
+        matches!(failure(api.agents(KEY).await), ReadFailure::KeyRefused { message, .. } if message == revoked)
+    );
+    let reply = place(&*api, KEY, Channel::Voice, "dp_1").await;
     assert_eq!(reply, Reply::Refused(Refusal::Key { status: 401, message: revoked }));
     put(&base, &format!("/sim/keys/{KEY}"), r#"{"state":"unpaid"}"#).await;
     let unpaid = "Trial has ended, please add payment method.".to_owned();
-    assert_eq!(api.probe(KEY).await, Err(ReadError::Payment { message: unpaid.clone() }));
-    let reply = place(&api, KEY, Channel::Voice, "dp_1").await;
+    assert_eq!(failure(api.probe(KEY).await), ReadFailure::Payment { message: unpaid.clone() });
+    let reply = place(&*api, KEY, Channel::Voice, "dp_1").await;
     assert_eq!(reply, Reply::Refused(Refusal::Payment { message: unpaid }));
     assert!(sim.rings().is_empty());
     put(&base, &format!("/sim/keys/{KEY}"), "{}").await;
@@ -104,16 +118,16 @@ async fn a_script_names_keys_and_the_account() {
     for key in ["key_a", "key_b"] {
         assert_eq!(api.account(key).await, Ok(Some("org_a".to_owned())));
     }
-    assert!(matches!(api.numbers("key_b").await, Err(ReadError::Forbidden { .. })));
+    assert!(matches!(failure(api.numbers("key_b").await), ReadFailure::Forbidden { .. }));
 }
 
 #[tokio::test]
 async fn a_list_without_metadata_proves_no_absence() {
     let (sim, api, base) = serve(Script::default()).await;
-    let find = async |channel, dispatch| api.find(KEY, channel, dispatch, PERSON, now()).await;
+    let find = async |channel, dispatch| find(&*api, KEY, channel, dispatch).await;
     let mut placed = Vec::new();
     for (channel, dispatch) in [(Channel::Voice, "dp_v"), (Channel::Chat, "dp_c")] {
-        let Reply::Placed { call_id } = place(&api, KEY, channel, dispatch).await else {
+        let Reply::Placed { call_id } = place(&*api, KEY, channel, dispatch).await else {
             panic!("not placed")
         };
         assert_eq!(find(channel, dispatch).await, Ok(Finding::Call(call_id.clone())));

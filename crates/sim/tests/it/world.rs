@@ -1,7 +1,10 @@
 //! A pretend Retell on a port of this machine.
 
+use std::sync::Arc;
+
 use redialer_core::{Timestamp, agent::Channel};
 use redialer_providers::{
+    Provider,
     http::{Clients, PLACE_DEADLINE},
     retell::api::Api,
 };
@@ -16,7 +19,7 @@ pub(crate) const KEY: &str = "key_sim_0001";
 pub(crate) const PERSON: &str = "+14155550117";
 
 /// A world that stands still, the client that speaks to it, and where it listens.
-pub(crate) async fn serve(script: Script) -> (Retell, Api, String) {
+pub(crate) async fn serve(script: Script) -> (Retell, Arc<dyn Provider>, String) {
     let clients = Clients::new(PLACE_DEADLINE).expect("clients");
     let time = SimTime::new(now, |_| std::future::pending::<()>());
     let sim = Retell::by_hand(script, time, clients.reading.clone());
@@ -24,7 +27,7 @@ pub(crate) async fn serve(script: Script) -> (Retell, Api, String) {
     let base = format!("http://{}", listener.local_addr().expect("an address"));
     let router = sim.router();
     tokio::spawn(async move { axum::serve(listener, router).await });
-    (sim, Api::new(clients, &base), base)
+    (sim, Arc::new(Api::new(Arc::new(clients), &base)), base)
 }
 
 pub(crate) fn now() -> Timestamp {

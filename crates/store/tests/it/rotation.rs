@@ -17,7 +17,7 @@ async fn reads_everything(world: &World) {
     let key = world.store.open_key(world.tenant).await.expect("opened");
     let workspace = world.of().workspace(world.workspace).await.expect("there");
     assert_eq!(&**workspace.api_key(&key).expect("opens"), "key_canary_api");
-    assert_eq!(workspace.webhook_keys(&key).expect("opens")[0].key, "key_canary_webhook");
+    assert_eq!(workspace.webhook_auth(&key).expect("opens"), b"key_canary_webhook");
     for listed in world
         .of()
         .suppressions((at(9_999), redialer_core::Id::from_uuid(uuid::Uuid::max())), 10)

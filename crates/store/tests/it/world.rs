@@ -10,7 +10,7 @@ use redialer_core::{
     id,
     tenant::Plan,
     time::{Zone, ZoneSource, minutes, plus},
-    workspace::ProviderKind,
+    workspace::ProviderName,
 };
 use redialer_store::{
     AgentRow, Claim, Decided, DecisionKey, Decisions, EventRow, Inbox, Known, Ledger, ManualPlan,
@@ -64,10 +64,10 @@ impl World {
         let workspace = Id::new(at(0), &chance);
         let new = NewWorkspace {
             id: workspace,
-            provider: ProviderKind::Retell,
+            provider: &ProviderName::new("retell"),
             name: "Line",
             api_key: "key_canary_api",
-            webhook_key: "key_canary_webhook",
+            webhook_auth: b"key_canary_webhook",
             account: None,
             settings: &serde_json::json!({}),
         };

@@ -1,6 +1,6 @@
 //! `redialer demo`: the whole main job in one process, told as it happens.
 //!
-//! A server with a fresh embedded database, a pretend Retell, six people, and a clock that runs half an hour
+//! A server with a fresh embedded database, a simulated provider, six people, and a clock that runs half an hour
 //! a second. Every promise that is told is also checked: a demo that breaks one ends with exit code 1.
 
 mod stage;

@@ -1,12 +1,12 @@
-//! The stage: a server that can be killed, a pretend Retell beside it, and a narrator who watches both.
+//! The stage: a server that can be killed, a simulated provider beside it, and a narrator who watches both.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use jiff::{civil::Weekday, tz::TimeZone};
-use redialer_core::{Id, Timestamp, callback::State, id, tenant::Plan, workspace::ProviderKind};
-use redialer_providers::http::Clients;
-use redialer_sim::retell::{Retell, Ring, Script};
+use redialer_core::{Id, Timestamp, callback::State, id, tenant::Plan, workspace::ProviderName};
+use redialer_providers::{NAMES, WebhookAuth, http::Clients};
+use redialer_sim::{PLAYS, Ring, Script, Simulator};
 use redialer_store::{AgentRow, CallbackRow, ClockRow, Filter, NewWorkspace};
 use serde_json::json;
 use tokio::{net::TcpListener, runtime::Runtime};
@@ -48,7 +48,7 @@ pub(super) struct Stage {
     config: Config,
     metrics: Metrics,
     clock: Arc<Clock>,
-    pub(super) sim: Retell,
+    pub(super) sim: Simulator,
     server: Option<(Runtime, Running)>,
     login: Created,
     pub(super) agent: AgentRow,
@@ -58,15 +58,15 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Sets everything up: pretend Retell, server, tenant, workspace, roster, webhook URL.
+    /// Sets everything up: simulated provider, server, tenant, workspace, roster, webhook URL.
     pub(super) async fn build(mut config: Config) -> anyhow::Result<Self> {
         let metrics = Metrics::install().context("the metrics recorder could not be installed")?;
         let clock = Arc::new(on_a_weekday_morning(&config).await?);
         let script = Script::default();
         let api_key = script.api_key.clone();
-        let sim = Retell::new(script, time_of(&clock), Clients::new(config.place_deadline())?.reading);
+        let sim = Simulator::new(script, time_of(&clock), Clients::new(config.place_deadline())?.reading);
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        config.retell_base_url = format!("http://{}", listener.local_addr()?);
+        config = config.simulated_at(format!("http://{}", listener.local_addr()?));
         let router = sim.router();
         tokio::spawn(async move { axum::serve(listener, router).await });
         let (runtime, running) = start(&config, &metrics)?;
@@ -83,8 +83,8 @@ impl Stage {
         )
         .await?;
         let agent = connect(&app, login.tenant, &api_key).await?;
-        let url = format!("{}/api/webhooks/retell/{}", app.config.public_url(), agent.slug);
-        sim.set_webhook_url(&url);
+        let workspace = app.store.of(login.tenant).workspace(agent.workspace).await?;
+        sim.set_webhook_url(&app.webhook_url(&workspace, &agent.slug));
         let mut stage = Self {
             config,
             metrics,
@@ -102,7 +102,9 @@ impl Stage {
     }
 
     fn introduce(&mut self) {
-        say("redialer demo: one process, an embedded database, a simulated Retell, half an hour a second.");
+        say(&format!(
+            "redialer demo: one process, an embedded database, a simulated {PLAYS}, half an hour a second."
+        ));
         self.show_way_in();
         say("");
     }
@@ -221,8 +223,7 @@ impl Stage {
 
     fn describe_ring(&self, ring: &Ring) -> String {
         let name = self.person(&ring.to).name;
-        let variables = &ring.request["retell_llm_dynamic_variables"];
-        let of = |key: &str| variables[key].as_str().unwrap_or("?").to_owned();
+        let of = |name: &str| ring.variable(name).unwrap_or("?").to_owned();
         let last = if of("redialer_is_final_attempt") == "true" { ", the final one" } else { "" };
         format!(
             "☎  {name}'s phone rings: {}, attempt {}{last}",
@@ -331,10 +332,10 @@ async fn connect(app: &App, tenant: Id<id::Tenant>, api_key: &str) -> anyhow::Re
     let id = Id::new(app.clock.now(), &app.chance);
     let new = NewWorkspace {
         id,
-        provider: ProviderKind::Retell,
-        name: "Simulated Retell",
+        provider: &ProviderName::new(NAMES[0]),
+        name: &format!("Simulated {PLAYS}"),
         api_key,
-        webhook_key: api_key,
+        webhook_auth: &WebhookAuth::of_key(api_key).to_stored(),
         account: None,
         settings: &settings,
     };

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail, ensure};
 use redialer_core::{Phone, callback::State, time::from_ms};
-use redialer_sim::retell::{Fault, Ring, Scene, script::Does};
+use redialer_sim::{Does, Fault, PLAYS, Ring, Scene};
 use redialer_store::CallbackRow;
 
 use super::{super::say, stage::Stage};
@@ -99,7 +99,7 @@ async fn a_busy_line(stage: &mut Stage) -> Result<()> {
 async fn a_duplicate_webhook(stage: &mut Stage) -> Result<()> {
     say("3 · Every webhook comes five times");
     stage.daytime(DAN, 18).await;
-    stage.tell(DAN, "Dan calls: \"Please ring me in 45 minutes.\" Retell repeats itself");
+    stage.tell(DAN, &format!("Dan calls: \"Please ring me in 45 minutes.\" {PLAYS} repeats itself"));
     stage.sim.set_person(DAN, vec![Does::end("user_hangup")]);
     let does = Does::ask(&["User: Please ring me in 45 minutes."], Some("in 45 minutes"));
     stage.sim.happen(&Scene { duplicates: 4, ..call("inbound", DAN, does) });
@@ -169,10 +169,7 @@ async fn a_machine_answers(stage: &mut Stage) -> Result<()> {
     rung(stage, BEN, 3).await?;
     let rings = stage.sim.rings();
     let rings = rings_of(&rings, BEN);
-    let finals: Vec<&str> = rings
-        .iter()
-        .filter_map(|r| r.request["retell_llm_dynamic_variables"]["redialer.io_is_final_attempt"].as_str())
-        .collect();
+    let finals: Vec<&str> = rings.iter().filter_map(|r| r.variable("redialer.io_is_final_attempt")).collect();
     ensure!(finals == ["false", "false", "true"], "the final flag was {finals:?}");
     let rows = stage.callbacks().await?;
     ensure!(

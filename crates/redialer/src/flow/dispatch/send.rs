@@ -7,7 +7,7 @@ use redialer_core::{
     decide::{self, AfterDial, Tried},
     order::Reply,
 };
-use redialer_sim::retell::stateless;
+use redialer_providers::Placement;
 use redialer_store::{Intent, Point, StoreError};
 
 use super::{INTENT_SLACK, Ready};
@@ -22,12 +22,10 @@ pub async fn send(app: &App, ready: Ready) {
     let tried = Tried { earlier: intent.unsent(), jitter: app.chance.fraction(), speed: app.clock.speed() };
     let after = decide::after_dial(&tried, reply, now);
     report(app, &intent, &after);
-    let is_again = matches!(after, AfterDial::Again { .. });
     if let Err(error) = app.ledger.finish(intent, after, now).await {
         tracing::error!(callback.id = %id, %error, "what became of callback {id} could not be recorded");
         metrics::counter!("redialer_dials_failed_total").increment(1);
     }
-    if is_again {}
 }
 
 async fn placed(app: &App, ready: &Ready) -> Result<Reply, StoreError> {
@@ -39,13 +37,17 @@ async fn placed(app: &App, ready: &Ready) -> Result<Reply, StoreError> {
         return Ok(Reply::Unsent { why: "the lease would end before the request".to_owned() });
     }
     let intent = &ready.intent;
-    if intent.test() {
-        return Ok(Reply::Placed { call_id: stateless::call_id(&intent.id().to_string()) });
-    }
     let lease = app.config.place_deadline() + INTENT_SLACK;
     let holds_lease = || app.clock.since(ready.begun) < lease;
-    let asked = app.retell.place(&ready.api_key, intent.channel(), intent.body(), Some(&holds_lease));
-    let reply = under_way(app, asked).await?;
+    let dispatch = intent.id().to_string();
+    let placement = Placement {
+        channel: intent.channel(),
+        dispatch: &dispatch,
+        body: intent.body(),
+        ready: Some(&holds_lease),
+    };
+    let provider = app.provider(&ready.desk.workspace, intent.test())?;
+    let reply = under_way(app, provider.place(&ready.api_key, placement)).await?;
     app.store.pass(Point::C8).await?;
     Ok(reply)
 }

@@ -238,7 +238,7 @@ pub(in crate::http) async fn webhook_url(
     let row = caller.store.agent(id).await?;
     caller.check(row.workspace)?;
     let workspace = caller.store.workspace(row.workspace).await?;
-    let url = format!("{}/api/webhooks/{}/{}", app.config.public_url(), workspace.provider.word(), row.slug);
+    let url = app.webhook_url(&workspace, &row.slug);
     let status = if row.verified_at.is_some() { "verified" } else { "pending" };
     Ok(Json(WebhookUrl { agent_id: id.to_string(), webhook_url: url, verification_status: status }))
 }

@@ -10,10 +10,10 @@ use redialer_core::{
     tenant::Limits,
     time::{minutes, plus},
     timing::UNDO_MINUTES,
-    workspace::{Pause, ProviderKind},
+    workspace::{Pause, ProviderName},
 };
-use redialer_providers::retell::api::ReadError;
-use redialer_store::{NewWorkspace, StoreError, TenantKey, WebhookKey, WorkspaceChange, WorkspaceRow};
+use redialer_providers::{Provider, ReadError, ReadFailure, WebhookAuth};
+use redialer_store::{NewWorkspace, StoreError, TenantKey, WorkspaceChange, WorkspaceRow};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -38,7 +38,7 @@ use crate::{
 pub(in crate::http) struct View {
     id: String,
     name: String,
-    provider: &'static str,
+    provider: String,
     plan: &'static str,
     #[schema(schema_with = settings::defaults)]
     defaults: WorkspaceSettings,
@@ -84,7 +84,7 @@ async fn view(caller: &Caller, row: WorkspaceRow, app: &App) -> Result<View, Api
     Ok(View {
         id: row.id.to_string(),
         name: row.name,
-        provider: row.provider.word(),
+        provider: row.provider.to_string(),
         plan: caller.tenant.plan.word(),
         defaults: shown(row.settings, &row.number_countries),
         retention: row.retention,
@@ -145,19 +145,20 @@ pub(in crate::http) async fn create(
 ) -> Result<(StatusCode, Json<View>), ApiError> {
     caller.admin("connect workspaces")?;
     let name = wire::name("name", &body.name)?;
-    let provider = ProviderKind::from_word(&body.provider)
-        .ok_or_else(|| wire::not_among("provider", &[ProviderKind::Retell.word()]))?;
+    let name_of_provider = ProviderName::new(&body.provider);
+    let provider = app.providers.of(&name_of_provider, false);
+    let provider = provider.map_err(|_| wire::not_among("provider", &app.providers.names()))?;
     let api_key = secret("api_key", &body.api_key)?;
     let webhook_key =
         body.webhook_key.as_deref().map(|k| secret("webhook_key", k)).transpose()?.unwrap_or(api_key);
-    let account = account_of(&app, &caller, api_key).await?;
+    let account = account_of(provider, &caller, api_key).await?;
     let id = Id::new(app.clock.now(), &app.chance);
     let new = NewWorkspace {
         id,
-        provider,
+        provider: &name_of_provider,
         name,
         api_key,
-        webhook_key,
+        webhook_auth: &WebhookAuth::of_key(webhook_key).to_stored(),
         account: Some(&account),
         settings: &json!({}),
     };
@@ -177,13 +178,13 @@ pub(in crate::http) async fn create(
 }
 
 /// The account that a key belongs to. A key that the provider refuses is refused here.
-async fn account_of(app: &App, caller: &Caller, api_key: &str) -> Result<String, ApiError> {
+async fn account_of(provider: &dyn Provider, caller: &Caller, api_key: &str) -> Result<String, ApiError> {
     let key = caller.store.tenant_key().await?;
-    account::of_key(app, &key, api_key).await.map_err(|error| match error {
-        ReadError::KeyRefused { .. } => {
+    account::of_key(provider, &key, api_key).await.map_err(|error| match error.failure {
+        ReadFailure::KeyRefused { .. } => {
             ApiError::unprocessable("provider_key_refused", "api_key", error.to_string())
         }
-        error => {
+        _ => {
             tracing::warn!(%error, "the provider could not be asked about a new key");
             ApiError::new(
                 StatusCode::BAD_GATEWAY,
@@ -259,11 +260,14 @@ pub(in crate::http) async fn change(
     Body(body): Body<ChangeBody>,
 ) -> Result<Tagged<View>, ApiError> {
     caller.check(id)?;
+    let row = caller.store.workspace(id).await?;
     let account = match &body.api_key {
-        Some(text) => Some(account_of(&app, &caller, secret("api_key", text)?).await?),
+        Some(text) => {
+            let provider = app.provider(&row, false)?;
+            Some(account_of(provider, &caller, secret("api_key", text)?).await?)
+        }
         None => None,
     };
-    let row = caller.store.workspace(id).await?;
     if_match.guard(id, row.updated_at)?;
     let mut changed = merged(&app, &caller, row, &body, account.as_deref()).await;
     for _ in 0..MERGES {
@@ -297,18 +301,18 @@ async fn merged(
             .transpose()?;
         let retention = body.retention.as_ref().map(|patch| retention(&row.retention, patch)).transpose()?;
         let api_key = body.api_key.as_deref().map(|k| secret("api_key", k)).transpose()?;
-        let webhook_keys = webhook_keys(&row, body, &key, now)?;
+        let webhook_auth = webhook_auth(&row, body, &key, now)?;
         let name = body.name.as_deref().map(|n| wire::name("name", n)).transpose()?;
-        Ok((settings, retention, api_key, webhook_keys, name))
+        Ok((settings, retention, api_key, webhook_auth, name))
     };
-    let (settings, retention, api_key, webhook_keys, name) = match prepared() {
+    let (settings, retention, api_key, webhook_auth, name) = match prepared() {
         Ok(prepared) => prepared,
         Err(error) => return Ok(Err(error)),
     };
     let change = WorkspaceChange {
         name,
         api_key,
-        webhook_keys: webhook_keys.as_deref(),
+        webhook_auth: webhook_auth.as_deref(),
         account,
         settings: settings.as_ref(),
         retention: retention.as_ref(),
@@ -317,30 +321,25 @@ async fn merged(
     caller.store.change_workspace(row.id, &change, &key, now, &app.chance).await.map(Ok)
 }
 
-/// The keys that webhooks may be signed with from now on, where a change touches them. A workspace that never named one
-/// of its own signs with its API key, and goes on doing so with a new one.
-fn webhook_keys(
+/// How webhooks prove who sent them from now on, where a change touches it. A workspace that never named a webhook key of
+/// its own signs with its API key, and goes on doing so with a new one.
+fn webhook_auth(
     row: &WorkspaceRow,
     body: &ChangeBody,
     key: &TenantKey,
     now: Timestamp,
-) -> Result<Option<Vec<WebhookKey>>, ApiError> {
-    let known = row.webhook_keys(key)?;
+) -> Result<Option<Vec<u8>>, ApiError> {
+    let stored = WebhookAuth::from_stored(&row.webhook_auth(key)?);
+    let mut auth = stored.ok_or(StoreError::Corrupt("list of webhook keys"))?;
     let signs_with_api_key =
-        known.first().is_some_and(|first| row.api_key(key).is_ok_and(|api_key| first.key == *api_key));
+        auth.keys.first().is_some_and(|first| row.api_key(key).is_ok_and(|api_key| first.key == *api_key));
     let new = match (&body.webhook_key, &body.api_key) {
         (Some(new), _) => secret("webhook_key", new)?,
         (None, Some(new)) if signs_with_api_key => secret("api_key", new)?,
         (None, _) => return Ok(None),
     };
-    let until_ms = plus(now, minutes(KEY_GRACE_MINUTES)).as_millisecond();
-    let mut keys = known;
-    keys.retain(|k| k.key != new && k.until_ms.is_none_or(|u| u > now.as_millisecond()));
-    for old in &mut keys {
-        old.until_ms = Some(old.until_ms.unwrap_or(until_ms));
-    }
-    keys.insert(0, WebhookKey { key: new.to_owned(), until_ms: None });
-    Ok(Some(keys))
+    auth.replace(new, now, plus(now, minutes(KEY_GRACE_MINUTES)));
+    Ok(Some(auth.to_stored()))
 }
 
 /// `DELETE /v1/workspaces/{id}`: silent at once, gone after a day.
@@ -399,13 +398,13 @@ pub(in crate::http) async fn sync(
 
 fn provider_failed(error: &ReadError) -> ApiError {
     // What the account's owner must mend is a state of the workspace; what the provider must, is not.
-    let (status, code) = match error {
-        ReadError::KeyRefused { .. } | ReadError::Forbidden { .. } => {
+    let (status, code) = match &error.failure {
+        ReadFailure::KeyRefused { .. } | ReadFailure::Forbidden { .. } => {
             (StatusCode::CONFLICT, "provider_key_refused")
         }
-        ReadError::Payment { .. } => (StatusCode::CONFLICT, "provider_payment_required"),
-        ReadError::Throttled { .. } => (StatusCode::BAD_GATEWAY, "provider_throttled"),
-        ReadError::Unknown(_) | ReadError::Unavailable(_) => {
+        ReadFailure::Payment { .. } => (StatusCode::CONFLICT, "provider_payment_required"),
+        ReadFailure::Throttled { .. } => (StatusCode::BAD_GATEWAY, "provider_throttled"),
+        ReadFailure::Unknown(_) | ReadFailure::Unavailable(_) => {
             (StatusCode::BAD_GATEWAY, "provider_unavailable")
         }
     };

@@ -88,7 +88,7 @@ pub(in crate::http) fn anything() -> RefOr<Schema> {
 
 /// Whose API a workspace speaks.
 pub(in crate::http) fn provider() -> RefOr<Schema> {
-    read(json!({"type": "string", "enum": ["retell"]}))
+    read(json!({"type": "string", "enum": redialer_providers::NAMES}))
 }
 
 fn read(schema: Value) -> RefOr<Schema> {

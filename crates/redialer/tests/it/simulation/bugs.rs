@@ -25,8 +25,8 @@ pub(super) enum Bug {
     RerunAfterCrash,
     /// A replica goes by its own clock, which runs ahead.
     TrustOwnClock,
-    /// A cancel answers success and does nothing.
-    CancelDoesNothing,
+    /// A canceled callback is claimed like one that waits.
+    DialTheCanceled,
     /// Attempts are not counted.
     NeverSpend,
     /// Events that never came are not looked for.
@@ -69,7 +69,7 @@ impl Bug {
         Self::ActOnDuplicates,
         Self::RerunAfterCrash,
         Self::TrustOwnClock,
-        Self::CancelDoesNothing,
+        Self::DialTheCanceled,
         Self::NeverSpend,
         Self::NeverSweep,
         Self::NeverAsk,
@@ -134,10 +134,20 @@ impl Bug {
                     "set state = 'refused', over_at = $4, updated_at = $3",
                 ),
             ],
-            Self::CancelDoesNothing => &[(
-                "set state = 'canceled', held_for = null, fence = fence + 1, updated_at = $4",
-                "set updated_at = $4",
-            )],
+            Self::DialTheCanceled => &[
+                (
+                    "and (callbacks.state = 'scheduled') is true and callbacks.due_at <= v.now",
+                    "and callbacks.state in ('scheduled', 'canceled') and callbacks.due_at <= v.now",
+                ),
+                (
+                    "and c.state = 'scheduled' and c.due_at <= $3 order by",
+                    "and c.state in ('scheduled', 'canceled') and c.due_at <= $3 order by",
+                ),
+                (
+                    "and test = $2 and state = 'scheduled' and due_at <= $3",
+                    "and test = $2 and state in ('scheduled', 'canceled') and due_at <= $3",
+                ),
+            ],
             Self::NeverSpend => &[("set spent = chains.spent + v.n", "set spent = chains.spent + 0 * v.n")],
             Self::ForceTwice => &[("and state = 'failed' and superseded_by is null", "and state = 'failed'")],
             Self::NeverSpendNorFuse => &[

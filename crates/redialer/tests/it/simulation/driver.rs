@@ -28,7 +28,7 @@ use redialer::{
 };
 use redialer_core::{
     Id, Timestamp, callback::State, chance::Chance, delivery::Sameness, id, tenant::Plan,
-    workspace::ProviderKind,
+    workspace::ProviderName,
 };
 use redialer_sim::{
     SimTime,
@@ -950,10 +950,10 @@ async fn add_tenant(
     });
     let new = NewWorkspace {
         id: workspace,
-        provider: ProviderKind::Retell,
+        provider: &ProviderName::new("retell"),
         name: "Line",
         api_key,
-        webhook_key: api_key,
+        webhook_auth: &redialer_providers::WebhookAuth::of_key(api_key).to_stored(),
         account: None,
         settings: &settings,
     };

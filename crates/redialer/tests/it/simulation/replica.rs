@@ -9,7 +9,6 @@ use redialer::{
     http::{self, Metrics},
 };
 use redialer_core::{Id, chance::Chance, id};
-use redialer_providers::retell::api::Api;
 use redialer_sim::retell::Retell;
 use redialer_store::{Buckets, Faults, Inbox, Ledger, Store};
 use tokio::task::JoinHandle;
@@ -54,10 +53,10 @@ impl Parts {
             sim: self.sim.clone(),
             router: self.sim.router(),
         };
-        let config = Config { retell_base_url: "http://127.0.0.1".to_owned(), ..Config::default() };
+        let config = Config::default().simulated_at("http://127.0.0.1".to_owned());
         let chance = Chance::seeded(self.shared.chance.bytes());
-        let retell = Api::new(wire, &config.retell_base_url);
-        let app = App::new(config, store, (inbox, ledger), clock, chance, retell, Buckets::all());
+        let providers = config.providers(Arc::new(wire));
+        let app = App::new(config, store, (inbox, ledger), clock, chance, providers, Buckets::all());
         let door = http::router(Arc::clone(&app), Metrics::detached());
         Replica { app, door, writers: [inbox_writer, ledger_writer] }
     }

@@ -1,0 +1,245 @@
+//! What a provider can be asked: one trait, in the nouns of core.
+//!
+//! Invariants: [`receive`] is the only way from a request to an [`Event`], and looks at nothing but bytes until the
+//! webhook's authentication holds (I8). What places a call sends one request and retries nothing.
+
+use std::pin::Pin;
+
+use http::HeaderMap;
+use jiff::{SignedDuration, Timestamp};
+use redialer_core::{
+    agent::{Channel, OwnNumber},
+    call::{CallFacts, Turn},
+    decide::{Finding, Listed},
+    delivery::Delivery,
+    order::{CallOrder, Reply},
+};
+
+use crate::{auth::WebhookAuth, http::Ready, read_error::ReadError};
+
+/// A question under way.
+pub type Asked<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// A read under way.
+pub type Reading<'a, T> = Asked<'a, Result<T, ReadError>>;
+
+/// One provider of voice or chat agents. The API key is an argument: one value serves every workspace.
+pub trait Provider: Send + Sync {
+    /// Its name for people.
+    fn title(&self) -> &'static str;
+
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Checks who sent a webhook, over the bytes as they came in.
+    fn verify(&self, auth: &WebhookAuth, webhook: &Webhook<'_>, at: &CheckedAt) -> Result<(), BadSignature>;
+
+    /// The header that carries a webhook's signature, which is kept beside the webhook; `None` where webhooks carry a
+    /// secret instead.
+    fn signature_header(&self) -> Option<&'static str>;
+
+    /// Reads a webhook, or a record that [`Self::record`] returned, byte for byte as it was stored.
+    fn read<'b>(&self, body: &'b [u8]) -> Result<Event<'b>, NotJson>;
+
+    /// The body of the answer to an accepted event of that name; `None` for an empty answer.
+    fn acknowledgment(&self, event: &str) -> Option<serde_json::Value>;
+
+    /// The exact bytes of the request that places a call or opens a chat: a function of the order alone.
+    fn order(&self, order: &CallOrder) -> Vec<u8>;
+
+    /// Sends an order, once.
+    fn place<'a>(&'a self, key: &'a str, placement: Placement<'a>) -> Asked<'a, Reply>;
+
+    /// The record of one call or chat, as an event.
+    fn record<'a>(&'a self, key: &'a str, call: CallQuery<'a>) -> Reading<'a, Option<Record>>;
+
+    /// The call or chat that a dispatch became. [`Finding::Absent`] only when a complete list has nothing that may be it.
+    fn find<'a>(&'a self, key: &'a str, dispatch: DispatchQuery<'a>) -> Reading<'a, Finding>;
+
+    /// One page of the account's calls or chats, newest first.
+    fn calls<'a>(&'a self, key: &'a str, channel: Channel, page: Option<&'a str>) -> Reading<'a, Page>;
+
+    /// The roster, with time zones as far as they can be read.
+    fn agents<'a>(&'a self, key: &'a str) -> Reading<'a, Vec<RosterAgent>>;
+
+    /// The account's own numbers.
+    fn numbers<'a>(&'a self, key: &'a str) -> Reading<'a, Vec<OwnNumber>>;
+
+    /// Outbound lines that are free; `None` where the provider does not tell.
+    fn free_lines<'a>(&'a self, key: &'a str) -> Reading<'a, Option<u32>>;
+
+    /// The provider's id of the account that the key belongs to; `None` where the provider does not tell.
+    fn account<'a>(&'a self, key: &'a str) -> Reading<'a, Option<String>>;
+
+    /// Whether the key is accepted: a read that changes nothing.
+    fn probe<'a>(&'a self, key: &'a str) -> Reading<'a, ()>;
+}
+
+/// What a provider can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// For how long after the first request the same bytes may be repeated and place one call at most; `None` where a
+    /// repeat may place a second.
+    pub repeats_calls_for: Option<SignedDuration>,
+    /// The same for chats.
+    pub repeats_chats_for: Option<SignedDuration>,
+    /// The channels it has, and lists.
+    pub channels: &'static [Channel],
+    /// Whether orders name the number to dial from by the provider's id of it.
+    pub dials_by_number_id: bool,
+}
+
+impl Capabilities {
+    /// For how long the same bytes may be repeated, on that channel.
+    pub const fn repeats_for(&self, channel: Channel) -> Option<SignedDuration> {
+        match channel {
+            Channel::Voice => self.repeats_calls_for,
+            Channel::Chat => self.repeats_chats_for,
+        }
+    }
+}
+
+/// A webhook as it came in.
+#[derive(Clone, Copy)]
+pub struct Webhook<'a> {
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// Its body.
+    pub body: &'a [u8],
+}
+
+/// By which clock a webhook is checked.
+#[derive(Debug, Clone, Copy)]
+pub struct CheckedAt {
+    /// Now.
+    pub now: Timestamp,
+    /// How far a signature's own time may lie from now, either way, inclusive.
+    pub tolerance_ms: u64,
+}
+
+/// Why a webhook's authentication does not hold, for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadSignature(pub &'static str);
+
+/// The body is not JSON in UTF-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the body is not JSON")]
+pub struct NotJson;
+
+/// Why a webhook is turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// 401.
+    #[error(transparent)]
+    Signature(#[from] BadSignature),
+    /// 400: authentic, but not JSON in UTF-8.
+    #[error(transparent)]
+    NotJson(#[from] NotJson),
+}
+
+/// Verifies a webhook, then reads it.
+pub fn receive<'b>(
+    provider: &dyn Provider,
+    auth: &WebhookAuth,
+    webhook: Webhook<'b>,
+    at: &CheckedAt,
+) -> Result<Event<'b>, Rejected> {
+    provider.verify(auth, &webhook, at)?;
+    let mut event = provider.read(webhook.body)?;
+    let header = provider.signature_header().and_then(|name| only_header(webhook.headers, name));
+    event.delivery.signature =
+        header.map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
+    Ok(event)
+}
+
+/// The value of a header; `None` when it is missing or given more than once: which of them would count?
+pub fn only_header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
+    let mut given = headers.get_all(name).iter();
+    given.next().filter(|_| given.next().is_none()).map(|value| value.as_bytes())
+}
+
+/// A webhook, or a record, that was read.
+pub struct Event<'b> {
+    /// What enters the inbox.
+    pub delivery: Delivery<'b>,
+    /// What it says.
+    pub content: Box<dyn Content + Send + Sync + 'b>,
+}
+
+/// What an event says, read when it is asked for.
+pub trait Content {
+    /// The facts about its call; `callback_field` is the name of the extraction that asks for a callback. `None` where
+    /// nothing can follow from it: an event of another kind, or a shape that is not known.
+    fn facts(&self, callback_field: &str) -> Option<CallFacts>;
+
+    /// Who said what.
+    fn conversation(&self) -> Vec<Turn>;
+}
+
+/// A request that places a call or opens a chat.
+pub struct Placement<'a> {
+    /// The channel.
+    pub channel: Channel,
+    /// Our id of the dispatch; also in the body.
+    pub dispatch: &'a str,
+    /// The bytes that were recorded with the intent.
+    pub body: Vec<u8>,
+    /// Asked once the connection is up, right before the first byte leaves: on `false` nothing leaves.
+    pub ready: Option<Ready<'a>>,
+}
+
+/// Which call or chat is asked about.
+#[derive(Clone, Copy)]
+pub struct CallQuery<'a> {
+    /// The channel.
+    pub channel: Channel,
+    /// The provider's id of it.
+    pub id: &'a str,
+    /// The request that placed it and when it was sent, where we have them: the simulator remembers nothing else.
+    pub placed_by: Option<(&'a [u8], Timestamp)>,
+}
+
+/// Which dispatch is looked for.
+#[derive(Clone, Copy)]
+pub struct DispatchQuery<'a> {
+    /// The channel.
+    pub channel: Channel,
+    /// Our id of it, which its call carries.
+    pub dispatch: &'a str,
+    /// The number that was dialed, E.164.
+    pub to: &'a str,
+    /// When its intent was written.
+    pub sent_at: Timestamp,
+}
+
+/// A record that was asked for.
+pub struct Record {
+    /// As if its latest webhook had come.
+    pub delivery: Delivery<'static>,
+    /// The provider's id of the agent that spoke.
+    pub agent: Option<String>,
+    /// Whether the call is over.
+    pub is_over: bool,
+}
+
+/// A page of calls, and the key of the next page.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// The calls.
+    pub calls: Vec<Listed>,
+    /// `None` on the last page.
+    pub next: Option<String>,
+}
+
+/// One agent of the roster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RosterAgent {
+    /// The provider's id.
+    pub id: String,
+    /// Its name there.
+    pub name: String,
+    /// Voice or chat.
+    pub channel: Channel,
+    /// Its time zone, where it has one and it could be read.
+    pub timezone: Option<String>,
+}

@@ -1,0 +1,100 @@
+//! The simulator as a provider, for test callbacks: it places every call, remembers none and reaches nobody.
+//!
+//! Invariant: nothing here opens a connection. What became of a call follows from the request that placed it.
+
+use redialer_core::{
+    agent::{Channel, OwnNumber},
+    decide::Finding,
+    order::{CallOrder, Reply},
+};
+use redialer_providers::{
+    Asked, BadSignature, CallQuery, Capabilities, CheckedAt, DispatchQuery, Event, NotJson, Page, Placement,
+    Provider, Reading, Record, RosterAgent, Webhook, WebhookAuth,
+    retell::{order, webhook},
+};
+
+use crate::retell::stateless;
+
+/// The simulator. It writes and reads Retell's format.
+pub struct Simulated;
+
+/// An answer that is there at once.
+fn at_once<'a, T: Send + 'a>(answer: T) -> Asked<'a, T> {
+    Box::pin(std::future::ready(answer))
+}
+
+impl Provider for Simulated {
+    fn title(&self) -> &'static str {
+        "The simulator"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            repeats_calls_for: None,
+            repeats_chats_for: None,
+            channels: &[Channel::Voice, Channel::Chat],
+            dials_by_number_id: false,
+        }
+    }
+
+    /// It sends none.
+    fn verify(&self, _: &WebhookAuth, _: &Webhook<'_>, _: &CheckedAt) -> Result<(), BadSignature> {
+        Err(BadSignature("the simulator sends no webhooks"))
+    }
+
+    fn signature_header(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn read<'b>(&self, body: &'b [u8]) -> Result<Event<'b>, NotJson> {
+        webhook::read(body)
+    }
+
+    fn acknowledgment(&self, _: &str) -> Option<serde_json::Value> {
+        None
+    }
+
+    fn order(&self, order: &CallOrder) -> Vec<u8> {
+        order::body(order)
+    }
+
+    fn place<'a>(&'a self, _: &'a str, placement: Placement<'a>) -> Asked<'a, Reply> {
+        at_once(Reply::Placed { call_id: stateless::call_id(placement.dispatch) })
+    }
+
+    fn record<'a>(&'a self, _: &'a str, call: CallQuery<'a>) -> Reading<'a, Option<Record>> {
+        let record = call.placed_by.and_then(|(request, sent_at)| {
+            let text = stateless::record(request, call.channel, call.id, sent_at)?;
+            webhook::fetched(&text, call.channel)
+        });
+        at_once(Ok(record))
+    }
+
+    fn find<'a>(&'a self, _: &'a str, dispatch: DispatchQuery<'a>) -> Reading<'a, Finding> {
+        at_once(Ok(Finding::Call(stateless::call_id(dispatch.dispatch))))
+    }
+
+    fn calls<'a>(&'a self, _: &'a str, _: Channel, _: Option<&'a str>) -> Reading<'a, Page> {
+        at_once(Ok(Page::default()))
+    }
+
+    fn agents<'a>(&'a self, _: &'a str) -> Reading<'a, Vec<RosterAgent>> {
+        at_once(Ok(Vec::new()))
+    }
+
+    fn numbers<'a>(&'a self, _: &'a str) -> Reading<'a, Vec<OwnNumber>> {
+        at_once(Ok(Vec::new()))
+    }
+
+    fn free_lines<'a>(&'a self, _: &'a str) -> Reading<'a, Option<u32>> {
+        at_once(Ok(None))
+    }
+
+    fn account<'a>(&'a self, _: &'a str) -> Reading<'a, Option<String>> {
+        at_once(Ok(None))
+    }
+
+    fn probe<'a>(&'a self, _: &'a str) -> Reading<'a, ()> {
+        at_once(Ok(()))
+    }
+}
