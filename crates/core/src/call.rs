@@ -112,6 +112,28 @@ pub struct Tags {
 }
 
 impl CallFacts {
+    /// A call of which nothing else is known.
+    pub fn of(call_id: String, moment: Moment, channel: Channel) -> Self {
+        Self {
+            call_id,
+            moment,
+            channel,
+            direction: None,
+            person_number: None,
+            agent_number: None,
+            agent: None,
+            version: Version::LatestPublished,
+            started_at: None,
+            ended_at: None,
+            outcome: None,
+            in_voicemail: false,
+            asked: Asked::default(),
+            variables: BTreeMap::new(),
+            metadata: None,
+            tags: None,
+        }
+    }
+
     /// Whether the person called us.
     pub fn is_inbound(&self) -> bool {
         self.direction == Some(Direction::Inbound)

@@ -11,6 +11,7 @@ mod provider;
 mod read_error;
 mod registry;
 pub mod retell;
+pub mod status;
 
 pub use auth::{WebhookAuth, WebhookKey};
 pub use provider::{

@@ -35,13 +35,17 @@ pub trait Provider: Send + Sync {
 
     /// The header that carries a webhook's signature, which is kept beside the webhook; `None` where webhooks carry a
     /// secret instead.
-    fn signature_header(&self) -> Option<&'static str>;
+    fn signature_header(&self) -> Option<&'static str> {
+        None
+    }
 
     /// Reads a webhook, or a record that [`Self::record`] returned, byte for byte as it was stored.
     fn read<'b>(&self, body: &'b [u8]) -> Result<Event<'b>, NotJson>;
 
     /// The body of the answer to an accepted event of that name; `None` for an empty answer.
-    fn acknowledgment(&self, event: &str) -> Option<serde_json::Value>;
+    fn acknowledgment(&self, _event: &str) -> Option<serde_json::Value> {
+        None
+    }
 
     /// The exact bytes of the request that places a call or opens a chat: a function of the order alone.
     fn order(&self, order: &CallOrder) -> Vec<u8>;
@@ -65,13 +69,19 @@ pub trait Provider: Send + Sync {
     fn numbers<'a>(&'a self, key: &'a str) -> Reading<'a, Vec<OwnNumber>>;
 
     /// Outbound lines that are free; `None` where the provider does not tell.
-    fn free_lines<'a>(&'a self, key: &'a str) -> Reading<'a, Option<u32>>;
+    fn free_lines<'a>(&'a self, _key: &'a str) -> Reading<'a, Option<u32>> {
+        Box::pin(async { Ok(None) })
+    }
 
     /// The provider's id of the account that the key belongs to; `None` where the provider does not tell.
-    fn account<'a>(&'a self, key: &'a str) -> Reading<'a, Option<String>>;
+    fn account<'a>(&'a self, _key: &'a str) -> Reading<'a, Option<String>> {
+        Box::pin(async { Ok(None) })
+    }
 
     /// Whether the key is accepted: a read that changes nothing.
-    fn probe<'a>(&'a self, key: &'a str) -> Reading<'a, ()>;
+    fn probe<'a>(&'a self, key: &'a str) -> Reading<'a, ()> {
+        Box::pin(async move { self.agents(key).await.map(|_| ()) })
+    }
 }
 
 /// What a provider can do.
@@ -89,6 +99,11 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
+    /// Of a provider with those channels and nothing that is optional.
+    pub const fn of(channels: &'static [Channel]) -> Self {
+        Self { repeats_calls_for: None, repeats_chats_for: None, channels, dials_by_number_id: false }
+    }
+
     /// For how long the same bytes may be repeated, on that channel.
     pub const fn repeats_for(&self, channel: Channel) -> Option<SignedDuration> {
         match channel {
@@ -172,8 +187,10 @@ pub trait Content {
     /// nothing can follow from it: an event of another kind, or a shape that is not known.
     fn facts(&self, callback_field: &str) -> Option<CallFacts>;
 
-    /// Who said what.
-    fn conversation(&self) -> Vec<Turn>;
+    /// Who said what; nothing where the provider does not tell.
+    fn conversation(&self) -> Vec<Turn> {
+        Vec::new()
+    }
 }
 
 /// A request that places a call or opens a chat.

@@ -29,12 +29,7 @@ impl Provider for Simulated {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            repeats_calls_for: None,
-            repeats_chats_for: None,
-            channels: &[Channel::Voice, Channel::Chat],
-            dials_by_number_id: false,
-        }
+        Capabilities::of(&[Channel::Voice, Channel::Chat])
     }
 
     /// It sends none.
@@ -42,16 +37,8 @@ impl Provider for Simulated {
         Err(BadSignature("the simulator sends no webhooks"))
     }
 
-    fn signature_header(&self) -> Option<&'static str> {
-        None
-    }
-
     fn read<'b>(&self, body: &'b [u8]) -> Result<Event<'b>, NotJson> {
         webhook::read(body)
-    }
-
-    fn acknowledgment(&self, _: &str) -> Option<serde_json::Value> {
-        None
     }
 
     fn order(&self, order: &CallOrder) -> Vec<u8> {
@@ -84,17 +71,5 @@ impl Provider for Simulated {
 
     fn numbers<'a>(&'a self, _: &'a str) -> Reading<'a, Vec<OwnNumber>> {
         at_once(Ok(Vec::new()))
-    }
-
-    fn free_lines<'a>(&'a self, _: &'a str) -> Reading<'a, Option<u32>> {
-        at_once(Ok(None))
-    }
-
-    fn account<'a>(&'a self, _: &'a str) -> Reading<'a, Option<String>> {
-        at_once(Ok(None))
-    }
-
-    fn probe<'a>(&'a self, _: &'a str) -> Reading<'a, ()> {
-        at_once(Ok(()))
     }
 }

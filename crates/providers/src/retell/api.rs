@@ -23,10 +23,11 @@ use super::{
     said::sentence,
 };
 use crate::{
-    http::{Answer, Broken, Request, SharedWire},
+    http::{Request, SharedWire},
     json::{Object, each_element},
     provider::{DispatchQuery, Page, Placement, RosterAgent},
     read_error::{ReadError, ReadFailure},
+    status,
 };
 
 /// Retell's API under one base URL. The key is an argument: one `Api` serves every workspace.
@@ -66,10 +67,16 @@ impl Api {
             places: true,
             ready,
         };
-        match self.wire.send(request).await {
-            Ok(answer) => placed_or_not(&answer, channel, key),
-            Err(Broken::Unsent(why)) => Reply::Unsent { why },
-            Err(Broken::Lost(why)) => Reply::Uncertain { why },
+        let answered = self.wire.send(request).await;
+        let is_bad_request = answered.as_ref().is_ok_and(|answer| answer.status == 400);
+        let reply = status::reply(answered, |text| placed_id(text, channel), |text| sentence(text, key));
+        match reply {
+            Reply::Refused(Refusal::Permanent { message, .. })
+                if is_bad_request && is_do_not_call(&message) =>
+            {
+                Reply::Refused(Refusal::DoNotCall)
+            }
+            reply => reply,
         }
     }
 
@@ -253,20 +260,8 @@ impl Api {
         let body = body.map(|body| body.to_string().into_bytes());
         let url = format!("{}{path}", self.base);
         let request = Request { method, url, key: key.to_owned(), body, places: false, ready: None };
-        let answer = self.wire.send(request).await.map_err(|broken| {
-            let (Broken::Unsent(why) | Broken::Lost(why)) = broken;
-            failed(ReadFailure::Unavailable(why))
-        })?;
-        let message = || said_in(&answer, key);
-        Err(failed(match answer.status {
-            200 | 201 => return answer.text.map_err(|why| failed(ReadFailure::Unavailable(why))),
-            401 => ReadFailure::KeyRefused { message: message(), needed: NEEDED },
-            402 => ReadFailure::Payment { message: message() },
-            403 => ReadFailure::Forbidden { what: needs, message: message() },
-            code @ (404 | 422) => ReadFailure::Unknown(code),
-            429 => ReadFailure::Throttled { after_secs: answer.after_secs },
-            code => ReadFailure::Unavailable(format!("HTTP {code}")),
-        }))
+        let answered = self.wire.send(request).await;
+        status::read(answered, (needs, NEEDED), |text| sentence(text, key)).map_err(failed)
     }
 }
 
@@ -277,11 +272,6 @@ const fn failed(failure: ReadFailure) -> ReadError {
     ReadError { provider: TITLE, failure }
 }
 
-/// The provider's own sentence in an answer to a request with that key.
-fn said_in(answer: &Answer, key: &str) -> String {
-    sentence(answer.text.as_deref().ok(), key)
-}
-
 const fn id_key(channel: Channel) -> &'static str {
     match channel {
         Channel::Voice => "call_id",
@@ -289,25 +279,9 @@ const fn id_key(channel: Channel) -> &'static str {
     }
 }
 
-/// Reads the answer to a request that places a call.
-fn placed_or_not(answer: &Answer, channel: Channel, key: &str) -> Reply {
-    let message = || said_in(answer, key);
-    match answer.status {
-        status @ 200..=299 => {
-            let id = id_key(channel);
-            let object = answer.text.as_deref().ok().and_then(|text| Object::parse(text, LISTED));
-            match object.and_then(|o| o.short_text(id, MAX_ID_BYTES)) {
-                Some(call_id) => Reply::Placed { call_id },
-                None => Reply::Uncertain { why: format!("HTTP {status} without a {id}") },
-            }
-        }
-        400 if is_do_not_call(&message()) => Reply::Refused(Refusal::DoNotCall),
-        status @ (400 | 404 | 422) => Reply::Refused(Refusal::Permanent { status, message: message() }),
-        status @ (401 | 403) => Reply::Refused(Refusal::Key { status, message: message() }),
-        402 => Reply::Refused(Refusal::Payment { message: message() }),
-        429 => Reply::Refused(Refusal::Throttled { after_secs: answer.after_secs }),
-        other => Reply::Uncertain { why: format!("HTTP {other}") },
-    }
+/// The id of the call that a request placed.
+fn placed_id(text: &str, channel: Channel) -> Option<String> {
+    Object::parse(text, LISTED)?.short_text(id_key(channel), MAX_ID_BYTES)
 }
 
 /// The text of that 400 is not documented.

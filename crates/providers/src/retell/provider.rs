@@ -29,8 +29,7 @@ impl Provider for Api {
         Capabilities {
             repeats_calls_for: key_lives(Channel::Voice),
             repeats_chats_for: key_lives(Channel::Chat),
-            channels: &[Channel::Voice, Channel::Chat],
-            dials_by_number_id: false,
+            ..Capabilities::of(&[Channel::Voice, Channel::Chat])
         }
     }
 

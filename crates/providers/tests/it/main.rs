@@ -3,5 +3,8 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod answers;
+mod conformance;
+#[path = "../example/provider.rs"]
+mod example;
 mod payloads;
 mod sockets;

@@ -1,0 +1,61 @@
+//! What the status of an answer means, alike for every provider that speaks HTTP.
+//!
+//! Invariant: only a clear no is a no. Whatever may have become a call is uncertain (failure-model §2).
+
+use redialer_core::{
+    order::{Refusal, Reply},
+    permission::Permission,
+};
+
+use crate::{
+    http::{Answer, Broken},
+    read_error::ReadFailure,
+};
+
+/// What came of a request that places a call: `id_in` finds the call's id in the body of a success, `message_in` the
+/// provider's own sentence in that of a refusal.
+pub fn reply(
+    answered: Result<Answer, Broken>,
+    id_in: impl FnOnce(&str) -> Option<String>,
+    message_in: impl Fn(Option<&str>) -> String,
+) -> Reply {
+    let answer = match answered {
+        Ok(answer) => answer,
+        Err(Broken::Unsent(why)) => return Reply::Unsent { why },
+        Err(Broken::Lost(why)) => return Reply::Uncertain { why },
+    };
+    let text = answer.text.as_deref().ok();
+    let message = || message_in(text);
+    match answer.status {
+        status @ 200..=299 => match text.and_then(id_in) {
+            Some(call_id) => Reply::Placed { call_id },
+            None => Reply::Uncertain { why: format!("HTTP {status} without the id of a call") },
+        },
+        status @ (400 | 404 | 422) => Reply::Refused(Refusal::Permanent { status, message: message() }),
+        status @ (401 | 403) => Reply::Refused(Refusal::Key { status, message: message() }),
+        402 => Reply::Refused(Refusal::Payment { message: message() }),
+        429 => Reply::Refused(Refusal::Throttled { after_secs: answer.after_secs }),
+        other => Reply::Uncertain { why: format!("HTTP {other}") },
+    }
+}
+
+/// What came of a read: its body, or why there is none. `needs` is the permission that the key must have for it, `needed`
+/// what a key must have at all.
+pub fn read(
+    answered: Result<Answer, Broken>,
+    (needs, needed): (Permission, &'static [Permission]),
+    message_in: impl Fn(Option<&str>) -> String,
+) -> Result<String, ReadFailure> {
+    let answer =
+        answered.map_err(|(Broken::Unsent(why) | Broken::Lost(why))| ReadFailure::Unavailable(why))?;
+    let message = || message_in(answer.text.as_deref().ok());
+    Err(match answer.status {
+        200 | 201 => return answer.text.map_err(ReadFailure::Unavailable),
+        401 => ReadFailure::KeyRefused { message: message(), needed },
+        402 => ReadFailure::Payment { message: message() },
+        403 => ReadFailure::Forbidden { what: needs, message: message() },
+        code @ (404 | 422) => ReadFailure::Unknown(code),
+        429 => ReadFailure::Throttled { after_secs: answer.after_secs },
+        code => ReadFailure::Unavailable(format!("HTTP {code}")),
+    })
+}
