@@ -1,17 +1,15 @@
 //! `redialer doctor`: is everything there that a server needs? Read-only: it makes no file, no table and no call.
 
-use std::sync::Arc;
-
 use anyhow::Context as _;
 use clap::Args;
 use redialer_core::{Id, Timestamp};
 use redialer_kek::Kek;
-use redialer_providers::{Providers, http::Clients};
+use redialer_providers::Providers;
 use redialer_store::{Store, TenantRow};
 use serde_json::{Value, json};
 
 use super::{
-    database, say,
+    database, say, serve,
     warnings::{self, Warning},
 };
 use crate::{
@@ -174,7 +172,7 @@ async fn clocks(store: &Store, config: &Config) -> anyhow::Result<String> {
 
 /// Every workspace's provider key: a read that changes nothing.
 async fn providers(ward: &mut Ward, store: &Store, config: &Config) -> anyhow::Result<()> {
-    let providers = config.providers(Arc::new(Clients::new(config.place_deadline())?));
+    let providers = serve::providers(config)?;
     for tenant in store.tenants().await? {
         let of = store.of(tenant.id);
         let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));

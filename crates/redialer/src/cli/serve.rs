@@ -3,7 +3,7 @@
 use std::{fs::File, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
-use redialer_providers::http::Clients;
+use redialer_providers::{Providers, http::Clients};
 use redialer_store::{Buckets, Inbox, Ledger, Store};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::{
@@ -26,7 +26,8 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     no_cores();
     let mut signals = StopSignals::listen()?;
     let metrics = Metrics::install().context("the metrics recorder could not be installed")?;
-    let running = Running::start(config, metrics).await?;
+    let providers = providers(&config)?;
+    let running = Running::start(config, providers, metrics).await?;
     banner(&running.app().config);
     signals.received().await;
     tracing::info!("draining");
@@ -91,6 +92,11 @@ impl StopSignals {
     }
 }
 
+/// The providers as this machine reaches them.
+pub(super) fn providers(config: &Config) -> anyhow::Result<Providers> {
+    Ok(config.providers(Arc::new(Clients::new(config.place_deadline())?)))
+}
+
 /// A server and its workers, running.
 pub struct Running {
     app: Shared,
@@ -105,7 +111,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 
 impl Running {
     /// Opens everything, takes up what was left behind, listens, and starts the workers.
-    pub async fn start(mut config: Config, metrics: Metrics) -> anyhow::Result<Self> {
+    pub async fn start(mut config: Config, providers: Providers, metrics: Metrics) -> anyhow::Result<Self> {
         redialer_core::phone::warm_up();
         let chance = clock::chance().context("the operating system gave no randomness")?;
         // Invalid settings are refused before the first file is created.
@@ -133,7 +139,6 @@ impl Running {
             None => None,
         };
         let listeners = Listeners { public: listener, metrics: metrics_listener };
-        let providers = config.providers(Arc::new(Clients::new(config.place_deadline())?));
         let (inbox, inbox_writer) = Inbox::start(store.clone());
         let (ledger, ledger_writer) = Ledger::start(store.clone());
         let buckets = if store.is_shared() { Buckets::default() } else { Buckets::all() };

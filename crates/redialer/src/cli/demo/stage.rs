@@ -11,7 +11,7 @@ use redialer_store::{AgentRow, CallbackRow, ClockRow, Filter, NewWorkspace};
 use serde_json::json;
 use tokio::{net::TcpListener, runtime::Runtime};
 
-use super::super::{Running, database, say, sim::time_of};
+use super::super::{Running, database, say, serve::providers, sim::time_of};
 use crate::{
     app::App,
     clock::Clock,
@@ -315,7 +315,7 @@ fn rules(zone: &str) -> TimeZone {
 /// A server on a runtime of its own, so that it can die alone.
 fn start(config: &Config, metrics: &Metrics) -> anyhow::Result<(Runtime, Running)> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let start = Running::start(config.clone(), metrics.clone());
+    let start = Running::start(config.clone(), providers(config)?, metrics.clone());
     match tokio::task::block_in_place(|| runtime.block_on(start)) {
         Ok(running) => Ok((runtime, running)),
         Err(error) => {
