@@ -14,6 +14,7 @@ mod commands;
 mod connections;
 mod crash;
 mod doctor;
+mod example;
 mod feed;
 mod forgotten;
 mod harness;
