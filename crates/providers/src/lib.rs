@@ -4,14 +4,15 @@
 //! any decision, any storage, any retry of a request that places a call.
 
 mod auth;
-pub mod http;
 mod json;
-mod placing;
 mod provider;
 mod read_error;
 mod registry;
 pub mod retell;
 pub mod status;
+
+/// How requests leave; a test brings a wire of its own.
+pub use redialer_outbound as http;
 
 pub use auth::{WebhookAuth, WebhookKey};
 pub use provider::{

@@ -5,6 +5,7 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
+use redialer_outbound::{Limits, Roots};
 use reqwest::header::CONTENT_TYPE;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use tokio::time::timeout;
@@ -52,19 +53,9 @@ pub(super) struct Http {
 
 impl Line {
     pub(super) fn to(settings: Settings) -> Result<Self, BadTransit> {
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(&settings)?)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            // A connection that is kept holds the last answer, and with it keys, in a buffer of its own.
-            .pool_max_idle_per_host(0)
-            .http1_only()
-            .connect_timeout(CONNECT_DEADLINE)
-            .timeout(DEADLINE)
-            .user_agent(concat!("redialer/", env!("CARGO_PKG_VERSION")))
-            .build();
+        // A connection that is kept holds the last answer, and with it keys, in a buffer of its own.
+        let limits = Limits { connect: CONNECT_DEADLINE, whole: DEADLINE, keeps_connections: false };
+        let client = redialer_outbound::client(roots(&settings)?, limits);
         let client = match client {
             Ok(client) => client,
             Err(error) => return bad("kek", error.to_string()),
@@ -129,30 +120,21 @@ fn unavailable(error: &reqwest::Error) -> KeyError {
     KeyError::Unavailable(why.to_owned())
 }
 
-/// Trusts the given certificates, else the Mozilla roots that come with the binary.
-fn tls(settings: &Settings) -> Result<rustls::ClientConfig, BadTransit> {
+/// The given certificates, else the Mozilla roots that come with the binary.
+fn roots(settings: &Settings) -> Result<Roots, BadTransit> {
+    let Some(file) = &settings.ca else { return Ok(Roots::Mozilla) };
+    let pem = match fs::read(file) {
+        Ok(pem) => pem,
+        Err(error) => return bad("VAULT_CACERT", format!("{}: {error}", file.display())),
+    };
     let mut roots = rustls::RootCertStore::empty();
-    match &settings.ca {
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        Some(file) => {
-            let pem = match fs::read(file) {
-                Ok(pem) => pem,
-                Err(error) => return bad("VAULT_CACERT", format!("{}: {error}", file.display())),
-            };
-            for certificate in CertificateDer::pem_slice_iter(&pem).flatten() {
-                if let Err(error) = roots.add(certificate) {
-                    return bad("VAULT_CACERT", format!("{}: {error}", file.display()));
-                }
-            }
-            if roots.is_empty() {
-                return bad("VAULT_CACERT", format!("{} holds no certificate", file.display()));
-            }
+    for certificate in CertificateDer::pem_slice_iter(&pem).flatten() {
+        if let Err(error) = roots.add(certificate) {
+            return bad("VAULT_CACERT", format!("{}: {error}", file.display()));
         }
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap_or_else(|_| unreachable!("ring supports the default protocol versions"))
-        .with_root_certificates(roots)
-        .with_no_client_auth())
+    if roots.is_empty() {
+        return bad("VAULT_CACERT", format!("{} holds no certificate", file.display()));
+    }
+    Ok(Roots::These(roots))
 }

@@ -91,6 +91,7 @@ impl Bug {
         match self {
             Self::NoSettleTime => 580,
             Self::IgnoreTheFence => 170,
+            Self::ForceTwice => 410,
             _ => 0,
         }
     }

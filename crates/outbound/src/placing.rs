@@ -19,8 +19,9 @@ use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use tokio::{net::TcpStream, time::timeout};
 use tower::ServiceExt as _;
 
-use crate::http::{
-    Answer, Broken, CONNECT_DEADLINE, MAX_ANSWER_BYTES, Request, USER_AGENT_NAME, after_secs, tls,
+use crate::{
+    client::{Roots, USER_AGENT_NAME, tls},
+    wire::{Answer, Broken, CONNECT_DEADLINE, MAX_ANSWER_BYTES, Request, after_secs},
 };
 
 type Connection = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -48,7 +49,8 @@ impl Placing {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         // Loopback simulators have no TLS; `config` checks every other base URL.
-        let tls = HttpsConnectorBuilder::new().with_tls_config(tls()).https_or_http().enable_http1();
+        let tls =
+            HttpsConnectorBuilder::new().with_tls_config(tls(Roots::Mozilla)).https_or_http().enable_http1();
         Self { connector: tls.wrap_connector(tcp), deadline }
     }
 

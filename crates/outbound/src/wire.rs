@@ -1,7 +1,6 @@
-//! How requests reach providers.
+//! How requests leave, and what comes back.
 //!
-//! Invariants (failure-model §6): nothing here retries, follows redirects or reads proxy variables. A request
-//! that places a call gets a connection of its own and speaks HTTP/1 only (`placing`), so neither a dead pooled
+//! Invariants: a request that places a call gets a connection of its own and speaks HTTP/1 only (`placing`), so neither a dead pooled
 //! connection nor a refused stream can make it leave twice. What failed says whether a byte of the request may have left.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
@@ -11,7 +10,10 @@ use reqwest::{
     header::{self, HeaderMap},
 };
 
-use crate::placing::Placing;
+use crate::{
+    client::{Limits, Roots, client},
+    placing::Placing,
+};
 
 /// One request to a provider.
 pub struct Request<'a> {
@@ -78,22 +80,12 @@ pub const PLACE_DEADLINE: Duration = Duration::from_secs(120);
 const READ_DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) const MAX_ANSWER_BYTES: usize = 16 << 20;
-pub(crate) const USER_AGENT_NAME: &str = concat!("redialer/", env!("CARGO_PKG_VERSION"));
 
 impl Clients {
     /// Both clients, trusting the Mozilla roots that come with the binary.
     pub fn new(place_deadline: Duration) -> Result<Self, reqwest::Error> {
-        let reading = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls())
-            .https_only(false) // loopback simulators; `config` checks every other base URL
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .connect_timeout(CONNECT_DEADLINE)
-            .user_agent(USER_AGENT_NAME)
-            .timeout(READ_DEADLINE)
-            .build()?;
+        let limits = Limits { connect: CONNECT_DEADLINE, whole: READ_DEADLINE, keeps_connections: true };
+        let reading = client(Roots::Mozilla, limits)?;
         Ok(Self { placing: Placing::new(place_deadline), reading })
     }
 }
@@ -151,15 +143,4 @@ fn plain(error: &reqwest::Error) -> String {
         "the connection broke"
     };
     kind.to_owned()
-}
-
-/// Trusts the Mozilla roots that come with the binary.
-pub(crate) fn tls() -> rustls::ClientConfig {
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap_or_else(|_| unreachable!("ring supports the default protocol versions"))
-        .with_root_certificates(roots)
-        .with_no_client_auth()
 }

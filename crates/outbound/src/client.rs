@@ -1,0 +1,57 @@
+//! Clients for requests that may be repeated, and the TLS settings of every connection.
+
+use std::{sync::Arc, time::Duration};
+
+use rustls::{ClientConfig, RootCertStore};
+
+/// What we call ourselves.
+pub const USER_AGENT_NAME: &str = concat!("redialer/", env!("CARGO_PKG_VERSION"));
+
+/// Which certificates are trusted.
+pub enum Roots {
+    /// The Mozilla roots that come with the binary.
+    Mozilla,
+    /// These and no others.
+    These(RootCertStore),
+}
+
+/// How a client behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How long connecting may take.
+    pub connect: Duration,
+    /// How long a request may take, from connecting to the end of the answer.
+    pub whole: Duration,
+    /// Whether connections are kept for the next request. One that is kept holds the last answer in a buffer of its own.
+    pub keeps_connections: bool,
+}
+
+/// A client within those limits. Plain HTTP is allowed for loopback; settings check every other URL.
+pub fn client(roots: Roots, limits: Limits) -> Result<reqwest::Client, reqwest::Error> {
+    let builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls(roots))
+        .https_only(false)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .connect_timeout(limits.connect)
+        .timeout(limits.whole)
+        .user_agent(USER_AGENT_NAME);
+    let builder =
+        if limits.keeps_connections { builder } else { builder.pool_max_idle_per_host(0).http1_only() };
+    builder.build()
+}
+
+/// TLS that trusts those roots.
+pub(crate) fn tls(roots: Roots) -> ClientConfig {
+    let roots = match roots {
+        Roots::Mozilla => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
+        Roots::These(roots) => roots,
+    };
+    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap_or_else(|_| unreachable!("ring supports the default protocol versions"))
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}

@@ -1,0 +1,12 @@
+//! Outgoing HTTP: the only crate that builds clients.
+//!
+//! Invariants (failure-model §6): nothing here retries, follows redirects or reads proxy variables. TLS trusts the roots
+//! that come with the binary, or those that the caller names and no others.
+
+mod client;
+mod placing;
+mod wire;
+
+pub use client::{Limits, Roots, USER_AGENT_NAME, client};
+pub use placing::Placing;
+pub use wire::{Answer, Broken, Clients, Exchange, PLACE_DEADLINE, Ready, Request, SharedWire, Wire};
