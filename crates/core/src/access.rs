@@ -1,6 +1,52 @@
-//! What somebody may do: scopes of keys, roles of members.
+//! Who acts, and what they may do: principals, scopes of keys, roles of members.
 //!
 //! Invariant: nobody passes on more than they have ([`Scopes::covers`]).
+
+use jiff::Timestamp;
+
+use crate::{Id, id};
+
+/// Whoever acts for a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// Who it is.
+    pub who: Who,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// The only workspace it may see; `None` for all of the tenant's.
+    pub workspace: Option<Id<id::Workspace>>,
+    /// Until when it counts; `None` without an end.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A key, or somebody who signed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// An API key.
+    Key(Id<id::Key>),
+    /// A member.
+    Member(Id<id::Member>),
+}
+
+impl Principal {
+    /// A member: of the whole tenant, as its role says.
+    pub fn of_member(member: Id<id::Member>, role: Role) -> Self {
+        Self { who: Who::Member(member), scopes: role.scopes(), workspace: None, expires_at: None }
+    }
+
+    /// Whether it may see numbers, payloads and what was said in clear.
+    pub const fn sees_personal_data(&self) -> bool {
+        self.scopes.has(Scope::PiiRead)
+    }
+
+    /// Its id, as the audit log names it.
+    pub fn name(&self) -> String {
+        match self.who {
+            Who::Key(id) => id.to_string(),
+            Who::Member(id) => id.to_string(),
+        }
+    }
+}
 
 /// One thing a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -230,6 +276,17 @@ impl Role {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_member_is_of_the_whole_tenant_and_may_what_the_role_may() {
+        let id = Id::from_uuid(uuid::Uuid::from_u128(7));
+        let viewer = Principal::of_member(id, Role::Viewer);
+        assert_eq!((viewer.workspace, viewer.expires_at), (None, None));
+        assert_eq!((viewer.scopes, viewer.name()), (Role::Viewer.scopes(), id.to_string()));
+        assert!(
+            !viewer.sees_personal_data() && Principal::of_member(id, Role::Operator).sees_personal_data()
+        );
+    }
 
     #[test]
     fn scopes_survive_being_stored_and_unknown_ones_grant_nothing() {

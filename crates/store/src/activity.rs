@@ -158,6 +158,7 @@ impl TenantStore {
         before: (Timestamp, Uuid),
         limit: i64,
     ) -> Result<Vec<ActivityRow>, StoreError> {
+        let workspace = self.narrowed(filter.workspace)?;
         let mut rows = Vec::new();
         for (kind, sql) in
             [(ActivityKind::Webhook, WEBHOOKS), (ActivityKind::Dial, DIALS), (ActivityKind::Notice, NOTICES)]
@@ -176,7 +177,7 @@ impl TenantStore {
                 before.0,
                 crate::engine::Value::Uuid(Some(before.1)),
                 limit,
-                filter.workspace,
+                workspace,
                 filter.agent,
                 self.test,
                 filter.callback,

@@ -161,6 +161,7 @@ impl TenantStore {
         const FORGET: &str = "delete from own_numbers where workspace_id = $1";
         const NUMBER: &str =
             "insert into own_numbers (workspace_id, number_ix) values ($1, $2) on conflict do nothing";
+        self.sees(workspace)?;
         let pen = self.pen().await?;
         let mut tx = self.db().begin().await?;
         let (mut added, mut gone) = (Vec::new(), 0);
@@ -239,15 +240,18 @@ impl TenantStore {
             "where tenant_id = $1 and id = $2
                and workspace_id in (select id from workspaces where tenant_id = $1 and deleted_at is null)"
         );
-        AgentRow::from_row(
-            &self.db().read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?,
-        )
+        let row = self.db().read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
+        let agent = AgentRow::from_row(&row)?;
+        self.sees(agent.workspace)?;
+        Ok(agent)
     }
 
-    /// The agents that the provider calls so, in whichever workspace.
+    /// The agents that the provider calls so, in whichever workspace it sees.
     pub async fn agents_called(&self, provider_agent_id: &str) -> Result<Vec<Id<id::Agent>>, StoreError> {
-        const SQL: &str = "select id from agents where tenant_id = $1 and provider_agent_id = $2 order by created_at, id limit 20";
-        let rows = self.db().read(SQL, args![self.tenant, provider_agent_id]).await?;
+        const SQL: &str = "select id from agents where tenant_id = $1 and provider_agent_id = $2
+               and ($3 is null or workspace_id = $3)
+             order by created_at, id limit 20";
+        let rows = self.db().read(SQL, args![self.tenant, provider_agent_id, self.narrowed(None)?]).await?;
         rows.iter().map(|row| Ok(Id::from_uuid(row.get("id")?))).collect()
     }
 
@@ -268,7 +272,7 @@ impl TenantStore {
                and workspace_id in (select id from workspaces where tenant_id = $1 and deleted_at is null)
              order by created_at desc, id desc limit $4"
         );
-        let rows = match workspace {
+        let rows = match self.narrowed(workspace)? {
             None => self.db().read(ALL, args![self.tenant, before.0, before.1, limit]).await?,
             Some(w) => self.db().read(OF_ONE, args![self.tenant, before.0, before.1, limit, w]).await?,
         };
@@ -287,6 +291,7 @@ impl TenantStore {
         const SQL: &str = "update agents set enabled = coalesce($3, enabled), downstream_url = $4, overrides = $5,
                  observe = coalesce($8, observe), updated_at = case when updated_at < $6 then $6 else updated_at + 1 end
              where tenant_id = $1 and id = $2 and (cast($7 as bigint) is null or updated_at = $7)";
+        self.sees(agent.workspace)?;
         let AgentChange { enabled, observe, downstream_url, overrides, if_unchanged } = *change;
         let pen = self.pen().await?;
         let mut tx = self.db().begin().await?;
@@ -336,6 +341,7 @@ impl TenantStore {
         const SQL: &str = columns!(
             "where tenant_id = $1 and workspace_id = $2 and provider_agent_id = $3 and gone_at is null"
         );
+        self.sees(workspace)?;
         let row = self.db().read_one(SQL, args![self.tenant, workspace, provider_agent_id]).await?;
         row.as_ref().map(AgentRow::from_row).transpose()
     }
@@ -345,6 +351,7 @@ impl TenantStore {
         const SQL: &str = columns!(
             "where tenant_id = $1 and workspace_id = $2 and gone_at is null order by created_at, id"
         );
+        self.sees(workspace)?;
         let rows = self.db().read(SQL, args![self.tenant, workspace]).await?;
         rows.iter().map(AgentRow::from_row).collect()
     }

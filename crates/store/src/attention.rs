@@ -65,6 +65,7 @@ impl TenantStore {
                and (state in ('held', 'unconfirmed') or superseded_by is null)
              order by created_at desc, id desc limit $5"
         );
+        let workspace = self.narrowed(workspace)?;
         let args =
             args![bucket_of(self.tenant), self.tenant, before.0, before.1, limit, workspace, self.test];
         self.db().read(SQL, args).await?.iter().map(CallbackRow::from_row).collect()

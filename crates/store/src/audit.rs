@@ -252,7 +252,7 @@ impl TenantStore {
             self.tenant,
             before,
             limit,
-            filter.workspace,
+            self.narrowed(filter.workspace)?,
             filter.actor.clone(),
             filter.action.clone(),
             filter.target.clone(),

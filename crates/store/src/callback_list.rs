@@ -142,7 +142,7 @@ impl TenantStore {
             limit,
             state.map(State::word),
             agent,
-            filter.workspace,
+            self.narrowed(filter.workspace)?,
             filter.reason.map(RedialReason::word),
             filter.person_ix.map(|ix| ix.to_vec()),
             self.is_for_tests(),

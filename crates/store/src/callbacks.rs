@@ -294,7 +294,9 @@ impl TenantStore {
         const SQL: &str = columns!("where bucket = $1 and tenant_id = $2 and id = $3 and test = $4");
         let args = args![bucket_of(self.tenant), self.tenant, id, self.test];
         let row = self.db().read_one(SQL, args).await?;
-        CallbackRow::from_row(&row.ok_or(StoreError::NotFound)?)
+        let callback = CallbackRow::from_row(&row.ok_or(StoreError::NotFound)?)?;
+        self.sees(callback.workspace)?;
+        Ok(callback)
     }
 
     /// Dials that a chain has spent; none where there is no such chain.
@@ -344,6 +346,7 @@ impl TenantStore {
         now: Timestamp,
         chance: &Chance,
     ) -> Result<Result<(), NotWritten>, StoreError> {
+        self.sees(manual.workspace)?;
         let bucket = bucket_of(self.tenant);
         let pen = self.pen().await?;
         let mut tx = self.db().begin().await?;
@@ -440,6 +443,7 @@ impl TenantStore {
                 row.ok_or(StoreError::NotFound)
             };
             let before = stands(&mut tx).await?;
+            self.sees(Id::from_uuid(before.get("workspace_id")?))?;
             let of = (bucket_of(self.tenant), self.tenant);
             if !transitions::by_hand(&mut tx, of, id, what, now).await? {
                 let state = state_of(&before)?;

@@ -21,7 +21,7 @@ use redialer_core::{
 use uuid::Uuid;
 
 use crate::{
-    Claim, StoreError, TenantKey, TenantStore,
+    CallbackRow, Claim, StoreError, TenantKey, TenantStore,
     activity::{notice, notice_of_callback},
     at, bucket_of,
     chains::{open_all, opened},
@@ -269,7 +269,7 @@ impl TenantStore {
     /// dispatch, which are none if a version made it that did not record them. `None` where nothing was decided.
     pub async fn decided(
         &self,
-        callback: Id<id::Callback>,
+        callback: &CallbackRow,
     ) -> Result<Option<(Timestamp, Vec<GateRecord>)>, StoreError> {
         const ENDED: &str = "select gates, updated_at as decided_at from callbacks
              where bucket = $1 and tenant_id = $2 and id = $3 and gates is not null";
@@ -277,7 +277,7 @@ impl TenantStore {
              where bucket = $1 and tenant_id = $2 and callback_id = $3
              order by sent_at desc, id desc limit 1";
         for sql in [ENDED, DIALED] {
-            let of = args![bucket_of(self.tenant), self.tenant, callback];
+            let of = args![bucket_of(self.tenant), self.tenant, callback.id];
             if let Some(row) = self.db().read_one(sql, of).await? {
                 let gates = serde_json::from_str(&row.get::<String>("gates")?)
                     .map_err(|_| StoreError::Corrupt("list of gates"))?;

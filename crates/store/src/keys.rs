@@ -154,6 +154,7 @@ impl TenantStore {
         const SQL: &str =
             "insert into api_keys (hash, id, tenant_id, workspace_id, name, prefix, scopes, created_at, expires_at, test)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+        self.sees_of(new.workspace)?;
         let (pen, scopes) = (self.pen().await?, new.scopes.text());
         let values = args![
             hash_key(new.secret),
@@ -186,7 +187,9 @@ impl TenantStore {
     pub async fn key(&self, id: Id<id::Key>) -> Result<KeyInfo, StoreError> {
         const SQL: &str = columns!("where tenant_id = $1 and id = $2");
         let row = self.db().read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
-        KeyInfo::from_row(&row)
+        let key = KeyInfo::from_row(&row)?;
+        self.sees_of(key.workspace)?;
+        Ok(key)
     }
 
     /// A page of keys, newest first: of one workspace, or of all with the admin keys.
@@ -200,7 +203,7 @@ impl TenantStore {
             "where tenant_id = $1 and (created_at, id) < ($2, $3) and ($5 is null or workspace_id = $5)
              order by created_at desc, id desc limit $4"
         );
-        let args = args![self.tenant, before.0, before.1, limit, workspace];
+        let args = args![self.tenant, before.0, before.1, limit, self.narrowed(workspace)?];
         self.db().read(SQL, args).await?.iter().map(KeyInfo::from_row).collect()
     }
 
@@ -208,6 +211,7 @@ impl TenantStore {
     pub async fn revoke_key(&self, key: &KeyInfo, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str =
             "update api_keys set revoked_at = $3 where tenant_id = $1 and id = $2 and revoked_at is null";
+        self.sees_of(key.workspace)?;
         let pen = self.pen().await?;
         let mut tx = self.db().begin().await?;
         if tx.execute(SQL, args![self.tenant, key.id, now]).await? == 0 {

@@ -198,11 +198,13 @@ pub struct Store {
     plans: Arc<Plans>,
 }
 
-/// The store as one tenant sees it: other tenants' rows do not exist.
+/// The store as one tenant sees it, or one of its workspaces: the rows of others do not exist.
 #[derive(Clone)]
 pub struct TenantStore {
     store: Store,
     tenant: Id<id::Tenant>,
+    /// The only workspace whose rows there are; `None` for all of the tenant's.
+    workspace: Option<Id<id::Workspace>>,
     actor: Arc<Actor>,
     test: bool,
     /// Whose rows there are on Postgres: the tenant's, but in a test that tries another's.
@@ -224,6 +226,43 @@ impl TenantStore {
     pub const fn on_rows_of(mut self, other: Id<id::Tenant>) -> Self {
         self.rows = other;
         self
+    }
+
+    /// The same, with the rows of one workspace alone, where one is given.
+    #[must_use]
+    pub const fn within(mut self, workspace: Option<Id<id::Workspace>>) -> Self {
+        self.workspace = workspace;
+        self
+    }
+
+    /// Whether the rows of that workspace are among those it sees.
+    pub(crate) fn sees(&self, workspace: Id<id::Workspace>) -> Result<(), StoreError> {
+        match self.workspace {
+            Some(own) if own != workspace => Err(StoreError::NotFound),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it sees what belongs to the tenant as a whole.
+    pub(crate) const fn sees_whole_tenant(&self) -> Result<(), StoreError> {
+        match self.workspace {
+            Some(_) => Err(StoreError::NotFound),
+            None => Ok(()),
+        }
+    }
+
+    /// The same for what may be of one workspace or of the whole tenant.
+    pub(crate) fn sees_of(&self, workspace: Option<Id<id::Workspace>>) -> Result<(), StoreError> {
+        workspace.map_or_else(|| self.sees_whole_tenant(), |workspace| self.sees(workspace))
+    }
+
+    /// The workspace whose rows are asked for: the one that is named, if its rows are among those it sees, else its own.
+    pub(crate) fn narrowed(
+        &self,
+        named: Option<Id<id::Workspace>>,
+    ) -> Result<Option<Id<id::Workspace>>, StoreError> {
+        named.map_or(Ok(()), |named| self.sees(named))?;
+        Ok(named.or(self.workspace))
     }
 
     /// The database as this tenant sees it.
@@ -386,6 +425,7 @@ impl Store {
         TenantStore {
             store: self.clone(),
             tenant,
+            workspace: None,
             actor: Arc::new(Actor::program()),
             test: false,
             rows: tenant,

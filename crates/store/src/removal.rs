@@ -29,6 +29,7 @@ impl TenantStore {
     pub async fn delete_workspace(&self, id: Id<id::Workspace>, now: Timestamp) -> Result<(), StoreError> {
         const DELETE: &str = "update workspaces set deleted_at = $3, updated_at = $3
              where tenant_id = $1 and id = $2 and deleted_at is null";
+        self.sees_whole_tenant()?;
         let pen = self.pen().await?;
         let mut tx = self.db().begin().await?;
         if tx.execute(DELETE, args![self.tenant, id, now]).await? == 0 {
@@ -53,6 +54,7 @@ impl TenantStore {
         const STANDS: &str = "select deleted_at from workspaces where tenant_id = $1 and id = $2";
         const RESTORE: &str = "update workspaces set deleted_at = null, updated_at = $3
              where tenant_id = $1 and id = $2 and deleted_at is not null";
+        self.sees_whole_tenant()?;
         let pen = self.pen().await?;
         let mut tx = self.db().begin().await?;
         tx.execute(LOCK, args![self.tenant]).await?;

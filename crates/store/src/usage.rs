@@ -85,14 +85,23 @@ pub(crate) async fn take_off(tx: &mut Tx, dispatch: &Row) -> Result<(), StoreErr
 }
 
 impl TenantStore {
+    /// Calls of the month of `now` that count against the plan, whichever of the tenant's workspaces made them.
+    pub async fn calls_of_plan(&self, now: Timestamp) -> Result<i64, StoreError> {
+        self.calls_of(ALL, now).await
+    }
+
     /// Calls of the month of `now`, of a workspace or of all.
     pub async fn calls_this_month(
         &self,
         workspace: Option<Id<id::Workspace>>,
         now: Timestamp,
     ) -> Result<i64, StoreError> {
+        self.calls_of(self.narrowed(workspace)?.unwrap_or(ALL), now).await
+    }
+
+    async fn calls_of(&self, workspace: Id<id::Workspace>, now: Timestamp) -> Result<i64, StoreError> {
         const SQL: &str = "select calls from usage where bucket = $1 and tenant_id = $2 and period = $3 and workspace_id = $4";
-        let args = args![bucket_of(self.tenant), self.tenant, period(now), workspace.unwrap_or(ALL)];
+        let args = args![bucket_of(self.tenant), self.tenant, period(now), workspace];
         self.db().read_one(SQL, args).await?.map_or(Ok(0), |row| row.get("calls"))
     }
 

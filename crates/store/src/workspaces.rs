@@ -195,6 +195,7 @@ impl TenantStore {
         let webhook_auth = key.seal(WEBHOOK_AUTH, new.id.uuid(), new.webhook_auth, chance);
         let settings = new.settings.to_string();
         let retention = serde_json::to_string(&Retention::default()).unwrap_or_default();
+        self.sees_whole_tenant()?;
         let act = Act {
             action: "workspace.create",
             workspace: Some(new.id),
@@ -241,6 +242,7 @@ impl TenantStore {
     pub async fn workspace(&self, id: Id<id::Workspace>) -> Result<WorkspaceRow, StoreError> {
         const SQL: &str =
             columns!("select ", " from workspaces where tenant_id = $1 and id = $2 and deleted_at is null");
+        self.sees(id)?;
         let row = self.db().read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
         WorkspaceRow::from_row(&row, &self.store.plans)
     }
@@ -256,6 +258,10 @@ impl TenantStore {
             " from workspaces where tenant_id = $1 and deleted_at is null and (created_at, id) < ($2, $3)
               order by created_at desc, id desc limit $4"
         );
+        if let Some(own) = self.workspace {
+            let own = self.workspace(own).await?;
+            return Ok(if (own.created_at, own.id) < before { vec![own] } else { Vec::new() });
+        }
         let rows = self.db().read(SQL, args![self.tenant, before.0, before.1, limit]).await?;
         rows.iter().map(|row| WorkspaceRow::from_row(row, &self.store.plans)).collect()
     }
@@ -283,6 +289,7 @@ impl TenantStore {
         let has_new_webhook_key = webhook_auth.is_some();
         let settings = change.settings.map(Value::to_string);
         let retention = change.retention.and_then(|r| serde_json::to_string(r).ok());
+        self.sees(id)?;
         let pen = self.pen().await?;
         let mut tx = self.db().begin().await?;
         let before = settings_of(&mut tx, self, id).await?;
@@ -375,6 +382,9 @@ impl TenantStore {
     /// How many workspaces there are.
     pub async fn count_workspaces(&self) -> Result<i64, StoreError> {
         const SQL: &str = "select count(*) as n from workspaces where tenant_id = $1 and deleted_at is null";
+        if self.workspace.is_some() {
+            return Ok(1);
+        }
         let row = self.db().read_one(SQL, args![self.tenant]).await?;
         row.ok_or(StoreError::Corrupt("count"))?.get("n")
     }

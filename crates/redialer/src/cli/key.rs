@@ -2,12 +2,13 @@
 
 use anyhow::Context as _;
 use clap::Subcommand;
-use redialer_core::{Id, access::Scopes, id};
-use redialer_store::{Actor, NewKey};
+use redialer_core::{Id, id};
+use redialer_store::Actor;
 use serde_json::json;
 
-use super::{database, say, tenant};
+use super::{database, say};
 use crate::{
+    actions::api_keys,
     clock::{self, Clock},
     config::Config,
 };
@@ -27,34 +28,22 @@ pub(super) enum Key {
 
 impl Key {
     pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
-        let Self::Create { tenant: id, json } = self;
+        let Self::Create { tenant, json } = self;
         let store = database::open(config).await?;
         let clock = Clock::follow_stored(&store).await?;
         let chance = clock::chance()?;
-        let owner = store.tenant(id).await.with_context(|| {
-            format!("--tenant: there is no tenant {id}; `redialer tenant list` shows all")
+        let owner = store.tenant(tenant).await.with_context(|| {
+            format!("--tenant: there is no tenant {tenant}; `redialer tenant list` shows all")
         })?;
-        let secret = format!("rdl_live_{}", chance.token::<20>());
-        let new = NewKey {
-            id: Id::new(clock.now(), &chance),
-            name: "admin",
-            secret: &secret,
-            workspace: None,
-            scopes: Scopes::EVERY,
-            expires_at: None,
-            test: false,
-        };
-        store.of(owner.id).by(Actor::command()).create_key(&new, clock.now()).await?;
+        let of = store.of(owner.id).by(Actor::command());
+        let (id, secret) = api_keys::create_admin_key(&of, &clock, &chance).await?;
         store.close().await;
         if json {
-            say(&json!({"id": new.id.to_string(), "secret": secret}).to_string());
+            say(&json!({"id": id.to_string(), "secret": secret}).to_string());
         } else {
-            say(&format!(
-                "Admin API key {} of {} {}. Its secret is shown once:",
-                new.id, owner.id, owner.name
-            ));
+            say(&format!("Admin API key {} of {} {}. Its secret is shown once:", id, owner.id, owner.name));
             say(&format!("  {secret}"));
         }
-        tenant::warn_without_api(config, owner.plan)
+        super::tenant::warn_without_api(config, owner.plan)
     }
 }

@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::{database, note, say};
 use crate::{
+    actions::tenants::{self, Created},
     clock::{self, Clock},
     config::{BadConfig, Config},
-    flow::manage::{self, Created},
 };
 
 #[derive(Subcommand)]
@@ -91,7 +91,7 @@ async fn create(config: &Config, name: &str, owner: &str, plan: Plan) -> anyhow:
     }
     let store = database::find(config).await?.create().await?;
     let clock = Clock::follow_stored(&store).await?;
-    let made = manage::create_tenant(&store, &clock, &clock::chance()?, name, owner, plan).await?;
+    let made = tenants::create(&store, &clock, &clock::chance()?, name, owner, plan).await?;
     store.close().await;
     Ok(made)
 }

@@ -72,7 +72,7 @@ async fn release_quota(app: &App) -> Result<(), StoreError> {
         for tenant in app.store.over_quota(range, now).await? {
             let of = app.store.of(tenant);
             let limit = app.store.limits_of(app.store.tenant(tenant).await?.plan).calls_a_month;
-            let used = of.calls_this_month(None, now).await?;
+            let used = of.calls_of_plan(now).await?;
             let room = limit.map_or(i64::MAX, |limit| i64::try_from(limit).unwrap_or(i64::MAX) - used);
             if room > 0 {
                 of.release_quota(room.min(1_000), now).await?;

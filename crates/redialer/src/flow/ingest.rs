@@ -1,6 +1,6 @@
 //! Events are read and decided: steps 4 to 6 of a call's journey.
 //!
-//! A webhook is recorded by its handler and passed on in memory ([`EventQueue`]); the loop here decides what waits, in
+//! A webhook is recorded by its handler and passed on in memory ([`crate::state::event_queue`]); the loop here decides what waits, in
 //! batches, and reads from the database what is not in memory: events of an earlier process, of the provider's records,
 //! and those that failed.
 //! Invariants: whatever happens to one event, the ones behind it go on: a batch that fails is decided in halves, down

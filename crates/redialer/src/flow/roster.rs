@@ -6,15 +6,16 @@
 use std::time::Duration;
 
 use redialer_core::{
+    Phone,
+    permission::Permission,
+    phone,
     time::{minutes, plus},
     timing::SYNC_EVERY_MINUTES,
 };
-use redialer_store::{DueWorkspace, StoreError};
+use redialer_providers::{Provider, ReadError};
+use redialer_store::{DueWorkspace, Roster, StoreError, TenantKey, TenantRow, TenantStore, WorkspaceRow};
 
-use super::{
-    account,
-    manage::{self, SyncError},
-};
+use super::account;
 use crate::app::App;
 
 /// The interval between two rounds.
@@ -24,7 +25,7 @@ async fn one(app: &App, due: &DueWorkspace) -> Result<(), SyncError> {
     let store = app.store.of(due.tenant);
     let tenant = app.store.tenant(due.tenant).await?;
     let workspace = store.workspace(due.id).await?;
-    manage::sync(app, &store, &tenant, &workspace).await.map(|_| ())
+    pull(app, &store, &tenant, &workspace).await.map(|_| ())
 }
 
 /// Pulls the rosters whose turn it is.
@@ -42,4 +43,92 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Why the roster could not be pulled.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The provider.
+    #[error(transparent)]
+    Provider(#[from] ReadError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Pulls the roster of agents and the workspace's own numbers; changes nothing at the provider.
+pub async fn pull(
+    app: &App,
+    store: &TenantStore,
+    tenant: &TenantRow,
+    workspace: &WorkspaceRow,
+) -> Result<usize, SyncError> {
+    let key = app.store.open_key(tenant.id).await?;
+    let api_key = workspace.api_key(&key)?;
+    let began = app.clock.now();
+    let provider = app.provider(workspace, false)?;
+    let agents = provider.agents(&api_key).await?;
+    let missing = &workspace.missing_permissions;
+    account::read_succeeded(app, workspace.id, missing, Permission::Agents).await;
+    if workspace.account.is_none() {
+        // Connected by a version that did not ask.
+        match account::of_key(provider, &key, &api_key).await {
+            Ok(account) => app.store.set_account(workspace.id, &account).await?,
+            Err(error) => {
+                tracing::warn!(workspace.id = %workspace.id, %error, "the provider's account of workspace {} could not be read", workspace.id);
+            }
+        }
+    }
+    let own = own_numbers(app, provider, workspace, (&key, &api_key)).await?;
+    let roster: Vec<Roster<'_>> = agents
+        .iter()
+        .map(|a| Roster {
+            provider_agent_id: &a.id,
+            name: &a.name,
+            channel: a.channel,
+            timezone: a.timezone.as_deref(),
+        })
+        .collect();
+    let max = app.store.limits_of(tenant.plan).agents;
+    store
+        .sync_agents(
+            workspace.id,
+            &roster,
+            own.as_ref().map(|(indexes, countries)| (indexes.as_slice(), countries.as_slice())),
+            max,
+            (began, app.clock.now()),
+            &app.chance,
+        )
+        .await?;
+    tracing::info!(workspace.id = %workspace.id, n = agents.len(), "the roster of workspace {} was pulled: {} agents", workspace.id, agents.len());
+    Ok(agents.len())
+}
+
+/// The keyed indexes of the workspace's own numbers, and their countries.
+type OwnNumbers = (Vec<[u8; 16]>, Vec<String>);
+
+/// The workspace's own numbers, as far as its key may read them now.
+async fn own_numbers(
+    app: &App,
+    provider: &dyn Provider,
+    workspace: &WorkspaceRow,
+    (key, api_key): (&TenantKey, &str),
+) -> Result<Option<OwnNumbers>, ReadError> {
+    let numbers = match provider.numbers(api_key).await {
+        Ok(numbers) => numbers,
+        Err(error) if error.is_of_account() => return Err(error),
+        Err(error) => {
+            account::read_failed(app, workspace.id, &error).await;
+            tracing::warn!(workspace.id = %workspace.id, %error, "the workspace's own numbers could not be read");
+            return Ok(None);
+        }
+    };
+    let missing = &workspace.missing_permissions;
+    account::read_succeeded(app, workspace.id, missing, Permission::Numbers).await;
+    let numbers: Vec<Phone> = numbers.iter().filter_map(|n| Phone::parse(&n.number).ok()).collect();
+    let mut countries: Vec<String> =
+        numbers.iter().filter_map(|n| phone::country_of(n)).map(str::to_owned).collect();
+    countries.sort();
+    countries.dedup();
+    Ok(Some((numbers.iter().map(|n| key.index(n.e164())).collect(), countries)))
 }

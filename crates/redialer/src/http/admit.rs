@@ -17,7 +17,11 @@ use governor::{
     middleware::StateInformationMiddleware,
     state::keyed::DashMapStateStore,
 };
-use redialer_core::{Id, id};
+use redialer_core::{
+    Id,
+    access::{Principal, Who},
+    id,
+};
 use redialer_store::{Actor, KeyRow};
 
 use super::{
@@ -156,18 +160,21 @@ fn may(app: &App, owner: &KeyRow, request: &Request) -> Result<(), ApiError> {
 }
 
 fn caller(app: &App, owner: KeyRow, request: &Request) -> Caller {
+    let principal = Principal {
+        who: Who::Key(owner.id),
+        scopes: owner.scopes,
+        workspace: owner.workspace,
+        expires_at: owner.expires_at,
+    };
     let actor = Actor {
-        name: owner.id.to_string(),
+        name: principal.name(),
         request: request.extensions().get::<RequestId>().map(|id| id.0.clone()),
         address: request.extensions().get::<Peer>().map(|peer| peer.0),
     };
     Caller {
-        store: app.store.of(owner.tenant.id).for_tests(owner.test).by(actor),
+        store: app.store.of(owner.tenant.id).within(owner.workspace).for_tests(owner.test).by(actor),
         tenant: owner.tenant,
-        key: owner.id,
-        scopes: owner.scopes,
-        expires_at: owner.expires_at,
-        workspace: owner.workspace,
+        principal,
     }
 }
 

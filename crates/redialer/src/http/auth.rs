@@ -1,7 +1,7 @@
 //! Who asks, once that is settled.
 //!
-//! Invariant: a handler that takes a [`Caller`] cannot be reached without a key, and the store it holds sees
-//! one tenant only, in whose book it writes in the key's name.
+//! Invariant: a handler that takes a [`Caller`] cannot be reached without a key, and the store it holds sees the key's
+//! tenant alone, or its one workspace alone, and writes into the tenant's audit log in the key's name.
 
 use std::sync::Arc;
 
@@ -10,32 +10,22 @@ use axum::{
     http::{HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse as _, Response},
 };
-use redialer_core::{
-    Id, Timestamp,
-    access::{Scope, Scopes},
-    id,
-};
+use redialer_core::access::Principal;
 use redialer_store::{Act, TenantRow, TenantStore};
 use serde_json::json;
 
 use super::error::ApiError;
-use crate::app::App;
+use crate::{actions::Acting, app::App};
 
-/// The tenant that asks.
+/// Who asks, and what they may see.
 #[derive(Clone)]
 pub(super) struct Caller {
-    /// What it may see.
+    /// The rows that it may see.
     pub(super) store: TenantStore,
-    /// Who it is.
+    /// The tenant.
     pub(super) tenant: TenantRow,
-    /// Its key.
-    pub(super) key: Id<id::Key>,
-    /// What the key may do.
-    pub(super) scopes: Scopes,
-    /// Until when the key counts.
-    pub(super) expires_at: Option<Timestamp>,
-    /// The one workspace its key opens; `None` for an admin key.
-    pub(super) workspace: Option<Id<id::Workspace>>,
+    /// Who it is.
+    pub(super) principal: Principal,
 }
 
 impl FromRequestParts<Arc<App>> for Caller {
@@ -47,34 +37,14 @@ impl FromRequestParts<Arc<App>> for Caller {
 }
 
 impl Caller {
-    /// An id that this key may not see does not exist.
-    pub(super) fn check(&self, workspace: Id<id::Workspace>) -> Result<(), ApiError> {
-        match self.workspace {
-            Some(own) if own != workspace => Err(ApiError::not_found()),
-            _ => Ok(()),
-        }
-    }
-
-    /// What only a key of the whole tenant may do.
-    pub(super) fn admin(&self, what: &str) -> Result<(), ApiError> {
-        match self.workspace {
-            None => Ok(()),
-            Some(_) => Err(ApiError::new(
-                StatusCode::FORBIDDEN,
-                "admin_key_needed",
-                format!("Only an admin key may {what}."),
-            )),
-        }
-    }
-
-    /// Whether it may see numbers in clear.
-    pub(super) const fn sees_numbers(&self) -> bool {
-        self.scopes.has(Scope::PiiRead)
+    /// The caller as whoever acts.
+    pub(super) const fn acting<'a>(&'a self, app: &'a App) -> Acting<'a> {
+        Acting { app, principal: &self.principal, tenant: &self.tenant, store: &self.store }
     }
 
     /// Whether something personal is shown in clear: if the key may see it, and that it does could be written down.
     pub(super) async fn may_show(&self, app: &App, what: &str, targets: &[String]) -> bool {
-        if !self.sees_numbers() {
+        if !self.principal.sees_personal_data() {
             return false;
         }
         match self.reveals(app, what, targets).await {
@@ -92,7 +62,7 @@ impl Caller {
         let Some(first) = targets.first() else { return Ok(()) };
         let act = Act {
             action: "pii.reveal",
-            workspace: self.workspace,
+            workspace: self.principal.workspace,
             target: first,
             before: None,
             after: Some(json!({"what": what, "of": targets})),

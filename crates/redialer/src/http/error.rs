@@ -14,6 +14,8 @@ use redialer_core::chance::Chance;
 use redialer_store::{KeyError, StoreError};
 use serde_json::json;
 
+use crate::actions::Refusal;
+
 /// What an API caller is told.
 #[derive(Debug, Clone)]
 pub(super) struct ApiError {
@@ -102,6 +104,21 @@ impl From<StoreError> for ApiError {
                     "Something is wrong on our side; it was logged.",
                 )
             }
+        }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(why: Refusal) -> Self {
+        match why {
+            Refusal::Invalid { field, why } => Self::invalid(field, why),
+            Refusal::Unprocessable { code, field, why } => Self::unprocessable(code, field, why),
+            Refusal::NotYet(field) => Self::not_available_yet(field),
+            Refusal::Forbidden { code, why } => Self::new(StatusCode::FORBIDDEN, code, why),
+            Refusal::Conflict { code, why } => Self::new(StatusCode::CONFLICT, code, why),
+            Refusal::Provider { code, why } => Self::new(StatusCode::BAD_GATEWAY, code, why),
+            Refusal::Unavailable => Self::unavailable(),
+            Refusal::Store(error) => error.into(),
         }
     }
 }

@@ -13,6 +13,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
+use redialer_core::access::Who;
 use redialer_store::{Replay, Slot, StoreError};
 use sha2::{Digest as _, Sha256};
 
@@ -46,8 +47,10 @@ async fn named_once(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
+    // Only programs repeat requests.
+    let Who::Key(key) = caller.principal.who else { return Ok(next.run(request).await) };
     let now = app.clock.now();
-    let slot = match caller.store.replay(caller.key, name, hash, now, &app.chance).await? {
+    let slot = match caller.store.replay(key, name, hash, now, &app.chance).await? {
         Replay::Fresh(slot) => slot,
         Replay::Other => {
             return Err(ApiError::invalid(
@@ -63,8 +66,8 @@ async fn named_once(
             ));
         }
         Replay::Done(status, answer) => {
-            if caller.sees_numbers() {
-                caller.reveals(app, "replay", &[caller.key.to_string()]).await?;
+            if caller.principal.sees_personal_data() {
+                caller.reveals(app, "replay", &[caller.principal.name()]).await?;
             }
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
             let mut response = json(status, Bytes::copy_from_slice(&answer));

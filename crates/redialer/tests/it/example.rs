@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use redialer::{cli::Running, config::Config, flow::manage, http::Metrics};
+use redialer::{actions::tenants, cli::Running, config::Config, http::Metrics};
 use redialer_core::tenant::Plan;
 use redialer_providers::http::{
     Answer, Broken, Clients, Exchange, PLACE_DEADLINE, Request, SharedWire, Wire,
@@ -64,16 +64,10 @@ async fn a_provider_that_is_registered_is_connected_heard_and_dialed() {
     let providers = config.providers(Arc::clone(&wire)).with("example", Arc::new(Example(wire)));
     let running = Running::start(config, providers, Metrics::detached()).await.expect("started");
     let app = Arc::clone(running.app());
-    let tenant = manage::create_tenant(
-        &app.store,
-        &app.clock,
-        &app.chance,
-        "Example",
-        "a@example.com",
-        Plan::Unlimited,
-    )
-    .await
-    .expect("created");
+    let tenant =
+        tenants::create(&app.store, &app.clock, &app.chance, "Example", "a@example.com", Plan::Unlimited)
+            .await
+            .expect("created");
     let base = format!("http://{}", app.config.listen);
     let http = Clients::new(PLACE_DEADLINE).expect("clients").reading;
     let ask = async |method: Method, path: &str, body: Option<Value>| {

@@ -30,7 +30,7 @@ const POINTS: [(&str, Fault); 11] = [
 
 /// A busy line, called again, not answered, called again: two rings, whatever dies on the way.
 async fn dies_at(engine: Engine, point: &'static str, fault: Fault) {
-    let script = Script { slow_seconds: 300.0, ..Script::default() };
+    let script = Script { slow_seconds: 1_500.0, ..Script::default() };
     // A short deadline: what the dead one may still have under way is waited for in real time.
     let settings = [("REDIALER_FAIL_AT", point), ("REDIALER_PLACE_DEADLINE_SECS", "2")];
     let mut walk = Walk::begin_in(engine, 900, script, &settings).await;
@@ -62,7 +62,7 @@ async fn a_process_that_dies_at_any_point_rings_once() {
 /// Chats have no idempotency key: the provider's lists alone tell.
 async fn chat_dies_at(point: &'static str, fault: Fault) {
     let settings = [("REDIALER_FAIL_AT", point), ("REDIALER_PLACE_DEADLINE_SECS", "1")];
-    let script = Script { slow_seconds: 300.0, ..Script::default() };
+    let script = Script { slow_seconds: 1_500.0, ..Script::default() };
     let mut walk = Walk::begin_in(Engine::Sqlite, 1_500, script, &settings).await;
     let mut chat = scene("chat", LEO, Does::ask(&["User: text me in an hour"], Some("in an hour")));
     chat.agent_id = CHAT.to_owned();

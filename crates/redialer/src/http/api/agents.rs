@@ -5,12 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State};
 use redialer_core::{
     Id, id,
-    settings::{BadOverrides, Overrides, Retention, WorkspaceSettings},
+    settings::{Retention, WorkspaceSettings},
 };
-use redialer_store::{AgentChange, AgentRow, StoreError, WorkspaceRow};
+use redialer_store::{AgentRow, WorkspaceRow};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -19,9 +19,10 @@ use super::{
     etag::{IfMatch, Tagged, tagged},
     page::{Asked, Page},
     wire::{self, Body, PathId, Query},
-    workspaces::{MERGES, shown},
+    workspaces::shown,
 };
 use crate::{
+    actions::agents::AgentPatch,
     app::App,
     http::{auth::Caller, error::ApiError, openapi::settings},
 };
@@ -89,10 +90,7 @@ pub(in crate::http) async fn list(
 ) -> Result<Json<Page<View>>, ApiError> {
     let asked: Asked<id::Agent> = Asked::read(query.limit, query.cursor.as_deref())?;
     let named = query.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
-    if let Some(named) = named {
-        caller.check(named)?;
-    }
-    let rows = caller.store.agents(named.or(caller.workspace), asked.before, asked.limit + 1).await?;
+    let rows = caller.store.agents(named, asked.before, asked.limit + 1).await?;
     let mut workspaces = HashMap::new();
     for row in &rows {
         if let Entry::Vacant(place) = workspaces.entry(row.workspace) {
@@ -120,7 +118,6 @@ pub(in crate::http) async fn show(
 
 async fn shown_agent(caller: &Caller, id: Id<id::Agent>) -> Result<Tagged<View>, ApiError> {
     let row = caller.store.agent(id).await?;
-    caller.check(row.workspace)?;
     let workspace = caller.store.workspace(row.workspace).await?;
     Ok(tagged(id, row.updated_at, View::of(row, &workspace)))
 }
@@ -155,69 +152,11 @@ pub(in crate::http) async fn change(
         return Err(ApiError::not_available_yet("downstream_url"));
     }
     let row = caller.store.agent(id).await?;
-    caller.check(row.workspace)?;
-    if_match.guard(id, row.updated_at)?;
-    let mut changed = merged(&app, &caller, row, &body).await;
-    for _ in 0..MERGES {
-        // Without `If-Match`, a request changes its own fields on top of concurrent changes.
-        if !matches!(changed, Err(StoreError::Changed)) || if_match.is_given() {
-            break;
-        }
-        changed = merged(&app, &caller, caller.store.agent(id).await?, &body).await;
-    }
-    changed??;
+    let if_unchanged = if_match.guard(id, row.updated_at)?;
+    let patch =
+        AgentPatch { enabled: body.enabled, observe: body.observe, overrides: body.overrides.as_ref() };
+    caller.acting(&app).change_agent(row, patch, if_unchanged).await?;
     shown_agent(&caller, id).await
-}
-
-/// Writes a change merged into the agent as it was read; [`StoreError::Changed`] when it is no longer so.
-async fn merged(
-    app: &App,
-    caller: &Caller,
-    row: AgentRow,
-    body: &ChangeBody,
-) -> Result<Result<(), ApiError>, StoreError> {
-    let overrides = match &body.overrides {
-        None => None,
-        Some(patch) => match overridden(app, caller, &row, patch).await {
-            Ok(overrides) => Some(overrides),
-            Err(error) => return Ok(Err(error)),
-        },
-    };
-    let max = app.store.limits_of(caller.tenant.plan).agents;
-    let change = AgentChange {
-        enabled: body.enabled,
-        observe: body.observe,
-        downstream_url: body.downstream_url.as_ref().map(|url| url.as_deref()),
-        overrides: overrides.as_ref(),
-        if_unchanged: Some(row.updated_at),
-    };
-    caller.store.change_agent(&row, &change, max, app.clock.now()).await.map(Ok)
-}
-
-/// The agent's overrides with a patch laid over them; null takes an override away.
-async fn overridden(
-    app: &App,
-    caller: &Caller,
-    row: &AgentRow,
-    patch: &Value,
-) -> Result<Overrides, ApiError> {
-    let workspace = caller.store.workspace(row.workspace).await?;
-    let limits = app.store.limits_of(caller.tenant.plan);
-    let checked = || {
-        let overrides = row.overrides.patched(patch)?;
-        overrides.check(&workspace.settings, &workspace.retention, limits)?;
-        Ok(overrides)
-    };
-    checked().map_err(|error| match error {
-        BadOverrides::Plan(_) => ApiError::new(StatusCode::FORBIDDEN, "plan_limit", error.to_string()),
-        BadOverrides::NotYet(field) => ApiError::not_available_yet(format!("overrides.{field}")),
-        BadOverrides::Settings(error) if error.field.is_empty() => {
-            ApiError::invalid("overrides", error.problem)
-        }
-        BadOverrides::Settings(error) => {
-            ApiError::invalid(format!("overrides.{}", error.field), error.problem)
-        }
-    })
 }
 
 /// Where to point the provider.
@@ -236,7 +175,6 @@ pub(in crate::http) async fn webhook_url(
     PathId(id): PathId<id::Agent>,
 ) -> Result<Json<WebhookUrl>, ApiError> {
     let row = caller.store.agent(id).await?;
-    caller.check(row.workspace)?;
     let workspace = caller.store.workspace(row.workspace).await?;
     let url = app.webhook_url(&workspace, &row.slug);
     let status = if row.verified_at.is_some() { "verified" } else { "pending" };

@@ -1,17 +1,10 @@
 //! `/v1/api-keys`: who else may ask, and for what.
-//!
-//! Invariants: a key gives away no more than it has: no scope, no workspace, no longer time. A test key has no scope with
-//! which something live could be changed, so it can make no key at all.
 
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
-use redialer_core::{
-    Id,
-    access::{Scope, Scopes},
-    id,
-};
-use redialer_store::{KeyInfo, NewKey, StoreError};
+use redialer_core::{Id, access::Scope, id};
+use redialer_store::KeyInfo;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -20,6 +13,7 @@ use super::{
     wire::{self, Body, PathId, Query},
 };
 use crate::{
+    actions::api_keys::NewApiKey,
     app::App,
     http::{auth::Caller, error::ApiError, openapi::settings},
 };
@@ -69,7 +63,7 @@ pub(in crate::http) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
     let asked: Asked<id::Key> = query.asked()?;
-    let rows = caller.store.keys(caller.workspace, asked.before, asked.limit + 1).await?;
+    let rows = caller.store.keys(None, asked.before, asked.limit + 1).await?;
     Ok(Json(Page::of(rows, &asked, |k| (k.created_at, k.id), View::from)))
 }
 
@@ -96,92 +90,40 @@ pub(in crate::http) async fn create(
     caller: Caller,
     Body(body): Body<NewBody>,
 ) -> Result<(StatusCode, Json<View>), ApiError> {
-    let now = app.clock.now();
-    let name = wire::name("name", &body.name)?;
-    let expires_at = body.expires_at.as_deref().map(|t| wire::moment("expires_at", t)).transpose()?;
-    if expires_at.is_some_and(|at| at <= now) {
-        return Err(ApiError::invalid("expires_at", "must be in the future"));
-    }
-    // Who asks for no end gets the asking key's own.
-    let expires_at = match (expires_at, caller.expires_at) {
-        (Some(asked), Some(own)) if asked > own => {
-            return Err(ApiError::invalid(
-                "expires_at",
-                format!("must not be after {own}, the asking key's own"),
-            ));
-        }
-        (asked, own) => asked.or(own),
-    };
-    let workspace = workspace(&caller, &body).await?;
-    let kind = if body.test { "test" } else { "live" };
-    let secret = format!("rdl_{kind}_{}", app.chance.token::<20>());
-    let new = NewKey {
-        id: Id::new(now, &app.chance),
-        name,
-        secret: &secret,
-        workspace,
-        scopes: scopes(&caller, body.scopes.as_deref(), body.test)?,
-        expires_at,
+    let new = NewApiKey {
+        name: wire::name("name", &body.name)?,
+        workspace: workspace(&body)?,
+        scopes: body.scopes.as_deref().map(scopes).transpose()?,
+        expires_at: body.expires_at.as_deref().map(|t| wire::moment("expires_at", t)).transpose()?,
         test: body.test,
     };
-    caller.store.create_key(&new, now).await?;
-    let shown = View { secret: Some(secret.clone()), ..caller.store.key(new.id).await?.into() };
-    Ok((StatusCode::CREATED, Json(shown)))
+    let (key, secret) = caller.acting(&app).create_key(new).await?;
+    Ok((StatusCode::CREATED, Json(View { secret: Some(secret), ..key.into() })))
 }
 
 /// The one workspace that a new key opens; `None` for all of the tenant's.
-async fn workspace(caller: &Caller, body: &NewBody) -> Result<Option<Id<id::Workspace>>, ApiError> {
+fn workspace(body: &NewBody) -> Result<Option<Id<id::Workspace>>, ApiError> {
     let named = body.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
     match (named, body.admin) {
         (Some(_), true) => {
             Err(ApiError::invalid("admin", "an admin key is of no one workspace; leave `workspace_id` away"))
         }
-        (None, true) => caller.admin("make another").map(|()| None),
         (None, false) => Err(ApiError::invalid(
             "workspace_id",
             "name the workspace that the key opens, or send `\"admin\": true` for all of them",
         )),
-        (Some(named), false) => {
-            let unknown = || ApiError::invalid("workspace_id", "no workspace has that id");
-            caller.check(named).map_err(|_| unknown())?;
-            match caller.store.workspace(named).await {
-                Ok(row) => Ok(Some(row.id)),
-                Err(StoreError::NotFound) => Err(unknown()),
-                Err(error) => Err(error.into()),
-            }
-        }
+        (named, _) => Ok(named),
     }
 }
 
-fn scopes(caller: &Caller, words: Option<&[String]>, test: bool) -> Result<Scopes, ApiError> {
-    let most = if test { Scopes::of_tests() } else { Scopes::EVERY };
-    let Some(words) = words else { return Ok(Scopes::usual().within(caller.scopes).within(most)) };
-    let mut scopes = Vec::with_capacity(words.len());
-    for (n, word) in words.iter().enumerate() {
+fn scopes(words: &[String]) -> Result<Vec<Scope>, ApiError> {
+    let read = |(n, word): (usize, &String)| {
         let known = || Scope::ALL.map(Scope::word).join(", ");
-        let scope = Scope::from_word(word).ok_or_else(|| {
+        Scope::from_word(word).ok_or_else(|| {
             ApiError::invalid(format!("scopes[{n}]"), format!("is no scope; there are {}", known()))
-        })?;
-        if !most.has(scope) {
-            return Err(ApiError::invalid(
-                format!("scopes[{n}]"),
-                "is not for test keys: it changes what is live",
-            ));
-        }
-        scopes.push(scope);
-    }
-    if scopes.is_empty() {
-        return Err(ApiError::invalid("scopes", "a key needs at least one"));
-    }
-    let scopes = Scopes::of(&scopes);
-    if !caller.scopes.covers(scopes) {
-        return Err(ApiError::new(
-            StatusCode::FORBIDDEN,
-            "missing_scope",
-            "A key can give away only scopes that it has itself.",
-        ));
-    }
-    Ok(scopes)
+        })
+    };
+    words.iter().enumerate().map(read).collect()
 }
 
 /// `DELETE /v1/api-keys/{id}`: from the next request on it opens nothing.
@@ -190,17 +132,6 @@ pub(in crate::http) async fn revoke(
     caller: Caller,
     PathId(id): PathId<id::Key>,
 ) -> Result<StatusCode, ApiError> {
-    let key = caller.store.key(id).await?;
-    if caller.workspace.is_some() && key.workspace != caller.workspace {
-        return Err(ApiError::not_found());
-    }
-    if key.id == caller.key {
-        return Err(ApiError::new(
-            StatusCode::CONFLICT,
-            "own_key",
-            "A key cannot revoke itself: use another one.",
-        ));
-    }
-    caller.store.revoke_key(&key, app.clock.now()).await?;
+    caller.acting(&app).revoke_key(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -65,20 +65,15 @@ pub(in crate::http) async fn list(
 ) -> Result<Json<View>, ApiError> {
     let asked: Asked<id::Callback> = query.asked()?;
     let key = caller.store.open_key().await?;
-    let rows = caller.store.attention(caller.workspace, asked.before, asked.limit + 1).await?;
+    let rows = caller.store.attention(None, asked.before, asked.limit + 1).await?;
     let clear = callbacks::revealed(&app, &caller, &rows).await;
     let page = Page::of(rows, &asked, |r| (r.created_at, r.id), |r| callbacks::view(r, &key, clear));
     let (data, next_cursor) = page.into_parts();
-    let workspaces = if query.goes_on() { Vec::new() } else { in_sight(&caller).await? };
+    let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
+    let workspaces = match query.goes_on() {
+        true => Vec::new(),
+        false => caller.store.workspaces(first, MOST_WORKSPACES).await?,
+    };
     let workspaces = workspaces.into_iter().filter_map(in_need).collect();
     Ok(Json(View { data, next_cursor, workspaces }))
-}
-
-/// The workspaces that the key sees.
-async fn in_sight(caller: &Caller) -> Result<Vec<WorkspaceRow>, ApiError> {
-    if let Some(id) = caller.workspace {
-        return Ok(vec![caller.store.workspace(id).await?]);
-    }
-    let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
-    Ok(caller.store.workspaces(first, MOST_WORKSPACES).await?)
 }

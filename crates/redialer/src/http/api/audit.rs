@@ -78,11 +78,8 @@ pub(in crate::http) async fn list(
 ) -> Result<Json<Page<View>>, ApiError> {
     let asked: Asked<id::Act> = Asked::read(query.limit, query.cursor.as_deref())?;
     let named = query.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
-    if let Some(named) = named {
-        caller.check(named)?;
-    }
     let filter = ActFilter {
-        workspace: named.or(caller.workspace),
+        workspace: named,
         actor: query.actor,
         action: query.action,
         target: query.target,

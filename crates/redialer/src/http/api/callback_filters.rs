@@ -61,9 +61,6 @@ impl ListQuery {
         key: &TenantKey,
     ) -> Result<Option<Filter>, ApiError> {
         let named = self.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
-        if let Some(named) = named {
-            caller.check(named)?;
-        }
         let number = self.to_number.as_deref().map(|t| wire::number("to_number", t)).transpose()?;
         let agents = match self.agent_id.as_deref() {
             None => Vec::new(),
@@ -79,7 +76,7 @@ impl ListQuery {
         Ok(Some(Filter {
             states: states(self.state.as_deref())?,
             agents,
-            workspace: named.or(caller.workspace),
+            workspace: named,
             reason: self.reason.as_deref().map(reason).transpose()?,
             outcome: self.outcome.clone(),
             chain: self.chain_root_id.as_deref().map(|t| wire::id("chain_root_id", t)).transpose()?,

@@ -5,8 +5,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State, http::StatusCode};
-use redialer_core::settings::is_zone;
-use redialer_core::{Id, Phone, callback::State as CallbackState, decide::is_schedulable, id};
+use redialer_core::{Id, Phone, id, settings::is_zone};
 use redialer_store::{CallbackRow, Filter, NotNow, Order, TenantKey};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,8 +17,8 @@ use super::{
     wire::{self, Body, PathId, Query},
 };
 use crate::{
+    actions::callbacks::{self, ByHand, NotScheduled, When},
     app::App,
-    flow::manage::{self, ByHand, NotScheduled, When},
     http::{auth::Caller, error::ApiError, openapi::settings},
 };
 
@@ -154,18 +153,9 @@ pub(super) async fn revealed(app: &App, caller: &Caller, rows: &[CallbackRow]) -
     caller.may_show(app, "numbers", &ids).await
 }
 
-/// The callback, if this key may see it.
-pub(super) async fn seen(caller: &Caller, id: Id<id::Callback>) -> Result<CallbackRow, ApiError> {
-    let row = caller.store.callback(id).await?;
-    caller.check(row.workspace)?;
-    // With its workspace it is gone.
-    caller.store.workspace(row.workspace).await?;
-    Ok(row)
-}
-
 async fn shown(app: &App, caller: &Caller, id: Id<id::Callback>) -> Result<Tagged<View>, ApiError> {
     let key = caller.store.open_key().await?;
-    let row = seen(caller, id).await?;
+    let row = callbacks::seen(&caller.store, id).await?;
     let clear = revealed(app, caller, std::slice::from_ref(&row)).await;
     let updated_at = row.updated_at;
     Ok(tagged(id, updated_at, view(row, &key, clear)))
@@ -186,7 +176,7 @@ pub(in crate::http) async fn chain(
     caller: Caller,
     PathId(id): PathId<id::Callback>,
 ) -> Result<Json<Page<View>>, ApiError> {
-    let row = seen(&caller, id).await?;
+    let row = callbacks::seen(&caller.store, id).await?;
     let key = caller.store.open_key().await?;
     let filter = Filter { chain: Some(row.chain), workspace: Some(row.workspace), ..Filter::default() };
     let all: Asked<id::Callback> = Asked::read(Some(200), None)?;
@@ -229,8 +219,8 @@ pub(in crate::http) async fn create(
     Body(body): Body<NewBody>,
 ) -> Result<(StatusCode, Tagged<View>), ApiError> {
     let agent = match caller.store.agent(wire::id("agent_id", &body.agent_id)?).await {
-        Ok(agent) if caller.check(agent.workspace).is_ok() => agent,
-        Ok(_) | Err(redialer_store::StoreError::NotFound) => {
+        Ok(agent) => agent,
+        Err(redialer_store::StoreError::NotFound) => {
             return Err(ApiError::invalid("agent_id", "no agent has that id"));
         }
         Err(error) => return Err(error.into()),
@@ -254,14 +244,15 @@ pub(in crate::http) async fn create(
         replaces: body.replace,
     };
     let workspace = caller.store.workspace(agent.workspace).await?;
-    let id = manage::schedule(&app, &caller.store, &workspace, &agent, by_hand).await.map_err(
-        |why| match why {
-            NotScheduled::OutOfRange => {
-                ApiError::invalid(if has_text { "text" } else { "at" }, why.to_string())
-            }
-            why => not_scheduled(why),
-        },
-    )?;
+    let id =
+        callbacks::schedule(&app, &caller.store, &workspace, &agent, by_hand).await.map_err(
+            |why| match why {
+                NotScheduled::OutOfRange => {
+                    ApiError::invalid(if has_text { "text" } else { "at" }, why.to_string())
+                }
+                why => not_scheduled(why),
+            },
+        )?;
     Ok((StatusCode::CREATED, shown(&app, &caller, id).await?))
 }
 
@@ -277,6 +268,8 @@ fn not_scheduled(why: NotScheduled) -> ApiError {
         NotScheduled::PromisePending(_) => conflict("promise_pending"),
         NotScheduled::ForcedBefore(_) => conflict("already_forced"),
         NotScheduled::Fuse => conflict("fuse"),
+        NotScheduled::Now(NotNow::Dialling) => conflict("already_dialing"),
+        NotScheduled::Now(NotNow::Final) => conflict("final"),
     }
 }
 
@@ -333,14 +326,17 @@ pub(in crate::http) async fn change(
     if_match: IfMatch,
     Body(body): Body<ChangeBody>,
 ) -> Result<Tagged<View>, ApiError> {
-    let row = seen(&caller, id).await?;
+    let row = callbacks::seen(&caller.store, id).await?;
     let if_unchanged = if_match.guard(id, row.updated_at)?;
     let to = wire::moment("scheduled_for", &body.scheduled_for)?;
-    if !is_schedulable(to, app.clock.now(), app.clock.speed()) {
-        let why = "`scheduled_for` must lie between now and 400 days from now.";
-        return Err(ApiError::invalid("scheduled_for", why));
-    }
-    done(caller.store.reschedule(id, to, if_unchanged, app.clock.now()).await?)?;
+    let moved = callbacks::reschedule(&app, &caller.store, id, (to, if_unchanged)).await;
+    moved.map_err(|why| match why {
+        NotScheduled::OutOfRange => {
+            let why = "`scheduled_for` must lie between now and 400 days from now.";
+            ApiError::invalid("scheduled_for", why)
+        }
+        why => not_scheduled(why),
+    })?;
     shown(&app, &caller, id).await
 }
 
@@ -350,8 +346,8 @@ pub(in crate::http) async fn cancel(
     caller: Caller,
     PathId(id): PathId<id::Callback>,
 ) -> Result<Tagged<View>, ApiError> {
-    seen(&caller, id).await?;
-    done(caller.store.cancel(id, app.clock.now()).await?)?;
+    callbacks::seen(&caller.store, id).await?;
+    caller.store.cancel(id, app.clock.now()).await?.map_err(|why| not_scheduled(why.into()))?;
     shown(&app, &caller, id).await
 }
 
@@ -361,31 +357,7 @@ pub(in crate::http) async fn force(
     caller: Caller,
     PathId(id): PathId<id::Callback>,
 ) -> Result<Tagged<View>, ApiError> {
-    let row = seen(&caller, id).await?;
-    if row.state == CallbackState::Failed
-        && matches!(row.outcome.as_deref(), Some("unresolved" | "outcome_unknown"))
-    {
-        let anew = manage::force_anew(&app, &caller.store, &row).await.map_err(not_scheduled)?;
-        return shown(&app, &caller, anew).await;
-    }
-    if row.state.is_waiting()
-        && caller.store.is_fuse_blown(row.person_ix, app.config.fuse(), app.clock.now()).await?
-    {
-        return Err(not_scheduled(NotScheduled::Fuse));
-    }
-    done(caller.store.force(id, app.clock.now()).await?)?;
-    shown(&app, &caller, id).await
-}
-
-fn done(result: Result<(), NotNow>) -> Result<(), ApiError> {
-    result.map_err(|why| match why {
-        NotNow::Dialling => ApiError::new(
-            StatusCode::CONFLICT,
-            "already_dialing",
-            "The callback is being dialed and cannot be changed.",
-        ),
-        NotNow::Final => {
-            ApiError::new(StatusCode::CONFLICT, "final", "The callback is finished and cannot be changed.")
-        }
-    })
+    let row = callbacks::seen(&caller.store, id).await?;
+    let dialed = callbacks::force(&app, &caller.store, &row).await.map_err(not_scheduled)?;
+    shown(&app, &caller, dialed).await
 }

@@ -55,11 +55,6 @@ impl FromRequestParts<Arc<App>> for IfMatch {
 }
 
 impl IfMatch {
-    /// Whether a version was named.
-    pub(in crate::http) const fn is_given(&self) -> bool {
-        self.0.is_some()
-    }
-
     /// What the change is to guard on; refused where the thing has another version already.
     pub(in crate::http) fn guard<N>(
         &self,

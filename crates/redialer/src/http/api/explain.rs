@@ -18,8 +18,9 @@ use redialer_store::{CallbackRow, Seat, Secrets, WorkspaceRow};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{callbacks::seen, wire::PathId};
+use super::wire::PathId;
 use crate::{
+    actions::callbacks,
     app::App,
     http::{auth::Caller, error::ApiError},
 };
@@ -77,7 +78,7 @@ pub(in crate::http) async fn show(
     caller: Caller,
     PathId(id): PathId<id::Callback>,
 ) -> Result<Json<View>, ApiError> {
-    let row = seen(&caller, id).await?;
+    let row = callbacks::seen(&caller.store, id).await?;
     let key = caller.store.tenant_key().await?;
     // A row that does not open is still explained, without what was heard.
     let secrets = row
@@ -111,7 +112,7 @@ async fn asked(
     secrets: &Secrets,
 ) -> Result<(Timestamp, Vec<GateRecord>), ApiError> {
     if !row.state.is_waiting()
-        && let Some(decided) = caller.store.decided(row.id).await?
+        && let Some(decided) = caller.store.decided(row).await?
     {
         return Ok(decided);
     }
@@ -139,7 +140,7 @@ async fn around(
     workspace: &WorkspaceRow,
 ) -> Result<Around, ApiError> {
     let (now, steady) = (app.clock.now(), app.clock.steady());
-    let used = caller.store.calls_this_month(None, now).await?;
+    let used = caller.store.calls_of_plan(now).await?;
     let limit = app.store.limits_of(caller.tenant.plan).calls_a_month;
     Ok(Around {
         paused: workspace.paused.map(|(why, _)| (why, workspace.pause_message.clone())),

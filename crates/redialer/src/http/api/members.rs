@@ -1,13 +1,10 @@
 //! `/v1/members`: who signs in to the tenant, and as what.
-//!
-//! Invariants: members are the tenant's, so only an admin key sees them; nobody makes a member of a role that may do more
-//! than the asking key, nor touches one of such a role.
 
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
-use redialer_core::{Id, access::Role, id};
-use redialer_store::{MemberRow, NewMember};
+use redialer_core::{access::Role, id};
+use redialer_store::MemberRow;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -17,7 +14,6 @@ use super::{
 };
 use crate::{
     app::App,
-    flow::manage,
     http::{auth::Caller, error::ApiError, openapi::settings},
 };
 
@@ -48,12 +44,12 @@ impl From<MemberRow> for View {
 
 /// `GET /v1/members`.
 pub(in crate::http) async fn list(
+    State(app): State<Arc<App>>,
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
-    caller.admin("see members")?;
     let asked: Asked<id::Member> = query.asked()?;
-    let rows = caller.store.members(asked.before, asked.limit + 1).await?;
+    let rows = caller.acting(&app).members(asked.before, asked.limit + 1).await?;
     Ok(Json(Page::of(rows, &asked, |m| (m.created_at, m.id), View::from)))
 }
 
@@ -73,18 +69,9 @@ pub(in crate::http) async fn create(
     caller: Caller,
     Body(body): Body<NewBody>,
 ) -> Result<(StatusCode, Json<View>), ApiError> {
-    caller.admin("add members")?;
-    let role = given(&caller, &body.role)?;
-    let email = email(&body.email)?;
-    let (password, hash) = manage::password(&app.chance).await.map_err(|error| {
-        tracing::error!(%error, "a password could not be made");
-        ApiError::unavailable()
-    })?;
-    let new =
-        NewMember { id: Id::new(app.clock.now(), &app.chance), email: &email, password_hash: &hash, role };
-    caller.store.add_member(&new, app.clock.now()).await?;
-    let shown = View { password: Some(password), ..caller.store.member(new.id).await?.into() };
-    Ok((StatusCode::CREATED, Json(shown)))
+    let (role, email) = (role(&body.role)?, email(&body.email)?);
+    let (member, password) = caller.acting(&app).add_member(&email, role).await?;
+    Ok((StatusCode::CREATED, Json(View { password: Some(password), ..member.into() })))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -102,11 +89,8 @@ pub(in crate::http) async fn change(
     PathId(id): PathId<id::Member>,
     Body(body): Body<ChangeBody>,
 ) -> Result<Json<View>, ApiError> {
-    caller.admin("change members")?;
-    let member = caller.store.member(id).await?;
-    covers(&caller, member.role)?;
-    caller.store.change_role(&member, given(&caller, &body.role)?, app.clock.now()).await?;
-    Ok(Json(caller.store.member(id).await?.into()))
+    let role = role(&body.role)?;
+    Ok(Json(caller.acting(&app).change_role(id, role).await?.into()))
 }
 
 /// `DELETE /v1/members/{id}`.
@@ -115,29 +99,14 @@ pub(in crate::http) async fn remove(
     caller: Caller,
     PathId(id): PathId<id::Member>,
 ) -> Result<StatusCode, ApiError> {
-    caller.admin("remove members")?;
-    let member = caller.store.member(id).await?;
-    covers(&caller, member.role)?;
-    caller.store.remove_member(&member, app.clock.now()).await?;
+    caller.acting(&app).remove_member(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn given(caller: &Caller, word: &str) -> Result<Role, ApiError> {
+fn role(word: &str) -> Result<Role, ApiError> {
     let known = || Role::ALL.map(Role::word).join(", ");
-    let role = Role::from_word(word)
-        .ok_or_else(|| ApiError::invalid("role", format!("is no role; there are {}", known())))?;
-    covers(caller, role).map(|()| role)
-}
-
-fn covers(caller: &Caller, role: Role) -> Result<(), ApiError> {
-    if caller.scopes.covers(role.scopes()) {
-        return Ok(());
-    }
-    Err(ApiError::new(
-        StatusCode::FORBIDDEN,
-        "missing_scope",
-        format!("A key that lacks scopes of the role `{}` cannot make, change or remove one.", role.word()),
-    ))
+    Role::from_word(word)
+        .ok_or_else(|| ApiError::invalid("role", format!("is no role; there are {}", known())))
 }
 
 /// An e-mail address, as far as that can be told without asking; in lower case.

@@ -10,8 +10,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::{callbacks::seen, page::Page, wire::PathId};
+use super::{page::Page, wire::PathId};
 use crate::{
+    actions::callbacks,
     app::App,
     http::{auth::Caller, error::ApiError, openapi::settings},
 };
@@ -34,7 +35,7 @@ pub(in crate::http) async fn show(
     caller: Caller,
     PathId(id): PathId<id::Callback>,
 ) -> Result<Json<Page<View>>, ApiError> {
-    let row = seen(&caller, id).await?;
+    let row = callbacks::seen(&caller.store, id).await?;
     let key = caller.store.tenant_key().await?;
     caller.reveals(&app, "payload", &[id.to_string()]).await?;
     let rows = caller.store.captured(&row).await?;

@@ -1,6 +1,4 @@
 //! `/v1/suppressions`: numbers of the tenant that must not be called.
-//!
-//! Invariant: the list is of all the tenant's workspaces, so that a key of one may put numbers on it but not look into it.
 
 use std::sync::Arc;
 
@@ -69,14 +67,11 @@ pub(in crate::http) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
-    caller.admin("see the do-not-call list, which is of every workspace")?;
     let asked: Asked<id::Suppression> = Asked::read(query.limit, query.cursor.as_deref())?;
     let number = query.number.map(|text| wire::number("number", &text)).transpose()?;
     let key = caller.store.tenant_key().await?;
-    let rows = match number {
-        Some(number) => caller.store.suppression_of(&number, &key).await?.into_iter().collect(),
-        None => caller.store.suppressions(asked.before, asked.limit + 1).await?,
-    };
+    let page = (asked.before, asked.limit + 1);
+    let rows = caller.acting(&app).suppressions(number.as_ref(), &key, page).await?;
     let clear = shows(&app, &caller, &rows).await;
     Ok(Json(Page::of(rows, &asked, |r| (r.created_at, r.id), |r| view(&r, &key, clear))))
 }
@@ -143,7 +138,7 @@ pub(in crate::http) async fn create(
     let rows = caller.store.suppress(&numbers, note, &key, now, &app.chance).await?;
     let clear = shows(&app, &caller, &rows).await;
     let mut data: Vec<View> = rows.iter().map(|row| view(row, &key, clear)).collect();
-    if caller.workspace.is_some() {
+    if caller.principal.workspace.is_some() {
         // An entry that was there before may have another workspace's note.
         data.iter_mut().for_each(|entry| entry.note = None);
     }
@@ -160,7 +155,6 @@ pub(in crate::http) async fn remove(
     caller: Caller,
     PathId(id): PathId<id::Suppression>,
 ) -> Result<StatusCode, ApiError> {
-    caller.admin("take numbers off the do-not-call list, which is of every workspace")?;
-    caller.store.unsuppress(id, app.clock.now()).await?;
+    caller.acting(&app).unsuppress(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

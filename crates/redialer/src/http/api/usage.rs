@@ -45,18 +45,12 @@ pub(in crate::http) async fn show(
     let now = app.clock.now();
     let (start, end) = month(now);
     let limits = app.store.limits_of(caller.tenant.plan);
-    let workspaces = match caller.workspace {
-        Some(_) => 1,
-        None => caller.store.count_workspaces().await?,
-    };
+    let workspaces = caller.store.count_workspaces().await?;
     Ok(Json(View {
         plan: caller.tenant.plan.word(),
         period_start: start.to_string(),
         period_end: end.to_string(),
-        calls: Used {
-            used: caller.store.calls_this_month(caller.workspace, now).await?,
-            limit: limits.calls_a_month,
-        },
+        calls: Used { used: caller.store.calls_this_month(None, now).await?, limit: limits.calls_a_month },
         workspaces: Used { used: workspaces, limit: limit(limits.workspaces) },
         agents_per_workspace: limit(limits.agents).and_then(|n| u32::try_from(n).ok()),
         max_attempts: limits.max_attempts,

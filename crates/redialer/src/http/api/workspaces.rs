@@ -4,18 +4,14 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use redialer_core::{
-    Id, Timestamp, id,
+    Timestamp, id,
     quota::month,
-    settings::{BadSettings, Nulls, Retention, WorkspaceSettings, merge},
-    tenant::Limits,
-    time::{minutes, plus},
-    timing::UNDO_MINUTES,
-    workspace::{Pause, ProviderName},
+    settings::{Retention, WorkspaceSettings},
+    workspace::Pause,
 };
-use redialer_providers::{Provider, ReadError, ReadFailure, WebhookAuth};
-use redialer_store::{NewWorkspace, StoreError, TenantKey, WorkspaceChange, WorkspaceRow};
+use redialer_store::WorkspaceRow;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -24,11 +20,8 @@ use super::{
     wire::{self, Body, PathId, Query},
 };
 use crate::{
+    actions::workspaces::{NewConnection, WorkspacePatch},
     app::App,
-    flow::{
-        account,
-        manage::{self, SyncError},
-    },
     http::{auth::Caller, error::ApiError, openapi::settings},
 };
 
@@ -113,10 +106,7 @@ pub(in crate::http) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
     let asked: Asked<id::Workspace> = query.asked()?;
-    let rows = match caller.workspace {
-        Some(own) => vec![caller.store.workspace(own).await?],
-        None => caller.store.workspaces(asked.before, asked.limit + 1).await?,
-    };
+    let rows = caller.store.workspaces(asked.before, asked.limit + 1).await?;
     let mut shown = Vec::with_capacity(rows.len());
     for row in rows {
         shown.push(((row.created_at, row.id), view(&caller, row, &app).await?));
@@ -143,56 +133,14 @@ pub(in crate::http) async fn create(
     caller: Caller,
     Body(body): Body<NewBody>,
 ) -> Result<(StatusCode, Json<View>), ApiError> {
-    caller.admin("connect workspaces")?;
-    let name = wire::name("name", &body.name)?;
-    let name_of_provider = ProviderName::new(&body.provider);
-    let provider = app.providers.of(&name_of_provider, false);
-    let provider = provider.map_err(|_| wire::not_among("provider", &app.providers.names()))?;
-    let api_key = secret("api_key", &body.api_key)?;
-    let webhook_key =
-        body.webhook_key.as_deref().map(|k| secret("webhook_key", k)).transpose()?.unwrap_or(api_key);
-    let account = account_of(provider, &caller, api_key).await?;
-    let id = Id::new(app.clock.now(), &app.chance);
-    let new = NewWorkspace {
-        id,
-        provider: &name_of_provider,
-        name,
-        api_key,
-        webhook_auth: &WebhookAuth::of_key(webhook_key).to_stored(),
-        account: Some(&account),
-        settings: &json!({}),
+    let new = NewConnection {
+        name: wire::name("name", &body.name)?,
+        provider: &body.provider,
+        api_key: secret("api_key", &body.api_key)?,
+        webhook_key: body.webhook_key.as_deref().map(|k| secret("webhook_key", k)).transpose()?,
     };
-    let key = caller.store.tenant_key().await?;
-    let max = app.store.limits_of(caller.tenant.plan).workspaces;
-    caller.store.create_workspace(&new, max, &key, app.clock.now(), &app.chance).await?;
-    let row = caller.store.workspace(id).await?;
-    // The roster at once. A provider that does not answer now is asked again by itself.
-    if let Err(error) = manage::sync(&app, &caller.store, &caller.tenant, &row).await {
-        tracing::warn!(workspace.id = %id, %error, "the roster of workspace {id} could not be pulled yet");
-        if let SyncError::Provider(error) = &error {
-            account::read_failed(&app, id, error).await;
-        }
-    }
-    let row = caller.store.workspace(id).await?;
+    let row = caller.acting(&app).connect(new).await?;
     Ok((StatusCode::CREATED, Json(view(&caller, row, &app).await?)))
-}
-
-/// The account that a key belongs to. A key that the provider refuses is refused here.
-async fn account_of(provider: &dyn Provider, caller: &Caller, api_key: &str) -> Result<String, ApiError> {
-    let key = caller.store.tenant_key().await?;
-    account::of_key(provider, &key, api_key).await.map_err(|error| match error.failure {
-        ReadFailure::KeyRefused { .. } => {
-            ApiError::unprocessable("provider_key_refused", "api_key", error.to_string())
-        }
-        _ => {
-            tracing::warn!(%error, "the provider could not be asked about a new key");
-            ApiError::new(
-                StatusCode::BAD_GATEWAY,
-                "provider_unavailable",
-                format!("The key could not be checked: {error} Try again."),
-            )
-        }
-    })
 }
 
 /// `GET /v1/workspaces/{id}`.
@@ -201,7 +149,6 @@ pub(in crate::http) async fn show(
     caller: Caller,
     PathId(id): PathId<id::Workspace>,
 ) -> Result<Tagged<View>, ApiError> {
-    caller.check(id)?;
     let row = caller.store.workspace(id).await?;
     Ok(tagged(id, row.updated_at, view(&caller, row, &app).await?))
 }
@@ -219,7 +166,7 @@ pub(in crate::http) async fn own(
     Query(query): Query<OwnQuery>,
 ) -> Result<Json<View>, ApiError> {
     let named = query.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
-    let id = match (caller.workspace, named) {
+    let id = match (caller.principal.workspace, named) {
         (Some(own), None) => own,
         (_, Some(named)) => named,
         (None, None) => {
@@ -227,7 +174,6 @@ pub(in crate::http) async fn own(
             return Err(ApiError::invalid("workspace_id", why));
         }
     };
-    caller.check(id)?;
     let row = caller.store.workspace(id).await?;
     Ok(Json(view(&caller, row, &app).await?))
 }
@@ -245,12 +191,6 @@ pub(in crate::http) struct ChangeBody {
     retention: Option<Value>,
 }
 
-/// A replaced webhook key still counts for a day.
-const KEY_GRACE_MINUTES: i64 = 24 * 60;
-
-/// How often a merge is made anew because somebody else's came between.
-pub(super) const MERGES: usize = 8;
-
 /// `PATCH /v1/workspaces/{id}`. Objects are merged into what is there when they are written.
 pub(in crate::http) async fn change(
     State(app): State<Arc<App>>,
@@ -259,87 +199,18 @@ pub(in crate::http) async fn change(
     if_match: IfMatch,
     Body(body): Body<ChangeBody>,
 ) -> Result<Tagged<View>, ApiError> {
-    caller.check(id)?;
     let row = caller.store.workspace(id).await?;
-    let account = match &body.api_key {
-        Some(text) => {
-            let provider = app.provider(&row, false)?;
-            Some(account_of(provider, &caller, secret("api_key", text)?).await?)
-        }
-        None => None,
+    let if_unchanged = if_match.guard(id, row.updated_at)?;
+    let patch = WorkspacePatch {
+        name: body.name.as_deref().map(|name| wire::name("name", name)).transpose()?,
+        api_key: body.api_key.as_deref().map(|key| secret("api_key", key)).transpose()?,
+        webhook_key: body.webhook_key.as_deref().map(|key| secret("webhook_key", key)).transpose()?,
+        settings: body.defaults.as_ref(),
+        retention: body.retention.as_ref(),
     };
-    if_match.guard(id, row.updated_at)?;
-    let mut changed = merged(&app, &caller, row, &body, account.as_deref()).await;
-    for _ in 0..MERGES {
-        // Whoever did not name a version wants their fields changed, whatever else was changed meanwhile.
-        if !matches!(changed, Err(StoreError::Changed)) || if_match.is_given() {
-            break;
-        }
-        let row = caller.store.workspace(id).await?;
-        changed = merged(&app, &caller, row, &body, account.as_deref()).await;
-    }
-    changed??;
+    caller.acting(&app).change_workspace(row, patch, if_unchanged).await?;
     let row = caller.store.workspace(id).await?;
     Ok(tagged(id, row.updated_at, view(&caller, row, &app).await?))
-}
-
-/// Writes a change merged into the workspace as it was read; [`StoreError::Changed`] when it is no longer so.
-async fn merged(
-    app: &App,
-    caller: &Caller,
-    row: WorkspaceRow,
-    body: &ChangeBody,
-    account: Option<&str>,
-) -> Result<Result<(), ApiError>, StoreError> {
-    let key = caller.store.tenant_key().await?;
-    let now = app.clock.now();
-    let prepared = || -> Result<_, ApiError> {
-        let settings = body
-            .defaults
-            .as_ref()
-            .map(|patch| patched(&row, patch, app.store.limits_of(caller.tenant.plan)))
-            .transpose()?;
-        let retention = body.retention.as_ref().map(|patch| retention(&row.retention, patch)).transpose()?;
-        let api_key = body.api_key.as_deref().map(|k| secret("api_key", k)).transpose()?;
-        let webhook_auth = webhook_auth(&row, body, &key, now)?;
-        let name = body.name.as_deref().map(|n| wire::name("name", n)).transpose()?;
-        Ok((settings, retention, api_key, webhook_auth, name))
-    };
-    let (settings, retention, api_key, webhook_auth, name) = match prepared() {
-        Ok(prepared) => prepared,
-        Err(error) => return Ok(Err(error)),
-    };
-    let change = WorkspaceChange {
-        name,
-        api_key,
-        webhook_auth: webhook_auth.as_deref(),
-        account,
-        settings: settings.as_ref(),
-        retention: retention.as_ref(),
-        if_unchanged: Some(row.updated_at),
-    };
-    caller.store.change_workspace(row.id, &change, &key, now, &app.chance).await.map(Ok)
-}
-
-/// How webhooks prove who sent them from now on, where a change touches it. A workspace that never named a webhook key of
-/// its own signs with its API key, and goes on doing so with a new one.
-fn webhook_auth(
-    row: &WorkspaceRow,
-    body: &ChangeBody,
-    key: &TenantKey,
-    now: Timestamp,
-) -> Result<Option<Vec<u8>>, ApiError> {
-    let stored = WebhookAuth::from_stored(&row.webhook_auth(key)?);
-    let mut auth = stored.ok_or(StoreError::Corrupt("list of webhook keys"))?;
-    let signs_with_api_key =
-        auth.keys.first().is_some_and(|first| row.api_key(key).is_ok_and(|api_key| first.key == *api_key));
-    let new = match (&body.webhook_key, &body.api_key) {
-        (Some(new), _) => secret("webhook_key", new)?,
-        (None, Some(new)) if signs_with_api_key => secret("api_key", new)?,
-        (None, _) => return Ok(None),
-    };
-    auth.replace(new, now, plus(now, minutes(KEY_GRACE_MINUTES)));
-    Ok(Some(auth.to_stored()))
 }
 
 /// `DELETE /v1/workspaces/{id}`: silent at once, gone after a day.
@@ -348,9 +219,7 @@ pub(in crate::http) async fn remove(
     caller: Caller,
     PathId(id): PathId<id::Workspace>,
 ) -> Result<StatusCode, ApiError> {
-    caller.check(id)?;
-    caller.admin("delete workspaces")?;
-    caller.store.delete_workspace(id, app.clock.now()).await?;
+    caller.acting(&app).delete_workspace(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -360,12 +229,7 @@ pub(in crate::http) async fn restore(
     caller: Caller,
     PathId(id): PathId<id::Workspace>,
 ) -> Result<Json<View>, ApiError> {
-    caller.check(id)?;
-    caller.admin("restore workspaces")?;
-    let now = app.clock.now();
-    let max = app.store.limits_of(caller.tenant.plan).workspaces;
-    caller.store.restore_workspace(id, plus(now, -minutes(UNDO_MINUTES)), max, now).await?;
-    let row = caller.store.workspace(id).await?;
+    let row = caller.acting(&app).restore_workspace(id).await?;
     Ok(Json(view(&caller, row, &app).await?))
 }
 
@@ -383,51 +247,8 @@ pub(in crate::http) async fn sync(
     caller: Caller,
     PathId(id): PathId<id::Workspace>,
 ) -> Result<Json<Synced>, ApiError> {
-    caller.check(id)?;
-    let row = caller.store.workspace(id).await?;
-    let n = match manage::sync(&app, &caller.store, &caller.tenant, &row).await {
-        Ok(n) => n,
-        Err(SyncError::Store(error)) => return Err(error.into()),
-        Err(SyncError::Provider(error)) => {
-            account::read_failed(&app, id, &error).await;
-            return Err(provider_failed(&error));
-        }
-    };
+    let n = caller.acting(&app).sync(id).await?;
     Ok(Json(Synced { workspace_id: id.to_string(), agents: n }))
-}
-
-fn provider_failed(error: &ReadError) -> ApiError {
-    // What the account's owner must mend is a state of the workspace; what the provider must, is not.
-    let (status, code) = match &error.failure {
-        ReadFailure::KeyRefused { .. } | ReadFailure::Forbidden { .. } => {
-            (StatusCode::CONFLICT, "provider_key_refused")
-        }
-        ReadFailure::Payment { .. } => (StatusCode::CONFLICT, "provider_payment_required"),
-        ReadFailure::Throttled { .. } => (StatusCode::BAD_GATEWAY, "provider_throttled"),
-        ReadFailure::Unknown(_) | ReadFailure::Unavailable(_) => {
-            (StatusCode::BAD_GATEWAY, "provider_unavailable")
-        }
-    };
-    ApiError::new(status, code, error.to_string())
-}
-
-/// What the workspace has set once the patch is laid over it, after checking the settings that this comes to.
-fn patched(row: &WorkspaceRow, patch: &Value, limits: &Limits) -> Result<Value, ApiError> {
-    let named = |e: BadSettings| {
-        let field = if e.field.is_empty() { "defaults".to_owned() } else { format!("defaults.{}", e.field) };
-        ApiError::invalid(field, e.problem)
-    };
-    row.settings.patched(patch).and_then(|settings| settings.check(limits)).map_err(named)?;
-    let mut set = row.set.clone();
-    merge(&mut set, patch, Nulls::Kept);
-    Ok(set)
-}
-
-fn retention(retention: &Retention, patch: &Value) -> Result<Retention, ApiError> {
-    let patched = retention
-        .patched(patch)
-        .map_err(|e| ApiError::invalid(format!("retention.{}", e.field), e.problem))?;
-    if patched.keeps_everything() { Ok(patched) } else { Err(ApiError::not_available_yet("retention")) }
 }
 
 fn secret<'t>(param: &str, text: &'t str) -> Result<&'t str, ApiError> {

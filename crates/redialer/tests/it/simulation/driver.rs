@@ -19,11 +19,12 @@ use axum::{
 };
 use futures_util::future::join_all;
 use redialer::{
+    actions::callbacks,
     app::App,
     clock::Hands,
     flow::{
         dispatch::{self, Ready},
-        due, housekeeping, ingest, manage, reconcile, sweep,
+        due, housekeeping, ingest, reconcile, sweep,
     },
 };
 use redialer_core::{
@@ -556,7 +557,7 @@ impl Simulation {
         let (app, tenant) = (self.app(n), self.parts.tenant);
         let forced = async move {
             for _ in 0..2 {
-                let _whatever = manage::force_anew(&app, &app.store.of(tenant), &row).await;
+                let _whatever = callbacks::force_anew(&app, &app.store.of(tenant), &row).await;
             }
             Done::Nothing
         };

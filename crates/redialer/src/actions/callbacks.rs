@@ -1,170 +1,23 @@
-//! What people do, through whichever door: connect a workspace, sync its roster, schedule by hand.
+//! Callbacks by hand: schedule, move, force.
 
 use std::collections::BTreeMap;
 
-use argon2::{Argon2, PasswordHasher as _};
 use redialer_core::{
     Id, Phone, Timestamp,
-    chance::Chance,
+    callback::State,
     decide::{self, Forced, Note, Refused, Request, is_schedulable},
     id,
     permission::Permission,
     phone,
     policy::{Policy, PromiseScope},
-    tenant::Plan,
     time::{Zone, ZoneSource},
 };
-use redialer_providers::{Provider, ReadError};
 use redialer_store::{
-    AgentRow, CallbackRow, Desk, ManualPlan, NewTenant, NotWritten, Roster, Secrets, Store, StoreError,
-    TenantKey, TenantRow, TenantStore, WorkspaceRow,
+    AgentRow, CallbackRow, Desk, ManualPlan, NotNow, NotWritten, Secrets, StoreError, TenantKey, TenantStore,
+    WorkspaceRow,
 };
 
-use super::account;
-use crate::{app::App, clock::Clock};
-
-/// What a new tenant is told once.
-pub struct Created {
-    /// Its id.
-    pub tenant: Id<id::Tenant>,
-    /// The admin API key.
-    pub admin_key: String,
-    /// The owner's e-mail address.
-    pub owner_email: String,
-    /// The owner's password.
-    pub owner_password: String,
-    /// The secret our signatures are made with.
-    pub webhook_secret: String,
-}
-
-/// Makes a tenant with an owner and an admin key.
-pub async fn create_tenant(
-    store: &Store,
-    clock: &Clock,
-    chance: &Chance,
-    name: &str,
-    email: &str,
-    plan: Plan,
-) -> anyhow::Result<Created> {
-    let (owner_password, hash) = password(chance).await?;
-    let created = Created {
-        tenant: Id::new(clock.now(), chance),
-        admin_key: format!("rdl_live_{}", chance.token::<20>()),
-        owner_email: email.to_lowercase(),
-        owner_password,
-        webhook_secret: format!("whsec_{}", chance.token::<20>()),
-    };
-    let new = NewTenant {
-        id: created.tenant,
-        name,
-        plan,
-        owner_email: &created.owner_email,
-        password_hash: &hash,
-        admin_key: &created.admin_key,
-        webhook_secret: &created.webhook_secret,
-    };
-    store.create_tenant(&new, clock.now(), chance).await?;
-    Ok(created)
-}
-
-/// A new password, and what is stored of it: Argon2id, off the threads that serve.
-pub async fn password(chance: &Chance) -> anyhow::Result<(String, String)> {
-    let (password, salt) = (chance.token::<15>(), chance.bytes::<16>());
-    let given = password.clone();
-    let hashing = tokio::task::spawn_blocking(move || {
-        Argon2::default().hash_password_with_salt(given.as_bytes(), &salt).map(|hash| hash.to_string())
-    });
-    let hash = hashing.await?.map_err(|e| anyhow::anyhow!("the password could not be hashed: {e}"))?;
-    Ok((password, hash))
-}
-
-/// Why the roster could not be pulled.
-#[derive(Debug, thiserror::Error)]
-pub enum SyncError {
-    /// The provider.
-    #[error(transparent)]
-    Provider(#[from] ReadError),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// Pulls the roster of agents and the workspace's own numbers; changes nothing at the provider.
-pub async fn sync(
-    app: &App,
-    store: &TenantStore,
-    tenant: &TenantRow,
-    workspace: &WorkspaceRow,
-) -> Result<usize, SyncError> {
-    let key = app.store.open_key(tenant.id).await?;
-    let api_key = workspace.api_key(&key)?;
-    let began = app.clock.now();
-    let provider = app.provider(workspace, false)?;
-    let agents = provider.agents(&api_key).await?;
-    let missing = &workspace.missing_permissions;
-    account::read_succeeded(app, workspace.id, missing, Permission::Agents).await;
-    if workspace.account.is_none() {
-        // Connected by a version that did not ask.
-        match account::of_key(provider, &key, &api_key).await {
-            Ok(account) => app.store.set_account(workspace.id, &account).await?,
-            Err(error) => {
-                tracing::warn!(workspace.id = %workspace.id, %error, "the provider's account of workspace {} could not be read", workspace.id);
-            }
-        }
-    }
-    let own = own_numbers(app, provider, workspace, (&key, &api_key)).await?;
-    let roster: Vec<Roster<'_>> = agents
-        .iter()
-        .map(|a| Roster {
-            provider_agent_id: &a.id,
-            name: &a.name,
-            channel: a.channel,
-            timezone: a.timezone.as_deref(),
-        })
-        .collect();
-    let max = app.store.limits_of(tenant.plan).agents;
-    store
-        .sync_agents(
-            workspace.id,
-            &roster,
-            own.as_ref().map(|(indexes, countries)| (indexes.as_slice(), countries.as_slice())),
-            max,
-            (began, app.clock.now()),
-            &app.chance,
-        )
-        .await?;
-    tracing::info!(workspace.id = %workspace.id, n = agents.len(), "the roster of workspace {} was pulled: {} agents", workspace.id, agents.len());
-    Ok(agents.len())
-}
-
-/// The keyed indexes of the workspace's own numbers, and their countries.
-type OwnNumbers = (Vec<[u8; 16]>, Vec<String>);
-
-/// The workspace's own numbers, as far as its key may read them now.
-async fn own_numbers(
-    app: &App,
-    provider: &dyn Provider,
-    workspace: &WorkspaceRow,
-    (key, api_key): (&TenantKey, &str),
-) -> Result<Option<OwnNumbers>, ReadError> {
-    let numbers = match provider.numbers(api_key).await {
-        Ok(numbers) => numbers,
-        Err(error) if error.is_of_account() => return Err(error),
-        Err(error) => {
-            account::read_failed(app, workspace.id, &error).await;
-            tracing::warn!(workspace.id = %workspace.id, %error, "the workspace's own numbers could not be read");
-            return Ok(None);
-        }
-    };
-    let missing = &workspace.missing_permissions;
-    account::read_succeeded(app, workspace.id, missing, Permission::Numbers).await;
-    let numbers: Vec<Phone> = numbers.iter().filter_map(|n| Phone::parse(&n.number).ok()).collect();
-    let mut countries: Vec<String> =
-        numbers.iter().filter_map(|n| phone::country_of(n)).map(str::to_owned).collect();
-    countries.sort();
-    countries.dedup();
-    Ok(Some((numbers.iter().map(|n| key.index(n.e164())).collect(), countries)))
-}
+use crate::app::App;
 
 /// A request to schedule a callback.
 pub struct ByHand {
@@ -223,9 +76,25 @@ pub enum NotScheduled {
         "The number was called so often that something must be wrong. Look at its chain before you call again."
     )]
     Fuse,
+    /// It is being dialed, or has ended.
+    #[error("{}", not_now(*.0))]
+    Now(NotNow),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+const fn not_now(why: NotNow) -> &'static str {
+    match why {
+        NotNow::Dialling => "The callback is being dialed and cannot be changed.",
+        NotNow::Final => "The callback is finished and cannot be changed.",
+    }
+}
+
+impl From<NotNow> for NotScheduled {
+    fn from(why: NotNow) -> Self {
+        Self::Now(why)
+    }
 }
 
 impl From<NotWritten> for NotScheduled {
@@ -312,6 +181,46 @@ fn check_numbers(
         return Err(NotScheduled::Country);
     }
     Ok(())
+}
+
+/// A callback of a workspace that was not deleted.
+pub async fn seen(store: &TenantStore, id: Id<id::Callback>) -> Result<CallbackRow, StoreError> {
+    let row = store.callback(id).await?;
+    store.workspace(row.workspace).await?;
+    Ok(row)
+}
+
+/// Moves a waiting callback to that instant, if it was last changed then.
+pub async fn reschedule(
+    app: &App,
+    store: &TenantStore,
+    id: Id<id::Callback>,
+    (to, if_unchanged): (Timestamp, Option<Timestamp>),
+) -> Result<(), NotScheduled> {
+    let now = app.clock.now();
+    if !is_schedulable(to, now, app.clock.speed()) {
+        return Err(NotScheduled::OutOfRange);
+    }
+    Ok(store.reschedule(id, to, if_unchanged, now).await??)
+}
+
+/// Makes a callback due now, whatever the hour, by a person's decision; one that ended unresolved is dialed anew. The
+/// callback that will be dialed.
+pub async fn force(
+    app: &App,
+    store: &TenantStore,
+    row: &CallbackRow,
+) -> Result<Id<id::Callback>, NotScheduled> {
+    if row.state == State::Failed && matches!(row.outcome.as_deref(), Some("unresolved" | "outcome_unknown"))
+    {
+        return force_anew(app, store, row).await;
+    }
+    let now = app.clock.now();
+    if row.state.is_waiting() && store.is_fuse_blown(row.person_ix, app.config.fuse(), now).await? {
+        return Err(NotScheduled::Fuse);
+    }
+    store.force(row.id, now).await??;
+    Ok(row.id)
 }
 
 /// Dials an unresolved callback again, once, by a person's decision. It keeps its state; a new callback follows it.

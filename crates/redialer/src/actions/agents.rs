@@ -1,0 +1,80 @@
+//! Agents: switches and overrides.
+
+use redialer_core::{
+    Timestamp,
+    settings::{BadOverrides, Overrides},
+};
+use redialer_store::{AgentChange, AgentRow, StoreError};
+use serde_json::Value;
+
+use super::{Acting, MERGES, Refusal};
+
+/// What is changed about an agent; `None` stays.
+#[derive(Debug, Clone, Copy)]
+pub struct AgentPatch<'a> {
+    /// Whether it is switched on.
+    pub enabled: Option<bool>,
+    /// Whether it only observes.
+    pub observe: Option<bool>,
+    /// A patch over its overrides; null takes an override away.
+    pub overrides: Option<&'a Value>,
+}
+
+impl Acting<'_> {
+    /// Changes an agent as it was read; with `if_unchanged` only if nobody changed it since, else on top of concurrent
+    /// changes.
+    pub async fn change_agent(
+        &self,
+        row: AgentRow,
+        patch: AgentPatch<'_>,
+        if_unchanged: Option<Timestamp>,
+    ) -> Result<(), Refusal> {
+        let id = row.id;
+        let mut changed = self.merge_agent(row, patch).await;
+        for _ in 0..MERGES {
+            if !matches!(changed, Err(Refusal::Store(StoreError::Changed))) || if_unchanged.is_some() {
+                break;
+            }
+            changed = self.merge_agent(self.store.agent(id).await?, patch).await;
+        }
+        changed
+    }
+
+    /// Writes a change merged into the agent as it was read; [`StoreError::Changed`] when it is no longer so.
+    async fn merge_agent(&self, row: AgentRow, patch: AgentPatch<'_>) -> Result<(), Refusal> {
+        let overrides = match patch.overrides {
+            None => None,
+            Some(patch) => Some(self.overridden(&row, patch).await?),
+        };
+        let max = self.app.store.limits_of(self.tenant.plan).agents;
+        let change = AgentChange {
+            enabled: patch.enabled,
+            observe: patch.observe,
+            downstream_url: None,
+            overrides: overrides.as_ref(),
+            if_unchanged: Some(row.updated_at),
+        };
+        Ok(self.store.change_agent(&row, &change, max, self.app.clock.now()).await?)
+    }
+
+    /// The agent's overrides with a patch laid over them.
+    async fn overridden(&self, row: &AgentRow, patch: &Value) -> Result<Overrides, Refusal> {
+        let workspace = self.store.workspace(row.workspace).await?;
+        let limits = self.app.store.limits_of(self.tenant.plan);
+        let checked = || {
+            let overrides = row.overrides.patched(patch)?;
+            overrides.check(&workspace.settings, &workspace.retention, limits)?;
+            Ok(overrides)
+        };
+        checked().map_err(|error| match error {
+            BadOverrides::Plan(_) => Refusal::forbidden("plan_limit", error.to_string()),
+            BadOverrides::NotYet(field) => Refusal::NotYet(format!("overrides.{field}")),
+            BadOverrides::Settings(error) if error.field.is_empty() => {
+                Refusal::invalid("overrides", error.problem)
+            }
+            BadOverrides::Settings(error) => {
+                Refusal::invalid(format!("overrides.{}", error.field), error.problem)
+            }
+        })
+    }
+}

@@ -1,0 +1,76 @@
+//! Members: who signs in to the tenant, and as what.
+//!
+//! Invariants: members are the tenant's, so only a principal of the whole tenant sees them; nobody makes a member of a role
+//! that may do more than they may, nor touches one of such a role.
+
+use argon2::{Argon2, PasswordHasher as _};
+use redialer_core::{Id, access::Role, chance::Chance, id};
+use redialer_store::{MemberRow, NewMember};
+
+use super::{Acting, Refusal};
+
+/// A new password, and what is stored of it: Argon2id, off the threads that serve.
+pub async fn password(chance: &Chance) -> anyhow::Result<(String, String)> {
+    let (password, salt) = (chance.token::<15>(), chance.bytes::<16>());
+    let given = password.clone();
+    let hashing = tokio::task::spawn_blocking(move || {
+        Argon2::default().hash_password_with_salt(given.as_bytes(), &salt).map(|hash| hash.to_string())
+    });
+    let hash = hashing.await?.map_err(|e| anyhow::anyhow!("the password could not be hashed: {e}"))?;
+    Ok((password, hash))
+}
+
+impl Acting<'_> {
+    /// A page of members, newest first.
+    pub async fn members(
+        &self,
+        before: (redialer_core::Timestamp, Id<id::Member>),
+        limit: i64,
+    ) -> Result<Vec<MemberRow>, Refusal> {
+        self.as_whole_tenant("see members")?;
+        Ok(self.store.members(before, limit).await?)
+    }
+
+    /// Adds a member; its row, and the password that is shown once.
+    pub async fn add_member(&self, email: &str, role: Role) -> Result<(MemberRow, String), Refusal> {
+        self.as_whole_tenant("add members")?;
+        self.covers(role)?;
+        let (password, hash) = password(&self.app.chance).await.map_err(|error| {
+            tracing::error!(%error, "a password could not be made");
+            Refusal::Unavailable
+        })?;
+        let now = self.app.clock.now();
+        let new = NewMember { id: Id::new(now, &self.app.chance), email, password_hash: &hash, role };
+        self.store.add_member(&new, now).await?;
+        Ok((self.store.member(new.id).await?, password))
+    }
+
+    /// Gives a member another role.
+    pub async fn change_role(&self, id: Id<id::Member>, role: Role) -> Result<MemberRow, Refusal> {
+        self.as_whole_tenant("change members")?;
+        let member = self.store.member(id).await?;
+        self.covers(member.role)?;
+        self.covers(role)?;
+        self.store.change_role(&member, role, self.app.clock.now()).await?;
+        Ok(self.store.member(id).await?)
+    }
+
+    /// Removes a member.
+    pub async fn remove_member(&self, id: Id<id::Member>) -> Result<(), Refusal> {
+        self.as_whole_tenant("remove members")?;
+        let member = self.store.member(id).await?;
+        self.covers(member.role)?;
+        Ok(self.store.remove_member(&member, self.app.clock.now()).await?)
+    }
+
+    fn covers(&self, role: Role) -> Result<(), Refusal> {
+        if self.principal.scopes.covers(role.scopes()) {
+            return Ok(());
+        }
+        let why = format!(
+            "A key that lacks scopes of the role `{}` cannot make, change or remove one.",
+            role.word()
+        );
+        Err(Refusal::forbidden("missing_scope", why))
+    }
+}

@@ -1,0 +1,30 @@
+//! The do-not-call list.
+//!
+//! Invariant: the list is of all the tenant's workspaces, so that a key of one may put numbers on it but not look into it.
+
+use redialer_core::{Id, Phone, Timestamp, id};
+use redialer_store::{SuppressionRow, TenantKey};
+
+use super::{Acting, Refusal};
+
+impl Acting<'_> {
+    /// A page of the list, newest first, or the entry of one number.
+    pub async fn suppressions(
+        &self,
+        number: Option<&Phone>,
+        key: &TenantKey,
+        (before, limit): ((Timestamp, Id<id::Suppression>), i64),
+    ) -> Result<Vec<SuppressionRow>, Refusal> {
+        self.as_whole_tenant("see the do-not-call list, which is of every workspace")?;
+        Ok(match number {
+            Some(number) => self.store.suppression_of(number, key).await?.into_iter().collect(),
+            None => self.store.suppressions(before, limit).await?,
+        })
+    }
+
+    /// Takes a number off the list.
+    pub async fn unsuppress(&self, id: Id<id::Suppression>) -> Result<(), Refusal> {
+        self.as_whole_tenant("take numbers off the do-not-call list, which is of every workspace")?;
+        Ok(self.store.unsuppress(id, self.app.clock.now()).await?)
+    }
+}

@@ -1,0 +1,51 @@
+//! Tenants: created at the command line, with an owner and an admin key.
+
+use redialer_core::{Id, chance::Chance, id, tenant::Plan};
+use redialer_store::{NewTenant, Store};
+
+use super::members::password;
+use crate::clock::Clock;
+
+/// What a new tenant is told once.
+pub struct Created {
+    /// Its id.
+    pub tenant: Id<id::Tenant>,
+    /// The admin API key.
+    pub admin_key: String,
+    /// The owner's e-mail address.
+    pub owner_email: String,
+    /// The owner's password.
+    pub owner_password: String,
+    /// The secret our signatures are made with.
+    pub webhook_secret: String,
+}
+
+/// Makes a tenant with an owner and an admin key.
+pub async fn create(
+    store: &Store,
+    clock: &Clock,
+    chance: &Chance,
+    name: &str,
+    email: &str,
+    plan: Plan,
+) -> anyhow::Result<Created> {
+    let (owner_password, hash) = password(chance).await?;
+    let created = Created {
+        tenant: Id::new(clock.now(), chance),
+        admin_key: format!("rdl_live_{}", chance.token::<20>()),
+        owner_email: email.to_lowercase(),
+        owner_password,
+        webhook_secret: format!("whsec_{}", chance.token::<20>()),
+    };
+    let new = NewTenant {
+        id: created.tenant,
+        name,
+        plan,
+        owner_email: &created.owner_email,
+        password_hash: &hash,
+        admin_key: &created.admin_key,
+        webhook_secret: &created.webhook_secret,
+    };
+    store.create_tenant(&new, clock.now(), chance).await?;
+    Ok(created)
+}

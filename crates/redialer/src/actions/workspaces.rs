@@ -1,0 +1,236 @@
+//! Workspaces: connect a provider account, set it up, pull its roster, give it up.
+
+use redialer_core::{
+    Id, Timestamp, id,
+    settings::{BadSettings, Nulls, Retention, merge},
+    tenant::Limits,
+    time::{minutes, plus},
+    timing::UNDO_MINUTES,
+    workspace::ProviderName,
+};
+use redialer_providers::{Provider, ReadError, ReadFailure, WebhookAuth};
+use redialer_store::{NewWorkspace, StoreError, TenantKey, WorkspaceChange, WorkspaceRow};
+use serde_json::{Value, json};
+
+use super::{Acting, MERGES, Refusal};
+use crate::flow::{
+    account,
+    roster::{self, SyncError},
+};
+
+/// A replaced webhook key still counts for a day.
+const KEY_GRACE_MINUTES: i64 = 24 * 60;
+
+/// A provider account to be connected.
+pub struct NewConnection<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Whose API it speaks.
+    pub provider: &'a str,
+    /// The provider's API key.
+    pub api_key: &'a str,
+    /// The key that webhooks are signed with; else the API key.
+    pub webhook_key: Option<&'a str>,
+}
+
+/// What is changed about a workspace; `None` stays.
+#[derive(Debug, Clone, Copy)]
+pub struct WorkspacePatch<'a> {
+    /// Its name.
+    pub name: Option<&'a str>,
+    /// The provider's API key.
+    pub api_key: Option<&'a str>,
+    /// The key that webhooks are signed with.
+    pub webhook_key: Option<&'a str>,
+    /// A patch over its settings.
+    pub settings: Option<&'a Value>,
+    /// A patch over its retention.
+    pub retention: Option<&'a Value>,
+}
+
+impl Acting<'_> {
+    /// Connects a provider account and pulls its roster. A provider that does not answer now is asked again by itself.
+    pub async fn connect(&self, new: NewConnection<'_>) -> Result<WorkspaceRow, Refusal> {
+        self.as_whole_tenant("connect workspaces")?;
+        let (app, name) = (self.app, ProviderName::new(new.provider));
+        let provider = app.providers.of(&name, false).map_err(|_| {
+            let names = app.providers.names().join(", ");
+            Refusal::invalid(
+                "provider",
+                format!("The value of `provider` is not valid. Valid values: {names}."),
+            )
+        })?;
+        let account = self.account_of(provider, new.api_key).await?;
+        let id = Id::new(app.clock.now(), &app.chance);
+        let workspace = NewWorkspace {
+            id,
+            provider: &name,
+            name: new.name,
+            api_key: new.api_key,
+            webhook_auth: &WebhookAuth::of_key(new.webhook_key.unwrap_or(new.api_key)).to_stored(),
+            account: Some(&account),
+            settings: &json!({}),
+        };
+        let key = self.store.tenant_key().await?;
+        let max = app.store.limits_of(self.tenant.plan).workspaces;
+        self.store.create_workspace(&workspace, max, &key, app.clock.now(), &app.chance).await?;
+        let row = self.store.workspace(id).await?;
+        if let Err(error) = roster::pull(app, self.store, self.tenant, &row).await {
+            tracing::warn!(workspace.id = %id, %error, "the roster of workspace {id} could not be pulled yet");
+            if let SyncError::Provider(error) = &error {
+                account::read_failed(app, id, error).await;
+            }
+        }
+        Ok(self.store.workspace(id).await?)
+    }
+
+    /// The account that a key belongs to. A key that the provider refuses is refused here.
+    async fn account_of(&self, provider: &dyn Provider, api_key: &str) -> Result<String, Refusal> {
+        let key = self.store.tenant_key().await?;
+        account::of_key(provider, &key, api_key).await.map_err(|error| match error.failure {
+            ReadFailure::KeyRefused { .. } => Refusal::Unprocessable {
+                code: "provider_key_refused",
+                field: "api_key".to_owned(),
+                why: error.to_string(),
+            },
+            _ => {
+                tracing::warn!(%error, "the provider could not be asked about a new key");
+                let why = format!("The key could not be checked: {error} Try again.");
+                Refusal::Provider { code: "provider_unavailable", why }
+            }
+        })
+    }
+
+    /// Changes a workspace as it was read; with `if_unchanged` only if nobody changed it since. Whoever did not name a
+    /// version wants their fields changed, whatever else was changed meanwhile.
+    pub async fn change_workspace(
+        &self,
+        row: WorkspaceRow,
+        patch: WorkspacePatch<'_>,
+        if_unchanged: Option<Timestamp>,
+    ) -> Result<(), Refusal> {
+        let account = match patch.api_key {
+            Some(api_key) => {
+                let provider = self.app.provider(&row, false)?;
+                Some(self.account_of(provider, api_key).await?)
+            }
+            None => None,
+        };
+        let id = row.id;
+        let mut changed = self.merge_workspace(row, patch, account.as_deref()).await;
+        for _ in 0..MERGES {
+            if !matches!(changed, Err(Refusal::Store(StoreError::Changed))) || if_unchanged.is_some() {
+                break;
+            }
+            changed = self.merge_workspace(self.store.workspace(id).await?, patch, account.as_deref()).await;
+        }
+        changed
+    }
+
+    /// Writes a change merged into the workspace as it was read; [`StoreError::Changed`] when it is no longer so.
+    async fn merge_workspace(
+        &self,
+        row: WorkspaceRow,
+        patch: WorkspacePatch<'_>,
+        account: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let (key, now) = (self.store.tenant_key().await?, self.app.clock.now());
+        let limits = self.app.store.limits_of(self.tenant.plan);
+        let settings = patch.settings.map(|patch| patched(&row, patch, limits)).transpose()?;
+        let retention = patch.retention.map(|patch| kept(&row.retention, patch)).transpose()?;
+        let webhook_auth = webhook_auth(&row, patch, &key, now)?;
+        let change = WorkspaceChange {
+            name: patch.name,
+            api_key: patch.api_key,
+            webhook_auth: webhook_auth.as_deref(),
+            account,
+            settings: settings.as_ref(),
+            retention: retention.as_ref(),
+            if_unchanged: Some(row.updated_at),
+        };
+        Ok(self.store.change_workspace(row.id, &change, &key, now, &self.app.chance).await?)
+    }
+
+    /// Deletes a workspace: silent at once, gone after a day.
+    pub async fn delete_workspace(&self, id: Id<id::Workspace>) -> Result<(), Refusal> {
+        self.as_whole_tenant("delete workspaces")?;
+        Ok(self.store.delete_workspace(id, self.app.clock.now()).await?)
+    }
+
+    /// Takes a deletion back.
+    pub async fn restore_workspace(&self, id: Id<id::Workspace>) -> Result<WorkspaceRow, Refusal> {
+        self.as_whole_tenant("restore workspaces")?;
+        let now = self.app.clock.now();
+        let max = self.app.store.limits_of(self.tenant.plan).workspaces;
+        self.store.restore_workspace(id, plus(now, -minutes(UNDO_MINUTES)), max, now).await?;
+        Ok(self.store.workspace(id).await?)
+    }
+
+    /// Pulls the roster now; how many agents the provider lists.
+    pub async fn sync(&self, id: Id<id::Workspace>) -> Result<usize, Refusal> {
+        let row = self.store.workspace(id).await?;
+        match roster::pull(self.app, self.store, self.tenant, &row).await {
+            Ok(n) => Ok(n),
+            Err(SyncError::Store(error)) => Err(error.into()),
+            Err(SyncError::Provider(error)) => {
+                account::read_failed(self.app, id, &error).await;
+                Err(provider_failed(&error))
+            }
+        }
+    }
+}
+
+fn provider_failed(error: &ReadError) -> Refusal {
+    let why = error.to_string();
+    // What the account's owner must mend is a state of the workspace; what the provider must, is not.
+    match &error.failure {
+        ReadFailure::KeyRefused { .. } | ReadFailure::Forbidden { .. } => {
+            Refusal::conflict("provider_key_refused", why)
+        }
+        ReadFailure::Payment { .. } => Refusal::conflict("provider_payment_required", why),
+        ReadFailure::Throttled { .. } => Refusal::Provider { code: "provider_throttled", why },
+        ReadFailure::Unknown(_) | ReadFailure::Unavailable(_) => {
+            Refusal::Provider { code: "provider_unavailable", why }
+        }
+    }
+}
+
+/// How webhooks prove who sent them from now on, where a change touches it. A workspace that never named a webhook key of
+/// its own signs with its API key, and goes on doing so with a new one.
+fn webhook_auth(
+    row: &WorkspaceRow,
+    patch: WorkspacePatch<'_>,
+    key: &TenantKey,
+    now: Timestamp,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let stored = WebhookAuth::from_stored(&row.webhook_auth(key)?);
+    let mut auth = stored.ok_or(StoreError::Corrupt("list of webhook keys"))?;
+    let signs_with_api_key =
+        auth.keys.first().is_some_and(|first| row.api_key(key).is_ok_and(|api_key| first.key == *api_key));
+    let new = match (patch.webhook_key, patch.api_key) {
+        (Some(new), _) => new,
+        (None, Some(new)) if signs_with_api_key => new,
+        (None, _) => return Ok(None),
+    };
+    auth.replace(new, now, plus(now, minutes(KEY_GRACE_MINUTES)));
+    Ok(Some(auth.to_stored()))
+}
+
+/// What the workspace has set once the patch is laid over it, after checking the settings that this comes to.
+fn patched(row: &WorkspaceRow, patch: &Value, limits: &Limits) -> Result<Value, Refusal> {
+    let named = |e: BadSettings| {
+        let field = if e.field.is_empty() { "defaults".to_owned() } else { format!("defaults.{}", e.field) };
+        Refusal::invalid(field, e.problem)
+    };
+    row.settings.patched(patch).and_then(|settings| settings.check(limits)).map_err(named)?;
+    let mut set = row.set.clone();
+    merge(&mut set, patch, Nulls::Kept);
+    Ok(set)
+}
+
+fn kept(retention: &Retention, patch: &Value) -> Result<Retention, Refusal> {
+    let patched = retention
+        .patched(patch)
+        .map_err(|e| Refusal::invalid(format!("retention.{}", e.field), e.problem))?;
+    if patched.keeps_everything() { Ok(patched) } else { Err(Refusal::NotYet("retention".to_owned())) }
+}

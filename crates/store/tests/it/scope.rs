@@ -1,0 +1,221 @@
+//! A store within one workspace finds and changes nothing of the tenant's other ones, and nothing of the whole tenant.
+
+use redialer_core::{
+    Id, Phone, Timestamp,
+    access::{Role, Scopes},
+    id,
+    workspace::ProviderName,
+};
+use redialer_store::{
+    ActFilter, ActivityFilter, AgentChange, Filter, KeyInfo, MemberRow, NewKey, NewMember, NewWorkspace,
+    StoreError, TenantStore, WorkspaceChange,
+};
+
+use crate::{
+    engines::each,
+    world::{World, at},
+};
+
+/// What a workspace has, and the whole tenant.
+struct Things {
+    callback: Id<id::Callback>,
+    workspace_key: Id<id::Key>,
+    tenant_key: Id<id::Key>,
+    member: Id<id::Member>,
+}
+
+impl Things {
+    async fn of(world: &World) -> Self {
+        let callback = world.schedule("call_1", 600).await;
+        let open = world.store.open_key(world.tenant).await.expect("opened");
+        world.of().suppress(&[phone()], None, &open, at(2), &world.chance).await.expect("listed");
+        let [workspace_key, tenant_key] =
+            [Some(world.workspace), None].map(|workspace| new_key(world, workspace));
+        for key in [&workspace_key, &tenant_key] {
+            world.of().create_key(key, at(2)).await.expect("made");
+        }
+        let members = world.of().members(end(), 10).await.expect("read");
+        let member = members.first().expect("the owner").id;
+        Self { callback, workspace_key: workspace_key.id, tenant_key: tenant_key.id, member }
+    }
+}
+
+fn end<N>() -> (Timestamp, Id<N>) {
+    (at(1_000_000), Id::from_uuid(uuid::Uuid::max()))
+}
+
+fn phone() -> Phone {
+    Phone::parse("+14155550188").expect("a number")
+}
+
+fn new_key(world: &World, workspace: Option<Id<id::Workspace>>) -> NewKey<'static> {
+    NewKey {
+        id: Id::new(at(2), &world.chance),
+        name: "k",
+        secret: if workspace.is_some() { "rdl_live_of_one" } else { "rdl_live_of_all" },
+        workspace,
+        scopes: Scopes::usual(),
+        expires_at: None,
+        test: false,
+    }
+}
+
+/// A second workspace of the same tenant.
+async fn another(world: &World) -> Id<id::Workspace> {
+    let open = world.store.open_key(world.tenant).await.expect("opened");
+    let id = Id::new(at(1), &world.chance);
+    let new = NewWorkspace {
+        id,
+        provider: &ProviderName::new("retell"),
+        name: "Another line",
+        api_key: "key_of_another",
+        webhook_auth: b"key_of_another",
+        account: None,
+        settings: &serde_json::json!({}),
+    };
+    world.of().create_workspace(&new, 10, &open, at(1), &world.chance).await.expect("created");
+    id
+}
+
+/// What is hidden is not found, or is an empty page.
+trait Hidden {
+    fn is_hidden(&self) -> bool;
+}
+
+impl<T> Hidden for Result<Vec<T>, StoreError> {
+    fn is_hidden(&self) -> bool {
+        self.as_ref().map_or_else(|error| matches!(error, StoreError::NotFound), Vec::is_empty)
+    }
+}
+
+/// The same for one thing.
+fn is_not_found<T>(one: Result<T, StoreError>) -> bool {
+    matches!(one, Err(StoreError::NotFound))
+}
+
+/// Of each thing of the first workspace, whether it is hidden.
+async fn hidden(of: &TenantStore, world: &World, things: &Things) -> Vec<bool> {
+    let Things { callback, workspace_key, tenant_key, .. } = *things;
+    let open = world.store.open_key(world.tenant).await.expect("opened");
+    let (ours, newest) = (Some(world.workspace), (at(1_000_000), uuid::Uuid::max()));
+    let named = Filter { workspace: ours, ..Filter::default() };
+    let acts = ActFilter { workspace: ours, ..ActFilter::default() };
+    let activity = ActivityFilter { workspace: ours, ..ActivityFilter::default() };
+    vec![
+        is_not_found(of.workspace(world.workspace).await),
+        is_not_found(of.agent(world.agent.id).await),
+        is_not_found(of.agent_by_provider_id(world.workspace, "agent_1").await),
+        of.roster(world.workspace).await.is_hidden(),
+        of.agents(None, end(), 10).await.is_hidden(),
+        of.agents(ours, end(), 10).await.is_hidden(),
+        is_not_found(of.callback(callback).await),
+        of.callbacks(&Filter::default(), end(), 10).await.is_hidden(),
+        of.callbacks(&named, end(), 10).await.is_hidden(),
+        of.attention(ours, end(), 10).await.is_hidden(),
+        of.activity(&ActivityFilter::default(), newest, 10).await.is_hidden(),
+        of.activity(&activity, newest, 10).await.is_hidden(),
+        is_not_found(of.key(workspace_key).await),
+        is_not_found(of.key(tenant_key).await),
+        of.keys(None, end(), 10).await.is_hidden(),
+        of.acts(&acts, i64::MAX, 100).await.is_hidden(),
+        is_not_found(of.calls_this_month(ours, at(3)).await),
+        of.members(end(), 10).await.is_hidden(),
+        is_not_found(of.member(things.member).await),
+        of.suppressions(end(), 10).await.is_hidden(),
+        is_not_found(of.suppression_of(&phone(), &open).await),
+    ]
+}
+
+/// Of each change to what it does not see, whether it is refused.
+async fn refused(of: &TenantStore, world: &World, things: &Things) -> Vec<bool> {
+    let open = world.store.open_key(world.tenant).await.expect("opened");
+    let (id, ours) = (things.callback, world.workspace);
+    let renamed = WorkspaceChange { name: Some("theirs"), ..WorkspaceChange::default() };
+    let switched_off = AgentChange { enabled: Some(false), ..AgentChange::default() };
+    let new_member = NewMember {
+        id: Id::new(at(3), &world.chance),
+        email: "x@example.com",
+        password_hash: "hash",
+        role: Role::Viewer,
+    };
+    let listed = world.of().suppression_of(&phone(), &open).await.expect("read").expect("listed");
+    let (members, key) = (
+        world.of().members(end(), 10).await.expect("read"),
+        world.of().key(things.workspace_key).await.expect("there"),
+    );
+    let (member, key): (&MemberRow, &KeyInfo) = (&members[0], &key);
+    vec![
+        is_not_found(of.change_workspace(ours, &renamed, &open, at(3), &world.chance).await),
+        is_not_found(of.delete_workspace(ours, at(3)).await),
+        is_not_found(of.restore_workspace(ours, at(0), 10, at(3)).await),
+        is_not_found(of.sync_agents(ours, &[], None, 10, (at(3), at(3)), &world.chance).await),
+        is_not_found(of.change_agent(&world.agent, &switched_off, 10, at(3)).await),
+        is_not_found(of.rotate_slug(&world.agent, false, at(3), &world.chance).await),
+        is_not_found(of.cancel(id, at(3)).await),
+        is_not_found(of.force(id, at(3)).await),
+        is_not_found(of.reschedule(id, at(9), None, at(3)).await),
+        is_not_found(of.revoke_key(key, at(3)).await),
+        is_not_found(of.create_key(&new_key(world, Some(ours)), at(3)).await),
+        is_not_found(of.create_key(&new_key(world, None), at(3)).await),
+        is_not_found(of.unsuppress(listed.id, at(3)).await),
+        is_not_found(of.add_member(&new_member, at(3)).await),
+        is_not_found(of.change_role(member, Role::Viewer, at(3)).await),
+        is_not_found(of.remove_member(member, at(3)).await),
+    ]
+}
+
+#[tokio::test]
+async fn within_a_workspace_nothing_of_another_is_found_and_nothing_changed() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let things = Things::of(&world).await;
+        let other = another(&world).await;
+        let seen = hidden(&world.of(), &world, &things).await;
+        // Nothing needs attention, and so even the tenant's own store finds none there.
+        assert_eq!(seen.iter().filter(|hidden| **hidden).count(), 1, "{}: {seen:?}", engine.name);
+        let within = world.of().within(Some(other));
+        let missed = hidden(&within, &world, &things).await;
+        assert!(missed.iter().all(|hidden| *hidden), "{}: {missed:?}", engine.name);
+        let changed = refused(&within, &world, &things).await;
+        assert!(changed.iter().all(|refused| *refused), "{}: {changed:?}", engine.name);
+        assert_eq!(
+            hidden(&world.of(), &world, &things).await,
+            seen,
+            "{}: all of it is there still",
+            engine.name
+        );
+        let own: Vec<_> = within.workspaces(end(), 10).await.expect("read").iter().map(|w| w.id).collect();
+        assert_eq!(
+            (own, within.count_workspaces().await.expect("read")),
+            (vec![other], 1),
+            "{}",
+            engine.name
+        );
+    }
+}
+
+#[tokio::test]
+async fn within_its_own_workspace_everything_of_it_is_found() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let things = Things::of(&world).await;
+        another(&world).await;
+        let within = world.of().within(Some(world.workspace));
+        let hidden = hidden(&within, &world, &things).await;
+        // Attention is empty; the tenant's own key, its members and its list of numbers are not a workspace's.
+        assert_eq!(hidden.iter().filter(|hidden| **hidden).count(), 6, "{}: {hidden:?}", engine.name);
+        assert!(
+            within
+                .change_workspace(
+                    world.workspace,
+                    &WorkspaceChange { name: Some("Ours"), ..WorkspaceChange::default() },
+                    &engine.store.open_key(world.tenant).await.expect("opened"),
+                    at(3),
+                    &world.chance,
+                )
+                .await
+                .is_ok()
+        );
+        within.cancel(things.callback, at(4)).await.expect("done").expect("canceled");
+    }
+}
