@@ -25,17 +25,21 @@ use clap::{Parser, Subcommand, builder::PossibleValuesParser};
 use tokio::signal::unix::{SignalKind, signal};
 
 use bench::Bench;
-use units::{backlog, burst, dispatch, footprint, ingest, keys, neighbors, pollers, soak, when};
+use units::{
+    backlog, burst, disk, dispatch, footprint, ingest, keys, neighbor, neighbors, pollers, soak, when,
+};
 
 /// In the order of the goals.
-const UNITS: [&str; 8] = [
+const UNITS: [&str; 10] = [
     ingest::UNIT,
     keys::UNIT,
     dispatch::UNIT,
     burst::UNIT,
+    neighbor::UNIT,
     backlog::UNIT,
     pollers::UNIT,
     footprint::UNIT,
+    disk::UNIT,
     when::UNIT,
 ];
 
@@ -121,9 +125,11 @@ async fn run(units: &[String], quick: bool, write: Option<PathBuf>) -> anyhow::R
             keys::UNIT => keys::run(&mut bench).await?,
             dispatch::UNIT => dispatch::run(&mut bench).await?,
             burst::UNIT => burst::run(&mut bench).await?,
+            neighbor::UNIT => neighbor::run(&mut bench).await?,
             backlog::UNIT => backlog::run(&mut bench).await?,
             pollers::UNIT => pollers::run(&mut bench).await?,
             footprint::UNIT => footprint::run(&mut bench).await?,
+            disk::UNIT => disk::run(&mut bench).await?,
             _ => when::run(&mut bench)?,
         }
         // A later unit that fails must not cost what is known.

@@ -54,9 +54,20 @@ pub(crate) async fn one(
     bail!("POST /v1/callbacks was answered 429 {TRIES} times")
 }
 
-/// `n` of them, due evenly over `over_ms` from `from_ms` on.
+/// `n` of them on all lines, due evenly over `over_ms` from `from_ms` on.
 pub(crate) async fn many(product: &Product, n: u64, from_ms: i64, over_ms: i64) -> anyhow::Result<Due> {
-    let lines = Arc::new(product.lines.clone());
+    many_on(product, &product.lines, n, from_ms, over_ms).await
+}
+
+/// The same on some lines.
+pub(crate) async fn many_on(
+    product: &Product,
+    lines: &[Line],
+    n: u64,
+    from_ms: i64,
+    over_ms: i64,
+) -> anyhow::Result<Due> {
+    let lines = Arc::new(lines.to_vec());
     let listen: Arc<Vec<String>> = Arc::new(product.replicas.iter().map(|r| r.listen.clone()).collect());
     let mut workers = JoinSet::new();
     for worker in 0..WORKERS {

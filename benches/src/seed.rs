@@ -6,13 +6,10 @@
 //!
 //! Invariant: the server does not run meanwhile.
 
-use std::{collections::BTreeMap, str::FromStr as _};
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
-use sqlx::{
-    AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection,
-    sqlite::SqliteConnectOptions,
-};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
 mod dialect;
 
@@ -34,7 +31,7 @@ struct Seeder {
 }
 
 enum Connection {
-    Sqlite(SqliteConnection),
+    Sqlite(rusqlite::Connection),
     Postgres(PgConnection),
 }
 
@@ -43,8 +40,8 @@ impl Seeder {
         let dialect = Dialect::of(url);
         let connection = match dialect {
             Dialect::Sqlite => {
-                let options = SqliteConnectOptions::from_str(url)?;
-                Connection::Sqlite(SqliteConnection::connect_with(&options).await?)
+                let file = url.trim_start_matches("sqlite://");
+                Connection::Sqlite(rusqlite::Connection::open(file)?)
             }
             Dialect::Postgres => Connection::Postgres(PgConnection::connect(url).await?),
         };
@@ -56,20 +53,22 @@ impl Seeder {
     }
 
     async fn run(&mut self, sql: String) -> anyhow::Result<()> {
-        let safe = AssertSqlSafe(sql.clone());
-        let done = match &mut self.connection {
-            Connection::Sqlite(c) => c.execute(safe).await.map(|_| ()),
-            Connection::Postgres(c) => c.execute(safe).await.map(|_| ()),
+        let done: anyhow::Result<()> = match &mut self.connection {
+            Connection::Sqlite(c) => c.execute_batch(&sql).map_err(Into::into),
+            Connection::Postgres(c) => {
+                c.execute(AssertSqlSafe(sql.clone())).await.map(|_| ()).map_err(Into::into)
+            }
         };
         done.with_context(|| format!("while seeding: {sql}"))
     }
 
     /// A query whose rows are one text each.
     async fn texts(&mut self, sql: String) -> anyhow::Result<Vec<String>> {
-        let safe = AssertSqlSafe(sql.clone());
-        let texts = match &mut self.connection {
-            Connection::Sqlite(c) => sqlx::query_scalar(safe).fetch_all(c).await,
-            Connection::Postgres(c) => sqlx::query_scalar(safe).fetch_all(c).await,
+        let texts: anyhow::Result<Vec<String>> = match &mut self.connection {
+            Connection::Sqlite(c) => texts_of(c, &sql).map_err(Into::into),
+            Connection::Postgres(c) => {
+                sqlx::query_scalar(AssertSqlSafe(sql.clone())).fetch_all(c).await.map_err(Into::into)
+            }
         };
         texts.with_context(|| format!("while seeding: {sql}"))
     }
@@ -128,6 +127,33 @@ impl Seeder {
     }
 }
 
+fn texts_of(connection: &rusqlite::Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
+    connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
+}
+
+/// What a database takes on the disk, in kilobytes.
+pub(crate) struct Kilobytes {
+    /// Captured webhook bodies.
+    pub(crate) payloads: f64,
+    /// Everything else.
+    pub(crate) rows: f64,
+}
+
+/// How large a database is, once what is dead in it is gone.
+pub(crate) async fn kilobytes(url: &str) -> anyhow::Result<Kilobytes> {
+    let mut seeder = Seeder::open(url).await?;
+    for sql in seeder.dialect.settle() {
+        seeder.run((*sql).to_owned()).await?;
+    }
+    let (payloads, all) = seeder.dialect.sizes();
+    let mut sizes = [0.0; 2];
+    for (size, sql) in sizes.iter_mut().zip([payloads, all]) {
+        *size = seeder.texts(sql.to_owned()).await?.first().context("a size")?.parse::<f64>()? / 1_024.0;
+    }
+    let [payloads, all] = sizes;
+    Ok(Kilobytes { payloads, rows: all - payloads })
+}
+
 /// How many rows each table has.
 pub(crate) async fn counts(url: &str) -> anyhow::Result<Counts> {
     Seeder::open(url).await?.counts().await
@@ -169,7 +195,7 @@ pub(crate) async fn copies(url: &str, before: &Counts, due_ms: i64, n: u64) -> a
         seeder.run((*sql).to_owned()).await?;
     }
     match seeder.connection {
-        Connection::Sqlite(c) => c.close().await?,
+        Connection::Sqlite(c) => c.close().map_err(|(_, error)| error)?,
         Connection::Postgres(c) => c.close().await?,
     }
     Ok(())

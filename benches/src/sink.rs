@@ -4,7 +4,7 @@
 //! and would burn more of the shared cores than the product.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     future::IntoFuture as _,
     net::SocketAddr,
     sync::{
@@ -34,6 +34,8 @@ use crate::{
 
 /// How long a provider takes to answer a request to place a call.
 const ANSWERS_AFTER: Duration = Duration::from_millis(20);
+/// How long a slow one takes.
+pub(crate) const SLOW: Duration = Duration::from_secs(20);
 
 /// Connections not yet accepted; the kernel has a bound of its own.
 const QUEUE: u32 = 16_384;
@@ -48,6 +50,8 @@ pub(crate) struct Sink {
 struct Seen {
     /// The number called, and when the request was there.
     arrivals: Mutex<Vec<(u64, i64)>>,
+    /// Numbers whose calls are placed slowly.
+    slow: Mutex<HashSet<u64>>,
     serial: AtomicU64,
 }
 
@@ -64,6 +68,11 @@ impl Sink {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Answers requests to call these numbers slowly from now on.
+    pub(crate) fn be_slow_for(&self, numbers: impl IntoIterator<Item = u64>) {
+        self.seen.slow.lock().unwrap_or_else(PoisonError::into_inner).extend(numbers);
     }
 
     pub(crate) fn n_arrived(&self) -> usize {
@@ -109,7 +118,8 @@ async fn place(State(seen): State<Arc<Seen>>, body: Body) -> Response {
     };
     seen.arrivals.lock().unwrap_or_else(PoisonError::into_inner).push((number, at));
     let id = seen.serial.fetch_add(1, Ordering::Relaxed);
-    wait(ANSWERS_AFTER).await;
+    let slow = seen.slow.lock().unwrap_or_else(PoisonError::into_inner).contains(&number);
+    wait(if slow { SLOW } else { ANSWERS_AFTER }).await;
     (StatusCode::CREATED, Json(json!({"call_id": format!("call_{id:027x}"), "call_status": "registered"})))
         .into_response()
 }

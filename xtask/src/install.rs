@@ -81,6 +81,17 @@ pub(crate) fn client_generator() -> anyhow::Result<String> {
     npm("client", &PACKAGES).map(|(_, modules)| modules)
 }
 
+/// What makes mutants of our code and tries the tests on them: the program.
+pub(crate) fn cargo_mutants() -> anyhow::Result<String> {
+    let folder = root().join("target/xtask/cargo");
+    let program = folder.join("bin/cargo-mutants");
+    if !program.exists() {
+        let install = ["install", "cargo-mutants", "--version", "27.1.0", "--locked", "--quiet", "--root"];
+        run(Command::new("cargo").args(install).arg(&folder))?;
+    }
+    Ok(program.to_string_lossy().into_owned())
+}
+
 /// A Node of version 20 or later and its npm: the machine's, else the one that a Python package carries.
 /// (Debian 12's own is 18, which has no Web Crypto.)
 fn node() -> anyhow::Result<(String, String)> {

@@ -1,10 +1,12 @@
-//! The project's chores: `cargo xtask test [--quick]`, `simulate`, `crash`, `bench`, `soak`, `zones`.
+//! The project's chores: `cargo xtask test [--quick]`, `simulate`, `crash`, `mutants`, `bench`, `soak`,
+//! `zones`.
 //!
 //! `test` installs what the tests need, by package name, and runs everything CI runs. It closes with the test
 //! runner's own summary. `--quick` leaves out what needs a server or another language.
 
 mod bench;
 mod install;
+mod mutants;
 mod postgres;
 
 use std::{
@@ -15,7 +17,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-const USAGE: &str = "usage: cargo xtask test [--quick] | simulate --days N [--from SEED] | crash [--kills N] \
+const USAGE: &str = "usage: cargo xtask test [--quick] | simulate --days N [--from SEED] | crash [--kills N] | mutants [OPTION…] \
      | bench [UNIT…] [--quick] [--write] | soak [--minutes N] [--hostile] | zones";
 
 fn main() -> ExitCode {
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         ["simulate", "--days", days, "--from", seed] => simulate(days, seed),
         ["crash"] => crash("300"),
         ["crash", "--kills", kills] => crash(kills),
+        ["mutants", ref options @ ..] => mutants::mutants(options),
         ["bench", ref words @ ..] => bench::bench(words),
         ["soak", ref words @ ..] => bench::soak(words),
         ["zones"] => zones(),
@@ -115,13 +118,18 @@ fn crash(kills: &str) -> anyhow::Result<()> {
 
 fn cargo(words: &[&str], vars: &[(&str, &str)]) -> anyhow::Result<()> {
     let mut command = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
-    // Ours, not theirs: a build script that watches these would build half the tree anew for each way to start.
+    forget_own_package(&mut command);
+    run(command.args(words).envs(vars.iter().copied()))
+}
+
+/// Takes from a command what cargo told xtask about xtask: a build script that watches these variables would build half
+/// the tree anew for each way to start.
+fn forget_own_package(command: &mut Command) {
     for (name, _) in env::vars_os() {
         if name.to_str().is_some_and(|n| n.starts_with("CARGO_PKG_") || n.starts_with("CARGO_MANIFEST_")) {
             command.env_remove(name);
         }
     }
-    run(command.args(words).envs(vars.iter().copied()))
 }
 
 /// Runs a command in the project's folder; its failure is ours.

@@ -47,13 +47,13 @@ pub(crate) async fn run(run: Run) -> anyhow::Result<()> {
     let keep = match run.kind {
         Kind::Timer => return timer::run(&run.timer).await,
         Kind::Empty => {
-            let mut connection = rows::sqlite(&run.dir).await?;
-            return web::serve_empty(run.listen, &mut connection).await;
+            let file = rows::sqlite(&run.dir)?;
+            return web::serve_empty(run.listen, &file).await;
         }
         Kind::Read => web::Keep::Nothing,
         Kind::Hmac => web::Keep::Verified,
         Kind::File => web::Keep::Sealed(file::start(&run.dir)?),
-        Kind::Sqlite => web::Keep::Sealed(rows::start_sqlite(&run.dir).await?),
+        Kind::Sqlite => web::Keep::Sealed(rows::start_sqlite(&run.dir)?),
         Kind::Postgres => {
             web::Keep::Sealed(rows::start_postgres(run.postgres.as_deref().context("--postgres")?).await?)
         }

@@ -2,10 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use sqlx::{
-    Connection as _, Executor as _, PgConnection, QueryBuilder, Sqlite, SqliteConnection,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
-};
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::sync::{
     Mutex,
     mpsc::{self, Receiver, Sender},
@@ -16,33 +13,35 @@ use super::web::{GROUP, Item, WAITING};
 const WRITERS: usize = 4;
 
 /// The file, as durable as the product's.
-pub(super) async fn sqlite(dir: &Path) -> anyhow::Result<SqliteConnection> {
-    let options = SqliteConnectOptions::new()
-        .filename(dir.join("inbox.db"))
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .statement_cache_capacity(GROUP);
-    let mut connection = SqliteConnection::connect_with(&options).await?;
-    let table =
-        "create table if not exists inbox (id blob primary key, dedup text unique, body blob not null)";
-    connection.execute(table).await?;
+pub(super) fn sqlite(dir: &Path) -> anyhow::Result<rusqlite::Connection> {
+    let connection = rusqlite::Connection::open(dir.join("inbox.db"))?;
+    connection.execute_batch(
+        "pragma journal_mode = wal; pragma synchronous = full;
+         create table if not exists inbox (id blob primary key, dedup text unique, body blob not null)",
+    )?;
     Ok(connection)
 }
 
-pub(super) async fn start_sqlite(dir: &Path) -> anyhow::Result<Sender<Item>> {
-    let mut connection = sqlite(dir).await?;
+/// Writes a group in one transaction.
+fn write(connection: &mut rusqlite::Connection, group: &[Item]) -> rusqlite::Result<()> {
+    let tx = connection.transaction()?;
+    {
+        let mut insert = tx.prepare_cached("insert into inbox (id, dedup, body) values (?1, ?2, ?3)")?;
+        for item in group {
+            insert.execute((item.id, &item.dedup, &item.sealed))?;
+        }
+    }
+    tx.commit()
+}
+
+pub(super) fn start_sqlite(dir: &Path) -> anyhow::Result<Sender<Item>> {
+    let mut connection = sqlite(dir)?;
     let (sender, mut receiver) = mpsc::channel::<Item>(WAITING);
-    tokio::spawn(async move {
+    std::thread::spawn(move || {
         let mut group = Vec::with_capacity(GROUP);
-        while receiver.recv_many(&mut group, GROUP).await > 0 {
-            let mut sql: QueryBuilder<Sqlite> = QueryBuilder::new("insert into inbox (id, dedup, body) ");
-            let (rows, kept): (Vec<_>, Vec<_>) =
-                group.drain(..).map(|i| ((i.id.to_vec(), i.dedup, i.sealed), i.kept)).unzip();
-            sql.push_values(rows, |mut row, (id, dedup, sealed)| {
-                row.push_bind(id).push_bind(dedup).push_bind(sealed);
-            });
-            tell(sql.build().execute(&mut connection).await.is_ok(), kept);
+        while receiver.blocking_recv_many(&mut group, GROUP) > 0 {
+            let written = write(&mut connection, &group);
+            tell(written.is_ok(), group.drain(..).map(|item| item.kept).collect());
         }
     });
     Ok(sender)

@@ -19,7 +19,6 @@ use axum::{
 };
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
-use sqlx::{Executor as _, SqliteConnection};
 use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot},
@@ -65,8 +64,8 @@ pub(super) async fn serve(listen: SocketAddr, keep: Keep) -> anyhow::Result<()> 
 }
 
 /// The footprint's limit: ready when its file is open.
-pub(super) async fn serve_empty(listen: SocketAddr, file: &mut SqliteConnection) -> anyhow::Result<()> {
-    file.execute("select count(*) from inbox").await?;
+pub(super) async fn serve_empty(listen: SocketAddr, file: &rusqlite::Connection) -> anyhow::Result<()> {
+    file.query_row("select count(*) from inbox", [], |row| row.get::<_, i64>(0))?;
     let router = Router::new().route("/readyz", get(async || StatusCode::OK));
     Ok(axum::serve(TcpListener::bind(listen).await?, router).await?)
 }

@@ -32,6 +32,22 @@ impl Dialect {
         }
     }
 
+    /// Queries for the bytes of the table of captured webhook bodies, and for those of the whole database.
+    pub(super) const fn sizes(self) -> (&'static str, &'static str) {
+        match self {
+            Sqlite => (
+                "select cast(coalesce(sum(pgsize), 0) as text) from dbstat
+                 where name in (select name from sqlite_master where tbl_name = 'bodies')",
+                "select cast(sum(pgsize) as text) from dbstat",
+            ),
+            Postgres => (
+                "select pg_total_relation_size('bodies')::text",
+                "select sum(pg_total_relation_size(oid))::text from pg_class
+                 where relkind = 'r' and relnamespace = 'public'::regnamespace",
+            ),
+        }
+    }
+
     pub(super) const fn tables(self) -> &'static str {
         match self {
             Sqlite => {

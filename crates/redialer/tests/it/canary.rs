@@ -14,7 +14,6 @@ use redialer_kek::{Kek, KeyFile};
 use redialer_sim::retell::{Script, script::Does};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use sqlx::{Connection as _, SqliteConnection};
 
 use crate::{
     harness::{Engine, KEY, OURS, OpenBao, VOICE, Walk, engines},
@@ -129,12 +128,12 @@ async fn nothing_personal_and_no_key_stands_in_anything_that_is_written() {
 /// The two halves of the tenant's key, unwrapped from the database as it lies there.
 async fn halves(walk: &Walk, kek: &Kek) -> [Vec<u8>; 2] {
     let file = walk.data_dir().join("redialer.db");
-    let mut conn = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.expect("opened");
-    let (tenant, version, wrapped): (uuid::Uuid, i64, Vec<u8>) =
-        sqlx::query_as("select id, key_version, wrapped_key from tenants")
-            .fetch_one(&mut conn)
-            .await
-            .expect("one");
+    let (tenant, version, wrapped): (uuid::Uuid, i64, Vec<u8>) = rusqlite::Connection::open(file)
+        .expect("opened")
+        .query_row("select id, key_version, wrapped_key from tenants", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .expect("one");
     let tenant: Id<id::Tenant> = Id::from_uuid(tenant);
     let version = u32::try_from(version).expect("a version").to_be_bytes();
     let context = [b"tenant".as_slice(), tenant.uuid().as_bytes(), &version].concat();

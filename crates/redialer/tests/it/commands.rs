@@ -11,7 +11,6 @@ use std::{
 use redialer_core::Timestamp;
 use redialer_sim::retell::Script;
 use serde_json::Value;
-use sqlx::{Connection as _, Row as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::harness::{Engine, Walk, engines, new_database};
 
@@ -67,15 +66,13 @@ impl Place {
         Some(String::from_utf8(output.stdout).expect("text").trim().to_owned())
     }
 
-    async fn sql(&self, sql: &'static str) {
-        let mut db = sqlite(&self.data().join("redialer.db")).await;
-        sqlx::query(sql).execute(&mut db).await.expect("done");
-        db.close().await.expect("closed");
+    fn sql(&self, sql: &str) {
+        sqlite(&self.data().join("redialer.db")).execute_batch(sql).expect("done");
     }
 }
 
-async fn sqlite(file: &Path) -> SqliteConnection {
-    SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file)).await.expect("opened")
+fn sqlite(file: &Path) -> rusqlite::Connection {
+    rusqlite::Connection::open(file).expect("opened")
 }
 
 fn mode(path: &Path) -> u32 {
@@ -148,9 +145,7 @@ fn migrate_and_tenant_create_make_a_database_for_its_owner_alone() {
 async fn an_older_schema_is_left_to_migrate() {
     let place = Place::new(Engine::Sqlite);
     assert!(place.run(&["migrate"]).status.success());
-    place
-        .sql("delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations)")
-        .await;
+    place.sql("delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations)");
     let before = place.files();
     let create: &[&str] = &["tenant", "create", "--name", "A", "--owner", "a@example.com"];
     for words in NEED_A_DATABASE.into_iter().chain([create, &["doctor"]]) {
@@ -240,19 +235,18 @@ async fn a_lost_admin_key_is_replaced_beside_the_server_and_that_is_audited() {
 }
 
 /// The speed of the stored clock, and which virtual time it shows at real time zero: the same however far it has run.
-async fn stored_clock(walk: &Walk) -> (i64, i64) {
-    let mut db = sqlite(&walk.data_dir().join("redialer.db")).await;
-    let row =
-        sqlx::query("select real_ms, virtual_ms, speed from clock").fetch_one(&mut db).await.expect("a row");
-    db.close().await.expect("closed");
-    let (real_ms, virtual_ms, speed): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
-    (speed, virtual_ms - speed * real_ms)
+fn stored_clock(walk: &Walk) -> (i64, i64) {
+    let db = sqlite(&walk.data_dir().join("redialer.db"));
+    let clock = db.query_row("select speed, virtual_ms - speed * real_ms from clock", [], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    });
+    clock.expect("a row")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_beside_an_accelerated_server_follows_its_clock_and_another_speed_is_refused() {
     let mut walk = Walk::begin(Engine::Sqlite, 600).await;
-    let before = stored_clock(&walk).await;
+    let before = stored_clock(&walk);
     assert_eq!(before.0, 600);
     // Somebody forgets the setting in the other terminal.
     let at_speed_one =
@@ -267,7 +261,7 @@ async fn a_command_beside_an_accelerated_server_follows_its_clock_and_another_sp
     assert!(created >= server, "{created} is before the server's {server}");
     let file = walk.beside("b");
     assert!(at_speed_one(&["backup", file.to_str().expect("text")]).status.success());
-    assert_eq!(stored_clock(&walk).await, before, "no command writes the clock");
+    assert_eq!(stored_clock(&walk), before, "no command writes the clock");
     let doctor = at_speed_one(&["doctor"]);
     let said = refusal(&["doctor"], &doctor, 1);
     assert!(said.contains("FAIL clock: the database was used with clock_speed 600"), "{said}");
@@ -275,7 +269,7 @@ async fn a_command_beside_an_accelerated_server_follows_its_clock_and_another_sp
     let serve = walk.command().env("REDIALER_CLOCK_SPEED", "1").arg("serve").output().expect("run");
     let said = refusal(&["serve"], &serve, 2);
     assert!(said.starts_with("redialer: clock_speed: ") && said.contains("another data directory"), "{said}");
-    assert_eq!(stored_clock(&walk).await, before);
+    assert_eq!(stored_clock(&walk), before);
     walk.serve().await;
 }
 

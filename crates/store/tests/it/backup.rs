@@ -4,10 +4,9 @@ use std::path::Path;
 
 use redialer_core::chance::Chance;
 use redialer_store::{Kek, Store, restore_file};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqliteConnection};
 
 use crate::{
-    engines::{KEK, new_database, postgres},
+    engines::{KEK, RawConnection, new_database, postgres},
     world::{World, at},
 };
 
@@ -28,13 +27,15 @@ insert into bodies (bucket, delivery_id, body, signature)
 select bucket, randomblob(16), randomblob(1000000), '' from bodies, n;";
 
 /// What of a backup does not depend on the way it went.
-async fn content(file: &Path) -> Vec<(i64, i64, String)> {
+fn content(file: &Path) -> Vec<(i64, i64, String)> {
     const SQL: &str = "select count(*), sum(created_at) + sum(attempt) + sum(length(sealed)),
              group_concat(hex(id), '') from (select * from callbacks order by id)
          union all select count(*), sum(length(body)), group_concat(hex(delivery_id), '')
              from (select * from bodies order by delivery_id)";
-    let mut conn = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.expect("opened");
-    sqlx::query_as(SQL).fetch_all(&mut conn).await.expect("read")
+    let connection = rusqlite::Connection::open(file).expect("opened");
+    let mut statement = connection.prepare(SQL).expect("prepared");
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("read");
+    rows.collect::<Result<_, _>>().expect("read")
 }
 
 #[tokio::test]
@@ -46,20 +47,18 @@ async fn every_row_comes_back_from_either_engine() {
     let lite = Store::sqlite(&name("first.db"), Kek::of(KEK)).await.expect("opened");
     lite.migrate(&chance).await.expect("migrated");
     World::new(&lite, 1).await.schedule("c1", 60).await;
-    let mut conn =
-        SqliteConnection::connect(&format!("sqlite://{}", name("first.db").display())).await.expect("opened");
-    conn.execute(AssertSqlSafe(MANY.to_owned())).await.expect("filled");
+    RawConnection::sqlite(&name("first.db")).run(MANY).await;
     lite.backup(&name("first"), at(0)).await.expect("backed up");
-    let rows = content(&name("first")).await;
+    let rows = content(&name("first"));
     assert_eq!((rows[0].0, rows[1].0), (4501, 21));
 
     let pg = Store::postgres(&new_database(&server).await, Kek::of(KEK)).await.expect("connected");
     pg.migrate(&chance).await.expect("migrated");
     pg.restore_rows(&name("first"), None, at(1)).await.expect("restored");
     pg.backup(&name("second"), at(2)).await.expect("backed up");
-    assert!(content(&name("second")).await == rows, "something is missing on Postgres");
+    assert!(content(&name("second")) == rows, "something is missing on Postgres");
 
     let (second, third) = (name("second"), name("third.db"));
     restore_file(&second, &third, Kek::of(KEK), None, (&chance, at(3))).await.expect("restored");
-    assert!(content(&third).await == rows, "something is missing on SQLite");
+    assert!(content(&third) == rows, "something is missing on SQLite");
 }

@@ -2,7 +2,6 @@
 
 use redialer_core::{Id, time::minutes, time::plus};
 use redialer_store::{ActFilter, Actor, AgentChange, Checked};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
 
 use crate::{
     engines::{Engine, each},
@@ -10,19 +9,8 @@ use crate::{
 };
 
 /// Changes rows behind the product's back.
-async fn tamper(engine: &Engine, sql: &'static str) {
-    let changed = match &engine.url {
-        Some(url) => {
-            let mut conn = PgConnection::connect(url).await.expect("connected");
-            conn.execute(AssertSqlSafe(sql)).await.expect("run").rows_affected()
-        }
-        None => {
-            let file = engine.dir.path().join("test.db");
-            let mut conn =
-                SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.expect("opened");
-            conn.execute(AssertSqlSafe(sql)).await.expect("run").rows_affected()
-        }
-    };
+async fn tamper(engine: &Engine, sql: &str) {
+    let changed = engine.connection().await.run(sql).await;
     assert!(changed > 0, "{sql}");
 }
 

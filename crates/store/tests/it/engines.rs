@@ -1,10 +1,10 @@
 //! A fresh database of each engine for each test.
 
-use std::sync::Once;
+use std::{path::Path, sync::Once};
 
 use redialer_core::chance::Chance;
 use redialer_store::{Kek, Store};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
 /// A store to test, and what must outlive it.
 pub(crate) struct Engine {
@@ -12,6 +12,62 @@ pub(crate) struct Engine {
     pub(crate) store: Store,
     pub(crate) dir: tempfile::TempDir,
     pub(crate) url: Option<String>,
+}
+
+/// A connection beside the store's own.
+pub(crate) enum RawConnection {
+    Sqlite(rusqlite::Connection),
+    Postgres(PgConnection),
+}
+
+impl RawConnection {
+    /// Opens a file, which is created if it is not there.
+    pub(crate) fn sqlite(file: &Path) -> Self {
+        Self::Sqlite(rusqlite::Connection::open(file).expect("opened"))
+    }
+
+    pub(crate) async fn postgres(url: &str) -> Self {
+        Self::Postgres(PgConnection::connect(url).await.expect("connected"))
+    }
+
+    /// Runs statements; how many rows the last one changed.
+    pub(crate) async fn run(&mut self, sql: &str) -> u64 {
+        match self {
+            Self::Sqlite(connection) => {
+                connection.execute_batch(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
+                connection.changes()
+            }
+            Self::Postgres(connection) => {
+                let done = connection.execute(AssertSqlSafe(sql.to_owned())).await;
+                done.unwrap_or_else(|error| panic!("{error}: {sql}")).rows_affected()
+            }
+        }
+    }
+
+    /// The first column of each row, which is a text.
+    pub(crate) async fn texts(&mut self, sql: &str) -> Vec<String> {
+        match self {
+            Self::Sqlite(connection) => {
+                let mut statement = connection.prepare(sql).expect("prepared");
+                let rows = statement.query_map([], |row| row.get(0)).expect("read");
+                rows.collect::<Result<_, _>>().expect("read")
+            }
+            Self::Postgres(connection) => {
+                let query = sqlx::query_scalar(AssertSqlSafe(sql.to_owned()));
+                query.fetch_all(connection).await.expect("read")
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// A connection to the same database.
+    pub(crate) async fn connection(&self) -> RawConnection {
+        match &self.url {
+            Some(url) => RawConnection::postgres(url).await,
+            None => RawConnection::sqlite(&self.dir.path().join("test.db")),
+        }
+    }
 }
 
 pub(crate) const KEK: [u8; 32] = [42; 32];
@@ -77,11 +133,9 @@ async fn both_engines_have_the_same_columns() {
         .migrate(&Chance::seeded([9; 32]))
         .await
         .expect("migrated");
-    let mut pg = PgConnection::connect(&url).await.expect("connected");
-    let sql = "select table_name::text, column_name::text, is_nullable = 'NO', data_type::text from information_schema.columns
-         where table_schema = 'public' and table_name <> '_sqlx_migrations' order by 1, 2";
-    let theirs: Vec<(String, String, bool, String)> =
-        sqlx::query_as(sql).fetch_all(&mut pg).await.expect("read");
+    let sql = "select table_name || '.' || column_name || ' ' || data_type || ' ' || (is_nullable = 'NO')
+         from information_schema.columns where table_schema = 'public' and table_name <> '_sqlx_migrations' order by 1";
+    let theirs = RawConnection::postgres(&url).await.texts(sql).await;
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("test.db");
     Store::sqlite(&file, Kek::of(KEK))
@@ -90,19 +144,26 @@ async fn both_engines_have_the_same_columns() {
         .migrate(&Chance::seeded([9; 32]))
         .await
         .expect("migrated");
-    let mut lite =
-        sqlx::SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.expect("opened");
-    let sql = "select m.name, c.name, c.\"notnull\", lower(c.type) from sqlite_master m join pragma_table_info(m.name) c
-         where m.type = 'table' and m.name <> '_sqlx_migrations' and m.name not like 'sqlite_%' order by 1, 2";
-    let ours: Vec<(String, String, bool, String)> =
-        sqlx::query_as(sql).fetch_all(&mut lite).await.expect("read");
+    let sql =
+        "select m.name || '.' || c.name || ' ' || lower(c.type) || ' ' || iif(c.\"notnull\", 'true', 'false')
+         from sqlite_master m join pragma_table_info(m.name) c
+         where m.type = 'table' and m.name <> '_sqlx_migrations' and m.name not like 'sqlite_%' order by 1";
+    let ours = RawConnection::sqlite(&file).texts(sql).await;
     let portable = |kind: &str| match kind {
         "bigint" | "boolean" | "integer" => "integer",
         "uuid" | "bytea" | "blob" => "blob",
         _ => "text",
     };
-    let plain = |rows: &[(String, String, bool, String)]| -> Vec<String> {
-        rows.iter().map(|(t, c, required, kind)| format!("{t}.{c} {} {required}", portable(kind))).collect()
+    let plain = |columns: &[String]| -> Vec<String> {
+        let plain = columns.iter().map(|column| {
+            let [name, kind, required] = column.split(' ').collect::<Vec<_>>()[..] else {
+                panic!("{column}: a name, a type and whether it is required")
+            };
+            format!("{name} {} {required}", portable(kind))
+        });
+        let mut plain: Vec<String> = plain.collect();
+        plain.sort();
+        plain
     };
     assert!(!ours.is_empty());
     assert_eq!(plain(&ours), plain(&theirs));

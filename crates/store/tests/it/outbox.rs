@@ -5,7 +5,6 @@ use redialer_core::{
     callback::State,
     decide::{AfterDial, Settle},
 };
-use sqlx::{Connection as _, PgConnection, SqliteConnection};
 
 use crate::{
     dispatch::intend,
@@ -16,18 +15,7 @@ use crate::{
 /// The names of the events in the outbox, in their order.
 async fn events(engine: &Engine) -> Vec<String> {
     const SQL: &str = "select event from callback_events order by at, id";
-    match &engine.url {
-        Some(url) => {
-            let mut conn = PgConnection::connect(url).await.expect("connected");
-            sqlx::query_scalar(SQL).fetch_all(&mut conn).await.expect("read")
-        }
-        None => {
-            let file = engine.dir.path().join("test.db");
-            let url = format!("sqlite://{}", file.display());
-            let mut conn = SqliteConnection::connect(&url).await.expect("opened");
-            sqlx::query_scalar(SQL).fetch_all(&mut conn).await.expect("read")
-        }
-    }
+    engine.connection().await.texts(SQL).await
 }
 
 #[tokio::test]

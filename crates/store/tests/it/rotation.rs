@@ -2,10 +2,9 @@
 
 use redialer_kek::Kek;
 use redialer_store::{KeyError, StoreError};
-use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::{
-    engines::{Engine, each},
+    engines::each,
     world::{World, at},
 };
 
@@ -75,7 +74,7 @@ async fn a_value_that_does_not_open_stops_nothing_but_its_own_key_from_being_dro
         let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
         let key = ours.store.open_key(ours.tenant).await.expect("opened");
         ours.of().suppress(&[phone("+14155550117")], None, &key, at(1), &ours.chance).await.expect("listed");
-        swapped(&engine, "update suppressions set sealed = substr(sealed, 1, 20)").await;
+        engine.connection().await.run("update suppressions set sealed = substr(sealed, 1, 20)").await;
         engine.store.publish_next_keys(&ours.chance).await.expect("published");
         engine.store.promote_keys(at(2)).await.expect("promoted");
         let sealed = engine.store.reseal(&ours.chance).await.expect("sealed");
@@ -101,28 +100,11 @@ async fn what_an_old_key_file_wrapped_is_wrapped_anew_and_the_old_key_opens_noth
     }
 }
 
-async fn swapped(engine: &Engine, sql: &str) {
-    let sql = AssertSqlSafe(sql.to_owned());
-    match &engine.url {
-        Some(url) => {
-            let mut pg = sqlx::PgConnection::connect(url).await.expect("connected");
-            sqlx::query(sql).execute(&mut pg).await.expect("done");
-        }
-        None => {
-            let file = engine.dir.path().join("test.db");
-            let mut lite = sqlx::SqliteConnection::connect(&format!("sqlite://{}", file.display()))
-                .await
-                .expect("opened");
-            sqlx::query(sql).execute(&mut lite).await.expect("done");
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_wrapped_key_of_another_tenant_or_version_does_not_open() {
     for engine in each().await {
         let (ours, _theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
-        swapped(&engine, "update tenants set wrapped_key = (select o.wrapped_key from tenants o where o.id <> tenants.id limit 1)").await;
+        engine.connection().await.run("update tenants set wrapped_key = (select o.wrapped_key from tenants o where o.id <> tenants.id limit 1)").await;
         let opened = ours.store.open_key(ours.tenant).await;
         assert!(matches!(opened, Err(StoreError::Key(KeyError::Sealed))), "{}", engine.name);
     }

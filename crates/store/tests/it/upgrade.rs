@@ -7,17 +7,14 @@ use redialer_core::{
 };
 use redialer_store::{Filter, Kek, SchemaState, Store};
 use serde_json::{Value, json};
-use sqlx::{
-    AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, SqliteConnection,
-    migrate::Migrator,
-};
+use sqlx::migrate::Migrator;
 
 use crate::{
-    engines::{Engine, KEK, each, new_database, postgres},
+    engines::{Engine, KEK, RawConnection, each, new_database, postgres},
     world::{NUMBER, World, at},
 };
 
-/// The migrations of a version, as its program had them.
+/// The migrations of an engine up to that one.
 async fn before(engine: &str, last: &str) -> Migrator {
     let dir = tempfile::tempdir().expect("a directory");
     let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(engine);
@@ -28,6 +25,31 @@ async fn before(engine: &str, last: &str) -> Migrator {
         }
     }
     Migrator::new(dir.path()).await.expect("read")
+}
+
+/// A database as the version had it whose last migration this is.
+async fn database_of(connection: &mut RawConnection, last: &str) {
+    const TABLE: &str = "create table _sqlx_migrations (
+             version bigint primary key, description text not null,
+             installed_on timestamp not null default current_timestamp, success boolean not null,
+             checksum blob not null, execution_time bigint not null)";
+    const RECORD: &str =
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+         values (?1, ?2, true, ?3, 0)";
+    match connection {
+        RawConnection::Postgres(connection) => {
+            before("postgres", last).await.run(connection).await.expect("migrated");
+        }
+        // As sqlx did it, with which the earlier versions opened SQLite.
+        RawConnection::Sqlite(connection) => {
+            connection.execute_batch(TABLE).expect("created");
+            for migration in before("sqlite", last).await.iter() {
+                connection.execute_batch(migration.sql.as_str()).expect("migrated");
+                let record = (migration.version, &*migration.description, &*migration.checksum);
+                connection.execute(RECORD, record).expect("recorded");
+            }
+        }
+    }
 }
 
 /// Version 2: one call that is decided, one of whose events only its start and a fetched end are there, and an event
@@ -42,9 +64,14 @@ insert into deliveries (bucket, id, tenant_id, workspace_id, agent_id, dedup_key
  (1, $5d, $id, $id, $id, 'transfer_started#00ff', 'transfer_started', 'c2', 'done', 0, 5, '', 5);
 insert into persons (bucket, workspace_id, person_ix, tenant_id, seq, reached_at) values (1, $id, $id, $id, 7, 9);";
 
-const CALLS: &str = "select call_id, events, seq from calls order by call_id";
-const ODD: &str = "select dedup_key from odd_deliveries";
-const LEFT: &str = "select count(*) as n from deliveries where state = 'pending'";
+/// What is known of them after the upgrade: the events and the place of each call, the event of no moment, how many events
+/// wait, and the place of the person.
+const KNOWN: [(&str, &[&str]); 4] = [
+    ("select call_id || ' ' || events || ' ' || seq from calls order by call_id", &["c1 6 1", "c2 17 1"]),
+    ("select dedup_key from odd_deliveries", &["transfer_started#00ff"]),
+    ("select cast(count(*) as text) from deliveries where state = 'pending'", &["1"]),
+    ("select cast(seq as text) from persons", &["7"]),
+];
 
 fn rows(id: impl Fn(char) -> String) -> String {
     let digits = ['1', '2', '3', '4', '5'];
@@ -52,53 +79,40 @@ fn rows(id: impl Fn(char) -> String) -> String {
     text.replace("$id", &id('0'))
 }
 
-macro_rules! told {
-    ($conn:expr) => {{
-        let calls = sqlx::query(CALLS).fetch_all(&mut $conn).await.expect("read");
-        let calls: Vec<(String, i64, i64)> = calls.iter().map(|r| (r.get(0), r.get(1), r.get(2))).collect();
-        let odd: String = sqlx::query(ODD).fetch_one(&mut $conn).await.expect("read").get(0);
-        let left: i64 = sqlx::query(LEFT).fetch_one(&mut $conn).await.expect("read").get(0);
-        let seq: i64 =
-            sqlx::query("select seq from persons").fetch_one(&mut $conn).await.expect("read").get(0);
-        (calls, odd, left, seq)
-    }};
-}
-
-fn expected() -> (Vec<(String, i64, i64)>, String, i64, i64) {
-    let calls = vec![("c1".to_owned(), 2 + 4, 1), ("c2".to_owned(), 1 + 16, 1)];
-    (calls, "transfer_started#00ff".to_owned(), 1, 7)
+async fn assert_known(mut connection: RawConnection) {
+    for (sql, expected) in KNOWN {
+        assert_eq!(connection.texts(sql).await, expected, "{sql}");
+    }
 }
 
 #[tokio::test]
 async fn what_version_two_held_is_known_to_this_one_on_sqlite() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("test.db");
-    let mut conn =
-        SqliteConnection::connect(&format!("sqlite://{}?mode=rwc", file.display())).await.expect("opened");
-    before("sqlite", "0002_recovery.sql").await.run(&mut conn).await.expect("migrated");
-    let sql = rows(|d| format!("x'{}'", d.to_string().repeat(32)));
-    conn.execute(AssertSqlSafe(sql)).await.expect("filled");
+    let mut connection = RawConnection::sqlite(&file);
+    database_of(&mut connection, "0002_recovery.sql").await;
+    connection.run(&rows(|d| format!("x'{}'", d.to_string().repeat(32)))).await;
     let store = Store::sqlite(&file, Kek::of(KEK)).await.expect("opened");
     store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
-    assert_eq!(told!(conn), expected());
+    assert_known(connection).await;
 }
 
 #[tokio::test]
 async fn what_version_two_held_is_known_to_this_one_on_postgres() {
     let Some(server) = postgres() else { return };
     let url = new_database(&server).await;
-    let mut conn = PgConnection::connect(&url).await.expect("connected");
-    before("postgres", "0002_recovery.sql").await.run(&mut conn).await.expect("migrated");
+    let mut connection = RawConnection::postgres(&url).await;
+    database_of(&mut connection, "0002_recovery.sql").await;
     let id = |d: char| format!("'{}'::uuid", d.to_string().repeat(32));
     // The index of a number is no id.
     let sql = rows(id).replace(
         &format!("values (1, {0}, {0}, {0}, 7, 9)", id('0')),
         &format!("values (1, {0}, '\\x00', {0}, 7, 9)", id('0')),
     );
-    conn.execute(AssertSqlSafe(sql)).await.expect("filled");
+    connection.run(&sql).await;
     let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
     store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
-    assert_eq!(told!(conn), expected());
+    assert_known(connection).await;
 }
 
 /// Workspaces as they were stored with every setting: one of a free plan and one of a pro plan that set nothing, and
@@ -140,38 +154,34 @@ fn sparse() -> [Value; 3] {
     [json!({}), json!({}), set]
 }
 
-macro_rules! documents {
-    ($conn:expr) => {{
-        let rows = sqlx::query("select defaults from workspaces order by id").fetch_all(&mut $conn).await;
-        let document = |row: &_| serde_json::from_str(sqlx::Row::get::<&str, _>(row, 0)).expect("JSON");
-        rows.expect("read").iter().map(document).collect::<Vec<Value>>()
-    }};
+async fn documents(mut connection: RawConnection) -> Vec<Value> {
+    let texts = connection.texts("select defaults from workspaces order by id").await;
+    texts.iter().map(|text| serde_json::from_str(text).expect("JSON")).collect()
 }
 
 #[tokio::test]
 async fn settings_that_were_never_chosen_follow_the_defaults_on_sqlite() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("test.db");
-    let mut conn =
-        SqliteConnection::connect(&format!("sqlite://{}?mode=rwc", file.display())).await.expect("opened");
-    before("sqlite", "0019_outbox.sql").await.run(&mut conn).await.expect("migrated");
-    conn.execute(AssertSqlSafe(whole(|d| format!("x'{}'", d.to_string().repeat(32))))).await.expect("filled");
+    let mut connection = RawConnection::sqlite(&file);
+    database_of(&mut connection, "0019_outbox.sql").await;
+    connection.run(&whole(|d| format!("x'{}'", d.to_string().repeat(32)))).await;
     let store = Store::sqlite(&file, Kek::of(KEK)).await.expect("opened");
     store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
-    assert_eq!(documents!(conn), sparse());
+    assert_eq!(documents(connection).await, sparse());
 }
 
 #[tokio::test]
 async fn settings_that_were_never_chosen_follow_the_defaults_on_postgres() {
     let Some(server) = postgres() else { return };
     let url = new_database(&server).await;
-    let mut conn = PgConnection::connect(&url).await.expect("connected");
-    before("postgres", "0019_outbox.sql").await.run(&mut conn).await.expect("migrated");
+    let mut connection = RawConnection::postgres(&url).await;
+    database_of(&mut connection, "0019_outbox.sql").await;
     let sql = whole(|d| format!("'{}'::uuid", d.to_string().repeat(32))).replace("x'00'", "'\\x00'");
-    conn.execute(AssertSqlSafe(sql)).await.expect("filled");
+    connection.run(&sql).await;
     let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
     store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
-    assert_eq!(documents!(conn), sparse());
+    assert_eq!(documents(connection).await, sparse());
 }
 
 /// What a newer version leaves behind: a migration that this one does not know, and what it says about itself.
@@ -184,17 +194,7 @@ async fn migrate_beyond(engine: &Engine, version: i64, compatible_from: Option<i
     if let Some(from) = compatible_from {
         sql += &format!("insert into schema_versions (version, compatible_from) values ({version}, {from});");
     }
-    match &engine.url {
-        Some(url) => {
-            let mut conn = PgConnection::connect(url).await.expect("connected");
-            conn.execute(AssertSqlSafe(sql)).await.expect("migrated");
-        }
-        None => {
-            let file = format!("sqlite://{}", engine.dir.path().join("test.db").display());
-            let mut conn = SqliteConnection::connect(&file).await.expect("opened");
-            conn.execute(AssertSqlSafe(sql)).await.expect("migrated");
-        }
-    }
+    engine.connection().await.run(&sql).await;
 }
 
 #[tokio::test]
@@ -238,15 +238,26 @@ async fn an_empty_database_lacks_every_migration() {
 
 #[tokio::test]
 async fn every_migration_from_15_on_says_what_it_is_compatible_with() {
-    const SILENT: &str = "select version from _sqlx_migrations
+    const SILENT: &str = "select cast(version as text) from _sqlx_migrations
          where version >= 15 and version not in (select version from schema_versions)";
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("test.db");
     let store = Store::sqlite(&file, Kek::of(KEK)).await.expect("opened");
     store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
-    let mut conn = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.expect("opened");
-    let silent: Vec<(i64,)> = sqlx::query_as(SILENT).fetch_all(&mut conn).await.expect("read");
+    let silent = RawConnection::sqlite(&file).texts(SILENT).await;
     assert!(silent.is_empty(), "no row in schema_versions: {silent:?}");
+}
+
+/// Loads a dump of version 14; the tenant in it.
+async fn load(mut connection: RawConnection, dump: &str) -> uuid::Uuid {
+    connection.run(dump).await;
+    // The dump of Postgres empties the search path.
+    let (table, hex) = match connection {
+        RawConnection::Sqlite(_) => ("tenants", "hex(id)"),
+        RawConnection::Postgres(_) => ("public.tenants", "id::text"),
+    };
+    let ids = connection.texts(&format!("select {hex} from {table}")).await;
+    ids[0].parse().expect("an id")
 }
 
 /// Finds the callback that the fixtures of version 14 hold: scheduled by a call, for an hour after it.
@@ -264,15 +275,10 @@ async fn assert_found(store: &Store, tenant: uuid::Uuid) {
 async fn a_database_of_version_14_is_brought_up_on_sqlite() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("test.db");
-    let mut conn =
-        SqliteConnection::connect(&format!("sqlite://{}?mode=rwc", file.display())).await.expect("opened");
-    conn.execute(sqlx::raw_sql(include_str!("../fixtures/0014.sqlite.sql"))).await.expect("loaded");
-    let tenant: (uuid::Uuid,) =
-        sqlx::query_as("select id from tenants").fetch_one(&mut conn).await.expect("read");
-    conn.close().await.expect("closed");
+    let tenant = load(RawConnection::sqlite(&file), include_str!("../fixtures/0014.sqlite.sql")).await;
     let store = Store::sqlite(&file, Kek::of(KEK)).await.expect("opened");
     store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
-    assert_found(&store, tenant.0).await;
+    assert_found(&store, tenant).await;
 }
 
 #[tokio::test]
@@ -280,19 +286,13 @@ async fn a_backup_of_version_14_is_restored_into_postgres() {
     let Some(server) = postgres() else { return };
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("backup");
-    let mut conn =
-        SqliteConnection::connect(&format!("sqlite://{}?mode=rwc", file.display())).await.expect("opened");
-    conn.execute(sqlx::raw_sql(include_str!("../fixtures/0014.sqlite.sql"))).await.expect("loaded");
-    conn.execute("insert into meta (name, value) values ('backup_at', cast('1' as blob))")
-        .await
-        .expect("marked");
-    let tenant: (uuid::Uuid,) =
-        sqlx::query_as("select id from tenants").fetch_one(&mut conn).await.expect("read");
-    conn.close().await.expect("closed");
+    let tenant = load(RawConnection::sqlite(&file), include_str!("../fixtures/0014.sqlite.sql")).await;
+    let mark = "insert into meta (name, value) values ('backup_at', cast('1' as blob))";
+    RawConnection::sqlite(&file).run(mark).await;
     let store = Store::postgres(&new_database(&server).await, Kek::of(KEK)).await.expect("connected");
     store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
     store.restore_rows(&file, None, at(0)).await.expect("restored");
-    assert_found(&store, tenant.0).await;
+    assert_found(&store, tenant).await;
     assert_eq!(store.check_schema().await.expect("read"), SchemaState::Current);
     assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1, "nothing is left beside the backup");
 }
@@ -301,13 +301,9 @@ async fn a_backup_of_version_14_is_restored_into_postgres() {
 async fn a_database_of_version_14_is_brought_up_on_postgres() {
     let Some(server) = postgres() else { return };
     let url = new_database(&server).await;
-    let mut conn = PgConnection::connect(&url).await.expect("connected");
-    conn.execute(sqlx::raw_sql(include_str!("../fixtures/0014.postgres.sql"))).await.expect("loaded");
-    conn.close().await.expect("closed");
-    let mut conn = PgConnection::connect(&url).await.expect("connected");
-    let tenant: (uuid::Uuid,) =
-        sqlx::query_as("select id from tenants").fetch_one(&mut conn).await.expect("read");
+    let connection = RawConnection::postgres(&url).await;
+    let tenant = load(connection, include_str!("../fixtures/0014.postgres.sql")).await;
     let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
     store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
-    assert_found(&store, tenant.0).await;
+    assert_found(&store, tenant).await;
 }

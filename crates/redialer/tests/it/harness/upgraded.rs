@@ -13,7 +13,7 @@ use redialer_core::{
 };
 use redialer_sim::retell::Script;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
 use super::{Engine, Walk};
 
@@ -97,17 +97,14 @@ impl Walk {
 
     /// Runs statements on the database, which no server has opened.
     async fn load(&self, sql: String) {
-        let statements = sqlx::raw_sql(AssertSqlSafe(sql));
         // A connection of its own each time: a dump of Postgres empties the search path.
         if let Some(url) = &self.database {
             let mut connection = PgConnection::connect(url).await.expect("connected");
-            connection.execute(statements).await.expect("loaded");
+            connection.execute(AssertSqlSafe(sql)).await.expect("loaded");
             connection.close().await.expect("closed");
         } else {
-            let url = format!("sqlite://{}?mode=rwc", self.data_dir().join("redialer.db").display());
-            let mut connection = SqliteConnection::connect(&url).await.expect("opened");
-            connection.execute(statements).await.expect("loaded");
-            connection.close().await.expect("closed");
+            let file = rusqlite::Connection::open(self.data_dir().join("redialer.db")).expect("opened");
+            file.execute_batch(&sql).expect("loaded");
         }
     }
 }

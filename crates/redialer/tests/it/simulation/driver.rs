@@ -38,7 +38,6 @@ use redialer_sim::{
 use redialer_store::{
     AgentChange, Buckets, CallbackRow, EventRow, Kek, NewDelivery, NewTenant, NewWorkspace, Store, bucket_of,
 };
-use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
@@ -329,21 +328,25 @@ impl Simulation {
         }
         let call = self.hooks[self.shared.below(self.hooks.len())].hook.id.clone();
         self.shared.note(&format!("the database takes no event of {call}"));
-        let mut db = self.database().await;
-        sqlx::query("insert into poisoned values ($1)").bind(&call).execute(&mut db).await.expect("poisoned");
+        self.write(&format!("insert into poisoned values ('{call}')")).await;
         self.poisoned.insert(call);
     }
 
     async fn heal(&mut self) {
-        let mut db = self.database().await;
-        sqlx::query("delete from poisoned").execute(&mut db).await.expect("healed");
+        self.write("delete from poisoned").await;
         self.poisoned.clear();
     }
 
-    /// A connection outside the replicas.
-    async fn database(&self) -> SqliteConnection {
-        let file = format!("sqlite://{}", self.dir.path().join("redialer.db").display());
-        SqliteConnection::connect(&file).await.expect("connected")
+    /// Writes beside the replicas, once none of them has a transaction open.
+    async fn write(&self, sql: &str) {
+        let database = rusqlite::Connection::open(self.dir.path().join("redialer.db")).expect("opened");
+        // A replica that holds the lock goes on only while this waits without blocking the thread.
+        database.busy_timeout(std::time::Duration::ZERO).expect("set");
+        while let Err(error) = database.execute_batch(sql) {
+            let code = error.sqlite_error_code();
+            assert_eq!(code, Some(rusqlite::ErrorCode::DatabaseBusy), "{error}");
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Events of another tenant wait to be decided, and one of ours behind them.
@@ -911,15 +914,13 @@ async fn make(file: &std::path::Path) {
     store.checkpoint().await.expect("written");
     store.close().await;
     // Events of these calls are taken by no transaction.
-    let mut db = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.expect("connected");
-    for sql in [
-        "create table poisoned (call_id text not null)",
-        "create trigger poison before insert on deliveries
-         when new.call_id in (select call_id from poisoned) begin select raise(abort, 'poisoned'); end",
-    ] {
-        sqlx::query(sql).execute(&mut db).await.expect("done");
-    }
-    db.close().await.expect("closed");
+    let db = rusqlite::Connection::open(file).expect("opened");
+    db.execute_batch(
+        "create table poisoned (call_id text not null);
+         create trigger poison before insert on deliveries
+         when new.call_id in (select call_id from poisoned) begin select raise(abort, 'poisoned'); end;",
+    )
+    .expect("done");
 }
 
 /// A tenant with one connected workspace.

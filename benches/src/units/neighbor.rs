@@ -1,0 +1,68 @@
+//! One tenant's dials beside another's backlog, all due at once at a provider that takes 20 s to answer: how much later are
+//! the first one's?
+
+use super::dispatch::compared;
+use crate::{
+    bench::{Bench, Engine},
+    product::{Line, Product, Shape},
+    report::{Bound::AtMost, Row, number},
+    schedule::{Due, many_on},
+    sink::Sink,
+    stats::Sorted,
+    watch::{now_ms, wait_until_us},
+};
+
+pub(crate) const UNIT: &str = "neighbor";
+/// Dials a second of the tenant that is watched.
+const RATE: u64 = 50;
+const OVER_MS: i64 = 10_000;
+/// Dials a second that nothing of ours holds back, of each tenant.
+const PACE: f64 = 2_000.0;
+/// What comes so long after its moment is late enough for every verdict.
+const AFTERMATH_MS: i64 = 3_000;
+
+pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
+    let backlog = if bench.quick { 4_000 } else { 20_000 };
+    for engine in bench.engines() {
+        let (alone, beside) = lateness(bench, engine, backlog).await?;
+        let what = |label: &str| {
+            format!("{}, beside {} due at once: {label}", engine.name(), number(backlog as f64))
+        };
+        let row = Row::new(UNIT, what("another tenant's median lateness"), beside.median(), "ms");
+        let row = row.beside("alone", alone.median());
+        bench.note(row.ratio(AtMost(1.0), Some(AtMost(1.1))));
+        let row = Row::new(UNIT, what("another tenant's p99 lateness"), beside.at(0.99), "ms");
+        bench.note(row.beside("alone", alone.at(0.99)));
+    }
+    Ok(())
+}
+
+/// The watched tenant's lateness in milliseconds, alone and beside the backlog.
+async fn lateness(bench: &Bench, engine: Engine, backlog: u64) -> anyhow::Result<(Sorted, Sorted)> {
+    let sink = Sink::start().await?;
+    let shape = Shape { engine, replicas: 1, tenants: 2, pace: PACE };
+    let mut product = Product::set_up(bench, &shape, &sink).await?;
+    let lines = product.lines.clone();
+    let of_first = |line: &&Line| line.key == lines[0].key;
+    let watched: Vec<Line> = lines.iter().filter(of_first).cloned().collect();
+    let others: Vec<Line> = lines.iter().filter(|line| !of_first(line)).cloned().collect();
+    let alone = dialed(&product, &sink, &watched, now_ms() + 5_000).await?;
+    // A minute is enough to schedule either engine's backlog.
+    let from_ms = now_ms() + 60_000;
+    let theirs = many_on(&product, &others, backlog, from_ms, 1).await?;
+    sink.be_slow_for(theirs.keys().copied());
+    let beside = dialed(&product, &sink, &watched, from_ms).await?;
+    product.stop()?;
+    Ok((alone, beside))
+}
+
+/// Dials at their rate from that moment on; how late each was.
+async fn dialed(product: &Product, sink: &Sink, lines: &[Line], from_ms: i64) -> anyhow::Result<Sorted> {
+    let n = RATE * u64::try_from(OVER_MS)? / 1_000;
+    let due: Due = many_on(product, lines, n, from_ms, OVER_MS).await?;
+    anyhow::ensure!(now_ms() < from_ms, "scheduling took longer than the time set aside for it");
+    wait_until_us((from_ms + OVER_MS + AFTERMATH_MS) * 1_000).await;
+    let dials = compared(sink, &due, from_ms, 0.0);
+    anyhow::ensure!(dials.missing == 0, "{} dials never came", dials.missing);
+    Ok(dials.lateness)
+}
