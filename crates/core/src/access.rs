@@ -209,7 +209,7 @@ impl Scopes {
         if text == "*" {
             return Self::EVERY;
         }
-        Self(text.split(' ').filter_map(Scope::from_word).fold(0, |bits, s| bits | s.bit()))
+        Self::of(&text.split(' ').filter_map(Scope::from_word).collect::<Vec<_>>())
     }
 }
 
@@ -298,6 +298,15 @@ mod tests {
         assert_eq!(Scopes::from_text(&Scopes::usual().text()), Scopes::usual());
         assert_eq!(Scopes::from_text("*"), Scopes::EVERY);
         assert_eq!(Scopes::from_text("keys:eat callbacks:read"), Scopes::of(&[Scope::CallbacksRead]));
+        assert_eq!(Scopes::from_text("pii:read pii:read"), Scopes::of(&[Scope::PiiRead]), "twice is once");
+    }
+
+    #[test]
+    fn a_test_key_changes_nothing_but_test_callbacks() {
+        let changes: Vec<_> = Scopes::of_tests().list().filter(|s| s.word().ends_with(":write")).collect();
+        assert_eq!(changes, [Scope::CallbacksWrite]);
+        let asked = Scopes::of(&[Scope::KeysWrite, Scope::PiiRead]);
+        assert_eq!(Scopes::of_tests().within(asked), Scopes::of(&[Scope::PiiRead]));
     }
 
     #[test]

@@ -64,3 +64,22 @@ pub struct OwnNumber {
 pub const fn is_believable_roster(agents: usize) -> bool {
     agents > 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_is_found_by_its_name() {
+        assert_eq!([Channel::Voice, Channel::Chat].map(Channel::word), ["voice", "chat"]);
+        assert_eq!(
+            ["chat", "voice", "fax"].map(Channel::from_word),
+            [Channel::Chat, Channel::Voice, Channel::Voice]
+        );
+    }
+
+    #[test]
+    fn an_empty_roster_is_not_believed() {
+        assert_eq!([0, 1, 2].map(is_believable_roster), [false, true, true]);
+    }
+}

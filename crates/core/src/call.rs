@@ -155,3 +155,28 @@ impl fmt::Debug for CallFacts {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_phone_call_to_the_person_counts_as_outbound() {
+        let call = |channel, direction| {
+            let facts = CallFacts { direction, ..CallFacts::of("c1".to_owned(), Moment::Ended, channel) };
+            (facts.is_inbound(), facts.is_outbound_call())
+        };
+        assert_eq!(call(Channel::Voice, Some(Direction::Inbound)), (true, false));
+        assert_eq!(call(Channel::Voice, Some(Direction::Outbound)), (false, true));
+        assert_eq!(call(Channel::Chat, Some(Direction::Outbound)), (false, false));
+        assert_eq!(call(Channel::Voice, None), (false, false));
+    }
+
+    #[test]
+    fn a_log_shows_no_number() {
+        let facts = CallFacts::of("c1".to_owned(), Moment::Ended, Channel::Voice);
+        let facts = CallFacts { agent_number: Some("+12025550123".to_owned()), ..facts };
+        let shown = format!("{facts:?}");
+        assert!(shown.contains("c1") && !shown.contains("2025550123"), "{shown}");
+    }
+}

@@ -120,7 +120,8 @@ impl Store {
         keys: Vec<DecisionKey<'a>>,
         now: Timestamp,
     ) -> Result<Decisions<'a>, StoreError> {
-        let mut tx = self.db.begin().await?;
+        // An event whose decision a power failure loses is still in the inbox, and is decided again.
+        let mut tx = self.db.begin_deferred().await?;
         lock(&mut tx, &keys).await?;
         let pending = pending(&mut tx, &keys).await?;
         let open: Vec<&DecisionKey<'a>> =

@@ -26,7 +26,7 @@ use crate::{
     bulk_sql::{self, RowValues},
     due_signal::DueSignal,
     fail::{Point, SharedFaults, Verdict},
-    pool::{Conn, Guard, Pool, Silences, Target, in_time, is_broken, is_silence},
+    pool::{Conn, Durability, Guard, Pool, Silences, Target, in_time, is_broken, is_silence},
     remembered::Remembered,
     sqlite::{Mode, SqliteConn, blocking},
     vitals::Vitals,
@@ -94,8 +94,8 @@ const PG_API: u32 = 4;
 /// Connections that read the embedded database's file, by use.
 const SQLITE_HOT: u32 = 3;
 const SQLITE_API: u32 = 2;
-/// Tables are empty at first and grow fast: a plan is made for the size they have now, and not kept.
-const PLANS: &str = "set plan_cache_mode = force_custom_plan; set jit = off";
+/// Every statement is short: compiling one would take longer than running it.
+const PLANS: &str = "set jit = off";
 /// Deadlines that the server keeps, also when this process or the network between is gone: nobody waits for a
 /// lost transaction's locks for longer than `idle_in_transaction_session_timeout`. The `tcp_*` settings are for a
 /// client that vanished in the middle of an answer; the probes also keep idle connections known to firewalls.
@@ -166,12 +166,22 @@ impl Db {
     /// A transaction that may write.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         self.pass(Point::Begin).await?;
-        self.begin_now().await
+        self.begin_with(Durability::Synced).await
+    }
+
+    /// The same for what is done again by itself should a power failure lose it: its commit does not wait for the disk.
+    pub(crate) async fn begin_deferred(&self) -> Result<Tx, StoreError> {
+        self.pass(Point::Begin).await?;
+        self.begin_with(Durability::Deferred).await
     }
 
     /// The same for a writer that many wait for: they passed the point when they handed over what it writes.
     pub(crate) async fn begin_now(&self) -> Result<Tx, StoreError> {
-        let guard = self.writer.begin().await.map_err(StoreError::from);
+        self.begin_with(Durability::Synced).await
+    }
+
+    async fn begin_with(&self, durability: Durability) -> Result<Tx, StoreError> {
+        let guard = self.writer.begin(durability).await.map_err(StoreError::from);
         let guard = guard.inspect_err(|error| self.vitals.wrote(Err(error)))?;
         Ok(Tx {
             guard,
@@ -190,7 +200,7 @@ impl Db {
         if !self.is_postgres() {
             return Ok(None);
         }
-        let guard = self.readers(lane).begin().await?;
+        let guard = self.readers(lane).begin(Durability::Synced).await?;
         Ok(Some(Tx {
             guard,
             vitals: None,

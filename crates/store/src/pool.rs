@@ -100,6 +100,16 @@ pub(crate) const fn is_exhausted(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
 }
 
+/// Whether a commit waits for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// What was committed survives a power failure.
+    Synced,
+    /// The machine's loss may lose it, as a whole and never without what was committed after it; the next commit that
+    /// waits for the disk makes it durable too.
+    Deferred,
+}
+
 /// One connection of either engine.
 pub(crate) enum Conn {
     Sqlite(SqliteConn),
@@ -108,10 +118,16 @@ pub(crate) enum Conn {
 
 impl Conn {
     /// Begins a transaction. On SQLite it takes the write lock at once, so that no statement fails for want of it.
-    async fn begin(&mut self) -> Result<(), sqlx::Error> {
+    async fn begin(&mut self, durability: Durability) -> Result<(), sqlx::Error> {
         match self {
-            Self::Sqlite(c) => c.control("begin immediate"),
-            Self::Postgres(c) => within(CONNECT_TIMEOUT, c.execute("begin")).await.map(|_| ()),
+            Self::Sqlite(c) => c.begin(durability),
+            Self::Postgres(c) => {
+                let begin = match durability {
+                    Durability::Synced => "begin",
+                    Durability::Deferred => "begin; set local synchronous_commit = off",
+                };
+                within(CONNECT_TIMEOUT, c.execute(begin)).await.map(|_| ())
+            }
         }
     }
 
@@ -188,9 +204,9 @@ impl Pool {
     }
 
     /// A connection with a transaction open.
-    pub(crate) async fn begin(&self) -> Result<Guard, sqlx::Error> {
+    pub(crate) async fn begin(&self, durability: Durability) -> Result<Guard, sqlx::Error> {
         let mut guard = self.any().await?;
-        guard.begin().await?;
+        guard.begin(durability).await?;
         Ok(guard)
     }
 
@@ -268,21 +284,21 @@ impl Guard {
         Ok(())
     }
 
-    async fn begin(&mut self) -> Result<(), sqlx::Error> {
+    async fn begin(&mut self, durability: Durability) -> Result<(), sqlx::Error> {
         self.make_idle().await?;
-        match self.try_begin().await {
+        match self.try_begin(durability).await {
             // The server may have been restarted, or replaced, since.
             Err(_) if matches!(self.pool.target, Target::Postgres(..)) => {
                 self.slot = Slot::default();
                 self.make_idle().await?;
-                self.try_begin().await
+                self.try_begin(durability).await
             }
             begun => begun,
         }
     }
 
-    async fn try_begin(&mut self) -> Result<(), sqlx::Error> {
-        let begun = self.busy()?.begin().await;
+    async fn try_begin(&mut self, durability: Durability) -> Result<(), sqlx::Error> {
+        let begun = self.busy()?.begin(durability).await;
         if let Err(error) = &begun {
             self.failed(error);
             self.slot = Slot::default();

@@ -18,7 +18,10 @@ use tokio::{
     task::block_in_place,
 };
 
-use crate::values::{Args, Value};
+use crate::{
+    pool::Durability,
+    values::{Args, Value},
+};
 
 /// How long another process's lock is waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,6 +29,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENT_CACHE: usize = 1024;
 /// Pages of the write-ahead log after which a commit copies them into the file.
 const AUTOCHECKPOINT_PAGES: i64 = 4_000;
+/// The writer's page cache in KiB. A transaction whose pages do not fit writes some of them into the log more than once.
+const WRITER_CACHE_KIB: i64 = 32 << 10;
 /// To how many bytes the write-ahead log is cut when it is begun anew; else its file stays as long as it ever was.
 const JOURNAL_SIZE_LIMIT: i64 = 64 << 20;
 
@@ -41,7 +46,11 @@ pub(crate) enum Mode {
 }
 
 /// A connection.
-pub(crate) struct SqliteConn(Connection);
+pub(crate) struct SqliteConn {
+    connection: Connection,
+    /// Whether commits wait for the disk as of now.
+    durability: Durability,
+}
 
 /// A row of an answer.
 pub(crate) struct SqliteRow {
@@ -70,10 +79,24 @@ impl SqliteConn {
                 connection.pragma_update(None, "synchronous", "full")?;
                 connection.pragma_update(None, "wal_autocheckpoint", AUTOCHECKPOINT_PAGES)?;
                 connection.pragma_update(None, "journal_size_limit", JOURNAL_SIZE_LIMIT)?;
+                connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
             }
-            Ok(Self(connection))
+            Ok(Self { connection, durability: Durability::Synced })
         })
         .map_err(error)
+    }
+
+    /// Begins a transaction with the write lock, whose commit waits for the disk or not.
+    pub(crate) fn begin(&mut self, durability: Durability) -> Result<(), sqlx::Error> {
+        if self.durability != durability {
+            let synchronous = match durability {
+                Durability::Synced => "full",
+                Durability::Deferred => "normal",
+            };
+            self.connection.pragma_update(None, "synchronous", synchronous).map_err(error)?;
+            self.durability = durability;
+        }
+        self.control("begin immediate")
     }
 
     /// Runs a statement without values that may wait for the disk or for another process.
@@ -89,7 +112,7 @@ impl SqliteConn {
         mut answer: impl FnMut(SqliteRow),
     ) -> Result<u64, sqlx::Error> {
         let mut work = || {
-            let mut statement = self.0.prepare_cached(sql)?;
+            let mut statement = self.connection.prepare_cached(sql)?;
             let columns: Arc<[Box<str>]> = statement.column_names().into_iter().map(Box::from).collect();
             for (i, value) in args.0.iter().enumerate() {
                 statement.raw_bind_parameter(i + 1, value)?;
@@ -99,14 +122,14 @@ impl SqliteConn {
                 let values = (0..columns.len()).map(|i| row.get(i)).collect::<Result<_, _>>()?;
                 answer(SqliteRow { columns: Arc::clone(&columns), values });
             }
-            Ok(self.0.changes())
+            Ok(self.connection.changes())
         };
         work().map_err(error)
     }
 
     /// Runs several statements without values.
     pub(crate) fn run_script(&self, sql: &str) -> Result<(), sqlx::Error> {
-        blocking(|| self.0.execute_batch(sql)).map_err(error)
+        blocking(|| self.connection.execute_batch(sql)).map_err(error)
     }
 
     /// The rows that a statement returns.
@@ -118,7 +141,7 @@ impl SqliteConn {
 
     /// Closes the file.
     pub(crate) fn close(self) -> Result<(), sqlx::Error> {
-        blocking(|| self.0.close().map_err(|(_, why)| error(why)))
+        blocking(|| self.connection.close().map_err(|(_, why)| error(why)))
     }
 }
 

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    policy::Policy,
+    policy::{Lang, MissedAction, Policy, PromiseScope, UnclearAction},
     tenant::{Limits, Plan, Plans},
+    time::minutes,
 };
 
 fn check(patch: &Value, want: Result<(), &str>) {
@@ -52,6 +53,72 @@ fn a_setting_that_cannot_be_is_named() {
     check(&json!({"spoken_hours": {"lunch": {"to": "11:00"}}}), Err("spoken_hours.lunch.to"));
     check(&json!({"spoken_hours": {"lunch": {"nominal": "15:00"}}}), Err("spoken_hours.lunch.nominal"));
     check(&json!({"unclear_time": {"min_confidence": 2}}), Err("unclear_time.min_confidence"));
+}
+
+#[test]
+fn each_setting_has_exact_bounds() {
+    let waits = |n: u32| json!({"unclear_time": {"wait_minutes": n}});
+    check(&waits(366 * 24 * 60), Ok(()));
+    check(&waits(366 * 24 * 60 + 1), Err("unclear_time.wait_minutes"));
+    check(&json!({"max_attempts": 1}), Ok(()));
+    check(&json!({"max_attempts": 3}), Ok(()));
+    check(&json!({"quiet_days": ["mon", "tue", "wed", "thu", "fri", "sat"]}), Ok(()));
+    check(&json!({"quiet_days": ["mon", "mon", "mon", "mon", "mon", "mon", "mon"]}), Ok(()));
+    for (confidence, want) in [(0.0, Ok(())), (1.0, Ok(())), (-0.1, Err("unclear_time.min_confidence"))] {
+        check(&json!({"unclear_time": {"min_confidence": confidence}}), want);
+    }
+    for pace in [0.01, 10_000.0] {
+        check(&json!({"calls_per_second": pace}), Ok(()));
+    }
+    for pace in [0.0, 0.009, 10_000.1] {
+        check(&json!({"calls_per_second": pace}), Err("calls_per_second"));
+    }
+    check(&json!({"callback_field": "f".repeat(200)}), Ok(()));
+    for field in [String::new(), "  ".to_owned(), "f".repeat(201)] {
+        check(&json!({"callback_field": field}), Err("callback_field"));
+    }
+    let lunch = |nominal: &str| json!({"spoken_hours": {"lunch": {"from": "11:00", "to": "13:00", "nominal": nominal}}});
+    for (nominal, is_good) in [("11:00", true), ("13:00", true), ("10:59", false), ("13:01", false)] {
+        check(&lunch(nominal), if is_good { Ok(()) } else { Err("spoken_hours.lunch.nominal") });
+    }
+    let empty = json!({"spoken_hours": {"lunch": {"from": "11:00", "to": "11:00", "nominal": "11:00"}}});
+    check(&empty, Err("spoken_hours.lunch.to"));
+    check(&json!({"quiet_hours": {"start": "24:00", "end": "09:00"}}), Err("quiet_hours.start"));
+    check(&json!({"quiet_hours": {"start": "23:59", "end": "9:00"}}), Err("quiet_hours.end"));
+}
+
+#[test]
+fn what_was_sent_is_not_repeated_in_a_complaint() {
+    let said = |patch: &Value| {
+        let settings = WorkspaceSettings::of_plan(&Plan::Free.limits());
+        settings.patched(patch).expect_err("bad").problem
+    };
+    for patch in [json!({"max_attempts": "+12025550123"}), json!({"language": "+12025550123"})] {
+        let said = said(&patch);
+        assert!(said.starts_with("must be ") && !said.contains("2025550123"), "{said}");
+    }
+    assert_eq!(unquoted("missing field `x`"), "missing field `x`");
+    assert_eq!(unquoted("one, expected another"), "one, expected another");
+}
+
+#[test]
+fn every_setting_reaches_the_decisions() {
+    let patch = json!({
+        "quiet_hours": {"start": "20:30", "end": "08:15"}, "quiet_days": ["mon", "tue", "wed", "thu", "fri", "sat"],
+        "unclear_time": {"action": "hold", "wait_minutes": 7}, "missed_action": "replan", "one_promise_per": "agent",
+        "language": "en", "spoken_hours": {"lunch": {"from": "11:10", "to": "13:20", "nominal": "12:05"}},
+    });
+    let limits = Plan::Unlimited.limits();
+    let policy = WorkspaceSettings::of_plan(&limits).patched(&patch).expect("good").policy(&[]);
+    let time = |hour, minute| jiff::civil::time(hour, minute, 0, 0);
+    assert_eq!(policy.quiet.hours, Some((time(20, 30), time(8, 15))));
+    let days: Vec<i8> = policy.quiet.days.iter().map(|day| day.to_monday_one_offset()).collect();
+    assert_eq!(days, [1, 2, 3, 4, 5, 6]);
+    assert_eq!((policy.unclear.action, policy.unclear.wait), (UnclearAction::Hold, minutes(7)));
+    assert_eq!((policy.missed, policy.one_promise_per), (MissedAction::Replan, PromiseScope::Agent));
+    let lunch = policy.hours.lunch;
+    assert_eq!((lunch.from, lunch.to, lunch.nominal), (11 * 60 + 10, 13 * 60 + 20, 12 * 60 + 5));
+    assert_eq!(policy.language, Some(Lang::En));
 }
 
 #[test]

@@ -32,6 +32,9 @@ use crate::{
 
 /// The most events that one transaction decides.
 const MAX_BATCH: usize = 256;
+/// How long events are gathered before a batch of them is decided: each transaction has a price of its own, and nobody
+/// waits for a decision.
+const GATHER: Duration = Duration::from_millis(5);
 /// How often the database is read for events that are not in memory.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -42,6 +45,9 @@ pub async fn run(app: Arc<App>) {
         let bell = app.inbox_bell.notified();
         let is_due = app.clock.steady().saturating_sub(polled) >= POLL_INTERVAL;
         let round = async {
+            if !app.events.is_empty() {
+                app.clock.wait(GATHER).await;
+            }
             if is_due || app.events.is_empty() {
                 polled = app.clock.steady();
                 read_pending(&app).await?;
