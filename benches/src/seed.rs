@@ -131,7 +131,7 @@ fn texts_of(connection: &rusqlite::Connection, sql: &str) -> rusqlite::Result<Ve
     connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
-/// What a database takes on the disk, in kilobytes.
+/// The size of a database on disk, in kilobytes.
 pub(crate) struct Kilobytes {
     /// Captured webhook bodies.
     pub(crate) payloads: f64,

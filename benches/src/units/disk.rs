@@ -1,4 +1,4 @@
-//! What a webhook of 10 KB leaves on the disk once it is decided and its callback is scheduled.
+//! Disk space per 10 KB webhook, after its decision and the scheduling of its callback.
 
 use std::time::Duration;
 

@@ -18,7 +18,7 @@ const RATE: u64 = 50;
 const OVER_MS: i64 = 10_000;
 /// Dials a second that nothing of ours holds back, of each tenant.
 const PACE: f64 = 2_000.0;
-/// What comes so long after its moment is late enough for every verdict.
+/// How long late dials are waited for after the last due time.
 const AFTERMATH_MS: i64 = 3_000;
 
 pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {

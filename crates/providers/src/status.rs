@@ -24,12 +24,15 @@ pub fn reply(
         Err(Broken::Unsent(why)) => return Reply::Unsent { why },
         Err(Broken::Lost(why)) => return Reply::Uncertain { why },
     };
-    let text = answer.text.as_deref().ok();
-    let message = || message_in(text);
+    // A refusal stands by its status, whether or not its sentence could be read.
+    let message = || message_in(answer.text.as_deref().ok());
     match answer.status {
-        status @ 200..=299 => match text.and_then(id_in) {
-            Some(call_id) => Reply::Placed { call_id },
-            None => Reply::Uncertain { why: format!("HTTP {status} without the id of a call") },
+        status @ 200..=299 => match answer.text.as_deref().map(id_in) {
+            Ok(Some(call_id)) => Reply::Placed { call_id },
+            Ok(None) => Reply::Uncertain { why: format!("HTTP {status} without the id of a call") },
+            Err(why) => {
+                Reply::Uncertain { why: format!("HTTP {status}, and the body could not be read: {why}") }
+            }
         },
         status @ (400 | 404 | 422) => Reply::Refused(Refusal::Permanent { status, message: message() }),
         status @ (401 | 403) => Reply::Refused(Refusal::Key { status, message: message() }),
@@ -58,4 +61,18 @@ pub fn read(
         429 => ReadFailure::Throttled { after_secs: answer.after_secs },
         code => ReadFailure::Unavailable(format!("HTTP {code}")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unreadable_success_keeps_the_reason() {
+        let answer = Answer { status: 201, text: Err("the body is too large".to_owned()), after_secs: None };
+        let Reply::Uncertain { why } = reply(Ok(answer), |_| None, |_| String::new()) else {
+            panic!("a call may have been placed")
+        };
+        assert_eq!(why, "HTTP 201, and the body could not be read: the body is too large");
+    }
 }

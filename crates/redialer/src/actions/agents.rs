@@ -21,8 +21,8 @@ pub struct AgentPatch<'a> {
 }
 
 impl Acting<'_> {
-    /// Changes an agent as it was read; with `if_unchanged` only if nobody changed it since, else on top of concurrent
-    /// changes.
+    /// Changes an agent. With `if_unchanged`, fails if the agent has changed since that time; without it, merges the
+    /// patch into concurrent changes.
     pub async fn change_agent(
         &self,
         row: AgentRow,

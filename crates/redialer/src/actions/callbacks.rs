@@ -204,8 +204,8 @@ pub async fn reschedule(
     Ok(store.reschedule(id, to, if_unchanged, now).await??)
 }
 
-/// Makes a callback due now, whatever the hour, by a person's decision; one that ended unresolved is dialed anew. The
-/// callback that will be dialed.
+/// Makes a callback due now, outside calling hours too. A callback that ended unresolved is dialed again as a new
+/// callback. Returns the id of the callback that will be dialed.
 pub async fn force(
     app: &App,
     store: &TenantStore,

@@ -1,8 +1,8 @@
-//! What people do, through whichever door: REST today, the command line, pages next. One file a noun.
+//! User actions, called by REST and the command line. One file per noun.
 //!
 //! Invariants: an action takes who acts and a store that sees that principal's rows alone, so no check of a tenant or a
 //! workspace can be forgotten; whatever it changes is written into the audit log by the store, in the same transaction.
-//! Absent on purpose: parsing and showing, which are the door's.
+//! Absent on purpose: parsing input and rendering results, which the callers do.
 
 pub mod agents;
 pub mod api_keys;
@@ -110,5 +110,5 @@ impl Acting<'_> {
     }
 }
 
-/// How often a merge is made anew because somebody else's came between.
+/// The most retries of a settings merge after concurrent changes.
 pub(crate) const MERGES: usize = 8;

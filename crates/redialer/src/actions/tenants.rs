@@ -6,7 +6,7 @@ use redialer_store::{NewTenant, Store};
 use super::members::password;
 use crate::clock::Clock;
 
-/// What a new tenant is told once.
+/// A new tenant's credentials, which are shown once.
 pub struct Created {
     /// Its id.
     pub tenant: Id<id::Tenant>,

@@ -101,8 +101,8 @@ impl Acting<'_> {
         })
     }
 
-    /// Changes a workspace as it was read; with `if_unchanged` only if nobody changed it since. Whoever did not name a
-    /// version wants their fields changed, whatever else was changed meanwhile.
+    /// Changes a workspace. With `if_unchanged`, fails if the workspace has changed since that time; without it, merges
+    /// the patch into concurrent changes.
     pub async fn change_workspace(
         &self,
         row: WorkspaceRow,

@@ -128,7 +128,7 @@ impl Asking<'_> {
             }
         };
         let now = self.app.clock.now();
-        // As it stands now: a repeat has begun the proof anew.
+        // Read after the repeat, which restarts the proof.
         let after = decide::after_ask(&self.known_of(ask), finding, now);
         report(ask, &after);
         self.app.store.finish_ask(ask, &after, now).await?;

@@ -26,7 +26,7 @@ use tokio::sync::OnceCell;
 use super::INTENT_SLACK;
 use crate::{app::App, flow::account};
 
-/// What a callback shows that was missed and planned anew.
+/// The outcome of a callback that was missed and rescheduled.
 const MISSED: &str = "missed";
 /// What test callbacks are dialled from where none names a number.
 const TESTS_FROM: &str = "+12025550100";
