@@ -173,17 +173,15 @@ impl Pen {
 
     /// Writes an act down with what it does.
     pub(crate) async fn write(&self, tx: &mut Tx, act: Act<'_>, now: Timestamp) -> Result<(), StoreError> {
-        const FIRST: &str = "insert into audit_heads (bucket, tenant_id, seq, mac) values ($1, $2, 0, $3) on conflict do nothing";
         // Whoever has this row writes next.
-        const NEXT: &str =
-            "update audit_heads set seq = seq + 1 where bucket = $1 and tenant_id = $2 returning seq, mac";
+        const NEXT: &str = "insert into audit_heads (bucket, tenant_id, seq, mac) values ($1, $2, 1, $3)
+             on conflict (bucket, tenant_id) do update set seq = audit_heads.seq + 1 returning seq, mac";
         const PUT: &str = "insert into audit
                  (bucket, tenant_id, seq, at, actor, action, workspace_id, target, before, after, request_id, address, mac)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
         const HEAD: &str = "update audit_heads set mac = $3 where bucket = $1 and tenant_id = $2";
         let bucket = bucket_of(self.tenant);
-        tx.execute(FIRST, args![bucket, self.tenant, Vec::<u8>::new()]).await?;
-        let head = tx.fetch_one(NEXT, args![bucket, self.tenant]).await?;
+        let head = tx.fetch_one(NEXT, args![bucket, self.tenant, Vec::<u8>::new()]).await?;
         let head = head.ok_or(StoreError::Corrupt("head of the book"))?;
         let mut row = ActRow {
             seq: head.get("seq")?,

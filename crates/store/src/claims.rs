@@ -3,7 +3,7 @@
 //! Invariants: a [`Claim`] is made only here, guarded by the state; it is taken by value, so one claim is one
 //! dial. Everything that follows from it is guarded by its fence: whoever lost it changes nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use redialer_core::{
     Id, Timestamp,
@@ -13,7 +13,6 @@ use redialer_core::{
     id,
     time::Zone,
 };
-use uuid::Uuid;
 
 use crate::{
     Secrets, Store, StoreError, TenantKey,
@@ -172,7 +171,7 @@ impl Claim {
         }
     }
 
-    fn from_row(row: &Row, spent: i64, suppressed: bool) -> Result<Self, StoreError> {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
             bucket: row.get("bucket")?,
             id: Id::from_uuid(row.get("id")?),
@@ -192,8 +191,8 @@ impl Claim {
                 .map_err(|_| StoreError::Corrupt("number index"))?,
             zone: zone_of(row)?,
             unsent: row.get("unsent")?,
-            spent,
-            suppressed,
+            spent: row.get("spent")?,
+            suppressed: row.get("suppressed")?,
             test: row.get("test")?,
             sealed: row.get("sealed")?,
         })
@@ -325,28 +324,10 @@ pub(crate) async fn claim_all(
     tx: &mut Tx,
     wanted: &[&Wanted],
 ) -> Result<BTreeMap<Id<id::Callback>, Claim>, StoreError> {
-    const AROUND: &str = "with v (bucket, id) as (values {rows})
-         select c.id, coalesce(h.spent, 0) as spent, s.id is not null as suppressed
-         from v cross join callbacks c
-             left join chains h on h.bucket = c.bucket and h.id = c.chain_id
-             left join suppressions s on s.bucket = c.bucket and s.tenant_id = c.tenant_id and s.number_ix = c.person_ix
-         where c.bucket = v.bucket and c.id = v.id";
     let rows =
         wanted.iter().map(|w| row![w.row.bucket, w.row.id, w.now, w.lease_until_ms, &w.owner]).collect();
-    let taken = transitions::claim(tx, rows).await?;
-    let key = |r: &Row| Ok(row![r.get::<i64>("bucket")?, Id::<id::Callback>::from_uuid(r.get("id")?)]);
-    let keys = taken.iter().map(key).collect::<Result<Vec<_>, StoreError>>()?;
-    let mut around: HashMap<Uuid, (i64, bool)> = HashMap::new();
-    for row in tx.fetch_rows(AROUND, vec![], keys).await? {
-        around.insert(row.get("id")?, (row.get("spent")?, row.get("suppressed")?));
-    }
-    let claim = |row: &Row| {
-        let known = around.get(&row.get::<Uuid>("id")?);
-        let (spent, suppressed) = *known.ok_or(StoreError::Corrupt("callback"))?;
-        let claim = Claim::from_row(row, spent, suppressed)?;
-        Ok((claim.id, claim))
-    };
-    taken.iter().map(claim).collect()
+    let claims = transitions::claim(tx, rows).await?;
+    claims.iter().map(Claim::from_row).map(|claim| claim.map(|claim| (claim.id, claim))).collect()
 }
 
 /// A claim without an intent that came to nothing: scheduled again, or held when it did so too often. The fence

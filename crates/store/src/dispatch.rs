@@ -429,8 +429,10 @@ pub(crate) async fn mark_all_placed(tx: &mut Tx, calls: &[Placed<'_>]) -> Result
     for row in transitions::place(tx, rows, now).await? {
         *spent.entry((row.get("bucket")?, row.get("chain_id")?)).or_default() += 1;
     }
-    let noted = calls.iter().map(|c| row![c.bucket, c.id, c.call_id, c.now]).collect();
-    tx.execute_rows(NOTED, vec![], noted).await?;
+    if placed.len() < calls.len() {
+        let noted = calls.iter().map(|c| row![c.bucket, c.id, c.call_id, c.now]).collect();
+        tx.execute_rows(NOTED, vec![], noted).await?;
+    }
     let rows = spent.iter().map(|((bucket, id), n)| row![*bucket, Id::<id::Chain>::from_uuid(*id), *n]);
     tx.execute_rows(SPEND, vec![], rows.collect()).await.map(|_| ())
 }

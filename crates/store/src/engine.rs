@@ -26,7 +26,7 @@ use crate::{
     bulk_sql::{self, RowValues},
     due_signal::DueSignal,
     fail::{Point, SharedFaults, Verdict},
-    pool::{Conn, Durability, Guard, Pool, Silences, Target, in_time, is_broken, is_silence},
+    pool::{Conn, Guard, Pool, Silences, Target, TxKind, in_time, is_broken, is_silence},
     remembered::Remembered,
     sqlite::{Mode, SqliteConn, blocking},
     vitals::Vitals,
@@ -166,22 +166,18 @@ impl Db {
     /// A transaction that may write.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         self.pass(Point::Begin).await?;
-        self.begin_with(Durability::Synced).await
+        self.begin_now(TxKind::Plain).await
     }
 
     /// The same for what is done again by itself should a power failure lose it: its commit does not wait for the disk.
     pub(crate) async fn begin_deferred(&self) -> Result<Tx, StoreError> {
         self.pass(Point::Begin).await?;
-        self.begin_with(Durability::Deferred).await
+        self.begin_now(TxKind::Deferred).await
     }
 
     /// The same for a writer that many wait for: they passed the point when they handed over what it writes.
-    pub(crate) async fn begin_now(&self) -> Result<Tx, StoreError> {
-        self.begin_with(Durability::Synced).await
-    }
-
-    async fn begin_with(&self, durability: Durability) -> Result<Tx, StoreError> {
-        let guard = self.writer.begin(durability).await.map_err(StoreError::from);
+    pub(crate) async fn begin_now(&self, kind: TxKind) -> Result<Tx, StoreError> {
+        let guard = self.writer.begin(kind).await.map_err(StoreError::from);
         let guard = guard.inspect_err(|error| self.vitals.wrote(Err(error)))?;
         Ok(Tx {
             guard,
@@ -200,7 +196,7 @@ impl Db {
         if !self.is_postgres() {
             return Ok(None);
         }
-        let guard = self.readers(lane).begin(Durability::Synced).await?;
+        let guard = self.readers(lane).begin(TxKind::Plain).await?;
         Ok(Some(Tx {
             guard,
             vitals: None,

@@ -17,6 +17,7 @@ use crate::{
     engine::{Row, Tx, args, row},
     fail::Point,
     group::{Full, Group},
+    pool::TxKind,
 };
 
 /// A delivery to record; the body is sealed already.
@@ -166,7 +167,7 @@ async fn write(store: &Store, batch: &[NewDelivery]) -> Result<Vec<Recorded>, St
              (bucket, id, tenant_id, workspace_id, agent_id, event, call_id, state, tries, try_at, notes, received_at, test)
          values {rows}";
     const BODIES: &str = "insert into bodies (bucket, delivery_id, body, signature) values {rows}";
-    let mut tx = store.db.begin_now().await?;
+    let mut tx = store.db.begin_now(TxKind::Plain).await?;
     let mut calls = Calls::read(&mut tx, batch).await?;
     let mut keys = insert_dedup_keys(&mut tx, batch).await?;
     let mut recorded = Vec::with_capacity(batch.len());

@@ -16,6 +16,7 @@ use crate::{
     dispatch::{Prepared, begin_all, finish_all},
     fail::Point,
     group::Group,
+    pool::TxKind,
 };
 
 const WAITING: usize = 4096;
@@ -133,7 +134,7 @@ impl Store {
                 Entry::Claim(rows) => wanted.extend(rows),
             }
         }
-        let mut tx = self.db.begin_now().await?;
+        let mut tx = self.db.begin_now(TxKind::Dials).await?;
         finish_all(&mut tx, &results).await?;
         let held = begin_all(&mut tx, &begun).await?;
         let claims = claim_all(&mut tx, &wanted).await?;

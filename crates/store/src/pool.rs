@@ -100,11 +100,15 @@ pub(crate) const fn is_exhausted(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
 }
 
-/// Whether a commit waits for the disk.
+/// What a transaction is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Durability {
+pub(crate) enum TxKind {
     /// What was committed survives a power failure.
-    Synced,
+    Plain,
+    /// The same for what dialing writes: fixed statements over few rows, again and again. Postgres would plan each of
+    /// them anew every time, because it takes a batch for ten rows and finds a plan for one cheaper; that takes longer
+    /// than running it.
+    Dials,
     /// The machine's loss may lose it, as a whole and never without what was committed after it; the next commit that
     /// waits for the disk makes it durable too.
     Deferred,
@@ -118,13 +122,14 @@ pub(crate) enum Conn {
 
 impl Conn {
     /// Begins a transaction. On SQLite it takes the write lock at once, so that no statement fails for want of it.
-    async fn begin(&mut self, durability: Durability) -> Result<(), sqlx::Error> {
+    async fn begin(&mut self, kind: TxKind) -> Result<(), sqlx::Error> {
         match self {
-            Self::Sqlite(c) => c.begin(durability),
+            Self::Sqlite(c) => c.begin(kind),
             Self::Postgres(c) => {
-                let begin = match durability {
-                    Durability::Synced => "begin",
-                    Durability::Deferred => "begin; set local synchronous_commit = off",
+                let begin = match kind {
+                    TxKind::Plain => "begin",
+                    TxKind::Dials => "begin; set local plan_cache_mode = force_generic_plan",
+                    TxKind::Deferred => "begin; set local synchronous_commit = off",
                 };
                 within(CONNECT_TIMEOUT, c.execute(begin)).await.map(|_| ())
             }
@@ -204,9 +209,9 @@ impl Pool {
     }
 
     /// A connection with a transaction open.
-    pub(crate) async fn begin(&self, durability: Durability) -> Result<Guard, sqlx::Error> {
+    pub(crate) async fn begin(&self, kind: TxKind) -> Result<Guard, sqlx::Error> {
         let mut guard = self.any().await?;
-        guard.begin(durability).await?;
+        guard.begin(kind).await?;
         Ok(guard)
     }
 
@@ -284,21 +289,21 @@ impl Guard {
         Ok(())
     }
 
-    async fn begin(&mut self, durability: Durability) -> Result<(), sqlx::Error> {
+    async fn begin(&mut self, kind: TxKind) -> Result<(), sqlx::Error> {
         self.make_idle().await?;
-        match self.try_begin(durability).await {
+        match self.try_begin(kind).await {
             // The server may have been restarted, or replaced, since.
             Err(_) if matches!(self.pool.target, Target::Postgres(..)) => {
                 self.slot = Slot::default();
                 self.make_idle().await?;
-                self.try_begin(durability).await
+                self.try_begin(kind).await
             }
             begun => begun,
         }
     }
 
-    async fn try_begin(&mut self, durability: Durability) -> Result<(), sqlx::Error> {
-        let begun = self.busy()?.begin(durability).await;
+    async fn try_begin(&mut self, kind: TxKind) -> Result<(), sqlx::Error> {
+        let begun = self.busy()?.begin(kind).await;
         if let Err(error) = &begun {
             self.failed(error);
             self.slot = Slot::default();

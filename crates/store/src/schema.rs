@@ -207,22 +207,25 @@ impl Db {
         }
     }
 
-    /// Has Postgres count tables that have grown before it did so by itself: it plans better then.
+    /// Has Postgres count tables that have grown before it did so by itself: plans are made anew then. A table that was
+    /// counted while it was empty would be read from end to end, however much it grows afterwards.
     async fn count(&self, counts: &AtomicUsize) -> Result<(), StoreError> {
-        const NEW: &str = "select count(*) as n from pg_class
-             where oid in (to_regclass('deliveries'), to_regclass('calls'), to_regclass('persons'),
+        const GROWN: &str = "select cast(relname as text) as name from pg_class
+             where oid in (to_regclass('deliveries'), to_regclass('calls'), to_regclass('persons'), to_regclass('chains'),
                      to_regclass('callbacks'), to_regclass('dispatches'))
                and reltuples < 1000 and pg_relation_size(oid) > 262144";
-        const COUNT: &str = "analyze deliveries, calls, persons, chains, callbacks, dispatches";
         if counts.load(Ordering::Relaxed) >= MOST_COUNTS {
             return Ok(());
         }
-        let row = self.read_one(NEW, Args::default()).await?;
-        if row.map_or(Ok(0_i64), |row| row.get("n"))? > 0
+        let grown = self.read(GROWN, Args::default()).await?;
+        if !grown.is_empty()
             && let Some(mut connection) = self.connect_apart().await?
         {
             counts.fetch_add(1, Ordering::Relaxed);
-            connection.execute(COUNT).await?;
+            for table in grown {
+                let table: String = table.get("name")?;
+                connection.execute(AssertSqlSafe(format!("analyze {table}"))).await?;
+            }
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    pool::Durability,
+    pool::TxKind,
     values::{Args, Value},
 };
 
@@ -49,7 +49,7 @@ pub(crate) enum Mode {
 pub(crate) struct SqliteConn {
     connection: Connection,
     /// Whether commits wait for the disk as of now.
-    durability: Durability,
+    synchronous: &'static str,
 }
 
 /// A row of an answer.
@@ -81,20 +81,17 @@ impl SqliteConn {
                 connection.pragma_update(None, "journal_size_limit", JOURNAL_SIZE_LIMIT)?;
                 connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
             }
-            Ok(Self { connection, durability: Durability::Synced })
+            Ok(Self { connection, synchronous: "full" })
         })
         .map_err(error)
     }
 
     /// Begins a transaction with the write lock, whose commit waits for the disk or not.
-    pub(crate) fn begin(&mut self, durability: Durability) -> Result<(), sqlx::Error> {
-        if self.durability != durability {
-            let synchronous = match durability {
-                Durability::Synced => "full",
-                Durability::Deferred => "normal",
-            };
+    pub(crate) fn begin(&mut self, kind: TxKind) -> Result<(), sqlx::Error> {
+        let synchronous = if kind == TxKind::Deferred { "normal" } else { "full" };
+        if self.synchronous != synchronous {
             self.connection.pragma_update(None, "synchronous", synchronous).map_err(error)?;
-            self.durability = durability;
+            self.synchronous = synchronous;
         }
         self.control("begin immediate")
     }

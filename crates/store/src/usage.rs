@@ -14,8 +14,9 @@ use uuid::Uuid;
 
 use crate::{
     Store, StoreError, TenantStore, at, bucket_of,
+    bulk_sql::RowValues,
     dispatch::Prepared,
-    engine::{Row, Tx, args},
+    engine::{Row, Tx, args, row},
     transitions,
 };
 
@@ -32,42 +33,41 @@ pub(crate) fn month_of(p: &Prepared) -> Option<Month> {
 
 /// The room that the plans of these leave; nobody else counts before this transaction ends.
 pub(crate) async fn room(tx: &mut Tx, prepared: &[&Prepared]) -> Result<Room<Month>, StoreError> {
-    const FIRST: &str =
-        "insert into usage (bucket, tenant_id, period, workspace_id, calls) values ($1, $2, $3, $4, 0)
-         on conflict do nothing";
-    // Whoever has this row counts next.
-    const ROOM: &str = "update usage set calls = calls where bucket = $1 and tenant_id = $2 and period = $3
-         and workspace_id = $4 returning calls";
     let limits: BTreeMap<Month, u64> =
         prepared.iter().filter_map(|p| Some((month_of(p)?, p.limit()?))).collect();
+    // Whoever has these rows counts next.
+    let rows = limits.keys().map(|month| added(*month, ALL.uuid(), 0)).collect();
     let mut used = Vec::new();
-    for (month, limit) in limits {
-        let (bucket, tenant, period) = (month.0, Id::<id::Tenant>::from_uuid(month.1), month.2);
-        tx.execute(FIRST, args![bucket, tenant, period, ALL]).await?;
-        let row = tx.fetch_one(ROOM, args![bucket, tenant, period, ALL]).await?;
-        used.push((month, limit, row.ok_or(StoreError::Corrupt("use"))?.get("calls")?));
+    for row in tx.fetch_rows(ADD, vec![], rows).await? {
+        let month: Month = (row.get("bucket")?, row.get("tenant_id")?, row.get("period")?);
+        let limit = limits.get(&month).ok_or(StoreError::Corrupt("use"))?;
+        used.push((month, *limit, row.get("calls")?));
     }
     Ok(Room::new(used))
 }
 
-const ADD: &str = "insert into usage (bucket, tenant_id, period, workspace_id, calls) values ($1, $2, $3, $4, $5)
-     on conflict (bucket, tenant_id, period, workspace_id) do update set calls = usage.calls + excluded.calls";
+/// Adds to what was counted, and says how much that is now. Rows come in one order, so that two transactions never wait
+/// for each other.
+const ADD: &str = "insert into usage (bucket, tenant_id, period, workspace_id, calls) values {rows}
+     on conflict (bucket, tenant_id, period, workspace_id) do update set calls = usage.calls + excluded.calls
+     returning bucket, tenant_id, period, calls";
+
+fn added(month: Month, workspace: Uuid, n: i64) -> RowValues {
+    let (bucket, tenant, period) = month;
+    row![bucket, Id::<id::Tenant>::from_uuid(tenant), period, Id::<id::Workspace>::from_uuid(workspace), n]
+}
 
 /// Counts intents that were written.
 pub(crate) async fn count(tx: &mut Tx, kept: &[&Prepared]) -> Result<(), StoreError> {
-    let mut counts: BTreeMap<(i64, Uuid, i64, Uuid), i64> = BTreeMap::new();
-    for p in kept.iter().filter(|p| !p.claim.test) {
+    let mut counts: BTreeMap<(Month, Uuid), i64> = BTreeMap::new();
+    for p in kept {
+        let Some(month) = month_of(p) else { continue };
         for workspace in [ALL, p.claim.workspace] {
-            let of = (p.claim.bucket, p.claim.tenant.uuid(), period(p.now()), workspace.uuid());
-            *counts.entry(of).or_default() += 1;
+            *counts.entry((month, workspace.uuid())).or_default() += 1;
         }
     }
-    for ((bucket, tenant, period, workspace), n) in counts {
-        let (tenant, workspace) =
-            (Id::<id::Tenant>::from_uuid(tenant), Id::<id::Workspace>::from_uuid(workspace));
-        tx.execute(ADD, args![bucket, tenant, period, workspace, n]).await?;
-    }
-    Ok(())
+    let rows = counts.into_iter().map(|((month, workspace), n)| added(month, workspace, n)).collect();
+    tx.execute_rows(ADD, vec![], rows).await.map(|_| ())
 }
 
 /// Takes a dispatch off again that was certainly not placed: a row with `bucket`, `tenant_id`, `workspace_id`, `sent_at`, `test`.
@@ -75,13 +75,9 @@ pub(crate) async fn take_off(tx: &mut Tx, dispatch: &Row) -> Result<(), StoreErr
     if dispatch.get("test")? {
         return Ok(());
     }
-    let bucket: i64 = dispatch.get("bucket")?;
-    let tenant: Id<id::Tenant> = Id::from_uuid(dispatch.get("tenant_id")?);
-    let period = period(at(dispatch.get("sent_at")?));
-    for workspace in [ALL, Id::from_uuid(dispatch.get("workspace_id")?)] {
-        tx.execute(ADD, args![bucket, tenant, period, workspace, -1_i64]).await?;
-    }
-    Ok(())
+    let month = (dispatch.get("bucket")?, dispatch.get("tenant_id")?, period(at(dispatch.get("sent_at")?)));
+    let rows = [ALL.uuid(), dispatch.get("workspace_id")?].map(|workspace| added(month, workspace, -1));
+    tx.execute_rows(ADD, vec![], rows.into()).await.map(|_| ())
 }
 
 impl TenantStore {

@@ -23,12 +23,12 @@ impl Transition {
 
 // What a statement returns: enough to claim by, and for the outbox.
 macro_rules! returning {
-    ($($sql:expr),+) => {
+    ($($sql:expr),+ $(; $more:expr)?) => {
         concat!($($sql),+, " returning callbacks.bucket, callbacks.id, callbacks.fence, callbacks.tenant_id,
              callbacks.workspace_id, callbacks.agent_id, callbacks.chain_id, callbacks.channel, callbacks.state,
              callbacks.reason, callbacks.scheduled_for, callbacks.requested_for, callbacks.forced, callbacks.person_ix,
              callbacks.timezone, callbacks.timezone_source, callbacks.due_at, callbacks.unsent, callbacks.failures,
-             callbacks.sealed, callbacks.test")
+             callbacks.sealed, callbacks.test" $(, $more)?)
     };
 }
 
@@ -48,7 +48,12 @@ pub(super) const CLAIM: Transition = Transition {
              lease_until = v.lease_until, updated_at = v.now
          from v
          where callbacks.bucket = v.bucket and callbacks.id = v.id
-           and (callbacks.state = 'scheduled') is true and callbacks.due_at <= v.now"
+           and (callbacks.state = 'scheduled') is true and callbacks.due_at <= v.now";
+        ", coalesce((select spent from chains
+                 where chains.bucket = callbacks.bucket and chains.id = callbacks.chain_id), 0) as spent,
+             exists (select 1 from suppressions where suppressions.bucket = callbacks.bucket
+                 and suppressions.tenant_id = callbacks.tenant_id
+                 and suppressions.number_ix = callbacks.person_ix) as suppressed"
     ),
 };
 
