@@ -176,19 +176,12 @@ pub(crate) fn write(path: &Path, machine: &str, rows: &[Row]) -> anyhow::Result<
 
 const INTRODUCTION: &str = "# Benchmarks
 
-Written by `cargo xtask bench --write`; `cargo xtask bench [UNIT…] [--quick]` prints the same. Client, server, provider
-and database share the machine, and every figure stands beside a limit measured in the same run: a program of a
-hundred lines in `benches/src/limits/` that does only the unavoidable part. **Compare ratios, not absolutes**: the
-same machine gives ±30 % from hour to hour.
+Client, server, provider and database share the machine, and each figure stands beside a limit that was measured in the same
+run: a short program in `benches/src/limits/` that does only what cannot be avoided. Compare ratios, not figures, because the
+same machine varies by a third from hour to hour. What a unit does is said at the head of its file in `benches/src/units/`.
 
-- `ingest`: 64 connections send unique, signed `call_analyzed` webhooks of 10 KB, each asking for a callback. The first
-  row counts until the last one is scheduled. `axum+HMAC` reads and verifies a body and keeps nothing.
-- `keys`: the same on SQLite, answered only, with the key-encryption key in a file and at an OpenBao server on the same machine.
-- `dispatch`, `burst`: 10,000 callbacks, spread over 10 s or due at once, at a provider that answers in 20 ms; lateness
-  is arrival there minus `scheduled_for`. The limit is an in-memory timer with the same way of sending.
-- `backlog`: the same work with 1,000 and with many waiting callbacks.
-- `footprint`: an idle server beside an empty one with an HTTP port and a SQLite file.
-- `when`: how well callers are heard, on public data beside the project; `cargo bench -p redialer-when` is how fast.
+`cargo xtask bench [UNIT…]` measures all units or those that are named; `--quick` takes a few seconds a unit, and `--write` keeps
+the figures in the table below.
 ";
 
 #[cfg(test)]

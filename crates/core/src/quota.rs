@@ -79,6 +79,7 @@ mod tests {
             "two are left to one, none to the other"
         );
         assert!(room.is_used_up(&[a, a], a) && !room.is_used_up(&[a], a));
+        assert!(!room.is_used_up(&[b, b, b], a) && !room.is_used_up(&[test, test, test], a), "others' calls");
         assert!(room.is_used_up(&[], b) && !room.is_used_up(&[], unlimited) && !room.is_used_up(&[], test));
     }
 }

@@ -39,3 +39,13 @@ impl<T: Zeroize> fmt::Debug for Secret<T> {
         f.write_str("Secret(…)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        assert_eq!(format!("{:?}", Secret::new("key_1".to_owned())), "Secret(…)");
+    }
+}

@@ -117,6 +117,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_plan_is_found_by_its_word() {
+        let words = ["free", "starter", "pro", "scale", "unlimited"];
+        assert_eq!(words.map(Plan::from_word), Plan::ALL.map(Some));
+        assert_eq!(Plan::ALL.map(Plan::word), words);
+        assert_eq!(Plan::from_word("gold"), None);
+    }
+
+    #[test]
+    fn what_a_plan_includes_grows_with_it() {
+        let includes = |plan: Plan| {
+            let limits = plan.limits();
+            (limits.rest_api, limits.agent_overrides, limits.agent_attempts)
+        };
+        let (none, some, all) = ((false, false, false), (true, true, false), (true, true, true));
+        assert_eq!(Plan::ALL.map(includes), [none, some, all, all, all]);
+    }
+
+    #[test]
     fn as_many_agents_are_heard_as_the_plan_has_room_for() {
         let heard = |plan: Plan| plan.limits().heard(1..=26).last();
         assert_eq!(

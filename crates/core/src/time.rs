@@ -102,6 +102,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_source_is_found_by_its_word_and_an_unknown_one_is_the_weakest() {
+        let all = [ZoneSource::Request, ZoneSource::Number, ZoneSource::Agent, ZoneSource::Workspace];
+        assert_eq!(all.map(ZoneSource::word), ["request", "number", "agent", "workspace"]);
+        assert_eq!(all.map(|source| ZoneSource::from_word(source.word())), all);
+        assert_eq!(ZoneSource::from_word("moon"), ZoneSource::Workspace);
+    }
+
+    #[test]
+    fn a_number_whose_only_zone_is_unknown_proves_nothing() {
+        let zone = Zone::of_callee(&["Mars/Olympus"], None, "Europe/Berlin");
+        assert_eq!((zone.name.as_str(), zone.source), ("Europe/Berlin", ZoneSource::Workspace));
+        let zone = Zone::of_callee(&["America/Phoenix"], None, "Europe/Berlin");
+        assert!(zone.is_sure);
+    }
+
+    #[test]
     fn the_callees_zone_is_the_numbers_then_the_agents_then_the_workspaces() {
         let check = |candidates: &[&str], agent, name: &str, source| {
             let zone = Zone::of_callee(candidates, agent, "Europe/Berlin");

@@ -63,6 +63,7 @@ impl TenantStore {
                and (state <> 'failed' or outcome in ('unresolved', 'outcome_unknown', 'bad_number')
                    or outcome like 'refused%')
                and (state in ('held', 'unconfirmed') or superseded_by is null)
+               and workspace_id not in (select id from workspaces where tenant_id = $2 and deleted_at is not null)
              order by created_at desc, id desc limit $5"
         );
         let workspace = self.narrowed(workspace)?;

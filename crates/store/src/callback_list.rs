@@ -89,12 +89,16 @@ impl Filter {
         // `+` keeps SQLite from reading all of the tenant's in the order of the page.
         const OF_CHAIN: &str =
             page!("where +bucket = $1 and (id = $18 or (chain_id = $18 and chain_id <> id))", "created_at");
+        const OF_CHAIN_BY_SCHEDULE: &str = page!(
+            "where +bucket = $1 and (id = $18 or (chain_id = $18 and chain_id <> id))",
+            "scheduled_for"
+        );
         const BY_SCHEDULE: &str = page!("where bucket = $1", "scheduled_for");
-        if self.chain.is_some() {
-            return OF_CHAIN;
-        }
-        if matches!(self.order, Order::Scheduled) {
-            return BY_SCHEDULE;
+        match (self.chain.is_some(), self.order) {
+            (true, Order::Created) => return OF_CHAIN,
+            (true, Order::Scheduled) => return OF_CHAIN_BY_SCHEDULE,
+            (false, Order::Scheduled) => return BY_SCHEDULE,
+            (false, Order::Created) => {}
         }
         match (self.external_ix.is_some(), self.person_ix.is_some(), state.is_some()) {
             (true, ..) => OF_EXTERNAL_ID,

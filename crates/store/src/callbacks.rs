@@ -326,17 +326,6 @@ impl TenantStore {
         Ok(None)
     }
 
-    /// What a decision about a person rests on.
-    pub async fn person(
-        &self,
-        workspace: Id<id::Workspace>,
-        person_ix: [u8; 16],
-    ) -> Result<Person, StoreError> {
-        let mut tx = self.db().begin().await?;
-        let bucket = bucket_of(self.tenant);
-        read_person(&mut tx, bucket, self.tenant, workspace, &person_ix).await
-    }
-
     /// Writes a callback that somebody scheduled by hand, superseding what waits for that person.
     pub async fn schedule(
         &self,
@@ -373,7 +362,9 @@ impl TenantStore {
             person_ix: manual.person_ix,
             planned: &planned,
             source: None,
-            kind: MANUAL,
+            // What is forced anew carries a call's metadata, which may name numbers.
+            kind: if manual.forces.is_some() { "forced" } else { MANUAL },
+            forced: manual.forces.is_some(),
             test: self.test,
             sealed: manual.secrets.seal(manual.id, key, chance),
             promise_scope: manual.promise_scope,
@@ -446,8 +437,9 @@ impl TenantStore {
             self.sees(Id::from_uuid(before.get("workspace_id")?))?;
             let of = (bucket_of(self.tenant), self.tenant);
             if !transitions::by_hand(&mut tx, of, id, what, now).await? {
-                let state = state_of(&before)?;
-                if matches!(state, State::Scheduled | State::Held) {
+                // It may have changed since it was read.
+                let state = state_of(&stands(&mut tx).await?)?;
+                if state.is_waiting() {
                     return Err(StoreError::Changed);
                 }
                 return Ok(Err(if state.is_final() { NotNow::Final } else { NotNow::Dialling }));

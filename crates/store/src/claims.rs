@@ -11,7 +11,8 @@ use redialer_core::{
     callback::{HeldFor, RedialReason, State, after_failures},
     decide::{Candidate, GateRecord, Notice},
     id,
-    time::Zone,
+    time::{Zone, plus},
+    timing::CLAIM_RETRY_AFTER,
 };
 
 use crate::{
@@ -274,8 +275,13 @@ impl Store {
     pub async fn hold(&self, claim: Claim, why: HeldFor, now: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
         if holds(&mut tx, &claim).await? {
-            notice(&mut tx, &claim, Notice::of_hold(why), now).await?;
-            let wait = Wait { held_for: Some(why), ..Wait::until(claim.scheduled_for) };
+            let wait = if why == HeldFor::Agent && is_enabled(&mut tx, claim.agent).await? {
+                // Switched on since it was judged: whoever did so has released what was held, and comes no more.
+                Wait::until(plus(now, CLAIM_RETRY_AFTER))
+            } else {
+                notice(&mut tx, &claim, Notice::of_hold(why), now).await?;
+                Wait { held_for: Some(why), ..Wait::until(claim.scheduled_for) }
+            };
             give_back(&mut tx, claim.bucket, claim.id, wait, now).await?;
         }
         tx.commit().await
@@ -344,6 +350,14 @@ pub(crate) async fn fail(
     let wait = Wait { held_for: after_failures(failures), ..Wait::until(due_at) };
     give_back(tx, bucket, id, wait, now).await?;
     Ok(true)
+}
+
+/// Whether an agent is switched on; nobody switches it before this transaction ends.
+async fn is_enabled(tx: &mut Tx, agent: Id<id::Agent>) -> Result<bool, StoreError> {
+    const SQL: &str = "select enabled from agents where id = $1";
+    const LOCKED: &str = "select enabled from agents where id = $1 for share";
+    let sql = if tx.is_postgres()? { LOCKED } else { SQL };
+    tx.fetch_one(sql, args![agent]).await?.map_or(Ok(false), |row| row.get("enabled"))
 }
 
 /// Whether a claim is still held; locks its row until the transaction ends.

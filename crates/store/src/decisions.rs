@@ -277,6 +277,7 @@ impl<'a> Decisions<'a> {
                         test: key.event.test,
                         sealed: with.secrets.seal(with.id, decided.key, chance),
                         promise_scope: with.promise_scope,
+                        forced: false,
                         external_ix: None,
                         now: self.now,
                     };

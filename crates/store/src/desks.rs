@@ -67,6 +67,11 @@ impl Desk {
         self.agents.iter().find(|seat| seat.agent.id == id)
     }
 
+    /// The extraction that says whether a callback was asked for, in calls of that agent.
+    pub fn callback_field(&self, agent: Id<id::Agent>) -> &str {
+        &self.agent(agent).map_or(&self.policy, |seat| &seat.policy).callback_field
+    }
+
     /// Whether a number is one of the workspace's own.
     pub fn is_own_number(&self, ix: &[u8; 16]) -> bool {
         self.own_numbers.contains(ix)

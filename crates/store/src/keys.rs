@@ -116,7 +116,9 @@ impl Store {
             "select k.id, k.tenant_id, k.workspace_id, k.scopes, k.last_used_at, k.expires_at, k.test, t.name, t.plan, t.created_at
              from api_keys k join tenants t on t.id = k.tenant_id
              where k.hash = $1 and k.revoked_at is null and (k.expires_at is null or k.expires_at > $2)
-               and length(t.wrapped_key) > 0";
+               and length(t.wrapped_key) > 0
+               and (k.workspace_id is null
+                   or exists (select 1 from workspaces w where w.id = k.workspace_id and w.deleted_at is null))";
         const USED: &str = "update api_keys set last_used_at = $2 where hash = $1";
         let hash = hash_key(key);
         let rows = self.db.read_on(Lane::Api, SQL, args![hash, now]).await?;

@@ -20,6 +20,8 @@ use crate::{
 };
 
 const WAITING: usize = 4096;
+/// How often an entry is written that meets another transaction.
+const TRIES: usize = 3;
 
 /// The way in.
 #[derive(Clone)]
@@ -98,9 +100,15 @@ impl Ledger {
 }
 
 impl Store {
+    /// Writes one entry, and again, from the reading on, when another transaction came first.
     async fn write_one(&self, entry: Entry) -> Result<Written, StoreError> {
-        let mut found = self.write_together(&[&entry]).await?;
-        found.of(entry)
+        for _ in 1..TRIES {
+            match self.write_together(&[&entry]).await {
+                Err(error) if error.is_contention() => {}
+                found => return found?.of(entry),
+            }
+        }
+        self.write_together(&[&entry]).await?.of(entry)
     }
 
     async fn write_all(&self, entries: Vec<Entry>) -> Vec<Result<Written, StoreError>> {

@@ -87,6 +87,8 @@ pub(crate) struct NewRow<'a> {
     pub(crate) sealed: Vec<u8>,
     /// The agent with which it is the one promise; `None` in the whole workspace.
     pub(crate) promise_scope: Option<Id<id::Agent>>,
+    /// Whether a person decided that it is dialed now, whatever the hour.
+    pub(crate) forced: bool,
     /// The keyed index of the id that a program gave it.
     pub(crate) external_ix: Option<[u8; 16]>,
     /// When it is made.
@@ -123,7 +125,7 @@ impl NewRow<'_> {
             p.attempt,
             p.max_attempts,
             p.attempt >= p.max_attempts,
-            false,
+            self.forced,
             p.requested_for,
             p.scheduled_for,
             p.scheduled_for,

@@ -51,7 +51,7 @@ impl TenantStore {
         const LOCK: &str = "update tenants set name = name where id = $1";
         const COUNT: &str =
             "select count(*) as n from workspaces where tenant_id = $1 and deleted_at is null";
-        const STANDS: &str = "select deleted_at from workspaces where tenant_id = $1 and id = $2";
+        const STANDS: &str = "select deleted_at, account from workspaces where tenant_id = $1 and id = $2";
         const RESTORE: &str = "update workspaces set deleted_at = null, updated_at = $3
              where tenant_id = $1 and id = $2 and deleted_at is not null";
         self.sees_whole_tenant()?;
@@ -68,6 +68,7 @@ impl TenantStore {
         if n >= i64::from(max) {
             return Err(StoreError::Conflict("plan_limit"));
         }
+        self.account_is_free(&mut tx, id, row.get::<Option<String>>("account")?.as_deref()).await?;
         tx.execute(RESTORE, args![self.tenant, id, now]).await?;
         tx.note_due_now();
         pen.write(&mut tx, act("workspace.restore", id, &id.to_string()), now).await?;

@@ -97,20 +97,27 @@ impl TenantStore {
         let (pen, bucket) = (self.pen().await?, bucket_of(self.tenant));
         let mut tx = self.db().begin().await?;
         let mut rows = Vec::with_capacity(numbers.len());
+        let mut added = Vec::new();
         for number in numbers {
             let entry = Entry { number: number.e164(), note, source: "api" };
-            suppress(&mut tx, bucket, key, entry, now, chance).await?;
+            let is_new = suppress(&mut tx, bucket, key, entry, now, chance).await?;
             let row = tx.fetch_one(OF_NUMBER, args![bucket, self.tenant, key.index(number.e164())]).await?;
             let row = SuppressionRow::from_row(&row.ok_or(StoreError::Corrupt("suppression"))?)?;
+            if is_new {
+                added.push((row.id, number.masked()));
+            }
+            rows.push(row);
+        }
+        // Callbacks first, the book last: whoever cancels one locks them in that order.
+        for (id, number) in added {
             let act = Act {
                 action: "suppression.create",
                 workspace: None,
-                target: &row.id.to_string(),
+                target: &id.to_string(),
                 before: None,
-                after: Some(json!({"number": number.masked()})),
+                after: Some(json!({"number": number})),
             };
             pen.write(&mut tx, act, now).await?;
-            rows.push(row);
         }
         tx.commit().await?;
         Ok(rows)
@@ -144,7 +151,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) source: &'a str,
 }
 
-/// Puts a number on the list and ends its waiting callbacks. A dial that has its intent already is not stopped.
+/// Puts a number on the list and ends its waiting callbacks; whether it was not on it before. A dial that has its intent
+/// already is not stopped.
 pub(crate) async fn suppress(
     tx: &mut Tx,
     bucket: i64,
@@ -152,7 +160,7 @@ pub(crate) async fn suppress(
     entry: Entry<'_>,
     now: Timestamp,
     chance: &Chance,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     const PUT: &str =
         "insert into suppressions (bucket, tenant_id, number_ix, id, source, sealed, created_at)
          values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing";
@@ -161,8 +169,9 @@ pub(crate) async fn suppress(
     let plain = note.map_or_else(|| number.to_owned(), |note| format!("{number}\n{note}"));
     let sealed = key.seal(SEALED, id.uuid(), plain.as_bytes(), chance);
     let ix = key.index(number);
-    tx.execute(PUT, args![bucket, key.tenant(), ix, id, source, sealed, now]).await?;
-    transitions::suppress(tx, (bucket, key.tenant()), ix, now).await
+    let added = tx.execute(PUT, args![bucket, key.tenant(), ix, id, source, sealed, now]).await?;
+    transitions::suppress(tx, (bucket, key.tenant()), ix, now).await?;
+    Ok(added > 0)
 }
 
 /// Whether a number is on the tenant's list.

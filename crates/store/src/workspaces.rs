@@ -189,8 +189,6 @@ impl TenantStore {
                  (id, bucket, tenant_id, provider, name, api_key, webhook_keys, defaults, retention, created_at, updated_at, epoch, sweep_at, sync_at,
                   account)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, (select coalesce(max(epoch), 0) from epochs), $11, $12, $13)";
-        const SAME: &str =
-            "select id from workspaces where tenant_id = $1 and deleted_at is null and account = $2";
         let api_key = key.seal(API_KEY, new.id.uuid(), new.api_key.as_bytes(), chance);
         let webhook_auth = key.seal(WEBHOOK_AUTH, new.id.uuid(), new.webhook_auth, chance);
         let settings = new.settings.to_string();
@@ -210,9 +208,7 @@ impl TenantStore {
         if n >= i64::from(max) {
             return Err(StoreError::Conflict("plan_limit"));
         }
-        if new.account.is_some() && tx.fetch_one(SAME, args![self.tenant, new.account]).await?.is_some() {
-            return Err(StoreError::Conflict("already_connected"));
-        }
+        self.account_is_free(&mut tx, new.id, new.account).await?;
         let bucket = bucket_of(self.tenant);
         let provider = new.provider.as_str();
         tx.execute(
@@ -236,6 +232,21 @@ impl TenantStore {
         .await?;
         pen.write(&mut tx, act, now).await?;
         tx.commit().await
+    }
+
+    /// Refuses a provider's account that another workspace has: both would act on the same calls.
+    pub(crate) async fn account_is_free(
+        &self,
+        tx: &mut Tx,
+        workspace: Id<id::Workspace>,
+        account: Option<&str>,
+    ) -> Result<(), StoreError> {
+        const SAME: &str = "select id from workspaces
+             where tenant_id = $1 and deleted_at is null and account = $2 and id <> $3 limit 1";
+        match tx.fetch_one(SAME, args![self.tenant, account, workspace]).await? {
+            Some(_) => Err(StoreError::Conflict("already_connected")),
+            None => Ok(()),
+        }
     }
 
     /// One workspace.
@@ -314,6 +325,7 @@ impl TenantStore {
             return Err(StoreError::Changed);
         }
         if has_new_key {
+            self.account_is_free(&mut tx, id, change.account).await?;
             tx.execute(RESUME, args![self.tenant, id, change.account]).await?;
             tx.note_due_now();
         }

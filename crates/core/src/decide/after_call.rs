@@ -296,7 +296,8 @@ fn is_late_voicemail(scene: &Scene<'_>, ending: Option<Ending>) -> bool {
 fn request(scene: &Scene<'_>, after: &mut AfterCall) {
     let Some(person) = may_dial(scene, after) else { return };
     let born_of = end_of(scene.facts, scene.now);
-    let own_retry = scene.seen.retry.as_ref();
+    let is_of_person = |retry: &&Live| person.live.iter().any(|live| live.id == retry.id);
+    let own_retry = scene.seen.retry.as_ref().filter(is_of_person);
     let others = || peers(scene, person).filter(|l| Some(l.id) != own_retry.map(|r| r.id));
     let is_request = |l: &&Live| l.state.is_waiting() && l.reason == RedialReason::CallbackRequested;
     if others().filter(is_request).any(|l| l.born_of > born_of) {
@@ -314,7 +315,10 @@ fn request(scene: &Scene<'_>, after: &mut AfterCall) {
         scene.asked.at.unwrap_or_else(|| out_of_quiet(scene, by_default, &scene.asked.zone, after));
     let place = place_in_chain(scene, others());
     let waiting = others().filter(|l| l.state.is_waiting()).map(|l| l.id);
-    after.supersede.extend(waiting.filter(|id| !after.supersede.contains(id)).collect::<Vec<_>>());
+    // The retry of the call's own number gives way to a request for another one.
+    let of_another = scene.seen.retry.as_ref().filter(|retry| !is_of_person(retry)).map(|retry| retry.id);
+    let gives_way = waiting.chain(of_another).filter(|id| !after.supersede.contains(id));
+    after.supersede.extend(gives_way.collect::<Vec<_>>());
     let planned = Planned {
         chain: place.chain(),
         parent: place.parent(),

@@ -326,8 +326,13 @@ fn one_calls_events_lead_to_one_row_in_any_order() {
     // The reason first: its retry becomes the request.
     let seen = Seen { settled: true, analyzed: false, retry: Some(retry.clone()) };
     check(
-        outbound(silent).redial(1).with(retry).asking(60).but(|s| s.seen = seen),
+        outbound(silent).redial(1).with(retry).asking(60).but(|s| s.seen = seen.clone()),
         expect!["move to callback_requested Mon 13:00 #2/3 chain"],
+    );
+    // The request names another number: what waits for the call's own gives way.
+    check(
+        outbound(silent).redial(1).asking(60).but(|s| s.seen = seen),
+        expect!["callback_requested Mon 13:00 #2/3 chain, supersede 1"],
     );
 }
 

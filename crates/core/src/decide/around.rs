@@ -7,8 +7,8 @@
 
 use jiff::Timestamp;
 
-use super::GateRecord;
-use crate::workspace::Pause;
+use super::{GateRecord, Notice};
+use crate::{callback::HeldFor, workspace::Pause};
 
 /// Conditions that stop a workspace from dialing any callback.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +25,17 @@ pub struct Around {
     pub slowed_until: Option<Timestamp>,
     /// Calls to this number came so thick that the fuse holds the next one.
     pub fuse_blown: bool,
+}
+
+/// What holds a callback, whatever its gates say of now.
+pub fn held(why: HeldFor) -> GateRecord {
+    let message = match why {
+        HeldFor::UnclearTime => {
+            "A callback was asked for without a time that could be used; give it one, or force it."
+        }
+        other => Notice::of_hold(other).map_or("", Notice::sentence),
+    };
+    record("held", why.word(), HOLD, message)
 }
 
 /// The gates of the workspace and of the number.

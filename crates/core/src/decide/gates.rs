@@ -12,6 +12,7 @@ use crate::{
     policy::{MissedAction, Policy},
     rules::CallingRules,
     time::{Zone, minutes, plus},
+    timing::NAMED_FOR_MINUTES,
     windows::first_moment,
 };
 
@@ -54,6 +55,8 @@ pub struct Due<'a> {
     pub scheduled_for: Timestamp,
     /// By how much it is late; what the pace held back while we were up counts in real time.
     pub late_by: SignedDuration,
+    /// How long ago its moment was, whatever held it up.
+    pub overdue: SignedDuration,
     /// A person named this very instant ("now", or another).
     pub forced: bool,
     /// Dials its chain has spent.
@@ -92,6 +95,7 @@ impl<'a> Due<'a> {
             requested_for: callback.requested_for,
             scheduled_for: callback.scheduled_for,
             late_by: SignedDuration::ZERO,
+            overdue: SignedDuration::ZERO,
             forced: callback.forced,
             spent: 0,
             agent_enabled: agent.enabled,
@@ -104,9 +108,10 @@ impl<'a> Due<'a> {
         }
     }
 
-    /// Whether it is due at a named moment, to which quiet hours do not apply.
+    /// Whether it is due at a named moment, to which quiet hours do not apply. Long after it, they do.
     pub fn is_named(&self) -> bool {
-        is_named(self.reason, self.forced, self.requested_for, self.scheduled_for)
+        self.overdue <= minutes(NAMED_FOR_MINUTES)
+            && is_named(self.reason, self.forced, self.requested_for, self.scheduled_for)
     }
 
     /// Which dial of its chain this is.
@@ -179,7 +184,7 @@ pub struct GateRecord {
 impl From<Gate> for GateRecord {
     fn from(gate: Gate) -> Self {
         let until = match gate.verdict {
-            Verdict::Wait(until) => Some(until.to_string()),
+            Verdict::Wait(until) | Verdict::Replan(until) => Some(until.to_string()),
             _ => None,
         };
         Self {

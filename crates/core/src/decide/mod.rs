@@ -22,7 +22,7 @@ pub use after_call::{
     AfterCall, Follow, Person, Planned, Redial, Scene, Seen, Settle, after_call, analysis_due, end_of,
 };
 pub use after_dial::{AfterDial, Tried, after_dial};
-pub use around::{Around, gates_around};
+pub use around::{Around, gates_around, held};
 pub use asked_time::{AskedTime, ZONE_UNSURE, asked_time, may_ask, time_in_words};
 pub use gates::{
     Attempt, Candidate, DialingAgent, Due, Gate, GateRecord, Verdict, decision, dialed_together, gates,

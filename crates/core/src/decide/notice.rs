@@ -147,11 +147,6 @@ impl Notice {
         }
     }
 
-    /// Whether it is of a webhook, not of a callback.
-    pub const fn is_of_a_webhook(self) -> bool {
-        matches!(self, Self::BadSignature | Self::AgentOff | Self::PastTheCap | Self::NotJson)
-    }
-
     /// As a sentence that names the fix, where there is one.
     pub const fn sentence(self) -> &'static str {
         match self {

@@ -203,6 +203,7 @@ mod tests {
             requested_for: None,
             scheduled_for: at(-5),
             late_by: SignedDuration::ZERO,
+            overdue: SignedDuration::ZERO,
             forced: true,
             spent: 99,
             agent_enabled: true,

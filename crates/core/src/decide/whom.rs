@@ -3,11 +3,12 @@
 //! Invariant (T22): a number comes from the original call, from a chat's metadata, or, only with the
 //! workspace's leave, from what was spoken. Nothing else in a payload leads to a dial.
 
-use super::{AfterCall, Note};
+use super::{AfterCall, Note, asked_time::is_request};
 use crate::{
     Phone,
     agent::{Channel, OwnNumber},
-    call::CallFacts,
+    call::{CallFacts, Moment},
+    outcome::Ending,
     policy::Policy,
 };
 
@@ -27,7 +28,7 @@ pub struct Whom {
 pub fn whom(facts: &CallFacts, policy: &Policy, is_own: impl Fn(&Phone) -> bool) -> Whom {
     let from = facts.agent_number.as_deref().and_then(|n| Phone::parse(n).ok());
     let spoken = facts.asked.number.as_deref().filter(|n| !n.trim().is_empty());
-    if let (Some(spoken), true) = (spoken, policy.spoken_numbers)
+    if let (Some(spoken), true) = (spoken, may_follow_spoken(facts, policy))
         && let Ok(phone) = Phone::parse(spoken)
     {
         return checked(phone, from, None, is_own);
@@ -48,6 +49,19 @@ pub fn whom(facts: &CallFacts, policy: &Policy, is_own: impl Fn(&Phone) -> bool)
         }
         None => Whom { person: None, from, note: note.or(Some(Note::NoNumber)) },
     }
+}
+
+/// Whether a number that was spoken counts: only of a person's request, and with the workspace's leave. Whatever else
+/// follows from a call (a retry, an opt-out) is about the number of the call.
+fn may_follow_spoken(facts: &CallFacts, policy: &Policy) -> bool {
+    let ending = facts.outcome.as_ref().map(|outcome| outcome.ending);
+    let by_person = match facts.is_outbound_call() {
+        true => {
+            !facts.in_voicemail && matches!(ending, Some(Ending::Conversation | Ending::AskedForCallback))
+        }
+        false => ending != Some(Ending::OptOut),
+    };
+    policy.spoken_numbers && facts.moment == Moment::Analyzed && is_request(facts, policy) && by_person
 }
 
 /// Whether a number may be dialed from that one: never the number itself, nor any of the workspace's own.
@@ -80,7 +94,8 @@ mod tests {
     use super::*;
     use crate::{
         agent::Version,
-        call::{Asked, Direction, Moment},
+        call::{Asked, Direction},
+        outcome::Outcome,
     };
 
     const CALLED: &str = "+14155550117";
@@ -88,14 +103,8 @@ mod tests {
     const OURS: &str = "+12025550100";
     const ALSO_OURS: &str = "+12025550101";
 
-    fn check(
-        called: Option<&str>,
-        spoken: Option<&str>,
-        leave: bool,
-        person: Option<&str>,
-        note: Option<Note>,
-    ) {
-        let facts = CallFacts {
+    fn facts(called: Option<&str>, spoken: Option<&str>) -> CallFacts {
+        CallFacts {
             call_id: "c".to_owned(),
             moment: Moment::Analyzed,
             channel: Channel::Voice,
@@ -112,7 +121,17 @@ mod tests {
             variables: [].into(),
             metadata: None,
             tags: None,
-        };
+        }
+    }
+
+    fn check(
+        called: Option<&str>,
+        spoken: Option<&str>,
+        leave: bool,
+        person: Option<&str>,
+        note: Option<Note>,
+    ) {
+        let facts = facts(called, spoken);
         let policy = Policy { spoken_numbers: leave, ..Policy::default() };
         let whom = whom(&facts, &policy, |phone| phone.e164() == ALSO_OURS);
         assert_eq!(
@@ -142,6 +161,36 @@ mod tests {
         check(Some(OURS), None, false, None, Some(Note::OwnNumber));
         check(Some(CALLED), Some(OURS), true, None, Some(Note::OwnNumber));
         check(Some(ALSO_OURS), None, false, None, Some(Note::OwnNumber));
+    }
+
+    #[test]
+    fn a_spoken_number_counts_of_a_persons_request_alone() {
+        let check = |want: &str, change: &dyn Fn(&mut CallFacts)| {
+            let mut facts = CallFacts {
+                outcome: Some(Outcome { reason: String::new(), ending: Ending::Conversation }),
+                ..facts(Some(CALLED), Some(OTHER))
+            };
+            change(&mut facts);
+            let policy = Policy { spoken_numbers: true, ..Policy::default() };
+            assert_eq!(whom(&facts, &policy, |_| false).person.as_ref().map(Phone::e164), Some(want));
+        };
+        let ends = |facts: &mut CallFacts, ending| {
+            facts.direction = Some(Direction::Outbound);
+            facts.outcome = Some(Outcome { reason: String::new(), ending });
+        };
+        check(OTHER, &|_| {});
+        check(OTHER, &|f| ends(f, Ending::Conversation));
+        check(OTHER, &|f| ends(f, Ending::AskedForCallback));
+        // Whoever opts out is who was called; a machine asks for nothing; nothing was asked for.
+        check(CALLED, &|f| ends(f, Ending::OptOut));
+        check(CALLED, &|f| f.outcome = Some(Outcome { reason: String::new(), ending: Ending::OptOut }));
+        check(CALLED, &|f| ends(f, Ending::Unknown));
+        check(CALLED, &|f| {
+            ends(f, Ending::Conversation);
+            f.in_voicemail = true;
+        });
+        check(CALLED, &|f| f.moment = Moment::Ended);
+        check(CALLED, &|f| f.asked.callback = false);
     }
 
     #[test]

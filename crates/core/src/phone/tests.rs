@@ -224,3 +224,9 @@ proptest! {
         prop_assert_eq!(Phone::parse(&text).map(|p| p.e164().to_owned()), Ok("+14155550117".to_owned()));
     }
 }
+
+#[test]
+fn a_number_is_not_shown_by_accident() {
+    let phone = Phone::parse("+14155550117").expect("a number");
+    assert_eq!(format!("{phone:?}"), "Phone(…)");
+}

@@ -261,11 +261,12 @@ impl WorkspaceSettings {
     }
 
     /// The settings in force where a workspace set only `stored`: a field that it does not have is as by default, and
-    /// one that a later version wrote is ignored.
+    /// one that a later version wrote is ignored. What a larger plan allowed ends at what this one does.
     pub fn resolved(stored: &Value, limits: &Limits) -> Result<Self, BadSettings> {
         let mut document = Self::of_plan(limits).to_value();
         lay_known(&mut document, stored);
-        read(document)
+        let settings: Self = read(document)?;
+        Ok(Self { max_attempts: settings.max_attempts.min(limits.max_attempts), ..settings })
     }
 
     /// These settings with a patch laid over them. Unlike [`Self::resolved`], it refuses fields that do not exist.

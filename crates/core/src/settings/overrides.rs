@@ -68,6 +68,11 @@ impl Overrides {
         if retention.keeps_everything() { Ok(()) } else { Err(BadOverrides::NotYet("retention")) }
     }
 
+    /// Whether these overrides still make sense over other settings of their workspace.
+    pub fn fit(&self, settings: &WorkspaceSettings) -> Result<(), BadSettings> {
+        settings.patched(&self.parts().0).map(|_| ())
+    }
+
     fn check_plan(&self, limits: &Limits) -> Result<(), BadOverrides> {
         let has_any = self.0.as_object().is_some_and(|own| !own.is_empty());
         let has_reserved = ["max_attempts", "retention"].iter().any(|name| self.0.get(name).is_some());

@@ -133,6 +133,12 @@ fn a_stored_document_may_be_of_another_version() {
     );
     assert_eq!(read(json!({"quiet_hours": null})).quiet_hours, None);
     assert!(WorkspaceSettings::resolved(&json!({"max_attempts": "many"}), &Plan::Free.limits()).is_err());
+    // What a larger plan allowed.
+    let limits = Plan::Free.limits();
+    let attempts = |n: u32| {
+        WorkspaceSettings::resolved(&json!({"max_attempts": n}), &limits).expect("read").max_attempts
+    };
+    assert_eq!([attempts(1), attempts(99)], [1, limits.max_attempts]);
 }
 
 #[test]
@@ -221,5 +227,10 @@ fn an_agent_works_under_the_workspace_where_its_overrides_no_longer_fit() {
     assert_eq!(fits.over_retention(&Retention::default()).level, Level::Minimal);
     let odd = Overrides::stored(json!({"language": "xx", "retention": {"level": "xx"}}));
     assert_eq!(odd.over_settings(&workspace), workspace);
+    assert_eq!(fits.fit(&workspace), Ok(()));
+    let later = Overrides::stored(json!({"quiet_hours": {"start": "18:00"}}));
+    assert_eq!(later.fit(&workspace), Ok(()));
+    let without = WorkspaceSettings { quiet_hours: None, ..workspace };
+    assert_eq!(later.fit(&without).map_err(|error| error.field), Err("quiet_hours".to_owned()));
     assert_eq!(odd.over_retention(&Retention::default()), Retention::default());
 }

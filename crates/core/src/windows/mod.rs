@@ -75,7 +75,9 @@ impl Quiet {
             Some((first_moment(day, from, zone)?, first_moment(ends_on, to, zone)?))
         });
         let whole_day = self.days.contains(&day.weekday()).then(|| {
-            let opens = self.hours.filter(|(from, to)| from != to).map_or(DAY_OPENS, |(_, to)| to);
+            // Quiet hours that do not reach into the morning say nothing of when a day opens.
+            let reaches_morning = |(from, to): &(Time, Time)| from > to || *from == Time::midnight();
+            let opens = self.hours.filter(reaches_morning).map_or(DAY_OPENS, |(_, to)| to);
             Some((first_moment(day, Time::midnight(), zone)?, first_moment(next?, opens, zone)?))
         });
         hours.into_iter().chain(whole_day.flatten())
@@ -176,6 +178,10 @@ mod tests {
         opens(&sundays(None), "Europe/Berlin", "2026-11-30T02:00:00Z", "Mon 2026-11-30 09:00 CET");
         let until_eight = Some((time(20, 0, 0, 0), time(8, 0, 0, 0)));
         opens(&sundays(until_eight), "Europe/Berlin", "2026-11-29T09:04:00Z", "Mon 2026-11-30 08:00 CET");
+        let evening = Some((time(18, 0, 0, 0), time(23, 0, 0, 0)));
+        opens(&sundays(evening), "Europe/Berlin", "2026-11-29T09:04:00Z", "Mon 2026-11-30 09:00 CET");
+        let early = Some((time(0, 0, 0, 0), time(7, 0, 0, 0)));
+        opens(&sundays(early), "Europe/Berlin", "2026-11-29T09:04:00Z", "Mon 2026-11-30 07:00 CET");
     }
 
     proptest! {

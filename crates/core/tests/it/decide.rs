@@ -42,6 +42,7 @@ pub(crate) fn before_dial(
         requested_for: Some(rules.now),
         scheduled_for: rules.now,
         late_by: jiff::SignedDuration::ZERO,
+        overdue: jiff::SignedDuration::ZERO,
         forced: false,
         spent: u32::from(spent),
         agent_enabled: world.agent_enabled,

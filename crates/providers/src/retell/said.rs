@@ -5,6 +5,8 @@
 use crate::json::Object;
 
 const MAX_CHARS: usize = 300;
+/// How much of a sentence is looked through for what must be masked.
+const MAX_READ_CHARS: usize = 2_000;
 /// The fewest digits that may be a telephone number.
 const MIN_DIGITS: usize = 6;
 const MIN_KEY_BYTES: usize = 8;
@@ -22,8 +24,9 @@ pub(super) fn sentence(body: Option<&str>, key: &str) -> String {
 fn masked(text: &str, key: &str) -> String {
     // A key of a few letters is no secret, and may be a word of the sentence.
     let text = if key.len() < MIN_KEY_BYTES { text.to_owned() } else { text.replace(key, "key_") };
-    let mut shown = String::with_capacity(text.len());
-    let mut rest = text.as_str();
+    let end = text.char_indices().nth(MAX_READ_CHARS).map_or(text.len(), |(at, _)| at);
+    let mut shown = String::with_capacity(end);
+    let mut rest = &text[..end];
     while let Some(first) = rest.chars().next() {
         let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
         let word = &rest[..rest.find(|c| !is_word(c)).unwrap_or(rest.len())];

@@ -39,8 +39,8 @@ pub struct ByHand {
 
 /// A moment, or words for one.
 pub enum When {
-    /// That instant.
-    At(Timestamp),
+    /// That instant; the callee's clock is in that zone.
+    At(Timestamp, Option<String>),
     /// Words, on a clock in that zone.
     Words(String, Option<String>),
 }
@@ -261,15 +261,14 @@ pub async fn force_anew(
 
 fn moment(by_hand: &ByHand, agent: &AgentRow, policy: &Policy, now: Timestamp) -> Option<(Timestamp, Zone)> {
     let zones = phone::zones_of(by_hand.to.e164());
-    let of_number = || Zone::of_callee(zones, agent.timezone.as_deref(), &policy.timezone);
-    match &by_hand.when {
-        When::At(at) => Some((*at, of_number())),
-        When::Words(words, zone) => {
-            let zone = match zone {
-                Some(name) => Zone { name: name.clone(), source: ZoneSource::Request, is_sure: true },
-                None => of_number(),
-            };
-            Some((decide::time_in_words(words, &zone, policy, now)?, zone))
-        }
-    }
+    let (When::At(_, zone) | When::Words(_, zone)) = &by_hand.when;
+    let zone = match zone {
+        Some(name) => Zone { name: name.clone(), source: ZoneSource::Request, is_sure: true },
+        None => Zone::of_callee(zones, agent.timezone.as_deref(), &policy.timezone),
+    };
+    let at = match &by_hand.when {
+        When::At(at, _) => *at,
+        When::Words(words, _) => decide::time_in_words(words, &zone, policy, now)?,
+    };
+    Some((at, zone))
 }

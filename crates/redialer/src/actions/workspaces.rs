@@ -2,7 +2,7 @@
 
 use redialer_core::{
     Id, Timestamp, id,
-    settings::{BadSettings, Nulls, Retention, merge},
+    settings::{BadSettings, Nulls, Retention, WorkspaceSettings, merge},
     tenant::Limits,
     time::{minutes, plus},
     timing::UNDO_MINUTES,
@@ -11,6 +11,7 @@ use redialer_core::{
 use redialer_providers::{Provider, ReadError, ReadFailure, WebhookAuth};
 use redialer_store::{NewWorkspace, StoreError, TenantKey, WorkspaceChange, WorkspaceRow};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{Acting, MERGES, Refusal};
 use crate::flow::{
@@ -137,6 +138,9 @@ impl Acting<'_> {
         let (key, now) = (self.store.tenant_key().await?, self.app.clock.now());
         let limits = self.app.store.limits_of(self.tenant.plan);
         let settings = patch.settings.map(|patch| patched(&row, patch, limits)).transpose()?;
+        if let Some((_, in_force)) = &settings {
+            self.fits_overrides(row.id, in_force).await?;
+        }
         let retention = patch.retention.map(|patch| kept(&row.retention, patch)).transpose()?;
         let webhook_auth = webhook_auth(&row, patch, &key, now)?;
         let change = WorkspaceChange {
@@ -144,11 +148,27 @@ impl Acting<'_> {
             api_key: patch.api_key,
             webhook_auth: webhook_auth.as_deref(),
             account,
-            settings: settings.as_ref(),
+            settings: settings.as_ref().map(|(set, _)| set),
             retention: retention.as_ref(),
             if_unchanged: Some(row.updated_at),
         };
         Ok(self.store.change_workspace(row.id, &change, &key, now, &self.app.chance).await?)
+    }
+
+    /// Refuses settings over which an agent's overrides would make no sense, because none of them would count.
+    async fn fits_overrides(
+        &self,
+        workspace: Id<id::Workspace>,
+        settings: &WorkspaceSettings,
+    ) -> Result<(), Refusal> {
+        let newest = (Timestamp::MAX, Id::from_uuid(Uuid::max()));
+        for agent in self.store.agents(Some(workspace), newest, i64::MAX).await? {
+            agent.overrides.fit(settings).map_err(|error| {
+                let why = format!("does not fit the `overrides` of agent {}: {}", agent.id, error.problem);
+                Refusal::invalid(format!("defaults.{}", error.field), why)
+            })?;
+        }
+        Ok(())
     }
 
     /// Deletes a workspace: silent at once, gone after a day.
@@ -217,15 +237,20 @@ fn webhook_auth(
 }
 
 /// What the workspace has set once the patch is laid over it, after checking the settings that this comes to.
-fn patched(row: &WorkspaceRow, patch: &Value, limits: &Limits) -> Result<Value, Refusal> {
+fn patched(
+    row: &WorkspaceRow,
+    patch: &Value,
+    limits: &Limits,
+) -> Result<(Value, WorkspaceSettings), Refusal> {
     let named = |e: BadSettings| {
         let field = if e.field.is_empty() { "defaults".to_owned() } else { format!("defaults.{}", e.field) };
         Refusal::invalid(field, e.problem)
     };
-    row.settings.patched(patch).and_then(|settings| settings.check(limits)).map_err(named)?;
+    let settings = row.settings.patched(patch).map_err(named)?;
+    settings.check(limits).map_err(named)?;
     let mut set = row.set.clone();
     merge(&mut set, patch, Nulls::Kept);
-    Ok(set)
+    Ok((set, settings))
 }
 
 fn kept(retention: &Retention, patch: &Value) -> Result<Retention, Refusal> {

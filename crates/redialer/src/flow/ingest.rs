@@ -148,6 +148,7 @@ async fn take_up(app: &App, row: PendingRow, contexts: &mut Contexts) -> Result<
     let opened = match contexts.get(app, &event).await {
         // Without the key service everything waits, and nothing is to blame for it (I23).
         Err(StoreError::Key(error @ KeyError::Unavailable(_))) => return Err(error.into()),
+        Err(error) if error.is_outage() => return Err(error),
         opened => {
             opened.and_then(|context| Ok((context.key.open_body(event.id.uuid(), &row.body)?, context)))
         }
@@ -162,7 +163,7 @@ async fn take_up(app: &App, row: PendingRow, contexts: &mut Contexts) -> Result<
         Ok(opened) => opened,
         Err(error) => return put_off(app, &event, &error.to_string()).await,
     };
-    let field = &context.desk.workspace.settings.callback_field;
+    let field = context.desk.callback_field(event.agent);
     let provider = match app.provider(&context.desk.workspace, event.test) {
         Ok(provider) => provider,
         Err(error) => return put_off(app, &event, &error.to_string()).await,

@@ -39,6 +39,8 @@ const MAX_CHECKS: i64 = 24;
 /// Calls that one round takes up for a workspace, and pages that it reads: then others have their turn.
 const TAKE: usize = 100;
 const PAGES: usize = 50;
+/// A call whose record could not be read so often is left out.
+const MAX_FAILURES: u32 = 5;
 /// Two sweeps overlap: the provider's lists lag behind.
 const OVERLAP_MINUTES: i64 = 30;
 
@@ -58,6 +60,8 @@ struct Progress {
     lists: VecDeque<(Channel, Option<String>)>,
     /// Calls to take up, newest first.
     unheard: Vec<(Channel, String)>,
+    /// How often the next of them could not be read.
+    failures: u32,
 }
 
 impl Sweeps {
@@ -119,6 +123,7 @@ async fn workspace(app: &Arc<App>, row: &SweepRow, epoch: Option<Epoch>) -> Resu
         epoch: wanted,
         lists: [(Channel::Voice, None), (Channel::Chat, None)].into(),
         unheard: Vec::new(),
+        failures: 0,
     });
     let done = go_on(app, row, waiting.is_some(), &mut progress).await;
     let began = progress.began;
@@ -223,10 +228,28 @@ impl<'a> Sweep<'a> {
     async fn take_some(&self, progress: &mut Progress) -> Result<bool, Stopped> {
         for _ in 0..TAKE {
             let Some((channel, call_id)) = progress.unheard.last() else { return Ok(true) };
-            self.take(*channel, call_id).await?;
+            match self.take(*channel, call_id).await {
+                Err(Stopped::Provider(error)) if matches!(error.failure, ReadFailure::Unavailable(_)) => {
+                    progress.failures += 1;
+                    if progress.failures < MAX_FAILURES || !self.provider_answers().await? {
+                        return Err(error.into());
+                    }
+                    // One record that cannot be read must not keep all others from being found (I33).
+                    tracing::error!(workspace.id = %self.row.id, call.id = call_id, %error, "call {call_id} could not be read {MAX_FAILURES} times and is left out");
+                    metrics::counter!("redialer_calls_unread_total").increment(1);
+                }
+                taken => taken?,
+            }
             progress.unheard.pop();
+            progress.failures = 0;
         }
         Ok(progress.unheard.is_empty())
+    }
+
+    /// Whether the provider answers another question.
+    async fn provider_answers(&self) -> Result<bool, StoreError> {
+        let provider = self.app.provider(&self.workspace, false)?;
+        Ok(provider.calls(&self.api_key, Channel::Voice, None).await.is_ok())
     }
 
     async fn take(&self, channel: Channel, call_id: &str) -> Result<(), Stopped> {

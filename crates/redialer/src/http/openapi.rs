@@ -182,6 +182,11 @@ fn about(tag: &str) -> &'static str {
     }
 }
 
+/// Whether what the route changes has an `ETag`.
+fn has_etag(route: &Route) -> bool {
+    !route.path.starts_with("/members")
+}
+
 fn tag(route: &Route) -> &'static str {
     match route.path.split('/').nth(1).unwrap_or_default() {
         "workspace" => "workspaces",
@@ -205,7 +210,7 @@ fn operation(route: &Route, doc: Doc) -> Value {
             "description": "The same request under the same key is done once, for 24 h.",
             "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
         })),
-        "patch" => params.push(json!({
+        "patch" if has_etag(route) => params.push(json!({
             "name": "If-Match", "in": "header",
             "description": "An ETag: refused with 412 if somebody was faster.",
             "schema": {"type": "string", "pattern": "^[!-~]+$"},
@@ -264,7 +269,7 @@ fn responses(route: &Route, status: u16, answer: Option<Value>, has_body: bool) 
     if route.method == "delete" && route.path.starts_with("/members") {
         add("409", "It is the last owner.");
     }
-    if route.method == "patch" {
+    if route.method == "patch" && has_etag(route) {
         add("412", "It was changed since.");
     }
     if route.path.ends_with("/sync") {

@@ -100,9 +100,11 @@ async fn keep(app: &App, caller: &Caller, slot: &Slot, response: Response) -> Re
     }
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.map_err(|_| ApiError::unavailable())?;
-    let key = caller.store.tenant_key().await?;
-    let kept: Result<(), StoreError> =
-        caller.store.keep_answer(slot, status.as_u16(), &body, &key, &app.chance).await;
+    let kept: Result<(), StoreError> = async {
+        let key = caller.store.tenant_key().await?;
+        caller.store.keep_answer(slot, status.as_u16(), &body, &key, &app.chance).await
+    }
+    .await;
     if let Err(error) = kept {
         // It was done, and this answer says so; only another try would not be told.
         tracing::warn!(%error, "an answer could not be kept");

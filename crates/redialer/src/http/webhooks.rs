@@ -132,7 +132,7 @@ async fn record(
         received_at: now,
         test: false,
     };
-    let parsed = ingest::parse(&*received.content, &desk.workspace.settings.callback_field);
+    let parsed = ingest::parse(&*received.content, desk.callback_field(agent));
     let delivery = received.delivery;
     let new = NewDelivery {
         event,

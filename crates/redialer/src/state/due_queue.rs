@@ -14,7 +14,7 @@ use redialer_core::{
 };
 use redialer_store::DueRow;
 
-/// Rows of one workspace that are looked at in one round.
+/// Rows of one workspace that are looked at in one round: of its live callbacks, and of its tests.
 const MAX_ROUND: usize = 500;
 
 /// The callbacks that are due within the horizon of the last reading.
@@ -49,11 +49,12 @@ impl DueQueue {
 
     /// What is due at `now`, by workspace.
     pub fn due(&self, now: Timestamp) -> DueByWorkspace {
-        let mut due = DueByWorkspace::new();
+        let (mut due, mut counts) = (DueByWorkspace::new(), BTreeMap::<_, usize>::new());
         for (_, row) in self.rows().range(..=behind(now)) {
-            let rows = due.entry(row.workspace).or_default();
-            if rows.len() < MAX_ROUND {
-                rows.push(*row);
+            let n = counts.entry((row.workspace, row.test)).or_default();
+            if *n < MAX_ROUND {
+                *n += 1;
+                due.entry(row.workspace).or_default().push(*row);
             }
         }
         due
@@ -97,5 +98,15 @@ mod tests {
         assert!(queue.due(at(9)).is_empty());
         queue.fill(Vec::new());
         assert_eq!(queue.next(at(0)), None);
+    }
+
+    #[test]
+    fn however_many_tests_are_due_live_callbacks_are_seen() {
+        let queue = DueQueue::default();
+        let tests = (0..600).map(|n| DueRow { test: true, ..row(n, 1) });
+        queue.fill(tests.chain([row(601, 2)]).collect());
+        let due: Vec<_> = queue.due(at(3)).into_values().flatten().collect();
+        assert_eq!(due.iter().filter(|row| row.test).count(), MAX_ROUND);
+        assert_eq!(due.iter().filter(|row| !row.test).count(), 1);
     }
 }

@@ -333,3 +333,39 @@ async fn a_callback_by_hand_takes_spanish_and_no_moment_that_is_gone() {
         assert!((-60..=60).contains(&late), "{text}: {made}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agents_own_extraction_asks_and_what_holds_a_callback_is_explained_first() {
+    let walk = begin().await;
+    walk.defaults(json!({"unclear_time": {"action": "hold"}})).await;
+    let agent = format!("/v1/agents/{}", walk.agent(VOICE).await["id"].as_str().expect("an id"));
+    let own = json!({"overrides": {"callback_field": "call_me"}});
+    walk.ask(Method::PATCH, &agent, Some(own), StatusCode::OK).await;
+    let asks = inbound(&walk, "c1", "+13125550142", "User: Sometime.", &json!({"call_me": true}));
+    let rows = after(&walk, &[asks]).await("c1");
+    assert_eq!((rows.len(), &rows[0]["held_for"]), (1, &json!("unclear_time")));
+    let why = walk.get(&format!("/v1/callbacks/{}/explain", rows[0]["id"].as_str().expect("an id"))).await;
+    let first = &why["gates"][0];
+    assert_eq!(
+        (&first["gate"], &first["input"], &first["verdict"]),
+        (&json!("held"), &json!("unclear_time"), &json!("hold"))
+    );
+    assert!(!first["message"].as_str().expect("a sentence").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_over_which_an_agents_overrides_make_no_sense_are_refused() {
+    let walk = begin().await;
+    walk.defaults(json!({"quiet_hours": {"start": "21:00", "end": "09:00"}})).await;
+    let agent = format!("/v1/agents/{}", walk.agent(VOICE).await["id"].as_str().expect("an id"));
+    let own = json!({"overrides": {"quiet_hours": {"start": "18:00"}}});
+    walk.ask(Method::PATCH, &agent, Some(own), StatusCode::OK).await;
+    let workspace = format!("/v1/workspaces/{}", walk.workspace);
+    let patch = json!({"defaults": {"quiet_hours": null}});
+    let refused =
+        walk.ask(Method::PATCH, &workspace, Some(patch.clone()), StatusCode::UNPROCESSABLE_ENTITY).await;
+    assert_eq!(refused["error"]["param"], "defaults.quiet_hours");
+    let inherits = json!({"overrides": {"quiet_hours": null}});
+    walk.ask(Method::PATCH, &agent, Some(inherits), StatusCode::OK).await;
+    walk.ask(Method::PATCH, &workspace, Some(patch), StatusCode::OK).await;
+}

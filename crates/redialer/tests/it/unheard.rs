@@ -42,6 +42,22 @@ async fn a_call_that_no_webhook_told_of_is_found_within_half_an_hour() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_cannot_be_read_keeps_no_other_call_from_being_found() {
+    let walk = Walk::begin(Engine::Sqlite, 1_000).await;
+    walk.sim.set_webhook_url(NOWHERE);
+    let broken = walk.sim.happen(&scene("outbound", UMA, Does::end("dial_busy")));
+    walk.sim.rewrite(|script| script.records_fail.push(broken.clone()));
+    let ended = |call: &str| walk.sim.record(call).is_some_and(|record| record["end_timestamp"].is_number());
+    walk.until("the first call to end", async |_: &Walk| ended(&broken)).await;
+    let later = walk.sim.happen(&scene("outbound", "+13055550156", Does::end("dial_busy")));
+    walk.until("the other call to be found", async |w: &Walk| {
+        w.callbacks().await.iter().any(|row| row["source_call_id"] == later.as_str())
+    })
+    .await;
+    assert!(walk.callbacks().await.iter().all(|row| row["source_call_id"] != broken.as_str()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_can_tell_is_a_persons_to_decide() {
     for engine in engines() {
         let walk = Walk::begin(engine, 10_000).await;

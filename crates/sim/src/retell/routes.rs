@@ -316,6 +316,9 @@ fn place(world: &Arc<World>, request: &Value, is_chat: bool) -> Result<Value, Bo
 }
 
 async fn get_record(State(world): Shared, Path(id): Path<String>) -> Response {
+    if world.script().records_fail.contains(&id) {
+        return refused(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected server error occurred.");
+    }
     match world.state().record(&id) {
         Some(record) => Json(record.clone()).into_response(),
         None => refused(StatusCode::UNPROCESSABLE_ENTITY, "Cannot find requested asset under given api key."),

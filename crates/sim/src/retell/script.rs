@@ -49,6 +49,8 @@ pub struct Script {
     pub slow_seconds: f64,
     /// Events that are never told, as `call_analyzed`.
     pub lose_events: Vec<String>,
+    /// Calls and chats whose record answers 500.
+    pub records_fail: Vec<String>,
     /// The lists of calls and chats answer 500.
     pub lists_fail: bool,
     /// The lists of calls and chats show no metadata, as with reduced storage; filters still know it.
@@ -90,6 +92,7 @@ impl Default for Script {
             faults: VecDeque::new(),
             slow_seconds: 180.0,
             lose_events: Vec::new(),
+            records_fail: Vec::new(),
             lists_fail: false,
             lists_hide_metadata: false,
         }

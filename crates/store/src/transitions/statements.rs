@@ -77,6 +77,9 @@ pub(super) const INTEND: Transition = Transition {
                and workspaces.epoch = (select coalesce(max(epoch), 0) from epochs))
            and v.spent = (select spent from chains
                where chains.bucket = callbacks.bucket and chains.id = callbacks.chain_id)
+           and not exists (select 1 from suppressions where suppressions.bucket = callbacks.bucket
+               and suppressions.tenant_id = callbacks.tenant_id
+               and suppressions.number_ix = callbacks.person_ix)
            and not exists (select 1 from callbacks other cross join dispatches d
                where other.bucket = callbacks.bucket and other.chain_id = callbacks.chain_id
                  and other.chain_id <> other.id and other.id <> callbacks.id
@@ -292,6 +295,7 @@ pub(super) const RELEASE_AGENT: Transition = Transition {
     scheduled: Some(RESCHEDULED),
     sql: returning!(
         "update callbacks set state = 'scheduled', held_for = null, updated_at = $3,
+             forced = case when scheduled_for < $3 then false else forced end,
              scheduled_for = case when scheduled_for < $3 then $3 else scheduled_for end,
              due_at = case when scheduled_for < $3 then $3 else scheduled_for end
          where bucket = $1 and workspace_id = $4 and agent_id = $2
@@ -307,6 +311,7 @@ pub(super) const RELEASE_QUOTA: Transition = Transition {
     scheduled: Some(RESCHEDULED),
     sql: returning!(
         "update callbacks set state = 'scheduled', held_for = null, updated_at = $4,
+             forced = case when scheduled_for < $4 then false else forced end,
              scheduled_for = case when scheduled_for < $4 then $4 else scheduled_for end,
              due_at = case when scheduled_for < $4 then $4 else scheduled_for end
          where bucket = $1 and callbacks.state = 'held' and held_for = 'quota' and id in

@@ -1,11 +1,12 @@
 //! Chains, promises, tenants: what may stand beside what.
 
 use redialer_core::{
-    callback::{RedialReason, State},
+    callback::{HeldFor, RedialReason, State},
     decide::{AfterCall, Follow, Settle},
     id,
+    workspace::ProviderName,
 };
-use redialer_store::{AgentChange, NotNow, StoreError};
+use redialer_store::{AgentChange, Filter, NewWorkspace, NotNow, Order, StoreError, WorkspaceChange};
 
 use crate::{
     engines::each,
@@ -210,5 +211,116 @@ async fn pages_go_through_everything_once() {
         distinct.sort_unstable();
         distinct.dedup();
         assert_eq!((seen.len(), distinct.len()), (7, 7), "{}", engine.name);
+    }
+}
+
+async fn switch(world: &World, enabled: bool, minute: i64) {
+    let agent = world.of().agent(world.agent.id).await.expect("read");
+    let change = AgentChange { enabled: Some(enabled), ..AgentChange::default() };
+    world.of().change_agent(&agent, &change, 10, at(minute)).await.expect("changed");
+}
+
+#[tokio::test]
+async fn what_was_held_past_its_moment_is_named_by_nobody() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let id = world.schedule("c1", 10).await;
+        let forced_after = async |minute: i64| {
+            world.of().reschedule(id, at(20), None, at(2)).await.expect("asked").expect("moved");
+            switch(&world, false, 3).await;
+            switch(&world, true, minute).await;
+            let row = world.of().callback(id).await.expect("read");
+            (row.state, row.forced, row.scheduled_for)
+        };
+        assert_eq!(forced_after(19).await, (State::Scheduled, true, at(20)), "{}", engine.name);
+        assert_eq!(forced_after(21).await, (State::Scheduled, false, at(21)), "{}", engine.name);
+    }
+}
+
+#[tokio::test]
+async fn a_claim_is_not_held_for_an_agent_that_was_switched_on_meanwhile() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let id = world.schedule("c1", 10).await;
+        let claim = world.claim_all(10).await.pop().expect("due");
+        engine.store.hold(claim, HeldFor::Agent, at(10)).await.expect("given back");
+        assert_eq!(world.of().callback(id).await.expect("read").state, State::Scheduled, "{}", engine.name);
+        let claim = world.claim_all(12).await.pop().expect("due again");
+        engine.store.hold(claim, HeldFor::Country, at(12)).await.expect("held");
+        assert_eq!(world.of().callback(id).await.expect("read").state, State::Held, "{}", engine.name);
+    }
+}
+
+#[tokio::test]
+async fn no_intent_is_written_for_a_number_on_the_list_whatever_the_claim_knew() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let opt_out = |_: &_| AfterCall { suppress: true, settled: true, ..AfterCall::default() };
+        world.decide("call_ended", "c1", opt_out).await;
+        world.schedule("c2", 10).await;
+        let claim = world.claim_all(10).await.pop().expect("due");
+        assert!(claim.suppressed());
+        assert!(crate::dispatch::intend(&world, claim).await.is_none(), "{}", engine.name);
+    }
+}
+
+#[tokio::test]
+async fn no_two_workspaces_have_one_account_of_a_provider() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let (of, key) = (world.of(), engine.store.open_key(world.tenant).await.expect("opened"));
+        let connect = async |n: u128, account: &str| {
+            let id = redialer_core::Id::from_uuid(uuid::Uuid::from_u128(n));
+            let new = NewWorkspace {
+                id,
+                provider: &ProviderName::new("retell"),
+                name: "Another",
+                api_key: "key_canary_other",
+                webhook_auth: b"key_canary_webhook",
+                account: Some(account),
+                settings: &serde_json::json!({}),
+            };
+            of.create_workspace(&new, 10, &key, at(1), &world.chance).await.map(|()| id)
+        };
+        let taken = |result: Result<(), StoreError>| {
+            assert!(matches!(result, Err(StoreError::Conflict("already_connected"))), "{}", engine.name);
+        };
+        let first = connect(1, "org_1").await.expect("connected");
+        taken(connect(2, "org_1").await.map(|_| ()));
+        of.delete_workspace(first, at(2)).await.expect("deleted");
+        let second = connect(3, "org_1").await.expect("connected");
+        taken(of.restore_workspace(first, at(0), 10, at(3)).await);
+        let third = connect(4, "org_2").await.expect("connected");
+        let change = WorkspaceChange {
+            api_key: Some("key_canary_new"),
+            account: Some("org_1"),
+            ..WorkspaceChange::default()
+        };
+        taken(of.change_workspace(third, &change, &key, at(4), &world.chance).await);
+        of.change_workspace(second, &change, &key, at(4), &world.chance).await.expect("its own");
+    }
+}
+
+#[tokio::test]
+async fn a_chain_is_listed_in_either_order_page_by_page() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let first = world.schedule("c1", 30).await;
+        world.schedule("c2", 20).await;
+        world.schedule("c3", 40).await;
+        let chain = world.of().callback(first).await.expect("read").chain;
+        for order in [Order::Created, Order::Scheduled] {
+            let filter = Filter { chain: Some(chain), order, ..Filter::default() };
+            let mut before = (redialer_core::Timestamp::MAX, redialer_core::Id::from_uuid(uuid::Uuid::max()));
+            let mut minutes = Vec::new();
+            for _ in 0..4 {
+                let page = world.of().callbacks(&filter, before, 1).await.expect("listed");
+                let Some(row) = page.first() else { break };
+                before = (if order == Order::Created { row.created_at } else { row.scheduled_for }, row.id);
+                minutes.push(row.scheduled_for.duration_since(at(0)).as_mins());
+            }
+            minutes.sort_unstable();
+            assert_eq!(minutes, [20, 30, 40], "{} {order:?}", engine.name);
+        }
     }
 }

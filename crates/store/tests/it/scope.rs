@@ -219,3 +219,29 @@ async fn within_its_own_workspace_everything_of_it_is_found() {
         within.cancel(things.callback, at(4)).await.expect("done").expect("canceled");
     }
 }
+
+#[tokio::test]
+async fn a_key_of_a_deleted_workspace_opens_nothing_until_it_is_restored() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let of = world.of();
+        let new = NewKey {
+            id: Id::new(at(0), &world.chance),
+            name: "of one workspace",
+            secret: "rdl_live_canary_one",
+            workspace: Some(world.workspace),
+            scopes: Scopes::EVERY,
+            expires_at: None,
+            test: false,
+        };
+        of.create_key(&new, at(0)).await.expect("made");
+        let opens = async |minute: i64| {
+            engine.store.key_owner("rdl_live_canary_one", at(minute)).await.expect("asked").is_some()
+        };
+        assert!(opens(1).await, "{}", engine.name);
+        of.delete_workspace(world.workspace, at(1)).await.expect("deleted");
+        assert!(!opens(2).await, "{}", engine.name);
+        of.restore_workspace(world.workspace, at(0), 10, at(2)).await.expect("restored");
+        assert!(opens(3).await, "{}", engine.name);
+    }
+}

@@ -13,6 +13,7 @@ fn due<'a>(policy: &'a Policy, zone: &'a Zone) -> Due<'a> {
         requested_for: None,
         scheduled_for: NOON.parse().expect("a time"),
         late_by: SignedDuration::ZERO,
+        overdue: SignedDuration::ZERO,
         forced: false,
         spent: 0,
         agent_enabled: true,
@@ -37,7 +38,7 @@ fn check(change: impl FnOnce(&mut Due<'_>), late_minutes: i64, want: Verdict) {
     let mut due = due(&policy, &zone);
     change(&mut due);
     let now = plus(NOON.parse().expect("a time"), minutes(late_minutes));
-    due.late_by = minutes(late_minutes);
+    (due.late_by, due.overdue) = (minutes(late_minutes), minutes(late_minutes));
     assert_eq!(decision(&gates(&due, now)), want);
 }
 
@@ -146,6 +147,36 @@ fn only_a_moment_that_somebody_named_is_kept_in_quiet_time() {
     );
     check(|d| d.forced = true, 60, dial);
     check(|d| d.forced = true, 500, Verdict::Stop(State::Expired));
+}
+
+#[test]
+fn long_after_a_named_moment_quiet_time_binds_whatever_held_it_up() {
+    let policy = Policy {
+        quiet: Quiet { hours: Some((time(13, 0, 0, 0), time(15, 0, 0, 0))), days: vec![] },
+        ..Policy::default()
+    };
+    let zone = zone();
+    let check = |forced: bool, overdue: i64, want: Verdict| {
+        let overdue = minutes(overdue);
+        let scheduled_for = at(12);
+        let reason = if forced { RedialReason::BusyFollowup } else { RedialReason::CallbackRequested };
+        let requested_for = Some(scheduled_for);
+        let named = Due { reason, forced, scheduled_for, requested_for, overdue, ..due(&policy, &zone) };
+        assert_eq!(decision(&gates(&named, plus(scheduled_for, overdue))), want, "{forced} {overdue}");
+    };
+    for forced in [false, true] {
+        check(forced, 120, Verdict::Pass);
+        check(forced, 121, Verdict::Wait(at(15)));
+        check(forced, 180, Verdict::Pass);
+    }
+}
+
+#[test]
+fn a_moment_to_come_is_shown_with_its_gate() {
+    let until = |verdict| GateRecord::from(gate("lateness", "", verdict, "")).until;
+    assert_eq!(until(Verdict::Replan(at(15))), Some(at(15).to_string()));
+    assert_eq!(until(Verdict::Wait(at(15))), Some(at(15).to_string()));
+    assert_eq!(until(Verdict::Hold(HeldFor::Agent)), None);
 }
 
 #[test]

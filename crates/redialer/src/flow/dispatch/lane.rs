@@ -118,9 +118,10 @@ impl<'a> Lane<'a> {
         now: Timestamp,
     ) -> Due<'d> {
         let app = self.app;
-        let late_by = app.pacer.late_by(claim.id(), claim.scheduled_for(), now, app.clock.steady());
+        let overdue = app.pacer.late_by(claim.id(), claim.scheduled_for(), now, app.clock.steady());
         Due {
-            late_by: late_by - app.key_outages.within(claim.scheduled_for(), now),
+            late_by: overdue - app.key_outages.within(claim.scheduled_for(), now),
+            overdue,
             spent: claim.spent(),
             suppressed: claim.suppressed(),
             ..Due::of(&claim.candidate(&secrets.to), agent.dialing(), policy)
@@ -152,7 +153,10 @@ impl<'a> Lane<'a> {
         // What it is dialed from is shown on it.
         let shows_number = secrets.from.is_none();
         secrets.from.get_or_insert_with(|| from.number.e164().to_owned());
-        let Ok(to) = Phone::parse(&secrets.to) else {
+        // The number it is dialed from is known only now, and the account may have bought one since.
+        let is_own = |phone: &Phone| self.desk.is_own_number(&self.key.index(phone.e164()));
+        let may_dial = |to: &Phone| claim.test() || decide::may_be_dialed(to, Some(&from.number), is_own);
+        let Some(to) = Phone::parse(&secrets.to).ok().filter(may_dial) else {
             app.store.close_claim(claim, (State::Failed, "bad_number"), &dial.gates, now).await?;
             return Ok(None);
         };

@@ -368,11 +368,12 @@ async fn decide_in_halves(app: &App, batch: &[Prepared]) -> Result<(), StoreErro
     let mut parts = vec![batch];
     while let Some(part) = parts.pop() {
         let Err(failure) = decide_again(app, part).await else { continue };
-        match part {
-            // If the database is away, this fails too, and all that is left waits on disk.
-            [one] => put_off(app, &one.event, &failure).await?,
-            more => {
-                tracing::info!(failure, n = more.len(), "a batch of events is decided in halves");
+        match (part, failure) {
+            // No event is to blame for an outage (I30): all that is left waits on disk.
+            (_, Undecided::Store(error)) if error.is_outage() && !error.is_contention() => return Err(error),
+            ([one], failure) => put_off(app, &one.event, &failure.to_string()).await?,
+            (more, failure) => {
+                tracing::info!(%failure, n = more.len(), "a batch of events is decided in halves");
                 let (first, second) = more.split_at(more.len() / 2);
                 parts.extend([second, first]);
             }
@@ -382,17 +383,30 @@ async fn decide_in_halves(app: &App, batch: &[Prepared]) -> Result<(), StoreErro
 }
 
 /// Decides a part of a batch, and again, from the reading on, when another transaction came first.
-async fn decide_again(app: &App, part: &[Prepared]) -> Result<(), String> {
-    let mut failure = String::new();
-    for _ in 0..MAX_CONFLICTS {
-        match AssertUnwindSafe(decide_once(app, part)).catch_unwind().await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) if error.is_contention() => failure = error.to_string(),
-            Ok(Err(error)) => return Err(error.to_string()),
-            Err(_) => return Err("a panic".to_owned()),
+async fn decide_again(app: &App, part: &[Prepared]) -> Result<(), Undecided> {
+    for _ in 1..MAX_CONFLICTS {
+        match try_once(app, part).await {
+            Err(Undecided::Store(error)) if error.is_contention() => {}
+            done => return done,
         }
     }
-    Err(failure)
+    try_once(app, part).await
+}
+
+async fn try_once(app: &App, part: &[Prepared]) -> Result<(), Undecided> {
+    match AssertUnwindSafe(decide_once(app, part)).catch_unwind().await {
+        Ok(decided) => Ok(decided?),
+        Err(_) => Err(Undecided::Panic),
+    }
+}
+
+/// Why a part of a batch was not decided.
+#[derive(Debug, thiserror::Error)]
+enum Undecided {
+    #[error("a panic")]
+    Panic,
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 async fn decide_once(app: &App, part: &[Prepared]) -> Result<(), StoreError> {

@@ -301,7 +301,7 @@ fn when(body: &NewBody) -> Result<When, ApiError> {
         return Err(ApiError::invalid("timezone", "`timezone` is not an IANA time zone, as Europe/Berlin."));
     }
     match (&body.at, &body.text) {
-        (Some(at), None) => Ok(When::At(wire::moment("at", at)?)),
+        (Some(at), None) => Ok(When::At(wire::moment("at", at)?, body.timezone.clone())),
         (None, Some(text)) => Ok(When::Words(text.clone(), body.timezone.clone())),
         (Some(_), Some(_)) => Err(ApiError::invalid("at", "Send either `at` or `text`, not both.")),
         (None, None) => {

@@ -10,7 +10,8 @@ use axum::{Json, extract::State};
 use jiff::SignedDuration;
 use redialer_core::{
     Timestamp,
-    decide::{Around, Due, GateRecord, gates, gates_around},
+    callback::HeldFor,
+    decide::{Around, Due, GateRecord, gates, gates_around, held},
     id,
     time::plus,
 };
@@ -119,13 +120,17 @@ async fn asked(
     let workspace = caller.store.workspace(row.workspace).await?;
     let Seat { agent, policy } = Seat::of(caller.store.agent(row.agent).await?, &workspace);
     let as_of = if row.state.is_final() { row.updated_at } else { app.clock.now() };
+    let overdue = as_of.duration_since(row.scheduled_for).max(SignedDuration::ZERO);
     let due = Due {
-        late_by: as_of.duration_since(row.scheduled_for).max(SignedDuration::ZERO),
+        late_by: overdue,
+        overdue,
         spent: caller.store.spent(row.chain).await?,
         suppressed: caller.store.is_suppressed(&row.person_ix).await?,
         ..Due::of(&row.candidate(&secrets.to), agent.dialing(), &policy)
     };
-    let mut all: Vec<GateRecord> = gates(&due, as_of).into_iter().map(GateRecord::from).collect();
+    let held = row.held_for.as_deref().and_then(HeldFor::from_word).map(held);
+    let mut all: Vec<GateRecord> =
+        held.into_iter().chain(gates(&due, as_of).into_iter().map(GateRecord::from)).collect();
     // What keeps the workspace from dialing speaks of now: it is asked only while the callback waits.
     if row.state.is_waiting() {
         all.extend(gates_around(&around(app, caller, row, &workspace).await?));
@@ -145,7 +150,10 @@ async fn around(
     Ok(Around {
         paused: workspace.paused.map(|(why, _)| (why, workspace.pause_message.clone())),
         is_restoring: workspace.is_restoring,
-        calls_left: limit.map(|limit| limit.saturating_sub(u64::try_from(used).unwrap_or(0))),
+        // Tests are not counted.
+        calls_left: limit
+            .filter(|_| !row.test)
+            .map(|limit| limit.saturating_sub(u64::try_from(used).unwrap_or(0))),
         free_lines: app.pacer.lines(row.workspace, steady).filter(|lines| *lines < u32::MAX),
         slowed_until: app.pacer.slowed_until(row.workspace, steady).map(|until| {
             let wait = SignedDuration::try_from(until.saturating_sub(steady)).unwrap_or(SignedDuration::MAX);

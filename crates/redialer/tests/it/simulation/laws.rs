@@ -163,7 +163,7 @@ impl Laws {
     fn forced(&self, rows: &[CallbackRow]) {
         let unresolved = |row: &&CallbackRow| row.outcome.as_deref() == Some("unresolved");
         for row in rows.iter().filter(unresolved) {
-            let successors = rows.iter().filter(|r| r.is_manual && r.parent == Some(row.id)).count();
+            let successors = rows.iter().filter(|r| r.forced && r.parent == Some(row.id)).count();
             if successors > 1 {
                 self.shared.broke("I2: an unresolved callback was forced twice");
             }
