@@ -63,8 +63,23 @@ const LETTERS: usize = 26;
 impl<T> Id<T> {
     /// A new id: the time in front, 74 random bits behind.
     pub fn new(now: Timestamp, chance: &Chance) -> Self {
+        Self::with_tail(now, &chance.bytes::<10>())
+    }
+
+    /// The id of what is written about a thing: the same for the same thing, mark and millisecond, so that what is written
+    /// twice is one row.
+    pub fn derived(of: Uuid, mark: impl IntoIterator<Item = u8>, now: Timestamp) -> Self {
+        let mut tail = [0; 10];
+        tail.copy_from_slice(&of.as_bytes()[6..]);
+        for (byte, mark) in tail.iter_mut().zip(mark) {
+            *byte ^= mark;
+        }
+        Self::with_tail(now, &tail)
+    }
+
+    fn with_tail(now: Timestamp, tail: &[u8; 10]) -> Self {
         let ms = now.as_millisecond().clamp(0, (1 << 48) - 1) as u64;
-        Self::from_uuid(uuid::Builder::from_unix_timestamp_millis(ms, &chance.bytes::<10>()).into_uuid())
+        Self::from_uuid(uuid::Builder::from_unix_timestamp_millis(ms, tail).into_uuid())
     }
 
     /// Wraps a stored UUID.

@@ -259,13 +259,7 @@ pub(crate) async fn notice(
 ) -> Result<(), StoreError> {
     let Some(notice) = notice else { return Ok(()) };
     // A claim is told of once: its callback and its fence make a line of its own.
-    let mut tail = [0; 10];
-    tail.copy_from_slice(&claim.id.uuid().as_bytes()[6..]);
-    for (byte, fence) in tail.iter_mut().zip(claim.fence.to_le_bytes()) {
-        *byte ^= fence;
-    }
-    let ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
-    let id: Id<id::Notice> = Id::from_uuid(uuid::Builder::from_unix_timestamp_millis(ms, &tail).into_uuid());
+    let id = Id::<id::Notice>::derived(claim.id.uuid(), claim.fence.to_le_bytes(), now);
     let args = args![
         claim.bucket,
         id,
@@ -316,13 +310,7 @@ pub(crate) async fn notice_of_workspace(
 
 /// One line a thing, code and millisecond: written twice, it is the same line.
 fn notice_id(of: Uuid, notice: Notice, now: Timestamp) -> Id<id::Notice> {
-    let mut tail = [0; 10];
-    tail.copy_from_slice(&of.as_bytes()[6..]);
-    for (byte, code) in tail.iter_mut().zip(notice.word().bytes()) {
-        *byte ^= code;
-    }
-    let ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
-    Id::from_uuid(uuid::Builder::from_unix_timestamp_millis(ms, &tail).into_uuid())
+    Id::derived(of, notice.word().bytes(), now)
 }
 
 impl Store {

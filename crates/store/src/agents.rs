@@ -61,8 +61,6 @@ pub struct AgentChange<'a> {
     pub enabled: Option<bool>,
     /// Whether it only observes.
     pub observe: Option<bool>,
-    /// Where its events are passed on.
-    pub downstream_url: Option<Option<&'a str>>,
     /// Its own settings.
     pub overrides: Option<&'a Overrides>,
     /// Only if it was last changed then.
@@ -288,11 +286,11 @@ impl TenantStore {
         max_enabled: u32,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        const SQL: &str = "update agents set enabled = coalesce($3, enabled), downstream_url = $4, overrides = $5,
-                 observe = coalesce($8, observe), updated_at = case when updated_at < $6 then $6 else updated_at + 1 end
-             where tenant_id = $1 and id = $2 and (cast($7 as bigint) is null or updated_at = $7)";
+        const SQL: &str = "update agents set enabled = coalesce($3, enabled), overrides = $4,
+                 observe = coalesce($7, observe), updated_at = case when updated_at < $5 then $5 else updated_at + 1 end
+             where tenant_id = $1 and id = $2 and (cast($6 as bigint) is null or updated_at = $6)";
         self.sees(agent.workspace)?;
-        let AgentChange { enabled, observe, downstream_url, overrides, if_unchanged } = *change;
+        let AgentChange { enabled, observe, overrides, if_unchanged } = *change;
         let pen = self.pen().await?;
         let mut tx = self.db().begin().await?;
         if enabled == Some(true)
@@ -301,16 +299,15 @@ impl TenantStore {
         {
             return Err(StoreError::Conflict("plan_limit"));
         }
-        let url = downstream_url.unwrap_or(agent.downstream_url.as_deref());
         let overrides = overrides.unwrap_or(&agent.overrides).document();
-        let told = |enabled: bool, observe: bool, url: Option<&str>, overrides: &Value| json!({"enabled": enabled, "observe": observe, "downstream_url": url, "overrides": overrides});
+        let told = |enabled: bool, observe: bool, overrides: &Value| json!({"enabled": enabled, "observe": observe, "overrides": overrides});
         let (before, after) = differing(
-            told(agent.enabled, agent.observe, agent.downstream_url.as_deref(), agent.overrides.document()),
-            told(enabled.unwrap_or(agent.enabled), observe.unwrap_or(agent.observe), url, overrides),
+            told(agent.enabled, agent.observe, agent.overrides.document()),
+            told(enabled.unwrap_or(agent.enabled), observe.unwrap_or(agent.observe), overrides),
         );
         let overrides = overrides.to_string();
         let changed = tx
-            .execute(SQL, args![self.tenant, agent.id, enabled, url, overrides, now, if_unchanged, observe])
+            .execute(SQL, args![self.tenant, agent.id, enabled, overrides, now, if_unchanged, observe])
             .await?;
         if changed == 0 {
             // It was there a moment ago.

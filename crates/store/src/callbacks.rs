@@ -19,7 +19,7 @@ use crate::{
     audit::Act,
     bucket_of,
     engine::{Row, Tx, args},
-    persons::{NewRow, lock_person, read_person},
+    persons::{NewRow, PersonRef, lock_persons, read_persons},
     transitions::{self, ByHand},
 };
 
@@ -339,8 +339,9 @@ impl TenantStore {
         let bucket = bucket_of(self.tenant);
         let pen = self.pen().await?;
         let mut tx = self.db().begin().await?;
-        lock_person(&mut tx, bucket, self.tenant, manual.workspace, &manual.person_ix).await?;
-        let person = read_person(&mut tx, bucket, self.tenant, manual.workspace, &manual.person_ix).await?;
+        let of = PersonRef { bucket, tenant: self.tenant, workspace: manual.workspace, ix: manual.person_ix };
+        lock_persons(&mut tx, [of]).await?;
+        let person = read_persons(&mut tx, [of]).await?.remove(&of.key()).unwrap_or_default();
         let (planned, replaced) = match decide(&person) {
             Ok(plan) => plan,
             Err(refused) => return Ok(Err(NotWritten::Refused(refused))),

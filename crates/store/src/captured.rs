@@ -65,12 +65,4 @@ impl TenantStore {
             })
             .collect()
     }
-
-    /// Whether a number is on the do-not-call list.
-    pub async fn is_suppressed(&self, number_ix: &[u8; 16]) -> Result<bool, StoreError> {
-        const SQL: &str =
-            "select 1 as one from suppressions where bucket = $1 and tenant_id = $2 and number_ix = $3";
-        let row = self.db().read_one(SQL, args![bucket_of(self.tenant), self.tenant, *number_ix]).await?;
-        Ok(row.is_some())
-    }
 }

@@ -26,10 +26,8 @@ use crate::{
     dispatch::{Placed, mark_all_placed},
     engine::{Tx, row},
     fail::Point,
-    known::{
-        CallKey, CallRow, PersonKey, lock, pending, read_calls, read_persons, read_redials, read_retries,
-    },
-    persons::NewRow,
+    known::{CallKey, CallRow, lock, pending, read_calls, read_redials, read_retries},
+    persons::{NewRow, PersonRef, read_persons},
     redials::RedialRow,
     suppressions::{Entry, suppress},
     transitions::{self, End, Wait, give_back},
@@ -55,8 +53,9 @@ impl DecisionKey<'_> {
         (self.event.workspace.uuid(), self.call_id.to_owned())
     }
 
-    pub(crate) fn person(&self) -> Option<PersonKey> {
-        Some((self.event.workspace.uuid(), self.person_ix?))
+    pub(crate) fn person(&self) -> Option<PersonRef> {
+        let EventRow { bucket, tenant, workspace, .. } = self.event;
+        Some(PersonRef { bucket, tenant, workspace, ix: self.person_ix? })
     }
 }
 
@@ -137,7 +136,7 @@ impl Store {
         mark_all_placed(&mut tx, &placed.collect::<Vec<_>>()).await?;
         let calls = read_calls(&mut tx, &open).await?;
         let retries = read_retries(&mut tx, &open, &calls).await?;
-        let persons = read_persons(&mut tx, &open).await?;
+        let persons = read_persons(&mut tx, open.iter().filter_map(|key| key.person())).await?;
         let redials = read_redials(&mut tx, &open).await?;
         let known = |key: &DecisionKey<'_>| {
             let call = calls.get(&key.call());
@@ -149,7 +148,7 @@ impl Store {
                     retry,
                 },
                 redial: key.redial.and_then(|redial| redials.get(&redial.dispatch.uuid())).cloned(),
-                person: key.person().map(|person| persons.get(&person).cloned().unwrap_or_default()),
+                person: key.person().map(|person| persons.get(&person.key()).cloned().unwrap_or_default()),
             }
         };
         let known =

@@ -2,26 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use redialer_core::{
-    Id, Timestamp,
-    callback::Live,
-    decide::{Person, Redial},
-    id,
-};
+use redialer_core::{Id, Timestamp, callback::Live, decide::Redial, id};
 use uuid::Uuid;
 
 use crate::{
     DecisionKey, StoreError, at,
     bulk_sql::RowValues,
     engine::{Tx, row},
-    persons::live_of,
+    persons::{live_of, lock_persons},
     redials::RedialRow,
 };
 
 /// A workspace, and the provider's id of one of its calls.
 pub(crate) type CallKey = (Uuid, String);
-/// A workspace, and the keyed hash of a number.
-pub(crate) type PersonKey = (Uuid, [u8; 16]);
 
 /// What is stored about a call.
 #[derive(Default)]
@@ -34,9 +27,6 @@ pub(crate) struct CallRow {
 
 /// Makes others that decide about these persons and calls wait until this transaction ends.
 pub(crate) async fn lock(tx: &mut Tx, keys: &[DecisionKey<'_>]) -> Result<(), StoreError> {
-    const PERSONS: &str =
-        "insert into persons (bucket, workspace_id, person_ix, tenant_id, seq) values {rows}
-         on conflict (bucket, workspace_id, person_ix) do update set seq = persons.seq + 1";
     const CALLS: &str = "with v (bucket, workspace_id, call_id) as (values {rows})
          select 1 as one from v cross join calls c
          where c.bucket = v.bucket and c.workspace_id = v.workspace_id and c.call_id = v.call_id
@@ -44,14 +34,7 @@ pub(crate) async fn lock(tx: &mut Tx, keys: &[DecisionKey<'_>]) -> Result<(), St
     if !tx.is_postgres()? {
         return Ok(());
     }
-    let mut persons = BTreeMap::new();
-    for key in keys {
-        let event = key.event;
-        if let Some(person) = key.person() {
-            persons.insert(person, row![event.bucket, event.workspace, person.1, event.tenant, 1_i64]);
-        }
-    }
-    tx.execute_rows(PERSONS, vec![], persons.into_values().collect()).await?;
+    lock_persons(tx, keys.iter().filter_map(DecisionKey::person)).await?;
     tx.fetch_rows(CALLS, vec![], keys.iter().map(call_values).collect()).await?;
     Ok(())
 }
@@ -103,42 +86,6 @@ pub(crate) async fn read_retries(
     let retry = |key: &&DecisionKey<'_>| Some(row![key.event.bucket, calls.get(&key.call())?.retry?]);
     let rows = tx.fetch_rows(SQL, vec![], keys.iter().filter_map(retry).collect()).await?;
     rows.iter().map(|row| live_of(row).map(|live| (live.id.uuid(), live))).collect()
-}
-
-pub(crate) async fn read_persons(
-    tx: &mut Tx,
-    keys: &[&DecisionKey<'_>],
-) -> Result<BTreeMap<PersonKey, Person>, StoreError> {
-    // Left joins: so both engines begin with the persons of the batch.
-    const SQL: &str = "with v (bucket, workspace_id, person_ix, tenant_id) as (values {rows})
-         select v.workspace_id, v.person_ix, p.reached_at, s.id as suppression_id, b.id, b.chain_id, b.state, b.reason,
-             b.born_of, b.agent_id, coalesce(c.spent, 0) as spent
-         from v
-             left join persons p
-                 on p.bucket = v.bucket and p.workspace_id = v.workspace_id and p.person_ix = v.person_ix
-             left join suppressions s
-                 on s.bucket = v.bucket and s.tenant_id = v.tenant_id and s.number_ix = v.person_ix
-             left join callbacks b
-                 on b.bucket = v.bucket and b.workspace_id = v.workspace_id and b.person_ix = v.person_ix
-                 and b.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
-             left join chains c on c.bucket = b.bucket and c.id = b.chain_id
-         where p.bucket is not null or s.bucket is not null or b.bucket is not null";
-    let values = |key: &&DecisionKey<'_>| {
-        Some(row![key.event.bucket, key.event.workspace, key.person_ix?, key.event.tenant])
-    };
-    let mut persons: BTreeMap<PersonKey, Person> = BTreeMap::new();
-    // A row for each callback that is not final, or one row.
-    for row in tx.fetch_rows(SQL, vec![], keys.iter().filter_map(values).collect()).await? {
-        let ix: Vec<u8> = row.get("person_ix")?;
-        let ix = ix.try_into().map_err(|_| StoreError::Corrupt("number index"))?;
-        let person = persons.entry((row.get("workspace_id")?, ix)).or_default();
-        person.suppressed = row.get::<Option<Uuid>>("suppression_id")?.is_some();
-        person.reached_at = row.get::<Option<i64>>("reached_at")?.map(at);
-        if row.get::<Option<Uuid>>("id")?.is_some() {
-            person.live.push(live_of(&row)?);
-        }
-    }
-    Ok(persons)
 }
 
 /// The state of the dials that these calls are, by dispatch.

@@ -44,14 +44,7 @@ pub(crate) const fn event_of(state: State) -> Option<&'static str> {
 impl CallbackEvent {
     fn values(&self, now: Timestamp) -> RowValues {
         // One row a callback, event and millisecond: written twice, it is the same row.
-        let mut tail = [0; 10];
-        tail.copy_from_slice(&self.callback.uuid().as_bytes()[6..]);
-        for (byte, letter) in tail.iter_mut().zip(self.name.bytes().rev()) {
-            *byte ^= letter;
-        }
-        let ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
-        let id = uuid::Builder::from_unix_timestamp_millis(ms, &tail).into_uuid();
-        let id: Id<id::Notice> = Id::from_uuid(id);
+        let id = Id::<id::Notice>::derived(self.callback.uuid(), self.name.bytes().rev(), now);
         row![self.bucket, self.workspace, id, self.tenant, self.callback, self.name, self.is_test, now]
     }
 }

@@ -1,5 +1,7 @@
 //! Persons, and the rows of callbacks that are written for them: what one-by-one decisions and batches share.
 
+use std::collections::BTreeMap;
+
 use redialer_core::{
     Id, Timestamp,
     agent::Channel,
@@ -8,49 +10,85 @@ use redialer_core::{
     id,
 };
 
+use uuid::Uuid;
+
 use crate::{
     StoreError, at,
+    bulk_sql::RowValues,
     callbacks::{reason_of, state_of},
-    engine::{Row, Tx, Value, args, row},
-    suppressions::is_suppressed,
+    engine::{Row, Tx, Value, row},
 };
 
-/// Makes all that decide about one person take turns: the row is locked until the transaction ends.
-pub(crate) async fn lock_person(
-    tx: &mut Tx,
-    bucket: i64,
-    tenant: Id<id::Tenant>,
-    workspace: Id<id::Workspace>,
-    person_ix: &[u8],
-) -> Result<(), StoreError> {
-    const SQL: &str =
-        "insert into persons (bucket, workspace_id, person_ix, tenant_id, seq) values ($1, $2, $3, $4, 1)
-         on conflict (bucket, workspace_id, person_ix) do update set seq = persons.seq + 1";
-    tx.execute(SQL, args![bucket, workspace, person_ix, tenant]).await.map(|_| ())
+/// A workspace, and the keyed hash of a number.
+pub(crate) type PersonKey = (Uuid, [u8; 16]);
+
+/// A person of a workspace.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PersonRef {
+    pub(crate) bucket: i64,
+    pub(crate) tenant: Id<id::Tenant>,
+    pub(crate) workspace: Id<id::Workspace>,
+    pub(crate) ix: [u8; 16],
 }
 
-pub(crate) async fn read_person(
+impl PersonRef {
+    pub(crate) const fn key(&self) -> PersonKey {
+        (self.workspace.uuid(), self.ix)
+    }
+
+    fn values(self) -> RowValues {
+        row![self.bucket, self.workspace, self.ix, self.tenant]
+    }
+}
+
+/// Makes others that decide about these persons wait until this transaction ends. On SQLite everybody does.
+pub(crate) async fn lock_persons(
     tx: &mut Tx,
-    bucket: i64,
-    tenant: Id<id::Tenant>,
-    workspace: Id<id::Workspace>,
-    person_ix: &[u8],
-) -> Result<Person, StoreError> {
-    const LIVE: &str =
-        "select b.id, b.chain_id, b.state, b.reason, b.born_of, b.agent_id, coalesce(c.spent, 0) as spent
-         from callbacks b left join chains c on c.bucket = b.bucket and c.id = b.chain_id
-         where b.bucket = $1 and b.workspace_id = $2 and b.person_ix = $3
-           and b.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')";
-    const REACHED: &str =
-        "select reached_at from persons where bucket = $1 and workspace_id = $2 and person_ix = $3";
-    let live = tx.fetch(LIVE, args![bucket, workspace, person_ix]).await?;
-    let reached = tx.fetch_one(REACHED, args![bucket, workspace, person_ix]).await?;
-    let reached_at: Option<i64> = reached.map(|row| row.get("reached_at")).transpose()?.flatten();
-    Ok(Person {
-        live: live.iter().map(live_of).collect::<Result<_, StoreError>>()?,
-        suppressed: is_suppressed(tx, bucket, tenant, person_ix).await?,
-        reached_at: reached_at.map(at),
-    })
+    persons: impl IntoIterator<Item = PersonRef>,
+) -> Result<(), StoreError> {
+    const SQL: &str = "insert into persons (bucket, workspace_id, person_ix, tenant_id, seq) values {rows}
+         on conflict (bucket, workspace_id, person_ix) do update set seq = persons.seq + 1";
+    if !tx.is_postgres()? {
+        return Ok(());
+    }
+    // In one order, so that two transactions never wait for each other.
+    let persons: BTreeMap<PersonKey, PersonRef> = persons.into_iter().map(|p| (p.key(), p)).collect();
+    let rows = persons.into_values().map(|p| [p.values(), row![1_i64]].concat()).collect();
+    tx.execute_rows(SQL, vec![], rows).await.map(|_| ())
+}
+
+/// What is known of those persons; one of whom nothing is known is left out.
+pub(crate) async fn read_persons(
+    tx: &mut Tx,
+    of: impl IntoIterator<Item = PersonRef>,
+) -> Result<BTreeMap<PersonKey, Person>, StoreError> {
+    // Left joins: so both engines begin with the persons of the batch.
+    const SQL: &str = "with v (bucket, workspace_id, person_ix, tenant_id) as (values {rows})
+         select v.workspace_id, v.person_ix, p.reached_at, s.id as suppression_id, b.id, b.chain_id, b.state, b.reason,
+             b.born_of, b.agent_id, coalesce(c.spent, 0) as spent
+         from v
+             left join persons p
+                 on p.bucket = v.bucket and p.workspace_id = v.workspace_id and p.person_ix = v.person_ix
+             left join suppressions s
+                 on s.bucket = v.bucket and s.tenant_id = v.tenant_id and s.number_ix = v.person_ix
+             left join callbacks b
+                 on b.bucket = v.bucket and b.workspace_id = v.workspace_id and b.person_ix = v.person_ix
+                 and b.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
+             left join chains c on c.bucket = b.bucket and c.id = b.chain_id
+         where p.bucket is not null or s.bucket is not null or b.bucket is not null";
+    let mut persons: BTreeMap<PersonKey, Person> = BTreeMap::new();
+    // A row for each callback that is not final, or one row.
+    for row in tx.fetch_rows(SQL, vec![], of.into_iter().map(PersonRef::values).collect()).await? {
+        let ix: Vec<u8> = row.get("person_ix")?;
+        let ix = ix.try_into().map_err(|_| StoreError::Corrupt("number index"))?;
+        let person = persons.entry((row.get("workspace_id")?, ix)).or_default();
+        person.suppressed = row.get::<Option<Uuid>>("suppression_id")?.is_some();
+        person.reached_at = row.get::<Option<i64>>("reached_at")?.map(at);
+        if row.get::<Option<Uuid>>("id")?.is_some() {
+            person.live.push(live_of(&row)?);
+        }
+    }
+    Ok(persons)
 }
 
 /// What a decision knows of another callback.

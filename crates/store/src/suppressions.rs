@@ -57,6 +57,9 @@ macro_rules! columns {
 
 const OF_NUMBER: &str = columns!("where bucket = $1 and tenant_id = $2 and number_ix = $3");
 
+const IS_LISTED: &str =
+    "select 1 as one from suppressions where bucket = $1 and tenant_id = $2 and number_ix = $3";
+
 impl TenantStore {
     /// A page of the list, newest first.
     pub async fn suppressions(
@@ -123,6 +126,12 @@ impl TenantStore {
         Ok(rows)
     }
 
+    /// Whether a number is on the list.
+    pub async fn is_suppressed(&self, number_ix: &[u8; 16]) -> Result<bool, StoreError> {
+        let args = args![bucket_of(self.tenant), self.tenant, *number_ix];
+        Ok(self.db().read_one(IS_LISTED, args).await?.is_some())
+    }
+
     /// Takes a number off the list.
     pub async fn unsuppress(&self, id: Id<id::Suppression>, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "delete from suppressions where bucket = $1 and tenant_id = $2 and id = $3";
@@ -172,16 +181,4 @@ pub(crate) async fn suppress(
     let added = tx.execute(PUT, args![bucket, key.tenant(), ix, id, source, sealed, now]).await?;
     transitions::suppress(tx, (bucket, key.tenant()), ix, now).await?;
     Ok(added > 0)
-}
-
-/// Whether a number is on the tenant's list.
-pub(crate) async fn is_suppressed(
-    tx: &mut Tx,
-    bucket: i64,
-    tenant: Id<id::Tenant>,
-    number_ix: &[u8],
-) -> Result<bool, StoreError> {
-    const SQL: &str =
-        "select 1 as one from suppressions where bucket = $1 and tenant_id = $2 and number_ix = $3";
-    Ok(tx.fetch_one(SQL, args![bucket, tenant, number_ix]).await?.is_some())
 }

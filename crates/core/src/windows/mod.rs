@@ -31,11 +31,6 @@ impl Default for Quiet {
 }
 
 impl Quiet {
-    /// Nothing is quiet.
-    pub const fn none() -> Self {
-        Self { hours: None, days: Vec::new() }
-    }
-
     /// Whether `at` falls into quiet time on a clock in `zone`.
     pub fn covers(&self, at: Timestamp, zone: &TimeZone) -> bool {
         self.closed_until(at, zone).is_some()

@@ -50,7 +50,6 @@ impl Acting<'_> {
         let change = AgentChange {
             enabled: patch.enabled,
             observe: patch.observe,
-            downstream_url: None,
             overrides: overrides.as_ref(),
             if_unchanged: Some(row.updated_at),
         };
