@@ -150,6 +150,19 @@ mod tests {
     }
 
     #[test]
+    fn waits_double_and_are_drawn_from_their_upper_half() {
+        let check = |earlier: u32, jitter: f64, want: f64| {
+            let got = backoff(&Tried { earlier, jitter, speed: 1 });
+            assert!((got - want).abs() < 1e-9, "{earlier} {jitter}: {got}");
+        };
+        check(0, 0.0, 2.5);
+        check(0, 1.0, 5.0);
+        check(1, 0.5, 7.5);
+        check(3, 1.0, 40.0);
+        check(30, 1.0, 600.0);
+    }
+
+    #[test]
     fn a_pause_says_what_the_provider_said() {
         let check = |refusal, want: &str| {
             let tried = Tried { earlier: 0, jitter: 0.0, speed: 1 };
