@@ -66,8 +66,7 @@ impl<T> Id<T> {
         Self::with_tail(now, &chance.bytes::<10>())
     }
 
-    /// The id of what is written about a thing: the same for the same thing, mark and millisecond, so that what is written
-    /// twice is one row.
+    /// An id made from another id, a mark and a millisecond. Writing the same record twice gives one row.
     pub fn derived(of: Uuid, mark: impl IntoIterator<Item = u8>, now: Timestamp) -> Self {
         let mut tail = [0; 10];
         tail.copy_from_slice(&of.as_bytes()[6..]);

@@ -363,7 +363,7 @@ impl TenantStore {
             person_ix: manual.person_ix,
             planned: &planned,
             source: None,
-            // What is forced anew carries a call's metadata, which may name numbers.
+            // A callback that replaces an unresolved one carries the call's metadata, which may contain numbers.
             kind: if manual.forces.is_some() { "forced" } else { MANUAL },
             forced: manual.forces.is_some(),
             test: self.test,

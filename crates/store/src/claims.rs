@@ -276,7 +276,7 @@ impl Store {
         let mut tx = self.db.begin().await?;
         if holds(&mut tx, &claim).await? {
             let wait = if why == HeldFor::Agent && is_enabled(&mut tx, claim.agent).await? {
-                // Switched on since it was judged: whoever did so has released what was held, and comes no more.
+                // The agent was switched on after the gates were asked. Its held callbacks are released already.
                 Wait::until(plus(now, CLAIM_RETRY_AFTER))
             } else {
                 notice(&mut tx, &claim, Notice::of_hold(why), now).await?;
@@ -352,7 +352,7 @@ pub(crate) async fn fail(
     Ok(true)
 }
 
-/// Whether an agent is switched on; nobody switches it before this transaction ends.
+/// Whether an agent is switched on. It cannot be switched before this transaction ends.
 async fn is_enabled(tx: &mut Tx, agent: Id<id::Agent>) -> Result<bool, StoreError> {
     const SQL: &str = "select enabled from agents where id = $1";
     const LOCKED: &str = "select enabled from agents where id = $1 for share";

@@ -1,4 +1,4 @@
-//! What is known about a batch of events: of their calls, their persons and the dials they are of.
+//! What is stored about a batch of events: their calls, the retries of these, and the dials that the calls are.
 
 use std::collections::{BTreeMap, BTreeSet};
 

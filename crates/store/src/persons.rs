@@ -1,4 +1,4 @@
-//! Persons, and the rows of callbacks that are written for them: what one-by-one decisions and batches share.
+//! Persons: locked and read for every decision, and the rows of callbacks that are written for them.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ pub(crate) async fn lock_persons(
     tx.execute_rows(SQL, vec![], rows).await.map(|_| ())
 }
 
-/// What is known of those persons; one of whom nothing is known is left out.
+/// Reads those persons. A person without any row is left out.
 pub(crate) async fn read_persons(
     tx: &mut Tx,
     of: impl IntoIterator<Item = PersonRef>,
@@ -125,7 +125,7 @@ pub(crate) struct NewRow<'a> {
     pub(crate) sealed: Vec<u8>,
     /// The agent with which it is the one promise; `None` in the whole workspace.
     pub(crate) promise_scope: Option<Id<id::Agent>>,
-    /// Whether a person decided that it is dialed now, whatever the hour.
+    /// Whether it is dialed at once by a person's decision, outside calling hours too.
     pub(crate) forced: bool,
     /// The keyed index of the id that a program gave it.
     pub(crate) external_ix: Option<[u8; 16]>,

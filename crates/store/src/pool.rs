@@ -100,14 +100,13 @@ pub(crate) const fn is_exhausted(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
 }
 
-/// What a transaction is for.
+/// The kind of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TxKind {
-    /// What was committed survives a power failure.
+    /// Its commit survives a power failure.
     Plain,
-    /// The same for what dialing writes: fixed statements over few rows, again and again. Postgres would plan each of
-    /// them anew every time, because it takes a batch for ten rows and finds a plan for one cheaper; that takes longer
-    /// than running it.
+    /// The same for the transactions of dialing, which run fixed statements over few rows. By default Postgres plans
+    /// these statements again at each execution, which takes longer than running them.
     Dials,
     /// The machine's loss may lose it, as a whole and never without what was committed after it; the next commit that
     /// waits for the disk makes it durable too.

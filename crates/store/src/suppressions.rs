@@ -111,7 +111,7 @@ impl TenantStore {
             }
             rows.push(row);
         }
-        // Callbacks first, the book last: whoever cancels one locks them in that order.
+        // The audit log is locked after the callbacks, in the same order as when a callback is canceled.
         for (id, number) in added {
             let act = Act {
                 action: "suppression.create",

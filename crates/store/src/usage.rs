@@ -35,7 +35,7 @@ pub(crate) fn month_of(p: &Prepared) -> Option<Month> {
 pub(crate) async fn room(tx: &mut Tx, prepared: &[&Prepared]) -> Result<Room<Month>, StoreError> {
     let limits: BTreeMap<Month, u64> =
         prepared.iter().filter_map(|p| Some((month_of(p)?, p.limit()?))).collect();
-    // Whoever has these rows counts next.
+    // The rows stay locked until the transaction ends.
     let rows = limits.keys().map(|month| added(*month, ALL.uuid(), 0)).collect();
     let mut used = Vec::new();
     for row in tx.fetch_rows(ADD, vec![], rows).await? {

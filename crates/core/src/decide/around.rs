@@ -27,7 +27,7 @@ pub struct Around {
     pub fuse_blown: bool,
 }
 
-/// What holds a callback, whatever its gates say of now.
+/// The reason a callback is held, as a record that precedes its gates.
 pub fn held(why: HeldFor) -> GateRecord {
     let message = match why {
         HeldFor::UnclearTime => {

@@ -55,7 +55,7 @@ pub struct Due<'a> {
     pub scheduled_for: Timestamp,
     /// By how much it is late; what the pace held back while we were up counts in real time.
     pub late_by: SignedDuration,
-    /// How long ago its moment was, whatever held it up.
+    /// The time since its moment, including outages and holds.
     pub overdue: SignedDuration,
     /// A person named this very instant ("now", or another).
     pub forced: bool,

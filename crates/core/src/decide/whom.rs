@@ -51,8 +51,8 @@ pub fn whom(facts: &CallFacts, policy: &Policy, is_own: impl Fn(&Phone) -> bool)
     }
 }
 
-/// Whether a number that was spoken counts: only of a person's request, and with the workspace's leave. Whatever else
-/// follows from a call (a retry, an opt-out) is about the number of the call.
+/// Whether a spoken number may be dialed: only after a person's request, and only if the workspace allows it. Retries
+/// and opt-outs always concern the number of the call.
 fn may_follow_spoken(facts: &CallFacts, policy: &Policy) -> bool {
     let ending = facts.outcome.as_ref().map(|outcome| outcome.ending);
     let by_person = match facts.is_outbound_call() {
@@ -181,7 +181,7 @@ mod tests {
         check(OTHER, &|_| {});
         check(OTHER, &|f| ends(f, Ending::Conversation));
         check(OTHER, &|f| ends(f, Ending::AskedForCallback));
-        // Whoever opts out is who was called; a machine asks for nothing; nothing was asked for.
+        // An opt-out, an unclear ending, a voicemail, an event before the analysis, no request.
         check(CALLED, &|f| ends(f, Ending::OptOut));
         check(CALLED, &|f| f.outcome = Some(Outcome { reason: String::new(), ending: Ending::OptOut }));
         check(CALLED, &|f| ends(f, Ending::Unknown));

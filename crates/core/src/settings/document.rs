@@ -261,7 +261,7 @@ impl WorkspaceSettings {
     }
 
     /// The settings in force where a workspace set only `stored`: a field that it does not have is as by default, and
-    /// one that a later version wrote is ignored. What a larger plan allowed ends at what this one does.
+    /// one that a later version wrote is ignored. `max_attempts` is lowered to the limit of the plan.
     pub fn resolved(stored: &Value, limits: &Limits) -> Result<Self, BadSettings> {
         let mut document = Self::of_plan(limits).to_value();
         lay_known(&mut document, stored);

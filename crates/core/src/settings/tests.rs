@@ -133,7 +133,7 @@ fn a_stored_document_may_be_of_another_version() {
     );
     assert_eq!(read(json!({"quiet_hours": null})).quiet_hours, None);
     assert!(WorkspaceSettings::resolved(&json!({"max_attempts": "many"}), &Plan::Free.limits()).is_err());
-    // What a larger plan allowed.
+    // The value may have been set on a larger plan.
     let limits = Plan::Free.limits();
     let attempts = |n: u32| {
         WorkspaceSettings::resolved(&json!({"max_attempts": n}), &limits).expect("read").max_attempts

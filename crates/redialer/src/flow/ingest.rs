@@ -32,8 +32,8 @@ use crate::{
 
 /// The most events that one transaction decides.
 const MAX_BATCH: usize = 256;
-/// How long events are gathered before a batch of them is decided: each transaction has a price of its own, and nobody
-/// waits for a decision.
+/// How long events are gathered before a batch of them is decided. Fewer transactions cost less, and no request waits
+/// for a decision.
 const GATHER: Duration = Duration::from_millis(5);
 /// How often the database is read for events that are not in memory.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);

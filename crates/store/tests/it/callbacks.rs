@@ -324,3 +324,19 @@ async fn a_chain_is_listed_in_either_order_page_by_page() {
         }
     }
 }
+
+#[tokio::test]
+async fn attention_shows_nothing_of_a_deleted_workspace() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        world.schedule("c1", 10).await;
+        switch(&world, false, 1).await;
+        let first = (redialer_core::Timestamp::MAX, redialer_core::Id::from_uuid(uuid::Uuid::max()));
+        let shown = async || world.of().attention(None, first, 10).await.expect("listed").len();
+        assert_eq!(shown().await, 1, "{}", engine.name);
+        world.of().delete_workspace(world.workspace, at(2)).await.expect("deleted");
+        assert_eq!(shown().await, 0, "{}", engine.name);
+        world.of().restore_workspace(world.workspace, at(0), 10, at(3)).await.expect("restored");
+        assert_eq!(shown().await, 1, "{}", engine.name);
+    }
+}
