@@ -2,7 +2,8 @@
 //!
 //! Invariant: nothing here reads a clock, draws a random number, or does IO. Time and chance are arguments,
 //! so the same question always gets the same answer.
-//! Absent on purpose: serialization. Wire and row shapes live at their own wall and are converted.
+//! Absent on purpose: serialization, but of the settings document and of stored gates, whose text the rules define. Wire
+//! and row shapes live at their own wall and are converted.
 
 pub mod access;
 pub mod agent;

@@ -5,6 +5,7 @@
 
 use jiff::SignedDuration;
 pub use redialer_when::{Hours, Lang, Span};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     phone::{Phone, country_of},
@@ -48,9 +49,11 @@ pub struct Policy {
 }
 
 /// Within what a person has at most one waiting callback.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PromiseScope {
     /// The workspace: a newer request replaces what waits, whichever agent heard it.
+    #[default]
     Workspace,
     /// Each agent: what one agent was asked leaves the promises of others alone.
     Agent,
@@ -129,16 +132,19 @@ pub struct Unclear {
 }
 
 /// What becomes of a callback that was missed by too much.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum MissedAction {
     /// It ends.
+    #[default]
     Expire,
     /// It is dialled at the same time of day, on the next day that has that time still ahead.
     Replan,
 }
 
 /// See [`Unclear::action`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum UnclearAction {
     /// Dial after the default delay.
     Delay,

@@ -5,8 +5,9 @@ use jiff::civil::time;
 
 use super::*;
 use crate::{
-    agent::{Channel, Version},
+    agent::Channel,
     call::{Asked, Direction},
+    decide::asked_time::unheard,
     outcome::Outcome,
     policy::Unclear,
     time::ZoneSource,
@@ -40,22 +41,14 @@ fn id<T>(n: u128) -> Id<T> {
 fn story(direction: Direction, moment: Moment, ending: Ending) -> Story {
     Story {
         facts: CallFacts {
-            call_id: "call_1".to_owned(),
-            moment,
-            channel: Channel::Voice,
             direction: Some(direction),
             person_number: Some("+14155550117".to_owned()),
             agent_number: Some("+12025550100".to_owned()),
             agent: Some("agent_1".to_owned()),
-            version: Version::LatestPublished,
-            started_at: None,
             ended_at: Some(noon()),
             outcome: Some(Outcome { reason: "its_reason".to_owned(), ending }),
-            in_voicemail: false,
             asked: Asked { answer: CallbackAnswer::No, ..Asked::default() },
-            variables: [].into(),
-            metadata: None,
-            tags: None,
+            ..CallFacts::of("call_1".to_owned(), moment, Channel::Voice)
         },
         seen: Seen::default(),
         redial: None,
@@ -121,13 +114,8 @@ impl Story {
         let zone = Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number, is_sure: true };
         let asked = AskedTime {
             at: self.asked_in.map(|m| plus(noon(), minutes(m))),
-            zone: zone.clone(),
-            confidence: 1.0,
-            evidence: String::new(),
-            rule: String::new(),
-            window: None,
-            doubts: Vec::new(),
             by_machine: self.by_machine,
+            ..unheard(&zone, 1.0)
         };
         let after = after_call(&Scene {
             facts: &self.facts,

@@ -70,13 +70,10 @@ pub fn asked_time(
     {
         return AskedTime {
             at: Some(at),
-            zone: zone.clone(),
-            confidence,
             evidence: said.to_owned(),
             rule: "iso8601".to_owned(),
-            window: None,
             doubts: doubts_about(zone).collect(),
-            by_machine: false,
+            ..unheard(zone, confidence)
         };
     }
     // What is written like a date but is none that can be used holds no words either.
@@ -103,7 +100,7 @@ pub(super) fn is_request(facts: &CallFacts, policy: &Policy) -> bool {
 }
 
 /// No time, or none that is sure enough.
-fn unheard(zone: &Zone, confidence: f64) -> AskedTime {
+pub(super) fn unheard(zone: &Zone, confidence: f64) -> AskedTime {
     AskedTime {
         at: None,
         zone: zone.clone(),
@@ -241,12 +238,11 @@ fn is_written_date(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::{
-        agent::{Channel, Version},
+        agent::Channel,
         call::{Asked, Moment, Role},
+        outcome::Outcome,
         policy::Unclear,
     };
 
@@ -265,24 +261,18 @@ mod tests {
     }
 
     fn facts(asked: Asked) -> CallFacts {
-        CallFacts {
-            call_id: "call_1".to_owned(),
-            moment: Moment::Analyzed,
-            channel: Channel::Voice,
-            direction: None,
-            person_number: None,
-            agent_number: None,
-            agent: None,
-            version: Version::LatestPublished,
-            started_at: None,
-            ended_at: None,
-            outcome: None,
-            in_voicemail: false,
-            asked,
-            variables: BTreeMap::new(),
-            metadata: None,
-            tags: None,
-        }
+        CallFacts { asked, ..CallFacts::of("call_1".to_owned(), Moment::Analyzed, Channel::Voice) }
+    }
+
+    #[test]
+    fn a_conversation_is_looked_at_only_where_a_callback_may_be_asked_for() {
+        let may = |callback, ending: Option<Ending>| {
+            let outcome = ending.map(|ending| Outcome { reason: String::new(), ending });
+            may_ask(&CallFacts { outcome, ..facts(Asked { callback, ..Asked::default() }) })
+        };
+        assert!(may(true, None) && may(true, Some(Ending::Conversation)));
+        assert!(may(false, Some(Ending::AskedForCallback)));
+        assert!(!may(false, None) && !may(false, Some(Ending::Conversation)));
     }
 
     fn heard_by(said: &str, policy: Policy) -> String {
@@ -414,25 +404,11 @@ mod tests {
         let zone = TimeZone::get("Europe/Madrid").expect("a zone");
         // Sunday, one minute to four.
         let end = "2026-11-29T14:59:00Z".parse().expect("a time");
-        for (text, want) in [
-            ("el martes a las 4 de la tarde", "Tue 01 Dec 16:00"),
-            ("pasado mañana a las 10", "Tue 01 Dec 10:00"),
-            ("en 2 horas", "Sun 29 Nov 17:59"),
-            ("a las 4 y media de la tarde", "Sun 29 Nov 16:30"),
-            ("el jueves a las 11 de la mañana", "Thu 03 Dec 11:00"),
-            ("dentro de 20 minutos", "Sun 29 Nov 16:19"),
-            ("mañana a las 10", "Mon 30 Nov 10:00"),
-            ("el 15 de diciembre a las 9", "Tue 15 Dec 09:00"),
-        ] {
-            let madrid = Zone {
-                name: "Europe/Madrid".to_owned(),
-                source: crate::time::ZoneSource::Request,
-                is_sure: true,
-            };
-            let policy = Policy { language: None, ..Policy::default() };
-            let at = time_in_words(text, &madrid, &policy, end).expect("understood").to_zoned(zone.clone());
-            assert_eq!(at.strftime("%a %d %b %H:%M").to_string(), want, "{text}");
-        }
+        let madrid = Zone { name: "Europe/Madrid".to_owned(), source: ZoneSource::Request, is_sure: true };
+        let policy = Policy { language: None, ..Policy::default() };
+        let at = time_in_words("el martes a las 4 de la tarde", &madrid, &policy, end);
+        let at = at.expect("understood").to_zoned(zone);
+        assert_eq!(at.strftime("%a %d %b %H:%M").to_string(), "Tue 01 Dec 16:00");
     }
 
     fn check(text: &str, want: Option<&str>) {

@@ -353,4 +353,4 @@ pub fn dialed_together<R>(rows: &[R], failures: impl Fn(&R) -> i64) -> impl Iter
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -188,3 +188,16 @@ impl Note {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_note_is_found_by_its_code_and_is_a_sentence() {
+        for note in Note::ALL {
+            assert_eq!(Note::from_word(note.word()), Some(note));
+            assert!(note.sentence().ends_with('.'), "{note:?}");
+        }
+    }
+}

@@ -198,6 +198,8 @@ impl Notice {
 
 #[cfg(test)]
 mod tests {
+    use expect_test::expect;
+
     use super::*;
 
     #[test]
@@ -206,5 +208,35 @@ mod tests {
             assert_eq!(Notice::from_word(notice.word()), Some(notice));
             assert!(notice.sentence().ends_with(['.', '?']));
         }
+    }
+
+    #[test]
+    fn whatever_keeps_a_callback_from_being_dialed_has_its_notice() {
+        let told = |what: &str, notice: Option<Notice>| Some(format!("{what}: {}\n", notice?.word()));
+        let held = HeldFor::ALL.into_iter().filter_map(|why| told(why.word(), Notice::of_hold(why)));
+        let ended = State::ALL.into_iter().filter_map(|state| told(state.word(), Notice::of_end(state)));
+        let put_off = [
+            told("in time", Notice::of_snooze(false, false)),
+            told("missed, at once", Notice::of_snooze(true, false)),
+            told("later", Notice::of_snooze(false, true)),
+            told("missed, later", Notice::of_snooze(true, true)),
+        ];
+        let all: String = held.chain(ended).chain(put_off.into_iter().flatten()).collect();
+        expect![[r#"
+            agent_disabled: agent_disabled
+            no_from_number: no_from_number
+            failing: failing
+            quota: quota
+            country: country
+            fuse: fuse
+            failed: bad_number
+            exhausted: no_attempt_left
+            canceled: observed
+            expired: expired
+            suppressed: do_not_call
+            later: quiet_time
+            missed, later: replanned
+        "#]]
+        .assert_eq(&all);
     }
 }

@@ -135,7 +135,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        callback::RedialReason,
+        decide::gates::tests::due as due_at_noon,
         policy::Policy,
         time::{Zone, ZoneSource},
         windows::Quiet,
@@ -198,21 +198,7 @@ mod tests {
         let evening = Quiet { hours: Some((time(12, 30, 0, 0), time(15, 0, 0, 0))), days: vec![] };
         let policy = Policy { quiet: evening, ..Policy::default() };
         let zone = Zone { name: "UTC".to_owned(), source: ZoneSource::Workspace, is_sure: true };
-        let mut due = Due {
-            reason: RedialReason::BusyFollowup,
-            requested_for: None,
-            scheduled_for: at(-5),
-            late_by: SignedDuration::ZERO,
-            overdue: SignedDuration::ZERO,
-            forced: true,
-            spent: 99,
-            agent_enabled: true,
-            observes: false,
-            suppressed: false,
-            country_allowed: true,
-            zone: &zone,
-            policy: &policy,
-        };
+        let mut due = Due { scheduled_for: at(-5), forced: true, spent: 99, ..due_at_noon(&policy, &zone) };
         change(&mut due);
         let unknown = Unknown { key_lives: key_minutes.map(minutes), ..unknown(None) };
         how_to_ask(&unknown, &due, at(at_minute))
@@ -233,5 +219,6 @@ mod tests {
         assert_eq!(asked(Some(50), 0, |due| due.suppressed = true), Ask::List);
         assert_eq!(asked(Some(50), 0, |due| due.agent_enabled = false), Ask::List);
         assert_eq!(asked(Some(50), 0, |due| due.observes = true), Ask::List);
+        assert_eq!(asked(Some(50), 0, |due| due.late_by = minutes(500)), Ask::Repeat, "it was sent in time");
     }
 }

@@ -93,7 +93,6 @@ fn checked(person: Phone, from: Option<Phone>, note: Option<Note>, is_own: impl 
 mod tests {
     use super::*;
     use crate::{
-        agent::Version,
         call::{Asked, Direction},
         outcome::Outcome,
     };
@@ -105,22 +104,11 @@ mod tests {
 
     fn facts(called: Option<&str>, spoken: Option<&str>) -> CallFacts {
         CallFacts {
-            call_id: "c".to_owned(),
-            moment: Moment::Analyzed,
-            channel: Channel::Voice,
             direction: Some(Direction::Inbound),
             person_number: called.map(str::to_owned),
             agent_number: Some(OURS.to_owned()),
-            agent: None,
-            version: Version::LatestPublished,
-            started_at: None,
-            ended_at: None,
-            outcome: None,
-            in_voicemail: false,
             asked: Asked { callback: true, number: spoken.map(str::to_owned), ..Asked::default() },
-            variables: [].into(),
-            metadata: None,
-            tags: None,
+            ..CallFacts::of("c".to_owned(), Moment::Analyzed, Channel::Voice)
         }
     }
 
@@ -161,6 +149,32 @@ mod tests {
         check(Some(OURS), None, false, None, Some(Note::OwnNumber));
         check(Some(CALLED), Some(OURS), true, None, Some(Note::OwnNumber));
         check(Some(ALSO_OURS), None, false, None, Some(Note::OwnNumber));
+    }
+
+    #[test]
+    fn a_web_call_is_told_from_a_call_or_chat_without_a_number() {
+        let note = |channel, direction| {
+            let facts = CallFacts { channel, direction, ..facts(None, None) };
+            whom(&facts, &Policy::default(), |_| false).note
+        };
+        assert_eq!(note(Channel::Voice, None), Some(Note::WebCall));
+        assert_eq!(note(Channel::Voice, Some(Direction::Inbound)), Some(Note::NoNumber));
+        assert_eq!(note(Channel::Chat, None), Some(Note::NoNumber));
+    }
+
+    #[test]
+    fn why_nobody_is_dialed_is_said_of_calls_that_would_have_led_to_a_callback() {
+        let said = |callback, direction, settled, analyzed| {
+            let asked = Asked { callback, ..Asked::default() };
+            let facts = CallFacts { asked, direction: Some(direction), ..facts(None, None) };
+            let whom = Whom { person: None, from: None, note: Some(Note::NoNumber) };
+            why_nobody(&facts, &whom, &AfterCall { settled, analyzed, ..AfterCall::default() }).is_some()
+        };
+        let (inbound, outbound) = (Direction::Inbound, Direction::Outbound);
+        assert!(said(true, inbound, false, true) && said(true, inbound, true, false));
+        assert!(said(false, outbound, true, false) && said(false, outbound, false, true));
+        assert!(!said(false, inbound, true, true), "nothing was wanted");
+        assert!(!said(true, outbound, false, false), "nothing was decided");
     }
 
     #[test]

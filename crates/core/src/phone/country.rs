@@ -93,6 +93,7 @@ mod tests {
         check("+447624123456", Some("IM"));
         check("+441534123456", Some("JE"));
         check("+77011234567", Some("KZ"));
+        check("+76001234567", Some("KZ"));
         check("+79161234567", Some("RU"));
         check("+4930901820", Some("DE"));
         check("+38343201234", Some("XK"));

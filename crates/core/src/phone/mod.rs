@@ -93,13 +93,8 @@ impl Phone {
     /// are a national number in many countries.
     pub fn parse(text: &str) -> Result<Self, BadPhone> {
         let written = notation::read(text)?;
-        if withheld::is_spelled(&written.digits) {
-            return Err(BadPhone::Withheld);
-        }
+        check_spelling(&written.digits)?;
         let digits = without_mobile_one(written.digits);
-        if has_no_area_code(&digits) {
-            return Err(BadPhone::NotE164);
-        }
         let parsed =
             |digits: &str| PHONE_NUMBER_UTIL.parse(format!("+{digits}"), None).map_err(|_| BadPhone::NotE164);
         let number = parsed(&digits)?;
@@ -118,6 +113,8 @@ impl Phone {
             return Err(BadPhone::NotE164);
         }
         let digits = canonical;
+        // A trunk 1 may have hidden it.
+        check_spelling(digits)?;
         if let Some(why) = ranges::refusal(digits).or_else(|| refused_type(&number, digits)) {
             return Err(why);
         }
@@ -164,9 +161,14 @@ fn without_mobile_one(digits: String) -> String {
     }
 }
 
-/// Whether that is a North American number whose area code begins with 0 or 1, which none does.
-fn has_no_area_code(digits: &str) -> bool {
-    digits.len() == 11 && (digits.starts_with("10") || digits.starts_with("11"))
+/// Refuses digits that spell a word for a withheld number, and North American numbers whose area code begins with 0
+/// or 1, which none does.
+fn check_spelling(digits: &str) -> Result<(), BadPhone> {
+    if withheld::is_spelled(digits) {
+        return Err(BadPhone::Withheld);
+    }
+    let has_no_area_code = digits.len() == 11 && (digits.starts_with("10") || digits.starts_with("11"));
+    if has_no_area_code { Err(BadPhone::NotE164) } else { Ok(()) }
 }
 
 fn check_length(number: &PhoneNumber) -> Result<(), BadPhone> {

@@ -42,7 +42,7 @@ pub struct WorkspaceSettings {
     pub missed_after_minutes: u32,
     /// Or, if that is wanted, is planned anew.
     #[serde(default)]
-    pub missed_action: Missed,
+    pub missed_action: MissedAction,
     /// The extraction that asks for a callback.
     pub callback_field: String,
     /// Whether the provider's own "asked for a callback" counts.
@@ -53,21 +53,10 @@ pub struct WorkspaceSettings {
     pub calls_per_second: f64,
     /// Whether a person has at most one waiting callback in the workspace, or with each agent.
     #[serde(default)]
-    pub one_promise_per: PromisePer,
+    pub one_promise_per: PromiseScope,
     /// Countries whose numbers are called. `None`: those of the workspace's own numbers.
     #[serde(default)]
     pub allowed_countries: Option<Countries>,
-}
-
-/// Within what a person has at most one waiting callback.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PromisePer {
-    /// The workspace.
-    #[default]
-    Workspace,
-    /// Each agent.
-    Agent,
 }
 
 /// Countries: `"*"` for all, or ISO 3166 alpha-2 codes.
@@ -104,17 +93,6 @@ impl Countries {
             some => Self::These(some.to_vec()),
         }
     }
-}
-
-/// What becomes of a callback that was missed by too much.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Missed {
-    /// It ends as expired.
-    #[default]
-    Expire,
-    /// It is dialled at the same time of day, as soon as that comes again.
-    Replan,
 }
 
 /// `{"start":"21:00","end":"09:00"}`, over midnight when the start is later.
@@ -168,17 +146,9 @@ pub struct RetryTrigger {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnclearTime {
-    pub(super) action: Action,
+    pub(super) action: UnclearAction,
     pub(super) wait_minutes: u32,
     pub(super) min_confidence: f64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Action {
-    Delay,
-    Hold,
-    Schedule,
 }
 
 /// How long payloads are kept. There is no purge yet: they are kept without limit, and no other value is accepted.
@@ -243,19 +213,19 @@ impl WorkspaceSettings {
                 conversation_silent: trigger(policy.retries.conversation_silent),
             },
             unclear_time: UnclearTime {
-                action: Action::Delay,
+                action: policy.unclear.action,
                 wait_minutes: policy.unclear.wait.as_mins() as u32,
                 min_confidence: policy.unclear.min_confidence,
             },
             spoken_hours: SpokenHours::default(),
             language: Language::Auto,
             missed_after_minutes: policy.missed_after.as_mins() as u32,
-            missed_action: Missed::Expire,
+            missed_action: policy.missed,
             callback_field: policy.callback_field,
             user_requested_callback: policy.provider_requests,
             spoken_numbers: policy.spoken_numbers,
             calls_per_second: policy.calls_per_second,
-            one_promise_per: PromisePer::Workspace,
+            one_promise_per: policy.one_promise_per,
             allowed_countries: None,
         }
     }
@@ -305,29 +275,19 @@ impl WorkspaceSettings {
                 conversation_silent: retry(&t.conversation_silent),
             },
             unclear: Unclear {
-                action: match self.unclear_time.action {
-                    Action::Delay => UnclearAction::Delay,
-                    Action::Hold => UnclearAction::Hold,
-                    Action::Schedule => UnclearAction::Schedule,
-                },
+                action: self.unclear_time.action,
                 wait: minutes(i64::from(self.unclear_time.wait_minutes)),
                 min_confidence: self.unclear_time.min_confidence,
             },
             hours: self.spoken_hours.hours(),
             language: self.language.lang(),
             missed_after: minutes(i64::from(self.missed_after_minutes)),
-            missed: match self.missed_action {
-                Missed::Expire => MissedAction::Expire,
-                Missed::Replan => MissedAction::Replan,
-            },
+            missed: self.missed_action,
             callback_field: self.callback_field.clone(),
             provider_requests: self.user_requested_callback,
             spoken_numbers: self.spoken_numbers,
             calls_per_second: self.calls_per_second,
-            one_promise_per: match self.one_promise_per {
-                PromisePer::Workspace => PromiseScope::Workspace,
-                PromisePer::Agent => PromiseScope::Agent,
-            },
+            one_promise_per: self.one_promise_per,
             allowed_countries: self.countries(of_own_numbers).codes(),
         }
     }

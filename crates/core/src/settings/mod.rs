@@ -17,8 +17,7 @@ mod tests;
 
 pub use check::{BadSettings, is_zone, unquoted};
 pub use document::{
-    Countries, Day, Level, Missed, PromisePer, QuietHours, Retention, RetryTrigger, RetryTriggers,
-    UnclearTime, WorkspaceSettings,
+    Countries, Day, Level, QuietHours, Retention, RetryTrigger, RetryTriggers, UnclearTime, WorkspaceSettings,
 };
 pub use merge::{Nulls, merge};
 pub use overrides::{BadOverrides, Overrides};

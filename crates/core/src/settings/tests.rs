@@ -17,6 +17,22 @@ fn check(patch: &Value, want: Result<(), &str>) {
 }
 
 #[test]
+fn the_countries_that_are_called_are_those_set_or_those_of_the_own_numbers() {
+    let called = |set: &Value, own: &[&str]| {
+        let own: Vec<_> = own.iter().map(|code| (*code).to_owned()).collect();
+        let settings = WorkspaceSettings::of_plan(&Plan::Free.limits());
+        let settings = settings.patched(&json!({"allowed_countries": set})).expect("accepted");
+        settings.policy(&own).allowed_countries
+    };
+    let some = |codes: &[&str]| Some(codes.iter().map(|code| (*code).to_owned()).collect::<Vec<_>>());
+    assert_eq!(called(&json!(["US", "DE"]), &["GB"]), some(&["US", "DE"]));
+    assert_eq!(called(&Value::Null, &["GB"]), some(&["GB"]));
+    assert_eq!(called(&Value::Null, &[]), None);
+    assert_eq!(called(&json!("*"), &["GB"]), None);
+    assert_eq!(called(&json!(["US", "*"]), &["GB"]), None);
+}
+
+#[test]
 fn a_setting_that_cannot_be_is_named() {
     check(&json!({}), Ok(()));
     check(&json!({"quiet_hours": {"start": "21:00", "end": "09:00"}}), Ok(()));

@@ -2,7 +2,7 @@
 
 use redialer_core::{
     Id,
-    agent::{Channel, Dialler, Version},
+    agent::{Channel, Dialler},
     call::{Asked, CallFacts, Direction, Moment},
     callback::{Live, RedialReason, State},
     decide::{
@@ -274,24 +274,13 @@ fn facts(rules: &Rules, n: u8, moment: Moment, ended: Option<Ended>) -> CallFact
         Ended::OptOut => Ending::OptOut,
     };
     CallFacts {
-        call_id: n.to_string(),
-        moment,
-        channel: Channel::Voice,
         direction: Some(Direction::Outbound),
-        person_number: None,
-        agent_number: None,
-        agent: None,
-        version: Version::LatestPublished,
-        started_at: None,
         ended_at: Some(rules.now),
         outcome: ended.map(|e| Outcome { reason: String::new(), ending: ending(e) }),
-        in_voicemail: false,
         asked: Asked {
             callback: moment == Moment::Analyzed && ended.is_some_and(Ended::asked),
             ..Asked::default()
         },
-        variables: [].into(),
-        metadata: None,
-        tags: None,
+        ..CallFacts::of(n.to_string(), moment, Channel::Voice)
     }
 }

@@ -1,5 +1,6 @@
 //! Stories of due callbacks, each gate's verdict, and the decision.
 
+use expect_test::expect;
 use jiff::civil::time;
 
 use super::*;
@@ -7,7 +8,8 @@ use crate::{time::ZoneSource, windows::Quiet};
 
 const NOON: &str = "2026-11-23T12:00:00Z";
 
-fn due<'a>(policy: &'a Policy, zone: &'a Zone) -> Due<'a> {
+/// A retry that is due at noon, and that nothing speaks against.
+pub(in crate::decide) fn due<'a>(policy: &'a Policy, zone: &'a Zone) -> Due<'a> {
     Due {
         reason: RedialReason::BusyFollowup,
         requested_for: None,
@@ -55,6 +57,34 @@ fn the_last_attempt_and_only_it_is_final() {
     assert_eq!(attempt(2), Attempt { number: 3, max: 3, is_final: true });
     check(|d| d.spent = 2, 0, Verdict::Pass);
     check(|d| d.spent = 3, 0, Verdict::Stop(State::Exhausted));
+}
+
+#[test]
+fn a_gate_tells_people_what_it_saw() {
+    let (policy, zone) = (Policy::default(), zone());
+    let says = |name: &str, due: &Due<'_>| {
+        let gate = gates(due, due.scheduled_for).into_iter().find(|gate| gate.name == name).expect("a gate");
+        format!("{}: {}", gate.input, gate.says)
+    };
+    let spent = [0, 2, 3].map(|spent| says("attempts", &Due { spent, ..due(&policy, &zone) }));
+    let moved = [11, 12].map(|hour| {
+        let requested_for = Some(at(hour));
+        says("quiet_time", &Due { requested_for, ..due(&policy, &zone) })
+    });
+    expect![[r#"
+        (
+            [
+                "0 of 3 spent: Its chain has dials left.",
+                "2 of 3 spent: This dial is the chain's last.",
+                "3 of 3 spent: Its chain has no dial left.",
+            ],
+            [
+                "UTC: It was planned for 2026-11-23T11:00:00Z and was moved to 2026-11-23T12:00:00Z.",
+                "UTC: It is not quiet time on the callee's clock.",
+            ],
+        )
+    "#]]
+    .assert_debug_eq(&(spent, moved));
 }
 
 #[test]
@@ -108,6 +138,7 @@ fn a_time_of_day_comes_again_when_the_callees_clock_shows_it() {
     // Half past eleven in New York; the clocks go forward that night.
     check(3, "2026-03-08T15:30:00Z");
     check(22, "2026-03-08T15:30:00Z");
+    check(23, "2026-03-09T15:30:00Z");
     check(24, "2026-03-09T15:30:00Z");
     check(24 * 40, "2026-04-17T15:30:00Z");
 }
