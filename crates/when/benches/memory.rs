@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use peak_alloc::PeakAlloc;
-use redialer_when::{Call, Lang, Role, Turn, read};
+use redialer_when::{Call, Role, Turn, read};
 
 #[global_allocator]
 static PEAK: PeakAlloc = PeakAlloc;
@@ -31,15 +31,8 @@ fn calls() -> [(&'static str, Vec<Turn>); 3] {
 fn main() -> ExitCode {
     let mut within = true;
     for (name, turns) in calls() {
-        let call = Call {
-            turns: &turns,
-            end: "2026-04-07T17:20:00Z".parse().unwrap_or_default(),
-            zone: "America/Chicago",
-            agent_zone: None,
-            only_the_time: false,
-            lang: Lang::En,
-            hours: None,
-        };
+        let end = "2026-04-07T17:20:00Z".parse().unwrap_or_default();
+        let call = Call::of(&turns, end, "America/Chicago");
         // The tables are built once a process, and stay.
         read(&call);
         let before = PEAK.current_usage();

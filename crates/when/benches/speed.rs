@@ -5,7 +5,7 @@
 #![expect(missing_docs, reason = "what criterion's macros make has none")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use redialer_when::{Call, Lang, Role, Turn, read};
+use redialer_when::{Call, Role, Turn, read};
 
 const TALK: [(Role, &str); 7] = [
     (Role::Agent, "Hi, this is Rosa from Lakeside Heating, is this a good time?"),
@@ -26,15 +26,7 @@ fn hear(c: &mut Criterion) {
     for n in [7, 100, 1000] {
         let turns = turns(n);
         let end = "2026-04-07T17:20:00Z".parse().unwrap_or_default();
-        let call = Call {
-            turns: &turns,
-            end,
-            zone: "America/Chicago",
-            agent_zone: None,
-            only_the_time: false,
-            lang: Lang::En,
-            hours: None,
-        };
+        let call = Call::of(&turns, end, "America/Chicago");
         c.bench_function(&format!("{n} turns"), |b| b.iter(|| read(&call)));
     }
 }

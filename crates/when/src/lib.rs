@@ -3,22 +3,14 @@
 //! Speech in, a moment out: deterministic, offline, explained, no model to download.
 //!
 //! ```
-//! use redialer_when::{Call, Lang, Role, Turn, read};
+//! use redialer_when::{Call, Role, Turn, read};
 //!
 //! let turn = |role, said: &str| Turn { role, content: said.to_owned() };
 //! let turns = [
 //!     turn(Role::User, "I'm at work until four. Call me tomorrow at, um, three, no wait, make it half past five."),
 //!     turn(Role::Agent, "Half past five tomorrow. We're open until seven."),
 //! ];
-//! let heard = read(&Call {
-//!     turns: &turns,
-//!     end: "2026-11-24T15:00:00Z".parse()?,
-//!     zone: "America/New_York",
-//!     agent_zone: None,
-//!     only_the_time: false,
-//!     lang: Lang::En,
-//!     hours: None,
-//! });
+//! let heard = read(&Call::of(&turns, "2026-11-24T15:00:00Z".parse()?, "America/New_York"));
 //! assert_eq!(heard.at, Some("2026-11-25T22:30:00Z".parse()?));
 //! assert_eq!(heard.evidence, "half past five");
 //! # Ok::<(), jiff::Error>(())
@@ -160,6 +152,13 @@ pub struct Call<'a> {
     pub hours: Option<&'a Hours>,
 }
 
+impl<'a> Call<'a> {
+    /// A conversation in English, unless more is said.
+    pub const fn of(turns: &'a [Turn], end: Timestamp, zone: &'a str) -> Self {
+        Self { turns, end, zone, agent_zone: None, only_the_time: false, lang: Lang::En, hours: None }
+    }
+}
+
 /// What was heard.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Heard {
@@ -290,15 +289,7 @@ mod tests {
     #[test]
     fn a_zone_nobody_knows_is_no_time() {
         let turns = [Turn { role: Role::User, content: "call me tomorrow at three".to_owned() }];
-        let call = Call {
-            turns: &turns,
-            end: Timestamp::UNIX_EPOCH,
-            zone: "Mars/Olympus",
-            agent_zone: None,
-            only_the_time: false,
-            lang: Lang::En,
-            hours: None,
-        };
+        let call = Call::of(&turns, Timestamp::UNIX_EPOCH, "Mars/Olympus");
         assert_eq!(read(&call).at, None);
         assert!(read(&Call { zone: "America/New_York", ..call }).at.is_some());
     }
@@ -306,16 +297,9 @@ mod tests {
     fn check_any(text: &str, want: Option<&str>) {
         let turns = [Turn { role: Role::User, content: text.to_owned() }];
         let zone = "Europe/Madrid";
-        let call = Call {
-            turns: &turns,
-            // Sunday, 29 November 2026, 15:59 in Madrid.
-            end: "2026-11-29T14:59:00Z".parse().expect("a time"),
-            zone,
-            agent_zone: None,
-            only_the_time: true,
-            lang: Lang::En,
-            hours: None,
-        };
+        // Sunday, 29 November 2026, 15:59 in Madrid.
+        let end = "2026-11-29T14:59:00Z".parse().expect("a time");
+        let call = Call { only_the_time: true, ..Call::of(&turns, end, zone) };
         let local = |at: Timestamp| at.in_tz(zone).expect("a zone").strftime("%a %d %H:%M").to_string();
         assert_eq!(read_in_any_language(&call).at.map(local).as_deref(), want, "{text}");
     }

@@ -305,6 +305,24 @@ pub(crate) struct Length {
     pub(crate) from_that: i8,
 }
 
+impl Length {
+    /// So much of a unit, and nothing more said of it.
+    pub(crate) const fn of(least: f64, most: f64, unit: Unit) -> Self {
+        Self {
+            least,
+            most,
+            unit,
+            about: false,
+            vague: false,
+            led: false,
+            given: false,
+            from_now: false,
+            from_day: 0,
+            from_that: 0,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     Seconds,

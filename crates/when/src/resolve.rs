@@ -323,7 +323,7 @@ impl Reader<'_> {
                 found(at, earliest, self.wall(date, minutes)?)
             }
             Bound::Between => {
-                let until = self.slot.until.map_or(minutes + 60, |until| self.until(clock, until, minutes));
+                let until = self.slot.until.map_or(minutes + 60, |until| self.until(until, minutes));
                 found(at, at, self.wall(date, until)?)
             }
             Bound::At => found(at, at, at.checked_add(MINUTE).ok()?),
@@ -331,8 +331,7 @@ impl Reader<'_> {
     }
 
     /// The end of a range, in minutes after its day's beginning.
-    fn until(&mut self, from: Clock, until: Clock, start: i32) -> i32 {
-        let _ = from;
+    fn until(&mut self, until: Clock, start: i32) -> i32 {
         let mut end = self.minutes_of(until, self.slot.of, false);
         while end <= start {
             end += if until.half.is_none() { 720 } else { 1440 };
@@ -412,37 +411,12 @@ impl Reader<'_> {
         let twelve = hour % 12;
         let hour = match (clock.half, part.map(side)) {
             (Some(Half::Full), _) => hour,
-            (Some(Half::Am), _) => {
-                if hour > 12 {
-                    hour
-                } else {
-                    twelve
-                }
-            }
-            (Some(Half::Pm), _) => {
-                if hour > 12 {
-                    hour
-                } else {
-                    twelve + 12
-                }
-            }
-            (None, Some(Side::Morning)) => twelve,
-            (None, Some(Side::Noon)) => {
-                if hour < 8 {
-                    twelve + 12
-                } else {
-                    hour
-                }
-            }
-            (None, Some(Side::Afternoon)) => twelve + 12,
+            (Some(_), _) if hour > 12 => hour,
+            (Some(Half::Am), _) | (None, Some(Side::Morning)) => twelve,
+            (None, Some(Side::Noon)) if hour >= 8 => hour,
             // Twelve at night is midnight.
-            (None, Some(Side::Evening)) => {
-                if hour == 12 {
-                    0
-                } else {
-                    twelve + 12
-                }
-            }
+            (None, Some(Side::Evening)) if hour == 12 => 0,
+            (Some(Half::Pm), _) | (None, Some(Side::Noon | Side::Afternoon | Side::Evening)) => twelve + 12,
             (None, None) => {
                 self.doubt(true, Doubt::HalfOfDay);
                 match hour {

@@ -20,13 +20,10 @@ fuzz_target!(|input: (u32, u8, &str)| {
         .collect();
     let end = Timestamp::from_second(i64::from(seconds)).expect("within jiff's years");
     let call = Call {
-        turns: &turns,
-        end,
-        zone: ZONES[usize::from(choice) % ZONES.len()],
         agent_zone: (choice & 8 != 0).then_some("America/Los_Angeles"),
         only_the_time: choice & 16 != 0,
         lang: if choice & 32 == 0 { Lang::En } else { Lang::Es },
-        hours: None,
+        ..Call::of(&turns, end, ZONES[usize::from(choice) % ZONES.len()])
     };
     let heard = read(&call);
     assert_eq!(heard, read(&call));

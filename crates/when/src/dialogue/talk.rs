@@ -22,6 +22,7 @@ pub(super) struct Said {
     pub(super) asked: bool,
 }
 
+#[derive(Default)]
 pub(super) struct Talk {
     /// Somebody asked for a call, or took one for granted.
     pub(super) wanted: bool,
@@ -87,40 +88,8 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    pub(super) const fn new(today: Date) -> Self {
-        Self {
-            wanted: false,
-            settled: None,
-            agreed: false,
-            proposed: Vec::new(),
-            asked_now: false,
-            asked: false,
-            offers: Vec::new(),
-            ground: None,
-            that: None,
-            that_is_other: false,
-            when: false,
-            asked_else: false,
-            promised: false,
-            refused: Vec::new(),
-            correcting: false,
-            accepted: false,
-            offered: false,
-            offered_call: false,
-            said: Vec::new(),
-            objects: false,
-            objected: false,
-            echoed: false,
-            heard: Vec::new(),
-            hour: None,
-            elsewhere: false,
-            fallback: false,
-            declined: false,
-            of_another: false,
-            zone: None,
-            doubts: Vec::new(),
-            today,
-        }
+    pub(super) fn new(today: Date) -> Self {
+        Self { today, ..Self::default() }
     }
 
     /// What it comes to.

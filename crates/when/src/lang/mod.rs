@@ -111,6 +111,11 @@ impl<'s> At<'s> {
         words.iter().enumerate().all(|(n, word)| self.word(n) == *word)
     }
 
+    /// What the first of these phrases that comes next stands for, and how many tokens it takes.
+    pub(crate) fn first<T: Copy>(self, table: &[(&[&str], T)]) -> Option<(T, usize)> {
+        table.iter().find(|(words, _)| self.says(words)).map(|(words, what)| (*what, words.len()))
+    }
+
     /// How many tokens the first of these phrases takes that comes next.
     pub(crate) fn any(self, phrases: &[&[&str]]) -> Option<usize> {
         phrases.iter().find(|phrase| self.says(phrase)).map(|phrase| phrase.len())

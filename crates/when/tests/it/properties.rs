@@ -12,102 +12,17 @@ fn heard(text: &str, lang: Lang, only_the_time: bool) -> Heard {
         Turn { role: Role::User, content: text.to_owned() },
     ];
     let end = "2026-11-01T05:30:00Z".parse().expect("a time");
-    read(&Call {
-        turns: &turns,
-        end,
-        zone: "America/New_York",
-        agent_zone: None,
-        only_the_time,
-        lang,
-        hours: None,
-    })
+    read(&Call { only_the_time, lang, ..Call::of(&turns, end, "America/New_York") })
 }
 
 /// Words that rules look for, and a few that they do not.
 fn words() -> impl Strategy<Value = String> {
-    let word = prop::sample::select(vec![
-        "in",
-        "half",
-        "an",
-        "hour",
-        "and",
-        "a",
-        "99999",
-        "12:99",
-        "next",
-        "friday",
-        "p",
-        "m",
-        ".",
-        "at",
-        "26",
-        "weeks",
-        "tonight",
-        "noon",
-        "couple",
-        "of",
-        "call",
-        "me",
-        "12",
-        "minutes",
-        "quarter",
-        "to",
-        "one",
-        "thirty",
-        "the",
-        "31st",
-        "february",
-        "2026-02-30",
-        "after",
-        "before",
-        "between",
-        "until",
-        "not",
-        "no",
-        "wait",
-        "monday",
-        "your",
-        "time",
-        "eastern",
-        "-",
-        "/",
-        "1400",
-        "hours",
-        "ish",
-        "la",
-        "las",
-        "tres",
-        "y",
-        "media",
-        "menos",
-        "cuarto",
-        "manana",
-        "por",
-        "de",
-        "que",
-        "viene",
-        "lunes",
-        "el",
-        "veintitres",
-        "?",
-        "0",
-        "00:00",
-        "24",
-        "second",
-        "first",
-        "last",
-        "from",
-        "now",
-        "that",
-        "end",
-        "year",
-        "easter",
-        "2",
-        "or",
-        "x",
-        "'",
-        "9.30",
-    ]);
+    let words = "in half an hour and a 99999 12:99 next friday p m . at 26 weeks tonight noon couple of \
+        call me 12 minutes quarter to one thirty the 31st february 2026-02-30 after before between until \
+        not no wait monday your time eastern - / 1400 hours ish la las tres y media menos cuarto manana por \
+        de que viene lunes el veintitres ? 0 00:00 24 second first last from now that end year easter 2 or \
+        x ' 9.30 veinte diez treinta seis pm";
+    let word = prop::sample::select(words.split(' ').collect::<Vec<_>>());
     prop::collection::vec(word, 0..16).prop_map(|words| words.join(" "))
 }
 
@@ -190,15 +105,7 @@ fn weekdays_move_with_the_week() {
     ] {
         let turns = [Turn { role: Role::User, content: said.to_owned() }];
         let at = |end: &jiff::Zoned| {
-            let call = Call {
-                turns: &turns,
-                end: end.timestamp(),
-                zone: "America/New_York",
-                agent_zone: None,
-                only_the_time: false,
-                lang: Lang::En,
-                hours: None,
-            };
+            let call = Call::of(&turns, end.timestamp(), "America/New_York");
             read(&call).at.map(|at| at.to_zoned(zone.clone()).datetime())
         };
         let first: jiff::Zoned = "2026-01-07T10:30:00-05:00[America/New_York]".parse().expect("a time");
@@ -223,18 +130,7 @@ fn around_every_clock_change_of_five_years_hours_elapse_and_walls_stay() {
         for change in zone.following(from).take_while(|c| c.timestamp() < to) {
             seen += 1;
             let end = change.timestamp() - jiff::SignedDuration::from_mins(90);
-            let heard = |turns: &[Turn]| {
-                let call = Call {
-                    turns,
-                    end,
-                    zone: name.as_str(),
-                    agent_zone: None,
-                    only_the_time: false,
-                    lang: Lang::En,
-                    hours: None,
-                };
-                read(&call).at.expect("a time")
-            };
+            let heard = |turns: &[Turn]| read(&Call::of(turns, end, name.as_str())).at.expect("a time");
             assert_eq!(heard(&elapsed).duration_since(end).as_hours(), 3, "{} {end}", name.as_str());
             let at = heard(&wall).to_zoned(zone.clone());
             assert_eq!((at.hour(), at.minute()), (15, 0), "{} {end}", name.as_str());

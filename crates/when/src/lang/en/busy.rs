@@ -23,18 +23,10 @@ fn progressive(s: At<'_>) -> Option<usize> {
         ("i" | "we", "am" | "are") => 2,
         _ => return None,
     };
+    #[rustfmt::skip]
     let adverb = usize::from(matches!(
         s.word(be),
-        "just"
-            | "still"
-            | "usually"
-            | "always"
-            | "normally"
-            | "out"
-            | "off"
-            | "already"
-            | "actually"
-            | "only"
+        "just" | "still" | "usually" | "always" | "normally" | "out" | "off" | "already" | "actually" | "only"
     ));
     let verb = s.word(be + adverb);
     let is_verb = verb.len() > 5 && verb.ends_with("ing") && !about_the_call(verb);
@@ -42,56 +34,16 @@ fn progressive(s: At<'_>) -> Option<usize> {
 }
 
 /// What one does about a call, or no doing at all.
+#[rustfmt::skip]
 fn about_the_call(word: &str) -> bool {
     matches!(
         word,
-        "calling"
-            | "ringing"
-            | "phoning"
-            | "thinking"
-            | "going"
-            | "looking"
-            | "talking"
-            | "speaking"
-            | "wondering"
-            | "asking"
-            | "hoping"
-            | "saying"
-            | "planning"
-            | "trying"
-            | "getting"
-            | "expecting"
-            | "wanting"
-            | "needing"
-            | "leaning"
-            | "aiming"
-            | "coming"
-            | "sitting"
-            | "standing"
-            | "returning"
-            | "wishing"
-            | "telling"
-            | "hearing"
-            | "waiting"
-            | "guessing"
-            | "suggesting"
-            | "offering"
-            | "taking"
-            | "putting"
-            | "booking"
-            | "scheduling"
-            | "checking"
-            | "evening"
-            | "morning"
-            | "nothing"
-            | "anything"
-            | "during"
-            | "being"
-            | "willing"
-            | "assuming"
-            | "confirming"
-            | "following"
-            | "reaching"
+        "calling" | "ringing" | "phoning" | "thinking" | "going" | "looking" | "talking" | "speaking"
+        | "wondering" | "asking" | "hoping" | "saying" | "planning" | "trying" | "getting" | "expecting"
+        | "wanting" | "needing" | "leaning" | "aiming" | "coming" | "sitting" | "standing" | "returning"
+        | "wishing" | "telling" | "hearing" | "waiting" | "guessing" | "suggesting" | "offering" | "taking"
+        | "putting" | "booking" | "scheduling" | "checking" | "evening" | "morning" | "nothing" | "anything"
+        | "during" | "being" | "willing" | "assuming" | "confirming" | "following" | "reaching"
     )
 }
 
@@ -104,36 +56,14 @@ fn habit(s: At<'_>) -> Option<usize> {
         s.word(1),
         "usually" | "always" | "normally" | "mostly" | "generally" | "often"
     ));
-    matches!(
+    #[rustfmt::skip]
+    let does = matches!(
         s.word(1 + adverb),
-        "eat"
-            | "fly"
-            | "teach"
-            | "drive"
-            | "swim"
-            | "coach"
-            | "cook"
-            | "sleep"
-            | "nap"
-            | "pray"
-            | "train"
-            | "ride"
-            | "walk"
-            | "shower"
-            | "board"
-            | "pack"
-            | "sing"
-            | "volunteer"
-            | "babysit"
-            | "commute"
-            | "milk"
-            | "feed"
-            | "bake"
-            | "deliver"
-            | "unload"
-            | "load"
-    )
-    .then_some(2 + adverb)
+        "eat" | "fly" | "teach" | "drive" | "swim" | "coach" | "cook" | "sleep" | "nap" | "pray" | "train"
+        | "ride" | "walk" | "shower" | "board" | "pack" | "sing" | "volunteer" | "babysit" | "commute"
+        | "milk" | "feed" | "bake" | "deliver" | "unload" | "load"
+    );
+    does.then_some(2 + adverb)
 }
 
 /// "It is expiring on the thirtieth".
@@ -154,44 +84,13 @@ fn subject(s: At<'_>) -> Option<usize> {
         None => return None,
     };
     let determined = |n: usize| matches!(s.back(n), "the" | "my" | "our" | "his" | "her" | "their");
+    #[rustfmt::skip]
     let of_ours = matches!(
         noun,
-        "time"
-            | "times"
-            | "day"
-            | "days"
-            | "one"
-            | "ones"
-            | "best"
-            | "earliest"
-            | "latest"
-            | "soonest"
-            | "next"
-            | "first"
-            | "last"
-            | "only"
-            | "call"
-            | "callback"
-            | "slot"
-            | "window"
-            | "opening"
-            | "gap"
-            | "preference"
-            | "choice"
-            | "thing"
-            | "option"
-            | "date"
-            | "hour"
-            | "plan"
-            | "bet"
-            | "off"
-            | "weekend"
-            | "week"
-            | "rest"
-            | "same"
-            | "afternoon"
-            | "morning"
-            | "evening"
+        "time" | "times" | "day" | "days" | "one" | "ones" | "best" | "earliest" | "latest" | "soonest"
+        | "next" | "first" | "last" | "only" | "call" | "callback" | "slot" | "window" | "opening" | "gap"
+        | "preference" | "choice" | "thing" | "option" | "date" | "hour" | "plan" | "bet" | "off" | "weekend"
+        | "week" | "rest" | "same" | "afternoon" | "morning" | "evening"
     );
     if noun.is_empty() || of_ours || !(determined(back + 1) || determined(back + 2)) {
         return None;

@@ -29,31 +29,11 @@ fn sounds_like(word: &str) -> Option<u32> {
 /// An hour by ear behind "half" or "quarter past", where nothing follows that it would belong to.
 pub(super) fn by_ear(s: At<'_>) -> Option<(Clock, usize)> {
     let hour = sounds_like(s.word(0))?;
+    #[rustfmt::skip]
     let leads = matches!(
         s.word(1),
-        "the"
-            | "a"
-            | "an"
-            | "my"
-            | "me"
-            | "you"
-            | "it"
-            | "this"
-            | "that"
-            | "his"
-            | "her"
-            | "your"
-            | "our"
-            | "be"
-            | "go"
-            | "get"
-            | "do"
-            | "see"
-            | "some"
-            | "all"
-            | "us"
-            | "him"
-            | "them"
+        "the" | "a" | "an" | "my" | "me" | "you" | "it" | "this" | "that" | "his" | "her" | "your" | "our"
+        | "be" | "go" | "get" | "do" | "see" | "some" | "all" | "us" | "him" | "them"
     );
     let clock = Clock { hour: hour as i8, minute: 0, half: None, form: Form::Plain, about: false };
     (!leads && cardinal(s.on(1)).is_none()).then_some((clock, 1))
@@ -75,44 +55,14 @@ pub(super) fn misheard(s: At<'_>) -> Option<(u32, usize)> {
             && s.word(0) != "free"
             || matches!(s.back(1), "today" | "tomorrow" | "tonight" | "say" | "like" | "make")
             || s.back(1) == "it" && s.back(2) == "make";
+    #[rustfmt::skip]
     let alone = s.token(1).is_none_or(|t| t.is_stop() || t.kind == Kind::Comma)
         || matches!(
             s.word(1),
-            "today"
-                | "tomorrow"
-                | "tonight"
-                | "in"
-                | "on"
-                | "please"
-                | "or"
-                | "would"
-                | "works"
-                | "is"
-                | "will"
-                | "then"
-                | "so"
-                | "and"
-                | "cause"
-                | "sharp"
-                | "exactly"
-                | "eastern"
-                | "central"
-                | "mountain"
-                | "pacific"
-                | "i"
-                | "i'm"
-                | "if"
-                | "no"
-                | "you"
-                | "we"
-                | "he"
-                | "she"
-                | "he's"
-                | "she's"
-                | "but"
-                | "because"
-                | "call"
-                | "ring"
+            "today" | "tomorrow" | "tonight" | "in" | "on" | "please" | "or" | "would" | "works" | "is"
+            | "will" | "then" | "so" | "and" | "cause" | "sharp" | "exactly" | "eastern" | "central"
+            | "mountain" | "pacific" | "i" | "i'm" | "if" | "no" | "you" | "we" | "he" | "she" | "he's"
+            | "she's" | "but" | "because" | "call" | "ring"
         );
     let strict = !matches!(s.word(0), "to" | "for" | "free" | "won");
     ((told_half && (expected || strict || told_minutes))

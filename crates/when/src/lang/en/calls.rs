@@ -10,48 +10,18 @@ pub(super) fn by_a_name(s: At<'_>) -> Option<usize> {
     if !matches!(s.word(0), "call" | "ring" | "phone") {
         return None;
     }
+    #[rustfmt::skip]
     let named = !matches!(
         s.back(1),
-        "" | "to"
-            | "a"
-            | "the"
-            | "i"
-            | "we"
-            | "you"
-            | "this"
-            | "that"
-            | "my"
-            | "your"
-            | "not"
-            | "please"
-            | "just"
-            | "then"
-            | "me"
-            | "us"
-            | "and"
-            | "or"
-            | "phone"
-            | "another"
-            | "an"
-            | "missed"
-            | "quick"
+        "" | "to" | "a" | "the" | "i" | "we" | "you" | "this" | "that" | "my" | "your" | "not" | "please"
+        | "just" | "then" | "me" | "us" | "and" | "or" | "phone" | "another" | "an" | "missed" | "quick"
     );
     let asked = (2..=3).any(|n| MODALS.contains(&s.back(n)) && !matches!(s.back(n - 1), "i" | "we" | "you"));
+    #[rustfmt::skip]
     let of_another = matches!(
         s.word(1),
-        "the"
-            | "my"
-            | "his"
-            | "her"
-            | "their"
-            | "him"
-            | "them"
-            | "it"
-            | "me"
-            | "us"
-            | "you"
-            | "from"
-            | "about"
+        "the" | "my" | "his" | "her" | "their" | "him" | "them" | "it" | "me" | "us" | "you" | "from"
+        | "about"
     );
     (named && asked && !of_another).then_some(1)
 }
@@ -110,24 +80,12 @@ pub(super) fn somebody(s: At<'_>) -> Option<(Cue, usize)> {
 }
 
 /// Where the person is reached.
+#[rustfmt::skip]
 pub(super) fn is_own_line(noun: &str) -> bool {
     matches!(
         noun,
-        "cell"
-            | "cellphone"
-            | "mobile"
-            | "phone"
-            | "number"
-            | "line"
-            | "house"
-            | "home"
-            | "work"
-            | "landline"
-            | "desk"
-            | "other"
-            | "same"
-            | "direct"
-            | "room"
+        "cell" | "cellphone" | "mobile" | "phone" | "number" | "line" | "house" | "home" | "work" | "landline"
+        | "desk" | "other" | "same" | "direct" | "room"
     )
 }
 
@@ -141,68 +99,31 @@ pub(super) fn bare_call(s: At<'_>) -> Option<usize> {
     }
     let len = 1 + usize::from(s.word(1) == "back");
     let next = s.on(len);
+    #[rustfmt::skip]
     let timed = matches!(
         next.word(0),
-        "at" | "on"
-            | "in"
-            | "after"
-            | "before"
-            | "around"
-            | "about"
-            | "between"
-            | "by"
-            | "later"
-            | "then"
-            | "first"
-            | "this"
-            | "next"
-            | "any"
-            | "anytime"
-            | "tomorrow"
-            | "today"
-            | "tonight"
-            | "sometime"
-            | "not"
-            | "back"
-            | "early"
-            | "late"
-            | "when"
-            | "once"
+        "at" | "on" | "in" | "after" | "before" | "around" | "about" | "between" | "by" | "later" | "then"
+        | "first" | "this" | "next" | "any" | "anytime" | "tomorrow" | "today" | "tonight" | "sometime"
+        | "not" | "back" | "early" | "late" | "when" | "once"
     ) || day::weekday(next.word(0)).is_some();
     (timed || len == 2).then_some(len)
 }
 
 /// "This call", "on a call", "I got a call", "missed call": a call that is, not one that is wanted.
+#[rustfmt::skip]
 pub(super) fn is_not_asked(s: At<'_>) -> bool {
     matches!(
         s.back(1),
-        "this"
-            | "your"
-            | "my"
-            | "the"
-            | "missed"
-            | "last"
-            | "conference"
-            | "zoom"
-            | "work"
-            | "another"
-            | "phone"
+        "this" | "your" | "my" | "the" | "missed" | "last" | "conference" | "zoom" | "work" | "another"
+        | "phone"
     ) || (s.back(1) == "a" && matches!(s.back(2), "on" | "got" | "had" | "have" | "missed" | "received"))
 }
 
 /// "On a call", "got a call", "thanks for taking my call".
+#[rustfmt::skip]
 pub(super) fn is_taken(s: At<'_>) -> bool {
     matches!(
         s.back(1),
-        "on" | "got"
-            | "had"
-            | "received"
-            | "missed"
-            | "taking"
-            | "for"
-            | "in"
-            | "from"
-            | "returning"
-            | "this"
+        "on" | "got" | "had" | "received" | "missed" | "taking" | "for" | "in" | "from" | "returning" | "this"
     )
 }

@@ -143,11 +143,11 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
     }
     if matches!(s.word(len), "o'clock" | "oclock") {
         (form, len) = (Form::Plain, len + 1);
-    } else if s.says_at(len, &["o", "clock"]) {
+    } else if s.on(len).says(&["o", "clock"]) {
         (form, len) = (Form::Plain, len + 2);
     } else if s.word(len) == "sharp" {
         (form, len) = (Form::Plain, len + 1);
-    } else if s.says_at(len, &["on", "the", "dot"]) || s.says_at(len, &["on", "the", "nose"]) {
+    } else if s.on(len).any(&[&["on", "the", "dot"], &["on", "the", "nose"]]).is_some() {
         (form, len) = (Form::Plain, len + 3);
     } else if s.word(len) == "hundred" && hour > 0 && minute == 0 {
         let hours = usize::from(s.word(len + 1) == "hours");
@@ -180,73 +180,25 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
 }
 
 /// Behind "at" and the like.
+#[rustfmt::skip]
 fn is_led(s: At<'_>) -> bool {
     matches!(
         s.back(1),
-        "at" | "around"
-            | "about"
-            | "by"
-            | "after"
-            | "before"
-            | "till"
-            | "until"
-            | "til"
-            | "past"
-            | "approximately"
-            | "roughly"
+        "at" | "around" | "about" | "by" | "after" | "before" | "till" | "until" | "til" | "past"
+        | "approximately" | "roughly"
     ) || matches!(s.token_back(1).map(|t| &t.kind), Some(Kind::Sign('@')))
 }
 
 /// Whether an hour may begin behind the word before: "the upper left one" is none.
 fn may_begin(s: At<'_>) -> bool {
+    #[rustfmt::skip]
     let word = matches!(
         s.back(1),
-        "" | "no"
-            | "half"
-            | "quarter"
-            | "after"
-            | "before"
-            | "of"
-            | "till"
-            | "nope"
-            | "yeah"
-            | "yes"
-            | "yep"
-            | "say"
-            | "maybe"
-            | "like"
-            | "or"
-            | "and"
-            | "to"
-            | "tomorrow"
-            | "today"
-            | "tonight"
-            | "then"
-            | "for"
-            | "it"
-            | "do"
-            | "okay"
-            | "ok"
-            | "sure"
-            | "actually"
-            | "wait"
-            | "sorry"
-            | "mean"
-            | "so"
-            | "well"
-            | "make"
-            | "from"
-            | "between"
-            | "past"
-            | "til"
-            | "but"
-            | "just"
-            | "right"
-            | "how"
-            | "be"
-            | "probably"
-            | "think"
-            | "guess"
+        "" | "no" | "half" | "quarter" | "after" | "before" | "of" | "till" | "nope" | "yeah" | "yes" | "yep"
+        | "say" | "maybe" | "like" | "or" | "and" | "to" | "tomorrow" | "today" | "tonight" | "then" | "for"
+        | "it" | "do" | "okay" | "ok" | "sure" | "actually" | "wait" | "sorry" | "mean" | "so" | "well"
+        | "make" | "from" | "between" | "past" | "til" | "but" | "just" | "right" | "how" | "be" | "probably"
+        | "think" | "guess"
     );
     word || is_led(s) || super::day::weekday(s.back(1)).is_some()
 }
@@ -355,44 +307,17 @@ fn is_pronoun(s: At<'_>) -> bool {
     {
         return true;
     }
-    plain
-        && (matches!(
-            s.back(1),
-            "this"
-                | "either"
-                | "same"
-                | "that"
-                | "the"
-                | "which"
-                | "no"
-                | "another"
-                | "any"
-                | "every"
-                | "other"
-                | "last"
-                | "next"
-                | "only"
-                | "new"
-                | "good"
-                | "better"
-                | "each"
-                | "first"
-                | "big"
-                | "right"
-                | "wrong"
-        ) || matches!(
-            s.word(1),
-            "of" | "more"
-                | "thing"
-                | "moment"
-                | "who"
-                | "that"
-                | "where"
-                | "question"
-                | "time"
-                | "way"
-                | "sec"
-        ))
+    #[rustfmt::skip]
+    let points = matches!(
+        s.back(1),
+        "this" | "either" | "same" | "that" | "the" | "which" | "no" | "another" | "any" | "every"
+        | "other" | "last" | "next" | "only" | "new" | "good" | "better" | "each" | "first" | "big"
+        | "right" | "wrong"
+    ) || matches!(
+        s.word(1),
+        "of" | "more" | "thing" | "moment" | "who" | "that" | "where" | "question" | "time" | "way" | "sec"
+    );
+    plain && points
 }
 
 /// "The nine oh seven", "in two oh nine": an area code, a room.
@@ -413,10 +338,4 @@ fn is_reference(s: At<'_>) -> bool {
             | "route" | "interstate" | "highway" | "gate" | "flight" | "option" | "page" | "step" | "floor" | "channel" | "version"
             | "chapter" | "line" | "level" | "phase" | "is" if s.back(1) != "is" || matches!(s.back(2), "son" | "daughter" | "he" | "she" | "number" | "age" | "mom" | "dad")
     )
-}
-
-impl At<'_> {
-    fn says_at(self, n: usize, words: &[&str]) -> bool {
-        self.on(n).says(words)
-    }
 }

@@ -70,21 +70,12 @@ pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
 }
 
 /// Whether a call hangs on what nobody knows yet, and not on what is convenient.
+#[rustfmt::skip]
 fn is_condition(s: At<'_>) -> bool {
     !matches!(
         s.word(0),
-        "" | "you"
-            | "possible"
-            | "i"
-            | "i'm"
-            | "that's"
-            | "it's"
-            | "at"
-            | "not"
-            | "they"
-            | "he"
-            | "she"
-            | "we"
+        "" | "you" | "possible" | "i" | "i'm" | "that's" | "it's" | "at" | "not" | "they" | "he" | "she"
+        | "we"
     )
 }
 
@@ -98,21 +89,11 @@ fn when_over(s: At<'_>) -> Option<usize> {
         &["once"],
         &["after"],
     ])?;
+    #[rustfmt::skip]
     let who = matches!(
         s.word(lead),
-        "i" | "we"
-            | "it"
-            | "that"
-            | "he"
-            | "she"
-            | "they"
-            | "i'm"
-            | "we're"
-            | "it's"
-            | "that's"
-            | "he's"
-            | "she's"
-            | "they're"
+        "i" | "we" | "it" | "that" | "he" | "she" | "they" | "i'm" | "we're" | "it's" | "that's" | "he's"
+        | "she's" | "they're"
     );
     let verb =
         lead + 1 + usize::from(matches!(s.word(lead + 1), "is" | "are" | "am" | "all" | "get" | "gets"));
@@ -130,23 +111,12 @@ fn in_vain(s: At<'_>) -> Option<usize> {
     if s.word(0) != "if" {
         return None;
     }
+    #[rustfmt::skip]
     let fails = |word: &str| {
         matches!(
             word,
-            "answer"
-                | "answers"
-                | "answering"
-                | "pick"
-                | "picks"
-                | "miss"
-                | "misses"
-                | "missed"
-                | "voicemail"
-                | "reach"
-                | "asleep"
-                | "respond"
-                | "engaged"
-                | "busy"
+            "answer" | "answers" | "answering" | "pick" | "picks" | "miss" | "misses" | "missed" | "voicemail"
+            | "reach" | "asleep" | "respond" | "engaged" | "busy"
         )
     };
     (2..=5)
@@ -156,25 +126,13 @@ fn in_vain(s: At<'_>) -> Option<usize> {
 }
 
 /// "Phone appointment", "telephone assessment": one that is a call.
+#[rustfmt::skip]
 fn is_appointment(word: &str) -> bool {
     matches!(
         word,
-        "appointment"
-            | "appointments"
-            | "assessment"
-            | "consult"
-            | "consultation"
-            | "consultations"
-            | "interview"
-            | "review"
-            | "chat"
-            | "slot"
-            | "slots"
-            | "meeting"
-            | "triage"
-            | "session"
-            | "check"
-            | "screening"
+        "appointment" | "appointments" | "assessment" | "consult" | "consultation" | "consultations"
+        | "interview" | "review" | "chat" | "slot" | "slots" | "meeting" | "triage" | "session" | "check"
+        | "screening"
     )
 }
 
@@ -314,21 +272,12 @@ fn is_no_refusal(words: &[&str], s: At<'_>) -> bool {
 }
 
 /// "Get me at five", but "don't get me wrong".
+#[rustfmt::skip]
 fn is_timed(word: &str) -> bool {
     matches!(
         word,
-        "at" | "after"
-            | "before"
-            | "around"
-            | "about"
-            | "on"
-            | "in"
-            | "between"
-            | "by"
-            | "tomorrow"
-            | "tonight"
-            | "today"
-            | "then"
+        "at" | "after" | "before" | "around" | "about" | "on" | "in" | "between" | "by" | "tomorrow"
+        | "tonight" | "today" | "then"
     )
 }
 

@@ -59,8 +59,7 @@ fn near(s: At<'_>) -> Option<Named> {
     if s.word(0) == "tonight" || s.word(0) == "tonite" {
         return Some(Named::two(Part::Day(Day::In(0)), Part::Of(DayPart::Night), 1));
     }
-    let (words, found) = DAYS.iter().find(|(words, _)| s.says(words))?;
-    Some(day(*found, words.len()))
+    s.first(DAYS).map(|(found, len)| day(found, len))
 }
 
 /// "Three days after Friday", "two weeks from January 15".
@@ -82,18 +81,7 @@ fn from_day(s: At<'_>) -> Option<Named> {
         return None;
     }
     let n = f64::from(n.min(1000));
-    let length = Length {
-        given: false,
-        least: n,
-        most: n,
-        unit,
-        about: false,
-        vague: false,
-        led: true,
-        from_now: false,
-        from_day: sign,
-        from_that: 0,
-    };
+    let length = Length { led: true, from_day: sign, ..Length::of(n, n, unit) };
     Some(Named { parts: [Some(Part::Length(length)), base.parts[0].clone()], len: len + 2 + base.len })
 }
 
@@ -120,20 +108,15 @@ fn counted(s: At<'_>) -> Option<Named> {
             return Some(day(Day::WeeksFrom(n, base), len + 1 + link + taken));
         }
     }
-    if s.says_at_days(len) {
+    if matches!(s.word(len), "day" | "days")
+        && s.word(len + 1) == "from"
+        && matches!(s.word(len + 2), "tomorrow" | "tmrw")
+    {
         return Some(day(Day::In(i32::from(n) + 1), len + 3));
     }
     let weekday = weekday(s.word(len)).filter(|_| len > 0 && n > 0)?;
     (s.word(len + 1) == "from" && s.word(len + 2) == "now")
         .then(|| day(Day::Weekday(weekday, Which::Nth(n)), len + 3))
-}
-
-impl At<'_> {
-    fn says_at_days(self, len: usize) -> bool {
-        matches!(self.word(len), "day" | "days")
-            && self.word(len + 1) == "from"
-            && matches!(self.word(len + 2), "tomorrow" | "tmrw")
-    }
 }
 
 /// Weeks, weekends and months.
@@ -152,10 +135,7 @@ fn week(s: At<'_>) -> Option<Named> {
         (&["late"], Stretch::Late),
         (&["later"], Stretch::Late),
     ];
-    let (stretch, skip) = stretches
-        .iter()
-        .find(|(words, _)| s.says(words))
-        .map_or((Stretch::Whole, 0), |(words, stretch)| (*stretch, words.len()));
+    let (stretch, skip) = s.first(stretches).unwrap_or((Stretch::Whole, 0));
     let at = s.on(skip);
     let (found, len) = match (at.word(0), at.word(1), at.word(2), at.word(3)) {
         ("the", "week", "after", "next") => (Day::Week(stretch, 2), 4),
@@ -200,21 +180,12 @@ fn week(s: At<'_>) -> Option<Named> {
 }
 
 /// "In May", "by March": a month, and neither a permission nor a walk.
+#[rustfmt::skip]
 fn is_month(s: At<'_>) -> bool {
     matches!(
         s.back(1),
-        "in" | "of"
-            | "after"
-            | "before"
-            | "by"
-            | "until"
-            | "till"
-            | "early"
-            | "late"
-            | "mid"
-            | "from"
-            | "during"
-            | "since"
+        "in" | "of" | "after" | "before" | "by" | "until" | "till" | "early" | "late" | "mid" | "from"
+        | "during" | "since"
     )
 }
 
@@ -254,8 +225,8 @@ fn weekday_named(s: At<'_>) -> Option<Named> {
         (&["fortnight"], Which::Later(2)),
         (&["week"], Which::Later(1)),
     ];
-    if let Some((words, which)) = behind.iter().find(|(words, _)| at.says(words)) {
-        return Some(day(Day::Weekday(name, *which), len + words.len()));
+    if let Some((which, taken)) = at.first(behind) {
+        return Some(day(Day::Weekday(name, which), len + taken));
     }
     // "Wednesday the ninth", "Monday, the 28th"; "Friday the 3rd of July" and "Friday, July 3rd" are dates.
     let comma = usize::from(matches!(at.token(0).map(|t| &t.kind), Some(Kind::Comma)));
@@ -399,31 +370,12 @@ fn nth(s: At<'_>) -> Option<Named> {
     let full = the + len;
     let figure = matches!(s.token(the)?.kind, Kind::Ordinal(_));
     // "The first one", "first thing", "the second option", "for the third time".
+    #[rustfmt::skip]
     let other = matches!(
         s.word(full),
-        "one"
-            | "ones"
-            | "option"
-            | "thing"
-            | "time"
-            | "choice"
-            | "floor"
-            | "half"
-            | "slot"
-            | "of"
-            | "grade"
-            | "street"
-            | "avenue"
-            | "person"
-            | "name"
-            | "offer"
-            | "call"
-            | "appointment"
-            | "week"
-            | "party"
-            | "payment"
-            | "attempt"
-            | "try"
+        "one" | "ones" | "option" | "thing" | "time" | "choice" | "floor" | "half" | "slot" | "of" | "grade"
+        | "street" | "avenue" | "person" | "name" | "offer" | "call" | "appointment" | "week" | "party"
+        | "payment" | "attempt" | "try"
     );
     let small = n < 4 && !figure && the == 0;
     (!other && !small && (the == 1 || figure || s.back(1) == "on" || n > 4))

@@ -32,23 +32,13 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
         at += 2;
     }
     // "Two hours ago" and "two hours long" wait for nothing.
-    if matches!(
+    #[rustfmt::skip]
+    let waits_for_nothing = matches!(
         s.word(at),
-        "ago"
-            | "behind"
-            | "away"
-            | "long"
-            | "old"
-            | "delay"
-            | "late"
-            | "early"
-            | "each"
-            | "notice"
-            | "ahead"
-            | "call"
-            | "survey"
-            | "meeting"
-    ) {
+        "ago" | "behind" | "away" | "long" | "old" | "delay" | "late" | "early" | "each" | "notice" | "ahead"
+        | "call" | "survey" | "meeting"
+    );
+    if waits_for_nothing {
         return Some(Named::nothing(at));
     }
     if is_measure && !led && from == Trail::None && is_noun(s.word(at)) {
@@ -72,30 +62,12 @@ fn is_waited(s: At<'_>, at: usize) -> bool {
 }
 
 /// Whether a length before it only measures this word.
+#[rustfmt::skip]
 fn is_noun(word: &str) -> bool {
     !matches!(
         word,
-        "" | "later"
-            | "time"
-            | "so"
-            | "is"
-            | "works"
-            | "then"
-            | "and"
-            | "or"
-            | "if"
-            | "please"
-            | "okay"
-            | "ok"
-            | "sir"
-            | "madam"
-            | "no"
-            | "yeah"
-            | "i"
-            | "we"
-            | "you"
-            | "max"
-            | "only"
+        "" | "later" | "time" | "so" | "is" | "works" | "then" | "and" | "or" | "if" | "please" | "okay"
+        | "ok" | "sir" | "madam" | "no" | "yeah" | "i" | "we" | "you" | "max" | "only"
     )
 }
 
@@ -105,19 +77,7 @@ fn bare_minutes(s: At<'_>) -> Option<(Length, usize)> {
     let ends = s.token(len).is_none_or(Token::is_stop)
         || matches!(s.word(len), "and" | "or" | "then" | "okay" | "ok" | "if" | "cause" | "so" | "yeah");
     let minutes = f64::from(n);
-    let length = Length {
-        least: minutes,
-        most: minutes,
-        unit: Unit::Minutes,
-        about: false,
-        vague: false,
-        led: false,
-        given: false,
-        from_now: false,
-        from_day: 0,
-        from_that: 0,
-    };
-    ends.then_some((length, len))
+    ends.then_some((Length::of(minutes, minutes, Unit::Minutes), len))
 }
 
 /// What makes a length something to wait for.
@@ -159,7 +119,7 @@ fn softener(s: At<'_>) -> Option<usize> {
     s.any(SOFT)
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Trail {
     None,
     FromNow,
@@ -185,31 +145,12 @@ fn trail(s: At<'_>) -> (Trail, usize) {
         (&["later"], Trail::FromNow),
         (&["time"], Trail::FromNow),
     ];
-    TRAILS.iter().position(|(words, _)| s.says(words)).map_or((Trail::None, 0), |i| {
-        let (words, trail) = &TRAILS[i];
-        let trail = match trail {
-            Trail::AfterThat => Trail::AfterThat,
-            Trail::BeforeThat => Trail::BeforeThat,
-            _ => Trail::FromNow,
-        };
-        (trail, words.len())
-    })
+    s.first(TRAILS).unwrap_or((Trail::None, 0))
 }
 
 /// An amount and its unit.
 fn amount(s: At<'_>) -> Option<(Length, usize)> {
-    let length = |least: f64, most: f64, unit, vague| Length {
-        least,
-        most,
-        unit,
-        about: false,
-        vague,
-        led: false,
-        given: false,
-        from_now: false,
-        from_day: 0,
-        from_that: 0,
-    };
+    let length = |least, most, unit, vague| Length { vague, ..Length::of(least, most, unit) };
     if let Some((minutes, len)) = halves(s) {
         return Some((length(minutes, minutes, Unit::Minutes, false), len));
     }
@@ -292,24 +233,24 @@ fn halves(s: At<'_>) -> Option<(f64, usize)> {
         (&["a", "quarter", "hour"], 15.0),
         (&["quarter", "hour"], 15.0),
     ];
-    HALVES.iter().find(|(words, _)| s.says(words)).map(|(words, minutes)| (*minutes, words.len()))
+    s.first(HALVES)
 }
 
 /// How many: least, most, tokens, and whether it was only "a few".
 fn count(s: At<'_>) -> Option<(f64, f64, usize, bool)> {
-    const VAGUE: &[(&[&str], f64, f64)] = &[
-        (&["a", "couple", "more"], 2.0, 2.0),
-        (&["a", "couple", "of"], 2.0, 2.0),
-        (&["a", "couple"], 2.0, 2.0),
-        (&["couple", "of"], 2.0, 2.0),
-        (&["couple"], 2.0, 2.0),
-        (&["a", "few", "more"], 3.0, 3.0),
-        (&["a", "few"], 3.0, 3.0),
-        (&["few"], 3.0, 3.0),
-        (&["several"], 3.0, 3.0),
+    const VAGUE: &[(&[&str], f64)] = &[
+        (&["a", "couple", "more"], 2.0),
+        (&["a", "couple", "of"], 2.0),
+        (&["a", "couple"], 2.0),
+        (&["couple", "of"], 2.0),
+        (&["couple"], 2.0),
+        (&["a", "few", "more"], 3.0),
+        (&["a", "few"], 3.0),
+        (&["few"], 3.0),
+        (&["several"], 3.0),
     ];
-    if let Some((words, least, most)) = VAGUE.iter().find(|(words, ..)| s.says(words)) {
-        return Some((*least, *most, words.len(), true));
+    if let Some((n, len)) = s.first(VAGUE) {
+        return Some((n, n, len, true));
     }
     if matches!(s.word(0), "a" | "one") && s.word(1) == "hundred" {
         let and = 2 + usize::from(s.word(2) == "and");

@@ -25,21 +25,10 @@ use crate::{
 pub(crate) struct English;
 
 /// What "last" puts into the past.
+#[rustfmt::skip]
 const LAST: [&str; 14] = [
-    "night",
-    "evening",
-    "week",
-    "month",
-    "year",
-    "weekend",
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-    "sunday",
-    "time",
+    "night", "evening", "week", "month", "year", "weekend", "monday", "tuesday", "wednesday", "thursday",
+    "friday", "saturday", "sunday", "time",
 ];
 
 impl Language for English {
@@ -66,46 +55,15 @@ impl Language for English {
         cues::read(s)
     }
 
+    #[rustfmt::skip]
     fn is_glue(&self, s: At<'_>) -> bool {
         matches!(s.token(0).map(|t| &t.kind), Some(Kind::Comma | Kind::Sign('@' | '<' | '>' | '=')))
             || matches!(
                 s.word(0),
-                "at" | "on"
-                    | "in"
-                    | "for"
-                    | "of"
-                    | "the"
-                    | "a"
-                    | "maybe"
-                    | "like"
-                    | "say"
-                    | "please"
-                    | "so"
-                    | "and"
-                    | "that's"
-                    | "around"
-                    | "sometime"
-                    | "some"
-                    | "any"
-                    | "anytime"
-                    | "time"
-                    | "probably"
-                    | "uh"
-                    | "then"
-                    | "or"
-                    | "even"
-                    | "just"
-                    | "more"
-                    | "right"
-                    | "exactly"
-                    | "onwards"
-                    | "on's"
-                    | "during"
-                    | "well"
-                    | "perhaps"
-                    | "but"
-                    | "it's"
-                    | "that"
+                "at" | "on" | "in" | "for" | "of" | "the" | "a" | "maybe" | "like" | "say" | "please" | "so"
+                | "and" | "that's" | "around" | "sometime" | "some" | "any" | "anytime" | "time" | "probably"
+                | "uh" | "then" | "or" | "even" | "just" | "more" | "right" | "exactly" | "onwards" | "on's"
+                | "during" | "well" | "perhaps" | "but" | "it's" | "that"
             )
     }
 
@@ -118,54 +76,14 @@ impl Language for English {
                 && !matches!(s.back(1), "or" | "think" | "not" | "do" | "hope" | "guess" | "ever")
     }
 
+    #[rustfmt::skip]
     fn is_polite(&self, s: At<'_>) -> bool {
         matches!(
             s.word(0),
-            "please"
-                | "thanks"
-                | "thank"
-                | "you"
-                | "bye"
-                | "hi"
-                | "hello"
-                | "hey"
-                | "i"
-                | "me"
-                | "my"
-                | "is"
-                | "be"
-                | "to"
-                | "it"
-                | "with"
-                | "your"
-                | "we"
-                | "do"
-                | "can"
-                | "could"
-                | "will"
-                | "as"
-                | "if"
-                | "there"
-                | "here"
-                | "well"
-                | "um"
-                | "oh"
-                | "love"
-                | "mate"
-                | "sir"
-                | "ma'am"
-                | "man"
-                | "i'd"
-                | "i'll"
-                | "you'd"
-                | "one"
-                | "this"
-                | "these"
-                | "today"
-                | "only"
-                | "um-hm"
-                | "dear"
-                | "honey"
+            "please" | "thanks" | "thank" | "you" | "bye" | "hi" | "hello" | "hey" | "i" | "me" | "my" | "is"
+            | "be" | "to" | "it" | "with" | "your" | "we" | "do" | "can" | "could" | "will" | "as" | "if"
+            | "there" | "here" | "well" | "um" | "oh" | "love" | "mate" | "sir" | "ma'am" | "man" | "i'd"
+            | "i'll" | "you'd" | "one" | "this" | "these" | "today" | "only" | "um-hm" | "dear" | "honey"
         )
     }
 
@@ -358,12 +276,12 @@ fn bound(s: At<'_>) -> Option<Named> {
     if s.word(0) == "after" && length::read(s).is_some() {
         return None;
     }
-    let (words, bound) = BOUNDS.iter().find(|(words, _)| s.says(words))?;
+    let (bound, len) = s.first(BOUNDS)?;
     // "I'm away through Friday", but "talk me through it" and "Monday through Friday".
-    let walks = matches!(words[0], "through" | "thru")
+    let walks = matches!(s.word(0), "through" | "thru")
         && (day::read(s.on(1)).is_none() || day::weekday(s.back(1)).is_some());
     if walks {
         return None;
     }
-    Some(Named::one(Part::Bound(*bound), words.len()))
+    Some(Named::one(Part::Bound(bound), len))
 }

@@ -133,11 +133,10 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
     if s.word(0) == "lunch" && (beside_a_day(s.back(1)) || s.back(1) == "at" || beside_a_day(s.word(1))) {
         return Some(Named::one(Part::Of(DayPart::Lunch), 1));
     }
-    if let Some((words, part)) = WITH_TODAY.iter().find(|(words, _)| s.says(words)) {
-        return Some(Named::two(TODAY, Part::Of(*part), words.len()));
+    if let Some((part, len)) = s.first(WITH_TODAY) {
+        return Some(Named::two(TODAY, Part::Of(part), len));
     }
-    let (words, part) = PARTS.iter().find(|(words, _)| s.says(words))?;
-    Some(Named::one(Part::Of(*part), words.len()))
+    s.first(PARTS).map(|(part, len)| Named::one(Part::Of(part), len))
 }
 
 /// "Good morning", "have a good evening".

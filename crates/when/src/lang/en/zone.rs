@@ -85,67 +85,40 @@ fn after_an_hour(s: At<'_>) -> bool {
     }
     matches!(s.token_back(1).map(|t| &t.kind), Some(Kind::Number(..) | Kind::Pair(..)))
         || matches!(s.back(1), "am" | "pm" | "m" | "o'clock" | "noon" | "thirty" | "fifteen" | "midnight")
-        || super::numbers::cardinal(s.before()).is_some()
+        || super::numbers::cardinal(At { at: s.at.saturating_sub(1), ..s }).is_some()
 }
 
 /// A place by its name: with "time" behind it, or where somebody says to be.
 fn city(s: At<'_>) -> Option<(Place, usize)> {
     let here = s.word(0) == "in" && is_here(s);
     let at = s.on(usize::from(here));
-    let (zone, len) =
-        PLACES.iter().find(|(words, _)| at.says(words)).map(|(words, zone)| (*zone, words.len()))?;
+    let (zone, len) = at.first(PLACES)?;
     let time = usize::from(at.word(len) == "time");
     (here || time == 1).then_some((Place::Named(zone), usize::from(here) + len + time))
 }
 
 /// Whether a place is named here.
 pub(super) fn is_place(s: At<'_>) -> bool {
-    PLACES.iter().any(|(words, _)| s.says(words))
+    s.first(PLACES).is_some()
 }
 
 /// Whether "in" says where the speaker is: "I'm in", "I'm actually out in", "we're based in", "here in".
 fn is_here(s: At<'_>) -> bool {
+    #[rustfmt::skip]
+    const BETWEEN: &[&str] = &[
+        "actually", "out", "over", "down", "up", "currently", "still", "now", "here", "right", "based",
+        "also", "just",
+    ];
+    #[rustfmt::skip]
+    const BEFORE: &[&str] = &[
+        "i'm", "im", "we're", "live", "am", "are", "staying", "travelling", "traveling", "i'll", "be",
+    ];
     let mut n = 1;
-    while matches!(
-        s.back(n),
-        "actually"
-            | "out"
-            | "over"
-            | "down"
-            | "up"
-            | "currently"
-            | "still"
-            | "now"
-            | "here"
-            | "right"
-            | "based"
-            | "also"
-            | "just"
-    ) {
+    while BETWEEN.contains(&s.back(n)) {
         if matches!(s.back(n), "here" | "based") {
             return true;
         }
         n += 1;
     }
-    matches!(
-        s.back(n),
-        "i'm"
-            | "im"
-            | "we're"
-            | "live"
-            | "am"
-            | "are"
-            | "staying"
-            | "travelling"
-            | "traveling"
-            | "i'll"
-            | "be"
-    )
-}
-
-impl At<'_> {
-    /// The same words from the token before.
-    fn before(self) -> Self {
-        Self { at: self.at.saturating_sub(1), ..self }
-    }
+    BEFORE.contains(&s.back(n))
 }

@@ -13,11 +13,11 @@ pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
     if let Some(found) = choice(s) {
         return Some(found);
     }
-    let (words, cue) = BY_FIRST.get(s.word(0))?.iter().find(|(words, _)| s.says(words))?;
+    let (cue, len) = s.first(BY_FIRST.get(s.word(0))?)?;
     match cue {
         Cue::No if matches!(s.word(1), "antes" | "mas" | "hay" | "se" | "te" | "pasa" | "importa") => None,
         Cue::Not if matches!(s.word(1), "antes" | "despues") => None,
-        _ => Some((*cue, words.len())),
+        _ => Some((cue, len)),
     }
 }
 
@@ -65,7 +65,7 @@ const PHRASES: &[(Cue, &[&str])] = &[
     (Cue::Propose, &["que tal", "que le parece", "que te parece", "y si", "digamos", "pongamos", "quedamos", "podria ser", "puede ser", "podemos", "seria", "a ver si", "tal vez", "quiza", "quizas", "ponle", "pongale", "dejemoslo", "dejalo", "dejelo"]),
     (Cue::Correct, &["no mejor", "mejor dicho", "perdon", "digo", "quise decir", "no espera", "no espere", "espera", "espere", "corrijo", "me equivoque", "pensandolo bien", "en realidad", "la verdad", "disculpe", "miento", "no no"]),
     (Cue::Refuse, &["no puedo", "no podre", "no me viene bien", "no me va bien", "no me conviene", "no me queda", "no me sirve", "imposible", "muy temprano", "muy tarde", "demasiado temprano", "demasiado tarde", "demasiado pronto", "muy pronto", "estoy ocupado", "estoy ocupada", "no estoy", "no voy a estar", "no estare", "trabajo ese dia", "no tengo", "complicado", "esta complicado", "lo tengo complicado"]),
-    (Cue::Yes, &["hasta luego", "hasta pronto", "hasta manana", "hasta entonces", "nos vemos", "ahi si", "venga", "conforme", "ya pues", "ya", "asi si", "si asi", "claro que si", "si", "claro", "vale", "de acuerdo", "perfecto", "muy bien", "ok", "okey", "bueno", "bien", "correcto", "exacto", "exactamente", "eso es", "asi es", "listo", "dale", "por supuesto", "como no", "con gusto", "estupendo", "genial", "sale", "orale", "va", "anotado", "hecho", "desde luego", "sin problema", "ahi esta", "barbaro", "joya", "sip", "aja"]),
+    (Cue::Yes, &["hasta luego", "hasta pronto", "hasta manana", "hasta entonces", "nos vemos", "ahi si", "venga", "conforme", "ya pues", "ya", "asi si", "si asi", "claro que si", "si", "claro", "vale", "de acuerdo", "perfecto", "muy bien", "ok", "okey", "bueno", "bien", "correcto", "exacto", "exactamente", "eso es", "asi es", "listo", "dale", "por supuesto", "como no", "con gusto", "estupendo", "sale", "orale", "va", "anotado", "hecho", "desde luego", "sin problema", "ahi esta", "barbaro", "joya", "sip", "aja"]),
     (Cue::No, &["no", "nop", "nel", "tampoco"]),
     (Cue::Not, &["no el", "no a", "no la", "no los", "excepto", "menos el", "salvo", "en vez de", "en lugar de"]),
     (Cue::Event, &["salgo", "salgo de", "sale de", "salgo del trabajo", "trabajo", "trabajo hasta", "termino", "acabo", "acaba", "termina", "empieza", "empiezo", "entro", "reunion", "junta", "cita", "medico", "dentista", "clase", "clases", "turno", "vuelo", "aterrizo", "aterriza", "llego", "llega", "llego a casa", "recojo", "recoger", "dejo a los ninos", "comida", "almuerzo", "cena", "vacaciones", "estoy de viaje", "de viaje", "viajo", "vuelvo", "regreso", "estoy en una reunion", "estoy en", "tengo que", "tengo una", "tengo un", "tengo", "gimnasio", "manejando", "conduciendo", "me levanto", "me acuesto", "descanso", "mi descanso", "hora de comer", "estoy hasta", "ocupado hasta", "ocupada hasta", "hasta que", "guardia", "partido", "misa", "boda", "examen", "terapia"]),

@@ -51,8 +51,7 @@ fn near(s: At<'_>) -> Option<Named> {
         (&["en", "el", "dia"], Day::In(0)),
         (&["hoy"], Day::In(0)),
     ];
-    let (words, found) = DAYS.iter().find(|(words, _)| s.says(words))?;
-    Some(day(*found, words.len()))
+    s.first(DAYS).map(|(found, len)| day(found, len))
 }
 
 /// "Dos días después del lunes", "tres semanas a partir de mañana".
@@ -75,24 +74,13 @@ fn from_day(s: At<'_>) -> Option<Named> {
         (&["antes", "del"], -1),
     ];
     let at = s.on(len + 1);
-    let (words, sign) = links.iter().find(|(words, _)| at.says(words))?;
-    let base = plain(at.on(words.len())).filter(|named| matches!(named.parts, [Some(Part::Day(_)), None]))?;
+    let (sign, taken) = at.first(links)?;
+    let base = plain(at.on(taken)).filter(|named| matches!(named.parts, [Some(Part::Day(_)), None]))?;
     let n = f64::from(n.min(1000));
-    let length = Length {
-        given: false,
-        least: n,
-        most: n,
-        unit,
-        about: false,
-        vague: false,
-        led: true,
-        from_now: false,
-        from_day: *sign,
-        from_that: 0,
-    };
+    let length = Length { led: true, from_day: sign, ..Length::of(n, n, unit) };
     Some(Named {
         parts: [Some(Part::Length(length)), base.parts[0].clone()],
-        len: len + 1 + words.len() + base.len,
+        len: len + 1 + taken + base.len,
     })
 }
 
@@ -130,10 +118,8 @@ fn week(s: At<'_>) -> Option<Named> {
         (&["finales", "de"], Stretch::Late),
         (&["fines", "de"], Stretch::Late),
     ];
-    let (stretch, skip) = STRETCHES
-        .iter()
-        .find(|(words, _)| s.says(words))
-        .map_or((Stretch::Whole, 0), |(words, stretch)| (*stretch, words.len()));
+    let (stretch, skip) = s.first(STRETCHES).unwrap_or((Stretch::Whole, 0));
+    let is_late = stretch == Stretch::Late;
     let at = s.on(skip);
     let phrases: &[(&[&str], Day)] = &[
         (&["la", "semana", "que", "viene"], Day::Week(stretch, 1)),
@@ -151,29 +137,21 @@ fn week(s: At<'_>) -> Option<Named> {
         (&["este", "fin", "de", "semana"], Day::Weekend(0)),
         (&["el", "fin", "de", "semana"], Day::Weekend(0)),
         (&["el", "finde"], Day::Weekend(0)),
-        (&["el", "mes", "que", "viene"], Day::Month(1, stretch_is_late(stretch))),
-        (&["el", "proximo", "mes"], Day::Month(1, stretch_is_late(stretch))),
+        (&["el", "mes", "que", "viene"], Day::Month(1, is_late)),
+        (&["el", "proximo", "mes"], Day::Month(1, is_late)),
         (&["fin", "de", "mes"], Day::Month(0, true)),
         (&["final", "de", "mes"], Day::Month(0, true)),
     ];
-    if let Some((words, found)) = phrases.iter().find(|(words, _)| at.says(words)) {
-        return Some(day(*found, skip + words.len()));
+    if let Some((found, len)) = at.first(phrases) {
+        return Some(day(found, skip + len));
     }
-    let mes = if stretch == Stretch::Late && at.word(0) == "mes" {
-        Some(day(Day::Month(0, true), skip + 1))
-    } else {
-        None
-    };
+    let mes = (is_late && at.word(0) == "mes").then(|| day(Day::Month(0, true), skip + 1));
     mes.or_else(|| {
         let m = month(at.word(0)).filter(|_| {
             skip > 0 || matches!(s.back(1), "en" | "para" | "hasta" | "desde" | "de" | "antes" | "despues")
         })?;
         (date(at).is_none()).then(|| day(Day::MonthNamed(m, stretch), skip + 1))
     })
-}
-
-const fn stretch_is_late(stretch: Stretch) -> bool {
-    matches!(stretch, Stretch::Late)
 }
 
 fn weekday_named(s: At<'_>) -> Option<Named> {
@@ -203,8 +181,8 @@ fn weekday_named(s: At<'_>) -> Option<Named> {
         (&["en", "ocho"], Which::Later(1)),
         (&["en", "quince"], Which::Later(2)),
     ];
-    if let Some((words, which)) = behind.iter().find(|(words, _)| at.says(words)) {
-        return Some(day(Day::Weekday(name, *which), len + words.len()));
+    if let Some((which, taken)) = at.first(behind) {
+        return Some(day(Day::Weekday(name, which), len + taken));
     }
     let comma = usize::from(matches!(at.token(0).map(|t| &t.kind), Some(Kind::Comma)));
     if let Some(date) = date(at.on(comma)) {
@@ -299,8 +277,7 @@ fn holiday(s: At<'_>) -> Option<Named> {
         (&["domingo", "de", "pascua"], Holiday::Easter),
         (&["viernes", "santo"], Holiday::GoodFriday),
     ];
-    let (words, found) = HOLIDAYS.iter().find(|(words, _)| s.says(words))?;
-    Some(day(Day::Holiday(*found), words.len()))
+    s.first(HOLIDAYS).map(|(found, len)| day(Day::Holiday(found), len))
 }
 
 pub(super) fn weekday(word: &str) -> Option<Weekday> {

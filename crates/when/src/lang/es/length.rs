@@ -50,16 +50,11 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
         return Some(Named::nothing(at));
     }
     let length = Length {
-        given: false,
-        least,
-        most,
-        unit,
         about,
         vague,
         led: led || trailed > 0 || that,
-        from_now: false,
-        from_day: 0,
         from_that: if that && !led { if before { -1 } else { 1 } } else { 0 },
+        ..Length::of(least, most, unit)
     };
     Some(Named::one(Part::Length(length), at))
 }
@@ -77,8 +72,8 @@ fn amount(s: At<'_>) -> Option<(f64, f64, Unit, bool, usize)> {
         (&["cuarto", "de", "hora"], 15.0),
         (&["una", "horita"], 60.0),
     ];
-    if let Some((words, minutes)) = WHOLE.iter().find(|(words, _)| s.says(words)) {
-        return Some((*minutes, *minutes, Unit::Minutes, false, words.len()));
+    if let Some((minutes, len)) = s.first(WHOLE) {
+        return Some((minutes, minutes, Unit::Minutes, false, len));
     }
     let (least, mut most, vague, mut len) = if s.on(0).says(&["un", "par", "de"]) {
         (2.0, 2.0, true, 3)

@@ -50,36 +50,14 @@ impl Language for Spanish {
         cues::read(s)
     }
 
+    #[rustfmt::skip]
     fn is_glue(&self, s: At<'_>) -> bool {
         matches!(s.token(0).map(|t| &t.kind), Some(Kind::Comma))
             || matches!(
                 s.word(0),
-                "a" | "al"
-                    | "el"
-                    | "la"
-                    | "las"
-                    | "los"
-                    | "en"
-                    | "de"
-                    | "del"
-                    | "por"
-                    | "para"
-                    | "como"
-                    | "pues"
-                    | "este"
-                    | "eso"
-                    | "y"
-                    | "mas"
-                    | "o"
-                    | "favor"
-                    | "tipo"
-                    | "dia"
-                    | "hora"
-                    | "horas"
-                    | "que"
-                    | "entonces"
-                    | "mejor"
-                    | "mismo"
+                "a" | "al" | "el" | "la" | "las" | "los" | "en" | "de" | "del" | "por" | "para" | "como"
+                | "pues" | "este" | "eso" | "y" | "mas" | "o" | "favor" | "tipo" | "dia" | "hora" | "horas"
+                | "que" | "entonces" | "mejor" | "mismo"
             )
     }
 
@@ -94,39 +72,13 @@ impl Language for Spanish {
             || s.says(&["ya", "que"])
     }
 
+    #[rustfmt::skip]
     fn is_polite(&self, s: At<'_>) -> bool {
         matches!(
             s.word(0),
-            "gracias"
-                | "por"
-                | "favor"
-                | "usted"
-                | "me"
-                | "le"
-                | "te"
-                | "yo"
-                | "es"
-                | "hola"
-                | "senor"
-                | "senora"
-                | "adios"
-                | "con"
-                | "su"
-                | "mi"
-                | "lo"
-                | "se"
-                | "ya"
-                | "solo"
-                | "ahora"
-                | "joven"
-                | "si"
-                | "eh"
-                | "pues"
-                | "o"
-                | "sea"
-                | "les"
-                | "nos"
-                | "ahi"
+            "gracias" | "por" | "favor" | "usted" | "me" | "le" | "te" | "yo" | "es" | "hola" | "senor"
+            | "senora" | "adios" | "con" | "su" | "mi" | "lo" | "se" | "ya" | "solo" | "ahora" | "joven"
+            | "si" | "eh" | "pues" | "o" | "sea" | "les" | "nos" | "ahi"
         )
     }
 
@@ -188,8 +140,7 @@ fn bound(s: At<'_>) -> Option<Named> {
     if part_of_day::read(s).is_some() {
         return None;
     }
-    let (words, bound) = BOUNDS.iter().find(|(words, _)| s.says(words))?;
-    Some(Named::one(Part::Bound(*bound), words.len()))
+    s.first(BOUNDS).map(|(bound, len)| Named::one(Part::Bound(bound), len))
 }
 
 fn zone(s: At<'_>) -> Option<Named> {
@@ -218,6 +169,5 @@ fn zone(s: At<'_>) -> Option<Named> {
         (&["hora", "suya"], Place::Yours),
         (&["tu", "hora"], Place::Yours),
     ];
-    let (words, place) = ZONES.iter().find(|(words, _)| s.says(words))?;
-    Some(Named::one(Part::Zone(*place), words.len()))
+    s.first(ZONES).map(|(place, len)| Named::one(Part::Zone(place), len))
 }

@@ -2,36 +2,11 @@
 
 use crate::{lang::At, words::Kind};
 
+#[rustfmt::skip]
 const SMALL: [&str; 30] = [
-    "cero",
-    "uno",
-    "dos",
-    "tres",
-    "cuatro",
-    "cinco",
-    "seis",
-    "siete",
-    "ocho",
-    "nueve",
-    "diez",
-    "once",
-    "doce",
-    "trece",
-    "catorce",
-    "quince",
-    "dieciseis",
-    "diecisiete",
-    "dieciocho",
-    "diecinueve",
-    "veinte",
-    "veintiuno",
-    "veintidos",
-    "veintitres",
-    "veinticuatro",
-    "veinticinco",
-    "veintiseis",
-    "veintisiete",
-    "veintiocho",
+    "cero", "uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve", "diez", "once", "doce",
+    "trece", "catorce", "quince", "dieciseis", "diecisiete", "dieciocho", "diecinueve", "veinte", "veintiuno",
+    "veintidos", "veintitres", "veinticuatro", "veinticinco", "veintiseis", "veintisiete", "veintiocho",
     "veintinueve",
 ];
 
@@ -49,6 +24,8 @@ fn tens(word: &str) -> Option<u32> {
         "cuarenta" => 40,
         "cincuenta" => 50,
         "sesenta" => 60,
+        "setenta" => 70,
+        "ochenta" => 80,
         "noventa" => 90,
         _ => return None,
     })
@@ -65,16 +42,13 @@ pub(super) fn cardinal(s: At<'_>) -> Option<(u32, usize)> {
             _ => (tens, 1),
         });
     }
-    // Three words as some write them: "veinte y cinco", "diez y seis".
-    if matches!(s.word(0), "veinte" | "diez") && s.word(1) == "y" {
-        let tens = if s.word(0) == "veinte" { 20 } else { 10 };
-        if let Some(ones) = small(s.word(2))
-            .filter(|n| (6 - (tens / 10) * 5 + 4..=9).contains(n) || tens == 20 && (1..=9).contains(n))
-        {
-            return Some((tens + ones, 3));
-        }
+    // Three words as some write them: "veinte y cinco", "diez y seis". "Diez y cinco" is an hour with its minutes.
+    let ones = small(s.word(2)).filter(|_| s.word(1) == "y");
+    match (s.word(0), ones) {
+        ("veinte", Some(ones @ 1..=9)) => Some((20 + ones, 3)),
+        ("diez", Some(ones @ 6..=9)) => Some((10 + ones, 3)),
+        (word, _) => small(word).map(|n| (n, 1)),
     }
-    small(s.word(0)).map(|n| (n, 1))
 }
 
 /// Four and more numbers in a row are no time.
@@ -88,4 +62,24 @@ pub(super) fn figure(s: At<'_>) -> Option<usize> {
         );
     }
     (numbers > 3).then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::tokens;
+
+    #[test]
+    fn three_words_are_one_number_where_one_is_written_so() {
+        for (text, want) in [
+            ("veinte y tres", (23, 3)),
+            ("veinte y diez", (20, 1)),
+            ("diez y seis", (16, 3)),
+            ("diez y cinco", (10, 1)),
+            ("setenta y dos", (72, 3)),
+            ("ochenta", (80, 1)),
+        ] {
+            assert_eq!(cardinal(At::new(&tokens(text), 0)), Some(want), "{text}");
+        }
+    }
 }

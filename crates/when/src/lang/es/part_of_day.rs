@@ -82,9 +82,8 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
     {
         return Some(Named::nothing(2));
     }
-    if let Some((words, part)) = WITH_TODAY.iter().find(|(words, _)| s.says(words)) {
-        return Some(Named::two(Part::Day(Day::In(0)), Part::Of(*part), words.len()));
+    if let Some((part, len)) = s.first(WITH_TODAY) {
+        return Some(Named::two(Part::Day(Day::In(0)), Part::Of(part), len));
     }
-    let (words, part) = PARTS.iter().find(|(words, _)| s.says(words))?;
-    Some(Named::one(Part::Of(*part), words.len()))
+    s.first(PARTS).map(|(part, len)| Named::one(Part::Of(part), len))
 }
