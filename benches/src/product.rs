@@ -75,8 +75,7 @@ impl Product {
         sink: &Sink,
         settings: &[(&'static str, String)],
     ) -> anyhow::Result<Self> {
-        let mut product =
-            Self::install_with(bench, shape.engine, shape.tenants, &sink.url(), settings).await?;
+        let mut product = Self::install(bench, shape.engine, shape.tenants, &sink.url(), settings).await?;
         product.start(shape.replicas).await?;
         product.connect(shape.pace).await?;
         Ok(product)
@@ -84,15 +83,6 @@ impl Product {
 
     /// Tenants in a fresh database; nothing runs yet.
     pub(crate) async fn install(
-        bench: &Bench,
-        engine: Engine,
-        tenants: usize,
-        provider: &str,
-    ) -> anyhow::Result<Self> {
-        Self::install_with(bench, engine, tenants, provider, &[]).await
-    }
-
-    async fn install_with(
         bench: &Bench,
         engine: Engine,
         tenants: usize,
@@ -108,7 +98,7 @@ impl Product {
             },
             provider: provider.to_owned(),
             settings: vec![("REDIALER_LOG", "error".to_owned()), ("REDIALER_MAX_DIALS", "4096".to_owned())],
-            http: reqwest_client(Duration::from_secs(60))?,
+            http: client_builder(Duration::from_secs(60))?.build()?,
             keys: Vec::new(),
             replicas: Vec::new(),
             lines: Vec::new(),
@@ -130,10 +120,6 @@ impl Product {
         let made: Value = serde_json::from_slice(&made.stdout).context("a tenant as JSON")?;
         self.keys.push(text(&made, "admin_key")?);
         Ok(())
-    }
-
-    pub(crate) fn set(&mut self, name: &'static str, value: &str) {
-        self.settings.push((name, value.to_owned()));
     }
 
     fn command(&self) -> Command {
@@ -318,10 +304,6 @@ pub(crate) fn text(value: &Value, key: &str) -> anyhow::Result<String> {
 }
 
 /// A client that trusts nobody: everything here is plain HTTP on loopback.
-pub(crate) fn reqwest_client(deadline: Duration) -> anyhow::Result<reqwest::Client> {
-    Ok(client_builder(deadline)?.build()?)
-}
-
 pub(crate) fn client_builder(deadline: Duration) -> anyhow::Result<reqwest::ClientBuilder> {
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)

@@ -112,8 +112,9 @@ fn node() -> anyhow::Result<(String, String)> {
 pub(crate) fn apt(packages: &[&str]) -> anyhow::Result<()> {
     say(&format!("installing {}", packages.join(" ")));
     let apt = |words: &[&str]| {
-        let mut command = if is_root()? { Command::new("apt-get") } else { sudo() };
-        run(command.env("DEBIAN_FRONTEND", "noninteractive").args(words))
+        let mut command = if is_root()? { Command::new("env") } else { sudo_env() };
+        // An argument: `sudo` hands the environment it was called with to nobody.
+        run(command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]).args(words))
     };
     apt(&["update", "-qq"])?;
     let mut words = vec!["install", "-y", "-qq", "--no-install-recommends"];
@@ -121,9 +122,9 @@ pub(crate) fn apt(packages: &[&str]) -> anyhow::Result<()> {
     apt(&words)
 }
 
-fn sudo() -> Command {
+fn sudo_env() -> Command {
     let mut command = Command::new("sudo");
-    command.arg("apt-get");
+    command.arg("env");
     command
 }
 
@@ -134,9 +135,4 @@ pub(crate) fn is_root() -> anyhow::Result<bool> {
 
 pub(crate) fn works(command: &mut Command) -> bool {
     command.output().is_ok_and(|o| o.status.success())
-}
-
-/// Whether a file of that name can be run from the path.
-pub(crate) fn exists(path: &Path) -> bool {
-    path.is_file()
 }

@@ -92,20 +92,11 @@ fn test(quick: bool) -> anyhow::Result<()> {
 
 /// So many simulated days in seeds of their own.
 fn simulate(days: &str, from: &str) -> anyhow::Result<()> {
-    const TEST: [&str; 9] = [
-        "test",
-        "--release",
-        "--workspace",
-        "--test",
-        "it",
-        "simulation::many_days",
-        "--",
-        "--exact",
-        "--nocapture",
-    ];
+    const TEST: &str = "test --release --workspace --test it simulation::many_days -- --exact --nocapture";
     days.parse::<f64>().context("--days: a number")?;
     from.parse::<u64>().context("--from: a seed")?;
-    cargo(&TEST, &[("REDIALER_SIMULATE_DAYS", days), ("REDIALER_SIMULATE_FROM", from)])
+    let words: Vec<&str> = TEST.split(' ').collect();
+    cargo(&words, &[("REDIALER_SIMULATE_DAYS", days), ("REDIALER_SIMULATE_FROM", from)])
 }
 
 /// Kills the real binary under load so many times on each engine.

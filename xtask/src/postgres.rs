@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use crate::{
-    install::{apt, exists, is_root, works},
+    install::{apt, is_root, works},
     run,
 };
 
@@ -69,15 +69,8 @@ impl Server {
         let port = port.to_string();
         // Each try waits up to a second by itself.
         for _ in 0..60 {
-            if works(Command::new(bin.join("pg_isready")).args([
-                "-q",
-                "-t",
-                "1",
-                "-h",
-                "127.0.0.1",
-                "-p",
-                &port,
-            ])) {
+            let asked = ["-q", "-t", "1", "-h", "127.0.0.1", "-p", &port];
+            if works(Command::new(bin.join("pg_isready")).args(asked)) {
                 return Ok(());
             }
             if let Some(status) = self.process.try_wait()? {
@@ -103,7 +96,7 @@ fn binaries() -> Option<PathBuf> {
     let mut found: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
         .ok()?
         .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
-        .filter(|bin| exists(&bin.join("initdb")) && exists(&bin.join("postgres")))
+        .filter(|bin| bin.join("initdb").is_file() && bin.join("postgres").is_file())
         .collect();
     found.sort();
     found.pop()

@@ -27,9 +27,7 @@ pub(crate) struct Run {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
-    /// A body is read, nothing kept.
-    Read,
-    /// Its signature is verified, too.
+    /// A body is read and its signature verified, nothing kept.
     Hmac,
     /// It is sealed and appended to a file; groups share an `fdatasync`.
     File,
@@ -50,7 +48,6 @@ pub(crate) async fn run(run: Run) -> anyhow::Result<()> {
             let file = rows::sqlite(&run.dir)?;
             return web::serve_empty(run.listen, &file).await;
         }
-        Kind::Read => web::Keep::Nothing,
         Kind::Hmac => web::Keep::Verified,
         Kind::File => web::Keep::Sealed(file::start(&run.dir)?),
         Kind::Sqlite => web::Keep::Sealed(rows::start_sqlite(&run.dir)?),

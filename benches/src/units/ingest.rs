@@ -37,7 +37,6 @@ struct Limit {
 
 pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let template = Template::analyzed()?;
-    limit(bench, &template, "read").await?;
     limit(bench, &template, "hmac").await?;
     let file = limit(bench, &template, "file").await?;
     let sqlite = limit(bench, &template, "sqlite").await?;

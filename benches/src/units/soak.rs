@@ -57,8 +57,8 @@ pub(super) struct Sample {
 pub(crate) async fn run(minutes: u64) -> anyhow::Result<()> {
     let bench = Bench::begin(false)?;
     let (sim, sim_url) = simulator(&bench)?;
-    let mut product = Product::install(&bench, Engine::Sqlite, 1, &sim_url).await?;
-    product.set("REDIALER_PLACE_DEADLINE_SECS", "5");
+    let settings = [("REDIALER_PLACE_DEADLINE_SECS", "5".to_owned())];
+    let mut product = Product::install(&bench, Engine::Sqlite, 1, &sim_url, &settings).await?;
     product.start(1).await?;
     product.connect(100.0).await?;
     product.defaults(&json!({"retry_triggers": {"no_answer": {"wait_minutes": 1}}})).await?;

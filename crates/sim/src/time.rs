@@ -1,6 +1,6 @@
 //! The time that the pretend world lives by.
 
-use std::{fmt, pin::Pin, sync::Arc};
+use std::{pin::Pin, sync::Arc};
 
 use redialer_core::{Timestamp, time::plus};
 
@@ -43,11 +43,5 @@ impl SimTime {
     /// Lets so many seconds pass.
     pub(crate) async fn pass(&self, seconds: f64) {
         (self.wait_until)(self.after(seconds)).await;
-    }
-}
-
-impl fmt::Debug for SimTime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SimTime")
     }
 }

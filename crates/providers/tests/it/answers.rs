@@ -307,20 +307,6 @@ async fn names_with_nul_are_absent() {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_leave_is_certainly_not_placed() {
-    // A port that was just free, and is closed again.
-    let port = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port")
-        .local_addr()
-        .expect("an address")
-        .port();
-    let api = retell_at(&format!("http://127.0.0.1:{port}"));
-    let reply = place(&*api, Channel::Voice).await;
-    assert!(matches!(reply, Reply::Unsent { .. }), "{reply:?}");
-}
-
-#[tokio::test]
 async fn a_chat_is_found_by_number_and_compared_here() {
     let found =
         fixture("rest_list_chats_v3_response.json").replace("\"redialer_id\"", "\"redialer_dispatch\"");

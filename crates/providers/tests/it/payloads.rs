@@ -238,15 +238,9 @@ fn a_time_over_a_line_break_is_understood() {
         r#""transcript":"Agent: Hello?\nUser: Please call me back\ntomorrow at\n3 pm.\n""#,
     ] {
         let body = format!(r#"{{"event":"call_analyzed","call":{{"call_id":"c1",{transcript}}}}}"#);
-        let call = redialer_when::Call {
-            turns: &conversation(body.as_bytes()),
-            end: "2026-11-24T10:00:00-05:00".parse().expect("a time"),
-            zone: "America/New_York",
-            agent_zone: None,
-            only_the_time: false,
-            lang: redialer_when::Lang::En,
-            hours: None,
-        };
+        let turns = conversation(body.as_bytes());
+        let end = "2026-11-24T10:00:00-05:00".parse().expect("a time");
+        let call = redialer_when::Call::of(&turns, end, "America/New_York");
         let want = "2026-11-25T15:00:00-05:00".parse().expect("a time");
         assert_eq!(redialer_when::read(&call).at, Some(want), "{transcript}");
     }

@@ -31,13 +31,17 @@ async fn place_if(api: &dyn Provider, ready: Ready<'_>) -> Reply {
     api.place("key", placement).await
 }
 
+/// A port of our own, and a client of whoever listens there.
+async fn listening(deadline: Duration) -> (TcpListener, Api) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let base = format!("http://{}", listener.local_addr().expect("an address"));
+    let api = Api::new(Arc::new(Clients::new(deadline).expect("clients")), &base);
+    (listener, api)
+}
+
 /// A server that answers the first request on a connection and hangs up on the second, or at once.
 async fn hang_up(answers: usize) -> (Api, Arc<AtomicUsize>, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let api = Api::new(
-        Arc::new(Clients::new(PLACE_DEADLINE).expect("clients")),
-        &format!("http://{}", listener.local_addr().expect("an address")),
-    );
+    let (listener, api) = listening(PLACE_DEADLINE).await;
     let (requests, connections) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (seen, opened) = (Arc::clone(&requests), Arc::clone(&connections));
     tokio::spawn(async move {
@@ -84,11 +88,7 @@ async fn no_connection_is_used_twice() {
 
 /// A server that counts what reaches it and answers everything on every connection with these bytes, then hangs up.
 async fn always(answer: &'static [u8]) -> (Api, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let api = Api::new(
-        Arc::new(Clients::new(PLACE_DEADLINE).expect("clients")),
-        &format!("http://{}", listener.local_addr().expect("an address")),
-    );
+    let (listener, api) = listening(PLACE_DEADLINE).await;
     let requests = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&requests);
     tokio::spawn(async move {
@@ -151,9 +151,7 @@ async fn silent_behind(
     answer: &'static [u8],
     deadline: Duration,
 ) -> (Api, Arc<AtomicUsize>, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let base = format!("http://{}", listener.local_addr().expect("an address"));
-    let api = Api::new(Arc::new(Clients::new(deadline).expect("clients")), &base);
+    let (listener, api) = listening(deadline).await;
     let (connections, bytes) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (opened, read) = (Arc::clone(&connections), Arc::clone(&bytes));
     tokio::spawn(async move {
@@ -196,10 +194,8 @@ async fn whether_it_may_leave_is_asked_when_the_connection_is_up_and_before_a_by
 
 #[tokio::test]
 async fn whether_it_may_leave_is_not_asked_where_nothing_is_connected() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let base = format!("http://{}", listener.local_addr().expect("an address"));
+    let (listener, api) = listening(PLACE_DEADLINE).await;
     drop(listener);
-    let api = Api::new(Arc::new(Clients::new(PLACE_DEADLINE).expect("clients")), &base);
     let asked = AtomicUsize::new(0);
     let ready = || asked.fetch_add(1, Ordering::SeqCst) == 0;
     let reply = place_if(&api, &ready).await;
@@ -228,10 +224,8 @@ async fn a_deadline_says_how_far_the_request_got() {
 
 #[tokio::test]
 async fn a_request_is_written_as_the_provider_expects_it() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let (listener, api) = listening(PLACE_DEADLINE).await;
     let address = listener.local_addr().expect("an address");
-    let api =
-        Api::new(Arc::new(Clients::new(PLACE_DEADLINE).expect("clients")), &format!("http://{address}"));
     let serving = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.expect("a connection");
         let mut text = Vec::new();

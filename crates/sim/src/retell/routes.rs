@@ -31,8 +31,8 @@ pub(super) fn all(world: Arc<World>) -> Router {
         .route("/create-sms-chat", post(create_chat))
         .route("/v2/get-call/{id}", get(get_record))
         .route("/get-chat/{id}", get(get_record))
-        .route("/v3/list-calls", post(list_calls))
-        .route("/v3/list-chats", post(list_chats))
+        .route("/v3/list-calls", post(async |State(w): Shared, body: String| list(&w, &body, false)))
+        .route("/v3/list-chats", post(async |State(w): Shared, body: String| list(&w, &body, true)))
         .route("/get-concurrency", get(concurrency))
         .route("/v2/list-phone-numbers", get(list_numbers))
         .layer(middleware::from_fn_with_state(Arc::clone(&world), authorized));
@@ -74,6 +74,16 @@ pub(super) fn refused(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({"status": "error", "message": message}))).into_response()
 }
 
+/// What Retell answers when something broke.
+fn failed() -> Response {
+    refused(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected server error occurred.")
+}
+
+/// What it answers of something that the account does not have.
+fn unknown() -> Response {
+    refused(StatusCode::UNPROCESSABLE_ENTITY, "Cannot find requested asset under given api key.")
+}
+
 async fn key_info(State(world): Shared) -> Json<Value> {
     let org_id = world.script().org_id.clone();
     Json(json!({"api_key_name": "simulated", "org_id": org_id, "org_name": "Example Clinic"}))
@@ -113,9 +123,7 @@ fn page(items: Vec<Value>, asked: &Value) -> Value {
 }
 
 async fn get_agent(State(world): Shared, Path(id): Path<String>) -> Response {
-    let Some(a) = world.agent(&id) else {
-        return refused(StatusCode::UNPROCESSABLE_ENTITY, "Cannot find requested asset under given api key.");
-    };
+    let Some(a) = world.agent(&id) else { return unknown() };
     Json(json!({
         "agent_id": a.agent_id, "version": a.version, "is_published": true, "assigned_tags": a.tag.iter().collect::<Vec<_>>(),
         "agent_name": a.agent_name, "webhook_url": a.webhook_url, "webhook_timeout_ms": 10_000, "timezone": a.timezone,
@@ -138,7 +146,7 @@ async fn create(world: &Arc<World>, request: Value, is_chat: bool) -> Response {
     world.state().requests += 1;
     let fault = world.script().faults.pop_front().unwrap_or(Fault::None);
     if let Some(answer) = unplaced(fault) {
-        return answer.await;
+        return answer;
     }
     let slow_seconds = world.script().slow_seconds;
     let placed = match fault {
@@ -151,9 +159,7 @@ async fn create(world: &Arc<World>, request: Value, is_chat: bool) -> Response {
     };
     let status = if is_chat { StatusCode::OK } else { StatusCode::CREATED };
     match fault {
-        Fault::ErrorAfter => {
-            refused(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected server error occurred.")
-        }
+        Fault::ErrorAfter => failed(),
         Fault::HtmlOk => {
             (StatusCode::OK, [(header::CONTENT_TYPE, "text/html")], "<html>OK</html>").into_response()
         }
@@ -179,17 +185,13 @@ async fn stalled(
         world.time.pass(seconds).await;
         place(&world, &request, is_chat)
     });
-    let broke =
-        || Box::new(refused(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected server error occurred."));
-    deciding.await.unwrap_or_else(|_| Err(broke()))
+    deciding.await.unwrap_or_else(|_| Err(Box::new(failed())))
 }
 
 /// The faults that leave nothing placed.
-fn unplaced(fault: Fault) -> Option<std::future::Ready<Response>> {
-    let response = match fault {
-        Fault::ErrorBefore => {
-            refused(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected server error occurred.")
-        }
+fn unplaced(fault: Fault) -> Option<Response> {
+    Some(match fault {
+        Fault::ErrorBefore => failed(),
         Fault::DropRequest => dropped(),
         Fault::Html => {
             let page = "<html><body>Bad Gateway</body></html>";
@@ -211,9 +213,7 @@ fn unplaced(fault: Fault) -> Option<std::future::Ready<Response>> {
         Fault::Key => refused(StatusCode::UNAUTHORIZED, "API key is missing or invalid."),
         Fault::Forbidden => refused(StatusCode::FORBIDDEN, "Forbidden"),
         Fault::DoNotCall => refused(StatusCode::BAD_REQUEST, "Contact is marked as do not call."),
-        Fault::Unprocessable => {
-            refused(StatusCode::UNPROCESSABLE_ENTITY, "Cannot find requested asset under given api key.")
-        }
+        Fault::Unprocessable => unknown(),
         Fault::ErrorAfter
         | Fault::HtmlOk
         | Fault::DropReply
@@ -221,8 +221,7 @@ fn unplaced(fault: Fault) -> Option<std::future::Ready<Response>> {
         | Fault::Late
         | Fault::Stall
         | Fault::None => return None,
-    };
-    Some(std::future::ready(response))
+    })
 }
 
 /// An answer whose body breaks off at once, which closes the connection.
@@ -249,18 +248,12 @@ const KEY_LIVES: Duration = Duration::from_secs(3_600);
 fn place(world: &Arc<World>, request: &Value, is_chat: bool) -> Result<Value, Box<Response>> {
     let text = |name: &str| request[name].as_str().map(str::to_owned);
     let bad = |message: &str| Box::new(refused(StatusCode::BAD_REQUEST, message));
-    let unknown = || {
-        Box::new(refused(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "Cannot find requested asset under given api key.",
-        ))
-    };
     let (Some(from), Some(to)) = (text("from_number"), text("to_number")) else {
         return Err(bad("Invalid request format, please check API reference."));
     };
     let owned = world.script().numbers.iter().any(|n| n.phone_number == from);
     if !owned {
-        return Err(unknown());
+        return Err(Box::new(unknown()));
     }
     let variables = request["retell_llm_dynamic_variables"].as_object().cloned().unwrap_or_default();
     if variables.values().any(|v| !v.is_string()) {
@@ -274,7 +267,7 @@ fn place(world: &Arc<World>, request: &Value, is_chat: bool) -> Result<Value, Bo
         .and_then(|n| if is_chat { n.sms_agent_id.clone() } else { n.agent_id.clone() });
     let agent = text("override_agent_id").or(default).and_then(|id| world.agent(&id));
     let Some(agent) = agent.filter(|a| (a.channel == "chat") == is_chat) else {
-        return Err(unknown());
+        return Err(Box::new(unknown()));
     };
     let now = world.time.now();
     let key = text("idempotency_key").filter(|_| !is_chat);
@@ -317,52 +310,39 @@ fn place(world: &Arc<World>, request: &Value, is_chat: bool) -> Result<Value, Bo
 
 async fn get_record(State(world): Shared, Path(id): Path<String>) -> Response {
     if world.script().records_fail.contains(&id) {
-        return refused(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected server error occurred.");
+        return failed();
     }
     match world.state().record(&id) {
         Some(record) => Json(record.clone()).into_response(),
-        None => refused(StatusCode::UNPROCESSABLE_ENTITY, "Cannot find requested asset under given api key."),
+        None => unknown(),
     }
 }
 
-async fn list_calls(State(world): Shared, body: String) -> Response {
+/// The calls or chats that were asked for, newest first.
+fn list(world: &World, body: &str, is_chat: bool) -> Response {
     if world.script().lists_fail {
-        return refused(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected server error occurred.");
+        return failed();
     }
-    let asked: Value = serde_json::from_str(&body).unwrap_or_default();
+    let asked: Value = serde_json::from_str(body).unwrap_or_default();
     let state = world.state();
-    let found = state.calls.iter().rev().filter(|(id, _)| world.is_listed(&state, id)).map(|(_, call)| call);
-    let found = found.filter(|c| filter::meets(c, &asked["filter_criteria"], None));
-    let hide = world.script().lists_hide_metadata;
-    let without_transcript = |call: &Value| {
-        let mut call = shown(call, hide);
-        if let Some(object) = call.as_object_mut() {
-            object.retain(|key, _| !key.starts_with("transcript"));
-        }
-        call
-    };
-    Json(page(found.map(without_transcript).collect(), &asked)).into_response()
-}
-
-async fn list_chats(State(world): Shared, body: String) -> Response {
-    if world.script().lists_fail {
-        return refused(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected server error occurred.");
-    }
-    let asked: Value = serde_json::from_str(&body).unwrap_or_default();
-    let state = world.state();
-    let found = state.chats.iter().rev().filter(|(id, chat)| {
+    let all = if is_chat { &state.chats } else { &state.calls };
+    let found = all.iter().rev().filter(|(id, record)| {
+        // Of a call there are none: its object tells them.
         let numbers = state.chat_numbers.get(*id);
-        world.is_listed(&state, id) && filter::meets(chat, &asked["filter_criteria"], numbers)
+        world.is_listed(&state, id) && filter::meets(record, &asked["filter_criteria"], numbers)
     });
     let hide = world.script().lists_hide_metadata;
-    Json(page(found.map(|(_, chat)| shown(chat, hide)).collect(), &asked)).into_response()
+    Json(page(found.map(|(_, record)| shown(record, hide, is_chat)).collect(), &asked)).into_response()
 }
 
 /// A call or chat as a list shows it.
-fn shown(record: &Value, hide_metadata: bool) -> Value {
+fn shown(record: &Value, hide_metadata: bool, with_transcript: bool) -> Value {
     let mut record = record.clone();
-    if let (Some(object), true) = (record.as_object_mut(), hide_metadata) {
-        object.remove("metadata");
+    if let Some(object) = record.as_object_mut() {
+        object.retain(|key, _| match key.as_str() {
+            "metadata" => !hide_metadata,
+            key => with_transcript || !key.starts_with("transcript"),
+        });
     }
     record
 }
