@@ -5,6 +5,7 @@
 //! added by somebody else, so the file is read again before a value counts as not to be opened.
 
 use std::{
+    ffi::OsString,
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
@@ -43,7 +44,7 @@ impl KeyFile {
     /// made sure that no data is sealed yet.
     pub fn create(path: &Path, chance: &Chance) -> Result<Self, KeyError> {
         let keys = Keys { all: vec![Secret::new(chance.bytes::<32>())], prepared: false };
-        write(path, &keys, false).map_err(|e| KeyError::File(name(path), e))?;
+        write(path, text(&keys).as_bytes(), false).map_err(|e| KeyError::File(name(path), e))?;
         Ok(Self { path: Some(path.to_owned()), keys: RwLock::new(keys) })
     }
 
@@ -79,13 +80,8 @@ impl KeyFile {
     }
 
     /// How many keys it holds.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.keys().all.len()
-    }
-
-    /// Whether it holds none; it always holds one.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     pub(crate) fn wrap(&self, plain: &[u8], context: &[u8], chance: &Chance) -> Vec<u8> {
@@ -123,7 +119,9 @@ impl KeyFile {
         }
         change(&mut keys);
         match &self.path {
-            Some(path) => write(path, &keys, true).map_err(|e| KeyError::File(name(path), e)),
+            Some(path) => {
+                write(path, text(&keys).as_bytes(), true).map_err(|e| KeyError::File(name(path), e))
+            }
             None => Ok(()),
         }
     }
@@ -147,25 +145,41 @@ fn read(path: &Path) -> Result<Keys, KeyError> {
     }
 }
 
-/// Writes the file, of mode 0600, as a whole: a new one must not be there yet, one that is replaced is whole at any moment.
-fn write(path: &Path, keys: &Keys, replacing: bool) -> io::Result<()> {
-    let beside = path.with_extension("new");
+/// Keys as [`read`] reads them.
+fn text(keys: &Keys) -> Secret<String> {
+    // As long as it gets: a text that grew would leave copies behind.
+    let mut text = Secret::new(String::with_capacity(keys.all.len() * 66));
+    for (i, key) in keys.all.iter().enumerate() {
+        if keys.prepared && i + 1 == keys.all.len() {
+            text.push('+');
+        }
+        text.push_str(&hex(key));
+        text.push('\n');
+    }
+    text
+}
+
+/// Writes a file, of mode 0600, as a whole: a new one must not be there yet, one that is replaced is whole at any moment.
+pub fn write(path: &Path, bytes: &[u8], replacing: bool) -> io::Result<()> {
+    // A name that no file of anybody else has.
+    let mut beside = OsString::from(".");
+    beside.push(path.file_name().unwrap_or_default());
+    beside.push(format!(".{}.tmp", std::process::id()));
+    let beside = path.with_file_name(beside);
     let target = if replacing { &beside } else { path };
     let mut options = fs::OpenOptions::new();
     options.write(true).create(replacing).truncate(replacing).create_new(!replacing);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(target)?;
-    for (i, key) in keys.all.iter().enumerate() {
-        if keys.prepared && i + 1 == keys.all.len() {
-            file.write_all(b"+")?;
-        }
-        file.write_all(hex(key).as_bytes())?;
-        file.write_all(b"\n")?;
-    }
-    file.sync_all()?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
     if replacing {
-        fs::rename(&beside, path)?;
+        // What a failure leaves would stay: the next process has another name for it.
+        written.and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
+            let _gone = fs::remove_file(&beside);
+        })?;
+    } else {
+        written?;
     }
     // What is wrapped with a new key outlives a power cut; so must the file's new name.
     match path.parent().filter(|p| !p.as_os_str().is_empty()) {
@@ -222,6 +236,25 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_replaced_is_another_file_and_no_other_file_is_touched() {
+        let (dir, path, _) = file();
+        let beside = dir.path().join("kek.new");
+        for (target, other) in [(&path, &beside), (&beside, &path)] {
+            fs::write(target, "the old one").expect("written");
+            fs::write(other, "another one").expect("written");
+            let old = fs::File::open(target).expect("open");
+            write(target, b"the new one", true).expect("replaced");
+            assert_eq!(fs::read_to_string(target).expect("read"), "the new one");
+            assert_eq!(io::read_to_string(old).expect("read"), "the old one", "it was whole all along");
+            assert_eq!(fs::read_to_string(other).expect("read"), "another one");
+        }
+        let folder = dir.path().join("folder");
+        fs::create_dir(&folder).expect("made");
+        assert!(write(&folder, b"the new one", true).is_err());
+        assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 3, "nothing stays beside them");
+    }
+
+    #[test]
     fn what_an_older_key_wrapped_opens_until_it_is_retired_also_for_whoever_read_the_file_before() {
         let (_dir, path, chance) = file();
         let ours = KeyFile::create(&path, &chance).expect("made");
@@ -237,17 +270,17 @@ mod tests {
         }
         ours.prepare(&chance).expect("prepared");
         ours.prepare(&chance).expect("nothing more");
-        assert_eq!((ours.len(), ours.is_prepared()), (3, true));
+        assert_eq!((ours.count(), ours.is_prepared()), (3, true));
         assert!(ours.is_current(&new, b"context"), "nothing is wrapped with it yet");
         let prepared = KeyFile::open(&path).expect("read");
         prepared.add(&chance).expect("added");
-        assert_eq!((prepared.len(), prepared.is_prepared()), (3, false));
+        assert_eq!((prepared.count(), prepared.is_prepared()), (3, false));
         let newest = prepared.wrap(b"key", b"context", &chance);
         assert!(ours.unwrap(&newest, b"context").is_ok(), "it was there before it was used");
         ours.retire().expect("retired");
         assert!(ours.unwrap(&newest, b"context").is_ok() && ours.unwrap(&new, b"context").is_err());
         let new = newest;
         assert!(ours.unwrap(&old, b"context").is_err() && ours.unwrap(&new, b"context").is_ok());
-        assert_eq!(KeyFile::open(&path).expect("read").len(), 1);
+        assert_eq!(KeyFile::open(&path).expect("read").count(), 1);
     }
 }

@@ -5,7 +5,7 @@
 //! Absent on purpose: tenants, versions of their keys, and any choice of when to rotate.
 
 pub mod aead;
-mod file;
+pub mod file;
 pub mod transit;
 
 use std::io;

@@ -10,7 +10,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicI64, Ordering},
     },
     task::{Context, Poll},
@@ -20,6 +20,8 @@ use std::{
 use redialer_core::{Timestamp, chance::Chance, time::from_ms};
 use redialer_store::{ClockRow, Store, StoreError};
 use tokio::time::{Instant, Sleep};
+
+use crate::state::locked;
 
 /// A moment that was taken note of.
 #[derive(Debug, Clone, Copy)]
@@ -151,10 +153,6 @@ impl Clock {
         Self { source, born: machine().0, real: Mutex::new(real), anchor: Mutex::new(anchor) }
     }
 
-    fn real(&self) -> MutexGuard<'_, Real> {
-        self.real.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Takes up the virtual time where the last server on this database left it, and stores the fixed point that
     /// other processes follow. Fails if that server ran at another speed: its virtual time is ahead of real time for
     /// good, and at another speed providers' signatures and promised times no longer fit it.
@@ -194,7 +192,8 @@ impl Clock {
     async fn begin_at_database(&self, store: &Store) -> Result<(), StoreError> {
         if let Some(theirs) = store.database_now_ms().await? {
             let steady_ms = self.both_ms().0;
-            *self.real() = Real { shown: Shown { ms: theirs, steady_ms }, server: Some((theirs, steady_ms)) };
+            *locked(&self.real) =
+                Real { shown: Shown { ms: theirs, steady_ms }, server: Some((theirs, steady_ms)) };
         }
         Ok(())
     }
@@ -206,28 +205,28 @@ impl Clock {
         let row = match stored {
             // At the speed of real time both clocks are one, which does not stand still where the source was set back.
             Some(row) if speed == 1 => {
-                let mut real = self.real();
+                let mut real = locked(&self.real);
                 real.shown.ms = real.shown.ms.max(row.virtual_ms);
                 ClockRow { real_ms: real.shown.ms, virtual_ms: real.shown.ms, speed }
             }
             Some(row) if at_anchor(row, real_ms) >= real_ms => row,
             _ => ClockRow { real_ms, virtual_ms: real_ms, speed },
         };
-        *self.anchor.lock().unwrap_or_else(PoisonError::into_inner) = row;
+        *locked(&self.anchor) = row;
         row
     }
 
     /// Takes the database server's clock as the source, where that is another machine (I32).
     pub async fn follow_database(&self, store: &Store) -> Result<(), StoreError> {
         if let Some(theirs) = store.database_now_ms().await? {
-            self.real().server = Some((theirs, self.both_ms().0));
+            locked(&self.real).server = Some((theirs, self.both_ms().0));
         }
         Ok(())
     }
 
     /// Real milliseconds since 1970; never runs back.
     pub fn real_ms(&self) -> i64 {
-        let mut real = self.real();
+        let mut real = locked(&self.real);
         let (steady_ms, wall_ms) = self.both_ms();
         let source_ms = source_ms(&real, steady_ms, wall_ms);
         real.shown.follow(source_ms, steady_ms)
@@ -240,7 +239,7 @@ impl Clock {
             return self.now();
         }
         let (steady_ms, wall_ms) = self.both_ms();
-        from_ms(source_ms(&self.real(), steady_ms, wall_ms)).unwrap_or(Timestamp::MAX)
+        from_ms(source_ms(&locked(&self.real), steady_ms, wall_ms)).unwrap_or(Timestamp::MAX)
     }
 
     /// The reading of the steady clock, which cannot be set: for intervals inside this process. Not a number of
@@ -303,7 +302,7 @@ impl Clock {
     }
 
     fn anchor(&self) -> ClockRow {
-        *self.anchor.lock().unwrap_or_else(PoisonError::into_inner)
+        *locked(&self.anchor)
     }
 }
 

@@ -179,10 +179,11 @@ impl Config {
     }
 
     fn read(flags: &impl Serialize, file: &FileFlag) -> Result<Self, BadConfig> {
-        if let Some(named) = file.path().filter(|named| !named.exists()) {
+        let named = file.config.as_deref();
+        if let Some(named) = named.filter(|named| !named.exists()) {
             return bad("--config", format!("{} does not exist", named.display()));
         }
-        let file = file.path().unwrap_or(Path::new("redialer.toml"));
+        let file = named.unwrap_or(Path::new("redialer.toml"));
         Figment::from(Serialized::defaults(Self::default()))
             .merge(Toml::file(file))
             .merge(Serialized::defaults(environment::settings(std::env::vars_os())?))
@@ -206,13 +207,10 @@ impl Config {
     /// The same settings, found valid, with the addresses to listen on in full.
     fn checked(mut self) -> Result<Self, BadConfig> {
         self.check()?;
-        let whole = |setting: &str, text: &str| {
-            check::socket_address(text)
-                .map(|address| address.to_string())
-                .map_err(|problem| BadConfig::new(setting, problem))
-        };
-        self.listen = whole("listen", &self.listen)?;
-        self.metrics_listen = self.metrics_listen.map(|text| whole("metrics_listen", &text)).transpose()?;
+        self.listen = socket_address("listen", &self.listen)?.to_string();
+        if let Some(text) = &mut self.metrics_listen {
+            *text = socket_address("metrics_listen", text)?.to_string();
+        }
         Ok(self)
     }
 

@@ -177,13 +177,8 @@ impl TenantStore {
             }
         }
         if !added.is_empty() || gone > 0 {
-            let act = Act {
-                action: "workspace.sync",
-                workspace: Some(workspace),
-                target: &workspace.to_string(),
-                before: None,
-                after: Some(json!({"added": added, "gone": gone})),
-            };
+            let act = Act::new("workspace.sync", Some(workspace), workspace)
+                .after(json!({"added": added, "gone": gone}));
             pen.write(&mut tx, act, now).await?;
         }
         if let Some((own_numbers, countries)) = own_numbers {
@@ -193,8 +188,7 @@ impl TenantStore {
                 tx.execute(NUMBER, args![workspace, *number]).await?;
             }
         }
-        tx.commit().await?;
-        Ok(())
+        tx.commit().await
     }
 
     /// One agent of the roster, known or new; the id of a new one.
@@ -260,20 +254,13 @@ impl TenantStore {
         before: (Timestamp, Id<id::Agent>),
         limit: i64,
     ) -> Result<Vec<AgentRow>, StoreError> {
-        const ALL: &str = columns!(
-            "where tenant_id = $1 and (created_at, id) < ($2, $3)
+        const SQL: &str = columns!(
+            "where tenant_id = $1 and (created_at, id) < ($2, $3) and ($5 is null or workspace_id = $5)
                and workspace_id in (select id from workspaces where tenant_id = $1 and deleted_at is null)
              order by created_at desc, id desc limit $4"
         );
-        const OF_ONE: &str = columns!(
-            "where tenant_id = $1 and (created_at, id) < ($2, $3) and workspace_id = $5
-               and workspace_id in (select id from workspaces where tenant_id = $1 and deleted_at is null)
-             order by created_at desc, id desc limit $4"
-        );
-        let rows = match self.narrowed(workspace)? {
-            None => self.db().read(ALL, args![self.tenant, before.0, before.1, limit]).await?,
-            Some(w) => self.db().read(OF_ONE, args![self.tenant, before.0, before.1, limit, w]).await?,
-        };
+        let of = args![self.tenant, before.0, before.1, limit, self.narrowed(workspace)?];
+        let rows = self.db().read(SQL, of).await?;
         rows.iter().map(AgentRow::from_row).collect()
     }
 
@@ -317,16 +304,9 @@ impl TenantStore {
             let of = (agent.workspace, agent.id);
             transitions::switch_agent(&mut tx, bucket_of(self.tenant), of, enabled, now).await?;
         }
-        let act = Act {
-            action: "agent.change",
-            workspace: Some(agent.workspace),
-            target: &agent.id.to_string(),
-            before: Some(before),
-            after: Some(after),
-        };
+        let act = Act::new("agent.change", Some(agent.workspace), agent.id).before(before).after(after);
         pen.write(&mut tx, act, now).await?;
-        tx.commit().await?;
-        Ok(())
+        tx.commit().await
     }
 
     /// The agent that the provider calls so.

@@ -17,7 +17,7 @@ use crate::{
     activity::notice_of_callback,
     at,
     claims::fail,
-    dispatch::{BODY, mark_placed},
+    dispatch::{BODY, Placed, mark_placed},
     engine::{Row, args},
     transitions::{End, Wait, close, doubt, give_back},
     usage,
@@ -117,7 +117,9 @@ impl Store {
         let (bucket, id, callback, known) = (ask.bucket, ask.id, ask.callback, ask.over_at.unwrap_or(0));
         let mut tx = self.db.begin().await?;
         match after {
-            AfterAsk::Placed { call_id } => mark_placed(&mut tx, bucket, id, call_id, now).await?,
+            AfterAsk::Placed { call_id } => {
+                mark_placed(&mut tx, &[Placed { bucket, id, call_id, test: false, now }]).await?;
+            }
             AfterAsk::Later { at, absent_at } => {
                 tx.execute(LATER, args![bucket, id, *at, *absent_at, now, known]).await?;
             }
@@ -129,13 +131,7 @@ impl Store {
                 }
             }
             AfterAsk::Unresolved => {
-                let end = End {
-                    bucket,
-                    id: callback,
-                    state: State::Failed,
-                    outcome: Some("unresolved"),
-                    message: None,
-                };
+                let end = End::new(bucket, callback, State::Failed, Some("unresolved"));
                 if tx.fetch_one(ENDED, args![bucket, id, "unresolved", now, known]).await?.is_some()
                     && let Some(row) = close(&mut tx, &[end], now).await?.first()
                 {
@@ -157,13 +153,7 @@ impl Store {
         if tx.execute(ENDED, args![ask.bucket, ask.id, now]).await? == 0 {
             return Ok(false);
         }
-        let end = End {
-            bucket: ask.bucket,
-            id: ask.callback,
-            state: State::Failed,
-            outcome: Some("outcome_unknown"),
-            message: None,
-        };
+        let end = End::new(ask.bucket, ask.callback, State::Failed, Some("outcome_unknown"));
         close(&mut tx, &[end], now).await?;
         notice_of_callback(&mut tx, ask.bucket, ask.callback, Notice::OutcomeUnknown, now).await?;
         tx.commit().await?;

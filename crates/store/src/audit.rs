@@ -7,7 +7,7 @@
 //! number of acts kept elsewhere helps.
 //! Absent on purpose: any way to change or delete a row, and personal data in one.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{fmt::Display, net::IpAddr, sync::Arc};
 
 use redialer_core::{Id, Timestamp, id};
 use serde_json::Value;
@@ -41,17 +41,36 @@ impl Actor {
 }
 
 /// An act to be written down.
-pub struct Act<'a> {
+pub struct Act {
     /// What was done: a noun, a dot, a verb.
     pub action: &'static str,
     /// The workspace it was done in.
     pub workspace: Option<Id<id::Workspace>>,
     /// The id of what it was done to.
-    pub target: &'a str,
+    pub target: String,
     /// What changed, as it was; nothing personal.
     pub before: Option<Value>,
     /// What changed, as it is.
     pub after: Option<Value>,
+}
+
+impl Act {
+    /// That was done to `target`, of which nothing more is to be said.
+    pub fn new(action: &'static str, workspace: Option<Id<id::Workspace>>, target: impl Display) -> Self {
+        Self { action, workspace, target: target.to_string(), before: None, after: None }
+    }
+
+    /// What changed was that.
+    pub fn before(mut self, value: Value) -> Self {
+        self.before = Some(value);
+        self
+    }
+
+    /// What changed is that now.
+    pub fn after(mut self, value: Value) -> Self {
+        self.after = Some(value);
+        self
+    }
 }
 
 /// A row of the book.
@@ -172,7 +191,7 @@ impl Pen {
     }
 
     /// Writes an act down with what it does.
-    pub(crate) async fn write(&self, tx: &mut Tx, act: Act<'_>, now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) async fn write(&self, tx: &mut Tx, act: Act, now: Timestamp) -> Result<(), StoreError> {
         // Whoever has this row writes next.
         const NEXT: &str = "insert into audit_heads (bucket, tenant_id, seq, mac) values ($1, $2, 1, $3)
              on conflict (bucket, tenant_id) do update set seq = audit_heads.seq + 1 returning seq, mac";
@@ -189,7 +208,7 @@ impl Pen {
             actor: self.actor.name.clone(),
             action: act.action.to_owned(),
             workspace: act.workspace,
-            target: act.target.to_owned(),
+            target: act.target,
             before: act.before.map(|v| v.to_string()),
             after: act.after.map(|v| v.to_string()),
             request: self.actor.request.clone(),
@@ -229,7 +248,7 @@ impl TenantStore {
     }
 
     /// Writes down an act that changes nothing else, such as showing what is personal.
-    pub async fn note(&self, act: Act<'_>, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn note(&self, act: Act, now: Timestamp) -> Result<(), StoreError> {
         let pen = self.pen().await?;
         let mut tx = self.db().begin().await?;
         pen.write(&mut tx, act, now).await?;

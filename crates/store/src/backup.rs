@@ -10,18 +10,19 @@ use std::{
 };
 
 use futures_util::TryStreamExt as _;
-use redialer_core::{Timestamp, chance::Chance, time::from_ms};
+use redialer_core::{Id, Timestamp, chance::Chance, time::from_ms};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgRow};
 use tokio::{sync::mpsc, task::spawn_blocking};
 use uuid::Uuid;
 
 use crate::{
     Kek, Keyring, Store, StoreError,
-    engine::args,
+    bulk_sql::type_of,
+    engine::{args, postgres_query},
     epochs::{FORGET_THE_TIME_BEFORE, NEW_EPOCH},
-    keyring::Keyless,
     schema::{LITE, migrate_sqlite},
     sqlite::{Mode, SqliteConn, SqliteRow},
+    tenant_keys::version,
     values::{Args, Column as Values, Value},
 };
 
@@ -205,13 +206,12 @@ fn keys_of(file: &Path, keyring: Option<&Keyring>) -> Result<Found, BackupError>
     let keyring = keyring.ok_or_else(|| BackupError::NoKeys(file.display().to_string()))?;
     let mut found = Found::default();
     for row in rows {
-        let tenant = row.get("id")?;
-        let keyless = Keyless::new(tenant, row.get("key_version")?, row.get("other_version")?)?;
-        match keyless.found(keyring) {
-            Some((own, other)) => {
-                found.keys.push((keyless.tenant.uuid(), own.to_vec(), other.map(<[u8]>::to_vec)));
-            }
-            None => found.lost.push(tenant),
+        let tenant = Id::from_uuid(row.get("id")?);
+        let key = |n: i64| Ok::<_, StoreError>(keyring.get(tenant, version(n)?).map(<[u8]>::to_vec));
+        let other = row.get::<Option<i64>>("other_version")?.map(key).transpose()?.flatten();
+        match key(row.get("key_version")?)? {
+            Some(own) => found.keys.push((tenant.uuid(), own, other)),
+            None => found.lost.push(tenant.uuid()),
         }
     }
     Ok(found)
@@ -266,41 +266,10 @@ fn moments(file: &Path, real_now: Timestamp) -> Result<(Timestamp, Timestamp), B
     Ok((backup_at, virtual_now.map_or(real_now, |now| now.max(real_now))))
 }
 
-/// A column and how its values look in Postgres.
+/// A column, and none of its values: what shows their type.
 struct Column {
     name: String,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Int,
-    Bool,
-    Text,
-    Uuid,
-    Blob,
-}
-
-impl Kind {
-    const fn in_postgres(self) -> &'static str {
-        match self {
-            Self::Int => "int8",
-            Self::Bool => "bool",
-            Self::Text => "text",
-            Self::Uuid => "uuid",
-            Self::Blob => "bytea",
-        }
-    }
-
-    const fn no_values(self) -> Values {
-        match self {
-            Self::Int => Values::Int(Vec::new()),
-            Self::Bool => Values::Bool(Vec::new()),
-            Self::Text => Values::Text(Vec::new()),
-            Self::Uuid => Values::Uuid(Vec::new()),
-            Self::Blob => Values::Blob(Vec::new()),
-        }
-    }
+    none: Values,
 }
 
 /// Every table and its columns; the two engines have the same (a test sees to it).
@@ -310,16 +279,16 @@ async fn tables(pg: &mut PgConnection) -> Result<Vec<(String, Vec<Column>)>, sql
     let mut tables: Vec<(String, Vec<Column>)> = Vec::new();
     let rows: Vec<(String, String, String)> = sqlx::query_as(SQL).fetch_all(pg).await?;
     for (table, name, kind) in rows {
-        let kind = match kind.as_str() {
-            "bigint" => Kind::Int,
-            "boolean" => Kind::Bool,
-            "uuid" => Kind::Uuid,
-            "bytea" => Kind::Blob,
-            _ => Kind::Text,
+        let none = match kind.as_str() {
+            "bigint" => Values::Int(Vec::new()),
+            "boolean" => Values::Bool(Vec::new()),
+            "uuid" => Values::Uuid(Vec::new()),
+            "bytea" => Values::Blob(Vec::new()),
+            _ => Values::Text(Vec::new()),
         };
         match tables.last_mut() {
-            Some((last, columns)) if *last == table => columns.push(Column { name, kind }),
-            _ => tables.push((table, vec![Column { name, kind }])),
+            Some((last, columns)) if *last == table => columns.push(Column { name, none }),
+            _ => tables.push((table, vec![Column { name, none }])),
         }
     }
     Ok(tables)
@@ -354,7 +323,7 @@ async fn copy_out(pg: &mut PgConnection, to: &mut SqliteConn) -> Result<(), sqlx
         // Names of tables and columns are our own schema's, nobody's input.
         let mut rows = sqlx::query(AssertSqlSafe(all)).fetch(&mut *tx);
         while let Some(row) = rows.try_next().await? {
-            let values = columns.iter().enumerate().map(|(i, column)| value(&row, i, column.kind));
+            let values = columns.iter().enumerate().map(|(i, column)| value(&row, i, column));
             to.run(&put, Args(values.collect::<Result<_, _>>()?), |_| ())?;
         }
         drop(rows);
@@ -363,13 +332,13 @@ async fn copy_out(pg: &mut PgConnection, to: &mut SqliteConn) -> Result<(), sqlx
     tx.commit().await
 }
 
-fn value(row: &PgRow, i: usize, kind: Kind) -> Result<Value, sqlx::Error> {
-    Ok(match kind {
-        Kind::Int => Value::Int(row.try_get(i)?),
-        Kind::Bool => Value::Bool(row.try_get(i)?),
-        Kind::Text => Value::Text(row.try_get(i)?),
-        Kind::Uuid => Value::Uuid(row.try_get(i)?),
-        Kind::Blob => Value::Blob(row.try_get(i)?),
+fn value(row: &PgRow, i: usize, column: &Column) -> Result<Value, sqlx::Error> {
+    Ok(match column.none {
+        Values::Int(_) => Value::Int(row.try_get(i)?),
+        Values::Bool(_) => Value::Bool(row.try_get(i)?),
+        Values::Text(_) => Value::Text(row.try_get(i)?),
+        Values::Uuid(_) => Value::Uuid(row.try_get(i)?),
+        Values::Blob(_) => Value::Blob(row.try_get(i)?),
     })
 }
 
@@ -441,7 +410,7 @@ fn read_batches(
 
 /// The statement that inserts a batch into Postgres: an array a column.
 fn insert_arrays(table: &str, columns: &[Column]) -> String {
-    let arrays = columns.iter().enumerate().map(|(i, c)| format!("${}::{}[]", i + 1, c.kind.in_postgres()));
+    let arrays = columns.iter().enumerate().map(|(i, c)| format!("${}::{}[]", i + 1, type_of(&c.none)));
     let arrays = arrays.collect::<Vec<_>>().join(", ");
     format!("insert into {table} ({}) select * from unnest({arrays})", names(columns))
 }
@@ -455,7 +424,7 @@ struct Batch {
 
 impl Batch {
     fn new(columns: &[Column]) -> Self {
-        Self { columns: columns.iter().map(|c| c.kind.no_values()).collect(), rows: 0, bytes: 0 }
+        Self { columns: columns.iter().map(|c| c.none.clone()).collect(), rows: 0, bytes: 0 }
     }
 
     fn push(&mut self, row: &SqliteRow, columns: &[Column]) -> Result<(), sqlx::Error> {
@@ -486,16 +455,7 @@ impl Batch {
     }
 
     async fn insert(self, sql: &str, pg: &mut PgConnection) -> Result<(), sqlx::Error> {
-        let mut query = sqlx::query(AssertSqlSafe(sql.to_owned()));
-        for values in self.columns {
-            query = match values {
-                Values::Int(values) => query.bind(values),
-                Values::Bool(values) => query.bind(values),
-                Values::Text(values) => query.bind(values),
-                Values::Uuid(values) => query.bind(values),
-                Values::Blob(values) => query.bind(values),
-            };
-        }
-        query.execute(pg).await.map(|_| ())
+        let values = self.columns.into_iter().map(Value::Column).collect();
+        postgres_query(AssertSqlSafe(sql.to_owned()), values).execute(pg).await.map(|_| ())
     }
 }

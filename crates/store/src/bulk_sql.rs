@@ -77,7 +77,8 @@ fn columns_of(rows: Vec<RowValues>) -> Vec<Column> {
     by_column.into_iter().map(|c| column(c.into_iter())).collect()
 }
 
-const fn type_of(column: &Column) -> &'static str {
+/// The name of their type in Postgres.
+pub(crate) const fn type_of(column: &Column) -> &'static str {
     match column {
         Column::Int(_) => "int8",
         Column::Text(_) => "text",

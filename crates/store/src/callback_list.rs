@@ -11,7 +11,7 @@ use redialer_core::{
 use crate::{
     CallbackRow, StoreError, TenantStore, bucket_of,
     callbacks::columns,
-    engine::{Value, row},
+    engine::{Args, Value, row},
 };
 
 /// Which callbacks to list; what is empty or `None` is any.
@@ -158,7 +158,7 @@ impl TenantStore {
             filter.created_before
         ];
         values.extend(filter.chain.map(Value::from));
-        let rows = self.db().read(filter.statement(state), values.into()).await?;
+        let rows = self.db().read(filter.statement(state), Args(values)).await?;
         rows.iter().map(CallbackRow::from_row).collect()
     }
 }

@@ -204,10 +204,7 @@ impl CallbackRow {
             created_at: at(row.get("created_at")?),
             updated_at: at(row.get("updated_at")?),
             channel: Channel::from_word(&row.get::<String>("channel")?),
-            person_ix: row
-                .get::<Vec<u8>>("person_ix")?
-                .try_into()
-                .map_err(|_| StoreError::Corrupt("number index"))?,
+            person_ix: row.number_ix("person_ix")?,
             sealed: row.get("sealed")?,
         })
     }
@@ -373,15 +370,9 @@ impl TenantStore {
             now,
         };
         transitions::insert_all(&mut tx, &[row], now).await?;
-        let act = Act {
-            action: "callback.create",
-            workspace: Some(manual.workspace),
-            target: &manual.id.to_string(),
-            before: None,
-            after: Some(
-                json!({"agent_id": manual.agent.to_string(), "scheduled_for": planned.scheduled_for.to_string()}),
-            ),
-        };
+        let act = Act::new("callback.create", Some(manual.workspace), manual.id).after(
+            json!({"agent_id": manual.agent.to_string(), "scheduled_for": planned.scheduled_for.to_string()}),
+        );
         pen.write(&mut tx, act, now).await?;
         tx.commit().await?;
         Ok(Ok(()))
@@ -453,13 +444,9 @@ impl TenantStore {
                 "scheduled_for": at(row.get("scheduled_for")?).to_string(),
             }))
         };
-        let act = Act {
-            action,
-            workspace: Some(Id::from_uuid(changed.0.get("workspace_id")?)),
-            target: &id.to_string(),
-            before: Some(told(&changed.0)?),
-            after: Some(told(&changed.1)?),
-        };
+        let act = Act::new(action, Some(Id::from_uuid(changed.0.get("workspace_id")?)), id)
+            .before(told(&changed.0)?)
+            .after(told(&changed.1)?);
         pen.write(&mut tx, act, now).await?;
         tx.commit().await?;
         Ok(Ok(()))

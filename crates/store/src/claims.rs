@@ -103,8 +103,6 @@ pub(crate) use getters;
 getters!(Claim {
     /// The callback.
     id: Id<id::Callback> = |c| c.id;
-    /// Its tenant.
-    tenant: Id<id::Tenant> = |c| c.tenant;
     /// Its workspace.
     workspace: Id<id::Workspace> = |c| c.workspace;
     /// The agent that dials.
@@ -117,10 +115,6 @@ getters!(Claim {
     reason: RedialReason = |c| c.reason;
     /// When it should have been dialled.
     scheduled_for: Timestamp = |c| c.scheduled_for;
-    /// The moment that was asked for, where one was.
-    requested_for: Option<Timestamp> = |c| c.requested_for;
-    /// Whether a person pressed "dial now".
-    forced: bool = |c| c.forced;
     /// Dials its chain has spent.
     spent: u32 = |c| u32::try_from(c.spent).unwrap_or(u32::MAX);
     /// Whether the number is on the do-not-call list.
@@ -186,10 +180,7 @@ impl Claim {
             scheduled_for: at(row.get("scheduled_for")?),
             requested_for: row.get::<Option<i64>>("requested_for")?.map(at),
             forced: row.get("forced")?,
-            person_ix: row
-                .get::<Vec<u8>>("person_ix")?
-                .try_into()
-                .map_err(|_| StoreError::Corrupt("number index"))?,
+            person_ix: row.number_ix("person_ix")?,
             zone: zone_of(row)?,
             unsent: row.get("unsent")?,
             spent: row.get("spent")?,
@@ -345,11 +336,12 @@ pub(crate) async fn fail(
     fence: i64,
     due_at: Timestamp,
     now: Timestamp,
-) -> Result<bool, StoreError> {
-    let Some(failures) = transitions::count_failure(tx, bucket, id, fence).await? else { return Ok(false) };
-    let wait = Wait { held_for: after_failures(failures), ..Wait::until(due_at) };
-    give_back(tx, bucket, id, wait, now).await?;
-    Ok(true)
+) -> Result<(), StoreError> {
+    if let Some(failures) = transitions::count_failure(tx, bucket, id, fence).await? {
+        let wait = Wait { held_for: after_failures(failures), ..Wait::until(due_at) };
+        give_back(tx, bucket, id, wait, now).await?;
+    }
+    Ok(())
 }
 
 /// Whether an agent is switched on. It cannot be switched before this transaction ends.

@@ -23,7 +23,7 @@ use crate::{
     EventRow, Secrets, Store, StoreError, TenantKey,
     activity::notes_text,
     bulk_sql::RowValues,
-    dispatch::{Placed, mark_all_placed},
+    dispatch::{Placed, mark_placed},
     engine::{Tx, row},
     fail::Point,
     known::{CallKey, CallRow, lock, pending, read_calls, read_redials, read_retries},
@@ -133,7 +133,7 @@ impl Store {
             test: key.event.test,
             now,
         });
-        mark_all_placed(&mut tx, &placed.collect::<Vec<_>>()).await?;
+        mark_placed(&mut tx, &placed.collect::<Vec<_>>()).await?;
         let calls = read_calls(&mut tx, &open).await?;
         let retries = read_retries(&mut tx, &open, &calls).await?;
         let persons = read_persons(&mut tx, open.iter().filter_map(|key| key.person())).await?;
@@ -230,13 +230,7 @@ impl<'a> Decisions<'a> {
             let bucket = key.event.bucket;
             match settle {
                 Settle::Close(state) => {
-                    close.push(End {
-                        bucket,
-                        id: redial.callback,
-                        state,
-                        outcome: decided.outcome,
-                        message: None,
-                    });
+                    close.push(End::new(bucket, redial.callback, state, decided.outcome));
                 }
                 Settle::Again { at } => {
                     unspend.push(row![bucket, redial.chain]);

@@ -67,6 +67,14 @@ impl Desk {
         self.agents.iter().find(|seat| seat.agent.id == id)
     }
 
+    /// An agent, even one that the provider has lost and that is not at the desk.
+    pub async fn seat(&self, store: &Store, id: Id<id::Agent>) -> Result<Seat, StoreError> {
+        match self.agent(id) {
+            Some(seat) => Ok(seat.clone()),
+            None => Ok(Seat::of(store.of(self.workspace.tenant).agent(id).await?, &self.workspace)),
+        }
+    }
+
     /// The extraction that says whether a callback was asked for, in calls of that agent.
     pub fn callback_field(&self, agent: Id<id::Agent>) -> &str {
         &self.agent(agent).map_or(&self.policy, |seat| &seat.policy).callback_field
@@ -107,10 +115,7 @@ impl Store {
         let row = of.workspace(workspace).await?;
         let agents = of.roster(workspace).await?.into_iter().map(|agent| Seat::of(agent, &row)).collect();
         let key = self.db.read_one(KEY, args![tenant]).await?.ok_or(StoreError::NotFound)?;
-        let ix = |row: &Row| {
-            let ix: Vec<u8> = row.get("number_ix")?;
-            ix.try_into().map_err(|_| StoreError::Corrupt("number index"))
-        };
+        let ix = |row: &Row| row.number_ix("number_ix");
         let own_numbers =
             self.db.read(NUMBERS, args![workspace]).await?.iter().map(ix).collect::<Result<_, _>>()?;
         Ok(Desk {

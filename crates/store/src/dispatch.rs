@@ -93,9 +93,9 @@ impl Intent {
 /// A claim that may become an intent.
 pub(crate) struct Prepared {
     pub(crate) claim: Claim,
-    new: NewDispatch,
+    pub(crate) new: NewDispatch,
     sealed: Vec<u8>,
-    now: Timestamp,
+    pub(crate) now: Timestamp,
 }
 
 impl Prepared {
@@ -108,20 +108,6 @@ impl Prepared {
     ) -> Self {
         let sealed = key.seal(BODY, new.id.uuid(), &new.body, chance);
         Self { claim, new, sealed, now }
-    }
-
-    /// How often its number may be called at all.
-    pub(crate) const fn fuse(&self) -> FuseLimits {
-        self.new.fuse
-    }
-
-    /// Calls that the tenant's plan allows in a month.
-    pub(crate) const fn limit(&self) -> Option<u64> {
-        self.new.calls_a_month
-    }
-
-    pub(crate) const fn now(&self) -> Timestamp {
-        self.now
     }
 
     /// The intent, once it is on disk.
@@ -230,18 +216,9 @@ pub(crate) async fn finish_all(
 ) -> Result<(), StoreError> {
     let mut placed = Vec::new();
     for (intent, after, now) in results {
-        match after {
-            AfterDial::Dialing { call_id } => {
-                let (bucket, id, test) = (intent.bucket, intent.id, intent.test);
-                placed.push(Placed { bucket, id, call_id, test, now: *now });
-            }
-            other => {
-                let about = (intent.bucket, intent.id, intent.callback, intent.workspace);
-                settle(tx, about, other, *now).await?;
-            }
-        }
+        settle(tx, intent, after, &mut placed, *now).await?;
     }
-    mark_all_placed(tx, &placed).await
+    mark_placed(tx, &placed).await
 }
 
 /// One try at the provider, as it stands.
@@ -320,14 +297,12 @@ async fn release(
     Ok(())
 }
 
-/// The bucket, the dispatch, its callback and its workspace.
-pub(crate) type About = (i64, Id<id::Dispatch>, Id<id::Callback>, Id<id::Workspace>);
-
-/// Writes what an answer means.
-pub(crate) async fn settle(
+/// Writes what an answer means; what was placed is left to [`mark_placed`].
+async fn settle<'a>(
     tx: &mut Tx,
-    (bucket, id, callback, workspace): About,
-    after: &AfterDial,
+    intent: &Intent,
+    after: &'a AfterDial,
+    placed: &mut Vec<Placed<'a>>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     // Once the provider was asked, a repeat may have been placed: a late "no" is of the first request alone.
@@ -341,8 +316,9 @@ pub(crate) async fn settle(
          where bucket = $1 and id = $2 and state = 'intent'";
     // The first to say "unknown" may have guessed when the request was over; the sender knows.
     const OVER: &str = "update dispatches set over_at = $3 where bucket = $1 and id = $2 and state = 'unknown' and over_at < $3";
+    let Intent { bucket, id, callback, workspace, test, .. } = *intent;
     match after {
-        AfterDial::Dialing { call_id } => mark_placed(tx, bucket, id, call_id, now).await?,
+        AfterDial::Dialing { call_id } => placed.push(Placed { bucket, id, call_id, test, now }),
         AfterDial::Again { at, pause, slow, why: message } => {
             let why = pause.map(Pause::word).unwrap_or(if *slow { "throttled" } else { "not_placed" });
             if let Some(dispatch) = tx.fetch_one(REFUSED, args![bucket, id, now, why]).await? {
@@ -377,18 +353,6 @@ pub(crate) async fn settle(
     Ok(())
 }
 
-/// The first proof that a dispatch became a call: spends the attempt, once. Of one that ended unresolved only the
-/// call's id is noted (I12).
-pub(crate) async fn mark_placed(
-    tx: &mut Tx,
-    bucket: i64,
-    id: Id<id::Dispatch>,
-    call_id: &str,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    mark_all_placed(tx, &[Placed { bucket, id, call_id, test: false, now }]).await
-}
-
 /// A dispatch that became a call.
 pub(crate) struct Placed<'a> {
     pub(crate) bucket: i64,
@@ -399,8 +363,9 @@ pub(crate) struct Placed<'a> {
     pub(crate) now: Timestamp,
 }
 
-/// The same for many.
-pub(crate) async fn mark_all_placed(tx: &mut Tx, calls: &[Placed<'_>]) -> Result<(), StoreError> {
+/// The first proof that dispatches became calls: spends an attempt of each, once. Of one that ended unresolved only the
+/// call's id is noted (I12).
+pub(crate) async fn mark_placed(tx: &mut Tx, calls: &[Placed<'_>]) -> Result<(), StoreError> {
     let Some(now) = calls.iter().map(|call| call.now).max() else { return Ok(()) };
     const PLACED: &str = "with v (bucket, id, call_id, ask_at, now) as (values {rows})
          update dispatches set state = 'placed', call_id = v.call_id, ask_at = v.ask_at, updated_at = v.now

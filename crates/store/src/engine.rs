@@ -16,7 +16,7 @@ use std::{
 
 use redialer_core::{Id, id};
 use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, Postgres,
+    AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, Postgres, SqlSafeStr,
     postgres::{PgArguments, PgConnectOptions},
     query::Query,
 };
@@ -475,7 +475,7 @@ impl Tx {
     }
 }
 
-fn pg(sql: &'static str, args: Args) -> Query<'static, Postgres, PgArguments> {
+pub(crate) fn postgres_query(sql: impl SqlSafeStr, args: Args) -> Query<'static, Postgres, PgArguments> {
     let mut query = sqlx::query(sql);
     for value in args.0 {
         query = match value {
@@ -504,16 +504,18 @@ impl Conn {
     async fn execute(&mut self, sql: &'static str, args: Args) -> Result<u64, StoreError> {
         Ok(match self {
             Self::Sqlite(c) => c.run(bulk_sql::numbered(sql), args, |_| ())?,
-            Self::Postgres(c) => in_time(pg(sql, args).execute(c)).await?.rows_affected(),
+            Self::Postgres(c) => in_time(postgres_query(sql, args).execute(c)).await?.rows_affected(),
         })
     }
 
     async fn fetch(&mut self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
         Ok(match self {
             Self::Sqlite(c) => fetch_sqlite(c, sql, args)?,
-            Self::Postgres(c) => {
-                in_time(pg(sql, args).fetch_all(c)).await?.into_iter().map(Row::Postgres).collect()
-            }
+            Self::Postgres(c) => in_time(postgres_query(sql, args).fetch_all(c))
+                .await?
+                .into_iter()
+                .map(Row::Postgres)
+                .collect(),
         })
     }
 }

@@ -44,7 +44,7 @@ pub(crate) async fn blown(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTreeSe
     }
     let mut numbers = BTreeMap::new();
     for p in &live {
-        let since = RecentCalls::since(p.now());
+        let since = RecentCalls::since(p.now);
         let c = &p.claim;
         numbers
             .insert((c.tenant.uuid(), c.person_ix), row![c.bucket, c.tenant, c.person_ix, since.0, since.1]);
@@ -56,7 +56,7 @@ pub(crate) async fn blown(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTreeSe
     let mut blown = BTreeSet::new();
     for p in live {
         let calls = calls.entry((p.claim.tenant.uuid(), p.claim.person_ix.to_vec())).or_default();
-        if p.fuse().are_reached(*calls) {
+        if p.new.fuse.are_reached(*calls) {
             blown.insert(p.claim.id.uuid());
         } else {
             calls.count();

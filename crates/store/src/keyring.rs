@@ -71,13 +71,7 @@ impl Store {
         let pen = self.of(tenant.id).by(Actor::command()).pen().await?;
         self.db.wipe_what_is_deleted().await?;
         let mut tx = self.db.begin().await?;
-        let act = Act {
-            action: "tenant.destroy_key",
-            workspace: None,
-            target: &tenant.id.to_string(),
-            before: Some(json!({"name": tenant.name})),
-            after: None,
-        };
+        let act = Act::new("tenant.destroy_key", None, tenant.id).before(json!({"name": tenant.name}));
         pen.write(&mut tx, act, now).await?;
         tx.execute(KEY, args![tenant.id, Vec::<u8>::new(), now]).await?;
         tx.execute(KEYS, args![tenant.id, now]).await?;
@@ -104,30 +98,6 @@ impl Store {
             kept.extend(key.other.map(|(version, wrapped)| ((key.tenant, version), wrapped)));
         }
         Ok(Keyring(kept))
-    }
-}
-
-/// What a backup without keys still says of one tenant's.
-pub(crate) struct Keyless {
-    pub(crate) tenant: Id<id::Tenant>,
-    version: u32,
-    other: Option<u32>,
-}
-
-impl Keyless {
-    pub(crate) fn new(tenant: uuid::Uuid, version: i64, other: Option<i64>) -> Result<Self, StoreError> {
-        let read = |n: i64| u32::try_from(n).map_err(|_| StoreError::Corrupt("key version"));
-        Ok(Self {
-            tenant: Id::from_uuid(tenant),
-            version: read(version)?,
-            other: other.map(read).transpose()?,
-        })
-    }
-
-    /// Its keys in a keyring: the one in force, and its neighbour. `None` for a tenant that was destroyed since.
-    pub(crate) fn found<'k>(&self, keyring: &'k Keyring) -> Option<(&'k [u8], Option<&'k [u8]>)> {
-        let own = keyring.get(self.tenant, self.version)?;
-        Some((own, self.other.and_then(|other| keyring.get(self.tenant, other))))
     }
 }
 

@@ -170,15 +170,9 @@ impl TenantStore {
             new.expires_at,
             new.test
         ];
-        let act = Act {
-            action: "api_key.create",
-            workspace: new.workspace,
-            target: &new.id.to_string(),
-            before: None,
-            after: Some(
+        let act = Act::new("api_key.create", new.workspace, new.id).after(
                 json!({"name": new.name, "scopes": scopes, "test": new.test, "expires_at": new.expires_at.map(|t| t.to_string())}),
-            ),
-        };
+            );
         let mut tx = self.db().begin().await?;
         tx.execute(SQL, values).await?;
         pen.write(&mut tx, act, now).await?;
@@ -219,13 +213,8 @@ impl TenantStore {
         if tx.execute(SQL, args![self.tenant, key.id, now]).await? == 0 {
             return Ok(());
         }
-        let act = Act {
-            action: "api_key.revoke",
-            workspace: key.workspace,
-            target: &key.id.to_string(),
-            before: Some(json!({"name": key.name, "scopes": key.scopes.text()})),
-            after: None,
-        };
+        let act = Act::new("api_key.revoke", key.workspace, key.id)
+            .before(json!({"name": key.name, "scopes": key.scopes.text()}));
         pen.write(&mut tx, act, now).await?;
         tx.commit().await
     }

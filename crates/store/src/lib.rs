@@ -95,7 +95,6 @@ pub use ledger::Ledger;
 pub use members::{MemberRow, NewMember};
 pub use redialer_kek::{Kek, KeyError};
 pub use redials::{RedialProbe, RedialRow};
-pub use removal::Removal;
 pub use replays::{Replay, Slot};
 pub use rotation::{KeysLock, Rotated};
 pub use schema::SchemaState;
@@ -353,9 +352,9 @@ impl Store {
         Ok(self.guards_rows())
     }
 
-    /// How many migrations there are in the database, and how many this version knows.
-    pub async fn schema(&self) -> Result<(usize, usize), StoreError> {
-        self.db.schema().await
+    /// How many migrations there are in the database.
+    pub async fn schema(&self) -> Result<usize, StoreError> {
+        Ok(self.db.applied().await?.len())
     }
 
     /// How the database's schema stands to this version. Writes nothing.

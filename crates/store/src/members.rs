@@ -99,13 +99,7 @@ impl TenantStore {
              values ($1, $2, $3, $4, $5, $6)";
         self.sees_whole_tenant()?;
         let values = args![new.id, self.tenant, new.email, new.password_hash, new.role.word(), now];
-        let act = Act {
-            action: "member.add",
-            workspace: None,
-            target: &new.id.to_string(),
-            before: None,
-            after: Some(json!({"role": new.role.word()})),
-        };
+        let act = Act::new("member.add", None, new.id).after(json!({"role": new.role.word()}));
         let pen = self.pen().await?;
         let mut tx = self.db().begin().await?;
         tx.execute(SQL, values).await.map_err(|e| match e {
@@ -134,13 +128,9 @@ impl TenantStore {
         if tx.execute(SQL, args).await? == 0 {
             return Err(StoreError::Changed);
         }
-        let act = Act {
-            action: "member.change",
-            workspace: None,
-            target: &member.id.to_string(),
-            before: Some(json!({"role": member.role.word()})),
-            after: Some(json!({"role": role.word()})),
-        };
+        let act = Act::new("member.change", None, member.id)
+            .before(json!({"role": member.role.word()}))
+            .after(json!({"role": role.word()}));
         pen.write(&mut tx, act, now).await?;
         tx.commit().await
     }
@@ -157,13 +147,7 @@ impl TenantStore {
         if tx.execute(SQL, args![self.tenant, member.id, member.role.word()]).await? == 0 {
             return Err(StoreError::Changed);
         }
-        let act = Act {
-            action: "member.remove",
-            workspace: None,
-            target: &member.id.to_string(),
-            before: Some(json!({"role": member.role.word()})),
-            after: None,
-        };
+        let act = Act::new("member.remove", None, member.id).before(json!({"role": member.role.word()}));
         pen.write(&mut tx, act, now).await?;
         tx.commit().await
     }

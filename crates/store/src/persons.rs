@@ -79,9 +79,7 @@ pub(crate) async fn read_persons(
     let mut persons: BTreeMap<PersonKey, Person> = BTreeMap::new();
     // A row for each callback that is not final, or one row.
     for row in tx.fetch_rows(SQL, vec![], of.into_iter().map(PersonRef::values).collect()).await? {
-        let ix: Vec<u8> = row.get("person_ix")?;
-        let ix = ix.try_into().map_err(|_| StoreError::Corrupt("number index"))?;
-        let person = persons.entry((row.get("workspace_id")?, ix)).or_default();
+        let person = persons.entry((row.get("workspace_id")?, row.number_ix("person_ix")?)).or_default();
         person.suppressed = row.get::<Option<Uuid>>("suppression_id")?.is_some();
         person.reached_at = row.get::<Option<i64>>("reached_at")?.map(at);
         if row.get::<Option<Uuid>>("id")?.is_some() {
@@ -102,11 +100,6 @@ pub(crate) fn live_of(row: &Row) -> Result<Live, StoreError> {
         born_of: at(row.get("born_of")?),
         agent: Id::from_uuid(row.get("agent_id")?),
     })
-}
-
-/// Where a promise counts: with that agent, or, without one, in the whole workspace.
-pub(crate) fn scope_value(agent: Option<Id<id::Agent>>) -> Id<id::Agent> {
-    agent.unwrap_or(Id::from_uuid(uuid::Uuid::nil()))
 }
 
 /// A callback row to be.
@@ -135,10 +128,6 @@ pub(crate) struct NewRow<'a> {
 
 impl NewRow<'_> {
     /// The chain it belongs to: its own when it is the first of one.
-    fn chain(&self) -> Id<id::Chain> {
-        self.planned.chain.unwrap_or(self.id.as_root())
-    }
-
     /// The state it begins in.
     pub(crate) const fn state(&self) -> State {
         waits_as(self.planned.held, false).0
@@ -153,7 +142,7 @@ impl NewRow<'_> {
             self.workspace,
             self.agent,
             self.channel.word(),
-            self.chain(),
+            p.chain.unwrap_or(self.id.as_root()),
             p.parent,
             self.person_ix,
             self.state().word(),
@@ -178,7 +167,7 @@ impl NewRow<'_> {
             self.now,
             self.now,
             self.test,
-            scope_value(self.promise_scope),
+            self.promise_scope.unwrap_or(Id::from_uuid(Uuid::nil())),
             self.external_ix.map(|ix| ix.to_vec())
         ]
     }

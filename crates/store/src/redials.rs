@@ -27,13 +27,12 @@ pub struct RedialRow {
 
 impl RedialRow {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
-        let person_ix: Vec<u8> = row.get("person_ix")?;
         Ok(Self {
             dispatch: Id::from_uuid(row.get("dispatch_id")?),
             callback: Id::from_uuid(row.get("id")?),
             chain: Id::from_uuid(row.get("chain_id")?),
             agent: Id::from_uuid(row.get("agent_id")?),
-            person_ix: person_ix.try_into().map_err(|_| StoreError::Corrupt("number index"))?,
+            person_ix: row.number_ix("person_ix")?,
             cause: row.get("cause")?,
             sealed: row.get("sealed")?,
         })

@@ -8,21 +8,7 @@ use redialer_core::{Id, Timestamp, id};
 use redialer_kek::KeyError;
 use serde_json::json;
 
-use crate::{
-    Store, StoreError, TenantStore,
-    audit::Act,
-    bucket_of,
-    engine::{Tx, args},
-};
-
-/// A deleted workspace whose day is over.
-#[derive(Debug, Clone, Copy)]
-pub struct Removal {
-    /// The workspace.
-    pub id: Id<id::Workspace>,
-    /// Its tenant.
-    pub tenant: Id<id::Tenant>,
-}
+use crate::{Store, StoreError, TenantStore, audit::Act, bucket_of, engine::args, workspaces::DueWorkspace};
 
 impl TenantStore {
     /// Gives a workspace up, until it is restored.
@@ -35,9 +21,8 @@ impl TenantStore {
         if tx.execute(DELETE, args![self.tenant, id, now]).await? == 0 {
             return Err(StoreError::NotFound);
         }
-        pen.write(&mut tx, act("workspace.delete", id, &id.to_string()), now).await?;
-        tx.commit().await?;
-        Ok(())
+        pen.write(&mut tx, Act::new("workspace.delete", Some(id), id), now).await?;
+        tx.commit().await
     }
 
     /// Takes a deletion back, if it is not older than `since` and the plan has room.
@@ -71,9 +56,8 @@ impl TenantStore {
         self.account_is_free(&mut tx, id, row.get::<Option<String>>("account")?.as_deref()).await?;
         tx.execute(RESTORE, args![self.tenant, id, now]).await?;
         tx.note_due_now();
-        pen.write(&mut tx, act("workspace.restore", id, &id.to_string()), now).await?;
-        tx.commit().await?;
-        Ok(())
+        pen.write(&mut tx, Act::new("workspace.restore", Some(id), id), now).await?;
+        tx.commit().await
     }
 
     /// Takes a part of a deleted workspace away for good; `false` when nothing is left of it.
@@ -83,7 +67,7 @@ impl TenantStore {
         let bucket = bucket_of(self.tenant);
         for part in PARTS {
             let mut tx = self.db().begin().await?;
-            if part.take(&mut tx, bucket, id).await? > 0 {
+            if tx.execute(part, args![bucket, id]).await? > 0 {
                 tx.commit().await?;
                 return Ok(true);
             }
@@ -98,84 +82,47 @@ impl TenantStore {
         if tx.execute(LAST, args![self.tenant, id]).await? > 0
             && let Some(pen) = pen
         {
-            let act = Act { after: Some(json!({"rows": "none left"})), ..act("workspace.clear", id, "") };
-            pen.write(&mut tx, Act { target: &id.to_string(), ..act }, now).await?;
+            let act = Act::new("workspace.clear", Some(id), id).after(json!({"rows": "none left"}));
+            pen.write(&mut tx, act, now).await?;
         }
         tx.commit().await?;
         Ok(false)
     }
 }
 
-const fn act<'a>(action: &'static str, workspace: Id<id::Workspace>, target: &'a str) -> Act<'a> {
-    Act { action, workspace: Some(workspace), target, before: None, after: None }
-}
-
-/// A table's rows of one workspace, a few hundred at a time: `$1` its bucket, `$2` the workspace.
-struct Part(&'static str);
-
-impl Part {
-    async fn take(&self, tx: &mut Tx, bucket: i64, id: Id<id::Workspace>) -> Result<u64, StoreError> {
-        tx.execute(self.0, args![bucket, id]).await
-    }
-}
-
-/// What hangs on something else goes before it.
-const PARTS: [Part; 14] = [
-    Part(
-        "delete from bodies where bucket = $1 and delivery_id in
+/// Each takes a table's rows of one workspace, a few hundred at a time: `$1` its bucket, `$2` the workspace. What hangs
+/// on something else goes before it.
+const PARTS: [&str; 14] = [
+    "delete from bodies where bucket = $1 and delivery_id in
              (select d.id from deliveries d join bodies b on b.delivery_id = d.id and b.bucket = d.bucket
               where d.bucket = $1 and d.workspace_id = $2 limit 500)",
-    ),
-    Part(
-        "delete from deliveries where bucket = $1 and id in (select id from deliveries where bucket = $1 and workspace_id = $2 limit 500)",
-    ),
-    Part(
-        "delete from odd_deliveries where bucket = $1 and workspace_id = $2 and dedup_key in (select dedup_key from odd_deliveries where bucket = $1 and workspace_id = $2 limit 500)",
-    ),
-    Part(
-        "delete from dispatches where bucket = $1 and id in (select id from dispatches where bucket = $1 and workspace_id = $2 limit 500)",
-    ),
-    Part(
-        "delete from callbacks where bucket = $1 and id in (select id from callbacks where bucket = $1 and workspace_id = $2 limit 500)",
-    ),
-    Part(
-        "delete from chains where bucket = $1 and id in (select id from chains where bucket = $1 and workspace_id = $2 limit 500)",
-    ),
-    Part(
-        "delete from calls where bucket = $1 and workspace_id = $2 and call_id in (select call_id from calls where bucket = $1 and workspace_id = $2 limit 500)",
-    ),
-    Part(
-        "delete from persons where bucket = $1 and workspace_id = $2 and person_ix in (select person_ix from persons where bucket = $1 and workspace_id = $2 limit 500)",
-    ),
-    Part(
-        "delete from notices where bucket = $1 and workspace_id = $2 and (tenant_id, at, id) in
+    "delete from deliveries where bucket = $1 and id in (select id from deliveries where bucket = $1 and workspace_id = $2 limit 500)",
+    "delete from odd_deliveries where bucket = $1 and workspace_id = $2 and dedup_key in (select dedup_key from odd_deliveries where bucket = $1 and workspace_id = $2 limit 500)",
+    "delete from dispatches where bucket = $1 and id in (select id from dispatches where bucket = $1 and workspace_id = $2 limit 500)",
+    "delete from callbacks where bucket = $1 and id in (select id from callbacks where bucket = $1 and workspace_id = $2 limit 500)",
+    "delete from chains where bucket = $1 and id in (select id from chains where bucket = $1 and workspace_id = $2 limit 500)",
+    "delete from calls where bucket = $1 and workspace_id = $2 and call_id in (select call_id from calls where bucket = $1 and workspace_id = $2 limit 500)",
+    "delete from persons where bucket = $1 and workspace_id = $2 and person_ix in (select person_ix from persons where bucket = $1 and workspace_id = $2 limit 500)",
+    "delete from notices where bucket = $1 and workspace_id = $2 and (tenant_id, at, id) in
              (select tenant_id, at, id from notices where bucket = $1 and workspace_id = $2
                 and tenant_id = (select tenant_id from workspaces where id = $2) limit 500)",
-    ),
-    Part(
-        "delete from callback_events where bucket = $1 and workspace_id = $2 and id in (select id from callback_events where bucket = $1 and workspace_id = $2 limit 500)",
-    ),
-    Part("delete from own_numbers where $1 >= 0 and workspace_id = $2"),
-    Part(
-        "delete from slugs where agent_id in (select id from agents where bucket = $1 and workspace_id = $2)",
-    ),
-    Part("delete from agents where bucket = $1 and workspace_id = $2"),
-    Part("delete from api_keys where $1 >= 0 and workspace_id = $2"),
+    "delete from callback_events where bucket = $1 and workspace_id = $2 and id in (select id from callback_events where bucket = $1 and workspace_id = $2 limit 500)",
+    "delete from own_numbers where $1 >= 0 and workspace_id = $2",
+    "delete from slugs where agent_id in (select id from agents where bucket = $1 and workspace_id = $2)",
+    "delete from agents where bucket = $1 and workspace_id = $2",
+    "delete from api_keys where $1 >= 0 and workspace_id = $2",
 ];
 
 impl Store {
     /// Deleted workspaces whose day is over.
-    pub async fn removals(&self, range: (i64, i64), before: Timestamp) -> Result<Vec<Removal>, StoreError> {
+    pub async fn removals(
+        &self,
+        range: (i64, i64),
+        before: Timestamp,
+    ) -> Result<Vec<DueWorkspace>, StoreError> {
         const SQL: &str = "select id, tenant_id from workspaces
              where bucket between $1 and $2 and deleted_at is not null and deleted_at < $3 limit 10";
         let rows = self.db.read(SQL, args![range.0, range.1, before]).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Removal {
-                    id: Id::from_uuid(row.get("id")?),
-                    tenant: Id::from_uuid(row.get("tenant_id")?),
-                })
-            })
-            .collect()
+        rows.iter().map(DueWorkspace::from_row).collect()
     }
 }

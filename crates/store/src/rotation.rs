@@ -142,12 +142,12 @@ impl Store {
         let Some(mut connection) = self.db.connect_apart().await? else { return Ok(KeysLock(None)) };
         connection.execute(ROW).await?;
         connection.execute(BEGIN).await?;
-        match connection.execute(TAKE).await {
+        match connection.execute(TAKE).await.map_err(StoreError::from) {
             Ok(_) => Ok(KeysLock(Some(connection))),
-            Err(sqlx::Error::Database(_)) => {
+            Err(error) if error.is_contention() => {
                 Err(StoreError::Conflict("another `redialer keys` is under way"))
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         }
     }
 
@@ -227,13 +227,9 @@ impl Store {
                 rotated.left += 1;
                 continue;
             }
-            let act = Act {
-                action: "tenant.rotate_key",
-                workspace: None,
-                target: &key.tenant.to_string(),
-                before: Some(json!({"key_version": key.version})),
-                after: Some(json!({"key_version": key.version + 1})),
-            };
+            let act = Act::new("tenant.rotate_key", None, key.tenant)
+                .before(json!({"key_version": key.version}))
+                .after(json!({"key_version": key.version + 1}));
             pen.write(&mut tx, act, now).await?;
             tx.commit().await?;
             rotated.done += 1;

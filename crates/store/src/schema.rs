@@ -137,11 +137,6 @@ impl Db {
         migrator.iter().map(|migration| migration.version).collect()
     }
 
-    /// How many migrations there are in the database, and how many this version knows.
-    pub(crate) async fn schema(&self) -> Result<(usize, usize), StoreError> {
-        Ok((self.applied().await?.len(), self.known().len()))
-    }
-
     /// How the database's schema stands to this version. Writes nothing.
     pub(crate) async fn check_schema(&self) -> Result<SchemaState, StoreError> {
         const COMPATIBLE: &str = "select version, compatible_from from schema_versions";
@@ -156,7 +151,7 @@ impl Db {
     }
 
     /// The migrations that were applied.
-    async fn applied(&self) -> Result<Vec<i64>, StoreError> {
+    pub(crate) async fn applied(&self) -> Result<Vec<i64>, StoreError> {
         const APPLIED: &str = "select version from _sqlx_migrations where success";
         if !self.has_table("_sqlx_migrations").await? {
             return Ok(Vec::new());

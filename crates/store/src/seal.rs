@@ -23,7 +23,7 @@ type Half = Box<Secret<[u8; 32]>>;
 /// A tenant's key of one version, as the key-encryption key wraps it: what seals, then what indexes.
 pub(crate) type Both = Secret<Vec<u8>>;
 
-/// One tenant's opened key. Not `Clone`, not `Debug`; gone when dropped.
+/// One tenant's opened key. Not `Clone`, and never shown; gone when dropped.
 pub struct TenantKey {
     tenant: Id<id::Tenant>,
     version: u32,

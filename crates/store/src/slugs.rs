@@ -54,13 +54,8 @@ impl TenantStore {
         }
         tx.execute(OLD, args![agent.id, until, until_seen]).await?;
         tx.execute(NEW, args![&slug, agent.id]).await?;
-        let act = Act {
-            action: "agent.rotate_webhook_url",
-            workspace: Some(agent.workspace),
-            target: &agent.id.to_string(),
-            before: None,
-            after: Some(serde_json::json!({"old_until": until.to_string(), "until_seen": until_seen})),
-        };
+        let act = Act::new("agent.rotate_webhook_url", Some(agent.workspace), agent.id)
+            .after(serde_json::json!({"old_until": until.to_string(), "until_seen": until_seen}));
         pen.write(&mut tx, act, now).await?;
         tx.commit().await?;
         Ok(slug)
@@ -94,7 +89,6 @@ impl Store {
         let mut tx = self.db.begin().await?;
         tx.execute(SQL, args![agent, now]).await?;
         tx.execute(END, args![agent, now]).await?;
-        tx.commit().await?;
-        Ok(())
+        tx.commit().await
     }
 }

@@ -113,13 +113,7 @@ impl TenantStore {
         }
         // The audit log is locked after the callbacks, in the same order as when a callback is canceled.
         for (id, number) in added {
-            let act = Act {
-                action: "suppression.create",
-                workspace: None,
-                target: &id.to_string(),
-                before: None,
-                after: Some(json!({"number": number})),
-            };
+            let act = Act::new("suppression.create", None, id).after(json!({"number": number}));
             pen.write(&mut tx, act, now).await?;
         }
         tx.commit().await?;
@@ -141,13 +135,7 @@ impl TenantStore {
         if tx.execute(SQL, args![bucket_of(self.tenant), self.tenant, id]).await? == 0 {
             return Err(StoreError::NotFound);
         }
-        let act = Act {
-            action: "suppression.delete",
-            workspace: None,
-            target: &id.to_string(),
-            before: None,
-            after: None,
-        };
+        let act = Act::new("suppression.delete", None, id);
         pen.write(&mut tx, act, now).await?;
         tx.commit().await
     }

@@ -27,7 +27,7 @@ pub(crate) fn context_of(tenant: Id<id::Tenant>, version: u32) -> Vec<u8> {
     [b"tenant".as_slice(), tenant.uuid().as_bytes(), &version.to_be_bytes()].concat()
 }
 
-fn version(n: i64) -> Result<u32, StoreError> {
+pub(crate) fn version(n: i64) -> Result<u32, StoreError> {
     u32::try_from(n).map_err(|_| StoreError::Corrupt("key version"))
 }
 

@@ -90,13 +90,8 @@ impl Store {
         let key_id: Id<id::Key> = Id::new(now, chance);
         tx.execute(KEY, args![hash_key(new.admin_key), key_id, new.id, prefix_of(new.admin_key), now])
             .await?;
-        let act = Act {
-            action: "tenant.create",
-            workspace: None,
-            target: &new.id.to_string(),
-            before: None,
-            after: Some(json!({"name": new.name, "plan": new.plan.word(), "admin_key": key_id.to_string()})),
-        };
+        let act = Act::new("tenant.create", None, new.id)
+            .after(json!({"name": new.name, "plan": new.plan.word(), "admin_key": key_id.to_string()}));
         Pen::new(new.id, Arc::new(Actor::command()), key).write(&mut tx, act, now).await?;
         tx.commit().await
     }
@@ -110,18 +105,13 @@ impl Store {
     ) -> Result<(), StoreError> {
         const SQL: &str = "update tenants set plan = $2 where id = $1";
         let pen = self.of(tenant.id).by(Actor::command()).pen().await?;
-        let act = Act {
-            action: "tenant.change_plan",
-            workspace: None,
-            target: &tenant.id.to_string(),
-            before: Some(json!({"plan": tenant.plan.word()})),
-            after: Some(json!({"plan": plan.word()})),
-        };
+        let act = Act::new("tenant.change_plan", None, tenant.id)
+            .before(json!({"plan": tenant.plan.word()}))
+            .after(json!({"plan": plan.word()}));
         let mut tx = self.db.begin().await?;
         tx.execute(SQL, args![tenant.id, plan.word()]).await?;
         pen.write(&mut tx, act, now).await?;
-        tx.commit().await?;
-        Ok(())
+        tx.commit().await
     }
 
     /// Every tenant.

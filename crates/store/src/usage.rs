@@ -28,13 +28,13 @@ type Month = (i64, Uuid, i64);
 
 /// The month that a dial counts in; a test in none.
 pub(crate) fn month_of(p: &Prepared) -> Option<Month> {
-    (!p.claim.test).then(|| (p.claim.bucket, p.claim.tenant.uuid(), period(p.now())))
+    (!p.claim.test).then(|| (p.claim.bucket, p.claim.tenant.uuid(), period(p.now)))
 }
 
 /// The room that the plans of these leave; nobody else counts before this transaction ends.
 pub(crate) async fn room(tx: &mut Tx, prepared: &[&Prepared]) -> Result<Room<Month>, StoreError> {
     let limits: BTreeMap<Month, u64> =
-        prepared.iter().filter_map(|p| Some((month_of(p)?, p.limit()?))).collect();
+        prepared.iter().filter_map(|p| Some((month_of(p)?, p.new.calls_a_month?))).collect();
     // The rows stay locked until the transaction ends.
     let rows = limits.keys().map(|month| added(*month, ALL.uuid(), 0)).collect();
     let mut used = Vec::new();

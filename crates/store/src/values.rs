@@ -34,12 +34,6 @@ pub(crate) enum Column {
     Bool(Vec<Option<bool>>),
 }
 
-impl From<Vec<Value>> for Args {
-    fn from(values: Vec<Value>) -> Self {
-        Self(values)
-    }
-}
-
 macro_rules! values {
     ($($from:ty => $variant:ident ($value:ident) $to:expr;)*) => {$(
         impl From<$from> for Value { fn from($value: $from) -> Self { Value::$variant(Some($to)) } }
@@ -81,6 +75,6 @@ pub(crate) use row;
 
 /// `args![id, now, "text"]`: the values of one statement.
 macro_rules! args {
-    ($($value:expr),* $(,)?) => { $crate::values::Args::from(vec![$($crate::values::Value::from($value)),*]) };
+    ($($value:expr),* $(,)?) => { $crate::values::Args($crate::values::row![$($value),*]) };
 }
 pub(crate) use args;

@@ -107,6 +107,13 @@ pub struct DueWorkspace {
     pub tenant: Id<id::Tenant>,
 }
 
+impl DueWorkspace {
+    /// From the columns `id` and `tenant_id`.
+    pub(crate) fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self { id: Id::from_uuid(row.get("id")?), tenant: Id::from_uuid(row.get("tenant_id")?) })
+    }
+}
+
 macro_rules! columns {
     ($head:literal, $tail:literal) => {
         concat!(
@@ -194,13 +201,8 @@ impl TenantStore {
         let settings = new.settings.to_string();
         let retention = serde_json::to_string(&Retention::default()).unwrap_or_default();
         self.sees_whole_tenant()?;
-        let act = Act {
-            action: "workspace.create",
-            workspace: Some(new.id),
-            target: &new.id.to_string(),
-            before: None,
-            after: Some(json!({"name": new.name, "provider": new.provider.as_str()})),
-        };
+        let act = Act::new("workspace.create", Some(new.id), new.id)
+            .after(json!({"name": new.name, "provider": new.provider.as_str()}));
         let pen = self.pen().await?;
         let mut tx = self.db().begin().await?;
         tx.execute(LOCK, args![self.tenant]).await?;
@@ -336,16 +338,9 @@ impl TenantStore {
             }
         }
         let (before, after) = differing(before, after);
-        let act = Act {
-            action: "workspace.change",
-            workspace: Some(id),
-            target: &id.to_string(),
-            before: Some(before),
-            after: Some(after),
-        };
+        let act = Act::new("workspace.change", Some(id), id).before(before).after(after);
         pen.write(&mut tx, act, now).await?;
-        tx.commit().await?;
-        Ok(())
+        tx.commit().await
     }
 }
 
@@ -413,8 +408,7 @@ impl Store {
             notice_of_workspace(&mut tx, id, Notice::Resumed, now).await?;
             tx.note_due_now();
         }
-        tx.commit().await?;
-        Ok(())
+        tx.commit().await
     }
 
     /// Stops dialing for a workspace: the provider refused its key or its payment.
@@ -427,8 +421,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
         pause(&mut tx, id, why, message, now).await?;
-        tx.commit().await?;
-        Ok(())
+        tx.commit().await
     }
 
     /// Remembers whether the workspace's key has a permission.
@@ -452,8 +445,7 @@ impl Store {
         }
         missing.sort();
         tx.execute(SET, args![id, missing.join(",")]).await?;
-        tx.commit().await?;
-        Ok(())
+        tx.commit().await
     }
 
     /// Remembers which account of the provider's a workspace's key is of.
@@ -499,14 +491,7 @@ impl Store {
         let mut tx = self.db.begin().await?;
         let rows = tx.fetch(sql, args![range.0, range.1, now, next_at]).await?;
         tx.commit().await?;
-        rows.iter()
-            .map(|row| {
-                Ok(DueWorkspace {
-                    id: Id::from_uuid(row.get("id")?),
-                    tenant: Id::from_uuid(row.get("tenant_id")?),
-                })
-            })
-            .collect()
+        rows.iter().map(DueWorkspace::from_row).collect()
     }
 }
 

@@ -67,7 +67,7 @@ impl Acting<'_> {
         };
         checked().map_err(|error| match error {
             BadOverrides::Plan(_) => Refusal::forbidden("plan_limit", error.to_string()),
-            BadOverrides::NotYet(field) => Refusal::NotYet(format!("overrides.{field}")),
+            BadOverrides::NotYet(field) => Refusal::not_yet(format!("overrides.{field}")),
             BadOverrides::Settings(error) if error.field.is_empty() => {
                 Refusal::invalid("overrides", error.problem)
             }

@@ -35,25 +35,14 @@ pub struct Acting<'a> {
 pub enum Refusal {
     /// A field that cannot be.
     #[error("{field}: {why}")]
-    Invalid {
-        /// Its path.
-        field: String,
-        /// What is wrong, and what would be right.
-        why: String,
-    },
-    /// A field that cannot be, with a code of its own.
-    #[error("{field}: {why}")]
     Unprocessable {
         /// The code.
         code: &'static str,
         /// Its path.
         field: String,
-        /// What is wrong.
+        /// What is wrong, and what would be right.
         why: String,
     },
-    /// A field that is described and does nothing yet.
-    #[error("`{0}` is not available yet in this version")]
-    NotYet(String),
     /// The principal, or the plan, may not.
     #[error("{why}")]
     Forbidden {
@@ -88,7 +77,14 @@ pub enum Refusal {
 
 impl Refusal {
     pub(crate) fn invalid(field: impl Into<String>, why: impl Into<String>) -> Self {
-        Self::Invalid { field: field.into(), why: why.into() }
+        Self::Unprocessable { code: "invalid", field: field.into(), why: why.into() }
+    }
+
+    /// A field that is described and does nothing yet.
+    pub(crate) fn not_yet(field: impl Into<String>) -> Self {
+        let field = field.into();
+        let why = format!("`{field}` is not available yet in this version.");
+        Self::Unprocessable { code: "not_available_yet", field, why }
     }
 
     pub(crate) fn conflict(code: &'static str, why: impl Into<String>) -> Self {

@@ -257,5 +257,5 @@ fn kept(retention: &Retention, patch: &Value) -> Result<Retention, Refusal> {
     let patched = retention
         .patched(patch)
         .map_err(|e| Refusal::invalid(format!("retention.{}", e.field), e.problem))?;
-    if patched.keeps_everything() { Ok(patched) } else { Err(Refusal::NotYet("retention".to_owned())) }
+    if patched.keeps_everything() { Ok(patched) } else { Err(Refusal::not_yet("retention")) }
 }

@@ -5,7 +5,6 @@
 
 use std::{
     fs,
-    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -58,7 +57,8 @@ impl Backup {
         if let Some(file) = &self.keys {
             keys = store.keyring(&keys, &chance).await?;
             strip_keys(&self.file).context("FILE")?;
-            write_anew(file, &keys.text()).with_context(|| format!("--keys: {}", file.display()))?;
+            redialer_kek::file::write(file, keys.text().as_bytes(), true)
+                .with_context(|| format!("--keys: {}", file.display()))?;
             say(&format!(
                 "The tenants' keys are in {} alone, with those of earlier backups; older copies of it are not needed.",
                 file.display()
@@ -80,21 +80,6 @@ impl Backup {
 fn keyring(file: &Path) -> anyhow::Result<Keyring> {
     let text = fs::read_to_string(file).with_context(|| format!("--keys: {}", file.display()))?;
     Keyring::parse(&text).with_context(|| format!("--keys: {}", file.display()))
-}
-
-/// Puts a file in the place of an older one, whole at any moment, for its owner alone.
-fn write_anew(path: &Path, text: &str) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&beside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::File::open(folder)?.sync_all()
 }
 
 impl Restore {

@@ -1,9 +1,6 @@
 //! `redialer check-signature`: the webhook check alone, at a given moment. JSON lines in and out.
 
-use std::{
-    io::{BufRead as _, Write as _},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -15,6 +12,7 @@ use redialer_providers::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::answer_lines;
 use crate::config::Config;
 
 #[derive(Deserialize)]
@@ -38,14 +36,7 @@ pub(super) const FORMAT: &str = r#"Each line of standard input is a JSON object:
 Each answer is a line {"id","verdict":"accept" or "reject","reason"}."#;
 
 pub(super) fn run() -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    for line in std::io::stdin().lock().lines() {
-        let line = line?;
-        if !line.trim().is_empty() {
-            writeln!(out, "{}", judge(&line))?;
-        }
-    }
-    Ok(())
+    answer_lines(|line| judge(line).to_string())
 }
 
 fn judge(line: &str) -> Value {

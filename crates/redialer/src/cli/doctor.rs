@@ -94,12 +94,8 @@ impl Ward {
 
 /// The settings that differ from their defaults, without what is secret in them.
 fn changed_settings(config: &Config) -> String {
-    let settings = |config: &Config| match serde_json::to_value(config) {
-        Ok(Value::Object(settings)) => settings,
-        _ => serde_json::Map::new(),
-    };
-    let defaults = settings(&Config::default());
-    let mut changed = settings(config);
+    let defaults = Config::default().values();
+    let mut changed = config.values();
     changed.retain(|name, value| defaults.get(name) != Some(value));
     if let Some(Value::String(url)) = changed.get_mut("database_url") {
         *url = database::masked(url);
@@ -114,7 +110,7 @@ fn changed_settings(config: &Config) -> String {
 /// Its schema was looked at when it was opened.
 async fn answers(store: &Store) -> anyhow::Result<String> {
     store.ping().await?;
-    let (applied, _) = store.schema().await?;
+    let applied = store.schema().await?;
     let guard = match (store.is_shared(), store.finds_guard().await?) {
         (false, _) => "",
         (true, true) => "; tenants' rows are kept apart by the database",
@@ -130,8 +126,8 @@ async fn key_service(store: &Store, config: &Config) -> anyhow::Result<String> {
     let told = if proven { "opens the data" } else { "answers; nothing is sealed yet" };
     let file = config.kek_file();
     Ok(match store.kek() {
-        Kek::File(keys) if keys.len() == 1 => format!("{} holds one key and {told}", file.display()),
-        Kek::File(keys) => format!("{} holds {} keys and {told}", file.display(), keys.len()),
+        Kek::File(keys) if keys.count() == 1 => format!("{} holds one key and {told}", file.display()),
+        Kek::File(keys) => format!("{} holds {} keys and {told}", file.display(), keys.count()),
         Kek::Transit(_) => told.to_owned(),
     })
 }

@@ -17,7 +17,7 @@ mod warnings;
 mod when;
 
 use std::{
-    io::{IsTerminal as _, Write as _},
+    io::{BufRead as _, IsTerminal as _, Write as _},
     process::ExitCode,
     sync::Arc,
 };
@@ -189,6 +189,18 @@ fn say(line: &str) {
     let _closed = writeln!(std::io::stdout(), "{line}");
 }
 
+/// Answers every line of standard input on standard output; empty lines are passed over.
+fn answer_lines(answer: impl Fn(&str) -> String) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        if !line.trim().is_empty() {
+            writeln!(out, "{}", answer(&line))?;
+        }
+    }
+    Ok(())
+}
+
 /// One line for people, on stderr.
 fn note(line: &str) {
     // Nothing is left to do when stderr is closed.
@@ -234,7 +246,7 @@ mod tests {
     #[test]
     fn a_help_page_names_the_environment_variable_of_each_setting_it_takes() {
         for (path, text) in pages() {
-            for name in Config::defaults().keys() {
+            for name in Config::default().values().keys() {
                 let flag = format!("--{} ", name.replace('_', "-"));
                 let variable = format!("REDIALER_{}", name.to_uppercase());
                 let by_hand =
@@ -246,7 +258,7 @@ mod tests {
             }
         }
         let serve = page("redialer serve");
-        for name in Config::defaults().keys().filter(|name| *name != "plans") {
+        for name in Config::default().values().keys().filter(|name| *name != "plans") {
             assert!(serve.contains(&format!("REDIALER_{}", name.to_uppercase())), "{name}\n{serve}");
         }
     }

@@ -216,13 +216,6 @@ impl Running {
         self.store.close().await;
         Ok(())
     }
-
-    /// Ends at once, as a crash would: nothing is finished, nothing is told.
-    pub fn kill(self) {
-        for task in self.workers.iter().chain(&self.writers) {
-            task.abort();
-        }
-    }
 }
 
 /// One `serve` a file (I37): the lock goes with the process, however it ends.

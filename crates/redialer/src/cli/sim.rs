@@ -43,7 +43,7 @@ impl Sim {
         let Provider::Retell { listen, script, flags } = self.provider;
         let config = Config::of_simulator(&flags)?;
         log(&config);
-        let address = socket_address(&listen).map_err(|problem| BadConfig::new("--listen", problem))?;
+        let address = socket_address("--listen", &listen)?;
         let script = match script {
             None => Script::default(),
             Some(path) => {

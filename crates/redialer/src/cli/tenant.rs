@@ -1,7 +1,10 @@
 //! `redialer tenant`: tenants are created, listed and put on another plan.
 
 use anyhow::Context as _;
-use clap::{Subcommand, ValueEnum};
+use clap::{
+    Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use redialer_core::{Id, id, tenant::Plan};
 use serde_json::json;
 
@@ -24,8 +27,8 @@ pub(super) enum Tenant {
         #[arg(long)]
         owner: String,
         /// What it may use; who hosts redialer for themselves needs no other
-        #[arg(long, value_enum, default_value_t = PlanName::Unlimited)]
-        plan: PlanName,
+        #[arg(long, value_parser = plans(), default_value = Plan::Unlimited.word())]
+        plan: Plan,
         /// Print one line of JSON
         #[arg(long)]
         json: bool,
@@ -42,42 +45,27 @@ pub(super) enum Tenant {
         #[arg(long)]
         tenant: Id<id::Tenant>,
         /// The plan
-        #[arg(long, value_enum)]
-        plan: PlanName,
+        #[arg(long, value_parser = plans())]
+        plan: Plan,
     },
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-pub(super) enum PlanName {
-    Free,
-    Starter,
-    Pro,
-    Scale,
-    Unlimited,
-}
-
-impl PlanName {
-    const fn plan(self) -> Plan {
-        match self {
-            Self::Free => Plan::Free,
-            Self::Starter => Plan::Starter,
-            Self::Pro => Plan::Pro,
-            Self::Scale => Plan::Scale,
-            Self::Unlimited => Plan::Unlimited,
-        }
-    }
+/// Reads the name of a plan.
+fn plans() -> impl TypedValueParser<Value = Plan> {
+    PossibleValuesParser::new(Plan::ALL.map(Plan::word))
+        .try_map(|word| Plan::from_word(&word).ok_or("no such plan"))
 }
 
 impl Tenant {
     pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
         match self {
             Self::Create { name, owner, plan, json } => {
-                let made = create(config, name.trim(), owner.trim(), plan.plan()).await?;
+                let made = create(config, name.trim(), owner.trim(), plan).await?;
                 show(&made, json);
-                warn_without_api(config, plan.plan())
+                warn_without_api(config, plan)
             }
             Self::List { json } => list(config, json).await,
-            Self::ChangePlan { tenant, plan } => change_plan(config, tenant, plan.plan()).await,
+            Self::ChangePlan { tenant, plan } => change_plan(config, tenant, plan).await,
         }
     }
 }

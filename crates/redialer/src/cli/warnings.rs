@@ -1,6 +1,6 @@
 //! Warnings about the machine and the settings, printed by `serve` at its start and by `doctor`.
 
-use std::path::Path;
+use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
 use crate::config::{Config, is_loopback};
 
@@ -95,16 +95,9 @@ fn uses_key_file(config: &Config) -> bool {
 }
 
 /// The mode of a file that others than its owner can read or write; `None` for a private one, or none at all.
-#[cfg(unix)]
 fn open_mode(file: &Path) -> Option<u32> {
-    use std::os::unix::fs::PermissionsExt as _;
     let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o777;
     (mode & 0o077 != 0).then_some(mode)
-}
-
-#[cfg(not(unix))]
-fn open_mode(_: &Path) -> Option<u32> {
-    None
 }
 
 #[cfg(test)]
@@ -129,7 +122,6 @@ mod tests {
 
     #[test]
     fn files_that_others_can_read_and_a_key_beside_the_database_are_named() {
-        use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().expect("a directory");
         let config = Config { data_dir: dir.path().to_owned(), ..Config::default() };
         let named = |config: &Config| {

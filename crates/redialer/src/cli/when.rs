@@ -3,12 +3,12 @@
 //! A line is a call (`transcript`, `end`, `tz`) or an expression (`text`, `reference`, `tz` or null for plain local
 //! time). A line that cannot be read is answered too, with what is wrong with it.
 
-use std::io::{BufRead as _, Write as _};
-
 use jiff::{Timestamp, Zoned, civil::DateTime, tz::TimeZone};
 use redialer_when::{Call, Doubt, Heard, Lang, Role, Turn};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use super::answer_lines;
 
 /// The format of the lines, for the end of the help page.
 const FORMAT: &str = r#"Each line of standard input is a JSON object, a call or an expression:
@@ -65,19 +65,11 @@ struct Asked {
 
 impl When {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let mut out = std::io::stdout().lock();
-        for line in std::io::stdin().lock().lines() {
-            let line = line?;
-            if line.trim().is_empty() {
-                continue;
-            }
-            match Asked::read(&line) {
-                Ok(asked) if self.explain => writeln!(out, "{}", asked.explained())?,
-                Ok(asked) => writeln!(out, "{}", asked.answer())?,
-                Err((id, error)) => writeln!(out, "{}", json!({"id": id, "at": null, "error": error}))?,
-            }
-        }
-        Ok(())
+        answer_lines(|line| match Asked::read(line) {
+            Ok(asked) if self.explain => asked.explained(),
+            Ok(asked) => asked.answer().to_string(),
+            Err((id, error)) => json!({"id": id, "at": null, "error": error}).to_string(),
+        })
     }
 }
 

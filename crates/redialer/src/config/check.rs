@@ -56,7 +56,7 @@ impl Config {
     }
 
     fn check_numbers(&self) -> Result<(), BadConfig> {
-        let values = serde_json::to_value(self).unwrap_or_default();
+        let values = self.values();
         for (setting, least, most) in RANGES {
             let value = values.get(setting).and_then(serde_json::Value::as_u64);
             if !value.is_some_and(|value| (least..=most).contains(&value)) {
@@ -67,10 +67,9 @@ impl Config {
     }
 
     fn check_addresses(&self) -> Result<(), BadConfig> {
-        let listen = socket_address(&self.listen).map_err(|problem| BadConfig::new("listen", problem))?;
+        let listen = socket_address("listen", &self.listen)?;
         if let Some(text) = &self.metrics_listen {
-            let metrics =
-                socket_address(text).map_err(|problem| BadConfig::new("metrics_listen", problem))?;
+            let metrics = socket_address("metrics_listen", text)?;
             if metrics == listen && metrics.port() != 0 {
                 return bad("metrics_listen", "must differ from listen");
             }
@@ -124,7 +123,7 @@ impl Config {
 }
 
 /// An address and port to listen on. Without a host, `:8080` is every interface; a bare `8080` is loopback, as the default.
-pub(crate) fn socket_address(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn socket_address(setting: &str, text: &str) -> Result<SocketAddr, BadConfig> {
     let on = |ip: Ipv4Addr, port: &str| port.parse().map(|port| SocketAddr::new(IpAddr::V4(ip), port)).ok();
     let address = text
         .parse()
@@ -133,9 +132,10 @@ pub(crate) fn socket_address(text: &str) -> Result<SocketAddr, String> {
         .or_else(|| on(Ipv4Addr::LOCALHOST, text.strip_prefix("localhost:")?))
         .or_else(|| on(Ipv4Addr::LOCALHOST, text));
     address.ok_or_else(|| {
-        format!(
+        let problem = format!(
             "`{text}` is not an address and port; valid are 127.0.0.1:8080, [::1]:8080, localhost:8080, 8080 (this machine only) and :8080 (every interface)"
-        )
+        );
+        BadConfig::new(setting, problem)
     })
 }
 
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn every_number_has_a_range_and_its_ends_are_refused_beyond() {
-        let numbers = Config::defaults().into_iter().filter(|(_, default)| default.is_number());
+        let numbers = Config::default().values().into_iter().filter(|(_, default)| default.is_number());
         for (name, default) in numbers {
             let (least, most) = range_of(&name).unwrap_or_else(|| panic!("{name} has no range"));
             assert!((least..=most).contains(&default.as_u64().expect("a whole number")), "{name}");
@@ -283,7 +283,7 @@ mod tests {
             ("", None),
             (":", None),
         ] {
-            let got = socket_address(text).map(|address| address.to_string());
+            let got = socket_address("listen", text).map(|address| address.to_string());
             assert_eq!(got.as_deref().ok(), want, "{text}: {got:?}");
         }
     }

@@ -16,7 +16,7 @@ const PREFIX: &str = "REDIALER_";
 pub(super) fn settings(
     variables: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<Map<String, Value>, BadConfig> {
-    let defaults = Config::defaults();
+    let defaults = Config::default().values();
     let mut found = Map::new();
     for (variable, value) in variables {
         let Some(variable) = variable.to_str().map(str::to_ascii_uppercase) else { continue };

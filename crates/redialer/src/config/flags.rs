@@ -2,7 +2,7 @@
 //!
 //! Invariant: each flag is named like its setting, and its help names the environment variable.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
@@ -15,14 +15,7 @@ use super::Config;
 pub struct FileFlag {
     /// The settings file [default: ./redialer.toml, if it exists]
     #[arg(long, global = true, env = "REDIALER_CONFIG", hide_env_values = true)]
-    config: Option<PathBuf>,
-}
-
-impl FileFlag {
-    /// The file that was named.
-    pub fn path(&self) -> Option<&Path> {
-        self.config.as_deref()
-    }
+    pub(super) config: Option<PathBuf>,
 }
 
 /// Where the data is.
@@ -136,7 +129,7 @@ fn more_settings() -> String {
     ];
     let mut text =
         "More settings, as environment variables or lower-case keys of the settings file:\n".to_owned();
-    for (name, default) in Config::defaults() {
+    for (name, default) in Config::default().values() {
         if !flags.contains(&name.as_str()) && !default.is_object() {
             let default = if default.is_null() { "none".to_owned() } else { default.to_string() };
             text.push_str(&format!("  REDIALER_{} [default: {default}]\n", name.to_uppercase()));

@@ -70,10 +70,10 @@ pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> &
 }
 
 impl Config {
-    /// Every setting with its default.
-    pub(crate) fn defaults() -> serde_json::Map<String, serde_json::Value> {
-        match serde_json::to_value(Self::default()) {
-            Ok(serde_json::Value::Object(defaults)) => defaults,
+    /// Every setting with its value.
+    pub(crate) fn values(&self) -> serde_json::Map<String, serde_json::Value> {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::Object(values)) => values,
             // A structure with named fields is an object.
             _ => serde_json::Map::new(),
         }

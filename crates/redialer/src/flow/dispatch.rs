@@ -140,62 +140,82 @@ pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Resul
     rows.sort_by_key(|row| row.test);
     let Some(first) = rows.first() else { return Ok(Vec::new()) };
     let desk = app.store.desk(first.tenant, id, app.clock.real_ms()).await?;
-    let workspace = &desk.workspace;
-    if workspace.paused.is_some() {
+    if desk.workspace.paused.is_some() {
         return Ok(Vec::new());
     }
     // A claim is made only for a permit in hand: its lease must not run out while it waits for one.
     let mut permits = app.dials.take(id, rows.len());
-    let n = app.pacer.take(id, workspace.settings.calls_per_second, permits.len(), app.clock.steady());
+    let rate = desk.workspace.settings.calls_per_second;
+    let n = app.pacer.take(id, rate, permits.len(), app.clock.steady());
     permits.truncate(n);
     if n == 0 {
         return Ok(Vec::new());
     }
-    let chosen = choose(app, workspace, &rows, n).await?;
+    let prepared = claim_and_intend(app, &desk, &rows, permits).await;
+    // What failed is not sent, so none of its starts is used.
+    let used = prepared.as_ref().map_or(0, |prepared| prepared.claimed);
+    app.pacer.give_back(id, n - used.min(n));
+    Ok(prepared?.ready)
+}
+
+/// What became of due rows.
+struct Prepared {
+    /// How many were claimed.
+    claimed: usize,
+    /// Those of them that may be dialed now.
+    ready: Vec<Ready>,
+}
+
+/// Claims as many of the rows as there are permits and lines for, and writes their intents.
+async fn claim_and_intend(
+    app: &App,
+    desk: &Arc<Desk>,
+    rows: &[DueRow],
+    permits: Vec<Permit>,
+) -> Result<Prepared, StoreError> {
+    let chosen = choose(app, &desk.workspace, rows, permits.len()).await?;
     app.store.pass(Point::C1).await?;
     let lease = app.clock.real_ms() + CLAIM_LEASE_MS;
     // Without the key service nothing is claimed (I23).
-    let lane = match Lane::open(app, Arc::clone(&desk), lease).await {
-        Ok(lane) => {
-            app.key_outages.ended(app.clock.now());
-            lane
+    let lane = Lane::open(app, Arc::clone(desk), lease).await.inspect_err(|error| {
+        if matches!(error, StoreError::Key(KeyError::Unavailable(_))) {
+            app.key_outages.began(app.clock.now());
         }
-        Err(error) => {
-            if matches!(error, StoreError::Key(KeyError::Unavailable(_))) {
-                app.key_outages.began(app.clock.now());
-            }
-            app.pacer.give_back(id, n);
-            return Err(error);
-        }
-    };
+    })?;
+    app.key_outages.ended(app.clock.now());
     let claims = app.ledger.claim(&chosen, &app.replica, app.clock.now(), lease).await?;
     // Whatever was not claimed is somebody else's, or not due any more.
     app.due.remove(&chosen);
     app.store.pass(Point::C2).await?;
-    app.pacer.give_back(id, n - claims.len().min(n));
-    if claims.is_empty() {
-        return Ok(Vec::new());
-    }
+    let claimed = claims.len();
     let begun = app.clock.mark();
-    let mut intended = Vec::with_capacity(claims.len());
+    let mut intended = Vec::with_capacity(claimed);
     for claim in claims {
         intended.extend(lane.one(claim).await);
     }
     if intended.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Prepared { claimed, ready: Vec::new() });
     }
     app.store.pass(Point::C3).await?;
     // A process that was frozen since the claim has lost it; what follows is guarded by the fence anyway.
     let intents = app.ledger.begin(intended, &lane.key, &app.chance, app.clock.now()).await?;
     app.store.pass(Point::C5).await?;
+    // Lines are counted only here, where nothing can fail any more, so that none has to be given back.
+    let calls = intents.iter().filter(|intent| takes_a_line(intent.channel(), intent.test())).count();
+    app.pacer.use_lines(desk.workspace.id, u32::try_from(calls).unwrap_or(u32::MAX));
     let ready = |(intent, permit)| Ready {
         intent,
-        desk: Arc::clone(&desk),
+        desk: Arc::clone(desk),
         api_key: lane.api_key.clone(),
         begun,
         _permit: permit,
     };
-    Ok(intents.into_iter().zip(permits).map(ready).collect())
+    Ok(Prepared { claimed, ready: intents.into_iter().zip(permits).map(ready).collect() })
+}
+
+/// Whether a dial takes one of the account's lines.
+fn takes_a_line(channel: Channel, is_test: bool) -> bool {
+    channel == Channel::Voice && !is_test
 }
 
 /// As many of the rows as there are lines for, at most `n`.
@@ -205,7 +225,7 @@ async fn choose(
     rows: &[DueRow],
     n: usize,
 ) -> Result<Vec<DueRow>, StoreError> {
-    let takes_a_line = |row: &DueRow| row.channel == Channel::Voice && !row.test;
+    let takes_a_line = |row: &DueRow| takes_a_line(row.channel, row.test);
     let lines = if rows.iter().any(takes_a_line) { lines(app, workspace).await? } else { u32::MAX };
     let mut calls = 0;
     let fits = |row: &&DueRow| {
@@ -213,10 +233,7 @@ async fn choose(
         !takes_a_line(row) || calls <= lines
     };
     let rows = decide::dialed_together(rows, |row| row.failures);
-    let chosen: Vec<DueRow> = rows.filter(fits).take(n).copied().collect();
-    let calls = chosen.iter().filter(|row| takes_a_line(row)).count();
-    app.pacer.use_lines(workspace.id, u32::try_from(calls).unwrap_or(u32::MAX));
-    Ok(chosen)
+    Ok(rows.filter(fits).take(n).copied().collect())
 }
 
 /// Outbound lines that are free; unknown counts as enough, the provider will say.

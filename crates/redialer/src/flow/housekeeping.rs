@@ -1,10 +1,6 @@
 //! Leases, lapsed claims, pauses: what keeps the other flows honest.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use redialer_core::{
     time::{minutes, plus},
@@ -13,13 +9,13 @@ use redialer_core::{
 use redialer_store::{Buckets, StoreError};
 
 use super::refusals;
-use crate::app::App;
+use crate::{app::App, state::locked};
 
 /// Parts of a deleted workspace that are taken away in one round.
 const STEPS_A_ROUND: usize = 20;
-/// Lines about what was refused are kept for thirty days.
 /// Outbox rows are kept for three days.
 const OUTBOX_MINUTES: i64 = 3 * 24 * 60;
+/// Lines about what was refused are kept for thirty days.
 const NOTICES_MINUTES: i64 = 30 * 24 * 60;
 /// The interval between two rounds.
 pub const INTERVAL: Duration = Duration::from_secs(2);
@@ -112,7 +108,7 @@ async fn alarm(app: &App) -> Result<(), StoreError> {
         let stuck = app.store.stuck(range, app.clock.now(), app.clock.speed()).await?;
         for (kind, n) in stuck {
             *all.entry(kind).or_default() += n;
-            let mut alarms = app.alarms.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut alarms = locked(&app.alarms);
             let (last, told) = alarms.get(&(range, kind)).copied().unwrap_or_default();
             let lasting = n.min(last);
             alarms.insert((range, kind), (n, lasting));

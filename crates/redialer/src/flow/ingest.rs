@@ -16,13 +16,16 @@ use std::{
 };
 
 use redialer_core::{
+    Id,
     call::{CallFacts, Turn},
     decide::{self, Note},
+    delivery::Delivery,
+    id,
     timing::{MAX_EVENT_TRIES, event_retry},
 };
 use redialer_kek::KeyError;
 use redialer_providers::Content;
-use redialer_store::{EventRow, PendingRow, StoreError};
+use redialer_store::{EventRow, NewDelivery, PendingRow, StoreError, TenantKey, bucket_of};
 
 use self::batch::{Context, Contexts};
 use crate::{
@@ -79,8 +82,10 @@ pub async fn drain(app: &App) -> Result<usize, StoreError> {
 
 async fn decide_some(app: &App) -> Result<usize, StoreError> {
     let events = app.events.take(MAX_BATCH);
-    let n = events.len();
+    let ids: Vec<_> = events.iter().map(|event| event.event.id).collect();
     batch::decide(app, events).await?;
+    let n = ids.len();
+    app.events.note_tried(ids);
     Ok(n)
 }
 
@@ -115,6 +120,46 @@ fn parsed(read: impl FnOnce() -> Option<(CallFacts, Vec<Turn>)>) -> Parsed {
         Ok(Some((facts, conversation))) => Parsed::Call { facts: Box::new(facts), conversation },
         Ok(None) => Parsed::Nothing,
         Err(_) => Parsed::Failed,
+    }
+}
+
+/// Whose event it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) tenant: Id<id::Tenant>,
+    pub(crate) workspace: Id<id::Workspace>,
+    pub(crate) agent: Id<id::Agent>,
+    /// Of the simulator.
+    pub(crate) test: bool,
+}
+
+/// A new event, ready to be recorded.
+pub(crate) fn new_delivery(
+    app: &App,
+    from: Origin,
+    delivery: Delivery<'_>,
+    is_decidable: bool,
+    key: &TenantKey,
+) -> NewDelivery {
+    let now = app.clock.now();
+    let event = EventRow {
+        bucket: bucket_of(from.tenant),
+        id: Id::new(now, &app.chance),
+        tenant: from.tenant,
+        workspace: from.workspace,
+        agent: from.agent,
+        tries: 0,
+        received_at: now,
+        test: from.test,
+    };
+    NewDelivery {
+        event,
+        is_decidable,
+        name: delivery.event,
+        call_id: delivery.call_id,
+        sameness: delivery.sameness,
+        body: key.seal_body(event.id.uuid(), &delivery.body, &app.chance),
+        signature: delivery.signature,
     }
 }
 
@@ -154,10 +199,11 @@ async fn take_up(app: &App, row: PendingRow, contexts: &mut Contexts) -> Result<
         }
     };
     // What an earlier process left behind may be what it died of: the try is counted before it is made.
-    if event.received_at < app.started_at
-        && !app.store.try_delivery(&event, MAX_EVENT_TRIES, Note::SetAside.word()).await?
-    {
-        return Ok(());
+    if event.received_at < app.started_at && !app.events.is_counted(event.id) {
+        if !app.store.try_delivery(&event, MAX_EVENT_TRIES, Note::SetAside.word()).await? {
+            return Ok(());
+        }
+        app.events.note_counted(event.id);
     }
     let (body, context): (Vec<u8>, Arc<Context>) = match opened {
         Ok(opened) => opened,
@@ -173,7 +219,10 @@ async fn take_up(app: &App, row: PendingRow, contexts: &mut Contexts) -> Result<
         facts_and_conversation(&*event.content, field)
     };
     match parsed(read) {
-        Parsed::Nothing => app.store.finish_delivery(&event, "").await,
+        Parsed::Nothing => {
+            app.events.note_tried([event.id]);
+            app.store.finish_delivery(&event, "").await
+        }
         Parsed::Failed => put_off(app, &event, "a panic").await,
         call @ Parsed::Call { .. } => {
             enqueue(app, event, call, body.len());

@@ -2,10 +2,12 @@
 //!
 //! Kept in memory alone: a process that was not there does not know, and what it finds overdue counts as missed.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use jiff::SignedDuration;
 use redialer_core::Timestamp;
+
+use crate::state::locked;
 
 /// The most outages that are kept; callbacks of older ones have long been dialed or missed.
 const MOST: usize = 64;
@@ -21,18 +23,14 @@ struct Inner {
 }
 
 impl Outages {
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The key service was away at `now`.
     pub fn began(&self, now: Timestamp) {
-        self.inner().since.get_or_insert(now);
+        locked(&self.0).since.get_or_insert(now);
     }
 
     /// The key service answered at `now`.
     pub fn ended(&self, now: Timestamp) {
-        let mut inner = self.inner();
+        let mut inner = locked(&self.0);
         let Some(since) = inner.since.take() else { return };
         if inner.over.len() >= MOST {
             inner.over.remove(0);
@@ -42,7 +40,7 @@ impl Outages {
 
     /// For how long the key service was away between those moments.
     pub fn within(&self, from: Timestamp, to: Timestamp) -> SignedDuration {
-        let inner = self.inner();
+        let inner = locked(&self.0);
         let open = inner.since.map(|since| (since, to));
         let overlap = |(began, ended): (Timestamp, Timestamp)| {
             ended.min(to).duration_since(began.max(from)).max(SignedDuration::ZERO)

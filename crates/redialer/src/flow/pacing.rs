@@ -3,17 +3,15 @@
 //! Invariant: every moment here is a reading of the steady clock, so setting the clock changes no pace. Local to the replica that leases the workspace's
 //! bucket, so no other process needs to be asked. Losing it loses nothing but a moment's pace.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use jiff::SignedDuration;
 use redialer_core::{
     Id, Timestamp,
     id::{Callback, Workspace},
 };
+
+use crate::state::locked;
 
 /// Every workspace's lane, and since when we know of each callback that is due.
 #[derive(Default)]
@@ -51,13 +49,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 const LINES_FRESH: Duration = Duration::from_secs(3);
 
 impl Pacer {
-    fn lanes(&self) -> MutexGuard<'_, HashMap<Id<Workspace>, Lane>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Notes that a callback was due, the first time we look at it.
     pub fn seen_due(&self, id: Id<Callback>, now: Timestamp, steady: Duration) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = locked(&self.seen);
         // What was cancelled since is never claimed; forgetting all of it costs a little precision, once.
         if seen.len() >= MAX_SEEN {
             seen.clear();
@@ -74,7 +68,7 @@ impl Pacer {
         now: Timestamp,
         steady: Duration,
     ) -> SignedDuration {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        let seen = locked(&self.seen).remove(&id);
         let (known_at, known_steady) = seen.unwrap_or((now, steady));
         let missed = known_at.duration_since(scheduled_for).max(SignedDuration::ZERO);
         let held_back = steady.saturating_sub(known_steady);
@@ -83,21 +77,21 @@ impl Pacer {
 
     /// Takes the lane, unless somebody is at work in it already.
     pub fn enter(&self, workspace: Id<Workspace>) -> bool {
-        let mut lanes = self.lanes();
+        let mut lanes = locked(&self.lanes);
         let lane = lanes.entry(workspace).or_insert_with(|| Lane { tokens: 1.0, ..Lane::default() });
         !std::mem::replace(&mut lane.busy, true)
     }
 
     /// Leaves the lane.
     pub fn leave(&self, workspace: Id<Workspace>) {
-        if let Some(lane) = self.lanes().get_mut(&workspace) {
+        if let Some(lane) = locked(&self.lanes).get_mut(&workspace) {
             lane.busy = false;
         }
     }
 
     /// How many of `want` may start now, at `rate` a second; those are spent.
     pub fn take(&self, workspace: Id<Workspace>, rate: f64, want: usize, now: Duration) -> usize {
-        let mut lanes = self.lanes();
+        let mut lanes = locked(&self.lanes);
         let lane = lanes.entry(workspace).or_default();
         if now < lane.slow_until {
             lane.next_start = lane.slow_until;
@@ -117,12 +111,12 @@ impl Pacer {
 
     /// The time until the next start is allowed; zero if one is allowed now.
     pub fn next_start_in(&self, workspace: Id<Workspace>, now: Duration) -> Duration {
-        self.lanes().get(&workspace).map_or(Duration::ZERO, |lane| lane.next_start.saturating_sub(now))
+        locked(&self.lanes).get(&workspace).map_or(Duration::ZERO, |lane| lane.next_start.saturating_sub(now))
     }
 
     /// Gives back starts that were taken and not used.
     pub fn give_back(&self, workspace: Id<Workspace>, n: usize) {
-        if let Some(lane) = self.lanes().get_mut(&workspace) {
+        if let Some(lane) = locked(&self.lanes).get_mut(&workspace) {
             lane.tokens += n as f64;
             lane.next_start = Duration::ZERO;
         }
@@ -130,7 +124,7 @@ impl Pacer {
 
     /// Starts nothing for the workspace until then.
     pub fn slow(&self, workspace: Id<Workspace>, until: Duration) {
-        let mut lanes = self.lanes();
+        let mut lanes = locked(&self.lanes);
         let lane = lanes.entry(workspace).or_default();
         lane.slow_until = lane.slow_until.max(until);
         lane.lines = None;
@@ -138,26 +132,26 @@ impl Pacer {
 
     /// Until when nothing is started for the workspace, if that is to come.
     pub fn slowed_until(&self, workspace: Id<Workspace>, now: Duration) -> Option<Duration> {
-        Some(self.lanes().get(&workspace)?.slow_until).filter(|until| *until > now)
+        Some(locked(&self.lanes).get(&workspace)?.slow_until).filter(|until| *until > now)
     }
 
     /// Free lines as last read, if that is fresh.
     pub fn lines(&self, workspace: Id<Workspace>, now: Duration) -> Option<u32> {
-        let lanes = self.lanes();
+        let lanes = locked(&self.lanes);
         let lines = lanes.get(&workspace)?.lines.filter(|l| now.saturating_sub(l.read_at) < LINES_FRESH)?;
         Some(lines.free)
     }
 
     /// Remembers how many lines are free.
     pub fn set_lines(&self, workspace: Id<Workspace>, free: u32, now: Duration) {
-        if let Some(lane) = self.lanes().get_mut(&workspace) {
+        if let Some(lane) = locked(&self.lanes).get_mut(&workspace) {
             lane.lines = Some(Lines { free, read_at: now });
         }
     }
 
     /// Counts lines that calls are about to take.
     pub fn use_lines(&self, workspace: Id<Workspace>, n: u32) {
-        if let Some(lines) = self.lanes().get_mut(&workspace).and_then(|l| l.lines.as_mut()) {
+        if let Some(lines) = locked(&self.lanes).get_mut(&workspace).and_then(|l| l.lines.as_mut()) {
             lines.free = lines.free.saturating_sub(n);
         }
     }

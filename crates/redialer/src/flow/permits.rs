@@ -6,13 +6,15 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use redialer_core::{Id, id::Workspace};
 use tokio::sync::Notify;
+
+use crate::state::locked;
 
 /// The permits of this process.
 pub struct Permits {
@@ -40,13 +42,9 @@ impl Permits {
         }
     }
 
-    fn taken(&self) -> MutexGuard<'_, HashMap<Id<Workspace>, usize>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Takes at most `want` permits for a workspace; none when its share is used up.
     pub fn take(self: &Arc<Self>, workspace: Id<Workspace>, want: usize) -> Vec<Permit> {
-        let mut taken = self.taken();
+        let mut taken = locked(&self.taken);
         let free = self.max.saturating_sub(taken.values().sum());
         let held = taken.get(&workspace).copied().unwrap_or(0);
         let share = self.max.div_ceil(2).saturating_sub(held).min(free.div_ceil(2));
@@ -69,7 +67,7 @@ impl Permits {
     pub async fn all_back(&self) {
         loop {
             let given_back = self.given_back.notified();
-            if self.taken().is_empty() {
+            if locked(&self.taken).is_empty() {
                 return;
             }
             given_back.await;
@@ -79,7 +77,7 @@ impl Permits {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut taken = self.permits.taken();
+        let mut taken = locked(&self.permits.taken);
         if let Some(n) = taken.get_mut(&self.workspace) {
             *n -= 1;
             if *n == 0 {

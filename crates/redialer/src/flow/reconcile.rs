@@ -10,19 +10,18 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use redialer_core::{
-    Id,
     decide::{self, AfterAsk, Ask, Due, Finding, Unknown},
     delivery::Delivery,
-    id,
     order::Reply,
     time::{minutes, plus},
 };
 use redialer_providers::{CallQuery, DispatchQuery, Placement, Provider, Record};
-use redialer_store::{
-    AskRow, EventRow, NewDelivery, Recorded, Seat, StoreError, TenantKey, WorkspaceRow, bucket_of,
-};
+use redialer_store::{AskRow, Recorded, Seat, StoreError, TenantKey, WorkspaceRow};
 
-use super::account;
+use super::{
+    account,
+    ingest::{Origin, new_delivery},
+};
 use crate::app::App;
 
 /// The interval between two rounds.
@@ -192,16 +191,6 @@ fn report(ask: &AskRow, after: &AfterAsk) {
     }
 }
 
-/// Whose record it is.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Origin {
-    pub(super) tenant: Id<id::Tenant>,
-    pub(super) workspace: Id<id::Workspace>,
-    pub(super) agent: Id<id::Agent>,
-    /// Of the simulator.
-    pub(super) test: bool,
-}
-
 /// A record we asked for enters the inbox; returns once it is on disk, and whether it was new.
 pub(super) async fn enter_inbox(
     app: &App,
@@ -209,27 +198,7 @@ pub(super) async fn enter_inbox(
     delivery: Delivery<'_>,
     key: &TenantKey,
 ) -> Result<Recorded, StoreError> {
-    let now = app.clock.now();
-    let event = EventRow {
-        bucket: bucket_of(from.tenant),
-        id: Id::new(now, &app.chance),
-        tenant: from.tenant,
-        workspace: from.workspace,
-        agent: from.agent,
-        tries: 0,
-        received_at: now,
-        test: from.test,
-    };
-    let new = NewDelivery {
-        event,
-        is_decidable: true,
-        name: delivery.event,
-        call_id: delivery.call_id,
-        sameness: delivery.sameness,
-        body: key.seal_body(event.id.uuid(), &delivery.body, &app.chance),
-        signature: delivery.signature,
-    };
-    let recorded = app.inbox.record(new).await?;
+    let recorded = app.inbox.record(new_delivery(app, from, delivery, true, key)).await?;
     app.inbox_bell.notify_one();
     Ok(recorded)
 }

@@ -3,15 +3,12 @@
 //! Invariant (I8): of a request without a good signature nothing is kept but that there was one, when, and why; and of an
 //! agent's no more than a line a minute and cause, however many come.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Mutex};
 
 use redialer_core::{Id, decide::Notice, id};
 use redialer_store::{Refused, SlugOwner};
 
-use crate::app::App;
+use crate::{app::App, state::locked};
 
 /// The next line of the same kind comes no sooner.
 const EVERY_MS: i64 = 60_000;
@@ -32,19 +29,20 @@ struct Count {
 impl Refusals {
     /// One more.
     pub fn count(&self, owner: &SlugOwner, why: Notice) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.len() >= MOST {
+        let mut counts = locked(&self.0);
+        let key = (owner.agent, why);
+        if counts.len() >= MOST && !counts.contains_key(&key) {
             return;
         }
         let (tenant, workspace) = (owner.tenant, owner.workspace);
         let new = Count { tenant, workspace, n: 0, told_ms: None };
-        counts.entry((owner.agent, why)).or_insert(new).n += 1;
+        counts.entry(key).or_insert(new).n += 1;
     }
 
     /// What is to be told now.
     fn due(&self, app: &App) -> Vec<Refused> {
         let now = app.clock.real_ms();
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = locked(&self.0);
         counts.retain(|_, c| c.n > 0 || c.told_ms.is_some_and(|told| now - told < EVERY_MS));
         let is_due = |c: &Count| c.n > 0 && c.told_ms.is_none_or(|told| now - told >= EVERY_MS);
         counts
@@ -73,5 +71,28 @@ pub async fn tell(app: &App) {
     }
     if let Err(error) = app.store.tell_refused(&due, app.clock.now()).await {
         tracing::warn!(%error, n = due.len(), "refused webhooks could not be told of");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(n: usize) -> SlugOwner {
+        let agent = Id::from_uuid(uuid::Uuid::from_u128(n as u128));
+        let (tenant, workspace) = (Id::from_uuid(uuid::Uuid::nil()), Id::from_uuid(uuid::Uuid::nil()));
+        SlugOwner { tenant, agent, enabled: true, verified: true, workspace }
+    }
+
+    #[test]
+    fn what_is_counted_already_is_counted_on_where_there_is_room_for_no_more() {
+        let refusals = Refusals::default();
+        for n in 0..=MOST {
+            refusals.count(&owner(n), Notice::BadSignature);
+        }
+        refusals.count(&owner(7), Notice::BadSignature);
+        let counts = locked(&refusals.0);
+        let n = |agent: usize| counts.get(&(owner(agent).agent, Notice::BadSignature)).map(|count| count.n);
+        assert_eq!((counts.len(), n(7), n(8), n(MOST)), (MOST, Some(2), Some(1), None));
     }
 }

@@ -8,7 +8,7 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -25,10 +25,11 @@ use redialer_providers::{CallQuery, Page, ReadError, ReadFailure, Record};
 use redialer_store::{CheckRow, Epoch, StoreError, SweepRow, WorkspaceRow};
 
 use super::{
-    account, ingest,
-    reconcile::{Origin, enter_inbox},
+    account,
+    ingest::{self, Origin},
+    reconcile::enter_inbox,
 };
-use crate::app::App;
+use crate::{app::App, state::locked};
 
 /// The interval between two rounds.
 pub const INTERVAL: Duration = Duration::from_secs(2);
@@ -65,16 +66,12 @@ struct Progress {
 }
 
 impl Sweeps {
-    fn inner(&self) -> MutexGuard<'_, HashMap<Id<id::Workspace>, Progress>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn take(&self, workspace: Id<id::Workspace>, epoch: i64) -> Option<Progress> {
-        self.inner().remove(&workspace).filter(|progress| progress.epoch == epoch)
+        locked(&self.0).remove(&workspace).filter(|progress| progress.epoch == epoch)
     }
 
     fn keep(&self, workspace: Id<id::Workspace>, progress: Progress) {
-        self.inner().insert(workspace, progress);
+        locked(&self.0).insert(workspace, progress);
     }
 }
 

@@ -60,13 +60,8 @@ impl Caller {
     /// Writes down that something personal is about to be shown.
     pub(super) async fn reveals(&self, app: &App, what: &str, targets: &[String]) -> Result<(), ApiError> {
         let Some(first) = targets.first() else { return Ok(()) };
-        let act = Act {
-            action: "pii.reveal",
-            workspace: self.principal.workspace,
-            target: first,
-            before: None,
-            after: Some(json!({"what": what, "of": targets})),
-        };
+        let act = Act::new("pii.reveal", self.principal.workspace, first)
+            .after(json!({"what": what, "of": targets}));
         Ok(self.store.note(act, app.clock.now()).await?)
     }
 }

@@ -9,7 +9,7 @@ use std::{
     io::{self, Write as _},
     net::{IpAddr, Ipv6Addr},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::proxies::Proxies;
-use crate::config::Config;
+use crate::{config::Config, state::locked};
 
 /// How long a new connection waits for others to close.
 const MAKING_ROOM: Duration = Duration::from_millis(250);
@@ -135,10 +135,6 @@ impl Drop for Counted {
             }
         }
     }
-}
-
-fn locked(by_address: &ByAddress) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-    by_address.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What one client has: an IPv4 address, or an IPv6 network of 64 bits.

@@ -4,7 +4,7 @@
 //! went wrong; `code` is stable. What failed inside is logged once, here, and not told.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::Request,
     http::{HeaderValue, StatusCode, header},
     middleware::Next,
@@ -43,13 +43,6 @@ impl ApiError {
         message: impl Into<String>,
     ) -> Self {
         Self { code, ..Self::invalid(param, message) }
-    }
-
-    /// 422: a field that is described and does nothing yet.
-    pub(super) fn not_available_yet(param: impl Into<String>) -> Self {
-        let param = param.into();
-        let message = format!("`{param}` is not available yet in this version.");
-        Self::unprocessable("not_available_yet", param, message)
     }
 
     pub(super) fn not_found() -> Self {
@@ -111,9 +104,7 @@ impl From<StoreError> for ApiError {
 impl From<Refusal> for ApiError {
     fn from(why: Refusal) -> Self {
         match why {
-            Refusal::Invalid { field, why } => Self::invalid(field, why),
             Refusal::Unprocessable { code, field, why } => Self::unprocessable(code, field, why),
-            Refusal::NotYet(field) => Self::not_available_yet(field),
             Refusal::Forbidden { code, why } => Self::new(StatusCode::FORBIDDEN, code, why),
             Refusal::Conflict { code, why } => Self::new(StatusCode::CONFLICT, code, why),
             Refusal::Provider { code, why } => Self::new(StatusCode::BAD_GATEWAY, code, why),
@@ -126,19 +117,13 @@ impl From<Refusal> for ApiError {
 impl IntoResponse for ApiError {
     /// The status, and the error itself for [`envelope`] to write down.
     fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
-        match self.status {
-            StatusCode::SERVICE_UNAVAILABLE => {
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
-            }
+        let more = match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => Some([(header::RETRY_AFTER, "2")]),
             // The rest of the body is not read.
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            _ => {}
-        }
-        response.extensions_mut().insert(self);
-        response
+            StatusCode::PAYLOAD_TOO_LARGE => Some([(header::CONNECTION, "close")]),
+            _ => None,
+        };
+        (self.status, more, Extension(self)).into_response()
     }
 }
 
@@ -146,9 +131,8 @@ impl IntoResponse for ApiError {
 pub(super) fn two_framings() -> Response {
     let why =
         "Send either `Content-Length` or `Transfer-Encoding: chunked`, once, and no other transfer coding.";
-    let mut response = ApiError::new(StatusCode::BAD_REQUEST, "bad_framing", why).into_response();
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
+    let error = ApiError::new(StatusCode::BAD_REQUEST, "bad_framing", why);
+    ([(header::CONNECTION, "close")], error).into_response()
 }
 
 /// The id of one request, also in its answer's `X-Request-Id`.
@@ -184,9 +168,8 @@ pub(super) fn enveloped(response: Response, id: &RequestId) -> Response {
         Some(error) => written(&error, id, response),
         // Rejections of axum itself: unknown methods, paths that are not text.
         None if response.status().is_client_error() && !is_json(&response) => {
-            let error =
-                ApiError::new(response.status(), code_of(response.status()), reason_of(response.status()));
-            written(&error, id, response)
+            let (code, why) = rejection(response.status());
+            written(&ApiError::new(response.status(), code, why), id, response)
         }
         None => response,
     };
@@ -224,20 +207,11 @@ fn is_json(response: &Response) -> bool {
         .is_some_and(|v| v.as_bytes().starts_with(b"application/json"))
 }
 
-fn code_of(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        404 => "not_found",
-        405 => "method_not_allowed",
-        413 => "too_large",
-        _ => "invalid",
-    }
-}
-
-fn reason_of(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        404 => "There is no such path.",
-        405 => "This path does not take that method.",
-        413 => "The body is too large.",
-        _ => "The request cannot be read.",
+/// The code and the message of a rejection of axum itself.
+fn rejection(status: StatusCode) -> (&'static str, &'static str) {
+    match status {
+        StatusCode::NOT_FOUND => ("not_found", "There is no such path."),
+        StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "This path does not take that method."),
+        _ => ("invalid", "The request cannot be read."),
     }
 }

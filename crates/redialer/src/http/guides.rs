@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt, sync::LazyLock};
 use askama::{FastWritable, NO_VALUES, Template, filters::HtmlSafe};
 use axum::{
     extract::Path,
-    http::{HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
     response::{Html, IntoResponse as _, Response},
 };
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
@@ -25,6 +25,8 @@ const GUIDES: [(&str, &str, &str); 7] = [
     ("operations", "Running it", include_str!("../../../../docs/operations.md")),
     ("simulator", "The simulator", include_str!("../../../../docs/simulator.md")),
 ];
+/// Pages run no script and load nothing.
+const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
 /// Files of the repository that are pages here under another name.
 const ELSEWHERE: [(&str, &str); 1] = [("api.md", "rest")];
 
@@ -92,15 +94,9 @@ fn page(name: &str) -> Response {
     sent(html)
 }
 
-fn sent(html: &'static str) -> Response {
-    let mut response = Html(html).into_response();
-    response.headers_mut().insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(
-            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
-        ),
-    );
-    response
+/// The answer that shows a page.
+pub(super) fn sent(html: &'static str) -> Response {
+    ([(header::CONTENT_SECURITY_POLICY, CSP)], Html(html)).into_response()
 }
 
 fn whole(name: &str, title: &'static str, text: &str) -> String {

@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use redialer_core::callback::RedialReason;
 use serde_json::json;
 
 use crate::app::App;
@@ -32,6 +33,17 @@ impl Metrics {
             ("redialer_deliveries_failed_total", "Deliveries that failed in our hands."),
             ("redialer_unknown_reasons_total", "Calls that ended for a reason this version does not know."),
             ("redialer_callbacks_scheduled_total", "Callbacks scheduled by calls."),
+            ("redialer_outcomes_total", "Calls of ours that ended, by what became of their callbacks."),
+            ("redialer_calls_found_total", "Calls found at the provider that no webhook told of."),
+            (
+                "redialer_calls_unread_total",
+                "Calls left out because the provider never returned their records.",
+            ),
+            (
+                "redialer_outcomes_unknown_total",
+                "Callbacks closed because no outcome was reported for their calls.",
+            ),
+            ("redialer_unresolved_total", "Dials of which nobody can tell whether they were placed."),
             ("redialer_dials_total", "Requests to place a call, by answer."),
             ("redialer_api_requests_total", "API requests, by method, route and status."),
             (
@@ -62,7 +74,9 @@ impl Metrics {
         let late = "How long after its moment a callback was about to be dialed.";
         metrics::describe_histogram!("redialer_dial_lateness_seconds", late);
         metrics::counter!("redialer_unknown_reasons_total").absolute(0);
-        metrics::counter!("redialer_callbacks_scheduled_total").absolute(0);
+        for reason in RedialReason::ALL.into_iter().filter(|reason| *reason != RedialReason::Scheduled) {
+            metrics::counter!("redialer_callbacks_scheduled_total", "reason" => reason.word()).absolute(0);
+        }
         Some(Self(handle))
     }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use axum::{
-    http::{HeaderValue, header},
+    http::header,
     response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value, json};
@@ -106,9 +106,7 @@ fn bounded(mut param: Value) -> Value {
 /// The document as it is served.
 pub(super) async fn serve() -> Response {
     static TEXT: LazyLock<String> = LazyLock::new(|| document().to_string());
-    let mut response = TEXT.as_str().into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    ([(header::CONTENT_TYPE, "application/json")], TEXT.as_str()).into_response()
 }
 
 /// The document.

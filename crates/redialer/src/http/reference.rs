@@ -3,13 +3,10 @@
 use std::sync::LazyLock;
 
 use askama::Template;
-use axum::{
-    http::{HeaderValue, header},
-    response::{Html, IntoResponse as _, Response},
-};
+use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::openapi;
+use super::{guides, openapi};
 
 #[derive(Template)]
 #[template(path = "api.html")]
@@ -53,14 +50,7 @@ struct Type {
 /// `GET /docs/api`.
 pub(super) async fn serve() -> Response {
     static PAGE: LazyLock<String> = LazyLock::new(|| page(&openapi::document()).render().unwrap_or_default());
-    let mut response = Html(PAGE.as_str()).into_response();
-    response.headers_mut().insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(
-            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
-        ),
-    );
-    response
+    guides::sent(&PAGE)
 }
 
 fn page(document: &Value) -> Page {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::{
     body::{Body, Bytes, to_bytes},
     extract::Request,
-    http::{HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderValue, Method, StatusCode, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -70,9 +70,8 @@ async fn named_once(
                 caller.reveals(app, "replay", &[caller.principal.name()]).await?;
             }
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
-            let mut response = json(status, Bytes::copy_from_slice(&answer));
-            response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
-            return Ok(response);
+            let headers = [("content-type", "application/json"), ("idempotent-replayed", "true")];
+            return Ok((status, headers, Bytes::copy_from_slice(&answer)).into_response());
         }
     };
     let response = next.run(request).await;
@@ -110,10 +109,4 @@ async fn keep(app: &App, caller: &Caller, slot: &Slot, response: Response) -> Re
         tracing::warn!(%error, "an answer could not be kept");
     }
     Ok(Response::from_parts(parts, Body::from(body)))
-}
-
-fn json(status: StatusCode, body: Bytes) -> Response {
-    let mut response = (status, body).into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }

@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc, sync::LazyLock};
 
 use axum::{
     Router,
-    http::{Method, StatusCode},
+    http::Method,
     middleware,
     routing::{delete, get, patch, post},
 };
@@ -113,7 +113,7 @@ pub(super) fn all(app: Arc<App>, metrics: Metrics) -> Router {
         .route("/docs/api", get(reference::serve))
         .route("/docs/{page}", get(guides::show))
         .nest("/v1", v1)
-        .fallback(no_such_path)
+        // It wraps the router's own 404 too.
         .layer(middleware::from_fn_with_state(with(&app), error::envelope))
         .with_state(app)
 }
@@ -124,11 +124,6 @@ pub(super) fn of_metrics(app: Arc<App>, metrics: Metrics) -> Router {
         .route("/metrics", get(move || async move { metrics.render() }))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
-        .fallback(no_such_path)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), error::envelope))
         .with_state(app)
-}
-
-async fn no_such_path() -> error::ApiError {
-    error::ApiError::new(StatusCode::NOT_FOUND, "not_found", "There is no such path.")
 }

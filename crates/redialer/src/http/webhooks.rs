@@ -13,9 +13,9 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use redialer_core::{Id, decide::Notice};
+use redialer_core::decide::Notice;
 use redialer_providers::{CheckedAt, Event, Rejected, Webhook, WebhookAuth};
-use redialer_store::{Desk, EventRow, NewDelivery, Point, Recorded, SlugOwner, StoreError, TenantKey};
+use redialer_store::{Desk, Point, Recorded, SlugOwner, StoreError, TenantKey};
 
 use super::{
     body::{self, Limits},
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     app::App,
-    flow::ingest::{self, Parsed},
+    flow::ingest::{self, Origin, Parsed},
 };
 
 /// `POST /api/webhooks/{provider}/{slug}`.
@@ -121,31 +121,14 @@ async fn record(
         workspace.id = %workspace, agent.id = %agent, event = received.delivery.event, call.id = call_id,
         "a webhook came in: {:?} of call {call_id:?}", received.delivery.event
     );
-    let now = app.clock.now();
-    let event = EventRow {
-        bucket: desk.workspace.bucket,
-        id: Id::new(now, &app.chance),
-        tenant: owner.tenant,
-        workspace,
-        agent,
-        tries: 0,
-        received_at: now,
-        test: false,
-    };
     let parsed = ingest::parse(&*received.content, desk.callback_field(agent));
-    let delivery = received.delivery;
-    let new = NewDelivery {
-        event,
-        is_decidable: !matches!(parsed, Parsed::Nothing),
-        name: delivery.event,
-        call_id: delivery.call_id,
-        sameness: delivery.sameness,
-        body: key.seal_body(event.id.uuid(), &delivery.body, &app.chance),
-        signature: delivery.signature,
-    };
+    let (is_decidable, bytes) = (!matches!(parsed, Parsed::Nothing), received.delivery.body.len());
+    let from = Origin { tenant: owner.tenant, workspace, agent, test: false };
+    let new = ingest::new_delivery(app, from, received.delivery, is_decidable, &key);
+    let event = new.event;
     drop(key);
     match app.inbox.record(new).await.map_err(|_| ApiError::unavailable())? {
-        Recorded::New => ingest::enqueue(app, event, parsed, delivery.body.len()),
+        Recorded::New => ingest::enqueue(app, event, parsed, bytes),
         Recorded::Seen => tracing::debug!(agent.id = %agent, "a webhook came again"),
     }
     app.store.pass(Point::C10).await?;

@@ -3,16 +3,15 @@
 //! Invariants: the database is the truth; what is here may be out of date, and a claim that finds it so changes
 //! nothing. Bounded: in a backlog the longest due rows of each workspace are kept.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Mutex};
 
 use redialer_core::{
     Id, Timestamp,
     id::{Callback, Workspace},
 };
 use redialer_store::DueRow;
+
+use super::locked;
 
 /// Rows of one workspace that are looked at in one round: of its live callbacks, and of its tests.
 const MAX_ROUND: usize = 500;
@@ -30,18 +29,14 @@ fn behind(moment: Timestamp) -> (Timestamp, Id<Callback>) {
 }
 
 impl DueQueue {
-    fn rows(&self) -> MutexGuard<'_, BTreeMap<(Timestamp, Id<Callback>), DueRow>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Replaces all rows by those of a new reading.
     pub fn fill(&self, rows: Vec<DueRow>) {
-        *self.rows() = rows.into_iter().map(|row| ((row.due_at, row.id), row)).collect();
+        *locked(&self.0) = rows.into_iter().map(|row| ((row.due_at, row.id), row)).collect();
     }
 
     /// Removes rows that were claimed, or found to be somebody else's.
     pub fn remove(&self, rows: &[DueRow]) {
-        let mut all = self.rows();
+        let mut all = locked(&self.0);
         for row in rows {
             all.remove(&(row.due_at, row.id));
         }
@@ -50,7 +45,7 @@ impl DueQueue {
     /// What is due at `now`, by workspace.
     pub fn due(&self, now: Timestamp) -> DueByWorkspace {
         let (mut due, mut counts) = (DueByWorkspace::new(), BTreeMap::<_, usize>::new());
-        for (_, row) in self.rows().range(..=behind(now)) {
+        for (_, row) in locked(&self.0).range(..=behind(now)) {
             let n = counts.entry((row.workspace, row.test)).or_default();
             if *n < MAX_ROUND {
                 *n += 1;
@@ -62,7 +57,7 @@ impl DueQueue {
 
     /// When the next row after `now` is due.
     pub fn next(&self, now: Timestamp) -> Option<Timestamp> {
-        self.rows().range(behind(now)..).next().map(|((due_at, _), _)| *due_at)
+        locked(&self.0).range(behind(now)..).next().map(|((due_at, _), _)| *due_at)
     }
 }
 

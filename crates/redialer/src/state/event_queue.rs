@@ -6,7 +6,7 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Mutex,
 };
 
 use redialer_core::{
@@ -15,6 +15,8 @@ use redialer_core::{
     id,
 };
 use redialer_store::EventRow;
+
+use super::locked;
 
 /// Events of one workspace that are taken before another workspace has its turn.
 pub const SHARE: usize = 32;
@@ -39,6 +41,8 @@ pub struct QueuedEvent {
 #[derive(Default)]
 pub struct EventQueue {
     waiting: Mutex<Waiting>,
+    /// Events of an earlier process whose try was counted, and that were not tried to the end yet.
+    counted: Mutex<HashSet<Id<id::Delivery>>>,
 }
 
 #[derive(Default)]
@@ -51,13 +55,9 @@ struct Waiting {
 }
 
 impl EventQueue {
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Adds an event, unless it is here already or there is no room.
     pub fn push(&self, event: QueuedEvent) {
-        let mut waiting = self.waiting();
+        let mut waiting = locked(&self.waiting);
         let workspace = event.event.workspace;
         let n = waiting.by_workspace.get(&workspace).map_or(0, VecDeque::len);
         if n >= MAX_EVENTS || waiting.bytes + event.bytes > MAX_BYTES || !waiting.ids.insert(event.event.id) {
@@ -72,7 +72,7 @@ impl EventQueue {
 
     /// Takes at most `max` events, [`SHARE`] of a workspace at a time.
     pub fn take(&self, max: usize) -> Vec<QueuedEvent> {
-        let mut waiting = self.waiting();
+        let mut waiting = locked(&self.waiting);
         let mut taken = Vec::new();
         while taken.len() < max
             && let Some(workspace) = waiting.turns.pop_front()
@@ -95,23 +95,36 @@ impl EventQueue {
 
     /// Whether an event waits here.
     pub fn contains(&self, id: Id<id::Delivery>) -> bool {
-        self.waiting().ids.contains(&id)
+        locked(&self.waiting).ids.contains(&id)
+    }
+
+    /// Whether the try of an event was counted: a process that lives on after it, as in an outage, does not count it again.
+    pub fn is_counted(&self, id: Id<id::Delivery>) -> bool {
+        locked(&self.counted).contains(&id)
+    }
+
+    /// Notes that the try of an event was counted.
+    pub fn note_counted(&self, id: Id<id::Delivery>) {
+        locked(&self.counted).insert(id);
+    }
+
+    /// Notes that these events were tried to the end.
+    pub fn note_tried(&self, ids: impl IntoIterator<Item = Id<id::Delivery>>) {
+        let mut counted = locked(&self.counted);
+        for id in ids {
+            counted.remove(&id);
+        }
     }
 
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
-        self.waiting().turns.is_empty()
+        locked(&self.waiting).turns.is_empty()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use redialer_core::{
-        Timestamp,
-        agent::{Channel, Version},
-        call::{Asked, Moment},
-        chance::Chance,
-    };
+    use redialer_core::{Timestamp, agent::Channel, call::Moment, chance::Chance};
 
     use super::*;
 
@@ -120,24 +133,7 @@ mod tests {
         let (id, tenant, agent) = (Id::new(now, chance), Id::new(now, chance), Id::new(now, chance));
         let event =
             EventRow { bucket: 0, id, tenant, workspace, agent, tries: 0, received_at: now, test: false };
-        let facts = CallFacts {
-            call_id: String::new(),
-            moment: Moment::Other,
-            channel: Channel::Voice,
-            direction: None,
-            person_number: None,
-            agent_number: None,
-            agent: None,
-            version: Version::LatestPublished,
-            started_at: None,
-            ended_at: None,
-            outcome: None,
-            in_voicemail: false,
-            asked: Asked::default(),
-            variables: std::collections::BTreeMap::new(),
-            metadata: None,
-            tags: None,
-        };
+        let facts = CallFacts::of(String::new(), Moment::Other, Channel::Voice);
         QueuedEvent { event, facts, conversation: Vec::new(), bytes }
     }
 

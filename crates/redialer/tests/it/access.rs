@@ -84,23 +84,6 @@ fn example(route: &Route, ours: &Ours) -> (Method, String, Option<Value>) {
     (method, format!("/v1{}{query}", route.path.replace("{id}", id)), body)
 }
 
-async fn ask(
-    walk: &Walk,
-    key: Option<&str>,
-    (method, path, body): &(Method, String, Option<Value>),
-) -> (u16, Value) {
-    let mut request = walk.http.request(method.clone(), format!("{}{path}", walk.base));
-    if let Some(key) = key {
-        request = request.bearer_auth(key);
-    }
-    if let Some(body) = body {
-        request = request.json(body);
-    }
-    let response = request.send().await.expect("answered");
-    let status = response.status().as_u16();
-    (status, serde_json::from_str(&response.text().await.expect("read")).unwrap_or(Value::Null))
-}
-
 async fn new_key(walk: &Walk, body: Value) -> (String, String) {
     let made = walk.ask(Method::POST, "/v1/api-keys", Some(body), StatusCode::CREATED).await;
     let text = |name: &str| made[name].as_str().expect("text").to_owned();
@@ -129,42 +112,46 @@ async fn every_route_with_every_kind_of_key() {
         walk.ask(Method::DELETE, &path, None, StatusCode::NO_CONTENT).await;
         let soon = redialer_core::time::plus(walk.now(), redialer_core::time::minutes(1)).to_string();
         let (_, expired) = new_key(&walk, json!({"name": "old", "admin": true, "expires_at": soon})).await;
-        let any = (Method::GET, "/v1/agents".to_owned(), None);
-        walk.until("the key to expire", async |walk: &Walk| ask(walk, Some(&expired), &any).await.0 == 401)
-            .await;
+        walk.until("the key to expire", async |walk: &Walk| {
+            walk.ask_as(Some(&expired), Method::GET, "/v1/agents", None).await.0 == StatusCode::UNAUTHORIZED
+        })
+        .await;
         let other = walk.create_tenant("pro", "other@example.com");
         let stranger = other["admin_key"].as_str().expect("a key");
         for route in TABLE {
-            let request = example(route, &ours);
+            let (method, path, body) = example(route, &ours);
+            let ask = async |key: Option<&str>| walk.ask_as(key, method.clone(), &path, body.clone()).await;
             let said = |who: &str| format!("{who}: {} {}", route.method, route.path);
             for (who, key) in [("none", None), ("revoked", Some(&revoked)), ("expired", Some(&expired))] {
-                assert_eq!(ask(&walk, key.map(String::as_str), &request).await.0, 401, "{}", said(who));
+                assert_eq!(ask(key.map(String::as_str)).await.0, StatusCode::UNAUTHORIZED, "{}", said(who));
             }
             let another = Scope::ALL.into_iter().find(|s| *s != route.scope).expect("one");
             let (_, lacking) =
                 new_key(&walk, json!({"name": "lacks", "admin": true, "scopes": [another.word()]})).await;
-            let (status, told) = ask(&walk, Some(&lacking), &request).await;
+            let (status, told) = ask(Some(lacking.as_str())).await;
             assert_eq!(
                 (status, told["error"]["code"].as_str()),
-                (403, Some("missing_scope")),
+                (StatusCode::FORBIDDEN, Some("missing_scope")),
                 "{}",
                 said("wrong scope")
             );
             for (who, key) in [("other tenant", stranger), ("other workspace", locked.as_str())] {
-                sees_nothing(route, &ours, who, &ask(&walk, Some(key), &request).await);
+                sees_nothing(route, &ours, who, &ask(Some(key)).await);
             }
         }
         // The tenant's own key last: what it does, it does.
         for route in TABLE.iter().filter(|r| r.method != "delete" && !r.path.ends_with("/restore")) {
-            let (status, told) = ask(&walk, Some(&walk.admin_key), &example(route, &ours)).await;
-            let fits = status < 300 || route.path.ends_with("/force") && status == 409;
+            let (method, path, body) = example(route, &ours);
+            let (status, told) = walk.ask_as(Some(&walk.admin_key), method, &path, body).await;
+            let fits =
+                status.is_success() || route.path.ends_with("/force") && status == StatusCode::CONFLICT;
             assert!(fits, "own: {} {}: {status} {told}", route.method, route.path);
         }
     }
 }
 
 /// A key of another's world: what it names does not exist, and lists have nothing of ours.
-fn sees_nothing(route: &Route, ours: &Ours, who: &str, (status, told): &(u16, Value)) {
+fn sees_nothing(route: &Route, ours: &Ours, who: &str, (status, told): &(StatusCode, Value)) {
     let said = format!("{who}: {} {}: {status} {told}", route.method, route.path);
     let text = told.to_string();
     let things = [&ours.workspace, &ours.agent, &ours.callback, &ours.suppression, &ours.key, &ours.member];
@@ -174,14 +161,14 @@ fn sees_nothing(route: &Route, ours: &Ours, who: &str, (status, told): &(u16, Va
     assert!(!text.contains(ANA) && !text.contains(BEN), "{said}");
     match (route.method, route.path) {
         (_, path) if path.contains("{id}") => {
-            assert!(
-                *status == 404 || *status == 403 && told["error"]["code"] == "admin_key_needed",
-                "{said}"
-            );
+            let needs_admin = *status == StatusCode::FORBIDDEN && told["error"]["code"] == "admin_key_needed";
+            assert!(*status == StatusCode::NOT_FOUND || needs_admin, "{said}");
         }
-        (_, "/workspace") => assert_eq!(*status, 404, "{said}"),
-        ("post", "/callbacks" | "/api-keys") => assert_eq!(*status, 422, "{said}"),
-        _ => assert!(*status < 300 || *status == 403, "{said}"),
+        (_, "/workspace") => assert_eq!(*status, StatusCode::NOT_FOUND, "{said}"),
+        ("post", "/callbacks" | "/api-keys") => {
+            assert_eq!(*status, StatusCode::UNPROCESSABLE_ENTITY, "{said}");
+        }
+        _ => assert!(status.is_success() || *status == StatusCode::FORBIDDEN, "{said}"),
     }
 }
 
@@ -193,25 +180,24 @@ async fn a_key_gives_away_no_more_than_it_has_and_numbers_are_masked_without_the
     let (_, nosy) =
         new_key(&walk, json!({"name": "nosy", "admin": true, "scopes": ["callbacks:read", "pii:read"]}))
             .await;
-    let get = |path: String| (Method::GET, path, None);
-    let callback = get(format!("/v1/callbacks/{}", ours.callback));
-    let (_, masked) = ask(&walk, Some(&usual), &callback).await;
+    let get = async |key: &str, path: &str| walk.ask_as(Some(key), Method::GET, path, None).await;
+    let callback = format!("/v1/callbacks/{}", ours.callback);
+    let (_, masked) = get(&usual, &callback).await;
     assert!(masked["to_number"].as_str().is_some_and(|n| n != ANA && n.contains("42")), "{masked}");
-    assert_eq!(ask(&walk, Some(&nosy), &callback).await.1["to_number"], ANA);
-    let payload = get(format!("/v1/callbacks/{}/payload", ours.callback));
-    let (status, told) = ask(&walk, Some(&usual), &payload).await;
-    assert_eq!((status, told["error"]["code"].as_str()), (403, Some("missing_scope")));
+    assert_eq!(get(&nosy, &callback).await.1["to_number"], ANA);
+    let (status, told) = get(&usual, &format!("{callback}/payload")).await;
+    assert_eq!((status, told["error"]["code"].as_str()), (StatusCode::FORBIDDEN, Some("missing_scope")));
     let book = walk.get("/v1/audit?action=pii.reveal").await;
     assert!(
         book["data"]
             .as_array()
             .is_some_and(|acts| acts.iter().any(|a| a["target"] == ours.callback.as_str()))
     );
-    let post = |body: Value| (Method::POST, "/v1/api-keys".to_owned(), Some(body));
-    let more = post(json!({"name": "x", "workspace_id": ours.workspace, "scopes": ["pii:read"]}));
-    assert_eq!(ask(&walk, Some(&usual), &more).await.0, 403);
-    let wider = post(json!({"name": "x", "admin": true}));
-    assert_eq!(ask(&walk, Some(&usual), &wider).await.0, 403);
+    let make =
+        async |key: &str, body: Value| walk.ask_as(Some(key), Method::POST, "/v1/api-keys", Some(body)).await;
+    let more = json!({"name": "x", "workspace_id": ours.workspace, "scopes": ["pii:read"]});
+    assert_eq!(make(&usual, more).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(make(&usual, json!({"name": "x", "admin": true})).await.0, StatusCode::FORBIDDEN);
     for (body, param) in [
         (json!({"name": "x"}), "workspace_id"),
         (json!({"name": "x", "admin": true, "workspace_id": ours.workspace}), "admin"),
@@ -220,30 +206,30 @@ async fn a_key_gives_away_no_more_than_it_has_and_numbers_are_masked_without_the
         (json!({"name": "x", "admin": true, "scopes": ["all"]}), "scopes[0]"),
         (json!({"name": "x", "admin": true, "expires_at": "2001-01-01T00:00:00Z"}), "expires_at"),
     ] {
-        let (status, told) = ask(&walk, Some(&walk.admin_key), &post(body)).await;
-        assert_eq!((status, told["error"]["param"].as_str()), (422, Some(param)), "{told}");
+        let told = walk.ask(Method::POST, "/v1/api-keys", Some(body), StatusCode::UNPROCESSABLE_ENTITY).await;
+        assert_eq!(told["error"]["param"], param, "{told}");
     }
     let listed = walk.get("/v1/api-keys").await;
     assert!(!listed.to_string().contains(&usual), "secrets are shown once");
     let end = redialer_core::time::plus(walk.now(), redialer_core::time::minutes(60)).to_string();
     let (_, brief) = new_key(&walk, json!({"name": "brief", "admin": true, "expires_at": end})).await;
-    let (status, child) = ask(&walk, Some(&brief), &post(json!({"name": "x", "admin": true}))).await;
+    let (status, child) = make(&brief, json!({"name": "x", "admin": true})).await;
     assert_eq!(
         (status, child["expires_at"].as_str()),
-        (201, Some(end.as_str())),
+        (StatusCode::CREATED, Some(end.as_str())),
         "no longer than it has itself"
     );
-    let longer = post(json!({"name": "x", "admin": true, "expires_at": "2099-01-01T00:00:00Z"}));
-    assert_eq!(ask(&walk, Some(&brief), &longer).await.0, 422);
-    let (status, told) = ask(&walk, Some(&usual), &get("/v1/suppressions".to_owned())).await;
+    let longer = json!({"name": "x", "admin": true, "expires_at": "2099-01-01T00:00:00Z"});
+    assert_eq!(make(&brief, longer).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    let (status, told) = get(&usual, "/v1/suppressions").await;
     assert_eq!(
         (status, told["error"]["code"].as_str()),
-        (403, Some("admin_key_needed")),
+        (StatusCode::FORBIDDEN, Some("admin_key_needed")),
         "of every workspace"
     );
     let free = walk.create_tenant("free", "free@example.com");
-    let (status, told) = ask(&walk, free["admin_key"].as_str(), &get("/v1/agents".to_owned())).await;
-    assert_eq!((status, told["error"]["code"].as_str()), (403, Some("plan_limit")));
+    let (status, told) = get(free["admin_key"].as_str().expect("a key"), "/v1/agents").await;
+    assert_eq!((status, told["error"]["code"].as_str()), (StatusCode::FORBIDDEN, Some("plan_limit")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -99,8 +99,7 @@ async fn nothing_personal_and_no_key_stands_in_anything_that_is_written() {
         let settings = [("REDIALER_LOG", "trace")];
         let mut walk = Walk::begin_in(engine, 2_000, Script::default(), &settings).await;
         let errors = live(&walk).await;
-        let metrics = walk.http.get(format!("{}/metrics", walk.base)).send().await.expect("answered");
-        let metrics = metrics.text().await.expect("read");
+        let metrics = walk.text("/metrics").await;
         let backup = std::fs::read(walk.backup()).expect("read");
         let running = walk.data();
         walk.terminate();
@@ -115,7 +114,7 @@ async fn nothing_personal_and_no_key_stands_in_anything_that_is_written() {
         let tokens = [walk.admin_key.as_str(), KEY];
         for (place, text) in &written {
             assert!(!text.is_empty(), "{place} holds something");
-            for secret in [ANA, BEN, &ANA[1..], &BEN[2..], "3125550188", NAME, "marmalade", VARIABLE]
+            for secret in [ANA, BEN, OURS, &ANA[1..], &BEN[2..], "3125550188", NAME, "marmalade", VARIABLE]
                 .iter()
                 .chain(&tokens)
             {

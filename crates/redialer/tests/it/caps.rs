@@ -39,14 +39,7 @@ async fn never_one_workspace_or_agent_too_many() {
         let mut doors = vec![walk.base.clone()];
         if engine == Engine::Postgres {
             let second = walk.add_replica();
-            walk.until("the second replica to be ready", async |w: &Walk| {
-                w.http
-                    .get(format!("{second}/readyz"))
-                    .send()
-                    .await
-                    .is_ok_and(|r| r.status() == StatusCode::OK)
-            })
-            .await;
+            walk.until("the second replica to be ready", async |w: &Walk| w.is_ready(&second).await).await;
             doors.push(second);
         }
         let asked = |n: usize, method: Method, path: String, body: serde_json::Value| {

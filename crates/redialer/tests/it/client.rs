@@ -8,16 +8,13 @@ use std::{path::Path, process::Command};
 
 use serde_json::Value;
 
-use crate::harness::{OURS, VOICE, Walk, engines};
+use crate::harness::{OURS, VOICE, Walk, engines, said};
 
 /// Runs a Node program in that folder; what it says.
 async fn node(dir: &Path, vars: &[(&str, &str)], words: &[&str]) -> String {
     let mut command = Command::new(std::env::var("REDIALER_TEST_NODE").unwrap_or_else(|_| "node".to_owned()));
     command.current_dir(dir).envs(vars.iter().copied()).args(words);
-    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("run").expect("run");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{words:?}:\n{}\n{}", text(&output.stdout), text(&output.stderr));
-    text(&output.stdout)
+    tokio::task::spawn_blocking(move || said(&mut command)).await.expect("run")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,11 +8,10 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use redialer_core::Timestamp;
 use redialer_sim::retell::Script;
 use serde_json::Value;
 
-use crate::harness::{Engine, Walk, engines, new_database};
+use crate::harness::{Engine, Walk, engines, new_database, time};
 
 const TENANT: &str = "tn_01kb0000000000000000000000";
 
@@ -251,13 +250,12 @@ async fn a_command_beside_an_accelerated_server_follows_its_clock_and_another_sp
     // Somebody forgets the setting in the other terminal.
     let at_speed_one =
         |words: &[&str]| walk.command().env("REDIALER_CLOCK_SPEED", "1").args(words).output().expect("run");
-    let server: Timestamp =
-        walk.get("/healthz").await["now"].as_str().expect("a time").parse().expect("a time");
+    let server = time(&walk.get("/healthz").await["now"]);
     let made = at_speed_one(&["tenant", "create", "--name", "Second", "--owner", "b@example.com"]);
     assert!(made.status.success(), "{}", text(&made.stderr));
     let listed = text(&at_speed_one(&["tenant", "list", "--json"]).stdout);
     let second: Value = serde_json::from_str(listed.lines().last().expect("two")).expect("JSON");
-    let created: Timestamp = second["created_at"].as_str().expect("a time").parse().expect("a time");
+    let created = time(&second["created_at"]);
     assert!(created >= server, "{created} is before the server's {server}");
     let file = walk.beside("b");
     assert!(at_speed_one(&["backup", file.to_str().expect("text")]).status.success());
@@ -295,7 +293,7 @@ async fn a_server_says_at_its_start_what_it_runs_on() {
         assert_eq!(banner["version"], env!("CARGO_PKG_VERSION"));
         assert_eq!(banner["key"], walk.data_dir().join("kek").display().to_string());
         assert_eq!(banner["public_url"], walk.base);
-        assert_eq!(banner["providers"], format!("retell={}", walk.sim_url()));
+        assert_eq!(banner["providers"], format!("retell={}", walk.sim_url));
         assert_eq!(walk.base, format!("http://{}", banner["listen"].as_str().expect("an address")));
         let database = banner["database"].as_str().expect("a database");
         match engine {

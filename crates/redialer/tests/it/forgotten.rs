@@ -10,13 +10,6 @@ use crate::harness::{KEY, OURS, VOICE, Walk, days_ahead, engines};
 
 const ANA: &str = "+13125550142";
 
-async fn status(walk: &Walk, key: &str, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
-    let request = walk.http.request(method, format!("{}{path}", walk.base)).bearer_auth(key);
-    let request = if body.is_null() { request } else { request.json(&body) };
-    let response = request.send().await.expect("answered");
-    (response.status(), response.json().await.unwrap_or(Value::Null))
-}
-
 /// The wrapped keys in a keyring, as bytes.
 fn wrapped(keys: &Path) -> Vec<Vec<u8>> {
     let text = std::fs::read_to_string(keys).expect("read");
@@ -32,7 +25,7 @@ async fn a_destroyed_key_opens_nothing_in_an_old_backup_either() {
         let other_key = other["admin_key"].as_str().expect("a key").to_owned();
         let body = json!({"name": "Theirs", "provider": "retell", "api_key": KEY});
         assert_eq!(
-            status(&walk, &other_key, Method::POST, "/v1/workspaces", body).await.0,
+            walk.ask_as(Some(&other_key), Method::POST, "/v1/workspaces", Some(body)).await.0,
             StatusCode::CREATED
         );
         let agent = walk.agent(VOICE).await["id"].clone();
@@ -59,16 +52,13 @@ async fn a_destroyed_key_opens_nothing_in_an_old_backup_either() {
         wrong.args(["keys", "destroy", "--tenant", &tenant, "--name", "Another"]);
         assert_eq!(wrong.output().expect("run").status.code(), Some(1));
         walk.says(&["keys", "destroy", "--tenant", &tenant, "--name", "Example"]);
-        assert_eq!(
-            status(&walk, &walk.admin_key, Method::GET, "/v1/callbacks", Value::Null).await.0,
-            StatusCode::UNAUTHORIZED
-        );
+        walk.ask(Method::GET, "/v1/callbacks", None, StatusCode::UNAUTHORIZED).await;
         walk.until_cut_off("its webhooks to be unknown", async |w: &Walk| {
             w.deliver("{}").await == StatusCode::NOT_FOUND
         })
         .await;
         assert_eq!(
-            status(&walk, &other_key, Method::GET, "/v1/workspaces", Value::Null).await.0,
+            walk.ask_as(Some(&other_key), Method::GET, "/v1/workspaces", None).await.0,
             StatusCode::OK
         );
         assert!(walk.says(&["audit", "verify"]).contains("closed: its key was destroyed"));
@@ -83,25 +73,17 @@ async fn a_destroyed_key_opens_nothing_in_an_old_backup_either() {
         let done = walk.restore_with_keys(Path::new(&second), &keys, engine);
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         walk.serve().await;
-        assert_eq!(
-            status(&walk, &other_key, Method::GET, "/v1/workspaces", Value::Null).await.1["data"][0]["name"],
-            "Theirs"
-        );
+        assert_eq!(walk.list(&other_key, "/v1/workspaces?limit=200").await[0]["name"], "Theirs");
         // The backup of before knows nothing of the end; the keyring of today does.
         walk.kill();
         let done = walk.restore_with_keys(&backup, &keys, engine);
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         walk.serve().await;
-        assert_eq!(
-            status(&walk, &walk.admin_key, Method::GET, "/v1/callbacks", Value::Null).await.0,
-            StatusCode::UNAUTHORIZED
-        );
+        walk.ask(Method::GET, "/v1/callbacks", None, StatusCode::UNAUTHORIZED).await;
         // And it opens what was sealed before the rotation, with a key that is nowhere else any more.
-        let theirs = status(&walk, &other_key, Method::GET, "/v1/workspaces", Value::Null).await.1["data"][0]
-            ["id"]
-            .clone();
-        let sync = format!("/v1/workspaces/{}/sync", theirs.as_str().expect("an id"));
-        let (done, told) = status(&walk, &other_key, Method::POST, &sync, Value::Null).await;
+        let theirs = walk.list(&other_key, "/v1/workspaces?limit=200").await;
+        let sync = format!("/v1/workspaces/{}/sync", theirs[0]["id"].as_str().expect("an id"));
+        let (done, told) = walk.ask_as(Some(&other_key), Method::POST, &sync, None).await;
         assert_eq!(done, StatusCode::OK, "{told}");
         // Without the keyring it is refused before anything is written.
         walk.kill();

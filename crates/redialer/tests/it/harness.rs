@@ -85,19 +85,15 @@ pub(crate) struct Walk {
     data: String,
     server: Option<Child>,
     listen: String,
-    sim_url: String,
+    pub(crate) sim_url: String,
     speed: u32,
-    database: Option<String>,
+    /// Its Postgres database's URL; `None` where the database is embedded.
+    pub(crate) database: Option<String>,
     settings: Vec<(&'static str, &'static str)>,
     replicas: Vec<Child>,
 }
 
 impl Walk {
-    /// Its Postgres database's URL; `None` where the database is embedded.
-    pub(crate) fn database(&self) -> Option<&str> {
-        self.database.as_deref()
-    }
-
     /// A connected workspace at so many virtual seconds a real second.
     pub(crate) async fn begin(engine: Engine, speed: u32) -> Self {
         Self::begin_with(engine, speed, Script::default()).await
@@ -184,17 +180,11 @@ impl Walk {
         command
     }
 
-    pub(crate) fn sim_url(&self) -> &str {
-        &self.sim_url
-    }
-
     /// `redialer tenant create --json`.
     pub(crate) fn create_tenant(&self, plan: &str, owner: &str) -> Value {
         let mut command = self.command();
         command.args(["tenant", "create", "--name", "Example", "--owner", owner, "--plan", plan, "--json"]);
-        let output = command.output().expect("run");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).expect("JSON")
+        serde_json::from_str(&said(&mut command)).expect("JSON")
     }
 
     /// Starts the server.
@@ -218,23 +208,21 @@ impl Walk {
 
     /// What another command of the program says beside the server.
     pub(crate) fn says(&self, words: &[&str]) -> String {
-        let output = self.command().args(words).output().expect("run");
-        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("text")
+        said(self.command().args(words))
     }
 
     /// Starts the server and waits until it is ready.
     pub(crate) async fn serve(&mut self) {
         self.start();
-        let url = format!("{}/readyz", self.base);
-        self.until("the server to be ready", async |walk: &Self| {
-            walk.http.get(&url).send().await.is_ok_and(|r| r.status() == StatusCode::OK)
-        })
-        .await;
+        self.until("the server to be ready", async |walk: &Self| walk.is_ready(&walk.base).await).await;
         // Both worlds live by the server's clock.
-        let theirs: Timestamp =
-            self.get("/healthz").await["now"].as_str().expect("a time").parse().expect("a time");
+        let theirs = time(&self.get("/healthz").await["now"]);
         self.ahead_ms.store(theirs.as_millisecond() - self.clock.now().as_millisecond(), Ordering::Relaxed);
+    }
+
+    /// Whether the server there is ready.
+    pub(crate) async fn is_ready(&self, base: &str) -> bool {
+        self.http.get(format!("{base}/readyz")).send().await.is_ok_and(|r| r.status() == StatusCode::OK)
     }
 
     /// One more replica on the same database; it goes with the walk. Where it is.
@@ -294,16 +282,48 @@ impl Walk {
         body: Option<Value>,
         want: StatusCode,
     ) -> Value {
-        let mut request =
-            self.http.request(method.clone(), format!("{}{path}", self.base)).bearer_auth(&self.admin_key);
+        let (status, answer) = self.ask_as(Some(&self.admin_key), method.clone(), path, body.clone()).await;
+        assert_eq!(status, want, "{method} {path} {body:?}: {answer}");
+        answer
+    }
+
+    /// A request with that key, or with none.
+    pub(crate) async fn ask_as(
+        &self,
+        key: Option<&str>,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        if let Some(key) = key {
+            request = request.bearer_auth(key);
+        }
         if let Some(body) = &body {
             request = request.json(body);
         }
         let response = request.send().await.expect("answered");
         let status = response.status();
         let text = response.text().await.expect("read");
-        assert_eq!(status, want, "{method} {path} {body:?}: {text}");
-        serde_json::from_str(&text).unwrap_or(Value::Null)
+        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// Every row of a list that is asked for with that key, however many pages that takes.
+    pub(crate) async fn list(&self, key: &str, path: &str) -> Vec<Value> {
+        let (mut rows, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let (status, page) = self.ask_as(Some(key), Method::GET, &format!("{path}{cursor}"), None).await;
+            assert_eq!(status, StatusCode::OK, "{path}: {page}");
+            rows.extend(page["data"].as_array().expect("a list").iter().cloned());
+            let Some(next) = page["next_cursor"].as_str() else { return rows };
+            cursor = format!("&cursor={next}");
+        }
+    }
+
+    /// What is answered to anybody who asks for that path.
+    pub(crate) async fn text(&self, path: &str) -> String {
+        let response = self.http.get(format!("{}{path}", self.base)).send().await.expect("answered");
+        response.text().await.expect("read")
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
@@ -396,6 +416,20 @@ impl Drop for Walk {
             }
         }
     }
+}
+
+/// Runs a command that must succeed; what it says.
+pub(crate) fn said(command: &mut Command) -> String {
+    let output = command.output().expect("run");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (said, complained) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{command:?}:\n{said}\n{complained}");
+    said
+}
+
+/// A moment in an answer.
+pub(crate) fn time(value: &Value) -> Timestamp {
+    value.as_str().expect("a time").parse().expect("a time")
 }
 
 pub(crate) fn is_final(state: &str) -> bool {

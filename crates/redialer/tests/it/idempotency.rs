@@ -123,12 +123,14 @@ async fn a_client_that_hangs_up_loses_no_post() {
     }
 }
 
-/// A key service that answers at once, or, once it is held, as often as `answers` allows.
+/// A key service that answers at once, or, once it is held, as often as `answers` allows. Without `answers` it opens
+/// no key once it is held and was asked so often.
 #[derive(Default)]
 struct KeyService {
     is_held: AtomicBool,
     asked: AtomicUsize,
     answers: Option<Semaphore>,
+    opens: AtomicUsize,
 }
 
 impl KeyService {
@@ -164,11 +166,19 @@ async fn encrypt(Json(batch): Json<Value>) -> Json<Value> {
     Json(json!({"data": {"batch_results": items(&batch).map(wrapped).collect::<Vec<_>>()}}))
 }
 
-async fn decrypt(State(service): State<Arc<KeyService>>, Json(batch): Json<Value>) -> Json<Value> {
+async fn decrypt(
+    State(service): State<Arc<KeyService>>,
+    Json(batch): Json<Value>,
+) -> Result<Json<Value>, StatusCode> {
     if service.is_held.load(Ordering::SeqCst) {
-        service.asked.fetch_add(1, Ordering::SeqCst);
-        let answers = service.answers.as_ref().expect("held");
-        answers.acquire().await.expect("open").forget();
+        let asked = service.asked.fetch_add(1, Ordering::SeqCst);
+        match &service.answers {
+            Some(answers) => answers.acquire().await.expect("open").forget(),
+            None if asked >= service.opens.load(Ordering::SeqCst) => {
+                return Err(StatusCode::SERVICE_UNAVAILABLE);
+            }
+            None => {}
+        }
     }
     let unwrapped = |item: &Value| {
         let hex = item["ciphertext"].as_str()?.strip_prefix("vault:v1:")?;
@@ -176,7 +186,31 @@ async fn decrypt(State(service): State<Arc<KeyService>>, Json(batch): Json<Value
         let text = String::from_utf8(bytes.collect()).ok()?;
         Some(json!({"plaintext": text.split(' ').next()?}))
     };
-    Json(json!({"data": {"batch_results": items(&batch).map(unwrapped).collect::<Vec<_>>()}}))
+    Ok(Json(json!({"data": {"batch_results": items(&batch).map(unwrapped).collect::<Vec<_>>()}})))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_done_is_answered_even_if_the_answer_cannot_be_kept() {
+    let service = Arc::new(KeyService::default());
+    let url = Arc::clone(&service).begin().await;
+    let kek: &'static str = Box::leak(format!("vault:{url}#redialer").into_boxed_str());
+    let settings = [("REDIALER_KEK", kek), ("VAULT_TOKEN", "t")];
+    let walk = Walk::begin_in(Engine::Sqlite, 1, Script::default(), &settings).await;
+    let suppress = async |name: &'static str, number: &str| {
+        let request = walk.http.post(format!("{}/v1/suppressions", walk.base)).bearer_auth(&walk.admin_key);
+        let request = request.header("idempotency-key", name).json(&json!({"number": number}));
+        request.send().await.expect("answered").status()
+    };
+    // How often a key is opened for the request itself, before its answer is kept.
+    service.opens.store(usize::MAX, Ordering::SeqCst);
+    service.is_held.store(true, Ordering::SeqCst);
+    assert_eq!(suppress("one", "+13125550143").await, StatusCode::CREATED);
+    let opened = service.asked.swap(0, Ordering::SeqCst);
+    service.opens.store(opened - 1, Ordering::SeqCst);
+    assert_eq!(suppress("two", "+13125550144").await, StatusCode::CREATED);
+    assert_eq!(service.asked.load(Ordering::SeqCst), opened, "the last key was asked for");
+    // Nobody can tell what was answered, and nothing is done twice.
+    assert_eq!(suppress("two", "+13125550144").await, StatusCode::CONFLICT);
 }
 
 #[tokio::test(flavor = "multi_thread")]

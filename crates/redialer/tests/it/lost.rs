@@ -4,8 +4,8 @@ use futures_util::future::join_all;
 use redialer_sim::retell::{Fault, Scene, Script, script::Does};
 
 use crate::{
-    harness::{CHAT, Engine, OURS, Walk},
-    walk::scene,
+    harness::{Engine, Walk},
+    walk::{chat, scene},
 };
 
 const MAX: &str = "+13055550166";
@@ -22,12 +22,8 @@ async fn walk(speed: u32) -> Walk {
     Walk::begin_in(Engine::Sqlite, speed, script, &[("REDIALER_PLACE_DEADLINE_SECS", "1")]).await
 }
 
-fn chat() -> Scene {
-    let mut chat = scene("chat", MAX, Does::ask(&["User: text me in an hour"], Some("in an hour")));
-    chat.agent_id = CHAT.to_owned();
-    chat.metadata.insert("redialer_user_number".to_owned(), MAX.into());
-    chat.metadata.insert("redialer_agent_number".to_owned(), OURS.into());
-    chat
+fn asks_in_a_chat() -> Scene {
+    chat(MAX, Does::ask(&["User: text me in an hour"], Some("in an hour")))
 }
 
 /// One ring, one callback, and an attempt that was spent once.
@@ -60,7 +56,7 @@ async fn a_call_whose_answer_is_lost_rings_once() {
 async fn chat_despite(fault: Fault, requests: usize) {
     let walk = walk(1_500).await;
     walk.sim.break_next(fault);
-    walk.sim.happen(&chat());
+    walk.sim.happen(&asks_in_a_chat());
     assert_settled(&walk, fault).await;
     assert_eq!(walk.rings(MAX)[0].request.get("idempotency_key"), None);
     assert_eq!(walk.sim.requests_to_place(), requests, "{fault:?}");
@@ -82,7 +78,7 @@ async fn a_list_that_fails_proves_nothing() {
     let walk = walk(1_500).await;
     walk.sim.rewrite(|script| script.lists_fail = true);
     walk.sim.break_next(Fault::DropRequest);
-    walk.sim.happen(&chat());
+    walk.sim.happen(&asks_in_a_chat());
     let state = async |w: &Walk| w.callbacks().await.first().map(|c| c["state"].clone());
     walk.until("a doubt", async |w: &Walk| state(w).await.is_some_and(|s| s == "unconfirmed")).await;
     let doubted = walk.now();

@@ -9,16 +9,14 @@ use redialer_sim::retell::Script;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::harness::{VOICE, Walk, days_ahead, engines};
+use crate::harness::{VOICE, Walk, days_ahead, engines, said};
 
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance,unsupported_method";
 const VALIDATE: &str =
     "import json, sys, openapi_spec_validator as v; v.validate(json.load(open(sys.argv[1])))";
 
 async fn run(mut command: Command) {
-    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("run").expect("run");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+    tokio::task::spawn_blocking(move || said(&mut command)).await.expect("run");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use redialer_sim::retell::{Fault, Script, script::Does};
 
 use crate::{
-    harness::{CHAT, Engine, OURS, Walk, engines},
-    walk::scene,
+    harness::{Engine, Walk, engines},
+    walk::{chat, scene},
 };
 
 const LEO: &str = "+13055550177";
@@ -64,12 +64,8 @@ async fn chat_dies_at(point: &'static str, fault: Fault) {
     let settings = [("REDIALER_FAIL_AT", point), ("REDIALER_PLACE_DEADLINE_SECS", "1")];
     let script = Script { slow_seconds: 1_500.0, ..Script::default() };
     let mut walk = Walk::begin_in(Engine::Sqlite, 1_500, script, &settings).await;
-    let mut chat = scene("chat", LEO, Does::ask(&["User: text me in an hour"], Some("in an hour")));
-    chat.agent_id = CHAT.to_owned();
-    chat.metadata.insert("redialer_user_number".to_owned(), LEO.into());
-    chat.metadata.insert("redialer_agent_number".to_owned(), OURS.into());
     walk.sim.break_next(fault);
-    walk.sim.happen(&chat);
+    walk.sim.happen(&chat(LEO, Does::ask(&["User: text me in an hour"], Some("in an hour"))));
     walk.until_aborted().await;
     walk.unset("REDIALER_FAIL_AT");
     walk.serve().await;

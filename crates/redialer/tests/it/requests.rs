@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, HashSet};
 
 use jiff::{SignedDuration, ToSpan as _, Zoned, tz::TimeZone};
-use redialer_core::{Timestamp, time::plus};
+use redialer_core::time::plus;
 use redialer_sim::retell::script::Does;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Engine, OURS, VOICE, Walk},
+    harness::{Engine, OURS, VOICE, Walk, time},
     walk::scene,
 };
 
@@ -159,8 +159,7 @@ async fn an_extracted_time_is_read_in_both_languages_and_in_seconds() {
     };
     let of = after(&walk, &times.iter().enumerate().map(event).collect::<Vec<_>>()).await;
     let row = |i: usize| of(&format!("t{i}")).pop().unwrap_or_else(|| panic!("{}: no callback", times[i]));
-    let at =
-        |i: usize| row(i)["requested_for"].as_str().expect("a time").parse::<Timestamp>().expect("RFC 3339");
+    let at = |i: usize| time(&row(i)["requested_for"]);
     assert_eq!(at(0).as_second(), tomorrow);
     let chicago = |i: usize, format: &str| on_clock(&row(i), "America/Chicago").strftime(format).to_string();
     assert_eq!(chicago(1, "%F %H:%M"), format!("{} 00:00", last_day.tomorrow().expect("a day")));
@@ -174,8 +173,7 @@ fn zone(name: &str) -> TimeZone {
 
 /// When a callback was asked for, on the clock of a zone.
 fn on_clock(row: &Value, name: &str) -> Zoned {
-    let at: Timestamp = row["requested_for"].as_str().expect("a time").parse().expect("RFC 3339");
-    at.to_zoned(zone(name))
+    time(&row["requested_for"]).to_zoned(zone(name))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -247,8 +245,7 @@ async fn a_machine_asks_for_nothing() {
         let rows = of(&format!("m{i}"));
         let [row] = rows.as_slice() else { panic!("{what}: {rows:?}") };
         assert_eq!(row["reason"], "voicemail_followup", "{what}");
-        let due: Timestamp = row["scheduled_for"].as_str().expect("a time").parse().expect("RFC 3339");
-        assert_eq!(due.as_millisecond() - end, 4 * 3_600_000, "{what}");
+        assert_eq!(time(&row["scheduled_for"]).as_millisecond() - end, 4 * 3_600_000, "{what}");
         assert_eq!(notes.get(&format!("m{i}")).expect("an event"), &["no_person"], "{what}");
     }
 }

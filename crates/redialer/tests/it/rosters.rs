@@ -1,6 +1,10 @@
 //! Agents: found and lost by themselves, capped by the plan, with settings of their own.
 
-use redialer_sim::retell::{Script, script::Agent};
+use redialer_core::time::{minutes, plus};
+use redialer_sim::retell::{
+    Script,
+    script::{Agent, Number},
+};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -48,6 +52,22 @@ async fn pulling_a_roster_in_which_nothing_changed_changes_no_agent() {
         assert_ne!(tag().await, before);
         assert_eq!(walk.agent(VOICE).await["name"], "Reception");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_the_account_has_bought_meanwhile_is_not_dialed() {
+    const BOUGHT: &str = "+13125550142";
+    let walk = Walk::begin(Engine::Sqlite, 300).await;
+    let agent = walk.agent(VOICE).await["id"].clone();
+    let at = plus(walk.now(), minutes(30)).to_string();
+    let body = json!({"agent_id": agent, "to_number": BOUGHT, "at": at});
+    walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+    let bought = Number { phone_number: BOUGHT.to_owned(), agent_id: None, sms_agent_id: None };
+    walk.sim.rewrite(|script| script.numbers.push(bought));
+    walk.post(&format!("/v1/workspaces/{}/sync", walk.workspace)).await;
+    walk.until("the callback to end", async |w: &Walk| w.callbacks().await[0]["state"] == "failed").await;
+    assert_eq!(walk.callbacks().await[0]["outcome"], "bad_number");
+    assert_eq!(walk.sim.requests_to_place(), 0);
 }
 
 /// What a webhook for that agent is answered.

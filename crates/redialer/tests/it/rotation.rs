@@ -12,7 +12,7 @@ use redialer_sim::retell::Script;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::harness::{Engine, OURS, VOICE, Walk, engines};
+use crate::harness::{Engine, OURS, VOICE, Walk, engines, said};
 
 /// A key that was opened before is in use for no longer than that, here.
 const SETTLE: [&str; 5] = ["keys", "rotate", "--settle", "2", "--one-file"];
@@ -48,9 +48,7 @@ async fn rotate(walk: &Walk) -> String {
     }
     let mut command = walk.command();
     command.args(SETTLE);
-    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("run").expect("run");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("text")
+    tokio::task::spawn_blocking(move || said(&mut command)).await.expect("run")
 }
 
 async fn rotates(engine: Engine) {

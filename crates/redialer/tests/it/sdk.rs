@@ -10,7 +10,7 @@ use redialer_sim::retell::{Script, script::Does};
 use serde_json::Value;
 
 use crate::{
-    harness::{Engine, KEY, OURS, VOICE, Walk},
+    harness::{Engine, KEY, OURS, VOICE, Walk, said},
     walk::scene,
 };
 
@@ -19,14 +19,8 @@ const BODY: &str = r#"{"event":"call_ended","call":{"call_id":"c1","transcript":
 
 /// Runs a script of the vendor's client; its last line is JSON.
 async fn run(mut command: Command) -> Value {
-    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("run").expect("run");
-    let (out, err) = (
-        String::from_utf8_lossy(&output.stdout).into_owned(),
-        String::from_utf8_lossy(&output.stderr).into_owned(),
-    );
-    assert!(output.status.success(), "{out}\n{err}");
-    serde_json::from_str(out.lines().last().unwrap_or_default())
-        .unwrap_or_else(|e| panic!("{e}: {out}\n{err}"))
+    let out = tokio::task::spawn_blocking(move || said(&mut command)).await.expect("run");
+    serde_json::from_str(out.lines().last().unwrap_or_default()).unwrap_or_else(|e| panic!("{e}: {out}"))
 }
 
 fn script(name: &str) -> std::path::PathBuf {
@@ -107,7 +101,7 @@ async fn the_node_client_is_content() {
 async fn with_arguments(mut command: Command, walk: &Walk) -> Command {
     let (body, signature) = captured().await;
     command
-        .env("SIM_URL", walk.sim_url())
+        .env("SIM_URL", &walk.sim_url)
         .env("SIM_KEY", KEY)
         .env("FROM", OURS)
         .env("TO", "+13125550142")

@@ -22,11 +22,7 @@ async fn ends_while_dialling(engine: Engine, fault: Fault) {
     walk.sim.happen(&scene("inbound", IDA, Does::ask(&["User: try me in half an hour"], None)));
     walk.until("the request", async |w: &Walk| w.sim.requests_to_place() == 1).await;
     walk.ask_to_end();
-    let url = format!("{}/readyz", walk.base);
-    walk.until_cut_off("it to be no longer ready", async |w: &Walk| {
-        !w.http.get(&url).send().await.is_ok_and(|r| r.status() == StatusCode::OK)
-    })
-    .await;
+    walk.until_cut_off("it to be no longer ready", async |w: &Walk| !w.is_ready(&w.base).await).await;
     assert!(walk.is_running(), "the dial is waited for");
     let status = walk.until_ended().await;
     assert_eq!(status.code(), Some(0), "{fault:?} on {engine:?}");
@@ -139,7 +135,7 @@ async fn api_requests_that_wait_for_the_database_delay_no_webhook() {
     for engine in engines() {
         let walk = Walk::begin(engine, 1).await;
         // SQLite's readers wait for no lock.
-        let Some(url) = walk.database() else { continue };
+        let Some(url) = walk.database.as_deref() else { continue };
         let mut db = PgConnection::connect(url).await.expect("connected");
         let mut held = db.begin().await.expect("begun");
         sqlx::raw_sql("lock table api_keys").execute(&mut *held).await.expect("locked");

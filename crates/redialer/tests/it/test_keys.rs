@@ -13,6 +13,8 @@ const NOBODY: &str = "+13125550101";
 /// Asks for a call in an hour.
 const AGAIN: &str = "+13125550105";
 
+const CALLBACKS: &str = "/v1/callbacks?limit=200";
+
 async fn test_key(walk: &Walk) -> String {
     let body = json!({"name": "Trying", "workspace_id": walk.workspace, "test": true});
     let made = walk.ask(Method::POST, "/v1/api-keys", Some(body), StatusCode::CREATED).await;
@@ -22,39 +24,18 @@ async fn test_key(walk: &Walk) -> String {
     secret
 }
 
-async fn with(
-    walk: &Walk,
-    key: &str,
-    method: Method,
-    path: &str,
-    body: Option<Value>,
-) -> (StatusCode, Value) {
-    let mut request = walk.http.request(method, format!("{}{path}", walk.base)).bearer_auth(key);
-    if let Some(body) = body {
-        request = request.json(&body);
-    }
-    let response = request.send().await.expect("answered");
-    (response.status(), response.json().await.unwrap_or(Value::Null))
-}
-
 async fn body(walk: &Walk, to: &str, in_minutes: i64) -> Value {
     let agent = walk.agent(VOICE).await["id"].clone();
     json!({"agent_id": agent, "to_number": to, "from_number": OURS, "at": plus(walk.now(), minutes(in_minutes)).to_string()})
 }
 
-async fn list(walk: &Walk, key: &str) -> Vec<Value> {
-    let (status, page) = with(walk, key, Method::GET, "/v1/callbacks?limit=200", None).await;
-    assert_eq!(status, StatusCode::OK);
-    page["data"].as_array().expect("a list").clone()
-}
-
 async fn settled(walk: &Walk, key: &str, n: usize) -> Vec<Value> {
     walk.until(&format!("{n} test callbacks, all ended"), async |w: &Walk| {
-        let rows = list(w, key).await;
+        let rows = w.list(key, CALLBACKS).await;
         rows.len() == n && rows.iter().all(|c| is_final(c["state"].as_str().expect("a state")))
     })
     .await;
-    list(walk, key).await
+    walk.list(key, CALLBACKS).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,8 +44,8 @@ async fn a_test_callback_goes_its_way_at_the_simulator_and_rings_nobody() {
         let mut walk = Walk::begin(engine, 20_000).await;
         let key = test_key(&walk).await;
         for number in [NOBODY, AGAIN, ANA] {
-            let made =
-                with(&walk, &key, Method::POST, "/v1/callbacks", Some(body(&walk, number, 30).await)).await;
+            let body = body(&walk, number, 30).await;
+            let made = walk.ask_as(Some(&key), Method::POST, "/v1/callbacks", Some(body)).await;
             assert_eq!(made.0, StatusCode::CREATED, "{}", made.1);
         }
         // What was placed there is not forgotten with the process.
@@ -80,8 +61,7 @@ async fn a_test_callback_goes_its_way_at_the_simulator_and_rings_nobody() {
         assert_eq!(usage["calls"]["used"], 0, "nobody was called: {usage}");
         assert!(walk.callbacks().await.is_empty(), "a live key sees none of it");
         assert!(walk.get("/v1/activity").await["data"].as_array().expect("a list").is_empty());
-        let seen = with(&walk, &key, Method::GET, "/v1/activity", None).await;
-        assert!(!seen.1["data"].as_array().expect("a list").is_empty());
+        assert!(!walk.list(&key, "/v1/activity?limit=200").await.is_empty());
     }
 }
 
@@ -92,19 +72,20 @@ async fn live_and_test_callbacks_of_one_number_do_not_meet() {
     walk.sim.set_person(ANA, vec![Does::end("user_hangup")]);
     let live =
         walk.ask(Method::POST, "/v1/callbacks", Some(body(&walk, ANA, 600).await), StatusCode::CREATED).await;
-    let (_, tried) =
-        with(&walk, &key, Method::POST, "/v1/callbacks", Some(body(&walk, ANA, 600).await)).await;
+    let body = body(&walk, ANA, 600).await;
+    let (_, tried) = walk.ask_as(Some(&key), Method::POST, "/v1/callbacks", Some(body)).await;
     let path = |c: &Value| format!("/v1/callbacks/{}", c["id"].as_str().expect("an id"));
     assert_eq!(walk.get(&path(&live)).await["state"], "scheduled", "a test supersedes nothing live");
     assert_eq!(tried["attempt"], 1, "and is no part of its chain");
     for (method, tail) in
         [(Method::GET, ""), (Method::GET, "/explain"), (Method::POST, "/cancel"), (Method::POST, "/force")]
     {
-        let (status, _) = with(&walk, &key, method.clone(), &format!("{}{tail}", path(&live)), None).await;
+        let of_live = format!("{}{tail}", path(&live));
+        let (status, _) = walk.ask_as(Some(&key), method.clone(), &of_live, None).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "{method} {tail} of a live one with a test key");
         walk.ask(method, &format!("{}{tail}", path(&tried)), None, StatusCode::NOT_FOUND).await;
     }
-    assert_eq!(list(&walk, &key).await.len(), 1);
+    assert_eq!(walk.list(&key, CALLBACKS).await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,14 +103,15 @@ async fn a_test_key_changes_nothing_that_is_live() {
         (Method::GET, "/v1/audit", Value::Null),
         (Method::POST, "/v1/api-keys", json!({"name": "More", "workspace_id": walk.workspace})),
     ] {
-        let (status, told) = with(&walk, &key, method.clone(), path, Some(body)).await;
+        let (status, told) = walk.ask_as(Some(&key), method.clone(), path, Some(body)).await;
         assert_eq!(
             (status, &told["error"]["code"]),
             (StatusCode::FORBIDDEN, &json!("missing_scope")),
             "{method} {path}"
         );
     }
-    assert_eq!(with(&walk, &key, Method::GET, &agent, None).await.0, StatusCode::OK, "it may look");
+    let (status, _) = walk.ask_as(Some(&key), Method::GET, &agent, None).await;
+    assert_eq!(status, StatusCode::OK, "it may look");
     let body = json!({"name": "x", "workspace_id": walk.workspace, "test": true, "scopes": ["agents:write"]});
     let refused = walk.ask(Method::POST, "/v1/api-keys", Some(body), StatusCode::UNPROCESSABLE_ENTITY).await;
     assert_eq!(refused["error"]["param"], "scopes[0]");

@@ -13,7 +13,7 @@ fn root() -> PathBuf {
 }
 
 /// Every Rust file of the workspace, with its text.
-fn sources() -> Vec<(String, String)> {
+pub(crate) fn sources() -> Vec<(String, String)> {
     fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(dir).expect("listed") {
             let path = entry.expect("an entry").path();

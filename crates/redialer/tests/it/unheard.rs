@@ -3,10 +3,11 @@
 use redialer_core::time::{minutes, plus};
 use redialer_sim::retell::{Fault, Script, script::Does};
 use reqwest::StatusCode;
+use serde_json::json;
 
 use crate::{
-    harness::{CHAT, Engine, OURS, Walk, engines},
-    walk::scene,
+    harness::{Engine, Walk, engines, time},
+    walk::{chat, scene},
 };
 
 const UMA: &str = "+13055550155";
@@ -34,8 +35,7 @@ async fn a_call_that_no_webhook_told_of_is_found_within_half_an_hour() {
     walk.until("the call to be found", async |w: &Walk| !w.callbacks().await.is_empty()).await;
     let found = walk.callbacks().await.pop().expect("there is one");
     assert_eq!(found["source_call_id"], call.as_str());
-    let made: redialer_core::Timestamp =
-        found["created_at"].as_str().expect("a time").parse().expect("a time");
+    let made = time(&found["created_at"]);
     let ended = walk.sim.record(&call).expect("known")["end_timestamp"].as_i64().expect("over");
     let ended = redialer_core::time::from_ms(ended).expect("a time");
     assert!(made <= plus(ended, minutes(30)), "ended at {ended}, found at {made}");
@@ -63,11 +63,7 @@ async fn what_nobody_can_tell_is_a_persons_to_decide() {
         let walk = Walk::begin(engine, 10_000).await;
         walk.sim.rewrite(|script| script.lists_fail = true);
         walk.sim.break_next(Fault::DropRequest);
-        let mut chat = scene("chat", UMA, Does::ask(&["User: text me in an hour"], Some("in an hour")));
-        chat.agent_id = CHAT.to_owned();
-        chat.metadata.insert("redialer_user_number".to_owned(), UMA.into());
-        chat.metadata.insert("redialer_agent_number".to_owned(), OURS.into());
-        walk.sim.happen(&chat);
+        walk.sim.happen(&chat(UMA, Does::ask(&["User: text me in an hour"], Some("in an hour"))));
         walk.until("nobody to know", async |w: &Walk| {
             w.callbacks().await.first().is_some_and(|c| c["outcome"] == "unresolved")
         })
@@ -78,11 +74,16 @@ async fn what_nobody_can_tell_is_a_persons_to_decide() {
         assert_eq!(shown["data"][0]["id"], given_up["id"], "{engine:?}");
         assert_eq!((walk.rings(UMA).len(), walk.sim.requests_to_place()), (0, 1), "{engine:?}");
         walk.sim.rewrite(|script| script.lists_fail = false);
+        // What a person forces rings at once; on its own it would wait for the one day that is not quiet.
+        let forced_at = walk.now();
+        let day = |n: i64| plus(forced_at, minutes(n * 24 * 60)).strftime("%a").to_string().to_lowercase();
+        walk.defaults(json!({"quiet_days": (-1..5).map(day).collect::<Vec<_>>()})).await;
         let path = format!("/v1/callbacks/{}/force", given_up["id"].as_str().expect("an id"));
         let anew = walk.ask(reqwest::Method::POST, &path, None, StatusCode::OK).await;
         assert_eq!(anew["chain_root_id"], given_up["chain_root_id"], "{engine:?}");
         assert_ne!(anew["id"], given_up["id"], "{engine:?}");
         walk.until_settled(UMA, 1).await;
+        assert!(walk.rings(UMA)[0].at_ms < plus(forced_at, minutes(24 * 60)).as_millisecond(), "{engine:?}");
         let last = walk.callbacks().await.pop().expect("two");
         assert_eq!((last["state"].as_str(), last["attempt"].as_u64()), (Some("completed"), Some(2)));
         assert_eq!(walk.sim.requests_to_place(), 2, "{engine:?}");

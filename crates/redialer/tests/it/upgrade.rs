@@ -5,15 +5,16 @@
 use std::collections::BTreeSet;
 
 use jiff::tz::TimeZone;
-use redialer_core::Timestamp;
 use redialer_sim::retell::{Key, Ring, Script, script::Number};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{CHAT, Engine, Fixture, OURS, VOICE, Walk, engines, sign};
+use crate::harness::{CHAT, Engine, Fixture, OURS, VOICE, Walk, engines, sign, time};
 
 const COMMIT: &str = "33286b6";
 const DOWNTIME_MINUTES: i64 = 12;
+
+const CALLBACKS: &str = "/v1/callbacks?limit=200";
 
 const DENTAL_NUMBER: &str = "+13035550120";
 const GARAGE_NUMBER: &str = "+17735550130";
@@ -56,27 +57,10 @@ async fn upgraded(engine: Engine) -> (Walk, Fixture) {
     (walk, fixture)
 }
 
-async fn get(walk: &Walk, key: &str, path: &str) -> (StatusCode, Value) {
-    let response = walk.http.get(format!("{}{path}", walk.base)).bearer_auth(key).send().await;
-    let response = response.expect("answered");
-    (response.status(), response.json().await.unwrap_or(Value::Null))
-}
-
 async fn found(walk: &Walk, key: &str, path: &str) -> Value {
-    let (status, body) = get(walk, key, path).await;
+    let (status, body) = walk.ask_as(Some(key), Method::GET, path, None).await;
     assert_eq!(status, StatusCode::OK, "{path}: {body}");
     body
-}
-
-/// Every row of a list.
-async fn list(walk: &Walk, key: &str, path: &str) -> Vec<Value> {
-    let (mut rows, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let page = found(walk, key, &format!("{path}?limit=200{cursor}")).await;
-        rows.extend(page["data"].as_array().expect("a list").iter().cloned());
-        let Some(next) = page["next_cursor"].as_str() else { return rows };
-        cursor = format!("&cursor={next}");
-    }
 }
 
 fn rows(value: &Value) -> &[Value] {
@@ -93,10 +77,6 @@ fn newest<'c>(callbacks: &'c [Value], number: &str) -> &'c Value {
     of_person
         .max_by_key(|callback| time(&callback["created_at"]))
         .unwrap_or_else(|| panic!("none to {number}"))
-}
-
-fn time(value: &Value) -> Timestamp {
-    value.as_str().expect("a time").parse().expect("a time")
 }
 
 /// Sends an event to a webhook URL that the earlier version returned.
@@ -167,7 +147,7 @@ async fn returned(walk: &Walk, key: &str, path: &str, recorded: &[Value]) -> Vec
             }
             explanations
         }
-        path => list(walk, key, path).await,
+        path => walk.list(key, &format!("{path}?limit=200")).await,
     }
 }
 
@@ -233,7 +213,7 @@ async fn callbacks_of_the_earlier_version_are_dialed_once_and_settled() {
         deliver_outcome(&walk, &fixture, ("dental", "key_dental"), OLA).await;
         deliver_outcome(&walk, &fixture, ("garage", "key_garage"), LIV).await;
         let all = async |walk: &Walk| {
-            [walk.callbacks().await, list(walk, fixture.key("garage"), "/v1/callbacks").await].concat()
+            [walk.callbacks().await, walk.list(fixture.key("garage"), CALLBACKS).await].concat()
         };
         walk.until("the outcomes", async |walk: &Walk| {
             let callbacks = all(walk).await;
@@ -307,7 +287,7 @@ async fn webhook_urls_of_the_earlier_version_lead_to_callbacks() {
             let accepted = send(&walk, &fixture, (workspace, webhook_key), &event).await;
             assert_eq!(accepted, StatusCode::NO_CONTENT, "{engine:?} {workspace}");
             let owner = if workspace == "garage" { "garage" } else { "clinics" };
-            let callbacks = async |walk: &Walk| list(walk, fixture.key(owner), "/v1/callbacks").await;
+            let callbacks = async |walk: &Walk| walk.list(fixture.key(owner), CALLBACKS).await;
             walk.until("the callback", async |walk: &Walk| {
                 callbacks(walk).await.iter().any(|callback| callback["to_number"] == caller)
             })
@@ -334,7 +314,8 @@ async fn keys_and_replays_of_the_earlier_version_are_valid() {
             ("trying", "/v1/suppressions", StatusCode::FORBIDDEN),
             ("revoked", "/v1/callbacks", StatusCode::UNAUTHORIZED),
         ] {
-            assert_eq!(get(&walk, fixture.key(key), path).await.0, status, "{engine:?} {key} {path}");
+            let (told, _) = walk.ask_as(Some(fixture.key(key)), Method::GET, path, None).await;
+            assert_eq!(told, status, "{engine:?} {key} {path}");
         }
         let request = walk.http.post(format!("{}/v1/callbacks", walk.base)).bearer_auth(&walk.admin_key);
         let request = request.header("content-type", "application/json");

@@ -1,11 +1,10 @@
 //! The walk: a webhook in, a phone rings once, the chain goes on.
 
 use jiff::tz::TimeZone;
-use redialer_core::Timestamp;
 use redialer_sim::retell::{Ring, Scene, script::Does};
 use serde_json::{Map, Value, json};
 
-use crate::harness::{CHAT, OURS, VOICE, Walk, engines};
+use crate::harness::{CHAT, OURS, VOICE, Walk, engines, time};
 
 const ANA: &str = "+13125550142";
 
@@ -14,16 +13,18 @@ pub(crate) fn scene(kind: &str, person: &str, does: Does) -> Scene {
     Scene { kind: kind.to_owned(), agent_id, person: person.to_owned(), number, does, ..Scene::default() }
 }
 
+/// A chat of that person with the agent for chats.
+pub(crate) fn chat(person: &str, does: Does) -> Scene {
+    let metadata = map(json!({"redialer_user_number": person, "redialer_agent_number": OURS}));
+    Scene { agent_id: CHAT.to_owned(), metadata, ..scene("chat", person, does) }
+}
+
 fn map(value: Value) -> Map<String, Value> {
     value.as_object().expect("an object").clone()
 }
 
 fn variable<'r>(ring: &'r Ring, name: &str) -> &'r str {
     ring.request["retell_llm_dynamic_variables"][name].as_str().unwrap_or("absent")
-}
-
-fn at(value: &Value) -> Timestamp {
-    value.as_str().expect("a time").parse().expect("a time")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,7 +44,7 @@ async fn a_caller_who_asks_in_words_is_dialled_at_their_local_time() {
         walk.until_settled(ANA, 1).await;
         let ring = walk.rings(ANA).pop().expect("rang");
         let callback = walk.callbacks().await.pop().expect("there is one");
-        let due = at(&callback["scheduled_for"]);
+        let due = time(&callback["scheduled_for"]);
         let local = due.to_zoned(TimeZone::get("America/Chicago").expect("a zone"));
         assert_eq!(local.strftime("%H:%M").to_string(), "09:00", "Chicago's clock, by the number");
         assert!(ring.at_ms >= due.as_millisecond(), "never early");
@@ -62,7 +63,7 @@ async fn a_caller_who_asks_in_words_is_dialled_at_their_local_time() {
             verdicts.clone().all(|verdict| verdict == "pass"),
             "as of the dial, though it is long ago: {why}"
         );
-        assert!(at(&why["as_of"]) >= due && at(&why["as_of"]).as_millisecond() <= ring.at_ms, "{why}");
+        assert!(time(&why["as_of"]) >= due && time(&why["as_of"]).as_millisecond() <= ring.at_ms, "{why}");
         assert_eq!(callback["to_number"], "+13125550142", "this key has every scope");
         assert_eq!(ring.from, OURS, "from and to are swapped after an inbound call");
         let request = &ring.request;
@@ -121,21 +122,13 @@ async fn each_group_of_reasons_has_its_delay_and_only_outbound_calls_are_retried
     for (i, (reason, want)) in groups.iter().enumerate() {
         let row = rows.iter().find(|r| r["source_call_id"] == format!("call_outbound_{i}"));
         let got = row.map(|r| {
-            (r["reason"].as_str().expect("text"), (at(&r["scheduled_for"]).as_millisecond() - end) / 60_000)
+            (r["reason"].as_str().expect("text"), (time(&r["scheduled_for"]).as_millisecond() - end) / 60_000)
         });
         assert_eq!(got, *want, "{reason}");
         assert!(!rows.iter().any(|r| r["source_call_id"] == format!("call_inbound_{i}")), "{reason}");
     }
     assert!(walk.notes().await.contains(&"unknown_reason".to_owned()));
-    let metrics = walk
-        .http
-        .get(format!("{}/metrics", walk.base))
-        .send()
-        .await
-        .expect("answered")
-        .text()
-        .await
-        .expect("read");
+    let metrics = walk.text("/metrics").await;
     assert!(metrics.contains("redialer_unknown_reasons_total 2"), "{metrics}");
     for shown in [
         "redialer_api_requests_total{method=\"GET\",route=\"/v1/callbacks\",status=\"200\"}",
@@ -197,7 +190,7 @@ async fn a_chain_goes_on_through_a_retry_and_a_request() {
             [("busy_followup", "completed", &json!(1)), ("callback_requested", "completed", &json!(2))]
         );
         assert_eq!(rows[1]["chain_root_id"], rows[0]["id"]);
-        let gap = at(&rows[1]["scheduled_for"]).as_millisecond() - walk.rings(ANA)[0].at_ms;
+        let gap = time(&rows[1]["scheduled_for"]).as_millisecond() - walk.rings(ANA)[0].at_ms;
         assert!(gap >= 7_200_000, "two hours from the call's end, not from when we heard");
     }
 }
@@ -207,10 +200,7 @@ async fn a_chat_is_followed_by_a_chat() {
     for engine in engines() {
         let walk = Walk::begin(engine, 20_000).await;
         let does = Does::ask(&["User: text me again in 3 hours please"], Some("in 3 hours"));
-        let mut chat = scene("chat", ANA, does);
-        chat.agent_id = CHAT.to_owned();
-        chat.metadata = map(json!({"redialer_user_number": ANA, "redialer_agent_number": OURS}));
-        walk.sim.happen(&chat);
+        walk.sim.happen(&chat(ANA, does));
         walk.until_settled(ANA, 1).await;
         let ring = walk.rings(ANA).pop().expect("texted");
         assert!(ring.id.starts_with("chat_"));
@@ -268,7 +258,7 @@ async fn any_order_and_number_of_a_calls_events_ends_in_the_same_row() {
             (
                 r["state"].clone(),
                 r["reason"].clone(),
-                (at(&r["scheduled_for"]).as_millisecond() - end) / 60_000,
+                (time(&r["scheduled_for"]).as_millisecond() - end) / 60_000,
                 r["attempt"].clone(),
             )
         })

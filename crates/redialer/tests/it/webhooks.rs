@@ -1,13 +1,9 @@
 //! The first door: what it takes, and what it turns away.
 
-use redialer_sim::retell::script::Does;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::{
-    harness::{Engine, KEY, OURS, VOICE, Walk, sign},
-    walk::scene,
-};
+use crate::harness::{Engine, KEY, OURS, VOICE, Walk, sign};
 
 const BODY: &str = r#"{"event":"call_ended","call":{"call_id":"c1"}}"#;
 
@@ -200,21 +196,6 @@ async fn inbound_hooks_that_come_here_by_mistake_are_answered_and_ten_thousand_c
     senders.join_all().await;
     walk.until_decided(3).await;
     assert_eq!(walk.get("/v1/activity?kind=webhook").await["data"].as_array().expect("a list").len(), 3);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_personal_is_on_disk_in_clear() {
-    let mut walk = Walk::begin(Engine::Sqlite, 20_000).await;
-    let person = "+14155550199";
-    let says = ["User: my canary phrase is marmalade, call me in two hours"];
-    walk.sim.set_person(person, vec![Does::end("user_hangup")]);
-    walk.sim.happen(&scene("inbound", person, Does::ask(&says, None)));
-    walk.until_settled(person, 1).await;
-    assert!(walk.terminate().success());
-    let data = walk.data();
-    for canary in [person, "4155550199", OURS, "marmalade", KEY, walk.admin_key.as_str()] {
-        assert!(!data.windows(canary.len()).any(|w| w == canary.as_bytes()), "{canary}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

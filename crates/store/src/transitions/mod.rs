@@ -206,6 +206,18 @@ pub(crate) struct End<'a> {
     pub(crate) message: Option<&'a str>,
 }
 
+impl<'a> End<'a> {
+    /// Without words of the provider's own.
+    pub(crate) const fn new(
+        bucket: i64,
+        id: Id<id::Callback>,
+        state: State,
+        outcome: Option<&'a str>,
+    ) -> Self {
+        Self { bucket, id, state, outcome, message: None }
+    }
+}
+
 /// Ends dials; the callbacks that ended.
 pub(crate) async fn close(tx: &mut Tx, ends: &[End<'_>], now: Timestamp) -> Result<Vec<Row>, StoreError> {
     let values = |end: &End<'_>| row![end.bucket, end.id, end.state.word(), end.outcome, end.message, now];

@@ -1,7 +1,7 @@
 //! The book of privileged acts, and what a deleted workspace leaves behind.
 
 use redialer_core::{Id, time::minutes, time::plus};
-use redialer_store::{ActFilter, Actor, AgentChange, Checked};
+use redialer_store::{ActFilter, Actor, Checked};
 
 use crate::{
     engines::{Engine, each},
@@ -28,14 +28,7 @@ async fn an_act_that_is_changed_left_out_or_cut_off_shows() {
         for engine in each().await {
             let world = World::new(&engine.store, 1).await;
             let of = world.of().by(Actor { name: "key_1".to_owned(), ..Actor::program() });
-            of.change_agent(
-                &world.agent,
-                &AgentChange { enabled: Some(false), ..AgentChange::default() },
-                10,
-                at(1),
-            )
-            .await
-            .expect("changed");
+            world.switch(&of, false, 1).await;
             let whole = of.check_audit().await.expect("read");
             assert!(matches!(whole, Checked::Whole(n) if n >= 4), "{whole:?}");
             tamper(&engine, sql).await;
@@ -59,14 +52,7 @@ async fn acts_tell_who_and_what_and_nobody_elses_are_told() {
     for engine in each().await {
         let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
         let of = ours.of().by(Actor { name: "key_1".to_owned(), ..Actor::program() });
-        of.change_agent(
-            &ours.agent,
-            &AgentChange { enabled: Some(false), ..AgentChange::default() },
-            10,
-            at(1),
-        )
-        .await
-        .expect("changed");
+        ours.switch(&of, false, 1).await;
         let acts = of.acts(&ActFilter::default(), i64::MAX, 100).await.expect("read");
         let told: Vec<_> = acts.iter().map(|a| (a.seq, a.actor.as_str(), a.action.as_str())).collect();
         assert_eq!(

@@ -3,14 +3,13 @@
 use redialer_core::{
     callback::{HeldFor, RedialReason, State},
     decide::{AfterCall, Follow, Settle},
-    id,
     workspace::ProviderName,
 };
 use redialer_store::{AgentChange, Filter, NewWorkspace, NotNow, Order, StoreError, WorkspaceChange};
 
 use crate::{
     engines::each,
-    world::{World, at, follow, roster, settle},
+    world::{World, about, at, end, follow, roster, settle},
 };
 
 #[tokio::test]
@@ -47,14 +46,7 @@ async fn a_person_has_one_waiting_callback_whatever_is_asked() {
         let delivery = world.delivery("call_ended", "c2").await;
         let key = engine.store.open_key(world.tenant).await.expect("opened");
         let person_ix = Some(key.index(crate::world::NUMBER));
-        let about = redialer_store::DecisionKey {
-            event: delivery.event,
-            call_id: "c2",
-            channel: redialer_core::agent::Channel::Voice,
-            person_ix,
-            redial: None,
-        };
-        let (decisions, known) = world.begin(about, 0).await.expect("open");
+        let (decisions, known) = world.begin(about(delivery.event, "c2", person_ix), 0).await.expect("open");
         // A decision that forgets to supersede: the database itself says no, and nothing of it stays.
         let forgetful = AfterCall { supersede: vec![], ..follow(&known, 20) };
         let refused = world.finish(decisions, forgetful, &crate::world::secrets(), &key).await;
@@ -88,6 +80,20 @@ async fn a_waiting_retry_becomes_the_request_of_the_same_call() {
         let row = world.newest().await;
         assert_eq!((row.id, row.reason, row.scheduled_for), (id, RedialReason::CallbackRequested, at(99)));
         assert_eq!(world.callbacks().await.len(), 1, "{}", engine.name);
+    }
+}
+
+#[tokio::test]
+async fn of_two_people_who_cancel_at_once_one_cancels_and_the_other_is_told() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        for round in 0..10 {
+            let (id, of) = (world.schedule(&format!("c{round}"), 10).await, world.of());
+            let (one, other) = tokio::join!(of.cancel(id, at(1)), of.cancel(id, at(1)));
+            let mut told = [one.expect("asked"), other.expect("asked")];
+            told.sort_by_key(Result::is_err);
+            assert_eq!(told, [Ok(()), Err(NotNow::Final)], "{}", engine.name);
+        }
     }
 }
 
@@ -169,22 +175,12 @@ async fn agents_start_enabled_while_the_plan_has_room_and_a_switched_off_one_hol
             .await;
         assert!(matches!(refused, Err(StoreError::Conflict("plan_limit"))));
         let id = world.schedule("c1", 10).await;
-        of.change_agent(
-            &world.agent,
-            &AgentChange { enabled: Some(false), ..AgentChange::default() },
-            2,
-            at(3),
-        )
-        .await
-        .expect("changed");
+        world.switch(&of, false, 3).await;
         assert_eq!(of.callback(id).await.expect("read").state, State::Held);
         assert!(
             !engine.store.slug_owner(&world.agent.slug, at(3)).await.expect("read").expect("known").enabled
         );
-        let off = of.agent(world.agent.id).await.expect("read");
-        of.change_agent(&off, &AgentChange { enabled: Some(true), ..AgentChange::default() }, 2, at(4))
-            .await
-            .expect("changed");
+        world.switch(&of, true, 4).await;
         assert_eq!(of.callback(id).await.expect("read").state, State::Scheduled, "{}", engine.name);
         assert!(engine.store.slug_owner("nobody", at(4)).await.expect("read").is_none());
     }
@@ -197,8 +193,7 @@ async fn pages_go_through_everything_once() {
         for i in 0..7 {
             world.schedule(&format!("c{i}"), 10 + i).await;
         }
-        let mut before =
-            (redialer_core::Timestamp::MAX, redialer_core::Id::<id::Callback>::from_uuid(uuid::Uuid::max()));
+        let mut before = end();
         let mut seen = Vec::new();
         loop {
             let page =
@@ -214,12 +209,6 @@ async fn pages_go_through_everything_once() {
     }
 }
 
-async fn switch(world: &World, enabled: bool, minute: i64) {
-    let agent = world.of().agent(world.agent.id).await.expect("read");
-    let change = AgentChange { enabled: Some(enabled), ..AgentChange::default() };
-    world.of().change_agent(&agent, &change, 10, at(minute)).await.expect("changed");
-}
-
 #[tokio::test]
 async fn what_was_held_past_its_moment_is_named_by_nobody() {
     for engine in each().await {
@@ -227,8 +216,8 @@ async fn what_was_held_past_its_moment_is_named_by_nobody() {
         let id = world.schedule("c1", 10).await;
         let forced_after = async |minute: i64| {
             world.of().reschedule(id, at(20), None, at(2)).await.expect("asked").expect("moved");
-            switch(&world, false, 3).await;
-            switch(&world, true, minute).await;
+            world.switch(&world.of(), false, 3).await;
+            world.switch(&world.of(), true, minute).await;
             let row = world.of().callback(id).await.expect("read");
             (row.state, row.forced, row.scheduled_for)
         };
@@ -311,7 +300,7 @@ async fn a_chain_is_listed_in_either_order_page_by_page() {
         let chain = world.of().callback(first).await.expect("read").chain;
         for order in [Order::Created, Order::Scheduled] {
             let filter = Filter { chain: Some(chain), order, ..Filter::default() };
-            let mut before = (redialer_core::Timestamp::MAX, redialer_core::Id::from_uuid(uuid::Uuid::max()));
+            let mut before = end();
             let mut minutes = Vec::new();
             for _ in 0..4 {
                 let page = world.of().callbacks(&filter, before, 1).await.expect("listed");
@@ -330,8 +319,8 @@ async fn attention_shows_nothing_of_a_deleted_workspace() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         world.schedule("c1", 10).await;
-        switch(&world, false, 1).await;
-        let first = (redialer_core::Timestamp::MAX, redialer_core::Id::from_uuid(uuid::Uuid::max()));
+        world.switch(&world.of(), false, 1).await;
+        let first = end();
         let shown = async || world.of().attention(None, first, 10).await.expect("listed").len();
         assert_eq!(shown().await, 1, "{}", engine.name);
         world.of().delete_workspace(world.workspace, at(2)).await.expect("deleted");

@@ -1,16 +1,12 @@
 //! Decisions about recorded events: a batch is read, decided and written in one transaction.
 
-use redialer_core::{Id, agent::Channel, callback::State, decide::AfterCall};
-use redialer_store::{Decided, DecisionKey, EventRow, Known, NextCallback, Store};
+use redialer_core::{callback::State, decide::AfterCall};
+use redialer_store::{Decided, Known, Store};
 
 use crate::{
     engines::each,
-    world::{World, at, follow, pending, secrets},
+    world::{World, about, at, follow, pending, secrets},
 };
-
-fn about<'a>(event: EventRow, call_id: &'a str, person_ix: Option<[u8; 16]>) -> DecisionKey<'a> {
-    DecisionKey { event, call_id, channel: Channel::Voice, person_ix, redial: None }
-}
 
 /// Schedules a callback for the person in an hour, unless one waits already.
 fn follow_once(known: &Known) -> AfterCall {
@@ -36,13 +32,7 @@ async fn decide_pending(world: &World, store: &Store, persons: usize, max: usize
             .known()
             .iter()
             .map(|known| {
-                let next = NextCallback {
-                    id: Id::new(at(0), &world.chance),
-                    agent: world.agent.id,
-                    channel: Channel::Voice,
-                    secrets: &secrets,
-                    promise_scope: None,
-                };
+                let next = world.next(&secrets);
                 let after = follow_once(known.as_ref()?);
                 Some(Decided { after, next: Some(next), number: None, outcome: None, key: &key })
             })
@@ -95,13 +85,7 @@ async fn what_fails_leaves_nothing_of_its_batch() {
         let secrets = secrets();
         // Two promises to one person: the database itself refuses.
         let decided = decisions.known().iter().flatten().map(|known| {
-            let next = NextCallback {
-                id: Id::new(at(0), &world.chance),
-                agent: world.agent.id,
-                channel: Channel::Voice,
-                secrets: &secrets,
-                promise_scope: None,
-            };
+            let next = world.next(&secrets);
             Some(Decided {
                 after: follow(known, 60),
                 next: Some(next),

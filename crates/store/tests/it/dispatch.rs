@@ -3,30 +3,20 @@
 use redialer_core::{
     Id,
     callback::{HeldFor, State},
-    decide::{AfterAsk, AfterCall, AfterDial, Attempt, Settle},
+    decide::{AfterAsk, AfterCall, AfterDial, Settle},
     workspace::Pause,
 };
-use redialer_store::{AgentChange, Claim, Intent, Ledger, NewDispatch, NotNow};
+use redialer_store::{Claim, DecisionKey, Intent, Ledger, NotNow};
 
 use crate::{
     engines::each,
-    world::{ALL, World, at, follow, settle},
+    world::{ALL, World, about, at, end, follow, settle},
 };
 
 /// Writes an intent for a claim.
 pub(crate) async fn intend(world: &World, claim: Claim) -> Option<Intent> {
     let key = world.store.open_key(world.tenant).await.expect("opened");
-    let new = NewDispatch {
-        id: Id::new(at(0), &world.chance),
-        attempt: Attempt { number: claim.spent() + 1, max: 3, is_final: false },
-        gates: Vec::new(),
-        body: b"{\"to_number\":\"+14155550117\"}".to_vec(),
-        lease_until_ms: 2_000,
-        calls_a_month: None,
-        fuse: crate::world::NO_FUSE,
-        account: None,
-        secrets: None,
-    };
+    let new = world.new_dispatch(&claim, None);
     world.ledger.begin(vec![(claim, new)], &key, &world.chance, at(10)).await.expect("asked").pop()
 }
 
@@ -153,13 +143,7 @@ async fn a_webhook_that_comes_before_the_answer_is_the_answer() {
         let intent = intend(&world, world.claim_all(10).await.pop().expect("due")).await.expect("an intent");
         let delivery = world.delivery("call_started", "call_1").await;
         let redial = world.redial(delivery.event, Some(intent.id()), "call_1").await.expect("ours");
-        let about = redialer_store::DecisionKey {
-            event: delivery.event,
-            call_id: "call_1",
-            channel: redialer_core::agent::Channel::Voice,
-            person_ix: None,
-            redial: Some(&redial),
-        };
+        let about = DecisionKey { redial: Some(&redial), ..about(delivery.event, "call_1", None) };
         let (decisions, known) = world.begin(about, 11).await.expect("open");
         assert_eq!(known.redial.expect("ours").spent, 1);
         let key = engine.store.open_key(world.tenant).await.expect("opened");
@@ -213,28 +197,10 @@ async fn after_a_cancel_or_a_switch_off_no_intent_is_written() {
         assert!(intend(&world, claim).await.is_none());
         world.schedule("c2", 10).await;
         let claim = world.claim_all(10).await.pop().expect("due");
-        world
-            .of()
-            .change_agent(
-                &world.agent,
-                &AgentChange { enabled: Some(false), ..AgentChange::default() },
-                10,
-                at(10),
-            )
-            .await
-            .expect("changed");
+        world.switch(&world.of(), false, 10).await;
         assert!(intend(&world, claim).await.is_none());
         assert_eq!(world.newest().await.state, State::Held);
-        world
-            .of()
-            .change_agent(
-                &world.of().agent(world.agent.id).await.expect("read"),
-                &AgentChange { enabled: Some(true), ..AgentChange::default() },
-                10,
-                at(10),
-            )
-            .await
-            .expect("changed");
+        world.switch(&world.of(), true, 10).await;
         let claim = world.claim_all(10).await.pop().expect("due");
         world
             .decide("call_ended", "c9", |_| AfterCall { pause: Some(Pause::Key), ..AfterCall::default() })
@@ -428,7 +394,7 @@ async fn what_was_proven_absent_waits_again_and_what_nobody_knows_counts() {
         engine.store.finish_ask(&ask, &late, at(24)).await.expect("recorded");
         assert_eq!(world.of().callback(id).await.expect("read").state, State::Failed, "never left");
         assert_eq!(world.of().spent(row.chain).await.expect("read"), 1, "and spent once");
-        let first = (redialer_core::Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
+        let first = end();
         assert_eq!(world.of().attention(None, first, 10).await.expect("read").len(), 1);
     }
 }
@@ -491,18 +457,7 @@ async fn a_batch_of_claims_becomes_intents_but_for_those_that_were_lost() {
         assert_eq!(world.of().cancel(id, at(10)).await.expect("asked"), Ok(()));
         let kept = world.schedule("c2", 10).await;
         let other = world.claim_all(10).await.pop().expect("due");
-        let new = |claim: &Claim| NewDispatch {
-            id: Id::new(at(0), &world.chance),
-            attempt: Attempt { number: claim.spent() + 1, max: 3, is_final: false },
-            gates: Vec::new(),
-            body: b"{}".to_vec(),
-            lease_until_ms: 2_000,
-            calls_a_month: None,
-            fuse: crate::world::NO_FUSE,
-            account: None,
-            secrets: None,
-        };
-        let (first, second) = (new(&claim), new(&other));
+        let (first, second) = (world.new_dispatch(&claim, None), world.new_dispatch(&other, None));
         let key = engine.store.open_key(world.tenant).await.expect("opened");
         let both = vec![(claim, first), (other, second)];
         let intents = world.ledger.begin(both, &key, &world.chance, at(10)).await.expect("asked");

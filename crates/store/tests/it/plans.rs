@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use redialer_core::{Id, Timestamp, callback, chance::Chance};
+use redialer_core::{callback, chance::Chance};
 use redialer_store::{Filter, Kek, Store};
 use sqlx::{Connection as _, PgConnection};
 
@@ -131,7 +131,7 @@ async fn end(store: &Store, conn: &mut PgConnection) {
 async fn each_list_is_read_by_the_index_made_for_it_on_postgres() {
     let Some(server) = postgres() else { return };
     let (world, _, mut conn) = filled(&server, "completed").await;
-    let (of, first) = (world.of(), (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max())));
+    let (of, first) = (world.of(), crate::world::end());
     let of_state = Filter { states: vec![callback::State::Dialing], ..Filter::default() };
     let of_person = Filter { person_ix: Some([7; 16]), ..Filter::default() };
     for filter in [of_state, of_person] {

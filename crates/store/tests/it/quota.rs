@@ -1,12 +1,11 @@
 //! A plan's calls a month hold exactly, whoever dials.
 
 use redialer_core::{
-    Id,
     callback::State,
-    decide::{AfterDial, Attempt},
+    decide::AfterDial,
     time::{minutes, plus},
 };
-use redialer_store::{Claim, Intent, NewDispatch};
+use redialer_store::{Claim, Intent};
 
 use crate::{
     engines::each,
@@ -15,18 +14,8 @@ use crate::{
 
 async fn intend(world: &World, claims: Vec<Claim>, limit: u64, minute: i64) -> Vec<Intent> {
     let key = world.store.open_key(world.tenant).await.expect("opened");
-    let new = |claim: Claim| {
-        let new = NewDispatch {
-            id: Id::new(at(minute), &world.chance),
-            attempt: Attempt { number: claim.spent() + 1, max: 3, is_final: false },
-            gates: Vec::new(),
-            body: b"{}".to_vec(),
-            lease_until_ms: 2_000,
-            calls_a_month: Some(limit),
-            fuse: crate::world::NO_FUSE,
-            account: None,
-            secrets: None,
-        };
+    let new = |claim| {
+        let new = world.new_dispatch(&claim, Some(limit));
         (claim, new)
     };
     let begun = claims.into_iter().map(new).collect();

@@ -1,7 +1,7 @@
 //! A store within one workspace finds and changes nothing of the tenant's other ones, and nothing of the whole tenant.
 
 use redialer_core::{
-    Id, Phone, Timestamp,
+    Id, Phone,
     access::{Role, Scopes},
     id,
     workspace::ProviderName,
@@ -13,7 +13,7 @@ use redialer_store::{
 
 use crate::{
     engines::each,
-    world::{World, at},
+    world::{World, at, end},
 };
 
 /// What a workspace has, and the whole tenant.
@@ -38,10 +38,6 @@ impl Things {
         let member = members.first().expect("the owner").id;
         Self { callback, workspace_key: workspace_key.id, tenant_key: tenant_key.id, member }
     }
-}
-
-fn end<N>() -> (Timestamp, Id<N>) {
-    (at(1_000_000), Id::from_uuid(uuid::Uuid::max()))
 }
 
 fn phone() -> Phone {

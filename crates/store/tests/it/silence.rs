@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use redialer_core::{Id, Timestamp, chance::Chance};
+use redialer_core::chance::Chance;
 use redialer_store::{Actor, Faults, Filter, Inbox, Kek, Passing, Point, Recorded, Store, Verdict};
 use tokio::{
     io::copy_bidirectional,
@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::{
     engines::{KEK, new_database, postgres},
-    world::{World, at},
+    world::{World, at, end},
 };
 
 /// What must be over by then.
@@ -127,7 +127,7 @@ async fn reads_survive_a_silent_server() {
     let reads = || futures_util::future::join_all((0..12).map(|_| store.pending(world.workspace, at(0), 1)));
     assert!(reads().await.iter().all(Result::is_ok));
     let of = world.of().by(Actor::command());
-    let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
+    let first = end();
     let any = Filter::default();
     let list = || of.callbacks(&any, first, 10);
     list().await.expect("read");

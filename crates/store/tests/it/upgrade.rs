@@ -2,16 +2,14 @@
 
 use std::{fs, path::Path};
 
-use redialer_core::{
-    Id, Timestamp, callback::State, chance::Chance, settings::WorkspaceSettings, tenant::Plan,
-};
+use redialer_core::{Id, callback::State, chance::Chance, settings::WorkspaceSettings, tenant::Plan};
 use redialer_store::{Filter, Kek, SchemaState, Store};
 use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
 
 use crate::{
     engines::{Engine, KEK, RawConnection, each, new_database, postgres},
-    world::{NUMBER, World, at},
+    world::{NUMBER, World, at, end},
 };
 
 /// The migrations of an engine up to that one.
@@ -263,7 +261,7 @@ async fn load(mut connection: RawConnection, dump: &str) -> uuid::Uuid {
 /// Finds the callback that the fixtures of version 14 hold: scheduled by a call, for an hour after it.
 async fn assert_found(store: &Store, tenant: uuid::Uuid) {
     let tenant = Id::from_uuid(tenant);
-    let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
+    let first = end();
     let rows = store.of(tenant).callbacks(&Filter::default(), first, 10).await.expect("listed");
     let [row] = rows.as_slice() else { panic!("{} callbacks", rows.len()) };
     assert_eq!((row.state, row.scheduled_for), (State::Scheduled, at(60)));

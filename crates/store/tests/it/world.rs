@@ -5,7 +5,7 @@ use redialer_core::{
     agent::Channel,
     callback::RedialReason,
     chance::Chance,
-    decide::{AfterCall, Follow, Person, Planned, Settle},
+    decide::{AfterCall, Attempt, Follow, Person, Planned, Settle},
     delivery::Sameness,
     id,
     tenant::Plan,
@@ -13,9 +13,9 @@ use redialer_core::{
     workspace::ProviderName,
 };
 use redialer_store::{
-    AgentRow, Claim, Decided, DecisionKey, Decisions, EventRow, Inbox, Known, Ledger, ManualPlan,
-    NewDelivery, NewTenant, NewWorkspace, NextCallback, PendingRow, Recorded, RedialProbe, RedialRow, Roster,
-    Secrets, Store, StoreError, TenantKey, TenantStore, bucket_of,
+    AgentChange, AgentRow, Claim, Decided, DecisionKey, Decisions, EventRow, Inbox, Known, Ledger,
+    ManualPlan, NewDelivery, NewDispatch, NewTenant, NewWorkspace, NextCallback, PendingRow, Recorded,
+    RedialProbe, RedialRow, Roster, Secrets, Store, StoreError, TenantKey, TenantStore, bucket_of,
 };
 
 pub(crate) const NUMBER: &str = "+14155550117";
@@ -86,6 +86,39 @@ impl World {
         self.store.of(self.tenant)
     }
 
+    /// Switches the agent on or off.
+    pub(crate) async fn switch(&self, of: &TenantStore, enabled: bool, minute: i64) {
+        let agent = of.agent(self.agent.id).await.expect("read");
+        let change = AgentChange { enabled: Some(enabled), ..AgentChange::default() };
+        of.change_agent(&agent, &change, 10, at(minute)).await.expect("changed");
+    }
+
+    /// A callback that may follow from a call.
+    pub(crate) fn next<'a>(&self, secrets: &'a Secrets) -> NextCallback<'a> {
+        NextCallback {
+            id: Id::new(at(0), &self.chance),
+            agent: self.agent.id,
+            channel: Channel::Voice,
+            secrets,
+            promise_scope: None,
+        }
+    }
+
+    /// What makes a claim an intent, in a plan of so many calls a month.
+    pub(crate) fn new_dispatch(&self, claim: &Claim, calls_a_month: Option<u64>) -> NewDispatch {
+        NewDispatch {
+            id: Id::new(at(0), &self.chance),
+            attempt: Attempt { number: claim.spent() + 1, max: 3, is_final: false },
+            gates: Vec::new(),
+            body: format!("{{\"to_number\":\"{NUMBER}\"}}").into_bytes(),
+            lease_until_ms: 2_000,
+            calls_a_month,
+            fuse: NO_FUSE,
+            account: None,
+            secrets: None,
+        }
+    }
+
     /// Puts one event of a call into the inbox and takes it out again, to be decided.
     pub(crate) async fn delivery(&self, event: &str, call: &str) -> PendingRow {
         let (inbox, _writer) = Inbox::start(self.store.clone());
@@ -148,13 +181,7 @@ impl World {
         secrets: &Secrets,
         key: &TenantKey,
     ) -> Result<(), StoreError> {
-        let next = NextCallback {
-            id: Id::new(at(0), &self.chance),
-            agent: self.agent.id,
-            channel: Channel::Voice,
-            secrets,
-            promise_scope: None,
-        };
+        let next = self.next(secrets);
         let (number, outcome) = (Some(NUMBER), Some("its_reason"));
         let decided = Decided { after, next: Some(next), number, outcome, key };
         decisions.finish(&[Some(decided)], &self.chance).await
@@ -170,13 +197,8 @@ impl World {
         let delivery = self.delivery(event, call).await;
         let key = self.store.open_key(self.tenant).await.expect("opened");
         let redial = self.redial(delivery.event, None, call).await;
-        let about = DecisionKey {
-            event: delivery.event,
-            call_id: call,
-            channel: Channel::Voice,
-            person_ix: Some(key.index(NUMBER)),
-            redial: redial.as_ref(),
-        };
+        let person = Some(key.index(NUMBER));
+        let about = DecisionKey { redial: redial.as_ref(), ..about(delivery.event, call, person) };
         let (decisions, known) = self.begin(about, 0).await.expect("not yet decided");
         self.finish(decisions, decide(&known), &secrets(), &key).await.expect("finished");
         known
@@ -218,8 +240,7 @@ impl World {
     }
 
     pub(crate) async fn callbacks(&self) -> Vec<redialer_store::CallbackRow> {
-        let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
-        self.of().callbacks(&redialer_store::Filter::default(), first, 100).await.expect("listed")
+        self.of().callbacks(&redialer_store::Filter::default(), end(), 100).await.expect("listed")
     }
 
     /// Claims whatever is due, for replica `r1`, which is alive until real second 10.
@@ -228,6 +249,16 @@ impl World {
         let due = self.store.due(ALL, at(minute), 100, 100).await.expect("read").rows;
         self.ledger.claim(&due, "r1", at(minute), 1_000).await.expect("claimed")
     }
+}
+
+/// Where a list from the newest on begins.
+pub(crate) fn end<N>() -> (Timestamp, Id<N>) {
+    (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()))
+}
+
+/// A decision about an event of a call that is no dial of ours.
+pub(crate) const fn about(event: EventRow, call_id: &str, person_ix: Option<[u8; 16]>) -> DecisionKey<'_> {
+    DecisionKey { event, call_id, channel: Channel::Voice, person_ix, redial: None }
 }
 
 fn sameness(event: &str) -> Sameness {

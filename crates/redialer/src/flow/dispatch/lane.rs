@@ -2,11 +2,7 @@
 //!
 //! Invariant: every claim is judged by the gates once more, and what they said goes with what follows.
 
-use std::{
-    collections::BTreeMap,
-    panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt as _;
 use redialer_core::{
@@ -14,7 +10,6 @@ use redialer_core::{
     agent::OwnNumber,
     callback::{HeldFor, State},
     decide::{self, Attempt, Due, GateRecord, Notice, Verdict},
-    id,
     order::CallOrder,
     permission::Permission,
     policy::Policy,
@@ -37,7 +32,6 @@ pub(super) struct Lane<'a> {
     desk: Arc<Desk>,
     pub(super) key: TenantKey,
     pub(super) api_key: Secret<String>,
-    agents: Mutex<BTreeMap<Id<id::Agent>, Seat>>,
     numbers: OnceCell<Vec<OwnNumber>>,
     lease_until_ms: i64,
 }
@@ -46,15 +40,7 @@ impl<'a> Lane<'a> {
     pub(super) async fn open(app: &'a App, desk: Arc<Desk>, lease_until_ms: i64) -> Result<Self, StoreError> {
         let key = desk.open_key(&app.store).await?;
         let api_key = desk.workspace.api_key(&key)?;
-        Ok(Self {
-            app,
-            desk,
-            key,
-            api_key,
-            agents: Mutex::default(),
-            numbers: OnceCell::new(),
-            lease_until_ms,
-        })
+        Ok(Self { app, desk, key, api_key, numbers: OnceCell::new(), lease_until_ms })
     }
 
     /// The intent of one claim, or nothing when it went another way. A failure is the claim's own: what it was
@@ -78,7 +64,7 @@ impl<'a> Lane<'a> {
 
     async fn checked(&self, claim: Claim) -> Result<Option<(Claim, NewDispatch)>, StoreError> {
         let (app, now) = (self.app, self.app.clock.now());
-        let Seat { agent, policy } = self.agent(claim.agent()).await?;
+        let Seat { agent, policy } = self.desk.seat(&app.store, claim.agent()).await?;
         let secrets = claim.secrets(&self.key)?;
         let due = self.due(&claim, &secrets, &agent, &policy, now);
         let (attempt, gates) = (due.attempt(), decide::gates(&due, now));
@@ -219,23 +205,6 @@ impl<'a> Lane<'a> {
             }
         };
         Ok(self.numbers.get_or_try_init(read).await?)
-    }
-
-    /// An agent; one that the provider has lost is not at the desk.
-    async fn agent(&self, id: Id<id::Agent>) -> Result<Seat, StoreError> {
-        if let Some(seat) = self.desk.agent(id) {
-            return Ok(seat.clone());
-        }
-        let known = |agents: &Mutex<BTreeMap<_, _>>| {
-            agents.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
-        };
-        if let Some(seat) = known(&self.agents) {
-            return Ok(seat);
-        }
-        let workspace = &self.desk.workspace;
-        let seat = Seat::of(self.app.store.of(workspace.tenant).agent(id).await?, workspace);
-        self.agents.lock().unwrap_or_else(PoisonError::into_inner).insert(id, seat.clone());
-        Ok(seat)
     }
 }
 

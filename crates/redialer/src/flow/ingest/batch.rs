@@ -166,8 +166,8 @@ async fn prepare_one(
     }
     let seat = match (&facts.agent, &redial) {
         (Some(id), _) => context.desk.by_provider_id(id).cloned(),
-        (None, Some(redial)) => Some(seat(app, &context.desk, redial.agent).await?),
-        (None, None) => Some(seat(app, &context.desk, event.agent).await?),
+        (None, Some(redial)) => Some(context.desk.seat(&app.store, redial.agent).await?),
+        (None, None) => Some(context.desk.seat(&app.store, event.agent).await?),
     };
     Ok(off_the_worker(|| {
         let mut prepared = Prepared::new(app, event, context, facts, conversation, seat, known.as_ref());
@@ -175,14 +175,6 @@ async fn prepare_one(
         prepared.notes = notes;
         prepared
     }))
-}
-
-/// An agent; one that the provider has lost is not among those of the workspace.
-async fn seat(app: &App, desk: &Desk, id: Id<id::Agent>) -> Result<Seat, StoreError> {
-    match desk.agent(id) {
-        Some(seat) => Ok(seat.clone()),
-        None => Ok(Seat::of(app.store.of(desk.workspace.tenant).agent(id).await?, &desk.workspace)),
-    }
 }
 
 /// Runs what may take milliseconds of CPU where it holds up no other request.

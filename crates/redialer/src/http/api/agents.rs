@@ -7,7 +7,7 @@ use std::{
 
 use axum::{Json, extract::State};
 use redialer_core::{
-    Id, id,
+    id,
     settings::{Retention, WorkspaceSettings},
 };
 use redialer_store::{AgentRow, WorkspaceRow};
@@ -22,7 +22,7 @@ use super::{
     workspaces::shown,
 };
 use crate::{
-    actions::agents::AgentPatch,
+    actions::{Refusal, agents::AgentPatch},
     app::App,
     http::{auth::Caller, error::ApiError, openapi::settings},
 };
@@ -113,10 +113,6 @@ pub(in crate::http) async fn show(
     caller: Caller,
     PathId(id): PathId<id::Agent>,
 ) -> Result<Tagged<View>, ApiError> {
-    shown_agent(&caller, id).await
-}
-
-async fn shown_agent(caller: &Caller, id: Id<id::Agent>) -> Result<Tagged<View>, ApiError> {
     let row = caller.store.agent(id).await?;
     let workspace = caller.store.workspace(row.workspace).await?;
     Ok(tagged(id, row.updated_at, View::of(row, &workspace)))
@@ -149,14 +145,14 @@ pub(in crate::http) async fn change(
     Body(body): Body<ChangeBody>,
 ) -> Result<Tagged<View>, ApiError> {
     if let Some(Some(_)) = &body.downstream_url {
-        return Err(ApiError::not_available_yet("downstream_url"));
+        return Err(Refusal::not_yet("downstream_url").into());
     }
     let row = caller.store.agent(id).await?;
     let if_unchanged = if_match.guard(id, row.updated_at)?;
     let patch =
         AgentPatch { enabled: body.enabled, observe: body.observe, overrides: body.overrides.as_ref() };
     caller.acting(&app).change_agent(row, patch, if_unchanged).await?;
-    shown_agent(&caller, id).await
+    show(caller, PathId(id)).await
 }
 
 /// Where to point the provider.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    page::{Asked, Page},
+    page::{Asked, Page, not_a_cursor},
     wire::{self, Query},
 };
 use crate::http::{auth::Caller, error::ApiError, openapi::settings};
@@ -86,7 +86,12 @@ pub(in crate::http) async fn list(
         since: query.since.as_deref().map(|t| wire::moment("since", t)).transpose()?,
         until: query.until.as_deref().map(|t| wire::moment("until", t)).transpose()?,
     };
-    let before = i64::try_from(asked.before.1.uuid().as_u128()).unwrap_or(i64::MAX);
+    let before = match i64::try_from(asked.before.1.uuid().as_u128()) {
+        Ok(seq) => seq,
+        Err(_) if query.cursor.is_none() => i64::MAX,
+        // Another list's ids are no numbers of acts.
+        Err(_) => return Err(not_a_cursor()),
+    };
     let rows = caller.store.acts(&filter, before, asked.limit + 1).await?;
     Ok(Json(Page::of(rows, &asked, |r| (Timestamp::UNIX_EPOCH, id_of(r.seq)), View::from)))
 }

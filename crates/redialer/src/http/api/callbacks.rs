@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State, http::StatusCode};
-use redialer_core::{Id, Phone, id, settings::is_zone};
+use redialer_core::{Phone, id, settings::is_zone};
 use redialer_store::{CallbackRow, Filter, NotNow, Order, TenantKey};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -153,21 +153,17 @@ pub(super) async fn revealed(app: &App, caller: &Caller, rows: &[CallbackRow]) -
     caller.may_show(app, "numbers", &ids).await
 }
 
-async fn shown(app: &App, caller: &Caller, id: Id<id::Callback>) -> Result<Tagged<View>, ApiError> {
-    let key = caller.store.open_key().await?;
-    let row = callbacks::seen(&caller.store, id).await?;
-    let clear = revealed(app, caller, std::slice::from_ref(&row)).await;
-    let updated_at = row.updated_at;
-    Ok(tagged(id, updated_at, view(row, &key, clear)))
-}
-
 /// `GET /v1/callbacks/{id}`.
 pub(in crate::http) async fn show(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Callback>,
 ) -> Result<Tagged<View>, ApiError> {
-    shown(&app, &caller, id).await
+    let key = caller.store.open_key().await?;
+    let row = callbacks::seen(&caller.store, id).await?;
+    let clear = revealed(&app, &caller, std::slice::from_ref(&row)).await;
+    let updated_at = row.updated_at;
+    Ok(tagged(id, updated_at, view(row, &key, clear)))
 }
 
 /// `GET /v1/callbacks/{id}/chain`: every row of its chain, newest first.
@@ -253,7 +249,7 @@ pub(in crate::http) async fn create(
                 why => not_scheduled(why),
             },
         )?;
-    Ok((StatusCode::CREATED, shown(&app, &caller, id).await?))
+    Ok((StatusCode::CREATED, show(State(app), caller, PathId(id)).await?))
 }
 
 fn not_scheduled(why: NotScheduled) -> ApiError {
@@ -337,7 +333,7 @@ pub(in crate::http) async fn change(
         }
         why => not_scheduled(why),
     })?;
-    shown(&app, &caller, id).await
+    show(State(app), caller, PathId(id)).await
 }
 
 /// `POST /v1/callbacks/{id}/cancel`.
@@ -348,7 +344,7 @@ pub(in crate::http) async fn cancel(
 ) -> Result<Tagged<View>, ApiError> {
     callbacks::seen(&caller.store, id).await?;
     caller.store.cancel(id, app.clock.now()).await?.map_err(|why| not_scheduled(why.into()))?;
-    shown(&app, &caller, id).await
+    show(State(app), caller, PathId(id)).await
 }
 
 /// `POST /v1/callbacks/{id}/force`.
@@ -359,5 +355,5 @@ pub(in crate::http) async fn force(
 ) -> Result<Tagged<View>, ApiError> {
     let row = callbacks::seen(&caller.store, id).await?;
     let dialed = callbacks::force(&app, &caller.store, &row).await.map_err(not_scheduled)?;
-    shown(&app, &caller, dialed).await
+    show(State(app), caller, PathId(dialed)).await
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::FromRequestParts,
-    http::{HeaderValue, StatusCode, header, request::Parts},
+    http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use redialer_core::{Id, Timestamp};
@@ -20,11 +20,7 @@ pub(in crate::http) struct Tagged<T>(String, T);
 
 impl<T: Serialize> IntoResponse for Tagged<T> {
     fn into_response(self) -> Response {
-        let mut response = Json(self.1).into_response();
-        if let Ok(tag) = HeaderValue::from_str(&self.0) {
-            response.headers_mut().insert(header::ETAG, tag);
-        }
-        response
+        ([(header::ETAG, self.0)], Json(self.1)).into_response()
     }
 }
 

@@ -54,12 +54,15 @@ impl<N> Asked<N> {
         let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
         let before = match cursor {
             None => first,
-            Some(text) => {
-                decode(text).ok_or_else(|| ApiError::invalid("cursor", "not a cursor of this list"))?
-            }
+            Some(text) => decode(text).ok_or_else(not_a_cursor)?,
         };
         Ok(Self { limit, before })
     }
+}
+
+/// 422: a cursor that this list has not told.
+pub(in crate::http) fn not_a_cursor() -> ApiError {
+    ApiError::invalid("cursor", "not a cursor of this list")
 }
 
 impl<T> Page<T> {

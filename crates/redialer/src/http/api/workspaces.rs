@@ -209,8 +209,7 @@ pub(in crate::http) async fn change(
         retention: body.retention.as_ref(),
     };
     caller.acting(&app).change_workspace(row, patch, if_unchanged).await?;
-    let row = caller.store.workspace(id).await?;
-    Ok(tagged(id, row.updated_at, view(&caller, row, &app).await?))
+    show(State(app), caller, PathId(id)).await
 }
 
 /// `DELETE /v1/workspaces/{id}`: silent at once, gone after a day.

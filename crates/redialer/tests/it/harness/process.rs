@@ -79,13 +79,7 @@ impl Walk {
 
     /// Every callback there is, however many pages that takes.
     pub(crate) async fn all_callbacks(&self) -> Vec<Value> {
-        let (mut rows, mut cursor) = (Vec::new(), String::new());
-        loop {
-            let page = self.get(&format!("/v1/callbacks?limit=200{cursor}")).await;
-            rows.extend(page["data"].as_array().expect("a list").iter().cloned());
-            let Some(next) = page["next_cursor"].as_str() else { return rows };
-            cursor = format!("&cursor={next}");
-        }
+        self.list(&self.admin_key, "/v1/callbacks?limit=200").await
     }
 
     /// No dispatch and no callback had a phone ring twice.

@@ -6,7 +6,7 @@ use std::{
     process::Output,
 };
 
-use super::{Engine, Walk, new_database};
+use super::{Engine, Walk, new_database, said};
 
 impl Walk {
     /// A file beside the data.
@@ -22,8 +22,7 @@ impl Walk {
     /// A backup of this moment, taken beside the running server.
     pub(crate) fn backup(&self) -> PathBuf {
         let file = self.beside("backup");
-        let done = self.command().arg("backup").arg(&file).output().expect("run");
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        said(self.command().arg("backup").arg(&file));
         file
     }
 

@@ -16,7 +16,7 @@ use super::{
 pub(super) struct ReplicaFaults {
     pub(super) replica: usize,
     pub(super) shared: Arc<Shared>,
-    /// What the open transaction is about, as far as a planted bug must know.
+    /// What the open transaction is about, where a fault or a planted bug is of some transactions only.
     doing: Mutex<&'static str>,
 }
 
@@ -25,8 +25,7 @@ impl ReplicaFaults {
         Self { replica, shared: Arc::clone(shared), doing: Mutex::new("") }
     }
 
-    fn pretends(&self) -> bool {
-        let doing = std::mem::take(&mut *self.doing.lock().expect("no panic inside"));
+    fn pretends(&self, doing: &str) -> bool {
         let shared = &self.shared;
         doing == "intent" && shared.has(Bug::SkipTheIntent)
             || doing == "inbox" && shared.has(Bug::AcknowledgeBeforeCommit) && shared.sometimes(20.0)
@@ -37,11 +36,20 @@ impl Faults for ReplicaFaults {
     fn at(&self, point: Point) -> Passing<'_> {
         Box::pin(async move {
             let shared = &self.shared;
-            if point == Point::BeforeCommit && self.pretends() {
+            let doing = match point {
+                Point::BeforeCommit => std::mem::take(&mut *self.doing.lock().expect("no panic inside")),
+                _ => "",
+            };
+            if point == Point::BeforeCommit && self.pretends(doing) {
                 return Verdict::Pretend;
             }
             if !shared.faults_on() {
                 return Verdict::Go;
+            }
+            if doing == "decision" && shared.is_decided_in_vain() {
+                shared.note(&format!("r{} no decision can be committed", self.replica));
+                shared.failed();
+                return Verdict::Fail;
             }
             if point == Point::Begin && shared.is_gathering() {
                 shared.park(Gate::Gathering).await;
@@ -89,14 +97,14 @@ impl Faults for ReplicaFaults {
     }
 
     fn sql(&self, sql: &'static str) -> &'static str {
-        if self.shared.bug.is_none() {
-            return sql;
-        }
-        let mut doing = self.doing.lock().expect("no panic inside");
-        if sql.starts_with("insert into dispatches") {
-            *doing = "intent";
-        } else if sql.starts_with("insert into deliveries") {
-            *doing = "inbox";
+        let doing = match sql {
+            _ if sql.starts_with("insert into dispatches") => "intent",
+            _ if sql.starts_with("insert into deliveries") => "inbox",
+            _ if sql.starts_with("with v (bucket, id, notes, callback_id)") => "decision",
+            _ => "",
+        };
+        if !doing.is_empty() {
+            *self.doing.lock().expect("no panic inside") = doing;
         }
         self.shared.bug.map_or(sql, |bug| edited(bug, sql))
     }

@@ -19,6 +19,8 @@ use std::sync::{
 use bugs::Bug;
 use driver::Simulation;
 
+use crate::tidy::sources;
+
 /// What became of one seed: its trace, and the first law it broke.
 struct Story {
     trace: String,
@@ -77,20 +79,10 @@ fn one_seed_is_one_story() {
     assert!(run(1, None).trace != run(2, None).trace);
 }
 
-/// The text of all sources in a folder and below it.
-fn sources(folder: &std::path::Path) -> String {
-    let entries = std::fs::read_dir(folder).expect("listed").map(|entry| entry.expect("an entry").path());
-    let text = |path: std::path::PathBuf| match path.is_dir() {
-        true => sources(&path),
-        false => std::fs::read_to_string(path).expect("text"),
-    };
-    entries.map(text).collect()
-}
-
 #[test]
 fn every_planted_bug_is_in_a_statement_that_there_is() {
-    let store = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/src");
-    let text = sources(&store);
+    let of_store = sources().into_iter().filter(|(name, _)| name.starts_with("crates/store/src/"));
+    let text: String = of_store.map(|(_, text)| text).collect();
     for bug in Bug::ALL {
         for (from, _) in bug.edits() {
             assert!(text.contains(from), "{bug:?}: no statement has `{from}`");

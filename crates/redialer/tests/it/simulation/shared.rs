@@ -68,6 +68,8 @@ struct Inner {
     waker: Option<Waker>,
     faults_on: bool,
     is_gathering: bool,
+    /// No decision about an event can be committed.
+    is_decided_in_vain: bool,
     /// How often chance was asked: two runs that differ in it differ from there on.
     draws: u64,
     trace: String,
@@ -176,6 +178,14 @@ impl Shared {
 
     pub(super) fn is_gathering(&self) -> bool {
         self.inner().is_gathering
+    }
+
+    pub(super) fn set_decided_in_vain(&self, on: bool) {
+        self.inner().is_decided_in_vain = on;
+    }
+
+    pub(super) fn is_decided_in_vain(&self) -> bool {
+        self.inner().is_decided_in_vain
     }
 
     pub(super) fn note(&self, line: &str) {
