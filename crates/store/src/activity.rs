@@ -130,7 +130,9 @@ macro_rules! webhooks {
     };
 }
 const WEBHOOKS: &str = webhooks!("");
-const WEBHOOKS_OF_CALL: &str = webhooks!("call_id = $10 and ");
+const WEBHOOKS_OF_CALL: &str = webhooks!(
+    "workspace_id in (select id from workspaces where tenant_id = $2) and coalesce(call_id, '') = $10 and "
+);
 const WEBHOOKS_OF_CALLBACK: &str = webhooks!("callback_id = $9 and ");
 const DIALS: &str =
     "select d.id, d.workspace_id, c.agent_id, 'dial' as event, d.call_id, d.state, '' as notes, d.callback_id, d.attempt,

@@ -407,4 +407,4 @@ fn rewritten(
 }
 
 /// The rows changed since they were read.
-pub(crate) const DECIDED_MEANWHILE: StoreError = StoreError::Conflict("decided meanwhile");
+const DECIDED_MEANWHILE: StoreError = StoreError::Conflict("decided meanwhile");

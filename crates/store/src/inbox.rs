@@ -4,7 +4,7 @@
 //! changes nothing (I10). A batch that fails is written in halves, down to one event, so that a failure is its
 //! own. Nothing is decided here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use redialer_core::{Id, Timestamp, delivery::Sameness, id};
 use tokio::task::JoinHandle;
@@ -13,8 +13,7 @@ use uuid::Uuid;
 use crate::{
     Store, StoreError, at,
     bulk_sql::RowValues,
-    decisions::DECIDED_MEANWHILE,
-    engine::{Row, Tx, args, row},
+    engine::{Row, args, row},
     fail::Point,
     group::{Full, Group},
     pool::TxKind,
@@ -164,132 +163,50 @@ async fn write_again(store: &Store, part: &[NewDelivery]) -> Result<Vec<Recorded
 
 async fn write(store: &Store, batch: &[NewDelivery]) -> Result<Vec<Recorded>, StoreError> {
     const DELIVERIES: &str = "insert into deliveries
-             (bucket, id, tenant_id, workspace_id, agent_id, event, call_id, state, tries, try_at, notes, received_at, test)
-         values {rows}";
+             (bucket, id, tenant_id, workspace_id, agent_id, event, call_id, state, tries, try_at, notes, received_at, test, sameness)
+         values {rows} on conflict (bucket, workspace_id, coalesce(call_id, ''), sameness) do nothing returning id";
     const BODIES: &str = "insert into bodies (bucket, delivery_id, body, signature) values {rows}";
     let mut tx = store.db.begin_now(TxKind::Plain).await?;
-    let mut calls = Calls::read(&mut tx, batch).await?;
-    let mut keys = insert_dedup_keys(&mut tx, batch).await?;
-    let mut recorded = Vec::with_capacity(batch.len());
-    let (mut deliveries, mut bodies) = (Vec::new(), Vec::new());
-    for delivery in batch {
-        let event = &delivery.event;
-        let is_new = match (&delivery.sameness, &delivery.call_id) {
-            (Sameness::Moment(bit), Some(call_id)) => calls.add(event.workspace, call_id, *bit),
-            (Sameness::Content(key), _) => keys.remove(&(event.workspace.uuid(), key.clone())),
-            // A moment of no call does not exist.
-            (Sameness::Moment(_), None) => true,
-        };
-        recorded.push(if is_new { Recorded::New } else { Recorded::Seen });
-        if is_new {
-            deliveries.push(row![
-                event.bucket,
-                event.id,
-                event.tenant,
-                event.workspace,
-                event.agent,
-                &delivery.name,
-                delivery.call_id.clone(),
-                if delivery.is_decidable { "pending" } else { "done" },
-                0_i64,
-                event.received_at,
-                "",
-                event.received_at,
-                event.test
-            ]);
-            bodies.push(row![event.bucket, event.id, delivery.body.as_slice(), &delivery.signature]);
-        }
-    }
-    calls.write(&mut tx).await?;
-    tx.execute_rows(DELIVERIES, vec![], deliveries).await?;
-    tx.execute_rows(BODIES, vec![], bodies).await?;
-    tx.commit().await?;
-    Ok(recorded)
-}
-
-/// Remembers the contents of events that belong to no moment of a call; which of them are new.
-async fn insert_dedup_keys(
-    tx: &mut Tx,
-    batch: &[NewDelivery],
-) -> Result<BTreeSet<(Uuid, String)>, StoreError> {
-    const SQL: &str = "insert into odd_deliveries (bucket, workspace_id, dedup_key) values {rows}
-         on conflict do nothing returning workspace_id, dedup_key";
-    let keys = batch.iter().filter_map(|delivery| match &delivery.sameness {
-        Sameness::Content(key) => Some(row![delivery.event.bucket, delivery.event.workspace, key]),
-        Sameness::Moment(_) => None,
+    // In one order, so that two transactions with copies of the same events never wait for each other.
+    let mut in_order: Vec<&NewDelivery> = batch.iter().collect();
+    in_order.sort_by_key(|delivery| (delivery.event.workspace, &delivery.call_id, sameness(delivery)));
+    let new = tx.fetch_rows(DELIVERIES, vec![], in_order.into_iter().map(values).collect()).await?;
+    let new: BTreeSet<Uuid> = new.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?;
+    let is_new = |delivery: &&NewDelivery| new.contains(&delivery.event.id.uuid());
+    let bodies = batch.iter().filter(is_new).map(|delivery| {
+        row![delivery.event.bucket, delivery.event.id, delivery.body.as_slice(), &delivery.signature]
     });
-    let rows = tx.fetch_rows(SQL, vec![], keys.collect()).await?;
-    rows.iter().map(|row| Ok((row.get("workspace_id")?, row.get("dedup_key")?))).collect()
+    tx.execute_rows(BODIES, vec![], bodies.collect()).await?;
+    tx.commit().await?;
+    Ok(batch.iter().map(|delivery| if is_new(&delivery) { Recorded::New } else { Recorded::Seen }).collect())
 }
 
-/// Which moments of each call of a batch were recorded.
-struct Calls(BTreeMap<(Uuid, String), CallEvents>);
-
-struct CallEvents {
-    event: EventRow,
-    /// A bit for each moment.
-    events: i64,
-    /// The version of the row; 0 when there is none.
-    seq: i64,
-    changed: bool,
+fn values(delivery: &NewDelivery) -> RowValues {
+    let event = &delivery.event;
+    row![
+        event.bucket,
+        event.id,
+        event.tenant,
+        event.workspace,
+        event.agent,
+        &delivery.name,
+        delivery.call_id.clone(),
+        if delivery.is_decidable { "pending" } else { "done" },
+        0_i64,
+        event.received_at,
+        "",
+        event.received_at,
+        event.test,
+        sameness(delivery)
+    ]
 }
 
-impl Calls {
-    async fn read(tx: &mut Tx, batch: &[NewDelivery]) -> Result<Self, StoreError> {
-        const SQL: &str = "with v (bucket, workspace_id, call_id) as (values {rows})
-             select c.workspace_id, c.call_id, c.events, c.seq from v cross join calls c
-             where c.bucket = v.bucket and c.workspace_id = v.workspace_id and c.call_id = v.call_id";
-        let mut calls = BTreeMap::new();
-        for NewDelivery { event, call_id, sameness, .. } in batch {
-            if let (Sameness::Moment(_), Some(call_id)) = (sameness, call_id) {
-                let new = CallEvents { event: *event, events: 0, seq: 0, changed: false };
-                calls.entry((event.workspace.uuid(), call_id.clone())).or_insert(new);
-            }
-        }
-        let rows = calls.iter().map(|((_, id), c)| row![c.event.bucket, c.event.workspace, id]).collect();
-        for row in tx.fetch_rows(SQL, vec![], rows).await? {
-            let key: (Uuid, String) = (row.get("workspace_id")?, row.get("call_id")?);
-            let call = calls.get_mut(&key).ok_or(StoreError::Corrupt("call"))?;
-            (call.events, call.seq) = (row.get("events")?, row.get("seq")?);
-        }
-        Ok(Self(calls))
-    }
-
-    /// Adds a moment of a call; whether it is new.
-    fn add(&mut self, workspace: Id<id::Workspace>, call_id: &str, bit: u8) -> bool {
-        let Some(call) = self.0.get_mut(&(workspace.uuid(), call_id.to_owned())) else { return true };
-        let is_new = call.events & i64::from(bit) == 0;
-        call.events |= i64::from(bit);
-        call.changed |= is_new;
-        is_new
-    }
-
-    /// Writes the moments under the versions that were read: another process may record the same event.
-    async fn write(&self, tx: &mut Tx) -> Result<(), StoreError> {
-        const SQL: &str = "insert into calls
-                 (bucket, workspace_id, call_id, tenant_id, events, seq, settled, analyzed, seen_at)
-             values {rows} on conflict (bucket, workspace_id, call_id) do update set
-                 events = excluded.events, seq = excluded.seq, seen_at = excluded.seen_at
-             where calls.seq = excluded.seq - 1";
-        let changed = self.0.iter().filter(|(_, call)| call.changed);
-        let rows: Vec<RowValues> = changed
-            .map(|((_, id), call)| {
-                let event = &call.event;
-                row![
-                    event.bucket,
-                    event.workspace,
-                    id,
-                    event.tenant,
-                    call.events,
-                    call.seq + 1,
-                    false,
-                    false,
-                    event.received_at
-                ]
-            })
-            .collect();
-        let n = rows.len() as u64;
-        if tx.execute_rows(SQL, vec![], rows).await? == n { Ok(()) } else { Err(DECIDED_MEANWHILE) }
+/// What two copies of an event have in common, beside their call; `None` for a moment of no call, which does not exist.
+fn sameness(delivery: &NewDelivery) -> Option<String> {
+    match (&delivery.sameness, &delivery.call_id) {
+        (Sameness::Moment(bit), Some(_)) => Some(bit.to_string()),
+        (Sameness::Moment(_), None) => None,
+        (Sameness::Content(key), _) => Some(key.clone()),
     }
 }
 

@@ -27,16 +27,20 @@ pub(crate) struct CallRow {
 
 /// Makes others that decide about these persons and calls wait until this transaction ends.
 pub(crate) async fn lock(tx: &mut Tx, keys: &[DecisionKey<'_>]) -> Result<(), StoreError> {
-    const CALLS: &str = "with v (bucket, workspace_id, call_id) as (values {rows})
-         select 1 as one from v cross join calls c
-         where c.bucket = v.bucket and c.workspace_id = v.workspace_id and c.call_id = v.call_id
-         order by c.workspace_id, c.call_id for update of c";
+    const CALLS: &str =
+        "insert into calls (bucket, workspace_id, call_id, tenant_id, events, seq, settled, analyzed, seen_at) values {rows}
+         on conflict (bucket, workspace_id, call_id) do update set seq = calls.seq + 1";
     if !tx.is_postgres()? {
         return Ok(());
     }
     lock_persons(tx, keys.iter().filter_map(DecisionKey::person)).await?;
-    tx.fetch_rows(CALLS, vec![], keys.iter().map(call_values).collect()).await?;
-    Ok(())
+    // In one order, so that two transactions never wait for each other.
+    let calls: BTreeMap<CallKey, &DecisionKey<'_>> = keys.iter().map(|key| (key.call(), key)).collect();
+    let row = |key: &DecisionKey<'_>| {
+        let new = row![key.event.tenant, 0_i64, 1_i64, false, false, key.event.received_at];
+        [call_values(key), new].concat()
+    };
+    tx.execute_rows(CALLS, vec![], calls.into_values().map(row).collect()).await.map(|_| ())
 }
 
 fn call_values(key: &DecisionKey<'_>) -> RowValues {

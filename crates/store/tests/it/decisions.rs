@@ -1,5 +1,7 @@
 //! Decisions about recorded events: a batch is read, decided and written in one transaction.
 
+use std::pin::pin;
+
 use redialer_core::{callback::State, decide::AfterCall};
 use redialer_store::{Decided, Known, Store};
 
@@ -112,5 +114,37 @@ async fn of_many_deciders_of_three_persons_at_once_three_callbacks_wait() {
         futures_util::future::join_all(deciders).await;
         assert_eq!(world.callbacks().await.len(), 3, "{}", engine.name);
         assert!(pending(&engine.store, at(1_000), 10).await.is_empty(), "nothing is lost");
+    }
+}
+
+#[tokio::test]
+async fn who_decides_about_a_new_call_makes_others_wait() {
+    const WAITING: &str = "select count(*)::text from pg_stat_activity
+         where datname = current_database() and wait_event_type = 'Lock'";
+    for engine in each().await {
+        // On SQLite everybody waits for the one writer.
+        if engine.url.is_none() {
+            continue;
+        }
+        let world = World::new(&engine.store, 1).await;
+        record_ended(&world, 1).await;
+        let (inbox, _writer) = redialer_store::Inbox::start(engine.store.clone());
+        inbox.record(world.event("call_analyzed", "c0").await).await.expect("recorded");
+        let rows = pending(&engine.store, at(1_000), 10).await;
+        let [ended, analyzed] = [0, 1].map(|i| about(rows[i].event, "c0", None));
+        let (decisions, _) = world.begin(ended, 0).await.expect("open");
+        let mut other = pin!(world.begin(analyzed, 0));
+        let mut beside = engine.connection().await;
+        loop {
+            tokio::select! {
+                _ = other.as_mut() => panic!("it did not wait"),
+                waiting = beside.texts(WAITING) => if waiting == ["1"] { break },
+            }
+        }
+        let key = engine.store.open_key(world.tenant).await.expect("opened");
+        let after = AfterCall { settled: true, ..AfterCall::default() };
+        world.finish(decisions, after, &secrets(), &key).await.expect("finished");
+        let (_, known) = other.await.expect("open");
+        assert!(known.seen.settled, "it knows what was decided meanwhile");
     }
 }

@@ -2,12 +2,11 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    atomic::{AtomicBool, Ordering::Relaxed},
 };
 
 use futures_util::future::join_all;
 use redialer_store::{ActivityFilter, Faults, Inbox, Passing, Point, Recorded, Verdict};
-use sqlx::{Connection as _, PgConnection};
 
 use crate::{
     engines::each,
@@ -73,34 +72,6 @@ async fn a_failing_event_is_put_off_and_then_aside() {
     }
 }
 
-/// What another process writes in between: a database, a statement, and how often.
-struct Meanwhile {
-    url: String,
-    sql: &'static str,
-    left: AtomicU32,
-}
-
-impl Meanwhile {
-    fn pass(&self) {
-        if self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
-            write_beside(&self.url, self.sql);
-        }
-    }
-}
-
-/// Somebody else's transaction, over before this returns.
-fn write_beside(url: &str, sql: &'static str) {
-    let work = || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let mut connection = PgConnection::connect(url).await.expect("connected");
-            let done = sqlx::query(sql).execute(&mut connection).await.expect("written");
-            assert_eq!(done.rows_affected(), 1, "{sql}");
-        });
-    };
-    std::thread::scope(|scope| scope.spawn(work).join().expect("written"));
-}
-
 async fn feed(world: &World) -> Vec<(String, bool)> {
     let first = (redialer_core::Timestamp::MAX, uuid::Uuid::max());
     let rows = world.of().activity(&ActivityFilter::default(), first, 1_000).await.expect("read");
@@ -129,32 +100,24 @@ async fn a_bad_delivery_fails_alone() {
     }
 }
 
-/// Somebody else changes every call, once, right before a batch writes its own.
-struct Faster(Meanwhile);
-
-impl Faults for Faster {
-    fn at(&self, _: Point) -> Passing<'_> {
-        Box::pin(async { Verdict::Go })
-    }
-
-    fn sql(&self, sql: &'static str) -> &'static str {
-        if sql.starts_with("insert into calls") {
-            self.0.pass();
-        }
-        sql
-    }
-}
-
 #[tokio::test]
-async fn an_event_that_is_only_recorded_meets_a_conflict_once() {
+async fn two_replicas_that_get_copies_of_the_same_events_record_each_once() {
     for engine in each().await {
-        let Some(url) = engine.url.clone() else { continue };
         let world = World::new(&engine.store, 1).await;
-        world.delivery("call_ended", "c1").await;
-        let once = Meanwhile { url, sql: "update calls set seq = seq + 1", left: AtomicU32::new(1) };
-        let (inbox, _writer) = Inbox::start(engine.store.clone().with_faults(Arc::new(Faster(once))));
-        let answer = inbox.record(world.event("call_analyzed", "c1").await).await;
-        assert_eq!(answer.expect("a good webhook is recorded"), Recorded::New);
+        let (one, _writer) = Inbox::start(engine.store.clone());
+        let (other, _writer) = Inbox::start(engine.store.clone());
+        let mut answers = Vec::new();
+        for i in 0..100 {
+            let call = format!("c{i}");
+            let (event, copy) =
+                (world.event("call_ended", &call).await, world.event("call_ended", &call).await);
+            answers.push(async { tokio::join!(one.record(event), other.record(copy)) });
+        }
+        for (one, other) in join_all(answers).await {
+            let new = [one.expect("recorded"), other.expect("recorded")];
+            assert_eq!(new.iter().filter(|new| **new == Recorded::New).count(), 1, "{}", engine.name);
+        }
+        assert_eq!(feed(&world).await.len(), 100, "{}", engine.name);
     }
 }
 

@@ -123,7 +123,10 @@ impl Bug {
                     "settled = excluded.settled, analyzed = excluded.analyzed, retry_id = excluded.retry_id,",
                     "settled = excluded.settled and false, analyzed = excluded.analyzed and false, retry_id = null,",
                 ),
-                ("c.call_id, c.events, c.seq from v", "c.call_id, 0 as events, c.seq from v"),
+                (
+                    "coalesce(call_id, ''), sameness) do nothing returning id",
+                    "coalesce(call_id, ''), sameness) do update set state = 'pending' returning id",
+                ),
             ],
             Self::RerunAfterCrash => &[
                 (
