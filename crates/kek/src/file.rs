@@ -161,7 +161,7 @@ fn text(keys: &Keys) -> Secret<String> {
 
 /// Writes a file, of mode 0600, as a whole: a new one must not be there yet, one that is replaced is whole at any moment.
 pub fn write(path: &Path, bytes: &[u8], replacing: bool) -> io::Result<()> {
-    // A name that no file of anybody else has.
+    // A name that no other file has.
     let mut beside = OsString::from(".");
     beside.push(path.file_name().unwrap_or_default());
     beside.push(format!(".{}.tmp", std::process::id()));
@@ -174,7 +174,7 @@ pub fn write(path: &Path, bytes: &[u8], replacing: bool) -> io::Result<()> {
     let mut file = options.open(target)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     if replacing {
-        // What a failure leaves would stay: the next process has another name for it.
+        // The next process uses another name, so it would not replace a file that is left here.
         written.and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
             let _gone = fs::remove_file(&beside);
         })?;

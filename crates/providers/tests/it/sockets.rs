@@ -31,7 +31,7 @@ async fn place_if(api: &dyn Provider, ready: Ready<'_>) -> Reply {
     api.place("key", placement).await
 }
 
-/// A port of our own, and a client of whoever listens there.
+/// A listener, and a client of its port.
 async fn listening(deadline: Duration) -> (TcpListener, Api) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let base = format!("http://{}", listener.local_addr().expect("an address"));

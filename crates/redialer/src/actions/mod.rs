@@ -40,7 +40,7 @@ pub enum Refusal {
         code: &'static str,
         /// Its path.
         field: String,
-        /// What is wrong, and what would be right.
+        /// The reason, with the valid values.
         why: String,
     },
     /// The principal, or the plan, may not.

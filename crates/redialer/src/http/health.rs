@@ -34,7 +34,7 @@ impl Metrics {
             ("redialer_unknown_reasons_total", "Calls that ended for a reason this version does not know."),
             ("redialer_callbacks_scheduled_total", "Callbacks scheduled by calls."),
             ("redialer_outcomes_total", "Calls of ours that ended, by what became of their callbacks."),
-            ("redialer_calls_found_total", "Calls found at the provider that no webhook told of."),
+            ("redialer_calls_found_total", "Calls found at the provider for which no webhook was received."),
             (
                 "redialer_calls_unread_total",
                 "Calls left out because the provider never returned their records.",
@@ -43,7 +43,7 @@ impl Metrics {
                 "redialer_outcomes_unknown_total",
                 "Callbacks closed because no outcome was reported for their calls.",
             ),
-            ("redialer_unresolved_total", "Dials of which nobody can tell whether they were placed."),
+            ("redialer_unresolved_total", "Dials whose placement could not be determined."),
             ("redialer_dials_total", "Requests to place a call, by answer."),
             ("redialer_api_requests_total", "API requests, by method, route and status."),
             (

@@ -5,8 +5,8 @@ pub mod event_queue;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Takes a lock, also one that somebody panicked with. What is behind these locks is usable at every moment; a lock that
-/// nobody could take again would stop the whole process for the panic of one task.
+/// Takes a lock, even if a task panicked while it held the lock. The data behind these locks is consistent at all times,
+/// and a poisoned lock would stop the whole process because of one task.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -320,7 +320,7 @@ impl Walk {
         }
     }
 
-    /// What is answered to anybody who asks for that path.
+    /// The text of the response to a GET without credentials.
     pub(crate) async fn text(&self, path: &str) -> String {
         let response = self.http.get(format!("{}{path}", self.base)).send().await.expect("answered");
         response.text().await.expect("read")

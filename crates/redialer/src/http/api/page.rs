@@ -60,7 +60,7 @@ impl<N> Asked<N> {
     }
 }
 
-/// 422: a cursor that this list has not told.
+/// 422: a cursor that is not from this list.
 pub(in crate::http) fn not_a_cursor() -> ApiError {
     ApiError::invalid("cursor", "not a cursor of this list")
 }
