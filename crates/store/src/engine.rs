@@ -66,7 +66,11 @@ fn writes_context(sql: &str) -> bool {
 /// What is particular to an engine.
 #[derive(Clone)]
 pub(crate) enum Engine {
-    Sqlite(PathBuf),
+    Sqlite {
+        file: PathBuf,
+        /// The connection that copies the write-ahead log into the file.
+        copier: Pool,
+    },
     Postgres {
         options: Box<PgConnectOptions>,
         /// How often new tables were analyzed.
@@ -113,7 +117,7 @@ impl Db {
         let silences = Silences::default();
         let pool = |size, mode| Pool::new(size, Target::Sqlite(file.to_owned(), mode), &silences);
         let db = Self {
-            engine: Engine::Sqlite(file.to_owned()),
+            engine: Engine::Sqlite { file: file.to_owned(), copier: pool(1, Mode::Write) },
             writer: pool(1, Mode::Write),
             hot: pool(SQLITE_HOT, Mode::Read),
             api: pool(SQLITE_API, Mode::Read),
@@ -291,6 +295,9 @@ impl Db {
     }
 
     pub(crate) async fn close(&self) {
+        if let Engine::Sqlite { copier, .. } = &self.engine {
+            copier.close().await;
+        }
         for pool in [&self.hot, &self.api, &self.writer] {
             pool.close().await;
         }
@@ -298,7 +305,7 @@ impl Db {
 }
 
 /// One statement outside any transaction.
-async fn fetch_once(pool: &Pool, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
+pub(crate) async fn fetch_once(pool: &Pool, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
     let mut guard = pool.acquire().await?;
     let fetched = match guard.busy()? {
         // It may read much, as no statement of a transaction does.

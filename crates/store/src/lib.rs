@@ -406,7 +406,8 @@ impl Store {
         !vitals.is_failing() || self.db.write(TRY, args![Vec::<u8>::new()]).await.is_ok()
     }
 
-    /// Maintenance: checkpoints the embedded database, and has Postgres analyze its tables while they are new.
+    /// Maintenance: copies the embedded database's write-ahead log into its file, so that no commit has to, and has
+    /// Postgres analyze its tables while they are new.
     pub async fn tend(&self) -> Result<(), StoreError> {
         self.db.tend().await
     }

@@ -14,7 +14,8 @@ use sqlx::{AssertSqlSafe, Executor as _, PgConnection, migrate::Migrator};
 
 use crate::{
     StoreError,
-    engine::{Args, Db, Engine, Lane, args},
+    engine::{Args, Db, Engine, Lane, args, fetch_once},
+    pool::Pool,
     sqlite::{Mode, SqliteConn},
 };
 
@@ -98,6 +99,8 @@ const GUARD: [&str; 3] = [
 
 /// A process that never gets a count worth having stops asking for one.
 const MOST_COUNTS: usize = 8;
+/// How often the log is copied in one run of maintenance.
+const MOST_COPIES: usize = 3;
 
 impl Db {
     pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
@@ -126,7 +129,7 @@ impl Db {
             (_, Some(mut connection)) => {
                 PG.run(&mut connection).await.map_err(|e| StoreError::Schema(e.to_string()))
             }
-            (Engine::Sqlite(file), _) => migrate_sqlite(&mut SqliteConn::open(file, Mode::Write)?),
+            (Engine::Sqlite { file, .. }, _) => migrate_sqlite(&mut SqliteConn::open(file, Mode::Write)?),
             (Engine::Postgres { .. }, None) => Ok(()),
         }
     }
@@ -197,7 +200,7 @@ impl Db {
     /// Maintenance beside the work: see [`crate::Store::tend`].
     pub(crate) async fn tend(&self) -> Result<(), StoreError> {
         match &self.engine {
-            Engine::Sqlite(_) => self.run("pragma wal_checkpoint(passive)", args![]).await,
+            Engine::Sqlite { copier, .. } => copy_log(copier).await,
             Engine::Postgres { analyzed, .. } => self.count(analyzed).await,
         }
     }
@@ -224,6 +227,19 @@ impl Db {
         }
         Ok(())
     }
+}
+
+/// Copies the write-ahead log into the file while others write. When all of it is copied, the log begins anew; so what
+/// was written meanwhile is copied, too, which takes less time each round.
+async fn copy_log(copier: &Pool) -> Result<(), StoreError> {
+    for _ in 0..MOST_COPIES {
+        let answer = fetch_once(copier, "pragma wal_checkpoint(passive)", args![]).await?;
+        let Some(row) = answer.first() else { break };
+        if row.get::<i64>("checkpointed")? == row.get::<i64>("log")? {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Brings an embedded database up to this version, each migration in a transaction of its own. Its records have the

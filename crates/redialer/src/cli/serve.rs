@@ -153,6 +153,7 @@ impl Running {
             }
         }
         housekeeping::hold_leases(&app).await?;
+        let maintenance = housekeeping::maintenance_interval(store.is_shared());
         let workers = vec![
             tokio::spawn(http::serve(Arc::clone(&app), listeners, metrics)),
             tokio::spawn(ingest::run(Arc::clone(&app))),
@@ -171,7 +172,7 @@ impl Running {
             every(&app, census::INTERVAL, "waiting work could not be counted", |app| {
                 Box::pin(census::round(app))
             }),
-            every(&app, housekeeping::MAINTENANCE_INTERVAL, "database maintenance failed", |app| {
+            every(&app, maintenance, "database maintenance failed", |app| {
                 Box::pin(housekeeping::maintain(app))
             }),
             tokio::spawn(housekeeping::keep_time(Arc::clone(&app))),

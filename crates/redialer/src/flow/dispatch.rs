@@ -146,16 +146,14 @@ pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Resul
     // A claim is made only for a permit in hand: its lease must not run out while it waits for one.
     let mut permits = app.dials.take(id, rows.len());
     let rate = desk.workspace.settings.calls_per_second;
-    let n = app.pacer.take(id, rate, permits.len(), app.clock.steady());
-    permits.truncate(n);
-    if n == 0 {
+    let starts = app.pacer.take(id, rate, permits.len(), app.clock.steady());
+    permits.truncate(starts.n());
+    if permits.is_empty() {
         return Ok(Vec::new());
     }
-    let prepared = claim_and_intend(app, &desk, &rows, permits).await;
-    // What failed is not sent, so none of its starts is used.
-    let used = prepared.as_ref().map_or(0, |prepared| prepared.claimed);
-    app.pacer.give_back(id, n - used.min(n));
-    Ok(prepared?.ready)
+    let prepared = claim_and_intend(app, &desk, &rows, permits).await?;
+    starts.used(prepared.claimed);
+    Ok(prepared.ready)
 }
 
 /// What became of due rows.

@@ -22,8 +22,10 @@ pub const INTERVAL: Duration = Duration::from_secs(2);
 /// A replica that is silent for so long is gone.
 const LEASE_MS: i64 = 10_000;
 
-/// The interval between two runs of [`maintain`].
-pub const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(10);
+/// The interval between two runs of [`maintain`]. The embedded database's log is copied often, so that it stays short.
+pub const fn maintenance_interval(is_shared: bool) -> Duration {
+    if is_shared { Duration::from_secs(10) } else { Duration::from_millis(500) }
+}
 
 /// Maintains the database.
 pub async fn maintain(app: &App) -> Result<(), StoreError> {

@@ -89,8 +89,12 @@ impl Pacer {
         }
     }
 
-    /// How many of `want` may start now, at `rate` a second; those are spent.
-    pub fn take(&self, workspace: Id<Workspace>, rate: f64, want: usize, now: Duration) -> usize {
+    /// As many of `want` starts as `rate` a second allows now.
+    pub fn take(&self, workspace: Id<Workspace>, rate: f64, want: usize, now: Duration) -> Starts<'_> {
+        Starts { pacer: self, workspace, n: self.spend(workspace, rate, want, now) }
+    }
+
+    fn spend(&self, workspace: Id<Workspace>, rate: f64, want: usize, now: Duration) -> usize {
         let mut lanes = locked(&self.lanes);
         let lane = lanes.entry(workspace).or_default();
         if now < lane.slow_until {
@@ -114,8 +118,7 @@ impl Pacer {
         locked(&self.lanes).get(&workspace).map_or(Duration::ZERO, |lane| lane.next_start.saturating_sub(now))
     }
 
-    /// Gives back starts that were taken and not used.
-    pub fn give_back(&self, workspace: Id<Workspace>, n: usize) {
+    fn give_back(&self, workspace: Id<Workspace>, n: usize) {
         if let Some(lane) = locked(&self.lanes).get_mut(&workspace) {
             lane.tokens += n as f64;
             lane.next_start = Duration::ZERO;
@@ -157,9 +160,45 @@ impl Pacer {
     }
 }
 
+/// Starts that were taken. Those that are not used are given back, also where what they were taken for fails.
+#[must_use]
+pub struct Starts<'a> {
+    pacer: &'a Pacer,
+    workspace: Id<Workspace>,
+    n: usize,
+}
+
+impl Starts<'_> {
+    /// How many there are.
+    pub const fn n(&self) -> usize {
+        self.n
+    }
+
+    /// So many of them are used.
+    pub fn used(mut self, n: usize) {
+        self.n = self.n.saturating_sub(n);
+    }
+}
+
+impl Drop for Starts<'_> {
+    fn drop(&mut self) {
+        if self.n > 0 {
+            self.pacer.give_back(self.workspace, self.n);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Takes starts and uses them.
+    fn starts(pacer: &Pacer, rate: f64, want: usize, now: Duration) -> usize {
+        let taken = pacer.take(id(), rate, want, now);
+        let n = taken.n();
+        taken.used(n);
+        n
+    }
 
     const fn ms(n: u64) -> Duration {
         Duration::from_millis(n)
@@ -173,11 +212,11 @@ mod tests {
     fn one_start_a_second_and_none_saved_beyond_it() {
         let pacer = Pacer::default();
         assert!(pacer.enter(id()) && !pacer.enter(id()));
-        assert_eq!(pacer.take(id(), 1.0, 5, ms(0)), 1);
-        assert_eq!(pacer.take(id(), 1.0, 5, ms(999)), 0);
-        assert_eq!(pacer.take(id(), 1.0, 5, ms(1_000)), 1);
-        assert_eq!(pacer.take(id(), 1.0, 5, ms(60_000)), 1, "a quiet minute saves one start, not sixty");
-        assert_eq!(pacer.take(id(), 10.0, 50, ms(120_000)), 10);
+        assert_eq!(starts(&pacer, 1.0, 5, ms(0)), 1);
+        assert_eq!(starts(&pacer, 1.0, 5, ms(999)), 0);
+        assert_eq!(starts(&pacer, 1.0, 5, ms(1_000)), 1);
+        assert_eq!(starts(&pacer, 1.0, 5, ms(60_000)), 1, "a quiet minute saves one start, not sixty");
+        assert_eq!(starts(&pacer, 10.0, 50, ms(120_000)), 10);
     }
 
     #[test]
@@ -185,12 +224,12 @@ mod tests {
         let pacer = Pacer::default();
         assert_eq!(pacer.next_start_in(id(), ms(0)), ms(0));
         assert!(pacer.enter(id()));
-        assert_eq!(pacer.take(id(), 2.0, 5, ms(0)), 1);
-        assert_eq!(pacer.next_start_in(id(), ms(100)), ms(400));
-        pacer.give_back(id(), 1);
+        let taken = pacer.take(id(), 2.0, 5, ms(0));
+        assert_eq!((taken.n(), pacer.next_start_in(id(), ms(100))), (1, ms(400)));
+        drop(taken);
         assert_eq!(pacer.next_start_in(id(), ms(100)), ms(0), "a start that was not used");
         pacer.slow(id(), ms(5_000));
-        assert_eq!(pacer.take(id(), 2.0, 1, ms(1_000)), 0);
+        assert_eq!(starts(&pacer, 2.0, 1, ms(1_000)), 0);
         assert_eq!(pacer.next_start_in(id(), ms(1_000)), ms(4_000));
     }
 
@@ -198,8 +237,8 @@ mod tests {
     fn a_provider_that_asks_us_to_slow_down_is_heard() {
         let pacer = Pacer::default();
         pacer.slow(id(), ms(5_000));
-        assert_eq!(pacer.take(id(), 10.0, 1, ms(4_999)), 0);
-        assert_eq!(pacer.take(id(), 10.0, 1, ms(5_000)), 1);
+        assert_eq!(starts(&pacer, 10.0, 1, ms(4_999)), 0);
+        assert_eq!(starts(&pacer, 10.0, 1, ms(5_000)), 1);
     }
 
     #[test]
