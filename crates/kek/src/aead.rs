@@ -1,4 +1,8 @@
 //! AES-256-GCM with a random 96-bit nonce in front, bound to a context.
+//!
+//! Invariant: what a cipher leaves of a key on the stack is overwritten before anything else runs there (I20).
+
+use std::hint::black_box;
 
 use aes_gcm::{
     Aes256Gcm, KeyInit as _, Nonce,
@@ -28,9 +32,9 @@ pub fn seal_behind(head: &[u8], key: &[u8; 32], parts: &[&[u8]], context: &[u8],
         sealed.extend_from_slice(part);
     }
     let text = &mut sealed[head.len() + NONCE..];
-    let tag = Aes256Gcm::new(key.into())
-        .encrypt_inout_detached(&Nonce::from(nonce), context, text.into())
-        .unwrap_or_else(|_| unreachable!("AES-GCM seals anything below 64 GB"));
+    let seal =
+        || Aes256Gcm::new(key.into()).encrypt_inout_detached(&Nonce::from(nonce), context, text.into());
+    let tag = then_wiped(seal).unwrap_or_else(|_| unreachable!("AES-GCM seals anything below 64 GB"));
     sealed.extend_from_slice(&tag);
     sealed
 }
@@ -39,7 +43,30 @@ pub fn seal_behind(head: &[u8], key: &[u8; 32], parts: &[&[u8]], context: &[u8],
 pub fn open(key: &[u8; 32], sealed: &[u8], context: &[u8]) -> Result<Vec<u8>, KeyError> {
     let (nonce, sealed) = sealed.split_at_checked(NONCE).ok_or(KeyError::Sealed)?;
     let nonce: [u8; NONCE] = nonce.try_into().map_err(|_| KeyError::Sealed)?;
-    Aes256Gcm::new(key.into())
-        .decrypt(&Nonce::from(nonce), Payload { msg: sealed, aad: context })
-        .map_err(|_| KeyError::Sealed)
+    let open =
+        || Aes256Gcm::new(key.into()).decrypt(&Nonce::from(nonce), Payload { msg: sealed, aad: context });
+    then_wiped(open).map_err(|_| KeyError::Sealed)
+}
+
+/// More stack than a cipher uses, in bytes; in a debug build it uses the most.
+const STACK: usize = 32 << 10;
+
+/// Runs a computation with a key, and overwrites the stack it used. Ciphers wipe their state, but not the copies of it
+/// that a compiler makes: where the processor has AVX-512, all round keys stay behind.
+#[inline(never)]
+pub fn then_wiped<T>(work: impl FnOnce() -> T) -> T {
+    let done = run(work);
+    wipe();
+    done
+}
+
+/// In a frame of its own, so that it lies where [`wipe`] writes.
+#[inline(never)]
+fn run<T>(work: impl FnOnce() -> T) -> T {
+    work()
+}
+
+#[inline(never)]
+fn wipe() {
+    black_box(&mut [0_u8; STACK]);
 }

@@ -174,12 +174,14 @@ pub(crate) fn version_of(sealed: &[u8]) -> Option<u32> {
 }
 
 fn keyed(key: &[u8; 32], label: &str, text: &[u8]) -> [u8; 32] {
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
-    mac.update(label.as_bytes());
-    mac.update(&[0]);
-    mac.update(text);
-    mac.finalize().into_bytes().into()
+    aead::then_wiped(|| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key)
+            .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
+        mac.update(label.as_bytes());
+        mac.update(&[0]);
+        mac.update(text);
+        mac.finalize().into_bytes().into()
+    })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use redialer_store::{ActivityFilter, Faults, Inbox, Passing, Point, Recorded, Ve
 
 use crate::{
     engines::each,
-    world::{World, about, at},
+    world::{World, at},
 };
 
 #[tokio::test]
@@ -146,27 +146,5 @@ async fn a_store_whose_commits_fail_says_so_until_one_works() {
         full.0.store(false, Relaxed);
         assert!(store.can_write().await, "{}", engine.name);
         inbox.record(world.event("call_ended", "c1").await).await.expect("recorded");
-    }
-}
-
-#[tokio::test]
-async fn the_log_is_copied_while_others_write_and_begins_anew() {
-    for engine in each().await {
-        let world = World::new(&engine.store, 1).await;
-        let log = engine.dir.path().join("test.db-wal");
-        let length = || std::fs::metadata(&log).map_or(0, |file| file.len());
-        for call in 0..8 {
-            world.delivery("call_ended", &format!("c{call}")).await;
-            engine.store.tend().await.expect("copied");
-        }
-        let full = length();
-        for call in 0..100 {
-            let (name, minute) = (format!("d{call}"), 1);
-            let event = world.delivery("call_ended", &name).await.event;
-            let open = world.begin(about(event, &name, None), minute).await;
-            engine.store.tend().await.expect("an open transaction of another does not hold it up");
-            drop(open);
-        }
-        assert!(length() <= 2 * full, "{}: {full} bytes became {}", engine.name, length());
     }
 }

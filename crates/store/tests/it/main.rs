@@ -12,6 +12,7 @@ mod decisions;
 mod dispatch;
 mod engines;
 mod inbox;
+mod log;
 mod outbox;
 mod plans;
 mod quota;

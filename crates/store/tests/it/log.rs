@@ -1,0 +1,35 @@
+//! The write-ahead log of the embedded database.
+
+use crate::{
+    engines::each,
+    world::{World, about},
+};
+
+#[tokio::test]
+async fn the_log_is_copied_while_others_write_and_begins_anew() {
+    for engine in each().await {
+        let world = World::new(&engine.store, 1).await;
+        let log = engine.dir.path().join("test.db-wal");
+        let length = || std::fs::metadata(&log).map_or(0, |file| file.len());
+        for call in 0..8 {
+            world.delivery("call_ended", &format!("c{call}")).await;
+            engine.store.tend().await.expect("copied");
+        }
+        let full = length();
+        for call in 0..100 {
+            let (name, minute) = (format!("d{call}"), 1);
+            let event = world.delivery("call_ended", &name).await.event;
+            let open = world.begin(about(event, &name, None), minute).await;
+            engine.store.tend().await.expect("an open transaction of another does not hold it up");
+            drop(open);
+        }
+        assert!(length() <= 2 * full, "{}: {full} bytes became {}", engine.name, length());
+    }
+}
+
+/// Up to 3.51.2 a checkpoint beside a commit could skip pages that it had not copied (the "WAL-reset bug" of
+/// <https://sqlite.org/wal.html>), and ours run beside commits.
+#[test]
+fn the_library_has_no_wal_reset_bug() {
+    assert!(rusqlite::version_number() >= 3_051_003, "SQLite {}", rusqlite::version());
+}
