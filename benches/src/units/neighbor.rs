@@ -18,6 +18,8 @@ const RATE: u64 = 50;
 const OVER_MS: i64 = 10_000;
 /// Dials a second that nothing of ours holds back, of each tenant.
 const PACE: f64 = 2_000.0;
+/// Longer than it takes to schedule the backlog.
+const TO_SCHEDULE_MS: i64 = 90_000;
 /// How long late dials are waited for after the last due time.
 const AFTERMATH_MS: i64 = 3_000;
 
@@ -41,14 +43,15 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
 async fn lateness(bench: &Bench, engine: Engine, backlog: u64) -> anyhow::Result<(Sorted, Sorted)> {
     let sink = Sink::start().await?;
     let shape = Shape { engine, replicas: 1, tenants: 2, pace: PACE };
-    let mut product = Product::set_up(bench, &shape, &sink).await?;
+    let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "100000".to_owned())];
+    let mut product = Product::set_up_with(bench, &shape, &sink, &settings).await?;
     let lines = product.lines.clone();
     let of_first = |line: &&Line| line.key == lines[0].key;
     let watched: Vec<Line> = lines.iter().filter(of_first).cloned().collect();
     let others: Vec<Line> = lines.iter().filter(|line| !of_first(line)).cloned().collect();
     let alone = dialed(&product, &sink, &watched, now_ms() + 5_000).await?;
     // A minute is enough to schedule either engine's backlog.
-    let from_ms = now_ms() + 60_000;
+    let from_ms = now_ms() + TO_SCHEDULE_MS;
     let theirs = many_on(&product, &others, backlog, from_ms, 1).await?;
     sink.be_slow_for(theirs.keys().copied());
     let beside = dialed(&product, &sink, &watched, from_ms).await?;
