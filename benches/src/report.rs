@@ -178,7 +178,7 @@ const INTRODUCTION: &str = "# Benchmarks
 
 Client, server, provider and database share the machine, and each figure stands beside a limit that was measured in the same
 run: a short program in `benches/src/limits/` that does only what cannot be avoided. Compare ratios, not figures, because the
-same machine varies by a third from hour to hour. What a unit does is said at the head of its file in `benches/src/units/`.
+same machine varies by a third from hour to hour. The head of each file in `benches/src/units/` describes its unit.
 
 `cargo xtask bench [UNIT…]` measures all units or those that are named; `--quick` takes a few seconds a unit, and `--write` keeps
 the figures in the table below.

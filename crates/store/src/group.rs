@@ -1,8 +1,8 @@
 //! Group commit: whoever has something to write waits for one writer, which takes what is there and commits once.
 //!
-//! Invariants: [`Group::write`] returns only after the commit. What comes alone is written at once. Where several items
+//! Invariants: [`Group::write`] returns only after the commit. An item that comes alone is written at once. If several
 //! wait, the writer pauses for a moment, because a commit of many costs little more than a commit of two. The queue is
-//! bounded; what does not fit is turned away. A batch has a deadline, after which its items are answered as not
+//! bounded, and an item that does not fit is turned away. A batch has a deadline, after which its items are answered as not
 //! written; a batch that panics ends no writer.
 
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};

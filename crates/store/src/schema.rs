@@ -229,8 +229,8 @@ impl Db {
     }
 }
 
-/// Copies the write-ahead log into the file while others write. When all of it is copied, the log begins anew; so what
-/// was written meanwhile is copied, too, which takes less time each round.
+/// Copies the write-ahead log into the file while others write. SQLite starts the log again from its beginning only after
+/// a complete copy, so commits made during one copy are copied by the next.
 async fn copy_log(copier: &Pool) -> Result<(), StoreError> {
     for _ in 0..MOST_COPIES {
         let answer = fetch_once(copier, "pragma wal_checkpoint(passive)", args![]).await?;

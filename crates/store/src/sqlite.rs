@@ -27,8 +27,8 @@ use crate::{
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Prepared statements that a connection keeps: more than there are.
 const STATEMENT_CACHE: usize = 1024;
-/// Pages of the write-ahead log after which a commit copies them into the file, and everybody who writes waits for it.
-/// It comes to that where nothing else copies them ([`crate::Store::tend`]), or not fast enough.
+/// Pages of the write-ahead log after which a commit copies them into the file while all writers wait. Maintenance
+/// ([`crate::Store::tend`]) normally copies them earlier.
 const AUTOCHECKPOINT_PAGES: i64 = 64_000;
 /// The writer's page cache in KiB. A transaction whose pages do not fit writes some of them into the log more than once.
 const WRITER_CACHE_KIB: i64 = 32 << 10;

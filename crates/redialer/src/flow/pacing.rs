@@ -160,7 +160,7 @@ impl Pacer {
     }
 }
 
-/// Starts that were taken. Those that are not used are given back, also where what they were taken for fails.
+/// Starts taken from a workspace's pace. Dropping them gives back those that were not used, also after a failure.
 #[must_use]
 pub struct Starts<'a> {
     pacer: &'a Pacer,
@@ -174,7 +174,7 @@ impl Starts<'_> {
         self.n
     }
 
-    /// So many of them are used.
+    /// Uses `n` of them, and gives back the rest.
     pub fn used(mut self, n: usize) {
         self.n = self.n.saturating_sub(n);
     }

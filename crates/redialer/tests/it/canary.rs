@@ -179,7 +179,7 @@ async fn keeps_no_key(walk: &Walk, kek: &Kek) {
     walk.sim.happen(&scene("inbound", ANA, Does::ask(&["User: call me in an hour"], None)));
     walk.until_settled(ANA, 1).await;
     decrypt(walk).await;
-    // Whoever decides has the key open.
+    // A decision under way has the key open.
     walk.until_decided(200).await;
     let halves = halves(walk, kek).await;
     let memory = memory(walk.pid());
