@@ -100,7 +100,7 @@ impl Store {
         real_ms: i64,
     ) -> Result<Arc<Desk>, StoreError> {
         let read = async { Box::pin(self.read_desk(tenant, workspace)).await.map(Some) };
-        self.db.contexts.get_or_read(&workspace, real_ms, read).await?.ok_or(StoreError::NotFound)
+        self.db.contexts.desks.get_or_read(&workspace, real_ms, read).await?.ok_or(StoreError::NotFound)
     }
 
     async fn read_desk(

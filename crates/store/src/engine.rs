@@ -22,7 +22,7 @@ use sqlx::{
 };
 
 use crate::{
-    Desk, StoreError,
+    Desk, SlugOwner, StoreError,
     bulk_sql::{self, RowValues},
     due_signal::DueSignal,
     fail::{Point, SharedFaults, Verdict},
@@ -45,16 +45,28 @@ pub(crate) struct Db {
     api: Pool,
     pub(crate) vitals: Arc<Vitals>,
     pub(crate) due_signal: Arc<DueSignal>,
-    /// Workspaces that were read a moment ago.
+    /// Workspaces and slugs that were read a moment ago.
     pub(crate) contexts: Arc<Contexts>,
     pub(crate) faults: SharedFaults,
 }
 
-type Contexts = Remembered<Id<id::Workspace>, Desk>;
+/// What webhooks, decisions and dials ask about workspaces.
+#[derive(Default)]
+pub(crate) struct Contexts {
+    pub(crate) desks: Remembered<Id<id::Workspace>, Desk>,
+    pub(crate) slugs: Remembered<String, SlugOwner>,
+}
+
+impl Contexts {
+    fn forget(&self) {
+        self.desks.forget();
+        self.slugs.forget();
+    }
+}
 
 /// Tables that a workspace's context is read from: once a transaction that writes to one of them is committed, no
 /// context from before counts.
-const CONTEXT_TABLES: [&str; 4] = ["agents", "own_numbers", "tenants", "workspaces"];
+const CONTEXT_TABLES: [&str; 5] = ["agents", "own_numbers", "slugs", "tenants", "workspaces"];
 
 /// Whether a statement writes to a table that a workspace's context is read from.
 fn writes_context(sql: &str) -> bool {

@@ -11,21 +11,19 @@ use redialer_core::{
     timing::SLUG_GRACE_MINUTES,
 };
 
-use crate::{AgentRow, Store, StoreError, TenantStore, audit::Act, engine::args};
+use crate::{AgentRow, Store, StoreError, TenantStore, at, audit::Act, engine::args};
 
 /// Who a webhook slug belongs to.
 #[derive(Debug, Clone, Copy)]
 pub struct SlugOwner {
     /// The tenant.
     pub tenant: Id<id::Tenant>,
-    /// The agent.
-    pub agent: Id<id::Agent>,
-    /// Whether the agent is enabled, and so within the plan.
-    pub enabled: bool,
-    /// Whether a webhook with a good signature came by the agent's current slug before.
-    pub verified: bool,
     /// Its workspace.
     pub workspace: Id<id::Workspace>,
+    /// The agent.
+    pub agent: Id<id::Agent>,
+    /// Until when an old slug counts; `None` for a current one.
+    pub valid_until: Option<Timestamp>,
 }
 
 impl TenantStore {
@@ -63,21 +61,29 @@ impl TenantStore {
 }
 
 impl Store {
-    /// Who a slug belongs to; `None` for slugs that are unknown, past their time, or of a deleted workspace.
-    pub async fn slug_owner(&self, slug: &str, now: Timestamp) -> Result<Option<SlugOwner>, StoreError> {
-        const SQL: &str =
-            "select a.id as agent_id, a.tenant_id, a.workspace_id, a.enabled, a.verified_at, a.slug as current
+    /// Who a slug belongs to; `None` for slugs that are unknown, past their time, or of a deleted workspace. Read once a
+    /// second at most (`real_ms`).
+    pub async fn slug_owner(
+        &self,
+        slug: &str,
+        now: Timestamp,
+        real_ms: i64,
+    ) -> Result<Option<SlugOwner>, StoreError> {
+        let read = self.read_slug_owner(slug);
+        let owner = self.db.contexts.slugs.get_or_read(&slug.to_owned(), real_ms, read).await?;
+        Ok(owner.map(|owner| *owner).filter(|owner| owner.valid_until.is_none_or(|until| until > now)))
+    }
+
+    async fn read_slug_owner(&self, slug: &str) -> Result<Option<SlugOwner>, StoreError> {
+        const SQL: &str = "select a.tenant_id, a.workspace_id, a.id as agent_id, s.valid_until
              from slugs s join agents a on a.id = s.agent_id join workspaces w on w.id = a.workspace_id
-             where s.slug = $1 and (s.valid_until is null or s.valid_until > $2) and w.deleted_at is null";
-        let Some(row) = self.db.read_one(SQL, args![slug, now]).await? else { return Ok(None) };
+             where s.slug = $1 and w.deleted_at is null";
+        let Some(row) = self.db.read_one(SQL, args![slug]).await? else { return Ok(None) };
         Ok(Some(SlugOwner {
             tenant: Id::from_uuid(row.get("tenant_id")?),
-            agent: Id::from_uuid(row.get("agent_id")?),
-            enabled: row.get("enabled")?,
-            // An old slug proves nothing about the current one.
-            verified: row.get::<Option<i64>>("verified_at")?.is_some()
-                || row.get::<String>("current")? != slug,
             workspace: Id::from_uuid(row.get("workspace_id")?),
+            agent: Id::from_uuid(row.get("agent_id")?),
+            valid_until: row.get::<Option<i64>>("valid_until")?.map(at),
         }))
     }
 

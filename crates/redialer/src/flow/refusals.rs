@@ -81,7 +81,7 @@ mod tests {
     fn owner(n: usize) -> SlugOwner {
         let agent = Id::from_uuid(uuid::Uuid::from_u128(n as u128));
         let (tenant, workspace) = (Id::from_uuid(uuid::Uuid::nil()), Id::from_uuid(uuid::Uuid::nil()));
-        SlugOwner { tenant, agent, enabled: true, verified: true, workspace }
+        SlugOwner { tenant, workspace, agent, valid_until: None }
     }
 
     #[test]

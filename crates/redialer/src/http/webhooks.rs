@@ -56,8 +56,10 @@ async fn accept(
     if !is_slug(slug) {
         return Err(ApiError::not_found());
     }
-    let owner = app.store.slug_owner(slug, app.clock.now()).await?.ok_or_else(ApiError::not_found)?;
-    let desk = app.store.desk(owner.tenant, owner.workspace, app.clock.real_ms()).await?;
+    let real_ms = app.clock.real_ms();
+    let owner =
+        app.store.slug_owner(slug, app.clock.now(), real_ms).await?.ok_or_else(ApiError::not_found)?;
+    let desk = app.store.desk(owner.tenant, owner.workspace, real_ms).await?;
     if desk.workspace.provider.as_str() != provider {
         return Err(ApiError::not_found());
     }
@@ -72,6 +74,7 @@ async fn accept(
     let at = CheckedAt { now, tolerance_ms: app.config.signature_tolerance_ms() };
     let provider = app.provider(&desk.workspace, false)?;
     let received = redialer_providers::receive(provider, &auth, Webhook { headers, body: &body }, &at);
+    let agent = desk.agent(owner.agent).map(|seat| &*seat.agent);
     // A stranger learns nothing about the agent: only a signed request gets past this line.
     let received = match received {
         Err(Rejected::Signature(why)) => {
@@ -81,7 +84,7 @@ async fn accept(
             let told = "The signature is missing or does not hold for this body.";
             return Err(ApiError::new(StatusCode::UNAUTHORIZED, "bad_signature", told));
         }
-        signed if !owner.enabled => {
+        signed if agent.is_some_and(|agent| !agent.enabled) => {
             drop(signed);
             app.refusals.count(&owner, Notice::AgentOff);
             let why = "The agent is switched off.";
@@ -98,7 +101,8 @@ async fn accept(
         }
         Ok(received) => received,
     };
-    if !owner.verified {
+    // An old slug proves nothing about the current one.
+    if agent.is_some_and(|agent| agent.verified_at.is_none() && agent.slug == slug) {
         Box::pin(app.store.verify_agent(owner.agent, app.clock.now())).await?;
     }
     let answer = match provider.acknowledgment(&received.delivery.event) {

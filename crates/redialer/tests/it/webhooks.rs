@@ -92,6 +92,31 @@ async fn a_first_good_signature_verifies_the_url_and_a_replaced_key_counts_for_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_old_slug_is_heard_until_its_time_and_proves_nothing_about_the_current_one() {
+    const PAST: &str = "a-slug-of-the-day-before-yesterday";
+    const OLD: &str = "a-slug-of-yesterday";
+    let mut walk = Walk::begin(Engine::Sqlite, 1).await;
+    let agent = walk.agent(VOICE).await;
+    let path = format!("/v1/agents/{}/webhook-url", agent["id"].as_str().expect("an id"));
+    let now = walk.now().as_millisecond();
+    walk.terminate();
+    for (slug, valid_until) in [(PAST, now), (OLD, now + 3_600_000)] {
+        let of =
+            format!("select '{slug}', id, {valid_until} from agents where provider_agent_id = '{VOICE}'");
+        walk.load(format!("insert into slugs (slug, agent_id, valid_until) {of}")).await;
+    }
+    walk.serve().await;
+    let now = walk.now().as_millisecond();
+    for (slug, want, status) in [(PAST, 404, "pending"), (OLD, 204, "pending"), ("", 204, "verified")] {
+        let url = format!("{}/api/webhooks/retell/{slug}", walk.base);
+        let url = if slug.is_empty() { &walk.webhook_url } else { &url };
+        let answer = walk.deliver_to(url, BODY, &sign(KEY, BODY.as_bytes(), now)).await;
+        assert_eq!(answer.0, want, "{slug}");
+        assert_eq!(walk.get(&path).await["verification_status"], status, "{slug}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_dialled_is_kept_with_a_note() {
     let walk = Walk::begin(Engine::Sqlite, 1).await;
     let end = walk.now().as_millisecond();

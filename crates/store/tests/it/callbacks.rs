@@ -177,12 +177,14 @@ async fn agents_start_enabled_while_the_plan_has_room_and_a_switched_off_one_hol
         let id = world.schedule("c1", 10).await;
         world.switch(&of, false, 3).await;
         assert_eq!(of.callback(id).await.expect("read").state, State::Held);
+        let desk = engine.store.desk(world.tenant, world.workspace, 0).await.expect("read");
         assert!(
-            !engine.store.slug_owner(&world.agent.slug, at(3)).await.expect("read").expect("known").enabled
+            !desk.agent(world.agent.id).expect("at the desk").agent.enabled,
+            "what was remembered is forgotten"
         );
         world.switch(&of, true, 4).await;
         assert_eq!(of.callback(id).await.expect("read").state, State::Scheduled, "{}", engine.name);
-        assert!(engine.store.slug_owner("nobody", at(4)).await.expect("read").is_none());
+        assert!(engine.store.slug_owner("nobody", at(4), 0).await.expect("read").is_none());
     }
 }
 

@@ -96,7 +96,7 @@ impl Walk {
     }
 
     /// Runs statements on the database, which no server has opened.
-    async fn load(&self, sql: String) {
+    pub(crate) async fn load(&self, sql: String) {
         // A connection of its own each time: a dump of Postgres empties the search path.
         if let Some(url) = &self.database {
             let mut connection = PgConnection::connect(url).await.expect("connected");
