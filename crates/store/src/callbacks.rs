@@ -19,7 +19,7 @@ use crate::{
     audit::Act,
     bucket_of,
     engine::{Row, Tx, args},
-    persons::{NewRow, PersonRef, lock_persons, read_persons},
+    persons::{NewRow, PersonRef, lock_person, read_persons},
     transitions::{self, ByHand},
 };
 
@@ -337,7 +337,7 @@ impl TenantStore {
         let pen = self.pen().await?;
         let mut tx = self.db().begin().await?;
         let of = PersonRef { bucket, tenant: self.tenant, workspace: manual.workspace, ix: manual.person_ix };
-        lock_persons(&mut tx, [of]).await?;
+        lock_person(&mut tx, of).await?;
         let person = read_persons(&mut tx, [of]).await?.remove(&of.key()).unwrap_or_default();
         let (planned, replaced) = match decide(&person) {
             Ok(plan) => plan,

@@ -2,8 +2,9 @@
 //! transaction. A batch of one takes the same path.
 //!
 //! Invariants: an event leaves `pending` in the same commit as everything that follows from it (C10, C13), and only
-//! once. On Postgres the first statements lock the persons and the calls of the batch, in the order of their keys,
-//! so that whoever else decides about one of them waits; SQLite has one writer at a time. A batch holds at most
+//! once. On Postgres the first statements lock the rows of the batch's persons and calls, in the order of their keys,
+//! so that whoever else decides about one of them waits. Persons and calls that have no row yet get it in the first statements
+//! that write, and who finds it there by then decides again. SQLite has one writer at a time. A batch holds at most
 //! one event of each person and each call: the caller sees to it. The decisions are pure code between
 //! [`Store::begin_decisions`] and [`Decisions::finish`]; no other I/O happens while the transaction is open.
 
@@ -26,8 +27,8 @@ use crate::{
     dispatch::{Placed, mark_placed},
     engine::{Tx, row},
     fail::Point,
-    known::{CallKey, CallRow, lock, pending, read_calls, read_redials, read_retries},
-    persons::{NewRow, PersonRef, read_persons},
+    known::{CallKey, CallRow, pending, read_calls, read_redials, read_retries},
+    persons::{NewRow, PersonKey, PersonRef, lock_persons, read_persons},
     redials::RedialRow,
     suppressions::{Entry, suppress},
     transitions::{self, End, Wait, give_back},
@@ -84,6 +85,16 @@ pub struct Decided<'a> {
     pub key: &'a TenantKey,
 }
 
+impl Decided<'_> {
+    /// The callback that follows.
+    fn callback(&self) -> Option<Id<id::Callback>> {
+        match (self.after.follow.as_ref()?, self.next.as_ref()?) {
+            (Follow::New(_), next) => Some(next.id),
+            (Follow::Move(id, _), _) => Some(*id),
+        }
+    }
+}
+
 /// What a next callback is written with, beside its plan.
 pub struct NextCallback<'a> {
     /// Its id, should it be a new row.
@@ -103,6 +114,8 @@ pub struct Decisions<'a> {
     store: Store,
     tx: Tx,
     keys: Vec<DecisionKey<'a>>,
+    /// Persons that had no row to lock, on Postgres.
+    new_persons: BTreeSet<PersonKey>,
     /// The state of each call that is still to be decided.
     calls: BTreeMap<CallKey, CallRow>,
     known: Vec<Option<Known>>,
@@ -121,7 +134,8 @@ impl Store {
     ) -> Result<Decisions<'a>, StoreError> {
         // An event whose decision a power failure loses is still in the inbox, and is decided again.
         let mut tx = self.db.begin_deferred().await?;
-        lock(&mut tx, &keys).await?;
+        let new_persons = lock_persons(&mut tx, keys.iter().filter_map(DecisionKey::person)).await?;
+        let calls = read_calls(&mut tx, &keys).await?;
         let pending = pending(&mut tx, &keys).await?;
         let open: Vec<&DecisionKey<'a>> =
             keys.iter().filter(|key| pending.contains(&key.event.id.uuid())).collect();
@@ -134,7 +148,6 @@ impl Store {
             now,
         });
         mark_placed(&mut tx, &placed.collect::<Vec<_>>()).await?;
-        let calls = read_calls(&mut tx, &open).await?;
         let retries = read_retries(&mut tx, &open, &calls).await?;
         let persons = read_persons(&mut tx, open.iter().filter_map(|key| key.person())).await?;
         let redials = read_redials(&mut tx, &open).await?;
@@ -153,7 +166,7 @@ impl Store {
         };
         let known =
             keys.iter().map(|key| pending.contains(&key.event.id.uuid()).then(|| known(key))).collect();
-        Ok(Decisions { store: self.clone(), tx, keys, calls, known, now })
+        Ok(Decisions { store: self.clone(), tx, keys, new_persons, calls, known, now })
     }
 }
 
@@ -173,14 +186,15 @@ impl<'a> Decisions<'a> {
         let keys = std::mem::take(&mut self.keys);
         let cases: Vec<Case<'_, '_>> =
             keys.iter().zip(decided).filter_map(|(key, decided)| Some((key, decided.as_ref()?))).collect();
+        let next: Vec<_> = cases.iter().map(|(_, decided)| decided.callback()).collect();
+        self.mark_persons(&cases).await?;
+        self.mark_calls(&cases, &next).await?;
         self.supersede(&cases).await?;
         self.settle(&cases).await?;
-        let next = self.write_next(&cases, chance).await?;
+        self.write_next(&cases, chance).await?;
         for (key, decided) in &cases {
             self.opt_out(key, decided, chance).await?;
         }
-        self.mark_calls(&cases, &next).await?;
-        self.mark_persons(&cases).await?;
         self.mark_events(&cases, &next).await?;
         if next.iter().any(Option::is_some) {
             self.store.pass(Point::C13).await?;
@@ -191,11 +205,7 @@ impl<'a> Decisions<'a> {
     async fn supersede(&mut self, cases: &[Case<'_, '_>]) -> Result<(), StoreError> {
         let mut rows = Vec::new();
         for (key, decided) in cases {
-            let by =
-                decided.after.follow.as_ref().zip(decided.next.as_ref()).map(|(follow, next)| match follow {
-                    Follow::New(_) => next.id,
-                    Follow::Move(id, _) => *id,
-                });
+            let by = decided.callback();
             rows.extend(decided.after.supersede.iter().map(|id| (key.event.bucket, *id, by)));
         }
         transitions::supersede(&mut self.tx, &rows, self.now).await
@@ -246,52 +256,42 @@ impl<'a> Decisions<'a> {
         Ok(())
     }
 
-    /// Writes the next callbacks; the callback of each case, and whether it is the retry of its call.
-    async fn write_next(
-        &mut self,
-        cases: &[Case<'_, '_>],
-        chance: &Chance,
-    ) -> Result<Vec<Option<Id<id::Callback>>>, StoreError> {
-        let (mut new, mut moved, mut next) = (Vec::new(), Vec::new(), Vec::new());
+    /// Writes the next callbacks.
+    async fn write_next(&mut self, cases: &[Case<'_, '_>], chance: &Chance) -> Result<(), StoreError> {
+        let (mut new, mut moved) = (Vec::new(), Vec::new());
         for (key, decided) in cases {
-            next.push(match (&decided.after.follow, &decided.next) {
-                (Some(Follow::New(planned)), Some(with)) => {
-                    let row = NewRow {
-                        id: with.id,
-                        bucket: key.event.bucket,
-                        tenant: key.event.tenant,
-                        workspace: key.event.workspace,
-                        agent: with.agent,
-                        channel: with.channel,
-                        person_ix: key.person_ix.ok_or(StoreError::Corrupt("person"))?,
-                        planned,
-                        source: Some(key.call_id),
-                        kind: if planned.reason.is_retry() { "retry" } else { "request" },
-                        test: key.event.test,
-                        sealed: with.secrets.seal(with.id, decided.key, chance),
-                        promise_scope: with.promise_scope,
-                        forced: false,
-                        external_ix: None,
-                        now: self.now,
-                    };
-                    new.push(row);
-                    Some(with.id)
-                }
+            match (&decided.after.follow, &decided.next) {
+                (Some(Follow::New(planned)), Some(with)) => new.push(NewRow {
+                    id: with.id,
+                    bucket: key.event.bucket,
+                    tenant: key.event.tenant,
+                    workspace: key.event.workspace,
+                    agent: with.agent,
+                    channel: with.channel,
+                    person_ix: key.person_ix.ok_or(StoreError::Corrupt("person"))?,
+                    planned,
+                    source: Some(key.call_id),
+                    kind: if planned.reason.is_retry() { "retry" } else { "request" },
+                    test: key.event.test,
+                    sealed: with.secrets.seal(with.id, decided.key, chance),
+                    promise_scope: with.promise_scope,
+                    forced: false,
+                    external_ix: None,
+                    now: self.now,
+                }),
                 (Some(Follow::Move(id, planned)), Some(with)) => {
                     let sealed = with.secrets.seal(*id, decided.key, chance);
                     moved.push(rewritten(key.event.bucket, *id, planned, sealed, self.now));
-                    Some(*id)
                 }
-                _ => None,
-            });
+                _ => {}
+            }
         }
         let n = moved.len();
         // They were read as waiting: one that was claimed since needs another decision.
         if transitions::rewrite(&mut self.tx, moved, self.now).await? != n {
             return Err(DECIDED_MEANWHILE);
         }
-        transitions::insert_all(&mut self.tx, &new, self.now).await?;
-        Ok(next)
+        transitions::insert_all(&mut self.tx, &new, self.now).await
     }
 
     /// Puts a person who asked for it on the do-not-call list, and pauses the workspace where that was decided.
@@ -318,12 +318,17 @@ impl<'a> Decisions<'a> {
         cases: &[Case<'_, '_>],
         next: &[Option<Id<id::Callback>>],
     ) -> Result<(), StoreError> {
-        const SQL: &str = "insert into calls
-                 (bucket, workspace_id, call_id, tenant_id, events, seq, settled, analyzed, retry_id, check_at, seen_at, channel)
-             values {rows} on conflict (bucket, workspace_id, call_id) do update set
-                 settled = excluded.settled, analyzed = excluded.analyzed, retry_id = excluded.retry_id,
-                 check_at = excluded.check_at, seen_at = excluded.seen_at, channel = excluded.channel";
-        let row = |((key, decided), next): (&Case<'_, '_>, &Option<Id<id::Callback>>)| {
+        // A row that somebody else wrote meanwhile is a conflict.
+        const NEW: &str = "insert into calls
+                 (bucket, workspace_id, call_id, settled, analyzed, retry_id, check_at, seen_at, channel, tenant_id, events, seq)
+             values {rows}";
+        const KNOWN: &str = "with v (bucket, workspace_id, call_id, settled, analyzed, retry_id, check_at, seen_at, channel) as
+                 (values {rows})
+             update calls set settled = v.settled, analyzed = v.analyzed, retry_id = v.retry_id, check_at = v.check_at,
+                 seen_at = v.seen_at, channel = v.channel
+             from v where calls.bucket = v.bucket and calls.workspace_id = v.workspace_id and calls.call_id = v.call_id";
+        let (mut new, mut known) = (BTreeMap::new(), Vec::new());
+        for ((key, decided), next) in cases.iter().zip(next) {
             let (event, after) = (key.event, &decided.after);
             let before = self.calls.get(&key.call());
             let is_retry = after.follow.as_ref().is_some_and(Follow::is_retry);
@@ -331,34 +336,47 @@ impl<'a> Decisions<'a> {
                 after.settled || before.is_some_and(|call| call.settled),
                 after.analyzed || before.is_some_and(|call| call.analyzed),
             );
-            row![
+            let row = row![
                 event.bucket,
                 event.workspace,
                 key.call_id,
-                event.tenant,
-                0_i64,
-                1_i64,
                 settled,
                 analyzed,
                 next.filter(|_| is_retry).or(before.and_then(|call| call.retry)),
                 analysis_due(after.settled, analyzed, before.and_then(|call| call.check_at), self.now),
                 self.now,
                 key.channel.word()
-            ]
-        };
-        let rows = cases.iter().zip(next).map(row).collect();
-        self.tx.execute_rows(SQL, vec![], rows).await.map(|_| ())
+            ];
+            match before {
+                Some(_) => known.push(row),
+                None => drop(new.insert(key.call(), [row, row![event.tenant, 0_i64, 1_i64]].concat())),
+            }
+        }
+        self.tx.execute_rows(NEW, vec![], new.into_values().collect()).await?;
+        self.tx.execute_rows(KNOWN, vec![], known).await.map(|_| ())
     }
 
+    /// Remembers who was reached.
     async fn mark_persons(&mut self, cases: &[Case<'_, '_>]) -> Result<(), StoreError> {
-        const SQL: &str =
+        // A row that somebody else wrote meanwhile is a conflict.
+        const NEW: &str =
+            "insert into persons (bucket, workspace_id, person_ix, tenant_id, seq, reached_at) values {rows}";
+        const KNOWN: &str =
             "insert into persons (bucket, workspace_id, person_ix, tenant_id, seq, reached_at) values {rows}
              on conflict (bucket, workspace_id, person_ix) do update set reached_at = excluded.reached_at";
-        let reached = cases.iter().filter_map(|(key, decided)| {
-            let (event, at, ix) = (key.event, decided.after.reached_at?, key.person_ix?);
-            Some(row![event.bucket, event.workspace, ix, event.tenant, 1_i64, at])
-        });
-        self.tx.execute_rows(SQL, vec![], reached.collect()).await.map(|_| ())
+        let (mut new, mut known) = (BTreeMap::new(), Vec::new());
+        for (key, decided) in cases {
+            let Some(person) = key.person() else { continue };
+            let reached_at = decided.after.reached_at;
+            let row = [person.values(), row![1_i64, reached_at]].concat();
+            if self.new_persons.contains(&person.key()) {
+                new.insert(person.key(), row);
+            } else if reached_at.is_some() {
+                known.push(row);
+            }
+        }
+        self.tx.execute_rows(NEW, vec![], new.into_values().collect()).await?;
+        self.tx.execute_rows(KNOWN, vec![], known).await.map(|_| ())
     }
 
     async fn mark_events(

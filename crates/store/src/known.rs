@@ -9,7 +9,7 @@ use crate::{
     DecisionKey, StoreError, at,
     bulk_sql::RowValues,
     engine::{Tx, row},
-    persons::{live_of, lock_persons},
+    persons::live_of,
     redials::RedialRow,
 };
 
@@ -25,24 +25,6 @@ pub(crate) struct CallRow {
     pub(crate) check_at: Option<Timestamp>,
 }
 
-/// Makes others that decide about these persons and calls wait until this transaction ends.
-pub(crate) async fn lock(tx: &mut Tx, keys: &[DecisionKey<'_>]) -> Result<(), StoreError> {
-    const CALLS: &str =
-        "insert into calls (bucket, workspace_id, call_id, tenant_id, events, seq, settled, analyzed, seen_at) values {rows}
-         on conflict (bucket, workspace_id, call_id) do update set seq = calls.seq + 1";
-    if !tx.is_postgres()? {
-        return Ok(());
-    }
-    lock_persons(tx, keys.iter().filter_map(DecisionKey::person)).await?;
-    // In one order, so that two transactions never wait for each other.
-    let calls: BTreeMap<CallKey, &DecisionKey<'_>> = keys.iter().map(|key| (key.call(), key)).collect();
-    let row = |key: &DecisionKey<'_>| {
-        let new = row![key.event.tenant, 0_i64, 1_i64, false, false, key.event.received_at];
-        [call_values(key), new].concat()
-    };
-    tx.execute_rows(CALLS, vec![], calls.into_values().map(row).collect()).await.map(|_| ())
-}
-
 fn call_values(key: &DecisionKey<'_>) -> RowValues {
     row![key.event.bucket, key.event.workspace, key.call_id]
 }
@@ -56,16 +38,29 @@ pub(crate) async fn pending(tx: &mut Tx, keys: &[DecisionKey<'_>]) -> Result<BTr
     tx.fetch_rows(SQL, vec![], rows).await?.iter().map(|row| row.get("id")).collect()
 }
 
+/// Reads the calls of the batch. On Postgres their rows stay locked, so that whoever else decides about one of them
+/// waits.
 pub(crate) async fn read_calls(
     tx: &mut Tx,
-    keys: &[&DecisionKey<'_>],
+    keys: &[DecisionKey<'_>],
 ) -> Result<BTreeMap<CallKey, CallRow>, StoreError> {
-    const SQL: &str = "with v (bucket, workspace_id, call_id) as (values {rows})
-         select c.workspace_id, c.call_id, c.settled, c.analyzed, c.retry_id, c.check_at
-         from v cross join calls c
-         where c.bucket = v.bucket and c.workspace_id = v.workspace_id and c.call_id = v.call_id";
+    macro_rules! calls {
+        ($end:literal) => {
+            concat!(
+                "with v (bucket, workspace_id, call_id) as (values {rows})
+                 select c.workspace_id, c.call_id, c.settled, c.analyzed, c.retry_id, c.check_at
+                 from v cross join calls c
+                 where c.bucket = v.bucket and c.workspace_id = v.workspace_id and c.call_id = v.call_id",
+                $end
+            )
+        };
+    }
+    const READ: &str = calls!("");
+    // In one order, so that two transactions never wait for each other.
+    const LOCK: &str = calls!(" order by c.workspace_id, c.call_id for update of c");
+    let sql = if tx.is_postgres()? { LOCK } else { READ };
     let mut calls = BTreeMap::new();
-    for row in tx.fetch_rows(SQL, vec![], keys.iter().map(|key| call_values(key)).collect()).await? {
+    for row in tx.fetch_rows(sql, vec![], keys.iter().map(call_values).collect()).await? {
         let call = CallRow {
             settled: row.get("settled")?,
             analyzed: row.get("analyzed")?,

@@ -1,6 +1,6 @@
 //! Persons: locked and read for every decision, and the rows of callbacks that are written for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use redialer_core::{
     Id, Timestamp,
@@ -36,25 +36,43 @@ impl PersonRef {
         (self.workspace.uuid(), self.ix)
     }
 
-    fn values(self) -> RowValues {
+    pub(crate) fn values(self) -> RowValues {
         row![self.bucket, self.workspace, self.ix, self.tenant]
     }
 }
 
-/// Makes others that decide about these persons wait until this transaction ends. On SQLite everybody does.
-pub(crate) async fn lock_persons(
-    tx: &mut Tx,
-    persons: impl IntoIterator<Item = PersonRef>,
-) -> Result<(), StoreError> {
+/// Makes others that decide about this person wait until this transaction ends. On SQLite everybody does.
+pub(crate) async fn lock_person(tx: &mut Tx, person: PersonRef) -> Result<(), StoreError> {
     const SQL: &str = "insert into persons (bucket, workspace_id, person_ix, tenant_id, seq) values {rows}
          on conflict (bucket, workspace_id, person_ix) do update set seq = persons.seq + 1";
     if !tx.is_postgres()? {
         return Ok(());
     }
+    let row = [person.values(), row![1_i64]].concat();
+    tx.execute_rows(SQL, vec![], vec![row]).await.map(|_| ())
+}
+
+/// The same for the persons of a batch that have a row; those that have none yet. Whoever decides about one of these writes
+/// its row, and so finds out that somebody else did.
+pub(crate) async fn lock_persons(
+    tx: &mut Tx,
+    persons: impl IntoIterator<Item = PersonRef>,
+) -> Result<BTreeSet<PersonKey>, StoreError> {
     // In one order, so that two transactions never wait for each other.
+    const SQL: &str = "with v (bucket, workspace_id, person_ix) as (values {rows})
+         select p.workspace_id, p.person_ix from v cross join persons p
+         where p.bucket = v.bucket and p.workspace_id = v.workspace_id and p.person_ix = v.person_ix
+         order by p.workspace_id, p.person_ix for update of p";
+    if !tx.is_postgres()? {
+        return Ok(BTreeSet::new());
+    }
     let persons: BTreeMap<PersonKey, PersonRef> = persons.into_iter().map(|p| (p.key(), p)).collect();
-    let rows = persons.into_values().map(|p| [p.values(), row![1_i64]].concat()).collect();
-    tx.execute_rows(SQL, vec![], rows).await.map(|_| ())
+    let rows = persons.values().map(|p| row![p.bucket, p.workspace, p.ix]).collect();
+    let mut new: BTreeSet<PersonKey> = persons.into_keys().collect();
+    for row in tx.fetch_rows(SQL, vec![], rows).await? {
+        new.remove(&(row.get("workspace_id")?, row.number_ix("person_ix")?));
+    }
+    Ok(new)
 }
 
 /// Reads those persons. A person without any row is left out.

@@ -3,7 +3,7 @@
 use std::pin::pin;
 
 use redialer_core::{callback::State, decide::AfterCall};
-use redialer_store::{Decided, Known, Store};
+use redialer_store::{Decided, EventRow, Known, Store, StoreError, TenantKey};
 
 use crate::{
     engines::each,
@@ -22,25 +22,33 @@ fn follow_once(known: &Known) -> AfterCall {
 /// Decides all that waits, at most `max` events at once, each of another person.
 async fn decide_pending(world: &World, store: &Store, persons: usize, max: usize) {
     let key = store.open_key(world.tenant).await.expect("opened");
-    let secrets = secrets();
     let rows = pending(store, at(1_000), 1_000).await;
     for rows in rows.chunks(max) {
-        let calls: Vec<String> = rows.iter().map(|row| row.event.id.to_string()).collect();
-        let keys = rows.iter().zip(&calls).enumerate().map(|(i, (row, call))| {
-            about(row.event, call, Some(key.index(&format!("+1415555010{}", i % persons))))
-        });
-        let decisions = store.begin_decisions(keys.collect(), at(0)).await.expect("begun");
-        let decided: Vec<_> = decisions
-            .known()
-            .iter()
-            .map(|known| {
-                let next = world.next(&secrets);
-                let after = follow_once(known.as_ref()?);
-                Some(Decided { after, next: Some(next), number: None, outcome: None, key: &key })
-            })
-            .collect();
-        decisions.finish(&decided, &world.chance).await.expect("finished");
+        let of = |i: usize| Some(key.index(&format!("+1415555010{}", i % persons)));
+        let events: Vec<_> = rows.iter().enumerate().map(|(i, row)| (row.event, of(i))).collect();
+        while let Err(error) = decide_some(world, store, &events, &key).await {
+            assert!(error.is_contention(), "{error:?}");
+        }
     }
+}
+
+/// Decides these events, each of its own call.
+async fn decide_some(
+    world: &World,
+    store: &Store,
+    events: &[(EventRow, Option<[u8; 16]>)],
+    key: &TenantKey,
+) -> Result<(), StoreError> {
+    let calls: Vec<String> = events.iter().map(|(event, _)| event.id.to_string()).collect();
+    let keys = events.iter().zip(&calls).map(|((event, person), call)| about(*event, call, *person));
+    let decisions = store.begin_decisions(keys.collect(), at(0)).await?;
+    let secrets = secrets();
+    let decided = decisions.known().iter().map(|known| {
+        let (after, next) = (follow_once(known.as_ref()?), world.next(&secrets));
+        Some(Decided { after, next: Some(next), number: None, outcome: None, key })
+    });
+    let decided: Vec<_> = decided.collect();
+    decisions.finish(&decided, &world.chance).await
 }
 
 async fn record_ended(world: &World, calls: usize) {
@@ -117,8 +125,32 @@ async fn of_many_deciders_of_three_persons_at_once_three_callbacks_wait() {
     }
 }
 
+/// Two events of one call, recorded and not decided.
+async fn two_events_of(world: &World, call: &'static str) -> [EventRow; 2] {
+    let (inbox, _writer) = redialer_store::Inbox::start(world.store.clone());
+    for event in ["call_ended", "call_analyzed"] {
+        inbox.record(world.event(event, call).await).await.expect("recorded");
+    }
+    let mut rows = pending(&world.store, at(1_000), 10).await;
+    rows.retain(|row| row.event.tenant == world.tenant);
+    [rows[0].event, rows[1].event]
+}
+
+/// Of one call; then of one person in two calls.
+const SHARED: [([&str; 2], bool); 2] = [(["c0", "c0"], false), (["c1", "c2"], true)];
+
+/// What is decided first, and whether whoever decides afterwards knows it.
+fn reached() -> (AfterCall, impl Fn(&Known) -> bool) {
+    let after = AfterCall { settled: true, reached_at: Some(at(7)), ..AfterCall::default() };
+    let knows = |known: &Known| match &known.person {
+        Some(person) => person.reached_at == Some(at(7)),
+        None => known.seen.settled,
+    };
+    (after, knows)
+}
+
 #[tokio::test]
-async fn who_decides_about_a_new_call_makes_others_wait() {
+async fn who_decides_about_a_known_call_or_person_makes_others_wait() {
     const WAITING: &str = "select count(*)::text from pg_stat_activity
          where datname = current_database() and wait_event_type = 'Lock'";
     for engine in each().await {
@@ -126,25 +158,53 @@ async fn who_decides_about_a_new_call_makes_others_wait() {
         if engine.url.is_none() {
             continue;
         }
-        let world = World::new(&engine.store, 1).await;
-        record_ended(&world, 1).await;
-        let (inbox, _writer) = redialer_store::Inbox::start(engine.store.clone());
-        inbox.record(world.event("call_analyzed", "c0").await).await.expect("recorded");
-        let rows = pending(&engine.store, at(1_000), 10).await;
-        let [ended, analyzed] = [0, 1].map(|i| about(rows[i].event, "c0", None));
-        let (decisions, _) = world.begin(ended, 0).await.expect("open");
-        let mut other = pin!(world.begin(analyzed, 0));
         let mut beside = engine.connection().await;
-        loop {
-            tokio::select! {
-                _ = other.as_mut() => panic!("it did not wait"),
-                waiting = beside.texts(WAITING) => if waiting == ["1"] { break },
+        for (seed, (calls, by_person)) in (1..).zip(SHARED) {
+            let world = World::new(&engine.store, seed).await;
+            let key = engine.store.open_key(world.tenant).await.expect("opened");
+            world.decide("call_started", "c0", |_| AfterCall::default()).await;
+            let person = by_person.then(|| key.index(crate::world::NUMBER));
+            let events = two_events_of(&world, "c0").await;
+            let [first, second] = [0, 1].map(|i| about(events[i], calls[i], person));
+            let (decisions, _) = world.begin(first, 0).await.expect("open");
+            let mut other = pin!(world.begin(second, 0));
+            loop {
+                tokio::select! {
+                    _ = other.as_mut() => panic!("it did not wait"),
+                    waiting = beside.texts(WAITING) => if waiting == ["1"] { break },
+                }
             }
+            let (after, knows) = reached();
+            world.finish(decisions, after, &secrets(), &key).await.expect("finished");
+            let (_, known) = other.await.expect("open");
+            assert!(knows(&known), "it knows what was decided meanwhile: {known:?}");
         }
-        let key = engine.store.open_key(world.tenant).await.expect("opened");
-        let after = AfterCall { settled: true, ..AfterCall::default() };
-        world.finish(decisions, after, &secrets(), &key).await.expect("finished");
-        let (_, known) = other.await.expect("open");
-        assert!(known.seen.settled, "it knows what was decided meanwhile");
+    }
+}
+
+#[tokio::test]
+async fn of_two_that_decide_about_a_new_call_or_person_the_second_decides_again() {
+    for engine in each().await {
+        // On SQLite everybody waits for the one writer.
+        if engine.url.is_none() {
+            continue;
+        }
+        for (seed, (calls, by_person)) in (1..).zip(SHARED) {
+            let world = World::new(&engine.store, seed).await;
+            let key = engine.store.open_key(world.tenant).await.expect("opened");
+            let person = by_person.then_some([7; 16]);
+            let events = two_events_of(&world, "c0").await;
+            let [first, second] = [0, 1].map(|i| world.begin(about(events[i], calls[i], person), 0));
+            let ((first, _), (second, known)) = (first.await.expect("open"), second.await.expect("open"));
+            let (after, knows) = reached();
+            assert!(!knows(&known), "{known:?}");
+            world.finish(first, after, &secrets(), &key).await.expect("finished");
+            let nothing = AfterCall::default();
+            let refused =
+                world.finish(second, nothing, &secrets(), &key).await.expect_err("it knew too little");
+            assert!(refused.is_contention(), "{refused:?}");
+            let (_, known) = world.begin(about(events[1], calls[1], person), 0).await.expect("open");
+            assert!(knows(&known), "{known:?}");
+        }
     }
 }

@@ -120,8 +120,8 @@ impl Bug {
             ],
             Self::ActOnDuplicates => &[
                 (
-                    "settled = excluded.settled, analyzed = excluded.analyzed, retry_id = excluded.retry_id,",
-                    "settled = excluded.settled and false, analyzed = excluded.analyzed and false, retry_id = null,",
+                    "c.settled, c.analyzed, c.retry_id, c.check_at",
+                    "c.settled and false as settled, c.analyzed and false as analyzed, null as retry_id, c.check_at",
                 ),
                 (
                     "coalesce(call_id, ''), sameness) do nothing returning id",
