@@ -4,60 +4,14 @@
 //! `core` and passed in. Every change of a callback guards on the state it leaves. Personal data and keys
 //! are sealed before they are bound. Handlers see one tenant through [`TenantStore`]; flows see all.
 
-mod activity;
-mod agents;
-mod asks;
-mod attention;
-mod audit;
-mod backup;
-mod bulk_sql;
-mod callback_list;
+mod accounts;
 mod callbacks;
-mod captured;
-mod census;
-mod chains;
-mod claims;
-mod clock;
-mod condition;
-mod decisions;
-mod desks;
+mod crypto;
+mod db;
 mod dispatch;
-mod due_signal;
-mod engine;
-mod epochs;
-mod fail;
-mod fuse;
-mod group;
 mod inbox;
-mod keyring;
-mod keys;
-mod known;
-mod leases;
-mod ledger;
-mod members;
-mod outbox;
-mod persons;
-mod pool;
-mod redials;
-mod remembered;
-mod removal;
-mod replays;
-mod rotation;
-mod row;
-mod schema;
-mod scope;
-mod seal;
-mod slugs;
-mod sqlite;
-mod suppressions;
-mod sweeps;
-mod tenant_keys;
-mod tenants;
-mod transitions;
-mod usage;
-mod values;
-mod vitals;
-mod workspaces;
+mod log;
+mod ops;
 
 use std::{path::Path, sync::Arc};
 
@@ -68,45 +22,44 @@ use redialer_core::{
     tenant::{Limits, Plan, Plans},
 };
 
-pub use activity::{ActivityFilter, ActivityKind, ActivityRow, Refused, note_of};
-pub use agents::{AgentChange, AgentRow, Roster};
-pub use asks::AskRow;
-pub use audit::{Act, ActFilter, ActRow, Actor, Checked};
-pub use backup::{BackupError, restore_file};
-pub use callback_list::{Filter, Order};
-pub use callbacks::{CallbackRow, ManualPlan, NotNow, NotWritten, Secrets};
-pub use captured::CapturedRow;
-pub use census::Census;
-pub use claims::{Claim, DueRow, DueRows};
-pub use clock::ClockRow;
-pub use condition::Condition;
-pub use decisions::{Decided, DecisionKey, Decisions, Known, NextCallback};
-pub use desks::{Desk, Seat};
-pub use dispatch::{DispatchRow, Intent, NewDispatch};
-pub use due_signal::DueSignal;
-pub use epochs::{Adoption, Epoch};
-pub use fail::{Abort, BadPoint, Faults, Passing, Point, Verdict};
-pub use group::Full;
-pub use inbox::{EventRow, Inbox, NewDelivery, PendingRow, Recorded};
-pub use keyring::{Keyring, strip_keys};
-pub use keys::{KeyInfo, KeyRow, NewKey, hash_key};
-pub use leases::Buckets;
-pub use ledger::Ledger;
-pub use members::{MemberRow, NewMember};
+pub use accounts::agents::{AgentChange, AgentRow, Roster};
+pub use accounts::api_keys::{KeyInfo, KeyRow, NewKey, hash_key};
+pub use accounts::members::{MemberRow, NewMember};
+pub use accounts::slugs::SlugOwner;
+pub use accounts::suppressions::SuppressionRow;
+pub use accounts::tenants::{NewTenant, TenantRow};
+pub use accounts::workspace_context::{Desk, Seat};
+pub use accounts::workspaces::{DueWorkspace, NewWorkspace, WorkspaceChange, WorkspaceRow};
+pub use callbacks::list::{Filter, Order};
+pub use callbacks::rows::{CallbackRow, ManualPlan, NotNow, NotWritten, Secrets};
+pub use crypto::keyring::{Keyring, strip_keys};
+pub use crypto::rotation::{KeysLock, Rotated};
+pub use crypto::seal::TenantKey;
+pub use db::due_signal::DueSignal;
+pub use db::failpoints::{Abort, BadPoint, Faults, Passing, Point, Verdict};
+pub use db::group_commit::Full;
+pub use db::schema::SchemaState;
+pub use dispatch::claims::{Claim, DueRow, DueRows};
+pub use dispatch::intents::{DispatchRow, Intent, NewDispatch};
+pub use dispatch::unconfirmed::AskRow;
+pub use dispatch::writer::Ledger;
+pub use inbox::decisions::{Decided, DecisionKey, Decisions, Known, NextCallback};
+pub use inbox::events::{EventRow, Inbox, NewDelivery, PendingRow, Recorded};
+pub use inbox::payloads::CapturedRow;
+pub use inbox::redials::{RedialProbe, RedialRow};
+pub use log::activity::{ActivityFilter, ActivityKind, ActivityRow, Refused, note_of};
+pub use log::audit::{Act, ActFilter, ActRow, Actor, Checked};
+pub use log::idempotency::{Replay, Slot};
+pub use ops::backfill::{CheckRow, SweepRow};
+pub use ops::backup::{BackupError, restore_file};
+pub use ops::census::Census;
+pub use ops::clock::ClockRow;
+pub use ops::condition::Condition;
+pub use ops::leases::Buckets;
+pub use ops::restore::{Adoption, Epoch};
 pub use redialer_kek::{Kek, KeyError};
-pub use redials::{RedialProbe, RedialRow};
-pub use replays::{Replay, Slot};
-pub use rotation::{KeysLock, Rotated};
-pub use schema::SchemaState;
-pub use seal::TenantKey;
-pub use slugs::SlugOwner;
-pub use suppressions::SuppressionRow;
-pub use sweeps::{CheckRow, SweepRow};
-pub use tenants::{NewTenant, TenantRow};
-pub use workspaces::{DueWorkspace, NewWorkspace, WorkspaceChange, WorkspaceRow};
 
-use engine::{Db, Lane};
-use scope::Scope;
+use db::{Db, Lane, pool, sqlite, tenant_conn::Scope, vitals};
 
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -471,7 +424,7 @@ const KEK_PROOF: &str = "select value from meta where name = 'kek_check'";
 /// What that value is bound to.
 const KEK_CHECK: &[u8] = b"kek_check";
 
-use engine::args;
+use db::args;
 
 /// The tenant's share of the hash space: all its hot rows lie together, and one replica at a time works on it.
 pub fn bucket_of(tenant: Id<id::Tenant>) -> i64 {

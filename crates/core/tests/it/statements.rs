@@ -1,5 +1,5 @@
 //! The SQL that moves dispatches, compared with the table in `core`. Callbacks have a file of their own for that
-//! (`store/src/transitions`).
+//! (`store/src/callbacks/transitions`).
 //!
 //! Only the text is read: a statement that names the state it sets and the states it guards on is a promise
 //! about both, and the tables say which promises may be made.

@@ -3,7 +3,7 @@
 //! Invariants (failure-model §2): claim, check again, intent on disk, one request, settle; no transaction is
 //! open while the provider is asked. The lease is looked at right before the first byte, and outlives the
 //! request's deadline. An answer that is not clear becomes `unconfirmed` and is [`super::reconcile`]'s business.
-//! What is claimed, intended and answered at the same time shares a commit (`store/src/ledger.rs`).
+//! What is claimed, intended and answered at the same time shares a commit (`store/src/dispatch/writer.rs`).
 
 mod lane;
 mod send;

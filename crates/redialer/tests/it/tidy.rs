@@ -76,8 +76,8 @@ fn tickets_are_made_in_one_place() {
     for (ticket, home) in [
         ("Delivery {", "crates/providers/src/retell/webhook.rs"),
         ("CallOrder {", "crates/redialer/src/flow/dispatch/lane.rs"),
-        ("Intent {", "crates/store/src/dispatch.rs"),
-        ("Claim {", "crates/store/src/claims.rs"),
+        ("Intent {", "crates/store/src/dispatch/intents.rs"),
+        ("Claim {", "crates/store/src/dispatch/claims.rs"),
     ] {
         for (name, text) in sources() {
             if name == home || name.contains("/tests/") {

@@ -1,0 +1,221 @@
+//! API keys of ours. Only their SHA-256 is stored: they are 160 random bits, so no slow hash is needed.
+//!
+//! Invariant: a key that was revoked, is past its time, or of a tenant whose own key is destroyed, opens nothing from the next
+//! request on; keys are looked up anew for each. Absent on purpose: any way to see a key's secret again.
+
+use redialer_core::{
+    Id, Timestamp,
+    access::Scopes,
+    id,
+    time::{minutes, plus},
+};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    Store, StoreError, TenantRow, TenantStore, at,
+    db::{Lane, Row, args},
+    log::audit::Act,
+};
+
+/// Whose key it is, and what it opens.
+#[derive(Debug, Clone)]
+pub struct KeyRow {
+    /// The key.
+    pub id: Id<id::Key>,
+    /// The tenant it opens.
+    pub tenant: TenantRow,
+    /// The one workspace it opens; `None` for an admin key.
+    pub workspace: Option<Id<id::Workspace>>,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// Until when.
+    pub expires_at: Option<Timestamp>,
+    /// Whether it sees and makes test callbacks, and nothing else.
+    pub test: bool,
+}
+
+/// A key to be.
+pub struct NewKey<'a> {
+    /// Its id.
+    pub id: Id<id::Key>,
+    /// What it is called.
+    pub name: &'a str,
+    /// The key in clear; only its hash is stored.
+    pub secret: &'a str,
+    /// The one workspace it opens; `None` for an admin key.
+    pub workspace: Option<Id<id::Workspace>>,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// Until when.
+    pub expires_at: Option<Timestamp>,
+    /// Whether it sees and makes test callbacks, and nothing else.
+    pub test: bool,
+}
+
+/// A key as it is shown.
+#[derive(Debug, Clone)]
+pub struct KeyInfo {
+    /// Its id.
+    pub id: Id<id::Key>,
+    /// What it is called.
+    pub name: String,
+    /// How it begins.
+    pub prefix: String,
+    /// The one workspace it opens; `None` for an admin key.
+    pub workspace: Option<Id<id::Workspace>>,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// Last used, to the minute.
+    pub last_used_at: Option<Timestamp>,
+    /// Until when.
+    pub expires_at: Option<Timestamp>,
+    /// Since when it opens nothing.
+    pub revoked_at: Option<Timestamp>,
+    /// Whether it sees and makes test callbacks, and nothing else.
+    pub test: bool,
+}
+
+impl KeyInfo {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        let time = |column: &str| Ok::<_, StoreError>(row.get::<Option<i64>>(column)?.map(at));
+        Ok(Self {
+            id: Id::from_uuid(row.get("id")?),
+            name: row.get("name")?,
+            prefix: row.get("prefix")?,
+            workspace: row.get::<Option<uuid::Uuid>>("workspace_id")?.map(Id::from_uuid),
+            scopes: Scopes::from_text(&row.get::<String>("scopes")?),
+            created_at: at(row.get("created_at")?),
+            last_used_at: time("last_used_at")?,
+            expires_at: time("expires_at")?,
+            revoked_at: time("revoked_at")?,
+            test: row.get("test")?,
+        })
+    }
+}
+
+/// What is stored of a key.
+pub fn hash_key(key: &str) -> [u8; 32] {
+    Sha256::digest(key.as_bytes()).into()
+}
+
+/// How much of a key is shown afterwards.
+pub(crate) fn prefix_of(key: &str) -> String {
+    key.chars().take(13).collect()
+}
+
+/// Use of a key is remembered no more often than that.
+const USED_EVERY_MINUTES: i64 = 1;
+
+impl Store {
+    /// Whose key this is; `None` for a key that is unknown, revoked or past its time.
+    pub async fn key_owner(&self, key: &str, now: Timestamp) -> Result<Option<KeyRow>, StoreError> {
+        const SQL: &str =
+            "select k.id, k.tenant_id, k.workspace_id, k.scopes, k.last_used_at, k.expires_at, k.test, t.name, t.plan, t.created_at
+             from api_keys k join tenants t on t.id = k.tenant_id
+             where k.hash = $1 and k.revoked_at is null and (k.expires_at is null or k.expires_at > $2)
+               and length(t.wrapped_key) > 0
+               and (k.workspace_id is null
+                   or exists (select 1 from workspaces w where w.id = k.workspace_id and w.deleted_at is null))";
+        const USED: &str = "update api_keys set last_used_at = $2 where hash = $1";
+        let hash = hash_key(key);
+        let rows = self.db.read_on(Lane::Api, SQL, args![hash, now]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let used = row.get::<Option<i64>>("last_used_at")?.map(at);
+        if used.is_none_or(|used| plus(used, minutes(USED_EVERY_MINUTES)) <= now)
+            && let Err(error) = self.db.write(USED, args![hash, now]).await
+        {
+            // A full disk must not stop those who only read.
+            tracing::debug!(%error, "the use of a key could not be remembered");
+        }
+        Ok(Some(KeyRow {
+            id: Id::from_uuid(row.get("id")?),
+            tenant: TenantRow::from_row(Id::from_uuid(row.get("tenant_id")?), row)?,
+            workspace: row.get::<Option<uuid::Uuid>>("workspace_id")?.map(Id::from_uuid),
+            scopes: Scopes::from_text(&row.get::<String>("scopes")?),
+            expires_at: row.get::<Option<i64>>("expires_at")?.map(at),
+            test: row.get("test")?,
+        }))
+    }
+}
+
+macro_rules! columns {
+    ($tail:literal) => {
+        concat!(
+            "select id, name, prefix, workspace_id, scopes, created_at, last_used_at, expires_at, revoked_at, test from api_keys ",
+            $tail
+        )
+    };
+}
+
+impl TenantStore {
+    /// Writes a key.
+    pub async fn create_key(&self, new: &NewKey<'_>, now: Timestamp) -> Result<(), StoreError> {
+        const SQL: &str =
+            "insert into api_keys (hash, id, tenant_id, workspace_id, name, prefix, scopes, created_at, expires_at, test)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+        self.sees_of(new.workspace)?;
+        let (pen, scopes) = (self.pen().await?, new.scopes.text());
+        let values = args![
+            hash_key(new.secret),
+            new.id,
+            self.tenant,
+            new.workspace,
+            new.name,
+            prefix_of(new.secret),
+            &scopes,
+            now,
+            new.expires_at,
+            new.test
+        ];
+        let act = Act::new("api_key.create", new.workspace, new.id).after(
+                json!({"name": new.name, "scopes": scopes, "test": new.test, "expires_at": new.expires_at.map(|t| t.to_string())}),
+            );
+        let mut tx = self.db().begin().await?;
+        tx.execute(SQL, values).await?;
+        pen.write(&mut tx, act, now).await?;
+        tx.commit().await
+    }
+
+    /// One key.
+    pub async fn key(&self, id: Id<id::Key>) -> Result<KeyInfo, StoreError> {
+        const SQL: &str = columns!("where tenant_id = $1 and id = $2");
+        let row = self.db().read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
+        let key = KeyInfo::from_row(&row)?;
+        self.sees_of(key.workspace)?;
+        Ok(key)
+    }
+
+    /// A page of keys, newest first: of one workspace, or of all with the admin keys.
+    pub async fn keys(
+        &self,
+        workspace: Option<Id<id::Workspace>>,
+        before: (Timestamp, Id<id::Key>),
+        limit: i64,
+    ) -> Result<Vec<KeyInfo>, StoreError> {
+        const SQL: &str = columns!(
+            "where tenant_id = $1 and (created_at, id) < ($2, $3) and ($5 is null or workspace_id = $5)
+             order by created_at desc, id desc limit $4"
+        );
+        let args = args![self.tenant, before.0, before.1, limit, self.narrowed(workspace)?];
+        self.db().read(SQL, args).await?.iter().map(KeyInfo::from_row).collect()
+    }
+
+    /// From now on the key opens nothing, on no replica.
+    pub async fn revoke_key(&self, key: &KeyInfo, now: Timestamp) -> Result<(), StoreError> {
+        const SQL: &str =
+            "update api_keys set revoked_at = $3 where tenant_id = $1 and id = $2 and revoked_at is null";
+        self.sees_of(key.workspace)?;
+        let pen = self.pen().await?;
+        let mut tx = self.db().begin().await?;
+        if tx.execute(SQL, args![self.tenant, key.id, now]).await? == 0 {
+            return Ok(());
+        }
+        let act = Act::new("api_key.revoke", key.workspace, key.id)
+            .before(json!({"name": key.name, "scopes": key.scopes.text()}));
+        pen.write(&mut tx, act, now).await?;
+        tx.commit().await
+    }
+}

@@ -1,0 +1,130 @@
+//! A workspace that is given up: silent at once, kept for a day, then gone.
+//!
+//! Invariants (I7): claims and intents name workspaces that are not deleted, so that with the deletion's commit nothing
+//! more of it is dialled; what has its intent on disk may be on its way. Restored within the day it goes on as it was. The clearing away is done in small steps, each its own
+//! transaction, and goes on where it stopped (C14).
+
+use redialer_core::{Id, Timestamp, id};
+use redialer_kek::KeyError;
+use serde_json::json;
+
+use crate::{
+    Store, StoreError, TenantStore, accounts::workspaces::DueWorkspace, bucket_of, db::args, log::audit::Act,
+};
+
+impl TenantStore {
+    /// Gives a workspace up, until it is restored.
+    pub async fn delete_workspace(&self, id: Id<id::Workspace>, now: Timestamp) -> Result<(), StoreError> {
+        const DELETE: &str = "update workspaces set deleted_at = $3, updated_at = $3
+             where tenant_id = $1 and id = $2 and deleted_at is null";
+        self.sees_whole_tenant()?;
+        let pen = self.pen().await?;
+        let mut tx = self.db().begin().await?;
+        if tx.execute(DELETE, args![self.tenant, id, now]).await? == 0 {
+            return Err(StoreError::NotFound);
+        }
+        pen.write(&mut tx, Act::new("workspace.delete", Some(id), id), now).await?;
+        tx.commit().await
+    }
+
+    /// Takes a deletion back, if it is not older than `since` and the plan has room.
+    pub async fn restore_workspace(
+        &self,
+        id: Id<id::Workspace>,
+        since: Timestamp,
+        max: u32,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const LOCK: &str = "update tenants set name = name where id = $1";
+        const COUNT: &str =
+            "select count(*) as n from workspaces where tenant_id = $1 and deleted_at is null";
+        const STANDS: &str = "select deleted_at, account from workspaces where tenant_id = $1 and id = $2";
+        const RESTORE: &str = "update workspaces set deleted_at = null, updated_at = $3
+             where tenant_id = $1 and id = $2 and deleted_at is not null";
+        self.sees_whole_tenant()?;
+        let pen = self.pen().await?;
+        let mut tx = self.db().begin().await?;
+        tx.execute(LOCK, args![self.tenant]).await?;
+        let row = tx.fetch_one(STANDS, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
+        match row.get::<Option<i64>>("deleted_at")? {
+            None => return Err(StoreError::Conflict("the workspace is not deleted")),
+            Some(at) if at < since.as_millisecond() => return Err(StoreError::NotFound),
+            Some(_) => {}
+        }
+        let n: i64 = tx.fetch_one(COUNT, args![self.tenant]).await?.ok_or(StoreError::NotFound)?.get("n")?;
+        if n >= i64::from(max) {
+            return Err(StoreError::Conflict("plan_limit"));
+        }
+        self.account_is_free(&mut tx, id, row.get::<Option<String>>("account")?.as_deref()).await?;
+        tx.execute(RESTORE, args![self.tenant, id, now]).await?;
+        tx.note_due_now();
+        pen.write(&mut tx, Act::new("workspace.restore", Some(id), id), now).await?;
+        tx.commit().await
+    }
+
+    /// Takes a part of a deleted workspace away for good; `false` when nothing is left of it.
+    pub async fn clear_away(&self, id: Id<id::Workspace>, now: Timestamp) -> Result<bool, StoreError> {
+        const LAST: &str =
+            "delete from workspaces where tenant_id = $1 and id = $2 and deleted_at is not null";
+        let bucket = bucket_of(self.tenant);
+        for part in PARTS {
+            let mut tx = self.db().begin().await?;
+            if tx.execute(part, args![bucket, id]).await? > 0 {
+                tx.commit().await?;
+                return Ok(true);
+            }
+        }
+        let pen = match self.pen().await {
+            Ok(pen) => Some(pen),
+            // Its book was closed with its key.
+            Err(StoreError::Key(KeyError::Destroyed)) => None,
+            Err(error) => return Err(error),
+        };
+        let mut tx = self.db().begin().await?;
+        if tx.execute(LAST, args![self.tenant, id]).await? > 0
+            && let Some(pen) = pen
+        {
+            let act = Act::new("workspace.clear", Some(id), id).after(json!({"rows": "none left"}));
+            pen.write(&mut tx, act, now).await?;
+        }
+        tx.commit().await?;
+        Ok(false)
+    }
+}
+
+/// Each takes a table's rows of one workspace, a few hundred at a time: `$1` its bucket, `$2` the workspace. What hangs
+/// on something else goes before it.
+const PARTS: [&str; 14] = [
+    "delete from bodies where bucket = $1 and delivery_id in
+             (select d.id from deliveries d join bodies b on b.delivery_id = d.id and b.bucket = d.bucket
+              where d.bucket = $1 and d.workspace_id = $2 limit 500)",
+    "delete from deliveries where bucket = $1 and id in (select id from deliveries where bucket = $1 and workspace_id = $2 limit 500)",
+    "delete from odd_deliveries where bucket = $1 and workspace_id = $2 and dedup_key in (select dedup_key from odd_deliveries where bucket = $1 and workspace_id = $2 limit 500)",
+    "delete from dispatches where bucket = $1 and id in (select id from dispatches where bucket = $1 and workspace_id = $2 limit 500)",
+    "delete from callbacks where bucket = $1 and id in (select id from callbacks where bucket = $1 and workspace_id = $2 limit 500)",
+    "delete from chains where bucket = $1 and id in (select id from chains where bucket = $1 and workspace_id = $2 limit 500)",
+    "delete from calls where bucket = $1 and workspace_id = $2 and call_id in (select call_id from calls where bucket = $1 and workspace_id = $2 limit 500)",
+    "delete from persons where bucket = $1 and workspace_id = $2 and person_ix in (select person_ix from persons where bucket = $1 and workspace_id = $2 limit 500)",
+    "delete from notices where bucket = $1 and workspace_id = $2 and (tenant_id, at, id) in
+             (select tenant_id, at, id from notices where bucket = $1 and workspace_id = $2
+                and tenant_id = (select tenant_id from workspaces where id = $2) limit 500)",
+    "delete from callback_events where bucket = $1 and workspace_id = $2 and id in (select id from callback_events where bucket = $1 and workspace_id = $2 limit 500)",
+    "delete from own_numbers where $1 >= 0 and workspace_id = $2",
+    "delete from slugs where agent_id in (select id from agents where bucket = $1 and workspace_id = $2)",
+    "delete from agents where bucket = $1 and workspace_id = $2",
+    "delete from api_keys where $1 >= 0 and workspace_id = $2",
+];
+
+impl Store {
+    /// Deleted workspaces whose day is over.
+    pub async fn removals(
+        &self,
+        range: (i64, i64),
+        before: Timestamp,
+    ) -> Result<Vec<DueWorkspace>, StoreError> {
+        const SQL: &str = "select id, tenant_id from workspaces
+             where bucket between $1 and $2 and deleted_at is not null and deleted_at < $3 limit 10";
+        let rows = self.db.read(SQL, args![range.0, range.1, before]).await?;
+        rows.iter().map(DueWorkspace::from_row).collect()
+    }
+}

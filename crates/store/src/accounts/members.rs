@@ -1,0 +1,154 @@
+//! Members of a tenant: who signs in, and as what.
+//!
+//! Invariants: a tenant has an owner at any moment, also when two are taken away at once. One person may be a member of
+//! several tenants, none of which learns of the others. Passwords are here only as Argon2id.
+
+use redialer_core::{Id, Timestamp, access::Role, id};
+use serde_json::json;
+
+use crate::{
+    StoreError, TenantStore, at,
+    db::{Row, Tx, args},
+    log::audit::Act,
+};
+
+/// A member.
+#[derive(Debug, Clone)]
+pub struct MemberRow {
+    /// Its id.
+    pub id: Id<id::Member>,
+    /// The e-mail address it signs in with, in lower case.
+    pub email: String,
+    /// What it is.
+    pub role: Role,
+    /// Since when.
+    pub created_at: Timestamp,
+}
+
+/// A member to be.
+pub struct NewMember<'a> {
+    /// Its id.
+    pub id: Id<id::Member>,
+    /// The e-mail address it signs in with, in lower case.
+    pub email: &'a str,
+    /// Argon2id of its password.
+    pub password_hash: &'a str,
+    /// What it is.
+    pub role: Role,
+}
+
+impl MemberRow {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: Id::from_uuid(row.get("id")?),
+            email: row.get("email")?,
+            role: Role::from_word(&row.get::<String>("role")?).ok_or(StoreError::Corrupt("role"))?,
+            created_at: at(row.get("created_at")?),
+        })
+    }
+}
+
+macro_rules! columns {
+    ($tail:literal) => {
+        concat!("select id, email, role, created_at from members ", $tail)
+    };
+}
+
+const EMAIL_TAKEN: StoreError = StoreError::Conflict("a member has that e-mail address already");
+const LAST_OWNER: StoreError = StoreError::Conflict("it is the last owner; make somebody else one first");
+
+/// Whether there is another owner; whoever asks next waits until this transaction ends.
+async fn has_other_owner(
+    tx: &mut Tx,
+    tenant: Id<id::Tenant>,
+    than: Id<id::Member>,
+) -> Result<bool, StoreError> {
+    const LOCK: &str = "update tenants set name = name where id = $1";
+    const OTHER: &str =
+        "select 1 as one from members where tenant_id = $1 and id <> $2 and role = 'owner' limit 1";
+    tx.execute(LOCK, args![tenant]).await?;
+    Ok(tx.fetch_one(OTHER, args![tenant, than]).await?.is_some())
+}
+
+impl TenantStore {
+    /// A page of members, newest first.
+    pub async fn members(
+        &self,
+        before: (Timestamp, Id<id::Member>),
+        limit: i64,
+    ) -> Result<Vec<MemberRow>, StoreError> {
+        const SQL: &str = columns!(
+            "where tenant_id = $1 and (created_at, id) < ($2, $3) order by created_at desc, id desc limit $4"
+        );
+        self.sees_whole_tenant()?;
+        let rows = self.db().read(SQL, args![self.tenant, before.0, before.1, limit]).await?;
+        rows.iter().map(MemberRow::from_row).collect()
+    }
+
+    /// One member.
+    pub async fn member(&self, id: Id<id::Member>) -> Result<MemberRow, StoreError> {
+        const SQL: &str = columns!("where tenant_id = $1 and id = $2");
+        self.sees_whole_tenant()?;
+        let row = self.db().read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
+        MemberRow::from_row(&row)
+    }
+
+    /// Writes a member.
+    pub async fn add_member(&self, new: &NewMember<'_>, now: Timestamp) -> Result<(), StoreError> {
+        const SQL: &str = "insert into members (id, tenant_id, email, password_hash, role, created_at)
+             values ($1, $2, $3, $4, $5, $6)";
+        self.sees_whole_tenant()?;
+        let values = args![new.id, self.tenant, new.email, new.password_hash, new.role.word(), now];
+        let act = Act::new("member.add", None, new.id).after(json!({"role": new.role.word()}));
+        let pen = self.pen().await?;
+        let mut tx = self.db().begin().await?;
+        tx.execute(SQL, values).await.map_err(|e| match e {
+            StoreError::Conflict(_) => EMAIL_TAKEN,
+            other => other,
+        })?;
+        pen.write(&mut tx, act, now).await?;
+        tx.commit().await
+    }
+
+    /// Makes a member something else.
+    pub async fn change_role(
+        &self,
+        member: &MemberRow,
+        role: Role,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "update members set role = $3 where tenant_id = $1 and id = $2 and role = $4";
+        self.sees_whole_tenant()?;
+        let pen = self.pen().await?;
+        let mut tx = self.db().begin().await?;
+        if !has_other_owner(&mut tx, self.tenant, member.id).await? && role != Role::Owner {
+            return Err(LAST_OWNER);
+        }
+        let args = args![self.tenant, member.id, role.word(), member.role.word()];
+        if tx.execute(SQL, args).await? == 0 {
+            return Err(StoreError::Changed);
+        }
+        let act = Act::new("member.change", None, member.id)
+            .before(json!({"role": member.role.word()}))
+            .after(json!({"role": role.word()}));
+        pen.write(&mut tx, act, now).await?;
+        tx.commit().await
+    }
+
+    /// Takes a member away.
+    pub async fn remove_member(&self, member: &MemberRow, now: Timestamp) -> Result<(), StoreError> {
+        const SQL: &str = "delete from members where tenant_id = $1 and id = $2 and role = $3";
+        self.sees_whole_tenant()?;
+        let pen = self.pen().await?;
+        let mut tx = self.db().begin().await?;
+        if !has_other_owner(&mut tx, self.tenant, member.id).await? {
+            return Err(LAST_OWNER);
+        }
+        if tx.execute(SQL, args![self.tenant, member.id, member.role.word()]).await? == 0 {
+            return Err(StoreError::Changed);
+        }
+        let act = Act::new("member.remove", None, member.id).before(json!({"role": member.role.word()}));
+        pen.write(&mut tx, act, now).await?;
+        tx.commit().await
+    }
+}

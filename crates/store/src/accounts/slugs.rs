@@ -1,0 +1,100 @@
+//! Webhook slugs: the secret part of an agent's webhook URL, and who it belongs to.
+//!
+//! Invariants (T3): a slug has 160 random bits; an agent has one that is current, and old ones for a day after it was
+//! rotated, or until the provider is seen on the current one. A slug grants nothing by itself: the signature decides.
+
+use redialer_core::{
+    Id, Timestamp,
+    chance::Chance,
+    id,
+    time::{minutes, plus},
+    timing::SLUG_GRACE_MINUTES,
+};
+
+use crate::{AgentRow, Store, StoreError, TenantStore, at, db::args, log::audit::Act};
+
+/// Who a webhook slug belongs to.
+#[derive(Debug, Clone, Copy)]
+pub struct SlugOwner {
+    /// The tenant.
+    pub tenant: Id<id::Tenant>,
+    /// Its workspace.
+    pub workspace: Id<id::Workspace>,
+    /// The agent.
+    pub agent: Id<id::Agent>,
+    /// Until when an old slug counts; `None` for a current one.
+    pub valid_until: Option<Timestamp>,
+}
+
+impl TenantStore {
+    /// Gives an agent a new slug. The old one counts for a day more, or, if that is wanted, until the provider is seen
+    /// on the new one.
+    pub async fn rotate_slug(
+        &self,
+        agent: &AgentRow,
+        until_seen: bool,
+        now: Timestamp,
+        chance: &Chance,
+    ) -> Result<String, StoreError> {
+        const OLD: &str = "update slugs set valid_until = $2, until_seen = $3
+             where agent_id = $1 and (valid_until is null or valid_until > $2)";
+        const NEW: &str = "insert into slugs (slug, agent_id) values ($1, $2)";
+        const AGENT: &str = "update agents set slug = $3, verified_at = null,
+                 updated_at = case when updated_at < $4 then $4 else updated_at + 1 end
+             where tenant_id = $1 and id = $2 and slug = $5";
+        self.sees(agent.workspace)?;
+        let slug = chance.token::<20>();
+        let until = plus(now, minutes(SLUG_GRACE_MINUTES));
+        let pen = self.pen().await?;
+        let mut tx = self.db().begin().await?;
+        if tx.execute(AGENT, args![self.tenant, agent.id, &slug, now, &agent.slug]).await? == 0 {
+            return Err(StoreError::Changed);
+        }
+        tx.execute(OLD, args![agent.id, until, until_seen]).await?;
+        tx.execute(NEW, args![&slug, agent.id]).await?;
+        let act = Act::new("agent.rotate_webhook_url", Some(agent.workspace), agent.id)
+            .after(serde_json::json!({"old_until": until.to_string(), "until_seen": until_seen}));
+        pen.write(&mut tx, act, now).await?;
+        tx.commit().await?;
+        Ok(slug)
+    }
+}
+
+impl Store {
+    /// Who a slug belongs to; `None` for slugs that are unknown, past their time, or of a deleted workspace. Read once a
+    /// second at most (`real_ms`).
+    pub async fn slug_owner(
+        &self,
+        slug: &str,
+        now: Timestamp,
+        real_ms: i64,
+    ) -> Result<Option<SlugOwner>, StoreError> {
+        let read = self.read_slug_owner(slug);
+        let owner = self.db.contexts.slugs.get_or_read(&slug.to_owned(), real_ms, read).await?;
+        Ok(owner.map(|owner| *owner).filter(|owner| owner.valid_until.is_none_or(|until| until > now)))
+    }
+
+    async fn read_slug_owner(&self, slug: &str) -> Result<Option<SlugOwner>, StoreError> {
+        const SQL: &str = "select a.tenant_id, a.workspace_id, a.id as agent_id, s.valid_until
+             from slugs s join agents a on a.id = s.agent_id join workspaces w on w.id = a.workspace_id
+             where s.slug = $1 and w.deleted_at is null";
+        let Some(row) = self.db.read_one(SQL, args![slug]).await? else { return Ok(None) };
+        Ok(Some(SlugOwner {
+            tenant: Id::from_uuid(row.get("tenant_id")?),
+            workspace: Id::from_uuid(row.get("workspace_id")?),
+            agent: Id::from_uuid(row.get("agent_id")?),
+            valid_until: row.get::<Option<i64>>("valid_until")?.map(at),
+        }))
+    }
+
+    /// Remembers that the provider's signature was seen on this agent's URL.
+    pub async fn verify_agent(&self, agent: Id<id::Agent>, now: Timestamp) -> Result<(), StoreError> {
+        const SQL: &str = "update agents set verified_at = $2 where id = $1 and verified_at is null";
+        const END: &str =
+            "update slugs set valid_until = $2 where agent_id = $1 and until_seen and valid_until > $2";
+        let mut tx = self.db.begin().await?;
+        tx.execute(SQL, args![agent, now]).await?;
+        tx.execute(END, args![agent, now]).await?;
+        tx.commit().await
+    }
+}

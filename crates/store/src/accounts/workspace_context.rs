@@ -1,0 +1,130 @@
+//! A workspace's desk: all that deciding and dialling for it need to know beside the callbacks themselves.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use redialer_core::{
+    Id, id,
+    policy::Policy,
+    tenant::{Limits, Plan},
+};
+
+use crate::{
+    AgentRow, Store, StoreError, TenantKey, WorkspaceRow,
+    crypto::tenant_keys::WrappedKey,
+    db::{Row, args},
+};
+
+/// A workspace with its agents, as they were at most a second ago, or a few while the database is slow; keys are
+/// sealed as on disk.
+pub struct Desk {
+    /// The workspace.
+    pub workspace: WorkspaceRow,
+    /// What its settings come to where no agent overrides them.
+    pub policy: Arc<Policy>,
+    agents: Vec<Seat>,
+    /// The tenant's plan.
+    pub plan: Plan,
+    own_numbers: BTreeSet<[u8; 16]>,
+    key: WrappedKey,
+}
+
+/// One agent at a desk.
+#[derive(Clone)]
+pub struct Seat {
+    /// The agent.
+    pub agent: Arc<AgentRow>,
+    /// What its settings come to.
+    pub policy: Arc<Policy>,
+}
+
+impl Seat {
+    /// An agent under the settings of its workspace.
+    pub fn of(agent: AgentRow, workspace: &WorkspaceRow) -> Self {
+        let policy = agent.settings(&workspace.settings).policy(&workspace.number_countries);
+        Self { agent: Arc::new(agent), policy: Arc::new(policy) }
+    }
+}
+
+impl Desk {
+    /// The agent that the provider calls so.
+    pub fn by_provider_id(&self, id: &str) -> Option<&Seat> {
+        self.agents.iter().find(|seat| seat.agent.provider_agent_id == id)
+    }
+
+    /// Whether the webhooks of an agent count: it is enabled, and within the plan's number of agents, the oldest first.
+    pub fn hears(&self, id: Id<id::Agent>, limits: &Limits) -> bool {
+        self.heard(limits).any(|agent| agent.id == id)
+    }
+
+    /// The agents whose webhooks count.
+    pub fn heard(&self, limits: &Limits) -> impl Iterator<Item = &AgentRow> {
+        let enabled = self.agents.iter().map(|seat| &*seat.agent).filter(|agent| agent.enabled);
+        limits.heard(enabled)
+    }
+
+    /// That agent; the provider may have lost it since.
+    pub fn agent(&self, id: Id<id::Agent>) -> Option<&Seat> {
+        self.agents.iter().find(|seat| seat.agent.id == id)
+    }
+
+    /// An agent, even one that the provider has lost and that is not at the desk.
+    pub async fn seat(&self, store: &Store, id: Id<id::Agent>) -> Result<Seat, StoreError> {
+        match self.agent(id) {
+            Some(seat) => Ok(seat.clone()),
+            None => Ok(Seat::of(store.of(self.workspace.tenant).agent(id).await?, &self.workspace)),
+        }
+    }
+
+    /// The extraction that says whether a callback was asked for, in calls of that agent.
+    pub fn callback_field(&self, agent: Id<id::Agent>) -> &str {
+        &self.agent(agent).map_or(&self.policy, |seat| &seat.policy).callback_field
+    }
+
+    /// Whether a number is one of the workspace's own.
+    pub fn is_own_number(&self, ix: &[u8; 16]) -> bool {
+        self.own_numbers.contains(ix)
+    }
+
+    /// Opens the tenant's key; it lives no longer than the work it is for.
+    pub async fn open_key(&self, store: &Store) -> Result<TenantKey, StoreError> {
+        store.opened(&self.key).await
+    }
+}
+
+impl Store {
+    /// The desk of a workspace, read once a second at most (`real_ms`), by one task at a time.
+    pub async fn desk(
+        &self,
+        tenant: Id<id::Tenant>,
+        workspace: Id<id::Workspace>,
+        real_ms: i64,
+    ) -> Result<Arc<Desk>, StoreError> {
+        let read = async { Box::pin(self.read_desk(tenant, workspace)).await.map(Some) };
+        self.db.contexts.desks.get_or_read(&workspace, real_ms, read).await?.ok_or(StoreError::NotFound)
+    }
+
+    async fn read_desk(
+        &self,
+        tenant: Id<id::Tenant>,
+        workspace: Id<id::Workspace>,
+    ) -> Result<Desk, StoreError> {
+        const KEY: &str =
+            "select plan, key_version, wrapped_key, other_version, other_wrapped from tenants where id = $1";
+        const NUMBERS: &str = "select number_ix from own_numbers where workspace_id = $1";
+        let of = self.of(tenant);
+        let row = of.workspace(workspace).await?;
+        let agents = of.roster(workspace).await?.into_iter().map(|agent| Seat::of(agent, &row)).collect();
+        let key = self.db.read_one(KEY, args![tenant]).await?.ok_or(StoreError::NotFound)?;
+        let ix = |row: &Row| row.number_ix("number_ix");
+        let own_numbers =
+            self.db.read(NUMBERS, args![workspace]).await?.iter().map(ix).collect::<Result<_, _>>()?;
+        Ok(Desk {
+            policy: Arc::new(row.settings.policy(&row.number_countries)),
+            workspace: row,
+            plan: Plan::from_word(&key.get::<String>("plan")?).ok_or(StoreError::Corrupt("plan"))?,
+            agents,
+            own_numbers,
+            key: WrappedKey::from_row(tenant, &key)?,
+        })
+    }
+}

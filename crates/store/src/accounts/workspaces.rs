@@ -1,0 +1,513 @@
+//! Provider accounts: their sealed keys, their settings, their pauses.
+
+use redialer_core::{
+    Id, Secret, Timestamp,
+    chance::Chance,
+    decide::Notice,
+    id,
+    settings::{Retention, WorkspaceSettings},
+    tenant::{Plan, Plans},
+    time::{minutes, plus},
+    timing::{PROBE_EVERY_MINUTES, SWEEP_EVERY_MINUTES, SYNC_EVERY_MINUTES},
+    workspace::{Pause, ProviderName},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    Store, StoreError, TenantKey, TenantStore, at, bucket_of,
+    db::{Row, Tx, args},
+    log::{activity::notice_of_workspace, audit::Act},
+};
+
+/// A workspace to be.
+pub struct NewWorkspace<'a> {
+    /// Its id.
+    pub id: Id<id::Workspace>,
+    /// Whose API it speaks.
+    pub provider: &'a ProviderName,
+    /// Its name.
+    pub name: &'a str,
+    /// The provider's API key.
+    pub api_key: &'a str,
+    /// How its webhooks prove who sent them: a document of the provider's.
+    pub webhook_auth: &'a [u8],
+    /// The provider's account that the API key is of; else a keyed digest of the key.
+    pub account: Option<&'a str>,
+    /// The settings that differ from the defaults.
+    pub settings: &'a Value,
+}
+
+/// A workspace.
+#[derive(Clone)]
+pub struct WorkspaceRow {
+    /// Its id.
+    pub id: Id<id::Workspace>,
+    /// Its tenant.
+    pub tenant: Id<id::Tenant>,
+    /// The tenant's bucket.
+    pub bucket: i64,
+    /// Whose API it speaks.
+    pub provider: ProviderName,
+    /// Its name.
+    pub name: String,
+    /// The settings in force.
+    pub settings: WorkspaceSettings,
+    /// The settings that were set; the others are the defaults.
+    pub set: Value,
+    /// How long payloads are kept.
+    pub retention: Retention,
+    /// Why it does not dial, and since when.
+    pub paused: Option<(Pause, Timestamp)>,
+    /// The provider's own words about that.
+    pub pause_message: Option<String>,
+    /// The provider's account of the key, if the provider names it.
+    pub account: Option<String>,
+    /// Countries of its own numbers, ISO 3166.
+    pub number_countries: Vec<String>,
+    /// What its key may not read.
+    pub missing_permissions: Vec<String>,
+    /// Whether it was restored from a backup and is not yet compared with the provider's records.
+    pub is_restoring: bool,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// Last changed by somebody.
+    pub updated_at: Timestamp,
+    api_key: Vec<u8>,
+    webhook_auth: Vec<u8>,
+}
+
+/// What a PATCH changes; `None` stays.
+#[derive(Default)]
+pub struct WorkspaceChange<'a> {
+    /// The name.
+    pub name: Option<&'a str>,
+    /// The API key; ends a pause.
+    pub api_key: Option<&'a str>,
+    /// How its webhooks prove who sent them from now on: a document of the provider's.
+    pub webhook_auth: Option<&'a [u8]>,
+    /// The provider's account of a new API key, if the provider names it.
+    pub account: Option<&'a str>,
+    /// The settings that differ from the defaults.
+    pub settings: Option<&'a Value>,
+    /// The retention.
+    pub retention: Option<&'a Retention>,
+    /// Only if it was last changed then.
+    pub if_unchanged: Option<Timestamp>,
+}
+
+/// A workspace whose turn it is.
+#[derive(Debug, Clone, Copy)]
+pub struct DueWorkspace {
+    /// The workspace.
+    pub id: Id<id::Workspace>,
+    /// Its tenant.
+    pub tenant: Id<id::Tenant>,
+}
+
+impl DueWorkspace {
+    /// From the columns `id` and `tenant_id`.
+    pub(crate) fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self { id: Id::from_uuid(row.get("id")?), tenant: Id::from_uuid(row.get("tenant_id")?) })
+    }
+}
+
+macro_rules! columns {
+    ($head:literal, $tail:literal) => {
+        concat!(
+            $head,
+            "id, tenant_id, (select plan from tenants where tenants.id = workspaces.tenant_id) as plan, bucket, provider, name, api_key, webhook_keys, defaults, retention, paused, paused_at,
+             pause_message, account, number_countries, missing_permissions,
+             epoch < (select coalesce(max(epoch), 0) from epochs) as is_restoring, created_at, updated_at",
+            $tail
+        )
+    };
+}
+
+impl WorkspaceRow {
+    fn from_row(row: &Row, plans: &Plans) -> Result<Self, StoreError> {
+        let set: Value = parsed(&row.get::<String>("defaults")?, "settings document")?;
+        let pause = row.get::<Option<String>>("paused")?.and_then(|w| Pause::from_word(&w));
+        let since = row.get::<Option<i64>>("paused_at")?;
+        Ok(Self {
+            id: Id::from_uuid(row.get("id")?),
+            tenant: Id::from_uuid(row.get("tenant_id")?),
+            bucket: row.get("bucket")?,
+            provider: ProviderName::new(&row.get::<String>("provider")?),
+            name: row.get("name")?,
+            settings: in_force(row, plans, &set)?,
+            set,
+            retention: parsed(&row.get::<String>("retention")?, "retention document")?,
+            paused: pause.map(|p| (p, at(since.unwrap_or(0)))),
+            pause_message: row.get("pause_message")?,
+            account: row.get("account")?,
+            number_countries: listed(&row.get::<String>("number_countries")?),
+            missing_permissions: listed(&row.get::<String>("missing_permissions")?),
+            is_restoring: row.get("is_restoring")?,
+            created_at: at(row.get("created_at")?),
+            updated_at: at(row.get("updated_at")?),
+            api_key: row.get("api_key")?,
+            webhook_auth: row.get("webhook_keys")?,
+        })
+    }
+
+    /// The provider's API key.
+    pub fn api_key(&self, key: &TenantKey) -> Result<Secret<String>, StoreError> {
+        let plain = key.open(API_KEY, self.id.uuid(), &self.api_key)?;
+        Ok(Secret::new(String::from_utf8_lossy(&plain).into_owned()))
+    }
+
+    /// How its webhooks prove who sent them: a document of the provider's.
+    pub fn webhook_auth(&self, key: &TenantKey) -> Result<Vec<u8>, StoreError> {
+        Ok(key.open(WEBHOOK_AUTH, self.id.uuid(), &self.webhook_auth)?)
+    }
+}
+
+pub(crate) const API_KEY: &str = "workspaces.api_key";
+/// The column was named when it held nothing but keys; sealed values are bound to its name.
+pub(crate) const WEBHOOK_AUTH: &str = "workspaces.webhook_keys";
+
+/// Words that are stored joined by commas.
+fn listed(text: &str) -> Vec<String> {
+    text.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|_| StoreError::Corrupt(what))
+}
+
+impl TenantStore {
+    /// Writes a workspace, if the plan has room for one more.
+    pub async fn create_workspace(
+        &self,
+        new: &NewWorkspace<'_>,
+        max: u32,
+        key: &TenantKey,
+        now: Timestamp,
+        chance: &Chance,
+    ) -> Result<(), StoreError> {
+        // Touching the tenant's row makes two creators take turns on Postgres.
+        const LOCK: &str = "update tenants set name = name where id = $1";
+        const COUNT: &str =
+            "select count(*) as n from workspaces where tenant_id = $1 and deleted_at is null";
+        const PUT: &str = "insert into workspaces
+                 (id, bucket, tenant_id, provider, name, api_key, webhook_keys, defaults, retention, created_at, updated_at, epoch, sweep_at, sync_at,
+                  account)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, (select coalesce(max(epoch), 0) from epochs), $11, $12, $13)";
+        let api_key = key.seal(API_KEY, new.id.uuid(), new.api_key.as_bytes(), chance);
+        let webhook_auth = key.seal(WEBHOOK_AUTH, new.id.uuid(), new.webhook_auth, chance);
+        let settings = new.settings.to_string();
+        let retention = serde_json::to_string(&Retention::default()).unwrap_or_default();
+        self.sees_whole_tenant()?;
+        let act = Act::new("workspace.create", Some(new.id), new.id)
+            .after(json!({"name": new.name, "provider": new.provider.as_str()}));
+        let pen = self.pen().await?;
+        let mut tx = self.db().begin().await?;
+        tx.execute(LOCK, args![self.tenant]).await?;
+        let n: i64 = tx.fetch_one(COUNT, args![self.tenant]).await?.ok_or(StoreError::NotFound)?.get("n")?;
+        if n >= i64::from(max) {
+            return Err(StoreError::Conflict("plan_limit"));
+        }
+        self.account_is_free(&mut tx, new.id, new.account).await?;
+        let bucket = bucket_of(self.tenant);
+        let provider = new.provider.as_str();
+        tx.execute(
+            PUT,
+            args![
+                new.id,
+                bucket,
+                self.tenant,
+                provider,
+                new.name,
+                api_key,
+                webhook_auth,
+                settings,
+                retention,
+                now,
+                plus(now, minutes(SWEEP_EVERY_MINUTES)),
+                plus(now, minutes(SYNC_EVERY_MINUTES)),
+                new.account
+            ],
+        )
+        .await?;
+        pen.write(&mut tx, act, now).await?;
+        tx.commit().await
+    }
+
+    /// Refuses a provider's account that another workspace has: both would act on the same calls.
+    pub(crate) async fn account_is_free(
+        &self,
+        tx: &mut Tx,
+        workspace: Id<id::Workspace>,
+        account: Option<&str>,
+    ) -> Result<(), StoreError> {
+        const SAME: &str = "select id from workspaces
+             where tenant_id = $1 and deleted_at is null and account = $2 and id <> $3 limit 1";
+        match tx.fetch_one(SAME, args![self.tenant, account, workspace]).await? {
+            Some(_) => Err(StoreError::Conflict("already_connected")),
+            None => Ok(()),
+        }
+    }
+
+    /// One workspace.
+    pub async fn workspace(&self, id: Id<id::Workspace>) -> Result<WorkspaceRow, StoreError> {
+        const SQL: &str =
+            columns!("select ", " from workspaces where tenant_id = $1 and id = $2 and deleted_at is null");
+        self.sees(id)?;
+        let row = self.db().read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
+        WorkspaceRow::from_row(&row, &self.store.plans)
+    }
+
+    /// A page of workspaces, newest first, from before that one.
+    pub async fn workspaces(
+        &self,
+        before: (Timestamp, Id<id::Workspace>),
+        limit: i64,
+    ) -> Result<Vec<WorkspaceRow>, StoreError> {
+        const SQL: &str = columns!(
+            "select ",
+            " from workspaces where tenant_id = $1 and deleted_at is null and (created_at, id) < ($2, $3)
+              order by created_at desc, id desc limit $4"
+        );
+        if let Some(own) = self.workspace {
+            let own = self.workspace(own).await?;
+            return Ok(if (own.created_at, own.id) < before { vec![own] } else { Vec::new() });
+        }
+        let rows = self.db().read(SQL, args![self.tenant, before.0, before.1, limit]).await?;
+        rows.iter().map(|row| WorkspaceRow::from_row(row, &self.store.plans)).collect()
+    }
+
+    /// Changes what is given.
+    pub async fn change_workspace(
+        &self,
+        id: Id<id::Workspace>,
+        change: &WorkspaceChange<'_>,
+        key: &TenantKey,
+        now: Timestamp,
+        chance: &Chance,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "update workspaces set
+                 name = coalesce($3, name), api_key = coalesce($4, api_key), webhook_keys = coalesce($5, webhook_keys),
+                 defaults = coalesce($6, defaults), retention = coalesce($7, retention),
+                 updated_at = case when updated_at < $8 then $8 else updated_at + 1 end
+             where tenant_id = $1 and id = $2 and deleted_at is null and (cast($9 as bigint) is null or updated_at = $9)";
+        const RESUME: &str =
+            "update workspaces set paused = null, paused_at = null, probe_at = null, pause_message = null,
+                 missing_permissions = '', account = $3 where tenant_id = $1 and id = $2";
+        let api_key = change.api_key.map(|k| key.seal(API_KEY, id.uuid(), k.as_bytes(), chance));
+        let has_new_key = api_key.is_some();
+        let webhook_auth = change.webhook_auth.map(|auth| key.seal(WEBHOOK_AUTH, id.uuid(), auth, chance));
+        let has_new_webhook_key = webhook_auth.is_some();
+        let settings = change.settings.map(Value::to_string);
+        let retention = change.retention.and_then(|r| serde_json::to_string(r).ok());
+        self.sees(id)?;
+        let pen = self.pen().await?;
+        let mut tx = self.db().begin().await?;
+        let before = settings_of(&mut tx, self, id).await?;
+        let changed = tx
+            .execute(
+                SQL,
+                args![
+                    self.tenant,
+                    id,
+                    change.name,
+                    api_key,
+                    webhook_auth,
+                    settings,
+                    retention,
+                    now,
+                    change.if_unchanged
+                ],
+            )
+            .await?;
+        if changed == 0 {
+            // It was there a moment ago.
+            return Err(StoreError::Changed);
+        }
+        if has_new_key {
+            self.account_is_free(&mut tx, id, change.account).await?;
+            tx.execute(RESUME, args![self.tenant, id, change.account]).await?;
+            tx.note_due_now();
+        }
+        let mut after = settings_of(&mut tx, self, id).await?;
+        for (name, replaced) in [("api_key", has_new_key), ("webhook_key", has_new_webhook_key)] {
+            if replaced {
+                after[name] = json!("replaced");
+            }
+        }
+        let (before, after) = differing(before, after);
+        let act = Act::new("workspace.change", Some(id), id).before(before).after(after);
+        pen.write(&mut tx, act, now).await?;
+        tx.commit().await
+    }
+}
+
+/// The settings in force for a workspace that set those, on the plan of its row.
+fn in_force(row: &Row, plans: &Plans, set: &Value) -> Result<WorkspaceSettings, StoreError> {
+    let plan = Plan::from_word(&row.get::<String>("plan")?).ok_or(StoreError::Corrupt("plan"))?;
+    WorkspaceSettings::resolved(set, plans.of(plan)).map_err(|_| StoreError::Corrupt("settings document"))
+}
+
+/// A workspace's settings as the audit log shows them.
+async fn settings_of(tx: &mut Tx, of: &TenantStore, id: Id<id::Workspace>) -> Result<Value, StoreError> {
+    const SQL: &str = "select name, (select plan from tenants where tenants.id = workspaces.tenant_id) as plan, defaults, retention
+         from workspaces where tenant_id = $1 and id = $2 and deleted_at is null";
+    let row = tx.fetch_one(SQL, args![of.tenant, id]).await?.ok_or(StoreError::NotFound)?;
+    let set = parsed(&row.get::<String>("defaults")?, "settings document")?;
+    Ok(json!({
+        "name": row.get::<String>("name")?,
+        "defaults": in_force(&row, &of.store.plans, &set)?.to_value(),
+        "retention": parsed::<Value>(&row.get::<String>("retention")?, "retention document")?,
+    }))
+}
+
+/// Of two objects only what is not the same in both.
+pub(crate) fn differing(before: Value, after: Value) -> (Value, Value) {
+    let (Value::Object(mut before), Value::Object(mut after)) = (before, after) else {
+        return (Value::Null, Value::Null);
+    };
+    let names: Vec<String> = before.keys().chain(after.keys()).cloned().collect();
+    for name in names {
+        let (old, new) = (before.remove(&name), after.remove(&name));
+        let (old, new) = match (old, new) {
+            (Some(old @ Value::Object(_)), Some(new @ Value::Object(_))) if old != new => {
+                let (old, new) = differing(old, new);
+                (Some(old), Some(new))
+            }
+            (old, new) if old == new => continue,
+            pair => pair,
+        };
+        before.extend(old.map(|v| (name.clone(), v)));
+        after.extend(new.map(|v| (name, v)));
+    }
+    (Value::Object(before), Value::Object(after))
+}
+
+impl TenantStore {
+    /// How many workspaces there are.
+    pub async fn count_workspaces(&self) -> Result<i64, StoreError> {
+        const SQL: &str = "select count(*) as n from workspaces where tenant_id = $1 and deleted_at is null";
+        if self.workspace.is_some() {
+            return Ok(1);
+        }
+        let row = self.db().read_one(SQL, args![self.tenant]).await?;
+        row.ok_or(StoreError::Corrupt("count"))?.get("n")
+    }
+}
+
+impl Store {
+    /// Dials again.
+    pub async fn resume(&self, id: Id<id::Workspace>, now: Timestamp) -> Result<(), StoreError> {
+        const SQL: &str =
+            "update workspaces set paused = null, paused_at = null, probe_at = null, pause_message = null
+             where id = $1 and paused is not null";
+        let mut tx = self.db.begin().await?;
+        if tx.execute(SQL, args![id]).await? == 1 {
+            notice_of_workspace(&mut tx, id, Notice::Resumed, now).await?;
+            tx.note_due_now();
+        }
+        tx.commit().await
+    }
+
+    /// Stops dialing for a workspace: the provider refused its key or its payment.
+    pub async fn pause(
+        &self,
+        id: Id<id::Workspace>,
+        why: Pause,
+        message: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        pause(&mut tx, id, why, message, now).await?;
+        tx.commit().await
+    }
+
+    /// Remembers whether the workspace's key has a permission.
+    pub async fn set_permission(
+        &self,
+        id: Id<id::Workspace>,
+        permission: &str,
+        has_it: bool,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "select missing_permissions from workspaces where id = $1";
+        const SET: &str = "update workspaces set missing_permissions = $2 where id = $1";
+        let mut tx = self.db.begin().await?;
+        let Some(row) = tx.fetch_one(SQL, args![id]).await? else { return Ok(()) };
+        let mut missing = listed(&row.get::<String>("missing_permissions")?);
+        if missing.iter().any(|known| known == permission) != has_it {
+            return Ok(());
+        }
+        missing.retain(|known| known != permission);
+        if !has_it {
+            missing.push(permission.to_owned());
+        }
+        missing.sort();
+        tx.execute(SET, args![id, missing.join(",")]).await?;
+        tx.commit().await
+    }
+
+    /// Remembers which account of the provider's a workspace's key is of.
+    pub async fn set_account(&self, id: Id<id::Workspace>, account: &str) -> Result<(), StoreError> {
+        const SQL: &str = "update workspaces set account = $2 where id = $1 and account is null";
+        self.db.write(SQL, args![id, account]).await?;
+        Ok(())
+    }
+
+    /// Workspaces whose roster is due to be pulled, put off to `next_at` so that no other replica pulls it too.
+    pub async fn due_syncs(
+        &self,
+        range: (i64, i64),
+        now: Timestamp,
+        next_at: Timestamp,
+    ) -> Result<Vec<DueWorkspace>, StoreError> {
+        const SQL: &str = "update workspaces set sync_at = $4
+             where bucket between $1 and $2 and paused is null and deleted_at is null and sync_at <= $3
+             returning id, tenant_id";
+        self.taken(SQL, range, now, next_at).await
+    }
+
+    /// Paused workspaces whose probe is due, put off to `next_at` so that no other replica probes too.
+    pub async fn due_probes(
+        &self,
+        range: (i64, i64),
+        now: Timestamp,
+        next_at: Timestamp,
+    ) -> Result<Vec<DueWorkspace>, StoreError> {
+        const SQL: &str = "update workspaces set probe_at = $4
+             where bucket between $1 and $2 and paused is not null and deleted_at is null and probe_at <= $3
+             returning id, tenant_id";
+        self.taken(SQL, range, now, next_at).await
+    }
+
+    async fn taken(
+        &self,
+        sql: &'static str,
+        range: (i64, i64),
+        now: Timestamp,
+        next_at: Timestamp,
+    ) -> Result<Vec<DueWorkspace>, StoreError> {
+        let mut tx = self.db.begin().await?;
+        let rows = tx.fetch(sql, args![range.0, range.1, now, next_at]).await?;
+        tx.commit().await?;
+        rows.iter().map(DueWorkspace::from_row).collect()
+    }
+}
+
+/// Stops dialling for a workspace until a probe or a new key succeeds.
+pub(crate) async fn pause(
+    tx: &mut Tx,
+    id: Id<id::Workspace>,
+    why: Pause,
+    message: Option<&str>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const NEW: &str = "update workspaces set paused = $2, paused_at = $3, probe_at = $4, pause_message = $5
+         where id = $1 and paused is null";
+    const AGAIN: &str =
+        "update workspaces set paused = $2, probe_at = $3, pause_message = coalesce($4, pause_message)
+         where id = $1 and paused is not null";
+    let probe_at = plus(now, minutes(PROBE_EVERY_MINUTES));
+    if tx.execute(NEW, args![id, why.word(), now, probe_at, message]).await? == 1 {
+        return notice_of_workspace(tx, id, Notice::Paused, now).await;
+    }
+    tx.execute(AGAIN, args![id, why.word(), probe_at, message]).await.map(|_| ())
+}

@@ -1,0 +1,191 @@
+//! Persons: locked and read for every decision, and the rows of callbacks that are written for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use redialer_core::{
+    Id, Timestamp,
+    agent::Channel,
+    callback::{HeldFor, Live, State, waits_as},
+    decide::{Person, Planned},
+    id,
+};
+
+use uuid::Uuid;
+
+use crate::{
+    StoreError, at,
+    callbacks::rows::{reason_of, state_of},
+    db::{Row, Tx, Value, bulk_sql::RowValues, row},
+};
+
+/// A workspace, and the keyed hash of a number.
+pub(crate) type PersonKey = (Uuid, [u8; 16]);
+
+/// A person of a workspace.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PersonRef {
+    pub(crate) bucket: i64,
+    pub(crate) tenant: Id<id::Tenant>,
+    pub(crate) workspace: Id<id::Workspace>,
+    pub(crate) ix: [u8; 16],
+}
+
+impl PersonRef {
+    pub(crate) const fn key(&self) -> PersonKey {
+        (self.workspace.uuid(), self.ix)
+    }
+
+    pub(crate) fn values(self) -> RowValues {
+        row![self.bucket, self.workspace, self.ix, self.tenant]
+    }
+}
+
+/// Makes others that decide about this person wait until this transaction ends. On SQLite everybody does.
+pub(crate) async fn lock_person(tx: &mut Tx, person: PersonRef) -> Result<(), StoreError> {
+    const SQL: &str = "insert into persons (bucket, workspace_id, person_ix, tenant_id, seq) values {rows}
+         on conflict (bucket, workspace_id, person_ix) do update set seq = persons.seq + 1";
+    if !tx.is_postgres()? {
+        return Ok(());
+    }
+    let row = [person.values(), row![1_i64]].concat();
+    tx.execute_rows(SQL, vec![], vec![row]).await.map(|_| ())
+}
+
+/// The same for the persons of a batch that have a row; those that have none yet. Whoever decides about one of these writes
+/// its row, and so finds out that somebody else did.
+pub(crate) async fn lock_persons(
+    tx: &mut Tx,
+    persons: impl IntoIterator<Item = PersonRef>,
+) -> Result<BTreeSet<PersonKey>, StoreError> {
+    // In one order, so that two transactions never wait for each other.
+    const SQL: &str = "with v (bucket, workspace_id, person_ix) as (values {rows})
+         select p.workspace_id, p.person_ix from v cross join persons p
+         where p.bucket = v.bucket and p.workspace_id = v.workspace_id and p.person_ix = v.person_ix
+         order by p.workspace_id, p.person_ix for update of p";
+    if !tx.is_postgres()? {
+        return Ok(BTreeSet::new());
+    }
+    let persons: BTreeMap<PersonKey, PersonRef> = persons.into_iter().map(|p| (p.key(), p)).collect();
+    let rows = persons.values().map(|p| row![p.bucket, p.workspace, p.ix]).collect();
+    let mut new: BTreeSet<PersonKey> = persons.into_keys().collect();
+    for row in tx.fetch_rows(SQL, vec![], rows).await? {
+        new.remove(&(row.get("workspace_id")?, row.number_ix("person_ix")?));
+    }
+    Ok(new)
+}
+
+/// Reads those persons. A person without any row is left out.
+pub(crate) async fn read_persons(
+    tx: &mut Tx,
+    of: impl IntoIterator<Item = PersonRef>,
+) -> Result<BTreeMap<PersonKey, Person>, StoreError> {
+    // Left joins: so both engines begin with the persons of the batch.
+    const SQL: &str = "with v (bucket, workspace_id, person_ix, tenant_id) as (values {rows})
+         select v.workspace_id, v.person_ix, p.reached_at, s.id as suppression_id, b.id, b.chain_id, b.state, b.reason,
+             b.born_of, b.agent_id, coalesce(c.spent, 0) as spent
+         from v
+             left join persons p
+                 on p.bucket = v.bucket and p.workspace_id = v.workspace_id and p.person_ix = v.person_ix
+             left join suppressions s
+                 on s.bucket = v.bucket and s.tenant_id = v.tenant_id and s.number_ix = v.person_ix
+             left join callbacks b
+                 on b.bucket = v.bucket and b.workspace_id = v.workspace_id and b.person_ix = v.person_ix
+                 and b.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
+             left join chains c on c.bucket = b.bucket and c.id = b.chain_id
+         where p.bucket is not null or s.bucket is not null or b.bucket is not null";
+    let mut persons: BTreeMap<PersonKey, Person> = BTreeMap::new();
+    // A row for each callback that is not final, or one row.
+    for row in tx.fetch_rows(SQL, vec![], of.into_iter().map(PersonRef::values).collect()).await? {
+        let person = persons.entry((row.get("workspace_id")?, row.number_ix("person_ix")?)).or_default();
+        person.suppressed = row.get::<Option<Uuid>>("suppression_id")?.is_some();
+        person.reached_at = row.get::<Option<i64>>("reached_at")?.map(at);
+        if row.get::<Option<Uuid>>("id")?.is_some() {
+            person.live.push(live_of(&row)?);
+        }
+    }
+    Ok(persons)
+}
+
+/// What a decision knows of another callback.
+pub(crate) fn live_of(row: &Row) -> Result<Live, StoreError> {
+    Ok(Live {
+        id: Id::from_uuid(row.get("id")?),
+        chain: Id::from_uuid(row.get("chain_id")?),
+        spent: u32::try_from(row.get::<i64>("spent")?).unwrap_or(0),
+        state: state_of(row)?,
+        reason: reason_of(row)?,
+        born_of: at(row.get("born_of")?),
+        agent: Id::from_uuid(row.get("agent_id")?),
+    })
+}
+
+/// A callback row to be.
+pub(crate) struct NewRow<'a> {
+    pub(crate) id: Id<id::Callback>,
+    pub(crate) bucket: i64,
+    pub(crate) tenant: Id<id::Tenant>,
+    pub(crate) workspace: Id<id::Workspace>,
+    pub(crate) agent: Id<id::Agent>,
+    pub(crate) channel: Channel,
+    pub(crate) person_ix: [u8; 16],
+    pub(crate) planned: &'a Planned,
+    pub(crate) source: Option<&'a str>,
+    pub(crate) kind: &'static str,
+    pub(crate) test: bool,
+    pub(crate) sealed: Vec<u8>,
+    /// The agent with which it is the one promise; `None` in the whole workspace.
+    pub(crate) promise_scope: Option<Id<id::Agent>>,
+    /// Whether it is dialed at once by a person's decision, outside calling hours too.
+    pub(crate) forced: bool,
+    /// The keyed index of the id that a program gave it.
+    pub(crate) external_ix: Option<[u8; 16]>,
+    /// When it is made.
+    pub(crate) now: Timestamp,
+}
+
+impl NewRow<'_> {
+    /// The chain it belongs to: its own when it is the first of one.
+    /// The state it begins in.
+    pub(crate) const fn state(&self) -> State {
+        waits_as(self.planned.held, false).0
+    }
+
+    pub(crate) fn values(&self) -> Vec<Value> {
+        let p = self.planned;
+        row![
+            self.bucket,
+            self.id,
+            self.tenant,
+            self.workspace,
+            self.agent,
+            self.channel.word(),
+            p.chain.unwrap_or(self.id.as_root()),
+            p.parent,
+            self.person_ix,
+            self.state().word(),
+            p.held.map(HeldFor::word),
+            p.reason.word(),
+            p.cause.clone(),
+            p.attempt,
+            p.max_attempts,
+            p.attempt >= p.max_attempts,
+            self.forced,
+            p.requested_for,
+            p.scheduled_for,
+            p.scheduled_for,
+            &p.zone.name,
+            p.zone.source.word(),
+            p.born_of,
+            self.source,
+            self.kind,
+            0_i64,
+            0_i64,
+            self.sealed.as_slice(),
+            self.now,
+            self.now,
+            self.test,
+            self.promise_scope.unwrap_or(Id::from_uuid(Uuid::nil())),
+            self.external_ix.map(|ix| ix.to_vec())
+        ]
+    }
+}

@@ -1,0 +1,455 @@
+//! Callbacks as rows: reading, listing, and what people do to them.
+
+use std::collections::BTreeMap;
+
+use redialer_core::{
+    Id, Timestamp,
+    agent::{Channel, Version},
+    callback::{RedialReason, State},
+    chance::Chance,
+    decide::{Candidate, Person, Planned, Refused},
+    id,
+    time::{Zone, ZoneSource},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{
+    StoreError, TenantKey, TenantStore, at, bucket_of,
+    callbacks::{
+        persons::{NewRow, PersonRef, lock_person, read_persons},
+        transitions::{self, ByHand},
+    },
+    db::{Row, Tx, args},
+    log::audit::Act,
+};
+
+/// A callback.
+#[derive(Clone)]
+pub struct CallbackRow {
+    /// Its id.
+    pub id: Id<id::Callback>,
+    /// Its workspace.
+    pub workspace: Id<id::Workspace>,
+    /// The agent that dials.
+    pub agent: Id<id::Agent>,
+    /// Its chain.
+    pub chain: Id<id::Chain>,
+    /// The callback it follows.
+    pub parent: Option<Id<id::Callback>>,
+    /// Where it stands.
+    pub state: State,
+    /// What it is held for.
+    pub held_for: Option<String>,
+    /// Why it exists.
+    pub reason: RedialReason,
+    /// The ordinal within its chain.
+    pub attempt: i64,
+    /// The chain's ceiling, as of this attempt.
+    pub max_attempts: i64,
+    /// Whether it is the chain's last.
+    pub is_final: bool,
+    /// Whether a person named its moment.
+    pub forced: bool,
+    /// The moment that was asked for.
+    pub requested_for: Option<Timestamp>,
+    /// When to dial.
+    pub scheduled_for: Timestamp,
+    /// The callee's clock.
+    pub zone: Zone,
+    /// The provider's id of the call that led to it.
+    pub source_call_id: Option<String>,
+    /// The provider's id of the call it became.
+    pub provider_call_id: Option<String>,
+    /// How that ended, in the provider's words.
+    pub outcome: Option<String>,
+    /// The provider's own sentence about a dial that it refused.
+    pub outcome_message: Option<String>,
+    /// What replaced it; of an unresolved one, what a person forced in its place.
+    pub superseded_by: Option<Id<id::Callback>>,
+    /// When the provider placed it.
+    pub dialed_at: Option<Timestamp>,
+    /// Whether a program or a person scheduled it.
+    pub is_manual: bool,
+    /// Whether it is dialed at the simulator.
+    pub test: bool,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// Last changed.
+    pub updated_at: Timestamp,
+    /// Voice or chat.
+    pub channel: Channel,
+    /// The keyed index of the number.
+    pub person_ix: [u8; 16],
+    pub(crate) sealed: Vec<u8>,
+}
+
+impl CallbackRow {
+    /// What its gates judge of it; `to` is its number.
+    pub fn candidate<'a>(&'a self, to: &'a str) -> Candidate<'a> {
+        Candidate {
+            reason: self.reason,
+            requested_for: self.requested_for,
+            scheduled_for: self.scheduled_for,
+            forced: self.forced,
+            test: self.test,
+            to,
+            zone: &self.zone,
+        }
+    }
+}
+
+/// What is personal about a callback: sealed as one value.
+#[derive(Clone, Serialize, Deserialize, Default)]
+pub struct Secrets {
+    /// The number to dial, E.164.
+    pub to: String,
+    /// The number to dial from, E.164.
+    pub from: Option<String>,
+    /// The original call's dynamic variables.
+    pub variables: BTreeMap<String, String>,
+    /// The original call's metadata, a JSON object as text.
+    pub metadata: Option<String>,
+    /// The agent's version: `tag:…`, `number:…`, or absent for the published one.
+    pub version: Option<String>,
+    /// The words the time rests on.
+    pub evidence: Option<String>,
+    /// What read them.
+    pub rule: Option<String>,
+    /// How sure it was, 0 to 1.
+    pub confidence: Option<f64>,
+    /// The first and the last moment that would have done as well, milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<(i64, i64)>,
+    /// What was not certain about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<String>,
+    /// The id that a program gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+}
+
+pub(crate) const SEALED: &str = "callbacks.sealed";
+
+impl Secrets {
+    /// Sealed for that callback.
+    pub fn seal(&self, id: Id<id::Callback>, key: &TenantKey, chance: &Chance) -> Vec<u8> {
+        let plain = serde_json::to_vec(self).unwrap_or_default();
+        key.seal(SEALED, id.uuid(), &plain, chance)
+    }
+
+    pub(crate) fn open(id: Id<id::Callback>, sealed: &[u8], key: &TenantKey) -> Result<Self, StoreError> {
+        serde_json::from_slice(&key.open(SEALED, id.uuid(), sealed)?)
+            .map_err(|_| StoreError::Corrupt("callback"))
+    }
+
+    /// The version as text.
+    pub fn version_text(version: &Version) -> Option<String> {
+        match version {
+            Version::Tag(tag) => Some(format!("tag:{tag}")),
+            Version::Number(n) => Some(format!("number:{n}")),
+            Version::LatestPublished => None,
+        }
+    }
+
+    /// The agent's version.
+    pub fn version(&self) -> Version {
+        match self.version.as_deref().and_then(|v| v.split_once(':')) {
+            Some(("tag", tag)) => Version::Tag(tag.to_owned()),
+            Some(("number", n)) => n.parse().map_or(Version::LatestPublished, Version::Number),
+            _ => Version::LatestPublished,
+        }
+    }
+}
+
+macro_rules! columns {
+    ($($tail:literal),+) => {
+        concat!(
+            "select id, workspace_id, agent_id, chain_id, parent_id, state, held_for, reason, attempt, max_attempts,
+             is_final, forced, requested_for, scheduled_for, timezone, timezone_source, source_call_id, provider_call_id,
+             outcome, outcome_message, superseded_by, dialed_at, source_kind, test, created_at, updated_at, channel,
+             person_ix, sealed from callbacks ",
+            $($tail),+
+        )
+    };
+}
+
+pub(crate) use columns;
+
+impl CallbackRow {
+    pub(crate) fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: Id::from_uuid(row.get("id")?),
+            workspace: Id::from_uuid(row.get("workspace_id")?),
+            agent: Id::from_uuid(row.get("agent_id")?),
+            chain: Id::from_uuid(row.get("chain_id")?),
+            parent: row.get::<Option<uuid::Uuid>>("parent_id")?.map(Id::from_uuid),
+            state: state_of(row)?,
+            held_for: row.get("held_for")?,
+            reason: reason_of(row)?,
+            attempt: row.get("attempt")?,
+            max_attempts: row.get("max_attempts")?,
+            is_final: row.get("is_final")?,
+            forced: row.get("forced")?,
+            requested_for: row.get::<Option<i64>>("requested_for")?.map(at),
+            scheduled_for: at(row.get("scheduled_for")?),
+            zone: zone_of(row)?,
+            source_call_id: row.get("source_call_id")?,
+            provider_call_id: row.get("provider_call_id")?,
+            outcome: row.get("outcome")?,
+            outcome_message: row.get("outcome_message")?,
+            superseded_by: row.get::<Option<uuid::Uuid>>("superseded_by")?.map(Id::from_uuid),
+            dialed_at: row.get::<Option<i64>>("dialed_at")?.map(at),
+            is_manual: row.get::<String>("source_kind")? == MANUAL,
+            test: row.get("test")?,
+            created_at: at(row.get("created_at")?),
+            updated_at: at(row.get("updated_at")?),
+            channel: Channel::from_word(&row.get::<String>("channel")?),
+            person_ix: row.number_ix("person_ix")?,
+            sealed: row.get("sealed")?,
+        })
+    }
+
+    /// What is personal about it.
+    pub fn secrets(&self, key: &TenantKey) -> Result<Secrets, StoreError> {
+        Secrets::open(self.id, &self.sealed, key)
+    }
+}
+
+pub(crate) fn state_of(row: &Row) -> Result<State, StoreError> {
+    State::from_word(&row.get::<String>("state")?).ok_or(StoreError::Corrupt("state"))
+}
+
+pub(crate) fn reason_of(row: &Row) -> Result<RedialReason, StoreError> {
+    RedialReason::from_word(&row.get::<String>("reason")?).ok_or(StoreError::Corrupt("reason"))
+}
+
+pub(crate) fn zone_of(row: &Row) -> Result<Zone, StoreError> {
+    let source = ZoneSource::from_word(&row.get::<String>("timezone_source")?);
+    Ok(Zone { name: row.get("timezone")?, source, is_sure: true })
+}
+
+/// A callback that somebody schedules by hand.
+pub struct ManualPlan<'a> {
+    /// Its id.
+    pub id: Id<id::Callback>,
+    /// Its workspace.
+    pub workspace: Id<id::Workspace>,
+    /// The agent that dials.
+    pub agent: Id<id::Agent>,
+    /// Voice or chat.
+    pub channel: Channel,
+    /// The keyed index of the number.
+    pub person_ix: [u8; 16],
+    /// What is personal about it.
+    pub secrets: &'a Secrets,
+    /// The agent with which it is the one promise; `None` in the whole workspace.
+    pub promise_scope: Option<Id<id::Agent>>,
+    /// The unresolved callback that it is forced in place of.
+    pub forces: Option<Id<id::Callback>>,
+}
+
+/// Why a callback was not scheduled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotWritten {
+    /// A decision says no.
+    Refused(Refused),
+    /// The unresolved callback was forced before; this one came of it.
+    ForcedBefore(Id<id::Callback>),
+}
+
+/// How a callback that a program or a person scheduled is marked.
+const MANUAL: &str = "manual";
+
+/// The state does not allow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotNow {
+    /// The request may be on its way, or the phone rings.
+    Dialling,
+    /// It has ended.
+    Final,
+}
+
+/// Names the one callback that a person forced in place of an unresolved one; the earlier one, if there was one.
+async fn succeed(
+    tx: &mut Tx,
+    bucket: i64,
+    unresolved: Id<id::Callback>,
+    by: Id<id::Callback>,
+) -> Result<Option<Id<id::Callback>>, StoreError> {
+    const BEFORE: &str = "select superseded_by from callbacks where bucket = $1 and id = $2";
+    if transitions::name_successor(tx, bucket, unresolved, by).await? {
+        return Ok(None);
+    }
+    let row = tx.fetch_one(BEFORE, args![bucket, unresolved]).await?.ok_or(StoreError::NotFound)?;
+    let before: Option<uuid::Uuid> = row.get("superseded_by")?;
+    before.map(|id| Some(Id::from_uuid(id))).ok_or(StoreError::Changed)
+}
+
+impl TenantStore {
+    /// One callback.
+    pub async fn callback(&self, id: Id<id::Callback>) -> Result<CallbackRow, StoreError> {
+        const SQL: &str = columns!("where bucket = $1 and tenant_id = $2 and id = $3 and test = $4");
+        let args = args![bucket_of(self.tenant), self.tenant, id, self.test];
+        let row = self.db().read_one(SQL, args).await?;
+        let callback = CallbackRow::from_row(&row.ok_or(StoreError::NotFound)?)?;
+        self.sees(callback.workspace)?;
+        Ok(callback)
+    }
+
+    /// Dials that a chain has spent; none where there is no such chain.
+    pub async fn spent(&self, chain: Id<id::Chain>) -> Result<u32, StoreError> {
+        const SQL: &str = "select spent from chains where bucket = $1 and tenant_id = $2 and id = $3";
+        let row = self.db().read_one(SQL, args![bucket_of(self.tenant), self.tenant, chain]).await?;
+        let spent: Option<i64> = row.map(|row| row.get("spent")).transpose()?;
+        Ok(spent.map_or(0, |n| u32::try_from(n).unwrap_or(0)))
+    }
+
+    /// The number that an agent was last known to dial from, among its newest callbacks.
+    pub async fn last_number_of(
+        &self,
+        agent: Id<id::Agent>,
+        key: &TenantKey,
+    ) -> Result<Option<String>, StoreError> {
+        const SQL: &str = columns!(
+            "where bucket = $1 and tenant_id = $2 and agent_id = $3 and test = $4 order by created_at desc, id desc limit 20"
+        );
+        let rows = self.db().read(SQL, args![bucket_of(self.tenant), self.tenant, agent, self.test]).await?;
+        for row in &rows {
+            let row = CallbackRow::from_row(row)?;
+            if let Some(from) = row.secrets(key).ok().and_then(|secrets| secrets.from) {
+                return Ok(Some(from));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes a callback that somebody scheduled by hand, superseding what waits for that person.
+    pub async fn schedule(
+        &self,
+        manual: &ManualPlan<'_>,
+        decide: impl FnOnce(&Person) -> Result<(Planned, Vec<Id<id::Callback>>), Refused> + Send,
+        key: &TenantKey,
+        now: Timestamp,
+        chance: &Chance,
+    ) -> Result<Result<(), NotWritten>, StoreError> {
+        self.sees(manual.workspace)?;
+        let bucket = bucket_of(self.tenant);
+        let pen = self.pen().await?;
+        let mut tx = self.db().begin().await?;
+        let of = PersonRef { bucket, tenant: self.tenant, workspace: manual.workspace, ix: manual.person_ix };
+        lock_person(&mut tx, of).await?;
+        let person = read_persons(&mut tx, [of]).await?.remove(&of.key()).unwrap_or_default();
+        let (planned, replaced) = match decide(&person) {
+            Ok(plan) => plan,
+            Err(refused) => return Ok(Err(NotWritten::Refused(refused))),
+        };
+        if let Some(forced) = manual.forces
+            && let Some(before) = succeed(&mut tx, bucket, forced, manual.id).await?
+        {
+            return Ok(Err(NotWritten::ForcedBefore(before)));
+        }
+        let ended: Vec<_> = replaced.iter().map(|id| (bucket, *id, Some(manual.id))).collect();
+        transitions::supersede(&mut tx, &ended, now).await?;
+        let row = NewRow {
+            id: manual.id,
+            bucket,
+            tenant: self.tenant,
+            workspace: manual.workspace,
+            agent: manual.agent,
+            channel: manual.channel,
+            person_ix: manual.person_ix,
+            planned: &planned,
+            source: None,
+            // A callback that replaces an unresolved one carries the call's metadata, which may contain numbers.
+            kind: if manual.forces.is_some() { "forced" } else { MANUAL },
+            forced: manual.forces.is_some(),
+            test: self.test,
+            sealed: manual.secrets.seal(manual.id, key, chance),
+            promise_scope: manual.promise_scope,
+            external_ix: manual.secrets.external_id.as_deref().map(|id| key.index_external(id)),
+            now,
+        };
+        transitions::insert_all(&mut tx, &[row], now).await?;
+        let act = Act::new("callback.create", Some(manual.workspace), manual.id).after(
+            json!({"agent_id": manual.agent.to_string(), "scheduled_for": planned.scheduled_for.to_string()}),
+        );
+        pen.write(&mut tx, act, now).await?;
+        tx.commit().await?;
+        Ok(Ok(()))
+    }
+
+    /// Cancels a callback that is not being dialled (I7).
+    pub async fn cancel(
+        &self,
+        id: Id<id::Callback>,
+        now: Timestamp,
+    ) -> Result<Result<(), NotNow>, StoreError> {
+        self.act(id, ByHand::Cancel, "callback.cancel", now).await
+    }
+
+    /// Makes a waiting callback due now, whatever the hour.
+    pub async fn force(
+        &self,
+        id: Id<id::Callback>,
+        now: Timestamp,
+    ) -> Result<Result<(), NotNow>, StoreError> {
+        self.act(id, ByHand::Force, "callback.force", now).await
+    }
+
+    /// Moves a waiting callback to that instant, unshifted.
+    pub async fn reschedule(
+        &self,
+        id: Id<id::Callback>,
+        to: Timestamp,
+        if_unchanged: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Result<(), NotNow>, StoreError> {
+        self.act(id, ByHand::Reschedule(to, if_unchanged), "callback.reschedule", now).await
+    }
+
+    /// Changes one callback by somebody's will, and writes that down.
+    async fn act(
+        &self,
+        id: Id<id::Callback>,
+        what: ByHand,
+        action: &'static str,
+        now: Timestamp,
+    ) -> Result<Result<(), NotNow>, StoreError> {
+        const STANDS: &str = "select workspace_id, state, scheduled_for from callbacks
+             where bucket = $1 and tenant_id = $2 and id = $3 and test = $4";
+        let pen = self.pen().await?;
+        let mut tx = self.db().begin().await?;
+        let changed = {
+            let stands = async |tx: &mut Tx| {
+                let args = args![bucket_of(self.tenant), self.tenant, id, self.test];
+                let row = tx.fetch_one(STANDS, args).await?;
+                row.ok_or(StoreError::NotFound)
+            };
+            let before = stands(&mut tx).await?;
+            self.sees(Id::from_uuid(before.get("workspace_id")?))?;
+            let of = (bucket_of(self.tenant), self.tenant);
+            if !transitions::by_hand(&mut tx, of, id, what, now).await? {
+                // It may have changed since it was read.
+                let state = state_of(&stands(&mut tx).await?)?;
+                if state.is_waiting() {
+                    return Err(StoreError::Changed);
+                }
+                return Ok(Err(if state.is_final() { NotNow::Final } else { NotNow::Dialling }));
+            }
+            (before, stands(&mut tx).await?)
+        };
+        let told = |row: &Row| {
+            Ok::<_, StoreError>(json!({
+                "state": row.get::<String>("state")?,
+                "scheduled_for": at(row.get("scheduled_for")?).to_string(),
+            }))
+        };
+        let act = Act::new(action, Some(Id::from_uuid(changed.0.get("workspace_id")?)), id)
+            .before(told(&changed.0)?)
+            .after(told(&changed.1)?);
+        pen.write(&mut tx, act, now).await?;
+        tx.commit().await?;
+        Ok(Ok(()))
+    }
+}

@@ -1,0 +1,365 @@
+//! The only file that changes callbacks: every state a callback leaves and enters.
+//!
+//! Invariants: a statement guards on the states it may start from, and core's table allows each of its changes
+//! ([`State::may_become`]; a test compares the texts). The change, its row in the outbox (`callback_events`) and the
+//! note that something may be due sooner belong to one transaction; no caller has to remember them. A final state is
+//! never left (I12).
+
+mod statements;
+
+use redialer_core::{
+    Id, Timestamp,
+    callback::{HeldFor, State, waits_as},
+    id,
+};
+
+use crate::{
+    StoreError,
+    callbacks::{persons::NewRow, rows::state_of},
+    db::{Args, Row, Tx, args, bulk_sql::RowValues, row},
+    log::outbox::{self, CallbackEvent, event_of},
+};
+
+pub(crate) use self::statements::RESEAL;
+use self::statements::{
+    ADOPT, CANCEL, CLAIM, CLOSE, CLOSE_CLAIM, DOUBT, FORCE, HOLD, HOLD_AGENT, INTEND, PLACE, RELEASE_AGENT,
+    RELEASE_QUOTA, RESCHEDULE, REWRITE, SUPERSEDE, SUPPRESS, Transition, WAIT, YIELD,
+};
+
+/// Runs a transition over rows of values; the callbacks it changed.
+async fn apply_rows(
+    tx: &mut Tx,
+    transition: &Transition,
+    rows: Vec<RowValues>,
+    now: Timestamp,
+) -> Result<Vec<Row>, StoreError> {
+    let changed = tx.fetch_rows(transition.sql, vec![], rows).await?;
+    record(tx, transition, &changed, now).await?;
+    Ok(changed)
+}
+
+/// Runs a transition of whichever callbacks its values name; the callbacks it changed.
+async fn apply(
+    tx: &mut Tx,
+    transition: &Transition,
+    args: Args,
+    now: Timestamp,
+) -> Result<Vec<Row>, StoreError> {
+    let changed = tx.fetch(transition.sql, args).await?;
+    record(tx, transition, &changed, now).await?;
+    Ok(changed)
+}
+
+async fn record(
+    tx: &mut Tx,
+    transition: &Transition,
+    changed: &[Row],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    debug_assert!(transition.is_allowed(), "core does not allow: {}", transition.sql);
+    let mut events = Vec::new();
+    for row in changed {
+        let state = state_of(row)?;
+        if !transition.to.contains(&state) {
+            return Err(StoreError::Corrupt("state of a callback"));
+        }
+        if state == State::Scheduled {
+            tx.note_due(row.get("due_at")?);
+        }
+        let name = match state {
+            State::Scheduled => transition.scheduled,
+            other => event_of(other),
+        };
+        // A claim that gets its intent changes no state.
+        if let Some(name) = name {
+            events.push(CallbackEvent {
+                bucket: row.get("bucket")?,
+                tenant: Id::from_uuid(row.get("tenant_id")?),
+                workspace: Id::from_uuid(row.get("workspace_id")?),
+                callback: Id::from_uuid(row.get("id")?),
+                name,
+                is_test: row.get("test")?,
+            });
+        }
+    }
+    outbox::write(tx, &events, now).await
+}
+
+/// Writes new callbacks.
+pub(crate) async fn insert_all(tx: &mut Tx, new: &[NewRow<'_>], now: Timestamp) -> Result<(), StoreError> {
+    const SQL: &str = "insert into callbacks
+             (bucket, id, tenant_id, workspace_id, agent_id, channel, chain_id, parent_id, person_ix, state, held_for,
+              reason, cause, attempt, max_attempts, is_final, forced, requested_for, scheduled_for, due_at, timezone,
+              timezone_source, born_of, source_call_id, source_kind, fence, unsent, sealed, created_at, updated_at, test,
+              promise_scope, external_ix)
+         values {rows}";
+    tx.execute_rows(SQL, vec![], new.iter().map(NewRow::values).collect()).await?;
+    let mut events = Vec::new();
+    for row in new {
+        if row.state() == State::Scheduled {
+            tx.note_due(row.planned.scheduled_for.as_millisecond());
+        }
+        events.extend(event_of(row.state()).map(|name| CallbackEvent {
+            bucket: row.bucket,
+            tenant: row.tenant,
+            workspace: row.workspace,
+            callback: row.id,
+            name,
+            is_test: row.test,
+        }));
+    }
+    outbox::write(tx, &events, now).await
+}
+
+/// Claims due callbacks: bucket, id, now, the end of the lease, its owner; all that a claim is made of.
+pub(crate) async fn claim(tx: &mut Tx, rows: Vec<RowValues>) -> Result<Vec<Row>, StoreError> {
+    // No event is told of it.
+    tx.fetch_rows(CLAIM.sql, vec![], rows).await
+}
+
+/// Gives claims their intents; which claims held.
+pub(crate) async fn intend(tx: &mut Tx, rows: Vec<RowValues>) -> Result<Vec<Row>, StoreError> {
+    // No event is told of it.
+    tx.fetch_rows(INTEND.sql, vec![], rows).await
+}
+
+/// The calls of these callbacks were placed: bucket, id, call id, now.
+pub(crate) async fn place(tx: &mut Tx, rows: Vec<RowValues>, now: Timestamp) -> Result<Vec<Row>, StoreError> {
+    apply_rows(tx, &PLACE, rows, now).await
+}
+
+/// Nobody knows whether a call was placed; whether the callback was being dispatched, by the claim with that fence if
+/// one is given.
+pub(crate) async fn doubt(
+    tx: &mut Tx,
+    bucket: i64,
+    id: Id<id::Callback>,
+    fence: Option<i64>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let changed = apply_rows(tx, &DOUBT, vec![row![bucket, id, fence, now]], now).await?;
+    Ok(!changed.is_empty())
+}
+
+/// How a callback waits again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wait<'a> {
+    /// Held for that, else scheduled.
+    pub(crate) held_for: Option<HeldFor>,
+    pub(crate) due_at: Timestamp,
+    /// It was planned anew, for that moment.
+    pub(crate) moved_to: Option<Timestamp>,
+    /// Why, if that is worth telling: it has no named moment any more.
+    pub(crate) outcome: Option<&'a str>,
+    /// A request of it was certainly not placed.
+    pub(crate) was_unplaced: bool,
+}
+
+impl Wait<'_> {
+    /// Due then, as it was.
+    pub(crate) const fn until(due_at: Timestamp) -> Self {
+        Self { held_for: None, due_at, moved_to: None, outcome: None, was_unplaced: false }
+    }
+}
+
+/// Puts a callback back to waiting, unless a newer one waits for that person already: then it is superseded.
+pub(crate) async fn give_back(
+    tx: &mut Tx,
+    bucket: i64,
+    id: Id<id::Callback>,
+    wait: Wait<'_>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const NEWER: &str = "select other.id from callbacks mine join callbacks other
+             on other.bucket = mine.bucket and other.workspace_id = mine.workspace_id and other.person_ix = mine.person_ix
+         where mine.bucket = $1 and mine.id = $2 and other.id <> mine.id and other.promise_scope = mine.promise_scope
+           and other.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
+           and other.state in ('scheduled', 'held')";
+    let newer = tx.fetch_one(NEWER, args![bucket, id]).await?;
+    let newer: Option<Id<id::Callback>> = newer.map(|row| row.get("id").map(Id::from_uuid)).transpose()?;
+    let (state, held_for) = waits_as(wait.held_for, newer.is_some());
+    let values = row![
+        bucket,
+        id,
+        state.word(),
+        held_for.map(HeldFor::word),
+        wait.due_at,
+        wait.moved_to,
+        wait.outcome,
+        i64::from(wait.was_unplaced),
+        newer,
+        now
+    ];
+    let transition = if wait.held_for.is_some() { &HOLD } else { &WAIT };
+    apply_rows(tx, transition, vec![values], now).await.map(|_| ())
+}
+
+/// The end of a dial.
+pub(crate) struct End<'a> {
+    pub(crate) bucket: i64,
+    pub(crate) id: Id<id::Callback>,
+    pub(crate) state: State,
+    pub(crate) outcome: Option<&'a str>,
+    /// The provider's own words.
+    pub(crate) message: Option<&'a str>,
+}
+
+impl<'a> End<'a> {
+    /// Without words of the provider's own.
+    pub(crate) const fn new(
+        bucket: i64,
+        id: Id<id::Callback>,
+        state: State,
+        outcome: Option<&'a str>,
+    ) -> Self {
+        Self { bucket, id, state, outcome, message: None }
+    }
+}
+
+/// Ends dials; the callbacks that ended.
+pub(crate) async fn close(tx: &mut Tx, ends: &[End<'_>], now: Timestamp) -> Result<Vec<Row>, StoreError> {
+    let values = |end: &End<'_>| row![end.bucket, end.id, end.state.word(), end.outcome, end.message, now];
+    apply_rows(tx, &CLOSE, ends.iter().map(values).collect(), now).await
+}
+
+/// Ends a claim without a dial; whether it was still held.
+pub(crate) async fn close_claim(
+    tx: &mut Tx,
+    (bucket, id, fence): (i64, Id<id::Callback>, i64),
+    state: State,
+    outcome: &str,
+    gates: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let values = row![bucket, id, fence, state.word(), outcome, gates, now];
+    Ok(!apply_rows(tx, &CLOSE_CLAIM, vec![values], now).await?.is_empty())
+}
+
+/// A waiting callback that ends, by bucket and id, and the newer one that replaces it.
+pub(crate) type Ended = (i64, Id<id::Callback>, Option<Id<id::Callback>>);
+
+/// Ends waiting callbacks; those that no newer one replaces because the person reached us.
+pub(crate) async fn supersede(tx: &mut Tx, ended: &[Ended], now: Timestamp) -> Result<(), StoreError> {
+    /// The outcome of a retry that ended because the person reached us.
+    const REACHED: &str = "reached_us";
+    let values = |(bucket, id, by): &Ended| row![*bucket, *id, *by, by.is_none().then_some(REACHED), now];
+    apply_rows(tx, &SUPERSEDE, ended.iter().map(values).collect(), now).await.map(|_| ())
+}
+
+/// Turns retries that calls led to into requests; how many still waited.
+pub(crate) async fn rewrite(tx: &mut Tx, rows: Vec<RowValues>, now: Timestamp) -> Result<usize, StoreError> {
+    Ok(apply_rows(tx, &REWRITE, rows, now).await?.len())
+}
+
+/// What a person does to a callback.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ByHand {
+    Cancel,
+    Force,
+    /// To that moment, if it was last changed then.
+    Reschedule(Timestamp, Option<Timestamp>),
+}
+
+/// Does it to a callback of that tenant; whether its state allowed it.
+pub(crate) async fn by_hand(
+    tx: &mut Tx,
+    (bucket, tenant): (i64, Id<id::Tenant>),
+    id: Id<id::Callback>,
+    what: ByHand,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let (transition, args) = match what {
+        ByHand::Cancel => (&CANCEL, args![bucket, tenant, id, now]),
+        ByHand::Force => (&FORCE, args![bucket, tenant, id, now]),
+        ByHand::Reschedule(to, if_unchanged) => {
+            (&RESCHEDULE, args![bucket, tenant, id, to, now, if_unchanged])
+        }
+    };
+    Ok(!apply(tx, transition, args, now).await?.is_empty())
+}
+
+/// Names the one callback that a person forced in place of an unresolved one; whether it is the first.
+pub(crate) async fn name_successor(
+    tx: &mut Tx,
+    bucket: i64,
+    unresolved: Id<id::Callback>,
+    by: Id<id::Callback>,
+) -> Result<bool, StoreError> {
+    const SQL: &str = "update callbacks set superseded_by = $3
+         where bucket = $1 and id = $2 and state = 'failed' and superseded_by is null";
+    Ok(tx.execute(SQL, args![bucket, unresolved, by]).await? == 1)
+}
+
+/// Holds what waits for an agent that is switched off, or releases what was held for it.
+pub(crate) async fn switch_agent(
+    tx: &mut Tx,
+    bucket: i64,
+    (workspace, agent): (Id<id::Workspace>, Id<id::Agent>),
+    enabled: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let transitions: &[&Transition] = if enabled { &[&RELEASE_AGENT] } else { &[&YIELD, &HOLD_AGENT] };
+    for transition in transitions {
+        apply(tx, transition, args![bucket, agent, now, workspace], now).await?;
+    }
+    Ok(())
+}
+
+/// Releases callbacks that wait for room in the plan; how many there were.
+pub(crate) async fn release_quota(
+    tx: &mut Tx,
+    (bucket, tenant): (i64, Id<id::Tenant>),
+    room: i64,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    Ok(apply(tx, &RELEASE_QUOTA, args![bucket, tenant, room, now], now).await?.len())
+}
+
+/// Ends what waits for a person who must not be called.
+pub(crate) async fn suppress(
+    tx: &mut Tx,
+    (bucket, tenant): (i64, Id<id::Tenant>),
+    person_ix: [u8; 16],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    apply(tx, &SUPPRESS, args![bucket, tenant, person_ix, now], now).await.map(|_| ())
+}
+
+/// Gives a dial that a restored database forgot back to its callback.
+pub(crate) async fn adopt(
+    tx: &mut Tx,
+    (bucket, id): (i64, Id<id::Callback>),
+    (dispatch, call_id): (Id<id::Dispatch>, &str),
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    apply(tx, &ADOPT, args![bucket, id, dispatch, call_id, now], now).await.map(|_| ())
+}
+
+/// Whether a claim is still held; locks its row until the transaction ends.
+pub(crate) async fn holds(
+    tx: &mut Tx,
+    bucket: i64,
+    id: Id<id::Callback>,
+    fence: i64,
+) -> Result<bool, StoreError> {
+    const SQL: &str = "update callbacks set lease_until = null
+         where bucket = $1 and id = $2 and fence = $3 and state = 'dispatching' and dispatch_id is null";
+    Ok(tx.execute(SQL, args![bucket, id, fence]).await? == 1)
+}
+
+/// Counts a claim that came to nothing, and takes it from whoever holds it; how often that has happened to its
+/// callback. `None` where the claim is not held any more.
+pub(crate) async fn count_failure(
+    tx: &mut Tx,
+    bucket: i64,
+    id: Id<id::Callback>,
+    fence: i64,
+) -> Result<Option<i64>, StoreError> {
+    const SQL: &str = "update callbacks set fence = fence + 1, failures = failures + 1
+         where bucket = $1 and id = $2 and state = 'dispatching' and fence = $3 and dispatch_id is null
+         returning failures";
+    tx.fetch_one(SQL, args![bucket, id, fence]).await?.map(|row| row.get("failures")).transpose()
+}
+
+#[cfg(test)]
+mod tests;

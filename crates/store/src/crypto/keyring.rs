@@ -1,0 +1,120 @@
+//! Forgetting a tenant for good, in backups too.
+//!
+//! Invariants (I22): once a tenant's key is destroyed, nothing that was sealed with it opens any more, wherever a copy of it
+//! lies without the key; and nobody acts for that tenant again. A backup can be made without keys; these are then in a
+//! keyring of their own, which grows by the versions that tenants' keys have had and loses those of destroyed tenants: so
+//! the latest opens every backup, and only the latest needs to be kept.
+
+use std::{collections::BTreeMap, path::Path};
+
+use redialer_core::{Id, Timestamp, chance::Chance, id};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{
+    Actor, BackupError, Store, StoreError, TenantRow,
+    crypto::tenant_keys::context_of,
+    db::{
+        args,
+        sqlite::{Mode, SqliteConn},
+    },
+    log::audit::Act,
+};
+
+/// The wrapped keys of tenants, by tenant and version.
+#[derive(Default)]
+pub struct Keyring(BTreeMap<(Id<id::Tenant>, u32), Vec<u8>>);
+
+/// One of them: a line of JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    tenant: String,
+    version: u32,
+    wrapped: Vec<u8>,
+}
+
+impl Keyring {
+    /// Reads a keyring; what cannot be read is an error.
+    pub fn parse(text: &str) -> Result<Self, StoreError> {
+        let mut keys = BTreeMap::new();
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            let line: Line = serde_json::from_str(line).map_err(|_| StoreError::Corrupt("keyring"))?;
+            let tenant = line.tenant.parse().map_err(|_| StoreError::Corrupt("keyring"))?;
+            keys.insert((tenant, line.version), line.wrapped);
+        }
+        Ok(Self(keys))
+    }
+
+    /// As [`Keyring::parse`] reads it: worth nothing without the key-encryption key.
+    pub fn text(&self) -> String {
+        let line = |((tenant, version), wrapped): (&(Id<id::Tenant>, u32), &Vec<u8>)| {
+            let line = Line { tenant: tenant.to_string(), version: *version, wrapped: wrapped.clone() };
+            serde_json::to_string(&line).unwrap_or_default() + "\n"
+        };
+        self.0.iter().map(line).collect()
+    }
+
+    /// A tenant's key of that version.
+    pub(crate) fn get(&self, tenant: Id<id::Tenant>, version: u32) -> Option<&[u8]> {
+        self.0.get(&(tenant, version)).map(Vec::as_slice)
+    }
+}
+
+impl Store {
+    /// Destroys a tenant's key, with its API keys, its members and its workspaces: the last act in its book.
+    pub async fn destroy_key(&self, tenant: &TenantRow, now: Timestamp) -> Result<(), StoreError> {
+        const KEY: &str = "update tenants set wrapped_key = $2, other_version = null, other_wrapped = null, destroyed_at = $3
+             where id = $1";
+        const KEYS: &str = "update api_keys set revoked_at = coalesce(revoked_at, $2) where tenant_id = $1";
+        const WORKSPACES: &str =
+            "update workspaces set deleted_at = coalesce(deleted_at, $2) where tenant_id = $1";
+        const MEMBERS: &str = "delete from members where tenant_id = $1";
+        let pen = self.of(tenant.id).by(Actor::command()).pen().await?;
+        self.db.wipe_what_is_deleted().await?;
+        let mut tx = self.db.begin().await?;
+        let act = Act::new("tenant.destroy_key", None, tenant.id).before(json!({"name": tenant.name}));
+        pen.write(&mut tx, act, now).await?;
+        tx.execute(KEY, args![tenant.id, Vec::<u8>::new(), now]).await?;
+        tx.execute(KEYS, args![tenant.id, now]).await?;
+        tx.execute(WORKSPACES, args![tenant.id, now]).await?;
+        tx.execute(MEMBERS, args![tenant.id]).await?;
+        tx.commit().await?;
+        self.checkpoint().await
+    }
+
+    /// The keyring of this moment: the keys in force, and the older versions that `before` has of tenants that still have one,
+    /// wrapped anew where the key-encryption key has changed.
+    pub async fn keyring(&self, before: &Keyring, chance: &Chance) -> Result<Keyring, StoreError> {
+        let (keys, mut kept) = (self.wrapped_keys().await?, BTreeMap::new());
+        for ((tenant, version), wrapped) in &before.0 {
+            if keys.iter().any(|key| key.tenant == *tenant) {
+                // What an even older key-encryption key wrapped stays as it is.
+                let anew =
+                    self.rewrapped(wrapped, &context_of(*tenant, *version), chance).await.ok().flatten();
+                kept.insert((*tenant, *version), anew.unwrap_or_else(|| wrapped.clone()));
+            }
+        }
+        for key in keys {
+            kept.insert((key.tenant, key.version), key.wrapped);
+            kept.extend(key.other.map(|(version, wrapped)| ((key.tenant, version), wrapped)));
+        }
+        Ok(Keyring(kept))
+    }
+}
+
+/// Takes the keys out of a backup, and their traces out of its pages.
+pub fn strip_keys(backup: &Path) -> Result<(), BackupError> {
+    let made = SqliteConn::open(backup, Mode::Beside)?;
+    for sql in [
+        "pragma secure_delete = on",
+        "update tenants set wrapped_key = x'', other_wrapped = case when other_version is null then null else x'' end",
+        // It would be opened by the key-encryption key of today alone.
+        "delete from meta where name = 'kek_check'",
+        // Written anew, it has no page of before.
+        "vacuum",
+    ] {
+        made.run_script(sql)?;
+    }
+    Ok(made.close()?)
+}

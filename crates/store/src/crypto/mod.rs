@@ -1,0 +1,6 @@
+//! Tenants' keys and what is sealed with them.
+
+pub(crate) mod keyring;
+pub(crate) mod rotation;
+pub(crate) mod seal;
+pub(crate) mod tenant_keys;

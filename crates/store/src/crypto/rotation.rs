@@ -1,0 +1,356 @@
+//! New keys for old data, beside running servers.
+//!
+//! Invariants (I22): a version is only sealed with once every process can open it, and only dropped once nothing is sealed
+//! with it; between these steps lies time that whoever calls must let pass. An old version stays beside the current one until
+//! somebody drops it: a process that was frozen meanwhile may still seal with it. Every step is guarded by what it
+//! replaces, so it can be broken off anywhere, be run again, and meet whoever writes at the same time.
+//! Absent on purpose: how long to wait; and the key-encryption key itself, which others rotate.
+
+use std::collections::BTreeMap;
+
+use redialer_core::{Id, Timestamp, chance::Chance, id};
+use redialer_kek::{Kek, KeyError};
+use serde_json::json;
+use sqlx::{Connection as _, Executor as _, PgConnection};
+use uuid::Uuid;
+
+use crate::{
+    Actor, KEK_CHECK, KEK_PROOF, Store, StoreError, TenantKey,
+    accounts::{suppressions, tenants, workspaces},
+    callbacks::{rows, transitions::RESEAL},
+    crypto::{
+        seal::{self, BODY},
+        tenant_keys::{WrappedKey, context_of},
+    },
+    db::{Args, Row, Value, args},
+    dispatch::intents,
+    log::{audit::Act, idempotency},
+};
+
+/// What a step of a rotation did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rotated {
+    /// Tenants, or values, that it changed.
+    pub done: usize,
+    /// Those that changed under its hands, and are left for the next run.
+    pub left: usize,
+    /// Values that do not open, and are left as they are.
+    pub broken: usize,
+}
+
+impl Rotated {
+    const NOTHING: Self = Self { done: 0, left: 0, broken: 0 };
+}
+
+/// A column of sealed values: what they are bound to, the next few rows behind an id, and how one is replaced.
+struct Sealed {
+    label: &'static str,
+    page: &'static str,
+    replace: &'static str,
+}
+
+/// Where a walk through a table stands.
+#[derive(Clone, Copy)]
+struct Behind(Uuid, i64);
+
+impl Behind {
+    const fn nothing() -> Self {
+        Self(Uuid::nil(), -1)
+    }
+
+    fn row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self(row.get("id")?, row.get("bucket")?))
+    }
+
+    fn args(self) -> Args {
+        args![Value::Uuid(Some(self.0)), self.1]
+    }
+}
+
+/// Every column that is sealed with a tenant's key.
+const COLUMNS: [Sealed; 8] = [
+    Sealed {
+        label: tenants::WEBHOOK_SECRET,
+        page: "select id, bucket, id as tenant_id, webhook_secret as sealed from tenants where (id, bucket) > ($1, $2) order by id, bucket limit 200",
+        replace: "update tenants set webhook_secret = $2 where bucket = $4 and id = $1 and webhook_secret = $3",
+    },
+    Sealed {
+        label: workspaces::API_KEY,
+        page: "select id, bucket, tenant_id, api_key as sealed from workspaces where (id, bucket) > ($1, $2) order by id, bucket limit 200",
+        replace: "update workspaces set api_key = $2 where bucket = $4 and id = $1 and api_key = $3",
+    },
+    Sealed {
+        label: workspaces::WEBHOOK_AUTH,
+        page: "select id, bucket, tenant_id, webhook_keys as sealed from workspaces where (id, bucket) > ($1, $2) order by id, bucket limit 200",
+        replace: "update workspaces set webhook_keys = $2 where bucket = $4 and id = $1 and webhook_keys = $3",
+    },
+    Sealed {
+        label: rows::SEALED,
+        page: "select id, bucket, tenant_id, sealed from callbacks where (id, bucket) > ($1, $2) order by id, bucket limit 200",
+        replace: RESEAL,
+    },
+    Sealed {
+        label: intents::BODY,
+        page: "select id, bucket, tenant_id, sealed from dispatches where (bucket, id) > ($2, $1) order by bucket, id limit 200",
+        replace: "update dispatches set sealed = $2 where bucket = $4 and id = $1 and sealed = $3",
+    },
+    Sealed {
+        label: BODY,
+        page: "select b.delivery_id as id, b.bucket, d.tenant_id, b.body as sealed from bodies b
+                   join deliveries d on d.id = b.delivery_id and d.bucket = b.bucket
+               where (b.delivery_id, b.bucket) > ($1, $2) order by b.delivery_id, b.bucket limit 200",
+        replace: "update bodies set body = $2 where bucket = $4 and delivery_id = $1 and body = $3",
+    },
+    Sealed {
+        label: suppressions::SEALED,
+        page: "select id, bucket, tenant_id, sealed from suppressions where (id, bucket) > ($1, $2) order by id, bucket limit 200",
+        replace: "update suppressions set sealed = $2 where +bucket = $4 and id = $1 and sealed = $3",
+    },
+    Sealed {
+        label: idempotency::COLUMN,
+        page: "select id, bucket, tenant_id, answer as sealed from replays where answer is not null and (id, bucket) > ($1, $2) order by id, bucket limit 200",
+        replace: "update replays set answer = $2 where +bucket = $4 and id = $1 and answer = $3",
+    },
+];
+
+/// Whoever has it rotates, retires or destroys keys, and nobody else does.
+pub struct KeysLock(Option<PgConnection>);
+
+impl KeysLock {
+    /// Lets the next one.
+    pub async fn release(self) -> Result<(), StoreError> {
+        match self.0 {
+            Some(mut connection) => {
+                connection.execute("rollback").await?;
+                Ok(connection.close().await?)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Store {
+    /// Keeps two commands from changing keys at once, whatever machine they run on; the embedded database's file is
+    /// looked after by whoever opens it.
+    pub async fn lock_keys(&self) -> Result<KeysLock, StoreError> {
+        const ROW: &str =
+            "insert into meta (name, value) values ('keys_lock', '') on conflict (name) do nothing";
+        const TAKE: &str = "select 1 from meta where name = 'keys_lock' for update nowait";
+        // It waits for nobody, and is held until the command ends: the connection is closed then, or found dead.
+        const BEGIN: &str = "set idle_in_transaction_session_timeout = 0; begin";
+        let Some(mut connection) = self.db.connect_apart().await? else { return Ok(KeysLock(None)) };
+        connection.execute(ROW).await?;
+        connection.execute(BEGIN).await?;
+        match connection.execute(TAKE).await.map_err(StoreError::from) {
+            Ok(_) => Ok(KeysLock(Some(connection))),
+            Err(error) if error.is_contention() => {
+                Err(StoreError::Conflict("another `redialer keys` is under way"))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The key-encryption key.
+    pub fn kek(&self) -> &Kek {
+        &self.kek
+    }
+
+    /// Wraps every tenant's key anew under the current version of the key-encryption key, where it is not yet.
+    pub async fn rewrap_keys(&self, chance: &Chance) -> Result<Rotated, StoreError> {
+        const PROVE: &str = "update meta set value = $1 where name = 'kek_check' and value = $2";
+        const OWN: &str = "update tenants set wrapped_key = $2 where id = $1 and wrapped_key = $3";
+        const OTHER: &str = "update tenants set other_wrapped = $2 where id = $1 and other_wrapped = $3";
+        let mut rotated = Rotated::NOTHING;
+        if let Some(row) = self.db.read_one(KEK_PROOF, args![]).await? {
+            let old: Vec<u8> = row.get("value")?;
+            if let Some(new) = self.rewrapped(&old, KEK_CHECK, chance).await? {
+                self.db.write(PROVE, args![new, old]).await?;
+            }
+        }
+        for key in self.wrapped_keys().await? {
+            let mut done = false;
+            let own = (key.version, &key.wrapped, OWN);
+            let other = key.other.as_ref().map(|(version, wrapped)| (*version, wrapped, OTHER));
+            for (version, wrapped, sql) in [Some(own), other].into_iter().flatten() {
+                let Some(new) = self.rewrapped(wrapped, &context_of(key.tenant, version), chance).await?
+                else {
+                    continue;
+                };
+                let changed = self.db.write(sql, args![key.tenant, new, wrapped.clone()]).await?;
+                done |= changed == 1;
+                rotated.left += usize::from(changed == 0);
+            }
+            rotated.done += usize::from(done);
+        }
+        Ok(rotated)
+    }
+
+    /// A wrapped value under the current key; `None` when it is already.
+    pub(crate) async fn rewrapped(
+        &self,
+        wrapped: &[u8],
+        context: &[u8],
+        chance: &Chance,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let plain = self.kek.unwrap(wrapped, context).await?;
+        let new = self.kek.wrap(&plain, context, chance).await?;
+        Ok((!self.kek.is_current(wrapped, &new, context)).then_some(new))
+    }
+
+    /// Gives every tenant that has none a next key, which nobody seals with yet.
+    pub async fn publish_next_keys(&self, chance: &Chance) -> Result<Rotated, StoreError> {
+        const SQL: &str = "update tenants set other_version = $2, other_wrapped = $3
+             where id = $1 and key_version = $4 and wrapped_key = $5 and other_version is null";
+        let mut rotated = Rotated::NOTHING;
+        for key in self.wrapped_keys().await?.into_iter().filter(|k| k.other.is_none()) {
+            let next = key.version + 1;
+            let both = self.opened(&key).await?.next(chance);
+            let wrapped = self.kek.wrap(&both, &context_of(key.tenant, next), chance).await?;
+            let args = args![key.tenant, next, wrapped, key.version, key.wrapped];
+            rotated.done += usize::try_from(self.db.write(SQL, args).await?).unwrap_or(0);
+        }
+        Ok(rotated)
+    }
+
+    /// Makes every published key the one that is sealed with; the one before stays beside it.
+    pub async fn promote_keys(&self, now: Timestamp) -> Result<Rotated, StoreError> {
+        const SQL: &str = "update tenants set key_version = other_version, wrapped_key = other_wrapped,
+                 other_version = key_version, other_wrapped = wrapped_key
+             where id = $1 and other_version > key_version";
+        let mut rotated = Rotated::NOTHING;
+        let published = |k: &WrappedKey| k.other.as_ref().is_some_and(|(version, _)| *version > k.version);
+        for key in self.wrapped_keys().await?.into_iter().filter(published) {
+            let pen = self.of(key.tenant).by(Actor::command()).pen().await?;
+            let mut tx = self.db.begin().await?;
+            if tx.execute(SQL, args![key.tenant]).await? == 0 {
+                rotated.left += 1;
+                continue;
+            }
+            let act = Act::new("tenant.rotate_key", None, key.tenant)
+                .before(json!({"key_version": key.version}))
+                .after(json!({"key_version": key.version + 1}));
+            pen.write(&mut tx, act, now).await?;
+            tx.commit().await?;
+            rotated.done += 1;
+        }
+        Ok(rotated)
+    }
+
+    /// Seals anew, with its tenant's current key, whatever is sealed with the one before.
+    pub async fn reseal(&self, chance: &Chance) -> Result<Rotated, StoreError> {
+        let mut rotated = Rotated::NOTHING;
+        for column in &COLUMNS {
+            let mut behind = Behind::nothing();
+            loop {
+                let rows = self.db.read(column.page, behind.args()).await?;
+                let Some(last) = rows.last() else { break };
+                behind = Behind::row(last)?;
+                self.reseal_page(column, &rows, &mut rotated, chance).await?;
+            }
+        }
+        Ok(rotated)
+    }
+
+    async fn reseal_page(
+        &self,
+        column: &Sealed,
+        rows: &[Row],
+        rotated: &mut Rotated,
+        chance: &Chance,
+    ) -> Result<(), StoreError> {
+        // Opened for this page alone.
+        let mut keys: BTreeMap<Uuid, Option<TenantKey>> = BTreeMap::new();
+        let mut again = Vec::new();
+        for row in rows {
+            let (at, tenant, sealed): (_, Uuid, Vec<u8>) =
+                (Behind::row(row)?, row.get("tenant_id")?, row.get("sealed")?);
+            if let std::collections::btree_map::Entry::Vacant(place) = keys.entry(tenant) {
+                match self.open_key(Id::from_uuid(tenant)).await {
+                    Ok(key) => place.insert(Some(key)),
+                    // What is sealed for it opens never again.
+                    Err(StoreError::Key(KeyError::Destroyed)) => place.insert(None),
+                    Err(error) => return Err(error),
+                };
+            }
+            let Some(key) = &keys[&tenant] else { continue };
+            match key.reseal(column.label, at.0, &sealed, chance) {
+                Ok(Some(new)) => again.push((at, new, sealed)),
+                Ok(None) => {}
+                Err(error) => {
+                    // One damaged value must not keep every other from its new key.
+                    tracing::error!(%error, column = column.label, row = %at.0, "a value does not open");
+                    rotated.broken += 1;
+                }
+            }
+        }
+        if again.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.db.begin().await?;
+        for (at, new, sealed) in again {
+            let args = args![Value::Uuid(Some(at.0)), new, sealed, at.1];
+            let changed = tx.execute(column.replace, args).await?;
+            rotated.done += usize::from(changed == 1);
+            rotated.left += usize::from(changed == 0);
+        }
+        tx.commit().await
+    }
+
+    /// Drops the keys that nothing is sealed with any more.
+    pub async fn drop_old_keys(&self) -> Result<Rotated, StoreError> {
+        const SQL: &str = "update tenants set other_version = null, other_wrapped = null
+             where id = $1 and key_version = $2 and other_version = $3 and other_version < key_version";
+        let keys = self.wrapped_keys().await?;
+        let old = self.sealed_with_old(&keys).await?;
+        let mut rotated = Rotated::NOTHING;
+        for WrappedKey { tenant, version, other, .. } in keys {
+            let Some((other, _)) = other.filter(|(other, _)| *other < version) else { continue };
+            if old.contains_key(&tenant.uuid()) {
+                rotated.left += 1;
+                continue;
+            }
+            let dropped = self.db.write(SQL, args![tenant, version, other]).await?;
+            rotated.done += usize::try_from(dropped).unwrap_or(0);
+        }
+        Ok(rotated)
+    }
+
+    /// How many tenants have something that is sealed with another key than their current one.
+    pub async fn unfinished(&self) -> Result<usize, StoreError> {
+        let keys = self.wrapped_keys().await?;
+        let published = |k: &&WrappedKey| k.other.as_ref().is_some_and(|(other, _)| *other > k.version);
+        Ok(keys.iter().filter(published).count() + self.sealed_with_old(&keys).await?.len())
+    }
+
+    /// How many values of each tenant are sealed with another version than its current one.
+    async fn sealed_with_old(&self, keys: &[WrappedKey]) -> Result<BTreeMap<Uuid, usize>, StoreError> {
+        let current: BTreeMap<Uuid, u32> = keys.iter().map(|k| (k.tenant.uuid(), k.version)).collect();
+        let mut old = BTreeMap::new();
+        for column in &COLUMNS {
+            let mut behind = Behind::nothing();
+            loop {
+                let rows = self.db.read(column.page, behind.args()).await?;
+                let Some(last) = rows.last() else { break };
+                behind = Behind::row(last)?;
+                for row in &rows {
+                    let tenant: Uuid = row.get("tenant_id")?;
+                    let version = seal::version_of(&row.get::<Vec<u8>>("sealed")?);
+                    if current.get(&tenant).is_some_and(|current| version != Some(*current)) {
+                        *old.entry(tenant).or_insert(0) += 1;
+                    }
+                }
+            }
+        }
+        Ok(old)
+    }
+
+    /// The keys there are; those of destroyed tenants are not.
+    pub(crate) async fn wrapped_keys(&self) -> Result<Vec<WrappedKey>, StoreError> {
+        const SQL: &str = "select id, key_version, wrapped_key, other_version, other_wrapped
+             from tenants where length(wrapped_key) > 0 order by id";
+        let rows = self.db.read(SQL, args![]).await?;
+        rows.iter()
+            .map(|row| WrappedKey::from_row(Id::<id::Tenant>::from_uuid(row.get("id")?), row))
+            .collect()
+    }
+}

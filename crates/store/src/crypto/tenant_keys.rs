@@ -1,0 +1,116 @@
+//! Tenants' keys as they are stored: wrapped, bound to tenant and version; opened for one request or one job.
+//!
+//! Invariant: while a key is rotated (`rotation`), both versions are there and whoever opens one opens both.
+
+use futures_util::future::try_join;
+use redialer_core::{Id, chance::Chance, id};
+use redialer_kek::{Kek, KeyError};
+
+use crate::{
+    Store, StoreError, TenantKey,
+    db::{Lane, Row, args, failpoints::Point},
+};
+
+/// A tenant's key, wrapped.
+#[derive(Clone)]
+pub(crate) struct WrappedKey {
+    pub(crate) tenant: Id<id::Tenant>,
+    pub(crate) version: u32,
+    pub(crate) wrapped: Vec<u8>,
+    /// The next one, once it is published; the one before, until nothing is sealed with it.
+    pub(crate) other: Option<(u32, Vec<u8>)>,
+}
+
+/// What a wrapped key is bound to.
+pub(crate) fn context_of(tenant: Id<id::Tenant>, version: u32) -> Vec<u8> {
+    [b"tenant".as_slice(), tenant.uuid().as_bytes(), &version.to_be_bytes()].concat()
+}
+
+pub(crate) fn version(n: i64) -> Result<u32, StoreError> {
+    u32::try_from(n).map_err(|_| StoreError::Corrupt("key version"))
+}
+
+impl WrappedKey {
+    /// From the columns `key_version`, `wrapped_key`, `other_version` and `other_wrapped`.
+    pub(crate) fn from_row(tenant: Id<id::Tenant>, row: &Row) -> Result<Self, StoreError> {
+        let other = match row.get::<Option<i64>>("other_version")? {
+            Some(n) => Some((version(n)?, row.get("other_wrapped")?)),
+            None => None,
+        };
+        Ok(Self {
+            tenant,
+            version: version(row.get("key_version")?)?,
+            wrapped: row.get("wrapped_key")?,
+            other,
+        })
+    }
+
+    /// A new tenant's.
+    pub(crate) async fn generate(
+        tenant: Id<id::Tenant>,
+        kek: &Kek,
+        chance: &Chance,
+    ) -> Result<Self, KeyError> {
+        let both = TenantKey::generate(chance);
+        let wrapped = kek.wrap(&both, &context_of(tenant, 1), chance).await?;
+        Ok(Self { tenant, version: 1, wrapped, other: None })
+    }
+
+    pub(crate) async fn open(&self, kek: &Kek) -> Result<TenantKey, KeyError> {
+        if self.wrapped.is_empty() {
+            return Err(KeyError::Destroyed);
+        }
+        let (tenant, context) = (self.tenant, context_of(self.tenant, self.version));
+        let own = kek.unwrap(&self.wrapped, &context);
+        let Some((other_version, wrapped)) = &self.other else {
+            return TenantKey::of(tenant, (self.version, &own.await?), None);
+        };
+        let other_context = context_of(tenant, *other_version);
+        let (own, other) = try_join(own, kek.unwrap(wrapped, &other_context)).await?;
+        TenantKey::of(tenant, (self.version, &own), Some((*other_version, &other)))
+    }
+}
+
+impl Store {
+    /// Opens a tenant's key, for one request or one job.
+    pub async fn open_key(&self, tenant: Id<id::Tenant>) -> Result<TenantKey, StoreError> {
+        self.open_key_on(Lane::Hot, tenant).await
+    }
+
+    /// The same, read with connections of that kind.
+    pub(crate) async fn open_key_on(
+        &self,
+        lane: Lane,
+        tenant: Id<id::Tenant>,
+    ) -> Result<TenantKey, StoreError> {
+        const SQL: &str =
+            "select key_version, wrapped_key, other_version, other_wrapped from tenants where id = $1";
+        let rows = self.db.read_on(lane, SQL, args![tenant]).await?;
+        let key = WrappedKey::from_row(tenant, rows.first().ok_or(StoreError::NotFound)?)?;
+        self.opened(&key).await
+    }
+
+    pub(crate) async fn opened(&self, key: &WrappedKey) -> Result<TenantKey, StoreError> {
+        if self.pass(Point::Unwrap).await.is_err() {
+            return Err(KeyError::Unavailable("injected".to_owned()).into());
+        }
+        Ok(key.open(&self.kek).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_tenants_key_opens_only_under_its_kek_and_its_own_id_and_version() {
+        let chance = Chance::seeded([3; 32]);
+        let id = || Id::new(redialer_core::Timestamp::UNIX_EPOCH, &chance);
+        let (kek, tenant) = (Kek::of([1; 32]), id());
+        let key = WrappedKey::generate(tenant, &kek, &chance).await.expect("wrapped");
+        assert_eq!(key.open(&kek).await.expect("opens").tenant(), tenant);
+        assert!(key.open(&Kek::of([2; 32])).await.is_err());
+        assert!(WrappedKey { version: 2, ..key.clone() }.open(&kek).await.is_err());
+        assert!(WrappedKey { tenant: id(), ..key }.open(&kek).await.is_err());
+    }
+}

@@ -1,0 +1,142 @@
+//! Group commit: whoever has something to write waits for one writer, which takes what is there and commits once.
+//!
+//! Invariants: [`Group::write`] returns only after the commit. An item that comes alone is written at once. If several
+//! wait, the writer pauses for a moment, because a commit of many costs little more than a commit of two. The queue is
+//! bounded, and an item that does not fit is turned away. A batch has a deadline, after which its items are answered as not
+//! written; a batch that panics ends no writer.
+
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
+
+use futures_util::FutureExt as _;
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+use crate::{StoreError, db::vitals::Vitals};
+
+/// The most that one commit takes.
+const BATCH: usize = 256;
+/// How long a batch of several items waits for more. Meanwhile other transactions have the database for themselves.
+const GATHER: Duration = Duration::from_millis(1);
+
+/// A batch that has been in hand for so long is stalled: `/readyz` says so.
+const STALLED: Duration = Duration::from_secs(5);
+/// After so much more it is given up: longer than it takes to notice that a database server is silent, and to write
+/// the batch to the next one.
+const GIVEN_UP: Duration = Duration::from_secs(20);
+
+type Waiting<T, R> = (T, oneshot::Sender<Option<R>>);
+
+/// The way to one writer.
+pub(crate) struct Group<T, R>(mpsc::Sender<Waiting<T, R>>);
+
+impl<T, R> Clone for Group<T, R> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// The writer cannot take it now, or could not write it.
+#[derive(Debug, thiserror::Error)]
+#[error("the database cannot take more at the moment")]
+pub struct Full;
+
+impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
+    /// Starts a writer for at most `waiting` items; it ends when every [`Group`] is gone and all is written.
+    pub(crate) fn start<F>(
+        waiting: usize,
+        vitals: Arc<Vitals>,
+        write: impl Fn(Vec<T>) -> F + Send + Sync + 'static,
+    ) -> (Self, JoinHandle<()>)
+    where
+        F: Future<Output = Result<Vec<R>, StoreError>> + Send + 'static,
+    {
+        let (sender, receiver) = mpsc::channel::<Waiting<T, R>>(waiting);
+        (Self(sender), spawned(batches(receiver, vitals, write)))
+    }
+
+    /// Writes one item, or turns it away at once when too many wait.
+    pub(crate) async fn write(&self, item: T) -> Result<R, Full> {
+        let (answer, answered) = oneshot::channel();
+        self.0.try_send((item, answer)).map_err(|_| Full)?;
+        answered.await.ok().flatten().ok_or(Full)
+    }
+
+    /// Writes one item, waiting for room.
+    pub(crate) async fn write_patiently(&self, item: T) -> Result<R, Full> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send((item, answer)).await.map_err(|_| Full)?;
+        answered.await.ok().flatten().ok_or(Full)
+    }
+}
+
+async fn batches<T, R, F>(
+    mut receiver: mpsc::Receiver<Waiting<T, R>>,
+    vitals: Arc<Vitals>,
+    write: impl Fn(Vec<T>) -> F,
+) where
+    F: Future<Output = Result<Vec<R>, StoreError>> + Send,
+{
+    let mut taken = Vec::new();
+    while receiver.recv_many(&mut taken, BATCH).await > 0 {
+        if (2..BATCH).contains(&taken.len()) {
+            gather().await;
+            let more = std::iter::from_fn(|| receiver.try_recv().ok()).take(BATCH - taken.len());
+            taken.extend(more);
+        }
+        let (items, answers): (Vec<_>, Vec<_>) = taken.drain(..).unzip();
+        let mut results = match written(write(items), &vitals).await {
+            Ok(results) => results.into_iter().map(Some).collect(),
+            Err(error) => {
+                tracing::error!(%error, n = answers.len(), "a batch could not be written");
+                Vec::new()
+            }
+        }
+        .into_iter();
+        for answer in answers {
+            // Whoever asked may have gone; what is written stands either way.
+            let _gone = answer.send(results.next().flatten());
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the machine's own pace: no rule and no test reads it")]
+async fn gather() {
+    sleep(GATHER).await;
+}
+
+/// Writes a batch, within its deadline.
+async fn written<R>(
+    batch: impl Future<Output = Result<Vec<R>, StoreError>> + Send,
+    vitals: &Arc<Vitals>,
+) -> Result<Vec<R>, StoreError> {
+    let mut batch = pin!(AssertUnwindSafe(batch).catch_unwind());
+    let written = match timeout(STALLED, &mut batch).await {
+        Ok(written) => Some(written),
+        Err(_) => {
+            let _stall = vitals.stall();
+            tracing::warn!("a batch has been in hand for {} s", STALLED.as_secs());
+            timeout(GIVEN_UP, &mut batch).await.ok()
+        }
+    };
+    match written {
+        Some(Ok(written)) => written,
+        Some(Err(_panic)) => {
+            tracing::error!("a batch panicked while it was written");
+            Err(StoreError::Full)
+        }
+        None => Err(StoreError::Full),
+    }
+}
+
+/// A writer has a thread of its own where there are several: it must not queue behind those that wait for it.
+fn spawned(writer: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    let here = Handle::current();
+    match here.runtime_flavor() {
+        RuntimeFlavor::CurrentThread => tokio::spawn(writer),
+        _ => tokio::task::spawn_blocking(move || here.block_on(writer)),
+    }
+}

@@ -1,0 +1,555 @@
+//! Two engines, one SQL text: SQLite in the data directory, or Postgres by URL.
+//!
+//! Invariants: statements are `&'static str` with `$1` placeholders that both engines take; values are bound, never
+//! pasted. SQLite has exactly one writing connection, so writers queue instead of failing, and syncs fully: an
+//! acknowledged commit is on disk.
+//! Absent on purpose: any business meaning.
+
+pub(crate) mod bulk_sql;
+pub(crate) mod due_signal;
+pub(crate) mod failpoints;
+pub(crate) mod group_commit;
+pub(crate) mod pool;
+pub(crate) mod row;
+pub(crate) mod schema;
+pub(crate) mod sqlite;
+pub(crate) mod tenant_conn;
+pub(crate) mod ttl_cache;
+pub(crate) mod values;
+pub(crate) mod vitals;
+
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr as _,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize},
+    },
+};
+
+use redialer_core::{Id, id};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, Postgres, SqlSafeStr,
+    postgres::{PgArguments, PgConnectOptions},
+    query::Query,
+};
+
+pub(crate) use crate::db::{
+    row::Row,
+    values::{Args, Column, Value, args, row},
+};
+use crate::{
+    Desk, SlugOwner, StoreError,
+    db::{
+        bulk_sql::RowValues,
+        due_signal::DueSignal,
+        failpoints::{Point, SharedFaults, Verdict},
+        pool::{Conn, Guard, Pool, Silences, Target, TxKind, in_time, is_broken, is_silence},
+        sqlite::{Mode, SqliteConn, blocking},
+        ttl_cache::Remembered,
+        vitals::Vitals,
+    },
+};
+
+/// A database, the state of its writers, and the faults that a test injects.
+#[derive(Clone)]
+pub(crate) struct Db {
+    pub(crate) engine: Engine,
+    writer: Pool,
+    hot: Pool,
+    api: Pool,
+    pub(crate) vitals: Arc<Vitals>,
+    pub(crate) due_signal: Arc<DueSignal>,
+    /// Workspaces and slugs that were read a moment ago.
+    pub(crate) contexts: Arc<Contexts>,
+    pub(crate) faults: SharedFaults,
+}
+
+/// What webhooks, decisions and dials ask about workspaces.
+#[derive(Default)]
+pub(crate) struct Contexts {
+    pub(crate) desks: Remembered<Id<id::Workspace>, Desk>,
+    pub(crate) slugs: Remembered<String, SlugOwner>,
+}
+
+impl Contexts {
+    fn forget(&self) {
+        self.desks.forget();
+        self.slugs.forget();
+    }
+}
+
+/// Tables that a workspace's context is read from: once a transaction that writes to one of them is committed, no
+/// context from before counts.
+const CONTEXT_TABLES: [&str; 5] = ["agents", "own_numbers", "slugs", "tenants", "workspaces"];
+
+/// Whether a statement writes to a table that a workspace's context is read from.
+fn writes_context(sql: &str) -> bool {
+    let table = ["update ", "insert into ", "delete from "].iter().find_map(|verb| sql.strip_prefix(verb));
+    let table = table.and_then(|rest| rest.split([' ', '\n', '(']).next());
+    table.is_some_and(|table| CONTEXT_TABLES.contains(&table))
+}
+
+/// What is particular to an engine.
+#[derive(Clone)]
+pub(crate) enum Engine {
+    Sqlite {
+        file: PathBuf,
+        /// The connection that copies the write-ahead log into the file.
+        copier: Pool,
+    },
+    Postgres {
+        options: Box<PgConnectOptions>,
+        /// How often new tables were analyzed.
+        analyzed: Arc<AtomicUsize>,
+        /// Whether row-level security holds for work in a tenant's name.
+        guarded: Arc<AtomicBool>,
+    },
+}
+
+/// Which connections a read uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Those of webhooks, dialing and the background jobs.
+    Hot,
+    /// Those of API requests: few, so that the lists people ask for cannot hold up webhooks and dials.
+    Api,
+}
+
+/// Prepared statements that a connection to Postgres keeps: more than there are.
+const STATEMENT_CACHE: usize = 1024;
+/// Connections of one process to Postgres, by use.
+const PG_WRITERS: u32 = 10;
+const PG_HOT: u32 = 6;
+const PG_API: u32 = 4;
+/// Connections that read the embedded database's file, by use.
+const SQLITE_HOT: u32 = 3;
+const SQLITE_API: u32 = 2;
+/// Every statement is short: compiling one would take longer than running it.
+const PLANS: &str = "set jit = off";
+/// Deadlines that the server keeps, also when this process or the network between is gone: nobody waits for a
+/// lost transaction's locks for longer than `idle_in_transaction_session_timeout`. The `tcp_*` settings are for a
+/// client that vanished in the middle of an answer; the probes also keep idle connections known to firewalls.
+const DEADLINES: &str = "set statement_timeout = '8s'; set lock_timeout = '5s';
+     set idle_in_transaction_session_timeout = '10s'; set tcp_keepalives_idle = 20;
+     set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = '20s'";
+/// The same for long work that nobody waits for: migrations, backups, restores.
+const LONG_DEADLINES: &str = "set statement_timeout = '2h'; set lock_timeout = '5min';
+     set idle_in_transaction_session_timeout = '10min'; set tcp_keepalives_idle = 20;
+     set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = '20s'";
+
+impl Db {
+    /// Opens, or makes, the embedded database.
+    pub(crate) async fn sqlite(file: &Path) -> Result<Self, StoreError> {
+        let silences = Silences::default();
+        let pool = |size, mode| Pool::new(size, Target::Sqlite(file.to_owned(), mode), &silences);
+        let db = Self {
+            engine: Engine::Sqlite { file: file.to_owned(), copier: pool(1, Mode::Write) },
+            writer: pool(1, Mode::Write),
+            hot: pool(SQLITE_HOT, Mode::Read),
+            api: pool(SQLITE_API, Mode::Read),
+            vitals: Arc::default(),
+            due_signal: Arc::default(),
+            contexts: Arc::default(),
+            faults: None,
+        };
+        // The file is made, or found unusable, now.
+        drop(db.writer.acquire().await?);
+        Ok(db)
+    }
+
+    /// Connects to Postgres.
+    pub(crate) async fn postgres(url: &str) -> Result<Self, StoreError> {
+        let options = PgConnectOptions::from_str(url)?
+            .statement_cache_capacity(STATEMENT_CACHE)
+            .disable_statement_logging();
+        let silences = Silences::default();
+        let pool = |size| {
+            Pool::new(size, Target::Postgres(Box::new(options.clone()), &[PLANS, DEADLINES]), &silences)
+        };
+        let db = Self {
+            writer: pool(PG_WRITERS),
+            hot: pool(PG_HOT),
+            api: pool(PG_API),
+            engine: Engine::Postgres {
+                options: Box::new(options.clone()),
+                analyzed: Arc::default(),
+                guarded: Arc::default(),
+            },
+            vitals: Arc::default(),
+            due_signal: Arc::default(),
+            contexts: Arc::default(),
+            faults: None,
+        };
+        // A server that cannot be reached is found out now.
+        drop(db.hot.acquire().await?);
+        Ok(db)
+    }
+
+    /// Passes a named point; only tests make anything happen there.
+    pub(crate) async fn pass(&self, point: Point) -> Result<(), StoreError> {
+        match &self.faults {
+            Some(faults) if faults.at(point).await == Verdict::Fail => Err(StoreError::Injected),
+            _ => Ok(()),
+        }
+    }
+
+    /// A transaction that may write.
+    pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
+        self.pass(Point::Begin).await?;
+        self.begin_now(TxKind::Plain).await
+    }
+
+    /// The same for what is done again by itself should a power failure lose it: its commit does not wait for the disk.
+    pub(crate) async fn begin_deferred(&self) -> Result<Tx, StoreError> {
+        self.pass(Point::Begin).await?;
+        self.begin_now(TxKind::Deferred).await
+    }
+
+    /// The same for a writer that many wait for: they passed the point when they handed over what it writes.
+    pub(crate) async fn begin_now(&self, kind: TxKind) -> Result<Tx, StoreError> {
+        let guard = self.writer.begin(kind).await.map_err(StoreError::from);
+        let guard = guard.inspect_err(|error| self.vitals.wrote(Err(error)))?;
+        Ok(Tx {
+            guard,
+            vitals: Some(Arc::clone(&self.vitals)),
+            wrote: false,
+            due: None,
+            due_signal: Arc::clone(&self.due_signal),
+            wrote_context: false,
+            contexts: Arc::clone(&self.contexts),
+            faults: self.faults.clone(),
+        })
+    }
+
+    /// A transaction that only reads, on Postgres.
+    pub(crate) async fn begin_reading(&self, lane: Lane) -> Result<Option<Tx>, StoreError> {
+        if !self.is_postgres() {
+            return Ok(None);
+        }
+        let guard = self.readers(lane).begin(TxKind::Plain).await?;
+        Ok(Some(Tx {
+            guard,
+            vitals: None,
+            wrote: false,
+            due: None,
+            due_signal: Arc::clone(&self.due_signal),
+            wrote_context: false,
+            contexts: Arc::clone(&self.contexts),
+            faults: None,
+        }))
+    }
+
+    /// One read outside any transaction, on the hot path's connections.
+    pub(crate) async fn read(&self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
+        self.read_on(Lane::Hot, sql, args).await
+    }
+
+    /// One read outside any transaction.
+    pub(crate) async fn read_on(
+        &self,
+        lane: Lane,
+        sql: &'static str,
+        args: Args,
+    ) -> Result<Vec<Row>, StoreError> {
+        let sql = self.faults.as_ref().map_or(sql, |faults| faults.sql(sql));
+        let pool = self.readers(lane);
+        match fetch_once(pool, sql, args.clone()).await {
+            // The server may have been restarted since the connection was made.
+            Err(StoreError::Unavailable(error)) if is_broken(&error) && !is_silence(&error) => {
+                fetch_once(pool, sql, args).await
+            }
+            read => read,
+        }
+    }
+
+    const fn readers(&self, lane: Lane) -> &Pool {
+        match lane {
+            Lane::Hot => &self.hot,
+            Lane::Api => &self.api,
+        }
+    }
+
+    /// One read for many rows of values (see `bulk_sql`), outside any transaction, on the hot path's connections.
+    pub(crate) async fn read_rows(
+        &self,
+        base: &'static str,
+        rows: Vec<RowValues>,
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut found = Vec::new();
+        let base = self.faults.as_ref().map_or(base, |faults| faults.sql(base));
+        for (sql, args) in bulk_sql::statements(self.is_postgres(), base, &[], rows) {
+            found.append(&mut self.read(sql, args).await?);
+        }
+        Ok(found)
+    }
+
+    pub(crate) async fn read_one(&self, sql: &'static str, args: Args) -> Result<Option<Row>, StoreError> {
+        Ok(self.read(sql, args).await?.into_iter().next())
+    }
+
+    /// One statement, its own transaction; the number of rows it changed.
+    pub(crate) async fn write(&self, sql: &'static str, args: Args) -> Result<u64, StoreError> {
+        let mut tx = self.begin().await?;
+        let changed = tx.execute(sql, args).await?;
+        tx.commit().await?;
+        Ok(changed)
+    }
+
+    /// A connection to Postgres apart from the pools, with deadlines for long work; `None` for the embedded database.
+    pub(crate) async fn connect_apart(&self) -> Result<Option<PgConnection>, StoreError> {
+        let Engine::Postgres { options, .. } = &self.engine else { return Ok(None) };
+        let mut connection = in_time(options.connect()).await?;
+        in_time(connection.execute(LONG_DEADLINES)).await?;
+        Ok(Some(connection))
+    }
+
+    /// One statement outside any transaction, for the few that must be.
+    pub(crate) async fn run(&self, sql: &'static str, args: Args) -> Result<(), StoreError> {
+        fetch_once(&self.writer, sql, args).await.map(|_| ())
+    }
+
+    /// From now on what this process deletes or replaces is overwritten in the embedded database's file.
+    pub(crate) async fn wipe_what_is_deleted(&self) -> Result<(), StoreError> {
+        if self.is_postgres() {
+            return Ok(());
+        }
+        self.run("pragma secure_delete = on", Args::default()).await
+    }
+
+    pub(crate) const fn is_postgres(&self) -> bool {
+        matches!(self.engine, Engine::Postgres { .. })
+    }
+
+    pub(crate) async fn close(&self) {
+        if let Engine::Sqlite { copier, .. } = &self.engine {
+            copier.close().await;
+        }
+        for pool in [&self.hot, &self.api, &self.writer] {
+            pool.close().await;
+        }
+    }
+}
+
+/// One statement outside any transaction.
+pub(crate) async fn fetch_once(pool: &Pool, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
+    let mut guard = pool.acquire().await?;
+    let fetched = match guard.busy()? {
+        // It may read much, as no statement of a transaction does.
+        Conn::Sqlite(connection) => blocking(|| fetch_sqlite(connection, sql, args)),
+        postgres => postgres.fetch(sql, args).await,
+    };
+    match &fetched {
+        Ok(_) => guard.done(),
+        Err(error) => replace_if_broken(&mut guard, error),
+    }
+    fetched
+}
+
+/// Has a connection replaced that failed for good.
+fn replace_if_broken(guard: &mut Guard, error: &StoreError) {
+    if let StoreError::Unavailable(error) = error {
+        guard.failed(error);
+    }
+}
+
+/// An open transaction; dropped without [`Tx::commit`] it changes nothing.
+pub(crate) struct Tx {
+    guard: Guard,
+    /// Where to note how writing went; `None` for what only reads.
+    vitals: Option<Arc<Vitals>>,
+    /// A statement has changed something, as far as its kind tells.
+    wrote: bool,
+    /// The earliest moment, in milliseconds, at which this transaction makes something due.
+    due: Option<i64>,
+    due_signal: Arc<DueSignal>,
+    /// It wrote to a table that a workspace's context is read from.
+    wrote_context: bool,
+    contexts: Arc<Contexts>,
+    faults: SharedFaults,
+}
+
+impl Tx {
+    /// Runs statements that have no values; Postgres alone.
+    pub(crate) async fn run(&mut self, sql: AssertSqlSafe<String>) -> Result<(), StoreError> {
+        if let Conn::Postgres(connection) = self.guard.connection()? {
+            let run = in_time(connection.execute(sqlx::raw_sql(sql))).await.map_err(StoreError::from);
+            return self.noted(run).map(|_| ());
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn execute(&mut self, sql: &'static str, args: Args) -> Result<u64, StoreError> {
+        let sql = self.planted(sql);
+        self.execute_text(sql, args).await
+    }
+
+    /// The statement as a test replaces it.
+    fn planted(&self, sql: &'static str) -> &'static str {
+        self.faults.as_ref().map_or(sql, |faults| faults.sql(sql))
+    }
+
+    async fn execute_text(&mut self, sql: &'static str, args: Args) -> Result<u64, StoreError> {
+        self.wrote = true;
+        self.wrote_context |= writes_context(sql);
+        let executed = self.guard.connection()?.execute(sql, args).await;
+        self.noted(executed)
+    }
+
+    /// Notes what a statement came to.
+    fn noted<T>(&mut self, done: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(error) = &done {
+            replace_if_broken(&mut self.guard, error);
+            if let Some(vitals) = &self.vitals {
+                vitals.wrote(Err(error));
+            }
+        }
+        done
+    }
+
+    pub(crate) async fn fetch(&mut self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
+        let sql = self.planted(sql);
+        self.fetch_text(sql, args).await
+    }
+
+    async fn fetch_text(&mut self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
+        self.wrote_context |= writes_context(sql);
+        let fetched = self.guard.connection()?.fetch(sql, args).await;
+        self.noted(fetched)
+    }
+
+    pub(crate) async fn fetch_one(
+        &mut self,
+        sql: &'static str,
+        args: Args,
+    ) -> Result<Option<Row>, StoreError> {
+        Ok(self.fetch(sql, args).await?.into_iter().next())
+    }
+
+    /// Runs a statement over many rows (see `bulk_sql`); the number of rows it changed.
+    pub(crate) async fn execute_rows(
+        &mut self,
+        base: &'static str,
+        head: Vec<Value>,
+        rows: Vec<RowValues>,
+    ) -> Result<u64, StoreError> {
+        let mut changed = 0;
+        for (sql, args) in self.statements(base, &head, rows)? {
+            changed += self.execute_text(sql, args).await?;
+        }
+        Ok(changed)
+    }
+
+    /// The same; what it returns, in any order.
+    pub(crate) async fn fetch_rows(
+        &mut self,
+        base: &'static str,
+        head: Vec<Value>,
+        rows: Vec<RowValues>,
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut found = Vec::new();
+        for (sql, args) in self.statements(base, &head, rows)? {
+            found.append(&mut self.fetch_text(sql, args).await?);
+        }
+        Ok(found)
+    }
+
+    /// The statements that run `base` over the rows: none for no rows.
+    fn statements(
+        &mut self,
+        base: &'static str,
+        head: &[Value],
+        rows: Vec<RowValues>,
+    ) -> Result<Vec<(&'static str, Args)>, StoreError> {
+        let base = self.planted(base);
+        Ok(bulk_sql::statements(self.is_postgres()?, base, head, rows))
+    }
+
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+        let committed = self.try_commit().await;
+        if let Some(vitals) = self.vitals.as_ref().filter(|_| self.wrote || committed.is_err()) {
+            vitals.wrote(committed.as_ref().copied());
+        }
+        committed
+    }
+
+    async fn try_commit(&mut self) -> Result<(), StoreError> {
+        if let Some(faults) = &self.faults {
+            match faults.at(Point::BeforeCommit).await {
+                Verdict::Go => {}
+                Verdict::Fail => return Err(StoreError::Injected),
+                Verdict::Pretend => return Ok(()),
+            }
+        }
+        self.guard.commit().await?;
+        if self.wrote_context {
+            self.contexts.forget();
+        }
+        if let Some(due_ms) = self.due {
+            self.due_signal.note(due_ms);
+        }
+        match &self.faults {
+            Some(faults) if faults.at(Point::AfterCommit).await == Verdict::Fail => Err(StoreError::Injected),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes that something is due then, in milliseconds since 1970.
+    pub(crate) fn note_due(&mut self, due_ms: i64) {
+        self.due = Some(self.due.map_or(due_ms, |earlier| earlier.min(due_ms)));
+    }
+
+    /// Notes that what waited may be due now.
+    pub(crate) fn note_due_now(&mut self) {
+        self.note_due(i64::MIN);
+    }
+
+    pub(crate) fn is_postgres(&mut self) -> Result<bool, StoreError> {
+        Ok(matches!(self.guard.connection()?, Conn::Postgres(_)))
+    }
+}
+
+pub(crate) fn postgres_query(sql: impl SqlSafeStr, args: Args) -> Query<'static, Postgres, PgArguments> {
+    let mut query = sqlx::query(sql);
+    for value in args.0 {
+        query = match value {
+            Value::Int(v) => query.bind(v),
+            Value::Text(v) => query.bind(v),
+            Value::Blob(v) => query.bind(v),
+            Value::Uuid(v) => query.bind(v),
+            Value::Bool(v) => query.bind(v),
+            Value::Column(Column::Int(v)) => query.bind(v),
+            Value::Column(Column::Text(v)) => query.bind(v),
+            Value::Column(Column::Blob(v)) => query.bind(v),
+            Value::Column(Column::Uuid(v)) => query.bind(v),
+            Value::Column(Column::Bool(v)) => query.bind(v),
+        };
+    }
+    query
+}
+
+fn fetch_sqlite(connection: &mut SqliteConn, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
+    let mut rows = Vec::new();
+    connection.run(bulk_sql::numbered(sql), args, |row| rows.push(Row::Sqlite(row)))?;
+    Ok(rows)
+}
+
+impl Conn {
+    async fn execute(&mut self, sql: &'static str, args: Args) -> Result<u64, StoreError> {
+        Ok(match self {
+            Self::Sqlite(c) => c.run(bulk_sql::numbered(sql), args, |_| ())?,
+            Self::Postgres(c) => in_time(postgres_query(sql, args).execute(c)).await?.rows_affected(),
+        })
+    }
+
+    async fn fetch(&mut self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
+        Ok(match self {
+            Self::Sqlite(c) => fetch_sqlite(c, sql, args)?,
+            Self::Postgres(c) => in_time(postgres_query(sql, args).fetch_all(c))
+                .await?
+                .into_iter()
+                .map(Row::Postgres)
+                .collect(),
+        })
+    }
+}

@@ -1,0 +1,313 @@
+//! The schema: brought up to this version, looked after, and guarded.
+//!
+//! Invariants: migrations only go forward, and are the same by name on both engines. From 15 on each says in
+//! `schema_versions` which older versions of the program can still use what it leaves: a version that knows at least
+//! the migration `compatible_from` starts beside it, and ignores it. An unknown migration that says nothing is not
+//! compatible.
+
+use std::sync::{
+    LazyLock,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection, migrate::Migrator};
+
+use crate::{
+    StoreError,
+    db::{
+        Args, Db, Engine, Lane, args, fetch_once,
+        pool::Pool,
+        sqlite::{Mode, SqliteConn},
+    },
+};
+
+pub(crate) static LITE: LazyLock<Migrator> =
+    LazyLock::new(|| beside_newer(sqlx::migrate!("migrations/sqlite")));
+pub(crate) static PG: LazyLock<Migrator> =
+    LazyLock::new(|| beside_newer(sqlx::migrate!("migrations/postgres")));
+
+/// Whether a newer migration may be there is decided before, by [`Db::check_schema`].
+fn beside_newer(mut migrator: Migrator) -> Migrator {
+    migrator.set_ignore_missing(true);
+    migrator
+}
+
+/// How a database's schema stands to this version of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaState {
+    /// It is this version's.
+    Current,
+    /// Migrations are missing; of an empty database, all of them.
+    Older {
+        /// How many.
+        missing: usize,
+    },
+    /// A newer version has migrated it, and this one can use it.
+    NewerCompatible {
+        /// The newest migration there is.
+        newest: i64,
+    },
+    /// A newer version has migrated it, and this one must not use it.
+    NewerIncompatible {
+        /// The newest migration there is.
+        newest: i64,
+        /// The migration that a version has to know to use it, if the database says so.
+        needs: Option<i64>,
+    },
+}
+
+impl SchemaState {
+    /// The state of a database with those migrations, some of which say from which one on they are compatible.
+    fn of(known: &[i64], applied: &[i64], compatible_from: &[(i64, i64)]) -> Self {
+        let latest = known.iter().max().copied().unwrap_or(0);
+        let newest = applied.iter().max().copied().unwrap_or(0);
+        let missing = known.iter().filter(|version| !applied.contains(version)).count();
+        let mut unknown = applied.iter().filter(|version| !known.contains(version)).peekable();
+        if unknown.peek().is_none() {
+            return if missing == 0 { Self::Current } else { Self::Older { missing } };
+        }
+        let from = |version: &i64| compatible_from.iter().find(|(v, _)| v == version).map(|(_, from)| *from);
+        let needs = unknown.map(from).collect::<Option<Vec<_>>>().and_then(|from| from.into_iter().max());
+        match needs {
+            Some(needs) if needs <= latest && missing == 0 => Self::NewerCompatible { newest },
+            needs => Self::NewerIncompatible { newest, needs },
+        }
+    }
+}
+
+/// What makes the role of `scope`, and what it may do; each alone, for one may be allowed and another not. Whoever made the role
+/// is not yet a member of it that may act as it (Postgres 16), and tables may have come since it was made.
+const GUARD: [&str; 3] = [
+    "do $$ begin
+        if not exists (select 1 from pg_roles where rolname = 'redialer_tenant') then
+            create role redialer_tenant nologin;
+        end if;
+    exception when duplicate_object or unique_violation then null;
+    end $$",
+    "do $$ begin
+        if not (select rolsuper from pg_roles where rolname = current_user) then
+            execute format('grant redialer_tenant to %I', current_user);
+        end if;
+    exception when unique_violation then null;
+    end $$",
+    "do $$ begin
+        execute format('grant usage on schema %I to redialer_tenant', current_schema());
+        execute format('grant select, insert, update, delete on all tables in schema %I to redialer_tenant', current_schema());
+        revoke all on _sqlx_migrations, schema_versions, meta, clock, leases, replicas from redialer_tenant;
+        revoke insert, update, delete on epochs from redialer_tenant;
+        revoke update, delete on audit from redialer_tenant;
+    end $$",
+];
+
+/// A process that never gets a count worth having stops asking for one.
+const MOST_COUNTS: usize = 8;
+/// How often the log is copied in one run of maintenance.
+const MOST_COPIES: usize = 3;
+
+impl Db {
+    pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
+        let known = self.known().last().copied().unwrap_or(0);
+        match self.check_schema().await? {
+            SchemaState::Current | SchemaState::NewerCompatible { .. } => {}
+            SchemaState::Older { .. } => self.run_migrations().await?,
+            SchemaState::NewerIncompatible { newest, needs } => {
+                let needs = needs.map_or("a newer version of redialer".to_owned(), |needs| {
+                    format!("a version of redialer that knows migration {needs}")
+                });
+                return Err(StoreError::Schema(format!(
+                    "its newest migration is {newest} and needs {needs}; this version knows migrations up to {known}. \
+                     Run the newer version, or restore a backup that was made before the upgrade"
+                )));
+            }
+        }
+        if let Some(mut connection) = self.connect_apart().await? {
+            make_guard(&mut connection).await;
+        }
+        self.look_for_guard().await
+    }
+
+    async fn run_migrations(&self) -> Result<(), StoreError> {
+        match (&self.engine, self.connect_apart().await?) {
+            (_, Some(mut connection)) => {
+                PG.run(&mut connection).await.map_err(|e| StoreError::Schema(e.to_string()))
+            }
+            (Engine::Sqlite { file, .. }, _) => migrate_sqlite(&mut SqliteConn::open(file, Mode::Write)?),
+            (Engine::Postgres { .. }, None) => Ok(()),
+        }
+    }
+
+    /// The migrations that this version knows, in their order.
+    fn known(&self) -> Vec<i64> {
+        let migrator = if self.is_postgres() { &PG } else { &LITE };
+        migrator.iter().map(|migration| migration.version).collect()
+    }
+
+    /// How the database's schema stands to this version. Writes nothing.
+    pub(crate) async fn check_schema(&self) -> Result<SchemaState, StoreError> {
+        const COMPATIBLE: &str = "select version, compatible_from from schema_versions";
+        let applied = self.applied().await?;
+        let mut compatible_from = Vec::new();
+        if self.has_table("schema_versions").await? {
+            for row in self.read(COMPATIBLE, Args::default()).await? {
+                compatible_from.push((row.get("version")?, row.get("compatible_from")?));
+            }
+        }
+        Ok(SchemaState::of(&self.known(), &applied, &compatible_from))
+    }
+
+    /// The migrations that were applied.
+    pub(crate) async fn applied(&self) -> Result<Vec<i64>, StoreError> {
+        const APPLIED: &str = "select version from _sqlx_migrations where success";
+        if !self.has_table("_sqlx_migrations").await? {
+            return Ok(Vec::new());
+        }
+        let rows = self.read(APPLIED, Args::default()).await?;
+        rows.iter().map(|row| row.get("version")).collect()
+    }
+
+    async fn has_table(&self, name: &str) -> Result<bool, StoreError> {
+        const LITE: &str = "select count(*) as n from sqlite_master where type = 'table' and name = $1";
+        const PG: &str =
+            "select count(*) as n from pg_tables where schemaname = current_schema() and tablename = $1";
+        let sql = if self.is_postgres() { PG } else { LITE };
+        let row = self.read_one(sql, args![name]).await?.ok_or(StoreError::Corrupt("count"))?;
+        Ok(row.get::<i64>("n")? > 0)
+    }
+
+    /// Whether there is the role under which tenants' rows are kept apart, and we may act as it: by trying.
+    pub(crate) async fn look_for_guard(&self) -> Result<(), StoreError> {
+        const TRY: &str =
+            "set local role redialer_tenant; select 1 from tenants limit 0; select 1 from notices limit 0";
+        let Engine::Postgres { guarded, .. } = &self.engine else { return Ok(()) };
+        let Some(mut tx) = self.begin_reading(Lane::Hot).await? else { return Ok(()) };
+        let found = match tx.run(AssertSqlSafe(TRY.to_owned())).await {
+            Ok(()) => true,
+            Err(StoreError::Unavailable(sqlx::Error::Database(_))) => false,
+            Err(error) => return Err(error),
+        };
+        guarded.store(found, Ordering::Relaxed);
+        if !found {
+            tracing::warn!(
+                "the role redialer_tenant is not there or not ours: tenants' rows are kept apart by statements alone"
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether tenants' rows are kept apart by the database itself.
+    pub(crate) fn guards_rows(&self) -> bool {
+        matches!(&self.engine, Engine::Postgres { guarded, .. } if guarded.load(Ordering::Relaxed))
+    }
+
+    /// Maintenance beside the work: see [`crate::Store::tend`].
+    pub(crate) async fn tend(&self) -> Result<(), StoreError> {
+        match &self.engine {
+            Engine::Sqlite { copier, .. } => copy_log(copier).await,
+            Engine::Postgres { analyzed, .. } => self.count(analyzed).await,
+        }
+    }
+
+    /// Has Postgres count tables that have grown before it did so by itself: plans are made anew then. A table that was
+    /// counted while it was empty would be read from end to end, however much it grows afterwards.
+    async fn count(&self, counts: &AtomicUsize) -> Result<(), StoreError> {
+        const GROWN: &str = "select cast(relname as text) as name from pg_class
+             where oid in (to_regclass('deliveries'), to_regclass('calls'), to_regclass('persons'), to_regclass('chains'),
+                     to_regclass('callbacks'), to_regclass('dispatches'))
+               and reltuples < 1000 and pg_relation_size(oid) > 262144";
+        if counts.load(Ordering::Relaxed) >= MOST_COUNTS {
+            return Ok(());
+        }
+        let grown = self.read(GROWN, Args::default()).await?;
+        if !grown.is_empty()
+            && let Some(mut connection) = self.connect_apart().await?
+        {
+            counts.fetch_add(1, Ordering::Relaxed);
+            for table in grown {
+                let table: String = table.get("name")?;
+                connection.execute(AssertSqlSafe(format!("analyze {table}"))).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Copies the write-ahead log into the file while others write. SQLite starts the log again from its beginning only after
+/// a complete copy, so commits made during one copy are copied by the next.
+async fn copy_log(copier: &Pool) -> Result<(), StoreError> {
+    for _ in 0..MOST_COPIES {
+        let answer = fetch_once(copier, "pragma wal_checkpoint(passive)", args![]).await?;
+        let Some(row) = answer.first() else { break };
+        if row.get::<i64>("checkpointed")? == row.get::<i64>("log")? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Brings an embedded database up to this version, each migration in a transaction of its own. Its records have the
+/// form that sqlx keeps on Postgres.
+pub(crate) fn migrate_sqlite(connection: &mut SqliteConn) -> Result<(), StoreError> {
+    const TABLE: &str = "create table if not exists _sqlx_migrations (
+             version bigint primary key, description text not null,
+             installed_on timestamp not null default current_timestamp, success boolean not null,
+             checksum blob not null, execution_time bigint not null)";
+    const APPLIED: &str = "select success, checksum from _sqlx_migrations where version = ?1";
+    const RECORD: &str =
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+         values (?1, ?2, true, ?3, 0)";
+    connection.run_script(TABLE)?;
+    for migration in LITE.iter() {
+        let version = migration.version;
+        // Another process may be migrating it too.
+        connection.run_script("begin immediate")?;
+        let applied = connection.rows(APPLIED, args![version])?;
+        if let Some(row) = applied.first() {
+            connection.run_script("rollback")?;
+            if !row.get::<bool>("success")? || row.get::<Vec<u8>>("checksum")? != *migration.checksum {
+                return Err(StoreError::Schema(format!(
+                    "its migration {version} is not the one that this version of redialer knows"
+                )));
+            }
+            continue;
+        }
+        let record = args![version, &*migration.description, migration.checksum.to_vec()];
+        let migrated = connection
+            .run_script(migration.sql.as_str())
+            .and_then(|()| connection.run(RECORD, record, |_| ()))
+            .and_then(|_| connection.run_script("commit"));
+        if let Err(error) = migrated {
+            // SQLite may have rolled it back by itself.
+            let _rolled_back = connection.run_script("rollback");
+            return Err(StoreError::Schema(format!("migration {version}: {error}")));
+        }
+    }
+    Ok(())
+}
+
+/// Makes the role under which tenants' rows are kept apart, and gives it its rights, as far as we may.
+async fn make_guard(connection: &mut PgConnection) {
+    for sql in GUARD {
+        if let Err(error) = connection.execute(sql).await {
+            // Somebody else may have to do it; whether it was done is looked at next.
+            tracing::debug!(%error, "a right of the role redialer_tenant could not be given");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_migration_is_used_only_if_it_says_that_it_may_be() {
+        let of =
+            |applied: &[i64], compatible: &[(i64, i64)]| SchemaState::of(&[1, 2, 3], applied, compatible);
+        assert_eq!(of(&[], &[]), SchemaState::Older { missing: 3 });
+        assert_eq!(of(&[1, 2, 3], &[]), SchemaState::Current);
+        assert_eq!(of(&[1, 2, 3, 4], &[(4, 3)]), SchemaState::NewerCompatible { newest: 4 });
+        let not = |newest, needs| SchemaState::NewerIncompatible { newest, needs };
+        assert_eq!(of(&[1, 2, 3, 4], &[]), not(4, None), "it says nothing");
+        assert_eq!(of(&[1, 2, 3, 4, 5], &[(4, 4), (5, 3)]), not(5, Some(4)), "one of two is not");
+        assert_eq!(of(&[1, 3, 4], &[(4, 3)]), not(4, Some(3)), "it lacks one of ours");
+    }
+}

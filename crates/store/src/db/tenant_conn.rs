@@ -1,0 +1,61 @@
+//! The database as one tenant sees it.
+//!
+//! Invariant (I16): on Postgres whatever goes through here is done as the role `redialer_tenant`, under row-level security:
+//! a statement that forgets to name its tenant finds that tenant's rows all the same, and no others. On SQLite, and
+//! where that role could not be made, the statements' own conditions are all there is.
+
+use redialer_core::{Id, id};
+use sqlx::AssertSqlSafe;
+
+use crate::{
+    StoreError,
+    db::{Args, Db, Lane, Row, Tx},
+};
+
+pub(crate) struct Scope<'s> {
+    db: &'s Db,
+    tenant: Id<id::Tenant>,
+    lane: Lane,
+}
+
+/// Makes the transaction it begins one of that tenant's; the only words in it that are no constant are a UUID's.
+fn prelude(tenant: Id<id::Tenant>) -> AssertSqlSafe<String> {
+    AssertSqlSafe(format!("set local role redialer_tenant; set local redialer.tenant = '{}'", tenant.uuid()))
+}
+
+impl<'s> Scope<'s> {
+    pub(crate) const fn of(db: &'s Db, tenant: Id<id::Tenant>, lane: Lane) -> Self {
+        Self { db, tenant, lane }
+    }
+
+    pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
+        let mut tx = self.db.begin().await?;
+        if self.db.guards_rows() {
+            tx.run(prelude(self.tenant)).await?;
+        }
+        Ok(tx)
+    }
+
+    pub(crate) async fn read(&self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
+        let reading = match self.db.guards_rows() {
+            true => self.db.begin_reading(self.lane).await?,
+            false => None,
+        };
+        let Some(mut tx) = reading else { return self.db.read_on(self.lane, sql, args).await };
+        tx.run(prelude(self.tenant)).await?;
+        let rows = tx.fetch(sql, args).await?;
+        tx.commit().await?;
+        Ok(rows)
+    }
+
+    pub(crate) async fn read_one(&self, sql: &'static str, args: Args) -> Result<Option<Row>, StoreError> {
+        Ok(self.read(sql, args).await?.into_iter().next())
+    }
+
+    pub(crate) async fn write(&self, sql: &'static str, args: Args) -> Result<u64, StoreError> {
+        let mut tx = self.begin().await?;
+        let changed = tx.execute(sql, args).await?;
+        tx.commit().await?;
+        Ok(changed)
+    }
+}

@@ -1,0 +1,30 @@
+//! Chains: what each has spent.
+//!
+//! Invariant: a chain has a row from its first intent on. Without one it has spent nothing, and most callbacks that
+//! wait are of such chains.
+
+use redialer_core::{Id, Timestamp, id};
+
+use crate::{
+    StoreError,
+    db::{Tx, Value, row},
+};
+
+/// What a chain's row is made of.
+pub(crate) fn opened(
+    bucket: i64,
+    id: Id<id::Chain>,
+    tenant: Id<id::Tenant>,
+    workspace: Id<id::Workspace>,
+    now: Timestamp,
+) -> Vec<Value> {
+    row![bucket, id, tenant, workspace, 0_i64, now]
+}
+
+/// Makes the rows of chains that have none.
+pub(crate) async fn open_all(tx: &mut Tx, chains: Vec<Vec<Value>>) -> Result<(), StoreError> {
+    const SQL: &str =
+        "insert into chains (bucket, id, tenant_id, workspace_id, spent, created_at) values {rows}
+         on conflict do nothing";
+    tx.execute_rows(SQL, vec![], chains).await.map(|_| ())
+}

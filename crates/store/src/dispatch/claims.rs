@@ -1,0 +1,359 @@
+//! Claims: what is due is taken by one replica, for a while.
+//!
+//! Invariants: a [`Claim`] is made only here, guarded by the state; it is taken by value, so one claim is one
+//! dial. Everything that follows from it is guarded by its fence: whoever lost it changes nothing.
+
+use std::collections::BTreeMap;
+
+use redialer_core::{
+    Id, Timestamp,
+    agent::Channel,
+    callback::{HeldFor, RedialReason, State, after_failures},
+    decide::{Candidate, GateRecord, Notice},
+    id,
+    time::{Zone, plus},
+    timing::CLAIM_RETRY_AFTER,
+};
+
+use crate::{
+    Secrets, Store, StoreError, TenantKey, at,
+    callbacks::{
+        rows::{reason_of, zone_of},
+        transitions::{self, Wait, give_back},
+    },
+    db::{Row, Tx, args, row},
+    dispatch::intents::gates_text,
+    log::activity::notice,
+};
+
+/// A callback that is due: enough to choose by.
+#[derive(Debug, Clone, Copy)]
+pub struct DueRow {
+    /// The tenant's bucket.
+    pub bucket: i64,
+    /// The callback.
+    pub id: Id<id::Callback>,
+    /// Its tenant.
+    pub tenant: Id<id::Tenant>,
+    /// Its workspace.
+    pub workspace: Id<id::Workspace>,
+    /// Voice or chat.
+    pub channel: Channel,
+    /// When it is due.
+    pub due_at: Timestamp,
+    /// How often it failed in our hands before anything was sent.
+    pub failures: i64,
+    /// Whether it is dialled at the simulator.
+    pub test: bool,
+}
+
+/// Callbacks that are due.
+#[derive(Debug)]
+pub struct DueRows {
+    /// The longest due of each workspace.
+    pub rows: Vec<DueRow>,
+    /// Whether no workspace has more.
+    pub is_all: bool,
+}
+
+impl DueRow {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            bucket: row.get("bucket")?,
+            id: Id::from_uuid(row.get("id")?),
+            tenant: Id::from_uuid(row.get("tenant_id")?),
+            workspace: Id::from_uuid(row.get("workspace_id")?),
+            channel: Channel::from_word(&row.get::<String>("channel")?),
+            due_at: at(row.get("due_at")?),
+            failures: row.get("failures")?,
+            test: row.get("test")?,
+        })
+    }
+}
+
+/// Hold on one due callback, until a lease ends.
+pub struct Claim {
+    pub(crate) bucket: i64,
+    pub(crate) id: Id<id::Callback>,
+    pub(crate) fence: i64,
+    pub(crate) tenant: Id<id::Tenant>,
+    pub(crate) workspace: Id<id::Workspace>,
+    agent: Id<id::Agent>,
+    pub(crate) chain: Id<id::Chain>,
+    pub(crate) channel: Channel,
+    reason: RedialReason,
+    scheduled_for: Timestamp,
+    requested_for: Option<Timestamp>,
+    forced: bool,
+    pub(crate) person_ix: [u8; 16],
+    zone: Zone,
+    pub(crate) unsent: i64,
+    pub(crate) spent: i64,
+    suppressed: bool,
+    pub(crate) test: bool,
+    sealed: Vec<u8>,
+}
+
+macro_rules! getters {
+    ($on:ty { $($(#[$doc:meta])* $name:ident: $type:ty = $get:expr;)* }) => {
+        impl $on {$( $(#[$doc])* pub fn $name(&self) -> $type { let get: fn(&Self) -> $type = $get; get(self) } )*}
+    };
+}
+pub(crate) use getters;
+
+getters!(Claim {
+    /// The callback.
+    id: Id<id::Callback> = |c| c.id;
+    /// Its workspace.
+    workspace: Id<id::Workspace> = |c| c.workspace;
+    /// The agent that dials.
+    agent: Id<id::Agent> = |c| c.agent;
+    /// Its chain.
+    chain: Id<id::Chain> = |c| c.chain;
+    /// Voice or chat.
+    channel: Channel = |c| c.channel;
+    /// Why it exists.
+    reason: RedialReason = |c| c.reason;
+    /// When it should have been dialled.
+    scheduled_for: Timestamp = |c| c.scheduled_for;
+    /// Dials its chain has spent.
+    spent: u32 = |c| u32::try_from(c.spent).unwrap_or(u32::MAX);
+    /// Whether the number is on the do-not-call list.
+    suppressed: bool = |c| c.suppressed;
+    /// Whether it is dialled at the simulator.
+    test: bool = |c| c.test;
+});
+
+impl Claim {
+    /// What it was claimed as.
+    pub const fn due_row(&self) -> DueRow {
+        DueRow {
+            bucket: self.bucket,
+            id: self.id,
+            tenant: self.tenant,
+            workspace: self.workspace,
+            channel: self.channel,
+            due_at: self.scheduled_for,
+            failures: 0,
+            test: self.test,
+        }
+    }
+
+    /// What guards everything that follows from it.
+    pub const fn fence(&self) -> i64 {
+        self.fence
+    }
+
+    /// The callee's clock.
+    pub const fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// What is personal about it.
+    pub fn secrets(&self, key: &TenantKey) -> Result<Secrets, StoreError> {
+        Secrets::open(self.id, &self.sealed, key)
+    }
+
+    /// What its gates judge of it; `to` is its number.
+    pub const fn candidate<'a>(&'a self, to: &'a str) -> Candidate<'a> {
+        Candidate {
+            reason: self.reason,
+            requested_for: self.requested_for,
+            scheduled_for: self.scheduled_for,
+            forced: self.forced,
+            test: self.test,
+            to,
+            zone: &self.zone,
+        }
+    }
+
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            bucket: row.get("bucket")?,
+            id: Id::from_uuid(row.get("id")?),
+            fence: row.get("fence")?,
+            tenant: Id::from_uuid(row.get("tenant_id")?),
+            workspace: Id::from_uuid(row.get("workspace_id")?),
+            agent: Id::from_uuid(row.get("agent_id")?),
+            chain: Id::from_uuid(row.get("chain_id")?),
+            channel: Channel::from_word(&row.get::<String>("channel")?),
+            reason: reason_of(row)?,
+            scheduled_for: at(row.get("scheduled_for")?),
+            requested_for: row.get::<Option<i64>>("requested_for")?.map(at),
+            forced: row.get("forced")?,
+            person_ix: row.number_ix("person_ix")?,
+            zone: zone_of(row)?,
+            unsent: row.get("unsent")?,
+            spent: row.get("spent")?,
+            suppressed: row.get("suppressed")?,
+            test: row.get("test")?,
+            sealed: row.get("sealed")?,
+        })
+    }
+}
+
+impl Store {
+    /// Callbacks that are due by `until`, of workspaces that may dial: the longest due of each workspace, live and test
+    /// callbacks apart, at most `each` of them and at most an equal share of `limit`.
+    ///
+    /// One statement per workspace: in a single one, Postgres may scan every scheduled callback before it joins.
+    pub async fn due(
+        &self,
+        range: (i64, i64),
+        until: Timestamp,
+        each: i64,
+        limit: i64,
+    ) -> Result<DueRows, StoreError> {
+        const LANES: &str = "select w.id, t.test
+             from workspaces w cross join (select false as test union all select true) as t
+             where w.bucket between $1 and $2 and w.paused is null and w.deleted_at is null
+               and w.epoch = (select coalesce(max(epoch), 0) from epochs)
+               and (select c.id from callbacks c where c.workspace_id = w.id and c.test = t.test
+                      and c.state = 'scheduled' and c.due_at <= $3 order by c.due_at, c.id limit 1) is not null";
+        const LANE: &str =
+            "select bucket, id, tenant_id, workspace_id, channel, due_at, failures, test from callbacks
+             where workspace_id = $1 and test = $2 and state = 'scheduled' and due_at <= $3
+             order by due_at, id limit $4";
+        let lanes = self.db.read(LANES, args![range.0, range.1, until]).await?;
+        let each = each.min(limit / i64::try_from(lanes.len()).unwrap_or(limit).max(1)).max(1);
+        let mut due = DueRows { rows: Vec::new(), is_all: true };
+        for lane in lanes {
+            let (workspace, test): (Id<id::Workspace>, bool) =
+                (Id::from_uuid(lane.get("id")?), lane.get("test")?);
+            let rows = self.db.read(LANE, args![workspace, test, until, each]).await?;
+            due.is_all &= i64::try_from(rows.len()).is_ok_and(|n| n < each);
+            for row in &rows {
+                due.rows.push(DueRow::from_row(row)?);
+            }
+        }
+        Ok(due)
+    }
+
+    /// Puts a claimed callback off; spends nothing. `outcome` tells people why, should it be worth telling.
+    pub async fn snooze(
+        &self,
+        claim: Claim,
+        until: Timestamp,
+        outcome: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        if holds(&mut tx, &claim).await? {
+            let why = Notice::of_snooze(outcome.is_some(), until > claim.scheduled_for);
+            notice(&mut tx, &claim, why, now).await?;
+            let wait = Wait { moved_to: Some(until), outcome, ..Wait::until(until) };
+            give_back(&mut tx, claim.bucket, claim.id, wait, now).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Gives a claimed callback back as it was, due at `due_at`; `why` is told in the feed.
+    pub async fn release(
+        &self,
+        claim: Claim,
+        due_at: Timestamp,
+        why: Option<Notice>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        if holds(&mut tx, &claim).await? {
+            notice(&mut tx, &claim, why, now).await?;
+            give_back(&mut tx, claim.bucket, claim.id, Wait::until(due_at), now).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Holds a claimed callback until something else happens.
+    pub async fn hold(&self, claim: Claim, why: HeldFor, now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        if holds(&mut tx, &claim).await? {
+            let wait = if why == HeldFor::Agent && is_enabled(&mut tx, claim.agent).await? {
+                // The agent was switched on after the gates were asked. Its held callbacks are released already.
+                Wait::until(plus(now, CLAIM_RETRY_AFTER))
+            } else {
+                notice(&mut tx, &claim, Notice::of_hold(why), now).await?;
+                Wait { held_for: Some(why), ..Wait::until(claim.scheduled_for) }
+            };
+            give_back(&mut tx, claim.bucket, claim.id, wait, now).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Ends a claimed callback without a dial, by the decision of these gates.
+    pub async fn close_claim(
+        &self,
+        claim: Claim,
+        (state, outcome): (State, &str),
+        gates: &[GateRecord],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let of = (claim.bucket, claim.id, claim.fence);
+        let mut tx = self.db.begin().await?;
+        if transitions::close_claim(&mut tx, of, state, outcome, &gates_text(gates), now).await? {
+            notice(&mut tx, &claim, Notice::of_end(state), now).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Gives back a claim that failed in our hands: due again at `due_at`, or held once it failed too often.
+    pub async fn fail_claim(
+        &self,
+        due: DueRow,
+        fence: i64,
+        due_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        fail(&mut tx, due.bucket, due.id, fence, due_at, now).await?;
+        tx.commit().await
+    }
+}
+
+/// A due callback that somebody wants to claim.
+pub(crate) struct Wanted {
+    pub(crate) row: DueRow,
+    pub(crate) owner: String,
+    pub(crate) now: Timestamp,
+    pub(crate) lease_until_ms: i64,
+}
+
+/// Claims what is still there to be claimed.
+pub(crate) async fn claim_all(
+    tx: &mut Tx,
+    wanted: &[&Wanted],
+) -> Result<BTreeMap<Id<id::Callback>, Claim>, StoreError> {
+    let rows =
+        wanted.iter().map(|w| row![w.row.bucket, w.row.id, w.now, w.lease_until_ms, &w.owner]).collect();
+    let claims = transitions::claim(tx, rows).await?;
+    claims.iter().map(Claim::from_row).map(|claim| claim.map(|claim| (claim.id, claim))).collect()
+}
+
+/// A claim without an intent that came to nothing: scheduled again, or held when it did so too often. The fence
+/// moves on, so whoever still holds it holds nothing.
+pub(crate) async fn fail(
+    tx: &mut Tx,
+    bucket: i64,
+    id: Id<id::Callback>,
+    fence: i64,
+    due_at: Timestamp,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if let Some(failures) = transitions::count_failure(tx, bucket, id, fence).await? {
+        let wait = Wait { held_for: after_failures(failures), ..Wait::until(due_at) };
+        give_back(tx, bucket, id, wait, now).await?;
+    }
+    Ok(())
+}
+
+/// Whether an agent is switched on. It cannot be switched before this transaction ends.
+async fn is_enabled(tx: &mut Tx, agent: Id<id::Agent>) -> Result<bool, StoreError> {
+    const SQL: &str = "select enabled from agents where id = $1";
+    const LOCKED: &str = "select enabled from agents where id = $1 for share";
+    let sql = if tx.is_postgres()? { LOCKED } else { SQL };
+    tx.fetch_one(sql, args![agent]).await?.map_or(Ok(false), |row| row.get("enabled"))
+}
+
+/// Whether a claim is still held; locks its row until the transaction ends.
+pub(crate) async fn holds(tx: &mut Tx, claim: &Claim) -> Result<bool, StoreError> {
+    transitions::holds(tx, claim.bucket, claim.id, claim.fence).await
+}

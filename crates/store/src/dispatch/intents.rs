@@ -1,0 +1,405 @@
+//! Intents and what becomes of them (failure-model §2).
+//!
+//! Invariants: an [`Intent`] is made only behind [`begin_all`]'s commit, guarded by the claim's fence, and is taken by
+//! value. No intent, no request (I4). At most one open dispatch a callback (I2). What is unknown stays unknown
+//! here; only an answer or the provider's records settle it. An attempt is spent once, by the first proof.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use redialer_core::{
+    Id, Timestamp,
+    agent::Channel,
+    callback::{HeldFor, State, held_back},
+    chance::Chance,
+    decide::{AfterDial, Attempt, GateRecord, Notice},
+    fuse::FuseLimits,
+    id,
+    time::{minutes, plus},
+    timing::{CLAIM_RETRY_AFTER, LOOKUP_AFTER_MINUTES, TEST_CALL_TAKES},
+    workspace::Pause,
+};
+use uuid::Uuid;
+
+use crate::{
+    CallbackRow, Claim, StoreError, TenantKey, TenantStore,
+    accounts::workspaces,
+    at, bucket_of,
+    callbacks::transitions::{self, End, Wait, close, doubt, give_back},
+    db::{Row, Tx, Value, args, row},
+    dispatch::{
+        chains::{open_all, opened},
+        claims::{getters, holds},
+        fuse, quota,
+    },
+    log::activity::{notice, notice_of_callback},
+};
+
+/// Recorded will to dial: the bytes to send are on disk.
+pub struct Intent {
+    bucket: i64,
+    id: Id<id::Dispatch>,
+    callback: Id<id::Callback>,
+    workspace: Id<id::Workspace>,
+    channel: Channel,
+    unsent: i64,
+    test: bool,
+    body: Vec<u8>,
+}
+
+/// What an intent is made of.
+pub struct NewDispatch {
+    /// Its id; also in the body.
+    pub id: Id<id::Dispatch>,
+    /// Which dial of its chain it is.
+    pub attempt: Attempt,
+    /// The gates that let it pass.
+    pub gates: Vec<GateRecord>,
+    /// The exact bytes of the request.
+    pub body: Vec<u8>,
+    /// Until when the request may be under way, on the real clock.
+    pub lease_until_ms: i64,
+    /// Calls that the tenant's plan allows in a month; `None` for as many as there are.
+    pub calls_a_month: Option<u64>,
+    /// How often one number may be called at all.
+    pub fuse: FuseLimits,
+    /// The provider's account that the request goes to.
+    pub account: Option<String>,
+    /// The callback's secrets as they are from now on, where they changed: with the number that is dialed from.
+    pub secrets: Option<Vec<u8>>,
+}
+
+pub(crate) const BODY: &str = "dispatches.sealed";
+
+getters!(Intent {
+    /// The dispatch.
+    id: Id<id::Dispatch> = |i| i.id;
+    /// Its callback.
+    callback: Id<id::Callback> = |i| i.callback;
+    /// Its workspace.
+    workspace: Id<id::Workspace> = |i| i.workspace;
+    /// Voice or chat.
+    channel: Channel = |i| i.channel;
+    /// Earlier tries that were certainly not placed.
+    unsent: u32 = |i| u32::try_from(i.unsent).unwrap_or(0);
+    /// Whether it goes to the simulator.
+    test: bool = |i| i.test;
+});
+
+impl Intent {
+    /// The bytes to send.
+    pub fn body(&self) -> Vec<u8> {
+        self.body.to_vec()
+    }
+}
+
+/// A claim that may become an intent.
+pub(crate) struct Prepared {
+    pub(crate) claim: Claim,
+    pub(crate) new: NewDispatch,
+    sealed: Vec<u8>,
+    pub(crate) now: Timestamp,
+}
+
+impl Prepared {
+    pub(crate) fn new(
+        claim: Claim,
+        new: NewDispatch,
+        key: &TenantKey,
+        chance: &Chance,
+        now: Timestamp,
+    ) -> Self {
+        let sealed = key.seal(BODY, new.id.uuid(), &new.body, chance);
+        Self { claim, new, sealed, now }
+    }
+
+    /// The intent, once it is on disk.
+    pub(crate) fn into_intent(self) -> Intent {
+        Intent {
+            bucket: self.claim.bucket,
+            id: self.new.id,
+            callback: self.claim.id,
+            workspace: self.claim.workspace,
+            channel: self.claim.channel,
+            unsent: self.claim.unsent,
+            test: self.claim.test,
+            body: self.new.body,
+        }
+    }
+
+    fn guard(&self) -> Vec<Value> {
+        let (c, n) = (&self.claim, &self.new);
+        row![
+            c.bucket,
+            c.id,
+            c.fence,
+            c.spent,
+            n.id,
+            n.attempt.number,
+            n.attempt.max,
+            n.attempt.is_final,
+            n.lease_until_ms,
+            self.now,
+            n.secrets.clone()
+        ]
+    }
+
+    fn put(&self) -> Vec<Value> {
+        let (c, n) = (&self.claim, &self.new);
+        row![
+            c.bucket,
+            n.id,
+            c.tenant,
+            c.workspace,
+            c.id,
+            c.channel.word(),
+            "intent",
+            n.attempt.number,
+            self.sealed.as_slice(),
+            self.now,
+            0_i64,
+            self.now,
+            c.person_ix,
+            n.account.clone(),
+            gates_text(&n.gates)
+        ]
+    }
+}
+
+/// Writes intents, each guarded by its claim; whose claims held. Those that did not are given back.
+pub(crate) async fn begin_all(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTreeSet<Uuid>, StoreError> {
+    // Two replicas that dial for one chain take turns on its row.
+    const TURN: &str = "with v (bucket, id) as (values {rows})
+         select c.id from v cross join chains c where c.bucket = v.bucket and c.id = v.id order by c.id for update of c";
+    const PUT: &str = "insert into dispatches
+             (bucket, id, tenant_id, workspace_id, callback_id, channel, state, attempt, sealed, sent_at, asks, updated_at,
+              person_ix, account, gates)
+         values {rows}";
+    // One chain dials once at a time: of two of its claims the second waits for the first one's answer.
+    let mut chains = BTreeMap::new();
+    let first_of_chain = |p: &&&Prepared| {
+        let c = &p.claim;
+        chains.insert(c.chain.uuid(), opened(c.bucket, c.chain, c.tenant, c.workspace, p.now)).is_none()
+    };
+    let firsts: Vec<&Prepared> = prepared.iter().filter(first_of_chain).copied().collect();
+    let room = quota::room(tx, &firsts).await?;
+    let blown = fuse::blown(tx, &firsts).await?;
+    let whole: Vec<&Prepared> =
+        firsts.iter().copied().filter(|p| !blown.contains(&p.claim.id.uuid())).collect();
+    let fits = room.take(&months(&whole));
+    let guards: Vec<_> = whole.iter().zip(fits).filter(|(_, fits)| *fits).map(|(p, _)| p.guard()).collect();
+    let chains: Vec<_> = chains.into_values().collect();
+    open_all(tx, chains.clone()).await?;
+    if tx.is_postgres()? {
+        tx.fetch_rows(TURN, vec![], chains).await?;
+    }
+    let held = transitions::intend(tx, guards).await?;
+    let held = held.iter().map(|r| r.get("id")).collect::<Result<BTreeSet<Uuid>, _>>()?;
+    let (kept, lost): (Vec<&Prepared>, Vec<_>) =
+        prepared.iter().copied().partition(|p| held.contains(&p.claim.id.uuid()));
+    let made = months(&kept);
+    for p in lost {
+        let is_used_up = room.is_used_up(&made, quota::month_of(p));
+        let held = held_back(blown.contains(&p.claim.id.uuid()), is_used_up);
+        release(tx, &p.claim, held, p.now).await?;
+    }
+    quota::count(tx, &kept).await?;
+    tx.execute_rows(PUT, vec![], kept.iter().map(|p| p.put()).collect()).await?;
+    Ok(held)
+}
+
+fn months(prepared: &[&Prepared]) -> Vec<Option<(i64, Uuid, i64)>> {
+    prepared.iter().map(|p| quota::month_of(p)).collect()
+}
+
+/// Records what answers mean.
+pub(crate) async fn finish_all(
+    tx: &mut Tx,
+    results: &[(&Intent, &AfterDial, Timestamp)],
+) -> Result<(), StoreError> {
+    let mut placed = Vec::new();
+    for (intent, after, now) in results {
+        settle(tx, intent, after, &mut placed, *now).await?;
+    }
+    mark_placed(tx, &placed).await
+}
+
+/// One try at the provider, as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DispatchRow {
+    /// Its id.
+    pub id: Id<id::Dispatch>,
+    /// `intent`, `unknown`, `placed`, `refused`, `not_placed`, `unresolved` or `ended`.
+    pub state: String,
+    /// The ordinal of the dial within its chain.
+    pub attempt: i64,
+    /// The provider's id of the call it became.
+    pub call_id: Option<String>,
+    /// When its intent was written.
+    pub sent_at: Timestamp,
+}
+
+/// Gates as they are stored.
+pub(crate) fn gates_text(gates: &[GateRecord]) -> String {
+    serde_json::to_string(gates).unwrap_or_default()
+}
+
+impl TenantStore {
+    /// The last decision about a callback, and when: the gates that it ended by without a dial, else those of its latest
+    /// dispatch, which are none if a version made it that did not record them. `None` where nothing was decided.
+    pub async fn decided(
+        &self,
+        callback: &CallbackRow,
+    ) -> Result<Option<(Timestamp, Vec<GateRecord>)>, StoreError> {
+        const ENDED: &str = "select gates, updated_at as decided_at from callbacks
+             where bucket = $1 and tenant_id = $2 and id = $3 and gates is not null";
+        const DIALED: &str = "select coalesce(gates, '[]') as gates, sent_at as decided_at from dispatches
+             where bucket = $1 and tenant_id = $2 and callback_id = $3
+             order by sent_at desc, id desc limit 1";
+        for sql in [ENDED, DIALED] {
+            let of = args![bucket_of(self.tenant), self.tenant, callback.id];
+            if let Some(row) = self.db().read_one(sql, of).await? {
+                let gates = serde_json::from_str(&row.get::<String>("gates")?)
+                    .map_err(|_| StoreError::Corrupt("list of gates"))?;
+                return Ok(Some((at(row.get("decided_at")?), gates)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Every try of a callback, oldest first.
+    pub async fn dispatches(&self, callback: Id<id::Callback>) -> Result<Vec<DispatchRow>, StoreError> {
+        const SQL: &str = "select id, state, attempt, call_id, sent_at from dispatches
+             where bucket = $1 and tenant_id = $2 and callback_id = $3 order by sent_at, id";
+        let rows = self.db().read(SQL, args![bucket_of(self.tenant), self.tenant, callback]).await?;
+        let read = |row: &Row| {
+            Ok(DispatchRow {
+                id: Id::from_uuid(row.get("id")?),
+                state: row.get("state")?,
+                attempt: row.get("attempt")?,
+                call_id: row.get("call_id")?,
+                sent_at: at(row.get("sent_at")?),
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+}
+
+/// Gives back a claim that may not become an intent, if it is still held.
+async fn release(
+    tx: &mut Tx,
+    claim: &Claim,
+    held: Option<HeldFor>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if holds(tx, claim).await? {
+        notice(tx, claim, held.and_then(Notice::of_hold), now).await?;
+        let wait = Wait { held_for: held, ..Wait::until(plus(now, CLAIM_RETRY_AFTER)) };
+        give_back(tx, claim.bucket, claim.id, wait, now).await?;
+    }
+    Ok(())
+}
+
+/// Writes what an answer means; what was placed is left to [`mark_placed`].
+async fn settle<'a>(
+    tx: &mut Tx,
+    intent: &Intent,
+    after: &'a AfterDial,
+    placed: &mut Vec<Placed<'a>>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    // Once the provider was asked, a repeat may have been placed: a late "no" is of the first request alone.
+    const REFUSED: &str =
+        "update dispatches set state = 'refused', ask_at = null, answer = $4, updated_at = $3
+         where bucket = $1 and id = $2 and (state = 'intent' or (state = 'unknown' and asks = 0))
+         returning bucket, tenant_id, workspace_id, sent_at,
+             (select c.test from callbacks c where c.bucket = dispatches.bucket and c.id = dispatches.callback_id) as test";
+    const UNKNOWN: &str =
+        "update dispatches set state = 'unknown', ask_at = $3, over_at = $3, updated_at = $3
+         where bucket = $1 and id = $2 and state = 'intent'";
+    // The first to say "unknown" may have guessed when the request was over; the sender knows.
+    const OVER: &str = "update dispatches set over_at = $3 where bucket = $1 and id = $2 and state = 'unknown' and over_at < $3";
+    let Intent { bucket, id, callback, workspace, test, .. } = *intent;
+    match after {
+        AfterDial::Dialing { call_id } => placed.push(Placed { bucket, id, call_id, test, now }),
+        AfterDial::Again { at, pause, slow, why: message } => {
+            let why = pause.map(Pause::word).unwrap_or(if *slow { "throttled" } else { "not_placed" });
+            if let Some(dispatch) = tx.fetch_one(REFUSED, args![bucket, id, now, why]).await? {
+                quota::take_off(tx, &dispatch).await?;
+                let wait = Wait { was_unplaced: true, ..Wait::until(*at) };
+                give_back(tx, bucket, callback, wait, now).await?;
+            }
+            if let Some(pause) = pause {
+                workspaces::pause(tx, workspace, *pause, Some(message), now).await?;
+            }
+        }
+        AfterDial::Close { state, outcome, why: message } => {
+            if let Some(dispatch) = tx.fetch_one(REFUSED, args![bucket, id, now, outcome]).await? {
+                quota::take_off(tx, &dispatch).await?;
+                let message = Some(message.as_str()).filter(|text| !text.is_empty());
+                let end = End { bucket, id: callback, state: *state, outcome: Some(outcome), message };
+                if !close(tx, &[end], now).await?.is_empty() {
+                    let notice =
+                        if *state == State::Suppressed { Notice::DoNotCall } else { Notice::Refused };
+                    notice_of_callback(tx, bucket, callback, notice, now).await?;
+                }
+            }
+        }
+        AfterDial::Unconfirmed { .. } => {
+            if tx.execute(UNKNOWN, args![bucket, id, now]).await? == 1 {
+                doubt(tx, bucket, callback, None, now).await?;
+            } else {
+                tx.execute(OVER, args![bucket, id, now]).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A dispatch that became a call.
+pub(crate) struct Placed<'a> {
+    pub(crate) bucket: i64,
+    pub(crate) id: Id<id::Dispatch>,
+    pub(crate) call_id: &'a str,
+    /// At the simulator, which tells nothing by itself and is asked soon.
+    pub(crate) test: bool,
+    pub(crate) now: Timestamp,
+}
+
+/// The first proof that dispatches became calls: spends an attempt of each, once. Of one that ended unresolved only the
+/// call's id is noted (I12).
+pub(crate) async fn mark_placed(tx: &mut Tx, calls: &[Placed<'_>]) -> Result<(), StoreError> {
+    let Some(now) = calls.iter().map(|call| call.now).max() else { return Ok(()) };
+    const PLACED: &str = "with v (bucket, id, call_id, ask_at, now) as (values {rows})
+         update dispatches set state = 'placed', call_id = v.call_id, ask_at = v.ask_at, updated_at = v.now
+         from v
+         where dispatches.bucket = v.bucket and dispatches.id = v.id and dispatches.state in ('intent', 'unknown')
+         returning dispatches.bucket, dispatches.callback_id, dispatches.call_id, dispatches.updated_at";
+    const NOTED: &str = "with v (bucket, id, call_id, now) as (values {rows})
+         update dispatches set call_id = v.call_id, updated_at = v.now
+         from v
+         where dispatches.bucket = v.bucket and dispatches.id = v.id and dispatches.state = 'unresolved'
+           and dispatches.call_id is null";
+    const SPEND: &str = "with v (bucket, id, n) as (values {rows})
+         update chains set spent = chains.spent + v.n from v where chains.bucket = v.bucket and chains.id = v.id";
+    let ask_at = |c: &Placed<'_>| match c.test {
+        true => plus(c.now, TEST_CALL_TAKES),
+        false => plus(c.now, minutes(LOOKUP_AFTER_MINUTES)),
+    };
+    let rows = calls.iter().map(|c| row![c.bucket, c.id, c.call_id, ask_at(c), c.now]).collect();
+    let placed = tx.fetch_rows(PLACED, vec![], rows).await?;
+    let dialing = |r: &Row| -> Result<Vec<Value>, StoreError> {
+        let callback = Id::<id::Callback>::from_uuid(r.get("callback_id")?);
+        Ok(row![r.get::<i64>("bucket")?, callback, r.get::<String>("call_id")?, r.get::<i64>("updated_at")?])
+    };
+    let rows = placed.iter().map(dialing).collect::<Result<Vec<_>, _>>()?;
+    let mut spent: BTreeMap<(i64, Uuid), i64> = BTreeMap::new();
+    for row in transitions::place(tx, rows, now).await? {
+        *spent.entry((row.get("bucket")?, row.get("chain_id")?)).or_default() += 1;
+    }
+    if placed.len() < calls.len() {
+        let noted = calls.iter().map(|c| row![c.bucket, c.id, c.call_id, c.now]).collect();
+        tx.execute_rows(NOTED, vec![], noted).await?;
+    }
+    let rows = spent.iter().map(|((bucket, id), n)| row![*bucket, Id::<id::Chain>::from_uuid(*id), *n]);
+    tx.execute_rows(SPEND, vec![], rows.collect()).await.map(|_| ())
+}

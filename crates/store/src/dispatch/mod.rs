@@ -1,0 +1,9 @@
+//! From a due callback to the answer of the provider: claims, intents, results, and dispatches without a known result.
+
+pub(crate) mod chains;
+pub(crate) mod claims;
+pub(crate) mod fuse;
+pub(crate) mod intents;
+pub(crate) mod quota;
+pub(crate) mod unconfirmed;
+pub(crate) mod writer;

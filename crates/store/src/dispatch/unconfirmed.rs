@@ -1,0 +1,254 @@
+//! What was left behind: lapsed claims, and calls to ask the provider about.
+//!
+//! Invariants: a claim without an intent goes back to scheduled; one with an intent becomes unknown and is never
+//! claimed again, only asked about. Each question is taken by one replica.
+
+use redialer_core::{
+    Id, Timestamp,
+    agent::Channel,
+    callback::State,
+    decide::{AfterAsk, Notice, Unknown},
+    id,
+    time::plus,
+};
+
+use crate::{
+    Secrets, Store, StoreError, TenantKey, at,
+    callbacks::transitions::{End, Wait, close, doubt, give_back},
+    db::{Row, args},
+    dispatch::{
+        claims::fail,
+        intents::{BODY, Placed, mark_placed},
+        quota,
+    },
+    log::activity::notice_of_callback,
+};
+
+/// A dispatch to ask the provider about.
+pub struct AskRow {
+    /// The tenant's bucket.
+    pub bucket: i64,
+    /// The dispatch.
+    pub id: Id<id::Dispatch>,
+    /// Its tenant.
+    pub tenant: Id<id::Tenant>,
+    /// Its workspace.
+    pub workspace: Id<id::Workspace>,
+    /// Its callback.
+    pub callback: Id<id::Callback>,
+    /// The agent that dialled.
+    pub agent: Id<id::Agent>,
+    /// Voice or chat.
+    pub channel: Channel,
+    /// The provider's id of the call; `None` while it is unknown whether there is one.
+    pub call_id: Option<String>,
+    /// When the intent was written.
+    pub sent_at: Timestamp,
+    /// Whether it went to the simulator.
+    pub test: bool,
+    /// The provider's account that it went to, where that was known.
+    pub account: Option<String>,
+    over_at: Option<i64>,
+    absent_at: Option<i64>,
+    asks: i64,
+    sealed: Vec<u8>,
+    callback_sealed: Vec<u8>,
+}
+
+impl AskRow {
+    /// What is known of it while it is unknown whether there is a call; `key_lives` as the provider says.
+    pub fn unknown(&self, key_lives: Option<jiff::SignedDuration>) -> Unknown {
+        Unknown {
+            sent_at: self.sent_at,
+            over_at: self.over_at.map_or(self.sent_at, at),
+            absent_at: self.absent_at.map(at),
+            key_lives,
+            asks: u32::try_from(self.asks).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// The bytes that were sent: a repeat sends these and no others.
+    pub fn body(&self, key: &TenantKey) -> Result<Vec<u8>, StoreError> {
+        Ok(key.open(BODY, self.id.uuid(), &self.sealed)?)
+    }
+
+    /// What is personal about the callback.
+    pub fn secrets(&self, key: &TenantKey) -> Result<Secrets, StoreError> {
+        Secrets::open(self.callback, &self.callback_sealed, key)
+    }
+}
+
+impl Store {
+    /// Before an unknown dispatch is repeated under its idempotency key: from now on a byte of it may leave us
+    /// until `over_at`, and what was absent before proves nothing any more. `false` when it is settled already, or
+    /// when it may not ring any more: then only the lists are read (I7).
+    pub async fn begin_repeat(
+        &self,
+        ask: &mut AskRow,
+        over_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "update dispatches set over_at = $3, absent_at = null, updated_at = $4
+             where bucket = $1 and id = $2 and state = 'unknown' and coalesce(over_at, 0) = $5
+               and exists (select 1 from callbacks c join agents a on a.id = c.agent_id
+                       join workspaces w on w.id = c.workspace_id
+                   where c.bucket = $1 and c.id = dispatches.callback_id and a.enabled
+                     and w.paused is null and w.deleted_at is null
+                     and w.epoch = (select coalesce(max(epoch), 0) from epochs)
+                     and not exists (select 1 from suppressions s
+                         where s.bucket = $1 and s.tenant_id = c.tenant_id and s.number_ix = c.person_ix))";
+        let known = ask.over_at.unwrap_or(0);
+        let begun = self.db.write(SQL, args![ask.bucket, ask.id, over_at, now, known]).await? == 1;
+        if begun {
+            (ask.over_at, ask.absent_at) = (Some(over_at.as_millisecond()), None);
+        }
+        Ok(begun)
+    }
+
+    /// Writes what the provider's records say about an unknown dispatch. A list that was read before somebody else
+    /// repeated the request proves nothing: what it would settle then is left as it is.
+    pub async fn finish_ask(&self, ask: &AskRow, after: &AfterAsk, now: Timestamp) -> Result<(), StoreError> {
+        const LATER: &str = "update dispatches set ask_at = $3, absent_at = $4, updated_at = $5
+             where bucket = $1 and id = $2 and state = 'unknown' and coalesce(over_at, 0) = $6";
+        const ENDED: &str = "update dispatches set state = $3, ask_at = null, updated_at = $4
+             where bucket = $1 and id = $2 and state = 'unknown' and coalesce(over_at, 0) = $5
+             returning bucket, tenant_id, workspace_id, sent_at,
+                 (select c.test from callbacks c where c.bucket = dispatches.bucket and c.id = dispatches.callback_id) as test";
+        const SPEND: &str = "update chains set spent = spent + 1 where bucket = $1 and id = $2";
+        let (bucket, id, callback, known) = (ask.bucket, ask.id, ask.callback, ask.over_at.unwrap_or(0));
+        let mut tx = self.db.begin().await?;
+        match after {
+            AfterAsk::Placed { call_id } => {
+                mark_placed(&mut tx, &[Placed { bucket, id, call_id, test: false, now }]).await?;
+            }
+            AfterAsk::Later { at, absent_at } => {
+                tx.execute(LATER, args![bucket, id, *at, *absent_at, now, known]).await?;
+            }
+            AfterAsk::NotPlaced => {
+                let ended = tx.fetch_one(ENDED, args![bucket, id, "not_placed", now, known]).await?;
+                if let Some(dispatch) = ended {
+                    quota::take_off(&mut tx, &dispatch).await?;
+                    give_back(&mut tx, bucket, callback, Wait::until(now), now).await?;
+                }
+            }
+            AfterAsk::Unresolved => {
+                let end = End::new(bucket, callback, State::Failed, Some("unresolved"));
+                if tx.fetch_one(ENDED, args![bucket, id, "unresolved", now, known]).await?.is_some()
+                    && let Some(row) = close(&mut tx, &[end], now).await?.first()
+                {
+                    let chain: Id<id::Chain> = Id::from_uuid(row.get("chain_id")?);
+                    tx.execute(SPEND, args![bucket, chain]).await?;
+                }
+            }
+        }
+        tx.commit().await
+    }
+
+    /// Closes a placed call without a reported outcome: the attempt stays spent, and a person decides what
+    /// follows.
+    pub async fn close_unheard(&self, ask: &AskRow, now: Timestamp) -> Result<bool, StoreError> {
+        const ENDED: &str =
+            "update dispatches set state = 'ended', ask_at = null, answer = 'outcome_unknown', updated_at = $3
+             where bucket = $1 and id = $2 and state = 'placed'";
+        let mut tx = self.db.begin().await?;
+        if tx.execute(ENDED, args![ask.bucket, ask.id, now]).await? == 0 {
+            return Ok(false);
+        }
+        let end = End::new(ask.bucket, ask.callback, State::Failed, Some("outcome_unknown"));
+        close(&mut tx, &[end], now).await?;
+        notice_of_callback(&mut tx, ask.bucket, ask.callback, Notice::OutcomeUnknown, now).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Takes up what a process that is gone left behind: a claim without an intent is scheduled again, one
+    /// with an intent is unknown. A claim has lapsed when its lease ended before `real_ms` or, among replicas,
+    /// when its owner shows no life any more; `i64::MAX` takes up everything.
+    ///
+    /// An owner that is slow rather than gone loses nothing: its answer still settles what is unknown.
+    pub async fn recover(
+        &self,
+        range: (i64, i64),
+        real_ms: i64,
+        now: Timestamp,
+        speed: i64,
+    ) -> Result<u64, StoreError> {
+        const LAPSED: &str = "select bucket, id, fence, dispatch_id, due_at, lease_until from callbacks
+             where state = 'dispatching' and bucket between $1 and $2
+               and (lease_until is null or lease_until < $3 or ($4 and not exists (
+                   select 1 from replicas where replicas.name = callbacks.lease_owner and replicas.until_ms >= $3)))
+             order by bucket, id limit 1000";
+        const UNKNOWN: &str =
+            "update dispatches set state = 'unknown', ask_at = $3, over_at = $4, updated_at = $3
+             where bucket = $1 and id = $2 and state = 'intent'";
+        let mut tx = self.db.begin().await?;
+        let lapsed = tx.fetch(LAPSED, args![range.0, range.1, real_ms, self.is_shared()]).await?;
+        let n = lapsed.len() as u64;
+        for row in lapsed {
+            let (bucket, fence): (i64, i64) = (row.get("bucket")?, row.get("fence")?);
+            let id: Id<id::Callback> = Id::from_uuid(row.get("id")?);
+            let Some(dispatch) = row.get::<Option<uuid::Uuid>>("dispatch_id")? else {
+                fail(&mut tx, bucket, id, fence, at(row.get("due_at")?), now).await?;
+                continue;
+            };
+            // A sender that is frozen rather than gone may send until its lease ends, never after.
+            let lease_until: Option<i64> = row.get("lease_until")?;
+            let left_ms = lease_until.map_or(0, |until| until.saturating_sub(real_ms)).max(0);
+            let over_at = plus(now, jiff::SignedDuration::from_millis(left_ms.saturating_mul(speed)));
+            if doubt(&mut tx, bucket, id, Some(fence), now).await? {
+                let dispatch: Id<id::Dispatch> = Id::from_uuid(dispatch);
+                tx.execute(UNKNOWN, args![bucket, dispatch, now, over_at]).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(n)
+    }
+
+    /// Dispatches to ask the provider about, put off to `next_at` so that no other replica asks too.
+    pub async fn due_asks(
+        &self,
+        range: (i64, i64),
+        now: Timestamp,
+        next_at: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<AskRow>, StoreError> {
+        const LIST: &str = "select d.bucket, d.id, d.tenant_id, d.workspace_id, d.callback_id, d.channel, d.call_id, d.sent_at, d.account,
+                 d.over_at, d.absent_at, d.asks, d.sealed, c.agent_id, c.test, c.sealed as callback_sealed
+             from dispatches d join callbacks c on c.bucket = d.bucket and c.id = d.callback_id
+             where +d.bucket between $1 and $2 and d.ask_at <= $3 order by d.ask_at limit $4";
+        const TAKE: &str = "update dispatches set ask_at = $4, asks = asks + 1 where bucket = $1 and id = $2 and ask_at <= $3";
+        let mut tx = self.db.begin().await?;
+        let mut asks = Vec::new();
+        for row in tx.fetch(LIST, args![range.0, range.1, now, limit]).await? {
+            let ask = AskRow::from_row(&row)?;
+            if tx.execute(TAKE, args![ask.bucket, ask.id, now, next_at]).await? == 1 {
+                asks.push(ask);
+            }
+        }
+        tx.commit().await?;
+        Ok(asks)
+    }
+}
+
+impl AskRow {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            bucket: row.get("bucket")?,
+            id: Id::from_uuid(row.get("id")?),
+            tenant: Id::from_uuid(row.get("tenant_id")?),
+            workspace: Id::from_uuid(row.get("workspace_id")?),
+            callback: Id::from_uuid(row.get("callback_id")?),
+            agent: Id::from_uuid(row.get("agent_id")?),
+            channel: Channel::from_word(&row.get::<String>("channel")?),
+            call_id: row.get("call_id")?,
+            sent_at: at(row.get("sent_at")?),
+            test: row.get("test")?,
+            account: row.get("account")?,
+            over_at: row.get("over_at")?,
+            absent_at: row.get("absent_at")?,
+            asks: row.get("asks")?,
+            sealed: row.get("sealed")?,
+            callback_sealed: row.get("callback_sealed")?,
+        })
+    }
+}

@@ -1,0 +1,184 @@
+//! One writer for all that dialling writes: claims, intents and results that wait at the same time share a commit.
+//!
+//! Invariants: every way in returns only after the commit (I4). What cannot be written together is written one by
+//! one, so that a failure is its own and no lane's dials hang on another's. Writing anything twice changes nothing:
+//! each is guarded by the state it leaves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use redialer_core::{Id, Timestamp, chance::Chance, decide::AfterDial, id};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::{
+    Claim, DueRow, Intent, NewDispatch, Store, StoreError, TenantKey,
+    db::{failpoints::Point, group_commit::Group, pool::TxKind},
+    dispatch::{
+        claims::{Wanted, claim_all},
+        intents::{Prepared, begin_all, finish_all},
+    },
+};
+
+const WAITING: usize = 4096;
+/// How often an entry is written that meets another transaction.
+const TRIES: usize = 3;
+
+/// The way in.
+#[derive(Clone)]
+pub struct Ledger {
+    group: Group<Entry, Result<Written, StoreError>>,
+    store: Store,
+}
+
+enum Entry {
+    Claim(Vec<Wanted>),
+    Begin(Vec<Prepared>),
+    Finish(Intent, AfterDial, Timestamp),
+}
+
+enum Written {
+    Claims(Vec<Claim>),
+    Intents(Vec<Intent>),
+    Result,
+}
+
+impl Ledger {
+    /// Starts the writer. It ends when every [`Ledger`] is gone and all is written.
+    pub fn start(store: Store) -> (Self, JoinHandle<()>) {
+        let writes = store.clone();
+        let (group, writer) = Group::start(WAITING, store.vitals(), move |entries| {
+            let store = writes.clone();
+            async move { Ok(store.write_all(entries).await) }
+        });
+        (Self { group, store }, writer)
+    }
+
+    async fn write(&self, entry: Entry) -> Result<Written, StoreError> {
+        self.store.pass(Point::Begin).await?;
+        self.group.write_patiently(entry).await?
+    }
+
+    /// Claims due callbacks for the replica `owner`; those that somebody else took meanwhile are left out. The
+    /// longest due first.
+    ///
+    /// Lapsed claims are [`Store::recover`]'s business.
+    pub async fn claim(
+        &self,
+        due: &[DueRow],
+        owner: &str,
+        now: Timestamp,
+        lease_until_ms: i64,
+    ) -> Result<Vec<Claim>, StoreError> {
+        let want = |row: &DueRow| Wanted { row: *row, owner: owner.to_owned(), now, lease_until_ms };
+        match self.write(Entry::Claim(due.iter().map(want).collect())).await? {
+            Written::Claims(claims) => Ok(claims),
+            _ => Err(StoreError::Full),
+        }
+    }
+
+    /// Writes the intents of claims. Left out are claims that were lost: cancelled, their lease lapsed, their agent
+    /// switched off, their workspace paused; and those whose chain has another dial without an answer yet, or has
+    /// spent an attempt since they were judged: their number would be wrong. Nothing may be sent before this returns.
+    pub async fn begin(
+        &self,
+        claims: Vec<(Claim, NewDispatch)>,
+        key: &TenantKey,
+        chance: &Chance,
+        now: Timestamp,
+    ) -> Result<Vec<Intent>, StoreError> {
+        let prepare = |(claim, new)| Prepared::new(claim, new, key, chance, now);
+        match self.write(Entry::Begin(claims.into_iter().map(prepare).collect())).await? {
+            Written::Intents(intents) => Ok(intents),
+            _ => Err(StoreError::Full),
+        }
+    }
+
+    /// Records what the provider's answer means, for one dispatch.
+    pub async fn finish(&self, intent: Intent, after: AfterDial, now: Timestamp) -> Result<(), StoreError> {
+        self.write(Entry::Finish(intent, after, now)).await.map(|_| ())
+    }
+}
+
+impl Store {
+    /// Writes one entry, and again, from the reading on, when another transaction came first.
+    async fn write_one(&self, entry: Entry) -> Result<Written, StoreError> {
+        for _ in 1..TRIES {
+            match self.write_together(&[&entry]).await {
+                Err(error) if error.is_contention() => {}
+                found => return found?.of(entry),
+            }
+        }
+        self.write_together(&[&entry]).await?.of(entry)
+    }
+
+    async fn write_all(&self, entries: Vec<Entry>) -> Vec<Result<Written, StoreError>> {
+        if let [_, _, ..] = entries.as_slice() {
+            let together = self.write_together(&entries.iter().collect::<Vec<_>>()).await;
+            match together {
+                Ok(mut found) => return entries.into_iter().map(|entry| found.of(entry)).collect(),
+                Err(error) => {
+                    tracing::warn!(%error, n = entries.len(), "what dialling writes could not be written together");
+                }
+            }
+        }
+        let mut written = Vec::with_capacity(entries.len());
+        let mut is_away = false;
+        for entry in entries {
+            // Once the database as a whole does not answer, the others need not wait for it too.
+            let one = if is_away { Err(StoreError::Full) } else { self.write_one(entry).await };
+            is_away = one.as_ref().is_err_and(|error| error.is_outage() && !error.is_contention());
+            written.push(one);
+        }
+        written
+    }
+
+    /// Results first: an attempt that was spent counts for whoever comes behind it.
+    async fn write_together(&self, entries: &[&Entry]) -> Result<Found, StoreError> {
+        let (mut results, mut begun, mut wanted) = (Vec::new(), Vec::new(), Vec::new());
+        for entry in entries {
+            match entry {
+                Entry::Finish(intent, after, now) => results.push((intent, after, *now)),
+                Entry::Begin(prepared) => begun.extend(prepared),
+                Entry::Claim(rows) => wanted.extend(rows),
+            }
+        }
+        let mut tx = self.db.begin_now(TxKind::Dials).await?;
+        finish_all(&mut tx, &results).await?;
+        let held = begin_all(&mut tx, &begun).await?;
+        let claims = claim_all(&mut tx, &wanted).await?;
+        if !begun.is_empty() {
+            self.pass(Point::C4).await?;
+        }
+        tx.commit().await?;
+        if !results.is_empty() {
+            self.pass(Point::C9).await?;
+        }
+        Ok(Found { held, claims })
+    }
+}
+
+/// What a commit brought, to be handed out to those who asked.
+struct Found {
+    held: BTreeSet<Uuid>,
+    claims: BTreeMap<Id<id::Callback>, Claim>,
+}
+
+impl Found {
+    fn of(&mut self, entry: Entry) -> Result<Written, StoreError> {
+        Ok(match entry {
+            Entry::Claim(wanted) => {
+                let mut mine: Vec<_> = wanted.iter().filter_map(|w| self.claims.remove(&w.row.id)).collect();
+                mine.sort_by_key(|c| (c.scheduled_for(), c.id()));
+                Written::Claims(mine)
+            }
+            Entry::Begin(prepared) => Written::Intents(
+                prepared
+                    .into_iter()
+                    .filter(|p| self.held.contains(&p.claim.id.uuid()))
+                    .map(Prepared::into_intent)
+                    .collect(),
+            ),
+            Entry::Finish(..) => Written::Result,
+        })
+    }
+}

@@ -1,0 +1,432 @@
+//! Decisions about recorded events: what is known of a batch is read, and what was decided is written, in one
+//! transaction. A batch of one takes the same path.
+//!
+//! Invariants: an event leaves `pending` in the same commit as everything that follows from it (C10, C13), and only
+//! once. On Postgres the first statements lock the rows of the batch's persons and calls, in the order of their keys,
+//! so that whoever else decides about one of them waits. Persons and calls that have no row yet get it in the first statements
+//! that write, and who finds it there by then decides again. SQLite has one writer at a time. A batch holds at most
+//! one event of each person and each call: the caller sees to it. The decisions are pure code between
+//! [`Store::begin_decisions`] and [`Decisions::finish`]; no other I/O happens while the transaction is open.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use redialer_core::{
+    Id, Timestamp,
+    agent::Channel,
+    callback::{HeldFor, waits_as},
+    chance::Chance,
+    decide::{AfterCall, Follow, Person, Planned, Redial, Seen, Settle, analysis_due},
+    id,
+};
+use uuid::Uuid;
+
+use crate::{
+    EventRow, Secrets, Store, StoreError, TenantKey,
+    accounts::{
+        suppressions::{Entry, suppress},
+        workspaces,
+    },
+    callbacks::{
+        persons::{NewRow, PersonKey, PersonRef, lock_persons, read_persons},
+        transitions::{self, End, Wait, give_back},
+    },
+    db::{Tx, bulk_sql::RowValues, failpoints::Point, row},
+    dispatch::intents::{Placed, mark_placed},
+    inbox::{
+        redials::RedialRow,
+        snapshot::{CallKey, CallRow, pending, read_calls, read_redials, read_retries},
+    },
+    log::activity::notes_text,
+};
+
+/// An event to decide.
+pub struct DecisionKey<'a> {
+    /// The recorded event.
+    pub event: EventRow,
+    /// The provider's id of the call.
+    pub call_id: &'a str,
+    /// Voice or chat.
+    pub channel: Channel,
+    /// The keyed hash of the person's number.
+    pub person_ix: Option<[u8; 16]>,
+    /// The callback that the call is a dial of.
+    pub redial: Option<&'a RedialRow>,
+}
+
+impl DecisionKey<'_> {
+    pub(crate) fn call(&self) -> CallKey {
+        (self.event.workspace.uuid(), self.call_id.to_owned())
+    }
+
+    pub(crate) fn person(&self) -> Option<PersonRef> {
+        let EventRow { bucket, tenant, workspace, .. } = self.event;
+        Some(PersonRef { bucket, tenant, workspace, ix: self.person_ix? })
+    }
+}
+
+/// What earlier events left behind.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// Of this call.
+    pub seen: Seen,
+    /// Of the callback that the call is a dial of.
+    pub redial: Option<Redial>,
+    /// Of the person.
+    pub person: Option<Person>,
+}
+
+/// What was decided about an event.
+pub struct Decided<'a> {
+    /// What follows.
+    pub after: AfterCall,
+    /// What a next callback is written with.
+    pub next: Option<NextCallback<'a>>,
+    /// The person's number, E.164, for the do-not-call list.
+    pub number: Option<&'a str>,
+    /// How the call ended, in the provider's words.
+    pub outcome: Option<&'a str>,
+    /// The tenant's key.
+    pub key: &'a TenantKey,
+}
+
+impl Decided<'_> {
+    /// The callback that follows.
+    fn callback(&self) -> Option<Id<id::Callback>> {
+        match (self.after.follow.as_ref()?, self.next.as_ref()?) {
+            (Follow::New(_), next) => Some(next.id),
+            (Follow::Move(id, _), _) => Some(*id),
+        }
+    }
+}
+
+/// What a next callback is written with, beside its plan.
+pub struct NextCallback<'a> {
+    /// Its id, should it be a new row.
+    pub id: Id<id::Callback>,
+    /// The agent that dials.
+    pub agent: Id<id::Agent>,
+    /// Voice or chat.
+    pub channel: Channel,
+    /// Its personal data.
+    pub secrets: &'a Secrets,
+    /// The agent with which it is the one promise; `None` in the whole workspace.
+    pub promise_scope: Option<Id<id::Agent>>,
+}
+
+/// An open transaction in which a batch of events is decided.
+pub struct Decisions<'a> {
+    store: Store,
+    tx: Tx,
+    keys: Vec<DecisionKey<'a>>,
+    /// Persons that had no row to lock, on Postgres.
+    new_persons: BTreeSet<PersonKey>,
+    /// The state of each call that is still to be decided.
+    calls: BTreeMap<CallKey, CallRow>,
+    known: Vec<Option<Known>>,
+    now: Timestamp,
+}
+
+/// A key, what is known about it, and what was decided.
+type Case<'c, 'a> = (&'c DecisionKey<'a>, &'c Decided<'a>);
+
+impl Store {
+    /// Opens the decisions about a batch of events.
+    pub async fn begin_decisions<'a>(
+        &self,
+        keys: Vec<DecisionKey<'a>>,
+        now: Timestamp,
+    ) -> Result<Decisions<'a>, StoreError> {
+        // An event whose decision a power failure loses is still in the inbox, and is decided again.
+        let mut tx = self.db.begin_deferred().await?;
+        let new_persons = lock_persons(&mut tx, keys.iter().filter_map(DecisionKey::person)).await?;
+        let calls = read_calls(&mut tx, &keys).await?;
+        let pending = pending(&mut tx, &keys).await?;
+        let open: Vec<&DecisionKey<'a>> =
+            keys.iter().filter(|key| pending.contains(&key.event.id.uuid())).collect();
+        // A webhook may come before the answer to the request that placed the call: then it is that answer.
+        let placed = open.iter().filter_map(|key| Some((key, key.redial?))).map(|(key, redial)| Placed {
+            bucket: key.event.bucket,
+            id: redial.dispatch,
+            call_id: key.call_id,
+            test: key.event.test,
+            now,
+        });
+        mark_placed(&mut tx, &placed.collect::<Vec<_>>()).await?;
+        let retries = read_retries(&mut tx, &open, &calls).await?;
+        let persons = read_persons(&mut tx, open.iter().filter_map(|key| key.person())).await?;
+        let redials = read_redials(&mut tx, &open).await?;
+        let known = |key: &DecisionKey<'_>| {
+            let call = calls.get(&key.call());
+            let retry = call.and_then(|call| retries.get(&call.retry?.uuid())).cloned();
+            Known {
+                seen: Seen {
+                    settled: call.is_some_and(|call| call.settled),
+                    analyzed: call.is_some_and(|call| call.analyzed),
+                    retry,
+                },
+                redial: key.redial.and_then(|redial| redials.get(&redial.dispatch.uuid())).cloned(),
+                person: key.person().map(|person| persons.get(&person.key()).cloned().unwrap_or_default()),
+            }
+        };
+        let known =
+            keys.iter().map(|key| pending.contains(&key.event.id.uuid()).then(|| known(key))).collect();
+        Ok(Decisions { store: self.clone(), tx, keys, new_persons, calls, known, now })
+    }
+}
+
+impl<'a> Decisions<'a> {
+    /// What is known about each event, in the order of the batch; `None` for one that was decided already.
+    pub fn known(&self) -> &[Option<Known>] {
+        &self.known
+    }
+
+    /// Writes what was decided about each event, in the order of the batch, and commits. An event without a decision
+    /// stays as it is.
+    pub async fn finish(
+        mut self,
+        decided: &[Option<Decided<'_>>],
+        chance: &Chance,
+    ) -> Result<(), StoreError> {
+        let keys = std::mem::take(&mut self.keys);
+        let cases: Vec<Case<'_, '_>> =
+            keys.iter().zip(decided).filter_map(|(key, decided)| Some((key, decided.as_ref()?))).collect();
+        let next: Vec<_> = cases.iter().map(|(_, decided)| decided.callback()).collect();
+        self.mark_persons(&cases).await?;
+        self.mark_calls(&cases, &next).await?;
+        self.supersede(&cases).await?;
+        self.settle(&cases).await?;
+        self.write_next(&cases, chance).await?;
+        for (key, decided) in &cases {
+            self.opt_out(key, decided, chance).await?;
+        }
+        self.mark_events(&cases, &next).await?;
+        if next.iter().any(Option::is_some) {
+            self.store.pass(Point::C13).await?;
+        }
+        self.tx.commit().await
+    }
+
+    async fn supersede(&mut self, cases: &[Case<'_, '_>]) -> Result<(), StoreError> {
+        let mut rows = Vec::new();
+        for (key, decided) in cases {
+            let by = decided.callback();
+            rows.extend(decided.after.supersede.iter().map(|id| (key.event.bucket, *id, by)));
+        }
+        transitions::supersede(&mut self.tx, &rows, self.now).await
+    }
+
+    /// Ends the dials whose outcome is known now.
+    async fn settle(&mut self, cases: &[Case<'_, '_>]) -> Result<(), StoreError> {
+        const ENDED: &str = "with v (bucket, id, outcome, now) as (values {rows})
+             update dispatches set state = 'ended', ask_at = null, answer = v.outcome, updated_at = v.now
+             from v where dispatches.bucket = v.bucket and dispatches.id = v.id and dispatches.state = 'placed'
+             returning dispatches.id";
+        const UNSPEND: &str = "with v (bucket, id) as (values {rows})
+             update chains set spent = spent - 1
+             from v where chains.bucket = v.bucket and chains.id = v.id and spent > 0";
+        let settled: Vec<_> = cases
+            .iter()
+            .filter_map(|(key, decided)| Some((key, key.redial?, decided, decided.after.settle?)))
+            .collect();
+        let ended = settled
+            .iter()
+            .map(|(key, redial, decided, _)| {
+                row![key.event.bucket, redial.dispatch, decided.outcome, self.now]
+            })
+            .collect();
+        let ended = self.tx.fetch_rows(ENDED, vec![], ended).await?;
+        let ended: BTreeSet<Uuid> = ended.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?;
+        let (mut close, mut unspend, mut again) = (Vec::new(), Vec::new(), Vec::new());
+        for (key, redial, decided, settle) in settled {
+            if !ended.contains(&redial.dispatch.uuid()) {
+                continue;
+            }
+            let bucket = key.event.bucket;
+            match settle {
+                Settle::Close(state) => {
+                    close.push(End::new(bucket, redial.callback, state, decided.outcome));
+                }
+                Settle::Again { at } => {
+                    unspend.push(row![bucket, redial.chain]);
+                    again.push((bucket, redial.callback, at));
+                }
+            }
+        }
+        transitions::close(&mut self.tx, &close, self.now).await?;
+        self.tx.execute_rows(UNSPEND, vec![], unspend).await?;
+        for (bucket, callback, at) in again {
+            give_back(&mut self.tx, bucket, callback, Wait::until(at), self.now).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the next callbacks.
+    async fn write_next(&mut self, cases: &[Case<'_, '_>], chance: &Chance) -> Result<(), StoreError> {
+        let (mut new, mut moved) = (Vec::new(), Vec::new());
+        for (key, decided) in cases {
+            match (&decided.after.follow, &decided.next) {
+                (Some(Follow::New(planned)), Some(with)) => new.push(NewRow {
+                    id: with.id,
+                    bucket: key.event.bucket,
+                    tenant: key.event.tenant,
+                    workspace: key.event.workspace,
+                    agent: with.agent,
+                    channel: with.channel,
+                    person_ix: key.person_ix.ok_or(StoreError::Corrupt("person"))?,
+                    planned,
+                    source: Some(key.call_id),
+                    kind: if planned.reason.is_retry() { "retry" } else { "request" },
+                    test: key.event.test,
+                    sealed: with.secrets.seal(with.id, decided.key, chance),
+                    promise_scope: with.promise_scope,
+                    forced: false,
+                    external_ix: None,
+                    now: self.now,
+                }),
+                (Some(Follow::Move(id, planned)), Some(with)) => {
+                    let sealed = with.secrets.seal(*id, decided.key, chance);
+                    moved.push(rewritten(key.event.bucket, *id, planned, sealed, self.now));
+                }
+                _ => {}
+            }
+        }
+        let n = moved.len();
+        // They were read as waiting: one that was claimed since needs another decision.
+        if transitions::rewrite(&mut self.tx, moved, self.now).await? != n {
+            return Err(DECIDED_MEANWHILE);
+        }
+        transitions::insert_all(&mut self.tx, &new, self.now).await
+    }
+
+    /// Puts a person who asked for it on the do-not-call list, and pauses the workspace where that was decided.
+    async fn opt_out(
+        &mut self,
+        key: &DecisionKey<'_>,
+        decided: &Decided<'_>,
+        chance: &Chance,
+    ) -> Result<(), StoreError> {
+        // Tests must not touch the real do-not-call list.
+        if let (true, false, Some(number)) = (decided.after.suppress, key.event.test, decided.number) {
+            let entry = Entry { number, note: None, source: "call" };
+            suppress(&mut self.tx, key.event.bucket, decided.key, entry, self.now, chance).await?;
+        }
+        if let Some(pause) = decided.after.pause {
+            workspaces::pause(&mut self.tx, key.event.workspace, pause, None, self.now).await?;
+        }
+        Ok(())
+    }
+
+    /// Remembers what was acted on, so that another copy or a later event of the call does not act again.
+    async fn mark_calls(
+        &mut self,
+        cases: &[Case<'_, '_>],
+        next: &[Option<Id<id::Callback>>],
+    ) -> Result<(), StoreError> {
+        // A row that somebody else wrote meanwhile is a conflict.
+        const NEW: &str = "insert into calls
+                 (bucket, workspace_id, call_id, settled, analyzed, retry_id, check_at, seen_at, channel, tenant_id, events, seq)
+             values {rows}";
+        const KNOWN: &str = "with v (bucket, workspace_id, call_id, settled, analyzed, retry_id, check_at, seen_at, channel) as
+                 (values {rows})
+             update calls set settled = v.settled, analyzed = v.analyzed, retry_id = v.retry_id, check_at = v.check_at,
+                 seen_at = v.seen_at, channel = v.channel
+             from v where calls.bucket = v.bucket and calls.workspace_id = v.workspace_id and calls.call_id = v.call_id";
+        let (mut new, mut known) = (BTreeMap::new(), Vec::new());
+        for ((key, decided), next) in cases.iter().zip(next) {
+            let (event, after) = (key.event, &decided.after);
+            let before = self.calls.get(&key.call());
+            let is_retry = after.follow.as_ref().is_some_and(Follow::is_retry);
+            let (settled, analyzed) = (
+                after.settled || before.is_some_and(|call| call.settled),
+                after.analyzed || before.is_some_and(|call| call.analyzed),
+            );
+            let row = row![
+                event.bucket,
+                event.workspace,
+                key.call_id,
+                settled,
+                analyzed,
+                next.filter(|_| is_retry).or(before.and_then(|call| call.retry)),
+                analysis_due(after.settled, analyzed, before.and_then(|call| call.check_at), self.now),
+                self.now,
+                key.channel.word()
+            ];
+            match before {
+                Some(_) => known.push(row),
+                None => drop(new.insert(key.call(), [row, row![event.tenant, 0_i64, 1_i64]].concat())),
+            }
+        }
+        self.tx.execute_rows(NEW, vec![], new.into_values().collect()).await?;
+        self.tx.execute_rows(KNOWN, vec![], known).await.map(|_| ())
+    }
+
+    /// Remembers who was reached.
+    async fn mark_persons(&mut self, cases: &[Case<'_, '_>]) -> Result<(), StoreError> {
+        // A row that somebody else wrote meanwhile is a conflict.
+        const NEW: &str =
+            "insert into persons (bucket, workspace_id, person_ix, tenant_id, seq, reached_at) values {rows}";
+        const KNOWN: &str =
+            "insert into persons (bucket, workspace_id, person_ix, tenant_id, seq, reached_at) values {rows}
+             on conflict (bucket, workspace_id, person_ix) do update set reached_at = excluded.reached_at";
+        let (mut new, mut known) = (BTreeMap::new(), Vec::new());
+        for (key, decided) in cases {
+            let Some(person) = key.person() else { continue };
+            let reached_at = decided.after.reached_at;
+            let row = [person.values(), row![1_i64, reached_at]].concat();
+            if self.new_persons.contains(&person.key()) {
+                new.insert(person.key(), row);
+            } else if reached_at.is_some() {
+                known.push(row);
+            }
+        }
+        self.tx.execute_rows(NEW, vec![], new.into_values().collect()).await?;
+        self.tx.execute_rows(KNOWN, vec![], known).await.map(|_| ())
+    }
+
+    async fn mark_events(
+        &mut self,
+        cases: &[Case<'_, '_>],
+        next: &[Option<Id<id::Callback>>],
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "with v (bucket, id, notes, callback_id) as (values {rows})
+             update deliveries set state = 'done', notes = v.notes, callback_id = v.callback_id
+             from v where deliveries.bucket = v.bucket and deliveries.id = v.id
+               and (deliveries.state = 'pending') is true";
+        let row = |((key, decided), next): (&Case<'_, '_>, &Option<Id<id::Callback>>)| {
+            let callback = next.or(key.redial.map(|redial| redial.callback));
+            row![key.event.bucket, key.event.id, notes_text(&decided.after), callback]
+        };
+        let rows = cases.iter().zip(next).map(row).collect();
+        let done = self.tx.execute_rows(SQL, vec![], rows).await?;
+        if done == cases.len() as u64 { Ok(()) } else { Err(DECIDED_MEANWHILE) }
+    }
+}
+
+/// A waiting callback as it is rewritten.
+fn rewritten(
+    bucket: i64,
+    id: Id<id::Callback>,
+    planned: &Planned,
+    sealed: Vec<u8>,
+    now: Timestamp,
+) -> RowValues {
+    let (state, _) = waits_as(planned.held, false);
+    row![
+        bucket,
+        id,
+        state.word(),
+        planned.held.map(HeldFor::word),
+        planned.reason.word(),
+        planned.cause.clone(),
+        planned.requested_for,
+        planned.scheduled_for,
+        &planned.zone.name,
+        planned.zone.source.word(),
+        planned.born_of,
+        sealed,
+        now
+    ]
+}
+
+/// The rows changed since they were read.
+const DECIDED_MEANWHILE: StoreError = StoreError::Conflict("decided meanwhile");

@@ -1,0 +1,291 @@
+//! Where verified webhooks wait: on disk before they are answered, once each.
+//!
+//! Invariants: [`Inbox::record`] returns only after the commit (I9), which many requests share; a second copy
+//! changes nothing (I10). A batch that fails is written in halves, down to one event, so that a failure is its
+//! own. Nothing is decided here.
+
+use std::collections::BTreeSet;
+
+use redialer_core::{Id, Timestamp, delivery::Sameness, id};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::{
+    Store, StoreError, at,
+    db::{
+        Row, args,
+        bulk_sql::RowValues,
+        failpoints::Point,
+        group_commit::{Full, Group},
+        pool::TxKind,
+        row,
+    },
+};
+
+/// A delivery to record; the body is sealed already.
+pub struct NewDelivery {
+    /// The event.
+    pub event: EventRow,
+    /// Whether something may follow from it. If not, it is recorded as done.
+    pub is_decidable: bool,
+    /// The provider's name for the event.
+    pub name: String,
+    /// The provider's id of the call.
+    pub call_id: Option<String>,
+    /// What it has in common with its copies.
+    pub sameness: Sameness,
+    /// The sealed body.
+    pub body: Vec<u8>,
+    /// The signature header it came with.
+    pub signature: String,
+}
+
+/// A recorded event.
+#[derive(Debug, Clone, Copy)]
+pub struct EventRow {
+    /// The tenant's bucket.
+    pub bucket: i64,
+    /// Its id.
+    pub id: Id<id::Delivery>,
+    /// Its tenant.
+    pub tenant: Id<id::Tenant>,
+    /// The workspace whose slug and key it came with.
+    pub workspace: Id<id::Workspace>,
+    /// The agent whose slug it came with.
+    pub agent: Id<id::Agent>,
+    /// How often it failed in our hands.
+    pub tries: i64,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// Whether it is about a test callback.
+    pub test: bool,
+}
+
+/// A recorded event that waits to be decided.
+pub struct PendingRow {
+    /// The event.
+    pub event: EventRow,
+    /// The sealed body.
+    pub body: Vec<u8>,
+}
+
+impl PendingRow {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        let event = EventRow {
+            bucket: row.get("bucket")?,
+            id: Id::from_uuid(row.get("id")?),
+            tenant: Id::from_uuid(row.get("tenant_id")?),
+            workspace: Id::from_uuid(row.get("workspace_id")?),
+            agent: Id::from_uuid(row.get("agent_id")?),
+            tries: row.get("tries")?,
+            received_at: at(row.get("received_at")?),
+            test: row.get("test")?,
+        };
+        Ok(Self { event, body: row.get("body")? })
+    }
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is on disk now.
+    New,
+    /// It was there already.
+    Seen,
+}
+
+/// The most that may wait for the writer before webhooks are turned away with 503.
+const WAITING: usize = 2048;
+/// How often a batch is written again after a conflict or a failure of the database.
+const TRIES: usize = 3;
+
+/// The way into the inbox.
+#[derive(Clone)]
+pub struct Inbox {
+    group: Group<NewDelivery, Result<Recorded, StoreError>>,
+    store: Store,
+}
+
+impl Inbox {
+    /// Starts the writer. It ends when every [`Inbox`] is gone and all is written.
+    pub fn start(store: Store) -> (Self, JoinHandle<()>) {
+        let writes = store.clone();
+        let (group, writer) = Group::start(WAITING, store.vitals(), move |batch| {
+            let store = writes.clone();
+            async move { Ok(record(&store, batch).await) }
+        });
+        (Self { group, store }, writer)
+    }
+
+    /// Records a delivery; returns once it is on disk.
+    pub async fn record(&self, delivery: NewDelivery) -> Result<Recorded, Full> {
+        self.store.pass(Point::Begin).await.map_err(|_| Full)?;
+        self.group.write(delivery).await?.map_err(|_| Full)
+    }
+}
+
+/// Records a batch. The answers are in its order; a delivery that fails alone does not fail another.
+async fn record(store: &Store, batch: Vec<NewDelivery>) -> Vec<Result<Recorded, StoreError>> {
+    let mut answers = Vec::with_capacity(batch.len());
+    // The parts still to be written, the next one last.
+    let mut parts = vec![batch.as_slice()];
+    while let Some(part) = parts.pop() {
+        match (write_again(store, part).await, part) {
+            (Ok(recorded), _) => answers.extend(recorded.into_iter().map(Ok)),
+            (Err(error), _) if error.is_outage() => {
+                tracing::error!(%error, n = batch.len() - answers.len(), "a batch of webhooks could not be written");
+                break;
+            }
+            (Err(error), [one]) => {
+                tracing::error!(%error, event.id = %one.event.id, "a webhook could not be recorded");
+                answers.push(Err(error));
+            }
+            (Err(error), more) => {
+                tracing::info!(%error, n = more.len(), "a batch of webhooks is written in halves");
+                let (first, second) = more.split_at(more.len() / 2);
+                parts.extend([second, first]);
+            }
+        }
+    }
+    answers.resize_with(batch.len(), || Err(StoreError::Full));
+    answers
+}
+
+/// Writes a part, and again, from the reading on, after a conflict or a failure of the database.
+async fn write_again(store: &Store, part: &[NewDelivery]) -> Result<Vec<Recorded>, StoreError> {
+    for _ in 1..TRIES {
+        match write(store, part).await {
+            Err(error) if error.is_contention() || error.is_outage() => {
+                tracing::info!(%error, n = part.len(), "a batch of webhooks is written again");
+            }
+            written => return written,
+        }
+    }
+    write(store, part).await
+}
+
+async fn write(store: &Store, batch: &[NewDelivery]) -> Result<Vec<Recorded>, StoreError> {
+    const DELIVERIES: &str = "insert into deliveries
+             (bucket, id, tenant_id, workspace_id, agent_id, event, call_id, state, tries, try_at, notes, received_at, test, sameness)
+         values {rows} on conflict (bucket, workspace_id, coalesce(call_id, ''), sameness) do nothing returning id";
+    const BODIES: &str = "insert into bodies (bucket, delivery_id, body, signature) values {rows}";
+    let mut tx = store.db.begin_now(TxKind::Plain).await?;
+    // In one order, so that two transactions with copies of the same events never wait for each other.
+    let mut in_order: Vec<&NewDelivery> = batch.iter().collect();
+    in_order.sort_by_key(|delivery| (delivery.event.workspace, &delivery.call_id, sameness(delivery)));
+    let new = tx.fetch_rows(DELIVERIES, vec![], in_order.into_iter().map(values).collect()).await?;
+    let new: BTreeSet<Uuid> = new.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?;
+    let is_new = |delivery: &&NewDelivery| new.contains(&delivery.event.id.uuid());
+    let bodies = batch.iter().filter(is_new).map(|delivery| {
+        row![delivery.event.bucket, delivery.event.id, delivery.body.as_slice(), &delivery.signature]
+    });
+    tx.execute_rows(BODIES, vec![], bodies.collect()).await?;
+    tx.commit().await?;
+    Ok(batch.iter().map(|delivery| if is_new(&delivery) { Recorded::New } else { Recorded::Seen }).collect())
+}
+
+fn values(delivery: &NewDelivery) -> RowValues {
+    let event = &delivery.event;
+    row![
+        event.bucket,
+        event.id,
+        event.tenant,
+        event.workspace,
+        event.agent,
+        &delivery.name,
+        delivery.call_id.clone(),
+        if delivery.is_decidable { "pending" } else { "done" },
+        0_i64,
+        event.received_at,
+        "",
+        event.received_at,
+        event.test,
+        sameness(delivery)
+    ]
+}
+
+/// What two copies of an event have in common, beside their call; `None` for a moment of no call, which does not exist.
+fn sameness(delivery: &NewDelivery) -> Option<String> {
+    match (&delivery.sameness, &delivery.call_id) {
+        (Sameness::Moment(bit), Some(_)) => Some(bit.to_string()),
+        (Sameness::Moment(_), None) => None,
+        (Sameness::Content(key), _) => Some(key.clone()),
+    }
+}
+
+impl Store {
+    /// Workspaces of which an event waits to be decided, the longest-waiting first.
+    pub async fn workspaces_with_pending(
+        &self,
+        range: (i64, i64),
+        now: Timestamp,
+    ) -> Result<Vec<Id<id::Workspace>>, StoreError> {
+        // From workspace to workspace, not over all that waits of one.
+        const NEXT: &str = "select workspace_id, try_at, bucket from deliveries
+             where state = 'pending' and workspace_id > $1 order by workspace_id, try_at limit 1";
+        let (mut waiting, mut last) = (Vec::new(), Id::<id::Workspace>::from_uuid(uuid::Uuid::nil()));
+        while let Some(row) = self.db.read_one(NEXT, args![last]).await? {
+            last = Id::from_uuid(row.get("workspace_id")?);
+            let (try_at, bucket): (i64, i64) = (row.get("try_at")?, row.get("bucket")?);
+            if try_at <= now.as_millisecond() && (range.0..=range.1).contains(&bucket) {
+                waiting.push((try_at, last));
+            }
+        }
+        waiting.sort_unstable();
+        Ok(waiting.into_iter().map(|(_, workspace)| workspace).collect())
+    }
+
+    /// Events of a workspace that are due to be decided, the longest-waiting first.
+    pub async fn pending(
+        &self,
+        workspace: Id<id::Workspace>,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<PendingRow>, StoreError> {
+        const SQL: &str =
+            "select d.bucket, d.id, d.tenant_id, d.workspace_id, d.agent_id, d.tries, d.received_at, d.test, b.body
+             from deliveries d join bodies b on b.bucket = d.bucket and b.delivery_id = d.id
+             where d.workspace_id = $1 and d.state = 'pending' and d.try_at <= $2
+             order by d.try_at limit $3";
+        let rows = self.db.read(SQL, args![workspace, now, limit]).await?;
+        let mut rows = rows.iter().map(PendingRow::from_row).collect::<Result<Vec<_>, StoreError>>()?;
+        rows.sort_by_key(|row| (row.event.received_at, row.event.id));
+        Ok(rows)
+    }
+
+    /// Marks a delivery as done without anything following from it.
+    pub async fn finish_delivery(&self, event: &EventRow, notes: &str) -> Result<(), StoreError> {
+        const SQL: &str = "update deliveries set state = 'done', notes = $3 where bucket = $1 and id = $2 and state = 'pending'";
+        self.db.write(SQL, args![event.bucket, event.id, notes]).await.map(|_| ())
+    }
+
+    /// Counts a try before it is made, for a delivery that a process may have died of: at most `max` times, then it
+    /// is set aside (I33). `false` when it was.
+    pub async fn try_delivery(&self, event: &EventRow, max: i64, notes: &str) -> Result<bool, StoreError> {
+        const TRY: &str =
+            "update deliveries set tries = tries + 1 where bucket = $1 and id = $2 and state = 'pending'";
+        if event.tries >= max {
+            self.retry_delivery(event, None, notes).await?;
+            return Ok(false);
+        }
+        Ok(self.db.write(TRY, args![event.bucket, event.id]).await? == 1)
+    }
+
+    /// Puts a delivery that failed in our hands off, or aside (I33).
+    pub async fn retry_delivery(
+        &self,
+        event: &EventRow,
+        try_at: Option<Timestamp>,
+        notes: &str,
+    ) -> Result<(), StoreError> {
+        const LATER: &str = "update deliveries set tries = tries + 1, try_at = $3
+             where bucket = $1 and id = $2 and state = 'pending'";
+        const ASIDE: &str = "update deliveries set tries = tries + 1, state = 'aside', notes = $3
+             where bucket = $1 and id = $2 and state = 'pending'";
+        match try_at {
+            Some(try_at) => self.db.write(LATER, args![event.bucket, event.id, try_at]).await,
+            None => self.db.write(ASIDE, args![event.bucket, event.id, notes]).await,
+        }
+        .map(|_| ())
+    }
+}

@@ -1,0 +1,346 @@
+//! The feed: webhooks and what was decided, dials and what became of them, and what did not go the usual way.
+//!
+//! Invariant: nothing is written for it on the usual way; webhooks and dials are there anyway. What is refused is counted,
+//! so that whoever sends rubbish fills nothing. Absent on purpose: anything personal.
+
+use redialer_core::{
+    Id, Timestamp,
+    decide::{AfterCall, Note, Notice},
+    id,
+};
+use uuid::Uuid;
+
+use crate::{
+    Claim, Store, StoreError, TenantStore, at, bucket_of,
+    db::{Row, Tx, args},
+};
+
+/// What a line of the feed is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActivityKind {
+    /// A webhook, and what was decided.
+    Webhook,
+    /// A try at the provider, and what became of it.
+    Dial,
+    /// A webhook that was turned away, or a dial put off.
+    Notice,
+}
+
+/// One line of the feed.
+#[derive(Debug, Clone)]
+pub struct ActivityRow {
+    /// What it is about.
+    pub kind: ActivityKind,
+    /// The delivery, the dispatch or the notice.
+    pub id: Uuid,
+    /// Its workspace.
+    pub workspace: Id<id::Workspace>,
+    /// The agent whose slug it came with, or that dials.
+    pub agent: Id<id::Agent>,
+    /// The provider's name for the event; of a notice its code.
+    pub event: String,
+    /// The provider's id of the call.
+    pub call_id: Option<String>,
+    /// Of a webhook `pending`, `done` or `aside`; of a dial as in `DispatchRow`.
+    pub state: String,
+    /// Codes of the notes on it, joined by spaces.
+    pub notes: String,
+    /// The callback it led to, or is of.
+    pub callback: Option<Id<id::Callback>>,
+    /// The ordinal of a dial within its chain.
+    pub attempt: Option<i64>,
+    /// How a dial ended.
+    pub outcome: Option<String>,
+    /// How often it happened since the last line like it.
+    pub n: i64,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Which lines to list; `None` is any.
+#[derive(Debug, Clone, Default)]
+pub struct ActivityFilter {
+    /// About that.
+    pub kind: Option<ActivityKind>,
+    /// In that workspace.
+    pub workspace: Option<Id<id::Workspace>>,
+    /// Of that agent.
+    pub agent: Option<Id<id::Agent>>,
+    /// About that callback.
+    pub callback: Option<Id<id::Callback>>,
+    /// About the call that the provider calls so.
+    pub call_id: Option<String>,
+    /// From then on.
+    pub since: Option<Timestamp>,
+    /// Before then.
+    pub until: Option<Timestamp>,
+}
+
+/// Webhooks that were turned away since they were last told.
+#[derive(Debug, Clone, Copy)]
+pub struct Refused {
+    /// The line's id.
+    pub id: Id<id::Notice>,
+    /// Whose.
+    pub tenant: Id<id::Tenant>,
+    /// Of that workspace.
+    pub workspace: Id<id::Workspace>,
+    /// For that agent.
+    pub agent: Id<id::Agent>,
+    /// Why.
+    pub why: Notice,
+    /// How many.
+    pub n: i64,
+}
+
+impl ActivityRow {
+    fn from_row(kind: ActivityKind, row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            kind,
+            id: row.get("id")?,
+            workspace: Id::from_uuid(row.get("workspace_id")?),
+            agent: Id::from_uuid(row.get("agent_id")?),
+            event: row.get("event")?,
+            call_id: row.get("call_id")?,
+            state: row.get("state")?,
+            notes: row.get("notes")?,
+            callback: row.get::<Option<Uuid>>("callback_id")?.map(Id::from_uuid),
+            attempt: row.get("attempt")?,
+            outcome: row.get("outcome")?,
+            n: row.get("n")?,
+            at: at(row.get("at")?),
+        })
+    }
+}
+
+macro_rules! webhooks {
+    ($index:literal) => {
+        concat!(
+            "select id, workspace_id, agent_id, event, call_id, state, notes, callback_id, cast(null as bigint) as attempt,
+                 cast(null as text) as outcome, cast(1 as bigint) as n, received_at as at
+             from deliveries where bucket = $1 and tenant_id = $2 and ",
+            $index,
+            "(received_at, id) < ($3, $4)
+               and ($6 is null or workspace_id = $6) and ($7 is null or agent_id = $7) and test = $8
+               and ($9 is null or callback_id = $9) and (cast($10 as text) is null or call_id = $10)
+               and (cast($11 as bigint) is null or received_at >= $11)
+               and (cast($12 as bigint) is null or received_at < $12)
+             order by received_at desc, id desc limit $5"
+        )
+    };
+}
+const WEBHOOKS: &str = webhooks!("");
+const WEBHOOKS_OF_CALL: &str = webhooks!(
+    "workspace_id in (select id from workspaces where tenant_id = $2) and coalesce(call_id, '') = $10 and "
+);
+const WEBHOOKS_OF_CALLBACK: &str = webhooks!("callback_id = $9 and ");
+const DIALS: &str =
+    "select d.id, d.workspace_id, c.agent_id, 'dial' as event, d.call_id, d.state, '' as notes, d.callback_id, d.attempt,
+         d.answer as outcome, cast(1 as bigint) as n, d.sent_at as at
+     from dispatches d join callbacks c on c.bucket = d.bucket and c.id = d.callback_id
+     where d.bucket = $1 and d.tenant_id = $2 and (d.sent_at, d.id) < ($3, $4)
+       and ($6 is null or d.workspace_id = $6) and ($7 is null or c.agent_id = $7) and c.test = $8
+       and ($9 is null or d.callback_id = $9) and (cast($10 as text) is null or d.call_id = $10)
+       and (cast($11 as bigint) is null or d.sent_at >= $11) and (cast($12 as bigint) is null or d.sent_at < $12)
+     order by d.sent_at desc, d.id desc limit $5";
+const NOTICES: &str =
+    "select id, workspace_id, agent_id, code as event, cast(null as text) as call_id, 'told' as state, '' as notes,
+         callback_id, cast(null as bigint) as attempt, cast(null as text) as outcome, n, at
+     from notices where bucket = $1 and tenant_id = $2 and (at, id) < ($3, $4)
+       and ($6 is null or workspace_id = $6) and ($7 is null or agent_id = $7) and test = $8
+       and ($9 is null or callback_id = $9) and cast($10 as text) is null
+       and (cast($11 as bigint) is null or at >= $11) and (cast($12 as bigint) is null or at < $12)
+     order by at desc, id desc limit $5";
+
+impl TenantStore {
+    /// A page of the feed, newest first, from before that line.
+    pub async fn activity(
+        &self,
+        filter: &ActivityFilter,
+        before: (Timestamp, Uuid),
+        limit: i64,
+    ) -> Result<Vec<ActivityRow>, StoreError> {
+        let workspace = self.narrowed(filter.workspace)?;
+        let mut rows = Vec::new();
+        for (kind, sql) in
+            [(ActivityKind::Webhook, WEBHOOKS), (ActivityKind::Dial, DIALS), (ActivityKind::Notice, NOTICES)]
+        {
+            if filter.kind.is_some_and(|wanted| wanted != kind) {
+                continue;
+            }
+            let sql = match (kind, filter.call_id.is_some(), filter.callback.is_some()) {
+                (ActivityKind::Webhook, true, _) => WEBHOOKS_OF_CALL,
+                (ActivityKind::Webhook, _, true) => WEBHOOKS_OF_CALLBACK,
+                _ => sql,
+            };
+            let args = args![
+                bucket_of(self.tenant),
+                self.tenant,
+                before.0,
+                crate::db::Value::Uuid(Some(before.1)),
+                limit,
+                workspace,
+                filter.agent,
+                self.test,
+                filter.callback,
+                filter.call_id.clone(),
+                filter.since,
+                filter.until
+            ];
+            for row in self.db().read(sql, args).await? {
+                rows.push(ActivityRow::from_row(kind, &row)?);
+            }
+        }
+        rows.sort_by_key(|row| std::cmp::Reverse((row.at, row.id)));
+        rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(rows)
+    }
+}
+
+/// The codes of the notes on an event, as they are stored: joined by spaces, a detail behind `=`.
+pub(crate) fn notes_text(after: &AfterCall) -> String {
+    let text = |note: &Note| match note {
+        Note::NoRequest if !after.extractions.is_empty() => {
+            let names: Vec<String> = after.extractions.iter().map(|name| escaped(name)).collect();
+            format!("{}={}", note.word(), names.join(","))
+        }
+        other => other.word().to_owned(),
+    };
+    after.notes.iter().map(text).collect::<Vec<_>>().join(" ")
+}
+
+/// A note as it was stored: its code, and the names that came with it.
+pub fn note_of(text: &str) -> (&str, Vec<String>) {
+    match text.split_once('=') {
+        Some((code, names)) => (code, names.split(',').map(unescaped).collect()),
+        None => (text, Vec::new()),
+    }
+}
+
+/// Percent-encodes what would end a name.
+fn escaped(name: &str) -> String {
+    let plain = |c: char| !(c.is_whitespace() || c.is_control() || matches!(c, '%' | ',' | '='));
+    let mut bytes = [0; 4];
+    name.chars()
+        .map(|c| match plain(c) {
+            true => c.to_string(),
+            false => c.encode_utf8(&mut bytes).bytes().map(|b| format!("%{b:02X}")).collect(),
+        })
+        .collect()
+}
+
+fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let code = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        match code.and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| *first == b'%') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+const PUT: &str =
+    "insert into notices (bucket, id, tenant_id, workspace_id, agent_id, callback_id, code, n, test, at)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing";
+
+/// Tells that a claim did not become a dial.
+pub(crate) async fn notice(
+    tx: &mut Tx,
+    claim: &Claim,
+    notice: Option<Notice>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(notice) = notice else { return Ok(()) };
+    // A claim is told of once: its callback and its fence make a line of its own.
+    let id = Id::<id::Notice>::derived(claim.id.uuid(), claim.fence.to_le_bytes(), now);
+    let args = args![
+        claim.bucket,
+        id,
+        claim.tenant,
+        claim.workspace,
+        claim.agent(),
+        claim.id,
+        notice.word(),
+        1_i64,
+        claim.test,
+        now
+    ];
+    tx.execute(PUT, args).await.map(|_| ())
+}
+
+/// Adds a line about a callback to the feed.
+pub(crate) async fn notice_of_callback(
+    tx: &mut Tx,
+    bucket: i64,
+    callback: Id<id::Callback>,
+    notice: Notice,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const SQL: &str =
+        "insert into notices (bucket, id, tenant_id, workspace_id, agent_id, callback_id, code, n, test, at)
+             select bucket, $3, tenant_id, workspace_id, agent_id, id, $4, 1, test, $5
+             from callbacks where bucket = $1 and id = $2
+         on conflict do nothing";
+    let id = notice_id(callback.uuid(), notice, now);
+    tx.execute(SQL, args![bucket, callback, id, notice.word(), now]).await.map(|_| ())
+}
+
+/// Adds a line about a workspace to the feed.
+pub(crate) async fn notice_of_workspace(
+    tx: &mut Tx,
+    workspace: Id<id::Workspace>,
+    notice: Notice,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const SQL: &str =
+        "insert into notices (bucket, id, tenant_id, workspace_id, agent_id, callback_id, code, n, test, at)
+             select bucket, $2, tenant_id, id, $3, null, $4, 1, false, $5 from workspaces where id = $1
+         on conflict do nothing";
+    let id = notice_id(workspace.uuid(), notice, now);
+    let no_agent: Id<id::Agent> = Id::from_uuid(Uuid::nil());
+    tx.execute(SQL, args![workspace, id, no_agent, notice.word(), now]).await.map(|_| ())
+}
+
+/// One line a thing, code and millisecond: written twice, it is the same line.
+fn notice_id(of: Uuid, notice: Notice, now: Timestamp) -> Id<id::Notice> {
+    Id::derived(of, notice.word().bytes(), now)
+}
+
+impl Store {
+    /// Tells of webhooks that were turned away.
+    pub async fn tell_refused(&self, refused: &[Refused], now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        for r in refused {
+            let args = args![
+                bucket_of(r.tenant),
+                r.id,
+                r.tenant,
+                r.workspace,
+                r.agent,
+                crate::db::Value::Uuid(None),
+                r.why.word(),
+                r.n,
+                false,
+                now
+            ];
+            tx.execute(PUT, args).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Forgets notices from before that moment, a few hundred at a time; how many.
+    pub async fn forget_notices(&self, before: Timestamp) -> Result<u64, StoreError> {
+        const SQL: &str = "delete from notices where at < $1 and (bucket, tenant_id, at, id) in
+                 (select bucket, tenant_id, at, id from notices where at < $1 order by at limit 500)";
+        self.db.write(SQL, args![before]).await
+    }
+}

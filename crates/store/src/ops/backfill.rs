@@ -1,0 +1,138 @@
+//! Events that never came: workspaces whose provider is to be asked for its calls, and calls whose analysis is
+//! missing.
+//!
+//! Invariants: each question is taken by one replica; how far a workspace was swept moves on only after all that
+//! was found is in the inbox.
+
+use redialer_core::{
+    Id, Timestamp,
+    agent::Channel,
+    id,
+    time::{minutes, plus},
+    timing::ANALYSIS_AFTER_MINUTES,
+};
+
+use crate::{
+    Store, StoreError, at, bucket_of,
+    db::{args, row},
+};
+
+/// A workspace to sweep.
+#[derive(Debug, Clone, Copy)]
+pub struct SweepRow {
+    /// The workspace.
+    pub id: Id<id::Workspace>,
+    /// Its tenant.
+    pub tenant: Id<id::Tenant>,
+    /// Calls that ended before then were looked at.
+    pub swept_to: Timestamp,
+    /// When it was connected: nothing from before is any business of ours.
+    pub created_at: Timestamp,
+    /// The epoch it dials in.
+    pub epoch: i64,
+    /// When the first complete sweep of a new epoch was.
+    pub swept_once_at: Option<Timestamp>,
+}
+
+/// A call that is over and was not analysed, as far as we heard.
+#[derive(Debug, Clone)]
+pub struct CheckRow {
+    /// Its workspace.
+    pub workspace: Id<id::Workspace>,
+    /// Its tenant.
+    pub tenant: Id<id::Tenant>,
+    /// The provider's id.
+    pub call_id: String,
+    /// Voice or chat.
+    pub channel: Channel,
+}
+
+impl Store {
+    /// Workspaces that are due to be swept, put off to `next_at` so that no other replica sweeps them too.
+    pub async fn due_sweeps(
+        &self,
+        range: (i64, i64),
+        now: Timestamp,
+        next_at: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<SweepRow>, StoreError> {
+        const LIST: &str = "select id, tenant_id, epoch, created_at, swept_to, swept_once_at from workspaces
+             where bucket between $1 and $2 and sweep_at <= $3 and deleted_at is null
+             order by sweep_at, id limit $4";
+        const TAKE: &str = "update workspaces set sweep_at = $2 where id = $1 and sweep_at <= $3";
+        let mut tx = self.db.begin().await?;
+        let mut due = Vec::new();
+        for row in tx.fetch(LIST, args![range.0, range.1, now, limit]).await? {
+            let id = Id::from_uuid(row.get("id")?);
+            if tx.execute(TAKE, args![id, next_at, now]).await? == 1 {
+                let created_at: i64 = row.get("created_at")?;
+                due.push(SweepRow {
+                    id,
+                    tenant: Id::from_uuid(row.get("tenant_id")?),
+                    swept_to: at(row.get::<Option<i64>>("swept_to")?.unwrap_or(created_at)),
+                    created_at: at(created_at),
+                    epoch: row.get("epoch")?,
+                    swept_once_at: row.get::<Option<i64>>("swept_once_at")?.map(at),
+                });
+            }
+        }
+        tx.commit().await?;
+        Ok(due)
+    }
+
+    /// Of these calls, those whose end we have not acted on, in the same order.
+    pub async fn unheard(&self, row: &SweepRow, calls: &[String]) -> Result<Vec<String>, StoreError> {
+        const SQL: &str = "with v (call_id) as (values {rows})
+             select c.call_id from v cross join calls c
+             where c.bucket = $1 and c.workspace_id = $2 and c.call_id = v.call_id and c.settled";
+        let list = calls.iter().map(|id| row![id]).collect();
+        let mut tx = self.db.begin().await?;
+        let heard = tx.fetch_rows(SQL, row![bucket_of(row.tenant), row.id], list).await?;
+        let heard = heard.iter().map(|r| r.get("call_id")).collect::<Result<Vec<String>, _>>()?;
+        Ok(calls.iter().filter(|id| !heard.contains(id)).cloned().collect())
+    }
+
+    /// Everything that ended before `to` has been looked at.
+    pub async fn swept(&self, workspace: Id<id::Workspace>, to: Timestamp) -> Result<(), StoreError> {
+        const SQL: &str = "update workspaces set swept_to = $2 where id = $1 and coalesce(swept_to, 0) < $2";
+        self.db.write(SQL, args![workspace, to]).await.map(|_| ())
+    }
+
+    /// Sweeps a workspace at that moment, earlier than planned.
+    pub async fn sweep_again(&self, workspace: Id<id::Workspace>, at: Timestamp) -> Result<(), StoreError> {
+        const SQL: &str = "update workspaces set sweep_at = $2 where id = $1 and sweep_at > $2";
+        self.db.write(SQL, args![workspace, at]).await.map(|_| ())
+    }
+
+    /// Calls whose analysis is overdue, each put off as long as it was waited for at first; after `max_checks` it
+    /// is not asked for any more.
+    pub async fn due_checks(
+        &self,
+        range: (i64, i64),
+        now: Timestamp,
+        max_checks: i64,
+        limit: i64,
+    ) -> Result<Vec<CheckRow>, StoreError> {
+        const LIST: &str = "select bucket, workspace_id, tenant_id, call_id, channel, checks from calls
+             where +bucket between $1 and $2 and check_at <= $3 order by check_at limit $4";
+        const TAKE: &str = "update calls set checks = checks + 1, check_at = $5
+             where bucket = $1 and workspace_id = $2 and call_id = $3 and check_at <= $4";
+        let mut tx = self.db.begin().await?;
+        let mut due = Vec::new();
+        for row in tx.fetch(LIST, args![range.0, range.1, now, limit]).await? {
+            let (bucket, checks): (i64, i64) = (row.get("bucket")?, row.get("checks")?);
+            let check = CheckRow {
+                workspace: Id::from_uuid(row.get("workspace_id")?),
+                tenant: Id::from_uuid(row.get("tenant_id")?),
+                call_id: row.get("call_id")?,
+                channel: Channel::from_word(&row.get::<Option<String>>("channel")?.unwrap_or_default()),
+            };
+            let next = (checks + 1 < max_checks).then(|| plus(now, minutes(ANALYSIS_AFTER_MINUTES)));
+            if tx.execute(TAKE, args![bucket, check.workspace, &check.call_id, now, next]).await? == 1 {
+                due.push(check);
+            }
+        }
+        tx.commit().await?;
+        Ok(due)
+    }
+}

@@ -1,0 +1,464 @@
+//! Backups: one portable file, whichever engine it was made from and goes back to.
+//!
+//! Invariants: a backup is a SQLite database of this schema as it stood at one moment, taken beside a running
+//! server; what is sealed stays sealed, so it is worth nothing without the key. A restore goes into an empty
+//! database only and begins a new epoch: nothing is dialled before the provider's records were read (I31).
+
+use std::{
+    fs, io, mem,
+    path::{Path, PathBuf},
+};
+
+use futures_util::TryStreamExt as _;
+use redialer_core::{Id, Timestamp, chance::Chance, time::from_ms};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgRow};
+use tokio::{sync::mpsc, task::spawn_blocking};
+use uuid::Uuid;
+
+use crate::{
+    Kek, Keyring, Store, StoreError,
+    crypto::tenant_keys::version,
+    db::{
+        args,
+        bulk_sql::type_of,
+        postgres_query,
+        schema::{LITE, migrate_sqlite},
+        sqlite::{Mode, SqliteConn, SqliteRow},
+        values::{Args, Column as Values, Value},
+    },
+    ops::restore::{FORGET_THE_TIME_BEFORE, NEW_EPOCH},
+};
+
+/// Why a backup was not made or not restored.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The file is there already.
+    #[error("{0} exists; name a file that does not")]
+    Exists(String),
+    /// The file is not a backup.
+    #[error("{0} is not a backup made by `redialer backup`")]
+    NotABackup(String),
+    /// The backup was made without keys, and no keyring is given.
+    #[error("{0} was made without keys: give the latest keyring with --keys")]
+    NoKeys(String),
+    /// The database to restore into holds something.
+    #[error("the database holds tenants already; restore into an empty one")]
+    NotEmpty,
+    /// The file system.
+    #[error(transparent)]
+    File(#[from] io::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for BackupError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+const MARK: &str = "insert into meta (name, value) values ('backup_at', ?1)
+     on conflict (name) do update set value = ?1";
+
+impl Store {
+    /// Writes a backup of this moment to a new file.
+    pub async fn backup(&self, file: &Path, now: Timestamp) -> Result<(), BackupError> {
+        if file.exists() {
+            return Err(BackupError::Exists(file.display().to_string()));
+        }
+        match self.db.connect_apart().await? {
+            None => {
+                let name = file.to_string_lossy().into_owned();
+                self.db.run("vacuum into $1", args![name]).await?;
+            }
+            Some(mut from) => {
+                let mut to = SqliteConn::open(file, Mode::Beside)?;
+                migrate_sqlite(&mut to)?;
+                copy_out(&mut from, &mut to).await?;
+                to.close()?;
+            }
+        }
+        let mut made = SqliteConn::open(file, Mode::Beside)?;
+        made.run(MARK, args![now.as_millisecond().to_string().into_bytes()], |_| ())?;
+        made.close()?;
+        fs::File::open(file)?.sync_all()?;
+        Ok(())
+    }
+
+    /// Reads a backup into this database, which must be empty, and begins a new epoch; one without keys with those of a
+    /// keyring. How many tenants have no key in it: they were destroyed since.
+    pub async fn restore_rows(
+        &self,
+        file: &Path,
+        keyring: Option<&Keyring>,
+        now: Timestamp,
+    ) -> Result<usize, BackupError> {
+        let (backup_at, now) = moments(file, now)?;
+        let found = keys_of(file, keyring)?;
+        let Some(mut to) = self.db.connect_apart().await? else { return Err(BackupError::NotEmpty) };
+        if !self.is_empty().await? {
+            return Err(BackupError::NotEmpty);
+        }
+        let migrated = Migrated::of(file)?;
+        let from = SqliteConn::open(&migrated.path, Mode::Read)?;
+        copy_in(from, &mut to, &found, (backup_at, now)).await?;
+        Ok(found.lost.len())
+    }
+
+    /// Whether nobody has ever used this database.
+    pub async fn is_empty(&self) -> Result<bool, StoreError> {
+        Ok(self.db.read_one("select 1 as one from tenants limit 1", args![]).await?.is_none())
+    }
+}
+
+/// Puts a backup in the place of an embedded database that is not there, and begins a new epoch in it; as
+/// [`Store::restore_rows`].
+pub async fn restore_file(
+    file: &Path,
+    database: &Path,
+    kek: Kek,
+    keyring: Option<&Keyring>,
+    (chance, now): (&Chance, Timestamp),
+) -> Result<usize, BackupError> {
+    let (backup_at, now) = moments(file, now)?;
+    let found = keys_of(file, keyring)?;
+    // A journal that was left behind would be read into what is restored.
+    for there in [database.to_owned(), beside(database, "-wal")] {
+        if there.exists() {
+            return Err(BackupError::Exists(there.display().to_string()));
+        }
+    }
+    // The copy gets its name only when it is whole, keyed and in its new epoch.
+    let part = database.with_extension("restoring");
+    remove_journals(&part)?;
+    fs::copy(file, &part)?;
+    // The copy has the backup's file mode, which may let others read it.
+    #[cfg(unix)]
+    fs::set_permissions(&part, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    put_keys(&part, &found, now)?;
+    let store = Store::sqlite(&part, kek).await?;
+    store.migrate(chance).await?;
+    store.begin_epoch(backup_at, now).await?;
+    store.checkpoint().await?;
+    store.close().await;
+    fs::File::open(&part)?.sync_all()?;
+    remove_journals(&part)?;
+    fs::rename(part, database)?;
+    Ok(found.lost.len())
+}
+
+/// A backup with the tables of this version: itself, or, of an older version, a copy beside it.
+struct Migrated {
+    path: PathBuf,
+    is_copy: bool,
+}
+
+impl Migrated {
+    fn of(file: &Path) -> Result<Self, BackupError> {
+        const APPLIED: &str = "select count(*) as n from _sqlx_migrations where success";
+        let mut from = SqliteConn::open(file, Mode::Read)?;
+        let applied = from.rows(APPLIED, Args::default())?.first().map_or(Ok(0_i64), |row| row.get("n"))?;
+        from.close()?;
+        if usize::try_from(applied).is_ok_and(|applied| applied >= LITE.iter().count()) {
+            return Ok(Self { path: file.to_owned(), is_copy: false });
+        }
+        let copy = Self { path: beside(file, ".restoring"), is_copy: true };
+        fs::copy(file, &copy.path)?;
+        let mut to = SqliteConn::open(&copy.path, Mode::Beside)?;
+        migrate_sqlite(&mut to)?;
+        to.close()?;
+        Ok(copy)
+    }
+}
+
+impl Drop for Migrated {
+    fn drop(&mut self) {
+        if self.is_copy
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            tracing::warn!(%error, "{} could not be removed", self.path.display());
+        }
+    }
+}
+
+/// The keys that a backup without keys is to have.
+#[derive(Default)]
+struct Found {
+    keys: Vec<(Uuid, Vec<u8>, Option<Vec<u8>>)>,
+    /// Tenants of which the keyring has none: they were destroyed since.
+    lost: Vec<Uuid>,
+}
+
+const PUT_KEY: &str = "update tenants set wrapped_key = $2, other_wrapped = $3,
+         other_version = case when $3 is null then null else other_version end
+     where id = $1";
+
+const LOST: &str = "update tenants set destroyed_at = $2 where id = $1";
+
+/// Looks for the keys that a backup was made without.
+fn keys_of(file: &Path, keyring: Option<&Keyring>) -> Result<Found, BackupError> {
+    const KEYLESS: &str = "select id, key_version, other_version from tenants where length(wrapped_key) = 0 and destroyed_at is null";
+    let mut from = SqliteConn::open(file, Mode::Read)?;
+    // A backup of before there were such columns has its keys.
+    let rows = from.rows(KEYLESS, Args::default()).unwrap_or_default();
+    from.close()?;
+    if rows.is_empty() {
+        return Ok(Found::default());
+    }
+    let keyring = keyring.ok_or_else(|| BackupError::NoKeys(file.display().to_string()))?;
+    let mut found = Found::default();
+    for row in rows {
+        let tenant = Id::from_uuid(row.get("id")?);
+        let key = |n: i64| Ok::<_, StoreError>(keyring.get(tenant, version(n)?).map(<[u8]>::to_vec));
+        let other = row.get::<Option<i64>>("other_version")?.map(key).transpose()?.flatten();
+        match key(row.get("key_version")?)? {
+            Some(own) => found.keys.push((tenant.uuid(), own, other)),
+            None => found.lost.push(tenant.uuid()),
+        }
+    }
+    Ok(found)
+}
+
+/// Puts them into a copy of the backup that nobody uses yet.
+fn put_keys(copy: &Path, found: &Found, now: Timestamp) -> Result<(), BackupError> {
+    if found.keys.is_empty() && found.lost.is_empty() {
+        return Ok(());
+    }
+    let mut to = SqliteConn::open(copy, Mode::Beside)?;
+    for (tenant, own, other) in &found.keys {
+        let values = vec![Value::Uuid(Some(*tenant)), own.as_slice().into(), other.clone().into()];
+        to.run(&PUT_KEY.replace('$', "?"), Args(values), |_| ())?;
+    }
+    for tenant in &found.lost {
+        let values = vec![Value::Uuid(Some(*tenant)), now.into()];
+        to.run(&LOST.replace('$', "?"), Args(values), |_| ())?;
+    }
+    Ok(to.close()?)
+}
+
+/// What SQLite keeps beside a file.
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn remove_journals(file: &Path) -> io::Result<()> {
+    for left in ["-wal", "-shm"].map(|suffix| beside(file, suffix)) {
+        if left.exists() {
+            fs::remove_file(left)?;
+        }
+    }
+    Ok(())
+}
+
+/// When the backup was made, and what is now by its clock, which may run faster than ours.
+fn moments(file: &Path, real_now: Timestamp) -> Result<(Timestamp, Timestamp), BackupError> {
+    const MADE: &str = "select value from meta where name = 'backup_at'";
+    const CLOCK: &str = "select virtual_ms + max(0, ?1 - real_ms) * speed as ms from clock where id = 1";
+    let not_a_backup = || BackupError::NotABackup(file.display().to_string());
+    let mut from = SqliteConn::open(file, Mode::Read).map_err(|_| not_a_backup())?;
+    let made = from.rows(MADE, Args::default()).map_err(|_| not_a_backup())?;
+    let made = made.first().and_then(|row| row.get::<Vec<u8>>("value").ok());
+    let text = made.and_then(|value| String::from_utf8(value).ok());
+    let backup_at = text.and_then(|t| t.parse().ok()).and_then(from_ms).ok_or_else(not_a_backup)?;
+    let clock = from.rows(CLOCK, args![real_now.as_millisecond()])?;
+    let virtual_now = clock.first().map(|row| row.get("ms")).transpose()?.and_then(from_ms);
+    from.close()?;
+    Ok((backup_at, virtual_now.map_or(real_now, |now| now.max(real_now))))
+}
+
+/// A column, and none of its values: what shows their type.
+struct Column {
+    name: String,
+    none: Values,
+}
+
+/// Every table and its columns; the two engines have the same (a test sees to it).
+async fn tables(pg: &mut PgConnection) -> Result<Vec<(String, Vec<Column>)>, sqlx::Error> {
+    const SQL: &str = "select table_name::text, column_name::text, data_type::text from information_schema.columns
+         where table_schema = current_schema() and table_name <> '_sqlx_migrations' order by 1, ordinal_position";
+    let mut tables: Vec<(String, Vec<Column>)> = Vec::new();
+    let rows: Vec<(String, String, String)> = sqlx::query_as(SQL).fetch_all(pg).await?;
+    for (table, name, kind) in rows {
+        let none = match kind.as_str() {
+            "bigint" => Values::Int(Vec::new()),
+            "boolean" => Values::Bool(Vec::new()),
+            "uuid" => Values::Uuid(Vec::new()),
+            "bytea" => Values::Blob(Vec::new()),
+            _ => Values::Text(Vec::new()),
+        };
+        match tables.last_mut() {
+            Some((last, columns)) if *last == table => columns.push(Column { name, none }),
+            _ => tables.push((table, vec![Column { name, none }])),
+        }
+    }
+    Ok(tables)
+}
+
+/// The most rows that one statement inserts into Postgres.
+const BATCH_ROWS: usize = 2_000;
+const BATCH_BYTES: usize = 4 << 20;
+
+fn names(columns: &[Column]) -> String {
+    columns.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn select_from(table: &str, columns: &[Column]) -> String {
+    format!("select {} from {table}", names(columns))
+}
+
+fn insert_into(table: &str, columns: &[Column]) -> String {
+    let places: Vec<_> = (1..=columns.len()).map(|i| format!("?{i}")).collect();
+    format!("insert into {table} ({}) values ({})", names(columns), places.join(", "))
+}
+
+/// Reads each table in one go, a row at a time.
+async fn copy_out(pg: &mut PgConnection, to: &mut SqliteConn) -> Result<(), sqlx::Error> {
+    let mut tx = pg.begin().await?;
+    sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
+    for (table, columns) in tables(&mut tx).await? {
+        let (all, put) = (select_from(&table, &columns), insert_into(&table, &columns));
+        to.control("begin immediate")?;
+        // Migrations leave rows of their own.
+        to.run(&format!("delete from {table}"), Args::default(), |_| ())?;
+        // Names of tables and columns are our own schema's, nobody's input.
+        let mut rows = sqlx::query(AssertSqlSafe(all)).fetch(&mut *tx);
+        while let Some(row) = rows.try_next().await? {
+            let values = columns.iter().enumerate().map(|(i, column)| value(&row, i, column));
+            to.run(&put, Args(values.collect::<Result<_, _>>()?), |_| ())?;
+        }
+        drop(rows);
+        to.control("commit")?;
+    }
+    tx.commit().await
+}
+
+fn value(row: &PgRow, i: usize, column: &Column) -> Result<Value, sqlx::Error> {
+    Ok(match column.none {
+        Values::Int(_) => Value::Int(row.try_get(i)?),
+        Values::Bool(_) => Value::Bool(row.try_get(i)?),
+        Values::Text(_) => Value::Text(row.try_get(i)?),
+        Values::Uuid(_) => Value::Uuid(row.try_get(i)?),
+        Values::Blob(_) => Value::Blob(row.try_get(i)?),
+    })
+}
+
+/// Every row and the new epoch in one transaction: rows without it would be dialed from at once. Each table is read
+/// in one go, in the order in which it lies, and written in batches.
+async fn copy_in(
+    mut from: SqliteConn,
+    pg: &mut PgConnection,
+    found: &Found,
+    (backup_at, now): (Timestamp, Timestamp),
+) -> Result<(), StoreError> {
+    let mut tx = pg.begin().await?;
+    for (table, columns) in tables(&mut tx).await? {
+        sqlx::query(AssertSqlSafe(format!("delete from {table}"))).execute(&mut *tx).await?;
+        let insert = insert_arrays(&table, &columns);
+        // Read on a thread of its own, which waits while two batches wait to be written.
+        let (sender, mut batches) = mpsc::channel(1);
+        let reader = spawn_blocking(move || {
+            let read = read_batches(&mut from, &table, &columns, &sender);
+            (from, read)
+        });
+        while let Some(batch) = batches.recv().await {
+            batch.insert(&insert, &mut tx).await?;
+        }
+        let (connection, read) = reader.await.map_err(|_| StoreError::Corrupt("backup"))?;
+        read?;
+        from = connection;
+    }
+    for (tenant, own, other) in &found.keys {
+        sqlx::query(PUT_KEY).bind(tenant).bind(own).bind(other).execute(&mut *tx).await?;
+    }
+    for tenant in &found.lost {
+        sqlx::query(LOST).bind(tenant).bind(now.as_millisecond()).execute(&mut *tx).await?;
+    }
+    let new = sqlx::query(NEW_EPOCH).bind(backup_at.as_millisecond()).bind(now.as_millisecond());
+    new.execute(&mut *tx).await?;
+    for sql in FORGET_THE_TIME_BEFORE {
+        sqlx::query(sql).execute(&mut *tx).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+/// Reads a table, and sends its rows in batches. It ends early when nobody takes them.
+fn read_batches(
+    from: &mut SqliteConn,
+    table: &str,
+    columns: &[Column],
+    batches: &mpsc::Sender<Batch>,
+) -> Result<(), sqlx::Error> {
+    let mut batch = Batch::new(columns);
+    let mut pushed = Ok(());
+    from.run(&select_from(table, columns), Args::default(), |row| {
+        if pushed.is_ok() {
+            pushed = batch.push(&row, columns);
+        }
+        if batch.is_full() {
+            let full = mem::replace(&mut batch, Batch::new(columns));
+            if batches.blocking_send(full).is_err() {
+                pushed = Err(sqlx::Error::WorkerCrashed);
+            }
+        }
+    })?;
+    pushed?;
+    if batch.rows > 0 {
+        batches.blocking_send(batch).map_err(|_| sqlx::Error::WorkerCrashed)?;
+    }
+    Ok(())
+}
+
+/// The statement that inserts a batch into Postgres: an array a column.
+fn insert_arrays(table: &str, columns: &[Column]) -> String {
+    let arrays = columns.iter().enumerate().map(|(i, c)| format!("${}::{}[]", i + 1, type_of(&c.none)));
+    let arrays = arrays.collect::<Vec<_>>().join(", ");
+    format!("insert into {table} ({}) select * from unnest({arrays})", names(columns))
+}
+
+/// Rows on their way into a table of Postgres, column by column.
+struct Batch {
+    columns: Vec<Values>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Batch {
+    fn new(columns: &[Column]) -> Self {
+        Self { columns: columns.iter().map(|c| c.none.clone()).collect(), rows: 0, bytes: 0 }
+    }
+
+    fn push(&mut self, row: &SqliteRow, columns: &[Column]) -> Result<(), sqlx::Error> {
+        for (values, Column { name, .. }) in self.columns.iter_mut().zip(columns) {
+            self.bytes += 16;
+            match values {
+                Values::Int(values) => values.push(row.get(name)?),
+                Values::Bool(values) => values.push(row.get(name)?),
+                Values::Uuid(values) => values.push(row.get(name)?),
+                Values::Text(values) => {
+                    let text: Option<String> = row.get(name)?;
+                    self.bytes += text.as_ref().map_or(0, String::len);
+                    values.push(text);
+                }
+                Values::Blob(values) => {
+                    let blob: Option<Vec<u8>> = row.get(name)?;
+                    self.bytes += blob.as_ref().map_or(0, Vec::len);
+                    values.push(blob);
+                }
+            }
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    const fn is_full(&self) -> bool {
+        self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES
+    }
+
+    async fn insert(self, sql: &str, pg: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let values = self.columns.into_iter().map(Value::Column).collect();
+        postgres_query(AssertSqlSafe(sql.to_owned()), values).execute(pg).await.map(|_| ())
+    }
+}

@@ -1,0 +1,150 @@
+//! Epochs: a database that was restored from a backup begins a new one (I31).
+//!
+//! Invariant: a workspace dials only in the database's epoch. After a restore it reaches it by two complete
+//! sweeps of the provider's records, so nothing that was dialled since the backup is dialled again.
+
+use redialer_core::{
+    Id, Timestamp,
+    chance::Chance,
+    id,
+    time::{minutes, plus},
+    timing::LOOKUP_AFTER_MINUTES,
+};
+
+use crate::{
+    EventRow, Store, StoreError, TenantKey, at,
+    callbacks::transitions,
+    db::args,
+    dispatch::{
+        chains::{open_all, opened},
+        intents::BODY,
+    },
+};
+
+/// One life of the database, from a restore on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Epoch {
+    /// Its number.
+    pub epoch: i64,
+    /// When the backup was made: what happened since is known to the provider alone.
+    pub backup_at: Timestamp,
+    /// When it was restored.
+    pub began_at: Timestamp,
+}
+
+/// A call that is a dial of ours which this database has forgotten.
+pub struct Adoption<'a> {
+    /// The dispatch that its metadata names.
+    pub dispatch: Id<id::Dispatch>,
+    /// The callback that its metadata names.
+    pub callback: Option<Id<id::Callback>>,
+    /// The keyed index of the person's number.
+    pub person_ix: Option<[u8; 16]>,
+    /// The provider's id of the call.
+    pub call_id: &'a str,
+    /// When it began.
+    pub started_at: Timestamp,
+}
+
+pub(crate) const NEW_EPOCH: &str = "insert into epochs (epoch, backup_at, began_at)
+     select coalesce(max(epoch), 0) + 1, $1, $2 from epochs";
+/// Every workspace is swept anew; claims and leases of the time before mean nothing any more.
+pub(crate) const FORGET_THE_TIME_BEFORE: [&str; 3] = [
+    "update workspaces set sweep_at = 0, swept_once_at = null",
+    "update leases set owner = null, until_ms = 0",
+    "delete from replicas",
+];
+
+impl Store {
+    /// The database's epoch; `None` when it was never restored.
+    pub async fn epoch(&self) -> Result<Option<Epoch>, StoreError> {
+        const SQL: &str = "select epoch, backup_at, began_at from epochs order by epoch desc limit 1";
+        let Some(row) = self.db.read_one(SQL, args![]).await? else { return Ok(None) };
+        Ok(Some(Epoch {
+            epoch: row.get("epoch")?,
+            backup_at: at(row.get("backup_at")?),
+            began_at: at(row.get("began_at")?),
+        }))
+    }
+
+    /// Begins a new epoch: no workspace dials until the provider's records since `backup_at` were read. Claims
+    /// and leases of the time before mean nothing any more.
+    pub async fn begin_epoch(&self, backup_at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        tx.execute(NEW_EPOCH, args![backup_at, now]).await?;
+        for sql in FORGET_THE_TIME_BEFORE {
+            tx.execute(sql, args![]).await?;
+        }
+        tx.commit().await
+    }
+
+    /// The workspace has been compared with the provider's records: it dials.
+    pub async fn enter_epoch(&self, workspace: Id<id::Workspace>, epoch: i64) -> Result<(), StoreError> {
+        const SQL: &str =
+            "update workspaces set epoch = $2, swept_once_at = null where id = $1 and epoch < $2";
+        let mut tx = self.db.begin().await?;
+        tx.execute(SQL, args![workspace, epoch]).await?;
+        tx.note_due_now();
+        tx.commit().await
+    }
+
+    /// The first of the two sweeps that let a restored workspace dial was complete.
+    pub async fn swept_once(&self, workspace: Id<id::Workspace>, now: Timestamp) -> Result<(), StoreError> {
+        const SQL: &str = "update workspaces set swept_once_at = coalesce(swept_once_at, $2) where id = $1";
+        self.db.write(SQL, args![workspace, now]).await.map(|_| ())
+    }
+
+    /// Gives a forgotten dial back to the callback it was of: the one its metadata names, else the one that waits
+    /// for that person and was due by then. Nothing happens when there is none, or when it was adopted before.
+    pub async fn adopt(
+        &self,
+        row: &EventRow,
+        adoption: &Adoption<'_>,
+        key: &TenantKey,
+        chance: &Chance,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const FIND: &str = "select id, channel, chain_id, attempt from callbacks
+             where bucket = $1 and workspace_id = $2 and not test and (id = $3
+                   or (person_ix = $4 and state in ('scheduled', 'held') and scheduled_for <= $5))
+               and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
+             order by case when id = $3 then 0 else 1 end limit 1";
+        // A later dispatch of the same callback is proof that the earlier one came to nothing.
+        const EARLIER: &str = "update dispatches set ask_at = null, updated_at = $3,
+                 state = case when state = 'placed' then 'ended' else 'refused' end
+             where bucket = $1 and callback_id = $2 and state in ('intent', 'unknown', 'placed')";
+        const PUT: &str = "insert into dispatches
+                 (bucket, id, tenant_id, workspace_id, callback_id, channel, state, attempt, call_id, sealed, sent_at, ask_at, asks, updated_at)
+             values ($1, $2, $3, $4, $5, $6, 'placed', $7, $8, $9, $10, $11, 0, $10) on conflict do nothing";
+        const SPEND: &str = "update chains set spent = spent + 1 where bucket = $1 and id = $2";
+        let due_by = plus(adoption.started_at, minutes(1));
+        let ix = adoption.person_ix.map(|ix| ix.to_vec());
+        let mut tx = self.db.begin().await?;
+        let find = args![row.bucket, row.workspace, adoption.callback, ix, due_by];
+        let Some(found) = tx.fetch_one(FIND, find).await? else { return Ok(()) };
+        let callback: Id<id::Callback> = Id::from_uuid(found.get("id")?);
+        let chain: Id<id::Chain> = Id::from_uuid(found.get("chain_id")?);
+        tx.execute(EARLIER, args![row.bucket, callback, now]).await?;
+        let put = args![
+            row.bucket,
+            adoption.dispatch,
+            row.tenant,
+            row.workspace,
+            callback,
+            found.get::<String>("channel")?,
+            found.get::<i64>("attempt")?,
+            adoption.call_id,
+            key.seal(BODY, adoption.dispatch.uuid(), b"", chance),
+            now,
+            plus(now, minutes(LOOKUP_AFTER_MINUTES))
+        ];
+        if tx.execute(PUT, put).await? == 0 {
+            return Ok(());
+        }
+        transitions::adopt(&mut tx, (row.bucket, callback), (adoption.dispatch, adoption.call_id), now)
+            .await?;
+        open_all(&mut tx, vec![opened(row.bucket, chain, row.tenant, row.workspace, now)]).await?;
+        tx.execute(SPEND, args![row.bucket, chain]).await?;
+        tx.commit().await
+    }
+}
