@@ -10,10 +10,11 @@ use redialer_core::{
     time::{minutes, plus},
 };
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Store, StoreError, TenantRow, TenantStore, at,
+    Store, StoreError, TenantRow, TenantStore,
+    accounts::key_hash::{hash_key, prefix_of},
+    at,
     db::{Lane, Row, args},
     log::audit::Act,
 };
@@ -94,16 +95,6 @@ impl KeyInfo {
             test: row.get("test")?,
         })
     }
-}
-
-/// What is stored of a key.
-pub fn hash_key(key: &str) -> [u8; 32] {
-    Sha256::digest(key.as_bytes()).into()
-}
-
-/// How much of a key is shown afterwards.
-pub(crate) fn prefix_of(key: &str) -> String {
-    key.chars().take(13).collect()
 }
 
 /// Use of a key is remembered no more often than that.

@@ -3,6 +3,7 @@
 pub(crate) mod agents;
 pub(crate) mod api_keys;
 pub(crate) mod deletion;
+pub(crate) mod key_hash;
 pub(crate) mod members;
 pub(crate) mod slugs;
 pub(crate) mod suppressions;

@@ -70,7 +70,7 @@ impl Store {
         real_ms: i64,
     ) -> Result<Option<SlugOwner>, StoreError> {
         let read = self.read_slug_owner(slug);
-        let owner = self.db.contexts.slugs.get_or_read(&slug.to_owned(), real_ms, read).await?;
+        let owner = self.contexts.slugs.get_or_read(&slug.to_owned(), real_ms, read).await?;
         Ok(owner.map(|owner| *owner).filter(|owner| owner.valid_until.is_none_or(|until| until > now)))
     }
 

@@ -8,11 +8,10 @@ use serde_json::json;
 
 use crate::{
     Actor, Store, StoreError,
-    accounts::api_keys::prefix_of,
+    accounts::key_hash::{hash_key, prefix_of},
     at, bucket_of,
     crypto::tenant_keys::WrappedKey,
     db::{Row, args},
-    hash_key,
     log::audit::{Act, Pen},
 };
 

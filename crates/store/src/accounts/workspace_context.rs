@@ -10,9 +10,28 @@ use redialer_core::{
 
 use crate::{
     AgentRow, Store, StoreError, TenantKey, WorkspaceRow,
+    accounts::slugs::SlugOwner,
     crypto::tenant_keys::WrappedKey,
-    db::{Row, args},
+    db::{
+        Row, args,
+        ttl_cache::{Generation, Remembered},
+    },
 };
+
+/// Tables that the caches are read from.
+pub(crate) const CACHED_TABLES: [&str; 5] = ["agents", "own_numbers", "slugs", "tenants", "workspaces"];
+
+/// What webhooks, decisions and dials ask about workspaces: the caches of one store.
+pub(crate) struct Contexts {
+    pub(crate) desks: Remembered<Id<id::Workspace>, Desk>,
+    pub(crate) slugs: Remembered<String, SlugOwner>,
+}
+
+impl Contexts {
+    pub(crate) fn new(generation: &Generation) -> Self {
+        Self { desks: Remembered::new(generation), slugs: Remembered::new(generation) }
+    }
+}
 
 /// A workspace with its agents, as they were at most a second ago, or a few while the database is slow; keys are
 /// sealed as on disk.
@@ -100,7 +119,7 @@ impl Store {
         real_ms: i64,
     ) -> Result<Arc<Desk>, StoreError> {
         let read = async { Box::pin(self.read_desk(tenant, workspace)).await.map(Some) };
-        self.db.contexts.desks.get_or_read(&workspace, real_ms, read).await?.ok_or(StoreError::NotFound)
+        self.contexts.desks.get_or_read(&workspace, real_ms, read).await?.ok_or(StoreError::NotFound)
     }
 
     async fn read_desk(

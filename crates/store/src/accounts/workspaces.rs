@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::{
     Store, StoreError, TenantKey, TenantStore, at, bucket_of,
     db::{Row, Tx, args},
-    log::{activity::notice_of_workspace, audit::Act},
+    log::{audit::Act, notices::notice_of_workspace},
 };
 
 /// A workspace to be.

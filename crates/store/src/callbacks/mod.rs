@@ -1,6 +1,7 @@
 //! Callbacks and the persons they are for. [`transitions`] alone changes the state of a callback.
 
 pub(crate) mod attention;
+pub(crate) mod columns;
 pub(crate) mod list;
 pub(crate) mod persons;
 pub(crate) mod rows;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     StoreError, at,
-    callbacks::rows::{reason_of, state_of},
+    callbacks::columns::{reason_of, state_of},
     db::{Row, Tx, Value, bulk_sql::RowValues, row},
 };
 

@@ -9,7 +9,7 @@ use redialer_core::{
     chance::Chance,
     decide::{Candidate, Person, Planned, Refused},
     id,
-    time::{Zone, ZoneSource},
+    time::Zone,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -17,6 +17,7 @@ use serde_json::json;
 use crate::{
     StoreError, TenantKey, TenantStore, at, bucket_of,
     callbacks::{
+        columns::{reason_of, state_of, zone_of},
         persons::{NewRow, PersonRef, lock_person, read_persons},
         transitions::{self, ByHand},
     },
@@ -214,19 +215,6 @@ impl CallbackRow {
     pub fn secrets(&self, key: &TenantKey) -> Result<Secrets, StoreError> {
         Secrets::open(self.id, &self.sealed, key)
     }
-}
-
-pub(crate) fn state_of(row: &Row) -> Result<State, StoreError> {
-    State::from_word(&row.get::<String>("state")?).ok_or(StoreError::Corrupt("state"))
-}
-
-pub(crate) fn reason_of(row: &Row) -> Result<RedialReason, StoreError> {
-    RedialReason::from_word(&row.get::<String>("reason")?).ok_or(StoreError::Corrupt("reason"))
-}
-
-pub(crate) fn zone_of(row: &Row) -> Result<Zone, StoreError> {
-    let source = ZoneSource::from_word(&row.get::<String>("timezone_source")?);
-    Ok(Zone { name: row.get("timezone")?, source, is_sure: true })
 }
 
 /// A callback that somebody schedules by hand.

@@ -1,5 +1,6 @@
 //! Tenants' keys and what is sealed with them.
 
+pub(crate) mod kek_proof;
 pub(crate) mod keyring;
 pub(crate) mod rotation;
 pub(crate) mod seal;

@@ -15,15 +15,16 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 use uuid::Uuid;
 
 use crate::{
-    Actor, KEK_CHECK, KEK_PROOF, Store, StoreError, TenantKey,
+    Actor, Store, StoreError, TenantKey,
     accounts::{suppressions, tenants, workspaces},
     callbacks::{rows, transitions::RESEAL},
     crypto::{
+        kek_proof::{KEK_CHECK, KEK_PROOF},
         seal::{self, BODY},
         tenant_keys::{WrappedKey, context_of},
     },
     db::{Args, Row, Value, args},
-    dispatch::intents,
+    dispatch::prepared,
     log::{audit::Act, idempotency},
 };
 
@@ -90,7 +91,7 @@ const COLUMNS: [Sealed; 8] = [
         replace: RESEAL,
     },
     Sealed {
-        label: intents::BODY,
+        label: prepared::BODY,
         page: "select id, bucket, tenant_id, sealed from dispatches where (bucket, id) > ($2, $1) order by bucket, id limit 200",
         replace: "update dispatches set sealed = $2 where bucket = $4 and id = $1 and sealed = $3",
     },

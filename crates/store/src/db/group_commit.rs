@@ -44,6 +44,12 @@ impl<T, R> Clone for Group<T, R> {
 #[error("the database cannot take more at the moment")]
 pub struct Full;
 
+impl From<Full> for StoreError {
+    fn from(_: Full) -> Self {
+        Self::Full
+    }
+}
+
 impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
     /// Starts a writer for at most `waiting` items; it ends when every [`Group`] is gone and all is written.
     pub(crate) fn start<F>(

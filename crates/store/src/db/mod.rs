@@ -15,6 +15,7 @@ pub(crate) mod schema;
 pub(crate) mod sqlite;
 pub(crate) mod tenant_conn;
 pub(crate) mod ttl_cache;
+pub(crate) mod tx_kind;
 pub(crate) mod values;
 pub(crate) mod vitals;
 
@@ -27,7 +28,6 @@ use std::{
     },
 };
 
-use redialer_core::{Id, id};
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, Postgres, SqlSafeStr,
     postgres::{PgArguments, PgConnectOptions},
@@ -39,14 +39,15 @@ pub(crate) use crate::db::{
     values::{Args, Column, Value, args, row},
 };
 use crate::{
-    Desk, SlugOwner, StoreError,
+    StoreError,
     db::{
         bulk_sql::RowValues,
         due_signal::DueSignal,
         failpoints::{Point, SharedFaults, Verdict},
-        pool::{Conn, Guard, Pool, Silences, Target, TxKind, in_time, is_broken, is_silence},
+        pool::{Conn, Guard, Pool, Silences, Target, in_time, is_broken, is_silence},
         sqlite::{Mode, SqliteConn, blocking},
-        ttl_cache::Remembered,
+        ttl_cache::Generation,
+        tx_kind::TxKind,
         vitals::Vitals,
     },
 };
@@ -60,34 +61,16 @@ pub(crate) struct Db {
     api: Pool,
     pub(crate) vitals: Arc<Vitals>,
     pub(crate) due_signal: Arc<DueSignal>,
-    /// Workspaces and slugs that were read a moment ago.
-    pub(crate) contexts: Arc<Contexts>,
+    /// Tables of which rows are cached; a transaction that wrote to one of them ends the caches' generation.
+    cached_tables: &'static [&'static str],
+    pub(crate) generation: Generation,
     pub(crate) faults: SharedFaults,
 }
 
-/// What webhooks, decisions and dials ask about workspaces.
-#[derive(Default)]
-pub(crate) struct Contexts {
-    pub(crate) desks: Remembered<Id<id::Workspace>, Desk>,
-    pub(crate) slugs: Remembered<String, SlugOwner>,
-}
-
-impl Contexts {
-    fn forget(&self) {
-        self.desks.forget();
-        self.slugs.forget();
-    }
-}
-
-/// Tables that a workspace's context is read from: once a transaction that writes to one of them is committed, no
-/// context from before counts.
-const CONTEXT_TABLES: [&str; 5] = ["agents", "own_numbers", "slugs", "tenants", "workspaces"];
-
-/// Whether a statement writes to a table that a workspace's context is read from.
-fn writes_context(sql: &str) -> bool {
-    let table = ["update ", "insert into ", "delete from "].iter().find_map(|verb| sql.strip_prefix(verb));
-    let table = table.and_then(|rest| rest.split([' ', '\n', '(']).next());
-    table.is_some_and(|table| CONTEXT_TABLES.contains(&table))
+/// The table that a statement writes to, as far as it begins with the verb.
+fn written_table(sql: &str) -> Option<&str> {
+    let rest = ["update ", "insert into ", "delete from "].iter().find_map(|verb| sql.strip_prefix(verb))?;
+    rest.split([' ', '\n', '(']).next()
 }
 
 /// What is particular to an engine.
@@ -140,7 +123,10 @@ const LONG_DEADLINES: &str = "set statement_timeout = '2h'; set lock_timeout = '
 
 impl Db {
     /// Opens, or makes, the embedded database.
-    pub(crate) async fn sqlite(file: &Path) -> Result<Self, StoreError> {
+    pub(crate) async fn sqlite(
+        file: &Path,
+        cached_tables: &'static [&'static str],
+    ) -> Result<Self, StoreError> {
         let silences = Silences::default();
         let pool = |size, mode| Pool::new(size, Target::Sqlite(file.to_owned(), mode), &silences);
         let db = Self {
@@ -150,7 +136,8 @@ impl Db {
             api: pool(SQLITE_API, Mode::Read),
             vitals: Arc::default(),
             due_signal: Arc::default(),
-            contexts: Arc::default(),
+            cached_tables,
+            generation: Generation::default(),
             faults: None,
         };
         // The file is made, or found unusable, now.
@@ -159,7 +146,10 @@ impl Db {
     }
 
     /// Connects to Postgres.
-    pub(crate) async fn postgres(url: &str) -> Result<Self, StoreError> {
+    pub(crate) async fn postgres(
+        url: &str,
+        cached_tables: &'static [&'static str],
+    ) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url)?
             .statement_cache_capacity(STATEMENT_CACHE)
             .disable_statement_logging();
@@ -178,7 +168,8 @@ impl Db {
             },
             vitals: Arc::default(),
             due_signal: Arc::default(),
-            contexts: Arc::default(),
+            cached_tables,
+            generation: Generation::default(),
             faults: None,
         };
         // A server that cannot be reached is found out now.
@@ -216,8 +207,9 @@ impl Db {
             wrote: false,
             due: None,
             due_signal: Arc::clone(&self.due_signal),
-            wrote_context: false,
-            contexts: Arc::clone(&self.contexts),
+            wrote_cached: false,
+            cached_tables: self.cached_tables,
+            generation: self.generation.clone(),
             faults: self.faults.clone(),
         })
     }
@@ -234,8 +226,9 @@ impl Db {
             wrote: false,
             due: None,
             due_signal: Arc::clone(&self.due_signal),
-            wrote_context: false,
-            contexts: Arc::clone(&self.contexts),
+            wrote_cached: false,
+            cached_tables: self.cached_tables,
+            generation: self.generation.clone(),
             faults: None,
         }))
     }
@@ -363,9 +356,10 @@ pub(crate) struct Tx {
     /// The earliest moment, in milliseconds, at which this transaction makes something due.
     due: Option<i64>,
     due_signal: Arc<DueSignal>,
-    /// It wrote to a table that a workspace's context is read from.
-    wrote_context: bool,
-    contexts: Arc<Contexts>,
+    /// It wrote to one of the cached tables.
+    wrote_cached: bool,
+    cached_tables: &'static [&'static str],
+    generation: Generation,
     faults: SharedFaults,
 }
 
@@ -391,9 +385,13 @@ impl Tx {
 
     async fn execute_text(&mut self, sql: &'static str, args: Args) -> Result<u64, StoreError> {
         self.wrote = true;
-        self.wrote_context |= writes_context(sql);
+        self.note_write(sql);
         let executed = self.guard.connection()?.execute(sql, args).await;
         self.noted(executed)
+    }
+
+    fn note_write(&mut self, sql: &str) {
+        self.wrote_cached |= written_table(sql).is_some_and(|table| self.cached_tables.contains(&table));
     }
 
     /// Notes what a statement came to.
@@ -413,7 +411,7 @@ impl Tx {
     }
 
     async fn fetch_text(&mut self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
-        self.wrote_context |= writes_context(sql);
+        self.note_write(sql);
         let fetched = self.guard.connection()?.fetch(sql, args).await;
         self.noted(fetched)
     }
@@ -482,8 +480,8 @@ impl Tx {
             }
         }
         self.guard.commit().await?;
-        if self.wrote_context {
-            self.contexts.forget();
+        if self.wrote_cached {
+            self.generation.next();
         }
         if let Some(due_ms) = self.due {
             self.due_signal.note(due_ms);

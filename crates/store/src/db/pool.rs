@@ -26,7 +26,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::db::sqlite::{Mode, SqliteConn};
+use crate::db::{
+    sqlite::{Mode, SqliteConn},
+    tx_kind::TxKind,
+};
 
 /// How long a caller waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -98,19 +101,6 @@ pub(crate) fn is_silence(error: &sqlx::Error) -> bool {
 /// Whether no connection was free in time.
 pub(crate) const fn is_exhausted(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed)
-}
-
-/// The kind of a transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TxKind {
-    /// Its commit survives a power failure.
-    Plain,
-    /// The same for the transactions of dialing, which run fixed statements over few rows. By default Postgres plans
-    /// these statements again at each execution, which takes longer than running them.
-    Dials,
-    /// The machine's loss may lose it, as a whole and never without what was committed after it; the next commit that
-    /// waits for the disk makes it durable too.
-    Deferred,
 }
 
 /// One connection of either engine.

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::db::{
-    pool::TxKind,
+    tx_kind::TxKind,
     values::{Args, Value},
 };
 

@@ -28,13 +28,28 @@ const MOST: usize = 10_000;
 
 pub(crate) struct Remembered<K, V> {
     rows: Mutex<HashMap<K, Entry<V>>>,
-    /// How often everything was forgotten.
-    forgotten: AtomicUsize,
+    /// Rows that were read under an earlier number no longer count.
+    generation: Generation,
+}
+
+/// How often a transaction wrote to a table that is cached; shared by the caches of one database.
+#[derive(Clone, Default)]
+pub(crate) struct Generation(Arc<AtomicUsize>);
+
+impl Generation {
+    /// Forgets all that was read before.
+    pub(crate) fn next(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 struct Entry<V> {
-    /// The row, and when it was read.
-    row: Option<(i64, Arc<V>)>,
+    /// The row, when it was read, and under which generation.
+    row: Option<(i64, usize, Arc<V>)>,
     flight: Arc<Flight>,
 }
 
@@ -45,13 +60,11 @@ struct Flight {
     failures: AtomicUsize,
 }
 
-impl<K, V> Default for Remembered<K, V> {
-    fn default() -> Self {
-        Self { rows: Mutex::default(), forgotten: AtomicUsize::new(0) }
-    }
-}
-
 impl<K: Clone + Eq + Hash, V> Remembered<K, V> {
+    pub(crate) fn new(generation: &Generation) -> Self {
+        Self { rows: Mutex::default(), generation: generation.clone() }
+    }
+
     fn rows(&self) -> MutexGuard<'_, HashMap<K, Entry<V>>> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -103,7 +116,8 @@ impl<K: Clone + Eq + Hash, V> Remembered<K, V> {
         }
         let new = || Entry { row: None, flight: Arc::default() };
         let entry = rows.entry(key.clone()).or_insert_with(new);
-        (entry.row.clone(), Arc::clone(&entry.flight))
+        let counts = entry.row.as_ref().filter(|(_, generation, _)| *generation == self.generation.get());
+        (counts.map(|(read_ms, _, row)| (*read_ms, Arc::clone(row))), Arc::clone(&entry.flight))
     }
 
     async fn read(
@@ -112,25 +126,16 @@ impl<K: Clone + Eq + Hash, V> Remembered<K, V> {
         real_ms: i64,
         read: impl Future<Output = Result<Option<V>, StoreError>>,
     ) -> Result<Option<Arc<V>>, StoreError> {
-        let forgotten = self.forgotten.load(Ordering::Relaxed);
+        let generation = self.generation.get();
         let found = read.await?.map(Arc::new);
         let mut rows = self.rows();
-        if self.forgotten.load(Ordering::Relaxed) != forgotten {
-            return Ok(found);
-        }
         match (&found, rows.get_mut(key)) {
-            (Some(row), Some(entry)) => entry.row = Some((real_ms, Arc::clone(row))),
+            (Some(row), Some(entry)) => entry.row = Some((real_ms, generation, Arc::clone(row))),
             // Nothing is remembered of what is not there: anybody may ask for anything.
             (None, Some(_)) => drop(rows.remove(key)),
             (_, None) => {}
         }
         Ok(found)
-    }
-
-    pub(crate) fn forget(&self) {
-        let mut rows = self.rows();
-        self.forgotten.fetch_add(1, Ordering::Relaxed);
-        rows.clear();
     }
 }
 
@@ -150,15 +155,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_row_counts_for_a_second() {
-        let rows = Rows::default();
+        let rows = Rows::new(&Generation::default());
         assert_eq!((at(&rows, 0, 1).await, at(&rows, 999, 2).await, at(&rows, 1_000, 3).await), (1, 1, 3));
-        rows.forget();
+        rows.generation.next();
         assert_eq!(at(&rows, 1_001, 4).await, 4);
     }
 
     #[tokio::test]
     async fn while_one_task_reads_a_row_again_the_others_go_on_with_the_old_one() {
-        let rows = Rows::default();
+        let rows = Rows::new(&Generation::default());
         at(&rows, 0, 1).await;
         let (started, begun) = oneshot::channel();
         let finish = Notify::new();
@@ -180,7 +185,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_database_that_does_not_answer_costs_the_old_row_only_after_seconds() {
-        let rows = Rows::default();
+        let rows = Rows::new(&Generation::default());
         at(&rows, 0, 1).await;
         let never = std::future::pending();
         let old = rows.get_or_read(&1, 4_999, never).await.expect("the old one");
@@ -191,7 +196,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_herd_reads_once_and_fails_at_once() {
-        let (rows, reads) = (Rows::default(), AtomicU32::new(0));
+        let (rows, reads) = (Rows::new(&Generation::default()), AtomicU32::new(0));
         let read = |found: bool| {
             let reads = &reads;
             async move {
@@ -210,9 +215,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_read_that_began_before_a_change_is_not_remembered() {
-        let rows = Rows::default();
+        let rows = Rows::new(&Generation::default());
         let read = rows.get_or_read(&1, 0, async {
-            rows.forget();
+            rows.generation.next();
             Ok(Some(1))
         });
         assert_eq!(read.await.expect("read").as_deref(), Some(&1));

@@ -18,12 +18,11 @@ use redialer_core::{
 use crate::{
     Secrets, Store, StoreError, TenantKey, at,
     callbacks::{
-        rows::{reason_of, zone_of},
+        columns::{gates_text, reason_of, zone_of},
         transitions::{self, Wait, give_back},
     },
     db::{Row, Tx, args, row},
-    dispatch::intents::gates_text,
-    log::activity::notice,
+    log::notices::PUT,
 };
 
 /// A callback that is due: enough to choose by.
@@ -356,4 +355,29 @@ async fn is_enabled(tx: &mut Tx, agent: Id<id::Agent>) -> Result<bool, StoreErro
 /// Whether a claim is still held; locks its row until the transaction ends.
 pub(crate) async fn holds(tx: &mut Tx, claim: &Claim) -> Result<bool, StoreError> {
     transitions::holds(tx, claim.bucket, claim.id, claim.fence).await
+}
+
+/// Adds a line to the feed: a claim did not become a dial.
+pub(crate) async fn notice(
+    tx: &mut Tx,
+    claim: &Claim,
+    notice: Option<Notice>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(notice) = notice else { return Ok(()) };
+    // A claim is told of once: its callback and its fence make a line of its own.
+    let id = Id::<id::Notice>::derived(claim.id.uuid(), claim.fence.to_le_bytes(), now);
+    let args = args![
+        claim.bucket,
+        id,
+        claim.tenant,
+        claim.workspace,
+        claim.agent(),
+        claim.id,
+        notice.word(),
+        1_i64,
+        claim.test,
+        now
+    ];
+    tx.execute(PUT, args).await.map(|_| ())
 }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     StoreError, TenantStore, bucket_of,
     db::{Row, Tx, args, row},
-    dispatch::intents::Prepared,
+    dispatch::prepared::Prepared,
 };
 
 fn calls_of(row: &Row) -> Result<RecentCalls, StoreError> {

@@ -10,9 +10,7 @@ use redialer_core::{
     Id, Timestamp,
     agent::Channel,
     callback::{HeldFor, State, held_back},
-    chance::Chance,
-    decide::{AfterDial, Attempt, GateRecord, Notice},
-    fuse::FuseLimits,
+    decide::{AfterDial, GateRecord, Notice},
     id,
     time::{minutes, plus},
     timing::{CLAIM_RETRY_AFTER, LOOKUP_AFTER_MINUTES, TEST_CALL_TAKES},
@@ -21,17 +19,19 @@ use redialer_core::{
 use uuid::Uuid;
 
 use crate::{
-    CallbackRow, Claim, StoreError, TenantKey, TenantStore,
+    CallbackRow, Claim, StoreError, TenantStore,
     accounts::workspaces,
     at, bucket_of,
     callbacks::transitions::{self, End, Wait, close, doubt, give_back},
     db::{Row, Tx, Value, args, row},
     dispatch::{
         chains::{open_all, opened},
-        claims::{getters, holds},
-        fuse, quota,
+        claims::{getters, holds, notice},
+        fuse,
+        prepared::Prepared,
+        quota,
     },
-    log::activity::{notice, notice_of_callback},
+    log::notices::notice_of_callback,
 };
 
 /// Recorded will to dial: the bytes to send are on disk.
@@ -45,30 +45,6 @@ pub struct Intent {
     test: bool,
     body: Vec<u8>,
 }
-
-/// What an intent is made of.
-pub struct NewDispatch {
-    /// Its id; also in the body.
-    pub id: Id<id::Dispatch>,
-    /// Which dial of its chain it is.
-    pub attempt: Attempt,
-    /// The gates that let it pass.
-    pub gates: Vec<GateRecord>,
-    /// The exact bytes of the request.
-    pub body: Vec<u8>,
-    /// Until when the request may be under way, on the real clock.
-    pub lease_until_ms: i64,
-    /// Calls that the tenant's plan allows in a month; `None` for as many as there are.
-    pub calls_a_month: Option<u64>,
-    /// How often one number may be called at all.
-    pub fuse: FuseLimits,
-    /// The provider's account that the request goes to.
-    pub account: Option<String>,
-    /// The callback's secrets as they are from now on, where they changed: with the number that is dialed from.
-    pub secrets: Option<Vec<u8>>,
-}
-
-pub(crate) const BODY: &str = "dispatches.sealed";
 
 getters!(Intent {
     /// The dispatch.
@@ -86,82 +62,24 @@ getters!(Intent {
 });
 
 impl Intent {
-    /// The bytes to send.
-    pub fn body(&self) -> Vec<u8> {
-        self.body.to_vec()
-    }
-}
-
-/// A claim that may become an intent.
-pub(crate) struct Prepared {
-    pub(crate) claim: Claim,
-    pub(crate) new: NewDispatch,
-    sealed: Vec<u8>,
-    pub(crate) now: Timestamp,
-}
-
-impl Prepared {
-    pub(crate) fn new(
-        claim: Claim,
-        new: NewDispatch,
-        key: &TenantKey,
-        chance: &Chance,
-        now: Timestamp,
-    ) -> Self {
-        let sealed = key.seal(BODY, new.id.uuid(), &new.body, chance);
-        Self { claim, new, sealed, now }
-    }
-
-    /// The intent, once it is on disk.
-    pub(crate) fn into_intent(self) -> Intent {
-        Intent {
-            bucket: self.claim.bucket,
-            id: self.new.id,
-            callback: self.claim.id,
-            workspace: self.claim.workspace,
-            channel: self.claim.channel,
-            unsent: self.claim.unsent,
-            test: self.claim.test,
-            body: self.new.body,
+    /// Made of what was prepared, once that is on disk.
+    pub(crate) fn from_prepared(prepared: Prepared) -> Self {
+        let Prepared { claim, new, .. } = prepared;
+        Self {
+            bucket: claim.bucket,
+            id: new.id,
+            callback: claim.id,
+            workspace: claim.workspace,
+            channel: claim.channel,
+            unsent: claim.unsent,
+            test: claim.test,
+            body: new.body,
         }
     }
 
-    fn guard(&self) -> Vec<Value> {
-        let (c, n) = (&self.claim, &self.new);
-        row![
-            c.bucket,
-            c.id,
-            c.fence,
-            c.spent,
-            n.id,
-            n.attempt.number,
-            n.attempt.max,
-            n.attempt.is_final,
-            n.lease_until_ms,
-            self.now,
-            n.secrets.clone()
-        ]
-    }
-
-    fn put(&self) -> Vec<Value> {
-        let (c, n) = (&self.claim, &self.new);
-        row![
-            c.bucket,
-            n.id,
-            c.tenant,
-            c.workspace,
-            c.id,
-            c.channel.word(),
-            "intent",
-            n.attempt.number,
-            self.sealed.as_slice(),
-            self.now,
-            0_i64,
-            self.now,
-            c.person_ix,
-            n.account.clone(),
-            gates_text(&n.gates)
-        ]
+    /// The bytes to send.
+    pub fn body(&self) -> Vec<u8> {
+        self.body.to_vec()
     }
 }
 
@@ -236,11 +154,6 @@ pub struct DispatchRow {
     pub call_id: Option<String>,
     /// When its intent was written.
     pub sent_at: Timestamp,
-}
-
-/// Gates as they are stored.
-pub(crate) fn gates_text(gates: &[GateRecord]) -> String {
-    serde_json::to_string(gates).unwrap_or_default()
 }
 
 impl TenantStore {

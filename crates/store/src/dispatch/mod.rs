@@ -4,6 +4,7 @@ pub(crate) mod chains;
 pub(crate) mod claims;
 pub(crate) mod fuse;
 pub(crate) mod intents;
+pub(crate) mod prepared;
 pub(crate) mod quota;
 pub(crate) mod unconfirmed;
 pub(crate) mod writer;

@@ -16,7 +16,7 @@ use crate::{
     Store, StoreError, TenantStore, at, bucket_of,
     callbacks::transitions,
     db::{Row, Tx, args, bulk_sql::RowValues, row},
-    dispatch::intents::Prepared,
+    dispatch::prepared::Prepared,
 };
 
 /// The row of a whole tenant.

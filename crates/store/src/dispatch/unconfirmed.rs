@@ -18,10 +18,11 @@ use crate::{
     db::{Row, args},
     dispatch::{
         claims::fail,
-        intents::{BODY, Placed, mark_placed},
+        intents::{Placed, mark_placed},
+        prepared::BODY,
         quota,
     },
-    log::activity::notice_of_callback,
+    log::notices::notice_of_callback,
 };
 
 /// A dispatch to ask the provider about.

@@ -12,10 +12,11 @@ use uuid::Uuid;
 
 use crate::{
     Claim, DueRow, Intent, NewDispatch, Store, StoreError, TenantKey,
-    db::{failpoints::Point, group_commit::Group, pool::TxKind},
+    db::{failpoints::Point, group_commit::Group, tx_kind::TxKind},
     dispatch::{
         claims::{Wanted, claim_all},
-        intents::{Prepared, begin_all, finish_all},
+        intents::{begin_all, finish_all},
+        prepared::Prepared,
     },
 };
 
@@ -175,7 +176,7 @@ impl Found {
                 prepared
                     .into_iter()
                     .filter(|p| self.held.contains(&p.claim.id.uuid()))
-                    .map(Prepared::into_intent)
+                    .map(Intent::from_prepared)
                     .collect(),
             ),
             Entry::Finish(..) => Written::Result,

@@ -21,48 +21,20 @@ use redialer_core::{
 use uuid::Uuid;
 
 use crate::{
-    EventRow, Secrets, Store, StoreError, TenantKey,
+    Secrets, Store, StoreError, TenantKey,
     accounts::{
         suppressions::{Entry, suppress},
         workspaces,
     },
     callbacks::{
-        persons::{NewRow, PersonKey, PersonRef, lock_persons, read_persons},
+        persons::{NewRow, PersonKey, lock_persons, read_persons},
         transitions::{self, End, Wait, give_back},
     },
     db::{Tx, bulk_sql::RowValues, failpoints::Point, row},
     dispatch::intents::{Placed, mark_placed},
-    inbox::{
-        redials::RedialRow,
-        snapshot::{CallKey, CallRow, pending, read_calls, read_redials, read_retries},
-    },
+    inbox::snapshot::{CallKey, CallRow, DecisionKey, pending, read_calls, read_redials, read_retries},
     log::activity::notes_text,
 };
-
-/// An event to decide.
-pub struct DecisionKey<'a> {
-    /// The recorded event.
-    pub event: EventRow,
-    /// The provider's id of the call.
-    pub call_id: &'a str,
-    /// Voice or chat.
-    pub channel: Channel,
-    /// The keyed hash of the person's number.
-    pub person_ix: Option<[u8; 16]>,
-    /// The callback that the call is a dial of.
-    pub redial: Option<&'a RedialRow>,
-}
-
-impl DecisionKey<'_> {
-    pub(crate) fn call(&self) -> CallKey {
-        (self.event.workspace.uuid(), self.call_id.to_owned())
-    }
-
-    pub(crate) fn person(&self) -> Option<PersonRef> {
-        let EventRow { bucket, tenant, workspace, .. } = self.event;
-        Some(PersonRef { bucket, tenant, workspace, ix: self.person_ix? })
-    }
-}
 
 /// What earlier events left behind.
 #[derive(Debug, Clone, Default)]

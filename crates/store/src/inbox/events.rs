@@ -17,8 +17,8 @@ use crate::{
         bulk_sql::RowValues,
         failpoints::Point,
         group_commit::{Full, Group},
-        pool::TxKind,
         row,
+        tx_kind::TxKind,
     },
 };
 

@@ -2,15 +2,40 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use redialer_core::{Id, Timestamp, callback::Live, decide::Redial, id};
+use redialer_core::{Id, Timestamp, agent::Channel, callback::Live, decide::Redial, id};
 use uuid::Uuid;
 
 use crate::{
-    DecisionKey, StoreError, at,
-    callbacks::persons::live_of,
+    EventRow, StoreError, at,
+    callbacks::persons::{PersonRef, live_of},
     db::{Tx, bulk_sql::RowValues, row},
     inbox::redials::RedialRow,
 };
+
+/// An event to decide.
+pub struct DecisionKey<'a> {
+    /// The recorded event.
+    pub event: EventRow,
+    /// The provider's id of the call.
+    pub call_id: &'a str,
+    /// Voice or chat.
+    pub channel: Channel,
+    /// The keyed hash of the person's number.
+    pub person_ix: Option<[u8; 16]>,
+    /// The callback that the call is a dial of.
+    pub redial: Option<&'a RedialRow>,
+}
+
+impl DecisionKey<'_> {
+    pub(crate) fn call(&self) -> CallKey {
+        (self.event.workspace.uuid(), self.call_id.to_owned())
+    }
+
+    pub(crate) fn person(&self) -> Option<PersonRef> {
+        let EventRow { bucket, tenant, workspace, .. } = self.event;
+        Some(PersonRef { bucket, tenant, workspace, ix: self.person_ix? })
+    }
+}
 
 /// A workspace, and the provider's id of one of its calls.
 pub(crate) type CallKey = (Uuid, String);

@@ -7,38 +7,15 @@
 //! number of acts kept elsewhere helps.
 //! Absent on purpose: any way to change or delete a row, and personal data in one.
 
-use std::{fmt::Display, net::IpAddr, sync::Arc};
+use std::{fmt::Display, sync::Arc};
 
 use redialer_core::{Id, Timestamp, id};
 use serde_json::Value;
 
 use crate::{
-    StoreError, TenantKey, TenantStore, at, bucket_of,
+    Actor, StoreError, TenantKey, TenantStore, at, bucket_of,
     db::{Row, Tx, args},
 };
-
-/// Who acts, and how the act came in.
-#[derive(Debug, Clone)]
-pub struct Actor {
-    /// A key's or a member's id, `program`, or `command`.
-    pub name: String,
-    /// The request it came with.
-    pub request: Option<String>,
-    /// Where that came from.
-    pub address: Option<IpAddr>,
-}
-
-impl Actor {
-    /// What the program does by itself.
-    pub fn program() -> Self {
-        Self { name: "program".to_owned(), request: None, address: None }
-    }
-
-    /// What somebody does at the machine's own command line.
-    pub fn command() -> Self {
-        Self { name: "command".to_owned(), request: None, address: None }
-    }
-}
 
 /// An act to be written down.
 pub struct Act {

@@ -16,7 +16,7 @@ use tokio::{sync::mpsc, task::spawn_blocking};
 use uuid::Uuid;
 
 use crate::{
-    Kek, Keyring, Store, StoreError,
+    BackupError, Kek, Keyring, Store, StoreError,
     crypto::tenant_keys::version,
     db::{
         args,
@@ -28,35 +28,6 @@ use crate::{
     },
     ops::restore::{FORGET_THE_TIME_BEFORE, NEW_EPOCH},
 };
-
-/// Why a backup was not made or not restored.
-#[derive(Debug, thiserror::Error)]
-pub enum BackupError {
-    /// The file is there already.
-    #[error("{0} exists; name a file that does not")]
-    Exists(String),
-    /// The file is not a backup.
-    #[error("{0} is not a backup made by `redialer backup`")]
-    NotABackup(String),
-    /// The backup was made without keys, and no keyring is given.
-    #[error("{0} was made without keys: give the latest keyring with --keys")]
-    NoKeys(String),
-    /// The database to restore into holds something.
-    #[error("the database holds tenants already; restore into an empty one")]
-    NotEmpty,
-    /// The file system.
-    #[error(transparent)]
-    File(#[from] io::Error),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl From<sqlx::Error> for BackupError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Store(error.into())
-    }
-}
 
 const MARK: &str = "insert into meta (name, value) values ('backup_at', ?1)
      on conflict (name) do update set value = ?1";

@@ -17,7 +17,7 @@ use crate::{
     db::args,
     dispatch::{
         chains::{open_all, opened},
-        intents::BODY,
+        prepared::BODY,
     },
 };
 

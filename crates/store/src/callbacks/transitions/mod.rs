@@ -15,7 +15,7 @@ use redialer_core::{
 
 use crate::{
     StoreError,
-    callbacks::{persons::NewRow, rows::state_of},
+    callbacks::{columns::state_of, persons::NewRow},
     db::{Args, Row, Tx, args, bulk_sql::RowValues, row},
     log::outbox::{self, CallbackEvent, event_of},
 };

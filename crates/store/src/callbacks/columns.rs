@@ -1,0 +1,27 @@
+//! Columns of `callbacks` between their texts and their types.
+
+use redialer_core::{
+    callback::{RedialReason, State},
+    decide::GateRecord,
+    time::{Zone, ZoneSource},
+};
+
+use crate::{StoreError, db::Row};
+
+pub(crate) fn state_of(row: &Row) -> Result<State, StoreError> {
+    State::from_word(&row.get::<String>("state")?).ok_or(StoreError::Corrupt("state"))
+}
+
+pub(crate) fn reason_of(row: &Row) -> Result<RedialReason, StoreError> {
+    RedialReason::from_word(&row.get::<String>("reason")?).ok_or(StoreError::Corrupt("reason"))
+}
+
+pub(crate) fn zone_of(row: &Row) -> Result<Zone, StoreError> {
+    let source = ZoneSource::from_word(&row.get::<String>("timezone_source")?);
+    Ok(Zone { name: row.get("timezone")?, source, is_sure: true })
+}
+
+/// Gates as they are stored.
+pub(crate) fn gates_text(gates: &[GateRecord]) -> String {
+    serde_json::to_string(gates).unwrap_or_default()
+}

@@ -1,0 +1,48 @@
+//! Proof that the key-encryption key at hand is the one that the data was sealed with.
+
+use redialer_core::chance::Chance;
+use redialer_kek::KeyError;
+
+use crate::{Store, StoreError, db::args};
+
+pub(crate) const KEK_PROOF: &str = "select value from meta where name = 'kek_check'";
+/// What that value is bound to.
+pub(crate) const KEK_CHECK: &[u8] = b"kek_check";
+
+impl Store {
+    /// Whether the key opens the data; `false` when nothing is sealed yet. Writes nothing.
+    pub async fn key_opens(&self) -> Result<bool, StoreError> {
+        match self.db.read_one(KEK_PROOF, args![]).await? {
+            Some(row) => self.opens_proof(&row.get::<Vec<u8>>("value")?).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// A value that shows which key the data was sealed with: opening it proves the key, and that it can be had.
+    pub async fn prove_key(&self, chance: &Chance) -> Result<(), StoreError> {
+        const PUT: &str =
+            "insert into meta (name, value) values ('kek_check', $1) on conflict (name) do nothing";
+        const PROOF: &[u8] = b"redialer";
+        let wrapped = match self.db.read_one(KEK_PROOF, args![]).await? {
+            Some(row) => row.get::<Vec<u8>>("value")?,
+            None => {
+                let wrapped = self.kek.wrap(PROOF, KEK_CHECK, chance).await?;
+                self.db.write(PUT, args![wrapped]).await?;
+                self.db
+                    .read_one(KEK_PROOF, args![])
+                    .await?
+                    .ok_or(StoreError::Corrupt("key check"))?
+                    .get("value")?
+            }
+        };
+        self.opens_proof(&wrapped).await
+    }
+
+    async fn opens_proof(&self, wrapped: &[u8]) -> Result<(), StoreError> {
+        match self.kek.unwrap(wrapped, KEK_CHECK).await {
+            Ok(_) => Ok(()),
+            Err(KeyError::Sealed) => Err(KeyError::Wrong.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

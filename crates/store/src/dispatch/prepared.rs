@@ -1,0 +1,98 @@
+//! Claims that may become intents, with the statement values that make them so.
+
+use redialer_core::{
+    Id, Timestamp,
+    chance::Chance,
+    decide::{Attempt, GateRecord},
+    fuse::FuseLimits,
+    id,
+};
+
+use crate::{
+    Claim, TenantKey,
+    callbacks::columns::gates_text,
+    db::{Value, row},
+};
+
+/// What an intent is made of.
+pub struct NewDispatch {
+    /// Its id; also in the body.
+    pub id: Id<id::Dispatch>,
+    /// Which dial of its chain it is.
+    pub attempt: Attempt,
+    /// The gates that let it pass.
+    pub gates: Vec<GateRecord>,
+    /// The exact bytes of the request.
+    pub body: Vec<u8>,
+    /// Until when the request may be under way, on the real clock.
+    pub lease_until_ms: i64,
+    /// Calls that the tenant's plan allows in a month; `None` for as many as there are.
+    pub calls_a_month: Option<u64>,
+    /// How often one number may be called at all.
+    pub fuse: FuseLimits,
+    /// The provider's account that the request goes to.
+    pub account: Option<String>,
+    /// The callback's secrets as they are from now on, where they changed: with the number that is dialed from.
+    pub secrets: Option<Vec<u8>>,
+}
+
+pub(crate) const BODY: &str = "dispatches.sealed";
+
+/// A claim that may become an intent.
+pub(crate) struct Prepared {
+    pub(crate) claim: Claim,
+    pub(crate) new: NewDispatch,
+    sealed: Vec<u8>,
+    pub(crate) now: Timestamp,
+}
+
+impl Prepared {
+    pub(crate) fn new(
+        claim: Claim,
+        new: NewDispatch,
+        key: &TenantKey,
+        chance: &Chance,
+        now: Timestamp,
+    ) -> Self {
+        let sealed = key.seal(BODY, new.id.uuid(), &new.body, chance);
+        Self { claim, new, sealed, now }
+    }
+
+    pub(crate) fn guard(&self) -> Vec<Value> {
+        let (c, n) = (&self.claim, &self.new);
+        row![
+            c.bucket,
+            c.id,
+            c.fence,
+            c.spent,
+            n.id,
+            n.attempt.number,
+            n.attempt.max,
+            n.attempt.is_final,
+            n.lease_until_ms,
+            self.now,
+            n.secrets.clone()
+        ]
+    }
+
+    pub(crate) fn put(&self) -> Vec<Value> {
+        let (c, n) = (&self.claim, &self.new);
+        row![
+            c.bucket,
+            n.id,
+            c.tenant,
+            c.workspace,
+            c.id,
+            c.channel.word(),
+            "intent",
+            n.attempt.number,
+            self.sealed.as_slice(),
+            self.now,
+            0_i64,
+            self.now,
+            c.person_ix,
+            n.account.clone(),
+            gates_text(&n.gates)
+        ]
+    }
+}

@@ -1,0 +1,98 @@
+//! Lines of the activity feed that no other row shows: rejected webhooks, claims that were not dialed, pauses.
+
+use redialer_core::{Id, Timestamp, decide::Notice, id};
+use uuid::Uuid;
+
+use crate::{
+    Store, StoreError, bucket_of,
+    db::{Tx, Value, args},
+};
+
+/// Webhooks that were turned away since they were last told.
+#[derive(Debug, Clone, Copy)]
+pub struct Refused {
+    /// The line's id.
+    pub id: Id<id::Notice>,
+    /// Whose.
+    pub tenant: Id<id::Tenant>,
+    /// Of that workspace.
+    pub workspace: Id<id::Workspace>,
+    /// For that agent.
+    pub agent: Id<id::Agent>,
+    /// Why.
+    pub why: Notice,
+    /// How many.
+    pub n: i64,
+}
+
+pub(crate) const PUT: &str =
+    "insert into notices (bucket, id, tenant_id, workspace_id, agent_id, callback_id, code, n, test, at)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing";
+
+/// Adds a line about a callback to the feed.
+pub(crate) async fn notice_of_callback(
+    tx: &mut Tx,
+    bucket: i64,
+    callback: Id<id::Callback>,
+    notice: Notice,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const SQL: &str =
+        "insert into notices (bucket, id, tenant_id, workspace_id, agent_id, callback_id, code, n, test, at)
+             select bucket, $3, tenant_id, workspace_id, agent_id, id, $4, 1, test, $5
+             from callbacks where bucket = $1 and id = $2
+         on conflict do nothing";
+    let id = notice_id(callback.uuid(), notice, now);
+    tx.execute(SQL, args![bucket, callback, id, notice.word(), now]).await.map(|_| ())
+}
+
+/// Adds a line about a workspace to the feed.
+pub(crate) async fn notice_of_workspace(
+    tx: &mut Tx,
+    workspace: Id<id::Workspace>,
+    notice: Notice,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const SQL: &str =
+        "insert into notices (bucket, id, tenant_id, workspace_id, agent_id, callback_id, code, n, test, at)
+             select bucket, $2, tenant_id, id, $3, null, $4, 1, false, $5 from workspaces where id = $1
+         on conflict do nothing";
+    let id = notice_id(workspace.uuid(), notice, now);
+    let no_agent: Id<id::Agent> = Id::from_uuid(Uuid::nil());
+    tx.execute(SQL, args![workspace, id, no_agent, notice.word(), now]).await.map(|_| ())
+}
+
+/// One line a thing, code and millisecond: written twice, it is the same line.
+fn notice_id(of: Uuid, notice: Notice, now: Timestamp) -> Id<id::Notice> {
+    Id::derived(of, notice.word().bytes(), now)
+}
+
+impl Store {
+    /// Tells of webhooks that were turned away.
+    pub async fn tell_refused(&self, refused: &[Refused], now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        for r in refused {
+            let args = args![
+                bucket_of(r.tenant),
+                r.id,
+                r.tenant,
+                r.workspace,
+                r.agent,
+                Value::Uuid(None),
+                r.why.word(),
+                r.n,
+                false,
+                now
+            ];
+            tx.execute(PUT, args).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Forgets notices from before that moment, a few hundred at a time; how many.
+    pub async fn forget_notices(&self, before: Timestamp) -> Result<u64, StoreError> {
+        const SQL: &str = "delete from notices where at < $1 and (bucket, tenant_id, at, id) in
+                 (select bucket, tenant_id, at, id from notices where at < $1 order by at limit 500)";
+        self.db.write(SQL, args![before]).await
+    }
+}
