@@ -7,7 +7,7 @@ use redialer_core::{
 use redialer_store::{AgentChange, AgentRow, StoreError};
 use serde_json::Value;
 
-use super::{Acting, MERGES, Refusal};
+use crate::actions::{Acting, MERGES, Refusal};
 
 /// What is changed about an agent; `None` stays.
 #[derive(Debug, Clone, Copy)]

@@ -11,8 +11,10 @@ use redialer_core::{
 };
 use redialer_store::{KeyInfo, NewKey, StoreError, TenantStore};
 
-use super::{Acting, Refusal};
-use crate::clock::Clock;
+use crate::{
+    actions::{Acting, Refusal},
+    clock::Clock,
+};
 
 /// A key to be.
 pub struct NewApiKey<'a> {

@@ -7,7 +7,7 @@ use argon2::{Argon2, PasswordHasher as _};
 use redialer_core::{Id, access::Role, chance::Chance, id};
 use redialer_store::{MemberRow, NewMember};
 
-use super::{Acting, Refusal};
+use crate::actions::{Acting, Refusal};
 
 /// A new password, and what is stored of it: Argon2id, off the threads that serve.
 pub async fn password(chance: &Chance) -> anyhow::Result<(String, String)> {

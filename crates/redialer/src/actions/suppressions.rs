@@ -5,7 +5,7 @@
 use redialer_core::{Id, Phone, Timestamp, id};
 use redialer_store::{SuppressionRow, TenantKey};
 
-use super::{Acting, Refusal};
+use crate::actions::{Acting, Refusal};
 
 impl Acting<'_> {
     /// A page of the list, newest first, or the entry of one number.

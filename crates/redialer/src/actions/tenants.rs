@@ -3,8 +3,7 @@
 use redialer_core::{Id, chance::Chance, id, tenant::Plan};
 use redialer_store::{NewTenant, Store};
 
-use super::members::password;
-use crate::clock::Clock;
+use crate::{actions::members::password, clock::Clock};
 
 /// A new tenant's credentials, which are shown once.
 pub struct Created {

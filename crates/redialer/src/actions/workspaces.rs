@@ -13,10 +13,12 @@ use redialer_store::{NewWorkspace, StoreError, TenantKey, WorkspaceChange, Works
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Acting, MERGES, Refusal};
-use crate::flow::{
-    account,
-    roster::{self, SyncError},
+use crate::{
+    actions::{Acting, MERGES, Refusal},
+    flow::{
+        account,
+        roster::{self, SyncError},
+    },
 };
 
 /// A replaced webhook key still counts for a day.

@@ -3,17 +3,19 @@
 use clap::Subcommand;
 use redialer_store::{Checked, KeyError, StoreError};
 
-use super::{database, say};
-use crate::config::Config;
+use crate::{
+    cli::{database, say},
+    config::Config,
+};
 
 #[derive(Subcommand)]
-pub(super) enum Audit {
+pub(crate) enum Audit {
     /// Verify every tenant's audit log; fails if a row was changed, left out or cut off
     Verify,
 }
 
 impl Audit {
-    pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, config: &Config) -> anyhow::Result<()> {
         let Self::Verify = self;
         let store = database::open(config).await?;
         let mut broken = 0;

@@ -12,14 +12,14 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use redialer_store::{Keyring, restore_file, strip_keys};
 
-use super::{database, of_storage, say, serve};
 use crate::{
+    cli::{database, of_storage, say, serve},
     clock::{self, Clock},
     config::StorageFlags,
 };
 
 #[derive(Args)]
-pub(super) struct Backup {
+pub(crate) struct Backup {
     /// The file to write; it must not exist
     file: PathBuf,
     /// Write the tenants' wrapped keys into this file, and none into the backup; only the latest such file need be kept
@@ -30,7 +30,7 @@ pub(super) struct Backup {
 }
 
 #[derive(Args)]
-pub(super) struct Restore {
+pub(crate) struct Restore {
     /// A file that `redialer backup` wrote, from either kind of database
     file: PathBuf,
     /// The latest file that `redialer backup --keys` wrote
@@ -41,7 +41,7 @@ pub(super) struct Restore {
 }
 
 impl Backup {
-    pub(super) async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
         let config = &of_storage(&self.flags)?;
         let store = database::open(config).await?;
         let chance = clock::chance()?;
@@ -83,7 +83,7 @@ fn keyring(file: &Path) -> anyhow::Result<Keyring> {
 }
 
 impl Restore {
-    pub(super) async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
         let config = &of_storage(&self.flags)?;
         ensure!(self.file.exists(), "FILE: {} does not exist", self.file.display());
         let kek_file = config.kek_file();

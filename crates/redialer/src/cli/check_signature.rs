@@ -12,8 +12,7 @@ use redialer_providers::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer_lines;
-use crate::config::Config;
+use crate::{cli::answer_lines, config::Config};
 
 #[derive(Deserialize)]
 struct Case {
@@ -26,7 +25,7 @@ struct Case {
 }
 
 /// The format of the lines, for the end of the help page.
-pub(super) const FORMAT: &str = r#"Each line of standard input is a JSON object:
+pub(crate) const FORMAT: &str = r#"Each line of standard input is a JSON object:
   id        echoed in the answer
   provider  its name; may be left out while there is one
   secret    the key that the provider signs with
@@ -35,7 +34,7 @@ pub(super) const FORMAT: &str = r#"Each line of standard input is a JSON object:
   header    the signature header, as `v=<milliseconds>,d=<hex>`; null if there was none
 Each answer is a line {"id","verdict":"accept" or "reject","reason"}."#;
 
-pub(super) fn run() -> anyhow::Result<()> {
+pub(crate) fn run() -> anyhow::Result<()> {
     answer_lines(|line| judge(line).to_string())
 }
 

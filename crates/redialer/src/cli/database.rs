@@ -21,19 +21,19 @@ const CONNECT_TRIES: u32 = 20;
 const CONNECT_EVERY: Duration = Duration::from_millis(500);
 
 /// A database that was looked at and not yet opened.
-pub(super) struct Found<'c> {
+pub(crate) struct Found<'c> {
     config: &'c Config,
     condition: Condition,
     chance: Chance,
 }
 
 /// Opens the database for a command that needs one with data: it creates and migrates nothing.
-pub(super) async fn open(config: &Config) -> anyhow::Result<Store> {
+pub(crate) async fn open(config: &Config) -> anyhow::Result<Store> {
     find(config).await?.open().await
 }
 
 /// Looks at the database, and refuses a sealed one without its key file.
-pub(super) async fn find(config: &Config) -> anyhow::Result<Found<'_>> {
+pub(crate) async fn find(config: &Config) -> anyhow::Result<Found<'_>> {
     let chance = clock::chance().context("the operating system gave no randomness")?;
     let condition = match &config.database_url {
         Some(url) => Condition::of_postgres(url).await.context("database_url")?,
@@ -50,7 +50,7 @@ pub(super) async fn find(config: &Config) -> anyhow::Result<Found<'_>> {
 }
 
 /// As [`find`], for a server: waits about ten seconds for a database that is being started.
-pub(super) async fn find_patiently(config: &Config) -> anyhow::Result<Found<'_>> {
+pub(crate) async fn find_patiently(config: &Config) -> anyhow::Result<Found<'_>> {
     let clock = Clock::start(1);
     for _ in 1..CONNECT_TRIES {
         match find(config).await {
@@ -67,7 +67,7 @@ fn is_connection_refused(error: &anyhow::Error) -> bool {
 
 impl Found<'_> {
     /// Opens a database that exists, with a schema that this version can use (I35).
-    pub(super) async fn open(self) -> anyhow::Result<Store> {
+    pub(crate) async fn open(self) -> anyhow::Result<Store> {
         self.ensure_exists()?;
         self.ensure_not_older()?;
         let file = self.config.kek_file();
@@ -93,7 +93,7 @@ impl Found<'_> {
     }
 
     /// Opens the database, creates it where there is none, and migrates its schema.
-    pub(super) async fn create_or_migrate(self) -> anyhow::Result<Store> {
+    pub(crate) async fn create_or_migrate(self) -> anyhow::Result<Store> {
         self.create_data_dir()?;
         let creates_key = self.config.key_service()?.is_none() && !self.config.kek_file().exists();
         let store = self.connect(self.key_or_new()?).await?;
@@ -118,7 +118,7 @@ impl Found<'_> {
     }
 
     /// As [`Found::create_or_migrate`], but of a database that exists the schema is left alone.
-    pub(super) async fn create(self) -> anyhow::Result<Store> {
+    pub(crate) async fn create(self) -> anyhow::Result<Store> {
         if self.exists() {
             self.ensure_not_older()?;
         }
@@ -185,7 +185,7 @@ impl Found<'_> {
 }
 
 /// The key-encryption key: at the key service, or in the key file.
-pub(super) fn key(config: &Config) -> anyhow::Result<Kek> {
+pub(crate) fn key(config: &Config) -> anyhow::Result<Kek> {
     Ok(match config.key_service()? {
         Some(settings) => Kek::Transit(Transit::begin(settings)?),
         None => Kek::File(KeyFile::open(&config.kek_file())?),
@@ -198,7 +198,7 @@ fn absolute(path: PathBuf) -> PathBuf {
 }
 
 /// A URL without its password, which may be in its query too.
-pub(super) fn masked(url: &str) -> String {
+pub(crate) fn masked(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return "…".to_owned() };
     let rest = rest.split('?').next().unwrap_or_default();
     match rest.rsplit_once('@') {

@@ -8,17 +8,17 @@ use redialer_providers::Providers;
 use redialer_store::{Store, TenantRow};
 use serde_json::{Value, json};
 
-use super::{
-    database, say, serve,
-    warnings::{self, Warning},
-};
 use crate::{
+    cli::{
+        database, say, serve,
+        warnings::{self, Warning},
+    },
     clock::Clock,
     config::{Config, ServerFlags},
 };
 
 #[derive(Args)]
-pub(super) struct Doctor {
+pub(crate) struct Doctor {
     /// Print one line of JSON for each check
     #[arg(long)]
     json: bool,
@@ -35,7 +35,7 @@ const WORKSPACES: i64 = 200;
 
 impl Doctor {
     /// Whether all is well.
-    pub(super) async fn run(self) -> anyhow::Result<bool> {
+    pub(crate) async fn run(self) -> anyhow::Result<bool> {
         let config = &Config::load(&self.flags, &self.flags.storage.file)?;
         let mut ward = Ward { json: self.json, well: true };
         ward.note("config", Ok(changed_settings(config)));

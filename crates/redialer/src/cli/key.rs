@@ -6,15 +6,15 @@ use redialer_core::{Id, id};
 use redialer_store::Actor;
 use serde_json::json;
 
-use super::{database, say};
 use crate::{
     actions::api_keys,
+    cli::{database, say},
     clock::{self, Clock},
     config::Config,
 };
 
 #[derive(Subcommand)]
-pub(super) enum Key {
+pub(crate) enum Key {
     /// Create an admin API key, with every scope; its secret is printed once. Works beside a running `serve`
     Create {
         /// The tenant's id, as `tn_…`; `redialer tenant list` shows it
@@ -27,7 +27,7 @@ pub(super) enum Key {
 }
 
 impl Key {
-    pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, config: &Config) -> anyhow::Result<()> {
         let Self::Create { tenant, json } = self;
         let store = database::open(config).await?;
         let clock = Clock::follow_stored(&store).await?;
@@ -44,6 +44,6 @@ impl Key {
             say(&format!("Admin API key {} of {} {}. Its secret is shown once:", id, owner.id, owner.name));
             say(&format!("  {secret}"));
         }
-        super::tenant::warn_without_api(config, owner.plan)
+        crate::cli::tenant::warn_without_api(config, owner.plan)
     }
 }

@@ -11,14 +11,14 @@ use redialer_core::{Id, chance::Chance, id};
 use redialer_kek::Kek;
 use redialer_store::{Rotated, Store};
 
-use super::{database, say};
 use crate::{
+    cli::{database, say},
     clock::{self, Clock},
     config::Config,
 };
 
 #[derive(Subcommand)]
-pub(super) enum Keys {
+pub(crate) enum Keys {
     /// Put a new key-encryption key into the key file without using it, to be copied to every replica before `rotate`
     Prepare,
     /// Give every tenant a new key and seal everything anew; go on with what was broken off, if anything was
@@ -47,7 +47,7 @@ pub(super) enum Keys {
 }
 
 impl Keys {
-    pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, config: &Config) -> anyhow::Result<()> {
         let store = database::open(config).await?;
         let _file = lock(config)?;
         let lock = store.lock_keys().await?;

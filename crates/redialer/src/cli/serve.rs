@@ -12,16 +12,16 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Shared, database, log, warnings};
 use crate::{
     app::App,
+    cli::{Shared, database, log, warnings},
     clock::{self, Clock, JoinError},
     config::{BadConfig, Config},
     flow::{census, dispatch, due, housekeeping, ingest, job::every, reconcile, roster, sweep},
     http::{self, Listeners, Metrics},
 };
 
-pub(super) async fn run(config: Config) -> anyhow::Result<()> {
+pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     log(&config);
     no_cores();
     let mut signals = StopSignals::listen()?;
@@ -71,18 +71,18 @@ fn banner(config: &Config) {
 }
 
 /// The signals that ask a process to end in order.
-pub(super) struct StopSignals([Signal; 3]);
+pub(crate) struct StopSignals([Signal; 3]);
 
 impl StopSignals {
     /// From now on these signals no longer end the process by themselves.
-    pub(super) fn listen() -> anyhow::Result<Self> {
+    pub(crate) fn listen() -> anyhow::Result<Self> {
         let [terminate, hang_up, interrupt] =
             [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt()].map(signal);
         Ok(Self([terminate?, hang_up?, interrupt?]))
     }
 
     /// Waits for the first of them.
-    pub(super) async fn received(&mut self) {
+    pub(crate) async fn received(&mut self) {
         let [terminate, hang_up, interrupt] = &mut self.0;
         tokio::select! {
             _ = terminate.recv() => {}
@@ -93,7 +93,7 @@ impl StopSignals {
 }
 
 /// The providers as this machine reaches them.
-pub(super) fn providers(config: &Config) -> anyhow::Result<Providers> {
+pub(crate) fn providers(config: &Config) -> anyhow::Result<Providers> {
     Ok(config.providers(Arc::new(Clients::new(config.place_deadline())?)))
 }
 
@@ -220,7 +220,7 @@ impl Running {
 }
 
 /// One `serve` a file (I37): the lock goes with the process, however it ends.
-pub(super) fn lock(config: &Config) -> anyhow::Result<Option<File>> {
+pub(crate) fn lock(config: &Config) -> anyhow::Result<Option<File>> {
     if config.database_url.is_some() {
         return Ok(None);
     }

@@ -11,14 +11,14 @@ use redialer_sim::{
 };
 use tokio::net::TcpListener;
 
-use super::{log, say};
 use crate::{
+    cli::{log, say},
     clock::Clock,
     config::{BadConfig, Config, SimFlags, socket_address},
 };
 
 #[derive(Args)]
-pub(super) struct Sim {
+pub(crate) struct Sim {
     #[command(subcommand)]
     provider: Provider,
 }
@@ -39,7 +39,7 @@ enum Provider {
 }
 
 impl Sim {
-    pub(super) async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
         let Provider::Retell { listen, script, flags } = self.provider;
         let config = Config::of_simulator(&flags)?;
         log(&config);
@@ -73,7 +73,7 @@ impl Sim {
 }
 
 /// The pretend world lives by our clock.
-pub(super) fn time_of(clock: &Arc<Clock>) -> SimTime {
+pub(crate) fn time_of(clock: &Arc<Clock>) -> SimTime {
     let (now, wait) = (Arc::clone(clock), Arc::clone(clock));
     SimTime::new(
         move || now.now(),

@@ -8,15 +8,15 @@ use clap::{
 use redialer_core::{Id, id, tenant::Plan};
 use serde_json::json;
 
-use super::{database, note, say};
 use crate::{
     actions::tenants::{self, Created},
+    cli::{database, note, say},
     clock::{self, Clock},
     config::{BadConfig, Config},
 };
 
 #[derive(Subcommand)]
-pub(super) enum Tenant {
+pub(crate) enum Tenant {
     /// Create a tenant: whoever owns workspaces, keys and settings. Its secrets are printed once. Works beside a
     /// running `serve`
     Create {
@@ -57,7 +57,7 @@ fn plans() -> impl TypedValueParser<Value = Plan> {
 }
 
 impl Tenant {
-    pub(super) async fn run(self, config: &Config) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, config: &Config) -> anyhow::Result<()> {
         match self {
             Self::Create { name, owner, plan, json } => {
                 let made = create(config, name.trim(), owner.trim(), plan).await?;
@@ -102,7 +102,7 @@ fn show(made: &Created, json: bool) {
 }
 
 /// Says so where no route accepts a key that was just printed.
-pub(super) fn warn_without_api(config: &Config, plan: Plan) -> anyhow::Result<()> {
+pub(crate) fn warn_without_api(config: &Config, plan: Plan) -> anyhow::Result<()> {
     if !config.plans()?.of(plan).rest_api {
         note(&format!(
             "The plan `{}` does not include the REST API: every request with this key is answered 403. `redialer tenant change-plan` changes the plan.",

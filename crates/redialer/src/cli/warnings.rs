@@ -5,17 +5,17 @@ use std::{os::unix::fs::PermissionsExt as _, path::Path};
 use crate::config::{Config, is_loopback};
 
 /// Something that a self-hoster should change.
-pub(super) struct Warning {
+pub(crate) struct Warning {
     /// What it is about, as `doctor` names its checks.
-    pub(super) check: &'static str,
+    pub(crate) check: &'static str,
     /// The problem and its remedy.
-    pub(super) message: String,
+    pub(crate) message: String,
     /// Whether `doctor` fails for it.
-    pub(super) fails: bool,
+    pub(crate) fails: bool,
 }
 
 /// All warnings, the most important first.
-pub(super) fn all(config: &Config) -> Vec<Warning> {
+pub(crate) fn all(config: &Config) -> Vec<Warning> {
     [public_url(config), key_file_mode(config), database_mode(config), key_place(config), user()]
         .into_iter()
         .flatten()

@@ -8,7 +8,7 @@ use redialer_when::{Call, Doubt, Heard, Lang, Role, Turn};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer_lines;
+use crate::cli::answer_lines;
 
 /// The format of the lines, for the end of the help page.
 const FORMAT: &str = r#"Each line of standard input is a JSON object, a call or an expression:
@@ -18,7 +18,7 @@ Each answer is a line {"id","at","earliest","latest","tz","confidence","evidence
 
 #[derive(clap::Args)]
 #[command(after_help = FORMAT)]
-pub(super) struct When {
+pub(crate) struct When {
     /// Show each call with the words marked and the answer in sentences
     #[arg(long)]
     explain: bool,
@@ -64,7 +64,7 @@ struct Asked {
 }
 
 impl When {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
         answer_lines(|line| match Asked::read(line) {
             Ok(asked) if self.explain => asked.explained(),
             Ok(asked) => asked.answer().to_string(),

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use http::Uri;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-use super::{BadConfig, Config, bad};
+use crate::config::{BadConfig, Config, bad};
 
 /// Every setting that is a number, with its least and its greatest value.
 const RANGES: [(&str, u64, u64); 16] = [
@@ -28,12 +28,12 @@ const RANGES: [(&str, u64, u64); 16] = [
 ];
 
 /// The least and the greatest value of a setting that is a number.
-pub(super) fn range_of(setting: &str) -> Option<(u64, u64)> {
+pub(crate) fn range_of(setting: &str) -> Option<(u64, u64)> {
     RANGES.iter().find(|(name, ..)| *name == setting).map(|(_, least, most)| (*least, *most))
 }
 
 impl Config {
-    pub(super) fn check(&self) -> Result<(), BadConfig> {
+    pub(crate) fn check(&self) -> Result<(), BadConfig> {
         self.check_numbers()?;
         self.check_addresses()?;
         self.check_log()?;

@@ -7,13 +7,13 @@ use std::ffi::OsString;
 
 use serde_json::{Map, Value};
 
-use super::{BadConfig, Config, bad, messages::nearest};
+use crate::config::{BadConfig, Config, bad, messages::nearest};
 
 const PREFIX: &str = "REDIALER_";
 
 /// The settings among the environment variables. Numbers are read as numbers where the setting is one; whatever else a
 /// variable holds stays text.
-pub(super) fn settings(
+pub(crate) fn settings(
     variables: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<Map<String, Value>, BadConfig> {
     let defaults = Config::default().values();

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::Config;
+use crate::config::Config;
 
 /// Where the settings file is.
 #[derive(Debug, Clone, Default, Args)]
@@ -15,7 +15,7 @@ use super::Config;
 pub struct FileFlag {
     /// The settings file [default: ./redialer.toml, if it exists]
     #[arg(long, global = true, env = "REDIALER_CONFIG", hide_env_values = true)]
-    pub(super) config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// Where the data is.
@@ -47,11 +47,11 @@ pub struct LogFlags {
     /// What to log: a level, or directives such as info,redialer=debug [env: REDIALER_LOG] [default: info]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) log: Option<String>,
+    pub(crate) log: Option<String>,
     /// How to log: `text` or `json` [env: REDIALER_LOG_FORMAT] [default: text]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) log_format: Option<String>,
+    pub(crate) log_format: Option<String>,
 }
 
 /// What the server and `doctor` need.
@@ -61,19 +61,19 @@ pub struct ServerFlags {
     /// Address and port to listen on [env: REDIALER_LISTEN] [default: 127.0.0.1:8080]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) listen: Option<String>,
+    pub(crate) listen: Option<String>,
     /// URL under which providers reach this server [env: REDIALER_PUBLIC_URL] [default: the listen address]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) public_url: Option<String>,
+    pub(crate) public_url: Option<String>,
     /// Retell's API, or a simulator's [env: REDIALER_RETELL_BASE_URL] [default: `https://api.retellai.com`]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) retell_base_url: Option<String>,
+    pub(crate) retell_base_url: Option<String>,
     /// Virtual seconds per real second, for tests with a simulator [env: REDIALER_CLOCK_SPEED] [default: 1]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) clock_speed: Option<u32>,
+    pub(crate) clock_speed: Option<u32>,
     /// How it logs.
     #[command(flatten)]
     #[serde(flatten)]
@@ -91,7 +91,7 @@ pub struct SimFlags {
     /// Virtual seconds per real second, the same as the server's [env: REDIALER_CLOCK_SPEED] [default: 1]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) clock_speed: Option<u32>,
+    pub(crate) clock_speed: Option<u32>,
     /// How it logs.
     #[command(flatten)]
     #[serde(flatten)]
@@ -108,10 +108,10 @@ pub struct SimFlags {
 pub struct DemoFlags {
     /// Address and port to listen on [default: any free port on loopback]
     #[arg(long)]
-    pub(super) listen: Option<String>,
+    pub(crate) listen: Option<String>,
     /// What to log: a level, or directives such as info,redialer=debug [default: error]
     #[arg(long)]
-    pub(super) log: Option<String>,
+    pub(crate) log: Option<String>,
 }
 
 /// The settings that have no flag, with their defaults, for the end of a help page.

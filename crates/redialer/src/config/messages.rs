@@ -3,10 +3,10 @@
 
 use figment::error::{Actual, Kind};
 
-use super::{BadConfig, Config, check::range_of};
+use crate::config::{BadConfig, Config, check::range_of};
 
 /// The error of a setting that was read and is not of its kind.
-pub(super) fn unreadable(error: figment::Error) -> BadConfig {
+pub(crate) fn unreadable(error: figment::Error) -> BadConfig {
     let setting = if error.path.is_empty() { "redialer.toml".to_owned() } else { error.path.join(".") };
     let problem = match error.kind {
         Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
@@ -64,7 +64,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// The known name that a name most looks like; how they begin counts more than how they end.
-pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> &'n str {
+pub(crate) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> &'n str {
     let likeness = |known: &&str| strsim::jaro_winkler(name, known);
     known.max_by(|a, b| likeness(a).total_cmp(&likeness(b))).unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariants (failure-model §2): claim, check again, intent on disk, one request, settle; no transaction is
 //! open while the provider is asked. The lease is looked at right before the first byte, and outlives the
-//! request's deadline. An answer that is not clear becomes `unconfirmed` and is [`super::reconcile`]'s business.
+//! request's deadline. An answer that is not clear becomes `unconfirmed` and is [`crate::flow::reconcile`]'s business.
 //! What is claimed, intended and answered at the same time shares a commit (`store/src/dispatch/writer.rs`).
 
 mod lane;
@@ -18,8 +18,12 @@ use redialer_store::{Desk, DueRow, Intent, Point, StoreError, WorkspaceRow};
 use self::lane::Lane;
 pub use send::send;
 
-use super::{account, permits::Permit};
-use crate::{app::App, clock::Mark, state::due_queue::DueByWorkspace};
+use crate::{
+    app::App,
+    clock::Mark,
+    flow::{account, permits::Permit},
+    state::due_queue::DueByWorkspace,
+};
 
 const POLL: Duration = Duration::from_secs(1);
 /// While something is due that the pace holds back.

@@ -8,8 +8,7 @@ use redialer_core::{
 };
 use redialer_store::{Buckets, StoreError};
 
-use super::refusals;
-use crate::{app::App, state::locked};
+use crate::{app::App, flow::refusals, state::locked};
 
 /// Parts of a deleted workspace that are taken away in one round.
 const STEPS_A_ROUND: usize = 20;

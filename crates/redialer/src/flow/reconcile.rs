@@ -18,11 +18,13 @@ use redialer_core::{
 use redialer_providers::{CallQuery, DispatchQuery, Placement, Provider, Record};
 use redialer_store::{AskRow, Recorded, Seat, StoreError, TenantKey, WorkspaceRow};
 
-use super::{
-    account,
-    ingest::{Origin, new_delivery},
+use crate::{
+    app::App,
+    flow::{
+        account,
+        ingest::{Origin, new_delivery},
+    },
 };
-use crate::app::App;
 
 /// The interval between two rounds.
 pub const INTERVAL: Duration = Duration::from_secs(1);
@@ -192,7 +194,7 @@ fn report(ask: &AskRow, after: &AfterAsk) {
 }
 
 /// A record we asked for enters the inbox; returns once it is on disk, and whether it was new.
-pub(super) async fn enter_inbox(
+pub(crate) async fn enter_inbox(
     app: &App,
     from: Origin,
     delivery: Delivery<'_>,

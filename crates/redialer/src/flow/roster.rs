@@ -15,8 +15,7 @@ use redialer_core::{
 use redialer_providers::{Provider, ReadError};
 use redialer_store::{DueWorkspace, Roster, StoreError, TenantKey, TenantRow, TenantStore, WorkspaceRow};
 
-use super::account;
-use crate::app::App;
+use crate::{app::App, flow::account};
 
 /// The interval between two rounds.
 pub const INTERVAL: Duration = Duration::from_secs(10);

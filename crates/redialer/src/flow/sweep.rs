@@ -24,12 +24,15 @@ use redialer_core::{
 use redialer_providers::{CallQuery, Page, ReadError, ReadFailure, Record};
 use redialer_store::{CheckRow, Epoch, StoreError, SweepRow, WorkspaceRow};
 
-use super::{
-    account,
-    ingest::{self, Origin},
-    reconcile::enter_inbox,
+use crate::{
+    app::App,
+    flow::{
+        account,
+        ingest::{self, Origin},
+        reconcile::enter_inbox,
+    },
+    state::locked,
 };
-use crate::{app::App, state::locked};
 
 /// The interval between two rounds.
 pub const INTERVAL: Duration = Duration::from_secs(2);

@@ -24,12 +24,14 @@ use redialer_core::{
 };
 use redialer_store::{Actor, KeyRow};
 
-use super::{
-    auth::{Caller, refused},
-    error::{ApiError, RequestId},
-    requests, routes,
+use crate::{
+    app::App,
+    http::{
+        auth::{Caller, refused},
+        error::{ApiError, RequestId},
+        requests, routes,
+    },
 };
-use crate::app::App;
 
 /// How long a request beyond the key's pace waits for its refusal, at least and at most: at random, so that clients
 /// that ask again at once do not come back together.
@@ -37,7 +39,7 @@ const REFUSAL_DELAY: (Duration, Duration) = (Duration::from_millis(200), Duratio
 
 /// The address of the client that sent a request.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) IpAddr);
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// How often each key may ask. Keys that are unknown are not counted: there are as many counts as keys in use.
 pub struct Pace {
@@ -82,7 +84,7 @@ impl Pace {
 }
 
 /// Lets a request through to its handler.
-pub(super) async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(crate) async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let method = request.method().to_string();
     let response = admitted(app, request, next).await;

@@ -14,18 +14,17 @@ use redialer_core::access::Principal;
 use redialer_store::{Act, TenantRow, TenantStore};
 use serde_json::json;
 
-use super::error::ApiError;
-use crate::{actions::Acting, app::App};
+use crate::{actions::Acting, app::App, http::error::ApiError};
 
 /// Who asks, and what they may see.
 #[derive(Clone)]
-pub(super) struct Caller {
+pub(crate) struct Caller {
     /// The rows that it may see.
-    pub(super) store: TenantStore,
+    pub(crate) store: TenantStore,
     /// The tenant.
-    pub(super) tenant: TenantRow,
+    pub(crate) tenant: TenantRow,
     /// Who it is.
-    pub(super) principal: Principal,
+    pub(crate) principal: Principal,
 }
 
 impl FromRequestParts<Arc<App>> for Caller {
@@ -38,12 +37,12 @@ impl FromRequestParts<Arc<App>> for Caller {
 
 impl Caller {
     /// The caller as whoever acts.
-    pub(super) const fn acting<'a>(&'a self, app: &'a App) -> Acting<'a> {
+    pub(crate) const fn acting<'a>(&'a self, app: &'a App) -> Acting<'a> {
         Acting { app, principal: &self.principal, tenant: &self.tenant, store: &self.store }
     }
 
     /// Whether something personal is shown in clear: if the key may see it, and that it does could be written down.
-    pub(super) async fn may_show(&self, app: &App, what: &str, targets: &[String]) -> bool {
+    pub(crate) async fn may_show(&self, app: &App, what: &str, targets: &[String]) -> bool {
         if !self.principal.sees_personal_data() {
             return false;
         }
@@ -58,7 +57,7 @@ impl Caller {
     }
 
     /// Writes down that something personal is about to be shown.
-    pub(super) async fn reveals(&self, app: &App, what: &str, targets: &[String]) -> Result<(), ApiError> {
+    pub(crate) async fn reveals(&self, app: &App, what: &str, targets: &[String]) -> Result<(), ApiError> {
         let Some(first) = targets.first() else { return Ok(()) };
         let act = Act::new("pii.reveal", self.principal.workspace, first)
             .after(json!({"what": what, "of": targets}));
@@ -66,7 +65,7 @@ impl Caller {
     }
 }
 
-pub(super) fn refused(why: &str) -> Response {
+pub(crate) fn refused(why: &str) -> Response {
     let mut response = ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", why).into_response();
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     response

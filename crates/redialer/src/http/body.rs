@@ -18,8 +18,7 @@ use axum::{
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
-use super::error::ApiError;
-use crate::app::App;
+use crate::{app::App, http::error::ApiError};
 
 /// The largest piece that a body is read into.
 const PIECE: usize = 256 << 10;
@@ -28,15 +27,15 @@ const FIRST_PIECE: usize = 32 << 10;
 
 /// What a body may take.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// Its own size.
-    pub(super) max_bytes: usize,
+    pub(crate) max_bytes: usize,
     /// The memory of all bodies, this one included.
-    pub(super) max_waiting_bytes: usize,
+    pub(crate) max_waiting_bytes: usize,
 }
 
 /// A part of the memory that all bodies share; it is given back when this is dropped.
-pub(super) struct Room {
+pub(crate) struct Room {
     all: Arc<AtomicUsize>,
     max: usize,
     taken: usize,
@@ -59,7 +58,7 @@ impl Drop for Room {
 }
 
 /// The whole body, and the room it takes.
-pub(super) async fn read(app: &Arc<App>, body: Body, limits: Limits) -> Result<(Bytes, Room), ApiError> {
+pub(crate) async fn read(app: &Arc<App>, body: Body, limits: Limits) -> Result<(Bytes, Room), ApiError> {
     let mut room = Room { all: Arc::clone(&app.waiting_bytes), max: limits.max_waiting_bytes, taken: 0 };
     let deadline = Duration::from_secs(app.config.body_deadline_secs);
     let collected = collected(body, limits.max_bytes, &mut room);

@@ -20,14 +20,13 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 
-use super::proxies::Proxies;
-use crate::{config::Config, state::locked};
+use crate::{config::Config, http::proxies::Proxies, state::locked};
 
 /// How long a new connection waits for others to close.
 const MAKING_ROOM: Duration = Duration::from_millis(250);
 
 /// The open connections of one listener.
-pub(super) struct Connections {
+pub(crate) struct Connections {
     slots: Arc<Semaphore>,
     max: usize,
     max_per_address: usize,
@@ -39,14 +38,14 @@ pub(super) struct Connections {
 }
 
 /// The slot of one connection; it is free again once this is dropped.
-pub(super) struct Slot {
+pub(crate) struct Slot {
     _slot: OwnedSemaphorePermit,
     _counted: Option<Counted>,
 }
 
 /// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// All slots are taken.
     Full,
     /// The address has as many connections as it may.
@@ -54,7 +53,7 @@ pub(super) enum Refusal {
 }
 
 impl Connections {
-    pub(super) fn new(config: &Config, proxies: Arc<Proxies>) -> Self {
+    pub(crate) fn new(config: &Config, proxies: Arc<Proxies>) -> Self {
         Self {
             slots: Arc::new(Semaphore::new(config.max_connections)),
             max: config.max_connections,
@@ -67,7 +66,7 @@ impl Connections {
     }
 
     /// A slot for a connection from that address.
-    pub(super) async fn admit(&self, peer: IpAddr) -> Result<Slot, Refusal> {
+    pub(crate) async fn admit(&self, peer: IpAddr) -> Result<Slot, Refusal> {
         let is_shared = peer.to_canonical().is_loopback() || self.proxies.trust(peer);
         let counted = if is_shared { None } else { Some(self.count(peer).ok_or(Refusal::Address)?) };
         let slot = match Arc::clone(&self.slots).try_acquire_owned() {
@@ -100,17 +99,17 @@ impl Connections {
     }
 
     /// Asks every connection to close after the request that it serves, if any.
-    pub(super) fn ask_to_close(&self) {
+    pub(crate) fn ask_to_close(&self) {
         self.closing.send_replace(());
     }
 
     /// Changes whenever a connection is asked to close.
-    pub(super) fn closing(&self) -> watch::Receiver<()> {
+    pub(crate) fn closing(&self) -> watch::Receiver<()> {
         self.closing.subscribe()
     }
 
     /// Asks every connection to close, and waits until all have.
-    pub(super) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.ask_to_close();
         let all = u32::try_from(self.max).unwrap_or(u32::MAX);
         let _all_closed = self.slots.acquire_many(all).await;
@@ -146,7 +145,7 @@ fn client_network(peer: IpAddr) -> IpAddr {
 }
 
 /// Answers a connection that is refused, and closes it. Best effort: nothing is waited for.
-pub(super) fn refuse(stream: TcpStream, why: Refusal) {
+pub(crate) fn refuse(stream: TcpStream, why: Refusal) {
     let (reason, answer): (_, &[u8]) = match why {
         Refusal::Full => {
             ("full", b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 2\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")

@@ -18,7 +18,7 @@ use crate::actions::Refusal;
 
 /// What an API caller is told.
 #[derive(Debug, Clone)]
-pub(super) struct ApiError {
+pub(crate) struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
@@ -26,18 +26,18 @@ pub(super) struct ApiError {
 }
 
 impl ApiError {
-    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into(), param: None }
     }
 
     /// 422 about one field of the request.
-    pub(super) fn invalid(param: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn invalid(param: impl Into<String>, message: impl Into<String>) -> Self {
         let param = Some(param.into());
         Self { status: StatusCode::UNPROCESSABLE_ENTITY, code: "invalid", message: message.into(), param }
     }
 
     /// 422 about one field of the request, with a code of its own.
-    pub(super) fn unprocessable(
+    pub(crate) fn unprocessable(
         code: &'static str,
         param: impl Into<String>,
         message: impl Into<String>,
@@ -45,11 +45,11 @@ impl ApiError {
         Self { code, ..Self::invalid(param, message) }
     }
 
-    pub(super) fn not_found() -> Self {
+    pub(crate) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "Nothing here has that id.")
     }
 
-    pub(super) fn unavailable() -> Self {
+    pub(crate) fn unavailable() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Try again in a moment.")
     }
 
@@ -78,7 +78,7 @@ impl From<StoreError> for ApiError {
                 "already_connected",
                 "This provider account is connected to another workspace already.",
             ),
-            StoreError::Changed => super::api::etag::changed(),
+            StoreError::Changed => crate::http::api::etag::changed(),
             StoreError::Conflict(what) => Self::new(StatusCode::CONFLICT, "conflict", what),
             StoreError::Unavailable(_) => {
                 tracing::error!(%error, "the database failed a request");
@@ -128,7 +128,7 @@ impl IntoResponse for ApiError {
 }
 
 /// Refuses a request whose end a proxy may see elsewhere than we do, and closes its connection.
-pub(super) fn two_framings() -> Response {
+pub(crate) fn two_framings() -> Response {
     let why =
         "Send either `Content-Length` or `Transfer-Encoding: chunked`, once, and no other transfer coding.";
     let error = ApiError::new(StatusCode::BAD_REQUEST, "bad_framing", why);
@@ -137,16 +137,16 @@ pub(super) fn two_framings() -> Response {
 
 /// The id of one request, also in its answer's `X-Request-Id`.
 #[derive(Clone)]
-pub(super) struct RequestId(pub(super) String);
+pub(crate) struct RequestId(pub(crate) String);
 
 impl RequestId {
-    pub(super) fn new(chance: &Chance) -> Self {
+    pub(crate) fn new(chance: &Chance) -> Self {
         Self(format!("req_{}", chance.token::<10>()))
     }
 }
 
 /// Gives each request an id and each error its envelope.
-pub(super) async fn envelope(
+pub(crate) async fn envelope(
     axum::extract::State(app): axum::extract::State<std::sync::Arc<crate::app::App>>,
     mut request: Request,
     next: Next,
@@ -163,7 +163,7 @@ pub(super) async fn envelope(
 }
 
 /// The answer with its request's id; if it is an error, in its envelope.
-pub(super) fn enveloped(response: Response, id: &RequestId) -> Response {
+pub(crate) fn enveloped(response: Response, id: &RequestId) -> Response {
     let mut response = match response.extensions().get::<ApiError>().cloned() {
         Some(error) => written(&error, id, response),
         // Rejections of axum itself: unknown methods, paths that are not text.

@@ -13,7 +13,7 @@ const TRANSFER_ENCODING: &[u8] = b"transfer-encoding";
 
 /// The position in the stream of requests of one connection.
 #[derive(Default)]
-pub(super) struct Framing {
+pub(crate) struct Framing {
     at: At,
     line: Line,
     length: Option<u64>,
@@ -85,7 +85,7 @@ impl Line {
 
 impl Framing {
     /// Follows bytes as they come in; the number of the request that has both headers, counted from 1, once it is found.
-    pub(super) fn read(&mut self, mut bytes: &[u8]) -> Option<u64> {
+    pub(crate) fn read(&mut self, mut bytes: &[u8]) -> Option<u64> {
         while let Some(&byte) = bytes.first() {
             let taken = match self.at {
                 At::Body(left) | At::Chunk(left) => self.skip(left, bytes.len()),

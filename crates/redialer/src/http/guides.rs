@@ -13,7 +13,7 @@ use axum::{
 };
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
-use super::error::ApiError;
+use crate::http::error::ApiError;
 
 /// The guides in reading order: where, what, and its text.
 const GUIDES: [(&str, &str, &str); 7] = [
@@ -62,17 +62,17 @@ impl FastWritable for Rendered {
 }
 
 /// `GET /docs`: the first of them.
-pub(super) async fn first() -> Response {
+pub(crate) async fn first() -> Response {
     page(GUIDES[0].0)
 }
 
 /// `GET /docs/{page}`.
-pub(super) async fn show(Path(name): Path<String>) -> Response {
+pub(crate) async fn show(Path(name): Path<String>) -> Response {
     page(&name)
 }
 
 /// `GET /`: where everything is.
-pub(super) async fn home() -> Response {
+pub(crate) async fn home() -> Response {
     const BODY: &str = "<h1>redialer</h1>
 <p>This server schedules callbacks for voice-AI agents. There is no dashboard yet: use the REST API and the command line.</p>
 <ul>
@@ -95,7 +95,7 @@ fn page(name: &str) -> Response {
 }
 
 /// The answer that shows a page.
-pub(super) fn sent(html: &'static str) -> Response {
+pub(crate) fn sent(html: &'static str) -> Response {
     ([(header::CONTENT_SECURITY_POLICY, CSP)], Html(html)).into_response()
 }
 

@@ -85,21 +85,21 @@ impl Metrics {
         Self(PrometheusBuilder::new().build_recorder().handle())
     }
 
-    pub(super) fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         self.0.run_upkeep();
         self.0.render()
     }
 }
 
 /// `GET /healthz`: the process runs.
-pub(super) async fn live(State(app): State<Arc<App>>) -> Response {
+pub(crate) async fn live(State(app): State<Arc<App>>) -> Response {
     let body =
         json!({"status": "ok", "now": app.clock.now().to_string(), "version": env!("CARGO_PKG_VERSION")});
     Json(body).into_response()
 }
 
 /// `GET /readyz`: it may be sent work.
-pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
+pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     let database = app.store.ping().await.is_ok();
     // A silent leader, a full disk: what is accepted could not be kept.
     let writes = database && app.store.can_write().await;

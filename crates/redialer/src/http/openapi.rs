@@ -3,7 +3,7 @@
 //! Invariant: a route of the table that is not described here fails a test, and so does a description without a route.
 
 mod operations;
-pub(super) mod settings;
+pub(crate) mod settings;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,10 +17,10 @@ use axum::{
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, PartialSchema, ToSchema, openapi::path::ParameterIn};
 
-use super::routes::{Route, TABLE};
+use crate::http::routes::{Route, TABLE};
 
 /// What is told of one operation.
-pub(super) struct Doc {
+pub(crate) struct Doc {
     id: &'static str,
     summary: &'static str,
     params: Vec<Value>,
@@ -30,15 +30,15 @@ pub(super) struct Doc {
 }
 
 /// What a route takes besides its path.
-pub(super) struct Takes {
+pub(crate) struct Takes {
     /// The names of its query parameters.
-    pub(super) query: Vec<String>,
+    pub(crate) query: Vec<String>,
     /// Whether it has a body.
-    pub(super) body: bool,
+    pub(crate) body: bool,
 }
 
 /// What each route takes, by its method in upper case and its path.
-pub(super) fn takes() -> HashMap<(String, String), Takes> {
+pub(crate) fn takes() -> HashMap<(String, String), Takes> {
     let mut types = Types::default();
     let of = |route: &Route| {
         let doc = operations::doc(&mut types, route.method, route.path)?;
@@ -51,7 +51,7 @@ pub(super) fn takes() -> HashMap<(String, String), Takes> {
 
 /// Collects the types that operations name.
 #[derive(Default)]
-pub(super) struct Types(BTreeMap<String, Value>);
+pub(crate) struct Types(BTreeMap<String, Value>);
 
 impl Types {
     /// A type by its name; it and what it is made of are described once.
@@ -104,7 +104,7 @@ fn bounded(mut param: Value) -> Value {
 }
 
 /// The document as it is served.
-pub(super) async fn serve() -> Response {
+pub(crate) async fn serve() -> Response {
     static TEXT: LazyLock<String> = LazyLock::new(|| document().to_string());
     ([(header::CONTENT_TYPE, "application/json")], TEXT.as_str()).into_response()
 }

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::{guides, openapi};
+use crate::http::{guides, openapi};
 
 #[derive(Template)]
 #[template(path = "api.html")]
@@ -48,7 +48,7 @@ struct Type {
 }
 
 /// `GET /docs/api`.
-pub(super) async fn serve() -> Response {
+pub(crate) async fn serve() -> Response {
     static PAGE: LazyLock<String> = LazyLock::new(|| page(&openapi::document()).render().unwrap_or_default());
     guides::sent(&PAGE)
 }

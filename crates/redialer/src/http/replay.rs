@@ -17,13 +17,15 @@ use redialer_core::access::Who;
 use redialer_store::{Replay, Slot, StoreError};
 use sha2::{Digest as _, Sha256};
 
-use super::{auth::Caller, error::ApiError};
-use crate::app::App;
+use crate::{
+    app::App,
+    http::{auth::Caller, error::ApiError},
+};
 
 const NAME: &str = "idempotency-key";
 
 /// Runs a request whose body was read; a POST with a name is done once.
-pub(super) async fn once(app: Arc<App>, parts: Parts, body: Bytes, next: Next) -> Result<Response, ApiError> {
+pub(crate) async fn once(app: Arc<App>, parts: Parts, body: Bytes, next: Next) -> Result<Response, ApiError> {
     let name = parts.headers.get(NAME).filter(|_| parts.method == Method::POST);
     let name = name.map(|name| visible(name).map(str::to_owned)).transpose()?;
     let (Some(name), Some(caller)) = (name, parts.extensions.get::<Caller>().cloned()) else {

@@ -14,23 +14,25 @@ use axum::{
 };
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{
-    body::{self, Limits},
-    error::ApiError,
-    replay, strict,
+use crate::{
+    app::App,
+    http::{
+        body::{self, Limits},
+        error::ApiError,
+        replay, strict,
+    },
 };
-use crate::app::App;
 
 /// The largest body of an API request.
 const MAX_BODY: usize = 1 << 20;
 
 /// Takes one of the slots for API requests, if there is one: webhooks and dials go first (I34).
-pub(super) fn slot(app: &App) -> Result<OwnedSemaphorePermit, ApiError> {
+pub(crate) fn slot(app: &App) -> Result<OwnedSemaphorePermit, ApiError> {
     Arc::clone(&app.api_requests).try_acquire_owned().map_err(|_| ApiError::unavailable())
 }
 
 /// Runs a request.
-pub(super) async fn run(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(crate) async fn run(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     match begun(app, request, next).await {
         Ok(response) => response,
         Err(error) => error.into_response(),

@@ -13,17 +13,19 @@ use axum::{
 };
 use redialer_core::access::Scope;
 
-use super::{
-    admit,
-    api::{
-        activity, agents, api_keys, attention, audit, callbacks, explain, members, payload, suppressions,
-        usage, workspaces,
+use crate::{
+    app::App,
+    http::{
+        admit,
+        api::{
+            activity, agents, api_keys, attention, audit, callbacks, explain, members, payload, suppressions,
+            usage, workspaces,
+        },
+        error, guides,
+        health::{self, Metrics},
+        openapi, reference, requests, webhooks,
     },
-    error, guides, health,
-    health::Metrics,
-    openapi, reference, requests, webhooks,
 };
-use crate::app::App;
 
 /// A route under `/v1`.
 pub struct Route {
@@ -86,7 +88,7 @@ routes! {
 }
 
 /// The scope that a route needs; `None` where there is none.
-pub(super) fn scope_of(method: &Method, path: &str) -> Option<Scope> {
+pub(crate) fn scope_of(method: &Method, path: &str) -> Option<Scope> {
     static SCOPES: LazyLock<HashMap<(String, &str), Scope>> =
         LazyLock::new(|| TABLE.iter().map(|r| ((r.method.to_uppercase(), r.path), r.scope)).collect());
     // Whoever may read may ask for the head alone.
@@ -94,7 +96,7 @@ pub(super) fn scope_of(method: &Method, path: &str) -> Option<Scope> {
     SCOPES.get(&(method.as_str().to_owned(), path.strip_prefix("/v1")?)).copied()
 }
 
-pub(super) fn all(app: Arc<App>, metrics: Metrics) -> Router {
+pub(crate) fn all(app: Arc<App>, metrics: Metrics) -> Router {
     let with = |app: &Arc<App>| Arc::clone(app);
     let v1 = v1()
         .route_layer(middleware::from_fn_with_state(with(&app), requests::run))
@@ -119,7 +121,7 @@ pub(super) fn all(app: Arc<App>, metrics: Metrics) -> Router {
 }
 
 /// The routes at `metrics_listen`.
-pub(super) fn of_metrics(app: Arc<App>, metrics: Metrics) -> Router {
+pub(crate) fn of_metrics(app: Arc<App>, metrics: Metrics) -> Router {
     Router::new()
         .route("/metrics", get(move || async move { metrics.render() }))
         .route("/healthz", get(health::live))

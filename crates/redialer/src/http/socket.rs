@@ -19,25 +19,24 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::framing::Framing;
-use crate::{app::App, clock::Deadline};
+use crate::{app::App, clock::Deadline, http::framing::Framing};
 
 /// The write deadline while the program drains.
 const DRAINING: Duration = Duration::from_secs(2);
 
 /// The first request of a connection that has both framing headers, counted from 1.
 #[derive(Clone, Default)]
-pub(super) struct Ambiguous(Arc<AtomicU64>);
+pub(crate) struct Ambiguous(Arc<AtomicU64>);
 
 impl Ambiguous {
     /// Whether it is request number `n` of its connection.
-    pub(super) fn is(&self, n: u64) -> bool {
+    pub(crate) fn is(&self, n: u64) -> bool {
         self.0.load(Ordering::Relaxed) == n
     }
 }
 
 /// A connection with a deadline for writing.
-pub(super) struct Socket {
+pub(crate) struct Socket {
     app: Arc<App>,
     stream: TcpStream,
     framing: Framing,
@@ -47,7 +46,7 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(app: Arc<App>, stream: TcpStream, ambiguous: Ambiguous) -> Self {
+    pub(crate) fn new(app: Arc<App>, stream: TcpStream, ambiguous: Ambiguous) -> Self {
         Self { app, stream, framing: Framing::default(), ambiguous, blocked: None }
     }
 

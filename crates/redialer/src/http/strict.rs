@@ -10,7 +10,10 @@ use axum::{
 };
 use serde_json::Value;
 
-use super::{error::ApiError, openapi, openapi::Takes};
+use crate::http::{
+    error::ApiError,
+    openapi::{self, Takes},
+};
 
 /// The parameters and body of the request's route; `None` where no route matches.
 fn takes(method: &Method, path: Option<&MatchedPath>) -> Option<&'static Takes> {
@@ -20,7 +23,7 @@ fn takes(method: &Method, path: Option<&MatchedPath>) -> Option<&'static Takes> 
 }
 
 /// Refuses query parameters that the route does not take.
-pub(super) fn check_query(request: &Request) -> Result<(), ApiError> {
+pub(crate) fn check_query(request: &Request) -> Result<(), ApiError> {
     let Some(takes) = takes(request.method(), request.extensions().get::<MatchedPath>()) else {
         return Ok(());
     };
@@ -42,7 +45,7 @@ pub(super) fn check_query(request: &Request) -> Result<(), ApiError> {
 }
 
 /// Refuses a body where the route takes none; an empty object is as good as none.
-pub(super) fn check_body(parts: &Parts, body: &[u8]) -> Result<(), ApiError> {
+pub(crate) fn check_body(parts: &Parts, body: &[u8]) -> Result<(), ApiError> {
     let takes = takes(&parts.method, parts.extensions.get::<MatchedPath>());
     if takes.is_none_or(|takes| takes.body) || body.trim_ascii().is_empty() {
         return Ok(());

@@ -17,17 +17,17 @@ use redialer_core::decide::Notice;
 use redialer_providers::{CheckedAt, Event, Rejected, Webhook, WebhookAuth};
 use redialer_store::{Desk, Point, Recorded, SlugOwner, StoreError, TenantKey};
 
-use super::{
-    body::{self, Limits},
-    error::ApiError,
-};
 use crate::{
     app::App,
     flow::ingest::{self, Origin, Parsed},
+    http::{
+        body::{self, Limits},
+        error::ApiError,
+    },
 };
 
 /// `POST /api/webhooks/{provider}/{slug}`.
-pub(super) async fn receive(
+pub(crate) async fn receive(
     State(app): State<Arc<App>>,
     Path((provider, slug)): Path<(String, String)>,
     headers: HeaderMap,

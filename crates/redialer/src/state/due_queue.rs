@@ -11,7 +11,7 @@ use redialer_core::{
 };
 use redialer_store::DueRow;
 
-use super::locked;
+use crate::state::locked;
 
 /// Rows of one workspace that are looked at in one round: of its live callbacks, and of its tests.
 const MAX_ROUND: usize = 500;

@@ -16,7 +16,7 @@ use redialer_core::{
 };
 use redialer_store::EventRow;
 
-use super::locked;
+use crate::state::locked;
 
 /// Events of one workspace that are taken before another workspace has its turn.
 pub const SHARE: usize = 32;

@@ -8,11 +8,13 @@ mod story;
 
 use clap::Args;
 
-use super::{say, serve::StopSignals};
-use crate::config::{Config, DemoFlags};
+use crate::{
+    cli::{say, serve::StopSignals},
+    config::{Config, DemoFlags},
+};
 
 #[derive(Args)]
-pub(super) struct Demo {
+pub(crate) struct Demo {
     /// End with exit code 0 when the story is told, instead of serving on
     #[arg(long)]
     exit: bool,
@@ -23,12 +25,12 @@ pub(super) struct Demo {
 const SPEED: u32 = 1_800;
 
 impl Demo {
-    pub(super) async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
         let mut config = Config::of_demo(&self.flags, SPEED)?;
         let mut signals = StopSignals::listen()?;
         let data = Scratch::new()?;
         config.data_dir.clone_from(&data.0);
-        super::log(&config);
+        crate::cli::log(&config);
         let mut stage = stage::Stage::build(config).await?;
         let told = tokio::select! {
             told = story::tell(&mut stage) => Some(told),

@@ -11,10 +11,10 @@ use redialer_store::{AgentRow, CallbackRow, ClockRow, Filter, NewWorkspace};
 use serde_json::json;
 use tokio::{net::TcpListener, runtime::Runtime};
 
-use super::super::{Running, database, say, serve::providers, sim::time_of};
 use crate::{
     actions::tenants::{self, Created},
     app::App,
+    cli::{Running, database, say, serve::providers, sim::time_of},
     clock::Clock,
     config::Config,
     flow::roster,
@@ -32,27 +32,27 @@ const MORNING: i8 = 9;
 
 /// Somebody in the story.
 #[derive(Clone, Copy)]
-pub(super) struct Person {
-    pub(super) name: &'static str,
+pub(crate) struct Person {
+    pub(crate) name: &'static str,
     /// The IANA zone of their number.
     zone: &'static str,
 }
 
 impl Person {
     /// The hour on their clock at that moment.
-    pub(super) fn hour_at(self, at: Timestamp) -> i8 {
+    pub(crate) fn hour_at(self, at: Timestamp) -> i8 {
         at.to_zoned(rules(self.zone)).hour()
     }
 }
 
-pub(super) struct Stage {
+pub(crate) struct Stage {
     config: Config,
     metrics: Metrics,
     clock: Arc<Clock>,
-    pub(super) sim: Simulator,
+    pub(crate) sim: Simulator,
     server: Option<(Runtime, Running)>,
     login: Created,
-    pub(super) agent: AgentRow,
+    pub(crate) agent: AgentRow,
     people: HashMap<&'static str, Person>,
     told_rings: usize,
     told_states: HashMap<Id<id::Callback>, State>,
@@ -60,7 +60,7 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Sets everything up: simulated provider, server, tenant, workspace, roster, webhook URL.
-    pub(super) async fn build(mut config: Config) -> anyhow::Result<Self> {
+    pub(crate) async fn build(mut config: Config) -> anyhow::Result<Self> {
         let metrics = Metrics::install().context("the metrics recorder could not be installed")?;
         let clock = Arc::new(on_a_weekday_morning(&config).await?);
         let script = Script::default();
@@ -111,7 +111,7 @@ impl Stage {
     }
 
     /// What there is to look at from outside.
-    pub(super) fn show_way_in(&self) {
+    pub(crate) fn show_way_in(&self) {
         let url = format!("http://{}", self.config.listen);
         say(&format!("  URL        {url}"));
         say(&format!("  guides     {url}/docs    API reference {url}/docs/api"));
@@ -126,17 +126,17 @@ impl Stage {
         ));
     }
 
-    pub(super) fn app(&self) -> anyhow::Result<Arc<App>> {
+    pub(crate) fn app(&self) -> anyhow::Result<Arc<App>> {
         self.server.as_ref().map(|(_, running)| Arc::clone(running.app())).context("the server is down")
     }
 
     /// Introduces somebody by number, name and zone.
-    pub(super) fn cast(&mut self, number: &'static str, name: &'static str, zone: &'static str) {
+    pub(crate) fn cast(&mut self, number: &'static str, name: &'static str, zone: &'static str) {
         self.people.insert(number, Person { name, zone });
     }
 
     /// One line about somebody, with the time of the simulated day on that person's clock before it.
-    pub(super) fn tell(&self, number: &str, line: &str) {
+    pub(crate) fn tell(&self, number: &str, line: &str) {
         self.line(self.person(number).zone, line);
     }
 
@@ -146,13 +146,13 @@ impl Stage {
         say(&format!("  {} {zone:<20}  {line}", now.strftime("%a %H:%M")));
     }
 
-    pub(super) fn person(&self, number: &str) -> Person {
+    pub(crate) fn person(&self, number: &str) -> Person {
         self.people.get(number).copied().unwrap_or(Person { name: "somebody", zone: OFFICE })
     }
 
     /// Waits for the day of that person, where a slow machine has let the story run into the evening: from `latest` o'clock
     /// on it goes on in the next morning.
-    pub(super) async fn daytime(&self, number: &str, latest: i8) {
+    pub(crate) async fn daytime(&self, number: &str, latest: i8) {
         let zone = self.person(number).zone;
         let now = self.clock.now().to_zoned(rules(zone));
         if !(MORNING..latest).contains(&now.hour()) {
@@ -166,7 +166,7 @@ impl Stage {
     }
 
     /// Tells what happens until `done`, or fails.
-    pub(super) async fn until(
+    pub(crate) async fn until(
         &mut self,
         what: &str,
         mut done: impl FnMut(&[CallbackRow], &[Ring]) -> bool,
@@ -183,7 +183,7 @@ impl Stage {
     }
 
     /// Waits until a number is on the do-not-call list.
-    pub(super) async fn until_suppressed(&self) -> anyhow::Result<()> {
+    pub(crate) async fn until_suppressed(&self) -> anyhow::Result<()> {
         let store = self.app()?.store.of(self.login.tenant);
         let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
         for _ in 0..PATIENCE.as_millis() / LOOK_EVERY.as_millis() {
@@ -212,13 +212,13 @@ impl Stage {
     }
 
     /// All callbacks there are, newest first.
-    pub(super) async fn callbacks(&self) -> anyhow::Result<Vec<CallbackRow>> {
+    pub(crate) async fn callbacks(&self) -> anyhow::Result<Vec<CallbackRow>> {
         let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
         Ok(self.app()?.store.of(self.login.tenant).callbacks(&Filter::default(), first, 200).await?)
     }
 
     /// The tenant of this demo.
-    pub(super) const fn tenant(&self) -> Id<id::Tenant> {
+    pub(crate) const fn tenant(&self) -> Id<id::Tenant> {
         self.login.tenant
     }
 
@@ -258,7 +258,7 @@ impl Stage {
     }
 
     /// Kills the server as a crash would: its tasks stop wherever they are.
-    pub(super) fn kill_server(&mut self) {
+    pub(crate) fn kill_server(&mut self) {
         if let Some((runtime, running)) = self.server.take() {
             drop(running);
             runtime.shutdown_background();
@@ -266,7 +266,7 @@ impl Stage {
     }
 
     /// Starts it again on the same database.
-    pub(super) async fn start_server(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn start_server(&mut self) -> anyhow::Result<()> {
         // The dying server's sockets and file lock go within moments.
         for _ in 0..100 {
             match start(&self.config, &self.metrics) {
@@ -282,7 +282,7 @@ impl Stage {
     }
 
     /// Ends the demo in order.
-    pub(super) async fn end(mut self) -> anyhow::Result<()> {
+    pub(crate) async fn end(mut self) -> anyhow::Result<()> {
         if let Some((runtime, running)) = self.server.take() {
             runtime.spawn(running.stop()).await??;
             runtime.shutdown_background();

@@ -5,8 +5,10 @@ use redialer_core::{Phone, callback::State, time::from_ms};
 use redialer_sim::{Does, Fault, PLAYS, Ring, Scene};
 use redialer_store::CallbackRow;
 
-use super::{super::say, stage::Stage};
-use crate::actions::callbacks::{self, ByHand, NotScheduled, When};
+use crate::{
+    actions::callbacks::{self, ByHand, NotScheduled, When},
+    cli::{demo::stage::Stage, say},
+};
 
 const OURS: &str = "+12025550100";
 const ANA: &str = "+13125550142";
@@ -16,7 +18,7 @@ const DAN: &str = "+17205550111";
 const EVE: &str = "+13055550188";
 const FINN: &str = "+12065550164";
 
-pub(super) async fn tell(stage: &mut Stage) -> Result<()> {
+pub(crate) async fn tell(stage: &mut Stage) -> Result<()> {
     for (number, name, zone) in [
         (ANA, "Ana", "America/Chicago"),
         (BEN, "Ben", "Pacific/Honolulu"),

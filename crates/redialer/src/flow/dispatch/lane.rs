@@ -18,8 +18,10 @@ use redialer_providers::{ReadError, ReadFailure};
 use redialer_store::{AgentRow, Claim, Desk, NewDispatch, Seat, Secrets, StoreError, TenantKey};
 use tokio::sync::OnceCell;
 
-use super::INTENT_SLACK;
-use crate::{app::App, flow::account};
+use crate::{
+    app::App,
+    flow::{account, dispatch::INTENT_SLACK},
+};
 
 /// The outcome of a callback that was missed and rescheduled.
 const MISSED: &str = "missed";
@@ -27,17 +29,17 @@ const MISSED: &str = "missed";
 const TESTS_FROM: &str = "+12025550100";
 
 /// What the dials of one workspace share: its opened key lives no longer than the batch.
-pub(super) struct Lane<'a> {
+pub(crate) struct Lane<'a> {
     app: &'a App,
     desk: Arc<Desk>,
-    pub(super) key: TenantKey,
-    pub(super) api_key: Secret<String>,
+    pub(crate) key: TenantKey,
+    pub(crate) api_key: Secret<String>,
     numbers: OnceCell<Vec<OwnNumber>>,
     lease_until_ms: i64,
 }
 
 impl<'a> Lane<'a> {
-    pub(super) async fn open(app: &'a App, desk: Arc<Desk>, lease_until_ms: i64) -> Result<Self, StoreError> {
+    pub(crate) async fn open(app: &'a App, desk: Arc<Desk>, lease_until_ms: i64) -> Result<Self, StoreError> {
         let key = desk.open_key(&app.store).await?;
         let api_key = desk.workspace.api_key(&key)?;
         Ok(Self { app, desk, key, api_key, numbers: OnceCell::new(), lease_until_ms })
@@ -45,7 +47,7 @@ impl<'a> Lane<'a> {
 
     /// The intent of one claim, or nothing when it went another way. A failure is the claim's own: what it was
     /// about is given back and held once it failed too often (I33), and nothing behind it waits.
-    pub(super) async fn one(&self, claim: Claim) -> Option<(Claim, NewDispatch)> {
+    pub(crate) async fn one(&self, claim: Claim) -> Option<(Claim, NewDispatch)> {
         let (id, row, fence) = (claim.id(), claim.due_row(), claim.fence());
         let failure = match AssertUnwindSafe(self.checked(claim)).catch_unwind().await {
             Ok(Ok(intended)) => return intended,

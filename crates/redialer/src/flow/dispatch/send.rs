@@ -10,8 +10,10 @@ use redialer_core::{
 use redialer_providers::Placement;
 use redialer_store::{Intent, Point, StoreError};
 
-use super::{INTENT_SLACK, Ready};
-use crate::app::App;
+use crate::{
+    app::App,
+    flow::dispatch::{INTENT_SLACK, Ready},
+};
 
 /// One request, and what its answer means on disk. What could not be recorded is unknown, and asked about.
 pub async fn send(app: &App, ready: Ready) {

@@ -23,25 +23,24 @@ use redialer_store::{
 };
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use super::put_off;
-use crate::{app::App, state::event_queue::QueuedEvent};
+use crate::{app::App, flow::ingest::put_off, state::event_queue::QueuedEvent};
 
 /// How often a batch is decided again at once because another transaction came first.
 const MAX_CONFLICTS: usize = 8;
 
 /// What the events of one workspace share.
-pub(super) struct Context {
-    pub(super) desk: Arc<Desk>,
+pub(crate) struct Context {
+    pub(crate) desk: Arc<Desk>,
     /// The tenant's opened key; for test callbacks another.
-    pub(super) key: TenantKey,
+    pub(crate) key: TenantKey,
 }
 
 /// The contexts of one batch, each opened once.
 #[derive(Default)]
-pub(super) struct Contexts(HashMap<(Id<id::Workspace>, bool), Arc<Context>>);
+pub(crate) struct Contexts(HashMap<(Id<id::Workspace>, bool), Arc<Context>>);
 
 impl Contexts {
-    pub(super) async fn get(&mut self, app: &App, event: &EventRow) -> Result<Arc<Context>, StoreError> {
+    pub(crate) async fn get(&mut self, app: &App, event: &EventRow) -> Result<Arc<Context>, StoreError> {
         let key = (event.workspace, event.test);
         if let Some(context) = self.0.get(&key) {
             return Ok(Arc::clone(context));
@@ -55,7 +54,7 @@ impl Contexts {
 }
 
 /// Decides a batch of events. One that fails is put off; after an error the rest stays as it is on disk.
-pub(super) async fn decide(app: &App, events: Vec<QueuedEvent>) -> Result<(), StoreError> {
+pub(crate) async fn decide(app: &App, events: Vec<QueuedEvent>) -> Result<(), StoreError> {
     let (mut waiting, waits_for_key) = prepare(app, events).await?;
     while !waiting.is_empty() {
         let (batch, later) = first_of_each(waiting);

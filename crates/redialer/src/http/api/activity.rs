@@ -10,16 +10,20 @@ use redialer_store::{ActivityFilter, ActivityKind, ActivityRow, note_of};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    page::{Asked, Page},
-    wire::{self, Query},
+use crate::http::{
+    api::{
+        page::{Asked, Page},
+        wire::{self, Query},
+    },
+    auth::Caller,
+    error::ApiError,
+    openapi::settings,
 };
-use crate::http::{auth::Caller, error::ApiError, openapi::settings};
 
 /// One line of the feed.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Activity)]
-pub(in crate::http) struct View {
+pub(crate) struct View {
     id: String,
     /// `webhook`: one that was taken. `dial`: a try at the provider. `refusal`: webhooks turned away, or a dial put off.
     #[schema(schema_with = settings::activity)]
@@ -98,7 +102,7 @@ impl From<ActivityRow> for View {
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(in crate::http) struct ListQuery {
+pub(crate) struct ListQuery {
     #[param(schema_with = settings::activity)]
     kind: Option<String>,
     workspace_id: Option<String>,
@@ -118,7 +122,7 @@ pub(in crate::http) struct ListQuery {
 }
 
 /// `GET /v1/activity`.
-pub(in crate::http) async fn list(
+pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {

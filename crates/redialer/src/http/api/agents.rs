@@ -15,22 +15,26 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    etag::{IfMatch, Tagged, tagged},
-    page::{Asked, Page},
-    wire::{self, Body, PathId, Query},
-    workspaces::shown,
-};
 use crate::{
     actions::{Refusal, agents::AgentPatch},
     app::App,
-    http::{auth::Caller, error::ApiError, openapi::settings},
+    http::{
+        api::{
+            etag::{IfMatch, Tagged, tagged},
+            page::{Asked, Page},
+            wire::{self, Body, PathId, Query},
+            workspaces::shown,
+        },
+        auth::Caller,
+        error::ApiError,
+        openapi::settings,
+    },
 };
 
 /// An agent as it is shown.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Agent)]
-pub(in crate::http) struct View {
+pub(crate) struct View {
     id: String,
     workspace_id: String,
     provider_agent_id: String,
@@ -77,14 +81,14 @@ impl View {
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(in crate::http) struct ListQuery {
+pub(crate) struct ListQuery {
     workspace_id: Option<String>,
     limit: Option<i64>,
     cursor: Option<String>,
 }
 
 /// `GET /v1/agents`.
-pub(in crate::http) async fn list(
+pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
@@ -109,10 +113,7 @@ pub(in crate::http) async fn list(
 }
 
 /// `GET /v1/agents/{id}`.
-pub(in crate::http) async fn show(
-    caller: Caller,
-    PathId(id): PathId<id::Agent>,
-) -> Result<Tagged<View>, ApiError> {
+pub(crate) async fn show(caller: Caller, PathId(id): PathId<id::Agent>) -> Result<Tagged<View>, ApiError> {
     let row = caller.store.agent(id).await?;
     let workspace = caller.store.workspace(row.workspace).await?;
     Ok(tagged(id, row.updated_at, View::of(row, &workspace)))
@@ -121,7 +122,7 @@ pub(in crate::http) async fn show(
 #[derive(Deserialize, ToSchema)]
 #[schema(as = AgentChange)]
 #[serde(deny_unknown_fields)]
-pub(in crate::http) struct ChangeBody {
+pub(crate) struct ChangeBody {
     enabled: Option<bool>,
     observe: Option<bool>,
     #[serde(default, deserialize_with = "some")]
@@ -137,7 +138,7 @@ fn some<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Option<String>>
 }
 
 /// `PATCH /v1/agents/{id}`.
-pub(in crate::http) async fn change(
+pub(crate) async fn change(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Agent>,
@@ -157,7 +158,7 @@ pub(in crate::http) async fn change(
 
 /// Where to point the provider.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct WebhookUrl {
+pub(crate) struct WebhookUrl {
     agent_id: String,
     webhook_url: String,
     /// `pending` until the first good signature, then `verified`.
@@ -165,7 +166,7 @@ pub(in crate::http) struct WebhookUrl {
 }
 
 /// `GET /v1/agents/{id}/webhook-url`.
-pub(in crate::http) async fn webhook_url(
+pub(crate) async fn webhook_url(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Agent>,

@@ -8,20 +8,24 @@ use redialer_store::KeyInfo;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{
-    page::{Asked, ListQuery, Page},
-    wire::{self, Body, PathId, Query},
-};
 use crate::{
     actions::api_keys::NewApiKey,
     app::App,
-    http::{auth::Caller, error::ApiError, openapi::settings},
+    http::{
+        api::{
+            page::{Asked, ListQuery, Page},
+            wire::{self, Body, PathId, Query},
+        },
+        auth::Caller,
+        error::ApiError,
+        openapi::settings,
+    },
 };
 
 /// A key as it is shown; its secret only once.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ApiKey)]
-pub(in crate::http) struct View {
+pub(crate) struct View {
     id: String,
     name: String,
     prefix: String,
@@ -58,7 +62,7 @@ impl From<KeyInfo> for View {
 }
 
 /// `GET /v1/api-keys`.
-pub(in crate::http) async fn list(
+pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
@@ -70,7 +74,7 @@ pub(in crate::http) async fn list(
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewApiKey)]
 #[serde(deny_unknown_fields)]
-pub(in crate::http) struct NewBody {
+pub(crate) struct NewBody {
     name: String,
     workspace_id: Option<String>,
     #[serde(default)]
@@ -85,7 +89,7 @@ pub(in crate::http) struct NewBody {
 }
 
 /// `POST /v1/api-keys`: the secret is in this answer alone (and, sealed, in what a repeated request is answered).
-pub(in crate::http) async fn create(
+pub(crate) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
     Body(body): Body<NewBody>,
@@ -127,7 +131,7 @@ fn scopes(words: &[String]) -> Result<Vec<Scope>, ApiError> {
 }
 
 /// `DELETE /v1/api-keys/{id}`: from the next request on it opens nothing.
-pub(in crate::http) async fn revoke(
+pub(crate) async fn revoke(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Key>,

@@ -8,15 +8,18 @@ use redialer_store::WorkspaceRow;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{
-    callbacks,
-    page::{Asked, ListQuery, Page},
-    wire::Query,
-    workspaces::Paused,
-};
 use crate::{
     app::App,
-    http::{auth::Caller, error::ApiError},
+    http::{
+        api::{
+            callbacks,
+            page::{Asked, ListQuery, Page},
+            wire::Query,
+            workspaces::Paused,
+        },
+        auth::Caller,
+        error::ApiError,
+    },
 };
 
 /// Workspaces that are looked at: the plans allow fewer.
@@ -25,7 +28,7 @@ const MOST_WORKSPACES: i64 = 1_000;
 /// Callbacks, and workspaces that something is missing to.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Attention)]
-pub(in crate::http) struct View {
+pub(crate) struct View {
     /// Callbacks that do not go on by themselves, newest first.
     data: Vec<callbacks::View>,
     next_cursor: Option<String>,
@@ -58,7 +61,7 @@ fn in_need(row: WorkspaceRow) -> Option<Workspace> {
 }
 
 /// `GET /v1/attention`.
-pub(in crate::http) async fn list(
+pub(crate) async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
     Query(query): Query<ListQuery>,

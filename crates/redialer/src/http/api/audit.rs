@@ -7,16 +7,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    page::{Asked, Page, not_a_cursor},
-    wire::{self, Query},
+use crate::http::{
+    api::{
+        page::{Asked, Page, not_a_cursor},
+        wire::{self, Query},
+    },
+    auth::Caller,
+    error::ApiError,
+    openapi::settings,
 };
-use crate::http::{auth::Caller, error::ApiError, openapi::settings};
 
 /// An act as it is shown; `hash` seals it together with the act before it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Act)]
-pub(in crate::http) struct View {
+pub(crate) struct View {
     id: String,
     seq: i64,
     at: String,
@@ -60,7 +64,7 @@ fn id_of(seq: i64) -> Id<id::Act> {
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(in crate::http) struct ListQuery {
+pub(crate) struct ListQuery {
     workspace_id: Option<String>,
     actor: Option<String>,
     action: Option<String>,
@@ -72,7 +76,7 @@ pub(in crate::http) struct ListQuery {
 }
 
 /// `GET /v1/audit`.
-pub(in crate::http) async fn list(
+pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {

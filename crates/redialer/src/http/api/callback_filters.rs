@@ -9,12 +9,16 @@ use redialer_store::{Filter, Order, TenantKey};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{page::Asked, wire};
-use crate::http::{auth::Caller, error::ApiError, openapi::settings};
+use crate::http::{
+    api::{page::Asked, wire},
+    auth::Caller,
+    error::ApiError,
+    openapi::settings,
+};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(in crate::http) struct ListQuery {
+pub(crate) struct ListQuery {
     /// One state, or several joined by commas.
     #[param(example = "scheduled,held")]
     state: Option<String>,
@@ -50,16 +54,12 @@ pub(in crate::http) struct ListQuery {
 }
 
 impl ListQuery {
-    pub(in crate::http) fn asked(&self) -> Result<Asked<id::Callback>, ApiError> {
+    pub(crate) fn asked(&self) -> Result<Asked<id::Callback>, ApiError> {
         Asked::read(self.limit, self.cursor.as_deref())
     }
 
     /// The filter; `None` where nothing can match.
-    pub(in crate::http) async fn filter(
-        &self,
-        caller: &Caller,
-        key: &TenantKey,
-    ) -> Result<Option<Filter>, ApiError> {
+    pub(crate) async fn filter(&self, caller: &Caller, key: &TenantKey) -> Result<Option<Filter>, ApiError> {
         let named = self.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
         let number = self.to_number.as_deref().map(|t| wire::number("to_number", t)).transpose()?;
         let agents = match self.agent_id.as_deref() {

@@ -10,22 +10,26 @@ use redialer_store::{CallbackRow, Filter, NotNow, Order, TenantKey};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{
-    callback_filters::ListQuery,
-    etag::{IfMatch, Tagged, tagged},
-    page::{Asked, Page},
-    wire::{self, Body, PathId, Query},
-};
 use crate::{
     actions::callbacks::{self, ByHand, NotScheduled, When},
     app::App,
-    http::{auth::Caller, error::ApiError, openapi::settings},
+    http::{
+        api::{
+            callback_filters::ListQuery,
+            etag::{IfMatch, Tagged, tagged},
+            page::{Asked, Page},
+            wire::{self, Body, PathId, Query},
+        },
+        auth::Caller,
+        error::ApiError,
+        openapi::settings,
+    },
 };
 
 /// A callback as it is shown.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Callback)]
-pub(in crate::http) struct View {
+pub(crate) struct View {
     id: String,
     workspace_id: String,
     agent_id: String,
@@ -80,7 +84,7 @@ pub(in crate::http) struct View {
     updated_at: String,
 }
 
-pub(super) fn view(row: CallbackRow, key: &TenantKey, clear: bool) -> View {
+pub(crate) fn view(row: CallbackRow, key: &TenantKey, clear: bool) -> View {
     // A row that does not open is still shown, without its numbers; that it does not is our fault, and logged.
     let secrets = row
         .secrets(key)
@@ -129,7 +133,7 @@ pub(super) fn view(row: CallbackRow, key: &TenantKey, clear: bool) -> View {
 }
 
 /// `GET /v1/callbacks`.
-pub(in crate::http) async fn list(
+pub(crate) async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
     Query(query): Query<ListQuery>,
@@ -148,13 +152,13 @@ pub(in crate::http) async fn list(
 }
 
 /// Whether numbers are shown in clear.
-pub(super) async fn revealed(app: &App, caller: &Caller, rows: &[CallbackRow]) -> bool {
+pub(crate) async fn revealed(app: &App, caller: &Caller, rows: &[CallbackRow]) -> bool {
     let ids: Vec<String> = rows.iter().map(|r| r.id.to_string()).collect();
     caller.may_show(app, "numbers", &ids).await
 }
 
 /// `GET /v1/callbacks/{id}`.
-pub(in crate::http) async fn show(
+pub(crate) async fn show(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Callback>,
@@ -167,7 +171,7 @@ pub(in crate::http) async fn show(
 }
 
 /// `GET /v1/callbacks/{id}/chain`: every row of its chain, newest first.
-pub(in crate::http) async fn chain(
+pub(crate) async fn chain(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Callback>,
@@ -184,7 +188,7 @@ pub(in crate::http) async fn chain(
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewCallback)]
 #[serde(deny_unknown_fields)]
-pub(in crate::http) struct NewBody {
+pub(crate) struct NewBody {
     #[schema(pattern = "^ag_[0-9a-z]{26}$")]
     agent_id: String,
     /// E.164, or as it is dialled where the agent's numbers are.
@@ -209,7 +213,7 @@ pub(in crate::http) struct NewBody {
 }
 
 /// `POST /v1/callbacks`.
-pub(in crate::http) async fn create(
+pub(crate) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
     Body(body): Body<NewBody>,
@@ -309,13 +313,13 @@ fn when(body: &NewBody) -> Result<When, ApiError> {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = CallbackChange)]
 #[serde(deny_unknown_fields)]
-pub(in crate::http) struct ChangeBody {
+pub(crate) struct ChangeBody {
     #[schema(format = DateTime)]
     scheduled_for: String,
 }
 
 /// `PATCH /v1/callbacks/{id}`.
-pub(in crate::http) async fn change(
+pub(crate) async fn change(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Callback>,
@@ -337,7 +341,7 @@ pub(in crate::http) async fn change(
 }
 
 /// `POST /v1/callbacks/{id}/cancel`.
-pub(in crate::http) async fn cancel(
+pub(crate) async fn cancel(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Callback>,
@@ -348,7 +352,7 @@ pub(in crate::http) async fn cancel(
 }
 
 /// `POST /v1/callbacks/{id}/force`.
-pub(in crate::http) async fn force(
+pub(crate) async fn force(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Callback>,

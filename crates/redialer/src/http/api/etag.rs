@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::{app::App, http::error::ApiError};
 
 /// An answer that says which version of a thing it shows.
-pub(in crate::http) struct Tagged<T>(String, T);
+pub(crate) struct Tagged<T>(String, T);
 
 impl<T: Serialize> IntoResponse for Tagged<T> {
     fn into_response(self) -> Response {
@@ -25,7 +25,7 @@ impl<T: Serialize> IntoResponse for Tagged<T> {
 }
 
 /// A thing as it was last changed then.
-pub(in crate::http) fn tagged<N, T>(id: Id<N>, updated_at: Timestamp, view: T) -> Tagged<T> {
+pub(crate) fn tagged<N, T>(id: Id<N>, updated_at: Timestamp, view: T) -> Tagged<T> {
     Tagged(tag(id, updated_at), view)
 }
 
@@ -35,7 +35,7 @@ fn tag<N>(id: Id<N>, updated_at: Timestamp) -> String {
 }
 
 /// The versions that a change may be made on; `None` for any.
-pub(in crate::http) struct IfMatch(Option<Vec<String>>);
+pub(crate) struct IfMatch(Option<Vec<String>>);
 
 impl FromRequestParts<Arc<App>> for IfMatch {
     type Rejection = Response;
@@ -52,11 +52,7 @@ impl FromRequestParts<Arc<App>> for IfMatch {
 
 impl IfMatch {
     /// What the change is to guard on; refused where the thing has another version already.
-    pub(in crate::http) fn guard<N>(
-        &self,
-        id: Id<N>,
-        updated_at: Timestamp,
-    ) -> Result<Option<Timestamp>, ApiError> {
+    pub(crate) fn guard<N>(&self, id: Id<N>, updated_at: Timestamp) -> Result<Option<Timestamp>, ApiError> {
         match &self.0 {
             None => Ok(None),
             Some(tags) if tags.contains(&tag(id, updated_at)) => Ok(Some(updated_at)),
@@ -66,7 +62,7 @@ impl IfMatch {
 }
 
 /// 412: somebody else was faster.
-pub(in crate::http) fn changed() -> ApiError {
+pub(crate) fn changed() -> ApiError {
     ApiError::new(
         StatusCode::PRECONDITION_FAILED,
         "changed",

@@ -19,17 +19,16 @@ use redialer_store::{CallbackRow, Seat, Secrets, WorkspaceRow};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::wire::PathId;
 use crate::{
     actions::callbacks,
     app::App,
-    http::{auth::Caller, error::ApiError},
+    http::{api::wire::PathId, auth::Caller, error::ApiError},
 };
 
 /// Why a callback is when it is.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Explanation)]
-pub(in crate::http) struct View {
+pub(crate) struct View {
     callback_id: String,
     state: &'static str,
     reason: &'static str,
@@ -74,7 +73,7 @@ impl From<GateRecord> for GateView {
 }
 
 /// `GET /v1/callbacks/{id}/explain`.
-pub(in crate::http) async fn show(
+pub(crate) async fn show(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Callback>,

@@ -8,19 +8,23 @@ use redialer_store::MemberRow;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{
-    page::{Asked, ListQuery, Page},
-    wire::{Body, PathId, Query},
-};
 use crate::{
     app::App,
-    http::{auth::Caller, error::ApiError, openapi::settings},
+    http::{
+        api::{
+            page::{Asked, ListQuery, Page},
+            wire::{Body, PathId, Query},
+        },
+        auth::Caller,
+        error::ApiError,
+        openapi::settings,
+    },
 };
 
 /// A member as it is shown; its password only once.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Member)]
-pub(in crate::http) struct View {
+pub(crate) struct View {
     id: String,
     email: String,
     #[schema(schema_with = settings::role)]
@@ -43,7 +47,7 @@ impl From<MemberRow> for View {
 }
 
 /// `GET /v1/members`.
-pub(in crate::http) async fn list(
+pub(crate) async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
     Query(query): Query<ListQuery>,
@@ -56,7 +60,7 @@ pub(in crate::http) async fn list(
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewMember)]
 #[serde(deny_unknown_fields)]
-pub(in crate::http) struct NewBody {
+pub(crate) struct NewBody {
     #[schema(example = "ops@example.com")]
     email: String,
     #[schema(schema_with = settings::role)]
@@ -64,7 +68,7 @@ pub(in crate::http) struct NewBody {
 }
 
 /// `POST /v1/members`: the password is in this answer alone (and, sealed, in what a repeated request is answered).
-pub(in crate::http) async fn create(
+pub(crate) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
     Body(body): Body<NewBody>,
@@ -77,13 +81,13 @@ pub(in crate::http) async fn create(
 #[derive(Deserialize, ToSchema)]
 #[schema(as = MemberChange)]
 #[serde(deny_unknown_fields)]
-pub(in crate::http) struct ChangeBody {
+pub(crate) struct ChangeBody {
     #[schema(schema_with = settings::role)]
     role: String,
 }
 
 /// `PATCH /v1/members/{id}`.
-pub(in crate::http) async fn change(
+pub(crate) async fn change(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Member>,
@@ -94,7 +98,7 @@ pub(in crate::http) async fn change(
 }
 
 /// `DELETE /v1/members/{id}`.
-pub(in crate::http) async fn remove(
+pub(crate) async fn remove(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Member>,

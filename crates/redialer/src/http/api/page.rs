@@ -16,37 +16,37 @@ const MOST: i64 = 200;
 /// What a list without filters is asked with.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(in crate::http) struct ListQuery {
+pub(crate) struct ListQuery {
     limit: Option<i64>,
     cursor: Option<String>,
 }
 
 impl ListQuery {
-    pub(in crate::http) fn asked<N>(&self) -> Result<Asked<N>, ApiError> {
+    pub(crate) fn asked<N>(&self) -> Result<Asked<N>, ApiError> {
         Asked::read(self.limit, self.cursor.as_deref())
     }
 
     /// Whether a page was shown before.
-    pub(in crate::http) const fn goes_on(&self) -> bool {
+    pub(crate) const fn goes_on(&self) -> bool {
         self.cursor.is_some()
     }
 }
 
 /// One page of a list.
 #[derive(Serialize)]
-pub(in crate::http) struct Page<T> {
+pub(crate) struct Page<T> {
     data: Vec<T>,
     next_cursor: Option<String>,
 }
 
 /// How many, and from before which row.
-pub(in crate::http) struct Asked<N> {
-    pub(in crate::http) limit: i64,
-    pub(in crate::http) before: (Timestamp, Id<N>),
+pub(crate) struct Asked<N> {
+    pub(crate) limit: i64,
+    pub(crate) before: (Timestamp, Id<N>),
 }
 
 impl<N> Asked<N> {
-    pub(in crate::http) fn read(limit: Option<i64>, cursor: Option<&str>) -> Result<Self, ApiError> {
+    pub(crate) fn read(limit: Option<i64>, cursor: Option<&str>) -> Result<Self, ApiError> {
         let limit = limit.unwrap_or(DEFAULT);
         if !(1..=MOST).contains(&limit) {
             return Err(ApiError::invalid("limit", format!("must be from 1 to {MOST}")));
@@ -61,13 +61,13 @@ impl<N> Asked<N> {
 }
 
 /// 422: a cursor that is not from this list.
-pub(in crate::http) fn not_a_cursor() -> ApiError {
+pub(crate) fn not_a_cursor() -> ApiError {
     ApiError::invalid("cursor", "not a cursor of this list")
 }
 
 impl<T> Page<T> {
     /// Of one row more than was asked for, if there are more.
-    pub(in crate::http) fn of<R, N>(
+    pub(crate) fn of<R, N>(
         mut rows: Vec<R>,
         asked: &Asked<N>,
         key: impl Fn(&R) -> (Timestamp, Id<N>),
@@ -80,12 +80,12 @@ impl<T> Page<T> {
     }
 
     /// The items, and the cursor of the next page.
-    pub(in crate::http) fn into_parts(self) -> (Vec<T>, Option<String>) {
+    pub(crate) fn into_parts(self) -> (Vec<T>, Option<String>) {
         (self.data, self.next_cursor)
     }
 
     /// All there is.
-    pub(in crate::http) const fn whole(data: Vec<T>) -> Self {
+    pub(crate) const fn whole(data: Vec<T>) -> Self {
         Self { data, next_cursor: None }
     }
 }

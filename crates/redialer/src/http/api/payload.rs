@@ -10,17 +10,21 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::{page::Page, wire::PathId};
 use crate::{
     actions::callbacks,
     app::App,
-    http::{auth::Caller, error::ApiError, openapi::settings},
+    http::{
+        api::{page::Page, wire::PathId},
+        auth::Caller,
+        error::ApiError,
+        openapi::settings,
+    },
 };
 
 /// A captured webhook.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Payload)]
-pub(in crate::http) struct View {
+pub(crate) struct View {
     id: String,
     event: String,
     provider_call_id: Option<String>,
@@ -30,7 +34,7 @@ pub(in crate::http) struct View {
 }
 
 /// `GET /v1/callbacks/{id}/payload`.
-pub(in crate::http) async fn show(
+pub(crate) async fn show(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Callback>,

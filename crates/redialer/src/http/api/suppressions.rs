@@ -8,13 +8,16 @@ use redialer_store::{SuppressionRow, TenantKey};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    page::{Asked, Page},
-    wire::{self, Body, PathId, Query},
-};
 use crate::{
     app::App,
-    http::{auth::Caller, error::ApiError},
+    http::{
+        api::{
+            page::{Asked, Page},
+            wire::{self, Body, PathId, Query},
+        },
+        auth::Caller,
+        error::ApiError,
+    },
 };
 
 /// The most numbers in one request.
@@ -24,7 +27,7 @@ const MOST_NOTE_CHARS: usize = 500;
 /// An entry of the do-not-call list.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Suppression)]
-pub(in crate::http) struct View {
+pub(crate) struct View {
     id: String,
     /// Null if the entry cannot be decrypted.
     number: Option<String>,
@@ -54,7 +57,7 @@ fn view(row: &SuppressionRow, key: &TenantKey, clear: bool) -> View {
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(in crate::http) struct ListQuery {
+pub(crate) struct ListQuery {
     limit: Option<i64>,
     cursor: Option<String>,
     /// The entry of that number alone.
@@ -62,7 +65,7 @@ pub(in crate::http) struct ListQuery {
 }
 
 /// `GET /v1/suppressions`.
-pub(in crate::http) async fn list(
+pub(crate) async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
     Query(query): Query<ListQuery>,
@@ -85,7 +88,7 @@ async fn shows(app: &App, caller: &Caller, rows: &[SuppressionRow]) -> bool {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewSuppression)]
 #[serde(deny_unknown_fields)]
-pub(in crate::http) struct NewBody {
+pub(crate) struct NewBody {
     #[schema(example = "+13125550142")]
     #[serde(alias = "to_number", alias = "phone_number")]
     number: Option<String>,
@@ -101,7 +104,7 @@ pub(in crate::http) struct NewBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = CreatedSuppressions)]
 #[serde(untagged)]
-pub(in crate::http) enum Created {
+pub(crate) enum Created {
     /// Of `number`.
     One(View),
     /// Of `numbers`, in their order.
@@ -112,7 +115,7 @@ pub(in crate::http) enum Created {
 }
 
 /// `POST /v1/suppressions`: ends the waiting callbacks to these numbers.
-pub(in crate::http) async fn create(
+pub(crate) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
     Body(body): Body<NewBody>,
@@ -150,7 +153,7 @@ pub(in crate::http) async fn create(
 }
 
 /// `DELETE /v1/suppressions/{id}`.
-pub(in crate::http) async fn remove(
+pub(crate) async fn remove(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Suppression>,

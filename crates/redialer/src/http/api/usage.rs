@@ -15,7 +15,7 @@ use crate::{
 /// Quota and use of a tenant, or of the one workspace a key opens.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Usage)]
-pub(in crate::http) struct View {
+pub(crate) struct View {
     plan: &'static str,
     period_start: String,
     period_end: String,
@@ -38,10 +38,7 @@ fn limit(n: u32) -> Option<u64> {
 }
 
 /// `GET /v1/usage`.
-pub(in crate::http) async fn show(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-) -> Result<Json<View>, ApiError> {
+pub(crate) async fn show(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<View>, ApiError> {
     let now = app.clock.now();
     let (start, end) = month(now);
     let limits = app.store.limits_of(caller.tenant.plan);

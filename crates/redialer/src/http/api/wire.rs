@@ -20,7 +20,7 @@ use redialer_core::settings::unquoted;
 use crate::{app::App, http::error::ApiError};
 
 /// A JSON body that fits `T`.
-pub(in crate::http) struct Body<T>(pub(in crate::http) T);
+pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
     type Rejection = Response;
@@ -94,7 +94,7 @@ fn unfit(error: &serde_path_to_error::Error<serde_json::Error>) -> Response {
 }
 
 /// The `{id}` of the path; anything that is not an id of that noun does not exist.
-pub(in crate::http) struct PathId<T>(pub(in crate::http) Id<T>);
+pub(crate) struct PathId<T>(pub(crate) Id<T>);
 
 impl<T: Noun> FromRequestParts<Arc<App>> for PathId<T> {
     type Rejection = Response;
@@ -108,7 +108,7 @@ impl<T: Noun> FromRequestParts<Arc<App>> for PathId<T> {
 }
 
 /// The query string, strictly: unknown parameters are errors.
-pub(in crate::http) struct Query<T>(pub(in crate::http) T);
+pub(crate) struct Query<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
     type Rejection = Response;
@@ -134,12 +134,12 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
 }
 
 /// An id in a body or a query.
-pub(in crate::http) fn id<T: Noun>(param: &str, text: &str) -> Result<Id<T>, ApiError> {
+pub(crate) fn id<T: Noun>(param: &str, text: &str) -> Result<Id<T>, ApiError> {
     Id::from_str(text).map_err(|e| ApiError::invalid(param, format!("`{param}` is {e}.")))
 }
 
 /// What something is called.
-pub(in crate::http) fn name<'t>(param: &str, text: &'t str) -> Result<&'t str, ApiError> {
+pub(crate) fn name<'t>(param: &str, text: &'t str) -> Result<&'t str, ApiError> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > 200 {
         return Err(ApiError::invalid(param, "must be 1 to 200 characters"));
@@ -148,7 +148,7 @@ pub(in crate::http) fn name<'t>(param: &str, text: &'t str) -> Result<&'t str, A
 }
 
 /// 422 about a word that is none of those there are.
-pub(in crate::http) fn not_among(param: &str, words: &[&str]) -> ApiError {
+pub(crate) fn not_among(param: &str, words: &[&str]) -> ApiError {
     ApiError::invalid(
         param,
         format!("The value of `{param}` is not valid. Valid values: {}.", words.join(", ")),
@@ -156,7 +156,7 @@ pub(in crate::http) fn not_among(param: &str, words: &[&str]) -> ApiError {
 }
 
 /// A moment in a body.
-pub(in crate::http) fn moment(param: &str, text: &str) -> Result<Timestamp, ApiError> {
+pub(crate) fn moment(param: &str, text: &str) -> Result<Timestamp, ApiError> {
     text.parse().map_err(|_| {
         ApiError::invalid(
             param,
@@ -166,6 +166,6 @@ pub(in crate::http) fn moment(param: &str, text: &str) -> Result<Timestamp, ApiE
 }
 
 /// A number in a body.
-pub(in crate::http) fn number(param: &str, text: &str) -> Result<Phone, ApiError> {
+pub(crate) fn number(param: &str, text: &str) -> Result<Phone, ApiError> {
     Phone::parse(text).map_err(|e| ApiError::invalid(param, e.to_string()))
 }

@@ -14,21 +14,25 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    etag::{IfMatch, Tagged, tagged},
-    page::{Asked, ListQuery, Page},
-    wire::{self, Body, PathId, Query},
-};
 use crate::{
     actions::workspaces::{NewConnection, WorkspacePatch},
     app::App,
-    http::{auth::Caller, error::ApiError, openapi::settings},
+    http::{
+        api::{
+            etag::{IfMatch, Tagged, tagged},
+            page::{Asked, ListQuery, Page},
+            wire::{self, Body, PathId, Query},
+        },
+        auth::Caller,
+        error::ApiError,
+        openapi::settings,
+    },
 };
 
 /// A workspace as it is shown; keys never are.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Workspace)]
-pub(in crate::http) struct View {
+pub(crate) struct View {
     id: String,
     name: String,
     provider: String,
@@ -47,7 +51,7 @@ pub(in crate::http) struct View {
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Pause)]
-pub(super) struct Paused {
+pub(crate) struct Paused {
     /// `key_refused` or `payment_required`.
     reason: &'static str,
     since: String,
@@ -56,7 +60,7 @@ pub(super) struct Paused {
 }
 
 impl Paused {
-    pub(super) fn of((why, since): (Pause, Timestamp), message: Option<String>) -> Self {
+    pub(crate) fn of((why, since): (Pause, Timestamp), message: Option<String>) -> Self {
         Self { reason: why.word(), since: since.to_string(), message }
     }
 }
@@ -94,13 +98,13 @@ async fn view(caller: &Caller, row: WorkspaceRow, app: &App) -> Result<View, Api
 }
 
 /// Settings as they are in force: what is not set is shown as what it comes to.
-pub(super) fn shown(mut settings: WorkspaceSettings, number_countries: &[String]) -> WorkspaceSettings {
+pub(crate) fn shown(mut settings: WorkspaceSettings, number_countries: &[String]) -> WorkspaceSettings {
     settings.allowed_countries = Some(settings.countries(number_countries));
     settings
 }
 
 /// `GET /v1/workspaces`.
-pub(in crate::http) async fn list(
+pub(crate) async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
     Query(query): Query<ListQuery>,
@@ -117,7 +121,7 @@ pub(in crate::http) async fn list(
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewWorkspace)]
 #[serde(deny_unknown_fields)]
-pub(in crate::http) struct NewBody {
+pub(crate) struct NewBody {
     #[schema(min_length = 1, max_length = 200)]
     name: String,
     #[schema(schema_with = settings::provider)]
@@ -128,7 +132,7 @@ pub(in crate::http) struct NewBody {
 }
 
 /// `POST /v1/workspaces`.
-pub(in crate::http) async fn create(
+pub(crate) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
     Body(body): Body<NewBody>,
@@ -144,7 +148,7 @@ pub(in crate::http) async fn create(
 }
 
 /// `GET /v1/workspaces/{id}`.
-pub(in crate::http) async fn show(
+pub(crate) async fn show(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Workspace>,
@@ -155,12 +159,12 @@ pub(in crate::http) async fn show(
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(in crate::http) struct OwnQuery {
+pub(crate) struct OwnQuery {
     workspace_id: Option<String>,
 }
 
 /// `GET /v1/workspace`: the key's own; an admin key names one.
-pub(in crate::http) async fn own(
+pub(crate) async fn own(
     State(app): State<Arc<App>>,
     caller: Caller,
     Query(query): Query<OwnQuery>,
@@ -181,7 +185,7 @@ pub(in crate::http) async fn own(
 #[derive(Deserialize, ToSchema)]
 #[schema(as = WorkspaceChange)]
 #[serde(deny_unknown_fields)]
-pub(in crate::http) struct ChangeBody {
+pub(crate) struct ChangeBody {
     name: Option<String>,
     api_key: Option<String>,
     webhook_key: Option<String>,
@@ -192,7 +196,7 @@ pub(in crate::http) struct ChangeBody {
 }
 
 /// `PATCH /v1/workspaces/{id}`. Objects are merged into what is there when they are written.
-pub(in crate::http) async fn change(
+pub(crate) async fn change(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Workspace>,
@@ -213,7 +217,7 @@ pub(in crate::http) async fn change(
 }
 
 /// `DELETE /v1/workspaces/{id}`: silent at once, gone after a day.
-pub(in crate::http) async fn remove(
+pub(crate) async fn remove(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Workspace>,
@@ -223,7 +227,7 @@ pub(in crate::http) async fn remove(
 }
 
 /// `POST /v1/workspaces/{id}/restore`.
-pub(in crate::http) async fn restore(
+pub(crate) async fn restore(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Workspace>,
@@ -234,14 +238,14 @@ pub(in crate::http) async fn restore(
 
 /// What a sync found.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Synced {
+pub(crate) struct Synced {
     workspace_id: String,
     /// Agents in the provider's roster.
     agents: usize,
 }
 
 /// `POST /v1/workspaces/{id}/sync`.
-pub(in crate::http) async fn sync(
+pub(crate) async fn sync(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<id::Workspace>,

@@ -2,14 +2,16 @@
 
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use super::{Doc, Types, query};
-use crate::http::api::{
-    activity, agents, api_keys, attention, audit, callback_filters, callbacks, explain, members,
-    page::ListQuery, payload, suppressions, usage, workspaces,
+use crate::http::{
+    api::{
+        activity, agents, api_keys, attention, audit, callback_filters, callbacks, explain, members,
+        page::ListQuery, payload, suppressions, usage, workspaces,
+    },
+    openapi::{Doc, Types, query},
 };
 
 /// The description of a route.
-pub(super) fn doc(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
+pub(crate) fn doc(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
     let noun = path.split('/').nth(1)?;
     match noun {
         "workspaces" | "workspace" => of_workspaces(t, method, path),

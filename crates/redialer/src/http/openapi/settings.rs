@@ -10,17 +10,17 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 
 /// Every setting, with its value.
-pub(in crate::http) fn defaults() -> RefOr<Schema> {
+pub(crate) fn defaults() -> RefOr<Schema> {
     read(object(settings(true), true))
 }
 
 /// Some settings, to be laid over what is set.
-pub(in crate::http) fn defaults_patch() -> RefOr<Schema> {
+pub(crate) fn defaults_patch() -> RefOr<Schema> {
     read(object(settings(false), false))
 }
 
 /// Some settings of an agent's own; null takes one away.
-pub(in crate::http) fn overrides() -> RefOr<Schema> {
+pub(crate) fn overrides() -> RefOr<Schema> {
     read(json!({
         "type": "object",
         "description": "Settings of the workspace's `defaults` that this agent has otherwise; null takes one away.",
@@ -29,65 +29,65 @@ pub(in crate::http) fn overrides() -> RefOr<Schema> {
 }
 
 /// How long payloads are kept.
-pub(in crate::http) fn retention() -> RefOr<Schema> {
+pub(crate) fn retention() -> RefOr<Schema> {
     read(object(kept(), true))
 }
 
 /// The same, in part.
-pub(in crate::http) fn retention_patch() -> RefOr<Schema> {
+pub(crate) fn retention_patch() -> RefOr<Schema> {
     read(object(kept(), false))
 }
 
 /// What a key may be made for.
-pub(in crate::http) fn scopes() -> RefOr<Schema> {
+pub(crate) fn scopes() -> RefOr<Schema> {
     let words = Scope::ALL.map(Scope::word);
     read(json!({"type": "array", "minItems": 1, "items": {"type": "string", "enum": words}}))
 }
 
 /// What a member may be.
-pub(in crate::http) fn role() -> RefOr<Schema> {
+pub(crate) fn role() -> RefOr<Schema> {
     read(json!({"type": "string", "enum": Role::ALL.map(Role::word)}))
 }
 
 /// The states of a callback.
-pub(in crate::http) fn state() -> RefOr<Schema> {
+pub(crate) fn state() -> RefOr<Schema> {
     read(json!({"type": "string", "enum": State::ALL.map(State::word)}))
 }
 
 /// Why a callback exists.
-pub(in crate::http) fn reason() -> RefOr<Schema> {
+pub(crate) fn reason() -> RefOr<Schema> {
     read(json!({"type": "string", "enum": RedialReason::ALL.map(RedialReason::word)}))
 }
 
 /// What a held callback may wait for; null while it does not.
-pub(in crate::http) fn held_for() -> RefOr<Schema> {
+pub(crate) fn held_for() -> RefOr<Schema> {
     let mut words: Vec<Value> = HeldFor::ALL.map(HeldFor::word).map(Value::from).into();
     words.push(Value::Null);
     read(json!({"type": ["string", "null"], "enum": words}))
 }
 
 /// Where a callee's time zone was learned from.
-pub(in crate::http) fn timezone_source() -> RefOr<Schema> {
+pub(crate) fn timezone_source() -> RefOr<Schema> {
     read(json!({"type": "string", "enum": ["request", "number", "agent", "workspace"]}))
 }
 
 /// How a list of callbacks is ordered.
-pub(in crate::http) fn order() -> RefOr<Schema> {
+pub(crate) fn order() -> RefOr<Schema> {
     read(json!({"type": "string", "enum": ["created", "scheduled"], "default": "created"}))
 }
 
 /// What a line of the feed may be about.
-pub(in crate::http) fn activity() -> RefOr<Schema> {
+pub(crate) fn activity() -> RefOr<Schema> {
     read(json!({"type": "string", "enum": ["webhook", "dial", "refusal"]}))
 }
 
 /// Any JSON object, or none.
-pub(in crate::http) fn anything() -> RefOr<Schema> {
+pub(crate) fn anything() -> RefOr<Schema> {
     read(json!({"type": ["object", "null"], "additionalProperties": true}))
 }
 
 /// Whose API a workspace speaks.
-pub(in crate::http) fn provider() -> RefOr<Schema> {
+pub(crate) fn provider() -> RefOr<Schema> {
     read(json!({"type": "string", "enum": redialer_providers::NAMES}))
 }
 
