@@ -16,9 +16,10 @@ use tokio::sync::{Notify, Semaphore, watch};
 use crate::{
     clock::Clock,
     config::Config,
-    flow::{outages::Outages, pacing::Pacer, permits::Permits, refusals::Refusals, sweep::Sweeps},
-    http::Pace,
-    state::{due_queue::DueQueue, event_queue::EventQueue},
+    state::{
+        api_rate::Pace, backfill_progress::Sweeps, dial_permits::Permits, dial_rate::Pacer,
+        due_queue::DueQueue, event_queue::EventQueue, key_outages::Outages, rejected_webhooks::Refusals,
+    },
 };
 
 /// How many things were stuck in the last round, and for how many it was told; by range of buckets and kind.

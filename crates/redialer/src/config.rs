@@ -7,6 +7,7 @@ mod check;
 mod environment;
 mod flags;
 mod messages;
+mod trusted_proxies;
 
 use std::{
     collections::BTreeMap,
@@ -26,13 +27,11 @@ use redialer_providers::{Providers, http::SharedWire, retell};
 use redialer_sim::Simulated;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    http::Proxies,
-    plans::{self, PlanPatch},
-};
+use crate::plans::{self, PlanPatch};
 
 pub(crate) use check::{is_loopback, socket_address};
 pub use flags::{DemoFlags, FileFlag, LogFlags, ServerFlags, SimFlags, StorageFlags};
+pub use trusted_proxies::Proxies;
 
 /// The settings in force.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -24,7 +24,7 @@ pub enum StoreError {
     /// Too much waits for the database already, or it could not write.
     #[error("the database cannot take more at the moment")]
     Full,
-    /// A test made the step fail; see [`Faults`].
+    /// A test made the step fail; see [`crate::Faults`].
     #[error("a fault was injected")]
     Injected,
     /// A row that cannot be read.

@@ -17,7 +17,7 @@ use crate::{
     actions::{Acting, MERGES, Refusal},
     flow::{
         account,
-        roster::{self, SyncError},
+        sync::{self, SyncError},
     },
 };
 
@@ -78,7 +78,7 @@ impl Acting<'_> {
         let max = app.store.limits_of(self.tenant.plan).workspaces;
         self.store.create_workspace(&workspace, max, &key, app.clock.now(), &app.chance).await?;
         let row = self.store.workspace(id).await?;
-        if let Err(error) = roster::pull(app, self.store, self.tenant, &row).await {
+        if let Err(error) = sync::pull(app, self.store, self.tenant, &row).await {
             tracing::warn!(workspace.id = %id, %error, "the roster of workspace {id} could not be pulled yet");
             if let SyncError::Provider(error) = &error {
                 account::read_failed(app, id, error).await;
@@ -191,7 +191,7 @@ impl Acting<'_> {
     /// Pulls the roster now; how many agents the provider lists.
     pub async fn sync(&self, id: Id<id::Workspace>) -> Result<usize, Refusal> {
         let row = self.store.workspace(id).await?;
-        match roster::pull(self.app, self.store, self.tenant, &row).await {
+        match sync::pull(self.app, self.store, self.tenant, &row).await {
             Ok(n) => Ok(n),
             Err(SyncError::Store(error)) => Err(error.into()),
             Err(SyncError::Provider(error)) => {

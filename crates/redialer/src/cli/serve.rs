@@ -17,7 +17,7 @@ use crate::{
     cli::{Shared, database, log, warnings},
     clock::{self, Clock, JoinError},
     config::{BadConfig, Config},
-    flow::{census, dispatch, due, housekeeping, ingest, job::every, reconcile, roster, sweep},
+    flow::{backfill, census, dial, due, ingest, job::every, maintenance, reconcile, sync},
     http::{self, Listeners, Metrics},
 };
 
@@ -152,30 +152,30 @@ impl Running {
                 }
             }
         }
-        housekeeping::hold_leases(&app).await?;
-        let maintenance = housekeeping::maintenance_interval(store.is_shared());
+        maintenance::hold_leases(&app).await?;
+        let maintenance = maintenance::maintenance_interval(store.is_shared());
         let workers = vec![
             tokio::spawn(http::serve(Arc::clone(&app), listeners, metrics)),
             tokio::spawn(ingest::run(Arc::clone(&app))),
             tokio::spawn(due::run(Arc::clone(&app))),
-            tokio::spawn(dispatch::run(Arc::clone(&app))),
+            tokio::spawn(dial::run(Arc::clone(&app))),
             every(&app, reconcile::INTERVAL, "silent calls could not be looked up", |app| {
                 Box::pin(reconcile::round(app))
             }),
-            every(&app, sweep::INTERVAL, "missed webhooks could not be backfilled", |app| {
-                Box::pin(sweep::round(app))
+            every(&app, backfill::INTERVAL, "missed webhooks could not be backfilled", |app| {
+                Box::pin(backfill::round(app))
             }),
-            every(&app, roster::INTERVAL, "rosters could not be pulled", |app| Box::pin(roster::round(app))),
-            every(&app, housekeeping::INTERVAL, "housekeeping failed", |app| {
-                Box::pin(housekeeping::round(app))
+            every(&app, sync::INTERVAL, "rosters could not be pulled", |app| Box::pin(sync::round(app))),
+            every(&app, maintenance::INTERVAL, "housekeeping failed", |app| {
+                Box::pin(maintenance::round(app))
             }),
             every(&app, census::INTERVAL, "waiting work could not be counted", |app| {
                 Box::pin(census::round(app))
             }),
             every(&app, maintenance, "database maintenance failed", |app| {
-                Box::pin(housekeeping::maintain(app))
+                Box::pin(maintenance::maintain(app))
             }),
-            tokio::spawn(housekeeping::keep_time(Arc::clone(&app))),
+            tokio::spawn(maintenance::keep_time(Arc::clone(&app))),
         ];
         Ok(Self { app, workers, writers: [inbox_writer, ledger_writer], store, _lock: lock })
     }

@@ -1,21 +1,18 @@
-//! Stories: what the program does by itself, each a loop or a list of steps.
+//! What the program does by itself, each a loop or a list of steps.
 //!
-//! [`ingest`]: the inbox is read and decided. [`dispatch`]: what is due is dialed, by the clock, from the queue that
-//! [`due`] keeps filled. [`reconcile`]: silent and unknown calls are asked about. [`sweep`]: events that never came are
-//! looked for. [`housekeeping`]: leases, lapsed claims, pauses. [`census`]: what waits is counted.
+//! [`ingest`]: recorded events are decided. [`dial`]: due callbacks are dialed from the queue that [`due`] keeps filled.
+//! [`reconcile`]: the provider is asked about silent and unknown calls. [`backfill`]: missed webhooks are read from the
+//! provider's call list. [`sync`]: agents and numbers are read from the provider. [`maintenance`]: leases, lapsed claims, pauses.
 //! Absent on purpose: rules (they are in `core`), SQL (in `store`), what people do (in [`crate::actions`]).
 
 pub mod account;
+pub mod backfill;
 pub mod census;
-pub mod dispatch;
+pub mod dial;
 pub mod due;
-pub mod housekeeping;
 pub mod ingest;
 pub mod job;
-pub mod outages;
-pub mod pacing;
-pub mod permits;
+pub mod maintenance;
 pub mod reconcile;
-pub mod refusals;
-pub mod roster;
-pub mod sweep;
+pub mod rejected_webhooks;
+pub mod sync;

@@ -78,7 +78,7 @@ impl From<StoreError> for ApiError {
                 "already_connected",
                 "This provider account is connected to another workspace already.",
             ),
-            StoreError::Changed => crate::http::api::etag::changed(),
+            StoreError::Changed => changed(),
             StoreError::Conflict(what) => Self::new(StatusCode::CONFLICT, "conflict", what),
             StoreError::Unavailable(_) => {
                 tracing::error!(%error, "the database failed a request");
@@ -214,4 +214,13 @@ fn rejection(status: StatusCode) -> (&'static str, &'static str) {
         StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "This path does not take that method."),
         _ => ("invalid", "The request cannot be read."),
     }
+}
+
+/// 412: somebody else was faster.
+pub(crate) fn changed() -> ApiError {
+    ApiError::new(
+        StatusCode::PRECONDITION_FAILED,
+        "changed",
+        "It was changed since you read it: read it again and decide anew.",
+    )
 }

@@ -8,22 +8,15 @@ use std::{collections::HashMap, sync::Arc, sync::LazyLock};
 use axum::{
     Router,
     http::Method,
-    middleware,
     routing::{delete, get, patch, post},
 };
 use redialer_core::access::Scope;
 
 use crate::{
     app::App,
-    http::{
-        admit,
-        api::{
-            activity, agents, api_keys, attention, audit, callbacks, explain, members, payload, suppressions,
-            usage, workspaces,
-        },
-        error, guides,
-        health::{self, Metrics},
-        openapi, reference, requests, webhooks,
+    http::api::{
+        activity, agents, api_keys, attention, audit, callbacks, explain, members, payload, suppressions,
+        usage, workspaces,
     },
 };
 
@@ -43,7 +36,7 @@ macro_rules! routes {
         pub const TABLE: &[Route] =
             &[$(Route { method: stringify!($method), path: $path, scope: Scope::$scope }),*];
 
-        fn v1() -> Router<Arc<App>> {
+        pub(crate) fn v1() -> Router<Arc<App>> {
             Router::new()$(.route($path, $method($handler)))*
         }
     };
@@ -94,38 +87,4 @@ pub(crate) fn scope_of(method: &Method, path: &str) -> Option<Scope> {
     // Whoever may read may ask for the head alone.
     let method = if method == Method::HEAD { &Method::GET } else { method };
     SCOPES.get(&(method.as_str().to_owned(), path.strip_prefix("/v1")?)).copied()
-}
-
-pub(crate) fn all(app: Arc<App>, metrics: Metrics) -> Router {
-    let with = |app: &Arc<App>| Arc::clone(app);
-    let v1 = v1()
-        .route_layer(middleware::from_fn_with_state(with(&app), requests::run))
-        .route_layer(middleware::from_fn_with_state(with(&app), admit::admit));
-    let public = Router::new().route("/", get(guides::home));
-    let public = match app.config.metrics_listen {
-        None => public.route("/metrics", get(move || async move { metrics.render() })),
-        Some(_) => public,
-    };
-    public
-        .route("/api/webhooks/{provider}/{slug}", post(webhooks::receive))
-        .route("/healthz", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/v1/openapi.json", get(openapi::serve))
-        .route("/docs", get(guides::first))
-        .route("/docs/api", get(reference::serve))
-        .route("/docs/{page}", get(guides::show))
-        .nest("/v1", v1)
-        // It wraps the router's own 404 too.
-        .layer(middleware::from_fn_with_state(with(&app), error::envelope))
-        .with_state(app)
-}
-
-/// The routes at `metrics_listen`.
-pub(crate) fn of_metrics(app: Arc<App>, metrics: Metrics) -> Router {
-    Router::new()
-        .route("/metrics", get(move || async move { metrics.render() }))
-        .route("/healthz", get(health::live))
-        .route("/readyz", get(health::ready))
-        .layer(middleware::from_fn_with_state(Arc::clone(&app), error::envelope))
-        .with_state(app)
 }

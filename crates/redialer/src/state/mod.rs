@@ -1,7 +1,13 @@
 //! What the running program keeps in memory: types that know nothing of the program.
 
+pub mod api_rate;
+pub mod backfill_progress;
+pub mod dial_permits;
+pub mod dial_rate;
 pub mod due_queue;
 pub mod event_queue;
+pub mod key_outages;
+pub mod rejected_webhooks;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -19,6 +19,7 @@ mod feed;
 mod forgotten;
 mod harness;
 mod idempotency;
+mod imports;
 mod key_service;
 mod kills;
 mod lost;

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
@@ -75,7 +75,7 @@ fn sql_is_in_the_store_alone() {
 fn tickets_are_made_in_one_place() {
     for (ticket, home) in [
         ("Delivery {", "crates/providers/src/retell/webhook.rs"),
-        ("CallOrder {", "crates/redialer/src/flow/dispatch/lane.rs"),
+        ("CallOrder {", "crates/redialer/src/flow/dial/batch.rs"),
         ("Intent {", "crates/store/src/dispatch/intents.rs"),
         ("Claim {", "crates/store/src/dispatch/claims.rs"),
     ] {

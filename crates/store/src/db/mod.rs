@@ -10,11 +10,13 @@ pub(crate) mod due_signal;
 pub(crate) mod failpoints;
 pub(crate) mod group_commit;
 pub(crate) mod pool;
+pub(crate) mod query;
 pub(crate) mod row;
 pub(crate) mod schema;
 pub(crate) mod sqlite;
 pub(crate) mod tenant_conn;
 pub(crate) mod ttl_cache;
+pub(crate) mod tx;
 pub(crate) mod tx_kind;
 pub(crate) mod values;
 pub(crate) mod vitals;
@@ -28,14 +30,12 @@ use std::{
     },
 };
 
-use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, Postgres, SqlSafeStr,
-    postgres::{PgArguments, PgConnectOptions},
-    query::Query,
-};
+use sqlx::{ConnectOptions as _, Executor as _, PgConnection, postgres::PgConnectOptions};
 
 pub(crate) use crate::db::{
+    query::{fetch_once, postgres_query},
     row::Row,
+    tx::Tx,
     values::{Args, Column, Value, args, row},
 };
 use crate::{
@@ -44,8 +44,8 @@ use crate::{
         bulk_sql::RowValues,
         due_signal::DueSignal,
         failpoints::{Point, SharedFaults, Verdict},
-        pool::{Conn, Guard, Pool, Silences, Target, in_time, is_broken, is_silence},
-        sqlite::{Mode, SqliteConn, blocking},
+        pool::{Pool, Silences, Target, in_time, is_broken, is_silence},
+        sqlite::Mode,
         ttl_cache::Generation,
         tx_kind::TxKind,
         vitals::Vitals,
@@ -65,12 +65,6 @@ pub(crate) struct Db {
     cached_tables: &'static [&'static str],
     pub(crate) generation: Generation,
     pub(crate) faults: SharedFaults,
-}
-
-/// The table that a statement writes to, as far as it begins with the verb.
-fn written_table(sql: &str) -> Option<&str> {
-    let rest = ["update ", "insert into ", "delete from "].iter().find_map(|verb| sql.strip_prefix(verb))?;
-    rest.split([' ', '\n', '(']).next()
 }
 
 /// What is particular to an engine.
@@ -201,17 +195,7 @@ impl Db {
     pub(crate) async fn begin_now(&self, kind: TxKind) -> Result<Tx, StoreError> {
         let guard = self.writer.begin(kind).await.map_err(StoreError::from);
         let guard = guard.inspect_err(|error| self.vitals.wrote(Err(error)))?;
-        Ok(Tx {
-            guard,
-            vitals: Some(Arc::clone(&self.vitals)),
-            wrote: false,
-            due: None,
-            due_signal: Arc::clone(&self.due_signal),
-            wrote_cached: false,
-            cached_tables: self.cached_tables,
-            generation: self.generation.clone(),
-            faults: self.faults.clone(),
-        })
+        Ok(Tx::writing(guard, self))
     }
 
     /// A transaction that only reads, on Postgres.
@@ -220,17 +204,7 @@ impl Db {
             return Ok(None);
         }
         let guard = self.readers(lane).begin(TxKind::Plain).await?;
-        Ok(Some(Tx {
-            guard,
-            vitals: None,
-            wrote: false,
-            due: None,
-            due_signal: Arc::clone(&self.due_signal),
-            wrote_cached: false,
-            cached_tables: self.cached_tables,
-            generation: self.generation.clone(),
-            faults: None,
-        }))
+        Ok(Some(Tx::reading(guard, self)))
     }
 
     /// One read outside any transaction, on the hot path's connections.
@@ -321,233 +295,5 @@ impl Db {
         for pool in [&self.hot, &self.api, &self.writer] {
             pool.close().await;
         }
-    }
-}
-
-/// One statement outside any transaction.
-pub(crate) async fn fetch_once(pool: &Pool, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
-    let mut guard = pool.acquire().await?;
-    let fetched = match guard.busy()? {
-        // It may read much, as no statement of a transaction does.
-        Conn::Sqlite(connection) => blocking(|| fetch_sqlite(connection, sql, args)),
-        postgres => postgres.fetch(sql, args).await,
-    };
-    match &fetched {
-        Ok(_) => guard.done(),
-        Err(error) => replace_if_broken(&mut guard, error),
-    }
-    fetched
-}
-
-/// Has a connection replaced that failed for good.
-fn replace_if_broken(guard: &mut Guard, error: &StoreError) {
-    if let StoreError::Unavailable(error) = error {
-        guard.failed(error);
-    }
-}
-
-/// An open transaction; dropped without [`Tx::commit`] it changes nothing.
-pub(crate) struct Tx {
-    guard: Guard,
-    /// Where to note how writing went; `None` for what only reads.
-    vitals: Option<Arc<Vitals>>,
-    /// A statement has changed something, as far as its kind tells.
-    wrote: bool,
-    /// The earliest moment, in milliseconds, at which this transaction makes something due.
-    due: Option<i64>,
-    due_signal: Arc<DueSignal>,
-    /// It wrote to one of the cached tables.
-    wrote_cached: bool,
-    cached_tables: &'static [&'static str],
-    generation: Generation,
-    faults: SharedFaults,
-}
-
-impl Tx {
-    /// Runs statements that have no values; Postgres alone.
-    pub(crate) async fn run(&mut self, sql: AssertSqlSafe<String>) -> Result<(), StoreError> {
-        if let Conn::Postgres(connection) = self.guard.connection()? {
-            let run = in_time(connection.execute(sqlx::raw_sql(sql))).await.map_err(StoreError::from);
-            return self.noted(run).map(|_| ());
-        }
-        Ok(())
-    }
-
-    pub(crate) async fn execute(&mut self, sql: &'static str, args: Args) -> Result<u64, StoreError> {
-        let sql = self.planted(sql);
-        self.execute_text(sql, args).await
-    }
-
-    /// The statement as a test replaces it.
-    fn planted(&self, sql: &'static str) -> &'static str {
-        self.faults.as_ref().map_or(sql, |faults| faults.sql(sql))
-    }
-
-    async fn execute_text(&mut self, sql: &'static str, args: Args) -> Result<u64, StoreError> {
-        self.wrote = true;
-        self.note_write(sql);
-        let executed = self.guard.connection()?.execute(sql, args).await;
-        self.noted(executed)
-    }
-
-    fn note_write(&mut self, sql: &str) {
-        self.wrote_cached |= written_table(sql).is_some_and(|table| self.cached_tables.contains(&table));
-    }
-
-    /// Notes what a statement came to.
-    fn noted<T>(&mut self, done: Result<T, StoreError>) -> Result<T, StoreError> {
-        if let Err(error) = &done {
-            replace_if_broken(&mut self.guard, error);
-            if let Some(vitals) = &self.vitals {
-                vitals.wrote(Err(error));
-            }
-        }
-        done
-    }
-
-    pub(crate) async fn fetch(&mut self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
-        let sql = self.planted(sql);
-        self.fetch_text(sql, args).await
-    }
-
-    async fn fetch_text(&mut self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
-        self.note_write(sql);
-        let fetched = self.guard.connection()?.fetch(sql, args).await;
-        self.noted(fetched)
-    }
-
-    pub(crate) async fn fetch_one(
-        &mut self,
-        sql: &'static str,
-        args: Args,
-    ) -> Result<Option<Row>, StoreError> {
-        Ok(self.fetch(sql, args).await?.into_iter().next())
-    }
-
-    /// Runs a statement over many rows (see `bulk_sql`); the number of rows it changed.
-    pub(crate) async fn execute_rows(
-        &mut self,
-        base: &'static str,
-        head: Vec<Value>,
-        rows: Vec<RowValues>,
-    ) -> Result<u64, StoreError> {
-        let mut changed = 0;
-        for (sql, args) in self.statements(base, &head, rows)? {
-            changed += self.execute_text(sql, args).await?;
-        }
-        Ok(changed)
-    }
-
-    /// The same; what it returns, in any order.
-    pub(crate) async fn fetch_rows(
-        &mut self,
-        base: &'static str,
-        head: Vec<Value>,
-        rows: Vec<RowValues>,
-    ) -> Result<Vec<Row>, StoreError> {
-        let mut found = Vec::new();
-        for (sql, args) in self.statements(base, &head, rows)? {
-            found.append(&mut self.fetch_text(sql, args).await?);
-        }
-        Ok(found)
-    }
-
-    /// The statements that run `base` over the rows: none for no rows.
-    fn statements(
-        &mut self,
-        base: &'static str,
-        head: &[Value],
-        rows: Vec<RowValues>,
-    ) -> Result<Vec<(&'static str, Args)>, StoreError> {
-        let base = self.planted(base);
-        Ok(bulk_sql::statements(self.is_postgres()?, base, head, rows))
-    }
-
-    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
-        let committed = self.try_commit().await;
-        if let Some(vitals) = self.vitals.as_ref().filter(|_| self.wrote || committed.is_err()) {
-            vitals.wrote(committed.as_ref().copied());
-        }
-        committed
-    }
-
-    async fn try_commit(&mut self) -> Result<(), StoreError> {
-        if let Some(faults) = &self.faults {
-            match faults.at(Point::BeforeCommit).await {
-                Verdict::Go => {}
-                Verdict::Fail => return Err(StoreError::Injected),
-                Verdict::Pretend => return Ok(()),
-            }
-        }
-        self.guard.commit().await?;
-        if self.wrote_cached {
-            self.generation.next();
-        }
-        if let Some(due_ms) = self.due {
-            self.due_signal.note(due_ms);
-        }
-        match &self.faults {
-            Some(faults) if faults.at(Point::AfterCommit).await == Verdict::Fail => Err(StoreError::Injected),
-            _ => Ok(()),
-        }
-    }
-
-    /// Notes that something is due then, in milliseconds since 1970.
-    pub(crate) fn note_due(&mut self, due_ms: i64) {
-        self.due = Some(self.due.map_or(due_ms, |earlier| earlier.min(due_ms)));
-    }
-
-    /// Notes that what waited may be due now.
-    pub(crate) fn note_due_now(&mut self) {
-        self.note_due(i64::MIN);
-    }
-
-    pub(crate) fn is_postgres(&mut self) -> Result<bool, StoreError> {
-        Ok(matches!(self.guard.connection()?, Conn::Postgres(_)))
-    }
-}
-
-pub(crate) fn postgres_query(sql: impl SqlSafeStr, args: Args) -> Query<'static, Postgres, PgArguments> {
-    let mut query = sqlx::query(sql);
-    for value in args.0 {
-        query = match value {
-            Value::Int(v) => query.bind(v),
-            Value::Text(v) => query.bind(v),
-            Value::Blob(v) => query.bind(v),
-            Value::Uuid(v) => query.bind(v),
-            Value::Bool(v) => query.bind(v),
-            Value::Column(Column::Int(v)) => query.bind(v),
-            Value::Column(Column::Text(v)) => query.bind(v),
-            Value::Column(Column::Blob(v)) => query.bind(v),
-            Value::Column(Column::Uuid(v)) => query.bind(v),
-            Value::Column(Column::Bool(v)) => query.bind(v),
-        };
-    }
-    query
-}
-
-fn fetch_sqlite(connection: &mut SqliteConn, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
-    let mut rows = Vec::new();
-    connection.run(bulk_sql::numbered(sql), args, |row| rows.push(Row::Sqlite(row)))?;
-    Ok(rows)
-}
-
-impl Conn {
-    async fn execute(&mut self, sql: &'static str, args: Args) -> Result<u64, StoreError> {
-        Ok(match self {
-            Self::Sqlite(c) => c.run(bulk_sql::numbered(sql), args, |_| ())?,
-            Self::Postgres(c) => in_time(postgres_query(sql, args).execute(c)).await?.rows_affected(),
-        })
-    }
-
-    async fn fetch(&mut self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
-        Ok(match self {
-            Self::Sqlite(c) => fetch_sqlite(c, sql, args)?,
-            Self::Postgres(c) => in_time(postgres_query(sql, args).fetch_all(c))
-                .await?
-                .into_iter()
-                .map(Row::Postgres)
-                .collect(),
-        })
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     cli::{Running, database, say, serve::providers, sim::time_of},
     clock::Clock,
     config::Config,
-    flow::roster,
+    flow::sync,
     http::Metrics,
 };
 
@@ -344,7 +344,7 @@ async fn connect(app: &App, tenant: Id<id::Tenant>, api_key: &str) -> anyhow::Re
     let store = app.store.of(tenant);
     store.create_workspace(&new, u32::MAX, &key, app.clock.now(), &app.chance).await?;
     let row = app.store.tenant(tenant).await?;
-    roster::pull(app, &store, &row, &store.workspace(id).await?).await?;
+    sync::pull(app, &store, &row, &store.workspace(id).await?).await?;
     let agent = store.agent_by_provider_id(id, "agent_sim_front_desk").await?;
     agent.context("the pretend account has no front desk")
 }

@@ -15,9 +15,9 @@ use crate::http::{
         page::{Asked, Page},
         wire::{self, Query},
     },
-    auth::Caller,
     error::ApiError,
     openapi::settings,
+    principal::Caller,
 };
 
 /// One line of the feed.

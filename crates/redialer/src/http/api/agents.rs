@@ -25,9 +25,9 @@ use crate::{
             wire::{self, Body, PathId, Query},
             workspaces::shown,
         },
-        auth::Caller,
         error::ApiError,
         openapi::settings,
+        principal::Caller,
     },
 };
 

@@ -17,8 +17,8 @@ use crate::{
             wire::Query,
             workspaces::Paused,
         },
-        auth::Caller,
         error::ApiError,
+        principal::Caller,
     },
 };
 

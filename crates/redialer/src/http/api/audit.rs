@@ -12,9 +12,9 @@ use crate::http::{
         page::{Asked, Page, not_a_cursor},
         wire::{self, Query},
     },
-    auth::Caller,
     error::ApiError,
     openapi::settings,
+    principal::Caller,
 };
 
 /// An act as it is shown; `hash` seals it together with the act before it.

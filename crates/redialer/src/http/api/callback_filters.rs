@@ -11,9 +11,9 @@ use utoipa::IntoParams;
 
 use crate::http::{
     api::{page::Asked, wire},
-    auth::Caller,
     error::ApiError,
     openapi::settings,
+    principal::Caller,
 };
 
 #[derive(Deserialize, IntoParams)]

@@ -20,9 +20,9 @@ use crate::{
             page::{Asked, Page},
             wire::{self, Body, PathId, Query},
         },
-        auth::Caller,
         error::ApiError,
         openapi::settings,
+        principal::Caller,
     },
 };
 

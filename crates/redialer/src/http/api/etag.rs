@@ -7,13 +7,16 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::FromRequestParts,
-    http::{StatusCode, header, request::Parts},
+    http::{header, request::Parts},
     response::{IntoResponse, Response},
 };
 use redialer_core::{Id, Timestamp};
 use serde::Serialize;
 
-use crate::{app::App, http::error::ApiError};
+use crate::{
+    app::App,
+    http::error::{ApiError, changed},
+};
 
 /// An answer that says which version of a thing it shows.
 pub(crate) struct Tagged<T>(String, T);
@@ -59,13 +62,4 @@ impl IfMatch {
             Some(_) => Err(changed()),
         }
     }
-}
-
-/// 412: somebody else was faster.
-pub(crate) fn changed() -> ApiError {
-    ApiError::new(
-        StatusCode::PRECONDITION_FAILED,
-        "changed",
-        "It was changed since you read it: read it again and decide anew.",
-    )
 }

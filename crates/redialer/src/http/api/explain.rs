@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 use crate::{
     actions::callbacks,
     app::App,
-    http::{api::wire::PathId, auth::Caller, error::ApiError},
+    http::{api::wire::PathId, error::ApiError, principal::Caller},
 };
 
 /// Why a callback is when it is.

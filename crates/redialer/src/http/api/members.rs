@@ -15,9 +15,9 @@ use crate::{
             page::{Asked, ListQuery, Page},
             wire::{Body, PathId, Query},
         },
-        auth::Caller,
         error::ApiError,
         openapi::settings,
+        principal::Caller,
     },
 };
 

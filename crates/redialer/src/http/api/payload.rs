@@ -15,9 +15,9 @@ use crate::{
     app::App,
     http::{
         api::{page::Page, wire::PathId},
-        auth::Caller,
         error::ApiError,
         openapi::settings,
+        principal::Caller,
     },
 };
 

@@ -15,8 +15,8 @@ use crate::{
             page::{Asked, Page},
             wire::{self, Body, PathId, Query},
         },
-        auth::Caller,
         error::ApiError,
+        principal::Caller,
     },
 };
 

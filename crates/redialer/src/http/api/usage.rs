@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    http::{auth::Caller, error::ApiError},
+    http::{error::ApiError, principal::Caller},
 };
 
 /// Quota and use of a tenant, or of the one workspace a key opens.

@@ -23,9 +23,9 @@ use crate::{
             page::{Asked, ListQuery, Page},
             wire::{self, Body, PathId, Query},
         },
-        auth::Caller,
         error::ApiError,
         openapi::settings,
+        principal::Caller,
     },
 };
 

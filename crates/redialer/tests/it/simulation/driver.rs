@@ -24,8 +24,9 @@ use redialer::{
     app::App,
     clock::Hands,
     flow::{
-        dispatch::{self, Ready},
-        due, housekeeping, ingest, reconcile, sweep,
+        backfill,
+        dial::{self, Ready},
+        due, ingest, maintenance, reconcile,
     },
 };
 use redialer_core::{
@@ -653,14 +654,14 @@ impl Simulation {
             }
             4 if !self.shared.has(Bug::NeverSweep) => {
                 let swept = async move {
-                    let _whatever = sweep::round(&app).await;
+                    let _whatever = backfill::round(&app).await;
                     Done::Nothing
                 };
                 self.begin(n, "sweep", vec![], swept).await;
             }
             _ => {
                 let kept = async move {
-                    let _whatever = housekeeping::round(&app).await;
+                    let _whatever = maintenance::round(&app).await;
                     // Both believe that they own everything: correctness may not rest on leases.
                     app.buckets.send_replace(Buckets::all());
                     Done::Nothing
@@ -731,7 +732,7 @@ impl Simulation {
                     let app = self.app(op.replica);
                     let label = format!("send {}", ready.intent().id());
                     let sent = async move {
-                        dispatch::send(&app, ready).await;
+                        dial::send(&app, ready).await;
                         Done::Nothing
                     };
                     Box::pin(self.begin(op.replica, &label, vec![], sent)).await;
@@ -818,8 +819,8 @@ async fn dial(app: Arc<App>) -> Done {
     if due::read(&app).await.is_err() {
         return Done::Nothing;
     }
-    for (workspace, rows) in dispatch::lanes(&app, app.clock.now()) {
-        if let Ok(intents) = dispatch::prepare(&app, workspace, &rows).await {
+    for (workspace, rows) in dial::lanes(&app, app.clock.now()) {
+        if let Ok(intents) = dial::prepare(&app, workspace, &rows).await {
             sending.extend(intents);
         }
     }

@@ -19,7 +19,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{app::App, clock::Deadline, http::framing::Framing};
+use crate::{app::App, clock::Deadline, http::connection::framing::Framing};
 
 /// The write deadline while the program drains.
 const DRAINING: Duration = Duration::from_secs(2);

@@ -12,7 +12,7 @@ use redialer_store::{Intent, Point, StoreError};
 
 use crate::{
     app::App,
-    flow::dispatch::{INTENT_SLACK, Ready},
+    flow::dial::{INTENT_SLACK, Ready},
 };
 
 /// One request, and what its answer means on disk. What could not be recorded is unknown, and asked about.

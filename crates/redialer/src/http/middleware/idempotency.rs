@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     app::App,
-    http::{auth::Caller, error::ApiError},
+    http::{error::ApiError, principal::Caller},
 };
 
 const NAME: &str = "idempotency-key";

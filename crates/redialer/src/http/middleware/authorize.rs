@@ -3,7 +3,7 @@
 //! Invariants: a key is looked up anew for each request, so that one that was revoked opens nothing from then on; a key
 //! learns nothing of a route it has no scope for but that it lacks it. Pacing is per key, on each replica.
 
-use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -11,77 +11,23 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use governor::{
-    Quota, RateLimiter,
-    clock::{Clock as _, DefaultClock},
-    middleware::StateInformationMiddleware,
-    state::keyed::DashMapStateStore,
-};
-use redialer_core::{
-    Id,
-    access::{Principal, Who},
-    id,
-};
+use redialer_core::access::{Principal, Who};
 use redialer_store::{Actor, KeyRow};
 
 use crate::{
     app::App,
     http::{
-        auth::{Caller, refused},
         error::{ApiError, RequestId},
-        requests, routes,
+        middleware::requests,
+        peer::Peer,
+        principal::{Caller, refused},
+        routes,
     },
 };
 
 /// How long a request beyond the key's pace waits for its refusal, at least and at most: at random, so that clients
 /// that ask again at once do not come back together.
 const REFUSAL_DELAY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_millis(600));
-
-/// The address of the client that sent a request.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) IpAddr);
-
-/// How often each key may ask. Keys that are unknown are not counted: there are as many counts as keys in use.
-pub struct Pace {
-    limiter:
-        RateLimiter<Id<id::Key>, DashMapStateStore<Id<id::Key>>, DefaultClock, StateInformationMiddleware>,
-    burst: u32,
-}
-
-/// What is left of a key's allowance.
-struct Left {
-    remaining: u32,
-    reset_secs: u64,
-}
-
-impl Pace {
-    /// So many requests a second, and twice as many at once.
-    pub fn new(per_second: u32) -> Self {
-        let rate = NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN);
-        let burst = rate.saturating_add(rate.get());
-        let quota = Quota::per_second(rate).allow_burst(burst);
-        let limiter = RateLimiter::dashmap(quota).with_middleware::<StateInformationMiddleware>();
-        Self { limiter, burst: burst.get() }
-    }
-
-    /// Counts a request; how many seconds to wait if it is one too many.
-    fn count(&self, key: Id<id::Key>) -> Result<Left, u64> {
-        match self.limiter.check_key(&key) {
-            Ok(state) => {
-                let remaining = state.remaining_burst_capacity();
-                let used = u64::from(self.burst.saturating_sub(remaining));
-                let rate = u64::from(self.burst / 2).max(1);
-                Ok(Left { remaining, reset_secs: used.div_ceil(rate) })
-            }
-            Err(not_until) => Err(not_until.wait_time_from(self.limiter.clock().now()).as_secs() + 1),
-        }
-    }
-
-    /// Forgets keys that have their whole allowance again.
-    pub fn tidy(&self) {
-        self.limiter.retain_recent();
-    }
-}
 
 /// Lets a request through to its handler.
 pub(crate) async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
@@ -115,7 +61,7 @@ async fn admitted(app: Arc<App>, mut request: Request, next: Next) -> Response {
         Err(error) => error.into_response(),
     };
     let headers = response.headers_mut();
-    headers.insert("ratelimit-limit", app.pace.burst.into());
+    headers.insert("ratelimit-limit", app.pace.burst().into());
     headers.insert("ratelimit-remaining", left.remaining.into());
     headers.insert("ratelimit-reset", left.reset_secs.into());
     response
@@ -189,7 +135,7 @@ async fn too_often(app: &App, wait: u64) -> Response {
     let mut response = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).into_response();
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, wait.into());
-    headers.insert("ratelimit-limit", app.pace.burst.into());
+    headers.insert("ratelimit-limit", app.pace.burst().into());
     headers.insert("ratelimit-remaining", HeaderValue::from_static("0"));
     headers.insert("ratelimit-reset", wait.into());
     response

@@ -8,7 +8,7 @@ use redialer_core::{
 };
 use redialer_store::{Buckets, StoreError};
 
-use crate::{app::App, flow::refusals, state::locked};
+use crate::{app::App, flow::rejected_webhooks, state::locked};
 
 /// Parts of a deleted workspace that are taken away in one round.
 const STEPS_A_ROUND: usize = 20;
@@ -55,7 +55,7 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
             tracing::warn!(n, "{n} lapsed claims were taken up");
         }
     }
-    refusals::tell(app).await;
+    rejected_webhooks::tell(app).await;
     alarm(app).await?;
     clear_away(app).await?;
     release_quota(app).await?;

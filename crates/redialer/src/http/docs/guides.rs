@@ -17,13 +17,13 @@ use crate::http::error::ApiError;
 
 /// The guides in reading order: where, what, and its text.
 const GUIDES: [(&str, &str, &str); 7] = [
-    ("concepts", "The five nouns", include_str!("../../../../docs/concepts.md")),
-    ("rest", "REST v1", include_str!("../../../../docs/api.md")),
-    ("when", "When they meant", include_str!("../../../../docs/when.md")),
+    ("concepts", "The five nouns", include_str!("../../../../../docs/concepts.md")),
+    ("rest", "REST v1", include_str!("../../../../../docs/api.md")),
+    ("when", "When they meant", include_str!("../../../../../docs/when.md")),
     redialer_providers::GUIDES[0],
-    ("configuration", "Configuration", include_str!("../../../../docs/configuration.md")),
-    ("operations", "Running it", include_str!("../../../../docs/operations.md")),
-    ("simulator", "The simulator", include_str!("../../../../docs/simulator.md")),
+    ("configuration", "Configuration", include_str!("../../../../../docs/configuration.md")),
+    ("operations", "Running it", include_str!("../../../../../docs/operations.md")),
+    ("simulator", "The simulator", include_str!("../../../../../docs/simulator.md")),
 ];
 /// Pages run no script and load nothing.
 const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";

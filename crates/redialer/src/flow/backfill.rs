@@ -2,15 +2,11 @@
 //!
 //! Invariants (I11, I31): what is found enters the same inbox as webhooks do; how far a workspace was swept moves
 //! on only once a list was read to its end and all that it showed is there. A sweep that is broken off, by its share of
-//! a round or by the provider, goes on where it was ([`Sweeps`]). The provider's lists are read one page at a time and
+//! a round or by the provider, goes on where it was ([`crate::state::backfill_progress`]). The provider's lists are read one page at a time and
 //! no faster than it allows. A workspace that was restored from a backup dials only after two complete sweeps, the first
 //! no earlier than the provider's lists can be believed; calls are then taken up oldest first.
 
-use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use redialer_core::{
     Id, Secret, Timestamp,
@@ -31,7 +27,7 @@ use crate::{
         ingest::{self, Origin},
         reconcile::enter_inbox,
     },
-    state::locked,
+    state::backfill_progress::Progress,
 };
 
 /// The interval between two rounds.
@@ -47,36 +43,6 @@ const PAGES: usize = 50;
 const MAX_FAILURES: u32 = 5;
 /// Two sweeps overlap: the provider's lists lag behind.
 const OVERLAP_MINUTES: i64 = 30;
-
-/// Interrupted sweeps and where they continue. After a restart they begin from the start.
-#[derive(Default)]
-pub struct Sweeps(Mutex<HashMap<Id<id::Workspace>, Progress>>);
-
-/// How far a sweep has come.
-struct Progress {
-    /// When it began: everything that ended before is in it.
-    began: Timestamp,
-    /// From when on calls count.
-    since: Timestamp,
-    /// The epoch that it is for.
-    epoch: i64,
-    /// Lists that are not read to their end, each with the key of its next page.
-    lists: VecDeque<(Channel, Option<String>)>,
-    /// Calls to take up, newest first.
-    unheard: Vec<(Channel, String)>,
-    /// How often the next of them could not be read.
-    failures: u32,
-}
-
-impl Sweeps {
-    fn take(&self, workspace: Id<id::Workspace>, epoch: i64) -> Option<Progress> {
-        locked(&self.0).remove(&workspace).filter(|progress| progress.epoch == epoch)
-    }
-
-    fn keep(&self, workspace: Id<id::Workspace>, progress: Progress) {
-        locked(&self.0).insert(workspace, progress);
-    }
-}
 
 /// Sweeps the workspaces whose turn it is, and asks for overdue analyses.
 pub async fn round(app: &Arc<App>) -> Result<(), StoreError> {

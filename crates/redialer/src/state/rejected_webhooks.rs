@@ -5,10 +5,10 @@
 
 use std::{collections::HashMap, sync::Mutex};
 
-use redialer_core::{Id, decide::Notice, id};
+use redialer_core::{Id, chance::Chance, decide::Notice, id};
 use redialer_store::{Refused, SlugOwner};
 
-use crate::{app::App, state::locked};
+use crate::{clock::Clock, state::locked};
 
 /// The next line of the same kind comes no sooner.
 const EVERY_MS: i64 = 60_000;
@@ -39,9 +39,9 @@ impl Refusals {
         counts.entry(key).or_insert(new).n += 1;
     }
 
-    /// What is to be told now.
-    fn due(&self, app: &App) -> Vec<Refused> {
-        let now = app.clock.real_ms();
+    /// What is to be written now.
+    pub(crate) fn due(&self, clock: &Clock, chance: &Chance) -> Vec<Refused> {
+        let now = clock.real_ms();
         let mut counts = locked(&self.0);
         counts.retain(|_, c| c.n > 0 || c.told_ms.is_some_and(|told| now - told < EVERY_MS));
         let is_due = |c: &Count| c.n > 0 && c.told_ms.is_none_or(|told| now - told >= EVERY_MS);
@@ -51,7 +51,7 @@ impl Refusals {
             .map(|((agent, why), c)| {
                 c.told_ms = Some(now);
                 Refused {
-                    id: Id::new(app.clock.now(), &app.chance),
+                    id: Id::new(clock.now(), chance),
                     tenant: c.tenant,
                     workspace: c.workspace,
                     agent: *agent,
@@ -60,17 +60,6 @@ impl Refusals {
                 }
             })
             .collect()
-    }
-}
-
-/// Tells what was counted; what cannot be told is told of never: it is no promise.
-pub async fn tell(app: &App) {
-    let due = app.refusals.due(app);
-    if due.is_empty() {
-        return;
-    }
-    if let Err(error) = app.store.tell_refused(&due, app.clock.now()).await {
-        tracing::warn!(%error, n = due.len(), "refused webhooks could not be told of");
     }
 }
 

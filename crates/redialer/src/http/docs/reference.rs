@@ -6,7 +6,7 @@ use askama::Template;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use crate::http::{guides, openapi};
+use crate::http::{docs::guides, openapi};
 
 #[derive(Template)]
 #[template(path = "api.html")]

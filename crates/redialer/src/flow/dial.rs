@@ -5,7 +5,7 @@
 //! request's deadline. An answer that is not clear becomes `unconfirmed` and is [`crate::flow::reconcile`]'s business.
 //! What is claimed, intended and answered at the same time shares a commit (`store/src/dispatch/writer.rs`).
 
-mod lane;
+mod batch;
 mod send;
 
 use std::{sync::Arc, time::Duration};
@@ -15,14 +15,14 @@ use redialer_kek::KeyError;
 use redialer_providers::ReadFailure;
 use redialer_store::{Desk, DueRow, Intent, Point, StoreError, WorkspaceRow};
 
-use self::lane::Lane;
+use self::batch::Lane;
 pub use send::send;
 
 use crate::{
     app::App,
     clock::Mark,
-    flow::{account, permits::Permit},
-    state::due_queue::DueByWorkspace,
+    flow::account,
+    state::{dial_permits::Permit, due_queue::DueByWorkspace},
 };
 
 const POLL: Duration = Duration::from_secs(1);

@@ -20,7 +20,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     app::App,
-    flow::{account, dispatch::INTENT_SLACK},
+    flow::{account, dial::INTENT_SLACK},
 };
 
 /// The outcome of a callback that was missed and rescheduled.

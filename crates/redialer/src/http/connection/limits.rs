@@ -20,7 +20,10 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 
-use crate::{config::Config, http::proxies::Proxies, state::locked};
+use crate::{
+    config::{Config, Proxies},
+    state::locked,
+};
 
 /// How long a new connection waits for others to close.
 const MAKING_ROOM: Duration = Duration::from_millis(250);

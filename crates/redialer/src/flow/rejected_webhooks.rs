@@ -1,0 +1,14 @@
+//! Writes the counts of rejected webhooks into the activity feed.
+
+use crate::app::App;
+
+/// Tells what was counted; what cannot be told is told of never: it is no promise.
+pub async fn tell(app: &App) {
+    let due = app.refusals.due(&app.clock, &app.chance);
+    if due.is_empty() {
+        return;
+    }
+    if let Err(error) = app.store.tell_refused(&due, app.clock.now()).await {
+        tracing::warn!(%error, n = due.len(), "refused webhooks could not be told of");
+    }
+}
