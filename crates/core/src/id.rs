@@ -42,7 +42,7 @@ nouns! {
     /// An API key of ours.
     Key = "key_",
     /// One privileged act, by its number in the tenant's book.
-    Act = "au_",
+    AuditEvent = "au_",
     /// A person who may sign in.
     Member = "mb_",
     /// One line of the feed about what did not go the usual way.

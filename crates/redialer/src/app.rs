@@ -10,15 +10,16 @@ use std::{
 
 use redialer_core::{Timestamp, chance::Chance};
 use redialer_providers::{Provider, Providers};
-use redialer_store::{Buckets, Inbox, Ledger, Store, StoreError, WorkspaceRow};
+use redialer_store::{Buckets, DispatchWriter, Inbox, Store, StoreError, WorkspaceRow};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
     clock::Clock,
     config::Config,
     state::{
-        api_rate::Pace, backfill_progress::Sweeps, dial_permits::Permits, dial_rate::Pacer,
-        due_queue::DueQueue, event_queue::EventQueue, key_outages::Outages, rejected_webhooks::Refusals,
+        api_rate::ApiRateLimiter, backfill_progress::Sweeps, dial_permits::Permits,
+        dial_rate::DialRateLimiter, due_queue::DueQueue, event_queue::EventQueue, key_outages::Outages,
+        rejected_webhooks::RejectedWebhooks,
     },
 };
 
@@ -34,7 +35,7 @@ pub struct App {
     /// The way into the inbox.
     pub inbox: Inbox,
     /// The way to write what dialling writes.
-    pub ledger: Ledger,
+    pub dispatch_writer: DispatchWriter,
     /// Its clocks.
     pub clock: Clock,
     /// Its randomness.
@@ -42,7 +43,7 @@ pub struct App {
     /// Whom it may ask and dial through.
     pub providers: Providers,
     /// How fast each workspace may dial.
-    pub pacer: Pacer,
+    pub dial_rate: DialRateLimiter,
     /// Dials that may be under way at once.
     pub dials: Arc<Permits>,
     /// When the key service was away.
@@ -56,7 +57,7 @@ pub struct App {
     /// API requests that may still be worked on at once.
     pub api_requests: Arc<Semaphore>,
     /// How often each API key may ask.
-    pub pace: Pace,
+    pub api_rate: ApiRateLimiter,
     /// The name this replica leases buckets under.
     pub replica: String,
     /// The buckets it works on.
@@ -70,7 +71,7 @@ pub struct App {
     /// Something new is due, or may be dialled now.
     pub due_bell: Notify,
     /// Webhooks that were turned away.
-    pub refusals: Refusals,
+    pub rejected_webhooks: RejectedWebhooks,
     /// What was stuck when we last looked.
     pub alarms: Mutex<Alarms>,
     draining: AtomicBool,
@@ -82,7 +83,7 @@ impl App {
     pub fn new(
         config: Config,
         store: Store,
-        (inbox, ledger): (Inbox, Ledger),
+        (inbox, dispatch_writer): (Inbox, DispatchWriter),
         clock: Clock,
         chance: Chance,
         providers: Providers,
@@ -91,31 +92,31 @@ impl App {
         let started_at = clock.now();
         let replica = chance.token::<10>();
         let api_requests = Arc::new(Semaphore::new(config.max_api_requests));
-        let pace = Pace::new(config.api_requests_per_second);
+        let api_rate = ApiRateLimiter::new(config.api_requests_per_second);
         let dials = Arc::new(Permits::new(config.max_dials));
         Arc::new(Self {
             config,
             store,
             inbox,
-            ledger,
+            dispatch_writer,
             clock,
             chance,
             providers,
-            pacer: Pacer::default(),
+            dial_rate: DialRateLimiter::default(),
             dials,
             key_outages: Outages::default(),
             sweeps: Sweeps::default(),
             started_at,
             waiting_bytes: Arc::default(),
             api_requests,
-            pace,
+            api_rate,
             replica,
             buckets: watch::Sender::new(buckets),
             due: DueQueue::default(),
             events: EventQueue::default(),
             inbox_bell: Notify::new(),
             due_bell: Notify::new(),
-            refusals: Refusals::default(),
+            rejected_webhooks: RejectedWebhooks::default(),
             alarms: Mutex::default(),
             draining: AtomicBool::new(false),
             drain_bell: Notify::new(),

@@ -41,12 +41,12 @@ pub struct Clock {
 enum Source {
     Machine,
     /// Moved by a test; nothing waits for it to move.
-    Hands(Hands),
+    ManualClock(ManualClock),
 }
 
 /// The two clocks of a machine as a test sets them, in milliseconds.
 #[derive(Clone)]
-pub struct Hands {
+pub struct ManualClock {
     /// What it calls the time since 1970; may be wrong, and may jump.
     pub wall: Arc<AtomicI64>,
     /// What never jumps.
@@ -138,16 +138,16 @@ impl Clock {
     }
 
     /// A clock that somebody else moves.
-    pub fn by_hand(hands: Hands) -> Self {
+    pub fn by_hand(hands: ManualClock) -> Self {
         let ms = hands.wall.load(Ordering::Relaxed);
-        Self::of(Source::Hands(hands), ms, 1)
+        Self::of(Source::ManualClock(hands), ms, 1)
     }
 
     fn of(source: Source, ms: i64, speed: u32) -> Self {
         let anchor = ClockRow { real_ms: ms, virtual_ms: ms, speed: i64::from(speed) };
         let steady_ms = match &source {
             Source::Machine => 0,
-            Source::Hands(hands) => hands.steady.load(Ordering::Relaxed),
+            Source::ManualClock(hands) => hands.steady.load(Ordering::Relaxed),
         };
         let real = Real { shown: Shown { ms, steady_ms }, server: None };
         Self { source, born: machine().0, real: Mutex::new(real), anchor: Mutex::new(anchor) }
@@ -264,7 +264,7 @@ impl Clock {
 
     fn both_ms(&self) -> (i64, i64) {
         match &self.source {
-            Source::Hands(hands) => {
+            Source::ManualClock(hands) => {
                 (hands.steady.load(Ordering::Relaxed), hands.wall.load(Ordering::Relaxed))
             }
             Source::Machine => {
@@ -334,7 +334,7 @@ mod tests {
     #[test]
     fn a_stored_clock_is_taken_up_unless_real_time_has_overtaken_it() {
         let (wall, steady) = (Arc::new(AtomicI64::new(2_000)), Arc::new(AtomicI64::new(0)));
-        let clock = || Clock::by_hand(Hands { wall: Arc::clone(&wall), steady: Arc::clone(&steady) });
+        let clock = || Clock::by_hand(ManualClock { wall: Arc::clone(&wall), steady: Arc::clone(&steady) });
         let row = |real_ms, virtual_ms, speed| ClockRow { real_ms, virtual_ms, speed };
         assert_eq!(clock().take_up(None), row(2_000, 2_000, 1));
         assert_eq!(clock().take_up(Some(row(1_000, 5_000, 60))), row(1_000, 5_000, 60));
@@ -352,7 +352,7 @@ mod tests {
     #[test]
     fn a_suspended_machine_knows_that_it_slept() {
         let (wall, steady) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicI64::new(0)));
-        let clock = Clock::by_hand(Hands { wall: Arc::clone(&wall), steady: Arc::clone(&steady) });
+        let clock = Clock::by_hand(ManualClock { wall: Arc::clone(&wall), steady: Arc::clone(&steady) });
         let mark = clock.mark();
         wall.store(90_000, Ordering::Relaxed);
         assert_eq!(clock.since(mark), Duration::from_secs(90));
@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn a_clock_that_was_set_back_goes_on_at_half_speed_until_its_source_has_caught_up() {
         let (wall, steady) = (Arc::new(AtomicI64::new(10_000)), Arc::new(AtomicI64::new(0)));
-        let clock = Clock::by_hand(Hands { wall: Arc::clone(&wall), steady: Arc::clone(&steady) });
+        let clock = Clock::by_hand(ManualClock { wall: Arc::clone(&wall), steady: Arc::clone(&steady) });
         let after = |wall_ms, steady_ms| {
             wall.store(wall_ms, Ordering::Relaxed);
             steady.store(steady_ms, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use redialer_core::{Id, id};
 
 use crate::{
     Actor, Store, StoreError, TenantKey,
-    db::{Lane, tenant_conn::Scope},
+    db::{Lane, tenant_conn::TenantConn},
 };
 
 /// The store as one tenant sees it, or one of its workspaces: the rows of others do not exist.
@@ -77,8 +77,8 @@ impl TenantStore {
     }
 
     /// The database as this tenant sees it.
-    pub(crate) const fn db(&self) -> Scope<'_> {
-        Scope::of(&self.store.db, self.rows, self.lane)
+    pub(crate) const fn db(&self) -> TenantConn<'_> {
+        TenantConn::of(&self.store.db, self.rows, self.lane)
     }
 
     /// Whether it is for test callbacks.

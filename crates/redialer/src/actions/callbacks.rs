@@ -13,8 +13,8 @@ use redialer_core::{
     time::{Zone, ZoneSource},
 };
 use redialer_store::{
-    AgentRow, CallbackRow, Desk, ManualPlan, NotNow, NotWritten, Secrets, StoreError, TenantKey, TenantStore,
-    WorkspaceRow,
+    AgentRow, CallbackRow, NewManualCallback, NotNow, NotWritten, Secrets, StoreError, TenantKey,
+    TenantStore, WorkspaceContext, WorkspaceRow,
 };
 
 use crate::app::App;
@@ -116,7 +116,7 @@ pub async fn schedule(
     by_hand: ByHand,
 ) -> Result<Id<id::Callback>, NotScheduled> {
     let tenant = workspace.tenant;
-    let desk = app.store.desk(tenant, workspace.id, app.clock.real_ms()).await?;
+    let context = app.store.workspace_context(tenant, workspace.id, app.clock.real_ms()).await?;
     let key = store.open_key().await?;
     let person_ix = key.index(by_hand.to.e164());
     let policy = agent.settings(&workspace.settings).policy(&workspace.number_countries);
@@ -126,7 +126,7 @@ pub async fn schedule(
         return Err(NotScheduled::OutOfRange);
     }
     if !store.is_for_tests() {
-        check_numbers(&by_hand, &desk, &policy, &key)?;
+        check_numbers(&by_hand, &context, &policy, &key)?;
     }
     let secrets = Secrets {
         to: by_hand.to.e164().to_owned(),
@@ -137,7 +137,7 @@ pub async fn schedule(
         ..Secrets::default()
     };
     let id = Id::new(now, &app.chance);
-    let plan = ManualPlan {
+    let plan = NewManualCallback {
         id,
         workspace: workspace.id,
         agent: agent.id,
@@ -164,15 +164,15 @@ fn promise_scope(policy: &Policy, agent: Id<id::Agent>) -> Option<Id<id::Agent>>
 /// Whether the numbers are ones that may be dialed, and dialed from.
 fn check_numbers(
     by_hand: &ByHand,
-    desk: &Desk,
+    context: &WorkspaceContext,
     policy: &Policy,
     key: &TenantKey,
 ) -> Result<(), NotScheduled> {
-    let is_own = |number: &Phone| desk.is_own_number(&key.index(number.e164()));
+    let is_own = |number: &Phone| context.is_own_number(&key.index(number.e164()));
     if !decide::may_be_dialed(&by_hand.to, by_hand.from.as_ref(), is_own) {
         return Err(NotScheduled::Note(Note::OwnNumber));
     }
-    let missing = &desk.workspace.missing_permissions;
+    let missing = &context.workspace.missing_permissions;
     let knows_numbers = !missing.iter().any(|p| p == Permission::Numbers.as_str());
     if knows_numbers && by_hand.from.as_ref().is_some_and(|from| !is_own(from)) {
         return Err(NotScheduled::ForeignNumber);
@@ -239,7 +239,7 @@ pub async fn force_anew(
         return Err(NotScheduled::Fuse);
     }
     let (id, secrets) = (Id::new(now, &app.chance), row.secrets(&key)?);
-    let plan = ManualPlan {
+    let plan = NewManualCallback {
         id,
         workspace: row.workspace,
         agent: row.agent,

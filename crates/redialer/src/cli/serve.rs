@@ -4,7 +4,7 @@ use std::{fs::File, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use redialer_providers::{Providers, http::Clients};
-use redialer_store::{Buckets, Inbox, Ledger, Store};
+use redialer_store::{Buckets, DispatchWriter, Inbox, Store};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::{
     net::TcpListener,
@@ -140,9 +140,10 @@ impl Running {
         };
         let listeners = Listeners { public: listener, metrics: metrics_listener };
         let (inbox, inbox_writer) = Inbox::start(store.clone());
-        let (ledger, ledger_writer) = Ledger::start(store.clone());
+        let (dispatch_writer, ledger_writer) = DispatchWriter::start(store.clone());
         let buckets = if store.is_shared() { Buckets::default() } else { Buckets::all() };
-        let app = App::new(config, store.clone(), (inbox, ledger), clock, chance, providers, buckets);
+        let app =
+            App::new(config, store.clone(), (inbox, dispatch_writer), clock, chance, providers, buckets);
         if !store.is_shared() {
             // One process owns this file: whatever was claimed, its claimer is gone.
             for range in app.ranges() {

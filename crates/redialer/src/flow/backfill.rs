@@ -18,7 +18,7 @@ use redialer_core::{
     timing::SWEEP_EVERY_MINUTES,
 };
 use redialer_providers::{CallQuery, Page, ReadError, ReadFailure, Record};
-use redialer_store::{CheckRow, Epoch, StoreError, SweepRow, WorkspaceRow};
+use redialer_store::{BackfillRow, MissingAnalysis, RestoreGeneration, StoreError, WorkspaceRow};
 
 use crate::{
     app::App,
@@ -78,7 +78,11 @@ enum Stopped {
     Store(#[from] StoreError),
 }
 
-async fn workspace(app: &Arc<App>, row: &SweepRow, epoch: Option<Epoch>) -> Result<(), Stopped> {
+async fn workspace(
+    app: &Arc<App>,
+    row: &BackfillRow,
+    epoch: Option<RestoreGeneration>,
+) -> Result<(), Stopped> {
     let waiting = epoch.filter(|e| e.epoch > row.epoch);
     let now = app.clock.now();
     let known_to = waiting.map_or(row.swept_to, |epoch| epoch.backup_at.min(row.swept_to));
@@ -110,7 +114,7 @@ async fn workspace(app: &Arc<App>, row: &SweepRow, epoch: Option<Epoch>) -> Resu
 /// One round's share of a sweep; whether it is complete.
 async fn go_on(
     app: &Arc<App>,
-    row: &SweepRow,
+    row: &BackfillRow,
     restored: bool,
     progress: &mut Progress,
 ) -> Result<bool, Stopped> {
@@ -133,7 +137,12 @@ async fn go_on(
 }
 
 /// A complete sweep of a restored workspace: the second one that counts lets it dial.
-async fn enter_epoch(app: &App, row: &SweepRow, epoch: Epoch, began: Timestamp) -> Result<(), StoreError> {
+async fn enter_epoch(
+    app: &App,
+    row: &BackfillRow,
+    epoch: RestoreGeneration,
+    began: Timestamp,
+) -> Result<(), StoreError> {
     match decide::after_restore_sweep(epoch.began_at, row.swept_once_at, began) {
         RestoreSweep::TooEarly { again_at } => app.store.sweep_again(row.id, again_at).await,
         RestoreSweep::First { again_at } => {
@@ -149,7 +158,7 @@ async fn enter_epoch(app: &App, row: &SweepRow, epoch: Epoch, began: Timestamp) 
 
 struct Sweep<'a> {
     app: &'a Arc<App>,
-    row: &'a SweepRow,
+    row: &'a BackfillRow,
     workspace: WorkspaceRow,
     api_key: Secret<String>,
     /// The provider's ids of the agents that we hear.
@@ -159,12 +168,12 @@ struct Sweep<'a> {
 }
 
 impl<'a> Sweep<'a> {
-    async fn open(app: &'a Arc<App>, row: &'a SweepRow, restored: bool) -> Result<Self, StoreError> {
+    async fn open(app: &'a Arc<App>, row: &'a BackfillRow, restored: bool) -> Result<Self, StoreError> {
         let key = app.store.open_key(row.tenant).await?;
         let workspace = app.store.of(row.tenant).workspace(row.id).await?;
         let api_key = workspace.api_key(&key)?;
-        let desk = app.store.desk(row.tenant, row.id, app.clock.real_ms()).await?;
-        let heard = desk.heard(app.store.limits_of(desk.plan));
+        let context = app.store.workspace_context(row.tenant, row.id, app.clock.real_ms()).await?;
+        let heard = context.heard(app.store.limits_of(context.plan));
         let agents = heard.map(|agent| agent.provider_agent_id.clone()).collect();
         Ok(Self { app, row, workspace, api_key, agents, restored })
     }
@@ -237,7 +246,7 @@ impl<'a> Sweep<'a> {
 }
 
 /// A call that ended long ago and was not analysed, as far as we heard: perhaps it was.
-async fn analysis(app: &Arc<App>, check: &CheckRow) -> Result<(), Stopped> {
+async fn analysis(app: &Arc<App>, check: &MissingAnalysis) -> Result<(), Stopped> {
     let key = app.store.open_key(check.tenant).await?;
     let workspace = app.store.of(check.tenant).workspace(check.workspace).await?;
     let api_key = workspace.api_key(&key)?;
@@ -260,9 +269,9 @@ async fn take_up(
     };
     let Some(agent_id) = record.agent else { return Ok(false) };
     let agent = app.store.of(tenant).agent_by_provider_id(workspace, &agent_id).await?;
-    let desk = app.store.desk(tenant, workspace, app.clock.real_ms()).await?;
+    let context = app.store.workspace_context(tenant, workspace, app.clock.real_ms()).await?;
     // Otherwise its webhook would be turned away as well.
-    let Some(agent) = agent.filter(|a| desk.hears(a.id, app.store.limits_of(desk.plan))) else {
+    let Some(agent) = agent.filter(|a| context.hears(a.id, app.store.limits_of(context.plan))) else {
         return Ok(false);
     };
     // Not the key that the sweep began with: it may have taken minutes since.

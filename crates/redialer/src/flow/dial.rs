@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use redialer_core::{Id, Secret, Timestamp, agent::Channel, decide, id, timing::throttled_for};
 use redialer_kek::KeyError;
 use redialer_providers::ReadFailure;
-use redialer_store::{Desk, DueRow, Intent, Point, StoreError, WorkspaceRow};
+use redialer_store::{DueRow, Intent, Point, StoreError, WorkspaceContext, WorkspaceRow};
 
 use self::batch::Lane;
 pub use send::send;
@@ -53,7 +53,7 @@ fn round(app: &Arc<App>) -> Duration {
     let lanes = lanes(app, now);
     let mut wait = if lanes.is_empty() { POLL } else { POLL_BEHIND };
     for (workspace, rows) in lanes {
-        if app.pacer.enter(workspace) {
+        if app.dial_rate.enter(workspace) {
             // One slow account must not hold up the others.
             tokio::spawn(lane(Arc::clone(app), workspace, rows));
         }
@@ -70,7 +70,7 @@ pub fn lanes(app: &App, now: Timestamp) -> DueByWorkspace {
     // At normal speed what we hold back is late by the clock anyway.
     if app.clock.speed() > 1 {
         for row in lanes.values().flatten() {
-            app.pacer.seen_due(row.id, now, app.clock.steady());
+            app.dial_rate.seen_due(row.id, now, app.clock.steady());
         }
     }
     lanes
@@ -93,11 +93,11 @@ async fn lane(app: Arc<App>, workspace: Id<id::Workspace>, rows: Vec<DueRow>) {
     };
     // A workspace that its rate holds back waits for its next start: asked again at once, a backlog would keep a core
     // busy. Other reasons, such as permits, notify by themselves, and a round follows within `POLL_BEHIND`.
-    let next_start = app.pacer.next_start_in(workspace, app.clock.steady());
+    let next_start = app.dial_rate.next_start_in(workspace, app.clock.steady());
     if started == 0 && !next_start.is_zero() {
         app.clock.wait(next_start.min(POLL_BEHIND)).await;
     }
-    app.pacer.leave(workspace);
+    app.dial_rate.leave(workspace);
     if started > 0 || !next_start.is_zero() {
         app.due_bell.notify_one();
     }
@@ -123,7 +123,7 @@ async fn start(app: &Arc<App>, id: Id<id::Workspace>, rows: &[DueRow]) -> Result
 /// An intent on disk, and what its request needs beside it.
 pub struct Ready {
     intent: Intent,
-    desk: Arc<Desk>,
+    context: Arc<WorkspaceContext>,
     api_key: Secret<String>,
     /// Before its lease was reckoned.
     begun: Mark,
@@ -143,19 +143,19 @@ pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Resul
     let mut rows = rows.to_vec();
     rows.sort_by_key(|row| row.test);
     let Some(first) = rows.first() else { return Ok(Vec::new()) };
-    let desk = app.store.desk(first.tenant, id, app.clock.real_ms()).await?;
-    if desk.workspace.paused.is_some() {
+    let context = app.store.workspace_context(first.tenant, id, app.clock.real_ms()).await?;
+    if context.workspace.paused.is_some() {
         return Ok(Vec::new());
     }
     // A claim is made only for a permit in hand: its lease must not run out while it waits for one.
     let mut permits = app.dials.take(id, rows.len());
-    let rate = desk.workspace.settings.calls_per_second;
-    let starts = app.pacer.take(id, rate, permits.len(), app.clock.steady());
+    let rate = context.workspace.settings.calls_per_second;
+    let starts = app.dial_rate.take(id, rate, permits.len(), app.clock.steady());
     permits.truncate(starts.n());
     if permits.is_empty() {
         return Ok(Vec::new());
     }
-    let prepared = claim_and_intend(app, &desk, &rows, permits).await?;
+    let prepared = claim_and_intend(app, &context, &rows, permits).await?;
     starts.used(prepared.claimed);
     Ok(prepared.ready)
 }
@@ -171,21 +171,21 @@ struct Prepared {
 /// Claims as many of the rows as there are permits and lines for, and writes their intents.
 async fn claim_and_intend(
     app: &App,
-    desk: &Arc<Desk>,
+    context: &Arc<WorkspaceContext>,
     rows: &[DueRow],
     permits: Vec<Permit>,
 ) -> Result<Prepared, StoreError> {
-    let chosen = choose(app, &desk.workspace, rows, permits.len()).await?;
+    let chosen = choose(app, &context.workspace, rows, permits.len()).await?;
     app.store.pass(Point::C1).await?;
     let lease = app.clock.real_ms() + CLAIM_LEASE_MS;
     // Without the key service nothing is claimed (I23).
-    let lane = Lane::open(app, Arc::clone(desk), lease).await.inspect_err(|error| {
+    let lane = Lane::open(app, Arc::clone(context), lease).await.inspect_err(|error| {
         if matches!(error, StoreError::Key(KeyError::Unavailable(_))) {
             app.key_outages.began(app.clock.now());
         }
     })?;
     app.key_outages.ended(app.clock.now());
-    let claims = app.ledger.claim(&chosen, &app.replica, app.clock.now(), lease).await?;
+    let claims = app.dispatch_writer.claim(&chosen, &app.replica, app.clock.now(), lease).await?;
     // Whatever was not claimed is somebody else's, or not due any more.
     app.due.remove(&chosen);
     app.store.pass(Point::C2).await?;
@@ -200,14 +200,14 @@ async fn claim_and_intend(
     }
     app.store.pass(Point::C3).await?;
     // A process that was frozen since the claim has lost it; what follows is guarded by the fence anyway.
-    let intents = app.ledger.begin(intended, &lane.key, &app.chance, app.clock.now()).await?;
+    let intents = app.dispatch_writer.begin(intended, &lane.key, &app.chance, app.clock.now()).await?;
     app.store.pass(Point::C5).await?;
     // Lines are counted only here, where nothing can fail any more, so that none has to be given back.
     let calls = intents.iter().filter(|intent| takes_a_line(intent.channel(), intent.test())).count();
-    app.pacer.use_lines(desk.workspace.id, u32::try_from(calls).unwrap_or(u32::MAX));
+    app.dial_rate.use_lines(context.workspace.id, u32::try_from(calls).unwrap_or(u32::MAX));
     let ready = |(intent, permit)| Ready {
         intent,
-        desk: Arc::clone(desk),
+        context: Arc::clone(context),
         api_key: lane.api_key.clone(),
         begun,
         _permit: permit,
@@ -241,7 +241,7 @@ async fn choose(
 /// Outbound lines that are free; unknown counts as enough, the provider will say.
 async fn lines(app: &App, workspace: &WorkspaceRow) -> Result<u32, StoreError> {
     let now = app.clock.steady();
-    if let Some(free) = app.pacer.lines(workspace.id, now) {
+    if let Some(free) = app.dial_rate.lines(workspace.id, now) {
         return Ok(free);
     }
     let key = app.store.open_key(workspace.tenant).await?;
@@ -252,20 +252,20 @@ async fn lines(app: &App, workspace: &WorkspaceRow) -> Result<u32, StoreError> {
     }
     match read {
         Ok(Some(free)) => {
-            app.pacer.set_lines(workspace.id, free, now);
+            app.dial_rate.set_lines(workspace.id, free, now);
             Ok(free)
         }
         Ok(None) => {
-            app.pacer.set_lines(workspace.id, u32::MAX, now);
+            app.dial_rate.set_lines(workspace.id, u32::MAX, now);
             Ok(u32::MAX)
         }
         Err(error) => match error.failure {
             ReadFailure::Forbidden { .. } => {
-                app.pacer.set_lines(workspace.id, u32::MAX, now);
+                app.dial_rate.set_lines(workspace.id, u32::MAX, now);
                 Ok(u32::MAX)
             }
             ReadFailure::Throttled { after_secs } => {
-                app.pacer.slow(workspace.id, now + throttled_for(after_secs));
+                app.dial_rate.slow(workspace.id, now + throttled_for(after_secs));
                 Ok(0)
             }
             ReadFailure::KeyRefused { .. } | ReadFailure::Payment { .. } => Ok(0),

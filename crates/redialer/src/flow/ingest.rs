@@ -27,7 +27,7 @@ use redialer_kek::KeyError;
 use redialer_providers::Content;
 use redialer_store::{EventRow, NewDelivery, PendingRow, StoreError, TenantKey, bucket_of};
 
-use self::batch::{Context, Contexts};
+use self::batch::{EventContext, EventContexts};
 use crate::{
     app::App,
     state::event_queue::{QueuedEvent, SHARE},
@@ -174,7 +174,7 @@ pub fn enqueue(app: &App, event: EventRow, parsed: Parsed, bytes: usize) {
 /// Reads recorded events that are not in memory from the database: a share of each workspace's, the longest-waiting
 /// first.
 async fn read_pending(app: &App) -> Result<(), StoreError> {
-    let mut contexts = Contexts::default();
+    let mut contexts = EventContexts::default();
     let limit = i64::try_from(SHARE).unwrap_or(i64::MAX);
     for range in app.ranges() {
         for workspace in app.store.workspaces_with_pending(range, app.clock.now()).await? {
@@ -188,7 +188,7 @@ async fn read_pending(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn take_up(app: &App, row: PendingRow, contexts: &mut Contexts) -> Result<(), StoreError> {
+async fn take_up(app: &App, row: PendingRow, contexts: &mut EventContexts) -> Result<(), StoreError> {
     let event = row.event;
     let opened = match contexts.get(app, &event).await {
         // Without the key service everything waits, and nothing is to blame for it (I23).
@@ -205,12 +205,12 @@ async fn take_up(app: &App, row: PendingRow, contexts: &mut Contexts) -> Result<
         }
         app.events.note_counted(event.id);
     }
-    let (body, context): (Vec<u8>, Arc<Context>) = match opened {
+    let (body, context): (Vec<u8>, Arc<EventContext>) = match opened {
         Ok(opened) => opened,
         Err(error) => return put_off(app, &event, &error.to_string()).await,
     };
-    let field = context.desk.callback_field(event.agent);
-    let provider = match app.provider(&context.desk.workspace, event.test) {
+    let field = context.workspace_context.callback_field(event.agent);
+    let provider = match app.provider(&context.workspace_context.workspace, event.test) {
         Ok(provider) => provider,
         Err(error) => return put_off(app, &event, &error.to_string()).await,
     };

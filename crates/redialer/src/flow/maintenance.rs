@@ -82,7 +82,7 @@ async fn release_quota(app: &App) -> Result<(), StoreError> {
 /// Takes away what was given up for longer than a day, a part a round; and what nobody can ask for again.
 async fn clear_away(app: &App) -> Result<(), StoreError> {
     let now = app.clock.now();
-    app.pace.tidy();
+    app.api_rate.tidy();
     app.store.forget_answers(plus(now, -minutes(24 * 60))).await?;
     app.store.forget_notices(plus(now, -minutes(NOTICES_MINUTES))).await?;
     app.store.prune_outbox(plus(now, -minutes(OUTBOX_MINUTES))).await?;

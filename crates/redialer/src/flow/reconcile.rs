@@ -16,7 +16,7 @@ use redialer_core::{
     time::{minutes, plus},
 };
 use redialer_providers::{CallQuery, DispatchQuery, Placement, Provider, Record};
-use redialer_store::{AskRow, Recorded, Seat, StoreError, TenantKey, WorkspaceRow};
+use redialer_store::{AgentContext, Recorded, StoreError, TenantKey, UnconfirmedDispatch, WorkspaceRow};
 
 use crate::{
     app::App,
@@ -54,7 +54,7 @@ struct Asking<'a> {
     api_key: &'a str,
 }
 
-async fn one(app: &App, ask: &mut AskRow) -> Result<(), StoreError> {
+async fn one(app: &App, ask: &mut UnconfirmedDispatch) -> Result<(), StoreError> {
     let key = app.store.open_key(ask.tenant).await?;
     let workspace = app.store.of(ask.tenant).workspace(ask.workspace).await?;
     let api_key = workspace.api_key(&key)?;
@@ -71,7 +71,7 @@ async fn one(app: &App, ask: &mut AskRow) -> Result<(), StoreError> {
 
 /// Closes a call without a reported outcome, long after it must be over: its record is gone, it never ends, or
 /// its outcome was set aside.
-async fn give_up(app: &App, ask: &AskRow) -> Result<(), StoreError> {
+async fn give_up(app: &App, ask: &UnconfirmedDispatch) -> Result<(), StoreError> {
     let now = app.clock.now();
     if !decide::is_unheard_for_good(ask.channel, now.duration_since(ask.sent_at)) {
         return Ok(());
@@ -86,7 +86,7 @@ async fn give_up(app: &App, ask: &AskRow) -> Result<(), StoreError> {
 impl Asking<'_> {
     /// Asks for the record of a placed call; one that is over goes the way of a webhook. Whether it was news: what
     /// follows from it is not decided yet.
-    async fn outcome(&self, ask: &AskRow) -> Result<bool, StoreError> {
+    async fn outcome(&self, ask: &UnconfirmedDispatch) -> Result<bool, StoreError> {
         let Some(id) = &ask.call_id else { return Ok(false) };
         let body = ask.body(self.key)?;
         let call = CallQuery { channel: ask.channel, id, placed_by: Some((&body, ask.sent_at)) };
@@ -100,7 +100,7 @@ impl Asking<'_> {
         }
     }
 
-    async fn enter(&self, ask: &AskRow, record: Option<Record>) -> Result<bool, StoreError> {
+    async fn enter(&self, ask: &UnconfirmedDispatch, record: Option<Record>) -> Result<bool, StoreError> {
         let Some(record) = record.filter(|record| record.is_over) else { return Ok(false) };
         let from = Origin { tenant: ask.tenant, workspace: ask.workspace, agent: ask.agent, test: ask.test };
         let recorded = enter_inbox(self.app, from, record.delivery, self.key).await?;
@@ -108,7 +108,7 @@ impl Asking<'_> {
     }
 
     /// Settles an unknown dispatch by the provider's records, as far as they tell.
-    async fn unknown(&self, ask: &mut AskRow) -> Result<(), StoreError> {
+    async fn unknown(&self, ask: &mut UnconfirmedDispatch) -> Result<(), StoreError> {
         // Another account's records say nothing about this dispatch, and its key would place a second call.
         let same_account = ask.account.is_none() || ask.account == self.workspace.account;
         if same_account
@@ -136,15 +136,15 @@ impl Asking<'_> {
         Ok(())
     }
 
-    fn known_of(&self, ask: &AskRow) -> Unknown {
+    fn known_of(&self, ask: &UnconfirmedDispatch) -> Unknown {
         ask.unknown(self.provider.capabilities().repeats_for(ask.channel))
     }
 
     /// Whether the same bytes may be sent again: what a first request would have to pass has to be passed now.
-    async fn may_repeat(&self, ask: &AskRow) -> Result<bool, StoreError> {
+    async fn may_repeat(&self, ask: &UnconfirmedDispatch) -> Result<bool, StoreError> {
         let store = self.app.store.of(ask.tenant).for_tests(ask.test);
         let callback = store.callback(ask.callback).await?;
-        let Seat { agent, policy } = Seat::of(store.agent(ask.agent).await?, self.workspace);
+        let AgentContext { agent, policy } = AgentContext::of(store.agent(ask.agent).await?, self.workspace);
         let to = ask.secrets(self.key)?.to;
         let suppressed = store.is_suppressed(&callback.person_ix).await?;
         let due = Due { suppressed, ..Due::of(&callback.candidate(&to), agent.dialing(), &policy) };
@@ -152,7 +152,7 @@ impl Asking<'_> {
     }
 
     /// The same bytes under the same key: the call they made, or make now.
-    async fn repeated(&self, ask: &mut AskRow) -> Result<Option<String>, StoreError> {
+    async fn repeated(&self, ask: &mut UnconfirmedDispatch) -> Result<Option<String>, StoreError> {
         let app = self.app;
         let body = ask.body(self.key)?.to_vec();
         let now = app.clock.now();
@@ -173,14 +173,14 @@ impl Asking<'_> {
         }
     }
 
-    async fn placed(&self, ask: &AskRow, call_id: String) -> Result<(), StoreError> {
+    async fn placed(&self, ask: &UnconfirmedDispatch, call_id: String) -> Result<(), StoreError> {
         let after = AfterAsk::Placed { call_id };
         report(ask, &after);
         self.app.store.finish_ask(ask, &after, self.app.clock.now()).await
     }
 }
 
-fn report(ask: &AskRow, after: &AfterAsk) {
+fn report(ask: &UnconfirmedDispatch, after: &AfterAsk) {
     let id = ask.id;
     match after {
         AfterAsk::Placed { .. } => tracing::info!(dispatch.id = %id, "dispatch {id} is known to be placed"),

@@ -35,13 +35,13 @@ pub(crate) struct Limits {
 }
 
 /// A part of the memory that all bodies share; it is given back when this is dropped.
-pub(crate) struct Room {
+pub(crate) struct BodyBudget {
     all: Arc<AtomicUsize>,
     max: usize,
     taken: usize,
 }
 
-impl Room {
+impl BodyBudget {
     fn take(&mut self, bytes: usize) -> Result<(), ApiError> {
         self.taken += bytes;
         if self.all.fetch_add(bytes, Ordering::Relaxed) + bytes > self.max {
@@ -51,15 +51,20 @@ impl Room {
     }
 }
 
-impl Drop for Room {
+impl Drop for BodyBudget {
     fn drop(&mut self) {
         self.all.fetch_sub(self.taken, Ordering::Relaxed);
     }
 }
 
 /// The whole body, and the room it takes.
-pub(crate) async fn read(app: &Arc<App>, body: Body, limits: Limits) -> Result<(Bytes, Room), ApiError> {
-    let mut room = Room { all: Arc::clone(&app.waiting_bytes), max: limits.max_waiting_bytes, taken: 0 };
+pub(crate) async fn read(
+    app: &Arc<App>,
+    body: Body,
+    limits: Limits,
+) -> Result<(Bytes, BodyBudget), ApiError> {
+    let mut room =
+        BodyBudget { all: Arc::clone(&app.waiting_bytes), max: limits.max_waiting_bytes, taken: 0 };
     let deadline = Duration::from_secs(app.config.body_deadline_secs);
     let collected = collected(body, limits.max_bytes, &mut room);
     let Ok(body) = tokio::time::timeout(deadline, collected).await else {
@@ -69,7 +74,7 @@ pub(crate) async fn read(app: &Arc<App>, body: Body, limits: Limits) -> Result<(
     Ok((body?, room))
 }
 
-async fn collected(mut body: Body, max: usize, room: &mut Room) -> Result<Bytes, ApiError> {
+async fn collected(mut body: Body, max: usize, room: &mut BodyBudget) -> Result<Bytes, ApiError> {
     let too_large = || {
         let why = format!("The body is larger than {max} bytes.");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", why)
@@ -102,7 +107,12 @@ struct Pieces {
 }
 
 impl Pieces {
-    fn push(&mut self, mut data: &[u8], announced: Option<usize>, room: &mut Room) -> Result<(), ApiError> {
+    fn push(
+        &mut self,
+        mut data: &[u8],
+        announced: Option<usize>,
+        room: &mut BodyBudget,
+    ) -> Result<(), ApiError> {
         while !data.is_empty() {
             if self.pieces.last().is_none_or(|piece| piece.len() == piece.capacity()) {
                 // As much again as has come: who announces much and sends little takes little.
@@ -148,8 +158,8 @@ async fn drain(body: &mut Body) {
 mod tests {
     use super::*;
 
-    fn room(max: usize) -> Room {
-        Room { all: Arc::default(), max, taken: 0 }
+    fn room(max: usize) -> BodyBudget {
+        BodyBudget { all: Arc::default(), max, taken: 0 }
     }
 
     /// Reads a body in parts of `part` bytes; what was counted meanwhile is what was allocated.
@@ -192,12 +202,12 @@ mod tests {
         let mut first = room(FIRST_PIECE + 10);
         let all = Arc::clone(&first.all);
         assert!(Pieces::default().push(b"x", None, &mut first).is_ok());
-        let mut second = Room { all: Arc::clone(&all), max: first.max, taken: 0 };
+        let mut second = BodyBudget { all: Arc::clone(&all), max: first.max, taken: 0 };
         assert!(Pieces::default().push(&[0; 11], Some(11), &mut second).is_err());
         drop(second);
         assert_eq!(all.load(Ordering::Relaxed), FIRST_PIECE);
         drop(first);
-        let mut third = Room { all, max: FIRST_PIECE, taken: 0 };
+        let mut third = BodyBudget { all, max: FIRST_PIECE, taken: 0 };
         assert!(Pieces::default().push(b"x", None, &mut third).is_ok());
     }
 }

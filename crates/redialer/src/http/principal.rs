@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use redialer_core::access::Principal;
-use redialer_store::{Act, TenantRow, TenantStore};
+use redialer_store::{AuditEvent, TenantRow, TenantStore};
 use serde_json::json;
 
 use crate::{actions::Acting, app::App, http::error::ApiError};
@@ -59,7 +59,7 @@ impl Caller {
     /// Writes down that something personal is about to be shown.
     pub(crate) async fn reveals(&self, app: &App, what: &str, targets: &[String]) -> Result<(), ApiError> {
         let Some(first) = targets.first() else { return Ok(()) };
-        let act = Act::new("pii.reveal", self.principal.workspace, first)
+        let act = AuditEvent::new("pii.reveal", self.principal.workspace, first)
             .after(json!({"what": what, "of": targets}));
         Ok(self.store.note(act, app.clock.now()).await?)
     }

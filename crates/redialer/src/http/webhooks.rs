@@ -15,7 +15,7 @@ use axum::{
 };
 use redialer_core::decide::Notice;
 use redialer_providers::{CheckedAt, Event, Rejected, Webhook, WebhookAuth};
-use redialer_store::{Desk, Point, Recorded, SlugOwner, StoreError, TenantKey};
+use redialer_store::{Point, Recorded, SlugOwner, StoreError, TenantKey, WorkspaceContext};
 
 use crate::{
     app::App,
@@ -59,44 +59,44 @@ async fn accept(
     let real_ms = app.clock.real_ms();
     let owner =
         app.store.slug_owner(slug, app.clock.now(), real_ms).await?.ok_or_else(ApiError::not_found)?;
-    let desk = app.store.desk(owner.tenant, owner.workspace, real_ms).await?;
-    if desk.workspace.provider.as_str() != provider {
+    let context = app.store.workspace_context(owner.tenant, owner.workspace, real_ms).await?;
+    if context.workspace.provider.as_str() != provider {
         return Err(ApiError::not_found());
     }
     let limits =
         Limits { max_bytes: app.config.max_body_bytes, max_waiting_bytes: app.config.max_waiting_bytes };
     let (body, _room) = body::read(app, body, limits).await?;
     // Keys that do not open are our fault, not a wrong signature.
-    let key = desk.open_key(&app.store).await?;
+    let key = context.open_key(&app.store).await?;
     let now = app.clock.signature_now();
-    let auth = WebhookAuth::from_stored(&desk.workspace.webhook_auth(&key)?);
+    let auth = WebhookAuth::from_stored(&context.workspace.webhook_auth(&key)?);
     let auth = auth.ok_or(StoreError::Corrupt("list of webhook keys"))?.valid_at(now);
     let at = CheckedAt { now, tolerance_ms: app.config.signature_tolerance_ms() };
-    let provider = app.provider(&desk.workspace, false)?;
+    let provider = app.provider(&context.workspace, false)?;
     let received = redialer_providers::receive(provider, &auth, Webhook { headers, body: &body }, &at);
-    let agent = desk.agent(owner.agent).map(|seat| &*seat.agent);
+    let agent = context.agent(owner.agent).map(|agent_context| &*agent_context.agent);
     // A stranger learns nothing about the agent: only a signed request gets past this line.
     let received = match received {
         Err(Rejected::Signature(why)) => {
             tracing::info!(agent.id = %owner.agent, %why, "a webhook for agent {} was refused: {why}", owner.agent);
-            app.refusals.count(&owner, Notice::BadSignature);
+            app.rejected_webhooks.count(&owner, Notice::BadSignature);
             // Which part of it is wrong is for the log, not for a stranger.
             let told = "The signature is missing or does not hold for this body.";
             return Err(ApiError::new(StatusCode::UNAUTHORIZED, "bad_signature", told));
         }
         signed if agent.is_some_and(|agent| !agent.enabled) => {
             drop(signed);
-            app.refusals.count(&owner, Notice::AgentOff);
+            app.rejected_webhooks.count(&owner, Notice::AgentOff);
             let why = "The agent is switched off.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "agent_disabled", why));
         }
-        _ if !desk.hears(owner.agent, app.store.limits_of(desk.plan)) => {
-            app.refusals.count(&owner, Notice::PastTheCap);
+        _ if !context.hears(owner.agent, app.store.limits_of(context.plan)) => {
+            app.rejected_webhooks.count(&owner, Notice::PastTheCap);
             let why = "The agent is past the plan's number of agents: disable others, or take a larger plan.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "plan_limit", why));
         }
         Err(Rejected::NotJson(_)) => {
-            app.refusals.count(&owner, Notice::NotJson);
+            app.rejected_webhooks.count(&owner, Notice::NotJson);
             return Err(ApiError::new(StatusCode::BAD_REQUEST, "not_json", "The body is not JSON."));
         }
         Ok(received) => received,
@@ -109,13 +109,13 @@ async fn accept(
         Some(body) => Json(body).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
     };
-    record(app, &desk, (owner, key), received).await?;
+    record(app, &context, (owner, key), received).await?;
     Ok(answer)
 }
 
 async fn record(
     app: &Arc<App>,
-    desk: &Desk,
+    context: &WorkspaceContext,
     (owner, key): (SlugOwner, TenantKey),
     received: Event<'_>,
 ) -> Result<(), ApiError> {
@@ -125,7 +125,7 @@ async fn record(
         workspace.id = %workspace, agent.id = %agent, event = received.delivery.event, call.id = call_id,
         "a webhook came in: {:?} of call {call_id:?}", received.delivery.event
     );
-    let parsed = ingest::parse(&*received.content, desk.callback_field(agent));
+    let parsed = ingest::parse(&*received.content, context.callback_field(agent));
     let (is_decidable, bytes) = (!matches!(parsed, Parsed::Nothing), received.delivery.body.len());
     let from = Origin { tenant: owner.tenant, workspace, agent, test: false };
     let new = ingest::new_delivery(app, from, received.delivery, is_decidable, &key);

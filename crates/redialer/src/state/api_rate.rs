@@ -11,7 +11,7 @@ use governor::{
 use redialer_core::{Id, id};
 
 /// How often each key may ask. Keys that are unknown are not counted: there are as many counts as keys in use.
-pub struct Pace {
+pub struct ApiRateLimiter {
     limiter:
         RateLimiter<Id<id::Key>, DashMapStateStore<Id<id::Key>>, DefaultClock, StateInformationMiddleware>,
     burst: u32,
@@ -23,7 +23,7 @@ pub(crate) struct Left {
     pub(crate) reset_secs: u64,
 }
 
-impl Pace {
+impl ApiRateLimiter {
     /// So many requests a second, and twice as many at once.
     pub fn new(per_second: u32) -> Self {
         let rate = NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN);

@@ -15,7 +15,7 @@ use crate::state::locked;
 
 /// Every workspace's lane, and since when we know of each callback that is due.
 #[derive(Default)]
-pub struct Pacer {
+pub struct DialRateLimiter {
     lanes: Mutex<HashMap<Id<Workspace>, Lane>>,
     seen: Mutex<HashMap<Id<Callback>, (Timestamp, Duration)>>,
 }
@@ -48,7 +48,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 /// For so long an answer about lines counts.
 const LINES_FRESH: Duration = Duration::from_secs(3);
 
-impl Pacer {
+impl DialRateLimiter {
     /// Notes that a callback was due, the first time we look at it.
     pub fn seen_due(&self, id: Id<Callback>, now: Timestamp, steady: Duration) {
         let mut seen = locked(&self.seen);
@@ -91,7 +91,7 @@ impl Pacer {
 
     /// As many of `want` starts as `rate` a second allows now.
     pub fn take(&self, workspace: Id<Workspace>, rate: f64, want: usize, now: Duration) -> Starts<'_> {
-        Starts { pacer: self, workspace, n: self.spend(workspace, rate, want, now) }
+        Starts { dial_rate: self, workspace, n: self.spend(workspace, rate, want, now) }
     }
 
     fn spend(&self, workspace: Id<Workspace>, rate: f64, want: usize, now: Duration) -> usize {
@@ -163,7 +163,7 @@ impl Pacer {
 /// Starts taken from a workspace's pace. Dropping them gives back those that were not used, also after a failure.
 #[must_use]
 pub struct Starts<'a> {
-    pacer: &'a Pacer,
+    dial_rate: &'a DialRateLimiter,
     workspace: Id<Workspace>,
     n: usize,
 }
@@ -183,7 +183,7 @@ impl Starts<'_> {
 impl Drop for Starts<'_> {
     fn drop(&mut self) {
         if self.n > 0 {
-            self.pacer.give_back(self.workspace, self.n);
+            self.dial_rate.give_back(self.workspace, self.n);
         }
     }
 }
@@ -193,8 +193,8 @@ mod tests {
     use super::*;
 
     /// Takes starts and uses them.
-    fn starts(pacer: &Pacer, rate: f64, want: usize, now: Duration) -> usize {
-        let taken = pacer.take(id(), rate, want, now);
+    fn starts(dial_rate: &DialRateLimiter, rate: f64, want: usize, now: Duration) -> usize {
+        let taken = dial_rate.take(id(), rate, want, now);
         let n = taken.n();
         taken.used(n);
         n
@@ -210,46 +210,46 @@ mod tests {
 
     #[test]
     fn one_start_a_second_and_none_saved_beyond_it() {
-        let pacer = Pacer::default();
-        assert!(pacer.enter(id()) && !pacer.enter(id()));
-        assert_eq!(starts(&pacer, 1.0, 5, ms(0)), 1);
-        assert_eq!(starts(&pacer, 1.0, 5, ms(999)), 0);
-        assert_eq!(starts(&pacer, 1.0, 5, ms(1_000)), 1);
-        assert_eq!(starts(&pacer, 1.0, 5, ms(60_000)), 1, "a quiet minute saves one start, not sixty");
-        assert_eq!(starts(&pacer, 10.0, 50, ms(120_000)), 10);
+        let dial_rate = DialRateLimiter::default();
+        assert!(dial_rate.enter(id()) && !dial_rate.enter(id()));
+        assert_eq!(starts(&dial_rate, 1.0, 5, ms(0)), 1);
+        assert_eq!(starts(&dial_rate, 1.0, 5, ms(999)), 0);
+        assert_eq!(starts(&dial_rate, 1.0, 5, ms(1_000)), 1);
+        assert_eq!(starts(&dial_rate, 1.0, 5, ms(60_000)), 1, "a quiet minute saves one start, not sixty");
+        assert_eq!(starts(&dial_rate, 10.0, 50, ms(120_000)), 10);
     }
 
     #[test]
     fn whoever_may_start_nothing_knows_when_to_ask_again() {
-        let pacer = Pacer::default();
-        assert_eq!(pacer.next_start_in(id(), ms(0)), ms(0));
-        assert!(pacer.enter(id()));
-        let taken = pacer.take(id(), 2.0, 5, ms(0));
-        assert_eq!((taken.n(), pacer.next_start_in(id(), ms(100))), (1, ms(400)));
+        let dial_rate = DialRateLimiter::default();
+        assert_eq!(dial_rate.next_start_in(id(), ms(0)), ms(0));
+        assert!(dial_rate.enter(id()));
+        let taken = dial_rate.take(id(), 2.0, 5, ms(0));
+        assert_eq!((taken.n(), dial_rate.next_start_in(id(), ms(100))), (1, ms(400)));
         drop(taken);
-        assert_eq!(pacer.next_start_in(id(), ms(100)), ms(0), "a start that was not used");
-        pacer.slow(id(), ms(5_000));
-        assert_eq!(starts(&pacer, 2.0, 1, ms(1_000)), 0);
-        assert_eq!(pacer.next_start_in(id(), ms(1_000)), ms(4_000));
+        assert_eq!(dial_rate.next_start_in(id(), ms(100)), ms(0), "a start that was not used");
+        dial_rate.slow(id(), ms(5_000));
+        assert_eq!(starts(&dial_rate, 2.0, 1, ms(1_000)), 0);
+        assert_eq!(dial_rate.next_start_in(id(), ms(1_000)), ms(4_000));
     }
 
     #[test]
     fn a_provider_that_asks_us_to_slow_down_is_heard() {
-        let pacer = Pacer::default();
-        pacer.slow(id(), ms(5_000));
-        assert_eq!(starts(&pacer, 10.0, 1, ms(4_999)), 0);
-        assert_eq!(starts(&pacer, 10.0, 1, ms(5_000)), 1);
+        let dial_rate = DialRateLimiter::default();
+        dial_rate.slow(id(), ms(5_000));
+        assert_eq!(starts(&dial_rate, 10.0, 1, ms(4_999)), 0);
+        assert_eq!(starts(&dial_rate, 10.0, 1, ms(5_000)), 1);
     }
 
     #[test]
     fn what_the_pace_holds_back_is_late_in_real_time() {
-        let (pacer, id) = (Pacer::default(), Id::from_uuid(uuid::Uuid::from_u128(2)));
+        let (dial_rate, id) = (DialRateLimiter::default(), Id::from_uuid(uuid::Uuid::from_u128(2)));
         let at = |s: i64| Timestamp::from_second(s).expect("in range");
-        pacer.seen_due(id, at(110), ms(1_000));
-        pacer.seen_due(id, at(900), ms(3_000));
-        assert_eq!(pacer.late_by(id, at(100), at(9_000), ms(4_000)), SignedDuration::from_secs(13));
+        dial_rate.seen_due(id, at(110), ms(1_000));
+        dial_rate.seen_due(id, at(900), ms(3_000));
+        assert_eq!(dial_rate.late_by(id, at(100), at(9_000), ms(4_000)), SignedDuration::from_secs(13));
         assert_eq!(
-            pacer.late_by(id, at(100), at(9_000), ms(4_000)),
+            dial_rate.late_by(id, at(100), at(9_000), ms(4_000)),
             SignedDuration::from_secs(8_900),
             "known no more"
         );
@@ -257,11 +257,11 @@ mod tests {
 
     #[test]
     fn lines_are_believed_for_a_moment() {
-        let pacer = Pacer::default();
-        pacer.enter(id());
-        pacer.set_lines(id(), 2, ms(0));
-        pacer.use_lines(id(), 1);
-        assert_eq!(pacer.lines(id(), ms(2_999)), Some(1));
-        assert_eq!(pacer.lines(id(), ms(3_000)), None);
+        let dial_rate = DialRateLimiter::default();
+        dial_rate.enter(id());
+        dial_rate.set_lines(id(), 2, ms(0));
+        dial_rate.use_lines(id(), 1);
+        assert_eq!(dial_rate.lines(id(), ms(2_999)), Some(1));
+        assert_eq!(dial_rate.lines(id(), ms(3_000)), None);
     }
 }

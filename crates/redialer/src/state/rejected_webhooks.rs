@@ -17,7 +17,7 @@ const MOST: usize = 10_000;
 
 /// What was counted.
 #[derive(Default)]
-pub struct Refusals(Mutex<HashMap<(Id<id::Agent>, Notice), Count>>);
+pub struct RejectedWebhooks(Mutex<HashMap<(Id<id::Agent>, Notice), Count>>);
 
 struct Count {
     tenant: Id<id::Tenant>,
@@ -26,7 +26,7 @@ struct Count {
     told_ms: Option<i64>,
 }
 
-impl Refusals {
+impl RejectedWebhooks {
     /// One more.
     pub fn count(&self, owner: &SlugOwner, why: Notice) {
         let mut counts = locked(&self.0);
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn what_is_counted_already_is_counted_on_where_there_is_room_for_no_more() {
-        let refusals = Refusals::default();
+        let refusals = RejectedWebhooks::default();
         for n in 0..=MOST {
             refusals.count(&owner(n), Notice::BadSignature);
         }

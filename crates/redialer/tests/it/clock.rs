@@ -6,15 +6,15 @@ use std::sync::{
 };
 
 use jiff::SignedDuration;
-use redialer::clock::{Clock, Hands};
+use redialer::clock::{Clock, ManualClock};
 use redialer_core::{chance::Chance, time::plus};
 use redialer_store::{Kek, Store};
 
 const TRUE_MS: i64 = 1_790_000_000_000;
 
 /// A machine whose clock is `ahead_ms` milliseconds fast.
-fn machine(ahead_ms: i64) -> Hands {
-    Hands { wall: Arc::new(AtomicI64::new(TRUE_MS + ahead_ms)), steady: Arc::default() }
+fn machine(ahead_ms: i64) -> ManualClock {
+    ManualClock { wall: Arc::new(AtomicI64::new(TRUE_MS + ahead_ms)), steady: Arc::default() }
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use crate::{
     at, bucket_of,
     callbacks::transitions,
     db::{Row, Tx, args},
-    log::audit::Act,
+    log::audit::AuditEvent,
 };
 
 /// An agent.
@@ -160,7 +160,7 @@ impl TenantStore {
         const NUMBER: &str =
             "insert into own_numbers (workspace_id, number_ix) values ($1, $2) on conflict do nothing";
         self.sees(workspace)?;
-        let pen = self.pen().await?;
+        let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         let (mut added, mut gone) = (Vec::new(), 0);
         let mut room = i64::from(max_enabled) - enabled_agents(&mut tx, workspace).await?;
@@ -177,9 +177,9 @@ impl TenantStore {
             }
         }
         if !added.is_empty() || gone > 0 {
-            let act = Act::new("workspace.sync", Some(workspace), workspace)
+            let act = AuditEvent::new("workspace.sync", Some(workspace), workspace)
                 .after(json!({"added": added, "gone": gone}));
-            pen.write(&mut tx, act, now).await?;
+            audit_writer.write(&mut tx, act, now).await?;
         }
         if let Some((own_numbers, countries)) = own_numbers {
             tx.execute(COUNTRIES, args![workspace, countries.join(",")]).await?;
@@ -278,7 +278,7 @@ impl TenantStore {
              where tenant_id = $1 and id = $2 and (cast($6 as bigint) is null or updated_at = $6)";
         self.sees(agent.workspace)?;
         let AgentChange { enabled, observe, overrides, if_unchanged } = *change;
-        let pen = self.pen().await?;
+        let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         if enabled == Some(true)
             && !agent.enabled
@@ -304,8 +304,9 @@ impl TenantStore {
             let of = (agent.workspace, agent.id);
             transitions::switch_agent(&mut tx, bucket_of(self.tenant), of, enabled, now).await?;
         }
-        let act = Act::new("agent.change", Some(agent.workspace), agent.id).before(before).after(after);
-        pen.write(&mut tx, act, now).await?;
+        let act =
+            AuditEvent::new("agent.change", Some(agent.workspace), agent.id).before(before).after(after);
+        audit_writer.write(&mut tx, act, now).await?;
         tx.commit().await
     }
 

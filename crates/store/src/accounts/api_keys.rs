@@ -16,7 +16,7 @@ use crate::{
     accounts::key_hash::{hash_key, prefix_of},
     at,
     db::{Lane, Row, args},
-    log::audit::Act,
+    log::audit::AuditEvent,
 };
 
 /// Whose key it is, and what it opens.
@@ -148,7 +148,7 @@ impl TenantStore {
             "insert into api_keys (hash, id, tenant_id, workspace_id, name, prefix, scopes, created_at, expires_at, test)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
         self.sees_of(new.workspace)?;
-        let (pen, scopes) = (self.pen().await?, new.scopes.text());
+        let (audit_writer, scopes) = (self.audit_writer().await?, new.scopes.text());
         let values = args![
             hash_key(new.secret),
             new.id,
@@ -161,12 +161,12 @@ impl TenantStore {
             new.expires_at,
             new.test
         ];
-        let act = Act::new("api_key.create", new.workspace, new.id).after(
+        let act = AuditEvent::new("api_key.create", new.workspace, new.id).after(
                 json!({"name": new.name, "scopes": scopes, "test": new.test, "expires_at": new.expires_at.map(|t| t.to_string())}),
             );
         let mut tx = self.db().begin().await?;
         tx.execute(SQL, values).await?;
-        pen.write(&mut tx, act, now).await?;
+        audit_writer.write(&mut tx, act, now).await?;
         tx.commit().await
     }
 
@@ -199,14 +199,14 @@ impl TenantStore {
         const SQL: &str =
             "update api_keys set revoked_at = $3 where tenant_id = $1 and id = $2 and revoked_at is null";
         self.sees_of(key.workspace)?;
-        let pen = self.pen().await?;
+        let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         if tx.execute(SQL, args![self.tenant, key.id, now]).await? == 0 {
             return Ok(());
         }
-        let act = Act::new("api_key.revoke", key.workspace, key.id)
+        let act = AuditEvent::new("api_key.revoke", key.workspace, key.id)
             .before(json!({"name": key.name, "scopes": key.scopes.text()}));
-        pen.write(&mut tx, act, now).await?;
+        audit_writer.write(&mut tx, act, now).await?;
         tx.commit().await
     }
 }

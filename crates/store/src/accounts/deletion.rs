@@ -9,7 +9,8 @@ use redialer_kek::KeyError;
 use serde_json::json;
 
 use crate::{
-    Store, StoreError, TenantStore, accounts::workspaces::DueWorkspace, bucket_of, db::args, log::audit::Act,
+    Store, StoreError, TenantStore, accounts::workspaces::DueWorkspace, bucket_of, db::args,
+    log::audit::AuditEvent,
 };
 
 impl TenantStore {
@@ -18,12 +19,12 @@ impl TenantStore {
         const DELETE: &str = "update workspaces set deleted_at = $3, updated_at = $3
              where tenant_id = $1 and id = $2 and deleted_at is null";
         self.sees_whole_tenant()?;
-        let pen = self.pen().await?;
+        let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         if tx.execute(DELETE, args![self.tenant, id, now]).await? == 0 {
             return Err(StoreError::NotFound);
         }
-        pen.write(&mut tx, Act::new("workspace.delete", Some(id), id), now).await?;
+        audit_writer.write(&mut tx, AuditEvent::new("workspace.delete", Some(id), id), now).await?;
         tx.commit().await
     }
 
@@ -42,7 +43,7 @@ impl TenantStore {
         const RESTORE: &str = "update workspaces set deleted_at = null, updated_at = $3
              where tenant_id = $1 and id = $2 and deleted_at is not null";
         self.sees_whole_tenant()?;
-        let pen = self.pen().await?;
+        let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         tx.execute(LOCK, args![self.tenant]).await?;
         let row = tx.fetch_one(STANDS, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
@@ -58,7 +59,7 @@ impl TenantStore {
         self.account_is_free(&mut tx, id, row.get::<Option<String>>("account")?.as_deref()).await?;
         tx.execute(RESTORE, args![self.tenant, id, now]).await?;
         tx.note_due_now();
-        pen.write(&mut tx, Act::new("workspace.restore", Some(id), id), now).await?;
+        audit_writer.write(&mut tx, AuditEvent::new("workspace.restore", Some(id), id), now).await?;
         tx.commit().await
     }
 
@@ -74,18 +75,18 @@ impl TenantStore {
                 return Ok(true);
             }
         }
-        let pen = match self.pen().await {
-            Ok(pen) => Some(pen),
+        let audit_writer = match self.audit_writer().await {
+            Ok(audit_writer) => Some(audit_writer),
             // Its book was closed with its key.
             Err(StoreError::Key(KeyError::Destroyed)) => None,
             Err(error) => return Err(error),
         };
         let mut tx = self.db().begin().await?;
         if tx.execute(LAST, args![self.tenant, id]).await? > 0
-            && let Some(pen) = pen
+            && let Some(audit_writer) = audit_writer
         {
-            let act = Act::new("workspace.clear", Some(id), id).after(json!({"rows": "none left"}));
-            pen.write(&mut tx, act, now).await?;
+            let act = AuditEvent::new("workspace.clear", Some(id), id).after(json!({"rows": "none left"}));
+            audit_writer.write(&mut tx, act, now).await?;
         }
         tx.commit().await?;
         Ok(false)

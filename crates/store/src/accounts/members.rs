@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::{
     StoreError, TenantStore, at,
     db::{Row, Tx, args},
-    log::audit::Act,
+    log::audit::AuditEvent,
 };
 
 /// A member.
@@ -99,14 +99,14 @@ impl TenantStore {
              values ($1, $2, $3, $4, $5, $6)";
         self.sees_whole_tenant()?;
         let values = args![new.id, self.tenant, new.email, new.password_hash, new.role.word(), now];
-        let act = Act::new("member.add", None, new.id).after(json!({"role": new.role.word()}));
-        let pen = self.pen().await?;
+        let act = AuditEvent::new("member.add", None, new.id).after(json!({"role": new.role.word()}));
+        let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         tx.execute(SQL, values).await.map_err(|e| match e {
             StoreError::Conflict(_) => EMAIL_TAKEN,
             other => other,
         })?;
-        pen.write(&mut tx, act, now).await?;
+        audit_writer.write(&mut tx, act, now).await?;
         tx.commit().await
     }
 
@@ -119,7 +119,7 @@ impl TenantStore {
     ) -> Result<(), StoreError> {
         const SQL: &str = "update members set role = $3 where tenant_id = $1 and id = $2 and role = $4";
         self.sees_whole_tenant()?;
-        let pen = self.pen().await?;
+        let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         if !has_other_owner(&mut tx, self.tenant, member.id).await? && role != Role::Owner {
             return Err(LAST_OWNER);
@@ -128,10 +128,10 @@ impl TenantStore {
         if tx.execute(SQL, args).await? == 0 {
             return Err(StoreError::Changed);
         }
-        let act = Act::new("member.change", None, member.id)
+        let act = AuditEvent::new("member.change", None, member.id)
             .before(json!({"role": member.role.word()}))
             .after(json!({"role": role.word()}));
-        pen.write(&mut tx, act, now).await?;
+        audit_writer.write(&mut tx, act, now).await?;
         tx.commit().await
     }
 
@@ -139,7 +139,7 @@ impl TenantStore {
     pub async fn remove_member(&self, member: &MemberRow, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "delete from members where tenant_id = $1 and id = $2 and role = $3";
         self.sees_whole_tenant()?;
-        let pen = self.pen().await?;
+        let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         if !has_other_owner(&mut tx, self.tenant, member.id).await? {
             return Err(LAST_OWNER);
@@ -147,8 +147,9 @@ impl TenantStore {
         if tx.execute(SQL, args![self.tenant, member.id, member.role.word()]).await? == 0 {
             return Err(StoreError::Changed);
         }
-        let act = Act::new("member.remove", None, member.id).before(json!({"role": member.role.word()}));
-        pen.write(&mut tx, act, now).await?;
+        let act =
+            AuditEvent::new("member.remove", None, member.id).before(json!({"role": member.role.word()}));
+        audit_writer.write(&mut tx, act, now).await?;
         tx.commit().await
     }
 }

@@ -11,7 +11,7 @@ use redialer_core::{
     timing::SLUG_GRACE_MINUTES,
 };
 
-use crate::{AgentRow, Store, StoreError, TenantStore, at, db::args, log::audit::Act};
+use crate::{AgentRow, Store, StoreError, TenantStore, at, db::args, log::audit::AuditEvent};
 
 /// Who a webhook slug belongs to.
 #[derive(Debug, Clone, Copy)]
@@ -45,16 +45,16 @@ impl TenantStore {
         self.sees(agent.workspace)?;
         let slug = chance.token::<20>();
         let until = plus(now, minutes(SLUG_GRACE_MINUTES));
-        let pen = self.pen().await?;
+        let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         if tx.execute(AGENT, args![self.tenant, agent.id, &slug, now, &agent.slug]).await? == 0 {
             return Err(StoreError::Changed);
         }
         tx.execute(OLD, args![agent.id, until, until_seen]).await?;
         tx.execute(NEW, args![&slug, agent.id]).await?;
-        let act = Act::new("agent.rotate_webhook_url", Some(agent.workspace), agent.id)
+        let act = AuditEvent::new("agent.rotate_webhook_url", Some(agent.workspace), agent.id)
             .after(serde_json::json!({"old_until": until.to_string(), "until_seen": until_seen}));
-        pen.write(&mut tx, act, now).await?;
+        audit_writer.write(&mut tx, act, now).await?;
         tx.commit().await?;
         Ok(slug)
     }

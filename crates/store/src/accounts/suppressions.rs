@@ -10,7 +10,7 @@ use crate::{
     StoreError, TenantKey, TenantStore, at, bucket_of,
     callbacks::transitions,
     db::{Row, Tx, args},
-    log::audit::Act,
+    log::audit::AuditEvent,
 };
 
 pub(crate) const SEALED: &str = "suppressions.sealed";
@@ -96,7 +96,7 @@ impl TenantStore {
         now: Timestamp,
         chance: &Chance,
     ) -> Result<Vec<SuppressionRow>, StoreError> {
-        let (pen, bucket) = (self.pen().await?, bucket_of(self.tenant));
+        let (audit_writer, bucket) = (self.audit_writer().await?, bucket_of(self.tenant));
         let mut tx = self.db().begin().await?;
         let mut rows = Vec::with_capacity(numbers.len());
         let mut added = Vec::new();
@@ -112,8 +112,8 @@ impl TenantStore {
         }
         // The audit log is locked after the callbacks, in the same order as when a callback is canceled.
         for (id, number) in added {
-            let act = Act::new("suppression.create", None, id).after(json!({"number": number}));
-            pen.write(&mut tx, act, now).await?;
+            let act = AuditEvent::new("suppression.create", None, id).after(json!({"number": number}));
+            audit_writer.write(&mut tx, act, now).await?;
         }
         tx.commit().await?;
         Ok(rows)
@@ -129,13 +129,13 @@ impl TenantStore {
     pub async fn unsuppress(&self, id: Id<id::Suppression>, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "delete from suppressions where bucket = $1 and tenant_id = $2 and id = $3";
         self.sees_whole_tenant()?;
-        let pen = self.pen().await?;
+        let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         if tx.execute(SQL, args![bucket_of(self.tenant), self.tenant, id]).await? == 0 {
             return Err(StoreError::NotFound);
         }
-        let act = Act::new("suppression.delete", None, id);
-        pen.write(&mut tx, act, now).await?;
+        let act = AuditEvent::new("suppression.delete", None, id);
+        audit_writer.write(&mut tx, act, now).await?;
         tx.commit().await
     }
 }

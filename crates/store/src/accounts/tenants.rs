@@ -12,7 +12,7 @@ use crate::{
     at, bucket_of,
     crypto::tenant_keys::WrappedKey,
     db::{Row, args},
-    log::audit::{Act, Pen},
+    log::audit::{AuditEvent, AuditWriter},
 };
 
 pub(crate) const WEBHOOK_SECRET: &str = "tenants.webhook_secret";
@@ -89,9 +89,9 @@ impl Store {
         let key_id: Id<id::Key> = Id::new(now, chance);
         tx.execute(KEY, args![hash_key(new.admin_key), key_id, new.id, prefix_of(new.admin_key), now])
             .await?;
-        let act = Act::new("tenant.create", None, new.id)
+        let act = AuditEvent::new("tenant.create", None, new.id)
             .after(json!({"name": new.name, "plan": new.plan.word(), "admin_key": key_id.to_string()}));
-        Pen::new(new.id, Arc::new(Actor::command()), key).write(&mut tx, act, now).await?;
+        AuditWriter::new(new.id, Arc::new(Actor::command()), key).write(&mut tx, act, now).await?;
         tx.commit().await
     }
 
@@ -103,13 +103,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         const SQL: &str = "update tenants set plan = $2 where id = $1";
-        let pen = self.of(tenant.id).by(Actor::command()).pen().await?;
-        let act = Act::new("tenant.change_plan", None, tenant.id)
+        let audit_writer = self.of(tenant.id).by(Actor::command()).audit_writer().await?;
+        let act = AuditEvent::new("tenant.change_plan", None, tenant.id)
             .before(json!({"plan": tenant.plan.word()}))
             .after(json!({"plan": plan.word()}));
         let mut tx = self.db.begin().await?;
         tx.execute(SQL, args![tenant.id, plan.word()]).await?;
-        pen.write(&mut tx, act, now).await?;
+        audit_writer.write(&mut tx, act, now).await?;
         tx.commit().await
     }
 

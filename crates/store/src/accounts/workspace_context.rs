@@ -14,7 +14,7 @@ use crate::{
     crypto::tenant_keys::WrappedKey,
     db::{
         Row, args,
-        ttl_cache::{Generation, Remembered},
+        ttl_cache::{Generation, TtlCache},
     },
 };
 
@@ -23,24 +23,24 @@ pub(crate) const CACHED_TABLES: [&str; 5] = ["agents", "own_numbers", "slugs", "
 
 /// What webhooks, decisions and dials ask about workspaces: the caches of one store.
 pub(crate) struct Contexts {
-    pub(crate) desks: Remembered<Id<id::Workspace>, Desk>,
-    pub(crate) slugs: Remembered<String, SlugOwner>,
+    pub(crate) workspaces: TtlCache<Id<id::Workspace>, WorkspaceContext>,
+    pub(crate) slugs: TtlCache<String, SlugOwner>,
 }
 
 impl Contexts {
     pub(crate) fn new(generation: &Generation) -> Self {
-        Self { desks: Remembered::new(generation), slugs: Remembered::new(generation) }
+        Self { workspaces: TtlCache::new(generation), slugs: TtlCache::new(generation) }
     }
 }
 
 /// A workspace with its agents, as they were at most a second ago, or a few while the database is slow; keys are
 /// sealed as on disk.
-pub struct Desk {
+pub struct WorkspaceContext {
     /// The workspace.
     pub workspace: WorkspaceRow,
     /// What its settings come to where no agent overrides them.
     pub policy: Arc<Policy>,
-    agents: Vec<Seat>,
+    agents: Vec<AgentContext>,
     /// The tenant's plan.
     pub plan: Plan,
     own_numbers: BTreeSet<[u8; 16]>,
@@ -49,14 +49,14 @@ pub struct Desk {
 
 /// One agent at a desk.
 #[derive(Clone)]
-pub struct Seat {
+pub struct AgentContext {
     /// The agent.
     pub agent: Arc<AgentRow>,
     /// What its settings come to.
     pub policy: Arc<Policy>,
 }
 
-impl Seat {
+impl AgentContext {
     /// An agent under the settings of its workspace.
     pub fn of(agent: AgentRow, workspace: &WorkspaceRow) -> Self {
         let policy = agent.settings(&workspace.settings).policy(&workspace.number_countries);
@@ -64,10 +64,10 @@ impl Seat {
     }
 }
 
-impl Desk {
+impl WorkspaceContext {
     /// The agent that the provider calls so.
-    pub fn by_provider_id(&self, id: &str) -> Option<&Seat> {
-        self.agents.iter().find(|seat| seat.agent.provider_agent_id == id)
+    pub fn by_provider_id(&self, id: &str) -> Option<&AgentContext> {
+        self.agents.iter().find(|agent_context| agent_context.agent.provider_agent_id == id)
     }
 
     /// Whether the webhooks of an agent count: it is enabled, and within the plan's number of agents, the oldest first.
@@ -77,26 +77,27 @@ impl Desk {
 
     /// The agents whose webhooks count.
     pub fn heard(&self, limits: &Limits) -> impl Iterator<Item = &AgentRow> {
-        let enabled = self.agents.iter().map(|seat| &*seat.agent).filter(|agent| agent.enabled);
+        let enabled =
+            self.agents.iter().map(|agent_context| &*agent_context.agent).filter(|agent| agent.enabled);
         limits.heard(enabled)
     }
 
     /// That agent; the provider may have lost it since.
-    pub fn agent(&self, id: Id<id::Agent>) -> Option<&Seat> {
-        self.agents.iter().find(|seat| seat.agent.id == id)
+    pub fn agent(&self, id: Id<id::Agent>) -> Option<&AgentContext> {
+        self.agents.iter().find(|agent_context| agent_context.agent.id == id)
     }
 
     /// An agent, even one that the provider has lost and that is not at the desk.
-    pub async fn seat(&self, store: &Store, id: Id<id::Agent>) -> Result<Seat, StoreError> {
+    pub async fn agent_context(&self, store: &Store, id: Id<id::Agent>) -> Result<AgentContext, StoreError> {
         match self.agent(id) {
-            Some(seat) => Ok(seat.clone()),
-            None => Ok(Seat::of(store.of(self.workspace.tenant).agent(id).await?, &self.workspace)),
+            Some(agent_context) => Ok(agent_context.clone()),
+            None => Ok(AgentContext::of(store.of(self.workspace.tenant).agent(id).await?, &self.workspace)),
         }
     }
 
     /// The extraction that says whether a callback was asked for, in calls of that agent.
     pub fn callback_field(&self, agent: Id<id::Agent>) -> &str {
-        &self.agent(agent).map_or(&self.policy, |seat| &seat.policy).callback_field
+        &self.agent(agent).map_or(&self.policy, |agent_context| &agent_context.policy).callback_field
     }
 
     /// Whether a number is one of the workspace's own.
@@ -112,32 +113,33 @@ impl Desk {
 
 impl Store {
     /// The desk of a workspace, read once a second at most (`real_ms`), by one task at a time.
-    pub async fn desk(
+    pub async fn workspace_context(
         &self,
         tenant: Id<id::Tenant>,
         workspace: Id<id::Workspace>,
         real_ms: i64,
-    ) -> Result<Arc<Desk>, StoreError> {
-        let read = async { Box::pin(self.read_desk(tenant, workspace)).await.map(Some) };
-        self.contexts.desks.get_or_read(&workspace, real_ms, read).await?.ok_or(StoreError::NotFound)
+    ) -> Result<Arc<WorkspaceContext>, StoreError> {
+        let read = async { Box::pin(self.read_workspace_context(tenant, workspace)).await.map(Some) };
+        self.contexts.workspaces.get_or_read(&workspace, real_ms, read).await?.ok_or(StoreError::NotFound)
     }
 
-    async fn read_desk(
+    async fn read_workspace_context(
         &self,
         tenant: Id<id::Tenant>,
         workspace: Id<id::Workspace>,
-    ) -> Result<Desk, StoreError> {
+    ) -> Result<WorkspaceContext, StoreError> {
         const KEY: &str =
             "select plan, key_version, wrapped_key, other_version, other_wrapped from tenants where id = $1";
         const NUMBERS: &str = "select number_ix from own_numbers where workspace_id = $1";
         let of = self.of(tenant);
         let row = of.workspace(workspace).await?;
-        let agents = of.roster(workspace).await?.into_iter().map(|agent| Seat::of(agent, &row)).collect();
+        let agents =
+            of.roster(workspace).await?.into_iter().map(|agent| AgentContext::of(agent, &row)).collect();
         let key = self.db.read_one(KEY, args![tenant]).await?.ok_or(StoreError::NotFound)?;
         let ix = |row: &Row| row.number_ix("number_ix");
         let own_numbers =
             self.db.read(NUMBERS, args![workspace]).await?.iter().map(ix).collect::<Result<_, _>>()?;
-        Ok(Desk {
+        Ok(WorkspaceContext {
             policy: Arc::new(row.settings.policy(&row.number_countries)),
             workspace: row,
             plan: Plan::from_word(&key.get::<String>("plan")?).ok_or(StoreError::Corrupt("plan"))?,

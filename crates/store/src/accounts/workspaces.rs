@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::{
     Store, StoreError, TenantKey, TenantStore, at, bucket_of,
     db::{Row, Tx, args},
-    log::{audit::Act, notices::notice_of_workspace},
+    log::{audit::AuditEvent, notices::notice_of_workspace},
 };
 
 /// A workspace to be.
@@ -198,9 +198,9 @@ impl TenantStore {
         let settings = new.settings.to_string();
         let retention = serde_json::to_string(&Retention::default()).unwrap_or_default();
         self.sees_whole_tenant()?;
-        let act = Act::new("workspace.create", Some(new.id), new.id)
+        let act = AuditEvent::new("workspace.create", Some(new.id), new.id)
             .after(json!({"name": new.name, "provider": new.provider.as_str()}));
-        let pen = self.pen().await?;
+        let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         tx.execute(LOCK, args![self.tenant]).await?;
         let n: i64 = tx.fetch_one(COUNT, args![self.tenant]).await?.ok_or(StoreError::NotFound)?.get("n")?;
@@ -229,7 +229,7 @@ impl TenantStore {
             ],
         )
         .await?;
-        pen.write(&mut tx, act, now).await?;
+        audit_writer.write(&mut tx, act, now).await?;
         tx.commit().await
     }
 
@@ -300,7 +300,7 @@ impl TenantStore {
         let settings = change.settings.map(Value::to_string);
         let retention = change.retention.and_then(|r| serde_json::to_string(r).ok());
         self.sees(id)?;
-        let pen = self.pen().await?;
+        let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         let before = settings_of(&mut tx, self, id).await?;
         let changed = tx
@@ -335,8 +335,8 @@ impl TenantStore {
             }
         }
         let (before, after) = differing(before, after);
-        let act = Act::new("workspace.change", Some(id), id).before(before).after(after);
-        pen.write(&mut tx, act, now).await?;
+        let act = AuditEvent::new("workspace.change", Some(id), id).before(before).after(after);
+        audit_writer.write(&mut tx, act, now).await?;
         tx.commit().await
     }
 }

@@ -22,7 +22,7 @@ use crate::{
         transitions::{self, ByHand},
     },
     db::{Row, Tx, args},
-    log::audit::Act,
+    log::audit::AuditEvent,
 };
 
 /// A callback.
@@ -218,7 +218,7 @@ impl CallbackRow {
 }
 
 /// A callback that somebody schedules by hand.
-pub struct ManualPlan<'a> {
+pub struct NewManualCallback<'a> {
     /// Its id.
     pub id: Id<id::Callback>,
     /// Its workspace.
@@ -315,7 +315,7 @@ impl TenantStore {
     /// Writes a callback that somebody scheduled by hand, superseding what waits for that person.
     pub async fn schedule(
         &self,
-        manual: &ManualPlan<'_>,
+        manual: &NewManualCallback<'_>,
         decide: impl FnOnce(&Person) -> Result<(Planned, Vec<Id<id::Callback>>), Refused> + Send,
         key: &TenantKey,
         now: Timestamp,
@@ -323,7 +323,7 @@ impl TenantStore {
     ) -> Result<Result<(), NotWritten>, StoreError> {
         self.sees(manual.workspace)?;
         let bucket = bucket_of(self.tenant);
-        let pen = self.pen().await?;
+        let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         let of = PersonRef { bucket, tenant: self.tenant, workspace: manual.workspace, ix: manual.person_ix };
         lock_person(&mut tx, of).await?;
@@ -359,10 +359,10 @@ impl TenantStore {
             now,
         };
         transitions::insert_all(&mut tx, &[row], now).await?;
-        let act = Act::new("callback.create", Some(manual.workspace), manual.id).after(
+        let act = AuditEvent::new("callback.create", Some(manual.workspace), manual.id).after(
             json!({"agent_id": manual.agent.to_string(), "scheduled_for": planned.scheduled_for.to_string()}),
         );
-        pen.write(&mut tx, act, now).await?;
+        audit_writer.write(&mut tx, act, now).await?;
         tx.commit().await?;
         Ok(Ok(()))
     }
@@ -406,7 +406,7 @@ impl TenantStore {
     ) -> Result<Result<(), NotNow>, StoreError> {
         const STANDS: &str = "select workspace_id, state, scheduled_for from callbacks
              where bucket = $1 and tenant_id = $2 and id = $3 and test = $4";
-        let pen = self.pen().await?;
+        let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         let changed = {
             let stands = async |tx: &mut Tx| {
@@ -433,10 +433,10 @@ impl TenantStore {
                 "scheduled_for": at(row.get("scheduled_for")?).to_string(),
             }))
         };
-        let act = Act::new(action, Some(Id::from_uuid(changed.0.get("workspace_id")?)), id)
+        let act = AuditEvent::new(action, Some(Id::from_uuid(changed.0.get("workspace_id")?)), id)
             .before(told(&changed.0)?)
             .after(told(&changed.1)?);
-        pen.write(&mut tx, act, now).await?;
+        audit_writer.write(&mut tx, act, now).await?;
         tx.commit().await?;
         Ok(Ok(()))
     }

@@ -18,7 +18,7 @@ use crate::{
         args,
         sqlite::{Mode, SqliteConn},
     },
-    log::audit::Act,
+    log::audit::AuditEvent,
 };
 
 /// The wrapped keys of tenants, by tenant and version.
@@ -70,11 +70,11 @@ impl Store {
         const WORKSPACES: &str =
             "update workspaces set deleted_at = coalesce(deleted_at, $2) where tenant_id = $1";
         const MEMBERS: &str = "delete from members where tenant_id = $1";
-        let pen = self.of(tenant.id).by(Actor::command()).pen().await?;
+        let audit_writer = self.of(tenant.id).by(Actor::command()).audit_writer().await?;
         self.db.wipe_what_is_deleted().await?;
         let mut tx = self.db.begin().await?;
-        let act = Act::new("tenant.destroy_key", None, tenant.id).before(json!({"name": tenant.name}));
-        pen.write(&mut tx, act, now).await?;
+        let act = AuditEvent::new("tenant.destroy_key", None, tenant.id).before(json!({"name": tenant.name}));
+        audit_writer.write(&mut tx, act, now).await?;
         tx.execute(KEY, args![tenant.id, Vec::<u8>::new(), now]).await?;
         tx.execute(KEYS, args![tenant.id, now]).await?;
         tx.execute(WORKSPACES, args![tenant.id, now]).await?;

@@ -25,7 +25,7 @@ use crate::{
     },
     db::{Args, Row, Value, args},
     dispatch::prepared,
-    log::{audit::Act, idempotency},
+    log::{audit::AuditEvent, idempotency},
 };
 
 /// What a step of a rotation did.
@@ -52,9 +52,9 @@ struct Sealed {
 
 /// Where a walk through a table stands.
 #[derive(Clone, Copy)]
-struct Behind(Uuid, i64);
+struct Cursor(Uuid, i64);
 
-impl Behind {
+impl Cursor {
     const fn nothing() -> Self {
         Self(Uuid::nil(), -1)
     }
@@ -221,16 +221,16 @@ impl Store {
         let mut rotated = Rotated::NOTHING;
         let published = |k: &WrappedKey| k.other.as_ref().is_some_and(|(version, _)| *version > k.version);
         for key in self.wrapped_keys().await?.into_iter().filter(published) {
-            let pen = self.of(key.tenant).by(Actor::command()).pen().await?;
+            let audit_writer = self.of(key.tenant).by(Actor::command()).audit_writer().await?;
             let mut tx = self.db.begin().await?;
             if tx.execute(SQL, args![key.tenant]).await? == 0 {
                 rotated.left += 1;
                 continue;
             }
-            let act = Act::new("tenant.rotate_key", None, key.tenant)
+            let act = AuditEvent::new("tenant.rotate_key", None, key.tenant)
                 .before(json!({"key_version": key.version}))
                 .after(json!({"key_version": key.version + 1}));
-            pen.write(&mut tx, act, now).await?;
+            audit_writer.write(&mut tx, act, now).await?;
             tx.commit().await?;
             rotated.done += 1;
         }
@@ -241,11 +241,11 @@ impl Store {
     pub async fn reseal(&self, chance: &Chance) -> Result<Rotated, StoreError> {
         let mut rotated = Rotated::NOTHING;
         for column in &COLUMNS {
-            let mut behind = Behind::nothing();
+            let mut behind = Cursor::nothing();
             loop {
                 let rows = self.db.read(column.page, behind.args()).await?;
                 let Some(last) = rows.last() else { break };
-                behind = Behind::row(last)?;
+                behind = Cursor::row(last)?;
                 self.reseal_page(column, &rows, &mut rotated, chance).await?;
             }
         }
@@ -264,7 +264,7 @@ impl Store {
         let mut again = Vec::new();
         for row in rows {
             let (at, tenant, sealed): (_, Uuid, Vec<u8>) =
-                (Behind::row(row)?, row.get("tenant_id")?, row.get("sealed")?);
+                (Cursor::row(row)?, row.get("tenant_id")?, row.get("sealed")?);
             if let std::collections::btree_map::Entry::Vacant(place) = keys.entry(tenant) {
                 match self.open_key(Id::from_uuid(tenant)).await {
                     Ok(key) => place.insert(Some(key)),
@@ -328,11 +328,11 @@ impl Store {
         let current: BTreeMap<Uuid, u32> = keys.iter().map(|k| (k.tenant.uuid(), k.version)).collect();
         let mut old = BTreeMap::new();
         for column in &COLUMNS {
-            let mut behind = Behind::nothing();
+            let mut behind = Cursor::nothing();
             loop {
                 let rows = self.db.read(column.page, behind.args()).await?;
                 let Some(last) = rows.last() else { break };
-                behind = Behind::row(last)?;
+                behind = Cursor::row(last)?;
                 for row in &rows {
                     let tenant: Uuid = row.get("tenant_id")?;
                     let version = seal::version_of(&row.get::<Vec<u8>>("sealed")?);

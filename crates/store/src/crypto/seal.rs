@@ -18,24 +18,24 @@ pub(crate) const BODY: &str = "bodies.body";
 const PACKED: u8 = 1;
 
 /// 32 bytes that are wiped when dropped, and not copied when moved.
-type Half = Box<Secret<[u8; 32]>>;
+type Key32 = Box<Secret<[u8; 32]>>;
 
 /// A tenant's key of one version, as the key-encryption key wraps it: what seals, then what indexes.
-pub(crate) type Both = Secret<Vec<u8>>;
+pub(crate) type KeyPair = Secret<Vec<u8>>;
 
 /// One tenant's opened key. Not `Clone`, and never shown; gone when dropped.
 pub struct TenantKey {
     tenant: Id<id::Tenant>,
     version: u32,
-    data: Half,
+    data: Key32,
     /// While the key is rotated: its neighbour opens too, and seals nothing.
-    other: Option<(u32, Half)>,
-    index: Half,
+    other: Option<(u32, Key32)>,
+    index: Key32,
     /// For test callbacks: their persons are nobody's.
     test: bool,
 }
 
-fn half(both: &[u8], from: usize) -> Result<Half, KeyError> {
+fn half(both: &[u8], from: usize) -> Result<Key32, KeyError> {
     let mut half = Box::new(Secret::new([0; 32]));
     half.copy_from_slice(both.get(from..from + 32).ok_or(KeyError::Sealed)?);
     Ok(half)
@@ -43,12 +43,12 @@ fn half(both: &[u8], from: usize) -> Result<Half, KeyError> {
 
 impl TenantKey {
     /// A new tenant's key, to be wrapped.
-    pub(crate) fn generate(chance: &Chance) -> Both {
+    pub(crate) fn generate(chance: &Chance) -> KeyPair {
         Secret::new([chance.bytes::<32>(), chance.bytes::<32>()].concat())
     }
 
     /// The next version's key, to be wrapped: a new one to seal with, the same one to index with.
-    pub(crate) fn next(&self, chance: &Chance) -> Both {
+    pub(crate) fn next(&self, chance: &Chance) -> KeyPair {
         Secret::new([chance.bytes::<32>().as_slice(), self.index.as_slice()].concat())
     }
 

@@ -1,6 +1,6 @@
 //! Group commit: whoever has something to write waits for one writer, which takes what is there and commits once.
 //!
-//! Invariants: [`Group::write`] returns only after the commit. An item that comes alone is written at once. If several
+//! Invariants: [`GroupCommit::write`] returns only after the commit. An item that comes alone is written at once. If several
 //! wait, the writer pauses for a moment, because a commit of many costs little more than a commit of two. The queue is
 //! bounded, and an item that does not fit is turned away. A batch has a deadline, after which its items are answered as not
 //! written; a batch that panics ends no writer.
@@ -31,9 +31,9 @@ const GIVEN_UP: Duration = Duration::from_secs(20);
 type Waiting<T, R> = (T, oneshot::Sender<Option<R>>);
 
 /// The way to one writer.
-pub(crate) struct Group<T, R>(mpsc::Sender<Waiting<T, R>>);
+pub(crate) struct GroupCommit<T, R>(mpsc::Sender<Waiting<T, R>>);
 
-impl<T, R> Clone for Group<T, R> {
+impl<T, R> Clone for GroupCommit<T, R> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
@@ -42,16 +42,16 @@ impl<T, R> Clone for Group<T, R> {
 /// The writer cannot take it now, or could not write it.
 #[derive(Debug, thiserror::Error)]
 #[error("the database cannot take more at the moment")]
-pub struct Full;
+pub struct QueueFull;
 
-impl From<Full> for StoreError {
-    fn from(_: Full) -> Self {
+impl From<QueueFull> for StoreError {
+    fn from(_: QueueFull) -> Self {
         Self::Full
     }
 }
 
-impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
-    /// Starts a writer for at most `waiting` items; it ends when every [`Group`] is gone and all is written.
+impl<T: Send + 'static, R: Send + 'static> GroupCommit<T, R> {
+    /// Starts a writer for at most `waiting` items; it ends when every [`GroupCommit`] is gone and all is written.
     pub(crate) fn start<F>(
         waiting: usize,
         vitals: Arc<Vitals>,
@@ -65,17 +65,17 @@ impl<T: Send + 'static, R: Send + 'static> Group<T, R> {
     }
 
     /// Writes one item, or turns it away at once when too many wait.
-    pub(crate) async fn write(&self, item: T) -> Result<R, Full> {
+    pub(crate) async fn write(&self, item: T) -> Result<R, QueueFull> {
         let (answer, answered) = oneshot::channel();
-        self.0.try_send((item, answer)).map_err(|_| Full)?;
-        answered.await.ok().flatten().ok_or(Full)
+        self.0.try_send((item, answer)).map_err(|_| QueueFull)?;
+        answered.await.ok().flatten().ok_or(QueueFull)
     }
 
     /// Writes one item, waiting for room.
-    pub(crate) async fn write_patiently(&self, item: T) -> Result<R, Full> {
+    pub(crate) async fn write_waiting(&self, item: T) -> Result<R, QueueFull> {
         let (answer, answered) = oneshot::channel();
-        self.0.send((item, answer)).await.map_err(|_| Full)?;
-        answered.await.ok().flatten().ok_or(Full)
+        self.0.send((item, answer)).await.map_err(|_| QueueFull)?;
+        answered.await.ok().flatten().ok_or(QueueFull)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     db::{Args, Db, Lane, Row, Tx},
 };
 
-pub(crate) struct Scope<'s> {
+pub(crate) struct TenantConn<'s> {
     db: &'s Db,
     tenant: Id<id::Tenant>,
     lane: Lane,
@@ -23,7 +23,7 @@ fn prelude(tenant: Id<id::Tenant>) -> AssertSqlSafe<String> {
     AssertSqlSafe(format!("set local role redialer_tenant; set local redialer.tenant = '{}'", tenant.uuid()))
 }
 
-impl<'s> Scope<'s> {
+impl<'s> TenantConn<'s> {
     pub(crate) const fn of(db: &'s Db, tenant: Id<id::Tenant>, lane: Lane) -> Self {
         Self { db, tenant, lane }
     }

@@ -26,7 +26,7 @@ const STALE_MS: i64 = 5_000;
 const SOON: Duration = Duration::from_millis(250);
 const MOST: usize = 10_000;
 
-pub(crate) struct Remembered<K, V> {
+pub(crate) struct TtlCache<K, V> {
     rows: Mutex<HashMap<K, Entry<V>>>,
     /// Rows that were read under an earlier number no longer count.
     generation: Generation,
@@ -60,7 +60,7 @@ struct Flight {
     failures: AtomicUsize,
 }
 
-impl<K: Clone + Eq + Hash, V> Remembered<K, V> {
+impl<K: Clone + Eq + Hash, V> TtlCache<K, V> {
     pub(crate) fn new(generation: &Generation) -> Self {
         Self { rows: Mutex::default(), generation: generation.clone() }
     }
@@ -147,7 +147,7 @@ mod tests {
 
     use super::*;
 
-    type Rows = Remembered<u8, u32>;
+    type Rows = TtlCache<u8, u32>;
 
     async fn at(rows: &Rows, real_ms: i64, value: u32) -> u32 {
         *rows.get_or_read(&1, real_ms, async { Ok(Some(value)) }).await.expect("read").expect("there")

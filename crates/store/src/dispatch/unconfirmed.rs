@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// A dispatch to ask the provider about.
-pub struct AskRow {
+pub struct UnconfirmedDispatch {
     /// The tenant's bucket.
     pub bucket: i64,
     /// The dispatch.
@@ -56,7 +56,7 @@ pub struct AskRow {
     callback_sealed: Vec<u8>,
 }
 
-impl AskRow {
+impl UnconfirmedDispatch {
     /// What is known of it while it is unknown whether there is a call; `key_lives` as the provider says.
     pub fn unknown(&self, key_lives: Option<jiff::SignedDuration>) -> Unknown {
         Unknown {
@@ -85,7 +85,7 @@ impl Store {
     /// when it may not ring any more: then only the lists are read (I7).
     pub async fn begin_repeat(
         &self,
-        ask: &mut AskRow,
+        ask: &mut UnconfirmedDispatch,
         over_at: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
@@ -108,7 +108,12 @@ impl Store {
 
     /// Writes what the provider's records say about an unknown dispatch. A list that was read before somebody else
     /// repeated the request proves nothing: what it would settle then is left as it is.
-    pub async fn finish_ask(&self, ask: &AskRow, after: &AfterAsk, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn finish_ask(
+        &self,
+        ask: &UnconfirmedDispatch,
+        after: &AfterAsk,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         const LATER: &str = "update dispatches set ask_at = $3, absent_at = $4, updated_at = $5
              where bucket = $1 and id = $2 and state = 'unknown' and coalesce(over_at, 0) = $6";
         const ENDED: &str = "update dispatches set state = $3, ask_at = null, updated_at = $4
@@ -147,7 +152,7 @@ impl Store {
 
     /// Closes a placed call without a reported outcome: the attempt stays spent, and a person decides what
     /// follows.
-    pub async fn close_unheard(&self, ask: &AskRow, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn close_unheard(&self, ask: &UnconfirmedDispatch, now: Timestamp) -> Result<bool, StoreError> {
         const ENDED: &str =
             "update dispatches set state = 'ended', ask_at = null, answer = 'outcome_unknown', updated_at = $3
              where bucket = $1 and id = $2 and state = 'placed'";
@@ -212,7 +217,7 @@ impl Store {
         now: Timestamp,
         next_at: Timestamp,
         limit: i64,
-    ) -> Result<Vec<AskRow>, StoreError> {
+    ) -> Result<Vec<UnconfirmedDispatch>, StoreError> {
         const LIST: &str = "select d.bucket, d.id, d.tenant_id, d.workspace_id, d.callback_id, d.channel, d.call_id, d.sent_at, d.account,
                  d.over_at, d.absent_at, d.asks, d.sealed, c.agent_id, c.test, c.sealed as callback_sealed
              from dispatches d join callbacks c on c.bucket = d.bucket and c.id = d.callback_id
@@ -221,7 +226,7 @@ impl Store {
         let mut tx = self.db.begin().await?;
         let mut asks = Vec::new();
         for row in tx.fetch(LIST, args![range.0, range.1, now, limit]).await? {
-            let ask = AskRow::from_row(&row)?;
+            let ask = UnconfirmedDispatch::from_row(&row)?;
             if tx.execute(TAKE, args![ask.bucket, ask.id, now, next_at]).await? == 1 {
                 asks.push(ask);
             }
@@ -231,7 +236,7 @@ impl Store {
     }
 }
 
-impl AskRow {
+impl UnconfirmedDispatch {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
             bucket: row.get("bucket")?,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     Claim, DueRow, Intent, NewDispatch, Store, StoreError, TenantKey,
-    db::{failpoints::Point, group_commit::Group, tx_kind::TxKind},
+    db::{failpoints::Point, group_commit::GroupCommit, tx_kind::TxKind},
     dispatch::{
         claims::{Wanted, claim_all},
         intents::{begin_all, finish_all},
@@ -26,8 +26,8 @@ const TRIES: usize = 3;
 
 /// The way in.
 #[derive(Clone)]
-pub struct Ledger {
-    group: Group<Entry, Result<Written, StoreError>>,
+pub struct DispatchWriter {
+    group: GroupCommit<Entry, Result<Written, StoreError>>,
     store: Store,
 }
 
@@ -43,11 +43,11 @@ enum Written {
     Result,
 }
 
-impl Ledger {
-    /// Starts the writer. It ends when every [`Ledger`] is gone and all is written.
+impl DispatchWriter {
+    /// Starts the writer. It ends when every [`DispatchWriter`] is gone and all is written.
     pub fn start(store: Store) -> (Self, JoinHandle<()>) {
         let writes = store.clone();
-        let (group, writer) = Group::start(WAITING, store.vitals(), move |entries| {
+        let (group, writer) = GroupCommit::start(WAITING, store.vitals(), move |entries| {
             let store = writes.clone();
             async move { Ok(store.write_all(entries).await) }
         });
@@ -56,7 +56,7 @@ impl Ledger {
 
     async fn write(&self, entry: Entry) -> Result<Written, StoreError> {
         self.store.pass(Point::Begin).await?;
-        self.group.write_patiently(entry).await?
+        self.group.write_waiting(entry).await?
     }
 
     /// Claims due callbacks for the replica `owner`; those that somebody else took meanwhile are left out. The

@@ -16,7 +16,7 @@ use crate::{
         Row, args,
         bulk_sql::RowValues,
         failpoints::Point,
-        group_commit::{Full, Group},
+        group_commit::{GroupCommit, QueueFull},
         row,
         tx_kind::TxKind,
     },
@@ -102,7 +102,7 @@ const TRIES: usize = 3;
 /// The way into the inbox.
 #[derive(Clone)]
 pub struct Inbox {
-    group: Group<NewDelivery, Result<Recorded, StoreError>>,
+    group: GroupCommit<NewDelivery, Result<Recorded, StoreError>>,
     store: Store,
 }
 
@@ -110,7 +110,7 @@ impl Inbox {
     /// Starts the writer. It ends when every [`Inbox`] is gone and all is written.
     pub fn start(store: Store) -> (Self, JoinHandle<()>) {
         let writes = store.clone();
-        let (group, writer) = Group::start(WAITING, store.vitals(), move |batch| {
+        let (group, writer) = GroupCommit::start(WAITING, store.vitals(), move |batch| {
             let store = writes.clone();
             async move { Ok(record(&store, batch).await) }
         });
@@ -118,9 +118,9 @@ impl Inbox {
     }
 
     /// Records a delivery; returns once it is on disk.
-    pub async fn record(&self, delivery: NewDelivery) -> Result<Recorded, Full> {
-        self.store.pass(Point::Begin).await.map_err(|_| Full)?;
-        self.group.write(delivery).await?.map_err(|_| Full)
+    pub async fn record(&self, delivery: NewDelivery) -> Result<Recorded, QueueFull> {
+        self.store.pass(Point::Begin).await.map_err(|_| QueueFull)?;
+        self.group.write(delivery).await?.map_err(|_| QueueFull)
     }
 }
 

@@ -8,7 +8,7 @@ use redialer_core::{
 use crate::{CallbackRow, StoreError, TenantKey, TenantStore, at, bucket_of, db::args};
 
 /// A captured webhook.
-pub struct CapturedRow {
+pub struct PayloadRow {
     /// The delivery.
     pub id: Id<id::Delivery>,
     /// The provider's name for the event.
@@ -20,7 +20,7 @@ pub struct CapturedRow {
     body: Vec<u8>,
 }
 
-impl CapturedRow {
+impl PayloadRow {
     /// The body, byte for byte.
     pub fn body(&self, key: &TenantKey) -> Result<Vec<u8>, StoreError> {
         Ok(key.open_body(self.id.uuid(), &self.body)?)
@@ -35,7 +35,7 @@ impl TenantStore {
     /// The webhooks of the call that a callback came from, and of the call it became; newest first.
     ///
     /// Found by time, for an index by call would cost every webhook and serve a question that is asked seldom.
-    pub async fn captured(&self, callback: &CallbackRow) -> Result<Vec<CapturedRow>, StoreError> {
+    pub async fn captured(&self, callback: &CallbackRow) -> Result<Vec<PayloadRow>, StoreError> {
         const SQL: &str = "select d.id, d.event, d.call_id, d.received_at, b.body
              from deliveries d join bodies b on b.delivery_id = d.id and b.bucket = d.bucket
              where d.bucket = $1 and d.tenant_id = $2 and d.received_at between $3 and $4 and d.workspace_id = $5
@@ -55,7 +55,7 @@ impl TenantStore {
         let rows = self.db().read(SQL, args).await?;
         rows.iter()
             .map(|row| {
-                Ok(CapturedRow {
+                Ok(PayloadRow {
                     id: Id::from_uuid(row.get("id")?),
                     event: row.get("event")?,
                     call_id: row.get("call_id")?,

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// An act to be written down.
-pub struct Act {
+pub struct AuditEvent {
     /// What was done: a noun, a dot, a verb.
     pub action: &'static str,
     /// The workspace it was done in.
@@ -31,7 +31,7 @@ pub struct Act {
     pub after: Option<Value>,
 }
 
-impl Act {
+impl AuditEvent {
     /// That was done to `target`, of which nothing more is to be said.
     pub fn new(action: &'static str, workspace: Option<Id<id::Workspace>>, target: impl Display) -> Self {
         Self { action, workspace, target: target.to_string(), before: None, after: None }
@@ -52,7 +52,7 @@ impl Act {
 
 /// A row of the book.
 #[derive(Debug, Clone)]
-pub struct ActRow {
+pub struct AuditRow {
     /// Its number, from 1.
     pub seq: i64,
     /// When.
@@ -79,7 +79,7 @@ pub struct ActRow {
 
 /// Which acts to list; `None` is any.
 #[derive(Debug, Clone, Default)]
-pub struct ActFilter {
+pub struct AuditFilter {
     /// In that workspace.
     pub workspace: Option<Id<id::Workspace>>,
     /// Of that actor.
@@ -114,7 +114,7 @@ macro_rules! columns {
     };
 }
 
-impl ActRow {
+impl AuditRow {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
         Ok(Self {
             seq: row.get("seq")?,
@@ -156,19 +156,19 @@ impl ActRow {
 }
 
 /// What writes a tenant's book in somebody's name.
-pub(crate) struct Pen {
+pub(crate) struct AuditWriter {
     tenant: Id<id::Tenant>,
     actor: Arc<Actor>,
     key: TenantKey,
 }
 
-impl Pen {
+impl AuditWriter {
     pub(crate) const fn new(tenant: Id<id::Tenant>, actor: Arc<Actor>, key: TenantKey) -> Self {
         Self { tenant, actor, key }
     }
 
     /// Writes an act down with what it does.
-    pub(crate) async fn write(&self, tx: &mut Tx, act: Act, now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) async fn write(&self, tx: &mut Tx, act: AuditEvent, now: Timestamp) -> Result<(), StoreError> {
         // Whoever has this row writes next.
         const NEXT: &str = "insert into audit_heads (bucket, tenant_id, seq, mac) values ($1, $2, 1, $3)
              on conflict (bucket, tenant_id) do update set seq = audit_heads.seq + 1 returning seq, mac";
@@ -179,7 +179,7 @@ impl Pen {
         let bucket = bucket_of(self.tenant);
         let head = tx.fetch_one(NEXT, args![bucket, self.tenant, Vec::<u8>::new()]).await?;
         let head = head.ok_or(StoreError::Corrupt("head of the book"))?;
-        let mut row = ActRow {
+        let mut row = AuditRow {
             seq: head.get("seq")?,
             at: at(now.as_millisecond()),
             actor: self.actor.name.clone(),
@@ -219,21 +219,26 @@ const AT_ONCE: i64 = 500;
 
 impl TenantStore {
     /// What writes acts down in this store's name.
-    pub(crate) async fn pen(&self) -> Result<Pen, StoreError> {
+    pub(crate) async fn audit_writer(&self) -> Result<AuditWriter, StoreError> {
         let key = self.tenant_key().await?;
-        Ok(Pen::new(self.tenant, Arc::clone(&self.actor), key))
+        Ok(AuditWriter::new(self.tenant, Arc::clone(&self.actor), key))
     }
 
     /// Writes down an act that changes nothing else, such as showing what is personal.
-    pub async fn note(&self, act: Act, now: Timestamp) -> Result<(), StoreError> {
-        let pen = self.pen().await?;
+    pub async fn note(&self, act: AuditEvent, now: Timestamp) -> Result<(), StoreError> {
+        let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
-        pen.write(&mut tx, act, now).await?;
+        audit_writer.write(&mut tx, act, now).await?;
         tx.commit().await
     }
 
     /// A page of the book, newest first, from before that number.
-    pub async fn acts(&self, filter: &ActFilter, before: i64, limit: i64) -> Result<Vec<ActRow>, StoreError> {
+    pub async fn acts(
+        &self,
+        filter: &AuditFilter,
+        before: i64,
+        limit: i64,
+    ) -> Result<Vec<AuditRow>, StoreError> {
         const SQL: &str = columns!(
             "where bucket = $1 and tenant_id = $2 and seq < $3
                and ($5 is null or workspace_id = $5) and (cast($6 as text) is null or actor = $6)
@@ -253,7 +258,7 @@ impl TenantStore {
             filter.since,
             filter.until
         ];
-        self.db().read(SQL, args).await?.iter().map(ActRow::from_row).collect()
+        self.db().read(SQL, args).await?.iter().map(AuditRow::from_row).collect()
     }
 
     /// Walks the whole book.
@@ -271,7 +276,7 @@ impl TenantStore {
             if rows.is_empty() {
                 return Ok(Checked::Cut(seq));
             }
-            for row in rows.iter().map(ActRow::from_row) {
+            for row in rows.iter().map(AuditRow::from_row) {
                 let row = row?;
                 seq += 1;
                 if row.seq != seq || row.seal(&key, &last).as_slice() != row.mac {

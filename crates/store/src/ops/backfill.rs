@@ -19,7 +19,7 @@ use crate::{
 
 /// A workspace to sweep.
 #[derive(Debug, Clone, Copy)]
-pub struct SweepRow {
+pub struct BackfillRow {
     /// The workspace.
     pub id: Id<id::Workspace>,
     /// Its tenant.
@@ -36,7 +36,7 @@ pub struct SweepRow {
 
 /// A call that is over and was not analysed, as far as we heard.
 #[derive(Debug, Clone)]
-pub struct CheckRow {
+pub struct MissingAnalysis {
     /// Its workspace.
     pub workspace: Id<id::Workspace>,
     /// Its tenant.
@@ -55,7 +55,7 @@ impl Store {
         now: Timestamp,
         next_at: Timestamp,
         limit: i64,
-    ) -> Result<Vec<SweepRow>, StoreError> {
+    ) -> Result<Vec<BackfillRow>, StoreError> {
         const LIST: &str = "select id, tenant_id, epoch, created_at, swept_to, swept_once_at from workspaces
              where bucket between $1 and $2 and sweep_at <= $3 and deleted_at is null
              order by sweep_at, id limit $4";
@@ -66,7 +66,7 @@ impl Store {
             let id = Id::from_uuid(row.get("id")?);
             if tx.execute(TAKE, args![id, next_at, now]).await? == 1 {
                 let created_at: i64 = row.get("created_at")?;
-                due.push(SweepRow {
+                due.push(BackfillRow {
                     id,
                     tenant: Id::from_uuid(row.get("tenant_id")?),
                     swept_to: at(row.get::<Option<i64>>("swept_to")?.unwrap_or(created_at)),
@@ -81,7 +81,7 @@ impl Store {
     }
 
     /// Of these calls, those whose end we have not acted on, in the same order.
-    pub async fn unheard(&self, row: &SweepRow, calls: &[String]) -> Result<Vec<String>, StoreError> {
+    pub async fn unheard(&self, row: &BackfillRow, calls: &[String]) -> Result<Vec<String>, StoreError> {
         const SQL: &str = "with v (call_id) as (values {rows})
              select c.call_id from v cross join calls c
              where c.bucket = $1 and c.workspace_id = $2 and c.call_id = v.call_id and c.settled";
@@ -112,7 +112,7 @@ impl Store {
         now: Timestamp,
         max_checks: i64,
         limit: i64,
-    ) -> Result<Vec<CheckRow>, StoreError> {
+    ) -> Result<Vec<MissingAnalysis>, StoreError> {
         const LIST: &str = "select bucket, workspace_id, tenant_id, call_id, channel, checks from calls
              where +bucket between $1 and $2 and check_at <= $3 order by check_at limit $4";
         const TAKE: &str = "update calls set checks = checks + 1, check_at = $5
@@ -121,7 +121,7 @@ impl Store {
         let mut due = Vec::new();
         for row in tx.fetch(LIST, args![range.0, range.1, now, limit]).await? {
             let (bucket, checks): (i64, i64) = (row.get("bucket")?, row.get("checks")?);
-            let check = CheckRow {
+            let check = MissingAnalysis {
                 workspace: Id::from_uuid(row.get("workspace_id")?),
                 tenant: Id::from_uuid(row.get("tenant_id")?),
                 call_id: row.get("call_id")?,

@@ -23,7 +23,7 @@ use crate::{
 
 /// One life of the database, from a restore on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Epoch {
+pub struct RestoreGeneration {
     /// Its number.
     pub epoch: i64,
     /// When the backup was made: what happened since is known to the provider alone.
@@ -33,7 +33,7 @@ pub struct Epoch {
 }
 
 /// A call that is a dial of ours which this database has forgotten.
-pub struct Adoption<'a> {
+pub struct LostDispatch<'a> {
     /// The dispatch that its metadata names.
     pub dispatch: Id<id::Dispatch>,
     /// The callback that its metadata names.
@@ -57,10 +57,10 @@ pub(crate) const FORGET_THE_TIME_BEFORE: [&str; 3] = [
 
 impl Store {
     /// The database's epoch; `None` when it was never restored.
-    pub async fn epoch(&self) -> Result<Option<Epoch>, StoreError> {
+    pub async fn epoch(&self) -> Result<Option<RestoreGeneration>, StoreError> {
         const SQL: &str = "select epoch, backup_at, began_at from epochs order by epoch desc limit 1";
         let Some(row) = self.db.read_one(SQL, args![]).await? else { return Ok(None) };
-        Ok(Some(Epoch {
+        Ok(Some(RestoreGeneration {
             epoch: row.get("epoch")?,
             backup_at: at(row.get("backup_at")?),
             began_at: at(row.get("began_at")?),
@@ -99,7 +99,7 @@ impl Store {
     pub async fn adopt(
         &self,
         row: &EventRow,
-        adoption: &Adoption<'_>,
+        adoption: &LostDispatch<'_>,
         key: &TenantKey,
         chance: &Chance,
         now: Timestamp,

@@ -1,7 +1,7 @@
 //! The book of privileged acts, and what a deleted workspace leaves behind.
 
 use redialer_core::{Id, time::minutes, time::plus};
-use redialer_store::{ActFilter, Actor, Checked};
+use redialer_store::{Actor, AuditFilter, Checked};
 
 use crate::{
     engines::{Engine, each},
@@ -53,7 +53,7 @@ async fn acts_tell_who_and_what_and_nobody_elses_are_told() {
         let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
         let of = ours.of().by(Actor { name: "key_1".to_owned(), ..Actor::program() });
         ours.switch(&of, false, 1).await;
-        let acts = of.acts(&ActFilter::default(), i64::MAX, 100).await.expect("read");
+        let acts = of.acts(&AuditFilter::default(), i64::MAX, 100).await.expect("read");
         let told: Vec<_> = acts.iter().map(|a| (a.seq, a.actor.as_str(), a.action.as_str())).collect();
         assert_eq!(
             told,
@@ -66,10 +66,10 @@ async fn acts_tell_who_and_what_and_nobody_elses_are_told() {
         );
         assert_eq!(acts[0].before.as_deref(), Some("{\"enabled\":true}"));
         assert_eq!(acts[0].after.as_deref(), Some("{\"enabled\":false}"));
-        let one = ActFilter { action: Some("agent.change".to_owned()), ..ActFilter::default() };
+        let one = AuditFilter { action: Some("agent.change".to_owned()), ..AuditFilter::default() };
         assert_eq!(of.acts(&one, i64::MAX, 100).await.expect("read").len(), 1);
         assert_eq!(theirs.of().acts(&one, i64::MAX, 100).await.expect("read").len(), 0);
-        let page = of.acts(&ActFilter::default(), 3, 1).await.expect("read");
+        let page = of.acts(&AuditFilter::default(), 3, 1).await.expect("read");
         assert_eq!(page.iter().map(|a| a.seq).collect::<Vec<_>>(), [2]);
     }
 }

@@ -160,9 +160,11 @@ async fn agents_start_enabled_while_the_plan_has_room_and_a_switched_off_one_hol
         of.sync_agents(world.workspace, &agents, None, 2, (at(1), at(1)), &world.chance)
             .await
             .expect("synced");
-        let desk = engine.store.desk(world.tenant, world.workspace, 0).await.expect("read");
+        let workspace_context =
+            engine.store.workspace_context(world.tenant, world.workspace, 0).await.expect("read");
         let one = redialer_core::tenant::Limits { agents: 1, ..redialer_core::tenant::Plan::Free.limits() };
-        let heard: Vec<_> = desk.heard(&one).map(|agent| agent.provider_agent_id.as_str()).collect();
+        let heard: Vec<_> =
+            workspace_context.heard(&one).map(|agent| agent.provider_agent_id.as_str()).collect();
         assert_eq!(heard, ["agent_1"], "of a smaller plan only the oldest");
         let enabled = async |name: &str| {
             of.agent_by_provider_id(world.workspace, name).await.expect("read").expect("there")
@@ -177,9 +179,10 @@ async fn agents_start_enabled_while_the_plan_has_room_and_a_switched_off_one_hol
         let id = world.schedule("c1", 10).await;
         world.switch(&of, false, 3).await;
         assert_eq!(of.callback(id).await.expect("read").state, State::Held);
-        let desk = engine.store.desk(world.tenant, world.workspace, 0).await.expect("read");
+        let workspace_context =
+            engine.store.workspace_context(world.tenant, world.workspace, 0).await.expect("read");
         assert!(
-            !desk.agent(world.agent.id).expect("at the desk").agent.enabled,
+            !workspace_context.agent(world.agent.id).expect("at the desk").agent.enabled,
             "what was remembered is forgotten"
         );
         world.switch(&of, true, 4).await;

@@ -6,7 +6,7 @@ use redialer_core::{
     decide::{AfterAsk, AfterCall, AfterDial, Settle},
     workspace::Pause,
 };
-use redialer_store::{Claim, DecisionKey, Intent, Ledger, NotNow};
+use redialer_store::{Claim, DecisionKey, DispatchWriter, Intent, NotNow};
 
 use crate::{
     engines::each,
@@ -17,7 +17,7 @@ use crate::{
 pub(crate) async fn intend(world: &World, claim: Claim) -> Option<Intent> {
     let key = world.store.open_key(world.tenant).await.expect("opened");
     let new = world.new_dispatch(&claim, None);
-    world.ledger.begin(vec![(claim, new)], &key, &world.chance, at(10)).await.expect("asked").pop()
+    world.dispatch_writer.begin(vec![(claim, new)], &key, &world.chance, at(10)).await.expect("asked").pop()
 }
 
 fn placed(call: &str) -> AfterDial {
@@ -27,7 +27,7 @@ fn placed(call: &str) -> AfterDial {
 async fn dialing(world: &World, call: &str) -> Id<redialer_core::id::Callback> {
     let id = world.schedule(&format!("before {call}"), 10).await;
     let intent = intend(world, world.claim_all(10).await.pop().expect("due")).await.expect("an intent");
-    world.ledger.finish(intent, placed(call), at(10)).await.expect("recorded");
+    world.dispatch_writer.finish(intent, placed(call), at(10)).await.expect("recorded");
     id
 }
 
@@ -41,8 +41,10 @@ async fn nothing_is_claimed_before_its_time_or_twice() {
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..8 {
             // Each for itself, as replicas are.
-            let (ledger, due) = (Ledger::start(engine.store.clone()).0, due.clone());
-            tasks.spawn(async move { ledger.claim(&due, "r1", at(10), 1_000).await.expect("asked").len() });
+            let (dispatch_writer, due) = (DispatchWriter::start(engine.store.clone()).0, due.clone());
+            tasks.spawn(async move {
+                dispatch_writer.claim(&due, "r1", at(10), 1_000).await.expect("asked").len()
+            });
         }
         assert_eq!(tasks.join_all().await.into_iter().sum::<usize>(), 1, "{}", engine.name);
         assert!(world.claim_all(10).await.is_empty());
@@ -112,13 +114,13 @@ async fn a_chain_dials_once_at_a_time() {
         let claim = next(11).await;
         assert_eq!((claim.id(), claim.chain()), (second, root.as_root()));
         assert!(intend(&world, claim).await.is_none(), "{}: the first has no answer yet", engine.name);
-        world.ledger.finish(first, placed("call_1"), at(11)).await.expect("recorded");
+        world.dispatch_writer.finish(first, placed("call_1"), at(11)).await.expect("recorded");
         let second = intend(&world, next(12).await).await.expect("the first is answered");
         let third = world.schedule("c3", 13).await;
         let claim = next(13).await;
         assert_eq!((claim.id(), claim.chain()), (third, root.as_root()));
         assert!(intend(&world, claim).await.is_none(), "{}: the second has no answer yet", engine.name);
-        world.ledger.finish(second, placed("call_2"), at(13)).await.expect("recorded");
+        world.dispatch_writer.finish(second, placed("call_2"), at(13)).await.expect("recorded");
     }
 }
 
@@ -151,7 +153,7 @@ async fn a_webhook_that_comes_before_the_answer_is_the_answer() {
         world.finish(decisions, nothing, &crate::world::secrets(), &key).await.expect("finished");
         assert_eq!(world.of().callback(id).await.expect("read").state, State::Dialing);
         // The answer comes late, twice told: the attempt is spent once.
-        world.ledger.finish(intent, placed("call_1"), at(12)).await.expect("recorded");
+        world.dispatch_writer.finish(intent, placed("call_1"), at(12)).await.expect("recorded");
         let known = world.decide("call_ended", "call_1", |_| settle(Settle::Close(State::Completed))).await;
         assert_eq!(known.redial.expect("ours").spent, 1, "{}", engine.name);
     }
@@ -263,7 +265,7 @@ async fn a_lapsed_claim_is_dialled_again_and_a_lapsed_intent_never() {
         assert_eq!(world.of().callback(id).await.expect("read").state, State::Dialing);
         // The first sender wakes up and reports what it saw: nothing changes.
         world
-            .ledger
+            .dispatch_writer
             .finish(intent, AfterDial::Unconfirmed { why: String::new() }, at(13))
             .await
             .expect("recorded");
@@ -297,7 +299,7 @@ async fn refused_waits_or_ends_as_decided() {
         let id = world.schedule("c1", 10).await;
         let again = AfterDial::Again { at: at(15), pause: None, slow: false, why: String::new() };
         let intent = intend(&world, world.claim_all(10).await.pop().expect("due")).await.expect("an intent");
-        world.ledger.finish(intent, again.clone(), at(10)).await.expect("recorded");
+        world.dispatch_writer.finish(intent, again.clone(), at(10)).await.expect("recorded");
         assert!(world.claim_all(14).await.is_empty());
         let claim = world.claim_all(15).await.pop().expect("due again");
         assert_eq!(claim.spent(), 0, "a refusal spends nothing");
@@ -305,7 +307,7 @@ async fn refused_waits_or_ends_as_decided() {
         assert_eq!(intent.unsent(), 1);
         let close =
             AfterDial::Close { state: State::Failed, outcome: "refused_422".to_owned(), why: String::new() };
-        world.ledger.finish(intent, close, at(15)).await.expect("recorded");
+        world.dispatch_writer.finish(intent, close, at(15)).await.expect("recorded");
         let row = world.of().callback(id).await.expect("read");
         assert_eq!(
             (row.state, row.outcome.as_deref()),
@@ -353,11 +355,11 @@ async fn replicas_share_the_buckets_and_take_over_from_the_dead() {
     }
 }
 
-async fn unknown(world: &World) -> (Id<redialer_core::id::Callback>, redialer_store::AskRow) {
+async fn unknown(world: &World) -> (Id<redialer_core::id::Callback>, redialer_store::UnconfirmedDispatch) {
     let id = world.schedule("c1", 10).await;
     let intent = intend(world, world.claim_all(10).await.pop().expect("due")).await.expect("an intent");
     let uncertain = AfterDial::Unconfirmed { why: String::new() };
-    world.ledger.finish(intent, uncertain, at(10)).await.expect("recorded");
+    world.dispatch_writer.finish(intent, uncertain, at(10)).await.expect("recorded");
     (id, world.store.due_asks(ALL, at(10), at(20), 10).await.expect("read").pop().expect("to be asked about"))
 }
 
@@ -385,7 +387,7 @@ async fn what_was_proven_absent_waits_again_and_what_nobody_knows_counts() {
             "the old one is over"
         );
         let uncertain = AfterDial::Unconfirmed { why: String::new() };
-        world.ledger.finish(intent, uncertain, at(22)).await.expect("recorded");
+        world.dispatch_writer.finish(intent, uncertain, at(22)).await.expect("recorded");
         let ask = engine.store.due_asks(ALL, at(22), at(30), 10).await.expect("read").pop().expect("due");
         engine.store.finish_ask(&ask, &AfterAsk::Unresolved, at(23)).await.expect("recorded");
         let row = world.of().callback(id).await.expect("read");
@@ -460,7 +462,7 @@ async fn a_batch_of_claims_becomes_intents_but_for_those_that_were_lost() {
         let (first, second) = (world.new_dispatch(&claim, None), world.new_dispatch(&other, None));
         let key = engine.store.open_key(world.tenant).await.expect("opened");
         let both = vec![(claim, first), (other, second)];
-        let intents = world.ledger.begin(both, &key, &world.chance, at(10)).await.expect("asked");
+        let intents = world.dispatch_writer.begin(both, &key, &world.chance, at(10)).await.expect("asked");
         assert_eq!(intents.iter().map(|i| i.callback()).collect::<Vec<_>>(), [kept], "{}", engine.name);
     }
 }

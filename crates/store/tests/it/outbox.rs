@@ -28,7 +28,7 @@ async fn each_state_that_a_callback_enters_is_in_the_outbox() {
         let claim = world.claim_all(20).await.pop().expect("due");
         let intent = intend(&world, claim).await.expect("an intent");
         let placed = AfterDial::Dialing { call_id: "call_1".to_owned() };
-        world.ledger.finish(intent, placed, at(21)).await.expect("recorded");
+        world.dispatch_writer.finish(intent, placed, at(21)).await.expect("recorded");
         world.decide("call_ended", "call_1", |_| settle(Settle::Close(State::Completed))).await;
         let mut found = events(&engine).await;
         found.sort();

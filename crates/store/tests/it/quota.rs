@@ -19,7 +19,7 @@ async fn intend(world: &World, claims: Vec<Claim>, limit: u64, minute: i64) -> V
         (claim, new)
     };
     let begun = claims.into_iter().map(new).collect();
-    world.ledger.begin(begun, &key, &world.chance, at(minute)).await.expect("asked")
+    world.dispatch_writer.begin(begun, &key, &world.chance, at(minute)).await.expect("asked")
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn a_months_calls_hold_exactly_and_what_was_not_placed_is_none() {
         let refused =
             AfterDial::Close { state: State::Failed, outcome: "refused".to_owned(), why: String::new() };
         let one = intents.into_iter().next().expect("one");
-        world.ledger.finish(one, refused, at(11)).await.expect("recorded");
+        world.dispatch_writer.finish(one, refused, at(11)).await.expect("recorded");
         assert_eq!(of.calls_this_month(None, at(11)).await.expect("read"), 3, "{}", engine.name);
         // Another month has room of its own.
         assert_eq!(of.calls_this_month(None, plus(at(11), minutes(60 * 24 * 31))).await.expect("read"), 0);

@@ -6,8 +6,8 @@ use redialer_core::{
     id,
 };
 use redialer_store::{
-    Act, ActFilter, ActivityFilter, AgentChange, CallbackRow, Checked, Filter, Kek, NewKey, NewMember, Store,
-    StoreError, TenantStore, WorkspaceChange,
+    ActivityFilter, AgentChange, AuditEvent, AuditFilter, CallbackRow, Checked, Filter, Kek, NewKey,
+    NewMember, Store, StoreError, TenantStore, WorkspaceChange,
 };
 use sqlx::{Connection as _, PgConnection};
 
@@ -45,7 +45,7 @@ async fn found(of: &TenantStore, world: &World, callback: &CallbackRow, key: Id<
         of.keys(None, end(), 10).await.expect("read").len(),
         of.members(end(), 10).await.expect("read").len(),
         of.suppressions(end(), 10).await.expect("read").len(),
-        of.acts(&ActFilter::default(), i64::MAX, 100).await.expect("read").len().min(1),
+        of.acts(&AuditFilter::default(), i64::MAX, 100).await.expect("read").len().min(1),
         usize::from(of.check_audit().await.expect("walked") != Checked::Whole(0)),
     ]
 }
@@ -95,7 +95,7 @@ async fn changes_nothing(wrong: &TenantStore, ours: &World, callback: Id<id::Cal
         password_hash: "hash",
         role: Role::Viewer,
     };
-    let act = Act::new("pii.reveal", None, "x");
+    let act = AuditEvent::new("pii.reveal", None, "x");
     let failed = [
         wrong.change_workspace(ours.workspace, &workspace, &key, at(3), &ours.chance).await.is_err(),
         wrong.delete_workspace(ours.workspace, at(3)).await.is_err(),

@@ -7,7 +7,7 @@ use redialer_core::{
     workspace::ProviderName,
 };
 use redialer_store::{
-    ActFilter, ActivityFilter, AgentChange, Filter, KeyInfo, MemberRow, NewKey, NewMember, NewWorkspace,
+    ActivityFilter, AgentChange, AuditFilter, Filter, KeyInfo, MemberRow, NewKey, NewMember, NewWorkspace,
     StoreError, TenantStore, WorkspaceChange,
 };
 
@@ -95,7 +95,7 @@ async fn hidden(of: &TenantStore, world: &World, things: &Things) -> Vec<bool> {
     let open = world.store.open_key(world.tenant).await.expect("opened");
     let (ours, newest) = (Some(world.workspace), (at(1_000_000), uuid::Uuid::max()));
     let named = Filter { workspace: ours, ..Filter::default() };
-    let acts = ActFilter { workspace: ours, ..ActFilter::default() };
+    let acts = AuditFilter { workspace: ours, ..AuditFilter::default() };
     let activity = ActivityFilter { workspace: ours, ..ActivityFilter::default() };
     vec![
         is_not_found(of.workspace(world.workspace).await),

@@ -135,7 +135,7 @@ async fn reads_survive_a_silent_server() {
     let healed = timeout(SURVIVED, async {
         while reads().await.iter().any(Result::is_err) {}
         while list().await.is_err() {}
-        store.desk(world.tenant, world.workspace, 0).await.expect("read");
+        store.workspace_context(world.tenant, world.workspace, 0).await.expect("read");
     });
     healed.await.expect("within 30 s");
 }

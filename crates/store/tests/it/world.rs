@@ -13,8 +13,8 @@ use redialer_core::{
     workspace::ProviderName,
 };
 use redialer_store::{
-    AgentChange, AgentRow, Claim, Decided, DecisionKey, Decisions, EventRow, Inbox, Known, Ledger,
-    ManualPlan, NewDelivery, NewDispatch, NewTenant, NewWorkspace, NextCallback, PendingRow, Recorded,
+    AgentChange, AgentRow, Claim, Decided, DecisionKey, Decisions, DispatchWriter, EventRow, Inbox, Known,
+    NewDelivery, NewDispatch, NewManualCallback, NewTenant, NewWorkspace, NextCallback, PendingRow, Recorded,
     RedialProbe, RedialRow, Roster, Secrets, Store, StoreError, TenantKey, TenantStore, bucket_of,
 };
 
@@ -36,7 +36,7 @@ pub(crate) const ALL: (i64, i64) = (0, redialer_store::BUCKETS - 1);
 
 pub(crate) struct World {
     pub(crate) store: Store,
-    pub(crate) ledger: Ledger,
+    pub(crate) dispatch_writer: DispatchWriter,
     pub(crate) chance: Chance,
     pub(crate) tenant: Id<id::Tenant>,
     pub(crate) workspace: Id<id::Workspace>,
@@ -78,8 +78,8 @@ impl World {
             .await
             .expect("synced");
         let agent = of.agent_by_provider_id(workspace, "agent_1").await.expect("read").expect("there");
-        let ledger = Ledger::start(store.clone()).0;
-        Self { store: store.clone(), ledger, chance, tenant, workspace, agent }
+        let dispatch_writer = DispatchWriter::start(store.clone()).0;
+        Self { store: store.clone(), dispatch_writer, chance, tenant, workspace, agent }
     }
 
     pub(crate) fn of(&self) -> TenantStore {
@@ -217,7 +217,7 @@ impl World {
         let key = self.store.open_key(self.tenant).await.expect("opened");
         let secrets = secrets();
         for person in persons {
-            let manual = ManualPlan {
+            let manual = NewManualCallback {
                 id: Id::new(at(0), &self.chance),
                 workspace: self.workspace,
                 agent: self.agent.id,
@@ -247,7 +247,7 @@ impl World {
     pub(crate) async fn claim_all(&self, minute: i64) -> Vec<Claim> {
         self.store.hold_leases("r1", 0, 10_000).await.expect("held");
         let due = self.store.due(ALL, at(minute), 100, 100).await.expect("read").rows;
-        self.ledger.claim(&due, "r1", at(minute), 1_000).await.expect("claimed")
+        self.dispatch_writer.claim(&due, "r1", at(minute), 1_000).await.expect("claimed")
     }
 }
 

@@ -15,7 +15,9 @@ use redialer_core::{
     policy::Policy,
 };
 use redialer_providers::{ReadError, ReadFailure};
-use redialer_store::{AgentRow, Claim, Desk, NewDispatch, Seat, Secrets, StoreError, TenantKey};
+use redialer_store::{
+    AgentContext, AgentRow, Claim, NewDispatch, Secrets, StoreError, TenantKey, WorkspaceContext,
+};
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -31,7 +33,7 @@ const TESTS_FROM: &str = "+12025550100";
 /// What the dials of one workspace share: its opened key lives no longer than the batch.
 pub(crate) struct Lane<'a> {
     app: &'a App,
-    desk: Arc<Desk>,
+    context: Arc<WorkspaceContext>,
     pub(crate) key: TenantKey,
     pub(crate) api_key: Secret<String>,
     numbers: OnceCell<Vec<OwnNumber>>,
@@ -39,10 +41,14 @@ pub(crate) struct Lane<'a> {
 }
 
 impl<'a> Lane<'a> {
-    pub(crate) async fn open(app: &'a App, desk: Arc<Desk>, lease_until_ms: i64) -> Result<Self, StoreError> {
-        let key = desk.open_key(&app.store).await?;
-        let api_key = desk.workspace.api_key(&key)?;
-        Ok(Self { app, desk, key, api_key, numbers: OnceCell::new(), lease_until_ms })
+    pub(crate) async fn open(
+        app: &'a App,
+        context: Arc<WorkspaceContext>,
+        lease_until_ms: i64,
+    ) -> Result<Self, StoreError> {
+        let key = context.open_key(&app.store).await?;
+        let api_key = context.workspace.api_key(&key)?;
+        Ok(Self { app, context, key, api_key, numbers: OnceCell::new(), lease_until_ms })
     }
 
     /// The intent of one claim, or nothing when it went another way. A failure is the claim's own: what it was
@@ -66,7 +72,7 @@ impl<'a> Lane<'a> {
 
     async fn checked(&self, claim: Claim) -> Result<Option<(Claim, NewDispatch)>, StoreError> {
         let (app, now) = (self.app, self.app.clock.now());
-        let Seat { agent, policy } = self.desk.seat(&app.store, claim.agent()).await?;
+        let AgentContext { agent, policy } = self.context.agent_context(&app.store, claim.agent()).await?;
         let secrets = claim.secrets(&self.key)?;
         let due = self.due(&claim, &secrets, &agent, &policy, now);
         let (attempt, gates) = (due.attempt(), decide::gates(&due, now));
@@ -106,7 +112,7 @@ impl<'a> Lane<'a> {
         now: Timestamp,
     ) -> Due<'d> {
         let app = self.app;
-        let overdue = app.pacer.late_by(claim.id(), claim.scheduled_for(), now, app.clock.steady());
+        let overdue = app.dial_rate.late_by(claim.id(), claim.scheduled_for(), now, app.clock.steady());
         Due {
             late_by: overdue - app.key_outages.within(claim.scheduled_for(), now),
             overdue,
@@ -142,7 +148,7 @@ impl<'a> Lane<'a> {
         let shows_number = secrets.from.is_none();
         secrets.from.get_or_insert_with(|| from.number.e164().to_owned());
         // The number it is dialed from is known only now, and the account may have bought one since.
-        let is_own = |phone: &Phone| self.desk.is_own_number(&self.key.index(phone.e164()));
+        let is_own = |phone: &Phone| self.context.is_own_number(&self.key.index(phone.e164()));
         let may_dial = |to: &Phone| claim.test() || decide::may_be_dialed(to, Some(&from.number), is_own);
         let Some(to) = Phone::parse(&secrets.to).ok().filter(may_dial) else {
             app.store.close_claim(claim, (State::Failed, "bad_number"), &dial.gates, now).await?;
@@ -172,7 +178,7 @@ impl<'a> Lane<'a> {
             None => self.number_at_provider(agent).await?,
         };
         let Some(number) = found else { return Ok(None) };
-        let provider = self.app.provider(&self.desk.workspace, test)?;
+        let provider = self.app.provider(&self.context.workspace, test)?;
         if !provider.capabilities().dials_by_number_id {
             return Ok(Some(FromNumber { number, id: None }));
         }
@@ -183,7 +189,7 @@ impl<'a> Lane<'a> {
 
     /// The agent's own number at the provider, else the last one it was seen with.
     async fn number_at_provider(&self, agent: &AgentRow) -> Result<Option<Phone>, NumberError> {
-        let (app, workspace) = (self.app, &self.desk.workspace);
+        let (app, workspace) = (self.app, &self.context.workspace);
         if let Some(found) = decide::number_of_agent(self.numbers().await?, &agent.provider_agent_id) {
             let missing = &workspace.missing_permissions;
             account::read_succeeded(app, workspace.id, missing, Permission::Numbers).await;
@@ -195,7 +201,7 @@ impl<'a> Lane<'a> {
 
     /// The account's own numbers, read once.
     async fn numbers(&self) -> Result<&[OwnNumber], NumberError> {
-        let (app, workspace) = (self.app, &self.desk.workspace);
+        let (app, workspace) = (self.app, &self.context.workspace);
         let read = || async {
             match app.provider(workspace, false)?.numbers(&self.api_key).await {
                 // A key that may not read the account's numbers: they are taken from the calls themselves.
@@ -247,7 +253,7 @@ impl Dial<'_> {
         (from, to): (FromNumber, Phone),
     ) -> Result<NewDispatch, StoreError> {
         let app = lane.app;
-        let provider = app.provider(&lane.desk.workspace, claim.test())?;
+        let provider = app.provider(&lane.context.workspace, claim.test())?;
         let dispatch = Id::new(app.clock.now(), &app.chance);
         let order = CallOrder {
             channel: claim.channel(),
@@ -273,9 +279,9 @@ impl Dial<'_> {
             gates: self.gates,
             body: provider.order(&order),
             lease_until_ms: app.clock.real_ms() + lease_ms,
-            calls_a_month: app.store.limits_of(lane.desk.plan).calls_a_month,
+            calls_a_month: app.store.limits_of(lane.context.plan).calls_a_month,
             fuse: app.config.fuse(),
-            account: lane.desk.workspace.account.clone(),
+            account: lane.context.workspace.account.clone(),
             secrets: None,
         })
     }

@@ -24,7 +24,7 @@ pub async fn send(app: &App, ready: Ready) {
     let tried = Tried { earlier: intent.unsent(), jitter: app.chance.fraction(), speed: app.clock.speed() };
     let after = decide::after_dial(&tried, reply, now);
     report(app, &intent, &after);
-    if let Err(error) = app.ledger.finish(intent, after, now).await {
+    if let Err(error) = app.dispatch_writer.finish(intent, after, now).await {
         tracing::error!(callback.id = %id, %error, "what became of callback {id} could not be recorded");
         metrics::counter!("redialer_dials_failed_total").increment(1);
     }
@@ -48,7 +48,7 @@ async fn placed(app: &App, ready: &Ready) -> Result<Reply, StoreError> {
         body: intent.body(),
         ready: Some(&holds_lease),
     };
-    let provider = app.provider(&ready.desk.workspace, intent.test())?;
+    let provider = app.provider(&ready.context.workspace, intent.test())?;
     let reply = under_way(app, provider.place(&ready.api_key, placement)).await?;
     app.store.pass(Point::C8).await?;
     Ok(reply)
@@ -83,7 +83,7 @@ fn report(app: &App, intent: &Intent, after: &AfterDial) {
         }
         AfterDial::Again { at, pause, slow, why } => {
             if *slow {
-                app.pacer.slow(workspace, app.clock.steady().saturating_add(app.clock.real_until(*at)));
+                app.dial_rate.slow(workspace, app.clock.steady().saturating_add(app.clock.real_until(*at)));
             }
             if let Some(pause) = pause {
                 tracing::warn!(workspace.id = %workspace, provider.message = why, "workspace {workspace} is paused: {}", pause.description());

@@ -18,8 +18,8 @@ use redialer_core::{
 };
 use redialer_kek::KeyError;
 use redialer_store::{
-    Adoption, AgentRow, Decided, DecisionKey, Desk, EventRow, Known, NextCallback, RedialProbe, RedialRow,
-    Seat, Secrets, StoreError, TenantKey,
+    AgentContext, AgentRow, Decided, DecisionKey, EventRow, Known, LostDispatch, NextCallback, RedialProbe,
+    RedialRow, Secrets, StoreError, TenantKey, WorkspaceContext,
 };
 use tokio::runtime::{Handle, RuntimeFlavor};
 
@@ -29,25 +29,26 @@ use crate::{app::App, flow::ingest::put_off, state::event_queue::QueuedEvent};
 const MAX_CONFLICTS: usize = 8;
 
 /// What the events of one workspace share.
-pub(crate) struct Context {
-    pub(crate) desk: Arc<Desk>,
+pub(crate) struct EventContext {
+    pub(crate) workspace_context: Arc<WorkspaceContext>,
     /// The tenant's opened key; for test callbacks another.
     pub(crate) key: TenantKey,
 }
 
 /// The contexts of one batch, each opened once.
 #[derive(Default)]
-pub(crate) struct Contexts(HashMap<(Id<id::Workspace>, bool), Arc<Context>>);
+pub(crate) struct EventContexts(HashMap<(Id<id::Workspace>, bool), Arc<EventContext>>);
 
-impl Contexts {
-    pub(crate) async fn get(&mut self, app: &App, event: &EventRow) -> Result<Arc<Context>, StoreError> {
+impl EventContexts {
+    pub(crate) async fn get(&mut self, app: &App, event: &EventRow) -> Result<Arc<EventContext>, StoreError> {
         let key = (event.workspace, event.test);
         if let Some(context) = self.0.get(&key) {
             return Ok(Arc::clone(context));
         }
-        let desk = app.store.desk(event.tenant, event.workspace, app.clock.real_ms()).await?;
-        let opened = desk.open_key(&app.store).await?.for_tests(event.test);
-        let context = Arc::new(Context { desk, key: opened });
+        let workspace_context =
+            app.store.workspace_context(event.tenant, event.workspace, app.clock.real_ms()).await?;
+        let opened = workspace_context.open_key(&app.store).await?.for_tests(event.test);
+        let context = Arc::new(EventContext { workspace_context, key: opened });
         self.0.insert(key, Arc::clone(&context));
         Ok(context)
     }
@@ -67,7 +68,7 @@ pub(crate) async fn decide(app: &App, events: Vec<QueuedEvent>) -> Result<(), St
 /// An event with everything about it that does not change while it is decided.
 struct Prepared {
     event: EventRow,
-    context: Arc<Context>,
+    context: Arc<EventContext>,
     /// Of the callback that may follow.
     next: Id<id::Callback>,
     facts: CallFacts,
@@ -89,7 +90,7 @@ async fn prepare(
     events: Vec<QueuedEvent>,
 ) -> Result<(Vec<Prepared>, Option<KeyError>), StoreError> {
     let (mut opened, mut waits_for_key) = (Vec::with_capacity(events.len()), None);
-    let mut contexts = Contexts::default();
+    let mut contexts = EventContexts::default();
     for event in events {
         match contexts.get(app, &event.event).await {
             Ok(context) => opened.push((event, context)),
@@ -144,7 +145,7 @@ fn probe(event: &QueuedEvent) -> RedialProbe<'_> {
 async fn prepare_one(
     app: &App,
     event: QueuedEvent,
-    context: Arc<Context>,
+    context: Arc<EventContext>,
     mut redial: Option<RedialRow>,
 ) -> Result<Prepared, StoreError> {
     if redial.is_none() && adopted(app, &event, &context.key).await? {
@@ -163,13 +164,16 @@ async fn prepare_one(
             facts.agent_number.clone_from(&known.from);
         }
     }
-    let seat = match (&facts.agent, &redial) {
-        (Some(id), _) => context.desk.by_provider_id(id).cloned(),
-        (None, Some(redial)) => Some(context.desk.seat(&app.store, redial.agent).await?),
-        (None, None) => Some(context.desk.seat(&app.store, event.agent).await?),
+    let agent_context = match (&facts.agent, &redial) {
+        (Some(id), _) => context.workspace_context.by_provider_id(id).cloned(),
+        (None, Some(redial)) => {
+            Some(context.workspace_context.agent_context(&app.store, redial.agent).await?)
+        }
+        (None, None) => Some(context.workspace_context.agent_context(&app.store, event.agent).await?),
     };
     Ok(off_the_worker(|| {
-        let mut prepared = Prepared::new(app, event, context, facts, conversation, seat, known.as_ref());
+        let mut prepared =
+            Prepared::new(app, event, context, facts, conversation, agent_context, known.as_ref());
         prepared.redial = redial;
         prepared.notes = notes;
         prepared
@@ -189,19 +193,19 @@ impl Prepared {
     fn new(
         app: &App,
         event: EventRow,
-        context: Arc<Context>,
+        context: Arc<EventContext>,
         facts: CallFacts,
         conversation: Vec<Turn>,
-        seat: Option<Seat>,
+        agent_context: Option<AgentContext>,
         known: Option<&Secrets>,
     ) -> Self {
         let now = app.clock.now();
-        let desk = &context.desk;
-        let (agent, policy) = match seat {
-            Some(seat) => (Some(seat.agent), seat.policy),
-            None => (None, Arc::clone(&desk.policy)),
+        let workspace_context = &context.workspace_context;
+        let (agent, policy) = match agent_context {
+            Some(agent_context) => (Some(agent_context.agent), agent_context.policy),
+            None => (None, Arc::clone(&workspace_context.policy)),
         };
-        let is_own = |phone: &Phone| desk.is_own_number(&context.key.index(phone.e164()));
+        let is_own = |phone: &Phone| workspace_context.is_own_number(&context.key.index(phone.e164()));
         let whom = decide::whom(&facts, &policy, is_own);
         let agent_zone = agent.as_ref().and_then(|a| a.timezone.as_deref());
         let candidates = whom.person.as_ref().map_or(&[][..], |p| phone::zones_of(p.e164()));
@@ -303,7 +307,7 @@ async fn adopted(app: &App, event: &QueuedEvent, key: &TenantKey) -> Result<bool
         return Ok(false);
     }
     let person = facts.person_number.as_deref().and_then(|n| Phone::parse(n).ok());
-    let adoption = Adoption {
+    let adoption = LostDispatch {
         dispatch,
         callback: tags.callback.as_deref().and_then(|id| id.parse().ok()),
         person_ix: person.map(|p| key.index(p.e164())),

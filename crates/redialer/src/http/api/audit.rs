@@ -2,7 +2,7 @@
 
 use axum::Json;
 use redialer_core::{Id, Timestamp, id};
-use redialer_store::{ActFilter, ActRow};
+use redialer_store::{AuditFilter, AuditRow};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -19,7 +19,7 @@ use crate::http::{
 
 /// An act as it is shown; `hash` seals it together with the act before it.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Act)]
+#[schema(as = AuditEvent)]
 pub(crate) struct View {
     id: String,
     seq: i64,
@@ -37,8 +37,8 @@ pub(crate) struct View {
     hash: String,
 }
 
-impl From<ActRow> for View {
-    fn from(row: ActRow) -> Self {
+impl From<AuditRow> for View {
+    fn from(row: AuditRow) -> Self {
         let json = |text: Option<String>| text.and_then(|t| serde_json::from_str(&t).ok());
         Self {
             id: id_of(row.seq).to_string(),
@@ -58,7 +58,7 @@ impl From<ActRow> for View {
 }
 
 /// An act's id is its number.
-fn id_of(seq: i64) -> Id<id::Act> {
+fn id_of(seq: i64) -> Id<id::AuditEvent> {
     Id::from_uuid(uuid::Uuid::from_u128(u128::from(seq.unsigned_abs())))
 }
 
@@ -80,9 +80,9 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
-    let asked: Asked<id::Act> = Asked::read(query.limit, query.cursor.as_deref())?;
+    let asked: Asked<id::AuditEvent> = Asked::read(query.limit, query.cursor.as_deref())?;
     let named = query.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
-    let filter = ActFilter {
+    let filter = AuditFilter {
         workspace: named,
         actor: query.actor,
         action: query.action,

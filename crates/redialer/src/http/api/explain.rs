@@ -15,7 +15,7 @@ use redialer_core::{
     id,
     time::plus,
 };
-use redialer_store::{CallbackRow, Seat, Secrets, WorkspaceRow};
+use redialer_store::{AgentContext, CallbackRow, Secrets, WorkspaceRow};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -117,7 +117,7 @@ async fn asked(
         return Ok(decided);
     }
     let workspace = caller.store.workspace(row.workspace).await?;
-    let Seat { agent, policy } = Seat::of(caller.store.agent(row.agent).await?, &workspace);
+    let AgentContext { agent, policy } = AgentContext::of(caller.store.agent(row.agent).await?, &workspace);
     let as_of = if row.state.is_final() { row.updated_at } else { app.clock.now() };
     let overdue = as_of.duration_since(row.scheduled_for).max(SignedDuration::ZERO);
     let due = Due {
@@ -153,8 +153,8 @@ async fn around(
         calls_left: limit
             .filter(|_| !row.test)
             .map(|limit| limit.saturating_sub(u64::try_from(used).unwrap_or(0))),
-        free_lines: app.pacer.lines(row.workspace, steady).filter(|lines| *lines < u32::MAX),
-        slowed_until: app.pacer.slowed_until(row.workspace, steady).map(|until| {
+        free_lines: app.dial_rate.lines(row.workspace, steady).filter(|lines| *lines < u32::MAX),
+        slowed_until: app.dial_rate.slowed_until(row.workspace, steady).map(|until| {
             let wait = SignedDuration::try_from(until.saturating_sub(steady)).unwrap_or(SignedDuration::MAX);
             plus(now, wait.saturating_mul(i32::try_from(app.clock.speed()).unwrap_or(i32::MAX)))
         }),

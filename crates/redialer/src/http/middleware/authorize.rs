@@ -48,7 +48,7 @@ async fn admitted(app: Arc<App>, mut request: Request, next: Next) -> Response {
         Ok(owner) => owner,
         Err(response) => return response,
     };
-    let left = match app.pace.count(owner.id) {
+    let left = match app.api_rate.count(owner.id) {
         Ok(left) => left,
         Err(wait) => return too_often(&app, wait).await,
     };
@@ -61,7 +61,7 @@ async fn admitted(app: Arc<App>, mut request: Request, next: Next) -> Response {
         Err(error) => error.into_response(),
     };
     let headers = response.headers_mut();
-    headers.insert("ratelimit-limit", app.pace.burst().into());
+    headers.insert("ratelimit-limit", app.api_rate.burst().into());
     headers.insert("ratelimit-remaining", left.remaining.into());
     headers.insert("ratelimit-reset", left.reset_secs.into());
     response
@@ -135,7 +135,7 @@ async fn too_often(app: &App, wait: u64) -> Response {
     let mut response = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).into_response();
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, wait.into());
-    headers.insert("ratelimit-limit", app.pace.burst().into());
+    headers.insert("ratelimit-limit", app.api_rate.burst().into());
     headers.insert("ratelimit-remaining", HeaderValue::from_static("0"));
     headers.insert("ratelimit-reset", wait.into());
     response

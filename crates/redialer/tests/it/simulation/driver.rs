@@ -22,7 +22,7 @@ use futures_util::future::join_all;
 use redialer::{
     actions::callbacks,
     app::App,
-    clock::Hands,
+    clock::ManualClock,
     flow::{
         backfill,
         dial::{self, Ready},
@@ -186,7 +186,7 @@ impl Simulation {
     async fn start(&mut self, n: usize) {
         let machine = &mut self.machines[n];
         machine.wall.store(self.shared.now_ms() + machine.skew_ms, Ordering::Relaxed);
-        let hands = Hands { wall: Arc::clone(&machine.wall), steady: self.shared.steady() };
+        let hands = ManualClock { wall: Arc::clone(&machine.wall), steady: self.shared.steady() };
         machine.process = Some(self.parts.start(n, hands).await);
     }
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use redialer::{
     app::App,
-    clock::{Clock, Hands},
+    clock::{Clock, ManualClock},
     config::Config,
     http::{self, Metrics},
 };
 use redialer_core::{Id, chance::Chance, id};
 use redialer_sim::retell::Retell;
-use redialer_store::{Buckets, Faults, Inbox, Ledger, Store};
+use redialer_store::{Buckets, DispatchWriter, Faults, Inbox, Store};
 use tokio::task::JoinHandle;
 
 use super::{bugs::Bug, faults::ReplicaFaults, laws::Laws, shared::Shared, wire::SimWire};
@@ -34,7 +34,7 @@ pub(super) struct Parts {
 
 impl Parts {
     /// Starts process number `n`, whose machine's clocks show that.
-    pub(super) async fn start(&self, n: usize, hands: Hands) -> Replica {
+    pub(super) async fn start(&self, n: usize, hands: ManualClock) -> Replica {
         let faults: Arc<dyn Faults> = Arc::new(ReplicaFaults::new(n, &self.shared));
         let store = self.store.clone().with_faults(faults);
         let clock = Clock::by_hand(hands);
@@ -46,7 +46,7 @@ impl Parts {
             self.shared.set_faults(faults_on);
         }
         let (inbox, inbox_writer) = Inbox::start(store.clone());
-        let (ledger, ledger_writer) = Ledger::start(store.clone());
+        let (dispatch_writer, ledger_writer) = DispatchWriter::start(store.clone());
         let wire = SimWire {
             shared: Arc::clone(&self.shared),
             laws: Arc::clone(&self.laws),
@@ -56,7 +56,7 @@ impl Parts {
         let config = Config::default().simulated_at("http://127.0.0.1".to_owned());
         let chance = Chance::seeded(self.shared.chance.bytes());
         let providers = config.providers(Arc::new(wire));
-        let app = App::new(config, store, (inbox, ledger), clock, chance, providers, Buckets::all());
+        let app = App::new(config, store, (inbox, dispatch_writer), clock, chance, providers, Buckets::all());
         let door = http::router(Arc::clone(&app), Metrics::detached());
         Replica { app, door, writers: [inbox_writer, ledger_writer] }
     }
