@@ -191,14 +191,14 @@ async fn watched(
     sent: &AtomicUsize,
 ) -> anyhow::Result<Vec<Sample>> {
     say("minute    RSS MB  files     sent  decided  scheduled  dialled");
-    let (watch, mut samples, mut chance) = (Watch::start(), Vec::new(), 0x2545_f491_4f6c_dd1d_u64);
+    let (watch, mut samples, mut rng) = (Watch::start(), Vec::new(), 0x2545_f491_4f6c_dd1d_u64);
     for second in 1..=secs {
         watch.wait_for(second * 1_000_000).await;
         // Xorshift: the same faults in every run.
-        chance ^= chance << 13;
-        chance ^= chance >> 7;
-        chance ^= chance << 17;
-        let fault = FAULTS[(chance % FAULTS.len() as u64) as usize];
+        rng ^= rng << 13;
+        rng ^= rng >> 7;
+        rng ^= rng << 17;
+        let fault = FAULTS[(rng % FAULTS.len() as u64) as usize];
         product.http().post(format!("{sim_url}/sim/faults")).json(&json!(fault)).send().await?;
         if second % SAMPLE_SECS > 0 {
             continue;

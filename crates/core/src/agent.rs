@@ -37,7 +37,7 @@ pub enum Version {
 
 /// Whether the agent that should dial can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialler {
+pub enum AgentStatus {
     /// In the roster and switched on.
     Ready,
     /// In the roster, switched off.

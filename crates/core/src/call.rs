@@ -16,7 +16,7 @@ use crate::{
 
 /// Which moment of a call an event speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moment {
+pub enum CallPhase {
     /// The two sides are connected.
     Started,
     /// It is over.
@@ -42,7 +42,7 @@ pub struct CallFacts {
     /// The provider's id of the call or chat.
     pub call_id: String,
     /// Which moment the event speaks of.
-    pub moment: Moment,
+    pub moment: CallPhase,
     /// Phone call or chat.
     pub channel: Channel,
     /// Who called whom; `None` for chats and web calls.
@@ -113,7 +113,7 @@ pub struct Tags {
 
 impl CallFacts {
     /// A call of which nothing else is known.
-    pub fn of(call_id: String, moment: Moment, channel: Channel) -> Self {
+    pub fn of(call_id: String, moment: CallPhase, channel: Channel) -> Self {
         Self {
             call_id,
             moment,
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn only_a_phone_call_to_the_person_counts_as_outbound() {
         let call = |channel, direction| {
-            let facts = CallFacts { direction, ..CallFacts::of("c1".to_owned(), Moment::Ended, channel) };
+            let facts = CallFacts { direction, ..CallFacts::of("c1".to_owned(), CallPhase::Ended, channel) };
             (facts.is_inbound(), facts.is_outbound_call())
         };
         assert_eq!(call(Channel::Voice, Some(Direction::Inbound)), (true, false));
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_log_shows_no_number() {
-        let facts = CallFacts::of("c1".to_owned(), Moment::Ended, Channel::Voice);
+        let facts = CallFacts::of("c1".to_owned(), CallPhase::Ended, Channel::Voice);
         let facts = CallFacts { agent_number: Some("+12025550123".to_owned()), ..facts };
         let shown = format!("{facts:?}");
         assert!(shown.contains("c1") && !shown.contains("2025550123"), "{shown}");

@@ -285,7 +285,7 @@ pub fn is_named(
 
 /// What a decision knows of another callback of the same person.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Live {
+pub struct ActiveCallback {
     /// The callback.
     pub id: Id<id::Callback>,
     /// Its chain.

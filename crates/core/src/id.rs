@@ -7,7 +7,7 @@ use std::{cmp::Ordering, fmt, hash, marker::PhantomData, str::FromStr};
 
 use uuid::Uuid;
 
-use crate::{Timestamp, chance::Chance};
+use crate::{Timestamp, rng::Rng};
 
 /// A kind of thing that has ids.
 pub trait Noun {
@@ -36,7 +36,7 @@ nouns! {
     /// All callbacks for one caller. Its id is its first callback's, so it is shown the same way.
     Chain = "cb_",
     /// One verified webhook.
-    Delivery = "dl_",
+    InboundEvent = "dl_",
     /// One try at the provider.
     Dispatch = "dp_",
     /// An API key of ours.
@@ -62,8 +62,8 @@ const LETTERS: usize = 26;
 
 impl<T> Id<T> {
     /// A new id: the time in front, 74 random bits behind.
-    pub fn new(now: Timestamp, chance: &Chance) -> Self {
-        Self::with_tail(now, &chance.bytes::<10>())
+    pub fn new(now: Timestamp, rng: &Rng) -> Self {
+        Self::with_tail(now, &rng.bytes::<10>())
     }
 
     /// An id made from another id, a mark and a millisecond. Writing the same record twice gives one row.
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn an_id_survives_being_shown_and_names_its_noun() {
-        let id: Id<Callback> = Id::new(Timestamp::UNIX_EPOCH, &Chance::seeded([1; 32]));
+        let id: Id<Callback> = Id::new(Timestamp::UNIX_EPOCH, &Rng::seeded([1; 32]));
         let shown = id.to_string();
         assert!(shown.starts_with("cb_") && shown.len() == 29);
         assert_eq!(shown.parse(), Ok(id));
@@ -186,8 +186,8 @@ mod tests {
 
     #[test]
     fn ids_made_later_sort_later() {
-        let chance = Chance::seeded([1; 32]);
-        let at = |ms| Id::<Callback>::new(Timestamp::from_millisecond(ms).expect("in range"), &chance);
+        let rng = Rng::seeded([1; 32]);
+        let at = |ms| Id::<Callback>::new(Timestamp::from_millisecond(ms).expect("in range"), &rng);
         assert_eq!(at(1_000).made_at().as_millisecond(), 1_000);
         assert!(at(1_000) < at(2_000));
         assert!(at(1_000).to_string() < at(2_000).to_string());

@@ -1,6 +1,6 @@
 //! How a finished call ended, in our words.
 //!
-//! Each provider maps its own reasons onto [`Ending`]; the decisions know only these.
+//! Each provider maps its own reasons onto [`OutcomeClass`]; the decisions know only these.
 
 use crate::policy::Trigger;
 
@@ -10,12 +10,12 @@ pub struct Outcome {
     /// The provider's own reason, unchanged; shown as a callback's `outcome`.
     pub reason: String,
     /// What it means.
-    pub ending: Ending,
+    pub class: OutcomeClass,
 }
 
 /// What the end of a call means for what comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum OutcomeClass {
     /// Somebody was spoken to (or a person in charge stopped the call): nothing follows from the reason.
     Conversation,
     /// Nobody was reached; a retry of that group may follow.
@@ -43,7 +43,7 @@ pub enum Repeat {
     Once,
 }
 
-impl Ending {
+impl OutcomeClass {
     /// Whether the two sides were connected and a person may have been on the line.
     pub const fn connected(self) -> bool {
         matches!(

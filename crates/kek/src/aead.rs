@@ -8,7 +8,7 @@ use aes_gcm::{
     Aes256Gcm, KeyInit as _, Nonce,
     aead::{Aead as _, AeadInOut as _, Payload},
 };
-use redialer_core::chance::Chance;
+use redialer_core::rng::Rng;
 
 use crate::KeyError;
 
@@ -16,16 +16,16 @@ const NONCE: usize = 12;
 const TAG: usize = 16;
 
 /// Seals a value; it opens only with the same key and context.
-pub fn seal(key: &[u8; 32], plain: &[u8], context: &[u8], chance: &Chance) -> Vec<u8> {
-    seal_behind(&[], key, &[plain], context, chance)
+pub fn seal(key: &[u8; 32], plain: &[u8], context: &[u8], rng: &Rng) -> Vec<u8> {
+    seal_behind(&[], key, &[plain], context, rng)
 }
 
 /// Seals the parts as one value, behind a head that stays as it is.
-pub fn seal_behind(head: &[u8], key: &[u8; 32], parts: &[&[u8]], context: &[u8], chance: &Chance) -> Vec<u8> {
+pub fn seal_behind(head: &[u8], key: &[u8; 32], parts: &[&[u8]], context: &[u8], rng: &Rng) -> Vec<u8> {
     // Room for all of it: a buffer that grows would leave what it held in the clear.
     let long: usize = parts.iter().map(|part| part.len()).sum();
     let mut sealed = Vec::with_capacity(head.len() + NONCE + long + TAG);
-    let nonce = chance.bytes::<NONCE>();
+    let nonce = rng.bytes::<NONCE>();
     sealed.extend_from_slice(head);
     sealed.extend_from_slice(&nonce);
     for part in parts {

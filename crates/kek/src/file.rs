@@ -12,7 +12,7 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-use redialer_core::{Secret, chance::Chance};
+use redialer_core::{Secret, rng::Rng};
 
 use crate::{KeyError, aead};
 
@@ -42,27 +42,27 @@ impl KeyFile {
 
     /// Creates a key file with one new key, readable by its owner alone. Fails if the file exists. The caller has
     /// made sure that no data is sealed yet.
-    pub fn create(path: &Path, chance: &Chance) -> Result<Self, KeyError> {
-        let keys = Keys { all: vec![Secret::new(chance.bytes::<32>())], prepared: false };
+    pub fn create(path: &Path, rng: &Rng) -> Result<Self, KeyError> {
+        let keys = Keys { all: vec![Secret::new(rng.bytes::<32>())], prepared: false };
         write(path, text(&keys).as_bytes(), false).map_err(|e| KeyError::File(name(path), e))?;
         Ok(Self { path: Some(path.to_owned()), keys: RwLock::new(keys) })
     }
 
     /// Puts a new key behind the others, to be used by the next [`KeyFile::add`].
-    pub fn prepare(&self, chance: &Chance) -> Result<(), KeyError> {
+    pub fn prepare(&self, rng: &Rng) -> Result<(), KeyError> {
         self.replace(|keys| {
             if !keys.prepared {
-                keys.all.push(Secret::new(chance.bytes()));
+                keys.all.push(Secret::new(rng.bytes()));
                 keys.prepared = true;
             }
         })
     }
 
     /// Puts a new key in front, the prepared one if there is one; the others still open what they wrapped.
-    pub fn add(&self, chance: &Chance) -> Result<(), KeyError> {
+    pub fn add(&self, rng: &Rng) -> Result<(), KeyError> {
         self.replace(|keys| {
             let prepared = if std::mem::take(&mut keys.prepared) { keys.all.pop() } else { None };
-            keys.all.insert(0, prepared.unwrap_or_else(|| Secret::new(chance.bytes())));
+            keys.all.insert(0, prepared.unwrap_or_else(|| Secret::new(rng.bytes())));
         })
     }
 
@@ -84,9 +84,9 @@ impl KeyFile {
         self.keys().all.len()
     }
 
-    pub(crate) fn wrap(&self, plain: &[u8], context: &[u8], chance: &Chance) -> Vec<u8> {
+    pub(crate) fn wrap(&self, plain: &[u8], context: &[u8], rng: &Rng) -> Vec<u8> {
         let keys = self.keys();
-        aead::seal(&keys.all[0], plain, context, chance)
+        aead::seal(&keys.all[0], plain, context, rng)
     }
 
     pub(crate) fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Result<Secret<Vec<u8>>, KeyError> {
@@ -207,24 +207,24 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
 mod tests {
     use super::*;
 
-    fn file() -> (tempfile::TempDir, PathBuf, Chance) {
+    fn file() -> (tempfile::TempDir, PathBuf, Rng) {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("kek");
-        (dir, path, Chance::seeded([4; 32]))
+        (dir, path, Rng::seeded([4; 32]))
     }
 
     #[test]
     fn the_key_file_is_created_once_for_its_owner_alone_and_never_by_reading() {
-        let (_dir, path, chance) = file();
+        let (_dir, path, rng) = file();
         assert!(
             matches!(KeyFile::open(&path), Err(KeyError::File(_, e)) if e.kind() == io::ErrorKind::NotFound)
         );
         assert!(!path.exists(), "reading creates no key");
-        let first = KeyFile::create(&path, &chance).expect("made");
-        assert!(KeyFile::create(&path, &chance).is_err(), "a key is never replaced");
+        let first = KeyFile::create(&path, &rng).expect("made");
+        assert!(KeyFile::create(&path, &rng).is_err(), "a key is never replaced");
         let second = KeyFile::open(&path).expect("read");
         assert_eq!(*first.keys().all[0], *second.keys().all[0]);
-        first.add(&chance).expect("added");
+        first.add(&rng).expect("added");
         #[cfg(unix)]
         assert_eq!(
             std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).expect("there").permissions())
@@ -256,26 +256,26 @@ mod tests {
 
     #[test]
     fn what_an_older_key_wrapped_opens_until_it_is_retired_also_for_whoever_read_the_file_before() {
-        let (_dir, path, chance) = file();
-        let ours = KeyFile::create(&path, &chance).expect("made");
+        let (_dir, path, rng) = file();
+        let ours = KeyFile::create(&path, &rng).expect("made");
         let theirs = KeyFile::open(&path).expect("read");
-        let old = ours.wrap(b"key", b"context", &chance);
-        ours.add(&chance).expect("added");
-        let new = ours.wrap(b"key", b"context", &chance);
+        let old = ours.wrap(b"key", b"context", &rng);
+        ours.add(&rng).expect("added");
+        let new = ours.wrap(b"key", b"context", &rng);
         assert!(ours.is_current(&new, b"context") && !ours.is_current(&old, b"context"));
         for file in [&ours, &theirs] {
             assert_eq!(&**file.unwrap(&old, b"context").expect("opens"), b"key");
             assert_eq!(&**file.unwrap(&new, b"context").expect("opens"), b"key");
             assert!(file.unwrap(&new, b"another").is_err());
         }
-        ours.prepare(&chance).expect("prepared");
-        ours.prepare(&chance).expect("nothing more");
+        ours.prepare(&rng).expect("prepared");
+        ours.prepare(&rng).expect("nothing more");
         assert_eq!((ours.count(), ours.is_prepared()), (3, true));
         assert!(ours.is_current(&new, b"context"), "nothing is wrapped with it yet");
         let prepared = KeyFile::open(&path).expect("read");
-        prepared.add(&chance).expect("added");
+        prepared.add(&rng).expect("added");
         assert_eq!((prepared.count(), prepared.is_prepared()), (3, false));
-        let newest = prepared.wrap(b"key", b"context", &chance);
+        let newest = prepared.wrap(b"key", b"context", &rng);
         assert!(ours.unwrap(&newest, b"context").is_ok(), "it was there before it was used");
         ours.retire().expect("retired");
         assert!(ours.unwrap(&newest, b"context").is_ok() && ours.unwrap(&new, b"context").is_err());

@@ -10,7 +10,7 @@ pub mod transit;
 
 use std::io;
 
-use redialer_core::{Secret, chance::Chance};
+use redialer_core::{Secret, rng::Rng};
 
 pub use file::KeyFile;
 pub use transit::Transit;
@@ -52,10 +52,10 @@ impl Kek {
         Self::File(KeyFile::of(key))
     }
 
-    /// Wraps a key for that context; `chance` draws the nonce where the wrapping is done here.
-    pub async fn wrap(&self, plain: &[u8], context: &[u8], chance: &Chance) -> Result<Vec<u8>, KeyError> {
+    /// Wraps a key for that context; `rng` draws the nonce where the wrapping is done here.
+    pub async fn wrap(&self, plain: &[u8], context: &[u8], rng: &Rng) -> Result<Vec<u8>, KeyError> {
         match self {
-            Self::File(file) => Ok(file.wrap(plain, context, chance)),
+            Self::File(file) => Ok(file.wrap(plain, context, rng)),
             Self::Transit(transit) => transit.wrap(plain, context).await,
         }
     }

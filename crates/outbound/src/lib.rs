@@ -5,8 +5,10 @@
 
 mod client;
 mod placing;
-mod wire;
+mod transport;
 
 pub use client::{Limits, Roots, USER_AGENT_NAME, client};
 pub use placing::Placing;
-pub use wire::{Answer, Broken, Clients, Exchange, PLACE_DEADLINE, Ready, Request, SharedWire, Wire};
+pub use transport::{
+    Answer, Clients, Exchange, PLACE_DEADLINE, Ready, Request, SharedTransport, Transport, TransportError,
+};

@@ -21,7 +21,7 @@ use tower::ServiceExt as _;
 
 use crate::{
     client::{Roots, USER_AGENT_NAME, tls},
-    wire::{Answer, Broken, CONNECT_DEADLINE, MAX_ANSWER_BYTES, Request, after_secs},
+    transport::{Answer, CONNECT_DEADLINE, MAX_ANSWER_BYTES, Request, TransportError, after_secs},
 };
 
 type Connection = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -55,7 +55,7 @@ impl Placing {
     }
 
     /// Sends one request, once.
-    pub(crate) async fn send(&self, request: Request<'_>) -> Result<Answer, Broken> {
+    pub(crate) async fn send(&self, request: Request<'_>) -> Result<Answer, TransportError> {
         let progress = Progress::default();
         if let Ok(answer) = timeout(self.deadline, self.exchange(request, &progress)).await {
             return answer;
@@ -63,14 +63,14 @@ impl Placing {
         let why = "timed out".to_owned();
         match (progress.head.get(), progress.begun.get()) {
             (Some(&(status, after_secs)), _) => Ok(Answer { status, after_secs, text: Err(why) }),
-            (None, Some(())) => Err(Broken::Lost(why)),
-            (None, None) => Err(Broken::Unsent(why)),
+            (None, Some(())) => Err(TransportError::Unknown(why)),
+            (None, None) => Err(TransportError::NotSent(why)),
         }
     }
 
-    async fn exchange(&self, request: Request<'_>, progress: &Progress) -> Result<Answer, Broken> {
+    async fn exchange(&self, request: Request<'_>, progress: &Progress) -> Result<Answer, TransportError> {
         let Request { method, url, key, body, ready, .. } = request;
-        let unsent = |why: &str| Broken::Unsent(why.to_owned());
+        let unsent = |why: &str| TransportError::NotSent(why.to_owned());
         let url: Uri = url.parse().map_err(|_| unsent("the URL is not valid"))?;
         let request = written(method, &url, &key, body).ok_or_else(|| unsent("the request is not valid"))?;
         let connection = self.connected(url).await?;
@@ -96,11 +96,11 @@ impl Placing {
     }
 
     /// A connection that is up: name looked up, connected, encrypted.
-    async fn connected(&self, url: Uri) -> Result<Connection, Broken> {
+    async fn connected(&self, url: Uri) -> Result<Connection, TransportError> {
         match timeout(CONNECT_DEADLINE, self.connector.clone().oneshot(url)).await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(_)) => Err(Broken::Unsent("could not connect".to_owned())),
-            Err(_) => Err(Broken::Unsent("timed out while connecting".to_owned())),
+            Ok(Err(_)) => Err(TransportError::NotSent("could not connect".to_owned())),
+            Err(_) => Err(TransportError::NotSent("timed out while connecting".to_owned())),
         }
     }
 }
@@ -130,6 +130,6 @@ async fn text_of(body: hyper::body::Incoming) -> Result<String, String> {
     String::from_utf8(bytes.to_vec()).map_err(|_| "the answer is not UTF-8".to_owned())
 }
 
-fn lost() -> Broken {
-    Broken::Lost("the connection broke".to_owned())
+fn lost() -> TransportError {
+    TransportError::Unknown("the connection broke".to_owned())
 }

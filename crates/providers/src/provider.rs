@@ -11,7 +11,7 @@ use redialer_core::{
     agent::{Channel, OwnNumber},
     call::{CallFacts, Turn},
     decide::{Finding, Listed},
-    delivery::Delivery,
+    inbound_event::InboundEvent,
     order::{CallOrder, Reply},
 };
 
@@ -176,7 +176,7 @@ pub fn only_header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
 /// A webhook, or a record, that was read.
 pub struct Event<'b> {
     /// What enters the inbox.
-    pub delivery: Delivery<'b>,
+    pub delivery: InboundEvent<'b>,
     /// What it says.
     pub content: Box<dyn Content + Send + Sync + 'b>,
 }
@@ -232,7 +232,7 @@ pub struct DispatchQuery<'a> {
 /// A record that was asked for.
 pub struct Record {
     /// As if its latest webhook had come.
-    pub delivery: Delivery<'static>,
+    pub delivery: InboundEvent<'static>,
     /// The provider's id of the agent that spoke.
     pub agent: Option<String>,
     /// Whether the call is over.

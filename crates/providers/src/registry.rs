@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use redialer_core::workspace::ProviderName;
 
 use crate::{
-    http::SharedWire,
+    http::SharedTransport,
     provider::Provider,
     retell::{self, api::Api},
 };
@@ -31,7 +31,7 @@ pub struct UnknownProvider(pub String);
 
 impl Providers {
     /// The providers at their base URLs, all reached over that wire, and the simulator, which test callbacks go to.
-    pub fn new(wire: SharedWire, retell_base_url: &str, simulated: Arc<dyn Provider>) -> Self {
+    pub fn new(wire: SharedTransport, retell_base_url: &str, simulated: Arc<dyn Provider>) -> Self {
         let retell: Arc<dyn Provider> = Arc::new(Api::new(wire, retell_base_url));
         Self { by_name: BTreeMap::from([(retell::NAME, retell)]), simulated }
     }

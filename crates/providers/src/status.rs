@@ -8,21 +8,21 @@ use redialer_core::{
 };
 
 use crate::{
-    http::{Answer, Broken},
+    http::{Answer, TransportError},
     read_error::ReadFailure,
 };
 
 /// What came of a request that places a call: `id_in` finds the call's id in the body of a success, `message_in` the
 /// provider's own sentence in that of a refusal.
 pub fn reply(
-    answered: Result<Answer, Broken>,
+    answered: Result<Answer, TransportError>,
     id_in: impl FnOnce(&str) -> Option<String>,
     message_in: impl Fn(Option<&str>) -> String,
 ) -> Reply {
     let answer = match answered {
         Ok(answer) => answer,
-        Err(Broken::Unsent(why)) => return Reply::Unsent { why },
-        Err(Broken::Lost(why)) => return Reply::Uncertain { why },
+        Err(TransportError::NotSent(why)) => return Reply::Unsent { why },
+        Err(TransportError::Unknown(why)) => return Reply::Uncertain { why },
     };
     // A refusal stands by its status, whether or not its sentence could be read.
     let message = || message_in(answer.text.as_deref().ok());
@@ -45,12 +45,13 @@ pub fn reply(
 /// What came of a read: its body, or why there is none. `needs` is the permission that the key must have for it, `needed`
 /// what a key must have at all.
 pub fn read(
-    answered: Result<Answer, Broken>,
+    answered: Result<Answer, TransportError>,
     (needs, needed): (Permission, &'static [Permission]),
     message_in: impl Fn(Option<&str>) -> String,
 ) -> Result<String, ReadFailure> {
-    let answer =
-        answered.map_err(|(Broken::Unsent(why) | Broken::Lost(why))| ReadFailure::Unavailable(why))?;
+    let answer = answered.map_err(|(TransportError::NotSent(why) | TransportError::Unknown(why))| {
+        ReadFailure::Unavailable(why)
+    })?;
     let message = || message_in(answer.text.as_deref().ok());
     Err(match answer.status {
         200 | 201 => return answer.text.map_err(ReadFailure::Unavailable),

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use redialer_core::{Timestamp, chance::Chance};
+use redialer_core::{Timestamp, rng::Rng};
 use redialer_providers::{Provider, Providers};
 use redialer_store::{Buckets, DispatchWriter, Inbox, Store, StoreError, WorkspaceRow};
 use tokio::sync::{Notify, Semaphore, watch};
@@ -39,7 +39,7 @@ pub struct App {
     /// Its clocks.
     pub clock: Clock,
     /// Its randomness.
-    pub chance: Chance,
+    pub rng: Rng,
     /// Whom it may ask and dial through.
     pub providers: Providers,
     /// How fast each workspace may dial.
@@ -85,12 +85,12 @@ impl App {
         store: Store,
         (inbox, dispatch_writer): (Inbox, DispatchWriter),
         clock: Clock,
-        chance: Chance,
+        rng: Rng,
         providers: Providers,
         buckets: Buckets,
     ) -> Arc<Self> {
         let started_at = clock.now();
-        let replica = chance.token::<10>();
+        let replica = rng.token::<10>();
         let api_requests = Arc::new(Semaphore::new(config.max_api_requests));
         let api_rate = ApiRateLimiter::new(config.api_requests_per_second);
         let dials = Arc::new(Permits::new(config.max_dials));
@@ -100,7 +100,7 @@ impl App {
             inbox,
             dispatch_writer,
             clock,
-            chance,
+            rng,
             providers,
             dial_rate: DialRateLimiter::default(),
             dials,

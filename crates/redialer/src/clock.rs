@@ -17,7 +17,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use redialer_core::{Timestamp, chance::Chance, time::from_ms};
+use redialer_core::{Timestamp, rng::Rng, time::from_ms};
 use redialer_store::{ClockRow, Store, StoreError};
 use tokio::time::{Instant, Sleep};
 
@@ -107,11 +107,11 @@ pub enum JoinError {
 
 /// A source of randomness, seeded by the operating system.
 #[expect(clippy::disallowed_methods, reason = "this is the one file that asks")]
-pub fn chance() -> Result<Chance, getrandom::Error> {
+pub fn rng() -> Result<Rng, getrandom::Error> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;
     // On an error the bytes stay as they are: the seed still counts.
-    Ok(Chance::mixed(seed, |bytes| getrandom::fill(bytes).unwrap_or_default()))
+    Ok(Rng::mixed(seed, |bytes| getrandom::fill(bytes).unwrap_or_default()))
 }
 
 /// A moment of real time that code which polls by itself, as a socket does, can wait for.

@@ -23,7 +23,7 @@ use figment::{
 use redialer_core::fuse::FuseLimits;
 use redialer_core::tenant::Plans;
 use redialer_kek::transit;
-use redialer_providers::{Providers, http::SharedWire, retell};
+use redialer_providers::{Providers, http::SharedTransport, retell};
 use redialer_sim::Simulated;
 use serde::{Deserialize, Serialize};
 
@@ -156,7 +156,7 @@ impl Config {
     }
 
     /// The providers at their base URLs, and the simulator for test callbacks. Requests leave through `wire`.
-    pub fn providers(&self, wire: SharedWire) -> Providers {
+    pub fn providers(&self, wire: SharedTransport) -> Providers {
         Providers::new(wire, &self.retell_base_url, Arc::new(Simulated))
     }
 

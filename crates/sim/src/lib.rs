@@ -8,6 +8,6 @@ pub mod retell;
 mod simulated;
 mod time;
 
-pub use retell::{Fault, PLAYS, Retell as Simulator, Ring, Scene, Script, script::Does};
+pub use retell::{Fault, PLAYS, Retell as Simulator, Ring, Script, ScriptedCall, script::Does};
 pub use simulated::Simulated;
 pub use time::SimTime;

@@ -18,9 +18,8 @@ mod tenant_store;
 use std::{path::Path, sync::Arc};
 
 use redialer_core::{
-    Id, Timestamp,
-    chance::Chance,
-    id,
+    Id, Timestamp, id,
+    rng::Rng,
     tenant::{Limits, Plan, Plans},
 };
 
@@ -48,8 +47,8 @@ pub use dispatch::prepared::NewDispatch;
 pub use dispatch::unconfirmed::UnconfirmedDispatch;
 pub use dispatch::writer::DispatchWriter;
 pub use error::{BackupError, StoreError};
-pub use inbox::decisions::{Decided, Decisions, Known, NextCallback};
-pub use inbox::events::{EventRow, Inbox, NewDelivery, PendingRow, Recorded};
+pub use inbox::decisions::{Decided, Decisions, Known, NextCallbackFields};
+pub use inbox::events::{EventRow, Inbox, NewInboundEvent, PendingRow, Recorded};
 pub use inbox::payloads::PayloadRow;
 pub use inbox::redials::{RedialProbe, RedialRow};
 pub use inbox::snapshot::DecisionKey;
@@ -99,9 +98,9 @@ impl Store {
 
     /// Brings the schema up to this version, and makes sure that the key is the one the data was sealed with, as far as
     /// the key service tells: it may be away.
-    pub async fn migrate(&self, chance: &Chance) -> Result<(), StoreError> {
+    pub async fn migrate(&self, rng: &Rng) -> Result<(), StoreError> {
         self.db.migrate().await?;
-        match self.prove_key(chance).await {
+        match self.prove_key(rng).await {
             Err(StoreError::Key(error @ KeyError::Unavailable(_))) => {
                 tracing::warn!(%error, "the key could not be proven");
                 Ok(())

@@ -12,11 +12,11 @@ use jiff::Timestamp;
 use super::{AskedTime, Note, asked_time::is_request, chain::Place};
 use crate::{
     Id,
-    agent::Dialler,
-    call::{CallFacts, CallbackAnswer, Moment},
-    callback::{HeldFor, Live, RedialReason, State},
+    agent::AgentStatus,
+    call::{CallFacts, CallPhase, CallbackAnswer},
+    callback::{ActiveCallback, HeldFor, RedialReason, State},
     id::{Callback, Chain},
-    outcome::{Ending, Repeat},
+    outcome::{OutcomeClass, Repeat},
     policy::{Policy, PromiseScope, Trigger, UnclearAction},
     rules::CallingRules,
     time::{Zone, minutes, plus},
@@ -25,17 +25,17 @@ use crate::{
 };
 
 /// Everything known when a call's event is decided.
-pub struct Scene<'a> {
+pub struct AfterCallInput<'a> {
     /// What the event says.
     pub facts: &'a CallFacts,
     /// What earlier events of the same call led to.
-    pub seen: Seen,
+    pub seen: CallProgress,
     /// The callback this call is a dial of.
     pub redial: Option<&'a Redial>,
     /// The person at the other end; `None` when there is no number we would dial.
     pub person: Option<&'a Person>,
     /// Whether the agent that would dial can.
-    pub dialler: Dialler,
+    pub agent_status: AgentStatus,
     /// That agent.
     pub agent: Option<Id<crate::id::Agent>>,
     /// Whether the workspace calls the country of the person's number.
@@ -54,13 +54,13 @@ pub struct Scene<'a> {
 
 /// What earlier events of the same call led to.
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
+pub struct CallProgress {
     /// Its reason was acted on.
     pub settled: bool,
     /// Its analysis was acted on.
     pub analyzed: bool,
     /// The retry it led to, while that still waits.
-    pub retry: Option<Live>,
+    pub retry: Option<ActiveCallback>,
 }
 
 /// The callback a call is a dial of.
@@ -82,7 +82,7 @@ pub struct Redial {
 #[derive(Debug, Clone, Default)]
 pub struct Person {
     /// Their callbacks that are not final.
-    pub live: Vec<Live>,
+    pub live: Vec<ActiveCallback>,
     /// On the do-not-call list.
     pub suppressed: bool,
     /// The end of the last call in which they reached us.
@@ -95,7 +95,7 @@ pub struct AfterCall {
     /// What becomes of the callback this call was a dial of.
     pub settle: Option<Settle>,
     /// The next callback.
-    pub follow: Option<Follow>,
+    pub follow: Option<NextCallback>,
     /// Waiting callbacks that this one replaces.
     pub supersede: Vec<Id<Callback>>,
     /// Put the number on the do-not-call list, and end what waits for it.
@@ -120,7 +120,7 @@ pub enum Settle {
     /// It ends.
     Close(State),
     /// The same attempt again, unspent.
-    Again {
+    Reschedule {
         /// Not before.
         at: Timestamp,
     },
@@ -128,19 +128,19 @@ pub enum Settle {
 
 /// A next callback: a new row, or this call's own waiting retry turned into a request.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Follow {
+pub enum NextCallback {
     /// A new row.
-    New(Planned),
+    Create(CallbackPlan),
     /// The row that this call led to already becomes this.
-    Move(Id<Callback>, Planned),
+    Replace(Id<Callback>, CallbackPlan),
 }
 
-impl Follow {
+impl NextCallback {
     /// Whether the callback is the retry that a later event of the same call may turn into a request.
     pub const fn is_retry(&self) -> bool {
         match self {
-            Self::New(planned) => planned.reason.is_retry(),
-            Self::Move(..) => true,
+            Self::Create(planned) => planned.reason.is_retry(),
+            Self::Replace(..) => true,
         }
     }
 }
@@ -162,7 +162,7 @@ pub fn analysis_due(
 
 /// A callback as it should be written.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Planned {
+pub struct CallbackPlan {
     /// The chain it continues; `None` opens one.
     pub chain: Option<Id<Chain>>,
     /// The callback it follows.
@@ -193,32 +193,32 @@ const MAX_AHEAD: i64 = 15;
 const NO_CAPACITY_WAIT: i64 = 5;
 
 /// Decides what follows from one event.
-pub fn after_call(scene: &Scene<'_>) -> AfterCall {
+pub fn after_call(scene: &AfterCallInput<'_>) -> AfterCall {
     let mut after = AfterCall::default();
-    let over = matches!(scene.facts.moment, Moment::Ended | Moment::Analyzed);
-    let ending = scene.facts.outcome.as_ref().map(|o| o.ending);
-    reached(scene, ending, &mut after);
+    let over = matches!(scene.facts.moment, CallPhase::Ended | CallPhase::Analyzed);
+    let class = scene.facts.outcome.as_ref().map(|o| o.class);
+    reached(scene, class, &mut after);
     if !over {
         return after;
     }
-    if let Some(ending) = ending.filter(|_| !scene.seen.settled) {
+    if let Some(class) = class.filter(|_| !scene.seen.settled) {
         after.settled = true;
-        settle(scene, ending, &mut after);
+        settle(scene, class, &mut after);
     }
-    if scene.facts.moment == Moment::Analyzed && !scene.seen.analyzed {
+    if scene.facts.moment == CallPhase::Analyzed && !scene.seen.analyzed {
         after.analyzed = true;
-        if asked_for_callback(scene, ending) {
+        if asked_for_callback(scene, class) {
             request(scene, &mut after);
             return after;
         }
         say_why_nothing_was_asked(scene, &mut after);
-        if is_late_voicemail(scene, ending) {
+        if is_late_voicemail(scene, class) {
             retry(scene, Trigger::Voicemail, Repeat::Freely, &mut after);
             return after;
         }
     }
     if after.settled {
-        retry_by_reason(scene, ending, &mut after);
+        retry_by_reason(scene, class, &mut after);
     }
     after
 }
@@ -229,56 +229,59 @@ pub fn end_of(facts: &CallFacts, now: Timestamp) -> Timestamp {
 }
 
 /// An inbound call that connects makes pending retries to that person pointless.
-fn reached(scene: &Scene<'_>, ending: Option<Ending>, after: &mut AfterCall) {
+fn reached(scene: &AfterCallInput<'_>, class: Option<OutcomeClass>, after: &mut AfterCall) {
     let connected = match scene.facts.moment {
-        Moment::Started => true,
-        Moment::Ended | Moment::Analyzed => ending.is_some_and(Ending::connected),
-        Moment::Other => false,
+        CallPhase::Started => true,
+        CallPhase::Ended | CallPhase::Analyzed => class.is_some_and(OutcomeClass::connected),
+        CallPhase::Other => false,
     };
     let Some(person) = scene.person.filter(|_| connected && scene.facts.is_inbound()) else { return };
     let at = end_of(scene.facts, scene.now);
     if person.reached_at.is_none_or(|known| at > known) {
         after.reached_at = Some(at);
     }
-    let stale = |live: &&Live| live.state.is_waiting() && live.reason.is_retry() && live.born_of < at;
+    let stale =
+        |live: &&ActiveCallback| live.state.is_waiting() && live.reason.is_retry() && live.born_of < at;
     after.supersede.extend(peers(scene, person).filter(stale).map(|live| live.id));
 }
 
 /// The callbacks of a person that count as the same promise as one of this agent's.
-fn peers<'l>(scene: &Scene<'_>, person: &'l Person) -> impl Iterator<Item = &'l Live> {
+fn peers<'l>(scene: &AfterCallInput<'_>, person: &'l Person) -> impl Iterator<Item = &'l ActiveCallback> {
     let (scope, agent) = (scene.policy.one_promise_per, scene.agent);
     person.live.iter().filter(move |live| scope == PromiseScope::Workspace || Some(live.agent) == agent)
 }
 
-fn settle(scene: &Scene<'_>, ending: Ending, after: &mut AfterCall) {
+fn settle(scene: &AfterCallInput<'_>, class: OutcomeClass, after: &mut AfterCall) {
     let no_attempt_left = scene.redial.is_some_and(|r| r.spent >= scene.policy.max_attempts);
-    let close = match ending {
-        Ending::Conversation | Ending::AskedForCallback => Settle::Close(State::Completed),
-        Ending::Unreached(..) if no_attempt_left => Settle::Close(State::Exhausted),
-        Ending::Unreached(..) | Ending::Unreachable | Ending::Unknown => Settle::Close(State::Failed),
-        Ending::OptOut => Settle::Close(State::Suppressed),
-        Ending::NoCapacity => {
-            Settle::Again { at: plus(end_of(scene.facts, scene.now), minutes(NO_CAPACITY_WAIT)) }
+    let close = match class {
+        OutcomeClass::Conversation | OutcomeClass::AskedForCallback => Settle::Close(State::Completed),
+        OutcomeClass::Unreached(..) if no_attempt_left => Settle::Close(State::Exhausted),
+        OutcomeClass::Unreached(..) | OutcomeClass::Unreachable | OutcomeClass::Unknown => {
+            Settle::Close(State::Failed)
         }
-        Ending::NoPayment => Settle::Again { at: scene.now },
+        OutcomeClass::OptOut => Settle::Close(State::Suppressed),
+        OutcomeClass::NoCapacity => {
+            Settle::Reschedule { at: plus(end_of(scene.facts, scene.now), minutes(NO_CAPACITY_WAIT)) }
+        }
+        OutcomeClass::NoPayment => Settle::Reschedule { at: scene.now },
     };
     after.settle = scene.redial.map(|_| close);
-    match ending {
-        Ending::OptOut => after.suppress = true,
-        Ending::NoPayment => after.pause = Some(Pause::Payment),
-        Ending::Unknown => after.notes.push(Note::UnknownReason),
-        Ending::Unreachable if scene.facts.is_outbound_call() => after.notes.push(Note::Unreachable),
+    match class {
+        OutcomeClass::OptOut => after.suppress = true,
+        OutcomeClass::NoPayment => after.pause = Some(Pause::Payment),
+        OutcomeClass::Unknown => after.notes.push(Note::UnknownReason),
+        OutcomeClass::Unreachable if scene.facts.is_outbound_call() => after.notes.push(Note::Unreachable),
         _ => {}
     }
 }
 
-fn asked_for_callback(scene: &Scene<'_>, ending: Option<Ending>) -> bool {
-    let opted_out = ending == Some(Ending::OptOut);
+fn asked_for_callback(scene: &AfterCallInput<'_>, class: Option<OutcomeClass>) -> bool {
+    let opted_out = class == Some(OutcomeClass::OptOut);
     is_request(scene.facts, scene.policy) && !opted_out && !scene.asked.by_machine
 }
 
 /// A request that does not count, or an answer that is none, is the commonest mistake of a setup: it is named.
-fn say_why_nothing_was_asked(scene: &Scene<'_>, after: &mut AfterCall) {
+fn say_why_nothing_was_asked(scene: &AfterCallInput<'_>, after: &mut AfterCall) {
     if scene.asked.by_machine {
         after.notes.push(Note::NoPerson);
     } else if matches!(scene.facts.asked.answer, CallbackAnswer::Absent | CallbackAnswer::Unreadable) {
@@ -288,18 +291,19 @@ fn say_why_nothing_was_asked(scene: &Scene<'_>, after: &mut AfterCall) {
 }
 
 /// A message left on a machine often ends with "agent hung up"; only the analysis tells.
-fn is_late_voicemail(scene: &Scene<'_>, ending: Option<Ending>) -> bool {
-    scene.facts.in_voicemail && ending == Some(Ending::Conversation) && scene.facts.is_outbound_call()
+fn is_late_voicemail(scene: &AfterCallInput<'_>, class: Option<OutcomeClass>) -> bool {
+    scene.facts.in_voicemail && class == Some(OutcomeClass::Conversation) && scene.facts.is_outbound_call()
 }
 
 /// The person asked for a callback.
-fn request(scene: &Scene<'_>, after: &mut AfterCall) {
+fn request(scene: &AfterCallInput<'_>, after: &mut AfterCall) {
     let Some(person) = may_dial(scene, after) else { return };
     let born_of = end_of(scene.facts, scene.now);
-    let is_of_person = |retry: &&Live| person.live.iter().any(|live| live.id == retry.id);
+    let is_of_person = |retry: &&ActiveCallback| person.live.iter().any(|live| live.id == retry.id);
     let own_retry = scene.seen.retry.as_ref().filter(is_of_person);
     let others = || peers(scene, person).filter(|l| Some(l.id) != own_retry.map(|r| r.id));
-    let is_request = |l: &&Live| l.state.is_waiting() && l.reason == RedialReason::CallbackRequested;
+    let is_request =
+        |l: &&ActiveCallback| l.state.is_waiting() && l.reason == RedialReason::CallbackRequested;
     if others().filter(is_request).any(|l| l.born_of > born_of) {
         after.notes.push(Note::NewerRequest);
         return;
@@ -319,7 +323,7 @@ fn request(scene: &Scene<'_>, after: &mut AfterCall) {
     let of_another = scene.seen.retry.as_ref().filter(|retry| !is_of_person(retry)).map(|retry| retry.id);
     let gives_way = waiting.chain(of_another).filter(|id| !after.supersede.contains(id));
     after.supersede.extend(gives_way.collect::<Vec<_>>());
-    let planned = Planned {
+    let planned = CallbackPlan {
         chain: place.chain(),
         parent: place.parent(),
         reason: RedialReason::CallbackRequested,
@@ -333,16 +337,17 @@ fn request(scene: &Scene<'_>, after: &mut AfterCall) {
         born_of,
     };
     after.follow = Some(match own_retry {
-        Some(retry) => {
-            Follow::Move(retry.id, Planned { chain: Some(retry.chain), attempt: retry.spent + 1, ..planned })
-        }
-        None => Follow::New(planned),
+        Some(retry) => NextCallback::Replace(
+            retry.id,
+            CallbackPlan { chain: Some(retry.chain), attempt: retry.spent + 1, ..planned },
+        ),
+        None => NextCallback::Create(planned),
     });
     note_what_is_not_usual(scene, held, after);
 }
 
 /// The first moment from `at` on that is not quiet on that clock; a move is noted.
-fn out_of_quiet(scene: &Scene<'_>, at: Timestamp, zone: &Zone, after: &mut AfterCall) -> Timestamp {
+fn out_of_quiet(scene: &AfterCallInput<'_>, at: Timestamp, zone: &Zone, after: &mut AfterCall) -> Timestamp {
     let open = CallingRules { policy: scene.policy, zone }.first_moment(at);
     if open > at {
         after.notes.push(Note::MovedByQuietHours);
@@ -350,11 +355,11 @@ fn out_of_quiet(scene: &Scene<'_>, at: Timestamp, zone: &Zone, after: &mut After
     open
 }
 
-fn held_abroad(scene: &Scene<'_>) -> Option<HeldFor> {
+fn held_abroad(scene: &AfterCallInput<'_>) -> Option<HeldFor> {
     (!scene.country_allowed).then_some(HeldFor::Country)
 }
 
-fn note_what_is_not_usual(scene: &Scene<'_>, held: Option<HeldFor>, after: &mut AfterCall) {
+fn note_what_is_not_usual(scene: &AfterCallInput<'_>, held: Option<HeldFor>, after: &mut AfterCall) {
     if held == Some(HeldFor::Country) {
         after.notes.push(Note::Country);
     }
@@ -364,7 +369,7 @@ fn note_what_is_not_usual(scene: &Scene<'_>, held: Option<HeldFor>, after: &mut 
 }
 
 /// A request continues the chain of the call it was made in, else one of the person's.
-fn place_in_chain<'l>(scene: &Scene<'_>, live: impl Iterator<Item = &'l Live>) -> Place {
+fn place_in_chain<'l>(scene: &AfterCallInput<'_>, live: impl Iterator<Item = &'l ActiveCallback>) -> Place {
     let most = scene.policy.max_attempts;
     match scene.redial {
         Some(redial) => Place::behind(redial.id, redial.chain, redial.spent, most),
@@ -373,23 +378,23 @@ fn place_in_chain<'l>(scene: &Scene<'_>, live: impl Iterator<Item = &'l Live>) -
 }
 
 /// The two checks that bind every kind of callback.
-fn may_dial<'s>(scene: &'s Scene<'_>, after: &mut AfterCall) -> Option<&'s Person> {
-    // Without a number, `whom` has said why.
+fn may_dial<'s>(scene: &'s AfterCallInput<'_>, after: &mut AfterCall) -> Option<&'s Person> {
+    // Without a number, `recipient` has said why.
     let person = scene.person?;
-    match scene.dialler {
-        Dialler::Missing => after.notes.push(Note::AgentMissing),
-        Dialler::Disabled => after.notes.push(Note::AgentDisabled),
-        Dialler::Ready if person.suppressed => after.notes.push(Note::DoNotCall),
-        Dialler::Ready => return Some(person),
+    match scene.agent_status {
+        AgentStatus::Missing => after.notes.push(Note::AgentMissing),
+        AgentStatus::Disabled => after.notes.push(Note::AgentDisabled),
+        AgentStatus::Ready if person.suppressed => after.notes.push(Note::DoNotCall),
+        AgentStatus::Ready => return Some(person),
     }
     None
 }
 
-fn retry_by_reason(scene: &Scene<'_>, ending: Option<Ending>, after: &mut AfterCall) {
-    match ending {
-        Some(Ending::Unreached(trigger, repeat)) => retry(scene, trigger, repeat, after),
+fn retry_by_reason(scene: &AfterCallInput<'_>, class: Option<OutcomeClass>, after: &mut AfterCall) {
+    match class {
+        Some(OutcomeClass::Unreached(trigger, repeat)) => retry(scene, trigger, repeat, after),
         // A dial of ours goes back to waiting itself; anybody else's gets the technical retry.
-        Some(Ending::NoCapacity | Ending::NoPayment) if scene.redial.is_none() => {
+        Some(OutcomeClass::NoCapacity | OutcomeClass::NoPayment) if scene.redial.is_none() => {
             retry(scene, Trigger::TechnicalError, Repeat::Freely, after);
         }
         _ => {}
@@ -397,7 +402,7 @@ fn retry_by_reason(scene: &Scene<'_>, ending: Option<Ending>, after: &mut AfterC
 }
 
 /// Nobody was reached: the next attempt, if there may be one.
-fn retry(scene: &Scene<'_>, trigger: Trigger, repeat: Repeat, after: &mut AfterCall) {
+fn retry(scene: &AfterCallInput<'_>, trigger: Trigger, repeat: Repeat, after: &mut AfterCall) {
     if !scene.facts.is_outbound_call() {
         return;
     }
@@ -431,7 +436,7 @@ fn retry(scene: &Scene<'_>, trigger: Trigger, repeat: Repeat, after: &mut AfterC
     }
     let wanted = plus(born_of, retry.wait);
     let scheduled_for = out_of_quiet(scene, wanted, scene.zone, after);
-    after.follow = Some(Follow::New(Planned {
+    after.follow = Some(NextCallback::Create(CallbackPlan {
         chain: scene.redial.map(|r| r.chain),
         parent: own,
         reason: RedialReason::after(trigger),

@@ -19,10 +19,10 @@ const NOON: &str = "2026-11-23T17:00:00Z";
 
 struct Story {
     facts: CallFacts,
-    seen: Seen,
+    seen: CallProgress,
     redial: Option<Redial>,
     person: Option<Person>,
-    dialler: Dialler,
+    agent_status: AgentStatus,
     policy: Policy,
     asked_in: Option<i64>,
     by_machine: bool,
@@ -38,7 +38,7 @@ fn id<T>(n: u128) -> Id<T> {
     Id::from_uuid(uuid::Uuid::from_u128(n))
 }
 
-fn story(direction: Direction, moment: Moment, ending: Ending) -> Story {
+fn story(direction: Direction, moment: CallPhase, class: OutcomeClass) -> Story {
     Story {
         facts: CallFacts {
             direction: Some(direction),
@@ -46,14 +46,14 @@ fn story(direction: Direction, moment: Moment, ending: Ending) -> Story {
             agent_number: Some("+12025550100".to_owned()),
             agent: Some("agent_1".to_owned()),
             ended_at: Some(noon()),
-            outcome: Some(Outcome { reason: "its_reason".to_owned(), ending }),
+            outcome: Some(Outcome { reason: "its_reason".to_owned(), class }),
             asked: Asked { answer: CallbackAnswer::No, ..Asked::default() },
             ..CallFacts::of("call_1".to_owned(), moment, Channel::Voice)
         },
-        seen: Seen::default(),
+        seen: CallProgress::default(),
         redial: None,
         person: Some(Person::default()),
-        dialler: Dialler::Ready,
+        agent_status: AgentStatus::Ready,
         policy: Policy::default(),
         asked_in: None,
         by_machine: false,
@@ -62,15 +62,15 @@ fn story(direction: Direction, moment: Moment, ending: Ending) -> Story {
     }
 }
 
-fn outbound(ending: Ending) -> Story {
-    story(Direction::Outbound, Moment::Ended, ending)
+fn outbound(class: OutcomeClass) -> Story {
+    story(Direction::Outbound, CallPhase::Ended, class)
 }
 
-fn inbound(ending: Ending) -> Story {
-    story(Direction::Inbound, Moment::Analyzed, ending)
+fn inbound(class: OutcomeClass) -> Story {
+    story(Direction::Inbound, CallPhase::Analyzed, class)
 }
 
-const BUSY: Ending = Ending::Unreached(Trigger::Busy, Repeat::Freely);
+const BUSY: OutcomeClass = OutcomeClass::Unreached(Trigger::Busy, Repeat::Freely);
 
 impl Story {
     fn but(mut self, change: impl FnOnce(&mut Self)) -> Self {
@@ -80,7 +80,7 @@ impl Story {
 
     /// The person asks for a time so many minutes after the call.
     fn asking(mut self, minutes: i64) -> Self {
-        self.facts.moment = Moment::Analyzed;
+        self.facts.moment = CallPhase::Analyzed;
         self.facts.asked.callback = true;
         self.asked_in = Some(minutes);
         self
@@ -105,7 +105,7 @@ impl Story {
         self
     }
 
-    fn with(mut self, live: Live) -> Self {
+    fn with(mut self, live: ActiveCallback) -> Self {
         self.person.get_or_insert_default().live.push(live);
         self
     }
@@ -117,12 +117,12 @@ impl Story {
             by_machine: self.by_machine,
             ..unheard(&zone, 1.0)
         };
-        let after = after_call(&Scene {
+        let after = after_call(&AfterCallInput {
             facts: &self.facts,
             seen: self.seen.clone(),
             redial: self.redial.as_ref(),
             person: self.person.as_ref(),
-            dialler: self.dialler,
+            agent_status: self.agent_status,
             agent: Some(id(1)),
             country_allowed: self.country_allowed,
             observes: self.observes,
@@ -135,9 +135,9 @@ impl Story {
     }
 }
 
-fn live(n: u128, state: State, reason: RedialReason, spent: u32, born: i64) -> Live {
+fn live(n: u128, state: State, reason: RedialReason, spent: u32, born: i64) -> ActiveCallback {
     let born_of = plus(noon(), minutes(born));
-    Live { id: id(n), chain: id(5), spent, state, reason, born_of, agent: id(1) }
+    ActiveCallback { id: id(n), chain: id(5), spent, state, reason, born_of, agent: id(1) }
 }
 
 fn tell(after: &AfterCall, zone: &Zone) -> String {
@@ -145,10 +145,10 @@ fn tell(after: &AfterCall, zone: &Zone) -> String {
     let clock = |at: Timestamp| at.to_zoned(zone.rules()).strftime("%a %H:%M").to_string();
     match after.settle {
         Some(Settle::Close(state)) => said.push(state.word().to_owned()),
-        Some(Settle::Again { at }) => said.push(format!("again {}", clock(at))),
+        Some(Settle::Reschedule { at }) => said.push(format!("again {}", clock(at))),
         None => {}
     }
-    let plan = |p: &Planned| {
+    let plan = |p: &CallbackPlan| {
         let held = p.held.map_or(String::new(), |h| format!(" held({})", h.word()));
         let chain = if p.chain.is_some() { "chain" } else { "new chain" };
         format!(
@@ -160,8 +160,8 @@ fn tell(after: &AfterCall, zone: &Zone) -> String {
         )
     };
     match &after.follow {
-        Some(Follow::New(p)) => said.push(plan(p)),
-        Some(Follow::Move(_, p)) => said.push(format!("move to {}", plan(p))),
+        Some(NextCallback::Create(p)) => said.push(plan(p)),
+        Some(NextCallback::Replace(_, p)) => said.push(format!("move to {}", plan(p))),
         None => {}
     }
     if !after.supersede.is_empty() {
@@ -181,58 +181,67 @@ fn check(story: Story, want: Expect) {
 
 #[test]
 fn each_group_of_reasons_has_its_delay() {
-    let group = |t| outbound(Ending::Unreached(t, Repeat::Freely));
+    let group = |t| outbound(OutcomeClass::Unreached(t, Repeat::Freely));
     check(group(Trigger::Voicemail), expect!["voicemail_followup Mon 16:00 #1/3 new chain"]);
     check(group(Trigger::NoAnswer), expect!["no_answer_followup Mon 13:00 #1/3 new chain"]);
     check(group(Trigger::Busy), expect!["busy_followup Mon 12:10 #1/3 new chain"]);
     check(group(Trigger::TechnicalError), expect!["retry Mon 12:30 #1/3 new chain"]);
     check(group(Trigger::ConversationSilent), expect!["retry Tue 12:00 #1/3 new chain"]);
-    check(outbound(Ending::Conversation), expect!["nothing"]);
-    check(outbound(Ending::Unreachable), expect!["(unreachable)"]);
-    check(outbound(Ending::Unknown), expect!["(unknown_reason)"]);
-    check(outbound(Ending::OptOut), expect!["suppress"]);
+    check(outbound(OutcomeClass::Conversation), expect!["nothing"]);
+    check(outbound(OutcomeClass::Unreachable), expect!["(unreachable)"]);
+    check(outbound(OutcomeClass::Unknown), expect!["(unknown_reason)"]);
+    check(outbound(OutcomeClass::OptOut), expect!["suppress"]);
 }
 
 #[test]
 fn a_redial_settles_by_its_reason_alone() {
-    check(outbound(Ending::Conversation).redial(1), expect!["completed"]);
+    check(outbound(OutcomeClass::Conversation).redial(1), expect!["completed"]);
     check(outbound(BUSY).redial(1), expect!["failed, busy_followup Mon 12:10 #2/3 chain"]);
     check(outbound(BUSY).redial(2), expect!["failed, busy_followup Mon 12:10 #3/3 chain"]);
     check(outbound(BUSY).redial(3), expect!["exhausted, (no_attempt_left)"]);
-    check(outbound(Ending::Unknown).redial(1), expect!["failed, (unknown_reason)"]);
-    check(outbound(Ending::OptOut).redial(1), expect!["suppressed, suppress"]);
-    check(outbound(Ending::AskedForCallback).redial(1), expect!["completed"]);
+    check(outbound(OutcomeClass::Unknown).redial(1), expect!["failed, (unknown_reason)"]);
+    check(outbound(OutcomeClass::OptOut).redial(1), expect!["suppressed, suppress"]);
+    check(outbound(OutcomeClass::AskedForCallback).redial(1), expect!["completed"]);
 }
 
 #[test]
 fn capacity_and_payment_put_the_same_attempt_back() {
-    check(outbound(Ending::NoCapacity).redial(1), expect!["again Mon 12:05"]);
-    check(outbound(Ending::NoPayment).redial(1), expect!["again Mon 12:01, pause(payment_required)"]);
-    check(outbound(Ending::NoCapacity), expect!["retry Mon 12:30 #1/3 new chain"]);
-    check(outbound(Ending::NoPayment), expect!["retry Mon 12:30 #1/3 new chain, pause(payment_required)"]);
+    check(outbound(OutcomeClass::NoCapacity).redial(1), expect!["again Mon 12:05"]);
+    check(outbound(OutcomeClass::NoPayment).redial(1), expect!["again Mon 12:01, pause(payment_required)"]);
+    check(outbound(OutcomeClass::NoCapacity), expect!["retry Mon 12:30 #1/3 new chain"]);
+    check(
+        outbound(OutcomeClass::NoPayment),
+        expect!["retry Mon 12:30 #1/3 new chain, pause(payment_required)"],
+    );
 }
 
 #[test]
 fn inbound_calls_are_never_retried_for_their_reason() {
     check(inbound(BUSY), expect!["nothing"]);
-    check(inbound(Ending::Unreached(Trigger::ConversationSilent, Repeat::Freely)), expect!["nothing"]);
+    check(inbound(OutcomeClass::Unreached(Trigger::ConversationSilent, Repeat::Freely)), expect!["nothing"]);
 }
 
 #[test]
 fn a_request_is_kept_to_the_minute() {
-    check(inbound(Ending::Conversation).asking(120), expect!["callback_requested Mon 14:00 #1/3 new chain"]);
-    check(outbound(Ending::Conversation).asking(120), expect!["callback_requested Mon 14:00 #1/3 new chain"]);
-    let ended = |s: &mut Story| s.facts.moment = Moment::Ended;
-    check(inbound(Ending::Conversation).asking(120).but(ended), expect!["nothing"]);
+    check(
+        inbound(OutcomeClass::Conversation).asking(120),
+        expect!["callback_requested Mon 14:00 #1/3 new chain"],
+    );
+    check(
+        outbound(OutcomeClass::Conversation).asking(120),
+        expect!["callback_requested Mon 14:00 #1/3 new chain"],
+    );
+    let ended = |s: &mut Story| s.facts.moment = CallPhase::Ended;
+    check(inbound(OutcomeClass::Conversation).asking(120).but(ended), expect!["nothing"]);
     let quiet = |s: &mut Story| {
         s.policy.quiet = Quiet { hours: Some((time(13, 0, 0, 0), time(9, 0, 0, 0))), days: vec![] }
     };
     check(
-        inbound(Ending::Conversation).asking(120).but(quiet),
+        inbound(OutcomeClass::Conversation).asking(120).but(quiet),
         expect!["callback_requested Mon 14:00 #1/3 new chain"],
     );
     check(
-        outbound(Ending::Unreached(Trigger::Voicemail, Repeat::Freely)).but(quiet),
+        outbound(OutcomeClass::Unreached(Trigger::Voicemail, Repeat::Freely)).but(quiet),
         expect!["voicemail_followup Tue 09:00 #1/3 new chain, (moved_by_quiet_hours)"],
     );
 }
@@ -241,7 +250,7 @@ fn a_request_is_kept_to_the_minute() {
 fn an_unclear_time_takes_the_workspaces_way() {
     let unclear = |s: &mut Story| s.asked_in = None;
     check(
-        inbound(Ending::Conversation).asking(0).but(unclear),
+        inbound(OutcomeClass::Conversation).asking(0).but(unclear),
         expect!["callback_requested Tue 12:00 #1/3 new chain, (unclear_time)"],
     );
     let hold = |s: &mut Story| {
@@ -249,7 +258,7 @@ fn an_unclear_time_takes_the_workspaces_way() {
         s.policy.unclear = Unclear { action: UnclearAction::Hold, ..s.policy.unclear };
     };
     check(
-        inbound(Ending::Conversation).asking(0).but(hold),
+        inbound(OutcomeClass::Conversation).asking(0).but(hold),
         expect!["callback_requested Tue 12:00 held(unclear_time) #1/3 new chain, (unclear_time)"],
     );
 }
@@ -258,14 +267,14 @@ fn an_unclear_time_takes_the_workspaces_way() {
 fn a_newer_request_supersedes_what_waits_in_the_same_chain() {
     let older = live(9, State::Scheduled, RedialReason::CallbackRequested, 1, -30);
     check(
-        inbound(Ending::Conversation).asking(60).with(older),
+        inbound(OutcomeClass::Conversation).asking(60).with(older),
         expect!["callback_requested Mon 13:00 #2/3 chain, supersede 1"],
     );
     let newer = live(9, State::Scheduled, RedialReason::CallbackRequested, 1, 30);
-    check(inbound(Ending::Conversation).asking(60).with(newer), expect!["(newer_request)"]);
+    check(inbound(OutcomeClass::Conversation).asking(60).with(newer), expect!["(newer_request)"]);
     let ringing = live(9, State::Dialing, RedialReason::BusyFollowup, 1, -30);
     check(
-        inbound(Ending::Conversation).asking(60).with(ringing),
+        inbound(OutcomeClass::Conversation).asking(60).with(ringing),
         expect!["callback_requested Mon 13:00 #2/3 chain"],
     );
 }
@@ -273,11 +282,11 @@ fn a_newer_request_supersedes_what_waits_in_the_same_chain() {
 #[test]
 fn a_request_on_the_last_dial_opens_a_new_chain() {
     check(
-        outbound(Ending::Conversation).redial(2).asking(60),
+        outbound(OutcomeClass::Conversation).redial(2).asking(60),
         expect!["completed, callback_requested Mon 13:00 #3/3 chain"],
     );
     check(
-        outbound(Ending::Conversation).redial(3).asking(60),
+        outbound(OutcomeClass::Conversation).redial(3).asking(60),
         expect!["completed, callback_requested Mon 13:00 #1/3 new chain"],
     );
 }
@@ -286,10 +295,10 @@ fn a_request_on_the_last_dial_opens_a_new_chain() {
 fn an_inbound_call_that_connects_makes_older_retries_pointless() {
     let retry = |born| live(9, State::Scheduled, RedialReason::BusyFollowup, 1, born);
     let asked = live(9, State::Scheduled, RedialReason::CallbackRequested, 1, -30);
-    check(inbound(Ending::Conversation).with(retry(-30)), expect!["supersede 1"]);
-    check(inbound(Ending::Conversation).with(retry(30)), expect!["nothing"]);
-    check(inbound(Ending::Conversation).with(asked), expect!["nothing"]);
-    check(inbound(Ending::Unreachable).with(retry(-30)), expect!["nothing"]);
+    check(inbound(OutcomeClass::Conversation).with(retry(-30)), expect!["supersede 1"]);
+    check(inbound(OutcomeClass::Conversation).with(retry(30)), expect!["nothing"]);
+    check(inbound(OutcomeClass::Conversation).with(asked), expect!["nothing"]);
+    check(inbound(OutcomeClass::Unreachable).with(retry(-30)), expect!["nothing"]);
     // The failed call's event comes after the person has reached us.
     let reached =
         |s: &mut Story| s.person.get_or_insert_default().reached_at = Some(plus(noon(), minutes(5)));
@@ -305,14 +314,14 @@ fn a_pending_promise_takes_no_retry_beside_it() {
 
 #[test]
 fn one_calls_events_lead_to_one_row_in_any_order() {
-    let silent = Ending::Unreached(Trigger::ConversationSilent, Repeat::Freely);
+    let silent = OutcomeClass::Unreached(Trigger::ConversationSilent, Repeat::Freely);
     let retry = live(9, State::Scheduled, RedialReason::Retry, 1, 0);
     // The analysis first: it settles by the reason it bears and makes the request. Then nothing is left.
     check(outbound(silent).redial(1).asking(60), expect!["failed, callback_requested Mon 13:00 #2/3 chain"]);
-    let both = Seen { settled: true, analyzed: true, retry: None };
+    let both = CallProgress { settled: true, analyzed: true, retry: None };
     check(outbound(silent).redial(1).but(|s| s.seen = both), expect!["nothing"]);
     // The reason first: its retry becomes the request.
-    let seen = Seen { settled: true, analyzed: false, retry: Some(retry.clone()) };
+    let seen = CallProgress { settled: true, analyzed: false, retry: Some(retry.clone()) };
     check(
         outbound(silent).redial(1).with(retry).asking(60).but(|s| s.seen = seen.clone()),
         expect!["move to callback_requested Mon 13:00 #2/3 chain"],
@@ -328,32 +337,32 @@ fn one_calls_events_lead_to_one_row_in_any_order() {
 fn a_message_left_on_a_machine_is_followed_up_without_touching_the_state() {
     let machine = |s: &mut Story| {
         s.facts.in_voicemail = true;
-        s.facts.moment = Moment::Analyzed;
+        s.facts.moment = CallPhase::Analyzed;
     };
     check(
-        outbound(Ending::Conversation).redial(1).but(machine),
+        outbound(OutcomeClass::Conversation).redial(1).but(machine),
         expect!["completed, voicemail_followup Mon 16:00 #2/3 chain"],
     );
-    check(inbound(Ending::Conversation).but(machine), expect!["nothing"]);
+    check(inbound(OutcomeClass::Conversation).but(machine), expect!["nothing"]);
 }
 
 #[test]
 fn nobody_is_dialled_who_must_not_or_cannot_be() {
-    check(inbound(Ending::Conversation).asking(60).but(|s| s.person = None), expect!["nothing"]);
+    check(inbound(OutcomeClass::Conversation).asking(60).but(|s| s.person = None), expect!["nothing"]);
     check(
-        inbound(Ending::Conversation).asking(60).but(|s| s.dialler = Dialler::Missing),
+        inbound(OutcomeClass::Conversation).asking(60).but(|s| s.agent_status = AgentStatus::Missing),
         expect!["(agent_missing)"],
     );
-    check(outbound(BUSY).but(|s| s.dialler = Dialler::Disabled), expect!["(agent_disabled)"]);
+    check(outbound(BUSY).but(|s| s.agent_status = AgentStatus::Disabled), expect!["(agent_disabled)"]);
     let listed = |s: &mut Story| s.person.get_or_insert_default().suppressed = true;
-    check(inbound(Ending::Conversation).asking(60).but(listed), expect!["(do_not_call)"]);
-    check(inbound(Ending::OptOut).asking(60), expect!["suppress"]);
+    check(inbound(OutcomeClass::Conversation).asking(60).but(listed), expect!["(do_not_call)"]);
+    check(inbound(OutcomeClass::OptOut).asking(60), expect!["suppress"]);
     check(outbound(BUSY).but(|s| s.policy.retries.busy.enabled = false), expect!["(trigger_off)"]);
 }
 
 #[test]
 fn a_person_who_declines_again_has_answered() {
-    let declined = Ending::Unreached(Trigger::Busy, Repeat::Once);
+    let declined = OutcomeClass::Unreached(Trigger::Busy, Repeat::Once);
     check(outbound(declined).redial(1), expect!["failed, busy_followup Mon 12:10 #2/3 chain"]);
     let again = |s: &mut Story| {
         if let Some(redial) = &mut s.redial {
@@ -365,15 +374,15 @@ fn a_person_who_declines_again_has_answered() {
 
 #[test]
 fn the_providers_own_request_counts_only_with_leave() {
-    let analyzed = |s: &mut Story| s.facts.moment = Moment::Analyzed;
-    check(inbound(Ending::AskedForCallback).but(analyzed), expect!["nothing"]);
+    let analyzed = |s: &mut Story| s.facts.moment = CallPhase::Analyzed;
+    check(inbound(OutcomeClass::AskedForCallback).but(analyzed), expect!["nothing"]);
     let leave = |s: &mut Story| {
-        s.facts.moment = Moment::Analyzed;
+        s.facts.moment = CallPhase::Analyzed;
         s.policy.provider_requests = true;
         s.asked_in = Some(30);
     };
     check(
-        inbound(Ending::AskedForCallback).but(leave),
+        inbound(OutcomeClass::AskedForCallback).but(leave),
         expect!["callback_requested Mon 12:30 #1/3 new chain"],
     );
 }
@@ -387,7 +396,7 @@ fn a_call_that_claims_to_end_in_the_future_counts_as_ended_now() {
 #[test]
 fn a_machine_cannot_ask() {
     let machine = |s: &mut Story| s.by_machine = true;
-    let voicemail = || outbound(Ending::Unreached(Trigger::Voicemail, Repeat::Freely));
+    let voicemail = || outbound(OutcomeClass::Unreached(Trigger::Voicemail, Repeat::Freely));
     check(
         voicemail().asking(60).but(machine),
         expect!["voicemail_followup Mon 16:00 #1/3 new chain, (no_person)"],
@@ -404,7 +413,7 @@ fn a_machine_cannot_ask() {
     );
     let in_voicemail = |s: &mut Story| s.facts.in_voicemail = true;
     check(
-        outbound(Ending::Conversation).asking(60).but(machine).but(in_voicemail),
+        outbound(OutcomeClass::Conversation).asking(60).but(machine).but(in_voicemail),
         expect!["voicemail_followup Mon 16:00 #1/3 new chain, (no_person)"],
     );
 }
@@ -412,11 +421,17 @@ fn a_machine_cannot_ask() {
 #[test]
 fn an_analysis_without_a_readable_answer_is_named() {
     let answer = |answer| move |s: &mut Story| s.facts.asked.answer = answer;
-    check(inbound(Ending::Conversation).but(answer(CallbackAnswer::No)), expect!["nothing"]);
-    check(inbound(Ending::Conversation).but(answer(CallbackAnswer::Absent)), expect!["(no_request)"]);
-    check(inbound(Ending::Conversation).but(answer(CallbackAnswer::Unreadable)), expect!["(no_request)"]);
-    let ended = |s: &mut Story| s.facts.moment = Moment::Ended;
-    check(inbound(Ending::Conversation).but(answer(CallbackAnswer::Absent)).but(ended), expect!["nothing"]);
+    check(inbound(OutcomeClass::Conversation).but(answer(CallbackAnswer::No)), expect!["nothing"]);
+    check(inbound(OutcomeClass::Conversation).but(answer(CallbackAnswer::Absent)), expect!["(no_request)"]);
+    check(
+        inbound(OutcomeClass::Conversation).but(answer(CallbackAnswer::Unreadable)),
+        expect!["(no_request)"],
+    );
+    let ended = |s: &mut Story| s.facts.moment = CallPhase::Ended;
+    check(
+        inbound(OutcomeClass::Conversation).but(answer(CallbackAnswer::Absent)).but(ended),
+        expect!["nothing"],
+    );
 }
 
 #[test]
@@ -430,7 +445,7 @@ fn what_nobody_named_a_moment_for_is_kept_out_of_quiet_time() {
     );
     let unclear = |s: &mut Story| s.asked_in = None;
     check(
-        inbound(Ending::Conversation).asking(0).but(quiet).but(unclear),
+        inbound(OutcomeClass::Conversation).asking(0).but(quiet).but(unclear),
         expect!["callback_requested Wed 09:00 #1/3 new chain, (unclear_time), (moved_by_quiet_hours)"],
     );
 }
@@ -439,7 +454,7 @@ fn what_nobody_named_a_moment_for_is_kept_out_of_quiet_time() {
 fn what_is_abroad_is_held_and_what_is_only_observed_says_so() {
     let abroad = |s: &mut Story| s.country_allowed = false;
     check(
-        inbound(Ending::Conversation).asking(60).but(abroad),
+        inbound(OutcomeClass::Conversation).asking(60).but(abroad),
         expect!["callback_requested Mon 13:00 held(country) #1/3 new chain, (country)"],
     );
     check(
@@ -459,7 +474,7 @@ fn promises_of_other_agents_are_left_alone_where_each_has_its_own() {
         s.person.get_or_insert_default().live.push(theirs);
     };
     check(
-        inbound(Ending::Conversation).asking(60).but(of_another),
+        inbound(OutcomeClass::Conversation).asking(60).but(of_another),
         expect!["callback_requested Mon 13:00 #1/3 new chain"],
     );
     check(outbound(BUSY).but(of_another), expect!["busy_followup Mon 12:10 #1/3 new chain"]);

@@ -47,7 +47,7 @@ pub enum AfterDial {
 }
 
 /// What the decision needs to know of the try.
-pub struct Tried {
+pub struct RetryContext {
     /// How many tries of this callback were certainly not placed before this one.
     pub earlier: u32,
     /// A fraction in `[0, 1)` that spreads the next try.
@@ -62,7 +62,7 @@ const LONGEST_WAIT_SECS: f64 = 600.0;
 const PAUSED_WAIT_SECS: i64 = 1;
 
 /// Decides what becomes of a callback whose request was answered, or was not.
-pub fn after_dial(tried: &Tried, reply: Reply, now: Timestamp) -> AfterDial {
+pub fn after_dial(tried: &RetryContext, reply: Reply, now: Timestamp) -> AfterDial {
     let again = |secs: f64, pause, slow, why: &str| AfterDial::Again {
         at: plus(now, SignedDuration::from_millis((secs * 1_000.0 * f64::from(tried.speed)) as i64)),
         pause,
@@ -105,7 +105,7 @@ fn with_its_words(ours: &str, message: &str) -> String {
 }
 
 /// Doubles from five seconds to ten minutes, each wait drawn from its upper half.
-fn backoff(tried: &Tried) -> f64 {
+fn backoff(tried: &RetryContext) -> f64 {
     let full = (FIRST_WAIT_SECS * 2_f64.powi(tried.earlier.min(20) as i32)).min(LONGEST_WAIT_SECS);
     full * (0.5 + tried.jitter / 2.0)
 }
@@ -116,7 +116,7 @@ mod tests {
 
     fn check(reply: Reply, earlier: u32, want: &str) {
         let now: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
-        let got = match after_dial(&Tried { earlier, jitter: 0.0, speed: 1 }, reply, now) {
+        let got = match after_dial(&RetryContext { earlier, jitter: 0.0, speed: 1 }, reply, now) {
             AfterDial::Dialing { call_id } => format!("dialing {call_id}"),
             AfterDial::Again { at, pause, slow, .. } => {
                 format!("again in {}s {pause:?} slow={slow}", at.duration_since(now).as_secs())
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn waits_double_and_are_drawn_from_their_upper_half() {
         let check = |earlier: u32, jitter: f64, want: f64| {
-            let got = backoff(&Tried { earlier, jitter, speed: 1 });
+            let got = backoff(&RetryContext { earlier, jitter, speed: 1 });
             assert!((got - want).abs() < 1e-9, "{earlier} {jitter}: {got}");
         };
         check(0, 0.0, 2.5);
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn a_pause_says_what_the_provider_said() {
         let check = |refusal, want: &str| {
-            let tried = Tried { earlier: 0, jitter: 0.0, speed: 1 };
+            let tried = RetryContext { earlier: 0, jitter: 0.0, speed: 1 };
             let after = after_dial(&tried, Reply::Refused(refusal), Timestamp::UNIX_EPOCH);
             assert!(matches!(&after, AfterDial::Again { why, .. } if why == want), "{after:?}");
         };

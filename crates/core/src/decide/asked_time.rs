@@ -10,7 +10,7 @@ use redialer_when as when;
 
 use crate::{
     call::{CallFacts, Turn},
-    outcome::Ending,
+    outcome::OutcomeClass,
     policy::{Policy, Trigger, UnclearAction},
     time::{Zone, ZoneSource, minutes, plus},
 };
@@ -95,7 +95,7 @@ pub fn asked_time(
 
 /// Whether the analysis, or the provider's reason where that counts, says that a callback was asked for.
 pub(super) fn is_request(facts: &CallFacts, policy: &Policy) -> bool {
-    let by_provider = facts.outcome.as_ref().is_some_and(|o| o.ending == Ending::AskedForCallback);
+    let by_provider = facts.outcome.as_ref().is_some_and(|o| o.class == OutcomeClass::AskedForCallback);
     facts.asked.callback || by_provider && policy.provider_requests
 }
 
@@ -144,7 +144,7 @@ fn hear(
 
 /// Whether a decision may have to look at the conversation: most ask for nothing, and it is most of a payload.
 pub fn may_ask(facts: &CallFacts) -> bool {
-    facts.asked.callback || facts.outcome.as_ref().is_some_and(|o| o.ending == Ending::AskedForCallback)
+    facts.asked.callback || facts.outcome.as_ref().is_some_and(|o| o.class == OutcomeClass::AskedForCallback)
 }
 
 /// Whether a person was at the other end. Whoever calls or writes to us is one. Of a call of ours the reason tells,
@@ -161,13 +161,19 @@ fn person_was_reached<F: FnOnce() -> Vec<Turn>>(
     }
     let spoke =
         || conversation.iter().any(|turn| turn.role == when::Role::User && !turn.content.trim().is_empty());
-    match facts.outcome.as_ref().map(|o| o.ending) {
-        Some(Ending::Conversation | Ending::OptOut | Ending::AskedForCallback) => true,
+    match facts.outcome.as_ref().map(|o| o.class) {
+        Some(OutcomeClass::Conversation | OutcomeClass::OptOut | OutcomeClass::AskedForCallback) => true,
         Some(
-            Ending::Unreached(Trigger::TechnicalError | Trigger::ConversationSilent, _) | Ending::Unknown,
+            OutcomeClass::Unreached(Trigger::TechnicalError | Trigger::ConversationSilent, _)
+            | OutcomeClass::Unknown,
         )
         | None => spoke(),
-        Some(Ending::Unreached(..) | Ending::Unreachable | Ending::NoCapacity | Ending::NoPayment) => false,
+        Some(
+            OutcomeClass::Unreached(..)
+            | OutcomeClass::Unreachable
+            | OutcomeClass::NoCapacity
+            | OutcomeClass::NoPayment,
+        ) => false,
     }
 }
 
@@ -241,7 +247,7 @@ mod tests {
     use super::*;
     use crate::{
         agent::Channel,
-        call::{Asked, Moment, Role},
+        call::{Asked, CallPhase, Role},
         outcome::Outcome,
         policy::Unclear,
     };
@@ -261,18 +267,18 @@ mod tests {
     }
 
     fn facts(asked: Asked) -> CallFacts {
-        CallFacts { asked, ..CallFacts::of("call_1".to_owned(), Moment::Analyzed, Channel::Voice) }
+        CallFacts { asked, ..CallFacts::of("call_1".to_owned(), CallPhase::Analyzed, Channel::Voice) }
     }
 
     #[test]
     fn a_conversation_is_looked_at_only_where_a_callback_may_be_asked_for() {
-        let may = |callback, ending: Option<Ending>| {
-            let outcome = ending.map(|ending| Outcome { reason: String::new(), ending });
+        let may = |callback, class: Option<OutcomeClass>| {
+            let outcome = class.map(|class| Outcome { reason: String::new(), class });
             may_ask(&CallFacts { outcome, ..facts(Asked { callback, ..Asked::default() }) })
         };
-        assert!(may(true, None) && may(true, Some(Ending::Conversation)));
-        assert!(may(false, Some(Ending::AskedForCallback)));
-        assert!(!may(false, None) && !may(false, Some(Ending::Conversation)));
+        assert!(may(true, None) && may(true, Some(OutcomeClass::Conversation)));
+        assert!(may(false, Some(OutcomeClass::AskedForCallback)));
+        assert!(!may(false, None) && !may(false, Some(OutcomeClass::Conversation)));
     }
 
     fn heard_by(said: &str, policy: Policy) -> String {
@@ -343,35 +349,37 @@ mod tests {
             call::Direction,
             outcome::{Outcome, Repeat},
         };
-        let check = |ending: Ending, in_voicemail: bool, said: &str, by_machine: bool| {
+        let check = |class: OutcomeClass, in_voicemail: bool, said: &str, by_machine: bool| {
             let asked = Asked { callback: true, ..Asked::default() };
             let mut facts = facts(asked);
             facts.direction = Some(Direction::Outbound);
-            facts.outcome = Some(Outcome { reason: "reason".to_owned(), ending });
+            facts.outcome = Some(Outcome { reason: "reason".to_owned(), class });
             facts.in_voicemail = in_voicemail;
             let zone =
                 Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number, is_sure: true };
             let turns = || vec![Turn { role: Role::User, content: said.to_owned() }];
             let end = "2026-11-24T15:00:00Z".parse().expect("a time");
             let heard = asked_time(&facts, turns, &zone, None, &Policy::default(), end);
-            assert_eq!(heard.by_machine, by_machine, "{ending:?} {in_voicemail} {said:?}");
+            assert_eq!(heard.by_machine, by_machine, "{class:?} {in_voicemail} {said:?}");
         };
-        let unreached = |trigger| Ending::Unreached(trigger, Repeat::Freely);
-        check(Ending::Conversation, false, "", false);
-        check(Ending::Conversation, true, "Please call back tomorrow.", true);
-        check(Ending::AskedForCallback, false, "", false);
+        let unreached = |trigger| OutcomeClass::Unreached(trigger, Repeat::Freely);
+        check(OutcomeClass::Conversation, false, "", false);
+        check(OutcomeClass::Conversation, true, "Please call back tomorrow.", true);
+        check(OutcomeClass::AskedForCallback, false, "", false);
         for trigger in [Trigger::Voicemail, Trigger::NoAnswer, Trigger::Busy] {
             check(unreached(trigger), false, "Please call back tomorrow.", true);
         }
-        for ending in [Ending::Unreachable, Ending::NoCapacity, Ending::NoPayment] {
-            check(ending, false, "Please call back tomorrow.", true);
+        for class in [OutcomeClass::Unreachable, OutcomeClass::NoCapacity, OutcomeClass::NoPayment] {
+            check(class, false, "Please call back tomorrow.", true);
         }
         // Where the reason leaves it open, a person is whoever spoke.
-        for ending in
-            [unreached(Trigger::TechnicalError), unreached(Trigger::ConversationSilent), Ending::Unknown]
-        {
-            check(ending, false, "Call me tomorrow.", false);
-            check(ending, false, " ", true);
+        for class in [
+            unreached(Trigger::TechnicalError),
+            unreached(Trigger::ConversationSilent),
+            OutcomeClass::Unknown,
+        ] {
+            check(class, false, "Call me tomorrow.", false);
+            check(class, false, " ", true);
         }
     }
 

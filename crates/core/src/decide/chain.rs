@@ -2,7 +2,7 @@
 
 use crate::{
     Id,
-    callback::Live,
+    callback::ActiveCallback,
     id::{Callback, Chain},
 };
 
@@ -29,7 +29,7 @@ impl Place {
     }
 
     /// Behind whichever of a person's callbacks waits, else lives; the newest of those with a dial left.
-    pub(super) fn among<'l>(live: impl Iterator<Item = &'l Live>, max_attempts: u32) -> Self {
+    pub(super) fn among<'l>(live: impl Iterator<Item = &'l ActiveCallback>, max_attempts: u32) -> Self {
         let last = live.filter(|l| l.spent < max_attempts).max_by_key(|l| (l.state.is_waiting(), l.born_of));
         last.map_or(Self::NEW, |l| Self::behind(l.id, l.chain, l.spent, max_attempts))
     }

@@ -14,14 +14,15 @@ mod gates;
 mod note;
 mod notice;
 mod on_request;
+mod recipient;
 mod sweep;
 mod unknown;
-mod whom;
 
 pub use after_call::{
-    AfterCall, Follow, Person, Planned, Redial, Scene, Seen, Settle, after_call, analysis_due, end_of,
+    AfterCall, AfterCallInput, CallProgress, CallbackPlan, NextCallback, Person, Redial, Settle, after_call,
+    analysis_due, end_of,
 };
-pub use after_dial::{AfterDial, Tried, after_dial};
+pub use after_dial::{AfterDial, RetryContext, after_dial};
 pub use around::{Around, gates_around, held};
 pub use asked_time::{AskedTime, ZONE_UNSURE, asked_time, may_ask, time_in_words};
 pub use gates::{
@@ -30,8 +31,8 @@ pub use gates::{
 pub use note::Note;
 pub use notice::Notice;
 pub use on_request::{Forced, Refused, Request, is_schedulable, on_request};
+pub use recipient::{Recipient, may_be_dialed, number_of_agent, recipient_of, why_nobody};
 pub use sweep::{Listed, RestoreSweep, Swept, after_restore_sweep, may_be_adopted, sweep_page};
 pub use unknown::{
     AfterAsk, Ask, Finding, SETTLE_MINUTES, Unknown, after_ask, how_to_ask, is_unheard_for_good,
 };
-pub use whom::{Whom, may_be_dialed, number_of_agent, whom, why_nobody};

@@ -5,10 +5,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Note, Person, Planned, chain::Place};
+use super::{CallbackPlan, Note, Person, chain::Place};
 use crate::{
     Id,
-    callback::{Live, RedialReason},
+    callback::{ActiveCallback, RedialReason},
     id::{self, Callback, Chain},
     policy::{Policy, PromiseScope},
     time::{Zone, minutes, plus},
@@ -64,17 +64,21 @@ pub fn is_schedulable(at: Timestamp, now: Timestamp, speed: u32) -> bool {
 const FURTHEST_DAYS: i64 = 400;
 
 /// The callback to write and the waiting ones it replaces, or why there is none.
-pub fn on_request(request: &Request<'_>, now: Timestamp) -> Result<(Planned, Vec<Id<Callback>>), Refused> {
+pub fn on_request(
+    request: &Request<'_>,
+    now: Timestamp,
+) -> Result<(CallbackPlan, Vec<Id<Callback>>), Refused> {
     let Request { at, zone, person, forces, policy, .. } = request;
     if person.suppressed {
         return Err(Refused::Note(Note::DoNotCall));
     }
     let peers = || {
-        let is_peer =
-            |l: &&Live| policy.one_promise_per == PromiseScope::Workspace || l.agent == request.agent;
+        let is_peer = |l: &&ActiveCallback| {
+            policy.one_promise_per == PromiseScope::Workspace || l.agent == request.agent
+        };
         person.live.iter().filter(is_peer)
     };
-    let asked_for = |l: &&Live| l.state.is_waiting() && l.reason == RedialReason::CallbackRequested;
+    let asked_for = |l: &&ActiveCallback| l.state.is_waiting() && l.reason == RedialReason::CallbackRequested;
     if let Some(promise) = peers().find(asked_for).filter(|_| !request.replaces) {
         return Err(Refused::PromisePending(promise.id));
     }
@@ -83,7 +87,7 @@ pub fn on_request(request: &Request<'_>, now: Timestamp) -> Result<(Planned, Vec
         Some(forced) => Place::behind(forced.id, forced.chain, forced.spent, most),
         None => Place::among(peers(), most),
     };
-    let planned = Planned {
+    let planned = CallbackPlan {
         chain: place.chain(),
         parent: forces.map(|f| f.id).or(place.parent()),
         reason: forces.map_or(RedialReason::Scheduled, |f| f.reason),
@@ -112,7 +116,15 @@ mod tests {
     fn check(waits: RedialReason, agent: u128, scope: PromiseScope, replaces: bool, want: &str) {
         let now: Timestamp = "2026-11-23T17:00:00Z".parse().expect("a time");
         let (reason, state) = (waits, State::Scheduled);
-        let live = Live { id: id(7), chain: id(5), spent: 0, state, reason, born_of: now, agent: id(agent) };
+        let live = ActiveCallback {
+            id: id(7),
+            chain: id(5),
+            spent: 0,
+            state,
+            reason,
+            born_of: now,
+            agent: id(agent),
+        };
         let person = Person { live: vec![live], ..Person::default() };
         let policy = Policy { one_promise_per: scope, ..Policy::default() };
         let zone = Zone { name: "UTC".to_owned(), source: ZoneSource::Workspace, is_sure: true };

@@ -2,16 +2,17 @@
 
 use redialer_core::{
     Id,
-    agent::{Channel, Dialler},
-    call::{Asked, CallFacts, Direction, Moment},
-    callback::{Live, RedialReason, State},
+    agent::{AgentStatus, Channel},
+    call::{Asked, CallFacts, CallPhase, Direction},
+    callback::{ActiveCallback, RedialReason, State},
     decide::{
-        self, AfterAsk, AfterCall, AfterDial, AskedTime, Attempt, Due, Finding, Follow, Person, Planned,
-        Redial, Request, SETTLE_MINUTES, Scene, Seen, Settle, Tried, Unknown, Verdict,
+        self, AfterAsk, AfterCall, AfterCallInput, AfterDial, AskedTime, Attempt, CallProgress, CallbackPlan,
+        Due, Finding, NextCallback, Person, Redial, Request, RetryContext, SETTLE_MINUTES, Settle, Unknown,
+        Verdict,
     },
     dispatch,
     order::{Refusal, Reply},
-    outcome::{Ending, Outcome, Repeat},
+    outcome::{Outcome, OutcomeClass, Repeat},
     policy::Trigger,
     time::{minutes, plus},
 };
@@ -69,7 +70,7 @@ pub(crate) fn after_dial(rules: &Rules, heard: Heard) -> Option<AfterDial> {
         Heard::Unclear => Reply::Uncertain { why: String::new() },
         Heard::Absent(_) => return None,
     };
-    Some(decide::after_dial(&Tried { earlier: 0, jitter: 0.0, speed: 1 }, reply, rules.now))
+    Some(decide::after_dial(&RetryContext { earlier: 0, jitter: 0.0, speed: 1 }, reply, rules.now))
 }
 
 /// What follows from what the provider's lists say, when time and proof have come so far.
@@ -91,7 +92,7 @@ pub(crate) fn after_ask(rules: &Rules, age: Age, finding: Finding) -> AfterAsk {
 }
 
 /// One event of one call, decided and written.
-pub(crate) fn hear(turn: &mut Turn<'_>, n: u8, moment: Moment) {
+pub(crate) fn hear(turn: &mut Turn<'_>, n: u8, moment: CallPhase) {
     turn.mark_placed(n);
     let after = decide::after_call(&scene_of(turn, n, moment).scene());
     for replaced in &after.supersede {
@@ -127,7 +128,7 @@ fn write_settle(turn: &mut Turn<'_>, n: u8, settle: Settle) {
                 turn.callback_to(row.callback, state);
             }
         }
-        Settle::Again { .. } => {
+        Settle::Reschedule { .. } => {
             turn.world.spent[usize::from(row.chain)] -= 1;
             turn.back_to_waiting(row.callback);
         }
@@ -135,9 +136,9 @@ fn write_settle(turn: &mut Turn<'_>, n: u8, settle: Settle) {
 }
 
 /// Writes the next callback; its number if it is the retry that the analysis may yet change.
-fn write_follow(turn: &mut Turn<'_>, n: u8, follow: &Follow) -> Option<u8> {
+fn write_follow(turn: &mut Turn<'_>, n: u8, follow: &NextCallback) -> Option<u8> {
     match follow {
-        Follow::New(planned) => {
+        NextCallback::Create(planned) => {
             let is_retry = planned.reason.is_retry();
             let accounted =
                 matches!(turn.dispatch(n).state, dispatch::State::Placed | dispatch::State::Ended);
@@ -145,7 +146,7 @@ fn write_follow(turn: &mut Turn<'_>, n: u8, follow: &Follow) -> Option<u8> {
             let source = Some((n, is_retry));
             write_planned(turn, planned, source).filter(|_| is_retry)
         }
-        Follow::Move(moved, planned) => {
+        NextCallback::Replace(moved, planned) => {
             let moved = number(*moved);
             turn.callback_to(moved, State::Scheduled);
             let row = turn.callback_mut(moved);
@@ -156,7 +157,7 @@ fn write_follow(turn: &mut Turn<'_>, n: u8, follow: &Follow) -> Option<u8> {
     }
 }
 
-fn write_planned(turn: &mut Turn<'_>, planned: &Planned, source: Option<(u8, bool)>) -> Option<u8> {
+fn write_planned(turn: &mut Turn<'_>, planned: &CallbackPlan, source: Option<(u8, bool)>) -> Option<u8> {
     let next = turn.callbacks().count() as u8;
     turn.insert(Callback {
         state: State::Scheduled,
@@ -187,9 +188,9 @@ pub(crate) fn request_by_hand(turn: &mut Turn<'_>) {
     write_planned(turn, &planned, None);
 }
 
-fn live(turn: &Turn<'_>, n: u8) -> Live {
+fn live(turn: &Turn<'_>, n: u8) -> ActiveCallback {
     let row = turn.callback(n);
-    Live {
+    ActiveCallback {
         id: id(n),
         chain: id(row.chain),
         spent: u32::from(turn.world.spent[usize::from(row.chain)]),
@@ -205,25 +206,25 @@ fn person(turn: &Turn<'_>) -> Person {
     Person { live: live.collect(), suppressed: turn.world.suppressed, reached_at: None }
 }
 
-/// Everything a [`Scene`] borrows.
+/// Everything a [`AfterCallInput`] borrows.
 struct Backstage<'a> {
     rules: &'a Rules,
     facts: CallFacts,
-    seen: Seen,
+    seen: CallProgress,
     redial: Redial,
     person: Person,
-    dialler: Dialler,
+    agent_status: AgentStatus,
     asked: AskedTime,
 }
 
 impl Backstage<'_> {
-    fn scene(&self) -> Scene<'_> {
-        Scene {
+    fn scene(&self) -> AfterCallInput<'_> {
+        AfterCallInput {
             facts: &self.facts,
             seen: self.seen.clone(),
             redial: Some(&self.redial),
             person: Some(&self.person),
-            dialler: self.dialler,
+            agent_status: self.agent_status,
             agent: None,
             country_allowed: true,
             observes: false,
@@ -235,15 +236,15 @@ impl Backstage<'_> {
     }
 }
 
-fn scene_of<'a>(turn: &Turn<'a>, n: u8, moment: Moment) -> Backstage<'a> {
+fn scene_of<'a>(turn: &Turn<'a>, n: u8, moment: CallPhase) -> Backstage<'a> {
     let (row, call) = (turn.dispatch(n), turn.world.calls[usize::from(n)]);
     let retry = call.retry.filter(|r| turn.callback(*r).state.is_waiting()).map(|r| live(turn, r));
-    let seen = Seen { settled: call.settled, analyzed: call.analyzed, retry };
-    let ended = call.phase.end().filter(|_| moment != Moment::Started);
+    let seen = CallProgress { settled: call.settled, analyzed: call.analyzed, retry };
+    let ended = call.phase.end().filter(|_| moment != CallPhase::Started);
     Backstage {
         rules: turn.rules,
         facts: facts(turn.rules, n, moment, ended),
-        seen: if turn.has(Bug::ActTwice) { Seen::default() } else { seen },
+        seen: if turn.has(Bug::ActTwice) { CallProgress::default() } else { seen },
         redial: Redial {
             id: id(row.callback),
             chain: id(row.chain),
@@ -252,7 +253,7 @@ fn scene_of<'a>(turn: &Turn<'a>, n: u8, moment: Moment) -> Backstage<'a> {
             unresolved: turn.dispatch(n).state == dispatch::State::Unresolved && !turn.has(Bug::LateRetry),
         },
         person: person(turn),
-        dialler: if turn.world.agent_enabled { Dialler::Ready } else { Dialler::Disabled },
+        agent_status: if turn.world.agent_enabled { AgentStatus::Ready } else { AgentStatus::Disabled },
         asked: AskedTime {
             at: Some(turn.rules.now),
             zone: turn.rules.zone.clone(),
@@ -266,19 +267,19 @@ fn scene_of<'a>(turn: &Turn<'a>, n: u8, moment: Moment) -> Backstage<'a> {
     }
 }
 
-fn facts(rules: &Rules, n: u8, moment: Moment, ended: Option<Ended>) -> CallFacts {
-    let ending = |ended| match ended {
-        Ended::Talked | Ended::TalkedAsked => Ending::Conversation,
-        Ended::Busy | Ended::BusyAsked => Ending::Unreached(Trigger::Busy, Repeat::Freely),
-        Ended::NoLine => Ending::NoCapacity,
-        Ended::OptOut => Ending::OptOut,
+fn facts(rules: &Rules, n: u8, moment: CallPhase, ended: Option<Ended>) -> CallFacts {
+    let class = |ended| match ended {
+        Ended::Talked | Ended::TalkedAsked => OutcomeClass::Conversation,
+        Ended::Busy | Ended::BusyAsked => OutcomeClass::Unreached(Trigger::Busy, Repeat::Freely),
+        Ended::NoLine => OutcomeClass::NoCapacity,
+        Ended::OptOut => OutcomeClass::OptOut,
     };
     CallFacts {
         direction: Some(Direction::Outbound),
         ended_at: Some(rules.now),
-        outcome: ended.map(|e| Outcome { reason: String::new(), ending: ending(e) }),
+        outcome: ended.map(|e| Outcome { reason: String::new(), class: class(e) }),
         asked: Asked {
-            callback: moment == Moment::Analyzed && ended.is_some_and(Ended::asked),
+            callback: moment == CallPhase::Analyzed && ended.is_some_and(Ended::asked),
             ..Asked::default()
         },
         ..CallFacts::of(n.to_string(), moment, Channel::Voice)

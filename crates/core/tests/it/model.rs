@@ -220,8 +220,8 @@ fn every_planted_bug_is_found() {
 }
 
 /// A dial that is out, and a call that ends so; nothing else happens meanwhile but answers and events.
-fn ends_of(ending: &'static [Ended]) -> Vec<World> {
-    let scope = Scope { analysis: true, endings: ending, ..PLAIN };
+fn ends_of(class: &'static [Ended]) -> Vec<World> {
+    let scope = Scope { analysis: true, endings: class, ..PLAIN };
     let rules = scope.rules(None);
     let quiet = |step: Step| {
         !matches!(step, Step::Claim(..) | Step::Check(_) | Step::Commit(_))
@@ -253,8 +253,8 @@ fn ends_of(ending: &'static [Ended]) -> Vec<World> {
 
 #[test]
 fn any_order_and_number_of_a_calls_events_ends_in_the_same_rows() {
-    let check = |ending: &'static [Ended], want: &str| {
-        let ends = ends_of(ending);
+    let check = |class: &'static [Ended], want: &str| {
+        let ends = ends_of(class);
         let rows = |world: &World| {
             let rows = world.callbacks.iter().flatten();
             let rows: Vec<_> = rows.map(|c| format!("{} retry={}", c.state.word(), c.is_retry)).collect();
@@ -262,8 +262,8 @@ fn any_order_and_number_of_a_calls_events_ends_in_the_same_rows() {
         };
         assert!(!ends.is_empty());
         for world in &ends {
-            assert_eq!(rows(world), want, "{ending:?}");
-            assert!(world.callbacks.iter().flatten().all(|c| c.chain == 0), "{ending:?}");
+            assert_eq!(rows(world), want, "{class:?}");
+            assert!(world.callbacks.iter().flatten().all(|c| c.chain == 0), "{class:?}");
         }
     };
     check(&[Ended::Talked], "completed retry=false, spent 1");

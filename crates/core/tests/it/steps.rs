@@ -1,6 +1,6 @@
 //! Who can do what from here: every step of replicas, time, the provider and people.
 
-use redialer_core::{call::Moment, callback, dispatch};
+use redialer_core::{call::CallPhase, callback, dispatch};
 
 use crate::{
     acts, decide,
@@ -195,9 +195,9 @@ fn take(turn: &mut Turn<'_>, step: Step) {
         Step::SettleTimeEnds(n) => turn.dispatch_mut(n).age = Age::Settled,
         Step::MinuteEnds(n) => turn.dispatch_mut(n).age = Age::Aged,
         Step::KeyEnds(n) => turn.dispatch_mut(n).key_over = true,
-        Step::HearStarted(n) => decide::hear(turn, n, Moment::Started),
-        Step::HearEnded(n) => decide::hear(turn, n, Moment::Ended),
-        Step::HearAnalyzed(n) => decide::hear(turn, n, Moment::Analyzed),
+        Step::HearStarted(n) => decide::hear(turn, n, CallPhase::Started),
+        Step::HearEnded(n) => decide::hear(turn, n, CallPhase::Ended),
+        Step::HearAnalyzed(n) => decide::hear(turn, n, CallPhase::Analyzed),
         Step::Cancel(n) => {
             turn.callback_to(n, callback::State::Canceled);
             turn.move_fence(n);

@@ -23,7 +23,7 @@ use super::{
     said::sentence,
 };
 use crate::{
-    http::{Request, SharedWire},
+    http::{Request, SharedTransport},
     json::{Object, each_element},
     provider::{DispatchQuery, Page, Placement, RosterAgent},
     read_error::{ReadError, ReadFailure},
@@ -33,7 +33,7 @@ use crate::{
 /// Retell's API under one base URL. The key is an argument: one `Api` serves every workspace.
 #[derive(Clone)]
 pub struct Api {
-    wire: SharedWire,
+    wire: SharedTransport,
     base: String,
 }
 
@@ -52,7 +52,7 @@ pub const fn key_lives(channel: Channel) -> Option<SignedDuration> {
 
 impl Api {
     /// An API under `base`, as `https://api.retellai.com`, reached over that wire.
-    pub fn new(wire: SharedWire, base: &str) -> Self {
+    pub fn new(wire: SharedTransport, base: &str) -> Self {
         Self { wire, base: base.trim_end_matches('/').to_owned() }
     }
 

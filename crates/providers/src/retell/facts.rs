@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use redialer_core::{
     agent::{Channel, Version},
-    call::{Asked, CallFacts, Direction, Moment, Tags},
-    outcome::{Ending, Outcome},
+    call::{Asked, CallFacts, CallPhase, Direction, Tags},
+    outcome::{Outcome, OutcomeClass},
     time::from_ms,
 };
 
-use super::{conversation, extractions, reasons::ending_of};
+use super::{conversation, extractions, reasons::class_of};
 use crate::json::{Names, Object, each_member, has_nul};
 
 /// The members of an event that are looked at.
@@ -70,19 +70,19 @@ pub(super) fn event(text: &str) -> Option<Object<'_>> {
 }
 
 /// Which moment of its call or chat an event of that name speaks of.
-pub(super) fn moment_of(event: &str) -> Moment {
+pub(super) fn phase_of(event: &str) -> CallPhase {
     match event {
-        "call_started" | "chat_started" => Moment::Started,
-        "call_ended" | "chat_ended" => Moment::Ended,
-        "call_analyzed" | "chat_analyzed" => Moment::Analyzed,
-        _ => Moment::Other,
+        "call_started" | "chat_started" => CallPhase::Started,
+        "call_ended" | "chat_ended" => CallPhase::Ended,
+        "call_analyzed" | "chat_analyzed" => CallPhase::Analyzed,
+        _ => CallPhase::Other,
     }
 }
 
 /// Facts about a call or chat, read from an event; `callback_field` names the extraction that asks for a callback.
 pub(super) fn facts(root: &Object<'_>, callback_field: &str) -> Option<CallFacts> {
     let event = root.text("event")?;
-    let moment = moment_of(&event);
+    let moment = phase_of(&event);
     match event.split_once('_')?.0 {
         "call" => root.with_object("call", CALL, |object| call(object, moment, callback_field))?,
         "chat" => root.with_object("chat", CHAT, |object| chat(object, moment, callback_field))?,
@@ -90,7 +90,7 @@ pub(super) fn facts(root: &Object<'_>, callback_field: &str) -> Option<CallFacts
     }
 }
 
-fn call(call: &Object<'_>, moment: Moment, callback_field: &str) -> Option<CallFacts> {
+fn call(call: &Object<'_>, moment: CallPhase, callback_field: &str) -> Option<CallFacts> {
     let by_phone = call.text("call_type").as_deref() != Some("web_call");
     let direction = match call.text("direction").as_deref() {
         Some("inbound") if by_phone => Some(Direction::Inbound),
@@ -107,7 +107,7 @@ fn call(call: &Object<'_>, moment: Moment, callback_field: &str) -> Option<CallF
     let analysis = analysis.unwrap_or_default();
     let reason = call.short_text("disconnection_reason", MAX_REASON_BYTES).or_else(|| {
         // An analyzed call that still names no reason never will.
-        (moment == Moment::Analyzed).then(|| "unknown".to_owned())
+        (moment == CallPhase::Analyzed).then(|| "unknown".to_owned())
     });
     Some(CallFacts {
         call_id: call.short_text("call_id", MAX_ID_BYTES)?,
@@ -120,7 +120,7 @@ fn call(call: &Object<'_>, moment: Moment, callback_field: &str) -> Option<CallF
         version: version(call, "agent_version"),
         started_at: time(call, "start_timestamp"),
         ended_at: time(call, "end_timestamp"),
-        outcome: reason.map(|reason| Outcome { ending: ending_of(&reason), reason }),
+        outcome: reason.map(|reason| Outcome { class: class_of(&reason), reason }),
         in_voicemail: analysis.get("in_voicemail").unwrap_or(false),
         asked: asked(&analysis, callback_field),
         variables: variables(call),
@@ -129,7 +129,7 @@ fn call(call: &Object<'_>, moment: Moment, callback_field: &str) -> Option<CallF
     })
 }
 
-fn chat(chat: &Object<'_>, moment: Moment, callback_field: &str) -> Option<CallFacts> {
+fn chat(chat: &Object<'_>, moment: CallPhase, callback_field: &str) -> Option<CallFacts> {
     let sms = chat.text("chat_type").as_deref() != Some("api_chat");
     // The chat object has no numbers: they come from what the user put beside it.
     let beside = |key: &str| {
@@ -139,7 +139,7 @@ fn chat(chat: &Object<'_>, moment: Moment, callback_field: &str) -> Option<CallF
         };
         of("metadata").or_else(|| of("retell_llm_dynamic_variables")).filter(|_| sms)
     };
-    let over = matches!(moment, Moment::Ended | Moment::Analyzed);
+    let over = matches!(moment, CallPhase::Ended | CallPhase::Analyzed);
     let analysis = chat.object("chat_analysis", &["custom_analysis_data"]).unwrap_or_default();
     Some(CallFacts {
         call_id: chat.short_text("chat_id", MAX_ID_BYTES)?,
@@ -154,7 +154,7 @@ fn chat(chat: &Object<'_>, moment: Moment, callback_field: &str) -> Option<CallF
         // A chat is closed an hour or more after its last message; "in twenty minutes" was said back then.
         ended_at: conversation::last_written_at(chat).or_else(|| time(chat, "end_timestamp")),
         // Chats have no reasons: one that is over was a conversation.
-        outcome: over.then(|| Outcome { reason: "chat_ended".to_owned(), ending: Ending::Conversation }),
+        outcome: over.then(|| Outcome { reason: "chat_ended".to_owned(), class: OutcomeClass::Conversation }),
         in_voicemail: false,
         asked: asked(&analysis, callback_field),
         variables: variables(chat),

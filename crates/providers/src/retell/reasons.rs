@@ -1,22 +1,22 @@
 //! What Retell's `disconnection_reason` values mean.
 //!
 //! A reason is judged by its own text, never by `call_status`: what an unconnected dial's status is called
-//! has changed once already. A value that is not here is [`Ending::Unknown`].
+//! has changed once already. A value that is not here is [`OutcomeClass::Unknown`].
 
 use redialer_core::{
-    outcome::{Ending, Repeat},
+    outcome::{OutcomeClass, Repeat},
     policy::Trigger,
 };
 
-use Ending::{Conversation, NoCapacity, NoPayment, Unreachable};
+use OutcomeClass::{Conversation, NoCapacity, NoPayment, Unreachable};
 use Repeat::{Freely, Once};
 
-const fn unreached(trigger: Trigger, repeat: Repeat) -> Ending {
-    Ending::Unreached(trigger, repeat)
+const fn unreached(trigger: Trigger, repeat: Repeat) -> OutcomeClass {
+    OutcomeClass::Unreached(trigger, repeat)
 }
 
 /// Every reason of PyPI `retell-sdk` 6.2.13, then names from older documents that people still send.
-pub const REASONS: &[(&str, Ending)] = &[
+pub const REASONS: &[(&str, OutcomeClass)] = &[
     ("voicemail_reached", unreached(Trigger::Voicemail, Freely)),
     ("ivr_reached", unreached(Trigger::Voicemail, Freely)),
     ("dial_no_answer", unreached(Trigger::NoAnswer, Freely)),
@@ -55,21 +55,21 @@ pub const REASONS: &[(&str, Ending)] = &[
     ("marked_as_spam", Unreachable),
     ("network_blocked", Unreachable),
     ("scam_detected", Unreachable),
-    ("user_requested_dnc", Ending::OptOut),
-    ("user_requested_callback", Ending::AskedForCallback),
+    ("user_requested_dnc", OutcomeClass::OptOut),
+    ("user_requested_callback", OutcomeClass::AskedForCallback),
     // Not in today's list.
     ("machine_detected", unreached(Trigger::Voicemail, Freely)),
     ("voicemail", unreached(Trigger::Voicemail, Freely)),
     ("inactivity_timeout", unreached(Trigger::ConversationSilent, Freely)),
     ("telephony_error", unreached(Trigger::TechnicalError, Freely)),
     ("error_inbound_webhook", unreached(Trigger::TechnicalError, Freely)),
-    ("dnd", Ending::OptOut),
-    ("dnc", Ending::OptOut),
+    ("dnd", OutcomeClass::OptOut),
+    ("dnc", OutcomeClass::OptOut),
 ];
 
 /// What a reason means.
-pub fn ending_of(reason: &str) -> Ending {
-    REASONS.iter().find(|(name, _)| *name == reason).map_or(Ending::Unknown, |(_, ending)| *ending)
+pub fn class_of(reason: &str) -> OutcomeClass {
+    REASONS.iter().find(|(name, _)| *name == reason).map_or(OutcomeClass::Unknown, |(_, class)| *class)
 }
 
 #[cfg(test)]
@@ -83,6 +83,6 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), REASONS.len());
         assert_eq!(names.len(), 39 + 7);
-        assert_eq!(ending_of("a_reason_of_2028"), Ending::Unknown);
+        assert_eq!(class_of("a_reason_of_2028"), OutcomeClass::Unknown);
     }
 }

@@ -6,14 +6,14 @@ use std::borrow::Cow;
 
 use redialer_core::{
     agent::Channel,
-    call::{CallFacts, Moment, Turn},
-    delivery::{Delivery, Sameness},
+    call::{CallFacts, CallPhase, Turn},
+    inbound_event::{DedupKey, InboundEvent},
 };
 use sha2::{Digest as _, Sha256};
 
 use super::{
     conversation,
-    facts::{self, CALL, CHAT, MAX_ID_BYTES, event, moment_of},
+    facts::{self, CALL, CHAT, MAX_ID_BYTES, event, phase_of},
 };
 use crate::{
     json::{Object, is_json},
@@ -66,25 +66,25 @@ pub fn fetched(record: &str, channel: Channel) -> Option<Record> {
     };
     let text = format!("{{\"event\":\"{noun}_{moment}\",\"{noun}\":{record}}}");
     let root = event(&text).unwrap_or_default();
-    let Delivery { event, call_id, sameness, signature, .. } = delivery(&text, &root, true);
+    let InboundEvent { event, call_id, sameness, signature, .. } = delivery(&text, &root, true);
     let body = Cow::Owned(text.into_bytes());
     Some(Record {
-        delivery: Delivery { event, call_id, sameness, body, signature },
+        delivery: InboundEvent { event, call_id, sameness, body, signature },
         agent: object.short_text("agent_id", MAX_ID_BYTES),
         is_over: over,
     })
 }
 
-fn delivery<'b>(text: &'b str, root: &Object<'_>, fetched: bool) -> Delivery<'b> {
+fn delivery<'b>(text: &'b str, root: &Object<'_>, fetched: bool) -> InboundEvent<'b> {
     let event = root.short_text("event", 64).unwrap_or_else(|| "unreadable".to_owned());
     let inner = |key, names, id| root.with_object(key, names, |o| o.short_text(id, MAX_ID_BYTES)).flatten();
     let call_id = inner("call", CALL, "call_id").or_else(|| inner("chat", CHAT, "chat_id"));
-    let moment = call_id.as_ref().map_or(Moment::Other, |_| moment_of(&event));
-    let sameness = Sameness::of_moment(moment, fetched).unwrap_or_else(|| {
+    let moment = call_id.as_ref().map_or(CallPhase::Other, |_| phase_of(&event));
+    let sameness = DedupKey::of_phase(moment, fetched).unwrap_or_else(|| {
         let hash: String = Sha256::digest(text).iter().take(16).map(|b| format!("{b:02x}")).collect();
-        Sameness::Content(format!("{}{event}#{hash}", if fetched { "fetched:" } else { "" }))
+        DedupKey::Content(format!("{}{event}#{hash}", if fetched { "fetched:" } else { "" }))
     });
-    Delivery { event, call_id, sameness, body: Cow::Borrowed(text.as_bytes()), signature: String::new() }
+    InboundEvent { event, call_id, sameness, body: Cow::Borrowed(text.as_bytes()), signature: String::new() }
 }
 
 fn turns(root: &Object<'_>) -> Option<Vec<Turn>> {

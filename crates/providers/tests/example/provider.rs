@@ -4,24 +4,24 @@
 use redialer_core::{
     Timestamp,
     agent::{Channel, OwnNumber},
-    call::{Asked as Wishes, CallFacts, Direction, Moment, Tags},
+    call::{Asked as Wishes, CallFacts, CallPhase, Direction, Tags},
     decide::{Finding, Listed},
-    delivery::{Delivery, Sameness},
+    inbound_event::{DedupKey, InboundEvent},
     order::{CallOrder, Reply},
-    outcome::{Ending, Outcome, Repeat},
+    outcome::{Outcome, OutcomeClass, Repeat},
     permission::Permission,
     policy::Trigger,
 };
 use redialer_providers::{
     Asked, BadSignature, CallQuery, Capabilities, CheckedAt, Content, DispatchQuery, Event, NotJson, Page,
     Placement, Provider, ReadError, ReadFailure, Reading, Record, RosterAgent, Webhook, WebhookAuth,
-    http::{Request, SharedWire},
+    http::{Request, SharedTransport},
     only_header, status,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-pub(crate) struct Example(pub(crate) SharedWire);
+pub(crate) struct Example(pub(crate) SharedTransport);
 
 struct Call(Value);
 
@@ -37,19 +37,19 @@ fn sentence(body: Option<&str>) -> String {
     body.and_then(|body| text(&serde_json::from_str::<Value>(body).ok()?["error"])).unwrap_or_default()
 }
 
-fn delivery(call: &Value, body: Vec<u8>, is_fetched: bool) -> Delivery<'static> {
+fn delivery(call: &Value, body: Vec<u8>, is_fetched: bool) -> InboundEvent<'static> {
     let (event, call_id) = ("call".to_owned(), text(&call["id"]));
-    let sameness = Sameness::of_moment(Moment::Analyzed, is_fetched).filter(|_| call_id.is_some());
-    let sameness = sameness.unwrap_or_else(|| Sameness::Content(call.to_string()));
-    Delivery { event, call_id, sameness, body: body.into(), signature: String::new() }
+    let sameness = DedupKey::of_phase(CallPhase::Analyzed, is_fetched).filter(|_| call_id.is_some());
+    let sameness = sameness.unwrap_or_else(|| DedupKey::Content(call.to_string()));
+    InboundEvent { event, call_id, sameness, body: body.into(), signature: String::new() }
 }
 
 impl Content for Call {
     fn facts(&self, _: &str) -> Option<CallFacts> {
         let call = &self.0;
         let reason = call["reason"].as_str()?;
-        let unreached = Ending::Unreached(Trigger::NoAnswer, Repeat::Freely);
-        let ending = if reason == "no_answer" { unreached } else { Ending::Conversation };
+        let unreached = OutcomeClass::Unreached(Trigger::NoAnswer, Repeat::Freely);
+        let class = if reason == "no_answer" { unreached } else { OutcomeClass::Conversation };
         let when = text(&call["call_again"]);
         let direction = if call["inbound"] == true { Direction::Inbound } else { Direction::Outbound };
         Some(CallFacts {
@@ -59,10 +59,10 @@ impl Content for Call {
             agent: text(&call["agent"]),
             started_at: time(&call["started"]),
             ended_at: time(&call["ended"]),
-            outcome: Some(Outcome { reason: reason.to_owned(), ending }),
+            outcome: Some(Outcome { reason: reason.to_owned(), class }),
             asked: Wishes { callback: when.is_some(), time: when, ..Wishes::default() },
             tags: text(&call["dispatch"]).map(|dispatch| Tags { dispatch, callback: None }),
-            ..CallFacts::of(text(&call["id"])?, Moment::Analyzed, Channel::Voice)
+            ..CallFacts::of(text(&call["id"])?, CallPhase::Analyzed, Channel::Voice)
         })
     }
 }

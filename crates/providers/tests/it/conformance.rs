@@ -17,7 +17,7 @@ use redialer_core::{
 use redialer_providers::{
     CallQuery, CheckedAt, DispatchQuery, Placement, Provider, ReadError, ReadFailure, Rejected, Webhook,
     WebhookAuth,
-    http::{Answer, Broken, Exchange, Request, SharedWire, Wire},
+    http::{Answer, Exchange, Request, SharedTransport, Transport, TransportError},
     receive, retell,
 };
 use serde_json::{Value, json};
@@ -31,14 +31,14 @@ const LINE: &str = "+12025550100";
 /// A wire that gives these answers, one a request, and remembers what left.
 #[derive(Default)]
 struct Scripted {
-    answers: Mutex<VecDeque<Result<(u16, String), Broken>>>,
+    answers: Mutex<VecDeque<Result<(u16, String), TransportError>>>,
     asked: Mutex<Vec<(String, Vec<u8>)>>,
 }
 
-impl Wire for Scripted {
+impl Transport for Scripted {
     fn send<'a>(&'a self, request: Request<'a>) -> Exchange<'a> {
         if request.ready.is_some_and(|is_ready| !is_ready()) {
-            return Box::pin(async { Err(Broken::Unsent("not ready".to_owned())) });
+            return Box::pin(async { Err(TransportError::NotSent("not ready".to_owned())) });
         }
         assert_eq!(request.key, KEY, "the key of the workspace");
         self.asked.lock().expect("free").push((request.url, request.body.unwrap_or_default()));
@@ -49,7 +49,7 @@ impl Wire for Scripted {
 }
 
 impl Scripted {
-    fn answer(&self, answers: impl IntoIterator<Item = Result<(u16, String), Broken>>) {
+    fn answer(&self, answers: impl IntoIterator<Item = Result<(u16, String), TransportError>>) {
         *self.answers.lock().expect("free") = answers.into_iter().collect();
         self.asked.lock().expect("free").clear();
     }
@@ -82,7 +82,7 @@ fn header(name: &'static str, value: &str) -> HeaderMap {
 
 fn subjects() -> Vec<Subject> {
     let wires = [Arc::new(Scripted::default()), Arc::new(Scripted::default())];
-    let [for_retell, for_example] = wires.clone().map(|wire| -> SharedWire { wire });
+    let [for_retell, for_example] = wires.clone().map(|wire| -> SharedTransport { wire });
     let [wire_of_retell, wire_of_example] = wires;
     vec![
         Subject {
@@ -138,7 +138,7 @@ impl Subject {
         receive(&*self.provider, keys, Webhook { headers, body }, &at).map(|_| ())
     }
 
-    async fn place(&self, answer: Result<(u16, String), Broken>) -> Reply {
+    async fn place(&self, answer: Result<(u16, String), TransportError>) -> Reply {
         self.wire.answer([answer]);
         let body = self.provider.order(&order(Channel::Voice));
         let placement = Placement { channel: Channel::Voice, dispatch: "dp_1", body, ready: None };
@@ -264,7 +264,7 @@ async fn only_a_clear_no_is_a_no_and_a_dial_leaves_once() {
         let call_id = "call_1".to_owned();
         assert_eq!(subject.place(Ok((201, body))).await, Reply::Placed { call_id }, "{title}");
         assert_eq!(subject.wire.asked.lock().expect("free").len(), 1, "{title}");
-        let lost = Err(Broken::Lost("gone".to_owned()));
+        let lost = Err(TransportError::Unknown("gone".to_owned()));
         for answer in [Ok((200, "{}".to_owned())), Ok((200, "<html>".to_owned())), lost] {
             assert!(matches!(subject.place(answer).await, Reply::Uncertain { .. }), "{title}");
         }
@@ -286,7 +286,7 @@ async fn only_a_clear_no_is_a_no_and_a_dial_leaves_once() {
         }
         let slow = subject.place(Ok((429, "{}".to_owned()))).await;
         assert_eq!(slow, Reply::Refused(Refusal::Throttled { after_secs: Some(7) }), "{title}");
-        let unsent = subject.place(Err(Broken::Unsent("no route".to_owned()))).await;
+        let unsent = subject.place(Err(TransportError::NotSent("no route".to_owned()))).await;
         assert!(matches!(unsent, Reply::Unsent { .. }), "{title}");
         subject.wire.answer([]);
         let lost = || false;
@@ -302,7 +302,7 @@ async fn only_a_clear_no_is_a_no_and_a_dial_leaves_once() {
 async fn a_dispatch_is_absent_only_from_a_complete_list() {
     for subject in subjects() {
         let title = subject.provider.title();
-        let find = async |answer: Result<(u16, String), Broken>| {
+        let find = async |answer: Result<(u16, String), TransportError>| {
             subject.wire.answer([answer]);
             let query =
                 DispatchQuery { channel: Channel::Voice, dispatch: "dp_1", to: PERSON, sent_at: now() };
@@ -312,7 +312,7 @@ async fn a_dispatch_is_absent_only_from_a_complete_list() {
         assert_eq!(find(listed(Some(("c1", "dp_1")))).await, Ok(Finding::Call("c1".to_owned())), "{title}");
         assert_eq!(find(listed(Some(("c2", "dp_2")))).await, Ok(Finding::Absent), "{title}");
         assert_eq!(find(listed(None)).await, Ok(Finding::Absent), "{title}");
-        let broken = || Err(Broken::Lost("gone".to_owned()));
+        let broken = || Err(TransportError::Unknown("gone".to_owned()));
         for answer in
             [Ok((500, String::new())), Ok((200, "<html>".to_owned())), Ok((200, "7".to_owned())), broken()]
         {

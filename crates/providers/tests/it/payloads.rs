@@ -10,11 +10,11 @@ use redialer_core::call::Turn;
 use redialer_core::{
     Id, Phone,
     agent::{Channel, Version},
-    call::Moment,
+    call::CallPhase,
     callback::RedialReason,
-    chance::Chance,
-    delivery::Sameness,
+    inbound_event::DedupKey,
     order::CallOrder,
+    rng::Rng,
 };
 use redialer_core::{Timestamp, call::CallFacts};
 use redialer_providers::{
@@ -69,7 +69,7 @@ fn told(body: &[u8]) -> String {
         ),
         format!("started    {:?}", f.started_at),
         format!("ended      {:?}", f.ended_at),
-        format!("outcome    {:?}", f.outcome.as_ref().map(|o| (&o.reason, o.ending))),
+        format!("outcome    {:?}", f.outcome.as_ref().map(|o| (&o.reason, o.class))),
         format!("voicemail  {}", f.in_voicemail),
         format!(
             "asked      {} {:?} {:?} {:?} {:?}",
@@ -248,7 +248,7 @@ fn a_time_over_a_line_break_is_understood() {
 
 #[test]
 fn an_order_becomes_these_bytes() {
-    let chance = Chance::seeded([1; 32]);
+    let rng = Rng::seeded([1; 32]);
     let callback = Id::from_uuid(uuid_of(1));
     let order = |channel, attempt, is_final| CallOrder {
         channel,
@@ -272,7 +272,7 @@ fn an_order_becomes_these_bytes() {
         is_final,
         callback,
         chain: callback.as_root(),
-        dispatch: Id::from_uuid(uuid_of(u128::from(chance.bytes::<1>()[0]))),
+        dispatch: Id::from_uuid(uuid_of(u128::from(rng.bytes::<1>()[0]))),
     };
     let shown = |o: &CallOrder| {
         let value: Value = serde_json::from_slice(&order::body(o)).expect("JSON");
@@ -324,7 +324,7 @@ fn a_fetched_record_enters_as_its_webhook_would() {
     assert_eq!(delivery.event, "call_analyzed");
     assert_ne!(
         Some(delivery.sameness),
-        Sameness::of_moment(Moment::Analyzed, false),
+        DedupKey::of_phase(CallPhase::Analyzed, false),
         "the webhook itself is still taken"
     );
     assert_eq!(told(&delivery.body), told(text.as_bytes()));

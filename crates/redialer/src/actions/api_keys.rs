@@ -6,8 +6,8 @@
 use redialer_core::{
     Id, Timestamp,
     access::{Scope, Scopes, Who},
-    chance::Chance,
     id,
+    rng::Rng,
 };
 use redialer_store::{KeyInfo, NewKey, StoreError, TenantStore};
 
@@ -55,9 +55,9 @@ impl Acting<'_> {
             },
         }
         let kind = if new.test { "test" } else { "live" };
-        let secret = format!("rdl_{kind}_{}", self.app.chance.token::<20>());
+        let secret = format!("rdl_{kind}_{}", self.app.rng.token::<20>());
         let key = NewKey {
-            id: Id::new(now, &self.app.chance),
+            id: Id::new(now, &self.app.rng),
             name: new.name,
             secret: &secret,
             workspace: new.workspace,
@@ -102,11 +102,11 @@ impl Acting<'_> {
 pub async fn create_admin_key(
     store: &TenantStore,
     clock: &Clock,
-    chance: &Chance,
+    rng: &Rng,
 ) -> Result<(Id<id::Key>, String), StoreError> {
-    let secret = format!("rdl_live_{}", chance.token::<20>());
+    let secret = format!("rdl_live_{}", rng.token::<20>());
     let new = NewKey {
-        id: Id::new(clock.now(), chance),
+        id: Id::new(clock.now(), rng),
         name: "admin",
         secret: &secret,
         workspace: None,

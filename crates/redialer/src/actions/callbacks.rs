@@ -136,7 +136,7 @@ pub async fn schedule(
         external_id: by_hand.external_id,
         ..Secrets::default()
     };
-    let id = Id::new(now, &app.chance);
+    let id = Id::new(now, &app.rng);
     let plan = NewManualCallback {
         id,
         workspace: workspace.id,
@@ -151,7 +151,7 @@ pub async fn schedule(
         let (agent, replaces) = (agent.id, by_hand.replaces);
         decide::on_request(&Request { at, zone, person, agent, replaces, forces: None, policy: &policy }, now)
     };
-    store.schedule(&plan, decide, &key, now, &app.chance).await??;
+    store.schedule(&plan, decide, &key, now, &app.rng).await??;
     tracing::info!(callback.id = %id, workspace.id = %workspace.id, scheduled_for = %at, "callback {id} was scheduled for {at} by request");
     Ok(id)
 }
@@ -238,7 +238,7 @@ pub async fn force_anew(
     if store.is_fuse_blown(row.person_ix, app.config.fuse(), now).await? {
         return Err(NotScheduled::Fuse);
     }
-    let (id, secrets) = (Id::new(now, &app.chance), row.secrets(&key)?);
+    let (id, secrets) = (Id::new(now, &app.rng), row.secrets(&key)?);
     let plan = NewManualCallback {
         id,
         workspace: row.workspace,
@@ -255,7 +255,7 @@ pub async fn force_anew(
         let request = Request { at: now, zone, person, agent, replaces: true, forces, policy: &policy };
         decide::on_request(&request, now)
     };
-    store.schedule(&plan, decide, &key, now, &app.chance).await??;
+    store.schedule(&plan, decide, &key, now, &app.rng).await??;
     Ok(id)
 }
 

@@ -4,14 +4,14 @@
 //! that may do more than they may, nor touches one of such a role.
 
 use argon2::{Argon2, PasswordHasher as _};
-use redialer_core::{Id, access::Role, chance::Chance, id};
+use redialer_core::{Id, access::Role, id, rng::Rng};
 use redialer_store::{MemberRow, NewMember};
 
 use crate::actions::{Acting, Refusal};
 
 /// A new password, and what is stored of it: Argon2id, off the threads that serve.
-pub async fn password(chance: &Chance) -> anyhow::Result<(String, String)> {
-    let (password, salt) = (chance.token::<15>(), chance.bytes::<16>());
+pub async fn password(rng: &Rng) -> anyhow::Result<(String, String)> {
+    let (password, salt) = (rng.token::<15>(), rng.bytes::<16>());
     let given = password.clone();
     let hashing = tokio::task::spawn_blocking(move || {
         Argon2::default().hash_password_with_salt(given.as_bytes(), &salt).map(|hash| hash.to_string())
@@ -35,12 +35,12 @@ impl Acting<'_> {
     pub async fn add_member(&self, email: &str, role: Role) -> Result<(MemberRow, String), Refusal> {
         self.as_whole_tenant("add members")?;
         self.covers(role)?;
-        let (password, hash) = password(&self.app.chance).await.map_err(|error| {
+        let (password, hash) = password(&self.app.rng).await.map_err(|error| {
             tracing::error!(%error, "a password could not be made");
             Refusal::Unavailable
         })?;
         let now = self.app.clock.now();
-        let new = NewMember { id: Id::new(now, &self.app.chance), email, password_hash: &hash, role };
+        let new = NewMember { id: Id::new(now, &self.app.rng), email, password_hash: &hash, role };
         self.store.add_member(&new, now).await?;
         Ok((self.store.member(new.id).await?, password))
     }

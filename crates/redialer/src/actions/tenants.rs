@@ -1,6 +1,6 @@
 //! Tenants: created at the command line, with an owner and an admin key.
 
-use redialer_core::{Id, chance::Chance, id, tenant::Plan};
+use redialer_core::{Id, id, rng::Rng, tenant::Plan};
 use redialer_store::{NewTenant, Store};
 
 use crate::{actions::members::password, clock::Clock};
@@ -23,18 +23,18 @@ pub struct Created {
 pub async fn create(
     store: &Store,
     clock: &Clock,
-    chance: &Chance,
+    rng: &Rng,
     name: &str,
     email: &str,
     plan: Plan,
 ) -> anyhow::Result<Created> {
-    let (owner_password, hash) = password(chance).await?;
+    let (owner_password, hash) = password(rng).await?;
     let created = Created {
-        tenant: Id::new(clock.now(), chance),
-        admin_key: format!("rdl_live_{}", chance.token::<20>()),
+        tenant: Id::new(clock.now(), rng),
+        admin_key: format!("rdl_live_{}", rng.token::<20>()),
         owner_email: email.to_lowercase(),
         owner_password,
-        webhook_secret: format!("whsec_{}", chance.token::<20>()),
+        webhook_secret: format!("whsec_{}", rng.token::<20>()),
     };
     let new = NewTenant {
         id: created.tenant,
@@ -45,6 +45,6 @@ pub async fn create(
         admin_key: &created.admin_key,
         webhook_secret: &created.webhook_secret,
     };
-    store.create_tenant(&new, clock.now(), chance).await?;
+    store.create_tenant(&new, clock.now(), rng).await?;
     Ok(created)
 }

@@ -64,7 +64,7 @@ impl Acting<'_> {
             )
         })?;
         let account = self.account_of(provider, new.api_key).await?;
-        let id = Id::new(app.clock.now(), &app.chance);
+        let id = Id::new(app.clock.now(), &app.rng);
         let workspace = NewWorkspace {
             id,
             provider: &name,
@@ -76,7 +76,7 @@ impl Acting<'_> {
         };
         let key = self.store.tenant_key().await?;
         let max = app.store.limits_of(self.tenant.plan).workspaces;
-        self.store.create_workspace(&workspace, max, &key, app.clock.now(), &app.chance).await?;
+        self.store.create_workspace(&workspace, max, &key, app.clock.now(), &app.rng).await?;
         let row = self.store.workspace(id).await?;
         if let Err(error) = sync::pull(app, self.store, self.tenant, &row).await {
             tracing::warn!(workspace.id = %id, %error, "the roster of workspace {id} could not be pulled yet");
@@ -154,7 +154,7 @@ impl Acting<'_> {
             retention: retention.as_ref(),
             if_unchanged: Some(row.updated_at),
         };
-        Ok(self.store.change_workspace(row.id, &change, &key, now, &self.app.chance).await?)
+        Ok(self.store.change_workspace(row.id, &change, &key, now, &self.app.rng).await?)
     }
 
     /// Refuses settings over which an agent's overrides would make no sense, because none of them would count.

@@ -22,7 +22,9 @@ impl Audit {
         for tenant in store.tenants().await? {
             let said = match store.of(tenant.id).check_audit().await {
                 Ok(Checked::Whole(n)) => format!("whole, {n} acts"),
-                Ok(Checked::Broken(seq)) => format!("BROKEN: act {seq} is missing or not what was written"),
+                Ok(Checked::Broken(seq)) => {
+                    format!("BROKEN: act {seq} is missing or not what was written")
+                }
                 Ok(Checked::Cut(seq)) => format!("BROKEN: acts behind {seq} were cut off"),
                 Err(StoreError::Key(KeyError::Destroyed)) => "closed: its key was destroyed".to_owned(),
                 Err(error) => return Err(error.into()),

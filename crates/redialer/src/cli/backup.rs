@@ -44,7 +44,7 @@ impl Backup {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let config = &of_storage(&self.flags)?;
         let store = database::open(config).await?;
-        let chance = clock::chance()?;
+        let rng = clock::rng()?;
         let clock = Clock::follow_stored(&store).await?;
         // What the older keyring has goes into the new one; what cannot be read must not be lost.
         let before = match &self.keys {
@@ -52,10 +52,10 @@ impl Backup {
             _ => Keyring::default(),
         };
         // Before the backup and after it: a rotation may begin or end meanwhile.
-        let mut keys = store.keyring(&before, &chance).await?;
+        let mut keys = store.keyring(&before, &rng).await?;
         store.backup(&self.file, clock.now()).await.context("FILE")?;
         if let Some(file) = &self.keys {
-            keys = store.keyring(&keys, &chance).await?;
+            keys = store.keyring(&keys, &rng).await?;
             strip_keys(&self.file).context("FILE")?;
             redialer_kek::file::write(file, keys.text().as_bytes(), true)
                 .with_context(|| format!("--keys: {}", file.display()))?;
@@ -92,7 +92,7 @@ impl Restore {
             "kek: put the key that belongs to the backup into {} first; without it nothing in it can be read",
             kek_file.display()
         );
-        let chance = clock::chance()?;
+        let rng = clock::rng()?;
         let now = Clock::start(1).now();
         let keyring = match &self.keys {
             Some(file) => Some(keyring(file)?),
@@ -103,14 +103,14 @@ impl Restore {
                 let store = database::find(config).await?.create().await?;
                 let lost = store.restore_rows(&self.file, keyring.as_ref(), now).await.context("FILE")?;
                 // The key is proven against what was restored.
-                store.migrate(&chance).await?;
+                store.migrate(&rng).await?;
                 store.close().await;
                 lost
             }
             None => {
                 let _lock = serve::lock(config)?;
                 let (kek, database) = (database::key(config)?, config.database_file());
-                restore_file(&self.file, &database, kek, keyring.as_ref(), (&chance, now))
+                restore_file(&self.file, &database, kek, keyring.as_ref(), (&rng, now))
                     .await
                     .context("FILE")?
             }

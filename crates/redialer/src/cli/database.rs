@@ -7,7 +7,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
-use redialer_core::chance::Chance;
+use redialer_core::rng::Rng;
 use redialer_kek::{Kek, KeyFile, Transit};
 use redialer_store::{Abort, Condition, KeyError, SchemaState, Store, StoreError};
 
@@ -24,7 +24,7 @@ const CONNECT_EVERY: Duration = Duration::from_millis(500);
 pub(crate) struct Found<'c> {
     config: &'c Config,
     condition: Condition,
-    chance: Chance,
+    rng: Rng,
 }
 
 /// Opens the database for a command that needs one with data: it creates and migrates nothing.
@@ -34,7 +34,7 @@ pub(crate) async fn open(config: &Config) -> anyhow::Result<Store> {
 
 /// Looks at the database, and refuses a sealed one without its key file.
 pub(crate) async fn find(config: &Config) -> anyhow::Result<Found<'_>> {
-    let chance = clock::chance().context("the operating system gave no randomness")?;
+    let rng = clock::rng().context("the operating system gave no randomness")?;
     let condition = match &config.database_url {
         Some(url) => Condition::of_postgres(url).await.context("database_url")?,
         None => Condition::of_sqlite(&config.database_file())
@@ -46,7 +46,7 @@ pub(crate) async fn find(config: &Config) -> anyhow::Result<Found<'_>> {
         "kek: the database is sealed; its key file {} is missing; put it back",
         absolute(key_file).display()
     );
-    Ok(Found { config, condition, chance })
+    Ok(Found { config, condition, rng })
 }
 
 /// As [`find`], for a server: waits about ten seconds for a database that is being started.
@@ -97,7 +97,7 @@ impl Found<'_> {
         self.create_data_dir()?;
         let creates_key = self.config.key_service()?.is_none() && !self.config.kek_file().exists();
         let store = self.connect(self.key_or_new()?).await?;
-        let migrated = store.migrate(&self.chance).await;
+        let migrated = store.migrate(&self.rng).await;
         if creates_key && matches!(migrated, Err(StoreError::Key(KeyError::Wrong))) {
             let file = self.config.kek_file();
             std::fs::remove_file(&file).with_context(|| format!("{} cannot be removed", file.display()))?;
@@ -168,7 +168,7 @@ impl Found<'_> {
         if self.config.key_service()?.is_some() || self.condition.sealed || path.exists() {
             return key(self.config);
         }
-        Ok(Kek::File(KeyFile::create(&path, &self.chance)?))
+        Ok(Kek::File(KeyFile::create(&path, &self.rng)?))
     }
 
     async fn connect(&self, kek: Kek) -> anyhow::Result<Store> {

@@ -31,12 +31,12 @@ impl Key {
         let Self::Create { tenant, json } = self;
         let store = database::open(config).await?;
         let clock = Clock::follow_stored(&store).await?;
-        let chance = clock::chance()?;
+        let rng = clock::rng()?;
         let owner = store.tenant(tenant).await.with_context(|| {
             format!("--tenant: there is no tenant {tenant}; `redialer tenant list` shows all")
         })?;
         let of = store.of(owner.id).by(Actor::command());
-        let (id, secret) = api_keys::create_admin_key(&of, &clock, &chance).await?;
+        let (id, secret) = api_keys::create_admin_key(&of, &clock, &rng).await?;
         store.close().await;
         if json {
             say(&json!({"id": id.to_string(), "secret": secret}).to_string());

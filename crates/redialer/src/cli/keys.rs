@@ -7,7 +7,7 @@ use std::{fs::File, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Subcommand, value_parser};
-use redialer_core::{Id, chance::Chance, id};
+use redialer_core::{Id, id, rng::Rng};
 use redialer_kek::Kek;
 use redialer_store::{Rotated, Store};
 
@@ -52,7 +52,7 @@ impl Keys {
         let _file = lock(config)?;
         let lock = store.lock_keys().await?;
         let clock = Clock::follow_stored(&store).await?;
-        let rotation = Rotation { store: &store, clock: &clock, chance: &clock::chance()? };
+        let rotation = Rotation { store: &store, clock: &clock, rng: &clock::rng()? };
         let done = match self {
             Self::Prepare => rotation.prepare(),
             Self::Rotate { settle, wrap_only, one_file } => {
@@ -84,7 +84,7 @@ const REMEMBERED: Duration = Duration::from_secs(2);
 struct Rotation<'a> {
     store: &'a Store,
     clock: &'a Clock,
-    chance: &'a Chance,
+    rng: &'a Rng,
 }
 
 impl Rotation<'_> {
@@ -92,7 +92,7 @@ impl Rotation<'_> {
         let Kek::File(file) = self.store.kek() else {
             anyhow::bail!("kek: the key is at a key service; new versions of it are made there");
         };
-        file.prepare(self.chance)?;
+        file.prepare(self.rng)?;
         say(
             "A new key is in the key file and not in use: copy the file to every other replica, and back it up.",
         );
@@ -108,7 +108,7 @@ impl Rotation<'_> {
                     one_file || file.is_prepared() || !self.store.is_shared(),
                     "replicas that have copies of the key file must have the new key first: run `redialer keys prepare`, copy the file, then rotate; or say --one-file if all read the same"
                 );
-                file.add(self.chance)?;
+                file.add(self.rng)?;
                 say("A new key-encryption key stands first in the key file: back it up.");
             }
             // What is left of the last rotation has had all its time.
@@ -128,7 +128,7 @@ impl Rotation<'_> {
     /// New keys for all tenants: published, then used, and everything sealed anew.
     async fn tenants(&self, settle: Duration) -> anyhow::Result<()> {
         if self.store.unfinished().await? == 0 {
-            let published = self.store.publish_next_keys(self.chance).await?;
+            let published = self.store.publish_next_keys(self.rng).await?;
             say(&format!("New keys of tenants published: {}.", published.done));
         }
         self.clock.wait(settle).await;
@@ -141,7 +141,7 @@ impl Rotation<'_> {
     /// Seals anew what is sealed with keys of before; what changed meanwhile is met again.
     async fn reseal(&self) -> anyhow::Result<()> {
         loop {
-            let Rotated { done, left, broken } = self.store.reseal(self.chance).await?;
+            let Rotated { done, left, broken } = self.store.reseal(self.rng).await?;
             say(&format!("Values sealed anew: {done}."));
             if left == 0 {
                 anyhow::ensure!(broken == 0, "{broken} values do not open; the log names them");
@@ -154,7 +154,7 @@ impl Rotation<'_> {
     async fn rewrap(&self) -> anyhow::Result<bool> {
         let mut all = 0;
         loop {
-            let Rotated { done, left, .. } = self.store.rewrap_keys(self.chance).await?;
+            let Rotated { done, left, .. } = self.store.rewrap_keys(self.rng).await?;
             all += done;
             if left == 0 {
                 break;

@@ -113,7 +113,7 @@ impl Running {
     /// Opens everything, takes up what was left behind, listens, and starts the workers.
     pub async fn start(mut config: Config, providers: Providers, metrics: Metrics) -> anyhow::Result<Self> {
         redialer_core::phone::warm_up();
-        let chance = clock::chance().context("the operating system gave no randomness")?;
+        let rng = clock::rng().context("the operating system gave no randomness")?;
         // Invalid settings are refused before the first file is created.
         let found = database::find_patiently(&config).await?;
         let lock = lock(&config)?;
@@ -142,8 +142,7 @@ impl Running {
         let (inbox, inbox_writer) = Inbox::start(store.clone());
         let (dispatch_writer, ledger_writer) = DispatchWriter::start(store.clone());
         let buckets = if store.is_shared() { Buckets::default() } else { Buckets::all() };
-        let app =
-            App::new(config, store.clone(), (inbox, dispatch_writer), clock, chance, providers, buckets);
+        let app = App::new(config, store.clone(), (inbox, dispatch_writer), clock, rng, providers, buckets);
         if !store.is_shared() {
             // One process owns this file: whatever was claimed, its claimer is gone.
             for range in app.ranges() {

@@ -79,7 +79,7 @@ async fn create(config: &Config, name: &str, owner: &str, plan: Plan) -> anyhow:
     }
     let store = database::find(config).await?.create().await?;
     let clock = Clock::follow_stored(&store).await?;
-    let made = tenants::create(&store, &clock, &clock::chance()?, name, owner, plan).await?;
+    let made = tenants::create(&store, &clock, &clock::rng()?, name, owner, plan).await?;
     store.close().await;
     Ok(made)
 }

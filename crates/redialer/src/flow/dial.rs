@@ -200,7 +200,7 @@ async fn claim_and_intend(
     }
     app.store.pass(Point::C3).await?;
     // A process that was frozen since the claim has lost it; what follows is guarded by the fence anyway.
-    let intents = app.dispatch_writer.begin(intended, &lane.key, &app.chance, app.clock.now()).await?;
+    let intents = app.dispatch_writer.begin(intended, &lane.key, &app.rng, app.clock.now()).await?;
     app.store.pass(Point::C5).await?;
     // Lines are counted only here, where nothing can fail any more, so that none has to be given back.
     let calls = intents.iter().filter(|intent| takes_a_line(intent.channel(), intent.test())).count();

@@ -19,13 +19,13 @@ use redialer_core::{
     Id,
     call::{CallFacts, Turn},
     decide::{self, Note},
-    delivery::Delivery,
     id,
+    inbound_event::InboundEvent,
     timing::{MAX_EVENT_TRIES, event_retry},
 };
 use redialer_kek::KeyError;
 use redialer_providers::Content;
-use redialer_store::{EventRow, NewDelivery, PendingRow, StoreError, TenantKey, bucket_of};
+use redialer_store::{EventRow, NewInboundEvent, PendingRow, StoreError, TenantKey, bucket_of};
 
 use self::batch::{EventContext, EventContexts};
 use crate::{
@@ -134,17 +134,17 @@ pub(crate) struct Origin {
 }
 
 /// A new event, ready to be recorded.
-pub(crate) fn new_delivery(
+pub(crate) fn new_inbound_event(
     app: &App,
     from: Origin,
-    delivery: Delivery<'_>,
+    delivery: InboundEvent<'_>,
     is_decidable: bool,
     key: &TenantKey,
-) -> NewDelivery {
+) -> NewInboundEvent {
     let now = app.clock.now();
     let event = EventRow {
         bucket: bucket_of(from.tenant),
-        id: Id::new(now, &app.chance),
+        id: Id::new(now, &app.rng),
         tenant: from.tenant,
         workspace: from.workspace,
         agent: from.agent,
@@ -152,13 +152,13 @@ pub(crate) fn new_delivery(
         received_at: now,
         test: from.test,
     };
-    NewDelivery {
+    NewInboundEvent {
         event,
         is_decidable,
         name: delivery.event,
         call_id: delivery.call_id,
         sameness: delivery.sameness,
-        body: key.seal_body(event.id.uuid(), &delivery.body, &app.chance),
+        body: key.seal_body(event.id.uuid(), &delivery.body, &app.rng),
         signature: delivery.signature,
     }
 }

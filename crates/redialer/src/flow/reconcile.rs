@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 
 use redialer_core::{
     decide::{self, AfterAsk, Ask, Due, Finding, Unknown},
-    delivery::Delivery,
+    inbound_event::InboundEvent,
     order::Reply,
     time::{minutes, plus},
 };
@@ -22,7 +22,7 @@ use crate::{
     app::App,
     flow::{
         account,
-        ingest::{Origin, new_delivery},
+        ingest::{Origin, new_inbound_event},
     },
 };
 
@@ -197,10 +197,10 @@ fn report(ask: &UnconfirmedDispatch, after: &AfterAsk) {
 pub(crate) async fn enter_inbox(
     app: &App,
     from: Origin,
-    delivery: Delivery<'_>,
+    delivery: InboundEvent<'_>,
     key: &TenantKey,
 ) -> Result<Recorded, StoreError> {
-    let recorded = app.inbox.record(new_delivery(app, from, delivery, true, key)).await?;
+    let recorded = app.inbox.record(new_inbound_event(app, from, delivery, true, key)).await?;
     app.inbox_bell.notify_one();
     Ok(recorded)
 }

@@ -4,7 +4,7 @@ use crate::app::App;
 
 /// Tells what was counted; what cannot be told is told of never: it is no promise.
 pub async fn tell(app: &App) {
-    let due = app.rejected_webhooks.due(&app.clock, &app.chance);
+    let due = app.rejected_webhooks.due(&app.clock, &app.rng);
     if due.is_empty() {
         return;
     }

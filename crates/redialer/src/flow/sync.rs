@@ -96,7 +96,7 @@ pub async fn pull(
             own.as_ref().map(|(indexes, countries)| (indexes.as_slice(), countries.as_slice())),
             max,
             (began, app.clock.now()),
-            &app.chance,
+            &app.rng,
         )
         .await?;
     tracing::info!(workspace.id = %workspace.id, n = agents.len(), "the roster of workspace {} was pulled: {} agents", workspace.id, agents.len());

@@ -10,7 +10,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use redialer_core::chance::Chance;
+use redialer_core::rng::Rng;
 use redialer_store::{KeyError, StoreError};
 use serde_json::json;
 
@@ -140,8 +140,8 @@ pub(crate) fn two_framings() -> Response {
 pub(crate) struct RequestId(pub(crate) String);
 
 impl RequestId {
-    pub(crate) fn new(chance: &Chance) -> Self {
-        Self(format!("req_{}", chance.token::<10>()))
+    pub(crate) fn new(rng: &Rng) -> Self {
+        Self(format!("req_{}", rng.token::<10>()))
     }
 }
 
@@ -151,7 +151,7 @@ pub(crate) async fn envelope(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let id = RequestId::new(&app.chance);
+    let id = RequestId::new(&app.rng);
     request.extensions_mut().insert(id.clone());
     let is_api = request.uri().path().starts_with("/v1/");
     let mut response = enveloped(next.run(request).await, &id);

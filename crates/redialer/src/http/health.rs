@@ -105,7 +105,7 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     let writes = database && app.store.can_write().await;
     // A replica without buckets of its own still takes webhooks and requests.
     let leases = !app.ranges().is_empty();
-    let key_service = app.store.prove_key(&app.chance).await.is_ok();
+    let key_service = app.store.prove_key(&app.rng).await.is_ok();
     let ready = database && writes && key_service && !app.is_draining();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({

@@ -158,7 +158,7 @@ impl Service<Request<Incoming>> for ConnectionService {
         let Server { app, router, proxies } = &self.server;
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         if self.ambiguous.is(number) || !has_plain_framing(request.headers()) {
-            let id = RequestId::new(&app.chance);
+            let id = RequestId::new(&app.rng);
             return Box::pin(std::future::ready(Ok(enveloped(error::two_framings(), &id))));
         }
         let client = proxies.client(self.peer, request.headers());

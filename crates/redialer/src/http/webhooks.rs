@@ -128,12 +128,12 @@ async fn record(
     let parsed = ingest::parse(&*received.content, context.callback_field(agent));
     let (is_decidable, bytes) = (!matches!(parsed, Parsed::Nothing), received.delivery.body.len());
     let from = Origin { tenant: owner.tenant, workspace, agent, test: false };
-    let new = ingest::new_delivery(app, from, received.delivery, is_decidable, &key);
+    let new = ingest::new_inbound_event(app, from, received.delivery, is_decidable, &key);
     let event = new.event;
     drop(key);
     match app.inbox.record(new).await.map_err(|_| ApiError::unavailable())? {
         Recorded::New => ingest::enqueue(app, event, parsed, bytes),
-        Recorded::Seen => tracing::debug!(agent.id = %agent, "a webhook came again"),
+        Recorded::CallProgress => tracing::debug!(agent.id = %agent, "a webhook came again"),
     }
     app.store.pass(Point::C10).await?;
     Ok(())

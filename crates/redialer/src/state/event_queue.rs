@@ -42,7 +42,7 @@ pub struct QueuedEvent {
 pub struct EventQueue {
     waiting: Mutex<Waiting>,
     /// Events of an earlier process whose try was counted, and that were not tried to the end yet.
-    counted: Mutex<HashSet<Id<id::Delivery>>>,
+    counted: Mutex<HashSet<Id<id::InboundEvent>>>,
 }
 
 #[derive(Default)]
@@ -50,7 +50,7 @@ struct Waiting {
     by_workspace: HashMap<Id<id::Workspace>, VecDeque<QueuedEvent>>,
     /// Workspaces with events, in the order of their turns.
     turns: VecDeque<Id<id::Workspace>>,
-    ids: HashSet<Id<id::Delivery>>,
+    ids: HashSet<Id<id::InboundEvent>>,
     bytes: usize,
 }
 
@@ -94,22 +94,22 @@ impl EventQueue {
     }
 
     /// Whether an event waits here.
-    pub fn contains(&self, id: Id<id::Delivery>) -> bool {
+    pub fn contains(&self, id: Id<id::InboundEvent>) -> bool {
         locked(&self.waiting).ids.contains(&id)
     }
 
     /// Whether the try of an event was counted: a process that lives on after it, as in an outage, does not count it again.
-    pub fn is_counted(&self, id: Id<id::Delivery>) -> bool {
+    pub fn is_counted(&self, id: Id<id::InboundEvent>) -> bool {
         locked(&self.counted).contains(&id)
     }
 
     /// Notes that the try of an event was counted.
-    pub fn note_counted(&self, id: Id<id::Delivery>) {
+    pub fn note_counted(&self, id: Id<id::InboundEvent>) {
         locked(&self.counted).insert(id);
     }
 
     /// Notes that these events were tried to the end.
-    pub fn note_tried(&self, ids: impl IntoIterator<Item = Id<id::Delivery>>) {
+    pub fn note_tried(&self, ids: impl IntoIterator<Item = Id<id::InboundEvent>>) {
         let mut counted = locked(&self.counted);
         for id in ids {
             counted.remove(&id);
@@ -124,30 +124,30 @@ impl EventQueue {
 
 #[cfg(test)]
 mod tests {
-    use redialer_core::{Timestamp, agent::Channel, call::Moment, chance::Chance};
+    use redialer_core::{Timestamp, agent::Channel, call::CallPhase, rng::Rng};
 
     use super::*;
 
-    fn event(workspace: Id<id::Workspace>, bytes: usize, chance: &Chance) -> QueuedEvent {
+    fn event(workspace: Id<id::Workspace>, bytes: usize, rng: &Rng) -> QueuedEvent {
         let now = Timestamp::UNIX_EPOCH;
-        let (id, tenant, agent) = (Id::new(now, chance), Id::new(now, chance), Id::new(now, chance));
+        let (id, tenant, agent) = (Id::new(now, rng), Id::new(now, rng), Id::new(now, rng));
         let event =
             EventRow { bucket: 0, id, tenant, workspace, agent, tries: 0, received_at: now, test: false };
-        let facts = CallFacts::of(String::new(), Moment::Other, Channel::Voice);
+        let facts = CallFacts::of(String::new(), CallPhase::Other, Channel::Voice);
         QueuedEvent { event, facts, conversation: Vec::new(), bytes }
     }
 
     #[test]
     fn workspaces_take_turns_and_keep_their_order() {
-        let (queue, chance) = (EventQueue::default(), Chance::seeded([1; 32]));
+        let (queue, rng) = (EventQueue::default(), Rng::seeded([1; 32]));
         let [flood, other] = [1, 2].map(|n| Id::from_uuid(uuid::Uuid::from_u128(n)));
         let mut ids = Vec::new();
         for _ in 0..100 {
-            let event = event(flood, 1, &chance);
+            let event = event(flood, 1, &rng);
             ids.push(event.event.id);
             queue.push(event);
         }
-        queue.push(event(other, 1, &chance));
+        queue.push(event(other, 1, &rng));
         let taken = queue.take(SHARE + 1);
         assert_eq!(taken.iter().filter(|e| e.event.workspace == other).count(), 1);
         let taken: Vec<_> = taken
@@ -162,16 +162,16 @@ mod tests {
 
     #[test]
     fn what_has_no_room_is_left_to_the_database() {
-        let (queue, chance) = (EventQueue::default(), Chance::seeded([1; 32]));
+        let (queue, rng) = (EventQueue::default(), Rng::seeded([1; 32]));
         let workspace = Id::from_uuid(uuid::Uuid::from_u128(1));
         for _ in 0..MAX_EVENTS + 5 {
-            queue.push(event(workspace, 1, &chance));
+            queue.push(event(workspace, 1, &rng));
         }
         assert_eq!(queue.take(usize::MAX).len(), MAX_EVENTS);
-        let large = event(workspace, MAX_BYTES, &chance);
+        let large = event(workspace, MAX_BYTES, &rng);
         let id = large.event.id;
         queue.push(large);
-        queue.push(event(workspace, 1, &chance));
+        queue.push(event(workspace, 1, &rng));
         assert!(queue.contains(id));
         assert_eq!(queue.take(usize::MAX).len(), 1);
         assert!(!queue.contains(id));

@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, sync::Mutex};
 
-use redialer_core::{Id, chance::Chance, decide::Notice, id};
+use redialer_core::{Id, decide::Notice, id, rng::Rng};
 use redialer_store::{Refused, SlugOwner};
 
 use crate::{clock::Clock, state::locked};
@@ -40,7 +40,7 @@ impl RejectedWebhooks {
     }
 
     /// What is to be written now.
-    pub(crate) fn due(&self, clock: &Clock, chance: &Chance) -> Vec<Refused> {
+    pub(crate) fn due(&self, clock: &Clock, rng: &Rng) -> Vec<Refused> {
         let now = clock.real_ms();
         let mut counts = locked(&self.0);
         counts.retain(|_, c| c.n > 0 || c.told_ms.is_some_and(|told| now - told < EVERY_MS));
@@ -51,7 +51,7 @@ impl RejectedWebhooks {
             .map(|((agent, why), c)| {
                 c.told_ms = Some(now);
                 Refused {
-                    id: Id::new(clock.now(), chance),
+                    id: Id::new(clock.now(), rng),
                     tenant: c.tenant,
                     workspace: c.workspace,
                     agent: *agent,

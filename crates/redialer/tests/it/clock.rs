@@ -7,7 +7,7 @@ use std::sync::{
 
 use jiff::SignedDuration;
 use redialer::clock::{Clock, ManualClock};
-use redialer_core::{chance::Chance, time::plus};
+use redialer_core::{rng::Rng, time::plus};
 use redialer_store::{Kek, Store};
 
 const TRUE_MS: i64 = 1_790_000_000_000;
@@ -21,7 +21,7 @@ fn machine(ahead_ms: i64) -> ManualClock {
 async fn a_machine_that_was_ahead_and_is_set_right_goes_on_where_it_was_after_a_restart() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = Store::sqlite(&dir.path().join("clock.db"), Kek::of([1; 32])).await.expect("opened");
-    store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
+    store.migrate(&Rng::seeded([1; 32])).await.expect("migrated");
 
     let ahead = machine(600_000);
     let clock = Clock::by_hand(ahead.clone());

@@ -8,7 +8,7 @@ use std::{
 use redialer::{actions::tenants, cli::Running, config::Config, http::Metrics};
 use redialer_core::tenant::Plan;
 use redialer_providers::http::{
-    Answer, Broken, Clients, Exchange, PLACE_DEADLINE, Request, SharedWire, Wire,
+    Answer, Clients, Exchange, PLACE_DEADLINE, Request, SharedTransport, Transport, TransportError,
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ struct World {
     calls: Mutex<Vec<Value>>,
 }
 
-impl Wire for World {
+impl Transport for World {
     fn send<'a>(&'a self, request: Request<'a>) -> Exchange<'a> {
         let path = request.url.trim_start_matches("https://example.test").to_owned();
         let answer = match (request.body, path.as_str()) {
@@ -42,7 +42,9 @@ impl Wire for World {
             (None, "/agents") => json!(["agent_1"]),
             (None, "/numbers") => json!([{"id": "number_7", "number": LINE, "agent": "agent_1"}]),
             (None, _) => json!([]),
-            (Some(_), _) => return Box::pin(async { Err(Broken::Lost("no such path".to_owned())) }),
+            (Some(_), _) => {
+                return Box::pin(async { Err(TransportError::Unknown("no such path".to_owned())) });
+            }
         };
         let status = if request.key == KEY { 200 } else { 401 };
         Box::pin(async move { Ok(Answer { status, after_secs: None, text: Ok(answer.to_string()) }) })
@@ -53,7 +55,7 @@ impl Wire for World {
 async fn a_provider_that_is_registered_is_connected_heard_and_dialed() {
     let dir = tempfile::tempdir().expect("a directory");
     let world = Arc::new(World::default());
-    let wire: SharedWire = Arc::clone(&world) as SharedWire;
+    let wire: SharedTransport = Arc::clone(&world) as SharedTransport;
     let config = Config {
         data_dir: dir.path().to_owned(),
         listen: "127.0.0.1:0".to_owned(),
@@ -65,7 +67,7 @@ async fn a_provider_that_is_registered_is_connected_heard_and_dialed() {
     let running = Running::start(config, providers, Metrics::detached()).await.expect("started");
     let app = Arc::clone(running.app());
     let tenant =
-        tenants::create(&app.store, &app.clock, &app.chance, "Example", "a@example.com", Plan::Unlimited)
+        tenants::create(&app.store, &app.clock, &app.rng, "Example", "a@example.com", Plan::Unlimited)
             .await
             .expect("created");
     let base = format!("http://{}", app.config.listen);

@@ -470,7 +470,7 @@ fn time_of(clock: &Arc<Clock>, ahead_ms: &Arc<AtomicI64>) -> SimTime {
 /// A new database on the test server, made by its own client.
 pub(crate) fn new_database() -> String {
     let server = std::env::var("REDIALER_TEST_POSTGRES").expect("asked for only when set");
-    let name = format!("w_{}", redialer::clock::chance().expect("randomness").token::<10>());
+    let name = format!("w_{}", redialer::clock::rng().expect("randomness").token::<10>());
     let sql = format!("create database {name}");
     let done = Command::new("psql").args(["-q", "-d", &format!("{server}/postgres"), "-c", &sql]).status();
     assert!(done.expect("psql is there").success());

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use redialer_core::chance::Chance;
+use redialer_core::rng::Rng;
 use redialer_sim::retell::{Fault, Script, script::Does};
 use serde_json::Value;
 
@@ -34,7 +34,7 @@ fn from_env<T: std::str::FromStr>(name: &str, or: T) -> T {
 
 struct Load {
     walk: Walk,
-    chance: Chance,
+    rng: Rng,
     /// The calls in which somebody was promised a callback.
     asked: BTreeSet<String>,
 }
@@ -45,11 +45,11 @@ impl Load {
         // A short deadline: what a dead process may still have under way is waited for in real time.
         let settings = [("REDIALER_PLACE_DEADLINE_SECS", "2")];
         let walk = Walk::begin_in(engine, 600, script, &settings).await;
-        Self { walk, chance: Chance::seeded([seed; 32]), asked: BTreeSet::new() }
+        Self { walk, rng: Rng::seeded([seed; 32]), asked: BTreeSet::new() }
     }
 
     fn below(&self, n: usize) -> usize {
-        ((self.chance.fraction() * n as f64) as usize).min(n - 1)
+        ((self.rng.next_f64() * n as f64) as usize).min(n - 1)
     }
 
     /// Somebody who was not promised anything yet rings and asks; a few are hard to reach afterwards.

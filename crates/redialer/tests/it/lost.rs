@@ -1,7 +1,7 @@
 //! Replies that are lost, late or lies: rung once, and settled (failure-model §2).
 
 use futures_util::future::join_all;
-use redialer_sim::retell::{Fault, Scene, Script, script::Does};
+use redialer_sim::retell::{Fault, Script, ScriptedCall, script::Does};
 
 use crate::{
     harness::{Engine, Walk},
@@ -22,7 +22,7 @@ async fn walk(speed: u32) -> Walk {
     Walk::begin_in(Engine::Sqlite, speed, script, &[("REDIALER_PLACE_DEADLINE_SECS", "1")]).await
 }
 
-fn asks_in_a_chat() -> Scene {
+fn asks_in_a_chat() -> ScriptedCall {
     chat(MAX, Does::ask(&["User: text me in an hour"], Some("in an hour")))
 }
 

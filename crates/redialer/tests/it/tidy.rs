@@ -74,7 +74,7 @@ fn sql_is_in_the_store_alone() {
 #[test]
 fn tickets_are_made_in_one_place() {
     for (ticket, home) in [
-        ("Delivery {", "crates/providers/src/retell/webhook.rs"),
+        ("InboundEvent {", "crates/providers/src/retell/webhook.rs"),
         ("CallOrder {", "crates/redialer/src/flow/dial/batch.rs"),
         ("Intent {", "crates/store/src/dispatch/intents.rs"),
         ("Claim {", "crates/store/src/dispatch/claims.rs"),

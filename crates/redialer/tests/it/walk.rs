@@ -1,22 +1,29 @@
 //! The walk: a webhook in, a phone rings once, the chain goes on.
 
 use jiff::tz::TimeZone;
-use redialer_sim::retell::{Ring, Scene, script::Does};
+use redialer_sim::retell::{Ring, ScriptedCall, script::Does};
 use serde_json::{Map, Value, json};
 
 use crate::harness::{CHAT, OURS, VOICE, Walk, engines, time};
 
 const ANA: &str = "+13125550142";
 
-pub(crate) fn scene(kind: &str, person: &str, does: Does) -> Scene {
+pub(crate) fn scene(kind: &str, person: &str, does: Does) -> ScriptedCall {
     let (agent_id, number) = (VOICE.to_owned(), OURS.to_owned());
-    Scene { kind: kind.to_owned(), agent_id, person: person.to_owned(), number, does, ..Scene::default() }
+    ScriptedCall {
+        kind: kind.to_owned(),
+        agent_id,
+        person: person.to_owned(),
+        number,
+        does,
+        ..ScriptedCall::default()
+    }
 }
 
 /// A chat of that person with the agent for chats.
-pub(crate) fn chat(person: &str, does: Does) -> Scene {
+pub(crate) fn chat(person: &str, does: Does) -> ScriptedCall {
     let metadata = map(json!({"redialer_user_number": person, "redialer_agent_number": OURS}));
-    Scene { agent_id: CHAT.to_owned(), metadata, ..scene("chat", person, does) }
+    ScriptedCall { agent_id: CHAT.to_owned(), metadata, ..scene("chat", person, does) }
 }
 
 fn map(value: Value) -> Map<String, Value> {

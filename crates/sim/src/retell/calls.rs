@@ -9,7 +9,7 @@ use redialer_core::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
-    script::{Agent, Does, Scene},
+    script::{Agent, Does, ScriptedCall},
     webhooks::{self, Webhook},
     world::World,
 };
@@ -135,7 +135,7 @@ pub(super) fn due_steps(world: &World) -> Vec<Webhook> {
 }
 
 /// Lets a scripted call happen; its id.
-pub(super) fn happen(world: &Arc<World>, scene: &Scene) -> String {
+pub(super) fn happen(world: &Arc<World>, scene: &ScriptedCall) -> String {
     let agent = world
         .agent(&scene.agent_id)
         .unwrap_or_else(|| Agent { agent_id: scene.agent_id.clone(), ..Agent::default() });

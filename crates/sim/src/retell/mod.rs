@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use crate::SimTime;
 pub use keys::{Key, KeyState};
-pub use script::{Fault, Scene, Script};
+pub use script::{Fault, Script, ScriptedCall};
 pub use webhooks::Webhook;
 pub use world::Ring;
 
@@ -71,7 +71,7 @@ impl Retell {
     }
 
     /// Lets one call happen now; its id.
-    pub fn happen(&self, scene: &Scene) -> String {
+    pub fn happen(&self, scene: &ScriptedCall) -> String {
         calls::happen(&self.0, scene)
     }
 

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::{
     calls, filter,
     keys::{Key, authorized},
-    script::{Does, Fault, Scene},
+    script::{Does, Fault, ScriptedCall},
     world::{Ring, World},
 };
 
@@ -41,7 +41,7 @@ pub(super) fn all(world: Arc<World>) -> Router {
         .route("/sim/rings", get(async |State(w): Shared| Json(w.state().rings.clone())))
         .route(
             "/sim/calls",
-            post(async |State(w): Shared, Json(scene): Json<Scene>| calls::happen(&w, &scene)),
+            post(async |State(w): Shared, Json(scene): Json<ScriptedCall>| calls::happen(&w, &scene)),
         )
         .route("/sim/people/{number}", put(set_person))
         .route("/sim/keys/{key}", put(set_key))

@@ -42,7 +42,7 @@ pub struct Script {
     /// What each person does on the next calls, in order; the last one is repeated.
     pub people: BTreeMap<String, VecDeque<Does>>,
     /// Calls that happen by themselves.
-    pub calls: Vec<Scene>,
+    pub calls: Vec<ScriptedCall>,
     /// What goes wrong with the next requests to place a call, in order.
     pub faults: VecDeque<Fault>,
     /// How long a stalled request waits to be placed, or a late one to be answered, in seconds.
@@ -193,7 +193,7 @@ impl Does {
 /// A call that happens without us: somebody rings the agent, or the account dials somebody.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Scene {
+pub struct ScriptedCall {
     /// When, in seconds from the world's beginning.
     pub after_seconds: f64,
     /// `inbound`, `outbound`, `web` or `chat`.

@@ -3,9 +3,9 @@
 use redialer_core::{
     Id, Timestamp,
     agent::{Channel, is_believable_roster},
-    chance::Chance,
     decide::DialingAgent,
     id,
+    rng::Rng,
     settings::{Overrides, Retention, WorkspaceSettings},
 };
 use serde_json::{Value, json};
@@ -149,7 +149,7 @@ impl TenantStore {
         own_numbers: Option<(&[[u8; 16]], &[String])>,
         max_enabled: u32,
         (began, now): (Timestamp, Timestamp),
-        chance: &Chance,
+        rng: &Rng,
     ) -> Result<(), StoreError> {
         // Whoever came since the provider was asked cannot be in its answer.
         const LISTED: &str = "select id, provider_agent_id from agents
@@ -165,7 +165,7 @@ impl TenantStore {
         let (mut added, mut gone) = (Vec::new(), 0);
         let mut room = i64::from(max_enabled) - enabled_agents(&mut tx, workspace).await?;
         for agent in roster {
-            added.extend(self.take_in(&mut tx, workspace, agent, &mut room, (now, chance)).await?);
+            added.extend(self.take_in(&mut tx, workspace, agent, &mut room, (now, rng)).await?);
         }
         for row in tx.fetch(LISTED, args![workspace, began]).await? {
             let known: String = row.get("provider_agent_id")?;
@@ -198,7 +198,7 @@ impl TenantStore {
         workspace: Id<id::Workspace>,
         agent: &Roster<'_>,
         room: &mut i64,
-        (now, chance): (Timestamp, &Chance),
+        (now, rng): (Timestamp, &Rng),
     ) -> Result<Option<String>, StoreError> {
         // What is as it was has not been changed: whoever holds its ETag may go on.
         const KNOWN: &str =
@@ -214,7 +214,7 @@ impl TenantStore {
         if tx.execute(KNOWN, args![workspace, theirs, agent.name, channel, agent.timezone, now]).await? == 1 {
             return Ok(None);
         }
-        let (id, slug): (Id<id::Agent>, _) = (Id::new(now, chance), chance.token::<20>());
+        let (id, slug): (Id<id::Agent>, _) = (Id::new(now, rng), rng.token::<20>());
         let enabled = *room > 0;
         *room -= i64::from(enabled);
         let bucket = bucket_of(self.tenant);

@@ -4,9 +4,8 @@
 //! rotated, or until the provider is seen on the current one. A slug grants nothing by itself: the signature decides.
 
 use redialer_core::{
-    Id, Timestamp,
-    chance::Chance,
-    id,
+    Id, Timestamp, id,
+    rng::Rng,
     time::{minutes, plus},
     timing::SLUG_GRACE_MINUTES,
 };
@@ -34,7 +33,7 @@ impl TenantStore {
         agent: &AgentRow,
         until_seen: bool,
         now: Timestamp,
-        chance: &Chance,
+        rng: &Rng,
     ) -> Result<String, StoreError> {
         const OLD: &str = "update slugs set valid_until = $2, until_seen = $3
              where agent_id = $1 and (valid_until is null or valid_until > $2)";
@@ -43,7 +42,7 @@ impl TenantStore {
                  updated_at = case when updated_at < $4 then $4 else updated_at + 1 end
              where tenant_id = $1 and id = $2 and slug = $5";
         self.sees(agent.workspace)?;
-        let slug = chance.token::<20>();
+        let slug = rng.token::<20>();
         let until = plus(now, minutes(SLUG_GRACE_MINUTES));
         let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;

@@ -3,7 +3,7 @@
 //! Invariant: a number has one entry; adding it again keeps the first. What is sealed is the number, and
 //! behind a line break the note, if there is one.
 
-use redialer_core::{Id, Phone, Timestamp, chance::Chance, id};
+use redialer_core::{Id, Phone, Timestamp, id, rng::Rng};
 use serde_json::json;
 
 use crate::{
@@ -94,7 +94,7 @@ impl TenantStore {
         note: Option<&str>,
         key: &TenantKey,
         now: Timestamp,
-        chance: &Chance,
+        rng: &Rng,
     ) -> Result<Vec<SuppressionRow>, StoreError> {
         let (audit_writer, bucket) = (self.audit_writer().await?, bucket_of(self.tenant));
         let mut tx = self.db().begin().await?;
@@ -102,7 +102,7 @@ impl TenantStore {
         let mut added = Vec::new();
         for number in numbers {
             let entry = Entry { number: number.e164(), note, source: "api" };
-            let is_new = suppress(&mut tx, bucket, key, entry, now, chance).await?;
+            let is_new = suppress(&mut tx, bucket, key, entry, now, rng).await?;
             let row = tx.fetch_one(OF_NUMBER, args![bucket, self.tenant, key.index(number.e164())]).await?;
             let row = SuppressionRow::from_row(&row.ok_or(StoreError::Corrupt("suppression"))?)?;
             if is_new {
@@ -155,15 +155,15 @@ pub(crate) async fn suppress(
     key: &TenantKey,
     entry: Entry<'_>,
     now: Timestamp,
-    chance: &Chance,
+    rng: &Rng,
 ) -> Result<bool, StoreError> {
     const PUT: &str =
         "insert into suppressions (bucket, tenant_id, number_ix, id, source, sealed, created_at)
          values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing";
-    let id: Id<id::Suppression> = Id::new(now, chance);
+    let id: Id<id::Suppression> = Id::new(now, rng);
     let Entry { number, note, source } = entry;
     let plain = note.map_or_else(|| number.to_owned(), |note| format!("{number}\n{note}"));
-    let sealed = key.seal(SEALED, id.uuid(), plain.as_bytes(), chance);
+    let sealed = key.seal(SEALED, id.uuid(), plain.as_bytes(), rng);
     let ix = key.index(number);
     let added = tx.execute(PUT, args![bucket, key.tenant(), ix, id, source, sealed, now]).await?;
     transitions::suppress(tx, (bucket, key.tenant()), ix, now).await?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use redialer_core::{Id, Timestamp, chance::Chance, id, tenant::Plan};
+use redialer_core::{Id, Timestamp, id, rng::Rng, tenant::Plan};
 
 use serde_json::json;
 
@@ -65,7 +65,7 @@ impl Store {
         &self,
         new: &NewTenant<'_>,
         now: Timestamp,
-        chance: &Chance,
+        rng: &Rng,
     ) -> Result<(), StoreError> {
         const TENANT: &str = "insert into tenants (id, bucket, name, plan, key_version, wrapped_key, webhook_secret, created_at)
              values ($1, $2, $3, $4, 1, $5, $6, $7)";
@@ -74,19 +74,19 @@ impl Store {
         const KEY: &str =
             "insert into api_keys (hash, id, tenant_id, workspace_id, name, prefix, scopes, created_at)
              values ($1, $2, $3, null, 'admin', $4, '*', $5)";
-        let wrapped = WrappedKey::generate(new.id, &self.kek, chance).await?;
+        let wrapped = WrappedKey::generate(new.id, &self.kek, rng).await?;
         let key = self.opened(&wrapped).await?;
-        let secret = key.seal(WEBHOOK_SECRET, new.id.uuid(), new.webhook_secret.as_bytes(), chance);
+        let secret = key.seal(WEBHOOK_SECRET, new.id.uuid(), new.webhook_secret.as_bytes(), rng);
         let mut tx = self.db.begin().await?;
         tx.execute(
             TENANT,
             args![new.id, bucket_of(new.id), new.name, new.plan.word(), wrapped.wrapped, secret, now],
         )
         .await?;
-        let member: Id<id::Member> = Id::new(now, chance);
+        let member: Id<id::Member> = Id::new(now, rng);
         tx.execute(MEMBER, args![member, new.id, new.owner_email.to_lowercase(), new.password_hash, now])
             .await?;
-        let key_id: Id<id::Key> = Id::new(now, chance);
+        let key_id: Id<id::Key> = Id::new(now, rng);
         tx.execute(KEY, args![hash_key(new.admin_key), key_id, new.id, prefix_of(new.admin_key), now])
             .await?;
         let act = AuditEvent::new("tenant.create", None, new.id)

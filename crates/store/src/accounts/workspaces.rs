@@ -2,9 +2,9 @@
 
 use redialer_core::{
     Id, Secret, Timestamp,
-    chance::Chance,
     decide::Notice,
     id,
+    rng::Rng,
     settings::{Retention, WorkspaceSettings},
     tenant::{Plan, Plans},
     time::{minutes, plus},
@@ -183,7 +183,7 @@ impl TenantStore {
         max: u32,
         key: &TenantKey,
         now: Timestamp,
-        chance: &Chance,
+        rng: &Rng,
     ) -> Result<(), StoreError> {
         // Touching the tenant's row makes two creators take turns on Postgres.
         const LOCK: &str = "update tenants set name = name where id = $1";
@@ -193,8 +193,8 @@ impl TenantStore {
                  (id, bucket, tenant_id, provider, name, api_key, webhook_keys, defaults, retention, created_at, updated_at, epoch, sweep_at, sync_at,
                   account)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, (select coalesce(max(epoch), 0) from epochs), $11, $12, $13)";
-        let api_key = key.seal(API_KEY, new.id.uuid(), new.api_key.as_bytes(), chance);
-        let webhook_auth = key.seal(WEBHOOK_AUTH, new.id.uuid(), new.webhook_auth, chance);
+        let api_key = key.seal(API_KEY, new.id.uuid(), new.api_key.as_bytes(), rng);
+        let webhook_auth = key.seal(WEBHOOK_AUTH, new.id.uuid(), new.webhook_auth, rng);
         let settings = new.settings.to_string();
         let retention = serde_json::to_string(&Retention::default()).unwrap_or_default();
         self.sees_whole_tenant()?;
@@ -283,7 +283,7 @@ impl TenantStore {
         change: &WorkspaceChange<'_>,
         key: &TenantKey,
         now: Timestamp,
-        chance: &Chance,
+        rng: &Rng,
     ) -> Result<(), StoreError> {
         const SQL: &str = "update workspaces set
                  name = coalesce($3, name), api_key = coalesce($4, api_key), webhook_keys = coalesce($5, webhook_keys),
@@ -293,9 +293,9 @@ impl TenantStore {
         const RESUME: &str =
             "update workspaces set paused = null, paused_at = null, probe_at = null, pause_message = null,
                  missing_permissions = '', account = $3 where tenant_id = $1 and id = $2";
-        let api_key = change.api_key.map(|k| key.seal(API_KEY, id.uuid(), k.as_bytes(), chance));
+        let api_key = change.api_key.map(|k| key.seal(API_KEY, id.uuid(), k.as_bytes(), rng));
         let has_new_key = api_key.is_some();
-        let webhook_auth = change.webhook_auth.map(|auth| key.seal(WEBHOOK_AUTH, id.uuid(), auth, chance));
+        let webhook_auth = change.webhook_auth.map(|auth| key.seal(WEBHOOK_AUTH, id.uuid(), auth, rng));
         let has_new_webhook_key = webhook_auth.is_some();
         let settings = change.settings.map(Value::to_string);
         let retention = change.retention.and_then(|r| serde_json::to_string(r).ok());

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use redialer_core::{
     Id, Timestamp,
     agent::Channel,
-    callback::{HeldFor, Live, State, waits_as},
-    decide::{Person, Planned},
+    callback::{ActiveCallback, HeldFor, State, waits_as},
+    decide::{CallbackPlan, Person},
     id,
 };
 
@@ -107,8 +107,8 @@ pub(crate) async fn read_persons(
 }
 
 /// What a decision knows of another callback.
-pub(crate) fn live_of(row: &Row) -> Result<Live, StoreError> {
-    Ok(Live {
+pub(crate) fn live_of(row: &Row) -> Result<ActiveCallback, StoreError> {
+    Ok(ActiveCallback {
         id: Id::from_uuid(row.get("id")?),
         chain: Id::from_uuid(row.get("chain_id")?),
         spent: u32::try_from(row.get::<i64>("spent")?).unwrap_or(0),
@@ -128,7 +128,7 @@ pub(crate) struct NewRow<'a> {
     pub(crate) agent: Id<id::Agent>,
     pub(crate) channel: Channel,
     pub(crate) person_ix: [u8; 16],
-    pub(crate) planned: &'a Planned,
+    pub(crate) planned: &'a CallbackPlan,
     pub(crate) source: Option<&'a str>,
     pub(crate) kind: &'static str,
     pub(crate) test: bool,

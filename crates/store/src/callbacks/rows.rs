@@ -6,9 +6,9 @@ use redialer_core::{
     Id, Timestamp,
     agent::{Channel, Version},
     callback::{RedialReason, State},
-    chance::Chance,
-    decide::{Candidate, Person, Planned, Refused},
+    decide::{CallbackPlan, Candidate, Person, Refused},
     id,
+    rng::Rng,
     time::Zone,
 };
 use serde::{Deserialize, Serialize};
@@ -134,9 +134,9 @@ pub(crate) const SEALED: &str = "callbacks.sealed";
 
 impl Secrets {
     /// Sealed for that callback.
-    pub fn seal(&self, id: Id<id::Callback>, key: &TenantKey, chance: &Chance) -> Vec<u8> {
+    pub fn seal(&self, id: Id<id::Callback>, key: &TenantKey, rng: &Rng) -> Vec<u8> {
         let plain = serde_json::to_vec(self).unwrap_or_default();
-        key.seal(SEALED, id.uuid(), &plain, chance)
+        key.seal(SEALED, id.uuid(), &plain, rng)
     }
 
     pub(crate) fn open(id: Id<id::Callback>, sealed: &[u8], key: &TenantKey) -> Result<Self, StoreError> {
@@ -316,10 +316,10 @@ impl TenantStore {
     pub async fn schedule(
         &self,
         manual: &NewManualCallback<'_>,
-        decide: impl FnOnce(&Person) -> Result<(Planned, Vec<Id<id::Callback>>), Refused> + Send,
+        decide: impl FnOnce(&Person) -> Result<(CallbackPlan, Vec<Id<id::Callback>>), Refused> + Send,
         key: &TenantKey,
         now: Timestamp,
-        chance: &Chance,
+        rng: &Rng,
     ) -> Result<Result<(), NotWritten>, StoreError> {
         self.sees(manual.workspace)?;
         let bucket = bucket_of(self.tenant);
@@ -353,7 +353,7 @@ impl TenantStore {
             kind: if manual.forces.is_some() { "forced" } else { MANUAL },
             forced: manual.forces.is_some(),
             test: self.test,
-            sealed: manual.secrets.seal(manual.id, key, chance),
+            sealed: manual.secrets.seal(manual.id, key, rng),
             promise_scope: manual.promise_scope,
             external_ix: manual.secrets.external_id.as_deref().map(|id| key.index_external(id)),
             now,

@@ -1,6 +1,6 @@
 //! Proof that the key-encryption key at hand is the one that the data was sealed with.
 
-use redialer_core::chance::Chance;
+use redialer_core::rng::Rng;
 use redialer_kek::KeyError;
 
 use crate::{Store, StoreError, db::args};
@@ -19,14 +19,14 @@ impl Store {
     }
 
     /// A value that shows which key the data was sealed with: opening it proves the key, and that it can be had.
-    pub async fn prove_key(&self, chance: &Chance) -> Result<(), StoreError> {
+    pub async fn prove_key(&self, rng: &Rng) -> Result<(), StoreError> {
         const PUT: &str =
             "insert into meta (name, value) values ('kek_check', $1) on conflict (name) do nothing";
         const PROOF: &[u8] = b"redialer";
         let wrapped = match self.db.read_one(KEK_PROOF, args![]).await? {
             Some(row) => row.get::<Vec<u8>>("value")?,
             None => {
-                let wrapped = self.kek.wrap(PROOF, KEK_CHECK, chance).await?;
+                let wrapped = self.kek.wrap(PROOF, KEK_CHECK, rng).await?;
                 self.db.write(PUT, args![wrapped]).await?;
                 self.db
                     .read_one(KEK_PROOF, args![])

@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use redialer_core::{Id, Timestamp, chance::Chance, id};
+use redialer_core::{Id, Timestamp, id, rng::Rng};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -85,13 +85,12 @@ impl Store {
 
     /// The keyring of this moment: the keys in force, and the older versions that `before` has of tenants that still have one,
     /// wrapped anew where the key-encryption key has changed.
-    pub async fn keyring(&self, before: &Keyring, chance: &Chance) -> Result<Keyring, StoreError> {
+    pub async fn keyring(&self, before: &Keyring, rng: &Rng) -> Result<Keyring, StoreError> {
         let (keys, mut kept) = (self.wrapped_keys().await?, BTreeMap::new());
         for ((tenant, version), wrapped) in &before.0 {
             if keys.iter().any(|key| key.tenant == *tenant) {
                 // What an even older key-encryption key wrapped stays as it is.
-                let anew =
-                    self.rewrapped(wrapped, &context_of(*tenant, *version), chance).await.ok().flatten();
+                let anew = self.rewrapped(wrapped, &context_of(*tenant, *version), rng).await.ok().flatten();
                 kept.insert((*tenant, *version), anew.unwrap_or_else(|| wrapped.clone()));
             }
         }

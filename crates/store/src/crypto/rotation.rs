@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use redialer_core::{Id, Timestamp, chance::Chance, id};
+use redialer_core::{Id, Timestamp, id, rng::Rng};
 use redialer_kek::{Kek, KeyError};
 use serde_json::json;
 use sqlx::{Connection as _, Executor as _, PgConnection};
@@ -157,14 +157,14 @@ impl Store {
     }
 
     /// Wraps every tenant's key anew under the current version of the key-encryption key, where it is not yet.
-    pub async fn rewrap_keys(&self, chance: &Chance) -> Result<Rotated, StoreError> {
+    pub async fn rewrap_keys(&self, rng: &Rng) -> Result<Rotated, StoreError> {
         const PROVE: &str = "update meta set value = $1 where name = 'kek_check' and value = $2";
         const OWN: &str = "update tenants set wrapped_key = $2 where id = $1 and wrapped_key = $3";
         const OTHER: &str = "update tenants set other_wrapped = $2 where id = $1 and other_wrapped = $3";
         let mut rotated = Rotated::NOTHING;
         if let Some(row) = self.db.read_one(KEK_PROOF, args![]).await? {
             let old: Vec<u8> = row.get("value")?;
-            if let Some(new) = self.rewrapped(&old, KEK_CHECK, chance).await? {
+            if let Some(new) = self.rewrapped(&old, KEK_CHECK, rng).await? {
                 self.db.write(PROVE, args![new, old]).await?;
             }
         }
@@ -173,8 +173,7 @@ impl Store {
             let own = (key.version, &key.wrapped, OWN);
             let other = key.other.as_ref().map(|(version, wrapped)| (*version, wrapped, OTHER));
             for (version, wrapped, sql) in [Some(own), other].into_iter().flatten() {
-                let Some(new) = self.rewrapped(wrapped, &context_of(key.tenant, version), chance).await?
-                else {
+                let Some(new) = self.rewrapped(wrapped, &context_of(key.tenant, version), rng).await? else {
                     continue;
                 };
                 let changed = self.db.write(sql, args![key.tenant, new, wrapped.clone()]).await?;
@@ -191,22 +190,22 @@ impl Store {
         &self,
         wrapped: &[u8],
         context: &[u8],
-        chance: &Chance,
+        rng: &Rng,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let plain = self.kek.unwrap(wrapped, context).await?;
-        let new = self.kek.wrap(&plain, context, chance).await?;
+        let new = self.kek.wrap(&plain, context, rng).await?;
         Ok((!self.kek.is_current(wrapped, &new, context)).then_some(new))
     }
 
     /// Gives every tenant that has none a next key, which nobody seals with yet.
-    pub async fn publish_next_keys(&self, chance: &Chance) -> Result<Rotated, StoreError> {
+    pub async fn publish_next_keys(&self, rng: &Rng) -> Result<Rotated, StoreError> {
         const SQL: &str = "update tenants set other_version = $2, other_wrapped = $3
              where id = $1 and key_version = $4 and wrapped_key = $5 and other_version is null";
         let mut rotated = Rotated::NOTHING;
         for key in self.wrapped_keys().await?.into_iter().filter(|k| k.other.is_none()) {
             let next = key.version + 1;
-            let both = self.opened(&key).await?.next(chance);
-            let wrapped = self.kek.wrap(&both, &context_of(key.tenant, next), chance).await?;
+            let both = self.opened(&key).await?.next(rng);
+            let wrapped = self.kek.wrap(&both, &context_of(key.tenant, next), rng).await?;
             let args = args![key.tenant, next, wrapped, key.version, key.wrapped];
             rotated.done += usize::try_from(self.db.write(SQL, args).await?).unwrap_or(0);
         }
@@ -238,7 +237,7 @@ impl Store {
     }
 
     /// Seals anew, with its tenant's current key, whatever is sealed with the one before.
-    pub async fn reseal(&self, chance: &Chance) -> Result<Rotated, StoreError> {
+    pub async fn reseal(&self, rng: &Rng) -> Result<Rotated, StoreError> {
         let mut rotated = Rotated::NOTHING;
         for column in &COLUMNS {
             let mut behind = Cursor::nothing();
@@ -246,7 +245,7 @@ impl Store {
                 let rows = self.db.read(column.page, behind.args()).await?;
                 let Some(last) = rows.last() else { break };
                 behind = Cursor::row(last)?;
-                self.reseal_page(column, &rows, &mut rotated, chance).await?;
+                self.reseal_page(column, &rows, &mut rotated, rng).await?;
             }
         }
         Ok(rotated)
@@ -257,7 +256,7 @@ impl Store {
         column: &Sealed,
         rows: &[Row],
         rotated: &mut Rotated,
-        chance: &Chance,
+        rng: &Rng,
     ) -> Result<(), StoreError> {
         // Opened for this page alone.
         let mut keys: BTreeMap<Uuid, Option<TenantKey>> = BTreeMap::new();
@@ -274,7 +273,7 @@ impl Store {
                 };
             }
             let Some(key) = &keys[&tenant] else { continue };
-            match key.reseal(column.label, at.0, &sealed, chance) {
+            match key.reseal(column.label, at.0, &sealed, rng) {
                 Ok(Some(new)) => again.push((at, new, sealed)),
                 Ok(None) => {}
                 Err(error) => {

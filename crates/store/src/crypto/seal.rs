@@ -9,7 +9,7 @@
 use std::fmt;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use redialer_core::{Id, Secret, chance::Chance, id};
+use redialer_core::{Id, Secret, id, rng::Rng};
 use redialer_kek::{KeyError, aead};
 use sha2::Sha256;
 
@@ -43,13 +43,13 @@ fn half(both: &[u8], from: usize) -> Result<Key32, KeyError> {
 
 impl TenantKey {
     /// A new tenant's key, to be wrapped.
-    pub(crate) fn generate(chance: &Chance) -> KeyPair {
-        Secret::new([chance.bytes::<32>(), chance.bytes::<32>()].concat())
+    pub(crate) fn generate(rng: &Rng) -> KeyPair {
+        Secret::new([rng.bytes::<32>(), rng.bytes::<32>()].concat())
     }
 
     /// The next version's key, to be wrapped: a new one to seal with, the same one to index with.
-    pub(crate) fn next(&self, chance: &Chance) -> KeyPair {
-        Secret::new([chance.bytes::<32>().as_slice(), self.index.as_slice()].concat())
+    pub(crate) fn next(&self, rng: &Rng) -> KeyPair {
+        Secret::new([rng.bytes::<32>().as_slice(), self.index.as_slice()].concat())
     }
 
     /// A key, and its neighbour.
@@ -70,13 +70,13 @@ impl TenantKey {
     }
 
     /// Seals a value for one column of one row.
-    pub fn seal(&self, column: &str, row: uuid::Uuid, plain: &[u8], chance: &Chance) -> Vec<u8> {
-        self.seal_parts(column, row, &[plain], chance)
+    pub fn seal(&self, column: &str, row: uuid::Uuid, plain: &[u8], rng: &Rng) -> Vec<u8> {
+        self.seal_parts(column, row, &[plain], rng)
     }
 
-    fn seal_parts(&self, column: &str, row: uuid::Uuid, parts: &[&[u8]], chance: &Chance) -> Vec<u8> {
+    fn seal_parts(&self, column: &str, row: uuid::Uuid, parts: &[&[u8]], rng: &Rng) -> Vec<u8> {
         let (version, context) = (self.version.to_be_bytes(), self.context(column, row, self.version));
-        aead::seal_behind(&version, &self.data, parts, &context, chance)
+        aead::seal_behind(&version, &self.data, parts, &context, rng)
     }
 
     /// Opens a value sealed for that column of that row.
@@ -96,18 +96,18 @@ impl TenantKey {
         column: &str,
         row: uuid::Uuid,
         sealed: &[u8],
-        chance: &Chance,
+        rng: &Rng,
     ) -> Result<Option<Vec<u8>>, KeyError> {
         if version_of(sealed) == Some(self.version) {
             return Ok(None);
         }
-        Ok(Some(self.seal(column, row, &self.open(column, row, sealed)?, chance)))
+        Ok(Some(self.seal(column, row, &self.open(column, row, sealed)?, rng)))
     }
 
     /// Seals the body of a webhook, packed: text of this kind shrinks to a third.
-    pub fn seal_body(&self, row: uuid::Uuid, plain: &[u8], chance: &Chance) -> Vec<u8> {
+    pub fn seal_body(&self, row: uuid::Uuid, plain: &[u8], rng: &Rng) -> Vec<u8> {
         let packed = lz4_flex::block::compress_prepend_size(plain);
-        self.seal_parts(BODY, row, &[&[PACKED], &packed], chance)
+        self.seal_parts(BODY, row, &[&[PACKED], &packed], rng)
     }
 
     /// Opens the body of a webhook.
@@ -188,17 +188,17 @@ fn keyed(key: &[u8; 32], label: &str, text: &[u8]) -> [u8; 32] {
 mod tests {
     use super::*;
 
-    fn key(seed: u8) -> (TenantKey, Chance) {
-        let chance = Chance::seeded([seed; 32]);
-        let tenant = Id::new(redialer_core::Timestamp::UNIX_EPOCH, &chance);
-        (TenantKey::of(tenant, (1, &TenantKey::generate(&chance)), None).expect("a key"), chance)
+    fn key(seed: u8) -> (TenantKey, Rng) {
+        let rng = Rng::seeded([seed; 32]);
+        let tenant = Id::new(redialer_core::Timestamp::UNIX_EPOCH, &rng);
+        (TenantKey::of(tenant, (1, &TenantKey::generate(&rng)), None).expect("a key"), rng)
     }
 
     #[test]
     fn a_value_opens_only_where_it_was_sealed() {
-        let (key, chance) = key(1);
+        let (key, rng) = key(1);
         let (row, other) = (uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2));
-        let sealed = key.seal("callbacks.sealed", row, b"+14155550117", &chance);
+        let sealed = key.seal("callbacks.sealed", row, b"+14155550117", &rng);
         assert_eq!(&*key.open("callbacks.sealed", row, &sealed).expect("opens"), b"+14155550117");
         assert!(key.open("callbacks.sealed", other, &sealed).is_err());
         assert!(key.open("bodies.body", row, &sealed).is_err());
@@ -213,15 +213,15 @@ mod tests {
 
     #[test]
     fn beside_its_neighbour_a_key_opens_both_and_seals_one_and_finds_the_same_numbers() {
-        let (old, chance) = key(3);
+        let (old, rng) = key(3);
         let row = uuid::Uuid::from_u128(1);
-        let (tenant, next) = (old.tenant(), old.next(&chance));
+        let (tenant, next) = (old.tenant(), old.next(&rng));
         let both = [old.data.as_slice(), old.index.as_slice()].concat();
         let new = TenantKey::of(tenant, (2, &next), Some((1, &both))).expect("a key");
-        let sealed = old.seal("bodies.body", row, b"body", &chance);
-        let again = new.reseal("bodies.body", row, &sealed, &chance).expect("opens").expect("is older");
+        let sealed = old.seal("bodies.body", row, b"body", &rng);
+        let again = new.reseal("bodies.body", row, &sealed, &rng).expect("opens").expect("is older");
         assert_eq!((version_of(&sealed), version_of(&again)), (Some(1), Some(2)));
-        assert!(new.reseal("bodies.body", row, &again, &chance).expect("opens").is_none());
+        assert!(new.reseal("bodies.body", row, &again, &rng).expect("opens").is_none());
         let alone = TenantKey::of(tenant, (2, &next), None).expect("a key");
         assert_eq!(&*alone.open("bodies.body", row, &again).expect("opens"), b"body");
         assert!(alone.open("bodies.body", row, &sealed).is_err());

@@ -3,7 +3,7 @@
 //! Invariant: while a key is rotated (`rotation`), both versions are there and whoever opens one opens both.
 
 use futures_util::future::try_join;
-use redialer_core::{Id, chance::Chance, id};
+use redialer_core::{Id, id, rng::Rng};
 use redialer_kek::{Kek, KeyError};
 
 use crate::{
@@ -46,13 +46,9 @@ impl WrappedKey {
     }
 
     /// A new tenant's.
-    pub(crate) async fn generate(
-        tenant: Id<id::Tenant>,
-        kek: &Kek,
-        chance: &Chance,
-    ) -> Result<Self, KeyError> {
-        let both = TenantKey::generate(chance);
-        let wrapped = kek.wrap(&both, &context_of(tenant, 1), chance).await?;
+    pub(crate) async fn generate(tenant: Id<id::Tenant>, kek: &Kek, rng: &Rng) -> Result<Self, KeyError> {
+        let both = TenantKey::generate(rng);
+        let wrapped = kek.wrap(&both, &context_of(tenant, 1), rng).await?;
         Ok(Self { tenant, version: 1, wrapped, other: None })
     }
 
@@ -104,10 +100,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_tenants_key_opens_only_under_its_kek_and_its_own_id_and_version() {
-        let chance = Chance::seeded([3; 32]);
-        let id = || Id::new(redialer_core::Timestamp::UNIX_EPOCH, &chance);
+        let rng = Rng::seeded([3; 32]);
+        let id = || Id::new(redialer_core::Timestamp::UNIX_EPOCH, &rng);
         let (kek, tenant) = (Kek::of([1; 32]), id());
-        let key = WrappedKey::generate(tenant, &kek, &chance).await.expect("wrapped");
+        let key = WrappedKey::generate(tenant, &kek, &rng).await.expect("wrapped");
         assert_eq!(key.open(&kek).await.expect("opens").tenant(), tenant);
         assert!(key.open(&Kek::of([2; 32])).await.is_err());
         assert!(WrappedKey { version: 2, ..key.clone() }.open(&kek).await.is_err());

@@ -2,10 +2,10 @@
 
 use redialer_core::{
     Id, Timestamp,
-    chance::Chance,
     decide::{Attempt, GateRecord},
     fuse::FuseLimits,
     id,
+    rng::Rng,
 };
 
 use crate::{
@@ -47,14 +47,8 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    pub(crate) fn new(
-        claim: Claim,
-        new: NewDispatch,
-        key: &TenantKey,
-        chance: &Chance,
-        now: Timestamp,
-    ) -> Self {
-        let sealed = key.seal(BODY, new.id.uuid(), &new.body, chance);
+    pub(crate) fn new(claim: Claim, new: NewDispatch, key: &TenantKey, rng: &Rng, now: Timestamp) -> Self {
+        let sealed = key.seal(BODY, new.id.uuid(), &new.body, rng);
         Self { claim, new, sealed, now }
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use redialer_core::{Id, Timestamp, chance::Chance, decide::AfterDial, id};
+use redialer_core::{Id, Timestamp, decide::AfterDial, id, rng::Rng};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -84,10 +84,10 @@ impl DispatchWriter {
         &self,
         claims: Vec<(Claim, NewDispatch)>,
         key: &TenantKey,
-        chance: &Chance,
+        rng: &Rng,
         now: Timestamp,
     ) -> Result<Vec<Intent>, StoreError> {
-        let prepare = |(claim, new)| Prepared::new(claim, new, key, chance, now);
+        let prepare = |(claim, new)| Prepared::new(claim, new, key, rng, now);
         match self.write(Entry::Begin(claims.into_iter().map(prepare).collect())).await? {
             Written::Intents(intents) => Ok(intents),
             _ => Err(StoreError::Full),

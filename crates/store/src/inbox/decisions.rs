@@ -14,9 +14,9 @@ use redialer_core::{
     Id, Timestamp,
     agent::Channel,
     callback::{HeldFor, waits_as},
-    chance::Chance,
-    decide::{AfterCall, Follow, Person, Planned, Redial, Seen, Settle, analysis_due},
+    decide::{AfterCall, CallProgress, CallbackPlan, NextCallback, Person, Redial, Settle, analysis_due},
     id,
+    rng::Rng,
 };
 use uuid::Uuid;
 
@@ -40,7 +40,7 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub struct Known {
     /// Of this call.
-    pub seen: Seen,
+    pub seen: CallProgress,
     /// Of the callback that the call is a dial of.
     pub redial: Option<Redial>,
     /// Of the person.
@@ -52,7 +52,7 @@ pub struct Decided<'a> {
     /// What follows.
     pub after: AfterCall,
     /// What a next callback is written with.
-    pub next: Option<NextCallback<'a>>,
+    pub next: Option<NextCallbackFields<'a>>,
     /// The person's number, E.164, for the do-not-call list.
     pub number: Option<&'a str>,
     /// How the call ended, in the provider's words.
@@ -65,14 +65,14 @@ impl Decided<'_> {
     /// The callback that follows.
     fn callback(&self) -> Option<Id<id::Callback>> {
         match (self.after.follow.as_ref()?, self.next.as_ref()?) {
-            (Follow::New(_), next) => Some(next.id),
-            (Follow::Move(id, _), _) => Some(*id),
+            (NextCallback::Create(_), next) => Some(next.id),
+            (NextCallback::Replace(id, _), _) => Some(*id),
         }
     }
 }
 
 /// What a next callback is written with, beside its plan.
-pub struct NextCallback<'a> {
+pub struct NextCallbackFields<'a> {
     /// Its id, should it be a new row.
     pub id: Id<id::Callback>,
     /// The agent that dials.
@@ -131,7 +131,7 @@ impl Store {
             let call = calls.get(&key.call());
             let retry = call.and_then(|call| retries.get(&call.retry?.uuid())).cloned();
             Known {
-                seen: Seen {
+                seen: CallProgress {
                     settled: call.is_some_and(|call| call.settled),
                     analyzed: call.is_some_and(|call| call.analyzed),
                     retry,
@@ -154,11 +154,7 @@ impl<'a> Decisions<'a> {
 
     /// Writes what was decided about each event, in the order of the batch, and commits. An event without a decision
     /// stays as it is.
-    pub async fn finish(
-        mut self,
-        decided: &[Option<Decided<'_>>],
-        chance: &Chance,
-    ) -> Result<(), StoreError> {
+    pub async fn finish(mut self, decided: &[Option<Decided<'_>>], rng: &Rng) -> Result<(), StoreError> {
         let keys = std::mem::take(&mut self.keys);
         let cases: Vec<Case<'_, '_>> =
             keys.iter().zip(decided).filter_map(|(key, decided)| Some((key, decided.as_ref()?))).collect();
@@ -167,9 +163,9 @@ impl<'a> Decisions<'a> {
         self.mark_calls(&cases, &next).await?;
         self.supersede(&cases).await?;
         self.settle(&cases).await?;
-        self.write_next(&cases, chance).await?;
+        self.write_next(&cases, rng).await?;
         for (key, decided) in &cases {
-            self.opt_out(key, decided, chance).await?;
+            self.opt_out(key, decided, rng).await?;
         }
         self.mark_events(&cases, &next).await?;
         if next.iter().any(Option::is_some) {
@@ -218,7 +214,7 @@ impl<'a> Decisions<'a> {
                 Settle::Close(state) => {
                     close.push(End::new(bucket, redial.callback, state, decided.outcome));
                 }
-                Settle::Again { at } => {
+                Settle::Reschedule { at } => {
                     unspend.push(row![bucket, redial.chain]);
                     again.push((bucket, redial.callback, at));
                 }
@@ -233,11 +229,11 @@ impl<'a> Decisions<'a> {
     }
 
     /// Writes the next callbacks.
-    async fn write_next(&mut self, cases: &[Case<'_, '_>], chance: &Chance) -> Result<(), StoreError> {
+    async fn write_next(&mut self, cases: &[Case<'_, '_>], rng: &Rng) -> Result<(), StoreError> {
         let (mut new, mut moved) = (Vec::new(), Vec::new());
         for (key, decided) in cases {
             match (&decided.after.follow, &decided.next) {
-                (Some(Follow::New(planned)), Some(with)) => new.push(NewRow {
+                (Some(NextCallback::Create(planned)), Some(with)) => new.push(NewRow {
                     id: with.id,
                     bucket: key.event.bucket,
                     tenant: key.event.tenant,
@@ -249,14 +245,14 @@ impl<'a> Decisions<'a> {
                     source: Some(key.call_id),
                     kind: if planned.reason.is_retry() { "retry" } else { "request" },
                     test: key.event.test,
-                    sealed: with.secrets.seal(with.id, decided.key, chance),
+                    sealed: with.secrets.seal(with.id, decided.key, rng),
                     promise_scope: with.promise_scope,
                     forced: false,
                     external_ix: None,
                     now: self.now,
                 }),
-                (Some(Follow::Move(id, planned)), Some(with)) => {
-                    let sealed = with.secrets.seal(*id, decided.key, chance);
+                (Some(NextCallback::Replace(id, planned)), Some(with)) => {
+                    let sealed = with.secrets.seal(*id, decided.key, rng);
                     moved.push(rewritten(key.event.bucket, *id, planned, sealed, self.now));
                 }
                 _ => {}
@@ -275,12 +271,12 @@ impl<'a> Decisions<'a> {
         &mut self,
         key: &DecisionKey<'_>,
         decided: &Decided<'_>,
-        chance: &Chance,
+        rng: &Rng,
     ) -> Result<(), StoreError> {
         // Tests must not touch the real do-not-call list.
         if let (true, false, Some(number)) = (decided.after.suppress, key.event.test, decided.number) {
             let entry = Entry { number, note: None, source: "call" };
-            suppress(&mut self.tx, key.event.bucket, decided.key, entry, self.now, chance).await?;
+            suppress(&mut self.tx, key.event.bucket, decided.key, entry, self.now, rng).await?;
         }
         if let Some(pause) = decided.after.pause {
             workspaces::pause(&mut self.tx, key.event.workspace, pause, None, self.now).await?;
@@ -307,7 +303,7 @@ impl<'a> Decisions<'a> {
         for ((key, decided), next) in cases.iter().zip(next) {
             let (event, after) = (key.event, &decided.after);
             let before = self.calls.get(&key.call());
-            let is_retry = after.follow.as_ref().is_some_and(Follow::is_retry);
+            let is_retry = after.follow.as_ref().is_some_and(NextCallback::is_retry);
             let (settled, analyzed) = (
                 after.settled || before.is_some_and(|call| call.settled),
                 after.analyzed || before.is_some_and(|call| call.analyzed),
@@ -378,7 +374,7 @@ impl<'a> Decisions<'a> {
 fn rewritten(
     bucket: i64,
     id: Id<id::Callback>,
-    planned: &Planned,
+    planned: &CallbackPlan,
     sealed: Vec<u8>,
     now: Timestamp,
 ) -> RowValues {

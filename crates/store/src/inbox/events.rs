@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use redialer_core::{Id, Timestamp, delivery::Sameness, id};
+use redialer_core::{Id, Timestamp, id, inbound_event::DedupKey};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// A delivery to record; the body is sealed already.
-pub struct NewDelivery {
+pub struct NewInboundEvent {
     /// The event.
     pub event: EventRow,
     /// Whether something may follow from it. If not, it is recorded as done.
@@ -33,7 +33,7 @@ pub struct NewDelivery {
     /// The provider's id of the call.
     pub call_id: Option<String>,
     /// What it has in common with its copies.
-    pub sameness: Sameness,
+    pub sameness: DedupKey,
     /// The sealed body.
     pub body: Vec<u8>,
     /// The signature header it came with.
@@ -46,7 +46,7 @@ pub struct EventRow {
     /// The tenant's bucket.
     pub bucket: i64,
     /// Its id.
-    pub id: Id<id::Delivery>,
+    pub id: Id<id::InboundEvent>,
     /// Its tenant.
     pub tenant: Id<id::Tenant>,
     /// The workspace whose slug and key it came with.
@@ -91,7 +91,7 @@ pub enum Recorded {
     /// It is on disk now.
     New,
     /// It was there already.
-    Seen,
+    CallProgress,
 }
 
 /// The most that may wait for the writer before webhooks are turned away with 503.
@@ -102,7 +102,7 @@ const TRIES: usize = 3;
 /// The way into the inbox.
 #[derive(Clone)]
 pub struct Inbox {
-    group: GroupCommit<NewDelivery, Result<Recorded, StoreError>>,
+    group: GroupCommit<NewInboundEvent, Result<Recorded, StoreError>>,
     store: Store,
 }
 
@@ -118,14 +118,14 @@ impl Inbox {
     }
 
     /// Records a delivery; returns once it is on disk.
-    pub async fn record(&self, delivery: NewDelivery) -> Result<Recorded, QueueFull> {
+    pub async fn record(&self, delivery: NewInboundEvent) -> Result<Recorded, QueueFull> {
         self.store.pass(Point::Begin).await.map_err(|_| QueueFull)?;
         self.group.write(delivery).await?.map_err(|_| QueueFull)
     }
 }
 
 /// Records a batch. The answers are in its order; a delivery that fails alone does not fail another.
-async fn record(store: &Store, batch: Vec<NewDelivery>) -> Vec<Result<Recorded, StoreError>> {
+async fn record(store: &Store, batch: Vec<NewInboundEvent>) -> Vec<Result<Recorded, StoreError>> {
     let mut answers = Vec::with_capacity(batch.len());
     // The parts still to be written, the next one last.
     let mut parts = vec![batch.as_slice()];
@@ -152,7 +152,7 @@ async fn record(store: &Store, batch: Vec<NewDelivery>) -> Vec<Result<Recorded, 
 }
 
 /// Writes a part, and again, from the reading on, after a conflict or a failure of the database.
-async fn write_again(store: &Store, part: &[NewDelivery]) -> Result<Vec<Recorded>, StoreError> {
+async fn write_again(store: &Store, part: &[NewInboundEvent]) -> Result<Vec<Recorded>, StoreError> {
     for _ in 1..TRIES {
         match write(store, part).await {
             Err(error) if error.is_contention() || error.is_outage() => {
@@ -164,27 +164,30 @@ async fn write_again(store: &Store, part: &[NewDelivery]) -> Result<Vec<Recorded
     write(store, part).await
 }
 
-async fn write(store: &Store, batch: &[NewDelivery]) -> Result<Vec<Recorded>, StoreError> {
+async fn write(store: &Store, batch: &[NewInboundEvent]) -> Result<Vec<Recorded>, StoreError> {
     const DELIVERIES: &str = "insert into deliveries
              (bucket, id, tenant_id, workspace_id, agent_id, event, call_id, state, tries, try_at, notes, received_at, test, sameness)
          values {rows} on conflict (bucket, workspace_id, coalesce(call_id, ''), sameness) do nothing returning id";
     const BODIES: &str = "insert into bodies (bucket, delivery_id, body, signature) values {rows}";
     let mut tx = store.db.begin_now(TxKind::Plain).await?;
     // In one order, so that two transactions with copies of the same events never wait for each other.
-    let mut in_order: Vec<&NewDelivery> = batch.iter().collect();
+    let mut in_order: Vec<&NewInboundEvent> = batch.iter().collect();
     in_order.sort_by_key(|delivery| (delivery.event.workspace, &delivery.call_id, sameness(delivery)));
     let new = tx.fetch_rows(DELIVERIES, vec![], in_order.into_iter().map(values).collect()).await?;
     let new: BTreeSet<Uuid> = new.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?;
-    let is_new = |delivery: &&NewDelivery| new.contains(&delivery.event.id.uuid());
+    let is_new = |delivery: &&NewInboundEvent| new.contains(&delivery.event.id.uuid());
     let bodies = batch.iter().filter(is_new).map(|delivery| {
         row![delivery.event.bucket, delivery.event.id, delivery.body.as_slice(), &delivery.signature]
     });
     tx.execute_rows(BODIES, vec![], bodies.collect()).await?;
     tx.commit().await?;
-    Ok(batch.iter().map(|delivery| if is_new(&delivery) { Recorded::New } else { Recorded::Seen }).collect())
+    Ok(batch
+        .iter()
+        .map(|delivery| if is_new(&delivery) { Recorded::New } else { Recorded::CallProgress })
+        .collect())
 }
 
-fn values(delivery: &NewDelivery) -> RowValues {
+fn values(delivery: &NewInboundEvent) -> RowValues {
     let event = &delivery.event;
     row![
         event.bucket,
@@ -205,11 +208,11 @@ fn values(delivery: &NewDelivery) -> RowValues {
 }
 
 /// What two copies of an event have in common, beside their call; `None` for a moment of no call, which does not exist.
-fn sameness(delivery: &NewDelivery) -> Option<String> {
+fn sameness(delivery: &NewInboundEvent) -> Option<String> {
     match (&delivery.sameness, &delivery.call_id) {
-        (Sameness::Moment(bit), Some(_)) => Some(bit.to_string()),
-        (Sameness::Moment(_), None) => None,
-        (Sameness::Content(key), _) => Some(key.clone()),
+        (DedupKey::CallPhase(bit), Some(_)) => Some(bit.to_string()),
+        (DedupKey::CallPhase(_), None) => None,
+        (DedupKey::Content(key), _) => Some(key.clone()),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{CallbackRow, StoreError, TenantKey, TenantStore, at, bucket_of, db::
 /// A captured webhook.
 pub struct PayloadRow {
     /// The delivery.
-    pub id: Id<id::Delivery>,
+    pub id: Id<id::InboundEvent>,
     /// The provider's name for the event.
     pub event: String,
     /// The provider's id of the call.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use redialer_core::{Id, Timestamp, agent::Channel, callback::Live, decide::Redial, id};
+use redialer_core::{Id, Timestamp, agent::Channel, callback::ActiveCallback, decide::Redial, id};
 use uuid::Uuid;
 
 use crate::{
@@ -101,7 +101,7 @@ pub(crate) async fn read_retries(
     tx: &mut Tx,
     keys: &[&DecisionKey<'_>],
     calls: &BTreeMap<CallKey, CallRow>,
-) -> Result<BTreeMap<Uuid, Live>, StoreError> {
+) -> Result<BTreeMap<Uuid, ActiveCallback>, StoreError> {
     const SQL: &str = "with v (bucket, id) as (values {rows})
          select b.id, b.chain_id, b.state, b.reason, b.born_of, b.agent_id, coalesce(c.spent, 0) as spent
          from v cross join callbacks b left join chains c on c.bucket = b.bucket and c.id = b.chain_id

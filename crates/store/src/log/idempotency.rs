@@ -3,7 +3,7 @@
 //! Invariants: a name is taken once, before anything is done; an answer is kept sealed and goes with its row after a day.
 //! A row without an answer is a request that is under way or died with us: nobody can tell, so it is not done again.
 
-use redialer_core::{Id, Timestamp, chance::Chance, id};
+use redialer_core::{Id, Timestamp, id, rng::Rng};
 use sha2::{Digest as _, Sha256};
 
 use crate::{Store, StoreError, TenantKey, TenantStore, bucket_of, db::args};
@@ -37,7 +37,7 @@ impl TenantStore {
         name: &str,
         request: &[u8; 32],
         now: Timestamp,
-        chance: &Chance,
+        rng: &Rng,
     ) -> Result<Replay, StoreError> {
         const TAKE: &str = "insert into replays (bucket, tenant_id, name, id, request, created_at)
              values ($1, $2, $3, $4, $5, $6) on conflict do nothing";
@@ -46,7 +46,7 @@ impl TenantStore {
         let mut hash = Sha256::new();
         hash.update(of.uuid().as_bytes());
         hash.update(name.as_bytes());
-        let slot = Slot { name: hash.finalize().into(), id: uuid::Uuid::from_bytes(chance.bytes::<16>()) };
+        let slot = Slot { name: hash.finalize().into(), id: uuid::Uuid::from_bytes(rng.bytes::<16>()) };
         let mut tx = self.db().begin().await?;
         let values = args![bucket, self.tenant, slot.name, Id::<id::Key>::from_uuid(slot.id), *request, now];
         if tx.execute(TAKE, values).await? == 1 {
@@ -77,11 +77,11 @@ impl TenantStore {
         status: u16,
         answer: &[u8],
         key: &TenantKey,
-        chance: &Chance,
+        rng: &Rng,
     ) -> Result<(), StoreError> {
         const SQL: &str = "update replays set status = $4, answer = $5
              where bucket = $1 and tenant_id = $2 and name = $3 and status is null";
-        let sealed = key.seal(COLUMN, slot.id, answer, chance);
+        let sealed = key.seal(COLUMN, slot.id, answer, rng);
         let args = args![bucket_of(self.tenant), self.tenant, slot.name, i64::from(status), sealed];
         self.db().write(SQL, args).await.map(|_| ())
     }

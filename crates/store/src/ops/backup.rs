@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::TryStreamExt as _;
-use redialer_core::{Id, Timestamp, chance::Chance, time::from_ms};
+use redialer_core::{Id, Timestamp, rng::Rng, time::from_ms};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgRow};
 use tokio::{sync::mpsc, task::spawn_blocking};
 use uuid::Uuid;
@@ -90,7 +90,7 @@ pub async fn restore_file(
     database: &Path,
     kek: Kek,
     keyring: Option<&Keyring>,
-    (chance, now): (&Chance, Timestamp),
+    (rng, now): (&Rng, Timestamp),
 ) -> Result<usize, BackupError> {
     let (backup_at, now) = moments(file, now)?;
     let found = keys_of(file, keyring)?;
@@ -109,7 +109,7 @@ pub async fn restore_file(
     fs::set_permissions(&part, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     put_keys(&part, &found, now)?;
     let store = Store::sqlite(&part, kek).await?;
-    store.migrate(chance).await?;
+    store.migrate(rng).await?;
     store.begin_epoch(backup_at, now).await?;
     store.checkpoint().await?;
     store.close().await;

@@ -4,9 +4,8 @@
 //! sweeps of the provider's records, so nothing that was dialled since the backup is dialled again.
 
 use redialer_core::{
-    Id, Timestamp,
-    chance::Chance,
-    id,
+    Id, Timestamp, id,
+    rng::Rng,
     time::{minutes, plus},
     timing::LOOKUP_AFTER_MINUTES,
 };
@@ -101,7 +100,7 @@ impl Store {
         row: &EventRow,
         adoption: &LostDispatch<'_>,
         key: &TenantKey,
-        chance: &Chance,
+        rng: &Rng,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         const FIND: &str = "select id, channel, chain_id, attempt from callbacks
@@ -134,7 +133,7 @@ impl Store {
             found.get::<String>("channel")?,
             found.get::<i64>("attempt")?,
             adoption.call_id,
-            key.seal(BODY, adoption.dispatch.uuid(), b"", chance),
+            key.seal(BODY, adoption.dispatch.uuid(), b"", rng),
             now,
             plus(now, minutes(LOOKUP_AFTER_MINUTES))
         ];

@@ -109,9 +109,9 @@ async fn a_rotated_slug_counts_for_a_day_or_until_the_provider_is_seen_on_the_ne
         let (of, store) = (world.of(), &engine.store);
         let old = world.agent.slug.clone();
         let known = async |slug: &str, now| store.slug_owner(slug, now, 0).await.expect("read").is_some();
-        let new = of.rotate_slug(&world.agent, false, at(0), &world.chance).await.expect("rotated");
+        let new = of.rotate_slug(&world.agent, false, at(0), &world.rng).await.expect("rotated");
         assert!(new.len() >= 26 && new != old, "{new}");
-        let again = of.rotate_slug(&world.agent, false, at(0), &world.chance).await;
+        let again = of.rotate_slug(&world.agent, false, at(0), &world.rng).await;
         assert!(matches!(again, Err(redialer_store::StoreError::Changed)), "somebody was faster");
         let day = minutes(24 * 60);
         let second = jiff::SignedDuration::from_secs(1);
@@ -119,7 +119,7 @@ async fn a_rotated_slug_counts_for_a_day_or_until_the_provider_is_seen_on_the_ne
         assert!(!known(&old, plus(at(0), day)).await && known(&new, plus(at(0), day + second)).await);
         let agent = of.agent(world.agent.id).await.expect("read");
         assert!(agent.verified_at.is_none() && agent.slug == new);
-        let third = of.rotate_slug(&agent, true, at(2), &world.chance).await.expect("rotated");
+        let third = of.rotate_slug(&agent, true, at(2), &world.rng).await.expect("rotated");
         assert!(known(&new, at(3)).await);
         store.verify_agent(agent.id, at(4)).await.expect("seen");
         assert!(!known(&new, at(4)).await && known(&third, at(4)).await, "{}", engine.name);

@@ -2,7 +2,7 @@
 
 use redialer_core::{
     callback::{HeldFor, RedialReason, State},
-    decide::{AfterCall, Follow, Settle},
+    decide::{AfterCall, NextCallback, Settle},
     workspace::ProviderName,
 };
 use redialer_store::{AgentChange, Filter, NewWorkspace, NotNow, Order, StoreError, WorkspaceChange};
@@ -64,13 +64,15 @@ async fn a_waiting_retry_becomes_the_request_of_the_same_call() {
         let known = world
             .decide("call_analyzed", "c1", |known| {
                 let retry = known.seen.retry.clone().expect("the retry is known");
-                let AfterCall { follow: Some(Follow::New(planned)), .. } = follow(known, 99) else {
+                let AfterCall { follow: Some(NextCallback::Create(planned)), .. } = follow(known, 99) else {
                     panic!("a plan")
                 };
-                let planned =
-                    redialer_core::decide::Planned { reason: RedialReason::CallbackRequested, ..planned };
+                let planned = redialer_core::decide::CallbackPlan {
+                    reason: RedialReason::CallbackRequested,
+                    ..planned
+                };
                 AfterCall {
-                    follow: Some(Follow::Move(retry.id, planned)),
+                    follow: Some(NextCallback::Replace(retry.id, planned)),
                     analyzed: true,
                     ..AfterCall::default()
                 }
@@ -157,9 +159,7 @@ async fn agents_start_enabled_while_the_plan_has_room_and_a_switched_off_one_hol
         let world = World::new(&engine.store, 1).await;
         let of = world.of();
         let agents = [roster("agent_1"), roster("agent_2"), roster("agent_3")];
-        of.sync_agents(world.workspace, &agents, None, 2, (at(1), at(1)), &world.chance)
-            .await
-            .expect("synced");
+        of.sync_agents(world.workspace, &agents, None, 2, (at(1), at(1)), &world.rng).await.expect("synced");
         let workspace_context =
             engine.store.workspace_context(world.tenant, world.workspace, 0).await.expect("read");
         let one = redialer_core::tenant::Limits { agents: 1, ..redialer_core::tenant::Plan::Free.limits() };
@@ -274,7 +274,7 @@ async fn no_two_workspaces_have_one_account_of_a_provider() {
                 account: Some(account),
                 settings: &serde_json::json!({}),
             };
-            of.create_workspace(&new, 10, &key, at(1), &world.chance).await.map(|()| id)
+            of.create_workspace(&new, 10, &key, at(1), &world.rng).await.map(|()| id)
         };
         let taken = |result: Result<(), StoreError>| {
             assert!(matches!(result, Err(StoreError::Conflict("already_connected"))), "{}", engine.name);
@@ -290,8 +290,8 @@ async fn no_two_workspaces_have_one_account_of_a_provider() {
             account: Some("org_1"),
             ..WorkspaceChange::default()
         };
-        taken(of.change_workspace(third, &change, &key, at(4), &world.chance).await);
-        of.change_workspace(second, &change, &key, at(4), &world.chance).await.expect("its own");
+        taken(of.change_workspace(third, &change, &key, at(4), &world.rng).await);
+        of.change_workspace(second, &change, &key, at(4), &world.rng).await.expect("its own");
     }
 }
 

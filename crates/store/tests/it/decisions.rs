@@ -48,7 +48,7 @@ async fn decide_some(
         Some(Decided { after, next: Some(next), number: None, outcome: None, key })
     });
     let decided: Vec<_> = decided.collect();
-    decisions.finish(&decided, &world.chance).await
+    decisions.finish(&decided, &world.rng).await
 }
 
 async fn record_ended(world: &World, calls: usize) {
@@ -105,7 +105,7 @@ async fn what_fails_leaves_nothing_of_its_batch() {
             })
         });
         let decided: Vec<_> = decided.collect();
-        let refused = decisions.finish(&decided, &world.chance).await.expect_err("one promise a person");
+        let refused = decisions.finish(&decided, &world.rng).await.expect_err("one promise a person");
         assert!(refused.is_contention(), "{}: {refused:?}", engine.name);
         assert!(world.callbacks().await.is_empty());
         assert_eq!(pending(&engine.store, at(1_000), 10).await.len(), 2);

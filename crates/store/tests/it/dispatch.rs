@@ -17,7 +17,7 @@ use crate::{
 pub(crate) async fn intend(world: &World, claim: Claim) -> Option<Intent> {
     let key = world.store.open_key(world.tenant).await.expect("opened");
     let new = world.new_dispatch(&claim, None);
-    world.dispatch_writer.begin(vec![(claim, new)], &key, &world.chance, at(10)).await.expect("asked").pop()
+    world.dispatch_writer.begin(vec![(claim, new)], &key, &world.rng, at(10)).await.expect("asked").pop()
 }
 
 fn placed(call: &str) -> AfterDial {
@@ -164,7 +164,7 @@ async fn no_capacity_gives_the_attempt_back() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let id = dialing(&world, "call_1").await;
-        world.decide("call_ended", "call_1", |_| settle(Settle::Again { at: at(20) })).await;
+        world.decide("call_ended", "call_1", |_| settle(Settle::Reschedule { at: at(20) })).await;
         assert_eq!(world.of().callback(id).await.expect("read").state, State::Scheduled);
         assert!(world.claim_all(19).await.is_empty());
         let claim = world.claim_all(20).await.pop().expect("due again");
@@ -180,7 +180,7 @@ async fn a_final_state_is_never_left() {
         world.decide("call_ended", "call_1", |_| settle(Settle::Close(State::Completed))).await;
         // A late copy with another opinion, told as another event.
         world.decide("call_analyzed", "call_1", |_| settle(Settle::Close(State::Failed))).await;
-        world.decide("fetched", "call_1", |_| settle(Settle::Again { at: at(20) })).await;
+        world.decide("fetched", "call_1", |_| settle(Settle::Reschedule { at: at(20) })).await;
         assert_eq!(world.of().callback(id).await.expect("read").state, State::Completed, "{}", engine.name);
     }
 }
@@ -462,7 +462,7 @@ async fn a_batch_of_claims_becomes_intents_but_for_those_that_were_lost() {
         let (first, second) = (world.new_dispatch(&claim, None), world.new_dispatch(&other, None));
         let key = engine.store.open_key(world.tenant).await.expect("opened");
         let both = vec![(claim, first), (other, second)];
-        let intents = world.dispatch_writer.begin(both, &key, &world.chance, at(10)).await.expect("asked");
+        let intents = world.dispatch_writer.begin(both, &key, &world.rng, at(10)).await.expect("asked");
         assert_eq!(intents.iter().map(|i| i.callback()).collect::<Vec<_>>(), [kept], "{}", engine.name);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Once};
 
-use redialer_core::chance::Chance;
+use redialer_core::rng::Rng;
 use redialer_store::{Kek, Store};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
@@ -101,12 +101,12 @@ fn random() -> [u8; 16] {
     for (byte, of) in seed[12..].iter_mut().zip(dir.path().as_os_str().as_encoded_bytes().iter().rev()) {
         *byte = *of;
     }
-    Chance::seeded(seed).bytes()
+    Rng::seeded(seed).bytes()
 }
 
 /// A migrated store of each engine there is.
 pub(crate) async fn each() -> Vec<Engine> {
-    let chance = Chance::seeded([9; 32]);
+    let rng = Rng::seeded([9; 32]);
     let dir = tempfile::tempdir().expect("a directory");
     let lite = Store::sqlite(&dir.path().join("test.db"), Kek::of(KEK)).await.expect("opened");
     let mut engines = vec![Engine { name: "sqlite", store: lite, dir, url: None }];
@@ -117,8 +117,8 @@ pub(crate) async fn each() -> Vec<Engine> {
         engines.push(Engine { name: "postgres", store: pg, dir, url: Some(url) });
     }
     for engine in &engines {
-        engine.store.migrate(&chance).await.expect("migrated");
-        engine.store.migrate(&chance).await.expect("migrating twice changes nothing");
+        engine.store.migrate(&rng).await.expect("migrated");
+        engine.store.migrate(&rng).await.expect("migrating twice changes nothing");
     }
     engines
 }
@@ -130,7 +130,7 @@ async fn both_engines_have_the_same_columns() {
     Store::postgres(&url, Kek::of(KEK))
         .await
         .expect("connected")
-        .migrate(&Chance::seeded([9; 32]))
+        .migrate(&Rng::seeded([9; 32]))
         .await
         .expect("migrated");
     let sql = "select table_name || '.' || column_name || ' ' || data_type || ' ' || (is_nullable = 'NO')
@@ -141,7 +141,7 @@ async fn both_engines_have_the_same_columns() {
     Store::sqlite(&file, Kek::of(KEK))
         .await
         .expect("opened")
-        .migrate(&Chance::seeded([9; 32]))
+        .migrate(&Rng::seeded([9; 32]))
         .await
         .expect("migrated");
     let sql =

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use redialer_core::{callback, chance::Chance};
+use redialer_core::{callback, rng::Rng};
 use redialer_store::{Filter, Kek, Store};
 use sqlx::{Connection as _, PgConnection};
 
@@ -74,7 +74,7 @@ async fn no_statement_walks_a_table_that_grows() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("test.db");
     let store = Store::sqlite(&file, Kek::of([1; 32])).await.expect("opened");
-    store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
+    store.migrate(&Rng::seeded([1; 32])).await.expect("migrated");
     let connection = rusqlite::Connection::open(&file).expect("opened");
     let mut looked_at = 0;
     for sql in statements().iter().filter(|sql| !SELDOM.iter().any(|s| sql.contains(s))) {
@@ -109,7 +109,7 @@ from callbacks, generate_series(1, 20000) n";
 async fn filled(server: &str, state: &str) -> (World, String, PgConnection) {
     let url = new_database(server).await;
     let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
-    store.migrate(&Chance::seeded([9; 32])).await.expect("migrated");
+    store.migrate(&Rng::seeded([9; 32])).await.expect("migrated");
     let world = World::new(&store, 1).await;
     world.schedule("c1", 60).await;
     let mut conn = PgConnection::connect(&url).await.expect("connected");

@@ -32,7 +32,7 @@ async fn a_rotation_can_be_broken_off_after_any_step_and_everything_opens_all_th
     for engine in each().await {
         let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
         let key = ours.store.open_key(ours.tenant).await.expect("opened");
-        ours.of().suppress(&[phone("+14155550117")], None, &key, at(1), &ours.chance).await.expect("listed");
+        ours.of().suppress(&[phone("+14155550117")], None, &key, at(1), &ours.rng).await.expect("listed");
         let index = key.index("+14155550117");
         let early = ours.store.open_key(ours.tenant).await.expect("opened");
         let both = async || {
@@ -40,8 +40,8 @@ async fn a_rotation_can_be_broken_off_after_any_step_and_everything_opens_all_th
             reads_everything(&theirs).await;
         };
         let store = &engine.store;
-        assert_eq!(store.publish_next_keys(&ours.chance).await.expect("published").done, 2);
-        assert_eq!(store.publish_next_keys(&ours.chance).await.expect("nothing").done, 0, "{}", engine.name);
+        assert_eq!(store.publish_next_keys(&ours.rng).await.expect("published").done, 2);
+        assert_eq!(store.publish_next_keys(&ours.rng).await.expect("nothing").done, 0, "{}", engine.name);
         both().await;
         assert_eq!(store.unfinished().await.expect("read"), 2);
         assert_eq!(store.promote_keys(at(2)).await.expect("promoted").done, 2);
@@ -51,13 +51,10 @@ async fn a_rotation_can_be_broken_off_after_any_step_and_everything_opens_all_th
         assert_eq!(store.drop_old_keys().await.expect("looked").left, 2);
         both().await;
         // Whoever opened the key before may still seal with it.
-        ours.of()
-            .suppress(&[phone("+14155550118")], None, &early, at(3), &ours.chance)
-            .await
-            .expect("listed");
+        ours.of().suppress(&[phone("+14155550118")], None, &early, at(3), &ours.rng).await.expect("listed");
         // Each has a webhook secret, two keys of a workspace; ours has two numbers more.
-        assert_eq!(store.reseal(&ours.chance).await.expect("sealed").done, 8);
-        assert_eq!(store.reseal(&ours.chance).await.expect("nothing").done, 0);
+        assert_eq!(store.reseal(&ours.rng).await.expect("sealed").done, 8);
+        assert_eq!(store.reseal(&ours.rng).await.expect("nothing").done, 0);
         both().await;
         assert_eq!(store.drop_old_keys().await.expect("dropped").done, 2);
         both().await;
@@ -73,11 +70,11 @@ async fn a_value_that_does_not_open_stops_nothing_but_its_own_key_from_being_dro
     for engine in each().await {
         let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
         let key = ours.store.open_key(ours.tenant).await.expect("opened");
-        ours.of().suppress(&[phone("+14155550117")], None, &key, at(1), &ours.chance).await.expect("listed");
+        ours.of().suppress(&[phone("+14155550117")], None, &key, at(1), &ours.rng).await.expect("listed");
         engine.connection().await.run("update suppressions set sealed = substr(sealed, 1, 20)").await;
-        engine.store.publish_next_keys(&ours.chance).await.expect("published");
+        engine.store.publish_next_keys(&ours.rng).await.expect("published");
         engine.store.promote_keys(at(2)).await.expect("promoted");
-        let sealed = engine.store.reseal(&ours.chance).await.expect("sealed");
+        let sealed = engine.store.reseal(&ours.rng).await.expect("sealed");
         assert_eq!((sealed.done, sealed.broken), (6, 1), "{}", engine.name);
         let dropped = engine.store.drop_old_keys().await.expect("dropped");
         assert_eq!((dropped.done, dropped.left), (1, 1));
@@ -90,13 +87,13 @@ async fn what_an_old_key_file_wrapped_is_wrapped_anew_and_the_old_key_opens_noth
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let Kek::File(file) = engine.store.kek() else { panic!("a file") };
-        file.add(&world.chance).expect("added");
+        file.add(&world.rng).expect("added");
         reads_everything(&world).await;
-        assert_eq!(engine.store.rewrap_keys(&world.chance).await.expect("wrapped").done, 1);
-        assert_eq!(engine.store.rewrap_keys(&world.chance).await.expect("nothing").done, 0);
+        assert_eq!(engine.store.rewrap_keys(&world.rng).await.expect("wrapped").done, 1);
+        assert_eq!(engine.store.rewrap_keys(&world.rng).await.expect("nothing").done, 0);
         file.retire().expect("retired");
         reads_everything(&world).await;
-        engine.store.prove_key(&world.chance).await.expect("it is the key");
+        engine.store.prove_key(&world.rng).await.expect("it is the key");
     }
 }
 

@@ -36,7 +36,7 @@ async fn found(of: &TenantStore, world: &World, callback: &CallbackRow, key: Id<
         of.roster(world.workspace).await.expect("read").len(),
         there(of.callback(callback.id).await.map(|_| ())),
         of.callbacks(&Filter::default(), end(), 10).await.expect("read").len(),
-        of.activity(&ActivityFilter::default(), (end::<id::Delivery>().0, uuid::Uuid::max()), 10)
+        of.activity(&ActivityFilter::default(), (end::<id::InboundEvent>().0, uuid::Uuid::max()), 10)
             .await
             .expect("read")
             .len(),
@@ -59,8 +59,8 @@ async fn with_the_wrong_tenant_set_nothing_is_found_and_nothing_changed() {
         let open = engine.store.open_key(ours.tenant).await.expect("opened");
         let callback = ours.schedule("call_1", 600).await;
         let row = ours.of().callback(callback).await.expect("there");
-        ours.of().suppress(&[phone("+14155550188")], None, &open, at(2), &ours.chance).await.expect("listed");
-        let key = Id::new(at(2), &ours.chance);
+        ours.of().suppress(&[phone("+14155550188")], None, &open, at(2), &ours.rng).await.expect("listed");
+        let key = Id::new(at(2), &ours.rng);
         let new_key = |id, secret| NewKey {
             id,
             name: "k",
@@ -90,21 +90,21 @@ async fn changes_nothing(wrong: &TenantStore, ours: &World, callback: Id<id::Cal
     let workspace = WorkspaceChange { name: Some("theirs"), ..WorkspaceChange::default() };
     let agent = AgentChange { enabled: Some(false), ..AgentChange::default() };
     let member = NewMember {
-        id: Id::new(at(3), &ours.chance),
+        id: Id::new(at(3), &ours.rng),
         email: "x@example.com",
         password_hash: "hash",
         role: Role::Viewer,
     };
     let act = AuditEvent::new("pii.reveal", None, "x");
     let failed = [
-        wrong.change_workspace(ours.workspace, &workspace, &key, at(3), &ours.chance).await.is_err(),
+        wrong.change_workspace(ours.workspace, &workspace, &key, at(3), &ours.rng).await.is_err(),
         wrong.delete_workspace(ours.workspace, at(3)).await.is_err(),
         wrong.change_agent(&ours.agent, &agent, 10, at(3)).await.is_err(),
-        wrong.rotate_slug(&ours.agent, false, at(3), &ours.chance).await.is_err(),
+        wrong.rotate_slug(&ours.agent, false, at(3), &ours.rng).await.is_err(),
         wrong.cancel(callback, at(3)).await.is_err(),
         wrong.force(callback, at(3)).await.is_err(),
         wrong.reschedule(callback, at(9), None, at(3)).await.is_err(),
-        wrong.suppress(&[phone("+14155550177")], None, &key, at(3), &ours.chance).await.is_err(),
+        wrong.suppress(&[phone("+14155550177")], None, &key, at(3), &ours.rng).await.is_err(),
         wrong.add_member(&member, at(3)).await.is_err(),
         wrong.note(act, at(3)).await.is_err(),
     ];
@@ -150,14 +150,14 @@ async fn a_plain_user_works_without_the_role_and_with_it_once_it_is_granted() {
     ))
     .await;
     let url = owned.replacen("postgres://postgres@", &format!("postgres://{user}@"), 1);
-    let chance = redialer_core::chance::Chance::seeded([9; 32]);
+    let rng = redialer_core::rng::Rng::seeded([9; 32]);
     let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
-    store.migrate(&chance).await.expect("migrated");
+    store.migrate(&rng).await.expect("migrated");
     assert!(!store.guards_rows(), "nobody let it act as the role");
     let world = World::new(&store, 1).await;
     world.of().workspace(world.workspace).await.expect("there");
     run(format!("grant redialer_tenant to {user}")).await;
-    store.migrate(&chance).await.expect("again");
+    store.migrate(&rng).await.expect("again");
     assert!(store.guards_rows(), "now it may, and the tables are open to it");
     world.of().workspace(world.workspace).await.expect("there");
     let theirs = World::new(&store, 2).await;

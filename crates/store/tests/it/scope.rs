@@ -28,7 +28,7 @@ impl Things {
     async fn of(world: &World) -> Self {
         let callback = world.schedule("call_1", 600).await;
         let open = world.store.open_key(world.tenant).await.expect("opened");
-        world.of().suppress(&[phone()], None, &open, at(2), &world.chance).await.expect("listed");
+        world.of().suppress(&[phone()], None, &open, at(2), &world.rng).await.expect("listed");
         let [workspace_key, tenant_key] =
             [Some(world.workspace), None].map(|workspace| new_key(world, workspace));
         for key in [&workspace_key, &tenant_key] {
@@ -46,7 +46,7 @@ fn phone() -> Phone {
 
 fn new_key(world: &World, workspace: Option<Id<id::Workspace>>) -> NewKey<'static> {
     NewKey {
-        id: Id::new(at(2), &world.chance),
+        id: Id::new(at(2), &world.rng),
         name: "k",
         secret: if workspace.is_some() { "rdl_live_of_one" } else { "rdl_live_of_all" },
         workspace,
@@ -59,7 +59,7 @@ fn new_key(world: &World, workspace: Option<Id<id::Workspace>>) -> NewKey<'stati
 /// A second workspace of the same tenant.
 async fn another(world: &World) -> Id<id::Workspace> {
     let open = world.store.open_key(world.tenant).await.expect("opened");
-    let id = Id::new(at(1), &world.chance);
+    let id = Id::new(at(1), &world.rng);
     let new = NewWorkspace {
         id,
         provider: &ProviderName::new("retell"),
@@ -69,7 +69,7 @@ async fn another(world: &World) -> Id<id::Workspace> {
         account: None,
         settings: &serde_json::json!({}),
     };
-    world.of().create_workspace(&new, 10, &open, at(1), &world.chance).await.expect("created");
+    world.of().create_workspace(&new, 10, &open, at(1), &world.rng).await.expect("created");
     id
 }
 
@@ -129,7 +129,7 @@ async fn refused(of: &TenantStore, world: &World, things: &Things) -> Vec<bool> 
     let renamed = WorkspaceChange { name: Some("theirs"), ..WorkspaceChange::default() };
     let switched_off = AgentChange { enabled: Some(false), ..AgentChange::default() };
     let new_member = NewMember {
-        id: Id::new(at(3), &world.chance),
+        id: Id::new(at(3), &world.rng),
         email: "x@example.com",
         password_hash: "hash",
         role: Role::Viewer,
@@ -141,12 +141,12 @@ async fn refused(of: &TenantStore, world: &World, things: &Things) -> Vec<bool> 
     );
     let (member, key): (&MemberRow, &KeyInfo) = (&members[0], &key);
     vec![
-        is_not_found(of.change_workspace(ours, &renamed, &open, at(3), &world.chance).await),
+        is_not_found(of.change_workspace(ours, &renamed, &open, at(3), &world.rng).await),
         is_not_found(of.delete_workspace(ours, at(3)).await),
         is_not_found(of.restore_workspace(ours, at(0), 10, at(3)).await),
-        is_not_found(of.sync_agents(ours, &[], None, 10, (at(3), at(3)), &world.chance).await),
+        is_not_found(of.sync_agents(ours, &[], None, 10, (at(3), at(3)), &world.rng).await),
         is_not_found(of.change_agent(&world.agent, &switched_off, 10, at(3)).await),
-        is_not_found(of.rotate_slug(&world.agent, false, at(3), &world.chance).await),
+        is_not_found(of.rotate_slug(&world.agent, false, at(3), &world.rng).await),
         is_not_found(of.cancel(id, at(3)).await),
         is_not_found(of.force(id, at(3)).await),
         is_not_found(of.reschedule(id, at(9), None, at(3)).await),
@@ -207,7 +207,7 @@ async fn within_its_own_workspace_everything_of_it_is_found() {
                     &WorkspaceChange { name: Some("Ours"), ..WorkspaceChange::default() },
                     &engine.store.open_key(world.tenant).await.expect("opened"),
                     at(3),
-                    &world.chance,
+                    &world.rng,
                 )
                 .await
                 .is_ok()
@@ -222,7 +222,7 @@ async fn a_key_of_a_deleted_workspace_opens_nothing_until_it_is_restored() {
         let world = World::new(&engine.store, 1).await;
         let of = world.of();
         let new = NewKey {
-            id: Id::new(at(0), &world.chance),
+            id: Id::new(at(0), &world.rng),
             name: "of one workspace",
             secret: "rdl_live_canary_one",
             workspace: Some(world.workspace),

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use redialer_core::chance::Chance;
+use redialer_core::rng::Rng;
 use redialer_store::{Kek, KeyError, Store, StoreError};
 
 use crate::{
@@ -55,7 +55,7 @@ async fn a_wrong_key_refuses_to_start() {
                 Some(url) => Store::postgres(url, Kek::of(kek)).await,
                 None => Store::sqlite(&engine.dir.path().join("test.db"), Kek::of(kek)).await,
             };
-            store.expect("opened").migrate(&Chance::seeded([1; 32])).await
+            store.expect("opened").migrate(&Rng::seeded([1; 32])).await
         };
         assert!(matches!(open([7; 32]).await, Err(StoreError::Key(KeyError::Wrong))), "{}", engine.name);
         open(KEK).await.expect("the right one still opens");

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use redialer_core::{Id, callback::State, chance::Chance, settings::WorkspaceSettings, tenant::Plan};
+use redialer_core::{Id, callback::State, rng::Rng, settings::WorkspaceSettings, tenant::Plan};
 use redialer_store::{Filter, Kek, SchemaState, Store};
 use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
@@ -91,7 +91,7 @@ async fn what_version_two_held_is_known_to_this_one_on_sqlite() {
     database_of(&mut connection, "0002_recovery.sql").await;
     connection.run(&rows(|d| format!("x'{}'", d.to_string().repeat(32)))).await;
     let store = Store::sqlite(&file, Kek::of(KEK)).await.expect("opened");
-    store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
+    store.migrate(&Rng::seeded([1; 32])).await.expect("migrated");
     assert_known(connection).await;
 }
 
@@ -109,7 +109,7 @@ async fn what_version_two_held_is_known_to_this_one_on_postgres() {
     );
     connection.run(&sql).await;
     let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
-    store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
+    store.migrate(&Rng::seeded([1; 32])).await.expect("migrated");
     assert_known(connection).await;
 }
 
@@ -165,7 +165,7 @@ async fn settings_that_were_never_chosen_follow_the_defaults_on_sqlite() {
     database_of(&mut connection, "0019_outbox.sql").await;
     connection.run(&whole(|d| format!("x'{}'", d.to_string().repeat(32)))).await;
     let store = Store::sqlite(&file, Kek::of(KEK)).await.expect("opened");
-    store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
+    store.migrate(&Rng::seeded([1; 32])).await.expect("migrated");
     assert_eq!(documents(connection).await, sparse());
 }
 
@@ -178,7 +178,7 @@ async fn settings_that_were_never_chosen_follow_the_defaults_on_postgres() {
     let sql = whole(|d| format!("'{}'::uuid", d.to_string().repeat(32))).replace("x'00'", "'\\x00'");
     connection.run(&sql).await;
     let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
-    store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
+    store.migrate(&Rng::seeded([1; 32])).await.expect("migrated");
     assert_eq!(documents(connection).await, sparse());
 }
 
@@ -203,7 +203,7 @@ async fn a_version_starts_beside_a_newer_schema_that_says_it_is_compatible() {
         migrate_beyond(&engine, 9_001, Some(16)).await;
         let state = store.check_schema().await.expect("read");
         assert_eq!(state, SchemaState::NewerCompatible { newest: 9_001 }, "{name}");
-        store.migrate(&Chance::seeded([1; 32])).await.expect("it starts");
+        store.migrate(&Rng::seeded([1; 32])).await.expect("it starts");
         let world = World::new(store, 1).await;
         world.schedule("c1", 60).await;
 
@@ -211,8 +211,7 @@ async fn a_version_starts_beside_a_newer_schema_that_says_it_is_compatible() {
         let state = store.check_schema().await.expect("read");
         let needs = Some(9_001);
         assert_eq!(state, SchemaState::NewerIncompatible { newest: 9_002, needs }, "{name}");
-        let refused =
-            store.migrate(&Chance::seeded([1; 32])).await.expect_err("it does not start").to_string();
+        let refused = store.migrate(&Rng::seeded([1; 32])).await.expect_err("it does not start").to_string();
         assert!(
             refused.contains(
                 "newest migration is 9002 and needs a version of redialer that knows migration 9001"
@@ -241,7 +240,7 @@ async fn every_migration_from_15_on_says_what_it_is_compatible_with() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("test.db");
     let store = Store::sqlite(&file, Kek::of(KEK)).await.expect("opened");
-    store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
+    store.migrate(&Rng::seeded([1; 32])).await.expect("migrated");
     let silent = RawConnection::sqlite(&file).texts(SILENT).await;
     assert!(silent.is_empty(), "no row in schema_versions: {silent:?}");
 }
@@ -275,7 +274,7 @@ async fn a_database_of_version_14_is_brought_up_on_sqlite() {
     let file = dir.path().join("test.db");
     let tenant = load(RawConnection::sqlite(&file), include_str!("../fixtures/0014.sqlite.sql")).await;
     let store = Store::sqlite(&file, Kek::of(KEK)).await.expect("opened");
-    store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
+    store.migrate(&Rng::seeded([1; 32])).await.expect("migrated");
     assert_found(&store, tenant).await;
 }
 
@@ -288,7 +287,7 @@ async fn a_backup_of_version_14_is_restored_into_postgres() {
     let mark = "insert into meta (name, value) values ('backup_at', cast('1' as blob))";
     RawConnection::sqlite(&file).run(mark).await;
     let store = Store::postgres(&new_database(&server).await, Kek::of(KEK)).await.expect("connected");
-    store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
+    store.migrate(&Rng::seeded([1; 32])).await.expect("migrated");
     store.restore_rows(&file, None, at(0)).await.expect("restored");
     assert_found(&store, tenant).await;
     assert_eq!(store.check_schema().await.expect("read"), SchemaState::Current);
@@ -302,6 +301,6 @@ async fn a_database_of_version_14_is_brought_up_on_postgres() {
     let connection = RawConnection::postgres(&url).await;
     let tenant = load(connection, include_str!("../fixtures/0014.postgres.sql")).await;
     let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
-    store.migrate(&Chance::seeded([1; 32])).await.expect("migrated");
+    store.migrate(&Rng::seeded([1; 32])).await.expect("migrated");
     assert_found(&store, tenant).await;
 }

@@ -4,18 +4,18 @@ use redialer_core::{
     Id, Timestamp,
     agent::Channel,
     callback::RedialReason,
-    chance::Chance,
-    decide::{AfterCall, Attempt, Follow, Person, Planned, Settle},
-    delivery::Sameness,
+    decide::{AfterCall, Attempt, CallbackPlan, NextCallback, Person, Settle},
     id,
+    inbound_event::DedupKey,
+    rng::Rng,
     tenant::Plan,
     time::{Zone, ZoneSource, minutes, plus},
     workspace::ProviderName,
 };
 use redialer_store::{
     AgentChange, AgentRow, Claim, Decided, DecisionKey, Decisions, DispatchWriter, EventRow, Inbox, Known,
-    NewDelivery, NewDispatch, NewManualCallback, NewTenant, NewWorkspace, NextCallback, PendingRow, Recorded,
-    RedialProbe, RedialRow, Roster, Secrets, Store, StoreError, TenantKey, TenantStore, bucket_of,
+    NewDispatch, NewInboundEvent, NewManualCallback, NewTenant, NewWorkspace, NextCallbackFields, PendingRow,
+    Recorded, RedialProbe, RedialRow, Roster, Secrets, Store, StoreError, TenantKey, TenantStore, bucket_of,
 };
 
 pub(crate) const NUMBER: &str = "+14155550117";
@@ -37,7 +37,7 @@ pub(crate) const ALL: (i64, i64) = (0, redialer_store::BUCKETS - 1);
 pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) dispatch_writer: DispatchWriter,
-    pub(crate) chance: Chance,
+    pub(crate) rng: Rng,
     pub(crate) tenant: Id<id::Tenant>,
     pub(crate) workspace: Id<id::Workspace>,
     pub(crate) agent: AgentRow,
@@ -49,8 +49,8 @@ pub(crate) fn at(minute: i64) -> Timestamp {
 
 impl World {
     pub(crate) async fn new(store: &Store, seed: u8) -> Self {
-        let chance = Chance::seeded([seed; 32]);
-        let tenant = Id::new(at(0), &chance);
+        let rng = Rng::seeded([seed; 32]);
+        let tenant = Id::new(at(0), &rng);
         let new = NewTenant {
             id: tenant,
             name: "Example",
@@ -60,8 +60,8 @@ impl World {
             admin_key: &format!("rdl_live_canary_{seed}"),
             webhook_secret: "whsec_canary",
         };
-        store.create_tenant(&new, at(0), &chance).await.expect("created");
-        let workspace = Id::new(at(0), &chance);
+        store.create_tenant(&new, at(0), &rng).await.expect("created");
+        let workspace = Id::new(at(0), &rng);
         let new = NewWorkspace {
             id: workspace,
             provider: &ProviderName::new("retell"),
@@ -73,13 +73,13 @@ impl World {
         };
         let key = store.open_key(tenant).await.expect("opened");
         let of = store.of(tenant);
-        of.create_workspace(&new, 10, &key, at(0), &chance).await.expect("created");
-        of.sync_agents(workspace, &[roster("agent_1")], None, 10, (at(0), at(0)), &chance)
+        of.create_workspace(&new, 10, &key, at(0), &rng).await.expect("created");
+        of.sync_agents(workspace, &[roster("agent_1")], None, 10, (at(0), at(0)), &rng)
             .await
             .expect("synced");
         let agent = of.agent_by_provider_id(workspace, "agent_1").await.expect("read").expect("there");
         let dispatch_writer = DispatchWriter::start(store.clone()).0;
-        Self { store: store.clone(), dispatch_writer, chance, tenant, workspace, agent }
+        Self { store: store.clone(), dispatch_writer, rng, tenant, workspace, agent }
     }
 
     pub(crate) fn of(&self) -> TenantStore {
@@ -94,9 +94,9 @@ impl World {
     }
 
     /// A callback that may follow from a call.
-    pub(crate) fn next<'a>(&self, secrets: &'a Secrets) -> NextCallback<'a> {
-        NextCallback {
-            id: Id::new(at(0), &self.chance),
+    pub(crate) fn next<'a>(&self, secrets: &'a Secrets) -> NextCallbackFields<'a> {
+        NextCallbackFields {
+            id: Id::new(at(0), &self.rng),
             agent: self.agent.id,
             channel: Channel::Voice,
             secrets,
@@ -107,7 +107,7 @@ impl World {
     /// What makes a claim an intent, in a plan of so many calls a month.
     pub(crate) fn new_dispatch(&self, claim: &Claim, calls_a_month: Option<u64>) -> NewDispatch {
         NewDispatch {
-            id: Id::new(at(0), &self.chance),
+            id: Id::new(at(0), &self.rng),
             attempt: Attempt { number: claim.spent() + 1, max: 3, is_final: false },
             gates: Vec::new(),
             body: format!("{{\"to_number\":\"{NUMBER}\"}}").into_bytes(),
@@ -127,9 +127,9 @@ impl World {
         pending.into_iter().find(|p| p.event.tenant == self.tenant).expect("it waits")
     }
 
-    pub(crate) async fn event(&self, event_name: &str, call: &str) -> NewDelivery {
+    pub(crate) async fn event(&self, event_name: &str, call: &str) -> NewInboundEvent {
         let key = self.store.open_key(self.tenant).await.expect("opened");
-        let id = Id::new(at(0), &self.chance);
+        let id = Id::new(at(0), &self.rng);
         let event = EventRow {
             bucket: bucket_of(self.tenant),
             id,
@@ -140,13 +140,13 @@ impl World {
             received_at: at(0),
             test: false,
         };
-        NewDelivery {
+        NewInboundEvent {
             event,
             is_decidable: true,
             name: event_name.to_owned(),
             call_id: Some(call.to_owned()),
             sameness: sameness(event_name),
-            body: key.seal_body(id.uuid(), format!("{{\"to\":\"{NUMBER}\"}}").as_bytes(), &self.chance),
+            body: key.seal_body(id.uuid(), format!("{{\"to\":\"{NUMBER}\"}}").as_bytes(), &self.rng),
             signature: String::new(),
         }
     }
@@ -184,7 +184,7 @@ impl World {
         let next = self.next(secrets);
         let (number, outcome) = (Some(NUMBER), Some("its_reason"));
         let decided = Decided { after, next: Some(next), number, outcome, key };
-        decisions.finish(&[Some(decided)], &self.chance).await
+        decisions.finish(&[Some(decided)], &self.rng).await
     }
 
     /// A whole decision: what was known is handed to `decide`, its answer is written.
@@ -218,7 +218,7 @@ impl World {
         let secrets = secrets();
         for person in persons {
             let manual = NewManualCallback {
-                id: Id::new(at(0), &self.chance),
+                id: Id::new(at(0), &self.rng),
                 workspace: self.workspace,
                 agent: self.agent.id,
                 channel: Channel::Voice,
@@ -229,7 +229,7 @@ impl World {
             };
             let decide = |_: &Person| Ok((planned(minute), vec![]));
             let of = self.of().for_tests(test);
-            of.schedule(&manual, decide, &key, at(0), &self.chance).await.expect("written").expect("planned");
+            of.schedule(&manual, decide, &key, at(0), &self.rng).await.expect("written").expect("planned");
         }
     }
 
@@ -261,11 +261,11 @@ pub(crate) const fn about(event: EventRow, call_id: &str, person_ix: Option<[u8;
     DecisionKey { event, call_id, channel: Channel::Voice, person_ix, redial: None }
 }
 
-fn sameness(event: &str) -> Sameness {
+fn sameness(event: &str) -> DedupKey {
     match event {
-        "call_ended" => Sameness::Moment(2),
-        "call_analyzed" => Sameness::Moment(4),
-        other => Sameness::Content(other.to_owned()),
+        "call_ended" => DedupKey::CallPhase(2),
+        "call_analyzed" => DedupKey::CallPhase(4),
+        other => DedupKey::Content(other.to_owned()),
     }
 }
 
@@ -286,8 +286,8 @@ pub(crate) fn roster(id: &str) -> Roster<'_> {
 }
 
 /// The first callback of a chain of its own.
-pub(crate) fn planned(minute: i64) -> Planned {
-    Planned {
+pub(crate) fn planned(minute: i64) -> CallbackPlan {
+    CallbackPlan {
         chain: None,
         parent: None,
         reason: RedialReason::BusyFollowup,
@@ -307,7 +307,7 @@ pub(crate) fn follow(known: &Known, minute: i64) -> AfterCall {
     let live = known.person.as_ref().and_then(|p| p.live.first().cloned());
     let chain =
         known.redial.as_ref().map(|r| (r.chain, r.spent)).or(live.as_ref().map(|l| (l.chain, l.spent)));
-    let planned = Planned {
+    let planned = CallbackPlan {
         chain: chain.map(|c| c.0),
         parent: known.redial.as_ref().map(|r| r.id),
         attempt: chain.map_or(0, |c| c.1) + 1,
@@ -315,7 +315,7 @@ pub(crate) fn follow(known: &Known, minute: i64) -> AfterCall {
     };
     let waiting = known.person.iter().flat_map(|p| &p.live).filter(|l| l.state.is_waiting()).map(|l| l.id);
     AfterCall {
-        follow: Some(Follow::New(planned)),
+        follow: Some(NextCallback::Create(planned)),
         supersede: waiting.collect(),
         settled: true,
         ..AfterCall::default()

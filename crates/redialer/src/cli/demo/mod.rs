@@ -62,7 +62,7 @@ struct Scratch(std::path::PathBuf);
 
 impl Scratch {
     fn new() -> anyhow::Result<Self> {
-        let name = format!("redialer-demo-{}", crate::clock::chance()?.token::<5>());
+        let name = format!("redialer-demo-{}", crate::clock::rng()?.token::<5>());
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path)?;
         Ok(Self(path))

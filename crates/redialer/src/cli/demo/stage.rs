@@ -77,7 +77,7 @@ impl Stage {
         let login = tenants::create(
             &app.store,
             &app.clock,
-            &app.chance,
+            &app.rng,
             "Example Clinic",
             "owner@example.com",
             Plan::Unlimited,
@@ -330,7 +330,7 @@ fn start(config: &Config, metrics: &Metrics) -> anyhow::Result<(Runtime, Running
 async fn connect(app: &App, tenant: Id<id::Tenant>, api_key: &str) -> anyhow::Result<AgentRow> {
     // Two hours instead of four after voicemail, so that a chain of three fits into one day.
     let settings = json!({"retry_triggers": {"voicemail": {"wait_minutes": 120}}});
-    let id = Id::new(app.clock.now(), &app.chance);
+    let id = Id::new(app.clock.now(), &app.rng);
     let new = NewWorkspace {
         id,
         provider: &ProviderName::new(NAMES[0]),
@@ -342,7 +342,7 @@ async fn connect(app: &App, tenant: Id<id::Tenant>, api_key: &str) -> anyhow::Re
     };
     let key = app.store.open_key(tenant).await?;
     let store = app.store.of(tenant);
-    store.create_workspace(&new, u32::MAX, &key, app.clock.now(), &app.chance).await?;
+    store.create_workspace(&new, u32::MAX, &key, app.clock.now(), &app.rng).await?;
     let row = app.store.tenant(tenant).await?;
     sync::pull(app, &store, &row, &store.workspace(id).await?).await?;
     let agent = store.agent_by_provider_id(id, "agent_sim_front_desk").await?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail, ensure};
 use redialer_core::{Phone, callback::State, time::from_ms};
-use redialer_sim::{Does, Fault, PLAYS, Ring, Scene};
+use redialer_sim::{Does, Fault, PLAYS, Ring, ScriptedCall};
 use redialer_store::CallbackRow;
 
 use crate::{
@@ -38,15 +38,15 @@ pub(crate) async fn tell(stage: &mut Stage) -> Result<()> {
     nobody_rang_twice_or_at_night(stage)
 }
 
-fn call(kind: &str, person: &str, does: Does) -> Scene {
+fn call(kind: &str, person: &str, does: Does) -> ScriptedCall {
     let (agent_id, number) = ("agent_sim_front_desk".to_owned(), OURS.to_owned());
-    let mut scene = Scene {
+    let mut scene = ScriptedCall {
         kind: kind.to_owned(),
         agent_id,
         person: person.to_owned(),
         number,
         does,
-        ..Scene::default()
+        ..ScriptedCall::default()
     };
     scene.variables.insert("clinic_name".to_owned(), "Example Clinic".into());
     scene
@@ -104,7 +104,7 @@ async fn a_duplicate_webhook(stage: &mut Stage) -> Result<()> {
     stage.tell(DAN, &format!("Dan calls: \"Please ring me in 45 minutes.\" {PLAYS} repeats itself"));
     stage.sim.set_person(DAN, vec![Does::end("user_hangup")]);
     let does = Does::ask(&["User: Please ring me in 45 minutes."], Some("in 45 minutes"));
-    stage.sim.happen(&Scene { duplicates: 4, ..call("inbound", DAN, does) });
+    stage.sim.happen(&ScriptedCall { duplicates: 4, ..call("inbound", DAN, does) });
     rung(stage, DAN, 1).await
 }
 

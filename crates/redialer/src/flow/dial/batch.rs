@@ -155,7 +155,7 @@ impl<'a> Lane<'a> {
             return Ok(None);
         };
         let mut new = dial.intent(self, &claim, &secrets, (from, to))?;
-        new.secrets = shows_number.then(|| secrets.seal(claim.id(), &self.key, &app.chance));
+        new.secrets = shows_number.then(|| secrets.seal(claim.id(), &self.key, &app.rng));
         // From here the claim's lease no longer counts but the intent's.
         if app.clock.real_ms() >= self.lease_until_ms {
             app.store.release(claim, now, None, now).await?;
@@ -254,7 +254,7 @@ impl Dial<'_> {
     ) -> Result<NewDispatch, StoreError> {
         let app = lane.app;
         let provider = app.provider(&lane.context.workspace, claim.test())?;
-        let dispatch = Id::new(app.clock.now(), &app.chance);
+        let dispatch = Id::new(app.clock.now(), &app.rng);
         let order = CallOrder {
             channel: claim.channel(),
             from: from.number,

@@ -4,7 +4,7 @@
 
 use futures_util::future::{Either, select};
 use redialer_core::{
-    decide::{self, AfterDial, Tried},
+    decide::{self, AfterDial, RetryContext},
     order::Reply,
 };
 use redialer_providers::Placement;
@@ -21,7 +21,8 @@ pub async fn send(app: &App, ready: Ready) {
     let Ok(reply) = placed(app, &ready).await else { return };
     let intent = ready.intent;
     let now = app.clock.now();
-    let tried = Tried { earlier: intent.unsent(), jitter: app.chance.fraction(), speed: app.clock.speed() };
+    let tried =
+        RetryContext { earlier: intent.unsent(), jitter: app.rng.next_f64(), speed: app.clock.speed() };
     let after = decide::after_dial(&tried, reply, now);
     report(app, &intent, &after);
     if let Err(error) = app.dispatch_writer.finish(intent, after, now).await {

@@ -9,17 +9,17 @@ use std::{
 use futures_util::FutureExt as _;
 use redialer_core::{
     Id, Phone, Timestamp,
-    agent::Dialler,
+    agent::AgentStatus,
     call::{CallFacts, Turn},
-    decide::{self, AfterCall, AskedTime, Follow, Note, Redial, Scene, Settle, Whom},
+    decide::{self, AfterCall, AfterCallInput, AskedTime, NextCallback, Note, Recipient, Redial, Settle},
     id, phone,
     policy::{Policy, PromiseScope},
     time::Zone,
 };
 use redialer_kek::KeyError;
 use redialer_store::{
-    AgentContext, AgentRow, Decided, DecisionKey, EventRow, Known, LostDispatch, NextCallback, RedialProbe,
-    RedialRow, Secrets, StoreError, TenantKey, WorkspaceContext,
+    AgentContext, AgentRow, Decided, DecisionKey, EventRow, Known, LostDispatch, NextCallbackFields,
+    RedialProbe, RedialRow, Secrets, StoreError, TenantKey, WorkspaceContext,
 };
 use tokio::runtime::{Handle, RuntimeFlavor};
 
@@ -74,7 +74,7 @@ struct Prepared {
     facts: CallFacts,
     redial: Option<RedialRow>,
     agent: Option<Arc<AgentRow>>,
-    whom: Whom,
+    recipient: Recipient,
     /// The keyed hash of the person's number.
     person_ix: Option<[u8; 16]>,
     policy: Arc<Policy>,
@@ -206,22 +206,22 @@ impl Prepared {
             None => (None, Arc::clone(&workspace_context.policy)),
         };
         let is_own = |phone: &Phone| workspace_context.is_own_number(&context.key.index(phone.e164()));
-        let whom = decide::whom(&facts, &policy, is_own);
+        let recipient = decide::recipient_of(&facts, &policy, is_own);
         let agent_zone = agent.as_ref().and_then(|a| a.timezone.as_deref());
-        let candidates = whom.person.as_ref().map_or(&[][..], |p| phone::zones_of(p.e164()));
+        let candidates = recipient.person.as_ref().map_or(&[][..], |p| phone::zones_of(p.e164()));
         let zone = Zone::of_callee(candidates, agent_zone, &policy.timezone);
         let end = decide::end_of(&facts, now);
         let asked = decide::asked_time(&facts, || conversation, &zone, agent_zone, &policy, end);
-        let secrets = secrets(&facts, &whom, &asked, known);
-        let person_ix = whom.person.as_ref().map(|person| context.key.index(person.e164()));
+        let secrets = secrets(&facts, &recipient, &asked, known);
+        let person_ix = recipient.person.as_ref().map(|person| context.key.index(person.e164()));
         Self {
             event,
             context,
-            next: Id::new(now, &app.chance),
+            next: Id::new(now, &app.rng),
             facts,
             redial: None,
             agent,
-            whom,
+            recipient,
             person_ix,
             policy,
             zone,
@@ -254,33 +254,33 @@ impl Prepared {
     fn decide(&self, known: &Known, now: Timestamp) -> Decided<'_> {
         Decided {
             after: self.after(known, now),
-            next: self.agent.as_ref().map(|agent| NextCallback {
+            next: self.agent.as_ref().map(|agent| NextCallbackFields {
                 id: self.next,
                 agent: agent.id,
                 channel: self.facts.channel,
                 secrets: &self.secrets,
                 promise_scope: (self.policy.one_promise_per == PromiseScope::Agent).then_some(agent.id),
             }),
-            number: self.whom.person.as_ref().map(Phone::e164),
+            number: self.recipient.person.as_ref().map(Phone::e164),
             outcome: self.facts.outcome.as_ref().map(|o| o.reason.as_str()),
             key: &self.context.key,
         }
     }
 
     fn after(&self, known: &Known, now: Timestamp) -> AfterCall {
-        let dialler = match &self.agent {
-            Some(agent) if agent.enabled => Dialler::Ready,
-            Some(_) => Dialler::Disabled,
-            None => Dialler::Missing,
+        let agent_status = match &self.agent {
+            Some(agent) if agent.enabled => AgentStatus::Ready,
+            Some(_) => AgentStatus::Disabled,
+            None => AgentStatus::Missing,
         };
         let redial: Option<&Redial> = known.redial.as_ref();
-        let person = self.whom.person.as_ref();
-        let mut after = decide::after_call(&Scene {
+        let person = self.recipient.person.as_ref();
+        let mut after = decide::after_call(&AfterCallInput {
             facts: &self.facts,
             seen: known.seen.clone(),
             redial,
             person: known.person.as_ref().filter(|_| person.is_some()),
-            dialler,
+            agent_status,
             agent: self.agent.as_ref().map(|agent| agent.id),
             country_allowed: person.is_none_or(|person| self.policy.calls_country_of(person.e164())),
             observes: self.agent.as_ref().is_some_and(|agent| agent.observe),
@@ -290,7 +290,7 @@ impl Prepared {
             now,
         });
         after.notes.extend(self.notes.iter().copied());
-        let nobody = decide::why_nobody(&self.facts, &self.whom, &after);
+        let nobody = decide::why_nobody(&self.facts, &self.recipient, &after);
         after.notes.extend(nobody);
         after
     }
@@ -314,16 +314,16 @@ async fn adopted(app: &App, event: &QueuedEvent, key: &TenantKey) -> Result<bool
         call_id: &facts.call_id,
         started_at: facts.started_at.unwrap_or(made_at),
     };
-    app.store.adopt(&event.event, &adoption, key, &app.chance, app.clock.now()).await?;
+    app.store.adopt(&event.event, &adoption, key, &app.rng, app.clock.now()).await?;
     Ok(true)
 }
 
 /// What the next callback would carry: this call's own variables and metadata, else those of the dial it was.
-fn secrets(facts: &CallFacts, whom: &Whom, asked: &AskedTime, known: Option<&Secrets>) -> Secrets {
+fn secrets(facts: &CallFacts, recipient: &Recipient, asked: &AskedTime, known: Option<&Secrets>) -> Secrets {
     let kept = |now_empty: bool| known.filter(|_| now_empty);
     Secrets {
-        to: whom.person.as_ref().map(|p| p.e164().to_owned()).unwrap_or_default(),
-        from: whom.from.as_ref().map(|p| Phone::e164(p).to_owned()),
+        to: recipient.person.as_ref().map(|p| p.e164().to_owned()).unwrap_or_default(),
+        from: recipient.from.as_ref().map(|p| Phone::e164(p).to_owned()),
         variables: kept(facts.variables.is_empty())
             .map_or_else(|| facts.variables.clone(), |k| k.variables.clone()),
         metadata: kept(facts.metadata.is_none())
@@ -412,7 +412,7 @@ async fn decide_once(app: &App, part: &[Prepared]) -> Result<(), StoreError> {
         .zip(decisions.known())
         .map(|(event, known)| known.as_ref().map(|known| event.decide(known, now)))
         .collect();
-    decisions.finish(&decided, &app.chance).await?;
+    decisions.finish(&decided, &app.rng).await?;
     for (event, decided) in part.iter().zip(&decided) {
         if let Some(decided) = decided {
             report(event.event.workspace, &event.facts.call_id, &decided.after);
@@ -432,12 +432,12 @@ fn report(workspace: Id<id::Workspace>, call_id: &str, after: &AfterCall) {
     if let Some(settle) = after.settle {
         let outcome = match settle {
             Settle::Close(state) => state.word(),
-            Settle::Again { .. } => "again",
+            Settle::Reschedule { .. } => "again",
         };
         metrics::counter!("redialer_outcomes_total", "state" => outcome).increment(1);
         tracing::info!(workspace.id = %workspace, call.id = call_id, outcome, "call {call_id} of ours ended: {outcome}");
     }
-    if let Some(Follow::New(planned) | Follow::Move(_, planned)) = &after.follow {
+    if let Some(NextCallback::Create(planned) | NextCallback::Replace(_, planned)) = &after.follow {
         let reason = planned.reason.word();
         metrics::counter!("redialer_callbacks_scheduled_total", "reason" => reason).increment(1);
         tracing::info!(

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::http::{
     api::{
-        page::{Asked, Page},
+        page::{Page, PageRequest},
         wire::{self, Query},
     },
     error::ApiError,
@@ -78,7 +78,7 @@ fn notes(row: &ActivityRow) -> Vec<NoteView> {
 impl From<ActivityRow> for View {
     fn from(row: ActivityRow) -> Self {
         let (kind, id) = match row.kind {
-            ActivityKind::Webhook => ("webhook", Id::<id::Delivery>::from_uuid(row.id).to_string()),
+            ActivityKind::Webhook => ("webhook", Id::<id::InboundEvent>::from_uuid(row.id).to_string()),
             ActivityKind::Dial => ("dial", Id::<id::Dispatch>::from_uuid(row.id).to_string()),
             ActivityKind::Notice => ("refusal", Id::<id::Notice>::from_uuid(row.id).to_string()),
         };
@@ -127,7 +127,7 @@ pub(crate) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
     // Lines are of several nouns: a cursor holds the moment and the bare id.
-    let asked: Asked<id::Delivery> = Asked::read(query.limit, query.cursor.as_deref())?;
+    let asked: PageRequest<id::InboundEvent> = PageRequest::read(query.limit, query.cursor.as_deref())?;
     let known = |word: &str| KINDS.iter().find(|(w, _)| *w == word).map(|(_, kind)| *kind);
     let kind = match &query.kind {
         Some(word) => Some(known(word).ok_or_else(|| wire::not_among("kind", &KINDS.map(|(word, _)| word)))?),

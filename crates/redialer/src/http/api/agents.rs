@@ -21,7 +21,7 @@ use crate::{
     http::{
         api::{
             etag::{IfMatch, Tagged, tagged},
-            page::{Asked, Page},
+            page::{Page, PageRequest},
             wire::{self, Body, PathId, Query},
             workspaces::shown,
         },
@@ -92,7 +92,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
-    let asked: Asked<id::Agent> = Asked::read(query.limit, query.cursor.as_deref())?;
+    let asked: PageRequest<id::Agent> = PageRequest::read(query.limit, query.cursor.as_deref())?;
     let named = query.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
     let rows = caller.store.agents(named, asked.before, asked.limit + 1).await?;
     let mut workspaces = HashMap::new();

@@ -13,7 +13,7 @@ use crate::{
     app::App,
     http::{
         api::{
-            page::{Asked, ListQuery, Page},
+            page::{ListQuery, Page, PageRequest},
             wire::{self, Body, PathId, Query},
         },
         error::ApiError,
@@ -66,7 +66,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
-    let asked: Asked<id::Key> = query.asked()?;
+    let asked: PageRequest<id::Key> = query.asked()?;
     let rows = caller.store.keys(None, asked.before, asked.limit + 1).await?;
     Ok(Json(Page::of(rows, &asked, |k| (k.created_at, k.id), View::from)))
 }

@@ -13,7 +13,7 @@ use crate::{
     http::{
         api::{
             callbacks,
-            page::{Asked, ListQuery, Page},
+            page::{ListQuery, Page, PageRequest},
             wire::Query,
             workspaces::Paused,
         },
@@ -66,7 +66,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<View>, ApiError> {
-    let asked: Asked<id::Callback> = query.asked()?;
+    let asked: PageRequest<id::Callback> = query.asked()?;
     let key = caller.store.open_key().await?;
     let rows = caller.store.attention(None, asked.before, asked.limit + 1).await?;
     let clear = callbacks::revealed(&app, &caller, &rows).await;

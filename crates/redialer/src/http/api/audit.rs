@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::http::{
     api::{
-        page::{Asked, Page, not_a_cursor},
+        page::{Page, PageRequest, not_a_cursor},
         wire::{self, Query},
     },
     error::ApiError,
@@ -80,7 +80,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
-    let asked: Asked<id::AuditEvent> = Asked::read(query.limit, query.cursor.as_deref())?;
+    let asked: PageRequest<id::AuditEvent> = PageRequest::read(query.limit, query.cursor.as_deref())?;
     let named = query.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
     let filter = AuditFilter {
         workspace: named,

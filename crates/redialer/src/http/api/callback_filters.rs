@@ -10,7 +10,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::http::{
-    api::{page::Asked, wire},
+    api::{page::PageRequest, wire},
     error::ApiError,
     openapi::settings,
     principal::Caller,
@@ -54,8 +54,8 @@ pub(crate) struct ListQuery {
 }
 
 impl ListQuery {
-    pub(crate) fn asked(&self) -> Result<Asked<id::Callback>, ApiError> {
-        Asked::read(self.limit, self.cursor.as_deref())
+    pub(crate) fn asked(&self) -> Result<PageRequest<id::Callback>, ApiError> {
+        PageRequest::read(self.limit, self.cursor.as_deref())
     }
 
     /// The filter; `None` where nothing can match.

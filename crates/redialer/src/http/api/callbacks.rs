@@ -17,7 +17,7 @@ use crate::{
         api::{
             callback_filters::ListQuery,
             etag::{IfMatch, Tagged, tagged},
-            page::{Asked, Page},
+            page::{Page, PageRequest},
             wire::{self, Body, PathId, Query},
         },
         error::ApiError,
@@ -179,7 +179,7 @@ pub(crate) async fn chain(
     let row = callbacks::seen(&caller.store, id).await?;
     let key = caller.store.open_key().await?;
     let filter = Filter { chain: Some(row.chain), workspace: Some(row.workspace), ..Filter::default() };
-    let all: Asked<id::Callback> = Asked::read(Some(200), None)?;
+    let all: PageRequest<id::Callback> = PageRequest::read(Some(200), None)?;
     let rows = caller.store.callbacks(&filter, all.before, all.limit).await?;
     let clear = revealed(&app, &caller, &rows).await;
     Ok(Json(Page::whole(rows.into_iter().map(|r| view(r, &key, clear)).collect())))

@@ -12,7 +12,7 @@ use crate::{
     app::App,
     http::{
         api::{
-            page::{Asked, ListQuery, Page},
+            page::{ListQuery, Page, PageRequest},
             wire::{Body, PathId, Query},
         },
         error::ApiError,
@@ -52,7 +52,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
-    let asked: Asked<id::Member> = query.asked()?;
+    let asked: PageRequest<id::Member> = query.asked()?;
     let rows = caller.acting(&app).members(asked.before, asked.limit + 1).await?;
     Ok(Json(Page::of(rows, &asked, |m| (m.created_at, m.id), View::from)))
 }

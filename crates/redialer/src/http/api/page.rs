@@ -22,8 +22,8 @@ pub(crate) struct ListQuery {
 }
 
 impl ListQuery {
-    pub(crate) fn asked<N>(&self) -> Result<Asked<N>, ApiError> {
-        Asked::read(self.limit, self.cursor.as_deref())
+    pub(crate) fn asked<N>(&self) -> Result<PageRequest<N>, ApiError> {
+        PageRequest::read(self.limit, self.cursor.as_deref())
     }
 
     /// Whether a page was shown before.
@@ -40,12 +40,12 @@ pub(crate) struct Page<T> {
 }
 
 /// How many, and from before which row.
-pub(crate) struct Asked<N> {
+pub(crate) struct PageRequest<N> {
     pub(crate) limit: i64,
     pub(crate) before: (Timestamp, Id<N>),
 }
 
-impl<N> Asked<N> {
+impl<N> PageRequest<N> {
     pub(crate) fn read(limit: Option<i64>, cursor: Option<&str>) -> Result<Self, ApiError> {
         let limit = limit.unwrap_or(DEFAULT);
         if !(1..=MOST).contains(&limit) {
@@ -69,7 +69,7 @@ impl<T> Page<T> {
     /// Of one row more than was asked for, if there are more.
     pub(crate) fn of<R, N>(
         mut rows: Vec<R>,
-        asked: &Asked<N>,
+        asked: &PageRequest<N>,
         key: impl Fn(&R) -> (Timestamp, Id<N>),
         show: impl FnMut(R) -> T,
     ) -> Self {

@@ -12,7 +12,7 @@ use crate::{
     app::App,
     http::{
         api::{
-            page::{Asked, Page},
+            page::{Page, PageRequest},
             wire::{self, Body, PathId, Query},
         },
         error::ApiError,
@@ -70,7 +70,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
-    let asked: Asked<id::Suppression> = Asked::read(query.limit, query.cursor.as_deref())?;
+    let asked: PageRequest<id::Suppression> = PageRequest::read(query.limit, query.cursor.as_deref())?;
     let number = query.number.map(|text| wire::number("number", &text)).transpose()?;
     let key = caller.store.tenant_key().await?;
     let page = (asked.before, asked.limit + 1);
@@ -138,7 +138,7 @@ pub(crate) async fn create(
     }
     let key = caller.store.tenant_key().await?;
     let (now, note) = (app.clock.now(), body.note.as_deref());
-    let rows = caller.store.suppress(&numbers, note, &key, now, &app.chance).await?;
+    let rows = caller.store.suppress(&numbers, note, &key, now, &app.rng).await?;
     let clear = shows(&app, &caller, &rows).await;
     let mut data: Vec<View> = rows.iter().map(|row| view(row, &key, clear)).collect();
     if caller.principal.workspace.is_some() {

@@ -20,7 +20,7 @@ use crate::{
     http::{
         api::{
             etag::{IfMatch, Tagged, tagged},
-            page::{Asked, ListQuery, Page},
+            page::{ListQuery, Page, PageRequest},
             wire::{self, Body, PathId, Query},
         },
         error::ApiError,
@@ -109,7 +109,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
-    let asked: Asked<id::Workspace> = query.asked()?;
+    let asked: PageRequest<id::Workspace> = query.asked()?;
     let rows = caller.store.workspaces(asked.before, asked.limit + 1).await?;
     let mut shown = Vec::with_capacity(rows.len());
     for row in rows {

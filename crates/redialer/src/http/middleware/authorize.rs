@@ -130,7 +130,7 @@ fn caller(app: &App, owner: KeyRow, request: &Request) -> Caller {
 /// costs a key look-up per connection and delay, not as many as it can send.
 async fn too_often(app: &App, wait: u64) -> Response {
     let (shortest, longest) = REFUSAL_DELAY;
-    app.clock.wait(shortest + (longest - shortest).mul_f64(app.chance.fraction())).await;
+    app.clock.wait(shortest + (longest - shortest).mul_f64(app.rng.next_f64())).await;
     let message = format!("Too many requests with this key; wait {wait} s.");
     let mut response = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).into_response();
     let headers = response.headers_mut();

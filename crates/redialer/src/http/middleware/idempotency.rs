@@ -52,7 +52,7 @@ async fn named_once(
     // Only programs repeat requests.
     let Who::Key(key) = caller.principal.who else { return Ok(next.run(request).await) };
     let now = app.clock.now();
-    let slot = match caller.store.replay(key, name, hash, now, &app.chance).await? {
+    let slot = match caller.store.replay(key, name, hash, now, &app.rng).await? {
         Replay::Fresh(slot) => slot,
         Replay::Other => {
             return Err(ApiError::invalid(
@@ -103,7 +103,7 @@ async fn keep(app: &App, caller: &Caller, slot: &Slot, response: Response) -> Re
     let body = to_bytes(body, usize::MAX).await.map_err(|_| ApiError::unavailable())?;
     let kept: Result<(), StoreError> = async {
         let key = caller.store.tenant_key().await?;
-        caller.store.keep_answer(slot, status.as_u16(), &body, &key, &app.chance).await
+        caller.store.keep_answer(slot, status.as_u16(), &body, &key, &app.rng).await
     }
     .await;
     if let Err(error) = kept {

@@ -30,15 +30,16 @@ use redialer::{
     },
 };
 use redialer_core::{
-    Id, Timestamp, callback::State, chance::Chance, delivery::Sameness, id, tenant::Plan,
+    Id, Timestamp, callback::State, id, inbound_event::DedupKey, rng::Rng, tenant::Plan,
     workspace::ProviderName,
 };
 use redialer_sim::{
     SimTime,
-    retell::{KeyState, Retell, Scene, Script, Webhook, script::Does},
+    retell::{KeyState, Retell, Script, ScriptedCall, Webhook, script::Does},
 };
 use redialer_store::{
-    AgentChange, Buckets, CallbackRow, EventRow, Kek, NewDelivery, NewTenant, NewWorkspace, Store, bucket_of,
+    AgentChange, Buckets, CallbackRow, EventRow, Kek, NewInboundEvent, NewTenant, NewWorkspace, Store,
+    bucket_of,
 };
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -74,7 +75,7 @@ enum Done {
     /// The answers of webhooks.
     Answers(Vec<StatusCode>),
     /// A workspace's events that waited before some were decided, and those that do after it.
-    Decided(Vec<Id<id::Delivery>>, Vec<Id<id::Delivery>>),
+    Decided(Vec<Id<id::InboundEvent>>, Vec<Id<id::InboundEvent>>),
 }
 
 struct Op {
@@ -107,7 +108,7 @@ pub(super) struct Simulation {
     machines: Vec<Machine>,
     ops: Vec<Op>,
     hooks: Vec<Hook>,
-    scenes: Vec<(i64, Scene)>,
+    scenes: Vec<(i64, ScriptedCall)>,
     asked: BTreeSet<String>,
     /// Calls whose events the database refuses to take.
     poisoned: BTreeSet<String>,
@@ -177,7 +178,7 @@ impl Simulation {
         }
         for i in 0..PEOPLE {
             let person = format!("+1415555017{i}");
-            let after = (self.shared.chance.fraction() * 40.0 * MINUTE_MS as f64) as i64;
+            let after = (self.shared.rng.next_f64() * 40.0 * MINUTE_MS as f64) as i64;
             self.scenes.push((self.shared.now_ms() + after, scene(&self.shared, &person)));
         }
         self.scenes.sort_by_key(|(at, _)| *at);
@@ -372,11 +373,11 @@ impl Simulation {
         agent: &str,
         n: usize,
     ) {
-        let (store, chance) = (&self.parts.store, &self.shared.chance);
+        let (store, rng) = (&self.parts.store, &self.shared.rng);
         let key = store.open_key(tenant).await.expect("opened");
         let agent =
             store.of(tenant).agent_by_provider_id(workspace, agent).await.expect("read").expect("synced");
-        let id = Id::new(self.shared.now(), chance);
+        let id = Id::new(self.shared.now(), rng);
         let event = EventRow {
             bucket: bucket_of(tenant),
             id,
@@ -387,13 +388,13 @@ impl Simulation {
             received_at: self.shared.now(),
             test: false,
         };
-        let delivery = NewDelivery {
+        let delivery = NewInboundEvent {
             event,
             is_decidable: true,
             name: "call_analyzed".to_owned(),
             call_id: Some(format!("call_of_a_flood_{n}")),
-            sameness: Sameness::Content(format!("flood {n}")),
-            body: key.seal_body(id.uuid(), b"{}", chance),
+            sameness: DedupKey::Content(format!("flood {n}")),
+            body: key.seal_body(id.uuid(), b"{}", rng),
             signature: String::new(),
         };
         let app = &self.machines[0].process.as_ref().expect("it runs").app;
@@ -854,7 +855,7 @@ fn script(shared: &Shared) -> Script {
     script
 }
 
-fn scene(shared: &Shared, person: &str) -> Scene {
+fn scene(shared: &Shared, person: &str) -> ScriptedCall {
     let ask = Does::ask(&["User: call me back later"], Some("in 25 minutes"));
     let (kind, agent, does) = match shared.below(6) {
         0 => ("outbound", VOICE, Does::end("dial_no_answer")),
@@ -862,14 +863,14 @@ fn scene(shared: &Shared, person: &str) -> Scene {
         2 | 3 => ("chat", CHAT, ask),
         _ => ("inbound", VOICE, ask),
     };
-    let mut scene = Scene {
+    let mut scene = ScriptedCall {
         kind: kind.to_owned(),
         agent_id: agent.to_owned(),
         person: person.to_owned(),
         number: OURS.to_owned(),
         does,
         duplicates: shared.below(2) as u32,
-        ..Scene::default()
+        ..ScriptedCall::default()
     };
     if kind == "chat" {
         scene.metadata.insert("redialer_user_number".to_owned(), person.into());
@@ -914,11 +915,11 @@ fn template() -> PathBuf {
 }
 
 async fn make(file: &std::path::Path) {
-    let chance = Chance::seeded([5; 32]);
+    let rng = Rng::seeded([5; 32]);
     let store = Store::sqlite(file, Kek::of(KEK)).await.expect("opened");
-    store.migrate(&chance).await.expect("migrated");
-    add_tenant(&store, ids(), KEY, &[VOICE, CHAT], &chance).await;
-    add_tenant(&store, floods(), FLOODING, &[FLOODING], &chance).await;
+    store.migrate(&rng).await.expect("migrated");
+    add_tenant(&store, ids(), KEY, &[VOICE, CHAT], &rng).await;
+    add_tenant(&store, floods(), FLOODING, &[FLOODING], &rng).await;
     store.checkpoint().await.expect("written");
     store.close().await;
     // Events of these calls are taken by no transaction.
@@ -937,7 +938,7 @@ async fn add_tenant(
     ids: (Id<id::Tenant>, Id<id::Workspace>),
     api_key: &str,
     agents: &[&str],
-    chance: &Chance,
+    rng: &Rng,
 ) {
     let (tenant, workspace) = ids;
     let now: Timestamp = redialer_core::time::from_ms(START_MS - MINUTE_MS).expect("in range");
@@ -952,7 +953,7 @@ async fn add_tenant(
         admin_key: &admin_key,
         webhook_secret: "whsec_simulated",
     };
-    store.create_tenant(&new, now, chance).await.expect("created");
+    store.create_tenant(&new, now, rng).await.expect("created");
     let wait = |minutes: u32| serde_json::json!({"wait_minutes": minutes});
     let settings = serde_json::json!({
         "max_attempts": super::laws::MAX_ATTEMPTS, "calls_per_second": 50, "missed_after_minutes": 120,
@@ -969,7 +970,7 @@ async fn add_tenant(
     };
     let key = store.open_key(tenant).await.expect("opened");
     let of = store.of(tenant);
-    of.create_workspace(&new, 10, &key, now, chance).await.expect("created");
+    of.create_workspace(&new, 10, &key, now, rng).await.expect("created");
     let agent = |id| redialer_store::Roster {
         provider_agent_id: id,
         name: id,
@@ -981,5 +982,5 @@ async fn add_tenant(
         timezone: Some("America/New_York"),
     };
     let roster: Vec<_> = agents.iter().copied().map(agent).collect();
-    of.sync_agents(workspace, &roster, None, 10, (now, now), chance).await.expect("synced");
+    of.sync_agents(workspace, &roster, None, 10, (now, now), rng).await.expect("synced");
 }

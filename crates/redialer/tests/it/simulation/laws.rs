@@ -155,7 +155,7 @@ impl Laws {
     }
 
     /// Events of ours that waited when a round began: it decided some, however many of another tenant's came first.
-    pub(super) fn decided(&self, before: &[Id<id::Delivery>], after: &[Id<id::Delivery>]) {
+    pub(super) fn decided(&self, before: &[Id<id::InboundEvent>], after: &[Id<id::InboundEvent>]) {
         if !before.is_empty() && before.iter().all(|id| after.contains(id)) {
             self.shared.broke("I42: a flood of another tenant's events kept ours waiting");
         }

@@ -8,7 +8,7 @@ use redialer::{
     config::Config,
     http::{self, Metrics},
 };
-use redialer_core::{Id, chance::Chance, id};
+use redialer_core::{Id, id, rng::Rng};
 use redialer_sim::retell::Retell;
 use redialer_store::{Buckets, DispatchWriter, Faults, Inbox, Store};
 use tokio::task::JoinHandle;
@@ -54,9 +54,9 @@ impl Parts {
             router: self.sim.router(),
         };
         let config = Config::default().simulated_at("http://127.0.0.1".to_owned());
-        let chance = Chance::seeded(self.shared.chance.bytes());
+        let rng = Rng::seeded(self.shared.rng.bytes());
         let providers = config.providers(Arc::new(wire));
-        let app = App::new(config, store, (inbox, dispatch_writer), clock, chance, providers, Buckets::all());
+        let app = App::new(config, store, (inbox, dispatch_writer), clock, rng, providers, Buckets::all());
         let door = http::router(Arc::clone(&app), Metrics::detached());
         Replica { app, door, writers: [inbox_writer, ledger_writer] }
     }

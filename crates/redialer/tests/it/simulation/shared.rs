@@ -10,7 +10,7 @@ use std::{
     task::{Poll, Waker},
 };
 
-use redialer_core::{Timestamp, chance::Chance, time::from_ms};
+use redialer_core::{Timestamp, rng::Rng, time::from_ms};
 
 use super::bugs::Bug;
 
@@ -51,7 +51,7 @@ pub(super) struct Shared {
     database_skew_ms: AtomicI64,
     /// The furthest that it was ever ahead: replicas that have not looked since still are.
     most_skew_ms: AtomicI64,
-    pub(super) chance: Chance,
+    pub(super) rng: Rng,
     pub(super) bug: Option<Bug>,
 }
 
@@ -93,7 +93,7 @@ impl Shared {
             now_ms: Arc::new(AtomicI64::new(start_ms)),
             database_skew_ms: AtomicI64::default(),
             most_skew_ms: AtomicI64::default(),
-            chance: Chance::seeded(bytes),
+            rng: Rng::seeded(bytes),
             bug,
         })
     }
@@ -153,7 +153,7 @@ impl Shared {
 
     fn draw(&self) -> f64 {
         self.inner().draws += 1;
-        self.chance.fraction()
+        self.rng.next_f64()
     }
 
     pub(super) fn below(&self, n: usize) -> usize {

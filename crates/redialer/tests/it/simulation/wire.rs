@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Router, body::Body};
 use http_body_util::BodyExt as _;
-use redialer_providers::http::{Answer, Broken, Exchange, Request, Wire};
+use redialer_providers::http::{Answer, Exchange, Request, Transport, TransportError};
 use redialer_sim::retell::{Fault, Retell};
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -38,7 +38,7 @@ pub(super) struct SimWire {
     pub(super) router: Router,
 }
 
-impl Wire for SimWire {
+impl Transport for SimWire {
     fn send<'a>(&'a self, request: Request<'a>) -> Exchange<'a> {
         Box::pin(async move {
             if !request.places {
@@ -54,7 +54,9 @@ impl Wire for SimWire {
             };
             let first = self.place(again).await;
             match first {
-                Err(Broken::Lost(_)) if self.shared.has(Bug::RetryOnTimeout) => self.place(request).await,
+                Err(TransportError::Unknown(_)) if self.shared.has(Bug::RetryOnTimeout) => {
+                    self.place(request).await
+                }
                 first => first,
             }
         })
@@ -62,19 +64,19 @@ impl Wire for SimWire {
 }
 
 impl SimWire {
-    async fn place(&self, mut request: Request<'_>) -> Result<Answer, Broken> {
+    async fn place(&self, mut request: Request<'_>) -> Result<Answer, TransportError> {
         let shared = &self.shared;
         let begun_ms = shared.now_ms();
         let is_late = || shared.now_ms() - begun_ms >= PLACE_DEADLINE_MS;
-        let timed_out = || Err(Broken::Lost("timed out".to_owned()));
+        let timed_out = || Err(TransportError::Unknown("timed out".to_owned()));
         match shared.park(Gate::Sending).await {
-            Fate::Unsent => return Err(Broken::Unsent("could not connect".to_owned())),
-            Fate::Lost => return Err(Broken::Lost("the connection broke".to_owned())),
+            Fate::Unsent => return Err(TransportError::NotSent("could not connect".to_owned())),
+            Fate::Lost => return Err(TransportError::Unknown("the connection broke".to_owned())),
             Fate::Go | Fate::BadGateway if is_late() => return timed_out(),
             Fate::Go | Fate::BadGateway => {}
         }
         if request.ready.is_some_and(|is_ready| !is_ready()) {
-            return Err(Broken::Unsent("the right to send it was lost while connecting".to_owned()));
+            return Err(TransportError::NotSent("the right to send it was lost while connecting".to_owned()));
         }
         if shared.has(Bug::ForgetTheFinalFlag)
             && let Some(body) = &mut request.body
@@ -103,7 +105,7 @@ impl SimWire {
         let answer = self.exchange(request).await;
         shared.note(&format!("the provider answers {}", answer.status));
         match shared.park(Gate::Answering).await {
-            Fate::Lost | Fate::Unsent => Err(Broken::Lost("the connection broke".to_owned())),
+            Fate::Lost | Fate::Unsent => Err(TransportError::Unknown("the connection broke".to_owned())),
             _ if is_late() => timed_out(),
             Fate::BadGateway => Ok(Answer { status: 502, after_secs: None, text: Ok(String::new()) }),
             Fate::Go => Ok(self.heard(answer)),
@@ -120,7 +122,7 @@ impl SimWire {
         answer
     }
 
-    async fn read(&self, request: Request<'_>) -> Result<Answer, Broken> {
+    async fn read(&self, request: Request<'_>) -> Result<Answer, TransportError> {
         let shared = &self.shared;
         let is_list = request.url.contains("/v3/list-");
         let often = match is_list {

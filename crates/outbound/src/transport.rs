@@ -47,24 +47,24 @@ pub struct Answer {
 
 /// Why nothing came back, for people; without URLs, which may hold ids that are nobody's business.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Broken {
+pub enum TransportError {
     /// Nothing was connected: no byte of the request has left.
-    Unsent(String),
+    NotSent(String),
     /// The request may have arrived.
-    Lost(String),
+    Unknown(String),
 }
 
 /// An exchange under way.
-pub type Exchange<'a> = Pin<Box<dyn Future<Output = Result<Answer, Broken>> + Send + 'a>>;
+pub type Exchange<'a> = Pin<Box<dyn Future<Output = Result<Answer, TransportError>> + Send + 'a>>;
 
 /// Whatever carries requests: the network, or a pretend one.
-pub trait Wire: Send + Sync {
+pub trait Transport: Send + Sync {
     /// Sends one request, once.
     fn send<'a>(&'a self, request: Request<'a>) -> Exchange<'a>;
 }
 
 /// A wire that many APIs share.
-pub type SharedWire = Arc<dyn Wire>;
+pub type SharedTransport = Arc<dyn Transport>;
 
 /// The two HTTP clients, shared by all workspaces.
 #[derive(Clone)]
@@ -90,7 +90,7 @@ impl Clients {
     }
 }
 
-impl Wire for Clients {
+impl Transport for Clients {
     fn send<'a>(&'a self, request: Request<'a>) -> Exchange<'a> {
         Box::pin(async move {
             if request.places {
@@ -102,8 +102,8 @@ impl Wire for Clients {
             }
             match sending.send().await {
                 Ok(response) => Ok(answer_of(response).await),
-                Err(e) if e.is_connect() || e.is_builder() => Err(Broken::Unsent(plain(&e))),
-                Err(e) => Err(Broken::Lost(plain(&e))),
+                Err(e) if e.is_connect() || e.is_builder() => Err(TransportError::NotSent(plain(&e))),
+                Err(e) => Err(TransportError::Unknown(plain(&e))),
             }
         })
     }

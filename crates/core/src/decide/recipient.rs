@@ -7,14 +7,14 @@ use super::{AfterCall, Note, asked_time::is_request};
 use crate::{
     Phone,
     agent::{Channel, OwnNumber},
-    call::{CallFacts, Moment},
-    outcome::Ending,
+    call::{CallFacts, CallPhase},
+    outcome::OutcomeClass,
     policy::Policy,
 };
 
 /// The two ends of a redial, as far as they are known.
 #[derive(Debug, Clone, Default)]
-pub struct Whom {
+pub struct Recipient {
     /// The person's number.
     pub person: Option<Phone>,
     /// The number to dial from; the agent's own is looked up when dialling if this is empty.
@@ -25,7 +25,7 @@ pub struct Whom {
 
 /// Reads both ends off a call: after an inbound call the two swap, after an outbound one they stay. A number of the
 /// workspace's own is nobody's.
-pub fn whom(facts: &CallFacts, policy: &Policy, is_own: impl Fn(&Phone) -> bool) -> Whom {
+pub fn recipient_of(facts: &CallFacts, policy: &Policy, is_own: impl Fn(&Phone) -> bool) -> Recipient {
     let from = facts.agent_number.as_deref().and_then(|n| Phone::parse(n).ok());
     let spoken = facts.asked.number.as_deref().filter(|n| !n.trim().is_empty());
     if let (Some(spoken), true) = (spoken, may_follow_spoken(facts, policy))
@@ -42,26 +42,29 @@ pub fn whom(facts: &CallFacts, policy: &Policy, is_own: impl Fn(&Phone) -> bool)
     };
     match called {
         Some(Ok(phone)) => checked(phone, from, note, is_own),
-        Some(Err(why)) if why.is_costly() => Whom { person: None, from, note: Some(Note::PremiumNumber) },
-        Some(Err(_)) => Whom { person: None, from, note: Some(Note::BadNumber) },
-        None if facts.channel == Channel::Voice && facts.direction.is_none() => {
-            Whom { person: None, from, note: Some(Note::WebCall) }
+        Some(Err(why)) if why.is_costly() => {
+            Recipient { person: None, from, note: Some(Note::PremiumNumber) }
         }
-        None => Whom { person: None, from, note: note.or(Some(Note::NoNumber)) },
+        Some(Err(_)) => Recipient { person: None, from, note: Some(Note::BadNumber) },
+        None if facts.channel == Channel::Voice && facts.direction.is_none() => {
+            Recipient { person: None, from, note: Some(Note::WebCall) }
+        }
+        None => Recipient { person: None, from, note: note.or(Some(Note::NoNumber)) },
     }
 }
 
 /// Whether a spoken number may be dialed: only after a person's request, and only if the workspace allows it. Retries
 /// and opt-outs always concern the number of the call.
 fn may_follow_spoken(facts: &CallFacts, policy: &Policy) -> bool {
-    let ending = facts.outcome.as_ref().map(|outcome| outcome.ending);
+    let class = facts.outcome.as_ref().map(|outcome| outcome.class);
     let by_person = match facts.is_outbound_call() {
         true => {
-            !facts.in_voicemail && matches!(ending, Some(Ending::Conversation | Ending::AskedForCallback))
+            !facts.in_voicemail
+                && matches!(class, Some(OutcomeClass::Conversation | OutcomeClass::AskedForCallback))
         }
-        false => ending != Some(Ending::OptOut),
+        false => class != Some(OutcomeClass::OptOut),
     };
-    policy.spoken_numbers && facts.moment == Moment::Analyzed && is_request(facts, policy) && by_person
+    policy.spoken_numbers && facts.moment == CallPhase::Analyzed && is_request(facts, policy) && by_person
 }
 
 /// Whether a number may be dialed from that one: never the number itself, nor any of the workspace's own.
@@ -70,9 +73,9 @@ pub fn may_be_dialed(person: &Phone, from: Option<&Phone>, is_own: impl Fn(&Phon
 }
 
 /// Why nobody would be dialed after a call, if it would have led to a callback otherwise.
-pub fn why_nobody(facts: &CallFacts, whom: &Whom, after: &AfterCall) -> Option<Note> {
+pub fn why_nobody(facts: &CallFacts, recipient: &Recipient, after: &AfterCall) -> Option<Note> {
     let is_wanted = facts.asked.callback || facts.is_outbound_call();
-    whom.note.filter(|_| is_wanted && (after.settled || after.analyzed))
+    recipient.note.filter(|_| is_wanted && (after.settled || after.analyzed))
 }
 
 /// The agent's number to dial from, among the account's: one it dials from, else one it answers.
@@ -82,11 +85,16 @@ pub fn number_of_agent<'n>(numbers: &'n [OwnNumber], agent: &str) -> Option<&'n 
     outbound.or_else(|| numbers.iter().find(|number| is_named(&number.inbound_agents)))
 }
 
-fn checked(person: Phone, from: Option<Phone>, note: Option<Note>, is_own: impl Fn(&Phone) -> bool) -> Whom {
+fn checked(
+    person: Phone,
+    from: Option<Phone>,
+    note: Option<Note>,
+    is_own: impl Fn(&Phone) -> bool,
+) -> Recipient {
     if !may_be_dialed(&person, from.as_ref(), is_own) {
-        return Whom { person: None, from, note: Some(Note::OwnNumber) };
+        return Recipient { person: None, from, note: Some(Note::OwnNumber) };
     }
-    Whom { person: Some(person), from, note }
+    Recipient { person: Some(person), from, note }
 }
 
 #[cfg(test)]
@@ -108,7 +116,7 @@ mod tests {
             person_number: called.map(str::to_owned),
             agent_number: Some(OURS.to_owned()),
             asked: Asked { callback: true, number: spoken.map(str::to_owned), ..Asked::default() },
-            ..CallFacts::of("c".to_owned(), Moment::Analyzed, Channel::Voice)
+            ..CallFacts::of("c".to_owned(), CallPhase::Analyzed, Channel::Voice)
         }
     }
 
@@ -121,13 +129,13 @@ mod tests {
     ) {
         let facts = facts(called, spoken);
         let policy = Policy { spoken_numbers: leave, ..Policy::default() };
-        let whom = whom(&facts, &policy, |phone| phone.e164() == ALSO_OURS);
+        let recipient = recipient_of(&facts, &policy, |phone| phone.e164() == ALSO_OURS);
         assert_eq!(
-            (whom.person.as_ref().map(Phone::e164), whom.note),
+            (recipient.person.as_ref().map(Phone::e164), recipient.note),
             (person, note),
             "{called:?} {spoken:?} {leave}"
         );
-        assert_eq!(whom.from.as_ref().map(Phone::e164), Some(OURS));
+        assert_eq!(recipient.from.as_ref().map(Phone::e164), Some(OURS));
     }
 
     #[test]
@@ -155,7 +163,7 @@ mod tests {
     fn a_web_call_is_told_from_a_call_or_chat_without_a_number() {
         let note = |channel, direction| {
             let facts = CallFacts { channel, direction, ..facts(None, None) };
-            whom(&facts, &Policy::default(), |_| false).note
+            recipient_of(&facts, &Policy::default(), |_| false).note
         };
         assert_eq!(note(Channel::Voice, None), Some(Note::WebCall));
         assert_eq!(note(Channel::Voice, Some(Direction::Inbound)), Some(Note::NoNumber));
@@ -167,8 +175,8 @@ mod tests {
         let said = |callback, direction, settled, analyzed| {
             let asked = Asked { callback, ..Asked::default() };
             let facts = CallFacts { asked, direction: Some(direction), ..facts(None, None) };
-            let whom = Whom { person: None, from: None, note: Some(Note::NoNumber) };
-            why_nobody(&facts, &whom, &AfterCall { settled, analyzed, ..AfterCall::default() }).is_some()
+            let recipient = Recipient { person: None, from: None, note: Some(Note::NoNumber) };
+            why_nobody(&facts, &recipient, &AfterCall { settled, analyzed, ..AfterCall::default() }).is_some()
         };
         let (inbound, outbound) = (Direction::Inbound, Direction::Outbound);
         assert!(said(true, inbound, false, true) && said(true, inbound, true, false));
@@ -181,29 +189,29 @@ mod tests {
     fn a_spoken_number_counts_of_a_persons_request_alone() {
         let check = |want: &str, change: &dyn Fn(&mut CallFacts)| {
             let mut facts = CallFacts {
-                outcome: Some(Outcome { reason: String::new(), ending: Ending::Conversation }),
+                outcome: Some(Outcome { reason: String::new(), class: OutcomeClass::Conversation }),
                 ..facts(Some(CALLED), Some(OTHER))
             };
             change(&mut facts);
             let policy = Policy { spoken_numbers: true, ..Policy::default() };
-            assert_eq!(whom(&facts, &policy, |_| false).person.as_ref().map(Phone::e164), Some(want));
+            assert_eq!(recipient_of(&facts, &policy, |_| false).person.as_ref().map(Phone::e164), Some(want));
         };
-        let ends = |facts: &mut CallFacts, ending| {
+        let ends = |facts: &mut CallFacts, class| {
             facts.direction = Some(Direction::Outbound);
-            facts.outcome = Some(Outcome { reason: String::new(), ending });
+            facts.outcome = Some(Outcome { reason: String::new(), class });
         };
         check(OTHER, &|_| {});
-        check(OTHER, &|f| ends(f, Ending::Conversation));
-        check(OTHER, &|f| ends(f, Ending::AskedForCallback));
+        check(OTHER, &|f| ends(f, OutcomeClass::Conversation));
+        check(OTHER, &|f| ends(f, OutcomeClass::AskedForCallback));
         // An opt-out, an unclear ending, a voicemail, an event before the analysis, no request.
-        check(CALLED, &|f| ends(f, Ending::OptOut));
-        check(CALLED, &|f| f.outcome = Some(Outcome { reason: String::new(), ending: Ending::OptOut }));
-        check(CALLED, &|f| ends(f, Ending::Unknown));
+        check(CALLED, &|f| ends(f, OutcomeClass::OptOut));
+        check(CALLED, &|f| f.outcome = Some(Outcome { reason: String::new(), class: OutcomeClass::OptOut }));
+        check(CALLED, &|f| ends(f, OutcomeClass::Unknown));
         check(CALLED, &|f| {
-            ends(f, Ending::Conversation);
+            ends(f, OutcomeClass::Conversation);
             f.in_voicemail = true;
         });
-        check(CALLED, &|f| f.moment = Moment::Ended);
+        check(CALLED, &|f| f.moment = CallPhase::Ended);
         check(CALLED, &|f| f.asked.callback = false);
     }
 

@@ -11,12 +11,12 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
 /// A source of random bytes, shared by reference.
-pub struct Chance {
+pub struct Rng {
     generator: Mutex<ChaCha20Rng>,
     fresh: Option<fn(&mut [u8])>,
 }
 
-impl Chance {
+impl Rng {
     /// A source that draws what follows from `seed`.
     pub fn seeded(seed: [u8; 32]) -> Self {
         Self { generator: Mutex::new(ChaCha20Rng::from_seed(seed)), fresh: None }
@@ -41,7 +41,7 @@ impl Chance {
     }
 
     /// A number in `[0, 1)`.
-    pub fn fraction(&self) -> f64 {
+    pub fn next_f64(&self) -> f64 {
         (u64::from_le_bytes(self.bytes()) >> 11) as f64 / (1_u64 << 53) as f64
     }
 
@@ -67,11 +67,11 @@ mod tests {
 
     #[test]
     fn clones_of_one_source_draw_apart() {
-        let draw = |fresh: fn(&mut [u8])| Chance::mixed([7; 32], fresh).bytes::<24>();
+        let draw = |fresh: fn(&mut [u8])| Rng::mixed([7; 32], fresh).bytes::<24>();
         assert_ne!(draw(|bytes| bytes.fill(1)), draw(|bytes| bytes.fill(2)));
         assert_eq!(
             draw(|_| {}),
-            Chance::seeded([7; 32]).bytes::<24>(),
+            Rng::seeded([7; 32]).bytes::<24>(),
             "the seed counts where nothing is fresh"
         );
     }
@@ -79,17 +79,17 @@ mod tests {
     #[test]
     fn one_seed_one_sequence() {
         let draw = || {
-            let chance = Chance::seeded([7; 32]);
-            (chance.token::<20>(), chance.bytes::<4>())
+            let rng = Rng::seeded([7; 32]);
+            (rng.token::<20>(), rng.bytes::<4>())
         };
         assert_eq!(draw(), draw());
         assert_eq!(draw().0.len(), 32);
-        assert_ne!(Chance::seeded([8; 32]).token::<20>(), draw().0);
+        assert_ne!(Rng::seeded([8; 32]).token::<20>(), draw().0);
     }
 
     #[test]
     fn fractions_stay_below_one() {
-        let chance = Chance::seeded([9; 32]);
-        assert!((0..1_000).map(|_| chance.fraction()).all(|f| (0.0..1.0).contains(&f)));
+        let rng = Rng::seeded([9; 32]);
+        assert!((0..1_000).map(|_| rng.next_f64()).all(|f| (0.0..1.0).contains(&f)));
     }
 }
