@@ -37,7 +37,7 @@ enum Connection {
 
 impl Seeder {
     async fn open(url: &str) -> anyhow::Result<Self> {
-        let dialect = Dialect::of(url);
+        let dialect = Dialect::from_url(url);
         let connection = match dialect {
             Dialect::Sqlite => {
                 let file = url.trim_start_matches("sqlite://");

@@ -10,7 +10,7 @@ pub(super) enum Dialect {
 use Dialect::{Postgres, Sqlite};
 
 impl Dialect {
-    pub(super) fn of(url: &str) -> Self {
+    pub(super) fn from_url(url: &str) -> Self {
         if url.starts_with("sqlite") { Sqlite } else { Postgres }
     }
 

@@ -132,7 +132,7 @@ impl Stories {
     }
 
     /// One call in ten asks, one in twenty rang in vain; every tenth event comes twice.
-    fn of(&self, call: u64) -> Vec<&Arc<Template>> {
+    fn templates_of(&self, call: u64) -> Vec<&Arc<Template>> {
         let [started, ended, done, asked] = &self.inbound;
         let mut events = match call % 20 {
             0 | 10 => vec![started, ended, asked],
@@ -159,7 +159,7 @@ async fn load(target: Target, secs: u64, sent: Arc<AtomicUsize>) -> anyhow::Resu
             let mut turn = i;
             while watch.secs() < secs as f64 {
                 let call = next_serial();
-                for template in stories.of(call) {
+                for template in stories.templates_of(call) {
                     watch.wait_for(turn * 1_000_000 / RATE).await;
                     turn += CONNECTIONS;
                     let mut request = Request::new(template, &target.address.to_string(), &target.path)?;

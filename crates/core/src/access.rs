@@ -2,6 +2,10 @@
 //!
 //! Invariant: nobody passes on more than they have ([`Scopes::covers`]).
 
+use std::str::FromStr;
+
+use crate::UnknownName;
+
 use jiff::Timestamp;
 
 use crate::{Id, id};
@@ -107,7 +111,7 @@ impl Scope {
     ];
 
     /// Its name in the API and the store.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::WorkspacesRead => "workspaces:read",
             Self::WorkspacesWrite => "workspaces:write",
@@ -128,13 +132,16 @@ impl Scope {
         }
     }
 
-    /// The scope of that name.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|s| s.word() == word)
-    }
-
     const fn bit(self) -> u32 {
         1 << self as u32
+    }
+}
+
+impl FromStr for Scope {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        Self::ALL.into_iter().find(|s| s.as_str() == name).ok_or(UnknownName)
     }
 }
 
@@ -147,7 +154,7 @@ impl Scopes {
     pub const EVERY: Self = Self(u32::MAX);
 
     /// These.
-    pub fn of(scopes: &[Scope]) -> Self {
+    pub fn new(scopes: &[Scope]) -> Self {
         Self(scopes.iter().fold(0, |bits, s| bits | s.bit()))
     }
 
@@ -164,7 +171,7 @@ impl Scopes {
 
     /// All that a key for test callbacks may have: whatever changes nothing that is live.
     pub fn of_tests() -> Self {
-        Self::of(&[
+        Self::new(&[
             Scope::WorkspacesRead,
             Scope::AgentsRead,
             Scope::CallbacksRead,
@@ -201,7 +208,7 @@ impl Scopes {
         if self == Self::EVERY {
             return "*".to_owned();
         }
-        self.list().map(Scope::word).collect::<Vec<_>>().join(" ")
+        self.list().map(Scope::as_str).collect::<Vec<_>>().join(" ")
     }
 
     /// From how it is stored; words that are unknown grant nothing.
@@ -209,7 +216,7 @@ impl Scopes {
         if text == "*" {
             return Self::EVERY;
         }
-        Self::of(&text.split(' ').filter_map(Scope::from_word).collect::<Vec<_>>())
+        Self::new(&text.split(' ').filter_map(|scope| scope.parse().ok()).collect::<Vec<_>>())
     }
 }
 
@@ -231,7 +238,7 @@ impl Role {
     pub const ALL: [Self; 4] = [Self::Owner, Self::Admin, Self::Operator, Self::Viewer];
 
     /// Its name.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Owner => "owner",
             Self::Admin => "admin",
@@ -240,16 +247,11 @@ impl Role {
         }
     }
 
-    /// The role of that name.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|r| r.word() == word)
-    }
-
     /// What it may do.
     pub fn scopes(self) -> Scopes {
         match self {
             Self::Owner | Self::Admin => Scopes::EVERY,
-            Self::Operator => Scopes::of(&[
+            Self::Operator => Scopes::new(&[
                 Scope::WorkspacesRead,
                 Scope::AgentsRead,
                 Scope::AgentsWrite,
@@ -261,7 +263,7 @@ impl Role {
                 Scope::UsageRead,
                 Scope::PiiRead,
             ]),
-            Self::Viewer => Scopes::of(&[
+            Self::Viewer => Scopes::new(&[
                 Scope::WorkspacesRead,
                 Scope::AgentsRead,
                 Scope::CallbacksRead,
@@ -270,6 +272,14 @@ impl Role {
                 Scope::UsageRead,
             ]),
         }
+    }
+}
+
+impl FromStr for Role {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        Self::ALL.into_iter().find(|r| r.as_str() == name).ok_or(UnknownName)
     }
 }
 
@@ -291,32 +301,32 @@ mod tests {
     #[test]
     fn scopes_survive_being_stored_and_unknown_ones_grant_nothing() {
         for scope in Scope::ALL {
-            let one = Scopes::of(&[scope]);
+            let one = Scopes::new(&[scope]);
             assert_eq!(Scopes::from_text(&one.text()), one);
             assert_eq!(one.list().collect::<Vec<_>>(), [scope]);
         }
         assert_eq!(Scopes::from_text(&Scopes::usual().text()), Scopes::usual());
         assert_eq!(Scopes::from_text("*"), Scopes::EVERY);
-        assert_eq!(Scopes::from_text("keys:eat callbacks:read"), Scopes::of(&[Scope::CallbacksRead]));
-        assert_eq!(Scopes::from_text("pii:read pii:read"), Scopes::of(&[Scope::PiiRead]), "twice is once");
+        assert_eq!(Scopes::from_text("keys:eat callbacks:read"), Scopes::new(&[Scope::CallbacksRead]));
+        assert_eq!(Scopes::from_text("pii:read pii:read"), Scopes::new(&[Scope::PiiRead]), "twice is once");
     }
 
     #[test]
     fn a_test_key_changes_nothing_but_test_callbacks() {
-        let changes: Vec<_> = Scopes::of_tests().list().filter(|s| s.word().ends_with(":write")).collect();
+        let changes: Vec<_> = Scopes::of_tests().list().filter(|s| s.as_str().ends_with(":write")).collect();
         assert_eq!(changes, [Scope::CallbacksWrite]);
-        let asked = Scopes::of(&[Scope::KeysWrite, Scope::PiiRead]);
-        assert_eq!(Scopes::of_tests().within(asked), Scopes::of(&[Scope::PiiRead]));
+        let asked = Scopes::new(&[Scope::KeysWrite, Scope::PiiRead]);
+        assert_eq!(Scopes::of_tests().within(asked), Scopes::new(&[Scope::PiiRead]));
     }
 
     #[test]
     fn the_usual_scopes_are_all_but_personal_data_and_nobody_covers_more_than_they_have() {
         assert!(!Scopes::usual().has(Scope::PiiRead) && Scopes::usual().has(Scope::KeysWrite));
         assert!(Scopes::EVERY.covers(Scopes::usual()) && !Scopes::usual().covers(Scopes::EVERY));
-        assert!(!Scopes::usual().covers(Scopes::of(&[Scope::PiiRead])));
+        assert!(!Scopes::usual().covers(Scopes::new(&[Scope::PiiRead])));
         for pair in Role::ALL.windows(2) {
             assert!(pair[0].scopes().covers(pair[1].scopes()), "{pair:?}");
-            assert_eq!(Role::from_word(pair[0].word()), Some(pair[0]));
+            assert_eq!(pair[0].as_str().parse(), Ok(pair[0]));
         }
         assert!(!Role::Viewer.scopes().has(Scope::PiiRead));
     }

@@ -11,7 +11,7 @@ pub enum Channel {
 
 impl Channel {
     /// The name in the API and in the store.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Voice => "voice",
             Self::Chat => "chat",
@@ -19,8 +19,8 @@ impl Channel {
     }
 
     /// The channel of that name; anything but `chat` is voice.
-    pub fn from_word(word: &str) -> Self {
-        if word == Self::Chat.word() { Self::Chat } else { Self::Voice }
+    pub fn from_stored(name: &str) -> Self {
+        if name == Self::Chat.as_str() { Self::Chat } else { Self::Voice }
     }
 }
 
@@ -71,9 +71,9 @@ mod tests {
 
     #[test]
     fn a_channel_is_found_by_its_name() {
-        assert_eq!([Channel::Voice, Channel::Chat].map(Channel::word), ["voice", "chat"]);
+        assert_eq!([Channel::Voice, Channel::Chat].map(Channel::as_str), ["voice", "chat"]);
         assert_eq!(
-            ["chat", "voice", "fax"].map(Channel::from_word),
+            ["chat", "voice", "fax"].map(Channel::from_stored),
             [Channel::Chat, Channel::Voice, Channel::Voice]
         );
     }

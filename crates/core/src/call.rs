@@ -113,7 +113,7 @@ pub struct Tags {
 
 impl CallFacts {
     /// A call of which nothing else is known.
-    pub fn of(call_id: String, moment: CallPhase, channel: Channel) -> Self {
+    pub fn new(call_id: String, moment: CallPhase, channel: Channel) -> Self {
         Self {
             call_id,
             moment,
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn only_a_phone_call_to_the_person_counts_as_outbound() {
         let call = |channel, direction| {
-            let facts = CallFacts { direction, ..CallFacts::of("c1".to_owned(), CallPhase::Ended, channel) };
+            let facts = CallFacts { direction, ..CallFacts::new("c1".to_owned(), CallPhase::Ended, channel) };
             (facts.is_inbound(), facts.is_outbound_call())
         };
         assert_eq!(call(Channel::Voice, Some(Direction::Inbound)), (true, false));
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_log_shows_no_number() {
-        let facts = CallFacts::of("c1".to_owned(), CallPhase::Ended, Channel::Voice);
+        let facts = CallFacts::new("c1".to_owned(), CallPhase::Ended, Channel::Voice);
         let facts = CallFacts { agent_number: Some("+12025550123".to_owned()), ..facts };
         let shown = format!("{facts:?}");
         assert!(shown.contains("c1") && !shown.contains("2025550123"), "{shown}");

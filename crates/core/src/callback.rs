@@ -1,5 +1,9 @@
 //! One scheduled outbound dial: its states, and why it exists.
 
+use std::str::FromStr;
+
+use crate::UnknownName;
+
 use crate::{Id, Timestamp, id, policy::Trigger};
 
 /// Where a callback stands. What each means: `docs/concepts.md`; who may move it: [`State::may_become`].
@@ -49,7 +53,7 @@ impl State {
     ];
 
     /// The word in the API and in the store.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Scheduled => "scheduled",
             Self::Held => "held",
@@ -64,11 +68,6 @@ impl State {
             Self::Suppressed => "suppressed",
             Self::Superseded => "superseded",
         }
-    }
-
-    /// The state of that name.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|s| s.word() == word)
     }
 
     /// Not yet claimed: one such callback a person may have.
@@ -127,6 +126,14 @@ impl State {
     }
 }
 
+impl FromStr for State {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        Self::ALL.into_iter().find(|s| s.as_str() == name).ok_or(UnknownName)
+    }
+}
+
 /// How a claimed or dialed callback waits again: held for a reason or scheduled; where a newer callback waits for the
 /// person already, it is superseded by that one.
 pub const fn waits_as(held_for: Option<HeldFor>, has_newer: bool) -> (State, Option<HeldFor>) {
@@ -182,7 +189,7 @@ impl RedialReason {
     ];
 
     /// The word in the API, in the store and in the dynamic variables.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::CallbackRequested => "callback_requested",
             Self::VoicemailFollowup => "voicemail_followup",
@@ -196,14 +203,9 @@ impl RedialReason {
     /// The value of the dynamic variable `redial_reason`, unless the request sets it: one of the provider's published words.
     pub const fn redial_word(self) -> &'static str {
         match self {
-            Self::Scheduled => Self::CallbackRequested.word(),
-            other => other.word(),
+            Self::Scheduled => Self::CallbackRequested.as_str(),
+            other => other.as_str(),
         }
-    }
-
-    /// The reason of that name.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|r| r.word() == word)
     }
 
     /// The reason of a retry after that group.
@@ -219,6 +221,14 @@ impl RedialReason {
     /// A retry: it follows from how a call ended, without a request.
     pub const fn is_retry(self) -> bool {
         !matches!(self, Self::CallbackRequested | Self::Scheduled)
+    }
+}
+
+impl FromStr for RedialReason {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        Self::ALL.into_iter().find(|r| r.as_str() == name).ok_or(UnknownName)
     }
 }
 
@@ -243,7 +253,7 @@ pub enum HeldFor {
 
 impl HeldFor {
     /// The word in the API and in the store.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::UnclearTime => "unclear_time",
             Self::Agent => "agent_disabled",
@@ -265,10 +275,13 @@ impl HeldFor {
         Self::Country,
         Self::Fuse,
     ];
+}
 
-    /// What [`Self::word`] names.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|h| h.word() == word)
+impl FromStr for HeldFor {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        Self::ALL.into_iter().find(|h| h.as_str() == name).ok_or(UnknownName)
     }
 }
 
@@ -333,10 +346,10 @@ mod tests {
     #[test]
     fn words_name_one_state_each() {
         for state in State::ALL {
-            assert_eq!(State::from_word(state.word()), Some(state));
+            assert_eq!(state.as_str().parse(), Ok(state));
         }
         for reason in RedialReason::ALL {
-            assert_eq!(RedialReason::from_word(reason.word()), Some(reason));
+            assert_eq!(reason.as_str().parse(), Ok(reason));
         }
     }
 }

@@ -3,6 +3,9 @@
 //! Invariants: a dispatch is one row and is never used again; the next try is another row with another id. Only
 //! a certain "no" (refused, or proven not placed) lets the callback be dialled anew (I2). A dispatch that is no
 //! longer open never opens again: what comes later adds data only (I12).
+use std::str::FromStr;
+
+use crate::UnknownName;
 
 /// Where a dispatch stands; who may move it: [`State::may_become`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,7 +39,7 @@ impl State {
     ];
 
     /// The word in the store.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Intent => "intent",
             Self::Unknown => "unknown",
@@ -46,11 +49,6 @@ impl State {
             Self::Unresolved => "unresolved",
             Self::Ended => "ended",
         }
-    }
-
-    /// The state of that name.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|s| s.word() == word)
     }
 
     /// A call may come of it, or has: a callback has at most one such dispatch (I2).
@@ -71,6 +69,14 @@ impl State {
             Placed => matches!(next, Ended),
             Refused | NotPlaced | Unresolved | Ended => false,
         }
+    }
+}
+
+impl FromStr for State {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        Self::ALL.into_iter().find(|s| s.as_str() == name).ok_or(UnknownName)
     }
 }
 
@@ -104,8 +110,8 @@ mod tests {
     #[test]
     fn words_name_one_state_each() {
         for state in State::ALL {
-            assert_eq!(State::from_word(state.word()), Some(state));
+            assert_eq!(state.as_str().parse(), Ok(state));
         }
-        assert_eq!(State::from_word("sent"), None);
+        assert!("sent".parse::<State>().is_err());
     }
 }

@@ -34,3 +34,8 @@ pub use id::Id;
 pub use jiff::Timestamp;
 pub use phone::Phone;
 pub use secret::Secret;
+
+/// The name of no value of its type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no value has this name")]
+pub struct UnknownName;

@@ -109,7 +109,7 @@ pub struct Retries {
 
 impl Retries {
     /// The switch and delay of one trigger.
-    pub const fn of(&self, trigger: Trigger) -> Retry {
+    pub const fn for_trigger(&self, trigger: Trigger) -> Retry {
         match trigger {
             Trigger::Voicemail => self.voicemail,
             Trigger::NoAnswer => self.no_answer,

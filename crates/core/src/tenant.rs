@@ -1,4 +1,7 @@
 //! The billing account: who pays, and what the plan allows.
+use std::str::FromStr;
+
+use crate::UnknownName;
 
 /// A plan by its name; what it allows is data ([`Plans`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +23,7 @@ impl Plan {
     pub const ALL: [Self; 5] = [Self::Free, Self::Starter, Self::Pro, Self::Scale, Self::Unlimited];
 
     /// The plan's name in the command line, the API and the store.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Free => "free",
             Self::Starter => "starter",
@@ -28,11 +31,6 @@ impl Plan {
             Self::Scale => "scale",
             Self::Unlimited => "unlimited",
         }
-    }
-
-    /// The plan of that name.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|p| p.word() == word)
     }
 
     /// What it allows where nobody says otherwise: the published figures, and ours where none are.
@@ -58,6 +56,14 @@ impl Plan {
             rest_api: !matches!(self, Self::Free),
             calls_a_month,
         }
+    }
+}
+
+impl FromStr for Plan {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        Self::ALL.into_iter().find(|p| p.as_str() == name).ok_or(UnknownName)
     }
 }
 
@@ -102,7 +108,7 @@ impl Default for Plans {
 
 impl Plans {
     /// What that plan allows.
-    pub const fn of(&self, plan: Plan) -> &Limits {
+    pub const fn limits(&self, plan: Plan) -> &Limits {
         &self.0[plan as usize]
     }
 
@@ -119,9 +125,9 @@ mod tests {
     #[test]
     fn every_plan_is_found_by_its_word() {
         let words = ["free", "starter", "pro", "scale", "unlimited"];
-        assert_eq!(words.map(Plan::from_word), Plan::ALL.map(Some));
-        assert_eq!(Plan::ALL.map(Plan::word), words);
-        assert_eq!(Plan::from_word("gold"), None);
+        assert_eq!(words.map(str::parse), Plan::ALL.map(Ok));
+        assert_eq!(Plan::ALL.map(Plan::as_str), words);
+        assert!("gold".parse::<Plan>().is_err());
     }
 
     #[test]

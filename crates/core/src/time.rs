@@ -33,7 +33,7 @@ pub enum ZoneSource {
 
 impl ZoneSource {
     /// The word used in the API and in the store.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Request => "request",
             Self::Number => "number",
@@ -42,11 +42,11 @@ impl ZoneSource {
         }
     }
 
-    /// The source that [`Self::word`] names; an unknown word counts as the weakest.
-    pub fn from_word(word: &str) -> Self {
+    /// The source that [`Self::as_str`] names; an unknown word counts as the weakest.
+    pub fn from_stored(name: &str) -> Self {
         [Self::Request, Self::Number, Self::Agent]
             .into_iter()
-            .find(|s| s.word() == word)
+            .find(|s| s.as_str() == name)
             .unwrap_or(Self::Workspace)
     }
 }
@@ -104,9 +104,9 @@ mod tests {
     #[test]
     fn every_source_is_found_by_its_word_and_an_unknown_one_is_the_weakest() {
         let all = [ZoneSource::Request, ZoneSource::Number, ZoneSource::Agent, ZoneSource::Workspace];
-        assert_eq!(all.map(ZoneSource::word), ["request", "number", "agent", "workspace"]);
-        assert_eq!(all.map(|source| ZoneSource::from_word(source.word())), all);
-        assert_eq!(ZoneSource::from_word("moon"), ZoneSource::Workspace);
+        assert_eq!(all.map(ZoneSource::as_str), ["request", "number", "agent", "workspace"]);
+        assert_eq!(all.map(|source| ZoneSource::from_stored(source.as_str())), all);
+        assert_eq!(ZoneSource::from_stored("moon"), ZoneSource::Workspace);
     }
 
     #[test]

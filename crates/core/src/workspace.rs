@@ -1,5 +1,9 @@
 //! One provider account: its kind, and whether it may dial right now.
 
+use std::str::FromStr;
+
+use crate::UnknownName;
+
 use std::fmt;
 
 /// A provider's name in paths, in the API and in the store: whose API a workspace speaks.
@@ -38,7 +42,7 @@ impl Pause {
     pub const ALL: [Self; 2] = [Self::Key, Self::Payment];
 
     /// The word shown as `paused.reason`.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Key => "key_refused",
             Self::Payment => "payment_required",
@@ -52,9 +56,12 @@ impl Pause {
             Self::Payment => "the provider wants to be paid first. It dials again by itself soon after that.",
         }
     }
+}
 
-    /// The pause that [`Self::word`] names.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|p| p.word() == word)
+impl FromStr for Pause {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        Self::ALL.into_iter().find(|p| p.as_str() == name).ok_or(UnknownName)
     }
 }

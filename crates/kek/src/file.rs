@@ -31,7 +31,7 @@ pub struct KeyFile {
 
 impl KeyFile {
     /// A key of these bytes, in no file.
-    pub(crate) fn of(key: [u8; 32]) -> Self {
+    pub(crate) fn from_bytes(key: [u8; 32]) -> Self {
         Self { path: None, keys: RwLock::new(Keys { all: vec![Secret::new(key)], prepared: false }) }
     }
 

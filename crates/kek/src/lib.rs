@@ -48,8 +48,8 @@ pub enum Kek {
 
 impl Kek {
     /// A key of these bytes, for tests and demos.
-    pub fn of(key: [u8; 32]) -> Self {
-        Self::File(KeyFile::of(key))
+    pub fn from_bytes(key: [u8; 32]) -> Self {
+        Self::File(KeyFile::from_bytes(key))
     }
 
     /// Wraps a key for that context; `rng` draws the nonce where the wrapping is done here.

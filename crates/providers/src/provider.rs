@@ -100,7 +100,7 @@ pub struct Capabilities {
 
 impl Capabilities {
     /// Of a provider with those channels and nothing that is optional.
-    pub const fn of(channels: &'static [Channel]) -> Self {
+    pub const fn new(channels: &'static [Channel]) -> Self {
         Self { repeats_calls_for: None, repeats_chats_for: None, channels, dials_by_number_id: false }
     }
 

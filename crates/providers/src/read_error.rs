@@ -4,7 +4,7 @@ use redialer_core::permission::Permission;
 
 /// Why a read failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", self.sentence())]
+#[error("{}", self.description())]
 pub struct ReadError {
     /// The provider's name for people.
     pub provider: &'static str,
@@ -52,7 +52,7 @@ impl ReadError {
         matches!(self.failure, ReadFailure::KeyRefused { .. } | ReadFailure::Payment { .. })
     }
 
-    fn sentence(&self) -> String {
+    fn description(&self) -> String {
         let provider = self.provider;
         match &self.failure {
             ReadFailure::KeyRefused { message, needed } => {

@@ -44,7 +44,7 @@ impl Providers {
     }
 
     /// The provider of a workspace; the simulator for its test callbacks, so that nothing of a test reaches a provider.
-    pub fn of(&self, name: &ProviderName, is_test: bool) -> Result<&dyn Provider, UnknownProvider> {
+    pub fn get(&self, name: &ProviderName, is_test: bool) -> Result<&dyn Provider, UnknownProvider> {
         if is_test {
             return Ok(&*self.simulated);
         }

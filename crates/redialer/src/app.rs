@@ -125,7 +125,7 @@ impl App {
 
     /// The provider of a workspace, or the simulator for its test callbacks.
     pub fn provider(&self, workspace: &WorkspaceRow, is_test: bool) -> Result<&dyn Provider, StoreError> {
-        let found = self.providers.of(&workspace.provider, is_test);
+        let found = self.providers.get(&workspace.provider, is_test);
         found.map_err(|_| StoreError::Corrupt("name of a provider"))
     }
 

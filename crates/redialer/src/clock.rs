@@ -134,16 +134,16 @@ impl Clock {
     /// A clock that runs at `speed` virtual seconds a real second, from now.
     pub fn start(speed: u32) -> Self {
         let ms = machine().1;
-        Self::of(Source::Machine, ms, speed)
+        Self::new(Source::Machine, ms, speed)
     }
 
     /// A clock that somebody else moves.
     pub fn by_hand(hands: ManualClock) -> Self {
         let ms = hands.wall.load(Ordering::Relaxed);
-        Self::of(Source::ManualClock(hands), ms, 1)
+        Self::new(Source::ManualClock(hands), ms, 1)
     }
 
-    fn of(source: Source, ms: i64, speed: u32) -> Self {
+    fn new(source: Source, ms: i64, speed: u32) -> Self {
         let anchor = ClockRow { real_ms: ms, virtual_ms: ms, speed: i64::from(speed) };
         let steady_ms = match &source {
             Source::Machine => 0,

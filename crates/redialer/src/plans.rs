@@ -50,8 +50,8 @@ impl PlanPatch {
 pub fn in_force(patches: &BTreeMap<String, PlanPatch>) -> Result<Plans, (String, String)> {
     let mut plans = Plans::default();
     for (name, patch) in patches {
-        let Some(plan) = Plan::from_word(name) else {
-            let known: Vec<_> = Plan::ALL.iter().map(|p| p.word()).collect();
+        let Ok(plan) = name.parse::<Plan>() else {
+            let known: Vec<_> = Plan::ALL.iter().map(|p| p.as_str()).collect();
             return Err((format!("plans.{name}"), format!("is no plan; there are {}", known.join(", "))));
         };
         let limits = plans.of_mut(plan);
@@ -73,12 +73,12 @@ mod tests {
     #[test]
     fn the_published_figures_stand_until_a_file_changes_them() {
         let plans = in_force(&BTreeMap::new()).expect("good");
-        assert_eq!((plans.of(Plan::Pro).workspaces, plans.of(Plan::Starter).agents), (5, 5));
-        assert!(!plans.of(Plan::Free).rest_api && plans.of(Plan::Starter).rest_api);
+        assert_eq!((plans.limits(Plan::Pro).workspaces, plans.limits(Plan::Starter).agents), (5, 5));
+        assert!(!plans.limits(Plan::Free).rest_api && plans.limits(Plan::Starter).rest_api);
         let patch = PlanPatch { agents: Some(2), calls_a_month: Some(0), ..PlanPatch::default() };
         let plans = in_force(&BTreeMap::from([("free".to_owned(), patch)])).expect("good");
-        assert_eq!((plans.of(Plan::Free).agents, plans.of(Plan::Free).calls_a_month), (2, None));
-        assert_eq!(plans.of(Plan::Free).workspaces, 1);
+        assert_eq!((plans.limits(Plan::Free).agents, plans.limits(Plan::Free).calls_a_month), (2, None));
+        assert_eq!(plans.limits(Plan::Free).workspaces, 1);
         let none = BTreeMap::from([("gold".to_owned(), PlanPatch::default())]);
         assert_eq!(in_force(&none).expect_err("no such plan").0, "plans.gold");
     }

@@ -29,7 +29,7 @@ impl Provider for Simulated {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::of(&[Channel::Voice, Channel::Chat])
+        Capabilities::new(&[Channel::Voice, Channel::Chat])
     }
 
     /// It sends none.

@@ -118,7 +118,7 @@ impl Store {
 
     /// What a plan allows.
     pub fn limits_of(&self, plan: Plan) -> &Limits {
-        self.plans.of(plan)
+        self.plans.limits(plan)
     }
 
     /// The same store, with things going wrong in it.

@@ -78,7 +78,7 @@ impl TenantStore {
 
     /// The database as this tenant sees it.
     pub(crate) const fn db(&self) -> TenantConn<'_> {
-        TenantConn::of(&self.store.db, self.rows, self.lane)
+        TenantConn::new(&self.store.db, self.rows, self.lane)
     }
 
     /// Whether it is for test callbacks.
@@ -107,7 +107,7 @@ impl TenantStore {
 
 impl Store {
     /// The store as `tenant` sees it; what is done through it is done by the program itself.
-    pub fn of(&self, tenant: Id<id::Tenant>) -> TenantStore {
+    pub fn for_tenant(&self, tenant: Id<id::Tenant>) -> TenantStore {
         TenantStore {
             store: self.clone(),
             tenant,

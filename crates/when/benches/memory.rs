@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     let mut within = true;
     for (name, turns) in calls() {
         let end = "2026-04-07T17:20:00Z".parse().unwrap_or_default();
-        let call = Call::of(&turns, end, "America/Chicago");
+        let call = Call::new(&turns, end, "America/Chicago");
         // The tables are built once a process, and stay.
         read(&call);
         let before = PEAK.current_usage();

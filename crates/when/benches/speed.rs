@@ -26,7 +26,7 @@ fn hear(c: &mut Criterion) {
     for n in [7, 100, 1000] {
         let turns = turns(n);
         let end = "2026-04-07T17:20:00Z".parse().unwrap_or_default();
-        let call = Call::of(&turns, end, "America/Chicago");
+        let call = Call::new(&turns, end, "America/Chicago");
         c.bench_function(&format!("{n} turns"), |b| b.iter(|| read(&call)));
     }
 }

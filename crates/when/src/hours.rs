@@ -63,7 +63,7 @@ impl Default for Hours {
 
 impl Hours {
     /// The hours of a part of the day; the finer ones lie where they do within the coarse.
-    pub(crate) const fn of(&self, part: DayPart) -> Span {
+    pub(crate) const fn span(&self, part: DayPart) -> Span {
         match part {
             DayPart::FirstThing => span(at(7, 0), at(10, 0), at(9, 0)),
             DayPart::EarlyMorning => span(at(6, 0), at(9, 0), at(8, 0)),

@@ -10,7 +10,7 @@
 //!     turn(Role::User, "I'm at work until four. Call me tomorrow at, um, three, no wait, make it half past five."),
 //!     turn(Role::Agent, "Half past five tomorrow. We're open until seven."),
 //! ];
-//! let heard = read(&Call::of(&turns, "2026-11-24T15:00:00Z".parse()?, "America/New_York"));
+//! let heard = read(&Call::new(&turns, "2026-11-24T15:00:00Z".parse()?, "America/New_York"));
 //! assert_eq!(heard.at, Some("2026-11-25T22:30:00Z".parse()?));
 //! assert_eq!(heard.evidence, "half past five");
 //! # Ok::<(), jiff::Error>(())
@@ -117,7 +117,7 @@ pub enum Lang {
 
 impl Lang {
     /// By its code: `en`, `en-US`, `es`; `None` for one that is not understood.
-    pub fn of(code: &str) -> Option<Self> {
+    pub fn from_code(code: &str) -> Option<Self> {
         match code.split(['-', '_']).next()?.to_ascii_lowercase().as_str() {
             "en" => Some(Self::En),
             "es" => Some(Self::Es),
@@ -154,7 +154,7 @@ pub struct Call<'a> {
 
 impl<'a> Call<'a> {
     /// A conversation in English, unless more is said.
-    pub const fn of(turns: &'a [Turn], end: Timestamp, zone: &'a str) -> Self {
+    pub const fn new(turns: &'a [Turn], end: Timestamp, zone: &'a str) -> Self {
         Self { turns, end, zone, agent_zone: None, only_the_time: false, lang: Lang::En, hours: None }
     }
 }
@@ -207,7 +207,7 @@ impl Doubt {
     }
 
     /// As a word, for storing and showing.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::HalfOfDay => "half_of_day",
             Self::NoHour => "no_hour",
@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn a_zone_nobody_knows_is_no_time() {
         let turns = [Turn { role: Role::User, content: "call me tomorrow at three".to_owned() }];
-        let call = Call::of(&turns, Timestamp::UNIX_EPOCH, "Mars/Olympus");
+        let call = Call::new(&turns, Timestamp::UNIX_EPOCH, "Mars/Olympus");
         assert_eq!(read(&call).at, None);
         assert!(read(&Call { zone: "America/New_York", ..call }).at.is_some());
     }
@@ -299,7 +299,7 @@ mod tests {
         let zone = "Europe/Madrid";
         // Sunday, 29 November 2026, 15:59 in Madrid.
         let end = "2026-11-29T14:59:00Z".parse().expect("a time");
-        let call = Call { only_the_time: true, ..Call::of(&turns, end, zone) };
+        let call = Call { only_the_time: true, ..Call::new(&turns, end, zone) };
         let local = |at: Timestamp| at.in_tz(zone).expect("a zone").strftime("%a %d %H:%M").to_string();
         assert_eq!(read_in_any_language(&call).at.map(local).as_deref(), want, "{text}");
     }
@@ -341,7 +341,7 @@ mod tests {
     #[test]
     fn languages_are_known_by_their_codes() {
         assert_eq!(
-            ["en", "en-US", "ES_mx", "fr", ""].map(Lang::of),
+            ["en", "en-US", "ES_mx", "fr", ""].map(Lang::from_code),
             [Some(Lang::En), Some(Lang::En), Some(Lang::Es), None, None]
         );
     }

@@ -307,7 +307,7 @@ pub(crate) struct Length {
 
 impl Length {
     /// So much of a unit, and nothing more said of it.
-    pub(crate) const fn of(least: f64, most: f64, unit: Unit) -> Self {
+    pub(crate) const fn new(least: f64, most: f64, unit: Unit) -> Self {
         Self {
             least,
             most,

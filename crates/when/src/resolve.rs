@@ -236,7 +236,7 @@ impl Reader<'_> {
     /// A day, or a part of one.
     fn in_part(&mut self, dates: Option<Dates>) -> Option<Found> {
         let part = self.slot.of;
-        let mut span = part.map_or(self.view.hours.day, |part| self.view.hours.of(part));
+        let mut span = part.map_or(self.view.hours.day, |part| self.view.hours.span(part));
         let now = i32::from(self.now.hour()) * 60 + i32::from(self.now.minute());
         let today = self.now.date();
         if part == Some(DayPart::LaterToday) {

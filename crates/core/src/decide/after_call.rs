@@ -407,7 +407,7 @@ fn retry(scene: &AfterCallInput<'_>, trigger: Trigger, repeat: Repeat, after: &m
         return;
     }
     let Some(person) = may_dial(scene, after) else { return };
-    let retry = scene.policy.retries.of(trigger);
+    let retry = scene.policy.retries.for_trigger(trigger);
     let born_of = end_of(scene.facts, scene.now);
     let spent = scene.redial.map_or(0, |r| r.spent);
     let cause = scene.facts.outcome.as_ref().map(|o| o.reason.clone());

@@ -48,7 +48,7 @@ fn story(direction: Direction, moment: CallPhase, class: OutcomeClass) -> Story 
             ended_at: Some(noon()),
             outcome: Some(Outcome { reason: "its_reason".to_owned(), class }),
             asked: Asked { answer: CallbackAnswer::No, ..Asked::default() },
-            ..CallFacts::of("call_1".to_owned(), moment, Channel::Voice)
+            ..CallFacts::new("call_1".to_owned(), moment, Channel::Voice)
         },
         seen: CallProgress::default(),
         redial: None,
@@ -144,16 +144,16 @@ fn tell(after: &AfterCall, zone: &Zone) -> String {
     let mut said = Vec::new();
     let clock = |at: Timestamp| at.to_zoned(zone.rules()).strftime("%a %H:%M").to_string();
     match after.settle {
-        Some(Settle::Close(state)) => said.push(state.word().to_owned()),
+        Some(Settle::Close(state)) => said.push(state.as_str().to_owned()),
         Some(Settle::Reschedule { at }) => said.push(format!("again {}", clock(at))),
         None => {}
     }
     let plan = |p: &CallbackPlan| {
-        let held = p.held.map_or(String::new(), |h| format!(" held({})", h.word()));
+        let held = p.held.map_or(String::new(), |h| format!(" held({})", h.as_str()));
         let chain = if p.chain.is_some() { "chain" } else { "new chain" };
         format!(
             "{} {}{held} #{}/{} {chain}",
-            p.reason.word(),
+            p.reason.as_str(),
             clock(p.scheduled_for),
             p.attempt,
             p.max_attempts
@@ -170,8 +170,8 @@ fn tell(after: &AfterCall, zone: &Zone) -> String {
     if after.suppress {
         said.push("suppress".to_owned());
     }
-    said.extend(after.pause.map(|p| format!("pause({})", p.word())));
-    said.extend(after.notes.iter().map(|n| format!("({})", n.word())));
+    said.extend(after.pause.map(|p| format!("pause({})", p.as_str())));
+    said.extend(after.notes.iter().map(|n| format!("({})", n.as_str())));
     if said.is_empty() { "nothing".to_owned() } else { said.join(", ") }
 }
 

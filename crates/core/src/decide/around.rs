@@ -33,9 +33,9 @@ pub fn held(why: HeldFor) -> GateRecord {
         HeldFor::UnclearTime => {
             "A callback was asked for without a time that could be used; give it one, or force it."
         }
-        other => Notice::of_hold(other).map_or("", Notice::sentence),
+        other => Notice::of_hold(other).map_or("", Notice::description),
     };
-    record("held", why.word(), HOLD, message)
+    record("held", why.as_str(), HOLD, message)
 }
 
 /// The gates of the workspace and of the number.
@@ -62,7 +62,7 @@ fn paused(around: &Around) -> GateRecord {
         Some((why, sentence)) => {
             let said = sentence.as_deref().map(|s| format!(" The provider says: {s}")).unwrap_or_default();
             let message = format!("The workspace is paused: {}{said}", why.description());
-            record("pause", why.word(), HOLD, message)
+            record("pause", why.as_str(), HOLD, message)
         }
     }
 }

@@ -30,7 +30,7 @@ pub struct AskedTime {
     pub rule: String,
     /// The first and the last moment that would do as well, where words left room.
     pub window: Option<(Timestamp, Timestamp)>,
-    /// What is not certain about it, as [`when::Doubt::word`] writes it, or [`ZONE_UNSURE`].
+    /// What is not certain about it, as [`when::Doubt::as_str`] writes it, or [`ZONE_UNSURE`].
     pub doubts: Vec<&'static str>,
     /// The analysis says that a callback was asked for, in a call in which no person was reached: that is no request.
     pub by_machine: bool,
@@ -187,7 +187,7 @@ fn clear(at: Timestamp, heard: &when::Heard, source: &str, zone: &Zone) -> Asked
     } else {
         Zone { name: heard.zone.clone(), source: ZoneSource::Request, is_sure: true }
     };
-    let doubts = heard.doubts.iter().map(|doubt| doubt.word()).chain(doubts_about(&zone)).collect();
+    let doubts = heard.doubts.iter().map(|doubt| doubt.as_str()).chain(doubts_about(&zone)).collect();
     AskedTime {
         at: Some(at),
         zone,
@@ -267,7 +267,7 @@ mod tests {
     }
 
     fn facts(asked: Asked) -> CallFacts {
-        CallFacts { asked, ..CallFacts::of("call_1".to_owned(), CallPhase::Analyzed, Channel::Voice) }
+        CallFacts { asked, ..CallFacts::new("call_1".to_owned(), CallPhase::Analyzed, Channel::Voice) }
     }
 
     #[test]

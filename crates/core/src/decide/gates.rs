@@ -89,7 +89,7 @@ pub struct Attempt {
 impl<'a> Due<'a> {
     /// The facts about a callback, its agent and the settings: on time, first of its chain and on no list, unless the
     /// caller knows better.
-    pub fn of(callback: &Candidate<'a>, agent: DialingAgent, policy: &'a Policy) -> Self {
+    pub fn new(callback: &Candidate<'a>, agent: DialingAgent, policy: &'a Policy) -> Self {
         Self {
             reason: callback.reason,
             requested_for: callback.requested_for,
@@ -142,7 +142,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// Its word in the API.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pass => "pass",
             Self::Wait(_) => "wait",
@@ -172,7 +172,7 @@ pub struct GateRecord {
     pub gate: String,
     /// What went in.
     pub input: String,
-    /// [`Verdict::word`].
+    /// [`Verdict::as_str`].
     pub verdict: String,
     /// Not before then, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -190,7 +190,7 @@ impl From<Gate> for GateRecord {
         Self {
             gate: gate.name.to_owned(),
             input: gate.input,
-            verdict: gate.verdict.word().to_owned(),
+            verdict: gate.verdict.as_str().to_owned(),
             until,
             message: gate.says,
         }

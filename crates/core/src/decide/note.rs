@@ -1,4 +1,7 @@
 //! Why nothing, or something unexpected, followed from an event: shown on it, for people.
+use std::str::FromStr;
+
+use crate::UnknownName;
 
 /// One remark on an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,7 +95,7 @@ impl Note {
     ];
 
     /// The note's stable code.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unreadable => "unreadable",
             Self::WebCall => "web_call",
@@ -124,13 +127,8 @@ impl Note {
         }
     }
 
-    /// The note with that code.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|n| n.word() == word)
-    }
-
     /// The note as a sentence that names the fix, where there is one.
-    pub const fn sentence(self) -> &'static str {
+    pub const fn description(self) -> &'static str {
         match self {
             Self::Unreadable => {
                 "The body is JSON but not an event of this provider; nothing was read from it."
@@ -189,6 +187,14 @@ impl Note {
     }
 }
 
+impl FromStr for Note {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        Self::ALL.into_iter().find(|n| n.as_str() == name).ok_or(UnknownName)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,8 +202,8 @@ mod tests {
     #[test]
     fn every_note_is_found_by_its_code_and_is_a_sentence() {
         for note in Note::ALL {
-            assert_eq!(Note::from_word(note.word()), Some(note));
-            assert!(note.sentence().ends_with('.'), "{note:?}");
+            assert_eq!(note.as_str().parse(), Ok(note));
+            assert!(note.description().ends_with('.'), "{note:?}");
         }
     }
 }

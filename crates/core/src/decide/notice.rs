@@ -1,5 +1,9 @@
 //! Why something did not go the usual way, for the feed: a webhook that was turned away, a dial that was put off.
 
+use std::str::FromStr;
+
+use crate::UnknownName;
+
 use crate::callback::{HeldFor, State};
 
 /// What happened instead.
@@ -79,7 +83,7 @@ impl Notice {
     ];
 
     /// Its stable code.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::BadSignature => "bad_signature",
             Self::AgentOff => "agent_off",
@@ -104,11 +108,6 @@ impl Notice {
             Self::Paused => "paused",
             Self::Resumed => "resumed",
         }
-    }
-
-    /// The notice with that code.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|n| n.word() == word)
     }
 
     /// Why a due callback was put off: it was missed and planned anew, or due in quiet time; `None` where its moment
@@ -148,7 +147,7 @@ impl Notice {
     }
 
     /// As a sentence that names the fix, where there is one.
-    pub const fn sentence(self) -> &'static str {
+    pub const fn description(self) -> &'static str {
         match self {
             Self::BadSignature => {
                 "A webhook came without a good signature and was turned away. Is `webhook_key` the key that the provider signs with?"
@@ -196,6 +195,14 @@ impl Notice {
     }
 }
 
+impl FromStr for Notice {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        Self::ALL.into_iter().find(|n| n.as_str() == name).ok_or(UnknownName)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
@@ -205,16 +212,16 @@ mod tests {
     #[test]
     fn every_notice_is_found_by_its_code() {
         for notice in Notice::ALL {
-            assert_eq!(Notice::from_word(notice.word()), Some(notice));
-            assert!(notice.sentence().ends_with(['.', '?']));
+            assert_eq!(notice.as_str().parse(), Ok(notice));
+            assert!(notice.description().ends_with(['.', '?']));
         }
     }
 
     #[test]
     fn whatever_keeps_a_callback_from_being_dialed_has_its_notice() {
-        let told = |what: &str, notice: Option<Notice>| Some(format!("{what}: {}\n", notice?.word()));
-        let held = HeldFor::ALL.into_iter().filter_map(|why| told(why.word(), Notice::of_hold(why)));
-        let ended = State::ALL.into_iter().filter_map(|state| told(state.word(), Notice::of_end(state)));
+        let told = |what: &str, notice: Option<Notice>| Some(format!("{what}: {}\n", notice?.as_str()));
+        let held = HeldFor::ALL.into_iter().filter_map(|why| told(why.as_str(), Notice::of_hold(why)));
+        let ended = State::ALL.into_iter().filter_map(|state| told(state.as_str(), Notice::of_end(state)));
         let put_off = [
             told("in time", Notice::of_snooze(false, false)),
             told("missed, at once", Notice::of_snooze(true, false)),

@@ -131,7 +131,7 @@ mod tests {
         let request =
             Request { at: now, zone, person: &person, agent: id(1), replaces, forces: None, policy: &policy };
         let got = match on_request(&request, now) {
-            Ok((planned, replaced)) => format!("{} replaces {}", planned.reason.word(), replaced.len()),
+            Ok((planned, replaced)) => format!("{} replaces {}", planned.reason.as_str(), replaced.len()),
             Err(refused) => format!("{refused:?}").split('(').next().unwrap_or_default().to_owned(),
         };
         assert_eq!(got, want);

@@ -116,7 +116,7 @@ mod tests {
             person_number: called.map(str::to_owned),
             agent_number: Some(OURS.to_owned()),
             asked: Asked { callback: true, number: spoken.map(str::to_owned), ..Asked::default() },
-            ..CallFacts::of("c".to_owned(), CallPhase::Analyzed, Channel::Voice)
+            ..CallFacts::new("c".to_owned(), CallPhase::Analyzed, Channel::Voice)
         }
     }
 

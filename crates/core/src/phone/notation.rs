@@ -19,7 +19,7 @@ pub(super) struct Written {
 
 /// Reads a number's digits out of `text`.
 pub(super) fn read(text: &str) -> Result<Written, BadPhone> {
-    let address = Address::of(text);
+    let address = Address::parse(text);
     if withheld::is_word(address.user) {
         return Err(BadPhone::Withheld);
     }
@@ -57,7 +57,7 @@ struct Address<'a> {
 
 impl<'a> Address<'a> {
     /// Cuts a URI down to its user part; a plain number is its own user part.
-    fn of(text: &'a str) -> Self {
+    fn parse(text: &'a str) -> Self {
         let text = text.trim();
         let bracketed = text
             .split_once('<')

@@ -58,15 +58,15 @@ impl Default for SpokenHours {
     fn default() -> Self {
         let hours = Hours::default();
         Self {
-            day: SpokenSpan::of(hours.day),
-            morning: SpokenSpan::of(hours.morning),
-            lunch: SpokenSpan::of(hours.lunch),
-            after_lunch: SpokenSpan::of(hours.after_lunch),
-            afternoon: SpokenSpan::of(hours.afternoon),
-            end_of_day: SpokenSpan::of(hours.end_of_day),
-            evening: SpokenSpan::of(hours.evening),
-            night: SpokenSpan::of(hours.night),
-            after_dinner: SpokenSpan::of(hours.after_dinner),
+            day: SpokenSpan::from_span(hours.day),
+            morning: SpokenSpan::from_span(hours.morning),
+            lunch: SpokenSpan::from_span(hours.lunch),
+            after_lunch: SpokenSpan::from_span(hours.after_lunch),
+            afternoon: SpokenSpan::from_span(hours.afternoon),
+            end_of_day: SpokenSpan::from_span(hours.end_of_day),
+            evening: SpokenSpan::from_span(hours.evening),
+            night: SpokenSpan::from_span(hours.night),
+            after_dinner: SpokenSpan::from_span(hours.after_dinner),
         }
     }
 }
@@ -105,7 +105,7 @@ impl SpokenHours {
 }
 
 impl SpokenSpan {
-    fn of(span: Span) -> Self {
+    fn from_span(span: Span) -> Self {
         let text = |minutes: i32| format!("{:02}:{:02}", minutes / 60, minutes % 60);
         Self { from: text(span.from), to: text(span.to), nominal: text(span.nominal) }
     }

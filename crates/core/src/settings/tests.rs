@@ -168,7 +168,7 @@ fn a_default_that_changes_reaches_those_who_did_not_choose() {
     let mut plans = Plans::default();
     plans.of_mut(Plan::Pro).default_attempts = 2;
     let attempts =
-        |set: &Value| WorkspaceSettings::resolved(set, plans.of(Plan::Pro)).map(|s| s.max_attempts);
+        |set: &Value| WorkspaceSettings::resolved(set, plans.limits(Plan::Pro)).map(|s| s.max_attempts);
     assert_eq!(attempts(&json!({})), Ok(2));
     assert_eq!(attempts(&json!({"max_attempts": 4})), Ok(4));
 }

@@ -282,6 +282,6 @@ fn facts(rules: &Rules, n: u8, moment: CallPhase, ended: Option<Ended>) -> CallF
             callback: moment == CallPhase::Analyzed && ended.is_some_and(Ended::asked),
             ..Asked::default()
         },
-        ..CallFacts::of(n.to_string(), moment, Channel::Voice)
+        ..CallFacts::new(n.to_string(), moment, Channel::Voice)
     }
 }

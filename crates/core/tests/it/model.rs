@@ -169,9 +169,9 @@ fn the_model_moves_states_as_the_tables_allow_and_uses_all_of_them() {
         let left = callback::State::ALL
             .into_iter()
             .filter(|to| from.may_become(*to) && !made.has_callback(from, *to));
-        let left: Vec<_> = left.map(callback::State::word).collect();
+        let left: Vec<_> = left.map(callback::State::as_str).collect();
         if !left.is_empty() {
-            unused += &format!("{} -> {}\n", from.word(), left.join(", "));
+            unused += &format!("{} -> {}\n", from.as_str(), left.join(", "));
         }
     }
     // Lateness, other reasons to hold and restores are not in the model. What is unconfirmed is dialing before its call
@@ -257,7 +257,7 @@ fn any_order_and_number_of_a_calls_events_ends_in_the_same_rows() {
         let ends = ends_of(class);
         let rows = |world: &World| {
             let rows = world.callbacks.iter().flatten();
-            let rows: Vec<_> = rows.map(|c| format!("{} retry={}", c.state.word(), c.is_retry)).collect();
+            let rows: Vec<_> = rows.map(|c| format!("{} retry={}", c.state.as_str(), c.is_retry)).collect();
             format!("{}, spent {}", rows.join(", "), world.spent[0])
         };
         assert!(!ends.is_empty());

@@ -20,7 +20,7 @@ use super::{
     find::Search,
     order,
     pages::{LISTED, page_of},
-    said::sentence,
+    said::description,
 };
 use crate::{
     http::{Request, SharedTransport},
@@ -69,7 +69,7 @@ impl Api {
         };
         let answered = self.wire.send(request).await;
         let is_bad_request = answered.as_ref().is_ok_and(|answer| answer.status == 400);
-        let reply = status::reply(answered, |text| placed_id(text, channel), |text| sentence(text, key));
+        let reply = status::reply(answered, |text| placed_id(text, channel), |text| description(text, key));
         match reply {
             Reply::Refused(Refusal::Permanent { message, .. })
                 if is_bad_request && is_do_not_call(&message) =>
@@ -261,7 +261,7 @@ impl Api {
         let url = format!("{}{path}", self.base);
         let request = Request { method, url, key: key.to_owned(), body, places: false, ready: None };
         let answered = self.wire.send(request).await;
-        status::read(answered, (needs, NEEDED), |text| sentence(text, key)).map_err(failed)
+        status::read(answered, (needs, NEEDED), |text| description(text, key)).map_err(failed)
     }
 }
 
@@ -297,7 +297,7 @@ pub(super) fn unreadable() -> ReadError {
 fn roster_agent(item: &str, asked: Channel) -> Option<RosterAgent> {
     let item = Object::parse(item, &["agent_id", "agent_name", "channel"])?;
     let id = item.text("agent_id")?;
-    let channel = item.text("channel").map_or(asked, |c| Channel::from_word(&c));
+    let channel = item.text("channel").map_or(asked, |c| Channel::from_stored(&c));
     Some(RosterAgent {
         name: item.text("agent_name").unwrap_or_else(|| id.clone()),
         id,

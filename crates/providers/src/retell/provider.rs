@@ -29,7 +29,7 @@ impl Provider for Api {
         Capabilities {
             repeats_calls_for: key_lives(Channel::Voice),
             repeats_chats_for: key_lives(Channel::Chat),
-            ..Capabilities::of(&[Channel::Voice, Channel::Chat])
+            ..Capabilities::new(&[Channel::Voice, Channel::Chat])
         }
     }
 

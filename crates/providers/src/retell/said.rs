@@ -14,7 +14,7 @@ const MIN_KEY_BYTES: usize = 8;
 const ID_PREFIXES: [&str; 3] = ["agent_", "call_", "chat_"];
 
 /// The sentence in the body of an answer; empty where it has none.
-pub(super) fn sentence(body: Option<&str>, key: &str) -> String {
+pub(super) fn description(body: Option<&str>, key: &str) -> String {
     let object = body.and_then(|body| Object::parse(body, &["message", "error_message"]));
     let said = object.and_then(|o| o.text("message").or_else(|| o.text("error_message")));
     masked(&said.unwrap_or_default(), key).chars().take(MAX_CHARS).collect()
@@ -88,12 +88,12 @@ mod tests {
 
     #[test]
     fn the_sentence_is_found_and_cut() {
-        let of = |body: &str| sentence(Some(body), KEY);
+        let of = |body: &str| description(Some(body), KEY);
         assert_eq!(of(r#"{"status":"error","message":"Forbidden"}"#), "Forbidden");
         assert_eq!(of(r#"{"error_message":"No.","message":7}"#), "No.");
         assert_eq!(of("<html>Bad Gateway</html>"), "");
         assert_eq!(of(r#"{"message":"a\u0000b"}"#), "");
-        assert_eq!(sentence(None, KEY), "");
+        assert_eq!(description(None, KEY), "");
         assert_eq!(of(&format!(r#"{{"message":"{}"}}"#, "é".repeat(900))).chars().count(), MAX_CHARS);
     }
 }

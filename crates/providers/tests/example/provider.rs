@@ -33,7 +33,7 @@ fn time(value: &Value) -> Option<Timestamp> {
     Timestamp::from_second(value.as_i64()?).ok()
 }
 
-fn sentence(body: Option<&str>) -> String {
+fn description(body: Option<&str>) -> String {
     body.and_then(|body| text(&serde_json::from_str::<Value>(body).ok()?["error"])).unwrap_or_default()
 }
 
@@ -62,7 +62,7 @@ impl Content for Call {
             outcome: Some(Outcome { reason: reason.to_owned(), class }),
             asked: Wishes { callback: when.is_some(), time: when, ..Wishes::default() },
             tags: text(&call["dispatch"]).map(|dispatch| Tags { dispatch, callback: None }),
-            ..CallFacts::of(text(&call["id"])?, CallPhase::Analyzed, Channel::Voice)
+            ..CallFacts::new(text(&call["id"])?, CallPhase::Analyzed, Channel::Voice)
         })
     }
 }
@@ -82,7 +82,7 @@ impl Example {
         needs: Permission,
     ) -> Result<T, ReadError> {
         let answered = self.0.send(Self::request(key, path, None)).await;
-        let body = status::read(answered, (needs, &[Permission::Calls]), sentence);
+        let body = status::read(answered, (needs, &[Permission::Calls]), description);
         let odd = |_| ReadFailure::Unavailable("the answer is not the JSON that was expected".to_owned());
         let read = body.and_then(|body| serde_json::from_str(&body).map_err(odd));
         read.map_err(|failure| ReadError { provider: self.title(), failure })
@@ -95,7 +95,7 @@ impl Provider for Example {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { dials_by_number_id: true, ..Capabilities::of(&[Channel::Voice]) }
+        Capabilities { dials_by_number_id: true, ..Capabilities::new(&[Channel::Voice]) }
     }
 
     fn verify(&self, auth: &WebhookAuth, webhook: &Webhook<'_>, _: &CheckedAt) -> Result<(), BadSignature> {
@@ -120,7 +120,11 @@ impl Provider for Example {
     fn place<'a>(&'a self, key: &'a str, placement: Placement<'a>) -> Asked<'a, Reply> {
         Box::pin(async move {
             let answered = self.0.send(Self::request(key, "/calls", Some(placement))).await;
-            status::reply(answered, |body| text(&serde_json::from_str::<Value>(body).ok()?["id"]), sentence)
+            status::reply(
+                answered,
+                |body| text(&serde_json::from_str::<Value>(body).ok()?["id"]),
+                description,
+            )
         })
     }
 

@@ -240,7 +240,7 @@ fn a_time_over_a_line_break_is_understood() {
         let body = format!(r#"{{"event":"call_analyzed","call":{{"call_id":"c1",{transcript}}}}}"#);
         let turns = conversation(body.as_bytes());
         let end = "2026-11-24T10:00:00-05:00".parse().expect("a time");
-        let call = redialer_when::Call::of(&turns, end, "America/New_York");
+        let call = redialer_when::Call::new(&turns, end, "America/New_York");
         let want = "2026-11-25T15:00:00-05:00".parse().expect("a time");
         assert_eq!(redialer_when::read(&call).at, Some(want), "{transcript}");
     }

@@ -80,7 +80,7 @@ impl Acting<'_> {
         if scopes.is_empty() {
             return Err(Refusal::invalid("scopes", "a key needs at least one"));
         }
-        let scopes = Scopes::of(scopes);
+        let scopes = Scopes::new(scopes);
         if !own.covers(scopes) {
             let why = "A key can give away only scopes that it has itself.";
             return Err(Refusal::forbidden("missing_scope", why));

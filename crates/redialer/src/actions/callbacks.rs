@@ -63,7 +63,7 @@ pub enum NotScheduled {
     #[error("The number's country is not among `allowed_countries` of the workspace.")]
     Country,
     /// Something forbids it.
-    #[error("{}", .0.sentence())]
+    #[error("{}", .0.description())]
     Note(Note),
     /// A callback that the callee requested is waiting.
     #[error("A callback that the callee asked for waits: {0}. Send `replace` as true to replace it.")]

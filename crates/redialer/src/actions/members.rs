@@ -69,7 +69,7 @@ impl Acting<'_> {
         }
         let why = format!(
             "A key that lacks scopes of the role `{}` cannot make, change or remove one.",
-            role.word()
+            role.as_str()
         );
         Err(Refusal::forbidden("missing_scope", why))
     }

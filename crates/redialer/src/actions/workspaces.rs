@@ -56,7 +56,7 @@ impl Acting<'_> {
     pub async fn connect(&self, new: NewConnection<'_>) -> Result<WorkspaceRow, Refusal> {
         self.as_whole_tenant("connect workspaces")?;
         let (app, name) = (self.app, ProviderName::new(new.provider));
-        let provider = app.providers.of(&name, false).map_err(|_| {
+        let provider = app.providers.get(&name, false).map_err(|_| {
             let names = app.providers.names().join(", ");
             Refusal::invalid(
                 "provider",

@@ -20,7 +20,7 @@ impl Audit {
         let store = database::open(config).await?;
         let mut broken = 0;
         for tenant in store.tenants().await? {
-            let said = match store.of(tenant.id).check_audit().await {
+            let said = match store.for_tenant(tenant.id).check_audit().await {
                 Ok(Checked::Whole(n)) => format!("whole, {n} acts"),
                 Ok(Checked::Broken(seq)) => {
                     format!("BROKEN: act {seq} is missing or not what was written")

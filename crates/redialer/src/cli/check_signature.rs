@@ -62,7 +62,7 @@ fn checked(case: &Case) -> Result<(), String> {
     let clients = Clients::new(PLACE_DEADLINE).map_err(|error| error.to_string())?;
     let providers = Config::default().providers(Arc::new(clients));
     let unknown = || format!("provider `{name}` is not known");
-    let provider = providers.of(&ProviderName::new(name), false).map_err(|_| unknown())?;
+    let provider = providers.get(&ProviderName::new(name), false).map_err(|_| unknown())?;
     let body = STANDARD.decode(&case.body_b64).map_err(|_| "body_b64 is not base64".to_owned())?;
     let mut headers = HeaderMap::new();
     if let (Some(name), Some(text)) = (provider.signature_header(), &case.header) {

@@ -170,7 +170,7 @@ async fn clocks(store: &Store, config: &Config) -> anyhow::Result<String> {
 async fn providers(ward: &mut Ward, store: &Store, config: &Config) -> anyhow::Result<()> {
     let providers = serve::providers(config)?;
     for tenant in store.tenants().await? {
-        let of = store.of(tenant.id);
+        let of = store.for_tenant(tenant.id);
         let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
         for workspace in of.workspaces(first, WORKSPACES).await? {
             let what = format!("provider of {} {}", workspace.id, workspace.name);
@@ -187,10 +187,10 @@ async fn probed(
     workspace: &redialer_store::WorkspaceRow,
 ) -> anyhow::Result<String> {
     let key = store.open_key(tenant.id).await?;
-    let provider = providers.of(&workspace.provider, false)?;
+    let provider = providers.get(&workspace.provider, false)?;
     provider.probe(&workspace.api_key(&key)?).await.context("the key")?;
     let mut found = vec!["the key is accepted".to_owned()];
-    found.extend(workspace.paused.map(|(why, since)| format!("paused since {since} ({})", why.word())));
+    found.extend(workspace.paused.map(|(why, since)| format!("paused since {since} ({})", why.as_str())));
     if !workspace.missing_permissions.is_empty() {
         found.push(format!("the key lacks {}", workspace.missing_permissions.join(", ")));
     }

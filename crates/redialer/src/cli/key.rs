@@ -35,7 +35,7 @@ impl Key {
         let owner = store.tenant(tenant).await.with_context(|| {
             format!("--tenant: there is no tenant {tenant}; `redialer tenant list` shows all")
         })?;
-        let of = store.of(owner.id).by(Actor::command());
+        let of = store.for_tenant(owner.id).by(Actor::command());
         let (id, secret) = api_keys::create_admin_key(&of, &clock, &rng).await?;
         store.close().await;
         if json {

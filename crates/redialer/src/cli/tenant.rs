@@ -27,7 +27,7 @@ pub(crate) enum Tenant {
         #[arg(long)]
         owner: String,
         /// What it may use; who hosts redialer for themselves needs no other
-        #[arg(long, value_parser = plans(), default_value = Plan::Unlimited.word())]
+        #[arg(long, value_parser = plans(), default_value = Plan::Unlimited.as_str())]
         plan: Plan,
         /// Print one line of JSON
         #[arg(long)]
@@ -52,8 +52,8 @@ pub(crate) enum Tenant {
 
 /// Reads the name of a plan.
 fn plans() -> impl TypedValueParser<Value = Plan> {
-    PossibleValuesParser::new(Plan::ALL.map(Plan::word))
-        .try_map(|word| Plan::from_word(&word).ok_or("no such plan"))
+    PossibleValuesParser::new(Plan::ALL.map(Plan::as_str))
+        .try_map(|word| word.parse::<Plan>().map_err(|_| "no such plan"))
 }
 
 impl Tenant {
@@ -103,10 +103,10 @@ fn show(made: &Created, json: bool) {
 
 /// Says so where no route accepts a key that was just printed.
 pub(crate) fn warn_without_api(config: &Config, plan: Plan) -> anyhow::Result<()> {
-    if !config.plans()?.of(plan).rest_api {
+    if !config.plans()?.limits(plan).rest_api {
         note(&format!(
             "The plan `{}` does not include the REST API: every request with this key is answered 403. `redialer tenant change-plan` changes the plan.",
-            plan.word()
+            plan.as_str()
         ));
     }
     Ok(())
@@ -116,7 +116,7 @@ async fn list(config: &Config, json: bool) -> anyhow::Result<()> {
     let store = database::open(config).await?;
     for tenant in store.tenants().await? {
         let (id, plan, created_at) =
-            (tenant.id.to_string(), tenant.plan.word(), tenant.created_at.to_string());
+            (tenant.id.to_string(), tenant.plan.as_str(), tenant.created_at.to_string());
         say(&match json {
             true => {
                 json!({"id": id, "name": tenant.name, "plan": plan, "created_at": created_at}).to_string()
@@ -134,6 +134,6 @@ async fn change_plan(config: &Config, id: Id<id::Tenant>, plan: Plan) -> anyhow:
     let tenant = store.tenant(id).await.context("--tenant")?;
     store.change_plan(&tenant, plan, clock.now()).await?;
     store.close().await;
-    say(&format!("{} {} is on the plan `{}`.", tenant.id, tenant.name, plan.word()));
+    say(&format!("{} {} is on the plan `{}`.", tenant.id, tenant.name, plan.as_str()));
     warn_without_api(config, plan)
 }

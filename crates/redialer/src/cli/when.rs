@@ -80,7 +80,8 @@ impl Asked {
         let wrong = |what: &str| (id.clone(), what.to_owned());
         let line: Line = serde_json::from_value(value).map_err(|e| wrong(&e.to_string()))?;
         let lang = line.lang.as_deref().unwrap_or("en");
-        let lang = Lang::of(lang).ok_or_else(|| wrong(&format!("lang: `{lang}` is not understood")))?;
+        let lang =
+            Lang::from_code(lang).ok_or_else(|| wrong(&format!("lang: `{lang}` is not understood")))?;
         let zone = line.tz.clone().unwrap_or_else(|| "UTC".to_owned());
         let rules = TimeZone::get(&zone).map_err(|_| wrong(&format!("tz: `{zone}` is no IANA time zone")))?;
         let (turns, end, only_the_time) = match (line.transcript, line.text) {
@@ -134,7 +135,7 @@ impl Asked {
             "confidence": (heard.confidence * 100.0).round() / 100.0,
             "evidence": heard.evidence,
             "rule": heard.rule,
-            "doubts": heard.doubts.iter().map(|d| d.word()).collect::<Vec<_>>(),
+            "doubts": heard.doubts.iter().map(|d| d.as_str()).collect::<Vec<_>>(),
         })
     }
 
@@ -155,12 +156,12 @@ impl Asked {
             };
             page.push(format!("{who:>7}  {content}"));
         }
-        page.push(format!("{:>7}  {}", "", self.sentence(&heard)));
+        page.push(format!("{:>7}  {}", "", self.description(&heard)));
         page.push(String::new());
         page.join("\n")
     }
 
-    fn sentence(&self, heard: &Heard) -> String {
+    fn description(&self, heard: &Heard) -> String {
         let zoned = |at: Timestamp| at.in_tz(&heard.zone).ok();
         let day = |at: &Zoned| at.strftime("%A, %-d %B %Y, %H:%M").to_string();
         let Some(at) = heard.at.and_then(zoned) else {

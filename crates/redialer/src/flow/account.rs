@@ -74,7 +74,7 @@ async fn pause(
 ) -> Result<(), redialer_store::StoreError> {
     let message = Some(message).filter(|text| !text.is_empty());
     tracing::warn!(
-        workspace.id = %workspace, reason = why.word(), provider.message = message,
+        workspace.id = %workspace, reason = why.as_str(), provider.message = message,
         "workspace {workspace} is paused: {}", why.description()
     );
     app.store.pause(workspace, why, message, app.clock.now()).await

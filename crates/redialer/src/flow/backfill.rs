@@ -170,7 +170,7 @@ struct Sweep<'a> {
 impl<'a> Sweep<'a> {
     async fn open(app: &'a Arc<App>, row: &'a BackfillRow, restored: bool) -> Result<Self, StoreError> {
         let key = app.store.open_key(row.tenant).await?;
-        let workspace = app.store.of(row.tenant).workspace(row.id).await?;
+        let workspace = app.store.for_tenant(row.tenant).workspace(row.id).await?;
         let api_key = workspace.api_key(&key)?;
         let context = app.store.workspace_context(row.tenant, row.id, app.clock.real_ms()).await?;
         let heard = context.heard(app.store.limits_of(context.plan));
@@ -248,7 +248,7 @@ impl<'a> Sweep<'a> {
 /// A call that ended long ago and was not analysed, as far as we heard: perhaps it was.
 async fn analysis(app: &Arc<App>, check: &MissingAnalysis) -> Result<(), Stopped> {
     let key = app.store.open_key(check.tenant).await?;
-    let workspace = app.store.of(check.tenant).workspace(check.workspace).await?;
+    let workspace = app.store.for_tenant(check.tenant).workspace(check.workspace).await?;
     let api_key = workspace.api_key(&key)?;
     let query = CallQuery { channel: check.channel, id: &check.call_id, placed_by: None };
     let record = app.provider(&workspace, false)?.record(&api_key, query).await?;
@@ -268,7 +268,7 @@ async fn take_up(
         return Ok(false);
     };
     let Some(agent_id) = record.agent else { return Ok(false) };
-    let agent = app.store.of(tenant).agent_by_provider_id(workspace, &agent_id).await?;
+    let agent = app.store.for_tenant(tenant).agent_by_provider_id(workspace, &agent_id).await?;
     let context = app.store.workspace_context(tenant, workspace, app.clock.real_ms()).await?;
     // Otherwise its webhook would be turned away as well.
     let Some(agent) = agent.filter(|a| context.hears(a.id, app.store.limits_of(context.plan))) else {

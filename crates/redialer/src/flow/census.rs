@@ -14,8 +14,8 @@ pub const INTERVAL: Duration = Duration::from_secs(15);
 
 /// Counts what waits.
 pub async fn round(app: &App) -> Result<(), StoreError> {
-    let mut held: BTreeMap<String, i64> = HeldFor::ALL.map(|why| (why.word().to_owned(), 0)).into();
-    let mut paused: BTreeMap<String, i64> = Pause::ALL.map(|why| (why.word().to_owned(), 0)).into();
+    let mut held: BTreeMap<String, i64> = HeldFor::ALL.map(|why| (why.as_str().to_owned(), 0)).into();
+    let mut paused: BTreeMap<String, i64> = Pause::ALL.map(|why| (why.as_str().to_owned(), 0)).into();
     let (mut due, mut events, mut oldest_ms) = (0, 0, 0);
     for range in app.ranges() {
         let found = app.store.census(range, app.clock.now()).await?;

@@ -200,7 +200,7 @@ async fn take_up(app: &App, row: PendingRow, contexts: &mut EventContexts) -> Re
     };
     // What an earlier process left behind may be what it died of: the try is counted before it is made.
     if event.received_at < app.started_at && !app.events.is_counted(event.id) {
-        if !app.store.try_delivery(&event, MAX_EVENT_TRIES, Note::SetAside.word()).await? {
+        if !app.store.try_delivery(&event, MAX_EVENT_TRIES, Note::SetAside.as_str()).await? {
             return Ok(());
         }
         app.events.note_counted(event.id);
@@ -237,5 +237,5 @@ async fn put_off(app: &App, event: &EventRow, failure: &str) -> Result<(), Store
     tracing::error!(delivery.id = %id, tries, failure, "delivery {id} could not be decided");
     metrics::counter!("redialer_deliveries_failed_total").increment(1);
     let try_at = event_retry(tries + 1, app.clock.now());
-    app.store.retry_delivery(event, try_at, Note::SetAside.word()).await
+    app.store.retry_delivery(event, try_at, Note::SetAside.as_str()).await
 }

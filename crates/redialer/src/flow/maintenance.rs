@@ -67,7 +67,7 @@ async fn release_quota(app: &App) -> Result<(), StoreError> {
     let now = app.clock.now();
     for range in app.ranges() {
         for tenant in app.store.over_quota(range, now).await? {
-            let of = app.store.of(tenant);
+            let of = app.store.for_tenant(tenant);
             let limit = app.store.limits_of(app.store.tenant(tenant).await?.plan).calls_a_month;
             let used = of.calls_of_plan(now).await?;
             let room = limit.map_or(i64::MAX, |limit| i64::try_from(limit).unwrap_or(i64::MAX) - used);
@@ -88,7 +88,7 @@ async fn clear_away(app: &App) -> Result<(), StoreError> {
     app.store.prune_outbox(plus(now, -minutes(OUTBOX_MINUTES))).await?;
     for range in app.ranges() {
         for gone in app.store.removals(range, plus(now, -minutes(UNDO_MINUTES))).await? {
-            let of = app.store.of(gone.tenant);
+            let of = app.store.for_tenant(gone.tenant);
             // Whoever dials has a turn in between.
             for _ in 0..STEPS_A_ROUND {
                 if !of.clear_away(gone.id, now).await? {
@@ -153,7 +153,7 @@ async fn probe(app: &App) -> Result<(), StoreError> {
         let now = app.clock.now();
         for paused in app.store.due_probes(range, now, plus(now, minutes(PROBE_EVERY_MINUTES))).await? {
             let key = app.store.open_key(paused.tenant).await?;
-            let workspace = app.store.of(paused.tenant).workspace(paused.id).await?;
+            let workspace = app.store.for_tenant(paused.tenant).workspace(paused.id).await?;
             match app.provider(&workspace, false)?.probe(&workspace.api_key(&key)?).await {
                 Ok(()) => {
                     app.store.resume(paused.id, now).await?;

@@ -56,7 +56,7 @@ struct Asking<'a> {
 
 async fn one(app: &App, ask: &mut UnconfirmedDispatch) -> Result<(), StoreError> {
     let key = app.store.open_key(ask.tenant).await?;
-    let workspace = app.store.of(ask.tenant).workspace(ask.workspace).await?;
+    let workspace = app.store.for_tenant(ask.tenant).workspace(ask.workspace).await?;
     let api_key = workspace.api_key(&key)?;
     let provider = app.provider(&workspace, ask.test)?;
     let asking = Asking { app, provider, workspace: &workspace, key: &key, api_key: &api_key };
@@ -142,12 +142,12 @@ impl Asking<'_> {
 
     /// Whether the same bytes may be sent again: what a first request would have to pass has to be passed now.
     async fn may_repeat(&self, ask: &UnconfirmedDispatch) -> Result<bool, StoreError> {
-        let store = self.app.store.of(ask.tenant).for_tests(ask.test);
+        let store = self.app.store.for_tenant(ask.tenant).for_tests(ask.test);
         let callback = store.callback(ask.callback).await?;
-        let AgentContext { agent, policy } = AgentContext::of(store.agent(ask.agent).await?, self.workspace);
+        let AgentContext { agent, policy } = AgentContext::new(store.agent(ask.agent).await?, self.workspace);
         let to = ask.secrets(self.key)?.to;
         let suppressed = store.is_suppressed(&callback.person_ix).await?;
-        let due = Due { suppressed, ..Due::of(&callback.candidate(&to), agent.dialing(), &policy) };
+        let due = Due { suppressed, ..Due::new(&callback.candidate(&to), agent.dialing(), &policy) };
         Ok(decide::how_to_ask(&self.known_of(ask), &due, self.app.clock.now()) == Ask::Repeat)
     }
 

@@ -21,7 +21,7 @@ use crate::{app::App, flow::account};
 pub const INTERVAL: Duration = Duration::from_secs(10);
 
 async fn one(app: &App, due: &DueWorkspace) -> Result<(), SyncError> {
-    let store = app.store.of(due.tenant);
+    let store = app.store.for_tenant(due.tenant);
     let tenant = app.store.tenant(due.tenant).await?;
     let workspace = store.workspace(due.id).await?;
     pull(app, &store, &tenant, &workspace).await.map(|_| ())

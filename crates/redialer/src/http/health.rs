@@ -75,7 +75,7 @@ impl Metrics {
         metrics::describe_histogram!("redialer_dial_lateness_seconds", late);
         metrics::counter!("redialer_unknown_reasons_total").absolute(0);
         for reason in RedialReason::ALL.into_iter().filter(|reason| *reason != RedialReason::Scheduled) {
-            metrics::counter!("redialer_callbacks_scheduled_total", "reason" => reason.word()).absolute(0);
+            metrics::counter!("redialer_callbacks_scheduled_total", "reason" => reason.as_str()).absolute(0);
         }
         Some(Self(handle))
     }

@@ -55,7 +55,7 @@ pub(crate) struct Types(BTreeMap<String, Value>);
 
 impl Types {
     /// A type by its name; it and what it is made of are described once.
-    fn of<T: ToSchema + PartialSchema>(&mut self) -> Value {
+    fn schema<T: ToSchema + PartialSchema>(&mut self) -> Value {
         let mut parts = Vec::new();
         T::schemas(&mut parts);
         parts.push((T::name().into_owned(), T::schema()));
@@ -67,7 +67,7 @@ impl Types {
 
     /// A page of things of a type.
     fn page<T: ToSchema + PartialSchema>(&mut self) -> Value {
-        let item = self.of::<T>();
+        let item = self.schema::<T>();
         let name = format!("{}Page", T::name());
         self.0.insert(
             name.clone(),
@@ -218,7 +218,7 @@ fn operation(route: &Route, doc: Doc) -> Value {
     let mut operation = json!({
         "operationId": doc.id,
         "summary": doc.summary,
-        "description": format!("Scope: `{}`.", route.scope.word()),
+        "description": format!("Scope: `{}`.", route.scope.as_str()),
         "tags": [tag(route)],
         "parameters": params,
         "responses": responses(route, doc.status, doc.answer, doc.body.is_some()),

@@ -133,7 +133,7 @@ mod tests {
         let (id, tenant, agent) = (Id::new(now, rng), Id::new(now, rng), Id::new(now, rng));
         let event =
             EventRow { bucket: 0, id, tenant, workspace, agent, tries: 0, received_at: now, test: false };
-        let facts = CallFacts::of(String::new(), CallPhase::Other, Channel::Voice);
+        let facts = CallFacts::new(String::new(), CallPhase::Other, Channel::Voice);
         QueuedEvent { event, facts, conversation: Vec::new(), bytes }
     }
 

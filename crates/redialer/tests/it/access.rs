@@ -104,7 +104,7 @@ async fn every_route_with_every_kind_of_key() {
         let second = json!({"name": "Second", "provider": "retell", "api_key": "key_sim_0002"});
         let second = walk.ask(Method::POST, "/v1/workspaces", Some(second), StatusCode::CREATED).await;
         // With every scope, so that nothing but the workspace stands in its way.
-        let every = Scope::ALL.map(Scope::word);
+        let every = Scope::ALL.map(Scope::as_str);
         let body = json!({"name": "second's", "workspace_id": second["id"], "scopes": every});
         let (_, locked) = new_key(&walk, body).await;
         let (revoked_id, revoked) = new_key(&walk, json!({"name": "gone", "admin": true})).await;
@@ -127,7 +127,7 @@ async fn every_route_with_every_kind_of_key() {
             }
             let another = Scope::ALL.into_iter().find(|s| *s != route.scope).expect("one");
             let (_, lacking) =
-                new_key(&walk, json!({"name": "lacks", "admin": true, "scopes": [another.word()]})).await;
+                new_key(&walk, json!({"name": "lacks", "admin": true, "scopes": [another.as_str()]})).await;
             let (status, told) = ask(Some(lacking.as_str())).await;
             assert_eq!(
                 (status, told["error"]["code"].as_str()),

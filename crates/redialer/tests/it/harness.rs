@@ -433,7 +433,7 @@ pub(crate) fn time(value: &Value) -> Timestamp {
 }
 
 pub(crate) fn is_final(state: &str) -> bool {
-    redialer_core::callback::State::from_word(state).is_some_and(redialer_core::callback::State::is_final)
+    state.parse().is_ok_and(redialer_core::callback::State::is_final)
 }
 
 /// Midnight, UTC, so many days from now.

@@ -96,7 +96,7 @@ impl Course {
 
     fn told(&self, world: &World, moment: &str) -> Vec<Webhook> {
         let noun = if self.is_chat { "chat" } else { "call" };
-        let told = webhooks::of(world, &self.agent, noun, moment, &self.id);
+        let told = webhooks::build(world, &self.agent, noun, moment, &self.id);
         told.into_iter().flat_map(|hook| vec![hook; self.duplicates as usize + 1]).collect()
     }
 }

@@ -29,7 +29,7 @@ impl Webhook {
 }
 
 /// The event of a call or chat as it stands now; `None` when nobody wants to hear of it.
-pub(super) fn of(world: &World, agent: &Agent, noun: &str, moment: &str, id: &str) -> Option<Webhook> {
+pub(super) fn build(world: &World, agent: &Agent, noun: &str, moment: &str, id: &str) -> Option<Webhook> {
     let event = format!("{noun}_{moment}");
     let (url, key) = {
         let script = world.script();

@@ -74,7 +74,7 @@ impl AgentRow {
             workspace: Id::from_uuid(row.get("workspace_id")?),
             provider_agent_id: row.get("provider_agent_id")?,
             name: row.get("name")?,
-            channel: Channel::from_word(&row.get::<String>("channel")?),
+            channel: Channel::from_stored(&row.get::<String>("channel")?),
             timezone: row.get("timezone")?,
             enabled: row.get("enabled")?,
             observe: row.get("observe")?,
@@ -210,7 +210,7 @@ impl TenantStore {
                  (id, bucket, tenant_id, workspace_id, provider_agent_id, name, channel, timezone, enabled, overrides, slug, created_at, updated_at)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, '{}', $10, $11, $11)";
         const SLUG: &str = "insert into slugs (slug, agent_id) values ($1, $2)";
-        let (theirs, channel) = (agent.provider_agent_id, agent.channel.word());
+        let (theirs, channel) = (agent.provider_agent_id, agent.channel.as_str());
         if tx.execute(KNOWN, args![workspace, theirs, agent.name, channel, agent.timezone, now]).await? == 1 {
             return Ok(None);
         }

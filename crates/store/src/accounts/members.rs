@@ -42,7 +42,7 @@ impl MemberRow {
         Ok(Self {
             id: Id::from_uuid(row.get("id")?),
             email: row.get("email")?,
-            role: Role::from_word(&row.get::<String>("role")?).ok_or(StoreError::Corrupt("role"))?,
+            role: row.get::<String>("role")?.parse().map_err(|_| StoreError::Corrupt("role"))?,
             created_at: at(row.get("created_at")?),
         })
     }
@@ -98,8 +98,8 @@ impl TenantStore {
         const SQL: &str = "insert into members (id, tenant_id, email, password_hash, role, created_at)
              values ($1, $2, $3, $4, $5, $6)";
         self.sees_whole_tenant()?;
-        let values = args![new.id, self.tenant, new.email, new.password_hash, new.role.word(), now];
-        let act = AuditEvent::new("member.add", None, new.id).after(json!({"role": new.role.word()}));
+        let values = args![new.id, self.tenant, new.email, new.password_hash, new.role.as_str(), now];
+        let act = AuditEvent::new("member.add", None, new.id).after(json!({"role": new.role.as_str()}));
         let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         tx.execute(SQL, values).await.map_err(|e| match e {
@@ -124,13 +124,13 @@ impl TenantStore {
         if !has_other_owner(&mut tx, self.tenant, member.id).await? && role != Role::Owner {
             return Err(LAST_OWNER);
         }
-        let args = args![self.tenant, member.id, role.word(), member.role.word()];
+        let args = args![self.tenant, member.id, role.as_str(), member.role.as_str()];
         if tx.execute(SQL, args).await? == 0 {
             return Err(StoreError::Changed);
         }
         let act = AuditEvent::new("member.change", None, member.id)
-            .before(json!({"role": member.role.word()}))
-            .after(json!({"role": role.word()}));
+            .before(json!({"role": member.role.as_str()}))
+            .after(json!({"role": role.as_str()}));
         audit_writer.write(&mut tx, act, now).await?;
         tx.commit().await
     }
@@ -144,11 +144,11 @@ impl TenantStore {
         if !has_other_owner(&mut tx, self.tenant, member.id).await? {
             return Err(LAST_OWNER);
         }
-        if tx.execute(SQL, args![self.tenant, member.id, member.role.word()]).await? == 0 {
+        if tx.execute(SQL, args![self.tenant, member.id, member.role.as_str()]).await? == 0 {
             return Err(StoreError::Changed);
         }
         let act =
-            AuditEvent::new("member.remove", None, member.id).before(json!({"role": member.role.word()}));
+            AuditEvent::new("member.remove", None, member.id).before(json!({"role": member.role.as_str()}));
         audit_writer.write(&mut tx, act, now).await?;
         tx.commit().await
     }

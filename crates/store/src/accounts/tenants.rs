@@ -53,7 +53,7 @@ impl TenantRow {
         Ok(Self {
             id,
             name: row.get("name")?,
-            plan: Plan::from_word(&row.get::<String>("plan")?).ok_or(StoreError::Corrupt("plan"))?,
+            plan: row.get::<String>("plan")?.parse().map_err(|_| StoreError::Corrupt("plan"))?,
             created_at: at(row.get("created_at")?),
         })
     }
@@ -80,7 +80,7 @@ impl Store {
         let mut tx = self.db.begin().await?;
         tx.execute(
             TENANT,
-            args![new.id, bucket_of(new.id), new.name, new.plan.word(), wrapped.wrapped, secret, now],
+            args![new.id, bucket_of(new.id), new.name, new.plan.as_str(), wrapped.wrapped, secret, now],
         )
         .await?;
         let member: Id<id::Member> = Id::new(now, rng);
@@ -90,7 +90,7 @@ impl Store {
         tx.execute(KEY, args![hash_key(new.admin_key), key_id, new.id, prefix_of(new.admin_key), now])
             .await?;
         let act = AuditEvent::new("tenant.create", None, new.id)
-            .after(json!({"name": new.name, "plan": new.plan.word(), "admin_key": key_id.to_string()}));
+            .after(json!({"name": new.name, "plan": new.plan.as_str(), "admin_key": key_id.to_string()}));
         AuditWriter::new(new.id, Arc::new(Actor::command()), key).write(&mut tx, act, now).await?;
         tx.commit().await
     }
@@ -103,12 +103,12 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         const SQL: &str = "update tenants set plan = $2 where id = $1";
-        let audit_writer = self.of(tenant.id).by(Actor::command()).audit_writer().await?;
+        let audit_writer = self.for_tenant(tenant.id).by(Actor::command()).audit_writer().await?;
         let act = AuditEvent::new("tenant.change_plan", None, tenant.id)
-            .before(json!({"plan": tenant.plan.word()}))
-            .after(json!({"plan": plan.word()}));
+            .before(json!({"plan": tenant.plan.as_str()}))
+            .after(json!({"plan": plan.as_str()}));
         let mut tx = self.db.begin().await?;
-        tx.execute(SQL, args![tenant.id, plan.word()]).await?;
+        tx.execute(SQL, args![tenant.id, plan.as_str()]).await?;
         audit_writer.write(&mut tx, act, now).await?;
         tx.commit().await
     }

@@ -58,7 +58,7 @@ pub struct AgentContext {
 
 impl AgentContext {
     /// An agent under the settings of its workspace.
-    pub fn of(agent: AgentRow, workspace: &WorkspaceRow) -> Self {
+    pub fn new(agent: AgentRow, workspace: &WorkspaceRow) -> Self {
         let policy = agent.settings(&workspace.settings).policy(&workspace.number_countries);
         Self { agent: Arc::new(agent), policy: Arc::new(policy) }
     }
@@ -91,7 +91,10 @@ impl WorkspaceContext {
     pub async fn agent_context(&self, store: &Store, id: Id<id::Agent>) -> Result<AgentContext, StoreError> {
         match self.agent(id) {
             Some(agent_context) => Ok(agent_context.clone()),
-            None => Ok(AgentContext::of(store.of(self.workspace.tenant).agent(id).await?, &self.workspace)),
+            None => Ok(AgentContext::new(
+                store.for_tenant(self.workspace.tenant).agent(id).await?,
+                &self.workspace,
+            )),
         }
     }
 
@@ -131,10 +134,10 @@ impl Store {
         const KEY: &str =
             "select plan, key_version, wrapped_key, other_version, other_wrapped from tenants where id = $1";
         const NUMBERS: &str = "select number_ix from own_numbers where workspace_id = $1";
-        let of = self.of(tenant);
+        let of = self.for_tenant(tenant);
         let row = of.workspace(workspace).await?;
         let agents =
-            of.roster(workspace).await?.into_iter().map(|agent| AgentContext::of(agent, &row)).collect();
+            of.roster(workspace).await?.into_iter().map(|agent| AgentContext::new(agent, &row)).collect();
         let key = self.db.read_one(KEY, args![tenant]).await?.ok_or(StoreError::NotFound)?;
         let ix = |row: &Row| row.number_ix("number_ix");
         let own_numbers =
@@ -142,7 +145,7 @@ impl Store {
         Ok(WorkspaceContext {
             policy: Arc::new(row.settings.policy(&row.number_countries)),
             workspace: row,
-            plan: Plan::from_word(&key.get::<String>("plan")?).ok_or(StoreError::Corrupt("plan"))?,
+            plan: key.get::<String>("plan")?.parse().map_err(|_| StoreError::Corrupt("plan"))?,
             agents,
             own_numbers,
             key: WrappedKey::from_row(tenant, &key)?,

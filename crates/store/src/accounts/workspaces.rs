@@ -6,7 +6,7 @@ use redialer_core::{
     id,
     rng::Rng,
     settings::{Retention, WorkspaceSettings},
-    tenant::{Plan, Plans},
+    tenant::Plans,
     time::{minutes, plus},
     timing::{PROBE_EVERY_MINUTES, SWEEP_EVERY_MINUTES, SYNC_EVERY_MINUTES},
     workspace::{Pause, ProviderName},
@@ -126,7 +126,7 @@ macro_rules! columns {
 impl WorkspaceRow {
     fn from_row(row: &Row, plans: &Plans) -> Result<Self, StoreError> {
         let set: Value = parsed(&row.get::<String>("defaults")?, "settings document")?;
-        let pause = row.get::<Option<String>>("paused")?.and_then(|w| Pause::from_word(&w));
+        let pause = row.get::<Option<String>>("paused")?.and_then(|pause| pause.parse().ok());
         let since = row.get::<Option<i64>>("paused_at")?;
         Ok(Self {
             id: Id::from_uuid(row.get("id")?),
@@ -343,8 +343,8 @@ impl TenantStore {
 
 /// The settings in force for a workspace that set those, on the plan of its row.
 fn in_force(row: &Row, plans: &Plans, set: &Value) -> Result<WorkspaceSettings, StoreError> {
-    let plan = Plan::from_word(&row.get::<String>("plan")?).ok_or(StoreError::Corrupt("plan"))?;
-    WorkspaceSettings::resolved(set, plans.of(plan)).map_err(|_| StoreError::Corrupt("settings document"))
+    let plan = row.get::<String>("plan")?.parse().map_err(|_| StoreError::Corrupt("plan"))?;
+    WorkspaceSettings::resolved(set, plans.limits(plan)).map_err(|_| StoreError::Corrupt("settings document"))
 }
 
 /// A workspace's settings as the audit log shows them.
@@ -506,8 +506,8 @@ pub(crate) async fn pause(
         "update workspaces set paused = $2, probe_at = $3, pause_message = coalesce($4, pause_message)
          where id = $1 and paused is not null";
     let probe_at = plus(now, minutes(PROBE_EVERY_MINUTES));
-    if tx.execute(NEW, args![id, why.word(), now, probe_at, message]).await? == 1 {
+    if tx.execute(NEW, args![id, why.as_str(), now, probe_at, message]).await? == 1 {
         return notice_of_workspace(tx, id, Notice::Paused, now).await;
     }
-    tx.execute(AGAIN, args![id, why.word(), probe_at, message]).await.map(|_| ())
+    tx.execute(AGAIN, args![id, why.as_str(), probe_at, message]).await.map(|_| ())
 }

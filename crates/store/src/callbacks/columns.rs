@@ -9,15 +9,15 @@ use redialer_core::{
 use crate::{StoreError, db::Row};
 
 pub(crate) fn state_of(row: &Row) -> Result<State, StoreError> {
-    State::from_word(&row.get::<String>("state")?).ok_or(StoreError::Corrupt("state"))
+    row.get::<String>("state")?.parse().map_err(|_| StoreError::Corrupt("state"))
 }
 
 pub(crate) fn reason_of(row: &Row) -> Result<RedialReason, StoreError> {
-    RedialReason::from_word(&row.get::<String>("reason")?).ok_or(StoreError::Corrupt("reason"))
+    row.get::<String>("reason")?.parse().map_err(|_| StoreError::Corrupt("reason"))
 }
 
 pub(crate) fn zone_of(row: &Row) -> Result<Zone, StoreError> {
-    let source = ZoneSource::from_word(&row.get::<String>("timezone_source")?);
+    let source = ZoneSource::from_stored(&row.get::<String>("timezone_source")?);
     Ok(Zone { name: row.get("timezone")?, source, is_sure: true })
 }
 

@@ -205,7 +205,7 @@ impl CallbackRow {
             test: row.get("test")?,
             created_at: at(row.get("created_at")?),
             updated_at: at(row.get("updated_at")?),
-            channel: Channel::from_word(&row.get::<String>("channel")?),
+            channel: Channel::from_stored(&row.get::<String>("channel")?),
             person_ix: row.number_ix("person_ix")?,
             sealed: row.get("sealed")?,
         })

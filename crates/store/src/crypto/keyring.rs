@@ -70,7 +70,7 @@ impl Store {
         const WORKSPACES: &str =
             "update workspaces set deleted_at = coalesce(deleted_at, $2) where tenant_id = $1";
         const MEMBERS: &str = "delete from members where tenant_id = $1";
-        let audit_writer = self.of(tenant.id).by(Actor::command()).audit_writer().await?;
+        let audit_writer = self.for_tenant(tenant.id).by(Actor::command()).audit_writer().await?;
         self.db.wipe_what_is_deleted().await?;
         let mut tx = self.db.begin().await?;
         let act = AuditEvent::new("tenant.destroy_key", None, tenant.id).before(json!({"name": tenant.name}));

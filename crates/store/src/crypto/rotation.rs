@@ -220,7 +220,7 @@ impl Store {
         let mut rotated = Rotated::NOTHING;
         let published = |k: &WrappedKey| k.other.as_ref().is_some_and(|(version, _)| *version > k.version);
         for key in self.wrapped_keys().await?.into_iter().filter(published) {
-            let audit_writer = self.of(key.tenant).by(Actor::command()).audit_writer().await?;
+            let audit_writer = self.for_tenant(key.tenant).by(Actor::command()).audit_writer().await?;
             let mut tx = self.db.begin().await?;
             if tx.execute(SQL, args![key.tenant]).await? == 0 {
                 rotated.left += 1;

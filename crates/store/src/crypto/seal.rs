@@ -53,7 +53,7 @@ impl TenantKey {
     }
 
     /// A key, and its neighbour.
-    pub(crate) fn of(
+    pub(crate) fn new(
         tenant: Id<id::Tenant>,
         (version, both): (u32, &[u8]),
         other: Option<(u32, &[u8])>,
@@ -191,7 +191,7 @@ mod tests {
     fn key(seed: u8) -> (TenantKey, Rng) {
         let rng = Rng::seeded([seed; 32]);
         let tenant = Id::new(redialer_core::Timestamp::UNIX_EPOCH, &rng);
-        (TenantKey::of(tenant, (1, &TenantKey::generate(&rng)), None).expect("a key"), rng)
+        (TenantKey::new(tenant, (1, &TenantKey::generate(&rng)), None).expect("a key"), rng)
     }
 
     #[test]
@@ -217,12 +217,12 @@ mod tests {
         let row = uuid::Uuid::from_u128(1);
         let (tenant, next) = (old.tenant(), old.next(&rng));
         let both = [old.data.as_slice(), old.index.as_slice()].concat();
-        let new = TenantKey::of(tenant, (2, &next), Some((1, &both))).expect("a key");
+        let new = TenantKey::new(tenant, (2, &next), Some((1, &both))).expect("a key");
         let sealed = old.seal("bodies.body", row, b"body", &rng);
         let again = new.reseal("bodies.body", row, &sealed, &rng).expect("opens").expect("is older");
         assert_eq!((version_of(&sealed), version_of(&again)), (Some(1), Some(2)));
         assert!(new.reseal("bodies.body", row, &again, &rng).expect("opens").is_none());
-        let alone = TenantKey::of(tenant, (2, &next), None).expect("a key");
+        let alone = TenantKey::new(tenant, (2, &next), None).expect("a key");
         assert_eq!(&*alone.open("bodies.body", row, &again).expect("opens"), b"body");
         assert!(alone.open("bodies.body", row, &sealed).is_err());
         assert_eq!(alone.index("+14155550117"), old.index("+14155550117"));

@@ -59,11 +59,11 @@ impl WrappedKey {
         let (tenant, context) = (self.tenant, context_of(self.tenant, self.version));
         let own = kek.unwrap(&self.wrapped, &context);
         let Some((other_version, wrapped)) = &self.other else {
-            return TenantKey::of(tenant, (self.version, &own.await?), None);
+            return TenantKey::new(tenant, (self.version, &own.await?), None);
         };
         let other_context = context_of(tenant, *other_version);
         let (own, other) = try_join(own, kek.unwrap(wrapped, &other_context)).await?;
-        TenantKey::of(tenant, (self.version, &own), Some((*other_version, &other)))
+        TenantKey::new(tenant, (self.version, &own), Some((*other_version, &other)))
     }
 }
 
@@ -102,10 +102,10 @@ mod tests {
     async fn a_tenants_key_opens_only_under_its_kek_and_its_own_id_and_version() {
         let rng = Rng::seeded([3; 32]);
         let id = || Id::new(redialer_core::Timestamp::UNIX_EPOCH, &rng);
-        let (kek, tenant) = (Kek::of([1; 32]), id());
+        let (kek, tenant) = (Kek::from_bytes([1; 32]), id());
         let key = WrappedKey::generate(tenant, &kek, &rng).await.expect("wrapped");
         assert_eq!(key.open(&kek).await.expect("opens").tenant(), tenant);
-        assert!(key.open(&Kek::of([2; 32])).await.is_err());
+        assert!(key.open(&Kek::from_bytes([2; 32])).await.is_err());
         assert!(WrappedKey { version: 2, ..key.clone() }.open(&kek).await.is_err());
         assert!(WrappedKey { tenant: id(), ..key }.open(&kek).await.is_err());
     }

@@ -25,7 +25,7 @@ macro_rules! points {
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
             /// Its name, as in the failure model.
-            pub const fn word(self) -> &'static str {
+            pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name)),* }
             }
         }
@@ -114,7 +114,7 @@ impl FromStr for Abort {
 
     fn from_str(text: &str) -> Result<Self, BadPoint> {
         let (name, nth) = text.split_once(':').unwrap_or((text, "1"));
-        let point = Point::ALL.iter().copied().find(|p| p.word() == name).ok_or(BadPoint)?;
+        let point = Point::ALL.iter().copied().find(|p| p.as_str() == name).ok_or(BadPoint)?;
         let nth: u32 = nth.parse().ok().filter(|n| *n > 0).ok_or(BadPoint)?;
         Ok(Self { point, left: AtomicU32::new(nth) })
     }

@@ -58,7 +58,7 @@ pub enum SchemaState {
 
 impl SchemaState {
     /// The state of a database with those migrations, some of which say from which one on they are compatible.
-    fn of(known: &[i64], applied: &[i64], compatible_from: &[(i64, i64)]) -> Self {
+    fn compare(known: &[i64], applied: &[i64], compatible_from: &[(i64, i64)]) -> Self {
         let latest = known.iter().max().copied().unwrap_or(0);
         let newest = applied.iter().max().copied().unwrap_or(0);
         let missing = known.iter().filter(|version| !applied.contains(version)).count();
@@ -152,7 +152,7 @@ impl Db {
                 compatible_from.push((row.get("version")?, row.get("compatible_from")?));
             }
         }
-        Ok(SchemaState::of(&self.known(), &applied, &compatible_from))
+        Ok(SchemaState::compare(&self.known(), &applied, &compatible_from))
     }
 
     /// The migrations that were applied.
@@ -300,8 +300,9 @@ mod tests {
 
     #[test]
     fn a_newer_migration_is_used_only_if_it_says_that_it_may_be() {
-        let of =
-            |applied: &[i64], compatible: &[(i64, i64)]| SchemaState::of(&[1, 2, 3], applied, compatible);
+        let of = |applied: &[i64], compatible: &[(i64, i64)]| {
+            SchemaState::compare(&[1, 2, 3], applied, compatible)
+        };
         assert_eq!(of(&[], &[]), SchemaState::Older { missing: 3 });
         assert_eq!(of(&[1, 2, 3], &[]), SchemaState::Current);
         assert_eq!(of(&[1, 2, 3, 4], &[(4, 3)]), SchemaState::NewerCompatible { newest: 4 });

@@ -24,7 +24,7 @@ fn prelude(tenant: Id<id::Tenant>) -> AssertSqlSafe<String> {
 }
 
 impl<'s> TenantConn<'s> {
-    pub(crate) const fn of(db: &'s Db, tenant: Id<id::Tenant>, lane: Lane) -> Self {
+    pub(crate) const fn new(db: &'s Db, tenant: Id<id::Tenant>, lane: Lane) -> Self {
         Self { db, tenant, lane }
     }
 

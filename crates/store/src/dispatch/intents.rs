@@ -235,7 +235,7 @@ async fn settle<'a>(
     match after {
         AfterDial::Dialing { call_id } => placed.push(Placed { bucket, id, call_id, test, now }),
         AfterDial::Again { at, pause, slow, why: message } => {
-            let why = pause.map(Pause::word).unwrap_or(if *slow { "throttled" } else { "not_placed" });
+            let why = pause.map(Pause::as_str).unwrap_or(if *slow { "throttled" } else { "not_placed" });
             if let Some(dispatch) = tx.fetch_one(REFUSED, args![bucket, id, now, why]).await? {
                 quota::take_off(tx, &dispatch).await?;
                 let wait = Wait { was_unplaced: true, ..Wait::until(*at) };

@@ -77,7 +77,7 @@ impl Prepared {
             c.tenant,
             c.workspace,
             c.id,
-            c.channel.word(),
+            c.channel.as_str(),
             "intent",
             n.attempt.number,
             self.sealed.as_slice(),

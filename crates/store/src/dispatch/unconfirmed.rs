@@ -245,7 +245,7 @@ impl UnconfirmedDispatch {
             workspace: Id::from_uuid(row.get("workspace_id")?),
             callback: Id::from_uuid(row.get("callback_id")?),
             agent: Id::from_uuid(row.get("agent_id")?),
-            channel: Channel::from_word(&row.get::<String>("channel")?),
+            channel: Channel::from_stored(&row.get::<String>("channel")?),
             call_id: row.get("call_id")?,
             sent_at: at(row.get("sent_at")?),
             test: row.get("test")?,

@@ -106,17 +106,17 @@ impl Store {
         for _ in 1..TRIES {
             match self.write_together(&[&entry]).await {
                 Err(error) if error.is_contention() => {}
-                found => return found?.of(entry),
+                found => return found?.answer(entry),
             }
         }
-        self.write_together(&[&entry]).await?.of(entry)
+        self.write_together(&[&entry]).await?.answer(entry)
     }
 
     async fn write_all(&self, entries: Vec<Entry>) -> Vec<Result<Written, StoreError>> {
         if let [_, _, ..] = entries.as_slice() {
             let together = self.write_together(&entries.iter().collect::<Vec<_>>()).await;
             match together {
-                Ok(mut found) => return entries.into_iter().map(|entry| found.of(entry)).collect(),
+                Ok(mut found) => return entries.into_iter().map(|entry| found.answer(entry)).collect(),
                 Err(error) => {
                     tracing::warn!(%error, n = entries.len(), "what dialling writes could not be written together");
                 }
@@ -165,7 +165,7 @@ struct Found {
 }
 
 impl Found {
-    fn of(&mut self, entry: Entry) -> Result<Written, StoreError> {
+    fn answer(&mut self, entry: Entry) -> Result<Written, StoreError> {
         Ok(match entry {
             Entry::Claim(wanted) => {
                 let mut mine: Vec<_> = wanted.iter().filter_map(|w| self.claims.remove(&w.row.id)).collect();

@@ -317,7 +317,7 @@ impl<'a> Decisions<'a> {
                 next.filter(|_| is_retry).or(before.and_then(|call| call.retry)),
                 analysis_due(after.settled, analyzed, before.and_then(|call| call.check_at), self.now),
                 self.now,
-                key.channel.word()
+                key.channel.as_str()
             ];
             match before {
                 Some(_) => known.push(row),
@@ -382,14 +382,14 @@ fn rewritten(
     row![
         bucket,
         id,
-        state.word(),
-        planned.held.map(HeldFor::word),
-        planned.reason.word(),
+        state.as_str(),
+        planned.held.map(HeldFor::as_str),
+        planned.reason.as_str(),
         planned.cause.clone(),
         planned.requested_for,
         planned.scheduled_for,
         &planned.zone.name,
-        planned.zone.source.word(),
+        planned.zone.source.as_str(),
         planned.born_of,
         sealed,
         now

@@ -185,9 +185,9 @@ pub(crate) fn notes_text(after: &AfterCall) -> String {
     let text = |note: &Note| match note {
         Note::NoRequest if !after.extractions.is_empty() => {
             let names: Vec<String> = after.extractions.iter().map(|name| escaped(name)).collect();
-            format!("{}={}", note.word(), names.join(","))
+            format!("{}={}", note.as_str(), names.join(","))
         }
-        other => other.word().to_owned(),
+        other => other.as_str().to_owned(),
     };
     after.notes.iter().map(text).collect::<Vec<_>>().join(" ")
 }

@@ -43,7 +43,7 @@ pub(crate) async fn notice_of_callback(
              from callbacks where bucket = $1 and id = $2
          on conflict do nothing";
     let id = notice_id(callback.uuid(), notice, now);
-    tx.execute(SQL, args![bucket, callback, id, notice.word(), now]).await.map(|_| ())
+    tx.execute(SQL, args![bucket, callback, id, notice.as_str(), now]).await.map(|_| ())
 }
 
 /// Adds a line about a workspace to the feed.
@@ -59,12 +59,12 @@ pub(crate) async fn notice_of_workspace(
          on conflict do nothing";
     let id = notice_id(workspace.uuid(), notice, now);
     let no_agent: Id<id::Agent> = Id::from_uuid(Uuid::nil());
-    tx.execute(SQL, args![workspace, id, no_agent, notice.word(), now]).await.map(|_| ())
+    tx.execute(SQL, args![workspace, id, no_agent, notice.as_str(), now]).await.map(|_| ())
 }
 
 /// One line a thing, code and millisecond: written twice, it is the same line.
 fn notice_id(of: Uuid, notice: Notice, now: Timestamp) -> Id<id::Notice> {
-    Id::derived(of, notice.word().bytes(), now)
+    Id::derived(of, notice.as_str().bytes(), now)
 }
 
 impl Store {
@@ -79,7 +79,7 @@ impl Store {
                 r.workspace,
                 r.agent,
                 Value::Uuid(None),
-                r.why.word(),
+                r.why.as_str(),
                 r.n,
                 false,
                 now

@@ -125,7 +125,7 @@ impl Store {
                 workspace: Id::from_uuid(row.get("workspace_id")?),
                 tenant: Id::from_uuid(row.get("tenant_id")?),
                 call_id: row.get("call_id")?,
-                channel: Channel::from_word(&row.get::<Option<String>>("channel")?.unwrap_or_default()),
+                channel: Channel::from_stored(&row.get::<Option<String>>("channel")?.unwrap_or_default()),
             };
             let next = (checks + 1 < max_checks).then(|| plus(now, minutes(ANALYSIS_AFTER_MINUTES)));
             if tx.execute(TAKE, args![bucket, check.workspace, &check.call_id, now, next]).await? == 1 {

@@ -71,7 +71,7 @@ impl Store {
         if !self.is_empty().await? {
             return Err(BackupError::NotEmpty);
         }
-        let migrated = Migrated::of(file)?;
+        let migrated = Migrated::read(file)?;
         let from = SqliteConn::open(&migrated.path, Mode::Read)?;
         copy_in(from, &mut to, &found, (backup_at, now)).await?;
         Ok(found.lost.len())
@@ -126,7 +126,7 @@ struct Migrated {
 }
 
 impl Migrated {
-    fn of(file: &Path) -> Result<Self, BackupError> {
+    fn read(file: &Path) -> Result<Self, BackupError> {
         const APPLIED: &str = "select count(*) as n from _sqlx_migrations where success";
         let mut from = SqliteConn::open(file, Mode::Read)?;
         let applied = from.rows(APPLIED, Args::default())?.first().map_or(Ok(0_i64), |row| row.get("n"))?;

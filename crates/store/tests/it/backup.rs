@@ -44,7 +44,7 @@ async fn every_row_comes_back_from_either_engine() {
     let dir = tempfile::tempdir().expect("a directory");
     let name = |name: &str| dir.path().join(name);
     let rng = Rng::seeded([1; 32]);
-    let lite = Store::sqlite(&name("first.db"), Kek::of(KEK)).await.expect("opened");
+    let lite = Store::sqlite(&name("first.db"), Kek::from_bytes(KEK)).await.expect("opened");
     lite.migrate(&rng).await.expect("migrated");
     World::new(&lite, 1).await.schedule("c1", 60).await;
     RawConnection::sqlite(&name("first.db")).run(MANY).await;
@@ -52,13 +52,13 @@ async fn every_row_comes_back_from_either_engine() {
     let rows = content(&name("first"));
     assert_eq!((rows[0].0, rows[1].0), (4501, 21));
 
-    let pg = Store::postgres(&new_database(&server).await, Kek::of(KEK)).await.expect("connected");
+    let pg = Store::postgres(&new_database(&server).await, Kek::from_bytes(KEK)).await.expect("connected");
     pg.migrate(&rng).await.expect("migrated");
     pg.restore_rows(&name("first"), None, at(1)).await.expect("restored");
     pg.backup(&name("second"), at(2)).await.expect("backed up");
     assert!(content(&name("second")) == rows, "something is missing on Postgres");
 
     let (second, third) = (name("second"), name("third.db"));
-    restore_file(&second, &third, Kek::of(KEK), None, (&rng, at(3))).await.expect("restored");
+    restore_file(&second, &third, Kek::from_bytes(KEK), None, (&rng, at(3))).await.expect("restored");
     assert!(content(&third) == rows, "something is missing on SQLite");
 }

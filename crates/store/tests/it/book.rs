@@ -27,7 +27,7 @@ async fn an_act_that_is_changed_left_out_or_cut_off_shows() {
     ] {
         for engine in each().await {
             let world = World::new(&engine.store, 1).await;
-            let of = world.of().by(Actor { name: "key_1".to_owned(), ..Actor::program() });
+            let of = world.tenant_store().by(Actor { name: "key_1".to_owned(), ..Actor::program() });
             world.switch(&of, false, 1).await;
             let whole = of.check_audit().await.expect("read");
             assert!(matches!(whole, Checked::Whole(n) if n >= 4), "{whole:?}");
@@ -43,7 +43,12 @@ async fn whoever_shortens_the_book_and_its_head_is_found_out_too() {
         let world = World::new(&engine.store, 1).await;
         tamper(&engine, "delete from audit where seq = 3").await;
         tamper(&engine, "update audit_heads set seq = 2").await;
-        assert_eq!(world.of().check_audit().await.expect("read"), Checked::Broken(2), "{}", engine.name);
+        assert_eq!(
+            world.tenant_store().check_audit().await.expect("read"),
+            Checked::Broken(2),
+            "{}",
+            engine.name
+        );
     }
 }
 
@@ -51,7 +56,7 @@ async fn whoever_shortens_the_book_and_its_head_is_found_out_too() {
 async fn acts_tell_who_and_what_and_nobody_elses_are_told() {
     for engine in each().await {
         let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
-        let of = ours.of().by(Actor { name: "key_1".to_owned(), ..Actor::program() });
+        let of = ours.tenant_store().by(Actor { name: "key_1".to_owned(), ..Actor::program() });
         ours.switch(&of, false, 1).await;
         let acts = of.acts(&AuditFilter::default(), i64::MAX, 100).await.expect("read");
         let told: Vec<_> = acts.iter().map(|a| (a.seq, a.actor.as_str(), a.action.as_str())).collect();
@@ -68,7 +73,7 @@ async fn acts_tell_who_and_what_and_nobody_elses_are_told() {
         assert_eq!(acts[0].after.as_deref(), Some("{\"enabled\":false}"));
         let one = AuditFilter { action: Some("agent.change".to_owned()), ..AuditFilter::default() };
         assert_eq!(of.acts(&one, i64::MAX, 100).await.expect("read").len(), 1);
-        assert_eq!(theirs.of().acts(&one, i64::MAX, 100).await.expect("read").len(), 0);
+        assert_eq!(theirs.tenant_store().acts(&one, i64::MAX, 100).await.expect("read").len(), 0);
         let page = of.acts(&AuditFilter::default(), 3, 1).await.expect("read");
         assert_eq!(page.iter().map(|a| a.seq).collect::<Vec<_>>(), [2]);
     }
@@ -80,7 +85,7 @@ async fn a_deleted_workspace_is_gone_after_its_day_and_nothing_else_is() {
         let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
         ours.schedule("c1", 10).await;
         let kept = theirs.schedule("c1", 10).await;
-        let of = ours.of();
+        let of = ours.tenant_store();
         of.delete_workspace(ours.workspace, at(20)).await.expect("deleted");
         let day = minutes(24 * 60);
         let due = async |now| engine.store.removals((0, 4095), plus(now, -day)).await.expect("read");
@@ -97,7 +102,7 @@ async fn a_deleted_workspace_is_gone_after_its_day_and_nothing_else_is() {
         let newest = (at(9_000), Id::from_uuid(uuid::Uuid::max()));
         let rows = of.callbacks(&redialer_store::Filter::default(), newest, 10).await.expect("read");
         assert!(rows.is_empty());
-        assert_eq!(theirs.of().callback(kept).await.expect("read").id, kept);
+        assert_eq!(theirs.tenant_store().callback(kept).await.expect("read").id, kept);
         assert!(matches!(of.check_audit().await.expect("read"), Checked::Whole(_)));
     }
 }
@@ -106,7 +111,7 @@ async fn a_deleted_workspace_is_gone_after_its_day_and_nothing_else_is() {
 async fn a_rotated_slug_counts_for_a_day_or_until_the_provider_is_seen_on_the_new_one() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
-        let (of, store) = (world.of(), &engine.store);
+        let (of, store) = (world.tenant_store(), &engine.store);
         let old = world.agent.slug.clone();
         let known = async |slug: &str, now| store.slug_owner(slug, now, 0).await.expect("read").is_some();
         let new = of.rotate_slug(&world.agent, false, at(0), &world.rng).await.expect("rotated");

@@ -90,7 +90,7 @@ async fn of_two_people_who_cancel_at_once_one_cancels_and_the_other_is_told() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         for round in 0..10 {
-            let (id, of) = (world.schedule(&format!("c{round}"), 10).await, world.of());
+            let (id, of) = (world.schedule(&format!("c{round}"), 10).await, world.tenant_store());
             let (one, other) = tokio::join!(of.cancel(id, at(1)), of.cancel(id, at(1)));
             let mut told = [one.expect("asked"), other.expect("asked")];
             told.sort_by_key(Result::is_err);
@@ -103,7 +103,7 @@ async fn of_two_people_who_cancel_at_once_one_cancels_and_the_other_is_told() {
 async fn people_move_cancel_and_force_what_waits_and_nothing_else() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
-        let (id, of) = (world.schedule("c1", 10).await, world.of());
+        let (id, of) = (world.schedule("c1", 10).await, world.tenant_store());
         assert_eq!(of.reschedule(id, at(50), None, at(1)).await.expect("asked"), Ok(()));
         assert_eq!(world.newest().await.scheduled_for, at(50));
         assert_eq!(of.force(id, at(2)).await.expect("asked"), Ok(()));
@@ -127,7 +127,12 @@ async fn do_not_call_ends_what_waits_in_every_workspace() {
                 ..AfterCall::default()
             })
             .await;
-        assert_eq!(world.of().callback(id).await.expect("read").state, State::Suppressed, "{}", engine.name);
+        assert_eq!(
+            world.tenant_store().callback(id).await.expect("read").state,
+            State::Suppressed,
+            "{}",
+            engine.name
+        );
         let known = world.decide("call_ended", "c3", |_| settle(Settle::Close(State::Completed))).await;
         assert!(known.person.expect("a person").suppressed);
     }
@@ -138,7 +143,7 @@ async fn one_tenant_sees_nothing_of_another() {
     for engine in each().await {
         let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
         let id = theirs.schedule("c1", 10).await;
-        let of = ours.of();
+        let of = ours.tenant_store();
         assert!(matches!(of.callback(id).await, Err(StoreError::NotFound)));
         assert!(matches!(of.cancel(id, at(1)).await, Err(StoreError::NotFound)));
         assert!(matches!(of.workspace(theirs.workspace).await, Err(StoreError::NotFound)));
@@ -157,7 +162,7 @@ async fn one_tenant_sees_nothing_of_another() {
 async fn agents_start_enabled_while_the_plan_has_room_and_a_switched_off_one_holds_its_callbacks() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
-        let of = world.of();
+        let of = world.tenant_store();
         let agents = [roster("agent_1"), roster("agent_2"), roster("agent_3")];
         of.sync_agents(world.workspace, &agents, None, 2, (at(1), at(1)), &world.rng).await.expect("synced");
         let workspace_context =
@@ -201,8 +206,11 @@ async fn pages_go_through_everything_once() {
         let mut before = end();
         let mut seen = Vec::new();
         loop {
-            let page =
-                world.of().callbacks(&redialer_store::Filter::default(), before, 3).await.expect("listed");
+            let page = world
+                .tenant_store()
+                .callbacks(&redialer_store::Filter::default(), before, 3)
+                .await
+                .expect("listed");
             let Some(last) = page.last() else { break };
             before = (last.created_at, last.id);
             seen.extend(page.iter().map(|r| r.id));
@@ -220,10 +228,10 @@ async fn what_was_held_past_its_moment_is_named_by_nobody() {
         let world = World::new(&engine.store, 1).await;
         let id = world.schedule("c1", 10).await;
         let forced_after = async |minute: i64| {
-            world.of().reschedule(id, at(20), None, at(2)).await.expect("asked").expect("moved");
-            world.switch(&world.of(), false, 3).await;
-            world.switch(&world.of(), true, minute).await;
-            let row = world.of().callback(id).await.expect("read");
+            world.tenant_store().reschedule(id, at(20), None, at(2)).await.expect("asked").expect("moved");
+            world.switch(&world.tenant_store(), false, 3).await;
+            world.switch(&world.tenant_store(), true, minute).await;
+            let row = world.tenant_store().callback(id).await.expect("read");
             (row.state, row.forced, row.scheduled_for)
         };
         assert_eq!(forced_after(19).await, (State::Scheduled, true, at(20)), "{}", engine.name);
@@ -238,10 +246,20 @@ async fn a_claim_is_not_held_for_an_agent_that_was_switched_on_meanwhile() {
         let id = world.schedule("c1", 10).await;
         let claim = world.claim_all(10).await.pop().expect("due");
         engine.store.hold(claim, HeldFor::Agent, at(10)).await.expect("given back");
-        assert_eq!(world.of().callback(id).await.expect("read").state, State::Scheduled, "{}", engine.name);
+        assert_eq!(
+            world.tenant_store().callback(id).await.expect("read").state,
+            State::Scheduled,
+            "{}",
+            engine.name
+        );
         let claim = world.claim_all(12).await.pop().expect("due again");
         engine.store.hold(claim, HeldFor::Country, at(12)).await.expect("held");
-        assert_eq!(world.of().callback(id).await.expect("read").state, State::Held, "{}", engine.name);
+        assert_eq!(
+            world.tenant_store().callback(id).await.expect("read").state,
+            State::Held,
+            "{}",
+            engine.name
+        );
     }
 }
 
@@ -262,7 +280,7 @@ async fn no_intent_is_written_for_a_number_on_the_list_whatever_the_claim_knew()
 async fn no_two_workspaces_have_one_account_of_a_provider() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
-        let (of, key) = (world.of(), engine.store.open_key(world.tenant).await.expect("opened"));
+        let (of, key) = (world.tenant_store(), engine.store.open_key(world.tenant).await.expect("opened"));
         let connect = async |n: u128, account: &str| {
             let id = redialer_core::Id::from_uuid(uuid::Uuid::from_u128(n));
             let new = NewWorkspace {
@@ -302,13 +320,13 @@ async fn a_chain_is_listed_in_either_order_page_by_page() {
         let first = world.schedule("c1", 30).await;
         world.schedule("c2", 20).await;
         world.schedule("c3", 40).await;
-        let chain = world.of().callback(first).await.expect("read").chain;
+        let chain = world.tenant_store().callback(first).await.expect("read").chain;
         for order in [Order::Created, Order::Scheduled] {
             let filter = Filter { chain: Some(chain), order, ..Filter::default() };
             let mut before = end();
             let mut minutes = Vec::new();
             for _ in 0..4 {
-                let page = world.of().callbacks(&filter, before, 1).await.expect("listed");
+                let page = world.tenant_store().callbacks(&filter, before, 1).await.expect("listed");
                 let Some(row) = page.first() else { break };
                 before = (if order == Order::Created { row.created_at } else { row.scheduled_for }, row.id);
                 minutes.push(row.scheduled_for.duration_since(at(0)).as_mins());
@@ -324,13 +342,13 @@ async fn attention_shows_nothing_of_a_deleted_workspace() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         world.schedule("c1", 10).await;
-        world.switch(&world.of(), false, 1).await;
+        world.switch(&world.tenant_store(), false, 1).await;
         let first = end();
-        let shown = async || world.of().attention(None, first, 10).await.expect("listed").len();
+        let shown = async || world.tenant_store().attention(None, first, 10).await.expect("listed").len();
         assert_eq!(shown().await, 1, "{}", engine.name);
-        world.of().delete_workspace(world.workspace, at(2)).await.expect("deleted");
+        world.tenant_store().delete_workspace(world.workspace, at(2)).await.expect("deleted");
         assert_eq!(shown().await, 0, "{}", engine.name);
-        world.of().restore_workspace(world.workspace, at(0), 10, at(3)).await.expect("restored");
+        world.tenant_store().restore_workspace(world.workspace, at(0), 10, at(3)).await.expect("restored");
         assert_eq!(shown().await, 1, "{}", engine.name);
     }
 }

@@ -87,9 +87,9 @@ async fn a_call_is_placed_and_its_outcome_ends_the_callback() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let id = dialing(&world, "call_1").await;
-        let row = world.of().callback(id).await.expect("read");
+        let row = world.tenant_store().callback(id).await.expect("read");
         assert_eq!((row.state, row.provider_call_id.as_deref()), (State::Dialing, Some("call_1")));
-        assert_eq!(world.of().cancel(id, at(11)).await.expect("asked"), Err(NotNow::Dialling));
+        assert_eq!(world.tenant_store().cancel(id, at(11)).await.expect("asked"), Err(NotNow::Dialling));
         let known = world.decide("call_ended", "call_1", |known| {
             let mut after = settle(Settle::Close(State::Failed));
             after.follow = follow(known, 30).follow;
@@ -97,7 +97,7 @@ async fn a_call_is_placed_and_its_outcome_ends_the_callback() {
         });
         let redial = known.await.redial.expect("it is a dial of ours");
         assert_eq!((redial.id, redial.spent), (id, 1));
-        assert_eq!(world.of().callback(id).await.expect("read").state, State::Failed);
+        assert_eq!(world.tenant_store().callback(id).await.expect("read").state, State::Failed);
         let next = world.newest().await;
         assert_eq!((next.chain, next.parent, next.attempt), (id.as_root(), Some(id), 2), "{}", engine.name);
     }
@@ -151,7 +151,7 @@ async fn a_webhook_that_comes_before_the_answer_is_the_answer() {
         let key = engine.store.open_key(world.tenant).await.expect("opened");
         let nothing = redialer_core::decide::AfterCall::default();
         world.finish(decisions, nothing, &crate::world::secrets(), &key).await.expect("finished");
-        assert_eq!(world.of().callback(id).await.expect("read").state, State::Dialing);
+        assert_eq!(world.tenant_store().callback(id).await.expect("read").state, State::Dialing);
         // The answer comes late, twice told: the attempt is spent once.
         world.dispatch_writer.finish(intent, placed("call_1"), at(12)).await.expect("recorded");
         let known = world.decide("call_ended", "call_1", |_| settle(Settle::Close(State::Completed))).await;
@@ -165,7 +165,7 @@ async fn no_capacity_gives_the_attempt_back() {
         let world = World::new(&engine.store, 1).await;
         let id = dialing(&world, "call_1").await;
         world.decide("call_ended", "call_1", |_| settle(Settle::Reschedule { at: at(20) })).await;
-        assert_eq!(world.of().callback(id).await.expect("read").state, State::Scheduled);
+        assert_eq!(world.tenant_store().callback(id).await.expect("read").state, State::Scheduled);
         assert!(world.claim_all(19).await.is_empty());
         let claim = world.claim_all(20).await.pop().expect("due again");
         assert_eq!((claim.id(), claim.spent()), (id, 0), "{}", engine.name);
@@ -181,7 +181,12 @@ async fn a_final_state_is_never_left() {
         // A late copy with another opinion, told as another event.
         world.decide("call_analyzed", "call_1", |_| settle(Settle::Close(State::Failed))).await;
         world.decide("fetched", "call_1", |_| settle(Settle::Reschedule { at: at(20) })).await;
-        assert_eq!(world.of().callback(id).await.expect("read").state, State::Completed, "{}", engine.name);
+        assert_eq!(
+            world.tenant_store().callback(id).await.expect("read").state,
+            State::Completed,
+            "{}",
+            engine.name
+        );
     }
 }
 
@@ -192,17 +197,17 @@ async fn after_a_cancel_or_a_switch_off_no_intent_is_written() {
         let id = world.schedule("c1", 10).await;
         let claim = world.claim_all(10).await.pop().expect("due");
         assert_eq!(
-            world.of().cancel(id, at(10)).await.expect("asked"),
+            world.tenant_store().cancel(id, at(10)).await.expect("asked"),
             Ok(()),
             "claimed, but nothing is on its way"
         );
         assert!(intend(&world, claim).await.is_none());
         world.schedule("c2", 10).await;
         let claim = world.claim_all(10).await.pop().expect("due");
-        world.switch(&world.of(), false, 10).await;
+        world.switch(&world.tenant_store(), false, 10).await;
         assert!(intend(&world, claim).await.is_none());
         assert_eq!(world.newest().await.state, State::Held);
-        world.switch(&world.of(), true, 10).await;
+        world.switch(&world.tenant_store(), true, 10).await;
         let claim = world.claim_all(10).await.pop().expect("due");
         world
             .decide("call_ended", "c9", |_| AfterCall { pause: Some(Pause::Key), ..AfterCall::default() })
@@ -237,7 +242,12 @@ async fn a_lapsed_claim_is_dialled_again_and_a_lapsed_intent_never() {
         assert!(intend(&world, stale).await.is_none(), "the fence keeps the old claimer out");
         let intent = intend(&world, fresh).await.expect("an intent");
         assert_eq!(engine.store.recover(ALL, 2_001, at(12), 1).await.expect("asked"), 1);
-        assert_eq!(world.of().callback(id).await.expect("read").state, State::Unconfirmed, "{}", engine.name);
+        assert_eq!(
+            world.tenant_store().callback(id).await.expect("read").state,
+            State::Unconfirmed,
+            "{}",
+            engine.name
+        );
         assert!(world.claim_all(1_000).await.is_empty(), "what may have been placed is not claimed");
         let ask = engine
             .store
@@ -262,14 +272,14 @@ async fn a_lapsed_claim_is_dialled_again_and_a_lapsed_intent_never() {
             .finish_ask(&ask, &AfterAsk::Placed { call_id: "call_1".to_owned() }, at(12))
             .await
             .expect("recorded");
-        assert_eq!(world.of().callback(id).await.expect("read").state, State::Dialing);
+        assert_eq!(world.tenant_store().callback(id).await.expect("read").state, State::Dialing);
         // The first sender wakes up and reports what it saw: nothing changes.
         world
             .dispatch_writer
             .finish(intent, AfterDial::Unconfirmed { why: String::new() }, at(13))
             .await
             .expect("recorded");
-        assert_eq!(world.of().callback(id).await.expect("read").state, State::Dialing);
+        assert_eq!(world.tenant_store().callback(id).await.expect("read").state, State::Dialing);
     }
 }
 
@@ -287,7 +297,7 @@ async fn what_a_dead_replica_left_is_taken_up_without_waiting_for_its_lease() {
         // The embedded database has one process: whoever asks is the owner.
         assert_eq!(taken, u64::from(engine.store.is_shared()), "{}", engine.name);
         if taken == 1 {
-            assert_eq!(world.of().callback(id).await.expect("read").state, State::Unconfirmed);
+            assert_eq!(world.tenant_store().callback(id).await.expect("read").state, State::Unconfirmed);
         }
     }
 }
@@ -308,7 +318,7 @@ async fn refused_waits_or_ends_as_decided() {
         let close =
             AfterDial::Close { state: State::Failed, outcome: "refused_422".to_owned(), why: String::new() };
         world.dispatch_writer.finish(intent, close, at(15)).await.expect("recorded");
-        let row = world.of().callback(id).await.expect("read");
+        let row = world.tenant_store().callback(id).await.expect("read");
         assert_eq!(
             (row.state, row.outcome.as_deref()),
             (State::Failed, Some("refused_422")),
@@ -327,7 +337,12 @@ async fn what_comes_back_steps_aside_for_a_newer_promise() {
         // While it is being dialled, the person asks for something newer.
         world.schedule("c2", 60).await;
         engine.store.snooze(claim, at(30), Some("missed"), at(10)).await.expect("asked");
-        assert_eq!(world.of().callback(id).await.expect("read").state, State::Superseded, "{}", engine.name);
+        assert_eq!(
+            world.tenant_store().callback(id).await.expect("read").state,
+            State::Superseded,
+            "{}",
+            engine.name
+        );
         let claim = world.claim_all(60).await.pop().expect("due");
         engine.store.hold(claim, HeldFor::FromNumber, at(60)).await.expect("held");
         assert_eq!(world.newest().await.held_for.as_deref(), Some("no_from_number"));
@@ -382,7 +397,7 @@ async fn what_was_proven_absent_waits_again_and_what_nobody_knows_counts() {
         let late = AfterAsk::Placed { call_id: "call_0".to_owned() };
         engine.store.finish_ask(&ask, &late, at(22)).await.expect("recorded");
         assert_eq!(
-            world.of().callback(id).await.expect("read").state,
+            world.tenant_store().callback(id).await.expect("read").state,
             State::Dispatching,
             "the old one is over"
         );
@@ -390,14 +405,14 @@ async fn what_was_proven_absent_waits_again_and_what_nobody_knows_counts() {
         world.dispatch_writer.finish(intent, uncertain, at(22)).await.expect("recorded");
         let ask = engine.store.due_asks(ALL, at(22), at(30), 10).await.expect("read").pop().expect("due");
         engine.store.finish_ask(&ask, &AfterAsk::Unresolved, at(23)).await.expect("recorded");
-        let row = world.of().callback(id).await.expect("read");
+        let row = world.tenant_store().callback(id).await.expect("read");
         assert_eq!((row.state, row.outcome.as_deref()), (State::Failed, Some("unresolved")));
-        assert_eq!(world.of().spent(row.chain).await.expect("read"), 1, "it counts as an attempt");
+        assert_eq!(world.tenant_store().spent(row.chain).await.expect("read"), 1, "it counts as an attempt");
         engine.store.finish_ask(&ask, &late, at(24)).await.expect("recorded");
-        assert_eq!(world.of().callback(id).await.expect("read").state, State::Failed, "never left");
-        assert_eq!(world.of().spent(row.chain).await.expect("read"), 1, "and spent once");
+        assert_eq!(world.tenant_store().callback(id).await.expect("read").state, State::Failed, "never left");
+        assert_eq!(world.tenant_store().spent(row.chain).await.expect("read"), 1, "and spent once");
         let first = end();
-        assert_eq!(world.of().attention(None, first, 10).await.expect("read").len(), 1);
+        assert_eq!(world.tenant_store().attention(None, first, 10).await.expect("read").len(), 1);
     }
 }
 
@@ -434,7 +449,7 @@ async fn what_keeps_failing_is_held_and_its_fence_moves_on() {
             engine.store.fail_claim(row, fence, at(minute + 1), at(minute)).await.expect("recorded");
             assert!(intend(&world, claim).await.is_none(), "{}", engine.name);
         }
-        let row = world.of().callback(id).await.expect("read");
+        let row = world.tenant_store().callback(id).await.expect("read");
         assert_eq!((row.state, row.held_for.as_deref()), (State::Held, Some("failing")));
         let stuck = engine.store.stuck(ALL, at(16), 1).await.expect("counted");
         assert!(stuck.contains(&("failing callbacks", 1)), "{stuck:?}");
@@ -456,7 +471,7 @@ async fn a_batch_of_claims_becomes_intents_but_for_those_that_were_lost() {
         let world = World::new(&engine.store, 1).await;
         let id = world.schedule("c1", 10).await;
         let claim = world.claim_all(10).await.pop().expect("due");
-        assert_eq!(world.of().cancel(id, at(10)).await.expect("asked"), Ok(()));
+        assert_eq!(world.tenant_store().cancel(id, at(10)).await.expect("asked"), Ok(()));
         let kept = world.schedule("c2", 10).await;
         let other = world.claim_all(10).await.pop().expect("due");
         let (first, second) = (world.new_dispatch(&claim, None), world.new_dispatch(&other, None));

@@ -108,11 +108,11 @@ fn random() -> [u8; 16] {
 pub(crate) async fn each() -> Vec<Engine> {
     let rng = Rng::seeded([9; 32]);
     let dir = tempfile::tempdir().expect("a directory");
-    let lite = Store::sqlite(&dir.path().join("test.db"), Kek::of(KEK)).await.expect("opened");
+    let lite = Store::sqlite(&dir.path().join("test.db"), Kek::from_bytes(KEK)).await.expect("opened");
     let mut engines = vec![Engine { name: "sqlite", store: lite, dir, url: None }];
     if let Some(server) = postgres() {
         let url = new_database(&server).await;
-        let pg = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
+        let pg = Store::postgres(&url, Kek::from_bytes(KEK)).await.expect("connected");
         let dir = tempfile::tempdir().expect("a directory");
         engines.push(Engine { name: "postgres", store: pg, dir, url: Some(url) });
     }
@@ -127,7 +127,7 @@ pub(crate) async fn each() -> Vec<Engine> {
 async fn both_engines_have_the_same_columns() {
     let Some(server) = postgres() else { return };
     let url = new_database(&server).await;
-    Store::postgres(&url, Kek::of(KEK))
+    Store::postgres(&url, Kek::from_bytes(KEK))
         .await
         .expect("connected")
         .migrate(&Rng::seeded([9; 32]))
@@ -138,7 +138,7 @@ async fn both_engines_have_the_same_columns() {
     let theirs = RawConnection::postgres(&url).await.texts(sql).await;
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("test.db");
-    Store::sqlite(&file, Kek::of(KEK))
+    Store::sqlite(&file, Kek::from_bytes(KEK))
         .await
         .expect("opened")
         .migrate(&Rng::seeded([9; 32]))

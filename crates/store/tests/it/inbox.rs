@@ -67,14 +67,14 @@ async fn a_failing_event_is_put_off_and_then_aside() {
         engine.store.retry_delivery(&row.event, None, "set_aside").await.expect("set aside");
         assert!(crate::world::pending(&engine.store, at(1_000), 10).await.is_empty());
         let first = (redialer_core::Timestamp::MAX, uuid::Uuid::max());
-        let feed = world.of().activity(&ActivityFilter::default(), first, 10).await.expect("read");
+        let feed = world.tenant_store().activity(&ActivityFilter::default(), first, 10).await.expect("read");
         assert_eq!((feed[0].state.as_str(), feed[0].notes.as_str()), ("aside", "set_aside"));
     }
 }
 
 async fn feed(world: &World) -> Vec<(String, bool)> {
     let first = (redialer_core::Timestamp::MAX, uuid::Uuid::max());
-    let rows = world.of().activity(&ActivityFilter::default(), first, 1_000).await.expect("read");
+    let rows = world.tenant_store().activity(&ActivityFilter::default(), first, 1_000).await.expect("read");
     rows.into_iter().map(|row| (row.state, row.callback.is_some())).collect()
 }
 

@@ -22,7 +22,7 @@ async fn events(engine: &Engine) -> Vec<String> {
 async fn each_state_that_a_callback_enters_is_in_the_outbox() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
-        let of = world.of();
+        let of = world.tenant_store();
         let id = world.schedule("c1", 10).await;
         of.reschedule(id, at(20), None, at(1)).await.expect("written").expect("moved");
         let claim = world.claim_all(20).await.pop().expect("due");
@@ -44,7 +44,7 @@ async fn each_state_that_a_callback_enters_is_in_the_outbox() {
 async fn what_becomes_due_within_the_horizon_is_signaled_once_it_is_committed() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
-        let (of, signal) = (world.of(), engine.store.due_signal());
+        let (of, signal) = (world.tenant_store(), engine.store.due_signal());
         let signaled = || signal.changed().now_or_never().is_some();
         while signaled() {}
         signal.set_horizon(at(15));

@@ -73,7 +73,7 @@ fn plain(sql: &str) -> String {
 async fn no_statement_walks_a_table_that_grows() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("test.db");
-    let store = Store::sqlite(&file, Kek::of([1; 32])).await.expect("opened");
+    let store = Store::sqlite(&file, Kek::from_bytes([1; 32])).await.expect("opened");
     store.migrate(&Rng::seeded([1; 32])).await.expect("migrated");
     let connection = rusqlite::Connection::open(&file).expect("opened");
     let mut looked_at = 0;
@@ -108,7 +108,7 @@ from callbacks, generate_series(1, 20000) n";
 /// A tenant with many callbacks in a state, on Postgres; the database's URL, and a connection to it.
 async fn filled(server: &str, state: &str) -> (World, String, PgConnection) {
     let url = new_database(server).await;
-    let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
+    let store = Store::postgres(&url, Kek::from_bytes(KEK)).await.expect("connected");
     store.migrate(&Rng::seeded([9; 32])).await.expect("migrated");
     let world = World::new(&store, 1).await;
     world.schedule("c1", 60).await;
@@ -131,7 +131,7 @@ async fn end(store: &Store, conn: &mut PgConnection) {
 async fn each_list_is_read_by_the_index_made_for_it_on_postgres() {
     let Some(server) = postgres() else { return };
     let (world, _, mut conn) = filled(&server, "completed").await;
-    let (of, first) = (world.of(), crate::world::end());
+    let (of, first) = (world.tenant_store(), crate::world::end());
     let of_state = Filter { states: vec![callback::State::Dialing], ..Filter::default() };
     let of_person = Filter { person_ix: Some([7; 16]), ..Filter::default() };
     for filter in [of_state, of_person] {
@@ -168,7 +168,7 @@ async fn what_runs_every_few_seconds_reads_no_callback_that_only_waits_on_postgr
         // A table that was just written to is not yet clean: vacuumed, it is as it is days later.
         sqlx::query("vacuum analyze callbacks").execute(&mut conn).await.expect("cleaned");
         let before = callbacks_read(&mut conn).await;
-        let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
+        let store = Store::postgres(&url, Kek::from_bytes(KEK)).await.expect("connected");
         let due = store.due(ALL, at(10), 50, 100).await.expect("read");
         assert_eq!(due.rows.len(), if waits_for == "those before it" { 50 } else { 0 }, "{waits_for}");
         store.stuck(ALL, at(1_000), 1).await.expect("counted");

@@ -34,7 +34,7 @@ async fn a_months_calls_hold_exactly_and_what_was_not_placed_is_none() {
         let (mut intents, more) = tokio::join!(intend(&world, claims, 4, 10), intend(&world, rest, 4, 10));
         intents.extend(more);
         assert_eq!(intents.len(), 4, "{}", engine.name);
-        let of = world.of();
+        let of = world.tenant_store();
         assert_eq!(of.calls_this_month(None, at(10)).await.expect("read"), 4);
         assert_eq!(of.calls_this_month(Some(world.workspace), at(10)).await.expect("read"), 4);
         assert_eq!(engine.store.over_quota((0, 4095), at(11)).await.expect("read"), [world.tenant]);

@@ -14,11 +14,11 @@ fn phone(e164: &str) -> redialer_core::Phone {
 
 async fn reads_everything(world: &World) {
     let key = world.store.open_key(world.tenant).await.expect("opened");
-    let workspace = world.of().workspace(world.workspace).await.expect("there");
+    let workspace = world.tenant_store().workspace(world.workspace).await.expect("there");
     assert_eq!(&**workspace.api_key(&key).expect("opens"), "key_canary_api");
     assert_eq!(workspace.webhook_auth(&key).expect("opens"), b"key_canary_webhook");
     for listed in world
-        .of()
+        .tenant_store()
         .suppressions((at(9_999), redialer_core::Id::from_uuid(uuid::Uuid::max())), 10)
         .await
         .expect("read")
@@ -32,7 +32,10 @@ async fn a_rotation_can_be_broken_off_after_any_step_and_everything_opens_all_th
     for engine in each().await {
         let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
         let key = ours.store.open_key(ours.tenant).await.expect("opened");
-        ours.of().suppress(&[phone("+14155550117")], None, &key, at(1), &ours.rng).await.expect("listed");
+        ours.tenant_store()
+            .suppress(&[phone("+14155550117")], None, &key, at(1), &ours.rng)
+            .await
+            .expect("listed");
         let index = key.index("+14155550117");
         let early = ours.store.open_key(ours.tenant).await.expect("opened");
         let both = async || {
@@ -51,7 +54,10 @@ async fn a_rotation_can_be_broken_off_after_any_step_and_everything_opens_all_th
         assert_eq!(store.drop_old_keys().await.expect("looked").left, 2);
         both().await;
         // Whoever opened the key before may still seal with it.
-        ours.of().suppress(&[phone("+14155550118")], None, &early, at(3), &ours.rng).await.expect("listed");
+        ours.tenant_store()
+            .suppress(&[phone("+14155550118")], None, &early, at(3), &ours.rng)
+            .await
+            .expect("listed");
         // Each has a webhook secret, two keys of a workspace; ours has two numbers more.
         assert_eq!(store.reseal(&ours.rng).await.expect("sealed").done, 8);
         assert_eq!(store.reseal(&ours.rng).await.expect("nothing").done, 0);
@@ -61,7 +67,10 @@ async fn a_rotation_can_be_broken_off_after_any_step_and_everything_opens_all_th
         assert_eq!(store.unfinished().await.expect("read"), 0);
         let now = ours.store.open_key(ours.tenant).await.expect("opened");
         assert_eq!(now.index("+14155550117"), index, "numbers are found as before");
-        assert_eq!(ours.of().check_audit().await.expect("walked"), redialer_store::Checked::Whole(6));
+        assert_eq!(
+            ours.tenant_store().check_audit().await.expect("walked"),
+            redialer_store::Checked::Whole(6)
+        );
     }
 }
 
@@ -70,7 +79,10 @@ async fn a_value_that_does_not_open_stops_nothing_but_its_own_key_from_being_dro
     for engine in each().await {
         let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
         let key = ours.store.open_key(ours.tenant).await.expect("opened");
-        ours.of().suppress(&[phone("+14155550117")], None, &key, at(1), &ours.rng).await.expect("listed");
+        ours.tenant_store()
+            .suppress(&[phone("+14155550117")], None, &key, at(1), &ours.rng)
+            .await
+            .expect("listed");
         engine.connection().await.run("update suppressions set sealed = substr(sealed, 1, 20)").await;
         engine.store.publish_next_keys(&ours.rng).await.expect("published");
         engine.store.promote_keys(at(2)).await.expect("promoted");

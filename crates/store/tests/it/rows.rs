@@ -58,8 +58,11 @@ async fn with_the_wrong_tenant_set_nothing_is_found_and_nothing_changed() {
         let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
         let open = engine.store.open_key(ours.tenant).await.expect("opened");
         let callback = ours.schedule("call_1", 600).await;
-        let row = ours.of().callback(callback).await.expect("there");
-        ours.of().suppress(&[phone("+14155550188")], None, &open, at(2), &ours.rng).await.expect("listed");
+        let row = ours.tenant_store().callback(callback).await.expect("there");
+        ours.tenant_store()
+            .suppress(&[phone("+14155550188")], None, &open, at(2), &ours.rng)
+            .await
+            .expect("listed");
         let key = Id::new(at(2), &ours.rng);
         let new_key = |id, secret| NewKey {
             id,
@@ -70,16 +73,16 @@ async fn with_the_wrong_tenant_set_nothing_is_found_and_nothing_changed() {
             expires_at: None,
             test: false,
         };
-        ours.of().create_key(&new_key(key, "rdl_live_one"), at(2)).await.expect("made");
-        let right = found(&ours.of(), &ours, &row, key).await;
+        ours.tenant_store().create_key(&new_key(key, "rdl_live_one"), at(2)).await.expect("made");
+        let right = found(&ours.tenant_store(), &ours, &row, key).await;
         assert!(right.iter().all(|n| *n > 0), "all of it is there: {right:?}");
-        let wrong = ours.of().on_rows_of(theirs.tenant);
+        let wrong = ours.tenant_store().on_rows_of(theirs.tenant);
         let nothing = found(&wrong, &ours, &row, key).await;
         assert!(nothing.iter().all(|n| *n == 0), "none of it: {nothing:?}");
         changes_nothing(&wrong, &ours, callback).await;
-        let still = found(&ours.of(), &ours, &row, key).await;
+        let still = found(&ours.tenant_store(), &ours, &row, key).await;
         assert_eq!(still, right);
-        assert_eq!(ours.of().callback(callback).await.expect("there").state.word(), "scheduled");
+        assert_eq!(ours.tenant_store().callback(callback).await.expect("there").state.as_str(), "scheduled");
         forgets_its_condition(url, &ours, &theirs).await;
     }
 }
@@ -151,17 +154,17 @@ async fn a_plain_user_works_without_the_role_and_with_it_once_it_is_granted() {
     .await;
     let url = owned.replacen("postgres://postgres@", &format!("postgres://{user}@"), 1);
     let rng = redialer_core::rng::Rng::seeded([9; 32]);
-    let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
+    let store = Store::postgres(&url, Kek::from_bytes(KEK)).await.expect("connected");
     store.migrate(&rng).await.expect("migrated");
     assert!(!store.guards_rows(), "nobody let it act as the role");
     let world = World::new(&store, 1).await;
-    world.of().workspace(world.workspace).await.expect("there");
+    world.tenant_store().workspace(world.workspace).await.expect("there");
     run(format!("grant redialer_tenant to {user}")).await;
     store.migrate(&rng).await.expect("again");
     assert!(store.guards_rows(), "now it may, and the tables are open to it");
-    world.of().workspace(world.workspace).await.expect("there");
+    world.tenant_store().workspace(world.workspace).await.expect("there");
     let theirs = World::new(&store, 2).await;
-    let wrong = world.of().on_rows_of(theirs.tenant).workspace(world.workspace).await;
+    let wrong = world.tenant_store().on_rows_of(theirs.tenant).workspace(world.workspace).await;
     assert!(matches!(wrong.err(), Some(StoreError::NotFound)));
     store.close().await;
     run(format!("reassign owned by {user} to postgres")).await;

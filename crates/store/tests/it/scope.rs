@@ -25,16 +25,16 @@ struct Things {
 }
 
 impl Things {
-    async fn of(world: &World) -> Self {
+    async fn prepare(world: &World) -> Self {
         let callback = world.schedule("call_1", 600).await;
         let open = world.store.open_key(world.tenant).await.expect("opened");
-        world.of().suppress(&[phone()], None, &open, at(2), &world.rng).await.expect("listed");
+        world.tenant_store().suppress(&[phone()], None, &open, at(2), &world.rng).await.expect("listed");
         let [workspace_key, tenant_key] =
             [Some(world.workspace), None].map(|workspace| new_key(world, workspace));
         for key in [&workspace_key, &tenant_key] {
-            world.of().create_key(key, at(2)).await.expect("made");
+            world.tenant_store().create_key(key, at(2)).await.expect("made");
         }
-        let members = world.of().members(end(), 10).await.expect("read");
+        let members = world.tenant_store().members(end(), 10).await.expect("read");
         let member = members.first().expect("the owner").id;
         Self { callback, workspace_key: workspace_key.id, tenant_key: tenant_key.id, member }
     }
@@ -69,7 +69,7 @@ async fn another(world: &World) -> Id<id::Workspace> {
         account: None,
         settings: &serde_json::json!({}),
     };
-    world.of().create_workspace(&new, 10, &open, at(1), &world.rng).await.expect("created");
+    world.tenant_store().create_workspace(&new, 10, &open, at(1), &world.rng).await.expect("created");
     id
 }
 
@@ -134,10 +134,10 @@ async fn refused(of: &TenantStore, world: &World, things: &Things) -> Vec<bool> 
         password_hash: "hash",
         role: Role::Viewer,
     };
-    let listed = world.of().suppression_of(&phone(), &open).await.expect("read").expect("listed");
+    let listed = world.tenant_store().suppression_of(&phone(), &open).await.expect("read").expect("listed");
     let (members, key) = (
-        world.of().members(end(), 10).await.expect("read"),
-        world.of().key(things.workspace_key).await.expect("there"),
+        world.tenant_store().members(end(), 10).await.expect("read"),
+        world.tenant_store().key(things.workspace_key).await.expect("there"),
     );
     let (member, key): (&MemberRow, &KeyInfo) = (&members[0], &key);
     vec![
@@ -164,18 +164,18 @@ async fn refused(of: &TenantStore, world: &World, things: &Things) -> Vec<bool> 
 async fn within_a_workspace_nothing_of_another_is_found_and_nothing_changed() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
-        let things = Things::of(&world).await;
+        let things = Things::prepare(&world).await;
         let other = another(&world).await;
-        let seen = hidden(&world.of(), &world, &things).await;
+        let seen = hidden(&world.tenant_store(), &world, &things).await;
         // Nothing needs attention, and so even the tenant's own store finds none there.
         assert_eq!(seen.iter().filter(|hidden| **hidden).count(), 1, "{}: {seen:?}", engine.name);
-        let within = world.of().within(Some(other));
+        let within = world.tenant_store().within(Some(other));
         let missed = hidden(&within, &world, &things).await;
         assert!(missed.iter().all(|hidden| *hidden), "{}: {missed:?}", engine.name);
         let changed = refused(&within, &world, &things).await;
         assert!(changed.iter().all(|refused| *refused), "{}: {changed:?}", engine.name);
         assert_eq!(
-            hidden(&world.of(), &world, &things).await,
+            hidden(&world.tenant_store(), &world, &things).await,
             seen,
             "{}: all of it is there still",
             engine.name
@@ -194,9 +194,9 @@ async fn within_a_workspace_nothing_of_another_is_found_and_nothing_changed() {
 async fn within_its_own_workspace_everything_of_it_is_found() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
-        let things = Things::of(&world).await;
+        let things = Things::prepare(&world).await;
         another(&world).await;
-        let within = world.of().within(Some(world.workspace));
+        let within = world.tenant_store().within(Some(world.workspace));
         let hidden = hidden(&within, &world, &things).await;
         // Attention is empty; the tenant's own key, its members and its list of numbers are not a workspace's.
         assert_eq!(hidden.iter().filter(|hidden| **hidden).count(), 6, "{}: {hidden:?}", engine.name);
@@ -220,7 +220,7 @@ async fn within_its_own_workspace_everything_of_it_is_found() {
 async fn a_key_of_a_deleted_workspace_opens_nothing_until_it_is_restored() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
-        let of = world.of();
+        let of = world.tenant_store();
         let new = NewKey {
             id: Id::new(at(0), &world.rng),
             name: "of one workspace",

@@ -52,8 +52,8 @@ async fn a_wrong_key_refuses_to_start() {
         engine.store.close().await;
         let open = async |kek: [u8; 32]| {
             let store = match &engine.url {
-                Some(url) => Store::postgres(url, Kek::of(kek)).await,
-                None => Store::sqlite(&engine.dir.path().join("test.db"), Kek::of(kek)).await,
+                Some(url) => Store::postgres(url, Kek::from_bytes(kek)).await,
+                None => Store::sqlite(&engine.dir.path().join("test.db"), Kek::from_bytes(kek)).await,
             };
             store.expect("opened").migrate(&Rng::seeded([1; 32])).await
         };
@@ -70,7 +70,7 @@ async fn a_tenants_rows_open_with_its_own_key_only() {
         let row = ours.newest().await;
         let key = engine.store.open_key(theirs.tenant).await.expect("opened");
         assert!(row.secrets(&key).is_err(), "{}", engine.name);
-        let workspace = ours.of().workspace(ours.workspace).await.expect("read");
+        let workspace = ours.tenant_store().workspace(ours.workspace).await.expect("read");
         assert!(workspace.api_key(&key).is_err());
         let key = engine.store.open_key(ours.tenant).await.expect("opened");
         assert_eq!(workspace.api_key(&key).expect("opens").as_str(), "key_canary_api");

@@ -80,7 +80,7 @@ impl Faults for AtCommit {
 /// A migrated database, and the way to it.
 async fn behind_a_proxy() -> Option<(Proxy, String)> {
     let url = new_database(&postgres()?).await;
-    let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
+    let store = Store::postgres(&url, Kek::from_bytes(KEK)).await.expect("connected");
     store.migrate(&Rng::seeded([9; 32])).await.expect("migrated");
     store.close().await;
     Some((Proxy::before(&url).await, url))
@@ -89,10 +89,10 @@ async fn behind_a_proxy() -> Option<(Proxy, String)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_survives_a_silent_server_and_its_locks_end() {
     let Some((proxy, url)) = behind_a_proxy().await else { return };
-    let through = Store::postgres(&proxy.url, Kek::of(KEK)).await.expect("connected");
+    let through = Store::postgres(&proxy.url, Kek::from_bytes(KEK)).await.expect("connected");
     let world = World::new(&through, 1).await;
     // Another replica, whose connections are sound.
-    let other = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
+    let other = Store::postgres(&url, Kek::from_bytes(KEK)).await.expect("connected");
     let faults = Arc::new(AtCommit { proxy, armed: AtomicBool::new(true) });
     let store = through.with_faults(Arc::<AtCommit>::clone(&faults));
     let (inbox, _writer) = Inbox::start(store.clone());
@@ -121,12 +121,12 @@ async fn a_batch_survives_a_silent_server_and_its_locks_end() {
 #[tokio::test]
 async fn reads_survive_a_silent_server() {
     let Some((proxy, _)) = behind_a_proxy().await else { return };
-    let store = Store::postgres(&proxy.url, Kek::of(KEK)).await.expect("connected");
+    let store = Store::postgres(&proxy.url, Kek::from_bytes(KEK)).await.expect("connected");
     let world = World::new(&store, 1).await;
     // Several connections are made, and all of them fall silent.
     let reads = || futures_util::future::join_all((0..12).map(|_| store.pending(world.workspace, at(0), 1)));
     assert!(reads().await.iter().all(Result::is_ok));
-    let of = world.of().by(Actor::command());
+    let of = world.tenant_store().by(Actor::command());
     let first = end();
     let any = Filter::default();
     let list = || of.callbacks(&any, first, 10);

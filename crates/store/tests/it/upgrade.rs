@@ -90,7 +90,7 @@ async fn what_version_two_held_is_known_to_this_one_on_sqlite() {
     let mut connection = RawConnection::sqlite(&file);
     database_of(&mut connection, "0002_recovery.sql").await;
     connection.run(&rows(|d| format!("x'{}'", d.to_string().repeat(32)))).await;
-    let store = Store::sqlite(&file, Kek::of(KEK)).await.expect("opened");
+    let store = Store::sqlite(&file, Kek::from_bytes(KEK)).await.expect("opened");
     store.migrate(&Rng::seeded([1; 32])).await.expect("migrated");
     assert_known(connection).await;
 }
@@ -108,7 +108,7 @@ async fn what_version_two_held_is_known_to_this_one_on_postgres() {
         &format!("values (1, {0}, '\\x00', {0}, 7, 9)", id('0')),
     );
     connection.run(&sql).await;
-    let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
+    let store = Store::postgres(&url, Kek::from_bytes(KEK)).await.expect("connected");
     store.migrate(&Rng::seeded([1; 32])).await.expect("migrated");
     assert_known(connection).await;
 }
@@ -164,7 +164,7 @@ async fn settings_that_were_never_chosen_follow_the_defaults_on_sqlite() {
     let mut connection = RawConnection::sqlite(&file);
     database_of(&mut connection, "0019_outbox.sql").await;
     connection.run(&whole(|d| format!("x'{}'", d.to_string().repeat(32)))).await;
-    let store = Store::sqlite(&file, Kek::of(KEK)).await.expect("opened");
+    let store = Store::sqlite(&file, Kek::from_bytes(KEK)).await.expect("opened");
     store.migrate(&Rng::seeded([1; 32])).await.expect("migrated");
     assert_eq!(documents(connection).await, sparse());
 }
@@ -177,7 +177,7 @@ async fn settings_that_were_never_chosen_follow_the_defaults_on_postgres() {
     database_of(&mut connection, "0019_outbox.sql").await;
     let sql = whole(|d| format!("'{}'::uuid", d.to_string().repeat(32))).replace("x'00'", "'\\x00'");
     connection.run(&sql).await;
-    let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
+    let store = Store::postgres(&url, Kek::from_bytes(KEK)).await.expect("connected");
     store.migrate(&Rng::seeded([1; 32])).await.expect("migrated");
     assert_eq!(documents(connection).await, sparse());
 }
@@ -228,7 +228,7 @@ async fn a_version_starts_beside_a_newer_schema_that_says_it_is_compatible() {
 #[tokio::test]
 async fn an_empty_database_lacks_every_migration() {
     let dir = tempfile::tempdir().expect("a directory");
-    let store = Store::sqlite(&dir.path().join("test.db"), Kek::of(KEK)).await.expect("opened");
+    let store = Store::sqlite(&dir.path().join("test.db"), Kek::from_bytes(KEK)).await.expect("opened");
     let state = store.check_schema().await.expect("read");
     assert!(matches!(state, SchemaState::Older { missing } if missing >= 16), "{state:?}");
 }
@@ -239,7 +239,7 @@ async fn every_migration_from_15_on_says_what_it_is_compatible_with() {
          where version >= 15 and version not in (select version from schema_versions)";
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("test.db");
-    let store = Store::sqlite(&file, Kek::of(KEK)).await.expect("opened");
+    let store = Store::sqlite(&file, Kek::from_bytes(KEK)).await.expect("opened");
     store.migrate(&Rng::seeded([1; 32])).await.expect("migrated");
     let silent = RawConnection::sqlite(&file).texts(SILENT).await;
     assert!(silent.is_empty(), "no row in schema_versions: {silent:?}");
@@ -261,7 +261,7 @@ async fn load(mut connection: RawConnection, dump: &str) -> uuid::Uuid {
 async fn assert_found(store: &Store, tenant: uuid::Uuid) {
     let tenant = Id::from_uuid(tenant);
     let first = end();
-    let rows = store.of(tenant).callbacks(&Filter::default(), first, 10).await.expect("listed");
+    let rows = store.for_tenant(tenant).callbacks(&Filter::default(), first, 10).await.expect("listed");
     let [row] = rows.as_slice() else { panic!("{} callbacks", rows.len()) };
     assert_eq!((row.state, row.scheduled_for), (State::Scheduled, at(60)));
     let key = store.open_key(tenant).await.expect("opened");
@@ -273,7 +273,7 @@ async fn a_database_of_version_14_is_brought_up_on_sqlite() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("test.db");
     let tenant = load(RawConnection::sqlite(&file), include_str!("../fixtures/0014.sqlite.sql")).await;
-    let store = Store::sqlite(&file, Kek::of(KEK)).await.expect("opened");
+    let store = Store::sqlite(&file, Kek::from_bytes(KEK)).await.expect("opened");
     store.migrate(&Rng::seeded([1; 32])).await.expect("migrated");
     assert_found(&store, tenant).await;
 }
@@ -286,7 +286,7 @@ async fn a_backup_of_version_14_is_restored_into_postgres() {
     let tenant = load(RawConnection::sqlite(&file), include_str!("../fixtures/0014.sqlite.sql")).await;
     let mark = "insert into meta (name, value) values ('backup_at', cast('1' as blob))";
     RawConnection::sqlite(&file).run(mark).await;
-    let store = Store::postgres(&new_database(&server).await, Kek::of(KEK)).await.expect("connected");
+    let store = Store::postgres(&new_database(&server).await, Kek::from_bytes(KEK)).await.expect("connected");
     store.migrate(&Rng::seeded([1; 32])).await.expect("migrated");
     store.restore_rows(&file, None, at(0)).await.expect("restored");
     assert_found(&store, tenant).await;
@@ -300,7 +300,7 @@ async fn a_database_of_version_14_is_brought_up_on_postgres() {
     let url = new_database(&server).await;
     let connection = RawConnection::postgres(&url).await;
     let tenant = load(connection, include_str!("../fixtures/0014.postgres.sql")).await;
-    let store = Store::postgres(&url, Kek::of(KEK)).await.expect("connected");
+    let store = Store::postgres(&url, Kek::from_bytes(KEK)).await.expect("connected");
     store.migrate(&Rng::seeded([1; 32])).await.expect("migrated");
     assert_found(&store, tenant).await;
 }

@@ -72,7 +72,7 @@ impl World {
             settings: &serde_json::json!({}),
         };
         let key = store.open_key(tenant).await.expect("opened");
-        let of = store.of(tenant);
+        let of = store.for_tenant(tenant);
         of.create_workspace(&new, 10, &key, at(0), &rng).await.expect("created");
         of.sync_agents(workspace, &[roster("agent_1")], None, 10, (at(0), at(0)), &rng)
             .await
@@ -82,8 +82,8 @@ impl World {
         Self { store: store.clone(), dispatch_writer, rng, tenant, workspace, agent }
     }
 
-    pub(crate) fn of(&self) -> TenantStore {
-        self.store.of(self.tenant)
+    pub(crate) fn tenant_store(&self) -> TenantStore {
+        self.store.for_tenant(self.tenant)
     }
 
     /// Switches the agent on or off.
@@ -228,7 +228,7 @@ impl World {
                 forces: None,
             };
             let decide = |_: &Person| Ok((planned(minute), vec![]));
-            let of = self.of().for_tests(test);
+            let of = self.tenant_store().for_tests(test);
             of.schedule(&manual, decide, &key, at(0), &self.rng).await.expect("written").expect("planned");
         }
     }
@@ -240,7 +240,7 @@ impl World {
     }
 
     pub(crate) async fn callbacks(&self) -> Vec<redialer_store::CallbackRow> {
-        self.of().callbacks(&redialer_store::Filter::default(), end(), 100).await.expect("listed")
+        self.tenant_store().callbacks(&redialer_store::Filter::default(), end(), 100).await.expect("listed")
     }
 
     /// Claims whatever is due, for replica `r1`, which is alive until real second 10.

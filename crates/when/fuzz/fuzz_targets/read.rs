@@ -23,7 +23,7 @@ fuzz_target!(|input: (u32, u8, &str)| {
         agent_zone: (choice & 8 != 0).then_some("America/Los_Angeles"),
         only_the_time: choice & 16 != 0,
         lang: if choice & 32 == 0 { Lang::En } else { Lang::Es },
-        ..Call::of(&turns, end, ZONES[usize::from(choice) % ZONES.len()])
+        ..Call::new(&turns, end, ZONES[usize::from(choice) % ZONES.len()])
     };
     let heard = read(&call);
     assert_eq!(heard, read(&call));

@@ -45,7 +45,7 @@ pub(crate) struct Place {
 pub(crate) fn settle(turns: &[Turn], language: &dyn Language, today: Date) -> Option<Settled> {
     let mut talk = Talk::new(today);
     for (n, turn) in turns.iter().enumerate() {
-        let heard = Heard::of(&turn.content, n, language);
+        let heard = Heard::new(&turn.content, n, language);
         match turn.role {
             Role::User => talk.person(&heard),
             Role::Agent => talk.agent(&heard),
@@ -64,7 +64,7 @@ pub(crate) struct Fit {
 
 /// How well a language explains words that are nothing but a time.
 pub(crate) fn fit(turns: &[Turn], language: &dyn Language) -> Fit {
-    let heard = turns.iter().enumerate().map(|(n, turn)| Heard::of(&turn.content, n, language));
+    let heard = turns.iter().enumerate().map(|(n, turn)| Heard::new(&turn.content, n, language));
     heard.fold(Fit { unexplained: 0, is_past: false }, |fit, heard| Fit {
         unexplained: fit.unexplained + heard.unexplained(),
         is_past: fit.is_past || heard.is_past(),
@@ -76,7 +76,7 @@ pub(crate) fn fit(turns: &[Turn], language: &dyn Language) -> Fit {
 pub(crate) fn expression(turns: &[Turn], language: &dyn Language) -> Option<Settled> {
     let mut best: Option<(u8, Said)> = None;
     for (n, turn) in turns.iter().enumerate() {
-        let heard = Heard::of(&turn.content, n, language);
+        let heard = Heard::new(&turn.content, n, language);
         if heard.is_past() {
             return None;
         }

@@ -18,7 +18,7 @@ pub(super) struct Heard<'l> {
 }
 
 impl<'l> Heard<'l> {
-    pub(super) fn of(text: &str, turn: usize, language: &'l dyn Language) -> Self {
+    pub(super) fn new(text: &str, turn: usize, language: &'l dyn Language) -> Self {
         let tokens = spelled(tokens(text), language);
         let items = items(&tokens, language);
         Self { turn, tokens, items, language }

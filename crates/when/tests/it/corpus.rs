@@ -101,7 +101,7 @@ fn expression(line: &str, file: &str, lang: Lang) -> Case {
 pub(crate) fn cases(name: &str) -> Vec<Case> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
     let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let lang = Lang::of(&name[..2]).expect("a file begins with its language");
+    let lang = Lang::from_code(&name[..2]).expect("a file begins with its language");
     if name.contains("expressions") {
         let lines = text.lines().filter(|l| l.matches('|').count() == 2);
         return lines.map(|l| expression(l, name, lang)).collect();

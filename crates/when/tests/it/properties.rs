@@ -12,7 +12,7 @@ fn heard(text: &str, lang: Lang, only_the_time: bool) -> Heard {
         Turn { role: Role::User, content: text.to_owned() },
     ];
     let end = "2026-11-01T05:30:00Z".parse().expect("a time");
-    read(&Call { only_the_time, lang, ..Call::of(&turns, end, "America/New_York") })
+    read(&Call { only_the_time, lang, ..Call::new(&turns, end, "America/New_York") })
 }
 
 /// Words that rules look for, and a few that they do not.
@@ -105,7 +105,7 @@ fn weekdays_move_with_the_week() {
     ] {
         let turns = [Turn { role: Role::User, content: said.to_owned() }];
         let at = |end: &jiff::Zoned| {
-            let call = Call::of(&turns, end.timestamp(), "America/New_York");
+            let call = Call::new(&turns, end.timestamp(), "America/New_York");
             read(&call).at.map(|at| at.to_zoned(zone.clone()).datetime())
         };
         let first: jiff::Zoned = "2026-01-07T10:30:00-05:00[America/New_York]".parse().expect("a time");
@@ -130,7 +130,7 @@ fn around_every_clock_change_of_five_years_hours_elapse_and_walls_stay() {
         for change in zone.following(from).take_while(|c| c.timestamp() < to) {
             seen += 1;
             let end = change.timestamp() - jiff::SignedDuration::from_mins(90);
-            let heard = |turns: &[Turn]| read(&Call::of(turns, end, name.as_str())).at.expect("a time");
+            let heard = |turns: &[Turn]| read(&Call::new(turns, end, name.as_str())).at.expect("a time");
             assert_eq!(heard(&elapsed).duration_since(end).as_hours(), 3, "{} {end}", name.as_str());
             let at = heard(&wall).to_zoned(zone.clone());
             assert_eq!((at.hour(), at.minute()), (15, 0), "{} {end}", name.as_str());

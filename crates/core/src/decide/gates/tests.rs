@@ -267,7 +267,7 @@ fn a_test_callback_goes_to_any_country_and_is_not_observed() {
             to,
             zone: &zone,
         };
-        let due = Due::of(&candidate, DialingAgent { enabled: true, observes: true }, &policy);
+        let due = Due::new(&candidate, DialingAgent { enabled: true, observes: true }, &policy);
         (due.country_allowed, due.observes)
     };
     assert_eq!(facts(false, "+12025550123"), (false, true));

@@ -84,7 +84,7 @@ impl Stage {
         )
         .await?;
         let agent = connect(&app, login.tenant, &api_key).await?;
-        let workspace = app.store.of(login.tenant).workspace(agent.workspace).await?;
+        let workspace = app.store.for_tenant(login.tenant).workspace(agent.workspace).await?;
         sim.set_webhook_url(&app.webhook_url(&workspace, &agent.slug));
         let mut stage = Self {
             config,
@@ -184,7 +184,7 @@ impl Stage {
 
     /// Waits until a number is on the do-not-call list.
     pub(crate) async fn until_suppressed(&self) -> anyhow::Result<()> {
-        let store = self.app()?.store.of(self.login.tenant);
+        let store = self.app()?.store.for_tenant(self.login.tenant);
         let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
         for _ in 0..PATIENCE.as_millis() / LOOK_EVERY.as_millis() {
             if !store.suppressions(first, 1).await?.is_empty() {
@@ -214,7 +214,7 @@ impl Stage {
     /// All callbacks there are, newest first.
     pub(crate) async fn callbacks(&self) -> anyhow::Result<Vec<CallbackRow>> {
         let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
-        Ok(self.app()?.store.of(self.login.tenant).callbacks(&Filter::default(), first, 200).await?)
+        Ok(self.app()?.store.for_tenant(self.login.tenant).callbacks(&Filter::default(), first, 200).await?)
     }
 
     /// The tenant of this demo.
@@ -240,8 +240,8 @@ impl Stage {
             State::Scheduled => format!(
                 "   → scheduled for {}: {} (zone from the {}), attempt {} of {}",
                 at(row.scheduled_for),
-                row.reason.word(),
-                row.zone.source.word(),
+                row.reason.as_str(),
+                row.zone.source.as_str(),
                 row.attempt,
                 row.max_attempts
             ),
@@ -252,8 +252,8 @@ impl Stage {
             State::Superseded => {
                 "   ■ superseded: the same person's newer request takes its place".to_owned()
             }
-            state if outcome.is_empty() => format!("   ■ {}", state.word()),
-            state => format!("   ■ {} ({outcome})", state.word()),
+            state if outcome.is_empty() => format!("   ■ {}", state.as_str()),
+            state => format!("   ■ {} ({outcome})", state.as_str()),
         })
     }
 
@@ -341,7 +341,7 @@ async fn connect(app: &App, tenant: Id<id::Tenant>, api_key: &str) -> anyhow::Re
         settings: &settings,
     };
     let key = app.store.open_key(tenant).await?;
-    let store = app.store.of(tenant);
+    let store = app.store.for_tenant(tenant);
     store.create_workspace(&new, u32::MAX, &key, app.clock.now(), &app.rng).await?;
     let row = app.store.tenant(tenant).await?;
     sync::pull(app, &store, &row, &store.workspace(id).await?).await?;

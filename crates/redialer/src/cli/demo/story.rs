@@ -139,7 +139,7 @@ async fn a_do_not_call(stage: &mut Stage) -> Result<()> {
         "   ■ his number is on the do-not-call list; somebody at the clinic schedules a callback anyway",
     );
     let app = stage.app()?;
-    let store = app.store.of(stage.tenant());
+    let store = app.store.for_tenant(stage.tenant());
     let workspace = store.workspace(stage.agent.workspace).await?;
     let tomorrow = When::Words("tomorrow at 3 pm".to_owned(), None);
     let by_hand = ByHand {
@@ -153,7 +153,7 @@ async fn a_do_not_call(stage: &mut Stage) -> Result<()> {
     };
     match callbacks::schedule(&app, &store, &workspace, &stage.agent, by_hand).await {
         Err(NotScheduled::Note(note)) => {
-            stage.tell(FINN, &format!("   ■ that is refused: {}", note.sentence()));
+            stage.tell(FINN, &format!("   ■ that is refused: {}", note.description()));
         }
         Err(error) => return Err(error.into()),
         Ok(_) => bail!("a callback to a number on the do-not-call list was accepted"),

@@ -89,8 +89,8 @@ impl<'a> Lane<'a> {
                 app.store.close_claim(claim, (State::Canceled, "observed"), &gates, now).await?;
             }
             Verdict::Stop(state) => {
-                tracing::info!(callback.id = %claim.id(), state = state.word(), "callback {} is closed without a dial", claim.id());
-                app.store.close_claim(claim, (state, state.word()), &gates, now).await?;
+                tracing::info!(callback.id = %claim.id(), state = state.as_str(), "callback {} is closed without a dial", claim.id());
+                app.store.close_claim(claim, (state, state.as_str()), &gates, now).await?;
             }
             Verdict::Pass => {
                 let late_by = now.duration_since(claim.scheduled_for()).as_secs_f64().max(0.0);
@@ -118,7 +118,7 @@ impl<'a> Lane<'a> {
             overdue,
             spent: claim.spent(),
             suppressed: claim.suppressed(),
-            ..Due::of(&claim.candidate(&secrets.to), agent.dialing(), policy)
+            ..Due::new(&claim.candidate(&secrets.to), agent.dialing(), policy)
         }
     }
 
@@ -195,7 +195,7 @@ impl<'a> Lane<'a> {
             account::read_succeeded(app, workspace.id, missing, Permission::Numbers).await;
             return Ok(Phone::parse(&found.number).ok());
         }
-        let known = app.store.of(workspace.tenant).last_number_of(agent.id, &self.key).await?;
+        let known = app.store.for_tenant(workspace.tenant).last_number_of(agent.id, &self.key).await?;
         Ok(known.and_then(|number| Phone::parse(&number).ok()))
     }
 

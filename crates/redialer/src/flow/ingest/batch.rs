@@ -431,21 +431,21 @@ fn report(workspace: Id<id::Workspace>, call_id: &str, after: &AfterCall) {
     }
     if let Some(settle) = after.settle {
         let outcome = match settle {
-            Settle::Close(state) => state.word(),
+            Settle::Close(state) => state.as_str(),
             Settle::Reschedule { .. } => "again",
         };
         metrics::counter!("redialer_outcomes_total", "state" => outcome).increment(1);
         tracing::info!(workspace.id = %workspace, call.id = call_id, outcome, "call {call_id} of ours ended: {outcome}");
     }
     if let Some(NextCallback::Create(planned) | NextCallback::Replace(_, planned)) = &after.follow {
-        let reason = planned.reason.word();
+        let reason = planned.reason.as_str();
         metrics::counter!("redialer_callbacks_scheduled_total", "reason" => reason).increment(1);
         tracing::info!(
             workspace.id = %workspace, call.id = call_id, reason, scheduled_for = %planned.scheduled_for,
             "a callback was scheduled for {} after call {call_id}: {reason}", planned.scheduled_for
         );
     } else if !after.notes.is_empty() {
-        let notes = after.notes.iter().map(|note| note.word()).collect::<Vec<_>>().join(" ");
+        let notes = after.notes.iter().map(|note| note.as_str()).collect::<Vec<_>>().join(" ");
         tracing::info!(workspace.id = %workspace, call.id = call_id, notes, "no callback followed call {call_id}: {notes}");
     }
     metrics::counter!("redialer_deliveries_decided_total").increment(1);

@@ -59,18 +59,18 @@ const KINDS: [(&str, ActivityKind); 3] =
 
 fn notes(row: &ActivityRow) -> Vec<NoteView> {
     if row.kind == ActivityKind::Notice {
-        let notice = Notice::from_word(&row.event);
-        let view = |n: Notice| NoteView { code: n.word(), message: n.sentence().to_owned() };
+        let notice = row.event.parse().ok();
+        let view = |n: Notice| NoteView { code: n.as_str(), message: n.description().to_owned() };
         return notice.map(view).into_iter().collect();
     }
     let view = |text: &str| {
         let (code, names) = note_of(text);
-        let note = Note::from_word(code)?;
+        let note: Note = code.parse().ok()?;
         let message = match names.as_slice() {
-            [] => note.sentence().to_owned(),
-            names => format!("{} These extractions came: {}.", note.sentence(), names.join(", ")),
+            [] => note.description().to_owned(),
+            names => format!("{} These extractions came: {}.", note.description(), names.join(", ")),
         };
-        Some(NoteView { code: note.word(), message })
+        Some(NoteView { code: note.as_str(), message })
     };
     row.notes.split(' ').filter_map(view).collect()
 }
@@ -149,5 +149,5 @@ pub(crate) async fn list(
     };
     let before = (asked.before.0, asked.before.1.uuid());
     let rows = caller.store.activity(&filter, before, asked.limit + 1).await?;
-    Ok(Json(Page::of(rows, &asked, |r| (r.at, Id::from_uuid(r.id)), View::from)))
+    Ok(Json(Page::from_rows(rows, &asked, |r| (r.at, Id::from_uuid(r.id)), View::from)))
 }

@@ -59,7 +59,7 @@ pub(crate) struct View {
 }
 
 impl View {
-    fn of(row: AgentRow, workspace: &WorkspaceRow) -> Self {
+    fn from_row(row: AgentRow, workspace: &WorkspaceRow) -> Self {
         Self {
             settings: shown(row.settings(&workspace.settings), &workspace.number_countries),
             retention: row.retention(&workspace.retention),
@@ -67,7 +67,7 @@ impl View {
             workspace_id: row.workspace.to_string(),
             provider_agent_id: row.provider_agent_id,
             name: row.name,
-            channel: row.channel.word(),
+            channel: row.channel.as_str(),
             enabled: row.enabled,
             observe: row.observe,
             downstream_url: row.downstream_url,
@@ -101,13 +101,13 @@ pub(crate) async fn list(
             place.insert(caller.store.workspace(row.workspace).await?);
         }
     }
-    Ok(Json(Page::of(
+    Ok(Json(Page::from_rows(
         rows,
         &asked,
         |r| (r.created_at, r.id),
         |r| {
             let workspace = &workspaces[&r.workspace];
-            View::of(r, workspace)
+            View::from_row(r, workspace)
         },
     )))
 }
@@ -116,7 +116,7 @@ pub(crate) async fn list(
 pub(crate) async fn show(caller: Caller, PathId(id): PathId<id::Agent>) -> Result<Tagged<View>, ApiError> {
     let row = caller.store.agent(id).await?;
     let workspace = caller.store.workspace(row.workspace).await?;
-    Ok(tagged(id, row.updated_at, View::of(row, &workspace)))
+    Ok(tagged(id, row.updated_at, View::from_row(row, &workspace)))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -51,7 +51,7 @@ impl From<KeyInfo> for View {
             admin: key.workspace.is_none(),
             test: key.test,
             workspace_id: key.workspace.map(|w| w.to_string()),
-            scopes: key.scopes.list().map(Scope::word).collect(),
+            scopes: key.scopes.list().map(Scope::as_str).collect(),
             created_at: key.created_at.to_string(),
             last_used_at: key.last_used_at.map(|t| t.to_string()),
             expires_at: key.expires_at.map(|t| t.to_string()),
@@ -68,7 +68,7 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<View>>, ApiError> {
     let asked: PageRequest<id::Key> = query.asked()?;
     let rows = caller.store.keys(None, asked.before, asked.limit + 1).await?;
-    Ok(Json(Page::of(rows, &asked, |k| (k.created_at, k.id), View::from)))
+    Ok(Json(Page::from_rows(rows, &asked, |k| (k.created_at, k.id), View::from)))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -122,8 +122,8 @@ fn workspace(body: &NewBody) -> Result<Option<Id<id::Workspace>>, ApiError> {
 
 fn scopes(words: &[String]) -> Result<Vec<Scope>, ApiError> {
     let read = |(n, word): (usize, &String)| {
-        let known = || Scope::ALL.map(Scope::word).join(", ");
-        Scope::from_word(word).ok_or_else(|| {
+        let known = || Scope::ALL.map(Scope::as_str).join(", ");
+        word.parse().map_err(|_| {
             ApiError::invalid(format!("scopes[{n}]"), format!("is no scope; there are {}", known()))
         })
     };

@@ -54,7 +54,7 @@ fn in_need(row: WorkspaceRow) -> Option<Workspace> {
     (!fine).then(|| Workspace {
         id: row.id.to_string(),
         name: row.name,
-        paused: row.paused.map(|why| Paused::of(why, row.pause_message)),
+        paused: row.paused.map(|why| Paused::new(why, row.pause_message)),
         missing_permissions: row.missing_permissions,
         restoring: row.is_restoring,
     })
@@ -70,7 +70,7 @@ pub(crate) async fn list(
     let key = caller.store.open_key().await?;
     let rows = caller.store.attention(None, asked.before, asked.limit + 1).await?;
     let clear = callbacks::revealed(&app, &caller, &rows).await;
-    let page = Page::of(rows, &asked, |r| (r.created_at, r.id), |r| callbacks::view(r, &key, clear));
+    let page = Page::from_rows(rows, &asked, |r| (r.created_at, r.id), |r| callbacks::view(r, &key, clear));
     let (data, next_cursor) = page.into_parts();
     let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
     let workspaces = match query.goes_on() {

@@ -97,5 +97,5 @@ pub(crate) async fn list(
         Err(_) => return Err(not_a_cursor()),
     };
     let rows = caller.store.acts(&filter, before, asked.limit + 1).await?;
-    Ok(Json(Page::of(rows, &asked, |r| (Timestamp::UNIX_EPOCH, id_of(r.seq)), View::from)))
+    Ok(Json(Page::from_rows(rows, &asked, |r| (Timestamp::UNIX_EPOCH, id_of(r.seq)), View::from)))
 }

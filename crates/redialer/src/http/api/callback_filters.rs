@@ -95,19 +95,15 @@ fn states(text: Option<&str>) -> Result<Vec<State>, ApiError> {
     let Some(text) = text else { return Ok(Vec::new()) };
     let mut states = text
         .split(',')
-        .map(|word| {
-            State::from_word(word.trim())
-                .ok_or_else(|| wire::not_among("state", &State::ALL.map(State::word)))
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    states.sort_by_key(|state| state.word());
+        .map(|word| word.trim().parse().map_err(|_| wire::not_among("state", &State::ALL.map(State::as_str))))
+        .collect::<Result<Vec<State>, _>>()?;
+    states.sort_by_key(|state| state.as_str());
     states.dedup();
     Ok(states)
 }
 
 fn reason(word: &str) -> Result<RedialReason, ApiError> {
-    RedialReason::from_word(word)
-        .ok_or_else(|| wire::not_among("reason", &RedialReason::ALL.map(RedialReason::word)))
+    word.parse().map_err(|_| wire::not_among("reason", &RedialReason::ALL.map(RedialReason::as_str)))
 }
 
 fn order(word: Option<&str>) -> Result<Order, ApiError> {

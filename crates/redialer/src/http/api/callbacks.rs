@@ -103,16 +103,16 @@ pub(crate) fn view(row: CallbackRow, key: &TenantKey, clear: bool) -> View {
         chain_root_id: row.chain.to_string(),
         parent_id: row.parent.map(|id| id.to_string()),
         superseded_by: row.superseded_by.map(|id| id.to_string()),
-        state: row.state.word(),
+        state: row.state.as_str(),
         held_for: row.held_for,
-        reason: row.reason.word(),
+        reason: row.reason.as_str(),
         attempt: row.attempt,
         max_attempts: row.max_attempts,
         is_final_attempt: row.is_final,
         requested_for: row.requested_for.map(|at| at.to_string()),
         scheduled_for: row.scheduled_for.to_string(),
         timezone: row.zone.name.clone(),
-        timezone_source: row.zone.source.word(),
+        timezone_source: row.zone.source.as_str(),
         to_number: shown(secrets.as_ref().map(|s| s.to.as_str())),
         from_number: shown(secrets.as_ref().and_then(|s| s.from.as_deref())),
         source_call_id: row.source_call_id,
@@ -148,7 +148,7 @@ pub(crate) async fn list(
         Order::Created => (row.created_at, row.id),
         Order::Scheduled => (row.scheduled_for, row.id),
     };
-    Ok(Json(Page::of(rows, &asked, place, |r| view(r, &key, clear))))
+    Ok(Json(Page::from_rows(rows, &asked, place, |r| view(r, &key, clear))))
 }
 
 /// Whether numbers are shown in clear.
@@ -264,7 +264,7 @@ fn not_scheduled(why: NotScheduled) -> ApiError {
         NotScheduled::NoTime | NotScheduled::OutOfRange => ApiError::invalid("text", message),
         NotScheduled::ForeignNumber => ApiError::invalid("from_number", message),
         NotScheduled::Country => ApiError::unprocessable("country_not_allowed", "to_number", message),
-        NotScheduled::Note(note) => conflict(note.word()),
+        NotScheduled::Note(note) => conflict(note.as_str()),
         NotScheduled::PromisePending(_) => conflict("promise_pending"),
         NotScheduled::ForcedBefore(_) => conflict("already_forced"),
         NotScheduled::Fuse => conflict("fuse"),

@@ -10,7 +10,6 @@ use axum::{Json, extract::State};
 use jiff::SignedDuration;
 use redialer_core::{
     Timestamp,
-    callback::HeldFor,
     decide::{Around, Due, GateRecord, gates, gates_around, held},
     id,
     time::plus,
@@ -91,12 +90,12 @@ pub(crate) async fn show(
     let (as_of, gates) = asked(&app, &caller, &row, &secrets).await?;
     Ok(Json(View {
         callback_id: row.id.to_string(),
-        state: row.state.word(),
-        reason: row.reason.word(),
+        state: row.state.as_str(),
+        reason: row.reason.as_str(),
         requested_for: row.requested_for.map(|at| at.to_string()),
         scheduled_for: row.scheduled_for.to_string(),
         timezone: row.zone.name.clone(),
-        timezone_source: row.zone.source.word(),
+        timezone_source: row.zone.source.as_str(),
         heard: heard(&secrets, clear),
         as_of: as_of.to_string(),
         gates: gates.into_iter().map(GateView::from).collect(),
@@ -117,7 +116,7 @@ async fn asked(
         return Ok(decided);
     }
     let workspace = caller.store.workspace(row.workspace).await?;
-    let AgentContext { agent, policy } = AgentContext::of(caller.store.agent(row.agent).await?, &workspace);
+    let AgentContext { agent, policy } = AgentContext::new(caller.store.agent(row.agent).await?, &workspace);
     let as_of = if row.state.is_final() { row.updated_at } else { app.clock.now() };
     let overdue = as_of.duration_since(row.scheduled_for).max(SignedDuration::ZERO);
     let due = Due {
@@ -125,9 +124,9 @@ async fn asked(
         overdue,
         spent: caller.store.spent(row.chain).await?,
         suppressed: caller.store.is_suppressed(&row.person_ix).await?,
-        ..Due::of(&row.candidate(&secrets.to), agent.dialing(), &policy)
+        ..Due::new(&row.candidate(&secrets.to), agent.dialing(), &policy)
     };
-    let held = row.held_for.as_deref().and_then(HeldFor::from_word).map(held);
+    let held = row.held_for.as_deref().and_then(|held| held.parse().ok()).map(held);
     let mut all: Vec<GateRecord> =
         held.into_iter().chain(gates(&due, as_of).into_iter().map(GateRecord::from)).collect();
     // What keeps the workspace from dialing speaks of now: it is asked only while the callback waits.

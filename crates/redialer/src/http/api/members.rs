@@ -39,7 +39,7 @@ impl From<MemberRow> for View {
         Self {
             id: row.id.to_string(),
             email: row.email,
-            role: row.role.word(),
+            role: row.role.as_str(),
             created_at: row.created_at.to_string(),
             password: None,
         }
@@ -54,7 +54,7 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<View>>, ApiError> {
     let asked: PageRequest<id::Member> = query.asked()?;
     let rows = caller.acting(&app).members(asked.before, asked.limit + 1).await?;
-    Ok(Json(Page::of(rows, &asked, |m| (m.created_at, m.id), View::from)))
+    Ok(Json(Page::from_rows(rows, &asked, |m| (m.created_at, m.id), View::from)))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -108,9 +108,8 @@ pub(crate) async fn remove(
 }
 
 fn role(word: &str) -> Result<Role, ApiError> {
-    let known = || Role::ALL.map(Role::word).join(", ");
-    Role::from_word(word)
-        .ok_or_else(|| ApiError::invalid("role", format!("is no role; there are {}", known())))
+    let known = || Role::ALL.map(Role::as_str).join(", ");
+    word.parse().map_err(|_| ApiError::invalid("role", format!("is no role; there are {}", known())))
 }
 
 /// An e-mail address, as far as that can be told without asking; in lower case.

@@ -67,7 +67,7 @@ pub(crate) fn not_a_cursor() -> ApiError {
 
 impl<T> Page<T> {
     /// Of one row more than was asked for, if there are more.
-    pub(crate) fn of<R, N>(
+    pub(crate) fn from_rows<R, N>(
         mut rows: Vec<R>,
         asked: &PageRequest<N>,
         key: impl Fn(&R) -> (Timestamp, Id<N>),

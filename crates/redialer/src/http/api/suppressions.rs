@@ -76,7 +76,7 @@ pub(crate) async fn list(
     let page = (asked.before, asked.limit + 1);
     let rows = caller.acting(&app).suppressions(number.as_ref(), &key, page).await?;
     let clear = shows(&app, &caller, &rows).await;
-    Ok(Json(Page::of(rows, &asked, |r| (r.created_at, r.id), |r| view(&r, &key, clear))))
+    Ok(Json(Page::from_rows(rows, &asked, |r| (r.created_at, r.id), |r| view(&r, &key, clear))))
 }
 
 async fn shows(app: &App, caller: &Caller, rows: &[SuppressionRow]) -> bool {

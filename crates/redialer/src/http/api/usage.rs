@@ -44,7 +44,7 @@ pub(crate) async fn show(State(app): State<Arc<App>>, caller: Caller) -> Result<
     let limits = app.store.limits_of(caller.tenant.plan);
     let workspaces = caller.store.count_workspaces().await?;
     Ok(Json(View {
-        plan: caller.tenant.plan.word(),
+        plan: caller.tenant.plan.as_str(),
         period_start: start.to_string(),
         period_end: end.to_string(),
         calls: Used { used: caller.store.calls_this_month(None, now).await?, limit: limits.calls_a_month },

@@ -60,8 +60,8 @@ pub(crate) struct Paused {
 }
 
 impl Paused {
-    pub(crate) fn of((why, since): (Pause, Timestamp), message: Option<String>) -> Self {
-        Self { reason: why.word(), since: since.to_string(), message }
+    pub(crate) fn new((why, since): (Pause, Timestamp), message: Option<String>) -> Self {
+        Self { reason: why.as_str(), since: since.to_string(), message }
     }
 }
 
@@ -82,10 +82,10 @@ async fn view(caller: &Caller, row: WorkspaceRow, app: &App) -> Result<View, Api
         id: row.id.to_string(),
         name: row.name,
         provider: row.provider.to_string(),
-        plan: caller.tenant.plan.word(),
+        plan: caller.tenant.plan.as_str(),
         defaults: shown(row.settings, &row.number_countries),
         retention: row.retention,
-        paused: row.paused.map(|why| Paused::of(why, row.pause_message)),
+        paused: row.paused.map(|why| Paused::new(why, row.pause_message)),
         missing_permissions: row.missing_permissions,
         usage: Usage {
             period_start: start.to_string(),
@@ -115,7 +115,7 @@ pub(crate) async fn list(
     for row in rows {
         shown.push(((row.created_at, row.id), view(&caller, row, &app).await?));
     }
-    Ok(Json(Page::of(shown, &asked, |s| s.0, |s| s.1)))
+    Ok(Json(Page::from_rows(shown, &asked, |s| s.0, |s| s.1)))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -88,7 +88,7 @@ fn bearer(given: &str) -> Option<&str> {
 /// Whether the plan has the API, and the key the route's scope.
 fn may(app: &App, owner: &KeyRow, request: &Request) -> Result<(), ApiError> {
     if !app.store.limits_of(owner.tenant.plan).rest_api {
-        let plan = owner.tenant.plan.word();
+        let plan = owner.tenant.plan.as_str();
         return Err(ApiError::new(
             StatusCode::FORBIDDEN,
             "plan_limit",
@@ -100,7 +100,7 @@ fn may(app: &App, owner: &KeyRow, request: &Request) -> Result<(), ApiError> {
         Some(scope) if !owner.scopes.has(scope) => Err(ApiError::new(
             StatusCode::FORBIDDEN,
             "missing_scope",
-            format!("This API key lacks the scope `{}`.", scope.word()),
+            format!("This API key lacks the scope `{}`.", scope.as_str()),
         )),
         // What is in no table has no handler either: the router says so.
         _ => Ok(()),
@@ -120,7 +120,7 @@ fn caller(app: &App, owner: KeyRow, request: &Request) -> Caller {
         address: request.extensions().get::<Peer>().map(|peer| peer.0),
     };
     Caller {
-        store: app.store.of(owner.tenant.id).within(owner.workspace).for_tests(owner.test).by(actor),
+        store: app.store.for_tenant(owner.tenant.id).within(owner.workspace).for_tests(owner.test).by(actor),
         tenant: owner.tenant,
         principal,
     }

@@ -87,7 +87,7 @@ fn of_callbacks(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
         ("post", "/callbacks/{id}/force") => one::<View>(t, "forceCallback", "Dial now"),
         ("get", "/attention") => {
             let listed = list::<View, ListQuery>(t, "listAttention", "What does not go on by itself");
-            Doc { answer: Some(t.of::<attention::View>()), ..listed }
+            Doc { answer: Some(t.schema::<attention::View>()), ..listed }
         }
         _ => return None,
     })
@@ -149,7 +149,7 @@ where
 }
 
 fn one<V: ToSchema + PartialSchema>(t: &mut Types, id: &'static str, summary: &'static str) -> Doc {
-    Doc { answer: Some(t.of::<V>()), ..plain(id, summary) }
+    Doc { answer: Some(t.schema::<V>()), ..plain(id, summary) }
 }
 
 fn create<V, B>(t: &mut Types, id: &'static str, summary: &'static str) -> Doc
@@ -157,7 +157,7 @@ where
     V: ToSchema + PartialSchema,
     B: ToSchema + PartialSchema,
 {
-    Doc { body: Some(t.of::<B>()), status: 201, answer: Some(t.of::<V>()), ..plain(id, summary) }
+    Doc { body: Some(t.schema::<B>()), status: 201, answer: Some(t.schema::<V>()), ..plain(id, summary) }
 }
 
 fn change<V, B>(t: &mut Types, id: &'static str, summary: &'static str) -> Doc
@@ -165,7 +165,7 @@ where
     V: ToSchema + PartialSchema,
     B: ToSchema + PartialSchema,
 {
-    Doc { body: Some(t.of::<B>()), answer: Some(t.of::<V>()), ..plain(id, summary) }
+    Doc { body: Some(t.schema::<B>()), answer: Some(t.schema::<V>()), ..plain(id, summary) }
 }
 
 fn gone(id: &'static str, summary: &'static str) -> Doc {

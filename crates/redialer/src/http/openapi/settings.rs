@@ -40,28 +40,28 @@ pub(crate) fn retention_patch() -> RefOr<Schema> {
 
 /// What a key may be made for.
 pub(crate) fn scopes() -> RefOr<Schema> {
-    let words = Scope::ALL.map(Scope::word);
+    let words = Scope::ALL.map(Scope::as_str);
     read(json!({"type": "array", "minItems": 1, "items": {"type": "string", "enum": words}}))
 }
 
 /// What a member may be.
 pub(crate) fn role() -> RefOr<Schema> {
-    read(json!({"type": "string", "enum": Role::ALL.map(Role::word)}))
+    read(json!({"type": "string", "enum": Role::ALL.map(Role::as_str)}))
 }
 
 /// The states of a callback.
 pub(crate) fn state() -> RefOr<Schema> {
-    read(json!({"type": "string", "enum": State::ALL.map(State::word)}))
+    read(json!({"type": "string", "enum": State::ALL.map(State::as_str)}))
 }
 
 /// Why a callback exists.
 pub(crate) fn reason() -> RefOr<Schema> {
-    read(json!({"type": "string", "enum": RedialReason::ALL.map(RedialReason::word)}))
+    read(json!({"type": "string", "enum": RedialReason::ALL.map(RedialReason::as_str)}))
 }
 
 /// What a held callback may wait for; null while it does not.
 pub(crate) fn held_for() -> RefOr<Schema> {
-    let mut words: Vec<Value> = HeldFor::ALL.map(HeldFor::word).map(Value::from).into();
+    let mut words: Vec<Value> = HeldFor::ALL.map(HeldFor::as_str).map(Value::from).into();
     words.push(Value::Null);
     read(json!({"type": ["string", "null"], "enum": words}))
 }

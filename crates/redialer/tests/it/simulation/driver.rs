@@ -127,7 +127,7 @@ impl Simulation {
         let dir = scratch();
         let file = dir.path().join("redialer.db");
         std::fs::copy(template(), &file).expect("copied");
-        let store = Store::sqlite(&file, Kek::of(KEK)).await.expect("opened").shared();
+        let store = Store::sqlite(&file, Kek::from_bytes(KEK)).await.expect("opened").shared();
         let (tenant, workspace) = ids();
         let time = {
             let now = Arc::clone(&shared);
@@ -136,7 +136,7 @@ impl Simulation {
         let http =
             redialer_providers::http::Clients::new(std::time::Duration::from_secs(1)).expect("clients");
         let sim = Retell::by_hand(script(&shared), time, http.reading);
-        let laws = Arc::new(Laws::new(&shared, store.of(tenant), &sim));
+        let laws = Arc::new(Laws::new(&shared, store.for_tenant(tenant), &sim));
         let parts = Parts { store, shared: Arc::clone(&shared), laws, sim, tenant };
         let machines = (0..REPLICAS).map(|_| Machine::new(&shared)).collect();
         let mut simulation = Self {
@@ -165,7 +165,7 @@ impl Simulation {
 
     /// The agents' webhooks lead to the door; people are given something to do.
     async fn connect(&mut self, workspace: Id<id::Workspace>) {
-        let store = self.parts.store.of(self.parts.tenant);
+        let store = self.parts.store.for_tenant(self.parts.tenant);
         for provider_id in [VOICE, CHAT] {
             let agent =
                 store.agent_by_provider_id(workspace, provider_id).await.expect("read").expect("synced");
@@ -375,8 +375,12 @@ impl Simulation {
     ) {
         let (store, rng) = (&self.parts.store, &self.shared.rng);
         let key = store.open_key(tenant).await.expect("opened");
-        let agent =
-            store.of(tenant).agent_by_provider_id(workspace, agent).await.expect("read").expect("synced");
+        let agent = store
+            .for_tenant(tenant)
+            .agent_by_provider_id(workspace, agent)
+            .await
+            .expect("read")
+            .expect("synced");
         let id = Id::new(self.shared.now(), rng);
         let event = EventRow {
             bucket: bucket_of(tenant),
@@ -569,7 +573,7 @@ impl Simulation {
         let (app, tenant) = (self.app(n), self.parts.tenant);
         let forced = async move {
             for _ in 0..2 {
-                let _whatever = callbacks::force_anew(&app, &app.store.of(tenant), &row).await;
+                let _whatever = callbacks::force_anew(&app, &app.store.for_tenant(tenant), &row).await;
             }
             Done::Nothing
         };
@@ -579,7 +583,7 @@ impl Simulation {
     async fn cancel(&mut self, n: usize, id: Id<id::Callback>) {
         let (app, tenant, shared) = (self.app(n), self.parts.tenant, Arc::clone(&self.shared));
         let cancelled = async move {
-            if matches!(app.store.of(tenant).cancel(id, app.clock.now()).await, Ok(Ok(()))) {
+            if matches!(app.store.for_tenant(tenant).cancel(id, app.clock.now()).await, Ok(Ok(()))) {
                 shared.note(&format!("cancelled {id}"));
                 shared.cancelled(&id.to_string());
             }
@@ -596,7 +600,7 @@ impl Simulation {
         }
         let (app, tenant, agent) = (self.app(n), self.parts.tenant, self.agent);
         let switched = async move {
-            let store = app.store.of(tenant);
+            let store = app.store.for_tenant(tenant);
             if let Ok(agent) = store.agent(agent).await {
                 let _whatever = store
                     .change_agent(
@@ -916,7 +920,7 @@ fn template() -> PathBuf {
 
 async fn make(file: &std::path::Path) {
     let rng = Rng::seeded([5; 32]);
-    let store = Store::sqlite(file, Kek::of(KEK)).await.expect("opened");
+    let store = Store::sqlite(file, Kek::from_bytes(KEK)).await.expect("opened");
     store.migrate(&rng).await.expect("migrated");
     add_tenant(&store, ids(), KEY, &[VOICE, CHAT], &rng).await;
     add_tenant(&store, floods(), FLOODING, &[FLOODING], &rng).await;
@@ -969,7 +973,7 @@ async fn add_tenant(
         settings: &settings,
     };
     let key = store.open_key(tenant).await.expect("opened");
-    let of = store.of(tenant);
+    let of = store.for_tenant(tenant);
     of.create_workspace(&new, 10, &key, now, rng).await.expect("created");
     let agent = |id| redialer_store::Roster {
         provider_agent_id: id,

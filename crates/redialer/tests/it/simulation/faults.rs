@@ -58,11 +58,11 @@ impl Faults for ReplicaFaults {
             match point {
                 Point::BeforeCommit | Point::AfterCommit => {
                     if shared.sometimes(0.4) {
-                        shared.note(&format!("r{} crashes {}", self.replica, point.word()));
+                        shared.note(&format!("r{} crashes {}", self.replica, point.as_str()));
                         shared.crash(self.replica);
                     }
                     if shared.sometimes(0.4) {
-                        shared.note(&format!("r{} {} fails", self.replica, point.word()));
+                        shared.note(&format!("r{} {} fails", self.replica, point.as_str()));
                         shared.failed();
                         return Verdict::Fail;
                     }
@@ -70,7 +70,7 @@ impl Faults for ReplicaFaults {
                 // The database or the key service is slow; perhaps it answers too late.
                 Point::Begin | Point::Unwrap => {
                     if shared.sometimes(0.7) {
-                        shared.note(&format!("r{} stalls at {}", self.replica, point.word()));
+                        shared.note(&format!("r{} stalls at {}", self.replica, point.as_str()));
                         if shared.park(Gate::Stalled).await == Fate::Lost {
                             shared.failed();
                             return Verdict::Fail;
@@ -81,13 +81,13 @@ impl Faults for ReplicaFaults {
                 Point::C6 | Point::C7 => {}
                 point => {
                     if shared.sometimes(2.0) {
-                        shared.note(&format!("r{} crashes at {}", self.replica, point.word()));
+                        shared.note(&format!("r{} crashes at {}", self.replica, point.as_str()));
                         shared.crash(self.replica);
                     }
                     let may_freeze =
                         matches!(point, Point::C1 | Point::C2 | Point::C3 | Point::C5 | Point::C8);
                     if may_freeze && shared.sometimes(4.0) {
-                        shared.note(&format!("r{} freezes at {}", self.replica, point.word()));
+                        shared.note(&format!("r{} freezes at {}", self.replica, point.as_str()));
                         shared.park(Gate::Frozen).await;
                     }
                 }

@@ -246,7 +246,7 @@ impl Laws {
     pub(super) async fn open(&self) -> Vec<String> {
         let rows = self.rows().await;
         let open = rows.iter().filter(|r| !r.state.is_final() && r.state != State::Held);
-        let mut open: Vec<String> = open.map(|r| format!("{} {}", r.id, r.state.word())).collect();
+        let mut open: Vec<String> = open.map(|r| format!("{} {}", r.id, r.state.as_str())).collect();
         let feed = self.webhooks().await;
         open.extend(feed.iter().filter(|d| d.state != "done").map(|d| format!("{} {}", d.event, d.state)));
         open

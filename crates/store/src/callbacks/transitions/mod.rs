@@ -181,8 +181,8 @@ pub(crate) async fn give_back(
     let values = row![
         bucket,
         id,
-        state.word(),
-        held_for.map(HeldFor::word),
+        state.as_str(),
+        held_for.map(HeldFor::as_str),
         wait.due_at,
         wait.moved_to,
         wait.outcome,
@@ -218,7 +218,7 @@ impl<'a> End<'a> {
 
 /// Ends dials; the callbacks that ended.
 pub(crate) async fn close(tx: &mut Tx, ends: &[End<'_>], now: Timestamp) -> Result<Vec<Row>, StoreError> {
-    let values = |end: &End<'_>| row![end.bucket, end.id, end.state.word(), end.outcome, end.message, now];
+    let values = |end: &End<'_>| row![end.bucket, end.id, end.state.as_str(), end.outcome, end.message, now];
     apply_rows(tx, &CLOSE, ends.iter().map(values).collect(), now).await
 }
 
@@ -231,7 +231,7 @@ pub(crate) async fn close_claim(
     gates: &str,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let values = row![bucket, id, fence, state.word(), outcome, gates, now];
+    let values = row![bucket, id, fence, state.as_str(), outcome, gates, now];
     Ok(!apply_rows(tx, &CLOSE_CLAIM, vec![values], now).await?.is_empty())
 }
 

@@ -34,7 +34,7 @@ fn each_transition_is_one_that_core_allows() {
 #[test]
 fn each_statement_guards_on_the_states_it_declares() {
     for Transition { from, sql, .. } in ALL {
-        let words: Vec<_> = from.iter().map(|state| format!("'{}'", state.word())).collect();
+        let words: Vec<_> = from.iter().map(|state| format!("'{}'", state.as_str())).collect();
         let guard = match words.as_slice() {
             [one] => format!("callbacks.state = {one}"),
             more => format!("callbacks.state in ({})", more.join(", ")),

@@ -81,7 +81,7 @@ fn from_day(s: At<'_>) -> Option<Named> {
         return None;
     }
     let n = f64::from(n.min(1000));
-    let length = Length { led: true, from_day: sign, ..Length::of(n, n, unit) };
+    let length = Length { led: true, from_day: sign, ..Length::new(n, n, unit) };
     Some(Named { parts: [Some(Part::Length(length)), base.parts[0].clone()], len: len + 2 + base.len })
 }
 

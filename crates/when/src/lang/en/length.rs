@@ -77,7 +77,7 @@ fn bare_minutes(s: At<'_>) -> Option<(Length, usize)> {
     let ends = s.token(len).is_none_or(Token::is_stop)
         || matches!(s.word(len), "and" | "or" | "then" | "okay" | "ok" | "if" | "cause" | "so" | "yeah");
     let minutes = f64::from(n);
-    ends.then_some((Length::of(minutes, minutes, Unit::Minutes), len))
+    ends.then_some((Length::new(minutes, minutes, Unit::Minutes), len))
 }
 
 /// What makes a length something to wait for.
@@ -150,7 +150,7 @@ fn trail(s: At<'_>) -> (Trail, usize) {
 
 /// An amount and its unit.
 fn amount(s: At<'_>) -> Option<(Length, usize)> {
-    let length = |least, most, unit, vague| Length { vague, ..Length::of(least, most, unit) };
+    let length = |least, most, unit, vague| Length { vague, ..Length::new(least, most, unit) };
     if let Some((minutes, len)) = halves(s) {
         return Some((length(minutes, minutes, Unit::Minutes, false), len));
     }

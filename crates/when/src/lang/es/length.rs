@@ -54,7 +54,7 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
         vague,
         led: led || trailed > 0 || that,
         from_that: if that && !led { if before { -1 } else { 1 } } else { 0 },
-        ..Length::of(least, most, unit)
+        ..Length::new(least, most, unit)
     };
     Some(Named::one(Part::Length(length), at))
 }
