@@ -19,7 +19,7 @@ use crate::{
     watch::{Watch, wait},
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What an installation is to look like.
 pub(crate) struct Shape {
@@ -153,7 +153,7 @@ impl Product {
     async fn until_ready(&mut self, i: usize, shares: bool) -> anyhow::Result<()> {
         let url = format!("http://{}/readyz", self.replicas[i].listen);
         let watch = Watch::start();
-        while watch.secs() < PATIENCE.as_secs_f64() {
+        while watch.secs() < STEP_TIMEOUT.as_secs_f64() {
             if let Ok(answer) = self.http.get(&url).send().await
                 && answer.status().is_success()
                 && (!shares || answer.json::<Value>().await?["leases"] != false)

@@ -16,7 +16,7 @@ use crate::{
 };
 
 pub(crate) const UNIT: &str = "backlog";
-const FEW: u64 = 1_000;
+const FEW_WAITING: u64 = 1_000;
 const ADDED: usize = 300;
 const CLAIMED: u64 = 200;
 const CLAIMED_OVER_MS: i64 = 2_000;
@@ -39,7 +39,7 @@ struct Work {
 pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let many = if bench.quick { 100_000 } else { 1_000_000 };
     for engine in bench.engines() {
-        let few = work(bench, engine, FEW).await?;
+        let few = work(bench, engine, FEW_WAITING).await?;
         let much = work(bench, engine, many).await?;
         let of = |what: &str| format!("{}, {} waiting: {what}", engine.name(), number(many as f64));
         let (goal, floor) = (AtMost(1.15), Some(AtMost(1.5)));
@@ -50,7 +50,7 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
             ("idle: CPU over 20 s", much.idle_ms.max(IDLE_GRAIN_MS), few.idle_ms.max(IDLE_GRAIN_MS), "ms"),
         ] {
             let row = Row::new(UNIT, of(what), figure, measure)
-                .beside(format!("{} waiting", number(FEW as f64)), limit);
+                .beside(format!("{} waiting", number(FEW_WAITING as f64)), limit);
             bench.note(row.ratio(goal, floor));
         }
     }

@@ -21,7 +21,7 @@ const OVER_MS: i64 = 10_000;
 /// More starts a second than any unit reaches.
 const NO_PACE: f64 = 40_000.0;
 /// What is not there so long after the last one was due is counted as missing.
-const PATIENCE: Duration = Duration::from_secs(60);
+const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 /// A second request for the same callback would come within so long.
 const AFTERMATH: Duration = Duration::from_secs(2);
 /// Both clocks are read in whole milliseconds.
@@ -128,7 +128,7 @@ pub(super) async fn product(
 /// Waits until so many came, or nothing has for long.
 async fn arrived(sink: &Sink, n: usize) {
     let (mut seen, mut since) = (0, Watch::start());
-    while seen < n && since.secs() < PATIENCE.as_secs_f64() {
+    while seen < n && since.secs() < STEP_TIMEOUT.as_secs_f64() {
         wait(Duration::from_millis(10)).await;
         if sink.n_arrived() > seen {
             (seen, since) = (sink.n_arrived(), Watch::start());

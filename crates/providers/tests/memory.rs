@@ -15,7 +15,7 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 /// The size of each body.
 const SIZE: usize = 1_000_000;
 /// Times the body's size that reading it may take at most.
-const MOST: usize = 12;
+const MAX_FACTOR: usize = 12;
 
 /// The most memory that was taken while `work` ran, beyond what was taken before.
 fn peak_of(work: impl FnOnce()) -> usize {
@@ -129,7 +129,7 @@ fn reading_takes_at_most_twelve_times_the_body() {
             }
         });
         let times = peak.max(fetched).div_ceil(body.len());
-        assert!(times <= MOST, "{name}: {peak} and {fetched} bytes for {}", body.len());
+        assert!(times <= MAX_FACTOR, "{name}: {peak} and {fetched} bytes for {}", body.len());
         worst = worst.max((times, name));
     }
     println!("at most {} times the body: {}", worst.0, worst.1);

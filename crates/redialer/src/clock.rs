@@ -25,7 +25,7 @@ use crate::state::locked;
 
 /// A moment that was taken note of.
 #[derive(Debug, Clone, Copy)]
-pub struct Mark {
+pub struct Stopwatch {
     steady_ms: i64,
     wall_ms: i64,
 }
@@ -163,7 +163,7 @@ impl Clock {
         if let Some(last) = last.filter(|last| last.speed != speed) {
             return Err(JoinError::Speed { stored: last.speed, asked: speed });
         }
-        let row = self.take_up(last);
+        let row = self.import(last);
         if last == Some(row) {
             return Ok(());
         }
@@ -183,7 +183,7 @@ impl Clock {
     pub async fn follow_stored(store: &Store) -> Result<Self, StoreError> {
         let clock = Self::start(1);
         clock.begin_at_database(store).await?;
-        clock.take_up(store.clock().await?);
+        clock.import(store.clock().await?);
         Ok(clock)
     }
 
@@ -199,7 +199,7 @@ impl Clock {
     }
 
     /// Goes on from a stored fixed point; the one to store.
-    fn take_up(&self, stored: Option<ClockRow>) -> ClockRow {
+    fn import(&self, stored: Option<ClockRow>) -> ClockRow {
         let real_ms = self.real_ms();
         let speed = stored.map_or_else(|| self.anchor().speed, |row| row.speed);
         let row = match stored {
@@ -249,14 +249,14 @@ impl Clock {
     }
 
     /// Takes note of this moment, for [`Clock::since`].
-    pub fn mark(&self) -> Mark {
+    pub fn mark(&self) -> Stopwatch {
         let (steady_ms, wall_ms) = self.both_ms();
-        Mark { steady_ms, wall_ms }
+        Stopwatch { steady_ms, wall_ms }
     }
 
     /// Real time since then, by whichever of the machine's clocks says more: the steady one stands still while a
     /// machine is suspended, the other may be set back.
-    pub fn since(&self, mark: Mark) -> Duration {
+    pub fn since(&self, mark: Stopwatch) -> Duration {
         let (steady_ms, wall_ms) = self.both_ms();
         let ms = (steady_ms - mark.steady_ms).max(wall_ms - mark.wall_ms);
         Duration::from_millis(u64::try_from(ms).unwrap_or(0))
@@ -336,14 +336,14 @@ mod tests {
         let (wall, steady) = (Arc::new(AtomicI64::new(2_000)), Arc::new(AtomicI64::new(0)));
         let clock = || Clock::by_hand(ManualClock { wall: Arc::clone(&wall), steady: Arc::clone(&steady) });
         let row = |real_ms, virtual_ms, speed| ClockRow { real_ms, virtual_ms, speed };
-        assert_eq!(clock().take_up(None), row(2_000, 2_000, 1));
-        assert_eq!(clock().take_up(Some(row(1_000, 5_000, 60))), row(1_000, 5_000, 60));
+        assert_eq!(clock().import(None), row(2_000, 2_000, 1));
+        assert_eq!(clock().import(Some(row(1_000, 5_000, 60))), row(1_000, 5_000, 60));
         // The machine's clock was behind when the row was written.
-        assert_eq!(clock().take_up(Some(row(9_000, 1_000, 60))), row(2_000, 2_000, 60));
-        assert_eq!(clock().take_up(Some(row(1_000, 1_000, 1))), row(2_000, 2_000, 1));
+        assert_eq!(clock().import(Some(row(9_000, 1_000, 60))), row(2_000, 2_000, 60));
+        assert_eq!(clock().import(Some(row(1_000, 1_000, 1))), row(2_000, 2_000, 1));
         // The machine's clock was set back before this start: time goes on, at half speed.
         let late = clock();
-        assert_eq!(late.take_up(Some(row(9_000, 9_000, 1))), row(9_000, 9_000, 1));
+        assert_eq!(late.import(Some(row(9_000, 9_000, 1))), row(9_000, 9_000, 1));
         wall.store(3_000, Ordering::Relaxed);
         steady.store(1_000, Ordering::Relaxed);
         assert_eq!(late.now().as_millisecond(), 9_500);

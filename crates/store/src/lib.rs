@@ -33,12 +33,12 @@ pub use accounts::tenants::{NewTenant, TenantRow};
 pub use accounts::workspace_context::{AgentContext, WorkspaceContext};
 pub use accounts::workspaces::{DueWorkspace, NewWorkspace, WorkspaceChange, WorkspaceRow};
 pub use callbacks::list::{Filter, Order};
-pub use callbacks::rows::{CallbackRow, NewManualCallback, NotNow, NotWritten, Secrets};
+pub use callbacks::rows::{CallbackRow, NewManualCallback, NotWritten, Secrets, TransitionError};
 pub use crypto::keyring::{Keyring, strip_keys};
 pub use crypto::rotation::{KeysLock, Rotated};
 pub use crypto::seal::TenantKey;
 pub use db::due_signal::DueSignal;
-pub use db::failpoints::{Abort, BadPoint, Faults, Passing, Point, Verdict};
+pub use db::failpoints::{Abort, BadPoint, FailPoint, Faults, Passing, Verdict};
 pub use db::group_commit::QueueFull;
 pub use db::schema::SchemaState;
 pub use dispatch::claims::{Claim, DueRow, DueRows};
@@ -55,7 +55,7 @@ pub use inbox::snapshot::DecisionKey;
 pub use log::activity::{ActivityFilter, ActivityKind, ActivityRow, note_of};
 pub use log::actor::Actor;
 pub use log::audit::{AuditEvent, AuditFilter, AuditRow, Checked};
-pub use log::idempotency::{Replay, Slot};
+pub use log::idempotency::{IdempotencyRecord, Reservation};
 pub use log::notices::Refused;
 pub use ops::backfill::{BackfillRow, MissingAnalysis};
 pub use ops::backup::restore_file;
@@ -165,7 +165,7 @@ impl Store {
     }
 
     /// Passes a named point; only tests make anything happen there.
-    pub async fn pass(&self, point: Point) -> Result<(), StoreError> {
+    pub async fn pass(&self, point: FailPoint) -> Result<(), StoreError> {
         self.db.pass(point).await
     }
 

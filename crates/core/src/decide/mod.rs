@@ -34,5 +34,5 @@ pub use on_request::{Forced, Refused, Request, is_schedulable, on_request};
 pub use recipient::{Recipient, may_be_dialed, number_of_agent, recipient_of, why_nobody};
 pub use sweep::{Listed, RestoreSweep, Swept, after_restore_sweep, may_be_adopted, sweep_page};
 pub use unknown::{
-    AfterAsk, Ask, Finding, SETTLE_MINUTES, Unknown, after_ask, how_to_ask, is_unheard_for_good,
+    Ask, Finding, Resolution, SETTLE_MINUTES, Unknown, after_ask, is_unheard_for_good, lookup_method,
 };

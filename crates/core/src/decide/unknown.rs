@@ -63,7 +63,7 @@ pub enum Finding {
 
 /// What follows from a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AfterAsk {
+pub enum Resolution {
     /// It was placed.
     Placed {
         /// The provider's id of the call.
@@ -93,7 +93,7 @@ pub const fn is_unheard_for_good(channel: Channel, silent_for: SignedDuration) -
 
 /// How to ask about an unknown dispatch of `due` at `now`. A repeat may be the request that rings the phone, so it
 /// passes what a first request passes; that the dispatch is late and counts in its chain was decided before it.
-pub fn how_to_ask(unknown: &Unknown, due: &Due<'_>, now: Timestamp) -> Ask {
+pub fn lookup_method(unknown: &Unknown, due: &Due<'_>, now: Timestamp) -> Ask {
     let as_first = Due { late_by: SignedDuration::ZERO, spent: 0, ..*due };
     match unknown.key_lives {
         // A clock that stands before the intent was written knows nothing of the key's age.
@@ -109,24 +109,26 @@ pub fn how_to_ask(unknown: &Unknown, due: &Due<'_>, now: Timestamp) -> Ask {
 }
 
 /// What follows from what the provider's records said at `now`.
-pub fn after_ask(unknown: &Unknown, finding: Finding, now: Timestamp) -> AfterAsk {
+pub fn after_ask(unknown: &Unknown, finding: Finding, now: Timestamp) -> Resolution {
     let settled_at = plus(unknown.over_at, minutes(SETTLE_MINUTES));
     match finding {
-        Finding::Call(call_id) => return AfterAsk::Placed { call_id },
+        Finding::Call(call_id) => return Resolution::Placed { call_id },
         Finding::Absent if now >= settled_at => match unknown.absent_at {
-            Some(first) if now >= plus(first, BETWEEN_LISTS) => return AfterAsk::NotPlaced,
-            Some(first) => return AfterAsk::Later { at: plus(first, BETWEEN_LISTS), absent_at: Some(first) },
-            None => return AfterAsk::Later { at: plus(now, BETWEEN_LISTS), absent_at: Some(now) },
+            Some(first) if now >= plus(first, BETWEEN_LISTS) => return Resolution::NotPlaced,
+            Some(first) => {
+                return Resolution::Later { at: plus(first, BETWEEN_LISTS), absent_at: Some(first) };
+            }
+            None => return Resolution::Later { at: plus(now, BETWEEN_LISTS), absent_at: Some(now) },
         },
         Finding::Absent | Finding::NoAnswer => {}
     }
     if now >= plus(unknown.over_at.max(unknown.sent_at), minutes(GIVE_UP_AFTER_MINUTES)) {
-        return AfterAsk::Unresolved;
+        return Resolution::Unresolved;
     }
     let again = plus(now, minutes((FIRST_ASK_MINUTES << unknown.asks.min(8)).min(LONGEST_ASK_MINUTES)));
     // The first list that can count is read as soon as it counts.
     let at = if now < settled_at { again.min(settled_at) } else { again };
-    AfterAsk::Later { at, absent_at: unknown.absent_at }
+    Resolution::Later { at, absent_at: unknown.absent_at }
 }
 
 #[cfg(test)]
@@ -149,8 +151,8 @@ mod tests {
         Unknown { sent_at: at(0), over_at: at(2), absent_at: absent_minute.map(at), key_lives: None, asks: 0 }
     }
 
-    fn later(minute: i64, absent_minute: Option<i64>) -> AfterAsk {
-        AfterAsk::Later { at: at(minute), absent_at: absent_minute.map(at) }
+    fn later(minute: i64, absent_minute: Option<i64>) -> Resolution {
+        Resolution::Later { at: at(minute), absent_at: absent_minute.map(at) }
     }
 
     #[test]
@@ -161,8 +163,8 @@ mod tests {
         check(None, 11, later(12, None));
         check(None, 12, later(13, Some(12)));
         check(Some(12), 12, later(13, Some(12)));
-        check(Some(12), 13, AfterAsk::NotPlaced);
-        check(Some(12), 5_000, AfterAsk::NotPlaced);
+        check(Some(12), 13, Resolution::NotPlaced);
+        check(Some(12), 5_000, Resolution::NotPlaced);
     }
 
     #[test]
@@ -172,15 +174,15 @@ mod tests {
         check(None, 20, later(21, None));
         check(Some(12), 13, later(14, Some(12)));
         check(None, 2 + 24 * 60 - 1, later(2 + 24 * 60, None));
-        check(None, 2 + 24 * 60, AfterAsk::Unresolved);
-        check(Some(12), 2 + 24 * 60, AfterAsk::Unresolved);
+        check(None, 2 + 24 * 60, Resolution::Unresolved);
+        check(Some(12), 2 + 24 * 60, Resolution::Unresolved);
     }
 
     #[test]
     fn a_call_that_is_found_settles_it_at_any_time() {
         for now in [0, 13, 9_000] {
             let found = after_ask(&unknown(Some(12)), Finding::Call("c".to_owned()), at(now));
-            assert_eq!(found, AfterAsk::Placed { call_id: "c".to_owned() });
+            assert_eq!(found, Resolution::Placed { call_id: "c".to_owned() });
         }
     }
 
@@ -201,7 +203,7 @@ mod tests {
         let mut due = Due { scheduled_for: at(-5), forced: true, spent: 99, ..due_at_noon(&policy, &zone) };
         change(&mut due);
         let unknown = Unknown { key_lives: key_minutes.map(minutes), ..unknown(None) };
-        how_to_ask(&unknown, &due, at(at_minute))
+        lookup_method(&unknown, &due, at(at_minute))
     }
 
     #[test]

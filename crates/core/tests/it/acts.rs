@@ -4,7 +4,7 @@
 
 use redialer_core::{
     callback,
-    decide::{AfterAsk, AfterDial, Finding, Verdict},
+    decide::{AfterDial, Finding, Resolution, Verdict},
     dispatch,
 };
 
@@ -243,12 +243,12 @@ pub(crate) fn list(turn: &mut Turn<'_>, r: u8, complete: bool) {
         (false, _) => Finding::NoAnswer,
     };
     let task = match decide::after_ask(turn.rules, age, finding) {
-        AfterAsk::Placed { .. } => Task::Told(n, Heard::Placed),
-        AfterAsk::NotPlaced => Task::Told(n, Heard::Absent(Age::Aged)),
-        AfterAsk::Later { absent_at: Some(_), .. } if age == Age::Settled => {
+        Resolution::Placed { .. } => Task::Told(n, Heard::Placed),
+        Resolution::NotPlaced => Task::Told(n, Heard::Absent(Age::Aged)),
+        Resolution::Later { absent_at: Some(_), .. } if age == Age::Settled => {
             Task::Told(n, Heard::Absent(Age::Settled))
         }
-        AfterAsk::Later { .. } | AfterAsk::Unresolved => Task::Idle,
+        Resolution::Later { .. } | Resolution::Unresolved => Task::Idle,
     };
     set(turn, r, task);
 }

@@ -6,9 +6,9 @@ use redialer_core::{
     call::{Asked, CallFacts, CallPhase, Direction},
     callback::{ActiveCallback, RedialReason, State},
     decide::{
-        self, AfterAsk, AfterCall, AfterCallInput, AfterDial, AskedTime, Attempt, CallProgress, CallbackPlan,
-        Due, Finding, NextCallback, Person, Redial, Request, RetryContext, SETTLE_MINUTES, Settle, Unknown,
-        Verdict,
+        self, AfterCall, AfterCallInput, AfterDial, AskedTime, Attempt, CallProgress, CallbackPlan, Due,
+        Finding, NextCallback, Person, Redial, Request, Resolution, RetryContext, SETTLE_MINUTES, Settle,
+        Unknown, Verdict,
     },
     dispatch,
     order::{Refusal, Reply},
@@ -74,7 +74,7 @@ pub(crate) fn after_dial(rules: &Rules, heard: Heard) -> Option<AfterDial> {
 }
 
 /// What follows from what the provider's lists say, when time and proof have come so far.
-pub(crate) fn after_ask(rules: &Rules, age: Age, finding: Finding) -> AfterAsk {
+pub(crate) fn after_ask(rules: &Rules, age: Age, finding: Finding) -> Resolution {
     let now = rules.now;
     let settled_at = plus(now, minutes(-SETTLE_MINUTES));
     let unknown = Unknown {

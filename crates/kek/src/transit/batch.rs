@@ -16,13 +16,13 @@ use crate::KeyError;
 use redialer_core::Secret;
 
 /// The most that one request asks for.
-const MOST: usize = 128;
+const MAX_BATCH: usize = 128;
 /// Requests under way at once.
 const AT_ONCE: usize = 4;
 /// The most that may wait.
-const WAITING: usize = 4096;
+const MAX_WAITING: usize = 4096;
 /// How long anybody waits.
-const PATIENCE: Duration = Duration::from_secs(6);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 
 type Opened = Result<Secret<Vec<u8>>, Why>;
 
@@ -38,7 +38,7 @@ pub(super) struct Batches(mpsc::Sender<Asked>);
 impl Batches {
     /// Starts to ask over that line; ends when nobody can ask any more.
     pub(super) fn over(line: Line, path: String) -> Self {
-        let (sender, receiver) = mpsc::channel(WAITING);
+        let (sender, receiver) = mpsc::channel(MAX_WAITING);
         tokio::spawn(run(receiver, line, Arc::from(path)));
         Self(sender)
     }
@@ -48,7 +48,7 @@ impl Batches {
         let (answer, answered) = oneshot::channel();
         let asked = Asked { wrapped: wrapped.to_vec(), context: context.to_vec(), answer };
         self.0.try_send(asked).map_err(|_| away("too much waits for it"))?;
-        match timeout(PATIENCE, answered).await {
+        match timeout(ANSWER_TIMEOUT, answered).await {
             Ok(Ok(opened)) => opened,
             _ => Err(away("it does not answer in time")),
         }
@@ -61,7 +61,7 @@ async fn run(mut receiver: mpsc::Receiver<Asked>, line: Line, path: Arc<str>) {
     loop {
         // While all are under way, the next batch grows.
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-        if receiver.recv_many(&mut taken, MOST).await == 0 {
+        if receiver.recv_many(&mut taken, MAX_BATCH).await == 0 {
             return;
         }
         // Whoever gave up needs no answer.

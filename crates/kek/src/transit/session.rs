@@ -46,9 +46,9 @@ impl State {
 }
 
 /// How long after a login that failed the next is tried, at first and at most.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+const LOGIN_RETRY_INTERVAL: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 /// A lease without an end is looked at so often.
-const LONG: Duration = Duration::from_secs(3600);
+const ENDLESS_LEASE_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// A token for so long.
 struct Lease {
@@ -127,11 +127,11 @@ impl Session {
 
 /// Logs in, renews, and logs in again, until nobody holds the session any more.
 async fn keep(session: Weak<Session>, http: Http, login: Login) {
-    let mut again = AGAIN.0;
+    let mut again = LOGIN_RETRY_INTERVAL.0;
     loop {
         match logged_in(&http, &login).await {
             Ok(lease) => {
-                again = AGAIN.0;
+                again = LOGIN_RETRY_INTERVAL.0;
                 let Some(held) = session.upgrade() else { return };
                 held.state.send_replace(State::In(Arc::clone(&lease.token)));
                 drop(held);
@@ -150,7 +150,7 @@ async fn keep(session: Weak<Session>, http: Http, login: Login) {
                 });
                 drop(held);
                 pause(again).await;
-                again = (again * 2).min(AGAIN.1);
+                again = (again * 2).min(LOGIN_RETRY_INTERVAL.1);
             }
         }
         if session.strong_count() == 0 {
@@ -197,7 +197,11 @@ async fn logged_in(http: &Http, login: &Login) -> Result<Lease, String> {
             }
             // One that cannot be renewed may serve all the same, for as long as it does.
             let Ok(answer) = told(Ok(asked)) else {
-                return Ok(Lease { token: Arc::new(token.clone()), lasts: LONG, renewable: false });
+                return Ok(Lease {
+                    token: Arc::new(token.clone()),
+                    lasts: ENDLESS_LEASE_INTERVAL,
+                    renewable: false,
+                });
             };
             answer
         }
@@ -214,7 +218,11 @@ async fn logged_in(http: &Http, login: &Login) -> Result<Lease, String> {
         }
     };
     let auth = answer.auth.ok_or("the login's answer holds no token")?;
-    let lasts = if auth.lease_duration == 0 { LONG } else { Duration::from_secs(auth.lease_duration) };
+    let lasts = if auth.lease_duration == 0 {
+        ENDLESS_LEASE_INTERVAL
+    } else {
+        Duration::from_secs(auth.lease_duration)
+    };
     Ok(Lease { token: Arc::new(Secret::new(auth.client_token)), lasts, renewable: auth.renewable })
 }
 

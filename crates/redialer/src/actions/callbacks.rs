@@ -13,14 +13,14 @@ use redialer_core::{
     time::{Zone, ZoneSource},
 };
 use redialer_store::{
-    AgentRow, CallbackRow, NewManualCallback, NotNow, NotWritten, Secrets, StoreError, TenantKey,
-    TenantStore, WorkspaceContext, WorkspaceRow,
+    AgentRow, CallbackRow, NewManualCallback, NotWritten, Secrets, StoreError, TenantKey, TenantStore,
+    TransitionError, WorkspaceContext, WorkspaceRow,
 };
 
 use crate::app::App;
 
 /// A request to schedule a callback.
-pub struct ByHand {
+pub struct ManualRequest {
     /// The number to dial.
     pub to: Phone,
     /// The number to dial from; else the agent's own.
@@ -78,21 +78,21 @@ pub enum NotScheduled {
     Fuse,
     /// It is being dialed, or has ended.
     #[error("{}", not_now(*.0))]
-    Now(NotNow),
+    Now(TransitionError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-const fn not_now(why: NotNow) -> &'static str {
+const fn not_now(why: TransitionError) -> &'static str {
     match why {
-        NotNow::Dialling => "The callback is being dialed and cannot be changed.",
-        NotNow::Final => "The callback is finished and cannot be changed.",
+        TransitionError::Dialling => "The callback is being dialed and cannot be changed.",
+        TransitionError::Final => "The callback is finished and cannot be changed.",
     }
 }
 
-impl From<NotNow> for NotScheduled {
-    fn from(why: NotNow) -> Self {
+impl From<TransitionError> for NotScheduled {
+    fn from(why: TransitionError) -> Self {
         Self::Now(why)
     }
 }
@@ -113,7 +113,7 @@ pub async fn schedule(
     store: &TenantStore,
     workspace: &WorkspaceRow,
     agent: &AgentRow,
-    by_hand: ByHand,
+    by_hand: ManualRequest,
 ) -> Result<Id<id::Callback>, NotScheduled> {
     let tenant = workspace.tenant;
     let context = app.store.workspace_context(tenant, workspace.id, app.clock.real_ms()).await?;
@@ -163,7 +163,7 @@ fn promise_scope(policy: &Policy, agent: Id<id::Agent>) -> Option<Id<id::Agent>>
 
 /// Whether the numbers are ones that may be dialed, and dialed from.
 fn check_numbers(
-    by_hand: &ByHand,
+    by_hand: &ManualRequest,
     context: &WorkspaceContext,
     policy: &Policy,
     key: &TenantKey,
@@ -259,7 +259,12 @@ pub async fn force_anew(
     Ok(id)
 }
 
-fn moment(by_hand: &ByHand, agent: &AgentRow, policy: &Policy, now: Timestamp) -> Option<(Timestamp, Zone)> {
+fn moment(
+    by_hand: &ManualRequest,
+    agent: &AgentRow,
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<(Timestamp, Zone)> {
     let zones = phone::zones_of(by_hand.to.e164());
     let (When::At(_, zone) | When::Words(_, zone)) = &by_hand.when;
     let zone = match zone {

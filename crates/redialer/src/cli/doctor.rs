@@ -31,13 +31,13 @@ const CLOCKS_APART_MS: i64 = 10 * 60 * 1_000;
 /// How far virtual time may be ahead of real time at speed 1: a machine's clock that is corrected a little.
 const VIRTUAL_AHEAD_MS: i64 = 60 * 1_000;
 /// Workspaces whose keys are tried, of each tenant.
-const WORKSPACES: i64 = 200;
+const MAX_WORKSPACES: i64 = 200;
 
 impl Doctor {
     /// Whether all is well.
     pub(crate) async fn run(self) -> anyhow::Result<bool> {
         let config = &Config::load(&self.flags, &self.flags.storage.file)?;
-        let mut ward = Ward { json: self.json, well: true };
+        let mut ward = Report { json: self.json, well: true };
         ward.note("config", Ok(changed_settings(config)));
         for warning in warnings::all(config) {
             ward.warn(&warning);
@@ -61,12 +61,12 @@ impl Doctor {
 }
 
 /// What was found so far.
-struct Ward {
+struct Report {
     json: bool,
     well: bool,
 }
 
-impl Ward {
+impl Report {
     /// Reports a check; whether it passed.
     fn note(&mut self, what: &str, found: anyhow::Result<String>) -> bool {
         match found {
@@ -167,12 +167,12 @@ async fn clocks(store: &Store, config: &Config) -> anyhow::Result<String> {
 }
 
 /// Every workspace's provider key: a read that changes nothing.
-async fn providers(ward: &mut Ward, store: &Store, config: &Config) -> anyhow::Result<()> {
+async fn providers(ward: &mut Report, store: &Store, config: &Config) -> anyhow::Result<()> {
     let providers = serve::providers(config)?;
     for tenant in store.tenants().await? {
         let of = store.for_tenant(tenant.id);
         let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
-        for workspace in of.workspaces(first, WORKSPACES).await? {
+        for workspace in of.workspaces(first, MAX_WORKSPACES).await? {
             let what = format!("provider of {} {}", workspace.id, workspace.name);
             ward.note(&what, probed(store, &providers, &tenant, &workspace).await);
         }

@@ -107,7 +107,7 @@ pub struct Running {
 }
 
 /// How long a writer may take to write what it was given before the end.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Running {
     /// Opens everything, takes up what was left behind, listens, and starts the workers.
@@ -210,7 +210,7 @@ impl Running {
         drop(self.app);
         // They end with their last sender; a task that outlives the deadline may hold one.
         for mut writer in self.writers {
-            if tokio::time::timeout(LAST_WORDS, &mut writer).await.is_err() {
+            if tokio::time::timeout(LAST_WRITE_TIMEOUT, &mut writer).await.is_err() {
                 writer.abort();
             }
         }

@@ -24,7 +24,7 @@ use crate::{
     app::App,
     flow::{
         account,
-        ingest::{self, Origin},
+        ingest::{self, EventSource},
         reconcile::enter_inbox,
     },
     state::backfill_progress::Progress,
@@ -32,13 +32,13 @@ use crate::{
 
 /// The interval between two rounds.
 pub const INTERVAL: Duration = Duration::from_secs(2);
-const WORKSPACES: i64 = 10;
-const CHECKS: i64 = 20;
+const MAX_WORKSPACES: i64 = 10;
+const MAX_ANALYSES: i64 = 20;
 /// An analysis is asked for this often: for about four hours.
-const MAX_CHECKS: i64 = 24;
+const MAX_CHECKS_PER_CALL: i64 = 24;
 /// Calls that one round takes up for a workspace, and pages that it reads: then others have their turn.
-const TAKE: usize = 100;
-const PAGES: usize = 50;
+const MAX_RECORDS: usize = 100;
+const MAX_PAGES: usize = 50;
 /// A call whose record could not be read so often is left out.
 const MAX_FAILURES: u32 = 5;
 /// Two sweeps overlap: the provider's lists lag behind.
@@ -50,14 +50,14 @@ pub async fn round(app: &Arc<App>) -> Result<(), StoreError> {
     for range in app.ranges() {
         let now = app.clock.now();
         let next_at = plus(now, minutes(SWEEP_EVERY_MINUTES));
-        for row in app.store.due_sweeps(range, now, next_at, WORKSPACES).await? {
+        for row in app.store.due_sweeps(range, now, next_at, MAX_WORKSPACES).await? {
             if let Err(error) = workspace(app, &row, epoch).await {
                 tracing::warn!(workspace.id = %row.id, %error, "workspace {} could not be swept", row.id);
                 // Whoever waits to dial should not wait the whole turn for it.
                 app.store.sweep_again(row.id, plus(now, minutes(1))).await?;
             }
         }
-        for check in app.store.due_checks(range, now, MAX_CHECKS, CHECKS).await? {
+        for check in app.store.due_checks(range, now, MAX_CHECKS_PER_CALL, MAX_ANALYSES).await? {
             if let Err(error) = analysis(app, &check).await {
                 if let Stopped::Provider(error) = &error {
                     account::read_failed(app, check.workspace, error).await;
@@ -180,7 +180,7 @@ impl<'a> Sweep<'a> {
 
     /// Reads lists of calls and chats on from where they were left, at most one round's pages.
     async fn list(&self, progress: &mut Progress) -> Result<(), Stopped> {
-        for _ in 0..PAGES {
+        for _ in 0..MAX_PAGES {
             let Some((channel, page)) = progress.lists.front_mut() else { return Ok(()) };
             let provider = self.app.provider(&self.workspace, false)?;
             let Page { calls, next } = provider.calls(&self.api_key, *channel, page.as_deref()).await?;
@@ -201,7 +201,7 @@ impl<'a> Sweep<'a> {
 
     /// Takes up calls, oldest first, at most one round's; whether those were all.
     async fn take_some(&self, progress: &mut Progress) -> Result<bool, Stopped> {
-        for _ in 0..TAKE {
+        for _ in 0..MAX_RECORDS {
             let Some((channel, call_id)) = progress.unheard.last() else { return Ok(true) };
             match self.take(*channel, call_id).await {
                 Err(Stopped::Provider(error)) if matches!(error.failure, ReadFailure::Unavailable(_)) => {
@@ -234,7 +234,7 @@ impl<'a> Sweep<'a> {
             Err(ReadError { failure: ReadFailure::Unknown(_), .. }) => return Ok(()),
             other => other?,
         };
-        if take_up(self.app, self.row.tenant, self.row.id, record, self.restored).await? {
+        if import(self.app, self.row.tenant, self.row.id, record, self.restored).await? {
             tracing::info!(workspace.id = %self.row.id, "a call was found that no webhook told of");
             metrics::counter!("redialer_calls_found_total").increment(1);
         }
@@ -252,12 +252,12 @@ async fn analysis(app: &Arc<App>, check: &MissingAnalysis) -> Result<(), Stopped
     let api_key = workspace.api_key(&key)?;
     let query = CallQuery { channel: check.channel, id: &check.call_id, placed_by: None };
     let record = app.provider(&workspace, false)?.record(&api_key, query).await?;
-    take_up(app, check.tenant, check.workspace, record, false).await?;
+    import(app, check.tenant, check.workspace, record, false).await?;
     Ok(())
 }
 
 /// Enters a record into the inbox, unless it is not over or its agent is none that we hear.
-async fn take_up(
+async fn import(
     app: &App,
     tenant: Id<id::Tenant>,
     workspace: Id<id::Workspace>,
@@ -276,7 +276,7 @@ async fn take_up(
     };
     // Not the key that the sweep began with: it may have taken minutes since.
     let key = app.store.open_key(tenant).await?;
-    enter_inbox(app, Origin { tenant, workspace, agent: agent.id, test: false }, record.delivery, &key)
+    enter_inbox(app, EventSource { tenant, workspace, agent: agent.id, test: false }, record.delivery, &key)
         .await?;
     Ok(true)
 }

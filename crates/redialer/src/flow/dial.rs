@@ -13,14 +13,14 @@ use std::{sync::Arc, time::Duration};
 use redialer_core::{Id, Secret, Timestamp, agent::Channel, decide, id, timing::throttled_for};
 use redialer_kek::KeyError;
 use redialer_providers::ReadFailure;
-use redialer_store::{DueRow, Intent, Point, StoreError, WorkspaceContext, WorkspaceRow};
+use redialer_store::{DueRow, FailPoint, Intent, StoreError, WorkspaceContext, WorkspaceRow};
 
-use self::batch::Lane;
+use self::batch::WorkspaceDials;
 pub use send::send;
 
 use crate::{
     app::App,
-    clock::Mark,
+    clock::Stopwatch,
     flow::account,
     state::{dial_permits::Permit, due_queue::DueByWorkspace},
 };
@@ -29,7 +29,7 @@ const POLL: Duration = Duration::from_secs(1);
 /// While something is due that the pace holds back.
 const POLL_BEHIND: Duration = Duration::from_millis(100);
 /// A database that is shared is further away: what comes due meanwhile shares the next round's commits.
-const GATHER: Duration = Duration::from_millis(8);
+const GATHER_INTERVAL: Duration = Duration::from_millis(8);
 /// A claim without an intent lapses after so long.
 const CLAIM_LEASE_MS: i64 = 30_000;
 /// An intent's lease outlives its request's deadline by so much.
@@ -41,7 +41,7 @@ pub async fn run(app: Arc<App>) {
         let bell = app.due_bell.notified();
         let wait = round(&app);
         if app.store.is_shared() {
-            app.clock.wait(GATHER).await;
+            app.clock.wait(GATHER_INTERVAL).await;
         }
         tokio::select! { () = bell => {}, () = app.clock.wait(wait) => {}, () = app.drained() => {} }
     }
@@ -55,7 +55,7 @@ fn round(app: &Arc<App>) -> Duration {
     for (workspace, rows) in lanes {
         if app.dial_rate.enter(workspace) {
             // One slow account must not hold up the others.
-            tokio::spawn(lane(Arc::clone(app), workspace, rows));
+            tokio::spawn(workspace_dials(Arc::clone(app), workspace, rows));
         }
     }
     if let Some(next) = app.due.next(now) {
@@ -76,7 +76,7 @@ pub fn lanes(app: &App, now: Timestamp) -> DueByWorkspace {
     lanes
 }
 
-async fn lane(app: Arc<App>, workspace: Id<id::Workspace>, rows: Vec<DueRow>) {
+async fn workspace_dials(app: Arc<App>, workspace: Id<id::Workspace>, rows: Vec<DueRow>) {
     let task_app = Arc::clone(&app);
     // A task of its own: a panic ends it, and the lane is left all the same.
     let started = tokio::spawn(async move { start(&task_app, workspace, &rows).await });
@@ -121,16 +121,16 @@ async fn start(app: &Arc<App>, id: Id<id::Workspace>, rows: &[DueRow]) -> Result
 }
 
 /// An intent on disk, and what its request needs beside it.
-pub struct Ready {
+pub struct PreparedDial {
     intent: Intent,
     context: Arc<WorkspaceContext>,
     api_key: Secret<String>,
     /// Before its lease was reckoned.
-    begun: Mark,
+    begun: Stopwatch,
     _permit: Permit,
 }
 
-impl Ready {
+impl PreparedDial {
     /// The recorded will to dial.
     pub const fn intent(&self) -> &Intent {
         &self.intent
@@ -138,7 +138,11 @@ impl Ready {
 }
 
 /// Everything up to the intents: what is returned must be sent, once.
-pub async fn prepare(app: &App, id: Id<id::Workspace>, rows: &[DueRow]) -> Result<Vec<Ready>, StoreError> {
+pub async fn prepare(
+    app: &App,
+    id: Id<id::Workspace>,
+    rows: &[DueRow],
+) -> Result<Vec<PreparedDial>, StoreError> {
     // Whoever waits for a real call does not queue behind tests.
     let mut rows = rows.to_vec();
     rows.sort_by_key(|row| row.test);
@@ -165,7 +169,7 @@ struct Prepared {
     /// How many were claimed.
     claimed: usize,
     /// Those of them that may be dialed now.
-    ready: Vec<Ready>,
+    ready: Vec<PreparedDial>,
 }
 
 /// Claims as many of the rows as there are permits and lines for, and writes their intents.
@@ -176,39 +180,41 @@ async fn claim_and_intend(
     permits: Vec<Permit>,
 ) -> Result<Prepared, StoreError> {
     let chosen = choose(app, &context.workspace, rows, permits.len()).await?;
-    app.store.pass(Point::C1).await?;
+    app.store.pass(FailPoint::C1).await?;
     let lease = app.clock.real_ms() + CLAIM_LEASE_MS;
     // Without the key service nothing is claimed (I23).
-    let lane = Lane::open(app, Arc::clone(context), lease).await.inspect_err(|error| {
-        if matches!(error, StoreError::Key(KeyError::Unavailable(_))) {
-            app.key_outages.began(app.clock.now());
-        }
-    })?;
+    let workspace_dials =
+        WorkspaceDials::open(app, Arc::clone(context), lease).await.inspect_err(|error| {
+            if matches!(error, StoreError::Key(KeyError::Unavailable(_))) {
+                app.key_outages.began(app.clock.now());
+            }
+        })?;
     app.key_outages.ended(app.clock.now());
     let claims = app.dispatch_writer.claim(&chosen, &app.replica, app.clock.now(), lease).await?;
     // Whatever was not claimed is somebody else's, or not due any more.
     app.due.remove(&chosen);
-    app.store.pass(Point::C2).await?;
+    app.store.pass(FailPoint::C2).await?;
     let claimed = claims.len();
     let begun = app.clock.mark();
     let mut intended = Vec::with_capacity(claimed);
     for claim in claims {
-        intended.extend(lane.one(claim).await);
+        intended.extend(workspace_dials.one(claim).await);
     }
     if intended.is_empty() {
         return Ok(Prepared { claimed, ready: Vec::new() });
     }
-    app.store.pass(Point::C3).await?;
+    app.store.pass(FailPoint::C3).await?;
     // A process that was frozen since the claim has lost it; what follows is guarded by the fence anyway.
-    let intents = app.dispatch_writer.begin(intended, &lane.key, &app.rng, app.clock.now()).await?;
-    app.store.pass(Point::C5).await?;
+    let intents =
+        app.dispatch_writer.begin(intended, &workspace_dials.key, &app.rng, app.clock.now()).await?;
+    app.store.pass(FailPoint::C5).await?;
     // Lines are counted only here, where nothing can fail any more, so that none has to be given back.
     let calls = intents.iter().filter(|intent| takes_a_line(intent.channel(), intent.test())).count();
     app.dial_rate.use_lines(context.workspace.id, u32::try_from(calls).unwrap_or(u32::MAX));
-    let ready = |(intent, permit)| Ready {
+    let ready = |(intent, permit)| PreparedDial {
         intent,
         context: Arc::clone(context),
-        api_key: lane.api_key.clone(),
+        api_key: workspace_dials.api_key.clone(),
         begun,
         _permit: permit,
     };

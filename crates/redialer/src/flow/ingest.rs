@@ -30,14 +30,14 @@ use redialer_store::{EventRow, NewInboundEvent, PendingRow, StoreError, TenantKe
 use self::batch::{EventContext, EventContexts};
 use crate::{
     app::App,
-    state::event_queue::{QueuedEvent, SHARE},
+    state::event_queue::{MAX_PER_WORKSPACE, QueuedEvent},
 };
 
 /// The most events that one transaction decides.
 const MAX_BATCH: usize = 256;
 /// How long events are gathered before a batch of them is decided. Fewer transactions cost less, and no request waits
 /// for a decision.
-const GATHER: Duration = Duration::from_millis(5);
+const GATHER_INTERVAL: Duration = Duration::from_millis(5);
 /// How often the database is read for events that are not in memory.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -49,7 +49,7 @@ pub async fn run(app: Arc<App>) {
         let is_due = app.clock.steady().saturating_sub(polled) >= POLL_INTERVAL;
         let round = async {
             if !app.events.is_empty() {
-                app.clock.wait(GATHER).await;
+                app.clock.wait(GATHER_INTERVAL).await;
             }
             if is_due || app.events.is_empty() {
                 polled = app.clock.steady();
@@ -125,7 +125,7 @@ fn parsed(read: impl FnOnce() -> Option<(CallFacts, Vec<Turn>)>) -> Parsed {
 
 /// Whose event it is.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Origin {
+pub(crate) struct EventSource {
     pub(crate) tenant: Id<id::Tenant>,
     pub(crate) workspace: Id<id::Workspace>,
     pub(crate) agent: Id<id::Agent>,
@@ -136,7 +136,7 @@ pub(crate) struct Origin {
 /// A new event, ready to be recorded.
 pub(crate) fn new_inbound_event(
     app: &App,
-    from: Origin,
+    from: EventSource,
     delivery: InboundEvent<'_>,
     is_decidable: bool,
     key: &TenantKey,
@@ -175,12 +175,12 @@ pub fn enqueue(app: &App, event: EventRow, parsed: Parsed, bytes: usize) {
 /// first.
 async fn read_pending(app: &App) -> Result<(), StoreError> {
     let mut contexts = EventContexts::default();
-    let limit = i64::try_from(SHARE).unwrap_or(i64::MAX);
+    let limit = i64::try_from(MAX_PER_WORKSPACE).unwrap_or(i64::MAX);
     for range in app.ranges() {
         for workspace in app.store.workspaces_with_pending(range, app.clock.now()).await? {
             for row in app.store.pending(workspace, app.clock.now(), limit).await? {
                 if !app.events.contains(row.event.id) {
-                    take_up(app, row, &mut contexts).await?;
+                    import(app, row, &mut contexts).await?;
                 }
             }
         }
@@ -188,7 +188,7 @@ async fn read_pending(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn take_up(app: &App, row: PendingRow, contexts: &mut EventContexts) -> Result<(), StoreError> {
+async fn import(app: &App, row: PendingRow, contexts: &mut EventContexts) -> Result<(), StoreError> {
     let event = row.event;
     let opened = match contexts.get(app, &event).await {
         // Without the key service everything waits, and nothing is to blame for it (I23).

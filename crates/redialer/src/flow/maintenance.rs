@@ -33,9 +33,9 @@ pub async fn maintain(app: &App) -> Result<(), StoreError> {
 
 /// Stores where the clock stands, until the program shuts down and once more then.
 pub async fn keep_time(app: Arc<App>) {
-    const EVERY: Duration = Duration::from_secs(15);
+    const CLOCK_INTERVAL: Duration = Duration::from_secs(15);
     loop {
-        tokio::select! { () = app.clock.wait(EVERY) => {}, () = app.drained() => {} }
+        tokio::select! { () = app.clock.wait(CLOCK_INTERVAL) => {}, () = app.drained() => {} }
         if let Err(error) = app.clock.keep(&app.store).await {
             tracing::warn!(%error, "the time could not be stored: after a restart it may run back by what was not");
         }

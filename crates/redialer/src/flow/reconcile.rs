@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use redialer_core::{
-    decide::{self, AfterAsk, Ask, Due, Finding, Unknown},
+    decide::{self, Ask, Due, Finding, Resolution, Unknown},
     inbound_event::InboundEvent,
     order::Reply,
     time::{minutes, plus},
@@ -22,13 +22,13 @@ use crate::{
     app::App,
     flow::{
         account,
-        ingest::{Origin, new_inbound_event},
+        ingest::{EventSource, new_inbound_event},
     },
 };
 
 /// The interval between two rounds.
 pub const INTERVAL: Duration = Duration::from_secs(1);
-const BATCH: i64 = 20;
+const MAX_BATCH: i64 = 20;
 /// A question that was lost with whoever asked is asked again after so many minutes.
 const ASK_AGAIN: i64 = 10;
 
@@ -36,7 +36,7 @@ const ASK_AGAIN: i64 = 10;
 pub async fn round(app: &App) -> Result<(), StoreError> {
     for range in app.ranges() {
         let now = app.clock.now();
-        for mut ask in app.store.due_asks(range, now, plus(now, minutes(ASK_AGAIN)), BATCH).await? {
+        for mut ask in app.store.due_asks(range, now, plus(now, minutes(ASK_AGAIN)), MAX_BATCH).await? {
             if let Err(error) = one(app, &mut ask).await {
                 tracing::warn!(dispatch.id = %ask.id, %error, "dispatch {} could not be asked about", ask.id);
             }
@@ -102,7 +102,8 @@ impl Asking<'_> {
 
     async fn enter(&self, ask: &UnconfirmedDispatch, record: Option<Record>) -> Result<bool, StoreError> {
         let Some(record) = record.filter(|record| record.is_over) else { return Ok(false) };
-        let from = Origin { tenant: ask.tenant, workspace: ask.workspace, agent: ask.agent, test: ask.test };
+        let from =
+            EventSource { tenant: ask.tenant, workspace: ask.workspace, agent: ask.agent, test: ask.test };
         let recorded = enter_inbox(self.app, from, record.delivery, self.key).await?;
         Ok(matches!(recorded, Recorded::New))
     }
@@ -148,7 +149,7 @@ impl Asking<'_> {
         let to = ask.secrets(self.key)?.to;
         let suppressed = store.is_suppressed(&callback.person_ix).await?;
         let due = Due { suppressed, ..Due::new(&callback.candidate(&to), agent.dialing(), &policy) };
-        Ok(decide::how_to_ask(&self.known_of(ask), &due, self.app.clock.now()) == Ask::Repeat)
+        Ok(decide::lookup_method(&self.known_of(ask), &due, self.app.clock.now()) == Ask::Repeat)
     }
 
     /// The same bytes under the same key: the call they made, or make now.
@@ -174,29 +175,31 @@ impl Asking<'_> {
     }
 
     async fn placed(&self, ask: &UnconfirmedDispatch, call_id: String) -> Result<(), StoreError> {
-        let after = AfterAsk::Placed { call_id };
+        let after = Resolution::Placed { call_id };
         report(ask, &after);
         self.app.store.finish_ask(ask, &after, self.app.clock.now()).await
     }
 }
 
-fn report(ask: &UnconfirmedDispatch, after: &AfterAsk) {
+fn report(ask: &UnconfirmedDispatch, after: &Resolution) {
     let id = ask.id;
     match after {
-        AfterAsk::Placed { .. } => tracing::info!(dispatch.id = %id, "dispatch {id} is known to be placed"),
-        AfterAsk::NotPlaced => tracing::info!(dispatch.id = %id, "dispatch {id} is proven not to be placed"),
-        AfterAsk::Unresolved => {
+        Resolution::Placed { .. } => tracing::info!(dispatch.id = %id, "dispatch {id} is known to be placed"),
+        Resolution::NotPlaced => {
+            tracing::info!(dispatch.id = %id, "dispatch {id} is proven not to be placed")
+        }
+        Resolution::Unresolved => {
             tracing::error!(dispatch.id = %id, "nobody can tell whether dispatch {id} was placed; a person must decide");
             metrics::counter!("redialer_unresolved_total").increment(1);
         }
-        AfterAsk::Later { .. } => {}
+        Resolution::Later { .. } => {}
     }
 }
 
 /// A record we asked for enters the inbox; returns once it is on disk, and whether it was new.
 pub(crate) async fn enter_inbox(
     app: &App,
-    from: Origin,
+    from: EventSource,
     delivery: InboundEvent<'_>,
     key: &TenantKey,
 ) -> Result<Recorded, StoreError> {

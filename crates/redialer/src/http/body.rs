@@ -21,9 +21,9 @@ use http_body_util::BodyExt as _;
 use crate::{app::App, http::error::ApiError};
 
 /// The largest piece that a body is read into.
-const PIECE: usize = 256 << 10;
+const MAX_PIECE_BYTES: usize = 256 << 10;
 /// The first piece, if the body is not announced as smaller.
-const FIRST_PIECE: usize = 32 << 10;
+const FIRST_PIECE_BYTES: usize = 32 << 10;
 
 /// What a body may take.
 #[derive(Debug, Clone, Copy)]
@@ -116,8 +116,9 @@ impl Pieces {
         while !data.is_empty() {
             if self.pieces.last().is_none_or(|piece| piece.len() == piece.capacity()) {
                 // As much again as has come: who announces much and sends little takes little.
-                let missing = announced.map_or(PIECE, |all| all.saturating_sub(self.bytes).max(data.len()));
-                let capacity = self.bytes.clamp(FIRST_PIECE, PIECE).min(missing);
+                let missing =
+                    announced.map_or(MAX_PIECE_BYTES, |all| all.saturating_sub(self.bytes).max(data.len()));
+                let capacity = self.bytes.clamp(FIRST_PIECE_BYTES, MAX_PIECE_BYTES).min(missing);
                 room.take(capacity)?;
                 self.pieces.push(Vec::with_capacity(capacity));
             }
@@ -177,7 +178,7 @@ mod tests {
                 "{bytes} in parts of {part}",
                 part = part.len()
             );
-            assert!(allocated <= 2 * pieces.bytes.max(FIRST_PIECE), "{allocated} for {}", pieces.bytes);
+            assert!(allocated <= 2 * pieces.bytes.max(FIRST_PIECE_BYTES), "{allocated} for {}", pieces.bytes);
         }
         let counted = all.load(Ordering::Relaxed);
         assert_eq!(pieces.whole(), vec![b'x'; bytes]);
@@ -189,7 +190,7 @@ mod tests {
     #[test]
     fn what_is_counted_of_a_body_is_what_is_allocated() {
         for part in [1, 1_000, 60_000, 500_000] {
-            for bytes in [1, FIRST_PIECE - 1, FIRST_PIECE + 1, 300_000] {
+            for bytes in [1, FIRST_PIECE_BYTES - 1, FIRST_PIECE_BYTES + 1, 300_000] {
                 assert_eq!(grow(bytes, part, Some(bytes)), bytes, "announced: exactly what it has");
                 grow(bytes, part, None);
             }
@@ -199,15 +200,15 @@ mod tests {
 
     #[test]
     fn memory_that_others_hold_is_not_taken() {
-        let mut first = room(FIRST_PIECE + 10);
+        let mut first = room(FIRST_PIECE_BYTES + 10);
         let all = Arc::clone(&first.all);
         assert!(Pieces::default().push(b"x", None, &mut first).is_ok());
         let mut second = BodyBudget { all: Arc::clone(&all), max: first.max, taken: 0 };
         assert!(Pieces::default().push(&[0; 11], Some(11), &mut second).is_err());
         drop(second);
-        assert_eq!(all.load(Ordering::Relaxed), FIRST_PIECE);
+        assert_eq!(all.load(Ordering::Relaxed), FIRST_PIECE_BYTES);
         drop(first);
-        let mut third = BodyBudget { all, max: FIRST_PIECE, taken: 0 };
+        let mut third = BodyBudget { all, max: FIRST_PIECE_BYTES, taken: 0 };
         assert!(Pieces::default().push(b"x", None, &mut third).is_ok());
     }
 }

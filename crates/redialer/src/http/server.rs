@@ -41,7 +41,7 @@ use crate::{
 };
 
 /// How long the server waits after the system had no file handle for a connection.
-const OUT_OF_HANDLES: Duration = Duration::from_millis(100);
+const OUT_OF_HANDLES_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Where the server listens.
 pub struct Listeners {
@@ -88,7 +88,7 @@ async fn listen(server: Server, listener: TcpListener) {
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted; others are asked to close");
                 connections.ask_to_close();
-                app.clock.wait(OUT_OF_HANDLES).await;
+                app.clock.wait(OUT_OF_HANDLES_INTERVAL).await;
                 continue;
             }
         };

@@ -15,11 +15,11 @@ use axum::{
 };
 use redialer_core::decide::Notice;
 use redialer_providers::{CheckedAt, Event, Rejected, Webhook, WebhookAuth};
-use redialer_store::{Point, Recorded, SlugOwner, StoreError, TenantKey, WorkspaceContext};
+use redialer_store::{FailPoint, Recorded, SlugOwner, StoreError, TenantKey, WorkspaceContext};
 
 use crate::{
     app::App,
-    flow::ingest::{self, Origin, Parsed},
+    flow::ingest::{self, EventSource, Parsed},
     http::{
         body::{self, Limits},
         error::ApiError,
@@ -127,7 +127,7 @@ async fn record(
     );
     let parsed = ingest::parse(&*received.content, context.callback_field(agent));
     let (is_decidable, bytes) = (!matches!(parsed, Parsed::Nothing), received.delivery.body.len());
-    let from = Origin { tenant: owner.tenant, workspace, agent, test: false };
+    let from = EventSource { tenant: owner.tenant, workspace, agent, test: false };
     let new = ingest::new_inbound_event(app, from, received.delivery, is_decidable, &key);
     let event = new.event;
     drop(key);
@@ -135,6 +135,6 @@ async fn record(
         Recorded::New => ingest::enqueue(app, event, parsed, bytes),
         Recorded::CallProgress => tracing::debug!(agent.id = %agent, "a webhook came again"),
     }
-    app.store.pass(Point::C10).await?;
+    app.store.pass(FailPoint::C10).await?;
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::state::locked;
 /// Every workspace's lane, and since when we know of each callback that is due.
 #[derive(Default)]
 pub struct DialRateLimiter {
-    lanes: Mutex<HashMap<Id<Workspace>, Lane>>,
+    lanes: Mutex<HashMap<Id<Workspace>, WorkspaceDials>>,
     seen: Mutex<HashMap<Id<Callback>, (Timestamp, Duration)>>,
 }
 
@@ -24,7 +24,7 @@ pub struct DialRateLimiter {
 const MAX_SEEN: usize = 100_000;
 
 #[derive(Default)]
-struct Lane {
+struct WorkspaceDials {
     /// Starts saved up; at most one second's worth.
     tokens: f64,
     refilled_at: Duration,
@@ -78,7 +78,9 @@ impl DialRateLimiter {
     /// Takes the lane, unless somebody is at work in it already.
     pub fn enter(&self, workspace: Id<Workspace>) -> bool {
         let mut lanes = locked(&self.lanes);
-        let lane = lanes.entry(workspace).or_insert_with(|| Lane { tokens: 1.0, ..Lane::default() });
+        let lane = lanes
+            .entry(workspace)
+            .or_insert_with(|| WorkspaceDials { tokens: 1.0, ..WorkspaceDials::default() });
         !std::mem::replace(&mut lane.busy, true)
     }
 

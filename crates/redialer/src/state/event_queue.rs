@@ -19,7 +19,7 @@ use redialer_store::EventRow;
 use crate::state::locked;
 
 /// Events of one workspace that are taken before another workspace has its turn.
-pub const SHARE: usize = 32;
+pub const MAX_PER_WORKSPACE: usize = 32;
 /// The most events of one workspace in memory.
 const MAX_EVENTS: usize = 1_024;
 /// The most bytes of all bodies whose events are in memory.
@@ -70,7 +70,7 @@ impl EventQueue {
         waiting.by_workspace.entry(workspace).or_default().push_back(event);
     }
 
-    /// Takes at most `max` events, [`SHARE`] of a workspace at a time.
+    /// Takes at most `max` events, [`MAX_PER_WORKSPACE`] of a workspace at a time.
     pub fn take(&self, max: usize) -> Vec<QueuedEvent> {
         let mut waiting = locked(&self.waiting);
         let mut taken = Vec::new();
@@ -78,7 +78,7 @@ impl EventQueue {
             && let Some(workspace) = waiting.turns.pop_front()
         {
             let events = waiting.by_workspace.entry(workspace).or_default();
-            let n = events.len().min(SHARE).min(max - taken.len());
+            let n = events.len().min(MAX_PER_WORKSPACE).min(max - taken.len());
             taken.extend(events.drain(..n));
             if events.is_empty() {
                 waiting.by_workspace.remove(&workspace);
@@ -148,7 +148,7 @@ mod tests {
             queue.push(event);
         }
         queue.push(event(other, 1, &rng));
-        let taken = queue.take(SHARE + 1);
+        let taken = queue.take(MAX_PER_WORKSPACE + 1);
         assert_eq!(taken.iter().filter(|e| e.event.workspace == other).count(), 1);
         let taken: Vec<_> = taken
             .into_iter()

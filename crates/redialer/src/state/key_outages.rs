@@ -10,7 +10,7 @@ use redialer_core::Timestamp;
 use crate::state::locked;
 
 /// The most outages that are kept; callbacks of older ones have long been dialed or missed.
-const MOST: usize = 64;
+const MAX_OUTAGES: usize = 64;
 
 /// The outages of the key service, as this process saw them.
 #[derive(Default)]
@@ -32,7 +32,7 @@ impl Outages {
     pub fn ended(&self, now: Timestamp) {
         let mut inner = locked(&self.0);
         let Some(since) = inner.since.take() else { return };
-        if inner.over.len() >= MOST {
+        if inner.over.len() >= MAX_OUTAGES {
             inner.over.remove(0);
         }
         inner.over.push((since, now));

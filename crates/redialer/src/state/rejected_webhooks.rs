@@ -11,9 +11,9 @@ use redialer_store::{Refused, SlugOwner};
 use crate::{clock::Clock, state::locked};
 
 /// The next line of the same kind comes no sooner.
-const EVERY_MS: i64 = 60_000;
+const INTERVAL_MS: i64 = 60_000;
 /// Agents and causes that are counted at once; what is beyond is in the metrics alone.
-const MOST: usize = 10_000;
+const MAX_COUNTS: usize = 10_000;
 
 /// What was counted.
 #[derive(Default)]
@@ -31,7 +31,7 @@ impl RejectedWebhooks {
     pub fn count(&self, owner: &SlugOwner, why: Notice) {
         let mut counts = locked(&self.0);
         let key = (owner.agent, why);
-        if counts.len() >= MOST && !counts.contains_key(&key) {
+        if counts.len() >= MAX_COUNTS && !counts.contains_key(&key) {
             return;
         }
         let (tenant, workspace) = (owner.tenant, owner.workspace);
@@ -43,8 +43,8 @@ impl RejectedWebhooks {
     pub(crate) fn due(&self, clock: &Clock, rng: &Rng) -> Vec<Refused> {
         let now = clock.real_ms();
         let mut counts = locked(&self.0);
-        counts.retain(|_, c| c.n > 0 || c.told_ms.is_some_and(|told| now - told < EVERY_MS));
-        let is_due = |c: &Count| c.n > 0 && c.told_ms.is_none_or(|told| now - told >= EVERY_MS);
+        counts.retain(|_, c| c.n > 0 || c.told_ms.is_some_and(|told| now - told < INTERVAL_MS));
+        let is_due = |c: &Count| c.n > 0 && c.told_ms.is_none_or(|told| now - told >= INTERVAL_MS);
         counts
             .iter_mut()
             .filter(|(_, c)| is_due(c))
@@ -76,12 +76,12 @@ mod tests {
     #[test]
     fn what_is_counted_already_is_counted_on_where_there_is_room_for_no_more() {
         let refusals = RejectedWebhooks::default();
-        for n in 0..=MOST {
+        for n in 0..=MAX_COUNTS {
             refusals.count(&owner(n), Notice::BadSignature);
         }
         refusals.count(&owner(7), Notice::BadSignature);
         let counts = locked(&refusals.0);
         let n = |agent: usize| counts.get(&(owner(agent).agent, Notice::BadSignature)).map(|count| count.n);
-        assert_eq!((counts.len(), n(7), n(8), n(MOST)), (MOST, Some(2), Some(1), None));
+        assert_eq!((counts.len(), n(7), n(8), n(MAX_COUNTS)), (MAX_COUNTS, Some(2), Some(1), None));
     }
 }

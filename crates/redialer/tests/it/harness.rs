@@ -42,8 +42,8 @@ pub(crate) const FILE: &str = "redialer.toml";
 const LOG: &str = "log";
 
 /// How long, in real time, a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(25);
+const STEP_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(25);
 
 /// Which database a walk runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -351,11 +351,11 @@ impl Walk {
 
     /// Waits, in real time, until that holds.
     pub(crate) async fn until(&self, what: &str, holds: impl AsyncFn(&Self) -> bool) {
-        for _ in 0..PATIENCE.as_millis() / LOOK_EVERY.as_millis() {
+        for _ in 0..STEP_TIMEOUT.as_millis() / POLL_INTERVAL.as_millis() {
             if holds(self).await {
                 return;
             }
-            self.clock.wait(LOOK_EVERY).await;
+            self.clock.wait(POLL_INTERVAL).await;
         }
         panic!("waited in vain for {what}; callbacks: {:#?}", self.callbacks().await);
     }

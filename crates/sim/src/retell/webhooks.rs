@@ -6,7 +6,7 @@ use sha2::Sha256;
 
 use super::{calls::ms, script::Agent, world::World};
 
-const TRIES: u32 = 4;
+const MAX_TRIES: u32 = 4;
 const BETWEEN_SECONDS: f64 = 1.0;
 
 /// One event to tell.
@@ -53,7 +53,7 @@ pub(super) fn build(world: &World, agent: &Agent, noun: &str, moment: &str, id: 
 }
 
 pub(super) async fn send(world: &World, hook: &Webhook) {
-    for _ in 0..TRIES {
+    for _ in 0..MAX_TRIES {
         let request = world
             .http
             .post(&hook.url)

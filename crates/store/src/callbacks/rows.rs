@@ -19,7 +19,7 @@ use crate::{
     callbacks::{
         columns::{reason_of, state_of, zone_of},
         persons::{NewRow, PersonRef, lock_person, read_persons},
-        transitions::{self, ByHand},
+        transitions::{self, ManualChange},
     },
     db::{Row, Tx, args},
     log::audit::AuditEvent,
@@ -251,7 +251,7 @@ const MANUAL: &str = "manual";
 
 /// The state does not allow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotNow {
+pub enum TransitionError {
     /// The request may be on its way, or the phone rings.
     Dialling,
     /// It has ended.
@@ -372,8 +372,8 @@ impl TenantStore {
         &self,
         id: Id<id::Callback>,
         now: Timestamp,
-    ) -> Result<Result<(), NotNow>, StoreError> {
-        self.act(id, ByHand::Cancel, "callback.cancel", now).await
+    ) -> Result<Result<(), TransitionError>, StoreError> {
+        self.act(id, ManualChange::Cancel, "callback.cancel", now).await
     }
 
     /// Makes a waiting callback due now, whatever the hour.
@@ -381,8 +381,8 @@ impl TenantStore {
         &self,
         id: Id<id::Callback>,
         now: Timestamp,
-    ) -> Result<Result<(), NotNow>, StoreError> {
-        self.act(id, ByHand::Force, "callback.force", now).await
+    ) -> Result<Result<(), TransitionError>, StoreError> {
+        self.act(id, ManualChange::Force, "callback.force", now).await
     }
 
     /// Moves a waiting callback to that instant, unshifted.
@@ -392,18 +392,18 @@ impl TenantStore {
         to: Timestamp,
         if_unchanged: Option<Timestamp>,
         now: Timestamp,
-    ) -> Result<Result<(), NotNow>, StoreError> {
-        self.act(id, ByHand::Reschedule(to, if_unchanged), "callback.reschedule", now).await
+    ) -> Result<Result<(), TransitionError>, StoreError> {
+        self.act(id, ManualChange::Reschedule(to, if_unchanged), "callback.reschedule", now).await
     }
 
     /// Changes one callback by somebody's will, and writes that down.
     async fn act(
         &self,
         id: Id<id::Callback>,
-        what: ByHand,
+        what: ManualChange,
         action: &'static str,
         now: Timestamp,
-    ) -> Result<Result<(), NotNow>, StoreError> {
+    ) -> Result<Result<(), TransitionError>, StoreError> {
         const STANDS: &str = "select workspace_id, state, scheduled_for from callbacks
              where bucket = $1 and tenant_id = $2 and id = $3 and test = $4";
         let audit_writer = self.audit_writer().await?;
@@ -423,7 +423,11 @@ impl TenantStore {
                 if state.is_waiting() {
                     return Err(StoreError::Changed);
                 }
-                return Ok(Err(if state.is_final() { NotNow::Final } else { NotNow::Dialling }));
+                return Ok(Err(if state.is_final() {
+                    TransitionError::Final
+                } else {
+                    TransitionError::Dialling
+                }));
             }
             (before, stands(&mut tx).await?)
         };

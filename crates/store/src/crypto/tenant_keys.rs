@@ -8,7 +8,7 @@ use redialer_kek::{Kek, KeyError};
 
 use crate::{
     Store, StoreError, TenantKey,
-    db::{Lane, Row, args, failpoints::Point},
+    db::{Lane, Row, args, failpoints::FailPoint},
 };
 
 /// A tenant's key, wrapped.
@@ -87,7 +87,7 @@ impl Store {
     }
 
     pub(crate) async fn opened(&self, key: &WrappedKey) -> Result<TenantKey, StoreError> {
-        if self.pass(Point::Unwrap).await.is_err() {
+        if self.pass(FailPoint::Unwrap).await.is_err() {
             return Err(KeyError::Unavailable("injected".to_owned()).into());
         }
         Ok(key.open(&self.kek).await?)

@@ -18,9 +18,9 @@ macro_rules! points {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
         /// A moment between two steps of the journey.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Point { $($(#[$doc])* $name),* }
+        pub enum FailPoint { $($(#[$doc])* $name),* }
 
-        impl Point {
+        impl FailPoint {
             /// Every point.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
@@ -82,7 +82,7 @@ pub type Passing<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
 /// What goes wrong, and where.
 pub trait Faults: Send + Sync {
     /// The program passes this point.
-    fn at(&self, point: Point) -> Passing<'_>;
+    fn at(&self, point: FailPoint) -> Passing<'_>;
 
     /// The statement to run in place of `sql`: how bugs are planted.
     fn sql(&self, sql: &'static str) -> &'static str {
@@ -100,7 +100,7 @@ pub(crate) type SharedFaults = Option<Arc<dyn Faults>>;
 
 /// Ends the process, as a power cut would, when it passes a point for the n-th time.
 pub struct Abort {
-    point: Point,
+    point: FailPoint,
     left: AtomicU32,
 }
 
@@ -114,7 +114,7 @@ impl FromStr for Abort {
 
     fn from_str(text: &str) -> Result<Self, BadPoint> {
         let (name, nth) = text.split_once(':').unwrap_or((text, "1"));
-        let point = Point::ALL.iter().copied().find(|p| p.as_str() == name).ok_or(BadPoint)?;
+        let point = FailPoint::ALL.iter().copied().find(|p| p.as_str() == name).ok_or(BadPoint)?;
         let nth: u32 = nth.parse().ok().filter(|n| *n > 0).ok_or(BadPoint)?;
         Ok(Self { point, left: AtomicU32::new(nth) })
     }
@@ -125,10 +125,10 @@ const UNDER_WAY: Duration = Duration::from_millis(80);
 
 impl Faults for Abort {
     #[expect(clippy::disallowed_methods, reason = "for a test alone, and the process is about to die")]
-    fn at(&self, point: Point) -> Passing<'_> {
+    fn at(&self, point: FailPoint) -> Passing<'_> {
         Box::pin(async move {
             if point == self.point && self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
-                if matches!(point, Point::C6 | Point::C7) {
+                if matches!(point, FailPoint::C6 | FailPoint::C7) {
                     tokio::time::sleep(UNDER_WAY).await;
                 }
                 std::process::abort();
@@ -145,8 +145,8 @@ mod tests {
     #[test]
     fn a_point_and_its_passage_are_named() {
         let read = |text: &str| text.parse::<Abort>().map(|a| (a.point, a.left.into_inner()));
-        assert_eq!(read("C5"), Ok((Point::C5, 1)));
-        assert_eq!(read("C13:7"), Ok((Point::C13, 7)));
+        assert_eq!(read("C5"), Ok((FailPoint::C5, 1)));
+        assert_eq!(read("C13:7"), Ok((FailPoint::C13, 7)));
         for odd in ["", "C11", "C5:0", "C5:x", "c5"] {
             assert_eq!(read(odd), Err(BadPoint), "{odd}");
         }

@@ -18,15 +18,15 @@ use tokio::{
 use crate::{StoreError, db::vitals::Vitals};
 
 /// The most that one commit takes.
-const BATCH: usize = 256;
+const MAX_BATCH: usize = 256;
 /// How long a batch of several items waits for more. Meanwhile other transactions have the database for themselves.
-const GATHER: Duration = Duration::from_millis(1);
+const GATHER_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A batch that has been in hand for so long is stalled: `/readyz` says so.
-const STALLED: Duration = Duration::from_secs(5);
+const STALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// After so much more it is given up: longer than it takes to notice that a database server is silent, and to write
 /// the batch to the next one.
-const GIVEN_UP: Duration = Duration::from_secs(20);
+const GIVE_UP_TIMEOUT: Duration = Duration::from_secs(20);
 
 type Waiting<T, R> = (T, oneshot::Sender<Option<R>>);
 
@@ -87,10 +87,10 @@ async fn batches<T, R, F>(
     F: Future<Output = Result<Vec<R>, StoreError>> + Send,
 {
     let mut taken = Vec::new();
-    while receiver.recv_many(&mut taken, BATCH).await > 0 {
-        if (2..BATCH).contains(&taken.len()) {
+    while receiver.recv_many(&mut taken, MAX_BATCH).await > 0 {
+        if (2..MAX_BATCH).contains(&taken.len()) {
             gather().await;
-            let more = std::iter::from_fn(|| receiver.try_recv().ok()).take(BATCH - taken.len());
+            let more = std::iter::from_fn(|| receiver.try_recv().ok()).take(MAX_BATCH - taken.len());
             taken.extend(more);
         }
         let (items, answers): (Vec<_>, Vec<_>) = taken.drain(..).unzip();
@@ -111,7 +111,7 @@ async fn batches<T, R, F>(
 
 #[expect(clippy::disallowed_methods, reason = "the machine's own pace: no rule and no test reads it")]
 async fn gather() {
-    sleep(GATHER).await;
+    sleep(GATHER_INTERVAL).await;
 }
 
 /// Writes a batch, within its deadline.
@@ -120,12 +120,12 @@ async fn written<R>(
     vitals: &Arc<Vitals>,
 ) -> Result<Vec<R>, StoreError> {
     let mut batch = pin!(AssertUnwindSafe(batch).catch_unwind());
-    let written = match timeout(STALLED, &mut batch).await {
+    let written = match timeout(STALL_TIMEOUT, &mut batch).await {
         Ok(written) => Some(written),
         Err(_) => {
             let _stall = vitals.stall();
-            tracing::warn!("a batch has been in hand for {} s", STALLED.as_secs());
-            timeout(GIVEN_UP, &mut batch).await.ok()
+            tracing::warn!("a batch has been in hand for {} s", STALL_TIMEOUT.as_secs());
+            timeout(GIVE_UP_TIMEOUT, &mut batch).await.ok()
         }
     };
     match written {

@@ -43,7 +43,7 @@ use crate::{
     db::{
         bulk_sql::RowValues,
         due_signal::DueSignal,
-        failpoints::{Point, SharedFaults, Verdict},
+        failpoints::{FailPoint, SharedFaults, Verdict},
         pool::{Pool, Silences, Target, in_time, is_broken, is_silence},
         sqlite::Mode,
         ttl_cache::Generation,
@@ -172,7 +172,7 @@ impl Db {
     }
 
     /// Passes a named point; only tests make anything happen there.
-    pub(crate) async fn pass(&self, point: Point) -> Result<(), StoreError> {
+    pub(crate) async fn pass(&self, point: FailPoint) -> Result<(), StoreError> {
         match &self.faults {
             Some(faults) if faults.at(point).await == Verdict::Fail => Err(StoreError::Injected),
             _ => Ok(()),
@@ -181,13 +181,13 @@ impl Db {
 
     /// A transaction that may write.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
-        self.pass(Point::Begin).await?;
+        self.pass(FailPoint::Begin).await?;
         self.begin_now(TxKind::Plain).await
     }
 
     /// The same for what is done again by itself should a power failure lose it: its commit does not wait for the disk.
     pub(crate) async fn begin_deferred(&self) -> Result<Tx, StoreError> {
-        self.pass(Point::Begin).await?;
+        self.pass(FailPoint::Begin).await?;
         self.begin_now(TxKind::Deferred).await
     }
 

@@ -19,12 +19,12 @@ use tokio::{sync::Mutex as Turns, time::timeout};
 
 use crate::StoreError;
 
-const FOR_MS: i64 = 1_000;
+const TTL_MS: i64 = 1_000;
 /// How old a row may become while it is read again.
-const STALE_MS: i64 = 5_000;
+const MAX_STALE_MS: i64 = 5_000;
 /// How long the task that reads a row again waits before it, too, goes on with the old one.
-const SOON: Duration = Duration::from_millis(250);
-const MOST: usize = 10_000;
+const REFRESH_TIMEOUT: Duration = Duration::from_millis(250);
+const MAX_ENTRIES: usize = 10_000;
 
 pub(crate) struct TtlCache<K, V> {
     rows: Mutex<HashMap<K, Entry<V>>>,
@@ -79,10 +79,10 @@ impl<K: Clone + Eq + Hash, V> TtlCache<K, V> {
         let (row, flight) = self.entry(key);
         let age = |read_ms: i64| real_ms - read_ms;
         match row {
-            Some((read_ms, row)) if age(read_ms) < FOR_MS => Ok(Some(row)),
-            Some((read_ms, row)) if age(read_ms) < STALE_MS => {
+            Some((read_ms, row)) if age(read_ms) < TTL_MS => Ok(Some(row)),
+            Some((read_ms, row)) if age(read_ms) < MAX_STALE_MS => {
                 let Ok(_turn) = flight.turn.try_lock() else { return Ok(Some(row)) };
-                match timeout(SOON, self.read(key, real_ms, read)).await {
+                match timeout(REFRESH_TIMEOUT, self.read(key, real_ms, read)).await {
                     Ok(Ok(found)) => Ok(found),
                     Ok(Err(error)) if !error.is_outage() => Err(error),
                     Ok(Err(_)) | Err(_) => Ok(Some(row)),
@@ -93,7 +93,7 @@ impl<K: Clone + Eq + Hash, V> TtlCache<K, V> {
                 let _turn = flight.turn.lock().await;
                 // Whoever had the turn before may have found it, or have waited in vain.
                 if let (Some((read_ms, row)), _) = self.entry(key)
-                    && age(read_ms) < FOR_MS
+                    && age(read_ms) < TTL_MS
                 {
                     return Ok(Some(row));
                 }
@@ -111,7 +111,7 @@ impl<K: Clone + Eq + Hash, V> TtlCache<K, V> {
 
     fn entry(&self, key: &K) -> (Option<(i64, Arc<V>)>, Arc<Flight>) {
         let mut rows = self.rows();
-        if rows.len() >= MOST {
+        if rows.len() >= MAX_ENTRIES {
             rows.clear();
         }
         let new = || Entry { row: None, flight: Arc::default() };

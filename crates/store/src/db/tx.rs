@@ -10,7 +10,7 @@ use crate::{
         Args, Db, Row, Value,
         bulk_sql::{self, RowValues},
         due_signal::DueSignal,
-        failpoints::{Point, SharedFaults, Verdict},
+        failpoints::{FailPoint, SharedFaults, Verdict},
         pool::{Conn, Guard, in_time},
         query::replace_if_broken,
         ttl_cache::Generation,
@@ -169,7 +169,7 @@ impl Tx {
 
     async fn try_commit(&mut self) -> Result<(), StoreError> {
         if let Some(faults) = &self.faults {
-            match faults.at(Point::BeforeCommit).await {
+            match faults.at(FailPoint::BeforeCommit).await {
                 Verdict::Go => {}
                 Verdict::Fail => return Err(StoreError::Injected),
                 Verdict::Pretend => return Ok(()),
@@ -183,7 +183,9 @@ impl Tx {
             self.due_signal.note(due_ms);
         }
         match &self.faults {
-            Some(faults) if faults.at(Point::AfterCommit).await == Verdict::Fail => Err(StoreError::Injected),
+            Some(faults) if faults.at(FailPoint::AfterCommit).await == Verdict::Fail => {
+                Err(StoreError::Injected)
+            }
             _ => Ok(()),
         }
     }

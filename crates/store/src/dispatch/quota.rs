@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The row of a whole tenant.
-const ALL: Id<id::Workspace> = Id::from_uuid(Uuid::nil());
+const ALL_WORKSPACES: Id<id::Workspace> = Id::from_uuid(Uuid::nil());
 
 /// A tenant's month: bucket, tenant, period.
 type Month = (i64, Uuid, i64);
@@ -35,7 +35,7 @@ pub(crate) async fn room(tx: &mut Tx, prepared: &[&Prepared]) -> Result<Room<Mon
     let limits: BTreeMap<Month, u64> =
         prepared.iter().filter_map(|p| Some((month_of(p)?, p.new.calls_a_month?))).collect();
     // The rows stay locked until the transaction ends.
-    let rows = limits.keys().map(|month| added(*month, ALL.uuid(), 0)).collect();
+    let rows = limits.keys().map(|month| added(*month, ALL_WORKSPACES.uuid(), 0)).collect();
     let mut used = Vec::new();
     for row in tx.fetch_rows(ADD, vec![], rows).await? {
         let month: Month = (row.get("bucket")?, row.get("tenant_id")?, row.get("period")?);
@@ -61,7 +61,7 @@ pub(crate) async fn count(tx: &mut Tx, kept: &[&Prepared]) -> Result<(), StoreEr
     let mut counts: BTreeMap<(Month, Uuid), i64> = BTreeMap::new();
     for p in kept {
         let Some(month) = month_of(p) else { continue };
-        for workspace in [ALL, p.claim.workspace] {
+        for workspace in [ALL_WORKSPACES, p.claim.workspace] {
             *counts.entry((month, workspace.uuid())).or_default() += 1;
         }
     }
@@ -75,14 +75,15 @@ pub(crate) async fn take_off(tx: &mut Tx, dispatch: &Row) -> Result<(), StoreErr
         return Ok(());
     }
     let month = (dispatch.get("bucket")?, dispatch.get("tenant_id")?, period(at(dispatch.get("sent_at")?)));
-    let rows = [ALL.uuid(), dispatch.get("workspace_id")?].map(|workspace| added(month, workspace, -1));
+    let rows =
+        [ALL_WORKSPACES.uuid(), dispatch.get("workspace_id")?].map(|workspace| added(month, workspace, -1));
     tx.execute_rows(ADD, vec![], rows.into()).await.map(|_| ())
 }
 
 impl TenantStore {
     /// Calls of the month of `now` that count against the plan, whichever of the tenant's workspaces made them.
     pub async fn calls_of_plan(&self, now: Timestamp) -> Result<i64, StoreError> {
-        self.calls_of(ALL, now).await
+        self.calls_of(ALL_WORKSPACES, now).await
     }
 
     /// Calls of the month of `now`, of a workspace or of all.
@@ -91,7 +92,7 @@ impl TenantStore {
         workspace: Option<Id<id::Workspace>>,
         now: Timestamp,
     ) -> Result<i64, StoreError> {
-        self.calls_of(self.narrowed(workspace)?.unwrap_or(ALL), now).await
+        self.calls_of(self.narrowed(workspace)?.unwrap_or(ALL_WORKSPACES), now).await
     }
 
     async fn calls_of(&self, workspace: Id<id::Workspace>, now: Timestamp) -> Result<i64, StoreError> {

@@ -7,7 +7,7 @@ use redialer_core::{
     Id, Timestamp,
     agent::Channel,
     callback::State,
-    decide::{AfterAsk, Notice, Unknown},
+    decide::{Notice, Resolution, Unknown},
     id,
     time::plus,
 };
@@ -111,7 +111,7 @@ impl Store {
     pub async fn finish_ask(
         &self,
         ask: &UnconfirmedDispatch,
-        after: &AfterAsk,
+        after: &Resolution,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         const LATER: &str = "update dispatches set ask_at = $3, absent_at = $4, updated_at = $5
@@ -124,20 +124,20 @@ impl Store {
         let (bucket, id, callback, known) = (ask.bucket, ask.id, ask.callback, ask.over_at.unwrap_or(0));
         let mut tx = self.db.begin().await?;
         match after {
-            AfterAsk::Placed { call_id } => {
+            Resolution::Placed { call_id } => {
                 mark_placed(&mut tx, &[Placed { bucket, id, call_id, test: false, now }]).await?;
             }
-            AfterAsk::Later { at, absent_at } => {
+            Resolution::Later { at, absent_at } => {
                 tx.execute(LATER, args![bucket, id, *at, *absent_at, now, known]).await?;
             }
-            AfterAsk::NotPlaced => {
+            Resolution::NotPlaced => {
                 let ended = tx.fetch_one(ENDED, args![bucket, id, "not_placed", now, known]).await?;
                 if let Some(dispatch) = ended {
                     quota::take_off(&mut tx, &dispatch).await?;
                     give_back(&mut tx, bucket, callback, Wait::until(now), now).await?;
                 }
             }
-            AfterAsk::Unresolved => {
+            Resolution::Unresolved => {
                 let end = End::new(bucket, callback, State::Failed, Some("unresolved"));
                 if tx.fetch_one(ENDED, args![bucket, id, "unresolved", now, known]).await?.is_some()
                     && let Some(row) = close(&mut tx, &[end], now).await?.first()

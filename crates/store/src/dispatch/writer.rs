@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     Claim, DueRow, Intent, NewDispatch, Store, StoreError, TenantKey,
-    db::{failpoints::Point, group_commit::GroupCommit, tx_kind::TxKind},
+    db::{failpoints::FailPoint, group_commit::GroupCommit, tx_kind::TxKind},
     dispatch::{
         claims::{Wanted, claim_all},
         intents::{begin_all, finish_all},
@@ -20,9 +20,9 @@ use crate::{
     },
 };
 
-const WAITING: usize = 4096;
+const MAX_WAITING: usize = 4096;
 /// How often an entry is written that meets another transaction.
-const TRIES: usize = 3;
+const MAX_TRIES: usize = 3;
 
 /// The way in.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ impl DispatchWriter {
     /// Starts the writer. It ends when every [`DispatchWriter`] is gone and all is written.
     pub fn start(store: Store) -> (Self, JoinHandle<()>) {
         let writes = store.clone();
-        let (group, writer) = GroupCommit::start(WAITING, store.vitals(), move |entries| {
+        let (group, writer) = GroupCommit::start(MAX_WAITING, store.vitals(), move |entries| {
             let store = writes.clone();
             async move { Ok(store.write_all(entries).await) }
         });
@@ -55,7 +55,7 @@ impl DispatchWriter {
     }
 
     async fn write(&self, entry: Entry) -> Result<Written, StoreError> {
-        self.store.pass(Point::Begin).await?;
+        self.store.pass(FailPoint::Begin).await?;
         self.group.write_waiting(entry).await?
     }
 
@@ -103,7 +103,7 @@ impl DispatchWriter {
 impl Store {
     /// Writes one entry, and again, from the reading on, when another transaction came first.
     async fn write_one(&self, entry: Entry) -> Result<Written, StoreError> {
-        for _ in 1..TRIES {
+        for _ in 1..MAX_TRIES {
             match self.write_together(&[&entry]).await {
                 Err(error) if error.is_contention() => {}
                 found => return found?.answer(entry),
@@ -148,11 +148,11 @@ impl Store {
         let held = begin_all(&mut tx, &begun).await?;
         let claims = claim_all(&mut tx, &wanted).await?;
         if !begun.is_empty() {
-            self.pass(Point::C4).await?;
+            self.pass(FailPoint::C4).await?;
         }
         tx.commit().await?;
         if !results.is_empty() {
-            self.pass(Point::C9).await?;
+            self.pass(FailPoint::C9).await?;
         }
         Ok(Found { held, claims })
     }

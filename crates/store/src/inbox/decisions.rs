@@ -30,7 +30,7 @@ use crate::{
         persons::{NewRow, PersonKey, lock_persons, read_persons},
         transitions::{self, End, Wait, give_back},
     },
-    db::{Tx, bulk_sql::RowValues, failpoints::Point, row},
+    db::{Tx, bulk_sql::RowValues, failpoints::FailPoint, row},
     dispatch::intents::{Placed, mark_placed},
     inbox::snapshot::{CallKey, CallRow, DecisionKey, pending, read_calls, read_redials, read_retries},
     log::activity::notes_text,
@@ -169,7 +169,7 @@ impl<'a> Decisions<'a> {
         }
         self.mark_events(&cases, &next).await?;
         if next.iter().any(Option::is_some) {
-            self.store.pass(Point::C13).await?;
+            self.store.pass(FailPoint::C13).await?;
         }
         self.tx.commit().await
     }

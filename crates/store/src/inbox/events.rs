@@ -15,7 +15,7 @@ use crate::{
     db::{
         Row, args,
         bulk_sql::RowValues,
-        failpoints::Point,
+        failpoints::FailPoint,
         group_commit::{GroupCommit, QueueFull},
         row,
         tx_kind::TxKind,
@@ -95,9 +95,9 @@ pub enum Recorded {
 }
 
 /// The most that may wait for the writer before webhooks are turned away with 503.
-const WAITING: usize = 2048;
+const MAX_WAITING: usize = 2048;
 /// How often a batch is written again after a conflict or a failure of the database.
-const TRIES: usize = 3;
+const MAX_TRIES: usize = 3;
 
 /// The way into the inbox.
 #[derive(Clone)]
@@ -110,7 +110,7 @@ impl Inbox {
     /// Starts the writer. It ends when every [`Inbox`] is gone and all is written.
     pub fn start(store: Store) -> (Self, JoinHandle<()>) {
         let writes = store.clone();
-        let (group, writer) = GroupCommit::start(WAITING, store.vitals(), move |batch| {
+        let (group, writer) = GroupCommit::start(MAX_WAITING, store.vitals(), move |batch| {
             let store = writes.clone();
             async move { Ok(record(&store, batch).await) }
         });
@@ -119,7 +119,7 @@ impl Inbox {
 
     /// Records a delivery; returns once it is on disk.
     pub async fn record(&self, delivery: NewInboundEvent) -> Result<Recorded, QueueFull> {
-        self.store.pass(Point::Begin).await.map_err(|_| QueueFull)?;
+        self.store.pass(FailPoint::Begin).await.map_err(|_| QueueFull)?;
         self.group.write(delivery).await?.map_err(|_| QueueFull)
     }
 }
@@ -153,7 +153,7 @@ async fn record(store: &Store, batch: Vec<NewInboundEvent>) -> Vec<Result<Record
 
 /// Writes a part, and again, from the reading on, after a conflict or a failure of the database.
 async fn write_again(store: &Store, part: &[NewInboundEvent]) -> Result<Vec<Recorded>, StoreError> {
-    for _ in 1..TRIES {
+    for _ in 1..MAX_TRIES {
         match write(store, part).await {
             Err(error) if error.is_contention() || error.is_outage() => {
                 tracing::info!(%error, n = part.len(), "a batch of webhooks is written again");

@@ -29,7 +29,7 @@ impl PayloadRow {
 
 /// The events of one call come within so long of each other.
 const CALL_MINUTES: i64 = 4 * 60;
-const MOST: i64 = 50;
+const MAX_PAYLOADS: i64 = 50;
 
 impl TenantStore {
     /// The webhooks of the call that a callback came from, and of the call it became; newest first.
@@ -50,7 +50,7 @@ impl TenantStore {
             callback.id,
             callback.source_call_id.clone(),
             callback.provider_call_id.clone(),
-            MOST
+            MAX_PAYLOADS
         ];
         let rows = self.db().read(SQL, args).await?;
         rows.iter()

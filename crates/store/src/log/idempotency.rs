@@ -10,15 +10,15 @@ use crate::{Store, StoreError, TenantKey, TenantStore, bucket_of, db::args};
 
 /// Where an answer is kept.
 #[derive(Debug, Clone, Copy)]
-pub struct Slot {
+pub struct Reservation {
     name: [u8; 32],
     id: uuid::Uuid,
 }
 
 /// What is known of a name.
-pub enum Replay {
+pub enum IdempotencyRecord {
     /// Nothing: the request is to be done, and its answer put here.
-    Fresh(Slot),
+    Fresh(Reservation),
     /// It was another request's.
     Other,
     /// That request has no answer yet.
@@ -38,7 +38,7 @@ impl TenantStore {
         request: &[u8; 32],
         now: Timestamp,
         rng: &Rng,
-    ) -> Result<Replay, StoreError> {
+    ) -> Result<IdempotencyRecord, StoreError> {
         const TAKE: &str = "insert into replays (bucket, tenant_id, name, id, request, created_at)
              values ($1, $2, $3, $4, $5, $6) on conflict do nothing";
         const KNOWN: &str = "select id, request, status, answer from replays where bucket = $1 and tenant_id = $2 and name = $3";
@@ -46,34 +46,35 @@ impl TenantStore {
         let mut hash = Sha256::new();
         hash.update(of.uuid().as_bytes());
         hash.update(name.as_bytes());
-        let slot = Slot { name: hash.finalize().into(), id: uuid::Uuid::from_bytes(rng.bytes::<16>()) };
+        let slot =
+            Reservation { name: hash.finalize().into(), id: uuid::Uuid::from_bytes(rng.bytes::<16>()) };
         let mut tx = self.db().begin().await?;
         let values = args![bucket, self.tenant, slot.name, Id::<id::Key>::from_uuid(slot.id), *request, now];
         if tx.execute(TAKE, values).await? == 1 {
             tx.commit().await?;
-            return Ok(Replay::Fresh(slot));
+            return Ok(IdempotencyRecord::Fresh(slot));
         }
         let row = tx.fetch_one(KNOWN, args![bucket, self.tenant, slot.name]).await?;
         let row = row.ok_or(StoreError::Corrupt("kept answer"))?;
         // Nothing was written. The key service may take long to answer, and SQLite has one writer: it is released first.
         tx.commit().await?;
         if row.get::<Vec<u8>>("request")? != request {
-            return Ok(Replay::Other);
+            return Ok(IdempotencyRecord::Other);
         }
         let (Some(status), Some(answer)) =
             (row.get::<Option<i64>>("status")?, row.get::<Option<Vec<u8>>>("answer")?)
         else {
-            return Ok(Replay::UnderWay);
+            return Ok(IdempotencyRecord::UnderWay);
         };
         let key = self.tenant_key().await?;
         let status = u16::try_from(status).map_err(|_| StoreError::Corrupt("kept answer"))?;
-        Ok(Replay::Done(status, key.open(COLUMN, row.get("id")?, &answer)?))
+        Ok(IdempotencyRecord::Done(status, key.open(COLUMN, row.get("id")?, &answer)?))
     }
 
     /// Keeps the answer to a request.
     pub async fn keep_answer(
         &self,
-        slot: &Slot,
+        slot: &Reservation,
         status: u16,
         answer: &[u8],
         key: &TenantKey,
@@ -87,7 +88,7 @@ impl TenantStore {
     }
 
     /// Gives a name back: the request was not done.
-    pub async fn give_back(&self, slot: &Slot) -> Result<(), StoreError> {
+    pub async fn give_back(&self, slot: &Reservation) -> Result<(), StoreError> {
         const SQL: &str =
             "delete from replays where bucket = $1 and tenant_id = $2 and name = $3 and status is null";
         self.db().write(SQL, args![bucket_of(self.tenant), self.tenant, slot.name]).await.map(|_| ())

@@ -5,7 +5,9 @@ use redialer_core::{
     decide::{AfterCall, NextCallback, Settle},
     workspace::ProviderName,
 };
-use redialer_store::{AgentChange, Filter, NewWorkspace, NotNow, Order, StoreError, WorkspaceChange};
+use redialer_store::{
+    AgentChange, Filter, NewWorkspace, Order, StoreError, TransitionError, WorkspaceChange,
+};
 
 use crate::{
     engines::each,
@@ -94,7 +96,7 @@ async fn of_two_people_who_cancel_at_once_one_cancels_and_the_other_is_told() {
             let (one, other) = tokio::join!(of.cancel(id, at(1)), of.cancel(id, at(1)));
             let mut told = [one.expect("asked"), other.expect("asked")];
             told.sort_by_key(Result::is_err);
-            assert_eq!(told, [Ok(()), Err(NotNow::Final)], "{}", engine.name);
+            assert_eq!(told, [Ok(()), Err(TransitionError::Final)], "{}", engine.name);
         }
     }
 }
@@ -108,8 +110,8 @@ async fn people_move_cancel_and_force_what_waits_and_nothing_else() {
         assert_eq!(world.newest().await.scheduled_for, at(50));
         assert_eq!(of.force(id, at(2)).await.expect("asked"), Ok(()));
         assert_eq!(of.cancel(id, at(3)).await.expect("asked"), Ok(()));
-        assert_eq!(of.cancel(id, at(4)).await.expect("asked"), Err(NotNow::Final));
-        assert_eq!(of.force(id, at(4)).await.expect("asked"), Err(NotNow::Final));
+        assert_eq!(of.cancel(id, at(4)).await.expect("asked"), Err(TransitionError::Final));
+        assert_eq!(of.force(id, at(4)).await.expect("asked"), Err(TransitionError::Final));
         let unknown = redialer_core::Id::from_uuid(uuid::Uuid::from_u128(7));
         assert!(matches!(of.cancel(unknown, at(4)).await, Err(StoreError::NotFound)));
     }

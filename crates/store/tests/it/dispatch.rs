@@ -3,10 +3,10 @@
 use redialer_core::{
     Id,
     callback::{HeldFor, State},
-    decide::{AfterAsk, AfterCall, AfterDial, Settle},
+    decide::{AfterCall, AfterDial, Resolution, Settle},
     workspace::Pause,
 };
-use redialer_store::{Claim, DecisionKey, DispatchWriter, Intent, NotNow};
+use redialer_store::{Claim, DecisionKey, DispatchWriter, Intent, TransitionError};
 
 use crate::{
     engines::each,
@@ -89,7 +89,10 @@ async fn a_call_is_placed_and_its_outcome_ends_the_callback() {
         let id = dialing(&world, "call_1").await;
         let row = world.tenant_store().callback(id).await.expect("read");
         assert_eq!((row.state, row.provider_call_id.as_deref()), (State::Dialing, Some("call_1")));
-        assert_eq!(world.tenant_store().cancel(id, at(11)).await.expect("asked"), Err(NotNow::Dialling));
+        assert_eq!(
+            world.tenant_store().cancel(id, at(11)).await.expect("asked"),
+            Err(TransitionError::Dialling)
+        );
         let known = world.decide("call_ended", "call_1", |known| {
             let mut after = settle(Settle::Close(State::Failed));
             after.follow = follow(known, 30).follow;
@@ -269,7 +272,7 @@ async fn a_lapsed_claim_is_dialled_again_and_a_lapsed_intent_never() {
         );
         engine
             .store
-            .finish_ask(&ask, &AfterAsk::Placed { call_id: "call_1".to_owned() }, at(12))
+            .finish_ask(&ask, &Resolution::Placed { call_id: "call_1".to_owned() }, at(12))
             .await
             .expect("recorded");
         assert_eq!(world.tenant_store().callback(id).await.expect("read").state, State::Dialing);
@@ -385,16 +388,16 @@ async fn what_was_proven_absent_waits_again_and_what_nobody_knows_counts() {
         let (id, ask) = unknown(&world).await;
         let known = ask.unknown(None);
         assert_eq!((known.over_at, known.absent_at), (at(10), None));
-        let later = AfterAsk::Later { at: at(21), absent_at: Some(at(20)) };
+        let later = Resolution::Later { at: at(21), absent_at: Some(at(20)) };
         engine.store.finish_ask(&ask, &later, at(20)).await.expect("recorded");
         assert!(engine.store.due_asks(ALL, at(20), at(30), 10).await.expect("read").is_empty());
         let ask = engine.store.due_asks(ALL, at(21), at(30), 10).await.expect("read").pop().expect("due");
         assert_eq!(ask.unknown(None).absent_at, Some(at(20)));
-        engine.store.finish_ask(&ask, &AfterAsk::NotPlaced, at(21)).await.expect("recorded");
+        engine.store.finish_ask(&ask, &Resolution::NotPlaced, at(21)).await.expect("recorded");
         let claim = world.claim_all(21).await.pop().expect("due again");
         assert_eq!((claim.id(), claim.spent()), (id, 0), "{}: the attempt is unspent", engine.name);
         let intent = intend(&world, claim).await.expect("an intent");
-        let late = AfterAsk::Placed { call_id: "call_0".to_owned() };
+        let late = Resolution::Placed { call_id: "call_0".to_owned() };
         engine.store.finish_ask(&ask, &late, at(22)).await.expect("recorded");
         assert_eq!(
             world.tenant_store().callback(id).await.expect("read").state,
@@ -404,7 +407,7 @@ async fn what_was_proven_absent_waits_again_and_what_nobody_knows_counts() {
         let uncertain = AfterDial::Unconfirmed { why: String::new() };
         world.dispatch_writer.finish(intent, uncertain, at(22)).await.expect("recorded");
         let ask = engine.store.due_asks(ALL, at(22), at(30), 10).await.expect("read").pop().expect("due");
-        engine.store.finish_ask(&ask, &AfterAsk::Unresolved, at(23)).await.expect("recorded");
+        engine.store.finish_ask(&ask, &Resolution::Unresolved, at(23)).await.expect("recorded");
         let row = world.tenant_store().callback(id).await.expect("read");
         assert_eq!((row.state, row.outcome.as_deref()), (State::Failed, Some("unresolved")));
         assert_eq!(world.tenant_store().spent(row.chain).await.expect("read"), 1, "it counts as an attempt");
@@ -422,15 +425,15 @@ async fn a_repeat_begins_the_proof_anew() {
         let world = World::new(&engine.store, 1).await;
         let (_, mut ask) = unknown(&world).await;
         let stale = engine.store.due_asks(ALL, at(20), at(20), 10).await.expect("read").pop().expect("due");
-        let later = AfterAsk::Later { at: at(21), absent_at: Some(at(20)) };
+        let later = Resolution::Later { at: at(21), absent_at: Some(at(20)) };
         engine.store.finish_ask(&ask, &later, at(20)).await.expect("recorded");
         assert!(engine.store.begin_repeat(&mut ask, at(40), at(21)).await.expect("recorded"));
         // A list that was read before the repeat proves nothing about it.
-        engine.store.finish_ask(&stale, &AfterAsk::NotPlaced, at(21)).await.expect("asked");
+        engine.store.finish_ask(&stale, &Resolution::NotPlaced, at(21)).await.expect("asked");
         let mut ask = engine.store.due_asks(ALL, at(21), at(30), 10).await.expect("read").pop().expect("due");
         let known = ask.unknown(None);
         assert_eq!((known.over_at, known.absent_at), (at(40), None), "{}", engine.name);
-        engine.store.finish_ask(&ask, &AfterAsk::NotPlaced, at(60)).await.expect("recorded");
+        engine.store.finish_ask(&ask, &Resolution::NotPlaced, at(60)).await.expect("recorded");
         assert!(
             !engine.store.begin_repeat(&mut ask, at(70), at(61)).await.expect("asked"),
             "settled is settled"

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use futures_util::future::join_all;
-use redialer_store::{ActivityFilter, Faults, Inbox, Passing, Point, Recorded, Verdict};
+use redialer_store::{ActivityFilter, FailPoint, Faults, Inbox, Passing, Recorded, Verdict};
 
 use crate::{
     engines::each,
@@ -126,8 +126,8 @@ async fn two_replicas_that_get_copies_of_the_same_events_record_each_once() {
 struct NoRoom(AtomicBool);
 
 impl Faults for NoRoom {
-    fn at(&self, point: Point) -> Passing<'_> {
-        let fails = point == Point::BeforeCommit && self.0.load(Relaxed);
+    fn at(&self, point: FailPoint) -> Passing<'_> {
+        let fails = point == FailPoint::BeforeCommit && self.0.load(Relaxed);
         Box::pin(async move { if fails { Verdict::Fail } else { Verdict::Go } })
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use redialer_core::rng::Rng;
-use redialer_store::{Actor, Faults, Filter, Inbox, Kek, Passing, Point, Recorded, Store, Verdict};
+use redialer_store::{Actor, FailPoint, Faults, Filter, Inbox, Kek, Passing, Recorded, Store, Verdict};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -69,8 +69,8 @@ struct AtCommit {
 }
 
 impl Faults for AtCommit {
-    fn at(&self, point: Point) -> Passing<'_> {
-        if point == Point::BeforeCommit && self.armed.swap(false, Relaxed) {
+    fn at(&self, point: FailPoint) -> Passing<'_> {
+        if point == FailPoint::BeforeCommit && self.armed.swap(false, Relaxed) {
             self.proxy.fall_silent();
         }
         Box::pin(async { Verdict::Go })

@@ -22,8 +22,8 @@ use crate::{
 };
 
 /// What a scene waits for takes at most so long, in real time.
-const PATIENCE: Duration = Duration::from_secs(40);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const STEP_TIMEOUT: Duration = Duration::from_secs(40);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Where the simulated clinic is.
 const OFFICE: &str = "America/New_York";
@@ -171,13 +171,13 @@ impl Stage {
         what: &str,
         mut done: impl FnMut(&[CallbackRow], &[Ring]) -> bool,
     ) -> anyhow::Result<()> {
-        let rounds = PATIENCE.as_millis() / LOOK_EVERY.as_millis();
+        let rounds = STEP_TIMEOUT.as_millis() / POLL_INTERVAL.as_millis();
         for _ in 0..rounds {
             let (rows, rings) = self.look().await?;
             if done(&rows, &rings) {
                 return Ok(());
             }
-            self.clock.wait(LOOK_EVERY).await;
+            self.clock.wait(POLL_INTERVAL).await;
         }
         bail!("the demo waited in vain: {what}")
     }
@@ -186,11 +186,11 @@ impl Stage {
     pub(crate) async fn until_suppressed(&self) -> anyhow::Result<()> {
         let store = self.app()?.store.for_tenant(self.login.tenant);
         let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
-        for _ in 0..PATIENCE.as_millis() / LOOK_EVERY.as_millis() {
+        for _ in 0..STEP_TIMEOUT.as_millis() / POLL_INTERVAL.as_millis() {
             if !store.suppressions(first, 1).await?.is_empty() {
                 return Ok(());
             }
-            self.clock.wait(LOOK_EVERY).await;
+            self.clock.wait(POLL_INTERVAL).await;
         }
         bail!("the demo waited in vain for the do-not-call list")
     }
@@ -274,7 +274,7 @@ impl Stage {
                     self.server = Some(server);
                     return Ok(());
                 }
-                Err(_) => self.clock.wait(LOOK_EVERY).await,
+                Err(_) => self.clock.wait(POLL_INTERVAL).await,
             }
         }
         self.server = Some(start(&self.config, &self.metrics)?);

@@ -6,7 +6,7 @@ use redialer_sim::{Does, Fault, PLAYS, Ring, ScriptedCall};
 use redialer_store::CallbackRow;
 
 use crate::{
-    actions::callbacks::{self, ByHand, NotScheduled, When},
+    actions::callbacks::{self, ManualRequest, NotScheduled, When},
     cli::{demo::stage::Stage, say},
 };
 
@@ -142,7 +142,7 @@ async fn a_do_not_call(stage: &mut Stage) -> Result<()> {
     let store = app.store.for_tenant(stage.tenant());
     let workspace = store.workspace(stage.agent.workspace).await?;
     let tomorrow = When::Words("tomorrow at 3 pm".to_owned(), None);
-    let by_hand = ByHand {
+    let by_hand = ManualRequest {
         to: Phone::parse(FINN)?,
         from: None,
         when: tomorrow,

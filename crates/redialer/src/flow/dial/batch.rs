@@ -31,7 +31,7 @@ const MISSED: &str = "missed";
 const TESTS_FROM: &str = "+12025550100";
 
 /// What the dials of one workspace share: its opened key lives no longer than the batch.
-pub(crate) struct Lane<'a> {
+pub(crate) struct WorkspaceDials<'a> {
     app: &'a App,
     context: Arc<WorkspaceContext>,
     pub(crate) key: TenantKey,
@@ -40,7 +40,7 @@ pub(crate) struct Lane<'a> {
     lease_until_ms: i64,
 }
 
-impl<'a> Lane<'a> {
+impl<'a> WorkspaceDials<'a> {
     pub(crate) async fn open(
         app: &'a App,
         context: Arc<WorkspaceContext>,
@@ -247,13 +247,13 @@ impl Dial<'_> {
     /// The request's exact bytes, and what goes with them.
     fn intent(
         self,
-        lane: &Lane<'_>,
+        workspace_dials: &WorkspaceDials<'_>,
         claim: &Claim,
         secrets: &Secrets,
         (from, to): (FromNumber, Phone),
     ) -> Result<NewDispatch, StoreError> {
-        let app = lane.app;
-        let provider = app.provider(&lane.context.workspace, claim.test())?;
+        let app = workspace_dials.app;
+        let provider = app.provider(&workspace_dials.context.workspace, claim.test())?;
         let dispatch = Id::new(app.clock.now(), &app.rng);
         let order = CallOrder {
             channel: claim.channel(),
@@ -279,9 +279,9 @@ impl Dial<'_> {
             gates: self.gates,
             body: provider.order(&order),
             lease_until_ms: app.clock.real_ms() + lease_ms,
-            calls_a_month: app.store.limits_of(lane.context.plan).calls_a_month,
+            calls_a_month: app.store.limits_of(workspace_dials.context.plan).calls_a_month,
             fuse: app.config.fuse(),
-            account: lane.context.workspace.account.clone(),
+            account: workspace_dials.context.workspace.account.clone(),
             secrets: None,
         })
     }

@@ -8,15 +8,15 @@ use redialer_core::{
     order::Reply,
 };
 use redialer_providers::Placement;
-use redialer_store::{Intent, Point, StoreError};
+use redialer_store::{FailPoint, Intent, StoreError};
 
 use crate::{
     app::App,
-    flow::dial::{INTENT_SLACK, Ready},
+    flow::dial::{INTENT_SLACK, PreparedDial},
 };
 
 /// One request, and what its answer means on disk. What could not be recorded is unknown, and asked about.
-pub async fn send(app: &App, ready: Ready) {
+pub async fn send(app: &App, ready: PreparedDial) {
     let id = ready.intent.callback();
     let Ok(reply) = placed(app, &ready).await else { return };
     let intent = ready.intent;
@@ -31,7 +31,7 @@ pub async fn send(app: &App, ready: Ready) {
     }
 }
 
-async fn placed(app: &App, ready: &Ready) -> Result<Reply, StoreError> {
+async fn placed(app: &App, ready: &PreparedDial) -> Result<Reply, StoreError> {
     // A process that was frozen since must not send: somebody may have taken it over. The lease outlives the
     // request's deadline by the slack, so whoever begins within the slack is done before it ends. A process that is
     // frozen while it connects looks again right before the first byte. The fence of an intent moves only once its
@@ -51,13 +51,13 @@ async fn placed(app: &App, ready: &Ready) -> Result<Reply, StoreError> {
     };
     let provider = app.provider(&ready.context.workspace, intent.test())?;
     let reply = under_way(app, provider.place(&ready.api_key, placement)).await?;
-    app.store.pass(Point::C8).await?;
+    app.store.pass(FailPoint::C8).await?;
     Ok(reply)
 }
 
 /// A request under way, with the two points at which a process may die meanwhile.
 async fn under_way<T>(app: &App, asked: impl Future<Output = T>) -> Result<T, StoreError> {
-    let (asked, dying) = (std::pin::pin!(asked), std::pin::pin!(app.store.pass(Point::C6)));
+    let (asked, dying) = (std::pin::pin!(asked), std::pin::pin!(app.store.pass(FailPoint::C6)));
     let asked = match select(asked, dying).await {
         Either::Left((reply, _)) => return Ok(reply),
         Either::Right((passed, asked)) => {
@@ -65,7 +65,7 @@ async fn under_way<T>(app: &App, asked: impl Future<Output = T>) -> Result<T, St
             asked
         }
     };
-    let dying = std::pin::pin!(app.store.pass(Point::C7));
+    let dying = std::pin::pin!(app.store.pass(FailPoint::C7));
     match select(asked, dying).await {
         Either::Left((reply, _)) => Ok(reply),
         Either::Right((passed, asked)) => {

@@ -6,12 +6,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State, http::StatusCode};
 use redialer_core::{Phone, id, settings::is_zone};
-use redialer_store::{CallbackRow, Filter, NotNow, Order, TenantKey};
+use redialer_store::{CallbackRow, Filter, Order, TenantKey, TransitionError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    actions::callbacks::{self, ByHand, NotScheduled, When},
+    actions::callbacks::{self, ManualRequest, NotScheduled, When},
     app::App,
     http::{
         api::{
@@ -234,7 +234,7 @@ pub(crate) async fn create(
     }
     let when = when(&body)?;
     let has_text = body.text.is_some();
-    let by_hand = ByHand {
+    let by_hand = ManualRequest {
         to: wire::number("to_number", &body.to_number)?,
         from: body.from_number.as_deref().map(|n| wire::number("from_number", n)).transpose()?,
         when,
@@ -268,8 +268,8 @@ fn not_scheduled(why: NotScheduled) -> ApiError {
         NotScheduled::PromisePending(_) => conflict("promise_pending"),
         NotScheduled::ForcedBefore(_) => conflict("already_forced"),
         NotScheduled::Fuse => conflict("fuse"),
-        NotScheduled::Now(NotNow::Dialling) => conflict("already_dialing"),
-        NotScheduled::Now(NotNow::Final) => conflict("final"),
+        NotScheduled::Now(TransitionError::Dialling) => conflict("already_dialing"),
+        NotScheduled::Now(TransitionError::Final) => conflict("final"),
     }
 }
 
@@ -283,14 +283,14 @@ fn external_id(id: Option<String>) -> Result<Option<String>, ApiError> {
 }
 
 fn metadata(value: Option<serde_json::Value>) -> Result<Option<String>, ApiError> {
-    const MOST: usize = 16 << 10;
+    const MAX_BYTES: usize = 16 << 10;
     match value {
         None | Some(serde_json::Value::Null) => Ok(None),
         Some(value) if !value.is_object() => {
             Err(ApiError::invalid("metadata", "`metadata` must be a JSON object."))
         }
         Some(value) => Some(value.to_string())
-            .filter(|text| text.len() <= MOST)
+            .filter(|text| text.len() <= MAX_BYTES)
             .map(Some)
             .ok_or_else(|| ApiError::invalid("metadata", "`metadata` must be at most 16 KiB of JSON.")),
     }

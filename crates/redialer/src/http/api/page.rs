@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 use crate::http::error::ApiError;
 
 const DEFAULT: i64 = 50;
-const MOST: i64 = 200;
+const MAX_PAGE_SIZE: i64 = 200;
 
 /// What a list without filters is asked with.
 #[derive(Deserialize, IntoParams)]
@@ -48,8 +48,8 @@ pub(crate) struct PageRequest<N> {
 impl<N> PageRequest<N> {
     pub(crate) fn read(limit: Option<i64>, cursor: Option<&str>) -> Result<Self, ApiError> {
         let limit = limit.unwrap_or(DEFAULT);
-        if !(1..=MOST).contains(&limit) {
-            return Err(ApiError::invalid("limit", format!("must be from 1 to {MOST}")));
+        if !(1..=MAX_PAGE_SIZE).contains(&limit) {
+            return Err(ApiError::invalid("limit", format!("must be from 1 to {MAX_PAGE_SIZE}")));
         }
         let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
         let before = match cursor {

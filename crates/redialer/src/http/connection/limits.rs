@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// How long a new connection waits for others to close.
-const MAKING_ROOM: Duration = Duration::from_millis(250);
+const ROOM_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The open connections of one listener.
 pub(crate) struct Connections {
@@ -98,7 +98,7 @@ impl Connections {
         }
         self.ask_to_close();
         let slot = Arc::clone(&self.slots).acquire_owned();
-        tokio::time::timeout(MAKING_ROOM, slot).await.ok()?.ok()
+        tokio::time::timeout(ROOM_TIMEOUT, slot).await.ok()?.ok()
     }
 
     /// Asks every connection to close after the request that it serves, if any.

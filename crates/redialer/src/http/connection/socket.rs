@@ -22,7 +22,7 @@ use tokio::{
 use crate::{app::App, clock::Deadline, http::connection::framing::Framing};
 
 /// The write deadline while the program drains.
-const DRAINING: Duration = Duration::from_secs(2);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The first request of a connection that has both framing headers, counted from 1.
 #[derive(Clone, Default)]
@@ -59,7 +59,7 @@ impl Socket {
         let is_draining = self.app.is_draining();
         if self.blocked.as_ref().is_none_or(|(_, is_short)| is_draining && !is_short) {
             let limit = Duration::from_secs(self.app.config.write_deadline_secs);
-            let limit = if is_draining { limit.min(DRAINING) } else { limit };
+            let limit = if is_draining { limit.min(DRAIN_TIMEOUT) } else { limit };
             self.blocked = Some((Deadline::after(limit), is_draining));
         }
         if let Some((deadline, _)) = &mut self.blocked {

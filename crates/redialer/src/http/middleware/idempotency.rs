@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use redialer_core::access::Who;
-use redialer_store::{Replay, Slot, StoreError};
+use redialer_store::{IdempotencyRecord, Reservation, StoreError};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -53,21 +53,21 @@ async fn named_once(
     let Who::Key(key) = caller.principal.who else { return Ok(next.run(request).await) };
     let now = app.clock.now();
     let slot = match caller.store.replay(key, name, hash, now, &app.rng).await? {
-        Replay::Fresh(slot) => slot,
-        Replay::Other => {
+        IdempotencyRecord::Fresh(slot) => slot,
+        IdempotencyRecord::Other => {
             return Err(ApiError::invalid(
                 "Idempotency-Key",
                 "was used for another request; send a new key for a new request",
             ));
         }
-        Replay::UnderWay => {
+        IdempotencyRecord::UnderWay => {
             return Err(ApiError::new(
                 StatusCode::CONFLICT,
                 "idempotency_in_progress",
                 "The first request with this key is under way, or its outcome is not known; look before you send it anew.",
             ));
         }
-        Replay::Done(status, answer) => {
+        IdempotencyRecord::Done(status, answer) => {
             if caller.principal.sees_personal_data() {
                 caller.reveals(app, "replay", &[caller.principal.name()]).await?;
             }
@@ -90,7 +90,12 @@ fn hash_of(parts: &Parts, body: &[u8]) -> [u8; 32] {
 }
 
 /// Keeps an answer, or gives the name back.
-async fn keep(app: &App, caller: &Caller, slot: &Slot, response: Response) -> Result<Response, ApiError> {
+async fn keep(
+    app: &App,
+    caller: &Caller,
+    slot: &Reservation,
+    response: Response,
+) -> Result<Response, ApiError> {
     let status = response.status();
     if status.is_client_error() || status == StatusCode::BAD_GATEWAY {
         caller.store.give_back(slot).await?;

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{LOOK_EVERY, PATIENCE, Walk};
+use super::{POLL_INTERVAL, STEP_TIMEOUT, Walk};
 
 const SIGABRT: i32 = 6;
 
@@ -45,23 +45,23 @@ impl Walk {
 
     /// As [`Self::until`], of a server that answers no more.
     pub(crate) async fn until_cut_off(&self, what: &str, holds: impl AsyncFn(&Self) -> bool) {
-        for _ in 0..PATIENCE.as_millis() / LOOK_EVERY.as_millis() {
+        for _ in 0..STEP_TIMEOUT.as_millis() / POLL_INTERVAL.as_millis() {
             if holds(self).await {
                 return;
             }
-            self.clock.wait(LOOK_EVERY).await;
+            self.clock.wait(POLL_INTERVAL).await;
         }
         panic!("waited in vain for {what}");
     }
 
     /// Waits, in real time, until the process has ended by itself; how.
     pub(crate) async fn until_ended(&mut self) -> ExitStatus {
-        for _ in 0..PATIENCE.as_millis() / LOOK_EVERY.as_millis() {
+        for _ in 0..STEP_TIMEOUT.as_millis() / POLL_INTERVAL.as_millis() {
             if let Some(status) = self.server.as_mut().expect("started").try_wait().expect("asked") {
                 self.server = None;
                 return status;
             }
-            self.clock.wait(LOOK_EVERY).await;
+            self.clock.wait(POLL_INTERVAL).await;
         }
         panic!("the process lives on; rings: {:#?}", self.sim.rings());
     }

@@ -25,7 +25,7 @@ use redialer::{
     clock::ManualClock,
     flow::{
         backfill,
-        dial::{self, Ready},
+        dial::{self, PreparedDial},
         due, ingest, maintenance, reconcile,
     },
 };
@@ -64,14 +64,14 @@ const REPLICAS: usize = 2;
 const PEOPLE: usize = 5;
 const MINUTE_MS: i64 = 60_000;
 /// As many events of one workspace are decided before another has its turn.
-const SHARE: usize = 32;
+const MAX_PER_WORKSPACE: usize = 32;
 /// The agent and the key of another tenant.
 const FLOODING: &str = "agent_of_a_flood";
 
 enum Done {
     Nothing,
     /// Intents to send, each under way by itself from here.
-    Send(Vec<Ready>),
+    Send(Vec<PreparedDial>),
     /// The answers of webhooks.
     Answers(Vec<StatusCode>),
     /// A workspace's events that waited before some were decided, and those that do after it.
@@ -360,7 +360,7 @@ impl Simulation {
 
     /// Events of another tenant wait to be decided, and one of ours behind them.
     async fn flood(&self) {
-        for i in 0..2 * SHARE {
+        for i in 0..2 * MAX_PER_WORKSPACE {
             self.let_wait(floods(), FLOODING, i).await;
         }
         self.let_wait(ids(), VOICE, 0).await;
@@ -635,7 +635,7 @@ impl Simulation {
             2 => {
                 let store = self.parts.store.clone();
                 let waiting = async move |at| {
-                    let rows = store.pending(ids().1, at, SHARE as i64).await.expect("read");
+                    let rows = store.pending(ids().1, at, MAX_PER_WORKSPACE as i64).await.expect("read");
                     rows.iter().map(|row| row.event.id).collect()
                 };
                 let shared = Arc::clone(&self.shared);

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, LazyLock, Mutex},
 };
 
-use redialer_store::{Faults, Passing, Point, Verdict};
+use redialer_store::{FailPoint, Faults, Passing, Verdict};
 
 use super::{
     bugs::Bug,
@@ -33,14 +33,14 @@ impl ReplicaFaults {
 }
 
 impl Faults for ReplicaFaults {
-    fn at(&self, point: Point) -> Passing<'_> {
+    fn at(&self, point: FailPoint) -> Passing<'_> {
         Box::pin(async move {
             let shared = &self.shared;
             let doing = match point {
-                Point::BeforeCommit => std::mem::take(&mut *self.doing.lock().expect("no panic inside")),
+                FailPoint::BeforeCommit => std::mem::take(&mut *self.doing.lock().expect("no panic inside")),
                 _ => "",
             };
-            if point == Point::BeforeCommit && self.pretends(doing) {
+            if point == FailPoint::BeforeCommit && self.pretends(doing) {
                 return Verdict::Pretend;
             }
             if !shared.faults_on() {
@@ -51,12 +51,12 @@ impl Faults for ReplicaFaults {
                 shared.failed();
                 return Verdict::Fail;
             }
-            if point == Point::Begin && shared.is_gathering() {
+            if point == FailPoint::Begin && shared.is_gathering() {
                 shared.park(Gate::Gathering).await;
                 return Verdict::Go;
             }
             match point {
-                Point::BeforeCommit | Point::AfterCommit => {
+                FailPoint::BeforeCommit | FailPoint::AfterCommit => {
                     if shared.sometimes(0.4) {
                         shared.note(&format!("r{} crashes {}", self.replica, point.as_str()));
                         shared.crash(self.replica);
@@ -68,7 +68,7 @@ impl Faults for ReplicaFaults {
                     }
                 }
                 // The database or the key service is slow; perhaps it answers too late.
-                Point::Begin | Point::Unwrap => {
+                FailPoint::Begin | FailPoint::Unwrap => {
                     if shared.sometimes(0.7) {
                         shared.note(&format!("r{} stalls at {}", self.replica, point.as_str()));
                         if shared.park(Gate::Stalled).await == Fate::Lost {
@@ -78,14 +78,16 @@ impl Faults for ReplicaFaults {
                     }
                 }
                 // The wire has its own ways to die there.
-                Point::C6 | Point::C7 => {}
+                FailPoint::C6 | FailPoint::C7 => {}
                 point => {
                     if shared.sometimes(2.0) {
                         shared.note(&format!("r{} crashes at {}", self.replica, point.as_str()));
                         shared.crash(self.replica);
                     }
-                    let may_freeze =
-                        matches!(point, Point::C1 | Point::C2 | Point::C3 | Point::C5 | Point::C8);
+                    let may_freeze = matches!(
+                        point,
+                        FailPoint::C1 | FailPoint::C2 | FailPoint::C3 | FailPoint::C5 | FailPoint::C8
+                    );
                     if may_freeze && shared.sometimes(4.0) {
                         shared.note(&format!("r{} freezes at {}", self.replica, point.as_str()));
                         shared.park(Gate::Frozen).await;

@@ -253,7 +253,7 @@ pub(crate) async fn rewrite(tx: &mut Tx, rows: Vec<RowValues>, now: Timestamp) -
 
 /// What a person does to a callback.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum ByHand {
+pub(crate) enum ManualChange {
     Cancel,
     Force,
     /// To that moment, if it was last changed then.
@@ -265,13 +265,13 @@ pub(crate) async fn by_hand(
     tx: &mut Tx,
     (bucket, tenant): (i64, Id<id::Tenant>),
     id: Id<id::Callback>,
-    what: ByHand,
+    what: ManualChange,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let (transition, args) = match what {
-        ByHand::Cancel => (&CANCEL, args![bucket, tenant, id, now]),
-        ByHand::Force => (&FORCE, args![bucket, tenant, id, now]),
-        ByHand::Reschedule(to, if_unchanged) => {
+        ManualChange::Cancel => (&CANCEL, args![bucket, tenant, id, now]),
+        ManualChange::Force => (&FORCE, args![bucket, tenant, id, now]),
+        ManualChange::Reschedule(to, if_unchanged) => {
             (&RESCHEDULE, args![bucket, tenant, id, to, now, if_unchanged])
         }
     };
