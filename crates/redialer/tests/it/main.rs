@@ -26,6 +26,7 @@ mod lost;
 mod members;
 mod openapi;
 mod points;
+mod prose;
 mod proxies;
 mod refusals;
 mod requests;
