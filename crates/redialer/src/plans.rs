@@ -52,7 +52,10 @@ pub fn in_force(patches: &BTreeMap<String, PlanPatch>) -> Result<Plans, (String,
     for (name, patch) in patches {
         let Ok(plan) = name.parse::<Plan>() else {
             let known: Vec<_> = Plan::ALL.iter().map(|p| p.as_str()).collect();
-            return Err((format!("plans.{name}"), format!("is no plan; there are {}", known.join(", "))));
+            return Err((
+                format!("plans.{name}"),
+                format!("is not a plan; valid plans: {}", known.join(", ")),
+            ));
         };
         let limits = plans.of_mut(plan);
         patch.over(limits);

@@ -12,9 +12,30 @@ pub enum StoreError {
     /// Nothing of that id, or not this tenant's.
     #[error("not found")]
     NotFound,
-    /// Something of that name is there already, or the thing is not in a state that allows it.
-    #[error("conflict: {0}")]
-    Conflict(&'static str),
+    /// A row that must be unique exists already.
+    #[error("such a row exists already")]
+    Duplicate,
+    /// Another transaction came first: the rows are to be read again.
+    #[error("another transaction decided first")]
+    DecidedMeanwhile,
+    /// The tenant's plan allows no more of these.
+    #[error("the plan allows no more of these")]
+    PlanLimit,
+    /// Another workspace is connected to this account of the provider.
+    #[error("another workspace is connected to this provider account")]
+    AlreadyConnected,
+    /// The workspace to restore is not deleted.
+    #[error("the workspace is not deleted")]
+    NotDeleted,
+    /// Another member has this email address.
+    #[error("another member has this email address")]
+    EmailTaken,
+    /// The tenant would have no owner.
+    #[error("the member is the last owner")]
+    LastOwner,
+    /// Another process rotates keys.
+    #[error("another `redialer keys` command is running")]
+    KeysLocked,
     /// It is no longer as whoever changes it has seen it.
     #[error("changed meanwhile")]
     Changed,
@@ -61,7 +82,7 @@ impl StoreError {
     /// Whether the failure is a conflict with another transaction, so that reading and trying again helps.
     pub fn is_contention(&self) -> bool {
         match self {
-            Self::Conflict(_) => true,
+            Self::Duplicate | Self::DecidedMeanwhile => true,
             // Serialization failure, deadlock, a lock not had, a statement not done in time.
             Self::Unavailable(sqlx::Error::Database(error)) => {
                 ["40001", "40P01", "55P03", "57014"].contains(&&*error.code().unwrap_or_default())
@@ -74,7 +95,7 @@ impl StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
-            sqlx::Error::Database(e) if e.is_unique_violation() => Self::Conflict("there is one already"),
+            sqlx::Error::Database(e) if e.is_unique_violation() => Self::Duplicate,
             _ => Self::Unavailable(error),
         }
     }

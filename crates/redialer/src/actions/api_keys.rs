@@ -49,7 +49,7 @@ impl Acting<'_> {
             None => self.as_whole_tenant("make another")?,
             Some(named) => match self.store.workspace(named).await {
                 Err(StoreError::NotFound) => {
-                    return Err(Refusal::invalid("workspace_id", "no workspace has that id"));
+                    return Err(Refusal::invalid("workspace_id", "is not the id of a workspace"));
                 }
                 found => drop(found?),
             },
@@ -74,11 +74,11 @@ impl Acting<'_> {
         let most = if test { Scopes::of_tests() } else { Scopes::EVERY };
         let Some(scopes) = scopes else { return Ok(Scopes::usual().within(own).within(most)) };
         if let Some(n) = scopes.iter().position(|scope| !most.has(*scope)) {
-            let why = "is not for test keys: it changes what is live";
+            let why = "is not allowed in a test key, because it changes live data";
             return Err(Refusal::invalid(format!("scopes[{n}]"), why));
         }
         if scopes.is_empty() {
-            return Err(Refusal::invalid("scopes", "a key needs at least one"));
+            return Err(Refusal::invalid("scopes", "must name at least one scope"));
         }
         let scopes = Scopes::new(scopes);
         if !own.covers(scopes) {

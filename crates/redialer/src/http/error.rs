@@ -30,10 +30,15 @@ impl ApiError {
         Self { status, code, message: message.into(), param: None }
     }
 
-    /// 422 about one field of the request.
+    /// 422 about one field of the request. A message that begins with a lower-case letter completes the sentence that
+    /// begins with the field's name.
     pub(crate) fn invalid(param: impl Into<String>, message: impl Into<String>) -> Self {
-        let param = Some(param.into());
-        Self { status: StatusCode::UNPROCESSABLE_ENTITY, code: "invalid", message: message.into(), param }
+        let (param, message) = (param.into(), message.into());
+        let message = match message.starts_with(char::is_lowercase) {
+            true => format!("`{param}` {}.", message.trim_end_matches('.')),
+            false => message,
+        };
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, code: "invalid", message, param: Some(param) }
     }
 
     /// 422 about one field of the request, with a code of its own.
@@ -45,8 +50,12 @@ impl ApiError {
         Self { code, ..Self::invalid(param, message) }
     }
 
+    fn conflict(message: &str) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", message)
+    }
+
     pub(crate) fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "Nothing here has that id.")
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Not found.")
     }
 
     pub(crate) fn unavailable() -> Self {
@@ -70,16 +79,25 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound => Self::not_found(),
-            StoreError::Conflict("plan_limit") => {
-                Self::new(StatusCode::FORBIDDEN, "plan_limit", "The plan has no room for one more.")
+            StoreError::PlanLimit => {
+                Self::new(StatusCode::FORBIDDEN, "plan_limit", "The plan does not allow another one.")
             }
-            StoreError::Conflict("already_connected") => Self::new(
+            StoreError::AlreadyConnected => Self::new(
                 StatusCode::CONFLICT,
                 "already_connected",
-                "This provider account is connected to another workspace already.",
+                "This provider account is connected to another workspace.",
             ),
             StoreError::Changed => changed(),
-            StoreError::Conflict(what) => Self::new(StatusCode::CONFLICT, "conflict", what),
+            StoreError::Duplicate => Self::conflict("This resource exists already."),
+            StoreError::DecidedMeanwhile => {
+                Self::conflict("The resource changed while the request was processed. Retry the request.")
+            }
+            StoreError::NotDeleted => Self::conflict("The workspace is not deleted."),
+            StoreError::EmailTaken => Self::conflict("Another member has this email address."),
+            StoreError::LastOwner => {
+                Self::conflict("This member is the last owner. Make another member an owner first.")
+            }
+            StoreError::KeysLocked => Self::conflict("Another `redialer keys` command is running."),
             StoreError::Unavailable(_) => {
                 tracing::error!(%error, "the database failed a request");
                 Self::unavailable()
@@ -221,6 +239,6 @@ pub(crate) fn changed() -> ApiError {
     ApiError::new(
         StatusCode::PRECONDITION_FAILED,
         "changed",
-        "It was changed since you read it: read it again and decide anew.",
+        "The resource has changed since you fetched it. Fetch it again and retry.",
     )
 }

@@ -253,19 +253,22 @@ fn responses(route: &Route, status: u16, answer: Option<Value>, has_body: bool) 
     add("500", "Something is wrong on our side.");
     add("503", "Busy, or the database does not answer; try again.");
     if route.path.contains("{id}") || route.path == "/workspace" {
-        add("404", "Nothing here has that id.");
+        add("404", "Not found.");
     }
     if has_body || route.method == "post" {
         add("400", "The body is not JSON.");
         add("408", "The body took too long.");
         add("413", "The body is too large.");
-        add("409", "Its state does not allow it, or the same request is under way.");
+        add(
+            "409",
+            "The resource's state does not allow it, or a request with the same idempotency key is being processed.",
+        );
     }
     if route.method == "delete" && route.path.starts_with("/api-keys") {
         add("409", "It is the key that asks.");
     }
     if route.method == "delete" && route.path.starts_with("/members") {
-        add("409", "It is the last owner.");
+        add("409", "The member is the last owner.");
     }
     if route.method == "patch" && has_etag(route) {
         add("412", "It was changed since.");

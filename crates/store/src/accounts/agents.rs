@@ -284,7 +284,7 @@ impl TenantStore {
             && !agent.enabled
             && enabled_agents(&mut tx, agent.workspace).await? >= i64::from(max_enabled)
         {
-            return Err(StoreError::Conflict("plan_limit"));
+            return Err(StoreError::PlanLimit);
         }
         let overrides = overrides.unwrap_or(&agent.overrides).document();
         let told = |enabled: bool, observe: bool, overrides: &Value| json!({"enabled": enabled, "observe": observe, "overrides": overrides});

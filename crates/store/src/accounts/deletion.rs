@@ -48,13 +48,13 @@ impl TenantStore {
         tx.execute(LOCK, args![self.tenant]).await?;
         let row = tx.fetch_one(STANDS, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
         match row.get::<Option<i64>>("deleted_at")? {
-            None => return Err(StoreError::Conflict("the workspace is not deleted")),
+            None => return Err(StoreError::NotDeleted),
             Some(at) if at < since.as_millisecond() => return Err(StoreError::NotFound),
             Some(_) => {}
         }
         let n: i64 = tx.fetch_one(COUNT, args![self.tenant]).await?.ok_or(StoreError::NotFound)?.get("n")?;
         if n >= i64::from(max) {
-            return Err(StoreError::Conflict("plan_limit"));
+            return Err(StoreError::PlanLimit);
         }
         self.account_is_free(&mut tx, id, row.get::<Option<String>>("account")?.as_deref()).await?;
         tx.execute(RESTORE, args![self.tenant, id, now]).await?;

@@ -54,9 +54,6 @@ macro_rules! columns {
     };
 }
 
-const EMAIL_TAKEN: StoreError = StoreError::Conflict("a member has that e-mail address already");
-const LAST_OWNER: StoreError = StoreError::Conflict("it is the last owner; make somebody else one first");
-
 /// Whether there is another owner; whoever asks next waits until this transaction ends.
 async fn has_other_owner(
     tx: &mut Tx,
@@ -103,7 +100,7 @@ impl TenantStore {
         let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         tx.execute(SQL, values).await.map_err(|e| match e {
-            StoreError::Conflict(_) => EMAIL_TAKEN,
+            StoreError::Duplicate => StoreError::EmailTaken,
             other => other,
         })?;
         audit_writer.write(&mut tx, act, now).await?;
@@ -122,7 +119,7 @@ impl TenantStore {
         let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         if !has_other_owner(&mut tx, self.tenant, member.id).await? && role != Role::Owner {
-            return Err(LAST_OWNER);
+            return Err(StoreError::LastOwner);
         }
         let args = args![self.tenant, member.id, role.as_str(), member.role.as_str()];
         if tx.execute(SQL, args).await? == 0 {
@@ -142,7 +139,7 @@ impl TenantStore {
         let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         if !has_other_owner(&mut tx, self.tenant, member.id).await? {
-            return Err(LAST_OWNER);
+            return Err(StoreError::LastOwner);
         }
         if tx.execute(SQL, args![self.tenant, member.id, member.role.as_str()]).await? == 0 {
             return Err(StoreError::Changed);

@@ -205,7 +205,7 @@ impl TenantStore {
         tx.execute(LOCK, args![self.tenant]).await?;
         let n: i64 = tx.fetch_one(COUNT, args![self.tenant]).await?.ok_or(StoreError::NotFound)?.get("n")?;
         if n >= i64::from(max) {
-            return Err(StoreError::Conflict("plan_limit"));
+            return Err(StoreError::PlanLimit);
         }
         self.account_is_free(&mut tx, new.id, new.account).await?;
         let bucket = bucket_of(self.tenant);
@@ -243,7 +243,7 @@ impl TenantStore {
         const SAME: &str = "select id from workspaces
              where tenant_id = $1 and deleted_at is null and account = $2 and id <> $3 limit 1";
         match tx.fetch_one(SAME, args![self.tenant, account, workspace]).await? {
-            Some(_) => Err(StoreError::Conflict("already_connected")),
+            Some(_) => Err(StoreError::AlreadyConnected),
             None => Ok(()),
         }
     }

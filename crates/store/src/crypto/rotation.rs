@@ -144,9 +144,7 @@ impl Store {
         connection.execute(BEGIN).await?;
         match connection.execute(TAKE).await.map_err(StoreError::from) {
             Ok(_) => Ok(KeysLock(Some(connection))),
-            Err(error) if error.is_contention() => {
-                Err(StoreError::Conflict("another `redialer keys` is under way"))
-            }
+            Err(error) if error.is_contention() => Err(StoreError::KeysLocked),
             Err(error) => Err(error),
         }
     }

@@ -261,7 +261,7 @@ impl<'a> Decisions<'a> {
         let n = moved.len();
         // They were read as waiting: one that was claimed since needs another decision.
         if transitions::rewrite(&mut self.tx, moved, self.now).await? != n {
-            return Err(DECIDED_MEANWHILE);
+            return Err(StoreError::DecidedMeanwhile);
         }
         transitions::insert_all(&mut self.tx, &new, self.now).await
     }
@@ -366,7 +366,7 @@ impl<'a> Decisions<'a> {
         };
         let rows = cases.iter().zip(next).map(row).collect();
         let done = self.tx.execute_rows(SQL, vec![], rows).await?;
-        if done == cases.len() as u64 { Ok(()) } else { Err(DECIDED_MEANWHILE) }
+        if done == cases.len() as u64 { Ok(()) } else { Err(StoreError::DecidedMeanwhile) }
     }
 }
 
@@ -395,6 +395,3 @@ fn rewritten(
         now
     ]
 }
-
-/// The rows changed since they were read.
-const DECIDED_MEANWHILE: StoreError = StoreError::Conflict("decided meanwhile");

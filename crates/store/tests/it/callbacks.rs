@@ -52,7 +52,7 @@ async fn a_person_has_one_waiting_callback_whatever_is_asked() {
         // A decision that forgets to supersede: the database itself says no, and nothing of it stays.
         let forgetful = AfterCall { supersede: vec![], ..follow(&known, 20) };
         let refused = world.finish(decisions, forgetful, &crate::world::secrets(), &key).await;
-        assert!(matches!(refused, Err(StoreError::Conflict(_))), "{}: {refused:?}", engine.name);
+        assert!(matches!(refused, Err(StoreError::Duplicate)), "{}: {refused:?}", engine.name);
         assert_eq!(world.callbacks().await.len(), 1);
         assert_eq!(crate::world::pending(&engine.store, at(1_000), 10).await.len(), 1, "it is decided again");
     }
@@ -182,7 +182,7 @@ async fn agents_start_enabled_while_the_plan_has_room_and_a_switched_off_one_hol
         let refused = of
             .change_agent(&third, &AgentChange { enabled: Some(true), ..AgentChange::default() }, 2, at(2))
             .await;
-        assert!(matches!(refused, Err(StoreError::Conflict("plan_limit"))));
+        assert!(matches!(refused, Err(StoreError::PlanLimit)));
         let id = world.schedule("c1", 10).await;
         world.switch(&of, false, 3).await;
         assert_eq!(of.callback(id).await.expect("read").state, State::Held);
@@ -297,7 +297,7 @@ async fn no_two_workspaces_have_one_account_of_a_provider() {
             of.create_workspace(&new, 10, &key, at(1), &world.rng).await.map(|()| id)
         };
         let taken = |result: Result<(), StoreError>| {
-            assert!(matches!(result, Err(StoreError::Conflict("already_connected"))), "{}", engine.name);
+            assert!(matches!(result, Err(StoreError::AlreadyConnected)), "{}", engine.name);
         };
         let first = connect(1, "org_1").await.expect("connected");
         taken(connect(2, "org_1").await.map(|_| ()));

@@ -110,11 +110,11 @@ fn workspace(body: &NewBody) -> Result<Option<Id<id::Workspace>>, ApiError> {
     let named = body.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
     match (named, body.admin) {
         (Some(_), true) => {
-            Err(ApiError::invalid("admin", "an admin key is of no one workspace; leave `workspace_id` away"))
+            Err(ApiError::invalid("admin", "Admin keys are tenant-wide; omit `workspace_id`."))
         }
         (None, false) => Err(ApiError::invalid(
             "workspace_id",
-            "name the workspace that the key opens, or send `\"admin\": true` for all of them",
+            "Send the workspace that the key is for, or `\"admin\": true` for a key to all workspaces.",
         )),
         (named, _) => Ok(named),
     }
@@ -122,10 +122,7 @@ fn workspace(body: &NewBody) -> Result<Option<Id<id::Workspace>>, ApiError> {
 
 fn scopes(words: &[String]) -> Result<Vec<Scope>, ApiError> {
     let read = |(n, word): (usize, &String)| {
-        let known = || Scope::ALL.map(Scope::as_str).join(", ");
-        word.parse().map_err(|_| {
-            ApiError::invalid(format!("scopes[{n}]"), format!("is no scope; there are {}", known()))
-        })
+        word.parse().map_err(|_| wire::not_among(&format!("scopes[{n}]"), &Scope::ALL.map(Scope::as_str)))
     };
     words.iter().enumerate().map(read).collect()
 }

@@ -221,7 +221,7 @@ pub(crate) async fn create(
     let agent = match caller.store.agent(wire::id("agent_id", &body.agent_id)?).await {
         Ok(agent) => agent,
         Err(redialer_store::StoreError::NotFound) => {
-            return Err(ApiError::invalid("agent_id", "no agent has that id"));
+            return Err(ApiError::invalid("agent_id", "is not the id of an agent"));
         }
         Err(error) => return Err(error.into()),
     };

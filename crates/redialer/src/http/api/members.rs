@@ -13,7 +13,7 @@ use crate::{
     http::{
         api::{
             page::{ListQuery, Page, PageRequest},
-            wire::{Body, PathId, Query},
+            wire::{self, Body, PathId, Query},
         },
         error::ApiError,
         openapi::settings,
@@ -108,8 +108,7 @@ pub(crate) async fn remove(
 }
 
 fn role(word: &str) -> Result<Role, ApiError> {
-    let known = || Role::ALL.map(Role::as_str).join(", ");
-    word.parse().map_err(|_| ApiError::invalid("role", format!("is no role; there are {}", known())))
+    word.parse().map_err(|_| wire::not_among("role", &Role::ALL.map(Role::as_str)))
 }
 
 /// An e-mail address, as far as that can be told without asking; in lower case.
@@ -118,5 +117,5 @@ fn email(text: &str) -> Result<String, ApiError> {
     let is_address = text.len() <= 254
         && text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
         && !text.contains(|c: char| c.is_whitespace() || c.is_control());
-    if is_address { Ok(text) } else { Err(ApiError::invalid("email", "must be an e-mail address")) }
+    if is_address { Ok(text) } else { Err(ApiError::invalid("email", "must be an email address")) }
 }

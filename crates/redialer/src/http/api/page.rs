@@ -62,7 +62,7 @@ impl<N> PageRequest<N> {
 
 /// 422: a cursor that is not from this list.
 pub(crate) fn not_a_cursor() -> ApiError {
-    ApiError::invalid("cursor", "not a cursor of this list")
+    ApiError::invalid("cursor", "is not a cursor of this list")
 }
 
 impl<T> Page<T> {

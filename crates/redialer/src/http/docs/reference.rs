@@ -65,7 +65,7 @@ fn page(document: &Value) -> Page {
         .filter(|(name, _)| !name.ends_with("Page"))
         .map(|(name, schema)| Type { name: name.clone(), schema: pretty(schema) });
     let error = json!({"error": {
-        "type": "invalid_request_error", "code": "invalid", "message": "is not a state", "param": "state",
+        "type": "invalid_request_error", "code": "invalid", "message": "The value of `state` is not valid.", "param": "state",
         "request_id": "req_gxj5yvs3nmb4suxr",
     }});
     Page { groups: tags.map(group).collect(), types: types.collect(), error: pretty(&error) }

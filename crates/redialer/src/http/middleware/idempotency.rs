@@ -57,14 +57,14 @@ async fn named_once(
         IdempotencyRecord::Other => {
             return Err(ApiError::invalid(
                 "Idempotency-Key",
-                "was used for another request; send a new key for a new request",
+                "was used for another request. Send a new key with a new request.",
             ));
         }
         IdempotencyRecord::UnderWay => {
             return Err(ApiError::new(
                 StatusCode::CONFLICT,
                 "idempotency_in_progress",
-                "The first request with this key is under way, or its outcome is not known; look before you send it anew.",
+                "The first request with this key is being processed, or its result is unknown. Check its result before you send it again.",
             ));
         }
         IdempotencyRecord::Done(status, answer) => {
