@@ -25,7 +25,7 @@ pub struct InboundEvent<'b> {
 pub enum DedupKey {
     /// It tells of a moment that its call has once: that moment's bit. Records that we fetched have bits of their
     /// own, so that the webhook itself is still taken.
-    CallPhase(u8),
+    Phase(u8),
     /// It is known by its content: the event's name and a digest.
     Content(String),
 }
@@ -39,7 +39,7 @@ impl DedupKey {
             CallPhase::Analyzed => 4,
             CallPhase::Other => return None,
         };
-        Some(Self::CallPhase(if fetched { bit << 3 } else { bit }))
+        Some(Self::Phase(if fetched { bit << 3 } else { bit }))
     }
 }
 

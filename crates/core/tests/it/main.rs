@@ -11,6 +11,7 @@ mod explore;
 mod laws;
 mod model;
 mod statements;
+mod states;
 mod steps;
 mod turn;
 mod world;

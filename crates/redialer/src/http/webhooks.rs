@@ -133,7 +133,7 @@ async fn record(
     drop(key);
     match app.inbox.record(new).await.map_err(|_| ApiError::unavailable())? {
         Recorded::New => ingest::enqueue(app, event, parsed, bytes),
-        Recorded::CallProgress => tracing::debug!(agent.id = %agent, "a webhook came again"),
+        Recorded::Duplicate => tracing::debug!(agent.id = %agent, "a webhook came again"),
     }
     app.store.pass(FailPoint::C10).await?;
     Ok(())

@@ -91,7 +91,7 @@ pub enum Recorded {
     /// It is on disk now.
     New,
     /// It was there already.
-    CallProgress,
+    Duplicate,
 }
 
 /// The most that may wait for the writer before webhooks are turned away with 503.
@@ -183,7 +183,7 @@ async fn write(store: &Store, batch: &[NewInboundEvent]) -> Result<Vec<Recorded>
     tx.commit().await?;
     Ok(batch
         .iter()
-        .map(|delivery| if is_new(&delivery) { Recorded::New } else { Recorded::CallProgress })
+        .map(|delivery| if is_new(&delivery) { Recorded::New } else { Recorded::Duplicate })
         .collect())
 }
 
@@ -210,8 +210,8 @@ fn values(delivery: &NewInboundEvent) -> RowValues {
 /// What two copies of an event have in common, beside their call; `None` for a moment of no call, which does not exist.
 fn sameness(delivery: &NewInboundEvent) -> Option<String> {
     match (&delivery.sameness, &delivery.call_id) {
-        (DedupKey::CallPhase(bit), Some(_)) => Some(bit.to_string()),
-        (DedupKey::CallPhase(_), None) => None,
+        (DedupKey::Phase(bit), Some(_)) => Some(bit.to_string()),
+        (DedupKey::Phase(_), None) => None,
         (DedupKey::Content(key), _) => Some(key.clone()),
     }
 }

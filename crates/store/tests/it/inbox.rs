@@ -25,7 +25,7 @@ async fn a_second_copy_changes_nothing() {
         for _ in 0..3 {
             assert_eq!(
                 inbox.record(world.event("call_ended", "c1").await).await.expect("recorded"),
-                Recorded::CallProgress
+                Recorded::Duplicate
             );
         }
         assert_eq!(

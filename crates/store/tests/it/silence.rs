@@ -112,7 +112,7 @@ async fn a_batch_survives_a_silent_server_and_its_locks_end() {
     });
     seen.await.expect("a batch in hand for too long shows");
     let written = stuck.await.expect("no panic").expect("within 30 s");
-    assert!(matches!(written, Ok(Recorded::New | Recorded::CallProgress)), "{written:?}");
+    assert!(matches!(written, Ok(Recorded::New | Recorded::Duplicate)), "{written:?}");
     beside.await.expect("no panic").expect("within 30 s").expect("recorded");
     assert!(store.can_write().await, "what comes after works at once");
     assert_eq!(store.pending(world.workspace, at(1_000), 10).await.expect("read").len(), 2);

@@ -263,8 +263,8 @@ pub(crate) const fn about(event: EventRow, call_id: &str, person_ix: Option<[u8;
 
 fn sameness(event: &str) -> DedupKey {
     match event {
-        "call_ended" => DedupKey::CallPhase(2),
-        "call_analyzed" => DedupKey::CallPhase(4),
+        "call_ended" => DedupKey::Phase(2),
+        "call_analyzed" => DedupKey::Phase(4),
         other => DedupKey::Content(other.to_owned()),
     }
 }
