@@ -1,4 +1,4 @@
-//! What every unit works with: the product's binary, room on the disk, a Postgres, and where rows go.
+//! Shared resources of all units: the product's binary, disk space, a Postgres server, and the result rows.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::{load::Connection, process::Process, product::free_port, report::Row, say, watch::wait};
 
-/// Which database.
+/// A database engine.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Engine {
     Sqlite,
@@ -33,16 +33,16 @@ impl Engine {
 pub(crate) struct Bench {
     /// A copy of the release binary.
     pub(crate) binary: PathBuf,
-    /// Short windows and a small backlog.
+    /// Use short windows and a small backlog.
     pub(crate) quick: bool,
-    /// A server that databases may be made on.
+    /// A server on which databases may be created.
     pub(crate) postgres: Option<String>,
     pub(crate) rows: Vec<Row>,
     dir: TempDir,
     databases: AtomicU32,
 }
 
-/// A program of ours that shows what the machine could do.
+/// A running limit process, which shows what the machine can do.
 pub(crate) struct Limit {
     pub(crate) process: Process,
     pub(crate) listen: String,
@@ -50,8 +50,8 @@ pub(crate) struct Limit {
 }
 
 impl Bench {
-    /// Finds the product beside this very program. Its data goes there too: `/tmp` may be memory, which no
-    /// `fdatasync` ever waits for.
+    /// Finds the product's binary beside this executable. Scratch data goes there too, because `/tmp` may be in memory,
+    /// where `fdatasync` costs nothing.
     pub(crate) fn begin(quick: bool) -> anyhow::Result<Self> {
         let here = std::env::current_exe()?;
         let beside = here.parent().context("a folder")?;
@@ -68,7 +68,7 @@ impl Bench {
         })
     }
 
-    /// A fresh folder, gone with its owner.
+    /// Creates a scratch directory, deleted on drop.
     pub(crate) fn scratch(&self, name: &str) -> anyhow::Result<TempDir> {
         Ok(tempfile::Builder::new().prefix(name).tempdir_in(self.dir.path())?)
     }
@@ -77,7 +77,7 @@ impl Bench {
         self.dir.path()
     }
 
-    /// The engines there are.
+    /// The available engines.
     pub(crate) fn engines(&self) -> Vec<Engine> {
         match self.postgres {
             Some(_) => vec![Engine::Sqlite, Engine::Postgres],
@@ -95,7 +95,7 @@ impl Bench {
         Ok(format!("{server}/{name}"))
     }
 
-    /// Starts one of the limits as a server of its own, and waits until it listens.
+    /// Starts a limit as a separate server process and waits until it listens.
     pub(crate) async fn limit(&self, kind: &str) -> anyhow::Result<Limit> {
         let (dir, listen) = (self.scratch("limit")?, free_port()?);
         let mut command = Command::new(std::env::current_exe()?);
@@ -119,7 +119,7 @@ impl Bench {
         self.rows.push(row);
     }
 
-    /// A window, short when that was asked for.
+    /// The length of a window: `quick` seconds in quick mode, else `full` seconds.
     pub(crate) const fn secs(&self, full: u64, quick: u64) -> Duration {
         Duration::from_secs(if self.quick { quick } else { full })
     }

@@ -1,7 +1,7 @@
-//! The client: requests over connections that are kept, as many as the server takes, or so many a second.
+//! The load client: requests over keep-alive connections, as many as the server takes or at a fixed rate.
 //!
-//! A bare socket and a fixed request, because a full HTTP client would take more of the shared cores than the
-//! server. Absent on purpose: chunked answers, which none of the servers here gives to a webhook.
+//! Uses a bare socket and a prebuilt request, because a full HTTP client would take more of the shared cores than the
+//! server. Absent on purpose: chunked responses, which none of the servers here sends to a webhook.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -25,12 +25,12 @@ pub(crate) struct Target {
     pub(crate) path: String,
 }
 
-/// What came of a load.
+/// The result of a load.
 #[derive(Default)]
 pub(crate) struct Outcome {
-    /// For every 2xx: when it was there, and how long it took, in microseconds.
+    /// For every 2xx: when it arrived, and its latency, in microseconds.
     answers: Vec<(u64, u64)>,
-    /// Every other answer, by status.
+    /// Every other response, by status.
     pub(crate) others: BTreeMap<u16, u64>,
 }
 
@@ -39,7 +39,7 @@ impl Outcome {
         self.answers.len()
     }
 
-    /// Answers a second between two moments of the load.
+    /// Responses per second between two times of the load.
     pub(crate) fn rate(&self, from_secs: f64, to_secs: f64) -> f64 {
         let within = |(at, _): &&(u64, u64)| (from_secs..to_secs).contains(&(*at as f64 / 1e6));
         self.answers.iter().filter(within).count() as f64 / (to_secs - from_secs)
@@ -64,7 +64,7 @@ impl Outcome {
         }
     }
 
-    /// A load that was turned away measures nothing.
+    /// Fails if over 1 % of the requests were refused: such a load measures nothing.
     pub(crate) fn all_taken(&self) -> anyhow::Result<()> {
         let refused: u64 = self.others.values().sum();
         if self.n() == 0 || refused as f64 > 0.01 * self.n() as f64 {
@@ -74,7 +74,7 @@ impl Outcome {
     }
 }
 
-/// One kept connection.
+/// A keep-alive connection.
 pub(crate) struct Connection {
     stream: TcpStream,
     answer: Vec<u8>,
@@ -87,7 +87,7 @@ impl Connection {
         Ok(Self { stream, answer: Vec::with_capacity(4_096) })
     }
 
-    /// The same as the peer of that address.
+    /// Opens a connection from the local address `peer`.
     pub(crate) async fn open_from(peer: SocketAddr, address: SocketAddr) -> anyhow::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(peer)?;
@@ -96,7 +96,7 @@ impl Connection {
         Ok(Self { stream, answer: Vec::with_capacity(4_096) })
     }
 
-    /// Sends a request and reads the whole answer; its status.
+    /// Sends a request, reads the whole response and returns its status.
     pub(crate) async fn ask(&mut self, request: &[u8]) -> anyhow::Result<u16> {
         self.stream.write_all(request).await?;
         self.answer.clear();
@@ -115,7 +115,7 @@ impl Connection {
     }
 }
 
-/// As many as the server takes, over so many connections, for so long.
+/// Sends as many requests as the server takes, over `connections` connections, for `window`.
 pub(crate) async fn saturate(
     targets: &[Target],
     template: &Arc<Template>,
@@ -144,8 +144,8 @@ pub(crate) async fn saturate(
     joined(all).await
 }
 
-/// So many a second whatever the server does, each at its time; a late answer makes the next one late, and
-/// that counts.
+/// Sends requests at a fixed rate, regardless of the server's speed. If a response is late, the next request is sent
+/// late, and its latency counts from its planned time.
 pub(crate) async fn paced(
     targets: &[Target],
     template: &Arc<Template>,
@@ -168,7 +168,7 @@ pub(crate) async fn paced(
                 }
                 let behind = watch.us() > planned;
                 watch.wait_for(planned).await;
-                // The timer's own grain is not the server's fault.
+                // The timer's granularity is not attributed to the server.
                 let from = if behind && turn > 0 { planned } else { watch.us() };
                 let serial = next_serial();
                 let status = connection.ask(request.patched(serial, serial)).await?;

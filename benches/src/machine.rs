@@ -1,4 +1,4 @@
-//! The machine, in a sentence: without it no figure means anything.
+//! Describes the machine in one sentence; the figures mean nothing without it.
 
 use std::{
     fs::{self, File},
@@ -50,7 +50,7 @@ pub(crate) async fn described(bench: &Bench) -> anyhow::Result<String> {
     ))
 }
 
-/// The kind of file system that holds a path.
+/// The type of the file system that holds a path.
 fn filesystem(path: &Path) -> String {
     let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
     let mut found: Vec<(&str, &str)> = mounts
@@ -65,8 +65,8 @@ fn filesystem(path: &Path) -> String {
     found.last().map_or_else(|| "an unknown file system".to_owned(), |(_, kind)| (*kind).to_owned())
 }
 
-/// Waits until the disk is itself again: what one unit has written slows small appends of the next, where a disk takes
-/// so much a minute and no more. Gives up after a minute.
+/// Waits until small appends are fast again: after the writes of one unit, a disk with a throughput budget per minute
+/// slows the small appends of the next. Gives up after a minute.
 pub(crate) async fn settled(dir: &Path) -> anyhow::Result<()> {
     const CALM_US: f64 = 10_000.0;
     let done = std::process::Command::new("sync").status()?;
@@ -85,7 +85,7 @@ fn sync_us(dir: &Path) -> anyhow::Result<f64> {
     Ok(appends(dir)?.median())
 }
 
-/// How long small appends take to become durable, in microseconds.
+/// Times of small durable appends, in microseconds.
 fn appends(dir: &Path) -> anyhow::Result<Sorted> {
     let path = dir.join("sync");
     let mut file = File::create(&path)?;

@@ -51,26 +51,26 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Measure units, or all of them, beside their limits
+    /// Measure the given units, or all of them, and compare them with their limits
     Run {
         #[arg(value_parser = PossibleValuesParser::new(UNITS))]
         units: Vec<String>,
-        /// Short windows and a small backlog
+        /// Use short windows and a small backlog
         #[arg(long)]
         quick: bool,
-        /// Write the table into that file
+        /// Write the result table to this file
         #[arg(long)]
         write: Option<PathBuf>,
     },
-    /// Hold a server under load beside the simulator
+    /// Run a server under load against the simulator
     Soak {
         #[arg(long, default_value_t = 10)]
         minutes: u64,
-        /// Beside a tenant that floods, stalls and polls, on both engines, in place of the simulator's faults
+        /// Add a tenant that floods, stalls and polls, on both engines, instead of the simulator's faults
         #[arg(long)]
         hostile: bool,
     },
-    /// One of the limits, as a program of its own
+    /// Run one of the limits as a separate process
     #[command(hide = true)]
     Limit(limits::Run),
 }
@@ -90,7 +90,7 @@ async fn main() -> ExitCode {
             Command::Limit(limit) => limits::run(limit).await,
         }
     };
-    // Dropping the work ends every process it started.
+    // Dropping `work` ends every process that it started.
     let done = tokio::select! { done = work => done, stopped = stopped() => stopped };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -101,7 +101,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Resolves when somebody wants this program to end.
+/// Resolves on SIGTERM or Ctrl-C.
 async fn stopped() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
@@ -132,7 +132,7 @@ async fn run(units: &[String], quick: bool, write: Option<PathBuf>) -> anyhow::R
             disk::UNIT => disk::run(&mut bench).await?,
             _ => when::run(&mut bench)?,
         }
-        // A later unit that fails must not cost what is known.
+        // Written after each unit, so that a later failure does not lose the results.
         if let Some(path) = &write {
             report::write(path, &machine, &bench.rows)?;
         }

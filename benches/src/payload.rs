@@ -1,7 +1,7 @@
-//! Webhooks as Retell sends them: a template a kind of event, patched in place and signed for every send.
+//! Webhooks as Retell sends them: one template per kind of event, patched in place and signed for every request.
 //!
-//! Invariant: every request differs in call, number and signature, and costs the client little more than the
-//! signature: what the client burns, the server on the same cores lacks.
+//! Invariant: every request has its own call, number and signature, and building it costs little more than the
+//! signature, because the client shares its cores with the server.
 
 use std::sync::{
     Arc,
@@ -16,11 +16,11 @@ use sha2::Sha256;
 
 use crate::watch::now_ms;
 
-/// The key that the benchmarks' account signs with.
+/// The webhook key of the benchmarks' account.
 pub(crate) const KEY: &str = "key_bench_0001";
 /// The account's own number.
 pub(crate) const OURS: &str = "+12025550100";
-/// The one agent of the account.
+/// The account's only agent.
 pub(crate) const AGENT: &str = "agent_bench_front_desk";
 
 const CALL_ID: &str = "call_000000000000000000000000000";
@@ -28,27 +28,27 @@ const NUMBER: &str = "+10000000000";
 const TIME: &str = "0000-00-00T00:00:00Z";
 const STAMP: &str = "0000000000000";
 
-/// Never twice the same, over all loads of one run.
+/// Never repeats within a run, across all loads.
 static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 pub(crate) fn next_serial() -> u64 {
     SERIAL.fetch_add(1, Ordering::Relaxed)
 }
 
-/// A distinct number in an area that has a time zone.
+/// A distinct number in an area code that has a time zone.
 pub(crate) fn number(serial: u64) -> String {
     const AREAS: [u64; 8] = [212, 312, 415, 617, 713, 206, 305, 404];
     let area = AREAS[(serial % 8) as usize];
     format!("+1{area}{:07}", 2_000_000 + serial / 8 % 8_000_000)
 }
 
-/// The call's id: spread over the index like a real one.
+/// The call's id, spread over the index like a real one.
 pub(crate) fn call_id(serial: u64) -> String {
     let spread = serial.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     format!("call_{spread:016x}{:011x}", serial & 0xfff_ffff_ffff)
 }
 
-/// One kind of event, to be patched.
+/// One kind of event, ready to be patched.
 pub(crate) struct Template {
     body: String,
     call_at: usize,
@@ -58,7 +58,7 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// `times`: what the callers ask for, in turn.
+    /// `times`: the requested callback times, used cyclically by call serial.
     pub(crate) fn new(event: &Value, times: Vec<String>) -> anyhow::Result<Arc<Self>> {
         let body = event.to_string();
         let call_at = body.find(CALL_ID).context("an event names its call")?;
@@ -66,7 +66,7 @@ impl Template {
         Ok(Arc::new(Self { body, call_at, number_at, time_at, times }))
     }
 
-    /// `call_analyzed`, 10 KB: the caller asks to be called tomorrow.
+    /// `call_analyzed`, 10 KB: the caller requests a callback tomorrow.
     pub(crate) fn analyzed() -> anyhow::Result<Arc<Self>> {
         let mut turns = 2;
         let mut event = json!({"event": "call_analyzed", "call": call("inbound", "user_hangup")});
@@ -81,7 +81,7 @@ impl Template {
     }
 }
 
-/// A moment as a caller's request has it, always of the same length.
+/// A timestamp in the format of a callback request, always of the same length.
 pub(crate) fn time(at_ms: i64) -> String {
     let at = Timestamp::from_millisecond(at_ms).unwrap_or(Timestamp::UNIX_EPOCH);
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
@@ -103,7 +103,7 @@ pub(crate) fn call(direction: &str, reason: &str) -> Value {
             "total_duration_seconds": 42, "combined_cost": 3.45}})
 }
 
-/// An analysis, perhaps with a request to be called at a time.
+/// An analysis, with a callback request if `asks` is true.
 pub(crate) fn analysis(asks: bool) -> Value {
     let mut extracted = json!({"redialer.io_callback": asks, "caller_name": "Jordan"});
     if asks {
@@ -130,7 +130,7 @@ fn transcript(turns: usize, with_words: bool) -> Value {
     (0..turns).map(turn).collect()
 }
 
-/// One connection's request, patched for every send.
+/// The request of one connection, patched for every send.
 pub(crate) struct Request {
     bytes: Vec<u8>,
     body_at: usize,
@@ -156,14 +156,15 @@ impl Request {
         Ok(Self { bytes, body_at, stamp_at, digest_at, mac, template })
     }
 
-    /// The next request: that call, from that person, asking for the template's next time, signed now.
+    /// Patches the request with this call, this person and the template's next time, and signs it with the current
+    /// time.
     pub(crate) fn patched(&mut self, call: u64, person: u64) -> &[u8] {
         let template = Arc::clone(&self.template);
         let time = call.checked_rem(template.times.len() as u64).map(|i| &template.times[i as usize]);
         self.patched_for(call, person, time.map(String::as_str))
     }
 
-    /// The next request, asking for that time.
+    /// The same with the given time.
     pub(crate) fn patched_for(&mut self, call: u64, person: u64, time: Option<&str>) -> &[u8] {
         self.put(self.body_at + self.template.call_at, call_id(call).as_bytes());
         if let Some(at) = self.template.number_at {

@@ -1,6 +1,6 @@
-//! Processes that a benchmark starts, watches through `/proc`, and ends.
+//! Processes that a benchmark starts, measures through `/proc`, and ends.
 //!
-//! Invariant: only processes started here are ended, and all of them are, also when a benchmark fails.
+//! Invariant: only processes started here are ended, and all of them are, even when a benchmark fails.
 
 use std::{
     fs,
@@ -12,9 +12,9 @@ use anyhow::{Context as _, bail};
 
 use crate::watch::{Watch, pause};
 
-/// Linux counts processor time for `/proc` in hundredths of a second on every architecture.
+/// Linux counts CPU time for `/proc` in hundredths of a second on every architecture.
 const US_PER_TICK: u64 = 10_000;
-/// How long a process may take to end when asked to.
+/// How long a process may take to exit after SIGTERM.
 const END_WITHIN: Duration = Duration::from_secs(30);
 
 pub(crate) struct Process(Child);
@@ -30,10 +30,10 @@ impl Process {
         fs::read_to_string(&path).with_context(|| format!("{path} cannot be read"))
     }
 
-    /// Processor time used so far, user and system, in microseconds; to a hundredth of a second.
+    /// CPU time used so far, user and system, in microseconds, at a resolution of 10 ms.
     pub(crate) fn cpu_us(&self) -> anyhow::Result<u64> {
         let stat = self.proc_file("stat")?;
-        // The name in parentheses may hold spaces; what follows it does not.
+        // The name in parentheses may contain spaces; the fields after it do not.
         let fields: Vec<&str> =
             stat.rsplit_once(')').context("a stat line")?.1.split_ascii_whitespace().collect();
         let ticks = |i: usize| fields.get(i).and_then(|f| f.parse::<u64>().ok()).context("a number of ticks");
@@ -57,7 +57,7 @@ impl Process {
         Ok(fs::read_dir(format!("/proc/{}/fd", self.0.id()))?.count())
     }
 
-    /// Fails when it ended by itself.
+    /// Fails if the process has exited.
     pub(crate) fn must_run(&mut self) -> anyhow::Result<()> {
         match self.0.try_wait()? {
             None => Ok(()),
@@ -65,7 +65,7 @@ impl Process {
         }
     }
 
-    /// Asks it to end and waits; a process that does not is killed, which is an error.
+    /// Sends SIGTERM and waits. A process that does not exit in time is killed, which is an error.
     pub(crate) fn end(mut self) -> anyhow::Result<()> {
         let pid = self.0.id().to_string();
         let asked = Command::new("kill").args(["-TERM", &pid]).status().context("`kill` cannot be run")?;
@@ -83,8 +83,8 @@ impl Process {
     }
 }
 
-/// Processor time of the threads of a process that live now, in microseconds: exact, but threads that ended are
-/// lost. A process that ended has used none.
+/// CPU time of a process's live threads, in microseconds. Exact, but the time of exited threads is lost, and an exited
+/// process counts as 0.
 pub(crate) fn threads_us(id: u32) -> f64 {
     let tasks = fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
     let ns = tasks.filter_map(|task| {
@@ -97,7 +97,7 @@ pub(crate) fn threads_us(id: u32) -> f64 {
 impl Drop for Process {
     fn drop(&mut self) {
         if matches!(self.0.try_wait(), Ok(None)) && self.0.kill().is_ok() {
-            // Gone or not, nothing more can be done about it here.
+            // Best effort: `drop` cannot report a failure.
             let _gone = self.0.wait();
         }
     }

@@ -1,6 +1,6 @@
-//! The product, as anybody runs it: its binary, its environment, its HTTP surface and nothing else.
+//! The product as users run it: its binary, its environment, its HTTP API and nothing else.
 //!
-//! Invariant: what is measured is the copy of the binary made at the start; a build meanwhile changes nothing.
+//! Invariant: the measured binary is a copy made at the start, so a build during the run changes nothing.
 
 use std::{fs, net::TcpListener, path::PathBuf, process::Command, time::Duration};
 
@@ -21,12 +21,12 @@ use crate::{
 
 const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What an installation is to look like.
+/// The configuration of an installation.
 pub(crate) struct Shape {
     pub(crate) engine: Engine,
     pub(crate) replicas: usize,
     pub(crate) tenants: usize,
-    /// Call starts a second, over all tenants, that no setting of ours may hold back.
+    /// Call starts per second, over all tenants, that the product's settings must allow.
     pub(crate) pace: f64,
 }
 
@@ -63,12 +63,12 @@ pub(crate) fn free_port() -> anyhow::Result<String> {
 }
 
 impl Product {
-    /// A fresh installation of that shape, connected to the sink and running.
+    /// Sets up a new installation of this shape, connected to the sink, and starts it.
     pub(crate) async fn set_up(bench: &Bench, shape: &Shape, sink: &Sink) -> anyhow::Result<Self> {
         Self::set_up_with(bench, shape, sink, &[]).await
     }
 
-    /// The same, with more settings in the environment.
+    /// The same, with additional environment settings.
     pub(crate) async fn set_up_with(
         bench: &Bench,
         shape: &Shape,
@@ -81,7 +81,7 @@ impl Product {
         Ok(product)
     }
 
-    /// Tenants in a fresh database; nothing runs yet.
+    /// Creates tenants in a new database; starts no replica.
     pub(crate) async fn install(
         bench: &Bench,
         engine: Engine,
@@ -110,7 +110,7 @@ impl Product {
         Ok(product)
     }
 
-    /// One tenant more.
+    /// Creates one more tenant.
     pub(crate) fn add_tenant(&mut self, owner: &str) -> anyhow::Result<()> {
         let words = ["tenant", "create", "--name", "Bench", "--plan", "unlimited", "--json", "--owner"];
         let made = self.command().args(words).arg(owner).output()?;
@@ -134,7 +134,7 @@ impl Product {
         command
     }
 
-    /// Starts so many replicas; how long the slowest took to be ready, in milliseconds.
+    /// Starts `n` replicas and returns how long the slowest took to be ready, in milliseconds.
     pub(crate) async fn start(&mut self, n: usize) -> anyhow::Result<f64> {
         let watch = Watch::start();
         for _ in 0..n {
@@ -149,7 +149,7 @@ impl Product {
         Ok(watch.secs() * 1e3)
     }
 
-    /// Until `/readyz` says so; with several replicas, until each has its share of the work, too.
+    /// Waits until `/readyz` succeeds and, if `shares` is true, until the replica holds its share of the leases.
     async fn until_ready(&mut self, i: usize, shares: bool) -> anyhow::Result<()> {
         let url = format!("http://{}/readyz", self.replicas[i].listen);
         let watch = Watch::start();
@@ -166,12 +166,12 @@ impl Product {
         bail!("the server did not become ready")
     }
 
-    /// Ends every replica.
+    /// Stops every replica.
     pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
         self.replicas.drain(..).try_for_each(|replica| replica.process.end())
     }
 
-    /// Connects as many workspaces as it takes that their pace does not limit what is measured.
+    /// Connects enough workspaces that their rate limits do not limit the measurement.
     pub(crate) async fn connect(&mut self, pace: f64) -> anyhow::Result<()> {
         let keys = self.keys.clone();
         for key in &keys {
@@ -185,13 +185,13 @@ impl Product {
         Ok(())
     }
 
-    /// Connects one workspace of the tenant that came last.
+    /// Connects one workspace of the most recently created tenant.
     pub(crate) async fn connect_last(&mut self, pace: f64) -> anyhow::Result<()> {
         let key = self.keys.last().cloned().context("a tenant")?;
         self.connect_one(&key, pace).await.map(|_| ())
     }
 
-    /// One workspace and its agent; the pace it has.
+    /// Connects one workspace and its agent; returns the accepted pace.
     async fn connect_one(&mut self, key: &str, pace: f64) -> anyhow::Result<f64> {
         let body = json!({"name": "Line", "provider": "retell", "api_key": KEY});
         let workspace = text(&self.ask(key, Method::POST, "/v1/workspaces", Some(body)).await?, "id")?;
@@ -205,7 +205,7 @@ impl Product {
         let url = text(&url, "webhook_url")?;
         let hook = url.find("/api/webhooks/").map(|at| url[at..].to_owned()).context("a webhook's path")?;
         self.lines.push(Line { key: key.to_owned(), agent, path: hook });
-        // As far as the product lets it be raised.
+        // The highest pace that the product accepts.
         for pace in [pace, 10_000.0, 1_000.0, 100.0, 50.0].into_iter().filter(|p| *p <= pace) {
             let defaults = json!({"missed_after_minutes": 100_000, "calls_per_second": pace});
             if self.ask(key, Method::PATCH, &path, Some(json!({"defaults": defaults}))).await.is_ok() {
@@ -215,7 +215,7 @@ impl Product {
         bail!("no pace was accepted")
     }
 
-    /// Changes settings of every workspace.
+    /// Patches the default settings of every workspace.
     pub(crate) async fn defaults(&self, patch: &Value) -> anyhow::Result<()> {
         for key in &self.keys {
             let workspaces = self.ask(key, Method::GET, "/v1/workspaces?limit=200", None).await?;
@@ -227,7 +227,7 @@ impl Product {
         Ok(())
     }
 
-    /// A request to the first replica; anything but 2xx is an error.
+    /// Sends a request to the first replica; anything but 2xx is an error.
     pub(crate) async fn ask(
         &self,
         key: &str,
@@ -249,13 +249,13 @@ impl Product {
         Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
-    /// The webhooks of every line, at the first replica.
+    /// The webhook targets of every line, at the first replica.
     pub(crate) fn targets(&self) -> anyhow::Result<Vec<Target>> {
         let address = self.replicas.first().context("nothing runs")?.listen.parse()?;
         Ok(self.lines.iter().map(|line| Target { address, path: line.path.clone() }).collect())
     }
 
-    /// A counter of the first replica, over all its labels.
+    /// The value of a counter of the first replica, summed over its labels.
     pub(crate) async fn counter(&self, name: &str) -> anyhow::Result<f64> {
         let listen = &self.replicas.first().context("nothing runs")?.listen;
         let text = self.http.get(format!("http://{listen}/metrics")).send().await?.text().await?;
@@ -263,13 +263,12 @@ impl Product {
         Ok(lines.filter_map(|l| l.rsplit_once(' ')?.1.parse::<f64>().ok()).sum())
     }
 
-    /// Processor time of all replicas, in microseconds.
+    /// CPU time of all replicas, in microseconds.
     pub(crate) fn cpu_us(&self) -> anyhow::Result<u64> {
         self.replicas.iter().map(|r| r.process.cpu_us()).sum()
     }
 
-    /// Processor time of all replicas and of the Postgres backends that work for them, in microseconds; backends
-    /// that ended are lost.
+    /// CPU time of all replicas and of their Postgres backends, in microseconds; the time of exited backends is lost.
     pub(crate) async fn busy_us(&self) -> anyhow::Result<f64> {
         let mut ids: Vec<u32> = self.replicas.iter().map(|r| r.process.id()).collect();
         if let Some(url) = &self.database {
@@ -283,7 +282,7 @@ impl Product {
         Ok(ids.into_iter().map(threads_us).sum())
     }
 
-    /// Where the rows are: a file, or a server's database.
+    /// The database URL: a SQLite file or a Postgres database.
     pub(crate) fn database_url(&self) -> anyhow::Result<String> {
         if let Some(url) = &self.database {
             return Ok(url.clone());
@@ -303,7 +302,7 @@ pub(crate) fn text(value: &Value, key: &str) -> anyhow::Result<String> {
     value[key].as_str().map(str::to_owned).with_context(|| format!("no {key} in {value}"))
 }
 
-/// A client that trusts nobody: everything here is plain HTTP on loopback.
+/// A client without trusted root certificates: all traffic here is plain HTTP on loopback.
 pub(crate) fn client_builder(deadline: Duration) -> anyhow::Result<reqwest::ClientBuilder> {
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)

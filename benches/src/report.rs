@@ -1,10 +1,10 @@
-//! What was measured beside its limit and its goal: one row each, as a line and as Markdown.
+//! Measured values with their limits and goals: one row each, printed as a line and as Markdown.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::Context as _;
 
-/// What a value must be.
+/// The bound that a value must meet.
 #[derive(Clone, Copy)]
 pub(crate) enum Bound {
     AtLeast(f64),
@@ -29,7 +29,7 @@ impl Bound {
     }
 }
 
-/// Which of a row's numbers is held against the goal.
+/// Which of a row's numbers is compared with the goal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Judged {
     Nothing,
@@ -61,20 +61,20 @@ impl Row {
         Self { unit, what, figure, measure, limit: None, ratio: None, judged, goal: None, floor: None }
     }
 
-    /// The limit of the same run, and the ratio to it.
+    /// Adds the limit measured in the same run, and the ratio to it.
     pub(crate) fn beside(mut self, name: impl Into<String>, limit: f64) -> Self {
         self.limit = Some((name.into(), limit));
         self.ratio = (limit > 0.0).then(|| self.figure / limit);
         self
     }
 
-    /// The figure itself has a goal.
+    /// Sets a goal for the figure itself.
     pub(crate) const fn figure(mut self, goal: Bound, floor: Option<Bound>) -> Self {
         (self.judged, self.goal, self.floor) = (Judged::Figure, Some(goal), floor);
         self
     }
 
-    /// The ratio to the limit has a goal.
+    /// Sets a goal for the ratio to the limit.
     pub(crate) const fn ratio(mut self, goal: Bound, floor: Option<Bound>) -> Self {
         (self.judged, self.goal, self.floor) = (Judged::Ratio, Some(goal), floor);
         self
@@ -110,7 +110,7 @@ impl Row {
         ]
     }
 
-    /// For the terminal.
+    /// The row as a line for the terminal.
     pub(crate) fn line(&self) -> String {
         let [unit, what, figure, limit, ratio, goal, floor, verdict] = self.cells();
         let mut line = format!("{unit:<10} {what:<52} {figure:>14}");
@@ -129,7 +129,7 @@ impl Row {
     }
 }
 
-/// Few digits: what is measured here drifts by a third anyway.
+/// Formats a number with few digits: these measurements drift by a third anyway.
 pub(crate) fn number(value: f64) -> String {
     let text = match value.abs() {
         0.0 => "0".to_owned(),
@@ -152,13 +152,13 @@ pub(crate) fn number(value: f64) -> String {
 const HEADER: &str = "| unit | what | figure | limit of the same run | ratio | goal | floor | verdict |\n\
                       |---|---|---|---|---|---|---|---|";
 
-/// The table, ready for `docs/benchmarks.md`.
+/// The table, formatted for `docs/benchmarks.md`.
 pub(crate) fn table<'r>(rows: impl IntoIterator<Item = &'r Row>) -> String {
     let rows: Vec<String> = rows.into_iter().map(Row::markdown).collect();
     format!("{HEADER}\n{}", rows.join("\n"))
 }
 
-/// Writes the page; the rows of units that did not run this time stay as they were.
+/// Writes the page; the rows of units that did not run are kept.
 pub(crate) fn write(path: &Path, machine: &str, rows: &[Row]) -> anyhow::Result<()> {
     let old = fs::read_to_string(path).unwrap_or_default();
     let unit_of = |line: &str| line.strip_prefix("| ")?.split(" | ").next().map(str::to_owned);

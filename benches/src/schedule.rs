@@ -1,4 +1,4 @@
-//! Callbacks by hand, many at once: `POST /v1/callbacks` from many connections, over all lines and replicas.
+//! Schedules many callbacks at once: `POST /v1/callbacks` from many connections, over all lines and replicas.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -18,13 +18,13 @@ use crate::{
 const WORKERS: usize = 32;
 const TRIES: usize = 20;
 
-/// When each number is to be called, in microseconds since 1970.
+/// The due time of each number, in microseconds since 1970.
 pub(crate) type Due = HashMap<u64, i64>;
 
-/// Far enough away that no benchmark meets it.
+/// Far enough in the future that no benchmark reaches it.
 pub(crate) const FAR_MS: i64 = 40 * 24 * 3_600_000;
 
-/// One request; when it is scheduled for, as the product says.
+/// Schedules one callback; returns its number and the due time in the response.
 pub(crate) async fn one(
     http: &reqwest::Client,
     listen: &str,
@@ -54,12 +54,12 @@ pub(crate) async fn one(
     bail!("POST /v1/callbacks was answered 429 {TRIES} times")
 }
 
-/// `n` of them on all lines, due evenly over `over_ms` from `from_ms` on.
+/// Schedules `n` callbacks on all lines, due evenly over `over_ms` from `from_ms`.
 pub(crate) async fn many(product: &Product, n: u64, from_ms: i64, over_ms: i64) -> anyhow::Result<Due> {
     many_on(product, &product.lines, n, from_ms, over_ms).await
 }
 
-/// The same on some lines.
+/// The same on the given lines.
 pub(crate) async fn many_on(
     product: &Product,
     lines: &[Line],
@@ -89,7 +89,7 @@ pub(crate) async fn many_on(
     Ok(all)
 }
 
-/// `n` of them, due from a moment that leaves time to schedule them all; that moment comes back, too.
+/// Schedules `n` callbacks, due from a time that leaves enough time to schedule them all. Also returns that time.
 pub(crate) async fn ahead(product: &Product, n: u64, over_ms: i64) -> anyhow::Result<(Due, i64)> {
     const PROBE: u64 = 256;
     let watch = Watch::start();

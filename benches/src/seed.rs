@@ -1,10 +1,10 @@
-//! Many waiting callbacks, by copying one that the product made: whatever its tables and columns are.
+//! Seeds many waiting callbacks by copying one that the product created, so that no table or column is named here.
 //!
-//! How: in a fresh installation one callback is scheduled for a far day. Every table that was empty before and
-//! has one row since belongs to it. Their rows are copied with new ids (the same one in every table) and other
-//! due times; every other column stays as it is. Sealed columns of copies do not open, so none may come due.
+//! How: in a new installation one callback is scheduled for a distant day. Every table that was empty before and has
+//! one row since belongs to it. Those rows are copied with new ids (the same id in every table) and other due times;
+//! every other column is copied unchanged. Sealed columns of copies cannot be decrypted, so no copy may come due.
 //!
-//! Invariant: the server does not run meanwhile.
+//! Invariant: the server does not run during seeding.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +15,13 @@ mod dialect;
 
 use dialect::Dialect;
 
-/// Rows a table has, by its name.
+/// The number of rows of each table.
 pub(crate) type Counts = BTreeMap<String, i64>;
 
 /// A column of a copied row.
 struct Column {
     name: String,
-    /// What a copy has there, over `n`, the ids of the copies, and `t`, the row itself.
+    /// SQL expression for the copied column, over `n`, the ids of the copies, and `t`, the original row.
     copied: String,
 }
 
@@ -62,7 +62,7 @@ impl Seeder {
         done.with_context(|| format!("while seeding: {sql}"))
     }
 
-    /// A query whose rows are one text each.
+    /// Runs a query whose rows are one text each.
     async fn texts(&mut self, sql: String) -> anyhow::Result<Vec<String>> {
         let texts: anyhow::Result<Vec<String>> = match &mut self.connection {
             Connection::Sqlite(c) => texts_of(c, &sql).map_err(Into::into),
@@ -87,7 +87,7 @@ impl Seeder {
         Ok(counts)
     }
 
-    /// Every 16-byte value of a table, as hex digits.
+    /// Every 16-byte value of a table, in hex.
     async fn ids(&mut self, table: &str) -> anyhow::Result<Vec<String>> {
         let mut ids = Vec::new();
         for (column, kind) in self.columns(table).await? {
@@ -98,14 +98,14 @@ impl Seeder {
         Ok(ids)
     }
 
-    /// Names and types.
+    /// Names and types of a table's columns.
     async fn columns(&mut self, table: &str) -> anyhow::Result<Vec<(String, String)>> {
         let columns = self.texts(self.dialect.columns(table)).await?;
         let pair = |c: &String| c.split_once(' ').map(|(name, kind)| (name.to_owned(), kind.to_owned()));
         Ok(columns.iter().filter_map(pair).collect())
     }
 
-    /// What each column of a copy holds.
+    /// The columns of a copy, with their expressions.
     async fn plan(&mut self, table: &str, fresh: &[String], due_ms: i64) -> anyhow::Result<Vec<Column>> {
         let mut plan = Vec::new();
         for (name, kind) in self.columns(table).await? {
@@ -118,7 +118,7 @@ impl Seeder {
             } else if self.dialect.is_integer(&kind)
                 && self.count(&format!("{table} where {name} = {due_ms}")).await? == 1
             {
-                // Spread over three weeks, in no order that an index could like.
+                // Spread over three weeks, in an order that no index benefits from.
                 copied = format!("t.{name} + n.i * 7919 % 1800000 * 1000");
             }
             plan.push(Column { name, copied });
@@ -139,7 +139,7 @@ pub(crate) struct Kilobytes {
     pub(crate) rows: f64,
 }
 
-/// How large a database is, once what is dead in it is gone.
+/// Database size after a checkpoint and, on Postgres, a vacuum.
 pub(crate) async fn kilobytes(url: &str) -> anyhow::Result<Kilobytes> {
     let mut seeder = Seeder::open(url).await?;
     for sql in seeder.dialect.settle() {
@@ -159,7 +159,7 @@ pub(crate) async fn counts(url: &str) -> anyhow::Result<Counts> {
     Seeder::open(url).await?.counts().await
 }
 
-/// Copies the one callback that was scheduled since `before`, for `due_ms`, `n` times.
+/// Inserts `n` copies of the one callback that was scheduled since `before`, for `due_ms`.
 pub(crate) async fn copies(url: &str, before: &Counts, due_ms: i64, n: u64) -> anyhow::Result<()> {
     let mut seeder = Seeder::open(url).await?;
     let after = seeder.counts().await?;
@@ -174,7 +174,7 @@ pub(crate) async fn copies(url: &str, before: &Counts, due_ms: i64, n: u64) -> a
         fresh.extend(seeder.ids(table).await?);
     }
     for (table, _) in others.iter().filter(|(_, rows)| (1..10_000).contains(*rows)) {
-        // A tenant's or an agent's id stays what it is in every copy.
+        // The id of a tenant or agent stays the same in every copy.
         let known = seeder.ids(table).await?;
         fresh.retain(|id| !known.contains(id));
     }

@@ -1,7 +1,7 @@
-//! A provider that answers at once and notes who was called when: the far end of every dial.
+//! A fast fake provider that records which number was called when: the target of every dial.
 //!
-//! It speaks as much of Retell as a dial and a roster need. Not the simulator: that one plays whole calls,
-//! and would burn more of the shared cores than the product.
+//! It implements only as much of Retell as a dial and a roster need. The simulator is not used here: it plays whole
+//! calls and would take more of the shared cores than the product.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -32,12 +32,12 @@ use crate::{
     watch::{now_us, wait},
 };
 
-/// How long a provider takes to answer a request to place a call.
+/// Response time of a request to place a call.
 const ANSWERS_AFTER: Duration = Duration::from_millis(20);
-/// How long a slow one takes.
+/// Response time for numbers that are marked as slow.
 pub(crate) const SLOW: Duration = Duration::from_secs(20);
 
-/// Connections not yet accepted; the kernel has a bound of its own.
+/// Listen backlog; the kernel applies its own bound as well.
 const QUEUE: u32 = 16_384;
 
 pub(crate) struct Sink {
@@ -48,7 +48,7 @@ pub(crate) struct Sink {
 
 #[derive(Default)]
 struct Seen {
-    /// The number called, and when the request was there.
+    /// The number called, and the arrival time of the request.
     arrivals: Mutex<Vec<(u64, i64)>>,
     /// Numbers whose calls are placed slowly.
     slow: Mutex<HashSet<u64>>,
@@ -57,7 +57,7 @@ struct Seen {
 
 impl Sink {
     pub(crate) async fn start() -> anyhow::Result<Self> {
-        // Thousands may knock at once; one that finds the queue full would knock again only after a second.
+        // Thousands of connections may arrive at once; one that finds the queue full is retried only after a second.
         let socket = TcpSocket::new_v4()?;
         socket.bind("127.0.0.1:0".parse()?)?;
         let listener = socket.listen(QUEUE)?;
@@ -70,7 +70,7 @@ impl Sink {
         format!("http://{}", self.address)
     }
 
-    /// Answers requests to call these numbers slowly from now on.
+    /// Delays the responses to requests to call these numbers from now on.
     pub(crate) fn be_slow_for(&self, numbers: impl IntoIterator<Item = u64>) {
         self.seen.slow.lock().unwrap_or_else(PoisonError::into_inner).extend(numbers);
     }
@@ -79,7 +79,7 @@ impl Sink {
         self.seen.arrivals.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Every arrival by the number called, in microseconds since 1970.
+    /// Arrival times by the number called, in microseconds since 1970.
     pub(crate) fn arrivals(&self) -> HashMap<u64, Vec<i64>> {
         let mut by_number: HashMap<u64, Vec<i64>> = HashMap::new();
         for (number, at) in self.seen.arrivals.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -106,7 +106,7 @@ fn router(seen: Arc<Seen>) -> Router {
         .route("/v2/get-call/{id}", get(ongoing))
         .route("/v3/list-calls", post(nobody))
         .route("/v3/list-chats", post(nobody))
-        // What is not there, as the number of free lines, limits nothing.
+        // The product treats a missing endpoint, such as the number of free lines, as no limit.
         .fallback(async || StatusCode::NOT_FOUND)
         .with_state(seen)
 }
@@ -131,7 +131,7 @@ fn called(body: &[u8]) -> Option<u64> {
     rest.split_once('"')?.0.parse().ok()
 }
 
-/// The digits of a number, as arrivals are noted by.
+/// The digits of a number, which are the key of its arrivals.
 pub(crate) fn digits(number: &str) -> anyhow::Result<u64> {
     number.trim_start_matches('+').parse().with_context(|| format!("{number} is no number"))
 }
@@ -153,7 +153,7 @@ async fn numbers() -> Json<Value> {
         "inbound_agents": agents, "outbound_agents": agents}], "has_more": false}))
 }
 
-/// No call here ever ends: a benchmark is over before.
+/// Calls never end here: every benchmark finishes earlier.
 async fn ongoing(Path(id): Path<String>) -> Json<Value> {
     Json(json!({"call_id": id, "call_status": "ongoing", "call_type": "phone_call"}))
 }

@@ -1,6 +1,6 @@
 //! Percentiles, means and slopes.
 
-/// Values, sorted.
+/// Sorted values.
 pub(crate) struct Sorted(Vec<f64>);
 
 impl Sorted {
@@ -10,7 +10,7 @@ impl Sorted {
         Self(values)
     }
 
-    /// The value that `share` of all do not exceed; 0 when there are none.
+    /// The value that `share` of all values do not exceed; 0 if there are none.
     pub(crate) fn at(&self, share: f64) -> f64 {
         let last = self.0.len().saturating_sub(1);
         let index = (share * self.0.len() as f64).ceil() as usize;
@@ -25,7 +25,7 @@ impl Sorted {
         self.0.len()
     }
 
-    /// How many lie below that.
+    /// The number of values below `value`.
     pub(crate) fn below(&self, value: f64) -> usize {
         self.0.partition_point(|v| *v < value)
     }
@@ -35,7 +35,7 @@ pub(crate) fn mean(values: &[f64]) -> f64 {
     if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
 }
 
-/// The slope of the straight line that lies closest to the points; 0 for fewer than two.
+/// The slope of the least-squares line through the points; 0 for fewer than two.
 pub(crate) fn slope(points: &[(f64, f64)]) -> f64 {
     let n = points.len() as f64;
     let (x, y) = points.iter().fold((0.0, 0.0), |(x, y), p| (x + p.0 / n, y + p.1 / n));

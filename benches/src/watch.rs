@@ -1,8 +1,8 @@
-//! Real time: the one file of the benchmarks that asks the machine for it.
+//! Real time: the only file of the benchmarks that reads the clock and sleeps.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Microseconds since 1970, by the clock that the product and the sink share.
+/// Microseconds since 1970, on the clock that the product and the sink share.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 pub(crate) fn now_us() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -14,13 +14,13 @@ pub(crate) fn now_ms() -> i64 {
     now_us() / 1_000
 }
 
-/// Waits so long.
+/// Sleeps for `time`.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 pub(crate) async fn wait(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
-/// Waits until the wall clock has that microsecond, never less: a step of the clock is waited out too.
+/// Waits until the wall clock reaches `at` in microseconds, even if the clock is stepped back meanwhile.
 pub(crate) async fn wait_until_us(at: i64) {
     loop {
         let left = at - now_us();
@@ -31,7 +31,7 @@ pub(crate) async fn wait_until_us(at: i64) {
     }
 }
 
-/// Waits so long, on a thread of its own.
+/// Blocks the current thread for `time`.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 pub(crate) fn pause(time: Duration) {
     std::thread::sleep(time);
@@ -55,7 +55,7 @@ impl Watch {
         self.0.elapsed().as_secs_f64()
     }
 
-    /// Waits until the watch shows that many microseconds.
+    /// Waits until the stopwatch shows `us` microseconds.
     pub(crate) async fn wait_for(self, us: u64) {
         wait(Duration::from_micros(us.saturating_sub(self.us()))).await;
     }

@@ -1,6 +1,5 @@
-//! `cargo xtask bench [UNIT…] [--quick] [--write]` and `cargo xtask soak [--minutes N]
-//! [--hostile]`: both binaries in release,
-//! a Postgres of our own, and the benchmarks beside it.
+//! `cargo xtask bench [UNIT…] [--quick] [--write]` and `cargo xtask soak [--minutes N] [--hostile]`: builds both
+//! binaries in release mode, starts a Postgres server where one is needed, and runs the benchmarks.
 
 use std::{
     env,
@@ -12,7 +11,7 @@ use anyhow::Context as _;
 
 use crate::{cargo, install, postgres, root, run};
 
-/// Measures every unit, or those that are named; `--write` keeps the table in `docs/benchmarks.md`.
+/// Measures every unit, or the given ones; `--write` stores the table in `docs/benchmarks.md`.
 pub(crate) fn bench(words: &[&str]) -> anyhow::Result<()> {
     let program = built()?;
     let server = postgres::Server::start()?;
@@ -25,7 +24,7 @@ pub(crate) fn bench(words: &[&str]) -> anyhow::Result<()> {
     run(command.env("REDIALER_BENCH_POSTGRES", server.url()).env("REDIALER_BENCH_OPENBAO", openbao))
 }
 
-/// Holds a server under load beside the simulator, or beside a tenant that means harm.
+/// Runs a server under load against the simulator, or beside a hostile tenant.
 pub(crate) fn soak(words: &[&str]) -> anyhow::Result<()> {
     let mut command = Command::new(built()?);
     command.arg("soak").args(words);
@@ -42,7 +41,7 @@ fn built() -> anyhow::Result<PathBuf> {
     Ok(target()?.join("release/redialer-bench"))
 }
 
-/// Where cargo builds, as it says itself.
+/// Cargo's target directory, from `cargo metadata`.
 fn target() -> anyhow::Result<PathBuf> {
     let mut command = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
     let metadata = command.args(["metadata", "--format-version", "1", "--no-deps"]).current_dir(root());

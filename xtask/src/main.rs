@@ -1,8 +1,7 @@
-//! The project's chores: `cargo xtask test [--quick]`, `simulate`, `crash`, `mutants`, `bench`, `soak`,
-//! `zones`.
+//! The project's tasks: `cargo xtask test [--quick]`, `simulate`, `crash`, `mutants`, `bench`, `soak`, `zones`.
 //!
-//! `test` installs what the tests need, by package name, and runs everything CI runs. It closes with the test
-//! runner's own summary. `--quick` leaves out what needs a server or another language.
+//! `test` installs the packages that the tests need, and runs everything that CI runs. It ends with the test runner's
+//! own summary. `--quick` skips what needs a server or another language.
 
 mod bench;
 mod install;
@@ -83,14 +82,14 @@ fn test(quick: bool) -> anyhow::Result<()> {
         // An outdated or unused snapshot fails instead of being written.
         ("INSTA_UPDATE", "no"),
     ];
-    // Always the whole workspace: a part of it would be built with other features, all over again.
+    // Always the whole workspace: building a part of it would select other features and rebuild everything.
     cargo(&["test", "--workspace", "--lib", "--bins"], &vars)?;
     cargo(&["test", "--workspace", "--doc"], &vars)?;
     // One suite that fails must not hide another.
     cargo(&["test", "--workspace", "--no-fail-fast", "--test", "it"], &vars)
 }
 
-/// So many simulated days in seeds of their own.
+/// Simulates `days` days, with seeds from `from` on.
 fn simulate(days: &str, from: &str) -> anyhow::Result<()> {
     const TEST: &str = "test --release --workspace --test it simulation::many_days -- --exact --nocapture";
     days.parse::<f64>().context("--days: a number")?;
@@ -99,7 +98,7 @@ fn simulate(days: &str, from: &str) -> anyhow::Result<()> {
     cargo(&words, &[("REDIALER_SIMULATE_DAYS", days), ("REDIALER_SIMULATE_FROM", from)])
 }
 
-/// Kills the real binary under load so many times on each engine.
+/// Kills the real binary under load `kills` times on each engine.
 fn crash(kills: &str) -> anyhow::Result<()> {
     kills.parse::<usize>().context("--kills: a number")?;
     let server = postgres::Server::start()?;
@@ -113,8 +112,8 @@ fn cargo(words: &[&str], vars: &[(&str, &str)]) -> anyhow::Result<()> {
     run(command.args(words).envs(vars.iter().copied()))
 }
 
-/// Takes from a command what cargo told xtask about xtask: a build script that watches these variables would build half
-/// the tree anew for each way to start.
+/// Removes the variables that cargo set for xtask itself: a build script that watches them would rebuild half the tree
+/// for each way to start.
 fn forget_own_package(command: &mut Command) {
     for (name, _) in env::vars_os() {
         if name.to_str().is_some_and(|n| n.starts_with("CARGO_PKG_") || n.starts_with("CARGO_MANIFEST_")) {
@@ -123,7 +122,7 @@ fn forget_own_package(command: &mut Command) {
     }
 }
 
-/// Runs a command in the project's folder; its failure is ours.
+/// Runs a command in the project's root, and fails if it fails.
 fn run(command: &mut Command) -> anyhow::Result<()> {
     say(&format!("$ {command:?}"));
     let status =
@@ -134,7 +133,7 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Advisories and sources, where the tool is there; licences are checked by the tidy tests on every machine.
+/// Runs cargo-deny, if it is installed; the tidy tests check licenses and sources on every machine.
 fn deny() -> anyhow::Result<()> {
     let found = Command::new("cargo").args(["deny", "--version"]).output().is_ok_and(|o| o.status.success());
     if !found {

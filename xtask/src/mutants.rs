@@ -1,4 +1,4 @@
-//! Mutation testing of `core`, on demand: how many changes to its code its unit tests catch.
+//! Mutation testing of `core`, on demand: how many changes to its code the unit tests catch.
 
 use std::{fs, process::Command};
 
@@ -6,10 +6,10 @@ use anyhow::{Context as _, bail};
 
 use crate::{forget_own_package, install, root, say};
 
-/// The least share of viable mutants that must be caught, in percent.
+/// Minimum share of viable mutants that must be caught, in percent.
 const FLOOR: usize = 90;
 
-/// Tries every mutant, or those that the options of cargo-mutants choose; fails if too few are caught.
+/// Tests every mutant, or those that the options of cargo-mutants select; fails if too few are caught.
 pub(crate) fn mutants(options: &[&str]) -> anyhow::Result<()> {
     let program = install::cargo_mutants()?;
     let target = root().join("target");
@@ -20,14 +20,14 @@ pub(crate) fn mutants(options: &[&str]) -> anyhow::Result<()> {
     forget_own_package(&mut command);
     say(&format!("$ {command:?}"));
     let status = command.status().with_context(|| format!("{program} cannot be run"))?;
-    // 2 and 3: a mutant was missed or timed out, which is counted here.
+    // 2 and 3: a mutant was missed or timed out, which is counted below.
     if !matches!(status.code(), Some(0 | 2 | 3)) {
         bail!("{command:?} failed: {status}");
     }
     let n = |name: &str| {
         fs::read_to_string(lists.join(name).with_extension("txt")).map(|list| list.lines().count())
     };
-    // A mutant that never ends is caught, too.
+    // A mutant that times out counts as caught.
     judge(n("caught")? + n("timeout")?, n("missed")?)
 }
 

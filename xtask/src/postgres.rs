@@ -1,6 +1,6 @@
-//! A Postgres of our own for the tests: on loopback, on a free port, gone when the tests are.
+//! A Postgres server for the tests: on loopback, on a free port, removed after the tests.
 //!
-//! The server refuses to run as root; then everything of it runs as the user `postgres` (or `nobody`).
+//! The server refuses to run as root; then all its programs run as the user `postgres` (or `nobody`).
 
 use std::{
     fs,
@@ -46,7 +46,7 @@ impl Server {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut server = as_user(user, &bin.join("postgres"));
         server.arg("-D").arg(&data).args(["-p", &port.to_string(), "-k"]).arg(&folder);
-        // Many small databases and connections, and the durability that production has.
+        // Many small databases and connections, with the durability of production.
         server.args([
             "-c",
             "listen_addresses=127.0.0.1",
@@ -67,7 +67,7 @@ impl Server {
 
     fn wait_until_ready(&mut self, bin: &Path, port: u16) -> anyhow::Result<()> {
         let port = port.to_string();
-        // Each try waits up to a second by itself.
+        // Each try waits for up to a second.
         for _ in 0..60 {
             let asked = ["-q", "-t", "1", "-h", "127.0.0.1", "-p", &port];
             if works(Command::new(bin.join("pg_isready")).args(asked)) {
@@ -84,7 +84,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // SIGINT is the "fast" shutdown; whatever is left goes with the folder.
+        // SIGINT is the "fast" shutdown; the remaining files are removed with the folder.
         works(Command::new("kill").args(["-INT", &self.process.id().to_string()]));
         if self.process.wait().is_ok() && fs::remove_dir_all(&self.folder).is_err() {
             crate::say("the test database's folder stays behind");

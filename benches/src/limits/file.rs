@@ -1,4 +1,4 @@
-//! Limit: sealed bodies in an append-only file; whoever waits while it syncs shares the next sync.
+//! Limit: sealed bodies in an append-only file; bodies that arrive during a sync share the next one.
 
 use std::{fs::File, io::Write as _, path::Path};
 
@@ -13,7 +13,7 @@ pub(super) fn start(dir: &Path) -> anyhow::Result<Sender<Item>> {
     Ok(sender)
 }
 
-/// Until nobody sends any more. A failure drops the group, whose senders answer 503.
+/// Appends groups until all senders are dropped. On failure the group is dropped, and its senders answer 503.
 fn append(mut file: File, mut receiver: Receiver<Item>) {
     let (mut group, mut bytes) = (Vec::with_capacity(GROUP), Vec::new());
     while receiver.blocking_recv_many(&mut group, GROUP) > 0 {
@@ -27,7 +27,7 @@ fn append(mut file: File, mut receiver: Receiver<Item>) {
             group.clear();
         }
         for item in group.drain(..) {
-            // A client that left does not want to know.
+            // The client may have disconnected.
             let _told = item.kept.send(());
         }
     }

@@ -1,5 +1,5 @@
-//! The limits: programs that do only the unavoidable part of the product's work, run as processes of their own
-//! so that their processor time counts like the product's.
+//! The limits: programs that do only the unavoidable part of the product's work. They run as separate processes, so
+//! that their CPU time is measured like the product's.
 
 mod file;
 mod rows;
@@ -11,7 +11,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-/// A limit to run until it is ended.
+/// Run a limit until the process is stopped
 #[derive(Args)]
 pub(crate) struct Run {
     kind: Kind,
@@ -27,17 +27,17 @@ pub(crate) struct Run {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
-    /// A body is read and its signature verified, nothing kept.
+    /// Read a body and verify its signature; store nothing
     Hmac,
-    /// It is sealed and appended to a file; groups share an `fdatasync`.
+    /// Seal the body and append it to a file; groups share an `fdatasync`
     File,
-    /// It is sealed and inserted into SQLite, with its body; groups share a commit.
+    /// Seal the body and insert it into SQLite; groups share a commit
     Sqlite,
-    /// It is sealed and inserted into Postgres, a group at a time.
+    /// Seal the body and insert it into Postgres, one statement per group
     Postgres,
-    /// A server with a port and a SQLite file, and nothing to do.
+    /// A server with a port and a SQLite file that does nothing
     Empty,
-    /// Requests at their times, from memory.
+    /// Send requests at their times, from memory
     Timer,
 }
 

@@ -1,4 +1,4 @@
-//! Limits: sealed bodies as rows, a group a statement, in SQLite (one writer) or Postgres (four).
+//! Limits: sealed bodies as rows, one commit per group, in SQLite (one writer) or Postgres (four).
 
 use std::{path::Path, sync::Arc};
 
@@ -12,7 +12,7 @@ use super::web::{GROUP, Item, WAITING};
 
 const WRITERS: usize = 4;
 
-/// The file, as durable as the product's.
+/// Opens a SQLite file with the product's durability settings.
 pub(super) fn sqlite(dir: &Path) -> anyhow::Result<rusqlite::Connection> {
     let connection = rusqlite::Connection::open(dir.join("inbox.db"))?;
     connection.execute_batch(
@@ -82,10 +82,10 @@ async fn insert(mut connection: PgConnection, receiver: Arc<Mutex<Receiver<Item>
     }
 }
 
-/// Tells each waiter; dropping the senders tells them that it failed.
+/// Confirms each waiting request if its group was written. A dropped sender signals failure.
 fn tell(kept: bool, waiters: Vec<tokio::sync::oneshot::Sender<()>>) {
     for waiter in waiters.into_iter().filter(|_| kept) {
-        // A client that left does not want to know.
+        // The client may have disconnected.
         let _told = waiter.send(());
     }
 }

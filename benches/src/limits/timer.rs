@@ -1,5 +1,4 @@
-//! Limit: requests at their times from memory, nothing durable, each over a connection of its own like the
-//! product's.
+//! Limit: requests sent at their times from memory, nothing durable, each over its own connection like the product's.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,26 +13,26 @@ use crate::{
     watch::wait_until_us,
 };
 
-/// Requests under way at once: enough for 50,000 a second at an answer in 20 ms, and no queue overflows.
+/// Concurrent requests: enough for 50,000 per second at a response time of 20 ms, and no queue overflows.
 const UNDER_WAY: usize = 1_024;
 
-/// When to send how many where.
+/// The requests to send: target, number and times.
 #[derive(Args, Clone)]
 pub(crate) struct Plan {
     #[arg(long, default_value = "")]
     pub(crate) url: String,
     #[arg(long, default_value_t = 0)]
     pub(crate) n: u64,
-    /// The first one's time, in milliseconds since 1970.
+    /// Time of the first request, in milliseconds since 1970
     #[arg(long, default_value_t = 0)]
     pub(crate) from_ms: i64,
-    /// The last one comes so much later.
+    /// Period over which the requests are spread, in milliseconds
     #[arg(long, default_value_t = 0)]
     pub(crate) over_ms: i64,
 }
 
 impl Plan {
-    /// When that one is due, in milliseconds since 1970.
+    /// When request `i` is due, in milliseconds since 1970.
     pub(crate) fn due_ms(&self, i: u64) -> i64 {
         let part = i as f64 / self.n.max(1) as f64;
         self.from_ms + (part * self.over_ms as f64) as i64

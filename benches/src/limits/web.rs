@@ -1,4 +1,4 @@
-//! The HTTP side of the limits: read a body, verify it, seal it, hand it to whoever keeps it.
+//! The HTTP side of the limits: reads a body, verifies and seals it, and passes it to the writer.
 
 use std::{
     net::SocketAddr,
@@ -26,7 +26,7 @@ use tokio::{
 
 use crate::payload::KEY;
 
-/// A webhook to be kept, and whom to tell when it is.
+/// A webhook to store, and the channel that confirms it.
 pub(super) struct Item {
     pub(super) id: [u8; 16],
     pub(super) dedup: String,
@@ -34,9 +34,9 @@ pub(super) struct Item {
     pub(super) kept: oneshot::Sender<()>,
 }
 
-/// What waits to be kept at most; more waits in its connection.
+/// Capacity of the writer's queue; further requests wait in their connections.
 pub(super) const WAITING: usize = 1_024;
-/// What is kept at once.
+/// Maximum number of items stored together.
 pub(super) const GROUP: usize = 256;
 
 pub(super) enum Keep {
@@ -62,7 +62,7 @@ pub(super) async fn serve(listen: SocketAddr, keep: Keep) -> anyhow::Result<()> 
     Ok(axum::serve(TcpListener::bind(listen).await?, router).await?)
 }
 
-/// The footprint's limit: ready when its file is open.
+/// The limit of the footprint unit: ready once its file is open.
 pub(super) async fn serve_empty(listen: SocketAddr, file: &rusqlite::Connection) -> anyhow::Result<()> {
     file.query_row("select count(*) from inbox", [], |row| row.get::<_, i64>(0))?;
     let router = Router::new().route("/readyz", get(async || StatusCode::OK));
@@ -74,7 +74,7 @@ async fn take(State(limit): State<Arc<Limit>>, headers: HeaderMap, body: Bytes) 
         return StatusCode::UNAUTHORIZED;
     }
     let Keep::Sealed(keeper) = &limit.keep else { return StatusCode::NO_CONTENT };
-    // A counter never repeats a nonce under a key that lives as long as the process.
+    // A counter never repeats a nonce within the process, and the key is not used outside of it.
     let serial = limit.serial.fetch_add(1, Ordering::Relaxed);
     let mut nonce = [0; 12];
     nonce[4..].copy_from_slice(&serial.to_be_bytes());
@@ -102,7 +102,7 @@ fn verified(mac: &Hmac<Sha256>, headers: &HeaderMap, body: &[u8]) -> Option<()> 
     mac.verify_slice(&digest).ok()
 }
 
-/// What a repeated delivery is known by.
+/// The deduplication key of a webhook: its call id.
 fn call_of(body: &[u8]) -> String {
     const BEFORE: &[u8] = b"\"call_id\":\"";
     let at = body.windows(BEFORE.len()).position(|w| w == BEFORE).map_or(0, |at| at + BEFORE.len());

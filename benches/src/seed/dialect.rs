@@ -1,6 +1,6 @@
-//! What the two engines spell differently.
+//! SQL that differs between the two engines.
 
-/// An engine's spelling.
+/// An engine's SQL.
 #[derive(Clone, Copy)]
 pub(super) enum Dialect {
     Sqlite,
@@ -14,7 +14,7 @@ impl Dialect {
         if url.starts_with("sqlite") { Sqlite } else { Postgres }
     }
 
-    /// Filling a file needs no durability, and room for its indexes.
+    /// Statements before seeding: no durability, and enough memory for the indexes.
     pub(super) const fn before(self) -> &'static [&'static str] {
         match self {
             Sqlite => {
@@ -24,7 +24,7 @@ impl Dialect {
         }
     }
 
-    /// What a database that has been there for a while has behind it.
+    /// Statements that bring a database into the state of a long-running one: checkpointed and, on Postgres, vacuumed.
     pub(super) const fn settle(self) -> &'static [&'static str] {
         match self {
             Sqlite => &["pragma wal_checkpoint(truncate)"],
@@ -32,7 +32,7 @@ impl Dialect {
         }
     }
 
-    /// Queries for the bytes of the table of captured webhook bodies, and for those of the whole database.
+    /// Queries for the size in bytes of the table of captured webhook bodies and of the whole database.
     pub(super) const fn sizes(self) -> (&'static str, &'static str) {
         match self {
             Sqlite => (
@@ -61,7 +61,7 @@ impl Dialect {
         }
     }
 
-    /// Names and types, without those the engine fills in by itself.
+    /// Query for column names and types, without the columns that the engine fills itself.
     pub(super) fn columns(self, table: &str) -> String {
         match self {
             Sqlite => format!(
@@ -78,7 +78,7 @@ impl Dialect {
         }
     }
 
-    /// A column that may hold 16-byte ids, as hex digits; null where it holds something else.
+    /// Expression for a column that may hold 16-byte ids, in hex; null where a row holds something else.
     pub(super) fn id_as_hex(self, column: &str, kind: &str) -> Option<String> {
         match (self, kind) {
             (Sqlite, "blob") => Some(format!(
@@ -96,8 +96,8 @@ impl Dialect {
         matches!(kind, "integer" | "bigint" | "int8" | "int" | "int4" | "numeric")
     }
 
-    /// The ids of `n` copies: `i`, and a column for each id that is to be a new one. An id that begins with the
-    /// time keeps its beginning and counts on; any other is anything.
+    /// Creates the ids of `n` copies: `i`, and one column per new id. An id that starts with a timestamp keeps its
+    /// prefix, followed by a counter; any other id is random or a hash.
     pub(super) fn ids(self, fresh: &[String], n: u64) -> String {
         let this_year =
             u64::from_str_radix("0190", 16).unwrap_or(0)..=u64::from_str_radix("01b0", 16).unwrap_or(0);
@@ -125,7 +125,7 @@ impl Dialect {
         }
     }
 
-    /// The new id in place of the `i`th one.
+    /// Expression for the new id that replaces the `i`th one.
     pub(super) fn id_of_copy(self, i: usize, kind: &str) -> String {
         match kind {
             "uuid" => format!("encode(n.v{i}, 'hex')::uuid"),

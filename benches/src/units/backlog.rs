@@ -1,6 +1,6 @@
-//! The same work beside few and beside many waiting callbacks: adding one, dialling what is due, being idle.
+//! The same work with few and with many waiting callbacks: adding one, dialing due ones, idling.
 //!
-//! Invariant: ratios of two runs of the same binary, minutes apart; nothing here is compared with a limit.
+//! Invariant: the ratios compare two runs of the same binary, minutes apart; nothing is compared with a limit.
 
 use std::time::Duration;
 
@@ -21,18 +21,18 @@ const ADDED: usize = 300;
 const CLAIMED: u64 = 200;
 const CLAIMED_OVER_MS: i64 = 2_000;
 const IDLE: Duration = Duration::from_secs(20);
-/// A tenth of a percent of one core: below it, idle is idle, and a ratio of two such says nothing.
+/// A tenth of a percent of one core: below it a server counts as idle, and a ratio of two such values means nothing.
 const IDLE_GRAIN_MS: f64 = 20.0;
 
-/// What the work took beside one backlog.
+/// The cost of the work at one backlog size.
 struct Work {
     /// One `POST /v1/callbacks`, in milliseconds.
     add_ms: f64,
-    /// Median lateness of what was due.
+    /// Median lateness of due callbacks.
     late_ms: f64,
-    /// Processor time a callback that was due, the database's included, in microseconds.
+    /// CPU time per due callback, including the database's, in microseconds.
     claim_us: f64,
-    /// Processor time of ten idle seconds, the database's included, in milliseconds.
+    /// CPU time over the idle period, including the database's, in milliseconds.
     idle_ms: f64,
 }
 
@@ -93,7 +93,7 @@ async fn work(bench: &Bench, engine: Engine, waiting: u64) -> anyhow::Result<Wor
     Ok(Work { add_ms, late_ms, claim_us, idle_ms })
 }
 
-/// An installation with so many callbacks waiting, stopped.
+/// An installation with `waiting` waiting callbacks, stopped.
 pub(super) async fn seeded(
     bench: &Bench,
     engine: Engine,

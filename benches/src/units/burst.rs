@@ -1,4 +1,4 @@
-//! Callbacks out: 10,000 due at once; how many a second reach the provider.
+//! Outbound: 10,000 callbacks due at once; how many per second reach the provider.
 
 use super::dispatch;
 use crate::{

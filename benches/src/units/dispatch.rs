@@ -1,5 +1,5 @@
-//! Callbacks out, due one after the other over ten seconds: how late the provider hears of each, and whether once. At
-//! 200 a second there are floors; at 1,000, which saturates a slow machine, there are none.
+//! Outbound: callbacks due one after the other over ten seconds; how late each request reaches the provider, and
+//! whether exactly once. At 200 per second there are floors; at 1,000, which saturates a slow machine, there are none.
 
 use std::time::Duration;
 
@@ -18,24 +18,24 @@ use crate::{
 
 pub(crate) const UNIT: &str = "dispatch";
 const OVER_MS: i64 = 10_000;
-/// More starts a second than any unit reaches.
+/// More call starts per second than any unit reaches.
 const NO_PACE: f64 = 40_000.0;
-/// What is not there so long after the last one was due is counted as missing.
+/// Dials count as missing if none arrives for this long.
 const STEP_TIMEOUT: Duration = Duration::from_secs(60);
-/// A second request for the same callback would come within so long.
+/// A second request for the same callback would arrive within this time.
 const AFTERMATH: Duration = Duration::from_secs(2);
-/// Both clocks are read in whole milliseconds.
+/// Both clocks have a resolution of one millisecond.
 const GRAIN_MS: f64 = -1.0;
 
-/// How the dials came in.
+/// Statistics of the dials that arrived.
 pub(super) struct Dials {
-    /// Milliseconds from due to arrival.
+    /// Milliseconds from due time to arrival.
     pub(super) lateness: Sorted,
     pub(super) missing: usize,
     pub(super) repeated: usize,
-    /// From the first due moment to the last arrival, in seconds.
+    /// From the first due time to the last arrival, in seconds.
     pub(super) secs: f64,
-    /// Of all replicas, in microseconds a dial.
+    /// CPU time of all replicas per dial, in microseconds.
     pub(super) cpu_us: f64,
 }
 
@@ -57,7 +57,7 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
                 let row = Row::new(UNIT, format!("{on}: {label} lateness"), dials.lateness.at(share), "ms");
                 let stall = limit.lateness.at(share);
                 let row = row.beside("timer", stall);
-                // What the machine itself held up does not count.
+                // Stalls of the machine itself do not count: the bound is at least twice the timer's lateness.
                 let bound = |most: f64| AtMost(most.max(stall * 2.0));
                 let has_floor = rate == 200 && label == "p99";
                 bench.note(if has_floor { row.figure(AtMost(goal), Some(bound(floor))) } else { row });
@@ -73,7 +73,7 @@ pub(super) fn replicas_of(n: usize) -> String {
     if n == 1 { "1 replica".to_owned() } else { format!("{n} replicas") }
 }
 
-/// What no speed makes up for.
+/// Reports early, repeated and missing dials; the goal is zero.
 pub(super) fn once(bench: &mut Bench, unit: &'static str, on: &str, dials: &Dials) {
     let (early, twice, never) = (dials.lateness.below(GRAIN_MS), dials.repeated, dials.missing);
     if early + twice + never > 0 {
@@ -83,7 +83,7 @@ pub(super) fn once(bench: &mut Bench, unit: &'static str, on: &str, dials: &Dial
     bench.note(row.figure(AtMost(0.0), Some(AtMost(0.0))));
 }
 
-/// The limit: the same from memory.
+/// The limit: the same plan executed from memory.
 pub(super) async fn timer(n: u64, over_ms: i64) -> anyhow::Result<Dials> {
     let sink = Sink::start().await?;
     let plan = Plan { url: sink.url(), n, from_ms: now_ms() + 1_500, over_ms };
@@ -101,7 +101,7 @@ pub(super) async fn timer(n: u64, over_ms: i64) -> anyhow::Result<Dials> {
     Ok(compared(&sink, &due, plan.from_ms, 0.0))
 }
 
-/// The product: scheduled beforehand, dialled when due.
+/// The product: callbacks are scheduled beforehand and dialed when due.
 pub(super) async fn product(
     bench: &Bench,
     engine: Engine,
@@ -110,7 +110,7 @@ pub(super) async fn product(
     over_ms: i64,
 ) -> anyhow::Result<Dials> {
     let sink = Sink::start().await?;
-    // Tenants are what replicas share out among themselves.
+    // Replicas divide the work by tenant.
     let shape = Shape { engine, replicas, tenants: 12, pace: NO_PACE };
     let mut product = Product::set_up(bench, &shape, &sink).await?;
     let (due, from_ms) = schedule::ahead(&product, n, over_ms).await?;
@@ -125,7 +125,7 @@ pub(super) async fn product(
     Ok(dials)
 }
 
-/// Waits until so many came, or nothing has for long.
+/// Waits until `n` dials arrived, or none has for `STEP_TIMEOUT`.
 async fn arrived(sink: &Sink, n: usize) {
     let (mut seen, mut since) = (0, Watch::start());
     while seen < n && since.secs() < STEP_TIMEOUT.as_secs_f64() {
@@ -136,7 +136,7 @@ async fn arrived(sink: &Sink, n: usize) {
     }
 }
 
-/// What came beside what was to come.
+/// Compares the arrivals with the due times.
 pub(super) fn compared(sink: &Sink, due: &Due, from_ms: i64, cpu_us: f64) -> Dials {
     let arrivals = sink.arrivals();
     let first = |number: &u64| arrivals.get(number)?.iter().min().copied();

@@ -1,4 +1,4 @@
-//! What an idle server takes: memory, time to start, disk.
+//! The footprint of an idle server: memory, startup time, disk.
 
 use std::{fs, time::Duration};
 
@@ -53,7 +53,7 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The median time from start to ready.
+/// Median time from start to ready, in milliseconds.
 async fn starts(product: &mut Product) -> anyhow::Result<f64> {
     let mut times = Vec::new();
     for _ in 0..STARTS {

@@ -1,7 +1,7 @@
-//! Webhooks in: how many a second become durable, decided and scheduled, how soon each is answered, and what
-//! it costs.
+//! Inbound: how many webhooks per second become durable, decided and scheduled, how soon each is answered, and the CPU
+//! cost.
 //!
-//! Invariant: what is still undecided when patience ends does not count; only scheduled callbacks do.
+//! Invariant: only scheduled callbacks count; webhooks that are still undecided at the deadline do not.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,9 +29,9 @@ const SCHEDULED: &str = "redialer_callbacks_scheduled_total";
 /// One of the limits, measured like the product.
 struct Limit {
     rate: f64,
-    /// The rate in the last sixth of the window beside the first sixth's.
+    /// Ratio of the rate in the last sixth of the window to that in the first sixth.
     decay: f64,
-    /// Latencies at 200 a second.
+    /// Latencies at 200 requests per second.
     quiet: Sorted,
 }
 
@@ -53,7 +53,7 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
 async fn limit(bench: &mut Bench, template: &Arc<Template>, kind: &str) -> anyhow::Result<Limit> {
     let server = bench.limit(kind).await?;
     let targets = [Target { address: server.listen.parse()?, path: "/".to_owned() }];
-    // As long as the product's, where the two are compared over time.
+    // Where the two are compared over time, the same length as the product's window.
     let window = if matches!(kind, "sqlite" | "postgres") { bench.secs(60, 10) } else { bench.secs(10, 4) };
     let before = server.process.cpu_us()?;
     let outcome = load::saturate(&targets, template, CONNECTIONS, window).await?;
@@ -73,16 +73,16 @@ async fn limit(bench: &mut Bench, template: &Arc<Template>, kind: &str) -> anyho
     Ok(Limit { rate, decay, quiet })
 }
 
-/// The rate in the last sixth of a window beside the first sixth's.
+/// Ratio of the rate in the last sixth of a window to that in the first sixth.
 fn decay(outcome: &Outcome, window: Duration) -> f64 {
     let (sixth, end) = (window.as_secs_f64() / 6.0, window.as_secs_f64());
     outcome.rate(end - sixth, end) / outcome.rate(0.0, sixth).max(1.0)
 }
 
-/// What two decays of one machine differ by without a reason.
+/// Tolerance for random differences between two decays on one machine.
 const NOISE: f64 = 0.9;
 
-/// Several tenants, so that nothing is measured that only one of them would show.
+/// Several tenants, so that no figure depends on having only one.
 fn shape(engine: Engine) -> Shape {
     Shape { engine, replicas: 1, tenants: 4, pace: 100.0 }
 }
@@ -119,7 +119,8 @@ async fn saturated(
     Ok(())
 }
 
-/// Waits until everything answered is scheduled, or twice the window has passed: how many are, since when.
+/// Waits until a callback is scheduled for every answered webhook, or until two more windows have passed. Returns the
+/// number of scheduled callbacks and the seconds since the start.
 async fn until_scheduled(
     product: &Product,
     outcome: &Outcome,

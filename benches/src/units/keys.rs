@@ -1,4 +1,4 @@
-//! Webhooks in with the key-encryption key in a file, and at a real OpenBao server beside it: one unwrap a webhook, none kept.
+//! Inbound with the key-encryption key in a file, and with a real OpenBao server: one unwrap per webhook, no caching.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -20,7 +20,7 @@ use crate::{
 
 pub(crate) const UNIT: &str = "keys";
 const CONNECTIONS: usize = 64;
-/// Webhooks a second that a key service must leave room for.
+/// Webhooks per second that must be possible with a key service.
 const FLOOR: f64 = 2_000.0;
 
 pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
@@ -53,7 +53,7 @@ async fn ingest(bench: &Bench, what: &str, settings: &[(&'static str, String)]) 
     Ok(outcome.rate(0.0, window.as_secs_f64()))
 }
 
-/// What the tests use, too.
+/// An OpenBao server, started by the same script as in the tests.
 struct KeyService {
     process: Child,
     told: Value,
@@ -91,7 +91,7 @@ impl KeyService {
         ])
     }
 
-    /// It ends the server when its input ends.
+    /// Closing the script's input stops the server.
     fn end(&mut self) -> anyhow::Result<()> {
         drop(self.process.stdin.take());
         self.process.wait()?;

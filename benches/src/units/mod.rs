@@ -1,4 +1,4 @@
-//! The units of the goals, a file each.
+//! The units of the goals, one file each.
 
 pub(crate) mod backlog;
 pub(crate) mod burst;

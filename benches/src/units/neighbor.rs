@@ -1,5 +1,5 @@
-//! One tenant's dials beside another's backlog, all due at once at a provider that takes 20 s to answer: how much later are
-//! the first one's?
+//! One tenant's dials while another's backlog comes due at once, at a provider that takes 20 s to answer: how much
+//! later are the first tenant's dials?
 
 use super::dispatch::compared;
 use crate::{
@@ -13,14 +13,14 @@ use crate::{
 };
 
 pub(crate) const UNIT: &str = "neighbor";
-/// Dials a second of the tenant that is watched.
+/// Dials per second of the watched tenant.
 const RATE: u64 = 50;
 const OVER_MS: i64 = 10_000;
-/// Dials a second that nothing of ours holds back, of each tenant.
+/// Call starts per second that the settings allow.
 const PACE: f64 = 2_000.0;
-/// Longer than it takes to schedule the backlog.
+/// Lead time, longer than scheduling the backlog takes.
 const TO_SCHEDULE_MS: i64 = 90_000;
-/// How long late dials are waited for after the last due time.
+/// How long to wait for late dials after the last due time.
 const AFTERMATH_MS: i64 = 3_000;
 
 pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
@@ -50,7 +50,7 @@ async fn lateness(bench: &Bench, engine: Engine, backlog: u64) -> anyhow::Result
     let watched: Vec<Line> = lines.iter().filter(of_first).cloned().collect();
     let others: Vec<Line> = lines.iter().filter(|line| !of_first(line)).cloned().collect();
     let alone = dialed(&product, &sink, &watched, now_ms() + 5_000).await?;
-    // A minute is enough to schedule either engine's backlog.
+    // This lead time is enough to schedule the backlog on either engine.
     let from_ms = now_ms() + TO_SCHEDULE_MS;
     let theirs = many_on(&product, &others, backlog, from_ms, 1).await?;
     sink.be_slow_for(theirs.keys().copied());
@@ -59,7 +59,7 @@ async fn lateness(bench: &Bench, engine: Engine, backlog: u64) -> anyhow::Result
     Ok((alone, beside))
 }
 
-/// Dials at their rate from that moment on; how late each was.
+/// Schedules dials at `RATE` from `from_ms` on; returns their lateness.
 async fn dialed(product: &Product, sink: &Sink, lines: &[Line], from_ms: i64) -> anyhow::Result<Sorted> {
     let n = RATE * u64::try_from(OVER_MS)? / 1_000;
     let due: Due = many_on(product, lines, n, from_ms, OVER_MS).await?;

@@ -1,7 +1,7 @@
-//! A tenant that behaves beside one that does not: webhooks without pause, huge bodies, clients that do not read or
-//! hardly send, pollers (I42). How long do the first one's webhooks take, and how late are its dials?
+//! A well-behaved tenant beside a hostile one: webhooks without pause, huge bodies, clients that do not read or send
+//! very slowly, pollers (I42). Measures the latency of the first tenant's webhooks and the lateness of its dials.
 //!
-//! The clients share the machine with the server; what they take of it counts against the figures.
+//! The clients share the machine with the server, so their CPU use worsens the figures.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,13 +24,13 @@ use crate::{
     watch::{Watch, now_ms, wait},
 };
 
-/// Webhooks a second of the tenant that behaves; each asks for a call.
+/// Webhooks per second of the well-behaved tenant; each requests a callback.
 const RATE: u64 = 20;
-/// So long after its webhook a call is due.
+/// Time from a webhook to its callback.
 const DUE_AFTER_MS: i64 = 15_000;
 const MAX_WEBHOOK_MS: f64 = 1_000.0;
 const MAX_LATE_MS: f64 = 5_000.0;
-/// Distinct events of the flood a second: what they add to the database is bounded by the disk.
+/// Distinct events of the flood per second; limited, because each grows the database and the disk is finite.
 const FLOOD_RATE: u64 = 300;
 const REPEATERS: usize = 4;
 const HUGE: usize = 2;
@@ -39,7 +39,7 @@ const SILENT: usize = 32;
 const SILENT_FOR: Duration = Duration::from_secs(20);
 const POLLERS: usize = 24;
 const SAMPLE_SECS: u64 = 10;
-/// The tenant that behaves is another peer.
+/// The well-behaved tenant connects from its own address.
 const ITS_ADDRESS: &str = "127.0.0.2:0";
 
 pub(crate) async fn run(minutes: u64) -> anyhow::Result<()> {
@@ -75,7 +75,7 @@ async fn on(bench: &Bench, engine: Engine, secs: u64) -> anyhow::Result<bool> {
     Ok(judged(engine, &latencies, refused, &dials, &samples))
 }
 
-/// Webhooks at their rate, each asking for a call soon.
+/// Sends webhooks at `RATE`, each requesting a callback soon.
 async fn behave(target: Target, secs: u64) -> anyhow::Result<(Sorted, usize, schedule::Due)> {
     let mut event = json!({"event": "call_analyzed", "call": call("inbound", "user_hangup")});
     event["call"]["call_analysis"] = analysis(true);
@@ -87,7 +87,7 @@ async fn behave(target: Target, secs: u64) -> anyhow::Result<(Sorted, usize, sch
         let planned = turn * 1_000_000 / RATE;
         watch.wait_for(planned).await;
         let serial = next_serial();
-        // Requests name whole seconds.
+        // Requested times are whole seconds.
         let at_ms = (now_ms() + DUE_AFTER_MS) / 1_000 * 1_000;
         let status = connection.ask(request.patched_for(serial, serial, Some(&time(at_ms)))).await?;
         took.push((watch.us() - planned) as f64 / 1e3);
@@ -100,7 +100,7 @@ async fn behave(target: Target, secs: u64) -> anyhow::Result<(Sorted, usize, sch
     Ok((Sorted::new(took), refused, due))
 }
 
-/// Everything that the other tenant does, until it is dropped.
+/// Starts all clients of the hostile tenant; dropping `all` stops them.
 fn disturb(
     all: &mut JoinSet<anyhow::Result<()>>,
     target: &Target,
@@ -127,7 +127,7 @@ fn disturb(
         let (http, url, key) = (http.clone(), format!("{url}/v1/attention"), line.key.clone());
         all.spawn(async move {
             loop {
-                // Whether it is answered or turned away is not its neighbor's concern.
+                // A refused poll is retried after a pause.
                 let answer = http.get(&url).bearer_auth(&key).send().await;
                 if !answer.is_ok_and(|a| a.status().is_success()) {
                     wait(Duration::from_millis(100)).await;
@@ -156,7 +156,7 @@ async fn flood(target: Target, template: Arc<Template>) -> anyhow::Result<()> {
     }
 }
 
-/// One event over and over.
+/// Sends one event repeatedly.
 async fn repeat(target: Target, template: Arc<Template>, every: Duration) -> anyhow::Result<()> {
     let mut request = Request::new(&template, &target.address.to_string(), &target.path)?;
     let serial = next_serial();
@@ -172,7 +172,8 @@ async fn repeat(target: Target, template: Arc<Template>, every: Duration) -> any
     }
 }
 
-/// A client that asks much and reads nothing, or one that takes forever to ask.
+/// With `asks`, a client that sends many requests and reads no response; without, one that sends its body a byte per
+/// second.
 async fn keep_silent(target: Target, asks: bool) -> anyhow::Result<()> {
     let host = target.address;
     let list = format!("GET /openapi.json HTTP/1.1\r\nhost: {host}\r\n\r\n").repeat(50);

@@ -1,5 +1,5 @@
-//! A tenant with a million callbacks whose pages ask for what needs attention, all the time: how long do another
-//! tenant's webhooks take beside it?
+//! A tenant with a million callbacks polls `/v1/attention` constantly: how long do another tenant's webhooks take
+//! meanwhile?
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
 pub(crate) const UNIT: &str = "pollers";
 const POLLERS: usize = 24;
 const RATE: u64 = 200;
-/// Windows with pollers, and as many without.
+/// The number of windows with pollers, and of windows without.
 const WINDOWS: usize = 5;
 
 pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
@@ -38,8 +38,8 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The webhooks' p99 latency in milliseconds, without and with pollers: the medians of windows that alternate, so that
-/// what the database does in the background after a million rows were written counts on neither side.
+/// The webhooks' p99 latency in milliseconds, without and with pollers: medians of alternating windows, so that the
+/// database's background work after a million inserts favors neither side.
 async fn webhooks(
     bench: &Bench,
     engine: Engine,
@@ -55,7 +55,7 @@ async fn webhooks(
     let address = product.replicas[0].listen.parse()?;
     let path = product.lines.last().context("a line")?.path.clone();
     let (targets, template) = ([Target { address, path }], Template::analyzed()?);
-    // The first webhooks open what the others find open.
+    // A warm-up, which is not measured.
     paced(&targets, &template, RATE, window).await?.all_taken()?;
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..WINDOWS {
@@ -74,7 +74,7 @@ fn p99(run: Outcome) -> anyhow::Result<f64> {
     Ok(run.latencies().at(0.99))
 }
 
-/// Pollers that ask again as soon as they are answered.
+/// Starts pollers that send the next request as soon as the last one is answered.
 fn polling_on(product: &Product, address: SocketAddr, key: &str) -> JoinSet<()> {
     let mut pollers = JoinSet::new();
     for _ in 0..POLLERS {
@@ -82,7 +82,7 @@ fn polling_on(product: &Product, address: SocketAddr, key: &str) -> JoinSet<()> 
         let url = format!("http://{address}/v1/attention");
         pollers.spawn(async move {
             loop {
-                // Answered, or turned away as one too many: it asks again.
+                // Refused polls are repeated as well.
                 let _whatever = http.get(&url).bearer_auth(&key).send().await;
             }
         });

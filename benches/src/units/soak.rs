@@ -1,7 +1,7 @@
-//! A server under load for minutes, beside the simulator and its faults: does it stay within its memory, does
-//! it answer, does a phone ring twice?
+//! Runs a server under load for minutes, against the simulator and its faults: does its memory stay bounded, does it
+//! answer, does a phone ring twice?
 //!
-//! Invariant: only the server's memory is judged. The simulator remembers every call it ever placed.
+//! Invariant: only the server's memory is judged, because the simulator keeps every call it ever placed.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -31,10 +31,10 @@ use crate::{
 const RATE: u64 = 500;
 const CONNECTIONS: u64 = 8;
 const SAMPLE_SECS: u64 = 10;
-/// What is under way when the load ends may finish.
+/// Time for work in progress to finish after the load ends.
 const AFTERMATH: Duration = Duration::from_secs(20);
 pub(super) const MAX_RSS_MB: f64 = 512.0;
-/// Not those that pause a workspace: the rest of the time would test nothing.
+/// Without the faults that pause a workspace, because the rest of the run would test nothing.
 const FAULTS: [&str; 9] = [
     "error_before",
     "error_after",
@@ -47,7 +47,7 @@ const FAULTS: [&str; 9] = [
     "do_not_call",
 ];
 
-/// What the server looked like at a moment.
+/// The server's state at one moment.
 pub(super) struct Sample {
     pub(super) minutes: f64,
     pub(super) rss_mb: f64,
@@ -84,7 +84,7 @@ pub(crate) async fn run(minutes: u64) -> anyhow::Result<()> {
     judged(&samples, &statuses, &rings)
 }
 
-/// `redialer sim retell` with our agent, a line for everybody, and short calls.
+/// Starts `redialer sim retell` with our agent, enough lines for all calls, and short calls.
 fn simulator(bench: &Bench) -> anyhow::Result<(Process, String)> {
     let script = json!({"api_key": KEY, "concurrency_limit": 100_000, "reserved_inbound_concurrency": 0,
         "ring_seconds": 0.5, "talk_seconds": 1.0, "analysis_seconds": 0.5,
@@ -100,11 +100,11 @@ fn simulator(bench: &Bench) -> anyhow::Result<(Process, String)> {
     Ok((Process::start(&mut command)?, format!("http://{listen}")))
 }
 
-/// The events of one call, in their order.
+/// The events of one call, in order.
 struct Stories {
-    /// An inbound call: started, ended, analysed without and with a request.
+    /// An inbound call: started, ended, analyzed without and with a callback request.
     inbound: [Arc<Template>; 4],
-    /// A dial of the account's own that nobody answered: ended, analysed.
+    /// An unanswered outbound call of the account's own: ended, analyzed.
     unanswered: [Arc<Template>; 2],
 }
 
@@ -131,7 +131,7 @@ impl Stories {
         })
     }
 
-    /// One call in ten asks, one in twenty rang in vain; every tenth event comes twice.
+    /// One call in ten requests a callback, one in twenty is unanswered; every third call sends its last event twice.
     fn templates_of(&self, call: u64) -> Vec<&Arc<Template>> {
         let [started, ended, done, asked] = &self.inbound;
         let mut events = match call % 20 {
@@ -146,7 +146,7 @@ impl Stories {
     }
 }
 
-/// Sends stories at the rate; how often each status came.
+/// Sends calls' events at the rate; returns how often each status occurred.
 async fn load(target: Target, secs: u64, sent: Arc<AtomicUsize>) -> anyhow::Result<BTreeMap<u16, u64>> {
     let (watch, mut all) = (Watch::start(), JoinSet::new());
     let target = Arc::new(target);
@@ -164,7 +164,7 @@ async fn load(target: Target, secs: u64, sent: Arc<AtomicUsize>) -> anyhow::Resu
                     turn += CONNECTIONS;
                     let mut request = Request::new(template, &target.address.to_string(), &target.path)?;
                     let soon = time(now_ms() + 5_000 + i64::try_from(call % 20)? * 1_000);
-                    // People call again: some while their callback waits.
+                    // Callers call again, some while their callback is waiting.
                     let status =
                         connection.ask(request.patched_for(call, call % 50_000, Some(&soon))).await?;
                     *statuses.entry(status).or_insert(0_u64) += 1;
@@ -183,7 +183,7 @@ async fn load(target: Target, secs: u64, sent: Arc<AtomicUsize>) -> anyhow::Resu
     Ok(sum)
 }
 
-/// Breaks something every second and looks at the server every ten.
+/// Injects a fault every second and samples the server every ten seconds.
 async fn watched(
     product: &mut Product,
     sim_url: &str,
@@ -194,7 +194,7 @@ async fn watched(
     let (watch, mut samples, mut rng) = (Watch::start(), Vec::new(), 0x2545_f491_4f6c_dd1d_u64);
     for second in 1..=secs {
         watch.wait_for(second * 1_000_000).await;
-        // Xorshift: the same faults in every run.
+        // Xorshift with a fixed seed: the same faults in every run.
         rng ^= rng << 13;
         rng ^= rng >> 7;
         rng ^= rng << 17;
@@ -218,7 +218,7 @@ async fn watched(
     Ok(samples)
 }
 
-/// Whether memory stays what it is, and in words by what.
+/// Whether memory use is flat, and the trend in words.
 pub(super) fn is_flat(samples: &[Sample]) -> (bool, String) {
     let rss: Vec<f64> = samples.iter().map(|s| s.rss_mb).collect();
     let third = rss.len() / 3;

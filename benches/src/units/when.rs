@@ -1,7 +1,7 @@
-//! How well callers are heard: the program itself, against public data that lies beside the project.
+//! Accuracy of time recognition: runs the product's binary on public data stored beside the project.
 //!
-//! The data is `../shared/time/*.jsonl`; without it there is nothing to measure. An expression is right when the
-//! answer lies in one of its windows, a call when its instant does, or when null was wanted and given.
+//! The data is `../shared/time/*.jsonl`; without it nothing is measured. An expression is right if the answer is inside
+//! one of its windows, a call if its instant is, and either is right if null was expected and returned.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use crate::{
 
 pub(crate) const UNIT: &str = "when";
 
-/// The classes that the headline number of expressions is made of.
+/// The classes that count toward the headline number for expressions.
 const CORE: [&str; 11] = [
     "relative_offset",
     "clock_time",
@@ -37,7 +37,7 @@ const CORE: [&str; 11] = [
     "bound",
 ];
 
-/// Right, and all.
+/// Right answers, and all answers.
 type Score = (u32, u32);
 
 pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
@@ -74,7 +74,7 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How many of a file's cases are right, by the names a case counts for.
+/// Counts a file's right and total cases, under each name that `names` gives a case.
 fn scored(
     binary: &Path,
     data: &PathBuf,
@@ -96,7 +96,7 @@ fn scored(
     Ok(scores)
 }
 
-/// What `redialer when` answers, by id; it is never told what is expected.
+/// The answers of `redialer when`, by id. The expected values are not sent.
 fn answers(binary: &Path, cases: &[Value]) -> anyhow::Result<BTreeMap<String, Value>> {
     const SENT: [&str; 8] = ["id", "text", "reference", "tz", "lang", "transcript", "end", "agent_tz"];
     let mut child = Command::new(binary)

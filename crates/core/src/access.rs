@@ -1,6 +1,6 @@
-//! Who acts, and what they may do: principals, scopes of keys, roles of members.
+//! Principals, scopes of API keys, and roles of members.
 //!
-//! Invariant: nobody passes on more than they have ([`Scopes::covers`]).
+//! Invariant: a principal cannot grant scopes that it does not have ([`Scopes::covers`]).
 
 use std::str::FromStr;
 
@@ -10,20 +10,20 @@ use jiff::Timestamp;
 
 use crate::{Id, id};
 
-/// Whoever acts for a tenant.
+/// An authenticated API key or member of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// Who it is.
+    /// The key or the member.
     pub who: Who,
-    /// What it may do.
+    /// Its permissions.
     pub scopes: Scopes,
-    /// The only workspace it may see; `None` for all of the tenant's.
+    /// The only workspace it may access; `None` for all of the tenant's.
     pub workspace: Option<Id<id::Workspace>>,
-    /// Until when it counts; `None` without an end.
+    /// When its access expires; `None` for never.
     pub expires_at: Option<Timestamp>,
 }
 
-/// A key, or somebody who signed in.
+/// The identity of a principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
     /// An API key.
@@ -33,17 +33,17 @@ pub enum Who {
 }
 
 impl Principal {
-    /// A member: of the whole tenant, as its role says.
+    /// A member: acts on the whole tenant, with the scopes of its role.
     pub fn of_member(member: Id<id::Member>, role: Role) -> Self {
         Self { who: Who::Member(member), scopes: role.scopes(), workspace: None, expires_at: None }
     }
 
-    /// Whether it may see numbers, payloads and what was said in clear.
+    /// Whether it may see numbers, payloads and conversations in clear.
     pub const fn sees_personal_data(&self) -> bool {
         self.scopes.has(Scope::PiiRead)
     }
 
-    /// Its id, as the audit log names it.
+    /// The id that the audit log shows.
     pub fn name(&self) -> String {
         match self.who {
             Who::Key(id) => id.to_string(),
@@ -52,45 +52,45 @@ impl Principal {
     }
 }
 
-/// One thing a key may do.
+/// One permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// See workspaces and their settings.
+    /// Read workspaces and their settings.
     WorkspacesRead,
     /// Connect, change, sync, delete and restore workspaces.
     WorkspacesWrite,
-    /// See agents and where to point their webhooks.
+    /// Read agents and their webhook URLs.
     AgentsRead,
-    /// Switch agents, change their settings.
+    /// Enable and disable agents, and change their settings.
     AgentsWrite,
-    /// See callbacks, and why they are when they are.
+    /// Read callbacks, and explanations of when they are dialed.
     CallbacksRead,
-    /// Schedule, move, cancel and force callbacks.
+    /// Schedule, reschedule, cancel and force callbacks.
     CallbacksWrite,
-    /// See the do-not-call list.
+    /// Read the do-not-call list.
     SuppressionsRead,
     /// Change the do-not-call list.
     SuppressionsWrite,
-    /// See the activity feed.
+    /// Read the activity feed.
     ActivityRead,
-    /// See the book of privileged acts.
+    /// Read the audit log.
     AuditRead,
-    /// See quota and use.
+    /// Read quota and usage.
     UsageRead,
-    /// See keys, never their secrets.
+    /// Read API keys, never their secrets.
     KeysRead,
-    /// Make and revoke keys.
+    /// Create and revoke API keys.
     KeysWrite,
-    /// See numbers in clear, and captured payloads.
+    /// Read numbers in clear, and captured payloads.
     PiiRead,
-    /// See who signs in.
+    /// Read members.
     MembersRead,
     /// Add, change and remove members.
     MembersWrite,
 }
 
 impl Scope {
-    /// Every scope there is.
+    /// Every scope.
     pub const ALL: [Self; 16] = [
         Self::WorkspacesRead,
         Self::WorkspacesWrite,
@@ -110,7 +110,7 @@ impl Scope {
         Self::MembersWrite,
     ];
 
-    /// Its name in the API and the store.
+    /// The scope's name in the API and the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::WorkspacesRead => "workspaces:read",
@@ -150,15 +150,15 @@ impl FromStr for Scope {
 pub struct Scopes(u32);
 
 impl Scopes {
-    /// Every scope, also those that are added later.
+    /// Every scope, including ones added later.
     pub const EVERY: Self = Self(u32::MAX);
 
-    /// These.
+    /// A set of the given scopes.
     pub fn new(scopes: &[Scope]) -> Self {
         Self(scopes.iter().fold(0, |bits, s| bits | s.bit()))
     }
 
-    /// What a key has unless it says otherwise: all but personal data.
+    /// The default scopes of a key: all except personal data.
     pub const fn usual() -> Self {
         let mut bits = 0;
         let mut i = 0;
@@ -169,7 +169,7 @@ impl Scopes {
         Self(bits & !Scope::PiiRead.bit())
     }
 
-    /// All that a key for test callbacks may have: whatever changes nothing that is live.
+    /// The most that a key for test callbacks may have: scopes that cannot change live data.
     pub fn of_tests() -> Self {
         Self::new(&[
             Scope::WorkspacesRead,
@@ -182,17 +182,17 @@ impl Scopes {
         ])
     }
 
-    /// Whether it has this one.
+    /// Whether the set contains this scope.
     pub const fn has(self, scope: Scope) -> bool {
         self.0 & scope.bit() != 0
     }
 
-    /// Whether it has all of the other's.
+    /// Whether the set contains all of the other's scopes.
     pub const fn covers(self, other: Self) -> bool {
         other.0 & !self.0 == 0
     }
 
-    /// Those that both have.
+    /// The intersection of both sets.
     #[must_use]
     pub const fn within(self, other: Self) -> Self {
         Self(self.0 & other.0)
@@ -203,7 +203,7 @@ impl Scopes {
         Scope::ALL.into_iter().filter(move |s| self.has(*s))
     }
 
-    /// As it is stored: words with spaces between, `*` for every one.
+    /// The stored form: names separated by spaces, `*` for every scope.
     pub fn text(self) -> String {
         if self == Self::EVERY {
             return "*".to_owned();
@@ -211,7 +211,7 @@ impl Scopes {
         self.list().map(Scope::as_str).collect::<Vec<_>>().join(" ")
     }
 
-    /// From how it is stored; words that are unknown grant nothing.
+    /// Parses the stored form; unknown names grant nothing.
     pub fn from_text(text: &str) -> Self {
         if text == "*" {
             return Self::EVERY;
@@ -220,16 +220,16 @@ impl Scopes {
     }
 }
 
-/// What a member is in a tenant.
+/// The role of a member in a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Everything; there is always one.
+    /// Everything; a tenant always has an owner.
     Owner,
-    /// Everything; members of that role leave the owners alone.
+    /// Everything, except changing owners.
     Admin,
     /// Callbacks, agents and the do-not-call list; no keys and no accounts.
     Operator,
-    /// Looks, without personal data.
+    /// Read-only, without personal data.
     Viewer,
 }
 
@@ -237,7 +237,7 @@ impl Role {
     /// Every role, highest first.
     pub const ALL: [Self; 4] = [Self::Owner, Self::Admin, Self::Operator, Self::Viewer];
 
-    /// Its name.
+    /// The role's name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Owner => "owner",
@@ -247,7 +247,7 @@ impl Role {
         }
     }
 
-    /// What it may do.
+    /// The scopes of the role.
     pub fn scopes(self) -> Scopes {
         match self {
             Self::Owner | Self::Admin => Scopes::EVERY,

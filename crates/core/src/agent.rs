@@ -1,6 +1,6 @@
 //! One voice or chat agent.
 
-/// How an agent talks; a redial goes out the same way.
+/// The channel of an agent; a redial uses the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {
     /// Phone calls.
@@ -18,49 +18,49 @@ impl Channel {
         }
     }
 
-    /// The channel of that name; anything but `chat` is voice.
+    /// The channel of that name; any other name than `chat` is voice.
     pub fn from_stored(name: &str) -> Self {
         if name == Self::Chat.as_str() { Self::Chat } else { Self::Voice }
     }
 }
 
-/// Which version of an agent dials.
+/// The version of an agent that dials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Version {
-    /// An environment tag, as `prod`.
+    /// An environment tag, such as `prod`.
     Tag(String),
     /// A version number.
     Number(i64),
-    /// Whatever is published: never the draft that a provider's default may pick.
+    /// The latest published version: never a draft, which a provider's default may pick.
     LatestPublished,
 }
 
-/// Whether the agent that should dial can.
+/// Whether the agent that should dial is available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AgentStatus {
-    /// In the roster and switched on.
+    /// In the roster and enabled.
     Ready,
-    /// In the roster, switched off.
+    /// In the roster and disabled.
     Disabled,
     /// Not in the roster.
     Missing,
 }
 
-/// A number of the workspace's own at the provider, and which agents use it.
+/// One of the workspace's own numbers at the provider, and the agents that use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnNumber {
-    /// The provider's id of it, where orders name it so.
+    /// The provider's id of the number, if the provider's requests need it.
     pub id: Option<String>,
     /// E.164, as the provider writes it.
     pub number: String,
-    /// The provider's ids of the agents that answer on it.
+    /// The provider's ids of the agents that answer this number.
     pub inbound_agents: Vec<String>,
-    /// The provider's ids of the agents that dial from it.
+    /// The provider's ids of the agents that dial from this number.
     pub outbound_agents: Vec<String>,
 }
 
-/// Whether the provider's list of agents can be believed. An empty one is more likely a provider's bug than an empty
-/// account; agents that are known stay.
+/// Whether the provider's list of agents is plausible. An empty list is more likely a provider bug than an empty
+/// account, so known agents are kept.
 pub const fn is_believable_roster(agents: usize) -> bool {
     agents > 0
 }

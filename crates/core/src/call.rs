@@ -1,8 +1,8 @@
-//! What a provider told us about a call: read from its payload, in our words.
+//! Facts about a call, parsed from a provider's payload.
 //!
-//! Every field a provider may leave out is optional. Numbers are still text here: whether one may be dialled
-//! is decided later, and a number that may not is a note, not an error.
-//! Absent on purpose: the conversation. It is most of a payload, and few decisions look at it: those ask for it.
+//! Every field that a provider may omit is optional. Numbers are still text here: a later step decides whether a number
+//! may be dialed, and a number that may not be dialed gives a note, not an error.
+//! Deliberately absent: the conversation. It is most of a payload and few decisions need it, so it is read on demand.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -14,20 +14,20 @@ use crate::{
     outcome::Outcome,
 };
 
-/// Which moment of a call an event speaks of.
+/// The phase of a call that an event reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallPhase {
     /// The two sides are connected.
     Started,
-    /// It is over.
+    /// The call has ended.
     Ended,
-    /// It was analysed; what the person asked for is known.
+    /// The call was analyzed; the analysis contains any request for a callback.
     Analyzed,
-    /// Anything from which nothing follows.
+    /// Any event that requires no action.
     Other,
 }
 
-/// Who called whom.
+/// The direction of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// The person called the agent.
@@ -41,7 +41,7 @@ pub enum Direction {
 pub struct CallFacts {
     /// The provider's id of the call or chat.
     pub call_id: String,
-    /// Which moment the event speaks of.
+    /// The phase that the event reports.
     pub moment: CallPhase,
     /// Phone call or chat.
     pub channel: Channel,
@@ -51,58 +51,58 @@ pub struct CallFacts {
     pub person_number: Option<String>,
     /// The agent's number as the provider gave it.
     pub agent_number: Option<String>,
-    /// The provider's id of the agent that spoke.
+    /// The provider's id of the agent in the call.
     pub agent: Option<String>,
     /// The version of that agent to dial with.
     pub version: Version,
     /// When the two sides were connected.
     pub started_at: Option<Timestamp>,
-    /// When it was over (chats: when the person last wrote). Delays and "in two hours" count from here.
+    /// When the call ended (chats: when the person last wrote). Delays and relative times count from here.
     pub ended_at: Option<Timestamp>,
     /// Why it ended.
     pub outcome: Option<Outcome>,
-    /// The analysis found a machine.
+    /// The analysis detected a machine.
     pub in_voicemail: bool,
-    /// What the analysis says the person asked for.
+    /// The person's request, according to the analysis.
     pub asked: Asked,
-    /// The dynamic variables the call was made with.
+    /// The dynamic variables that the call was started with.
     pub variables: BTreeMap<String, String>,
-    /// The metadata the call was made with: a JSON object as text.
+    /// The metadata that the call was started with: a JSON object as text.
     pub metadata: Option<String>,
-    /// The ids we put into that metadata, when this is a dial of ours.
+    /// The ids that redialer put into that metadata, if it placed the call.
     pub tags: Option<Tags>,
 }
 
-/// What the analysis says the person asked for.
+/// The person's request, according to the analysis.
 #[derive(Clone, Default)]
 pub struct Asked {
-    /// To be called back: `answer` is [`CallbackAnswer::Yes`].
+    /// Whether a callback was requested: `answer` is [`CallbackAnswer::Yes`].
     pub callback: bool,
-    /// How the extraction that asks for a callback was answered.
+    /// The value of the extraction that `callback_field` names.
     pub answer: CallbackAnswer,
-    /// When: ISO 8601 or words.
+    /// The requested time: ISO 8601 or words.
     pub time: Option<String>,
-    /// At which number.
+    /// The requested number.
     pub number: Option<String>,
-    /// The names of the custom extractions that came, sorted: at most 20, of at most 60 characters each.
+    /// The names of the custom extractions in the payload, sorted: at most 20, of at most 60 characters each.
     pub extractions: Vec<String>,
 }
 
-/// How the extraction that asks for a callback was answered.
+/// The value of the extraction that `callback_field` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CallbackAnswer {
-    /// A callback is wanted.
+    /// A callback was requested.
     Yes,
-    /// A plain no.
+    /// No callback was requested.
     No,
     /// No extraction has that name, or its value is null or blank.
     #[default]
     Absent,
-    /// The value is neither a yes nor a no.
+    /// The value is neither yes nor no.
     Unreadable,
 }
 
-/// What our metadata says: unproven until the store finds the dispatch in the same workspace.
+/// The ids in the call's metadata: unverified until the store finds the dispatch in the same workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tags {
     /// `redialer_dispatch`.
@@ -112,7 +112,7 @@ pub struct Tags {
 }
 
 impl CallFacts {
-    /// A call of which nothing else is known.
+    /// A call without any further facts.
     pub fn new(call_id: String, moment: CallPhase, channel: Channel) -> Self {
         Self {
             call_id,
@@ -134,19 +134,19 @@ impl CallFacts {
         }
     }
 
-    /// Whether the person called us.
+    /// Whether the person called the agent.
     pub fn is_inbound(&self) -> bool {
         self.direction == Some(Direction::Inbound)
     }
 
-    /// Whether the agent called the person by phone: only such calls are retried for their reason.
+    /// Whether the agent called the person by phone. Only such calls are retried for their outcome.
     pub fn is_outbound_call(&self) -> bool {
         self.channel == Channel::Voice && self.direction == Some(Direction::Outbound)
     }
 }
 
 impl fmt::Debug for CallFacts {
-    /// Only what may stand in a log.
+    /// Shows only fields that may appear in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CallFacts")
             .field("call_id", &self.call_id)

@@ -6,14 +6,14 @@ use crate::UnknownName;
 
 use crate::{Id, Timestamp, id, policy::Trigger};
 
-/// Where a callback stands. What each means: `docs/concepts.md`; who may move it: [`State::may_become`].
+/// The state of a callback. `docs/concepts.md` explains each state; [`State::may_become`] lists the transitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
     /// Waits for its time.
     Scheduled,
     /// Waits for a person, an agent or a workspace to act.
     Held,
-    /// Claimed; the request may be on its way.
+    /// Claimed; the request may have been sent.
     Dispatching,
     /// The provider has placed it.
     Dialing,
@@ -21,17 +21,17 @@ pub enum State {
     Unconfirmed,
     /// Final: a conversation took place.
     Completed,
-    /// Final: nobody reached, or never placed.
+    /// Final: no person reached, or never placed.
     Failed,
-    /// Final: nobody reached, and no attempt left.
+    /// Final: no person reached, and no attempt left.
     Exhausted,
-    /// Final: by a person.
+    /// Final: canceled by a person.
     Canceled,
-    /// Final: missed by more than the workspace allows.
+    /// Final: late by more than the workspace allows.
     Expired,
-    /// Final: do-not-call.
+    /// Final: the number must not be called (do-not-call list or opt-out).
     Suppressed,
-    /// Final: a newer one took over.
+    /// Final: replaced by a newer callback.
     Superseded,
 }
 
@@ -52,7 +52,7 @@ impl State {
         Self::Superseded,
     ];
 
-    /// The word in the API and in the store.
+    /// The value in the API and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Scheduled => "scheduled",
@@ -70,19 +70,19 @@ impl State {
         }
     }
 
-    /// Not yet claimed: one such callback a person may have.
+    /// Not yet claimed. A person may have at most one such callback.
     pub const fn is_waiting(self) -> bool {
         matches!(self, Self::Scheduled | Self::Held)
     }
 
-    /// Never left again (I12).
+    /// Has no outgoing transition (I12).
     pub const fn is_final(self) -> bool {
         !matches!(self, Self::Scheduled | Self::Held | Self::Dispatching | Self::Dialing | Self::Unconfirmed)
     }
 
-    /// The whole life of a callback. Only after a restore is a waiting one found dialled, or a
-    /// dialled one dialled again: the backup did not know. Every store function that changes a state guards on states from which
-    /// this allows its change.
+    /// The allowed transitions. Scheduled or held to dialing, and dialing to dialing, occur only after a restore from a
+    /// backup that does not contain the dial. Every store function that changes a state guards on source states that
+    /// allow its change.
     pub const fn may_become(self, next: Self) -> bool {
         use State::*;
         match self {
@@ -99,7 +99,7 @@ impl State {
                     | Failed
             ),
             Held => matches!(next, Scheduled | Held | Dialing | Canceled | Suppressed | Superseded | Failed),
-            // Before the intent as if still scheduled; after it, only the provider's answer decides.
+            // Before the intent is written, as from `Scheduled`; after it, only the provider's response decides.
             Dispatching => matches!(
                 next,
                 Scheduled
@@ -114,7 +114,7 @@ impl State {
                     | Superseded
                     | Completed
             ),
-            // Back to scheduled when the provider had no line free: that spent nothing.
+            // Back to `Scheduled` when the provider had no free line: no attempt is spent.
             Dialing => {
                 matches!(next, Scheduled | Dialing | Completed | Failed | Exhausted | Suppressed | Superseded)
             }
@@ -134,8 +134,8 @@ impl FromStr for State {
     }
 }
 
-/// How a claimed or dialed callback waits again: held for a reason or scheduled; where a newer callback waits for the
-/// person already, it is superseded by that one.
+/// The state of a claimed or dialed callback that goes back to waiting: superseded if a newer callback of the person
+/// already waits, held if there is a reason, else scheduled.
 pub const fn waits_as(held_for: Option<HeldFor>, has_newer: bool) -> (State, Option<HeldFor>) {
     match (has_newer, held_for) {
         (true, _) => (State::Superseded, None),
@@ -144,7 +144,7 @@ pub const fn waits_as(held_for: Option<HeldFor>, has_newer: bool) -> (State, Opt
     }
 }
 
-/// What a due callback is held for that may not be dialed because its number, or its account, was called too often.
+/// Why a due callback is held: its number was called too often, or its account's quota is used up.
 pub const fn held_back(fuse_is_blown: bool, quota_is_used_up: bool) -> Option<HeldFor> {
     match (fuse_is_blown, quota_is_used_up) {
         (true, _) => Some(HeldFor::Fuse),
@@ -153,27 +153,27 @@ pub const fn held_back(fuse_is_blown: bool, quota_is_used_up: bool) -> Option<He
     }
 }
 
-/// How a callback waits again whose claim came to nothing for the n-th time: after five times a person must look at it.
+/// The hold after the n-th failed claim: none until the fifth, then [`HeldFor::Failing`], which needs a person.
 pub const fn after_failures(failures: i64) -> Option<HeldFor> {
     if failures >= MAX_FAILURES { Some(HeldFor::Failing) } else { None }
 }
 
 const MAX_FAILURES: i64 = 5;
 
-/// Why we dial, as the agent is told.
+/// Why the callback is dialed; passed to the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RedialReason {
-    /// The person asked.
+    /// The person requested a callback.
     CallbackRequested,
-    /// The last call met a machine.
+    /// The last call reached a machine.
     VoicemailFollowup,
-    /// The last call rang out.
+    /// The last call was not answered.
     NoAnswerFollowup,
-    /// The last call met a busy line, or was declined.
+    /// The last call was busy or declined.
     BusyFollowup,
-    /// A fault, or silence.
+    /// The last call failed technically, or the person did not speak.
     Retry,
-    /// A program or a person scheduled it; the callee did not ask.
+    /// Scheduled by a program or a person; the callee did not ask.
     Scheduled,
 }
 
@@ -188,7 +188,7 @@ impl RedialReason {
         Self::Scheduled,
     ];
 
-    /// The word in the API, in the store and in the dynamic variables.
+    /// The value in the API, in the store and in the dynamic variables.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CallbackRequested => "callback_requested",
@@ -200,7 +200,8 @@ impl RedialReason {
         }
     }
 
-    /// The value of the dynamic variable `redial_reason`, unless the request sets it: one of the provider's published words.
+    /// The value of the dynamic variable `redial_reason`, unless the request sets it: one of the values that the
+    /// provider publishes.
     pub const fn redial_word(self) -> &'static str {
         match self {
             Self::Scheduled => Self::CallbackRequested.as_str(),
@@ -208,7 +209,7 @@ impl RedialReason {
         }
     }
 
-    /// The reason of a retry after that group.
+    /// The reason of a retry after that trigger.
     pub const fn after(trigger: Trigger) -> Self {
         match trigger {
             Trigger::Voicemail => Self::VoicemailFollowup,
@@ -218,7 +219,7 @@ impl RedialReason {
         }
     }
 
-    /// A retry: it follows from how a call ended, without a request.
+    /// Whether this is a retry: it follows from how a call ended, without a request.
     pub const fn is_retry(self) -> bool {
         !matches!(self, Self::CallbackRequested | Self::Scheduled)
     }
@@ -232,27 +233,27 @@ impl FromStr for RedialReason {
     }
 }
 
-/// What a held callback waits for.
+/// Why a callback is held, and what releases it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeldFor {
-    /// A person, to name a time.
+    /// A person must set a time.
     UnclearTime,
-    /// Its agent, to be switched on again.
+    /// The agent must be enabled again.
     Agent,
-    /// A number to dial from: the agent has none at the provider.
+    /// The agent has no number to dial from at the provider.
     FromNumber,
-    /// A person: it failed in our hands again and again.
+    /// A person must look: its claims failed repeatedly.
     Failing,
-    /// The next month, or another plan: this one's calls are used up.
+    /// The quota of this month is used up: released in the next month, or by another plan.
     Quota,
-    /// A person: the number is in a country that the workspace does not call.
+    /// A person must decide: the workspace does not call the number's country.
     Country,
-    /// A person: this number was called so often that something must be wrong (I38).
+    /// A person must look: the number was called too often (I38).
     Fuse,
 }
 
 impl HeldFor {
-    /// The word in the API and in the store.
+    /// The value in the API and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::UnclearTime => "unclear_time",
@@ -265,7 +266,7 @@ impl HeldFor {
         }
     }
 
-    /// Every one.
+    /// Every reason.
     pub const ALL: [Self; 7] = [
         Self::UnclearTime,
         Self::Agent,
@@ -285,8 +286,8 @@ impl FromStr for HeldFor {
     }
 }
 
-/// Whether a callback is due at a moment that the callee or an API request named, or is forced. Quiet hours do not
-/// apply to such a callback. After rescheduling, the moment is no longer the named one.
+/// Whether a callback is forced, or is due at a moment that the callee or an API request named. Quiet hours do not
+/// apply to such a callback. After rescheduling, its moment is no longer the named one.
 pub fn is_named(
     reason: RedialReason,
     forced: bool,
@@ -296,20 +297,20 @@ pub fn is_named(
     forced || !reason.is_retry() && requested_for == Some(scheduled_for)
 }
 
-/// What a decision knows of another callback of the same person.
+/// The facts that a decision uses about another callback of the same person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActiveCallback {
     /// The callback.
     pub id: Id<id::Callback>,
     /// Its chain.
     pub chain: Id<id::Chain>,
-    /// Dials its chain has spent.
+    /// Dials that its chain has spent.
     pub spent: u32,
-    /// Where it stands; never a final state.
+    /// Its state; never final.
     pub state: State,
-    /// Why it exists.
+    /// Why it is dialed.
     pub reason: RedialReason,
-    /// The end of the call (or the moment of the API request) that it was born of.
+    /// The end of the call, or the time of the API request, that led to it.
     pub born_of: Timestamp,
     /// The agent that would dial.
     pub agent: Id<id::Agent>,
@@ -328,7 +329,7 @@ mod tests {
 
     #[test]
     fn every_state_can_end() {
-        // Breadth first from each state: some final state is always within reach.
+        // Breadth-first search from each state: some final state is reachable.
         for start in State::ALL {
             let (mut reached, mut todo) = (vec![start], vec![start]);
             while let Some(at) = todo.pop() {

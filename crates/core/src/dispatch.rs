@@ -1,28 +1,28 @@
-//! One try at the provider: its states.
+//! One attempt at the provider: its states.
 //!
-//! Invariants: a dispatch is one row and is never used again; the next try is another row with another id. Only
-//! a certain "no" (refused, or proven not placed) lets the callback be dialled anew (I2). A dispatch that is no
-//! longer open never opens again: what comes later adds data only (I12).
+//! Invariants: a dispatch is one row and is never reused; the next attempt is another row with another id. Only a
+//! definite "no" (refused, or proven not placed) lets the callback be dialed again (I2). A dispatch that is no longer
+//! open never opens again: later events only add data (I12).
 use std::str::FromStr;
 
 use crate::UnknownName;
 
-/// Where a dispatch stands; who may move it: [`State::may_become`].
+/// The state of a dispatch; [`State::may_become`] lists the transitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
-    /// Written down. The request may be on its way.
+    /// Recorded. The request may have been sent.
     Intent,
     /// The request may or may not have reached the provider.
     Unknown,
-    /// The provider has placed it.
+    /// The provider placed the call.
     Placed,
-    /// Final: a certain no.
+    /// Final: definitely refused.
     Refused,
-    /// Final: proven by the provider's own lists.
+    /// Final: proven not placed by the provider's own lists.
     NotPlaced,
-    /// Final: nobody will ever know. Counts as an attempt, and is never sent again.
+    /// Final: it cannot be determined whether the call was placed. Counts as an attempt, and is never sent again.
     Unresolved,
-    /// Final: the call is over.
+    /// Final: the call has ended.
     Ended,
 }
 
@@ -38,7 +38,7 @@ impl State {
         Self::Ended,
     ];
 
-    /// The word in the store.
+    /// The value in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Intent => "intent",
@@ -51,20 +51,20 @@ impl State {
         }
     }
 
-    /// A call may come of it, or has: a callback has at most one such dispatch (I2).
+    /// Whether it may become a call, or has. A callback has at most one such dispatch (I2).
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Intent | Self::Unknown | Self::Placed)
     }
 
-    /// The whole life of a dispatch. Every store function that changes a state guards on states from which
-    /// this allows its change.
+    /// The allowed transitions. Every store function that changes a state guards on source states that allow its
+    /// change.
     pub const fn may_become(self, next: Self) -> bool {
         use State::*;
         match self {
             Intent => matches!(next, Unknown | Placed | Refused),
-            // Refused only by the answer to the first request, come late, and only while nothing was repeated:
-            // a repeat may place the call whatever the first request was told, and a refused repeat says
-            // nothing of the first request.
+            // `Refused` only by a late response to the first request, and only if no repeat was started: a repeat may
+            // place the call regardless of that response, and a refused repeat does not show the result of the first
+            // request.
             Unknown => matches!(next, Placed | Refused | NotPlaced | Unresolved),
             Placed => matches!(next, Ended),
             Refused | NotPlaced | Unresolved | Ended => false,

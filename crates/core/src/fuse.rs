@@ -1,10 +1,10 @@
-//! The fuse (I38): a last limit on the calls to one number, independent of every policy above it.
+//! The fuse (I38): a last limit on the calls to one number, independent of every other policy.
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::time::plus;
 
-/// The most calls to one number.
+/// The maximum number of calls to one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FuseLimits {
     /// Within any 24 hours.
@@ -13,7 +13,7 @@ pub struct FuseLimits {
     pub per_10_minutes: u32,
 }
 
-/// Calls that were placed to one number.
+/// Calls placed to one number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RecentCalls {
     /// In the last 24 hours.
@@ -23,19 +23,19 @@ pub struct RecentCalls {
 }
 
 impl FuseLimits {
-    /// Whether these calls leave no room for one more.
+    /// Whether these calls leave no room for another one.
     pub fn are_reached(self, calls: RecentCalls) -> bool {
         calls.day >= i64::from(self.per_day) || calls.minutes >= i64::from(self.per_10_minutes)
     }
 }
 
 impl RecentCalls {
-    /// Since when calls count: those of the day, and those of the minutes.
+    /// The start of the 24-hour window and of the 10-minute window.
     pub fn since(now: Timestamp) -> (Timestamp, Timestamp) {
         (plus(now, -SignedDuration::from_hours(24)), plus(now, -SignedDuration::from_mins(10)))
     }
 
-    /// One call more.
+    /// Counts one more call.
     pub const fn count(&mut self) {
         self.day += 1;
         self.minutes += 1;

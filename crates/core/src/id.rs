@@ -1,7 +1,7 @@
-//! Ids that know their noun: `Id<Callback>` and `Id<Agent>` do not mix.
+//! Typed ids: `Id<Callback>` and `Id<Agent>` do not mix.
 //!
-//! Inside, a UUID of version 7 (time-ordered, so rows made together lie together). Outside, a prefix and
-//! 26 letters of Crockford's base 32. An id is not a secret and grants nothing by itself.
+//! Stored as a UUIDv7, which is time-ordered, so rows created together are stored together. Shown as a prefix and 26
+//! letters of Crockford's base 32. An id is not a secret and grants nothing.
 
 use std::{cmp::Ordering, fmt, hash, marker::PhantomData, str::FromStr};
 
@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use crate::{Timestamp, rng::Rng};
 
-/// A kind of thing that has ids.
+/// A kind of entity that has ids.
 pub trait Noun {
-    /// What its ids begin with, underscore included.
+    /// The prefix of its ids, underscore included.
     const PREFIX: &'static str;
 }
 
@@ -33,19 +33,19 @@ nouns! {
     Agent = "ag_",
     /// One scheduled outbound dial.
     Callback = "cb_",
-    /// All callbacks for one caller. Its id is its first callback's, so it is shown the same way.
+    /// All callbacks for one caller. Its id equals the id of its first callback, so it has the same prefix.
     Chain = "cb_",
     /// One verified webhook.
     InboundEvent = "dl_",
-    /// One try at the provider.
+    /// One attempt at the provider.
     Dispatch = "dp_",
-    /// An API key of ours.
+    /// An API key of redialer.
     Key = "key_",
-    /// One privileged act, by its number in the tenant's book.
+    /// One audit event, by its number in the tenant's audit log.
     AuditEvent = "au_",
-    /// A person who may sign in.
+    /// A person who can sign in.
     Member = "mb_",
-    /// One line of the feed about what did not go the usual way.
+    /// One line of the activity feed about an exception to normal processing.
     Notice = "nt_",
     /// One number that must not be called.
     Suppression = "sp_",
@@ -61,12 +61,13 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const LETTERS: usize = 26;
 
 impl<T> Id<T> {
-    /// A new id: the time in front, 74 random bits behind.
+    /// A new id: a timestamp followed by 74 random bits.
     pub fn new(now: Timestamp, rng: &Rng) -> Self {
         Self::with_tail(now, &rng.bytes::<10>())
     }
 
-    /// An id made from another id, a mark and a millisecond. Writing the same record twice gives one row.
+    /// An id derived from another id, a mark and a time in milliseconds, so that inserting the same record twice gives
+    /// one row.
     pub fn derived(of: Uuid, mark: impl IntoIterator<Item = u8>, now: Timestamp) -> Self {
         let mut tail = [0; 10];
         tail.copy_from_slice(&of.as_bytes()[6..]);
@@ -86,7 +87,8 @@ impl<T> Id<T> {
         Self { uuid, noun: PhantomData }
     }
 
-    /// When it was made, to the millisecond; the epoch for ids of another kind than [`Self::new`] makes.
+    /// The creation time in the id, to the millisecond. Meaningful only for ids from [`Self::new`] and
+    /// [`Self::derived`]; the epoch if it is out of range.
     pub fn made_at(self) -> Timestamp {
         let ms = self.uuid.as_u128() >> 80;
         i64::try_from(ms).ok().and_then(crate::time::from_ms).unwrap_or(Timestamp::UNIX_EPOCH)
@@ -114,7 +116,7 @@ impl<T: Noun> fmt::Display for Id<T> {
     }
 }
 
-/// Text that is not an id of the noun asked for.
+/// Text that is not an id of the expected kind.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an id of the form `{0}…`")]
 pub struct BadId(pub &'static str);
@@ -127,7 +129,7 @@ impl<T: Noun> FromStr for Id<T> {
         let mut n: u128 = 0;
         for (i, letter) in letters.bytes().enumerate() {
             let digit = ALPHABET.iter().position(|a| *a == letter).ok_or(BadId(T::PREFIX))?;
-            // 26 letters hold 130 bits: the first may not use its upper two.
+            // 26 letters hold 130 bits, so the upper two bits of the first letter must be zero.
             if i == 0 && digit > 7 {
                 return Err(BadId(T::PREFIX));
             }
@@ -137,7 +139,7 @@ impl<T: Noun> FromStr for Id<T> {
     }
 }
 
-// Derives would ask `T` for the same traits; the noun never exists as a value.
+// Derives would require the same traits of `T`, which never exists as a value.
 impl<T> Clone for Id<T> {
     fn clone(&self) -> Self {
         *self

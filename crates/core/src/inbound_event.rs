@@ -1,37 +1,37 @@
-//! One verified webhook, on its way into the inbox.
+//! One verified webhook, not yet stored.
 
 use std::{borrow::Cow, fmt};
 
 use crate::call::CallPhase;
 
-/// A webhook whose signature held over exactly these bytes (I8).
+/// A webhook whose signature was verified over exactly these bytes (I8).
 ///
-/// Made only by `providers` (a tidy test sees to it): whoever holds one need not check again.
+/// Constructed only in `providers` (enforced by a tidy test), so other code does not verify it again.
 pub struct InboundEvent<'b> {
-    /// The provider's name for the event, as `call_ended`.
+    /// The provider's name for the event, such as `call_ended`.
     pub event: String,
-    /// The provider's id of the call or chat, where the event has one.
+    /// The provider's id of the call or chat, if the event has one.
     pub call_id: Option<String>,
-    /// What it has in common with its copies.
+    /// The deduplication key.
     pub sameness: DedupKey,
-    /// What was received, byte for byte.
+    /// The received body, byte for byte.
     pub body: Cow<'b, [u8]>,
-    /// The signature header it came with; empty when we fetched the record ourselves.
+    /// The signature header; empty for records that redialer fetched itself.
     pub signature: String,
 }
 
-/// What two copies of one event have in common, and two different events never.
+/// The deduplication key of an event: equal for all copies, different for different events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DedupKey {
-    /// It tells of a moment that its call has once: that moment's bit. Records that we fetched have bits of their
-    /// own, so that the webhook itself is still taken.
+    /// The bit of a phase that occurs once per call. Fetched records have separate bits, so that the webhook itself is
+    /// still recorded.
     Phase(u8),
-    /// It is known by its content: the event's name and a digest.
+    /// The event's name and a digest of its content.
     Content(String),
 }
 
 impl DedupKey {
-    /// Of an event that tells of that moment of a call; `None` for moments that a call has more than once.
+    /// The key of an event for this phase; `None` for phases that can occur more than once in a call.
     pub const fn of_phase(moment: CallPhase, fetched: bool) -> Option<Self> {
         let bit = match moment {
             CallPhase::Started => 1,

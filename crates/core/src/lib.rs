@@ -1,9 +1,9 @@
-//! What should happen: the nouns of redialer and every rule about whether and when to call.
+//! The domain types of redialer and every rule about whether and when to call.
 //!
-//! Invariant: nothing here reads a clock, draws a random number, or does IO. Time and chance are arguments,
-//! so the same question always gets the same answer.
-//! Absent on purpose: serialization, but of the settings document and of stored gates, whose text the rules define. Wire
-//! and row shapes live at their own wall and are converted.
+//! Invariant: this crate does not read a clock, draw random numbers, or do IO. Time and randomness are arguments, so
+//! equal inputs give equal results.
+//! Deliberately absent: serialization, except of the settings document and of stored gates, whose format the rules
+//! define. Wire and row shapes live at the edge that uses them and are converted there.
 
 pub mod access;
 pub mod agent;
@@ -35,7 +35,7 @@ pub use jiff::Timestamp;
 pub use phone::Phone;
 pub use secret::Secret;
 
-/// The name of no value of its type.
+/// Text that names no value of the requested type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no value has this name")]
 pub struct UnknownName;

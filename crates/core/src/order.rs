@@ -1,4 +1,4 @@
-//! What the provider is asked to do: one call, or one chat.
+//! A request to a provider: place one call or open one chat.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -9,35 +9,35 @@ use crate::{
     id,
 };
 
-/// Everything one dial carries. Providers turn it into the exact bytes that are stored and sent.
+/// The content of one dial. Providers convert it into the exact bytes that are stored and sent.
 pub struct CallOrder {
     /// Call or chat.
     pub channel: Channel,
     /// The agent's number.
     pub from: Phone,
-    /// The provider's id of that number, where orders name it so.
+    /// The provider's id of that number, if the provider's requests need it.
     pub from_id: Option<String>,
     /// The person's number.
     pub to: Phone,
     /// The provider's id of the agent.
     pub agent: String,
-    /// Which version of it.
+    /// The version of the agent.
     pub version: Version,
-    /// The original call's own variables.
+    /// The variables of the original call.
     pub variables: BTreeMap<String, String>,
-    /// The original call's own metadata: a JSON object as text.
+    /// The metadata of the original call: a JSON object as text.
     pub metadata: Option<String>,
     /// Why we dial.
     pub reason: RedialReason,
     /// The ordinal of this dial within its chain, from 1.
     pub attempt: u32,
-    /// Whether it is the chain's last.
+    /// Whether this is the chain's last dial.
     pub is_final: bool,
     /// The callback.
     pub callback: Id<id::Callback>,
     /// Its chain.
     pub chain: Id<id::Chain>,
-    /// This try; also the idempotency key where the provider takes one.
+    /// The dispatch; its id is also the idempotency key if the provider accepts one.
     pub dispatch: Id<id::Dispatch>,
 }
 
@@ -50,53 +50,53 @@ impl fmt::Debug for CallOrder {
     }
 }
 
-/// What the provider answered to one order.
+/// The provider's response to one order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// It placed the call (or chat) of this id.
+    /// The provider placed the call or opened the chat.
     Placed {
         /// The provider's id.
         call_id: String,
     },
-    /// It said no, and why. Nothing rang.
+    /// The provider refused. No phone rang.
     Refused(Refusal),
-    /// No byte of the request left us. Nothing rang.
+    /// No byte of the request was sent. No phone rang.
     Unsent {
-        /// What failed, for people.
+        /// What failed, in words.
         why: String,
     },
-    /// The request left us and no clear answer came: the call may exist.
+    /// The request was sent but got no clear response: the call may exist.
     Uncertain {
-        /// What was seen, for people.
+        /// The observation, in words.
         why: String,
     },
 }
 
-/// A certain no.
+/// A definite refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// Asking again will not help.
+    /// Retrying will not help.
     Permanent {
         /// The HTTP status.
         status: u16,
-        /// The provider's own sentence, keys and numbers in it masked; empty where it said nothing.
+        /// The provider's own message with keys and numbers masked; empty if it sent none.
         message: String,
     },
-    /// The provider's own list says this person must not be called.
+    /// The number is on the provider's own do-not-call list.
     DoNotCall,
     /// The key is wrong (401) or may not place calls (403).
     Key {
         /// The HTTP status.
         status: u16,
-        /// The provider's own sentence, keys and numbers in it masked; empty where it said nothing.
+        /// The provider's own message with keys and numbers masked; empty if it sent none.
         message: String,
     },
-    /// The account must pay first.
+    /// The provider requires payment first.
     Payment {
-        /// The provider's own sentence, keys and numbers in it masked; empty where it said nothing.
+        /// The provider's own message with keys and numbers masked; empty if it sent none.
         message: String,
     },
-    /// Too fast, or no line free: ask again after so many seconds, where the provider said.
+    /// Rate limited, or no free line: retry after the number of seconds that the provider gave, if any.
     Throttled {
         /// `RateLimit-Reset` or `Retry-After`, in seconds.
         after_secs: Option<u64>,

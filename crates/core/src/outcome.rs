@@ -1,50 +1,50 @@
-//! How a finished call ended, in our words.
+//! How a call ended.
 //!
-//! Each provider maps its own reasons onto [`OutcomeClass`]; the decisions know only these.
+//! Each provider maps its own reasons to [`OutcomeClass`]; the decisions see only this type.
 
 use crate::policy::Trigger;
 
-/// The provider's word for it, and what it means to us.
+/// The provider's reason and its class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// The provider's own reason, unchanged; shown as a callback's `outcome`.
     pub reason: String,
-    /// What it means.
+    /// Its class.
     pub class: OutcomeClass,
 }
 
-/// What the end of a call means for what comes next.
+/// The class of an outcome reason, which determines the next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutcomeClass {
-    /// Somebody was spoken to (or a person in charge stopped the call): nothing follows from the reason.
+    /// A person was spoken to, or the call was stopped manually: the reason leads to no retry.
     Conversation,
-    /// Nobody was reached; a retry of that group may follow.
+    /// No person was reached; a retry for that trigger may follow.
     Unreached(Trigger, Repeat),
-    /// The number or the line cannot be reached this way; trying again would not help, or harm.
+    /// The number or the line cannot be reached this way; retrying would not help, or would harm.
     Unreachable,
-    /// The provider had no line free: the same attempt again, unspent.
+    /// The provider had no free line: the same attempt again, unspent.
     NoCapacity,
-    /// The account cannot pay: the same attempt again, unspent, once it can.
+    /// The account lacks payment: the same attempt again, unspent, once it has paid.
     NoPayment,
     /// The person asked not to be called.
     OptOut,
-    /// The provider itself says that the person asked for a callback.
+    /// The provider's own reason is that the person asked for a callback.
     AskedForCallback,
-    /// A reason we do not know: ends the chain, and is counted.
+    /// A reason unknown to this version: ends the chain, and is counted.
     Unknown,
 }
 
-/// How often the same reason may be followed by a retry.
+/// How often a retry may follow for the same reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeat {
-    /// Up to the chain's ceiling.
+    /// Up to `max_attempts`.
     Freely,
-    /// Not twice running: a person who declines again has answered.
+    /// Not twice in a row: declining again is an answer.
     Once,
 }
 
 impl OutcomeClass {
-    /// Whether the two sides were connected and a person may have been on the line.
+    /// Whether the call connected and a person may have been on the line.
     pub const fn connected(self) -> bool {
         matches!(
             self,

@@ -1,7 +1,7 @@
 //! Permissions of a provider's API key.
 //!
-//! A restricted key lacks some of these. Placing calls needs [`Permission::Calls`], the roster [`Permission::Agents`];
-//! what needs another one is switched off without it.
+//! A restricted key lacks some of them. Placing calls needs [`Permission::Calls`], the roster [`Permission::Agents`];
+//! features that need another permission are disabled without it.
 
 use std::{fmt, str::FromStr};
 
@@ -12,13 +12,13 @@ pub enum Permission {
     Agents,
     /// Place calls and open chats.
     Calls,
-    /// Read calls and chats: events that never came, dispatches whose answer was lost.
+    /// Read calls and chats, to find missed webhooks and dispatches whose response was lost.
     History,
     /// Read the account's own numbers.
     Numbers,
-    /// Read how many calls may go on at once. Which dashboard permission covers it is not documented.
+    /// Read how many concurrent calls the account allows. Which dashboard permission covers it is not documented.
     Concurrency,
-    /// Read what the key is: its account. Which dashboard permission covers it is not documented.
+    /// Read which account the key belongs to. Which dashboard permission covers it is not documented.
     KeyInfo,
 }
 
@@ -27,7 +27,8 @@ impl Permission {
     pub const ALL: [Self; 6] =
         [Self::Agents, Self::Calls, Self::History, Self::Numbers, Self::Concurrency, Self::KeyInfo];
 
-    /// Its name in the provider's dashboard, or the request that needs it where the dashboard has no name for it.
+    /// The permission's name in the provider's dashboard, or the request that needs it if the dashboard has no name for
+    /// it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Agents => "Agent: Read",
@@ -46,7 +47,7 @@ impl fmt::Display for Permission {
     }
 }
 
-/// A text that names no permission.
+/// Text that names no permission.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no permission has this name; the permissions are \"Agent: Read\", \"Call: Edit\", \"History: Read\", \"Phone: Read\", \"get-concurrency\" and \"get-api-key-info\""

@@ -1,7 +1,7 @@
-//! What a workspace wants: retries, ceilings, quiet time, and what to do when a time was not clear.
+//! The settings that decisions read: retries, limits, quiet time, and the handling of unclear times.
 //!
-//! A policy is the workspace's defaults with one agent's overrides laid over them; which is which is the
-//! settings' business, not the decisions'. The numbers in [`Policy::default`] are the published ones.
+//! A policy is the workspace's settings with one agent's overrides applied; decisions do not see which value comes from
+//! which. The numbers in [`Policy::default`] are the published ones.
 
 use jiff::SignedDuration;
 pub use redialer_when::{Hours, Lang, Span};
@@ -13,54 +13,54 @@ use crate::{
     windows::Quiet,
 };
 
-/// Everything a decision asks of the settings.
+/// The settings that decisions read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
-    /// IANA name: the callee's zone when nothing better is known.
+    /// IANA name: the callee's zone if no better one is known.
     pub timezone: String,
     /// Quiet hours and days, for callbacks without a named moment.
     pub quiet: Quiet,
-    /// Most dials in one chain, at least 1.
+    /// The maximum number of dials in one chain, at least 1.
     pub max_attempts: u32,
-    /// What follows a call in which nobody was reached.
+    /// Retries after calls that reached no person.
     pub retries: Retries,
-    /// What follows a request whose time was not understood.
+    /// The handling of requests whose time was not understood.
     pub unclear: Unclear,
-    /// What vague words like "after lunch" stand for.
+    /// The hours that vague words like "after lunch" stand for.
     pub hours: Hours,
-    /// What calls are held in; `None`: whichever language something is heard in.
+    /// The language of calls; `None` to detect it.
     pub language: Option<Lang>,
-    /// A callback later than this is not dialled any more.
+    /// A callback that is later than this is not dialed.
     pub missed_after: SignedDuration,
-    /// What becomes of it then.
+    /// What happens to a callback that is later than that.
     pub missed: MissedAction,
-    /// The extraction that says "this person asked to be called back"; an alias without `.io` also counts.
+    /// The extraction that contains "this person asked to be called back"; an alias without `.io` also counts.
     pub callback_field: String,
-    /// Whether the provider's own "asked for a callback" reason counts as a request.
+    /// Whether the provider's own "asked for a callback" outcome counts as a request.
     pub provider_requests: bool,
-    /// Whether a number that was only spoken may be dialled.
+    /// Whether a number that was only spoken may be dialed.
     pub spoken_numbers: bool,
-    /// Call starts a second.
+    /// Call starts per second.
     pub calls_per_second: f64,
-    /// Whose callbacks count as one promise to a person.
+    /// The scope within which a person has at most one waiting callback.
     pub one_promise_per: PromiseScope,
-    /// ISO 3166 codes of the countries whose numbers are called; `None` for all.
+    /// ISO 3166 codes of the countries whose numbers may be called; `None` for all.
     pub allowed_countries: Option<Vec<String>>,
 }
 
-/// Within what a person has at most one waiting callback.
+/// The scope within which a person has at most one waiting callback.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PromiseScope {
-    /// The workspace: a newer request replaces what waits, whichever agent heard it.
+    /// The workspace: a newer request replaces the waiting callback, whichever agent received it.
     #[default]
     Workspace,
-    /// Each agent: what one agent was asked leaves the promises of others alone.
+    /// Each agent: a request to one agent does not affect callbacks of other agents.
     Agent,
 }
 
 impl Policy {
-    /// Whether numbers of that number's country are called; one that is no number is of no country.
+    /// Whether numbers of this number's country may be called; text that is not a number has no country.
     pub fn calls_country_of(&self, e164: &str) -> bool {
         let Some(allowed) = &self.allowed_countries else { return true };
         let country = Phone::parse(e164).ok().and_then(|phone| country_of(&phone));
@@ -68,27 +68,27 @@ impl Policy {
     }
 }
 
-/// A group of reasons for which nobody was reached.
+/// A group of reasons for which no person was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trigger {
     /// An answering machine or a phone menu.
     Voicemail,
-    /// It rang out.
+    /// Not answered.
     NoAnswer,
     /// Busy, or declined.
     Busy,
-    /// A fault on the way.
+    /// A technical fault.
     TechnicalError,
-    /// Connected, and nobody spoke.
+    /// Connected, but the person did not speak.
     ConversationSilent,
 }
 
 /// One trigger's switch and delay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
-    /// Whether a retry follows at all.
+    /// Whether a retry follows.
     pub enabled: bool,
-    /// From the call's end.
+    /// The delay from the call's end.
     pub wait: SignedDuration,
 }
 
@@ -120,25 +120,25 @@ impl Retries {
     }
 }
 
-/// What to do with a request whose time was not understood well enough.
+/// The handling of a request whose time was not understood with enough confidence.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Unclear {
-    /// Hold it for a person, dial after the default delay, or take what was heard all the same.
+    /// Hold it for a person, dial after the default delay, or accept the time anyway.
     pub action: UnclearAction,
     /// The default delay, from the call's end.
     pub wait: SignedDuration,
-    /// A reading below this confidence (0 to 1) counts as not understood.
+    /// A time below this confidence (0 to 1) counts as not understood.
     pub min_confidence: f64,
 }
 
-/// What becomes of a callback that was missed by too much.
+/// What happens to a callback that is too late.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MissedAction {
     /// It ends.
     #[default]
     Expire,
-    /// It is dialled at the same time of day, on the next day that has that time still ahead.
+    /// It is dialed at the same time of day, as soon as that time comes again.
     Replan,
 }
 
@@ -148,9 +148,9 @@ pub enum MissedAction {
 pub enum UnclearAction {
     /// Dial after the default delay.
     Delay,
-    /// Wait for a person to name a time.
+    /// Hold it until a person sets a time.
     Hold,
-    /// Dial at the time that was heard, however uncertain; after the default delay if none was.
+    /// Dial at the understood time, however uncertain; after the default delay if there is none.
     Schedule,
 }
 

@@ -1,18 +1,18 @@
-//! The plan's calls a month: who may still be called (I18).
+//! The plan's monthly quota of calls: which calls it still allows (I18).
 //!
-//! Invariant: of those that ask at the same time the first ones find room, so that the limit holds exactly.
+//! Invariant: concurrent calls use up the remaining quota in order, so the limit is exact.
 
 use std::collections::BTreeMap;
 
 use jiff::{Span, Timestamp, tz::TimeZone};
 
-/// The calendar month of a moment, UTC, as 202611.
+/// The calendar month of a time, UTC, as 202611.
 pub fn period(at: Timestamp) -> i64 {
     let day = at.to_zoned(TimeZone::UTC).date();
     i64::from(day.year()) * 100 + i64::from(day.month())
 }
 
-/// The first moment of the calendar month, UTC, and of the next.
+/// The start of the calendar month, UTC, and the start of the next.
 pub fn month(now: Timestamp) -> (Timestamp, Timestamp) {
     let day = now.to_zoned(TimeZone::UTC);
     let start = day.first_of_month().and_then(|d| d.start_of_day());
@@ -20,12 +20,12 @@ pub fn month(now: Timestamp) -> (Timestamp, Timestamp) {
     (start.map_or(now, |z| z.timestamp()), end.map_or(now, |z| z.timestamp()))
 }
 
-/// How many more calls each limited account may make; `K` names an account's month. What is in no such month, such as
-/// a test call, is not counted.
+/// The calls left for each limited account; `K` identifies one month of an account. Calls without a `K`, such as test
+/// calls, are not counted.
 pub struct Room<K>(BTreeMap<K, usize>);
 
 impl<K: Ord + Copy> Room<K> {
-    /// The room that limits leave: an account's month, its limit, and the calls it has made.
+    /// Computes the calls left from each account's month, its limit, and the calls it has made.
     pub fn new(accounts: impl IntoIterator<Item = (K, u64, i64)>) -> Self {
         let left = |(month, limit, used): (K, u64, i64)| {
             let left = limit.saturating_sub(u64::try_from(used).unwrap_or(0));
@@ -34,7 +34,7 @@ impl<K: Ord + Copy> Room<K> {
         Self(accounts.into_iter().map(left).collect())
     }
 
-    /// Which of these calls find room, in their order.
+    /// Which of these calls fit the quota, in their order.
     pub fn take(&self, calls: &[Option<K>]) -> Vec<bool> {
         let mut taken: BTreeMap<K, usize> = BTreeMap::new();
         let fits = |month: &Option<K>| {
@@ -46,7 +46,7 @@ impl<K: Ord + Copy> Room<K> {
         calls.iter().map(fits).collect()
     }
 
-    /// Whether calls that were made have used up all the room of that month.
+    /// Whether the calls in `made` have used up the quota of that month.
     pub fn is_used_up(&self, made: &[Option<K>], month: Option<K>) -> bool {
         let used = made.iter().filter(|call| call.is_some() && **call == month).count();
         month.is_some_and(|month| self.0.get(&month).is_some_and(|room| used >= *room))

@@ -1,9 +1,9 @@
-//! Chance as an argument: one seeded generator that everything random is drawn from.
+//! The source of randomness: one seeded generator, passed as an argument.
 //!
-//! Invariants: ChaCha20, so draws are fit for keys, nonces and slugs when the seed came from the operating
-//! system, and repeat byte for byte when it came from a test. A source for production also mixes fresh bytes of the
-//! operating system into each draw: two clones of a virtual machine never draw the same nonce.
-//! Absent on purpose: any way to seed itself.
+//! Invariants: the generator is ChaCha20, so its output is fit for keys, nonces and slugs when the seed comes from the
+//! operating system, and is reproducible byte for byte when the seed comes from a test. In production each draw is also
+//! mixed with fresh bytes from the operating system, so two clones of a virtual machine never draw the same nonce.
+//! Deliberately absent: self-seeding.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -17,12 +17,13 @@ pub struct Rng {
 }
 
 impl Rng {
-    /// A source that draws what follows from `seed`.
+    /// A source whose output depends on `seed` alone.
     pub fn seeded(seed: [u8; 32]) -> Self {
         Self { generator: Mutex::new(ChaCha20Rng::from_seed(seed)), fresh: None }
     }
 
-    /// A source that mixes bytes of `fresh` into each draw. If `fresh` fails it leaves zeros, and the seed still counts.
+    /// A source that mixes bytes from `fresh` into each draw. If `fresh` fails, it leaves zeros, and the output still
+    /// depends on the seed.
     pub fn mixed(seed: [u8; 32], fresh: fn(&mut [u8])) -> Self {
         Self { fresh: Some(fresh), ..Self::seeded(seed) }
     }
@@ -30,7 +31,7 @@ impl Rng {
     /// `N` random bytes.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
-        // A panic elsewhere cannot leave the generator in a bad state.
+        // A panic in another thread cannot leave the generator in an invalid state.
         self.generator.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut bytes);
         if let Some(fresh) = self.fresh {
             let mut others = [0; N];
@@ -45,7 +46,7 @@ impl Rng {
         (u64::from_le_bytes(self.bytes()) >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// `N` random bytes as lower-case base 32 without look-alikes: for slugs and keys.
+    /// `N` random bytes in lowercase base 32 without look-alike characters, for slugs and keys.
     pub fn token<const N: usize>(&self) -> String {
         const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
         let (mut text, mut held, mut bits) = (String::with_capacity(N * 8 / 5 + 1), 0_u32, 0);

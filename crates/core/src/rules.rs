@@ -1,18 +1,18 @@
-//! The calling rules: which countries are called, and at which moments.
+//! The calling rules: which countries may be called, and when.
 //!
-//! They are asked twice: when a callback is scheduled, so that the time shown is honest, and before it is dialed,
+//! They are evaluated twice: when a callback is scheduled, so that the shown time is accurate, and before it is dialed,
 //! because settings may have changed since.
 
 use jiff::Timestamp;
 
 use crate::{policy::Policy, time::Zone};
 
-/// The rules for one callee: the settings, and the callee's clock.
+/// The rules for one callee: the settings and the callee's time zone.
 #[derive(Debug, Clone, Copy)]
 pub struct CallingRules<'a> {
     /// The settings.
     pub policy: &'a Policy,
-    /// The callee's clock.
+    /// The callee's time zone.
     pub zone: &'a Zone,
 }
 
@@ -22,8 +22,8 @@ impl CallingRules<'_> {
         self.policy.quiet.next_open(at, &self.zone.rules())
     }
 
-    /// Whether numbers of that number's country are called, E.164. Test callbacks go to the simulator, whose numbers
-    /// are of every country.
+    /// Whether the country of this E.164 number may be called. Always true for test callbacks: they go to the
+    /// simulator, whose numbers are from every country.
     pub fn calls_country_of(&self, number: &str, is_test: bool) -> bool {
         is_test || self.policy.calls_country_of(number)
     }

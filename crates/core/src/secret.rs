@@ -1,6 +1,6 @@
-//! A secret value: never printed, and overwritten when it is dropped.
+//! A secret value: never printed, and overwritten when dropped.
 //!
-//! Keys and tokens are of this type. What else is personal is zeroed by the allocator when it is freed.
+//! Used for keys and tokens. Other personal data is zeroed by the allocator when it is freed.
 
 use std::{
     fmt,
@@ -9,12 +9,12 @@ use std::{
 
 use zeroize::{Zeroize, Zeroizing};
 
-/// A key, a token, a password. `Debug` shows none of it; there is no `Display`.
+/// A key, a token or a password. `Debug` hides the value; there is no `Display`.
 #[derive(Clone, Default)]
 pub struct Secret<T: Zeroize = String>(Zeroizing<T>);
 
 impl<T: Zeroize> Secret<T> {
-    /// Takes a value as a secret.
+    /// Wraps a value as a secret.
     pub fn new(value: T) -> Self {
         Self(Zeroizing::new(value))
     }

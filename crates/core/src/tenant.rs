@@ -1,20 +1,20 @@
-//! The billing account: who pays, and what the plan allows.
+//! The billing account and the limits of its plan.
 use std::str::FromStr;
 
 use crate::UnknownName;
 
-/// A plan by its name; what it allows is data ([`Plans`]).
+/// A plan by its name; its limits are data ([`Plans`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
     /// One workspace, one agent.
     Free,
     /// One workspace, five agents.
     Starter,
-    /// Five workspaces of twenty-five agents.
+    /// Five workspaces with twenty-five agents each.
     Pro,
-    /// Ten workspaces of a hundred agents.
+    /// Ten workspaces with a hundred agents each.
     Scale,
-    /// No limits: the default for whoever runs their own.
+    /// No limits: the default for self-hosted installations.
     Unlimited,
 }
 
@@ -33,7 +33,7 @@ impl Plan {
         }
     }
 
-    /// What it allows where nobody says otherwise: the published figures, and ours where none are.
+    /// The default limits: the published figures, and our own where none are published.
     pub const fn limits(self) -> Limits {
         let (workspaces, agents, max_attempts, calls_a_month) = match self {
             Self::Free => (1, 1, 3, Some(100)),
@@ -67,36 +67,36 @@ impl FromStr for Plan {
     }
 }
 
-/// What a plan allows.
+/// The limits of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Workspaces of a tenant.
     pub workspaces: u32,
     /// Enabled agents of a workspace.
     pub agents: u32,
-    /// What `max_attempts` is until a workspace sets it.
+    /// The value of `max_attempts` until a workspace sets it.
     pub default_attempts: u32,
-    /// The most that `max_attempts` may be set to.
+    /// The upper limit of `max_attempts`.
     pub max_attempts: u32,
     /// Whether an agent may have its own `max_attempts` and retention.
     pub agent_attempts: bool,
-    /// Whether an agent may have settings of its own at all.
+    /// Whether an agent may have its own settings.
     pub agent_overrides: bool,
-    /// Whether the REST API may be used.
+    /// Whether the REST API is included.
     pub rest_api: bool,
-    /// Calls placed in a calendar month, UTC; `None` for as many as there are.
+    /// Calls placed per calendar month, UTC; `None` without a limit.
     pub calls_a_month: Option<u64>,
 }
 
 impl Limits {
-    /// Of a workspace's enabled agents, oldest first, those whose webhooks count: after a downgrade there may be more
-    /// than the plan has room for.
+    /// The enabled agents, oldest first, whose webhooks are processed. After a downgrade a workspace may have more
+    /// enabled agents than the plan allows.
     pub fn heard<A>(&self, enabled: impl Iterator<Item = A>) -> impl Iterator<Item = A> {
         enabled.take(usize::try_from(self.agents).unwrap_or(usize::MAX))
     }
 }
 
-/// What each plan allows: data, for whoever runs their own.
+/// The limits of every plan; self-hosted installations can change them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plans([Limits; Plan::ALL.len()]);
 
@@ -107,12 +107,12 @@ impl Default for Plans {
 }
 
 impl Plans {
-    /// What that plan allows.
+    /// The limits of that plan.
     pub const fn limits(&self, plan: Plan) -> &Limits {
         &self.0[plan as usize]
     }
 
-    /// The same, to be changed.
+    /// The limits of that plan, mutable.
     pub const fn of_mut(&mut self, plan: Plan) -> &mut Limits {
         &mut self.0[plan as usize]
     }

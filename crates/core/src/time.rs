@@ -1,29 +1,29 @@
-//! Moments and lengths of time, and where a person's clock stands.
+//! Points in time, durations, and the callee's time zone.
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
-/// A length of time in whole minutes.
+/// A duration in whole minutes.
 pub const fn minutes(n: i64) -> SignedDuration {
     SignedDuration::from_secs(n * 60)
 }
 
-/// `at + by`, stopping at the ends of the calendar instead of failing.
+/// `at + by`, saturating at the ends of the calendar.
 pub fn plus(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.checked_add(by).unwrap_or(if by.is_negative() { Timestamp::MIN } else { Timestamp::MAX })
 }
 
-/// A moment from epoch milliseconds; `None` outside the calendar (years −9999 to 9999).
+/// A timestamp from epoch milliseconds; `None` outside the calendar (years −9999 to 9999).
 pub fn from_ms(ms: i64) -> Option<Timestamp> {
     Timestamp::from_millisecond(ms).ok()
 }
 
-/// Where a zone was learned from, best first.
+/// Where a zone comes from, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ZoneSource {
-    /// Somebody said or sent it for this very callback.
+    /// The callee or the API request named it for this callback.
     Request,
-    /// The number's prefix: it is used in one zone only, or the fallback zone is among those it is used in, or it is
-    /// the one that most of its people live in ([`Zone::is_sure`] tells).
+    /// The number's prefix: its only zone, else the agent's or workspace's zone if the prefix is used there, else its
+    /// most populous zone (then [`Zone::is_sure`] is false).
     Number,
     /// The agent's setting.
     Agent,
@@ -32,7 +32,7 @@ pub enum ZoneSource {
 }
 
 impl ZoneSource {
-    /// The word used in the API and in the store.
+    /// The value in the API and in the store.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Request => "request",
@@ -42,7 +42,7 @@ impl ZoneSource {
         }
     }
 
-    /// The source that [`Self::as_str`] names; an unknown word counts as the weakest.
+    /// The source that [`Self::as_str`] names; an unknown name counts as the weakest source.
     pub fn from_stored(name: &str) -> Self {
         [Self::Request, Self::Number, Self::Agent]
             .into_iter()
@@ -51,28 +51,28 @@ impl ZoneSource {
     }
 }
 
-/// The callee's clock: an IANA zone and where it was learned from.
+/// The callee's time zone: an IANA zone and its source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Zone {
-    /// IANA name, as `America/New_York`.
+    /// IANA name, such as `America/New_York`.
     pub name: String,
-    /// Where it was learned from.
+    /// The source of the zone.
     pub source: ZoneSource,
-    /// Whether it is more than the likeliest of several.
+    /// False if the zone is only the likeliest of several.
     pub is_sure: bool,
 }
 
 impl Zone {
-    /// The zone's rules. A name that is not in the database counts as UTC; names are checked at the door.
+    /// The zone's rules. A name that is not in the time zone database counts as UTC; names are validated on input.
     pub fn rules(&self) -> TimeZone {
         TimeZone::get(&self.name).unwrap_or(TimeZone::UTC)
     }
 
-    /// The zone of a callee: the number's where it is certain, else the agent's, else the workspace's.
+    /// The zone of a callee: the number's if it is certain, else the agent's, else the workspace's.
     ///
-    /// `candidates` are the zones that the number's prefix is used in, the most populous first. Several are no proof,
-    /// but they narrow: an agent's or workspace's zone among them is taken as confirmed; else the most populous one is
-    /// taken, and is not sure. More than four candidates say nothing (toll-free, "all of +1").
+    /// `candidates` are the zones in which the number's prefix is used, the most populous first. With several
+    /// candidates, the agent's or the workspace's zone is taken as confirmed if it is among them; else the most
+    /// populous candidate is taken, and is not sure. More than four candidates are ignored (toll-free, "all of +1").
     pub fn of_callee(candidates: &[&str], agent: Option<&str>, workspace: &str) -> Self {
         let of = |name: &str, source| Self { name: name.to_owned(), source, is_sure: true };
         let known = |name: &&str| TimeZone::get(name).is_ok();

@@ -1,4 +1,4 @@
-//! How long things are waited for, and how often they are looked at: in virtual time, but where it says otherwise.
+//! Timeouts and polling intervals, in virtual time unless stated otherwise.
 
 use std::time::Duration;
 
@@ -6,41 +6,40 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::time::{minutes, plus};
 
-/// An analysis takes seconds; one that has not come after so many minutes is asked for.
+/// An analysis takes seconds; one that has not arrived after this many minutes is fetched.
 pub const ANALYSIS_AFTER_MINUTES: i64 = 10;
-/// A placed call of which no webhook tells is looked up after so many minutes.
+/// A placed call without a webhook is looked up after this many minutes.
 pub const LOOKUP_AFTER_MINUTES: i64 = 10;
-/// A call at the simulator, which tells nothing by itself, is over after so long.
+/// A test call at the simulator, which sends no webhooks, has ended after this long.
 pub const TEST_CALL_TAKES: SignedDuration = SignedDuration::from_secs(20);
-/// A claim that may not become an intent is due again after so long: what stands in its way may stand there for a while.
+/// A claim that may not become an intent is due again after this long, because its obstacle may persist.
 pub const CLAIM_RETRY_AFTER: SignedDuration = SignedDuration::from_secs(20);
-/// What waits longer than this for us, rather than for its time, is stuck; real time.
+/// Work that is overdue by more than this counts as stuck; real time.
 pub const STUCK_AFTER_MINUTES: i64 = 5;
-/// A dispatch of which nobody has known for so long whether it was placed needs a look; real time.
+/// A dispatch that is unconfirmed for this long needs attention; real time.
 pub const UNCONFIRMED_AFTER_MINUTES: i64 = 60;
-/// A paused workspace is probed so often, by a read that changes nothing.
+/// A paused workspace is probed this often, by a read that changes nothing.
 pub const PROBE_EVERY_MINUTES: i64 = 15;
-/// The provider is asked for calls we have not heard of this often: well within the half hour of I11.
+/// The provider is polled for missed calls this often: well within the half hour of I11.
 pub const SWEEP_EVERY_MINUTES: i64 = 10;
-/// The provider's roster of agents is pulled this often.
+/// The provider's roster of agents is synced this often.
 pub const SYNC_EVERY_MINUTES: i64 = 60;
 /// For this many minutes after a named moment, quiet hours do not apply to it.
 pub const NAMED_FOR_MINUTES: i64 = 120;
-/// A deleted workspace can be restored for so long.
+/// A deleted workspace can be restored for this many minutes.
 pub const UNDO_MINUTES: i64 = 24 * 60;
-/// A rotated webhook slug still counts for so long.
+/// A rotated webhook slug remains valid for this many minutes.
 pub const SLUG_GRACE_MINUTES: i64 = 24 * 60;
-/// An event that fails so often in our hands is set aside (I33).
+/// An event that fails this many times is set aside (I33).
 pub const MAX_EVENT_TRIES: i64 = 5;
 
-/// When a recorded event that failed for the n-th time is tried again: after 1, 2, 4, 8 minutes; `None` once it is to be
-/// set aside.
+/// When an event that failed for the n-th time is retried: after 1, 2, 4, 8 minutes; `None` when it is to be set aside.
 pub fn event_retry(failures: i64, now: Timestamp) -> Option<Timestamp> {
     (failures < MAX_EVENT_TRIES).then(|| plus(now, minutes(1 << (failures - 1).clamp(0, 4))))
 }
 
-/// How long reads of a provider pause after a 429, in real time: what it asks for, 10 s if it asks for nothing, at most
-/// 10 minutes.
+/// How long reads from a provider pause after a 429, in real time: as long as the provider requests, 10 s if it
+/// requests nothing, at most 10 minutes.
 pub fn throttled_for(asked_secs: Option<u64>) -> Duration {
     Duration::from_secs(asked_secs.unwrap_or(10).min(600))
 }

@@ -1,4 +1,4 @@
-//! One provider account: its kind, and whether it may dial right now.
+//! One provider account: its provider, and why it may be paused.
 
 use std::str::FromStr;
 
@@ -6,17 +6,17 @@ use crate::UnknownName;
 
 use std::fmt;
 
-/// A provider's name in paths, in the API and in the store: whose API a workspace speaks.
+/// A provider's name in paths, in the API and in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderName(String);
 
 impl ProviderName {
-    /// The name. Whether a provider has it, the registry of providers tells.
+    /// A name. The provider registry decides whether such a provider exists.
     pub fn new(name: &str) -> Self {
         Self(name.to_owned())
     }
 
-    /// Its text.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -28,20 +28,20 @@ impl fmt::Display for ProviderName {
     }
 }
 
-/// Why a workspace does not dial until something outside changes.
+/// Why a workspace does not dial until something external changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pause {
     /// The provider refused the API key.
     Key,
-    /// The provider wants to be paid first.
+    /// The provider requires payment first.
     Payment,
 }
 
 impl Pause {
-    /// Every one.
+    /// Every reason.
     pub const ALL: [Self; 2] = [Self::Key, Self::Payment];
 
-    /// The word shown as `paused.reason`.
+    /// The value of `paused.reason`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Key => "key_refused",
@@ -49,7 +49,7 @@ impl Pause {
         }
     }
 
-    /// The same for people, naming the remedy.
+    /// The reason in words, with the remedy.
     pub const fn description(self) -> &'static str {
         match self {
             Self::Key => "the provider refused the API key. Give the workspace a key that it accepts.",

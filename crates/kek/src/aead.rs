@@ -1,6 +1,6 @@
-//! AES-256-GCM with a random 96-bit nonce in front, bound to a context.
+//! AES-256-GCM with a random 96-bit nonce as prefix, bound to a context.
 //!
-//! Invariant: what a cipher leaves of a key on the stack is overwritten before anything else runs there (I20).
+//! Invariant: the stack that a cipher used for a key is overwritten before any other code runs on it (I20).
 
 use std::hint::black_box;
 
@@ -15,14 +15,14 @@ use crate::KeyError;
 const NONCE: usize = 12;
 const TAG: usize = 16;
 
-/// Seals a value; it opens only with the same key and context.
+/// Seals a value; only the same key and context open it.
 pub fn seal(key: &[u8; 32], plain: &[u8], context: &[u8], rng: &Rng) -> Vec<u8> {
     seal_behind(&[], key, &[plain], context, rng)
 }
 
-/// Seals the parts as one value, behind a head that stays as it is.
+/// Seals the concatenated parts as one value, after an unencrypted `head`.
 pub fn seal_behind(head: &[u8], key: &[u8; 32], parts: &[&[u8]], context: &[u8], rng: &Rng) -> Vec<u8> {
-    // Room for all of it: a buffer that grows would leave what it held in the clear.
+    // Full capacity up front: a buffer that grows would leave copies of the plaintext in freed memory.
     let long: usize = parts.iter().map(|part| part.len()).sum();
     let mut sealed = Vec::with_capacity(head.len() + NONCE + long + TAG);
     let nonce = rng.bytes::<NONCE>();
@@ -48,11 +48,11 @@ pub fn open(key: &[u8; 32], sealed: &[u8], context: &[u8]) -> Result<Vec<u8>, Ke
     then_wiped(open).map_err(|_| KeyError::Sealed)
 }
 
-/// More stack than a cipher uses, in bytes; in a debug build it uses the most.
+/// More stack than a cipher uses, in bytes; debug builds use the most.
 const STACK: usize = 32 << 10;
 
-/// Runs a computation with a key, and overwrites the stack it used. Ciphers wipe their state, but not the copies of it
-/// that a compiler makes: where the processor has AVX-512, all round keys stay behind.
+/// Runs a computation with a key, and overwrites the stack it used. Ciphers wipe their state, but not the copies that
+/// the compiler makes: on processors with AVX-512, all round keys stay on the stack.
 #[inline(never)]
 pub fn then_wiped<T>(work: impl FnOnce() -> T) -> T {
     let done = run(work);
@@ -60,7 +60,7 @@ pub fn then_wiped<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// In a frame of its own, so that it lies where [`wipe`] writes.
+/// In its own frame, so that it uses the stack that [`wipe`] overwrites.
 #[inline(never)]
 fn run<T>(work: impl FnOnce() -> T) -> T {
     work()

@@ -1,8 +1,8 @@
-//! Keys in a file: one a line, 64 hex digits, the current one first. One with a `+` before it is prepared: it opens, so that it
-//! can be copied to every replica before anything is wrapped with it.
+//! Keys in a file: one per line, 64 hex digits, the current one first. A key with a `+` prefix is prepared: it unwraps
+//! but does not wrap yet, so that it can be copied to every replica before anything is wrapped with it.
 //!
-//! Invariants: the file is readable by its owner alone and replaced as a whole; a key that is not known yet may have been
-//! added by somebody else, so the file is read again before a value counts as not to be opened.
+//! Invariants: the file is readable only by its owner and replaced atomically. Before a value counts as undecryptable,
+//! the file is read again, because another process may have added a key.
 
 use std::{
     ffi::OsString,
@@ -19,7 +19,7 @@ use crate::{KeyError, aead};
 #[derive(Default)]
 struct Keys {
     all: Vec<Secret<[u8; 32]>>,
-    /// The last one is prepared.
+    /// Whether the last key is prepared.
     prepared: bool,
 }
 
@@ -30,25 +30,25 @@ pub struct KeyFile {
 }
 
 impl KeyFile {
-    /// A key of these bytes, in no file.
+    /// A single key that is not backed by a file.
     pub(crate) fn from_bytes(key: [u8; 32]) -> Self {
         Self { path: None, keys: RwLock::new(Keys { all: vec![Secret::new(key)], prepared: false }) }
     }
 
-    /// Reads a key file. It never creates one: data that an older key sealed would not open with a new one.
+    /// Reads a key file. Never creates one: a new key could not open data sealed with an older one.
     pub fn open(path: &Path) -> Result<Self, KeyError> {
         Ok(Self { path: Some(path.to_owned()), keys: RwLock::new(read(path)?) })
     }
 
-    /// Creates a key file with one new key, readable by its owner alone. Fails if the file exists. The caller has
-    /// made sure that no data is sealed yet.
+    /// Creates a key file with one new key, readable only by its owner. Fails if the file exists. The caller must make
+    /// sure that no data is sealed yet.
     pub fn create(path: &Path, rng: &Rng) -> Result<Self, KeyError> {
         let keys = Keys { all: vec![Secret::new(rng.bytes::<32>())], prepared: false };
         write(path, text(&keys).as_bytes(), false).map_err(|e| KeyError::File(name(path), e))?;
         Ok(Self { path: Some(path.to_owned()), keys: RwLock::new(keys) })
     }
 
-    /// Puts a new key behind the others, to be used by the next [`KeyFile::add`].
+    /// Appends a new key as prepared, unless one is; the next [`KeyFile::add`] makes it current.
     pub fn prepare(&self, rng: &Rng) -> Result<(), KeyError> {
         self.replace(|keys| {
             if !keys.prepared {
@@ -58,7 +58,8 @@ impl KeyFile {
         })
     }
 
-    /// Puts a new key in front, the prepared one if there is one; the others still open what they wrapped.
+    /// Makes the prepared key current, or a new one if none is prepared; the other keys still open the data they
+    /// wrapped.
     pub fn add(&self, rng: &Rng) -> Result<(), KeyError> {
         self.replace(|keys| {
             let prepared = if std::mem::take(&mut keys.prepared) { keys.all.pop() } else { None };
@@ -66,7 +67,7 @@ impl KeyFile {
         })
     }
 
-    /// Forgets all but the current key.
+    /// Removes all keys but the current one.
     pub fn retire(&self) -> Result<(), KeyError> {
         self.replace(|keys| {
             keys.all.truncate(1);
@@ -79,7 +80,7 @@ impl KeyFile {
         self.keys().prepared
     }
 
-    /// How many keys it holds.
+    /// The number of keys.
     pub fn count(&self) -> usize {
         self.keys().all.len()
     }
@@ -113,7 +114,7 @@ impl KeyFile {
 
     fn replace(&self, change: impl FnOnce(&mut Keys)) -> Result<(), KeyError> {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        // As it stands now: another command may have changed it since.
+        // Read again, because another command may have changed the file.
         if let Some(path) = &self.path {
             *keys = read(path)?;
         }
@@ -145,9 +146,9 @@ fn read(path: &Path) -> Result<Keys, KeyError> {
     }
 }
 
-/// Keys as [`read`] reads them.
+/// Formats keys as [`read`] parses them.
 fn text(keys: &Keys) -> Secret<String> {
-    // As long as it gets: a text that grew would leave copies behind.
+    // Full capacity up front: a string that grows would leave copies of the keys in freed memory.
     let mut text = Secret::new(String::with_capacity(keys.all.len() * 66));
     for (i, key) in keys.all.iter().enumerate() {
         if keys.prepared && i + 1 == keys.all.len() {
@@ -159,9 +160,10 @@ fn text(keys: &Keys) -> Secret<String> {
     text
 }
 
-/// Writes a file, of mode 0600, as a whole: a new one must not be there yet, one that is replaced is whole at any moment.
+/// Writes a whole file with mode 0600. With `replacing` the replacement is atomic; without, the file must not exist
+/// yet.
 pub fn write(path: &Path, bytes: &[u8], replacing: bool) -> io::Result<()> {
-    // A name that no other file has.
+    // A temporary name that no other process uses.
     let mut beside = OsString::from(".");
     beside.push(path.file_name().unwrap_or_default());
     beside.push(format!(".{}.tmp", std::process::id()));
@@ -174,14 +176,14 @@ pub fn write(path: &Path, bytes: &[u8], replacing: bool) -> io::Result<()> {
     let mut file = options.open(target)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     if replacing {
-        // The next process uses another name, so it would not replace a file that is left here.
+        // The next process uses another name and would not replace a file left here.
         written.and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
             let _gone = fs::remove_file(&beside);
         })?;
     } else {
         written?;
     }
-    // What is wrapped with a new key outlives a power cut; so must the file's new name.
+    // Sync the directory, too: after a power failure, data wrapped with a new key must not outlive the key's file.
     match path.parent().filter(|p| !p.as_os_str().is_empty()) {
         Some(folder) => fs::File::open(folder)?.sync_all(),
         None => fs::File::open(".")?.sync_all(),

@@ -1,8 +1,8 @@
-//! The key under which tenants' keys are stored: in a file, or at a Vault or OpenBao transit engine.
+//! The key-encryption key, which wraps tenants' keys: in a file, or in a Vault or OpenBao transit engine.
 //!
-//! Invariants (I20, I23): what is unwrapped is handed to whoever asked and wiped when they drop it; nothing is kept for
-//! the next. A service that does not answer is [`KeyError::Unavailable`] and nothing else: whoever asks can wait for it.
-//! Absent on purpose: tenants, versions of their keys, and any choice of when to rotate.
+//! Invariants (I20, I23): an unwrapped key is returned to the caller, wiped when dropped and never cached. A key
+//! service that does not answer is [`KeyError::Unavailable`] and nothing else, so that the caller can retry. Absent on
+//! purpose: tenants, versions of their keys, and any choice of when to rotate.
 
 pub mod aead;
 pub mod file;
@@ -18,41 +18,41 @@ pub use transit::Transit;
 /// Why a key or a sealed value could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The key file cannot be read or made.
+    /// The key file cannot be read or created.
     #[error("the key file {0}: {1}")]
     File(String, io::Error),
-    /// The key file does not hold keys.
+    /// The key file contains no valid keys.
     #[error("the key file {0} does not hold a key (64 hex digits a line)")]
     Malformed(String),
     /// The data was sealed with another key.
     #[error("this is not the key that the database was sealed with")]
     Wrong,
-    /// A sealed value was changed, moved, or made with another key.
+    /// A sealed value was modified, moved, or sealed with another key.
     #[error("a sealed value does not open")]
     Sealed,
-    /// The tenant's key was destroyed: nothing of it opens any more.
+    /// The tenant's key was destroyed: none of its data can be decrypted any more.
     #[error("the tenant's key was destroyed")]
     Destroyed,
-    /// The key service cannot be asked at the moment.
+    /// The key service is currently unavailable.
     #[error("the key service is unavailable: {0}")]
     Unavailable(String),
 }
 
 /// The key-encryption key.
 pub enum Kek {
-    /// From a file, in memory.
+    /// Keys from a file, in memory.
     File(KeyFile),
-    /// At a service; never here.
+    /// A key in a key service; it never enters this process.
     Transit(Transit),
 }
 
 impl Kek {
-    /// A key of these bytes, for tests and demos.
+    /// A key from bytes, for tests and demos.
     pub fn from_bytes(key: [u8; 32]) -> Self {
         Self::File(KeyFile::from_bytes(key))
     }
 
-    /// Wraps a key for that context; `rng` draws the nonce where the wrapping is done here.
+    /// Wraps a key for that context; `rng` generates the nonce if the key is in a file.
     pub async fn wrap(&self, plain: &[u8], context: &[u8], rng: &Rng) -> Result<Vec<u8>, KeyError> {
         match self {
             Self::File(file) => Ok(file.wrap(plain, context, rng)),
@@ -60,16 +60,16 @@ impl Kek {
         }
     }
 
-    /// Unwraps what was wrapped for that context under any version of the key that still counts.
+    /// Unwraps a key that was wrapped for that context under any valid version of the key-encryption key.
     pub async fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Result<Secret<Vec<u8>>, KeyError> {
         match self {
             Self::File(file) => file.unwrap(wrapped, context),
-            // On the heap: as a part of every request's state it would be most of it.
+            // Boxed, because this future would be most of every request's state.
             Self::Transit(transit) => Box::pin(transit.unwrap(wrapped, context)).await,
         }
     }
 
-    /// Whether `wrapped` was made under the same version of the key as `newest`, which was made just now.
+    /// Whether `wrapped` was wrapped under the same key version as `newest`, which was wrapped just now.
     pub fn is_current(&self, wrapped: &[u8], newest: &[u8], context: &[u8]) -> bool {
         match self {
             Self::File(file) => file.is_current(wrapped, context),

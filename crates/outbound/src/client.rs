@@ -1,32 +1,32 @@
-//! Clients for requests that may be repeated, and the TLS settings of every connection.
+//! HTTP clients for requests that may be repeated, and the TLS settings of every connection.
 
 use std::{sync::Arc, time::Duration};
 
 use rustls::{ClientConfig, RootCertStore};
 
-/// What we call ourselves.
+/// Our `User-Agent`.
 pub const USER_AGENT_NAME: &str = concat!("redialer/", env!("CARGO_PKG_VERSION"));
 
-/// Which certificates are trusted.
+/// Trusted root certificates.
 pub enum Roots {
-    /// The Mozilla roots that come with the binary.
+    /// The Mozilla roots bundled with the binary.
     Mozilla,
-    /// These and no others.
+    /// Only these.
     These(RootCertStore),
 }
 
-/// How a client behaves.
+/// Timeouts and connection reuse of a client.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How long connecting may take.
+    /// Timeout for connecting.
     pub connect: Duration,
-    /// How long a request may take, from connecting to the end of the answer.
+    /// Timeout of a request, from connecting to the end of the answer.
     pub whole: Duration,
-    /// Whether connections are kept for the next request. One that is kept holds the last answer in a buffer of its own.
+    /// Whether connections are kept for the next request. A kept connection holds the last answer in its own buffer.
     pub keeps_connections: bool,
 }
 
-/// A client within those limits. Plain HTTP is allowed for loopback; settings check every other URL.
+/// Builds a client. Plain HTTP is allowed, for loopback; the configuration checks every other URL.
 pub fn client(roots: Roots, limits: Limits) -> Result<reqwest::Client, reqwest::Error> {
     let builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls(roots))
@@ -43,7 +43,7 @@ pub fn client(roots: Roots, limits: Limits) -> Result<reqwest::Client, reqwest::
     builder.build()
 }
 
-/// TLS that trusts those roots.
+/// TLS settings that trust `roots`.
 pub(crate) fn tls(roots: Roots) -> ClientConfig {
     let roots = match roots {
         Roots::Mozilla => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },

@@ -1,7 +1,7 @@
-//! Outgoing HTTP: the only crate that builds clients.
+//! Outbound HTTP: the only crate that builds clients.
 //!
-//! Invariants (failure-model §6): nothing here retries, follows redirects or reads proxy variables. TLS trusts the roots
-//! that come with the binary, or those that the caller names and no others.
+//! Invariants (failure-model §6): nothing here retries, follows redirects or reads proxy variables. TLS trusts the
+//! roots bundled with the binary, or only those that the caller passes.
 
 mod client;
 mod placing;

@@ -1,9 +1,8 @@
-//! The connection of a request that places a call.
+//! Sends the requests that place calls, each on its own connection.
 //!
-//! Invariants: each request gets a connection of its own, which speaks HTTP/1 only and is closed behind the answer; the
-//! request is written once, and nothing is retried, redirected or sent through a proxy. Whether it may still leave is
-//! asked once the connection is up, right before its first byte. Nothing outlives the future: whoever drops it closes
-//! the connection.
+//! Invariants: each request gets a new HTTP/1 connection, which is closed after the answer. The request is written
+//! once, and nothing is retried, redirected or sent through a proxy. Whether it may still be sent is checked once the
+//! connection is up, right before its first byte. Nothing outlives the future: dropping it closes the connection.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -36,9 +35,9 @@ pub struct Placing {
 /// How far a request got.
 #[derive(Default)]
 struct Progress {
-    /// A byte of it may have left.
+    /// A byte of the request may have been sent.
     begun: OnceLock<()>,
-    /// The status of its answer, and after how many seconds to come back.
+    /// The status of the answer, and its retry delay in seconds.
     head: OnceLock<(u16, Option<u64>)>,
 }
 
@@ -87,7 +86,8 @@ impl Placing {
             let _ = progress.head.set((status, after_secs));
             Ok(Answer { status, after_secs, text: text_of(response.into_body()).await })
         };
-        // The connection moves only while it is polled beside the answer; it may end first, and the answer still comes.
+        // The connection makes progress only while it is polled with the answer. It may finish first; the answer still
+        // arrives.
         let driving = async {
             let _ = driver.await;
             std::future::pending().await
@@ -95,7 +95,7 @@ impl Placing {
         tokio::select! { answer = answer => answer, answer = driving => answer }
     }
 
-    /// A connection that is up: name looked up, connected, encrypted.
+    /// Resolves the name, connects and completes the TLS handshake.
     async fn connected(&self, url: Uri) -> Result<Connection, TransportError> {
         match timeout(CONNECT_DEADLINE, self.connector.clone().oneshot(url)).await {
             Ok(Ok(connection)) => Ok(connection),
@@ -105,7 +105,7 @@ impl Placing {
     }
 }
 
-/// The request as it is written; `None` where the URL or the key cannot be.
+/// The HTTP request; `None` if the URL or the key is not valid in one.
 fn written(
     method: http::Method,
     url: &Uri,

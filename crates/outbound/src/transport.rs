@@ -1,7 +1,7 @@
-//! How requests leave, and what comes back.
+//! Requests to providers, and their answers.
 //!
-//! Invariants: a request that places a call gets a connection of its own and speaks HTTP/1 only (`placing`), so neither a dead pooled
-//! connection nor a refused stream can make it leave twice. What failed says whether a byte of the request may have left.
+//! Invariants: a request that places a call gets its own HTTP/1 connection (`placing`), so neither a dead pooled
+//! connection nor a refused stream can send it twice. An error states whether a byte of the request may have been sent.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -25,51 +25,51 @@ pub struct Request<'a> {
     pub key: String,
     /// Its JSON body.
     pub body: Option<Vec<u8>>,
-    /// Whether it places a call: then it is never sent on a connection that was used before.
+    /// Whether it places a call. If so, it is never sent on a reused connection.
     pub places: bool,
-    /// For a request that places a call: asked once the connection is up, right before the first byte leaves. On `false`
-    /// it does not leave.
+    /// For a request that places a call: called once the connection is up, right before the first byte is sent. If it
+    /// returns `false`, the request is not sent.
     pub ready: Option<Ready<'a>>,
 }
 
-/// Whether a request may still leave.
+/// Returns whether a request may still be sent.
 pub type Ready<'a> = &'a (dyn Fn() -> bool + Send + Sync);
 
-/// What came back.
+/// An answer to a request.
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
     /// `RateLimit-Reset` or `Retry-After`, in seconds.
     pub after_secs: Option<u64>,
-    /// The body, or what broke while it was read.
+    /// The body, or the error that ended reading it.
     pub text: Result<String, String>,
 }
 
-/// Why nothing came back, for people; without URLs, which may hold ids that are nobody's business.
+/// Why there is no answer, for people. Contains no URLs, because they may contain private ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TransportError {
-    /// Nothing was connected: no byte of the request has left.
+    /// No byte of the request was sent.
     NotSent(String),
     /// The request may have arrived.
     Unknown(String),
 }
 
-/// An exchange under way.
+/// An exchange in progress.
 pub type Exchange<'a> = Pin<Box<dyn Future<Output = Result<Answer, TransportError>> + Send + 'a>>;
 
-/// Whatever carries requests: the network, or a pretend one.
+/// Sends requests: over the network, or to a simulator.
 pub trait Transport: Send + Sync {
     /// Sends one request, once.
     fn send<'a>(&'a self, request: Request<'a>) -> Exchange<'a>;
 }
 
-/// A wire that many APIs share.
+/// A transport that many APIs share.
 pub type SharedTransport = Arc<dyn Transport>;
 
 /// The two HTTP clients, shared by all workspaces.
 #[derive(Clone)]
 pub struct Clients {
-    /// For requests that place a call: a fresh connection each, a long deadline.
+    /// For requests that place a call: a new connection each, a long deadline.
     pub placing: Placing,
     /// For reads, which may be repeated.
     pub reading: reqwest::Client,
@@ -82,7 +82,7 @@ pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) const MAX_ANSWER_BYTES: usize = 16 << 20;
 
 impl Clients {
-    /// Both clients, trusting the Mozilla roots that come with the binary.
+    /// Creates both clients, which trust the Mozilla roots bundled with the binary.
     pub fn new(place_deadline: Duration) -> Result<Self, reqwest::Error> {
         let limits = Limits { connect: CONNECT_DEADLINE, whole: READ_DEADLINE, keeps_connections: true };
         let reading = client(Roots::Mozilla, limits)?;
@@ -117,7 +117,7 @@ async fn answer_of(response: reqwest::Response) -> Answer {
     }
 }
 
-/// After how many seconds to come back, as an answer says.
+/// The retry delay in seconds, from the answer's headers.
 pub(crate) fn after_secs(headers: &HeaderMap) -> Option<u64> {
     let header = |name| headers.get(name)?.to_str().ok()?.trim().parse().ok();
     header("ratelimit-reset").or_else(|| header("retry-after"))

@@ -1,27 +1,27 @@
-//! How a workspace's webhooks prove who sent them. The document is the provider's: the store keeps it sealed.
+//! How a workspace's webhooks are authenticated. The provider defines the document; the store keeps it sealed.
 //!
-//! Invariant: a replaced key counts until its `until_ms`, and never again.
+//! Invariant: a replaced key is valid until its `until_ms`, and never after.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The keys that webhooks may be signed with, newest first.
+/// The keys that may sign webhooks, newest first.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebhookAuth {
     /// The keys.
     pub keys: Vec<WebhookKey>,
 }
 
-/// A key that webhooks may be signed with.
+/// A key that may sign webhooks.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebhookKey {
     /// The key.
     pub key: String,
-    /// A replaced key counts until then.
+    /// When a replaced key expires, in milliseconds since 1970; `None` for the current key.
     pub until_ms: Option<i64>,
 }
 
-/// A stored document; versions before the provider owned it stored the bare list of keys.
+/// A stored document; earlier versions stored the bare list of keys.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Stored {
@@ -30,7 +30,7 @@ enum Stored {
 }
 
 impl WebhookAuth {
-    /// One key.
+    /// A document with one key.
     pub fn of_key(key: &str) -> Self {
         Self { keys: vec![WebhookKey { key: key.to_owned(), until_ms: None }] }
     }
@@ -48,14 +48,14 @@ impl WebhookAuth {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// The same, with only the keys that count at `now`.
+    /// Keeps only the keys that are valid at `now`.
     #[must_use]
     pub fn valid_at(mut self, now: Timestamp) -> Self {
         self.keys.retain(|key| key.until_ms.is_none_or(|until| until > now.as_millisecond()));
         self
     }
 
-    /// Puts `new` first; the keys that count now go on counting until `until`, at the latest.
+    /// Puts `new` first; the keys that are valid now stay valid until `until`, at the latest.
     pub fn replace(&mut self, new: &str, now: Timestamp, until: Timestamp) {
         let mut keys = std::mem::take(self).valid_at(now).keys;
         keys.retain(|known| known.key != new);

@@ -1,9 +1,9 @@
-//! JSON of strangers, read leniently.
+//! Lenient reading of untrusted JSON.
 //!
-//! Invariants: a field of the wrong type is an absent field, and so is a text that holds NUL, which Postgres
-//! cannot store; of a repeated key the last one counts, as in the `JSON.parse` most senders use; nothing recurses,
-//! so depth cannot exhaust the stack. Memory is bounded by what is asked for, never by how many members or elements
-//! the text has: an object keeps the members its reader names, a list is handed on element by element.
+//! Invariants: a field of the wrong type counts as absent, and so does a string with NUL, which Postgres cannot store;
+//! of a repeated key the last one counts, as in the `JSON.parse` that most senders use; nothing recurses, so depth
+//! cannot exhaust the stack. Memory is bounded by what the reader requests, never by how many members or elements the
+//! text has: an object keeps the members that its reader names, a list is passed on element by element.
 
 use std::{borrow::Cow, collections::VecDeque, fmt};
 
@@ -13,16 +13,16 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// The members of an object that a reader looks at.
+/// The members of an object that a reader uses.
 pub(crate) type Names = &'static [&'static str];
 
-/// One object: the members that its reader named, most of their values still unread.
+/// An object: the members that its reader named, most of their values still unparsed.
 #[derive(Default)]
 pub(crate) struct Object<'a>(Vec<(&'static str, Node<'a>)>);
 
 enum Node<'a> {
     Raw(&'a RawValue),
-    /// Read in the same pass as the object around it.
+    /// Parsed in the same pass as the object around it.
     Object(Object<'a>),
 }
 
@@ -30,7 +30,7 @@ enum Node<'a> {
 #[derive(Clone, Copy)]
 struct Shape {
     names: Names,
-    /// Members that are objects, read in the same pass, and which of their members are kept.
+    /// Members that are objects, parsed in the same pass, and which of their members are kept.
     inner: &'static [(&'static str, Names)],
 }
 
@@ -40,7 +40,7 @@ impl Shape {
     }
 }
 
-/// Reads a key as the name it equals; copies nothing.
+/// Deserializes a key as the name that it equals, without copying.
 struct Known(Names);
 
 impl<'de> DeserializeSeed<'de> for Known {
@@ -96,12 +96,12 @@ impl<'de> Visitor<'de> for Shape {
 }
 
 impl<'a> Object<'a> {
-    /// Reads the named members of an object; `None` for any other JSON.
+    /// Parses the named members of an object; `None` for any other JSON.
     pub(crate) fn parse(text: &'a str, names: Names) -> Option<Self> {
         Self::read(text, Shape::flat(names))
     }
 
-    /// As [`Object::parse`], and where a member of `inner` is an object, its named members in the same pass.
+    /// Like [`Object::parse`], and parses the named members of the objects in `inner` in the same pass.
     pub(crate) fn nested(
         text: &'a str,
         names: Names,
@@ -127,28 +127,27 @@ impl<'a> Object<'a> {
         self.0.iter().find(|(name, _)| *name == key).map(|(_, node)| node)
     }
 
-    /// The value of `key` where it is a `T`; absent, null and other types are `None`.
+    /// The value of `key` as a `T`; `None` if it is absent, null or of another type.
     pub(crate) fn get<T: Deserialize<'a>>(&self, key: &str) -> Option<T> {
         serde_json::from_str::<Option<T>>(self.raw(key)?).ok().flatten()
     }
 
-    /// The text of `key` where it is a string that is not blank and holds no NUL.
+    /// The string at `key`, unless it is blank or contains NUL.
     pub(crate) fn text(&self, key: &str) -> Option<String> {
         text_of(self.raw(key)?).map(Cow::into_owned)
     }
 
-    /// As [`Object::text`], where it has at most so many bytes.
+    /// Like [`Object::text`], if it has at most `max_bytes` bytes.
     pub(crate) fn short_text(&self, key: &str, max_bytes: usize) -> Option<String> {
         text_of(self.raw(key)?).filter(|text| text.len() <= max_bytes).map(Cow::into_owned)
     }
 
-    /// The named members of the object behind `key`.
+    /// The named members of the object at `key`.
     pub(crate) fn object(&self, key: &str, names: Names) -> Option<Object<'a>> {
         Object::parse(self.raw(key)?, names)
     }
 
-    /// What `read` makes of the named members of the object behind `key`, whether they were read in the same pass
-    /// or not.
+    /// Applies `read` to the named members of the object at `key`, whether or not they were parsed in the same pass.
     pub(crate) fn with_object<T>(
         &self,
         key: &str,
@@ -161,7 +160,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The raw text of `key`.
+    /// The raw JSON of `key`.
     pub(crate) fn raw(&self, key: &str) -> Option<&'a str> {
         match self.node(key)? {
             Node::Raw(raw) => Some(raw.get()),
@@ -170,14 +169,14 @@ impl<'a> Object<'a> {
     }
 }
 
-/// The text that a raw value is: a string that is not blank and holds no NUL.
+/// Parses a raw value as a string that is not blank and contains no NUL.
 pub(crate) fn text_of(raw: &str) -> Option<Cow<'_, str>> {
     let Text(text) = serde_json::from_str(raw).ok()?;
     Some(text).filter(|s| !s.trim().is_empty() && !s.contains('\0'))
 }
 
-/// Hands on each member of an object in order, its value as raw text, until `each` answers `false`.
-/// `None` for any other JSON, or when it breaks off before then.
+/// Calls `each` with each member of an object in order, its value as raw text, until it returns `false`. Returns `None`
+/// unless the text is a complete object.
 pub(crate) fn each_member<'a>(text: &'a str, each: impl FnMut(&str, &'a str) -> bool) -> Option<()> {
     struct Members<F>(F);
     impl<'de, F: FnMut(&str, &'de str) -> bool> Visitor<'de> for Members<F> {
@@ -189,7 +188,7 @@ pub(crate) fn each_member<'a>(text: &'a str, each: impl FnMut(&str, &'a str) -> 
 
         fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
             let mut wanted = true;
-            // What is not wanted is still read to the end: half an object is none.
+            // The rest is still parsed: a truncated object is invalid.
             while wanted {
                 let Some(Text(key)) = map.next_key()? else { return Ok(()) };
                 wanted = (self.0)(&key, map.next_value::<&RawValue>()?.get());
@@ -201,11 +200,11 @@ pub(crate) fn each_member<'a>(text: &'a str, each: impl FnMut(&str, &'a str) -> 
     serde_json::Deserializer::from_str(text).deserialize_map(Members(each)).ok()
 }
 
-/// A text that is copied only where escapes make it another text than was written.
+/// A string that is copied only if it contains escapes.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Hands on each element of a list in order, as raw text. `None` for any other JSON, or when it breaks off.
+/// Calls `each` with each element of a list in order, as raw text. Returns `None` unless the text is a complete list.
 pub(crate) fn each_element<'a>(text: &'a str, each: impl FnMut(&'a str)) -> Option<()> {
     struct Elements<F>(F);
     impl<'de, F: FnMut(&'de str)> Visitor<'de> for Elements<F> {
@@ -225,7 +224,7 @@ pub(crate) fn each_element<'a>(text: &'a str, each: impl FnMut(&'a str)) -> Opti
     serde_json::Deserializer::from_str(text).deserialize_seq(Elements(each)).ok()
 }
 
-/// The last `most` elements of a list, as raw text and in order; nothing for any other JSON.
+/// The last `most` elements of a list, as raw text and in order; empty for any other JSON.
 pub(crate) fn last_elements(text: &str, most: usize) -> VecDeque<&str> {
     let mut last = VecDeque::new();
     let read = each_element(text, |raw| {
@@ -237,15 +236,15 @@ pub(crate) fn last_elements(text: &str, most: usize) -> VecDeque<&str> {
     if read.is_some() { last } else { VecDeque::new() }
 }
 
-/// Whether raw JSON holds the escape of a NUL.
+/// Whether raw JSON contains an escaped NUL.
 pub(crate) fn has_nul(raw: &str) -> bool {
     raw.match_indices("\\u0000").any(|(at, _)| {
-        // An odd number of backslashes before the `u`: the last one is not itself escaped.
+        // An odd number of backslashes before the `u`, so that the last one is not itself escaped.
         raw[..at].bytes().rev().take_while(|b| *b == b'\\').count().is_multiple_of(2)
     })
 }
 
-/// Whether `text` is JSON at all.
+/// Whether `text` is valid JSON.
 pub(crate) fn is_json(text: &str) -> bool {
     serde_json::from_str::<&RawValue>(text).is_ok()
 }

@@ -1,7 +1,7 @@
-//! How each voice-AI provider speaks: its signatures, its payloads, its API.
+//! Voice-AI providers: their signatures, their payloads, their APIs.
 //!
-//! [`Provider`] is what can be asked of each, in the nouns of `core`; [`Providers`] chooses among them. Absent on purpose:
-//! any decision, any storage, any retry of a request that places a call.
+//! [`Provider`] is the common interface, in the nouns of `core`; [`Providers`] selects one. Absent on purpose: any
+//! decision, any storage, any retry of a request that places a call.
 
 mod auth;
 mod json;
@@ -11,7 +11,7 @@ mod registry;
 pub mod retell;
 pub mod status;
 
-/// How requests leave; a test brings a wire of its own.
+/// Outbound HTTP; a test supplies its own `Transport`.
 pub use redialer_outbound as http;
 
 pub use auth::{WebhookAuth, WebhookKey};

@@ -1,7 +1,7 @@
-//! What a provider can be asked: one trait, in the nouns of core.
+//! The interface to a provider: one trait, in the nouns of core.
 //!
-//! Invariants: [`receive`] is the only way from a request to an [`Event`], and looks at nothing but bytes until the
-//! webhook's authentication holds (I8). What places a call sends one request and retries nothing.
+//! Invariants: [`receive`] is the only way from a request to an [`Event`], and parses nothing before the webhook's
+//! authentication succeeds (I8). `place` sends one request and retries nothing.
 
 use std::pin::Pin;
 
@@ -17,32 +17,32 @@ use redialer_core::{
 
 use crate::{auth::WebhookAuth, http::Ready, read_error::ReadError};
 
-/// A question under way.
+/// A request in progress.
 pub type Asked<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-/// A read under way.
+/// A read in progress.
 pub type Reading<'a, T> = Asked<'a, Result<T, ReadError>>;
 
 /// One provider of voice or chat agents. The API key is an argument: one value serves every workspace.
 pub trait Provider: Send + Sync {
-    /// Its name for people.
+    /// Its display name.
     fn title(&self) -> &'static str;
 
-    /// What it can do.
+    /// Its channels and optional features.
     fn capabilities(&self) -> Capabilities;
 
-    /// Checks who sent a webhook, over the bytes as they came in.
+    /// Authenticates a webhook over the bytes as received.
     fn verify(&self, auth: &WebhookAuth, webhook: &Webhook<'_>, at: &CheckedAt) -> Result<(), BadSignature>;
 
-    /// The header that carries a webhook's signature, which is kept beside the webhook; `None` where webhooks carry a
+    /// The header that carries a webhook's signature, which is stored with the webhook; `None` if webhooks carry a
     /// secret instead.
     fn signature_header(&self) -> Option<&'static str> {
         None
     }
 
-    /// Reads a webhook, or a record that [`Self::record`] returned, byte for byte as it was stored.
+    /// Parses a webhook, or a record that [`Self::record`] returned, from the stored bytes.
     fn read<'b>(&self, body: &'b [u8]) -> Result<Event<'b>, NotJson>;
 
-    /// The body of the answer to an accepted event of that name; `None` for an empty answer.
+    /// The response body for an accepted event of that name; `None` for an empty response.
     fn acknowledgment(&self, _event: &str) -> Option<serde_json::Value> {
         None
     }
@@ -56,24 +56,24 @@ pub trait Provider: Send + Sync {
     /// The record of one call or chat, as an event.
     fn record<'a>(&'a self, key: &'a str, call: CallQuery<'a>) -> Reading<'a, Option<Record>>;
 
-    /// The call or chat that a dispatch became. [`Finding::Absent`] only when a complete list has nothing that may be it.
+    /// The call or chat that a dispatch became. [`Finding::Absent`] only if a complete list has nothing that may be it.
     fn find<'a>(&'a self, key: &'a str, dispatch: DispatchQuery<'a>) -> Reading<'a, Finding>;
 
     /// One page of the account's calls or chats, newest first.
     fn calls<'a>(&'a self, key: &'a str, channel: Channel, page: Option<&'a str>) -> Reading<'a, Page>;
 
-    /// The roster, with time zones as far as they can be read.
+    /// The roster, with time zones where they can be read.
     fn agents<'a>(&'a self, key: &'a str) -> Reading<'a, Vec<RosterAgent>>;
 
     /// The account's own numbers.
     fn numbers<'a>(&'a self, key: &'a str) -> Reading<'a, Vec<OwnNumber>>;
 
-    /// Outbound lines that are free; `None` where the provider does not tell.
+    /// Free outbound lines; `None` if the provider does not report them.
     fn free_lines<'a>(&'a self, _key: &'a str) -> Reading<'a, Option<u32>> {
         Box::pin(async { Ok(None) })
     }
 
-    /// The provider's id of the account that the key belongs to; `None` where the provider does not tell.
+    /// The provider's id of the account that the key belongs to; `None` if the provider does not report it.
     fn account<'a>(&'a self, _key: &'a str) -> Reading<'a, Option<String>> {
         Box::pin(async { Ok(None) })
     }
@@ -84,22 +84,22 @@ pub trait Provider: Send + Sync {
     }
 }
 
-/// What a provider can do.
+/// The channels and optional features of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
-    /// For how long after the first request the same bytes may be repeated and place one call at most; `None` where a
-    /// repeat may place a second.
+    /// For how long after the first request the same bytes may be repeated and place at most one call; `None` if a
+    /// repeat may place a second one.
     pub repeats_calls_for: Option<SignedDuration>,
     /// The same for chats.
     pub repeats_chats_for: Option<SignedDuration>,
-    /// The channels it has, and lists.
+    /// The channels that it supports and lists.
     pub channels: &'static [Channel],
-    /// Whether orders name the number to dial from by the provider's id of it.
+    /// Whether orders identify the number to dial from by the provider's id.
     pub dials_by_number_id: bool,
 }
 
 impl Capabilities {
-    /// Of a provider with those channels and nothing that is optional.
+    /// Capabilities with those channels and without any optional ones.
     pub const fn new(channels: &'static [Channel]) -> Self {
         Self { repeats_calls_for: None, repeats_chats_for: None, channels, dials_by_number_id: false }
     }
@@ -113,7 +113,7 @@ impl Capabilities {
     }
 }
 
-/// A webhook as it came in.
+/// A webhook as received.
 #[derive(Clone, Copy)]
 pub struct Webhook<'a> {
     /// Its headers.
@@ -122,16 +122,16 @@ pub struct Webhook<'a> {
     pub body: &'a [u8],
 }
 
-/// By which clock a webhook is checked.
+/// The clock that a webhook is checked against.
 #[derive(Debug, Clone, Copy)]
 pub struct CheckedAt {
     /// Now.
     pub now: Timestamp,
-    /// How far a signature's own time may lie from now, either way, inclusive.
+    /// The largest difference between a signature's timestamp and now, either way, inclusive.
     pub tolerance_ms: u64,
 }
 
-/// Why a webhook's authentication does not hold, for the log.
+/// Why a webhook's authentication failed, for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadSignature(pub &'static str);
@@ -141,7 +141,7 @@ pub struct BadSignature(pub &'static str);
 #[error("the body is not JSON")]
 pub struct NotJson;
 
-/// Why a webhook is turned away.
+/// Why a webhook is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
     /// 401.
@@ -152,7 +152,7 @@ pub enum Rejected {
     NotJson(#[from] NotJson),
 }
 
-/// Verifies a webhook, then reads it.
+/// Verifies a webhook, then parses it.
 pub fn receive<'b>(
     provider: &dyn Provider,
     auth: &WebhookAuth,
@@ -167,27 +167,27 @@ pub fn receive<'b>(
     Ok(event)
 }
 
-/// The value of a header; `None` when it is missing or given more than once: which of them would count?
+/// The value of a header; `None` if it is missing or, being ambiguous, repeated.
 pub fn only_header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
     let mut given = headers.get_all(name).iter();
     given.next().filter(|_| given.next().is_none()).map(|value| value.as_bytes())
 }
 
-/// A webhook, or a record, that was read.
+/// A parsed webhook or record.
 pub struct Event<'b> {
-    /// What enters the inbox.
+    /// The inbound event to record.
     pub delivery: InboundEvent<'b>,
-    /// What it says.
+    /// Its content.
     pub content: Box<dyn Content + Send + Sync + 'b>,
 }
 
-/// What an event says, read when it is asked for.
+/// The content of an event, parsed on demand.
 pub trait Content {
-    /// The facts about its call; `callback_field` is the name of the extraction that asks for a callback. `None` where
-    /// nothing can follow from it: an event of another kind, or a shape that is not known.
+    /// The facts about its call; `callback_field` is the name of the extraction that requests a callback. `None` if
+    /// nothing can follow from the event, because its kind or its shape is unknown.
     fn facts(&self, callback_field: &str) -> Option<CallFacts>;
 
-    /// Who said what; nothing where the provider does not tell.
+    /// The turns of the conversation; empty if the provider does not report them.
     fn conversation(&self) -> Vec<Turn> {
         Vec::new()
     }
@@ -201,22 +201,22 @@ pub struct Placement<'a> {
     pub dispatch: &'a str,
     /// The bytes that were recorded with the intent.
     pub body: Vec<u8>,
-    /// Asked once the connection is up, right before the first byte leaves: on `false` nothing leaves.
+    /// Called once the connection is up, right before the first byte is sent: on `false` nothing is sent.
     pub ready: Option<Ready<'a>>,
 }
 
-/// Which call or chat is asked about.
+/// Identifies a call or chat.
 #[derive(Clone, Copy)]
 pub struct CallQuery<'a> {
     /// The channel.
     pub channel: Channel,
     /// The provider's id of it.
     pub id: &'a str,
-    /// The request that placed it and when it was sent, where we have them: the simulator remembers nothing else.
+    /// The request that placed it and when it was sent, if known. The simulator keeps no state and needs both.
     pub placed_by: Option<(&'a [u8], Timestamp)>,
 }
 
-/// Which dispatch is looked for.
+/// Identifies a dispatch.
 #[derive(Clone, Copy)]
 pub struct DispatchQuery<'a> {
     /// The channel.
@@ -229,9 +229,9 @@ pub struct DispatchQuery<'a> {
     pub sent_at: Timestamp,
 }
 
-/// A record that was asked for.
+/// A fetched record.
 pub struct Record {
-    /// As if its latest webhook had come.
+    /// The inbound event, as if its latest webhook had arrived.
     pub delivery: InboundEvent<'static>,
     /// The provider's id of the agent that spoke.
     pub agent: Option<String>,
@@ -253,10 +253,10 @@ pub struct Page {
 pub struct RosterAgent {
     /// The provider's id.
     pub id: String,
-    /// Its name there.
+    /// Its name at the provider.
     pub name: String,
     /// Voice or chat.
     pub channel: Channel,
-    /// Its time zone, where it has one and it could be read.
+    /// Its time zone, if it has one that could be read.
     pub timezone: Option<String>,
 }

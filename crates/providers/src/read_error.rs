@@ -1,4 +1,4 @@
-//! Why a provider could not be read, in its name and for people.
+//! Why a read from a provider failed, with messages for people.
 
 use redialer_core::permission::Permission;
 
@@ -6,19 +6,19 @@ use redialer_core::permission::Permission;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.description())]
 pub struct ReadError {
-    /// The provider's name for people.
+    /// The provider's display name.
     pub provider: &'static str,
     /// What went wrong.
     pub failure: ReadFailure,
 }
 
-/// What went wrong. Each `message` is the provider's own sentence, keys and numbers in it masked; empty where it said
-/// nothing.
+/// The kind of failure. Each `message` is the provider's own error message, with keys and numbers masked; empty if it
+/// sent none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadFailure {
     /// 401: the key is wrong or was revoked. Nothing works until it is replaced.
     KeyRefused {
-        /// The provider's sentence.
+        /// The provider's message.
         message: String,
         /// The permissions that a key must have, as the provider's dashboard calls them.
         needed: &'static [Permission],
@@ -27,19 +27,19 @@ pub enum ReadFailure {
     Forbidden {
         /// The permission.
         what: Permission,
-        /// The provider's sentence.
+        /// The provider's message.
         message: String,
     },
     /// 402: the account must pay first.
     Payment {
-        /// The provider's sentence.
+        /// The provider's message.
         message: String,
     },
     /// 404 or 422.
     Unknown(u16),
     /// 429.
     Throttled {
-        /// Seconds to wait, where it said.
+        /// Seconds to wait, if the provider gave them.
         after_secs: Option<u64>,
     },
     /// Anything else: try later.
@@ -47,7 +47,7 @@ pub enum ReadFailure {
 }
 
 impl ReadError {
-    /// Whether nothing can be read until the account's owner acts.
+    /// Whether no read can succeed until the account's owner acts.
     pub const fn is_of_account(&self) -> bool {
         matches!(self.failure, ReadFailure::KeyRefused { .. } | ReadFailure::Payment { .. })
     }
@@ -81,7 +81,7 @@ impl ReadError {
     }
 }
 
-/// The provider's message, to end one of our sentences.
+/// The provider's message, as the end of one of our error messages.
 fn quoted(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!("; it said: {}", message.trim_end_matches('.')) }
 }

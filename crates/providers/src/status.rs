@@ -1,6 +1,7 @@
-//! What the status of an answer means, alike for every provider that speaks HTTP.
+//! The meaning of an answer's status, the same for every provider that uses HTTP.
 //!
-//! Invariant: only a clear no is a no. Whatever may have become a call is uncertain (failure-model §2).
+//! Invariant: only an explicit refusal counts as refused. Any answer after which a call may have been placed is
+//! uncertain (failure-model §2).
 
 use redialer_core::{
     order::{Refusal, Reply},
@@ -12,8 +13,8 @@ use crate::{
     read_error::ReadFailure,
 };
 
-/// What came of a request that places a call: `id_in` finds the call's id in the body of a success, `message_in` the
-/// provider's own sentence in that of a refusal.
+/// Classifies the answer to a request that places a call: `id_in` finds the call's id in the body of a success,
+/// `message_in` the provider's own message in that of a refusal.
 pub fn reply(
     answered: Result<Answer, TransportError>,
     id_in: impl FnOnce(&str) -> Option<String>,
@@ -24,7 +25,7 @@ pub fn reply(
         Err(TransportError::NotSent(why)) => return Reply::Unsent { why },
         Err(TransportError::Unknown(why)) => return Reply::Uncertain { why },
     };
-    // A refusal stands by its status, whether or not its sentence could be read.
+    // A refusal is decided by its status, whether or not its message could be read.
     let message = || message_in(answer.text.as_deref().ok());
     match answer.status {
         status @ 200..=299 => match answer.text.as_deref().map(id_in) {
@@ -42,8 +43,8 @@ pub fn reply(
     }
 }
 
-/// What came of a read: its body, or why there is none. `needs` is the permission that the key must have for it, `needed`
-/// what a key must have at all.
+/// Classifies the answer to a read: its body, or why there is none. `needs` is the permission that the key must have
+/// for it, `needed` the permissions that every key must have.
 pub fn read(
     answered: Result<Answer, TransportError>,
     (needs, needed): (Permission, &'static [Permission]),

@@ -1,6 +1,6 @@
-//! Reading what a stranger sends takes memory in proportion to its size, whatever its shape.
+//! Parsing untrusted input takes memory in proportion to its size, regardless of its shape.
 //!
-//! A binary of its own with one test: its allocator counts what every thread takes.
+//! A separate binary with one test, because its allocator counts the memory of all threads.
 
 use peak_alloc::PeakAlloc;
 use redialer_core::agent::Channel;
@@ -14,10 +14,10 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 /// The size of each body.
 const SIZE: usize = 1_000_000;
-/// Times the body's size that reading it may take at most.
+/// Maximum peak memory, as a multiple of the body's size.
 const MAX_FACTOR: usize = 12;
 
-/// The most memory that was taken while `work` ran, beyond what was taken before.
+/// Peak memory during `work`, beyond what was allocated before.
 fn peak_of(work: impl FnOnce()) -> usize {
     ALLOCATOR.reset_peak_usage();
     let before = ALLOCATOR.current_usage();
@@ -25,7 +25,7 @@ fn peak_of(work: impl FnOnce()) -> usize {
     ALLOCATOR.peak_usage().saturating_sub(before)
 }
 
-/// As many copies of `piece` with commas between them as make up the size.
+/// Copies of `piece`, separated by commas, up to `SIZE`.
 fn many(piece: impl Fn(usize) -> String) -> String {
     let mut all = String::with_capacity(SIZE + 100);
     for n in 0.. {
@@ -50,7 +50,7 @@ fn same(piece: &'static str) -> String {
     many(|_| piece.to_owned())
 }
 
-/// Bodies of the size, each made to take as much memory as a reader may be made to take.
+/// Bodies of that size, each designed to take as much memory as possible when parsed.
 fn bodies() -> Vec<(&'static str, String)> {
     let numbered = |value: &'static str| many(move |n| format!("\"{n:x}\":{value}"));
     let deep = format!("{}{}", "[".repeat(SIZE / 2), "]".repeat(SIZE / 2));

@@ -1,8 +1,7 @@
-//! A pretend world: fake providers with scripted people.
+//! Simulated providers with scripted people, for the demo, `redialer sim` and tests.
 //!
-//! For the demo, for `redialer sim`, and for tests. It speaks the provider's own wire format; its measure is
-//! the vendor's client, which the test suite runs against it. Nobody here ever rings a real phone.
-//! Absent on purpose: a clock of its own. Time is passed in, so a day may take a second.
+//! A simulator uses the provider's own wire format; the test suite runs the vendor's client against it. It never dials a
+//! real phone. Absent on purpose: a clock. The time is passed in, so a simulated day can take a second.
 
 pub mod retell;
 mod simulated;

@@ -1,6 +1,6 @@
-//! The simulator as a provider, for test callbacks: it places every call, remembers none and reaches nobody.
+//! The simulator as a provider, for test callbacks: it accepts every call, stores nothing and dials no phone.
 //!
-//! Invariant: nothing here opens a connection. What became of a call follows from the request that placed it.
+//! Invariant: nothing here opens a connection. The outcome of a call is a function of the request that placed it.
 
 use redialer_core::{
     agent::{Channel, OwnNumber},
@@ -18,7 +18,7 @@ use crate::retell::stateless;
 /// The simulator. It writes and reads Retell's format.
 pub struct Simulated;
 
-/// An answer that is there at once.
+/// A reply that is ready at once.
 fn at_once<'a, T: Send + 'a>(answer: T) -> Asked<'a, T> {
     Box::pin(std::future::ready(answer))
 }
@@ -32,7 +32,7 @@ impl Provider for Simulated {
         Capabilities::new(&[Channel::Voice, Channel::Chat])
     }
 
-    /// It sends none.
+    /// Always fails: the simulator sends no webhooks.
     fn verify(&self, _: &WebhookAuth, _: &Webhook<'_>, _: &CheckedAt) -> Result<(), BadSignature> {
         Err(BadSignature("the simulator sends no webhooks"))
     }

@@ -1,4 +1,4 @@
-//! The time that the pretend world lives by.
+//! The clock of a simulated world.
 
 use std::{pin::Pin, sync::Arc};
 
@@ -6,7 +6,7 @@ use redialer_core::{Timestamp, time::plus};
 
 type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Somebody else's clock.
+/// A clock that the caller supplies.
 #[derive(Clone)]
 pub struct SimTime {
     now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
@@ -14,7 +14,7 @@ pub struct SimTime {
 }
 
 impl SimTime {
-    /// A world on the clock that these two read.
+    /// Builds a clock from a function that reads the time and one that waits until a time.
     pub fn new<F>(
         now: impl Fn() -> Timestamp + Send + Sync + 'static,
         wait_until: impl Fn(Timestamp) -> F + Send + Sync + 'static,
@@ -25,22 +25,22 @@ impl SimTime {
         Self { now: Arc::new(now), wait_until: Arc::new(move |at| Box::pin(wait_until(at))) }
     }
 
-    /// Now.
+    /// The current time.
     pub fn now(&self) -> Timestamp {
         (self.now)()
     }
 
-    /// The moment so many seconds from now.
+    /// The time `seconds` from now.
     pub(crate) fn after(&self, seconds: f64) -> Timestamp {
         plus(self.now(), jiff::SignedDuration::from_millis((seconds.clamp(0.0, 1e9) * 1_000.0) as i64))
     }
 
-    /// How many seconds have passed since then.
+    /// The number of seconds since `then`.
     pub(crate) fn seconds_since(&self, then: Timestamp) -> f64 {
         self.now().duration_since(then).as_secs_f64()
     }
 
-    /// Lets so many seconds pass.
+    /// Waits for `seconds`.
     pub(crate) async fn pass(&self, seconds: f64) {
         (self.wait_until)(self.after(seconds)).await;
     }

@@ -1,4 +1,4 @@
-//! Why the store could not do something.
+//! Errors of the store.
 
 use std::io;
 
@@ -6,10 +6,10 @@ use redialer_kek::KeyError;
 
 use crate::db::{pool, sqlite};
 
-/// Why the store could not do it.
+/// An error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Nothing of that id, or not this tenant's.
+    /// The row does not exist, or it belongs to another tenant.
     #[error("not found")]
     NotFound,
     /// A row that must be unique exists already.
@@ -36,40 +36,40 @@ pub enum StoreError {
     /// Another process rotates keys.
     #[error("another `redialer keys` command is running")]
     KeysLocked,
-    /// It is no longer as whoever changes it has seen it.
+    /// The row has changed since the caller read it.
     #[error("changed meanwhile")]
     Changed,
     /// The database's schema does not fit this version.
     #[error("the database's schema does not fit this version: {0}")]
     Schema(String),
-    /// Too much waits for the database already, or it could not write.
+    /// The write queue is full, or the write failed.
     #[error("the database cannot take more at the moment")]
     Full,
-    /// A test made the step fail; see [`crate::Faults`].
+    /// A test injected a failure; see [`crate::Faults`].
     #[error("a fault was injected")]
     Injected,
-    /// A row that cannot be read.
+    /// A stored value cannot be parsed.
     #[error("a stored {0} cannot be read")]
     Corrupt(&'static str),
-    /// A key could not be had.
+    /// A key or a sealed value could not be opened.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The database did not do it; trying again may help.
-    // The reason is part of the message, not a source: a chain of errors would print it twice.
+    /// The database failed; a retry may succeed.
+    // The cause is part of the message and not a `source`, because an error chain would print it twice.
     #[error("the database is unavailable: {0}")]
     Unavailable(sqlx::Error),
 }
 
 impl StoreError {
-    /// Whether the database as a whole is to blame: away, out of room, or too slow. Writing less at once would not
-    /// help.
+    /// Whether the database as a whole failed: unreachable, out of space, or too slow. A smaller write would fail too.
     pub fn is_outage(&self) -> bool {
         match self {
             Self::Full | Self::Injected => true,
             Self::Unavailable(sqlx::Error::Database(error)) => {
                 let code = error.code().unwrap_or_default();
                 sqlite::is_outage(&**error).unwrap_or_else(|| {
-                    // Connections, resources, an operator, the system; read only; waited too long for a lock.
+                    // Classes: connection, resources, operator intervention, system. Codes: read only, idle in a
+                    // transaction for too long, lock not available.
                     ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class))
                         || ["25006", "25P03", "55P03"].contains(&&*code)
                 })
@@ -79,11 +79,11 @@ impl StoreError {
         }
     }
 
-    /// Whether the failure is a conflict with another transaction, so that reading and trying again helps.
+    /// Whether the failure is a conflict with another transaction, so that reading again and retrying helps.
     pub fn is_contention(&self) -> bool {
         match self {
             Self::Duplicate | Self::DecidedMeanwhile => true,
-            // Serialization failure, deadlock, a lock not had, a statement not done in time.
+            // Serialization failure, deadlock, lock not available, statement timeout.
             Self::Unavailable(sqlx::Error::Database(error)) => {
                 ["40001", "40P01", "55P03", "57014"].contains(&&*error.code().unwrap_or_default())
             }
@@ -101,25 +101,25 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// Why a backup was not made or not restored.
+/// An error of a backup or a restore.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// The file is there already.
+    /// The target file already exists.
     #[error("{0} exists; name a file that does not")]
     Exists(String),
     /// The file is not a backup.
     #[error("{0} is not a backup made by `redialer backup`")]
     NotABackup(String),
-    /// The backup was made without keys, and no keyring is given.
+    /// The backup was made without keys, and no keyring was given.
     #[error("{0} was made without keys: give the latest keyring with --keys")]
     NoKeys(String),
-    /// The database to restore into holds something.
+    /// The database to restore into is not empty.
     #[error("the database holds tenants already; restore into an empty one")]
     NotEmpty,
-    /// The file system.
+    /// A file system error.
     #[error(transparent)]
     File(#[from] io::Error),
-    /// The store.
+    /// An error of the store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -1,8 +1,9 @@
-//! What redialer remembers: the only crate with SQL.
+//! Persistence of redialer: the only crate with SQL.
 //!
-//! Invariants: a function here is one transaction and makes no choice; which state follows is decided in
-//! `core` and passed in. Every change of a callback guards on the state it leaves. Personal data and keys
-//! are sealed before they are bound. Handlers see one tenant through [`TenantStore`]; flows see all.
+//! Invariants: a function here is one transaction and contains no policy; the next state is decided in `core` and
+//! passed in. Every change of a callback is guarded by the state it leaves. Personal data and keys are sealed before
+//! they are bound to a statement. Request handlers see one tenant, through [`TenantStore`]; background flows see all
+//! tenants.
 
 mod accounts;
 mod callbacks;
@@ -70,7 +71,7 @@ pub use tenant_store::TenantStore;
 use accounts::workspace_context::{CACHED_TABLES, Contexts};
 use db::{Db, args, vitals::Vitals};
 
-/// The database, and the key that opens its tenants' keys.
+/// The database, and the key-encryption key that unwraps tenant keys.
 #[derive(Clone)]
 pub struct Store {
     db: Db,
@@ -96,8 +97,8 @@ impl Store {
         Self { db, contexts, kek: Arc::new(kek), shared, plans: Arc::default() }
     }
 
-    /// Brings the schema up to this version, and makes sure that the key is the one the data was sealed with, as far as
-    /// the key service tells: it may be away.
+    /// Migrates the schema to this version and verifies that the key-encryption key is the one the data was sealed
+    /// with. If the key service is unavailable, logs a warning and skips the verification.
     pub async fn migrate(&self, rng: &Rng) -> Result<(), StoreError> {
         self.db.migrate().await?;
         match self.prove_key(rng).await {
@@ -109,52 +110,52 @@ impl Store {
         }
     }
 
-    /// The same store, with the operator's plans instead of the published ones.
+    /// Returns the store with the operator's plans instead of the published ones.
     #[must_use]
     pub fn with_plans(mut self, plans: Plans) -> Self {
         self.plans = Arc::new(plans);
         self
     }
 
-    /// What a plan allows.
+    /// The limits of a plan.
     pub fn limits_of(&self, plan: Plan) -> &Limits {
         self.plans.limits(plan)
     }
 
-    /// The same store, with things going wrong in it.
+    /// Returns the store with injected faults, for tests.
     pub fn with_faults(mut self, faults: Arc<dyn Faults>) -> Self {
         self.db.faults = Some(faults);
         self
     }
 
-    /// The same store, as if other processes used its file too: for tests that pretend to be several.
+    /// Returns the store as if other processes used its file too, for tests that simulate several replicas.
     pub const fn shared(mut self) -> Self {
         self.shared = true;
         self
     }
 
-    /// Whether the database itself keeps tenants apart (Postgres, where its role could be made).
+    /// Whether the database itself isolates tenants: row-level security on Postgres, if its role could be created.
     pub fn guards_rows(&self) -> bool {
         self.db.guards_rows()
     }
 
-    /// As [`Store::guards_rows`], of a database that was not migrated by this store.
+    /// Same as [`Store::guards_rows`], for a database that this store has not migrated: looks for the role first.
     pub async fn finds_guard(&self) -> Result<bool, StoreError> {
         self.db.look_for_guard().await?;
         Ok(self.guards_rows())
     }
 
-    /// How many migrations there are in the database.
+    /// The number of applied migrations.
     pub async fn schema(&self) -> Result<usize, StoreError> {
         Ok(self.db.applied().await?.len())
     }
 
-    /// How the database's schema stands to this version. Writes nothing.
+    /// Compares the database's schema with this version's. Writes nothing.
     pub async fn check_schema(&self) -> Result<SchemaState, StoreError> {
         self.db.check_schema().await
     }
 
-    /// Wakes whoever reads due callbacks when something may be due sooner.
+    /// Wakes the reader of due callbacks when a callback may be due sooner than it expects.
     pub fn due_signal(&self) -> &DueSignal {
         &self.db.due_signal
     }
@@ -164,7 +165,7 @@ impl Store {
         self.shared
     }
 
-    /// Passes a named point; only tests make anything happen there.
+    /// Passes a fail point; a no-op outside tests.
     pub async fn pass(&self, point: FailPoint) -> Result<(), StoreError> {
         self.db.pass(point).await
     }
@@ -178,8 +179,8 @@ impl Store {
         Arc::clone(&self.db.vitals)
     }
 
-    /// Whether the database can be written to: no batch takes too long, and the last commit worked. Where
-    /// it did not, one is tried.
+    /// Whether the database accepts writes: no batch is stalled and the last commit succeeded. If it failed, tries a
+    /// write.
     pub async fn can_write(&self) -> bool {
         const TRY: &str = "insert into meta (name, value) values ('write_check', $1)
              on conflict (name) do update set value = $1";
@@ -190,13 +191,13 @@ impl Store {
         !vitals.is_failing() || self.db.write(TRY, args![Vec::<u8>::new()]).await.is_ok()
     }
 
-    /// Maintenance: copies the embedded database's write-ahead log into its file, so that no commit has to, and has
-    /// Postgres analyze its tables while they are new.
+    /// Maintenance. On SQLite, checkpoints the write-ahead log, so that no commit has to. On Postgres, analyzes tables
+    /// that have just grown.
     pub async fn tend(&self) -> Result<(), StoreError> {
         self.db.tend().await
     }
 
-    /// Copies the embedded database's write-ahead log into its file; nothing to do elsewhere.
+    /// Checkpoints and truncates the embedded database's write-ahead log. Does nothing on Postgres.
     pub async fn checkpoint(&self) -> Result<(), StoreError> {
         if self.db.is_postgres() {
             return Ok(());
@@ -204,20 +205,20 @@ impl Store {
         self.db.run("pragma wal_checkpoint(truncate)", args![]).await
     }
 
-    /// Finishes what is under way and closes every connection.
+    /// Waits for the connections in use, then closes all.
     pub async fn close(&self) {
         self.db.close().await;
     }
 }
 
-/// The tenant's share of the hash space: all its hot rows lie together, and one replica at a time works on it.
+/// The tenant's hash bucket. All hot rows of a tenant share it, and one replica at a time works on a bucket.
 pub fn bucket_of(tenant: Id<id::Tenant>) -> i64 {
     // The tail of a version-7 UUID is random.
     let bytes = tenant.uuid().into_bytes();
     i64::from(u16::from_be_bytes([bytes[14], bytes[15]]) & 0x0fff)
 }
 
-/// How many buckets there are.
+/// The number of buckets.
 pub const BUCKETS: i64 = 4096;
 
 fn at(ms: i64) -> Timestamp {

@@ -1,6 +1,6 @@
-//! How much memory hearing takes at its peak, beside what it is given.
+//! Peak heap memory of `read`, not counting its input.
 //!
-//! Goal: no more than a megabyte, for a call of a thousand turns as well.
+//! Goal: at most one megabyte, also for a call of a thousand turns.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ static PEAK: PeakAlloc = PeakAlloc;
 
 const GOAL: usize = 1 << 20;
 
-/// Calls of everyday sentences, and one turn that does not end.
+/// Calls of everyday sentences, and one very long turn.
 fn calls() -> [(&'static str, Vec<Turn>); 3] {
     let said =
         "Um, tomorrow maybe, around half past three, no wait, make it Thursday, same time, if that's okay.";
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     for (name, turns) in calls() {
         let end = "2026-04-07T17:20:00Z".parse().unwrap_or_default();
         let call = Call::new(&turns, end, "America/Chicago");
-        // The tables are built once a process, and stay.
+        // The first read builds the static tables, which are not measured.
         read(&call);
         let before = PEAK.current_usage();
         PEAK.reset_peak_usage();

@@ -1,6 +1,6 @@
-//! How long it takes to hear: an everyday call, and one without end.
+//! Latency of `read` for calls of 7, 100 and 1000 turns.
 //!
-//! Goals: the median call of seven turns under 200 µs, a thousand turns under 50 ms (and so linear).
+//! Goals: a median under 200 µs for seven turns and under 50 ms for a thousand, which requires linear time.
 
 #![expect(missing_docs, reason = "what criterion's macros make has none")]
 

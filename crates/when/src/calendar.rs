@@ -1,4 +1,4 @@
-//! Days that are named, as dates.
+//! Resolves named days to dates.
 
 use jiff::{
     ToSpan as _, Zoned,
@@ -7,7 +7,7 @@ use jiff::{
 
 use crate::part::{Base, Day, Holiday, Stretch, Which};
 
-/// The days that will do: the first, the last, and the one that is meant if nothing else is said.
+/// The first and the last acceptable day, and the default between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Dates {
     pub(crate) first: Date,
@@ -29,12 +29,12 @@ fn plus(date: Date, days: i64) -> Option<Date> {
     date.checked_add(days.days()).ok()
 }
 
-/// The dates of a day; `that` is the one that was spoken of. `literal` has "tomorrow" begin at midnight.
+/// The dates of a day. `that` is the date mentioned before. With `literal`, "tomorrow" begins at midnight.
 pub(crate) fn dates(day: Day, now: &Zoned, that: Option<Date>, literal: bool) -> Option<Dates> {
     let today = now.date();
     let one = |date: Option<Date>| date.map(Dates::one);
     match day {
-        // Before the first light, tomorrow is what comes after sleep.
+        // Before 4 am, "tomorrow" mostly means the coming daytime, which is today's date.
         Day::In(1) if now.hour() < 4 && !literal => {
             Some(Dates { first: today, nominal: today, last: plus(today, 1)? })
         }
@@ -56,7 +56,7 @@ pub(crate) fn dates(day: Day, now: &Zoned, that: Option<Date>, literal: bool) ->
         Day::WeekdayNth(weekday, n) => {
             let fits = |date: &Date| date.weekday() == weekday && *date >= today;
             let found = months(today, 60).find_map(|(y, m)| Date::new(y, m, n).ok().filter(fits));
-            // Nobody plans years ahead: one of the two was misheard.
+            // More than 300 days ahead is implausible: one of the two was transcribed wrong, so use the weekday.
             let near = found.filter(|date| date.duration_since(today).as_hours() < 24 * 300);
             one(near.or_else(|| named(today, weekday, Which::Coming)))
         }
@@ -117,7 +117,7 @@ pub(crate) fn dates(day: Day, now: &Zoned, that: Option<Date>, literal: bool) ->
     }
 }
 
-/// Years and months from this one on.
+/// The years and months of `n` months, starting with the current one.
 fn months(today: Date, n: i16) -> impl Iterator<Item = (i16, i8)> {
     let from = today.year() * 12 + i16::from(today.month()) - 1;
     (from..from + n).map(|m| (m / 12, (m % 12 + 1) as i8))
@@ -139,7 +139,7 @@ fn named(today: Date, weekday: Weekday, which: Which) -> Option<Date> {
     plus(today, days)
 }
 
-/// A calendar week, Monday to Friday, or a part of it that is still to come.
+/// A calendar week, Monday to Friday, or a stretch of it; the current week starts tomorrow at the earliest.
 fn week(today: Date, stretch: Stretch, n: i8) -> Option<Dates> {
     let monday = plus(today, 7 * i64::from(n) - i64::from(today.weekday().to_monday_zero_offset()))?;
     let (from, to) = match stretch {
@@ -149,7 +149,7 @@ fn week(today: Date, stretch: Stretch, n: i8) -> Option<Dates> {
         Stretch::Late => (3, 4),
     };
     let (first, last) = (plus(monday, from)?, plus(monday, to)?);
-    // What is left of this week begins tomorrow.
+    // The days of the current week up to today are excluded.
     let first = if n == 0 { first.max(plus(today, 1)?) } else { first };
     let last = last.max(first);
     let nominal = if stretch == Stretch::Late { last } else { first };

@@ -1,19 +1,19 @@
-//! What words signal about calling, in no particular language.
+//! Cues: what words signal about calling, independent of the language.
 
 /// A signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cue {
     /// "Call me", "try me", "let's talk".
     CallMe,
-    /// "A call", "a callback", whoever says it.
+    /// "A call", "a callback", from either side.
     Callback,
     /// "Talk", "speak": a call, or a farewell.
     Talk,
     /// "Call you", "talk to you then".
     CallYou,
-    /// "I'll call you", "let me call", "I'll email": whoever says it will see to it.
+    /// "I'll call you", "let me call": the speaker will arrange the call.
     ICall,
-    /// "I'll email", "I'll come by": whoever says it will see to it, without a call.
+    /// "I'll email", "I'll come by": the speaker will follow up without a call.
     IDo,
     /// "Now is fine": no call is needed.
     Now,
@@ -25,23 +25,23 @@ pub(crate) enum Cue {
     Works,
     /// "How about", "let's say", "could you do".
     Propose,
-    /// "Actually", "no wait", "make it": what follows replaces what was said.
+    /// "Actually", "no wait", "make it": the time that follows replaces the earlier one.
     Correct,
     /// "Can't do", "too early", "doesn't work".
     Refuse,
     Yes,
     No,
-    /// "Not": what follows is not meant.
+    /// "Not": the time that follows is ruled out.
     Not,
     /// Something with a time of its own: a shift, a meeting, a flight.
     Event,
-    /// "I've got": what the agent offers, and what keeps the person busy.
+    /// "I've got": an offer if the agent says it, an obligation if the person does.
     Have,
     /// Opening hours.
     Hours,
-    /// Something that is over.
+    /// Something in the past.
     Past,
-    /// A visit, a delivery, an appointment: arranged, but no call.
+    /// A visit, a delivery, an appointment: an arrangement other than a call.
     Visit,
     /// "Email me", "send it".
     Send,
@@ -53,19 +53,19 @@ pub(crate) enum Cue {
     AtThat,
     /// "What time", "when".
     Ask,
-    /// "Push it", "move it": so much later than what was said.
+    /// "Push it", "move it": the length that follows shifts the earlier time.
     Later,
     /// "If I don't pick up".
     Fallback,
-    /// "The second one": of what was offered; -1 for the last.
+    /// "The second one" of several offers, counted from 1; -1 for the last.
     Choice(i8),
-    /// A greeting of a machine.
+    /// The greeting of an answering machine.
     Greeting,
-    /// "Somebody else": "he's home at six".
+    /// Another person: "he's home at six".
     Third,
     /// "I'm not sure", "I don't know when".
     Unsure,
-    /// "It's": what follows is the time of day now.
+    /// "It's": the current time follows.
     IsNow,
     /// "What time is it there?"
     AskNow,

@@ -1,16 +1,16 @@
-//! Which hours vague words stand for, unless a workspace says otherwise.
+//! The hours that vague words stand for, unless a workspace overrides them.
 
 use crate::part::DayPart;
 
-/// First and last minute of the day that will do, and the one that is meant if nothing else is said; minutes since
-/// midnight, the last beyond 1440 where it is the next day's.
+/// A range of acceptable minutes of the day and the default within it. Minutes since midnight; a last minute beyond 1440
+/// is on the next day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// The first that will do.
+    /// The first acceptable minute.
     pub from: i32,
-    /// The last.
+    /// The last acceptable minute.
     pub to: i32,
-    /// What to take.
+    /// The default minute.
     pub nominal: i32,
 }
 
@@ -22,7 +22,7 @@ const fn at(hour: i32, minute: i32) -> i32 {
     hour * 60 + minute
 }
 
-/// The hours of vague words.
+/// The hours that vague words stand for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hours {
     /// A day without a time.
@@ -62,7 +62,7 @@ impl Default for Hours {
 }
 
 impl Hours {
-    /// The hours of a part of the day; the finer ones lie where they do within the coarse.
+    /// The hours of a part of the day. Parts without a field of their own have fixed hours.
     pub(crate) const fn span(&self, part: DayPart) -> Span {
         match part {
             DayPart::FirstThing => span(at(7, 0), at(10, 0), at(9, 0)),

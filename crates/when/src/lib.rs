@@ -1,6 +1,6 @@
-//! Hears when a caller wants to be called back.
+//! Reads from a call's transcript when the caller wants to be called back.
 //!
-//! Speech in, a moment out: deterministic, offline, explained, no model to download.
+//! Transcript in, timestamp out: deterministic, offline, with the evidence for each answer, no model to download.
 //!
 //! ```
 //! use redialer_when::{Call, Role, Turn, read};
@@ -18,22 +18,23 @@
 //!
 //! # The model
 //!
-//! 1. *Words*: a turn becomes tokens that know their bytes; "um" is left out, "3 p.m." and "three p m" are alike.
-//! 2. *Expressions* (`lang`, a folder a language): words become **parts** of a time (a day, a clock time, a part of the
-//!    day, a length, a zone, a bound), and parts that touch a **slot**; other words become **cues** ("call me", "no wait",
-//!    "we close at", "my shift ends").
-//! 3. *Dialogue* (the same for all languages): each slot is judged by the cues around it, and a fold over the turns keeps
-//!    what is settled, what is only proposed, what was refused, and what "after that" points to.
-//! 4. *Moments*: the slot that is left becomes an instant and the room around it. "In two hours" is elapsed time; a wall
-//!    time stays one, moves forward over a gap, and is the first of two.
+//! 1. *Words*: a turn is split into tokens with byte ranges. Fillers ("um") are dropped; "3 p.m." and "3pm" give the same
+//!    tokens.
+//! 2. *Expressions* (`lang`, one folder per language): words become **parts** of a time (a day, a clock time, a part of
+//!    the day, a length, a zone, a bound), and adjacent parts are joined into a **slot**; other words become **cues**
+//!    ("call me", "no wait", "we close at", "my shift ends").
+//! 3. *Dialogue* (the same for all languages): each slot is classified by the cues around it, and a fold over the turns
+//!    tracks the settled time, the proposals, the refusals, and the time that "after that" refers to.
+//! 4. *Moments*: the final slot becomes an instant and the acceptable range around it. "In two hours" is elapsed time; a
+//!    wall time stays a wall time: if a clock change skips it, it moves forward, and if it occurs twice, the first counts.
 //!
-//! What is not certain is named ([`Doubt`]) and lowers the confidence.
+//! Each uncertainty is reported as a [`Doubt`] and lowers the confidence.
 //!
-//! # How well it hears
+//! # Accuracy
 //!
-//! Public development data (`cargo xtask bench when`): whole calls, and expressions of the eleven core classes, taken from
-//! the test suites of other parsers, which disagree in places. Held-out figures of the peers as published with that
-//! data; ours on the held-out half: not run.
+//! Measured on public development data (`cargo xtask bench when`): whole calls, and expressions of the eleven core classes,
+//! which come from the test suites of other parsers and contradict each other in places. The held-out figures of the
+//! other parsers were published with that data; this crate was not run on the held-out half.
 //!
 //! | | calls, English | calls, Spanish | no answer wanted | expressions, English | Spanish |
 //! |---|--:|--:|--:|--:|--:|
@@ -43,25 +44,25 @@
 //! | Duckling, held out | 59.2 % | | | | |
 //! | chrono-node, held out | 34.3 % | | | | |
 //!
-//! Our own corpus (`corpus/`, 1234 calls and 850 expressions) is harsher: up to 24 turns, six times and one answer, or none.
-//! Its `en-messy` files were written by other hands, who saw neither the rules nor the files before. Of each, this share
-//! was right when it was first heard, by the rules of its day, before any was mended; of the last three files together
-//! 125 of 140, 89 %:
+//! The project's own corpus (`corpus/`, 1234 calls and 850 expressions) is harder: a call has up to 24 turns and names up
+//! to six times, of which one or none is the answer. The authors of its `en-messy` files had seen neither the rules nor
+//! the earlier files. "First run" is the share that was right before any rule was changed for that file, "now" the share
+//! that is right today. First run of the last three files together: 125 of 140, 89 %.
 //!
 //! | `en-messy` | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 |
 //! |---|--:|--:|--:|--:|--:|--:|--:|--:|
 //! | calls | 110 | 60 | 60 | 60 | 60 | 60 | 50 | 50 |
-//! | first heard | 65 % | 80 % | 80 % | 63 % | 58 % | 47 % | 70 % | 68 % |
+//! | first run | 65 % | 80 % | 80 % | 63 % | 58 % | 47 % | 70 % | 68 % |
 //! | now | 93 % | 98 % | 93 % | 93 % | 95 % | 88 % | 96 % | 96 % |
 //!
 //! | `en-messy` | 9 | 10 | 11 | 12 | 13 | 14 | 15 | 16 |
 //! |---|--:|--:|--:|--:|--:|--:|--:|--:|
 //! | calls | 30 | 60 | 24 | 40 | 40 | 40 | 50 | 50 |
-//! | first heard | 80 % | 75 % | 83 % | 75 % | 85 % | 88 % | 90 % | 90 % |
+//! | first run | 80 % | 75 % | 83 % | 75 % | 85 % | 88 % | 90 % | 90 % |
 //! | now | 100 % | 96 % | 100 % | 97 % | 100 % | 100 % | 100 % | 98 % |
 //!
-//! Invariants: reading never fails and never panics; an answer is never before the call's end; the same
-//! input has the same answer. Absent on purpose: the clock, IO, and any opinion on whether to call.
+//! Invariants: [`read`] never fails or panics; an answer is never before the call's end; equal input gives an equal
+//! answer. Absent on purpose: the system clock, IO, and the decision whether to call.
 
 mod calendar;
 mod cue;
@@ -80,7 +81,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 pub use hours::{Hours, Span};
 
-/// Who spoke.
+/// The speaker of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The voice agent.
@@ -89,34 +90,34 @@ pub enum Role {
     User,
 }
 
-/// What one side said before the other spoke.
+/// One turn of a conversation.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Turn {
-    /// Who.
+    /// The speaker.
     pub role: Role,
-    /// What, as transcribed.
+    /// The transcribed text.
     pub content: String,
 }
 
 impl fmt::Debug for Turn {
-    /// What people said does not belong into a log.
+    /// Omits the content, because transcripts must not be logged.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Turn({:?}, …)", self.role)
     }
 }
 
-/// A language that is understood.
+/// A supported language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Lang {
-    /// English, whoever's.
+    /// English, any variety.
     #[default]
     En,
-    /// Spanish, whoever's.
+    /// Spanish, any variety.
     Es,
 }
 
 impl Lang {
-    /// By its code: `en`, `en-US`, `es`; `None` for one that is not understood.
+    /// Parses a language code: `en`, `en-US`, `es`. `None` if the language is not supported.
     pub fn from_code(code: &str) -> Option<Self> {
         match code.split(['-', '_']).next()?.to_ascii_lowercase().as_str() {
             "en" => Some(Self::En),
@@ -133,70 +134,70 @@ impl Lang {
     }
 }
 
-/// One call, as far as it matters here.
+/// The input of [`read`]: one call.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
-    /// Who said what, in order.
+    /// The turns, in order.
     pub turns: &'a [Turn],
-    /// When it ended: "in two hours" counts from here.
+    /// When the call ended; "in two hours" counts from here.
     pub end: Timestamp,
     /// The caller's zone, an IANA name.
     pub zone: &'a str,
     /// The agent's zone, an IANA name.
     pub agent_zone: Option<&'a str>,
-    /// The turns are nothing but the time ("two hours", "tomorrow 9 am"), not a conversation.
+    /// Whether the turns contain only a time ("two hours", "tomorrow 9 am") and not a conversation.
     pub only_the_time: bool,
-    /// What is spoken.
+    /// The language of the turns.
     pub lang: Lang,
-    /// What vague words stand for; `None` for the usual hours.
+    /// The hours that vague words stand for; `None` for [`Hours::default`].
     pub hours: Option<&'a Hours>,
 }
 
 impl<'a> Call<'a> {
-    /// A conversation in English, unless more is said.
+    /// An English conversation with the default hours and no agent zone.
     pub const fn new(turns: &'a [Turn], end: Timestamp, zone: &'a str) -> Self {
         Self { turns, end, zone, agent_zone: None, only_the_time: false, lang: Lang::En, hours: None }
     }
 }
 
-/// What was heard.
+/// The result of [`read`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Heard {
-    /// The moment; `None` when no callback at a time was asked for.
+    /// When to call back; `None` if no callback at a time was requested.
     pub at: Option<Timestamp>,
-    /// The first moment that would do as well.
+    /// The earliest acceptable time.
     pub earliest: Option<Timestamp>,
-    /// The last.
+    /// The latest acceptable time.
     pub latest: Option<Timestamp>,
-    /// The zone the words were taken in.
+    /// The zone in which the words were resolved, an IANA name.
     pub zone: String,
-    /// 0 to 1.
+    /// Confidence from 0 to 1.
     pub confidence: f64,
-    /// The words it rests on.
+    /// The words that the answer is based on.
     pub evidence: String,
-    /// The turn they stand in.
+    /// The index of the turn that contains the evidence.
     pub turn: usize,
-    /// The rule that read them.
+    /// The name of the rule that resolved the time.
     pub rule: &'static str,
-    /// What is not certain about it.
+    /// The reasons why the answer is uncertain.
     pub doubts: Vec<Doubt>,
 }
 
 /// Why an answer is less than certain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doubt {
-    /// Morning or afternoon was not said.
+    /// The words leave open whether morning or afternoon is meant.
     HalfOfDay,
     /// A day without an hour.
     NoHour,
-    /// Two times were named, and neither preferred.
+    /// Two times were named and neither was preferred.
     Alternatives,
-    /// The agent said it, and nobody confirmed it.
+    /// The agent named the time and the person did not confirm it.
     Unconfirmed,
 }
 
 impl Doubt {
-    /// How much of the confidence is left.
+    /// The factor by which the doubt reduces the confidence.
     const fn factor(self) -> f64 {
         match self {
             Self::HalfOfDay => 0.9,
@@ -206,7 +207,7 @@ impl Doubt {
         }
     }
 
-    /// As a word, for storing and showing.
+    /// The word for storage and display.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::HalfOfDay => "half_of_day",
@@ -217,7 +218,7 @@ impl Doubt {
     }
 }
 
-/// Finds the moment at which the caller wants to be called.
+/// Reads when the caller wants to be called back.
 pub fn read(call: &Call<'_>) -> Heard {
     heard(call).unwrap_or_else(|| Heard {
         at: None,
@@ -232,8 +233,9 @@ pub fn read(call: &Call<'_>) -> Heard {
     })
 }
 
-/// As [`read`], where nobody told what is spoken: `lang` is not looked at. A conversation is Spanish if English hears
-/// nothing in it. Words that are nothing but a time are of the language that explains more of them.
+/// Like [`read`], for a call in an unknown language; `lang` is ignored. A conversation is read as Spanish if no time is
+/// found in it as English. A time alone is read in the language that leaves fewer of its words unexplained; if that finds
+/// no time and the words do not name a past one, it is read in the other language.
 pub fn read_in_any_language(call: &Call<'_>) -> Heard {
     let in_lang = |lang| read(&Call { lang, ..*call });
     if !call.only_the_time {

@@ -1,49 +1,49 @@
-//! What people name when they name a time: days, clock times, parts of the day, lengths, zones, bounds.
+//! The parts of a spoken time: days, clock times, parts of the day, lengths, zones, bounds.
 //!
-//! Invariant: nothing here belongs to a language or to a calendar's moment. A part is what was said; what it comes to
-//! is for [`crate::resolve`].
+//! Invariant: a part holds the meaning of the words, independent of the language and of the date. [`crate::resolve`]
+//! turns parts into a moment.
 
 use jiff::civil::Weekday;
 
-/// Something that says when.
+/// One part of a time.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Part {
     Day(Day),
     Clock(Clock),
     Of(DayPart),
-    /// So long from the call's end, or from something that was named.
+    /// A length, counted from the call's end or from another time.
     Length(Length),
     Zone(Place),
     Bound(Bound),
     /// "(at the) same time".
     SameTime,
-    /// "Half past", of the hour that was last spoken of.
+    /// "Half past" without an hour: minutes past the hour mentioned last.
     Past(i8),
 }
 
-/// A day, or a few of which any will do.
+/// A day, or a range of acceptable days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Day {
-    /// So many days from today.
+    /// Days from today.
     In(i32),
     Weekday(Weekday, Which),
-    /// A month and a day; the year where it was said.
+    /// The year if it is named, the month (13: next month, 14: this month) and the day.
     Date(Option<i16>, i8, i8),
-    /// The Nth, in this month or the next that has one.
+    /// The next Nth of a month after today.
     Nth(i8),
-    /// A weekday that is also the Nth.
+    /// A weekday that is the Nth of its month.
     WeekdayNth(Weekday, i8),
-    /// The first, second … or last (-1) such weekday of a month; of this or the next one (`None`: the coming; 13: next).
+    /// The first, second … or last (-1) such weekday of a month (13: next month; `None`: the next such day after today).
     NthWeekday(i8, Weekday, Option<i8>),
-    /// So many weeks from a day.
+    /// Weeks from a day.
     WeeksFrom(i8, Base),
-    /// So many days before (negative) or after the day that was spoken of.
+    /// Days after (negative: before) the day mentioned earlier.
     FromThat(i8),
     Week(Stretch, i8),
     Weekend(i8),
-    /// So many months on, any day of it; its end.
+    /// Months from this one, any day of the month; `true`: its end.
     Month(i8, bool),
-    /// A month by its name, any day of it.
+    /// A named month or a stretch of it, any day.
     MonthNamed(i8, Stretch),
     /// The end of the year.
     YearEnd,
@@ -51,13 +51,13 @@ pub(crate) enum Day {
 }
 
 impl Day {
-    /// Whether it is a month, any day of it.
+    /// Whether it names a month or the end of the year rather than a day.
     pub(crate) const fn is_a_month(self) -> bool {
         matches!(self, Self::Month(..) | Self::MonthNamed(..) | Self::YearEnd)
     }
 }
 
-/// Where weeks are counted from.
+/// The day from which weeks are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Base {
     Today,
@@ -65,24 +65,24 @@ pub(crate) enum Base {
     Weekday(Weekday),
 }
 
-/// Which of the weekdays of that name.
+/// Which weekday of that name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Which {
     /// The first after today.
     Coming,
     /// "This Friday".
     This,
-    /// That of the next calendar week, Monday first.
+    /// The one in the next calendar week; weeks begin on Monday.
     Next,
     /// The one after the coming one.
     AfterNext,
-    /// Some weeks after the first from today on.
+    /// Weeks after its next occurrence, which can be today.
     Later(i8),
-    /// The Nth of that name from now on.
+    /// The Nth one after today.
     Nth(i8),
 }
 
-/// Which part of a week.
+/// Which part of a week or month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stretch {
     Whole,
@@ -121,7 +121,7 @@ pub(crate) struct Clock {
     pub(crate) hour: i8,
     pub(crate) minute: i8,
     pub(crate) half: Option<Half>,
-    /// How sure it is that it was a clock time at all.
+    /// How strongly the words indicate a clock time.
     pub(crate) form: Form,
     /// "-ish", "around".
     pub(crate) about: bool,
@@ -131,18 +131,18 @@ pub(crate) struct Clock {
 pub(crate) enum Half {
     Am,
     Pm,
-    /// Said on a clock of twenty-four hours, or as noon or midnight: as it stands.
+    /// A 24-hour time, noon or midnight: the hour is final.
     Full,
 }
 
-/// What a clock time was said with, strongest first.
+/// How strongly the words indicate a clock time, strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Form {
-    /// With am, pm, "o'clock", minutes, "half past".
+    /// With am, pm, "o'clock", "half past", or written as "10:45".
     Plain,
-    /// Behind "at" and the like.
+    /// After "at" and similar words, or with spoken minutes ("three thirty").
     Led,
-    /// A number that may be anything.
+    /// A bare number, which may mean something else.
     Bare,
 }
 
@@ -150,7 +150,7 @@ impl Clock {
     pub(crate) const NOON: Self = Self::full(12, 0);
     pub(crate) const MIDNIGHT: Self = Self::full(0, 0);
 
-    /// So long before or after it, on the same day.
+    /// The time `length` before or after this one; `None` if it is on another day or the length is not minutes or hours.
     pub(crate) fn moved(self, length: Length, bound: Bound) -> Option<Self> {
         let minutes = match length.unit {
             Unit::Minutes => length.least,
@@ -174,12 +174,12 @@ impl Clock {
         })
     }
 
-    /// Whether both may be the same time, whichever half of the day they are in.
+    /// Whether both can be the same time, ignoring the half of the day.
     pub(crate) const fn agrees(self, other: Self) -> bool {
         self.hour % 12 == other.hour % 12 && self.minute == other.minute
     }
 
-    /// Said again without its half of the day, it is in the same.
+    /// Takes the half of the day from `old` if both are the same time and this one has none.
     pub(crate) const fn with_half_of(self, old: Option<Self>) -> Self {
         match old {
             Some(old)
@@ -212,7 +212,7 @@ pub(crate) enum DayPart {
     MidAfternoon,
     LateAfternoon,
     EndOfDay,
-    /// "P m", alone.
+    /// "A m" without a clock time; `Pm` likewise.
     Am,
     Pm,
     EarlyEvening,
@@ -225,7 +225,7 @@ pub(crate) enum DayPart {
     LaterToday,
     /// "In a bit".
     Soon,
-    /// Spanish meals and hours are not English ones.
+    /// Spanish parts of the day, whose hours differ from the English ones.
     AfterMeal,
     LateTarde,
     Tarde,
@@ -233,7 +233,7 @@ pub(crate) enum DayPart {
 }
 
 impl DayPart {
-    /// Whether a clock time whose half of the day is known lies in it.
+    /// Whether a clock time with a known half of the day is within this part.
     pub(crate) const fn holds(self, clock: Clock) -> bool {
         let late = match clock.half {
             Some(Half::Am) => false,
@@ -247,7 +247,7 @@ impl DayPart {
         }
     }
 
-    /// Whether this is a part of the other.
+    /// Whether this is a finer part of `other`.
     pub(crate) const fn is_within(self, other: Self) -> bool {
         match other {
             Self::Night | Self::Evening => {
@@ -269,7 +269,7 @@ impl DayPart {
         }
     }
 
-    /// Whether a clock time without its half of the day may lie in it.
+    /// Whether a clock time without a half of the day can be within this part.
     pub(crate) const fn may_hold(self, clock: Clock) -> bool {
         let hour = clock.hour % 12;
         match self {
@@ -285,28 +285,28 @@ impl DayPart {
 /// A length of time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Length {
-    /// The least, and the most, of the unit.
+    /// The smallest and the largest number of units.
     pub(crate) least: f64,
     pub(crate) most: f64,
     pub(crate) unit: Unit,
     /// "About", "like", "a couple".
     pub(crate) about: bool,
-    /// "A couple of", "a few": as many as people mean by it.
+    /// "A couple of", "a few": an inexact number.
     pub(crate) vague: bool,
-    /// Whether it was said as something to wait for ("in", "from now"), and not only as how long a thing takes.
+    /// Whether the words mark it as a wait ("in", "from now") rather than a duration.
     pub(crate) led: bool,
-    /// "Give me": it is for the call, whatever stands before it.
+    /// "Give me": it refers to the call, regardless of the words before it.
     pub(crate) given: bool,
     /// "From now", "hence".
     pub(crate) from_now: bool,
-    /// "Two days after Friday": counted from the day beside it, or back from it if negative.
+    /// "Two days after Friday": 1 counts forward from the slot's day, -1 backward; 0 otherwise.
     pub(crate) from_day: i8,
-    /// "After that": counted from what was spoken of, and before it if negative.
+    /// "After that": 1 counts forward from the time mentioned before, -1 backward; 0 otherwise.
     pub(crate) from_that: i8,
 }
 
 impl Length {
-    /// So much of a unit, and nothing more said of it.
+    /// A length with no flag set.
     pub(crate) const fn new(least: f64, most: f64, unit: Unit) -> Self {
         Self {
             least,
@@ -334,13 +334,13 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    /// Whether it is counted by the calendar, and not by the clock.
+    /// Whether it counts calendar days rather than elapsed time.
     pub(crate) const fn is_days(self) -> bool {
         matches!(self, Self::Days | Self::Weeks | Self::Months)
     }
 }
 
-/// Whose clock.
+/// The zone that the words refer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     /// An IANA name.
@@ -354,20 +354,20 @@ pub(crate) enum Place {
 /// How a clock time bounds the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Bound {
-    /// That minute.
+    /// Exactly that minute.
     #[default]
     At,
     About,
-    /// "After X": within two hours of it.
+    /// "After X": within two hours after it.
     After,
     /// "Any time after X".
     From,
     /// "Before X".
     Before,
-    /// "Not before X" is a kind of after; "don't call after X" one of before.
+    /// "Not before X", which resolves like `After`; "don't call after X" (`NotAfter`) resolves like `Before`.
     NotBefore,
     NotAfter,
     Between,
-    /// "Until X": of what somebody does until then.
+    /// "Until X": the end of something else, such as a shift.
     Until,
 }

@@ -1,7 +1,7 @@
-//! What was said, as a moment: the only place where words meet a calendar.
+//! Resolves a slot to a moment.
 //!
-//! Invariants: `jiff` does all civil arithmetic; a wall time that a clock change skips moves forward, one that happens
-//! twice is the first, and minutes and hours are elapsed time. No moment lies before the call's end.
+//! Invariants: `jiff` does all civil arithmetic; a wall time that a clock change skips moves forward, one that occurs
+//! twice is the first, and minutes and hours are elapsed time. No moment is before the call's end.
 
 use jiff::{
     SignedDuration, Timestamp, ToSpan as _, Zoned,
@@ -17,19 +17,19 @@ use crate::{
     slot::Slot,
 };
 
-/// What a time is said in view of.
+/// The context in which a slot is resolved.
 pub(crate) struct View<'a> {
     /// The call's end, in the caller's zone.
     pub(crate) end: &'a Zoned,
     pub(crate) agent_zone: Option<&'a TimeZone>,
     pub(crate) hours: &'a Hours,
-    /// What "that" and "then" are: something with a time of its own.
+    /// The time that "that" and "then" refer to.
     pub(crate) that: Option<&'a Slot>,
-    /// Whether "tomorrow" is the next date even in the small hours.
+    /// Whether the text is only a time; "tomorrow" is then the next date even in the small hours.
     pub(crate) literal: bool,
 }
 
-/// A moment, and how much room there is around it.
+/// A moment and the acceptable range around it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Moment {
     pub(crate) at: Timestamp,
@@ -40,7 +40,7 @@ pub(crate) struct Moment {
     pub(crate) doubts: Vec<Doubt>,
 }
 
-/// The moment a slot stands for; `None` if it names none, or one that is over.
+/// Resolves a slot; `None` if it names no moment or one in the past.
 pub(crate) fn moment(slot: &Slot, view: &View<'_>) -> Option<Moment> {
     let zone = match slot.zone {
         Some(Place::Named(name)) => TimeZone::get(name).ok()?,
@@ -51,7 +51,7 @@ pub(crate) fn moment(slot: &Slot, view: &View<'_>) -> Option<Moment> {
     let mut reader = Reader { slot, view, now, doubts: Vec::new() };
     let found = reader.read()?;
     let at = found.at.max(reader.now.timestamp());
-    // A minute's grace: what is said for this very minute is still to come.
+    // `latest` of an exact time is the end of its minute, so a time within the current minute is not yet past.
     if found.latest < reader.now.timestamp() {
         return None;
     }
@@ -75,12 +75,12 @@ struct Found {
 struct Reader<'a> {
     slot: &'a Slot,
     view: &'a View<'a>,
-    /// The call's end, in the zone that the words are taken in.
+    /// The call's end, in the slot's zone.
     now: Zoned,
     doubts: Vec<Doubt>,
 }
 
-/// Seconds of the last minute that still counts as "that minute".
+/// From the start of a minute to its last second.
 const MINUTE: SignedDuration = SignedDuration::from_secs(59);
 
 impl Reader<'_> {
@@ -114,7 +114,7 @@ impl Reader<'_> {
         }
     }
 
-    /// So long after a day, or before it.
+    /// Moves a day by the length that is counted from it, if the slot has one.
     fn beside(&self, dates: Dates) -> Option<Dates> {
         let Some(length) = self.slot.length.filter(|l| l.from_day != 0) else { return Some(dates) };
         let n = length.least.round() as i64 * i64::from(length.from_day);
@@ -126,7 +126,7 @@ impl Reader<'_> {
         Some(Dates::one(dates.nominal.checked_add(span).ok()?))
     }
 
-    /// The day of what was spoken of.
+    /// The date that "that" refers to.
     fn that_date(&self) -> Option<Date> {
         let that = self.view.that?;
         let view = View { that: None, ..*self.view };
@@ -144,7 +144,7 @@ impl Reader<'_> {
         from.checked_add(SignedDuration::from_secs((minutes * 60.0) as i64)).ok()
     }
 
-    /// Minutes and hours from the call's end, or from what was spoken of.
+    /// A length as elapsed time, from the call's end or from the time that "that" refers to.
     fn after_a_while(&mut self, length: Length) -> Option<Found> {
         let unit = match length.unit {
             Unit::Seconds => 1.0 / 60.0,
@@ -161,7 +161,7 @@ impl Reader<'_> {
             let view = View { that: None, ..*self.view };
             match self.view.that {
                 Some(that) => moment(that, &view)?.at,
-                // Words alone may well mean from now.
+                // Without a conversation, "after that" can mean from now.
                 None if self.view.literal => self.now.timestamp(),
                 None => return None,
             }
@@ -179,7 +179,7 @@ impl Reader<'_> {
         Some(Found { at: self.elapsed(from, least * sign)?, earliest, latest, rule: "offset" })
     }
 
-    /// Days, weeks and months from today, with the hour that was said or one of the day's.
+    /// Days, weeks and months from today, at the named hour or within the default hours.
     fn after_days(&mut self, length: Length) -> Option<Found> {
         if length.least.fract() != 0.0 {
             return self.after_a_while(length);
@@ -192,7 +192,7 @@ impl Reader<'_> {
             _ => today.checked_add(n.min(1_000).months()).ok()?,
         };
         let mut dates = Dates::one(date);
-        // "A week from now" is at this hour, where that is one to call at.
+        // "A week from now" keeps the current hour if that is within the day's hours.
         let now = i32::from(self.now.hour()) * 60 + i32::from(self.now.minute());
         let fits = self.view.literal || (self.view.hours.day.from..self.view.hours.day.to).contains(&now);
         if length.from_now && fits && self.slot.clock.is_none() && self.slot.of.is_none() {
@@ -218,7 +218,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The hour at which the call ended, or the one that was last spoken of.
+    /// "Same time": the hour mentioned last, or else the hour at which the call ended.
     fn same_time(&mut self, dates: Option<Dates>) -> Option<Found> {
         let date = dates.map_or_else(|| self.now.date().checked_add(1.day()).ok(), |d| Some(d.nominal))?;
         let minutes = match self.view.that.and_then(|that| that.clock) {
@@ -233,7 +233,7 @@ impl Reader<'_> {
         })
     }
 
-    /// A day, or a part of one.
+    /// Resolves a day or a part of the day without a clock time.
     fn in_part(&mut self, dates: Option<Dates>) -> Option<Found> {
         let part = self.slot.of;
         let mut span = part.map_or(self.view.hours.day, |part| self.view.hours.span(part));
@@ -248,7 +248,7 @@ impl Reader<'_> {
         let (mut date, mut last) = dates.map_or((today, today), |d| (d.nominal, d.last));
         if is_today && span.to <= now {
             if dates.is_some_and(|d| d.last == today) {
-                // "This morning", said in the afternoon, is over; "today", said late, is as soon as can be.
+                // "This morning" in the afternoon is past; "today" after the day's hours means as soon as possible.
                 let over =
                     part.is_some_and(|p| !matches!(p, DayPart::Night | DayPart::Evening | DayPart::EndOfDay));
                 if over {
@@ -264,7 +264,7 @@ impl Reader<'_> {
             date = today.checked_add(1.day()).ok()?;
             last = last.max(date);
         } else if is_today && span.nominal <= now {
-            // Halfway through what is left of it.
+            // The middle of the remaining span.
             let nominal = now + ((span.to - now) / 2).max(1);
             span = Span { from: now, nominal, ..span };
         }
@@ -286,7 +286,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Before a day: on the one before it, or still today.
+    /// "Before" a day: on the previous day, or in 30 minutes if that is past.
     fn before_day(&mut self, date: Date, rule: &'static str) -> Option<Found> {
         let hours = self.view.hours.day;
         let yesterday = date.checked_add((-1).days()).ok()?;
@@ -297,7 +297,7 @@ impl Reader<'_> {
         Some(Found { at, earliest: now, latest: latest.max(at), rule })
     }
 
-    /// A clock time, and what bounds it.
+    /// Resolves a clock time with its bound.
     fn at_clock(&mut self, clock: Clock, dates: Option<Dates>) -> Option<Found> {
         let today = self.now.date();
         let (date, minutes) = self.placed(clock, dates)?;
@@ -330,7 +330,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The end of a range, in minutes after its day's beginning.
+    /// The end of a range, in minutes since midnight of the day on which it starts.
     fn until(&mut self, until: Clock, start: i32) -> i32 {
         let mut end = self.minutes_of(until, self.slot.of, false);
         while end <= start {
@@ -339,7 +339,7 @@ impl Reader<'_> {
         end
     }
 
-    /// On which day, and at which minute of it.
+    /// The date of a clock time, and its minutes since midnight.
     fn placed(&mut self, clock: Clock, dates: Option<Dates>) -> Option<(Date, i32)> {
         let today = self.now.date();
         let now = i32::from(self.now.hour()) * 60 + i32::from(self.now.minute());
@@ -352,7 +352,7 @@ impl Reader<'_> {
             || (minutes == 0 && clock.half == Some(Half::Am));
         match dates {
             Some(d) => {
-                // Midnight ends the evening it is said of; on a date it begins it.
+                // "Midnight" is the end of the named day, but the start of a date.
                 let begins = matches!(self.slot.day, Some(Day::Date(..)));
                 if midnight && !begins {
                     minutes += 1440;
@@ -368,12 +368,12 @@ impl Reader<'_> {
                 Some((d.nominal, minutes))
             }
             None if minutes <= now => {
-                // The other half of the day, where the words leave it open and it is still to come.
+                // The other half of the day, if the words leave it open and it is still ahead.
                 let other = minutes + 720;
                 if clock.half.is_none() && self.slot.of.is_none() && other > now && other < 1440 {
                     return Some((today, other));
                 }
-                // A bound of today that has passed already: from then on is now.
+                // A lower bound that passed less than an hour ago means now.
                 if matches!(self.slot.bound, Bound::After | Bound::From | Bound::NotBefore)
                     && now - minutes < 60
                 {
@@ -404,7 +404,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Minutes after midnight, the half of the day chosen where the words leave it open.
+    /// Minutes since midnight. Chooses the half of the day, with a doubt, if the words leave it open.
     fn minutes_of(&mut self, clock: Clock, part: Option<DayPart>, is_today: bool) -> i32 {
         let (hour, minute) = (i32::from(clock.hour), i32::from(clock.minute));
         let now = i32::from(self.now.hour()) * 60 + i32::from(self.now.minute());
@@ -443,7 +443,7 @@ enum Side {
     Evening,
 }
 
-/// Which half of the day a part lies in.
+/// The side of the day that a part belongs to.
 const fn side(part: DayPart) -> Side {
     match part {
         DayPart::FirstThing

@@ -1,7 +1,7 @@
-//! A turn as a row of what it names and what it signals, and the parts in it put together.
+//! Parses a turn into items (slots, cues, sentence ends) and joins adjacent parts into slots.
 //!
-//! Invariant: an item's words lie within the turn; a slot's parts touch each other, with nothing between them but
-//! words that hold a time together ("on", "at", a comma).
+//! Invariant: an item's tokens are within the turn; only words that hold a time together ("on", "at", a comma) are
+//! between the parts of a slot.
 
 use jiff::civil::Weekday;
 
@@ -13,7 +13,7 @@ use crate::{
     words::{Kind, Token},
 };
 
-/// Something in a turn that matters, and the tokens it stands at.
+/// A slot, cue or boundary in a turn, with its token range.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Item {
     pub(crate) what: What,
@@ -22,12 +22,12 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    /// The signal it is.
+    /// The cue, if the item is one.
     pub(crate) const fn cue(&self) -> Option<Cue> {
         if let What::Cue(cue) = self.what { Some(cue) } else { None }
     }
 
-    /// The time it is.
+    /// The slot, if the item is one.
     pub(crate) const fn slot(&self) -> Option<&Slot> {
         if let What::Slot(slot) = &self.what { Some(slot) } else { None }
     }
@@ -37,15 +37,15 @@ impl Item {
 pub(crate) enum What {
     Slot(Slot),
     Cue(Cue),
-    /// The end of a sentence, and whether it asked.
+    /// The end of a sentence, and whether it is a question.
     Stop(bool),
-    /// Two slots of which either will do.
+    /// "Or" between two alternative slots.
     Or,
-    /// Another thought begins.
+    /// The start of a new clause ("but", "because").
     Break,
 }
 
-/// Reads a turn.
+/// Parses the tokens of a turn.
 pub(crate) fn items(tokens: &[Token], language: &dyn Language) -> Vec<Item> {
     let mut reader = Reader { tokens, language, found: Vec::new(), open: None };
     let mut at = 0;
@@ -63,25 +63,25 @@ struct Reader<'t> {
     open: Option<Open>,
 }
 
-/// A slot that may still grow.
+/// A slot that can still take parts.
 struct Open {
     slot: Slot,
     first: usize,
     end: usize,
-    /// A bound whose time is still to come.
+    /// The bound read so far; its time may still follow.
     bound: Option<Bound>,
-    /// A word for "to" stood behind it: an end may follow.
+    /// Whether a word for "to" followed, so that the end of a range may follow.
     to: bool,
-    /// "Not" stood before it: another day is another matter.
+    /// Whether "not" preceded it, so that another day starts a new slot.
     negated: bool,
 }
 
 impl Reader<'_> {
-    /// Takes what begins at a token; how many tokens that was.
+    /// Reads the item that starts at a token; returns the number of tokens read.
     fn step(&mut self, at: usize) -> usize {
         let here = At::new(self.tokens, at);
         if let Kind::Stop(c) = self.tokens[at].kind {
-            // "One p.m. Pacific": that dot ends no sentence.
+            // "One p.m. Pacific": that dot does not end the sentence.
             let half = matches!(here.back(1), "am" | "pm");
             let next = self.language.part(here.on(1)).and_then(|named| named.parts[0].clone());
             if c == '.' && half && matches!(next, Some(Part::Zone(_))) {
@@ -91,16 +91,16 @@ impl Reader<'_> {
             self.item(What::Stop(c == '?'), at, at + 1);
             return 1;
         }
-        // What signals something and also names a time ("make it five") signals first.
+        // A cue takes precedence over a time that starts at the same token.
         let named = self.language.part(here);
         if let Some((cue, len)) = self.language.cue(here) {
-            // The longer reading counts: "any time after five" is a time, "after that" a signal.
+            // But a longer time wins: "any time after five" is a time, "after that" a cue.
             let time =
                 named.as_ref().is_some_and(|named| named.len > len || named.len == len && cue == Cue::Event);
             if !time {
                 self.close();
                 self.item(What::Cue(cue), at, at + len);
-                // "The second" is one of two, or a day.
+                // "The second" can be a choice or a day, so keep both.
                 if let (Cue::Choice(_), Some(named)) = (cue, named) {
                     for part in named.parts.into_iter().flatten() {
                         self.take(part, at, at + named.len);
@@ -123,7 +123,7 @@ impl Reader<'_> {
         self.between(here, at)
     }
 
-    /// A token that names nothing.
+    /// Handles a token that starts no item.
     fn between(&mut self, here: At<'_>, at: usize) -> usize {
         if let Some(open) = &mut self.open {
             let held = open.bound.is_some() && open.slot.is_empty();
@@ -155,7 +155,7 @@ impl Reader<'_> {
 
     fn close(&mut self) {
         if let Some(mut open) = self.open.take() {
-            // "An hour before you close": before something that has its own time.
+            // "An hour before you close" counts back from the time of something else.
             if let (Some(length), None, None) = (&mut open.slot.length, open.slot.clock, open.slot.day)
                 && !length.led
                 && length.from_that == 0
@@ -198,7 +198,7 @@ impl Reader<'_> {
 }
 
 impl Open {
-    /// Takes a part in, if it has room for it.
+    /// Adds a part to the slot; `false` if it does not fit.
     fn grow(&mut self, part: &Part) -> bool {
         match part {
             Part::Bound(bound) => self.bounded(*bound),
@@ -252,8 +252,7 @@ impl Open {
             self.bound = Some(Bound::Between);
             return true;
         }
-        // A bare number behind a clock time is another matter, two clock times are two, and "three in January" is how
-        // long, or how old.
+        // A number or clock time after a clock time starts a new slot, and "three in January" is a duration or an age.
         if slot.clock.is_some() || slot.day.is_some_and(Day::is_a_month) {
             return false;
         }
@@ -286,7 +285,7 @@ impl Open {
         let slot = &mut self.slot;
         let taken = match slot.of {
             None => Some(of),
-            // "Tonight", but in the morning: after midnight.
+            // "Tonight" with "in the morning" is after midnight.
             Some(DayPart::Night) if of == DayPart::Morning => Some(DayPart::SmallHours),
             Some(DayPart::Morning) if of == DayPart::Night && slot.clock.is_some() => {
                 Some(DayPart::SmallHours)
@@ -310,7 +309,7 @@ impl Open {
     }
 }
 
-/// Two days that are one: a weekday and its date.
+/// Merges two names of one day, such as a weekday and its date; `None` if they do not match.
 fn agree(a: Day, b: Day) -> Option<Day> {
     match (a, b) {
         _ if a == b => Some(a),
@@ -321,7 +320,7 @@ fn agree(a: Day, b: Day) -> Option<Day> {
         }
         (Day::In(0), Day::Weekday(..)) => Some(a),
         (Day::Weekday(..), Day::In(0)) => Some(b),
-        // Said in the small hours, "tomorrow" alone may be either of two.
+        // In the small hours "tomorrow" is ambiguous, the weekday is not.
         (Day::In(1), Day::Weekday(..)) => Some(b),
         (Day::Weekday(..), Day::In(1)) => Some(a),
         (Day::In(0..=2), Day::WeekdayNth(..) | Day::Nth(_)) => Some(b),
@@ -337,7 +336,7 @@ fn agree(a: Day, b: Day) -> Option<Day> {
     }
 }
 
-/// What only the whole of it tells.
+/// Applies the rules that need the complete slot.
 fn settle(slot: &mut Slot) {
     // Twelve in the evening is midnight.
     if matches!(slot.of, Some(DayPart::Evening | DayPart::Night))

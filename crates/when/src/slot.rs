@@ -1,8 +1,8 @@
-//! Parts of one time, put together, and what is meant when it is said after another.
+//! The combined parts of one time, and how a time completes an earlier one.
 
 use crate::part::{Bound, Clock, Day, DayPart, Form, Length, Place, Unit};
 
-/// What was said about one time, put together.
+/// The combined parts of one time.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Slot {
     pub(crate) day: Option<Day>,
@@ -14,12 +14,12 @@ pub(crate) struct Slot {
     pub(crate) zone: Option<Place>,
     pub(crate) bound: Bound,
     pub(crate) same_time: bool,
-    /// Minutes past an hour that was spoken of before.
+    /// Minutes past an hour that was mentioned before.
     pub(crate) past: Option<i8>,
 }
 
 impl Slot {
-    /// Whether it says nothing about when (a zone alone does not).
+    /// Whether it names no time; a zone alone names none.
     pub(crate) const fn is_empty(&self) -> bool {
         self.day.is_none()
             && self.clock.is_none()
@@ -29,7 +29,7 @@ impl Slot {
             && !self.same_time
     }
 
-    /// With the hour of a clock time, where only the minutes were said.
+    /// Takes the hour from `hour` if the slot has only minutes.
     pub(crate) fn of_hour(mut self, hour: Option<Clock>) -> Self {
         if let (Some(minute), None) = (self.past.take(), self.clock) {
             self.clock = hour.map(|clock| Clock { minute, form: Form::Plain, about: false, ..clock });
@@ -37,7 +37,7 @@ impl Slot {
         self
     }
 
-    /// Whether all it has is a number that may be anything.
+    /// Whether it has only a bare number or an unmarked length, which may mean something else.
     pub(crate) fn is_loose(&self) -> bool {
         self.day.is_none()
             && self.of.is_none()
@@ -47,12 +47,12 @@ impl Slot {
             && self.clock.is_none_or(|c| c.form == Form::Bare)
     }
 
-    /// Whether it names a moment of the day, not only a day or a part of one.
+    /// Whether it names a moment of the day, not only a day or a part of the day.
     pub(crate) const fn is_exact(&self) -> bool {
         self.clock.is_some() || self.length.is_some() || self.same_time
     }
 
-    /// Both together, if neither says what the other says.
+    /// Combines both; `None` if they conflict.
     pub(crate) fn with(&self, other: &Self) -> Option<Self> {
         let hour = |s: &Self| s.clock.is_some() || s.same_time;
         let clash = self.day.is_some() && other.day.is_some_and(|day| self.day != Some(day))
@@ -74,17 +74,17 @@ impl Slot {
         })
     }
 
-    /// What is meant when this is said after `old`: it replaces what it names and keeps the rest.
+    /// The time meant when this follows `old`: the parts that it names replace those of `old`, the rest is kept.
     pub(crate) fn after(self, old: &Self) -> Self {
         if self.length.is_some_and(|l| matches!(l.unit, Unit::Seconds | Unit::Minutes | Unit::Hours)) {
             return Self { zone: self.zone.or(old.zone), ..self };
         }
-        // "Tonight, or in the morning?" is the next one's.
+        // "Tonight, or in the morning?" means tomorrow morning.
         let evening = matches!(old.of, Some(DayPart::Evening | DayPart::Night));
         if self.of == Some(DayPart::Morning) && self.day.is_none() && old.day == Some(Day::In(0)) && evening {
             return Self { day: Some(Day::In(1)), zone: self.zone.or(old.zone), ..self };
         }
-        // "Evening" tells which eight was meant.
+        // "Evening" decides which eight was meant.
         if let (Some(of), Some(clock)) = (self.of, old.clock)
             && self.clock.is_none()
             && self.length.is_none()
@@ -110,7 +110,7 @@ impl Slot {
         {
             return old.clone();
         }
-        // "Tonight" is over once another day is named.
+        // Another day drops "tonight".
         let tonight = old.day == Some(Day::In(0))
             && old.of == Some(DayPart::Night)
             && self.day.is_some_and(|d| d != Day::In(0));
@@ -128,13 +128,13 @@ impl Slot {
         }
         let keeps_day = self.day.is_none();
         let same_day = keeps_day || self.day == old.day;
-        // "Eight in the night" here is no night over there; and "today" is no longer in the morning.
+        // Drop the old part of the day if the zone changes to the other side's or the day changes to today.
         let moved = self.zone == Some(Place::Yours) && self.zone != old.zone
             || self.day == Some(Day::In(0)) && !same_day;
         let old = &Self { of: old.of.filter(|_| !moved), ..old.clone() };
         Self {
             day: if keeps_day { old.day } else { self.day },
-            // An old part of the day tells which of the two hours a new clock time is.
+            // The old part of the day decides the half of the day of a new clock time.
             of: self.of.or(match self.clock {
                 Some(clock) if same_day => old.of.filter(|of| clock.half.is_some() || of.may_hold(clock)),
                 None if !names_hour => old.of,
@@ -160,7 +160,7 @@ impl Slot {
 }
 
 impl Length {
-    /// "In ten minutes?" "Make it twenty": a number alone, of the same unit.
+    /// "In ten minutes?" "Make it twenty": a bare number counts the same unit.
     pub(crate) fn counted(self, slot: &Slot) -> Option<Self> {
         let clock = slot.clock.filter(|c| c.form == Form::Bare && c.minute == 0 && slot.is_loose())?;
         let n = clock.hour;

@@ -1,10 +1,10 @@
-//! What was said, as words with their places, however the transcriber wrote it.
+//! Splits a turn into tokens and normalizes the spelling of different transcribers.
 //!
-//! Invariants: every token knows the bytes it came from; letters are folded to lower case without accents, so that
-//! tables need one spelling; noise ("um") is left out here and can therefore never change an answer. Absent on
-//! purpose: the meaning of any word, which is a language's business.
+//! Invariants: every token has the byte range it came from; letters are folded to lower case without accents, so that
+//! tables need one spelling; fillers ("um") are dropped here, so they cannot change an answer. Absent on purpose: the
+//! meaning of words, which each language defines.
 
-/// One word, number or mark, and the bytes of the turn it stands at.
+/// A word, number or punctuation mark, with its byte range in the turn.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Token {
     pub(crate) kind: Kind,
@@ -16,9 +16,9 @@ pub(crate) struct Token {
 pub(crate) enum Kind {
     /// Folded letters, apostrophes kept.
     Word(String),
-    /// Digits, and how many of them there were.
+    /// A number in digits, and the count of digits.
     Number(u32, u8),
-    /// Two numbers with a colon, or a dot or "h" between: 10:45, 9.30, 18h00.
+    /// Two numbers separated by a colon, a dot or "h": 10:45, 9.30, 18h00.
     Pair(u32, u32, char),
     /// 1st, 22nd.
     Ordinal(u32),
@@ -26,19 +26,19 @@ pub(crate) enum Kind {
     Date(i16, i8, i8),
     /// A number with a fraction: 1.5.
     Decimal(f64),
-    /// Digits that are no time: prices, telephone numbers, references.
+    /// Digits that are not a time: prices, telephone numbers, references.
     Figure,
     /// `.`, `?`, `!`, `;` or a new line.
     Stop(char),
     Comma,
     /// A dash between words.
     Dash,
-    /// Any other sign.
+    /// Any other symbol.
     Sign(char),
 }
 
 impl Token {
-    /// The word, or nothing for what is none.
+    /// The word; empty if the token is not a word.
     pub(crate) fn word(&self) -> &str {
         if let Kind::Word(word) = &self.kind { word } else { "" }
     }
@@ -49,7 +49,7 @@ impl Token {
     }
 }
 
-/// Words that say nothing, in any language that is read here.
+/// Filler words of all supported languages.
 const NOISE: [&str; 14] =
     ["um", "umm", "uh", "uhh", "er", "erm", "uhm", "hmm", "hm", "mm", "ah", "eh", "huh", "mmm"];
 
@@ -62,7 +62,7 @@ pub(crate) fn tokens(text: &str) -> Vec<Token> {
     without_noise(reader.found)
 }
 
-/// The tokens that are left without noise, and without the commas that set it off.
+/// Drops fillers and the comma after each of them.
 fn without_noise(found: Vec<Token>) -> Vec<Token> {
     let mut left: Vec<Token> = Vec::with_capacity(found.len());
     let mut after_noise = false;
@@ -108,7 +108,7 @@ impl Reader<'_> {
             let spaced = self.text[..start].ends_with(char::is_whitespace) || start == 0;
             let joins = |c: Option<char>| c.is_some_and(char::is_alphabetic);
             let kind = match c {
-                // "twenty-four", "5-ish": one word to a listener.
+                // "twenty-four", "5-ish": drop the hyphen.
                 '-' if !spaced && (joins(self.peek()) || joins(self.text[..start].chars().next_back())) => {
                     return;
                 }
@@ -138,7 +138,7 @@ impl Reader<'_> {
             match c {
                 '\'' | '’' if self.after(c.len_utf8()).is_some_and(char::is_alphabetic) => word.push('\''),
                 _ if c.is_alphabetic() => word.extend(c.to_lowercase().map(fold)),
-                // "a.m.", "p. m." and "U.S." are one word; the dot behind the last letter goes with it.
+                // "a.m." and "U.S." are one word, which includes the dot after the last letter.
                 '.' if self.at - start == c_len(self.text, start)
                     && self.after(1).is_some_and(char::is_alphabetic)
                     && self.letter_stands_alone(1) => {}
@@ -148,7 +148,7 @@ impl Reader<'_> {
         }
         if word.len() == 2 && self.text[start..self.at].contains('.') && self.peek() == Some('.') {
             let rest = self.text[self.at + 1..].trim_start();
-            // A dot that also ends the sentence is left to do so.
+            // A dot that also ends the sentence stays a token of its own.
             if rest.chars().next().is_some_and(|c| !c.is_uppercase()) {
                 self.at += 1;
             }
@@ -167,7 +167,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether the letter `ahead` bytes on is followed by no other.
+    /// Whether the letter at `ahead` bytes is not followed by another letter.
     fn letter_stands_alone(&self, ahead: usize) -> bool {
         let mut rest = self.text[self.at + ahead..].chars();
         rest.next();
@@ -184,7 +184,7 @@ impl Reader<'_> {
         (n, len)
     }
 
-    /// Digits of one number that may be grouped by dashes, dots, brackets or spaces.
+    /// The count of digits of one number, which may be grouped by dashes, dots, parentheses or spaces.
     fn digits_ahead(&self) -> usize {
         let rest = &self.text[self.at..];
         let number = rest.find(|c: char| !(c.is_ascii_digit() || matches!(c, '-' | '.' | '(' | ')' | ' ')));
@@ -221,7 +221,7 @@ impl Reader<'_> {
         }
         let number = u32::try_from(n).unwrap_or(u32::MAX);
         match self.peek() {
-            // A date as computers write it.
+            // A numeric date, year first.
             Some('-' | '/') if len == 4 && digit_after(self, 1) => {
                 let (_, (month, _)) = (self.at += 1, self.run());
                 if matches!(self.peek(), Some('-' | '/')) && digit_after(self, 1) {
@@ -241,7 +241,7 @@ impl Reader<'_> {
                 self.skip_number();
                 Kind::Figure
             }
-            // Some write a space behind the colon.
+            // Some transcribers write a space after the colon.
             Some(c @ (':' | '.' | 'h'))
                 if len <= 2
                     && (digit_after(self, 1)
@@ -251,7 +251,7 @@ impl Reader<'_> {
                 self.at += if digit_after(self, 1) { 1 } else { 2 };
                 let (minute, width) = self.run();
                 if width == 2 && (c == ':' || minute < 60) && !self.more_digits() {
-                    // Seconds say nothing here.
+                    // Skip the seconds.
                     if c == ':' && self.peek() == Some(':') && digit_after(self, 1) {
                         self.at += 1;
                         self.run();
@@ -290,7 +290,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether the number goes on after what looked like a clock time: 1.30.5, 49.99 %.
+    /// Whether more digits follow, so that it is not a clock time: 1.30.5.
     fn more_digits(&self) -> bool {
         self.peek() == Some('.') && self.after(1).is_some_and(|c| c.is_ascii_digit())
     }

@@ -1,11 +1,11 @@
-//! What follows from an event of a call.
+//! Decides what follows from a call event.
 //!
-//! Invariants. The reason alone, on the first event that bears it, settles a redial's final state; the
-//! analysis may add the next callback and never changes that state. Any order and number of one call's events
-//! ends in the same rows (I10): a retry that the reason made becomes the request that the analysis brings.
-//! A chain never exceeds its ceiling, and a request past it is fresh consent to a new chain (I5).
-//! Only outbound calls are retried for their reason. A call in which no person was reached asks for nothing, whatever
-//! its analysis says (I40).
+//! Invariants: a redial's final state depends only on the outcome reason of the first event that has one; the analysis
+//! may add the next callback and never changes that state. Any order and number of one call's events gives the same
+//! rows (I10): a retry created for the reason becomes the request found in the analysis. A chain never exceeds its
+//! limit of attempts; a request past the limit is fresh consent and opens a new chain (I5).
+//! Only outbound calls are retried for their reason. A call in which no person was reached never counts as a request,
+//! regardless of its analysis (I40).
 
 use jiff::Timestamp;
 
@@ -24,46 +24,46 @@ use crate::{
     workspace::Pause,
 };
 
-/// Everything known when a call's event is decided.
+/// The facts for a decision about a call event.
 pub struct AfterCallInput<'a> {
-    /// What the event says.
+    /// The event, as parsed.
     pub facts: &'a CallFacts,
-    /// What earlier events of the same call led to.
+    /// The effects of earlier events of the same call.
     pub seen: CallProgress,
-    /// The callback this call is a dial of.
+    /// The callback that this call dialed, if any.
     pub redial: Option<&'a Redial>,
-    /// The person at the other end; `None` when there is no number we would dial.
+    /// The person on the call; `None` if there is no number that may be dialed.
     pub person: Option<&'a Person>,
-    /// Whether the agent that would dial can.
+    /// Whether the agent that would dial is available.
     pub agent_status: AgentStatus,
-    /// That agent.
+    /// The agent that would dial.
     pub agent: Option<Id<crate::id::Agent>>,
     /// Whether the workspace calls the country of the person's number.
     pub country_allowed: bool,
-    /// The agent only observes: what follows is recorded, and nothing is dialed.
+    /// The agent only observes: the result is recorded, and nothing is dialed.
     pub observes: bool,
     /// The workspace's and the agent's settings.
     pub policy: &'a Policy,
-    /// The callee's zone.
+    /// The callee's time zone.
     pub zone: &'a Zone,
-    /// The time that was asked for, as understood; read only when a callback was asked for.
+    /// The requested time, as understood; read only if a callback was requested.
     pub asked: &'a AskedTime,
-    /// Now.
+    /// The current time.
     pub now: Timestamp,
 }
 
-/// What earlier events of the same call led to.
+/// The effects of earlier events of the same call.
 #[derive(Debug, Clone, Default)]
 pub struct CallProgress {
-    /// Its reason was acted on.
+    /// The outcome reason was processed.
     pub settled: bool,
-    /// Its analysis was acted on.
+    /// The analysis was processed.
     pub analyzed: bool,
-    /// The retry it led to, while that still waits.
+    /// The retry that was created, while it is still waiting.
     pub retry: Option<ActiveCallback>,
 }
 
-/// The callback a call is a dial of.
+/// The callback that a call dialed.
 #[derive(Debug, Clone)]
 pub struct Redial {
     /// The callback.
@@ -72,71 +72,71 @@ pub struct Redial {
     pub chain: Id<Chain>,
     /// Dials the chain has spent, this one included.
     pub spent: u32,
-    /// The reason of the call that led to it, in the provider's words.
+    /// The outcome reason of the call that led to the callback, as the provider writes it.
     pub cause: Option<String>,
-    /// It ended before anybody could tell that it was placed: a person decides what follows.
+    /// Its dispatch ended unresolved before this event showed that it was placed: a person decides what follows.
     pub unresolved: bool,
 }
 
-/// The person at the other end.
+/// The person on the call.
 #[derive(Debug, Clone, Default)]
 pub struct Person {
     /// Their callbacks that are not final.
     pub live: Vec<ActiveCallback>,
-    /// On the do-not-call list.
+    /// Whether the number is on the do-not-call list.
     pub suppressed: bool,
-    /// The end of the last call in which they reached us.
+    /// The end of the last call in which the person reached an agent.
     pub reached_at: Option<Timestamp>,
 }
 
-/// What follows.
+/// The result of a decision about a call event.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AfterCall {
-    /// What becomes of the callback this call was a dial of.
+    /// The change to the callback that this call dialed.
     pub settle: Option<Settle>,
     /// The next callback.
     pub follow: Option<NextCallback>,
-    /// Waiting callbacks that this one replaces.
+    /// Waiting callbacks that are superseded.
     pub supersede: Vec<Id<Callback>>,
-    /// Put the number on the do-not-call list, and end what waits for it.
+    /// Add the number to the do-not-call list, and end its waiting callbacks.
     pub suppress: bool,
-    /// Stop dialling for the workspace.
+    /// Pause dialing for the workspace.
     pub pause: Option<Pause>,
-    /// The person reached us, at that moment.
+    /// When the person reached an agent, if that is later than known.
     pub reached_at: Option<Timestamp>,
-    /// The reason was acted on now.
+    /// This event's outcome reason was processed.
     pub settled: bool,
-    /// The analysis was acted on now.
+    /// This event's analysis was processed.
     pub analyzed: bool,
-    /// Remarks for people.
+    /// Notes for people.
     pub notes: Vec<Note>,
-    /// The extractions that came, where [`Note::NoRequest`] names them.
+    /// The extractions in the payload, for [`Note::NoRequest`].
     pub extractions: Vec<String>,
 }
 
-/// What becomes of the callback that was dialled.
+/// The change to a dialed callback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settle {
-    /// It ends.
+    /// It ends in this state.
     Close(State),
     /// The same attempt again, unspent.
     Reschedule {
-        /// Not before.
+        /// The earliest time.
         at: Timestamp,
     },
 }
 
-/// A next callback: a new row, or this call's own waiting retry turned into a request.
+/// The next callback: a new row, or the waiting retry of this call turned into a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum NextCallback {
     /// A new row.
     Create(CallbackPlan),
-    /// The row that this call led to already becomes this.
+    /// Rewrites the row that an earlier event of this call created.
     Replace(Id<Callback>, CallbackPlan),
 }
 
 impl NextCallback {
-    /// Whether the callback is the retry that a later event of the same call may turn into a request.
+    /// Whether the callback is a retry that a later event of the same call may turn into a request.
     pub const fn is_retry(&self) -> bool {
         match self {
             Self::Create(planned) => planned.reason.is_retry(),
@@ -145,8 +145,8 @@ impl NextCallback {
     }
 }
 
-/// When to ask the provider for a call's analysis, if it has not come by then: a fixed time after the call was
-/// acted on. An analysis, even one that says nothing, ends the wait.
+/// When to fetch a call's analysis from the provider if it has not arrived: a fixed time after the outcome reason was
+/// processed. Any analysis, even an empty one, ends the wait.
 pub fn analysis_due(
     settled_now: bool,
     analyzed: bool,
@@ -160,36 +160,36 @@ pub fn analysis_due(
     }
 }
 
-/// A callback as it should be written.
+/// The contents of a callback to be written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallbackPlan {
-    /// The chain it continues; `None` opens one.
+    /// The chain that it continues; `None` opens a new one.
     pub chain: Option<Id<Chain>>,
-    /// The callback it follows.
+    /// The callback that it follows.
     pub parent: Option<Id<Callback>>,
-    /// Why.
+    /// Why it is dialed.
     pub reason: RedialReason,
-    /// The reason of the call that led to it, in the provider's words.
+    /// The outcome reason of the call that led to it, as the provider writes it.
     pub cause: Option<String>,
-    /// 1 + dials the chain has spent.
+    /// The ordinal of its dial: 1 plus the dials that the chain has spent.
     pub attempt: u32,
-    /// The ceiling as of now.
+    /// The maximum number of attempts as of now.
     pub max_attempts: u32,
-    /// The moment that was asked for, before quiet time moved it; `None` when none was understood.
+    /// The requested moment, before quiet time moved it; `None` if none was understood.
     pub requested_for: Option<Timestamp>,
     /// When to dial.
     pub scheduled_for: Timestamp,
-    /// What must happen first.
+    /// Why it is held, if it is.
     pub held: Option<HeldFor>,
-    /// The callee's clock.
+    /// The callee's time zone.
     pub zone: Zone,
     /// The end of the call that led to it.
     pub born_of: Timestamp,
 }
 
-/// A provider's clock may run ahead of ours by so many minutes before we stop believing it.
+/// How many minutes a provider's timestamp may lie in the future; a later one is ignored.
 const MAX_AHEAD: i64 = 15;
-/// How long to wait when the provider had no line free.
+/// Minutes to wait when the provider had no free line.
 const NO_CAPACITY_WAIT: i64 = 5;
 
 /// Decides what follows from one event.
@@ -223,12 +223,12 @@ pub fn after_call(scene: &AfterCallInput<'_>) -> AfterCall {
     after
 }
 
-/// The moment that delays and relative times count from.
+/// The moment from which delays and relative times count.
 pub fn end_of(facts: &CallFacts, now: Timestamp) -> Timestamp {
     facts.ended_at.or(facts.started_at).filter(|end| *end <= plus(now, minutes(MAX_AHEAD))).unwrap_or(now)
 }
 
-/// An inbound call that connects makes pending retries to that person pointless.
+/// Records an inbound call that connects, and supersedes the person's older retries.
 fn reached(scene: &AfterCallInput<'_>, class: Option<OutcomeClass>, after: &mut AfterCall) {
     let connected = match scene.facts.moment {
         CallPhase::Started => true,
@@ -245,7 +245,7 @@ fn reached(scene: &AfterCallInput<'_>, class: Option<OutcomeClass>, after: &mut 
     after.supersede.extend(peers(scene, person).filter(stale).map(|live| live.id));
 }
 
-/// The callbacks of a person that count as the same promise as one of this agent's.
+/// The person's callbacks in the scope of `one_promise_per`: the workspace, or this agent.
 fn peers<'l>(scene: &AfterCallInput<'_>, person: &'l Person) -> impl Iterator<Item = &'l ActiveCallback> {
     let (scope, agent) = (scene.policy.one_promise_per, scene.agent);
     person.live.iter().filter(move |live| scope == PromiseScope::Workspace || Some(live.agent) == agent)
@@ -280,7 +280,7 @@ fn asked_for_callback(scene: &AfterCallInput<'_>, class: Option<OutcomeClass>) -
     is_request(scene.facts, scene.policy) && !opted_out && !scene.asked.by_machine
 }
 
-/// A request that does not count, or an answer that is none, is the commonest mistake of a setup: it is named.
+/// Notes a request that does not count, or a missing or unreadable answer: the most common setup mistake.
 fn say_why_nothing_was_asked(scene: &AfterCallInput<'_>, after: &mut AfterCall) {
     if scene.asked.by_machine {
         after.notes.push(Note::NoPerson);
@@ -290,12 +290,12 @@ fn say_why_nothing_was_asked(scene: &AfterCallInput<'_>, after: &mut AfterCall) 
     }
 }
 
-/// A message left on a machine often ends with "agent hung up"; only the analysis tells.
+/// After a message left on a machine the outcome is often "agent hung up"; only the analysis shows the voicemail.
 fn is_late_voicemail(scene: &AfterCallInput<'_>, class: Option<OutcomeClass>) -> bool {
     scene.facts.in_voicemail && class == Some(OutcomeClass::Conversation) && scene.facts.is_outbound_call()
 }
 
-/// The person asked for a callback.
+/// Plans the callback that the person requested.
 fn request(scene: &AfterCallInput<'_>, after: &mut AfterCall) {
     let Some(person) = may_dial(scene, after) else { return };
     let born_of = end_of(scene.facts, scene.now);
@@ -319,7 +319,7 @@ fn request(scene: &AfterCallInput<'_>, after: &mut AfterCall) {
         scene.asked.at.unwrap_or_else(|| out_of_quiet(scene, by_default, &scene.asked.zone, after));
     let place = place_in_chain(scene, others());
     let waiting = others().filter(|l| l.state.is_waiting()).map(|l| l.id);
-    // The retry of the call's own number gives way to a request for another one.
+    // A request for another number supersedes the retry for the call's own number.
     let of_another = scene.seen.retry.as_ref().filter(|retry| !is_of_person(retry)).map(|retry| retry.id);
     let gives_way = waiting.chain(of_another).filter(|id| !after.supersede.contains(id));
     after.supersede.extend(gives_way.collect::<Vec<_>>());
@@ -346,7 +346,7 @@ fn request(scene: &AfterCallInput<'_>, after: &mut AfterCall) {
     note_what_is_not_usual(scene, held, after);
 }
 
-/// The first moment from `at` on that is not quiet on that clock; a move is noted.
+/// The first moment from `at` on outside quiet time in `zone`; adds a note if it is later.
 fn out_of_quiet(scene: &AfterCallInput<'_>, at: Timestamp, zone: &Zone, after: &mut AfterCall) -> Timestamp {
     let open = CallingRules { policy: scene.policy, zone }.first_moment(at);
     if open > at {
@@ -368,7 +368,7 @@ fn note_what_is_not_usual(scene: &AfterCallInput<'_>, held: Option<HeldFor>, aft
     }
 }
 
-/// A request continues the chain of the call it was made in, else one of the person's.
+/// A request continues the chain of the call in which it was made, else one of the person's chains.
 fn place_in_chain<'l>(scene: &AfterCallInput<'_>, live: impl Iterator<Item = &'l ActiveCallback>) -> Place {
     let most = scene.policy.max_attempts;
     match scene.redial {
@@ -377,9 +377,9 @@ fn place_in_chain<'l>(scene: &AfterCallInput<'_>, live: impl Iterator<Item = &'l
     }
 }
 
-/// The two checks that bind every kind of callback.
+/// The person, if the agent is available and the number is not on the do-not-call list; otherwise adds a note.
 fn may_dial<'s>(scene: &'s AfterCallInput<'_>, after: &mut AfterCall) -> Option<&'s Person> {
-    // Without a number, `recipient` has said why.
+    // Without a number, `recipient_of` provides the note.
     let person = scene.person?;
     match scene.agent_status {
         AgentStatus::Missing => after.notes.push(Note::AgentMissing),
@@ -393,7 +393,7 @@ fn may_dial<'s>(scene: &'s AfterCallInput<'_>, after: &mut AfterCall) -> Option<
 fn retry_by_reason(scene: &AfterCallInput<'_>, class: Option<OutcomeClass>, after: &mut AfterCall) {
     match class {
         Some(OutcomeClass::Unreached(trigger, repeat)) => retry(scene, trigger, repeat, after),
-        // A dial of ours goes back to waiting itself; anybody else's gets the technical retry.
+        // `settle` reschedules a dial of ours; any other outbound call gets the technical retry.
         Some(OutcomeClass::NoCapacity | OutcomeClass::NoPayment) if scene.redial.is_none() => {
             retry(scene, Trigger::TechnicalError, Repeat::Freely, after);
         }
@@ -401,7 +401,7 @@ fn retry_by_reason(scene: &AfterCallInput<'_>, class: Option<OutcomeClass>, afte
     }
 }
 
-/// Nobody was reached: the next attempt, if there may be one.
+/// Plans the next attempt after an outbound call that reached no person, or notes why there is none.
 fn retry(scene: &AfterCallInput<'_>, trigger: Trigger, repeat: Repeat, after: &mut AfterCall) {
     if !scene.facts.is_outbound_call() {
         return;

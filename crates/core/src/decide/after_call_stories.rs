@@ -1,4 +1,4 @@
-//! What follows from a call, told as stories: one call, one answer.
+//! Tests of `after_call`: one call event in, one decision out.
 
 use expect_test::{Expect, expect};
 use jiff::civil::time;
@@ -14,7 +14,7 @@ use crate::{
     windows::Quiet,
 };
 
-/// Every call of these stories ends at noon, Monday, in New York.
+/// Every call in these tests ends on Monday at noon in New York.
 const NOON: &str = "2026-11-23T17:00:00Z";
 
 struct Story {
@@ -78,7 +78,7 @@ impl Story {
         self
     }
 
-    /// The person asks for a time so many minutes after the call.
+    /// The person asks for a callback this many minutes after the call.
     fn asking(mut self, minutes: i64) -> Self {
         self.facts.moment = CallPhase::Analyzed;
         self.facts.asked.callback = true;
@@ -86,7 +86,7 @@ impl Story {
         self
     }
 
-    /// The call is a dial of callback 7, chain 5.
+    /// The call is a dial of callback 7 in chain 5.
     fn redial(mut self, spent: u32) -> Self {
         self.redial = Some(Redial {
             id: id(7),
@@ -299,7 +299,7 @@ fn an_inbound_call_that_connects_makes_older_retries_pointless() {
     check(inbound(OutcomeClass::Conversation).with(retry(30)), expect!["nothing"]);
     check(inbound(OutcomeClass::Conversation).with(asked), expect!["nothing"]);
     check(inbound(OutcomeClass::Unreachable).with(retry(-30)), expect!["nothing"]);
-    // The failed call's event comes after the person has reached us.
+    // The failed call's event arrives after the person has reached an agent.
     let reached =
         |s: &mut Story| s.person.get_or_insert_default().reached_at = Some(plus(noon(), minutes(5)));
     check(outbound(BUSY).but(reached), expect!["(reached_since)"]);
@@ -316,17 +316,18 @@ fn a_pending_promise_takes_no_retry_beside_it() {
 fn one_calls_events_lead_to_one_row_in_any_order() {
     let silent = OutcomeClass::Unreached(Trigger::ConversationSilent, Repeat::Freely);
     let retry = live(9, State::Scheduled, RedialReason::Retry, 1, 0);
-    // The analysis first: it settles by the reason it bears and makes the request. Then nothing is left.
+    // The analysis comes first: it settles the callback by its reason and adds the request. The reason then adds
+    // nothing.
     check(outbound(silent).redial(1).asking(60), expect!["failed, callback_requested Mon 13:00 #2/3 chain"]);
     let both = CallProgress { settled: true, analyzed: true, retry: None };
     check(outbound(silent).redial(1).but(|s| s.seen = both), expect!["nothing"]);
-    // The reason first: its retry becomes the request.
+    // The reason comes first: its retry becomes the request.
     let seen = CallProgress { settled: true, analyzed: false, retry: Some(retry.clone()) };
     check(
         outbound(silent).redial(1).with(retry).asking(60).but(|s| s.seen = seen.clone()),
         expect!["move to callback_requested Mon 13:00 #2/3 chain"],
     );
-    // The request names another number: what waits for the call's own gives way.
+    // The request names another number: the retry for the call's own number is superseded.
     check(
         outbound(silent).redial(1).asking(60).but(|s| s.seen = seen),
         expect!["callback_requested Mon 13:00 #2/3 chain, supersede 1"],
@@ -401,7 +402,7 @@ fn a_machine_cannot_ask() {
         voicemail().asking(60).but(machine),
         expect!["voicemail_followup Mon 16:00 #1/3 new chain, (no_person)"],
     );
-    // The reason came first and made the retry: it stays.
+    // The reason came first and created the retry, which stays.
     let retry = |s: &mut Story| {
         s.seen.settled = true;
         s.seen.retry = Some(live(9, State::Scheduled, RedialReason::VoicemailFollowup, 0, 0));

@@ -1,6 +1,7 @@
-//! The provider answered: what becomes of the callback?
+//! Decides what a provider's response means for the callback.
 //!
-//! Invariant: only a certain "no" puts a callback back; anything unclear is asked about, never sent again.
+//! Invariant: only a definite "no" makes a callback due again. An unclear response is resolved by a lookup, never by a
+//! new dispatch.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,57 +12,57 @@ use crate::{
     workspace::Pause,
 };
 
-/// What the answer means.
+/// The meaning of the response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AfterDial {
-    /// It rings; the outcome comes by webhook.
+    /// The call was placed; its outcome arrives by webhook.
     Dialing {
         /// The provider's id of the call or chat.
         call_id: String,
     },
-    /// Not placed, for certain: the same attempt again later.
+    /// Definitely not placed: the same attempt again later.
     Again {
-        /// Not before.
+        /// The earliest time.
         at: Timestamp,
-        /// Stop the whole workspace until somebody acts.
+        /// Pause the whole workspace until the reason is resolved.
         pause: Option<Pause>,
-        /// Stop the whole workspace until `at`.
+        /// Pause the whole workspace until `at`.
         slow: bool,
-        /// For people.
+        /// The reason, in words.
         why: String,
     },
-    /// Not placed, for certain, and never will be.
+    /// Definitely not placed, and not to be retried.
     Close {
         /// The final state.
         state: State,
-        /// A code for it, as `refused_422`.
+        /// Its code, such as `refused_422`.
         outcome: String,
-        /// The provider's words. They may repeat a number: seal them, never log them.
+        /// The provider's message. It may contain a number: seal it, never log it.
         why: String,
     },
-    /// May have been placed.
+    /// The call may have been placed.
     Unconfirmed {
-        /// For people.
+        /// The reason, in words.
         why: String,
     },
 }
 
-/// What the decision needs to know of the try.
+/// The facts about the attempt that affect its retry.
 pub struct RetryContext {
-    /// How many tries of this callback were certainly not placed before this one.
+    /// Earlier attempts of this callback that were definitely not placed.
     pub earlier: u32,
-    /// A fraction in `[0, 1)` that spreads the next try.
+    /// A fraction in `[0, 1)` that spreads retries.
     pub jitter: f64,
-    /// Virtual seconds a real second: what a provider asks us to wait is real.
+    /// Virtual seconds per real second. Waits, including those that a provider requests, are in real time.
     pub speed: u32,
 }
 
 const FIRST_WAIT_SECS: f64 = 5.0;
 const LONGEST_WAIT_SECS: f64 = 600.0;
-/// A pause ends when a probe or a new key succeeds; the callback only needs to be due again by then.
+/// A pause ends when a probe or a new key succeeds; the callback only has to be due again by then.
 const PAUSED_WAIT_SECS: i64 = 1;
 
-/// Decides what becomes of a callback whose request was answered, or was not.
+/// Decides what happens to a callback from the provider's reply, or from the lack of one.
 pub fn after_dial(tried: &RetryContext, reply: Reply, now: Timestamp) -> AfterDial {
     let again = |secs: f64, pause, slow, why: &str| AfterDial::Again {
         at: plus(now, SignedDuration::from_millis((secs * 1_000.0 * f64::from(tried.speed)) as i64)),
@@ -99,12 +100,12 @@ pub fn after_dial(tried: &RetryContext, reply: Reply, now: Timestamp) -> AfterDi
     }
 }
 
-/// A sentence of ours, and the provider's own behind it.
+/// Our sentence, followed by the provider's own message.
 fn with_its_words(ours: &str, message: &str) -> String {
     if message.is_empty() { ours.to_owned() } else { format!("{ours} It said: {message}") }
 }
 
-/// Doubles from five seconds to ten minutes, each wait drawn from its upper half.
+/// Doubles from five seconds to ten minutes; each wait is drawn from the upper half of its range.
 fn backoff(tried: &RetryContext) -> f64 {
     let full = (FIRST_WAIT_SECS * 2_f64.powi(tried.earlier.min(20) as i32)).min(LONGEST_WAIT_SECS);
     full * (0.5 + tried.jitter / 2.0)

@@ -1,33 +1,33 @@
-//! What keeps a workspace from dialing any callback, or a number from being called, apart from the callback's own
-//! [`gates`](super::gates()).
+//! Conditions outside a callback's own [`gates`](super::gates()) that keep a workspace from dialing, or a number from
+//! being called.
 //!
-//! These conditions are decided elsewhere: a paused or restoring workspace claims nothing, lines and pace bound how much
-//! is claimed, quota and fuse are counted in the transaction that writes the intent. An explanation of a callback that
-//! waits shows how they stand.
+//! They are enforced elsewhere: a paused or restoring workspace claims nothing, free lines and the dial rate bound how
+//! much is claimed, and quota and fuse are counted in the transaction that writes the intent. The explanation of a
+//! waiting callback shows their current state.
 
 use jiff::Timestamp;
 
 use super::{GateRecord, Notice};
 use crate::{callback::HeldFor, workspace::Pause};
 
-/// Conditions that stop a workspace from dialing any callback.
+/// Conditions that keep a workspace from dialing, or a number from being called.
 #[derive(Debug, Clone, Default)]
 pub struct Around {
-    /// Why it is paused, and the provider's own sentence, if it gave one.
+    /// Why the workspace is paused, and the provider's own message, if it sent one.
     pub paused: Option<(Pause, Option<String>)>,
-    /// It was restored from a backup and is still compared with the provider's records.
+    /// The workspace was restored from a backup and is still being compared with the provider's records.
     pub is_restoring: bool,
     /// Calls left in the plan this month; `None` without a limit.
     pub calls_left: Option<u64>,
-    /// Lines that are free at the provider, where that is known.
+    /// Free lines at the provider, if known.
     pub free_lines: Option<u32>,
-    /// The provider asked to slow down until then.
+    /// Until when the provider asked us to slow down.
     pub slowed_until: Option<Timestamp>,
-    /// Calls to this number came so thick that the fuse holds the next one.
+    /// The number was called so often that the fuse holds the next call.
     pub fuse_blown: bool,
 }
 
-/// The reason a callback is held, as a record that precedes its gates.
+/// The reason for which a callback is held, as a record that precedes its gates.
 pub fn held(why: HeldFor) -> GateRecord {
     let message = match why {
         HeldFor::UnclearTime => {

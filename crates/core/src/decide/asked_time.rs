@@ -1,7 +1,8 @@
-//! When the person asked to be called: from the extraction if it is a time, else from its words, else from
-//! the whole conversation.
+//! When the person asked to be called: from the extraction if it is a timestamp, else from its words, else from the
+//! whole conversation.
 //!
-//! Invariant: an answer lies after the call and within a year of it; anything else counts as not understood.
+//! Invariant: the time is at most a minute before the call's end and at most 366 days after it; anything else counts as
+//! not understood.
 
 use std::{cell::LazyCell, iter};
 
@@ -18,30 +19,31 @@ use crate::{
 /// The requested moment, or why there is none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AskedTime {
-    /// The moment; `None` when it was not understood well enough.
+    /// The moment; `None` if it was not understood with enough confidence.
     pub at: Option<Timestamp>,
-    /// The callee's zone, or the one they named.
+    /// The callee's zone, or the zone that the callee named.
     pub zone: Zone,
-    /// 0 to 1.
+    /// From 0 to 1.
     pub confidence: f64,
-    /// The words it rests on.
+    /// The words on which it is based.
     pub evidence: String,
-    /// What read them: `iso8601`, `words`, `transcript`, with the rule of `when` behind a colon.
+    /// The parser: `iso8601`, or `words` or `transcript` with a colon and the rule of `when`; `unclear` without a
+    /// moment.
     pub rule: String,
-    /// The first and the last moment that would do as well, where words left room.
+    /// The earliest and the latest moment that fit as well, if the words leave room.
     pub window: Option<(Timestamp, Timestamp)>,
-    /// What is not certain about it, as [`when::Doubt::as_str`] writes it, or [`ZONE_UNSURE`].
+    /// The doubts about it, as [`when::Doubt::as_str`] writes them, or [`ZONE_UNSURE`].
     pub doubts: Vec<&'static str>,
-    /// The analysis says that a callback was asked for, in a call in which no person was reached: that is no request.
+    /// The analysis contains a request, but no person was reached in the call, so it does not count.
     pub by_machine: bool,
 }
 
-/// The doubt about a zone that was only picked among those that a number's prefix is used in.
+/// The doubt about a zone that is only one of several in which a number's prefix is used.
 pub const ZONE_UNSURE: &str = "zone_unsure";
 
 const FURTHEST: i64 = 366 * 24 * 60;
 
-/// Reads the requested time; `end` is the call's end. Who said what is asked for only where nothing better tells.
+/// Parses the requested time; `end` is the call's end. `conversation` is called only if it is needed.
 pub fn asked_time(
     facts: &CallFacts,
     conversation: impl FnOnce() -> Vec<Turn>,
@@ -50,7 +52,7 @@ pub fn asked_time(
     policy: &Policy,
     end: Timestamp,
 ) -> AskedTime {
-    // Most conversations ask for nothing: those are not listened to.
+    // Most calls contain no request, so the conversation is not parsed.
     if !is_request(facts, policy) {
         return unheard(zone, 0.0);
     }
@@ -76,7 +78,7 @@ pub fn asked_time(
             ..unheard(zone, confidence)
         };
     }
-    // What is written like a date but is none that can be used holds no words either.
+    // Text that looks like a date but is unusable contains no words either.
     let said = said.filter(|said| !is_written_date(said));
     let words = said.map(|said| [Turn { role: when::Role::User, content: said.to_owned() }]);
     let words = words.as_ref().map(|words| ("words", &words[..])).into_iter();
@@ -93,13 +95,13 @@ pub fn asked_time(
     unheard(zone, doubt)
 }
 
-/// Whether the analysis, or the provider's reason where that counts, says that a callback was asked for.
+/// Whether the analysis, or the provider's own reason if that counts, contains a request for a callback.
 pub(super) fn is_request(facts: &CallFacts, policy: &Policy) -> bool {
     let by_provider = facts.outcome.as_ref().is_some_and(|o| o.class == OutcomeClass::AskedForCallback);
     facts.asked.callback || by_provider && policy.provider_requests
 }
 
-/// No time, or none that is sure enough.
+/// No time was understood with enough confidence.
 pub(super) fn unheard(zone: &Zone, confidence: f64) -> AskedTime {
     AskedTime {
         at: None,
@@ -113,13 +115,13 @@ pub(super) fn unheard(zone: &Zone, confidence: f64) -> AskedTime {
     }
 }
 
-/// Reads a time that somebody wrote in words, as of `now`, on the clock of a zone.
+/// Parses a time written in words, relative to `now`, in the clock time of a zone.
 pub fn time_in_words(words: &str, zone: &Zone, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
     let turn = Turn { role: when::Role::User, content: words.to_owned() };
     hear(&[turn], true, (zone, None), policy, now).at
 }
 
-/// Reads a time in the workspace's language, or in whichever fits best where it names none.
+/// Parses a time in the workspace's language, or, if none is set, in the language that fits best.
 fn hear(
     turns: &[Turn],
     only_the_time: bool,
@@ -142,13 +144,14 @@ fn hear(
     }
 }
 
-/// Whether a decision may have to look at the conversation: most ask for nothing, and it is most of a payload.
+/// Whether a decision may need the conversation. Most calls contain no request, and the conversation is most of a
+/// payload.
 pub fn may_ask(facts: &CallFacts) -> bool {
     facts.asked.callback || facts.outcome.as_ref().is_some_and(|o| o.class == OutcomeClass::AskedForCallback)
 }
 
-/// Whether a person was at the other end. Whoever calls or writes to us is one. Of a call of ours the reason tells,
-/// and where it leaves that open, the words that were spoken.
+/// Whether a person was at the other end. Always true for inbound calls and chats. For an outbound call the analysis
+/// and the outcome decide, or, if they are inconclusive, whether the other side spoke.
 fn person_was_reached<F: FnOnce() -> Vec<Turn>>(
     facts: &CallFacts,
     conversation: &LazyCell<Vec<Turn>, F>,
@@ -200,17 +203,18 @@ fn clear(at: Timestamp, heard: &when::Heard, source: &str, zone: &Zone) -> Asked
     }
 }
 
-/// ISO 8601 with an offset is that instant; without one, the callee's wall time; a bare date, ten o'clock.
+/// ISO 8601 with an offset is an instant, without one the callee's wall time; a bare date means 10:00. Returns the
+/// moment and its confidence.
 fn iso8601(text: &str, zone: &TimeZone) -> Option<(Timestamp, f64)> {
     if let Some(at) = text.parse::<Timestamp>().ok().or_else(|| epoch(text)) {
         return Some((at, 1.0));
     }
-    // jiff reads more spellings than ISO 8601 has.
+    // jiff accepts more formats than ISO 8601.
     if !is_written_date(text) {
         return None;
     }
     let at = |local: civil::DateTime| local.to_zoned(zone.clone()).ok().map(|z| z.timestamp());
-    // ISO 8601 calls the end of a day 24:00.
+    // ISO 8601 allows 24:00 for the end of a day.
     if let Some((date, "T24:00" | "T24:00:00" | " 24:00" | " 24:00:00")) = text.split_at_checked(10) {
         let next = date.parse::<civil::Date>().ok()?.tomorrow().ok()?;
         return at(next.at(0, 0, 0, 0)).map(|at| (at, 0.9));
@@ -222,7 +226,7 @@ fn iso8601(text: &str, zone: &TimeZone) -> Option<(Timestamp, f64)> {
     at(date.at(10, 0, 0, 0)).map(|at| (at, 0.6))
 }
 
-/// Seconds or milliseconds since 1970, as programs write them: ten or thirteen digits.
+/// Seconds or milliseconds since 1970: ten or thirteen digits.
 fn epoch(text: &str) -> Option<Timestamp> {
     if !text.bytes().all(|b| b.is_ascii_digit()) {
         return None;
@@ -234,7 +238,7 @@ fn epoch(text: &str) -> Option<Timestamp> {
     }
 }
 
-/// Whether a text begins with a year and a month, as `2026-11`.
+/// Whether a text begins with a year and a month, such as `2026-11`.
 fn is_written_date(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.len() >= 8
@@ -252,13 +256,13 @@ mod tests {
         policy::Unclear,
     };
 
-    /// What is heard in a conversation that ended on Tuesday, 24 November 2026, at ten in New York.
+    /// Parses a conversation that ended on Tuesday, 24 November 2026, at ten in New York.
     fn asked(said: &str, policy: &Policy) -> AskedTime {
         let conversation = || vec![Turn { role: Role::User, content: said.to_owned() }];
         asked_with(Asked { callback: true, ..Asked::default() }, conversation, policy)
     }
 
-    /// The same, with what its analysis says.
+    /// As `asked`, with an analysis.
     fn asked_with(asked: Asked, conversation: impl FnOnce() -> Vec<Turn>, policy: &Policy) -> AskedTime {
         let facts = facts(asked);
         let zone = Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number, is_sure: true };
@@ -372,7 +376,7 @@ mod tests {
         for class in [OutcomeClass::Unreachable, OutcomeClass::NoCapacity, OutcomeClass::NoPayment] {
             check(class, false, "Please call back tomorrow.", true);
         }
-        // Where the reason leaves it open, a person is whoever spoke.
+        // If the reason is inconclusive, a person was reached if the other side spoke.
         for class in [
             unreached(Trigger::TechnicalError),
             unreached(Trigger::ConversationSilent),
@@ -383,7 +387,7 @@ mod tests {
         }
     }
 
-    /// Where it is five to nine on Sunday, 29 November 2026.
+    /// In this zone the call ends at five to nine on Sunday, 29 November 2026.
     fn chicago() -> Zone {
         Zone { name: "America/Chicago".to_owned(), source: ZoneSource::Number, is_sure: true }
     }
@@ -410,7 +414,7 @@ mod tests {
     #[test]
     fn words_of_a_program_are_read_in_spanish() {
         let zone = TimeZone::get("Europe/Madrid").expect("a zone");
-        // Sunday, one minute to four.
+        // Sunday, 15:59 in Madrid.
         let end = "2026-11-29T14:59:00Z".parse().expect("a time");
         let madrid = Zone { name: "Europe/Madrid".to_owned(), source: ZoneSource::Request, is_sure: true };
         let policy = Policy { language: None, ..Policy::default() };

@@ -1,4 +1,4 @@
-//! Which chain a new callback joins.
+//! Decides which chain a new callback joins.
 
 use crate::{
     Id,
@@ -9,7 +9,7 @@ use crate::{
 /// A new callback's place in a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
-    /// The chain it continues, and the callback it follows; `None` opens a chain.
+    /// The chain that it continues and the callback that it follows; `None` opens a new chain.
     pub(super) continues: Option<(Id<Chain>, Id<Callback>)>,
     /// The ordinal of its dial within the chain, from 1.
     pub(super) attempt: u32,
@@ -18,8 +18,8 @@ pub(super) struct Place {
 impl Place {
     const NEW: Self = Self { continues: None, attempt: 1 };
 
-    /// Behind that callback, in its chain, if the chain has a dial left (I5): a request past the ceiling is fresh
-    /// consent to a new chain.
+    /// After that callback, in its chain, if the chain has a dial left (I5). A request past the limit is fresh consent
+    /// and opens a new chain.
     pub(super) const fn behind(id: Id<Callback>, chain: Id<Chain>, spent: u32, max_attempts: u32) -> Self {
         if spent < max_attempts {
             Self { continues: Some((chain, id)), attempt: spent + 1 }
@@ -28,7 +28,7 @@ impl Place {
         }
     }
 
-    /// Behind whichever of a person's callbacks waits, else lives; the newest of those with a dial left.
+    /// After the person's newest waiting callback with a dial left, else after the newest other one.
     pub(super) fn among<'l>(live: impl Iterator<Item = &'l ActiveCallback>, max_attempts: u32) -> Self {
         let last = live.filter(|l| l.spent < max_attempts).max_by_key(|l| (l.state.is_waiting(), l.born_of));
         last.map_or(Self::NEW, |l| Self::behind(l.id, l.chain, l.spent, max_attempts))

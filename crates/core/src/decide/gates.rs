@@ -1,8 +1,8 @@
-//! A callback is due: may it be dialed now? Every gate is asked, and the first that does not let it pass decides.
+//! Decides whether a due callback may be dialed now. All gates are evaluated, and the first that does not pass decides.
 //!
-//! Invariants: whatever may have changed since the callback was scheduled is asked again here (I6, I7). The list that
-//! was decided by is stored with the dispatch, or with the callback that ended by it, so an explanation shows the
-//! decision itself. The attempt and the final flag are those of this very dial.
+//! Invariants: everything that may have changed since scheduling is checked again here (I6, I7). The evaluated list is
+//! stored with the dispatch, or with the callback that it ended, so an explanation shows the decision itself. The
+//! attempt number and the final flag are those of this dial.
 
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use serde::{Deserialize, Serialize};
@@ -16,52 +16,52 @@ use crate::{
     windows::first_moment,
 };
 
-/// What is known of a callback itself when it is due.
+/// The facts about a due callback itself.
 #[derive(Clone, Copy)]
 pub struct Candidate<'a> {
-    /// Why it exists.
+    /// Why it is dialed.
     pub reason: RedialReason,
-    /// The moment that was asked for, where one was.
+    /// The requested moment, if any.
     pub requested_for: Option<Timestamp>,
     /// When it should have been dialed.
     pub scheduled_for: Timestamp,
-    /// A person named this very instant ("now", or another).
+    /// A person set this exact moment, by forcing or rescheduling it.
     pub forced: bool,
-    /// Whether it is dialed at the simulator.
+    /// Whether it is dialed in the simulator.
     pub test: bool,
     /// The number to dial, E.164.
     pub to: &'a str,
-    /// The callee's clock.
+    /// The callee's time zone.
     pub zone: &'a Zone,
 }
 
 /// The agent that would dial.
 #[derive(Debug, Clone, Copy)]
 pub struct DialingAgent {
-    /// Whether it is switched on.
+    /// Whether it is enabled.
     pub enabled: bool,
     /// Whether it only observes.
     pub observes: bool,
 }
 
-/// The facts that the gates judge.
+/// The facts that the gates check.
 #[derive(Clone, Copy)]
 pub struct Due<'a> {
-    /// Why the callback exists.
+    /// Why the callback is dialed.
     pub reason: RedialReason,
-    /// The moment that was asked for, where one was.
+    /// The requested moment, if any.
     pub requested_for: Option<Timestamp>,
     /// When it should have been dialed.
     pub scheduled_for: Timestamp,
-    /// By how much it is late; what the pace held back while we were up counts in real time.
+    /// How late it is. Time for which the rate limiter held it back counts in real time.
     pub late_by: SignedDuration,
     /// The time since its moment, including outages and holds.
     pub overdue: SignedDuration,
-    /// A person named this very instant ("now", or another).
+    /// A person set this exact moment, by forcing or rescheduling it.
     pub forced: bool,
-    /// Dials its chain has spent.
+    /// Dials that its chain has spent.
     pub spent: u32,
-    /// Whether its agent is switched on.
+    /// Whether its agent is enabled.
     pub agent_enabled: bool,
     /// Whether its agent only observes.
     pub observes: bool,
@@ -69,26 +69,26 @@ pub struct Due<'a> {
     pub suppressed: bool,
     /// Whether the workspace calls the country of the number.
     pub country_allowed: bool,
-    /// The callee's clock.
+    /// The callee's time zone.
     pub zone: &'a Zone,
     /// The settings as they are now.
     pub policy: &'a Policy,
 }
 
-/// This dial within its chain.
+/// The position of this dial within its chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
     /// Its ordinal.
     pub number: u32,
-    /// The ceiling it was judged by.
+    /// The maximum number of attempts when it was evaluated.
     pub max: u32,
-    /// Whether it is the chain's last.
+    /// Whether this is the chain's last dial.
     pub is_final: bool,
 }
 
 impl<'a> Due<'a> {
-    /// The facts about a callback, its agent and the settings: on time, first of its chain and on no list, unless the
-    /// caller knows better.
+    /// The facts about a callback, its agent and the settings. It starts as on time, first of its chain and not on the
+    /// do-not-call list; the caller overrides these fields.
     pub fn new(callback: &Candidate<'a>, agent: DialingAgent, policy: &'a Policy) -> Self {
         Self {
             reason: callback.reason,
@@ -108,13 +108,14 @@ impl<'a> Due<'a> {
         }
     }
 
-    /// Whether it is due at a named moment, to which quiet hours do not apply. Long after it, they do.
+    /// Whether it is due at a named moment, to which quiet hours do not apply. They apply again once it is overdue by
+    /// more than `NAMED_FOR_MINUTES`.
     pub fn is_named(&self) -> bool {
         self.overdue <= minutes(NAMED_FOR_MINUTES)
             && is_named(self.reason, self.forced, self.requested_for, self.scheduled_for)
     }
 
-    /// Which dial of its chain this is.
+    /// The position of this dial within its chain.
     pub const fn attempt(&self) -> Attempt {
         let (number, max) = (self.spent.saturating_add(1), self.policy.max_attempts);
         Attempt { number, max, is_final: number >= max }
@@ -125,23 +126,23 @@ impl<'a> Due<'a> {
     }
 }
 
-/// What a gate says, and what the list of them comes to.
+/// The result of one gate, and of the whole list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Dial.
     Pass,
-    /// Not before then; spends nothing.
+    /// Not before this moment; no attempt is spent.
     Wait(Timestamp),
-    /// It was missed by too much and is planned anew, for then; spends nothing.
+    /// It is too late and is rescheduled to this moment; no attempt is spent.
     Replan(Timestamp),
-    /// Not before somebody does something.
+    /// Held until the reason is resolved.
     Hold(HeldFor),
-    /// Never.
+    /// Never dial; the callback ends in this state.
     Stop(State),
 }
 
 impl Verdict {
-    /// Its word in the API.
+    /// Its value in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pass => "pass",
@@ -152,16 +153,16 @@ impl Verdict {
     }
 }
 
-/// One gate that was asked.
+/// One evaluated gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gate {
     /// Its name.
     pub name: &'static str,
-    /// What went in.
+    /// The value that was checked.
     pub input: String,
-    /// What it says.
+    /// The verdict.
     pub verdict: Verdict,
-    /// The same for people.
+    /// The result as a sentence.
     pub says: String,
 }
 
@@ -170,14 +171,14 @@ pub struct Gate {
 pub struct GateRecord {
     /// Its name.
     pub gate: String,
-    /// What went in.
+    /// The value that was checked.
     pub input: String,
     /// [`Verdict::as_str`].
     pub verdict: String,
-    /// Not before then, RFC 3339.
+    /// The moment before which it must not be dialed, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
-    /// The same for people.
+    /// The result as a sentence.
     pub message: String,
 }
 
@@ -197,7 +198,7 @@ impl From<Gate> for GateRecord {
     }
 }
 
-/// Every gate of a callback, in the order in which they are asked.
+/// Every gate of a callback, in evaluation order.
 pub fn gates(due: &Due<'_>, now: Timestamp) -> Vec<Gate> {
     vec![
         do_not_call(due),
@@ -211,7 +212,7 @@ pub fn gates(due: &Due<'_>, now: Timestamp) -> Vec<Gate> {
     ]
 }
 
-/// What the gates decide: the verdict of the first that does not let the callback pass.
+/// The decision: the verdict of the first gate that does not pass.
 pub fn decision(gates: &[Gate]) -> Verdict {
     gates.iter().map(|gate| gate.verdict).find(|verdict| *verdict != Verdict::Pass).unwrap_or(Verdict::Pass)
 }
@@ -309,7 +310,7 @@ fn lateness(due: &Due<'_>, now: Timestamp) -> Gate {
     }
 }
 
-/// The time of day that was promised, on the callee's clock, as soon as it comes again.
+/// The next occurrence of the promised time of day in the callee's zone.
 fn replanned(due: &Due<'_>, now: Timestamp) -> Timestamp {
     let zone = due.zone.rules();
     let promised = due.scheduled_for.to_zoned(zone.clone()).time();
@@ -318,7 +319,7 @@ fn replanned(due: &Due<'_>, now: Timestamp) -> Timestamp {
         let date = today.checked_add(days.days()).ok()?;
         first_moment(date, promised, &zone).filter(|at| *at > now)
     };
-    // A day has every time of day, or the first one after it.
+    // Every day has this time of day, or a clock change that skips it.
     on(0).or_else(|| on(1)).unwrap_or_else(|| plus(now, minutes(24 * 60)))
 }
 
@@ -344,8 +345,8 @@ fn quiet_time(due: &Due<'_>, now: Timestamp) -> Gate {
     gate("quiet_time", zone, Verdict::Pass, says)
 }
 
-/// Of due callbacks, in their order, those that may be claimed together. One that failed in our hands before, perhaps by
-/// taking the process with it, goes alone: the others are not to blame (I33).
+/// The due callbacks that may be claimed together, in order. A callback whose claim failed before, possibly by crashing
+/// the process, is claimed alone, so that it cannot affect others (I33).
 pub fn dialed_together<R>(rows: &[R], failures: impl Fn(&R) -> i64) -> impl Iterator<Item = &R> {
     let goes_alone = rows.first().is_some_and(|first| failures(first) > 0);
     let rows = if goes_alone { &rows[..1] } else { rows };

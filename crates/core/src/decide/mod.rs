@@ -1,9 +1,9 @@
-//! The four questions, and their answers as plain values.
+//! The decisions, as pure functions that return plain values.
 //!
-//! [`on_request()`]: somebody asks through the API. [`after_call()`]: a call's event was read. [`gates()`]: a
-//! callback is due. [`after_dial()`]: the provider answered. Beside them, what the provider's own records settle:
-//! [`after_ask()`] about a request without an answer, [`sweep_page()`] about events that never came. Each is a pure
-//! function; what it answers is carried out elsewhere, in one transaction.
+//! [`on_request()`]: a callback is requested through the API. [`after_call()`]: a call event was received. [`gates()`]:
+//! a callback is due. [`after_dial()`]: the provider responded. Two more decide from the provider's own records:
+//! [`after_ask()`] about a request without a response, [`sweep_page()`] about missed webhooks. Callers apply each
+//! result in one transaction.
 
 mod after_call;
 mod after_dial;

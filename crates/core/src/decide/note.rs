@@ -1,60 +1,60 @@
-//! Why nothing, or something unexpected, followed from an event: shown on it, for people.
+//! Notes on an event that explain why nothing, or something unexpected, followed from it.
 use std::str::FromStr;
 
 use crate::UnknownName;
 
-/// One remark on an event.
+/// One note on an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Note {
-    /// The body is JSON, but not an event we can read.
+    /// The body is JSON, but not an event that redialer can parse.
     Unreadable,
     /// A web call: there is no number to dial.
     WebCall,
-    /// Nothing tells which number the person has.
+    /// The event has no number for the person.
     NoNumber,
-    /// The person's number is not one we dial.
+    /// The person's number may not be dialed.
     BadNumber,
     /// The person's number costs extra to call.
     PremiumNumber,
-    /// The person's number is one of the workspace's own.
+    /// The person's number is one of the workspace's own numbers.
     OwnNumber,
-    /// A number was only spoken, and the workspace does not dial those.
+    /// A number was only spoken, and the workspace does not dial such numbers.
     SpokenNumber,
-    /// The agent that spoke is not in the roster.
+    /// The agent of the call is not in the roster.
     AgentMissing,
-    /// The agent that spoke is switched off.
+    /// The agent of the call is disabled.
     AgentDisabled,
     /// The number is on the do-not-call list.
     DoNotCall,
-    /// The person has since asked for something newer.
+    /// The person has since made a newer request.
     NewerRequest,
-    /// Another callback to this person is pending already.
+    /// Another callback to this person is pending.
     PromisePending,
-    /// The person reached us after that failed call.
+    /// The person reached an agent after the failed call.
     ReachedSince,
     /// The chain has no attempt left.
     NoAttemptLeft,
-    /// Retries of this group are switched off.
+    /// Retries for this trigger are disabled.
     TriggerOff,
-    /// The same reason twice running: this one is not tried a third time.
+    /// The same reason twice in a row, of a kind that is not retried a second time.
     NotTwice,
-    /// The provider gave a reason we do not know.
+    /// The provider gave a reason unknown to this version.
     UnknownReason,
-    /// The requested time was not understood well enough.
+    /// The requested time was not understood with enough confidence.
     UnclearTime,
-    /// The metadata names a dispatch that is not of this workspace.
+    /// The metadata names a dispatch that does not belong to this workspace.
     ForeignDispatch,
-    /// The provider called this number a dead end, or refused its carrier.
+    /// The provider reported the number as a dead end, or refused its carrier.
     Unreachable,
-    /// The event kept failing in our hands and was set aside.
+    /// Processing the event kept failing, so it was set aside.
     SetAside,
-    /// The dial had ended unresolved before this was heard.
+    /// The dial ended unresolved before this event arrived.
     Unresolved,
-    /// The analysis does not say whether a callback was asked for.
+    /// The analysis has no readable answer to whether a callback was requested.
     NoRequest,
-    /// The analysis says that a machine asked for a callback.
+    /// The analysis contains a request, but no person was reached.
     NoPerson,
-    /// It was moved out of quiet time.
+    /// The callback was moved out of quiet time.
     MovedByQuietHours,
     /// The person's number is in a country that the workspace does not call.
     Country,
@@ -94,7 +94,7 @@ impl Note {
         Self::Observed,
     ];
 
-    /// The note's stable code.
+    /// The stable code of the note.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unreadable => "unreadable",

@@ -1,4 +1,4 @@
-//! Why something did not go the usual way, for the feed: a webhook that was turned away, a dial that was put off.
+//! Notices for the activity feed: why a webhook was rejected, or a dial was delayed or dropped.
 
 use std::str::FromStr;
 
@@ -6,44 +6,44 @@ use crate::UnknownName;
 
 use crate::callback::{HeldFor, State};
 
-/// What happened instead.
+/// An exception to normal processing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Notice {
-    /// A webhook without a good signature.
+    /// A webhook without a valid signature.
     BadSignature,
-    /// A webhook for an agent that is switched off.
+    /// A webhook for an agent that is disabled.
     AgentOff,
-    /// A webhook for an agent past the plan's number of agents.
+    /// A webhook for an agent past the plan's limit of agents.
     PastTheCap,
     /// A signed webhook that is not JSON.
     NotJson,
-    /// Due in quiet time: later.
+    /// Due in quiet time: delayed.
     Quiet,
-    /// Missed by too much: planned anew.
+    /// Too late: rescheduled.
     Replanned,
-    /// Missed by too much: over.
+    /// Too late: ended.
     Expired,
-    /// On the do-not-call list: over.
+    /// On the do-not-call list: ended.
     DoNotCall,
-    /// No attempt left: over.
+    /// No attempt left: ended.
     NoAttemptLeft,
-    /// Its agent is switched off: held.
+    /// The agent is disabled: held.
     AgentHeld,
     /// The agent has no number to dial from: held.
     NoNumber,
-    /// The plan's calls of this month are used up: held.
+    /// The plan's quota of calls for this month is used up: held.
     Quota,
-    /// It failed five times in our hands: held.
+    /// It failed five times: held.
     Failing,
-    /// The stored number is none that is dialled: over.
+    /// The stored number may not be dialed: ended.
     BadNumber,
-    /// The number is in a country that the workspace does not call: held.
+    /// The workspace does not call the number's country: held.
     Country,
     /// The number was called too often: held (I38).
     Fuse,
-    /// The agent only observes: over.
+    /// The agent only observes: ended.
     Observed,
-    /// The number to dial from could not be read: put off.
+    /// The number to dial from could not be read: delayed.
     NumberUnread,
     /// The provider refused the dial permanently.
     Refused,
@@ -56,7 +56,7 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// Every one.
+    /// Every notice.
     pub const ALL: [Self; 22] = [
         Self::BadSignature,
         Self::AgentOff,
@@ -82,7 +82,7 @@ impl Notice {
         Self::Resumed,
     ];
 
-    /// Its stable code.
+    /// The stable code of the notice.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::BadSignature => "bad_signature",
@@ -110,8 +110,8 @@ impl Notice {
         }
     }
 
-    /// Why a due callback was put off: it was missed and planned anew, or due in quiet time; `None` where its moment
-    /// stays.
+    /// Why a due callback was delayed: it was too late and was rescheduled, or it was due in quiet time; `None` if its
+    /// moment is unchanged.
     pub const fn of_snooze(was_missed: bool, is_later: bool) -> Option<Self> {
         match (is_later, was_missed) {
             (false, _) => None,
@@ -129,7 +129,7 @@ impl Notice {
             HeldFor::Failing => Some(Self::Failing),
             HeldFor::Country => Some(Self::Country),
             HeldFor::Fuse => Some(Self::Fuse),
-            // Said of the webhook that asked.
+            // The webhook that requested the callback has a note about it.
             HeldFor::UnclearTime => None,
         }
     }
@@ -146,7 +146,7 @@ impl Notice {
         }
     }
 
-    /// As a sentence that names the fix, where there is one.
+    /// The notice as a sentence that names the fix, where there is one.
     pub const fn description(self) -> &'static str {
         match self {
             Self::BadSignature => {

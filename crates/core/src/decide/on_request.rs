@@ -1,7 +1,7 @@
-//! Scheduling a callback through the API or from a page.
+//! Schedules a callback through the API or from a page.
 //!
-//! Invariant: what a program schedules replaces what programs and retries left waiting, never what the callee asked
-//! for, unless the request sets `replace`.
+//! Invariant: an API request replaces waiting retries and callbacks of other API requests. It replaces a callback that
+//! the callee requested only if it sets `replace`.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,19 +14,19 @@ use crate::{
     time::{Zone, minutes, plus},
 };
 
-/// A checked request.
+/// A validated request.
 pub struct Request<'a> {
-    /// The moment that was asked for.
+    /// The requested moment.
     pub at: Timestamp,
-    /// The callee's clock.
+    /// The callee's time zone.
     pub zone: Zone,
-    /// The person's callbacks and list entries.
+    /// The person's callbacks and do-not-call entry.
     pub person: &'a Person,
     /// The agent that would dial.
     pub agent: Id<id::Agent>,
-    /// Whether it may replace what the callee asked for.
+    /// Whether it may replace a callback that the callee requested.
     pub replaces: bool,
-    /// The unresolved callback that a person forces.
+    /// The unresolved callback that a person forces, if any.
     pub forces: Option<Forced>,
     /// The settings.
     pub policy: &'a Policy,
@@ -39,23 +39,23 @@ pub struct Forced {
     pub id: Id<Callback>,
     /// Its chain.
     pub chain: Id<Chain>,
-    /// Dials the chain has spent.
+    /// Dials that the chain has spent.
     pub spent: u32,
-    /// Why it existed.
+    /// Why it was dialed.
     pub reason: RedialReason,
 }
 
-/// Why nothing is scheduled.
+/// Why no callback is scheduled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// Something forbids it.
+    /// A rule forbids it.
     Note(Note),
     /// A callback that the callee requested is waiting.
     PromisePending(Id<Callback>),
 }
 
-/// Whether a callback may be scheduled for that moment: not for the past, nor for further than anybody plans. A minute
-/// is forgiven to clocks that differ; at `speed` virtual seconds a real second also the time a request is under way.
+/// Whether a callback may be scheduled for this moment: not in the past, and at most 400 days ahead. Allows a minute of
+/// clock skew; at `speed` virtual seconds per real second, also five real seconds that a request may take.
 pub fn is_schedulable(at: Timestamp, now: Timestamp, speed: u32) -> bool {
     let forgiven = SignedDuration::from_secs(60.max(5 * i64::from(speed)));
     plus(now, -forgiven) <= at && at <= plus(now, minutes(FURTHEST_DAYS * 24 * 60))
@@ -63,7 +63,7 @@ pub fn is_schedulable(at: Timestamp, now: Timestamp, speed: u32) -> bool {
 
 const FURTHEST_DAYS: i64 = 400;
 
-/// The callback to write and the waiting ones it replaces, or why there is none.
+/// Returns the callback to write and the waiting ones that it replaces, or why none is scheduled.
 pub fn on_request(
     request: &Request<'_>,
     now: Timestamp,

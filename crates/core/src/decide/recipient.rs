@@ -1,7 +1,7 @@
-//! Whose phone would ring: the number to dial and the number to dial from.
+//! The number to dial and the number to dial from.
 //!
-//! Invariant (T22): a number comes from the original call, from a chat's metadata, or, only with the
-//! workspace's leave, from what was spoken. Nothing else in a payload leads to a dial.
+//! Invariant (T22): a number comes from the original call, from a chat's metadata, or, only if the workspace allows it,
+//! from the conversation. No other part of a payload leads to a dial.
 
 use super::{AfterCall, Note, asked_time::is_request};
 use crate::{
@@ -12,19 +12,19 @@ use crate::{
     policy::Policy,
 };
 
-/// The two ends of a redial, as far as they are known.
+/// The two numbers of a redial, as far as they are known.
 #[derive(Debug, Clone, Default)]
 pub struct Recipient {
     /// The person's number.
     pub person: Option<Phone>,
-    /// The number to dial from; the agent's own is looked up when dialling if this is empty.
+    /// The number to dial from; if `None`, the agent's own number is looked up before dialing.
     pub from: Option<Phone>,
-    /// Why there is none, or not the one that was asked for.
+    /// Why there is no number, or why a requested number is not used.
     pub note: Option<Note>,
 }
 
-/// Reads both ends off a call: after an inbound call the two swap, after an outbound one they stay. A number of the
-/// workspace's own is nobody's.
+/// Reads both numbers from a call. The redial of an inbound call reverses its direction; the redial of an outbound call
+/// repeats it. The workspace's own numbers are never recipients.
 pub fn recipient_of(facts: &CallFacts, policy: &Policy, is_own: impl Fn(&Phone) -> bool) -> Recipient {
     let from = facts.agent_number.as_deref().and_then(|n| Phone::parse(n).ok());
     let spoken = facts.asked.number.as_deref().filter(|n| !n.trim().is_empty());
@@ -33,7 +33,7 @@ pub fn recipient_of(facts: &CallFacts, policy: &Policy, is_own: impl Fn(&Phone) 
     {
         return checked(phone, from, None, is_own);
     }
-    // A spoken number that says the same as the call's own is no request for another.
+    // A spoken number that equals the call's own number does not ask for another one.
     let called = facts.person_number.as_deref().map(Phone::parse);
     let note = match (spoken.map(Phone::parse), &called) {
         (Some(Ok(spoken)), Some(Ok(called))) if spoken == *called => None,
@@ -67,18 +67,19 @@ fn may_follow_spoken(facts: &CallFacts, policy: &Policy) -> bool {
     policy.spoken_numbers && facts.moment == CallPhase::Analyzed && is_request(facts, policy) && by_person
 }
 
-/// Whether a number may be dialed from that one: never the number itself, nor any of the workspace's own.
+/// Whether `person` may be dialed from `from`: never from itself, and never if it is one of the workspace's own
+/// numbers.
 pub fn may_be_dialed(person: &Phone, from: Option<&Phone>, is_own: impl Fn(&Phone) -> bool) -> bool {
     from != Some(person) && !is_own(person)
 }
 
-/// Why nobody would be dialed after a call, if it would have led to a callback otherwise.
+/// Why there is no number to dial, if the call would otherwise have led to a callback.
 pub fn why_nobody(facts: &CallFacts, recipient: &Recipient, after: &AfterCall) -> Option<Note> {
     let is_wanted = facts.asked.callback || facts.is_outbound_call();
     recipient.note.filter(|_| is_wanted && (after.settled || after.analyzed))
 }
 
-/// The agent's number to dial from, among the account's: one it dials from, else one it answers.
+/// The number from which an agent dials: its outbound number in the account, else one that it answers.
 pub fn number_of_agent<'n>(numbers: &'n [OwnNumber], agent: &str) -> Option<&'n OwnNumber> {
     let is_named = |agents: &[String]| agents.iter().any(|id| id == agent);
     let outbound = numbers.iter().find(|number| is_named(&number.outbound_agents));
@@ -203,7 +204,7 @@ mod tests {
         check(OTHER, &|_| {});
         check(OTHER, &|f| ends(f, OutcomeClass::Conversation));
         check(OTHER, &|f| ends(f, OutcomeClass::AskedForCallback));
-        // An opt-out, an unclear ending, a voicemail, an event before the analysis, no request.
+        // An opt-out, an inconclusive outcome, a voicemail, an event before the analysis, no request.
         check(CALLED, &|f| ends(f, OutcomeClass::OptOut));
         check(CALLED, &|f| f.outcome = Some(Outcome { reason: String::new(), class: OutcomeClass::OptOut }));
         check(CALLED, &|f| ends(f, OutcomeClass::Unknown));

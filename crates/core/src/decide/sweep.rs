@@ -1,8 +1,8 @@
-//! The provider's list of calls, read newest first: which of them have we not heard of, and when to stop?
+//! Backfill from the provider's list of calls, newest first: which calls are taken, and when to stop.
 //!
-//! Invariants: nothing from before `since` is taken up, so connecting an account dials nobody for its past; a
-//! call that bears no time is as old as the next older one that bears one. Reading ends where calls were
-//! begun longer before `since` than a call can last.
+//! Invariants: calls from before `since` are ignored, so connecting an account never leads to callbacks for past calls.
+//! A call without a time counts as old as the next older call that has one. Reading ends at a page with a call that
+//! started longer before `since` than a call can last.
 
 use jiff::Timestamp;
 
@@ -14,27 +14,27 @@ use crate::time::{minutes, plus};
 pub struct Listed {
     /// The provider's id.
     pub id: String,
-    /// The provider's id of the agent that spoke.
+    /// The provider's id of the agent in the call.
     pub agent: Option<String>,
-    /// When it began, where the list tells.
+    /// When it started, if the list contains it.
     pub started_at: Option<Timestamp>,
-    /// When it was over, where the list tells.
+    /// When it ended, if the list contains it.
     pub ended_at: Option<Timestamp>,
 }
 
-/// What a page comes to.
+/// The result of one page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Swept {
     /// Calls of the window, newest first.
     pub within: Vec<String>,
-    /// Every page behind this one is older than the window.
+    /// Every later page is older than the window.
     pub is_last: bool,
 }
 
-/// The longest call there can be, with room to spare.
+/// The longest possible call, with a margin.
 const LONGEST_CALL_MINUTES: i64 = 180;
 
-/// Reads one page, newest first; `since` begins the window, `is_ours` knows the agents that we hear.
+/// Reads one page, newest first; `since` is the start of the window, `is_ours` selects the agents whose calls count.
 pub fn sweep_page(page: &[Listed], since: Timestamp, is_ours: impl Fn(&str) -> bool) -> Swept {
     let begins = plus(since, minutes(-LONGEST_CALL_MINUTES));
     let mut within = Vec::new();
@@ -51,25 +51,25 @@ pub fn sweep_page(page: &[Listed], since: Timestamp, is_ours: impl Fn(&str) -> b
     Swept { within, is_last: oldest.is_some_and(|t| t < begins) }
 }
 
-/// What a complete sweep of a workspace that was restored from a backup means.
+/// Whether a complete backfill counts, in a workspace that was restored from a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestoreSweep {
-    /// It began before the provider's lists could be believed.
+    /// It started before the provider's lists were reliable.
     TooEarly {
-        /// When to sweep again.
+        /// When to backfill again.
         again_at: Timestamp,
     },
-    /// It is the first that counts.
+    /// The first one that counts.
     First {
-        /// When to sweep again.
+        /// When to backfill again.
         again_at: Timestamp,
     },
-    /// It is the second that counts: the workspace dials.
+    /// The second one that counts: the workspace dials.
     Last,
 }
 
-/// Judges a complete sweep (I31): two count, a minute apart, the first no earlier than the provider's lists can be
-/// believed after the restore.
+/// Evaluates a complete backfill (I31): two must count, a minute apart, the first starting no earlier than
+/// [`SETTLE_MINUTES`] after the restore, when the provider's lists are reliable.
 pub fn after_restore_sweep(
     restored_at: Timestamp,
     first_at: Option<Timestamp>,
@@ -85,9 +85,8 @@ pub fn after_restore_sweep(
     }
 }
 
-/// Whether a dial of ours that a restored database does not know may be given back to its callback (I31). Its id tells
-/// when it was made: what the backup could know is not adopted, nor what was dialed since the restore. A minute is
-/// left to clocks that differ.
+/// Whether a dispatch that a restored database does not contain may be attached to its callback (I31). The creation
+/// time in its id must lie between the backup and the restore; a minute of clock skew is allowed on both sides.
 pub fn may_be_adopted(made_at: Timestamp, backup_at: Timestamp, restored_at: Timestamp) -> bool {
     plus(backup_at, minutes(-1)) <= made_at && made_at <= plus(restored_at, minutes(1))
 }

@@ -1,8 +1,8 @@
-//! A request whose answer never came: how the provider's own records settle it (failure-model §2).
+//! Resolves a request without a response from the provider's own records (failure-model §2).
 //!
-//! Invariant: "no answer" is never read as "no". That a call was not placed is proven only by two complete
-//! lists without it, a minute apart, the first no earlier than [`SETTLE_MINUTES`] after the last moment at
-//! which a byte of the request could have left us. Without proof, it ends unresolved and is never sent again.
+//! Invariant: "no answer" is never read as "no". Only two complete lists without the call prove that it was not placed:
+//! a minute apart, the first no earlier than [`SETTLE_MINUTES`] after the last moment at which a byte of the request
+//! could have been sent. Without proof the dispatch ends unresolved and is never sent again.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,16 +12,16 @@ use crate::{
     time::{minutes, plus},
 };
 
-/// How long a provider's lists may lag behind what it placed.
+/// How long a placed call may be missing from the provider's lists.
 pub const SETTLE_MINUTES: i64 = 10;
-/// Between the two lists that prove absence.
+/// The interval between the two lists that prove absence.
 const BETWEEN_LISTS: SignedDuration = SignedDuration::from_secs(60);
-/// Without proof for so long, nobody will ever know.
+/// Without proof after this long, the dispatch ends unresolved.
 const GIVE_UP_AFTER_MINUTES: i64 = 24 * 60;
 /// A chat may stay open for three days after its last message.
 const VOICE_GIVE_UP_HOURS: i64 = 24;
 const CHAT_GIVE_UP_HOURS: i64 = 80;
-/// Between two questions about one dispatch, at first and at most.
+/// The interval between lookups of one dispatch, at first and at most.
 const FIRST_ASK_MINUTES: i64 = 1;
 const LONGEST_ASK_MINUTES: i64 = 10;
 
@@ -30,38 +30,37 @@ const LONGEST_ASK_MINUTES: i64 = 10;
 pub struct Unknown {
     /// When its intent was written.
     pub sent_at: Timestamp,
-    /// From then on no byte of its request, or of a repeat, can leave us any more.
+    /// No byte of its request, or of a repeat, can be sent after this.
     pub over_at: Timestamp,
-    /// When the first complete list without it was read, if one was that counts.
+    /// When the first complete list that counts and does not contain it was read, if any.
     pub absent_at: Option<Timestamp>,
-    /// For how long after `sent_at` the provider keeps its idempotency key; `None` without one.
+    /// How long after `sent_at` the provider keeps its idempotency key; `None` without a key.
     pub key_lives: Option<SignedDuration>,
-    /// How often the provider was asked before.
+    /// The number of earlier lookups.
     pub asks: u32,
 }
 
-/// How to ask.
+/// The method of a lookup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
-    /// The same bytes under the same key: placed once, whichever request arrives first.
+    /// Repeat the same bytes under the same key: the call is placed once, whichever request arrives first.
     Repeat,
     /// Read the provider's lists.
     List,
 }
 
-/// What the provider's records say.
+/// The result of a lookup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
-    /// The call of this id carries our dispatch.
+    /// The call with this id contains our dispatch id.
     Call(String),
-    /// A complete list, every page read, has none.
+    /// A complete list, with every page read, does not contain it.
     Absent,
-    /// The list failed or broke off, or holds an entry that may be ours and does not show whose it is: that proves
-    /// nothing.
+    /// The list failed or is incomplete, or an entry that may be ours does not show its dispatch: this proves nothing.
     NoAnswer,
 }
 
-/// What follows from a finding.
+/// The consequence of a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolution {
     /// It was placed.
@@ -69,20 +68,21 @@ pub enum Resolution {
         /// The provider's id of the call.
         call_id: String,
     },
-    /// Proven: it was not placed. The callback waits again, the attempt unspent.
+    /// Proven not placed. The callback waits again, and the attempt is not spent.
     NotPlaced,
-    /// Nobody will ever know: counts as an attempt, and is not dialled again by itself.
+    /// It cannot be determined whether the call was placed. Counts as an attempt, and is not dialed again
+    /// automatically.
     Unresolved,
-    /// Ask again.
+    /// Look again.
     Later {
-        /// Not before.
+        /// The earliest time.
         at: Timestamp,
-        /// The first complete list without it, as known now.
+        /// When the first complete list without it was read, as known now.
         absent_at: Option<Timestamp>,
     },
 }
 
-/// Whether a placed call without a reported outcome is given up: after longer than any call or chat lasts.
+/// Whether to give up on a placed call without a reported outcome: after longer than any call or chat lasts.
 pub const fn is_unheard_for_good(channel: Channel, silent_for: SignedDuration) -> bool {
     let most = match channel {
         Channel::Voice => VOICE_GIVE_UP_HOURS,
@@ -91,12 +91,12 @@ pub const fn is_unheard_for_good(channel: Channel, silent_for: SignedDuration) -
     silent_for.as_hours() >= most
 }
 
-/// How to ask about an unknown dispatch of `due` at `now`. A repeat may be the request that rings the phone, so it
-/// passes what a first request passes; that the dispatch is late and counts in its chain was decided before it.
+/// How to look up an unknown dispatch of `due` at `now`. A repeat may be the request that rings the phone, so it must
+/// pass the gates of a first request, except lateness and spent attempts: those were decided before the first request.
 pub fn lookup_method(unknown: &Unknown, due: &Due<'_>, now: Timestamp) -> Ask {
     let as_first = Due { late_by: SignedDuration::ZERO, spent: 0, ..*due };
     match unknown.key_lives {
-        // A clock that stands before the intent was written knows nothing of the key's age.
+        // If the clock is before the time of the intent, the key's age is unknown.
         Some(lives)
             if now >= unknown.sent_at
                 && now < plus(unknown.sent_at, lives)
@@ -108,7 +108,7 @@ pub fn lookup_method(unknown: &Unknown, due: &Due<'_>, now: Timestamp) -> Ask {
     }
 }
 
-/// What follows from what the provider's records said at `now`.
+/// Decides from the result of a lookup at `now`.
 pub fn after_ask(unknown: &Unknown, finding: Finding, now: Timestamp) -> Resolution {
     let settled_at = plus(unknown.over_at, minutes(SETTLE_MINUTES));
     match finding {
@@ -126,7 +126,7 @@ pub fn after_ask(unknown: &Unknown, finding: Finding, now: Timestamp) -> Resolut
         return Resolution::Unresolved;
     }
     let again = plus(now, minutes((FIRST_ASK_MINUTES << unknown.asks.min(8)).min(LONGEST_ASK_MINUTES)));
-    // The first list that can count is read as soon as it counts.
+    // Read the first list that can count as soon as it counts.
     let at = if now < settled_at { again.min(settled_at) } else { again };
     Resolution::Later { at, absent_at: unknown.absent_at }
 }
@@ -195,7 +195,7 @@ mod tests {
         assert!(is_unheard_for_good(Channel::Chat, hours(80)));
     }
 
-    /// The way to ask about a dispatch, by the life of its key and the minute after noon.
+    /// The lookup method for a key lifetime and a minute after noon.
     fn asked(key_minutes: Option<i64>, at_minute: i64, change: impl FnOnce(&mut Due<'_>)) -> Ask {
         let evening = Quiet { hours: Some((time(12, 30, 0, 0), time(15, 0, 0, 0))), days: vec![] };
         let policy = Policy { quiet: evening, ..Policy::default() };

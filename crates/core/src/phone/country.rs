@@ -1,4 +1,4 @@
-//! The country that a number belongs to, and the codes that countries have.
+//! The country of a number, and the ISO codes of countries.
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
@@ -9,8 +9,8 @@ use super::Phone;
 /// North American area codes and their regions, `415 US-CA`.
 const AREA_CODES: &str = include_str!("nanp.tsv");
 
-/// ISO 3166-1 alpha-2, and the three codes beside it that the world's numbering plans use: AC Ascension, TA Tristan
-/// da Cunha, XK Kosovo. Sorted.
+/// ISO 3166-1 alpha-2, and three more codes that numbering plans use: AC Ascension, TA Tristan da Cunha, XK Kosovo.
+/// Sorted.
 const CODES: &[&str] = &[
     "AC", "AD", "AE", "AF", "AG", "AI", "AL", "AM", "AO", "AQ", "AR", "AS", "AT", "AU", "AW", "AX", "AZ",
     "BA", "BB", "BD", "BE", "BF", "BG", "BH", "BI", "BJ", "BL", "BM", "BN", "BO", "BQ", "BR", "BS", "BT",
@@ -29,16 +29,16 @@ const CODES: &[&str] = &[
     "VC", "VE", "VG", "VI", "VN", "VU", "WF", "WS", "XK", "YE", "YT", "ZA", "ZM", "ZW",
 ];
 
-/// The country of a number as an ISO 3166-1 alpha-2 code; `None` for numbers of no country (`+800`).
+/// The country of a number as an ISO 3166-1 alpha-2 code; `None` for numbers without a country (`+800`).
 ///
-/// North America is decided by the area code, so that a number of a fictitious exchange has a country too. Elsewhere
-/// the numbering plans decide, and a number that none of them knows belongs to the main country of its calling code.
+/// In North America the area code decides, so that a number of a fictitious exchange has a country too. Elsewhere the
+/// numbering plans decide; a number that is in none of them belongs to the main country of its calling code.
 pub fn country_of(phone: &Phone) -> Option<&'static str> {
     let digits = phone.e164().strip_prefix('+')?;
     if let Some(country) = by_area_code(digits) {
         return Some(country);
     }
-    // All of +7 6 and +7 7 belongs to Kazakhstan; the plans know only the numbers in use.
+    // All of +7 6 and +7 7 belongs to Kazakhstan; the plans contain only the numbers in use.
     if digits.starts_with("76") || digits.starts_with("77") {
         return code("KZ");
     }
@@ -50,7 +50,7 @@ pub fn country_of(phone: &Phone) -> Option<&'static str> {
     code(&region.as_region_str())
 }
 
-/// Whether that is the code of a country: two capital letters of ISO 3166-1 alpha-2, or `AC`, `TA`, `XK`.
+/// Whether a text is a country code: two capital letters of ISO 3166-1 alpha-2, or `AC`, `TA`, `XK`.
 pub fn is_country_code(text: &str) -> bool {
     code(text).is_some()
 }
@@ -106,7 +106,7 @@ mod tests {
             let (area, _) = line.split_once('\t').expect("two columns");
             let Ok(phone) = Phone::parse(&format!("+1{area}2345678")) else { panic!("{area}") };
             let number = PHONE_NUMBER_UTIL.parse(phone.e164(), None).expect("a number");
-            // Several island plans know only the exchanges in use.
+            // The plans of several islands contain only the exchanges in use.
             if let Some(region) = PHONE_NUMBER_UTIL.get_region_for_number(&number) {
                 assert_eq!(country_of(&phone), Some(&*region.as_region_str()), "{area}");
             }

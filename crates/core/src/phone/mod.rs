@@ -1,11 +1,11 @@
-//! A number we may dial: E.164, checked once, here.
+//! A phone number that may be dialed: E.164, validated in [`Phone::parse`].
 //!
-//! Invariant: a `Phone` is `+` and 7 to 15 digits. One that was parsed is of a length that its country uses for whole
-//! numbers, and not of a kind that costs extra or has no person behind it.
+//! Invariant: a `Phone` is `+` and 7 to 15 digits. A parsed one has a length that its country uses for whole numbers,
+//! and is not of a kind that costs extra or that no person answers.
 //!
-//! Absent on purpose: "valid" by metadata. New area codes are real before any table knows them; whether a number rings
-//! is the carrier's word. Only a number without `+` must be valid, because nothing else says that its first digits are
-//! a country code. Absent too: `Display`, so that a number is never logged by accident.
+//! Deliberately absent: validity by metadata. New area codes are in use before any table contains them, and only the
+//! carrier decides whether a number rings. Only a number without `+` must be valid, because nothing else shows that its
+//! first digits are a country code. Also absent: `Display`, so that a number is never logged by accident.
 
 mod country;
 mod notation;
@@ -26,7 +26,7 @@ pub use zones::zones_of;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Phone(String);
 
-/// Why a text is not a number we dial.
+/// Why a text is not a number that may be dialed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadPhone {
     /// Not a number, or a number without its country code.
@@ -37,10 +37,10 @@ pub enum BadPhone {
     /// Too few or too many digits.
     #[error("The number has too few or too many digits for its country.")]
     Length,
-    /// It lacks its area code.
+    /// The area code is missing.
     #[error("The number lacks its area code, so it can be dialed only inside its area.")]
     LocalOnly,
-    /// A placeholder that the carrier sent because the caller withholds the number.
+    /// A placeholder that the carrier sends for a withheld number.
     #[error("The caller's number is withheld: the carrier sent a placeholder instead.")]
     Withheld,
     /// A pager or the access number of a voicemail service.
@@ -86,10 +86,10 @@ impl BadPhone {
 }
 
 impl Phone {
-    /// Reads a number in international form, however it is written: `+1 (415) 555-0117`, `0014155550117`,
+    /// Parses a number in international form, in any notation: `+1 (415) 555-0117`, `0014155550117`,
     /// `sip:+14155550117@example.com`, `tel:+1-415-555-0117;ext=12`. Extensions are dropped.
     ///
-    /// Without a plus sign the whole of it must be a valid international number of more than ten digits: ten digits
+    /// Without a plus sign the digits must be a valid international number of more than ten digits, because ten digits
     /// are a national number in many countries.
     pub fn parse(text: &str) -> Result<Self, BadPhone> {
         let written = notation::read(text)?;
@@ -103,17 +103,17 @@ impl Phone {
         if !has_country_code {
             return Err(BadPhone::NotE164);
         }
-        // From here on the canonical form: a trunk 0, as in `+44 (0)20`, is gone.
+        // From here on the digits are canonical: a trunk 0, as in `+44 (0)20`, is removed.
         let formatted =
             |number: &PhoneNumber| PHONE_NUMBER_UTIL.format(number, PhoneNumberFormat::E164).into_owned();
         let e164 = formatted(&number);
         let canonical = e164.trim_start_matches('+');
         if canonical != digits && formatted(&parsed(canonical)?) != e164 {
-            // A trunk 0 behind a trunk 0.
+            // A second trunk 0.
             return Err(BadPhone::NotE164);
         }
         let digits = canonical;
-        // A trunk 1 may have hidden it.
+        // Removing a trunk 1 may have exposed such digits.
         check_spelling(digits)?;
         if let Some(why) = ranges::refusal(digits).or_else(|| refused_type(&number, digits)) {
             return Err(why);
@@ -125,20 +125,20 @@ impl Phone {
         Ok(Self(e164))
     }
 
-    /// Reads a number back from the store: E.164 in form, of any kind. Rules that refuse a number today must
-    /// not make an older row unreadable. Never for dialing: [`Phone::parse`] decides that.
+    /// Reads a stored number: E.164 in form, of any kind. A newer rule that refuses the number must not make its row
+    /// unreadable. Never use it to decide whether to dial; [`Phone::parse`] decides that.
     pub fn from_stored(e164: &str) -> Option<Self> {
         let digits = e164.strip_prefix('+')?;
         let is_number = LENGTHS.contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
         is_number.then(|| Self(e164.to_owned()))
     }
 
-    /// The number in clear, `+14155550117`: for the provider's request, for sealing, for the blind index.
+    /// The number in clear, `+14155550117`: for the provider's request, for encryption, for the blind index.
     pub fn e164(&self) -> &str {
         &self.0
     }
 
-    /// The number with all but its beginning and its last two digits hidden, `+1415•••••17`.
+    /// The number with only its beginning and its last two digits visible, `+1415•••••17`.
     pub fn masked(&self) -> String {
         let keep = self.0.len().saturating_sub(7).clamp(2, 5);
         let (head, tail) = (&self.0[..keep], &self.0[self.0.len() - 2..]);
@@ -146,14 +146,14 @@ impl Phone {
     }
 }
 
-/// The most digits of a number without a plus sign that may be a national one, as in North America.
+/// The maximum number of digits of a national number, as in North America.
 const NATIONAL: usize = 10;
 
-/// The digits of E.164, country code included; the shortest numbers in use have 7.
+/// The number of digits in E.164, country code included; the shortest numbers in use have 7.
 const LENGTHS: RangeInclusive<usize> = 7..=15;
 
-/// Drops the 1 that Mexican mobile numbers carried behind `+52` until August 2019 and that some carriers still send
-/// (IFT, Plan Técnico Fundamental de Numeración). Argentina's 9 behind `+54` stays: it is part of the number.
+/// Drops the 1 that Mexican mobile numbers had after `+52` until August 2019 and that some carriers still send (IFT,
+/// Plan Técnico Fundamental de Numeración). Argentina's 9 after `+54` stays: it is part of the number.
 fn without_mobile_one(digits: String) -> String {
     match digits.strip_prefix("521") {
         Some(national) if national.len() == 10 => format!("52{national}"),
@@ -161,8 +161,8 @@ fn without_mobile_one(digits: String) -> String {
     }
 }
 
-/// Refuses digits that spell a word for a withheld number, and North American numbers whose area code begins with 0
-/// or 1, which none does.
+/// Refuses digits that spell a word for a withheld number, and North American numbers whose area code begins with 0 or
+/// 1, because no such area code exists.
 fn check_spelling(digits: &str) -> Result<(), BadPhone> {
     if withheld::is_spelled(digits) {
         return Err(BadPhone::Withheld);
@@ -180,7 +180,7 @@ fn check_length(number: &PhoneNumber) -> Result<(), BadPhone> {
     }
 }
 
-/// Why numbers of that type are refused, by the numbering plan of their country.
+/// Why numbers of this type are refused; the type follows from the numbering plan of their country.
 fn refused_type(number: &PhoneNumber, digits: &str) -> Option<BadPhone> {
     match PHONE_NUMBER_UTIL.get_number_type(number) {
         PhoneNumberType::PremiumRate => Some(BadPhone::Premium),
@@ -204,9 +204,9 @@ impl fmt::Debug for Phone {
     }
 }
 
-/// Loads the numbering plans; the first use would otherwise pay some 12 ms.
+/// Loads the numbering plans; otherwise the first use would take about 12 ms longer.
 pub fn warm_up() {
-    // The answer does not matter, only that it was computed.
+    // Only the side effect of loading matters.
     let warm = Phone::parse("+14155550117");
     let _zones = warm.as_ref().map(|phone| (zones_of(phone.e164()), country_of(phone)));
 }

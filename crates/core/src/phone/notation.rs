@@ -1,23 +1,23 @@
-//! Reads the ways in which people, carriers and SIP trunks write one phone number.
+//! Parses the notations in which people, carriers and SIP trunks write a phone number.
 //!
-//! Takes a `sip:`, `sips:` or `tel:` URI, with or without a display name and angle brackets, or a plain number with
-//! typographic marks. Answers digits only: whether they are a number that may be dialed is decided by the parent.
+//! Accepts a `sip:`, `sips:` or `tel:` URI, with or without a display name and angle brackets, or a plain number with
+//! typographic marks. Returns digits only; the parent module decides whether they may be dialed.
 //!
-//! Absent on purpose: letters. `+1 800 FLOWERS` and `x12` are refused, because a transcript's words must not become a
-//! number by accident.
+//! Deliberately absent: letters. `+1 800 FLOWERS` and `x12` are refused, so that words in a transcript never become a
+//! number.
 
 use super::{BadPhone, withheld};
 
-/// The digits of a number as it was written.
+/// The digits of a written number.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Written {
-    /// The digits in order. They begin with a country code if `international` is set, else perhaps.
+    /// The digits in order. They begin with a country code if `international` is set; otherwise they may.
     pub(super) digits: String,
     /// Whether the digits began with `+` or with the international prefix `00`.
     pub(super) international: bool,
 }
 
-/// Reads a number's digits out of `text`.
+/// Extracts the digits of a number from `text`.
 pub(super) fn read(text: &str) -> Result<Written, BadPhone> {
     let address = Address::parse(text);
     if withheld::is_word(address.user) {
@@ -28,7 +28,7 @@ pub(super) fn read(text: &str) -> Result<Written, BadPhone> {
         return Written::new(digits, true);
     }
     if let Some(context) = address.context {
-        // RFC 3966: a local number and the global prefix it belongs to.
+        // RFC 3966: a local number and the global prefix to which it belongs.
         let context = compact(context).ok_or(BadPhone::NotE164)?;
         let prefix = context.strip_prefix('+').filter(|p| !p.is_empty()).ok_or(BadPhone::NotE164)?;
         return Written::new(&format!("{prefix}{number}"), true);
@@ -49,14 +49,14 @@ impl Written {
     }
 }
 
-/// The parts of an address that matter: who, and in which country's plan.
+/// The user part of an address, and the global prefix of a local number.
 struct Address<'a> {
     user: &'a str,
     context: Option<&'a str>,
 }
 
 impl<'a> Address<'a> {
-    /// Cuts a URI down to its user part; a plain number is its own user part.
+    /// Reduces a URI to its user part; a plain number is its own user part.
     fn parse(text: &'a str) -> Self {
         let text = text.trim();
         let bracketed = text
@@ -70,7 +70,7 @@ impl<'a> Address<'a> {
         let before_host = bare.split(['@', '?']).next().unwrap_or(bare);
         let mut parts = before_host.split(';');
         let user = parts.next().unwrap_or(before_host).trim();
-        // Other parameters (`ext`, `isub`, `npdi`) do not change whom the number reaches.
+        // Other parameters (`ext`, `isub`, `npdi`) do not change which line the number reaches.
         let context = parts.find_map(|part| strip_prefix_ignoring_case(part.trim(), "phone-context="));
         Self { user, context }
     }
@@ -81,7 +81,7 @@ fn strip_prefix_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str
     head.eq_ignore_ascii_case(prefix).then(|| &text[prefix.len()..])
 }
 
-/// ASCII digits with at most one leading `+`; `None` if anything else is left once separators are gone.
+/// ASCII digits with at most one leading `+`; `None` if other characters remain after separators are removed.
 fn compact(text: &str) -> Option<String> {
     // A plus sign in a SIP URI may be escaped.
     let unescaped = strip_prefix_ignoring_case(text, "%2B").map(|rest| format!("+{rest}"));
@@ -97,7 +97,7 @@ fn compact(text: &str) -> Option<String> {
     (number.len() <= MOST_DIGITS).then_some(number)
 }
 
-/// Longer texts are no numbers: `+`, `00` or a trunk `0`, and the 15 digits of E.164.
+/// Longer texts are not numbers: `+`, `00` or a trunk `0`, and the 15 digits of E.164.
 const MOST_DIGITS: usize = 20;
 
 /// Separators between the digits of a number, and invisible marks around it.

@@ -1,5 +1,5 @@
-//! Number ranges that are never dialed, by prefix: where libphonenumber has no type for them, or only while the
-//! number also matches its pattern. A prefix refuses new numbers of the range as well.
+//! Number ranges that are never dialed, by prefix: ranges for which libphonenumber has no type, or has one only while
+//! the number also matches its pattern. A prefix also refuses new numbers of its range.
 
 use super::BadPhone;
 
@@ -35,7 +35,7 @@ const RANGES: &[(&str, BadPhone)] = &[
     ("4470", BadPhone::Personal),
 ];
 
-/// Why a number of that prefix is refused; the longest prefix decides.
+/// Why a number with that prefix is refused; the longest prefix decides.
 pub(super) fn refusal(digits: &str) -> Option<BadPhone> {
     RANGES
         .iter()
@@ -44,8 +44,8 @@ pub(super) fn refusal(digits: &str) -> Option<BadPhone> {
         .map(|(_, why)| *why)
 }
 
-/// Universal access numbers at the price of an ordinary call, which companies show as their number: 03 in the United
-/// Kingdom (Ofcom, General Conditions B1) and 058 in Switzerland (BAKOM, numbering plan E.164/2002).
+/// Universal access numbers that cost as much as an ordinary call and that companies use as their main number: 03 in
+/// the United Kingdom (Ofcom, General Conditions B1) and 058 in Switzerland (BAKOM, numbering plan E.164/2002).
 const CHARGED_LIKE_ANY_OTHER: &[&str] = &["443", "4158"];
 
 /// Whether a universal access number costs no more than an ordinary one.

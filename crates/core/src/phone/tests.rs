@@ -1,4 +1,4 @@
-//! Numbers as they come in, and what each one is read as.
+//! Phone numbers as received, and the result of parsing each one.
 
 use proptest::prelude::*;
 
@@ -34,11 +34,11 @@ fn without_a_plus_sign_only_valid_international_numbers_are_read() {
     check("5215588902311", Ok("+525588902311"));
     check("918777562720", Ok("+918777562720"));
     check("447911123456", Ok("+447911123456"));
-    // Ten digits: a national number of North America, and a mobile number of Singapore.
+    // Ten digits: a national number in North America, and a mobile number in Singapore.
     for national in ["4155550117", "6592345678", "2079460000", "911", "12345"] {
         check(national, Err(BadPhone::NotE164));
     }
-    // No such area code, and a German number without its country code.
+    // A nonexistent area code, and a German number without its country code.
     check("15550001234", Err(BadPhone::NotE164));
     check("030901820", Err(BadPhone::NotE164));
 }
@@ -198,7 +198,7 @@ fn masks_show_the_country_and_two_digits() {
 }
 
 proptest! {
-    /// An accepted number is E.164, parses to itself, and is in no refused range.
+    /// An accepted number is E.164, parses to itself, and is not in a refused range.
     #[test]
     fn accepted_numbers_are_canonical(text in r"(\+|00|sip:\+?|tel:)?[0-9]{1,4}[ -]?[0-9]{3,8}[0-9]{0,4}(;ext=1|@h)?") {
         if let Ok(phone) = Phone::parse(&text) {
@@ -210,7 +210,7 @@ proptest! {
         }
     }
 
-    /// No text makes the reader fail.
+    /// No text makes the parser panic.
     #[test]
     fn any_text_is_answered(text in any::<String>()) {
         let _answer = Phone::parse(&text);

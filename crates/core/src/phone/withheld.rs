@@ -1,9 +1,9 @@
 //! The placeholders that carriers send for withheld numbers.
 
-/// Words in the place of a number, also spelled on a telephone keypad: `+266696687` is ANONYMOUS. Sources: Twilio,
-/// "Why am I getting calls from these strange numbers?" (support article 223179988) for ANONYMOUS, RESTRICTED,
-/// BLOCKED, UNKNOWN and UNAVAILABLE; RFC 3323 for `sip:anonymous@anonymous.invalid`; the others are texts that SIP
-/// trunks put into the display name.
+/// Words that replace a number, also when spelled on a telephone keypad: `+266696687` is ANONYMOUS. Sources: Twilio,
+/// "Why am I getting calls from these strange numbers?" (support article 223179988) for ANONYMOUS, RESTRICTED, BLOCKED,
+/// UNKNOWN and UNAVAILABLE; RFC 3323 for `sip:anonymous@anonymous.invalid`; the others are texts that SIP trunks send
+/// as the display name.
 const WORDS: &[&str] = &[
     "ANONYMOUS",
     "RESTRICTED",
@@ -18,10 +18,10 @@ const WORDS: &[&str] = &[
     "NULL",
 ];
 
-/// `+464`, "no caller ID" in Twilio's list; the digits spell no word.
+/// `+464`, "no caller ID" in Twilio's list; its digits spell no word.
 const NO_CALLER_ID: &str = "464";
 
-/// Words that are too easily the digits of a real number: NOCALLERID is 66 2 255 3743, a number in Bangkok.
+/// Words whose keypad digits may be a real number: NOCALLERID is 66 2 255 3743, a number in Bangkok.
 const NEVER_SPELLED: &[&str] = &["PRIVATENUMBER", "UNKNOWNCALLER", "NOCALLERID", "NULL"];
 
 /// Whether `text` is a word for a withheld number.
@@ -34,7 +34,7 @@ pub(super) fn is_word(text: &str) -> bool {
     WORDS.contains(&letters.as_str())
 }
 
-/// Whether the digits behind the plus sign spell a word for a withheld number.
+/// Whether the digits after the plus sign spell a word for a withheld number.
 pub(super) fn is_spelled(digits: &str) -> bool {
     let spelled = WORDS.iter().filter(|word| !NEVER_SPELLED.contains(word));
     digits == NO_CALLER_ID || spelled.into_iter().any(|word| spells(digits, word))
@@ -44,7 +44,7 @@ fn spells(digits: &str, word: &str) -> bool {
     digits.len() == word.len() && digits.bytes().zip(word.bytes()).all(|(d, letter)| d == key(letter))
 }
 
-/// The keypad's key of a capital letter (ITU-T E.161).
+/// The keypad digit of a capital letter (ITU-T E.161).
 const fn key(letter: u8) -> u8 {
     match letter {
         b'A'..=b'C' => b'2',

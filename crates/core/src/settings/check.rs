@@ -1,4 +1,4 @@
-//! What each setting may be, and what is said about one that cannot be.
+//! Validation of settings, and its error messages.
 
 use jiff::{
     civil::{Time, Weekday},
@@ -9,13 +9,13 @@ use serde_json::Value;
 use super::{Countries, WorkspaceSettings};
 use crate::tenant::Limits;
 
-/// A setting that cannot be, by its path.
+/// An invalid setting, by its path.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct BadSettings {
-    /// The path, as `retry_triggers.busy.wait_minutes`.
+    /// The path, such as `retry_triggers.busy.wait_minutes`.
     pub field: String,
-    /// What is wrong, and what would be right.
+    /// The problem, and a valid value.
     pub problem: String,
 }
 
@@ -23,7 +23,7 @@ pub(super) fn bad<T>(field: &str, problem: impl Into<String>) -> Result<T, BadSe
     Err(BadSettings { field: field.to_owned(), problem: problem.into() })
 }
 
-/// Reads a document, naming the field that does not fit.
+/// Deserializes a document; an error names the invalid field.
 pub(super) fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, BadSettings> {
     serde_path_to_error::deserialize(value).map_err(|e| {
         let path = e.path().to_string();
@@ -37,7 +37,7 @@ pub(super) fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Ba
 const YEAR_OF_MINUTES: u32 = 366 * 24 * 60;
 
 impl WorkspaceSettings {
-    /// Checks every value against what it may be within those limits.
+    /// Validates every value within the limits of a plan.
     pub fn check(&self, limits: &Limits) -> Result<(), BadSettings> {
         if !is_zone(&self.timezone) {
             return bad("timezone", "The time zone is not an IANA name, as Europe/Berlin.");
@@ -108,7 +108,7 @@ impl WorkspaceSettings {
     }
 }
 
-/// What a parser complains of, without the value that it met: that may be personal.
+/// The message of a parser without the rejected value, which may be personal data.
 pub fn unquoted(message: &str) -> String {
     let met = ["invalid type: ", "invalid value: ", "unknown variant `", "invalid length "];
     match message.split_once(", expected ") {
@@ -117,12 +117,12 @@ pub fn unquoted(message: &str) -> String {
     }
 }
 
-/// Whether a name is of a zone that people live in: an IANA name, spelled as it is there.
+/// Whether a name is an IANA zone in its exact spelling, except `Etc/Unknown`.
 pub fn is_zone(name: &str) -> bool {
     name != "Etc/Unknown" && TimeZone::get(name).is_ok_and(|zone| zone.iana_name() == Some(name))
 }
 
-/// A time of day, as `21:00`.
+/// A time of day, such as `21:00`.
 pub(super) fn clock(text: &str) -> Option<Time> {
     let (hour, minute) = text.split_once(':')?;
     let is_pair = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());

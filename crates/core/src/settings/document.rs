@@ -1,4 +1,4 @@
-//! The settings document: its shape, its defaults, and what it says to the decisions.
+//! The settings document: its fields, its defaults, and its conversion into a [`Policy`].
 
 use jiff::civil::{Time, Weekday};
 use serde::{Deserialize, Serialize};
@@ -16,45 +16,45 @@ use crate::{
     windows::Quiet,
 };
 
-/// Everything a workspace may set.
+/// All settings of a workspace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkspaceSettings {
     /// IANA name.
     pub timezone: String,
-    /// When callbacks whose moment the callee did not name do not ring.
+    /// Quiet hours, for callbacks without a named moment.
     pub quiet_hours: Option<QuietHours>,
-    /// Days on which they do not ring either.
+    /// Quiet days, for callbacks without a named moment.
     pub quiet_days: Vec<Day>,
-    /// Most dials in one chain.
+    /// The maximum number of dials in one chain.
     pub max_attempts: u32,
-    /// What follows a call that reached nobody.
+    /// Retries after calls that reached no person.
     pub retry_triggers: RetryTriggers,
-    /// What follows a request without a usable time.
+    /// The handling of requests without a usable time.
     pub unclear_time: UnclearTime,
-    /// What vague words like "after lunch" stand for.
+    /// The hours that vague words like "after lunch" stand for.
     #[serde(default)]
     pub spoken_hours: SpokenHours,
-    /// What calls are held in.
+    /// The language of calls.
     #[serde(default)]
     pub language: Language,
-    /// A callback later than this ends as expired.
+    /// A callback that is late by more than this is handled by `missed_action`.
     pub missed_after_minutes: u32,
-    /// Or, if that is wanted, is planned anew.
+    /// What happens to such a callback: it expires or is rescheduled.
     #[serde(default)]
     pub missed_action: MissedAction,
-    /// The extraction that asks for a callback.
+    /// The extraction that contains whether a callback was requested.
     pub callback_field: String,
-    /// Whether the provider's own "asked for a callback" counts.
+    /// Whether the provider's own "asked for a callback" outcome counts as a request.
     pub user_requested_callback: bool,
-    /// Whether numbers that were only spoken may be dialled.
+    /// Whether numbers that were only spoken may be dialed.
     pub spoken_numbers: bool,
-    /// Call starts a second.
+    /// Call starts per second.
     pub calls_per_second: f64,
-    /// Whether a person has at most one waiting callback in the workspace, or with each agent.
+    /// Whether a person has at most one waiting callback per workspace or per agent.
     #[serde(default)]
     pub one_promise_per: PromiseScope,
-    /// Countries whose numbers are called. `None`: those of the workspace's own numbers.
+    /// Countries whose numbers may be called. `None`: those of the workspace's own numbers.
     #[serde(default)]
     pub allowed_countries: Option<Countries>,
 }
@@ -65,11 +65,11 @@ pub struct WorkspaceSettings {
 pub enum Countries {
     /// `"*"`.
     All(Star),
-    /// `["US", "CA"]`; `"*"` among them stands for all.
+    /// `["US", "CA"]`; an entry `"*"` stands for all.
     These(Vec<String>),
 }
 
-/// The word `*`.
+/// The value `*`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Star {
     /// `*`.
@@ -86,7 +86,7 @@ impl Countries {
         }
     }
 
-    /// The setting of a workspace whose own numbers are in those countries, until it is set.
+    /// The default for a workspace whose own numbers are in these countries.
     pub fn of_numbers(countries: &[String]) -> Self {
         match countries {
             [] => Self::All(Star::Star),
@@ -95,7 +95,7 @@ impl Countries {
     }
 }
 
-/// `{"start":"21:00","end":"09:00"}`, over midnight when the start is later.
+/// `{"start":"21:00","end":"09:00"}`, over midnight if the start is later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QuietHours {
@@ -142,7 +142,7 @@ pub struct RetryTrigger {
     pub(super) wait_minutes: u32,
 }
 
-/// What to do without a usable time.
+/// The handling of requests without a usable time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnclearTime {
@@ -151,13 +151,13 @@ pub struct UnclearTime {
     pub(super) min_confidence: f64,
 }
 
-/// How long payloads are kept. There is no purge yet: they are kept without limit, and no other value is accepted.
+/// How long payloads are kept. Nothing is purged yet: payloads are kept without limit, and no other value is accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retention {
-    /// `default`.
+    /// The level; only `default` is supported so far.
     pub level: Level,
-    /// Days; -1 without limit.
+    /// The number of days; -1 without limit.
     pub days: i32,
 }
 
@@ -165,9 +165,9 @@ pub struct Retention {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Everything, for the days set.
+    /// Everything, for the configured number of days.
     Default,
-    /// Nothing personal beyond the callback's end.
+    /// No personal data after the callback has ended.
     Minimal,
 }
 
@@ -178,21 +178,21 @@ impl Default for Retention {
 }
 
 impl Retention {
-    /// This with a patch laid over it, naming the field that does not fit.
+    /// This retention with a patch applied; an error names the invalid field.
     pub fn patched(&self, patch: &Value) -> Result<Self, BadSettings> {
         let mut document = serde_json::to_value(self).unwrap_or(Value::Null);
         merge(&mut document, patch, Nulls::Kept);
         read(document)
     }
 
-    /// Whether it is what is done today: everything is kept.
+    /// Whether everything is kept, which is the only supported value.
     pub fn keeps_everything(&self) -> bool {
         *self == Self::default()
     }
 }
 
 impl WorkspaceSettings {
-    /// The settings of a workspace that set nothing, on a plan with those limits.
+    /// The default settings on a plan with these limits.
     pub fn of_plan(limits: &Limits) -> Self {
         let policy = Policy::default();
         let text = |time: Time| time.strftime("%H:%M").to_string();
@@ -230,8 +230,8 @@ impl WorkspaceSettings {
         }
     }
 
-    /// The settings in force where a workspace set only `stored`: a field that it does not have is as by default, and
-    /// one that a later version wrote is ignored. `max_attempts` is lowered to the limit of the plan.
+    /// The effective settings of a workspace that stores only `stored`. Missing fields get their default, unknown
+    /// fields (written by a later version) are ignored, and `max_attempts` is lowered to the limit of the plan.
     pub fn resolved(stored: &Value, limits: &Limits) -> Result<Self, BadSettings> {
         let mut document = Self::of_plan(limits).to_value();
         lay_known(&mut document, stored);
@@ -239,7 +239,7 @@ impl WorkspaceSettings {
         Ok(Self { max_attempts: settings.max_attempts.min(limits.max_attempts), ..settings })
     }
 
-    /// These settings with a patch laid over them. Unlike [`Self::resolved`], it refuses fields that do not exist.
+    /// These settings with a patch applied. Unlike [`Self::resolved`], it rejects unknown fields.
     pub fn patched(&self, patch: &Value) -> Result<Self, BadSettings> {
         let mut document = self.to_value();
         merge(&mut document, patch, Nulls::Kept);
@@ -251,12 +251,12 @@ impl WorkspaceSettings {
         serde_json::to_value(self).unwrap_or(Value::Null)
     }
 
-    /// The countries that are called: what is set, else those of the workspace's own numbers, else all.
+    /// The countries that may be called: the setting, else those of the workspace's own numbers, else all.
     pub fn countries(&self, of_own_numbers: &[String]) -> Countries {
         self.allowed_countries.clone().unwrap_or_else(|| Countries::of_numbers(of_own_numbers))
     }
 
-    /// The settings as the decisions ask for them, in a workspace whose own numbers are in those countries.
+    /// The policy for decisions, in a workspace whose own numbers are in these countries.
     pub fn policy(&self, of_own_numbers: &[String]) -> Policy {
         let retry = |t: &RetryTrigger| Retry { enabled: t.enabled, wait: minutes(i64::from(t.wait_minutes)) };
         let t = &self.retry_triggers;

@@ -2,16 +2,16 @@
 
 use serde_json::{Map, Value};
 
-/// What a null in a patch does to the member that it names.
+/// The effect of a null in a patch on the member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nulls {
-    /// It becomes null: some settings can be null.
+    /// The member becomes null, because some settings can be null.
     Kept,
-    /// It is removed, and so inherited again.
+    /// The member is removed, and therefore inherited again.
     Remove,
 }
 
-/// Lays `patch` over `base`: objects are merged member by member, everything else replaces what was there.
+/// Applies `patch` to `base`: objects are merged member by member; any other value replaces the existing one.
 pub fn merge(base: &mut Value, patch: &Value, nulls: Nulls) {
     let Value::Object(patch) = patch else { return base.clone_from(patch) };
     if !base.is_object() {
@@ -27,7 +27,8 @@ pub fn merge(base: &mut Value, patch: &Value, nulls: Nulls) {
     }
 }
 
-/// Lays over `base` what `stored` has of its members. A member that is no object in `base` is taken as it is.
+/// Applies to `base` the values of `stored` for members that `base` has. Objects are merged recursively; any other
+/// value is replaced.
 pub(super) fn lay_known(base: &mut Value, stored: &Value) {
     match (base, stored) {
         (Value::Object(base), Value::Object(stored)) => {

@@ -1,11 +1,10 @@
-//! A workspace's settings: the document that the API shows and the database keeps, and what it may hold.
+//! A workspace's settings: the document that the API shows and the database stores, and its validation.
 //!
-//! A workspace stores only what was set. Everything else comes from the tenant's plan and the product when it is read,
-//! so that a changed default reaches every workspace that did not choose otherwise. An agent's overrides are laid over
-//! the result.
+//! A workspace stores only the values that were set. All others come from the tenant's plan and the product's defaults
+//! on read, so that a changed default reaches every workspace that did not set the value. An agent's overrides are
+//! applied to the result.
 //!
-//! Invariant: a document that was stored has passed [`WorkspaceSettings::check`], alone and under every agent's
-//! overrides.
+//! Invariant: a stored document has passed [`WorkspaceSettings::check`], alone and with every agent's overrides.
 
 mod check;
 mod document;

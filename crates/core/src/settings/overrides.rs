@@ -9,22 +9,22 @@ use crate::tenant::Limits;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Overrides(Value);
 
-/// Why overrides are refused.
+/// Why overrides are rejected.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadOverrides {
-    /// The plan has no room for them.
+    /// The plan does not include them.
     #[error("The plan does not include {0}.")]
     Plan(&'static str),
-    /// The field exists for a workspace, and not yet for an agent.
+    /// The setting exists only for workspaces so far.
     #[error("{0} cannot be overridden yet")]
     NotYet(&'static str),
-    /// A field that cannot be.
+    /// A setting is invalid.
     #[error(transparent)]
     Settings(#[from] BadSettings),
 }
 
 impl Overrides {
-    /// Overrides as they are stored.
+    /// Wraps a stored document.
     pub const fn stored(document: Value) -> Self {
         Self(document)
     }
@@ -34,7 +34,7 @@ impl Overrides {
         &self.0
     }
 
-    /// These overrides with a patch laid over them; a null removes an override.
+    /// These overrides with a patch applied; a null removes an override.
     pub fn patched(&self, patch: &Value) -> Result<Self, BadOverrides> {
         if !patch.is_object() {
             bad("", "must be an object; send null for a setting to inherit it again")?;
@@ -44,7 +44,7 @@ impl Overrides {
         Ok(Self(document))
     }
 
-    /// Checks them over the settings and the retention of their workspace, and against the plan.
+    /// Validates the overrides together with the settings and the retention of their workspace, and against the plan.
     pub fn check(
         &self,
         settings: &WorkspaceSettings,
@@ -68,7 +68,7 @@ impl Overrides {
         if retention.keeps_everything() { Ok(()) } else { Err(BadOverrides::NotYet("retention")) }
     }
 
-    /// Whether these overrides still make sense over other settings of their workspace.
+    /// Whether these overrides are still valid with other settings of their workspace.
     pub fn fit(&self, settings: &WorkspaceSettings) -> Result<(), BadSettings> {
         settings.patched(&self.parts().0).map(|_| ())
     }
@@ -85,18 +85,18 @@ impl Overrides {
         Ok(())
     }
 
-    /// The settings that an agent works under. Overrides were checked when they were set; where the workspace's
-    /// settings have since changed so that they no longer fit, the workspace's alone count.
+    /// The effective settings of an agent. Overrides were validated when they were set; if they no longer fit the
+    /// workspace's current settings, only the workspace's settings apply.
     pub fn over_settings(&self, workspace: &WorkspaceSettings) -> WorkspaceSettings {
         workspace.patched(&self.parts().0).unwrap_or_else(|_| workspace.clone())
     }
 
-    /// The retention that an agent works under, likewise.
+    /// The effective retention of an agent, by the same rule.
     pub fn over_retention(&self, workspace: &Retention) -> Retention {
         workspace.patched(&self.parts().1).unwrap_or_else(|_| workspace.clone())
     }
 
-    /// The settings, and the retention, which stands among them.
+    /// The settings and, separately, the retention, which is stored among them.
     fn parts(&self) -> (Value, Value) {
         let mut settings = self.0.clone();
         let retention = settings.as_object_mut().and_then(|own| own.remove("retention"));

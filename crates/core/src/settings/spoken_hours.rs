@@ -1,17 +1,17 @@
-//! What words stand for when people say when to call: the settings of hearing.
+//! The settings for understanding spoken times: the language, and the hours that vague words stand for.
 //!
-//! Invariant: a span that passed [`SpokenHours::check`] has its nominal moment within it.
+//! Invariant: a span that passed [`SpokenHours::check`] contains its nominal moment.
 
 use serde::{Deserialize, Serialize};
 
 use super::check::{BadSettings, bad, clock};
 use crate::policy::{Hours, Lang, Span};
 
-/// What calls are held in.
+/// The language of calls.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
-    /// Whichever something is heard in, English first.
+    /// Detected, English first.
     #[default]
     Auto,
     /// English.
@@ -45,7 +45,7 @@ pub struct SpokenHours {
     after_dinner: SpokenSpan,
 }
 
-/// Times of one day, `"13:30"`.
+/// Times within one day, such as `"13:30"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SpokenSpan {
@@ -87,7 +87,7 @@ impl SpokenHours {
         spans.into_iter().try_for_each(|(name, span)| span.check(&format!("spoken_hours.{name}")))
     }
 
-    /// As the parser takes them; what is no time of day is what it usually is.
+    /// The hours as the parser takes them; a span with an invalid time falls back to its default.
     pub(super) fn hours(&self) -> Hours {
         let usual = Hours::default();
         Hours {

@@ -1,4 +1,4 @@
-//! What settings may be, how they are merged, and what an agent may override.
+//! Tests of the validation of settings, their merging, and agents' overrides.
 
 use serde_json::{Value, json};
 

@@ -1,9 +1,9 @@
-//! When a person may be called: the tenant's own quiet hours and quiet days.
+//! The tenant's quiet hours and quiet days, in which callbacks without a named moment are not dialed.
 //!
 //! Invariants: a closed window is a pair of instants, `start <= at < end`, so [`Quiet::covers`] and
-//! [`Quiet::next_open`] cannot disagree, also in the night in which clocks change. A boundary that a clock change
-//! skips is the moment of the change; one that happens twice is the first.
-//! Absent on purpose: the clock, and any opinion on which callbacks a window binds. Both are passed in.
+//! [`Quiet::next_open`] cannot disagree, even in a night with a clock change. A boundary that a clock change skips is
+//! the moment of the change; one that occurs twice is the first occurrence.
+//! Deliberately absent: the current time, and which callbacks a window applies to. Callers decide both.
 
 use jiff::{
     SignedDuration, Timestamp, ToSpan as _,
@@ -11,15 +11,15 @@ use jiff::{
     tz::{AmbiguousOffset, TimeZone},
 };
 
-/// Where quiet hours are not set, the day after a quiet day opens at this time.
+/// The time at which the day after a quiet day opens, unless quiet hours set it.
 const DAY_OPENS: Time = Time::constant(9, 0, 0, 0);
 
 /// The hours and days in which callbacks without a named moment are not dialed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quiet {
-    /// From the first time up to, not including, the second; over midnight when the first is later.
+    /// From the first time up to, not including, the second; over midnight if the first is later.
     pub hours: Option<(Time, Time)>,
-    /// Whole days, in the callee's calendar, each until the day after it opens.
+    /// Whole days in the callee's calendar; each lasts until the next day opens.
     pub days: Vec<Weekday>,
 }
 
@@ -31,18 +31,18 @@ impl Default for Quiet {
 }
 
 impl Quiet {
-    /// Whether `at` falls into quiet time on a clock in `zone`.
+    /// Whether `at` is in quiet time in `zone`.
     pub fn covers(&self, at: Timestamp, zone: &TimeZone) -> bool {
         self.closed_until(at, zone).is_some()
     }
 
     /// The first moment from `at` on that is not quiet.
     ///
-    /// Seven quiet days leave none: then `at` plus a year, which [`crate::decide::gates()`] finds too
-    /// late. Settings with seven quiet days are refused.
+    /// With seven quiet days there is none, and the result is `at` plus a year, which [`crate::decide::gates()`] treats
+    /// as too late. Settings with seven quiet days are refused.
     pub fn next_open(&self, at: Timestamp, zone: &TimeZone) -> Timestamp {
         let mut open = at;
-        // Each step leaves one window; three a day for eight days is more than any week can chain.
+        // Each step leaves one window; 24 steps, three per day for eight days, exceed any chain of windows in a week.
         for _ in 0..24 {
             match self.closed_until(open, zone) {
                 Some(end) if end > open => open = end,
@@ -55,8 +55,8 @@ impl Quiet {
     /// The latest end of the windows that contain `at`.
     fn closed_until(&self, at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let today = at.to_zoned(zone.clone()).date();
-        // A window that holds `at` began today or yesterday. A clock that is set back over midnight shows yesterday's
-        // date again: then it may have begun tomorrow.
+        // A window that contains `at` began today or yesterday. If the clock was set back over midnight, the local date
+        // is one day behind, so a window that starts on the next date may already apply.
         let days = [today.yesterday().ok(), Some(today), today.tomorrow().ok()];
         let windows = days.into_iter().flatten().flat_map(|day| self.windows_of(day, zone));
         windows.filter(|(start, end)| *start <= at && at < *end).map(|(_, end)| end).max()
@@ -70,7 +70,7 @@ impl Quiet {
             Some((first_moment(day, from, zone)?, first_moment(ends_on, to, zone)?))
         });
         let whole_day = self.days.contains(&day.weekday()).then(|| {
-            // Quiet hours that do not reach into the morning say nothing of when a day opens.
+            // Quiet hours that do not extend into the morning do not determine when a day opens.
             let reaches_morning = |(from, to): &(Time, Time)| from > to || *from == Time::midnight();
             let opens = self.hours.filter(reaches_morning).map_or(DAY_OPENS, |(_, to)| to);
             Some((first_moment(day, Time::midnight(), zone)?, first_moment(next?, opens, zone)?))
@@ -79,13 +79,13 @@ impl Quiet {
     }
 }
 
-/// The moment at which a clock in `zone` first shows that time of that day, or, where it never does, the moment at
-/// which it is set forward over it.
+/// The first moment at which clocks in `zone` show this time on this day, or, if a clock change skips it, the moment of
+/// the change.
 pub fn first_moment(day: Date, time: Time, zone: &TimeZone) -> Option<Timestamp> {
     let local = zone.to_ambiguous_zoned(day.to_datetime(time));
     match local.offset() {
         AmbiguousOffset::Gap { .. } => {
-            // The earlier reading lies before the change by as much as the time lies within the gap.
+            // The earlier interpretation lies before the change by as much as the time lies within the gap.
             let before = local.earlier().ok()?.timestamp();
             Some(zone.following(before).next().map_or(before, |change| change.timestamp()))
         }
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn a_window_that_begins_in_an_hour_that_comes_twice_begins_once() {
         let quiet = Quiet { hours: Some((time(1, 30, 0, 0), time(9, 0, 0, 0))), days: vec![] };
-        // 01:10 for the second time: quiet since the first 01:30.
+        // The second 01:10 of that night: quiet since the first 01:30.
         opens(&quiet, "America/New_York", "2026-11-01T06:10:00Z", "Sun 2026-11-01 09:00 EST");
         let quiet = Quiet { hours: Some((time(22, 0, 0, 0), time(1, 30, 0, 0))), days: vec![] };
         opens(&quiet, "America/New_York", "2026-11-01T06:10:00Z", "Sun 2026-11-01 01:10 EST");

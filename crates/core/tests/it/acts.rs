@@ -1,6 +1,6 @@
-//! The steps themselves: each is one transaction of the store, one message, or one look at the provider.
+//! The implementation of each step: one transaction of the store, one message, or one read at the provider.
 //!
-//! Invariant: what a transaction guards on in `store`, it guards on here; each planted bug takes one guard away.
+//! Invariant: each transaction has the same guards as in `store`; each planted bug removes one guard.
 
 use redialer_core::{
     callback,
@@ -25,7 +25,7 @@ pub(crate) fn claim(turn: &mut Turn<'_>, r: u8, n: u8) {
     set(turn, r, Task::Claimed { callback: n, fresh: true, spent, suppressed: turn.world.suppressed });
 }
 
-/// The claim is still ours and nothing was written down for it.
+/// The claim is still held and has no intent.
 fn holds(turn: &Turn<'_>, n: u8, fresh: bool) -> bool {
     let row = turn.callback(n);
     (fresh || turn.has(Bug::FenceIgnored))
@@ -69,7 +69,7 @@ pub(crate) fn check(turn: &mut Turn<'_>, r: u8) {
     set(turn, r, task);
 }
 
-/// The intent, guarded by the claim, the agent, and the chain.
+/// Writes the intent, guarded by the claim, the agent, and the chain.
 pub(crate) fn commit(turn: &mut Turn<'_>, r: u8) {
     let Task::Checked { callback: n, fresh, spent, attempt, is_final } = turn.world.replicas[usize::from(r)]
     else {
@@ -110,7 +110,8 @@ pub(crate) fn commit(turn: &mut Turn<'_>, r: u8) {
     set(turn, r, Task::Intended(dispatch));
 }
 
-/// Nothing else of the chain is under way or was spent since the claim: the attempt's number is still ours.
+/// No dispatch of the chain is an intent or unknown, and none was spent since the claim, so the attempt number is still
+/// valid.
 fn chain_is_free(turn: &Turn<'_>, chain: u8, spent: u8) -> bool {
     let unsure = |d: &Dispatch| {
         d.chain == chain && matches!(d.state, dispatch::State::Intent | dispatch::State::Unknown)
@@ -120,8 +121,8 @@ fn chain_is_free(turn: &Turn<'_>, chain: u8, spent: u8) -> bool {
     (is_free || turn.has(Bug::ChainUnguarded)) && (is_as_read || turn.has(Bug::SpentUnguarded))
 }
 
-/// The lease is looked at and the first byte leaves: from here on the provider may act on it, whatever
-/// becomes of us.
+/// Checks the lease and sends the first byte. From here on the provider may act on the request, even if this replica
+/// crashes.
 pub(crate) fn send(turn: &mut Turn<'_>, r: u8) {
     let (n, is_repeat) = match turn.world.replicas[usize::from(r)] {
         Task::Intended(n) if turn.dispatch(n).age > Age::Young => {
@@ -138,7 +139,7 @@ pub(crate) fn send(turn: &mut Turn<'_>, r: u8) {
     set(turn, r, Task::Waiting { dispatch: n, is_repeat, placed: false });
 }
 
-/// The phone rings, unless the provider knows the key and it has rung already.
+/// The phone rings, unless it has rung before and the provider recognizes the key.
 pub(crate) fn place(turn: &mut Turn<'_>, n: u8) {
     let known = turn.rules.keyed && !turn.dispatch(n).key_over;
     let call = &mut turn.world.calls[usize::from(n)];
@@ -153,10 +154,10 @@ pub(crate) fn answer(turn: &mut Turn<'_>, r: u8, heard: Heard) {
     let Task::Waiting { dispatch: n, is_repeat, placed } = turn.world.replicas[usize::from(r)] else {
         return;
     };
-    // What was sent stays sent, though nobody waits for it any more.
+    // A sent request stays in flight even if no replica waits for it.
     turn.dispatch_mut(n).loose |= heard == Heard::Unclear && !placed;
     let task = match heard {
-        // Only a repeat's "placed" says anything: whatever else, the lists are asked.
+        // Of a repeat's responses only "placed" counts; after any other, the lists are read.
         _ if is_repeat && heard != Heard::Placed => Task::Idle,
         Heard::Unclear if !is_repeat && turn.has(Bug::RetryOnTimeout) => Task::Intended(n),
         _ => Task::Told(n, heard),
@@ -204,7 +205,7 @@ fn doubt(turn: &mut Turn<'_>, n: u8) {
 
 fn record_absence(turn: &mut Turn<'_>, n: u8, heard: Heard) {
     let (row, Heard::Absent(read_at)) = (turn.dispatch(n), heard) else { return };
-    // The proof has moved since the list was read, or the dispatch has.
+    // The proof or the dispatch has changed since the list was read.
     if row.state != dispatch::State::Unknown || (row.age != read_at && !turn.has(Bug::StaleListCounts)) {
         return;
     }
@@ -216,7 +217,7 @@ fn record_absence(turn: &mut Turn<'_>, n: u8, heard: Heard) {
     turn.back_to_waiting(row.callback);
 }
 
-/// Begins a repeat, on disk: while the key lives and nobody has said stop.
+/// Starts a repeat, on disk, if the key is still valid, the number is not suppressed, and the agent is enabled.
 pub(crate) fn repeat(turn: &mut Turn<'_>, r: u8, n: u8) {
     let stopped = turn.world.suppressed || !turn.world.agent_enabled;
     let key_over = turn.dispatch(n).key_over;
@@ -270,7 +271,7 @@ pub(crate) fn recover(turn: &mut Turn<'_>, n: u8) {
     }
 }
 
-/// No proof within a day: counts as an attempt, and is never dialled again by itself.
+/// No proof within a day: counts as an attempt, and is never dialed again automatically.
 pub(crate) fn give_up(turn: &mut Turn<'_>, n: u8) {
     turn.dispatch_to(n, dispatch::State::Unresolved);
     let row = turn.dispatch(n);

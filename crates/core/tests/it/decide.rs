@@ -1,4 +1,4 @@
-//! The real decisions, asked about the small world, and what the store makes of their answers.
+//! Applies the production decisions to the small world, as the store does.
 
 use redialer_core::{
     Id,
@@ -60,7 +60,7 @@ const fn reason(row: Callback) -> RedialReason {
     if row.is_retry { RedialReason::BusyFollowup } else { RedialReason::CallbackRequested }
 }
 
-/// What the answer to a request means; `None` for what is no answer.
+/// The meaning of a response; `None` if it is not a response.
 pub(crate) fn after_dial(rules: &Rules, heard: Heard) -> Option<AfterDial> {
     let reply = match heard {
         Heard::Placed => Reply::Placed { call_id: "call".to_owned() },
@@ -73,7 +73,7 @@ pub(crate) fn after_dial(rules: &Rules, heard: Heard) -> Option<AfterDial> {
     Some(decide::after_dial(&RetryContext { earlier: 0, jitter: 0.0, speed: 1 }, reply, rules.now))
 }
 
-/// What follows from what the provider's lists say, when time and proof have come so far.
+/// The decision from a list, at this stage of time and proof.
 pub(crate) fn after_ask(rules: &Rules, age: Age, finding: Finding) -> Resolution {
     let now = rules.now;
     let settled_at = plus(now, minutes(-SETTLE_MINUTES));
@@ -91,7 +91,7 @@ pub(crate) fn after_ask(rules: &Rules, age: Age, finding: Finding) -> Resolution
     decide::after_ask(&unknown, finding, now)
 }
 
-/// One event of one call, decided and written.
+/// Decides one event of one call and applies the result.
 pub(crate) fn hear(turn: &mut Turn<'_>, n: u8, moment: CallPhase) {
     turn.mark_placed(n);
     let after = decide::after_call(&scene_of(turn, n, moment).scene());
@@ -135,7 +135,7 @@ fn write_settle(turn: &mut Turn<'_>, n: u8, settle: Settle) {
     }
 }
 
-/// Writes the next callback; its number if it is the retry that the analysis may yet change.
+/// Writes the next callback; returns its number if it is a retry that the analysis may still change.
 fn write_follow(turn: &mut Turn<'_>, n: u8, follow: &NextCallback) -> Option<u8> {
     match follow {
         NextCallback::Create(planned) => {
@@ -168,7 +168,7 @@ fn write_planned(turn: &mut Turn<'_>, planned: &CallbackPlan, source: Option<(u8
     })
 }
 
-/// Somebody asks for a callback through the API.
+/// A callback is requested through the API.
 pub(crate) fn request_by_hand(turn: &mut Turn<'_>) {
     let person = person(turn);
     let rules = turn.rules;
@@ -206,7 +206,7 @@ fn person(turn: &Turn<'_>) -> Person {
     Person { live: live.collect(), suppressed: turn.world.suppressed, reached_at: None }
 }
 
-/// Everything a [`AfterCallInput`] borrows.
+/// The data that an [`AfterCallInput`] borrows.
 struct Backstage<'a> {
     rules: &'a Rules,
     facts: CallFacts,

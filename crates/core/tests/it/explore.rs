@@ -1,7 +1,7 @@
-//! Breadth-first search over every state that can be reached.
+//! Breadth-first search over every reachable state.
 //!
-//! Written here because the checkers on offer bring a web server and some forty crates, and this is all we need:
-//! states once each, and for a broken law the shortest way to it.
+//! Implemented here because the available model checkers depend on a web server and some forty crates. This module
+//! visits each state once and returns the shortest path to a broken law.
 
 use std::{
     collections::HashSet,
@@ -9,22 +9,22 @@ use std::{
     hash::{BuildHasherDefault, Hash, Hasher},
 };
 
-/// What was explored.
+/// The result of an exploration.
 pub(crate) struct Explored<S> {
-    /// Every state that can be reached, in the order found.
+    /// Every reachable state, in the order of discovery.
     pub(crate) states: Vec<S>,
-    /// Steps looked at.
+    /// The number of steps examined.
     pub(crate) n_steps: usize,
-    /// The first law found broken, with the shortest way there.
+    /// The first broken law, with the shortest path to it.
     pub(crate) broken: Option<(&'static str, String)>,
 }
 
-/// More than any world here comes to; what grows past it has lost its bounds.
+/// More states than any world here has; a larger world is unbounded by mistake.
 const MOST_STATES: usize = 5_000_000;
 
-/// Explores from `start` on, until everything was seen or a law is broken.
+/// Explores from `start` until every state is visited or a law is broken.
 ///
-/// `next` pushes each step that can be taken with where it leads; `broken` names the law that a state breaks.
+/// `next` pushes each possible step with the resulting state; `broken` returns the law that a state breaks.
 pub(crate) fn explore<S: Copy + Eq + Hash, Step: Copy + Debug>(
     start: S,
     next: impl Fn(&S, &mut Vec<(Step, S)>),
@@ -64,7 +64,8 @@ fn way_to<Step: Debug>(came: &[Option<(usize, Step)>], end: usize) -> String {
     lines.join("\n")
 }
 
-/// A hash that an unoptimised build can afford: states are ours, so nobody picks them to collide.
+/// A hash that is fast even in an unoptimized build. All states come from the model, so deliberate collisions are not a
+/// concern.
 #[derive(Default)]
 struct Mix(u64);
 

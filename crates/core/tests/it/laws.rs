@@ -1,6 +1,6 @@
-//! The laws that this model is about, by their numbers in the failure model.
+//! The laws that the model checks, by their codes in the failure model.
 //!
-//! What a single state shows is asked here of every state; what only a step shows is asked where it is taken.
+//! Laws about a single state are checked here for every state; laws about a step are checked where the step is taken.
 
 use redialer_core::callback;
 
@@ -12,21 +12,21 @@ use crate::{
 /// The name of a law.
 pub(crate) type Law = &'static str;
 
-/// At most one create-call request a dispatch, save repeats under a key that the provider still has.
+/// At most one create-call request per dispatch, except repeats under a key that the provider still keeps.
 pub(crate) const I1: Law = "I1";
-/// At most one open dispatch a callback; at most one phone rung an attempt; none rung that nobody accounts for.
+/// At most one open dispatch per callback; at most one phone rung per attempt; no phone rings without a record.
 pub(crate) const I2: Law = "I2";
-/// An intent on disk before the request.
+/// The intent is on disk before the request is sent.
 pub(crate) const I4: Law = "I4";
-/// Attempts within the ceiling, and the last one alone is final.
+/// Attempts stay within the maximum, and only the last one is final.
 pub(crate) const I5: Law = "I5";
-/// Nothing is begun after a stop was answered with success.
+/// No dial starts after a stop was confirmed.
 pub(crate) const I7: Law = "I7";
-/// A call's events, in any order and number, have one set of effects.
+/// The events of a call have the same effects in any order and number.
 pub(crate) const I10: Law = "I10";
-/// A final state is never left, and a late event adds data only.
+/// A final state is never left, and a late event only adds data.
 pub(crate) const I12: Law = "I12";
-/// One waiting callback a person, by index: a change that breaks it would fail for whoever asked for it.
+/// At most one waiting callback per person, enforced by an index: a transaction that violates it would fail.
 pub(crate) const ONE_WAITING: Law = "one waiting";
 
 /// The law that this state breaks, if any.
@@ -48,7 +48,7 @@ fn has_one_open_dispatch(world: &World) -> bool {
     (0..world.callbacks.len()).all(|n| open(n) <= 1)
 }
 
-/// No phone rings for a dispatch that counts as a certain no, and none twice for one attempt.
+/// No phone rings for a dispatch that is recorded as definitely not placed, and none rings twice for one attempt.
 fn rings_are_accounted_for(world: &World) -> bool {
     use redialer_core::dispatch::State::{NotPlaced, Refused};
     let mut rung = Vec::new();

@@ -1,7 +1,7 @@
-//! What no single function of `core` can promise: the protocol of claims, intents and webhooks as a whole.
+//! Tests of the protocol of claims, intents and webhooks as a whole, which no single function of `core` guarantees.
 //!
-//! [`model`] explores every interleaving of a small world; [`statements`] compares the SQL that moves states with
-//! the same tables.
+//! [`model`] explores every interleaving in a small world; [`statements`] compares the SQL that changes states with the
+//! tables of allowed transitions.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 

@@ -1,20 +1,21 @@
-//! The protocol of claims, leases, intents and webhooks, explored whole (failure-model §5, 1).
+//! Exhaustive exploration of the protocol of claims, leases, intents and webhooks (failure-model §5, 1).
 //!
-//! Two replicas that both believe they own every bucket, one person, up to two dispatches, any number of
-//! crashes, answers that come late or never, at a provider with and without idempotency keys. The decisions and
-//! the tables of states are the code's own; the transactions are those of `store`, one step each, which is what
-//! its suites prove of it. Any step of one may come between any two of another.
+//! The world has two replicas that both believe they own every bucket, one person, up to two dispatches, any number of
+//! crashes, responses that arrive late or never, and a provider with or without idempotency keys. The decisions and the
+//! transition tables are the production code. The transactions are those of `store`, one step each; the tests of
+//! `store` prove that they are atomic. Any step may run between any two steps of another task.
 //!
-//! Time is a few flags in the order that the code's waits guarantee, and this is what the model takes for granted:
+//! Time is a few flags, in the order that the waits in the code guarantee. The model assumes:
 //!
-//! - no byte of a request leaves a live process after its lease is over, nor of a repeat after the provider has
-//!   forgotten the key: the look at the lease and the first byte are one step here. A process frozen between the
-//!   two, for longer than deadline and settle time, can still send: the stated residual risk, outside this model;
-//! - what left has reached the provider, or never will, when the settle time is over; and lists show a call
-//!   before the minute after it is over. Until then they may lag, fail, or break off;
-//! - `Again` is due at once, and a lapsed claim may be taken up at any time, also while its owner lives.
+//! - No byte of a request is sent by a live process after its lease has ended, and none of a repeat after the provider
+//!   has forgotten the key: checking the lease and sending the first byte are one step here. A process frozen between
+//!   the two for longer than the deadline and the settle time can still send. This is the documented residual risk,
+//!   outside this model.
+//! - When the settle time has ended, a request that was sent has reached the provider or never will, and lists show a
+//!   placed call by the end of the following minute. Until then lists may lag, fail, or be incomplete.
+//! - `Again` is due at once, and an expired claim may be recovered at any time, even while its owner is alive.
 //!
-//! Not in it: quiet hours, lateness, paused workspaces, and who may see what.
+//! Not modeled: quiet hours, lateness, paused workspaces, and access control.
 
 use std::{cell::Cell, sync::OnceLock, thread};
 
@@ -33,7 +34,7 @@ use crate::{
     world::{CALLBACKS, Call, Callback, DISPATCHES, Ended, Phase, REPLICAS, Step, Task, World},
 };
 
-/// One exploration: which world.
+/// The parameters of one world.
 #[derive(Debug, Clone, Copy)]
 struct Scope {
     keyed: bool,
@@ -90,7 +91,7 @@ impl Scope {
         }
     }
 
-    /// One callback that is due.
+    /// The initial world: one callback that is due.
     fn start(self) -> World {
         let call = Call { phase: Phase::None, listed: false, settled: false, analyzed: false, retry: None };
         let mut callbacks = [None; CALLBACKS];
@@ -119,14 +120,14 @@ impl Scope {
     }
 }
 
-/// What the exploration of every world came to.
+/// The results of exploring the worlds.
 #[derive(Default)]
 struct Whole {
     made: Made,
     told: String,
 }
 
-/// Explores every world, once for all tests.
+/// Explores every world once for all tests.
 fn explored() -> &'static Whole {
     static WHOLE: OnceLock<Whole> = OnceLock::new();
     WHOLE.get_or_init(|| {
@@ -174,8 +175,8 @@ fn the_model_moves_states_as_the_tables_allow_and_uses_all_of_them() {
             unused += &format!("{} -> {}\n", from.as_str(), left.join(", "));
         }
     }
-    // Lateness, other reasons to hold and restores are not in the model. What is unconfirmed is dialing before its call
-    // ends, and nobody supersedes what rings.
+    // Lateness, other reasons to hold, and restores are not modeled. An unconfirmed callback becomes dialing before its
+    // call ends, and a ringing callback is never superseded.
     expect![[r#"
         scheduled -> dialing, failed, expired
         held -> held, dialing, failed
@@ -186,7 +187,7 @@ fn the_model_moves_states_as_the_tables_allow_and_uses_all_of_them() {
     .assert_eq(&unused);
 }
 
-/// Each planted bug breaks that law in that world.
+/// Each planted bug breaks this law in this world.
 const BUGS: [(Bug, Scope, laws::Law); 19] = [
     (Bug::NoIntent, PLAIN, laws::I4),
     (Bug::RetryOnTimeout, PLAIN, laws::I1),
@@ -219,7 +220,7 @@ fn every_planted_bug_is_found() {
     }
 }
 
-/// A dial that is out, and a call that ends so; nothing else happens meanwhile but answers and events.
+/// All end states of one dial whose call ends in this way, with only responses and events after the request is sent.
 fn ends_of(class: &'static [Ended]) -> Vec<World> {
     let scope = Scope { analysis: true, endings: class, ..PLAIN };
     let rules = scope.rules(None);

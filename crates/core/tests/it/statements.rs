@@ -1,8 +1,8 @@
-//! The SQL that moves dispatches, compared with the table in `core`. Callbacks have a file of their own for that
-//! (`store/src/callbacks/transitions`).
+//! Compares the SQL that changes the state of dispatches with the transition table in `core`. Callbacks have their own
+//! file for this (`store/src/callbacks/transitions`).
 //!
-//! Only the text is read: a statement that names the state it sets and the states it guards on is a promise
-//! about both, and the tables say which promises may be made.
+//! Only the text of statements is checked: a statement that sets a state and guards on states must match a transition
+//! in the table.
 
 use std::{
     collections::BTreeSet,
@@ -12,7 +12,7 @@ use std::{
 
 use redialer_core::dispatch;
 
-/// Every change of state that a statement of the store makes in that table, as words.
+/// Every state change, from and to, in the store's `update` statements of that table.
 fn moves(table: &str) -> BTreeSet<(String, String)> {
     let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/src");
     let mut found = BTreeSet::new();
@@ -25,30 +25,30 @@ fn moves(table: &str) -> BTreeSet<(String, String)> {
     found
 }
 
-/// The sources in a folder and those below it.
+/// The source files in a folder and its subfolders.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("listed").map(|entry| entry.expect("an entry").path());
     let below = |path: PathBuf| if path.is_dir() { files(&path) } else { vec![path] };
     entries.flat_map(below).filter(|path| path.extension().is_some_and(|e| e == "rs")).collect()
 }
 
-/// The rows of the index of callbacks that live, as statements have to say it.
+/// The condition of the index of active callbacks, as statements must repeat it.
 const LIVE: &str = "state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')";
 
-/// Nothing where the state is a parameter, is not changed, or is guarded by another statement.
+/// Empty if the state is a parameter, is not changed, or is guarded in another statement.
 fn moves_of(statement: &str) -> Vec<(String, String)> {
     let Some((changes, guard)) = statement.split_once(" where ") else { return Vec::new() };
     let mut changes = changes.split(',').map(str::trim);
     let Some(next) = changes.find_map(|c| c.strip_prefix("state = '")) else { return Vec::new() };
     let next = next.trim_end_matches('\'');
-    // What only names an index is narrowed by another guard.
+    // A condition that only selects an index is ignored if there is another guard.
     let narrowed = guard.replace(LIVE, "");
     let guard = if narrowed.contains("state ") { &narrowed } else { guard };
     let guards = guard.split("state ").skip(1).flat_map(words_of_guard);
     guards.map(|from| (from, next.to_owned())).collect()
 }
 
-/// The words of `= 'a' …` or `in ('a', 'b') …`.
+/// The quoted words of `= 'a' …` or `in ('a', 'b') …`.
 fn words_of_guard(guard: &str) -> Vec<String> {
     let quoted = |text: &str| text.split('\'').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
     match guard.split_once(')') {

@@ -1,4 +1,4 @@
-//! Who can do what from here: every step of replicas, time, the provider and people.
+//! The possible steps in a state: of replicas, time, the provider and people.
 
 use redialer_core::{call::CallPhase, callback, dispatch};
 
@@ -8,7 +8,7 @@ use crate::{
     world::{Age, Call, Heard, Phase, Step, Task, World},
 };
 
-/// Pushes every step that can be taken from here, and where it leads.
+/// Pushes every possible step and the resulting state.
 pub(crate) fn next(rules: &Rules, world: &World, ways: &mut Vec<(Step, World)>) {
     let turn = Turn { rules, world: *world };
     let mut steps = Vec::with_capacity(32);
@@ -55,7 +55,7 @@ fn steps_of_replica(turn: &Turn<'_>, r: u8, steps: &mut Vec<Step>) {
         Task::Waiting { placed: true, .. } => {
             steps.extend([Step::PlacedIsAnswered(r), Step::AnswerIsLost(r)]);
         }
-        // A lost "no", or a 5xx before anything was placed, is a lost request: nothing comes of either.
+        // A lost refusal, or a 5xx before the call was placed, is the same as a lost request: neither places a call.
         Task::Waiting { placed: false, .. } => steps.extend([
             Step::RequestIsPlaced(r),
             Step::RefusedIsAnswered(r, Heard::RefusedForGood),
@@ -65,14 +65,14 @@ fn steps_of_replica(turn: &Turn<'_>, r: u8, steps: &mut Vec<Step>) {
         Task::Asking(_) => steps.extend([Step::ListIsComplete(r), Step::ListFails(r)]),
         Task::Told(..) => steps.push(Step::Record(r)),
     }
-    // Not counted: any number of crashes is one flag less than one crash, and more.
+    // Crashes are not counted: a limit would need another flag and cover fewer cases.
     if task != Task::Idle {
         steps.push(Step::Crash(r));
     }
 }
 
 fn steps_of_callback(turn: &Turn<'_>, n: u8, steps: &mut Vec<Step>) {
-    // Also before the lease is over: a replica that lost sight of the database counts as gone.
+    // Also before the lease ends: a replica that loses its database connection counts as gone.
     if turn.callback(n).state == callback::State::Dispatching {
         steps.push(Step::Recover(n));
     }
@@ -88,13 +88,13 @@ fn steps_of_time(turn: &Turn<'_>, n: u8, steps: &mut Vec<Step>) {
         Age::Young if is_unknown || turn.world.replicas.contains(&Task::Intended(n)) => {
             steps.push(Step::LeaseEnds(n));
         }
-        // The settle time begins when no byte can leave any more and the deadline of what left is over.
+        // The settle time starts when no more bytes can be sent and the deadline of the sent request has passed.
         Age::Lapsed if is_unknown && !is_under_way(turn, n) => steps.push(Step::SettleTimeEnds(n)),
-        // Lists lag by less than the settle time and the minute together.
+        // Lists lag by less than the settle time plus one minute.
         Age::Once if is_shown(turn.world.calls[usize::from(n)]) => steps.push(Step::MinuteEnds(n)),
         _ => {}
     }
-    // The provider keeps its keys for longer than a repeat that was begun in time can be under way.
+    // The provider keeps a key for longer than a repeat that was started in time can be in flight.
     if turn.rules.keyed && is_unknown && !row.key_over && row.age > Age::Young && !is_under_way(turn, n) {
         steps.push(Step::KeyEnds(n));
     }
@@ -103,7 +103,7 @@ fn steps_of_time(turn: &Turn<'_>, n: u8, steps: &mut Vec<Step>) {
     }
 }
 
-/// Whether a request of that dispatch may still leave us or still reach the provider.
+/// Whether a request of this dispatch may still be sent or still reach the provider.
 fn is_under_way(turn: &Turn<'_>, n: u8) -> bool {
     let by = |task: &Task| match *task {
         Task::Repeating(of) => of == n,
@@ -122,12 +122,12 @@ fn steps_of_provider(turn: &Turn<'_>, n: u8, steps: &mut Vec<Step>) {
         steps.extend([Step::LooseRequestIsPlaced(n), Step::LooseRequestFails(n)]);
     }
     let call = turn.world.calls[usize::from(n)];
-    // Nobody looks earlier.
+    // Lists are read only while the dispatch is unknown.
     if !is_shown(call) && turn.dispatch(n).state == dispatch::State::Unknown {
         steps.push(Step::CallIsListed(n));
     }
-    // Events may come twice, late, in any order or never: each can be heard from the moment it tells of on.
-    // A record that is fetched is heard as the same event.
+    // Events may arrive twice, late, in any order or never: each is possible once its phase has occurred. A fetched
+    // record has the same effect as the event.
     match call.phase {
         Phase::None => {}
         Phase::Ringing => {

@@ -1,7 +1,7 @@
-//! One step being taken: the changes that store functions make, each in one transaction.
+//! One step in progress: the changes of store functions, each in one transaction.
 //!
-//! Invariant: states change through [`Turn::callback_to`] and [`Turn::dispatch_to`] alone, which ask the code's
-//! own tables and remember what was done.
+//! Invariant: states change only through [`Turn::callback_to`] and [`Turn::dispatch_to`], which check the transition
+//! tables in `core` and record each transition.
 
 use std::cell::Cell;
 
@@ -12,17 +12,17 @@ use crate::{
     world::{Age, Callback, Dispatch, Ended, Heard, Task, World},
 };
 
-/// What is explored: the provider's kind, the bounds, and at most one planted bug.
+/// The parameters of an exploration: the provider's features, the limits, and at most one planted bug.
 pub(crate) struct Rules {
-    /// Whether the provider takes idempotency keys.
+    /// Whether the provider accepts idempotency keys.
     pub(crate) keyed: bool,
-    /// Whether people cancel, list numbers and switch the agent.
+    /// Whether people cancel callbacks, add to the do-not-call list, and enable or disable the agent.
     pub(crate) people: bool,
-    /// How many dispatches there may be.
+    /// The maximum number of dispatches.
     pub(crate) dispatches: usize,
-    /// Whether calls are analysed.
+    /// Whether calls are analyzed.
     pub(crate) analysis: bool,
-    /// How calls may end; with none they go on.
+    /// How calls may end; if empty, they never end.
     pub(crate) endings: &'static [Ended],
     pub(crate) bug: Option<Bug>,
     pub(crate) policy: Policy,
@@ -31,50 +31,50 @@ pub(crate) struct Rules {
     pub(crate) made: Cell<Made>,
 }
 
-/// Mistakes, one of which may be planted. The checker must find each.
+/// Bugs that can be planted, one at a time. The exploration must find each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bug {
-    /// Send first, write the intent with the answer.
+    /// Send the request first, and write the intent with the response.
     NoIntent,
-    /// Send again when no answer came.
+    /// Send again if no response arrived.
     RetryOnTimeout,
-    /// Write an intent for a claim whose fence has moved on.
+    /// Write an intent for a claim whose fence has changed.
     FenceIgnored,
-    /// Write an intent whatever the callback has become.
+    /// Write an intent regardless of the callback's state.
     IntentUnguarded,
-    /// Put a callback back whose intent has no result.
+    /// Reschedule a callback whose intent has no result.
     RecoverDialsAgain,
-    /// Record an answer whatever the dispatch has become.
+    /// Record a response regardless of the dispatch's state.
     RecordUnguarded,
-    /// Believe the first request's late "no" though a repeat was begun.
+    /// Accept a late refusal of the first request although a repeat was started.
     RefusalAfterRepeat,
     /// Repeat after the provider has forgotten the key.
     RepeatWithoutKey,
-    /// Repeat though a person has said stop.
+    /// Repeat although the number is suppressed or the agent is disabled.
     RepeatAfterStop,
-    /// Read a list that failed as one without the call.
+    /// Treat a failed list as a complete list without the call.
     FailedListCounts,
-    /// Count lists from before the settle time.
+    /// Accept lists read before the end of the settle time.
     EarlyListCounts,
-    /// Let one list prove it.
+    /// Accept a single list as proof.
     OneListProves,
-    /// Keep what lists said before a repeat as proof.
+    /// Keep the results of lists read before a repeat as proof.
     ProofOutlivesRepeat,
-    /// Record what a list said though a repeat was begun since it was asked for.
+    /// Record the result of a list although a repeat was started after the list was requested.
     StaleListCounts,
     /// Let a late event of an unresolved dispatch add a retry.
     LateRetry,
-    /// Act on each copy of an event.
+    /// Process each copy of an event.
     ActTwice,
-    /// Write an intent while another dial of the chain may yet turn out to be placed.
+    /// Write an intent while another dial of the chain may still turn out to be placed.
     ChainUnguarded,
-    /// Write an intent though the chain has spent more than when it was claimed.
+    /// Write an intent although the chain has spent more than at the time of the claim.
     SpentUnguarded,
-    /// Hold a claimed callback though another waits already.
+    /// Hold a claimed callback although another one is waiting.
     HoldBesideWaiting,
 }
 
-/// Which changes of state were made: a set of targets for each source.
+/// The transitions that occurred: a set of target states for each source state.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Made {
     callbacks: [u16; callback::State::ALL.len()],
@@ -90,7 +90,7 @@ impl Made {
         self.dispatches[from as usize] & (1 << to as usize) != 0
     }
 
-    /// What was made here or there.
+    /// The union of both.
     pub(crate) fn and(mut self, other: &Self) -> Self {
         self.callbacks.iter_mut().zip(other.callbacks).for_each(|(mine, theirs)| *mine |= theirs);
         self.dispatches.iter_mut().zip(other.dispatches).for_each(|(mine, theirs)| *mine |= theirs);
@@ -98,7 +98,7 @@ impl Made {
     }
 }
 
-/// A world in the middle of a step.
+/// A world during a step.
 pub(crate) struct Turn<'a> {
     pub(crate) rules: &'a Rules,
     pub(crate) world: World,
@@ -109,7 +109,7 @@ impl Turn<'_> {
         self.rules.bug == Some(bug)
     }
 
-    /// Remembers the first law that is broken.
+    /// Records the first broken law.
     pub(crate) fn must(&mut self, law: Law, kept: bool) {
         if !kept && self.world.broken.is_none() {
             self.world.broken = Some(law);
@@ -150,7 +150,7 @@ impl Turn<'_> {
         self.dispatch_mut(n).state = next;
     }
 
-    /// `fence = fence + 1`: whoever holds a claim on it has lost it.
+    /// `fence = fence + 1`: every claim on the callback becomes stale.
     pub(crate) fn move_fence(&mut self, n: u8) {
         for task in &mut self.world.replicas {
             if let Task::Claimed { callback, fresh, .. } | Task::Checked { callback, fresh, .. } = task
@@ -161,7 +161,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Not yet claimed, or claimed and nothing written down: a person may still stop it.
+    /// Whether a person may still stop it: it is not claimed, or claimed without an intent.
     pub(crate) fn may_be_stopped(&self, n: u8) -> bool {
         let row = self.callback(n);
         row.state.is_waiting() || (row.state == callback::State::Dispatching && row.dispatch.is_none())
@@ -172,7 +172,7 @@ impl Turn<'_> {
         others.filter_map(|(_, row)| *row).any(|row| row.state.is_waiting())
     }
 
-    /// As the store's function of that name.
+    /// As the store function of the same name.
     pub(crate) fn back_to_waiting(&mut self, n: u8) {
         use callback::State::{Dialing, Dispatching, Scheduled, Superseded, Unconfirmed};
         if matches!(self.callback(n).state, Dispatching | Dialing | Unconfirmed) {
@@ -182,7 +182,7 @@ impl Turn<'_> {
         }
     }
 
-    /// As the store's function of that name: the first proof that a dispatch became a call.
+    /// As the store function of the same name: records the first proof that a dispatch became a call.
     pub(crate) fn mark_placed(&mut self, n: u8) {
         use callback::State::{Dialing, Dispatching, Unconfirmed};
         if !matches!(self.dispatch(n).state, dispatch::State::Intent | dispatch::State::Unknown) {
@@ -196,7 +196,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Whether an answer "no" to the first request still says that no phone rang.
+    /// Records a refusal of the first request; returns whether it still proves that no phone rang.
     pub(crate) fn refuse(&mut self, n: u8) -> bool {
         let row = self.dispatch(n);
         let believed = match row.state {
@@ -210,7 +210,7 @@ impl Turn<'_> {
         believed
     }
 
-    /// A new row; a unique index that it breaks is a broken law here and a failing transaction there.
+    /// Inserts a row. A violated unique index is a broken law here, and a failed transaction in the store.
     pub(crate) fn insert(&mut self, row: Callback) -> Option<u8> {
         let again = |other: &Callback| row.source.is_some() && other.source == row.source;
         let twice = self.world.callbacks.iter().flatten().any(again);
@@ -227,7 +227,7 @@ impl Turn<'_> {
         }
     }
 
-    /// The do-not-call list: what waits for the number ends.
+    /// Adds the number to the do-not-call list and ends its waiting callbacks.
     pub(crate) fn suppress(&mut self) {
         self.world.suppressed = true;
         for n in self.callbacks() {
@@ -248,7 +248,7 @@ impl Turn<'_> {
         0..n as u8
     }
 
-    /// A repeat may place the call: what was read before it proves nothing any more.
+    /// A repeat may place the call, so earlier lists no longer prove anything.
     pub(crate) fn restart_proof(&mut self, n: u8) {
         if self.has(Bug::ProofOutlivesRepeat) {
             return;

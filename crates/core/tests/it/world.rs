@@ -1,7 +1,7 @@
-//! The small world: what is on disk, what each replica holds in memory, what the provider has.
+//! The small world: rows on disk, the memory of each replica, and the calls at the provider.
 //!
-//! Numbers are positions in the arrays. Fences are not counted: what counts is whether a claim's fence is still
-//! the row's (`Task::Claimed::fresh`), so the world stays finite however often a callback is claimed.
+//! Numbers are array positions. Fences are not counted; the world records only whether a claim's fence still equals the
+//! row's (`Task::Claimed::fresh`), so it stays finite however often a callback is claimed.
 
 use redialer_core::{callback, dispatch};
 
@@ -9,14 +9,14 @@ pub(crate) const CALLBACKS: usize = 4;
 pub(crate) const DISPATCHES: usize = 2;
 pub(crate) const REPLICAS: usize = 2;
 
-/// Everything.
+/// The state of the whole system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct World {
     pub(crate) callbacks: [Option<Callback>; CALLBACKS],
     pub(crate) dispatches: [Option<Dispatch>; DISPATCHES],
-    /// The call that the dispatch of the same number became.
+    /// The calls, at the position of the dispatch that created them.
     pub(crate) calls: [Call; DISPATCHES],
-    /// Dials spent, by the number of the chain's first callback.
+    /// Dials spent, at the position of the chain's first callback.
     pub(crate) spent: [u8; CALLBACKS],
     pub(crate) agent_enabled: bool,
     pub(crate) suppressed: bool,
@@ -27,13 +27,13 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Makes states equal that differ only in what nobody will ever look at again.
+    /// Makes states equal that differ only in values that are never read again.
     pub(crate) fn forget_what_no_longer_matters(&mut self) {
-        // Which replica does what makes no difference.
+        // Replicas are interchangeable.
         self.replicas.sort_unstable();
         for n in 0..DISPATCHES {
             let (Some(row), call) = (&mut self.dispatches[n], &mut self.calls[n]) else { continue };
-            // A second request under a key places nothing.
+            // A second request under the same key places no call.
             row.loose &= call.phase == Phase::None;
             let asked = matches!(row.state, dispatch::State::Intent | dispatch::State::Unknown);
             if !asked && !row.loose && !self.replicas.iter().any(|task| task.is_about(n as u8)) {
@@ -46,15 +46,16 @@ impl World {
     }
 }
 
-/// A row of `callbacks`. All are of one person.
+/// A row of `callbacks`. All belong to one person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Callback {
     pub(crate) state: callback::State,
     pub(crate) chain: u8,
     pub(crate) is_retry: bool,
-    /// The dispatch it is being dialled by.
+    /// The dispatch that is dialing it.
     pub(crate) dispatch: Option<u8>,
-    /// The call it was born of, and whether as a retry: never twice the same, which is a law and no index.
+    /// The call that led to it, and whether as a retry. No two rows may have the same value: this is a law, not an
+    /// index.
     pub(crate) source: Option<(u8, bool)>,
 }
 
@@ -65,39 +66,39 @@ pub(crate) struct Dispatch {
     pub(crate) callback: u8,
     pub(crate) chain: u8,
     pub(crate) attempt: u8,
-    /// Whether the row is on disk; only a planted bug leaves it in memory.
+    /// Whether the row is on disk; only a planted bug keeps it in memory.
     pub(crate) on_disk: bool,
     pub(crate) age: Age,
     /// The provider has forgotten its key, or is about to.
     pub(crate) key_over: bool,
-    /// A repeat under the key was begun.
+    /// A repeat under the key was started.
     pub(crate) repeated: bool,
-    /// The first request left us.
+    /// The first request was sent.
     pub(crate) sent: bool,
-    /// A request of it is still on its way and nobody waits for its answer.
+    /// A request is still in flight, and no replica waits for its response.
     pub(crate) loose: bool,
 }
 
-/// How far time and the proof of absence have come for one dispatch.
+/// How far time and the proof of absence have advanced for one dispatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Age {
     /// Within its lease.
     Young,
-    /// The lease is over: no byte leaves any more.
+    /// The lease has ended: no more bytes are sent.
     Lapsed,
-    /// Deadline and settle time are over: lists begin to count.
+    /// Deadline and settle time have passed: lists count from now on.
     Settled,
-    /// One complete list had none.
+    /// One complete list did not contain it.
     Once,
-    /// And that was at least a minute ago.
+    /// That list was read at least a minute ago.
     Aged,
 }
 
-/// What the provider has of one dispatch, and what we wrote down of that call.
+/// The provider's state of one call, and our row for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Call {
     pub(crate) phase: Phase,
-    /// Whether lists show it yet.
+    /// Whether lists show it.
     pub(crate) listed: bool,
     /// `calls.settled`.
     pub(crate) settled: bool,
@@ -107,7 +108,7 @@ pub(crate) struct Call {
     pub(crate) retry: Option<u8>,
 }
 
-/// How far a call has come.
+/// The phase of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Phase {
     None,
@@ -129,7 +130,7 @@ impl Phase {
     }
 }
 
-/// How a call ended, and what its analysis will say.
+/// How a call ended, and the content of its analysis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Ended {
     Talked,
@@ -147,19 +148,19 @@ impl Ended {
     }
 }
 
-/// What a replica is doing. One thing at a time: two tasks of one process are like two replicas, save that
-/// they die together.
+/// The current task of a replica. It has one task at a time: two tasks of one process behave like two replicas, except
+/// that they crash together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Task {
     Idle,
-    /// Holds a claim; what was read with it may be out of date.
+    /// Holds a claim; the values that were read with it may be stale.
     Claimed {
         callback: u8,
         fresh: bool,
         spent: u8,
         suppressed: bool,
     },
-    /// Was told to dial.
+    /// The gates allowed the dial.
     Checked {
         callback: u8,
         fresh: bool,
@@ -169,17 +170,17 @@ pub(crate) enum Task {
     },
     /// The intent is on disk.
     Intended(u8),
-    /// A repeat was begun on disk; its first byte is next.
+    /// A repeat is recorded on disk; its first byte is sent next.
     Repeating(u8),
-    /// The request is out; `placed` once the provider has placed the call.
+    /// The request was sent; `placed` once the provider has placed the call.
     Waiting {
         dispatch: u8,
         is_repeat: bool,
         placed: bool,
     },
-    /// Will read the provider's list.
+    /// Is about to read the provider's list.
     Asking(u8),
-    /// Knows something that is not on disk yet.
+    /// Has a result that is not on disk yet.
     Told(u8, Heard),
 }
 
@@ -193,21 +194,21 @@ impl Task {
     }
 }
 
-/// What a replica knows of a dispatch.
+/// A replica's result for a dispatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Heard {
     Placed,
     RefusedForGood,
     RefusedForNow,
-    /// No byte of the first request left.
+    /// No byte of the first request was sent.
     Unsent,
-    /// No clear answer.
+    /// No clear response.
     Unclear,
-    /// A complete list had none; read when the proof stood there.
+    /// A complete list did not contain it, read at this stage of the proof.
     Absent(Age),
 }
 
-/// One step of somebody. The first number of a replica's step is the replica.
+/// One step. In steps of replicas, the first number is the replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     Claim(u8, u8),

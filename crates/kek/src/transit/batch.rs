@@ -1,7 +1,7 @@
-//! Unwraps that wait at the same time are asked for together.
+//! Batches concurrent unwraps into one request.
 //!
-//! Invariants: no timer and no cache: load makes its own batches, and equal questions in one batch are asked once. The
-//! queue is bounded, and so is the time anybody waits in it.
+//! Invariants: no timer and no cache. Batches form under load, and equal values in a batch are sent once. The queue is
+//! bounded, and so is the time a caller waits in it.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -15,13 +15,13 @@ use super::{Batch, Cipher, Item, Why, items, wire::Line};
 use crate::KeyError;
 use redialer_core::Secret;
 
-/// The most that one request asks for.
+/// Maximum number of values per request.
 const MAX_BATCH: usize = 128;
-/// Requests under way at once.
+/// Concurrent requests.
 const AT_ONCE: usize = 4;
-/// The most that may wait.
+/// Capacity of the queue.
 const MAX_WAITING: usize = 4096;
-/// How long anybody waits.
+/// How long a caller waits for its value.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 
 type Opened = Result<Secret<Vec<u8>>, Why>;
@@ -32,11 +32,11 @@ struct Asked {
     answer: oneshot::Sender<Opened>,
 }
 
-/// The way to those who ask.
+/// The sender of the unwrap queue.
 pub(super) struct Batches(mpsc::Sender<Asked>);
 
 impl Batches {
-    /// Starts to ask over that line; ends when nobody can ask any more.
+    /// Starts the task that sends the batches over `line`; it ends once all senders are dropped.
     pub(super) fn over(line: Line, path: String) -> Self {
         let (sender, receiver) = mpsc::channel(MAX_WAITING);
         tokio::spawn(run(receiver, line, Arc::from(path)));
@@ -59,12 +59,12 @@ async fn run(mut receiver: mpsc::Receiver<Asked>, line: Line, path: Arc<str>) {
     let slots = Arc::new(Semaphore::new(AT_ONCE));
     let mut taken = Vec::new();
     loop {
-        // While all are under way, the next batch grows.
+        // While all slots are taken, the next batch grows.
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         if receiver.recv_many(&mut taken, MAX_BATCH).await == 0 {
             return;
         }
-        // Whoever gave up needs no answer.
+        // Callers that gave up need no answer.
         let asked: Vec<Asked> = taken.drain(..).filter(|a| !a.answer.is_closed()).collect();
         let (line, path) = (line.clone(), Arc::clone(&path));
         tokio::spawn(async move {
@@ -95,9 +95,9 @@ async fn answer(asked: Vec<Asked>, line: &Line, path: &str) {
     }
 }
 
-/// Asks for all of them in one request.
+/// Unwraps all values in one request.
 async fn together(list: &[(&[u8], &[u8])], line: &Line, path: &str) -> Result<Vec<Opened>, Why> {
-    // What no transit engine made cannot be asked for, and must not spoil the batch.
+    // A value that no transit engine made is left out, because it would fail the whole batch.
     let texts: Vec<Option<&str>> =
         list.iter().map(|(w, _)| super::version_of(w).and(std::str::from_utf8(w).ok())).collect();
     let batch_input: Vec<Cipher<'_>> = texts
@@ -135,7 +135,7 @@ fn opened(item: Item<'_>) -> Opened {
     }
 }
 
-/// Whether an error is of the value, not of the service.
+/// Whether an error concerns the value and not the service.
 fn is_its_own(error: &str) -> bool {
     ["authentication failed", "invalid ciphertext", "too old", "too new", "no prefix", "decode"]
         .iter()

@@ -1,9 +1,9 @@
-//! A transit engine of Vault or OpenBao: it wraps and unwraps, and never shows its key.
+//! A transit engine of Vault or OpenBao: it wraps and unwraps, and never reveals its key.
 //!
-//! Invariants (I23): TLS, save on loopback; the context goes along as associated data, so that what is wrapped for one
-//! tenant does not open as another's. Every failure that is not the wrapped value's own is "unavailable".
-//! What it needs to be allowed is in `docs/vault-policy.hcl`.
-//! Absent on purpose: a client of the vendor's, which keeps keys in plain strings; and any way to rotate the transit key.
+//! Invariants (I23): TLS, except on loopback. The context is sent as associated data, so that a key wrapped for one
+//! tenant does not unwrap as another's. Every failure that is not specific to the wrapped value is "unavailable".
+//! Required permissions: `docs/vault-policy.hcl`.
+//! Absent on purpose: the vendor's client, which keeps keys in plain strings, and any way to rotate the transit key.
 
 mod batch;
 mod session;
@@ -19,14 +19,14 @@ use redialer_core::Secret;
 pub use settings::{BadTransit, Login, SecretId, Settings};
 use wire::Line;
 
-/// A key at a transit engine.
+/// A key in a transit engine.
 pub struct Transit {
     line: Line,
     path: String,
     batches: Batches,
 }
 
-/// What is asked: a list of values.
+/// The request body: a list of values.
 #[derive(Serialize)]
 struct Batch<T> {
     batch_input: Vec<T>,
@@ -65,7 +65,7 @@ struct Item<'a> {
     error: Option<String>,
 }
 
-/// Why one value could not be unwrapped; told to everybody who asked for it.
+/// Why a value could not be unwrapped; cloned for every caller that requested it.
 #[derive(Debug, Clone)]
 enum Why {
     Sealed,
@@ -81,14 +81,14 @@ impl From<Why> for KeyError {
     }
 }
 
-/// Who wrapped it: the number in `vault:v3:…`; none for what no transit engine made.
+/// The key version that wrapped a value: the number in `vault:v3:…`; `None` if no transit engine made it.
 pub(crate) fn version_of(wrapped: &[u8]) -> Option<u32> {
     let text = std::str::from_utf8(wrapped).ok()?;
     text.strip_prefix("vault:v")?.split(':').next()?.parse().ok()
 }
 
 impl Transit {
-    /// Begins a session with the engine; it need not answer yet. Ends with the last handle.
+    /// Starts a session with the engine, which need not be reachable yet. The session ends when the handle is dropped.
     pub fn begin(settings: Settings) -> Result<Self, BadTransit> {
         let path = format!("{}/KIND/{}", settings.mount, settings.key);
         let line = Line::to(settings)?;
@@ -114,7 +114,7 @@ impl Transit {
     }
 }
 
-/// The results in an answer, or what it says instead.
+/// The results in an answer, or its error messages.
 fn items(answer: &wire::Told) -> Result<Vec<Item<'_>>, String> {
     let told: Answer<'_> =
         serde_json::from_slice(&answer.body).map_err(|_| format!("HTTP {}, unreadable", answer.status))?;

@@ -1,7 +1,7 @@
-//! The session with the engine: a token, renewed in time, begun anew when it is refused.
+//! The session with the engine: a token that is renewed in time, and replaced by a new login when it is refused.
 //!
-//! Invariants: one task logs in, however many ask; a token that was refused is not used again; while there is none,
-//! everybody is told why. It ends some time after the last handle.
+//! Invariants: one task logs in, regardless of the number of callers; a refused token is not used again; while there is
+//! no token, callers get the reason. The task ends some time after the last handle is dropped.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use super::{settings::Login, wire::Http};
 use crate::KeyError;
 use redialer_core::Secret;
 
-/// A token, as shared by those that use it.
+/// A token, shared by its users.
 pub(super) type Token = Arc<Secret<String>>;
 
 pub(super) struct Session {
@@ -28,11 +28,11 @@ pub(super) struct Session {
 }
 
 enum State {
-    /// Nobody has answered yet.
+    /// The first login is still in progress.
     Beginning,
-    /// With a token.
+    /// Logged in, with a token.
     In(Token),
-    /// Without one, and why.
+    /// Not logged in, with the reason.
     Out(String),
 }
 
@@ -45,12 +45,12 @@ impl State {
     }
 }
 
-/// How long after a login that failed the next is tried, at first and at most.
+/// Delay before a failed login is retried, initially and at most.
 const LOGIN_RETRY_INTERVAL: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
-/// A lease without an end is looked at so often.
+/// Assumed lifetime of a lease without an expiry.
 const ENDLESS_LEASE_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// A token for so long.
+/// A token and its lifetime.
 struct Lease {
     token: Token,
     lasts: Duration,
@@ -84,14 +84,14 @@ struct AppRole<'a> {
 }
 
 impl Session {
-    /// Begins to log in.
+    /// Starts the login task.
     pub(super) fn begin(http: Http, login: Login) -> Arc<Self> {
         let session = Arc::new(Self { state: watch::Sender::new(State::Beginning), refused: Notify::new() });
         tokio::spawn(keep(Arc::downgrade(&session), http, login));
         session
     }
 
-    /// The token in force, or why there is none; waits for the first login.
+    /// The current token, or why there is none; waits for the first login.
     pub(super) async fn token(&self) -> Result<Token, KeyError> {
         let mut states = self.state.subscribe();
         let state = states.wait_for(|s| !matches!(s, State::Beginning)).await;
@@ -103,7 +103,7 @@ impl Session {
         Err(KeyError::Unavailable(why))
     }
 
-    /// That token was refused.
+    /// Marks a token as refused.
     pub(super) fn refused(&self, token: &Token) {
         let was_in_force = self.state.send_if_modified(|state| {
             let same = state.token().is_some_and(|t| Arc::ptr_eq(t, token));
@@ -117,7 +117,7 @@ impl Session {
         }
     }
 
-    /// The next token but that one.
+    /// Waits for a token other than `token`.
     pub(super) async fn newer_than(&self, token: &Token) -> Option<Token> {
         let mut states = self.state.subscribe();
         let is_newer = |s: &State| s.token().is_some_and(|t| !Arc::ptr_eq(t, token));
@@ -125,7 +125,7 @@ impl Session {
     }
 }
 
-/// Logs in, renews, and logs in again, until nobody holds the session any more.
+/// Logs in, renews, and logs in again, until the session is dropped.
 async fn keep(session: Weak<Session>, http: Http, login: Login) {
     let mut again = LOGIN_RETRY_INTERVAL.0;
     loop {
@@ -140,7 +140,7 @@ async fn keep(session: Weak<Session>, http: Http, login: Login) {
             Err(error) => {
                 let Some(held) = session.upgrade() else { return };
                 tracing::warn!(%error, "the key service did not let us in");
-                // A token that is still in force serves until it is refused.
+                // A token that is still valid is used until it is refused.
                 held.state.send_if_modified(|state| {
                     let out = state.token().is_none();
                     if out {
@@ -159,18 +159,18 @@ async fn keep(session: Weak<Session>, http: Http, login: Login) {
     }
 }
 
-/// Renews a lease until it is refused, or cannot be renewed any more.
+/// Renews a lease until it is refused or cannot be renewed any more.
 async fn lived(session: &Weak<Session>, http: &Http, mut lease: Lease) {
     loop {
         let Some(held) = session.upgrade() else { return };
-        // A third of its time is left for a service that is away.
+        // Renewed after two thirds of its lifetime, which leaves a third for an outage of the service.
         let refused = timeout(lease.lasts * 2 / 3, held.refused.notified()).await.is_ok();
         drop(held);
         if refused || !lease.renewable {
             return;
         }
         match told(http.post("auth/token/renew-self", Some(&lease.token), b"{}").await) {
-            // Close to the most a token may live, renewals are cut short: a new one then.
+            // Near a token's maximum lifetime, renewals are cut short: log in again.
             Ok(Told { auth: Some(auth), .. })
                 if Duration::from_secs(auth.lease_duration) * 2 >= lease.lasts =>
             {
@@ -186,7 +186,7 @@ async fn lived(session: &Weak<Session>, http: &Http, mut lease: Lease) {
     }
 }
 
-/// One login; also proves the token that was given.
+/// Logs in once; a configured token is checked by renewing it.
 async fn logged_in(http: &Http, login: &Login) -> Result<Lease, String> {
     let answer = match login {
         Login::Token(token) => {
@@ -195,7 +195,7 @@ async fn logged_in(http: &Http, login: &Login) -> Result<Lease, String> {
             if asked.is_dead_token() {
                 return Err("VAULT_TOKEN is revoked, or past its time".to_owned());
             }
-            // One that cannot be renewed may serve all the same, for as long as it does.
+            // A token that cannot be renewed may still be valid until it expires.
             let Ok(answer) = told(Ok(asked)) else {
                 return Ok(Lease {
                     token: Arc::new(token.clone()),
@@ -226,7 +226,7 @@ async fn logged_in(http: &Http, login: &Login) -> Result<Lease, String> {
     Ok(Lease { token: Arc::new(Secret::new(auth.client_token)), lasts, renewable: auth.renewable })
 }
 
-/// What a good answer says; of any other, why it is none.
+/// The body of a successful answer; of any other, the reason.
 fn told(answer: Result<super::wire::Told, KeyError>) -> Result<Told, String> {
     let answer = answer.map_err(|e| e.to_string())?;
     let told: Told = serde_json::from_slice(&answer.body).map_err(|_| format!("HTTP {}", answer.status))?;
@@ -236,7 +236,7 @@ fn told(answer: Result<super::wire::Told, KeyError>) -> Result<Told, String> {
     Ok(told)
 }
 
-/// Waits; nothing can end it early.
+/// Sleeps for `wait`.
 async fn pause(wait: Duration) {
     let _over = timeout(wait, std::future::pending::<()>()).await;
 }

@@ -1,17 +1,17 @@
-//! Where the engine is and how to log in: `vault:<url>[/<mount>]#<key>`, the rest from the environment as the vendors' own
-//! tools name it.
+//! The engine's address and login: `vault:<url>[/<mount>]#<key>`, the rest from the environment, named as in the
+//! vendors' own tools.
 
 use std::{fs, path::PathBuf};
 
 use redialer_core::Secret;
 
-/// A setting of the key service that cannot be.
+/// An invalid setting of the key service.
 #[derive(Debug, thiserror::Error)]
 #[error("{setting}: {problem}")]
 pub struct BadTransit {
-    /// Its name.
+    /// The setting's name.
     pub setting: &'static str,
-    /// What is wrong with it.
+    /// The problem with its value.
     pub problem: String,
 }
 
@@ -19,47 +19,47 @@ pub(super) fn bad<T>(setting: &'static str, problem: impl Into<String>) -> Resul
     Err(BadTransit { setting, problem: problem.into() })
 }
 
-/// Where the engine is, and who we are to it.
+/// The engine's address, and the login.
 pub struct Settings {
-    /// The server, without a slash at the end.
+    /// The server's URL, without a trailing slash.
     pub address: String,
-    /// Where the transit engine is mounted.
+    /// Mount path of the transit engine.
     pub mount: String,
-    /// The key's name.
+    /// Name of the transit key.
     pub key: String,
     /// `VAULT_NAMESPACE`.
     pub namespace: Option<String>,
-    /// `VAULT_CACERT`: trust these certificates, and no others.
+    /// `VAULT_CACERT`: trust only these certificates.
     pub ca: Option<PathBuf>,
     /// How to log in.
     pub login: Login,
 }
 
-/// How to log in; mounts are where the method is mounted.
+/// How to log in; `mount` is the path at which the method is mounted.
 pub enum Login {
     /// `VAULT_TOKEN`.
     Token(Secret<String>),
     /// `VAULT_ROLE_ID` and `VAULT_SECRET_ID`.
     AppRole {
-        /// Where.
+        /// Mount path of the method.
         mount: String,
-        /// Which role.
+        /// Role id.
         role_id: String,
-        /// Its secret.
+        /// Secret id.
         secret: SecretId,
     },
     /// `VAULT_KUBERNETES_ROLE`, or `VAULT_JWT_ROLE` with `VAULT_JWT_FILE`: the file is read at each login.
     Jwt {
-        /// Where.
+        /// Mount path of the method.
         mount: String,
-        /// Which role.
+        /// Role name.
         role: String,
-        /// Where the token lies.
+        /// Path of the token file.
         file: PathBuf,
     },
 }
 
-/// What an AppRole logs in with.
+/// The secret id of an AppRole login.
 pub enum SecretId {
     /// `VAULT_SECRET_ID`.
     Given(Secret<String>),
@@ -80,11 +80,11 @@ impl SecretId {
     }
 }
 
-/// Where Kubernetes puts a pod's own token.
+/// Path of a pod's own token in Kubernetes.
 const POD_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 impl Settings {
-    /// Reads what stands behind `vault:`, with the environment through `variable`.
+    /// Parses the text after `vault:`, and reads the environment through `variable`.
     pub fn read(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Self, BadTransit> {
         let Some((url, key)) = text.split_once('#').filter(|(_, key)| is_name(key)) else {
             return bad("kek", "must be vault:<url>#<name of the transit key>");
@@ -114,7 +114,7 @@ impl Settings {
 }
 
 impl Login {
-    /// The first of these that the environment has.
+    /// The first login method that the environment configures.
     fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, BadTransit> {
         let mount = |usual: &str| variable("VAULT_AUTH_MOUNT").unwrap_or_else(|| usual.to_owned());
         if let Some(role_id) = variable("VAULT_ROLE_ID") {

@@ -1,7 +1,8 @@
-//! One HTTP client to the engine, and the token of the session in force.
+//! The HTTP client of the engine, with the session's current token.
 //!
-//! Invariants: no redirect, no proxy, no retry but one: a request that was refused for its token is asked once more with a
-//! newer one. Answers lie in buffers that are wiped; connections serve one request each, and resume the TLS session.
+//! Invariants: no redirect, no proxy, and at most one retry: a request whose token was refused is sent once more with a
+//! newer token. Answers are read into buffers that are wiped. Each connection serves one request; TLS sessions are
+//! resumed.
 
 use std::{fs, sync::Arc, time::Duration};
 
@@ -19,31 +20,31 @@ use redialer_core::Secret;
 
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 const DEADLINE: Duration = Duration::from_secs(5);
-/// How long a request waits for another token after its own was refused.
+/// How long a request waits for a new token after its own was refused.
 const NEW_TOKEN: Duration = Duration::from_secs(2);
 const MAX_ANSWER: usize = 4 << 20;
 
-/// What was answered.
+/// An answer.
 pub(super) struct Told {
     pub(super) status: u16,
     pub(super) body: Secret<Vec<u8>>,
 }
 
 impl Told {
-    /// Whether the token does not count any more; what a token may not do is told in other words.
+    /// Whether the token is no longer valid. A valid token that lacks a permission gets a 403 with another message.
     pub(super) fn is_dead_token(&self) -> bool {
         self.status == 403 && !self.body.windows(14).any(|w| w == b"error occurred")
     }
 }
 
-/// The way to the engine.
+/// The client with a session.
 #[derive(Clone)]
 pub(super) struct Line {
     http: Http,
     session: Arc<Session>,
 }
 
-/// The client alone, for whoever has no token yet.
+/// The client alone, for requests before there is a token.
 #[derive(Clone)]
 pub(super) struct Http {
     client: reqwest::Client,
@@ -53,7 +54,7 @@ pub(super) struct Http {
 
 impl Line {
     pub(super) fn to(settings: Settings) -> Result<Self, BadTransit> {
-        // A connection that is kept holds the last answer, and with it keys, in a buffer of its own.
+        // A kept connection would hold the last answer, with keys in it, in its own buffer.
         let limits = Limits { connect: CONNECT_DEADLINE, whole: DEADLINE, keeps_connections: false };
         let client = redialer_outbound::client(roots(&settings)?, limits);
         let client = match client {
@@ -66,14 +67,14 @@ impl Line {
         Ok(Self { http, session })
     }
 
-    /// Asks in the session's name.
+    /// Sends a request with the session's token.
     pub(super) async fn ask(&self, path: &str, body: &[u8]) -> Result<Told, KeyError> {
         let token = self.session.token().await?;
         let told = self.http.post(path, Some(&token), body).await?;
         if !told.is_dead_token() {
             return Ok(told);
         }
-        // Revoked, or past its time: the session is begun anew.
+        // The token is revoked or expired, so the session must log in again.
         self.session.refused(&token);
         let newer = timeout(NEW_TOKEN, self.session.newer_than(&token)).await.ok().flatten();
         match newer {
@@ -120,7 +121,7 @@ fn unavailable(error: &reqwest::Error) -> KeyError {
     KeyError::Unavailable(why.to_owned())
 }
 
-/// The given certificates, else the Mozilla roots that come with the binary.
+/// The configured certificates, else the Mozilla roots bundled with the binary.
 fn roots(settings: &Settings) -> Result<Roots, BadTransit> {
     let Some(file) = &settings.ca else { return Ok(Roots::Mozilla) };
     let pem = match fs::read(file) {

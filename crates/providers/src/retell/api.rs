@@ -1,7 +1,7 @@
-//! Asking Retell, and placing calls and chats.
+//! The client of Retell's API: reads, calls and chats.
 //!
-//! Invariants: `place` sends one request and reads its answer as failure-model §2 says: only a clear
-//! no is a no. Nothing here retries. Messages of errors never hold keys or numbers.
+//! Invariants: `place` sends one request and classifies its answer by failure-model §2: only an explicit refusal counts
+//! as refused. Nothing here retries. Error messages never contain keys or numbers.
 
 use jiff::SignedDuration;
 use redialer_core::{
@@ -38,11 +38,11 @@ pub struct Api {
 }
 
 const MAX_PAGES: usize = 100;
-/// Calls on one page of a sweep.
+/// Calls per page of a backfill.
 const SWEEP_PAGE: u32 = 200;
 
-/// For how long after the first request the same bytes may be repeated under the idempotency key: the provider
-/// keeps a key for an hour, and twenty minutes are left for a clock that is set back meanwhile. Chats have none.
+/// For how long after the first request the same bytes may be repeated under the idempotency key: the provider keeps a
+/// key for an hour, and twenty minutes are left for a clock that is set back meanwhile. Chats have no idempotency key.
 pub const fn key_lives(channel: Channel) -> Option<SignedDuration> {
     match channel {
         Channel::Voice => Some(minutes(40)),
@@ -51,7 +51,7 @@ pub const fn key_lives(channel: Channel) -> Option<SignedDuration> {
 }
 
 impl Api {
-    /// An API under `base`, as `https://api.retellai.com`, reached over that wire.
+    /// An API under `base`, such as `https://api.retellai.com`, reached through `wire`.
     pub fn new(wire: SharedTransport, base: &str) -> Self {
         Self { wire, base: base.trim_end_matches('/').to_owned() }
     }
@@ -90,10 +90,10 @@ impl Api {
     }
 
     /// The call or chat that carries this dispatch in its metadata; it was sent at `sent_at` to the number `to`.
-    /// [`Finding::Absent`] only when a complete list has nothing that may be it: a failing page proves nothing, nor does
-    /// an entry that may be it and does not show its metadata.
+    /// [`Finding::Absent`] only if a complete list has nothing that may be it: neither a failed page nor a possible
+    /// match with hidden metadata proves absence.
     ///
-    /// Calls are asked for by metadata. Chats cannot be: they are asked for by number and compared here.
+    /// Calls are filtered by metadata. Chats have no such filter: they are filtered by number and compared here.
     pub(super) async fn find(&self, key: &str, asked: DispatchQuery<'_>) -> Result<Finding, ReadError> {
         let DispatchQuery { channel, dispatch, to, sent_at } = asked;
         let number = json!({"type": "string", "op": "eq", "value": to});
@@ -149,11 +149,11 @@ impl Api {
         self.read(key, Permission::History, Method::POST, path, Some(without_null(body))).await
     }
 
-    /// The roster, voice and chat, with time zones as far as they can be read.
+    /// The roster, voice and chat, with time zones where they can be read.
     pub(super) async fn agents(&self, key: &str) -> Result<Vec<RosterAgent>, ReadError> {
         let mut agents = self.roster(key).await?;
         for agent in &mut agents {
-            // Only its time zone is wanted: the roster is worth having without it.
+            // Only the time zone is missing then: the roster is useful without it.
             agent.timezone = match self.agent_timezone(key, agent).await {
                 Ok(timezone) => timezone,
                 Err(error) if error.is_of_account() => return Err(error),
@@ -186,7 +186,7 @@ impl Api {
         Ok(found)
     }
 
-    /// The time zone set on one agent, where it has one.
+    /// The time zone of one agent, if it has one.
     async fn agent_timezone(&self, key: &str, agent: &RosterAgent) -> Result<Option<String>, ReadError> {
         let path = match agent.channel {
             Channel::Voice => "/get-agent/",
@@ -197,7 +197,8 @@ impl Api {
         Ok(Object::parse(&text, &["timezone"]).and_then(|o| o.text("timezone")))
     }
 
-    /// Calls that may still be started, those kept for inbound left out; `Ok(None)` when the provider does not say.
+    /// Calls that may still be started, without the lines reserved for inbound; `Ok(None)` if the provider does not
+    /// report them.
     pub(super) async fn free_lines(&self, key: &str) -> Result<Option<u32>, ReadError> {
         let text = match self.read(key, Permission::Concurrency, Method::GET, "/get-concurrency", None).await
         {
@@ -228,7 +229,8 @@ impl Api {
         Ok(found)
     }
 
-    /// The provider's id of the account (`org_id`) that the key belongs to; `Ok(None)` when the provider does not say.
+    /// The provider's id of the account (`org_id`) that the key belongs to; `Ok(None)` if the provider does not report
+    /// it.
     pub(super) async fn account(&self, key: &str) -> Result<Option<String>, ReadError> {
         match self.read(key, Permission::KeyInfo, Method::GET, "/get-api-key-info", None).await {
             Ok(text) => {
@@ -239,8 +241,8 @@ impl Api {
         }
     }
 
-    /// Whether the key is accepted at all: a read that changes nothing. A key that may not read what it is itself is
-    /// still a good key.
+    /// Whether the key is accepted at all: a read that changes nothing. A key without the permission to read its own
+    /// details is still valid.
     pub(super) async fn probe(&self, key: &str) -> Result<(), ReadError> {
         match self.account(key).await {
             Ok(_) | Err(ReadError { failure: ReadFailure::Forbidden { .. }, .. }) => Ok(()),
@@ -248,7 +250,7 @@ impl Api {
         }
     }
 
-    /// Sends a read; `needs` is the permission that the key must have for it.
+    /// Sends a read; `needs` is the permission that it requires.
     async fn read(
         &self,
         key: &str,
@@ -265,7 +267,7 @@ impl Api {
     }
 }
 
-/// What nothing works without.
+/// The permissions without which nothing works.
 const NEEDED: &[Permission] = &[Permission::Agents, Permission::Calls];
 
 const fn failed(failure: ReadFailure) -> ReadError {
@@ -284,7 +286,7 @@ fn placed_id(text: &str, channel: Channel) -> Option<String> {
     Object::parse(text, LISTED)?.short_text(id_key(channel), MAX_ID_BYTES)
 }
 
-/// The text of that 400 is not documented.
+/// Retell does not document the message of this 400.
 fn is_do_not_call(message: &str) -> bool {
     let message = message.to_lowercase();
     ["do not call", "do_not_call", "do-not-call", "dnc"].iter().any(|words| message.contains(words))

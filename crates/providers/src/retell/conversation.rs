@@ -1,7 +1,7 @@
-//! Who said what in a call or chat: its newest turns.
+//! The conversation of a call or chat: its newest turns.
 //!
-//! Invariant: however long the conversation, what is read of it is bounded, by turns and by bytes, and so is the work
-//! of listening to it. The newest words are kept: that is where people say when to call back.
+//! Invariant: the turns and bytes that are read are bounded, regardless of the conversation's length, and so is the
+//! work of analyzing them. The newest words are kept, because that is where people say when to call back.
 
 use jiff::Timestamp;
 use redialer_core::call::{Role, Turn};
@@ -9,14 +9,14 @@ use redialer_core::call::{Role, Turn};
 use super::facts::time;
 use crate::json::{Object, last_elements, text_of};
 
-/// Turns that are read of one conversation.
+/// Maximum number of turns read from one conversation.
 pub const MAX_TURNS: usize = 500;
-/// Spoken text that is read of one conversation.
+/// Maximum number of bytes of spoken text read from one conversation.
 pub const MAX_SPOKEN_BYTES: usize = 64 << 10;
-/// Entries that are looked at from the end of a list: tool calls and notices stand between the turns.
+/// Entries read from the end of a list: tool calls and notices appear between the turns.
 const MAX_ENTRIES: usize = 2_000;
 
-/// The newest turns of a call or chat in the order in which they were spoken. `list` is where they stand.
+/// The newest turns of a call or chat, in the order in which they were spoken. `list` names the member that holds them.
 pub(super) fn turns(object: &Object<'_>, list: &str) -> Vec<Turn> {
     let mut newest = Newest::default();
     for raw in entries(object, list) {
@@ -25,7 +25,7 @@ pub(super) fn turns(object: &Object<'_>, list: &str) -> Vec<Turn> {
         }
         newest.take_entry(raw);
     }
-    // Some storage settings leave only the flat text.
+    // With some storage settings, only the flat text remains.
     if newest.turns.is_empty()
         && let Some(flat) = object.raw("transcript").and_then(text_of)
     {
@@ -48,7 +48,7 @@ fn entries<'a>(object: &Object<'a>, list: &str) -> impl Iterator<Item = &'a str>
     last_elements(object.raw(list).unwrap_or_default(), MAX_ENTRIES).into_iter().rev()
 }
 
-/// Turns, newest first, and the bytes they have together.
+/// Turns, newest first, and their total number of bytes.
 #[derive(Default)]
 struct Newest {
     turns: Vec<Turn>,
@@ -72,7 +72,7 @@ impl Newest {
         }
     }
 
-    /// Keeps a turn, or the end of it for which there is room.
+    /// Keeps a turn, or as much of its end as fits.
     fn take(&mut self, role: Role, content: &str) {
         let (room, content) = (MAX_SPOKEN_BYTES - self.bytes, content.trim());
         if content.is_empty() {
@@ -80,13 +80,13 @@ impl Newest {
         }
         self.bytes += content.len().min(room);
         let content = &content[content.ceil_char_boundary(content.len().saturating_sub(room))..];
-        // A line break is where a transcript was wrapped, not where a sentence ends.
+        // A line break marks where a transcript was wrapped, not where a sentence ends.
         let content = content.replace(['\r', '\n'], " ");
         self.turns.push(Turn { role, content });
     }
 
-    /// Reads a transcript of lines as `Agent: …` and `User: …`. A line without a speaker goes on with what was said
-    /// before it.
+    /// Reads a transcript of lines such as `Agent: …` and `User: …`. A line without a speaker continues the line before
+    /// it.
     fn take_flat(&mut self, text: &str) {
         let (mut end, mut rest) = (text.len(), text);
         while !rest.is_empty() && !self.is_full() {
@@ -104,7 +104,7 @@ impl Newest {
     }
 }
 
-/// How the lines of a flat transcript begin. Whom a call was transferred to is neither side of it.
+/// The speaker labels of a flat transcript. The target of a transfer is neither side of the call.
 const SPEAKERS: [(&str, Option<Role>); 4] = [
     ("Agent:", Some(Role::Agent)),
     ("User:", Some(Role::User)),

@@ -1,7 +1,7 @@
 //! Custom extractions of the analysis: whether, when and at which number a callback was requested.
 //!
-//! Invariants: names are compared without regard to case, outer blanks, and which of dot, underscore and blank stands
-//! between their words; of one spelling the last value counts. Memory does not grow with the number of extractions.
+//! Invariants: names are compared ignoring case, surrounding whitespace, and whether a dot, an underscore or a blank
+//! separates their words; of one spelling the last value counts. Memory does not grow with the number of extractions.
 
 use std::{borrow::Cow, collections::BTreeSet};
 
@@ -12,17 +12,17 @@ use crate::json::{each_member, text_of};
 const TIME: &str = "redialer.io_callback_time";
 const NUMBER: &str = "redialer.io_callback_number";
 
-/// The most spellings of one name that are kept apart in one payload.
+/// Maximum number of spellings of one name that are kept per payload.
 const MAX_SPELLINGS: usize = 16;
 const MAX_SPELLING_BYTES: usize = 200;
-/// Names of extractions that are kept to be shown.
+/// Maximum number of extraction names that are kept for display.
 const MAX_NAMES: usize = 20;
 const MAX_NAME_CHARS: usize = 60;
-/// A time is a few words; a whole conversation in its place would only cost time to listen to.
+/// A time is a few words; parsing a whole conversation in its place would only cost time.
 const MAX_TIME_BYTES: usize = 2_000;
 const MAX_NUMBER_BYTES: usize = 200;
 
-/// Reads `custom_analysis_data`, an object as raw text; `callback_field` names the extraction that asks for a callback.
+/// Reads `custom_analysis_data`, a raw JSON object; `callback_field` names the extraction that requests a callback.
 pub(super) fn asked(data: Option<&str>, callback_field: &str) -> Asked {
     let (mut callback, mut time, mut number) =
         (Spellings::default(), Spellings::default(), Spellings::default());
@@ -54,7 +54,7 @@ pub(super) fn asked(data: Option<&str>, callback_field: &str) -> Asked {
     }
 }
 
-/// Whether two names are the same but for case, outer blanks and what stands between their words.
+/// Whether two names are equal, ignoring case, surrounding whitespace and the kind of separator.
 fn alike(name: &str, wanted: &str) -> bool {
     fn folded(name: &str) -> impl Iterator<Item = char> {
         let lower = name.trim().chars().flat_map(char::to_lowercase);
@@ -63,7 +63,7 @@ fn alike(name: &str, wanted: &str) -> bool {
     folded(name).eq(folded(wanted))
 }
 
-/// The values that one name has in one payload, by how it was spelled.
+/// The values of one name in one payload, by spelling.
 #[derive(Default)]
 struct Spellings<'a>(Vec<(String, &'a str)>);
 
@@ -76,7 +76,7 @@ impl<'a> Spellings<'a> {
         }
     }
 
-    /// A yes under any spelling is a yes; what cannot be read weighs more than a no.
+    /// A yes under any spelling is a yes; an unreadable value outranks a no.
     fn answer(&self) -> CallbackAnswer {
         let answers: Vec<_> = self.0.iter().map(|(_, raw)| answer_of(raw)).collect();
         [CallbackAnswer::Yes, CallbackAnswer::Unreadable, CallbackAnswer::No]
@@ -85,7 +85,7 @@ impl<'a> Spellings<'a> {
             .unwrap_or_default()
     }
 
-    /// The text under the name itself, else under another spelling of it; cut after so many bytes.
+    /// The text under the exact name, else under another spelling of it; truncated to `max_bytes`.
     fn text(&self, name: &str, max_bytes: usize) -> Option<String> {
         let text = |(_, raw): &(String, &'a str)| words_or_number(raw);
         let own = self.0.iter().find(|(spelling, _)| spelling == name).and_then(text);
@@ -94,7 +94,7 @@ impl<'a> Spellings<'a> {
     }
 }
 
-/// A string, or a number as it was written.
+/// A string, or a number as written.
 fn words_or_number(raw: &str) -> Option<Cow<'_, str>> {
     if raw.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
         return Some(Cow::Borrowed(raw));

@@ -1,7 +1,7 @@
 //! Facts about a call or chat, read from an event.
 //!
-//! Invariant: reading never fails on JSON: what cannot be used is absent, and an event of an unknown kind leads to
-//! nothing. What is kept of variables and metadata is bounded.
+//! Invariant: valid JSON never fails to be read: unusable values count as absent, and an event of an unknown kind
+//! yields nothing. Stored variables and metadata are bounded.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +16,9 @@ use redialer_core::{
 use super::{conversation, extractions, reasons::class_of};
 use crate::json::{Names, Object, each_member, has_nul};
 
-/// The members of an event that are looked at.
+/// The members of an event that are read.
 pub(super) const EVENT: Names = &["event", "call", "chat"];
-/// The members of a call that are looked at.
+/// The members of a call that are read.
 pub(super) const CALL: Names = &[
     "call_id",
     "call_type",
@@ -37,7 +37,7 @@ pub(super) const CALL: Names = &[
     "transcript_object",
     "call_analysis",
 ];
-/// The members of a chat that are looked at.
+/// The members of a chat that are read.
 pub(super) const CHAT: Names = &[
     "chat_id",
     "chat_type",
@@ -54,22 +54,22 @@ pub(super) const CHAT: Names = &[
     "chat_analysis",
 ];
 
-/// The provider's ids are some thirty characters long; what is longer is none.
+/// The provider's ids have about thirty characters; a longer value is not an id.
 pub(super) const MAX_ID_BYTES: usize = 128;
 const MAX_REASON_BYTES: usize = 64;
 const MAX_NUMBER_BYTES: usize = 200;
-/// Dynamic variables that are looked at, and what they may have together, names and values; the rest is left out.
+/// Maximum number of dynamic variables, and of the bytes of their names and values together; the rest is dropped.
 const MAX_VARIABLES: usize = 1_000;
 const MAX_VARIABLES_BYTES: usize = 256 << 10;
 /// The provider keeps no more metadata than this.
 pub(super) const MAX_METADATA_BYTES: usize = 50_000;
 
-/// Reads an event's root; the call or chat in it is read in the same pass.
+/// Parses an event's root, and the call or chat in it in the same pass.
 pub(super) fn event(text: &str) -> Option<Object<'_>> {
     Object::nested(text, EVENT, &[("call", CALL), ("chat", CHAT)])
 }
 
-/// Which moment of its call or chat an event of that name speaks of.
+/// The phase of its call or chat that an event of that name reports.
 pub(super) fn phase_of(event: &str) -> CallPhase {
     match event {
         "call_started" | "chat_started" => CallPhase::Started,
@@ -79,7 +79,7 @@ pub(super) fn phase_of(event: &str) -> CallPhase {
     }
 }
 
-/// Facts about a call or chat, read from an event; `callback_field` names the extraction that asks for a callback.
+/// Facts about a call or chat, read from an event; `callback_field` names the extraction that requests a callback.
 pub(super) fn facts(root: &Object<'_>, callback_field: &str) -> Option<CallFacts> {
     let event = root.text("event")?;
     let moment = phase_of(&event);
@@ -106,7 +106,7 @@ fn call(call: &Object<'_>, moment: CallPhase, callback_field: &str) -> Option<Ca
     let analysis = call.object("call_analysis", &["in_voicemail", "custom_analysis_data"]);
     let analysis = analysis.unwrap_or_default();
     let reason = call.short_text("disconnection_reason", MAX_REASON_BYTES).or_else(|| {
-        // An analyzed call that still names no reason never will.
+        // An analyzed call that has no reason yet never gets one.
         (moment == CallPhase::Analyzed).then(|| "unknown".to_owned())
     });
     Some(CallFacts {
@@ -131,7 +131,7 @@ fn call(call: &Object<'_>, moment: CallPhase, callback_field: &str) -> Option<Ca
 
 fn chat(chat: &Object<'_>, moment: CallPhase, callback_field: &str) -> Option<CallFacts> {
     let sms = chat.text("chat_type").as_deref() != Some("api_chat");
-    // The chat object has no numbers: they come from what the user put beside it.
+    // The chat object has no numbers: they come from the metadata or variables that the user set.
     let beside = |key: &str| {
         let of = |name: &str| {
             let object = chat.object(name, &["redialer_user_number", "redialer_agent_number"]);
@@ -151,9 +151,9 @@ fn chat(chat: &Object<'_>, moment: CallPhase, callback_field: &str) -> Option<Ca
         agent: chat.short_text("agent_id", MAX_ID_BYTES),
         version: version(chat, "version"),
         started_at: time(chat, "start_timestamp"),
-        // A chat is closed an hour or more after its last message; "in twenty minutes" was said back then.
+        // A chat is closed an hour or more after its last message; "in twenty minutes" counts from that message.
         ended_at: conversation::last_written_at(chat).or_else(|| time(chat, "end_timestamp")),
-        // Chats have no reasons: one that is over was a conversation.
+        // Chats have no disconnection reasons: one that is over counts as a conversation.
         outcome: over.then(|| Outcome { reason: "chat_ended".to_owned(), class: OutcomeClass::Conversation }),
         in_voicemail: false,
         asked: asked(&analysis, callback_field),
@@ -163,7 +163,7 @@ fn chat(chat: &Object<'_>, moment: CallPhase, callback_field: &str) -> Option<Ca
     })
 }
 
-/// A moment in milliseconds since 1970.
+/// A timestamp in milliseconds since 1970.
 pub(super) fn time(object: &Object<'_>, key: &str) -> Option<Timestamp> {
     object
         .get::<i64>(key)
@@ -172,7 +172,7 @@ pub(super) fn time(object: &Object<'_>, key: &str) -> Option<Timestamp> {
         .and_then(from_ms)
 }
 
-/// The tag the call was made with, else its version, else the published version.
+/// The tag that the call was made with, else its version, else the published version.
 fn version(object: &Object<'_>, number: &str) -> Version {
     let is_tag = |tag: &String| {
         let mut bytes = tag.bytes();
@@ -190,7 +190,7 @@ fn asked(analysis: &Object<'_>, callback_field: &str) -> Asked {
     extractions::asked(analysis.raw("custom_analysis_data"), callback_field)
 }
 
-/// Only text values exist at Retell; numbers and booleans that slipped in are written as text.
+/// Retell has only text values; numbers and booleans that occur anyway are kept as text.
 fn variables(object: &Object<'_>) -> BTreeMap<String, String> {
     let text = |raw: &str| match raw.as_bytes().first()? {
         b'"' => serde_json::from_str(raw).ok().filter(|text: &String| !text.contains('\0')),
@@ -200,7 +200,7 @@ fn variables(object: &Object<'_>) -> BTreeMap<String, String> {
     let (mut kept, mut seen, mut room) = (BTreeMap::new(), 0, MAX_VARIABLES_BYTES);
     each_member(object.raw("retell_llm_dynamic_variables").unwrap_or_default(), |name, raw| {
         seen += 1;
-        // As it is written, which is never shorter than it is.
+        // The length as written, which is never shorter than the decoded value.
         let Some(left) = room.checked_sub(name.len() + raw.len()) else { return false };
         room = left;
         if let Some(value) = text(raw).filter(|_| !name.contains('\0')) {
@@ -216,7 +216,7 @@ fn metadata(object: &Object<'_>) -> Option<String> {
     object.raw("metadata").filter(is_kept).map(str::to_owned)
 }
 
-/// Our own ids are read even from metadata that is otherwise left out: a dial of ours must be recognized.
+/// Our own ids are read even from metadata that is otherwise dropped, because our own dials must be recognized.
 fn tags(object: &Object<'_>) -> Option<Tags> {
     let metadata = object.object("metadata", &["redialer_dispatch", "redialer_id"])?;
     let id = |key| metadata.short_text(key, MAX_ID_BYTES);

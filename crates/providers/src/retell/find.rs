@@ -1,6 +1,6 @@
-//! Which listed call or chat came of a dispatch.
+//! Finds the listed call or chat that a dispatch became.
 //!
-//! Invariant: an item that may be it and does not show whose it is leaves doubt; only a list without any such item
+//! Invariant: a possible match that does not show its dispatch leaves doubt; only a list without any possible match
 //! proves absence.
 
 use jiff::{SignedDuration, Timestamp};
@@ -9,23 +9,23 @@ use redialer_core::{agent::Channel, decide::Finding, time::plus};
 use super::{facts::time, pages::LISTED};
 use crate::json::Object;
 
-/// How far the provider's clock may be behind ours, the clock of a database server that is wrong included.
+/// How far the provider's clock may be behind ours, even if our database server's clock is wrong.
 const SKEW: SignedDuration = SignedDuration::from_mins(15);
 
-/// Findings of the pages read so far.
+/// The search over the pages read so far.
 pub(super) struct Search<'a> {
     channel: Channel,
     dispatch: &'a str,
     to: &'a str,
     sent_at: Timestamp,
     found: Option<String>,
-    /// The id of a call that does not show its metadata but fits in everything else.
+    /// The id of a call that hides its metadata but matches in everything else.
     fits: Option<String>,
-    /// There are items that may be it.
+    /// Whether there are possible matches.
     doubt: bool,
 }
 
-/// The dispatch in an item's metadata.
+/// Whose dispatch an item's metadata names.
 enum Whose {
     Ours,
     Another,
@@ -37,7 +37,7 @@ impl<'a> Search<'a> {
         Self { channel, dispatch, to, sent_at, found: None, fits: None, doubt: false }
     }
 
-    /// Looks at one item of the list, in raw text.
+    /// Examines one item of the list, as raw text.
     pub(super) fn look_at(&mut self, raw: &str) {
         let Some(item) = Object::parse(raw, LISTED) else {
             self.doubt = true;
@@ -54,13 +54,13 @@ impl<'a> Search<'a> {
                 self.found = self.found.take().or(id);
             }
             (Whose::NotShown, Channel::Voice) => self.unshown_call(&item, id),
-            // Every chat with this number is listed: one that began before cannot be it.
+            // Every chat with this number is listed: one that started earlier cannot be it.
             (Whose::NotShown, Channel::Chat) => self.doubt |= self.may_have_begun_since(&item),
         }
     }
 
-    /// The list holds nothing but calls that the provider found by this dispatch in their metadata. The only one is that
-    /// call if all it shows agrees.
+    /// The list contains only calls that the provider found by this dispatch in their metadata. A single one is that
+    /// call if everything it shows matches.
     fn unshown_call(&mut self, item: &Object<'_>, id: Option<String>) {
         let agrees = item.text("to_number").as_deref() == Some(self.to) && self.may_have_begun_since(item);
         match id.filter(|_| agrees && self.fits.is_none()) {
@@ -79,7 +79,7 @@ impl<'a> Search<'a> {
         match metadata.text("redialer_dispatch") {
             Some(dispatch) if dispatch == self.dispatch => Whose::Ours,
             Some(_) => Whose::Another,
-            // Empty metadata may have been hidden; any other belongs to another dispatch.
+            // Empty metadata may be hidden; any other metadata belongs to another dispatch.
             None if raw.trim_matches(['{', '}']).trim().is_empty() => Whose::NotShown,
             None => Whose::Another,
         }
@@ -89,7 +89,7 @@ impl<'a> Search<'a> {
         self.found.is_some()
     }
 
-    /// The finding, once the whole list was read.
+    /// The finding, after the whole list was read.
     pub(super) fn finding(self) -> Finding {
         match (self.found, self.fits) {
             (Some(id), _) => Finding::Call(id),

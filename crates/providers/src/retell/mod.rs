@@ -1,8 +1,8 @@
 //! Retell AI.
 //!
-//! [`webhook`] reads what it sends: `facts`, [`conversation`], `extractions`; [`signature`] checks it. [`order`]: the
-//! request that places a call. [`api`]: reads and places; `find` and `pages` read its lists. [`reasons`]: what its reasons
-//! mean. `provider` ties them together.
+//! [`webhook`] parses events with `facts`, [`conversation`] and `extractions`; [`signature`] verifies them. [`order`]
+//! builds the request that places a call. [`api`] reads and places; `find` and `pages` read its lists. [`reasons`]
+//! classifies disconnection reasons. `provider` combines them.
 //! Facts and their sources: `docs/providers/retell.md`.
 
 pub mod api;
@@ -24,5 +24,5 @@ pub const SIGNATURE_HEADER: &str = "x-retell-signature";
 pub const PUBLIC_BASE_URL: &str = "https://api.retellai.com";
 /// Its name in paths, in the API and in the store.
 pub const NAME: &str = "retell";
-/// Its name for people.
+/// Its display name.
 pub const TITLE: &str = "Retell";

@@ -1,7 +1,7 @@
 //! The request that places a call or opens a chat: its path and its exact bytes.
 //!
-//! Invariant: the bytes are a function of the order alone. They are stored with the intent, and a repeat
-//! under the idempotency key sends those same bytes.
+//! Invariant: the bytes are a function of the order alone. They are stored with the intent, and a repeat under the
+//! idempotency key sends the same bytes.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use super::facts::MAX_METADATA_BYTES;
 use crate::json::each_member;
 
-/// Where an order of this channel goes.
+/// The API path for orders of this channel.
 pub const fn path(channel: Channel) -> &'static str {
     match channel {
         Channel::Voice => "/v2/create-phone-call",
@@ -24,7 +24,7 @@ pub const fn path(channel: Channel) -> &'static str {
     }
 }
 
-/// Variables that Retell sets itself; replaying an old call's would mislead the agent.
+/// Variables that Retell sets itself; replaying those of an old call would mislead the agent.
 const RESERVED: [&str; 15] = [
     "current_agent_state",
     "previous_agent_state",
@@ -64,7 +64,7 @@ enum VersionText<'a> {
     Number(i64),
 }
 
-/// The body of the request: JSON, keys in a fixed order.
+/// The body of the request: JSON with keys in a fixed order.
 pub fn body(order: &CallOrder) -> Vec<u8> {
     let body = Body {
         from_number: order.from.e164(),
@@ -105,7 +105,7 @@ fn metadata(order: &CallOrder) -> BTreeMap<String, Box<RawValue>> {
     all
 }
 
-/// `redialer_user_number` and `redialer_agent_number` are the user's own: chats need them again.
+/// `redialer_user_number` and `redialer_agent_number` belong to the user: chats need them again.
 fn is_ours(key: &str) -> bool {
     matches!(key, "redialer_id" | "redialer_attempt" | "redialer_chain" | "redialer_dispatch")
 }
@@ -119,17 +119,17 @@ fn variables(order: &CallOrder) -> BTreeMap<String, String> {
         .filter(|(key, _)| !reserved(key))
         .map(|(k, v)| (k.clone(), v.clone()))
         .collect();
-    // Only the request knows the reason for a callback that was scheduled through the API.
+    // For a callback that was scheduled through the API, only the request gives the reason.
     let said = ["redialer.io_redial_reason", "redialer_redial_reason"].map(|name| order.variables.get(name));
     let said = said.into_iter().flatten().next().filter(|_| order.reason == RedialReason::Scheduled);
     let reason = said.cloned().unwrap_or_else(|| order.reason.redial_word().to_owned());
-    // A variable that is not set is spoken with its braces, so each is sent on every redial.
+    // An unset variable is spoken with its braces, so each of these is sent on every redial.
     for (name, value) in [
         ("redial_reason", reason),
         ("attempt", order.attempt.to_string()),
         ("is_final_attempt", order.is_final.to_string()),
     ] {
-        // Both spellings: whether a dot in a name survives every place it may be used is not documented.
+        // Both spellings, because it is not documented whether a dot in a name works in every place.
         all.insert(format!("redialer.io_{name}"), value.clone());
         all.insert(format!("redialer_{name}"), value);
     }

@@ -1,4 +1,4 @@
-//! Lists come in pages.
+//! Parses paged lists.
 
 use super::api::unreadable;
 use crate::{
@@ -6,11 +6,12 @@ use crate::{
     read_error::ReadError,
 };
 
-/// The members of a listed call or chat that are looked at.
+/// The members of a listed call or chat that are read.
 pub(super) const LISTED: Names =
     &["call_id", "chat_id", "agent_id", "to_number", "start_timestamp", "end_timestamp", "metadata"];
 
-/// Hands on the items of a page as raw text; the key of the next page. The bare array of older versions is one page.
+/// Calls `each` with the items of a page as raw text, and returns the key of the next page. The bare array of older
+/// versions is one page.
 pub(super) fn page_of<'a>(text: &'a str, each: impl FnMut(&'a str)) -> Result<Option<String>, ReadError> {
     let Some(page) = Object::parse(text, &["items", "has_more", "pagination_key"]) else {
         return each_element(text, each).map(|()| None).ok_or_else(unreadable);

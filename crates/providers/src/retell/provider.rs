@@ -1,4 +1,4 @@
-//! Retell as a provider.
+//! The [`Provider`] implementation for Retell.
 
 use redialer_core::{
     agent::{Channel, OwnNumber},
@@ -47,7 +47,7 @@ impl Provider for Api {
         webhook::read(body)
     }
 
-    /// Inbound hooks that were pointed here by mistake want an answer: the caller hears ringing meanwhile.
+    /// Inbound hooks that were pointed here by mistake need a response: the caller hears ringing until then.
     fn acknowledgment(&self, event: &str) -> Option<Value> {
         match event {
             "call_inbound" => Some(json!({"call_inbound": {}})),

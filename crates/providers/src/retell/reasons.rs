@@ -1,7 +1,7 @@
-//! What Retell's `disconnection_reason` values mean.
+//! The meaning of Retell's `disconnection_reason` values.
 //!
-//! A reason is judged by its own text, never by `call_status`: what an unconnected dial's status is called
-//! has changed once already. A value that is not here is [`OutcomeClass::Unknown`].
+//! A reason is classified by its own text, never by `call_status`: the status of an unconnected dial has changed its
+//! name once already. An unlisted value is [`OutcomeClass::Unknown`].
 
 use redialer_core::{
     outcome::{OutcomeClass, Repeat},
@@ -15,7 +15,7 @@ const fn unreached(trigger: Trigger, repeat: Repeat) -> OutcomeClass {
     OutcomeClass::Unreached(trigger, repeat)
 }
 
-/// Every reason of PyPI `retell-sdk` 6.2.13, then names from older documents that people still send.
+/// Every reason of PyPI `retell-sdk` 6.2.13, then names from older documents that are still sent.
 pub const REASONS: &[(&str, OutcomeClass)] = &[
     ("voicemail_reached", unreached(Trigger::Voicemail, Freely)),
     ("ivr_reached", unreached(Trigger::Voicemail, Freely)),
@@ -49,7 +49,7 @@ pub const REASONS: &[(&str, OutcomeClass)] = &[
     ("max_duration_reached", Conversation),
     ("no_concurrency_fallback", Unreachable),
     ("error_user_not_joined", Unreachable),
-    // The trunk's credentials were refused: a fault in the settings, which dialling again does not mend.
+    // The trunk's credentials were refused: a configuration error that redialing does not fix.
     ("telephony_provider_permission_denied", Unreachable),
     ("invalid_destination", Unreachable),
     ("marked_as_spam", Unreachable),
@@ -57,7 +57,7 @@ pub const REASONS: &[(&str, OutcomeClass)] = &[
     ("scam_detected", Unreachable),
     ("user_requested_dnc", OutcomeClass::OptOut),
     ("user_requested_callback", OutcomeClass::AskedForCallback),
-    // Not in today's list.
+    // Not in the current list.
     ("machine_detected", unreached(Trigger::Voicemail, Freely)),
     ("voicemail", unreached(Trigger::Voicemail, Freely)),
     ("inactivity_timeout", unreached(Trigger::ConversationSilent, Freely)),
@@ -67,7 +67,7 @@ pub const REASONS: &[(&str, OutcomeClass)] = &[
     ("dnc", OutcomeClass::OptOut),
 ];
 
-/// What a reason means.
+/// The class of a reason.
 pub fn class_of(reason: &str) -> OutcomeClass {
     REASONS.iter().find(|(name, _)| *name == reason).map_or(OutcomeClass::Unknown, |(_, class)| *class)
 }

@@ -1,11 +1,11 @@
-//! The provider's own sentence in an answer that refuses, safe to show and to log.
+//! The provider's own error message in a refusal, safe to show and to log.
 //!
-//! Invariant: neither the API key nor a telephone number leaves here.
+//! Invariant: the result contains neither the API key nor a telephone number.
 
 use crate::json::Object;
 
 const MAX_CHARS: usize = 300;
-/// How much of a sentence is looked through for what must be masked.
+/// How much of a message is searched for text to mask.
 const MAX_READ_CHARS: usize = 2_000;
 /// The fewest digits that may be a telephone number.
 const MIN_DIGITS: usize = 6;
@@ -13,7 +13,7 @@ const MIN_KEY_BYTES: usize = 8;
 /// The provider's id prefixes; ids are kept although they contain digits.
 const ID_PREFIXES: [&str; 3] = ["agent_", "call_", "chat_"];
 
-/// The sentence in the body of an answer; empty where it has none.
+/// The error message in the body of an answer; empty if it has none.
 pub(super) fn description(body: Option<&str>, key: &str) -> String {
     let object = body.and_then(|body| Object::parse(body, &["message", "error_message"]));
     let said = object.and_then(|o| o.text("message").or_else(|| o.text("error_message")));
@@ -22,7 +22,7 @@ pub(super) fn description(body: Option<&str>, key: &str) -> String {
 
 /// Masks the key, text that looks like a key, and runs of digits that may be a telephone number.
 fn masked(text: &str, key: &str) -> String {
-    // A key of a few letters is no secret, and may be a word of the sentence.
+    // A key of a few letters is not a secret, and may be a word of the message.
     let text = if key.len() < MIN_KEY_BYTES { text.to_owned() } else { text.replace(key, "key_") };
     let end = text.char_indices().nth(MAX_READ_CHARS).map_or(text.len(), |(at, _)| at);
     let mut shown = String::with_capacity(end);
@@ -43,7 +43,7 @@ fn masked(text: &str, key: &str) -> String {
             shown.extend(run.chars().map(mask));
             run.len()
         } else {
-            // Up to the next digit, so that a number behind letters is found as well.
+            // Up to the next digit, so that a number after letters is found as well.
             let letters = word.find(|c: char| c.is_ascii_digit()).unwrap_or(word.len());
             let len = letters.max(first.len_utf8());
             shown.push_str(&rest[..len]);
@@ -54,7 +54,7 @@ fn masked(text: &str, key: &str) -> String {
     shown
 }
 
-/// Digits, and what is written between the digits of a telephone number; ends behind a digit.
+/// Digits and the separators of a telephone number; ends after a digit.
 fn number_run(text: &str) -> &str {
     let is_part =
         |c: char| c.is_ascii_digit() || matches!(c, '+' | '(' | ')' | '-' | '.' | '/' | ' ' | '\u{a0}');

@@ -1,9 +1,9 @@
 //! Retell's webhook signature: `v=<unix ms>,d=<64 hex>`, HMAC-SHA256 over the raw body directly followed by
 //! the decimal timestamp, keyed with the workspace's webhook key.
 //!
-//! Invariants: judged over the bytes as received, before anything is parsed; digests are compared in
-//! constant time; nothing in a header can panic. The plain digest of the body that some tutorials show has
-//! no protection against replay and is refused.
+//! Invariants: verified over the bytes as received, before anything is parsed; digests are compared in constant time;
+//! no header value can cause a panic. The plain digest of the body, which some tutorials show, does not protect against
+//! replay and is rejected.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::provider::BadSignature;
 
-/// How far a stamp may lie from now, either way, inclusive.
+/// The largest difference between a timestamp and now, either way, inclusive.
 pub const TOLERANCE_MS: u64 = 300_000;
 
 const MISSING: BadSignature = BadSignature("the X-Retell-Signature header is missing");
@@ -21,7 +21,7 @@ const STALE: BadSignature = BadSignature("the signature's timestamp is too far f
 const MISMATCH: BadSignature =
     BadSignature("the signature does not match the body under the workspace's webhook key");
 
-/// Checks `header` over `body` at `now_ms`; any of `keys` will do, for a key change in progress.
+/// Verifies `header` over `body` at `now_ms` with any of `keys`, of which several are valid during a key change.
 pub fn verify<'k>(
     header: Option<&[u8]>,
     body: &[u8],
@@ -30,11 +30,11 @@ pub fn verify<'k>(
     tolerance_ms: u64,
 ) -> Result<(), BadSignature> {
     let (stamp, digest) = parse(header.ok_or(MISSING)?).ok_or(MALFORMED)?;
-    // The arithmetic is done wide: a stamp may be any u64.
+    // Computed in `i128`, because the timestamp may be any u64.
     if (i128::from(now_ms) - i128::from(stamp)).unsigned_abs() > u128::from(tolerance_ms) {
         return Err(STALE);
     }
-    // Every key is tried, so the time taken does not tell which one matched. An empty key signs nothing.
+    // Every key is tried, so that the time taken does not reveal which one matched. An empty key signs nothing.
     let mut holds = subtle::Choice::from(0);
     for key in keys.into_iter().filter(|k| !k.is_empty()) {
         holds |= digest_of(key, body, stamp).ct_eq(&digest);
@@ -42,7 +42,7 @@ pub fn verify<'k>(
     if holds.into() { Ok(()) } else { Err(MISMATCH) }
 }
 
-/// The header a sender with `key` would set; used by the simulator's tests of ourselves.
+/// The header that a sender with `key` would set; used by the simulator and by tests.
 pub fn sign(key: &[u8], body: &[u8], stamp_ms: u64) -> String {
     let hex: String = digest_of(key, body, stamp_ms).iter().map(|b| format!("{b:02x}")).collect();
     format!("v={stamp_ms},d={hex}")

@@ -1,6 +1,6 @@
-//! What Retell sends, and what its API answers about a call, as events.
+//! Parses Retell's webhooks, and its API's records of calls, as events.
 //!
-//! Invariant: what is read takes memory in proportion to the body, whatever its shape.
+//! Invariant: parsing takes memory in proportion to the body, regardless of its shape.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ use crate::{
     provider::{Content, Event, NotJson, Record},
 };
 
-/// An event of Retell's, as far as it was read.
+/// A Retell event, with the members that were read.
 struct Root<'b>(Object<'b>);
 
 impl Content for Root<'_> {
@@ -33,10 +33,10 @@ impl Content for Root<'_> {
     }
 }
 
-/// Reads a webhook, or a record in the form of [`fetched`].
+/// Parses a webhook, or a record in the form of [`fetched`].
 pub fn read(body: &[u8]) -> Result<Event<'_>, NotJson> {
     let text = std::str::from_utf8(body).map_err(|_| NotJson)?;
-    // An object that can be read is JSON; only what is none must be looked at for that.
+    // An object that was parsed is valid JSON; only other text has to be checked.
     let root = event(text);
     if root.is_none() && !is_json(text) {
         return Err(NotJson);
@@ -45,9 +45,9 @@ pub fn read(body: &[u8]) -> Result<Event<'_>, NotJson> {
     Ok(Event { delivery: delivery(text, &root, false), content: Box::new(Root(root)) })
 }
 
-/// Wraps a record fetched from Retell's API as if its webhook had come.
+/// Wraps a record fetched from Retell's API as if its webhook had arrived.
 ///
-/// `record` is a call or chat object as `get-call` or `get-chat` answers it.
+/// `record` is a call or chat object as returned by `get-call` or `get-chat`.
 pub fn fetched(record: &str, channel: Channel) -> Option<Record> {
     let (noun, names) = match channel {
         Channel::Voice => ("call", CALL),

@@ -1,5 +1,5 @@
-//! A provider that exists in tests alone, to show that the seam holds: its webhooks carry a bearer token, it has no
-//! idempotency key and no chats, and orders name the number to dial from by id.
+//! A provider for tests only, which exercises the `Provider` interface: its webhooks carry a bearer token, it has no
+//! idempotency key and no chats, and orders identify the number to dial from by id.
 
 use redialer_core::{
     Timestamp,
@@ -100,7 +100,7 @@ impl Provider for Example {
 
     fn verify(&self, auth: &WebhookAuth, webhook: &Webhook<'_>, _: &CheckedAt) -> Result<(), BadSignature> {
         let token = only_header(webhook.headers, "authorization").and_then(|h| h.strip_prefix(b"Bearer "));
-        // The keys of a test are no secret: a real provider compares in constant time.
+        // Test keys are not secret: a real provider compares in constant time.
         let is_known = token.is_some_and(|token| auth.key_bytes().any(|key| !key.is_empty() && key == token));
         if is_known { Ok(()) } else { Err(BadSignature("the bearer token is missing or another")) }
     }

@@ -1,4 +1,4 @@
-//! Retell's answers, as recorded, read by the client that talks to it.
+//! Recorded answers of Retell, read by its client.
 
 use std::{
     collections::VecDeque,
@@ -28,7 +28,7 @@ use redialer_providers::{
 };
 use serde_json::Value;
 
-/// A server that gives these answers, one a request, and remembers what it was asked.
+/// A server that returns these answers, one per request, and records the requests.
 struct Recorded {
     answers: Mutex<VecDeque<(StatusCode, HeaderMap, String)>>,
     asked: Mutex<Vec<String>>,
@@ -65,12 +65,12 @@ fn not_found() -> (StatusCode, HeaderMap, String) {
     (StatusCode::NOT_FOUND, HeaderMap::new(), "{}".to_owned())
 }
 
-/// What a request to place a call of that channel comes to.
+/// The reply to a request to place a call on that channel.
 pub(crate) async fn place(api: &dyn Provider, channel: Channel) -> Reply {
     api.place("key", Placement { channel, dispatch: "dp_1", body: b"{}".to_vec(), ready: None }).await
 }
 
-/// What the lists say of a dispatch to Ana.
+/// The finding for a dispatch to Ana.
 async fn find(
     api: &dyn Provider,
     channel: Channel,
@@ -180,7 +180,7 @@ async fn a_dispatch_is_found_only_in_a_complete_list() {
     assert_eq!(find(&api).await, Ok(call));
     assert_eq!(find(&api).await, Ok(Finding::Absent));
     insta::assert_snapshot!("find_call_asked", recorded.asked.lock().expect("free").first().expect("asked"));
-    // A page that promises more and does not say where proves nothing.
+    // A page that announces more without a key for it proves nothing.
     let (api, _) = serve(vec![ok(r#"{"items":[],"has_more":true}"#.to_owned())]).await;
     assert!(find(&api).await.is_err());
     let (api, _) = serve(vec![(StatusCode::BAD_GATEWAY, HeaderMap::new(), String::new())]).await;
@@ -192,7 +192,8 @@ fn sent_at() -> Timestamp {
     Timestamp::from_millisecond(1_757_499_990_000).expect("a time")
 }
 
-/// With reduced storage a list may hold our call without its metadata. It rang: absence would ring again.
+/// With reduced storage, a list may contain our call without its metadata. The phone rang: a finding of absence would
+/// ring it again.
 #[tokio::test]
 async fn a_listed_call_without_its_metadata_is_never_absent() {
     let without = |name: &str| {
@@ -214,7 +215,7 @@ async fn a_listed_call_without_its_metadata_is_never_absent() {
     assert_eq!(found, Ok(Finding::Absent), "a chat that began before is another");
 }
 
-/// What every read says to the same answer.
+/// The errors of every read for the same answer.
 async fn every_read(status: u16, text: &str) -> Vec<ReadError> {
     let status = StatusCode::from_u16(status).expect("a status");
     let (api, _) = serve(vec![(status, HeaderMap::new(), text.to_owned()); 8]).await;
@@ -318,7 +319,7 @@ async fn a_chat_is_found_by_number_and_compared_here() {
     insta::assert_snapshot!("find_chat_asked", recorded.asked.lock().expect("free").first().expect("asked"));
 }
 
-/// What a recorded request asks for, and what ours asks for: ours uses nothing that the record does not show.
+/// Our requests use nothing that the recorded ones do not show.
 #[tokio::test]
 async fn our_requests_are_shaped_like_the_recorded_ones() {
     let empty = || ok(r#"{"items":[],"has_more":false}"#.to_owned());
@@ -351,7 +352,7 @@ async fn our_requests_are_shaped_like_the_recorded_ones() {
             assert_eq!(shape(criterion), shape(&theirs["filter_criteria"][key]), "{key}");
         }
     }
-    // The shape of 2025, with lists as values, is never sent.
+    // The format of 2025, with lists as values, is never sent.
     let legacy = record("rest_list_calls_v2_legacy_request.json");
     assert!(
         legacy["filter_criteria"]["to_number"].is_array()

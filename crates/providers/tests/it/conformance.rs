@@ -1,4 +1,4 @@
-//! One suite for every provider: what the flows rely on, whoever is asked.
+//! One suite for every provider: the behavior that the flows rely on.
 
 use std::{
     collections::VecDeque,
@@ -28,7 +28,7 @@ const KEY: &str = "key_conformance_0001";
 const PERSON: &str = "+13125550142";
 const LINE: &str = "+12025550100";
 
-/// A wire that gives these answers, one a request, and remembers what left.
+/// A transport that returns these answers, one per request, and records the requests.
 #[derive(Default)]
 struct Scripted {
     answers: Mutex<VecDeque<Result<(u16, String), TransportError>>>,
@@ -61,13 +61,13 @@ struct Subject {
     wire: Arc<Scripted>,
     /// The headers of an authentic webhook.
     sign: fn(&str, &[u8], Timestamp) -> HeaderMap,
-    /// The webhook of a call of ours, or of an inbound one, that ended.
+    /// The webhook of an ended call, with our dispatch or inbound.
     ended: fn(&str, Option<&str>) -> Value,
-    /// The answer to a request that placed that call.
+    /// The answer to the request that placed a call.
     placed: fn(&str) -> Value,
-    /// A complete list that holds that call of that dispatch.
+    /// A complete list with a call of a dispatch, or without.
     listed: fn(Option<(&str, &str)>) -> Value,
-    /// The record of that call.
+    /// The record of a call.
     record: fn(&str) -> Value,
 }
 
@@ -249,7 +249,7 @@ fn an_order_says_whom_and_carries_its_dispatch() {
             for said in [PERSON, "agent_1", &dispatch, from] {
                 assert!(text.contains(said), "{title}: {said} is not in {text}");
             }
-            // A repeat places one call at most only if the provider sees that it is one.
+            // A repeat places at most one call only if the provider recognizes it as a repeat.
             let keyed = text.matches(&dispatch).count() > 1;
             assert_eq!(keyed, can.repeats_for(*channel).is_some(), "{title} {channel:?}");
         }

@@ -1,4 +1,4 @@
-//! What providers say, as recorded: payloads, signatures, requests, answers.
+//! Recorded data of providers: payloads, signatures, requests, answers.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 

@@ -1,6 +1,6 @@
-//! Retell's payloads, signatures and requests, as recorded.
+//! Recorded payloads, signatures and requests of Retell.
 //!
-//! Each fixture is read and compared with its snapshot; a changed reading shows as a changed file.
+//! Each fixture is parsed and compared with its snapshot; a changed result shows as a changed file.
 
 use std::{fs, path::Path};
 
@@ -29,7 +29,7 @@ fn fixtures() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/retell")
 }
 
-/// What a webhook with these headers comes to.
+/// The result of receiving a webhook with these headers.
 fn received<'b>(
     headers: &'b HeaderMap,
     body: &'b [u8],
@@ -56,7 +56,7 @@ fn conversation(body: &[u8]) -> Vec<Turn> {
     webhook::read(body).expect("JSON").content.conversation()
 }
 
-/// What was read, as text; `CallFacts` itself shows only what may stand in a log.
+/// The parsed facts as text; `CallFacts` itself shows only what may be logged.
 fn told(body: &[u8]) -> String {
     let Some(f) = facts(body, "redialer.io_callback") else {
         return "nothing can follow from it".to_owned();
@@ -113,7 +113,7 @@ fn the_vendors_vectors_are_judged_as_the_vendors_clients_judge_them() {
         let (secret, body, now) =
             (str_of(&case["secret"]), str_of(&case["body"]), case["timestamp_ms"].as_i64().expect("ms"));
         assert!(judge(&str_of(&case["header"]), body.as_bytes(), &secret, now), "{}", case["name"]);
-        // The digest of the body alone, in either dress, is not a signature.
+        // The digest of the body alone is not a signature, neither bare nor in the header's format.
         let plain = str_of(&case["plain_hmac_of_body_only"]);
         assert!(!judge(&plain, body.as_bytes(), &secret, now));
         assert!(!judge(&format!("v={now},d={plain}"), body.as_bytes(), &secret, now));
@@ -134,7 +134,7 @@ fn the_vendors_vectors_are_judged_as_the_vendors_clients_judge_them() {
         let (node, python) = (case["node_sdk_5_66_1"] == true, case["python_sdk_6_2_13"] == true);
         let got =
             judge(&str_of(&case["header"]), body.as_bytes(), &secret, case["clock_ms"].as_i64().expect("ms"));
-        // Where the two clients differ (upper case), either answer is right; hex may be in either case.
+        // Where the two clients differ (upper case), either result is accepted, because hex may be in either case.
         assert!(got == node || got == python, "{} {got}", case["name"]);
         n += 1;
     }
@@ -161,7 +161,7 @@ fn hostile_signatures_are_judged_as_expected() {
             Err(Rejected::Signature(_)) => "reject",
         };
         let want = case["expect"].as_str().expect("text");
-        // The signature of a body that is not JSON holds all the same.
+        // The signature of a body that is not JSON is valid all the same.
         let same = got == want || (want == "accept" && got == "signature-ok-then-400");
         assert!(same, "{} {} {got}", case["id"], case["class"]);
     }
@@ -182,11 +182,11 @@ fn two_copies_of_an_event_have_one_key_and_two_events_never() {
     assert_eq!(key(ended), key(r#"{"event":"call_ended","call":{"call_id":"c1","more":1}}"#));
     assert_ne!(key(ended), key(r#"{"event":"call_ended","call":{"call_id":"c2"}}"#));
     assert_ne!(key(ended), key(r#"{"event":"call_analyzed","call":{"call_id":"c1"}}"#));
-    // Neither the name of an event nor an id may hold NUL: both are columns.
+    // Neither an event's name nor an id may contain NUL: both are columns.
     let delivery =
         webhook::read(br#"{"event":"a\u0000b","call":{"call_id":"c\u0000"}}"#).expect("JSON").delivery;
     assert_eq!((delivery.event.as_str(), delivery.call_id), ("unreadable", None));
-    // A call is transferred more than once, and its transcript updated many times.
+    // A call may be transferred more than once, so two transfers are two events.
     let transfer = |to: u8| format!(r#"{{"event":"transfer_started","call":{{"call_id":"c1"}},"to":{to}}}"#);
     assert_ne!(key(&transfer(1)), key(&transfer(2)));
     assert_eq!(key(&transfer(1)), key(&transfer(1)));
@@ -210,7 +210,7 @@ fn shapes_nobody_expects_are_read_without_a_panic() {
     ] {
         assert!(facts(body.as_bytes(), "x").is_none(), "{body}");
     }
-    // NUL, which no database column of text takes, makes an absent field of what holds it.
+    // A field that contains NUL, which no text column of a database accepts, counts as absent.
     let nul = r#"{"event":"call_analyzed","call":{"call_id":"c","direction":"outbound","to_number":"+1\u0000","agent_id":"\u0000",
         "disconnection_reason":"user\u0000hangup","metadata":{"redialer_dispatch":"dp_1","a":"\u0000"},
         "retell_llm_dynamic_variables":{"a":"\u0000","\u0000":"b","c":"\\u0000"},
@@ -230,7 +230,7 @@ fn shapes_nobody_expects_are_read_without_a_panic() {
     insta::assert_snapshot!("absurd", told(absurd.as_bytes()));
 }
 
-/// A transcript is wrapped where its lines are full, in the middle of "tomorrow at 3 pm" as well.
+/// A transcript is wrapped where its lines are full, even in the middle of "tomorrow at 3 pm".
 #[test]
 fn a_time_over_a_line_break_is_understood() {
     for transcript in [
@@ -346,7 +346,7 @@ proptest::proptest! {
         now in proptest::prelude::any::<i64>(),
     ) {
         proptest::prop_assert!(received(&signed(&header), &body, "k", now).is_err());
-        // None of these is an event; what matters is that each is looked at.
+        // None of these is an event; the test is that each is handled.
         proptest::prop_assert!(facts(&body, "x").is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! A request that places a call leaves once, counted at the socket.
+//! A request that places a call is sent once, counted at the socket.
 
 use std::{
     sync::{
@@ -24,14 +24,14 @@ use tokio::{
 
 use crate::answers::place;
 
-/// A call that leaves only if that still holds once the connection is up.
+/// Places a call if `ready` still returns true once the connection is up.
 async fn place_if(api: &dyn Provider, ready: Ready<'_>) -> Reply {
     let body = b"{}".to_vec();
     let placement = Placement { channel: Channel::Voice, dispatch: "dp_1", body, ready: Some(ready) };
     api.place("key", placement).await
 }
 
-/// A listener, and a client of its port.
+/// A listener, and a client for its port.
 async fn listening(deadline: Duration) -> (TcpListener, Api) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let base = format!("http://{}", listener.local_addr().expect("an address"));
@@ -39,7 +39,7 @@ async fn listening(deadline: Duration) -> (TcpListener, Api) {
     (listener, api)
 }
 
-/// A server that answers the first request on a connection and hangs up on the second, or at once.
+/// A server that answers `answers` requests per connection, and hangs up on the next one.
 async fn hang_up(answers: usize) -> (Api, Arc<AtomicUsize>, Arc<AtomicUsize>) {
     let (listener, api) = listening(PLACE_DEADLINE).await;
     let (requests, connections) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -86,7 +86,7 @@ async fn no_connection_is_used_twice() {
     assert_eq!((requests.load(Ordering::SeqCst), connections.load(Ordering::SeqCst)), (3, 3));
 }
 
-/// A server that counts what reaches it and answers everything on every connection with these bytes, then hangs up.
+/// A server that counts requests, answers the first one on each connection with these bytes, then hangs up.
 async fn always(answer: &'static [u8]) -> (Api, Arc<AtomicUsize>) {
     let (listener, api) = listening(PLACE_DEADLINE).await;
     let requests = Arc::new(AtomicUsize::new(0));
@@ -103,11 +103,11 @@ async fn always(answer: &'static [u8]) -> (Api, Arc<AtomicUsize>) {
     (api, requests)
 }
 
-/// What a server of HTTP/2 alone begins with: its settings.
+/// The first frame of a server that only speaks HTTP/2: its settings.
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
-/// Settings, then a stream that was refused: a client of HTTP/2 would be free to send it again.
+/// Settings, then a refused stream, which an HTTP/2 client may send again.
 const REFUSED_STREAM: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 7];
-/// Settings, then a farewell that says no stream was looked at.
+/// Settings, then a GOAWAY: no stream was processed.
 const GOAWAY: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 #[tokio::test]
@@ -145,8 +145,8 @@ async fn a_server_that_hangs_up_behind_its_answer_gets_the_next_request_on_a_new
     }
 }
 
-/// A server that counts connections and the bytes that came on them, and answers each first piece with these bytes,
-/// then stays silent.
+/// A server that counts connections and received bytes, answers the first bytes it receives with `answer`, then stays
+/// silent.
 async fn silent_behind(
     answer: &'static [u8],
     deadline: Duration,
@@ -182,7 +182,7 @@ async fn whether_it_may_leave_is_asked_when_the_connection_is_up_and_before_a_by
     };
     let reply = place_if(&api, &lost).await;
     assert!(matches!(reply, Reply::Unsent { .. }), "{reply:?}");
-    // The next request on the same server: by then what the first one wrote would have been counted.
+    // A second request to the same server: by now, any bytes of the first one would have been counted.
     let held = || {
         asked.fetch_add(1, Ordering::SeqCst);
         bytes.load(Ordering::SeqCst) == 0
@@ -217,7 +217,7 @@ async fn a_deadline_says_how_far_the_request_got() {
         place(b"HTTP/1.1 201 Created\r\ncontent-length: 20\r\n\r\n{").await,
         Reply::Uncertain { .. }
     ));
-    // A no is a no, even if its reasons never come.
+    // A refusal is a refusal, even if its body never arrives.
     let refused = place(b"HTTP/1.1 422 Unprocessable\r\ncontent-length: 20\r\n\r\n{").await;
     assert_eq!(refused, Reply::Refused(Refusal::Permanent { status: 422, message: String::new() }));
 }

@@ -1,4 +1,4 @@
-//! Who may what: every route, with every kind of key.
+//! Access control: every route, with every kind of key.
 
 use redialer::http::{Route, TABLE};
 use redialer_core::access::Scope;
@@ -16,7 +16,7 @@ use crate::{
 const ANA: &str = "+13125550142";
 const BEN: &str = "+13125550143";
 
-/// Things of ours that a route may name.
+/// Ids of ours that a route may contain.
 struct Ours {
     workspace: String,
     agent: String,
@@ -26,7 +26,7 @@ struct Ours {
     member: String,
 }
 
-/// A tenant with two workspaces, and things in the first.
+/// Creates one row of each kind in the walk's workspace.
 async fn ours(walk: &Walk) -> Ours {
     let id = |made: &Value| made["id"].as_str().expect("an id").to_owned();
     let agent = id(&walk.agent(VOICE).await);
@@ -48,7 +48,7 @@ async fn ours(walk: &Walk) -> Ours {
     }
 }
 
-/// A good request for a route; a route that this does not know fails the test.
+/// A valid request for a route; an unknown route fails the test.
 fn example(route: &Route, ours: &Ours) -> (Method, String, Option<Value>) {
     let noun = route.path.split('/').nth(1).unwrap_or_default();
     let id = match noun {
@@ -96,14 +96,14 @@ async fn every_route_with_every_kind_of_key() {
         let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "100000")];
         let walk = Walk::begin_in(engine, 60, redialer_sim::retell::Script::default(), &settings).await;
         let ours = ours(&walk).await;
-        // Other accounts, as far as their keys tell.
+        // Without the permission to read their own details, these keys look like those of other accounts.
         let silent: Vec<_> = Permission::ALL.into_iter().filter(|p| *p != Permission::KeyInfo).collect();
         for key in ["key_sim_0002", "key_sim_0003"] {
             walk.sim.set_key_permissions(key, &silent);
         }
         let second = json!({"name": "Second", "provider": "retell", "api_key": "key_sim_0002"});
         let second = walk.ask(Method::POST, "/v1/workspaces", Some(second), StatusCode::CREATED).await;
-        // With every scope, so that nothing but the workspace stands in its way.
+        // With every scope, so that only the workspace can be the reason for a refusal.
         let every = Scope::ALL.map(Scope::as_str);
         let body = json!({"name": "second's", "workspace_id": second["id"], "scopes": every});
         let (_, locked) = new_key(&walk, body).await;
@@ -139,7 +139,7 @@ async fn every_route_with_every_kind_of_key() {
                 sees_nothing(route, &ours, who, &ask(Some(key)).await);
             }
         }
-        // The tenant's own key last: what it does, it does.
+        // The tenant's own key comes last, because its requests take effect.
         for route in TABLE.iter().filter(|r| r.method != "delete" && !r.path.ends_with("/restore")) {
             let (method, path, body) = example(route, &ours);
             let (status, told) = walk.ask_as(Some(&walk.admin_key), method, &path, body).await;
@@ -150,12 +150,13 @@ async fn every_route_with_every_kind_of_key() {
     }
 }
 
-/// A key of another's world: what it names does not exist, and lists have nothing of ours.
+/// Checks a response to the key of another tenant or workspace: our ids are not found, and lists contain nothing of
+/// ours.
 fn sees_nothing(route: &Route, ours: &Ours, who: &str, (status, told): &(StatusCode, Value)) {
     let said = format!("{who}: {} {}: {status} {told}", route.method, route.path);
     let text = told.to_string();
     let things = [&ours.workspace, &ours.agent, &ours.callback, &ours.suppression, &ours.key, &ours.member];
-    // What was sent may be said again in an error.
+    // An error may repeat values from the request.
     let leaks = things.iter().any(|id| text.contains(id.as_str())) && told["error"].is_null();
     assert!(!leaks, "{said}");
     assert!(!text.contains(ANA) && !text.contains(BEN), "{said}");
@@ -250,7 +251,7 @@ async fn a_post_that_is_sent_again_is_done_once() {
     assert_eq!((status, again, &second), (201, true, &first));
     let (status, _, other) = send("one", &days_ahead(31)).await;
     assert_eq!((status, other["error"]["param"].as_str()), (422, Some("Idempotency-Key")));
-    // What was refused did nothing, and its name is free.
+    // A refused request had no effect and released its idempotency key.
     assert_eq!(send("two", "soon").await.0, 422);
     let ahead = days_ahead(60);
     let many = futures_util::future::join_all((0..16).map(|_| send("two", &ahead))).await;

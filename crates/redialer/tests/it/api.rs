@@ -1,4 +1,4 @@
-//! REST v1, as a client sees it.
+//! REST v1, as used by a client.
 
 use redialer_sim::retell::{Script, script::Does};
 use reqwest::{Method, StatusCode};
@@ -186,7 +186,7 @@ async fn settings_merge_and_an_agents_overrides_win() {
     let changed = walk.ask(Method::PATCH, &path, Some(patch), StatusCode::OK).await;
     assert_eq!(changed["overrides"], json!({"retry_triggers": {"busy": {"wait_minutes": 7}}}));
     walk.sim.happen(&scene("outbound", ANA, Does::end("dial_busy")));
-    // The pretend phone rings for fifteen seconds before it is busy; the test tells of the end itself.
+    // The simulated phone rings for fifteen seconds before it is busy; the test sends the end event itself.
     let end = walk.now().as_millisecond();
     let event = json!({"event": "call_ended", "call": {"call_id": "c1", "call_type": "phone_call", "agent_id": VOICE, "direction": "outbound",
         "from_number": OURS, "to_number": "+13125550144", "disconnection_reason": "dial_busy", "end_timestamp": end}});
@@ -202,7 +202,7 @@ async fn settings_merge_and_an_agents_overrides_win() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn plans_limit_workspaces_and_agents() {
-    // Plans are data: so that two agents are one too many.
+    // Plans are configuration: with one agent allowed, two agents exceed the plan.
     let settings = [(FILE, "[plans.starter]\nagents = 1\n")];
     let walk = Walk::begin_in(Engine::Sqlite, 1, Script::default(), &settings).await;
     let other = walk.create_tenant("starter", "other@example.com");

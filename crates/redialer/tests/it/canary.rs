@@ -1,4 +1,4 @@
-//! What must be nowhere is looked for everywhere: in all that is written (I19), and in memory (I20).
+//! Searches all written data (I19) and the process's memory (I20) for secrets that must not be there.
 
 use std::{
     fs::File,
@@ -26,11 +26,11 @@ const NAME: &str = "Marmaduke Canary-Bird";
 const SAID: &str = "my canary phrase is marmalade";
 const VARIABLE: &str = "variable-canary-7781";
 
-/// In clear, and as somebody may have written it down.
+/// A secret in plain text and in the encodings in which it may have been written.
 fn spellings(secret: &[u8]) -> Vec<Vec<u8>> {
     let hex: String = secret.iter().map(|b| format!("{b:02x}")).collect();
     let mut all = vec![secret.to_vec(), hex.to_uppercase().into_bytes(), hex.into_bytes()];
-    // Base 64 reads three bytes at a time: what stands before it may be any number of bytes.
+    // Base64 encodes three bytes at a time, so there are three forms, depending on the secret's offset.
     for before in 0..3 {
         let padded = BASE64.encode([&vec![0; before][..], secret].concat());
         let inner = padded.trim_end_matches('=').as_bytes();
@@ -51,7 +51,7 @@ async fn refused(walk: &Walk, method: Method, path: &str, body: Value) -> String
     response.text().await.expect("read")
 }
 
-/// A day with something personal in every place that takes something.
+/// A day with personal data in every field that accepts some.
 async fn live(walk: &Walk) -> Vec<String> {
     walk.sim.set_person(ANA, vec![Does::end("user_hangup")]);
     walk.sim.set_person(BEN, vec![Does::end("dial_no_answer"), Does::end("user_hangup")]);
@@ -124,7 +124,7 @@ async fn nothing_personal_and_no_key_stands_in_anything_that_is_written() {
     }
 }
 
-/// The two halves of the tenant's key, unwrapped from the database as it lies there.
+/// The two halves of the tenant's key, unwrapped from the database.
 async fn halves(walk: &Walk, kek: &Kek) -> [Vec<u8>; 2] {
     let file = walk.data_dir().join("redialer.db");
     let (tenant, version, wrapped): (uuid::Uuid, i64, Vec<u8>) = rusqlite::Connection::open(file)
@@ -140,7 +140,7 @@ async fn halves(walk: &Walk, kek: &Kek) -> [Vec<u8>; 2] {
     [both[..32].to_vec(), both[32..].to_vec()]
 }
 
-/// Everything the process can write to: where a key could be left.
+/// All memory that the process can write to, where a key could be left.
 fn memory(pid: u32) -> Vec<u8> {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("read");
     let mut memory = File::open(format!("/proc/{pid}/mem")).expect("opened");
@@ -150,7 +150,7 @@ fn memory(pid: u32) -> Vec<u8> {
         let [from, to] = [from, to].map(|n| u64::from_str_radix(n, 16).expect("hex"));
         let mut part = vec![0; usize::try_from(to - from).expect("a size")];
         memory.seek(SeekFrom::Start(from)).expect("there");
-        // Pages that only the kernel may read hold nothing of ours.
+        // Pages that only the kernel may read contain no data of ours.
         if memory.read_exact(&mut part).is_ok() {
             all.extend(part);
         }
@@ -158,7 +158,7 @@ fn memory(pid: u32) -> Vec<u8> {
     all
 }
 
-/// Ten thousand times the key is opened: for webhooks, and for whoever asks.
+/// Uses the key ten thousand times: for webhooks and for API requests.
 async fn decrypt(walk: &Walk) {
     let path = format!("/v1/callbacks/{}", walk.callbacks().await[0]["id"].as_str().expect("an id"));
     let path = path.as_str();
@@ -179,7 +179,7 @@ async fn keeps_no_key(walk: &Walk, kek: &Kek) {
     walk.sim.happen(&scene("inbound", ANA, Does::ask(&["User: call me in an hour"], None)));
     walk.until_settled(ANA, 1).await;
     decrypt(walk).await;
-    // A decision under way has the key open.
+    // A decision in progress holds the unwrapped key.
     walk.until_decided(200).await;
     let halves = halves(walk, kek).await;
     let memory = memory(walk.pid());

@@ -1,4 +1,4 @@
-//! Two replicas, many clients at once, at the cap of a plan: never one too many (I18).
+//! Two replicas and many concurrent clients at the limit of a plan, which is never exceeded (I18).
 
 use futures_util::future::join_all;
 use redialer_core::permission::Permission;
@@ -22,7 +22,7 @@ async fn never_one_workspace_or_agent_too_many() {
             agent_id: if n == 0 { VOICE.to_owned() } else { format!("agent_{n}") },
             ..Agent::default()
         };
-        // Each client has an account of its own, as far as its key tells.
+        // Without the permission to read their own details, the clients' keys look like those of separate accounts.
         let silent = Key {
             permissions: Some(Permission::ALL.into_iter().filter(|p| *p != Permission::KeyInfo).collect()),
             ..Key::default()
@@ -35,7 +35,7 @@ async fn never_one_workspace_or_agent_too_many() {
             ("REDIALER_MAX_API_REQUESTS", "1024"),
         ];
         let mut walk = Walk::begin_in(engine, 1, script, &settings).await;
-        // The embedded database has one server; there the clients share it.
+        // SQLite allows one server, which all clients share.
         let mut doors = vec![walk.base.clone()];
         if engine == Engine::Postgres {
             let second = walk.add_replica();
@@ -62,7 +62,7 @@ async fn never_one_workspace_or_agent_too_many() {
             5,
             "a roster starts with as many as there is room for"
         );
-        // Room for two, wanted by everybody.
+        // Make room for two agents, which every client then requests.
         for agent in agents.iter().filter(|a| a["enabled"] == true).take(2) {
             let path = format!("/v1/agents/{}", agent["id"].as_str().expect("an id"));
             walk.ask(Method::PATCH, &path, Some(json!({"enabled": false})), StatusCode::OK).await;

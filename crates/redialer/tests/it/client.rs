@@ -1,8 +1,8 @@
-//! A linter finds no fault with the OpenAPI document; a TypeScript client made from it lists, pages, forces and cancels, and
-//! its types fit what is answered.
+//! A linter accepts the OpenAPI document; a TypeScript client generated from it lists, pages, forces and cancels, and
+//! its types match the responses.
 //!
-//! `REDIALER_TEST_CLIENT_MODULES` names the folder of the Node packages that make and check it (`cargo xtask test` installs
-//! them). Without it, one line says so.
+//! `REDIALER_TEST_CLIENT_MODULES` names the folder of the Node packages that generate and check it (`cargo xtask test`
+//! installs them). Without it, the test only prints a line.
 
 use std::{path::Path, process::Command};
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::harness::{OURS, VOICE, Walk, engines, said};
 
-/// Runs a Node program in that folder; what it says.
+/// Runs a Node program in `dir` and returns its output.
 async fn node(dir: &Path, vars: &[(&str, &str)], words: &[&str]) -> String {
     let mut command = Command::new(std::env::var("REDIALER_TEST_NODE").unwrap_or_else(|_| "node".to_owned()));
     command.current_dir(dir).envs(vars.iter().copied()).args(words);

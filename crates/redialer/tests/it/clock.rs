@@ -1,4 +1,4 @@
-//! Time never runs back, restarts included.
+//! Time never runs backward, even across restarts.
 
 use std::sync::{
     Arc,

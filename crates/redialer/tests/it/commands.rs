@@ -1,4 +1,4 @@
-//! The commands beside `serve`: which of them create a database or a key, what they print, and how they fail.
+//! The commands other than `serve`: which of them create a database or a key, what they print, and how they fail.
 
 use std::{
     fs,
@@ -56,7 +56,7 @@ impl Place {
         found
     }
 
-    /// How many tables there are on the Postgres of this place.
+    /// The number of tables in the Postgres database.
     fn tables(&self) -> Option<String> {
         let url = self.database.as_ref()?;
         let sql = "select count(*) from pg_tables where schemaname = 'public'";
@@ -82,7 +82,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// It failed with that exit code; the one line it said.
+/// Asserts the exit code, and returns the output.
 fn refusal(words: &[&str], output: &Output, code: i32) -> String {
     let said = text(&output.stderr) + &text(&output.stdout);
     assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
@@ -233,7 +233,7 @@ async fn a_lost_admin_key_is_replaced_beside_the_server_and_that_is_audited() {
     }
 }
 
-/// The speed of the stored clock, and which virtual time it shows at real time zero: the same however far it has run.
+/// The speed of the stored clock, and its virtual time at real time zero, which is the same however far it has run.
 fn stored_clock(walk: &Walk) -> (i64, i64) {
     let db = sqlite(&walk.data_dir().join("redialer.db"));
     let clock = db.query_row("select speed, virtual_ms - speed * real_ms from clock", [], |row| {
@@ -247,7 +247,7 @@ async fn a_command_beside_an_accelerated_server_follows_its_clock_and_another_sp
     let mut walk = Walk::begin(Engine::Sqlite, 600).await;
     let before = stored_clock(&walk);
     assert_eq!(before.0, 600);
-    // Somebody forgets the setting in the other terminal.
+    // The setting is missing in another terminal.
     let at_speed_one =
         |words: &[&str]| walk.command().env("REDIALER_CLOCK_SPEED", "1").args(words).output().expect("run");
     let server = time(&walk.get("/healthz").await["now"]);
@@ -314,7 +314,7 @@ fn an_interrupted_demo_leaves_nothing_behind() {
     let begun = lines.by_ref().map(|line| line.expect("text")).find(|line| line.starts_with("1 ·"));
     assert!(begun.is_some() && fs::read_dir(dir.path()).expect("listed").count() == 1);
     assert!(Command::new("kill").args(["-INT", &demo.id().to_string()]).status().expect("run").success());
-    // It writes until it ends.
+    // The demo prints until it exits.
     assert!(lines.all(|line| line.is_ok()));
     assert_eq!(demo.wait().expect("ended").code(), Some(1));
     assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 0);

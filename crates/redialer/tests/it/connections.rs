@@ -1,4 +1,4 @@
-//! Sockets: clients that do not read, connections that do nothing, requests with two framings.
+//! Sockets: clients that do not read, idle connections, requests with two framings.
 
 use std::sync::Mutex;
 
@@ -15,14 +15,14 @@ async fn connect(walk: &Walk) -> TcpStream {
     TcpStream::connect(walk.base.trim_start_matches("http://")).await.expect("connected")
 }
 
-/// A connection with small buffers that asks for far more than they hold, and reads nothing.
+/// A connection with small buffers that requests far more than they can hold, and reads nothing.
 async fn connect_unread(walk: &Walk) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(2_048).expect("set");
     let address = walk.base.trim_start_matches("http://").parse().expect("an address");
     let mut stream = socket.connect(address).await.expect("connected");
     let requests = "GET /v1/openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(300);
-    // The server stops reading once its answers are not read.
+    // The server stops reading once its responses are not read.
     assert!(stream.write(requests.as_bytes()).await.expect("written") > 0);
     stream
 }
@@ -30,7 +30,7 @@ async fn connect_unread(walk: &Walk) -> TcpStream {
 /// Everything the server sends until it closes the connection.
 async fn answer(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
-    // A connection that is reset has been closed as well.
+    // A reset also closes the connection.
     drop(stream.read_to_end(&mut answer).await);
     String::from_utf8_lossy(&answer).into_owned()
 }
@@ -39,12 +39,12 @@ async fn answer(mut stream: TcpStream) -> String {
 async fn is_served(walk: &Walk) -> bool {
     let mut stream = connect(walk).await;
     let request = "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    // One that is refused may be closed before it has written.
+    // A refused connection may be closed before the request is written.
     drop(stream.write_all(request.as_bytes()).await);
     answer(stream).await.starts_with("HTTP/1.1 200 ")
 }
 
-/// Bytes that each open connection of the server has for a client that does not read them, from the kernel's own table.
+/// Bytes in the send queue of each open server connection whose client does not read, from the kernel's own table.
 fn unread(walk: &Walk) -> Vec<u64> {
     const ESTABLISHED: &str = "01";
     let (ip, port) = walk.base.trim_start_matches("http://").split_once(':').expect("an address");
@@ -98,9 +98,9 @@ async fn idle_connections_make_room_and_busy_ones_have_newcomers_refused_at_once
     for _ in 0..6 {
         idle.push(connect(&walk).await);
     }
-    // None of them closes by itself in time.
+    // None of them closes by itself during the test.
     walk.until_cut_off("an idle connection to be closed for a newcomer", is_served).await;
-    // Part of a head: a connection that sent it is not idle.
+    // A connection that has sent part of a head is not idle.
     let busy = Mutex::new(Vec::new());
     walk.until_cut_off("a newcomer to be refused", async |walk: &Walk| {
         let mut newcomer = connect(walk).await;
@@ -118,7 +118,7 @@ async fn idle_connections_make_room_and_busy_ones_have_newcomers_refused_at_once
     walk.until_cut_off("the server to serve others", is_served).await;
 }
 
-/// A request with those headers to that path, and one more behind it.
+/// A request with those headers to that path, followed by a second request.
 fn smuggled(path: &str, headers: &str) -> String {
     format!(
         "POST {path} HTTP/1.1\r\nhost: x\r\n{headers}\r\n\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -147,7 +147,7 @@ async fn a_request_with_two_framings_is_refused_and_nothing_behind_it_is_answere
             assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{path} {headers}: {answer}");
         }
     }
-    // The third of a row that arrives at once.
+    // The third request in a pipeline.
     let rest = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nPOST /v1/x HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
     let mut stream = connect(&walk).await;
     let both = smuggled("/healthz", "content-length: 5\r\ntransfer-encoding: chunked");
@@ -166,7 +166,7 @@ async fn a_slug_that_cannot_be_one_does_not_exist() {
             let url = format!("{}/api/webhooks/retell/{slug}", walk.base);
             let answer = walk.http.post(&url).body("{}").send().await.expect("answered");
             let status = answer.status().as_u16();
-            // What is no text at all does not even reach the handler.
+            // A slug that is not UTF-8 does not reach the handler.
             assert!(status == 404 || slug == "%ff" && status == 400, "{engine:?} {slug}: {status}");
         }
     }

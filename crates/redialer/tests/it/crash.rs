@@ -1,4 +1,4 @@
-//! Killed at a bad moment, told nothing, told nonsense: a phone rings once.
+//! A process killed at a bad moment, a lost answer, a nonsensical answer: the phone rings once.
 
 use redialer_sim::retell::{Fault, Script, script::Does};
 
@@ -25,7 +25,7 @@ async fn killed_while_it_waits_it_keeps_the_promise_after_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_the_provider_answers_the_phone_rings_once() {
-    // Replies that leave open what was done: `lost`.
+    // Replies that leave the outcome open are tested in `lost`.
     for fault in [Fault::Throttled, Fault::Payment, Fault::Key] {
         let walk = Walk::begin(Engine::Sqlite, 2_000).await;
         walk.sim.set_person(EVE, vec![Does::end("user_hangup")]);

@@ -1,4 +1,4 @@
-//! `redialer doctor`: says what is wrong, and changes nothing.
+//! `redialer doctor` reports problems and changes nothing.
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
@@ -17,7 +17,7 @@ fn examined(walk: &Walk, settings: &[(&str, &str)]) -> (BTreeMap<String, String>
     (lines.map(|line| (word(&line, "check"), word(&line, "status"))).collect(), output.status.success())
 }
 
-/// The checks that fail; the workspace's id left away.
+/// The checks that fail, without the workspace's id.
 fn failures(walk: &Walk, settings: &[(&str, &str)]) -> Vec<String> {
     let (found, well) = examined(walk, settings);
     let failed = found.into_iter().filter(|(_, status)| status == "fail").map(|(check, _)| check);
@@ -40,7 +40,7 @@ async fn a_doctor_finds_what_is_wrong_and_touches_nothing() {
             assert_eq!(found.get(check).map(String::as_str), Some("ok"), "{found:?}");
         }
         assert!(found.keys().any(|check| check.starts_with("provider of ws_")), "{found:?}");
-        // With the real provider nobody reaches a URL on loopback.
+        // The real provider cannot reach a URL on loopback.
         let real = [("REDIALER_RETELL_BASE_URL", "https://127.0.0.2.invalid")];
         assert!(failures(&walk, &real).contains(&"public URL".to_owned()));
         walk.sim.rewrite(|script: &mut Script| script.api_key = "another".to_owned());

@@ -1,4 +1,4 @@
-//! A walk with a provider that only tests have: it is registered, and nothing else knows of it.
+//! A walk with a provider that exists only in tests: it is registered, and no other code refers to it.
 
 use std::{
     sync::{Arc, Mutex},
@@ -22,7 +22,7 @@ const KEY: &str = "key_example_0001";
 const PERSON: &str = "+13125550142";
 const LINE: &str = "+12025550100";
 
-/// The example's API: one agent, one number, and the calls that it was asked for.
+/// The example's API: one agent, one number, and the calls that it was requested to place.
 #[derive(Default)]
 struct World {
     calls: Mutex<Vec<Value>>,

@@ -1,4 +1,4 @@
-//! The feed: every webhook, decision, dial, outcome and refusal, with its reason.
+//! The activity feed: every webhook, decision, dial, outcome and refusal, with its reason.
 
 use redialer_core::time::{minutes, plus};
 use redialer_sim::retell::{Script, script::Does};
@@ -24,7 +24,7 @@ async fn the_feed_tells_what_came_what_was_dialled_and_what_was_refused() {
         walk.sim.set_person(ANA, vec![Does::end("dial_busy"), Does::end("user_hangup")]);
         walk.sim.happen(&scene("inbound", ANA, Does::ask(&["User: call me in an hour"], None)));
         walk.until_settled(ANA, 2).await;
-        // On the do-not-call list only once it waits: its end is the list's doing.
+        // Added to the do-not-call list only once the callback waits, so that the list is what ends it.
         let agent = walk.agent(VOICE).await["id"].clone();
         let at = plus(walk.now(), minutes(60 * 24 * 300)).to_string();
         let body = json!({"agent_id": agent, "to_number": BEN, "from_number": OURS, "at": at});

@@ -1,4 +1,4 @@
-//! A tenant whose key is destroyed (I22): nothing of it opens any more, in a backup of before either.
+//! A tenant whose key is destroyed (I22): none of its data can be decrypted any more, not even from an older backup.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ async fn a_destroyed_key_opens_nothing_in_an_old_backup_either() {
         assert_eq!(before.len(), 2);
         let written = std::fs::read(&backup).expect("read");
         assert!(before.iter().all(|key| memmem::find(&written, key).is_none()), "the backup holds no key");
-        // Whoever has the wrong name in mind destroys nothing.
+        // A command with the wrong name destroys nothing.
         let tenant = walk
             .says(&["audit", "verify"])
             .lines()
@@ -62,7 +62,7 @@ async fn a_destroyed_key_opens_nothing_in_an_old_backup_either() {
             StatusCode::OK
         );
         assert!(walk.says(&["audit", "verify"]).contains("closed: its key was destroyed"));
-        // The next rotation does not stumble over it; the next keyring has it no more.
+        // The next rotation skips the tenant, and the next keyring does not contain its key.
         walk.says(&["keys", "rotate", "--settle", "1", "--one-file"]);
         let second = walk.beside("second").to_str().expect("text").to_owned();
         walk.says(&["backup", &second, "--keys", &keys_name]);
@@ -74,18 +74,18 @@ async fn a_destroyed_key_opens_nothing_in_an_old_backup_either() {
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         walk.serve().await;
         assert_eq!(walk.list(&other_key, "/v1/workspaces?limit=200").await[0]["name"], "Theirs");
-        // The backup of before knows nothing of the end; the keyring of today does.
+        // The old backup still contains the tenant; the current keyring has no key for it.
         walk.kill();
         let done = walk.restore_with_keys(&backup, &keys, engine);
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         walk.serve().await;
         walk.ask(Method::GET, "/v1/callbacks", None, StatusCode::UNAUTHORIZED).await;
-        // And it opens what was sealed before the rotation, with a key that is nowhere else any more.
+        // The keyring also opens data sealed before the rotation, with a key that exists nowhere else.
         let theirs = walk.list(&other_key, "/v1/workspaces?limit=200").await;
         let sync = format!("/v1/workspaces/{}/sync", theirs[0]["id"].as_str().expect("an id"));
         let (done, told) = walk.ask_as(Some(&other_key), Method::POST, &sync, None).await;
         assert_eq!(done, StatusCode::OK, "{told}");
-        // Without the keyring it is refused before anything is written.
+        // Without the keyring, the restore is refused before anything is written.
         walk.kill();
         let refused = walk.restore(&backup, engine);
         assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("--keys"));

@@ -1,4 +1,4 @@
-//! One redialer process, one pretend Retell, one clock speed.
+//! One redialer process, one Retell simulator, one clock speed.
 
 mod openbao;
 mod process;
@@ -36,23 +36,23 @@ pub(crate) const VOICE: &str = "agent_sim_front_desk";
 pub(crate) const CHAT: &str = "agent_sim_sms_desk";
 pub(crate) const KEY: &str = "key_sim_0001";
 
-/// Among the settings of a walk: what the settings file says.
+/// The name of the settings file; in a walk's settings its value is the file's content.
 pub(crate) const FILE: &str = "redialer.toml";
 
 const LOG: &str = "log";
 
-/// How long, in real time, a test waits for what must happen.
+/// How long, in real time, a test waits for a condition.
 const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(25);
 
-/// Which database a walk runs on.
+/// The database engine of a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Engine {
     Sqlite,
     Postgres,
 }
 
-/// The engines there are.
+/// The available engines.
 pub(crate) fn engines() -> Vec<Engine> {
     static SAY: Once = Once::new();
     if std::env::var("REDIALER_TEST_POSTGRES").is_ok() {
@@ -62,8 +62,8 @@ pub(crate) fn engines() -> Vec<Engine> {
     vec![Engine::Sqlite]
 }
 
-/// Where a server may listen, again and again: an address of this machine that nobody else uses. A port that was found
-/// free, and is free again between two servers, is soon somebody else's.
+/// An address at which a server may listen again after a restart: no other process uses this loopback address. A port
+/// that was found free could be taken by another process between two servers.
 pub(crate) fn address() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -78,23 +78,23 @@ pub(crate) struct Walk {
     pub(crate) webhook_url: String,
     pub(crate) http: reqwest::Client,
     clock: Arc<Clock>,
-    /// How far the server's virtual clock is from ours, in milliseconds.
+    /// The offset of the server's virtual clock from ours, in milliseconds.
     ahead_ms: Arc<AtomicI64>,
     dir: TempDir,
-    /// The data directory's name in it.
+    /// The name of the data directory in `dir`.
     data: String,
     server: Option<Child>,
     listen: String,
     pub(crate) sim_url: String,
     speed: u32,
-    /// Its Postgres database's URL; `None` where the database is embedded.
+    /// The URL of its Postgres database; `None` with SQLite.
     pub(crate) database: Option<String>,
     settings: Vec<(&'static str, &'static str)>,
     replicas: Vec<Child>,
 }
 
 impl Walk {
-    /// A connected workspace at so many virtual seconds a real second.
+    /// A connected workspace, at `speed` virtual seconds per real second.
     pub(crate) async fn begin(engine: Engine, speed: u32) -> Self {
         Self::begin_with(engine, speed, Script::default()).await
     }
@@ -103,7 +103,7 @@ impl Walk {
         Self::begin_in(engine, speed, script, &[]).await
     }
 
-    /// As [`Self::begin`], with more settings in the environment.
+    /// Like [`Self::begin`], with additional environment settings.
     pub(crate) async fn begin_in(
         engine: Engine,
         speed: u32,
@@ -120,7 +120,7 @@ impl Walk {
         walk
     }
 
-    /// A pretend Retell, and a place for a server that is not started yet.
+    /// A Retell simulator, and a data directory for a server that is not started yet.
     async fn empty(
         engine: Engine,
         speed: u32,
@@ -196,17 +196,17 @@ impl Walk {
         self.server = Some(command.arg("serve").stdout(Stdio::null()).spawn().expect("started"));
     }
 
-    /// What the server has logged, where the walk asked for more than errors.
+    /// The server's log; the walk must set `REDIALER_LOG`.
     pub(crate) fn log(&self) -> Vec<u8> {
         std::fs::read(self.dir.path().join(LOG)).expect("read")
     }
 
-    /// The server's process.
+    /// The id of the server's process.
     pub(crate) fn pid(&self) -> u32 {
         self.server.as_ref().expect("running").id()
     }
 
-    /// What another command of the program says beside the server.
+    /// Runs another command of the program beside the server, and returns its output.
     pub(crate) fn says(&self, words: &[&str]) -> String {
         said(self.command().args(words))
     }
@@ -215,17 +215,17 @@ impl Walk {
     pub(crate) async fn serve(&mut self) {
         self.start();
         self.until("the server to be ready", async |walk: &Self| walk.is_ready(&walk.base).await).await;
-        // Both worlds live by the server's clock.
+        // The simulator follows the server's clock.
         let theirs = time(&self.get("/healthz").await["now"]);
         self.ahead_ms.store(theirs.as_millisecond() - self.clock.now().as_millisecond(), Ordering::Relaxed);
     }
 
-    /// Whether the server there is ready.
+    /// Whether the server at `base` is ready.
     pub(crate) async fn is_ready(&self, base: &str) -> bool {
         self.http.get(format!("{base}/readyz")).send().await.is_ok_and(|r| r.status() == StatusCode::OK)
     }
 
-    /// One more replica on the same database; it goes with the walk. Where it is.
+    /// Starts another replica on the same database, which ends with the walk; returns its URL.
     pub(crate) fn add_replica(&mut self) -> String {
         let listen = address();
         let mut command = self.command();
@@ -234,7 +234,7 @@ impl Walk {
         format!("http://{listen}")
     }
 
-    /// A second server on the same data; how it ended, if it ended by itself.
+    /// Runs a second server on the same data until it exits by itself, and returns its output.
     pub(crate) fn serve_again(&self) -> std::process::Output {
         let listen = address();
         self.command().env("REDIALER_LISTEN", listen).arg("serve").output().expect("run")
@@ -245,8 +245,8 @@ impl Walk {
         let made = self.ask(Method::POST, "/v1/workspaces", Some(body), StatusCode::CREATED).await;
         self.workspace = made["id"].as_str().expect("an id").to_owned();
         self.post(&format!("/v1/workspaces/{}/sync", self.workspace)).await;
-        // These days run fast: what is a moment for us is half an hour for the people in them.
-        // Nor may it matter at what hour the tests run: quiet hours are set where they are tested.
+        // Virtual time runs fast: a moment of real time is half an hour for the callers. The hour at which the tests
+        // run must not matter either, so quiet hours are set only where they are tested.
         let any_hour = json!({"missed_after_minutes": 100_000, "calls_per_second": 50, "quiet_hours": null});
         self.defaults(any_hour).await;
         self.webhook_url = self.webhook_url_of(VOICE).await;
@@ -274,7 +274,7 @@ impl Walk {
         self.ask(Method::PATCH, &path, Some(json!({"defaults": patch})), StatusCode::OK).await;
     }
 
-    /// A request with the admin key; its answer must have that status.
+    /// Sends a request with the admin key; the response must have the status `want`.
     pub(crate) async fn ask(
         &self,
         method: Method,
@@ -287,7 +287,7 @@ impl Walk {
         answer
     }
 
-    /// A request with that key, or with none.
+    /// Sends a request with that key, or without one.
     pub(crate) async fn ask_as(
         &self,
         key: Option<&str>,
@@ -308,7 +308,7 @@ impl Walk {
         (status, serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
-    /// Every row of a list that is asked for with that key, however many pages that takes.
+    /// Every row of a list, requested with that key, over all its pages.
     pub(crate) async fn list(&self, key: &str, path: &str) -> Vec<Value> {
         let (mut rows, mut cursor) = (Vec::new(), String::new());
         loop {
@@ -349,7 +349,7 @@ impl Walk {
         shifted(self.clock.now(), self.ahead_ms.load(Ordering::Relaxed))
     }
 
-    /// Waits, in real time, until that holds.
+    /// Waits, in real time, until `holds` returns true.
     pub(crate) async fn until(&self, what: &str, holds: impl AsyncFn(&Self) -> bool) {
         for _ in 0..STEP_TIMEOUT.as_millis() / POLL_INTERVAL.as_millis() {
             if holds(self).await {
@@ -360,7 +360,7 @@ impl Walk {
         panic!("waited in vain for {what}; callbacks: {:#?}", self.callbacks().await);
     }
 
-    /// Waits until that person's phone has rung `n` times and nothing of theirs is open.
+    /// Waits until that person's phone has rung `n` times and every callback is final.
     pub(crate) async fn until_settled(&self, number: &str, n: usize) {
         self.until(&format!("{n} calls to {number}, all ended"), async |walk: &Self| {
             walk.rings(number).len() == n
@@ -369,7 +369,7 @@ impl Walk {
         .await;
     }
 
-    /// Sends a webhook as Retell would; the status of the answer.
+    /// Sends a webhook as Retell would, and returns the status of the response.
     pub(crate) async fn deliver(&self, body: &str) -> StatusCode {
         self.deliver_to(&self.webhook_url, body, &sign(KEY, body.as_bytes(), self.now().as_millisecond()))
             .await
@@ -383,7 +383,7 @@ impl Walk {
         (status, serde_json::from_str(&response.text().await.expect("read")).unwrap_or(Value::Null))
     }
 
-    /// Every note on every event, newest first.
+    /// The code of every note on every webhook event, newest first.
     pub(crate) async fn notes(&self) -> Vec<String> {
         let feed = self.get("/v1/activity?kind=webhook&limit=200").await;
         let entries = feed["data"].as_array().expect("a list");
@@ -391,7 +391,7 @@ impl Walk {
         notes.map(|n| n["code"].as_str().expect("a code").to_owned()).collect()
     }
 
-    /// Waits until no event is undecided.
+    /// Waits until there are `n` events and all of them are decided.
     pub(crate) async fn until_decided(&self, n: usize) {
         self.until(&format!("{n} events to be decided"), async |walk: &Self| {
             let feed = walk.get("/v1/activity?kind=webhook&limit=200").await;
@@ -418,7 +418,7 @@ impl Drop for Walk {
     }
 }
 
-/// Runs a command that must succeed; what it says.
+/// Runs a command that must succeed, and returns its output.
 pub(crate) fn said(command: &mut Command) -> String {
     let output = command.output().expect("run");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -427,7 +427,7 @@ pub(crate) fn said(command: &mut Command) -> String {
     said
 }
 
-/// A moment in an answer.
+/// A timestamp in a response.
 pub(crate) fn time(value: &Value) -> Timestamp {
     value.as_str().expect("a time").parse().expect("a time")
 }
@@ -436,14 +436,14 @@ pub(crate) fn is_final(state: &str) -> bool {
     state.parse().is_ok_and(redialer_core::callback::State::is_final)
 }
 
-/// Midnight, UTC, so many days from now.
+/// Midnight UTC, `days` days from now.
 pub(crate) fn days_ahead(days: i64) -> String {
     let now = Clock::start(1).now().to_zoned(jiff::tz::TimeZone::UTC);
     let day = now.date().checked_add(jiff::Span::new().days(days)).expect("in range");
     format!("{day}T00:00:00Z")
 }
 
-/// The signature as Retell documents it, written apart from the product's code.
+/// The signature as Retell documents it, implemented independently of the product's code.
 pub(crate) fn sign(key: &str, body: &[u8], stamp: i64) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("any key");
     mac.update(body);
@@ -467,7 +467,7 @@ fn time_of(clock: &Arc<Clock>, ahead_ms: &Arc<AtomicI64>) -> SimTime {
     )
 }
 
-/// A new database on the test server, made by its own client.
+/// Creates a database on the test server with Postgres's own client.
 pub(crate) fn new_database() -> String {
     let server = std::env::var("REDIALER_TEST_POSTGRES").expect("asked for only when set");
     let name = format!("w_{}", redialer::clock::rng().expect("randomness").token::<10>());

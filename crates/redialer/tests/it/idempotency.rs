@@ -24,7 +24,7 @@ use tokio::{
 
 use crate::harness::{Engine, VOICE, Walk, days_ahead, engines};
 
-/// The head of a POST and what comes of its body.
+/// The head of a POST, and the part of its body that is sent.
 fn request(walk: &Walk, headers: &str, body: &str) -> String {
     let key = &walk.admin_key;
     format!(
@@ -72,7 +72,7 @@ async fn a_body_that_does_not_come_takes_no_slot() {
     for headers in ["content-length: 100\r\nidempotency-key: one", "content-length: 100"] {
         let mut stream =
             send(&walk, &request(&walk, &format!("{headers}\r\nexpect: 100-continue"), "")).await;
-        // That the body is asked for shows that it is waited for.
+        // `100 Continue` shows that the server waits for the body.
         let mut asked = [0; 25];
         stream.read_exact(&mut asked).await.expect("answered");
         assert!(asked.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&asked));
@@ -100,7 +100,7 @@ async fn a_client_that_hangs_up_loses_no_post() {
                 body.len()
             );
             let stream = send(&walk, &format!("{head}{body}")).await;
-            // Hung up at any step of it.
+            // Hang up at different steps of the request.
             for _ in 0..n {
                 tokio::task::yield_now().await;
             }
@@ -113,7 +113,7 @@ async fn a_client_that_hangs_up_loses_no_post() {
                 let request = request.header("idempotency-key", format!("n{n}")).body(body(n));
                 request.send().await.expect("answered").status()
             };
-            // Under way at first, perhaps; lost never.
+            // The first request may still be in progress, but it is never lost.
             walk.until_cut_off(&format!("the answer to n{n} on {engine:?}"), async |walk: &Walk| {
                 again(walk).await == StatusCode::CREATED
             })
@@ -123,8 +123,8 @@ async fn a_client_that_hangs_up_loses_no_post() {
     }
 }
 
-/// A key service that answers at once, or, once it is held, as often as `answers` allows. Without `answers` it opens
-/// no key once it is held and was asked so often.
+/// A key service that answers immediately until it is held. Then it answers as often as `answers` allows or, without
+/// `answers`, refuses to unwrap after the first `opens` requests.
 #[derive(Default)]
 struct KeyService {
     is_held: AtomicBool,
@@ -134,7 +134,7 @@ struct KeyService {
 }
 
 impl KeyService {
-    /// Starts one; its URL.
+    /// Starts the service and returns its URL.
     async fn begin(self: Arc<Self>) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -156,7 +156,7 @@ fn items(batch: &Value) -> impl Iterator<Item = &Value> {
     batch["batch_input"].as_array().expect("a batch").iter()
 }
 
-/// "Encrypts" by writing down what it was given.
+/// "Encrypts" by encoding the plaintext in the ciphertext.
 async fn encrypt(Json(batch): Json<Value>) -> Json<Value> {
     let wrapped = |item: &Value| {
         let text = format!("{} {}", item["plaintext"].as_str()?, item["associated_data"].as_str()?);
@@ -201,7 +201,7 @@ async fn what_was_done_is_answered_even_if_the_answer_cannot_be_kept() {
         let request = request.header("idempotency-key", name).json(&json!({"number": number}));
         request.send().await.expect("answered").status()
     };
-    // How often a key is opened for the request itself, before its answer is kept.
+    // Counts the unwraps of one request; the last one is for storing its response.
     service.opens.store(usize::MAX, Ordering::SeqCst);
     service.is_held.store(true, Ordering::SeqCst);
     assert_eq!(suppress("one", "+13125550143").await, StatusCode::CREATED);
@@ -209,7 +209,7 @@ async fn what_was_done_is_answered_even_if_the_answer_cannot_be_kept() {
     service.opens.store(opened - 1, Ordering::SeqCst);
     assert_eq!(suppress("two", "+13125550144").await, StatusCode::CREATED);
     assert_eq!(service.asked.load(Ordering::SeqCst), opened, "the last key was asked for");
-    // Nobody can tell what was answered, and nothing is done twice.
+    // The response is not stored, and the request is not executed twice.
     assert_eq!(suppress("two", "+13125550144").await, StatusCode::CONFLICT);
 }
 
@@ -233,7 +233,7 @@ async fn no_writer_waits_for_a_key_service_that_is_slow_to_open_a_kept_answer() 
             service.asked.load(Ordering::SeqCst) > 0
         })
         .await;
-        // What is refused takes its name and gives it back: two writes that need no key.
+        // A refused request reserves its idempotency key and releases it: two writes that need no encryption key.
         let refused = walk.http.post(format!("{}/v1/suppressions", walk.base)).bearer_auth(&walk.admin_key);
         let refused = refused.header("idempotency-key", "two").json(&json!({})).send();
         let wrote = tokio::time::timeout(Duration::from_secs(4), refused).await;

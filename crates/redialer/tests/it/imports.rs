@@ -1,4 +1,4 @@
-//! No two files of a crate import each other, directly or by way of others. A parent and its children may.
+//! No two files of a crate import each other, directly or indirectly. A parent and its children may.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,13 +12,13 @@ use syn::{
 
 use crate::tidy::{root, sources};
 
-/// A module's path in its crate, without the crate: `["flow", "job"]`; the root has none.
+/// A module's path within its crate: `["flow", "job"]`; empty for the root.
 type Module = Vec<String>;
 
-/// The modules of one crate, and which of them each one imports.
+/// The parsed modules of one crate.
 struct Crate {
     modules: BTreeMap<Module, syn::File>,
-    /// Names that the root hands on, and where it has them from.
+    /// Names that the root re-exports, and the modules they come from.
     handed_on: BTreeMap<String, Module>,
 }
 
@@ -55,7 +55,7 @@ impl Crate {
         Self { modules, handed_on }
     }
 
-    /// The module that a path from one of the modules leads to.
+    /// The module that a path leads to, used in the module `from`.
     fn resolve(&self, from: &Module, path: &[String]) -> Module {
         let ups = path.iter().take_while(|part| *part == "super").count();
         let (base, rest) = match path.first().map(String::as_str) {
@@ -74,7 +74,7 @@ impl Crate {
         }
     }
 
-    /// What a module imports, apart from its parents and children.
+    /// The modules that a module imports, except its parents and children.
     fn imports(&self, module: &Module, file: &syn::File) -> BTreeSet<Module> {
         let mut paths = Paths::default();
         paths.visit_file(file);
@@ -87,7 +87,7 @@ fn as_path(module: &Module) -> Vec<String> {
     std::iter::once("crate".to_owned()).chain(module.iter().cloned()).collect()
 }
 
-/// The paths in a file that begin at its crate or at itself, without those of its tests.
+/// The paths in a file that start at its crate, at itself or at its parent, without those in its tests.
 #[derive(Default)]
 struct Paths(Vec<Vec<String>>);
 

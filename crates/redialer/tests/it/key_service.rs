@@ -1,4 +1,4 @@
-//! A real OpenBao as the key service: logging in, going on without it, catching up (I20 to I23, T19).
+//! A real OpenBao as the key service: login, outage, recovery (I20 to I23, T19).
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn walk(bao: &OpenBao, login: &str, engine: Engine, speed: u32) -> Walk {
     Walk::begin_in(engine, speed, Script::default(), &bao.settings(login)).await
 }
 
-/// A whole walk: a promise in a webhook, kept.
+/// A whole walk: a webhook requests a callback, and the callback is dialed.
 async fn is_called_back(walk: &Walk, person: &str, n: usize) {
     walk.sim.set_person(person, vec![Does::end("user_hangup")]);
     walk.sim.happen(&scene("inbound", person, Does::ask(&["User: call me in ten minutes"], None)));
@@ -45,7 +45,7 @@ async fn callback(walk: &Walk, person: &str, in_minutes: i64) -> StatusCode {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_to_log_in_serves_beyond_the_life_of_a_token() {
-    // Renewed while it may be, begun anew when it may not.
+    // Tokens are renewed while they can be, then replaced by a new login.
     let Some(bao) = OpenBao::begin("2s", "5s") else { return };
     for login in ["approle", "jwt", "kubernetes", "token"] {
         let walk = walk(&bao, login, Engine::Sqlite, 2_000).await;
@@ -64,7 +64,7 @@ async fn the_policy_allows_nothing_that_is_not_needed() {
     }
 }
 
-/// Without the key service: 503, nothing dialled, nothing lost; and everything by itself once it is back.
+/// Without the key service: 503, nothing dialed, nothing lost. Once it is back, everything resumes by itself.
 async fn goes_on_after(engine: Engine, away: &[&str], back: &[&str]) {
     let Some(mut bao) = OpenBao::begin("60s", "0") else { return };
     let walk = walk(&bao, "approle", engine, 120).await;
@@ -79,7 +79,7 @@ async fn goes_on_after(engine: Engine, away: &[&str], back: &[&str]) {
     assert_eq!(walk.deliver(&body).await, StatusCode::SERVICE_UNAVAILABLE, "{away:?}");
     assert_eq!(callback(&walk, ANA, 5).await, StatusCode::SERVICE_UNAVAILABLE, "{away:?}");
     assert_eq!(ready(&walk).await, (StatusCode::SERVICE_UNAVAILABLE, false), "{away:?}");
-    // Twenty virtual minutes: long due.
+    // Twenty virtual minutes later, the callback is long due.
     walk.pass(Duration::from_secs(10)).await;
     assert!(walk.rings(BEN).is_empty(), "nothing is dialled: {away:?}");
     for word in back {

@@ -1,6 +1,6 @@
-//! Killed at random moments under load: nobody is called twice, nobody is forgotten.
+//! Killed at random moments under load: no person is called twice, and none is forgotten.
 //!
-//! `REDIALER_KILLS` says how many times (`cargo xtask crash --kills N`), `REDIALER_KILLS_SEED` repeats a run.
+//! `REDIALER_KILLS` sets the number of kills (`cargo xtask crash --kills N`), `REDIALER_KILLS_SEED` repeats a run.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -15,9 +15,9 @@ use crate::{
 
 const PEOPLE: usize = 10;
 const AREAS: [u16; 6] = [305, 312, 415, 617, 713, 206];
-/// A person asks anew every so many kills; in between they are called.
+/// New callbacks are requested once per this many kills; in between they are dialed.
 const ASK_EVERY: usize = 4;
-/// What a line or an answer does wrong; the rest goes well.
+/// Faults of requests and answers; the others succeed.
 const FAULTS: [Fault; 7] = [
     Fault::ErrorBefore,
     Fault::ErrorAfter,
@@ -35,14 +35,14 @@ fn from_env<T: std::str::FromStr>(name: &str, or: T) -> T {
 struct Load {
     walk: Walk,
     rng: Rng,
-    /// The calls in which somebody was promised a callback.
+    /// The calls in which a callback was promised.
     asked: BTreeSet<String>,
 }
 
 impl Load {
     async fn begin(engine: Engine, seed: u8) -> Self {
         let script = Script { slow_seconds: 600.0, concurrency_limit: 50, ..Script::default() };
-        // A short deadline: what a dead process may still have under way is waited for in real time.
+        // A short deadline, because requests of a dead process that may be in flight are waited for in real time.
         let settings = [("REDIALER_PLACE_DEADLINE_SECS", "2")];
         let walk = Walk::begin_in(engine, 600, script, &settings).await;
         Self { walk, rng: Rng::seeded([seed; 32]), asked: BTreeSet::new() }
@@ -52,7 +52,7 @@ impl Load {
         ((self.rng.next_f64() * n as f64) as usize).min(n - 1)
     }
 
-    /// Somebody who was not promised anything yet rings and asks; a few are hard to reach afterwards.
+    /// A new person calls and requests a callback; some are hard to reach afterwards.
     fn somebody_asks(&mut self) {
         let (area, line) = (AREAS[self.asked.len() / 100 % AREAS.len()], self.asked.len() % 100);
         let person = format!("+1{area}55501{line:02}");
@@ -79,7 +79,7 @@ impl Load {
         self.walk.serve().await;
     }
 
-    /// Every promise has a callback, and everything is over.
+    /// Waits until every promise has a callback and every callback is final.
     async fn settle(&self) -> Vec<Value> {
         self.walk.sim.rewrite(|script| script.faults.clear());
         self.walk

@@ -1,4 +1,4 @@
-//! Replies that are lost, late or lies: rung once, and settled (failure-model §2).
+//! Lost, late or misleading replies: the phone rings once, and the outcome is settled (failure-model §2).
 
 use futures_util::future::join_all;
 use redialer_sim::retell::{Fault, Script, ScriptedCall, script::Does};
@@ -10,13 +10,13 @@ use crate::{
 
 const MAX: &str = "+13055550166";
 
-/// After these the provider has placed the call, whatever it told.
+/// Faults after which the provider has placed the call, regardless of its reply.
 const PLACED: [Fault; 6] =
     [Fault::ErrorAfter, Fault::DropReply, Fault::HtmlOk, Fault::Silence, Fault::Late, Fault::Stall];
-/// After these it has not, and nobody told us so clearly.
+/// Faults after which the provider has not placed the call, without a clear refusal.
 const NOT_PLACED: [Fault; 3] = [Fault::ErrorBefore, Fault::DropRequest, Fault::Html];
 
-/// Requests are given up after a second; what is late comes two seconds after they left.
+/// Requests time out after a second; late answers arrive two seconds after their request.
 async fn walk(speed: u32) -> Walk {
     let script = Script { slow_seconds: 2.0 * f64::from(speed), ..Script::default() };
     Walk::begin_in(Engine::Sqlite, speed, script, &[("REDIALER_PLACE_DEADLINE_SECS", "1")]).await
@@ -26,7 +26,7 @@ fn asks_in_a_chat() -> ScriptedCall {
     chat(MAX, Does::ask(&["User: text me in an hour"], Some("in an hour")))
 }
 
-/// One ring, one callback, and an attempt that was spent once.
+/// One ring, one callback, and one spent attempt.
 async fn assert_settled(walk: &Walk, fault: Fault) {
     walk.until_settled(MAX, 1).await;
     walk.assert_rung_once_each();
@@ -67,7 +67,7 @@ async fn a_chat_whose_answer_is_lost_is_texted_once() {
     join_all(PLACED.map(|fault| chat_despite(fault, 1))).await;
 }
 
-/// Not placed is proven by the provider's lists; then a second request, of a dispatch of its own, is due.
+/// The provider's lists prove that the chat was not placed; then a second request, with its own dispatch, is due.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chat_that_was_never_placed_is_texted_once_that_is_proven() {
     join_all(NOT_PLACED.map(|fault| chat_despite(fault, 2))).await;

@@ -1,6 +1,6 @@
-//! The program as people run it: the real binary over HTTP, a pretend Retell beside it.
+//! The program as users run it: the real binary over HTTP, beside a Retell simulator.
 //!
-//! The walk runs on SQLite always and on Postgres when `REDIALER_TEST_POSTGRES` names a server.
+//! The walk always runs on SQLite, and on Postgres when `REDIALER_TEST_POSTGRES` names a server.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 

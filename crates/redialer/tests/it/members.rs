@@ -1,4 +1,4 @@
-//! Members: added, changed, removed; and an owner at any moment.
+//! Members are added, changed and removed; there is always an owner.
 
 use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};

@@ -1,7 +1,8 @@
-//! The API asked everything that its own description allows: no 5xx, no status, header or shape that is not described.
+//! Sends the API every request that its own description allows: no 5xx, and no status, header or shape that is not
+//! described.
 //!
-//! `schemathesis` and `openapi-spec-validator`, named by `REDIALER_TEST_API_FUZZER` (`cargo xtask test` installs both).
-//! Without them, one line says so.
+//! Uses `schemathesis` and `openapi-spec-validator`, named by `REDIALER_TEST_API_FUZZER` (`cargo xtask test` installs
+//! both). Without them, the test only prints a line.
 
 use std::{path::Path, process::Command};
 
@@ -35,7 +36,7 @@ async fn the_api_keeps_to_its_description_whatever_it_is_asked() {
         let mut validate = Command::new(&python);
         validate.args(["-c", VALIDATE]).arg(&file);
         run(validate).await;
-        // Something to be found by whoever follows links.
+        // Rows for requests that follow links.
         let agent = walk.agent(VOICE).await["id"].clone();
         for n in 0..20 {
             let body = json!({"agent_id": agent, "to_number": format!("+1312555{:04}", 100 + n), "at": days_ahead(30)});

@@ -1,6 +1,6 @@
-//! Every crash point on the real binary (failure-model §2): it dies there, starts again, and the phone rings once.
+//! Every crash point on the real binary (failure-model §2): the process dies there, restarts, and the phone rings once.
 //!
-//! C11 and C12 lie in forwarding, which does not exist yet; C14 in purge and key rotation, likewise.
+//! C11 and C12 are in forwarding, which does not exist yet; C14 is in purge and key rotation, likewise.
 
 use futures_util::future::join_all;
 use redialer_sim::retell::{Fault, Script, script::Does};
@@ -12,7 +12,7 @@ use crate::{
 
 const LEO: &str = "+13055550177";
 
-/// Where it dies and, for a request under way, what the provider does meanwhile.
+/// Where the process dies and, for a request in flight, what the provider does meanwhile.
 const POINTS: [(&str, Fault); 11] = [
     ("C1", Fault::None),
     ("C2", Fault::None),
@@ -24,14 +24,14 @@ const POINTS: [(&str, Fault); 11] = [
     ("C8", Fault::None),
     ("C9", Fault::None),
     ("C10", Fault::None),
-    // The first passage schedules the chain's first callback, the second one the retry.
+    // The first pass schedules the chain's first callback, the second one the retry.
     ("C13:2", Fault::None),
 ];
 
-/// A busy line, called again, not answered, called again: two rings, whatever dies on the way.
+/// A busy line, a redial that is not answered, another redial: two rings, wherever the process dies.
 async fn dies_at(engine: Engine, point: &'static str, fault: Fault) {
     let script = Script { slow_seconds: 1_500.0, ..Script::default() };
-    // A short deadline: what the dead one may still have under way is waited for in real time.
+    // A short deadline, because requests of the dead process that may be in flight are waited for in real time.
     let settings = [("REDIALER_FAIL_AT", point), ("REDIALER_PLACE_DEADLINE_SECS", "2")];
     let mut walk = Walk::begin_in(engine, 900, script, &settings).await;
     walk.sim.set_person(LEO, vec![Does::end("dial_no_answer"), Does::end("user_hangup")]);
@@ -54,12 +54,12 @@ async fn dies_at(engine: Engine, point: &'static str, fault: Fault) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_dies_at_any_point_rings_once() {
     for engine in engines() {
-        // Mostly they wait: for the dead one's leases, and for people.
+        // Mostly they wait: for the dead process's leases, and for calls.
         join_all(POINTS.map(|(point, fault)| dies_at(engine, point, fault))).await;
     }
 }
 
-/// Chats have no idempotency key: the provider's lists alone tell.
+/// Chats have no idempotency key: only the provider's lists show whether one was placed.
 async fn chat_dies_at(point: &'static str, fault: Fault) {
     let settings = [("REDIALER_FAIL_AT", point), ("REDIALER_PLACE_DEADLINE_SECS", "1")];
     let script = Script { slow_seconds: 1_500.0, ..Script::default() };

@@ -1,4 +1,4 @@
-//! The address of a client behind a proxy, as the audit log has it.
+//! The address of a client behind a proxy, as recorded in the audit log.
 
 use redialer_sim::retell::Script;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What every path of the API refuses, and what it says of it.
+//! The requests that each path of the API refuses, and the error messages.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::harness::{Engine, VOICE, Walk, days_ahead, engines};
 const ANA: &str = "+13125550142";
 const UNPROCESSABLE: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
 
-/// The field that a refusal is about.
+/// The field that a refusal names.
 async fn param(walk: &Walk, method: Method, path: &str, body: Option<Value>) -> String {
     let answer = walk.ask(method, path, body, UNPROCESSABLE).await;
     assert!(answer["error"]["message"].as_str().is_some_and(|m| !m.is_empty()), "{answer}");
@@ -48,7 +48,7 @@ async fn text_with_nul_is_refused_wherever_it_stands() {
             let field = query.split('=').next().expect("a name");
             assert_eq!(param(&walk, Method::GET, &format!("/v1/audit?{query}"), None).await, field);
         }
-        // A backslash before `u0000` is no NUL.
+        // A backslash before `u0000` is not a NUL.
         let body = json!({"name": "a\\u0000"});
         assert_eq!(walk.ask(Method::PATCH, &workspace, Some(body), StatusCode::OK).await["name"], "a\\u0000");
     }

@@ -1,5 +1,5 @@
-//! Small requests that dialers have been seen to get wrong: numbers in every notation, answers in every spelling,
-//! machines that "ask", and times in two languages. Each goes the whole way, from the signed webhook to the row.
+//! Small requests that dialers are known to get wrong: numbers in every notation, answers in every spelling, machines
+//! that "ask", and times in two languages. Each is tested from the signed webhook to the row.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -20,7 +20,7 @@ async fn begin() -> Walk {
     walk
 }
 
-/// An inbound call whose analysis extracted that.
+/// An inbound call whose analysis extracted `extracted`.
 fn inbound(walk: &Walk, id: &str, person: &str, said: &str, extracted: &Value) -> Value {
     let end = walk.now().as_millisecond();
     json!({"event": "call_analyzed", "call": {
@@ -31,7 +31,7 @@ fn inbound(walk: &Walk, id: &str, person: &str, said: &str, extracted: &Value) -
     }})
 }
 
-/// The callbacks that each of those events led to, by the id of its call.
+/// The callbacks that resulted from each of these events, by the id of its call.
 async fn after(walk: &Walk, events: &[Value]) -> impl Fn(&str) -> Vec<Value> + use<> {
     for event in events {
         assert_eq!(walk.deliver(&event.to_string()).await, StatusCode::NO_CONTENT, "{event}");
@@ -41,7 +41,7 @@ async fn after(walk: &Walk, events: &[Value]) -> impl Fn(&str) -> Vec<Value> + u
     move |id| rows.iter().filter(|row| row["source_call_id"] == id).cloned().collect()
 }
 
-/// The codes of the notes on the events of each call, by its id.
+/// The codes of the notes on the events of each call, by the call's id.
 async fn notes_by_call(walk: &Walk) -> BTreeMap<String, Vec<String>> {
     let feed = walk.get("/v1/activity?kind=webhook&limit=200").await;
     let mut notes = BTreeMap::<String, Vec<String>>::new();
@@ -57,7 +57,7 @@ async fn notes_by_call(walk: &Walk) -> BTreeMap<String, Vec<String>> {
 async fn a_number_is_read_in_every_notation_and_refused_for_what_it_is() {
     let walk = begin().await;
     let table = [
-        // Withheld callers, spelled on a keypad; local numbers behind a country's code.
+        // Withheld callers, spelled on a keypad; local numbers after a country code.
         ("+8656696", Err("bad_number")),
         ("+86282452253", Err("bad_number")),
         ("+15550117", Err("bad_number")),
@@ -146,7 +146,7 @@ async fn an_extracted_time_is_read_in_both_languages_and_in_seconds() {
         "pasado mañana a las 5 de la tarde".to_owned(),
         "el jueves a las 4 de la tarde".to_owned(),
     ];
-    // The tests of `core` assert the date of each, at a fixed end of the call.
+    // The tests of `core` assert the date of each, with a fixed end of the call.
     let event = |(i, time): (usize, &String)| {
         let ask = json!({"redialer.io_callback": true, "redialer.io_callback_time": time});
         inbound(
@@ -171,7 +171,7 @@ fn zone(name: &str) -> TimeZone {
     TimeZone::get(name).expect("a zone")
 }
 
-/// When a callback was asked for, on the clock of a zone.
+/// The requested time of a callback, in a zone.
 fn on_clock(row: &Value, name: &str) -> Zoned {
     time(&row["requested_for"]).to_zoned(zone(name))
 }
@@ -204,7 +204,7 @@ async fn words_are_understood_on_the_clock_of_the_number() {
 async fn a_machine_asks_for_nothing() {
     let walk = begin().await;
     let end = walk.now().as_millisecond();
-    // Four hours from now is outside of quiet hours, twelve hours from now is inside.
+    // Four hours from now is outside quiet hours, twelve hours from now is inside.
     let clock = |hours: i64| {
         let at = plus(walk.now(), SignedDuration::from_hours(hours));
         at.to_zoned(zone("America/Chicago")).strftime("%H:%M").to_string()
@@ -268,7 +268,7 @@ async fn a_machine_that_asks_on_every_dial_is_called_three_times() {
     walk.until("every dial to be analyzed", async |walk: &Walk| {
         let feed = walk.get("/v1/activity?kind=webhook&limit=200").await;
         let events = feed["data"].as_array().expect("a list");
-        // An analysis that is late is fetched too, so that one call may have two events of it.
+        // A late analysis is fetched too, so one call may have two events for it.
         let analyzed = events.iter().filter(|e| e["event"] == "call_analyzed" && e["state"] == "done");
         let calls: HashSet<_> = analyzed.map(|e| e["provider_call_id"].as_str()).collect();
         calls.len() == people.len() * 4
@@ -306,7 +306,7 @@ async fn a_callback_by_hand_takes_spanish_and_no_moment_that_is_gone() {
         let refused = schedule(i, words, StatusCode::UNPROCESSABLE_ENTITY).await;
         assert_eq!(refused["error"]["param"], "text", "{gone}");
     }
-    // The tests of `core` assert the date of each, at a fixed time of the request.
+    // The tests of `core` assert the date of each, with a fixed time of the request.
     for (i, (text, format, want)) in [
         ("el martes a las 4 de la tarde", "%a %H:%M", "Tue 16:00"),
         ("pasado mañana a las 10", "%H:%M", "10:00"),

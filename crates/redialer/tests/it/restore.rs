@@ -1,4 +1,4 @@
-//! A backup that is older than what was dialled (I31): nobody is called a second time, nothing is forgotten.
+//! Restores a backup that is older than the latest dials (I31): no person is called twice, no callback is lost.
 
 use futures_util::future::join_all;
 use redialer_core::time::{minutes, plus};
@@ -11,13 +11,13 @@ use crate::{
     walk::scene,
 };
 
-/// Called before the restore, and not reached: a retry follows.
+/// Called before the restore, without an answer: a retry follows.
 const ANN: &str = "+13055550101";
 /// Called before the restore.
 const BOB: &str = "+13055550102";
-/// Due while nobody dials.
+/// Due while no server runs.
 const CAT: &str = "+13055550103";
-/// Due long after.
+/// Due long after the restore.
 const DAN: &str = "+13055550104";
 /// Promised only after the backup.
 const EVA: &str = "+13055550105";

@@ -1,4 +1,4 @@
-//! Agents: found and lost by themselves, capped by the plan, with settings of their own.
+//! Agents: discovered and marked as gone automatically, limited by the plan, with their own settings.
 
 use redialer_core::time::{minutes, plus};
 use redialer_sim::retell::{
@@ -70,7 +70,7 @@ async fn a_number_that_the_account_has_bought_meanwhile_is_not_dialed() {
     assert_eq!(walk.sim.requests_to_place(), 0);
 }
 
-/// What a webhook for that agent is answered.
+/// The response to a webhook for that agent.
 async fn heard(walk: &Walk, agent: &str, n: u32) -> (StatusCode, Value) {
     let body =
         json!({"event": "call_started", "call": {"call_id": format!("call_{agent}_{n}"), "agent_id": agent}});
@@ -86,7 +86,7 @@ async fn after_a_downgrade_the_agents_past_the_cap_are_not_heard() {
         let walk = Walk::begin_in(engine, 1, Script::default(), &settings).await;
         let said = walk.says(&["audit", "verify"]);
         let tenant = said.split(' ').next().expect("an id").to_owned();
-        // Of two that were found together either may be the first.
+        // Of two agents that were discovered together, either may be the first.
         let both = async |n: u32| [heard(&walk, VOICE, n).await, heard(&walk, CHAT, n).await];
         assert!(both(1).await.iter().all(|(status, _)| *status == StatusCode::NO_CONTENT));
         walk.says(&["tenant", "change-plan", "--tenant", &tenant, "--plan", "starter"]);
@@ -131,7 +131,7 @@ async fn an_agent_inherits_what_it_has_not_of_its_own() {
     );
     assert_eq!(agent["retention"], json!({"level": "default", "days": -1}));
     for (overrides, param) in [
-        // What nothing acts on yet is refused.
+        // Settings that have no effect yet are refused.
         (json!({"retention": {"days": 30}}), "overrides.retention"),
         (json!({"retention": {"level": "minimal"}}), "overrides.retention"),
         (json!({"calls_per_second": 2}), "overrides.calls_per_second"),

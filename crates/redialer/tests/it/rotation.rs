@@ -1,4 +1,5 @@
-//! `redialer keys rotate` beside a server under load, killed again and again (I22): no read fails, and it goes on.
+//! `redialer keys rotate` beside a server under load, killed repeatedly (I22): no read fails, and the next run
+//! continues.
 
 use std::{
     process::Stdio,
@@ -14,10 +15,10 @@ use serde_json::json;
 
 use crate::harness::{Engine, OURS, VOICE, Walk, engines, said};
 
-/// A key that was opened before is in use for no longer than that, here.
+/// With this setting, an unwrapped key is used for at most two seconds.
 const SETTLE: [&str; 5] = ["keys", "rotate", "--settle", "2", "--one-file"];
 
-/// Asks for what is sealed, and has more of it written, until told to stop; anything but success fails.
+/// Reads sealed data and writes more of it until `done` is set; anything but success fails the test.
 async fn load(walk: &Walk, n: usize, agent: &str, done: &AtomicBool, asked: &AtomicUsize) {
     let (mut i, at) = (0, plus(walk.now(), minutes(60 * 24 * 30)).to_string());
     while !done.load(Ordering::Relaxed) {
@@ -36,7 +37,7 @@ async fn load(walk: &Walk, n: usize, agent: &str, done: &AtomicBool, asked: &Ato
     }
 }
 
-/// Breaks the rotation off ever later, then lets it end.
+/// Kills the rotation five times, later each time, then lets it finish.
 async fn rotate(walk: &Walk) -> String {
     for after in [300, 1_000, 2_200, 3_000, 4_300] {
         let mut command = walk.command();
@@ -65,7 +66,7 @@ async fn rotates(engine: Engine) {
     let (_, said) = join(loads, rotation).await;
     assert!(said.contains("Values sealed anew: "), "{said}");
     assert!(asked.load(Ordering::Relaxed) > 100, "{engine:?}: there was load");
-    // Not a second rotation but the end of the first: afterwards the old keys are not needed.
+    // The last run finishes the first rotation and does not start a second one: the old keys are no longer needed.
     let retired = walk.says(&["keys", "retire"]);
     assert!(retired.contains("Old keys of tenants dropped: 1.") && retired.contains("alone"), "{retired}");
     assert_eq!(std::fs::read_to_string(walk.data_dir().join("kek")).expect("read").lines().count(), 1);

@@ -1,7 +1,7 @@
-//! The vendor's own clients against the pretend Retell: if they are content, it speaks Retell.
+//! The vendor's own clients against the Retell simulator: a test that it is compatible with Retell.
 //!
 //! Python `retell-sdk` 6.2.13 and npm `retell-sdk` 5.66.1, named by `REDIALER_TEST_PYTHON` and
-//! `REDIALER_TEST_NODE_MODULES` (`cargo xtask test` installs both). Without them, one line says so.
+//! `REDIALER_TEST_NODE_MODULES` (`cargo xtask test` installs both). Without them, the test only prints a line.
 
 use std::{path::Path, process::Command};
 
@@ -17,7 +17,7 @@ use crate::{
 const STAMP: i64 = 1_757_500_000_000;
 const BODY: &str = r#"{"event":"call_ended","call":{"call_id":"c1","transcript":"User: ¿mañana? 😀"}}"#;
 
-/// Runs a script of the vendor's client; its last line is JSON.
+/// Runs a script of the vendor's client, and parses the last line as JSON.
 async fn run(mut command: Command) -> Value {
     let out = tokio::task::spawn_blocking(move || said(&mut command)).await.expect("run");
     serde_json::from_str(out.lines().last().unwrap_or_default()).unwrap_or_else(|e| panic!("{e}: {out}"))
@@ -27,7 +27,7 @@ fn script(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk").join(name)
 }
 
-/// What both clients found, and that our verifier takes their signatures.
+/// Checks the results of both clients, and that our verifier accepts their signatures.
 async fn check(walk: &Walk, told: &Value) {
     assert_eq!(told["agents"], serde_json::json!([VOICE]), "the voice agents");
     assert_eq!(told["agent_timezone"], "America/Los_Angeles");
@@ -51,7 +51,7 @@ async fn check(walk: &Walk, told: &Value) {
     assert_eq!(told["tampered_verified"], false);
 }
 
-/// One webhook as the pretend Retell sent it: its body and its signature.
+/// One webhook as the simulator sent it: its body and its signature.
 async fn captured() -> (String, String) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/hook", listener.local_addr().expect("an address"));

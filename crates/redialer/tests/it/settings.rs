@@ -1,4 +1,4 @@
-//! Settings that cannot be: exit code 2, one line that names the setting and the valid values, nothing written.
+//! Invalid settings: exit code 2, one line that names the setting and the valid values, nothing written.
 
 use std::{
     fs,

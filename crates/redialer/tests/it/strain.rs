@@ -1,4 +1,4 @@
-//! Asked to end, out of room, asked too much: what was acknowledged is kept, the rest is turned away.
+//! Shutdown, full disk, overload: acknowledged webhooks are kept, the rest is refused.
 
 use futures_util::future::join_all;
 use redialer_sim::retell::{Fault, Script, script::Does};
@@ -40,7 +40,7 @@ async fn asked_to_end_it_waits_for_the_dial_under_way() {
     }
 }
 
-/// An event that makes a callback, as large as that.
+/// An event of that size that leads to a callback.
 fn busy(i: usize, bytes: usize, now: i64) -> String {
     json!({"event": "call_ended", "pad": "x".repeat(bytes), "call": {
         "call_id": format!("call_{i}"), "call_type": "phone_call", "agent_id": VOICE, "direction": "outbound",
@@ -57,7 +57,7 @@ async fn send(walk: &Walk, body: String) -> Option<reqwest::Response> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_acknowledges_nothing_and_room_is_enough_to_go_on() {
-    // What fails on a full disk is tried again after a minute.
+    // Work that fails on a full disk is retried after a minute.
     let mut walk = Walk::begin(Engine::Sqlite, 60).await;
     let Some(disk) = walk.move_to_small_disk().await else {
         eprintln!("no file system can be mounted here: the full disk is not tried");
@@ -134,7 +134,7 @@ async fn requests_beyond_those_worked_on_are_turned_away() {
 async fn api_requests_that_wait_for_the_database_delay_no_webhook() {
     for engine in engines() {
         let walk = Walk::begin(engine, 1).await;
-        // SQLite's readers wait for no lock.
+        // SQLite's readers do not wait for locks.
         let Some(url) = walk.database.as_deref() else { continue };
         let mut db = PgConnection::connect(url).await.expect("connected");
         let mut held = db.begin().await.expect("begun");

@@ -1,4 +1,4 @@
-//! Keys for trying things out: what is made with one never reaches a provider, and nothing live is seen or changed.
+//! Test keys: callbacks created with one never reach a provider, and live data is neither visible nor changed.
 
 use redialer_core::time::{minutes, plus};
 use redialer_sim::retell::{Script, script::Does};
@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use crate::harness::{Engine, OURS, VOICE, Walk, engines, is_final};
 
 const ANA: &str = "+13125550142";
-/// The last two digits: nobody answers.
+/// The last two digits make the simulator not answer.
 const NOBODY: &str = "+13125550101";
-/// Asks for a call in an hour.
+/// The last two digits make the simulator request another call in an hour.
 const AGAIN: &str = "+13125550105";
 
 const CALLBACKS: &str = "/v1/callbacks?limit=200";
@@ -48,10 +48,10 @@ async fn a_test_callback_goes_its_way_at_the_simulator_and_rings_nobody() {
             let made = walk.ask_as(Some(&key), Method::POST, "/v1/callbacks", Some(body)).await;
             assert_eq!(made.0, StatusCode::CREATED, "{}", made.1);
         }
-        // What was placed there is not forgotten with the process.
+        // Calls that were placed at the simulator survive a restart of the process.
         walk.kill();
         walk.serve().await;
-        // Three tries of nobody, two of whoever asks once to be called again.
+        // Three attempts for the number that never answers, two for the one that requests another call, one for Ana.
         let rows = settled(&walk, &key, 6).await;
         let of = |outcome: &str| rows.iter().filter(|c| c["outcome"] == outcome).count();
         assert_eq!((of("dial_no_answer"), of("user_hangup")), (3, 3), "{rows:#?}");

@@ -1,4 +1,4 @@
-//! The house rules that a reader would otherwise have to watch.
+//! Repository rules that a reviewer would otherwise have to check.
 
 use std::{
     fs,
@@ -32,7 +32,7 @@ pub(crate) fn sources() -> Vec<(String, String)> {
     found.iter().map(|p| (name(p), fs::read_to_string(p).expect("text"))).collect()
 }
 
-/// The part of a file that is not its tests.
+/// The part of a file before its tests.
 fn code(text: &str) -> &str {
     text.split("#[cfg(test)]").next().unwrap_or(text)
 }
@@ -65,7 +65,7 @@ fn sql_is_in_the_store_alone() {
     }
     for manifest in ["core", "when", "kek", "providers", "sim", "redialer"] {
         let text = fs::read_to_string(root().join("crates").join(manifest).join("Cargo.toml")).expect("text");
-        // What tests look at is their own business.
+        // Tests may use a database.
         let text = text.split("[dev-dependencies]").next().unwrap_or_default();
         assert!(!text.contains("sqlx") && !text.contains("rusqlite"), "{manifest} depends on a database");
     }
@@ -179,7 +179,7 @@ fn every_dependency_has_a_licence_we_take() {
     for package in metadata["packages"].as_array().expect("a list") {
         let name = package["name"].as_str().expect("a name");
         let licence = package["license"].as_str().unwrap_or_else(|| panic!("{name} names no licence"));
-        // One of the alternatives of every part must be allowed.
+        // Every part must have at least one allowed alternative.
         let taken = licence
             .replace(['(', ')'], "")
             .split(" AND ")

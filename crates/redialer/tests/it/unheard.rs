@@ -1,4 +1,4 @@
-//! What nobody told us: it is asked for, and where nobody can tell, a person is (I3, I11).
+//! Missed webhooks: the data is fetched; if the outcome cannot be determined, a person decides (I3, I11).
 
 use redialer_core::time::{minutes, plus};
 use redialer_sim::retell::{Fault, Script, script::Does};
@@ -74,7 +74,7 @@ async fn what_nobody_can_tell_is_a_persons_to_decide() {
         assert_eq!(shown["data"][0]["id"], given_up["id"], "{engine:?}");
         assert_eq!((walk.rings(UMA).len(), walk.sim.requests_to_place()), (0, 1), "{engine:?}");
         walk.sim.rewrite(|script| script.lists_fail = false);
-        // What a person forces rings at once; on its own it would wait for the one day that is not quiet.
+        // A forced callback rings immediately; otherwise it would wait for the one day without quiet hours.
         let forced_at = walk.now();
         let day = |n: i64| plus(forced_at, minutes(n * 24 * 60)).strftime("%a").to_string().to_lowercase();
         walk.defaults(json!({"quiet_days": (-1..5).map(day).collect::<Vec<_>>()})).await;

@@ -1,4 +1,4 @@
-//! The data of an earlier version is upgraded by starting this version on it: shown unchanged, and dialed on time.
+//! An earlier version's data is upgraded by starting this version on it: returned unchanged, and dialed on time.
 //!
 //! The fixtures and the people in them: `tests/fixtures/33286b6/README.md`.
 
@@ -23,17 +23,17 @@ const GARAGE_NUMBER: &str = "+17735550130";
 const HAL: &str = "+13125550167";
 /// Dialing; no outcome received.
 const IDA: &str = "+13055550168";
-/// Dialing; its outcome is received and not decided.
+/// Dialing; its outcome is received but not decided.
 const JAN: &str = "+16175550169";
 /// Unconfirmed: the provider answered 500.
 const KIM: &str = "+14045550170";
-/// Of the garage. Dispatching: the server died before the provider answered.
+/// A person of the garage. Dispatching: the server died before the provider answered.
 const LIV: &str = "+12245550179";
-/// Of the dental clinic. Dialing, and talks for two hours.
+/// A person of the dental clinic. Dialing; the call lasts two hours.
 const NED: &str = "+15055550173";
-/// Of the dental clinic. Due, and waits for a free line.
+/// A person of the dental clinic. Due; waits for a free line.
 const OLA: &str = "+16025550174";
-/// The callbacks that the upgraded server goes on with by itself.
+/// The callbacks that the upgraded server continues by itself.
 const MOVING: [&str; 5] = [HAL, JAN, KIM, LIV, OLA];
 
 /// One provider account that accepts the keys of all workspaces.
@@ -107,19 +107,19 @@ fn expected(path: &str, row: &Value) -> Value {
     }
     for settings in ["defaults", "settings"] {
         let hours = fields.get_mut(settings).and_then(|settings| settings.get_mut("quiet_hours"));
-        // No quiet hours was the default. Migration 17 sets today's.
+        // The old default was no quiet hours. Migration 17 sets the current default.
         if let Some(hours) = hours.filter(|hours| hours.is_null()) {
             *hours = json!({"start": "21:00", "end": "09:00"});
         }
     }
     if let Some(retention) = fields.get_mut("retention") {
-        // Nothing was ever deleted by it. Migration 17 says so.
+        // The setting never deleted anything. Migration 17 makes that explicit.
         *retention = json!({"level": "default", "days": -1});
     }
     row
 }
 
-/// Where `actual` differs from `expected`. Fields that were added to an object are no difference.
+/// Collects where `actual` differs from `expected`. Fields that were added to an object do not count.
 fn differences(expected: &Value, actual: &Value, place: &str, found: &mut Vec<String>) {
     if let (Value::Object(expected), Value::Object(actual)) = (expected, actual) {
         for (name, value) in expected {
@@ -140,7 +140,7 @@ async fn returned(walk: &Walk, key: &str, path: &str, recorded: &[Value]) -> Vec
             for row in recorded {
                 let callback = row["callback_id"].as_str().expect("an id");
                 let explanation = found(walk, key, &path.replace("{id}", callback)).await;
-                // Dials of the earlier version did not record what they were decided by.
+                // Dials of the earlier version did not record their gates.
                 let waits = ["scheduled", "held"].iter().any(|state| explanation["state"] == *state);
                 assert!(!waits || !rows(&explanation["gates"]).is_empty(), "{explanation}");
                 explanations.push(explanation);
@@ -176,7 +176,7 @@ async fn an_upgraded_server_returns_what_the_earlier_version_returned() {
     }
 }
 
-/// Delivers the outcome of the person's call to the workspace's own URL: the simulator has one URL for all.
+/// Delivers the outcome of the person's call to the workspace's own URL, because the simulator has one URL for all.
 async fn deliver_outcome(walk: &Walk, fixture: &Fixture, workspace: (&str, &str), person: &str) {
     let ended = |walk: &Walk| {
         let call = walk.sim.record(&walk.rings(person).first()?.id)?;
@@ -187,7 +187,7 @@ async fn deliver_outcome(walk: &Walk, fixture: &Fixture, workspace: (&str, &str)
     assert_eq!(send(walk, fixture, workspace, &event).await, StatusCode::NO_CONTENT, "{person}");
 }
 
-/// The caller's number and what the agent is told.
+/// The caller's number, and the variables that the agent receives.
 fn request_of(ring: &Ring) -> [&str; 5] {
     let variable =
         |name: &str| ring.request["retell_llm_dynamic_variables"][name].as_str().unwrap_or("absent");
@@ -209,7 +209,7 @@ async fn callbacks_of_the_earlier_version_are_dialed_once_and_settled() {
             let event = event.as_str().expect("text");
             assert_eq!(send(&walk, &fixture, ("clinic", "key_clinic"), event).await, StatusCode::NO_CONTENT);
         }
-        // The earlier version replaced this key, which is valid for a day more.
+        // The earlier version replaced this key, which stays valid for one more day.
         deliver_outcome(&walk, &fixture, ("dental", "key_dental"), OLA).await;
         deliver_outcome(&walk, &fixture, ("garage", "key_garage"), LIV).await;
         let all = async |walk: &Walk| {
@@ -260,7 +260,7 @@ async fn callbacks_of_the_earlier_version_are_dialed_once_and_settled() {
     }
 }
 
-/// The end of a call in which the caller asks for a callback.
+/// The end of a call in which the caller requests a callback.
 fn request_by(caller: &str, extraction: &str, end_ms: i64) -> String {
     let says = [json!({"role": "user", "content": "Please call me back tomorrow at 10 am."})];
     json!({"event": "call_analyzed", "call": {
@@ -359,7 +359,7 @@ async fn upgraded_data_is_sound_and_can_be_changed() {
         let restored = walk.post(&format!("/v1/workspaces/{closed}/restore")).await;
         assert_eq!(restored["name"], "Closed branch", "{engine:?}");
 
-        // The earlier version did not ask which account a key belongs to; the next pull of the roster does.
+        // The earlier version did not record which account a key belongs to; the next sync of the roster does.
         walk.post(&format!("{path}/sync")).await;
         let again = Some(json!({"name": "Again", "provider": "retell", "api_key": "key_dental"}));
         let refused = walk.ask(Method::POST, "/v1/workspaces", again, StatusCode::CONFLICT).await;

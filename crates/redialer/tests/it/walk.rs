@@ -1,4 +1,4 @@
-//! The walk: a webhook in, a phone rings once, the chain goes on.
+//! The walk: a webhook arrives, a phone rings once, the chain continues.
 
 use jiff::tz::TimeZone;
 use redialer_sim::retell::{Ring, ScriptedCall, script::Does};
@@ -20,7 +20,7 @@ pub(crate) fn scene(kind: &str, person: &str, does: Does) -> ScriptedCall {
     }
 }
 
-/// A chat of that person with the agent for chats.
+/// A chat of that person with the chat agent.
 pub(crate) fn chat(person: &str, does: Does) -> ScriptedCall {
     let metadata = map(json!({"redialer_user_number": person, "redialer_agent_number": OURS}));
     ScriptedCall { agent_id: CHAT.to_owned(), metadata, ..scene("chat", person, does) }
@@ -232,7 +232,7 @@ async fn any_order_and_number_of_a_calls_events_ends_in_the_same_row() {
         }
         if name == "call_analyzed" {
             call["call_analysis"] = json!({"custom_analysis_data": {"redialer_io_callback": "true", "redialer.io_callback_time": "in 5 hours"}});
-            // Somebody spoke before the line went silent.
+            // The caller spoke before the line went silent.
             call["transcript_object"] = json!([{"role": "user", "content": "Call me in five hours."}]);
         }
         json!({"event": name, "call": call}).to_string()
@@ -253,7 +253,7 @@ async fn any_order_and_number_of_a_calls_events_ends_in_the_same_row() {
                 distinct.push(name);
                 n += 1;
             }
-            // One at a time, so that the order is what it says.
+            // One at a time, so that they are decided in this order.
             walk.until_decided(n).await;
         }
     }
@@ -294,7 +294,7 @@ async fn do_not_call_ends_what_waits_and_refuses_what_comes() {
     assert_eq!(refused["error"]["code"], "do_not_call");
 }
 
-/// Promises to these people for the same moment.
+/// Schedules callbacks to these people for the same time.
 async fn at_once(walk: &Walk, people: &[&str]) {
     let agent = walk.agent(VOICE).await;
     let at = redialer_core::time::plus(walk.now(), redialer_core::time::minutes(30)).to_string();
@@ -314,7 +314,7 @@ async fn one_call_a_second_leaves_whatever_is_due() {
     at_once(&walk, &PEOPLE).await;
     walk.until("three calls", async |w: &Walk| w.sim.rings().len() == 3).await;
     let at: Vec<i64> = walk.sim.rings().iter().map(|r| r.at_ms).collect();
-    // In real milliseconds. One may be late, and the next is then close behind it: what counts is how long all took.
+    // In real milliseconds. One call may be late, and the next one then follows closely, so only the total counts.
     let took = (at[2] - at[0]) / speed;
     assert!(took >= 1_200, "three calls within {took} ms");
 }

@@ -1,4 +1,4 @@
-//! The first door: what it takes, and what it turns away.
+//! The webhook endpoint: the requests that it accepts, and those that it refuses.
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -34,7 +34,7 @@ async fn the_checks_stand_in_their_order() {
     check(&url, "", &sign(KEY, b"", now), 400).await;
     check(&url, BODY, &good, 204).await;
     check(&url, BODY, &good, 204).await;
-    // Written otherwise, the same path takes the way through the router, to the same answers.
+    // In another encoding, the same path goes through the router, with the same responses.
     let otherwise = url.replace("/retell/", "/%72etell/");
     check(&otherwise, BODY, &good, 204).await;
     check(&otherwise, BODY, "v=1,d=00", 401).await;

@@ -1,7 +1,7 @@
-//! What becomes of a call or chat, step by step, each told by webhook.
+//! The steps of a call or chat, each reported by webhook.
 //!
-//! A step changes the record and says which event to tell and how long until the next step. A live world waits and
-//! tells by itself; one that is moved by hand queues its steps for whoever moves it.
+//! A step changes the record and returns the webhooks to send and the delay until the next step. A live world waits and
+//! sends them itself; a manually stepped world queues its steps for `due_steps`.
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use super::{
     world::World,
 };
 
-/// A call or chat under way.
+/// A call or chat in progress.
 pub(super) struct Course {
     pub(super) id: String,
     pub(super) agent: Agent,
     does: Does,
     is_chat: bool,
-    /// Somebody is on the line from the start.
+    /// Whether a person is on the line from the start.
     answered: bool,
     duplicates: u32,
     next: Step,
@@ -45,7 +45,7 @@ impl Course {
         Self { is_chat: true, ..Self::of_call(id, agent, does, true) }
     }
 
-    /// Takes the next step now: what to tell, and after how many seconds the step behind it comes.
+    /// Takes the next step now; returns the webhooks to send, and the seconds until the following step.
     fn step(&mut self, world: &World) -> (Vec<Webhook>, Option<f64>) {
         let (ring, talk, analysis, silence) = {
             let script = world.script();
@@ -101,7 +101,7 @@ impl Course {
     }
 }
 
-/// Lets a call or chat take its course.
+/// Starts a call or chat.
 pub(super) fn go(world: &Arc<World>, course: Course) {
     if world.by_hand {
         world.queue(course, world.time.now());
@@ -121,7 +121,7 @@ pub(super) fn go(world: &Arc<World>, course: Course) {
     });
 }
 
-/// Takes every step that is due in a world moved by hand; what it tells.
+/// Takes every due step of a manually stepped world; returns the webhooks to send.
 pub(super) fn due_steps(world: &World) -> Vec<Webhook> {
     let mut told = Vec::new();
     while let Some(mut course) = world.next_course() {
@@ -134,7 +134,7 @@ pub(super) fn due_steps(world: &World) -> Vec<Webhook> {
     told
 }
 
-/// Lets a scripted call happen; its id.
+/// Starts a scripted call; returns its id.
 pub(super) fn happen(world: &Arc<World>, scene: &ScriptedCall) -> String {
     let agent = world
         .agent(&scene.agent_id)
@@ -157,7 +157,7 @@ pub(super) fn happen(world: &Arc<World>, scene: &ScriptedCall) -> String {
     id
 }
 
-/// Registers a call; it rings with [`go`].
+/// Registers a call; [`go`] starts it.
 pub(super) fn new_call(
     world: &World,
     agent: &Agent,
@@ -191,7 +191,7 @@ pub(super) fn new_call(
     id
 }
 
-/// Opens a chat; it goes on with [`go`].
+/// Opens a chat; [`go`] starts it.
 pub(super) fn new_chat(
     world: &World,
     agent: &Agent,
@@ -233,7 +233,7 @@ pub(super) fn end(call: &mut Value, does: &Does, connects: bool, started: Timest
     call["transcript_with_tool_calls"] = call["transcript_object"].clone();
 }
 
-/// The messages of a chat.
+/// Writes the messages of a chat.
 pub(super) fn write(chat: &mut Value, does: &Does, written: Timestamp) {
     let message = |(i, (role, content)): (usize, &(&str, &str))| json!({"message_id": format!("msg_{i:04}"), "role": role, "content": content, "created_timestamp": ms(written)});
     chat["transcript"] = does.says.iter().map(|s| format!("{s}\n")).collect::<String>().into();

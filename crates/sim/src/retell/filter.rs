@@ -1,10 +1,10 @@
-//! The filters of `list-calls` and `list-chats`: typed comparisons, joined by "and".
+//! The filters of `list-calls` and `list-chats`: typed comparisons, combined with AND.
 //!
-//! A criterion we do not know matches nothing, so that a wrong request shows up in a test.
+//! An unknown criterion matches nothing, so that a wrong request fails a test.
 
 use serde_json::Value;
 
-/// Whether a record meets every criterion. `numbers` are a chat's person and agent.
+/// Whether a record meets every criterion. `numbers` are the person's and the agent's number of a chat.
 pub(super) fn meets(record: &Value, criteria: &Value, numbers: Option<&(String, String)>) -> bool {
     let Some(criteria) = criteria.as_object() else { return true };
     criteria.iter().all(|(key, criterion)| match key.as_str() {

@@ -1,4 +1,4 @@
-//! The account's API keys: what each may do, and whether it is still good.
+//! The account's API keys: the permissions and the state of each.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -17,32 +17,32 @@ use super::{routes::refused, world::World};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Key {
-    /// What it may do, by the names of [`Permission::as_str`]; `None`: everything.
+    /// Its permissions, by their names in [`Permission::as_str`]; `None`: all.
     #[serde(with = "names")]
     pub permissions: Option<Vec<Permission>>,
-    /// Whether it is good.
+    /// Its state.
     pub state: KeyState,
 }
 
-/// Whether a key is good.
+/// The state of a key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyState {
-    /// It works.
+    /// Requests with it are accepted.
     #[default]
     Good,
-    /// Every request with it is answered 401.
+    /// Every request with it gets a 401.
     Revoked,
-    /// Every request with it is answered 402.
+    /// Every request with it gets a 402.
     Unpaid,
 }
 
-/// The keys that a script names, and the account's own key.
+/// Looks up a key among the script's keys and the account's own key.
 pub(super) fn find(keys: &BTreeMap<String, Key>, own: &str, key: &str) -> Option<Key> {
     keys.get(key).cloned().or_else(|| (key == own).then(Key::default))
 }
 
-/// Turns away requests without a good key, and those that their key may not make.
+/// Rejects requests without a valid key or without the needed permission.
 pub(super) async fn authorized(
     State(world): State<Arc<World>>,
     headers: HeaderMap,
@@ -87,7 +87,7 @@ fn needed(path: &str) -> Permission {
     }
 }
 
-/// Permissions as their names.
+/// Serializes permissions by name.
 mod names {
     use redialer_core::permission::Permission;
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};

@@ -1,8 +1,8 @@
-//! A pretend Retell: its REST API, its signed webhooks, and people who answer, or do not.
+//! A simulated Retell: its REST API, its signed webhooks, and scripted people who answer or do not.
 //!
-//! [`script`]: who lives in this world. [`routes`]: the API. [`calls`]: what becomes of a call. [`webhooks`]:
-//! how it is told. [`stateless`]: calls without a world. [`filter`]: the lists' filters. [`keys`]: what a key may do. Besides Retell's own paths there are `/sim/…` for the
-//! scene-shifter.
+//! [`script`]: the scripted world. [`routes`]: the API. [`calls`]: the steps of a call. [`webhooks`]: the webhooks that
+//! report them. [`stateless`]: calls without stored state. [`filter`]: the filters of the lists. [`keys`]: the permissions
+//! of keys. Besides Retell's own paths, `/sim/…` is a control API for the world.
 
 mod calls;
 mod filter;
@@ -25,41 +25,41 @@ pub use script::{Fault, Script, ScriptedCall};
 pub use webhooks::Webhook;
 pub use world::Ring;
 
-/// The provider that it plays, for people.
+/// The display name of the simulated provider.
 pub const PLAYS: &str = "Retell";
 
-/// A pretend Retell.
+/// A simulated Retell.
 #[derive(Clone)]
 pub struct Retell(Arc<world::World>);
 
 impl Retell {
-    /// A world as scripted, on somebody's clock; webhooks leave through `http`. The scripted calls begin with
-    /// [`Retell::play`].
+    /// Creates a world from a script, on the given clock; `http` sends its webhooks. [`Retell::play`] starts the scripted
+    /// calls.
     pub fn new(script: Script, time: SimTime, http: reqwest::Client) -> Self {
         Self(Arc::new(world::World::new(script, time, http, false)))
     }
 
-    /// A world in which nothing happens by itself: [`Retell::step`] moves it, and whoever does delivers its webhooks.
+    /// Creates a manually stepped world: [`Retell::step`] takes the due steps, and its caller sends the webhooks.
     pub fn by_hand(script: Script, time: SimTime, http: reqwest::Client) -> Self {
         Self(Arc::new(world::World::new(script, time, http, true)))
     }
 
-    /// When something happens next in a world moved by hand.
+    /// When the next step of a manually stepped world is due.
     pub fn next_at(&self) -> Option<redialer_core::Timestamp> {
         self.0.next_at()
     }
 
-    /// Lets everything happen that is due; what is told of it.
+    /// Takes every due step; returns the webhooks to send.
     pub fn step(&self) -> Vec<Webhook> {
         calls::due_steps(&self.0)
     }
 
-    /// The HTTP surface.
+    /// The HTTP routes.
     pub fn router(&self) -> Router {
         routes::all(Arc::clone(&self.0))
     }
 
-    /// Lets the scripted calls happen.
+    /// Starts the scripted calls, each after its delay.
     pub fn play(&self) {
         for scene in self.0.script().calls.clone() {
             let world = Arc::clone(&self.0);
@@ -70,28 +70,28 @@ impl Retell {
         }
     }
 
-    /// Lets one call happen now; its id.
+    /// Starts one call now; returns its id.
     pub fn happen(&self, scene: &ScriptedCall) -> String {
         calls::happen(&self.0, scene)
     }
 
-    /// What that person does next, before whatever was scripted.
+    /// Replaces the scripted behavior of a person on the next calls.
     pub fn set_person(&self, number: &str, does: Vec<script::Does>) {
         self.0.script().people.insert(number.to_owned(), does.into());
     }
 
-    /// The next requests to place a call go wrong like this.
+    /// Adds a fault to the queue for the next requests to place a call; each request takes one.
     pub fn break_next(&self, fault: Fault) {
         self.0.script().faults.push_back(fault);
     }
 
-    /// Restricts a key to these permissions; a key that the account does not have yet is made.
+    /// Restricts a key to these permissions; creates the key if the account does not have it.
     pub fn set_key_permissions(&self, key: &str, permissions: &[Permission]) {
         let mut script = self.0.script();
         script.keys.entry(key.to_owned()).or_default().permissions = Some(permissions.to_vec());
     }
 
-    /// Revokes a key, lets its account run out of money, or mends it.
+    /// Sets the state of a key: revoked, unpaid or good again.
     pub fn set_key_state(&self, key: &str, state: KeyState) {
         self.0.script().keys.entry(key.to_owned()).or_default().state = state;
     }
@@ -101,24 +101,24 @@ impl Retell {
         how(&mut self.0.script());
     }
 
-    /// Where webhooks of agents without a URL of their own go.
+    /// Sets the webhook URL for agents without their own.
     pub fn set_webhook_url(&self, url: &str) {
         self.0.script().webhook_url = Some(url.to_owned());
     }
 
-    /// Where one agent's webhooks go.
+    /// Sets the webhook URL of one agent.
     pub fn set_agent_webhook_url(&self, agent_id: &str, url: &str) {
         if let Some(agent) = self.0.script().agents.iter_mut().find(|a| a.agent_id == agent_id) {
             agent.webhook_url = Some(url.to_owned());
         }
     }
 
-    /// Every call and chat that was placed through the API, in order: the phones that rang.
+    /// Every call and chat that was placed through the API, in order.
     pub fn rings(&self) -> Vec<Ring> {
         self.0.state().rings.clone()
     }
 
-    /// How many requests to place a call were received.
+    /// The number of requests to place a call that were received.
     pub fn requests_to_place(&self) -> usize {
         self.0.state().requests
     }

@@ -36,7 +36,7 @@ pub(super) fn all(world: Arc<World>) -> Router {
         .route("/get-concurrency", get(concurrency))
         .route("/v2/list-phone-numbers", get(list_numbers))
         .layer(middleware::from_fn_with_state(Arc::clone(&world), authorized));
-    // The scene-shifter's side door; no key, so it is for loopback only.
+    // The control API. It requires no key, so it is for loopback only.
     let scenes = Router::new()
         .route("/sim/rings", get(async |State(w): Shared| Json(w.state().rings.clone())))
         .route(
@@ -74,12 +74,12 @@ pub(super) fn refused(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({"status": "error", "message": message}))).into_response()
 }
 
-/// What Retell answers when something broke.
+/// Retell's response to an internal error.
 fn failed() -> Response {
     refused(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected server error occurred.")
 }
 
-/// What it answers of something that the account does not have.
+/// Retell's response if the account does not have the requested object.
 fn unknown() -> Response {
     refused(StatusCode::UNPROCESSABLE_ENTITY, "Cannot find requested asset under given api key.")
 }
@@ -133,7 +133,7 @@ async fn get_agent(State(world): Shared, Path(id): Path<String>) -> Response {
     .into_response()
 }
 
-/// A request to place a call: checked, perhaps broken, placed at most once a key.
+/// Places a call, at most one per idempotency key, subject to the script's next fault.
 async fn create_call(State(world): Shared, Json(request): Json<Value>) -> Response {
     create(&world, request, false).await
 }
@@ -173,7 +173,7 @@ async fn create(world: &Arc<World>, request: Value, is_chat: bool) -> Response {
     }
 }
 
-/// Decides after a while; an asker that hangs up meanwhile changes nothing.
+/// Places the call after a delay, even if the client disconnects meanwhile.
 async fn stalled(
     world: &Arc<World>,
     request: Value,
@@ -188,7 +188,7 @@ async fn stalled(
     deciding.await.unwrap_or_else(|_| Err(Box::new(failed())))
 }
 
-/// The faults that leave nothing placed.
+/// The response to a fault that places nothing; `None` for the other faults.
 fn unplaced(fault: Fault) -> Option<Response> {
     Some(match fault {
         Fault::ErrorBefore => failed(),
@@ -224,7 +224,7 @@ fn unplaced(fault: Fault) -> Option<Response> {
     })
 }
 
-/// An answer whose body breaks off at once, which closes the connection.
+/// A response whose body fails at once, which closes the connection.
 fn dropped() -> Response {
     Response::new(axum::body::Body::new(Broken))
 }
@@ -318,7 +318,7 @@ async fn get_record(State(world): Shared, Path(id): Path<String>) -> Response {
     }
 }
 
-/// The calls or chats that were asked for, newest first.
+/// The calls or chats that match the filter, newest first.
 fn list(world: &World, body: &str, is_chat: bool) -> Response {
     if world.script().lists_fail {
         return failed();
@@ -327,7 +327,7 @@ fn list(world: &World, body: &str, is_chat: bool) -> Response {
     let state = world.state();
     let all = if is_chat { &state.chats } else { &state.calls };
     let found = all.iter().rev().filter(|(id, record)| {
-        // Of a call there are none: its object tells them.
+        // `None` for a call, because its object contains the numbers.
         let numbers = state.chat_numbers.get(*id);
         world.is_listed(&state, id) && filter::meets(record, &asked["filter_criteria"], numbers)
     });

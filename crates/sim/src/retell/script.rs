@@ -1,4 +1,4 @@
-//! Who lives in the pretend world: agents, numbers, people and what they do, and what will go wrong.
+//! The script of a simulated world: agents, numbers, people and what they do, and faults.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,53 +7,53 @@ use serde_json::{Map, Value};
 
 use super::keys::Key;
 
-/// A whole world, as a JSON document.
+/// A simulated world, as a JSON document.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Script {
-    /// The account's own key: REST requests carry it, or one of `keys`.
+    /// The account's own key; REST requests carry it or one of `keys`.
     pub api_key: String,
-    /// Other keys of the account, and the account's own one if it is not a key that may do everything.
+    /// Other keys of the account. An entry for `api_key` restricts it; without one it has all permissions.
     pub keys: BTreeMap<String, Key>,
-    /// The account's id, as `get-api-key-info` tells it.
+    /// The account's id, as returned by `get-api-key-info`.
     pub org_id: String,
-    /// The key that webhooks are signed with; else `api_key`.
+    /// The key that signs webhooks; `api_key` if not set.
     pub webhook_key: Option<String>,
     /// The agents.
     pub agents: Vec<Agent>,
     /// The account's numbers.
     pub numbers: Vec<Number>,
-    /// Calls at once, those kept for inbound included.
+    /// The maximum of concurrent calls, including the lines reserved for inbound calls.
     pub concurrency_limit: u32,
-    /// Lines kept for inbound calls.
+    /// Lines reserved for inbound calls.
     pub reserved_inbound_concurrency: u32,
-    /// Where webhooks of agents without a URL of their own go.
+    /// The webhook URL for agents without their own.
     pub webhook_url: Option<String>,
-    /// From "registered" to an answer, in seconds.
+    /// The time from "registered" to an answer, in seconds.
     pub ring_seconds: f64,
-    /// A conversation's length, in seconds.
+    /// The length of a conversation, in seconds.
     pub talk_seconds: f64,
-    /// From the end to the analysis, in seconds.
+    /// The time from the end to the analysis, in seconds.
     pub analysis_seconds: f64,
-    /// From a chat's last message to its end, in seconds.
+    /// The time from a chat's last message to its end, in seconds.
     pub chat_silence_seconds: f64,
     /// How long a new call or chat is missing from the lists, in seconds.
     pub list_lag_seconds: f64,
-    /// What each person does on the next calls, in order; the last one is repeated.
+    /// The behavior of each person on the next calls, in order; the last entry repeats.
     pub people: BTreeMap<String, VecDeque<Does>>,
-    /// Calls that happen by themselves.
+    /// Calls that the simulator starts by itself.
     pub calls: Vec<ScriptedCall>,
-    /// What goes wrong with the next requests to place a call, in order.
+    /// The faults of the next requests to place a call, in order.
     pub faults: VecDeque<Fault>,
-    /// How long a stalled request waits to be placed, or a late one to be answered, in seconds.
+    /// The delay before a stalled request is placed, or a late one is answered, in seconds.
     pub slow_seconds: f64,
-    /// Events that are never told, as `call_analyzed`.
+    /// Events that are never sent, such as `call_analyzed`.
     pub lose_events: Vec<String>,
-    /// Calls and chats whose record answers 500.
+    /// Ids of calls and chats whose record returns a 500.
     pub records_fail: Vec<String>,
-    /// The lists of calls and chats answer 500.
+    /// Whether the lists of calls and chats return a 500.
     pub lists_fail: bool,
-    /// The lists of calls and chats show no metadata, as with reduced storage; filters still know it.
+    /// Whether the lists of calls and chats omit metadata, as with reduced storage; filters still match it.
     pub lists_hide_metadata: bool,
 }
 
@@ -145,27 +145,27 @@ pub struct Number {
     pub sms_agent_id: Option<String>,
 }
 
-/// What a person, or the line, does when called.
+/// The behavior of a person, or of the line, on one call.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Does {
-    /// How the call ends: a `disconnection_reason`. Unconnected ones never start.
+    /// How the call ends: a `disconnection_reason`. A call that does not connect never starts.
     pub ends: String,
-    /// What is said, as `User: …` and `Agent: …`.
+    /// The transcript lines, as `User: …` and `Agent: …`.
     pub says: Vec<String>,
     /// The post-call extractions.
     pub extracts: Map<String, Value>,
-    /// Whether the analysis finds a machine.
+    /// Whether the analysis reports voicemail.
     pub in_voicemail: bool,
 }
 
 impl Does {
-    /// The call just ends like this.
+    /// A call that only ends, with this `disconnection_reason`.
     pub fn end(reason: &str) -> Self {
         Self { ends: reason.to_owned(), in_voicemail: reason == "voicemail_reached", ..Self::default() }
     }
 
-    /// The person talks, and asks for a callback in these words.
+    /// A conversation in which the person asks for a callback; `time` is the extracted time.
     pub fn ask(says: &[&str], time: Option<&str>) -> Self {
         let mut extracts = Map::new();
         extracts.insert("redialer.io_callback".to_owned(), Value::Bool(true));
@@ -190,11 +190,11 @@ impl Does {
     }
 }
 
-/// A call that happens without us: somebody rings the agent, or the account dials somebody.
+/// A call that redialer did not place: a person calls the agent, or the account dials a person.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScriptedCall {
-    /// When, in seconds from the world's beginning.
+    /// When it starts, in seconds from the start of the world.
     pub after_seconds: f64,
     /// `inbound`, `outbound`, `web` or `chat`.
     pub kind: String,
@@ -204,17 +204,17 @@ pub struct ScriptedCall {
     pub person: String,
     /// The agent's number.
     pub number: String,
-    /// What the person does.
+    /// The behavior of the person.
     pub does: Does,
     /// The metadata the call was made with.
     pub metadata: Map<String, Value>,
     /// The dynamic variables the call was made with.
     pub variables: Map<String, Value>,
-    /// Every webhook of it is sent so many more times.
+    /// How many extra times each of its webhooks is sent.
     pub duplicates: u32,
 }
 
-/// What goes wrong with one request to place a call.
+/// A fault of one request to place a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
@@ -230,7 +230,7 @@ pub enum Fault {
     Silence,
     /// Placed, and answered only after `slow_seconds`.
     Late,
-    /// Placed only after `slow_seconds`, whether the asker is still there or not, then answered.
+    /// Placed only after `slow_seconds`, even if the client disconnects, then answered.
     Stall,
     /// 502 with a page of HTML, nothing placed.
     Html,
@@ -248,6 +248,6 @@ pub enum Fault {
     DoNotCall,
     /// 422.
     Unprocessable,
-    /// Nothing goes wrong with this one.
+    /// No fault.
     None,
 }

@@ -1,7 +1,7 @@
-//! Calls without a world: what became of one follows from the request that placed it.
+//! Calls without stored state: the outcome is a function of the request that placed the call.
 //!
-//! Invariants: nothing is remembered, so that a restart or another replica tells the same; every request is placed; the
-//! last two digits of the number say what happens, as `docs/api.md` lists.
+//! Invariants: nothing is stored, so a restart or another replica returns the same outcome; every request is placed; the
+//! last two digits of the number select the outcome, as listed in `docs/api.md`.
 
 use redialer_core::{Timestamp, agent::Channel, time::plus};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use super::{
 const RINGS: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
 const TALKS: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
 
-/// What a person of that number does; whoever asks to be called again is content with the second call.
+/// The behavior of the person at a number. A person who asks for a callback does not ask again on the second call.
 fn does(number: &str, is_first: bool) -> Does {
     match number.get(number.len().saturating_sub(2)..) {
         Some("01") => Does::end("dial_no_answer"),
@@ -31,12 +31,13 @@ fn does(number: &str, is_first: bool) -> Does {
     }
 }
 
-/// The id of the call that a dispatch becomes.
+/// The id of the call that a dispatch places.
 pub fn call_id(dispatch: &str) -> String {
     format!("test_{dispatch}")
 }
 
-/// The record of a call or chat that was placed by this request then; over, and analysed. `None` for no request of ours.
+/// The record of the call or chat that `request` placed at `placed_at`, ended and analyzed. `None` if the request is not
+/// JSON or has no `to_number`.
 pub fn record(request: &[u8], channel: Channel, call_id: &str, placed_at: Timestamp) -> Option<String> {
     let request: Value = serde_json::from_slice(request).ok()?;
     let number = request["to_number"].as_str()?;

@@ -1,4 +1,4 @@
-//! Signed webhooks, as Retell sends them: in order, up to three more times until a 2xx comes.
+//! Signed webhooks, as Retell sends them: in order, with up to three retries until a 2xx response.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::json;
@@ -9,26 +9,26 @@ use super::{calls::ms, script::Agent, world::World};
 const MAX_TRIES: u32 = 4;
 const BETWEEN_SECONDS: f64 = 1.0;
 
-/// One event to tell.
+/// One webhook to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {
-    /// Where to.
+    /// The target URL.
     pub url: String,
     /// The provider's id of the call or chat.
     pub id: String,
-    /// Its body.
+    /// The request body.
     pub body: String,
     key: String,
 }
 
 impl Webhook {
-    /// The value of its signature header when it is sent at that moment, in milliseconds since 1970.
+    /// The value of the signature header if the webhook is sent at `at_ms`, in milliseconds since 1970.
     pub fn signature(&self, at_ms: i64) -> String {
         sign(self.key.as_bytes(), self.body.as_bytes(), at_ms)
     }
 }
 
-/// The event of a call or chat as it stands now; `None` when nobody wants to hear of it.
+/// Builds the webhook for the current state of a call or chat; `None` if it has no URL or the script loses the event.
 pub(super) fn build(world: &World, agent: &Agent, noun: &str, moment: &str, id: &str) -> Option<Webhook> {
     let event = format!("{noun}_{moment}");
     let (url, key) = {
@@ -68,7 +68,7 @@ pub(super) async fn send(world: &World, hook: &Webhook) {
     }
 }
 
-/// Written apart from the verifier on purpose: the two are tested against each other and the vendor's client.
+/// Shares no code with the verifier on purpose: the two are tested against each other and the vendor's client.
 pub(super) fn sign(key: &[u8], body: &[u8], stamp: i64) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return String::new() };
     mac.update(body);

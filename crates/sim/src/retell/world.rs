@@ -1,4 +1,4 @@
-//! The state of the pretend Retell.
+//! The state of the simulated Retell.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,7 +24,7 @@ pub(super) struct World {
     script: Mutex<Script>,
     state: Mutex<State>,
     serial: AtomicU64,
-    /// Moved by whoever holds it; nothing happens by itself.
+    /// Whether the world is stepped manually; otherwise each step runs after its delay.
     pub(super) by_hand: bool,
     courses: Mutex<BTreeMap<(Timestamp, u64), Course>>,
 }
@@ -35,28 +35,28 @@ pub(super) struct State {
     pub(super) calls: BTreeMap<String, Value>,
     /// Chat objects by id.
     pub(super) chats: BTreeMap<String, Value>,
-    /// Numbers of a chat, which its object does not tell.
+    /// The person's and the agent's number of each chat; the chat object does not contain them.
     pub(super) chat_numbers: HashMap<String, (String, String)>,
-    /// Idempotency keys, the request they stood for, and the call it made.
+    /// Idempotency keys, with the time of the request and the id of the call that it placed.
     pub(super) keys: HashMap<String, (Timestamp, String)>,
-    /// When each call and chat came to be.
+    /// When each call and chat was created.
     pub(super) created: HashMap<String, Timestamp>,
     pub(super) rings: Vec<Ring>,
     pub(super) requests: usize,
 }
 
-/// A phone that rang because the API was asked to.
+/// A call or chat that was placed through the API.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ring {
-    /// When, in milliseconds since 1970.
+    /// When it was placed, in milliseconds since 1970.
     pub at_ms: i64,
-    /// The call or chat.
+    /// The id of the call or chat.
     pub id: String,
-    /// Whose phone.
+    /// The person's number.
     pub to: String,
-    /// From which number.
+    /// The account's number.
     pub from: String,
-    /// The whole request.
+    /// The request body.
     pub request: Value,
 }
 
@@ -90,19 +90,19 @@ impl World {
         self.courses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next step of a call or chat is taken then.
+    /// Queues the next step of a call or chat for `at`.
     pub(super) fn queue(&self, course: Course, at: Timestamp) {
         self.courses().insert((at, self.serial.fetch_add(1, Ordering::Relaxed)), course);
     }
 
-    /// The course whose next step is due, longest-waiting first.
+    /// Removes the course whose next step is due, the longest overdue first.
     pub(super) fn next_course(&self) -> Option<Course> {
         let mut courses = self.courses();
         let first = courses.first_entry()?;
         (first.key().0 <= self.time.now()).then(|| first.remove())
     }
 
-    /// When the next step of anything is due.
+    /// When the next queued step is due.
     pub(super) fn next_at(&self) -> Option<Timestamp> {
         self.courses().keys().next().map(|(at, _)| *at)
     }
@@ -112,7 +112,7 @@ impl World {
         self.state().created.insert(id.to_owned(), now);
     }
 
-    /// Whether the lists show a record already: they lag behind.
+    /// Whether the lists already show a record; they lag by `list_lag_seconds`.
     pub(super) fn is_listed(&self, state: &State, id: &str) -> bool {
         let lag = self.script().list_lag_seconds;
         state.created.get(id).is_none_or(|at| self.time.seconds_since(*at) >= lag)
@@ -135,7 +135,7 @@ impl World {
         self.script().agents.iter().find(|a| a.agent_id == id).cloned()
     }
 
-    /// What that person does now.
+    /// Takes the person's behavior on this call from the script; the last entry is not removed.
     pub(super) fn person_does(&self, number: &str) -> Does {
         let mut script = self.script();
         let Some(does) = script.people.get_mut(number) else { return Does::end("user_hangup") };
@@ -146,7 +146,7 @@ impl World {
         }
     }
 
-    /// Calls that take a line right now.
+    /// The number of calls that occupy a line now.
     pub(super) fn lines_in_use(&self) -> u32 {
         let busy = |call: &&Value| matches!(call["call_status"].as_str(), Some("registered" | "ongoing"));
         self.state().calls.values().filter(busy).count() as u32

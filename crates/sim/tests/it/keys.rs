@@ -1,4 +1,4 @@
-//! Permissions of keys, and metadata in lists.
+//! Key permissions, and metadata in lists.
 
 use redialer_core::{
     agent::Channel,
@@ -14,7 +14,7 @@ use redialer_sim::retell::{Key, KeyState, Script};
 
 use crate::world::{KEY, PERSON, now, order, serve};
 
-/// Changes the world as a script outside of this process would.
+/// Changes the world through the control API, as a script outside this process would.
 async fn put(base: &str, path: &str, body: &str) {
     let http = Clients::new(PLACE_DEADLINE).expect("clients").reading;
     let request = http.put(format!("{base}{path}")).header("content-type", "application/json");
@@ -26,17 +26,17 @@ async fn place(api: &dyn Provider, key: &str, channel: Channel, dispatch: &str) 
     api.place(key, Placement { channel, dispatch, body: order(channel, dispatch), ready: None }).await
 }
 
-/// What the lists say of a dispatch.
+/// Looks up a dispatch in the lists.
 async fn find(api: &dyn Provider, key: &str, channel: Channel, dispatch: &str) -> Result<Finding, ReadError> {
     api.find(key, DispatchQuery { channel, dispatch, to: PERSON, sent_at: now() }).await
 }
 
-/// What went wrong.
+/// The failure of a read that must fail.
 fn failure<T>(read: Result<T, ReadError>) -> ReadFailure {
     read.map(|_| ()).expect_err("refused").failure
 }
 
-/// The permission that every read lacks, as the client tells it; `None` for one that succeeds.
+/// The missing permission of every read, as the client reports it; `None` for a read that succeeds.
 async fn missing(api: &dyn Provider, key: &str) -> [Option<Permission>; 6] {
     fn lacks<T>(read: Result<T, ReadError>) -> Option<Permission> {
         match read {

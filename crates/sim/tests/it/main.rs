@@ -1,4 +1,4 @@
-//! The pretend Retell, as redialer's own client sees it.
+//! The simulated Retell, tested through redialer's own client.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! A pretend Retell on a port of this machine.
+//! A simulated Retell on a local port.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use redialer_sim::{
     retell::{Retell, Script},
 };
 
-/// The key of a script that names none.
+/// The default API key of a script.
 pub(crate) const KEY: &str = "key_sim_0001";
-/// Whom the tests call.
+/// The number that the tests dial.
 pub(crate) const PERSON: &str = "+14155550117";
 
-/// A world that stands still, the client that speaks to it, and where it listens.
+/// Serves a world whose clock stands still; returns the simulator, a client for it, and its base URL.
 pub(crate) async fn serve(script: Script) -> (Retell, Arc<dyn Provider>, String) {
     let clients = Clients::new(PLACE_DEADLINE).expect("clients");
     let time = SimTime::new(now, |_| std::future::pending::<()>());

@@ -1,4 +1,4 @@
-//! The roster of agents, and the workspace's own numbers.
+//! A workspace's agents and its own numbers.
 
 use redialer_core::{
     Id, Timestamp,
@@ -26,44 +26,44 @@ pub struct AgentRow {
     pub id: Id<id::Agent>,
     /// Its workspace.
     pub workspace: Id<id::Workspace>,
-    /// The provider's id of it.
+    /// The provider's id of the agent.
     pub provider_agent_id: String,
-    /// Its name there.
+    /// Its name at the provider.
     pub name: String,
     /// Voice or chat.
     pub channel: Channel,
-    /// Its time zone there.
+    /// Its time zone at the provider.
     pub timezone: Option<String>,
-    /// Whether its webhook is heard and its callbacks are dialled.
+    /// Whether its webhooks are accepted and its callbacks are dialed.
     pub enabled: bool,
     /// Whether decisions are only recorded and shown, and nothing is dialed.
     pub observe: bool,
-    /// Where its events are passed on.
+    /// The URL that its events are forwarded to.
     pub downstream_url: Option<String>,
-    /// Its own settings, over the workspace's.
+    /// Its own settings, which override the workspace's.
     pub overrides: Overrides,
     /// The secret part of its webhook URL.
     pub slug: String,
-    /// When the first good signature came.
+    /// When the first valid signature arrived.
     pub verified_at: Option<Timestamp>,
-    /// Since when the provider lists it no more.
+    /// When the provider stopped listing it.
     pub gone_at: Option<Timestamp>,
-    /// Since when.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// Last changed by somebody, or by the provider's roster.
+    /// When it was last changed, by a user or by the provider's list of agents.
     pub updated_at: Timestamp,
 }
 
-/// What a PATCH changes; `None` stays.
+/// The changes of a PATCH; `None` leaves a field unchanged.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AgentChange<'a> {
-    /// Whether it is switched on.
+    /// Whether it is enabled.
     pub enabled: Option<bool>,
     /// Whether it only observes.
     pub observe: Option<bool>,
     /// Its own settings.
     pub overrides: Option<&'a Overrides>,
-    /// Only if it was last changed then.
+    /// Apply only if `updated_at` has this value.
     pub if_unchanged: Option<Timestamp>,
 }
 
@@ -90,12 +90,12 @@ impl AgentRow {
         })
     }
 
-    /// The settings this agent works under.
+    /// The settings in force for this agent.
     pub fn settings(&self, workspace: &WorkspaceSettings) -> WorkspaceSettings {
         self.overrides.over_settings(workspace)
     }
 
-    /// What the gates of a callback judge of it.
+    /// The fields that the gates of a callback check.
     pub const fn dialing(&self) -> DialingAgent {
         DialingAgent { enabled: self.enabled, observes: self.observe }
     }
@@ -106,7 +106,7 @@ impl AgentRow {
     }
 }
 
-/// One agent as the provider lists it.
+/// One agent in the provider's list.
 pub struct Roster<'a> {
     /// The provider's id.
     pub provider_agent_id: &'a str,
@@ -130,7 +130,7 @@ macro_rules! columns {
 
 const COUNT_ENABLED: &str =
     "select count(*) as n from agents where workspace_id = $1 and enabled and gone_at is null";
-/// Touching the workspace's row makes two that count its agents take turns on Postgres.
+/// Updates the workspace's row, which serializes concurrent counts of its agents on Postgres.
 const LOCK: &str = "update workspaces set name = name where id = $1";
 
 async fn enabled_agents(tx: &mut Tx, workspace: Id<id::Workspace>) -> Result<i64, StoreError> {
@@ -139,9 +139,9 @@ async fn enabled_agents(tx: &mut Tx, workspace: Id<id::Workspace>) -> Result<i64
 }
 
 impl TenantStore {
-    /// Takes over the provider's roster, which was asked for at `began`: new agents start enabled while the cap has room,
-    /// those that it does not name are gone. Own numbers (their keyed indexes and their countries) that could not be read
-    /// stay as they were.
+    /// Applies the provider's list of agents, requested at `began`. New agents start enabled while the limit has room;
+    /// agents missing from the list are marked as gone. Own numbers (their keyed indexes and their countries) that
+    /// could not be read stay unchanged.
     pub async fn sync_agents(
         &self,
         workspace: Id<id::Workspace>,
@@ -151,7 +151,7 @@ impl TenantStore {
         (began, now): (Timestamp, Timestamp),
         rng: &Rng,
     ) -> Result<(), StoreError> {
-        // Whoever came since the provider was asked cannot be in its answer.
+        // Agents added after the request to the provider cannot be in its response.
         const LISTED: &str = "select id, provider_agent_id from agents
              where workspace_id = $1 and gone_at is null and created_at < $2";
         const GONE: &str = "update agents set gone_at = $2, updated_at = $2 where id = $1";
@@ -191,7 +191,7 @@ impl TenantStore {
         tx.commit().await
     }
 
-    /// One agent of the roster, known or new; the id of a new one.
+    /// Inserts or updates one listed agent; returns the id of a new one.
     async fn take_in(
         &self,
         tx: &mut Tx,
@@ -200,7 +200,7 @@ impl TenantStore {
         room: &mut i64,
         (now, rng): (Timestamp, &Rng),
     ) -> Result<Option<String>, StoreError> {
-        // What is as it was has not been changed: whoever holds its ETag may go on.
+        // `updated_at` changes only if another column does, so that ETags stay valid.
         const KNOWN: &str =
             "update agents set name = $3, channel = $4, timezone = coalesce($5, timezone), gone_at = null,
                  updated_at = case when name <> $3 or channel <> $4 or gone_at is not null
@@ -238,7 +238,7 @@ impl TenantStore {
         Ok(agent)
     }
 
-    /// The agents that the provider calls so, in whichever workspace it sees.
+    /// The agents with this provider id, in every workspace in scope.
     pub async fn agents_called(&self, provider_agent_id: &str) -> Result<Vec<Id<id::Agent>>, StoreError> {
         const SQL: &str = "select id from agents where tenant_id = $1 and provider_agent_id = $2
                and ($3 is null or workspace_id = $3)
@@ -264,8 +264,8 @@ impl TenantStore {
         rows.iter().map(AgentRow::from_row).collect()
     }
 
-    /// Changes what is given. Switching an agent off holds its callbacks in the same transaction (I7);
-    /// switching it on again releases them.
+    /// Applies a change. Disabling an agent holds its callbacks in the same transaction (I7); enabling it releases
+    /// them.
     pub async fn change_agent(
         &self,
         agent: &AgentRow,
@@ -297,7 +297,7 @@ impl TenantStore {
             .execute(SQL, args![self.tenant, agent.id, enabled, overrides, now, if_unchanged, observe])
             .await?;
         if changed == 0 {
-            // It was there a moment ago.
+            // The caller has read the row, so its `updated_at` has changed since.
             return Err(StoreError::Changed);
         }
         if let Some(enabled) = enabled {
@@ -310,7 +310,7 @@ impl TenantStore {
         tx.commit().await
     }
 
-    /// The agent that the provider calls so.
+    /// The agent with this provider id, unless it is gone.
     pub async fn agent_by_provider_id(
         &self,
         workspace: Id<id::Workspace>,
@@ -324,7 +324,7 @@ impl TenantStore {
         row.as_ref().map(AgentRow::from_row).transpose()
     }
 
-    /// Every agent of a workspace's roster, oldest first.
+    /// Every agent of a workspace that is not gone, oldest first.
     pub async fn roster(&self, workspace: Id<id::Workspace>) -> Result<Vec<AgentRow>, StoreError> {
         const SQL: &str = columns!(
             "where tenant_id = $1 and workspace_id = $2 and gone_at is null order by created_at, id"

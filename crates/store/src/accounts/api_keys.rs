@@ -1,7 +1,8 @@
-//! API keys of ours. Only their SHA-256 is stored: they are 160 random bits, so no slow hash is needed.
+//! API keys of redialer. Only their SHA-256 is stored: they are 160 random bits, so no slow hash is needed.
 //!
-//! Invariant: a key that was revoked, is past its time, or of a tenant whose own key is destroyed, opens nothing from the next
-//! request on; keys are looked up anew for each. Absent on purpose: any way to see a key's secret again.
+//! Invariant: a key that is revoked or expired, or whose tenant's own key is destroyed, is rejected from the next
+//! request on; keys are read from the database for each request.
+//! Absent on purpose: any way to see a key's secret again.
 
 use redialer_core::{
     Id, Timestamp,
@@ -19,63 +20,63 @@ use crate::{
     log::audit::AuditEvent,
 };
 
-/// Whose key it is, and what it opens.
+/// An API key, with its tenant and its permissions.
 #[derive(Debug, Clone)]
 pub struct KeyRow {
-    /// The key.
+    /// Its id.
     pub id: Id<id::Key>,
-    /// The tenant it opens.
+    /// The tenant it belongs to.
     pub tenant: TenantRow,
-    /// The one workspace it opens; `None` for an admin key.
+    /// The one workspace it is limited to; `None` for an admin key.
     pub workspace: Option<Id<id::Workspace>>,
-    /// What it may do.
+    /// Its scopes.
     pub scopes: Scopes,
-    /// Until when.
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
-    /// Whether it sees and makes test callbacks, and nothing else.
+    /// Whether it is limited to test callbacks.
     pub test: bool,
 }
 
-/// A key to be.
+/// An API key to create.
 pub struct NewKey<'a> {
     /// Its id.
     pub id: Id<id::Key>,
-    /// What it is called.
+    /// Its name.
     pub name: &'a str,
-    /// The key in clear; only its hash is stored.
+    /// The secret in plain text; only its hash is stored.
     pub secret: &'a str,
-    /// The one workspace it opens; `None` for an admin key.
+    /// The one workspace it is limited to; `None` for an admin key.
     pub workspace: Option<Id<id::Workspace>>,
-    /// What it may do.
+    /// Its scopes.
     pub scopes: Scopes,
-    /// Until when.
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
-    /// Whether it sees and makes test callbacks, and nothing else.
+    /// Whether it is limited to test callbacks.
     pub test: bool,
 }
 
-/// A key as it is shown.
+/// An API key as it is listed.
 #[derive(Debug, Clone)]
 pub struct KeyInfo {
     /// Its id.
     pub id: Id<id::Key>,
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// How it begins.
+    /// The first characters of its secret.
     pub prefix: String,
-    /// The one workspace it opens; `None` for an admin key.
+    /// The one workspace it is limited to; `None` for an admin key.
     pub workspace: Option<Id<id::Workspace>>,
-    /// What it may do.
+    /// Its scopes.
     pub scopes: Scopes,
-    /// Since when.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// Last used, to the minute.
+    /// When it was last used, to the minute.
     pub last_used_at: Option<Timestamp>,
-    /// Until when.
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
-    /// Since when it opens nothing.
+    /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
-    /// Whether it sees and makes test callbacks, and nothing else.
+    /// Whether it is limited to test callbacks.
     pub test: bool,
 }
 
@@ -97,11 +98,12 @@ impl KeyInfo {
     }
 }
 
-/// Use of a key is remembered no more often than that.
+/// The minimum interval between two updates of `last_used_at`.
 const USED_EVERY_MINUTES: i64 = 1;
 
 impl Store {
-    /// Whose key this is; `None` for a key that is unknown, revoked or past its time.
+    /// The owner of a key; `None` if the key is unknown, revoked or expired, if its tenant's key is destroyed, or if
+    /// its workspace is deleted.
     pub async fn key_owner(&self, key: &str, now: Timestamp) -> Result<Option<KeyRow>, StoreError> {
         const SQL: &str =
             "select k.id, k.tenant_id, k.workspace_id, k.scopes, k.last_used_at, k.expires_at, k.test, t.name, t.plan, t.created_at
@@ -118,7 +120,7 @@ impl Store {
         if used.is_none_or(|used| plus(used, minutes(USED_EVERY_MINUTES)) <= now)
             && let Err(error) = self.db.write(USED, args![hash, now]).await
         {
-            // A full disk must not stop those who only read.
+            // A full disk must not block clients that only read.
             tracing::debug!(%error, "the use of a key could not be remembered");
         }
         Ok(Some(KeyRow {
@@ -142,7 +144,7 @@ macro_rules! columns {
 }
 
 impl TenantStore {
-    /// Writes a key.
+    /// Creates a key.
     pub async fn create_key(&self, new: &NewKey<'_>, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str =
             "insert into api_keys (hash, id, tenant_id, workspace_id, name, prefix, scopes, created_at, expires_at, test)
@@ -179,7 +181,7 @@ impl TenantStore {
         Ok(key)
     }
 
-    /// A page of keys, newest first: of one workspace, or of all with the admin keys.
+    /// A page of keys, newest first: those of one workspace, or all including the admin keys.
     pub async fn keys(
         &self,
         workspace: Option<Id<id::Workspace>>,
@@ -194,7 +196,7 @@ impl TenantStore {
         self.db().read(SQL, args).await?.iter().map(KeyInfo::from_row).collect()
     }
 
-    /// From now on the key opens nothing, on no replica.
+    /// Revokes a key: every replica rejects it from now on.
     pub async fn revoke_key(&self, key: &KeyInfo, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str =
             "update api_keys set revoked_at = $3 where tenant_id = $1 and id = $2 and revoked_at is null";

@@ -1,8 +1,8 @@
-//! A workspace that is given up: silent at once, kept for a day, then gone.
+//! Deleting a workspace: inactive at once, restorable for a day, then removed.
 //!
-//! Invariants (I7): claims and intents name workspaces that are not deleted, so that with the deletion's commit nothing
-//! more of it is dialled; what has its intent on disk may be on its way. Restored within the day it goes on as it was. The clearing away is done in small steps, each its own
-//! transaction, and goes on where it stopped (C14).
+//! Invariants (I7): claims and intents require a workspace that is not deleted, so nothing more of it is dialed after
+//! the deletion's commit; a request whose intent is on disk may be in flight. A workspace restored within the day
+//! continues unchanged. The removal runs in small transactions and resumes where it stopped (C14).
 
 use redialer_core::{Id, Timestamp, id};
 use redialer_kek::KeyError;
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl TenantStore {
-    /// Gives a workspace up, until it is restored.
+    /// Marks a workspace as deleted.
     pub async fn delete_workspace(&self, id: Id<id::Workspace>, now: Timestamp) -> Result<(), StoreError> {
         const DELETE: &str = "update workspaces set deleted_at = $3, updated_at = $3
              where tenant_id = $1 and id = $2 and deleted_at is null";
@@ -28,7 +28,7 @@ impl TenantStore {
         tx.commit().await
     }
 
-    /// Takes a deletion back, if it is not older than `since` and the plan has room.
+    /// Undoes a deletion that is not older than `since`, if the plan has room.
     pub async fn restore_workspace(
         &self,
         id: Id<id::Workspace>,
@@ -63,7 +63,7 @@ impl TenantStore {
         tx.commit().await
     }
 
-    /// Takes a part of a deleted workspace away for good; `false` when nothing is left of it.
+    /// Removes a part of a deleted workspace permanently; `false` if nothing is left of it.
     pub async fn clear_away(&self, id: Id<id::Workspace>, now: Timestamp) -> Result<bool, StoreError> {
         const LAST: &str =
             "delete from workspaces where tenant_id = $1 and id = $2 and deleted_at is not null";
@@ -77,7 +77,7 @@ impl TenantStore {
         }
         let audit_writer = match self.audit_writer().await {
             Ok(audit_writer) => Some(audit_writer),
-            // Its book was closed with its key.
+            // The tenant's key is destroyed, so no event can be added to its audit log.
             Err(StoreError::Key(KeyError::Destroyed)) => None,
             Err(error) => return Err(error),
         };
@@ -93,8 +93,8 @@ impl TenantStore {
     }
 }
 
-/// Each takes a table's rows of one workspace, a few hundred at a time: `$1` its bucket, `$2` the workspace. What hangs
-/// on something else goes before it.
+/// Each deletes the rows of one workspace from a table, a few hundred at a time: `$1` is its bucket, `$2` the
+/// workspace. Dependent rows come first.
 const PARTS: [&str; 14] = [
     "delete from bodies where bucket = $1 and delivery_id in
              (select d.id from deliveries d join bodies b on b.delivery_id = d.id and b.bucket = d.bucket
@@ -117,7 +117,7 @@ const PARTS: [&str; 14] = [
 ];
 
 impl Store {
-    /// Deleted workspaces whose day is over.
+    /// Deleted workspaces that can no longer be restored.
     pub async fn removals(
         &self,
         range: (i64, i64),

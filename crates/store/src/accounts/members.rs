@@ -1,7 +1,7 @@
-//! Members of a tenant: who signs in, and as what.
+//! Members of a tenant: their sign-in and their role.
 //!
-//! Invariants: a tenant has an owner at any moment, also when two are taken away at once. One person may be a member of
-//! several tenants, none of which learns of the others. Passwords are here only as Argon2id.
+//! Invariants: a tenant always has an owner, even if two are removed concurrently. One person may be a member of
+//! several tenants, none of which can see the others. Passwords are stored only as Argon2id hashes.
 
 use redialer_core::{Id, Timestamp, access::Role, id};
 use serde_json::json;
@@ -17,23 +17,23 @@ use crate::{
 pub struct MemberRow {
     /// Its id.
     pub id: Id<id::Member>,
-    /// The e-mail address it signs in with, in lower case.
+    /// The email address for sign-in, in lower case.
     pub email: String,
-    /// What it is.
+    /// Its role.
     pub role: Role,
-    /// Since when.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
-/// A member to be.
+/// A member to create.
 pub struct NewMember<'a> {
     /// Its id.
     pub id: Id<id::Member>,
-    /// The e-mail address it signs in with, in lower case.
+    /// The email address for sign-in, in lower case.
     pub email: &'a str,
-    /// Argon2id of its password.
+    /// The Argon2id hash of its password.
     pub password_hash: &'a str,
-    /// What it is.
+    /// Its role.
     pub role: Role,
 }
 
@@ -54,7 +54,7 @@ macro_rules! columns {
     };
 }
 
-/// Whether there is another owner; whoever asks next waits until this transaction ends.
+/// Whether the tenant has another owner. Locks the tenant's row, so that concurrent checks wait for this transaction.
 async fn has_other_owner(
     tx: &mut Tx,
     tenant: Id<id::Tenant>,
@@ -90,7 +90,7 @@ impl TenantStore {
         MemberRow::from_row(&row)
     }
 
-    /// Writes a member.
+    /// Creates a member.
     pub async fn add_member(&self, new: &NewMember<'_>, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "insert into members (id, tenant_id, email, password_hash, role, created_at)
              values ($1, $2, $3, $4, $5, $6)";
@@ -107,7 +107,7 @@ impl TenantStore {
         tx.commit().await
     }
 
-    /// Makes a member something else.
+    /// Changes a member's role.
     pub async fn change_role(
         &self,
         member: &MemberRow,
@@ -132,7 +132,7 @@ impl TenantStore {
         tx.commit().await
     }
 
-    /// Takes a member away.
+    /// Removes a member.
     pub async fn remove_member(&self, member: &MemberRow, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "delete from members where tenant_id = $1 and id = $2 and role = $3";
         self.sees_whole_tenant()?;

@@ -1,7 +1,7 @@
-//! Webhook slugs: the secret part of an agent's webhook URL, and who it belongs to.
+//! Webhook slugs: the secret part of an agent's webhook URL, and its owner.
 //!
-//! Invariants (T3): a slug has 160 random bits; an agent has one that is current, and old ones for a day after it was
-//! rotated, or until the provider is seen on the current one. A slug grants nothing by itself: the signature decides.
+//! Invariants (T3): a slug has 160 random bits. An agent has one current slug; a rotated slug stays valid for a day, or
+//! until the provider is seen on the current one. A slug grants nothing by itself: the signature decides.
 
 use redialer_core::{
     Id, Timestamp, id,
@@ -12,7 +12,7 @@ use redialer_core::{
 
 use crate::{AgentRow, Store, StoreError, TenantStore, at, db::args, log::audit::AuditEvent};
 
-/// Who a webhook slug belongs to.
+/// The owner of a webhook slug.
 #[derive(Debug, Clone, Copy)]
 pub struct SlugOwner {
     /// The tenant.
@@ -21,13 +21,13 @@ pub struct SlugOwner {
     pub workspace: Id<id::Workspace>,
     /// The agent.
     pub agent: Id<id::Agent>,
-    /// Until when an old slug counts; `None` for a current one.
+    /// When an old slug expires; `None` for a current one.
     pub valid_until: Option<Timestamp>,
 }
 
 impl TenantStore {
-    /// Gives an agent a new slug. The old one counts for a day more, or, if that is wanted, until the provider is seen
-    /// on the new one.
+    /// Gives an agent a new slug. The old one stays valid for a day or, with `until_seen`, at most until the provider
+    /// is seen on the new one.
     pub async fn rotate_slug(
         &self,
         agent: &AgentRow,
@@ -60,8 +60,8 @@ impl TenantStore {
 }
 
 impl Store {
-    /// Who a slug belongs to; `None` for slugs that are unknown, past their time, or of a deleted workspace. Read once a
-    /// second at most (`real_ms`).
+    /// The owner of a slug; `None` if the slug is unknown or expired, or its workspace is deleted. Cached for one
+    /// second of real time (`real_ms`).
     pub async fn slug_owner(
         &self,
         slug: &str,
@@ -86,7 +86,7 @@ impl Store {
         }))
     }
 
-    /// Remembers that the provider's signature was seen on this agent's URL.
+    /// Records that a valid signature arrived at this agent's URL, and expires old slugs that were kept until then.
     pub async fn verify_agent(&self, agent: Id<id::Agent>, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "update agents set verified_at = $2 where id = $1 and verified_at is null";
         const END: &str =

@@ -1,7 +1,7 @@
-//! Numbers that must not be called: a tenant's list, found by the keyed index.
+//! The do-not-call list: a tenant's suppressed numbers, found by keyed index.
 //!
-//! Invariant: a number has one entry; adding it again keeps the first. What is sealed is the number, and
-//! behind a line break the note, if there is one.
+//! Invariant: a number has one entry; adding it again keeps the first. The sealed value is the number, followed by a
+//! line break and the note if there is one.
 
 use redialer_core::{Id, Phone, Timestamp, id, rng::Rng};
 use serde_json::json;
@@ -15,13 +15,13 @@ use crate::{
 
 pub(crate) const SEALED: &str = "suppressions.sealed";
 
-/// A number that must not be called.
+/// An entry of the do-not-call list.
 pub struct SuppressionRow {
     /// Its id.
     pub id: Id<id::Suppression>,
-    /// Where it came from.
+    /// What added it, as `api` or `call`.
     pub source: String,
-    /// Since when.
+    /// When it was created.
     pub created_at: Timestamp,
     sealed: Vec<u8>,
 }
@@ -36,7 +36,7 @@ impl SuppressionRow {
         })
     }
 
-    /// The number, E.164, and the note.
+    /// Opens the number, E.164, and the note.
     pub fn open(&self, key: &TenantKey) -> Result<(Phone, Option<String>), StoreError> {
         let plain = key.open(SEALED, self.id.uuid(), &self.sealed)?;
         let text = std::str::from_utf8(&plain).map_err(|_| StoreError::Corrupt("number"))?;
@@ -86,8 +86,8 @@ impl TenantStore {
         self.db().read_one(OF_NUMBER, args).await?.as_ref().map(SuppressionRow::from_row).transpose()
     }
 
-    /// Puts numbers on the list, all or none, and ends their waiting callbacks (I7); the entries, in the order of the
-    /// numbers. A number that is on the list keeps its entry.
+    /// Adds numbers to the list, all or none, and ends their waiting callbacks (I7). Returns the entries in the order
+    /// of the numbers; a number that is already listed keeps its entry.
     pub async fn suppress(
         &self,
         numbers: &[Phone],
@@ -125,7 +125,7 @@ impl TenantStore {
         Ok(self.db().read_one(IS_LISTED, args).await?.is_some())
     }
 
-    /// Takes a number off the list.
+    /// Removes a number from the list.
     pub async fn unsuppress(&self, id: Id<id::Suppression>, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "delete from suppressions where bucket = $1 and tenant_id = $2 and id = $3";
         self.sees_whole_tenant()?;
@@ -147,8 +147,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) source: &'a str,
 }
 
-/// Puts a number on the list and ends its waiting callbacks; whether it was not on it before. A dial that has its intent
-/// already is not stopped.
+/// Adds a number to the list and ends its waiting callbacks; returns whether it was not listed before. A dial whose
+/// intent is written is not stopped.
 pub(crate) async fn suppress(
     tx: &mut Tx,
     bucket: i64,

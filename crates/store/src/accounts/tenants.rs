@@ -17,7 +17,7 @@ use crate::{
 
 pub(crate) const WEBHOOK_SECRET: &str = "tenants.webhook_secret";
 
-/// A tenant to be.
+/// A tenant to create.
 pub struct NewTenant<'a> {
     /// Its id.
     pub id: Id<id::Tenant>,
@@ -25,13 +25,13 @@ pub struct NewTenant<'a> {
     pub name: &'a str,
     /// Its plan.
     pub plan: Plan,
-    /// Its owner's e-mail address.
+    /// Its owner's email address.
     pub owner_email: &'a str,
-    /// Argon2id of the owner's password.
+    /// The Argon2id hash of the owner's password.
     pub password_hash: &'a str,
-    /// The admin API key in clear; only its hash is stored.
+    /// The admin API key in plain text; only its hash is stored.
     pub admin_key: &'a str,
-    /// The secret our own signatures are made with.
+    /// The secret for our own signatures.
     pub webhook_secret: &'a str,
 }
 
@@ -44,7 +44,7 @@ pub struct TenantRow {
     pub name: String,
     /// Its plan.
     pub plan: Plan,
-    /// Since when.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
@@ -60,7 +60,7 @@ impl TenantRow {
 }
 
 impl Store {
-    /// Writes a tenant, its owner and its admin key, all or nothing.
+    /// Creates a tenant, its owner and its admin key, all or nothing.
     pub async fn create_tenant(
         &self,
         new: &NewTenant<'_>,
@@ -95,7 +95,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// Puts a tenant on another plan.
+    /// Moves a tenant to another plan.
     pub async fn change_plan(
         &self,
         tenant: &TenantRow,
@@ -120,7 +120,7 @@ impl Store {
         rows.iter().map(|row| TenantRow::from_row(Id::from_uuid(row.get("id")?), row)).collect()
     }
 
-    /// The tenant of that id.
+    /// The tenant with this id.
     pub async fn tenant(&self, id: Id<id::Tenant>) -> Result<TenantRow, StoreError> {
         const SQL: &str = "select name, plan, created_at from tenants where id = $1";
         let row = self.db.read_one(SQL, args![id]).await?.ok_or(StoreError::NotFound)?;

@@ -1,4 +1,4 @@
-//! A workspace's desk: all that deciding and dialling for it need to know beside the callbacks themselves.
+//! The workspace context: everything that decisions and dials need besides the callbacks themselves.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -21,7 +21,7 @@ use crate::{
 /// Tables that the caches are read from.
 pub(crate) const CACHED_TABLES: [&str; 5] = ["agents", "own_numbers", "slugs", "tenants", "workspaces"];
 
-/// What webhooks, decisions and dials ask about workspaces: the caches of one store.
+/// The caches of one store, for webhooks, decisions and dials.
 pub(crate) struct Contexts {
     pub(crate) workspaces: TtlCache<Id<id::Workspace>, WorkspaceContext>,
     pub(crate) slugs: TtlCache<String, SlugOwner>,
@@ -33,12 +33,12 @@ impl Contexts {
     }
 }
 
-/// A workspace with its agents, as they were at most a second ago, or a few while the database is slow; keys are
-/// sealed as on disk.
+/// A workspace with its agents, at most one second old, or a few seconds while the database is slow. Keys are sealed as
+/// on disk.
 pub struct WorkspaceContext {
     /// The workspace.
     pub workspace: WorkspaceRow,
-    /// What its settings come to where no agent overrides them.
+    /// The policy where no agent overrides it.
     pub policy: Arc<Policy>,
     agents: Vec<AgentContext>,
     /// The tenant's plan.
@@ -47,17 +47,17 @@ pub struct WorkspaceContext {
     key: WrappedKey,
 }
 
-/// One agent at a desk.
+/// An agent with its policy.
 #[derive(Clone)]
 pub struct AgentContext {
     /// The agent.
     pub agent: Arc<AgentRow>,
-    /// What its settings come to.
+    /// The policy in force for it.
     pub policy: Arc<Policy>,
 }
 
 impl AgentContext {
-    /// An agent under the settings of its workspace.
+    /// Combines an agent with the settings of its workspace.
     pub fn new(agent: AgentRow, workspace: &WorkspaceRow) -> Self {
         let policy = agent.settings(&workspace.settings).policy(&workspace.number_countries);
         Self { agent: Arc::new(agent), policy: Arc::new(policy) }
@@ -65,29 +65,29 @@ impl AgentContext {
 }
 
 impl WorkspaceContext {
-    /// The agent that the provider calls so.
+    /// The agent with this provider id.
     pub fn by_provider_id(&self, id: &str) -> Option<&AgentContext> {
         self.agents.iter().find(|agent_context| agent_context.agent.provider_agent_id == id)
     }
 
-    /// Whether the webhooks of an agent count: it is enabled, and within the plan's number of agents, the oldest first.
+    /// Whether an agent's webhooks are accepted: it is enabled and among the oldest agents that the plan has room for.
     pub fn hears(&self, id: Id<id::Agent>, limits: &Limits) -> bool {
         self.heard(limits).any(|agent| agent.id == id)
     }
 
-    /// The agents whose webhooks count.
+    /// The agents whose webhooks are accepted.
     pub fn heard(&self, limits: &Limits) -> impl Iterator<Item = &AgentRow> {
         let enabled =
             self.agents.iter().map(|agent_context| &*agent_context.agent).filter(|agent| agent.enabled);
         limits.heard(enabled)
     }
 
-    /// That agent; the provider may have lost it since.
+    /// The agent with this id; `None` if the provider no longer lists it.
     pub fn agent(&self, id: Id<id::Agent>) -> Option<&AgentContext> {
         self.agents.iter().find(|agent_context| agent_context.agent.id == id)
     }
 
-    /// An agent, even one that the provider has lost and that is not at the desk.
+    /// Same as [`WorkspaceContext::agent`], but reads an agent that the provider no longer lists from the database.
     pub async fn agent_context(&self, store: &Store, id: Id<id::Agent>) -> Result<AgentContext, StoreError> {
         match self.agent(id) {
             Some(agent_context) => Ok(agent_context.clone()),
@@ -98,7 +98,7 @@ impl WorkspaceContext {
         }
     }
 
-    /// The extraction that says whether a callback was asked for, in calls of that agent.
+    /// The extraction that marks a callback request, in calls of that agent.
     pub fn callback_field(&self, agent: Id<id::Agent>) -> &str {
         &self.agent(agent).map_or(&self.policy, |agent_context| &agent_context.policy).callback_field
     }
@@ -108,14 +108,14 @@ impl WorkspaceContext {
         self.own_numbers.contains(ix)
     }
 
-    /// Opens the tenant's key; it lives no longer than the work it is for.
+    /// Opens the tenant's key; keep it only as long as the work needs it.
     pub async fn open_key(&self, store: &Store) -> Result<TenantKey, StoreError> {
         store.opened(&self.key).await
     }
 }
 
 impl Store {
-    /// The desk of a workspace, read once a second at most (`real_ms`), by one task at a time.
+    /// The context of a workspace, cached for one second of real time (`real_ms`) and read by one task at a time.
     pub async fn workspace_context(
         &self,
         tenant: Id<id::Tenant>,

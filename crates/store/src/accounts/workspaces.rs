@@ -1,4 +1,4 @@
-//! Provider accounts: their sealed keys, their settings, their pauses.
+//! Workspaces: a provider account's sealed keys, settings and pauses.
 
 use redialer_core::{
     Id, Secret, Timestamp,
@@ -19,19 +19,19 @@ use crate::{
     log::{audit::AuditEvent, notices::notice_of_workspace},
 };
 
-/// A workspace to be.
+/// A workspace to create.
 pub struct NewWorkspace<'a> {
     /// Its id.
     pub id: Id<id::Workspace>,
-    /// Whose API it speaks.
+    /// Its provider.
     pub provider: &'a ProviderName,
     /// Its name.
     pub name: &'a str,
     /// The provider's API key.
     pub api_key: &'a str,
-    /// How its webhooks prove who sent them: a document of the provider's.
+    /// How its webhooks are authenticated: a document in the provider's format.
     pub webhook_auth: &'a [u8],
-    /// The provider's account that the API key is of; else a keyed digest of the key.
+    /// The provider's account that the API key belongs to, else a keyed digest of the key.
     pub account: Option<&'a str>,
     /// The settings that differ from the defaults.
     pub settings: &'a Value,
@@ -46,56 +46,56 @@ pub struct WorkspaceRow {
     pub tenant: Id<id::Tenant>,
     /// The tenant's bucket.
     pub bucket: i64,
-    /// Whose API it speaks.
+    /// Its provider.
     pub provider: ProviderName,
     /// Its name.
     pub name: String,
     /// The settings in force.
     pub settings: WorkspaceSettings,
-    /// The settings that were set; the others are the defaults.
+    /// The settings that were set; the others are defaults.
     pub set: Value,
     /// How long payloads are kept.
     pub retention: Retention,
-    /// Why it does not dial, and since when.
+    /// Why dialing is paused, and since when.
     pub paused: Option<(Pause, Timestamp)>,
-    /// The provider's own words about that.
+    /// The provider's message about the pause.
     pub pause_message: Option<String>,
-    /// The provider's account of the key, if the provider names it.
+    /// The provider's account that the API key belongs to, if the provider names it.
     pub account: Option<String>,
     /// Countries of its own numbers, ISO 3166.
     pub number_countries: Vec<String>,
-    /// What its key may not read.
+    /// Permissions that its API key lacks.
     pub missing_permissions: Vec<String>,
-    /// Whether it was restored from a backup and is not yet compared with the provider's records.
+    /// Whether it was restored from a backup and has not yet been compared with the provider's records.
     pub is_restoring: bool,
-    /// Since when.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// Last changed by somebody.
+    /// When it was last changed by a user.
     pub updated_at: Timestamp,
     api_key: Vec<u8>,
     webhook_auth: Vec<u8>,
 }
 
-/// What a PATCH changes; `None` stays.
+/// The changes of a PATCH; `None` leaves a field unchanged.
 #[derive(Default)]
 pub struct WorkspaceChange<'a> {
     /// The name.
     pub name: Option<&'a str>,
-    /// The API key; ends a pause.
+    /// The API key; a new one ends a pause.
     pub api_key: Option<&'a str>,
-    /// How its webhooks prove who sent them from now on: a document of the provider's.
+    /// How its webhooks are authenticated from now on: a document in the provider's format.
     pub webhook_auth: Option<&'a [u8]>,
-    /// The provider's account of a new API key, if the provider names it.
+    /// The provider's account that the new API key belongs to, if the provider names it.
     pub account: Option<&'a str>,
     /// The settings that differ from the defaults.
     pub settings: Option<&'a Value>,
     /// The retention.
     pub retention: Option<&'a Retention>,
-    /// Only if it was last changed then.
+    /// Apply only if `updated_at` has this value.
     pub if_unchanged: Option<Timestamp>,
 }
 
-/// A workspace whose turn it is.
+/// A workspace that is due for a job.
 #[derive(Debug, Clone, Copy)]
 pub struct DueWorkspace {
     /// The workspace.
@@ -105,7 +105,7 @@ pub struct DueWorkspace {
 }
 
 impl DueWorkspace {
-    /// From the columns `id` and `tenant_id`.
+    /// Reads the columns `id` and `tenant_id`.
     pub(crate) fn from_row(row: &Row) -> Result<Self, StoreError> {
         Ok(Self { id: Id::from_uuid(row.get("id")?), tenant: Id::from_uuid(row.get("tenant_id")?) })
     }
@@ -150,23 +150,23 @@ impl WorkspaceRow {
         })
     }
 
-    /// The provider's API key.
+    /// Opens the provider's API key.
     pub fn api_key(&self, key: &TenantKey) -> Result<Secret<String>, StoreError> {
         let plain = key.open(API_KEY, self.id.uuid(), &self.api_key)?;
         Ok(Secret::new(String::from_utf8_lossy(&plain).into_owned()))
     }
 
-    /// How its webhooks prove who sent them: a document of the provider's.
+    /// Opens the document that says how its webhooks are authenticated.
     pub fn webhook_auth(&self, key: &TenantKey) -> Result<Vec<u8>, StoreError> {
         Ok(key.open(WEBHOOK_AUTH, self.id.uuid(), &self.webhook_auth)?)
     }
 }
 
 pub(crate) const API_KEY: &str = "workspaces.api_key";
-/// The column was named when it held nothing but keys; sealed values are bound to its name.
+/// The column dates from when it held only keys. Sealed values are bound to its name, so the name stays.
 pub(crate) const WEBHOOK_AUTH: &str = "workspaces.webhook_keys";
 
-/// Words that are stored joined by commas.
+/// Splits a stored list at its commas.
 fn listed(text: &str) -> Vec<String> {
     text.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
@@ -176,7 +176,7 @@ fn parsed<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Res
 }
 
 impl TenantStore {
-    /// Writes a workspace, if the plan has room for one more.
+    /// Creates a workspace, if the plan has room for one more.
     pub async fn create_workspace(
         &self,
         new: &NewWorkspace<'_>,
@@ -185,7 +185,7 @@ impl TenantStore {
         now: Timestamp,
         rng: &Rng,
     ) -> Result<(), StoreError> {
-        // Touching the tenant's row makes two creators take turns on Postgres.
+        // Updating the tenant's row serializes concurrent creations on Postgres.
         const LOCK: &str = "update tenants set name = name where id = $1";
         const COUNT: &str =
             "select count(*) as n from workspaces where tenant_id = $1 and deleted_at is null";
@@ -233,7 +233,7 @@ impl TenantStore {
         tx.commit().await
     }
 
-    /// Refuses a provider's account that another workspace has: both would act on the same calls.
+    /// Rejects a provider account that another workspace has: both would act on the same calls.
     pub(crate) async fn account_is_free(
         &self,
         tx: &mut Tx,
@@ -257,7 +257,7 @@ impl TenantStore {
         WorkspaceRow::from_row(&row, &self.store.plans)
     }
 
-    /// A page of workspaces, newest first, from before that one.
+    /// A page of workspaces, newest first, before the given position.
     pub async fn workspaces(
         &self,
         before: (Timestamp, Id<id::Workspace>),
@@ -276,7 +276,7 @@ impl TenantStore {
         rows.iter().map(|row| WorkspaceRow::from_row(row, &self.store.plans)).collect()
     }
 
-    /// Changes what is given.
+    /// Applies a change.
     pub async fn change_workspace(
         &self,
         id: Id<id::Workspace>,
@@ -320,7 +320,7 @@ impl TenantStore {
             )
             .await?;
         if changed == 0 {
-            // It was there a moment ago.
+            // The row was read before, so its `updated_at` has changed since.
             return Err(StoreError::Changed);
         }
         if has_new_key {
@@ -341,7 +341,7 @@ impl TenantStore {
     }
 }
 
-/// The settings in force for a workspace that set those, on the plan of its row.
+/// Resolves the stored settings with the plan in `row`.
 fn in_force(row: &Row, plans: &Plans, set: &Value) -> Result<WorkspaceSettings, StoreError> {
     let plan = row.get::<String>("plan")?.parse().map_err(|_| StoreError::Corrupt("plan"))?;
     WorkspaceSettings::resolved(set, plans.limits(plan)).map_err(|_| StoreError::Corrupt("settings document"))
@@ -360,7 +360,7 @@ async fn settings_of(tx: &mut Tx, of: &TenantStore, id: Id<id::Workspace>) -> Re
     }))
 }
 
-/// Of two objects only what is not the same in both.
+/// Reduces two objects to the fields that differ.
 pub(crate) fn differing(before: Value, after: Value) -> (Value, Value) {
     let (Value::Object(mut before), Value::Object(mut after)) = (before, after) else {
         return (Value::Null, Value::Null);
@@ -383,7 +383,7 @@ pub(crate) fn differing(before: Value, after: Value) -> (Value, Value) {
 }
 
 impl TenantStore {
-    /// How many workspaces there are.
+    /// The number of workspaces.
     pub async fn count_workspaces(&self) -> Result<i64, StoreError> {
         const SQL: &str = "select count(*) as n from workspaces where tenant_id = $1 and deleted_at is null";
         if self.workspace.is_some() {
@@ -395,7 +395,7 @@ impl TenantStore {
 }
 
 impl Store {
-    /// Dials again.
+    /// Ends a pause.
     pub async fn resume(&self, id: Id<id::Workspace>, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str =
             "update workspaces set paused = null, paused_at = null, probe_at = null, pause_message = null
@@ -421,7 +421,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// Remembers whether the workspace's key has a permission.
+    /// Records whether the workspace's API key has a permission.
     pub async fn set_permission(
         &self,
         id: Id<id::Workspace>,
@@ -445,14 +445,15 @@ impl Store {
         tx.commit().await
     }
 
-    /// Remembers which account of the provider's a workspace's key is of.
+    /// Records the provider's account that a workspace's API key belongs to.
     pub async fn set_account(&self, id: Id<id::Workspace>, account: &str) -> Result<(), StoreError> {
         const SQL: &str = "update workspaces set account = $2 where id = $1 and account is null";
         self.db.write(SQL, args![id, account]).await?;
         Ok(())
     }
 
-    /// Workspaces whose roster is due to be pulled, put off to `next_at` so that no other replica pulls it too.
+    /// Takes the workspaces whose agents are due to be synced. Their `sync_at` moves to `next_at`, so that no other
+    /// replica syncs them too.
     pub async fn due_syncs(
         &self,
         range: (i64, i64),
@@ -465,7 +466,8 @@ impl Store {
         self.taken(SQL, range, now, next_at).await
     }
 
-    /// Paused workspaces whose probe is due, put off to `next_at` so that no other replica probes too.
+    /// Takes the paused workspaces whose probe is due. Their `probe_at` moves to `next_at`, so that no other replica
+    /// probes them too.
     pub async fn due_probes(
         &self,
         range: (i64, i64),
@@ -492,7 +494,7 @@ impl Store {
     }
 }
 
-/// Stops dialling for a workspace until a probe or a new key succeeds.
+/// Stops dialing for a workspace until a probe or a new key succeeds.
 pub(crate) async fn pause(
     tx: &mut Tx,
     id: Id<id::Workspace>,

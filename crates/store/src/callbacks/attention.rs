@@ -1,4 +1,4 @@
-//! What does not go on by itself: counted for alarms, listed for people (I3, I33).
+//! Callbacks and events that are stuck: counted for alarms, listed for people (I3, I33).
 
 use redialer_core::{
     Id, Timestamp, id,
@@ -9,8 +9,8 @@ use redialer_core::{
 use crate::{CallbackRow, Store, StoreError, TenantStore, bucket_of, callbacks::rows::columns, db::args};
 
 impl Store {
-    /// How many items of each kind are stuck, counted up to 1,000 (overdue callbacks: per workspace). The limits are in
-    /// real time: at `speed` virtual seconds a real second an item counts that many times later.
+    /// Counts the stuck items of each kind, up to 1,000 (overdue callbacks: per workspace). The age limits are in real
+    /// time: at `speed` virtual seconds per real second they are `speed` times longer in virtual time.
     pub async fn stuck(
         &self,
         range: (i64, i64),
@@ -49,8 +49,8 @@ impl Store {
 }
 
 impl TenantStore {
-    /// Callbacks that a person must look at, newest first: held ones, unconfirmed ones, and those that ended without
-    /// having been dialed, or without anybody knowing how.
+    /// Callbacks that need a person, newest first: held, unconfirmed, and those that ended without a dial or with an
+    /// unknown outcome.
     pub async fn attention(
         &self,
         workspace: Option<Id<id::Workspace>>,

@@ -1,4 +1,4 @@
-//! Columns of `callbacks` between their texts and their types.
+//! Conversions between columns of `callbacks` and their types.
 
 use redialer_core::{
     callback::{RedialReason, State},
@@ -21,7 +21,7 @@ pub(crate) fn zone_of(row: &Row) -> Result<Zone, StoreError> {
     Ok(Zone { name: row.get("timezone")?, source, is_sure: true })
 }
 
-/// Gates as they are stored.
+/// Serializes gates as they are stored.
 pub(crate) fn gates_text(gates: &[GateRecord]) -> String {
     serde_json::to_string(gates).unwrap_or_default()
 }

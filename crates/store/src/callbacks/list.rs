@@ -1,6 +1,6 @@
-//! Lists of callbacks: filtered, in pages, each by an index that fits the filter.
+//! Lists of callbacks: filtered, paged, each with an index that fits the filter.
 //!
-//! Invariant: a list reads no more of an index than it shows, but where two filters are laid over each other.
+//! Invariant: a list reads no more of an index than it shows, except when two filters are combined.
 
 use redialer_core::{
     Id, Timestamp,
@@ -14,48 +14,48 @@ use crate::{
     db::{Args, Value, row},
 };
 
-/// Which callbacks to list; what is empty or `None` is any.
+/// Filters of a list; an empty or `None` field matches any value.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// In one of those states.
+    /// In one of these states.
     pub states: Vec<State>,
-    /// Of one of those agents.
+    /// Of one of these agents.
     pub agents: Vec<Id<id::Agent>>,
-    /// Of that workspace.
+    /// Of this workspace.
     pub workspace: Option<Id<id::Workspace>>,
-    /// For that reason.
+    /// For this reason.
     pub reason: Option<RedialReason>,
-    /// That ended so.
+    /// With this outcome.
     pub outcome: Option<String>,
-    /// Of that chain.
+    /// Of this chain.
     pub chain: Option<Id<id::Chain>>,
-    /// To that number.
+    /// To this number, by its keyed index.
     pub person_ix: Option<[u8; 16]>,
-    /// That a program gave that id.
+    /// With this external id, by its keyed index.
     pub external_ix: Option<[u8; 16]>,
-    /// Due from then on.
+    /// Scheduled at or after this time.
     pub scheduled_after: Option<Timestamp>,
-    /// Due before then.
+    /// Scheduled before this time.
     pub scheduled_before: Option<Timestamp>,
-    /// Made from then on.
+    /// Created at or after this time.
     pub created_after: Option<Timestamp>,
-    /// Made before then.
+    /// Created before this time.
     pub created_before: Option<Timestamp>,
     /// The order of the list.
     pub order: Order,
 }
 
-/// By what a list is ordered, the latest first.
+/// The time that orders a list, latest first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Order {
-    /// By when a callback was made.
+    /// When a callback was created.
     #[default]
     Created,
-    /// By when it is due.
+    /// When it is scheduled.
     Scheduled,
 }
 
-// `cast` tells Postgres the type of a parameter that is only compared with null.
+// `cast` gives Postgres the type of a parameter that is only compared with null.
 macro_rules! page {
     ($index:literal, $by:literal) => {
         columns!(
@@ -86,7 +86,7 @@ impl Filter {
         const OF_STATE: &str = page!("where bucket = $1 and state = $6", "created_at");
         const OF_PERSON: &str = page!("where bucket = $1 and person_ix = $10", "created_at");
         const OF_EXTERNAL_ID: &str = page!("where bucket = $1 and external_ix = $13", "created_at");
-        // `+` keeps SQLite from reading all of the tenant's in the order of the page.
+        // `+` keeps SQLite from reading all of the tenant's callbacks in the order of the page.
         const OF_CHAIN: &str =
             page!("where +bucket = $1 and (id = $18 or (chain_id = $18 and chain_id <> id))", "created_at");
         const OF_CHAIN_BY_SCHEDULE: &str = page!(
@@ -110,7 +110,7 @@ impl Filter {
 }
 
 impl TenantStore {
-    /// A page of callbacks, the latest first, from before that one.
+    /// A page of callbacks, latest first, before the given position.
     pub async fn callbacks(
         &self,
         filter: &Filter,
@@ -163,7 +163,7 @@ impl TenantStore {
     }
 }
 
-/// Each of some, or once without any.
+/// Each element as `Some`, or a single `None` for an empty slice.
 fn some_or_any<T: Copy>(some: &[T]) -> Vec<Option<T>> {
     match some {
         [] => vec![None],

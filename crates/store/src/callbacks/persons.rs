@@ -1,4 +1,4 @@
-//! Persons: locked and read for every decision, and the rows of callbacks that are written for them.
+//! Persons: locked and read for every decision. Also the values of new callback rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,7 +40,8 @@ impl PersonRef {
     }
 }
 
-/// Makes others that decide about this person wait until this transaction ends. On SQLite everybody does.
+/// Locks a person, so that concurrent decisions about them wait for this transaction. SQLite needs no lock: it has one
+/// writer.
 pub(crate) async fn lock_person(tx: &mut Tx, person: PersonRef) -> Result<(), StoreError> {
     const SQL: &str = "insert into persons (bucket, workspace_id, person_ix, tenant_id, seq) values {rows}
          on conflict (bucket, workspace_id, person_ix) do update set seq = persons.seq + 1";
@@ -51,13 +52,13 @@ pub(crate) async fn lock_person(tx: &mut Tx, person: PersonRef) -> Result<(), St
     tx.execute_rows(SQL, vec![], vec![row]).await.map(|_| ())
 }
 
-/// The same for the persons of a batch that have a row; those that have none yet. Whoever decides about one of these writes
-/// its row, and so finds out that somebody else did.
+/// Locks the persons of a batch that have a row; returns those without one. Every decision about one of those inserts
+/// its row, and so detects that another transaction inserted it first.
 pub(crate) async fn lock_persons(
     tx: &mut Tx,
     persons: impl IntoIterator<Item = PersonRef>,
 ) -> Result<BTreeSet<PersonKey>, StoreError> {
-    // In one order, so that two transactions never wait for each other.
+    // In key order, so that two transactions cannot deadlock.
     const SQL: &str = "with v (bucket, workspace_id, person_ix) as (values {rows})
          select p.workspace_id, p.person_ix from v cross join persons p
          where p.bucket = v.bucket and p.workspace_id = v.workspace_id and p.person_ix = v.person_ix
@@ -74,12 +75,12 @@ pub(crate) async fn lock_persons(
     Ok(new)
 }
 
-/// Reads those persons. A person without any row is left out.
+/// Reads those persons. A person without any row is omitted.
 pub(crate) async fn read_persons(
     tx: &mut Tx,
     of: impl IntoIterator<Item = PersonRef>,
 ) -> Result<BTreeMap<PersonKey, Person>, StoreError> {
-    // Left joins: so both engines begin with the persons of the batch.
+    // Left joins make both engines start with the persons of the batch.
     const SQL: &str = "with v (bucket, workspace_id, person_ix, tenant_id) as (values {rows})
          select v.workspace_id, v.person_ix, p.reached_at, s.id as suppression_id, b.id, b.chain_id, b.state, b.reason,
              b.born_of, b.agent_id, coalesce(c.spent, 0) as spent
@@ -94,7 +95,7 @@ pub(crate) async fn read_persons(
              left join chains c on c.bucket = b.bucket and c.id = b.chain_id
          where p.bucket is not null or s.bucket is not null or b.bucket is not null";
     let mut persons: BTreeMap<PersonKey, Person> = BTreeMap::new();
-    // A row for each callback that is not final, or one row.
+    // One row per callback that is not final, or one row without a callback.
     for row in tx.fetch_rows(SQL, vec![], of.into_iter().map(PersonRef::values).collect()).await? {
         let person = persons.entry((row.get("workspace_id")?, row.number_ix("person_ix")?)).or_default();
         person.suppressed = row.get::<Option<Uuid>>("suppression_id")?.is_some();
@@ -106,7 +107,7 @@ pub(crate) async fn read_persons(
     Ok(persons)
 }
 
-/// What a decision knows of another callback.
+/// Reads an active callback, as decisions use it.
 pub(crate) fn live_of(row: &Row) -> Result<ActiveCallback, StoreError> {
     Ok(ActiveCallback {
         id: Id::from_uuid(row.get("id")?),
@@ -119,7 +120,7 @@ pub(crate) fn live_of(row: &Row) -> Result<ActiveCallback, StoreError> {
     })
 }
 
-/// A callback row to be.
+/// A callback row to insert.
 pub(crate) struct NewRow<'a> {
     pub(crate) id: Id<id::Callback>,
     pub(crate) bucket: i64,
@@ -133,18 +134,17 @@ pub(crate) struct NewRow<'a> {
     pub(crate) kind: &'static str,
     pub(crate) test: bool,
     pub(crate) sealed: Vec<u8>,
-    /// The agent with which it is the one promise; `None` in the whole workspace.
+    /// The agent within which the person may have one promise; `None` for the whole workspace.
     pub(crate) promise_scope: Option<Id<id::Agent>>,
-    /// Whether it is dialed at once by a person's decision, outside calling hours too.
+    /// Whether a person forced it: it is dialed at once, outside calling hours too.
     pub(crate) forced: bool,
-    /// The keyed index of the id that a program gave it.
+    /// The keyed index of its external id.
     pub(crate) external_ix: Option<[u8; 16]>,
-    /// When it is made.
+    /// When it is created.
     pub(crate) now: Timestamp,
 }
 
 impl NewRow<'_> {
-    /// The chain it belongs to: its own when it is the first of one.
     /// The state it begins in.
     pub(crate) const fn state(&self) -> State {
         waits_as(self.planned.held, false).0

@@ -1,4 +1,4 @@
-//! Callbacks as rows: reading, listing, and what people do to them.
+//! Callbacks as rows: reading them, and the changes that people make to them.
 
 use std::collections::BTreeMap;
 
@@ -38,45 +38,45 @@ pub struct CallbackRow {
     pub chain: Id<id::Chain>,
     /// The callback it follows.
     pub parent: Option<Id<id::Callback>>,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// What it is held for.
+    /// Why it is held.
     pub held_for: Option<String>,
-    /// Why it exists.
+    /// The reason for the dial.
     pub reason: RedialReason,
     /// The ordinal within its chain.
     pub attempt: i64,
-    /// The chain's ceiling, as of this attempt.
+    /// The chain's limit of attempts, as of this attempt.
     pub max_attempts: i64,
-    /// Whether it is the chain's last.
+    /// Whether it is the chain's last attempt.
     pub is_final: bool,
-    /// Whether a person named its moment.
+    /// Whether a person set its time.
     pub forced: bool,
-    /// The moment that was asked for.
+    /// The requested time.
     pub requested_for: Option<Timestamp>,
     /// When to dial.
     pub scheduled_for: Timestamp,
-    /// The callee's clock.
+    /// The callee's time zone.
     pub zone: Zone,
     /// The provider's id of the call that led to it.
     pub source_call_id: Option<String>,
     /// The provider's id of the call it became.
     pub provider_call_id: Option<String>,
-    /// How that ended, in the provider's words.
+    /// How that call ended, in the provider's words.
     pub outcome: Option<String>,
-    /// The provider's own sentence about a dial that it refused.
+    /// The provider's message about a dial that it refused.
     pub outcome_message: Option<String>,
-    /// What replaced it; of an unresolved one, what a person forced in its place.
+    /// The callback that replaced it; for an unresolved one, the callback that a person forced in its place.
     pub superseded_by: Option<Id<id::Callback>>,
-    /// When the provider placed it.
+    /// When the provider placed the call.
     pub dialed_at: Option<Timestamp>,
-    /// Whether a program or a person scheduled it.
+    /// Whether a person or an API client scheduled it.
     pub is_manual: bool,
     /// Whether it is dialed at the simulator.
     pub test: bool,
-    /// Since when.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// Last changed.
+    /// When it was last changed.
     pub updated_at: Timestamp,
     /// Voice or chat.
     pub channel: Channel,
@@ -86,7 +86,7 @@ pub struct CallbackRow {
 }
 
 impl CallbackRow {
-    /// What its gates judge of it; `to` is its number.
+    /// The fields that its gates check; `to` is its number.
     pub fn candidate<'a>(&'a self, to: &'a str) -> Candidate<'a> {
         Candidate {
             reason: self.reason,
@@ -100,7 +100,7 @@ impl CallbackRow {
     }
 }
 
-/// What is personal about a callback: sealed as one value.
+/// A callback's personal data, sealed as one value.
 #[derive(Clone, Serialize, Deserialize, Default)]
 pub struct Secrets {
     /// The number to dial, E.164.
@@ -113,19 +113,19 @@ pub struct Secrets {
     pub metadata: Option<String>,
     /// The agent's version: `tag:…`, `number:…`, or absent for the published one.
     pub version: Option<String>,
-    /// The words the time rests on.
+    /// The words from which the time was derived.
     pub evidence: Option<String>,
-    /// What read them.
+    /// The rule that derived it.
     pub rule: Option<String>,
-    /// How sure it was, 0 to 1.
+    /// The confidence in it, 0 to 1.
     pub confidence: Option<f64>,
-    /// The first and the last moment that would have done as well, milliseconds since 1970.
+    /// The earliest and the latest time that would also satisfy the request, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<(i64, i64)>,
-    /// What was not certain about it.
+    /// The doubts about it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub doubts: Vec<String>,
-    /// The id that a program gave it.
+    /// The external id that the API client assigned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
 }
@@ -133,7 +133,7 @@ pub struct Secrets {
 pub(crate) const SEALED: &str = "callbacks.sealed";
 
 impl Secrets {
-    /// Sealed for that callback.
+    /// Seals it for that callback.
     pub fn seal(&self, id: Id<id::Callback>, key: &TenantKey, rng: &Rng) -> Vec<u8> {
         let plain = serde_json::to_vec(self).unwrap_or_default();
         key.seal(SEALED, id.uuid(), &plain, rng)
@@ -211,13 +211,13 @@ impl CallbackRow {
         })
     }
 
-    /// What is personal about it.
+    /// Opens its personal data.
     pub fn secrets(&self, key: &TenantKey) -> Result<Secrets, StoreError> {
         Secrets::open(self.id, &self.sealed, key)
     }
 }
 
-/// A callback that somebody schedules by hand.
+/// A callback that a person or an API client schedules.
 pub struct NewManualCallback<'a> {
     /// Its id.
     pub id: Id<id::Callback>,
@@ -229,36 +229,37 @@ pub struct NewManualCallback<'a> {
     pub channel: Channel,
     /// The keyed index of the number.
     pub person_ix: [u8; 16],
-    /// What is personal about it.
+    /// Its personal data.
     pub secrets: &'a Secrets,
-    /// The agent with which it is the one promise; `None` in the whole workspace.
+    /// The agent within which the person may have one promise; `None` for the whole workspace.
     pub promise_scope: Option<Id<id::Agent>>,
-    /// The unresolved callback that it is forced in place of.
+    /// The unresolved callback in whose place it is forced.
     pub forces: Option<Id<id::Callback>>,
 }
 
 /// Why a callback was not scheduled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotWritten {
-    /// A decision says no.
+    /// The decision rejected it.
     Refused(Refused),
-    /// The unresolved callback was forced before; this one came of it.
+    /// The unresolved callback was already forced; this is the callback that replaced it.
     ForcedBefore(Id<id::Callback>),
 }
 
-/// How a callback that a program or a person scheduled is marked.
+/// The `source_kind` of a callback that a person or an API client scheduled.
 const MANUAL: &str = "manual";
 
-/// The state does not allow it.
+/// Why the state of a callback does not allow a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransitionError {
-    /// The request may be on its way, or the phone rings.
+    /// The request may be in flight, or the phone rings.
     Dialling,
-    /// It has ended.
+    /// The state is final.
     Final,
 }
 
-/// Names the one callback that a person forced in place of an unresolved one; the earlier one, if there was one.
+/// Records the one callback that a person forced in place of an unresolved one; returns the earlier one, if there was
+/// one.
 async fn succeed(
     tx: &mut Tx,
     bucket: i64,
@@ -285,7 +286,7 @@ impl TenantStore {
         Ok(callback)
     }
 
-    /// Dials that a chain has spent; none where there is no such chain.
+    /// The number of dials that a chain has spent; 0 if there is no such chain.
     pub async fn spent(&self, chain: Id<id::Chain>) -> Result<u32, StoreError> {
         const SQL: &str = "select spent from chains where bucket = $1 and tenant_id = $2 and id = $3";
         let row = self.db().read_one(SQL, args![bucket_of(self.tenant), self.tenant, chain]).await?;
@@ -293,7 +294,7 @@ impl TenantStore {
         Ok(spent.map_or(0, |n| u32::try_from(n).unwrap_or(0)))
     }
 
-    /// The number that an agent was last known to dial from, among its newest callbacks.
+    /// The number that an agent last dialed from, among its newest callbacks.
     pub async fn last_number_of(
         &self,
         agent: Id<id::Agent>,
@@ -312,7 +313,7 @@ impl TenantStore {
         Ok(None)
     }
 
-    /// Writes a callback that somebody scheduled by hand, superseding what waits for that person.
+    /// Writes a callback that a person or an API client scheduled, and supersedes the person's waiting ones.
     pub async fn schedule(
         &self,
         manual: &NewManualCallback<'_>,
@@ -367,7 +368,7 @@ impl TenantStore {
         Ok(Ok(()))
     }
 
-    /// Cancels a callback that is not being dialled (I7).
+    /// Cancels a callback that is not being dialed (I7).
     pub async fn cancel(
         &self,
         id: Id<id::Callback>,
@@ -376,7 +377,7 @@ impl TenantStore {
         self.act(id, ManualChange::Cancel, "callback.cancel", now).await
     }
 
-    /// Makes a waiting callback due now, whatever the hour.
+    /// Makes a waiting callback due now, at any hour.
     pub async fn force(
         &self,
         id: Id<id::Callback>,
@@ -385,7 +386,7 @@ impl TenantStore {
         self.act(id, ManualChange::Force, "callback.force", now).await
     }
 
-    /// Moves a waiting callback to that instant, unshifted.
+    /// Moves a waiting callback to exactly that time.
     pub async fn reschedule(
         &self,
         id: Id<id::Callback>,
@@ -396,7 +397,7 @@ impl TenantStore {
         self.act(id, ManualChange::Reschedule(to, if_unchanged), "callback.reschedule", now).await
     }
 
-    /// Changes one callback by somebody's will, and writes that down.
+    /// Applies a manual change to one callback and writes an audit event.
     async fn act(
         &self,
         id: Id<id::Callback>,

@@ -1,4 +1,4 @@
-//! Proof that the key-encryption key at hand is the one that the data was sealed with.
+//! Proof that the configured key-encryption key is the one that the data was sealed with.
 
 use redialer_core::rng::Rng;
 use redialer_kek::KeyError;
@@ -6,11 +6,11 @@ use redialer_kek::KeyError;
 use crate::{Store, StoreError, db::args};
 
 pub(crate) const KEK_PROOF: &str = "select value from meta where name = 'kek_check'";
-/// What that value is bound to.
+/// The context that the value is bound to.
 pub(crate) const KEK_CHECK: &[u8] = b"kek_check";
 
 impl Store {
-    /// Whether the key opens the data; `false` when nothing is sealed yet. Writes nothing.
+    /// Checks that the key opens the data; `false` if nothing is sealed yet. Writes nothing.
     pub async fn key_opens(&self) -> Result<bool, StoreError> {
         match self.db.read_one(KEK_PROOF, args![]).await? {
             Some(row) => self.opens_proof(&row.get::<Vec<u8>>("value")?).await.map(|()| true),
@@ -18,7 +18,7 @@ impl Store {
         }
     }
 
-    /// A value that shows which key the data was sealed with: opening it proves the key, and that it can be had.
+    /// Unwraps a stored value, which is created on first use, to prove that the key is available and the right one.
     pub async fn prove_key(&self, rng: &Rng) -> Result<(), StoreError> {
         const PUT: &str =
             "insert into meta (name, value) values ('kek_check', $1) on conflict (name) do nothing";

@@ -1,9 +1,9 @@
-//! Forgetting a tenant for good, in backups too.
+//! Crypto-shredding a tenant, in backups too, and the keyrings of backups without keys.
 //!
-//! Invariants (I22): once a tenant's key is destroyed, nothing that was sealed with it opens any more, wherever a copy of it
-//! lies without the key; and nobody acts for that tenant again. A backup can be made without keys; these are then in a
-//! keyring of their own, which grows by the versions that tenants' keys have had and loses those of destroyed tenants: so
-//! the latest opens every backup, and only the latest needs to be kept.
+//! Invariants (I22): once a tenant's key is destroyed, nothing that was sealed with it can be opened, in any copy that
+//! lacks the key, and no API key, member or workspace of that tenant is active. A backup can be made without keys. Its
+//! keys go to a separate keyring, which gains the new versions of tenants' keys and loses those of destroyed tenants.
+//! The latest keyring therefore opens every backup, and only the latest needs to be kept.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -25,7 +25,7 @@ use crate::{
 #[derive(Default)]
 pub struct Keyring(BTreeMap<(Id<id::Tenant>, u32), Vec<u8>>);
 
-/// One of them: a line of JSON.
+/// One entry: a line of JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
@@ -35,7 +35,7 @@ struct Line {
 }
 
 impl Keyring {
-    /// Reads a keyring; what cannot be read is an error.
+    /// Parses a keyring; a line that cannot be read is an error.
     pub fn parse(text: &str) -> Result<Self, StoreError> {
         let mut keys = BTreeMap::new();
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
@@ -46,7 +46,7 @@ impl Keyring {
         Ok(Self(keys))
     }
 
-    /// As [`Keyring::parse`] reads it: worth nothing without the key-encryption key.
+    /// The text that [`Keyring::parse`] reads. It is useless without the key-encryption key.
     pub fn text(&self) -> String {
         let line = |((tenant, version), wrapped): (&(Id<id::Tenant>, u32), &Vec<u8>)| {
             let line = Line { tenant: tenant.to_string(), version: *version, wrapped: wrapped.clone() };
@@ -55,14 +55,15 @@ impl Keyring {
         self.0.iter().map(line).collect()
     }
 
-    /// A tenant's key of that version.
+    /// A tenant's wrapped key of that version.
     pub(crate) fn get(&self, tenant: Id<id::Tenant>, version: u32) -> Option<&[u8]> {
         self.0.get(&(tenant, version)).map(Vec::as_slice)
     }
 }
 
 impl Store {
-    /// Destroys a tenant's key, with its API keys, its members and its workspaces: the last act in its book.
+    /// Destroys a tenant's key, with its API keys, its members and its workspaces. This is the last event in its audit
+    /// log.
     pub async fn destroy_key(&self, tenant: &TenantRow, now: Timestamp) -> Result<(), StoreError> {
         const KEY: &str = "update tenants set wrapped_key = $2, other_version = null, other_wrapped = null, destroyed_at = $3
              where id = $1";
@@ -83,13 +84,13 @@ impl Store {
         self.checkpoint().await
     }
 
-    /// The keyring of this moment: the keys in force, and the older versions that `before` has of tenants that still have one,
-    /// wrapped anew where the key-encryption key has changed.
+    /// The current keyring: all stored keys, and the older versions in `before` of tenants that still have a key. These
+    /// are rewrapped if the key-encryption key has changed.
     pub async fn keyring(&self, before: &Keyring, rng: &Rng) -> Result<Keyring, StoreError> {
         let (keys, mut kept) = (self.wrapped_keys().await?, BTreeMap::new());
         for ((tenant, version), wrapped) in &before.0 {
             if keys.iter().any(|key| key.tenant == *tenant) {
-                // What an even older key-encryption key wrapped stays as it is.
+                // An entry that the current key-encryption keys cannot unwrap stays as it is.
                 let anew = self.rewrapped(wrapped, &context_of(*tenant, *version), rng).await.ok().flatten();
                 kept.insert((*tenant, *version), anew.unwrap_or_else(|| wrapped.clone()));
             }
@@ -102,15 +103,15 @@ impl Store {
     }
 }
 
-/// Takes the keys out of a backup, and their traces out of its pages.
+/// Removes the keys from a backup, including their traces in its pages.
 pub fn strip_keys(backup: &Path) -> Result<(), BackupError> {
     let made = SqliteConn::open(backup, Mode::Beside)?;
     for sql in [
         "pragma secure_delete = on",
         "update tenants set wrapped_key = x'', other_wrapped = case when other_version is null then null else x'' end",
-        // It would be opened by the key-encryption key of today alone.
+        // Only the current key-encryption key would open it.
         "delete from meta where name = 'kek_check'",
-        // Written anew, it has no page of before.
+        // Rewrites the file, so that no old page remains.
         "vacuum",
     ] {
         made.run_script(sql)?;

@@ -1,4 +1,4 @@
-//! Tenants' keys and what is sealed with them.
+//! Tenants' keys and sealing with them.
 
 pub(crate) mod kek_proof;
 pub(crate) mod keyring;

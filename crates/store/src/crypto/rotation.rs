@@ -1,10 +1,10 @@
-//! New keys for old data, beside running servers.
+//! Key rotation while servers run.
 //!
-//! Invariants (I22): a version is only sealed with once every process can open it, and only dropped once nothing is sealed
-//! with it; between these steps lies time that whoever calls must let pass. An old version stays beside the current one until
-//! somebody drops it: a process that was frozen meanwhile may still seal with it. Every step is guarded by what it
-//! replaces, so it can be broken off anywhere, be run again, and meet whoever writes at the same time.
-//! Absent on purpose: how long to wait; and the key-encryption key itself, which others rotate.
+//! Invariants (I22): a key version seals only once every process can open it, and it is dropped only once nothing is
+//! sealed with it. The caller must let time pass between these steps. The old version stays beside the current one
+//! until an operator drops it, because a process that was frozen meanwhile may still seal with it. Every step is
+//! guarded by the value it replaces, so it can be interrupted anywhere, repeated, and run beside other writers.
+//! Absent on purpose: how long to wait; and rotating the key-encryption key itself, which happens elsewhere.
 
 use std::collections::BTreeMap;
 
@@ -28,14 +28,14 @@ use crate::{
     log::{audit::AuditEvent, idempotency},
 };
 
-/// What a step of a rotation did.
+/// The result of a rotation step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rotated {
-    /// Tenants, or values, that it changed.
+    /// Tenants or values that it changed.
     pub done: usize,
-    /// Those that changed under its hands, and are left for the next run.
+    /// Those that another writer changed meanwhile; they are left for the next run.
     pub left: usize,
-    /// Values that do not open, and are left as they are.
+    /// Values that do not open; they are left as they are.
     pub broken: usize,
 }
 
@@ -43,14 +43,14 @@ impl Rotated {
     const NOTHING: Self = Self { done: 0, left: 0, broken: 0 };
 }
 
-/// A column of sealed values: what they are bound to, the next few rows behind an id, and how one is replaced.
+/// A column of sealed values: the label they are bound to, the query for a page after an id, and the update of a value.
 struct Sealed {
     label: &'static str,
     page: &'static str,
     replace: &'static str,
 }
 
-/// Where a walk through a table stands.
+/// The position in a scan of a table.
 #[derive(Clone, Copy)]
 struct Cursor(Uuid, i64);
 
@@ -114,11 +114,11 @@ const COLUMNS: [Sealed; 8] = [
     },
 ];
 
-/// Whoever has it rotates, retires or destroys keys, and nobody else does.
+/// The exclusive lock for rotating, retiring and destroying keys.
 pub struct KeysLock(Option<PgConnection>);
 
 impl KeysLock {
-    /// Lets the next one.
+    /// Releases the lock.
     pub async fn release(self) -> Result<(), StoreError> {
         match self.0 {
             Some(mut connection) => {
@@ -131,13 +131,14 @@ impl KeysLock {
 }
 
 impl Store {
-    /// Keeps two commands from changing keys at once, whatever machine they run on; the embedded database's file is
-    /// looked after by whoever opens it.
+    /// Prevents two commands from changing keys at once, on any machine. On SQLite it does nothing: the caller locks
+    /// the database's file.
     pub async fn lock_keys(&self) -> Result<KeysLock, StoreError> {
         const ROW: &str =
             "insert into meta (name, value) values ('keys_lock', '') on conflict (name) do nothing";
         const TAKE: &str = "select 1 from meta where name = 'keys_lock' for update nowait";
-        // It waits for nobody, and is held until the command ends: the connection is closed then, or found dead.
+        // It waits for no other transaction and is held until the command ends: then the connection is closed or found
+        // dead.
         const BEGIN: &str = "set idle_in_transaction_session_timeout = 0; begin";
         let Some(mut connection) = self.db.connect_apart().await? else { return Ok(KeysLock(None)) };
         connection.execute(ROW).await?;
@@ -154,7 +155,7 @@ impl Store {
         &self.kek
     }
 
-    /// Wraps every tenant's key anew under the current version of the key-encryption key, where it is not yet.
+    /// Rewraps every tenant's key under the current version of the key-encryption key, where needed.
     pub async fn rewrap_keys(&self, rng: &Rng) -> Result<Rotated, StoreError> {
         const PROVE: &str = "update meta set value = $1 where name = 'kek_check' and value = $2";
         const OWN: &str = "update tenants set wrapped_key = $2 where id = $1 and wrapped_key = $3";
@@ -183,7 +184,7 @@ impl Store {
         Ok(rotated)
     }
 
-    /// A wrapped value under the current key; `None` when it is already.
+    /// Rewraps a value under the current key; `None` if it already is.
     pub(crate) async fn rewrapped(
         &self,
         wrapped: &[u8],
@@ -195,7 +196,7 @@ impl Store {
         Ok((!self.kek.is_current(wrapped, &new, context)).then_some(new))
     }
 
-    /// Gives every tenant that has none a next key, which nobody seals with yet.
+    /// Publishes a next key for every tenant that has none. It does not seal yet.
     pub async fn publish_next_keys(&self, rng: &Rng) -> Result<Rotated, StoreError> {
         const SQL: &str = "update tenants set other_version = $2, other_wrapped = $3
              where id = $1 and key_version = $4 and wrapped_key = $5 and other_version is null";
@@ -210,7 +211,7 @@ impl Store {
         Ok(rotated)
     }
 
-    /// Makes every published key the one that is sealed with; the one before stays beside it.
+    /// Makes every published key the current one; the previous key stays beside it.
     pub async fn promote_keys(&self, now: Timestamp) -> Result<Rotated, StoreError> {
         const SQL: &str = "update tenants set key_version = other_version, wrapped_key = other_wrapped,
                  other_version = key_version, other_wrapped = wrapped_key
@@ -234,7 +235,7 @@ impl Store {
         Ok(rotated)
     }
 
-    /// Seals anew, with its tenant's current key, whatever is sealed with the one before.
+    /// Reseals all values that are sealed with another version than their tenant's current key.
     pub async fn reseal(&self, rng: &Rng) -> Result<Rotated, StoreError> {
         let mut rotated = Rotated::NOTHING;
         for column in &COLUMNS {
@@ -256,7 +257,7 @@ impl Store {
         rotated: &mut Rotated,
         rng: &Rng,
     ) -> Result<(), StoreError> {
-        // Opened for this page alone.
+        // Opened for this page only.
         let mut keys: BTreeMap<Uuid, Option<TenantKey>> = BTreeMap::new();
         let mut again = Vec::new();
         for row in rows {
@@ -265,7 +266,7 @@ impl Store {
             if let std::collections::btree_map::Entry::Vacant(place) = keys.entry(tenant) {
                 match self.open_key(Id::from_uuid(tenant)).await {
                     Ok(key) => place.insert(Some(key)),
-                    // What is sealed for it opens never again.
+                    // Data of this tenant can never be opened again.
                     Err(StoreError::Key(KeyError::Destroyed)) => place.insert(None),
                     Err(error) => return Err(error),
                 };
@@ -275,7 +276,7 @@ impl Store {
                 Ok(Some(new)) => again.push((at, new, sealed)),
                 Ok(None) => {}
                 Err(error) => {
-                    // One damaged value must not keep every other from its new key.
+                    // A damaged value must not block the others.
                     tracing::error!(%error, column = column.label, row = %at.0, "a value does not open");
                     rotated.broken += 1;
                 }
@@ -294,7 +295,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// Drops the keys that nothing is sealed with any more.
+    /// Drops the keys that no value is sealed with any more.
     pub async fn drop_old_keys(&self) -> Result<Rotated, StoreError> {
         const SQL: &str = "update tenants set other_version = null, other_wrapped = null
              where id = $1 and key_version = $2 and other_version = $3 and other_version < key_version";
@@ -313,14 +314,15 @@ impl Store {
         Ok(rotated)
     }
 
-    /// How many tenants have something that is sealed with another key than their current one.
+    /// The number of unfinished rotations: tenants with a published next key, and tenants with values that are not
+    /// sealed with their current key.
     pub async fn unfinished(&self) -> Result<usize, StoreError> {
         let keys = self.wrapped_keys().await?;
         let published = |k: &&WrappedKey| k.other.as_ref().is_some_and(|(other, _)| *other > k.version);
         Ok(keys.iter().filter(published).count() + self.sealed_with_old(&keys).await?.len())
     }
 
-    /// How many values of each tenant are sealed with another version than its current one.
+    /// The number of values per tenant that are sealed with another version than the current one.
     async fn sealed_with_old(&self, keys: &[WrappedKey]) -> Result<BTreeMap<Uuid, usize>, StoreError> {
         let current: BTreeMap<Uuid, u32> = keys.iter().map(|k| (k.tenant.uuid(), k.version)).collect();
         let mut old = BTreeMap::new();
@@ -342,7 +344,7 @@ impl Store {
         Ok(old)
     }
 
-    /// The keys there are; those of destroyed tenants are not.
+    /// All wrapped keys; those of destroyed tenants no longer exist.
     pub(crate) async fn wrapped_keys(&self) -> Result<Vec<WrappedKey>, StoreError> {
         const SQL: &str = "select id, key_version, wrapped_key, other_version, other_wrapped
              from tenants where length(wrapped_key) > 0 order by id";

@@ -1,9 +1,9 @@
-//! Sealing: AES-256-GCM under a key per tenant, which itself is stored wrapped under the key-encryption key (`tenant_keys`).
+//! Sealing: AES-256-GCM under a key per tenant, which is stored wrapped under the key-encryption key (`tenant_keys`).
 //!
-//! Invariants (I19, I21): a ciphertext opens only for the tenant, column, row and key version it was made for;
-//! every value has a fresh random 96-bit nonce; opened keys are wiped when dropped and live no longer than the
-//! request or job that asked. Lookups by number use a keyed index, never the number. A key lies behind a pointer, so that
-//! handing it on leaves no copy where it was (I20).
+//! Invariants (I19, I21): a ciphertext opens only for the tenant, column, row and key version it was made for; every
+//! value has a fresh random 96-bit nonce; opened keys are zeroized on drop and live no longer than the request or job
+//! that opened them. Lookups by number use a keyed index, never the number. A key is behind a pointer, so that moving
+//! it leaves no copy (I20).
 //! Absent on purpose: any cache of opened keys.
 
 use std::fmt;
@@ -14,24 +14,24 @@ use redialer_kek::{KeyError, aead};
 use sha2::Sha256;
 
 pub(crate) const BODY: &str = "bodies.body";
-/// The first byte of a packed body.
+/// The first byte of a compressed body.
 const PACKED: u8 = 1;
 
-/// 32 bytes that are wiped when dropped, and not copied when moved.
+/// 32 bytes that are zeroized on drop and not copied when moved.
 type Key32 = Box<Secret<[u8; 32]>>;
 
-/// A tenant's key of one version, as the key-encryption key wraps it: what seals, then what indexes.
+/// A tenant's key of one version, as it is wrapped: the half that seals, then the half that indexes.
 pub(crate) type KeyPair = Secret<Vec<u8>>;
 
-/// One tenant's opened key. Not `Clone`, and never shown; gone when dropped.
+/// One tenant's opened key. Not `Clone`, never printed, zeroized on drop.
 pub struct TenantKey {
     tenant: Id<id::Tenant>,
     version: u32,
     data: Key32,
-    /// While the key is rotated: its neighbour opens too, and seals nothing.
+    /// During a rotation, the neighboring version, which opens values but seals none.
     other: Option<(u32, Key32)>,
     index: Key32,
-    /// For test callbacks: their persons are nobody's.
+    /// Whether it is for test callbacks, whose numbers are hashed under a separate label.
     test: bool,
 }
 
@@ -42,17 +42,17 @@ fn half(both: &[u8], from: usize) -> Result<Key32, KeyError> {
 }
 
 impl TenantKey {
-    /// A new tenant's key, to be wrapped.
+    /// Generates a new tenant's key, to be wrapped.
     pub(crate) fn generate(rng: &Rng) -> KeyPair {
         Secret::new([rng.bytes::<32>(), rng.bytes::<32>()].concat())
     }
 
-    /// The next version's key, to be wrapped: a new one to seal with, the same one to index with.
+    /// Generates the next version's key, to be wrapped: the half that seals is new, the half that indexes is the same.
     pub(crate) fn next(&self, rng: &Rng) -> KeyPair {
         Secret::new([rng.bytes::<32>().as_slice(), self.index.as_slice()].concat())
     }
 
-    /// A key, and its neighbour.
+    /// Builds a key from its version and, during a rotation, its neighbor.
     pub(crate) fn new(
         tenant: Id<id::Tenant>,
         (version, both): (u32, &[u8]),
@@ -62,7 +62,7 @@ impl TenantKey {
         Ok(Self { tenant, version, data: half(both, 0)?, other, index: half(both, 32)?, test: false })
     }
 
-    /// The same key for test callbacks: their persons are others than those of live ones, whatever their numbers.
+    /// The key for test callbacks: a number's index differs from the index for live callbacks.
     #[must_use]
     pub const fn for_tests(mut self, test: bool) -> Self {
         self.test = test;
@@ -90,7 +90,7 @@ impl TenantKey {
         aead::open(key, &sealed[VERSION..], &self.context(column, row, version))
     }
 
-    /// A value sealed with this key's neighbour, sealed with this key; `None` when it is already.
+    /// Reseals a value of the neighboring version with this one; `None` if it is already current.
     pub(crate) fn reseal(
         &self,
         column: &str,
@@ -104,7 +104,7 @@ impl TenantKey {
         Ok(Some(self.seal(column, row, &self.open(column, row, sealed)?, rng)))
     }
 
-    /// Seals the body of a webhook, packed: text of this kind shrinks to a third.
+    /// Seals the body of a webhook, compressed: text of this kind shrinks to a third.
     pub fn seal_body(&self, row: uuid::Uuid, plain: &[u8], rng: &Rng) -> Vec<u8> {
         let packed = lz4_flex::block::compress_prepend_size(plain);
         self.seal_parts(BODY, row, &[&[PACKED], &packed], rng)
@@ -117,17 +117,17 @@ impl TenantKey {
             Some((&PACKED, packed)) => {
                 lz4_flex::block::decompress_size_prepended(packed).map_err(|_| KeyError::Sealed)
             }
-            // Bodies of before they were packed: JSON never begins with that byte.
+            // A body from before compression was added: JSON never begins with that byte.
             _ => Ok(plain),
         }
     }
 
-    /// The blind index of a number: equal numbers of one tenant, equal bytes; nothing else can be told from it.
+    /// The blind index of a number: equal numbers of one tenant give equal bytes, which reveal nothing else.
     pub fn index(&self, e164: &str) -> [u8; 16] {
         self.short_mac(if self.test { "test number" } else { "number" }, e164)
     }
 
-    /// The keyed index of an id that a program gave something.
+    /// The keyed index of an external id.
     pub fn index_external(&self, id: &str) -> [u8; 16] {
         self.short_mac(if self.test { "test external id" } else { "external id" }, id)
     }
@@ -139,7 +139,7 @@ impl TenantKey {
         short
     }
 
-    /// A seal over text of ours, under the half of the key that rotation keeps.
+    /// The MAC of a text, under the half of the key that rotation keeps.
     pub(crate) fn mac(&self, label: &str, text: &[u8]) -> [u8; 32] {
         keyed(&self.index, label, text)
     }
@@ -165,10 +165,10 @@ impl fmt::Debug for TenantKey {
     }
 }
 
-/// Bytes in front of a sealed value that say which version of the key sealed it.
+/// The length of the key version at the start of a sealed value.
 const VERSION: usize = 4;
 
-/// Which version of a tenant's key sealed that.
+/// The key version that sealed a value.
 pub(crate) fn version_of(sealed: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(*sealed.first_chunk()?))
 }

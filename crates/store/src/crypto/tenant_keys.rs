@@ -1,6 +1,6 @@
-//! Tenants' keys as they are stored: wrapped, bound to tenant and version; opened for one request or one job.
+//! Tenants' keys as they are stored: wrapped and bound to tenant and version; opened for one request or job.
 //!
-//! Invariant: while a key is rotated (`rotation`), both versions are there and whoever opens one opens both.
+//! Invariant: during a rotation (`rotation`) both versions are stored, and opening a tenant's key opens both.
 
 use futures_util::future::try_join;
 use redialer_core::{Id, id, rng::Rng};
@@ -17,11 +17,11 @@ pub(crate) struct WrappedKey {
     pub(crate) tenant: Id<id::Tenant>,
     pub(crate) version: u32,
     pub(crate) wrapped: Vec<u8>,
-    /// The next one, once it is published; the one before, until nothing is sealed with it.
+    /// During a rotation: the next key once it is published, then the previous one until it is dropped.
     pub(crate) other: Option<(u32, Vec<u8>)>,
 }
 
-/// What a wrapped key is bound to.
+/// The context that a wrapped key is bound to.
 pub(crate) fn context_of(tenant: Id<id::Tenant>, version: u32) -> Vec<u8> {
     [b"tenant".as_slice(), tenant.uuid().as_bytes(), &version.to_be_bytes()].concat()
 }
@@ -31,7 +31,7 @@ pub(crate) fn version(n: i64) -> Result<u32, StoreError> {
 }
 
 impl WrappedKey {
-    /// From the columns `key_version`, `wrapped_key`, `other_version` and `other_wrapped`.
+    /// Reads the columns `key_version`, `wrapped_key`, `other_version` and `other_wrapped`.
     pub(crate) fn from_row(tenant: Id<id::Tenant>, row: &Row) -> Result<Self, StoreError> {
         let other = match row.get::<Option<i64>>("other_version")? {
             Some(n) => Some((version(n)?, row.get("other_wrapped")?)),
@@ -45,7 +45,7 @@ impl WrappedKey {
         })
     }
 
-    /// A new tenant's.
+    /// Generates and wraps the key of a new tenant.
     pub(crate) async fn generate(tenant: Id<id::Tenant>, kek: &Kek, rng: &Rng) -> Result<Self, KeyError> {
         let both = TenantKey::generate(rng);
         let wrapped = kek.wrap(&both, &context_of(tenant, 1), rng).await?;
@@ -68,12 +68,12 @@ impl WrappedKey {
 }
 
 impl Store {
-    /// Opens a tenant's key, for one request or one job.
+    /// Opens a tenant's key for one request or job.
     pub async fn open_key(&self, tenant: Id<id::Tenant>) -> Result<TenantKey, StoreError> {
         self.open_key_on(Lane::Hot, tenant).await
     }
 
-    /// The same, read with connections of that kind.
+    /// Same, read on the connections of `lane`.
     pub(crate) async fn open_key_on(
         &self,
         lane: Lane,

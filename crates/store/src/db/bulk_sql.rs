@@ -1,10 +1,10 @@
-//! Statements over many rows of values: their texts, and their values in the order in which an engine takes them.
+//! Statements over many rows: builds their text and orders their values for each engine.
 //!
-//! A statement is written once, with `values {rows}` for the rows and a name for each of their columns:
-//! `with v (bucket, id) as (values {rows}) update … from v …`, or `insert into t (bucket, id) values {rows}`.
-//! Parameters of its own come first (`$1`, `$2`, …). All values of a column have one type.
-//! On Postgres the rows are one array a column, whatever their number, so there is one text. SQLite has no array
-//! parameters and no network round trip, so there the statement runs once a row.
+//! A statement is written once, with `values {rows}` for the rows and a name for each column:
+//! `with v (bucket, id) as (values {rows}) update … from v …`, or `insert into t (bucket, id) values {rows}`. Its own
+//! parameters come first (`$1`, `$2`, …). All values of a column have one type.
+//! On Postgres the rows are passed as one array per column, so one text serves any number of rows. SQLite has no array
+//! parameters and no network round trip, so the statement runs once per row.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use crate::db::values::{Args, Column, Value};
 /// The values of one row.
 pub(crate) type RowValues = Vec<Value>;
 
-/// The statements that run `base` over the rows, one after the other: none for no rows.
+/// Returns the statements that run `base` over the rows, in order; none if there are no rows.
 pub(crate) fn statements(
     is_postgres: bool,
     base: &'static str,
@@ -30,10 +30,10 @@ pub(crate) fn statements(
     }
 }
 
-/// Marks texts of [`for_postgres`].
+/// Marks the cached texts of [`for_postgres`].
 const ARRAYS: usize = 0;
 
-/// For Postgres: the statement for all rows, of which there is at least one.
+/// For Postgres: one statement for all rows, of which there must be at least one.
 fn for_postgres(base: &'static str, head: &[Value], rows: Vec<RowValues>) -> (&'static str, Args) {
     let columns = columns_of(rows);
     let sql = interned((base, ARRAYS), || {
@@ -44,7 +44,7 @@ fn for_postgres(base: &'static str, head: &[Value], rows: Vec<RowValues>) -> (&'
     (sql, head.iter().cloned().chain(columns.into_iter().map(Value::Column)).collect())
 }
 
-/// For SQLite: the statement for one row, and its values for each.
+/// For SQLite: the statement for one row, with the values of each row.
 fn for_sqlite(base: &'static str, head: &[Value], rows: Vec<RowValues>) -> Vec<(&'static str, Args)> {
     let width = rows.first().map_or(0, Vec::len);
     let text = numbered(base);
@@ -55,7 +55,7 @@ fn for_sqlite(base: &'static str, head: &[Value], rows: Vec<RowValues>) -> Vec<(
     rows.into_iter().map(|row| (sql, head.iter().cloned().chain(row).collect())).collect()
 }
 
-/// For SQLite: the text with `$n` as `?n`, which is bound by number; `$n` would be a name to look up.
+/// For SQLite: replaces `$n` with `?n`. SQLite binds `?n` by number; `$n` would be a named parameter to look up.
 pub(crate) fn numbered(text: &'static str) -> &'static str {
     match text.contains('$') {
         true => interned((text, NUMBERED), || text.replace('$', "?")),
@@ -63,7 +63,7 @@ pub(crate) fn numbered(text: &'static str) -> &'static str {
     }
 }
 
-/// Marks texts of [`numbered`].
+/// Marks the cached texts of [`numbered`].
 const NUMBERED: usize = usize::MAX;
 
 fn columns_of(rows: Vec<RowValues>) -> Vec<Column> {
@@ -77,7 +77,7 @@ fn columns_of(rows: Vec<RowValues>) -> Vec<Column> {
     by_column.into_iter().map(|c| column(c.into_iter())).collect()
 }
 
-/// The name of their type in Postgres.
+/// The Postgres type of the column.
 pub(crate) const fn type_of(column: &Column) -> &'static str {
     match column {
         Column::Int(_) => "int8",
@@ -104,7 +104,7 @@ fn column(values: impl Iterator<Item = Value>) -> Column {
     columns!(values: Int, Text, Blob, Uuid, Bool)
 }
 
-/// The text made of a statement for rows of that width, or for a mark. Each is made once and kept for good: there are few.
+/// Returns the text built from a statement for a row width or a mark. Texts are cached forever: there are few.
 fn interned(of: (&'static str, usize), make: impl FnOnce() -> String) -> &'static str {
     static TEXTS: LazyLock<Mutex<HashMap<(&'static str, usize), &'static str>>> =
         LazyLock::new(Mutex::default);

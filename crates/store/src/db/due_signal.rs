@@ -1,7 +1,7 @@
-//! Says when something may be due sooner than was known.
+//! Signals that a callback may be due sooner than the reader of due callbacks expects.
 //!
-//! Invariant: the transaction that makes something due notes it, and the note counts once it is committed. Nobody else
-//! has to say so.
+//! Invariant: the transaction that makes something due notes it, and the note takes effect at the commit. No other code
+//! has to signal.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 /// Wakes the reader of due callbacks.
 pub struct DueSignal {
-    /// What is due later than this, in milliseconds, is of no interest yet.
+    /// Due times later than this, in milliseconds, do not wake the reader.
     horizon_ms: AtomicI64,
     changed: Notify,
 }
@@ -22,17 +22,17 @@ impl Default for DueSignal {
 }
 
 impl DueSignal {
-    /// From now on only what is due by then is of interest.
+    /// Ignores due times later than `until` from now on.
     pub fn set_horizon(&self, until: Timestamp) {
         self.horizon_ms.store(until.as_millisecond(), Ordering::Relaxed);
     }
 
-    /// Waits until something may be due sooner than was known.
+    /// Waits until a callback may be due sooner than the reader expects.
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// Something is due then, in milliseconds since 1970.
+    /// Notes that something is due at `due_ms`, in milliseconds since 1970.
     pub(crate) fn note(&self, due_ms: i64) {
         if due_ms <= self.horizon_ms.load(Ordering::Relaxed) {
             self.changed.notify_one();

@@ -1,7 +1,7 @@
 //! Named points at which a test may stop the program or the database (failure-model, crash points).
 //!
-//! Invariant: without [`Faults`] nothing happens here. A point that never returns is a process that died there;
-//! an error at a commit is a database whose answer was lost, before or after it did what was asked.
+//! Invariant: without [`Faults`] nothing happens here. A point that never returns simulates a process that died there.
+//! An error at a commit simulates a lost response, before or after the database committed.
 
 use std::{
     future::Future,
@@ -16,7 +16,7 @@ use std::{
 
 macro_rules! points {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
-        /// A moment between two steps of the journey.
+        /// A point between two steps of the journey.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum FailPoint { $($(#[$doc])* $name),* }
 
@@ -39,63 +39,63 @@ points! {
     C2,
     /// Decrypted, no intent.
     C3,
-    /// The intent is with the database, its commit is not.
+    /// The intent is written but not committed.
     C4,
     /// The intent is on disk, no byte was sent.
     C5,
-    /// The request is on its way, the provider has not decided.
+    /// The request is in flight, the provider has not decided.
     C6,
-    /// The provider placed the call, its answer has not come.
+    /// The provider placed the call, its response has not arrived.
     C7,
-    /// The answer came and is not recorded.
+    /// The response arrived and is not recorded.
     C8,
-    /// It is recorded, and nobody was told.
+    /// The response is recorded, and the caller has not been notified.
     C9,
     /// A webhook is on disk and not answered.
     C10,
     /// The next callback is being written from an outcome.
     C13,
-    /// The key service is about to be asked.
+    /// The key service is about to be called.
     Unwrap,
-    /// A transaction that may write is about to begin, or to be asked for.
+    /// A transaction that may write is about to begin or to be requested.
     Begin,
     /// A transaction is about to be committed.
     BeforeCommit,
-    /// A transaction was committed, and the answer is on its way.
+    /// A transaction was committed, and the caller has no response yet.
     AfterCommit,
 }
 
-/// What a point does to whoever passes it.
+/// The effect of a fail point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing.
+    /// The program continues.
     Go,
-    /// The step fails. After a commit that is an answer that was lost.
+    /// The step fails. After a commit, this simulates a lost response.
     Fail,
-    /// A commit is only pretended: a planted bug.
+    /// The commit is skipped but reported as done: a planted bug.
     Pretend,
 }
 
-/// A verdict, at once or later or never.
+/// A verdict, returned at once, later or never.
 pub type Passing<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
 
-/// What goes wrong, and where.
+/// Injected faults.
 pub trait Faults: Send + Sync {
-    /// The program passes this point.
+    /// Called when the program passes this point.
     fn at(&self, point: FailPoint) -> Passing<'_>;
 
-    /// The statement to run in place of `sql`: how bugs are planted.
+    /// Returns the statement to run in place of `sql`, to plant a bug.
     fn sql(&self, sql: &'static str) -> &'static str {
         sql
     }
 
-    /// The database server's clock in milliseconds, where a test sets it.
+    /// Overrides the database server's clock, in milliseconds.
     fn database_ms(&self) -> Option<i64> {
         None
     }
 }
 
-/// Faults that a store and its users share; `None` in production.
+/// Faults shared by a store and its users; `None` in production.
 pub(crate) type SharedFaults = Option<Arc<dyn Faults>>;
 
 /// Ends the process, as a power cut would, when it passes a point for the n-th time.
@@ -104,7 +104,7 @@ pub struct Abort {
     left: AtomicU32,
 }
 
-/// Text that names no point, as `C5` or `C5:3`.
+/// The text is not a fail point such as `C5` or `C5:3`.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be a crash point and, after a colon, which passage of it, as C5 or C5:3")]
 pub struct BadPoint;
@@ -120,7 +120,7 @@ impl FromStr for Abort {
     }
 }
 
-/// A request under way has left us after so long.
+/// The time by which a request in flight has left the process.
 const UNDER_WAY: Duration = Duration::from_millis(80);
 
 impl Faults for Abort {

@@ -1,9 +1,9 @@
-//! Group commit: whoever has something to write waits for one writer, which takes what is there and commits once.
+//! Group commit: callers queue items for one writer, which takes all queued items and commits once.
 //!
-//! Invariants: [`GroupCommit::write`] returns only after the commit. An item that comes alone is written at once. If several
-//! wait, the writer pauses for a moment, because a commit of many costs little more than a commit of two. The queue is
-//! bounded, and an item that does not fit is turned away. A batch has a deadline, after which its items are answered as not
-//! written; a batch that panics ends no writer.
+//! Invariants: [`GroupCommit::write`] returns only after the commit. A single item is written at once. If several are
+//! queued, the writer pauses briefly for more, because a commit of many costs little more than a commit of two. The
+//! queue is bounded, and an item that does not fit is rejected. A batch has a deadline, after which its items are
+//! reported as not written. A batch that panics does not end the writer.
 
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
@@ -17,20 +17,20 @@ use tokio::{
 
 use crate::{StoreError, db::vitals::Vitals};
 
-/// The most that one commit takes.
+/// The maximum number of items per commit.
 const MAX_BATCH: usize = 256;
-/// How long a batch of several items waits for more. Meanwhile other transactions have the database for themselves.
+/// How long a batch of several items waits for more. Meanwhile the database is free for other transactions.
 const GATHER_INTERVAL: Duration = Duration::from_millis(1);
 
-/// A batch that has been in hand for so long is stalled: `/readyz` says so.
+/// A batch that runs for longer is stalled, and `/readyz` reports it.
 const STALL_TIMEOUT: Duration = Duration::from_secs(5);
-/// After so much more it is given up: longer than it takes to notice that a database server is silent, and to write
-/// the batch to the next one.
+/// A stalled batch is given up after this additional time: longer than it takes to detect a silent database server and
+/// to write the batch to the next one.
 const GIVE_UP_TIMEOUT: Duration = Duration::from_secs(20);
 
 type Waiting<T, R> = (T, oneshot::Sender<Option<R>>);
 
-/// The way to one writer.
+/// Handle to one writer.
 pub(crate) struct GroupCommit<T, R>(mpsc::Sender<Waiting<T, R>>);
 
 impl<T, R> Clone for GroupCommit<T, R> {
@@ -39,7 +39,7 @@ impl<T, R> Clone for GroupCommit<T, R> {
     }
 }
 
-/// The writer cannot take it now, or could not write it.
+/// The queue is full, or the batch could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("the database cannot take more at the moment")]
 pub struct QueueFull;
@@ -51,7 +51,8 @@ impl From<QueueFull> for StoreError {
 }
 
 impl<T: Send + 'static, R: Send + 'static> GroupCommit<T, R> {
-    /// Starts a writer for at most `waiting` items; it ends when every [`GroupCommit`] is gone and all is written.
+    /// Starts a writer with a queue of `waiting` items. It ends when every [`GroupCommit`] is dropped and the queue is
+    /// written.
     pub(crate) fn start<F>(
         waiting: usize,
         vitals: Arc<Vitals>,
@@ -64,14 +65,14 @@ impl<T: Send + 'static, R: Send + 'static> GroupCommit<T, R> {
         (Self(sender), spawned(batches(receiver, vitals, write)))
     }
 
-    /// Writes one item, or turns it away at once when too many wait.
+    /// Writes one item, or rejects it at once if the queue is full.
     pub(crate) async fn write(&self, item: T) -> Result<R, QueueFull> {
         let (answer, answered) = oneshot::channel();
         self.0.try_send((item, answer)).map_err(|_| QueueFull)?;
         answered.await.ok().flatten().ok_or(QueueFull)
     }
 
-    /// Writes one item, waiting for room.
+    /// Writes one item; waits for room in the queue.
     pub(crate) async fn write_waiting(&self, item: T) -> Result<R, QueueFull> {
         let (answer, answered) = oneshot::channel();
         self.0.send((item, answer)).await.map_err(|_| QueueFull)?;
@@ -103,7 +104,7 @@ async fn batches<T, R, F>(
         }
         .into_iter();
         for answer in answers {
-            // Whoever asked may have gone; what is written stands either way.
+            // The caller may be gone; the write stands either way.
             let _gone = answer.send(results.next().flatten());
         }
     }
@@ -114,7 +115,7 @@ async fn gather() {
     sleep(GATHER_INTERVAL).await;
 }
 
-/// Writes a batch, within its deadline.
+/// Writes a batch within its deadline.
 async fn written<R>(
     batch: impl Future<Output = Result<Vec<R>, StoreError>> + Send,
     vitals: &Arc<Vitals>,
@@ -138,7 +139,8 @@ async fn written<R>(
     }
 }
 
-/// A writer has a thread of its own where there are several: it must not queue behind those that wait for it.
+/// On a multi-threaded runtime the writer has its own thread, so that it does not queue behind the tasks that wait for
+/// it.
 fn spawned(writer: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
     let here = Handle::current();
     match here.runtime_flavor() {

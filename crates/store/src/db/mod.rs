@@ -1,7 +1,7 @@
 //! Two engines, one SQL text: SQLite in the data directory, or Postgres by URL.
 //!
-//! Invariants: statements are `&'static str` with `$1` placeholders that both engines take; values are bound, never
-//! pasted. SQLite has exactly one writing connection, so writers queue instead of failing, and syncs fully: an
+//! Invariants: statements are `&'static str` with `$1` placeholders that both engines accept; values are bound, never
+//! interpolated. SQLite has exactly one writing connection, so writers queue instead of failing, and syncs fully: an
 //! acknowledged commit is on disk.
 //! Absent on purpose: any business meaning.
 
@@ -61,39 +61,39 @@ pub(crate) struct Db {
     api: Pool,
     pub(crate) vitals: Arc<Vitals>,
     pub(crate) due_signal: Arc<DueSignal>,
-    /// Tables of which rows are cached; a transaction that wrote to one of them ends the caches' generation.
+    /// Tables with cached rows; a transaction that writes to one of them starts a new cache generation.
     cached_tables: &'static [&'static str],
     pub(crate) generation: Generation,
     pub(crate) faults: SharedFaults,
 }
 
-/// What is particular to an engine.
+/// The parts that differ between the engines.
 #[derive(Clone)]
 pub(crate) enum Engine {
     Sqlite {
         file: PathBuf,
-        /// The connection that copies the write-ahead log into the file.
+        /// The connection that checkpoints the write-ahead log.
         copier: Pool,
     },
     Postgres {
         options: Box<PgConnectOptions>,
-        /// How often new tables were analyzed.
+        /// How often this process has analyzed new tables.
         analyzed: Arc<AtomicUsize>,
-        /// Whether row-level security holds for work in a tenant's name.
+        /// Whether row-level security is active for tenant-scoped work.
         guarded: Arc<AtomicBool>,
     },
 }
 
-/// Which connections a read uses.
+/// The connections that a read uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lane {
-    /// Those of webhooks, dialing and the background jobs.
+    /// For webhooks, dialing and background jobs.
     Hot,
-    /// Those of API requests: few, so that the lists people ask for cannot hold up webhooks and dials.
+    /// For API requests: few, so that large lists cannot delay webhooks and dials.
     Api,
 }
 
-/// Prepared statements that a connection to Postgres keeps: more than there are.
+/// Prepared statements cached per Postgres connection: more than the store has.
 const STATEMENT_CACHE: usize = 1024;
 /// Connections of one process to Postgres, by use.
 const PG_WRITERS: u32 = 10;
@@ -102,21 +102,21 @@ const PG_API: u32 = 4;
 /// Connections that read the embedded database's file, by use.
 const SQLITE_HOT: u32 = 3;
 const SQLITE_API: u32 = 2;
-/// Every statement is short: compiling one would take longer than running it.
+/// Disables JIT. Every statement is short: compiling one would take longer than running it.
 const PLANS: &str = "set jit = off";
-/// Deadlines that the server keeps, also when this process or the network between is gone: nobody waits for a
-/// lost transaction's locks for longer than `idle_in_transaction_session_timeout`. The `tcp_*` settings are for a
-/// client that vanished in the middle of an answer; the probes also keep idle connections known to firewalls.
+/// Deadlines enforced by the server, even if this process or the network is gone: a lost transaction's locks are held
+/// no longer than `idle_in_transaction_session_timeout`. The `tcp_*` settings cover a client that vanished in the
+/// middle of a response; the probes also keep idle connections open in firewalls.
 const DEADLINES: &str = "set statement_timeout = '8s'; set lock_timeout = '5s';
      set idle_in_transaction_session_timeout = '10s'; set tcp_keepalives_idle = 20;
      set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = '20s'";
-/// The same for long work that nobody waits for: migrations, backups, restores.
+/// Deadlines for long work: migrations, backups, restores.
 const LONG_DEADLINES: &str = "set statement_timeout = '2h'; set lock_timeout = '5min';
      set idle_in_transaction_session_timeout = '10min'; set tcp_keepalives_idle = 20;
      set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; set tcp_user_timeout = '20s'";
 
 impl Db {
-    /// Opens, or makes, the embedded database.
+    /// Opens the embedded database, and creates its file if needed.
     pub(crate) async fn sqlite(
         file: &Path,
         cached_tables: &'static [&'static str],
@@ -134,7 +134,7 @@ impl Db {
             generation: Generation::default(),
             faults: None,
         };
-        // The file is made, or found unusable, now.
+        // Creates the file now, or fails if it is unusable.
         drop(db.writer.acquire().await?);
         Ok(db)
     }
@@ -166,12 +166,12 @@ impl Db {
             generation: Generation::default(),
             faults: None,
         };
-        // A server that cannot be reached is found out now.
+        // Fails now if the server is unreachable.
         drop(db.hot.acquire().await?);
         Ok(db)
     }
 
-    /// Passes a named point; only tests make anything happen there.
+    /// Passes a fail point; a no-op outside tests.
     pub(crate) async fn pass(&self, point: FailPoint) -> Result<(), StoreError> {
         match &self.faults {
             Some(faults) if faults.at(point).await == Verdict::Fail => Err(StoreError::Injected),
@@ -179,26 +179,27 @@ impl Db {
         }
     }
 
-    /// A transaction that may write.
+    /// Begins a transaction that may write.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         self.pass(FailPoint::Begin).await?;
         self.begin_now(TxKind::Plain).await
     }
 
-    /// The same for what is done again by itself should a power failure lose it: its commit does not wait for the disk.
+    /// Same as [`Db::begin`], for work that is redone if a power failure loses it: the commit does not wait for the
+    /// disk.
     pub(crate) async fn begin_deferred(&self) -> Result<Tx, StoreError> {
         self.pass(FailPoint::Begin).await?;
         self.begin_now(TxKind::Deferred).await
     }
 
-    /// The same for a writer that many wait for: they passed the point when they handed over what it writes.
+    /// Same, for a group-commit writer. Its callers passed [`FailPoint::Begin`] when they queued their items.
     pub(crate) async fn begin_now(&self, kind: TxKind) -> Result<Tx, StoreError> {
         let guard = self.writer.begin(kind).await.map_err(StoreError::from);
         let guard = guard.inspect_err(|error| self.vitals.wrote(Err(error)))?;
         Ok(Tx::writing(guard, self))
     }
 
-    /// A transaction that only reads, on Postgres.
+    /// Begins a transaction that only reads, on Postgres; `None` on SQLite.
     pub(crate) async fn begin_reading(&self, lane: Lane) -> Result<Option<Tx>, StoreError> {
         if !self.is_postgres() {
             return Ok(None);
@@ -207,12 +208,12 @@ impl Db {
         Ok(Some(Tx::reading(guard, self)))
     }
 
-    /// One read outside any transaction, on the hot path's connections.
+    /// Reads outside any transaction, on the hot lane's connections.
     pub(crate) async fn read(&self, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
         self.read_on(Lane::Hot, sql, args).await
     }
 
-    /// One read outside any transaction.
+    /// Reads outside any transaction.
     pub(crate) async fn read_on(
         &self,
         lane: Lane,
@@ -237,7 +238,7 @@ impl Db {
         }
     }
 
-    /// One read for many rows of values (see `bulk_sql`), outside any transaction, on the hot path's connections.
+    /// Reads with many rows of values (see `bulk_sql`), outside any transaction, on the hot lane's connections.
     pub(crate) async fn read_rows(
         &self,
         base: &'static str,
@@ -255,7 +256,7 @@ impl Db {
         Ok(self.read(sql, args).await?.into_iter().next())
     }
 
-    /// One statement, its own transaction; the number of rows it changed.
+    /// Runs one statement in its own transaction; returns the number of changed rows.
     pub(crate) async fn write(&self, sql: &'static str, args: Args) -> Result<u64, StoreError> {
         let mut tx = self.begin().await?;
         let changed = tx.execute(sql, args).await?;
@@ -263,7 +264,7 @@ impl Db {
         Ok(changed)
     }
 
-    /// A connection to Postgres apart from the pools, with deadlines for long work; `None` for the embedded database.
+    /// Opens a Postgres connection outside the pools, with deadlines for long work; `None` on SQLite.
     pub(crate) async fn connect_apart(&self) -> Result<Option<PgConnection>, StoreError> {
         let Engine::Postgres { options, .. } = &self.engine else { return Ok(None) };
         let mut connection = in_time(options.connect()).await?;
@@ -271,12 +272,12 @@ impl Db {
         Ok(Some(connection))
     }
 
-    /// One statement outside any transaction, for the few that must be.
+    /// Runs one statement outside any transaction, for the few that require it.
     pub(crate) async fn run(&self, sql: &'static str, args: Args) -> Result<(), StoreError> {
         fetch_once(&self.writer, sql, args).await.map(|_| ())
     }
 
-    /// From now on what this process deletes or replaces is overwritten in the embedded database's file.
+    /// Makes later deletes and updates of this process overwrite the old bytes in the embedded database's file.
     pub(crate) async fn wipe_what_is_deleted(&self) -> Result<(), StoreError> {
         if self.is_postgres() {
             return Ok(());

@@ -1,10 +1,9 @@
 //! A small pool of connections to one database, for either engine.
 //!
-//! Invariants: connections are handed out in the order in which they were asked for. A transaction that is dropped
-//! without a commit is rolled back before its connection is used again. A Postgres connection that cannot begin a
-//! transaction is replaced once. Every wait for Postgres has a deadline; a connection that missed one is closed, and
-//! every other connection made before that moment is replaced before its next use, because it may lead to the same
-//! silent server.
+//! Invariants: waiting callers get connections in the order of their requests. A transaction that is dropped without a
+//! commit is rolled back before its connection is used again. A Postgres connection that cannot begin a transaction is
+//! replaced once. Every wait for Postgres has a deadline. A connection that missed one is closed, and every other
+//! connection made before that moment is replaced before its next use, because it may lead to the same silent server.
 //! Absent on purpose: the driver's own pool, which pings a connection before and after every use without a
 //! deadline, and its transactions, which do not notice that SQLite rolled one back by itself on a full disk.
 
@@ -35,15 +34,15 @@ use crate::db::{
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long Postgres may take to accept a connection, and to begin or roll back a transaction.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long Postgres may take to answer a statement or a commit. Longer than its own `statement_timeout`, so that
-/// only a server that does not answer at all runs into it.
+/// How long Postgres may take to answer a statement or a commit. Longer than its own `statement_timeout`, so that only
+/// a server that does not answer at all exceeds it.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How to connect to a database.
 #[derive(Clone)]
 pub(crate) enum Target {
     Sqlite(PathBuf, Mode),
-    /// With the settings of every connection.
+    /// With the settings to run on every new connection.
     Postgres(Box<PgConnectOptions>, &'static [&'static str]),
 }
 
@@ -65,7 +64,7 @@ impl Target {
     }
 }
 
-/// Waits for Postgres until a deadline. The server may still do what was asked after it.
+/// Waits for Postgres until a deadline. The server may still complete the work later.
 async fn within<T>(
     deadline: Duration,
     work: impl Future<Output = Result<T, sqlx::Error>>,
@@ -74,17 +73,17 @@ async fn within<T>(
     timeout(deadline, work).await.unwrap_or_else(|_| Err(sqlx::Error::Io(expired())))
 }
 
-/// Waits for the answer to a statement on Postgres.
+/// Waits for Postgres to answer a statement.
 pub(crate) async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
     within(STATEMENT_TIMEOUT, work).await
 }
 
-/// Whether the connection that failed with this error is of no further use: it broke, or the server ended the session.
+/// Whether the error makes its connection unusable: it broke, or the server ended the session.
 pub(crate) fn is_broken(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) => true,
         sqlx::Error::Database(error) => {
-            // Shut down, crashed, starting; idle in a transaction for too long; the classes of lost connections.
+            // Shut down, crashed, starting; idle in a transaction for too long; connection exceptions.
             error
                 .code()
                 .is_some_and(|code| code.starts_with("57P") || code == "25P03" || code.starts_with("08"))
@@ -93,7 +92,7 @@ pub(crate) fn is_broken(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether the server did not answer at all.
+/// Whether the server did not answer before the deadline.
 pub(crate) fn is_silence(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut)
 }
@@ -110,7 +109,7 @@ pub(crate) enum Conn {
 }
 
 impl Conn {
-    /// Begins a transaction. On SQLite it takes the write lock at once, so that no statement fails for want of it.
+    /// Begins a transaction. On SQLite it takes the write lock at once, so that no later statement fails to get it.
     async fn begin(&mut self, kind: TxKind) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(c) => c.begin(kind),
@@ -147,11 +146,11 @@ impl Conn {
     }
 }
 
-/// How often a server was found silent; shared by all pools of one server.
+/// Counts how often a server was found silent; shared by all pools of one server.
 #[derive(Clone, Default)]
 pub(crate) struct Silences(Arc<AtomicUsize>);
 
-/// Connections for one use, made when they are first needed.
+/// Connections for one use, opened when they are first needed.
 #[derive(Clone)]
 pub(crate) struct Pool(Arc<Connections>);
 
@@ -161,7 +160,7 @@ struct Connections {
     /// Idle connections, the last used one on top.
     free: Mutex<Vec<Slot>>,
     size: u32,
-    /// A permit for each connection.
+    /// One permit per connection.
     permits: Arc<Semaphore>,
 }
 
@@ -174,9 +173,9 @@ impl Connections {
 #[derive(Default)]
 struct Slot {
     connection: Option<Conn>,
-    /// A statement or a transaction may be under way.
+    /// Whether a statement or a transaction may be in progress.
     busy: bool,
-    /// The number of silences when the connection was made.
+    /// The number of silences when the connection was opened.
     silences: usize,
 }
 
@@ -192,26 +191,26 @@ impl Pool {
     async fn any(&self) -> Result<Guard, sqlx::Error> {
         let permit = timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.0.permits).acquire_owned()).await;
         let permit = permit.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|_| sqlx::Error::PoolClosed)?;
-        // A slot is returned before its permit, so there is one, unless a runtime was dropped with it.
+        // A slot is returned before its permit, so one is available, unless a runtime was dropped with it.
         let slot = self.0.free().pop().unwrap_or_default();
         Ok(Guard { slot, pool: Arc::clone(&self.0), permit: Some(permit) })
     }
 
-    /// A connection with a transaction open.
+    /// Acquires a connection and begins a transaction on it.
     pub(crate) async fn begin(&self, kind: TxKind) -> Result<Guard, sqlx::Error> {
         let mut guard = self.any().await?;
         guard.begin(kind).await?;
         Ok(guard)
     }
 
-    /// A connection outside any transaction.
+    /// Acquires a connection outside any transaction.
     pub(crate) async fn acquire(&self) -> Result<Guard, sqlx::Error> {
         let mut guard = self.any().await?;
         guard.make_idle().await?;
         Ok(guard)
     }
 
-    /// Waits for the connections in use, and closes all.
+    /// Waits for the connections in use, then closes all.
     pub(crate) async fn close(&self) {
         let _all = timeout(ACQUIRE_TIMEOUT, self.0.permits.acquire_many(self.0.size)).await;
         let connections: Vec<_> = self.0.free().iter_mut().filter_map(|s| s.connection.take()).collect();
@@ -235,18 +234,19 @@ impl Guard {
         self.slot.connection.as_mut().ok_or(sqlx::Error::PoolClosed)
     }
 
-    /// The connection, marked as busy until [`Guard::done`]: dropped before, it is rolled back or replaced.
+    /// The connection, marked as busy until [`Guard::done`]. If the guard is dropped before that, the connection is
+    /// rolled back or replaced.
     pub(crate) fn busy(&mut self) -> Result<&mut Conn, sqlx::Error> {
         self.slot.busy = true;
         self.connection()
     }
 
-    /// The statement or transaction under way ended well.
+    /// Marks the statement or transaction as finished.
     pub(crate) const fn done(&mut self) {
         self.slot.busy = false;
     }
 
-    /// Closes the connection if it is of no further use after this error.
+    /// Discards the connection if the error makes it unusable.
     pub(crate) fn failed(&mut self, error: &sqlx::Error) {
         if is_broken(error) {
             self.slot = Slot::default();
@@ -257,7 +257,7 @@ impl Guard {
         }
     }
 
-    /// Connects where needed, and ends what the last user of the connection left behind.
+    /// Connects if needed, and rolls back what the connection's last user left open.
     async fn make_idle(&mut self) -> Result<(), sqlx::Error> {
         let silences = self.pool.silences.0.load(Ordering::Relaxed);
         if self.slot.silences != silences {
@@ -268,7 +268,7 @@ impl Guard {
         {
             match connection.rollback().await {
                 Err(error) if is_broken(&error) => self.failed(&error),
-                // No transaction was open, or SQLite has rolled it back by itself.
+                // No transaction was open, or SQLite has already rolled it back.
                 Ok(()) | Err(_) => self.slot.connection = Some(connection),
             }
         }
@@ -281,7 +281,7 @@ impl Guard {
     async fn begin(&mut self, kind: TxKind) -> Result<(), sqlx::Error> {
         self.make_idle().await?;
         match self.try_begin(kind).await {
-            // The server may have been restarted, or replaced, since.
+            // The server may have been restarted or replaced since.
             Err(_) if matches!(self.pool.target, Target::Postgres(..)) => {
                 self.slot = Slot::default();
                 self.make_idle().await?;
@@ -313,12 +313,13 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         let mut slot = mem::take(&mut self.slot);
-        // Rolled back now, not by the next user: until then an open transaction would block others.
+        // Rolled back now, not by the next user: an open transaction would block others until then.
         if slot.busy
             && let Ok(runtime) = Handle::try_current()
         {
             let (pool, permit) = (Arc::clone(&self.pool), self.permit.take());
-            // The guard is made inside the task: dropped with its runtime before it runs, it must not be dropped as busy again.
+            // The guard is built inside the task. Otherwise a task that is dropped with its runtime before it runs
+            // would drop a busy guard again.
             runtime.spawn(async move {
                 let mut guard = Self { slot, pool, permit };
                 if let Err(error) = guard.make_idle().await {

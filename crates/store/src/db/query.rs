@@ -56,11 +56,11 @@ impl Conn {
     }
 }
 
-/// One statement outside any transaction.
+/// Runs one statement outside any transaction.
 pub(crate) async fn fetch_once(pool: &Pool, sql: &'static str, args: Args) -> Result<Vec<Row>, StoreError> {
     let mut guard = pool.acquire().await?;
     let fetched = match guard.busy()? {
-        // It may read much, as no statement of a transaction does.
+        // It may read many rows, unlike a statement inside a transaction.
         Conn::Sqlite(connection) => blocking(|| fetch_sqlite(connection, sql, args)),
         postgres => postgres.fetch(sql, args).await,
     };
@@ -71,7 +71,7 @@ pub(crate) async fn fetch_once(pool: &Pool, sql: &'static str, args: Args) -> Re
     fetched
 }
 
-/// Has a connection replaced that failed for good.
+/// Replaces the connection if the error makes it unusable.
 pub(crate) fn replace_if_broken(guard: &mut Guard, error: &StoreError) {
     if let StoreError::Unavailable(error) = error {
         guard.failed(error);

@@ -1,9 +1,9 @@
-//! The schema: brought up to this version, looked after, and guarded.
+//! Schema migrations, table maintenance, and the role for row-level security.
 //!
-//! Invariants: migrations only go forward, and are the same by name on both engines. From 15 on each says in
-//! `schema_versions` which older versions of the program can still use what it leaves: a version that knows at least
-//! the migration `compatible_from` starts beside it, and ignores it. An unknown migration that says nothing is not
-//! compatible.
+//! Invariants: migrations only go forward and have the same names on both engines. From 15 on, each migration records
+//! in `schema_versions` the oldest migration that a program version must know to use the migrated schema
+//! (`compatible_from`). A version that knows at least that one starts and ignores the newer migration. An unknown
+//! migration without a record is incompatible.
 
 use std::sync::{
     LazyLock,
@@ -26,38 +26,39 @@ pub(crate) static LITE: LazyLock<Migrator> =
 pub(crate) static PG: LazyLock<Migrator> =
     LazyLock::new(|| beside_newer(sqlx::migrate!("migrations/postgres")));
 
-/// Whether a newer migration may be there is decided before, by [`Db::check_schema`].
+/// [`Db::check_schema`] has already decided whether newer migrations are acceptable.
 fn beside_newer(mut migrator: Migrator) -> Migrator {
     migrator.set_ignore_missing(true);
     migrator
 }
 
-/// How a database's schema stands to this version of the program.
+/// The database's schema, compared with this version of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SchemaState {
-    /// It is this version's.
+    /// The schema is this version's.
     Current,
-    /// Migrations are missing; of an empty database, all of them.
+    /// Migrations are missing; in an empty database, all of them.
     Older {
-        /// How many.
+        /// The number of missing migrations.
         missing: usize,
     },
     /// A newer version has migrated it, and this one can use it.
     NewerCompatible {
-        /// The newest migration there is.
+        /// The newest applied migration.
         newest: i64,
     },
     /// A newer version has migrated it, and this one must not use it.
     NewerIncompatible {
-        /// The newest migration there is.
+        /// The newest applied migration.
         newest: i64,
-        /// The migration that a version has to know to use it, if the database says so.
+        /// The migration that a version must know to use the schema, if it is recorded.
         needs: Option<i64>,
     },
 }
 
 impl SchemaState {
-    /// The state of a database with those migrations, some of which say from which one on they are compatible.
+    /// Compares known and applied migrations. `compatible_from` maps a migration to the one that a version must know to
+    /// use its schema.
     fn compare(known: &[i64], applied: &[i64], compatible_from: &[(i64, i64)]) -> Self {
         let latest = known.iter().max().copied().unwrap_or(0);
         let newest = applied.iter().max().copied().unwrap_or(0);
@@ -75,8 +76,9 @@ impl SchemaState {
     }
 }
 
-/// What makes the role of `scope`, and what it may do; each alone, for one may be allowed and another not. Whoever made the role
-/// is not yet a member of it that may act as it (Postgres 16), and tables may have come since it was made.
+/// Creates the role for row-level security and grants its rights. The statements run separately, because one may be
+/// allowed and another not. The creator of the role is not automatically a member that may act as it (Postgres 16), and
+/// tables may have been added since it was created.
 const GUARD: [&str; 3] = [
     "do $$ begin
         if not exists (select 1 from pg_roles where rolname = 'redialer_tenant') then
@@ -99,9 +101,10 @@ const GUARD: [&str; 3] = [
     end $$",
 ];
 
-/// A process that never gets a count worth having stops asking for one.
+/// The maximum number of analyze runs per process. A table that stays below the row limit would otherwise be analyzed
+/// forever.
 const MOST_COUNTS: usize = 8;
-/// How often the log is copied in one run of maintenance.
+/// The maximum number of log checkpoints in one run of maintenance.
 const MOST_COPIES: usize = 3;
 
 impl Db {
@@ -136,13 +139,13 @@ impl Db {
         }
     }
 
-    /// The migrations that this version knows, in their order.
+    /// The migrations that this version knows, in order.
     fn known(&self) -> Vec<i64> {
         let migrator = if self.is_postgres() { &PG } else { &LITE };
         migrator.iter().map(|migration| migration.version).collect()
     }
 
-    /// How the database's schema stands to this version. Writes nothing.
+    /// Compares the database's schema with this version's. Writes nothing.
     pub(crate) async fn check_schema(&self) -> Result<SchemaState, StoreError> {
         const COMPATIBLE: &str = "select version, compatible_from from schema_versions";
         let applied = self.applied().await?;
@@ -155,7 +158,7 @@ impl Db {
         Ok(SchemaState::compare(&self.known(), &applied, &compatible_from))
     }
 
-    /// The migrations that were applied.
+    /// The applied migrations.
     pub(crate) async fn applied(&self) -> Result<Vec<i64>, StoreError> {
         const APPLIED: &str = "select version from _sqlx_migrations where success";
         if !self.has_table("_sqlx_migrations").await? {
@@ -174,7 +177,7 @@ impl Db {
         Ok(row.get::<i64>("n")? > 0)
     }
 
-    /// Whether there is the role under which tenants' rows are kept apart, and we may act as it: by trying.
+    /// Checks, by trying, whether the role for row-level security exists and this connection may act as it.
     pub(crate) async fn look_for_guard(&self) -> Result<(), StoreError> {
         const TRY: &str =
             "set local role redialer_tenant; select 1 from tenants limit 0; select 1 from notices limit 0";
@@ -194,12 +197,12 @@ impl Db {
         Ok(())
     }
 
-    /// Whether tenants' rows are kept apart by the database itself.
+    /// Whether the database itself isolates tenants' rows.
     pub(crate) fn guards_rows(&self) -> bool {
         matches!(&self.engine, Engine::Postgres { guarded, .. } if guarded.load(Ordering::Relaxed))
     }
 
-    /// Maintenance beside the work: see [`crate::Store::tend`].
+    /// Maintenance; see [`crate::Store::tend`].
     pub(crate) async fn tend(&self) -> Result<(), StoreError> {
         match &self.engine {
             Engine::Sqlite { copier, .. } => copy_log(copier).await,
@@ -207,8 +210,8 @@ impl Db {
         }
     }
 
-    /// Has Postgres count tables that have grown before it did so by itself: plans are made anew then. A table that was
-    /// counted while it was empty would be read from end to end, however much it grows afterwards.
+    /// Analyzes grown tables before Postgres does so by itself, so that their statements are planned again. A table
+    /// that was last analyzed while it was empty would be scanned from end to end, however large it becomes.
     async fn count(&self, counts: &AtomicUsize) -> Result<(), StoreError> {
         const GROWN: &str = "select cast(relname as text) as name from pg_class
              where oid in (to_regclass('deliveries'), to_regclass('calls'), to_regclass('persons'), to_regclass('chains'),
@@ -231,8 +234,8 @@ impl Db {
     }
 }
 
-/// Copies the write-ahead log into the file while others write. SQLite starts the log again from its beginning only after
-/// a complete copy, so commits made during one copy are copied by the next.
+/// Checkpoints the write-ahead log while others write. SQLite restarts the log from its beginning only after a complete
+/// checkpoint, so the next checkpoint copies the commits made during one.
 async fn copy_log(copier: &Pool) -> Result<(), StoreError> {
     for _ in 0..MOST_COPIES {
         let answer = fetch_once(copier, "pragma wal_checkpoint(passive)", args![]).await?;
@@ -244,8 +247,8 @@ async fn copy_log(copier: &Pool) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Brings an embedded database up to this version, each migration in a transaction of its own. Its records have the
-/// form that sqlx keeps on Postgres.
+/// Migrates an embedded database to this version, each migration in its own transaction. The migration records have the
+/// form that sqlx uses on Postgres.
 pub(crate) fn migrate_sqlite(connection: &mut SqliteConn) -> Result<(), StoreError> {
     const TABLE: &str = "create table if not exists _sqlx_migrations (
              version bigint primary key, description text not null,
@@ -276,7 +279,7 @@ pub(crate) fn migrate_sqlite(connection: &mut SqliteConn) -> Result<(), StoreErr
             .and_then(|()| connection.run(RECORD, record, |_| ()))
             .and_then(|_| connection.run_script("commit"));
         if let Err(error) = migrated {
-            // SQLite may have rolled it back by itself.
+            // SQLite may already have rolled it back.
             let _rolled_back = connection.run_script("rollback");
             return Err(StoreError::Schema(format!("migration {version}: {error}")));
         }
@@ -284,11 +287,11 @@ pub(crate) fn migrate_sqlite(connection: &mut SqliteConn) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Makes the role under which tenants' rows are kept apart, and gives it its rights, as far as we may.
+/// Creates the role for row-level security and grants its rights, as far as the current user may.
 async fn make_guard(connection: &mut PgConnection) {
     for sql in GUARD {
         if let Err(error) = connection.execute(sql).await {
-            // Somebody else may have to do it; whether it was done is looked at next.
+            // An administrator may have to do it; `look_for_guard` checks the result.
             tracing::debug!(%error, "a right of the role redialer_tenant could not be given");
         }
     }

@@ -1,9 +1,8 @@
 //! One connection to the embedded database.
 //!
-//! Invariants: a statement runs on the thread that asks for it, so the order of all statements is the order in which
-//! they were asked for (the simulation rests on that). What may take long (opening, beginning, committing, reading
-//! outside a transaction) does not hold up other tasks of the same thread. A statement of a transaction reads and
-//! writes a few pages.
+//! Invariants: a statement runs on the calling thread, so statements run in the order of their calls (the simulation
+//! depends on it). Slow work (opening, beginning, committing, reading outside a transaction) does not block other tasks
+//! of the same thread. A statement inside a transaction reads and writes few pages.
 
 use std::{borrow::Cow, error::Error as StdError, fmt, path::Path, sync::Arc, time::Duration};
 
@@ -23,37 +22,37 @@ use crate::db::{
     values::{Args, Value},
 };
 
-/// How long another process's lock is waited for.
+/// How long to wait for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Prepared statements that a connection keeps: more than there are.
+/// Prepared statements cached per connection: more than the store has.
 const STATEMENT_CACHE: usize = 1024;
-/// Pages of the write-ahead log after which a commit copies them into the file while all writers wait. Maintenance
-/// ([`crate::Store::tend`]) normally copies them earlier.
+/// Log size, in pages, at which a commit checkpoints the log while all writers wait. Maintenance
+/// ([`crate::Store::tend`]) normally checkpoints earlier.
 const AUTOCHECKPOINT_PAGES: i64 = 64_000;
 /// The writer's page cache in KiB. A transaction whose pages do not fit writes some of them into the log more than once.
 const WRITER_CACHE_KIB: i64 = 32 << 10;
-/// To how many bytes the write-ahead log is cut when it is begun anew; else its file stays as long as it ever was.
+/// The log file is truncated to this many bytes when the log restarts; otherwise it keeps its largest size.
 const JOURNAL_SIZE_LIMIT: i64 = 64 << 20;
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Makes the file where there is none, and writes.
+    /// Reads and writes; creates the file if it does not exist.
     Write,
-    /// Only reads a file that is there.
+    /// Only reads an existing file.
     Read,
-    /// Reads and writes a file beside the database, such as a backup, and leaves its journal mode as it is.
+    /// Reads and writes a file beside the database, such as a backup, without changing its journal mode.
     Beside,
 }
 
-/// A connection.
+/// A connection to a SQLite file.
 pub(crate) struct SqliteConn {
     connection: Connection,
-    /// Whether commits wait for the disk as of now.
+    /// The current setting: whether commits wait for the disk.
     synchronous: &'static str,
 }
 
-/// A row of an answer.
+/// A result row.
 pub(crate) struct SqliteRow {
     columns: Arc<[Box<str>]>,
     values: Vec<Owned>,
@@ -73,7 +72,7 @@ impl SqliteConn {
             connection.busy_timeout(BUSY_TIMEOUT)?;
             connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
             connection.pragma_update(None, "foreign_keys", true)?;
-            // Else the pages that a failing statement would restore go through a file.
+            // Otherwise the pages that a failing statement would restore go through a file.
             connection.pragma_update(None, "temp_store", "memory")?;
             if mode == Mode::Write {
                 connection.pragma_update(None, "journal_mode", "wal")?;
@@ -87,7 +86,7 @@ impl SqliteConn {
         .map_err(error)
     }
 
-    /// Begins a transaction with the write lock, whose commit waits for the disk or not.
+    /// Begins a transaction with the write lock; `kind` says whether its commit waits for the disk.
     pub(crate) fn begin(&mut self, kind: TxKind) -> Result<(), sqlx::Error> {
         let synchronous = if kind == TxKind::Deferred { "normal" } else { "full" };
         if self.synchronous != synchronous {
@@ -97,12 +96,12 @@ impl SqliteConn {
         self.control("begin immediate")
     }
 
-    /// Runs a statement without values that may wait for the disk or for another process.
+    /// Runs a statement without parameters that may wait for the disk or for another process.
     pub(crate) fn control(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
         blocking(|| self.run(sql, Args::default(), |_| ())).map(|_| ())
     }
 
-    /// Runs a statement, and passes on the rows of its answer; the number of rows it changed, if it changes any.
+    /// Runs a statement and passes each result row to `answer`; returns the number of changed rows, if it changes any.
     pub(crate) fn run(
         &mut self,
         sql: &str,
@@ -125,12 +124,12 @@ impl SqliteConn {
         work().map_err(error)
     }
 
-    /// Runs several statements without values.
+    /// Runs several statements without parameters.
     pub(crate) fn run_script(&self, sql: &str) -> Result<(), sqlx::Error> {
         blocking(|| self.connection.execute_batch(sql)).map_err(error)
     }
 
-    /// The rows that a statement returns.
+    /// Runs a statement and returns its rows.
     pub(crate) fn rows(&mut self, sql: &str, args: Args) -> Result<Vec<SqliteRow>, sqlx::Error> {
         let mut rows = Vec::new();
         self.run(sql, args, |row| rows.push(row))?;
@@ -161,14 +160,14 @@ impl ToSql for Value {
             Self::Text(v) => v.as_ref().map(|v| ValueRef::Text(v.as_bytes())),
             Self::Blob(v) => v.as_deref().map(ValueRef::Blob),
             Self::Uuid(v) => v.as_ref().map(|v| ValueRef::Blob(v.as_bytes())),
-            // SQLite has no arrays, and `bulk_sql` makes none for it.
+            // SQLite has no arrays, and `bulk_sql` builds none for it.
             Self::Column(_) => None,
         };
         Ok(ToSqlOutput::Borrowed(value.unwrap_or(ValueRef::Null)))
     }
 }
 
-/// Does what may take long, while the other tasks of this thread go on elsewhere.
+/// Runs slow work. On a multi-threaded runtime, the other tasks of this thread continue on another thread.
 pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::CurrentThread) | Err(_) => work(),
@@ -176,7 +175,7 @@ pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
-/// An error of SQLite as a database error, as Postgres has its own: callers tell them apart by kind and code.
+/// A SQLite error as a database error, like those of Postgres: callers distinguish them by kind and code.
 #[derive(Debug)]
 struct SqliteError(rusqlite::Error);
 
@@ -184,7 +183,7 @@ pub(crate) fn error(error: rusqlite::Error) -> sqlx::Error {
     sqlx::Error::Database(Box::new(SqliteError(error)))
 }
 
-/// Whether the embedded database as a whole cannot do it now; `None` for an error of another engine.
+/// Whether the embedded database as a whole is unavailable; `None` for an error of another engine.
 pub(crate) fn is_outage(error: &dyn DatabaseError) -> Option<bool> {
     let SqliteError(error) = error.try_downcast_ref::<SqliteError>()?;
     Some(matches!(

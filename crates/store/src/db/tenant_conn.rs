@@ -1,8 +1,8 @@
-//! The database as one tenant sees it.
+//! The database, scoped to one tenant.
 //!
-//! Invariant (I16): on Postgres whatever goes through here is done as the role `redialer_tenant`, under row-level security:
-//! a statement that forgets to name its tenant finds that tenant's rows all the same, and no others. On SQLite, and
-//! where that role could not be made, the statements' own conditions are all there is.
+//! Invariant (I16): on Postgres every statement here runs as the role `redialer_tenant`, under row-level security: a
+//! statement without a tenant condition still finds only that tenant's rows. On SQLite, and where that role could not
+//! be created, only the statements' own conditions isolate tenants.
 
 use redialer_core::{Id, id};
 use sqlx::AssertSqlSafe;
@@ -18,7 +18,7 @@ pub(crate) struct TenantConn<'s> {
     lane: Lane,
 }
 
-/// Makes the transaction it begins one of that tenant's; the only words in it that are no constant are a UUID's.
+/// Scopes the transaction to the tenant. The only variable part of the text is a UUID.
 fn prelude(tenant: Id<id::Tenant>) -> AssertSqlSafe<String> {
     AssertSqlSafe(format!("set local role redialer_tenant; set local redialer.tenant = '{}'", tenant.uuid()))
 }

@@ -1,9 +1,9 @@
-//! Rows that were read a moment ago, for work that asks for the same ones a thousand times a second.
+//! A one-second TTL cache for hot rows.
 //!
-//! Invariants: a row counts for a second; then one task reads it again, while all others go on with the old row for
-//! a few seconds at most, so a slow database sees one read a row instead of a herd. What this process changes about
-//! them is forgotten after its commit, also by reads that began before it; what is sealed on disk is sealed here.
-//! Whatever must not go by an old row is guarded by the statement that writes.
+//! Invariants: an entry is fresh for one second. After that, one task reads the row again while all others use the
+//! stale entry, for a few seconds at most, so a slow database gets one read per row. A change by this process
+//! invalidates the cache after its commit, including for reads that began before it. Values that are sealed on disk are
+//! sealed here. A write that must not rely on a stale row is guarded in its own statement.
 
 use std::{
     collections::HashMap,
@@ -20,24 +20,24 @@ use tokio::{sync::Mutex as Turns, time::timeout};
 use crate::StoreError;
 
 const TTL_MS: i64 = 1_000;
-/// How old a row may become while it is read again.
+/// The maximum age of an entry while its row is read again.
 const MAX_STALE_MS: i64 = 5_000;
-/// How long the task that reads a row again waits before it, too, goes on with the old one.
+/// How long the task that reads the row again waits before it, too, uses the stale entry.
 const REFRESH_TIMEOUT: Duration = Duration::from_millis(250);
 const MAX_ENTRIES: usize = 10_000;
 
 pub(crate) struct TtlCache<K, V> {
     rows: Mutex<HashMap<K, Entry<V>>>,
-    /// Rows that were read under an earlier number no longer count.
+    /// Entries that were read under an earlier generation are invalid.
     generation: Generation,
 }
 
-/// How often a transaction wrote to a table that is cached; shared by the caches of one database.
+/// Counts transactions that wrote to a cached table; shared by the caches of one database.
 #[derive(Clone, Default)]
 pub(crate) struct Generation(Arc<AtomicUsize>);
 
 impl Generation {
-    /// Forgets all that was read before.
+    /// Invalidates everything that was read before.
     pub(crate) fn next(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
@@ -48,12 +48,12 @@ impl Generation {
 }
 
 struct Entry<V> {
-    /// The row, when it was read, and under which generation.
+    /// When the row was read, under which generation, and the row.
     row: Option<(i64, usize, Arc<V>)>,
     flight: Arc<Flight>,
 }
 
-/// Whose turn it is to read a row.
+/// Allows one read of a row at a time.
 #[derive(Default)]
 struct Flight {
     turn: Turns<()>,
@@ -69,7 +69,7 @@ impl<K: Clone + Eq + Hash, V> TtlCache<K, V> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The row that is remembered at `real_ms`, or that `read` finds; `None` where there is none.
+    /// Returns the entry that is cached at `real_ms`, else the result of `read`; `None` if the row does not exist.
     pub(crate) async fn get_or_read(
         &self,
         key: &K,
@@ -91,7 +91,7 @@ impl<K: Clone + Eq + Hash, V> TtlCache<K, V> {
             _ => {
                 let failures = flight.failures.load(Ordering::Relaxed);
                 let _turn = flight.turn.lock().await;
-                // Whoever had the turn before may have found it, or have waited in vain.
+                // The previous reader may have found the row, or failed.
                 if let (Some((read_ms, row)), _) = self.entry(key)
                     && age(read_ms) < TTL_MS
                 {
@@ -131,7 +131,7 @@ impl<K: Clone + Eq + Hash, V> TtlCache<K, V> {
         let mut rows = self.rows();
         match (&found, rows.get_mut(key)) {
             (Some(row), Some(entry)) => entry.row = Some((real_ms, generation, Arc::clone(row))),
-            // Nothing is remembered of what is not there: anybody may ask for anything.
+            // A missing row is not cached, because any key may be requested.
             (None, Some(_)) => drop(rows.remove(key)),
             (_, None) => {}
         }

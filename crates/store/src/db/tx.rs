@@ -1,4 +1,4 @@
-//! A transaction: statements, then a commit that also ends the caches' generation and notes what may be due sooner.
+//! A transaction: statements, then a commit that also advances the cache generation and signals what may be due sooner.
 
 use std::sync::Arc;
 
@@ -18,23 +18,23 @@ use crate::{
     },
 };
 
-/// The table that a statement writes to, as far as it begins with the verb.
+/// The table that a statement writes to, if the statement begins with the verb.
 fn written_table(sql: &str) -> Option<&str> {
     let rest = ["update ", "insert into ", "delete from "].iter().find_map(|verb| sql.strip_prefix(verb))?;
     rest.split([' ', '\n', '(']).next()
 }
 
-/// An open transaction; dropped without [`Tx::commit`] it changes nothing.
+/// An open transaction. Dropped without [`Tx::commit`], it changes nothing.
 pub(crate) struct Tx {
     guard: Guard,
-    /// Where to note how writing went; `None` for what only reads.
+    /// Where to record the outcome of writes; `None` for a transaction that only reads.
     vitals: Option<Arc<Vitals>>,
-    /// A statement has changed something, as far as its kind tells.
+    /// Whether a statement without result rows ran, which is taken as a write.
     wrote: bool,
-    /// The earliest moment, in milliseconds, at which this transaction makes something due.
+    /// The earliest due time, in milliseconds, that this transaction creates.
     due: Option<i64>,
     due_signal: Arc<DueSignal>,
-    /// It wrote to one of the cached tables.
+    /// Whether it wrote to one of the cached tables.
     wrote_cached: bool,
     cached_tables: &'static [&'static str],
     generation: Generation,
@@ -60,7 +60,7 @@ impl Tx {
         }
     }
 
-    /// Runs statements that have no values; Postgres alone.
+    /// Runs statements without parameters, on Postgres only.
     pub(crate) async fn run(&mut self, sql: AssertSqlSafe<String>) -> Result<(), StoreError> {
         if let Conn::Postgres(connection) = self.guard.connection()? {
             let run = in_time(connection.execute(sqlx::raw_sql(sql))).await.map_err(StoreError::from);
@@ -74,7 +74,7 @@ impl Tx {
         self.execute_text(sql, args).await
     }
 
-    /// The statement as a test replaces it.
+    /// Returns the statement, or the one that a test plants instead.
     fn planted(&self, sql: &'static str) -> &'static str {
         self.faults.as_ref().map_or(sql, |faults| faults.sql(sql))
     }
@@ -90,7 +90,7 @@ impl Tx {
         self.wrote_cached |= written_table(sql).is_some_and(|table| self.cached_tables.contains(&table));
     }
 
-    /// Notes what a statement came to.
+    /// Records the error of a statement, if it failed.
     fn noted<T>(&mut self, done: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(error) = &done {
             replace_if_broken(&mut self.guard, error);
@@ -120,7 +120,7 @@ impl Tx {
         Ok(self.fetch(sql, args).await?.into_iter().next())
     }
 
-    /// Runs a statement over many rows (see `bulk_sql`); the number of rows it changed.
+    /// Runs a statement over many rows (see `bulk_sql`); returns the number of changed rows.
     pub(crate) async fn execute_rows(
         &mut self,
         base: &'static str,
@@ -134,7 +134,7 @@ impl Tx {
         Ok(changed)
     }
 
-    /// The same; what it returns, in any order.
+    /// Same as [`Tx::execute_rows`]; returns the result rows, in any order.
     pub(crate) async fn fetch_rows(
         &mut self,
         base: &'static str,
@@ -148,7 +148,7 @@ impl Tx {
         Ok(found)
     }
 
-    /// The statements that run `base` over the rows: none for no rows.
+    /// The statements that run `base` over the rows; none if there are no rows.
     fn statements(
         &mut self,
         base: &'static str,
@@ -190,12 +190,12 @@ impl Tx {
         }
     }
 
-    /// Notes that something is due then, in milliseconds since 1970.
+    /// Notes that something is due at `due_ms`, in milliseconds since 1970.
     pub(crate) fn note_due(&mut self, due_ms: i64) {
         self.due = Some(self.due.map_or(due_ms, |earlier| earlier.min(due_ms)));
     }
 
-    /// Notes that what waited may be due now.
+    /// Notes that waiting callbacks may be due now.
     pub(crate) fn note_due_now(&mut self) {
         self.note_due(i64::MIN);
     }

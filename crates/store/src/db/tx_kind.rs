@@ -5,10 +5,10 @@
 pub(crate) enum TxKind {
     /// Its commit survives a power failure.
     Plain,
-    /// The same for the transactions of dialing, which run fixed statements over few rows. By default Postgres plans
-    /// these statements again at each execution, which takes longer than running them.
+    /// Same, for dialing, which runs fixed statements over few rows. By default Postgres plans these statements at each
+    /// execution, which takes longer than running them.
     Dials,
-    /// The machine's loss may lose it, as a whole and never without what was committed after it; the next commit that
-    /// waits for the disk makes it durable too.
+    /// A crash of the machine may lose it, as a whole and together with everything committed after it. The next commit
+    /// that waits for the disk makes it durable too.
     Deferred,
 }

@@ -1,4 +1,4 @@
-//! Values on their way into a statement, whichever engine runs it.
+//! Statement parameters, for either engine.
 
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ impl FromIterator<Value> for Args {
     }
 }
 
-/// One bound value; `None` is null of that type.
+/// One bound value; `None` is a null of that type.
 #[derive(Clone)]
 pub(crate) enum Value {
     Int(Option<i64>),
@@ -20,7 +20,7 @@ pub(crate) enum Value {
     Blob(Option<Vec<u8>>),
     Uuid(Option<Uuid>),
     Bool(Option<bool>),
-    /// Many values as one: Postgres alone takes them so.
+    /// Many values as one array; Postgres only.
     Column(Column),
 }
 

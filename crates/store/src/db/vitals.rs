@@ -1,7 +1,7 @@
-//! How the database's writers fare, for `/readyz`.
+//! The health of the database's writers, for `/readyz`.
 //!
-//! Invariant: nothing here asks for the time. A batch that is in hand for too long says so itself; a failure stands
-//! until something was written.
+//! Invariant: no clock is read here. A batch that runs too long marks itself as stalled; a failure stands until a write
+//! succeeds.
 
 use std::sync::{
     Arc,
@@ -13,14 +13,14 @@ use crate::StoreError;
 /// The latest state of the writers of one database.
 #[derive(Default)]
 pub(crate) struct Vitals {
-    /// Nothing has been written since a write failed for want of the database or of room.
+    /// Whether no write has succeeded since one failed because the database was unavailable or out of space.
     failing: AtomicBool,
-    /// Batches that take too long.
+    /// The number of batches that run too long.
     stalled: AtomicUsize,
 }
 
 impl Vitals {
-    /// Notes what a write came to.
+    /// Records the outcome of a write.
     pub(crate) fn wrote(&self, done: Result<(), &StoreError>) {
         match done {
             Ok(()) if self.is_failing() => self.failing.store(false, Ordering::Relaxed),
@@ -39,14 +39,14 @@ impl Vitals {
         self.stalled.load(Ordering::Relaxed) > 0
     }
 
-    /// Counts a batch as stalled until the answer is dropped.
+    /// Counts a batch as stalled until the returned value is dropped.
     pub(crate) fn stall(self: &Arc<Self>) -> Stall {
         self.stalled.fetch_add(1, Ordering::Relaxed);
         Stall(Arc::clone(self))
     }
 }
 
-/// A batch that takes too long.
+/// A stalled batch.
 pub(crate) struct Stall(Arc<Vitals>);
 
 impl Drop for Stall {

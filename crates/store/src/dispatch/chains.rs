@@ -1,7 +1,7 @@
-//! Chains: what each has spent.
+//! Chains, and the dials that each has spent.
 //!
-//! Invariant: a chain has a row from its first intent on. Without one it has spent nothing, and most callbacks that
-//! wait are of such chains.
+//! Invariant: a chain gets its row with its first intent. A chain without a row has spent nothing, and most waiting
+//! callbacks belong to such chains.
 
 use redialer_core::{Id, Timestamp, id};
 
@@ -10,7 +10,7 @@ use crate::{
     db::{Tx, Value, row},
 };
 
-/// What a chain's row is made of.
+/// The values of a chain's row.
 pub(crate) fn opened(
     bucket: i64,
     id: Id<id::Chain>,
@@ -21,7 +21,7 @@ pub(crate) fn opened(
     row![bucket, id, tenant, workspace, 0_i64, now]
 }
 
-/// Makes the rows of chains that have none.
+/// Inserts the rows of chains that have none.
 pub(crate) async fn open_all(tx: &mut Tx, chains: Vec<Vec<Value>>) -> Result<(), StoreError> {
     const SQL: &str =
         "insert into chains (bucket, id, tenant_id, workspace_id, spent, created_at) values {rows}

@@ -1,7 +1,7 @@
-//! Claims: what is due is taken by one replica, for a while.
+//! Claims: one replica takes a due callback for the time of a lease.
 //!
-//! Invariants: a [`Claim`] is made only here, guarded by the state; it is taken by value, so one claim is one
-//! dial. Everything that follows from it is guarded by its fence: whoever lost it changes nothing.
+//! Invariants: a [`Claim`] is made only here, guarded by the state; it is taken by value, so one claim is one dial.
+//! Everything that follows from it is guarded by its fence, so a holder that lost it changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ use crate::{
     log::notices::PUT,
 };
 
-/// A callback that is due: enough to choose by.
+/// A due callback, with the fields that the choice of the next dials needs.
 #[derive(Debug, Clone, Copy)]
 pub struct DueRow {
     /// The tenant's bucket.
@@ -40,9 +40,9 @@ pub struct DueRow {
     pub channel: Channel,
     /// When it is due.
     pub due_at: Timestamp,
-    /// How often it failed in our hands before anything was sent.
+    /// How often its claims failed before anything was sent.
     pub failures: i64,
-    /// Whether it is dialled at the simulator.
+    /// Whether it is dialed at the simulator.
     pub test: bool,
 }
 
@@ -51,7 +51,7 @@ pub struct DueRow {
 pub struct DueRows {
     /// The longest due of each workspace.
     pub rows: Vec<DueRow>,
-    /// Whether no workspace has more.
+    /// Whether these are all due callbacks.
     pub is_all: bool,
 }
 
@@ -70,7 +70,7 @@ impl DueRow {
     }
 }
 
-/// Hold on one due callback, until a lease ends.
+/// A hold on one due callback, until its lease ends.
 pub struct Claim {
     pub(crate) bucket: i64,
     pub(crate) id: Id<id::Callback>,
@@ -111,20 +111,20 @@ getters!(Claim {
     chain: Id<id::Chain> = |c| c.chain;
     /// Voice or chat.
     channel: Channel = |c| c.channel;
-    /// Why it exists.
+    /// The reason for the dial.
     reason: RedialReason = |c| c.reason;
-    /// When it should have been dialled.
+    /// When it should have been dialed.
     scheduled_for: Timestamp = |c| c.scheduled_for;
-    /// Dials its chain has spent.
+    /// The number of dials that its chain has spent.
     spent: u32 = |c| u32::try_from(c.spent).unwrap_or(u32::MAX);
     /// Whether the number is on the do-not-call list.
     suppressed: bool = |c| c.suppressed;
-    /// Whether it is dialled at the simulator.
+    /// Whether it is dialed at the simulator.
     test: bool = |c| c.test;
 });
 
 impl Claim {
-    /// What it was claimed as.
+    /// The due row that was claimed.
     pub const fn due_row(&self) -> DueRow {
         DueRow {
             bucket: self.bucket,
@@ -138,22 +138,22 @@ impl Claim {
         }
     }
 
-    /// What guards everything that follows from it.
+    /// The fence that guards everything that follows from it.
     pub const fn fence(&self) -> i64 {
         self.fence
     }
 
-    /// The callee's clock.
+    /// The callee's time zone.
     pub const fn zone(&self) -> &Zone {
         &self.zone
     }
 
-    /// What is personal about it.
+    /// Opens its personal data.
     pub fn secrets(&self, key: &TenantKey) -> Result<Secrets, StoreError> {
         Secrets::open(self.id, &self.sealed, key)
     }
 
-    /// What its gates judge of it; `to` is its number.
+    /// The fields that its gates check; `to` is its number.
     pub const fn candidate<'a>(&'a self, to: &'a str) -> Candidate<'a> {
         Candidate {
             reason: self.reason,
@@ -192,8 +192,8 @@ impl Claim {
 }
 
 impl Store {
-    /// Callbacks that are due by `until`, of workspaces that may dial: the longest due of each workspace, live and test
-    /// callbacks apart, at most `each` of them and at most an equal share of `limit`.
+    /// Callbacks that are due by `until`, of workspaces that may dial: the longest due of each workspace. Live and test
+    /// callbacks are read separately, at most `each` and at most an equal share of `limit`.
     ///
     /// One statement per workspace: in a single one, Postgres may scan every scheduled callback before it joins.
     pub async fn due(
@@ -228,7 +228,7 @@ impl Store {
         Ok(due)
     }
 
-    /// Puts a claimed callback off; spends nothing. `outcome` tells people why, should it be worth telling.
+    /// Postpones a claimed callback; spends no attempt. `outcome` records why, if that should be shown.
     pub async fn snooze(
         &self,
         claim: Claim,
@@ -246,7 +246,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// Gives a claimed callback back as it was, due at `due_at`; `why` is told in the feed.
+    /// Returns a claimed callback to waiting, due at `due_at` and otherwise unchanged; `why` goes to the activity feed.
     pub async fn release(
         &self,
         claim: Claim,
@@ -262,12 +262,12 @@ impl Store {
         tx.commit().await
     }
 
-    /// Holds a claimed callback until something else happens.
+    /// Holds a claimed callback for the given reason.
     pub async fn hold(&self, claim: Claim, why: HeldFor, now: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
         if holds(&mut tx, &claim).await? {
             let wait = if why == HeldFor::Agent && is_enabled(&mut tx, claim.agent).await? {
-                // The agent was switched on after the gates were asked. Its held callbacks are released already.
+                // The agent was enabled after the gates ran, and its held callbacks have already been released.
                 Wait::until(plus(now, CLAIM_RETRY_AFTER))
             } else {
                 notice(&mut tx, &claim, Notice::of_hold(why), now).await?;
@@ -278,7 +278,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// Ends a claimed callback without a dial, by the decision of these gates.
+    /// Ends a claimed callback without a dial, as decided by these gates.
     pub async fn close_claim(
         &self,
         claim: Claim,
@@ -294,7 +294,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// Gives back a claim that failed in our hands: due again at `due_at`, or held once it failed too often.
+    /// Returns a failed claim to waiting: due again at `due_at`, or held after too many failures.
     pub async fn fail_claim(
         &self,
         due: DueRow,
@@ -308,7 +308,7 @@ impl Store {
     }
 }
 
-/// A due callback that somebody wants to claim.
+/// A due callback to claim.
 pub(crate) struct Wanted {
     pub(crate) row: DueRow,
     pub(crate) owner: String,
@@ -316,7 +316,7 @@ pub(crate) struct Wanted {
     pub(crate) lease_until_ms: i64,
 }
 
-/// Claims what is still there to be claimed.
+/// Claims the callbacks that are still due.
 pub(crate) async fn claim_all(
     tx: &mut Tx,
     wanted: &[&Wanted],
@@ -327,8 +327,8 @@ pub(crate) async fn claim_all(
     claims.iter().map(Claim::from_row).map(|claim| claim.map(|claim| (claim.id, claim))).collect()
 }
 
-/// A claim without an intent that came to nothing: scheduled again, or held when it did so too often. The fence
-/// moves on, so whoever still holds it holds nothing.
+/// Ends a failed claim that has no intent: its callback is scheduled again, or held after too many failures. The fence
+/// moves, so the previous holder loses the claim.
 pub(crate) async fn fail(
     tx: &mut Tx,
     bucket: i64,
@@ -344,7 +344,7 @@ pub(crate) async fn fail(
     Ok(())
 }
 
-/// Whether an agent is switched on. It cannot be switched before this transaction ends.
+/// Whether an agent is enabled. This cannot change before the transaction ends.
 async fn is_enabled(tx: &mut Tx, agent: Id<id::Agent>) -> Result<bool, StoreError> {
     const SQL: &str = "select enabled from agents where id = $1";
     const LOCKED: &str = "select enabled from agents where id = $1 for share";
@@ -357,7 +357,7 @@ pub(crate) async fn holds(tx: &mut Tx, claim: &Claim) -> Result<bool, StoreError
     transitions::holds(tx, claim.bucket, claim.id, claim.fence).await
 }
 
-/// Adds a line to the feed: a claim did not become a dial.
+/// Adds a notice to the activity feed: a claim did not become a dial.
 pub(crate) async fn notice(
     tx: &mut Tx,
     claim: &Claim,
@@ -365,7 +365,7 @@ pub(crate) async fn notice(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let Some(notice) = notice else { return Ok(()) };
-    // A claim is told of once: its callback and its fence make a line of its own.
+    // One notice per claim: its id is derived from the callback and the fence.
     let id = Id::<id::Notice>::derived(claim.id.uuid(), claim.fence.to_le_bytes(), now);
     let args = args![
         claim.bucket,

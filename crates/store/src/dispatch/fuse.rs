@@ -1,7 +1,8 @@
-//! The fuse (I38): a last count of the calls to one number, independent of every policy above it.
+//! The fuse (I38): a final limit on the calls to one number, independent of every policy above it.
 //!
-//! Invariants: the count is of committed intents, taken in the transaction that writes the next one, over all workspaces
-//! of a tenant. What certainly rang nowhere is not counted. Two transactions of one tenant count one after the other.
+//! Invariants: committed intents are counted, in the transaction that writes the next one, over all workspaces of a
+//! tenant. Dispatches that certainly placed no call are not counted. Transactions of one tenant count one after
+//! another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +23,7 @@ fn calls_of(row: &Row) -> Result<RecentCalls, StoreError> {
     Ok(RecentCalls { day: row.get("day")?, minutes: row.get("minutes")? })
 }
 
-/// Of those that would be dialed now, the callbacks whose number was called too often already.
+/// Returns the callbacks, among those to be dialed now, whose number has reached its limit.
 pub(crate) async fn blown(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTreeSet<Uuid>, StoreError> {
     const TURN: &str = "with v (id) as (values {rows})
          select t.id from v cross join tenants t where t.id = v.id order by t.id for update of t";
@@ -35,7 +36,7 @@ pub(crate) async fn blown(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTreeSe
                  and d.person_ix = v.person_ix and d.sent_at > v.since_minutes
                  and d.state not in ('refused', 'not_placed')) as minutes
          from v";
-    // Tests place no call.
+    // Test dispatches place no call.
     let live: Vec<&Prepared> = prepared.iter().copied().filter(|p| !p.claim.test).collect();
     if tx.is_postgres()? {
         let tenants: BTreeSet<Uuid> = live.iter().map(|p| p.claim.tenant.uuid()).collect();
@@ -66,7 +67,7 @@ pub(crate) async fn blown(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTreeSe
 }
 
 impl TenantStore {
-    /// Whether a number was called so often that the next call would be held.
+    /// Whether a number has reached its limit, so that the next call would be held.
     pub async fn is_fuse_blown(
         &self,
         person_ix: [u8; 16],

@@ -1,8 +1,8 @@
-//! Intents and what becomes of them (failure-model §2).
+//! Intents and their results (failure-model §2).
 //!
-//! Invariants: an [`Intent`] is made only behind [`begin_all`]'s commit, guarded by the claim's fence, and is taken by
-//! value. No intent, no request (I4). At most one open dispatch a callback (I2). What is unknown stays unknown
-//! here; only an answer or the provider's records settle it. An attempt is spent once, by the first proof.
+//! Invariants: an [`Intent`] is made only after [`begin_all`]'s commit, guarded by the claim's fence, and is taken by
+//! value. No intent, no request (I4). At most one open dispatch per callback (I2). An unknown dispatch stays unknown
+//! here; only a response or the provider's records settle it. An attempt is spent once, by the first proof.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +34,7 @@ use crate::{
     log::notices::notice_of_callback,
 };
 
-/// Recorded will to dial: the bytes to send are on disk.
+/// A recorded decision to dial: the bytes to send are on disk.
 pub struct Intent {
     bucket: i64,
     id: Id<id::Dispatch>,
@@ -57,12 +57,12 @@ getters!(Intent {
     channel: Channel = |i| i.channel;
     /// Earlier tries that were certainly not placed.
     unsent: u32 = |i| u32::try_from(i.unsent).unwrap_or(0);
-    /// Whether it goes to the simulator.
+    /// Whether it is sent to the simulator.
     test: bool = |i| i.test;
 });
 
 impl Intent {
-    /// Made of what was prepared, once that is on disk.
+    /// Builds the intent from a prepared claim, once it is on disk.
     pub(crate) fn from_prepared(prepared: Prepared) -> Self {
         let Prepared { claim, new, .. } = prepared;
         Self {
@@ -83,16 +83,17 @@ impl Intent {
     }
 }
 
-/// Writes intents, each guarded by its claim; whose claims held. Those that did not are given back.
+/// Writes intents, each guarded by its claim; returns the callbacks whose claims held. The others are returned to
+/// waiting.
 pub(crate) async fn begin_all(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTreeSet<Uuid>, StoreError> {
-    // Two replicas that dial for one chain take turns on its row.
+    // Serializes two replicas that dial for one chain.
     const TURN: &str = "with v (bucket, id) as (values {rows})
          select c.id from v cross join chains c where c.bucket = v.bucket and c.id = v.id order by c.id for update of c";
     const PUT: &str = "insert into dispatches
              (bucket, id, tenant_id, workspace_id, callback_id, channel, state, attempt, sealed, sent_at, asks, updated_at,
               person_ix, account, gates)
          values {rows}";
-    // One chain dials once at a time: of two of its claims the second waits for the first one's answer.
+    // A chain dials one callback at a time: of two of its claims, the second waits for the first one's response.
     let mut chains = BTreeMap::new();
     let first_of_chain = |p: &&&Prepared| {
         let c = &p.claim;
@@ -129,7 +130,7 @@ fn months(prepared: &[&Prepared]) -> Vec<Option<(i64, Uuid, i64)>> {
     prepared.iter().map(|p| quota::month_of(p)).collect()
 }
 
-/// Records what answers mean.
+/// Records the results of dials.
 pub(crate) async fn finish_all(
     tx: &mut Tx,
     results: &[(&Intent, &AfterDial, Timestamp)],
@@ -141,7 +142,7 @@ pub(crate) async fn finish_all(
     mark_placed(tx, &placed).await
 }
 
-/// One try at the provider, as it stands.
+/// One try at the provider, in its current state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DispatchRow {
     /// Its id.
@@ -157,8 +158,9 @@ pub struct DispatchRow {
 }
 
 impl TenantStore {
-    /// The last decision about a callback, and when: the gates that it ended by without a dial, else those of its latest
-    /// dispatch, which are none if a version made it that did not record them. `None` where nothing was decided.
+    /// The last decision about a callback, and when it was made: the gates that ended it without a dial, else those of
+    /// its latest dispatch, which are empty if a version made it that did not record them. `None` if nothing was
+    /// decided.
     pub async fn decided(
         &self,
         callback: &CallbackRow,
@@ -197,7 +199,7 @@ impl TenantStore {
     }
 }
 
-/// Gives back a claim that may not become an intent, if it is still held.
+/// Returns a claim that may not become an intent to waiting, if it is still held.
 async fn release(
     tx: &mut Tx,
     claim: &Claim,
@@ -212,7 +214,7 @@ async fn release(
     Ok(())
 }
 
-/// Writes what an answer means; what was placed is left to [`mark_placed`].
+/// Records one result; a placed call is added to `placed` for [`mark_placed`].
 async fn settle<'a>(
     tx: &mut Tx,
     intent: &Intent,
@@ -220,7 +222,7 @@ async fn settle<'a>(
     placed: &mut Vec<Placed<'a>>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    // Once the provider was asked, a repeat may have been placed: a late "no" is of the first request alone.
+    // Once the provider was asked, a repeat may have been placed, and a late refusal concerns only the first request.
     const REFUSED: &str =
         "update dispatches set state = 'refused', ask_at = null, answer = $4, updated_at = $3
          where bucket = $1 and id = $2 and (state = 'intent' or (state = 'unknown' and asks = 0))
@@ -229,7 +231,8 @@ async fn settle<'a>(
     const UNKNOWN: &str =
         "update dispatches set state = 'unknown', ask_at = $3, over_at = $3, updated_at = $3
          where bucket = $1 and id = $2 and state = 'intent'";
-    // The first to say "unknown" may have guessed when the request was over; the sender knows.
+    // Recovery may have marked it as unknown first, with an estimated end of the request; the sender has the actual
+    // one.
     const OVER: &str = "update dispatches set over_at = $3 where bucket = $1 and id = $2 and state = 'unknown' and over_at < $3";
     let Intent { bucket, id, callback, workspace, test, .. } = *intent;
     match after {
@@ -273,13 +276,13 @@ pub(crate) struct Placed<'a> {
     pub(crate) bucket: i64,
     pub(crate) id: Id<id::Dispatch>,
     pub(crate) call_id: &'a str,
-    /// At the simulator, which tells nothing by itself and is asked soon.
+    /// Whether it was sent to the simulator, which reports nothing by itself and is polled soon.
     pub(crate) test: bool,
     pub(crate) now: Timestamp,
 }
 
-/// The first proof that dispatches became calls: spends an attempt of each, once. Of one that ended unresolved only the
-/// call's id is noted (I12).
+/// Records the first proof that dispatches became calls, which spends an attempt of each, once. For a dispatch that
+/// ended as unresolved, only the call's id is recorded (I12).
 pub(crate) async fn mark_placed(tx: &mut Tx, calls: &[Placed<'_>]) -> Result<(), StoreError> {
     let Some(now) = calls.iter().map(|call| call.now).max() else { return Ok(()) };
     const PLACED: &str = "with v (bucket, id, call_id, ask_at, now) as (values {rows})

@@ -1,4 +1,4 @@
-//! From a due callback to the answer of the provider: claims, intents, results, and dispatches without a known result.
+//! From a due callback to the provider's response: claims, intents, results, and dispatches with an unknown result.
 
 pub(crate) mod chains;
 pub(crate) mod claims;

@@ -1,4 +1,4 @@
-//! Claims that may become intents, with the statement values that make them so.
+//! Claims that may become intents, with the values of their statements.
 
 use redialer_core::{
     Id, Timestamp,
@@ -14,25 +14,25 @@ use crate::{
     db::{Value, row},
 };
 
-/// What an intent is made of.
+/// The contents of an intent.
 pub struct NewDispatch {
-    /// Its id; also in the body.
+    /// Its id, which the body contains too.
     pub id: Id<id::Dispatch>,
     /// Which dial of its chain it is.
     pub attempt: Attempt,
-    /// The gates that let it pass.
+    /// The gates that it passed.
     pub gates: Vec<GateRecord>,
     /// The exact bytes of the request.
     pub body: Vec<u8>,
-    /// Until when the request may be under way, on the real clock.
+    /// The latest time at which the request may be in flight, in milliseconds on the real clock.
     pub lease_until_ms: i64,
-    /// Calls that the tenant's plan allows in a month; `None` for as many as there are.
+    /// Calls per month that the tenant's plan allows; `None` for no limit.
     pub calls_a_month: Option<u64>,
-    /// How often one number may be called at all.
+    /// The limits on calls to one number.
     pub fuse: FuseLimits,
-    /// The provider's account that the request goes to.
+    /// The provider's account that the request is sent to.
     pub account: Option<String>,
-    /// The callback's secrets as they are from now on, where they changed: with the number that is dialed from.
+    /// The callback's sealed secrets with the number that is dialed from, if they changed.
     pub secrets: Option<Vec<u8>>,
 }
 

@@ -1,8 +1,9 @@
-//! Calls of a calendar month, and the plan's limit on them.
+//! Calls per calendar month, and the plan's limit on them.
 //!
-//! Invariants (I18): a dispatch is counted in the transaction that writes its intent, so that of two replicas none goes
-//! beyond the limit; what was certainly not placed is taken off in the transaction that says so. What finds no room is
-//! held, and goes on by itself when there is some. Test calls are not counted: nobody is called.
+//! Invariants (I18): a dispatch is counted in the transaction that writes its intent, so concurrent replicas cannot
+//! exceed the limit. A dispatch that was certainly not placed is subtracted in the transaction that records this. A
+//! callback without room is held, and released when there is room. Test calls are not counted, because they call no
+//! one.
 
 use std::collections::BTreeMap;
 
@@ -19,18 +20,18 @@ use crate::{
     dispatch::prepared::Prepared,
 };
 
-/// The row of a whole tenant.
+/// Identifies the row that counts a whole tenant.
 const ALL_WORKSPACES: Id<id::Workspace> = Id::from_uuid(Uuid::nil());
 
 /// A tenant's month: bucket, tenant, period.
 type Month = (i64, Uuid, i64);
 
-/// The month that a dial counts in; a test in none.
+/// The month that a dial counts toward; `None` for a test.
 pub(crate) fn month_of(p: &Prepared) -> Option<Month> {
     (!p.claim.test).then(|| (p.claim.bucket, p.claim.tenant.uuid(), period(p.now)))
 }
 
-/// The room that the plans of these leave; nobody else counts before this transaction ends.
+/// The room that the plans of these dials leave. Other transactions cannot count before this one ends.
 pub(crate) async fn room(tx: &mut Tx, prepared: &[&Prepared]) -> Result<Room<Month>, StoreError> {
     let limits: BTreeMap<Month, u64> =
         prepared.iter().filter_map(|p| Some((month_of(p)?, p.new.calls_a_month?))).collect();
@@ -45,8 +46,7 @@ pub(crate) async fn room(tx: &mut Tx, prepared: &[&Prepared]) -> Result<Room<Mon
     Ok(Room::new(used))
 }
 
-/// Adds to what was counted, and says how much that is now. Rows come in one order, so that two transactions never wait
-/// for each other.
+/// Adds to the counts and returns them. Rows are in key order, so that two transactions cannot deadlock.
 const ADD: &str = "insert into usage (bucket, tenant_id, period, workspace_id, calls) values {rows}
      on conflict (bucket, tenant_id, period, workspace_id) do update set calls = usage.calls + excluded.calls
      returning bucket, tenant_id, period, calls";
@@ -56,7 +56,7 @@ fn added(month: Month, workspace: Uuid, n: i64) -> RowValues {
     row![bucket, Id::<id::Tenant>::from_uuid(tenant), period, Id::<id::Workspace>::from_uuid(workspace), n]
 }
 
-/// Counts intents that were written.
+/// Counts the intents that were written.
 pub(crate) async fn count(tx: &mut Tx, kept: &[&Prepared]) -> Result<(), StoreError> {
     let mut counts: BTreeMap<(Month, Uuid), i64> = BTreeMap::new();
     for p in kept {
@@ -69,7 +69,8 @@ pub(crate) async fn count(tx: &mut Tx, kept: &[&Prepared]) -> Result<(), StoreEr
     tx.execute_rows(ADD, vec![], rows).await.map(|_| ())
 }
 
-/// Takes a dispatch off again that was certainly not placed: a row with `bucket`, `tenant_id`, `workspace_id`, `sent_at`, `test`.
+/// Subtracts a dispatch that was certainly not placed. Its row has `bucket`, `tenant_id`, `workspace_id`, `sent_at`,
+/// `test`.
 pub(crate) async fn take_off(tx: &mut Tx, dispatch: &Row) -> Result<(), StoreError> {
     if dispatch.get("test")? {
         return Ok(());
@@ -81,12 +82,12 @@ pub(crate) async fn take_off(tx: &mut Tx, dispatch: &Row) -> Result<(), StoreErr
 }
 
 impl TenantStore {
-    /// Calls of the month of `now` that count against the plan, whichever of the tenant's workspaces made them.
+    /// Calls in the month of `now` that count toward the plan, over all of the tenant's workspaces.
     pub async fn calls_of_plan(&self, now: Timestamp) -> Result<i64, StoreError> {
         self.calls_of(ALL_WORKSPACES, now).await
     }
 
-    /// Calls of the month of `now`, of a workspace or of all.
+    /// Calls in the month of `now`, of one workspace or of all.
     pub async fn calls_this_month(
         &self,
         workspace: Option<Id<id::Workspace>>,
@@ -101,8 +102,8 @@ impl TenantStore {
         self.db().read_one(SQL, args).await?.map_or(Ok(0), |row| row.get("calls"))
     }
 
-    /// Lets so many of those go on that wait for room in the plan, the longest due first; how many there were. The time
-    /// they were held is not lateness: what is overdue is planned for now, and quiet time binds it.
+    /// Releases up to `room` callbacks that are held for the plan's quota, the longest due first; returns how many.
+    /// Time spent held is not lateness: an overdue callback is rescheduled to now, and quiet hours apply to it.
     pub async fn release_quota(&self, room: i64, now: Timestamp) -> Result<usize, StoreError> {
         let mut tx = self.db().begin().await?;
         let n = transitions::release_quota(&mut tx, (bucket_of(self.tenant), self.tenant), room, now).await?;
@@ -112,7 +113,7 @@ impl TenantStore {
 }
 
 impl Store {
-    /// Tenants of whom something waits for room in the plan.
+    /// Tenants with callbacks that are held for the plan's quota.
     pub async fn over_quota(
         &self,
         range: (i64, i64),

@@ -1,7 +1,7 @@
-//! What was left behind: lapsed claims, and calls to ask the provider about.
+//! Recovery: lapsed claims, and dispatches to look up at the provider.
 //!
-//! Invariants: a claim without an intent goes back to scheduled; one with an intent becomes unknown and is never
-//! claimed again, only asked about. Each question is taken by one replica.
+//! Invariants: a claim without an intent returns to scheduled; one with an intent becomes unknown and is never claimed
+//! again, only looked up. Each lookup is taken by one replica.
 
 use redialer_core::{
     Id, Timestamp,
@@ -25,7 +25,7 @@ use crate::{
     log::notices::notice_of_callback,
 };
 
-/// A dispatch to ask the provider about.
+/// A dispatch to look up at the provider.
 pub struct UnconfirmedDispatch {
     /// The tenant's bucket.
     pub bucket: i64,
@@ -37,7 +37,7 @@ pub struct UnconfirmedDispatch {
     pub workspace: Id<id::Workspace>,
     /// Its callback.
     pub callback: Id<id::Callback>,
-    /// The agent that dialled.
+    /// The agent that dialed.
     pub agent: Id<id::Agent>,
     /// Voice or chat.
     pub channel: Channel,
@@ -45,9 +45,9 @@ pub struct UnconfirmedDispatch {
     pub call_id: Option<String>,
     /// When the intent was written.
     pub sent_at: Timestamp,
-    /// Whether it went to the simulator.
+    /// Whether it was sent to the simulator.
     pub test: bool,
-    /// The provider's account that it went to, where that was known.
+    /// The provider's account that it was sent to, if that was known.
     pub account: Option<String>,
     over_at: Option<i64>,
     absent_at: Option<i64>,
@@ -57,7 +57,8 @@ pub struct UnconfirmedDispatch {
 }
 
 impl UnconfirmedDispatch {
-    /// What is known of it while it is unknown whether there is a call; `key_lives` as the provider says.
+    /// Its state while it is unknown whether there is a call. `key_lives` is how long the provider keeps an idempotency
+    /// key; `None` without one.
     pub fn unknown(&self, key_lives: Option<jiff::SignedDuration>) -> Unknown {
         Unknown {
             sent_at: self.sent_at,
@@ -68,21 +69,21 @@ impl UnconfirmedDispatch {
         }
     }
 
-    /// The bytes that were sent: a repeat sends these and no others.
+    /// The bytes that were sent. A repeat sends exactly these.
     pub fn body(&self, key: &TenantKey) -> Result<Vec<u8>, StoreError> {
         Ok(key.open(BODY, self.id.uuid(), &self.sealed)?)
     }
 
-    /// What is personal about the callback.
+    /// Opens the callback's personal data.
     pub fn secrets(&self, key: &TenantKey) -> Result<Secrets, StoreError> {
         Secrets::open(self.callback, &self.callback_sealed, key)
     }
 }
 
 impl Store {
-    /// Before an unknown dispatch is repeated under its idempotency key: from now on a byte of it may leave us
-    /// until `over_at`, and what was absent before proves nothing any more. `false` when it is settled already, or
-    /// when it may not ring any more: then only the lists are read (I7).
+    /// Records that an unknown dispatch is about to be repeated under its idempotency key: a byte of it may leave until
+    /// `over_at`, and an earlier absence from the provider's lists proves nothing any more. `false` if it is already
+    /// settled or may not ring any more; then only the lists are read (I7).
     pub async fn begin_repeat(
         &self,
         ask: &mut UnconfirmedDispatch,
@@ -106,8 +107,8 @@ impl Store {
         Ok(begun)
     }
 
-    /// Writes what the provider's records say about an unknown dispatch. A list that was read before somebody else
-    /// repeated the request proves nothing: what it would settle then is left as it is.
+    /// Records the result of a lookup. A list that was read before another replica repeated the request proves nothing,
+    /// so only a placed call is recorded from it.
     pub async fn finish_ask(
         &self,
         ask: &UnconfirmedDispatch,
@@ -150,8 +151,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// Closes a placed call without a reported outcome: the attempt stays spent, and a person decides what
-    /// follows.
+    /// Closes a placed call without a reported outcome: the attempt stays spent, and a person decides what follows.
     pub async fn close_unheard(&self, ask: &UnconfirmedDispatch, now: Timestamp) -> Result<bool, StoreError> {
         const ENDED: &str =
             "update dispatches set state = 'ended', ask_at = null, answer = 'outcome_unknown', updated_at = $3
@@ -167,11 +167,11 @@ impl Store {
         Ok(true)
     }
 
-    /// Takes up what a process that is gone left behind: a claim without an intent is scheduled again, one
-    /// with an intent is unknown. A claim has lapsed when its lease ended before `real_ms` or, among replicas,
-    /// when its owner shows no life any more; `i64::MAX` takes up everything.
+    /// Recovers the claims of dead processes: a claim without an intent is scheduled again, one with an intent becomes
+    /// unknown. A claim has lapsed when its lease ended before `real_ms` or, among replicas, when its owner no longer
+    /// renews its heartbeat; `i64::MAX` recovers every claim.
     ///
-    /// An owner that is slow rather than gone loses nothing: its answer still settles what is unknown.
+    /// An owner that is slow rather than dead loses nothing: its response still settles an unknown dispatch.
     pub async fn recover(
         &self,
         range: (i64, i64),
@@ -197,7 +197,7 @@ impl Store {
                 fail(&mut tx, bucket, id, fence, at(row.get("due_at")?), now).await?;
                 continue;
             };
-            // A sender that is frozen rather than gone may send until its lease ends, never after.
+            // A sender that is frozen rather than dead may send until its lease ends, never after.
             let lease_until: Option<i64> = row.get("lease_until")?;
             let left_ms = lease_until.map_or(0, |until| until.saturating_sub(real_ms)).max(0);
             let over_at = plus(now, jiff::SignedDuration::from_millis(left_ms.saturating_mul(speed)));
@@ -210,7 +210,8 @@ impl Store {
         Ok(n)
     }
 
-    /// Dispatches to ask the provider about, put off to `next_at` so that no other replica asks too.
+    /// Takes the dispatches that are due for a lookup. Their `ask_at` moves to `next_at`, so that no other replica
+    /// looks them up too.
     pub async fn due_asks(
         &self,
         range: (i64, i64),

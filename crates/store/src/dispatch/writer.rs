@@ -1,8 +1,8 @@
-//! One writer for all that dialling writes: claims, intents and results that wait at the same time share a commit.
+//! Group-commits claims, intents and dial results.
 //!
-//! Invariants: every way in returns only after the commit (I4). What cannot be written together is written one by
-//! one, so that a failure is its own and no lane's dials hang on another's. Writing anything twice changes nothing:
-//! each is guarded by the state it leaves.
+//! Invariants: every method returns only after the commit (I4). If a batch fails, its entries are written one by one,
+//! so that one failing entry does not fail the others. Writing an entry twice changes nothing: each is guarded by the
+//! state it leaves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,10 +21,10 @@ use crate::{
 };
 
 const MAX_WAITING: usize = 4096;
-/// How often an entry is written that meets another transaction.
+/// The maximum number of tries for an entry that conflicts with another transaction.
 const MAX_TRIES: usize = 3;
 
-/// The way in.
+/// Handle to the writer.
 #[derive(Clone)]
 pub struct DispatchWriter {
     group: GroupCommit<Entry, Result<Written, StoreError>>,
@@ -44,7 +44,7 @@ enum Written {
 }
 
 impl DispatchWriter {
-    /// Starts the writer. It ends when every [`DispatchWriter`] is gone and all is written.
+    /// Starts the writer. It ends when every [`DispatchWriter`] is dropped and the queue is written.
     pub fn start(store: Store) -> (Self, JoinHandle<()>) {
         let writes = store.clone();
         let (group, writer) = GroupCommit::start(MAX_WAITING, store.vitals(), move |entries| {
@@ -59,10 +59,10 @@ impl DispatchWriter {
         self.group.write_waiting(entry).await?
     }
 
-    /// Claims due callbacks for the replica `owner`; those that somebody else took meanwhile are left out. The
-    /// longest due first.
+    /// Claims due callbacks for the replica `owner`, the longest due first. Callbacks that were taken meanwhile are
+    /// omitted.
     ///
-    /// Lapsed claims are [`Store::recover`]'s business.
+    /// Lapsed claims are handled by [`Store::recover`].
     pub async fn claim(
         &self,
         due: &[DueRow],
@@ -77,9 +77,9 @@ impl DispatchWriter {
         }
     }
 
-    /// Writes the intents of claims. Left out are claims that were lost: cancelled, their lease lapsed, their agent
-    /// switched off, their workspace paused; and those whose chain has another dial without an answer yet, or has
-    /// spent an attempt since they were judged: their number would be wrong. Nothing may be sent before this returns.
+    /// Writes the intents of claims. A claim is omitted if it was lost (canceled, lease lapsed, agent disabled,
+    /// workspace paused), if its chain has another dial without a response, or if its chain has spent an attempt since
+    /// the decision, because its attempt number would be wrong. Nothing may be sent before this returns.
     pub async fn begin(
         &self,
         claims: Vec<(Claim, NewDispatch)>,
@@ -94,14 +94,14 @@ impl DispatchWriter {
         }
     }
 
-    /// Records what the provider's answer means, for one dispatch.
+    /// Records the result of one dispatch.
     pub async fn finish(&self, intent: Intent, after: AfterDial, now: Timestamp) -> Result<(), StoreError> {
         self.write(Entry::Finish(intent, after, now)).await.map(|_| ())
     }
 }
 
 impl Store {
-    /// Writes one entry, and again, from the reading on, when another transaction came first.
+    /// Writes one entry. After a conflict with another transaction, reads and writes again.
     async fn write_one(&self, entry: Entry) -> Result<Written, StoreError> {
         for _ in 1..MAX_TRIES {
             match self.write_together(&[&entry]).await {
@@ -125,7 +125,7 @@ impl Store {
         let mut written = Vec::with_capacity(entries.len());
         let mut is_away = false;
         for entry in entries {
-            // Once the database as a whole does not answer, the others need not wait for it too.
+            // Once the database as a whole is down, the remaining entries fail without waiting for it.
             let one = if is_away { Err(StoreError::Full) } else { self.write_one(entry).await };
             is_away = one.as_ref().is_err_and(|error| error.is_outage() && !error.is_contention());
             written.push(one);
@@ -133,7 +133,7 @@ impl Store {
         written
     }
 
-    /// Results first: an attempt that was spent counts for whoever comes behind it.
+    /// Results come first, so that a spent attempt counts for the intents and claims after it.
     async fn write_together(&self, entries: &[&Entry]) -> Result<Found, StoreError> {
         let (mut results, mut begun, mut wanted) = (Vec::new(), Vec::new(), Vec::new());
         for entry in entries {
@@ -158,7 +158,7 @@ impl Store {
     }
 }
 
-/// What a commit brought, to be handed out to those who asked.
+/// The results of a commit, to be distributed to the callers.
 struct Found {
     held: BTreeSet<Uuid>,
     claims: BTreeMap<Id<id::Callback>, Claim>,

@@ -1,11 +1,11 @@
-//! Decisions about recorded events: what is known of a batch is read, and what was decided is written, in one
-//! transaction. A batch of one takes the same path.
+//! Decisions about recorded events: reads the current state of a batch and writes what was decided, in one transaction.
+//! A batch of one takes the same path.
 //!
 //! Invariants: an event leaves `pending` in the same commit as everything that follows from it (C10, C13), and only
-//! once. On Postgres the first statements lock the rows of the batch's persons and calls, in the order of their keys,
-//! so that whoever else decides about one of them waits. Persons and calls that have no row yet get it in the first statements
-//! that write, and who finds it there by then decides again. SQLite has one writer at a time. A batch holds at most
-//! one event of each person and each call: the caller sees to it. The decisions are pure code between
+//! once. On Postgres the first statements lock the rows of the batch's persons and calls in key order, so that
+//! concurrent decisions about them wait. Persons and calls without a row get one in the first statements that write; if
+//! another transaction inserted it meanwhile, the batch is decided again. SQLite has one writer at a time. A batch
+//! holds at most one event of each person and each call, which the caller ensures. The decisions are pure code between
 //! [`Store::begin_decisions`] and [`Decisions::finish`]; no other I/O happens while the transaction is open.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,22 +36,22 @@ use crate::{
     log::activity::notes_text,
 };
 
-/// What earlier events left behind.
+/// The state that earlier events left.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
-    /// Of this call.
+    /// The progress of this call.
     pub seen: CallProgress,
-    /// Of the callback that the call is a dial of.
+    /// The callback that the call is a dial of.
     pub redial: Option<Redial>,
-    /// Of the person.
+    /// The person.
     pub person: Option<Person>,
 }
 
-/// What was decided about an event.
+/// The decision about an event.
 pub struct Decided<'a> {
-    /// What follows.
+    /// The changes that follow.
     pub after: AfterCall,
-    /// What a next callback is written with.
+    /// The fields of the next callback.
     pub next: Option<NextCallbackFields<'a>>,
     /// The person's number, E.164, for the do-not-call list.
     pub number: Option<&'a str>,
@@ -62,7 +62,7 @@ pub struct Decided<'a> {
 }
 
 impl Decided<'_> {
-    /// The callback that follows.
+    /// The next callback.
     fn callback(&self) -> Option<Id<id::Callback>> {
         match (self.after.follow.as_ref()?, self.next.as_ref()?) {
             (NextCallback::Create(_), next) => Some(next.id),
@@ -71,9 +71,9 @@ impl Decided<'_> {
     }
 }
 
-/// What a next callback is written with, beside its plan.
+/// The fields of a next callback, besides its plan.
 pub struct NextCallbackFields<'a> {
-    /// Its id, should it be a new row.
+    /// Its id, if it is a new row.
     pub id: Id<id::Callback>,
     /// The agent that dials.
     pub agent: Id<id::Agent>,
@@ -81,7 +81,7 @@ pub struct NextCallbackFields<'a> {
     pub channel: Channel,
     /// Its personal data.
     pub secrets: &'a Secrets,
-    /// The agent with which it is the one promise; `None` in the whole workspace.
+    /// The agent within which the person may have one promise; `None` for the whole workspace.
     pub promise_scope: Option<Id<id::Agent>>,
 }
 
@@ -92,30 +92,31 @@ pub struct Decisions<'a> {
     keys: Vec<DecisionKey<'a>>,
     /// Persons that had no row to lock, on Postgres.
     new_persons: BTreeSet<PersonKey>,
-    /// The state of each call that is still to be decided.
+    /// The stored state of each call of the batch that has a row.
     calls: BTreeMap<CallKey, CallRow>,
     known: Vec<Option<Known>>,
     now: Timestamp,
 }
 
-/// A key, what is known about it, and what was decided.
+/// An event's key and the decision about it.
 type Case<'c, 'a> = (&'c DecisionKey<'a>, &'c Decided<'a>);
 
 impl Store {
-    /// Opens the decisions about a batch of events.
+    /// Opens the transaction in which a batch of events is decided.
     pub async fn begin_decisions<'a>(
         &self,
         keys: Vec<DecisionKey<'a>>,
         now: Timestamp,
     ) -> Result<Decisions<'a>, StoreError> {
-        // An event whose decision a power failure loses is still in the inbox, and is decided again.
+        // An event whose decision is lost in a power failure is still in the inbox and is decided again.
         let mut tx = self.db.begin_deferred().await?;
         let new_persons = lock_persons(&mut tx, keys.iter().filter_map(DecisionKey::person)).await?;
         let calls = read_calls(&mut tx, &keys).await?;
         let pending = pending(&mut tx, &keys).await?;
         let open: Vec<&DecisionKey<'a>> =
             keys.iter().filter(|key| pending.contains(&key.event.id.uuid())).collect();
-        // A webhook may come before the answer to the request that placed the call: then it is that answer.
+        // A webhook may arrive before the response to the request that placed the call. It then proves that the call
+        // was placed.
         let placed = open.iter().filter_map(|key| Some((key, key.redial?))).map(|(key, redial)| Placed {
             bucket: key.event.bucket,
             id: redial.dispatch,
@@ -147,13 +148,13 @@ impl Store {
 }
 
 impl<'a> Decisions<'a> {
-    /// What is known about each event, in the order of the batch; `None` for one that was decided already.
+    /// The state for each event, in the order of the batch; `None` for one that is already decided.
     pub fn known(&self) -> &[Option<Known>] {
         &self.known
     }
 
-    /// Writes what was decided about each event, in the order of the batch, and commits. An event without a decision
-    /// stays as it is.
+    /// Writes the decision about each event, in the order of the batch, and commits. An event without a decision stays
+    /// as it is.
     pub async fn finish(mut self, decided: &[Option<Decided<'_>>], rng: &Rng) -> Result<(), StoreError> {
         let keys = std::mem::take(&mut self.keys);
         let cases: Vec<Case<'_, '_>> =
@@ -183,7 +184,7 @@ impl<'a> Decisions<'a> {
         transitions::supersede(&mut self.tx, &rows, self.now).await
     }
 
-    /// Ends the dials whose outcome is known now.
+    /// Ends the dials whose outcome is now known.
     async fn settle(&mut self, cases: &[Case<'_, '_>]) -> Result<(), StoreError> {
         const ENDED: &str = "with v (bucket, id, outcome, now) as (values {rows})
              update dispatches set state = 'ended', ask_at = null, answer = v.outcome, updated_at = v.now
@@ -259,21 +260,21 @@ impl<'a> Decisions<'a> {
             }
         }
         let n = moved.len();
-        // They were read as waiting: one that was claimed since needs another decision.
+        // They were read as waiting. If one was claimed since, the batch must be decided again.
         if transitions::rewrite(&mut self.tx, moved, self.now).await? != n {
             return Err(StoreError::DecidedMeanwhile);
         }
         transitions::insert_all(&mut self.tx, &new, self.now).await
     }
 
-    /// Puts a person who asked for it on the do-not-call list, and pauses the workspace where that was decided.
+    /// Suppresses the number of a person who opted out, and pauses the workspace if that was decided.
     async fn opt_out(
         &mut self,
         key: &DecisionKey<'_>,
         decided: &Decided<'_>,
         rng: &Rng,
     ) -> Result<(), StoreError> {
-        // Tests must not touch the real do-not-call list.
+        // Opt-outs in test mode must not touch the real do-not-call list.
         if let (true, false, Some(number)) = (decided.after.suppress, key.event.test, decided.number) {
             let entry = Entry { number, note: None, source: "call" };
             suppress(&mut self.tx, key.event.bucket, decided.key, entry, self.now, rng).await?;
@@ -284,13 +285,13 @@ impl<'a> Decisions<'a> {
         Ok(())
     }
 
-    /// Remembers what was acted on, so that another copy or a later event of the call does not act again.
+    /// Records what was acted on, so that a duplicate or later event of the call does not act again.
     async fn mark_calls(
         &mut self,
         cases: &[Case<'_, '_>],
         next: &[Option<Id<id::Callback>>],
     ) -> Result<(), StoreError> {
-        // A row that somebody else wrote meanwhile is a conflict.
+        // A row that another transaction inserted meanwhile is a conflict.
         const NEW: &str = "insert into calls
                  (bucket, workspace_id, call_id, settled, analyzed, retry_id, check_at, seen_at, channel, tenant_id, events, seq)
              values {rows}";
@@ -328,9 +329,9 @@ impl<'a> Decisions<'a> {
         self.tx.execute_rows(KNOWN, vec![], known).await.map(|_| ())
     }
 
-    /// Remembers who was reached.
+    /// Records which persons were reached, and inserts the rows of new ones.
     async fn mark_persons(&mut self, cases: &[Case<'_, '_>]) -> Result<(), StoreError> {
-        // A row that somebody else wrote meanwhile is a conflict.
+        // A row that another transaction inserted meanwhile is a conflict.
         const NEW: &str =
             "insert into persons (bucket, workspace_id, person_ix, tenant_id, seq, reached_at) values {rows}";
         const KNOWN: &str =
@@ -370,7 +371,7 @@ impl<'a> Decisions<'a> {
     }
 }
 
-/// A waiting callback as it is rewritten.
+/// The values that rewrite a waiting callback.
 fn rewritten(
     bucket: i64,
     id: Id<id::Callback>,

@@ -1,8 +1,8 @@
-//! Where verified webhooks wait: on disk before they are answered, once each.
+//! The inbox: verified webhooks are on disk before they are answered, each once.
 //!
-//! Invariants: [`Inbox::record`] returns only after the commit (I9), which many requests share; a second copy
-//! changes nothing (I10). A batch that fails is written in halves, down to one event, so that a failure is its
-//! own. Nothing is decided here.
+//! Invariants: [`Inbox::record`] returns only after the commit (I9), which many requests share; a duplicate changes
+//! nothing (I10). A batch that fails is written in halves, down to single events, so that a failing event fails alone.
+//! Nothing is decided here.
 
 use std::collections::BTreeSet;
 
@@ -22,17 +22,17 @@ use crate::{
     },
 };
 
-/// A delivery to record; the body is sealed already.
+/// An inbound event to record; the body is already sealed.
 pub struct NewInboundEvent {
     /// The event.
     pub event: EventRow,
-    /// Whether something may follow from it. If not, it is recorded as done.
+    /// Whether anything may follow from it. If not, it is recorded as done.
     pub is_decidable: bool,
     /// The provider's name for the event.
     pub name: String,
     /// The provider's id of the call.
     pub call_id: Option<String>,
-    /// What it has in common with its copies.
+    /// The key that it shares with its duplicates.
     pub sameness: DedupKey,
     /// The sealed body.
     pub body: Vec<u8>,
@@ -53,15 +53,15 @@ pub struct EventRow {
     pub workspace: Id<id::Workspace>,
     /// The agent whose slug it came with.
     pub agent: Id<id::Agent>,
-    /// How often it failed in our hands.
+    /// How often its processing has failed.
     pub tries: i64,
-    /// When it came.
+    /// When it arrived.
     pub received_at: Timestamp,
     /// Whether it is about a test callback.
     pub test: bool,
 }
 
-/// A recorded event that waits to be decided.
+/// A recorded event that waits for its decision.
 pub struct PendingRow {
     /// The event.
     pub event: EventRow,
@@ -85,21 +85,21 @@ impl PendingRow {
     }
 }
 
-/// What became of a delivery.
+/// The result of recording an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recorded {
-    /// It is on disk now.
+    /// It was not recorded before.
     New,
-    /// It was there already.
+    /// It was already recorded.
     Duplicate,
 }
 
-/// The most that may wait for the writer before webhooks are turned away with 503.
+/// Items that may wait for the writer before webhooks are rejected with 503.
 const MAX_WAITING: usize = 2048;
-/// How often a batch is written again after a conflict or a failure of the database.
+/// The maximum number of tries for a batch after a conflict or a failure of the database.
 const MAX_TRIES: usize = 3;
 
-/// The way into the inbox.
+/// Handle to the inbox.
 #[derive(Clone)]
 pub struct Inbox {
     group: GroupCommit<NewInboundEvent, Result<Recorded, StoreError>>,
@@ -107,7 +107,7 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Starts the writer. It ends when every [`Inbox`] is gone and all is written.
+    /// Starts the writer. It ends when every [`Inbox`] is dropped and the queue is written.
     pub fn start(store: Store) -> (Self, JoinHandle<()>) {
         let writes = store.clone();
         let (group, writer) = GroupCommit::start(MAX_WAITING, store.vitals(), move |batch| {
@@ -117,17 +117,17 @@ impl Inbox {
         (Self { group, store }, writer)
     }
 
-    /// Records a delivery; returns once it is on disk.
+    /// Records an event; returns once it is on disk.
     pub async fn record(&self, delivery: NewInboundEvent) -> Result<Recorded, QueueFull> {
         self.store.pass(FailPoint::Begin).await.map_err(|_| QueueFull)?;
         self.group.write(delivery).await?.map_err(|_| QueueFull)
     }
 }
 
-/// Records a batch. The answers are in its order; a delivery that fails alone does not fail another.
+/// Records a batch; the results are in its order. An event that fails alone does not fail the others.
 async fn record(store: &Store, batch: Vec<NewInboundEvent>) -> Vec<Result<Recorded, StoreError>> {
     let mut answers = Vec::with_capacity(batch.len());
-    // The parts still to be written, the next one last.
+    // The parts that are still to be written; the next one is last.
     let mut parts = vec![batch.as_slice()];
     while let Some(part) = parts.pop() {
         match (write_again(store, part).await, part) {
@@ -151,7 +151,7 @@ async fn record(store: &Store, batch: Vec<NewInboundEvent>) -> Vec<Result<Record
     answers
 }
 
-/// Writes a part, and again, from the reading on, after a conflict or a failure of the database.
+/// Writes a part, and retries after a conflict or a failure of the database.
 async fn write_again(store: &Store, part: &[NewInboundEvent]) -> Result<Vec<Recorded>, StoreError> {
     for _ in 1..MAX_TRIES {
         match write(store, part).await {
@@ -170,7 +170,7 @@ async fn write(store: &Store, batch: &[NewInboundEvent]) -> Result<Vec<Recorded>
          values {rows} on conflict (bucket, workspace_id, coalesce(call_id, ''), sameness) do nothing returning id";
     const BODIES: &str = "insert into bodies (bucket, delivery_id, body, signature) values {rows}";
     let mut tx = store.db.begin_now(TxKind::Plain).await?;
-    // In one order, so that two transactions with copies of the same events never wait for each other.
+    // In one order, so that two transactions with duplicates of the same events cannot deadlock.
     let mut in_order: Vec<&NewInboundEvent> = batch.iter().collect();
     in_order.sort_by_key(|delivery| (delivery.event.workspace, &delivery.call_id, sameness(delivery)));
     let new = tx.fetch_rows(DELIVERIES, vec![], in_order.into_iter().map(values).collect()).await?;
@@ -207,7 +207,8 @@ fn values(delivery: &NewInboundEvent) -> RowValues {
     ]
 }
 
-/// What two copies of an event have in common, beside their call; `None` for a moment of no call, which does not exist.
+/// The key that duplicates of an event share within their call; `None` for a call phase without a call, which does not
+/// occur.
 fn sameness(delivery: &NewInboundEvent) -> Option<String> {
     match (&delivery.sameness, &delivery.call_id) {
         (DedupKey::Phase(bit), Some(_)) => Some(bit.to_string()),
@@ -217,13 +218,13 @@ fn sameness(delivery: &NewInboundEvent) -> Option<String> {
 }
 
 impl Store {
-    /// Workspaces of which an event waits to be decided, the longest-waiting first.
+    /// Workspaces with pending events, the longest-waiting first.
     pub async fn workspaces_with_pending(
         &self,
         range: (i64, i64),
         now: Timestamp,
     ) -> Result<Vec<Id<id::Workspace>>, StoreError> {
-        // From workspace to workspace, not over all that waits of one.
+        // Skips from workspace to workspace, without reading all pending events of each.
         const NEXT: &str = "select workspace_id, try_at, bucket from deliveries
              where state = 'pending' and workspace_id > $1 order by workspace_id, try_at limit 1";
         let (mut waiting, mut last) = (Vec::new(), Id::<id::Workspace>::from_uuid(uuid::Uuid::nil()));
@@ -238,7 +239,7 @@ impl Store {
         Ok(waiting.into_iter().map(|(_, workspace)| workspace).collect())
     }
 
-    /// Events of a workspace that are due to be decided, the longest-waiting first.
+    /// Events of a workspace that are due for a decision, the longest-waiting first.
     pub async fn pending(
         &self,
         workspace: Id<id::Workspace>,
@@ -256,14 +257,14 @@ impl Store {
         Ok(rows)
     }
 
-    /// Marks a delivery as done without anything following from it.
+    /// Marks an event as done, without any effect.
     pub async fn finish_delivery(&self, event: &EventRow, notes: &str) -> Result<(), StoreError> {
         const SQL: &str = "update deliveries set state = 'done', notes = $3 where bucket = $1 and id = $2 and state = 'pending'";
         self.db.write(SQL, args![event.bucket, event.id, notes]).await.map(|_| ())
     }
 
-    /// Counts a try before it is made, for a delivery that a process may have died of: at most `max` times, then it
-    /// is set aside (I33). `false` when it was.
+    /// Counts a try before it is made, for an event that may have crashed a process. After `max` tries the event is set
+    /// aside (I33) and `false` is returned.
     pub async fn try_delivery(&self, event: &EventRow, max: i64, notes: &str) -> Result<bool, StoreError> {
         const TRY: &str =
             "update deliveries set tries = tries + 1 where bucket = $1 and id = $2 and state = 'pending'";
@@ -274,7 +275,7 @@ impl Store {
         Ok(self.db.write(TRY, args![event.bucket, event.id]).await? == 1)
     }
 
-    /// Puts a delivery that failed in our hands off, or aside (I33).
+    /// Postpones an event whose processing failed or, without `try_at`, sets it aside (I33).
     pub async fn retry_delivery(
         &self,
         event: &EventRow,

@@ -1,4 +1,4 @@
-//! Webhooks as they were received, for whoever may see them.
+//! Captured webhooks, as they were received.
 
 use redialer_core::{
     Id, Timestamp, id,
@@ -9,32 +9,32 @@ use crate::{CallbackRow, StoreError, TenantKey, TenantStore, at, bucket_of, db::
 
 /// A captured webhook.
 pub struct PayloadRow {
-    /// The delivery.
+    /// The inbound event.
     pub id: Id<id::InboundEvent>,
     /// The provider's name for the event.
     pub event: String,
     /// The provider's id of the call.
     pub call_id: Option<String>,
-    /// When it came.
+    /// When it arrived.
     pub received_at: Timestamp,
     body: Vec<u8>,
 }
 
 impl PayloadRow {
-    /// The body, byte for byte.
+    /// Opens the body, byte for byte.
     pub fn body(&self, key: &TenantKey) -> Result<Vec<u8>, StoreError> {
         Ok(key.open_body(self.id.uuid(), &self.body)?)
     }
 }
 
-/// The events of one call come within so long of each other.
+/// The longest time between two events of one call.
 const CALL_MINUTES: i64 = 4 * 60;
 const MAX_PAYLOADS: i64 = 50;
 
 impl TenantStore {
     /// The webhooks of the call that a callback came from, and of the call it became; newest first.
     ///
-    /// Found by time, for an index by call would cost every webhook and serve a question that is asked seldom.
+    /// Searches by time, because an index by call would cost every webhook and serve a rare query.
     pub async fn captured(&self, callback: &CallbackRow) -> Result<Vec<PayloadRow>, StoreError> {
         const SQL: &str = "select d.id, d.event, d.call_id, d.received_at, b.body
              from deliveries d join bodies b on b.delivery_id = d.id and b.bucket = d.bucket

@@ -1,4 +1,4 @@
-//! Which calls are dials of ours, by our dispatch id in their metadata or by the provider's call id.
+//! Finds the calls that are dials of ours, by our dispatch id in their metadata or by the provider's call id.
 
 use redialer_core::{Id, id};
 use uuid::Uuid;
@@ -8,7 +8,7 @@ use crate::{
     db::{Row, row},
 };
 
-/// The callback that a call is a dial of; nothing here changes while it is dialed.
+/// The callback that a call is a dial of. These fields do not change while it is dialed.
 #[derive(Clone)]
 pub struct RedialRow {
     /// The dispatch.
@@ -38,7 +38,7 @@ impl RedialRow {
         })
     }
 
-    /// The personal data of the callback.
+    /// Opens the callback's personal data.
     pub fn secrets(&self, key: &TenantKey) -> Result<Secrets, StoreError> {
         Secrets::open(self.callback, &self.sealed, key)
     }
@@ -58,7 +58,7 @@ pub struct RedialProbe<'a> {
 impl Store {
     /// The callbacks that these calls are dials of, in the same order.
     pub async fn redials(&self, probes: &[RedialProbe<'_>]) -> Result<Vec<Option<RedialRow>>, StoreError> {
-        // A dispatch that became another call is not this one.
+        // Excludes a dispatch that became another call.
         const SQL: &str = "with v (event_id, bucket, workspace_id, dispatch_id, call_id, test) as (values {rows}),
              found as (
                  select v.event_id, v.test, d.bucket, d.id, d.callback_id from v cross join dispatches d

@@ -1,4 +1,4 @@
-//! What is stored about a batch of events: their calls, the retries of these, and the dials that the calls are.
+//! The stored state for a batch of events: their calls, the retries of these, and the dials that the calls are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,7 +40,7 @@ impl DecisionKey<'_> {
 /// A workspace, and the provider's id of one of its calls.
 pub(crate) type CallKey = (Uuid, String);
 
-/// What is stored about a call.
+/// The stored state of a call.
 #[derive(Default)]
 pub(crate) struct CallRow {
     pub(crate) settled: bool,
@@ -53,7 +53,7 @@ fn call_values(key: &DecisionKey<'_>) -> RowValues {
     row![key.event.bucket, key.event.workspace, key.call_id]
 }
 
-/// The events of the batch that nobody has decided yet.
+/// The events of the batch that are still pending.
 pub(crate) async fn pending(tx: &mut Tx, keys: &[DecisionKey<'_>]) -> Result<BTreeSet<Uuid>, StoreError> {
     const SQL: &str = "with v (bucket, id) as (values {rows})
          select d.id from v cross join deliveries d
@@ -62,8 +62,7 @@ pub(crate) async fn pending(tx: &mut Tx, keys: &[DecisionKey<'_>]) -> Result<BTr
     tx.fetch_rows(SQL, vec![], rows).await?.iter().map(|row| row.get("id")).collect()
 }
 
-/// Reads the calls of the batch. On Postgres their rows stay locked, so that whoever else decides about one of them
-/// waits.
+/// Reads the calls of the batch. On Postgres their rows stay locked, so that concurrent decisions about them wait.
 pub(crate) async fn read_calls(
     tx: &mut Tx,
     keys: &[DecisionKey<'_>],
@@ -80,7 +79,7 @@ pub(crate) async fn read_calls(
         };
     }
     const READ: &str = calls!("");
-    // In one order, so that two transactions never wait for each other.
+    // In key order, so that two transactions cannot deadlock.
     const LOCK: &str = calls!(" order by c.workspace_id, c.call_id for update of c");
     let sql = if tx.is_postgres()? { LOCK } else { READ };
     let mut calls = BTreeMap::new();
@@ -96,7 +95,7 @@ pub(crate) async fn read_calls(
     Ok(calls)
 }
 
-/// The retries that these calls led to, where they still wait.
+/// The retries that these calls led to, if they still wait.
 pub(crate) async fn read_retries(
     tx: &mut Tx,
     keys: &[&DecisionKey<'_>],

@@ -1,7 +1,7 @@
-//! The feed: webhooks and what was decided, dials and what became of them, and what did not go the usual way.
+//! The activity feed: webhooks and their decisions, dials and their results, and notices.
 //!
-//! Invariant: nothing is written for it on the usual way; webhooks and dials are there anyway. What is refused is counted,
-//! so that whoever sends rubbish fills nothing. Absent on purpose: anything personal.
+//! Invariant: the happy path writes nothing extra, because webhooks and dials have rows of their own. Rejected requests
+//! are counted, so that bad traffic cannot fill the table. Absent on purpose: personal data.
 
 use redialer_core::{
     Id, Timestamp,
@@ -15,64 +15,64 @@ use crate::{
     db::{Row, args},
 };
 
-/// What a line of the feed is about.
+/// The kind of a line in the feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActivityKind {
-    /// A webhook, and what was decided.
+    /// A webhook and its decision.
     Webhook,
-    /// A try at the provider, and what became of it.
+    /// A try at the provider and its result.
     Dial,
-    /// A webhook that was turned away, or a dial put off.
+    /// A rejected webhook, or a postponed dial.
     Notice,
 }
 
 /// One line of the feed.
 #[derive(Debug, Clone)]
 pub struct ActivityRow {
-    /// What it is about.
+    /// Its kind.
     pub kind: ActivityKind,
-    /// The delivery, the dispatch or the notice.
+    /// The id of the inbound event, the dispatch or the notice.
     pub id: Uuid,
     /// Its workspace.
     pub workspace: Id<id::Workspace>,
-    /// The agent whose slug it came with, or that dials.
+    /// The agent whose slug the webhook came with, or that dials.
     pub agent: Id<id::Agent>,
-    /// The provider's name for the event; of a notice its code.
+    /// The provider's name for the event; the code of a notice.
     pub event: String,
     /// The provider's id of the call.
     pub call_id: Option<String>,
-    /// Of a webhook `pending`, `done` or `aside`; of a dial as in `DispatchRow`.
+    /// For a webhook `pending`, `done` or `aside`; for a dial as in `DispatchRow`.
     pub state: String,
-    /// Codes of the notes on it, joined by spaces.
+    /// The codes of its notes, separated by spaces.
     pub notes: String,
-    /// The callback it led to, or is of.
+    /// The callback that it led to or belongs to.
     pub callback: Option<Id<id::Callback>>,
     /// The ordinal of a dial within its chain.
     pub attempt: Option<i64>,
     /// How a dial ended.
     pub outcome: Option<String>,
-    /// How often it happened since the last line like it.
+    /// How often it happened since the previous such line.
     pub n: i64,
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
 }
 
-/// Which lines to list; `None` is any.
+/// Filters of the feed; `None` matches any value.
 #[derive(Debug, Clone, Default)]
 pub struct ActivityFilter {
-    /// About that.
+    /// Of this kind.
     pub kind: Option<ActivityKind>,
-    /// In that workspace.
+    /// In this workspace.
     pub workspace: Option<Id<id::Workspace>>,
-    /// Of that agent.
+    /// Of this agent.
     pub agent: Option<Id<id::Agent>>,
-    /// About that callback.
+    /// About this callback.
     pub callback: Option<Id<id::Callback>>,
-    /// About the call that the provider calls so.
+    /// About the call with this provider id.
     pub call_id: Option<String>,
-    /// From then on.
+    /// At or after this time.
     pub since: Option<Timestamp>,
-    /// Before then.
+    /// Before this time.
     pub until: Option<Timestamp>,
 }
 
@@ -136,7 +136,7 @@ const NOTICES: &str =
      order by at desc, id desc limit $5";
 
 impl TenantStore {
-    /// A page of the feed, newest first, from before that line.
+    /// A page of the feed, newest first, before the given position.
     pub async fn activity(
         &self,
         filter: &ActivityFilter,
@@ -180,7 +180,7 @@ impl TenantStore {
     }
 }
 
-/// The codes of the notes on an event, as they are stored: joined by spaces, a detail behind `=`.
+/// The codes of an event's notes as they are stored: separated by spaces, with details after `=`.
 pub(crate) fn notes_text(after: &AfterCall) -> String {
     let text = |note: &Note| match note {
         Note::NoRequest if !after.extractions.is_empty() => {
@@ -192,7 +192,7 @@ pub(crate) fn notes_text(after: &AfterCall) -> String {
     after.notes.iter().map(text).collect::<Vec<_>>().join(" ")
 }
 
-/// A note as it was stored: its code, and the names that came with it.
+/// Splits a stored note into its code and the names that came with it.
 pub fn note_of(text: &str) -> (&str, Vec<String>) {
     match text.split_once('=') {
         Some((code, names)) => (code, names.split(',').map(unescaped).collect()),
@@ -200,7 +200,7 @@ pub fn note_of(text: &str) -> (&str, Vec<String>) {
     }
 }
 
-/// Percent-encodes what would end a name.
+/// Percent-encodes the characters that would end a name.
 fn escaped(name: &str) -> String {
     let plain = |c: char| !(c.is_whitespace() || c.is_control() || matches!(c, '%' | ',' | '='));
     let mut bytes = [0; 4];

@@ -1,11 +1,11 @@
-//! The book of privileged acts: one row an act, in the act's own transaction.
+//! The audit log: one row per privileged action, in the action's own transaction.
 //!
-//! Invariants (I26): rows of a tenant are numbered without gaps; each is sealed together with the row before it, under a key
-//! that only the key service can open; the last row's number and seal stand in a row of their own. A row that is
-//! changed or left out therefore shows, and so does an end cut off without that row ([`TenantStore::check_audit`]).
-//! What does not show: a book put back, with its head, to what it was earlier, as by an older backup. Against that only a
-//! number of acts kept elsewhere helps.
-//! Absent on purpose: any way to change or delete a row, and personal data in one.
+//! Invariants (I26): the rows of a tenant are numbered without gaps. The MAC of a row covers the row and the previous
+//! row's MAC, under a key that only the key service can open. A head row holds the last row's number and MAC. A changed
+//! or missing row is therefore detected, and so are rows that are cut off at the end while the head row stays
+//! ([`TenantStore::check_audit`]). A log that is restored with its head row, as from an older backup, is detectable
+//! only by its lower number of events; record that number externally.
+//! Absent on purpose: any way to change or delete a row, and personal data in a row.
 
 use std::{fmt::Display, sync::Arc};
 
@@ -17,91 +17,91 @@ use crate::{
     db::{Row, Tx, args},
 };
 
-/// An act to be written down.
+/// An audit event to write.
 pub struct AuditEvent {
-    /// What was done: a noun, a dot, a verb.
+    /// The action: a noun, a dot, a verb.
     pub action: &'static str,
-    /// The workspace it was done in.
+    /// The workspace in which it happened.
     pub workspace: Option<Id<id::Workspace>>,
-    /// The id of what it was done to.
+    /// The id of the changed resource.
     pub target: String,
-    /// What changed, as it was; nothing personal.
+    /// The changed fields before the change; no personal data.
     pub before: Option<Value>,
-    /// What changed, as it is.
+    /// The changed fields after the change.
     pub after: Option<Value>,
 }
 
 impl AuditEvent {
-    /// That was done to `target`, of which nothing more is to be said.
+    /// An event about `target`, without details.
     pub fn new(action: &'static str, workspace: Option<Id<id::Workspace>>, target: impl Display) -> Self {
         Self { action, workspace, target: target.to_string(), before: None, after: None }
     }
 
-    /// What changed was that.
+    /// Sets the changed fields before the change.
     pub fn before(mut self, value: Value) -> Self {
         self.before = Some(value);
         self
     }
 
-    /// What changed is that now.
+    /// Sets the changed fields after the change.
     pub fn after(mut self, value: Value) -> Self {
         self.after = Some(value);
         self
     }
 }
 
-/// A row of the book.
+/// A row of the audit log.
 #[derive(Debug, Clone)]
 pub struct AuditRow {
     /// Its number, from 1.
     pub seq: i64,
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// Who.
+    /// The actor.
     pub actor: String,
-    /// What was done.
+    /// The action.
     pub action: String,
-    /// In which workspace.
+    /// The workspace in which it happened.
     pub workspace: Option<Id<id::Workspace>>,
-    /// To what.
+    /// The id of the changed resource.
     pub target: String,
-    /// What changed, as it was: JSON.
+    /// The changed fields before the change, as JSON.
     pub before: Option<String>,
-    /// What changed, as it is: JSON.
+    /// The changed fields after the change, as JSON.
     pub after: Option<String>,
-    /// The request it came with.
+    /// The id of the request.
     pub request: Option<String>,
-    /// Where that came from.
+    /// The client address of the request.
     pub address: Option<String>,
-    /// Its seal.
+    /// Its MAC.
     pub mac: Vec<u8>,
 }
 
-/// Which acts to list; `None` is any.
+/// Filters of the audit log; `None` matches any value.
 #[derive(Debug, Clone, Default)]
 pub struct AuditFilter {
-    /// In that workspace.
+    /// In this workspace.
     pub workspace: Option<Id<id::Workspace>>,
-    /// Of that actor.
+    /// By this actor.
     pub actor: Option<String>,
-    /// Of that kind.
+    /// With this action.
     pub action: Option<String>,
-    /// To that thing.
+    /// On this resource.
     pub target: Option<String>,
-    /// Not before.
+    /// At or after this time.
     pub since: Option<Timestamp>,
-    /// Before.
+    /// Before this time.
     pub until: Option<Timestamp>,
 }
 
-/// What the book looks like to whoever checks it.
+/// The result of checking an audit log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checked {
-    /// All of it is there: so many rows.
+    /// The log is complete, with this number of rows.
     Whole(i64),
-    /// This row is missing, or is not what was written.
+    /// This row is missing or was changed.
     Broken(i64),
-    /// Rows were cut off behind this one.
+    /// Rows after this one were cut off.
     Cut(i64),
 }
 
@@ -131,7 +131,7 @@ impl AuditRow {
         })
     }
 
-    /// Everything that is sealed, each with its length before it; absent is not empty.
+    /// The MAC over all fields. Each field is prefixed with its length; an absent field differs from an empty one.
     fn seal(&self, key: &TenantKey, last: &[u8]) -> [u8; 32] {
         let mut text = Vec::with_capacity(512);
         let mut put = |part: Option<&[u8]>| match part {
@@ -155,7 +155,7 @@ impl AuditRow {
     }
 }
 
-/// What writes a tenant's book in somebody's name.
+/// Writes a tenant's audit log on behalf of an actor.
 pub(crate) struct AuditWriter {
     tenant: Id<id::Tenant>,
     actor: Arc<Actor>,
@@ -167,9 +167,9 @@ impl AuditWriter {
         Self { tenant, actor, key }
     }
 
-    /// Writes an act down with what it does.
+    /// Writes an event in the transaction of its change.
     pub(crate) async fn write(&self, tx: &mut Tx, act: AuditEvent, now: Timestamp) -> Result<(), StoreError> {
-        // Whoever has this row writes next.
+        // Updating the head row serializes concurrent writers.
         const NEXT: &str = "insert into audit_heads (bucket, tenant_id, seq, mac) values ($1, $2, 1, $3)
              on conflict (bucket, tenant_id) do update set seq = audit_heads.seq + 1 returning seq, mac";
         const PUT: &str = "insert into audit
@@ -214,17 +214,17 @@ impl AuditWriter {
     }
 }
 
-/// Rows read at once when a book is checked.
+/// Rows per read when a log is checked.
 const AT_ONCE: i64 = 500;
 
 impl TenantStore {
-    /// What writes acts down in this store's name.
+    /// The audit writer for this store's tenant and actor.
     pub(crate) async fn audit_writer(&self) -> Result<AuditWriter, StoreError> {
         let key = self.tenant_key().await?;
         Ok(AuditWriter::new(self.tenant, Arc::clone(&self.actor), key))
     }
 
-    /// Writes down an act that changes nothing else, such as showing what is personal.
+    /// Writes an event for an action that changes nothing else, such as showing personal data.
     pub async fn note(&self, act: AuditEvent, now: Timestamp) -> Result<(), StoreError> {
         let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
@@ -232,7 +232,7 @@ impl TenantStore {
         tx.commit().await
     }
 
-    /// A page of the book, newest first, from before that number.
+    /// A page of the audit log, newest first, before that number.
     pub async fn acts(
         &self,
         filter: &AuditFilter,
@@ -261,7 +261,7 @@ impl TenantStore {
         self.db().read(SQL, args).await?.iter().map(AuditRow::from_row).collect()
     }
 
-    /// Walks the whole book.
+    /// Checks the whole log.
     pub async fn check_audit(&self) -> Result<Checked, StoreError> {
         const ROWS: &str =
             columns!("where bucket = $1 and tenant_id = $2 and seq > $3 order by seq limit $4");

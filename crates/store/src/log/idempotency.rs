@@ -1,36 +1,37 @@
-//! Answers kept for whoever sends a POST again under the same `Idempotency-Key`.
+//! Stored responses for POST requests that are repeated under the same `Idempotency-Key`.
 //!
-//! Invariants: a name is taken once, before anything is done; an answer is kept sealed and goes with its row after a day.
-//! A row without an answer is a request that is under way or died with us: nobody can tell, so it is not done again.
+//! Invariants: an idempotency key is reserved once, before the request does anything. Its response is stored sealed and
+//! deleted with its row after a day. A row without a response is a request that is in progress or died with its
+//! process. Its effect is unknown, so it is not run again.
 
 use redialer_core::{Id, Timestamp, id, rng::Rng};
 use sha2::{Digest as _, Sha256};
 
 use crate::{Store, StoreError, TenantKey, TenantStore, bucket_of, db::args};
 
-/// Where an answer is kept.
+/// A reserved idempotency key.
 #[derive(Debug, Clone, Copy)]
 pub struct Reservation {
     name: [u8; 32],
     id: uuid::Uuid,
 }
 
-/// What is known of a name.
+/// The stored state of an idempotency key.
 pub enum IdempotencyRecord {
-    /// Nothing: the request is to be done, and its answer put here.
+    /// Unused: run the request and store its response here.
     Fresh(Reservation),
-    /// It was another request's.
+    /// It belongs to a different request.
     Other,
-    /// That request has no answer yet.
+    /// The request has no response yet.
     UnderWay,
-    /// That request was answered: status, and what was said.
+    /// The request has a response: its status and body.
     Done(u16, Vec<u8>),
 }
 
 pub(crate) const COLUMN: &str = "replays.answer";
 
 impl TenantStore {
-    /// Takes a name for a request of a key, or says what came of it before.
+    /// Reserves an idempotency key for a request of an API key, or returns the state of the earlier request.
     pub async fn replay(
         &self,
         of: Id<id::Key>,
@@ -56,7 +57,7 @@ impl TenantStore {
         }
         let row = tx.fetch_one(KNOWN, args![bucket, self.tenant, slot.name]).await?;
         let row = row.ok_or(StoreError::Corrupt("kept answer"))?;
-        // Nothing was written. The key service may take long to answer, and SQLite has one writer: it is released first.
+        // Nothing was written. The key service may be slow, and SQLite has one writer, so the transaction ends first.
         tx.commit().await?;
         if row.get::<Vec<u8>>("request")? != request {
             return Ok(IdempotencyRecord::Other);
@@ -71,7 +72,7 @@ impl TenantStore {
         Ok(IdempotencyRecord::Done(status, key.open(COLUMN, row.get("id")?, &answer)?))
     }
 
-    /// Keeps the answer to a request.
+    /// Stores the response to a request.
     pub async fn keep_answer(
         &self,
         slot: &Reservation,
@@ -87,7 +88,7 @@ impl TenantStore {
         self.db().write(SQL, args).await.map(|_| ())
     }
 
-    /// Gives a name back: the request was not done.
+    /// Releases an idempotency key: the request had no effect.
     pub async fn give_back(&self, slot: &Reservation) -> Result<(), StoreError> {
         const SQL: &str =
             "delete from replays where bucket = $1 and tenant_id = $2 and name = $3 and status is null";
@@ -96,7 +97,7 @@ impl TenantStore {
 }
 
 impl Store {
-    /// Forgets answers from before that moment, a few hundred at a time; how many.
+    /// Deletes responses from before that time, a few hundred at a time; returns how many.
     pub async fn forget_answers(&self, before: Timestamp) -> Result<u64, StoreError> {
         const SQL: &str = "delete from replays where name in (select name from replays where created_at < $1 limit 500) and created_at < $1";
         self.db.write(SQL, args![before]).await

@@ -8,20 +8,20 @@ use crate::{
     db::{Tx, Value, args},
 };
 
-/// Webhooks that were turned away since they were last told.
+/// Webhooks that were rejected since the previous line about them.
 #[derive(Debug, Clone, Copy)]
 pub struct Refused {
-    /// The line's id.
+    /// The id of the line.
     pub id: Id<id::Notice>,
-    /// Whose.
+    /// The tenant.
     pub tenant: Id<id::Tenant>,
-    /// Of that workspace.
+    /// The workspace.
     pub workspace: Id<id::Workspace>,
-    /// For that agent.
+    /// The agent.
     pub agent: Id<id::Agent>,
-    /// Why.
+    /// Why they were rejected.
     pub why: Notice,
-    /// How many.
+    /// How many were rejected.
     pub n: i64,
 }
 
@@ -29,7 +29,7 @@ pub(crate) const PUT: &str =
     "insert into notices (bucket, id, tenant_id, workspace_id, agent_id, callback_id, code, n, test, at)
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing";
 
-/// Adds a line about a callback to the feed.
+/// Adds a line about a callback to the activity feed.
 pub(crate) async fn notice_of_callback(
     tx: &mut Tx,
     bucket: i64,
@@ -46,7 +46,7 @@ pub(crate) async fn notice_of_callback(
     tx.execute(SQL, args![bucket, callback, id, notice.as_str(), now]).await.map(|_| ())
 }
 
-/// Adds a line about a workspace to the feed.
+/// Adds a line about a workspace to the activity feed.
 pub(crate) async fn notice_of_workspace(
     tx: &mut Tx,
     workspace: Id<id::Workspace>,
@@ -62,13 +62,13 @@ pub(crate) async fn notice_of_workspace(
     tx.execute(SQL, args![workspace, id, no_agent, notice.as_str(), now]).await.map(|_| ())
 }
 
-/// One line a thing, code and millisecond: written twice, it is the same line.
+/// One line per subject, code and millisecond: a second write changes nothing.
 fn notice_id(of: Uuid, notice: Notice, now: Timestamp) -> Id<id::Notice> {
     Id::derived(of, notice.as_str().bytes(), now)
 }
 
 impl Store {
-    /// Tells of webhooks that were turned away.
+    /// Adds lines about rejected webhooks to the activity feed.
     pub async fn tell_refused(&self, refused: &[Refused], now: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
         for r in refused {
@@ -89,7 +89,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// Forgets notices from before that moment, a few hundred at a time; how many.
+    /// Deletes notices from before that time, a few hundred at a time; returns how many.
     pub async fn forget_notices(&self, before: Timestamp) -> Result<u64, StoreError> {
         const SQL: &str = "delete from notices where at < $1 and (bucket, tenant_id, at, id) in
                  (select bucket, tenant_id, at, id from notices where at < $1 order by at limit 500)";

@@ -1,7 +1,7 @@
-//! The outbox: what happened to callbacks, for whoever is told of it.
+//! The outbox: one row for each event of a callback that consumers are to receive.
 //!
-//! Invariants: a row is written in the transaction that made it necessary, by the transitions alone, and never changed.
-//! It holds no personal data. Rows are kept for a few days.
+//! Invariants: a row is written by a transition, in its transaction, and never changed. It holds no personal data. Rows
+//! are kept for a few days.
 
 use redialer_core::{Id, Timestamp, callback::State, id};
 
@@ -10,7 +10,7 @@ use crate::{
     db::{Tx, args, bulk_sql::RowValues, row},
 };
 
-/// Something that happened to a callback.
+/// An event of a callback.
 pub(crate) struct CallbackEvent {
     pub(crate) bucket: i64,
     pub(crate) tenant: Id<id::Tenant>,
@@ -20,10 +20,10 @@ pub(crate) struct CallbackEvent {
     pub(crate) is_test: bool,
 }
 
-/// A waiting callback whose moment has changed.
+/// The event of a waiting callback whose scheduled time has changed.
 pub(crate) const RESCHEDULED: &str = "callback.rescheduled";
 
-/// The name of the event that a callback has entered a state, where anybody is told of that.
+/// The name of the event for entering a state; `None` if there is no event.
 pub(crate) const fn event_of(state: State) -> Option<&'static str> {
     match state {
         State::Scheduled => Some("callback.scheduled"),
@@ -42,13 +42,13 @@ pub(crate) const fn event_of(state: State) -> Option<&'static str> {
 
 impl CallbackEvent {
     fn values(&self, now: Timestamp) -> RowValues {
-        // One row a callback, event and millisecond: written twice, it is the same row.
+        // One row per callback, event and millisecond: a second write changes nothing.
         let id = Id::<id::Notice>::derived(self.callback.uuid(), self.name.bytes().rev(), now);
         row![self.bucket, self.workspace, id, self.tenant, self.callback, self.name, self.is_test, now]
     }
 }
 
-/// Writes events into the outbox.
+/// Writes events to the outbox.
 pub(crate) async fn write(tx: &mut Tx, events: &[CallbackEvent], now: Timestamp) -> Result<(), StoreError> {
     const SQL: &str =
         "insert into callback_events (bucket, workspace_id, id, tenant_id, callback_id, event, is_test, at)
@@ -57,7 +57,7 @@ pub(crate) async fn write(tx: &mut Tx, events: &[CallbackEvent], now: Timestamp)
 }
 
 impl Store {
-    /// Deletes outbox rows from before that moment, a few hundred at a time; how many.
+    /// Deletes outbox rows from before that time, a few hundred at a time; returns how many.
     pub async fn prune_outbox(&self, before: Timestamp) -> Result<u64, StoreError> {
         const SQL: &str = "delete from callback_events where at < $1 and (bucket, workspace_id, id) in
                  (select bucket, workspace_id, id from callback_events where at < $1 order by at limit 500)";

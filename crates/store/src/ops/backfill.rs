@@ -1,8 +1,8 @@
-//! Events that never came: workspaces whose provider is to be asked for its calls, and calls whose analysis is
+//! Backfill of missed webhooks: workspaces whose calls are to be listed at the provider, and calls whose analysis is
 //! missing.
 //!
-//! Invariants: each question is taken by one replica; how far a workspace was swept moves on only after all that
-//! was found is in the inbox.
+//! Invariants: each backfill is taken by one replica; a workspace's `swept_to` advances only after everything that was
+//! found is in the inbox.
 
 use redialer_core::{
     Id, Timestamp,
@@ -17,38 +17,39 @@ use crate::{
     db::{args, row},
 };
 
-/// A workspace to sweep.
+/// A workspace that is due for a backfill.
 #[derive(Debug, Clone, Copy)]
 pub struct BackfillRow {
     /// The workspace.
     pub id: Id<id::Workspace>,
     /// Its tenant.
     pub tenant: Id<id::Tenant>,
-    /// Calls that ended before then were looked at.
+    /// Calls that ended before this have been checked.
     pub swept_to: Timestamp,
-    /// When it was connected: nothing from before is any business of ours.
+    /// When it was connected. Earlier calls are ignored.
     pub created_at: Timestamp,
     /// The epoch it dials in.
     pub epoch: i64,
-    /// When the first complete sweep of a new epoch was.
+    /// When the first complete backfill of a new epoch ended.
     pub swept_once_at: Option<Timestamp>,
 }
 
-/// A call that is over and was not analysed, as far as we heard.
+/// A call that is over and whose analysis has not arrived.
 #[derive(Debug, Clone)]
 pub struct MissingAnalysis {
     /// Its workspace.
     pub workspace: Id<id::Workspace>,
     /// Its tenant.
     pub tenant: Id<id::Tenant>,
-    /// The provider's id.
+    /// The provider's id of the call.
     pub call_id: String,
     /// Voice or chat.
     pub channel: Channel,
 }
 
 impl Store {
-    /// Workspaces that are due to be swept, put off to `next_at` so that no other replica sweeps them too.
+    /// Takes the workspaces that are due for a backfill. Their `sweep_at` moves to `next_at`, so that no other replica
+    /// takes them too.
     pub async fn due_sweeps(
         &self,
         range: (i64, i64),
@@ -80,7 +81,7 @@ impl Store {
         Ok(due)
     }
 
-    /// Of these calls, those whose end we have not acted on, in the same order.
+    /// Those of these calls whose end has not been processed, in the same order.
     pub async fn unheard(&self, row: &BackfillRow, calls: &[String]) -> Result<Vec<String>, StoreError> {
         const SQL: &str = "with v (call_id) as (values {rows})
              select c.call_id from v cross join calls c
@@ -92,20 +93,20 @@ impl Store {
         Ok(calls.iter().filter(|id| !heard.contains(id)).cloned().collect())
     }
 
-    /// Everything that ended before `to` has been looked at.
+    /// Records that all calls that ended before `to` have been checked.
     pub async fn swept(&self, workspace: Id<id::Workspace>, to: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "update workspaces set swept_to = $2 where id = $1 and coalesce(swept_to, 0) < $2";
         self.db.write(SQL, args![workspace, to]).await.map(|_| ())
     }
 
-    /// Sweeps a workspace at that moment, earlier than planned.
+    /// Schedules the next backfill of a workspace for that time, if it is earlier than planned.
     pub async fn sweep_again(&self, workspace: Id<id::Workspace>, at: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "update workspaces set sweep_at = $2 where id = $1 and sweep_at > $2";
         self.db.write(SQL, args![workspace, at]).await.map(|_| ())
     }
 
-    /// Calls whose analysis is overdue, each put off as long as it was waited for at first; after `max_checks` it
-    /// is not asked for any more.
+    /// Takes the calls whose analysis is overdue. Each is due again after `ANALYSIS_AFTER_MINUTES`, until it was taken
+    /// `max_checks` times.
     pub async fn due_checks(
         &self,
         range: (i64, i64),

@@ -1,8 +1,8 @@
-//! Backups: one portable file, whichever engine it was made from and goes back to.
+//! Backups: one portable file, independent of the engine.
 //!
-//! Invariants: a backup is a SQLite database of this schema as it stood at one moment, taken beside a running
-//! server; what is sealed stays sealed, so it is worth nothing without the key. A restore goes into an empty
-//! database only and begins a new epoch: nothing is dialled before the provider's records were read (I31).
+//! Invariants: a backup is a SQLite database of this schema as of one moment, made while a server runs. Sealed values
+//! stay sealed, so it is useless without the key. A restore needs an empty database and begins a new epoch: nothing is
+//! dialed before the provider's records have been read (I31).
 
 use std::{
     fs, io, mem,
@@ -57,8 +57,8 @@ impl Store {
         Ok(())
     }
 
-    /// Reads a backup into this database, which must be empty, and begins a new epoch; one without keys with those of a
-    /// keyring. How many tenants have no key in it: they were destroyed since.
+    /// Restores a backup into this database, which must be empty, and begins a new epoch. A backup without keys gets
+    /// those of a keyring. Returns the number of tenants that have no key in it: they were destroyed since the backup.
     pub async fn restore_rows(
         &self,
         file: &Path,
@@ -77,14 +77,14 @@ impl Store {
         Ok(found.lost.len())
     }
 
-    /// Whether nobody has ever used this database.
+    /// Whether the database has no tenants.
     pub async fn is_empty(&self) -> Result<bool, StoreError> {
         Ok(self.db.read_one("select 1 as one from tenants limit 1", args![]).await?.is_none())
     }
 }
 
-/// Puts a backup in the place of an embedded database that is not there, and begins a new epoch in it; as
-/// [`Store::restore_rows`].
+/// Restores a backup as a new embedded database, whose file must not exist, and begins a new epoch in it. Otherwise the
+/// same as [`Store::restore_rows`].
 pub async fn restore_file(
     file: &Path,
     database: &Path,
@@ -94,13 +94,13 @@ pub async fn restore_file(
 ) -> Result<usize, BackupError> {
     let (backup_at, now) = moments(file, now)?;
     let found = keys_of(file, keyring)?;
-    // A journal that was left behind would be read into what is restored.
+    // SQLite would apply a leftover journal to the restored file.
     for there in [database.to_owned(), beside(database, "-wal")] {
         if there.exists() {
             return Err(BackupError::Exists(there.display().to_string()));
         }
     }
-    // The copy gets its name only when it is whole, keyed and in its new epoch.
+    // The copy gets its final name only once it is complete, has its keys and is in its new epoch.
     let part = database.with_extension("restoring");
     remove_journals(&part)?;
     fs::copy(file, &part)?;
@@ -119,7 +119,7 @@ pub async fn restore_file(
     Ok(found.lost.len())
 }
 
-/// A backup with the tables of this version: itself, or, of an older version, a copy beside it.
+/// A backup with this version's tables: the file itself or, if it is older, a migrated copy beside it.
 struct Migrated {
     path: PathBuf,
     is_copy: bool,
@@ -153,11 +153,11 @@ impl Drop for Migrated {
     }
 }
 
-/// The keys that a backup without keys is to have.
+/// The keys for a backup without keys.
 #[derive(Default)]
 struct Found {
     keys: Vec<(Uuid, Vec<u8>, Option<Vec<u8>>)>,
-    /// Tenants of which the keyring has none: they were destroyed since.
+    /// Tenants without a key in the keyring: they were destroyed since the backup.
     lost: Vec<Uuid>,
 }
 
@@ -167,11 +167,11 @@ const PUT_KEY: &str = "update tenants set wrapped_key = $2, other_wrapped = $3,
 
 const LOST: &str = "update tenants set destroyed_at = $2 where id = $1";
 
-/// Looks for the keys that a backup was made without.
+/// Finds the keys that a backup was made without.
 fn keys_of(file: &Path, keyring: Option<&Keyring>) -> Result<Found, BackupError> {
     const KEYLESS: &str = "select id, key_version, other_version from tenants where length(wrapped_key) = 0 and destroyed_at is null";
     let mut from = SqliteConn::open(file, Mode::Read)?;
-    // A backup of before there were such columns has its keys.
+    // A backup from before these columns has its keys.
     let rows = from.rows(KEYLESS, Args::default()).unwrap_or_default();
     from.close()?;
     if rows.is_empty() {
@@ -191,7 +191,7 @@ fn keys_of(file: &Path, keyring: Option<&Keyring>) -> Result<Found, BackupError>
     Ok(found)
 }
 
-/// Puts them into a copy of the backup that nobody uses yet.
+/// Writes the keys into a copy of the backup that is not in use yet.
 fn put_keys(copy: &Path, found: &Found, now: Timestamp) -> Result<(), BackupError> {
     if found.keys.is_empty() && found.lost.is_empty() {
         return Ok(());
@@ -208,7 +208,7 @@ fn put_keys(copy: &Path, found: &Found, now: Timestamp) -> Result<(), BackupErro
     Ok(to.close()?)
 }
 
-/// What SQLite keeps beside a file.
+/// The path of a file with a suffix, as SQLite names the files it keeps beside a database.
 fn beside(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(suffix);
@@ -224,7 +224,7 @@ fn remove_journals(file: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// When the backup was made, and what is now by its clock, which may run faster than ours.
+/// When the backup was made, and the current time by its clock, which may run faster than real time.
 fn moments(file: &Path, real_now: Timestamp) -> Result<(Timestamp, Timestamp), BackupError> {
     const MADE: &str = "select value from meta where name = 'backup_at'";
     const CLOCK: &str = "select virtual_ms + max(0, ?1 - real_ms) * speed as ms from clock where id = 1";
@@ -240,13 +240,13 @@ fn moments(file: &Path, real_now: Timestamp) -> Result<(Timestamp, Timestamp), B
     Ok((backup_at, virtual_now.map_or(real_now, |now| now.max(real_now))))
 }
 
-/// A column, and none of its values: what shows their type.
+/// A column, with an empty list of values that gives their type.
 struct Column {
     name: String,
     none: Values,
 }
 
-/// Every table and its columns; the two engines have the same (a test sees to it).
+/// Every table and its columns; both engines have the same (a test checks this).
 async fn tables(pg: &mut PgConnection) -> Result<Vec<(String, Vec<Column>)>, sqlx::Error> {
     const SQL: &str = "select table_name::text, column_name::text, data_type::text from information_schema.columns
          where table_schema = current_schema() and table_name <> '_sqlx_migrations' order by 1, ordinal_position";
@@ -268,7 +268,7 @@ async fn tables(pg: &mut PgConnection) -> Result<Vec<(String, Vec<Column>)>, sql
     Ok(tables)
 }
 
-/// The most rows that one statement inserts into Postgres.
+/// The maximum number of rows that one statement inserts into Postgres.
 const BATCH_ROWS: usize = 2_000;
 const BATCH_BYTES: usize = 4 << 20;
 
@@ -285,16 +285,16 @@ fn insert_into(table: &str, columns: &[Column]) -> String {
     format!("insert into {table} ({}) values ({})", names(columns), places.join(", "))
 }
 
-/// Reads each table in one go, a row at a time.
+/// Copies each table with one query, row by row.
 async fn copy_out(pg: &mut PgConnection, to: &mut SqliteConn) -> Result<(), sqlx::Error> {
     let mut tx = pg.begin().await?;
     sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
     for (table, columns) in tables(&mut tx).await? {
         let (all, put) = (select_from(&table, &columns), insert_into(&table, &columns));
         to.control("begin immediate")?;
-        // Migrations leave rows of their own.
+        // Migrations insert rows of their own.
         to.run(&format!("delete from {table}"), Args::default(), |_| ())?;
-        // Names of tables and columns are our own schema's, nobody's input.
+        // Names of tables and columns come from our own schema, never from input.
         let mut rows = sqlx::query(AssertSqlSafe(all)).fetch(&mut *tx);
         while let Some(row) = rows.try_next().await? {
             let values = columns.iter().enumerate().map(|(i, column)| value(&row, i, column));
@@ -316,8 +316,8 @@ fn value(row: &PgRow, i: usize, column: &Column) -> Result<Value, sqlx::Error> {
     })
 }
 
-/// Every row and the new epoch in one transaction: rows without it would be dialed from at once. Each table is read
-/// in one go, in the order in which it lies, and written in batches.
+/// Copies every row and the new epoch in one transaction, because rows without the epoch would be dialed at once. Each
+/// table is read with one query, in storage order, and written in batches.
 async fn copy_in(
     mut from: SqliteConn,
     pg: &mut PgConnection,
@@ -328,7 +328,7 @@ async fn copy_in(
     for (table, columns) in tables(&mut tx).await? {
         sqlx::query(AssertSqlSafe(format!("delete from {table}"))).execute(&mut *tx).await?;
         let insert = insert_arrays(&table, &columns);
-        // Read on a thread of its own, which waits while two batches wait to be written.
+        // Reads on a thread of its own, at most two batches ahead of the writes.
         let (sender, mut batches) = mpsc::channel(1);
         let reader = spawn_blocking(move || {
             let read = read_batches(&mut from, &table, &columns, &sender);
@@ -355,7 +355,7 @@ async fn copy_in(
     Ok(tx.commit().await?)
 }
 
-/// Reads a table, and sends its rows in batches. It ends early when nobody takes them.
+/// Reads a table and sends its rows in batches. Ends early if the receiver is gone.
 fn read_batches(
     from: &mut SqliteConn,
     table: &str,
@@ -382,14 +382,14 @@ fn read_batches(
     Ok(())
 }
 
-/// The statement that inserts a batch into Postgres: an array a column.
+/// The statement that inserts a batch into Postgres: one array per column.
 fn insert_arrays(table: &str, columns: &[Column]) -> String {
     let arrays = columns.iter().enumerate().map(|(i, c)| format!("${}::{}[]", i + 1, type_of(&c.none)));
     let arrays = arrays.collect::<Vec<_>>().join(", ");
     format!("insert into {table} ({}) select * from unnest({arrays})", names(columns))
 }
 
-/// Rows on their way into a table of Postgres, column by column.
+/// Rows to insert into a Postgres table, column by column.
 struct Batch {
     columns: Vec<Values>,
     rows: usize,

@@ -11,11 +11,11 @@ pub struct Census {
     pub due: i64,
     /// Received events that are not decided yet.
     pub events: i64,
-    /// Milliseconds since the oldest of those was due.
+    /// Milliseconds since the oldest of those events was due.
     pub oldest_event_ms: i64,
     /// Held callbacks, by what they wait for.
     pub held: Vec<(String, i64)>,
-    /// Paused workspaces, by why.
+    /// Paused workspaces, by reason.
     pub paused: Vec<(String, i64)>,
 }
 

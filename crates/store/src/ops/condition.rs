@@ -18,11 +18,11 @@ use crate::{
 /// The state of a database.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Condition {
-    /// Migrations that were applied; 0 for a database that redialer has not used yet.
+    /// Applied migrations; 0 for a database that redialer has not used yet.
     pub applied: usize,
     /// Migrations that this version knows.
     pub known: usize,
-    /// Whether data was sealed in it: only the same key-encryption key opens it.
+    /// Whether it holds sealed data, which only the same key-encryption key opens.
     pub sealed: bool,
 }
 
@@ -41,7 +41,7 @@ impl Condition {
         if !file.exists() {
             return Ok(Self { known, ..Self::default() });
         }
-        // A connection that may only read would leave the log's files behind when it is the last one.
+        // A read-only connection would leave the log's files behind if it is the last one.
         let mut db = SqliteConn::open(file, Mode::Beside)?;
         let mut n = |sql| -> Result<i64, sqlx::Error> {
             db.rows(sql, Args::default())?.first().map_or(Ok(0), |row| row.get("n"))
@@ -55,7 +55,7 @@ impl Condition {
         Ok(found)
     }
 
-    /// The state of a Postgres database. One attempt to connect: the error names the reason.
+    /// The state of a Postgres database. Connects once; the error names the reason.
     pub async fn of_postgres(url: &str) -> Result<Self, StoreError> {
         const TABLES: &str =
             "select to_regclass('meta') is not null and to_regclass('_sqlx_migrations') is not null";
@@ -75,7 +75,7 @@ impl Condition {
 }
 
 impl StoreError {
-    /// Whether nothing listened at the database's address: a database that is being started looks like this.
+    /// Whether the database's address refused the connection, as it does while the database starts.
     pub fn is_connection_refused(&self) -> bool {
         matches!(self, Self::Unavailable(sqlx::Error::Io(e)) if e.kind() == io::ErrorKind::ConnectionRefused)
     }

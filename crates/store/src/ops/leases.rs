@@ -1,4 +1,4 @@
-//! Which buckets a replica works on.
+//! Leases: the buckets that a replica works on.
 //!
 //! Ownership is for speed and fairness only: correctness rests on the state and fence that every change of a
 //! callback checks. The embedded database's one process owns everything.
@@ -10,7 +10,7 @@ use crate::{BUCKETS, Store, StoreError, db::args};
 pub struct Buckets(pub Vec<(i64, i64)>);
 
 impl Buckets {
-    /// All of them.
+    /// All buckets.
     pub fn all() -> Self {
         Self(vec![(0, BUCKETS - 1)])
     }
@@ -33,10 +33,10 @@ const SLOTS: i64 = 64;
 const WIDTH: i64 = BUCKETS / SLOTS;
 
 impl Store {
-    /// Shows that this replica lives, renews its slots, takes free ones up to its fair share among those that
-    /// live, and gives up what is beyond it.
+    /// Renews this replica's heartbeat and its slots, takes free slots up to its fair share among the live replicas,
+    /// and releases slots beyond that share.
     ///
-    /// `real_ms` is the database's clock; leases run in real time whatever the virtual clock does.
+    /// `real_ms` is the database's clock; leases run in real time, independent of the virtual clock.
     pub async fn hold_leases(&self, owner: &str, real_ms: i64, until_ms: i64) -> Result<Buckets, StoreError> {
         const BEAT: &str = "insert into replicas (name, until_ms) values ($1, $2) on conflict (name) do update set until_ms = $2";
         const SWEEP: &str = "delete from replicas where until_ms < $1";
@@ -82,7 +82,7 @@ impl Store {
         Ok(Buckets::of_slots(mine))
     }
 
-    /// Gives every slot up at once, for others to take.
+    /// Releases every slot at once, so that other replicas can take them.
     pub async fn drop_leases(&self, owner: &str) -> Result<(), StoreError> {
         const GIVE: &str = "update leases set owner = null, until_ms = 0 where owner = $1";
         const GO: &str = "delete from replicas where name = $1";

@@ -1,7 +1,7 @@
 //! Epochs: a database that was restored from a backup begins a new one (I31).
 //!
-//! Invariant: a workspace dials only in the database's epoch. After a restore it reaches it by two complete
-//! sweeps of the provider's records, so nothing that was dialled since the backup is dialled again.
+//! Invariant: a workspace dials only in the database's epoch. After a restore it enters that epoch after two complete
+//! backfills from the provider's records, so nothing that was dialed since the backup is dialed again.
 
 use redialer_core::{
     Id, Timestamp, id,
@@ -20,18 +20,18 @@ use crate::{
     },
 };
 
-/// One life of the database, from a restore on.
+/// An epoch of the database, which begins with a restore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RestoreGeneration {
     /// Its number.
     pub epoch: i64,
-    /// When the backup was made: what happened since is known to the provider alone.
+    /// When the backup was made. Only the provider has records of what happened since.
     pub backup_at: Timestamp,
     /// When it was restored.
     pub began_at: Timestamp,
 }
 
-/// A call that is a dial of ours which this database has forgotten.
+/// A dial of ours that is missing from this database.
 pub struct LostDispatch<'a> {
     /// The dispatch that its metadata names.
     pub dispatch: Id<id::Dispatch>,
@@ -41,13 +41,13 @@ pub struct LostDispatch<'a> {
     pub person_ix: Option<[u8; 16]>,
     /// The provider's id of the call.
     pub call_id: &'a str,
-    /// When it began.
+    /// When the call began.
     pub started_at: Timestamp,
 }
 
 pub(crate) const NEW_EPOCH: &str = "insert into epochs (epoch, backup_at, began_at)
      select coalesce(max(epoch), 0) + 1, $1, $2 from epochs";
-/// Every workspace is swept anew; claims and leases of the time before mean nothing any more.
+/// Every workspace is due for a backfill; earlier claims and leases are void.
 pub(crate) const FORGET_THE_TIME_BEFORE: [&str; 3] = [
     "update workspaces set sweep_at = 0, swept_once_at = null",
     "update leases set owner = null, until_ms = 0",
@@ -55,7 +55,7 @@ pub(crate) const FORGET_THE_TIME_BEFORE: [&str; 3] = [
 ];
 
 impl Store {
-    /// The database's epoch; `None` when it was never restored.
+    /// The database's epoch; `None` if it was never restored.
     pub async fn epoch(&self) -> Result<Option<RestoreGeneration>, StoreError> {
         const SQL: &str = "select epoch, backup_at, began_at from epochs order by epoch desc limit 1";
         let Some(row) = self.db.read_one(SQL, args![]).await? else { return Ok(None) };
@@ -66,8 +66,8 @@ impl Store {
         }))
     }
 
-    /// Begins a new epoch: no workspace dials until the provider's records since `backup_at` were read. Claims
-    /// and leases of the time before mean nothing any more.
+    /// Begins a new epoch: no workspace dials until the provider's records since `backup_at` have been read. Earlier
+    /// claims and leases are void.
     pub async fn begin_epoch(&self, backup_at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
         tx.execute(NEW_EPOCH, args![backup_at, now]).await?;
@@ -77,7 +77,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// The workspace has been compared with the provider's records: it dials.
+    /// Lets a workspace dial: it has been compared with the provider's records.
     pub async fn enter_epoch(&self, workspace: Id<id::Workspace>, epoch: i64) -> Result<(), StoreError> {
         const SQL: &str =
             "update workspaces set epoch = $2, swept_once_at = null where id = $1 and epoch < $2";
@@ -87,14 +87,14 @@ impl Store {
         tx.commit().await
     }
 
-    /// The first of the two sweeps that let a restored workspace dial was complete.
+    /// Records that the first of the two backfills that let a restored workspace dial is complete.
     pub async fn swept_once(&self, workspace: Id<id::Workspace>, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "update workspaces set swept_once_at = coalesce(swept_once_at, $2) where id = $1";
         self.db.write(SQL, args![workspace, now]).await.map(|_| ())
     }
 
-    /// Gives a forgotten dial back to the callback it was of: the one its metadata names, else the one that waits
-    /// for that person and was due by then. Nothing happens when there is none, or when it was adopted before.
+    /// Attaches a lost dial to its callback: the one that its metadata names, else the one that waits for that person
+    /// and was due by then. Does nothing if there is none, or if the dial is already attached.
     pub async fn adopt(
         &self,
         row: &EventRow,
@@ -108,7 +108,7 @@ impl Store {
                    or (person_ix = $4 and state in ('scheduled', 'held') and scheduled_for <= $5))
                and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
              order by case when id = $3 then 0 else 1 end limit 1";
-        // A later dispatch of the same callback is proof that the earlier one came to nothing.
+        // A later dispatch of the same callback proves that the earlier one came to nothing.
         const EARLIER: &str = "update dispatches set ask_at = null, updated_at = $3,
                  state = case when state = 'placed' then 'ended' else 'refused' end
              where bucket = $1 and callback_id = $2 and state in ('intent', 'unknown', 'placed')";

@@ -1,4 +1,4 @@
-//! A backup holds every row, whichever way it goes.
+//! A backup holds every row, whichever engine it was made from or restored to.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::{
     world::{World, at},
 };
 
-/// More callbacks than one batch takes, and bodies of which a few are one.
+/// More callbacks than one batch takes, and bodies of which a few fill one.
 const MANY: &str = "
 with recursive n (i) as (select 1 union all select i + 1 from n where i < 4500)
 insert into callbacks (bucket, id, tenant_id, workspace_id, agent_id, channel, chain_id, parent_id, person_ix, state,
@@ -26,7 +26,7 @@ with recursive n (i) as (select 1 union all select i + 1 from n where i < 20)
 insert into bodies (bucket, delivery_id, body, signature)
 select bucket, randomblob(16), randomblob(1000000), '' from bodies, n;";
 
-/// What of a backup does not depend on the way it went.
+/// The content of a backup that does not depend on the engine.
 fn content(file: &Path) -> Vec<(i64, i64, String)> {
     const SQL: &str = "select count(*), sum(created_at) + sum(attempt) + sum(length(sealed)),
              group_concat(hex(id), '') from (select * from callbacks order by id)

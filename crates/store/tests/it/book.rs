@@ -1,4 +1,4 @@
-//! The book of privileged acts, and what a deleted workspace leaves behind.
+//! The audit log, and what a deleted workspace leaves behind.
 
 use redialer_core::{Id, time::minutes, time::plus};
 use redialer_store::{Actor, AuditFilter, Checked};
@@ -8,7 +8,7 @@ use crate::{
     world::{World, at},
 };
 
-/// Changes rows behind the product's back.
+/// Changes rows directly, bypassing the store.
 async fn tamper(engine: &Engine, sql: &str) {
     let changed = engine.connection().await.run(sql).await;
     assert!(changed > 0, "{sql}");

@@ -1,4 +1,4 @@
-//! Chains, promises, tenants: what may stand beside what.
+//! Which callbacks may exist side by side: chains, promises, tenants.
 
 use redialer_core::{
     callback::{HeldFor, RedialReason, State},
@@ -49,7 +49,7 @@ async fn a_person_has_one_waiting_callback_whatever_is_asked() {
         let key = engine.store.open_key(world.tenant).await.expect("opened");
         let person_ix = Some(key.index(crate::world::NUMBER));
         let (decisions, known) = world.begin(about(delivery.event, "c2", person_ix), 0).await.expect("open");
-        // A decision that forgets to supersede: the database itself says no, and nothing of it stays.
+        // A decision that does not supersede violates a constraint of the database, and nothing of it is written.
         let forgetful = AfterCall { supersede: vec![], ..follow(&known, 20) };
         let refused = world.finish(decisions, forgetful, &crate::world::secrets(), &key).await;
         assert!(matches!(refused, Err(StoreError::Duplicate)), "{}: {refused:?}", engine.name);

@@ -10,7 +10,7 @@ use crate::{
     world::{World, about, at, follow, pending, secrets},
 };
 
-/// Schedules a callback for the person in an hour, unless one waits already.
+/// Schedules a callback for the person in an hour, unless one is already waiting.
 fn follow_once(known: &Known) -> AfterCall {
     let live = known.person.as_ref().map(|person| person.live.as_slice()).unwrap_or_default();
     match live.iter().any(|live| live.state == State::Scheduled) {
@@ -19,7 +19,7 @@ fn follow_once(known: &Known) -> AfterCall {
     }
 }
 
-/// Decides all that waits, at most `max` events at once, each of another person.
+/// Decides all pending events, at most `max` at once, each of another person.
 async fn decide_pending(world: &World, store: &Store, persons: usize, max: usize) {
     let key = store.open_key(world.tenant).await.expect("opened");
     let rows = pending(store, at(1_000), 1_000).await;
@@ -93,7 +93,7 @@ async fn what_fails_leaves_nothing_of_its_batch() {
         let keys = vec![about(rows[0].event, "c0", person), about(rows[1].event, "c1", person)];
         let decisions = engine.store.begin_decisions(keys, at(0)).await.expect("begun");
         let secrets = secrets();
-        // Two promises to one person: the database itself refuses.
+        // Two promises to one person violate a constraint of the database.
         let decided = decisions.known().iter().flatten().map(|known| {
             let next = world.next(&secrets);
             Some(Decided {
@@ -117,7 +117,7 @@ async fn of_many_deciders_of_three_persons_at_once_three_callbacks_wait() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         record_ended(&world, 60).await;
-        // Each sees all events and decides those that nobody has decided yet.
+        // Each of them reads all events and decides those that are still pending.
         let deciders = (0..4).map(|_| decide_pending(&world, &engine.store, 3, 3));
         futures_util::future::join_all(deciders).await;
         assert_eq!(world.callbacks().await.len(), 3, "{}", engine.name);
@@ -125,7 +125,7 @@ async fn of_many_deciders_of_three_persons_at_once_three_callbacks_wait() {
     }
 }
 
-/// Two events of one call, recorded and not decided.
+/// Records two events of one call and does not decide them.
 async fn two_events_of(world: &World, call: &'static str) -> [EventRow; 2] {
     let (inbox, _writer) = redialer_store::Inbox::start(world.store.clone());
     for event in ["call_ended", "call_analyzed"] {
@@ -136,10 +136,10 @@ async fn two_events_of(world: &World, call: &'static str) -> [EventRow; 2] {
     [rows[0].event, rows[1].event]
 }
 
-/// Of one call; then of one person in two calls.
+/// The calls of two events, and whether the events share a person instead of a call.
 const SHARED: [([&str; 2], bool); 2] = [(["c0", "c0"], false), (["c1", "c2"], true)];
 
-/// What is decided first, and whether whoever decides afterwards knows it.
+/// The first decision, and a check whether the second decision sees its effect.
 fn reached() -> (AfterCall, impl Fn(&Known) -> bool) {
     let after = AfterCall { settled: true, reached_at: Some(at(7)), ..AfterCall::default() };
     let knows = |known: &Known| match &known.person {
@@ -154,7 +154,7 @@ async fn who_decides_about_a_known_call_or_person_makes_others_wait() {
     const WAITING: &str = "select count(*)::text from pg_stat_activity
          where datname = current_database() and wait_event_type = 'Lock'";
     for engine in each().await {
-        // On SQLite everybody waits for the one writer.
+        // On SQLite every decision waits for the one writer.
         if engine.url.is_none() {
             continue;
         }
@@ -185,7 +185,7 @@ async fn who_decides_about_a_known_call_or_person_makes_others_wait() {
 #[tokio::test]
 async fn of_two_that_decide_about_a_new_call_or_person_the_second_decides_again() {
     for engine in each().await {
-        // On SQLite everybody waits for the one writer.
+        // On SQLite every decision waits for the one writer.
         if engine.url.is_none() {
             continue;
         }

@@ -1,4 +1,4 @@
-//! The way out: claims, fences, intents, and what a crash leaves behind.
+//! Dispatching: claims, fences, intents, and recovery after a crash.
 
 use redialer_core::{
     Id,
@@ -40,7 +40,7 @@ async fn nothing_is_claimed_before_its_time_or_twice() {
         let due = engine.store.due(ALL, at(10), 10, 10).await.expect("read").rows;
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..8 {
-            // Each for itself, as replicas are.
+            // Each has its own writer, like separate replicas.
             let (dispatch_writer, due) = (DispatchWriter::start(engine.store.clone()).0, due.clone());
             tasks.spawn(async move {
                 dispatch_writer.claim(&due, "r1", at(10), 1_000).await.expect("asked").len()
@@ -155,7 +155,7 @@ async fn a_webhook_that_comes_before_the_answer_is_the_answer() {
         let nothing = redialer_core::decide::AfterCall::default();
         world.finish(decisions, nothing, &crate::world::secrets(), &key).await.expect("finished");
         assert_eq!(world.tenant_store().callback(id).await.expect("read").state, State::Dialing);
-        // The answer comes late, twice told: the attempt is spent once.
+        // The provider's response arrives after the webhook: the attempt is spent once.
         world.dispatch_writer.finish(intent, placed("call_1"), at(12)).await.expect("recorded");
         let known = world.decide("call_ended", "call_1", |_| settle(Settle::Close(State::Completed))).await;
         assert_eq!(known.redial.expect("ours").spent, 1, "{}", engine.name);
@@ -181,7 +181,7 @@ async fn a_final_state_is_never_left() {
         let world = World::new(&engine.store, 1).await;
         let id = dialing(&world, "call_1").await;
         world.decide("call_ended", "call_1", |_| settle(Settle::Close(State::Completed))).await;
-        // A late copy with another opinion, told as another event.
+        // Later events of the same call with another outcome change nothing.
         world.decide("call_analyzed", "call_1", |_| settle(Settle::Close(State::Failed))).await;
         world.decide("fetched", "call_1", |_| settle(Settle::Reschedule { at: at(20) })).await;
         assert_eq!(
@@ -276,7 +276,7 @@ async fn a_lapsed_claim_is_dialled_again_and_a_lapsed_intent_never() {
             .await
             .expect("recorded");
         assert_eq!(world.tenant_store().callback(id).await.expect("read").state, State::Dialing);
-        // The first sender wakes up and reports what it saw: nothing changes.
+        // The first sender resumes and reports its result: nothing changes.
         world
             .dispatch_writer
             .finish(intent, AfterDial::Unconfirmed { why: String::new() }, at(13))
@@ -297,7 +297,7 @@ async fn what_a_dead_replica_left_is_taken_up_without_waiting_for_its_lease() {
         assert_eq!(engine.store.recover(ALL, 1_500, at(11), 1).await.expect("asked"), 0, "its owner lives");
         engine.store.drop_leases("r1").await.expect("given up");
         let taken = engine.store.recover(ALL, 1_500, at(11), 1).await.expect("asked");
-        // The embedded database has one process: whoever asks is the owner.
+        // The embedded database has one process: the caller is the owner.
         assert_eq!(taken, u64::from(engine.store.is_shared()), "{}", engine.name);
         if taken == 1 {
             assert_eq!(world.tenant_store().callback(id).await.expect("read").state, State::Unconfirmed);
@@ -337,7 +337,7 @@ async fn what_comes_back_steps_aside_for_a_newer_promise() {
         let world = World::new(&engine.store, 1).await;
         let id = world.schedule("c1", 10).await;
         let claim = world.claim_all(10).await.pop().expect("due");
-        // While it is being dialled, the person asks for something newer.
+        // While it is being dispatched, the person asks for a newer callback.
         world.schedule("c2", 60).await;
         engine.store.snooze(claim, at(30), Some("missed"), at(10)).await.expect("asked");
         assert_eq!(
@@ -459,7 +459,7 @@ async fn what_keeps_failing_is_held_and_its_fence_moves_on() {
         let one = |word: &str| vec![(word.to_owned(), 1)];
         let found = engine.store.census(ALL, at(17)).await.expect("counted");
         assert_eq!((found.due, found.held), (0, one("failing")), "{}", engine.name);
-        // The same person's newer callback takes its place.
+        // A newer callback for the same person supersedes it.
         world.schedule("c2", 20).await;
         engine.store.pause(world.workspace, Pause::Key, None, at(20)).await.expect("paused");
         let found = engine.store.census(ALL, at(21)).await.expect("counted");

@@ -6,7 +6,7 @@ use redialer_core::rng::Rng;
 use redialer_store::{Kek, Store};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
-/// A store to test, and what must outlive it.
+/// A store to test, and the resources that must outlive it.
 pub(crate) struct Engine {
     pub(crate) name: &'static str,
     pub(crate) store: Store,
@@ -14,14 +14,14 @@ pub(crate) struct Engine {
     pub(crate) url: Option<String>,
 }
 
-/// A connection beside the store's own.
+/// A connection separate from the store's own.
 pub(crate) enum RawConnection {
     Sqlite(rusqlite::Connection),
     Postgres(PgConnection),
 }
 
 impl RawConnection {
-    /// Opens a file, which is created if it is not there.
+    /// Opens a file, and creates it if it does not exist.
     pub(crate) fn sqlite(file: &Path) -> Self {
         Self::Sqlite(rusqlite::Connection::open(file).expect("opened"))
     }
@@ -30,7 +30,7 @@ impl RawConnection {
         Self::Postgres(PgConnection::connect(url).await.expect("connected"))
     }
 
-    /// Runs statements; how many rows the last one changed.
+    /// Runs statements; returns how many rows the last one changed.
     pub(crate) async fn run(&mut self, sql: &str) -> u64 {
         match self {
             Self::Sqlite(connection) => {
@@ -44,7 +44,7 @@ impl RawConnection {
         }
     }
 
-    /// The first column of each row, which is a text.
+    /// The first column of each row, as text.
     pub(crate) async fn texts(&mut self, sql: &str) -> Vec<String> {
         match self {
             Self::Sqlite(connection) => {
@@ -72,7 +72,7 @@ impl Engine {
 
 pub(crate) const KEK: [u8; 32] = [42; 32];
 
-/// The test database server, if there is one.
+/// The test database server, if one is configured.
 pub(crate) fn postgres() -> Option<String> {
     static SAY: Once = Once::new();
     let url = std::env::var("REDIALER_TEST_POSTGRES").ok();
@@ -82,7 +82,7 @@ pub(crate) fn postgres() -> Option<String> {
     url
 }
 
-/// Makes an empty database on the test server; its URL.
+/// Creates an empty database on the test server; returns its URL.
 pub(crate) async fn new_database(server: &str) -> String {
     let name = format!("t_{}", uuid::Uuid::from_bytes(random()).simple());
     let mut admin =
@@ -91,7 +91,7 @@ pub(crate) async fn new_database(server: &str) -> String {
     format!("{server}/{name}")
 }
 
-/// Test databases need distinct names, nothing more.
+/// Random enough for distinct names of test databases.
 fn random() -> [u8; 16] {
     let address = Box::new(0_u8);
     let mut seed = [0; 32];
@@ -104,7 +104,7 @@ fn random() -> [u8; 16] {
     Rng::seeded(seed).bytes()
 }
 
-/// A migrated store of each engine there is.
+/// A migrated store for each available engine.
 pub(crate) async fn each() -> Vec<Engine> {
     let rng = Rng::seeded([9; 32]);
     let dir = tempfile::tempdir().expect("a directory");

@@ -1,4 +1,4 @@
-//! The inbox: durable before anybody is answered, once each.
+//! The inbox: an event is durable before the response, and recorded once.
 
 use std::sync::{
     Arc,
@@ -90,7 +90,7 @@ async fn a_bad_delivery_fails_alone() {
         for i in 1..=20 {
             batch.push(world.event("call_ended", &format!("c{i}")).await);
         }
-        // No row can have the id of another; and no text on Postgres a NUL.
+        // A row with the id of another one is rejected, and on Postgres so is a text with a NUL.
         batch[7].event.id = id;
         batch[8].name = "call_\0ended".to_owned();
         let answers = join_all(batch.into_iter().map(|delivery| inbox.record(delivery))).await;
@@ -121,7 +121,7 @@ async fn two_replicas_that_get_copies_of_the_same_events_record_each_once() {
     }
 }
 
-/// A disk without room, or a database that turns every commit down.
+/// A disk without space, or a database that rejects every commit.
 #[derive(Default)]
 struct NoRoom(AtomicBool);
 

@@ -27,8 +27,8 @@ async fn the_log_is_copied_while_others_write_and_begins_anew() {
     }
 }
 
-/// Up to 3.51.2 a checkpoint beside a commit could skip pages that it had not copied (the "WAL-reset bug" of
-/// <https://sqlite.org/wal.html>), and ours run beside commits.
+/// Up to SQLite 3.51.2 a checkpoint concurrent with a commit could skip pages that it had not copied (the "WAL-reset
+/// bug" of <https://sqlite.org/wal.html>), and ours run concurrently with commits.
 #[test]
 fn the_library_has_no_wal_reset_bug() {
     assert!(rusqlite::version_number() >= 3_051_003, "SQLite {}", rusqlite::version());

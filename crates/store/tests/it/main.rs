@@ -1,7 +1,7 @@
-//! One suite, both engines: what the store promises.
+//! One suite for both engines: the guarantees of the store.
 //!
-//! SQLite always runs. Postgres runs when `REDIALER_TEST_POSTGRES` names a server (`cargo xtask test` starts
-//! one); without it, one line says so.
+//! SQLite always runs. Postgres runs when `REDIALER_TEST_POSTGRES` names a server (`cargo xtask test` starts one);
+//! without it, the suite prints one line about that.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! What happened to a callback is in the outbox, and what may be due sooner is signaled, without a caller's doing.
+//! Every change of a callback writes to the outbox and signals what may be due sooner, without help from the caller.
 
 use futures_util::FutureExt as _;
 use redialer_core::{
@@ -12,7 +12,7 @@ use crate::{
     world::{World, at, settle},
 };
 
-/// The names of the events in the outbox, in their order.
+/// The names of the events in the outbox, in order.
 async fn events(engine: &Engine) -> Vec<String> {
     const SQL: &str = "select event from callback_events order by at, id";
     engine.connection().await.texts(SQL).await

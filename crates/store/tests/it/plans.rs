@@ -1,4 +1,4 @@
-//! No statement walks a table that grows: each finds its rows by an index made for it.
+//! No statement scans a table that grows: each finds its rows by an index.
 
 use std::{
     fs,
@@ -30,10 +30,10 @@ const GROWING: [&str; 12] = [
     "callback_events",
 ];
 
-/// Statements that may take their time: people ask for them, seldom.
+/// Statements that may be slow, because people rarely trigger them.
 const SELDOM: [&str; 1] = ["workspace_id = ? limit 500)"];
 
-/// Every statement in the store's sources, its parameters without names.
+/// Every statement in the store's sources, with unnamed parameters.
 fn statements() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
@@ -42,20 +42,20 @@ fn statements() -> Vec<String> {
         let literals = text.split('"').skip(1).step_by(2);
         let is_statement =
             |s: &&str| ["select ", "with ", "update ", "delete "].iter().any(|verb| s.starts_with(verb));
-        // Without a condition it is only the beginning of one.
+        // A text without a condition is only the beginning of a statement.
         found.extend(literals.filter(is_statement).filter(|s| s.contains(" where ")).map(plain));
     }
     found
 }
 
-/// The sources in a folder and those below it.
+/// The source files in a folder and its subfolders.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("listed").map(|entry| entry.expect("an entry").path());
     let below = |path: PathBuf| if path.is_dir() { files(&path) } else { vec![path] };
     entries.flat_map(below).filter(|path| path.extension().is_some_and(|e| e == "rs")).collect()
 }
 
-/// `$1` as `?`, and rows as one of them.
+/// Replaces `$1` with `?` and `{rows}` with a single row.
 fn plain(sql: &str) -> String {
     let columns = sql.strip_prefix("with v (").and_then(|rest| rest.split(')').next());
     let places = vec!["?"; columns.map_or(1, |names| names.split(',').count())].join(", ");
@@ -78,14 +78,14 @@ async fn no_statement_walks_a_table_that_grows() {
     let connection = rusqlite::Connection::open(&file).expect("opened");
     let mut looked_at = 0;
     for sql in statements().iter().filter(|sql| !SELDOM.iter().any(|s| sql.contains(s))) {
-        // What SQLite cannot read is Postgres's own, or only the beginning of a statement.
+        // A text that SQLite cannot prepare is for Postgres, or only the beginning of a statement.
         let Ok(mut plan) = connection.prepare(&format!("explain query plan {sql}")) else { continue };
         looked_at += 1;
         let steps = plan.raw_query().mapped(|row| row.get::<_, String>("detail"));
         for step in steps.map(|step| step.expect("read")) {
             let walks =
                 |table: &str| step == format!("SCAN {table}") || step.starts_with(&format!("SCAN {table} "));
-            // Many rows are each looked up: what stands for them is the outer loop.
+            // Each of many rows is looked up by index, so the list of rows must be the outer loop.
             let inner = step.contains("VALUES CLAUSE") && !step.starts_with("SCAN");
             let by_bucket_alone = step.ends_with("(bucket=?)") || step.ends_with("(bucket>? AND bucket<?)");
             let of_growing = !step.contains("workspaces") && !step.contains("agents");
@@ -96,7 +96,7 @@ async fn no_statement_walks_a_table_that_grows() {
     assert!(looked_at > 60, "only {looked_at} statements were found: they are written otherwise now");
 }
 
-/// Many callbacks in a state, of one tenant, made from one.
+/// Many callbacks of one tenant in one state, copied from one.
 const MANY: &str = "insert into callbacks (bucket, id, tenant_id, workspace_id, agent_id, channel, chain_id, person_ix,
     state, reason, attempt, max_attempts, is_final, forced, scheduled_for, due_at, timezone, timezone_source, born_of,
     source_kind, fence, unsent, sealed, created_at, updated_at)
@@ -105,7 +105,7 @@ select bucket, gen_random_uuid(), tenant_id, workspace_id, agent_id, channel, ge
     timezone, timezone_source, born_of, source_kind, fence, unsent, sealed, created_at + n, updated_at
 from callbacks, generate_series(1, 20000) n";
 
-/// A tenant with many callbacks in a state, on Postgres; the database's URL, and a connection to it.
+/// A tenant with many callbacks in a state, on Postgres, with the database's URL and a connection to it.
 async fn filled(server: &str, state: &str) -> (World, String, PgConnection) {
     let url = new_database(server).await;
     let store = Store::postgres(&url, Kek::from_bytes(KEK)).await.expect("connected");
@@ -118,7 +118,7 @@ async fn filled(server: &str, state: &str) -> (World, String, PgConnection) {
     (world, url, conn)
 }
 
-/// Ends a store's sessions: Postgres publishes a session's statistics when it ends, at the latest.
+/// Ends a store's sessions. Postgres publishes the statistics of a session no later than at its end.
 async fn end(store: &Store, conn: &mut PgConnection) {
     store.close().await;
     let others =
@@ -145,7 +145,7 @@ async fn each_list_is_read_by_the_index_made_for_it_on_postgres() {
     assert_eq!(used, ["callbacks_attention", "callbacks_of_person", "callbacks_of_state"]);
 }
 
-/// Callbacks that were read so far, from the table or an index.
+/// The number of callbacks read so far, from the table or an index.
 async fn callbacks_read(conn: &mut PgConnection) -> i64 {
     // The session's own reads are published only now and then, and could be counted later as those of the store.
     sqlx::query("select pg_stat_force_next_flush()").execute(&mut *conn).await.expect("published");
@@ -167,7 +167,7 @@ async fn what_runs_every_few_seconds_reads_no_callback_that_only_waits_on_postgr
     {
         sqlx::query(sql).execute(&mut conn).await.expect("set");
         sqlx::query(pause).bind(paused).execute(&mut conn).await.expect("set");
-        // A table that was just written to is not yet clean: vacuumed, it is as it is days later.
+        // Vacuumed after the writes, the table is in the state that it would have days later.
         sqlx::query("vacuum analyze callbacks").execute(&mut conn).await.expect("cleaned");
         let before = callbacks_read(&mut conn).await;
         let store = Store::postgres(&url, Kek::from_bytes(KEK)).await.expect("connected");

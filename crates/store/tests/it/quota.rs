@@ -1,4 +1,4 @@
-//! A plan's calls a month hold exactly, whoever dials.
+//! A plan's limit of calls per month is exact, across replicas.
 
 use redialer_core::{
     callback::State,
@@ -30,7 +30,7 @@ async fn a_months_calls_hold_exactly_and_what_was_not_placed_is_none() {
         let mut claims = world.claim_all(10).await;
         assert_eq!(claims.len(), 6, "{}", engine.name);
         let rest = claims.split_off(3);
-        // Two replicas at once, room for four.
+        // Two replicas at once, with room for four.
         let (mut intents, more) = tokio::join!(intend(&world, claims, 4, 10), intend(&world, rest, 4, 10));
         intents.extend(more);
         assert_eq!(intents.len(), 4, "{}", engine.name);

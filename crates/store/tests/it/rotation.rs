@@ -1,4 +1,4 @@
-//! New keys for old data (I22): every step alone, broken off and taken up again.
+//! Key rotation (I22): every step alone, interrupted and resumed.
 
 use redialer_kek::Kek;
 use redialer_store::{KeyError, StoreError};
@@ -50,15 +50,15 @@ async fn a_rotation_can_be_broken_off_after_any_step_and_everything_opens_all_th
         assert_eq!(store.promote_keys(at(2)).await.expect("promoted").done, 2);
         assert_eq!(store.promote_keys(at(2)).await.expect("nothing").done, 0);
         both().await;
-        // Nothing is dropped that is still needed.
+        // A key that is still needed is not dropped.
         assert_eq!(store.drop_old_keys().await.expect("looked").left, 2);
         both().await;
-        // Whoever opened the key before may still seal with it.
+        // A process that opened the key earlier may still seal with it.
         ours.tenant_store()
             .suppress(&[phone("+14155550118")], None, &early, at(3), &ours.rng)
             .await
             .expect("listed");
-        // Each has a webhook secret, two keys of a workspace; ours has two numbers more.
+        // Each tenant has a webhook secret and two keys of a workspace; ours also has two numbers.
         assert_eq!(store.reseal(&ours.rng).await.expect("sealed").done, 8);
         assert_eq!(store.reseal(&ours.rng).await.expect("nothing").done, 0);
         both().await;

@@ -20,7 +20,7 @@ fn phone(e164: &str) -> Phone {
     Phone::parse(e164).expect("a number")
 }
 
-/// How many things of ours are found.
+/// How many of our rows are found.
 async fn found(of: &TenantStore, world: &World, callback: &CallbackRow, key: Id<id::Key>) -> Vec<usize> {
     let there = |known: Result<(), StoreError>| match known {
         Ok(()) => 1,
@@ -87,7 +87,7 @@ async fn with_the_wrong_tenant_set_nothing_is_found_and_nothing_changed() {
     }
 }
 
-/// Each of these fails, or finds nothing to change.
+/// Each of these changes fails or finds no row.
 async fn changes_nothing(wrong: &TenantStore, ours: &World, callback: Id<id::Callback>) {
     let key = ours.store.open_key(ours.tenant).await.expect("opened");
     let workspace = WorkspaceChange { name: Some("theirs"), ..WorkspaceChange::default() };
@@ -114,7 +114,8 @@ async fn changes_nothing(wrong: &TenantStore, ours: &World, callback: Id<id::Cal
     assert!(failed.iter().all(|failed| *failed), "{failed:?}");
 }
 
-/// A statement that names no tenant at all sees one tenant's rows; one for all of them, none but the program.
+/// A statement without a tenant condition sees the rows of the current tenant only. Without a current tenant it sees
+/// none.
 async fn forgets_its_condition(url: &str, ours: &World, theirs: &World) {
     let mut pg = PgConnection::connect(url).await.expect("connected");
     for (tenant, other) in [(ours.tenant, theirs.tenant), (theirs.tenant, ours.tenant)] {
@@ -137,7 +138,7 @@ async fn forgets_its_condition(url: &str, ours: &World, theirs: &World) {
     assert!(unset.is_err() || unset.is_ok_and(|rows| rows.is_empty()), "without a tenant there is nothing");
 }
 
-/// Whoever connects need not be mighty: without the role all goes on without it, and once somebody grants it, with it.
+/// The database user needs no special rights: the store works without the role, and uses it once it is granted.
 #[tokio::test]
 async fn a_plain_user_works_without_the_role_and_with_it_once_it_is_granted() {
     let Some(server) = postgres() else { return };
@@ -170,7 +171,7 @@ async fn a_plain_user_works_without_the_role_and_with_it_once_it_is_granted() {
     run(format!("reassign owned by {user} to postgres")).await;
 }
 
-/// A table that is added without a policy would be everybody's.
+/// A table that is added without a policy would be visible to every tenant.
 #[tokio::test]
 async fn every_table_that_the_tenants_role_may_read_has_a_policy() {
     for engine in each().await {

@@ -1,4 +1,5 @@
-//! A store within one workspace finds and changes nothing of the tenant's other ones, and nothing of the whole tenant.
+//! A store limited to one workspace finds and changes nothing of the tenant's other workspaces, and nothing of the
+//! whole tenant.
 
 use redialer_core::{
     Id, Phone,
@@ -16,7 +17,7 @@ use crate::{
     world::{World, at, end},
 };
 
-/// What a workspace has, and the whole tenant.
+/// Rows of a workspace and of the whole tenant.
 struct Things {
     callback: Id<id::Callback>,
     workspace_key: Id<id::Key>,
@@ -73,7 +74,7 @@ async fn another(world: &World) -> Id<id::Workspace> {
     id
 }
 
-/// What is hidden is not found, or is an empty page.
+/// A hidden result is not found, or is an empty page.
 trait Hidden {
     fn is_hidden(&self) -> bool;
 }
@@ -84,12 +85,12 @@ impl<T> Hidden for Result<Vec<T>, StoreError> {
     }
 }
 
-/// The same for one thing.
+/// Same for one row.
 fn is_not_found<T>(one: Result<T, StoreError>) -> bool {
     matches!(one, Err(StoreError::NotFound))
 }
 
-/// Of each thing of the first workspace, whether it is hidden.
+/// For each row of the first workspace, whether it is hidden.
 async fn hidden(of: &TenantStore, world: &World, things: &Things) -> Vec<bool> {
     let Things { callback, workspace_key, tenant_key, .. } = *things;
     let open = world.store.open_key(world.tenant).await.expect("opened");
@@ -122,7 +123,7 @@ async fn hidden(of: &TenantStore, world: &World, things: &Things) -> Vec<bool> {
     ]
 }
 
-/// Of each change to what it does not see, whether it is refused.
+/// For each change outside the scope, whether it is rejected.
 async fn refused(of: &TenantStore, world: &World, things: &Things) -> Vec<bool> {
     let open = world.store.open_key(world.tenant).await.expect("opened");
     let (id, ours) = (things.callback, world.workspace);
@@ -167,7 +168,7 @@ async fn within_a_workspace_nothing_of_another_is_found_and_nothing_changed() {
         let things = Things::prepare(&world).await;
         let other = another(&world).await;
         let seen = hidden(&world.tenant_store(), &world, &things).await;
-        // Nothing needs attention, and so even the tenant's own store finds none there.
+        // Nothing needs attention, so that page is empty for the tenant's own store too.
         assert_eq!(seen.iter().filter(|hidden| **hidden).count(), 1, "{}: {seen:?}", engine.name);
         let within = world.tenant_store().within(Some(other));
         let missed = hidden(&within, &world, &things).await;
@@ -198,7 +199,8 @@ async fn within_its_own_workspace_everything_of_it_is_found() {
         another(&world).await;
         let within = world.tenant_store().within(Some(world.workspace));
         let hidden = hidden(&within, &world, &things).await;
-        // Attention is empty; the tenant's own key, its members and its list of numbers are not a workspace's.
+        // The attention page is empty; the tenant's own key, its members and its do-not-call list are not a
+        // workspace's.
         assert_eq!(hidden.iter().filter(|hidden| **hidden).count(), 6, "{}: {hidden:?}", engine.name);
         assert!(
             within

@@ -1,4 +1,4 @@
-//! What is personal is nowhere in clear; the wrong key opens nothing.
+//! Personal data is never stored in plain text; the wrong key opens nothing.
 
 use std::fs;
 
@@ -25,7 +25,7 @@ async fn no_canary_is_in_any_database_file() {
             .await;
         engine.store.close().await;
         if engine.url.is_some() {
-            continue; // the server's files are not ours to read
+            continue; // the server's files cannot be read from here
         }
         let mut bytes = Vec::new();
         for entry in fs::read_dir(engine.dir.path()).expect("listed") {

@@ -1,5 +1,5 @@
-//! A Postgres that falls silent: its connections stay open and nothing is answered on them any more, while new
-//! connections to the same address work. So does a leader that was frozen and replaced, or a firewall that forgot.
+//! A silent Postgres: its connections stay open but no longer answer, while new connections to the same address work. A
+//! leader that was frozen and replaced behaves like this, and so does a firewall that lost its state.
 
 use std::{
     sync::{
@@ -23,10 +23,10 @@ use crate::{
     world::{World, at, end},
 };
 
-/// What must be over by then.
+/// The time within which the store must recover.
 const SURVIVED: Duration = Duration::from_secs(30);
 
-/// The way to the server, through which connections can be made to fall silent.
+/// A proxy to the server that can make its connections fall silent.
 struct Proxy {
     url: String,
     silences: Arc<watch::Sender<usize>>,
@@ -62,7 +62,7 @@ impl Proxy {
     }
 }
 
-/// The server falls silent when the first transaction is about to be committed.
+/// Makes the server fall silent when the first transaction is about to be committed.
 struct AtCommit {
     proxy: Proxy,
     armed: AtomicBool,
@@ -77,7 +77,7 @@ impl Faults for AtCommit {
     }
 }
 
-/// A migrated database, and the way to it.
+/// A migrated database, and a proxy to it.
 async fn behind_a_proxy() -> Option<(Proxy, String)> {
     let url = new_database(&postgres()?).await;
     let store = Store::postgres(&url, Kek::from_bytes(KEK)).await.expect("connected");
@@ -91,7 +91,7 @@ async fn a_batch_survives_a_silent_server_and_its_locks_end() {
     let Some((proxy, url)) = behind_a_proxy().await else { return };
     let through = Store::postgres(&proxy.url, Kek::from_bytes(KEK)).await.expect("connected");
     let world = World::new(&through, 1).await;
-    // Another replica, whose connections are sound.
+    // Another replica, whose connections keep working.
     let other = Store::postgres(&url, Kek::from_bytes(KEK)).await.expect("connected");
     let faults = Arc::new(AtCommit { proxy, armed: AtomicBool::new(true) });
     let store = through.with_faults(Arc::<AtCommit>::clone(&faults));
@@ -123,7 +123,7 @@ async fn reads_survive_a_silent_server() {
     let Some((proxy, _)) = behind_a_proxy().await else { return };
     let store = Store::postgres(&proxy.url, Kek::from_bytes(KEK)).await.expect("connected");
     let world = World::new(&store, 1).await;
-    // Several connections are made, and all of them fall silent.
+    // Opens several connections, all of which fall silent later.
     let reads = || futures_util::future::join_all((0..12).map(|_| store.pending(world.workspace, at(0), 1)));
     assert!(reads().await.iter().all(Result::is_ok));
     let of = world.tenant_store().by(Actor::command());

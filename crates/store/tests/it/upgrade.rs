@@ -1,4 +1,4 @@
-//! A database of an earlier version is brought up to this one, with what it holds.
+//! Migrates a database of an earlier version, with its data, to this version.
 
 use std::{fs, path::Path};
 
@@ -12,7 +12,7 @@ use crate::{
     world::{NUMBER, World, at, end},
 };
 
-/// The migrations of an engine up to that one.
+/// The migrations of an engine up to `last`.
 async fn before(engine: &str, last: &str) -> Migrator {
     let dir = tempfile::tempdir().expect("a directory");
     let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(engine);
@@ -25,7 +25,7 @@ async fn before(engine: &str, last: &str) -> Migrator {
     Migrator::new(dir.path()).await.expect("read")
 }
 
-/// A database as the version had it whose last migration this is.
+/// Creates a database of the version whose last migration is `last`.
 async fn database_of(connection: &mut RawConnection, last: &str) {
     const TABLE: &str = "create table _sqlx_migrations (
              version bigint primary key, description text not null,
@@ -38,7 +38,7 @@ async fn database_of(connection: &mut RawConnection, last: &str) {
         RawConnection::Postgres(connection) => {
             before("postgres", last).await.run(connection).await.expect("migrated");
         }
-        // As sqlx did it, with which the earlier versions opened SQLite.
+        // The same as sqlx, with which earlier versions opened SQLite.
         RawConnection::Sqlite(connection) => {
             connection.execute_batch(TABLE).expect("created");
             for migration in before("sqlite", last).await.iter() {
@@ -50,8 +50,8 @@ async fn database_of(connection: &mut RawConnection, last: &str) {
     }
 }
 
-/// Version 2: one call that is decided, one of whose events only its start and a fetched end are there, and an event
-/// of no moment. `$id` stands for sixteen bytes.
+/// Version 2: a call that is decided, a call with only its start and a fetched end, and an event without a call phase.
+/// `$id` stands for sixteen bytes.
 const ROWS: &str = "
 insert into calls (bucket, workspace_id, call_id, tenant_id, settled, analyzed, seen_at) values (1, $id, 'c1', $id, true, false, 5);
 insert into deliveries (bucket, id, tenant_id, workspace_id, agent_id, dedup_key, event, call_id, state, tries, try_at, notes, received_at) values
@@ -62,8 +62,8 @@ insert into deliveries (bucket, id, tenant_id, workspace_id, agent_id, dedup_key
  (1, $5d, $id, $id, $id, 'transfer_started#00ff', 'transfer_started', 'c2', 'done', 0, 5, '', 5);
 insert into persons (bucket, workspace_id, person_ix, tenant_id, seq, reached_at) values (1, $id, $id, $id, 7, 9);";
 
-/// What is known of them after the upgrade: the events and the place of each call, the event of no moment, how many events
-/// wait, and the place of the person.
+/// The expected rows after the upgrade: the events and the sequence number of each call, the event without a call
+/// phase, the number of pending events, and the sequence number of the person.
 const KNOWN: [(&str, &[&str]); 4] = [
     ("select call_id || ' ' || events || ' ' || seq from calls order by call_id", &["c1 6 1", "c2 17 1"]),
     ("select dedup_key from odd_deliveries", &["transfer_started#00ff"]),
@@ -102,7 +102,7 @@ async fn what_version_two_held_is_known_to_this_one_on_postgres() {
     let mut connection = RawConnection::postgres(&url).await;
     database_of(&mut connection, "0002_recovery.sql").await;
     let id = |d: char| format!("'{}'::uuid", d.to_string().repeat(32));
-    // The index of a number is no id.
+    // The index of a number is not a UUID.
     let sql = rows(id).replace(
         &format!("values (1, {0}, {0}, {0}, 7, 9)", id('0')),
         &format!("values (1, {0}, '\\x00', {0}, 7, 9)", id('0')),
@@ -113,8 +113,8 @@ async fn what_version_two_held_is_known_to_this_one_on_postgres() {
     assert_known(connection).await;
 }
 
-/// Workspaces as they were stored with every setting: one of a free plan and one of a pro plan that set nothing, and
-/// one that did. `$0` to `$2` are ids.
+/// Workspaces stored with every setting: one on the free plan and one on the pro plan that set nothing, and one that
+/// did. `$0` to `$2` are ids.
 const WHOLE: &str = r#"
 insert into tenants (id, bucket, name, plan, key_version, wrapped_key, webhook_secret, created_at) values
  ($0, 1, 'Free', 'free', 1, x'00', x'00', 0), ($1, 1, 'Pro', 'pro', 1, x'00', x'00', 0);
@@ -142,7 +142,7 @@ fn whole(id: impl Fn(char) -> String) -> String {
         .replace("$set", &document(Plan::Pro, &set))
 }
 
-/// Those documents after the migration.
+/// The same documents after the migration.
 fn sparse() -> [Value; 3] {
     let set = json!({
         "timezone": "Europe/Berlin", "quiet_hours": null, "max_attempts": 3,
@@ -182,7 +182,8 @@ async fn settings_that_were_never_chosen_follow_the_defaults_on_postgres() {
     assert_eq!(documents(connection).await, sparse());
 }
 
-/// What a newer version leaves behind: a migration that this one does not know, and what it says about itself.
+/// Writes what a newer version leaves behind: a migration that this version does not know, and its compatibility
+/// record.
 async fn migrate_beyond(engine: &Engine, version: i64, compatible_from: Option<i64>) {
     let checksum = if engine.url.is_some() { "'\\x00'" } else { "x'00'" };
     let mut sql = format!(
@@ -245,10 +246,10 @@ async fn every_migration_from_15_on_says_what_it_is_compatible_with() {
     assert!(silent.is_empty(), "no row in schema_versions: {silent:?}");
 }
 
-/// Loads a dump of version 14; the tenant in it.
+/// Loads a dump of version 14; returns the id of its tenant.
 async fn load(mut connection: RawConnection, dump: &str) -> uuid::Uuid {
     connection.run(dump).await;
-    // The dump of Postgres empties the search path.
+    // The Postgres dump clears the search path.
     let (table, hex) = match connection {
         RawConnection::Sqlite(_) => ("tenants", "hex(id)"),
         RawConnection::Postgres(_) => ("public.tenants", "id::text"),
@@ -257,7 +258,7 @@ async fn load(mut connection: RawConnection, dump: &str) -> uuid::Uuid {
     ids[0].parse().expect("an id")
 }
 
-/// Finds the callback that the fixtures of version 14 hold: scheduled by a call, for an hour after it.
+/// Checks the callback in the fixtures of version 14: scheduled by a call, for an hour after it.
 async fn assert_found(store: &Store, tenant: uuid::Uuid) {
     let tenant = Id::from_uuid(tenant);
     let first = end();

@@ -23,7 +23,7 @@ pub(crate) const NUMBER: &str = "+14155550117";
 pub(crate) const NO_FUSE: redialer_core::fuse::FuseLimits =
     redialer_core::fuse::FuseLimits { per_day: u32::MAX, per_10_minutes: u32::MAX };
 
-/// Events that wait to be decided, of whichever workspace.
+/// Pending events of every workspace.
 pub(crate) async fn pending(store: &Store, now: Timestamp, limit: i64) -> Vec<redialer_store::PendingRow> {
     let mut rows = Vec::new();
     for workspace in store.workspaces_with_pending(ALL, now).await.expect("read") {
@@ -86,14 +86,14 @@ impl World {
         self.store.for_tenant(self.tenant)
     }
 
-    /// Switches the agent on or off.
+    /// Enables or disables the agent.
     pub(crate) async fn switch(&self, of: &TenantStore, enabled: bool, minute: i64) {
         let agent = of.agent(self.agent.id).await.expect("read");
         let change = AgentChange { enabled: Some(enabled), ..AgentChange::default() };
         of.change_agent(&agent, &change, 10, at(minute)).await.expect("changed");
     }
 
-    /// A callback that may follow from a call.
+    /// The fields of a next callback.
     pub(crate) fn next<'a>(&self, secrets: &'a Secrets) -> NextCallbackFields<'a> {
         NextCallbackFields {
             id: Id::new(at(0), &self.rng),
@@ -104,7 +104,7 @@ impl World {
         }
     }
 
-    /// What makes a claim an intent, in a plan of so many calls a month.
+    /// The contents of an intent for a claim, with the plan's calls per month.
     pub(crate) fn new_dispatch(&self, claim: &Claim, calls_a_month: Option<u64>) -> NewDispatch {
         NewDispatch {
             id: Id::new(at(0), &self.rng),
@@ -119,7 +119,7 @@ impl World {
         }
     }
 
-    /// Puts one event of a call into the inbox and takes it out again, to be decided.
+    /// Records one event of a call in the inbox and reads it back, to be decided.
     pub(crate) async fn delivery(&self, event: &str, call: &str) -> PendingRow {
         let (inbox, _writer) = Inbox::start(self.store.clone());
         assert_eq!(inbox.record(self.event(event, call).await).await.expect("recorded"), Recorded::New);
@@ -162,7 +162,7 @@ impl World {
         self.store.redials(&[probe]).await.expect("read").pop().flatten()
     }
 
-    /// Opens a decision about one event; `None` if it was decided already.
+    /// Opens a decision about one event; `None` if it is already decided.
     pub(crate) async fn begin<'a>(
         &self,
         key: DecisionKey<'a>,
@@ -173,7 +173,7 @@ impl World {
         Some((decisions, known))
     }
 
-    /// Writes a decision about one event; a next callback is of the agent and carries these secrets.
+    /// Writes a decision about one event; a next callback is dialed by the agent and has these secrets.
     pub(crate) async fn finish(
         &self,
         decisions: Decisions<'_>,
@@ -187,7 +187,7 @@ impl World {
         decisions.finish(&[Some(decided)], &self.rng).await
     }
 
-    /// A whole decision: what was known is handed to `decide`, its answer is written.
+    /// Makes a whole decision: passes the state to `decide` and writes the result.
     pub(crate) async fn decide(
         &self,
         event: &str,
@@ -204,7 +204,7 @@ impl World {
         known
     }
 
-    /// Schedules a callback for that minute, born of that call; its id.
+    /// Schedules a callback after that call, due at that minute; returns its id.
     pub(crate) async fn schedule(&self, call: &str, minute: i64) -> Id<id::Callback> {
         let before: Vec<_> = self.callbacks().await.into_iter().map(|r| r.id).collect();
         self.decide("call_ended", call, |known| follow(known, minute)).await;
@@ -233,7 +233,7 @@ impl World {
         }
     }
 
-    /// The one callback that waits or lives.
+    /// The one callback that is not final.
     pub(crate) async fn newest(&self) -> redialer_store::CallbackRow {
         let rows = self.callbacks().await;
         rows.into_iter().find(|r| !r.state.is_final()).expect("one lives")
@@ -243,7 +243,7 @@ impl World {
         self.tenant_store().callbacks(&redialer_store::Filter::default(), end(), 100).await.expect("listed")
     }
 
-    /// Claims whatever is due, for replica `r1`, which is alive until real second 10.
+    /// Claims all due callbacks for replica `r1`, which is alive until real second 10.
     pub(crate) async fn claim_all(&self, minute: i64) -> Vec<Claim> {
         self.store.hold_leases("r1", 0, 10_000).await.expect("held");
         let due = self.store.due(ALL, at(minute), 100, 100).await.expect("read").rows;
@@ -251,12 +251,12 @@ impl World {
     }
 }
 
-/// Where a list from the newest on begins.
+/// The start position of a list in newest-first order.
 pub(crate) fn end<N>() -> (Timestamp, Id<N>) {
     (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()))
 }
 
-/// A decision about an event of a call that is no dial of ours.
+/// The key of an event whose call is not a dial of ours.
 pub(crate) const fn about(event: EventRow, call_id: &str, person_ix: Option<[u8; 16]>) -> DecisionKey<'_> {
     DecisionKey { event, call_id, channel: Channel::Voice, person_ix, redial: None }
 }
@@ -285,7 +285,7 @@ pub(crate) fn roster(id: &str) -> Roster<'_> {
     }
 }
 
-/// The first callback of a chain of its own.
+/// The first callback of its own chain.
 pub(crate) fn planned(minute: i64) -> CallbackPlan {
     CallbackPlan {
         chain: None,
@@ -302,7 +302,7 @@ pub(crate) fn planned(minute: i64) -> CallbackPlan {
     }
 }
 
-/// The next callback, in the chain of the redial or of whatever lives.
+/// The next callback, in the chain of the redial or of an active callback.
 pub(crate) fn follow(known: &Known, minute: i64) -> AfterCall {
     let live = known.person.as_ref().and_then(|p| p.live.first().cloned());
     let chain =

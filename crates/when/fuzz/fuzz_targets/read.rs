@@ -1,4 +1,4 @@
-//! Whatever was transcribed, reading it ends, says the same twice, and answers with nothing before the call's end.
+//! For any text, `read` terminates, is deterministic, and returns no time before the call's end.
 #![no_main]
 
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ const ZONES: [&str; 6] =
 
 fuzz_target!(|input: (u32, u8, &str)| {
     let (seconds, choice, text) = input;
-    // Turns are lines; those that begin with a space are the agent's.
+    // Each line is a turn; a leading space marks a turn of the agent.
     let turns: Vec<Turn> = text
         .lines()
         .map(|line| match line.strip_prefix(' ') {

@@ -1,4 +1,4 @@
-//! What the agent says: it proposes, repeats, asks, or tells of its own business.
+//! Handles the agent's turns: proposals, repetitions, questions, and times of other subjects.
 
 use super::{
     judge::{Sense, sense},
@@ -13,16 +13,16 @@ use crate::{
     slot::Slot,
 };
 
-/// What an agent's words are about a call with.
+/// The cues by which the agent refers to a call.
 const CALLS: &[Cue] = &[Cue::CallYou, Cue::ICall, Cue::Callback, Cue::Talk];
 
-/// What a turn of the agent's has come to so far.
+/// The state of the agent's current turn.
 #[derive(Default)]
 struct Turn {
     proposed: Vec<Said>,
-    /// It speaks of a call.
+    /// The turn mentions a call.
     calls: bool,
-    /// It has said again what is settled.
+    /// The turn repeated the settled time.
     confirmed: bool,
 }
 
@@ -33,7 +33,7 @@ impl Talk {
             && !self.declined
             && let Some(told) = self.proposed.pop()
         {
-            // Told, and not turned down.
+            // A stated time that the person did not reject is settled.
             self.settled = Some(told);
         }
         self.echoed = false;
@@ -55,7 +55,7 @@ impl Talk {
                 }
             }
         }
-        // "The foreman at four, and you at five": what is settled already stands.
+        // "The foreman at four, and you at five": the settled time stays.
         if turn.confirmed && !turn.proposed.iter().any(|p| p.choice) {
             turn.proposed.retain(|p| p.asked);
         }
@@ -63,7 +63,7 @@ impl Talk {
         self.concludes(heard, turn.proposed, turn.calls);
     }
 
-    /// One time that the agent names.
+    /// Handles one time that the agent names.
     fn says(&mut self, slot: Slot, sentence: &Sentence<'_>, at: usize, place: super::Place, turn: &mut Turn) {
         let now = self.asked_now && !sentence.asks && !sentence.has_any(CALLS);
         if slot.is_empty()
@@ -92,7 +92,7 @@ impl Talk {
         let slot = self.completed(slot);
         // "Four Eastern, tomorrow the twenty third."
         let dates = turn.confirmed && !exact && slot.day.is_some() && !sentence.asks;
-        // "Wednesday he's got somebody" is why not.
+        // "Wednesday he's got someone" is a reason against Wednesday.
         let busy =
             !exact && sentence.has_any(&[Cue::Third, Cue::Event, Cue::Have]) && !sentence.has(Cue::Works);
         let confirms = !busy && self.confirms(&slot, sentence);
@@ -119,7 +119,7 @@ impl Talk {
         turn.proposed.push(Said { slot, that, place, choice: sentence.has_or(), asked: sentence.asks });
     }
 
-    /// Whether it is said beside what counts: the name of a day that was dated, a price after the hour was repeated.
+    /// Whether a time is incidental: the weekday of a date just named, or a price after the repeated hour.
     fn is_aside(&self, slot: &Slot, sentence: &Sentence<'_>, turn: &Turn) -> bool {
         let dated =
             |said: &Said| matches!(said.slot.day, Some(Day::Date(..) | Day::Nth(_) | Day::WeekdayNth(..)));
@@ -140,7 +140,7 @@ impl Talk {
         beside || named_before || farewell
     }
 
-    /// Whether a time that nothing else is said of is one for the call.
+    /// Whether a time that no cue assigns to something else is meant for the call.
     fn is_for_the_call(&self, slot: &Slot, sentence: &Sentence<'_>, sense: Sense) -> bool {
         let again = slot.clock.is_some()
             && (slot.day.is_some() || slot.zone.is_some())
@@ -148,7 +148,7 @@ impl Talk {
         again || self.echoes(slot, sentence) || self.may_mean_a_call(slot, sentence, sense)
     }
 
-    /// What the agent's turn leaves the person with.
+    /// Updates the state at the end of the agent's turn.
     fn concludes(&mut self, heard: &Heard<'_>, proposed: Vec<Said>, calls: bool) {
         let asks = heard.asks();
         let asked = proposed.iter().any(|p| p.asked);
@@ -194,7 +194,7 @@ impl Talk {
         }
     }
 
-    /// What a sentence turns the talk to, for the times that nothing else is said of.
+    /// Updates the subject of the conversation, which decides about times without a cue.
     pub(super) fn turns_to(&mut self, sentence: &Sentence<'_>, role: Role) {
         if sentence.has_any(CALLS) || sentence.has(Cue::CallMe) {
             self.elsewhere = false;
@@ -205,7 +205,7 @@ impl Talk {
         }
     }
 
-    /// Whether both sides are about to find a time, so that opening hours are only a reason.
+    /// Whether both sides are looking for a time, so that opening hours do not change the subject.
     fn looks_for_a_time(&self, role: Role) -> bool {
         match role {
             Role::User => self.settled.is_none() && self.ground.is_some(),
@@ -216,7 +216,7 @@ impl Talk {
         }
     }
 
-    /// Whether it says again what is settled, and asks nothing about it.
+    /// Whether it repeats the settled time and asks nothing about it.
     fn confirms(&self, slot: &Slot, sentence: &Sentence<'_>) -> bool {
         let Some(known) =
             self.settled.as_ref().map(|said| &said.slot).filter(|_| self.wanted && !self.declined)
@@ -233,7 +233,7 @@ impl Talk {
         same_clock && !elsewhere && same_day && !sentence.has_or() && !(sentence.asks && adds)
     }
 
-    /// Whether it says again, and little else, a time that the person has just named.
+    /// Whether the sentence repeats a time that the person just named, and little else.
     fn echoes(&self, slot: &Slot, sentence: &Sentence<'_>) -> bool {
         let unanswered = !self.heard.is_empty() && !self.accepted;
         let open = !self.agreed
@@ -253,12 +253,12 @@ impl Talk {
             && !sentence.has_any(&[Cue::Hours, Cue::Visit, Cue::Past, Cue::Event, Cue::Send, Cue::Have])
     }
 
-    /// Whether what is settled was said in that zone.
+    /// Whether the settled time is in that zone.
     fn is_in_that_zone(&self, zone: Place) -> bool {
         self.settled.as_ref().is_some_and(|said| said.slot.zone == Some(zone))
     }
 
-    /// "After lunch today, sure": the part of the day that is settled, and perhaps its day.
+    /// Whether it repeats the settled part of the day, perhaps with its day: "after lunch today, sure".
     fn says_the_part_again(&mut self, slot: &Slot, sentence: &Sentence<'_>) -> bool {
         let Some(known) = self.settled.as_mut().filter(|_| !self.declined) else { return false };
         let again = slot.of.is_some()
@@ -275,7 +275,7 @@ impl Talk {
         again
     }
 
-    /// Whether it is the same "half an hour after that" again.
+    /// Whether it repeats the settled length after "that": "half an hour after that".
     fn repeats(&self, slot: &Slot) -> bool {
         let known = self.settled.as_ref().and_then(|said| said.slot.length);
         slot.length.is_some_and(|l| {
@@ -283,7 +283,7 @@ impl Talk {
         })
     }
 
-    /// Whether the agent's time is one for a call: it says so, or the talk is about one already.
+    /// Whether the agent's time is for a call: the sentence mentions one, or the conversation is about one.
     fn may_mean_a_call(&self, slot: &Slot, sentence: &Sentence<'_>, sense: Sense) -> bool {
         if sentence.has_any(CALLS) && (!slot.is_loose() || sense == Sense::Call || sentence.spare < 3) {
             return true;
@@ -292,7 +292,7 @@ impl Talk {
         if slot.length.is_some_and(|l| !l.led && l.from_that == 0) && !sentence.asks {
             return false;
         }
-        // After a no, another time needs another offer.
+        // After the person declined, a time counts only in a question.
         if self.declined && !sentence.asks {
             return false;
         }
@@ -303,18 +303,18 @@ impl Talk {
             return false;
         }
         let about = self.is_about_a_call() || self.settled.is_some() || self.ground.is_some();
-        // What both have agreed on is asked for again, or corrected.
+        // An agreed time is repeated as a question, or corrected.
         let asked_again = sentence.asks && slot.clock.is_some() && sentence.spare == 0;
         let corrects = sentence.has(Cue::Correct) || self.correcting && slot.clock.is_some();
         if self.agreed && !corrects && !asks_anew && !asked_again && !reads_back(slot, sentence) {
             return false;
         }
-        // A number by itself may be anything, once a time is settled.
+        // Once a time is settled, a part of the day alone does not refer to the call.
         let only_a_part = slot.day.is_none() && !slot.is_exact() && !sentence.asks;
         if only_a_part && self.settled.is_some() {
             return false;
         }
-        // What is of another business stays so, once a time is settled.
+        // Once a time is settled, the time of another subject does not replace it.
         if self.settled.is_some()
             && (slot.zone == Some(Place::Yours) && !self.is_in_that_zone(Place::Yours)
                 || slot.bound == Bound::At && self.is_only_of_that(slot))
@@ -324,7 +324,7 @@ impl Talk {
         if slot.is_loose() {
             let known = self.settled.as_ref().and_then(|said| said.slot.clock);
             let same = slot.clock.zip(known).is_some_and(|(a, b)| a.agrees(b));
-            // "Eleven?", once there is a day.
+            // "Eleven?" adds the hour to a settled day.
             let fills = sentence.asks
                 && sentence.spare == 0
                 && slot.clock.is_some()
@@ -342,7 +342,7 @@ impl Talk {
     }
 }
 
-/// "Monday the sixteenth at ten fifteen in the morning": all of it, and nothing else.
+/// Whether a sentence is one complete time and nothing else: "Monday the sixteenth at ten fifteen in the morning".
 fn reads_back(slot: &Slot, sentence: &Sentence<'_>) -> bool {
     let plain =
         |item: &Item| matches!(item.what, What::Slot(_) | What::Stop(_) | What::Cue(Cue::Yes | Cue::AtThat));
@@ -354,7 +354,7 @@ fn reads_back(slot: &Slot, sentence: &Sentence<'_>) -> bool {
         && sentence.items.iter().all(plain)
 }
 
-/// "Your time" is the person's when the agent says it.
+/// Swaps the zones: "your time" is the person's zone when the agent says it.
 fn spoken_by_agent(slot: &Slot) -> Slot {
     let zone = slot.zone.map(|zone| match zone {
         Place::Mine => Place::Yours,

@@ -1,4 +1,4 @@
-//! What the person says to what was proposed: yes, no, the second one, an hour later.
+//! Handles the person's answer to a proposal: yes, no, the second one, an hour later.
 
 use super::{
     sentences::Heard,
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Talk {
-    /// A word or two on what the agent has proposed.
+    /// Applies the person's turn to the agent's proposals.
     pub(super) fn answer(&mut self, heard: &Heard<'_>) {
         if let Some(n) = heard.cues().find_map(|cue| if let Cue::Choice(n) = cue { Some(n) } else { None })
             && self.choose(n)
@@ -30,14 +30,14 @@ impl Talk {
             self.proposed.clear();
             return;
         }
-        // Told to somebody who wants no call, or to a machine.
+        // After the person declined or a machine answered, a statement by the agent does not count.
         if self.declined && !self.asked {
             self.proposed.clear();
             return;
         }
         let first = heard.cues().next();
         let times = heard.times();
-        // A time before the "yeah" is what is said yes to.
+        // After a time of the person's own, the "yeah" confirms that time and not the proposal.
         let named = |i: &Item| i.cue().is_some() || i.slot().is_some_and(|slot| !slot.is_empty());
         let begins = heard.items.iter().find(|i| named(i)).and_then(Item::cue);
         // "Anything else?" "No."
@@ -51,7 +51,7 @@ impl Talk {
         let accepts = matches!(begins, Some(Cue::Yes | Cue::Works))
             || (heard.has(Cue::Works) && !times)
             || heard.is_empty();
-        // "Let me have a look. No, cancelled. So yes, go on then."
+        // "Let me have a look. No, canceled. So yes, go on then."
         let ends_with_yes = self.asked
             && heard
                 .sentences()
@@ -77,13 +77,13 @@ impl Talk {
         self.proposed.clear();
     }
 
-    /// Whether all times that are named are the one that is settled.
+    /// Whether the turn names no time except the settled one.
     fn says_nothing_else(&self, heard: &Heard<'_>) -> bool {
         let mut slots = heard.items.iter().filter_map(Item::slot).filter(|slot| !slot.is_empty());
         slots.all(|slot| slot.day.is_none() && self.is_settled(slot))
     }
 
-    /// Of what was proposed: the first of several to choose from, else the last, which says the most.
+    /// The preferred proposal: the first of several alternatives, else the last one, which is the most complete.
     fn preferred(&self) -> Option<Said> {
         let choice = self.proposed.iter().find(|said| said.choice);
         choice.or(self.proposed.last()).cloned()
@@ -100,13 +100,13 @@ impl Talk {
     }
 }
 
-/// "Push it an hour": by how much.
+/// The length of the shift in "push it an hour".
 fn later(items: &[Item]) -> Option<Length> {
     let at = items.iter().position(|i| i.cue() == Some(Cue::Later))?;
     items[at..].iter().find_map(|i| i.slot().and_then(|slot| slot.length))
 }
 
-/// A clock time moved on.
+/// Moves the clock time of a slot later.
 fn shifted(mut slot: Slot, length: Length) -> Slot {
     let minutes = match length.unit {
         Unit::Minutes => length.least,

@@ -1,7 +1,7 @@
-//! Whether a time that the person names is meant for the call.
+//! Decides whether a time that the person names is meant for the call.
 //!
-//! Invariant: what both sides have agreed on gives way only to a time that is said of the call: asked for, proposed,
-//! corrected, or in place of one that was objected to.
+//! Invariant: an agreed time is replaced only by a time that refers to the call: one that was asked for, a proposal, a
+//! correction, or a replacement after an objection.
 
 use super::{
     judge::{Sense, sense},
@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl Talk {
-    /// One time of a sentence; whether it is meant for the call.
+    /// Handles one time of a sentence; returns whether it is meant for the call.
     pub(super) fn slot(
         &mut self,
         heard: &Heard<'_>,
@@ -25,13 +25,13 @@ impl Talk {
         at: usize,
         slot: &Slot,
     ) -> bool {
-        // "We're in France from Saturday" is not yet.
+        // "We're in France from Saturday": the zone does not apply yet.
         let from_then_on = slot.bound == Bound::From && slot.day.is_some();
         if !slot.is_exact() && !from_then_on && matches!(slot.zone, Some(part::Place::Named(_))) {
             self.zone = slot.zone;
         }
         let slot = &Slot { zone: slot.zone.filter(|_| !from_then_on), ..slot.clone() };
-        // "Push it half an hour" has been dealt with.
+        // "Push it half an hour" was handled by [`Talk::answer`].
         if slot.length.is_some() && sentence.has(Cue::Later) {
             return false;
         }
@@ -80,7 +80,7 @@ impl Talk {
         usable
     }
 
-    /// "Six forty tonight?" "Make it tomorrow night": the hour stays.
+    /// Keeps the proposed hour if only the day is corrected: "Six forty tonight?" "Make it tomorrow night".
     fn moved(&self, slot: &Slot, before: &[Item]) -> Slot {
         let told = self.heard.last().map(|said| &said.slot).filter(|told| told.clock.is_some());
         let other_day = slot.day.is_some() && !slot.is_exact();
@@ -96,12 +96,12 @@ impl Talk {
         }
     }
 
-    /// What a time is said of, in view of what was said before.
+    /// Classifies what a time refers to, using the conversation so far.
     fn meaning(&self, slot: &Slot, sentence: &Sentence<'_>, at: usize, leads: bool) -> Sense {
         match sense(sentence.items, at, Role::User) {
             // "When?" "Quarter to twelve, I'll be in the cab."
             Sense::Other if leads && self.when && slot.bound != Bound::Until => Sense::Open,
-            // "Sorry, the Saturday one" is no call yet.
+            // "Sorry, the Saturday one" does not request a call.
             Sense::Call
                 if !self.is_about_a_call()
                     && !self.when
@@ -117,7 +117,7 @@ impl Talk {
             }
             // "Call me when my shift ends, that's at six."
             Sense::Other if waits_for(&sentence.items[..at]) => Sense::Call,
-            // "Five forty, I'm driving till five thirty": that has its own.
+            // "Five forty, I'm driving till five thirty": the drive has its own time.
             Sense::Other
                 if leads
                     && self.is_about_a_call()
@@ -139,7 +139,7 @@ impl Talk {
         }
     }
 
-    /// Whether a sentence may change what both sides have agreed on.
+    /// Whether a sentence may change the agreed time.
     pub(super) fn reopens(&self, sentence: &Sentence<'_>) -> bool {
         self.when
             || self.offered
@@ -147,7 +147,7 @@ impl Talk {
             || sentence.slots().any(|slot| slot.same_time)
     }
 
-    /// Whether it only adds the day or the half of it to the hour they agreed on.
+    /// Whether it only adds a missing day, part of the day or hour to the settled time.
     fn completes(&self, slot: &Slot, sentence: &Sentence<'_>) -> bool {
         self.settled.as_ref().is_some_and(|known| {
             let known = &known.slot;
@@ -161,12 +161,12 @@ impl Talk {
         })
     }
 
-    /// "Seven thirty I'm at my mother's": the hour they agreed on, and more about it than a yes.
+    /// Whether a sentence names the settled hour with more than a yes: "seven thirty I'm at my mother's".
     pub(super) fn doubts_the_hour(&self, heard: &Heard<'_>) -> bool {
         heard.sentences().iter().any(|s| s.spare > 3 && s.slots().any(|slot| self.is_settled(slot)))
     }
 
-    /// Whether a time that nothing is said of belongs to another matter, or has been dealt with.
+    /// Whether a time without a cue belongs to another subject or was rejected before.
     fn is_another_matter(&self, slot: &Slot, sentence: &Sentence<'_>) -> bool {
         // "Wednesday's fine."
         let praised = self.ground.is_some()
@@ -177,7 +177,7 @@ impl Talk {
         if known && !answers && !praised {
             return true;
         }
-        // A question of the person's own is about something else, unless it is nothing but the time.
+        // A question by the person is about something else, unless it is only the time.
         if sentence.asks
             && sentence.extra > 0
             && !self.is_about_a_call()
@@ -204,7 +204,7 @@ impl Talk {
         })
     }
 
-    /// Whether a time that nothing is said of is meant for the call.
+    /// Whether a time without a cue is meant for the call.
     fn takes_open(&self, slot: &Slot, sentence: &Sentence<'_>, leads: bool) -> bool {
         if self.is_another_matter(slot, sentence) {
             return false;
@@ -236,11 +236,11 @@ impl Talk {
         if slot.is_loose() || only_a_part {
             return few && about && sentence.spare < if expected { 4 } else { 2 };
         }
-        // A day alone does not unsettle an hour.
+        // A day alone does not replace a settled hour.
         if settled && !slot.is_exact() && !expected && !self.completes(slot, sentence) {
             return false;
         }
-        // Once a time is settled, another needs a reason.
+        // The less a time is expected, the fewer unexplained words its sentence may have.
         let most = if self.when && leads {
             usize::MAX
         } else if expected {
@@ -255,30 +255,30 @@ impl Talk {
         few && sentence.spare < most && (!only_a_week(slot) || self.when)
     }
 
-    /// Whether the agent has offered that hour, among others.
+    /// Whether the hour is among the last alternatives.
     fn was_offered(&self, slot: &Slot) -> bool {
         self.offers.iter().any(|said| said.slot.clock.zip(slot.clock).is_some_and(|(a, b)| a.agrees(b)))
     }
 
-    /// Whether the agent has just proposed that hour.
+    /// Whether the agent just proposed the hour.
     fn was_proposed(&self, slot: &Slot) -> bool {
         self.heard.iter().any(|said| said.slot.clock.zip(slot.clock).is_some_and(|(a, b)| a.agrees(b)))
     }
 
-    /// Whether it is the clock time that is settled on.
+    /// Whether it has the settled clock time.
     pub(super) fn is_settled(&self, slot: &Slot) -> bool {
         let known = self.settled.as_ref().and_then(|said| said.slot.clock);
         slot.clock.zip(known).is_some_and(|(a, b)| a.agrees(b))
     }
 }
 
-/// "Call me when my shift ends at six" is after six.
+/// "Call me when my shift ends at six" means after six.
 fn waited_for(slot: &Slot, before: &[Item]) -> Slot {
     let bound = if slot.bound == Bound::At && waits_for(before) { Bound::After } else { slot.bound };
     Slot { bound, ..slot.clone() }
 }
 
-/// Whether a call is asked for when something is over: "have her call when my shift ends".
+/// Whether a call is requested for the end of an event: "have her call when my shift ends".
 fn waits_for(before: &[Item]) -> bool {
     let mut back = before.iter().rev().filter_map(Item::cue);
     let mut events = 0;
@@ -293,7 +293,7 @@ fn waits_for(before: &[Item]) -> bool {
         && back.next().is_some_and(|cue| matches!(cue, Cue::CallMe | Cue::Callback))
 }
 
-/// What is said of a time behind it, but for a "no".
+/// The cue after a time that refers to it; a "no" is skipped.
 fn said_of(rest: &[Item]) -> Option<Cue> {
     let cues = || rest.iter().take_while(|i| i.slot().is_none()).filter_map(Item::cue);
     // "Half one, on my lunch, yeah."
@@ -302,13 +302,13 @@ fn said_of(rest: &[Item]) -> Option<Cue> {
         .or_else(|| cues().find(|cue| !matches!(cue, Cue::No | Cue::Not | Cue::AtThat)))
 }
 
-/// Whether what is said of an event behind a time has a time of its own.
+/// Whether the event after a time has a time of its own.
 fn has_its_own(rest: &[Item]) -> bool {
     let mut rest = rest.iter().skip_while(|i| i.cue() == Some(Cue::Event)).peekable();
     rest.peek().is_some_and(|i| i.slot().is_some())
 }
 
-/// "Half an hour after that".
+/// Counts a length from "that" if the next cue is "after that" or "before that": "half an hour after that".
 fn pointed(mut slot: Slot, items: &[Item], at: usize) -> Slot {
     if let Some(length) = &mut slot.length
         && length.from_that == 0
@@ -323,7 +323,7 @@ fn pointed(mut slot: Slot, items: &[Item], at: usize) -> Slot {
     slot
 }
 
-/// "Don't call before ten" wants a call after it.
+/// Inverts the bound of a refused call: "don't call before ten" means after ten.
 fn turned(mut slot: Slot, sentence: &Sentence<'_>) -> Slot {
     if sentence.has(Cue::NoCall) {
         slot.bound = match slot.bound {
@@ -335,7 +335,7 @@ fn turned(mut slot: Slot, sentence: &Sentence<'_>) -> Slot {
     slot
 }
 
-/// "This week" is mostly where somebody is, not when to call.
+/// "This week" mostly describes the person's plans, not when to call.
 fn only_a_week(slot: &Slot) -> bool {
     matches!(slot.day, Some(Day::Week(_, 0))) && !slot.is_exact() && slot.of.is_none()
 }

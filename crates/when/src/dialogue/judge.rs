@@ -1,4 +1,4 @@
-//! What a time is said of: judged by the signals around it, within its sentence.
+//! Classifies what a time refers to, by the cues around it in its sentence.
 
 use crate::{
     Role,
@@ -8,34 +8,35 @@ use crate::{
     slot::Slot,
 };
 
-/// What a time is said of.
+/// The referent of a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sense {
     /// The call to be made.
     Call,
-    /// It may be: nothing says what of, and it replaces or answers something.
+    /// Perhaps the call: no cue decides, and the time may answer or replace another.
     Open,
-    /// Not at this time.
+    /// A time that is ruled out.
     Refused,
-    /// Something else, which "then" and "after that" may mean.
+    /// Something else, which "then" and "after that" may refer to.
     Other,
-    /// Something that is over, or no time at all.
+    /// Something in the past, or not a time.
     Nothing,
 }
 
-/// Judges the slot at `at` of a sentence's items.
+/// Classifies the slot at index `at` of a sentence's items.
 pub(crate) fn sense(items: &[Item], at: usize, role: Role) -> Sense {
     let What::Slot(slot) = &items[at].what else { return Sense::Nothing };
     let rest = &items[at + 1..];
     let gap = |i: &Item, j: &Item| j.first.saturating_sub(i.end);
-    // The agent's "booked on Tuesday" says nothing of the Wednesday that it offers instead.
-    // Nor does "ten is cutting it close" say anything of the "nine fifty" behind it.
+    // The agent's "booked on Tuesday" does not refer to the Wednesday that it offers instead,
+    // nor does the refusal in "ten is cutting it close" refer to the "nine fifty" after it.
     let own = |(n, i): &(usize, &Item)| {
         i.cue() != Some(Cue::Refuse)
             || role == Role::User && n.checked_sub(1).is_none_or(|k| items[k].slot().is_none())
     };
     let before = head(items[..at].iter().enumerate().rev().filter(own).map(|(_, i)| i));
-    // "One forty, before I leave at two": that is when they leave; "a quarter of an hour before I go" is its own.
+    // In "one forty, before I leave at two", two is the time of leaving, but "a quarter of an hour before I go" is for the
+    // call.
     let from_that = slot.length.is_some()
         && matches!(rest.first().and_then(Item::cue), Some(Cue::BeforeThat | Cue::AfterThat));
     if from_that && !matches!(before, Some(Cue::Past | Cue::CallOther | Cue::Send)) {
@@ -47,7 +48,7 @@ pub(crate) fn sense(items: &[Item], at: usize, role: Role) -> Sense {
     {
         return Sense::Other;
     }
-    // A "great" behind it ends what is said of it.
+    // Cues after a "great" do not refer to the time.
     let after = head(rest.iter().take_while(|i| !matches!(i.what, What::Cue(Cue::Yes))));
     let prefix = items[..at].last().filter(|i| gap(i, &items[at]) < 2).and_then(Item::cue);
     let suffix = rest.first().filter(|i| gap(&items[at], i) < 3).and_then(Item::cue);
@@ -63,7 +64,7 @@ pub(crate) fn sense(items: &[Item], at: usize, role: Role) -> Sense {
     if slot.length.is_some_and(|l| l.given) && role == Role::User {
         return Sense::Call;
     }
-    // "An hour before you close" has its own hour from that.
+    // "An hour before you close" is relative to another time.
     if slot.length.is_some_and(|l| l.from_that != 0)
         && !matches!(before, Some(Cue::Past | Cue::CallOther | Cue::Send))
     {
@@ -71,7 +72,7 @@ pub(crate) fn sense(items: &[Item], at: usize, role: Role) -> Sense {
     }
     match (prefix, suffix) {
         (Some(Cue::Not | Cue::Refuse), _) => return Sense::Refused,
-        // "Is eight too late?" refuses nothing yet.
+        // The agent's "Is eight too late?" does not refuse.
         (_, Some(Cue::Refuse)) if role == Role::User => return Sense::Refused,
         (Some(Cue::NoCall), _) if !bounds(slot) => return Sense::Refused,
         (_, Some(Cue::Works | Cue::Propose))
@@ -127,7 +128,7 @@ pub(crate) fn sense(items: &[Item], at: usize, role: Role) -> Sense {
     }
 }
 
-/// What a signal before a slot makes of it.
+/// Classifies a slot by the cue before it.
 fn said_before(cue: Cue, slot: &Slot, role: Role) -> Sense {
     match cue {
         Cue::Have if role == Role::Agent => Sense::Open,
@@ -157,7 +158,7 @@ fn said_before(cue: Cue, slot: &Slot, role: Role) -> Sense {
     }
 }
 
-/// Whether it says before or after what, so that a "don't" turns it round.
+/// Whether it has a bound that a "don't" inverts.
 fn bounds(slot: &Slot) -> bool {
     matches!(
         slot.bound,
@@ -165,7 +166,7 @@ fn bounds(slot: &Slot) -> bool {
     )
 }
 
-/// The nearest signal that says what a sentence is about.
+/// The nearest cue that decides what a time refers to.
 fn head<'i>(items: impl Iterator<Item = &'i Item>) -> Option<Cue> {
     items
         .filter_map(Item::cue)

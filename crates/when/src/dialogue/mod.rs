@@ -1,10 +1,10 @@
-//! Which of the times that were mentioned is the one the two sides are left with, if any.
+//! Decides which of the mentioned times the two sides settle on, if any.
 //!
-//! The same for all languages. A fold over the turns keeps what is settled, what is only proposed, and what the talk
-//! is about ([`talk`]); each time that is named is first judged by what stands around it ([`judge`]).
+//! The same for all languages. A fold over the turns tracks the settled time, the proposals and the subject ([`talk`]);
+//! each time is first classified by the cues around it ([`judge`]).
 //!
-//! Invariants: a time with a business of its own (opening hours, a shift, a delivery) never becomes the answer, it is
-//! at most what "after that" points to; a time counts only where a call was asked for, offered or taken for granted.
+//! Invariants: the time of something else (opening hours, a shift, a delivery) never becomes the answer; at most
+//! "after that" refers to it. A time counts only if a call was requested, offered or taken for granted.
 
 mod agent;
 mod answer;
@@ -23,17 +23,17 @@ use self::{
 };
 use crate::{Doubt, Role, Turn, lang::Language, part::Bound, sentence::What, slot::Slot};
 
-/// What the two sides are left with.
+/// The time that the two sides settled on.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Settled {
     pub(crate) slot: Slot,
-    /// What "that" and "then" were.
+    /// The time that "that" and "then" referred to.
     pub(crate) that: Option<Slot>,
     pub(crate) place: Place,
     pub(crate) doubts: Vec<Doubt>,
 }
 
-/// Where the words stand: a turn, and the bytes of it.
+/// The position of words: a turn and a byte range in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Place {
     pub(crate) turn: usize,
@@ -41,7 +41,7 @@ pub(crate) struct Place {
     pub(crate) end: usize,
 }
 
-/// What the turns come to; `None` when no call at a time was asked for.
+/// The outcome of a conversation; `None` if no call at a time was requested.
 pub(crate) fn settle(turns: &[Turn], language: &dyn Language, today: Date) -> Option<Settled> {
     let mut talk = Talk::new(today);
     for (n, turn) in turns.iter().enumerate() {
@@ -54,15 +54,15 @@ pub(crate) fn settle(turns: &[Turn], language: &dyn Language, today: Date) -> Op
     talk.end()
 }
 
-/// How words that are nothing but a time fit a language.
+/// How well a text that is only a time fits a language.
 pub(crate) struct Fit {
-    /// Words that it does not explain.
+    /// The number of words that the language does not explain.
     pub(crate) unexplained: usize,
-    /// They name a time that is over.
+    /// Whether the text names a past time.
     pub(crate) is_past: bool,
 }
 
-/// How well a language explains words that are nothing but a time.
+/// Computes how well a text that is only a time fits a language.
 pub(crate) fn fit(turns: &[Turn], language: &dyn Language) -> Fit {
     let heard = turns.iter().enumerate().map(|(n, turn)| Heard::new(&turn.content, n, language));
     heard.fold(Fit { unexplained: 0, is_past: false }, |fit, heard| Fit {
@@ -71,8 +71,7 @@ pub(crate) fn fit(turns: &[Turn], language: &dyn Language) -> Fit {
     })
 }
 
-/// The time that words name which are nothing but a time: the parts of it that fit together. `None` for one that is
-/// over.
+/// Reads a text that is only a time and joins the slots that fit together. `None` for a past time.
 pub(crate) fn expression(turns: &[Turn], language: &dyn Language) -> Option<Settled> {
     let mut best: Option<(u8, Said)> = None;
     for (n, turn) in turns.iter().enumerate() {

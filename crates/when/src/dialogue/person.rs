@@ -1,4 +1,4 @@
-//! What the person says: asks, answers, corrects, refuses, or speaks of something else.
+//! Handles the person's turns: requests, answers, corrections, refusals, and other subjects.
 
 use super::{
     sentences::{Heard, Sentence},
@@ -49,7 +49,7 @@ impl Talk {
             self.declined = false;
         }
         if sentence.has_any(&[Cue::ICall, Cue::IDo]) && !calls {
-            // The person will see to it; the times are theirs.
+            // The person will make contact; the times are not for a callback.
             self.drop_all();
             return;
         }
@@ -82,7 +82,7 @@ impl Talk {
         }
     }
 
-    /// The times of a sentence, each judged; whether one is meant for the call.
+    /// Handles the times of a sentence; returns whether one is meant for the call.
     fn times(&mut self, heard: &Heard<'_>, sentence: &Sentence<'_>) -> bool {
         let mut named = false;
         let (mut fallback, mut either) = (self.fallback, false);
@@ -110,7 +110,7 @@ impl Talk {
                         continue;
                     }
                     if self.slot(heard, sentence, at, slot) {
-                        // What else is said in the same breath needs a reason of its own.
+                        // Another time in the same sentence needs a correction of its own.
                         (named, self.correcting) = (true, false);
                         if !sentence.asks && slot.is_exact() {
                             (self.offered, self.when) = (false, false);
@@ -128,7 +128,7 @@ impl Talk {
         self.settled.as_ref().is_some_and(|said| said.slot.clock.is_some())
     }
 
-    /// "Thursday at nine or Friday at nine": the first stands until one is preferred.
+    /// "Thursday at nine or Friday at nine": the first stays settled until one is preferred.
     fn set_beside(&mut self, heard: &Heard<'_>, item: &Item, slot: &Slot) {
         self.offers = self.settled.iter().cloned().collect();
         let slot = self.completed(slot.clone());
@@ -136,7 +136,7 @@ impl Talk {
         self.offers.push(Said { slot, that: None, place: heard.place(item), choice: true, asked: false });
     }
 
-    /// "Call me after that", "call me then": the time is that of something else.
+    /// Settles on the time of something else: "call me after that", "call me then".
     fn points_back(&mut self, heard: &Heard<'_>, sentence: &Sentence<'_>) -> bool {
         if self.fallback || sentence.has(Cue::Fallback) {
             return false;
@@ -170,12 +170,12 @@ impl Talk {
         let slot = at_that(&that, bound);
         let kept = self.that.clone();
         self.take(Said { slot, that: Some(that), place: heard.place(item), choice: false, asked: false });
-        // "Before five, half an hour before": of five still.
+        // "Before five, half an hour before": still relative to five.
         self.that = kept;
         true
     }
 
-    /// A sentence that names no time for the call may still end all talk of one.
+    /// Handles a sentence that names no time for the call, but may cancel it.
     fn without_a_time(&mut self, sentence: &Sentence<'_>) {
         if sentence.has(Cue::CallOther) {
             self.drop_all();
@@ -189,7 +189,7 @@ impl Talk {
                 .is_some_and(|cue| matches!(cue, Cue::BeforeThat | Cue::AfterThat | Cue::AtThat));
             i.slot().is_some_and(|s| !s.is_empty()) || i.cue() == Some(Cue::NoCall) && !only_then
         });
-        // "Oh, you're a robot, never mind" takes nothing back.
+        // "Oh, you're a robot, never mind" does not cancel the call.
         let of_call = sentence.has_any(&[Cue::CallMe, Cue::Callback, Cue::Talk]);
         // "That's it. And what does it cost? Never mind, tell me then."
         let accepted = self.accepted && !sentence.has_any(&[Cue::No, Cue::Correct]);
@@ -199,7 +199,7 @@ impl Talk {
         }
     }
 
-    /// Not then: what was settled on just that is settled no more.
+    /// Drops the settled time if it is the refused one.
     pub(super) fn refuse(&mut self, slot: &Slot) {
         let clash = self.settled.as_ref().is_some_and(|said| {
             slot.day.is_none_or(|day| said.slot.day == Some(day))
@@ -212,13 +212,13 @@ impl Talk {
     }
 }
 
-/// The time that "then", "after that" or "before that" is.
+/// The time that "then", "after that" or "before that" means.
 fn at_that(that: &Slot, bound: Bound) -> Slot {
     let mut slot = Slot { bound, ..that.clone() };
     match bound {
         Bound::At if that.until.is_some() => slot.bound = Bound::Between,
         Bound::At if that.clock.is_some_and(|c| c.about) => slot.bound = Bound::About,
-        // After a meeting from three to four is after four.
+        // "After that", of a meeting from three to four, is after four.
         Bound::After => slot.clock = that.until.or(that.clock),
         _ => {}
     }
@@ -234,14 +234,14 @@ fn is_pointed(sentence: &Sentence<'_>, at: usize) -> bool {
     matches!(next, Some(Cue::BeforeThat | Cue::AfterThat))
 }
 
-/// Whether it is only how long something takes.
+/// Whether it is only a duration.
 fn lasts(slot: &Slot) -> bool {
     slot.length.is_some_and(|l| !l.led && !l.about && l.from_that == 0 && l.from_day == 0)
         && slot.bound == Bound::At
         && slot.day.is_none()
 }
 
-/// "Actually, I've got ten minutes": the call is had right now.
+/// "Actually, I've got ten minutes": the conversation continues now.
 fn has_minutes(sentence: &Sentence<'_>) -> bool {
     sentence.has(Cue::Correct)
         && sentence.items.windows(2).any(|pair| {
@@ -250,7 +250,7 @@ fn has_minutes(sentence: &Sentence<'_>) -> bool {
         })
 }
 
-/// Whether it says no, and does not only end with it ("the counter is open, no?").
+/// Whether a sentence has a "no" other than a tag at its end ("the counter is open, no?").
 fn says_no(heard: &Heard<'_>) -> bool {
     heard.sentences().iter().any(|sentence| {
         let said = sentence.items.iter().filter(|i| !matches!(i.what, What::Stop(_) | What::Break));

@@ -1,4 +1,4 @@
-//! A turn, read and cut into its sentences.
+//! A parsed turn and its sentences.
 
 use super::Place;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     words::{Kind, Token, tokens},
 };
 
-/// A turn that was heard.
+/// A parsed turn.
 pub(super) struct Heard<'l> {
     turn: usize,
     tokens: Vec<Token>,
@@ -24,7 +24,7 @@ impl<'l> Heard<'l> {
         Self { turn, tokens, items, language }
     }
 
-    /// Where an item's words stand.
+    /// The position of an item's words.
     pub(super) fn place(&self, item: &Item) -> Place {
         let token = |i: usize| self.tokens.get(i);
         Place {
@@ -34,17 +34,17 @@ impl<'l> Heard<'l> {
         }
     }
 
-    /// Whether anything in it puts a time into the past.
+    /// Whether any of its words put a time in the past.
     pub(super) fn is_past(&self) -> bool {
         (0..self.tokens.len()).any(|at| self.language.is_past(At::new(&self.tokens, at)))
     }
 
-    /// Words that this language does not explain, polite ones included.
+    /// The number of words that this language does not explain, polite ones included.
     pub(super) fn unexplained(&self) -> usize {
         self.sentences().iter().map(|sentence| sentence.extra).sum()
     }
 
-    /// The first token of what is said after a "yeah" or a "well".
+    /// The first token of the first item that is not a yes, a no or a stop; at most 3.
     pub(super) fn begins(&self) -> usize {
         self.items
             .iter()
@@ -68,7 +68,7 @@ impl<'l> Heard<'l> {
         self.items.iter().any(|i| i.what == What::Stop(true))
     }
 
-    /// Whether it names a time, or a zone.
+    /// Whether it names a time or a zone.
     pub(super) fn names_a_time(&self) -> bool {
         self.items.iter().any(|i| i.slot().is_some())
     }
@@ -78,7 +78,7 @@ impl<'l> Heard<'l> {
         self.items.iter().any(|i| i.slot().is_some_and(|s| !s.is_empty()))
     }
 
-    /// Its sentences, each with its end.
+    /// Splits the turn into sentences, each with its end mark.
     pub(super) fn sentences(&self) -> Vec<Sentence<'_>> {
         let (mut from, mut first) = (0, 0);
         let mut found = Vec::new();
@@ -97,8 +97,8 @@ impl<'l> Heard<'l> {
         found
     }
 
-    /// Words of a sentence that no item explains and that do not hold times together: it is about something else.
-    /// Without those that are only polite, and with them.
+    /// Counts the words of a sentence that no item explains and that do not hold times together; many of them indicate
+    /// another subject. Returns the count without and with polite words.
     fn spare(&self, from: usize, end: usize, items: &[Item]) -> (usize, usize) {
         let (mut spare, mut extra) = (0, 0);
         let mut items = items.iter().peekable();
@@ -117,7 +117,7 @@ impl<'l> Heard<'l> {
     }
 }
 
-/// The same words in their usual spelling.
+/// Replaces words by their usual spelling.
 fn spelled(mut tokens: Vec<Token>, language: &dyn Language) -> Vec<Token> {
     for at in 0..tokens.len() {
         if let Some(usual) = language.spelling(At::new(&tokens, at)) {
@@ -127,16 +127,16 @@ fn spelled(mut tokens: Vec<Token>, language: &dyn Language) -> Vec<Token> {
     tokens
 }
 
-/// Items after which a sentence is taken to be over: speech has none so long, and each of its times is judged by the
-/// whole of it.
+/// The maximum number of items in a sentence. Spoken sentences are shorter; the limit bounds the cost, because each time
+/// is classified by its whole sentence.
 const LONGEST: usize = 64;
 
 /// One sentence of a turn.
 pub(super) struct Sentence<'h> {
     pub(super) items: &'h [Item],
-    /// Words that nothing explains.
+    /// The number of unexplained words, without polite ones.
     pub(super) spare: usize,
-    /// The same, with words that are only polite.
+    /// The number of unexplained words, polite ones included.
     pub(super) extra: usize,
     /// It ends with a question mark.
     pub(super) asks: bool,
@@ -147,7 +147,7 @@ impl Sentence<'_> {
         self.items.iter().any(|i| i.what == What::Cue(cue))
     }
 
-    /// Whether it has any of these signals.
+    /// Whether it has any of these cues.
     pub(super) fn has_any(&self, cues: &[Cue]) -> bool {
         self.items.iter().filter_map(Item::cue).any(|cue| cues.contains(&cue))
     }

@@ -1,4 +1,4 @@
-//! What a talk has come to so far.
+//! The state of a conversation after the turns read so far.
 
 use jiff::civil::Date;
 
@@ -9,81 +9,81 @@ use crate::{
     slot::Slot,
 };
 
-/// A time that was said.
+/// A time that one side named.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Said {
     pub(super) slot: Slot,
-    /// What "that" was when it was said.
+    /// What "that" referred to at that point.
     pub(super) that: Option<Slot>,
     pub(super) place: Place,
-    /// One of several that were offered beside each other.
+    /// Whether it is one of several alternatives.
     pub(super) choice: bool,
-    /// The agent asked whether it would do.
+    /// Whether the agent named it in a question.
     pub(super) asked: bool,
 }
 
 #[derive(Default)]
 pub(super) struct Talk {
-    /// Somebody asked for a call, or took one for granted.
+    /// A call was requested or taken for granted.
     pub(super) wanted: bool,
-    /// The time the two sides are left with.
+    /// The time settled on so far.
     pub(super) settled: Option<Said>,
-    /// Both sides have said so: another time needs to be said of the call.
+    /// Both sides confirmed `settled`; another time counts only if it clearly refers to the call.
     pub(super) agreed: bool,
-    /// What the agent has said last and the person may still turn down.
+    /// The times in the agent's last proposal, which the person may still reject.
     pub(super) proposed: Vec<Said>,
-    /// The person has just asked how late it is.
+    /// The person just asked for the current time.
     pub(super) asked_now: bool,
-    /// It asked, rather than told.
+    /// The agent's last proposal was a question or a choice, not a statement.
     pub(super) asked: bool,
-    /// What was last offered to choose from.
+    /// The last alternatives that were offered.
     pub(super) offers: Vec<Said>,
-    /// What the last times were about, for a word that completes them.
+    /// The last time that was meant for the call; partial times are completed from it.
     pub(super) ground: Option<Slot>,
-    /// The last exact time that was mentioned, whatever it is of.
+    /// The last time mentioned for any purpose; "that" and "then" refer to it.
     pub(super) that: Option<Slot>,
-    /// It has a business of its own.
+    /// `that` is the time of something other than the call.
     pub(super) that_is_other: bool,
-    /// The agent wants to know when.
+    /// The agent expects the person to name a time.
     pub(super) when: bool,
-    /// It asked about something else as well.
+    /// The agent asked a question that proposed no time.
     pub(super) asked_else: bool,
-    /// It has promised a call at a time.
+    /// The agent promised a call at a time.
     pub(super) promised: bool,
-    /// What the person has just turned down.
+    /// The proposals that the person just rejected.
     pub(super) refused: Vec<Said>,
-    /// The person is changing something.
+    /// The current turn corrects an earlier time.
     pub(super) correcting: bool,
-    /// The person has just accepted what it proposed.
+    /// The person just accepted the agent's proposal.
     pub(super) accepted: bool,
-    /// Its last words proposed a time.
+    /// The agent's last turn proposed a time as a question.
     pub(super) offered: bool,
     /// The agent has offered a call.
     pub(super) offered_call: bool,
-    /// The clock times of the person's last turn, and whether they could only be meant for the call.
+    /// The clock times of the person's last turn, and whether each is explicit and not about something else.
     pub(super) said: Vec<(Clock, bool)>,
-    /// The agent has just given a reason against something.
+    /// The agent's last turn contains an objection.
     pub(super) objects: bool,
-    /// The person has just objected to something.
+    /// The person's last turn contains an objection.
     pub(super) objected: bool,
-    /// The agent has said one of them again, and asked nothing.
+    /// The agent repeated one of `said` without asking.
     pub(super) echoed: bool,
-    /// What the agent had proposed before the person spoke.
+    /// The agent's proposals before the person's current turn.
     pub(super) heard: Vec<Said>,
-    /// The last clock time that was spoken of, whatever it is of.
+    /// The last clock time mentioned, for any purpose.
     pub(super) hour: Option<Clock>,
-    /// The talk has turned to another business: a visit, an order, opening hours.
+    /// The conversation has moved to another subject: a visit, an order, opening hours.
     pub(super) elsewhere: bool,
-    /// It asked what to do if the call fails.
+    /// The next time named is for the case that the call fails.
     pub(super) fallback: bool,
-    /// The person will call, or wants no call.
+    /// The person will call or wants no call.
     pub(super) declined: bool,
-    /// Somebody else is to be called.
+    /// Another person is to be called.
     pub(super) of_another: bool,
-    /// Where somebody said to be.
+    /// A zone that was named without a clock time; the default zone of the settled time.
     pub(super) zone: Option<part::Place>,
     pub(super) doubts: Vec<Doubt>,
-    /// The day of the call, where the person is.
+    /// The date of the call in the person's zone.
     today: Date,
 }
 
@@ -92,13 +92,13 @@ impl Talk {
         Self { today, ..Self::default() }
     }
 
-    /// What it comes to.
+    /// The outcome of the conversation.
     pub(super) fn end(mut self) -> Option<Settled> {
         if self.promised && !self.proposed.is_empty() {
             self.wanted = true;
         }
         if !self.asked && self.wanted && !self.declined {
-            // The last word was the agent's, and told rather than asked.
+            // The agent's last turn stated a time and the person did not answer.
             if let Some(last) = self.proposed.pop() {
                 self.settled = Some(last);
                 self.doubts = vec![Doubt::Unconfirmed];
@@ -128,14 +128,14 @@ impl Talk {
         self.settled = Some(said);
     }
 
-    /// The other side has said so too.
+    /// Marks the settled time as confirmed by both sides, if it names more than a day.
     pub(super) fn agree(&mut self) {
         self.agreed = self.settled.as_ref().is_some_and(|Said { slot, .. }| {
             slot.clock.is_some() || slot.of.is_some() || slot.length.is_some_and(|l| l.from_that == 0)
         });
     }
 
-    /// Nothing is settled any more.
+    /// Drops the settled and proposed times and marks the call as declined.
     pub(super) fn drop_all(&mut self) {
         self.settled = None;
         self.agreed = false;
@@ -144,14 +144,14 @@ impl Talk {
         self.declined = true;
     }
 
-    /// "May second or May ninth?": a date of a few months ago is no call's.
+    /// Whether the date passed within the last 150 days, so it cannot be for the call: "May second or May ninth?".
     pub(super) fn is_over(&self, slot: &Slot) -> bool {
         let Some(Day::Date(None, month, day)) = slot.day else { return false };
         Date::new(self.today.year(), month, day)
             .is_ok_and(|date| date < self.today && self.today.duration_since(date).as_hours() < 150 * 24)
     }
 
-    /// Remembers a time that is of something else.
+    /// Stores the time of something else, for "that" and "then".
     pub(super) fn remember(&mut self, slot: &Slot) {
         let mut slot = slot.clone();
         // "Half past five we shut, Saturdays it's one."
@@ -169,12 +169,12 @@ impl Talk {
         self.that_is_other = true;
     }
 
-    /// Whether the talk is about a call.
+    /// Whether the conversation is about a call.
     pub(super) const fn is_about_a_call(&self) -> bool {
         self.wanted || self.offered_call
     }
 
-    /// What is said, with the hour that "half past" is of; that of a clock time is the next one's.
+    /// Completes a bare number or "half past" from the times before, and stores the hour for the next "half past".
     pub(super) fn with_hour(&mut self, slot: &Slot) -> Slot {
         if let Some(length) = self.ground.as_ref().and_then(|ground| ground.length?.counted(slot)) {
             return Slot { length: Some(length), ..Slot::default() };
@@ -184,7 +184,7 @@ impl Talk {
         slot
     }
 
-    /// What "that" is, on the day the talk is about.
+    /// The time that "that" refers to, on the day of `ground`.
     pub(super) fn pointed_at(&self) -> Option<Slot> {
         let mut that = self.that.clone()?;
         if let Some(ground) = self.ground.as_ref().filter(|_| that.day.is_none()) {
@@ -196,7 +196,7 @@ impl Talk {
         Some(that)
     }
 
-    /// Whether a time is one that was said of another business.
+    /// Whether a clock time is the one mentioned for something other than the call.
     pub(super) fn is_of_that(&self, slot: &Slot) -> bool {
         self.that_is_other
             && self
@@ -205,30 +205,30 @@ impl Talk {
                 .is_some_and(|that| slot.clock.zip(that.clock).is_some_and(|(a, b)| a.agrees(b)))
     }
 
-    /// As [`Talk::is_of_that`], and not settled on since.
+    /// Like [`Talk::is_of_that`], but `false` for the settled clock time.
     pub(super) fn is_only_of_that(&self, slot: &Slot) -> bool {
         let settled = self.settled.as_ref().and_then(|said| said.slot.clock);
         self.is_of_that(slot) && settled.is_none_or(|s| slot.clock.is_none_or(|c| !s.agrees(c)))
     }
 
-    /// A time in view of what was said before.
+    /// Completes a partial time from the times mentioned before.
     pub(super) fn completed(&self, slot: Slot) -> Slot {
         let Some(ground) = &self.ground else { return slot };
         let mut slot = slot;
-        // "Saturday at three", of a today that is one; or of the "tomorrow" of somebody who has not slept yet.
+        // "Saturday at three" after "today" on a Saturday, or after "tomorrow" in the small hours of one, is today.
         if let (Some(Day::Weekday(weekday, part::Which::Coming)), Some(Day::In(0 | 1))) =
             (slot.day, ground.day)
             && self.today.weekday() == weekday
         {
             slot.day = Some(Day::In(0));
         }
-        // "Saturday, same time": of the hour they had.
+        // "Saturday, same time" keeps the settled hour.
         if let Some(known) = self.settled.as_ref().map(|said| &said.slot).filter(|s| s.clock.is_some())
             && slot.same_time
         {
             slot = Slot { clock: known.clock, of: known.of, same_time: false, ..slot };
         }
-        // One of several times that were named before.
+        // A clock time among the last offers is completed from that offer.
         let named = self.offers.iter().find(|offer| {
             slot.day.is_none() && offer.slot.clock.zip(slot.clock).is_some_and(|(a, b)| a.agrees(b))
         });

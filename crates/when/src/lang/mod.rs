@@ -1,7 +1,7 @@
-//! Languages: each a folder of tables and small rules over words, behind one seam.
+//! Languages: each is a folder of word tables and small rules behind the [`Language`] trait.
 //!
-//! Invariant: a language says what words mean ([`Part`], [`Cue`]); which of the meanings counts is the same in all of
-//! them and stands in [`crate::dialogue`].
+//! Invariant: a language maps words to meanings ([`Part`], [`Cue`]); [`crate::dialogue`] decides which meanings count, the
+//! same way for all languages.
 
 pub(crate) mod en;
 pub(crate) mod es;
@@ -10,36 +10,36 @@ use std::{cmp::Reverse, collections::HashMap};
 
 use crate::{cue::Cue, part::Part, words::Token};
 
-/// What is known of a language's words.
+/// The rules for the words of one language. Each method reads the words at `s`.
 pub(crate) trait Language: Sync {
-    /// The usual spelling of the word that stands here, where transcribers have another.
+    /// The usual spelling of a word, if transcribers spell it differently.
     fn spelling(&self, s: At<'_>) -> Option<&'static str>;
-    /// The part of a time that begins here: the longest there is.
+    /// The longest part of a time that starts here.
     fn part(&self, s: At<'_>) -> Option<Named>;
-    /// What the words that begin here signal, and how many they are.
+    /// The cue that starts here, and its number of tokens.
     fn cue(&self, s: At<'_>) -> Option<(Cue, usize)>;
     /// Whether a word holds the parts of one time together.
     fn is_glue(&self, s: At<'_>) -> bool;
-    /// Whether another thought begins with this word, with or without a stop before it.
+    /// Whether the word starts a new clause, with or without a stop before it.
     fn is_break(&self, s: At<'_>) -> bool;
     /// Whether a word is only polite.
     fn is_polite(&self, s: At<'_>) -> bool;
-    /// Whether a word sets two times beside each other.
+    /// Whether a word joins two alternative times.
     fn is_or(&self, s: At<'_>) -> bool;
-    /// Whether a word leads to the end of a range.
+    /// Whether a word introduces the end of a range.
     fn is_to(&self, s: At<'_>) -> bool;
-    /// Whether the words that begin here put a time into the past: "yesterday", "two days ago".
+    /// Whether the words put a time in the past: "yesterday", "two days ago".
     fn is_past(&self, s: At<'_>) -> bool;
 }
 
-/// Words in a row, and what they signal.
+/// A sequence of words and its cue.
 pub(crate) type Phrase = (&'static [&'static str], Cue);
 
-/// Phrases by their first word, the longest first.
+/// Indexes phrases by their first word, the longest first.
 pub(crate) fn by_first_word(table: &[(Cue, &[&'static str])]) -> HashMap<&'static str, Vec<Phrase>> {
     let mut by_first: HashMap<&str, Vec<Phrase>> = HashMap::new();
     for (text, cue) in table.iter().flat_map(|(cue, texts)| texts.iter().map(|text| (*text, *cue))) {
-        // Once a process: the tables are as good as static.
+        // Runs once per table and process, so the leak is bounded.
         let words: &'static [&'static str] = text.split(' ').collect::<Vec<_>>().leak();
         by_first.entry(words[0]).or_default().push((words, cue));
     }
@@ -49,10 +49,10 @@ pub(crate) fn by_first_word(table: &[(Cue, &[&'static str])]) -> HashMap<&'stati
     by_first
 }
 
-/// What a word or a few say: up to two parts of a time ("tonight" is a day and a part of it).
+/// Up to two parts of a time that a word or a few name ("tonight" is a day and a part of it).
 pub(crate) struct Named {
     pub(crate) parts: [Option<Part>; 2],
-    /// How many tokens it took.
+    /// The number of tokens.
     pub(crate) len: usize,
 }
 
@@ -65,13 +65,13 @@ impl Named {
         Self { parts: [Some(first), Some(second)], len }
     }
 
-    /// Tokens that look like a time and are none.
+    /// Tokens that look like a time but are not.
     pub(crate) const fn nothing(len: usize) -> Self {
         Self { parts: [None, None], len }
     }
 }
 
-/// The words of a sentence, looked at from one place in it.
+/// A position in the tokens of a turn.
 #[derive(Clone, Copy)]
 pub(crate) struct At<'s> {
     pub(crate) tokens: &'s [Token],
@@ -83,7 +83,7 @@ impl<'s> At<'s> {
         Self { tokens, at }
     }
 
-    /// The word `n` tokens on; empty for what is no word.
+    /// The word `n` tokens ahead; empty if that token is not a word.
     pub(crate) fn word(self, n: usize) -> &'s str {
         self.tokens.get(self.at + n).map_or("", Token::word)
     }
@@ -101,7 +101,7 @@ impl<'s> At<'s> {
         self.at.checked_sub(n).and_then(|i| self.tokens.get(i))
     }
 
-    /// The same words from `n` tokens further on.
+    /// The position `n` tokens ahead.
     pub(crate) const fn on(self, n: usize) -> Self {
         Self { tokens: self.tokens, at: self.at + n }
     }
@@ -111,12 +111,12 @@ impl<'s> At<'s> {
         words.iter().enumerate().all(|(n, word)| self.word(n) == *word)
     }
 
-    /// What the first of these phrases that comes next stands for, and how many tokens it takes.
+    /// The value of the first phrase that matches here, and its number of tokens.
     pub(crate) fn first<T: Copy>(self, table: &[(&[&str], T)]) -> Option<(T, usize)> {
         table.iter().find(|(words, _)| self.says(words)).map(|(words, what)| (*what, words.len()))
     }
 
-    /// How many tokens the first of these phrases takes that comes next.
+    /// The number of tokens of the first phrase that matches here.
     pub(crate) fn any(self, phrases: &[&[&str]]) -> Option<usize> {
         phrases.iter().find(|phrase| self.says(phrase)).map(|phrase| phrase.len())
     }

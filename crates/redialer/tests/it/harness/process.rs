@@ -1,4 +1,4 @@
-//! How the process of a walk is set up, and how it ends.
+//! Settings of a walk's process, and how it ends.
 
 use std::{
     os::unix::process::ExitStatusExt as _,
@@ -13,12 +13,12 @@ use super::{POLL_INTERVAL, STEP_TIMEOUT, Walk};
 const SIGABRT: i32 = 6;
 
 impl Walk {
-    /// The setting's default from now on.
+    /// Removes a setting, so that its default applies from now on.
     pub(crate) fn unset(&mut self, name: &str) {
         self.settings.retain(|(known, _)| *known != name);
     }
 
-    /// Ends the process as a power cut would.
+    /// Kills the process without a shutdown, like a power failure.
     pub(crate) fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {
             server.kill().expect("killed");
@@ -26,24 +26,24 @@ impl Walk {
         }
     }
 
-    /// Asks it to end.
+    /// Sends SIGTERM.
     pub(crate) fn ask_to_end(&self) {
         let pid = self.server.as_ref().expect("running").id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("run").success());
     }
 
-    /// Asks it to end, and waits; its exit status.
+    /// Sends SIGTERM, waits, and returns the exit status.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
         self.ask_to_end();
         self.server.take().expect("running").wait().expect("gone")
     }
 
-    /// Whether the process is still there.
+    /// Whether the process is running.
     pub(crate) fn is_running(&mut self) -> bool {
         self.server.as_mut().is_some_and(|s| s.try_wait().expect("asked").is_none())
     }
 
-    /// As [`Self::until`], of a server that answers no more.
+    /// Like [`Self::until`], for a server that may no longer answer.
     pub(crate) async fn until_cut_off(&self, what: &str, holds: impl AsyncFn(&Self) -> bool) {
         for _ in 0..STEP_TIMEOUT.as_millis() / POLL_INTERVAL.as_millis() {
             if holds(self).await {
@@ -54,7 +54,7 @@ impl Walk {
         panic!("waited in vain for {what}");
     }
 
-    /// Waits, in real time, until the process has ended by itself; how.
+    /// Waits, in real time, until the process has exited by itself; returns the exit status.
     pub(crate) async fn until_ended(&mut self) -> ExitStatus {
         for _ in 0..STEP_TIMEOUT.as_millis() / POLL_INTERVAL.as_millis() {
             if let Some(status) = self.server.as_mut().expect("started").try_wait().expect("asked") {
@@ -72,17 +72,17 @@ impl Walk {
         assert_eq!(status.signal(), Some(SIGABRT), "{status}");
     }
 
-    /// Lets so much real time pass.
+    /// Waits in real time.
     pub(crate) async fn pass(&self, real: Duration) {
         self.clock.wait(real).await;
     }
 
-    /// Every callback there is, however many pages that takes.
+    /// Every callback, over all pages.
     pub(crate) async fn all_callbacks(&self) -> Vec<Value> {
         self.list(&self.admin_key, "/v1/callbacks?limit=200").await
     }
 
-    /// No dispatch and no callback had a phone ring twice.
+    /// Asserts that no dispatch and no callback rang a phone twice.
     pub(crate) fn assert_rung_once_each(&self) {
         for name in ["redialer_dispatch", "redialer_id"] {
             let mut seen = std::collections::BTreeSet::new();

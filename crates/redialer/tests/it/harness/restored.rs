@@ -1,4 +1,4 @@
-//! Backups of a walk's database, and its second life from one.
+//! Backups of a walk's database, and restores from them.
 
 use std::{
     fs,
@@ -9,29 +9,29 @@ use std::{
 use super::{Engine, Walk, new_database, said};
 
 impl Walk {
-    /// A file beside the data.
+    /// The path of a file beside the data directory.
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// Where the server keeps its data.
+    /// The server's data directory.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.beside(&self.data)
     }
 
-    /// A backup of this moment, taken beside the running server.
+    /// Takes a backup while the server runs.
     pub(crate) fn backup(&self) -> PathBuf {
         let file = self.beside("backup");
         said(self.command().arg("backup").arg(&file));
         file
     }
 
-    /// Restores it where the data is now.
+    /// Restores a backup into the current data directory.
     pub(crate) fn restore_here(&self, file: &Path) -> Output {
         self.command().arg("restore").arg(file).output().expect("run")
     }
 
-    /// Restores it into a new place, where the key was put first, and lives on there.
+    /// Restores a backup into a new data directory that contains the key, and continues there.
     pub(crate) fn restore(&mut self, file: &Path, engine: Engine) -> Output {
         self.move_house(engine);
         self.restore_here(file)
@@ -43,7 +43,7 @@ impl Walk {
         self.command().arg("restore").arg(file).arg("--keys").arg(keys).output().expect("run")
     }
 
-    /// A new place, with the key in it.
+    /// Switches to a new data directory with a copy of the key, and to a new database.
     fn move_house(&mut self, engine: Engine) {
         let kek = self.data_dir().join("kek");
         self.data.push('+');

@@ -1,4 +1,4 @@
-//! A data directory on a file system of its own that a test can fill.
+//! A data directory on its own file system, which a test can fill.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -6,7 +6,7 @@ use super::Walk;
 
 const MIB: usize = 8;
 
-/// A small file system; it goes with this.
+/// A small file system, unmounted on drop.
 pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -14,13 +14,13 @@ impl SmallDisk {
         self.0.join("filler")
     }
 
-    /// Takes all the room there is.
+    /// Fills the file system.
     pub(crate) fn fill(&self) {
         let told = fs::write(self.filler(), vec![0; MIB << 20]).expect_err("no room for all of it");
         assert_eq!(told.kind(), std::io::ErrorKind::StorageFull);
     }
 
-    /// Gives it back.
+    /// Frees the space again.
     pub(crate) fn free(&self) {
         fs::remove_file(self.filler()).expect("removed");
     }
@@ -28,14 +28,14 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Still in use: it goes when the server has.
+        // The server may still use it: a lazy unmount takes effect when the server exits.
         let done = Command::new("umount").arg("-l").arg(&self.0).status();
         assert!(done.expect("run").success());
     }
 }
 
 impl Walk {
-    /// Moves the data onto a small disk, where that can be had, and starts the server on it.
+    /// Moves the data onto a small file system, if one can be mounted, and starts the server on it.
     pub(crate) async fn move_to_small_disk(&mut self) -> Option<SmallDisk> {
         let old = self.data_dir();
         let new = self.beside("small");

@@ -1,4 +1,4 @@
-//! Databases that earlier versions made (`tests/fixtures/<commit>`), and a server of this version on a copy of one.
+//! Databases created by earlier versions (`tests/fixtures/<commit>`), and a server of this version on a copy of one.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ use super::{Engine, Walk};
 /// A database of an earlier version, and what that version's API returned about it.
 pub(crate) struct Fixture {
     dir: PathBuf,
-    /// The stem of its files: one set for each engine.
+    /// The stem of its files' names: one set per engine.
     stem: &'static str,
     recorded: Value,
 }
@@ -36,7 +36,7 @@ impl Fixture {
         Self { dir, stem, recorded: serde_json::from_str(&json).expect("JSON") }
     }
 
-    /// What was recorded under that JSON pointer.
+    /// The recorded value at a JSON pointer.
     pub(crate) fn value(&self, pointer: &str) -> &Value {
         self.recorded.pointer(pointer).unwrap_or_else(|| panic!("the fixture has no {pointer}"))
     }
@@ -45,7 +45,7 @@ impl Fixture {
         self.value(pointer).as_str().expect("text")
     }
 
-    /// The secret of that API key.
+    /// The secret of an API key.
     pub(crate) fn key(&self, name: &str) -> &str {
         self.text(&format!("/keys/{name}"))
     }
@@ -68,8 +68,9 @@ impl Fixture {
     }
 }
 
-/// Sets the stored clock, so that it is `virtual_time` now. Without it, virtual time would have run on since the
-/// fixture was made. A fixture's virtual time has to be ahead of real time: the server's never falls behind that.
+/// Sets the stored clock, so that virtual time is now `virtual_time`. Otherwise virtual time would have run on since
+/// the fixture was made. A fixture's virtual time must be ahead of real time, because the server's never falls behind
+/// it.
 fn clock_sql(virtual_time: Timestamp) -> String {
     let (real_ms, virtual_ms) = (Clock::start(1).real_ms(), virtual_time.as_millisecond());
     assert!(virtual_ms > real_ms, "real time has passed the fixture's: make a new one");
@@ -95,9 +96,9 @@ impl Walk {
         walk
     }
 
-    /// Runs statements on the database, which no server has opened.
+    /// Runs statements on the database while no server has it open.
     pub(crate) async fn load(&self, sql: String) {
-        // A connection of its own each time: a dump of Postgres empties the search path.
+        // A new connection each time, because a Postgres dump clears the search path.
         if let Some(url) = &self.database {
             let mut connection = PgConnection::connect(url).await.expect("connected");
             connection.execute(AssertSqlSafe(sql)).await.expect("loaded");

@@ -1,59 +1,59 @@
-//! Bugs that are planted on purpose, at the edges of the program: in its statements, its commits, its wire.
+//! Bugs that are planted on purpose, at the edges of the program: in its SQL statements, its commits, its transport.
 //!
-//! Each takes one mechanism away. The simulation must notice.
+//! Each disables one mechanism. The simulation must detect it.
 
-/// A mechanism that is taken away.
+/// A disabled mechanism.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bug {
-    /// An intent is not on disk when its request leaves.
+    /// An intent is not on disk when its request is sent.
     SkipTheIntent,
-    /// A request that times out or breaks is sent again, as many clients do by themselves.
+    /// A request that times out or breaks is sent again, as many clients do automatically.
     RetryOnTimeout,
-    /// A claim counts although its fence has moved on.
+    /// A claim is valid although its fence has changed.
     IgnoreTheFence,
-    /// A list that fails counts as an empty one.
+    /// A failed list counts as an empty one.
     FailingListIsEmpty,
-    /// Absence is believed at once, although lists lag behind.
+    /// Absence is accepted immediately, although lists lag.
     NoSettleTime,
-    /// A webhook is acknowledged and not committed.
+    /// A webhook is acknowledged but not committed.
     AcknowledgeBeforeCommit,
-    /// The last attempt is not told that it is.
+    /// The last attempt is not marked as final.
     ForgetTheFinalFlag,
-    /// A call's events act each time they come.
+    /// A call's events take effect every time they arrive.
     ActOnDuplicates,
-    /// What may have been sent is simply sent again after a crash.
+    /// A request that may have been sent is simply sent again after a crash.
     RerunAfterCrash,
-    /// A replica goes by its own clock, which runs ahead.
+    /// A replica uses its own clock, which runs ahead.
     TrustOwnClock,
-    /// A canceled callback is claimed like one that waits.
+    /// A canceled callback is claimed like a waiting one.
     DialTheCanceled,
     /// Attempts are not counted.
     NeverSpend,
-    /// Events that never came are not looked for.
+    /// Missed events are not backfilled.
     NeverSweep,
-    /// What is unknown is not asked about.
+    /// Unknown outcomes are not reconciled.
     NeverAsk,
-    /// An answer is recorded whatever has happened meanwhile.
+    /// An answer is recorded regardless of what has happened since.
     LateAnswerWins,
     /// A forced callback can be forced again.
     ForceTwice,
     /// Attempts are not counted, and the fuse counts nothing.
     NeverSpendNorFuse,
-    /// Quiet hours are read as none.
+    /// Quiet hours are ignored.
     DialAtNight,
-    /// Expiry is not recorded in the feed.
+    /// Expiry is not recorded in the activity feed.
     ExpireSilently,
     /// A call without a reported outcome is never given up.
     WaitForSilentCalls,
-    /// A listed call that does not show its metadata counts as absent.
+    /// A listed call that hides its metadata counts as absent.
     HiddenMetadataIsAbsent,
-    /// A list that was not read to its end counts as complete.
+    /// A partially read list counts as complete.
     HalfAListIsAll,
     /// A key that the provider refused pauses nothing.
     IgnoreARefusedKey,
-    /// A rescheduled moment counts as a named one.
+    /// A rescheduled time counts as a named one.
     ReplannedIsNamed,
-    /// Events are decided in one order for all workspaces, without turns.
+    /// Events are decided in one order across all workspaces, without round robin.
     FirstComeFirstServed,
 }
 
@@ -86,7 +86,7 @@ impl Bug {
         Self::FirstComeFirstServed,
     ];
 
-    /// Where to look first: what is rare is not waited for every time.
+    /// The first seed to search from, so that rare failures are found quickly.
     pub(super) const fn search_from(self) -> u64 {
         match self {
             Self::NoSettleTime => 580,
@@ -96,7 +96,7 @@ impl Bug {
         }
     }
 
-    /// What is replaced in which statements, and by what.
+    /// The replacements in SQL statements: the original text, and the new one.
     pub(super) const fn edits(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::IgnoreTheFence => &[

@@ -1,4 +1,4 @@
-//! The driver: picks what happens next, one thing at a time, by the seed alone.
+//! The driver: picks the next event, one at a time, from the seed alone.
 
 use std::{
     collections::BTreeSet,
@@ -55,26 +55,26 @@ use crate::harness::{CHAT, KEY, OURS, VOICE};
 
 /// Wednesday, 25 November 2026, 10:00 in New York.
 const START_MS: i64 = 1_795_618_800_000;
-/// Where a seed begins in the evening: quiet hours come soon.
+/// Some seeds start in the evening, shortly before quiet hours.
 const EVENING_MS: i64 = START_MS + 10 * 60 * MINUTE_MS;
 const STEPS: usize = 220;
-/// In every seventh seed, the steps in which the database takes no decision about an event.
+/// In every seventh seed, the steps in which no decision about an event can be committed.
 const VAIN_STEPS: Range<usize> = 60..150;
 const REPLICAS: usize = 2;
 const PEOPLE: usize = 5;
 const MINUTE_MS: i64 = 60_000;
-/// As many events of one workspace are decided before another has its turn.
+/// The number of events of one workspace that are decided before those of another.
 const MAX_PER_WORKSPACE: usize = 32;
 /// The agent and the key of another tenant.
 const FLOODING: &str = "agent_of_a_flood";
 
 enum Done {
     Nothing,
-    /// Intents to send, each under way by itself from here.
+    /// Intents to send; each becomes a separate operation.
     Send(Vec<PreparedDial>),
-    /// The answers of webhooks.
+    /// The statuses with which webhooks were answered.
     Answers(Vec<StatusCode>),
-    /// A workspace's events that waited before some were decided, and those that do after it.
+    /// A workspace's waiting events before a round of decisions, and after it.
     Decided(Vec<Id<id::InboundEvent>>, Vec<Id<id::InboundEvent>>),
 }
 
@@ -82,12 +82,12 @@ struct Op {
     id: OpId,
     replica: usize,
     hooks: Vec<Hook>,
-    /// Failures before it began.
+    /// The number of failures before it started.
     failures: u64,
     future: Pin<Box<dyn Future<Output = Done>>>,
 }
 
-/// A webhook on its way.
+/// A webhook in transit.
 #[derive(Clone)]
 struct Hook {
     due_ms: i64,
@@ -110,7 +110,7 @@ pub(super) struct Simulation {
     hooks: Vec<Hook>,
     scenes: Vec<(i64, ScriptedCall)>,
     asked: BTreeSet<String>,
-    /// Calls whose events the database refuses to take.
+    /// Calls whose events the database refuses.
     poisoned: BTreeSet<String>,
     next_op: OpId,
     agent: Id<id::Agent>,
@@ -163,7 +163,7 @@ impl Simulation {
         simulation
     }
 
-    /// The agents' webhooks lead to the door; people are given something to do.
+    /// Points the agents' webhooks at the server, and schedules the people's calls.
     async fn connect(&mut self, workspace: Id<id::Workspace>) {
         let store = self.parts.store.for_tenant(self.parts.tenant);
         for provider_id in [VOICE, CHAT] {
@@ -194,7 +194,7 @@ impl Simulation {
     pub(super) async fn run(mut self) -> Story {
         self.shared.set_faults(true);
         for step in 0..STEPS {
-            // Long enough for an event that is tried all the while to be set aside.
+            // Long enough that an event that is retried meanwhile is set aside.
             self.shared.set_decided_in_vain(self.seed % 7 == 4 && VAIN_STEPS.contains(&step));
             self.step().await;
             self.parts.laws.check().await;
@@ -231,7 +231,7 @@ impl Simulation {
         }
     }
 
-    /// One thing happens.
+    /// Runs one random action.
     async fn step(&mut self) {
         match self.shared.below(100) {
             0..=15 => self.time_passes().await,
@@ -253,7 +253,7 @@ impl Simulation {
         self.move_to(self.shared.now_ms() + (minutes * MINUTE_MS as f64) as i64).await;
     }
 
-    /// Moves time; what happens in the world by itself happens.
+    /// Advances time; scheduled calls and the simulator's own events happen on the way.
     async fn move_to(&mut self, ms: i64) {
         loop {
             let world = self.parts.sim.next_at().map(|at| at.as_millisecond());
@@ -299,7 +299,7 @@ impl Simulation {
         self.set_time(self.shared.now_ms());
     }
 
-    /// The provider refuses the key for a while, or shows less in its lists.
+    /// The provider refuses the key for a while, or hides metadata in its lists.
     fn the_account_changes(&self) {
         match self.shared.below(4) {
             0 => {
@@ -318,7 +318,7 @@ impl Simulation {
         }
     }
 
-    /// The provider loses its record of a call, and its outcome is never reported.
+    /// The provider loses its record of a call, whose outcome is then never reported.
     fn a_record_is_lost(&mut self) {
         let rings = self.parts.sim.rings();
         if rings.is_empty() {
@@ -330,7 +330,7 @@ impl Simulation {
         self.shared.lose(&call);
     }
 
-    /// The database takes no event of some call any more, or takes all again.
+    /// The database refuses every event of one call, or accepts all events again.
     async fn a_call_is_poisoned(&mut self) {
         if self.hooks.is_empty() || !self.poisoned.is_empty() {
             return self.heal().await;
@@ -346,10 +346,10 @@ impl Simulation {
         self.poisoned.clear();
     }
 
-    /// Writes beside the replicas, once none of them has a transaction open.
+    /// Writes to the database directly, once no replica has a transaction open.
     async fn write(&self, sql: &str) {
         let database = rusqlite::Connection::open(self.dir.path().join("redialer.db")).expect("opened");
-        // A replica that holds the lock goes on only while this waits without blocking the thread.
+        // A replica that holds the lock makes progress only if this wait does not block the thread.
         database.busy_timeout(std::time::Duration::ZERO).expect("set");
         while let Err(error) = database.execute_batch(sql) {
             let code = error.sqlite_error_code();
@@ -358,7 +358,7 @@ impl Simulation {
         }
     }
 
-    /// Events of another tenant wait to be decided, and one of ours behind them.
+    /// Queues undecided events of another tenant, and one of ours behind them.
     async fn flood(&self) {
         for i in 0..2 * MAX_PER_WORKSPACE {
             self.let_wait(floods(), FLOODING, i).await;
@@ -366,7 +366,7 @@ impl Simulation {
         self.let_wait(ids(), VOICE, 0).await;
     }
 
-    /// An event waits to be decided, of which nothing follows.
+    /// Queues an undecided event without consequences.
     async fn let_wait(
         &self,
         (tenant, workspace): (Id<id::Tenant>, Id<id::Workspace>),
@@ -405,7 +405,7 @@ impl Simulation {
         app.inbox.record(delivery).await.expect("recorded");
     }
 
-    /// Something that stands still goes on, or fails.
+    /// Resumes a parked operation, or makes it fail.
     async fn a_gate_opens(&mut self) {
         let parked: Vec<OpId> =
             self.ops.iter().map(|op| op.id).filter(|id| self.shared.parked(*id).is_some()).collect();
@@ -413,7 +413,7 @@ impl Simulation {
             return;
         }
         let id = parked[self.shared.below(parked.len())];
-        // What is frozen stays so for long: others take over meanwhile.
+        // Frozen and stalled operations stay parked for long, so that other replicas take over.
         let is_slow = matches!(self.shared.parked(id), Some(Gate::Frozen | Gate::Stalled));
         if is_slow && !self.shared.sometimes(15.0) {
             return;
@@ -440,7 +440,7 @@ impl Simulation {
         }
     }
 
-    /// A webhook is delivered, or comes twice, or is late, or never comes.
+    /// Delivers a webhook once, twice, late, with others, or never.
     async fn a_webhook_travels(&mut self) {
         let now = self.shared.now_ms();
         let due: Vec<usize> = (0..self.hooks.len()).filter(|i| self.hooks[*i].due_ms <= now).collect();
@@ -483,7 +483,7 @@ impl Simulation {
         self.begin(n, "webhook", vec![hook], answered).await;
     }
 
-    /// Webhooks come to one replica at once: its writer takes them in one batch.
+    /// Delivers webhooks to one replica concurrently, so that its writer records them in one batch.
     async fn deliver_together(&mut self, hooks: Vec<Hook>) {
         let Some(n) = self.anybody() else {
             hooks.into_iter().for_each(|hook| self.retry(hook));
@@ -520,7 +520,7 @@ impl Simulation {
         }
     }
 
-    /// A machine that runs.
+    /// A running machine.
     fn anybody(&self) -> Option<usize> {
         let running: Vec<usize> = (0..REPLICAS).filter(|n| self.machines[*n].process.is_some()).collect();
         (!running.is_empty()).then(|| running[self.shared.below(running.len())])
@@ -554,7 +554,7 @@ impl Simulation {
         if rows.is_empty() {
             return;
         }
-        // The moment at which a cancel is most likely to go wrong.
+        // A cancel is most likely to go wrong at this moment.
         if let Some(claimed) = rows.iter().find(|row| row.state == State::Dispatching).map(|row| row.id) {
             return self.cancel(n, claimed).await;
         }
@@ -568,7 +568,7 @@ impl Simulation {
         }
     }
 
-    /// Twice in a row, as an impatient person does.
+    /// Forces twice in a row, as an impatient person does.
     async fn force(&mut self, n: usize, row: CallbackRow) {
         let (app, tenant) = (self.app(n), self.parts.tenant);
         let forced = async move {
@@ -594,7 +594,7 @@ impl Simulation {
 
     async fn switch(&mut self, n: usize, enabled: bool) {
         if !enabled {
-            // An agent that is off promises nothing: what is not heard before is not owed.
+            // A disabled agent promises nothing: requests that are not recorded yet are not expected.
             let rows = self.parts.laws.rows().await;
             self.asked.retain(|call| rows.iter().any(|r| r.source_call_id.as_ref() == Some(call)));
         }
@@ -620,7 +620,7 @@ impl Simulation {
         Arc::clone(&self.machines[n].process.as_ref().expect("it runs").app)
     }
 
-    /// One loop of one replica takes its turn.
+    /// Runs one round of one loop on one replica.
     async fn a_turn(&mut self) {
         if let Some(n) = self.anybody() {
             let turns = [0, 0, 0, 2, 2, 2, 3, 3, 4, 5];
@@ -641,7 +641,7 @@ impl Simulation {
                 let shared = Arc::clone(&self.shared);
                 let drained = async move {
                     let at = app.clock.now();
-                    // A replica whose housekeeping stands still may hold no buckets: it decides nothing then.
+                    // A replica whose maintenance is stalled may hold no buckets, and then decides nothing.
                     let before = if app.ranges().is_empty() { Vec::new() } else { waiting(at).await };
                     if let Err(error) = ingest::drain(&app).await {
                         shared.note(&format!("r{n} could not decide: {error}"));
@@ -667,7 +667,7 @@ impl Simulation {
             _ => {
                 let kept = async move {
                     let _whatever = maintenance::round(&app).await;
-                    // Both believe that they own everything: correctness may not rest on leases.
+                    // Both replicas believe that they own everything: correctness must not depend on leases.
                     app.buckets.send_replace(Buckets::all());
                     Done::Nothing
                 };
@@ -690,7 +690,7 @@ impl Simulation {
         self.drive(op).await;
     }
 
-    /// Moves one thing until it is done, stands still, or its process dies.
+    /// Drives one operation until it is done, is parked, or its process dies.
     async fn drive(&mut self, mut op: Op) {
         self.shared.begin(op.id);
         let (shared, id) = (Arc::clone(&self.shared), op.id);
@@ -755,7 +755,7 @@ impl Simulation {
             self.shared.broke("I42: a webhook was turned away although nothing of its own failed");
         }
         if !status.is_success() {
-            // A disabled agent's webhook is turned away for good reason: its promise is not ours.
+            // A disabled agent's webhook is refused correctly, and its request is not expected.
             if status == StatusCode::FORBIDDEN {
                 self.asked.remove(&hook.hook.id);
             }
@@ -766,7 +766,7 @@ impl Simulation {
         self.parts.laws.acknowledged(body["event"].as_str().unwrap_or_default(), &hook.hook.id).await;
     }
 
-    /// Everything works again: whatever is open comes to its end.
+    /// Runs without faults until all open work has finished.
     async fn come_to_rest(&mut self) {
         for n in 0..REPLICAS {
             self.machines[n].skew_ms = 0;
@@ -776,7 +776,7 @@ impl Simulation {
         }
         self.switch(0, true).await;
         self.parts.sim.set_key_state(KEY, KeyState::Good);
-        // Long enough for the longest wait there is, and a day for giving up.
+        // Long enough for the longest possible wait, and for giving up after a day.
         for round in 0..400 {
             let parked: Vec<OpId> = self.ops.iter().map(|op| op.id).collect();
             for id in parked {
@@ -813,12 +813,12 @@ impl Machine {
     }
 }
 
-/// Whether a person has to decide whether it was dialed.
+/// Whether a person has to decide if the call was placed.
 fn is_unresolved(row: &CallbackRow) -> bool {
     row.state == State::Failed && row.outcome.as_deref() == Some("unresolved")
 }
 
-/// What the dispatch loop does in one round, up to the requests.
+/// One round of the dispatch loop, up to the requests.
 async fn dial(app: Arc<App>) -> Done {
     let mut sending = Vec::new();
     if due::read(&app).await.is_err() {
@@ -832,7 +832,7 @@ async fn dial(app: Arc<App>) -> Done {
     Done::Send(sending)
 }
 
-/// How lists lag and what people do, by the seed.
+/// The lag of lists and the behavior of people, from the seed.
 fn script(shared: &Shared) -> Script {
     let endings = [
         "dial_no_answer",
@@ -852,7 +852,7 @@ fn script(shared: &Shared) -> Script {
     };
     for i in 0..PEOPLE {
         let some = (0..6).map(|_| Does::end(endings[shared.below(endings.len())]));
-        // In the end everybody answers.
+        // In the end, every person answers.
         let does = some.chain([Does::end("user_hangup")]).collect();
         script.people.insert(format!("+1415555017{i}"), does);
     }
@@ -885,12 +885,12 @@ fn scene(shared: &Shared, person: &str) -> ScriptedCall {
 
 const KEK: [u8; 32] = [7; 32];
 
-/// On a disk that is memory where there is one: what is lost with a process is what was not committed.
+/// Uses a file system in memory if there is one: a dead process loses only uncommitted data there, too.
 fn scratch() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory")
 }
 
-/// The tenant and the workspace of which much more comes than is decided at once.
+/// The tenant and the workspace that receive many more events than are decided at once.
 fn floods() -> (Id<id::Tenant>, Id<id::Workspace>) {
     (Id::from_uuid(uuid::Uuid::from_u128(3)), Id::from_uuid(uuid::Uuid::from_u128(4)))
 }
@@ -899,7 +899,7 @@ fn ids() -> (Id<id::Tenant>, Id<id::Workspace>) {
     (Id::from_uuid(uuid::Uuid::from_u128(1)), Id::from_uuid(uuid::Uuid::from_u128(2)))
 }
 
-/// A database with one connected workspace, made once a process.
+/// A database with one connected workspace, created once per process.
 fn template() -> PathBuf {
     static MADE: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
     let (_, file) = MADE.get_or_init(|| {
@@ -926,7 +926,7 @@ async fn make(file: &std::path::Path) {
     add_tenant(&store, floods(), FLOODING, &[FLOODING], &rng).await;
     store.checkpoint().await.expect("written");
     store.close().await;
-    // Events of these calls are taken by no transaction.
+    // The database refuses events of these calls in any transaction.
     let db = rusqlite::Connection::open(file).expect("opened");
     db.execute_batch(
         "create table poisoned (call_id text not null);

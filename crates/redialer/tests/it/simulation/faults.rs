@@ -1,4 +1,4 @@
-//! What goes wrong inside a replica and its database.
+//! Faults inside a replica and its database.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use super::{
 pub(super) struct ReplicaFaults {
     pub(super) replica: usize,
     pub(super) shared: Arc<Shared>,
-    /// What the open transaction is about, where a fault or a planted bug is of some transactions only.
+    /// The kind of the open transaction; some faults and planted bugs affect only some kinds.
     doing: Mutex<&'static str>,
 }
 
@@ -67,7 +67,7 @@ impl Faults for ReplicaFaults {
                         return Verdict::Fail;
                     }
                 }
-                // The database or the key service is slow; perhaps it answers too late.
+                // The database or the key service is slow, and may answer too late.
                 FailPoint::Begin | FailPoint::Unwrap => {
                     if shared.sometimes(0.7) {
                         shared.note(&format!("r{} stalls at {}", self.replica, point.as_str()));
@@ -77,7 +77,7 @@ impl Faults for ReplicaFaults {
                         }
                     }
                 }
-                // The wire has its own ways to die there.
+                // `SimWire` has its own gates here, at which the process may die.
                 FailPoint::C6 | FailPoint::C7 => {}
                 point => {
                     if shared.sometimes(2.0) {
@@ -116,7 +116,7 @@ impl Faults for ReplicaFaults {
     }
 }
 
-/// The statement with the bug in it. Made once and kept: statements live as long as the program.
+/// The statement with the bug in it. Created once and kept, because statements are `'static`.
 fn edited(bug: Bug, sql: &'static str) -> &'static str {
     static MADE: LazyLock<Mutex<HashMap<(BugNumber, &'static str), &'static str>>> =
         LazyLock::new(Mutex::default);

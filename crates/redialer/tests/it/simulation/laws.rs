@@ -1,4 +1,4 @@
-//! The laws, checked against what the provider saw and what the database holds.
+//! The laws, checked against the requests that the provider received and the rows in the database.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,7 +25,7 @@ const KEY_LIVES_MS: i64 = 60 * 60_000;
 
 pub(super) struct Laws {
     pub(super) shared: Arc<Shared>,
-    /// As it is on disk, without faults.
+    /// The data on disk, read without faults.
     pub(super) store: TenantStore,
     pub(super) sim: Retell,
     finals: Mutex<BTreeMap<String, State>>,
@@ -45,7 +45,7 @@ impl Laws {
         self.store.callbacks(&Filter::default(), first, 1_000).await.expect("read")
     }
 
-    /// A request to place a call reaches the provider.
+    /// Checks a request to place a call when it arrives at the provider.
     pub(super) async fn at_arrival(&self, asked: &Value) {
         let metadata = &asked["metadata"];
         let (callback, dispatch) = (text(&metadata["redialer_id"]), text(&metadata["redialer_dispatch"]));
@@ -72,7 +72,7 @@ impl Laws {
         self.attempt(asked, &row);
     }
 
-    /// No phone rings in quiet hours but near a moment that was named. A request may be on its way for a while.
+    /// Checks that no phone rings in quiet hours, except near a named time. A request may be in flight for a while.
     fn quiet(&self, row: &CallbackRow) {
         const ON_ITS_WAY_MS: i64 = 10 * 60_000;
         let (zone, quiet) = (row.zone.rules(), Quiet::default());
@@ -82,7 +82,7 @@ impl Laws {
         if is_near && is_named(row.reason, row.forced, row.requested_for, row.scheduled_for) {
             return;
         }
-        // The database's clock decides what time it is.
+        // The database's clock is authoritative.
         if [now, before, self.shared.latest()].into_iter().all(|at| quiet.covers(at, &zone)) {
             self.shared.broke("I6: a phone rang at night, and not near a moment that was named");
         }
@@ -100,7 +100,7 @@ impl Laws {
         }
     }
 
-    /// After every step.
+    /// Runs after every step.
     pub(super) async fn check(&self) {
         self.rings();
         self.fuse();
@@ -134,7 +134,7 @@ impl Laws {
         *self.finals.lock().expect("no panic inside") = finals;
     }
 
-    /// No number rings more often than the fuse allows (I38).
+    /// Checks that no number rings more often than the fuse allows (I38).
     fn fuse(&self) {
         let mut rang = BTreeMap::<_, Vec<i64>>::new();
         for ring in self.sim.rings() {
@@ -154,14 +154,14 @@ impl Laws {
         }
     }
 
-    /// Events of ours that waited when a round began: it decided some, however many of another tenant's came first.
+    /// Checks that a round decided some of our waiting events, regardless of how many of another tenant's were first.
     pub(super) fn decided(&self, before: &[Id<id::InboundEvent>], after: &[Id<id::InboundEvent>]) {
         if !before.is_empty() && before.iter().all(|id| after.contains(id)) {
             self.shared.broke("I42: a flood of another tenant's events kept ours waiting");
         }
     }
 
-    /// An unresolved callback is forced once.
+    /// Checks that an unresolved callback is forced only once.
     fn forced(&self, rows: &[CallbackRow]) {
         let unresolved = |row: &&CallbackRow| row.outcome.as_deref() == Some("unresolved");
         for row in rows.iter().filter(unresolved) {
@@ -172,7 +172,7 @@ impl Laws {
         }
     }
 
-    /// Every expiry is recorded in the feed (I43).
+    /// Checks that every expiry is recorded in the activity feed (I43).
     async fn expired(&self, rows: &[CallbackRow]) {
         let expired: Vec<_> = rows.iter().filter(|row| row.state == State::Expired).collect();
         if expired.is_empty() {
@@ -188,7 +188,7 @@ impl Laws {
         }
     }
 
-    /// While nothing is under way: a key that the provider refused has paused the workspace (I43).
+    /// Checks, while no operation is in progress, that a refused key has paused the workspace (I43).
     pub(super) async fn refused(&self, workspace: Id<id::Workspace>) {
         if !self.shared.is_refused() {
             return;
@@ -199,7 +199,7 @@ impl Laws {
         }
     }
 
-    /// Phones that rang, by dispatch, by callback and by chain.
+    /// Checks how often phones rang, by dispatch, by callback and by chain.
     fn rings(&self) {
         let (mut dispatches, mut callbacks, mut chains) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for ring in self.sim.rings() {
@@ -221,7 +221,7 @@ impl Laws {
         }
     }
 
-    /// Whether a call spent an attempt: one for which there was no line did not.
+    /// Whether a call spent an attempt. A call that got no line did not.
     fn counts(&self, call: &str) -> bool {
         let record = self.sim.record(call).unwrap_or_default();
         !["concurrency_limit_reached", "no_valid_payment"]
@@ -234,7 +234,7 @@ impl Laws {
         self.store.activity(&filter, first, 5_000).await.expect("read")
     }
 
-    /// A webhook was answered with 2xx: it must be on disk (I9).
+    /// Checks that a webhook that was answered with 2xx is on disk (I9).
     pub(super) async fn acknowledged(&self, event: &str, call: &str) {
         let feed = self.webhooks().await;
         if !feed.iter().any(|d| d.event == event && d.call_id.as_deref() == Some(call)) {
@@ -242,7 +242,7 @@ impl Laws {
         }
     }
 
-    /// What is still open; empty once everything has come to its end.
+    /// Open callbacks and events; empty once everything has finished.
     pub(super) async fn open(&self) -> Vec<String> {
         let rows = self.rows().await;
         let open = rows.iter().filter(|r| !r.state.is_final() && r.state != State::Held);
@@ -252,7 +252,7 @@ impl Laws {
         open
     }
 
-    /// After the faults have stopped and everything came to rest.
+    /// Runs after the faults have stopped and all work has finished.
     pub(super) async fn at_the_end(&self, asked: &BTreeSet<String>) {
         let open = self.open().await;
         if !open.is_empty() {
@@ -260,7 +260,7 @@ impl Laws {
         }
         let rows = self.rows().await;
         let feed = self.webhooks().await;
-        // An agent that is switched off when the request is decided promises nothing.
+        // An agent that is disabled when the request is decided promises nothing.
         let off = |call: &String| {
             feed.iter().any(|d| d.call_id.as_ref() == Some(call) && d.notes.contains("agent_disabled"))
         };
@@ -270,7 +270,7 @@ impl Laws {
             }
         }
         let mut spent: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        // A call that took no line counts unless its record was lost before anybody read that.
+        // A call that got no line may count if its record was lost before it was read.
         let mut perhaps: BTreeMap<String, usize> = BTreeMap::new();
         for ring in self.sim.rings() {
             let metadata = &ring.request["metadata"];

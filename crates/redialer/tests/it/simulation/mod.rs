@@ -1,7 +1,7 @@
-//! The real flows on a clock moved by hand: replicas, a provider, a database and a network that fail at random.
+//! Simulates the real flows on a manual clock: replicas, a provider, a database and a network that fail at random.
 //!
-//! One seed is one story, step for step (I36). After every step the laws are checked; when the faults stop,
-//! everything must come to its end. `cargo xtask simulate --days N` runs many more seeds.
+//! One seed is one run, step for step (I36). The laws are checked after every step; when the faults stop, all work must
+//! finish. `cargo xtask simulate --days N` runs many more seeds.
 
 mod bugs;
 mod driver;
@@ -21,7 +21,7 @@ use driver::Simulation;
 
 use crate::tidy::sources;
 
-/// What became of one seed: its trace, and the first law it broke.
+/// The result of one seed: its trace, and the first law that it broke.
 struct Story {
     trace: String,
     days: f64,
@@ -29,12 +29,12 @@ struct Story {
 }
 
 fn run(seed: u64, bug: Option<Bug>) -> Story {
-    // Nothing else runs on this thread, so nothing but the seed decides what comes next.
+    // Nothing else runs on this thread, so the seed alone determines what happens next.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async { Simulation::new(seed, bug).await.run().await })
 }
 
-/// Runs seeds on both cores; the first broken law, with the command that replays it.
+/// Runs seeds on two threads; returns the broken laws, with the commands that replay them.
 fn run_all(seeds: impl Iterator<Item = u64> + Send, until_days: f64) -> (u64, f64, Vec<String>) {
     let (seeds, broken) = (Mutex::new(seeds), Mutex::new(Vec::new()));
     let (ran, hours) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -100,7 +100,7 @@ fn every_planted_bug_is_caught() {
                     let from = bug.search_from();
                     let found = (from..from + 300)
                         .find_map(|seed| run(seed, Some(*bug)).broken.map(|law| (seed, law)))
-                        // A law that is broken without the bug says nothing about the bug.
+                        // A law that is broken without the bug is no evidence of the bug.
                         .filter(|(seed, _)| run(*seed, None).broken.is_none());
                     match found {
                         Some((seed, law)) => eprintln!("{bug:?} is caught by seed {seed}: {law}"),
@@ -114,7 +114,7 @@ fn every_planted_bug_is_caught() {
     assert!(missed.is_empty(), "nothing caught {missed:?}");
 }
 
-/// `REDIALER_SIMULATE_SEED=7 cargo test --test it simulation::one -- --nocapture` tells one story.
+/// `REDIALER_SIMULATE_SEED=7 cargo test --test it simulation::one -- --nocapture` prints the trace of one seed.
 #[test]
 fn one() {
     let Some(seed) = std::env::var("REDIALER_SIMULATE_SEED").ok().and_then(|s| s.parse().ok()) else {
@@ -127,7 +127,7 @@ fn one() {
     assert!(story.broken.is_none(), "{:?}", story.broken);
 }
 
-/// What `cargo xtask simulate --days N` runs.
+/// Run by `cargo xtask simulate --days N`.
 #[test]
 fn many_days() {
     let Some(days) = std::env::var("REDIALER_SIMULATE_DAYS").ok().and_then(|s| s.parse().ok()) else {

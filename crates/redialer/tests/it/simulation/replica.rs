@@ -1,4 +1,4 @@
-//! One replica: the program as `serve` puts it together, minus the loops; the driver takes their turns.
+//! One replica: the program as `serve` assembles it, without its loops, whose rounds the driver runs.
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ use tokio::task::JoinHandle;
 
 use super::{bugs::Bug, faults::ReplicaFaults, laws::Laws, shared::Shared, wire::SimWire};
 
-/// A process that runs.
+/// A running process.
 pub(super) struct Replica {
     pub(super) app: Arc<App>,
     pub(super) door: axum::Router,
     writers: [JoinHandle<()>; 2],
 }
 
-/// What every process of a simulation is made with.
+/// The parts that all processes of a simulation share.
 #[derive(Clone)]
 pub(super) struct Parts {
     pub(super) store: Store,
@@ -33,12 +33,12 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Starts process number `n`, whose machine's clocks show that.
+    /// Starts process number `n` with the clocks of its machine.
     pub(super) async fn start(&self, n: usize, hands: ManualClock) -> Replica {
         let faults: Arc<dyn Faults> = Arc::new(ReplicaFaults::new(n, &self.shared));
         let store = self.store.clone().with_faults(faults);
         let clock = Clock::by_hand(hands);
-        // Starting is not what is tested here; the schema and the clock are read as ever.
+        // Starting is not tested here, so it runs without faults.
         if !self.shared.has(Bug::TrustOwnClock) {
             let faults_on = self.shared.faults_on();
             self.shared.set_faults(false);

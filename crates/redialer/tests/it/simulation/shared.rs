@@ -1,4 +1,4 @@
-//! What the driver, the wire and the faults of one simulation share.
+//! State that the driver, the transport and the faults of one simulation share.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,42 +14,42 @@ use redialer_core::{Timestamp, rng::Rng, time::from_ms};
 
 use super::bugs::Bug;
 
-/// One thing under way; the driver moves one at a time.
+/// An operation in progress; the driver advances one at a time.
 pub(super) type OpId = u64;
 
-/// Where something under way stands still until the driver says how it goes on.
+/// Where an operation is parked until the driver resumes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gate {
-    /// Before the first byte of a request leaves, or a moment later.
+    /// Before the first byte of a request is sent, or just after.
     Sending,
-    /// The provider has decided; its answer is on its way.
+    /// The provider has decided; its answer is in transit.
     Answering,
-    /// The process stands still between two steps.
+    /// The process is frozen between two steps.
     Frozen,
-    /// The database or the key service takes its time.
+    /// The database or the key service is slow.
     Stalled,
-    /// A webhook stands before the writer until others stand there too.
+    /// A webhook waits before the writer until others arrive there.
     Gathering,
 }
 
-/// How it goes on.
+/// How a parked operation resumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     Go,
-    /// Nothing was connected.
+    /// No connection was established.
     Unsent,
     /// The connection broke, or the answer came too late.
     Lost,
-    /// The provider's gateway answers in its place.
+    /// The provider's gateway answers in place of the provider.
     BadGateway,
 }
 
 pub(super) struct Shared {
     inner: Mutex<Inner>,
     now_ms: Arc<AtomicI64>,
-    /// By how much the database server's clock is wrong.
+    /// The error of the database server's clock, in milliseconds.
     database_skew_ms: AtomicI64,
-    /// The furthest that it was ever ahead: replicas that have not looked since still are.
+    /// The largest error so far: replicas that have not read the clock since still have it.
     most_skew_ms: AtomicI64,
     pub(super) rng: Rng,
     pub(super) bug: Option<Bug>,
@@ -60,17 +60,17 @@ struct Inner {
     current: OpId,
     parked: BTreeMap<OpId, Gate>,
     fates: BTreeMap<OpId, Fate>,
-    /// Of tasks that were spawned by what is under way and stand still in it.
+    /// Wakers of tasks that an operation spawned and that are parked.
     wakers: BTreeMap<OpId, Waker>,
-    /// How often a process crashed or a step of it failed.
+    /// How often a process crashed or one of its steps failed.
     failures: u64,
     crashed: Option<usize>,
     waker: Option<Waker>,
     faults_on: bool,
     is_gathering: bool,
-    /// No decision about an event can be committed.
+    /// Whether commits of decisions about events fail.
     is_decided_in_vain: bool,
-    /// How often chance was asked: two runs that differ in it differ from there on.
+    /// The number of random draws: two runs that differ in it differ from there on.
     draws: u64,
     trace: String,
     broken: Option<String>,
@@ -78,9 +78,9 @@ struct Inner {
     requests: BTreeMap<String, Vec<i64>>,
     /// Calls whose records the provider has lost.
     lost: BTreeSet<String>,
-    /// The provider refused the key, and nothing has succeeded with it since.
+    /// Whether the provider refused the key and no request has succeeded with it since.
     is_refused: bool,
-    /// Pages of other agents' calls before those of ours in the provider's list.
+    /// Pages of other agents' calls that come before ours in the provider's list.
     filler_pages: usize,
 }
 
@@ -106,7 +106,7 @@ impl Shared {
         self.now_ms.load(Ordering::Relaxed)
     }
 
-    /// What never jumps on any machine.
+    /// The monotonic clock of every machine.
     pub(super) fn steady(&self) -> Arc<AtomicI64> {
         Arc::clone(&self.now_ms)
     }
@@ -119,23 +119,24 @@ impl Shared {
         self.now_ms.store(ms, Ordering::Relaxed);
     }
 
-    /// The database server's clock, which is the replicas' clock too.
+    /// The database server's clock, which the replicas use, too.
     pub(super) fn database_ms(&self) -> i64 {
         self.now_ms() + self.database_skew_ms.load(Ordering::Relaxed)
     }
 
-    /// The database server's clock is set.
+    /// Sets the error of the database server's clock.
     pub(super) fn set_database_skew(&self, ms: i64) {
         self.database_skew_ms.store(ms, Ordering::Relaxed);
         self.most_skew_ms.fetch_max(ms, Ordering::Relaxed);
     }
 
-    /// The latest time that anybody can rightly believe it is.
+    /// The latest time that a replica can rightly assume.
     pub(super) fn latest(&self) -> Timestamp {
         from_ms(self.now_ms() + self.most_skew_ms.load(Ordering::Relaxed)).expect("in range")
     }
 
-    /// A process crashed, or a step of it failed. Whoever heard a refusal may not have recorded it; the next one will.
+    /// Counts a crash or a failed step. The process may not have recorded a refusal that it received; the next one
+    /// will.
     pub(super) fn failed(&self) {
         let mut inner = self.inner();
         inner.failures += 1;
@@ -146,7 +147,7 @@ impl Shared {
         self.inner().failures
     }
 
-    /// Whether something happens that happens `percent` of the time.
+    /// Returns true `percent` of the time.
     pub(super) fn sometimes(&self, percent: f64) -> bool {
         self.draw() * 100.0 < percent
     }
@@ -216,7 +217,7 @@ impl Shared {
         self.inner().cancelled.contains(callback)
     }
 
-    /// The provider loses what it knows of a call.
+    /// The provider loses its record of a call.
     pub(super) fn lose(&self, call: &str) {
         self.inner().lost.insert(call.to_owned());
     }
@@ -241,7 +242,7 @@ impl Shared {
         self.inner().filler_pages
     }
 
-    /// Counts a request; when those of the same dispatch came.
+    /// Counts a request; returns the times of all requests of the same dispatch.
     pub(super) fn requested(&self, dispatch: &str) -> Vec<i64> {
         let now = self.now_ms();
         let mut inner = self.inner();
@@ -250,7 +251,7 @@ impl Shared {
         times.clone()
     }
 
-    /// Stands still until the driver says how it goes on.
+    /// Parks the operation until the driver resumes it.
     pub(super) async fn park(&self, gate: Gate) -> Fate {
         if !self.faults_on() {
             return Fate::Go;
@@ -269,7 +270,7 @@ impl Shared {
                 None => {
                     inner.parked.insert(op, gate);
                     inner.wakers.insert(op, cx.waker().clone());
-                    // The driver learns of it where a task of its own stands still.
+                    // The driver must be woken, because a spawned task may have parked.
                     if let Some(driver) = &inner.waker {
                         driver.wake_by_ref();
                     }
@@ -304,7 +305,7 @@ impl Shared {
         inner.wakers.remove(&op);
     }
 
-    /// The process of that replica is gone, at once.
+    /// Crashes the process of a replica, immediately.
     pub(super) fn crash(&self, replica: usize) -> ! {
         self.failed();
         {
@@ -314,7 +315,7 @@ impl Shared {
                 waker.wake();
             }
         }
-        // Unwinding closes what was open, as the end of a process does; nobody acts on it any more.
+        // Unwinding closes open resources, as the end of a process does; the driver discards the operation.
         std::panic::resume_unwind(Box::new("crashed"))
     }
 

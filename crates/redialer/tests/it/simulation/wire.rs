@@ -1,4 +1,4 @@
-//! The wire between a replica and the pretend provider: no sockets, and every way to fail that they have.
+//! The transport between a replica and the Retell simulator: no sockets, but every way in which they fail.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use super::{
 };
 use crate::harness::KEY;
 
-/// The page behind the filler: the provider's first one.
+/// The page after the filler: the provider's first one.
 const FIRST_PAGE: &str = "filler-none";
 
-/// A list without the entries that do not show their metadata.
+/// A list without the entries that hide their metadata.
 fn without_hidden(text: &str) -> String {
     let Ok(mut page) = serde_json::from_str::<Value>(text) else { return text.to_owned() };
     if let Some(items) = page["items"].as_array_mut() {
@@ -28,7 +28,7 @@ fn without_hidden(text: &str) -> String {
     page.to_string()
 }
 
-/// How long a request to place a call may take.
+/// The deadline of a request to place a call, in milliseconds.
 pub(super) const PLACE_DEADLINE_MS: i64 = 120_000;
 
 pub(super) struct SimWire {
@@ -112,7 +112,7 @@ impl SimWire {
         }
     }
 
-    /// An answer that reaches the process.
+    /// Tracks refusals of the key in an answer that reaches the process.
     fn heard(&self, answer: Answer) -> Answer {
         match answer.status {
             401 => self.shared.set_refused(true),
@@ -126,7 +126,7 @@ impl SimWire {
         let shared = &self.shared;
         let is_list = request.url.contains("/v3/list-");
         let often = match is_list {
-            // Where a failing list is believed, it must fail twice for the same dial.
+            // Where a failed list counts as empty, it must fail twice for the same dial.
             true if shared.has(Bug::FailingListIsEmpty) => 80.0,
             true => 30.0,
             false => 8.0,
@@ -145,7 +145,7 @@ impl SimWire {
         if request.url.rsplit('/').next().is_some_and(|id| shared.has_lost(id)) {
             return Ok(Answer { status: 404, after_secs: None, text: Ok("{}".to_owned()) });
         }
-        // Another tenant's key is another account's.
+        // Another tenant's key belongs to another account.
         let is_ours = request.key == KEY;
         let mut answer = self.exchange(request).await;
         if is_ours {
@@ -157,7 +157,7 @@ impl SimWire {
         Ok(answer)
     }
 
-    /// A page of other agents' calls, of which a large account has thousands before those of ours.
+    /// A page of other agents' calls; a large account has thousands of them before ours.
     fn filler(&self, request: &Request<'_>) -> Option<Answer> {
         const PREFIX: &str = "filler-";
         let pages = self.shared.filler_pages();
@@ -171,7 +171,7 @@ impl SimWire {
             Some(key) => key.strip_prefix(PREFIX)?.parse().ok()?,
         };
         let more = !(page >= 49 && self.shared.has(Bug::HalfAListIsAll));
-        // Behind the last one the list of the provider itself begins.
+        // After the last one, the provider's own list starts.
         let next = if page + 1 < pages { format!("{PREFIX}{}", page + 1) } else { FIRST_PAGE.to_owned() };
         let call = serde_json::json!({
             "call_id": format!("call_filler_{page}"), "agent_id": "agent_of_another_team",

@@ -1,9 +1,9 @@
-//! The only file that changes callbacks: every state a callback leaves and enters.
+//! The only module that changes callbacks: every state that a callback leaves and enters.
 //!
 //! Invariants: a statement guards on the states it may start from, and core's table allows each of its changes
-//! ([`State::may_become`]; a test compares the texts). The change, its row in the outbox (`callback_events`) and the
-//! note that something may be due sooner belong to one transaction; no caller has to remember them. A final state is
-//! never left (I12).
+//! ([`State::may_become`]; a test compares the texts). The change, its outbox row (`callback_events`) and its note that
+//! something may be due sooner belong to one transaction; callers need not remember them. A final state is never left
+//! (I12).
 
 mod statements;
 
@@ -26,7 +26,7 @@ use self::statements::{
     RELEASE_QUOTA, RESCHEDULE, REWRITE, SUPERSEDE, SUPPRESS, Transition, WAIT, YIELD,
 };
 
-/// Runs a transition over rows of values; the callbacks it changed.
+/// Runs a transition over rows of values; returns the changed callbacks.
 async fn apply_rows(
     tx: &mut Tx,
     transition: &Transition,
@@ -38,7 +38,7 @@ async fn apply_rows(
     Ok(changed)
 }
 
-/// Runs a transition of whichever callbacks its values name; the callbacks it changed.
+/// Runs a transition on the callbacks that its values select; returns the changed callbacks.
 async fn apply(
     tx: &mut Tx,
     transition: &Transition,
@@ -70,7 +70,7 @@ async fn record(
             State::Scheduled => transition.scheduled,
             other => event_of(other),
         };
-        // A claim that gets its intent changes no state.
+        // Not every state has an event.
         if let Some(name) = name {
             events.push(CallbackEvent {
                 bucket: row.get("bucket")?,
@@ -85,7 +85,7 @@ async fn record(
     outbox::write(tx, &events, now).await
 }
 
-/// Writes new callbacks.
+/// Inserts new callbacks.
 pub(crate) async fn insert_all(tx: &mut Tx, new: &[NewRow<'_>], now: Timestamp) -> Result<(), StoreError> {
     const SQL: &str = "insert into callbacks
              (bucket, id, tenant_id, workspace_id, agent_id, channel, chain_id, parent_id, person_ix, state, held_for,
@@ -111,25 +111,25 @@ pub(crate) async fn insert_all(tx: &mut Tx, new: &[NewRow<'_>], now: Timestamp) 
     outbox::write(tx, &events, now).await
 }
 
-/// Claims due callbacks: bucket, id, now, the end of the lease, its owner; all that a claim is made of.
+/// Claims due callbacks. Each row: bucket, id, now, the end of the lease, its owner. Returns the columns of a claim.
 pub(crate) async fn claim(tx: &mut Tx, rows: Vec<RowValues>) -> Result<Vec<Row>, StoreError> {
-    // No event is told of it.
+    // A claim has no event.
     tx.fetch_rows(CLAIM.sql, vec![], rows).await
 }
 
-/// Gives claims their intents; which claims held.
+/// Writes the intents of claims; returns the callbacks whose claims held.
 pub(crate) async fn intend(tx: &mut Tx, rows: Vec<RowValues>) -> Result<Vec<Row>, StoreError> {
-    // No event is told of it.
+    // An intent has no event.
     tx.fetch_rows(INTEND.sql, vec![], rows).await
 }
 
-/// The calls of these callbacks were placed: bucket, id, call id, now.
+/// Marks the calls of these callbacks as placed. Each row: bucket, id, call id, now.
 pub(crate) async fn place(tx: &mut Tx, rows: Vec<RowValues>, now: Timestamp) -> Result<Vec<Row>, StoreError> {
     apply_rows(tx, &PLACE, rows, now).await
 }
 
-/// Nobody knows whether a call was placed; whether the callback was being dispatched, by the claim with that fence if
-/// one is given.
+/// Marks a callback as unconfirmed, because it is unknown whether its call was placed. Returns whether it was being
+/// dispatched, by the claim with that fence if one is given.
 pub(crate) async fn doubt(
     tx: &mut Tx,
     bucket: i64,
@@ -141,28 +141,28 @@ pub(crate) async fn doubt(
     Ok(!changed.is_empty())
 }
 
-/// How a callback waits again.
+/// How a callback returns to waiting.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wait<'a> {
-    /// Held for that, else scheduled.
+    /// The reason it is held; `None` if it is scheduled.
     pub(crate) held_for: Option<HeldFor>,
     pub(crate) due_at: Timestamp,
-    /// It was planned anew, for that moment.
+    /// The new scheduled time, if it was planned again.
     pub(crate) moved_to: Option<Timestamp>,
-    /// Why, if that is worth telling: it has no named moment any more.
+    /// The outcome to record, if any. It also clears `forced`.
     pub(crate) outcome: Option<&'a str>,
-    /// A request of it was certainly not placed.
+    /// Whether a request of it was certainly not placed.
     pub(crate) was_unplaced: bool,
 }
 
 impl Wait<'_> {
-    /// Due then, as it was.
+    /// Due at `due_at`, otherwise unchanged.
     pub(crate) const fn until(due_at: Timestamp) -> Self {
         Self { held_for: None, due_at, moved_to: None, outcome: None, was_unplaced: false }
     }
 }
 
-/// Puts a callback back to waiting, unless a newer one waits for that person already: then it is superseded.
+/// Returns a callback to waiting, or supersedes it if a newer one already waits for that person.
 pub(crate) async fn give_back(
     tx: &mut Tx,
     bucket: i64,
@@ -200,12 +200,12 @@ pub(crate) struct End<'a> {
     pub(crate) id: Id<id::Callback>,
     pub(crate) state: State,
     pub(crate) outcome: Option<&'a str>,
-    /// The provider's own words.
+    /// The provider's message.
     pub(crate) message: Option<&'a str>,
 }
 
 impl<'a> End<'a> {
-    /// Without words of the provider's own.
+    /// Without a message from the provider.
     pub(crate) const fn new(
         bucket: i64,
         id: Id<id::Callback>,
@@ -216,13 +216,13 @@ impl<'a> End<'a> {
     }
 }
 
-/// Ends dials; the callbacks that ended.
+/// Ends dials; returns the callbacks that ended.
 pub(crate) async fn close(tx: &mut Tx, ends: &[End<'_>], now: Timestamp) -> Result<Vec<Row>, StoreError> {
     let values = |end: &End<'_>| row![end.bucket, end.id, end.state.as_str(), end.outcome, end.message, now];
     apply_rows(tx, &CLOSE, ends.iter().map(values).collect(), now).await
 }
 
-/// Ends a claim without a dial; whether it was still held.
+/// Ends a claim without a dial; returns whether it was still held.
 pub(crate) async fn close_claim(
     tx: &mut Tx,
     (bucket, id, fence): (i64, Id<id::Callback>, i64),
@@ -235,10 +235,10 @@ pub(crate) async fn close_claim(
     Ok(!apply_rows(tx, &CLOSE_CLAIM, vec![values], now).await?.is_empty())
 }
 
-/// A waiting callback that ends, by bucket and id, and the newer one that replaces it.
+/// A waiting callback to end: its bucket, its id, and the newer callback that replaces it.
 pub(crate) type Ended = (i64, Id<id::Callback>, Option<Id<id::Callback>>);
 
-/// Ends waiting callbacks; those that no newer one replaces because the person reached us.
+/// Ends waiting callbacks. One without a replacement ends because the person reached us.
 pub(crate) async fn supersede(tx: &mut Tx, ended: &[Ended], now: Timestamp) -> Result<(), StoreError> {
     /// The outcome of a retry that ended because the person reached us.
     const REACHED: &str = "reached_us";
@@ -246,21 +246,21 @@ pub(crate) async fn supersede(tx: &mut Tx, ended: &[Ended], now: Timestamp) -> R
     apply_rows(tx, &SUPERSEDE, ended.iter().map(values).collect(), now).await.map(|_| ())
 }
 
-/// Turns retries that calls led to into requests; how many still waited.
+/// Turns retries that calls led to into requests; returns how many still waited.
 pub(crate) async fn rewrite(tx: &mut Tx, rows: Vec<RowValues>, now: Timestamp) -> Result<usize, StoreError> {
     Ok(apply_rows(tx, &REWRITE, rows, now).await?.len())
 }
 
-/// What a person does to a callback.
+/// A manual change to a callback.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ManualChange {
     Cancel,
     Force,
-    /// To that moment, if it was last changed then.
+    /// Moves it to the first time; fails if the second is given and differs from `updated_at`.
     Reschedule(Timestamp, Option<Timestamp>),
 }
 
-/// Does it to a callback of that tenant; whether its state allowed it.
+/// Applies a manual change to a callback of that tenant; returns whether its state allowed it.
 pub(crate) async fn by_hand(
     tx: &mut Tx,
     (bucket, tenant): (i64, Id<id::Tenant>),
@@ -278,7 +278,7 @@ pub(crate) async fn by_hand(
     Ok(!apply(tx, transition, args, now).await?.is_empty())
 }
 
-/// Names the one callback that a person forced in place of an unresolved one; whether it is the first.
+/// Records the one callback that a person forced in place of an unresolved one; returns whether it is the first.
 pub(crate) async fn name_successor(
     tx: &mut Tx,
     bucket: i64,
@@ -290,7 +290,7 @@ pub(crate) async fn name_successor(
     Ok(tx.execute(SQL, args![bucket, unresolved, by]).await? == 1)
 }
 
-/// Holds what waits for an agent that is switched off, or releases what was held for it.
+/// Holds the waiting callbacks of an agent that is disabled, or releases those that were held for it.
 pub(crate) async fn switch_agent(
     tx: &mut Tx,
     bucket: i64,
@@ -305,7 +305,7 @@ pub(crate) async fn switch_agent(
     Ok(())
 }
 
-/// Releases callbacks that wait for room in the plan; how many there were.
+/// Releases up to `room` callbacks that are held for the plan's quota; returns how many.
 pub(crate) async fn release_quota(
     tx: &mut Tx,
     (bucket, tenant): (i64, Id<id::Tenant>),
@@ -315,7 +315,7 @@ pub(crate) async fn release_quota(
     Ok(apply(tx, &RELEASE_QUOTA, args![bucket, tenant, room, now], now).await?.len())
 }
 
-/// Ends what waits for a person who must not be called.
+/// Ends the waiting callbacks of a person who must not be called.
 pub(crate) async fn suppress(
     tx: &mut Tx,
     (bucket, tenant): (i64, Id<id::Tenant>),
@@ -325,7 +325,7 @@ pub(crate) async fn suppress(
     apply(tx, &SUPPRESS, args![bucket, tenant, person_ix, now], now).await.map(|_| ())
 }
 
-/// Gives a dial that a restored database forgot back to its callback.
+/// Attaches a dial that a restored database has lost to its callback.
 pub(crate) async fn adopt(
     tx: &mut Tx,
     (bucket, id): (i64, Id<id::Callback>),
@@ -347,8 +347,8 @@ pub(crate) async fn holds(
     Ok(tx.execute(SQL, args![bucket, id, fence]).await? == 1)
 }
 
-/// Counts a claim that came to nothing, and takes it from whoever holds it; how often that has happened to its
-/// callback. `None` where the claim is not held any more.
+/// Counts a failed claim and takes it from its holder by moving the fence. Returns the callback's number of failures;
+/// `None` if the claim is no longer held.
 pub(crate) async fn count_failure(
     tx: &mut Tx,
     bucket: i64,

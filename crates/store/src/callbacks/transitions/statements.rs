@@ -8,7 +8,7 @@ use crate::log::outbox::RESCHEDULED;
 pub(super) struct Transition {
     pub(super) from: &'static [State],
     pub(super) to: &'static [State],
-    /// The name of the event that a change to `scheduled` is; `None` where nobody is told of it.
+    /// The name of the event for a change to `scheduled`; `None` if there is no event.
     pub(super) scheduled: Option<&'static str>,
     pub(super) sql: &'static str,
 }
@@ -21,7 +21,7 @@ impl Transition {
     }
 }
 
-// What a statement returns: enough to claim by, and for the outbox.
+// The columns that every statement returns: enough to build a claim and an outbox row.
 macro_rules! returning {
     ($($sql:expr),+ $(; $more:expr)?) => {
         concat!($($sql),+, " returning callbacks.bucket, callbacks.id, callbacks.fence, callbacks.tenant_id,
@@ -37,7 +37,7 @@ use State::{
     Suppressed, Unconfirmed,
 };
 
-/// A due callback is claimed. `is true` keeps SQLite from starting with whatever is scheduled.
+/// Claims a due callback. `is true` keeps SQLite from starting with all scheduled callbacks.
 pub(super) const CLAIM: Transition = Transition {
     from: &[Scheduled],
     to: &[Dispatching],
@@ -57,7 +57,7 @@ pub(super) const CLAIM: Transition = Transition {
     ),
 };
 
-/// A claim gets its intent. `is true` keeps SQLite from starting with whatever is being dispatched.
+/// Writes the intent of a claim. `is true` keeps SQLite from starting with all callbacks that are being dispatched.
 pub(super) const INTEND: Transition = Transition {
     from: &[Dispatching],
     to: &[Dispatching],
@@ -106,7 +106,7 @@ pub(super) const PLACE: Transition = Transition {
     ),
 };
 
-/// Whether the request was placed is not known. A fence names the claim of a process that is gone.
+/// It is unknown whether the request was placed. A fence names the claim of a dead process.
 pub(super) const DOUBT: Transition = Transition {
     from: &[Dispatching],
     to: &[Unconfirmed],
@@ -136,7 +136,7 @@ macro_rules! give_back {
     };
 }
 
-/// A callback waits for its time again; where a newer one waits for that person already, it is superseded by that one.
+/// A callback returns to waiting, or is superseded if a newer one already waits for that person.
 pub(super) const WAIT: Transition = Transition {
     from: &[Dispatching, Dialing, Unconfirmed],
     to: &[Scheduled, Superseded],
@@ -144,7 +144,7 @@ pub(super) const WAIT: Transition = Transition {
     sql: give_back!("callbacks.state in ('dispatching', 'dialing', 'unconfirmed')"),
 };
 
-/// The same for a claim that waits for somebody to act.
+/// Same for a claim that is held until someone acts.
 pub(super) const HOLD: Transition = Transition {
     from: &[Dispatching],
     to: &[Held, Superseded],
@@ -182,7 +182,7 @@ pub(super) const CLOSE_CLAIM: Transition = Transition {
     ),
 };
 
-/// A newer callback replaces one that waits.
+/// A newer callback replaces a waiting one.
 pub(super) const SUPERSEDE: Transition = Transition {
     from: &[Scheduled, Held],
     to: &[Superseded],
@@ -196,7 +196,7 @@ pub(super) const SUPERSEDE: Transition = Transition {
     ),
 };
 
-/// The retry that a call led to becomes the request that its analysis brought.
+/// The retry that a call led to becomes the request that its analysis contains.
 pub(super) const REWRITE: Transition = Transition {
     from: &[Scheduled, Held],
     to: &[Scheduled, Held],
@@ -237,7 +237,7 @@ pub(super) const FORCE: Transition = Transition {
     ),
 };
 
-/// Moved by a person to that instant, unshifted.
+/// Moved by a person to exactly that time.
 pub(super) const RESCHEDULE: Transition = Transition {
     from: &[Scheduled, Held],
     to: &[Scheduled],
@@ -251,7 +251,7 @@ pub(super) const RESCHEDULE: Transition = Transition {
     ),
 };
 
-/// An agent is switched off: of one person only one callback may wait, so a claimed one gives way to a newer.
+/// An agent is disabled. Only one callback per person may wait, so a newer one supersedes a claimed one.
 pub(super) const YIELD: Transition = Transition {
     from: &[Dispatching],
     to: &[Superseded],
@@ -274,7 +274,7 @@ pub(super) const YIELD: Transition = Transition {
     ),
 };
 
-/// An agent is switched off. Behind an intent it is too late: the request may be on its way.
+/// An agent is disabled. A callback with an intent is not held: the request may be in flight.
 pub(super) const HOLD_AGENT: Transition = Transition {
     from: &[Scheduled, Dispatching],
     to: &[Held],
@@ -287,8 +287,8 @@ pub(super) const HOLD_AGENT: Transition = Transition {
     ),
 };
 
-// The time it was held is not lateness: what is overdue is planned for now, and quiet time binds it.
-/// An agent is switched on again.
+// Time spent held is not lateness: an overdue callback is rescheduled to now, and quiet hours apply to it.
+/// An agent is enabled again.
 pub(super) const RELEASE_AGENT: Transition = Transition {
     from: &[Held],
     to: &[Scheduled],
@@ -304,7 +304,7 @@ pub(super) const RELEASE_AGENT: Transition = Transition {
     ),
 };
 
-/// There is room in the plan again, for so many, the longest due first.
+/// The plan has room again for `$3` callbacks; the longest due come first.
 pub(super) const RELEASE_QUOTA: Transition = Transition {
     from: &[Held],
     to: &[Scheduled],
@@ -320,7 +320,7 @@ pub(super) const RELEASE_QUOTA: Transition = Transition {
     ),
 };
 
-/// A number is on the do-not-call list. A dial that has its intent is not stopped.
+/// A number is suppressed. A dial whose intent is written is not stopped.
 pub(super) const SUPPRESS: Transition = Transition {
     from: &[Scheduled, Held, Dispatching],
     to: &[Suppressed],
@@ -335,7 +335,7 @@ pub(super) const SUPPRESS: Transition = Transition {
     ),
 };
 
-/// After a restore, a dial that the backup did not know is given back to its callback.
+/// After a restore, a dial that is missing from the backup is attached to its callback.
 pub(super) const ADOPT: Transition = Transition {
     from: &[Scheduled, Held, Dispatching, Dialing, Unconfirmed],
     to: &[Dialing],

@@ -1,12 +1,12 @@
-//! What somebody does, or what is on, at a time: "I'm teaching", "we eat", "the hearing is".
+//! Recognizes what takes place at a time: "I'm teaching", "we eat", "the hearing is".
 //!
-//! Invariant: a general shape of words and no list of occupations; what has a meaning of its own stands in
-//! [`super::phrases`] and is looked for first.
+//! Invariant: matches general patterns of words, not a list of occupations. Phrases with a meaning of their own are in
+//! [`super::phrases`] and take precedence.
 
 use super::part;
 use crate::lang::At;
 
-/// The words that say so.
+/// The number of tokens that name an activity or event here.
 pub(super) fn read(s: At<'_>) -> Option<usize> {
     progressive(s).or_else(|| habit(s)).or_else(|| subject(s)).or_else(|| due(s))
 }
@@ -33,7 +33,7 @@ fn progressive(s: At<'_>) -> Option<usize> {
     is_verb.then_some(be + adverb + 1)
 }
 
-/// What one does about a call, or no doing at all.
+/// Whether a word in "-ing" concerns the call or names no activity.
 #[rustfmt::skip]
 fn about_the_call(word: &str) -> bool {
     matches!(
@@ -75,7 +75,7 @@ fn due(s: At<'_>) -> Option<usize> {
     (is_verb && !about_the_call(verb) && timed()).then_some(2)
 }
 
-/// "The hearing is", before the time it is at.
+/// "The hearing is", before its time.
 fn subject(s: At<'_>) -> Option<usize> {
     let word = s.word(0);
     let (noun, back) = match word.strip_suffix("'s") {

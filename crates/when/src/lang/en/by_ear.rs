@@ -1,6 +1,7 @@
-//! Hours as transcribers hear them: "for thirty", "ate p m", "half to".
+//! Hours that transcribers write as other words: "for thirty", "ate p m", "half to".
 //!
-//! Invariant: only where an hour makes sense; "to", "for" and "won" are words of their own everywhere else.
+//! Invariant: a word is read as an hour only where an hour makes sense; elsewhere "to", "for" and "won" keep their
+//! meaning.
 
 use super::{
     clock::{counts, half},
@@ -12,7 +13,7 @@ use crate::{
     words::Kind,
 };
 
-/// The word that sounds like an hour.
+/// The hour that a word sounds like.
 fn sounds_like(word: &str) -> Option<u32> {
     Some(match word {
         "to" | "too" => 2,
@@ -26,7 +27,7 @@ fn sounds_like(word: &str) -> Option<u32> {
     })
 }
 
-/// An hour by ear behind "half" or "quarter past", where nothing follows that it would belong to.
+/// An hour written as another word after "half" or "quarter past", unless the next word belongs to that other word.
 pub(super) fn by_ear(s: At<'_>) -> Option<(Clock, usize)> {
     let hour = sounds_like(s.word(0))?;
     #[rustfmt::skip]
@@ -39,7 +40,7 @@ pub(super) fn by_ear(s: At<'_>) -> Option<(Clock, usize)> {
     (!leads && cardinal(s.on(1)).is_none()).then_some((clock, 1))
 }
 
-/// What transcribers make of an hour where only an hour makes sense: "at for thirty", "ate p m".
+/// An hour written as another word, where only an hour makes sense: "at for thirty", "ate p m".
 pub(super) fn misheard(s: At<'_>) -> Option<(u32, usize)> {
     let hour = sounds_like(s.word(0))?;
     let told_half = half(s, 1).0.is_some() || matches!(s.word(1), "o'clock" | "oclock" | "ish");

@@ -1,9 +1,9 @@
-//! Verbs of calling with who calls whom: "have her ring", "should Pete call", "call my brother", "call back at".
+//! Verbs of calling, with caller and callee: "have her ring", "should Pete call", "call my brother", "call back at".
 
 use super::day;
 use crate::{cue::Cue, lang::At};
 
-/// "Should Pete call", "can the doctor ring": by somebody who is named.
+/// "Should Pete call", "can the doctor ring": a call by a named person.
 pub(super) fn by_a_name(s: At<'_>) -> Option<usize> {
     const MODALS: [&str; 10] =
         ["should", "could", "can", "will", "would", "shall", "have", "let", "get", "may"];
@@ -26,7 +26,7 @@ pub(super) fn by_a_name(s: At<'_>) -> Option<usize> {
     (named && asked && !of_another).then_some(1)
 }
 
-/// "Have her call", "get him to ring", "should they phone": a call by somebody else.
+/// "Have her call", "get him to ring", "should they phone": a call by another person.
 pub(super) fn by_another(s: At<'_>) -> Option<usize> {
     if !matches!(
         s.word(0),
@@ -79,7 +79,7 @@ pub(super) fn somebody(s: At<'_>) -> Option<(Cue, usize)> {
     }
 }
 
-/// Where the person is reached.
+/// Whether the word is a line on which the person can be reached.
 #[rustfmt::skip]
 pub(super) fn is_own_line(noun: &str) -> bool {
     matches!(
@@ -89,7 +89,7 @@ pub(super) fn is_own_line(noun: &str) -> bool {
     )
 }
 
-/// "Call", "ring" or "call back" with a time behind it, which is left to be read.
+/// "Call", "ring" or "call back" before a time; the time is not consumed.
 pub(super) fn bare_call(s: At<'_>) -> Option<usize> {
     if !matches!(s.word(0), "call" | "ring" | "phone")
         || is_not_asked(s)
@@ -109,7 +109,7 @@ pub(super) fn bare_call(s: At<'_>) -> Option<usize> {
     (timed || len == 2).then_some(len)
 }
 
-/// "This call", "on a call", "I got a call", "missed call": a call that is, not one that is wanted.
+/// "This call", "on a call", "I got a call", "missed call": an existing call, not a requested one.
 #[rustfmt::skip]
 pub(super) fn is_not_asked(s: At<'_>) -> bool {
     matches!(

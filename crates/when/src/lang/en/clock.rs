@@ -17,14 +17,14 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
     Some(Named::one(Part::Clock(clock), len))
 }
 
-/// The times that a length would swallow: "twenty minutes past three".
+/// Clock times that would otherwise be read as a length: "twenty minutes past three".
 pub(super) fn by_distance(s: At<'_>) -> Option<Named> {
     let (clock, len) = told(s).or_else(|| military(s))?;
     let about = s.word(len) == "ish";
     Some(Named::one(Part::Clock(Clock { about, ..clock }), len + usize::from(about)))
 }
 
-/// "Half past", of an hour that was said before.
+/// "Half past" without an hour, relative to an hour mentioned before.
 pub(super) fn past_the_hour(s: At<'_>) -> Option<Named> {
     let (minutes, len) = match s.word(0) {
         "half" => (30, 1),
@@ -64,7 +64,7 @@ fn named(s: At<'_>) -> Option<(Clock, usize)> {
     }
 }
 
-/// The same hour said by its distance: "quarter to four", "twenty past two", "half past", "half nine".
+/// A clock time named by its distance from an hour: "quarter to four", "twenty past two", "half nine".
 fn told(s: At<'_>) -> Option<(Clock, usize)> {
     let skip = usize::from(s.word(0) == "a");
     let at = s.on(skip);
@@ -78,7 +78,7 @@ fn told(s: At<'_>) -> Option<(Clock, usize)> {
             } else {
                 (n, len)
             };
-            // "Nine to five" is a range, "ten to six" hardly ever.
+            // "Nine to five" is a range, "ten to six" rarely.
             let plain = n % 5 == 0 || len > 1;
             if !(1..=59).contains(&n) || !plain {
                 return None;
@@ -114,9 +114,9 @@ fn told(s: At<'_>) -> Option<(Clock, usize)> {
     let minute = distance * sign;
     let (hour, minute) =
         if minute < 0 { ((clock.hour + 23) % 24, 60 + minute) } else { (clock.hour, minute) };
-    // One to one is at half past twelve, not at half past nothing.
+    // "Quarter to one" is 12:45, not 0:45.
     let hour = if hour == 0 && clock.half != Some(Half::Full) { 12 } else { hour };
-    // "A quarter to twelve pm" lies before noon.
+    // "A quarter to twelve pm" is before noon.
     let half = match (clock.half, clock.hour, sign) {
         (Some(Half::Pm), 12, -1) => Some(Half::Am),
         (Some(Half::Am), 12, -1) => Some(Half::Pm),
@@ -179,7 +179,7 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
     Some((Clock { hour: (hour % 24) as i8, minute: minute as i8, half, form, about: false }, len))
 }
 
-/// Behind "at" and the like.
+/// Whether "at" or a similar word comes before.
 #[rustfmt::skip]
 fn is_led(s: At<'_>) -> bool {
     matches!(
@@ -189,7 +189,7 @@ fn is_led(s: At<'_>) -> bool {
     ) || matches!(s.token_back(1).map(|t| &t.kind), Some(Kind::Sign('@')))
 }
 
-/// Whether an hour may begin behind the word before: "the upper left one" is none.
+/// Whether an hour may follow the word before: in "the upper left one" it may not.
 fn may_begin(s: At<'_>) -> bool {
     #[rustfmt::skip]
     let word = matches!(
@@ -203,7 +203,7 @@ fn may_begin(s: At<'_>) -> bool {
     word || is_led(s) || super::day::weekday(s.back(1)).is_some()
 }
 
-/// A bare number that counts what follows it ("ten milligrams"), or only points ("the upper left one").
+/// Whether a bare number counts the word after it ("ten milligrams") or is a pronoun ("the upper left one").
 fn is_counted(s: At<'_>, len: usize, form: Form) -> bool {
     let next = s.word(len);
     let plural = next.len() > 3 && next.ends_with('s') && !next.contains('\'');
@@ -215,7 +215,7 @@ fn is_counted(s: At<'_>, len: usize, form: Form) -> bool {
     form == Form::Bare && (counted || s.word(0) == "one" && !may_begin(s))
 }
 
-/// Whether figures and large numbers, which are mostly something else, stand where a time is expected.
+/// Whether a number is where a time is expected; digits and large numbers mostly mean something else.
 fn is_expected(s: At<'_>, len: usize, hour: u32, form: Form, led: bool) -> bool {
     let Some(token) = s.token(0) else { return false };
     let starts = s.token_back(1).is_none_or(Token::is_stop);
@@ -240,7 +240,7 @@ fn is_expected(s: At<'_>, len: usize, hour: u32, form: Form, led: bool) -> bool 
 
 fn with_minutes(s: At<'_>, hour: u32, len: usize) -> (u32, u32, usize, Form) {
     match minutes(s.on(len)) {
-        // "Two thirty minutes" has no clock time in it; "six forty three minutes" may.
+        // "Two thirty minutes" contains no clock time; "six forty three minutes" may.
         Some((minute, taken))
             if (1..=24).contains(&hour) && (minute > 9 || taken > 1) && !counts(s.on(len + taken)) =>
         {
@@ -273,7 +273,7 @@ fn touches(s: At<'_>, len: usize) -> bool {
     len > 0 && s.token(len - 1).zip(s.token(len)).is_some_and(|(a, b)| a.end == b.start)
 }
 
-/// Whether what comes next is what the number counts.
+/// Whether the next words are what the number counts.
 pub(super) fn counts(s: At<'_>) -> bool {
     if s.word(0) == "of" && matches!(s.word(1), "us" | "them" | "you" | "these" | "those") {
         return true;
@@ -330,7 +330,7 @@ fn is_code(s: At<'_>, minute: u32) -> bool {
         )
 }
 
-/// A number that names something: an order, a room.
+/// Whether the number identifies something: an order, a room.
 fn is_reference(s: At<'_>) -> bool {
     matches!(
         s.back(1),

@@ -1,4 +1,4 @@
-//! What English words signal about calling.
+//! Recognizes cues in English words.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -17,7 +17,7 @@ use crate::{
     words::Kind,
 };
 
-/// The longest phrase that begins here.
+/// The cue that starts here: special rules first, then the longest phrase.
 pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
     static BY_FIRST: LazyLock<HashMap<&str, Vec<Phrase>>> = LazyLock::new(|| by_first_word(PHRASES));
     if let Some(found) = choice(s) {
@@ -69,7 +69,7 @@ pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
         .or_else(|| busy::read(s).map(|len| (Cue::Event, len)))
 }
 
-/// Whether a call hangs on what nobody knows yet, and not on what is convenient.
+/// Whether a call depends on an uncertain event rather than on convenience.
 #[rustfmt::skip]
 fn is_condition(s: At<'_>) -> bool {
     !matches!(
@@ -79,7 +79,7 @@ fn is_condition(s: At<'_>) -> bool {
     )
 }
 
-/// "When it finishes", "once I'm out": something that has had its time.
+/// "When it finishes", "once I'm out": after something ends.
 fn when_over(s: At<'_>) -> Option<usize> {
     let lead = s.any(&[
         &["as", "soon", "as"],
@@ -125,7 +125,7 @@ fn in_vain(s: At<'_>) -> Option<usize> {
         .map(|n| n + 1)
 }
 
-/// "Phone appointment", "telephone assessment": one that is a call.
+/// "Phone appointment", "telephone assessment": an appointment that is a call.
 #[rustfmt::skip]
 fn is_appointment(word: &str) -> bool {
     matches!(
@@ -136,7 +136,7 @@ fn is_appointment(word: &str) -> bool {
     )
 }
 
-/// What a phrase signals where it stands; `None` where it is none.
+/// The cue of a phrase in its context; `None` if it is not a cue there.
 fn in_place(cue: Cue, words: &[&str], s: At<'_>) -> Option<(Cue, usize)> {
     let len = words.len();
     if is_none_here(cue, words, s) {
@@ -150,7 +150,7 @@ fn in_place(cue: Cue, words: &[&str], s: At<'_>) -> Option<(Cue, usize)> {
                 .is_some()
     };
     match cue {
-        // "Call me if somebody cancels."
+        // "Call me if someone cancels."
         Cue::CallMe if matches!(s.word(len), "if" | "whenever") && is_condition(s.on(len + 1)) => {
             Some((Cue::Unsure, len))
         }
@@ -164,7 +164,7 @@ fn in_place(cue: Cue, words: &[&str], s: At<'_>) -> Option<(Cue, usize)> {
         // "He's out, try him here at three."
         Cue::CallOther if is_here() => Some((Cue::CallMe, len)),
         Cue::CallMe | Cue::CallYou | Cue::ICall => Some(called(cue, words[len - 1], s, len)),
-        // "Could somebody talk to me about it" asks for a call; "talk to me" alone is for now.
+        // "Could someone talk to me about it" asks for a call; "talk to me" alone means now.
         Cue::Now
             if words == ["talk", "to", "me"]
                 && (!s.back(1).is_empty() || s.token(len).is_some_and(|t| !t.is_stop())) =>
@@ -175,14 +175,14 @@ fn in_place(cue: Cue, words: &[&str], s: At<'_>) -> Option<(Cue, usize)> {
     }
 }
 
-/// "No later than", "no earlier", "no one" and "no problem" refuse nothing.
+/// Words before which "no" is not a refusal: "no later than", "no earlier", "no one", "no problem".
 const NO_REFUSAL: [&str; 23] = [
     "later", "earlier", "one", "problem", "problems", "worries", "wahala", "dramas", "bother", "issue",
     "stress", "sweat", "trouble", "fuss", "doubt", "more", "idea", "matter", "rush", "need", "pressure",
     "hurry", "harm",
 ];
 
-/// Whether the words around a phrase make it no signal.
+/// Whether a phrase is not a cue because of the words around it.
 fn is_none_here(cue: Cue, words: &[&str], s: At<'_>) -> bool {
     let (len, last) = (words.len(), words[words.len() - 1]);
     match cue {
@@ -209,7 +209,7 @@ fn is_none_here(cue: Cue, words: &[&str], s: At<'_>) -> bool {
         Cue::CallMe if words == ["check", "in"] => s.token(len).is_none_or(|t| t.is_stop()),
         Cue::CallMe => matches!(s.word(0), "call" | "calls" | "callback") && is_not_asked(s),
         Cue::Callback => is_taken(s),
-        // "I got a voicemail" is no machine speaking.
+        // "I got a voicemail" is not the greeting of a machine.
         Cue::Greeting => {
             matches!(words[0], "voicemail" | "voice" | "mailbox")
                 && matches!(s.back(1), "a" | "my" | "your" | "got" | "left" | "this" | "her" | "his")
@@ -223,9 +223,9 @@ fn is_none_here(cue: Cue, words: &[&str], s: At<'_>) -> bool {
             )
         }
         Cue::Correct if words == ["sorry"] => matches!(s.word(1), "about" | "to" | "for"),
-        // "I'm off on Friday" frees, "I get off" ends.
+        // "Better off", "cut off", "day off": not the end of a shift.
         Cue::Event if words == ["off"] => matches!(s.back(1), "better" | "hang" | "cut" | "take" | "day"),
-        // "I'm in Phoenix" says where.
+        // "I'm in Phoenix" names a place, not an event.
         Cue::Event => last == "in" && is_place(s.on(len)),
         Cue::Yes => {
             words == ["right"] && matches!(s.word(1), "now" | "after" | "before" | "around" | "at" | "about")
@@ -239,8 +239,8 @@ fn is_none_here(cue: Cue, words: &[&str], s: At<'_>) -> bool {
     }
 }
 
-/// "Please don't forget me", "don't ring me this second", "don't call the house", "no need to bug him": a call is not
-/// refused.
+/// Whether the words do not refuse a call: "please don't forget me", "don't ring me this second", "don't call the house",
+/// "no need to bug him".
 fn is_no_refusal(words: &[&str], s: At<'_>) -> bool {
     const YET: &[&[&str]] = &[
         &["this", "second"],
@@ -265,7 +265,7 @@ fn is_no_refusal(words: &[&str], s: At<'_>) -> bool {
     if words == ["no", "need"] {
         return s.word(2) == "to" && !calls(s.word(3)) && !matches!(s.word(3), "bother" | "text");
     }
-    // Another line will do, or somebody else.
+    // Another line or another person may still be called.
     calls(last)
         && matches!(s.word(len), "the" | "my" | "his" | "her" | "their" | "him" | "them")
         && !matches!(s.word(len + 1), "number" | "day")
@@ -281,7 +281,7 @@ fn is_timed(word: &str) -> bool {
     )
 }
 
-/// Who is called, and by whom: "call me back", "call the pharmacy", "you call her".
+/// Refines a call phrase by who is called: "call me back", "call the pharmacy", "you call her".
 fn called(cue: Cue, last: &str, s: At<'_>, len: usize) -> (Cue, usize) {
     let me = usize::from(matches!(s.word(len), "me" | "us" | "you"));
     let back = usize::from(matches!(s.word(len + me), "back" | "again"));
@@ -307,7 +307,7 @@ fn called(cue: Cue, last: &str, s: At<'_>, len: usize) -> (Cue, usize) {
     (cue, len + me + back)
 }
 
-/// "I ordered", "we viewed": what somebody did is over.
+/// "I ordered", "we viewed": a past action.
 fn over(s: At<'_>) -> Option<(Cue, usize)> {
     let word = s.word(0);
     let did = word.len() > 4

@@ -13,7 +13,7 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
     from_day(s).or_else(|| plain(s))
 }
 
-/// A day that is not counted from another one: those are not counted on, however long a row of them is said.
+/// A day that is not counted from another one. Only such a day can be the base of `from_day`, so there is no recursion.
 fn plain(s: At<'_>) -> Option<Named> {
     near(s)
         .or_else(|| counted(s))
@@ -29,7 +29,7 @@ const fn day(day: Day, len: usize) -> Named {
     Named::one(Part::Day(day), len)
 }
 
-/// Today, tomorrow, and what is said by them.
+/// Today, tomorrow, and days relative to them.
 fn near(s: At<'_>) -> Option<Named> {
     const DAYS: &[(&[&str], Day)] = &[
         (&["the", "day", "after", "tomorrow"], Day::In(2)),
@@ -85,7 +85,7 @@ fn from_day(s: At<'_>) -> Option<Named> {
     Some(Named { parts: [Some(Part::Length(length)), base.parts[0].clone()], len: len + 2 + base.len })
 }
 
-/// Weeks and weekdays that are counted: "a week from Tuesday", "two weeks from today", "three Fridays from now".
+/// A number of weeks or weekdays: "a week from Tuesday", "two weeks from today", "three Fridays from now".
 fn counted(s: At<'_>) -> Option<Named> {
     let (n, len) = match (s.word(0), s.word(1)) {
         ("a", "week") => (1, 1),
@@ -179,7 +179,7 @@ fn week(s: At<'_>) -> Option<Named> {
     Some(day(found, skip + len))
 }
 
-/// "In May", "by March": a month, and neither a permission nor a walk.
+/// "In May", "by March": whether the word before shows that it is a month and not the verb.
 #[rustfmt::skip]
 fn is_month(s: At<'_>) -> bool {
     matches!(
@@ -189,7 +189,7 @@ fn is_month(s: At<'_>) -> bool {
     )
 }
 
-/// A weekday, and which of that name; with the day of the month where that is said too.
+/// A weekday and which one of that name, with the day of the month if it is named too.
 fn weekday_named(s: At<'_>) -> Option<Named> {
     let (which, skip) = match (s.word(0), s.word(1)) {
         ("this", "coming" | "upcoming") | ("the", "coming" | "upcoming") => (Which::Coming, 2),
@@ -201,7 +201,7 @@ fn weekday_named(s: At<'_>) -> Option<Named> {
     };
     let name = weekday(s.word(skip))?;
     let len = skip + 1;
-    // A week's Saturday is Sat., but the sun sets and people sat down.
+    // "The sun", "we sat", "sat down": not weekdays.
     if matches!(s.word(skip), "sat" | "sun" | "wed" | "mon")
         && (matches!(s.back(1), "the" | "i" | "we" | "got" | "he" | "she")
             || matches!(s.word(skip + 1), "down" | "there" | "here" | "around"))
@@ -315,9 +315,9 @@ fn month_first(s: At<'_>) -> Option<(i8, i8, usize)> {
         usize::from(matches!(s.token(1).map(|t| &t.kind), Some(Kind::Stop('.') | Kind::Sign('-' | '/'))));
     let the = dot + usize::from(s.word(1 + dot) == "the");
     let (d, len) = ordinal(s.on(1 + the)).or_else(|| cardinal(s.on(1 + the)))?;
-    // "May 5 pm" has no day in it, and "march 14:30" neither.
+    // "May 5 pm" contains no day, nor does "march 14:30".
     let fits = (1..=31).contains(&d) && !matches!(s.word(1 + the + len), "pm" | "am" | "o'clock");
-    // "May I", "may two of us": a month only beside an ordinal, or figures.
+    // "May I", "may two of us": a month only before an ordinal, digits or a number above twelve.
     let sure = s.word(0) != "may" && s.word(0) != "march"
         || ordinal(s.on(1 + the)).is_some()
         || matches!(s.token(1 + the)?.kind, Kind::Number(..))

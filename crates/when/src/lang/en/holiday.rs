@@ -1,4 +1,4 @@
-//! Holidays by their names.
+//! Holidays by name.
 
 use crate::{
     lang::{At, Named},

@@ -19,7 +19,7 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
     at += usize::from(s.word(at) == "next");
     let (mut length, taken) =
         amount(s.on(at)).or_else(|| bare_minutes(s.on(at)).filter(|_| is_waited(s, at)))?;
-    // "A fifteen-minute chat" takes so long.
+    // "A fifteen-minute chat" is a duration.
     let singular =
         matches!((s.word(at + taken - 1), length.unit), ("minute", Unit::Minutes) | ("hour", Unit::Hours));
     let is_measure = length.least > 1.0 && singular;
@@ -31,7 +31,7 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
         length.about = true;
         at += 2;
     }
-    // "Two hours ago" and "two hours long" wait for nothing.
+    // "Two hours ago" and "two hours long" are not waits.
     #[rustfmt::skip]
     let waits_for_nothing = matches!(
         s.word(at),
@@ -55,13 +55,13 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
     Some(Named::one(Part::Length(length), at))
 }
 
-/// "Call me in" and "give me", where a number alone is one of minutes.
+/// "Call me in" and "give me", after which a bare number counts minutes.
 fn is_waited(s: At<'_>, at: usize) -> bool {
     let back = matches!(s.back(1), "me" | "us" | "back" | "again" | "call" | "ring");
     s.word(0) == "in" && at == 1 && back || matches!(s.word(0), "give" | "gimme")
 }
 
-/// Whether a length before it only measures this word.
+/// Whether a length before this word only measures it.
 #[rustfmt::skip]
 fn is_noun(word: &str) -> bool {
     !matches!(
@@ -71,7 +71,7 @@ fn is_noun(word: &str) -> bool {
     )
 }
 
-/// "Call me in forty five": of minutes, where nothing else can be counted.
+/// "Call me in forty five": a bare number of minutes, if no other word follows that it could count.
 fn bare_minutes(s: At<'_>) -> Option<(Length, usize)> {
     let (n, len) = cardinal(s).filter(|(n, _)| *n % 5 == 0 && (5..=90).contains(n))?;
     let ends = s.token(len).is_none_or(Token::is_stop)
@@ -80,7 +80,7 @@ fn bare_minutes(s: At<'_>) -> Option<(Length, usize)> {
     ends.then_some((Length::new(minutes, minutes, Unit::Minutes), len))
 }
 
-/// What makes a length something to wait for.
+/// Words before a length: whether they make it a wait, and their number of tokens.
 fn lead(s: At<'_>) -> (bool, usize) {
     const LEADS: &[&[&str]] = &[
         &["give", "me", "just"],
@@ -127,7 +127,7 @@ enum Trail {
     BeforeThat,
 }
 
-/// What a length is counted from.
+/// Words after a length that name what it is counted from.
 fn trail(s: At<'_>) -> (Trail, usize) {
     const TRAILS: &[(&[&str], Trail)] = &[
         (&["from", "right", "now"], Trail::FromNow),
@@ -192,7 +192,7 @@ fn amount(s: At<'_>) -> Option<(Length, usize)> {
     Some((length(least, most, unit, vague), len))
 }
 
-/// What follows in a smaller unit, in minutes: "and twenty minutes", "2hr 5min".
+/// A further amount in a smaller unit, converted to minutes: "and twenty minutes", "2hr 5min".
 fn finer(s: At<'_>, than: Unit) -> Option<(f64, usize)> {
     let and = usize::from(s.word(0) == "and");
     let (n, taken) = cardinal(s.on(and))?;
@@ -236,7 +236,7 @@ fn halves(s: At<'_>) -> Option<(f64, usize)> {
     s.first(HALVES)
 }
 
-/// How many: least, most, tokens, and whether it was only "a few".
+/// A count: least, most, number of tokens, and whether it is vague ("a few").
 fn count(s: At<'_>) -> Option<(f64, f64, usize, bool)> {
     const VAGUE: &[(&[&str], f64)] = &[
         (&["a", "couple", "more"], 2.0),

@@ -1,4 +1,4 @@
-//! English: the times it names.
+//! English: parts of a time, and cues.
 
 mod busy;
 mod by_ear;
@@ -24,7 +24,7 @@ use crate::{
 
 pub(crate) struct English;
 
-/// What "last" puts into the past.
+/// Words that "last" puts in the past.
 #[rustfmt::skip]
 const LAST: [&str; 14] = [
     "night", "evening", "week", "month", "year", "weekend", "monday", "tuesday", "wednesday", "thursday",
@@ -45,7 +45,7 @@ impl Language for English {
             "yesterday" => true,
             // "Two days ago", not a company of that name.
             "ago" => s.at > 0,
-            // "The last Thursday of May" is to come.
+            // "The last Thursday of May" can be in the future.
             "last" => LAST.contains(&s.word(1)) && s.word(2) != "of",
             _ => false,
         }
@@ -68,7 +68,7 @@ impl Language for English {
     }
 
     fn is_break(&self, s: At<'_>) -> bool {
-        // "After nine but before eleven" is one thought.
+        // "After nine but before eleven" is one clause.
         let bounds = s.word(0) == "but" && matches!(s.word(1), "before" | "by" | "no");
         !bounds && matches!(s.word(0), "but" | "because" | "cause" | "cos" | "cuz" | "except" | "although")
             || s.word(0) == "so"
@@ -160,7 +160,7 @@ fn is_wished(s: At<'_>) -> bool {
     }
 }
 
-/// "Seventy five": no hour, and neither is its "five".
+/// "Seventy five" is not an hour, and neither is its "five".
 fn too_large(s: At<'_>) -> Option<Named> {
     if let Some(len) = amount(s) {
         return Some(Named::nothing(len));
@@ -206,7 +206,7 @@ fn same_time(s: At<'_>) -> Option<Named> {
     s.any(PHRASES).map(|len| Named::one(Part::SameTime, len))
 }
 
-/// Words that say how a clock time is meant; those between them and the time are for whoever joins parts.
+/// The bound before a time. Words between the bound and the time are handled where parts are joined.
 fn bound(s: At<'_>) -> Option<Named> {
     const BOUNDS: &[(&[&str], Bound)] = &[
         (&["no", "later", "than"], Bound::Before),

@@ -1,4 +1,4 @@
-//! Numbers, in words and figures.
+//! Numbers, in words and digits.
 
 use crate::{lang::At, words::Kind};
 
@@ -15,7 +15,7 @@ const ORDINALS: [&str; 20] = [
     "nineteenth",
 ];
 
-/// A number word by itself.
+/// A single number word below twenty.
 fn small(word: &str) -> Option<u32> {
     let word = word.strip_suffix("'s").unwrap_or(word);
     SMALL.iter().position(|w| *w == word).map(|n| n as u32)
@@ -58,7 +58,7 @@ pub(super) fn ordinal(s: At<'_>) -> Option<(u32, usize)> {
     }
 }
 
-/// Minutes behind an hour: "thirty", "oh five", "45".
+/// Minutes after an hour: "thirty", "oh five", "45".
 pub(super) fn minutes(s: At<'_>) -> Option<(u32, usize)> {
     if matches!(s.word(0), "oh" | "o" | "ou" | "zero")
         && let Some((n @ 0..=9, len)) = cardinal(s.on(1))
@@ -72,20 +72,21 @@ pub(super) fn minutes(s: At<'_>) -> Option<(u32, usize)> {
     }
 }
 
-/// A comma within such a row.
+/// Whether a comma or hyphen continues a row of numbers.
 fn joins(s: At<'_>) -> bool {
     matches!(s.token(0).map(|t| &t.kind), Some(Kind::Comma | Kind::Sign('-')))
         && (cardinal(s.on(1)).is_some() || matches!(s.word(1), "double" | "triple" | "oh"))
 }
 
-/// Numbers that are read out one after the other: telephone and card numbers, references. How many tokens they take.
+/// A row of numbers that are read out one after the other: a telephone or card number, a reference. Returns its number
+/// of tokens.
 pub(super) fn figure(s: At<'_>) -> Option<usize> {
     let mut at = usize::from(matches!(s.word(0), "double" | "triple"));
     let mut numbers = at;
     loop {
         let rest = s.on(at);
         if let Some((_, len)) = cardinal(rest) {
-            // "Five thirty p m" at the end of a row is still a clock time, but of whom?
+            // A clock time at the end of a row ("five thirty p m") is consumed too, because its meaning is unclear.
             at += len;
             numbers += 1;
         } else if numbers > 0
@@ -109,7 +110,7 @@ pub(super) fn figure(s: At<'_>) -> Option<usize> {
     (numbers > 3 || numbers == 3 && dashed).then_some(at)
 }
 
-/// "Nine ten, eleven fifty": clock times beside each other.
+/// "Nine ten, eleven fifty": a list of clock times.
 fn is_a_list(s: At<'_>, len: usize) -> bool {
     let (mut at, mut times) = (0, 0);
     while at < len {

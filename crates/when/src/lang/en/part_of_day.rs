@@ -111,7 +111,7 @@ const PARTS: &[(&[&str], DayPart)] = &[
 ];
 
 pub(super) fn read(s: At<'_>) -> Option<Named> {
-    // "P m", said alone, tells which eight was meant; "am" alone is mostly a verb.
+    // "P m" alone decides which eight was meant; "am" alone is mostly a verb.
     if s.word(0) == "pm" || s.says(&["p", "m"]) {
         return Some(Named::one(Part::Of(DayPart::Pm), if s.word(0) == "pm" { 1 } else { 2 }));
     }
@@ -122,7 +122,7 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
     if greets(s) {
         return Some(Named::nothing(2));
     }
-    // "Last night" and "a good night" are no time to call.
+    // "Last night" and "a good night" are not times to call.
     if matches!(s.word(0), "night" | "morning" | "afternoon" | "evening")
         && matches!(s.back(1), "last" | "good" | "every" | "all" | "each" | "yesterday")
     {

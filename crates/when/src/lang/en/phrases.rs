@@ -1,4 +1,4 @@
-//! Phrases and what they signal; the longest that fits counts. What depends on the words around them is for [`super::cues`].
+//! Phrases and their cues; the longest match wins. Rules that depend on the words around a phrase are in [`super::cues`].
 
 use crate::cue::Cue;
 

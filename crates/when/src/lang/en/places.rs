@@ -1,6 +1,6 @@
-//! Places people name, and the zone of each: cities, states and countries callers speak of.
+//! The zones of places that callers name: cities, states and countries.
 //!
-//! Source: the IANA time zone database. A place that spans zones has that of most of its people.
+//! Source: the IANA time zone database. A place that spans several zones has the zone of most of its population.
 
 #[rustfmt::skip]
 pub(super) const PLACES: &[(&[&str], &str)] = &[

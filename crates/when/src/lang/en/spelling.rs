@@ -1,11 +1,11 @@
-//! English words as transcribers spell them: without apostrophes, by ear, in dialect.
+//! The usual spelling of English words that transcribers write without apostrophes, by sound or in dialect.
 //!
-//! Invariant: a word is only replaced by one that says the same; numbers by ear are for [`super::clock`], which knows
-//! where an hour makes sense.
+//! Invariant: a word is replaced only by one with the same meaning. Hours written as other words are for [`super::clock`],
+//! which checks that an hour makes sense.
 
 use crate::lang::At;
 
-/// The usual spelling of the word that stands here, if it is another.
+/// The usual spelling of the word here, if it is different.
 pub(super) fn usual(s: At<'_>) -> Option<&'static str> {
     let word = s.word(0);
     let plain = match word {
@@ -56,7 +56,7 @@ pub(super) fn usual(s: At<'_>) -> Option<&'static str> {
     Some(plain)
 }
 
-/// Words that are another's spelling only beside some.
+/// Words that are misspellings only next to certain words.
 fn by_neighbour(s: At<'_>) -> Option<&'static str> {
     match s.word(0) {
         // "Ill be home", but "I'm ill".

@@ -1,4 +1,4 @@
-//! Zones: "Eastern", "3 pm Pacific", "your time", "I'm in Phoenix".
+//! Time zones: "Eastern", "3 pm Pacific", "your time", "I'm in Phoenix".
 
 use super::places::PLACES;
 use crate::{
@@ -13,7 +13,7 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
 }
 
 fn whose(s: At<'_>) -> Option<(Place, usize)> {
-    // "Thanks for your time" is nobody's clock.
+    // "Thanks for your time" names no zone.
     if matches!(
         s.back(1),
         "for" | "of" | "take" | "taking" | "waste" | "value" | "appreciate" | "much" | "all" | "with"
@@ -41,7 +41,7 @@ fn whose(s: At<'_>) -> Option<(Place, usize)> {
     }
 }
 
-/// Zones by their names; plain words only where a clock time stands before or "time" behind.
+/// Zones by name; ordinary words ("mountain") only after a clock time or before "time".
 fn named(s: At<'_>) -> Option<(Place, usize)> {
     let (zone, plain) = match s.word(0) {
         "eastern" | "est" | "edt" => ("America/New_York", false),
@@ -77,7 +77,7 @@ fn named(s: At<'_>) -> Option<(Place, usize)> {
     (!plain || time == 1 || after_hour).then_some((Place::Named(zone), 1 + coast + kind + time))
 }
 
-/// Whether a clock time stands right before.
+/// Whether a clock time comes directly before.
 fn after_an_hour(s: At<'_>) -> bool {
     // "Ten a.m. Central".
     if s.token_back(1).is_some_and(Token::is_stop) {
@@ -88,7 +88,7 @@ fn after_an_hour(s: At<'_>) -> bool {
         || super::numbers::cardinal(At { at: s.at.saturating_sub(1), ..s }).is_some()
 }
 
-/// A place by its name: with "time" behind it, or where somebody says to be.
+/// A place by name, if "time" follows or the speaker is there.
 fn city(s: At<'_>) -> Option<(Place, usize)> {
     let here = s.word(0) == "in" && is_here(s);
     let at = s.on(usize::from(here));

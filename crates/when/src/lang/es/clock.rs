@@ -61,7 +61,7 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
     if minute == 0 && !matches!(at.token(0)?.kind, Kind::Pair(..)) {
         let next = at.on(len);
         let (m, taken, sign) = minutes(next).unwrap_or((0, 0, 1));
-        // "A las tres y dos minutos" is a time; "las dos y tres personas" none.
+        // "A las tres y dos minutos" is a time; "las dos y tres personas" is not.
         if taken > 0 && m <= 59 && !(counts(next.on(taken)) && next.word(taken) != "minutos") {
             len += taken + usize::from(next.word(taken) == "minutos");
             form = Form::Plain;
@@ -100,7 +100,7 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
     Some((clock, lead + len + noon.unwrap_or(0)))
 }
 
-/// The hour itself, with the minutes of figures: "las 15:30", "a las 330", "tres".
+/// The hour, with minutes that are written in digits: "las 15:30", "a las 330", "tres".
 fn figure(at: At<'_>, led: bool) -> Option<(u32, u32, usize, Form)> {
     match at.token(0)?.kind {
         Kind::Pair(h, m, _) => Some((h, m, 1, Form::Plain)),
@@ -109,7 +109,7 @@ fn figure(at: At<'_>, led: bool) -> Option<(u32, u32, usize, Form)> {
         }
         Kind::Number(n, 1 | 2) => Some((n, 0, 1, Form::Bare)),
         Kind::Word(_) => {
-            // "Una" and "un" are articles without theirs.
+            // "Una" and "un" without "la" before or minutes after are articles.
             let timed = matches!(at.word(1), "y" | "menos")
                 && (matches!(at.word(2), "media" | "cuarto") || cardinal(at.on(2)).is_some());
             if !led && matches!(at.word(0), "un" | "una" | "uno") && !timed {
@@ -122,7 +122,7 @@ fn figure(at: At<'_>, led: bool) -> Option<(u32, u32, usize, Form)> {
     }
 }
 
-/// The minutes behind an hour, the tokens they take, and whether they come off it: "y media", "menos diez", "quince".
+/// The minutes after an hour, their number of tokens, and their sign (-1 subtracts): "y media", "menos diez", "quince".
 fn minutes(next: At<'_>) -> Option<(u32, usize, i8)> {
     let below = |most: u32| {
         let (n, taken) = cardinal(next.on(1)).filter(|(n, _)| *n < most)?;
@@ -160,7 +160,7 @@ fn half(at: At<'_>) -> Option<(Half, usize)> {
     }
 }
 
-/// "A las 8 pm menos cuarto", "a las 8 de la noche menos cuarto": the half that is named, and the tokens.
+/// "A las 8 pm menos cuarto", "a las 8 de la noche menos cuarto": the named half of the day, and the number of tokens.
 fn quarter_less(at: At<'_>) -> Option<(Option<Half>, usize)> {
     let part = at.any(&[&["de", "la", "noche"], &["de", "la", "tarde"], &["de", "la", "manana"]]);
     let len = part.unwrap_or(0);
@@ -168,7 +168,7 @@ fn quarter_less(at: At<'_>) -> Option<(Option<Half>, usize)> {
     at.on(len).says(&["menos", "cuarto"]).then_some((named, len + 2))
 }
 
-/// "Tres cuartos": a plural behind a number is what it counts.
+/// "Tres cuartos": a plural after a number is what it counts.
 fn is_plural(word: &str) -> bool {
     word.len() > 4
         && word.ends_with('s')
@@ -176,12 +176,12 @@ fn is_plural(word: &str) -> bool {
         && !matches!(word, "menos" | "gracias" | "entonces" | "despues" | "antes")
 }
 
-/// An hour: never "treinta y cinco", which an hour and its minutes may look like.
+/// An hour: a number up to 24, so never "treinta y cinco".
 fn cardinal_hour(s: At<'_>) -> Option<(u32, usize)> {
     cardinal(s).filter(|(n, _)| *n <= 24)
 }
 
-/// Whether what comes next is what a number counts.
+/// Whether the next words are what a number counts.
 pub(super) fn counts(s: At<'_>) -> bool {
     matches!(
         s.word(0),

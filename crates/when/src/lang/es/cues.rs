@@ -1,4 +1,4 @@
-//! What Spanish words signal about calling.
+//! Recognizes cues in Spanish words.
 
 use std::{collections::HashMap, sync::LazyLock};
 

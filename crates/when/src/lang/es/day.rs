@@ -13,7 +13,7 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
     from_day(s).or_else(|| plain(s))
 }
 
-/// A day that is not counted from another one: those are not counted on, however long a row of them is said.
+/// A day that is not counted from another one. Only such a day can be the base of `from_day`, so there is no recursion.
 fn plain(s: At<'_>) -> Option<Named> {
     near(s)
         .or_else(|| week(s))

@@ -1,4 +1,4 @@
-//! Spanish: the times it names. Words come here without accents: "mañana" is "manana".
+//! Spanish: parts of a time, and cues. Words arrive without accents: "mañana" is "manana".
 
 mod clock;
 mod cues;
@@ -40,7 +40,7 @@ impl Language for Spanish {
         match s.word(0) {
             "ayer" | "anoche" | "anteayer" | "antier" => true,
             "hace" => s.word(1) != "falta",
-            // "El lunes pasado", but "pasado mañana" is to come.
+            // "El lunes pasado" is past, "pasado mañana" is not.
             "pasado" | "pasada" => DAYS.contains(&s.back(1)),
             _ => false,
         }

@@ -1,4 +1,4 @@
-//! Numbers, in words and figures.
+//! Numbers, in words and digits.
 
 use crate::{lang::At, words::Kind};
 
@@ -42,7 +42,7 @@ pub(super) fn cardinal(s: At<'_>) -> Option<(u32, usize)> {
             _ => (tens, 1),
         });
     }
-    // Three words as some write them: "veinte y cinco", "diez y seis". "Diez y cinco" is an hour with its minutes.
+    // Some write one number as three words: "veinte y cinco", "diez y seis". "Diez y cinco" is an hour with its minutes.
     let ones = small(s.word(2)).filter(|_| s.word(1) == "y");
     match (s.word(0), ones) {
         ("veinte", Some(ones @ 1..=9)) => Some((20 + ones, 3)),
@@ -51,7 +51,7 @@ pub(super) fn cardinal(s: At<'_>) -> Option<(u32, usize)> {
     }
 }
 
-/// Four and more numbers in a row are no time.
+/// Four or more numbers in a row, which are not a time. Returns their number of tokens.
 pub(super) fn figure(s: At<'_>) -> Option<usize> {
     let (mut at, mut numbers) = (0, 0);
     while let Some((_, len)) = cardinal(s.on(at)) {
