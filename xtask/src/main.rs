@@ -138,7 +138,7 @@ fn deny() -> anyhow::Result<()> {
     let found = Command::new("cargo").args(["deny", "--version"]).output().is_ok_and(|o| o.status.success());
     if !found {
         say(
-            "cargo-deny is not installed: advisories are not checked (licences and sources are, by the tidy tests)",
+            "cargo-deny is not installed: bans are not checked (licenses and sources are, by the tidy tests)",
         );
         return Ok(());
     }

@@ -80,7 +80,7 @@ async fn work(bench: &Bench, engine: Engine, waiting: u64) -> anyhow::Result<Wor
     let dials = compared(&sink, &due, from_ms, claim_us);
     if dials.missing > 0 {
         say(&format!(
-            "           {} of {CLAIMED} due beside {waiting} waiting were not dialled",
+            "           {} of {CLAIMED} due beside {waiting} waiting were not dialed",
             dials.missing
         ));
     }

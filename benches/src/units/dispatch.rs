@@ -77,7 +77,7 @@ pub(super) fn replicas_of(n: usize) -> String {
 pub(super) fn once(bench: &mut Bench, unit: &'static str, on: &str, dials: &Dials) {
     let (early, twice, never) = (dials.lateness.below(GRAIN_MS), dials.repeated, dials.missing);
     if early + twice + never > 0 {
-        say(&format!("           {on}: {early} early, {twice} dialled twice, {never} not dialled"));
+        say(&format!("           {on}: {early} early, {twice} dialed twice, {never} not dialed"));
     }
     let row = Row::new(unit, format!("{on}: early, twice or never"), (early + twice + never) as f64, "");
     bench.note(row.figure(AtMost(0.0), Some(AtMost(0.0))));

@@ -305,7 +305,7 @@ fn lateness(due: &Due<'_>, now: Timestamp) -> Gate {
         MissedAction::Replan => {
             // A rescheduled callback is subject to quiet hours again.
             let until = due.rules().first_moment(replanned(due, now));
-            gate("lateness", input, Verdict::Replan(until), "It was missed by too much and is planned anew.")
+            gate("lateness", input, Verdict::Replan(until), "It was missed by too much and is rescheduled.")
         }
     }
 }

@@ -158,11 +158,11 @@ impl Notice {
             }
             Self::NotJson => "A signed webhook was not JSON.",
             Self::Quiet => "It was due in quiet time and waits until that is over.",
-            Self::Replanned => "It was missed by too much and was planned anew.",
+            Self::Replanned => "It was missed by too much and was rescheduled.",
             Self::Expired => "It was missed by more than `missed_after_minutes` and is over.",
             Self::DoNotCall => "The number is on the do-not-call list.",
             Self::NoAttemptLeft => "The chain has no attempt left.",
-            Self::AgentHeld => "Its agent is switched off. Enable it to have it dialled.",
+            Self::AgentHeld => "Its agent is switched off. Enable the agent to dial the callback.",
             Self::NoNumber => {
                 "The agent has no number to dial from. Give it one at the provider, then force."
             }
@@ -170,7 +170,7 @@ impl Notice {
                 "The plan's calls of this month are used up. It goes on in the next, or under another plan."
             }
             Self::Failing => "It failed five times in our hands and waits for a person; the log says why.",
-            Self::BadNumber => "The stored number is none that is dialled.",
+            Self::BadNumber => "The stored number cannot be dialed.",
             Self::Country => {
                 "The number is in a country that is not among `allowed_countries`. Reschedule or force the callback, or allow the country."
             }

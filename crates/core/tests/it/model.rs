@@ -71,8 +71,8 @@ const WORLDS: [(&str, Scope); 7] = [
     ("no keys, people act", PEOPLE),
     ("keys, people act, one dispatch", KEYED_PEOPLE),
     ("no keys, the analysis asks for a callback", ANALYSED),
-    ("no keys, a request by hand, one attempt", REQUESTED),
-    ("no keys, a request by hand, people act, one dispatch", REQUESTED_PEOPLE),
+    ("no keys, a manual request, one attempt", REQUESTED),
+    ("no keys, a manual request, people act, one dispatch", REQUESTED_PEOPLE),
 ];
 
 impl Scope {

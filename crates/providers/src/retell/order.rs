@@ -81,7 +81,7 @@ pub fn body(order: &CallOrder) -> Vec<u8> {
         metadata: metadata(order),
         retell_llm_dynamic_variables: variables(order),
     };
-    serde_json::to_vec(&body).unwrap_or_else(|_| unreachable!("strings and numbers always serialise"))
+    serde_json::to_vec(&body).unwrap_or_else(|_| unreachable!("strings and numbers always serialize"))
 }
 
 fn metadata(order: &CallOrder) -> BTreeMap<String, Box<RawValue>> {

@@ -304,7 +304,7 @@ fn an_order_becomes_these_bytes() {
     };
     let renewal = [("redialer_redial_reason", "renewal")];
     assert_eq!(told(RedialReason::Scheduled, &[]), "callback_requested");
-    assert_eq!(told(RedialReason::Scheduled, &renewal), "renewal", "by hand: as the request says");
+    assert_eq!(told(RedialReason::Scheduled, &renewal), "renewal", "manual: as the request says");
     assert_eq!(told(RedialReason::BusyFollowup, &renewal), "busy_followup", "else as it is");
 }
 

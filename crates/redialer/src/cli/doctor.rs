@@ -123,12 +123,12 @@ async fn answers(store: &Store) -> anyhow::Result<String> {
 
 async fn key_service(store: &Store, config: &Config) -> anyhow::Result<String> {
     let proven = store.key_opens().await?;
-    let told = if proven { "opens the data" } else { "answers; nothing is sealed yet" };
+    let proof = if proven { "opens the data" } else { "answers; nothing is sealed yet" };
     let file = config.kek_file();
     Ok(match store.kek() {
-        Kek::File(keys) if keys.count() == 1 => format!("{} holds one key and {told}", file.display()),
-        Kek::File(keys) => format!("{} holds {} keys and {told}", file.display(), keys.count()),
-        Kek::Transit(_) => told.to_owned(),
+        Kek::File(keys) if keys.count() == 1 => format!("{} holds one key and {proof}", file.display()),
+        Kek::File(keys) => format!("{} holds {} keys and {proof}", file.display(), keys.count()),
+        Kek::Transit(_) => proof.to_owned(),
     })
 }
 

@@ -119,7 +119,7 @@ impl Rotation<'_> {
             self.tenants(settle).await?;
         }
         say(
-            "The keys of before still open what they sealed, for whoever was late; `redialer keys retire` drops them.",
+            "Old keys still decrypt old data. Run `redialer keys retire` once all replicas use the new keys.",
         );
         say("If backups are made with `--keys`, make one first: it carries their keys over.");
         Ok(())
@@ -142,7 +142,7 @@ impl Rotation<'_> {
     async fn reseal(&self) -> anyhow::Result<()> {
         loop {
             let Rotated { done, left, broken } = self.store.reseal(self.rng).await?;
-            say(&format!("Values sealed anew: {done}."));
+            say(&format!("Values resealed: {done}."));
             if left == 0 {
                 anyhow::ensure!(broken == 0, "{broken} values do not open; the log names them");
                 return Ok(());
@@ -163,7 +163,7 @@ impl Rotation<'_> {
         if all > 0 {
             // Until then somebody may still go by what was read before.
             self.clock.wait(REMEMBERED).await;
-            say(&format!("Keys of tenants wrapped anew: {all}."));
+            say(&format!("Tenant keys rewrapped: {all}."));
         }
         Ok(all > 0)
     }

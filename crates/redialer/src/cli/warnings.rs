@@ -76,7 +76,7 @@ fn key_place(config: &Config) -> Option<Warning> {
         return None;
     }
     let message = format!(
-        "the key file {} is beside the database: whoever copies the directory can read the data. Move it and set REDIALER_KEK=file:<path>, and back it up apart from the database",
+        "the key file {} is beside the database: a copy of the directory contains the key to its data. Move it and set REDIALER_KEK=file:<path>, and back it up apart from the database",
         file.display()
     );
     Some(Warning { check: "key place", message, fails: false })

@@ -184,7 +184,7 @@ impl Asked {
                 Doubt::HalfOfDay => "Morning or afternoon was not said.",
                 Doubt::NoHour => "No hour was said.",
                 Doubt::Alternatives => "Two times were named, neither preferred.",
-                Doubt::Unconfirmed => "The agent said it and nobody confirmed it.",
+                Doubt::Unconfirmed => "The agent said it, and the caller did not confirm it.",
             };
         }
         text + &format!(" Certain to {:.0} %.", heard.confidence * 100.0)

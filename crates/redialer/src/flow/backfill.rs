@@ -235,7 +235,7 @@ impl<'a> Sweep<'a> {
             other => other?,
         };
         if import(self.app, self.row.tenant, self.row.id, record, self.restored).await? {
-            tracing::info!(workspace.id = %self.row.id, "a call was found that no webhook told of");
+            tracing::info!(workspace.id = %self.row.id, "a call without a webhook was found in the provider's list");
             metrics::counter!("redialer_calls_found_total").increment(1);
         }
         if self.restored {

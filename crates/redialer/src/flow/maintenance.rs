@@ -92,7 +92,7 @@ async fn clear_away(app: &App) -> Result<(), StoreError> {
             // Whoever dials has a turn in between.
             for _ in 0..STEPS_A_ROUND {
                 if !of.clear_away(gone.id, now).await? {
-                    tracing::info!(workspace.id = %gone.id, "workspace {} is gone for good", gone.id);
+                    tracing::info!(workspace.id = %gone.id, "workspace {} was removed permanently", gone.id);
                     break;
                 }
             }

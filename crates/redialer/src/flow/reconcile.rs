@@ -189,7 +189,7 @@ fn report(ask: &UnconfirmedDispatch, after: &Resolution) {
             tracing::info!(dispatch.id = %id, "dispatch {id} is proven not to be placed")
         }
         Resolution::Unresolved => {
-            tracing::error!(dispatch.id = %id, "nobody can tell whether dispatch {id} was placed; a person must decide");
+            tracing::error!(dispatch.id = %id, "dispatch {id} unresolved: cannot determine whether the call was placed; manual action required");
             metrics::counter!("redialer_unresolved_total").increment(1);
         }
         Resolution::Later { .. } => {}

@@ -9,6 +9,6 @@ pub async fn tell(app: &App) {
         return;
     }
     if let Err(error) = app.store.tell_refused(&due, app.clock.now()).await {
-        tracing::warn!(%error, n = due.len(), "refused webhooks could not be told of");
+        tracing::warn!(%error, n = due.len(), "the counts of rejected webhooks could not be written");
     }
 }

@@ -171,7 +171,7 @@ fn about(tag: &str) -> &'static str {
         }
         "callbacks" => "Scheduled outbound dials, one by one and as chains, and why they are when they are.",
         "suppressions" => "Numbers that must not be called.",
-        "activity" => "What came in, what followed, what was dialled, and what was refused.",
+        "activity" => "Webhooks, decisions, dials and rejections.",
         "audit" => "The book of privileged acts.",
         "usage" => "Quota and use.",
         "api-keys" => "Who else may ask, and for what.",
@@ -210,7 +210,7 @@ fn operation(route: &Route, doc: Doc) -> Value {
         })),
         "patch" if has_etag(route) => params.push(json!({
             "name": "If-Match", "in": "header",
-            "description": "An ETag: refused with 412 if somebody was faster.",
+            "description": "An ETag; 412 if the resource has changed since.",
             "schema": {"type": "string", "pattern": "^[!-~]+$"},
         })),
         _ => {}

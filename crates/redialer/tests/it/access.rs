@@ -128,9 +128,9 @@ async fn every_route_with_every_kind_of_key() {
             let another = Scope::ALL.into_iter().find(|s| *s != route.scope).expect("one");
             let (_, lacking) =
                 new_key(&walk, json!({"name": "lacks", "admin": true, "scopes": [another.as_str()]})).await;
-            let (status, told) = ask(Some(lacking.as_str())).await;
+            let (status, answer) = ask(Some(lacking.as_str())).await;
             assert_eq!(
-                (status, told["error"]["code"].as_str()),
+                (status, answer["error"]["code"].as_str()),
                 (StatusCode::FORBIDDEN, Some("missing_scope")),
                 "{}",
                 said("wrong scope")
@@ -142,27 +142,28 @@ async fn every_route_with_every_kind_of_key() {
         // The tenant's own key comes last, because its requests take effect.
         for route in TABLE.iter().filter(|r| r.method != "delete" && !r.path.ends_with("/restore")) {
             let (method, path, body) = example(route, &ours);
-            let (status, told) = walk.ask_as(Some(&walk.admin_key), method, &path, body).await;
+            let (status, answer) = walk.ask_as(Some(&walk.admin_key), method, &path, body).await;
             let fits =
                 status.is_success() || route.path.ends_with("/force") && status == StatusCode::CONFLICT;
-            assert!(fits, "own: {} {}: {status} {told}", route.method, route.path);
+            assert!(fits, "own: {} {}: {status} {answer}", route.method, route.path);
         }
     }
 }
 
 /// Checks a response to the key of another tenant or workspace: our ids are not found, and lists contain nothing of
 /// ours.
-fn sees_nothing(route: &Route, ours: &Ours, who: &str, (status, told): &(StatusCode, Value)) {
-    let said = format!("{who}: {} {}: {status} {told}", route.method, route.path);
-    let text = told.to_string();
+fn sees_nothing(route: &Route, ours: &Ours, who: &str, (status, answer): &(StatusCode, Value)) {
+    let said = format!("{who}: {} {}: {status} {answer}", route.method, route.path);
+    let text = answer.to_string();
     let things = [&ours.workspace, &ours.agent, &ours.callback, &ours.suppression, &ours.key, &ours.member];
     // An error may repeat values from the request.
-    let leaks = things.iter().any(|id| text.contains(id.as_str())) && told["error"].is_null();
+    let leaks = things.iter().any(|id| text.contains(id.as_str())) && answer["error"].is_null();
     assert!(!leaks, "{said}");
     assert!(!text.contains(ANA) && !text.contains(BEN), "{said}");
     match (route.method, route.path) {
         (_, path) if path.contains("{id}") => {
-            let needs_admin = *status == StatusCode::FORBIDDEN && told["error"]["code"] == "admin_key_needed";
+            let needs_admin =
+                *status == StatusCode::FORBIDDEN && answer["error"]["code"] == "admin_key_needed";
             assert!(*status == StatusCode::NOT_FOUND || needs_admin, "{said}");
         }
         (_, "/workspace") => assert_eq!(*status, StatusCode::NOT_FOUND, "{said}"),
@@ -186,8 +187,8 @@ async fn a_key_gives_away_no_more_than_it_has_and_numbers_are_masked_without_the
     let (_, masked) = get(&usual, &callback).await;
     assert!(masked["to_number"].as_str().is_some_and(|n| n != ANA && n.contains("42")), "{masked}");
     assert_eq!(get(&nosy, &callback).await.1["to_number"], ANA);
-    let (status, told) = get(&usual, &format!("{callback}/payload")).await;
-    assert_eq!((status, told["error"]["code"].as_str()), (StatusCode::FORBIDDEN, Some("missing_scope")));
+    let (status, answer) = get(&usual, &format!("{callback}/payload")).await;
+    assert_eq!((status, answer["error"]["code"].as_str()), (StatusCode::FORBIDDEN, Some("missing_scope")));
     let book = walk.get("/v1/audit?action=pii.reveal").await;
     assert!(
         book["data"]
@@ -207,8 +208,9 @@ async fn a_key_gives_away_no_more_than_it_has_and_numbers_are_masked_without_the
         (json!({"name": "x", "admin": true, "scopes": ["all"]}), "scopes[0]"),
         (json!({"name": "x", "admin": true, "expires_at": "2001-01-01T00:00:00Z"}), "expires_at"),
     ] {
-        let told = walk.ask(Method::POST, "/v1/api-keys", Some(body), StatusCode::UNPROCESSABLE_ENTITY).await;
-        assert_eq!(told["error"]["param"], param, "{told}");
+        let answer =
+            walk.ask(Method::POST, "/v1/api-keys", Some(body), StatusCode::UNPROCESSABLE_ENTITY).await;
+        assert_eq!(answer["error"]["param"], param, "{answer}");
     }
     let listed = walk.get("/v1/api-keys").await;
     assert!(!listed.to_string().contains(&usual), "secrets are shown once");
@@ -222,15 +224,15 @@ async fn a_key_gives_away_no_more_than_it_has_and_numbers_are_masked_without_the
     );
     let longer = json!({"name": "x", "admin": true, "expires_at": "2099-01-01T00:00:00Z"});
     assert_eq!(make(&brief, longer).await.0, StatusCode::UNPROCESSABLE_ENTITY);
-    let (status, told) = get(&usual, "/v1/suppressions").await;
+    let (status, answer) = get(&usual, "/v1/suppressions").await;
     assert_eq!(
-        (status, told["error"]["code"].as_str()),
+        (status, answer["error"]["code"].as_str()),
         (StatusCode::FORBIDDEN, Some("admin_key_needed")),
         "of every workspace"
     );
     let free = walk.create_tenant("free", "free@example.com");
-    let (status, told) = get(free["admin_key"].as_str().expect("a key"), "/v1/agents").await;
-    assert_eq!((status, told["error"]["code"].as_str()), (StatusCode::FORBIDDEN, Some("plan_limit")));
+    let (status, answer) = get(free["admin_key"].as_str().expect("a key"), "/v1/agents").await;
+    assert_eq!((status, answer["error"]["code"].as_str()), (StatusCode::FORBIDDEN, Some("plan_limit")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -329,15 +331,15 @@ async fn a_deleted_workspace_is_silent_until_it_is_restored() {
 async fn an_explanation_names_every_gate_and_a_payload_is_what_came_in() {
     let walk = Walk::begin(Engine::Sqlite, 1).await;
     let ours = ours(&walk).await;
-    let told = walk.get(&format!("/v1/callbacks/{}/explain", ours.callback)).await;
+    let answer = walk.get(&format!("/v1/callbacks/{}/explain", ours.callback)).await;
     let gates: Vec<_> =
-        told["gates"].as_array().expect("a list").iter().filter_map(|g| g["gate"].as_str()).collect();
+        answer["gates"].as_array().expect("a list").iter().filter_map(|g| g["gate"].as_str()).collect();
     let (of_callback, around) = gates.split_at(8);
     let wanted =
         ["do_not_call", "agent", "observe", "attempts", "country", "due_time", "lateness", "quiet_time"];
     assert_eq!(of_callback, wanted);
     assert_eq!(around, ["pause", "restore", "quota", "capacity", "pace", "fuse"]);
-    assert_eq!(told["gates"][5]["verdict"], "wait");
+    assert_eq!(answer["gates"][5]["verdict"], "wait");
     let usage = walk.get("/v1/usage").await;
     assert_eq!((usage["plan"].as_str(), usage["workspaces"]["used"].as_i64()), (Some("unlimited"), Some(1)));
 }
@@ -406,7 +408,7 @@ async fn a_dial_beyond_the_months_calls_waits_for_another() {
             let body = json!({"agent_id": agent, "to_number": format!("+1312555{:04}", 100 + n), "text": "in a minute", "timezone": "America/Chicago"});
             walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
         }
-        walk.until("two to be dialled and two to be held", async |walk: &Walk| {
+        walk.until("two to be dialed and two to be held", async |walk: &Walk| {
             let rows = walk.callbacks().await;
             let held = rows.iter().filter(|c| c["held_for"] == "quota").count();
             let dialled = rows.iter().filter(|c| !c["provider_call_id"].is_null()).count();

@@ -60,7 +60,7 @@ async fn never_one_workspace_or_agent_too_many() {
         assert_eq!(
             agents.iter().filter(|a| a["enabled"] == true).count(),
             5,
-            "a roster starts with as many as there is room for"
+            "a roster starts with the agents that the plan allows"
         );
         // Make room for two agents, which every client then requests.
         for agent in agents.iter().filter(|a| a["enabled"] == true).take(2) {

@@ -63,14 +63,14 @@ async fn a_call_whose_webhooks_never_come_is_asked_about() {
     let walk = Walk::begin(Engine::Sqlite, 2_000).await;
     walk.sim.set_person(EVE, vec![Does::end("dial_no_answer"), Does::end("user_hangup")]);
     let agent = walk.agent(crate::harness::VOICE).await;
-    walk.sim.set_webhook_url("http://127.0.0.1:9/nobody-listens");
+    walk.sim.set_webhook_url("http://127.0.0.1:9/no-listener");
     let body = serde_json::json!({"agent_id": agent["id"], "to_number": EVE, "text": "in 20 minutes"});
     let made =
         walk.ask(reqwest::Method::POST, "/v1/callbacks", Some(body), reqwest::StatusCode::CREATED).await;
     assert_eq!(
         (made["state"].as_str(), made["from_number"].as_str()),
         (Some("scheduled"), None),
-        "the agent's own is found when dialling"
+        "the agent's own is found when dialing"
     );
     walk.until_settled(EVE, 2).await;
     let rows = walk.callbacks().await;

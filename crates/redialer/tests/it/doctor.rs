@@ -22,7 +22,7 @@ fn failures(walk: &Walk, settings: &[(&str, &str)]) -> Vec<String> {
     let (found, well) = examined(walk, settings);
     let failed = found.into_iter().filter(|(_, status)| status == "fail").map(|(check, _)| check);
     let failed: Vec<_> = failed.map(|c| c.split(" ws_").next().unwrap_or_default().to_owned()).collect();
-    assert_eq!(well, failed.is_empty(), "the exit code says so: {failed:?}");
+    assert_eq!(well, failed.is_empty(), "the exit code shows it: {failed:?}");
     failed
 }
 

@@ -38,8 +38,10 @@ async fn the_feed_tells_what_came_what_was_dialled_and_what_was_refused() {
         let now = walk.now().as_millisecond();
         let not_json = walk.deliver_to(&walk.webhook_url, "no", &sign(KEY, b"no", now)).await.0;
         assert_eq!(not_json, StatusCode::BAD_REQUEST);
-        walk.until("the refusals to be told", async |w: &Walk| feed(w, "&kind=refusal").await.len() >= 2)
-            .await;
+        walk.until("the rejections to be written", async |w: &Walk| {
+            feed(w, "&kind=refusal").await.len() >= 2
+        })
+        .await;
         let refused = feed(&walk, "&kind=refusal").await;
         let of = |code: &str| {
             refused

@@ -66,7 +66,7 @@ async fn a_destroyed_key_opens_nothing_in_an_old_backup_either() {
         walk.says(&["keys", "rotate", "--settle", "1", "--one-file"]);
         let second = walk.beside("second").to_str().expect("text").to_owned();
         walk.says(&["backup", &second, "--keys", &keys_name]);
-        assert_eq!(wrapped(&keys).len(), 2, "the other's, of before and of now");
+        assert_eq!(wrapped(&keys).len(), 2, "the other's, earlier and now");
         assert!(!std::fs::read_to_string(&keys).expect("read").contains(&tenant));
         walk.says(&["keys", "retire"]);
         walk.kill();

@@ -81,7 +81,7 @@ async fn goes_on_after(engine: Engine, away: &[&str], back: &[&str]) {
     assert_eq!(ready(&walk).await, (StatusCode::SERVICE_UNAVAILABLE, false), "{away:?}");
     // Twenty virtual minutes later, the callback is long due.
     walk.pass(Duration::from_secs(10)).await;
-    assert!(walk.rings(BEN).is_empty(), "nothing is dialled: {away:?}");
+    assert!(walk.rings(BEN).is_empty(), "nothing is dialed: {away:?}");
     for word in back {
         bao.does(word);
     }
@@ -139,7 +139,7 @@ async fn after_the_transit_key_was_rotated_its_old_version_is_not_needed_any_mor
     is_called_back(&walk, ANA, 1).await;
     bao.does("rotate");
     let said = walk.says(&["keys", "rotate", "--wrap-only"]);
-    assert!(said.contains("Keys of tenants wrapped anew: 1."), "{said}");
+    assert!(said.contains("Tenant keys rewrapped: 1."), "{said}");
     bao.does("retire");
     is_called_back(&walk, BEN, 1).await;
     assert_eq!(ready(&walk).await, (StatusCode::OK, true));

@@ -46,7 +46,7 @@ async fn pulling_a_roster_in_which_nothing_changed_changes_no_agent() {
         };
         let (sync, before) = (format!("/v1/workspaces/{}/sync", walk.workspace), tag().await);
         walk.post(&sync).await;
-        assert_eq!(tag().await, before, "whoever holds its ETag may go on");
+        assert_eq!(tag().await, before, "a client with its ETag may continue");
         walk.sim.rewrite(|script| script.agents[0].agent_name = "Reception".to_owned());
         walk.post(&sync).await;
         assert_ne!(tag().await, before);

@@ -64,7 +64,7 @@ async fn rotates(engine: Engine) {
         said
     };
     let (_, said) = join(loads, rotation).await;
-    assert!(said.contains("Values sealed anew: "), "{said}");
+    assert!(said.contains("Values resealed: "), "{said}");
     assert!(asked.load(Ordering::Relaxed) > 100, "{engine:?}: there was load");
     // The last run finishes the first rotation and does not start a second one: the old keys are no longer needed.
     let retired = walk.says(&["keys", "retire"]);

@@ -58,7 +58,7 @@ async fn a_test_callback_goes_its_way_at_the_simulator_and_rings_nobody() {
         assert!(rows.iter().any(|c| c["reason"] == "callback_requested" && c["parent_id"] != Value::Null));
         assert!(walk.sim.rings().is_empty() && walk.sim.requests_to_place() == 0, "no provider was asked");
         let usage = walk.get("/v1/usage").await;
-        assert_eq!(usage["calls"]["used"], 0, "nobody was called: {usage}");
+        assert_eq!(usage["calls"]["used"], 0, "no person was called: {usage}");
         assert!(walk.callbacks().await.is_empty(), "a live key sees none of it");
         assert!(walk.get("/v1/activity").await["data"].as_array().expect("a list").is_empty());
         assert!(!walk.list(&key, "/v1/activity?limit=200").await.is_empty());

@@ -160,7 +160,7 @@ fn nothing_is_left_for_later() {
 }
 
 #[test]
-fn every_dependency_has_a_licence_we_take() {
+fn every_dependency_has_an_allowed_license() {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--locked"])
         .current_dir(root())
@@ -178,13 +178,13 @@ fn every_dependency_has_a_licence_we_take() {
         .collect();
     for package in metadata["packages"].as_array().expect("a list") {
         let name = package["name"].as_str().expect("a name");
-        let licence = package["license"].as_str().unwrap_or_else(|| panic!("{name} names no licence"));
+        let license = package["license"].as_str().unwrap_or_else(|| panic!("{name} names no license"));
         // Every part must have at least one allowed alternative.
-        let taken = licence
+        let taken = license
             .replace(['(', ')'], "")
             .split(" AND ")
             .all(|part| part.split(" OR ").flat_map(|p| p.split('/')).any(|l| allowed.contains(&l.trim())));
-        assert!(taken, "{name}: {licence}");
+        assert!(taken, "{name}: {license}");
         let source = package["source"].as_str();
         assert!(
             source.is_none_or(|s| s.starts_with("registry+https://github.com/rust-lang/crates.io-index")),

@@ -11,7 +11,7 @@ use crate::{
 };
 
 const UMA: &str = "+13055550155";
-const NOWHERE: &str = "http://127.0.0.1:9/nobody-listens";
+const NOWHERE: &str = "http://127.0.0.1:9/no-listener";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_analysis_that_never_came_is_fetched() {

@@ -21,7 +21,7 @@ async fn the_checks_stand_in_their_order() {
         }
     };
     let url = walk.webhook_url.clone();
-    let unknown = format!("{}/api/webhooks/retell/nobody", walk.base);
+    let unknown = format!("{}/api/webhooks/retell/unknown", walk.base);
     check(&unknown, BODY, &good, 404).await;
     check(&unknown, "not json", "nonsense", 404).await;
     check(&url.replace("/retell/", "/vapi/"), BODY, &good, 404).await;

@@ -125,7 +125,7 @@ async fn written<R>(
         Ok(written) => Some(written),
         Err(_) => {
             let _stall = vitals.stall();
-            tracing::warn!("a batch has been in hand for {} s", STALL_TIMEOUT.as_secs());
+            tracing::warn!("a batch has been running for {} s", STALL_TIMEOUT.as_secs());
             timeout(GIVE_UP_TIMEOUT, &mut batch).await.ok()
         }
     };

@@ -118,7 +118,7 @@ impl Store {
             match together {
                 Ok(mut found) => return entries.into_iter().map(|entry| found.answer(entry)).collect(),
                 Err(error) => {
-                    tracing::warn!(%error, n = entries.len(), "what dialling writes could not be written together");
+                    tracing::warn!(%error, n = entries.len(), "a dispatch batch failed; its entries are written one by one");
                 }
             }
         }

@@ -17,7 +17,7 @@ async fn tamper(engine: &Engine, sql: &str) {
 #[tokio::test]
 async fn an_act_that_is_changed_left_out_or_cut_off_shows() {
     for (sql, found) in [
-        ("update audit set actor = 'somebody else' where seq = 3", Checked::Broken(3)),
+        ("update audit set actor = 'another' where seq = 3", Checked::Broken(3)),
         ("update audit set after = '{}' where seq = 2", Checked::Broken(2)),
         ("update audit set at = at + 1 where seq = 1", Checked::Broken(1)),
         ("update audit set request_id = '' where seq = 2", Checked::Broken(2)),
@@ -117,7 +117,7 @@ async fn a_rotated_slug_counts_for_a_day_or_until_the_provider_is_seen_on_the_ne
         let new = of.rotate_slug(&world.agent, false, at(0), &world.rng).await.expect("rotated");
         assert!(new.len() >= 26 && new != old, "{new}");
         let again = of.rotate_slug(&world.agent, false, at(0), &world.rng).await;
-        assert!(matches!(again, Err(redialer_store::StoreError::Changed)), "somebody was faster");
+        assert!(matches!(again, Err(redialer_store::StoreError::Changed)), "another change came first");
         let day = minutes(24 * 60);
         let second = jiff::SignedDuration::from_secs(1);
         assert!(known(&new, at(0)).await && known(&old, plus(at(0), day - second)).await, "{}", engine.name);

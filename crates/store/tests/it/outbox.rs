@@ -61,6 +61,6 @@ async fn what_becomes_due_within_the_horizon_is_signaled_once_it_is_committed() 
             .expect("paused");
         assert!(!signaled());
         engine.store.resume(world.workspace, at(4)).await.expect("resumed");
-        assert!(signaled(), "{}: whatever waited may be due", engine.name);
+        assert!(signaled(), "{}: any waiting callback may be due", engine.name);
     }
 }

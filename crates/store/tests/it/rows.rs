@@ -157,7 +157,7 @@ async fn a_plain_user_works_without_the_role_and_with_it_once_it_is_granted() {
     let rng = redialer_core::rng::Rng::seeded([9; 32]);
     let store = Store::postgres(&url, Kek::from_bytes(KEK)).await.expect("connected");
     store.migrate(&rng).await.expect("migrated");
-    assert!(!store.guards_rows(), "nobody let it act as the role");
+    assert!(!store.guards_rows(), "no grant lets it act as the role");
     let world = World::new(&store, 1).await;
     world.tenant_store().workspace(world.workspace).await.expect("there");
     run(format!("grant redialer_tenant to {user}")).await;
@@ -184,6 +184,6 @@ async fn every_table_that_the_tenants_role_may_read_has_a_policy() {
         .fetch_all(&mut pg)
         .await
         .expect("read");
-        assert_eq!(open, ["epochs"], "only what is nobody's");
+        assert_eq!(open, ["epochs"], "only rows without a tenant");
     }
 }

@@ -110,7 +110,7 @@ async fn a_batch_survives_a_silent_server_and_its_locks_end() {
             other.ping().await.expect("it answers the other replica");
         }
     });
-    seen.await.expect("a batch in hand for too long shows");
+    seen.await.expect("a stalled batch is reported");
     let written = stuck.await.expect("no panic").expect("within 30 s");
     assert!(matches!(written, Ok(Recorded::New | Recorded::Duplicate)), "{written:?}");
     beside.await.expect("no panic").expect("within 30 s").expect("recorded");

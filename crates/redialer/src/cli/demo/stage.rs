@@ -147,7 +147,7 @@ impl Stage {
     }
 
     pub(crate) fn person(&self, number: &str) -> Person {
-        self.people.get(number).copied().unwrap_or(Person { name: "somebody", zone: OFFICE })
+        self.people.get(number).copied().unwrap_or(Person { name: "A person", zone: OFFICE })
     }
 
     /// Waits for the day of that person, where a slow machine has let the story run into the evening: from `latest` o'clock
@@ -247,7 +247,8 @@ impl Stage {
             ),
             State::Dispatching | State::Dialing => return None,
             State::Unconfirmed => {
-                "   ? may have been placed; it is not dialled again, the provider is asked".to_owned()
+                "   ? may have been placed; it is not dialed again; the provider's records are read"
+                    .to_owned()
             }
             State::Superseded => {
                 "   ■ superseded: the same person's newer request takes its place".to_owned()

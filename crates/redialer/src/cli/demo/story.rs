@@ -136,7 +136,7 @@ async fn a_do_not_call(stage: &mut Stage) -> Result<()> {
     stage.until_suppressed().await?;
     stage.tell(
         FINN,
-        "   ■ his number is on the do-not-call list; somebody at the clinic schedules a callback anyway",
+        "   ■ his number is on the do-not-call list; a clinic employee schedules a callback anyway",
     );
     let app = stage.app()?;
     let store = app.store.for_tenant(stage.tenant());
@@ -193,7 +193,7 @@ fn nobody_rang_twice_or_at_night(stage: &Stage) -> Result<()> {
     }
     say("");
     say(&format!(
-        "{} callbacks were dialed; nobody's phone rang twice for one promise, and none at night.",
+        "{} callbacks were dialed; no phone rang twice for one promise, and none at night.",
         rings.len()
     ));
     Ok(())

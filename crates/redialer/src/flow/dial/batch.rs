@@ -60,7 +60,7 @@ impl<'a> WorkspaceDials<'a> {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "a panic".to_owned(),
         };
-        tracing::error!(callback.id = %id, failure, "callback {id} could not be dialled");
+        tracing::error!(callback.id = %id, failure, "callback {id} could not be dialed");
         metrics::counter!("redialer_dials_failed_total").increment(1);
         let now = self.app.clock.now();
         if let Err(error) = self.app.store.fail_claim(row, fence, later(now), now).await {
@@ -81,7 +81,7 @@ impl<'a> WorkspaceDials<'a> {
         match verdict {
             Verdict::Wait(until) => app.store.snooze(claim, until, None, now).await?,
             Verdict::Replan(until) => {
-                tracing::warn!(callback.id = %claim.id(), "callback {} was missed and is planned anew", claim.id());
+                tracing::warn!(callback.id = %claim.id(), "callback {} was missed and is rescheduled", claim.id());
                 app.store.snooze(claim, until, Some(MISSED), now).await?;
             }
             Verdict::Hold(why) => app.store.hold(claim, why, now).await?,

@@ -69,7 +69,7 @@ fn of_callbacks(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
     use callbacks::{ChangeBody, NewBody, View};
     Some(match (method, path) {
         ("get", "/callbacks") => list::<View, ListQuery>(t, "listCallbacks", "List callbacks"),
-        ("post", "/callbacks") => create::<View, NewBody>(t, "createCallback", "Schedule a callback by hand"),
+        ("post", "/callbacks") => create::<View, NewBody>(t, "createCallback", "Schedule a callback"),
         ("get", "/callbacks/{id}") => one::<View>(t, "getCallback", "One callback"),
         ("patch", "/callbacks/{id}") => {
             change::<View, ChangeBody>(t, "moveCallback", "Move a waiting callback to another instant")
@@ -115,7 +115,7 @@ fn of_the_rest(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
         ("post", "/api-keys") => create::<api_keys::View, api_keys::NewBody>(
             t,
             "createApiKey",
-            "Make an API key; its secret is told once",
+            "Create an API key; its secret is shown once",
         ),
         ("delete", "/api-keys/{id}") => gone("revokeApiKey", "Revoke an API key"),
         ("get", "/members") => {
@@ -124,7 +124,7 @@ fn of_the_rest(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
         ("post", "/members") => create::<members::View, members::NewBody>(
             t,
             "addMember",
-            "Add a member; the password is told once (admin keys)",
+            "Add a member; the password is shown once (admin keys)",
         ),
         ("patch", "/members/{id}") => change::<members::View, members::ChangeBody>(
             t,

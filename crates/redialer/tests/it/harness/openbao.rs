@@ -67,7 +67,7 @@ impl OpenBao {
     fn answer(&mut self) -> Value {
         let mut line = String::new();
         self.answers.read_line(&mut line).expect("read");
-        serde_json::from_str(&line).expect("it did what it was told")
+        serde_json::from_str(&line).expect("the command was executed")
     }
 
     /// Runs a command: `seal`, `unseal`, `stop`, `cont`, `kill`, `start`, `rotate`, `retire`, `revoke` or `denied`.
