@@ -1,4 +1,4 @@
-//! What every door and every flow holds.
+//! The application state that HTTP handlers, commands and background jobs share.
 
 use std::{
     collections::BTreeMap,
@@ -23,63 +23,63 @@ use crate::{
     },
 };
 
-/// How many things were stuck in the last round, and for how many it was told; by range of buckets and kind.
+/// The number of stuck items in the last round, and the number last logged, by bucket range and kind.
 pub type Alarms = BTreeMap<((i64, i64), &'static str), (i64, i64)>;
 
-/// The running program.
+/// The application state.
 pub struct App {
-    /// Its settings.
+    /// The settings.
     pub config: Config,
-    /// What it remembers.
+    /// The database.
     pub store: Store,
-    /// The way into the inbox.
+    /// Records inbound events.
     pub inbox: Inbox,
-    /// The way to write what dialling writes.
+    /// Writes claims, intents and dial results in shared commits.
     pub dispatch_writer: DispatchWriter,
-    /// Its clocks.
+    /// The clocks.
     pub clock: Clock,
-    /// Its randomness.
+    /// The random number generator.
     pub rng: Rng,
-    /// Whom it may ask and dial through.
+    /// The voice providers.
     pub providers: Providers,
-    /// How fast each workspace may dial.
+    /// Limits how fast each workspace dials.
     pub dial_rate: DialRateLimiter,
-    /// Dials that may be under way at once.
+    /// Permits for concurrent dials.
     pub dials: Arc<Permits>,
-    /// When the key service was away.
+    /// Outages of the key service.
     pub key_outages: Outages,
-    /// Sweeps that go on where they were.
+    /// Progress of backfills, so that the next round resumes them.
     pub sweeps: Sweeps,
-    /// When this process began its work.
+    /// When this process started.
     pub started_at: Timestamp,
-    /// Memory taken by the bodies of requests, in bytes.
+    /// Memory held by request bodies, in bytes.
     pub waiting_bytes: Arc<AtomicUsize>,
-    /// API requests that may still be worked on at once.
+    /// Slots for concurrent API requests.
     pub api_requests: Arc<Semaphore>,
-    /// How often each API key may ask.
+    /// Limits how fast each API key may send requests.
     pub api_rate: ApiRateLimiter,
-    /// The name this replica leases buckets under.
+    /// The name under which this replica leases buckets.
     pub replica: String,
-    /// The buckets it works on.
+    /// The buckets that this replica works on.
     pub buckets: watch::Sender<Buckets>,
-    /// What is due soon.
+    /// Callbacks that are due soon.
     pub due: DueQueue,
     /// Recorded events that wait to be decided.
     pub events: EventQueue,
-    /// Something new is in the inbox.
+    /// Notified when the inbox has new events.
     pub inbox_bell: Notify,
-    /// Something new is due, or may be dialled now.
+    /// Notified when a callback is newly due or may now be dialed.
     pub due_bell: Notify,
-    /// Webhooks that were turned away.
+    /// Counts of rejected webhooks.
     pub rejected_webhooks: RejectedWebhooks,
-    /// What was stuck when we last looked.
+    /// The numbers of stuck items at the last check.
     pub alarms: Mutex<Alarms>,
     draining: AtomicBool,
     drain_bell: Notify,
 }
 
 impl App {
-    /// Puts the parts together.
+    /// Assembles the application state.
     pub fn new(
         config: Config,
         store: Store,
@@ -129,22 +129,22 @@ impl App {
         found.map_err(|_| StoreError::Corrupt("name of a provider"))
     }
 
-    /// Where a workspace's provider sends the webhooks of an agent.
+    /// The URL to which a workspace's provider sends an agent's webhooks.
     pub fn webhook_url(&self, workspace: &WorkspaceRow, slug: &str) -> String {
         format!("{}/api/webhooks/{}/{slug}", self.config.public_url(), workspace.provider)
     }
 
-    /// The ranges of buckets this replica works on right now.
+    /// The ranges of buckets that this replica currently works on.
     pub fn ranges(&self) -> Vec<(i64, i64)> {
         self.buckets.borrow().0.clone()
     }
 
-    /// Whether the program is shutting down: nothing new is begun.
+    /// Whether the program is shutting down; if so, no new work is started.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Begins to shut down.
+    /// Starts the shutdown.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
         self.drain_bell.notify_waiters();

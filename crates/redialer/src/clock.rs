@@ -1,11 +1,11 @@
-//! The only file that asks the machine for the time, for sleep, and for randomness.
+//! The only file that reads the machine's clocks, sleeps, and draws randomness from the system.
 //!
 //! Invariants: [`Clock::real_ms`] never runs back, by one rule for every source ([`Shown`]): it follows its source
-//! forward at once (a laptop that slept), and where the source was set back it goes on at half speed until the source
-//! has caught up. On a database of its own the source is the machine's clock; on a shared one it is the database
-//! server's, whatever the machine's says (I32). Signatures are judged by the source itself ([`Clock::signature_now`]).
-//! [`Clock::now`] is virtual time, which runs `speed` times as fast and never back, not even over a restart.
-//! Leases, pacing and sockets use real time; everything a person would call "when" is virtual.
+//! forward at once (a laptop that slept), and after the source was set back it runs at half speed until the source has
+//! caught up. With an embedded database the source is the machine's clock; with a shared one it is the database
+//! server's clock, even if the machine's differs (I32). Signatures are checked against the source itself
+//! ([`Clock::signature_now`]). [`Clock::now`] is virtual time, which runs `speed` times as fast and never back, not
+//! even across a restart. Leases, pacing and sockets use real time; everything a person would call "when" is virtual.
 
 use std::{
     pin::Pin,
@@ -23,7 +23,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::state::locked;
 
-/// A moment that was taken note of.
+/// A recorded moment, for [`Clock::since`].
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch {
     steady_ms: i64,
@@ -40,26 +40,26 @@ pub struct Clock {
 
 enum Source {
     Machine,
-    /// Moved by a test; nothing waits for it to move.
+    /// Set by a test. Waiting still takes real time.
     ManualClock(ManualClock),
 }
 
-/// The two clocks of a machine as a test sets them, in milliseconds.
+/// The two clocks of a machine, as set by a test, in milliseconds.
 #[derive(Clone)]
 pub struct ManualClock {
-    /// What it calls the time since 1970; may be wrong, and may jump.
+    /// The wall clock: milliseconds since 1970. It may be wrong and may jump.
     pub wall: Arc<AtomicI64>,
-    /// What never jumps.
+    /// The steady clock, which never jumps.
     pub steady: Arc<AtomicI64>,
 }
 
 struct Real {
     shown: Shown,
-    /// The database server's clock, where that is another machine's, and the steady clock at that moment.
+    /// The database server's clock, if it is another machine's, and the steady clock at the time of that reading.
     server: Option<(i64, i64)>,
 }
 
-/// The time that is shown; it never runs back when its source is set back.
+/// The time that a clock shows; it never runs back when its source is set back.
 #[derive(Debug, Clone, Copy)]
 struct Shown {
     ms: i64,
@@ -68,9 +68,9 @@ struct Shown {
 }
 
 impl Shown {
-    /// The time to show for a reading of the source and of the steady clock.
+    /// Returns the time to show for a reading of the source and of the steady clock.
     fn follow(&mut self, source_ms: i64, steady_ms: i64) -> i64 {
-        // An odd millisecond is kept for the next time: a clock that is asked often must not stand still.
+        // The odd millisecond is carried over: a clock that is read often must not stand still.
         let half = (steady_ms - self.steady_ms).max(0) / 2;
         if source_ms >= self.ms + half {
             *self = Self { ms: source_ms, steady_ms };
@@ -87,7 +87,7 @@ fn machine() -> (Instant, i64) {
     (Instant::now(), i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Why a clock could not take up a database's virtual time.
+/// Why a clock could not continue a database's virtual time.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
     /// The database was used at another speed.
@@ -100,7 +100,7 @@ pub enum JoinError {
         /// The speed of this process.
         asked: i64,
     },
-    /// The database.
+    /// A store error.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -110,34 +110,34 @@ pub enum JoinError {
 pub fn rng() -> Result<Rng, getrandom::Error> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;
-    // On an error the bytes stay as they are: the seed still counts.
+    // On an error the bytes stay unchanged; the seed is still used.
     Ok(Rng::mixed(seed, |bytes| getrandom::fill(bytes).unwrap_or_default()))
 }
 
-/// A moment of real time that code which polls by itself, as a socket does, can wait for.
+/// A moment in real time that code which polls by itself, such as a socket, can wait for.
 pub struct Deadline(Pin<Box<Sleep>>);
 
 impl Deadline {
-    /// The moment that is so far from now.
+    /// The moment that is `real` from now.
     #[expect(clippy::disallowed_methods, reason = "this is the one file that waits")]
     pub fn after(real: Duration) -> Self {
         Self(Box::pin(tokio::time::sleep(real)))
     }
 
-    /// Ready once the moment has passed; until then the task is woken when it does.
+    /// Ready once the moment has passed; until then, registers the task to be woken.
     pub fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.as_mut().poll(cx)
     }
 }
 
 impl Clock {
-    /// A clock that runs at `speed` virtual seconds a real second, from now.
+    /// A clock that runs at `speed` virtual seconds per real second, from now.
     pub fn start(speed: u32) -> Self {
         let ms = machine().1;
         Self::new(Source::Machine, ms, speed)
     }
 
-    /// A clock that somebody else moves.
+    /// A clock that the caller sets.
     pub fn by_hand(hands: ManualClock) -> Self {
         let ms = hands.wall.load(Ordering::Relaxed);
         Self::new(Source::ManualClock(hands), ms, 1)
@@ -153,9 +153,9 @@ impl Clock {
         Self { source, born: machine().0, real: Mutex::new(real), anchor: Mutex::new(anchor) }
     }
 
-    /// Takes up the virtual time where the last server on this database left it, and stores the fixed point that
-    /// other processes follow. Fails if that server ran at another speed: its virtual time is ahead of real time for
-    /// good, and at another speed providers' signatures and promised times no longer fit it.
+    /// Continues the virtual time of the last server on this database, and stores the anchor that other processes
+    /// follow. Fails if that server ran at another speed: its virtual time stays ahead of real time, and at another
+    /// speed providers' signatures and promised times no longer fit it.
     pub async fn join(&self, store: &Store) -> Result<(), JoinError> {
         self.begin_at_database(store).await?;
         let speed = self.anchor().speed;
@@ -170,16 +170,16 @@ impl Clock {
         Ok(store.set_clock(row).await?)
     }
 
-    /// Stores where this clock stands, so that the next server on this database does not begin before it, even if the
-    /// machine's clock is set back meanwhile.
+    /// Stores the current time of this clock, so that the next server on this database does not start before it, even
+    /// if the machine's clock is set back meanwhile.
     pub async fn keep(&self, store: &Store) -> Result<(), StoreError> {
         let real_ms = self.real_ms();
         let ClockRow { speed, .. } = self.anchor();
         store.keep_clock(ClockRow { real_ms, virtual_ms: at_anchor(self.anchor(), real_ms), speed }).await
     }
 
-    /// A clock for a command that runs beside a server or between two: it shows the server's virtual time, at the
-    /// server's speed, and writes nothing.
+    /// A clock for a command that runs beside a server or between two runs of it: it shows the server's virtual time,
+    /// at the server's speed, and writes nothing.
     pub async fn follow_stored(store: &Store) -> Result<Self, StoreError> {
         let clock = Self::start(1);
         clock.begin_at_database(store).await?;
@@ -187,8 +187,7 @@ impl Clock {
         Ok(clock)
     }
 
-    /// Begins at the time of a shared database's server, even where the machine's clock runs ahead of it: nothing has
-    /// been timed yet.
+    /// Starts at the time of a shared database's server, even if the machine's clock is ahead of it: nothing has been timed yet.
     async fn begin_at_database(&self, store: &Store) -> Result<(), StoreError> {
         if let Some(theirs) = store.database_now_ms().await? {
             let steady_ms = self.both_ms().0;
@@ -198,12 +197,12 @@ impl Clock {
         Ok(())
     }
 
-    /// Goes on from a stored fixed point; the one to store.
+    /// Continues from a stored anchor. Returns the anchor to store.
     fn import(&self, stored: Option<ClockRow>) -> ClockRow {
         let real_ms = self.real_ms();
         let speed = stored.map_or_else(|| self.anchor().speed, |row| row.speed);
         let row = match stored {
-            // At the speed of real time both clocks are one, which does not stand still where the source was set back.
+            // At speed 1 both clocks are the same, and keep moving when the source was set back.
             Some(row) if speed == 1 => {
                 let mut real = locked(&self.real);
                 real.shown.ms = real.shown.ms.max(row.virtual_ms);
@@ -216,7 +215,7 @@ impl Clock {
         row
     }
 
-    /// Takes the database server's clock as the source, where that is another machine (I32).
+    /// Uses the database server's clock as the source, if that is another machine (I32).
     pub async fn follow_database(&self, store: &Store) -> Result<(), StoreError> {
         if let Some(theirs) = store.database_now_ms().await? {
             locked(&self.real).server = Some((theirs, self.both_ms().0));
@@ -232,8 +231,8 @@ impl Clock {
         real.shown.follow(source_ms, steady_ms)
     }
 
-    /// Now, to judge the age of a signature by: what the source says, also where it was set back. On an accelerated
-    /// clock stamps are virtual.
+    /// The time against which the age of a signature is checked: the source's time, even if it was set back. On an
+    /// accelerated clock the timestamps of signatures are virtual.
     pub fn signature_now(&self) -> Timestamp {
         if self.speed() > 1 {
             return self.now();
@@ -242,20 +241,20 @@ impl Clock {
         from_ms(source_ms(&locked(&self.real), steady_ms, wall_ms)).unwrap_or(Timestamp::MAX)
     }
 
-    /// The reading of the steady clock, which cannot be set: for intervals inside this process. Not a number of
-    /// milliseconds, so that no other clock is taken for it.
+    /// The reading of the steady clock, which cannot be set, for intervals within this process. Its type is not a
+    /// number of milliseconds, so that it cannot be mistaken for another clock's.
     pub fn steady(&self) -> Duration {
         Duration::from_millis(self.both_ms().0.max(0).unsigned_abs())
     }
 
-    /// Takes note of this moment, for [`Clock::since`].
+    /// Records this moment for [`Clock::since`].
     pub fn mark(&self) -> Stopwatch {
         let (steady_ms, wall_ms) = self.both_ms();
         Stopwatch { steady_ms, wall_ms }
     }
 
-    /// Real time since then, by whichever of the machine's clocks says more: the steady one stands still while a
-    /// machine is suspended, the other may be set back.
+    /// The real time since `mark`, by the machine's clock that shows more: the steady clock stops while the machine is
+    /// suspended, and the wall clock may be set back.
     pub fn since(&self, mark: Stopwatch) -> Duration {
         let (steady_ms, wall_ms) = self.both_ms();
         let ms = (steady_ms - mark.steady_ms).max(wall_ms - mark.wall_ms);
@@ -279,23 +278,23 @@ impl Clock {
         from_ms(at_anchor(self.anchor(), self.real_ms())).unwrap_or(Timestamp::MAX)
     }
 
-    /// Virtual seconds a real second.
+    /// Virtual seconds per real second.
     pub fn speed(&self) -> u32 {
         u32::try_from(self.anchor().speed).unwrap_or(1)
     }
 
-    /// Waits so long in real time.
+    /// Waits for a duration of real time.
     #[expect(clippy::disallowed_methods, reason = "this is the one file that waits")]
     pub async fn wait(&self, real: Duration) {
         tokio::time::sleep(real).await;
     }
 
-    /// Waits for that virtual moment.
+    /// Waits until a virtual time.
     pub async fn wait_until(&self, at: Timestamp) {
         self.wait(self.real_until(at)).await;
     }
 
-    /// How long it is, in real time, until that virtual moment.
+    /// The real time until a virtual time.
     pub fn real_until(&self, at: Timestamp) -> Duration {
         let ms = at.as_millisecond() - self.now().as_millisecond();
         Duration::from_millis(u64::try_from(ms).unwrap_or(0)).div_f64(f64::from(self.speed()))
@@ -341,7 +340,7 @@ mod tests {
         // The machine's clock was behind when the row was written.
         assert_eq!(clock().import(Some(row(9_000, 1_000, 60))), row(2_000, 2_000, 60));
         assert_eq!(clock().import(Some(row(1_000, 1_000, 1))), row(2_000, 2_000, 1));
-        // The machine's clock was set back before this start: time goes on, at half speed.
+        // The machine's clock was set back before this start: time continues at half speed.
         let late = clock();
         assert_eq!(late.import(Some(row(9_000, 9_000, 1))), row(9_000, 9_000, 1));
         wall.store(3_000, Ordering::Relaxed);

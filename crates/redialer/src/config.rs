@@ -1,7 +1,8 @@
-//! Every setting of the program, with its default, its unit and its check.
+//! All settings of the program, with their defaults, units and checks.
 //!
-//! Invariant: flag beats environment beats `redialer.toml` beats default; an unknown key in the file and an unknown
-//! `REDIALER_` variable are errors; what is wrong is named. Settings of a workspace are data, not here.
+//! Invariants: a flag overrides the environment, which overrides `redialer.toml`, which overrides the default. An
+//! unknown key in the file is an error, and so is a `REDIALER_` variable that looks like a misspelled setting. Errors
+//! name the setting. Workspace settings are data and are not here.
 
 mod check;
 mod environment;
@@ -37,59 +38,60 @@ pub use trusted_proxies::Proxies;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where the embedded database and the key file live.
+    /// The directory of the embedded database and the key file.
     pub data_dir: PathBuf,
-    /// Postgres instead of the embedded database.
+    /// The URL of a Postgres database; `None` for the embedded one.
     pub database_url: Option<String>,
-    /// Where to listen.
+    /// The address and port to listen on.
     pub listen: String,
-    /// What webhook URLs begin with.
+    /// The base of webhook URLs.
     pub public_url: Option<String>,
     /// `file:` and a path, or `vault:`, a URL, `#` and the name of a transit key.
     pub kek: Option<String>,
-    /// Retell's API.
+    /// The base URL of Retell's API.
     pub retell_base_url: String,
-    /// Virtual seconds a real second.
+    /// Virtual seconds per real second.
     pub clock_speed: u32,
     /// A `tracing` filter.
     pub log: String,
     /// `text` or `json`.
     pub log_format: String,
-    /// How far a webhook's stamp may lie from now, in seconds.
+    /// How far the timestamp of a webhook may be from now, in seconds.
     pub signature_tolerance_secs: u64,
-    /// The largest body taken, in bytes.
+    /// The largest accepted body of a webhook, in bytes.
     pub max_body_bytes: usize,
     /// How long a request's head may take, in seconds; also how long a connection may idle.
     pub head_deadline_secs: u64,
     /// How long a request's body may take, in seconds.
     pub body_deadline_secs: u64,
-    /// How long a client may take none of its answer before it is cut off, in seconds.
+    /// How long a client may read nothing of its response before it is disconnected, in seconds.
     pub write_deadline_secs: u64,
-    /// Connections at once.
+    /// The most connections at once.
     pub max_connections: usize,
-    /// Connections at once from one IPv4 address or one IPv6 network of 64 bits, other than loopback and trusted proxies.
+    /// The most connections at once from one IPv4 address or one IPv6 /64 network, except loopback and trusted proxies.
     pub max_connections_per_address: usize,
-    /// Networks of proxies whose `X-Forwarded-For` counts, separated by commas.
+    /// Networks of proxies whose `X-Forwarded-For` is trusted, separated by commas.
     pub trusted_proxies: String,
-    /// Where `/metrics` is served instead of at `listen`.
+    /// A separate address for `/metrics`; `None` to serve it on `listen`.
     pub metrics_listen: Option<String>,
     /// How long a request that places a call may take, in seconds.
     pub place_deadline_secs: u64,
-    /// Dials under way at once, in this process.
+    /// The most dials in progress at once, in this process.
     pub max_dials: usize,
-    /// How long `SIGTERM` waits for what is under way, in seconds.
+    /// How long a shutdown waits for work in progress, in seconds.
     pub drain_deadline_secs: u64,
-    /// Bodies of webhooks held in memory at once, in bytes; beyond it they are turned away with 503.
+    /// The most memory for request bodies at once, in bytes. Beyond it, or for API requests beyond half of it, a
+    /// request is rejected with 503.
     pub max_waiting_bytes: usize,
-    /// API requests worked on at once; beyond it they are turned away with 503.
+    /// The most API requests in progress at once; beyond it requests are rejected with 503.
     pub max_api_requests: usize,
-    /// Requests a second that one API key may make, on each replica; twice as many at once.
+    /// Requests per second that one API key may send to each replica, with bursts of twice as many.
     pub api_requests_per_second: u32,
     /// The most calls to one number within any 24 hours (I38).
     pub fuse_per_day: u32,
     /// The most calls to one number within any 10 minutes (I38).
     pub fuse_per_10_minutes: u32,
-    /// What plans allow, where that is not the published figure.
+    /// Limits of plans that differ from the published ones.
     pub plans: BTreeMap<String, PlanPatch>,
     /// For tests: abort the process at this crash point, as `C5` or `C5:3`.
     pub fail_at: Option<String>,
@@ -130,7 +132,7 @@ impl Default for Config {
     }
 }
 
-/// A setting that cannot be: exit code 2.
+/// An invalid setting: exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{setting}: {problem}")]
 pub struct BadConfig {
@@ -139,7 +141,7 @@ pub struct BadConfig {
 }
 
 impl BadConfig {
-    /// A setting, or an option of a command, and what is wrong with it.
+    /// An error about a setting or a command's option.
     pub(crate) fn new(setting: &str, problem: impl Into<String>) -> Self {
         Self { setting: setting.to_owned(), problem: problem.into() }
     }
@@ -150,28 +152,28 @@ fn bad<T>(setting: &str, problem: impl Into<String>) -> Result<T, BadConfig> {
 }
 
 impl Config {
-    /// Reads and checks the settings of a command that has these flags.
+    /// Reads and checks the settings of a command with these flags.
     pub fn load(flags: &impl Serialize, file: &FileFlag) -> Result<Self, BadConfig> {
         Self::read(flags, file)?.checked()
     }
 
-    /// The providers at their base URLs, and the simulator for test callbacks. Requests leave through `wire`.
+    /// The providers at their base URLs, and the simulator for test callbacks. Requests are sent through `wire`.
     pub fn providers(&self, wire: SharedTransport) -> Providers {
         Providers::new(wire, &self.retell_base_url, Arc::new(Simulated))
     }
 
-    /// Where each provider is reached, for the log.
+    /// The base URL of each provider, for the log.
     pub fn provider_urls(&self) -> String {
         format!("{}={}", retell::NAME, self.retell_base_url)
     }
 
-    /// The same settings, with the simulator at `url` in every provider's place.
+    /// The same settings, with a simulator at `url` in place of every provider.
     #[must_use]
     pub fn simulated_at(self, url: String) -> Self {
         Self { retell_base_url: url, ..self }
     }
 
-    /// A simulator's settings: it is a provider itself and dials nobody, so its clock may run at any speed.
+    /// A simulator's settings: it is a provider itself and dials no one, so its clock may run at any speed.
     pub fn of_simulator(flags: &SimFlags) -> Result<Self, BadConfig> {
         let read = Self::read(flags, &flags.file)?;
         read.simulated_at("http://127.0.0.1".to_owned()).checked()
@@ -191,7 +193,7 @@ impl Config {
             .map_err(messages::unreadable)
     }
 
-    /// The demo's settings: its own clock, any free port, quiet logs, unless flags say otherwise.
+    /// The demo's settings: its own clock, any free port and quiet logs, unless overridden by flags.
     pub fn of_demo(flags: &DemoFlags, clock_speed: u32) -> Result<Self, BadConfig> {
         Self {
             listen: flags.listen.clone().unwrap_or_else(|| "127.0.0.1:0".to_owned()),
@@ -203,7 +205,7 @@ impl Config {
         .checked()
     }
 
-    /// The same settings, found valid, with the addresses to listen on in full.
+    /// Checks the settings. Returns them with complete listen addresses.
     fn checked(mut self) -> Result<Self, BadConfig> {
         self.check()?;
         self.listen = socket_address("listen", &self.listen)?.to_string();
@@ -213,7 +215,7 @@ impl Config {
         Ok(self)
     }
 
-    /// The proxies whose `X-Forwarded-For` counts.
+    /// The proxies whose `X-Forwarded-For` is trusted.
     pub fn trusted_proxies(&self) -> Result<Proxies, BadConfig> {
         Proxies::parse(&self.trusted_proxies).or_else(|part| {
             let problem =
@@ -222,7 +224,7 @@ impl Config {
         })
     }
 
-    /// What each plan allows.
+    /// The limits of each plan.
     pub fn plans(&self) -> Result<Plans, BadConfig> {
         plans::in_force(&self.plans).map_err(|(setting, problem)| BadConfig { setting, problem })
     }
@@ -232,7 +234,7 @@ impl Config {
         self.data_dir.join("redialer.db")
     }
 
-    /// The key service, where there is one; how to log in there stands in the environment.
+    /// The key service, if one is configured; its credentials come from the environment.
     pub fn key_service(&self) -> Result<Option<transit::Settings>, BadConfig> {
         let kek = self.kek.as_deref().unwrap_or("file:");
         let Some(text) = kek.strip_prefix("vault:") else {
@@ -246,15 +248,15 @@ impl Config {
         settings.map(Some).map_err(|e| BadConfig { setting: e.setting.to_owned(), problem: e.problem })
     }
 
-    /// The key file.
+    /// The path of the key file.
     pub fn kek_file(&self) -> PathBuf {
         let given = self.kek.as_deref().and_then(|k| k.strip_prefix("file:"));
         given.map_or_else(|| self.data_dir.join("kek"), PathBuf::from)
     }
 
-    /// What webhook URLs begin with, without a slash at the end.
+    /// The base of webhook URLs, without a trailing slash.
     pub fn public_url(&self) -> String {
-        // Every interface is no address to send to; this machine's loopback is one of them.
+        // The address of all interfaces cannot be connected to; loopback is one of them.
         let own = || self.listen.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:");
         let given = self.public_url.clone().unwrap_or_else(|| format!("http://{}", own()));
         given.trim_end_matches('/').to_owned()
@@ -270,7 +272,7 @@ impl Config {
         Duration::from_secs(self.place_deadline_secs)
     }
 
-    /// How far a webhook's stamp may lie from now: five real minutes are more in virtual time.
+    /// How far the timestamp of a webhook may be from now, in virtual milliseconds.
     pub fn signature_tolerance_ms(&self) -> u64 {
         self.signature_tolerance_secs.saturating_mul(1_000).saturating_mul(u64::from(self.clock_speed))
     }

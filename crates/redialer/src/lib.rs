@@ -1,7 +1,7 @@
-//! What runs: the program behind the `redialer` command.
+//! The program behind the `redialer` command.
 //!
-//! [`http`] holds the doors, [`flow`] the stories, [`cli`] the commands; [`app`] is what all of them hold.
-//! Rules are in `redialer-core`, SQL in `redialer-store`, providers' words in `redialer-providers`.
+//! [`http`] serves requests, [`flow`] does the background work, [`cli`] has the commands; [`app`] is the state that they share.
+//! Rules are in `redialer-core`, SQL is in `redialer-store`, and the providers' protocols are in `redialer-providers`.
 
 pub mod actions;
 pub mod app;

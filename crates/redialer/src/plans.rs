@@ -1,29 +1,29 @@
-//! Plans as the settings file changes them: `[plans.free]`, `agents = 2`.
+//! Changes to the plans in the settings file: `[plans.free]`, `agents = 2`.
 
 use std::collections::BTreeMap;
 
 use redialer_core::tenant::{Limits, Plan, Plans};
 use serde::{Deserialize, Serialize};
 
-/// What a plan allows, where that is not the published figure.
+/// The limits of a plan that differ from the published ones.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlanPatch {
-    /// Workspaces of a tenant.
+    /// Workspaces per tenant.
     workspaces: Option<u32>,
-    /// Enabled agents of a workspace.
+    /// Enabled agents per workspace.
     agents: Option<u32>,
-    /// `max_attempts` until a workspace sets it.
+    /// `max_attempts` of a workspace that does not set it.
     default_attempts: Option<u32>,
-    /// The most that `max_attempts` may be set to.
+    /// The highest value that `max_attempts` may have.
     max_attempts: Option<u32>,
     /// Whether an agent may have its own `max_attempts`.
     agent_attempts: Option<bool>,
-    /// Whether an agent may have settings of its own.
+    /// Whether an agent may have its own settings.
     agent_overrides: Option<bool>,
     /// Whether the REST API may be used.
     rest_api: Option<bool>,
-    /// Calls in a calendar month; 0 for as many as there are.
+    /// Calls per calendar month; 0 for no limit.
     calls_a_month: Option<u64>,
 }
 
@@ -46,7 +46,7 @@ impl PlanPatch {
     }
 }
 
-/// The plans in force; what is wrong with them names the setting.
+/// The plans in force. The error names the setting and the problem.
 pub fn in_force(patches: &BTreeMap<String, PlanPatch>) -> Result<Plans, (String, String)> {
     let mut plans = Plans::default();
     for (name, patch) in patches {

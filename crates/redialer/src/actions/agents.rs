@@ -9,14 +9,14 @@ use serde_json::Value;
 
 use crate::actions::{Acting, MERGES, Refusal};
 
-/// What is changed about an agent; `None` stays.
+/// Changes to an agent; `None` leaves a field unchanged.
 #[derive(Debug, Clone, Copy)]
 pub struct AgentPatch<'a> {
-    /// Whether it is switched on.
+    /// Whether the agent is enabled.
     pub enabled: Option<bool>,
-    /// Whether it only observes.
+    /// Whether the agent only observes.
     pub observe: Option<bool>,
-    /// A patch over its overrides; null takes an override away.
+    /// A merge patch for its overrides; `null` removes an override.
     pub overrides: Option<&'a Value>,
 }
 
@@ -40,7 +40,7 @@ impl Acting<'_> {
         changed
     }
 
-    /// Writes a change merged into the agent as it was read; [`StoreError::Changed`] when it is no longer so.
+    /// Merges the patch into the agent as read and writes it; [`StoreError::Changed`] if the agent has changed since.
     async fn merge_agent(&self, row: AgentRow, patch: AgentPatch<'_>) -> Result<(), Refusal> {
         let overrides = match patch.overrides {
             None => None,
@@ -56,7 +56,7 @@ impl Acting<'_> {
         Ok(self.store.change_agent(&row, &change, max, self.app.clock.now()).await?)
     }
 
-    /// The agent's overrides with a patch laid over them.
+    /// Applies the patch to the agent's overrides and checks the result.
     async fn overridden(&self, row: &AgentRow, patch: &Value) -> Result<Overrides, Refusal> {
         let workspace = self.store.workspace(row.workspace).await?;
         let limits = self.app.store.limits_of(self.tenant.plan);

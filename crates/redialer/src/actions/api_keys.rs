@@ -1,7 +1,7 @@
-//! API keys: who else may ask, and for what.
+//! API keys: create and revoke.
 //!
-//! Invariants: a key gives away no more than it has: no scope, no workspace, no longer time. A test key has no scope with
-//! which something live could be changed, so it can make no key at all.
+//! Invariants: a key can create only keys within its own scopes, workspace and expiry. A test key has no scope that
+//! changes live data, so it cannot create keys.
 
 use redialer_core::{
     Id, Timestamp,
@@ -16,28 +16,28 @@ use crate::{
     clock::Clock,
 };
 
-/// A key to be.
+/// An API key to create.
 pub struct NewApiKey<'a> {
     /// Its name.
     pub name: &'a str,
-    /// The workspace that it opens; `None` for all of the tenant's.
+    /// The workspace it is limited to; `None` for all of the tenant's workspaces.
     pub workspace: Option<Id<id::Workspace>>,
-    /// What it may do; `None` for what is usual.
+    /// Its scopes; `None` for the default ones.
     pub scopes: Option<Vec<Scope>>,
-    /// Until when it counts; `None` for as long as the key that makes it.
+    /// When it expires; `None` for the expiry of the key that creates it.
     pub expires_at: Option<Timestamp>,
-    /// Whether it sees and makes test callbacks, and nothing else.
+    /// Whether it is a test key, which can see and create only test callbacks.
     pub test: bool,
 }
 
 impl Acting<'_> {
-    /// Makes a key; its row, and the secret that is shown once.
+    /// Creates a key. Returns its row and the secret, which is shown once.
     pub async fn create_key(&self, new: NewApiKey<'_>) -> Result<(KeyInfo, String), Refusal> {
         let now = self.app.clock.now();
         if new.expires_at.is_some_and(|at| at <= now) {
             return Err(Refusal::invalid("expires_at", "must be in the future"));
         }
-        // Who asks for no end gets the asking key's own.
+        // Without `expires_at`, the new key gets the creating key's expiry.
         let expires_at = match (new.expires_at, self.principal.expires_at) {
             (Some(asked), Some(own)) if asked > own => {
                 let why = format!("must not be after {own}, the asking key's own");
@@ -88,7 +88,7 @@ impl Acting<'_> {
         Ok(scopes)
     }
 
-    /// Revokes a key: from the next request on it opens nothing.
+    /// Revokes a key; the next request with it is rejected.
     pub async fn revoke_key(&self, id: Id<id::Key>) -> Result<(), Refusal> {
         let key = self.store.key(id).await?;
         if self.principal.who == Who::Key(id) {
@@ -98,7 +98,7 @@ impl Acting<'_> {
     }
 }
 
-/// Makes an admin key with every scope, for whoever has the machine; its id and its secret.
+/// Creates an admin key with every scope, for an operator of the machine. Returns its id and secret.
 pub async fn create_admin_key(
     store: &TenantStore,
     clock: &Clock,

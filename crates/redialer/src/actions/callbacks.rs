@@ -1,4 +1,4 @@
-//! Callbacks by hand: schedule, move, force.
+//! Manual callbacks: schedule, reschedule, force.
 
 use std::collections::BTreeMap;
 
@@ -23,63 +23,63 @@ use crate::app::App;
 pub struct ManualRequest {
     /// The number to dial.
     pub to: Phone,
-    /// The number to dial from; else the agent's own.
+    /// The number to dial from; `None` for the agent's own.
     pub from: Option<Phone>,
-    /// When.
+    /// When to dial.
     pub when: When,
-    /// What the agent is told beside our own variables.
+    /// Variables for the agent, in addition to redialer's own.
     pub variables: BTreeMap<String, String>,
-    /// An id of the program's own.
+    /// The API client's own id for the callback.
     pub external_id: Option<String>,
-    /// A JSON object of the program's own, as text; the provider gets it as metadata.
+    /// The API client's own JSON object, as text; the provider gets it as metadata.
     pub metadata: Option<String>,
-    /// Whether it may replace what the callee asked for.
+    /// Whether it may replace a callback that the callee asked for.
     pub replaces: bool,
 }
 
-/// A moment, or words for one.
+/// An instant, or a time in words.
 pub enum When {
-    /// That instant; the callee's clock is in that zone.
+    /// The instant, and the callee's time zone if known.
     At(Timestamp, Option<String>),
-    /// Words, on a clock in that zone.
+    /// The words, and the callee's time zone if known.
     Words(String, Option<String>),
 }
 
 /// Why a callback was not scheduled.
 #[derive(Debug, thiserror::Error)]
 pub enum NotScheduled {
-    /// The words name no time to come.
+    /// The words contain no future time.
     #[error(
         "The text names no time to come. Send words like \"tomorrow at 3 pm\" or \"in two hours\", or send `at`."
     )]
     NoTime,
-    /// The moment is over, or too far ahead.
+    /// The time is in the past or too far ahead.
     #[error("The moment must lie between now and 400 days from now.")]
     OutOfRange,
-    /// The number to dial from is none of the workspace's own.
+    /// The number to dial from is not one of the workspace's own.
     #[error("The number to dial from is none of the workspace's own numbers.")]
     ForeignNumber,
     /// The workspace does not call that country.
     #[error("The number's country is not among `allowed_countries` of the workspace.")]
     Country,
-    /// Something forbids it.
+    /// Refused for the reason in the note.
     #[error("{}", .0.description())]
     Note(Note),
-    /// A callback that the callee requested is waiting.
+    /// A callback that the callee asked for is pending.
     #[error("A callback that the callee asked for waits: {0}. Send `replace` as true to replace it.")]
     PromisePending(Id<id::Callback>),
-    /// The unresolved callback was forced before.
+    /// The unresolved callback was already forced; the id is that of the resulting callback.
     #[error("The callback was forced before; {0} came of it.")]
     ForcedBefore(Id<id::Callback>),
-    /// The number was called too often.
+    /// The number was called too often; the fuse has blown.
     #[error(
         "The number was called so often that something must be wrong. Look at its chain before you call again."
     )]
     Fuse,
-    /// It is being dialed, or has ended.
+    /// The callback is being dialed or is finished.
     #[error("{}", not_now(*.0))]
     Now(TransitionError),
-    /// The store.
+    /// A store error.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -107,7 +107,7 @@ impl From<NotWritten> for NotScheduled {
     }
 }
 
-/// Schedules a callback by hand.
+/// Schedules a manual callback.
 pub async fn schedule(
     app: &App,
     store: &TenantStore,
@@ -156,12 +156,12 @@ pub async fn schedule(
     Ok(id)
 }
 
-/// The agent with which a callback is the one promise; `None` in the whole workspace.
+/// The agent within which a number may have only one promised callback; `None` for the whole workspace.
 fn promise_scope(policy: &Policy, agent: Id<id::Agent>) -> Option<Id<id::Agent>> {
     (policy.one_promise_per == PromiseScope::Agent).then_some(agent)
 }
 
-/// Whether the numbers are ones that may be dialed, and dialed from.
+/// Checks that `to` may be dialed, that `from` belongs to the workspace, and that the country is allowed.
 fn check_numbers(
     by_hand: &ManualRequest,
     context: &WorkspaceContext,
@@ -183,14 +183,14 @@ fn check_numbers(
     Ok(())
 }
 
-/// A callback of a workspace that was not deleted.
+/// Returns a callback whose workspace is not deleted.
 pub async fn seen(store: &TenantStore, id: Id<id::Callback>) -> Result<CallbackRow, StoreError> {
     let row = store.callback(id).await?;
     store.workspace(row.workspace).await?;
     Ok(row)
 }
 
-/// Moves a waiting callback to that instant, if it was last changed then.
+/// Moves a waiting callback to `to`. With `if_unchanged`, fails if the callback has changed since that time.
 pub async fn reschedule(
     app: &App,
     store: &TenantStore,
@@ -223,7 +223,7 @@ pub async fn force(
     Ok(row.id)
 }
 
-/// Dials an unresolved callback again, once, by a person's decision. It keeps its state; a new callback follows it.
+/// Dials an unresolved callback again, once, because a person decided so. It keeps its state; a new callback follows it.
 pub async fn force_anew(
     app: &App,
     store: &TenantStore,

@@ -1,7 +1,7 @@
-//! Members: who signs in to the tenant, and as what.
+//! Members: who can sign in to the tenant, and with which role.
 //!
-//! Invariants: members are the tenant's, so only a principal of the whole tenant sees them; nobody makes a member of a role
-//! that may do more than they may, nor touches one of such a role.
+//! Invariants: members belong to the tenant, so only a tenant-wide principal can see them. A principal cannot create,
+//! change or remove a member whose role has scopes that the principal lacks.
 
 use argon2::{Argon2, PasswordHasher as _};
 use redialer_core::{Id, access::Role, id, rng::Rng};
@@ -9,7 +9,7 @@ use redialer_store::{MemberRow, NewMember};
 
 use crate::actions::{Acting, Refusal};
 
-/// A new password, and what is stored of it: Argon2id, off the threads that serve.
+/// Generates a password. Returns it with its Argon2id hash, which is computed on a blocking thread.
 pub async fn password(rng: &Rng) -> anyhow::Result<(String, String)> {
     let (password, salt) = (rng.token::<15>(), rng.bytes::<16>());
     let given = password.clone();
@@ -31,7 +31,7 @@ impl Acting<'_> {
         Ok(self.store.members(before, limit).await?)
     }
 
-    /// Adds a member; its row, and the password that is shown once.
+    /// Adds a member. Returns its row and the password, which is shown once.
     pub async fn add_member(&self, email: &str, role: Role) -> Result<(MemberRow, String), Refusal> {
         self.as_whole_tenant("add members")?;
         self.covers(role)?;
@@ -45,7 +45,7 @@ impl Acting<'_> {
         Ok((self.store.member(new.id).await?, password))
     }
 
-    /// Gives a member another role.
+    /// Changes a member's role.
     pub async fn change_role(&self, id: Id<id::Member>, role: Role) -> Result<MemberRow, Refusal> {
         self.as_whole_tenant("change members")?;
         let member = self.store.member(id).await?;

@@ -1,8 +1,8 @@
 //! User actions, called by REST and the command line. One file per noun.
 //!
-//! Invariants: an action takes who acts and a store that sees that principal's rows alone, so no check of a tenant or a
-//! workspace can be forgotten; whatever it changes is written into the audit log by the store, in the same transaction.
-//! Absent on purpose: parsing input and rendering results, which the callers do.
+//! Invariants: an action takes a principal and a store that sees only that principal's rows, so no tenant or workspace
+//! check can be forgotten. The store writes every change to the audit log, in the same transaction. Absent on purpose:
+//! parsing input and rendering results, which the callers do.
 
 pub mod agents;
 pub mod api_keys;
@@ -17,12 +17,12 @@ use redialer_store::{StoreError, TenantRow, TenantStore};
 
 use crate::app::App;
 
-/// Somebody who acts, and what they act on.
+/// A principal and what it acts on.
 #[derive(Clone, Copy)]
 pub struct Acting<'a> {
-    /// The program.
+    /// The application.
     pub app: &'a App,
-    /// Who acts.
+    /// The authenticated principal.
     pub principal: &'a Principal,
     /// The tenant.
     pub tenant: &'a TenantRow,
@@ -33,44 +33,44 @@ pub struct Acting<'a> {
 /// Why an action was refused; `code` is stable, `why` is for people.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// A field that cannot be.
+    /// A field with an invalid value.
     #[error("{field}: {why}")]
     Unprocessable {
         /// The code.
         code: &'static str,
-        /// Its path.
+        /// The path of the field.
         field: String,
         /// The reason, with the valid values.
         why: String,
     },
-    /// The principal, or the plan, may not.
+    /// The principal lacks permission, or the plan does not allow it.
     #[error("{why}")]
     Forbidden {
         /// The code.
         code: &'static str,
-        /// Why not.
+        /// The reason.
         why: String,
     },
-    /// The state of things does not allow it.
+    /// The current state of the resource does not allow it.
     #[error("{why}")]
     Conflict {
         /// The code.
         code: &'static str,
-        /// Why not.
+        /// The reason.
         why: String,
     },
-    /// The provider did not answer as it should; trying again may help.
+    /// The provider failed or returned an unexpected answer; a retry may help.
     #[error("{why}")]
     Provider {
         /// The code.
         code: &'static str,
-        /// What it did.
+        /// The reason.
         why: String,
     },
-    /// The machine could not do it now.
+    /// A temporary failure of this server.
     #[error("try again in a moment")]
     Unavailable,
-    /// The store refused it, or failed.
+    /// The store rejected it or failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -80,7 +80,7 @@ impl Refusal {
         Self::Unprocessable { code: "invalid", field: field.into(), why: why.into() }
     }
 
-    /// A field that is described and does nothing yet.
+    /// A field that is documented but not implemented yet.
     pub(crate) fn not_yet(field: impl Into<String>) -> Self {
         let field = field.into();
         let why = format!("`{field}` is not available yet in this version.");
@@ -97,7 +97,7 @@ impl Refusal {
 }
 
 impl Acting<'_> {
-    /// What only a principal of the whole tenant may do.
+    /// Fails unless the principal is tenant-wide; `what` names the action in the error.
     pub(crate) fn as_whole_tenant(&self, what: &str) -> Result<(), Refusal> {
         match self.principal.workspace {
             None => Ok(()),

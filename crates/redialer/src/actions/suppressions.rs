@@ -1,6 +1,6 @@
 //! The do-not-call list.
 //!
-//! Invariant: the list is of all the tenant's workspaces, so that a key of one may put numbers on it but not look into it.
+//! Invariant: the list covers all of the tenant's workspaces, so a workspace key may add numbers but not read or remove them.
 
 use redialer_core::{Id, Phone, Timestamp, id};
 use redialer_store::{SuppressionRow, TenantKey};
@@ -8,7 +8,7 @@ use redialer_store::{SuppressionRow, TenantKey};
 use crate::actions::{Acting, Refusal};
 
 impl Acting<'_> {
-    /// A page of the list, newest first, or the entry of one number.
+    /// Returns a page of the list, newest first, or the entry of one number.
     pub async fn suppressions(
         &self,
         number: Option<&Phone>,
@@ -22,7 +22,7 @@ impl Acting<'_> {
         })
     }
 
-    /// Takes a number off the list.
+    /// Removes a number from the list.
     pub async fn unsuppress(&self, id: Id<id::Suppression>) -> Result<(), Refusal> {
         self.as_whole_tenant("take numbers off the do-not-call list, which is of every workspace")?;
         Ok(self.store.unsuppress(id, self.app.clock.now()).await?)

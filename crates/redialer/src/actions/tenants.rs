@@ -1,4 +1,4 @@
-//! Tenants: created at the command line, with an owner and an admin key.
+//! Tenants: created from the command line, with an owner and an admin key.
 
 use redialer_core::{Id, id, rng::Rng, tenant::Plan};
 use redialer_store::{NewTenant, Store};
@@ -15,11 +15,11 @@ pub struct Created {
     pub owner_email: String,
     /// The owner's password.
     pub owner_password: String,
-    /// The secret our signatures are made with.
+    /// The secret that signs outbound webhooks.
     pub webhook_secret: String,
 }
 
-/// Makes a tenant with an owner and an admin key.
+/// Creates a tenant with an owner and an admin key.
 pub async fn create(
     store: &Store,
     clock: &Clock,

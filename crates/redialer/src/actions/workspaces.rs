@@ -1,4 +1,4 @@
-//! Workspaces: connect a provider account, set it up, pull its roster, give it up.
+//! Workspaces: connect a provider account, change its settings, sync its agents, delete and restore it.
 
 use redialer_core::{
     Id, Timestamp, id,
@@ -21,22 +21,22 @@ use crate::{
     },
 };
 
-/// A replaced webhook key still counts for a day.
+/// A replaced webhook key stays valid for a day.
 const KEY_GRACE_MINUTES: i64 = 24 * 60;
 
-/// A provider account to be connected.
+/// A provider account to connect.
 pub struct NewConnection<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Whose API it speaks.
+    /// The provider's name.
     pub provider: &'a str,
     /// The provider's API key.
     pub api_key: &'a str,
-    /// The key that webhooks are signed with; else the API key.
+    /// The key that webhooks are signed with; `None` for the API key.
     pub webhook_key: Option<&'a str>,
 }
 
-/// What is changed about a workspace; `None` stays.
+/// Changes to a workspace; `None` leaves a field unchanged.
 #[derive(Debug, Clone, Copy)]
 pub struct WorkspacePatch<'a> {
     /// Its name.
@@ -45,14 +45,14 @@ pub struct WorkspacePatch<'a> {
     pub api_key: Option<&'a str>,
     /// The key that webhooks are signed with.
     pub webhook_key: Option<&'a str>,
-    /// A patch over its settings.
+    /// A merge patch for its settings.
     pub settings: Option<&'a Value>,
-    /// A patch over its retention.
+    /// A merge patch for its retention.
     pub retention: Option<&'a Value>,
 }
 
 impl Acting<'_> {
-    /// Connects a provider account and pulls its roster. A provider that does not answer now is asked again by itself.
+    /// Connects a provider account and syncs its agents. If that first sync fails, the background sync retries it.
     pub async fn connect(&self, new: NewConnection<'_>) -> Result<WorkspaceRow, Refusal> {
         self.as_whole_tenant("connect workspaces")?;
         let (app, name) = (self.app, ProviderName::new(new.provider));
@@ -87,7 +87,7 @@ impl Acting<'_> {
         Ok(self.store.workspace(id).await?)
     }
 
-    /// The account that a key belongs to. A key that the provider refuses is refused here.
+    /// The account that a key belongs to. Fails if the provider rejects the key.
     async fn account_of(&self, provider: &dyn Provider, api_key: &str) -> Result<String, Refusal> {
         let key = self.store.tenant_key().await?;
         account::of_key(provider, &key, api_key).await.map_err(|error| match error.failure {
@@ -130,7 +130,7 @@ impl Acting<'_> {
         changed
     }
 
-    /// Writes a change merged into the workspace as it was read; [`StoreError::Changed`] when it is no longer so.
+    /// Merges the patch into the workspace as read and writes it; [`StoreError::Changed`] if it has changed since.
     async fn merge_workspace(
         &self,
         row: WorkspaceRow,
@@ -157,7 +157,7 @@ impl Acting<'_> {
         Ok(self.store.change_workspace(row.id, &change, &key, now, &self.app.rng).await?)
     }
 
-    /// Refuses settings over which an agent's overrides would make no sense, because none of them would count.
+    /// Rejects settings that would make an agent's existing overrides invalid.
     async fn fits_overrides(
         &self,
         workspace: Id<id::Workspace>,
@@ -173,13 +173,13 @@ impl Acting<'_> {
         Ok(())
     }
 
-    /// Deletes a workspace: silent at once, gone after a day.
+    /// Deletes a workspace: it stops working at once, and its data is deleted after a day.
     pub async fn delete_workspace(&self, id: Id<id::Workspace>) -> Result<(), Refusal> {
         self.as_whole_tenant("delete workspaces")?;
         Ok(self.store.delete_workspace(id, self.app.clock.now()).await?)
     }
 
-    /// Takes a deletion back.
+    /// Undoes a deletion.
     pub async fn restore_workspace(&self, id: Id<id::Workspace>) -> Result<WorkspaceRow, Refusal> {
         self.as_whole_tenant("restore workspaces")?;
         let now = self.app.clock.now();
@@ -188,7 +188,7 @@ impl Acting<'_> {
         Ok(self.store.workspace(id).await?)
     }
 
-    /// Pulls the roster now; how many agents the provider lists.
+    /// Syncs the agents now. Returns how many agents the provider lists.
     pub async fn sync(&self, id: Id<id::Workspace>) -> Result<usize, Refusal> {
         let row = self.store.workspace(id).await?;
         match sync::pull(self.app, self.store, self.tenant, &row).await {
@@ -204,7 +204,7 @@ impl Acting<'_> {
 
 fn provider_failed(error: &ReadError) -> Refusal {
     let why = error.to_string();
-    // What the account's owner must mend is a state of the workspace; what the provider must, is not.
+    // Failures that the account's owner must fix are conflicts with the workspace's state; failures of the provider are not.
     match &error.failure {
         ReadFailure::KeyRefused { .. } | ReadFailure::Forbidden { .. } => {
             Refusal::conflict("provider_key_refused", why)
@@ -217,8 +217,8 @@ fn provider_failed(error: &ReadError) -> Refusal {
     }
 }
 
-/// How webhooks prove who sent them from now on, where a change touches it. A workspace that never named a webhook key of
-/// its own signs with its API key, and goes on doing so with a new one.
+/// Returns the webhook authentication to store if the patch changes it. A workspace without its own webhook key uses
+/// its API key to verify webhooks, so a new API key also becomes its webhook key.
 fn webhook_auth(
     row: &WorkspaceRow,
     patch: WorkspacePatch<'_>,
@@ -238,7 +238,7 @@ fn webhook_auth(
     Ok(Some(auth.to_stored()))
 }
 
-/// What the workspace has set once the patch is laid over it, after checking the settings that this comes to.
+/// Applies the patch. Returns the explicitly set settings, and the resulting settings in force after their check.
 fn patched(
     row: &WorkspaceRow,
     patch: &Value,

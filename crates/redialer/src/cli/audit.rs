@@ -1,4 +1,4 @@
-//! `redialer audit verify`: whether every tenant's audit log is whole.
+//! `redialer audit verify`: verifies every tenant's audit log.
 
 use clap::Subcommand;
 use redialer_store::{Checked, KeyError, StoreError};
@@ -10,7 +10,7 @@ use crate::{
 
 #[derive(Subcommand)]
 pub(crate) enum Audit {
-    /// Verify every tenant's audit log; fails if a row was changed, left out or cut off
+    /// Verify every tenant's audit log; fails if an entry was changed, removed or cut off
     Verify,
 }
 

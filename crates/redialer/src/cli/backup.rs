@@ -1,7 +1,7 @@
 //! `redialer backup` and `redialer restore`.
 //!
-//! Invariant: a restore never writes over anything, and begins a new epoch: whatever was due since the backup is
-//! compared with the provider's records before anything is dialled.
+//! Invariant: a restore never overwrites anything, and starts a new epoch: callbacks that were due since the backup are
+//! compared with the provider's records before anything is dialed.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ use crate::{
 pub(crate) struct Backup {
     /// The file to write; it must not exist
     file: PathBuf,
-    /// Write the tenants' wrapped keys into this file, and none into the backup; only the latest such file need be kept
+    /// Write the tenants' wrapped keys to this file and leave them out of the backup; only the latest such file must be kept
     #[arg(long)]
     keys: Option<PathBuf>,
     #[command(flatten)]
@@ -31,9 +31,9 @@ pub(crate) struct Backup {
 
 #[derive(Args)]
 pub(crate) struct Restore {
-    /// A file that `redialer backup` wrote, from either kind of database
+    /// A file written by `redialer backup`, from either kind of database
     file: PathBuf,
-    /// The latest file that `redialer backup --keys` wrote
+    /// The latest file written by `redialer backup --keys`
     #[arg(long)]
     keys: Option<PathBuf>,
     #[command(flatten)]
@@ -46,12 +46,12 @@ impl Backup {
         let store = database::open(config).await?;
         let rng = clock::rng()?;
         let clock = Clock::follow_stored(&store).await?;
-        // What the older keyring has goes into the new one; what cannot be read must not be lost.
+        // Keys of the existing keyring are carried over. An unreadable keyring is an error, so that no key is lost.
         let before = match &self.keys {
             Some(file) if file.exists() => keyring(file)?,
             _ => Keyring::default(),
         };
-        // Before the backup and after it: a rotation may begin or end meanwhile.
+        // The keys are read before and after the backup, because a rotation may start or finish in between.
         let mut keys = store.keyring(&before, &rng).await?;
         store.backup(&self.file, clock.now()).await.context("FILE")?;
         if let Some(file) = &self.keys {
@@ -102,7 +102,7 @@ impl Restore {
             Some(_) => {
                 let store = database::find(config).await?.create().await?;
                 let lost = store.restore_rows(&self.file, keyring.as_ref(), now).await.context("FILE")?;
-                // The key is proven against what was restored.
+                // `migrate` also verifies the key against the restored data.
                 store.migrate(&rng).await?;
                 store.close().await;
                 lost

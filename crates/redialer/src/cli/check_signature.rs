@@ -1,4 +1,4 @@
-//! `redialer check-signature`: the webhook check alone, at a given moment. JSON lines in and out.
+//! `redialer check-signature`: checks webhook signatures at a given time. JSON lines in and out.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ struct Case {
     header: Option<String>,
 }
 
-/// The format of the lines, for the end of the help page.
+/// The line format, for the end of the help page.
 pub(crate) const FORMAT: &str = r#"Each line of standard input is a JSON object:
   id        echoed in the answer
   provider  its name; may be left out while there is one
@@ -58,7 +58,7 @@ fn judge(line: &str) -> Value {
 
 fn checked(case: &Case) -> Result<(), String> {
     let name = case.provider.as_deref().unwrap_or(NAMES[0]);
-    // Nothing is asked of the provider: the check is pure.
+    // The check sends nothing to the provider.
     let clients = Clients::new(PLACE_DEADLINE).map_err(|error| error.to_string())?;
     let providers = Config::default().providers(Arc::new(clients));
     let unknown = || format!("provider `{name}` is not known");

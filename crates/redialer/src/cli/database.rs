@@ -1,4 +1,4 @@
-//! Which command may create a database, a key file or a schema, and what the others say when there is none.
+//! Which commands may create a database, key file or schema, and how the others fail when one is missing.
 //!
 //! Invariants: only [`find`] followed by [`Found::create_or_migrate`] or [`Found::create`] creates anything. A key file is
 //! created only while the database holds no sealed data; a sealed database without its key file is refused before
@@ -16,23 +16,23 @@ use crate::{
     config::Config,
 };
 
-/// How long a server waits for a database that is being started, and how often it tries.
+/// How often a server tries to connect to a database that is starting, and the interval.
 const CONNECT_TRIES: u32 = 20;
 const CONNECT_EVERY: Duration = Duration::from_millis(500);
 
-/// A database that was looked at and not yet opened.
+/// A database that was inspected but not opened yet.
 pub(crate) struct Found<'c> {
     config: &'c Config,
     condition: Condition,
     rng: Rng,
 }
 
-/// Opens the database for a command that needs one with data: it creates and migrates nothing.
+/// Opens the database for a command that needs existing data; creates and migrates nothing.
 pub(crate) async fn open(config: &Config) -> anyhow::Result<Store> {
     find(config).await?.open().await
 }
 
-/// Looks at the database, and refuses a sealed one without its key file.
+/// Inspects the database; fails if it is sealed and its key file is missing.
 pub(crate) async fn find(config: &Config) -> anyhow::Result<Found<'_>> {
     let rng = clock::rng().context("the operating system gave no randomness")?;
     let condition = match &config.database_url {
@@ -49,7 +49,7 @@ pub(crate) async fn find(config: &Config) -> anyhow::Result<Found<'_>> {
     Ok(Found { config, condition, rng })
 }
 
-/// As [`find`], for a server: waits about ten seconds for a database that is being started.
+/// Like [`find`], but waits about ten seconds for a database that is starting.
 pub(crate) async fn find_patiently(config: &Config) -> anyhow::Result<Found<'_>> {
     let clock = Clock::start(1);
     for _ in 1..CONNECT_TRIES {
@@ -66,7 +66,7 @@ fn is_connection_refused(error: &anyhow::Error) -> bool {
 }
 
 impl Found<'_> {
-    /// Opens a database that exists, with a schema that this version can use (I35).
+    /// Opens an existing database whose schema this version can use (I35).
     pub(crate) async fn open(self) -> anyhow::Result<Store> {
         self.ensure_exists()?;
         self.ensure_not_older()?;
@@ -92,7 +92,7 @@ impl Found<'_> {
         Ok(store)
     }
 
-    /// Opens the database, creates it where there is none, and migrates its schema.
+    /// Opens the database, creating it if it does not exist, and migrates its schema.
     pub(crate) async fn create_or_migrate(self) -> anyhow::Result<Store> {
         self.create_data_dir()?;
         let creates_key = self.config.key_service()?.is_none() && !self.config.kek_file().exists();
@@ -117,12 +117,12 @@ impl Found<'_> {
         Ok(store)
     }
 
-    /// As [`Found::create_or_migrate`], but of a database that exists the schema is left alone.
+    /// Like [`Found::create_or_migrate`], but does not migrate an existing database: fails if its schema is older.
     pub(crate) async fn create(self) -> anyhow::Result<Store> {
         if self.exists() {
             self.ensure_not_older()?;
         }
-        // On the current schema it migrates nothing, and proves the key.
+        // On the current schema this migrates nothing and verifies the key.
         self.create_or_migrate().await
     }
 
@@ -162,7 +162,7 @@ impl Found<'_> {
             .with_context(|| format!("data_dir: {} cannot be created", absolute(dir.clone()).display()))
     }
 
-    /// The key-encryption key, in a new key file if there is none and nothing is sealed.
+    /// The key-encryption key; creates the key file if it does not exist and nothing is sealed.
     fn key_or_new(&self) -> anyhow::Result<Kek> {
         let path = self.config.kek_file();
         if self.config.key_service()?.is_some() || self.condition.sealed || path.exists() {
@@ -184,7 +184,7 @@ impl Found<'_> {
     }
 }
 
-/// The key-encryption key: at the key service, or in the key file.
+/// The key-encryption key, from the key service or the key file.
 pub(crate) fn key(config: &Config) -> anyhow::Result<Kek> {
     Ok(match config.key_service()? {
         Some(settings) => Kek::Transit(Transit::begin(settings)?),
@@ -192,12 +192,12 @@ pub(crate) fn key(config: &Config) -> anyhow::Result<Kek> {
     })
 }
 
-/// The absolute path, where there is one.
+/// The absolute path, or `path` itself if it cannot be determined.
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
-/// A URL without its password, which may be in its query too.
+/// A URL without its password and without its query, which may contain one too.
 pub(crate) fn masked(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return "…".to_owned() };
     let rest = rest.split('?').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `redialer doctor`: is everything there that a server needs? Read-only: it makes no file, no table and no call.
+//! `redialer doctor`: checks everything that a server needs. Read-only: it creates no file or table and places no call.
 
 use anyhow::Context as _;
 use clap::Args;
@@ -26,15 +26,15 @@ pub(crate) struct Doctor {
     flags: ServerFlags,
 }
 
-/// How far a database server's clock may be from this machine's.
+/// The largest allowed difference between a database server's clock and this machine's.
 const CLOCKS_APART_MS: i64 = 10 * 60 * 1_000;
-/// How far virtual time may be ahead of real time at speed 1: a machine's clock that is corrected a little.
+/// How far virtual time may be ahead of real time at speed 1, to allow for small corrections of the machine's clock.
 const VIRTUAL_AHEAD_MS: i64 = 60 * 1_000;
-/// Workspaces whose keys are tried, of each tenant.
+/// The most workspaces of each tenant whose keys are checked.
 const MAX_WORKSPACES: i64 = 200;
 
 impl Doctor {
-    /// Whether all is well.
+    /// Runs all checks. Returns whether they passed.
     pub(crate) async fn run(self) -> anyhow::Result<bool> {
         let config = &Config::load(&self.flags, &self.flags.storage.file)?;
         let mut ward = Report { json: self.json, well: true };
@@ -60,14 +60,14 @@ impl Doctor {
     }
 }
 
-/// What was found so far.
+/// Prints the checks, and whether all have passed so far.
 struct Report {
     json: bool,
     well: bool,
 }
 
 impl Report {
-    /// Reports a check; whether it passed.
+    /// Prints a check. Returns whether it passed.
     fn note(&mut self, what: &str, found: anyhow::Result<String>) -> bool {
         match found {
             Ok(message) => self.report(what, "ok", &message),
@@ -92,7 +92,7 @@ impl Report {
     }
 }
 
-/// The settings that differ from their defaults, without what is secret in them.
+/// The settings that differ from their defaults, without secrets.
 fn changed_settings(config: &Config) -> String {
     let defaults = Config::default().values();
     let mut changed = config.values();
@@ -107,7 +107,7 @@ fn changed_settings(config: &Config) -> String {
     }
 }
 
-/// Its schema was looked at when it was opened.
+/// Checks that the database answers. Its schema was checked when it was opened.
 async fn answers(store: &Store) -> anyhow::Result<String> {
     store.ping().await?;
     let applied = store.schema().await?;
@@ -132,7 +132,7 @@ async fn key_service(store: &Store, config: &Config) -> anyhow::Result<String> {
     })
 }
 
-/// The stored virtual clock against real time, and this machine's clock against the database's.
+/// Compares the stored virtual clock with real time, and this machine's clock with the database's.
 async fn clocks(store: &Store, config: &Config) -> anyhow::Result<String> {
     let speed = i64::from(config.clock_speed);
     let stored = store.clock().await?;
@@ -166,7 +166,7 @@ async fn clocks(store: &Store, config: &Config) -> anyhow::Result<String> {
     Ok(format!("the database server's, {apart} ms from this machine's{virtual_time}"))
 }
 
-/// Every workspace's provider key: a read that changes nothing.
+/// Checks each workspace's provider key with a request that changes nothing.
 async fn providers(ward: &mut Report, store: &Store, config: &Config) -> anyhow::Result<()> {
     let providers = serve::providers(config)?;
     for tenant in store.tenants().await? {

@@ -1,7 +1,6 @@
-//! `redialer keys`: new keys for old data, beside running servers.
+//! `redialer keys`: rotates encryption keys while servers run.
 //!
-//! Invariants: one such command runs at a time; whatever is broken off goes on when it is run again, and nothing new is begun
-//! before that.
+//! Invariants: only one such command runs at a time. An interrupted rotation is resumed by the next run, before a new one starts.
 
 use std::{fs::File, time::Duration};
 
@@ -19,28 +18,28 @@ use crate::{
 
 #[derive(Subcommand)]
 pub(crate) enum Keys {
-    /// Put a new key-encryption key into the key file without using it, to be copied to every replica before `rotate`
+    /// Add a new key-encryption key to the key file without using it, to be copied to every replica before `rotate`
     Prepare,
-    /// Give every tenant a new key and seal everything anew; go on with what was broken off, if anything was
+    /// Give every tenant a new key and re-encrypt all data, or resume an interrupted rotation
     Rotate {
-        /// Seconds for which a key that was opened before may still be in use, in any replica
+        /// Seconds for which a replica may still use a key that it opened earlier
         #[arg(long, default_value_t = 60, value_parser = value_parser!(u64).range(1..))]
         settle: u64,
-        /// Wrap the tenants' keys anew, and leave them as they are
+        /// Only rewrap the tenants' keys; do not replace them
         #[arg(long)]
         wrap_only: bool,
-        /// All replicas read one and the same key file, so that none needs a copy first
+        /// All replicas read the same key file, so none needs a copy first
         #[arg(long)]
         one_file: bool,
     },
     /// Delete old keys that are no longer used: tenants' old keys, and all but the current one in the key file
     Retire,
-    /// Destroy a tenant's key: nothing of it opens any more, in backups made with `--keys` either. Nothing brings it back
+    /// Destroy a tenant's key: its data can never be read again, in backups made with `--keys` either. This cannot be undone
     Destroy {
-        /// Its id, as `tn_…`
+        /// The tenant's id, as `tn_…`
         #[arg(long)]
         tenant: Id<id::Tenant>,
-        /// Its name, to make sure
+        /// The tenant's name, as a confirmation
         #[arg(long)]
         name: String,
     },
@@ -67,7 +66,7 @@ impl Keys {
     }
 }
 
-/// One such command on this embedded database; it goes with the process. On Postgres the database has a lock.
+/// Allows one such command at a time on an embedded database, until the process ends. Postgres has a lock of its own.
 fn lock(config: &Config) -> anyhow::Result<Option<File>> {
     if config.database_url.is_some() {
         return Ok(None);
@@ -78,7 +77,7 @@ fn lock(config: &Config) -> anyhow::Result<Option<File>> {
     Ok(Some(file))
 }
 
-/// A little longer than any process remembers a row.
+/// Slightly longer than any process caches a row.
 const REMEMBERED: Duration = Duration::from_secs(2);
 
 struct Rotation<'a> {
@@ -111,7 +110,7 @@ impl Rotation<'_> {
                 file.add(self.rng)?;
                 say("A new key-encryption key stands first in the key file: back it up.");
             }
-            // What is left of the last rotation has had all its time.
+            // The last rotation is complete, so the old keys that it left can be dropped.
             self.store.drop_old_keys().await?;
             self.rewrap().await?;
         }
@@ -125,7 +124,7 @@ impl Rotation<'_> {
         Ok(())
     }
 
-    /// New keys for all tenants: published, then used, and everything sealed anew.
+    /// Gives all tenants new keys: publishes them, puts them into use, and re-encrypts all data.
     async fn tenants(&self, settle: Duration) -> anyhow::Result<()> {
         if self.store.unfinished().await? == 0 {
             let published = self.store.publish_next_keys(self.rng).await?;
@@ -138,7 +137,7 @@ impl Rotation<'_> {
         self.reseal().await
     }
 
-    /// Seals anew what is sealed with keys of before; what changed meanwhile is met again.
+    /// Re-encrypts data that is sealed with old keys; rows that change meanwhile are picked up by the next pass.
     async fn reseal(&self) -> anyhow::Result<()> {
         loop {
             let Rotated { done, left, broken } = self.store.reseal(self.rng).await?;
@@ -150,7 +149,7 @@ impl Rotation<'_> {
         }
     }
 
-    /// Wraps anew whatever is not wrapped with the current key; whether anything was.
+    /// Rewraps all tenant keys that are not wrapped with the current key. Returns whether there were any.
     async fn rewrap(&self) -> anyhow::Result<bool> {
         let mut all = 0;
         loop {
@@ -161,7 +160,7 @@ impl Rotation<'_> {
             }
         }
         if all > 0 {
-            // Until then somebody may still go by what was read before.
+            // Until then other processes may use the rows that they have cached.
             self.clock.wait(REMEMBERED).await;
             say(&format!("Tenant keys rewrapped: {all}."));
         }

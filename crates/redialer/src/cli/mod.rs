@@ -1,6 +1,6 @@
-//! The command line: one file a command.
+//! The command line, one file per command.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage or settings (one line on stderr that names the setting).
+//! Exit codes: 0 success, 1 failure, 2 invalid usage or settings (one line on stderr that names the setting).
 
 mod audit;
 mod backup;
@@ -42,14 +42,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show the whole main job on a simulated provider and an accelerated clock
+    /// Run the main scenario on a simulated provider and an accelerated clock
     Demo(demo::Demo),
     /// Migrate, listen, and run the workers until SIGTERM, SIGINT (Ctrl-C) or SIGHUP
     Serve {
         #[command(flatten)]
         flags: ServerFlags,
     },
-    /// Run a provider simulator alone
+    /// Run only a provider simulator
     Sim(sim::Sim),
     /// Create and list tenants, change their plans
     Tenant {
@@ -88,22 +88,22 @@ enum Command {
     Doctor(doctor::Doctor),
     /// Write a backup to a new file, beside a running server
     Backup(backup::Backup),
-    /// Read a backup into an empty database; nothing is dialed before the provider was asked what happened since
+    /// Restore a backup into an empty database; nothing is dialed before the provider's records since then have been read
     Restore(backup::Restore),
     /// Print the OpenAPI 3.1 document of the REST API
     Openapi,
     /// Check webhook signatures: JSON lines in and out
     #[command(after_help = check_signature::FORMAT)]
     CheckSignature,
-    /// Understand when callers want to be called back: JSON lines in and out
+    /// Extract when callers want to be called back: JSON lines in and out
     When(when::When),
 }
 
-/// Runs the command that was given.
+/// Runs the command given on the command line.
 pub fn main() -> ExitCode {
-    // Databases, backups and keys are for their owner alone, and so is every other file that is created here.
+    // Databases, backups, keys and every other file created here are accessible only to their owner.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
-    // Clap exits with 2 and a usage line by itself when the words are wrong.
+    // On invalid arguments clap prints a usage line and exits with code 2.
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -144,7 +144,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The settings of a command that works on the data, and its log.
+/// Loads the settings of a command that works on the data, and sets up logging.
 fn of_storage(flags: &StorageFlags) -> Result<Config, BadConfig> {
     let config = Config::load(flags, &flags.file)?;
     log(&config);
@@ -158,11 +158,11 @@ async fn migrate(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sets up logging to stderr; a second call changes nothing.
+/// Sets up logging to stderr; a second call has no effect.
 fn log(config: &Config) {
     let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| "info".into());
-    // What libraries tell of their inner life may be personal: the one for numbers tells each that it reads.
-    // Postgres' own notices ("already exists, skipping") tell an operator nothing.
+    // Debug events of libraries may contain personal data: the phone number library logs each number that it parses.
+    // Notices of Postgres ("already exists, skipping") are useless to an operator.
     let ours = filter_fn(|event| {
         let least = if event.target() == "sqlx::postgres::notice" { Level::WARN } else { Level::INFO };
         *event.level() <= least || event.target().starts_with("redialer")
@@ -175,21 +175,21 @@ fn log(config: &Config) {
         "json" => lines.json().boxed(),
         _ => lines.boxed(),
     };
-    // Filters of the whole registry, not of the layer: sqlx asks whether an event would be logged, and after a "no" the
-    // filter of a layer drops the next event too.
+    // Filters of the whole registry, not of the layer: sqlx checks whether an event is enabled, and if not, the filter
+    // of a layer drops the next event too.
     let set = tracing_subscriber::registry().with(filter).with(ours).with(lines).try_init();
     if set.is_err() {
         tracing::debug!("logging was set up before");
     }
 }
 
-/// One line for people, on stdout.
+/// Prints a line to stdout.
 fn say(line: &str) {
-    // A closed pipe (`| head`) is no reason to stop the work.
+    // A closed pipe (`| head`) must not stop the work.
     let _closed = writeln!(std::io::stdout(), "{line}");
 }
 
-/// Answers every line of standard input on standard output; empty lines are passed over.
+/// Writes an answer to standard output for each line of standard input; skips empty lines.
 fn answer_lines(answer: impl Fn(&str) -> String) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
@@ -201,13 +201,13 @@ fn answer_lines(answer: impl Fn(&str) -> String) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One line for people, on stderr.
+/// Prints a line to stderr.
 fn note(line: &str) {
-    // Nothing is left to do when stderr is closed.
+    // If stderr is closed, there is nowhere left to report it.
     let _closed = writeln!(std::io::stderr(), "{line}");
 }
 
-/// A handle that many tasks share.
+/// A shared handle of the application.
 type Shared = Arc<crate::app::App>;
 
 #[cfg(test)]
@@ -221,7 +221,7 @@ mod tests {
         super::Cli::command().debug_assert();
     }
 
-    /// Every command that has no commands below it, with its help page.
+    /// Every command without subcommands, with its help page.
     fn pages() -> Vec<(String, String)> {
         fn walk(command: &mut Command, path: &str, found: &mut Vec<(String, String)>) {
             let path = format!("{path} {}", command.get_name()).trim_start().to_owned();

@@ -34,7 +34,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     running.stop().await
 }
 
-/// What lies in memory for a moment must not lie in a file for good (T20).
+/// Disables core dumps: data that is only briefly in memory must not end up in a file (T20).
 fn no_cores() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     if let Err(error) = setrlimit(Resource::Core, none) {
@@ -70,11 +70,11 @@ fn banner(config: &Config) {
     }
 }
 
-/// The signals that ask a process to end in order.
+/// The signals that request an orderly shutdown.
 pub(crate) struct StopSignals([Signal; 3]);
 
 impl StopSignals {
-    /// From now on these signals no longer end the process by themselves.
+    /// Installs the handlers; from then on these signals no longer end the process by themselves.
     pub(crate) fn listen() -> anyhow::Result<Self> {
         let [terminate, hang_up, interrupt] =
             [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt()].map(signal);
@@ -92,12 +92,12 @@ impl StopSignals {
     }
 }
 
-/// The providers as this machine reaches them.
+/// The providers at their configured base URLs, with new HTTP clients.
 pub(crate) fn providers(config: &Config) -> anyhow::Result<Providers> {
     Ok(config.providers(Arc::new(Clients::new(config.place_deadline())?)))
 }
 
-/// A server and its workers, running.
+/// A running server and its workers.
 pub struct Running {
     app: Shared,
     workers: Vec<JoinHandle<()>>,
@@ -106,15 +106,15 @@ pub struct Running {
     _lock: Option<File>,
 }
 
-/// How long a writer may take to write what it was given before the end.
+/// How long a writer may take at shutdown to write what is queued.
 const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Running {
-    /// Opens everything, takes up what was left behind, listens, and starts the workers.
+    /// Opens the database, recovers claims of the last run, listens, and starts the workers.
     pub async fn start(mut config: Config, providers: Providers, metrics: Metrics) -> anyhow::Result<Self> {
         redialer_core::phone::warm_up();
         let rng = clock::rng().context("the operating system gave no randomness")?;
-        // Invalid settings are refused before the first file is created.
+        // Invalid settings are rejected before the first file is created.
         let found = database::find_patiently(&config).await?;
         let lock = lock(&config)?;
         let store = found.create_or_migrate().await?;
@@ -126,7 +126,7 @@ impl Running {
         let listener = TcpListener::bind(&config.listen)
             .await
             .with_context(|| format!("listen: {} is not free", config.listen))?;
-        // Port 0 was a wish for any.
+        // Port 0 means any free port: store the one that was assigned.
         config.listen = listener.local_addr()?.to_string();
         let metrics_listener = match &mut config.metrics_listen {
             Some(address) => {
@@ -144,7 +144,7 @@ impl Running {
         let buckets = if store.is_shared() { Buckets::default() } else { Buckets::all() };
         let app = App::new(config, store.clone(), (inbox, dispatch_writer), clock, rng, providers, buckets);
         if !store.is_shared() {
-            // One process owns this file: whatever was claimed, its claimer is gone.
+            // Only one process uses this file, so the owner of every existing claim is gone.
             for range in app.ranges() {
                 let n = store.recover(range, i64::MAX, app.clock.now(), 1).await?;
                 if n > 0 {
@@ -180,12 +180,12 @@ impl Running {
         Ok(Self { app, workers, writers: [inbox_writer, ledger_writer], store, _lock: lock })
     }
 
-    /// What runs.
+    /// The application.
     pub const fn app(&self) -> &Shared {
         &self.app
     }
 
-    /// Begins nothing new, finishes what is under way, and closes the database.
+    /// Starts nothing new, finishes work in progress, and closes the database.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.app.drain();
         let deadline = Duration::from_secs(self.app.config.drain_deadline_secs);
@@ -208,7 +208,7 @@ impl Running {
             tracing::warn!(%error, "leases could not be given up; they lapse by themselves");
         }
         drop(self.app);
-        // They end with their last sender; a task that outlives the deadline may hold one.
+        // A writer ends when its last sender is dropped; a task that outlives the deadline may still hold one.
         for mut writer in self.writers {
             if tokio::time::timeout(LAST_WRITE_TIMEOUT, &mut writer).await.is_err() {
                 writer.abort();
@@ -219,7 +219,7 @@ impl Running {
     }
 }
 
-/// One `serve` a file (I37): the lock goes with the process, however it ends.
+/// Allows one `serve` per database file (I37). The lock is released when the process ends, even by a crash.
 pub(crate) fn lock(config: &Config) -> anyhow::Result<Option<File>> {
     if config.database_url.is_some() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! `redialer sim`: a provider simulator alone.
+//! `redialer sim`: runs only a provider simulator.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -30,7 +30,7 @@ enum Provider {
         /// Address and port to listen on; `REDIALER_LISTEN` is the server's and is not read
         #[arg(long, default_value = "127.0.0.1:9090")]
         listen: String,
-        /// A world as JSON (docs/simulator.md)
+        /// The simulated world as a JSON file (docs/simulator.md)
         #[arg(long)]
         script: Option<PathBuf>,
         #[command(flatten)]
@@ -72,7 +72,7 @@ impl Sim {
     }
 }
 
-/// The pretend world lives by our clock.
+/// A simulator's time, taken from redialer's clock.
 pub(crate) fn time_of(clock: &Arc<Clock>) -> SimTime {
     let (now, wait) = (Arc::clone(clock), Arc::clone(clock));
     SimTime::new(

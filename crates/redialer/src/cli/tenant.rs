@@ -1,4 +1,4 @@
-//! `redialer tenant`: tenants are created, listed and put on another plan.
+//! `redialer tenant`: creates and lists tenants, and changes their plans.
 
 use anyhow::Context as _;
 use clap::{
@@ -17,16 +17,15 @@ use crate::{
 
 #[derive(Subcommand)]
 pub(crate) enum Tenant {
-    /// Create a tenant: whoever owns workspaces, keys and settings. Its secrets are printed once. Works beside a
-    /// running `serve`
+    /// Create a tenant, the owner of workspaces, keys and settings. Its secrets are printed once. Works beside a running `serve`
     Create {
-        /// What it is called
+        /// The tenant's name
         #[arg(long)]
         name: String,
-        /// Its owner's e-mail address
+        /// The owner's e-mail address
         #[arg(long)]
         owner: String,
-        /// What it may use; who hosts redialer for themselves needs no other
+        /// The tenant's plan; self-hosted installations need only the default
         #[arg(long, value_parser = plans(), default_value = Plan::Unlimited.as_str())]
         plan: Plan,
         /// Print one line of JSON
@@ -39,18 +38,18 @@ pub(crate) enum Tenant {
         #[arg(long)]
         json: bool,
     },
-    /// Put a tenant on another plan. Works beside a running `serve`
+    /// Change a tenant's plan. Works beside a running `serve`
     ChangePlan {
-        /// Its id, as `tn_…`; `redialer tenant list` shows it
+        /// The tenant's id, as `tn_…`; `redialer tenant list` shows it
         #[arg(long)]
         tenant: Id<id::Tenant>,
-        /// The plan
+        /// The new plan
         #[arg(long, value_parser = plans())]
         plan: Plan,
     },
 }
 
-/// Reads the name of a plan.
+/// Parses the name of a plan.
 fn plans() -> impl TypedValueParser<Value = Plan> {
     PossibleValuesParser::new(Plan::ALL.map(Plan::as_str))
         .try_map(|word| word.parse::<Plan>().map_err(|_| "no such plan"))
@@ -101,7 +100,7 @@ fn show(made: &Created, json: bool) {
     say("`redialer key create` makes another admin API key if this one is lost.");
 }
 
-/// Says so where no route accepts a key that was just printed.
+/// Prints a warning if the plan does not include the REST API, which would reject the key that was just printed.
 pub(crate) fn warn_without_api(config: &Config, plan: Plan) -> anyhow::Result<()> {
     if !config.plans()?.limits(plan).rest_api {
         note(&format!(

@@ -4,13 +4,13 @@ use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
 use crate::config::{Config, is_loopback};
 
-/// Something that a self-hoster should change.
+/// A problem that a self-hoster should fix.
 pub(crate) struct Warning {
-    /// What it is about, as `doctor` names its checks.
+    /// The check that it belongs to, as named by `doctor`.
     pub(crate) check: &'static str,
-    /// The problem and its remedy.
+    /// The problem and its fix.
     pub(crate) message: String,
-    /// Whether `doctor` fails for it.
+    /// Whether `doctor` fails because of it.
     pub(crate) fails: bool,
 }
 
@@ -23,7 +23,7 @@ pub(crate) fn all(config: &Config) -> Vec<Warning> {
 }
 
 fn public_url(config: &Config) -> Option<Warning> {
-    // A simulator on this machine reaches whatever this machine reaches.
+    // A simulator on this machine reaches every address that this machine reaches.
     if config.is_simulated() {
         return None;
     }
@@ -94,7 +94,7 @@ fn uses_key_file(config: &Config) -> bool {
     config.key_service().is_ok_and(|service| service.is_none())
 }
 
-/// The mode of a file that others than its owner can read or write; `None` for a private one, or none at all.
+/// The mode of a file that users other than its owner can read or write; `None` if it is private or does not exist.
 fn open_mode(file: &Path) -> Option<u32> {
     let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o777;
     (mode & 0o077 != 0).then_some(mode)

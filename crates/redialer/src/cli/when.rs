@@ -1,7 +1,7 @@
-//! `redialer when`: what callers meant, alone. JSON lines in and out; with `--explain`, pages for people.
+//! `redialer when`: finds the callback time in a call. JSON lines in and out; with `--explain`, readable text.
 //!
 //! A line is a call (`transcript`, `end`, `tz`) or an expression (`text`, `reference`, `tz` or null for plain local
-//! time). A line that cannot be read is answered too, with what is wrong with it.
+//! time). A line that cannot be parsed is answered with its error.
 
 use jiff::{Timestamp, Zoned, civil::DateTime, tz::TimeZone};
 use redialer_when::{Call, Doubt, Heard, Lang, Role, Turn};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cli::answer_lines;
 
-/// The format of the lines, for the end of the help page.
+/// The line format, for the end of the help page.
 const FORMAT: &str = r#"Each line of standard input is a JSON object, a call or an expression:
   {"id","transcript":[{"role":"agent" or "user","content"}],"end":"RFC 3339 time","tz":"IANA zone","agent_tz"?,"lang":"en" or "es"}
   {"id","text","reference":"local date and time","tz":"IANA zone" or null,"lang"}
@@ -19,7 +19,7 @@ Each answer is a line {"id","at","earliest","latest","tz","confidence","evidence
 #[derive(clap::Args)]
 #[command(after_help = FORMAT)]
 pub(crate) struct When {
-    /// Show each call with the words marked and the answer in sentences
+    /// Show each call with the decisive words marked and the result in sentences
     #[arg(long)]
     explain: bool,
 }
@@ -50,7 +50,7 @@ enum Speaker {
     User,
 }
 
-/// A line, ready to be heard.
+/// A parsed line.
 struct Asked {
     id: Value,
     turns: Vec<Turn>,
@@ -139,7 +139,7 @@ impl Asked {
         })
     }
 
-    /// The call as people read it, the words that count between arrows, and what was understood.
+    /// The call as readable text: the turns, with the decisive words between » and «, and the result in sentences.
     fn explained(&self) -> String {
         let heard = self.heard();
         let mut page = Vec::new();

@@ -1,4 +1,4 @@
-//! Whether the values of the settings can be: each error names the setting, the reason and the valid values.
+//! Checks of the settings' values. Each error names the setting, the reason and the valid values.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -7,7 +7,7 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::config::{BadConfig, Config, bad};
 
-/// Every setting that is a number, with its least and its greatest value.
+/// Every numeric setting, with its smallest and largest value.
 const RANGES: [(&str, u64, u64); 16] = [
     ("clock_speed", 1, 1_000_000),
     ("signature_tolerance_secs", 1, 3_600),
@@ -27,7 +27,7 @@ const RANGES: [(&str, u64, u64); 16] = [
     ("fuse_per_10_minutes", 1, 1_000_000),
 ];
 
-/// The least and the greatest value of a setting that is a number.
+/// The smallest and largest value of a numeric setting.
 pub(crate) fn range_of(setting: &str) -> Option<(u64, u64)> {
     RANGES.iter().find(|(name, ..)| *name == setting).map(|(_, least, most)| (*least, *most))
 }
@@ -122,7 +122,7 @@ impl Config {
     }
 }
 
-/// An address and port to listen on. Without a host, `:8080` is every interface; a bare `8080` is loopback, as the default.
+/// An address and port to listen on. `:8080` means every interface; a bare `8080` means loopback, like the default.
 pub(crate) fn socket_address(setting: &str, text: &str) -> Result<SocketAddr, BadConfig> {
     let on = |ip: Ipv4Addr, port: &str| port.parse().map(|port| SocketAddr::new(IpAddr::V4(ip), port)).ok();
     let address = text
@@ -160,7 +160,7 @@ fn check_public_url(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a log filter filters: the parser takes a misspelled level for the name of a module, and the log falls silent.
+/// Rejects log filters that would silence the log: the parser takes a misspelled level for the name of a module.
 fn check_filter(text: &str) -> Result<(), String> {
     let valid = "valid are off, error, warn, info, debug, trace, or directives such as info,redialer=debug";
     let bare = text.split(',').map(str::trim).find(|directive| {

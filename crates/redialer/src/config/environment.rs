@@ -1,7 +1,7 @@
 //! Settings from environment variables.
 //!
-//! Invariant: a variable that begins with `REDIALER_` and nearly names a setting is an error, so that a typo never passes
-//! for a default; one that resembles no setting is reported on stderr and ignored.
+//! Invariant: a variable that begins with `REDIALER_` and nearly names a setting is an error, so that a typo never
+//! silently means the default; one that resembles no setting is reported on stderr and ignored.
 
 use std::ffi::OsString;
 
@@ -11,8 +11,7 @@ use crate::config::{BadConfig, Config, bad, messages::nearest};
 
 const PREFIX: &str = "REDIALER_";
 
-/// The settings among the environment variables. Numbers are read as numbers where the setting is one; whatever else a
-/// variable holds stays text.
+/// Reads the settings from environment variables. Values of numeric settings are parsed as numbers; all others stay text.
 pub(crate) fn settings(
     variables: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<Map<String, Value>, BadConfig> {
@@ -28,7 +27,7 @@ pub(crate) fn settings(
         match defaults.get(&setting) {
             None => match unknown(&setting, &defaults) {
                 Unknown::Typo(problem) => return bad(&variable, problem),
-                // It may belong to a script around this program.
+                // It may belong to a script that runs this program.
                 Unknown::Foreign => eprintln!("redialer: {variable} is not a setting and is ignored"),
             },
             Some(Value::Object(_)) => return bad(&variable, "can be set in the settings file only"),
@@ -46,13 +45,13 @@ pub(crate) fn settings(
 
 /// A variable that names no setting.
 enum Unknown {
-    /// Nearly a setting: why it is refused.
+    /// Similar to a setting; the text is the error.
     Typo(String),
-    /// Unlike any setting.
+    /// Not similar to any setting.
     Foreign,
 }
 
-/// How like a setting a name must be to count as a typo of it.
+/// The similarity from which a name counts as a typo of a setting.
 const TYPO: f64 = 0.8;
 
 fn unknown(setting: &str, defaults: &Map<String, Value>) -> Unknown {

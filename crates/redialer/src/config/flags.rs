@@ -1,4 +1,4 @@
-//! Settings as flags: a command has those that it uses, and no others.
+//! Settings as flags: a command has only those that it uses.
 //!
 //! Invariant: each flag is named like its setting, and its help names the environment variable.
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 
-/// Where the settings file is.
+/// The location of the settings file.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Settings")]
 pub struct FileFlag {
@@ -18,7 +18,7 @@ pub struct FileFlag {
     pub(crate) config: Option<PathBuf>,
 }
 
-/// Where the data is.
+/// The location of the data.
 #[derive(Debug, Clone, Default, Args, Serialize)]
 #[command(next_help_heading = "Settings")]
 pub struct StorageFlags {
@@ -30,7 +30,8 @@ pub struct StorageFlags {
     #[arg(long, global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     database_url: Option<String>,
-    /// The key-encryption key: `file:<path>` or `vault:<url>#<key>` [env: REDIALER_KEK] [default: the file `kek` in the data directory]
+    /// The key-encryption key: `file:<path>` or `vault:<url>#<key>` [env: REDIALER_KEK] [default: the file `kek` in the
+    /// data directory]
     #[arg(long, global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     kek: Option<String>,
@@ -54,7 +55,7 @@ pub struct LogFlags {
     pub(crate) log_format: Option<String>,
 }
 
-/// What the server and `doctor` need.
+/// The flags of `serve` and `doctor`.
 #[derive(Debug, Clone, Default, Args, Serialize)]
 #[command(next_help_heading = "Settings", after_help = more_settings())]
 pub struct ServerFlags {
@@ -74,17 +75,17 @@ pub struct ServerFlags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) clock_speed: Option<u32>,
-    /// How it logs.
+    /// The log settings.
     #[command(flatten)]
     #[serde(flatten)]
     pub log: LogFlags,
-    /// Where the data is.
+    /// The location of the data.
     #[command(flatten)]
     #[serde(flatten)]
     pub storage: StorageFlags,
 }
 
-/// What a simulator needs. Its address comes from the command line alone: `REDIALER_LISTEN` is the server's.
+/// The flags of a simulator. Its address comes only from the command line: `REDIALER_LISTEN` is the server's.
 #[derive(Debug, Clone, Default, Args, Serialize)]
 #[command(next_help_heading = "Settings")]
 pub struct SimFlags {
@@ -92,7 +93,7 @@ pub struct SimFlags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) clock_speed: Option<u32>,
-    /// How it logs.
+    /// The log settings.
     #[command(flatten)]
     #[serde(flatten)]
     pub log: LogFlags,
@@ -102,7 +103,7 @@ pub struct SimFlags {
     pub file: FileFlag,
 }
 
-/// Flags of the demo, which reads neither the environment nor a file.
+/// The flags of the demo, which reads neither the environment nor a file.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Settings")]
 pub struct DemoFlags {
@@ -114,7 +115,7 @@ pub struct DemoFlags {
     pub(crate) log: Option<String>,
 }
 
-/// The settings that have no flag, with their defaults, for the end of a help page.
+/// The settings without a flag, with their defaults, for the end of a help page.
 fn more_settings() -> String {
     let flags = [
         "data_dir",

@@ -1,11 +1,10 @@
-//! Errors for settings that cannot be read: the setting, the reason and the valid values, and no name of a
-//! type of the program's.
+//! Errors for settings that cannot be parsed: they name the setting, the reason and the valid values, and no Rust types.
 
 use figment::error::{Actual, Kind};
 
 use crate::config::{BadConfig, Config, check::range_of};
 
-/// The error of a setting that was read and is not of its kind.
+/// Converts a parser's error about a value of the wrong type, an unknown key or the syntax of the file.
 pub(crate) fn unreadable(error: figment::Error) -> BadConfig {
     let setting = if error.path.is_empty() { "redialer.toml".to_owned() } else { error.path.join(".") };
     let problem = match error.kind {
@@ -20,7 +19,7 @@ pub(crate) fn unreadable(error: figment::Error) -> BadConfig {
 }
 
 fn unknown_key(path: &[String], name: &str, known: &[&str]) -> BadConfig {
-    // The name itself is the last part of the path, or not there yet.
+    // The path may end with the name already.
     let mut path = path.to_vec();
     if path.last().is_none_or(|last| last != name) {
         path.push(name.to_owned());
@@ -29,7 +28,7 @@ fn unknown_key(path: &[String], name: &str, known: &[&str]) -> BadConfig {
     BadConfig { setting: path.join("."), problem: format!("is not a setting; did you mean `{near}`?") }
 }
 
-/// The valid values of a setting, from its range or from what its type takes.
+/// The valid values of a setting, from its range or its type.
 fn valid(setting: &str, expected: &str) -> String {
     if let Some((least, most)) = range_of(setting) {
         return format!("a whole number from {least} to {most}");
@@ -56,25 +55,25 @@ fn shown(actual: &Actual) -> String {
     }
 }
 
-/// A parser's message without the picture of the line that it draws.
+/// A parser's message without the quoted source line.
 fn one_line(text: &str) -> String {
     let lines =
         text.lines().filter(|line| !line.contains('|')).map(str::trim).filter(|line| !line.is_empty());
     lines.collect::<Vec<_>>().join(": ")
 }
 
-/// The known name that a name most looks like; how they begin counts more than how they end.
+/// The known name most similar to `name`; a common beginning counts more than a common end.
 pub(crate) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> &'n str {
     let likeness = |known: &&str| strsim::jaro_winkler(name, known);
     known.max_by(|a, b| likeness(a).total_cmp(&likeness(b))).unwrap_or_default()
 }
 
 impl Config {
-    /// Every setting with its value.
+    /// All settings with their values.
     pub(crate) fn values(&self) -> serde_json::Map<String, serde_json::Value> {
         match serde_json::to_value(self) {
             Ok(serde_json::Value::Object(values)) => values,
-            // A structure with named fields is an object.
+            // A struct with named fields serializes as an object.
             _ => serde_json::Map::new(),
         }
     }

@@ -1,7 +1,7 @@
-//! The proxies in front of the server, and the client behind them.
+//! The trusted proxies in front of the server, and the address of the client behind them.
 //!
-//! Invariant: `X-Forwarded-For` counts only where the peer is a trusted proxy, and only as far back as trusted proxies have
-//! written it: what stands to the left of the first untrusted address was written by that client.
+//! Invariant: `X-Forwarded-For` is used only if the peer is a trusted proxy, and only as far back as trusted proxies
+//! have written it: everything to the left of the first untrusted address comes from that client.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,12 +10,12 @@ use ipnet::IpNet;
 
 const FORWARDED: &str = "x-forwarded-for";
 
-/// The networks of trusted proxies.
+/// The networks of the trusted proxies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Proxies(Vec<IpNet>);
 
 impl Proxies {
-    /// Reads networks (`10.0.0.0/8`) and addresses, separated by commas; the first that is neither is the error.
+    /// Parses networks (`10.0.0.0/8`) and addresses, separated by commas; the error is the first part that is neither.
     pub fn parse(text: &str) -> Result<Self, String> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let network = |part: &str| {
@@ -25,19 +25,19 @@ impl Proxies {
         Ok(Self(parts.map(network).collect::<Result<_, _>>()?))
     }
 
-    /// Whether that address is a trusted proxy's.
+    /// Whether an address belongs to a trusted proxy.
     pub(crate) fn trust(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The address of the client that sent a request: the last in `X-Forwarded-For` that is no trusted proxy.
+    /// The address of the client: the peer or, behind trusted proxies, the last address in `X-Forwarded-For` that is not one.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         let lines = headers.get_all(FORWARDED).iter().rev();
         let mut hops = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
         while self.trust(client) {
-            // What is no address was not written by a proxy that can be trusted.
+            // An entry that is not an address was not written by a trusted proxy.
             let Some(hop) = hops.next().and_then(address) else { break };
             client = hop;
         }
@@ -45,7 +45,7 @@ impl Proxies {
     }
 }
 
-/// An address, which some proxies write with a port.
+/// Parses an address; some proxies write it with a port.
 fn address(hop: &str) -> Option<IpAddr> {
     let hop = hop.trim();
     let address = hop.parse().or_else(|_| hop.parse::<SocketAddr>().map(|socket| socket.ip()));

@@ -1,7 +1,7 @@
-//! Which account of the provider a key belongs to, and how a provider's refusal of a read affects the workspace.
+//! The provider account that a key belongs to, and how a failed read of the provider affects the workspace.
 //!
-//! Invariant: a key that is refused (401) or an account that must pay (402) pauses the workspace at once and visibly;
-//! a read that a key may not do (403) is remembered as a missing permission, and what needs it goes without.
+//! Invariant: a rejected key (401) or an unpaid account (402) pauses the workspace at once and visibly. A read that the
+//! key may not do (403) is recorded as a missing permission, and the features that need it do without.
 
 use redialer_core::{Id, id, permission::Permission, workspace::Pause};
 use redialer_providers::{Provider, ReadError, ReadFailure};
@@ -9,7 +9,7 @@ use redialer_store::TenantKey;
 
 use crate::app::App;
 
-/// The account that a key belongs to: as the provider says, else a keyed digest of the key.
+/// The account that a key belongs to: as reported by the provider, else a keyed digest of the key.
 pub async fn of_key(
     provider: &dyn Provider,
     tenant_key: &TenantKey,
@@ -27,7 +27,7 @@ pub async fn of_key(
     Ok(format!("key:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()))
 }
 
-/// Acts on a failed read, where it is the account's fault.
+/// Records a failed read if the account caused it: pauses the workspace or notes a missing permission.
 pub async fn read_failed(app: &App, workspace: Id<id::Workspace>, error: &ReadError) {
     metrics::counter!("redialer_provider_refusals_total", "answer" => answer_of(error)).increment(1);
     let done = match &error.failure {
@@ -44,7 +44,7 @@ pub async fn read_failed(app: &App, workspace: Id<id::Workspace>, error: &ReadEr
     }
 }
 
-/// The word for an answer that is not what was asked for.
+/// The metric label of a failed read.
 const fn answer_of(error: &ReadError) -> &'static str {
     match &error.failure {
         ReadFailure::KeyRefused { .. } => "key_refused",
@@ -56,7 +56,7 @@ const fn answer_of(error: &ReadError) -> &'static str {
     }
 }
 
-/// A read succeeded that needs a permission.
+/// Clears a missing permission after a read that needs it has succeeded.
 pub async fn read_succeeded(app: &App, workspace: Id<id::Workspace>, missing: &[String], what: Permission) {
     if !missing.iter().any(|known| known == what.as_str()) {
         return;

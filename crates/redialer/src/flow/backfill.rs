@@ -1,10 +1,11 @@
-//! Events that never came are found by asking: calls we have not heard of, and analyses that are overdue.
+//! Backfills missed webhooks: imports calls from the provider's lists that have no event, and fetches overdue analysis results.
 //!
-//! Invariants (I11, I31): what is found enters the same inbox as webhooks do; how far a workspace was swept moves
-//! on only once a list was read to its end and all that it showed is there. A sweep that is broken off, by its share of
-//! a round or by the provider, goes on where it was ([`crate::state::backfill_progress`]). The provider's lists are read one page at a time and
-//! no faster than it allows. A workspace that was restored from a backup dials only after two complete sweeps, the first
-//! no earlier than the provider's lists can be believed; calls are then taken up oldest first.
+//! Invariants (I11, I31): records enter the same inbox as webhooks. A workspace's backfill position advances only after
+//! its lists were read to the end and every call in them was imported or, after repeated failures, skipped. A backfill
+//! that stops early, because it has used up its share of a round or the provider failed, is resumed
+//! ([`crate::state::backfill_progress`]). The provider's lists are read one page at a time, and no faster than it
+//! allows. A workspace that was restored from a backup dials only after two complete backfills, the first no earlier
+//! than the provider's lists are reliable. Calls are imported oldest first.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -34,17 +35,17 @@ use crate::{
 pub const INTERVAL: Duration = Duration::from_secs(2);
 const MAX_WORKSPACES: i64 = 10;
 const MAX_ANALYSES: i64 = 20;
-/// An analysis is asked for this often: for about four hours.
+/// The most requests for one overdue analysis, over about four hours.
 const MAX_CHECKS_PER_CALL: i64 = 24;
-/// Calls that one round takes up for a workspace, and pages that it reads: then others have their turn.
+/// The most calls imported and pages read for one workspace per round; then other workspaces continue.
 const MAX_RECORDS: usize = 100;
 const MAX_PAGES: usize = 50;
-/// A call whose record could not be read so often is left out.
+/// A call is skipped after its record could not be read this many times.
 const MAX_FAILURES: u32 = 5;
-/// Two sweeps overlap: the provider's lists lag behind.
+/// Two backfills overlap by this much, because the provider's lists lag behind.
 const OVERLAP_MINUTES: i64 = 30;
 
-/// Sweeps the workspaces whose turn it is, and asks for overdue analyses.
+/// Backfills the workspaces that are due, and fetches overdue analysis results.
 pub async fn round(app: &Arc<App>) -> Result<(), StoreError> {
     let epoch = app.store.epoch().await?;
     for range in app.ranges() {
@@ -53,7 +54,7 @@ pub async fn round(app: &Arc<App>) -> Result<(), StoreError> {
         for row in app.store.due_sweeps(range, now, next_at, MAX_WORKSPACES).await? {
             if let Err(error) = workspace(app, &row, epoch).await {
                 tracing::warn!(workspace.id = %row.id, %error, "workspace {} could not be swept", row.id);
-                // Whoever waits to dial should not wait the whole turn for it.
+                // A restored workspace dials only after its backfill, so retry it before the regular interval.
                 app.store.sweep_again(row.id, plus(now, minutes(1))).await?;
             }
         }
@@ -69,7 +70,7 @@ pub async fn round(app: &Arc<App>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Why a sweep ended early: the next one begins where this one began.
+/// Why a backfill stopped early. Its progress is kept, and the next round resumes it.
 #[derive(Debug, thiserror::Error)]
 enum Stopped {
     #[error(transparent)]
@@ -101,7 +102,7 @@ async fn workspace(
         app.sweeps.keep(row.id, progress);
     }
     if !done? {
-        // The rest of it, as soon as the others had their turn.
+        // Continue once the other due workspaces had their share.
         return Ok(app.store.sweep_again(row.id, now).await?);
     }
     app.store.swept(row.id, began).await?;
@@ -111,7 +112,7 @@ async fn workspace(
     Ok(())
 }
 
-/// One round's share of a sweep; whether it is complete.
+/// Runs one round's share of a backfill. Returns whether the backfill is complete.
 async fn go_on(
     app: &Arc<App>,
     row: &BackfillRow,
@@ -127,7 +128,7 @@ async fn go_on(
     if let Err(Stopped::Provider(error)) = &done {
         account::read_failed(app, row.id, error).await;
         if matches!(error.failure, ReadFailure::Forbidden { .. }) && !restored {
-            // A key that may not read the account's calls: webhooks are all there is.
+            // The key may not read the account's calls, so webhooks are the only source.
             progress.lists.clear();
             progress.unheard.clear();
             return Ok(true);
@@ -136,7 +137,7 @@ async fn go_on(
     done
 }
 
-/// A complete sweep of a restored workspace: the second one that counts lets it dial.
+/// Records a complete backfill of a restored workspace. After the second one that counts, the workspace dials.
 async fn enter_epoch(
     app: &App,
     row: &BackfillRow,
@@ -161,9 +162,9 @@ struct Sweep<'a> {
     row: &'a BackfillRow,
     workspace: WorkspaceRow,
     api_key: Secret<String>,
-    /// The provider's ids of the agents that we hear.
+    /// The provider's ids of the agents whose webhooks are accepted.
     agents: HashSet<String>,
-    /// After a restore, what goes on right now counts too, and the order of events matters.
+    /// After a restore, calls in progress count too, and the order of events matters.
     restored: bool,
 }
 
@@ -178,7 +179,7 @@ impl<'a> Sweep<'a> {
         Ok(Self { app, row, workspace, api_key, agents, restored })
     }
 
-    /// Reads lists of calls and chats on from where they were left, at most one round's pages.
+    /// Reads the lists of calls and chats from where the last round stopped, at most `MAX_PAGES` pages.
     async fn list(&self, progress: &mut Progress) -> Result<(), Stopped> {
         for _ in 0..MAX_PAGES {
             let Some((channel, page)) = progress.lists.front_mut() else { return Ok(()) };
@@ -199,7 +200,7 @@ impl<'a> Sweep<'a> {
         Ok(())
     }
 
-    /// Takes up calls, oldest first, at most one round's; whether those were all.
+    /// Imports calls, oldest first, at most `MAX_RECORDS`. Returns whether none is left.
     async fn take_some(&self, progress: &mut Progress) -> Result<bool, Stopped> {
         for _ in 0..MAX_RECORDS {
             let Some((channel, call_id)) = progress.unheard.last() else { return Ok(true) };
@@ -209,7 +210,7 @@ impl<'a> Sweep<'a> {
                     if progress.failures < MAX_FAILURES || !self.provider_answers().await? {
                         return Err(error.into());
                     }
-                    // One record that cannot be read must not keep all others from being found (I33).
+                    // One unreadable record must not keep all others from being imported (I33).
                     tracing::error!(workspace.id = %self.row.id, call.id = call_id, %error, "call {call_id} could not be read {MAX_FAILURES} times and is left out");
                     metrics::counter!("redialer_calls_unread_total").increment(1);
                 }
@@ -221,7 +222,7 @@ impl<'a> Sweep<'a> {
         Ok(progress.unheard.is_empty())
     }
 
-    /// Whether the provider answers another question.
+    /// Whether the provider answers another request.
     async fn provider_answers(&self) -> Result<bool, StoreError> {
         let provider = self.app.provider(&self.workspace, false)?;
         Ok(provider.calls(&self.api_key, Channel::Voice, None).await.is_ok())
@@ -230,7 +231,7 @@ impl<'a> Sweep<'a> {
     async fn take(&self, channel: Channel, call_id: &str) -> Result<(), Stopped> {
         let query = CallQuery { channel, id: call_id, placed_by: None };
         let record = match self.app.provider(&self.workspace, false)?.record(&self.api_key, query).await {
-            // Listed a moment ago and gone now: its retention ended.
+            // Listed a moment ago and gone now: its retention has ended.
             Err(ReadError { failure: ReadFailure::Unknown(_), .. }) => return Ok(()),
             other => other?,
         };
@@ -245,7 +246,7 @@ impl<'a> Sweep<'a> {
     }
 }
 
-/// A call that ended long ago and was not analysed, as far as we heard: perhaps it was.
+/// Fetches a call that ended long ago and has no recorded analysis; the analysis may exist by now.
 async fn analysis(app: &Arc<App>, check: &MissingAnalysis) -> Result<(), Stopped> {
     let key = app.store.open_key(check.tenant).await?;
     let workspace = app.store.for_tenant(check.tenant).workspace(check.workspace).await?;
@@ -256,7 +257,7 @@ async fn analysis(app: &Arc<App>, check: &MissingAnalysis) -> Result<(), Stopped
     Ok(())
 }
 
-/// Enters a record into the inbox, unless it is not over or its agent is none that we hear.
+/// Adds a record to the inbox, unless the call is still in progress or its agent's webhooks are not accepted.
 async fn import(
     app: &App,
     tenant: Id<id::Tenant>,
@@ -270,11 +271,11 @@ async fn import(
     let Some(agent_id) = record.agent else { return Ok(false) };
     let agent = app.store.for_tenant(tenant).agent_by_provider_id(workspace, &agent_id).await?;
     let context = app.store.workspace_context(tenant, workspace, app.clock.real_ms()).await?;
-    // Otherwise its webhook would be turned away as well.
+    // Its webhook would be rejected as well.
     let Some(agent) = agent.filter(|a| context.hears(a.id, app.store.limits_of(context.plan))) else {
         return Ok(false);
     };
-    // Not the key that the sweep began with: it may have taken minutes since.
+    // Not the key opened at the start of the backfill: minutes may have passed since then.
     let key = app.store.open_key(tenant).await?;
     enter_inbox(app, EventSource { tenant, workspace, agent: agent.id, test: false }, record.delivery, &key)
         .await?;

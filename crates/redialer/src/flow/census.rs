@@ -12,7 +12,7 @@ use crate::app::App;
 /// The interval between two rounds.
 pub const INTERVAL: Duration = Duration::from_secs(15);
 
-/// Counts what waits.
+/// Counts waiting work and sets the gauges.
 pub async fn round(app: &App) -> Result<(), StoreError> {
     let mut held: BTreeMap<String, i64> = HeldFor::ALL.map(|why| (why.as_str().to_owned(), 0)).into();
     let mut paused: BTreeMap<String, i64> = Pause::ALL.map(|why| (why.as_str().to_owned(), 0)).into();

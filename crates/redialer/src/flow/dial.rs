@@ -1,9 +1,9 @@
-//! What is due is dialled: steps 7 to 11 of a call's journey.
+//! Dials due callbacks: steps 7 to 11 of a call's journey.
 //!
-//! Invariants (failure-model §2): claim, check again, intent on disk, one request, settle; no transaction is
-//! open while the provider is asked. The lease is looked at right before the first byte, and outlives the
-//! request's deadline. An answer that is not clear becomes `unconfirmed` and is [`crate::flow::reconcile`]'s business.
-//! What is claimed, intended and answered at the same time shares a commit (`store/src/dispatch/writer.rs`).
+//! Invariants (failure-model §2): claim, check again, write the intent to disk, send one request, settle. No transaction
+//! is open during a request to the provider. The lease is checked right before the first byte, and outlives the
+//! request's deadline. An unclear answer leaves the callback `unconfirmed`, for [`crate::flow::reconcile`] to resolve.
+//! Claims, intents and results that are written at the same time share a commit (`store/src/dispatch/writer.rs`).
 
 mod batch;
 mod send;
@@ -26,16 +26,16 @@ use crate::{
 };
 
 const POLL: Duration = Duration::from_secs(1);
-/// While something is due that the pace holds back.
+/// The poll interval while due callbacks are held back by the rate limit.
 const POLL_BEHIND: Duration = Duration::from_millis(100);
-/// A database that is shared is further away: what comes due meanwhile shares the next round's commits.
+/// A shared database is further away: callbacks that come due within this time share the next round's commits.
 const GATHER_INTERVAL: Duration = Duration::from_millis(8);
-/// A claim without an intent lapses after so long.
+/// A claim without an intent expires after this time.
 const CLAIM_LEASE_MS: i64 = 30_000;
-/// An intent's lease outlives its request's deadline by so much.
+/// How long the lease of an intent outlives its request's deadline.
 const INTENT_SLACK: Duration = Duration::from_secs(5);
 
-/// Dials what is due until the program shuts down.
+/// Dials due callbacks until the program shuts down.
 pub async fn run(app: Arc<App>) {
     while !app.is_draining() {
         let bell = app.due_bell.notified();
@@ -47,7 +47,7 @@ pub async fn run(app: Arc<App>) {
     }
 }
 
-/// Starts what may start now; how long nothing else will be due.
+/// Starts the dials that may start now. Returns how long to wait for the next round.
 fn round(app: &Arc<App>) -> Duration {
     let now = app.clock.now();
     let lanes = lanes(app, now);
@@ -64,10 +64,10 @@ fn round(app: &Arc<App>) -> Duration {
     wait
 }
 
-/// What is due, by workspace.
+/// The due callbacks, by workspace.
 pub fn lanes(app: &App, now: Timestamp) -> DueByWorkspace {
     let lanes = app.due.due(now);
-    // At normal speed what we hold back is late by the clock anyway.
+    // At normal speed the time since the schedule already includes the wait for the rate limit.
     if app.clock.speed() > 1 {
         for row in lanes.values().flatten() {
             app.dial_rate.seen_due(row.id, now, app.clock.steady());
@@ -78,7 +78,7 @@ pub fn lanes(app: &App, now: Timestamp) -> DueByWorkspace {
 
 async fn workspace_dials(app: Arc<App>, workspace: Id<id::Workspace>, rows: Vec<DueRow>) {
     let task_app = Arc::clone(&app);
-    // A task of its own: a panic ends it, and the lane is left all the same.
+    // A separate task: if it panics, this one still releases the workspace.
     let started = tokio::spawn(async move { start(&task_app, workspace, &rows).await });
     let started = match started.await {
         Ok(Ok(n)) => n,
@@ -91,8 +91,8 @@ async fn workspace_dials(app: Arc<App>, workspace: Id<id::Workspace>, rows: Vec<
             0
         }
     };
-    // A workspace that its rate holds back waits for its next start: asked again at once, a backlog would keep a core
-    // busy. Other reasons, such as permits, notify by themselves, and a round follows within `POLL_BEHIND`.
+    // A workspace held back by its rate waits until its next start is allowed: if it were retried at once, a backlog would
+    // keep a core busy. Other limits, such as permits, notify when they allow more, and a round follows within `POLL_BEHIND`.
     let next_start = app.dial_rate.next_start_in(workspace, app.clock.steady());
     if started == 0 && !next_start.is_zero() {
         app.clock.wait(next_start.min(POLL_BEHIND)).await;
@@ -103,8 +103,8 @@ async fn workspace_dials(app: Arc<App>, workspace: Id<id::Workspace>, rows: Vec<
     }
 }
 
-/// Claims as many as pace and lines allow, writes their intents together, and sends each in a task of its own; how
-/// many.
+/// Claims as many callbacks as rate, permits and lines allow, writes their intents together, and sends each in its own
+/// task. Returns how many.
 async fn start(app: &Arc<App>, id: Id<id::Workspace>, rows: &[DueRow]) -> Result<usize, StoreError> {
     let sending = prepare(app, id, rows).await?;
     let started = sending.len();
@@ -120,30 +120,30 @@ async fn start(app: &Arc<App>, id: Id<id::Workspace>, rows: &[DueRow]) -> Result
     Ok(started)
 }
 
-/// An intent on disk, and what its request needs beside it.
+/// An intent on disk, with everything that its request needs.
 pub struct PreparedDial {
     intent: Intent,
     context: Arc<WorkspaceContext>,
     api_key: Secret<String>,
-    /// Before its lease was reckoned.
+    /// Started before the lease of the intent was computed.
     begun: Stopwatch,
     _permit: Permit,
 }
 
 impl PreparedDial {
-    /// The recorded will to dial.
+    /// The recorded decision to dial.
     pub const fn intent(&self) -> &Intent {
         &self.intent
     }
 }
 
-/// Everything up to the intents: what is returned must be sent, once.
+/// Runs the steps up to the intents. Every returned dial must be sent, exactly once.
 pub async fn prepare(
     app: &App,
     id: Id<id::Workspace>,
     rows: &[DueRow],
 ) -> Result<Vec<PreparedDial>, StoreError> {
-    // Whoever waits for a real call does not queue behind tests.
+    // Real callbacks go before test callbacks.
     let mut rows = rows.to_vec();
     rows.sort_by_key(|row| row.test);
     let Some(first) = rows.first() else { return Ok(Vec::new()) };
@@ -151,7 +151,7 @@ pub async fn prepare(
     if context.workspace.paused.is_some() {
         return Ok(Vec::new());
     }
-    // A claim is made only for a permit in hand: its lease must not run out while it waits for one.
+    // A claim needs an available permit first: its lease must not expire while it waits for one.
     let mut permits = app.dials.take(id, rows.len());
     let rate = context.workspace.settings.calls_per_second;
     let starts = app.dial_rate.take(id, rate, permits.len(), app.clock.steady());
@@ -164,15 +164,15 @@ pub async fn prepare(
     Ok(prepared.ready)
 }
 
-/// What became of due rows.
+/// The result of claiming due rows.
 struct Prepared {
-    /// How many were claimed.
+    /// The number of claimed rows.
     claimed: usize,
-    /// Those of them that may be dialed now.
+    /// The claimed callbacks that may be dialed now.
     ready: Vec<PreparedDial>,
 }
 
-/// Claims as many of the rows as there are permits and lines for, and writes their intents.
+/// Claims as many of the rows as permits and lines allow, and writes their intents.
 async fn claim_and_intend(
     app: &App,
     context: &Arc<WorkspaceContext>,
@@ -191,7 +191,7 @@ async fn claim_and_intend(
         })?;
     app.key_outages.ended(app.clock.now());
     let claims = app.dispatch_writer.claim(&chosen, &app.replica, app.clock.now(), lease).await?;
-    // Whatever was not claimed is somebody else's, or not due any more.
+    // Rows that were not claimed belong to another replica or are no longer due.
     app.due.remove(&chosen);
     app.store.pass(FailPoint::C2).await?;
     let claimed = claims.len();
@@ -204,11 +204,11 @@ async fn claim_and_intend(
         return Ok(Prepared { claimed, ready: Vec::new() });
     }
     app.store.pass(FailPoint::C3).await?;
-    // A process that was frozen since the claim has lost it; what follows is guarded by the fence anyway.
+    // A process that was frozen since the claim has lost it; the fence guards the next writes anyway.
     let intents =
         app.dispatch_writer.begin(intended, &workspace_dials.key, &app.rng, app.clock.now()).await?;
     app.store.pass(FailPoint::C5).await?;
-    // Lines are counted only here, where nothing can fail any more, so that none has to be given back.
+    // Lines are counted only here, where nothing can fail any more, so that none has to be released.
     let calls = intents.iter().filter(|intent| takes_a_line(intent.channel(), intent.test())).count();
     app.dial_rate.use_lines(context.workspace.id, u32::try_from(calls).unwrap_or(u32::MAX));
     let ready = |(intent, permit)| PreparedDial {
@@ -221,12 +221,12 @@ async fn claim_and_intend(
     Ok(Prepared { claimed, ready: intents.into_iter().zip(permits).map(ready).collect() })
 }
 
-/// Whether a dial takes one of the account's lines.
+/// Whether a dial occupies one of the account's lines.
 fn takes_a_line(channel: Channel, is_test: bool) -> bool {
     channel == Channel::Voice && !is_test
 }
 
-/// As many of the rows as there are lines for, at most `n`.
+/// At most `n` of the rows, with no more calls than there are free lines.
 async fn choose(
     app: &App,
     workspace: &WorkspaceRow,
@@ -244,7 +244,7 @@ async fn choose(
     Ok(rows.filter(fits).take(n).copied().collect())
 }
 
-/// Outbound lines that are free; unknown counts as enough, the provider will say.
+/// The number of free outbound lines. If it is unknown, no limit applies: the provider's answer to the dial decides.
 async fn lines(app: &App, workspace: &WorkspaceRow) -> Result<u32, StoreError> {
     let now = app.clock.steady();
     if let Some(free) = app.dial_rate.lines(workspace.id, now) {
@@ -275,7 +275,7 @@ async fn lines(app: &App, workspace: &WorkspaceRow) -> Result<u32, StoreError> {
                 Ok(0)
             }
             ReadFailure::KeyRefused { .. } | ReadFailure::Payment { .. } => Ok(0),
-            // Whether the account can be dialed from is the dial's own answer.
+            // The answer to the dial shows whether the account can be dialed from.
             ReadFailure::Unknown(_) | ReadFailure::Unavailable(_) => Ok(u32::MAX),
         },
     }

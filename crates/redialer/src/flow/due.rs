@@ -1,7 +1,7 @@
 //! Keeps the due queue filled from the database.
 //!
-//! Invariant: what is due within the horizon is in the queue before its moment: the database is read every few seconds,
-//! and as soon as the store says that something may be due sooner.
+//! Invariant: a callback that is due within the horizon is in the queue before it is due: the database is read every
+//! few seconds, and at once when the store signals that a callback may be due sooner.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,19 +11,19 @@ use redialer_store::StoreError;
 
 use crate::app::App;
 
-/// How far ahead the queue reaches, in real time: each row is read some four times before it is due.
+/// How far ahead the queue reaches, in real time: each row is read about four times before it is due.
 const HORIZON: SignedDuration = SignedDuration::from_secs(12);
-/// The interval between two readings of the database.
+/// The interval between two reads of the database.
 const READ_INTERVAL: Duration = Duration::from_secs(3);
-/// The interval while more is due than one reading returns.
+/// The interval while more is due than one read returns.
 const BACKLOG_INTERVAL: Duration = Duration::from_millis(500);
-/// The least time between two readings, however many changes there are.
+/// The least time between two reads, however many changes there are.
 const MIN_INTERVAL: Duration = Duration::from_millis(50);
-/// The most rows of one reading: of one workspace, and of all workspaces in a range of buckets.
+/// The most rows of one read: for one workspace, and for all workspaces in a range of buckets.
 const MAX_OF_WORKSPACE: i64 = 5_000;
 const MAX_ROWS: i64 = 40_000;
 
-/// Reads what is due again and again until the program shuts down.
+/// Reads due callbacks until the program shuts down.
 pub async fn run(app: Arc<App>) {
     let mut buckets = app.buckets.subscribe();
     while !app.is_draining() {
@@ -52,7 +52,7 @@ pub async fn run(app: Arc<App>) {
 /// Reads the callbacks that are due within the horizon. Returns whether those are all.
 pub async fn read(app: &App) -> Result<bool, StoreError> {
     let until = plus(app.clock.now(), HORIZON * i32::try_from(app.clock.speed()).unwrap_or(i32::MAX));
-    // From now on whatever becomes due by then is noted, also while this reads.
+    // From now on the store signals every change that is due by then, also during this read.
     app.store.due_signal().set_horizon(until);
     let (mut rows, mut is_all) = (Vec::new(), true);
     for range in app.ranges() {

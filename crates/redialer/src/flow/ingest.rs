@@ -1,11 +1,11 @@
-//! Events are read and decided: steps 4 to 6 of a call's journey.
+//! Parses and decides inbound events: steps 4 to 6 of a call's journey.
 //!
-//! A webhook is recorded by its handler and passed on in memory ([`crate::state::event_queue`]); the loop here decides what waits, in
-//! batches, and reads from the database what is not in memory: events of an earlier process, of the provider's records,
-//! and those that failed.
-//! Invariants: whatever happens to one event, the ones behind it go on: a batch that fails is decided in halves, down
-//! to one event; one that keeps failing is put off and, after five tries, set aside with a note (I33). Nothing of an
-//! event's effects is visible before all of them.
+//! A webhook's handler records the event and queues it in memory ([`crate::state::event_queue`]). The loop here decides
+//! waiting events in batches. It reads from the database the events that are not in memory: those of an earlier
+//! process, those from the provider's records, and those that failed.
+//! Invariants: a failing event does not stop the events behind it. A batch that fails is decided in halves, down to one
+//! event; an event that keeps failing is postponed and, after five tries, set aside with a note (I33). All effects of
+//! an event become visible at once.
 
 mod batch;
 
@@ -35,7 +35,7 @@ use crate::{
 
 /// The most events that one transaction decides.
 const MAX_BATCH: usize = 256;
-/// How long events are gathered before a batch of them is decided. Fewer transactions cost less, and no request waits
+/// How long events are gathered before they are decided as a batch. Fewer transactions cost less, and no request waits
 /// for a decision.
 const GATHER_INTERVAL: Duration = Duration::from_millis(5);
 /// How often the database is read for events that are not in memory.
@@ -70,7 +70,7 @@ pub async fn run(app: Arc<App>) {
     }
 }
 
-/// Decides all that waits, also what another task is deciding right now; the number of events looked at.
+/// Decides all waiting events, including those that another task is deciding right now. Returns the number of events tried.
 pub async fn drain(app: &App) -> Result<usize, StoreError> {
     read_pending(app).await?;
     let mut n = 0;
@@ -89,22 +89,22 @@ async fn decide_some(app: &App) -> Result<usize, StoreError> {
     Ok(n)
 }
 
-/// What reading an event came to.
+/// The result of parsing an event.
 pub enum Parsed {
-    /// It speaks of a call: something may follow from it.
+    /// An event about a call, from which something may follow.
     Call {
-        /// What it says.
+        /// The facts about the call.
         facts: Box<CallFacts>,
-        /// The conversation, where a callback is asked for.
+        /// The conversation, if the call may ask for a callback.
         conversation: Vec<Turn>,
     },
-    /// An event of another kind: kept for whoever forwards it.
+    /// An event of another kind: stored, and without effect here.
     Nothing,
-    /// Reading it panicked: the loop counts the try and sets it aside in the end.
+    /// Parsing panicked: the loop counts the try and sets the event aside after too many.
     Failed,
 }
 
-/// Reads a received event.
+/// Parses a received event.
 pub fn parse(content: &dyn Content, callback_field: &str) -> Parsed {
     parsed(|| facts_and_conversation(content, callback_field))
 }
@@ -123,17 +123,17 @@ fn parsed(read: impl FnOnce() -> Option<(CallFacts, Vec<Turn>)>) -> Parsed {
     }
 }
 
-/// Whose event it is.
+/// The agent, workspace and tenant of an event.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EventSource {
     pub(crate) tenant: Id<id::Tenant>,
     pub(crate) workspace: Id<id::Workspace>,
     pub(crate) agent: Id<id::Agent>,
-    /// Of the simulator.
+    /// Whether the event comes from the simulator.
     pub(crate) test: bool,
 }
 
-/// A new event, ready to be recorded.
+/// Builds an inbound event to record.
 pub(crate) fn new_inbound_event(
     app: &App,
     from: EventSource,
@@ -163,7 +163,7 @@ pub(crate) fn new_inbound_event(
     }
 }
 
-/// Passes a recorded event on to be decided.
+/// Queues a recorded event to be decided.
 pub fn enqueue(app: &App, event: EventRow, parsed: Parsed, bytes: usize) {
     if let Parsed::Call { facts, conversation } = parsed {
         app.events.push(QueuedEvent { event, facts: *facts, conversation, bytes });
@@ -171,8 +171,7 @@ pub fn enqueue(app: &App, event: EventRow, parsed: Parsed, bytes: usize) {
     app.inbox_bell.notify_one();
 }
 
-/// Reads recorded events that are not in memory from the database: a share of each workspace's, the longest-waiting
-/// first.
+/// Reads recorded events that are not in memory from the database: a share of each workspace's, oldest first.
 async fn read_pending(app: &App) -> Result<(), StoreError> {
     let mut contexts = EventContexts::default();
     let limit = i64::try_from(MAX_PER_WORKSPACE).unwrap_or(i64::MAX);
@@ -191,14 +190,14 @@ async fn read_pending(app: &App) -> Result<(), StoreError> {
 async fn import(app: &App, row: PendingRow, contexts: &mut EventContexts) -> Result<(), StoreError> {
     let event = row.event;
     let opened = match contexts.get(app, &event).await {
-        // Without the key service everything waits, and nothing is to blame for it (I23).
+        // Without the key service everything waits, and no event is to blame for it (I23).
         Err(StoreError::Key(error @ KeyError::Unavailable(_))) => return Err(error.into()),
         Err(error) if error.is_outage() => return Err(error),
         opened => {
             opened.and_then(|context| Ok((context.key.open_body(event.id.uuid(), &row.body)?, context)))
         }
     };
-    // What an earlier process left behind may be what it died of: the try is counted before it is made.
+    // An event that an earlier process left behind may have crashed it: the try is counted before it is made.
     if event.received_at < app.started_at && !app.events.is_counted(event.id) {
         if !app.store.try_delivery(&event, MAX_EVENT_TRIES, Note::SetAside.as_str()).await? {
             return Ok(());
@@ -231,7 +230,7 @@ async fn import(app: &App, row: PendingRow, contexts: &mut EventContexts) -> Res
     }
 }
 
-/// Puts an event that failed in our hands off, or aside.
+/// Postpones an event that could not be processed, or sets it aside after too many tries.
 async fn put_off(app: &App, event: &EventRow, failure: &str) -> Result<(), StoreError> {
     let (id, tries) = (event.id, event.tries);
     tracing::error!(delivery.id = %id, tries, failure, "delivery {id} could not be decided");

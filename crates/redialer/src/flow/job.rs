@@ -11,8 +11,8 @@ use crate::app::App;
 /// One round of a job.
 pub type Round = fn(&Arc<App>) -> BoxFuture<'_, Result<(), StoreError>>;
 
-/// Runs a round, waits, and so on until the program shuts down. A round that fails is logged: `failure` says what could
-/// not be done; the next one tries again.
+/// Runs rounds, with the interval between them, until the program shuts down. A failed round is logged with the message
+/// `failure`; the next round retries.
 pub fn every(app: &Arc<App>, interval: Duration, failure: &'static str, round: Round) -> JoinHandle<()> {
     let app = Arc::clone(app);
     tokio::spawn(async move {

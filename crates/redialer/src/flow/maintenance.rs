@@ -1,4 +1,4 @@
-//! Leases, lapsed claims, pauses: what keeps the other flows honest.
+//! Holds leases, recovers lapsed claims, resumes paused workspaces, and deletes old data.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -10,28 +10,28 @@ use redialer_store::{Buckets, StoreError};
 
 use crate::{app::App, flow::rejected_webhooks, state::locked};
 
-/// Parts of a deleted workspace that are taken away in one round.
+/// The most steps per round of removing a deleted workspace.
 const STEPS_A_ROUND: usize = 20;
 /// Outbox rows are kept for three days.
 const OUTBOX_MINUTES: i64 = 3 * 24 * 60;
-/// Lines about what was refused are kept for thirty days.
+/// Refusals in the activity feed are kept for thirty days.
 const NOTICES_MINUTES: i64 = 30 * 24 * 60;
 /// The interval between two rounds.
 pub const INTERVAL: Duration = Duration::from_secs(2);
-/// A replica that is silent for so long is gone.
+/// A replica that has not renewed its leases for this long is considered gone.
 const LEASE_MS: i64 = 10_000;
 
-/// The interval between two runs of [`maintain`]. The embedded database's log is copied often, so that it stays short.
+/// The interval between two runs of [`maintain`]. The embedded database is checkpointed often, so that its WAL stays short.
 pub const fn maintenance_interval(is_shared: bool) -> Duration {
     if is_shared { Duration::from_secs(10) } else { Duration::from_millis(500) }
 }
 
-/// Maintains the database.
+/// Runs the database's regular maintenance.
 pub async fn maintain(app: &App) -> Result<(), StoreError> {
     app.store.tend().await
 }
 
-/// Stores where the clock stands, until the program shuts down and once more then.
+/// Stores the clock's time regularly until the program shuts down, and once more then.
 pub async fn keep_time(app: Arc<App>) {
     const CLOCK_INTERVAL: Duration = Duration::from_secs(15);
     loop {
@@ -45,7 +45,7 @@ pub async fn keep_time(app: Arc<App>) {
     }
 }
 
-/// One round.
+/// Runs one round.
 pub async fn round(app: &App) -> Result<(), StoreError> {
     hold_leases(app).await?;
     for range in app.ranges() {
@@ -62,7 +62,7 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
     probe(app).await
 }
 
-/// What waited for room in the plan goes on when there is some: in a new month, under another plan.
+/// Releases callbacks that are held for quota when their plan has room again: in a new month, or after a change of plan.
 async fn release_quota(app: &App) -> Result<(), StoreError> {
     let now = app.clock.now();
     for range in app.ranges() {
@@ -79,7 +79,8 @@ async fn release_quota(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Takes away what was given up for longer than a day, a part a round; and what nobody can ask for again.
+/// Deletes expired idempotency responses, refusals and outbox rows, and a part of each workspace that was deleted more
+/// than a day ago.
 async fn clear_away(app: &App) -> Result<(), StoreError> {
     let now = app.clock.now();
     app.api_rate.tidy();
@@ -89,7 +90,7 @@ async fn clear_away(app: &App) -> Result<(), StoreError> {
     for range in app.ranges() {
         for gone in app.store.removals(range, plus(now, -minutes(UNDO_MINUTES))).await? {
             let of = app.store.for_tenant(gone.tenant);
-            // Whoever dials has a turn in between.
+            // Small steps, so that dials can run in between.
             for _ in 0..STEPS_A_ROUND {
                 if !of.clear_away(gone.id, now).await? {
                     tracing::info!(workspace.id = %gone.id, "workspace {} was removed permanently", gone.id);
@@ -101,8 +102,8 @@ async fn clear_away(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What is stuck is counted for whoever watches, and told once it has been for two rounds: what an event that was found
-/// late plans for the past is overdue until it is dialled, and needs nobody.
+/// Exports the numbers of stuck items, and logs an error for those that were stuck in two rounds in a row. A callback
+/// scheduled for the past, after an event that was found late, is overdue only until it is dialed and needs no attention.
 async fn alarm(app: &App) -> Result<(), StoreError> {
     let mut all: BTreeMap<&'static str, i64> = BTreeMap::new();
     for range in app.ranges() {
@@ -124,7 +125,7 @@ async fn alarm(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Holds this replica's share of the buckets; the embedded database's one process holds all.
+/// Leases this replica's share of the buckets. With the embedded database the one process has all buckets.
 pub async fn hold_leases(app: &App) -> Result<(), StoreError> {
     if !app.store.is_shared() {
         return Ok(());
@@ -147,7 +148,7 @@ pub async fn hold_leases(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Asks for paused workspaces whether the key or the account is good again: a read that changes nothing.
+/// Checks whether the keys and accounts of paused workspaces work again, with a read that changes nothing.
 async fn probe(app: &App) -> Result<(), StoreError> {
     for range in app.ranges() {
         let now = app.clock.now();

@@ -1,9 +1,10 @@
-//! What the program does by itself, each a loop or a list of steps.
+//! The background work of the program; each module is a loop or a list of steps.
 //!
-//! [`ingest`]: recorded events are decided. [`dial`]: due callbacks are dialed from the queue that [`due`] keeps filled.
-//! [`reconcile`]: the provider is asked about silent and unknown calls. [`backfill`]: missed webhooks are read from the
-//! provider's call list. [`sync`]: agents and numbers are read from the provider. [`maintenance`]: leases, lapsed claims, pauses.
-//! Absent on purpose: rules (they are in `core`), SQL (in `store`), what people do (in [`crate::actions`]).
+//! [`ingest`] decides recorded events. [`dial`] dials due callbacks from the queue that [`due`] fills. [`reconcile`]
+//! looks up silent and unknown calls at the provider. [`backfill`] imports missed webhooks from the provider's call
+//! list. [`sync`] reads agents and numbers from the provider. [`maintenance`] renews leases, recovers lapsed claims and
+//! probes paused workspaces.
+//! Absent on purpose: rules (in `core`), SQL (in `store`), user actions (in [`crate::actions`]).
 
 pub mod account;
 pub mod backfill;

@@ -1,9 +1,9 @@
-//! Silent and unknown calls are asked about.
+//! Looks up silent and unknown calls at the provider.
 //!
-//! Invariants: what the provider answers enters the same inbox as its webhooks, so it leads to the same
-//! effects, once. An unknown dispatch is never sent anew before the provider's own records prove that it was not
-//! placed (`core::decide::after_ask`); where the provider keeps idempotency keys, the very same bytes may be
-//! repeated well inside its window, which places the call at most once; a repeat passes what a first request passes.
+//! Invariants: the provider's records enter the same inbox as its webhooks, so they have the same effects, once. An
+//! unknown dispatch is never sent again before the provider's own records prove that it was not placed
+//! (`core::decide::after_ask`). If the provider keeps idempotency keys, the same bytes may be repeated well within its
+//! window, which places the call at most once. A repeat must pass the same checks as a first request.
 
 use std::time::Duration;
 
@@ -29,10 +29,10 @@ use crate::{
 /// The interval between two rounds.
 pub const INTERVAL: Duration = Duration::from_secs(1);
 const MAX_BATCH: i64 = 20;
-/// A question that was lost with whoever asked is asked again after so many minutes.
+/// A lookup that was lost with its process is repeated after this many minutes.
 const ASK_AGAIN: i64 = 10;
 
-/// Asks about what is due to be asked about.
+/// Looks up the dispatches that are due for it.
 pub async fn round(app: &App) -> Result<(), StoreError> {
     for range in app.ranges() {
         let now = app.clock.now();
@@ -45,7 +45,7 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What is asked about a dispatch needs, beside its row.
+/// The context for the lookup of a dispatch, in addition to its row.
 struct Asking<'a> {
     app: &'a App,
     provider: &'a dyn Provider,
@@ -84,8 +84,8 @@ async fn give_up(app: &App, ask: &UnconfirmedDispatch) -> Result<(), StoreError>
 }
 
 impl Asking<'_> {
-    /// Asks for the record of a placed call; one that is over goes the way of a webhook. Whether it was news: what
-    /// follows from it is not decided yet.
+    /// Fetches the record of a placed call. If the call is over, adds the record to the inbox. Returns whether the
+    /// record is new; if so, its effects are not decided yet.
     async fn outcome(&self, ask: &UnconfirmedDispatch) -> Result<bool, StoreError> {
         let Some(id) = &ask.call_id else { return Ok(false) };
         let body = ask.body(self.key)?;
@@ -108,9 +108,9 @@ impl Asking<'_> {
         Ok(matches!(recorded, Recorded::New))
     }
 
-    /// Settles an unknown dispatch by the provider's records, as far as they tell.
+    /// Resolves an unknown dispatch by the provider's records, as far as they allow.
     async fn unknown(&self, ask: &mut UnconfirmedDispatch) -> Result<(), StoreError> {
-        // Another account's records say nothing about this dispatch, and its key would place a second call.
+        // Another account's records prove nothing about this dispatch, and its key would place a second call.
         let same_account = ask.account.is_none() || ask.account == self.workspace.account;
         if same_account
             && self.may_repeat(ask).await?
@@ -130,7 +130,7 @@ impl Asking<'_> {
             }
         };
         let now = self.app.clock.now();
-        // Read after the repeat, which restarts the proof.
+        // Read after the repeat, because a repeat restarts the proof.
         let after = decide::after_ask(&self.known_of(ask), finding, now);
         report(ask, &after);
         self.app.store.finish_ask(ask, &after, now).await?;
@@ -141,7 +141,7 @@ impl Asking<'_> {
         ask.unknown(self.provider.capabilities().repeats_for(ask.channel))
     }
 
-    /// Whether the same bytes may be sent again: what a first request would have to pass has to be passed now.
+    /// Whether the same bytes may be sent again: they must pass the same checks as a first request, now.
     async fn may_repeat(&self, ask: &UnconfirmedDispatch) -> Result<bool, StoreError> {
         let store = self.app.store.for_tenant(ask.tenant).for_tests(ask.test);
         let callback = store.callback(ask.callback).await?;
@@ -152,7 +152,7 @@ impl Asking<'_> {
         Ok(decide::lookup_method(&self.known_of(ask), &due, self.app.clock.now()) == Ask::Repeat)
     }
 
-    /// The same bytes under the same key: the call they made, or make now.
+    /// Sends the same bytes with the same idempotency key. Returns the call that they placed, earlier or now.
     async fn repeated(&self, ask: &mut UnconfirmedDispatch) -> Result<Option<String>, StoreError> {
         let app = self.app;
         let body = ask.body(self.key)?.to_vec();
@@ -169,7 +169,7 @@ impl Asking<'_> {
             Placement { channel: ask.channel, dispatch: &dispatch, body, ready: Some(&is_in_time) };
         match self.provider.place(self.api_key, placement).await {
             Reply::Placed { call_id } => Ok(Some(call_id)),
-            // A refusal may be of the repeat alone; whether the first was placed, the lists will tell.
+            // The refusal may concern only the repeat; the lists show whether the first request was placed.
             _ => Ok(None),
         }
     }
@@ -196,7 +196,7 @@ fn report(ask: &UnconfirmedDispatch, after: &Resolution) {
     }
 }
 
-/// A record we asked for enters the inbox; returns once it is on disk, and whether it was new.
+/// Adds a fetched record to the inbox. Returns once it is on disk, with whether it was new.
 pub(crate) async fn enter_inbox(
     app: &App,
     from: EventSource,

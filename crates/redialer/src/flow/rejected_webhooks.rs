@@ -1,8 +1,8 @@
-//! Writes the counts of rejected webhooks into the activity feed.
+//! Writes the counts of rejected webhooks to the activity feed.
 
 use crate::app::App;
 
-/// Tells what was counted; what cannot be told is told of never: it is no promise.
+/// Flushes the counters. Best effort: counts are lost if the write fails.
 pub async fn tell(app: &App) {
     let due = app.rejected_webhooks.due(&app.clock, &app.rng);
     if due.is_empty() {

@@ -1,7 +1,7 @@
-//! The provider's rosters, pulled again and again: new agents are found, gone ones marked.
+//! Syncs agents and numbers from the provider regularly: adds new agents and marks those that are gone.
 //!
-//! Invariant: each is pulled by one replica at a time, and no oftener than once an hour; what cannot be pulled is left as it
-//! was known.
+//! Invariant: a workspace is synced regularly by one replica at a time, at most once an hour. Data that cannot be read
+//! stays as it was last stored.
 
 use std::time::Duration;
 
@@ -27,12 +27,12 @@ async fn one(app: &App, due: &DueWorkspace) -> Result<(), SyncError> {
     pull(app, &store, &tenant, &workspace).await.map(|_| ())
 }
 
-/// Pulls the rosters whose turn it is.
+/// Syncs the workspaces that are due.
 pub async fn round(app: &App) -> Result<(), StoreError> {
     for range in app.ranges() {
         let now = app.clock.now();
         for due in app.store.due_syncs(range, now, plus(now, minutes(SYNC_EVERY_MINUTES))).await? {
-            // One that fails, or was deleted meanwhile, is no reason to skip the others.
+            // A workspace that fails, or was deleted meanwhile, must not stop the others.
             if let Err(error) = one(app, &due).await {
                 if let SyncError::Provider(error) = &error {
                     account::read_failed(app, due.id, error).await;
@@ -44,18 +44,19 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Why the roster could not be pulled.
+/// Why a sync failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
-    /// The provider.
+    /// A provider error.
     #[error(transparent)]
     Provider(#[from] ReadError),
-    /// The store.
+    /// A store error.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Pulls the roster of agents and the workspace's own numbers; changes nothing at the provider.
+/// Reads the agents and the workspace's own numbers from the provider and stores them. Returns the number of agents.
+/// Changes nothing at the provider.
 pub async fn pull(
     app: &App,
     store: &TenantStore,
@@ -70,7 +71,7 @@ pub async fn pull(
     let missing = &workspace.missing_permissions;
     account::read_succeeded(app, workspace.id, missing, Permission::Agents).await;
     if workspace.account.is_none() {
-        // Connected by a version that did not ask.
+        // Connected by a version that did not read the account.
         match account::of_key(provider, &key, &api_key).await {
             Ok(account) => app.store.set_account(workspace.id, &account).await?,
             Err(error) => {
@@ -106,7 +107,7 @@ pub async fn pull(
 /// The keyed indexes of the workspace's own numbers, and their countries.
 type OwnNumbers = (Vec<[u8; 16]>, Vec<String>);
 
-/// The workspace's own numbers, as far as its key may read them now.
+/// The workspace's own numbers; `None` if they cannot be read now.
 async fn own_numbers(
     app: &App,
     provider: &dyn Provider,

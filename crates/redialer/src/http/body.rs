@@ -1,7 +1,7 @@
 //! Reads request bodies into memory.
 //!
-//! Invariants: a body has a limit (413) and a deadline (408). The memory of all bodies has a limit (503), and what is counted
-//! is the capacity that is allocated: a body grows piece by piece, and is never copied into a buffer twice its size.
+//! Invariants: a body has a size limit (413) and a deadline (408). The memory of all bodies together is limited (503),
+//! counted by allocated capacity: a body grows in pieces and is never copied into a buffer of twice its size.
 
 use std::{
     sync::{
@@ -20,21 +20,21 @@ use http_body_util::BodyExt as _;
 
 use crate::{app::App, http::error::ApiError};
 
-/// The largest piece that a body is read into.
+/// The largest piece of memory that is allocated for a body.
 const MAX_PIECE_BYTES: usize = 256 << 10;
-/// The first piece, if the body is not announced as smaller.
+/// The first piece, unless the announced size is smaller.
 const FIRST_PIECE_BYTES: usize = 32 << 10;
 
-/// What a body may take.
+/// The limits of a body.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Its own size.
+    /// The size of the body.
     pub(crate) max_bytes: usize,
-    /// The memory of all bodies, this one included.
+    /// The memory of all bodies, including this one.
     pub(crate) max_waiting_bytes: usize,
 }
 
-/// A part of the memory that all bodies share; it is given back when this is dropped.
+/// A part of the memory that all bodies share; released on drop.
 pub(crate) struct BodyBudget {
     all: Arc<AtomicUsize>,
     max: usize,
@@ -57,7 +57,7 @@ impl Drop for BodyBudget {
     }
 }
 
-/// The whole body, and the room it takes.
+/// Reads the whole body. Returns it with its share of the memory.
 pub(crate) async fn read(
     app: &Arc<App>,
     body: Body,
@@ -115,7 +115,7 @@ impl Pieces {
     ) -> Result<(), ApiError> {
         while !data.is_empty() {
             if self.pieces.last().is_none_or(|piece| piece.len() == piece.capacity()) {
-                // As much again as has come: who announces much and sends little takes little.
+                // As much again as has been received: a client that announces much and sends little takes little memory.
                 let missing =
                     announced.map_or(MAX_PIECE_BYTES, |all| all.saturating_sub(self.bytes).max(data.len()));
                 let capacity = self.bytes.clamp(FIRST_PIECE_BYTES, MAX_PIECE_BYTES).min(missing);
@@ -131,7 +131,7 @@ impl Pieces {
         Ok(())
     }
 
-    /// The pieces as one; each is freed as soon as it was copied.
+    /// Joins the pieces; each is freed as soon as it is copied.
     fn whole(mut self) -> Bytes {
         if self.pieces.len() <= 1 {
             return self.pieces.pop().unwrap_or_default().into();
@@ -147,7 +147,7 @@ impl Pieces {
 /// The most that is read of a body that is too large.
 const MAX_DRAINED: usize = 32 << 20;
 
-/// Reads the rest of a body and drops it: a client that is still sending does not see an answer.
+/// Reads and discards the rest of a body: a client that is still sending does not see the response.
 async fn drain(body: &mut Body) {
     let mut read = 0;
     while let (true, Some(Ok(frame))) = (read < MAX_DRAINED, body.frame().await) {
@@ -163,7 +163,7 @@ mod tests {
         BodyBudget { all: Arc::default(), max, taken: 0 }
     }
 
-    /// Reads a body in parts of `part` bytes; what was counted meanwhile is what was allocated.
+    /// Reads a body in parts of `part` bytes, and checks that the counted memory is the allocated memory.
     fn grow(bytes: usize, part: usize, announced: Option<usize>) -> usize {
         let (mut pieces, mut room) = (Pieces::default(), room(usize::MAX));
         let all = Arc::clone(&room.all);

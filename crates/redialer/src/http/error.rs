@@ -1,7 +1,7 @@
-//! Every error an API caller can see, as one envelope.
+//! Every error that an API client can receive, in one envelope.
 //!
-//! Invariant: `{"error":{"type","code","message","param","request_id"}}` with the matching status, whatever
-//! went wrong; `code` is stable. What failed inside is logged once, here, and not told.
+//! Invariant: the body is `{"error":{"type","code","message","param","request_id"}}` with the matching status, for
+//! every kind of failure; `code` is stable. Internal failures are logged once, here, and not disclosed.
 
 use axum::{
     Extension, Json,
@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::actions::Refusal;
 
-/// What an API caller is told.
+/// An error for an API client.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiError {
     status: StatusCode,
@@ -41,7 +41,7 @@ impl ApiError {
         Self { status: StatusCode::UNPROCESSABLE_ENTITY, code: "invalid", message, param: Some(param) }
     }
 
-    /// 422 about one field of the request, with a code of its own.
+    /// 422 about one field of the request, with a specific code.
     pub(crate) fn unprocessable(
         code: &'static str,
         param: impl Into<String>,
@@ -133,7 +133,7 @@ impl From<Refusal> for ApiError {
 }
 
 impl IntoResponse for ApiError {
-    /// The status, and the error itself for [`envelope`] to write down.
+    /// The status, and the error itself as an extension, from which [`envelope`] writes the body.
     fn into_response(self) -> Response {
         let more = match self.status {
             StatusCode::SERVICE_UNAVAILABLE => Some([(header::RETRY_AFTER, "2")]),
@@ -145,7 +145,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// Refuses a request whose end a proxy may see elsewhere than we do, and closes its connection.
+/// Rejects a request whose end a proxy may see elsewhere than this server, and closes its connection.
 pub(crate) fn two_framings() -> Response {
     let why =
         "Send either `Content-Length` or `Transfer-Encoding: chunked`, once, and no other transfer coding.";
@@ -153,7 +153,7 @@ pub(crate) fn two_framings() -> Response {
     ([(header::CONNECTION, "close")], error).into_response()
 }
 
-/// The id of one request, also in its answer's `X-Request-Id`.
+/// The id of one request, also sent in the response's `X-Request-Id`.
 #[derive(Clone)]
 pub(crate) struct RequestId(pub(crate) String);
 
@@ -174,17 +174,17 @@ pub(crate) async fn envelope(
     let is_api = request.uri().path().starts_with("/v1/");
     let mut response = enveloped(next.run(request).await, &id);
     if is_api {
-        // Answers hold personal data, secrets that are shown once, and states that change.
+        // Responses contain personal data, secrets that are shown once, and states that change.
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response
 }
 
-/// The answer with its request's id; if it is an error, in its envelope.
+/// Adds the request's id to the response; an error also gets its envelope.
 pub(crate) fn enveloped(response: Response, id: &RequestId) -> Response {
     let mut response = match response.extensions().get::<ApiError>().cloned() {
         Some(error) => written(&error, id, response),
-        // Rejections of axum itself: unknown methods, paths that are not text.
+        // Rejections by axum itself: unknown methods, paths that are not text.
         None if response.status().is_client_error() && !is_json(&response) => {
             let (code, why) = rejection(response.status());
             written(&ApiError::new(response.status(), code, why), id, response)
@@ -225,7 +225,7 @@ fn is_json(response: &Response) -> bool {
         .is_some_and(|v| v.as_bytes().starts_with(b"application/json"))
 }
 
-/// The code and the message of a rejection of axum itself.
+/// The code and the message of a rejection by axum itself.
 fn rejection(status: StatusCode) -> (&'static str, &'static str) {
     match status {
         StatusCode::NOT_FOUND => ("not_found", "There is no such path."),
@@ -234,7 +234,7 @@ fn rejection(status: StatusCode) -> (&'static str, &'static str) {
     }
 }
 
-/// 412: somebody else was faster.
+/// 412: the resource was changed by another request.
 pub(crate) fn changed() -> ApiError {
     ApiError::new(
         StatusCode::PRECONDITION_FAILED,

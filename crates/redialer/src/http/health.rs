@@ -14,15 +14,15 @@ use serde_json::json;
 
 use crate::app::App;
 
-/// Bounds of the lateness of dials, in seconds.
+/// Histogram buckets for the lateness of dials, in seconds.
 const LATE_SECONDS: [f64; 9] = [0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0];
 
-/// The process's metrics, to be rendered.
+/// A handle to render the process's metrics.
 #[derive(Clone)]
 pub struct Metrics(PrometheusHandle);
 
 impl Metrics {
-    /// Installs the recorder; `None` when there is one already.
+    /// Installs the recorder; `None` if one is already installed.
     pub fn install() -> Option<Self> {
         let late = Matcher::Full("redialer_dial_lateness_seconds".to_owned());
         let builder = PrometheusBuilder::new().set_buckets_for_metric(late, &LATE_SECONDS).ok()?;
@@ -80,7 +80,7 @@ impl Metrics {
         Some(Self(handle))
     }
 
-    /// Metrics that nobody else sees: for several servers in one process.
+    /// Metrics without a global recorder: for several servers in one process.
     pub fn detached() -> Self {
         Self(PrometheusBuilder::new().build_recorder().handle())
     }
@@ -91,19 +91,19 @@ impl Metrics {
     }
 }
 
-/// `GET /healthz`: the process runs.
+/// `GET /healthz`: the process is running.
 pub(crate) async fn live(State(app): State<Arc<App>>) -> Response {
     let body =
         json!({"status": "ok", "now": app.clock.now().to_string(), "version": env!("CARGO_PKG_VERSION")});
     Json(body).into_response()
 }
 
-/// `GET /readyz`: it may be sent work.
+/// `GET /readyz`: whether the server can accept work.
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     let database = app.store.ping().await.is_ok();
-    // A silent leader, a full disk: what is accepted could not be kept.
+    // Without writes, as on a full disk or with a leader that does not answer, accepted events could not be stored.
     let writes = database && app.store.can_write().await;
-    // A replica without buckets of its own still takes webhooks and requests.
+    // A replica without leased buckets still accepts webhooks and requests.
     let leases = !app.ranges().is_empty();
     let key_service = app.store.prove_key(&app.rng).await.is_ok();
     let ready = database && writes && key_service && !app.is_draining();

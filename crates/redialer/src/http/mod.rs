@@ -1,7 +1,7 @@
-//! HTTP in: no decisions, no SQL.
+//! The HTTP server: no decisions, no SQL.
 //!
-//! [`server`] accepts connections. [`mod@router`] lists all routes, `routes` those of the REST API with their scopes; `middleware` runs before its
-//! handlers in `api`. `webhooks` takes the providers' webhooks.
+//! [`server`] accepts connections. [`mod@router`] lists all routes, `routes` those of the REST API with their scopes.
+//! `middleware` runs before the REST handlers in `api`. `webhooks` receives the providers' webhooks.
 
 mod api;
 mod body;

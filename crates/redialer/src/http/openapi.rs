@@ -1,6 +1,6 @@
-//! The OpenAPI 3.1 document, made from the table of routes and the types that handlers read and write.
+//! The OpenAPI 3.1 document, generated from the table of routes and the types that handlers read and write.
 //!
-//! Invariant: a route of the table that is not described here fails a test, and so does a description without a route.
+//! Invariant: a test fails if a route of the table is not described here, or if a description has no route.
 
 mod operations;
 pub(crate) mod settings;
@@ -19,7 +19,7 @@ use utoipa::{IntoParams, PartialSchema, ToSchema, openapi::path::ParameterIn};
 
 use crate::http::routes::{Route, TABLE};
 
-/// What is told of one operation.
+/// The description of one operation.
 pub(crate) struct Doc {
     id: &'static str,
     summary: &'static str,
@@ -29,7 +29,7 @@ pub(crate) struct Doc {
     answer: Option<Value>,
 }
 
-/// What a route takes besides its path.
+/// The input that a route takes besides its path.
 pub(crate) struct Takes {
     /// The names of its query parameters.
     pub(crate) query: Vec<String>,
@@ -37,7 +37,7 @@ pub(crate) struct Takes {
     pub(crate) body: bool,
 }
 
-/// What each route takes, by its method in upper case and its path.
+/// The input of each route, by its method in upper case and its path.
 pub(crate) fn takes() -> HashMap<(String, String), Takes> {
     let mut types = Types::default();
     let of = |route: &Route| {
@@ -49,12 +49,12 @@ pub(crate) fn takes() -> HashMap<(String, String), Takes> {
     TABLE.iter().filter_map(of).collect()
 }
 
-/// Collects the types that operations name.
+/// Collects the types that operations refer to.
 #[derive(Default)]
 pub(crate) struct Types(BTreeMap<String, Value>);
 
 impl Types {
-    /// A type by its name; it and what it is made of are described once.
+    /// A reference to a type; adds the type and its parts to the document once.
     fn schema<T: ToSchema + PartialSchema>(&mut self) -> Value {
         let mut parts = Vec::new();
         T::schemas(&mut parts);
@@ -65,7 +65,7 @@ impl Types {
         json!({"$ref": format!("#/components/schemas/{}", T::name())})
     }
 
-    /// A page of things of a type.
+    /// A page of items of a type.
     fn page<T: ToSchema + PartialSchema>(&mut self) -> Value {
         let item = self.schema::<T>();
         let name = format!("{}Page", T::name());
@@ -84,18 +84,18 @@ impl Types {
     }
 }
 
-/// The parameters of a query.
+/// The parameters of a query string.
 fn query<T: IntoParams>() -> Vec<Value> {
     let params = T::into_params(|| Some(ParameterIn::Query));
     params.into_iter().map(|p| bounded(serde_json::to_value(p).unwrap_or_default())).collect()
 }
 
-/// What every list takes alike.
+/// Describes what all lists share: the bounds of `limit`, and parameters that may be absent.
 fn bounded(mut param: Value) -> Value {
     if param["name"] == "limit" {
         param["schema"] = json!({"type": "integer", "minimum": 1, "maximum": 200, "default": 50});
     } else if let Some(schema) = param.get("schema").filter(|s| s["type"] == json!(["string", "null"])) {
-        // Absent is not null in a query.
+        // In a query, a parameter is absent, not null.
         let mut schema = schema.clone();
         schema["type"] = json!("string");
         param["schema"] = schema;
@@ -103,13 +103,13 @@ fn bounded(mut param: Value) -> Value {
     param
 }
 
-/// The document as it is served.
+/// Serves the document.
 pub(crate) async fn serve() -> Response {
     static TEXT: LazyLock<String> = LazyLock::new(|| document().to_string());
     ([(header::CONTENT_TYPE, "application/json")], TEXT.as_str()).into_response()
 }
 
-/// The document.
+/// The OpenAPI document.
 pub fn document() -> Value {
     let mut types = Types::default();
     let mut paths = Map::new();
@@ -143,12 +143,12 @@ pub fn document() -> Value {
     })
 }
 
-/// Whether clients send it.
+/// Whether a type is sent by clients.
 fn is_sent(name: &str) -> bool {
     name.starts_with("New") || name.ends_with("Change")
 }
 
-/// Answers have every field, null where there is nothing; only what is shown once is left out later.
+/// Marks all fields as required: responses contain every field, null if empty. Secrets are present only when they are new.
 fn all_there(schema: &mut Value) {
     let Some(properties) = schema["properties"].as_object() else { return };
     let names = properties.keys().filter(|name| !["secret", "password"].contains(&name.as_str()));
@@ -162,7 +162,7 @@ fn tags() -> Vec<Value> {
     names.into_iter().map(|name| json!({"name": name, "description": about(name)})).collect()
 }
 
-/// What operations of that tag are about.
+/// The description of a tag.
 fn about(tag: &str) -> &'static str {
     match tag {
         "workspaces" => "Provider accounts: keys, settings, retention.",
@@ -180,7 +180,7 @@ fn about(tag: &str) -> &'static str {
     }
 }
 
-/// Whether what the route changes has an `ETag`.
+/// Whether the resource that a route changes has an `ETag`.
 fn has_etag(route: &Route) -> bool {
     !route.path.starts_with("/members")
 }
@@ -279,7 +279,7 @@ fn responses(route: &Route, status: u16, answer: Option<Value>, has_body: bool) 
     Value::Object(all)
 }
 
-/// Where an answer's ids lead: from what makes or lists a thing to what is done with one.
+/// Links from the ids in a response: from creating or listing a resource to the operations on one.
 fn links(route: &Route) -> Map<String, Value> {
     let noun = route.path.trim_start_matches('/');
     let made = TABLE.iter().any(|r| r.method == "post" && r.path == route.path);

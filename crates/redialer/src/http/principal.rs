@@ -1,7 +1,7 @@
-//! Who asks, once that is settled.
+//! The authenticated caller of a request.
 //!
-//! Invariant: a handler that takes a [`Caller`] cannot be reached without a key, and the store it holds sees the key's
-//! tenant alone, or its one workspace alone, and writes into the tenant's audit log in the key's name.
+//! Invariant: a handler that takes a [`Caller`] cannot be reached without a key. The caller's store sees only the key's
+//! tenant, or its one workspace, and writes to the tenant's audit log in the key's name.
 
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ use serde_json::json;
 
 use crate::{actions::Acting, app::App, http::error::ApiError};
 
-/// Who asks, and what they may see.
+/// The authenticated principal, and the rows that it may see.
 #[derive(Clone)]
 pub(crate) struct Caller {
-    /// The rows that it may see.
+    /// The rows that the principal may see.
     pub(crate) store: TenantStore,
     /// The tenant.
     pub(crate) tenant: TenantRow,
-    /// Who it is.
+    /// The authenticated principal.
     pub(crate) principal: Principal,
 }
 
@@ -36,19 +36,19 @@ impl FromRequestParts<Arc<App>> for Caller {
 }
 
 impl Caller {
-    /// The caller as whoever acts.
+    /// The caller as the principal of an action.
     pub(crate) const fn acting<'a>(&'a self, app: &'a App) -> Acting<'a> {
         Acting { app, principal: &self.principal, tenant: &self.tenant, store: &self.store }
     }
 
-    /// Whether something personal is shown in clear: if the key may see it, and that it does could be written down.
+    /// Whether personal data is shown in clear: the key may see it, and the disclosure could be recorded.
     pub(crate) async fn may_show(&self, app: &App, what: &str, targets: &[String]) -> bool {
         if !self.principal.sees_personal_data() {
             return false;
         }
         match self.reveals(app, what, targets).await {
             Ok(()) => true,
-            // A full disk still shows what it may: masked.
+            // On a full disk the data is still shown, but masked.
             Err(error) => {
                 tracing::warn!(?error, "numbers are masked: that they were shown could not be written down");
                 false
@@ -56,7 +56,7 @@ impl Caller {
         }
     }
 
-    /// Writes down that something personal is about to be shown.
+    /// Records in the audit log that personal data is about to be shown.
     pub(crate) async fn reveals(&self, app: &App, what: &str, targets: &[String]) -> Result<(), ApiError> {
         let Some(first) = targets.first() else { return Ok(()) };
         let act = AuditEvent::new("pii.reveal", self.principal.workspace, first)

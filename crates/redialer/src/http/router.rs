@@ -38,7 +38,7 @@ pub fn router(app: Arc<App>, metrics: Metrics) -> Router {
         .route("/docs/api", get(reference::serve))
         .route("/docs/{page}", get(guides::show))
         .nest("/v1", v1)
-        // It wraps the router's own 404 too.
+        // Also wraps the router's own 404.
         .layer(middleware::from_fn_with_state(with(&app), error::envelope))
         .with_state(app)
 }

@@ -1,7 +1,7 @@
-//! The whole surface on one page.
+//! All routes of the REST API on one page.
 //!
-//! Invariant: every `/v1` route stands in one table with the scope it needs; the router, the check before the handler and
-//! the tests are made from it. A route that is not in it does not exist.
+//! Invariant: every `/v1` route is in one table with the scope that it needs; the router, the scope check and the tests
+//! are generated from it. A route that is not in the table does not exist.
 
 use std::{collections::HashMap, sync::Arc, sync::LazyLock};
 
@@ -26,7 +26,7 @@ pub struct Route {
     pub method: &'static str,
     /// Its path, with `{id}` for an id.
     pub path: &'static str,
-    /// What a key needs for it.
+    /// The scope that a key needs for it.
     pub scope: Scope,
 }
 
@@ -80,11 +80,11 @@ routes! {
     delete "/members/{id}"              MembersWrite      members::remove;
 }
 
-/// The scope that a route needs; `None` where there is none.
+/// The scope that a route needs; `None` if there is no such route.
 pub(crate) fn scope_of(method: &Method, path: &str) -> Option<Scope> {
     static SCOPES: LazyLock<HashMap<(String, &str), Scope>> =
         LazyLock::new(|| TABLE.iter().map(|r| ((r.method.to_uppercase(), r.path), r.scope)).collect());
-    // Whoever may read may ask for the head alone.
+    // HEAD needs the same scope as GET.
     let method = if method == Method::HEAD { &Method::GET } else { method };
     SCOPES.get(&(method.as_str().to_owned(), path.strip_prefix("/v1")?)).copied()
 }

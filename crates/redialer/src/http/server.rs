@@ -1,8 +1,8 @@
 //! The accept loop and the connections.
 //!
-//! Invariants: a head, a body, a write and an idle connection each have a deadline; connections are counted, in all and by
-//! address, and refused at once where there are too many; a request with two framings is refused; when the program drains,
-//! requests in hand are finished.
+//! Invariants: a head, a body, a write and an idle connection each have a deadline. Connections are counted, in total
+//! and by address, and rejected at once over a limit. A request with two framings is rejected. During a shutdown,
+//! requests in progress are finished.
 
 use std::{
     convert::Infallible,
@@ -43,15 +43,15 @@ use crate::{
 /// How long the server waits after the system had no file handle for a connection.
 const OUT_OF_HANDLES_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Where the server listens.
+/// The sockets that the server listens on.
 pub struct Listeners {
     /// For webhooks, the API and the guides.
     pub public: TcpListener,
-    /// For metrics, if they have a listener of their own.
+    /// For metrics, if they have their own listener.
     pub metrics: Option<TcpListener>,
 }
 
-/// Serves until the program drains and the last request in hand is answered.
+/// Serves until the program shuts down and the last request in progress is answered.
 pub async fn serve(app: Arc<App>, listeners: Listeners, metrics: Metrics) {
     let proxies = Arc::new(app.config.trusted_proxies().unwrap_or_default());
     let of_metrics = listeners.metrics.map(|listener| {
@@ -62,12 +62,12 @@ pub async fn serve(app: Arc<App>, listeners: Listeners, metrics: Metrics) {
     let router = router(Arc::clone(&app), metrics);
     let public = Server { app: Arc::clone(&app), router, proxies };
     join(listen(public, listeners.public), OptionFuture::from(of_metrics)).await;
-    // A client that hung up left its request running; it holds a slot until it has ended.
+    // The request of a client that disconnected keeps running, and holds a slot until it ends.
     let all = u32::try_from(app.config.max_api_requests).unwrap_or(u32::MAX);
     let _all_ended = app.api_requests.acquire_many(all).await;
 }
 
-/// What is served to the clients of one listener.
+/// The service for the clients of one listener.
 #[derive(Clone)]
 struct Server {
     app: Arc<App>,
@@ -115,7 +115,7 @@ async fn connection(
     slot: Slot,
     mut closing: tokio::sync::watch::Receiver<()>,
 ) {
-    // Small answers should not wait for the next packet.
+    // Small responses must not wait for the next packet.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection was gone at once");
         return;
@@ -145,7 +145,7 @@ struct ConnectionService {
     server: Server,
     peer: IpAddr,
     ambiguous: Ambiguous,
-    /// Requests so far.
+    /// The number of requests so far.
     requests: AtomicU64,
 }
 

@@ -1,8 +1,8 @@
-//! A webhook comes in: steps 1 to 3 of a call's journey.
+//! Receives webhooks: steps 1 to 3 of a call's journey.
 //!
-//! Invariants: the checks stand in this order: slug (404), size and time (413, 408), signature (401), agent
-//! (403), JSON (400); nothing of a request without a valid signature is stored (I8). 2xx is answered only
-//! after the commit, 503 when it cannot be, so that the provider repeats it (I9).
+//! Invariants: the checks run in this order: slug (404), size and time (413, 408), signature (401), agent (403), JSON
+//! (400). Nothing of a request without a valid signature is stored (I8). 2xx is returned only after the commit, and 503
+//! if the commit fails, so that the provider sends the webhook again (I9).
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub(crate) async fn receive(
     response
 }
 
-/// Whether a text can be a slug; others are not looked up.
+/// Whether a text can be a slug; other texts are not looked up.
 fn is_slug(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
@@ -66,7 +66,7 @@ async fn accept(
     let limits =
         Limits { max_bytes: app.config.max_body_bytes, max_waiting_bytes: app.config.max_waiting_bytes };
     let (body, _room) = body::read(app, body, limits).await?;
-    // Keys that do not open are our fault, not a wrong signature.
+    // Keys that cannot be decrypted are an internal error, not a wrong signature.
     let key = context.open_key(&app.store).await?;
     let now = app.clock.signature_now();
     let auth = WebhookAuth::from_stored(&context.workspace.webhook_auth(&key)?);
@@ -75,12 +75,12 @@ async fn accept(
     let provider = app.provider(&context.workspace, false)?;
     let received = redialer_providers::receive(provider, &auth, Webhook { headers, body: &body }, &at);
     let agent = context.agent(owner.agent).map(|agent_context| &*agent_context.agent);
-    // A stranger learns nothing about the agent: only a signed request gets past this line.
+    // Errors about the agent come after the signature check, so that an unsigned request reveals nothing about it.
     let received = match received {
         Err(Rejected::Signature(why)) => {
             tracing::info!(agent.id = %owner.agent, %why, "a webhook for agent {} was refused: {why}", owner.agent);
             app.rejected_webhooks.count(&owner, Notice::BadSignature);
-            // Which part of it is wrong is for the log, not for a stranger.
+            // The part that is wrong is logged, but not returned to an unauthenticated client.
             let told = "The signature is missing or does not hold for this body.";
             return Err(ApiError::new(StatusCode::UNAUTHORIZED, "bad_signature", told));
         }
@@ -101,7 +101,7 @@ async fn accept(
         }
         Ok(received) => received,
     };
-    // An old slug proves nothing about the current one.
+    // A webhook to an old slug does not verify the current one.
     if agent.is_some_and(|agent| agent.verified_at.is_none() && agent.slug == slug) {
         Box::pin(app.store.verify_agent(owner.agent, app.clock.now())).await?;
     }

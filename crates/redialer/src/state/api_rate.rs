@@ -1,4 +1,4 @@
-//! How often each API key may ask, on this replica.
+//! The request rate of each API key, on this replica.
 
 use std::num::NonZeroU32;
 
@@ -10,21 +10,21 @@ use governor::{
 };
 use redialer_core::{Id, id};
 
-/// How often each key may ask. Keys that are unknown are not counted: there are as many counts as keys in use.
+/// Limits the request rate of each key. Requests with an unknown key are not counted, so there is one counter per key in use.
 pub struct ApiRateLimiter {
     limiter:
         RateLimiter<Id<id::Key>, DashMapStateStore<Id<id::Key>>, DefaultClock, StateInformationMiddleware>,
     burst: u32,
 }
 
-/// What is left of a key's allowance.
+/// The rest of a key's allowance.
 pub(crate) struct Left {
     pub(crate) remaining: u32,
     pub(crate) reset_secs: u64,
 }
 
 impl ApiRateLimiter {
-    /// So many requests a second, and twice as many at once.
+    /// Allows `per_second` requests per second, with bursts of twice as many.
     pub fn new(per_second: u32) -> Self {
         let rate = NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN);
         let burst = rate.saturating_add(rate.get());
@@ -33,7 +33,7 @@ impl ApiRateLimiter {
         Self { limiter, burst: burst.get() }
     }
 
-    /// Counts a request; how many seconds to wait if it is one too many.
+    /// Counts a request. Over the limit, returns the seconds to wait as the error.
     pub(crate) fn count(&self, key: Id<id::Key>) -> Result<Left, u64> {
         match self.limiter.check_key(&key) {
             Ok(state) => {
@@ -46,12 +46,12 @@ impl ApiRateLimiter {
         }
     }
 
-    /// The most requests at once.
+    /// The largest burst.
     pub(crate) const fn burst(&self) -> u32 {
         self.burst
     }
 
-    /// Forgets keys that have their whole allowance again.
+    /// Drops the counters of keys whose whole allowance is available again.
     pub fn tidy(&self) {
         self.limiter.retain_recent();
     }

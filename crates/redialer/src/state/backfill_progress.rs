@@ -1,4 +1,4 @@
-//! How far interrupted backfills came.
+//! The progress of interrupted backfills.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,23 +9,23 @@ use redialer_core::{Id, Timestamp, agent::Channel, id};
 
 use crate::state::locked;
 
-/// Interrupted sweeps and where they continue. After a restart they begin from the start.
+/// Interrupted backfills and where they continue. After a restart they start from the beginning.
 #[derive(Default)]
 pub struct Sweeps(Mutex<HashMap<Id<id::Workspace>, Progress>>);
 
-/// How far a sweep has come.
+/// The progress of a backfill.
 pub(crate) struct Progress {
-    /// When it began: everything that ended before is in it.
+    /// When it began; it covers every call that ended before.
     pub(crate) began: Timestamp,
-    /// From when on calls count.
+    /// The start of the period that it covers.
     pub(crate) since: Timestamp,
-    /// The epoch that it is for.
+    /// The restore epoch that it is for.
     pub(crate) epoch: i64,
-    /// Lists that are not read to their end, each with the key of its next page.
+    /// Lists that are not read to the end, each with the cursor of its next page.
     pub(crate) lists: VecDeque<(Channel, Option<String>)>,
-    /// Calls to take up, newest first.
+    /// Calls to import, newest first.
     pub(crate) unheard: Vec<(Channel, String)>,
-    /// How often the next of them could not be read.
+    /// How often the record of the next call could not be read.
     pub(crate) failures: u32,
 }
 

@@ -1,7 +1,7 @@
-//! Dials that may be under way at once, shared fairly between workspaces.
+//! Permits for concurrent dials, shared fairly between workspaces.
 //!
-//! Invariants: a workspace holds at most half of all permits, and takes at most half of those that are free, so that
-//! a slow provider account leaves room for every other (I17). A permit is held from before the claim to the answer.
+//! Invariants: a workspace holds at most half of all permits and takes at most half of the free ones, so that a slow
+//! provider account leaves permits for all others (I17). A permit is held from before the claim until the answer.
 
 use std::{
     collections::HashMap,
@@ -21,18 +21,18 @@ pub struct Permits {
     max: usize,
     taken: Mutex<HashMap<Id<Workspace>, usize>>,
     given_back: Notify,
-    /// A request for permits was not met in full.
+    /// Whether a request for permits was not met in full.
     is_wanted: AtomicBool,
 }
 
-/// The right to one dial; given back when dropped.
+/// Permission for one dial; released on drop.
 pub struct Permit {
     permits: Arc<Permits>,
     workspace: Id<Workspace>,
 }
 
 impl Permits {
-    /// `total` permits.
+    /// Creates `max` permits, but at least one.
     pub fn new(max: usize) -> Self {
         Self {
             max: max.max(1),
@@ -42,7 +42,7 @@ impl Permits {
         }
     }
 
-    /// Takes at most `want` permits for a workspace; none when its share is used up.
+    /// Takes at most `want` permits for a workspace; none if its share is used up.
     pub fn take(self: &Arc<Self>, workspace: Id<Workspace>, want: usize) -> Vec<Permit> {
         let mut taken = locked(&self.taken);
         let free = self.max.saturating_sub(taken.values().sum());
@@ -58,12 +58,12 @@ impl Permits {
         (0..n).map(|_| Permit { permits: Arc::clone(self), workspace }).collect()
     }
 
-    /// Whether a request for permits was not met since the last call of this.
+    /// Whether a request for permits was not met in full since the last call of this method.
     pub fn were_wanted(&self) -> bool {
         self.is_wanted.swap(false, Ordering::Relaxed)
     }
 
-    /// Waits until no dial is under way.
+    /// Waits until no dial is in progress.
     pub async fn all_back(&self) {
         loop {
             let given_back = self.given_back.notified();

@@ -1,7 +1,8 @@
-//! How fast each workspace may start calls: its pace, the lines it has, and what the provider last asked.
+//! Limits how fast each workspace starts calls: by its rate, its free lines, and the provider's throttling.
 //!
-//! Invariant: every moment here is a reading of the steady clock, so setting the clock changes no pace. Local to the replica that leases the workspace's
-//! bucket, so no other process needs to be asked. Losing it loses nothing but a moment's pace.
+//! Invariant: every time here is a reading of the steady clock, so setting the wall clock changes no rate. The state is
+//! local to the replica that leases the workspace's bucket, so processes need not coordinate. Losing it costs only a
+//! moment of rate limiting.
 
 use std::{collections::HashMap, sync::Mutex, time::Duration};
 
@@ -13,29 +14,29 @@ use redialer_core::{
 
 use crate::state::locked;
 
-/// Every workspace's lane, and since when we know of each callback that is due.
+/// The state of every workspace, and since when each due callback is known.
 #[derive(Default)]
 pub struct DialRateLimiter {
     lanes: Mutex<HashMap<Id<Workspace>, WorkspaceDials>>,
     seen: Mutex<HashMap<Id<Callback>, (Timestamp, Duration)>>,
 }
 
-/// So many are remembered at most.
+/// The most due callbacks that are remembered.
 const MAX_SEEN: usize = 100_000;
 
 #[derive(Default)]
 struct WorkspaceDials {
-    /// Starts saved up; at most one second's worth.
+    /// Unused starts; at most one second's worth.
     tokens: f64,
     refilled_at: Duration,
     slow_until: Duration,
-    /// When the next start is allowed, after one was refused.
+    /// When the next start is allowed, after the starts were used up.
     next_start: Duration,
     lines: Option<Lines>,
     busy: bool,
 }
 
-/// What the provider said about the account's lines.
+/// The provider's answer about the account's free lines.
 #[derive(Clone, Copy)]
 struct Lines {
     free: u32,
@@ -45,22 +46,22 @@ struct Lines {
 /// The wait for the next start at a rate too low to compute one.
 const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 
-/// For so long an answer about lines counts.
+/// How long a reading of the free lines is valid.
 const LINES_FRESH: Duration = Duration::from_secs(3);
 
 impl DialRateLimiter {
-    /// Notes that a callback was due, the first time we look at it.
+    /// Records when a callback was first seen to be due.
     pub fn seen_due(&self, id: Id<Callback>, now: Timestamp, steady: Duration) {
         let mut seen = locked(&self.seen);
-        // What was cancelled since is never claimed; forgetting all of it costs a little precision, once.
+        // Callbacks that were canceled meanwhile are never claimed; clearing all entries costs a little precision, once.
         if seen.len() >= MAX_SEEN {
             seen.clear();
         }
         seen.entry(id).or_insert((now, steady));
     }
 
-    /// By how much a claimed callback is late: on the virtual clock until we knew of it, from then on what the
-    /// pace held it back, which is real. At normal speed that is simply the time since its schedule.
+    /// How late a claimed callback is: in virtual time until it was first seen, plus the real time for which the rate
+    /// limit has held it back since then. At normal speed that is the time since its schedule.
     pub fn late_by(
         &self,
         id: Id<Callback>,
@@ -75,7 +76,7 @@ impl DialRateLimiter {
         missed.saturating_add(SignedDuration::try_from(held_back).unwrap_or(SignedDuration::MAX))
     }
 
-    /// Takes the lane, unless somebody is at work in it already.
+    /// Marks a workspace as busy; returns false if it already was.
     pub fn enter(&self, workspace: Id<Workspace>) -> bool {
         let mut lanes = locked(&self.lanes);
         let lane = lanes
@@ -84,14 +85,14 @@ impl DialRateLimiter {
         !std::mem::replace(&mut lane.busy, true)
     }
 
-    /// Leaves the lane.
+    /// Marks a workspace as no longer busy.
     pub fn leave(&self, workspace: Id<Workspace>) {
         if let Some(lane) = locked(&self.lanes).get_mut(&workspace) {
             lane.busy = false;
         }
     }
 
-    /// As many of `want` starts as `rate` a second allows now.
+    /// Takes as many of `want` starts as `rate` per second allows now.
     pub fn take(&self, workspace: Id<Workspace>, rate: f64, want: usize, now: Duration) -> Starts<'_> {
         Starts { dial_rate: self, workspace, n: self.spend(workspace, rate, want, now) }
     }
@@ -127,7 +128,7 @@ impl DialRateLimiter {
         }
     }
 
-    /// Starts nothing for the workspace until then.
+    /// Allows no start for the workspace until the given time.
     pub fn slow(&self, workspace: Id<Workspace>, until: Duration) {
         let mut lanes = locked(&self.lanes);
         let lane = lanes.entry(workspace).or_default();
@@ -135,26 +136,26 @@ impl DialRateLimiter {
         lane.lines = None;
     }
 
-    /// Until when nothing is started for the workspace, if that is to come.
+    /// The time until which the workspace may start nothing, if it is in the future.
     pub fn slowed_until(&self, workspace: Id<Workspace>, now: Duration) -> Option<Duration> {
         Some(locked(&self.lanes).get(&workspace)?.slow_until).filter(|until| *until > now)
     }
 
-    /// Free lines as last read, if that is fresh.
+    /// The free lines as last read, if the reading is still valid.
     pub fn lines(&self, workspace: Id<Workspace>, now: Duration) -> Option<u32> {
         let lanes = locked(&self.lanes);
         let lines = lanes.get(&workspace)?.lines.filter(|l| now.saturating_sub(l.read_at) < LINES_FRESH)?;
         Some(lines.free)
     }
 
-    /// Remembers how many lines are free.
+    /// Stores the number of free lines.
     pub fn set_lines(&self, workspace: Id<Workspace>, free: u32, now: Duration) {
         if let Some(lane) = locked(&self.lanes).get_mut(&workspace) {
             lane.lines = Some(Lines { free, read_at: now });
         }
     }
 
-    /// Counts lines that calls are about to take.
+    /// Subtracts the lines that calls are about to take.
     pub fn use_lines(&self, workspace: Id<Workspace>, n: u32) {
         if let Some(lines) = locked(&self.lanes).get_mut(&workspace).and_then(|l| l.lines.as_mut()) {
             lines.free = lines.free.saturating_sub(n);
@@ -162,7 +163,7 @@ impl DialRateLimiter {
     }
 }
 
-/// Starts taken from a workspace's pace. Dropping them gives back those that were not used, also after a failure.
+/// Starts taken from a workspace's rate. Unused ones are returned on drop, also after a failure.
 #[must_use]
 pub struct Starts<'a> {
     dial_rate: &'a DialRateLimiter,
@@ -171,12 +172,12 @@ pub struct Starts<'a> {
 }
 
 impl Starts<'_> {
-    /// How many there are.
+    /// The number of starts.
     pub const fn n(&self) -> usize {
         self.n
     }
 
-    /// Uses `n` of them, and gives back the rest.
+    /// Uses `n` of them and returns the rest.
     pub fn used(mut self, n: usize) {
         self.n = self.n.saturating_sub(n);
     }

@@ -1,7 +1,7 @@
-//! What is due soon, kept in memory: dialing goes by the clock and never polls the database for "due now".
+//! Callbacks that are due soon, in memory: dialing follows the clock and never polls the database for due callbacks.
 //!
-//! Invariants: the database is the truth; what is here may be out of date, and a claim that finds it so changes
-//! nothing. Bounded: in a backlog the longest due rows of each workspace are kept.
+//! Invariants: the database is authoritative. An entry here may be out of date; its claim then changes nothing. The
+//! size is bounded: in a backlog, the rows of each workspace that have been due longest are kept.
 
 use std::{collections::BTreeMap, sync::Mutex};
 
@@ -13,28 +13,28 @@ use redialer_store::DueRow;
 
 use crate::state::locked;
 
-/// Rows of one workspace that are looked at in one round: of its live callbacks, and of its tests.
+/// The most rows of one workspace per round: of its live callbacks, and of its test callbacks.
 const MAX_ROUND: usize = 500;
 
-/// The callbacks that are due within the horizon of the last reading.
+/// The callbacks that are due within the horizon of the last read.
 #[derive(Default)]
 pub struct DueQueue(Mutex<BTreeMap<(Timestamp, Id<Callback>), DueRow>>);
 
 /// Due rows by workspace, the longest due first.
 pub type DueByWorkspace = BTreeMap<Id<Workspace>, Vec<DueRow>>;
 
-/// Sorts behind every callback that is due at that moment.
+/// A key that sorts behind every callback that is due at `moment`.
 fn behind(moment: Timestamp) -> (Timestamp, Id<Callback>) {
     (moment, Id::from_uuid(uuid::Uuid::max()))
 }
 
 impl DueQueue {
-    /// Replaces all rows by those of a new reading.
+    /// Replaces all rows by those of a new read.
     pub fn fill(&self, rows: Vec<DueRow>) {
         *locked(&self.0) = rows.into_iter().map(|row| ((row.due_at, row.id), row)).collect();
     }
 
-    /// Removes rows that were claimed, or found to be somebody else's.
+    /// Removes rows that were claimed here, belong to another replica, or are no longer due.
     pub fn remove(&self, rows: &[DueRow]) {
         let mut all = locked(&self.0);
         for row in rows {
@@ -42,7 +42,7 @@ impl DueQueue {
         }
     }
 
-    /// What is due at `now`, by workspace.
+    /// The rows that are due at `now`, by workspace.
     pub fn due(&self, now: Timestamp) -> DueByWorkspace {
         let (mut due, mut counts) = (DueByWorkspace::new(), BTreeMap::<_, usize>::new());
         for (_, row) in locked(&self.0).range(..=behind(now)) {
@@ -55,7 +55,7 @@ impl DueQueue {
         due
     }
 
-    /// When the next row after `now` is due.
+    /// The due time of the next row after `now`.
     pub fn next(&self, now: Timestamp) -> Option<Timestamp> {
         locked(&self.0).range(behind(now)..).next().map(|((due_at, _), _)| *due_at)
     }

@@ -1,8 +1,8 @@
-//! Recorded events on their way to be decided.
+//! Recorded events that wait to be decided.
 //!
-//! Invariants: every event here is on disk as pending, so dropping one loses nothing: it is read from the database
-//! again. Workspaces take turns, so that a flood of one delays the others by no more than its share of a batch (I42);
-//! the events of a workspace keep their order. Memory is bounded, by number and by bytes.
+//! Invariants: every event here is pending on disk, so that dropping one loses nothing: it is read from the database
+//! again. Workspaces take turns, so that a flood of one delays the others by no more than its share of a batch (I42).
+//! The events of a workspace keep their order. Memory is bounded, by number and by bytes.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -18,20 +18,20 @@ use redialer_store::EventRow;
 
 use crate::state::locked;
 
-/// Events of one workspace that are taken before another workspace has its turn.
+/// The most events of one workspace that are taken before those of the next workspace.
 pub const MAX_PER_WORKSPACE: usize = 32;
 /// The most events of one workspace in memory.
 const MAX_EVENTS: usize = 1_024;
-/// The most bytes of all bodies whose events are in memory.
+/// The most bytes in the bodies of all queued events.
 const MAX_BYTES: usize = 32 << 20;
 
-/// An event that was recorded and read.
+/// An event that was recorded and parsed.
 pub struct QueuedEvent {
     /// The event.
     pub event: EventRow,
-    /// What it says about its call.
+    /// The facts about its call.
     pub facts: CallFacts,
-    /// The conversation, where the event asks for a callback.
+    /// The conversation, if the call may ask for a callback.
     pub conversation: Vec<Turn>,
     /// The size of its body, in bytes.
     pub bytes: usize,
@@ -41,7 +41,7 @@ pub struct QueuedEvent {
 #[derive(Default)]
 pub struct EventQueue {
     waiting: Mutex<Waiting>,
-    /// Events of an earlier process whose try was counted, and that were not tried to the end yet.
+    /// Events of an earlier process whose try was counted and is not finished.
     counted: Mutex<HashSet<Id<id::InboundEvent>>>,
 }
 
@@ -55,7 +55,7 @@ struct Waiting {
 }
 
 impl EventQueue {
-    /// Adds an event, unless it is here already or there is no room.
+    /// Adds an event, unless it is already queued or there is no room.
     pub fn push(&self, event: QueuedEvent) {
         let mut waiting = locked(&self.waiting);
         let workspace = event.event.workspace;
@@ -93,22 +93,22 @@ impl EventQueue {
         taken
     }
 
-    /// Whether an event waits here.
+    /// Whether an event is queued.
     pub fn contains(&self, id: Id<id::InboundEvent>) -> bool {
         locked(&self.waiting).ids.contains(&id)
     }
 
-    /// Whether the try of an event was counted: a process that lives on after it, as in an outage, does not count it again.
+    /// Whether the try of an event was counted: a process that survives it, as in an outage, does not count it again.
     pub fn is_counted(&self, id: Id<id::InboundEvent>) -> bool {
         locked(&self.counted).contains(&id)
     }
 
-    /// Notes that the try of an event was counted.
+    /// Records that the try of an event was counted.
     pub fn note_counted(&self, id: Id<id::InboundEvent>) {
         locked(&self.counted).insert(id);
     }
 
-    /// Notes that these events were tried to the end.
+    /// Records that the tries of these events are finished.
     pub fn note_tried(&self, ids: impl IntoIterator<Item = Id<id::InboundEvent>>) {
         let mut counted = locked(&self.counted);
         for id in ids {
@@ -116,7 +116,7 @@ impl EventQueue {
         }
     }
 
-    /// Whether none waits.
+    /// Whether no event is queued.
     pub fn is_empty(&self) -> bool {
         locked(&self.waiting).turns.is_empty()
     }

@@ -1,6 +1,6 @@
-//! When the key service was away: nothing can be dialed then, and that is not the callbacks' lateness.
+//! Outages of the key service. Nothing can be dialed during one, and its time does not count as lateness of callbacks.
 //!
-//! Kept in memory alone: a process that was not there does not know, and what it finds overdue counts as missed.
+//! Kept only in memory: a process that was not running has no record of an outage, and what it finds overdue counts as missed.
 
 use std::sync::Mutex;
 
@@ -9,10 +9,10 @@ use redialer_core::Timestamp;
 
 use crate::state::locked;
 
-/// The most outages that are kept; callbacks of older ones have long been dialed or missed.
+/// The most outages that are kept; callbacks due in older ones have long been dialed or missed.
 const MAX_OUTAGES: usize = 64;
 
-/// The outages of the key service, as this process saw them.
+/// The outages of the key service that this process has seen.
 #[derive(Default)]
 pub struct Outages(Mutex<Inner>);
 
@@ -23,12 +23,12 @@ struct Inner {
 }
 
 impl Outages {
-    /// The key service was away at `now`.
+    /// Records that the key service was unavailable at `now`.
     pub fn began(&self, now: Timestamp) {
         locked(&self.0).since.get_or_insert(now);
     }
 
-    /// The key service answered at `now`.
+    /// Records that the key service answered at `now`.
     pub fn ended(&self, now: Timestamp) {
         let mut inner = locked(&self.0);
         let Some(since) = inner.since.take() else { return };
@@ -38,7 +38,7 @@ impl Outages {
         inner.over.push((since, now));
     }
 
-    /// For how long the key service was away between those moments.
+    /// How long the key service was unavailable between `from` and `to`.
     pub fn within(&self, from: Timestamp, to: Timestamp) -> SignedDuration {
         let inner = locked(&self.0);
         let open = inner.since.map(|since| (since, to));

@@ -1,7 +1,7 @@
-//! Webhooks that were turned away, counted until they are told.
+//! Counts of rejected webhooks that are not yet written to the activity feed.
 //!
-//! Invariant (I8): of a request without a good signature nothing is kept but that there was one, when, and why; and of an
-//! agent's no more than a line a minute and cause, however many come.
+//! Invariant (I8): of a request without a valid signature, only its occurrence, its time and its reason are kept. At
+//! most one entry per agent, cause and minute is written, however many requests arrive.
 
 use std::{collections::HashMap, sync::Mutex};
 
@@ -10,12 +10,12 @@ use redialer_store::{Refused, SlugOwner};
 
 use crate::{clock::Clock, state::locked};
 
-/// The next line of the same kind comes no sooner.
+/// The shortest time between two entries for the same agent and cause.
 const INTERVAL_MS: i64 = 60_000;
-/// Agents and causes that are counted at once; what is beyond is in the metrics alone.
+/// The most agents and causes that are counted at once; all others are only in the metrics.
 const MAX_COUNTS: usize = 10_000;
 
-/// What was counted.
+/// The counts by agent and cause.
 #[derive(Default)]
 pub struct RejectedWebhooks(Mutex<HashMap<(Id<id::Agent>, Notice), Count>>);
 
@@ -27,7 +27,7 @@ struct Count {
 }
 
 impl RejectedWebhooks {
-    /// One more.
+    /// Counts a rejected webhook.
     pub fn count(&self, owner: &SlugOwner, why: Notice) {
         let mut counts = locked(&self.0);
         let key = (owner.agent, why);
@@ -39,7 +39,7 @@ impl RejectedWebhooks {
         counts.entry(key).or_insert(new).n += 1;
     }
 
-    /// What is to be written now.
+    /// Takes the counts that are due to be written.
     pub(crate) fn due(&self, clock: &Clock, rng: &Rng) -> Vec<Refused> {
         let now = clock.real_ms();
         let mut counts = locked(&self.0);

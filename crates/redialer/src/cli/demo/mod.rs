@@ -1,7 +1,7 @@
-//! `redialer demo`: the whole main job in one process, told as it happens.
+//! `redialer demo`: the main scenario in one process, narrated as it happens.
 //!
-//! A server with a fresh embedded database, a simulated provider, six people, and a clock that runs half an hour
-//! a second. Every promise that is told is also checked: a demo that breaks one ends with exit code 1.
+//! A server with a fresh embedded database, a simulated provider, six people, and a clock that runs half an hour per
+//! second. Every promise in the narration is also checked: if one is broken, the demo exits with code 1.
 
 mod stage;
 mod story;
@@ -15,7 +15,7 @@ use crate::{
 
 #[derive(Args)]
 pub(crate) struct Demo {
-    /// End with exit code 0 when the story is told, instead of serving on
+    /// Exit with code 0 at the end of the story instead of serving on
     #[arg(long)]
     exit: bool,
     #[command(flatten)]
@@ -57,7 +57,7 @@ impl Demo {
     }
 }
 
-/// A directory that goes with the demo.
+/// A temporary directory, removed when the demo ends.
 struct Scratch(std::path::PathBuf);
 
 impl Scratch {

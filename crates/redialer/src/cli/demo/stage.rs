@@ -1,4 +1,5 @@
-//! The stage: a server that can be killed, a simulated provider beside it, and a narrator who watches both.
+//! The stage of the demo: a server that can be killed, a simulated provider beside it, and a narrator that prints
+//! events of both.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -21,16 +22,16 @@ use crate::{
     http::Metrics,
 };
 
-/// What a scene waits for takes at most so long, in real time.
+/// The longest wait of a scene, in real time.
 const STEP_TIMEOUT: Duration = Duration::from_secs(40);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Where the simulated clinic is.
+/// The time zone of the simulated clinic.
 const OFFICE: &str = "America/New_York";
-/// From when on the clinic calls people, on their own clocks.
+/// The earliest hour at which the clinic calls people, on their own clocks.
 const MORNING: i8 = 9;
 
-/// Somebody in the story.
+/// A person in the story.
 #[derive(Clone, Copy)]
 pub(crate) struct Person {
     pub(crate) name: &'static str,
@@ -39,7 +40,7 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    /// The hour on their clock at that moment.
+    /// The hour on their clock at that time.
     pub(crate) fn hour_at(self, at: Timestamp) -> i8 {
         at.to_zoned(rules(self.zone)).hour()
     }
@@ -59,7 +60,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Sets everything up: simulated provider, server, tenant, workspace, roster, webhook URL.
+    /// Sets everything up: simulated provider, server, tenant, workspace, agents, webhook URL.
     pub(crate) async fn build(mut config: Config) -> anyhow::Result<Self> {
         let metrics = Metrics::install().context("the metrics recorder could not be installed")?;
         let clock = Arc::new(on_a_weekday_morning(&config).await?);
@@ -71,7 +72,7 @@ impl Stage {
         let router = sim.router();
         tokio::spawn(async move { axum::serve(listener, router).await });
         let (runtime, running) = start(&config, &metrics)?;
-        // The restarted server must answer where the first one did.
+        // The restarted server must listen on the same address.
         config.listen.clone_from(&running.app().config.listen);
         let app = Arc::clone(running.app());
         let login = tenants::create(
@@ -110,7 +111,7 @@ impl Stage {
         say("");
     }
 
-    /// What there is to look at from outside.
+    /// Prints the URLs and the API key with which to explore the server.
     pub(crate) fn show_way_in(&self) {
         let url = format!("http://{}", self.config.listen);
         say(&format!("  URL        {url}"));
@@ -130,17 +131,17 @@ impl Stage {
         self.server.as_ref().map(|(_, running)| Arc::clone(running.app())).context("the server is down")
     }
 
-    /// Introduces somebody by number, name and zone.
+    /// Adds a person by number, name and zone.
     pub(crate) fn cast(&mut self, number: &'static str, name: &'static str, zone: &'static str) {
         self.people.insert(number, Person { name, zone });
     }
 
-    /// One line about somebody, with the time of the simulated day on that person's clock before it.
+    /// Prints a line about a person, with the simulated time on that person's clock before it.
     pub(crate) fn tell(&self, number: &str, line: &str) {
         self.line(self.person(number).zone, line);
     }
 
-    /// One line, with the time in one zone and the zone's name before it.
+    /// Prints a line, with the time in one zone and the zone's name before it.
     fn line(&self, zone: &str, line: &str) {
         let now = self.clock.now().to_zoned(rules(zone));
         say(&format!("  {} {zone:<20}  {line}", now.strftime("%a %H:%M")));
@@ -150,8 +151,8 @@ impl Stage {
         self.people.get(number).copied().unwrap_or(Person { name: "A person", zone: OFFICE })
     }
 
-    /// Waits for the day of that person, where a slow machine has let the story run into the evening: from `latest` o'clock
-    /// on it goes on in the next morning.
+    /// Waits for the morning in that person's zone if it is `latest` o'clock or later there, because a slow machine has
+    /// let the story run into the evening.
     pub(crate) async fn daytime(&self, number: &str, latest: i8) {
         let zone = self.person(number).zone;
         let now = self.clock.now().to_zoned(rules(zone));
@@ -165,7 +166,7 @@ impl Stage {
         }
     }
 
-    /// Tells what happens until `done`, or fails.
+    /// Narrates until `done` returns true; fails after `STEP_TIMEOUT`.
     pub(crate) async fn until(
         &mut self,
         what: &str,
@@ -195,7 +196,7 @@ impl Stage {
         bail!("the demo waited in vain for the do-not-call list")
     }
 
-    /// Tells what is new, and returns all there is.
+    /// Prints new rings and state changes. Returns all callbacks and all rings.
     async fn look(&mut self) -> anyhow::Result<(Vec<CallbackRow>, Vec<Ring>)> {
         let rings = self.sim.rings();
         for ring in &rings[self.told_rings..] {
@@ -211,7 +212,7 @@ impl Stage {
         Ok((rows, rings))
     }
 
-    /// All callbacks there are, newest first.
+    /// All callbacks, newest first.
     pub(crate) async fn callbacks(&self) -> anyhow::Result<Vec<CallbackRow>> {
         let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
         Ok(self.app()?.store.for_tenant(self.login.tenant).callbacks(&Filter::default(), first, 200).await?)
@@ -258,7 +259,7 @@ impl Stage {
         })
     }
 
-    /// Kills the server as a crash would: its tasks stop wherever they are.
+    /// Kills the server like a crash: its tasks stop wherever they are.
     pub(crate) fn kill_server(&mut self) {
         if let Some((runtime, running)) = self.server.take() {
             drop(running);
@@ -266,9 +267,9 @@ impl Stage {
         }
     }
 
-    /// Starts it again on the same database.
+    /// Restarts the server on the same database.
     pub(crate) async fn start_server(&mut self) -> anyhow::Result<()> {
-        // The dying server's sockets and file lock go within moments.
+        // The killed server's sockets and file lock take a moment to be released.
         for _ in 0..100 {
             match start(&self.config, &self.metrics) {
                 Ok(server) => {
@@ -282,7 +283,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Ends the demo in order.
+    /// Ends the demo with an orderly shutdown.
     pub(crate) async fn end(mut self) -> anyhow::Result<()> {
         if let Some((runtime, running)) = self.server.take() {
             runtime.spawn(running.stop()).await??;
@@ -292,8 +293,8 @@ impl Stage {
     }
 }
 
-/// The clock of the whole demo: it begins on a morning in the middle of a week, so that nobody in the story is called at
-/// night or on a Sunday, whenever the demo is started. The server finds it in the database.
+/// The clock of the whole demo. It starts on a midweek morning, so that no one in the story is called at night or on a
+/// Sunday, whenever the demo is run. The server reads it from the database.
 async fn on_a_weekday_morning(config: &Config) -> anyhow::Result<Clock> {
     let store = database::find(config).await?.create().await?;
     let real = Clock::start(1);
@@ -314,7 +315,7 @@ fn rules(zone: &str) -> TimeZone {
     TimeZone::get(zone).unwrap_or(TimeZone::UTC)
 }
 
-/// A server on a runtime of its own, so that it can die alone.
+/// Starts a server on its own runtime, so that it can be killed alone.
 fn start(config: &Config, metrics: &Metrics) -> anyhow::Result<(Runtime, Running)> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let start = Running::start(config.clone(), providers(config)?, metrics.clone());
@@ -327,7 +328,7 @@ fn start(config: &Config, metrics: &Metrics) -> anyhow::Result<(Runtime, Running
     }
 }
 
-/// Connects the pretend account and pulls its roster; the agent that will call.
+/// Connects the simulated account and syncs its agents. Returns the agent that places the calls.
 async fn connect(app: &App, tenant: Id<id::Tenant>, api_key: &str) -> anyhow::Result<AgentRow> {
     // Two hours instead of four after voicemail, so that a chain of three fits into one day.
     let settings = json!({"retry_triggers": {"voicemail": {"wait_minutes": 120}}});

@@ -1,4 +1,4 @@
-//! The story: six people, six promises, each kept and each checked.
+//! The story of the demo: six people, six promises, each one checked.
 
 use anyhow::{Result, bail, ensure};
 use redialer_core::{Phone, callback::State, time::from_ms};
@@ -56,7 +56,7 @@ fn rings_of<'r>(rings: &'r [Ring], number: &str) -> Vec<&'r Ring> {
     rings.iter().filter(|r| r.to == number).collect()
 }
 
-/// The callbacks that became one of these calls.
+/// The final callbacks that were placed as one of these calls.
 fn ended<'c>(rows: &'c [CallbackRow], rings: &[&Ring]) -> Vec<&'c CallbackRow> {
     let of_ring =
         |row: &&CallbackRow| rings.iter().any(|r| row.provider_call_id.as_deref() == Some(r.id.as_str()));
@@ -113,7 +113,7 @@ async fn a_crash_at_the_worst_moment(stage: &mut Stage) -> Result<()> {
     stage.daytime(EVE, 19).await;
     stage.tell(EVE, "Eve calls: \"Try me again in half an hour.\"");
     stage.sim.set_person(EVE, vec![Does::end("user_hangup")]);
-    // Placed, and never answered: the request is out, its answer will not come.
+    // The call is placed, but the response to its request never arrives.
     stage.sim.break_next(Fault::Silence);
     stage.sim.happen(&call("inbound", EVE, Does::ask(&["User: Try me again in half an hour."], None)));
     stage.until("Eve's phone to ring", |_, rings| !rings_of(rings, EVE).is_empty()).await?;

@@ -1,6 +1,6 @@
-//! What the dials of one workspace share, and what becomes of each claim: held, put off, ended, or an intent.
+//! The state that the dials of one workspace share, and the result of each claim: held, snoozed, closed, or an intent.
 //!
-//! Invariant: every claim is judged by the gates once more, and what they said goes with what follows.
+//! Invariant: every claim is checked by the gates again; their records are stored with the intent or the closed callback.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -27,10 +27,10 @@ use crate::{
 
 /// The outcome of a callback that was missed and rescheduled.
 const MISSED: &str = "missed";
-/// What test callbacks are dialled from where none names a number.
+/// The number that test callbacks are dialed from if none is given.
 const TESTS_FROM: &str = "+12025550100";
 
-/// What the dials of one workspace share: its opened key lives no longer than the batch.
+/// The state that the dials of one workspace share. Its opened key lives no longer than the batch.
 pub(crate) struct WorkspaceDials<'a> {
     app: &'a App,
     context: Arc<WorkspaceContext>,
@@ -51,8 +51,8 @@ impl<'a> WorkspaceDials<'a> {
         Ok(Self { app, context, key, api_key, numbers: OnceCell::new(), lease_until_ms })
     }
 
-    /// The intent of one claim, or nothing when it went another way. A failure is the claim's own: what it was
-    /// about is given back and held once it failed too often (I33), and nothing behind it waits.
+    /// Returns the intent of one claim, or `None` if the claim ended another way. A failure affects only this claim: it
+    /// is released, and its callback is held after too many failures (I33). The claims behind it do not wait.
     pub(crate) async fn one(&self, claim: Claim) -> Option<(Claim, NewDispatch)> {
         let (id, row, fence) = (claim.id(), claim.due_row(), claim.fence());
         let failure = match AssertUnwindSafe(self.checked(claim)).catch_unwind().await {
@@ -64,7 +64,7 @@ impl<'a> WorkspaceDials<'a> {
         metrics::counter!("redialer_dials_failed_total").increment(1);
         let now = self.app.clock.now();
         if let Err(error) = self.app.store.fail_claim(row, fence, later(now), now).await {
-            // Its lease lapses.
+            // The lease expires by itself.
             tracing::warn!(callback.id = %id, %error, "callback {id} could not be given back");
         }
         None
@@ -102,7 +102,7 @@ impl<'a> WorkspaceDials<'a> {
         Ok(None)
     }
 
-    /// What is known of a claimed callback and of the world around it.
+    /// The facts about a claimed callback that the gates check.
     fn due<'d>(
         &self,
         claim: &'d Claim,
@@ -122,7 +122,7 @@ impl<'a> WorkspaceDials<'a> {
         }
     }
 
-    /// The intent of a claim that may be dialed now.
+    /// Builds the intent of a claim that may be dialed now.
     async fn intend(
         &self,
         claim: Claim,
@@ -144,10 +144,10 @@ impl<'a> WorkspaceDials<'a> {
                 return Ok(None);
             }
         };
-        // What it is dialed from is shown on it.
+        // The number it is dialed from is stored, so that the callback shows it.
         let shows_number = secrets.from.is_none();
         secrets.from.get_or_insert_with(|| from.number.e164().to_owned());
-        // The number it is dialed from is known only now, and the account may have bought one since.
+        // The number to dial from is known only now, and `to` may have become one of the account's own numbers.
         let is_own = |phone: &Phone| self.context.is_own_number(&self.key.index(phone.e164()));
         let may_dial = |to: &Phone| claim.test() || decide::may_be_dialed(to, Some(&from.number), is_own);
         let Some(to) = Phone::parse(&secrets.to).ok().filter(may_dial) else {
@@ -156,7 +156,7 @@ impl<'a> WorkspaceDials<'a> {
         };
         let mut new = dial.intent(self, &claim, &secrets, (from, to))?;
         new.secrets = shows_number.then(|| secrets.seal(claim.id(), &self.key, &app.rng));
-        // From here the claim's lease no longer counts but the intent's.
+        // From here on the intent's lease counts, not the claim's.
         if app.clock.real_ms() >= self.lease_until_ms {
             app.store.release(claim, now, None, now).await?;
             return Ok(None);
@@ -182,12 +182,12 @@ impl<'a> WorkspaceDials<'a> {
         if !provider.capabilities().dials_by_number_id {
             return Ok(Some(FromNumber { number, id: None }));
         }
-        // A number that the account does not have cannot be dialed from.
+        // A number that the account does not own cannot be dialed from.
         let own = self.numbers().await?.iter().find(|own| own.number == number.e164());
         Ok(own.and_then(|own| own.id.clone()).map(|id| FromNumber { number, id: Some(id) }))
     }
 
-    /// The agent's own number at the provider, else the last one it was seen with.
+    /// The agent's own number at the provider, else the last number that it was seen with.
     async fn number_at_provider(&self, agent: &AgentRow) -> Result<Option<Phone>, NumberError> {
         let (app, workspace) = (self.app, &self.context.workspace);
         if let Some(found) = decide::number_of_agent(self.numbers().await?, &agent.provider_agent_id) {
@@ -204,7 +204,7 @@ impl<'a> WorkspaceDials<'a> {
         let (app, workspace) = (self.app, &self.context.workspace);
         let read = || async {
             match app.provider(workspace, false)?.numbers(&self.api_key).await {
-                // A key that may not read the account's numbers: they are taken from the calls themselves.
+                // The key may not read the account's numbers; numbers of earlier calls are used instead.
                 Err(error) if matches!(error.failure, ReadFailure::Forbidden { .. }) => {
                     account::read_failed(app, workspace.id, &error).await;
                     Ok(Vec::new())
@@ -219,11 +219,11 @@ impl<'a> WorkspaceDials<'a> {
 /// The number to dial from.
 struct FromNumber {
     number: Phone,
-    /// The provider's id of it, where orders name it so.
+    /// The provider's id of the number, if orders need it.
     id: Option<String>,
 }
 
-/// Why it is not known which number to dial from.
+/// Why the number to dial from could not be determined.
 #[derive(Debug, thiserror::Error)]
 enum NumberError {
     #[error(transparent)]
@@ -236,7 +236,7 @@ fn later(now: Timestamp) -> Timestamp {
     redialer_core::time::plus(now, redialer_core::time::minutes(1))
 }
 
-/// What this very dial is.
+/// One attempt to dial.
 struct Dial<'a> {
     attempt: Attempt,
     gates: Vec<GateRecord>,
@@ -244,7 +244,7 @@ struct Dial<'a> {
 }
 
 impl Dial<'_> {
-    /// The request's exact bytes, and what goes with them.
+    /// Builds the dispatch: the exact bytes of the request, its lease and its limits.
     fn intent(
         self,
         workspace_dials: &WorkspaceDials<'_>,

@@ -1,6 +1,6 @@
-//! One request leaves, and its answer is written down: steps 10 and 11 of a call's journey.
+//! Sends one request and records its answer: steps 10 and 11 of a call's journey.
 //!
-//! Invariant: an intent is sent once, by value; what could not be recorded is unknown, and asked about.
+//! Invariant: an intent is taken by value and sent once. A result that could not be recorded is unknown and is looked up.
 
 use futures_util::future::{Either, select};
 use redialer_core::{
@@ -15,7 +15,7 @@ use crate::{
     flow::dial::{INTENT_SLACK, PreparedDial},
 };
 
-/// One request, and what its answer means on disk. What could not be recorded is unknown, and asked about.
+/// Sends one request and records the result. If the result cannot be recorded, it is unknown and is looked up later.
 pub async fn send(app: &App, ready: PreparedDial) {
     let id = ready.intent.callback();
     let Ok(reply) = placed(app, &ready).await else { return };
@@ -32,10 +32,10 @@ pub async fn send(app: &App, ready: PreparedDial) {
 }
 
 async fn placed(app: &App, ready: &PreparedDial) -> Result<Reply, StoreError> {
-    // A process that was frozen since must not send: somebody may have taken it over. The lease outlives the
-    // request's deadline by the slack, so whoever begins within the slack is done before it ends. A process that is
-    // frozen while it connects looks again right before the first byte. The fence of an intent moves only once its
-    // lease has lapsed, so the lease stands for both.
+    // A process that was frozen since the intent must not send: another process may have taken over. The lease outlives
+    // the request's deadline by the slack, so a request that starts within the slack ends before the lease does. A
+    // process that is frozen while it connects checks the lease again right before the first byte. The fence of an
+    // intent changes only after its lease has expired, so a valid lease implies a valid fence.
     if app.clock.since(ready.begun) >= INTENT_SLACK {
         return Ok(Reply::Unsent { why: "the lease would end before the request".to_owned() });
     }
@@ -55,7 +55,7 @@ async fn placed(app: &App, ready: &PreparedDial) -> Result<Reply, StoreError> {
     Ok(reply)
 }
 
-/// A request under way, with the two points at which a process may die meanwhile.
+/// Waits for a request, with the two points at which a process may die during it.
 async fn under_way<T>(app: &App, asked: impl Future<Output = T>) -> Result<T, StoreError> {
     let (asked, dying) = (std::pin::pin!(asked), std::pin::pin!(app.store.pass(FailPoint::C6)));
     let asked = match select(asked, dying).await {

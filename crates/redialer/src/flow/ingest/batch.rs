@@ -1,4 +1,4 @@
-//! A batch of events is decided: read with what the database knows about it, decided by pure code, written at once.
+//! Decides a batch of events: reads the database state about them, decides with pure code, and writes it in one transaction.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -25,13 +25,13 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::{app::App, flow::ingest::put_off, state::event_queue::QueuedEvent};
 
-/// How often a batch is decided again at once because another transaction came first.
+/// The most immediate tries to decide a batch that conflicts with other transactions.
 const MAX_CONFLICTS: usize = 8;
 
-/// What the events of one workspace share.
+/// The state that the events of one workspace share.
 pub(crate) struct EventContext {
     pub(crate) workspace_context: Arc<WorkspaceContext>,
-    /// The tenant's opened key; for test callbacks another.
+    /// The tenant's opened key, or its variant for test callbacks.
     pub(crate) key: TenantKey,
 }
 
@@ -54,7 +54,7 @@ impl EventContexts {
     }
 }
 
-/// Decides a batch of events. One that fails is put off; after an error the rest stays as it is on disk.
+/// Decides a batch of events. An event that fails is postponed; after an outage the remaining events stay pending on disk.
 pub(crate) async fn decide(app: &App, events: Vec<QueuedEvent>) -> Result<(), StoreError> {
     let (mut waiting, waits_for_key) = prepare(app, events).await?;
     while !waiting.is_empty() {
@@ -69,7 +69,7 @@ pub(crate) async fn decide(app: &App, events: Vec<QueuedEvent>) -> Result<(), St
 struct Prepared {
     event: EventRow,
     context: Arc<EventContext>,
-    /// Of the callback that may follow.
+    /// The id of the callback that may follow.
     next: Id<id::Callback>,
     facts: CallFacts,
     redial: Option<RedialRow>,
@@ -84,7 +84,7 @@ struct Prepared {
     notes: Vec<Note>,
 }
 
-/// Prepares events, in their order; those without a key stay as they are, and the error says why.
+/// Prepares events, in order. Events without a key stay pending, and the returned error is the reason.
 async fn prepare(
     app: &App,
     events: Vec<QueuedEvent>,
@@ -94,7 +94,7 @@ async fn prepare(
     for event in events {
         match contexts.get(app, &event.event).await {
             Ok(context) => opened.push((event, context)),
-            // Without the key service everything waits, and nothing is to blame for it (I23).
+            // Without the key service everything waits, and no event is to blame for it (I23).
             Err(StoreError::Key(error @ KeyError::Unavailable(_))) => waits_for_key = Some(error),
             Err(error) if error.is_outage() => return Err(error),
             Err(error) => put_off(app, &event.event, &error.to_string()).await?,
@@ -117,7 +117,8 @@ async fn prepare(
     Ok((prepared, waits_for_key))
 }
 
-/// The dials of ours that these calls are; where they cannot be read together, each alone, so that a failure is its own.
+/// The dials that these calls come from. If they cannot be read together, each is read alone, so that a failure affects
+/// one event.
 async fn redials(
     app: &App,
     probes: &[RedialProbe<'_>],
@@ -158,7 +159,7 @@ async fn prepare_one(
     }
     let known = redial.as_ref().map(|redial| redial.secrets(&context.key)).transpose()?;
     if let Some(known) = &known {
-        // A chat does not show its numbers; the request that we made does.
+        // A chat does not include its numbers; the request of the dial does.
         facts.person_number.get_or_insert_with(|| known.to.clone());
         if facts.agent_number.is_none() {
             facts.agent_number.clone_from(&known.from);
@@ -180,7 +181,7 @@ async fn prepare_one(
     }))
 }
 
-/// Runs what may take milliseconds of CPU where it holds up no other request.
+/// Runs work that may take milliseconds of CPU without holding up other requests on this thread.
 fn off_the_worker<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
@@ -189,7 +190,7 @@ fn off_the_worker<T>(work: impl FnOnce() -> T) -> T {
 }
 
 impl Prepared {
-    /// What can be worked out without asking anybody; `known` is what the dial carried that this call is.
+    /// Computes everything that needs no I/O; `known` is the data of the dial that this call comes from.
     fn new(
         app: &App,
         event: EventRow,
@@ -241,7 +242,7 @@ impl Prepared {
         }
     }
 
-    /// What it is about: no two events of a batch may share one of these.
+    /// The subjects of the event; no two events of a batch may share one.
     fn subjects(&self) -> Vec<Subject> {
         let workspace = self.event.workspace;
         let of_redial = self.redial.as_ref().map(|redial| Subject::Chain(redial.chain));
@@ -296,8 +297,8 @@ impl Prepared {
     }
 }
 
-/// After a restore, a dial of ours that the backup did not know is given back to its callback (I31). Whether to
-/// look for it again: if not by us, then by whoever decides the same event beside us and was faster.
+/// After a restore, attaches a dial that the backup did not contain to its callback (I31). Returns whether to look for
+/// the dial again: it was attached here, or by a concurrent decision of the same event.
 async fn adopted(app: &App, event: &QueuedEvent, key: &TenantKey) -> Result<bool, StoreError> {
     let facts = &event.facts;
     let (Some(dispatch), Some(tags)) = (probe(event).dispatch, &facts.tags) else { return Ok(false) };
@@ -318,7 +319,7 @@ async fn adopted(app: &App, event: &QueuedEvent, key: &TenantKey) -> Result<bool
     Ok(true)
 }
 
-/// What the next callback would carry: this call's own variables and metadata, else those of the dial it was.
+/// The data of the next callback: this call's own variables and metadata, else those of the dial that it comes from.
 fn secrets(facts: &CallFacts, recipient: &Recipient, asked: &AskedTime, known: Option<&Secrets>) -> Secrets {
     let kept = |now_empty: bool| known.filter(|_| now_empty);
     Secrets {
@@ -338,7 +339,7 @@ fn secrets(facts: &CallFacts, recipient: &Recipient, asked: &AskedTime, known: O
     }
 }
 
-/// What an event is about.
+/// A subject of an event.
 #[derive(PartialEq, Eq, Hash)]
 enum Subject {
     Call(Id<id::Workspace>, String),
@@ -346,8 +347,8 @@ enum Subject {
     Chain(Id<id::Chain>),
 }
 
-/// The first event of each call, person and chain; and the others, in their order. An event behind one that waits
-/// about the same waits too.
+/// Splits events into the first of each call, person and chain, and the others, in order. An event that shares a
+/// subject with one that waits also waits.
 fn first_of_each(events: Vec<Prepared>) -> (Vec<Prepared>, Vec<Prepared>) {
     let mut seen = HashSet::new();
     events.into_iter().partition(|event| {
@@ -364,7 +365,7 @@ async fn decide_in_halves(app: &App, batch: &[Prepared]) -> Result<(), StoreErro
     while let Some(part) = parts.pop() {
         let Err(failure) = decide_again(app, part).await else { continue };
         match (part, failure) {
-            // No event is to blame for an outage (I30): all that is left waits on disk.
+            // No event is to blame for an outage (I30): the remaining events stay pending on disk.
             (_, Undecided::Store(error)) if error.is_outage() && !error.is_contention() => return Err(error),
             ([one], failure) => put_off(app, &one.event, &failure.to_string()).await?,
             (more, failure) => {
@@ -377,7 +378,7 @@ async fn decide_in_halves(app: &App, batch: &[Prepared]) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Decides a part of a batch, and again, from the reading on, when another transaction came first.
+/// Decides a part of a batch; after a conflict with another transaction, repeats it from the read on.
 async fn decide_again(app: &App, part: &[Prepared]) -> Result<(), Undecided> {
     for _ in 1..MAX_CONFLICTS {
         match try_once(app, part).await {
@@ -421,7 +422,7 @@ async fn decide_once(app: &App, part: &[Prepared]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Logs and counts what was decided.
+/// Logs and counts a decision.
 fn report(workspace: Id<id::Workspace>, call_id: &str, after: &AfterCall) {
     if after.notes.contains(&Note::UnknownReason) {
         metrics::counter!("redialer_unknown_reasons_total").increment(1);

@@ -1,4 +1,4 @@
-//! `/v1/activity`: what came in and what followed, what was dialled and what became of it, what was refused and why.
+//! `/v1/activity`: webhooks with their effects, dials with their results, and refusals with their reasons.
 
 use axum::Json;
 use redialer_core::{
@@ -20,28 +20,28 @@ use crate::http::{
     principal::Caller,
 };
 
-/// One line of the feed.
+/// An entry of the activity feed.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Activity)]
 pub(crate) struct View {
     id: String,
-    /// `webhook`: one that was taken. `dial`: a try at the provider. `refusal`: webhooks turned away, or a dial put off.
+    /// `webhook`: an accepted webhook. `dial`: a try at the provider. `refusal`: rejected webhooks, or a postponed dial.
     #[schema(schema_with = settings::activity)]
     kind: &'static str,
     workspace_id: String,
-    /// Null where it is about the whole workspace.
+    /// Null if the entry is about the whole workspace.
     agent_id: Option<String>,
-    /// The provider's name for the event; `dial`; of a refusal its code.
+    /// For a webhook, the provider's name of the event; for a dial, `dial`; for a refusal, its code.
     event: String,
     provider_call_id: Option<String>,
-    /// Of a webhook `pending`, `done` or `aside`; of a dial `intent`, `unknown`, `placed`, `refused`, `not_placed`, `unresolved`
-    /// or `ended`; of a refusal `told`.
+    /// For a webhook `pending`, `done` or `aside`; for a dial `intent`, `unknown`, `placed`, `refused`, `not_placed`,
+    /// `unresolved` or `ended`; for a refusal `told`.
     state: String,
     callback_id: Option<String>,
     attempt: Option<i64>,
     /// How a dial ended, in the provider's words, or why it was refused.
     outcome: Option<String>,
-    /// How often it happened since the last such line.
+    /// How often it has happened since the last such entry.
     count: i64,
     notes: Vec<NoteView>,
     at: String,
@@ -107,14 +107,14 @@ pub(crate) struct ListQuery {
     kind: Option<String>,
     workspace_id: Option<String>,
     agent_id: Option<String>,
-    /// Lines about that callback.
+    /// Only entries about this callback.
     callback_id: Option<String>,
-    /// Lines about the call or chat that the provider calls so.
+    /// Only entries about the call or chat with this provider id.
     call_id: Option<String>,
-    /// From that moment on.
+    /// Only entries at or after this time.
     #[param(format = DateTime)]
     since: Option<String>,
-    /// Before that moment.
+    /// Only entries before this time.
     #[param(format = DateTime)]
     until: Option<String>,
     limit: Option<i64>,
@@ -126,7 +126,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
-    // Lines are of several nouns: a cursor holds the moment and the bare id.
+    // The entries have ids of several types: a cursor holds the time and the UUID.
     let asked: PageRequest<id::InboundEvent> = PageRequest::read(query.limit, query.cursor.as_deref())?;
     let known = |word: &str| KINDS.iter().find(|(w, _)| *w == word).map(|(_, kind)| *kind);
     let kind = match &query.kind {

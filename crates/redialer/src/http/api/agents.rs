@@ -1,4 +1,4 @@
-//! `/v1/agents`: the roster, switches, overrides, and where to point webhooks.
+//! `/v1/agents`: list agents, enable and override them, and get their webhook URLs.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-/// An agent as it is shown.
+/// An agent.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Agent)]
 pub(crate) struct View {
@@ -41,20 +41,20 @@ pub(crate) struct View {
     name: String,
     channel: &'static str,
     enabled: bool,
-    /// Decisions are recorded and shown, and nothing is dialed.
+    /// If true, decisions are recorded and shown, and nothing is dialed.
     observe: bool,
     downstream_url: Option<String>,
-    /// Its own settings; what is not here is inherited from the workspace.
+    /// The agent's own settings; all others are inherited from the workspace.
     #[schema(schema_with = settings::overrides)]
     overrides: Value,
-    /// The settings it works under: the workspace's, with its own laid over them.
+    /// The settings in force: the workspace's, with the agent's overrides applied.
     #[schema(schema_with = settings::defaults)]
     settings: WorkspaceSettings,
     #[schema(schema_with = settings::retention)]
     retention: Retention,
     timezone: Option<String>,
     created_at: String,
-    /// Since when the provider lists it no more.
+    /// Since when the provider no longer lists the agent.
     gone_at: Option<String>,
 }
 
@@ -132,7 +132,7 @@ pub(crate) struct ChangeBody {
     overrides: Option<Value>,
 }
 
-/// Tells a null from an absent field.
+/// Distinguishes null from an absent field.
 fn some<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Option<String>>, D::Error> {
     Option::<String>::deserialize(d).map(Some)
 }
@@ -156,12 +156,12 @@ pub(crate) async fn change(
     show(caller, PathId(id)).await
 }
 
-/// Where to point the provider.
+/// The URL to which the provider sends the agent's webhooks.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct WebhookUrl {
     agent_id: String,
     webhook_url: String,
-    /// `pending` until the first good signature, then `verified`.
+    /// `pending` until the first webhook with a valid signature, then `verified`.
     verification_status: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! `/v1/api-keys`: who else may ask, and for what.
+//! `/v1/api-keys`: list, create and revoke API keys.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// A key as it is shown; its secret only once.
+/// An API key. Its secret is returned only on creation.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ApiKey)]
 pub(crate) struct View {
@@ -30,7 +30,7 @@ pub(crate) struct View {
     name: String,
     prefix: String,
     admin: bool,
-    /// Whether it sees and makes test callbacks, and nothing else.
+    /// Whether the key can see and create only test callbacks.
     test: bool,
     workspace_id: Option<String>,
     scopes: Vec<&'static str>,
@@ -79,7 +79,7 @@ pub(crate) struct NewBody {
     workspace_id: Option<String>,
     #[serde(default)]
     admin: bool,
-    /// A key that sees and makes test callbacks, which are dialled at the built-in simulator.
+    /// Whether the key can see and create only test callbacks, which are dialed at the built-in simulator.
     #[serde(default)]
     test: bool,
     #[schema(schema_with = settings::scopes)]
@@ -88,7 +88,7 @@ pub(crate) struct NewBody {
     expires_at: Option<String>,
 }
 
-/// `POST /v1/api-keys`: the secret is in this answer alone (and, sealed, in what a repeated request is answered).
+/// `POST /v1/api-keys`: only this response contains the secret (and, sealed, the stored response for repeated requests).
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -105,7 +105,7 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(View { secret: Some(secret), ..key.into() })))
 }
 
-/// The one workspace that a new key opens; `None` for all of the tenant's.
+/// The workspace that a new key is limited to; `None` for all of the tenant's.
 fn workspace(body: &NewBody) -> Result<Option<Id<id::Workspace>>, ApiError> {
     let named = body.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
     match (named, body.admin) {
@@ -127,7 +127,7 @@ fn scopes(words: &[String]) -> Result<Vec<Scope>, ApiError> {
     words.iter().enumerate().map(read).collect()
 }
 
-/// `DELETE /v1/api-keys/{id}`: from the next request on it opens nothing.
+/// `DELETE /v1/api-keys/{id}`: the next request with the key is rejected.
 pub(crate) async fn revoke(
     State(app): State<Arc<App>>,
     caller: Caller,

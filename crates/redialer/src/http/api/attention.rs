@@ -1,4 +1,4 @@
-//! `/v1/attention`: what does not go on by itself.
+//! `/v1/attention`: callbacks and workspaces that need manual action.
 
 use std::sync::Arc;
 
@@ -22,17 +22,17 @@ use crate::{
     },
 };
 
-/// Workspaces that are looked at: the plans allow fewer.
+/// The most workspaces that are checked; plans allow fewer.
 const MOST_WORKSPACES: i64 = 1_000;
 
-/// Callbacks, and workspaces that something is missing to.
+/// Callbacks and workspaces that need attention.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Attention)]
 pub(crate) struct View {
-    /// Callbacks that do not go on by themselves, newest first.
+    /// Callbacks that do not continue by themselves, newest first.
     data: Vec<callbacks::View>,
     next_cursor: Option<String>,
-    /// Workspaces that are paused, lack a permission or wait for a sweep after a restore; on the first page only.
+    /// Workspaces that are paused, lack a permission, or wait for a backfill after a restore; on the first page only.
     workspaces: Vec<Workspace>,
 }
 
@@ -41,11 +41,11 @@ pub(crate) struct View {
 struct Workspace {
     id: String,
     name: String,
-    /// Why it does not dial; null while it does.
+    /// Why it does not dial; null if it dials.
     paused: Option<Paused>,
-    /// What its API key may not read; what needs it goes without.
+    /// Data that its API key may not read; features that need it do without.
     missing_permissions: Vec<String>,
-    /// Whether it was restored from a backup and does not dial before it was compared with the provider's records.
+    /// Whether it was restored from a backup and does not dial until it has been compared with the provider's records.
     restoring: bool,
 }
 

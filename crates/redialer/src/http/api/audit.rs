@@ -1,4 +1,4 @@
-//! `/v1/audit`: who did what, newest first.
+//! `/v1/audit`: the audit log, newest first.
 
 use axum::Json;
 use redialer_core::{Id, Timestamp, id};
@@ -17,7 +17,7 @@ use crate::http::{
     principal::Caller,
 };
 
-/// An act as it is shown; `hash` seals it together with the act before it.
+/// An audit event. `hash` covers the event and the one before it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuditEvent)]
 pub(crate) struct View {
@@ -57,7 +57,7 @@ impl From<AuditRow> for View {
     }
 }
 
-/// An act's id is its number.
+/// The id of an audit event is its sequence number.
 fn id_of(seq: i64) -> Id<id::AuditEvent> {
     Id::from_uuid(uuid::Uuid::from_u128(u128::from(seq.unsigned_abs())))
 }
@@ -93,7 +93,7 @@ pub(crate) async fn list(
     let before = match i64::try_from(asked.before.1.uuid().as_u128()) {
         Ok(seq) => seq,
         Err(_) if query.cursor.is_none() => i64::MAX,
-        // Another list's ids are no numbers of acts.
+        // The ids of another list are not sequence numbers.
         Err(_) => return Err(not_a_cursor()),
     };
     let rows = caller.store.acts(&filter, before, asked.limit + 1).await?;

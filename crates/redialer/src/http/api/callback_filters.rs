@@ -19,34 +19,34 @@ use crate::http::{
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
-    /// One state, or several joined by commas.
+    /// One state, or several separated by commas.
     #[param(example = "scheduled,held")]
     state: Option<String>,
-    /// An agent's id, ours (`ag_…`) or the provider's.
+    /// An agent's id: redialer's (`ag_…`) or the provider's.
     agent_id: Option<String>,
     workspace_id: Option<String>,
     #[param(schema_with = settings::reason)]
     reason: Option<String>,
-    /// How it ended.
+    /// How the callback ended.
     outcome: Option<String>,
     chain_root_id: Option<String>,
     /// The callee's number, E.164.
     to_number: Option<String>,
-    /// The id that the program which scheduled it gave it.
+    /// The id given by the client that scheduled the callback.
     external_id: Option<String>,
-    /// From that moment on.
+    /// At or after this time.
     #[param(format = DateTime)]
     scheduled_after: Option<String>,
-    /// Before that moment.
+    /// Before this time.
     #[param(format = DateTime)]
     scheduled_before: Option<String>,
-    /// From that moment on.
+    /// At or after this time.
     #[param(format = DateTime)]
     created_after: Option<String>,
-    /// Before that moment.
+    /// Before this time.
     #[param(format = DateTime)]
     created_before: Option<String>,
-    /// Newest first by when it was made, or by when it is due.
+    /// Newest first, by creation or by due time.
     #[param(schema_with = settings::order)]
     order: Option<String>,
     limit: Option<i64>,
@@ -58,7 +58,7 @@ impl ListQuery {
         PageRequest::read(self.limit, self.cursor.as_deref())
     }
 
-    /// The filter; `None` where nothing can match.
+    /// The filter; `None` if nothing can match.
     pub(crate) async fn filter(&self, caller: &Caller, key: &TenantKey) -> Result<Option<Filter>, ApiError> {
         let named = self.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
         let number = self.to_number.as_deref().map(|t| wire::number("to_number", t)).transpose()?;

@@ -1,6 +1,6 @@
-//! `/v1/callbacks`: see them, schedule by hand, move, cancel, dial now.
+//! `/v1/callbacks`: list, schedule, reschedule, cancel, dial now.
 //!
-//! Invariant: numbers are masked, but for keys with `pii:read`; what those are shown leaves a line in the book.
+//! Invariant: numbers are masked except for keys with `pii:read`; each disclosure to such a key is recorded in the audit log.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// A callback as it is shown.
+/// A callback.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Callback)]
 pub(crate) struct View {
@@ -35,11 +35,11 @@ pub(crate) struct View {
     agent_id: String,
     chain_root_id: String,
     parent_id: Option<String>,
-    /// The callback that replaced this one; of an unresolved one, the callback that a person forced in its place.
+    /// The callback that replaced this one or, if it was unresolved, the one that a person forced in its place.
     superseded_by: Option<String>,
     #[schema(schema_with = settings::state)]
     state: &'static str,
-    /// Why it is held; null otherwise.
+    /// Why it is held; null if it is not.
     #[schema(schema_with = settings::held_for)]
     held_for: Option<String>,
     #[schema(schema_with = settings::reason)]
@@ -47,10 +47,10 @@ pub(crate) struct View {
     attempt: i64,
     max_attempts: i64,
     is_final_attempt: bool,
-    /// The moment that was asked for, before quiet hours moved it.
+    /// The time that was asked for, before quiet hours moved it.
     #[schema(format = DateTime)]
     requested_for: Option<String>,
-    /// When it is dialed.
+    /// When it is due to be dialed.
     #[schema(format = DateTime)]
     scheduled_for: String,
     /// The callee's IANA time zone.
@@ -61,16 +61,16 @@ pub(crate) struct View {
     from_number: Option<String>,
     source_call_id: Option<String>,
     provider_call_id: Option<String>,
-    /// How it ended: the provider's reason, or a code of ours.
+    /// How it ended: the provider's reason, or one of redialer's codes.
     outcome: Option<String>,
-    /// The provider's own sentence about a dial that it refused.
+    /// The provider's message about a dial that it refused.
     outcome_message: Option<String>,
-    /// The id that the program which scheduled it gave it.
+    /// The id given by the client that scheduled it.
     external_id: Option<String>,
-    /// The metadata that the provider gets. That of a call is shown to keys with `pii:read` alone.
+    /// The metadata that the provider gets. Metadata of a call is shown only to keys with `pii:read`.
     #[schema(schema_with = settings::anything)]
     metadata: Option<serde_json::Value>,
-    /// Whether it is dialed at the built-in simulator.
+    /// Whether it is a test callback, dialed at the built-in simulator.
     test: bool,
     /// When the provider placed it.
     #[schema(format = DateTime)]
@@ -85,7 +85,7 @@ pub(crate) struct View {
 }
 
 pub(crate) fn view(row: CallbackRow, key: &TenantKey, clear: bool) -> View {
-    // A row that does not open is still shown, without its numbers; that it does not is our fault, and logged.
+    // A row that cannot be decrypted is shown without its numbers; the cause is an internal error and is logged.
     let secrets = row
         .secrets(key)
         .inspect_err(
@@ -151,7 +151,7 @@ pub(crate) async fn list(
     Ok(Json(Page::from_rows(rows, &asked, place, |r| view(r, &key, clear))))
 }
 
-/// Whether numbers are shown in clear.
+/// Whether the numbers of these callbacks are shown in clear.
 pub(crate) async fn revealed(app: &App, caller: &Caller, rows: &[CallbackRow]) -> bool {
     let ids: Vec<String> = rows.iter().map(|r| r.id.to_string()).collect();
     caller.may_show(app, "numbers", &ids).await
@@ -170,7 +170,7 @@ pub(crate) async fn show(
     Ok(tagged(id, updated_at, view(row, &key, clear)))
 }
 
-/// `GET /v1/callbacks/{id}/chain`: every row of its chain, newest first.
+/// `GET /v1/callbacks/{id}/chain`: every callback of its chain, newest first.
 pub(crate) async fn chain(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -191,7 +191,7 @@ pub(crate) async fn chain(
 pub(crate) struct NewBody {
     #[schema(pattern = "^ag_[0-9a-z]{26}$")]
     agent_id: String,
-    /// E.164, or as it is dialled where the agent's numbers are.
+    /// The callee's number in international notation; E.164 is best.
     #[schema(example = "+13125550142")]
     to_number: String,
     #[schema(example = "+12025550100")]
@@ -201,13 +201,13 @@ pub(crate) struct NewBody {
     text: Option<String>,
     timezone: Option<String>,
     dynamic_variables: Option<BTreeMap<String, String>>,
-    /// An id of your own, to find it by.
+    /// Your own id, by which to find the callback.
     #[schema(min_length = 1, max_length = 200)]
     external_id: Option<String>,
     /// A JSON object of your own, at most 16 KiB; the provider gets it as metadata.
     #[schema(schema_with = settings::anything)]
     metadata: Option<serde_json::Value>,
-    /// Replace what the callee asked for, where that waits.
+    /// Replace a pending callback that the callee asked for.
     #[serde(default)]
     replace: bool,
 }

@@ -1,6 +1,6 @@
-//! `ETag` and `If-Match`: a change made on what is no longer so is refused.
+//! Optimistic concurrency via `ETag` and `If-Match`.
 //!
-//! Invariant: what is compared before the change is guarded on in the change's own statement.
+//! Invariant: the version compared before a change is also a condition in the change's SQL statement.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::{
     http::error::{ApiError, changed},
 };
 
-/// An answer that says which version of a thing it shows.
+/// A response with the `ETag` of the version that it shows.
 pub(crate) struct Tagged<T>(String, T);
 
 impl<T: Serialize> IntoResponse for Tagged<T> {
@@ -27,7 +27,7 @@ impl<T: Serialize> IntoResponse for Tagged<T> {
     }
 }
 
-/// A thing as it was last changed then.
+/// Tags a resource with the version of its last change.
 pub(crate) fn tagged<N, T>(id: Id<N>, updated_at: Timestamp, view: T) -> Tagged<T> {
     Tagged(tag(id, updated_at), view)
 }
@@ -37,7 +37,7 @@ fn tag<N>(id: Id<N>, updated_at: Timestamp) -> String {
     format!("\"{:x}-{tail:x}\"", updated_at.as_millisecond())
 }
 
-/// The versions that a change may be made on; `None` for any.
+/// The versions on which a change may be made; `None` for any.
 pub(crate) struct IfMatch(Option<Vec<String>>);
 
 impl FromRequestParts<Arc<App>> for IfMatch {
@@ -54,7 +54,7 @@ impl FromRequestParts<Arc<App>> for IfMatch {
 }
 
 impl IfMatch {
-    /// What the change is to guard on; refused where the thing has another version already.
+    /// The version that the change must be conditional on; an error if the resource already has another version.
     pub(crate) fn guard<N>(&self, id: Id<N>, updated_at: Timestamp) -> Result<Option<Timestamp>, ApiError> {
         match &self.0 {
             None => Ok(None),

@@ -1,8 +1,8 @@
-//! `/v1/callbacks/{id}/explain`: why then. What was heard, whose clock it is on, and every gate before the dial.
+//! `/v1/callbacks/{id}/explain`: why a callback is scheduled for its time: the words heard, the time zone, and every gate.
 //!
-//! A callback that was dialed, or that its gates ended, shows the gates as they were asked then: they are stored with the
-//! dispatch or with the callback. One that waits shows what they would say now, and one that ended otherwise (canceled,
-//! superseded) what they say of its end under today's settings.
+//! A callback that was dialed or closed by its gates shows the gates as they were evaluated then: they are stored with
+//! the dispatch or the callback. A waiting callback shows the gates as of now. A callback that ended otherwise
+//! (canceled, superseded) shows them as of its end, under today's settings.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::{
     http::{api::wire::PathId, error::ApiError, principal::Caller},
 };
 
-/// Why a callback is when it is.
+/// Why a callback is scheduled for its time.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Explanation)]
 pub(crate) struct View {
@@ -36,16 +36,16 @@ pub(crate) struct View {
     timezone: String,
     timezone_source: &'static str,
     heard: Option<Heard>,
-    /// The moment the gates speak of: the dial, else the end, else now.
+    /// The time for which the gates were evaluated: that of the dial, else of the end, else now.
     as_of: String,
     gates: Vec<GateView>,
 }
 
-/// What the time rests on.
+/// How the requested time was determined.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Heard)]
 struct Heard {
-    /// The words; only for a key that may see personal data.
+    /// The words; only for keys that may see personal data.
     evidence: Option<String>,
     rule: Option<String>,
     confidence: Option<f64>,
@@ -79,7 +79,7 @@ pub(crate) async fn show(
 ) -> Result<Json<View>, ApiError> {
     let row = callbacks::seen(&caller.store, id).await?;
     let key = caller.store.tenant_key().await?;
-    // A row that does not open is still explained, without what was heard.
+    // A row that cannot be decrypted is still explained, without the words heard.
     let secrets = row
         .secrets(&key)
         .inspect_err(
@@ -102,8 +102,8 @@ pub(crate) async fn show(
     }))
 }
 
-/// The gates that decided, and when; where nothing is decided yet, or nothing was ever asked, what they say of now, or of
-/// the end.
+/// The stored gates and the time of their evaluation. If none are stored, evaluates them as of now or, for a callback
+/// that has ended, as of its end.
 async fn asked(
     app: &App,
     caller: &Caller,
@@ -129,7 +129,7 @@ async fn asked(
     let held = row.held_for.as_deref().and_then(|held| held.parse().ok()).map(held);
     let mut all: Vec<GateRecord> =
         held.into_iter().chain(gates(&due, as_of).into_iter().map(GateRecord::from)).collect();
-    // What keeps the workspace from dialing speaks of now: it is asked only while the callback waits.
+    // The state of the workspace is current, so it is included only while the callback waits.
     if row.state.is_waiting() {
         all.extend(gates_around(&around(app, caller, row, &workspace).await?));
     }
@@ -148,7 +148,7 @@ async fn around(
     Ok(Around {
         paused: workspace.paused.map(|(why, _)| (why, workspace.pause_message.clone())),
         is_restoring: workspace.is_restoring,
-        // Tests are not counted.
+        // Test callbacks are not counted.
         calls_left: limit
             .filter(|_| !row.test)
             .map(|limit| limit.saturating_sub(u64::try_from(used).unwrap_or(0))),

@@ -1,4 +1,4 @@
-//! `/v1/members`: who signs in to the tenant, and as what.
+//! `/v1/members`: who can sign in to the tenant, and with which role.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// A member as it is shown; its password only once.
+/// A member. Its password is returned only on creation.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Member)]
 pub(crate) struct View {
@@ -67,7 +67,7 @@ pub(crate) struct NewBody {
     role: String,
 }
 
-/// `POST /v1/members`: the password is in this answer alone (and, sealed, in what a repeated request is answered).
+/// `POST /v1/members`: only this response contains the password (and, sealed, the stored response for repeated requests).
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -111,7 +111,7 @@ fn role(word: &str) -> Result<Role, ApiError> {
     word.parse().map_err(|_| wire::not_among("role", &Role::ALL.map(Role::as_str)))
 }
 
-/// An e-mail address, as far as that can be told without asking; in lower case.
+/// Checks that the text looks like an e-mail address. Returns it in lower case.
 fn email(text: &str) -> Result<String, ApiError> {
     let text = text.trim().to_lowercase();
     let is_address = text.len() <= 254

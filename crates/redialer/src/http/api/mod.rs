@@ -1,4 +1,4 @@
-//! REST v1: take, check, store, show. One file a noun; shapes of the wire live beside their handlers.
+//! REST v1: parse, check, store, render. One file per noun; request and response types live beside their handlers.
 
 pub(crate) mod activity;
 pub(crate) mod agents;

@@ -1,7 +1,6 @@
-//! Lists in pages: newest first, an opaque cursor to go on from.
+//! Paginated lists: newest first, with an opaque cursor for the next page.
 //!
-//! Invariant: a cursor holds nothing but the key of the last row shown; anything else is an error, not a
-//! surprise.
+//! Invariant: a cursor holds only the key of the last row shown; anything else is an error.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use redialer_core::{Id, Timestamp, time::from_ms};
@@ -13,7 +12,7 @@ use crate::http::error::ApiError;
 const DEFAULT: i64 = 50;
 const MAX_PAGE_SIZE: i64 = 200;
 
-/// What a list without filters is asked with.
+/// The query parameters of a list without filters.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
@@ -26,7 +25,7 @@ impl ListQuery {
         PageRequest::read(self.limit, self.cursor.as_deref())
     }
 
-    /// Whether a page was shown before.
+    /// Whether this is a later page than the first.
     pub(crate) const fn goes_on(&self) -> bool {
         self.cursor.is_some()
     }
@@ -39,7 +38,7 @@ pub(crate) struct Page<T> {
     next_cursor: Option<String>,
 }
 
-/// How many, and from before which row.
+/// The number of rows, and the row before which they start.
 pub(crate) struct PageRequest<N> {
     pub(crate) limit: i64,
     pub(crate) before: (Timestamp, Id<N>),
@@ -66,7 +65,7 @@ pub(crate) fn not_a_cursor() -> ApiError {
 }
 
 impl<T> Page<T> {
-    /// Of one row more than was asked for, if there are more.
+    /// Builds a page. `rows` contains one row more than requested if there are more.
     pub(crate) fn from_rows<R, N>(
         mut rows: Vec<R>,
         asked: &PageRequest<N>,
@@ -84,7 +83,7 @@ impl<T> Page<T> {
         (self.data, self.next_cursor)
     }
 
-    /// All there is.
+    /// A page with all items and no cursor.
     pub(crate) const fn whole(data: Vec<T>) -> Self {
         Self { data, next_cursor: None }
     }

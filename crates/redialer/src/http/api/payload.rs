@@ -1,6 +1,6 @@
-//! `/v1/callbacks/{id}/payload`: the webhooks it came from and led to, as they were received.
+//! `/v1/callbacks/{id}/payload`: the webhooks that a callback came from and led to, as received.
 //!
-//! Invariant: only for keys with `pii:read`, and every look leaves a line in the book.
+//! Invariant: only for keys with `pii:read`, and every access is recorded in the audit log.
 
 use std::sync::Arc;
 

@@ -38,7 +38,7 @@ pub(crate) struct View {
 }
 
 fn view(row: &SuppressionRow, key: &TenantKey, clear: bool) -> View {
-    // An entry that does not open is still shown, without its number; that it does not is our fault, and logged.
+    // An entry that cannot be decrypted is shown without its number; the cause is an internal error and is logged.
     let opened = row
         .open(key)
         .inspect_err(|error| tracing::error!(suppression.id = %row.id, %error, "a suppression does not open"))
@@ -48,7 +48,7 @@ fn view(row: &SuppressionRow, key: &TenantKey, clear: bool) -> View {
     View {
         id: row.id.to_string(),
         number: number.map(shown),
-        // People write numbers and names into it.
+        // Notes may contain numbers and names.
         note: note.flatten().filter(|_| clear),
         source: row.source.clone(),
         created_at: row.created_at.to_string(),
@@ -60,7 +60,7 @@ fn view(row: &SuppressionRow, key: &TenantKey, clear: bool) -> View {
 pub(crate) struct ListQuery {
     limit: Option<i64>,
     cursor: Option<String>,
-    /// The entry of that number alone.
+    /// Only the entry of this number.
     number: Option<String>,
 }
 
@@ -92,10 +92,10 @@ pub(crate) struct NewBody {
     #[schema(example = "+13125550142")]
     #[serde(alias = "to_number", alias = "phone_number")]
     number: Option<String>,
-    /// Instead of `number`: up to 1,000. All are listed, or none.
+    /// Instead of `number`: up to 1,000. All of them are added, or none.
     #[schema(max_items = 1_000)]
     numbers: Option<Vec<String>>,
-    /// Why; of all of them. At most 500 characters.
+    /// The reason, for all of them. At most 500 characters.
     #[schema(max_length = 500)]
     note: Option<String>,
 }
@@ -105,16 +105,16 @@ pub(crate) struct NewBody {
 #[schema(as = CreatedSuppressions)]
 #[serde(untagged)]
 pub(crate) enum Created {
-    /// Of `number`.
+    /// The entry of `number`.
     One(View),
-    /// Of `numbers`, in their order.
+    /// The entries of `numbers`, in the same order.
     Many {
         /// The entries.
         data: Vec<View>,
     },
 }
 
-/// `POST /v1/suppressions`: ends the waiting callbacks to these numbers.
+/// `POST /v1/suppressions`: also ends the waiting callbacks to these numbers.
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -142,7 +142,7 @@ pub(crate) async fn create(
     let clear = shows(&app, &caller, &rows).await;
     let mut data: Vec<View> = rows.iter().map(|row| view(row, &key, clear)).collect();
     if caller.principal.workspace.is_some() {
-        // An entry that was there before may have another workspace's note.
+        // An entry that already existed may have another workspace's note.
         data.iter_mut().for_each(|entry| entry.note = None);
     }
     let created = match data.pop() {

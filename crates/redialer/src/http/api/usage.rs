@@ -1,4 +1,4 @@
-//! `/v1/usage`: what the plan allows this month, and how much of it is used.
+//! `/v1/usage`: the plan's limits for this month, and the current use.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{
     http::{error::ApiError, principal::Caller},
 };
 
-/// Quota and use of a tenant, or of the one workspace a key opens.
+/// Quota and use of a tenant, or of the one workspace that a key is limited to.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Usage)]
 pub(crate) struct View {
@@ -32,7 +32,7 @@ struct Used {
     limit: Option<u64>,
 }
 
-/// What has no limit has none to show.
+/// The limit to show; `None` if there is no limit.
 fn limit(n: u32) -> Option<u64> {
     (n < u32::MAX).then_some(u64::from(n))
 }

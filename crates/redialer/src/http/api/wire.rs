@@ -1,7 +1,7 @@
-//! What every handler reads requests with.
+//! Extractors and parsers of requests, shared by all handlers.
 //!
-//! Invariant: whatever is wrong with a request, the answer names the field, and repeats no value: it may be personal.
-//! Unknown fields are errors.
+//! Invariant: an error about a request names the field and does not repeat the value, which may be personal. Unknown
+//! fields are errors.
 
 use std::{str::FromStr, sync::Arc};
 
@@ -26,7 +26,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Response> {
-        // `requests` has read it before, within its size and time.
+        // `requests` has already read it, within its size and time limits.
         let bytes = Bytes::from_request(request, app).await.map_err(|_| not_json())?;
         if let Some(param) = nul_in_json(&bytes) {
             return Err(has_nul(if param.is_empty() { "body" } else { &param }));
@@ -38,17 +38,17 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Body<T> {
     }
 }
 
-/// Where there is text with U+0000, which Postgres cannot store. In JSON it is always written as an escape.
+/// The path of a text with U+0000, which Postgres cannot store. JSON can contain it only as an escape.
 fn nul_in_json(json: &[u8]) -> Option<String> {
     const ESCAPE: &[u8] = br"\u0000";
     if !json.windows(ESCAPE.len()).any(|part| part == ESCAPE) {
         return None;
     }
-    // The handler's own reading refuses invalid JSON.
+    // The handler's own parsing rejects invalid JSON.
     nul_in(&serde_json::from_slice::<Value>(json).ok()?, "")
 }
 
-/// Where in a value, which is at `path`, there is a text or a name with U+0000.
+/// The path of a text or a name with U+0000 in a value that is at `path`.
 fn nul_in(value: &Value, path: &str) -> Option<String> {
     match value {
         Value::String(text) => text.contains('\0').then(|| path.to_owned()),
@@ -93,7 +93,7 @@ fn unfit(error: &serde_path_to_error::Error<serde_json::Error>) -> Response {
     ApiError::invalid(param, unquoted(told)).into_response()
 }
 
-/// The `{id}` of the path; anything that is not an id of that noun does not exist.
+/// The `{id}` of the path; a text that is not an id of this type is not found.
 pub(crate) struct PathId<T>(pub(crate) Id<T>);
 
 impl<T: Noun> FromRequestParts<Arc<App>> for PathId<T> {
@@ -123,7 +123,7 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
             Err(error) => {
                 let text = error.body_text();
-                // `Failed to deserialize query string: limit: invalid digit …`: the field, then what is wrong with it.
+                // `Failed to deserialize query string: limit: invalid digit …`: the field, then the problem.
                 let told = text.split_once(": ").map_or(text.as_str(), |(_, told)| told);
                 let field = told.split_once(": ").map(|(field, _)| field).filter(|f| !f.contains(' '));
                 let param = field.or_else(|| told.split('`').nth(1)).unwrap_or("query").to_owned();
@@ -138,7 +138,7 @@ pub(crate) fn id<T: Noun>(param: &str, text: &str) -> Result<Id<T>, ApiError> {
     Id::from_str(text).map_err(|e| ApiError::invalid(param, format!("`{param}` is {e}.")))
 }
 
-/// What something is called.
+/// A resource's name.
 pub(crate) fn name<'t>(param: &str, text: &'t str) -> Result<&'t str, ApiError> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > 200 {
@@ -147,7 +147,7 @@ pub(crate) fn name<'t>(param: &str, text: &'t str) -> Result<&'t str, ApiError> 
     Ok(text)
 }
 
-/// 422 about a word that is none of those there are.
+/// 422 for a word that is not one of the valid values.
 pub(crate) fn not_among(param: &str, words: &[&str]) -> ApiError {
     ApiError::invalid(
         param,
@@ -155,7 +155,7 @@ pub(crate) fn not_among(param: &str, words: &[&str]) -> ApiError {
     )
 }
 
-/// A moment in a body.
+/// A timestamp in a body or a query.
 pub(crate) fn moment(param: &str, text: &str) -> Result<Timestamp, ApiError> {
     text.parse().map_err(|_| {
         ApiError::invalid(
@@ -165,7 +165,7 @@ pub(crate) fn moment(param: &str, text: &str) -> Result<Timestamp, ApiError> {
     })
 }
 
-/// A number in a body.
+/// A phone number in a body or a query.
 pub(crate) fn number(param: &str, text: &str) -> Result<Phone, ApiError> {
     Phone::parse(text).map_err(|e| ApiError::invalid(param, e.to_string()))
 }

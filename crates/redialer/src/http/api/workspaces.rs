@@ -1,4 +1,4 @@
-//! `/v1/workspaces`: connect a provider account, set it up, pull its roster.
+//! `/v1/workspaces`: connect a provider account, change its settings, sync its agents.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// A workspace as it is shown; keys never are.
+/// A workspace. Its keys are never returned.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Workspace)]
 pub(crate) struct View {
@@ -41,9 +41,9 @@ pub(crate) struct View {
     defaults: WorkspaceSettings,
     #[schema(schema_with = settings::retention)]
     retention: Retention,
-    /// Why it does not dial; null while it does.
+    /// Why it does not dial; null if it dials.
     paused: Option<Paused>,
-    /// What its API key may not read; what needs it goes without.
+    /// Data that its API key may not read; features that need it do without.
     missing_permissions: Vec<String>,
     usage: Usage,
     created_at: String,
@@ -55,7 +55,7 @@ pub(crate) struct Paused {
     /// `key_refused` or `payment_required`.
     reason: &'static str,
     since: String,
-    /// The provider's own sentence, if it gave one.
+    /// The provider's own message, if it gave one.
     message: Option<String>,
 }
 
@@ -97,7 +97,7 @@ async fn view(caller: &Caller, row: WorkspaceRow, app: &App) -> Result<View, Api
     })
 }
 
-/// Settings as they are in force: what is not set is shown as what it comes to.
+/// The settings in force, with the derived values of settings that are not set.
 pub(crate) fn shown(mut settings: WorkspaceSettings, number_countries: &[String]) -> WorkspaceSettings {
     settings.allowed_countries = Some(settings.countries(number_countries));
     settings
@@ -163,7 +163,7 @@ pub(crate) struct OwnQuery {
     workspace_id: Option<String>,
 }
 
-/// `GET /v1/workspace`: the key's own; an admin key names one.
+/// `GET /v1/workspace`: the workspace of the key; an admin key must name one.
 pub(crate) async fn own(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -195,7 +195,7 @@ pub(crate) struct ChangeBody {
     retention: Option<Value>,
 }
 
-/// `PATCH /v1/workspaces/{id}`. Objects are merged into what is there when they are written.
+/// `PATCH /v1/workspaces/{id}`. Objects are merged into the stored ones when they are written.
 pub(crate) async fn change(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -216,7 +216,7 @@ pub(crate) async fn change(
     show(State(app), caller, PathId(id)).await
 }
 
-/// `DELETE /v1/workspaces/{id}`: silent at once, gone after a day.
+/// `DELETE /v1/workspaces/{id}`: the workspace stops working at once and is deleted after a day.
 pub(crate) async fn remove(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -236,11 +236,11 @@ pub(crate) async fn restore(
     Ok(Json(view(&caller, row, &app).await?))
 }
 
-/// What a sync found.
+/// The result of a sync.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Synced {
     workspace_id: String,
-    /// Agents in the provider's roster.
+    /// The number of agents that the provider lists.
     agents: usize,
 }
 

@@ -1,17 +1,18 @@
-//! Follows how a client's bytes divide into requests, to see what hyper removes before a handler is called.
+//! Tracks how a client's bytes divide into requests, to detect a header that hyper removes before the handler runs.
 //!
-//! hyper drops `Content-Length` where `Transfer-Encoding` is present. A request that carries both can be read differently by
-//! a proxy in front of the server (request smuggling, RFC 9112 section 6.3), so it must be refused, and the raw bytes are the
-//! only place where it shows.
+//! hyper drops `Content-Length` if `Transfer-Encoding` is present. A proxy in front of the server may read a request
+//! with both headers differently (request smuggling, RFC 9112 section 6.3), so it must be rejected, and only the raw
+//! bytes show both.
 //!
-//! Invariant: for every request that hyper accepts, both agree where it ends. What hyper rejects ends the connection.
+//! Invariant: for every request that hyper accepts, hyper and this parser agree on its end. If hyper rejects a request,
+//! the connection ends.
 
 /// Longer than every header name that matters here.
 const NAME: usize = 18;
 const CONTENT_LENGTH: &[u8] = b"content-length";
 const TRANSFER_ENCODING: &[u8] = b"transfer-encoding";
 
-/// The position in the stream of requests of one connection.
+/// The position in a connection's stream of requests.
 #[derive(Default)]
 pub(crate) struct Framing {
     at: At,
@@ -27,23 +28,23 @@ enum At {
     #[default]
     Start,
     Headers,
-    /// So many bytes before the next request.
+    /// The bytes left before the next request.
     Body(u64),
-    /// At the line that gives the size of a chunk.
+    /// At the line with the size of a chunk.
     Size,
-    /// So many bytes, with the line end, before the next size.
+    /// The bytes left before the next size, including the line end.
     Chunk(u64),
     Trailers,
-    /// Past a request with both headers: hyper reads nothing that follows.
+    /// After a request with both headers: hyper reads nothing that follows.
     End,
 }
 
 /// The line that is being read.
 #[derive(Default)]
 struct Line {
-    /// Bytes so far, without line ends.
+    /// The length so far, without line ends.
     bytes: usize,
-    /// The header's name in lower case, cut off at a length that no name of interest has.
+    /// The header's name in lower case, cut off beyond the length of the names that matter.
     name: [u8; NAME],
     name_bytes: usize,
     in_value: bool,
@@ -67,7 +68,7 @@ impl Line {
         }
     }
 
-    /// As [`Self::push`], in the line of a chunk's size.
+    /// Like [`Self::push`], for the line with a chunk's size.
     fn push_size(&mut self, byte: u8) {
         self.bytes += 1;
         match char::from(byte).to_digit(16) {
@@ -84,7 +85,7 @@ impl Line {
 }
 
 impl Framing {
-    /// Follows bytes as they come in; the number of the request that has both headers, counted from 1, once it is found.
+    /// Reads received bytes. Returns the number of the request with both headers, counted from 1, once it is found.
     pub(crate) fn read(&mut self, mut bytes: &[u8]) -> Option<u64> {
         while let Some(&byte) = bytes.first() {
             let taken = match self.at {
@@ -127,7 +128,7 @@ impl Framing {
         }
     }
 
-    /// What follows a whole line.
+    /// The state after a complete line.
     fn after(&mut self, line: &Line) -> At {
         match self.at {
             At::Start if line.bytes == 0 => At::Start,
@@ -166,7 +167,7 @@ impl Framing {
 mod tests {
     use super::*;
 
-    /// The request with both headers, whatever pieces the bytes come in.
+    /// Checks which request is found to have both headers, for every split of the bytes.
     fn check(stream: &str, want: Option<u64>) {
         for size in [1, 2, 3, 7, stream.len()] {
             let mut framing = Framing::default();

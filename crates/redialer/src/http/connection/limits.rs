@@ -1,8 +1,8 @@
-//! The connections that are open: how many there may be, in all and from one address.
+//! The open connections: limits on their number, in total and per address.
 //!
-//! Invariants: a connection over a limit is refused at once, never queued. Where all slots are taken, connections are asked to
-//! close after the request that they serve, and those that serve none close at once. Loopback addresses and trusted proxies
-//! have no limit of their own: many clients share them.
+//! Invariants: a connection over a limit is rejected at once, never queued. If all slots are taken, every connection is
+//! signaled to close after its current request; idle ones close at once. Loopback addresses and trusted proxies have no
+//! limit per address, because many clients share them.
 
 use std::{
     collections::HashMap,
@@ -25,7 +25,7 @@ use crate::{
     state::locked,
 };
 
-/// How long a new connection waits for others to close.
+/// How long a new connection waits for another one to close.
 const ROOM_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The open connections of one listener.
@@ -36,22 +36,22 @@ pub(crate) struct Connections {
     by_address: Arc<ByAddress>,
     proxies: Arc<Proxies>,
     closing: watch::Sender<()>,
-    /// Connections were asked to close, and none has since.
+    /// Whether connections were signaled to close and none has closed since.
     is_stuck: AtomicBool,
 }
 
-/// The slot of one connection; it is free again once this is dropped.
+/// The slot of one connection; released on drop.
 pub(crate) struct Slot {
     _slot: OwnedSemaphorePermit,
     _counted: Option<Counted>,
 }
 
-/// Why a connection is refused.
+/// Why a connection is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// All slots are taken.
     Full,
-    /// The address has as many connections as it may.
+    /// The address has reached its limit.
     Address,
 }
 
@@ -68,7 +68,7 @@ impl Connections {
         }
     }
 
-    /// A slot for a connection from that address.
+    /// Acquires a slot for a connection from `peer`.
     pub(crate) async fn admit(&self, peer: IpAddr) -> Result<Slot, Refusal> {
         let is_shared = peer.to_canonical().is_loopback() || self.proxies.trust(peer);
         let counted = if is_shared { None } else { Some(self.count(peer).ok_or(Refusal::Address)?) };
@@ -91,7 +91,8 @@ impl Connections {
         Some(Counted { address, by_address: Arc::clone(&self.by_address) })
     }
 
-    /// Asks connections to close, and takes a slot that becomes free. Not again until one has: the accept loop waits here.
+    /// Signals connections to close, and waits for a slot. After a timeout this is not repeated until a slot has become
+    /// free, because the accept loop waits here.
     async fn make_room(&self) -> Option<OwnedSemaphorePermit> {
         if self.is_stuck.swap(true, Ordering::Relaxed) {
             return None;
@@ -101,17 +102,17 @@ impl Connections {
         tokio::time::timeout(ROOM_TIMEOUT, slot).await.ok()?.ok()
     }
 
-    /// Asks every connection to close after the request that it serves, if any.
+    /// Signals every connection to close after its current request, if any.
     pub(crate) fn ask_to_close(&self) {
         self.closing.send_replace(());
     }
 
-    /// Changes whenever a connection is asked to close.
+    /// Changes when connections are signaled to close.
     pub(crate) fn closing(&self) -> watch::Receiver<()> {
         self.closing.subscribe()
     }
 
-    /// Asks every connection to close, and waits until all have.
+    /// Signals every connection to close, and waits until all have closed.
     pub(crate) async fn close(&self) {
         self.ask_to_close();
         let all = u32::try_from(self.max).unwrap_or(u32::MAX);
@@ -119,7 +120,7 @@ impl Connections {
     }
 }
 
-/// A connection in the count of its address.
+/// A connection counted for its address; uncounted on drop.
 struct Counted {
     address: IpAddr,
     by_address: Arc<ByAddress>,
@@ -139,7 +140,7 @@ impl Drop for Counted {
     }
 }
 
-/// What one client has: an IPv4 address, or an IPv6 network of 64 bits.
+/// The network of one client: an IPv4 address, or an IPv6 /64 network.
 fn client_network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
@@ -147,7 +148,7 @@ fn client_network(peer: IpAddr) -> IpAddr {
     }
 }
 
-/// Answers a connection that is refused, and closes it. Best effort: nothing is waited for.
+/// Sends an error response to a rejected connection and closes it. Best effort, without waiting.
 pub(crate) fn refuse(stream: TcpStream, why: Refusal) {
     let (reason, answer): (_, &[u8]) = match why {
         Refusal::Full => {

@@ -1,4 +1,4 @@
-//! What holds for a connection before its requests are read: how many there may be, deadlines, and one framing.
+//! Limits of a connection before its requests are parsed: number of connections, deadlines, and unambiguous framing.
 
 pub(crate) mod framing;
 pub(crate) mod limits;

@@ -1,7 +1,8 @@
-//! A client's connection as hyper reads and writes it.
+//! A client's connection, as hyper reads and writes it.
 //!
-//! Invariants: a client that takes none of its answer for the write deadline is cut off (reading has deadlines elsewhere: for
-//! the head, for the body, and for an idle connection). While the program drains, such a client gets two seconds at most.
+//! Invariants: a client that accepts no byte of its response within the write deadline is disconnected. (Reads have
+//! their own deadlines elsewhere: for the head, for the body, and for an idle connection.) During a shutdown the
+//! deadline is at most two seconds.
 
 use std::{
     io::{self, IoSlice},
@@ -21,15 +22,15 @@ use tokio::{
 
 use crate::{app::App, clock::Deadline, http::connection::framing::Framing};
 
-/// The write deadline while the program drains.
+/// The longest write deadline during a shutdown.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The first request of a connection that has both framing headers, counted from 1.
+/// The number of a connection's first request with both framing headers, counted from 1.
 #[derive(Clone, Default)]
 pub(crate) struct Ambiguous(Arc<AtomicU64>);
 
 impl Ambiguous {
-    /// Whether it is request number `n` of its connection.
+    /// Whether request number `n` of the connection is that request.
     pub(crate) fn is(&self, n: u64) -> bool {
         self.0.load(Ordering::Relaxed) == n
     }
@@ -41,7 +42,7 @@ pub(crate) struct Socket {
     stream: TcpStream,
     framing: Framing,
     ambiguous: Ambiguous,
-    /// Since the client stopped taking its answer: when it is cut off, and whether that is already the shorter deadline.
+    /// Set while the client accepts nothing: the deadline, and whether it is already the shorter one of a shutdown.
     blocked: Option<(Deadline, bool)>,
 }
 
@@ -50,7 +51,7 @@ impl Socket {
         Self { app, stream, framing: Framing::default(), ambiguous, blocked: None }
     }
 
-    /// The outcome of a try to write; a client that takes nothing is cut off at its deadline.
+    /// Handles the result of a write; a client that accepts nothing is disconnected at its deadline.
     fn written(&mut self, tried: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if tried.is_ready() {
             self.blocked = None;

@@ -1,7 +1,7 @@
-//! `/docs`: the guides of `docs/`, as pages. No script, nothing from elsewhere: they work offline.
+//! `/docs`: the guides of `docs/` as pages. They use no script and load nothing, so they work offline.
 //!
-//! Invariants: what is shown is what the repository holds; raw HTML in it is shown as text. A link to what is no page here is
-//! no link.
+//! Invariants: the pages show the files of the repository; raw HTML in them is shown as text. Links to files without a
+//! page are removed.
 
 use std::{collections::BTreeMap, fmt, sync::LazyLock};
 
@@ -15,7 +15,7 @@ use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
 use crate::http::error::ApiError;
 
-/// The guides in reading order: where, what, and its text.
+/// The guides in reading order: page name, title, text.
 const GUIDES: [(&str, &str, &str); 7] = [
     ("concepts", "The five nouns", include_str!("../../../../../docs/concepts.md")),
     ("rest", "REST v1", include_str!("../../../../../docs/api.md")),
@@ -27,7 +27,7 @@ const GUIDES: [(&str, &str, &str); 7] = [
 ];
 /// Pages run no script and load nothing.
 const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
-/// Files of the repository that are pages here under another name.
+/// Files of the repository whose page has another name.
 const ELSEWHERE: [(&str, &str); 1] = [("api.md", "rest")];
 
 #[derive(Template)]
@@ -44,7 +44,7 @@ struct Link {
     here: bool,
 }
 
-/// HTML that was made here, of Markdown without any.
+/// HTML rendered here, from Markdown whose raw HTML was escaped.
 struct Rendered(String);
 
 impl HtmlSafe for Rendered {}
@@ -61,7 +61,7 @@ impl FastWritable for Rendered {
     }
 }
 
-/// `GET /docs`: the first of them.
+/// `GET /docs`: the first guide.
 pub(crate) async fn first() -> Response {
     page(GUIDES[0].0)
 }
@@ -71,7 +71,7 @@ pub(crate) async fn show(Path(name): Path<String>) -> Response {
     page(&name)
 }
 
-/// `GET /`: where everything is.
+/// `GET /`: links to everything this server offers.
 pub(crate) async fn home() -> Response {
     const BODY: &str = "<h1>redialer</h1>
 <p>This server schedules callbacks for voice-AI agents. There is no dashboard yet: use the REST API and the command line.</p>
@@ -94,7 +94,7 @@ fn page(name: &str) -> Response {
     sent(html)
 }
 
-/// The answer that shows a page.
+/// The response with a page.
 pub(crate) fn sent(html: &'static str) -> Response {
     ([(header::CONTENT_SECURITY_POLICY, CSP)], Html(html)).into_response()
 }
@@ -119,7 +119,7 @@ fn rendered(text: &str) -> String {
     let mut no_link = 0;
     let events = Parser::new_ext(text, Options::ENABLE_TABLES).filter_map(|event| match event {
         Event::Html(text) | Event::InlineHtml(text) => Some(Event::Text(text)),
-        // Tables may be wider than a phone; they scroll by themselves.
+        // Tables may be wider than a phone's screen; they scroll on their own.
         Event::Start(Tag::Table(_)) => {
             Some(Event::Html(CowStr::Borrowed("<div class=\"wide\" tabindex=\"0\"><table>")))
         }
@@ -145,7 +145,7 @@ fn rendered(text: &str) -> String {
     html
 }
 
-/// Where a link of the repository leads here.
+/// The page that a link in the repository's files leads to here.
 fn target(file: &str) -> Option<String> {
     let (file, place) = file.split_once('#').map_or((file, String::new()), |(f, p)| (f, format!("#{p}")));
     let file = file.trim_start_matches("../").trim_start_matches("docs/");

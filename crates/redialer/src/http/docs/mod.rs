@@ -1,4 +1,4 @@
-//! The guides and the API reference, as pages.
+//! The guides and the API reference as pages.
 
 pub(crate) mod guides;
 pub(crate) mod reference;

@@ -1,4 +1,4 @@
-//! `/docs/api`: the OpenAPI document as a page, for people. No script, nothing from elsewhere: it works offline.
+//! `/docs/api`: the OpenAPI document as a readable page. It uses no script and loads nothing, so it works offline.
 
 use std::sync::LazyLock;
 
@@ -32,7 +32,7 @@ struct Operation {
     body: Option<String>,
     status: String,
     answer: Option<String>,
-    /// The answer is a page of these.
+    /// The response is a page of these.
     many: bool,
     refusals: String,
 }
@@ -117,7 +117,7 @@ fn param(param: &Value) -> Param {
     Param { name: text(&param["name"]), says }
 }
 
-/// The type that a schema names; a page is told by what it holds.
+/// The name of the type that a schema refers to; for a page, that of its items.
 fn name_of(schema: &Value) -> Option<String> {
     let name = schema["$ref"].as_str()?.rsplit('/').next()?;
     Some(name.strip_suffix("Page").unwrap_or(name).to_owned())

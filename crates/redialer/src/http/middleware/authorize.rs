@@ -1,7 +1,7 @@
-//! What comes before every `/v1` handler: whose key, whether it may, and how often.
+//! Runs before every `/v1` handler: authenticates the key, checks its scope, and limits its rate.
 //!
-//! Invariants: a key is looked up anew for each request, so that one that was revoked opens nothing from then on; a key
-//! learns nothing of a route it has no scope for but that it lacks it. Pacing is per key, on each replica.
+//! Invariants: the key is looked up for each request, so that a revoked key is rejected from then on. A key without the
+//! scope of a route gets no other information about it. The rate limit is per key and replica.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,11 +25,11 @@ use crate::{
     },
 };
 
-/// How long a request beyond the key's pace waits for its refusal, at least and at most: at random, so that clients
-/// that ask again at once do not come back together.
+/// The shortest and longest delay of the error for a request over the rate limit. The delay is random, so that clients
+/// that retry at once do not come back together.
 const REFUSAL_DELAY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_millis(600));
 
-/// Lets a request through to its handler.
+/// Authorizes a request and passes it to its handler.
 pub(crate) async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let method = request.method().to_string();
@@ -72,20 +72,20 @@ async fn owner(app: &App, given: Option<HeaderValue>) -> Result<KeyRow, Response
     let Some(key) = given.and_then(bearer).filter(|key| key.starts_with("rdl_")) else {
         return Err(refused("Send your API key as `Authorization: Bearer rdl_live_…` or `rdl_test_…`."));
     };
-    // Held for the look-up alone: the body may take its time.
+    // Held only for the lookup: the body may arrive slowly.
     let _slot = requests::slot(app).map_err(IntoResponse::into_response)?;
     let owner =
         app.store.key_owner(key, app.clock.now()).await.map_err(|e| ApiError::from(e).into_response())?;
     owner.ok_or_else(|| refused("This API key is unknown, revoked or expired."))
 }
 
-/// The token of `Authorization: Bearer …`; schemes have no case (RFC 9110, section 11.1).
+/// The token of `Authorization: Bearer …`; schemes are case-insensitive (RFC 9110, section 11.1).
 fn bearer(given: &str) -> Option<&str> {
     let (scheme, token) = given.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Whether the plan has the API, and the key the route's scope.
+/// Checks that the plan includes the API, and that the key has the route's scope.
 fn may(app: &App, owner: &KeyRow, request: &Request) -> Result<(), ApiError> {
     if !app.store.limits_of(owner.tenant.plan).rest_api {
         let plan = owner.tenant.plan.as_str();
@@ -102,7 +102,7 @@ fn may(app: &App, owner: &KeyRow, request: &Request) -> Result<(), ApiError> {
             "missing_scope",
             format!("This API key lacks the scope `{}`.", scope.as_str()),
         )),
-        // What is in no table has no handler either: the router says so.
+        // A path that is not in the table has no handler either, and the router returns the error.
         _ => Ok(()),
     }
 }
@@ -126,8 +126,8 @@ fn caller(app: &App, owner: KeyRow, request: &Request) -> Caller {
     }
 }
 
-/// Refuses a request beyond the key's pace, after a delay: a client that ignores `Retry-After` and asks again at once
-/// costs a key look-up per connection and delay, not as many as it can send.
+/// Rejects a request over the rate limit after a delay: a client that ignores `Retry-After` and retries at once costs
+/// one key lookup per connection and delay, not as many as it can send.
 async fn too_often(app: &App, wait: u64) -> Response {
     let (shortest, longest) = REFUSAL_DELAY;
     app.clock.wait(shortest + (longest - shortest).mul_f64(app.rng.next_f64())).await;

@@ -1,8 +1,8 @@
-//! `Idempotency-Key`: a POST that is sent again is answered again, and done once.
+//! `Idempotency-Key`: a POST that is sent again is executed once and gets the stored response.
 //!
-//! Invariants: a name is taken before the handler begins, and the answer kept behind it, in the one task that the request
-//! runs in: a client that hangs up leaves no name without its answer. What was refused did nothing, and its name is free again. What ended with a fault of ours may have been
-//! done: its name stays taken, and whoever asks is told so.
+//! Invariants: the key is reserved before the handler runs and the response is stored under it, in the same task as the
+//! request: a client that disconnects leaves no key without its response. A 4xx or 502 releases the key, because nothing
+//! was done. Any other error keeps it reserved, because the request may have taken effect, and a repeat gets 409.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::{
 
 const NAME: &str = "idempotency-key";
 
-/// Runs a request whose body was read; a POST with a name is done once.
+/// Runs a request whose body has been read; a POST with an idempotency key is executed once.
 pub(crate) async fn once(app: Arc<App>, parts: Parts, body: Bytes, next: Next) -> Result<Response, ApiError> {
     let name = parts.headers.get(NAME).filter(|_| parts.method == Method::POST);
     let name = name.map(|name| visible(name).map(str::to_owned)).transpose()?;
@@ -49,7 +49,7 @@ async fn named_once(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    // Only programs repeat requests.
+    // Only requests with an API key can be repeated.
     let Who::Key(key) = caller.principal.who else { return Ok(next.run(request).await) };
     let now = app.clock.now();
     let slot = match caller.store.replay(key, name, hash, now, &app.rng).await? {
@@ -80,7 +80,7 @@ async fn named_once(
     keep(app, caller, &slot, response).await
 }
 
-/// The hash of all of a request that counts.
+/// The hash of the parts of a request that a repeat must have in common with it.
 fn hash_of(parts: &Parts, body: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(parts.uri.to_string().as_bytes());
@@ -89,7 +89,7 @@ fn hash_of(parts: &Parts, body: &[u8]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Keeps an answer, or gives the name back.
+/// Stores the response, or releases the key.
 async fn keep(
     app: &App,
     caller: &Caller,
@@ -112,7 +112,7 @@ async fn keep(
     }
     .await;
     if let Err(error) = kept {
-        // It was done, and this answer says so; only another try would not be told.
+        // The request was executed, as this response shows; only a repeat would not get it.
         tracing::warn!(%error, "an answer could not be kept");
     }
     Ok(Response::from_parts(parts, Body::from(body)))

@@ -1,4 +1,4 @@
-//! What runs before every handler of `/v1`: the key and its scope, then the parameters, the body, a slot, and idempotency.
+//! Runs before every handler of `/v1`: the key and its scope, then the parameters, the body, a slot, and idempotency.
 
 pub(crate) mod authorize;
 pub(crate) mod idempotency;

@@ -1,8 +1,8 @@
-//! Runs one API request, once it is known whose it is.
+//! Runs one authorized API request.
 //!
-//! Invariants, in this order: what the route does not take is refused; the body is read, whole, within its size and time;
-//! only then is a slot taken, so that a slow client holds none. A request that changes something runs in a task of its own
-//! to its end: a client that hangs up changes nothing of what it asked for.
+//! Invariants, in this order: input that the route does not take is rejected; the whole body is read, within its size
+//! and time limits; only then is a slot taken, so that a slow client holds none. A request that changes something runs
+//! to its end in its own task, even if the client disconnects.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use crate::{
 /// The largest body of an API request.
 const MAX_BODY: usize = 1 << 20;
 
-/// Takes one of the slots for API requests, if there is one: webhooks and dials go first (I34).
+/// Takes a slot for an API request, or fails at once: webhooks and dials have priority (I34).
 pub(crate) fn slot(app: &App) -> Result<OwnedSemaphorePermit, ApiError> {
     Arc::clone(&app.api_requests).try_acquire_owned().map_err(|_| ApiError::unavailable())
 }
@@ -42,7 +42,7 @@ pub(crate) async fn run(State(app): State<Arc<App>>, request: Request, next: Nex
 async fn begun(app: Arc<App>, request: Request, next: Next) -> Result<Response, ApiError> {
     strict::check_query(&request)?;
     let (parts, body) = request.into_parts();
-    // Half of the memory for bodies is left for webhooks.
+    // Half of the memory for bodies is reserved for webhooks.
     let limits = Limits { max_bytes: MAX_BODY, max_waiting_bytes: app.config.max_waiting_bytes / 2 };
     let (body, room) = body::read(&app, body, limits).await?;
     strict::check_body(&parts, &body)?;

@@ -1,6 +1,6 @@
-//! Refuses what a route does not take: unknown query parameters, and a body where there is none.
+//! Rejects input that a route does not take: unknown query parameters, and a body if it takes none.
 //!
-//! Invariant: what a route takes is read from the OpenAPI document's own source, so that the two cannot differ.
+//! Invariant: the input of a route is read from the source of the OpenAPI document, so that the two cannot differ.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -15,19 +15,19 @@ use crate::http::{
     openapi::{self, Takes},
 };
 
-/// The parameters and body of the request's route; `None` where no route matches.
+/// The parameters and body of the request's route; `None` if no route matches.
 fn takes(method: &Method, path: Option<&MatchedPath>) -> Option<&'static Takes> {
     static ALL: LazyLock<HashMap<(String, String), Takes>> = LazyLock::new(openapi::takes);
     let method = if method == Method::HEAD { &Method::GET } else { method };
     ALL.get(&(method.to_string(), path?.as_str().to_owned()))
 }
 
-/// Refuses query parameters that the route does not take.
+/// Rejects query parameters that the route does not take.
 pub(crate) fn check_query(request: &Request) -> Result<(), ApiError> {
     let Some(takes) = takes(request.method(), request.extensions().get::<MatchedPath>()) else {
         return Ok(());
     };
-    // What cannot be read as a query is refused by the handler that reads it.
+    // A query that cannot be parsed is rejected by the handler that parses it.
     let Ok(Query(given)) = Query::<Vec<(String, String)>>::try_from_uri(request.uri()) else { return Ok(()) };
     match given.iter().find(|(name, _)| !takes.query.contains(name)) {
         Some((name, _)) if takes.query.is_empty() => {
@@ -44,7 +44,7 @@ pub(crate) fn check_query(request: &Request) -> Result<(), ApiError> {
     }
 }
 
-/// Refuses a body where the route takes none; an empty object is as good as none.
+/// Rejects a body if the route takes none; an empty object counts as none.
 pub(crate) fn check_body(parts: &Parts, body: &[u8]) -> Result<(), ApiError> {
     let takes = takes(&parts.method, parts.extensions.get::<MatchedPath>());
     if takes.is_none_or(|takes| takes.body) || body.trim_ascii().is_empty() {

@@ -1,4 +1,4 @@
-//! What each route does, reads and writes.
+//! The id, summary, parameters and types of each operation.
 
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 

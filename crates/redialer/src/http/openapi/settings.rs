@@ -1,6 +1,6 @@
 //! The settings document of a workspace, as a schema.
 //!
-//! The document itself is core's; a test holds this description against it.
+//! Its type is in core; a test compares this description with it.
 
 use redialer_core::{
     access::{Role, Scope},
@@ -9,17 +9,17 @@ use redialer_core::{
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 
-/// Every setting, with its value.
+/// The schema of all settings.
 pub(crate) fn defaults() -> RefOr<Schema> {
     read(object(settings(true), true))
 }
 
-/// Some settings, to be laid over what is set.
+/// The schema of a merge patch for the settings.
 pub(crate) fn defaults_patch() -> RefOr<Schema> {
     read(object(settings(false), false))
 }
 
-/// Some settings of an agent's own; null takes one away.
+/// The schema of an agent's overrides; null removes one.
 pub(crate) fn overrides() -> RefOr<Schema> {
     read(json!({
         "type": "object",
@@ -28,23 +28,23 @@ pub(crate) fn overrides() -> RefOr<Schema> {
     }))
 }
 
-/// How long payloads are kept.
+/// The schema of the retention of payloads.
 pub(crate) fn retention() -> RefOr<Schema> {
     read(object(kept(), true))
 }
 
-/// The same, in part.
+/// The schema of a merge patch for the retention.
 pub(crate) fn retention_patch() -> RefOr<Schema> {
     read(object(kept(), false))
 }
 
-/// What a key may be made for.
+/// The scopes that a key may have.
 pub(crate) fn scopes() -> RefOr<Schema> {
     let words = Scope::ALL.map(Scope::as_str);
     read(json!({"type": "array", "minItems": 1, "items": {"type": "string", "enum": words}}))
 }
 
-/// What a member may be.
+/// The roles that a member may have.
 pub(crate) fn role() -> RefOr<Schema> {
     read(json!({"type": "string", "enum": Role::ALL.map(Role::as_str)}))
 }
@@ -59,24 +59,24 @@ pub(crate) fn reason() -> RefOr<Schema> {
     read(json!({"type": "string", "enum": RedialReason::ALL.map(RedialReason::as_str)}))
 }
 
-/// What a held callback may wait for; null while it does not.
+/// Why a callback may be held; null if it is not.
 pub(crate) fn held_for() -> RefOr<Schema> {
     let mut words: Vec<Value> = HeldFor::ALL.map(HeldFor::as_str).map(Value::from).into();
     words.push(Value::Null);
     read(json!({"type": ["string", "null"], "enum": words}))
 }
 
-/// Where a callee's time zone was learned from.
+/// The possible sources of a callee's time zone.
 pub(crate) fn timezone_source() -> RefOr<Schema> {
     read(json!({"type": "string", "enum": ["request", "number", "agent", "workspace"]}))
 }
 
-/// How a list of callbacks is ordered.
+/// The orders of a list of callbacks.
 pub(crate) fn order() -> RefOr<Schema> {
     read(json!({"type": "string", "enum": ["created", "scheduled"], "default": "created"}))
 }
 
-/// What a line of the feed may be about.
+/// The kinds of entries in the activity feed.
 pub(crate) fn activity() -> RefOr<Schema> {
     read(json!({"type": "string", "enum": ["webhook", "dial", "refusal"]}))
 }
@@ -86,7 +86,7 @@ pub(crate) fn anything() -> RefOr<Schema> {
     read(json!({"type": ["object", "null"], "additionalProperties": true}))
 }
 
-/// Whose API a workspace speaks.
+/// The supported providers.
 pub(crate) fn provider() -> RefOr<Schema> {
     read(json!({"type": "string", "enum": redialer_providers::NAMES}))
 }
@@ -111,7 +111,7 @@ fn kept() -> Value {
     })
 }
 
-/// The settings; in answers all of them, all the way down.
+/// The settings; in responses all of them are required, at every level.
 fn settings(whole: bool) -> Value {
     let minutes = json!({"type": "integer", "minimum": 0, "maximum": 527_040});
     let part = |properties: Value| object(properties, whole);
