@@ -130,52 +130,46 @@ impl Note {
     /// The note as a sentence that names the fix, where there is one.
     pub const fn description(self) -> &'static str {
         match self {
-            Self::Unreadable => {
-                "The body is JSON but not an event of this provider; nothing was read from it."
-            }
+            Self::Unreadable => "The body is JSON but not an event of this provider, so it was ignored.",
             Self::WebCall => "A web call has no phone number, so it is never dialed.",
             Self::NoNumber => {
-                "Nothing tells the person's number. For chats, put `redialer_user_number` into the metadata."
+                "The event has no number of the person. For chats, put `redialer_user_number` into the metadata."
             }
-            Self::BadNumber => {
-                "What was given as the person's number cannot be read as one that can be dialed."
-            }
+            Self::BadNumber => "The person's number in the event is not a phone number that can be dialed.",
             Self::PremiumNumber => "The person's number is premium-rate and is never dialed.",
             Self::OwnNumber => "The person's number is one of this workspace's own numbers.",
             Self::SpokenNumber => {
-                "A number was only spoken. Set `spoken_numbers` in the workspace's defaults to dial such numbers."
+                "The number was only spoken. Set `spoken_numbers` in the workspace's defaults to dial spoken numbers."
             }
             Self::AgentMissing => "The agent is not in the roster. Sync the workspace.",
-            Self::AgentDisabled => "The agent is switched off. Enable it to have its callbacks dialed.",
+            Self::AgentDisabled => "The agent is disabled. Enable it to dial its callbacks.",
             Self::DoNotCall => "The number is on the do-not-call list.",
-            Self::NewerRequest => "The person has since asked for something newer, which stands.",
+            Self::NewerRequest => "The person has made a newer request since, which stays in force.",
             Self::PromisePending => "Another callback to this person is pending, so no retry was added.",
             Self::ReachedSince => "The person reached us after that call, so no retry was added.",
             Self::NoAttemptLeft => "The chain has no attempt left.",
-            Self::TriggerOff => "Retries of this kind are switched off in the settings.",
-            Self::NotTwice => "The same answer twice running: it is not tried again.",
+            Self::TriggerOff => "Retries of this kind are disabled in the settings.",
+            Self::NotTwice => "The same outcome occurred twice in a row, so no retry was added.",
             Self::UnknownReason => {
-                "The provider gave a reason this version does not know; the chain ends here."
+                "The provider reported an outcome reason that this version does not know, so the chain ended."
             }
             Self::UnclearTime => "The requested time was not understood; the workspace's default was used.",
-            Self::ForeignDispatch => {
-                "The metadata names a dispatch that is not of this workspace; the call was treated as any other."
-            }
-            Self::Unreachable => "The number cannot be reached this way; trying again would not help.",
+            Self::ForeignDispatch => "The metadata names a dispatch of another workspace, so it was ignored.",
+            Self::Unreachable => "The number cannot be reached this way, so no retry was added.",
             Self::SetAside => {
-                "This event failed five times in our hands and was set aside; nothing else waits for it."
+                "The event could not be processed in five tries and was quarantined; other events are not affected."
             }
             Self::Unresolved => {
-                "The dial had ended unresolved before this was heard, so no retry was added. Force it to dial again."
+                "The dial had ended unresolved before this event arrived, so no retry was added. Force the callback to dial again."
             }
             Self::NoRequest => {
-                "The analysis has no readable answer to whether a callback was asked for. Add the Boolean that `callback_field` names to the agent's post-call analysis."
+                "The analysis has no readable answer to whether a callback was requested. Add the Boolean that `callback_field` names to the agent's post-call analysis."
             }
             Self::NoPerson => {
-                "The analysis says that a callback was asked for, but no person was reached in this call, so it does not count."
+                "The analysis reports a request for a callback, but no person was reached in this call, so the request does not count."
             }
             Self::MovedByQuietHours => {
-                "The callback would have been due in quiet time, so it was moved to the end of it."
+                "The callback would have been due in quiet hours, so it was moved to their end."
             }
             Self::Country => {
                 "The number is in a country that is not among `allowed_countries`, so the callback is held until a person reschedules or forces it."

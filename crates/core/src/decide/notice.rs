@@ -150,26 +150,30 @@ impl Notice {
     pub const fn description(self) -> &'static str {
         match self {
             Self::BadSignature => {
-                "A webhook came without a good signature and was turned away. Is `webhook_key` the key that the provider signs with?"
+                "A webhook without a valid signature was rejected. Check that `webhook_key` is the key that the provider signs with."
             }
-            Self::AgentOff => "A webhook came for an agent that is switched off. Enable it to have it heard.",
+            Self::AgentOff => {
+                "A webhook for a disabled agent was rejected. Enable the agent to accept its webhooks."
+            }
             Self::PastTheCap => {
-                "A webhook came for an agent past the plan's number of agents. Disable others, or take a larger plan."
+                "A webhook was rejected because the plan allows fewer enabled agents. Disable other agents, or change the plan."
             }
-            Self::NotJson => "A signed webhook was not JSON.",
-            Self::Quiet => "It was due in quiet time and waits until that is over.",
-            Self::Replanned => "It was missed by too much and was rescheduled.",
-            Self::Expired => "It was missed by more than `missed_after_minutes` and is over.",
+            Self::NotJson => "A webhook with a valid signature was rejected because its body is not JSON.",
+            Self::Quiet => "The callback was due in quiet hours and waits until they end.",
+            Self::Replanned => "The callback missed its time by too much and was rescheduled.",
+            Self::Expired => "The callback missed its time by more than `missed_after_minutes` and expired.",
             Self::DoNotCall => "The number is on the do-not-call list.",
             Self::NoAttemptLeft => "The chain has no attempt left.",
-            Self::AgentHeld => "Its agent is switched off. Enable the agent to dial the callback.",
+            Self::AgentHeld => "The agent is disabled. Enable it to dial the callback.",
             Self::NoNumber => {
-                "The agent has no number to dial from. Give it one at the provider, then force."
+                "The agent has no number to dial from. Assign one at the provider, then force the callback."
             }
             Self::Quota => {
-                "The plan's calls of this month are used up. It goes on in the next, or under another plan."
+                "The plan's calls for this month are used up. Dialing resumes next month, or after a change of plan."
             }
-            Self::Failing => "It failed five times in our hands and waits for a person; the log says why.",
+            Self::Failing => {
+                "The callback failed five times because of internal errors and needs attention; the log has the errors."
+            }
             Self::BadNumber => "The stored number cannot be dialed.",
             Self::Country => {
                 "The number is in a country that is not among `allowed_countries`. Reschedule or force the callback, or allow the country."
@@ -179,11 +183,9 @@ impl Notice {
             }
             Self::Observed => "The agent only observes, so the callback was not dialed.",
             Self::NumberUnread => {
-                "The provider did not tell which number to dial from; the callback is tried again in a minute."
+                "The provider did not return the number to dial from; the callback is retried in a minute."
             }
-            Self::Refused => {
-                "The provider refused the dial. Its own words are the callback's `outcome_message`."
-            }
+            Self::Refused => "The provider refused the dial. `outcome_message` has the provider's message.",
             Self::OutcomeUnknown => {
                 "The provider reported no outcome for the call within the time limit, so the callback was closed as failed."
             }

@@ -22,7 +22,8 @@ use std::{
     sync::Arc,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use rustix::fs::Mode;
 use tracing::Level;
 use tracing_subscriber::{
@@ -97,6 +98,11 @@ enum Command {
     CheckSignature,
     /// Extract when callers want to be called back: JSON lines in and out
     When(when::When),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell to complete in
+        shell: Shell,
+    },
 }
 
 /// Runs the command given on the command line.
@@ -125,6 +131,11 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::CheckSignature => check_signature::run()?,
         Command::Openapi => say(&serde_json::to_string_pretty(&crate::http::document())?),
         Command::When(when) => when.run()?,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "redialer", &mut script);
+            say(&String::from_utf8(script)?);
+        }
         Command::Demo(demo) => demo.run().await?,
         Command::Sim(sim) => sim.run().await?,
         Command::Serve { flags } => serve::run(Config::load(&flags, &flags.storage.file)?).await?,

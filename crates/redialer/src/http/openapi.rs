@@ -166,16 +166,14 @@ fn tags() -> Vec<Value> {
 fn about(tag: &str) -> &'static str {
     match tag {
         "workspaces" => "Provider accounts: keys, settings, retention.",
-        "agents" => {
-            "Voice and chat agents as the provider lists them: switches, settings of their own, webhook URLs."
-        }
-        "callbacks" => "Scheduled outbound dials, one by one and as chains, and why they are when they are.",
+        "agents" => "Voice and chat agents of the provider: enabling, overrides, webhook URLs.",
+        "callbacks" => "Scheduled outbound dials, their chains, and explanations of their times.",
         "suppressions" => "Numbers that must not be called.",
         "activity" => "Webhooks, decisions, dials and rejections.",
-        "audit" => "The book of privileged acts.",
-        "usage" => "Quota and use.",
-        "api-keys" => "Who else may ask, and for what.",
-        "members" => "Who signs in, and as what.",
+        "audit" => "The audit log of privileged changes.",
+        "usage" => "Usage and quota.",
+        "api-keys" => "API keys and their scopes.",
+        "members" => "Members and their roles.",
         _ => "",
     }
 }

@@ -319,3 +319,16 @@ fn an_interrupted_demo_leaves_nothing_behind() {
     assert_eq!(demo.wait().expect("ended").code(), Some(1));
     assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 0);
 }
+
+#[test]
+fn completion_scripts_name_the_commands_and_their_options() {
+    for shell in ["bash", "zsh", "fish"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_redialer"));
+        let output = command.env_clear().args(["completions", shell]).output().expect("run");
+        let script = String::from_utf8(output.stdout).expect("UTF-8");
+        assert!(output.status.success(), "{shell}");
+        for word in ["doctor", "restore", "wrap-only"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+}

@@ -16,14 +16,17 @@ use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 use crate::http::error::ApiError;
 
 /// The guides in reading order: page name, title, text.
-const GUIDES: [(&str, &str, &str); 7] = [
-    ("concepts", "The five nouns", include_str!("../../../../../docs/concepts.md")),
-    ("rest", "REST v1", include_str!("../../../../../docs/api.md")),
-    ("when", "When they meant", include_str!("../../../../../docs/when.md")),
+const GUIDES: [(&str, &str, &str); 10] = [
+    ("getting-started", "Getting started", include_str!("../../../../../docs/getting-started.md")),
+    ("concepts", "Concepts", include_str!("../../../../../docs/concepts.md")),
+    ("rest", "REST API", include_str!("../../../../../docs/api.md")),
+    ("when", "Spoken times", include_str!("../../../../../docs/when.md")),
     redialer_providers::GUIDES[0],
     ("configuration", "Configuration", include_str!("../../../../../docs/configuration.md")),
-    ("operations", "Running it", include_str!("../../../../../docs/operations.md")),
-    ("simulator", "The simulator", include_str!("../../../../../docs/simulator.md")),
+    ("operations", "Operations", include_str!("../../../../../docs/operations.md")),
+    ("simulator", "Retell simulator", include_str!("../../../../../docs/simulator.md")),
+    ("glossary", "Glossary", include_str!("../../../../../docs/glossary.md")),
+    ("failure-model", "Failure model", include_str!("../../../../../docs/failure-model.md")),
 ];
 /// Pages run no script and load nothing.
 const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";

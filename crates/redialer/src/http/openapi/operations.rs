@@ -28,22 +28,22 @@ fn of_workspaces(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
         ("post", "/workspaces") => {
             create::<View, NewBody>(t, "createWorkspace", "Connect a provider account (admin keys)")
         }
-        ("get", "/workspaces/{id}") => one::<View>(t, "getWorkspace", "One workspace"),
+        ("get", "/workspaces/{id}") => one::<View>(t, "getWorkspace", "Get a workspace"),
         ("patch", "/workspaces/{id}") => {
-            change::<View, ChangeBody>(t, "changeWorkspace", "Change a workspace")
+            change::<View, ChangeBody>(t, "changeWorkspace", "Update a workspace")
         }
         ("delete", "/workspaces/{id}") => {
-            gone("deleteWorkspace", "Give a workspace up; it can be restored for 24 h (admin keys)")
+            gone("deleteWorkspace", "Delete a workspace; it can be restored for 24 h (admin keys)")
         }
         ("post", "/workspaces/{id}/restore") => {
-            one::<View>(t, "restoreWorkspace", "Take a deletion back (admin keys)")
+            one::<View>(t, "restoreWorkspace", "Restore a deleted workspace (admin keys)")
         }
         ("post", "/workspaces/{id}/sync") => {
-            one::<Synced>(t, "syncWorkspace", "Pull the provider's roster of agents")
+            one::<Synced>(t, "syncWorkspace", "Sync agents and numbers from the provider")
         }
         ("get", "/workspace") => Doc {
             params: query::<OwnQuery>(),
-            ..one::<View>(t, "getOwnWorkspace", "The key's own workspace")
+            ..one::<View>(t, "getOwnWorkspace", "Get the workspace of the API key")
         },
         _ => return None,
     })
@@ -53,12 +53,10 @@ fn of_agents(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
     use agents::{ChangeBody, ListQuery, View, WebhookUrl};
     Some(match (method, path) {
         ("get", "/agents") => list::<View, ListQuery>(t, "listAgents", "List agents"),
-        ("get", "/agents/{id}") => one::<View>(t, "getAgent", "One agent"),
-        ("patch", "/agents/{id}") => {
-            change::<View, ChangeBody>(t, "changeAgent", "Switch an agent, or change its own settings")
-        }
+        ("get", "/agents/{id}") => one::<View>(t, "getAgent", "Get an agent"),
+        ("patch", "/agents/{id}") => change::<View, ChangeBody>(t, "changeAgent", "Update an agent"),
         ("get", "/agents/{id}/webhook-url") => {
-            one::<WebhookUrl>(t, "getWebhookUrl", "Where to point the provider's webhook")
+            one::<WebhookUrl>(t, "getWebhookUrl", "Get an agent's webhook URL")
         }
         _ => return None,
     })
@@ -70,23 +68,25 @@ fn of_callbacks(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
     Some(match (method, path) {
         ("get", "/callbacks") => list::<View, ListQuery>(t, "listCallbacks", "List callbacks"),
         ("post", "/callbacks") => create::<View, NewBody>(t, "createCallback", "Schedule a callback"),
-        ("get", "/callbacks/{id}") => one::<View>(t, "getCallback", "One callback"),
+        ("get", "/callbacks/{id}") => one::<View>(t, "getCallback", "Get a callback"),
         ("patch", "/callbacks/{id}") => {
-            change::<View, ChangeBody>(t, "moveCallback", "Move a waiting callback to another instant")
+            change::<View, ChangeBody>(t, "moveCallback", "Reschedule a callback")
         }
         ("get", "/callbacks/{id}/chain") => {
             let answer = Some(t.page::<View>());
-            Doc { answer, ..plain("getChain", "Every callback of its chain") }
+            Doc { answer, ..plain("getChain", "List the callbacks of a chain") }
         }
         ("get", "/callbacks/{id}/payload") => {
             let answer = Some(t.page::<payload::View>());
-            Doc { answer, ..plain("getPayload", "The webhooks it came from and led to") }
+            Doc { answer, ..plain("getPayload", "List the webhooks of a callback") }
         }
-        ("get", "/callbacks/{id}/explain") => one::<explain::View>(t, "explainCallback", "Why then"),
+        ("get", "/callbacks/{id}/explain") => {
+            one::<explain::View>(t, "explainCallback", "Explain a callback")
+        }
         ("post", "/callbacks/{id}/cancel") => one::<View>(t, "cancelCallback", "Cancel a callback"),
-        ("post", "/callbacks/{id}/force") => one::<View>(t, "forceCallback", "Dial now"),
+        ("post", "/callbacks/{id}/force") => one::<View>(t, "forceCallback", "Dial a callback now"),
         ("get", "/attention") => {
-            let listed = list::<View, ListQuery>(t, "listAttention", "What does not go on by itself");
+            let listed = list::<View, ListQuery>(t, "listAttention", "List what needs attention");
             Doc { answer: Some(t.schema::<attention::View>()), ..listed }
         }
         _ => return None,
@@ -98,19 +98,21 @@ fn of_the_rest(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
         ("get", "/suppressions") => list::<suppressions::View, suppressions::ListQuery>(
             t,
             "listSuppressions",
-            "Numbers that must not be called",
+            "List numbers on the do-not-call list",
         ),
         ("post", "/suppressions") => create::<suppressions::Created, suppressions::NewBody>(
             t,
             "createSuppression",
-            "Put numbers on the do-not-call list",
+            "Add numbers to the do-not-call list",
         ),
-        ("delete", "/suppressions/{id}") => gone("deleteSuppression", "Take a number off the list"),
-        ("get", "/activity") => {
-            list::<activity::View, activity::ListQuery>(t, "listActivity", "What came in and what followed")
+        ("delete", "/suppressions/{id}") => {
+            gone("deleteSuppression", "Remove a number from the do-not-call list")
         }
-        ("get", "/audit") => list::<audit::View, audit::ListQuery>(t, "listAudit", "Who did what"),
-        ("get", "/usage") => one::<usage::View>(t, "getUsage", "Quota and use of this month"),
+        ("get", "/activity") => {
+            list::<activity::View, activity::ListQuery>(t, "listActivity", "List activity events")
+        }
+        ("get", "/audit") => list::<audit::View, audit::ListQuery>(t, "listAudit", "List audit events"),
+        ("get", "/usage") => one::<usage::View>(t, "getUsage", "Get this month's usage"),
         ("get", "/api-keys") => list::<api_keys::View, ListQuery>(t, "listApiKeys", "List API keys"),
         ("post", "/api-keys") => create::<api_keys::View, api_keys::NewBody>(
             t,
@@ -119,7 +121,7 @@ fn of_the_rest(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
         ),
         ("delete", "/api-keys/{id}") => gone("revokeApiKey", "Revoke an API key"),
         ("get", "/members") => {
-            list::<members::View, ListQuery>(t, "listMembers", "Who signs in (admin keys)")
+            list::<members::View, ListQuery>(t, "listMembers", "List members (admin keys)")
         }
         ("post", "/members") => create::<members::View, members::NewBody>(
             t,
@@ -129,7 +131,7 @@ fn of_the_rest(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
         ("patch", "/members/{id}") => change::<members::View, members::ChangeBody>(
             t,
             "changeMember",
-            "Give a member another role (admin keys)",
+            "Change a member's role (admin keys)",
         ),
         ("delete", "/members/{id}") => gone("removeMember", "Remove a member (admin keys)"),
         _ => return None,
