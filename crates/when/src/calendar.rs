@@ -40,36 +40,12 @@ pub(crate) fn dates(day: Day, now: &Zoned, that: Option<Date>, literal: bool) ->
         }
         Day::In(n) => one(plus(today, n.into())),
         Day::Weekday(weekday, which) => one(named(today, weekday, which)),
-        Day::Date(Some(y), m, d) => one(Date::new(y, m, d).ok().filter(|date| *date >= today)),
-        Day::Date(None, 13, d) => {
-            let next = today.first_of_month().checked_add(1.month()).ok()?;
-            one(Date::new(next.year(), next.month(), d).ok())
-        }
-        Day::Date(None, 14, d) => {
-            one(Date::new(today.year(), today.month(), d).ok().filter(|date| *date >= today))
-        }
-        Day::Date(None, m, d) => one((0..=8)
-            .find_map(|n| Date::new(today.year().checked_add(n)?, m, d).ok().filter(|date| *date >= today))),
+        Day::Date(year, month, day) => one(date_of(year, month, day, today)),
         Day::Nth(n) => {
             one(months(today, 12).find_map(|(y, m)| Date::new(y, m, n).ok().filter(|date| *date > today)))
         }
-        Day::WeekdayNth(weekday, n) => {
-            let fits = |date: &Date| date.weekday() == weekday && *date >= today;
-            let found = months(today, 60).find_map(|(y, m)| Date::new(y, m, n).ok().filter(fits));
-            // More than 300 days ahead is implausible: one of the two was transcribed wrong, so use the weekday.
-            let near = found.filter(|date| date.duration_since(today).as_hours() < 24 * 300);
-            one(near.or_else(|| named(today, weekday, Which::Coming)))
-        }
-        Day::NthWeekday(n, weekday, month) => {
-            let at = |y: i16, m: i8| Date::new(y, m, 1).ok()?.nth_weekday_of_month(n, weekday).ok();
-            one(months(today, 26)
-                .filter(|(_, m)| match month {
-                    Some(13) => *m == today.month() % 12 + 1,
-                    Some(month) => *m == month,
-                    None => true,
-                })
-                .find_map(|(y, m)| at(y, m).filter(|date| *date > today)))
-        }
+        Day::WeekdayNth(weekday, n) => one(weekday_nth(weekday, n, today)),
+        Day::NthWeekday(n, weekday, month) => one(nth_weekday(n, weekday, month, today)),
         Day::WeeksFrom(n, base) => {
             let from = match base {
                 Base::Today => today,
@@ -95,18 +71,7 @@ pub(crate) fn dates(day: Day, now: &Zoned, that: Option<Date>, literal: bool) ->
             let nominal = if end { plus(last, -2)? } else { first };
             Some(Dates { first: first.max(today), nominal: nominal.max(today), last })
         }
-        Day::MonthNamed(m, stretch) => {
-            let (y, m) = months(today, 13).find(|(_, month)| *month == m)?;
-            let end = Date::new(y, m, 1).ok()?.last_of_month();
-            let (from, to) = match stretch {
-                Stretch::Whole => (1, end.day()),
-                Stretch::Early => (1, 10),
-                Stretch::Middle => (11, 20),
-                Stretch::Late => (21, end.day()),
-            };
-            let (first, last) = (Date::new(y, m, from).ok()?.max(today), Date::new(y, m, to).ok()?);
-            Some(Dates { first, nominal: first, last: last.max(first) })
-        }
+        Day::MonthNamed(month, stretch) => month_named(month, stretch, today),
         Day::YearEnd => {
             let last = Date::new(today.year(), 12, 31).ok()?;
             Some(Dates { first: plus(last, -10)?.max(today), nominal: plus(last, -3)?.max(today), last })
@@ -115,6 +80,57 @@ pub(crate) fn dates(day: Day, now: &Zoned, that: Option<Date>, literal: bool) ->
             one((0..=1).find_map(|n| falls(holiday, today.year() + n).filter(|date| *date >= today)))
         }
     }
+}
+
+/// A date of a month: the next one where no year is named. Months 13 and 14 are the next month and this one.
+fn date_of(year: Option<i16>, month: i8, day: i8, today: Date) -> Option<Date> {
+    let ahead = |date: &Date| *date >= today;
+    match (year, month) {
+        (Some(year), month) => Date::new(year, month, day).ok().filter(ahead),
+        (None, 13) => {
+            let next = today.first_of_month().checked_add(1.month()).ok()?;
+            Date::new(next.year(), next.month(), day).ok()
+        }
+        (None, 14) => Date::new(today.year(), today.month(), day).ok().filter(ahead),
+        (None, month) => {
+            (0..=8).find_map(|n| Date::new(today.year().checked_add(n)?, month, day).ok().filter(ahead))
+        }
+    }
+}
+
+/// "Friday the thirteenth": the next date on which both hold.
+fn weekday_nth(weekday: Weekday, n: i8, today: Date) -> Option<Date> {
+    let fits = |date: &Date| date.weekday() == weekday && *date >= today;
+    let found = months(today, 60).find_map(|(y, m)| Date::new(y, m, n).ok().filter(fits));
+    // More than 300 days ahead is implausible: one of the two was transcribed wrong, so use the weekday.
+    let near = found.filter(|date| date.duration_since(today).as_hours() < 24 * 300);
+    near.or_else(|| named(today, weekday, Which::Coming))
+}
+
+/// "The second Monday of March". Month 13 is the next month; without a month, the next month that has such a day.
+fn nth_weekday(n: i8, weekday: Weekday, month: Option<i8>, today: Date) -> Option<Date> {
+    let at = |y: i16, m: i8| Date::new(y, m, 1).ok()?.nth_weekday_of_month(n, weekday).ok();
+    months(today, 26)
+        .filter(|(_, m)| match month {
+            Some(13) => *m == today.month() % 12 + 1,
+            Some(month) => *m == month,
+            None => true,
+        })
+        .find_map(|(y, m)| at(y, m).filter(|date| *date > today))
+}
+
+/// A named month, or its beginning, middle or end.
+fn month_named(month: i8, stretch: Stretch, today: Date) -> Option<Dates> {
+    let (y, m) = months(today, 13).find(|(_, m)| *m == month)?;
+    let end = Date::new(y, m, 1).ok()?.last_of_month();
+    let (from, to) = match stretch {
+        Stretch::Whole => (1, end.day()),
+        Stretch::Early => (1, 10),
+        Stretch::Middle => (11, 20),
+        Stretch::Late => (21, end.day()),
+    };
+    let (first, last) = (Date::new(y, m, from).ok()?.max(today), Date::new(y, m, to).ok()?);
+    Some(Dates { first, nominal: first, last: last.max(first) })
 }
 
 /// The years and months of `n` months, starting with the current one.

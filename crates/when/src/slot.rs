@@ -74,15 +74,12 @@ impl Slot {
         })
     }
 
-    /// The time meant when this follows `old`: the parts that it names replace those of `old`, the rest is kept.
-    pub(crate) fn after(self, old: &Self) -> Self {
-        if self.length.is_some_and(|l| matches!(l.unit, Unit::Seconds | Unit::Minutes | Unit::Hours)) {
-            return Self { zone: self.zone.or(old.zone), ..self };
-        }
+    /// The time meant when this follows `old` and its part of the day only makes `old` more exact.
+    fn refining(&self, old: &Self) -> Option<Self> {
         // "Tonight, or in the morning?" means tomorrow morning.
         let evening = matches!(old.of, Some(DayPart::Evening | DayPart::Night));
         if self.of == Some(DayPart::Morning) && self.day.is_none() && old.day == Some(Day::In(0)) && evening {
-            return Self { day: Some(Day::In(1)), zone: self.zone.or(old.zone), ..self };
+            return Some(Self { day: Some(Day::In(1)), zone: self.zone.or(old.zone), ..self.clone() });
         }
         // "Evening" decides which eight was meant.
         if let (Some(of), Some(clock)) = (self.of, old.clock)
@@ -93,12 +90,12 @@ impl Slot {
             && old.of.is_none_or(|known| known == of)
             && of.may_hold(clock)
         {
-            return Self {
+            return Some(Self {
                 of: Some(of),
                 day: self.day.or(old.day),
                 zone: self.zone.or(old.zone),
                 ..old.clone()
-            };
+            });
         }
         // "Eight p m?" "P m, yeah."
         if let (Some(of), Some(clock)) = (self.of, old.clock)
@@ -108,7 +105,18 @@ impl Slot {
             && clock.half.is_some()
             && of.holds(clock)
         {
-            return old.clone();
+            return Some(old.clone());
+        }
+        None
+    }
+
+    /// The time meant when this follows `old`: the parts that it names replace those of `old`, the rest is kept.
+    pub(crate) fn after(self, old: &Self) -> Self {
+        if self.length.is_some_and(|l| matches!(l.unit, Unit::Seconds | Unit::Minutes | Unit::Hours)) {
+            return Self { zone: self.zone.or(old.zone), ..self };
+        }
+        if let Some(refined) = self.refining(old) {
+            return refined;
         }
         // Another day drops "tonight".
         let tonight = old.day == Some(Day::In(0))

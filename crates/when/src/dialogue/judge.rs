@@ -70,50 +70,8 @@ pub(crate) fn sense(items: &[Item], at: usize, role: Role) -> Sense {
     {
         return Sense::Call;
     }
-    match (prefix, suffix) {
-        (Some(Cue::Not | Cue::Refuse), _) => return Sense::Refused,
-        // The agent's "Is eight too late?" does not refuse.
-        (_, Some(Cue::Refuse)) if role == Role::User => return Sense::Refused,
-        (Some(Cue::NoCall), _) if !bounds(slot) => return Sense::Refused,
-        (_, Some(Cue::Works | Cue::Propose))
-            if role == Role::User && !matches!(before, Some(Cue::Event | Cue::Have | Cue::Past)) =>
-        {
-            return Sense::Call;
-        }
-        (_, Some(Cue::Event | Cue::Hours | Cue::Visit | Cue::Past))
-            if prefix != Some(Cue::Correct)
-                && before.is_none_or(|c| matches!(c, Cue::Correct | Cue::Third)) =>
-        {
-            return Sense::Other;
-        }
-        // "Tomorrow he's in college."
-        (_, Some(Cue::Third))
-            if role == Role::User
-                && slot.clock.is_none()
-                && before.is_none()
-                && !rest
-                    .iter()
-                    .any(|i| matches!(i.cue(), Some(Cue::CallMe | Cue::Callback | Cue::CallYou))) =>
-        {
-            return Sense::Other;
-        }
-        // "Seven thirty make it."
-        (_, Some(Cue::Correct))
-            if role == Role::User && slot.is_exact() && rest.get(1).is_none_or(|i| i.slot().is_none()) =>
-        {
-            return Sense::Call;
-        }
-        // "Saturdays I've got my grandchildren."
-        (_, Some(Cue::Have)) if role == Role::User && !slot.is_exact() && before.is_none() => {
-            return Sense::Other;
-        }
-        (Some(Cue::IsNow), _)
-            if role == Role::User && (slot.clock.is_some() || matches!(slot.day, Some(Day::Weekday(..)))) =>
-        {
-            return Sense::Nothing;
-        }
-        (_, Some(Cue::Measure)) => return Sense::Nothing,
-        _ => {}
+    if let Some(sense) = by_neighbors(slot, role, before, (prefix, suffix), rest) {
+        return sense;
     }
     match before {
         Some(cue) => said_before(cue, slot, role),
@@ -126,6 +84,62 @@ pub(crate) fn sense(items: &[Item], at: usize, role: Role) -> Sense {
             _ => Sense::Open,
         },
     }
+}
+
+/// Classifies a slot by the cues right before and right after it; `None` where they decide nothing.
+fn by_neighbors(
+    slot: &Slot,
+    role: Role,
+    before: Option<Cue>,
+    (prefix, suffix): (Option<Cue>, Option<Cue>),
+    rest: &[Item],
+) -> Option<Sense> {
+    match (prefix, suffix) {
+        (Some(Cue::Not | Cue::Refuse), _) => return Some(Sense::Refused),
+        // The agent's "Is eight too late?" does not refuse.
+        (_, Some(Cue::Refuse)) if role == Role::User => return Some(Sense::Refused),
+        (Some(Cue::NoCall), _) if !bounds(slot) => return Some(Sense::Refused),
+        (_, Some(Cue::Works | Cue::Propose))
+            if role == Role::User && !matches!(before, Some(Cue::Event | Cue::Have | Cue::Past)) =>
+        {
+            return Some(Sense::Call);
+        }
+        (_, Some(Cue::Event | Cue::Hours | Cue::Visit | Cue::Past))
+            if prefix != Some(Cue::Correct)
+                && before.is_none_or(|c| matches!(c, Cue::Correct | Cue::Third)) =>
+        {
+            return Some(Sense::Other);
+        }
+        // "Tomorrow he's in college."
+        (_, Some(Cue::Third))
+            if role == Role::User
+                && slot.clock.is_none()
+                && before.is_none()
+                && !rest
+                    .iter()
+                    .any(|i| matches!(i.cue(), Some(Cue::CallMe | Cue::Callback | Cue::CallYou))) =>
+        {
+            return Some(Sense::Other);
+        }
+        // "Seven thirty make it."
+        (_, Some(Cue::Correct))
+            if role == Role::User && slot.is_exact() && rest.get(1).is_none_or(|i| i.slot().is_none()) =>
+        {
+            return Some(Sense::Call);
+        }
+        // "Saturdays I've got my grandchildren."
+        (_, Some(Cue::Have)) if role == Role::User && !slot.is_exact() && before.is_none() => {
+            return Some(Sense::Other);
+        }
+        (Some(Cue::IsNow), _)
+            if role == Role::User && (slot.clock.is_some() || matches!(slot.day, Some(Day::Weekday(..)))) =>
+        {
+            return Some(Sense::Nothing);
+        }
+        (_, Some(Cue::Measure)) => return Some(Sense::Nothing),
+        _ => {}
+    }
+    None
 }
 
 /// Classifies a slot by the cue before it.
