@@ -1,7 +1,6 @@
 //! The settings that decisions read: retries, limits, quiet time, and the handling of unclear times.
 //!
-//! A policy is the workspace's settings with one agent's overrides applied; decisions do not see which value comes from
-//! which. The numbers in [`Policy::default`] are the published ones.
+//! A policy is the workspace's settings with one agent's overrides applied; decisions cannot tell whether a value comes from the workspace or from the agent. The numbers in [`Policy::default`] are the published ones.
 
 use jiff::SignedDuration;
 pub use redialer_when::{Hours, Lang, Span};

@@ -12,7 +12,7 @@ pub const ANALYSIS_AFTER_MINUTES: i64 = 10;
 pub const LOOKUP_AFTER_MINUTES: i64 = 10;
 /// A test call at the simulator, which sends no webhooks, has ended after this long.
 pub const TEST_CALL_TAKES: SignedDuration = SignedDuration::from_secs(20);
-/// A claim that may not become an intent is due again after this long, because its obstacle may persist.
+/// If a claim cannot become an intent, its callback is due again after this delay, because the cause may persist.
 pub const CLAIM_RETRY_AFTER: SignedDuration = SignedDuration::from_secs(20);
 /// Work that is overdue by more than this counts as stuck; real time.
 pub const STUCK_AFTER_MINUTES: i64 = 5;

@@ -119,7 +119,7 @@ pub struct AfterCall {
 pub enum Settle {
     /// It ends in this state.
     Close(State),
-    /// The same attempt again, unspent.
+    /// Dial again with the same attempt number; this dial does not count.
     Reschedule {
         /// The earliest time.
         at: Timestamp,
@@ -346,7 +346,7 @@ fn request(scene: &AfterCallInput<'_>, after: &mut AfterCall) {
     note_what_is_not_usual(scene, held, after);
 }
 
-/// The first moment from `at` on outside quiet time in `zone`; adds a note if it is later.
+/// The first moment at or after `at` that is outside quiet time in `zone`. Adds a note if that is later than `at`.
 fn out_of_quiet(scene: &AfterCallInput<'_>, at: Timestamp, zone: &Zone, after: &mut AfterCall) -> Timestamp {
     let open = CallingRules { policy: scene.policy, zone }.first_moment(at);
     if open > at {

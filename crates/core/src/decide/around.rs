@@ -30,9 +30,7 @@ pub struct Around {
 /// The reason for which a callback is held, as a record that precedes its gates.
 pub fn held(why: HeldFor) -> GateRecord {
     let message = match why {
-        HeldFor::UnclearTime => {
-            "A callback was asked for without a time that could be used; give it one, or force it."
-        }
+        HeldFor::UnclearTime => "A callback was requested without a usable time. Reschedule or force it.",
         other => Notice::of_hold(other).map_or("", Notice::description),
     };
     record("held", why.as_str(), HOLD, message)
@@ -58,7 +56,7 @@ fn record(gate: &str, input: impl Into<String>, verdict: &str, message: impl Int
 
 fn paused(around: &Around) -> GateRecord {
     match &around.paused {
-        None => record("pause", "not paused", PASS, "The workspace dials."),
+        None => record("pause", "not paused", PASS, "The workspace is not paused."),
         Some((why, sentence)) => {
             let said = sentence.as_deref().map(|s| format!(" The provider says: {s}")).unwrap_or_default();
             let message = format!("The workspace is paused: {}{said}", why.description());
@@ -69,12 +67,12 @@ fn paused(around: &Around) -> GateRecord {
 
 fn restore(around: &Around) -> GateRecord {
     match around.is_restoring {
-        false => record("restore", "compared", PASS, "No restore is under way."),
+        false => record("restore", "compared", PASS, "No restore is in progress."),
         true => record(
             "restore",
             "not compared yet",
             HOLD,
-            "The database was restored; the workspace dials once the provider's records were compared.",
+            "The database was restored. Dialing resumes when the provider's records have been compared.",
         ),
     }
 }
@@ -82,16 +80,16 @@ fn restore(around: &Around) -> GateRecord {
 fn quota(around: &Around) -> GateRecord {
     match around.calls_left {
         None => record("quota", "no limit", PASS, "The plan has no limit on calls."),
-        Some(0) => record("quota", "0 calls left", HOLD, "The plan's calls of this month are used up."),
+        Some(0) => record("quota", "0 calls left", HOLD, "The plan's calls for this month are used up."),
         Some(n) => record("quota", format!("{n} calls left"), PASS, "The plan has calls left this month."),
     }
 }
 
 fn capacity(around: &Around) -> GateRecord {
     match around.free_lines {
-        None => record("capacity", "unknown", PASS, "No limit of lines is known."),
-        Some(0) => record("capacity", "0 lines free", HOLD, "Every line of the account is taken."),
-        Some(n) => record("capacity", format!("{n} lines free"), PASS, "The account has a line free."),
+        None => record("capacity", "unknown", PASS, "The number of free lines is unknown."),
+        Some(0) => record("capacity", "0 lines free", HOLD, "All lines of the account are in use."),
+        Some(n) => record("capacity", format!("{n} lines free"), PASS, "The account has free lines."),
     }
 }
 
@@ -112,7 +110,7 @@ fn fuse(around: &Around) -> GateRecord {
             "fuse",
             "past its limits",
             HOLD,
-            "The number was called so often that something must be wrong; a person must look.",
+            "The number was called more often than the fuse allows. Check its chain, then reschedule or cancel the callback.",
         ),
     }
 }

@@ -237,19 +237,19 @@ fn do_not_call(due: &Due<'_>) -> Gate {
 
 fn agent(due: &Due<'_>) -> Gate {
     match due.agent_enabled {
-        true => gate("agent", "enabled", Verdict::Pass, "The agent is switched on."),
+        true => gate("agent", "enabled", Verdict::Pass, "The agent is enabled."),
         false => gate(
             "agent",
             "disabled",
             Verdict::Hold(HeldFor::Agent),
-            "The agent is switched off; switch it on to go on.",
+            "The agent is disabled. Enable it to dial the callback.",
         ),
     }
 }
 
 fn observe(due: &Due<'_>) -> Gate {
     match due.observes {
-        false => gate("observe", "dials", Verdict::Pass, "The agent dials."),
+        false => gate("observe", "dials", Verdict::Pass, "The agent places calls."),
         true => gate(
             "observe",
             "observes",
@@ -263,18 +263,23 @@ fn attempts(due: &Due<'_>) -> Gate {
     let Attempt { max, is_final, .. } = due.attempt();
     let input = format!("{} of {max} spent", due.spent);
     match due.spent >= max {
-        true => gate("attempts", input, Verdict::Stop(State::Exhausted), "Its chain has no dial left."),
-        false if is_final => gate("attempts", input, Verdict::Pass, "This dial is the chain's last."),
-        false => gate("attempts", input, Verdict::Pass, "Its chain has dials left."),
+        true => gate("attempts", input, Verdict::Stop(State::Exhausted), "The chain has no attempt left."),
+        false if is_final => {
+            gate("attempts", input, Verdict::Pass, "This is the final attempt of the chain.")
+        }
+        false => gate("attempts", input, Verdict::Pass, "The chain has attempts left."),
     }
 }
 
 fn country(due: &Due<'_>) -> Gate {
     match (due.country_allowed, due.forced) {
-        (true, _) => gate("country", "allowed", Verdict::Pass, "The number's country is called."),
-        (false, true) => {
-            gate("country", "not allowed, forced", Verdict::Pass, "A person decided to call it.")
-        }
+        (true, _) => gate("country", "allowed", Verdict::Pass, "Calls to the number's country are allowed."),
+        (false, true) => gate(
+            "country",
+            "not allowed, forced",
+            Verdict::Pass,
+            "The country is not allowed, but a person forced or rescheduled the callback.",
+        ),
         (false, false) => gate(
             "country",
             "not allowed",
@@ -287,8 +292,8 @@ fn country(due: &Due<'_>) -> Gate {
 fn due_time(due: &Due<'_>, now: Timestamp) -> Gate {
     let input = format!("due {}", due.scheduled_for);
     match due.scheduled_for > now {
-        true => gate("due_time", input, Verdict::Wait(due.scheduled_for), "Its time has not come."),
-        false => gate("due_time", input, Verdict::Pass, "Its time has come."),
+        true => gate("due_time", input, Verdict::Wait(due.scheduled_for), "The callback is not due yet."),
+        false => gate("due_time", input, Verdict::Pass, "The callback is due."),
     }
 }
 
@@ -296,16 +301,24 @@ fn lateness(due: &Due<'_>, now: Timestamp) -> Gate {
     let (late, most) = (due.late_by.as_mins().max(0), due.policy.missed_after.as_mins());
     let input = format!("{late} min late, at most {most}");
     if due.late_by <= due.policy.missed_after {
-        return gate("lateness", input, Verdict::Pass, "It is not too late for it.");
+        return gate("lateness", input, Verdict::Pass, "The callback is within the allowed lateness.");
     }
     match due.policy.missed {
-        MissedAction::Expire => {
-            gate("lateness", input, Verdict::Stop(State::Expired), "It was missed by too much and expires.")
-        }
+        MissedAction::Expire => gate(
+            "lateness",
+            input,
+            Verdict::Stop(State::Expired),
+            "The callback is later than allowed and expires.",
+        ),
         MissedAction::Replan => {
             // A rescheduled callback is subject to quiet hours again.
             let until = due.rules().first_moment(replanned(due, now));
-            gate("lateness", input, Verdict::Replan(until), "It was missed by too much and is rescheduled.")
+            gate(
+                "lateness",
+                input,
+                Verdict::Replan(until),
+                "The callback is later than allowed and is rescheduled.",
+            )
         }
     }
 }
@@ -327,20 +340,28 @@ fn quiet_time(due: &Due<'_>, now: Timestamp) -> Gate {
     let zone = &due.zone.name;
     if due.is_named() {
         let who = match (due.forced, due.reason) {
-            (false, RedialReason::CallbackRequested) => "The callee asked for this moment",
-            _ => "A person or a program named this moment",
+            (false, RedialReason::CallbackRequested) => "The callee asked for this time",
+            _ => "A person or a program set this time",
         };
-        return gate("quiet_time", zone, Verdict::Pass, format!("{who}: quiet time does not bind."));
+        return gate(
+            "quiet_time",
+            zone,
+            Verdict::Pass,
+            format!("{who}, so quiet hours and days do not apply."),
+        );
     }
     let at = due.scheduled_for.max(now);
     let open = due.rules().first_moment(at);
     if open > at {
-        let says = "It is quiet time on the callee's clock until then.";
+        let says = "Quiet hours or days in the callee's time zone last until then.";
         return gate("quiet_time", zone, Verdict::Wait(open), says);
     }
     let says = match due.requested_for.filter(|wanted| *wanted < due.scheduled_for) {
-        Some(wanted) => format!("It was planned for {wanted} and was moved to {}.", due.scheduled_for),
-        None => "It is not quiet time on the callee's clock.".to_owned(),
+        Some(wanted) => format!(
+            "The callback was planned for {wanted} and was moved to {} because of quiet hours or days.",
+            due.scheduled_for
+        ),
+        None => "It is outside quiet hours and days in the callee's time zone.".to_owned(),
     };
     gate("quiet_time", zone, Verdict::Pass, says)
 }

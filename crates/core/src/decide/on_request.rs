@@ -54,8 +54,7 @@ pub enum Refused {
     PromisePending(Id<Callback>),
 }
 
-/// Whether a callback may be scheduled for this moment: not in the past, and at most 400 days ahead. Allows a minute of
-/// clock skew; at `speed` virtual seconds per real second, also five real seconds that a request may take.
+/// Whether a callback may be scheduled for this moment: not in the past, and at most 400 days ahead. Allows a minute of clock skew or, at `speed` virtual seconds per real second, five real seconds, the larger of the two that a request may take.
 pub fn is_schedulable(at: Timestamp, now: Timestamp, speed: u32) -> bool {
     let forgiven = SignedDuration::from_secs(60.max(5 * i64::from(speed)));
     plus(now, -forgiven) <= at && at <= plus(now, minutes(FURTHEST_DAYS * 24 * 60))

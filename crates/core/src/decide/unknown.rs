@@ -126,7 +126,7 @@ pub fn after_ask(unknown: &Unknown, finding: Finding, now: Timestamp) -> Resolut
         return Resolution::Unresolved;
     }
     let again = plus(now, minutes((FIRST_ASK_MINUTES << unknown.asks.min(8)).min(LONGEST_ASK_MINUTES)));
-    // Read the first list that can count as soon as it counts.
+    // Look again no later than the end of the settle time, because absence counts as proof only from then on.
     let at = if now < settled_at { again.min(settled_at) } else { again };
     Resolution::Later { at, absent_at: unknown.absent_at }
 }

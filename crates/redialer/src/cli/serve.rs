@@ -148,7 +148,7 @@ impl Running {
             for range in app.ranges() {
                 let n = store.recover(range, i64::MAX, app.clock.now(), 1).await?;
                 if n > 0 {
-                    tracing::warn!(n, "{n} claims of the last run were taken up");
+                    tracing::warn!(n, "recovered {n} claims of the last run");
                 }
             }
         }

@@ -53,7 +53,7 @@ pub async fn round(app: &Arc<App>) -> Result<(), StoreError> {
         let next_at = plus(now, minutes(SWEEP_EVERY_MINUTES));
         for row in app.store.due_sweeps(range, now, next_at, MAX_WORKSPACES).await? {
             if let Err(error) = workspace(app, &row, epoch).await {
-                tracing::warn!(workspace.id = %row.id, %error, "workspace {} could not be swept", row.id);
+                tracing::warn!(workspace.id = %row.id, %error, "backfill of workspace {} failed; it is retried in a minute", row.id);
                 // A restored workspace dials only after its backfill, so retry it before the regular interval.
                 app.store.sweep_again(row.id, plus(now, minutes(1))).await?;
             }
@@ -63,7 +63,7 @@ pub async fn round(app: &Arc<App>) -> Result<(), StoreError> {
                 if let Stopped::Provider(error) = &error {
                     account::read_failed(app, check.workspace, error).await;
                 }
-                tracing::info!(workspace.id = %check.workspace, %error, "an analysis could not be asked for");
+                tracing::info!(workspace.id = %check.workspace, %error, "an overdue analysis could not be fetched");
             }
         }
     }
@@ -151,7 +151,7 @@ async fn enter_epoch(
             app.store.sweep_again(row.id, again_at).await
         }
         RestoreSweep::Last => {
-            tracing::info!(workspace.id = %row.id, "workspace {} was compared with the provider's records and dials", row.id);
+            tracing::info!(workspace.id = %row.id, "workspace {} was compared with the provider's records; dialing resumes", row.id);
             app.store.enter_epoch(row.id, epoch.epoch).await
         }
     }

@@ -52,7 +52,7 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
         let n =
             app.store.recover(range, app.clock.real_ms(), app.clock.now(), app.clock.speed().into()).await?;
         if n > 0 {
-            tracing::warn!(n, "{n} lapsed claims were taken up");
+            tracing::warn!(n, "{n} lapsed claims were recovered");
         }
     }
     rejected_webhooks::tell(app).await;

@@ -38,7 +38,7 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
         let now = app.clock.now();
         for mut ask in app.store.due_asks(range, now, plus(now, minutes(ASK_AGAIN)), MAX_BATCH).await? {
             if let Err(error) = one(app, &mut ask).await {
-                tracing::warn!(dispatch.id = %ask.id, %error, "dispatch {} could not be asked about", ask.id);
+                tracing::warn!(dispatch.id = %ask.id, %error, "the lookup of dispatch {} failed", ask.id);
             }
         }
     }
@@ -94,7 +94,7 @@ impl Asking<'_> {
             Ok(record) => self.enter(ask, record).await,
             Err(error) => {
                 account::read_failed(self.app, ask.workspace, &error).await;
-                tracing::info!(dispatch.id = %ask.id, %error, "the provider could not tell about dispatch {}", ask.id);
+                tracing::info!(dispatch.id = %ask.id, %error, "the call record of dispatch {} could not be fetched", ask.id);
                 Ok(false)
             }
         }
@@ -184,9 +184,9 @@ impl Asking<'_> {
 fn report(ask: &UnconfirmedDispatch, after: &Resolution) {
     let id = ask.id;
     match after {
-        Resolution::Placed { .. } => tracing::info!(dispatch.id = %id, "dispatch {id} is known to be placed"),
+        Resolution::Placed { .. } => tracing::info!(dispatch.id = %id, "dispatch {id} was placed"),
         Resolution::NotPlaced => {
-            tracing::info!(dispatch.id = %id, "dispatch {id} is proven not to be placed")
+            tracing::info!(dispatch.id = %id, "dispatch {id} was not placed, according to the provider's records")
         }
         Resolution::Unresolved => {
             tracing::error!(dispatch.id = %id, "dispatch {id} unresolved: cannot determine whether the call was placed; manual action required");

@@ -79,9 +79,11 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound => Self::not_found(),
-            StoreError::PlanLimit => {
-                Self::new(StatusCode::FORBIDDEN, "plan_limit", "The plan does not allow another one.")
-            }
+            StoreError::PlanLimit => Self::new(
+                StatusCode::FORBIDDEN,
+                "plan_limit",
+                "The plan's limit for this resource is reached.",
+            ),
             StoreError::AlreadyConnected => Self::new(
                 StatusCode::CONFLICT,
                 "already_connected",
@@ -99,7 +101,7 @@ impl From<StoreError> for ApiError {
             }
             StoreError::KeysLocked => Self::conflict("Another `redialer keys` command is running."),
             StoreError::Unavailable(_) => {
-                tracing::error!(%error, "the database failed a request");
+                tracing::error!(%error, "a request failed: the database is unavailable");
                 Self::unavailable()
             }
             StoreError::Key(KeyError::Unavailable(_)) => {
@@ -112,7 +114,7 @@ impl From<StoreError> for ApiError {
                 Self::new(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "internal",
-                    "Something is wrong on our side; it was logged.",
+                    "Internal server error. The server's log has the details.",
                 )
             }
         }

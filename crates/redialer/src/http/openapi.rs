@@ -248,7 +248,7 @@ fn responses(route: &Route, status: u16, answer: Option<Value>, has_body: bool) 
     add("403", "The key lacks the scope, or the plan the room.");
     add("422", "A value that cannot be; `param` names it.");
     add("429", "Too many requests with this key.");
-    add("500", "Something is wrong on our side.");
+    add("500", "Internal server error.");
     add("503", "Busy, or the database does not answer; try again.");
     if route.path.contains("{id}") || route.path == "/workspace" {
         add("404", "Not found.");

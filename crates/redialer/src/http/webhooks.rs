@@ -81,18 +81,18 @@ async fn accept(
             tracing::info!(agent.id = %owner.agent, %why, "a webhook for agent {} was refused: {why}", owner.agent);
             app.rejected_webhooks.count(&owner, Notice::BadSignature);
             // The part that is wrong is logged, but not returned to an unauthenticated client.
-            let told = "The signature is missing or does not hold for this body.";
+            let told = "The signature is missing or not valid for this body.";
             return Err(ApiError::new(StatusCode::UNAUTHORIZED, "bad_signature", told));
         }
         signed if agent.is_some_and(|agent| !agent.enabled) => {
             drop(signed);
             app.rejected_webhooks.count(&owner, Notice::AgentOff);
-            let why = "The agent is switched off.";
+            let why = "The agent is disabled.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "agent_disabled", why));
         }
         _ if !context.hears(owner.agent, app.store.limits_of(context.plan)) => {
             app.rejected_webhooks.count(&owner, Notice::PastTheCap);
-            let why = "The agent is past the plan's number of agents: disable others, or take a larger plan.";
+            let why = "The plan allows fewer enabled agents. Disable other agents, or change the plan.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "plan_limit", why));
         }
         Err(Rejected::NotJson(_)) => {
@@ -123,7 +123,7 @@ async fn record(
     let call_id = received.delivery.call_id.clone().unwrap_or_default();
     tracing::info!(
         workspace.id = %workspace, agent.id = %agent, event = received.delivery.event, call.id = call_id,
-        "a webhook came in: {:?} of call {call_id:?}", received.delivery.event
+        "received webhook {:?} of call {call_id:?}", received.delivery.event
     );
     let parsed = ingest::parse(&*received.content, context.callback_field(agent));
     let (is_decidable, bytes) = (!matches!(parsed, Parsed::Nothing), received.delivery.body.len());
@@ -133,7 +133,7 @@ async fn record(
     drop(key);
     match app.inbox.record(new).await.map_err(|_| ApiError::unavailable())? {
         Recorded::New => ingest::enqueue(app, event, parsed, bytes),
-        Recorded::Duplicate => tracing::debug!(agent.id = %agent, "a webhook came again"),
+        Recorded::Duplicate => tracing::debug!(agent.id = %agent, "a duplicate webhook was ignored"),
     }
     app.store.pass(FailPoint::C10).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! The inbox: verified webhooks are on disk before they are answered, each once.
+//! The inbox: stores each verified webhook exactly once, on disk, before it is acknowledged.
 //!
 //! Invariants: [`Inbox::record`] returns only after the commit (I9), which many requests share; a duplicate changes
 //! nothing (I10). A batch that fails is written in halves, down to single events, so that a failing event fails alone.
@@ -141,7 +141,7 @@ async fn record(store: &Store, batch: Vec<NewInboundEvent>) -> Vec<Result<Record
                 answers.push(Err(error));
             }
             (Err(error), more) => {
-                tracing::info!(%error, n = more.len(), "a batch of webhooks is written in halves");
+                tracing::info!(%error, n = more.len(), "a batch of webhooks could not be written; it is retried in halves");
                 let (first, second) = more.split_at(more.len() / 2);
                 parts.extend([second, first]);
             }
@@ -156,7 +156,7 @@ async fn write_again(store: &Store, part: &[NewInboundEvent]) -> Result<Vec<Reco
     for _ in 1..MAX_TRIES {
         match write(store, part).await {
             Err(error) if error.is_contention() || error.is_outage() => {
-                tracing::info!(%error, n = part.len(), "a batch of webhooks is written again");
+                tracing::info!(%error, n = part.len(), "a batch of webhooks could not be written; it is retried");
             }
             written => return written,
         }

@@ -1,7 +1,7 @@
 //! The audit log: one row per privileged action, in the action's own transaction.
 //!
 //! Invariants (I26): the rows of a tenant are numbered without gaps. The MAC of a row covers the row and the previous
-//! row's MAC, under a key that only the key service can open. A head row holds the last row's number and MAC. A changed
+//! row's MAC, under the tenant's key, which only the key-encryption key can unwrap. A head row holds the last row's number and MAC. A changed
 //! or missing row is therefore detected, and so are rows that are cut off at the end while the head row stays
 //! ([`TenantStore::check_audit`]). A log that is restored with its head row, as from an older backup, is detectable
 //! only by its lower number of events; record that number externally.
@@ -178,7 +178,7 @@ impl AuditWriter {
         const HEAD: &str = "update audit_heads set mac = $3 where bucket = $1 and tenant_id = $2";
         let bucket = bucket_of(self.tenant);
         let head = tx.fetch_one(NEXT, args![bucket, self.tenant, Vec::<u8>::new()]).await?;
-        let head = head.ok_or(StoreError::Corrupt("head of the book"))?;
+        let head = head.ok_or(StoreError::Corrupt("head of the audit log"))?;
         let mut row = AuditRow {
             seq: head.get("seq")?,
             at: at(now.as_millisecond()),

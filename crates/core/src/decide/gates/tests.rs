@@ -74,13 +74,13 @@ fn a_gate_tells_people_what_it_saw() {
     expect![[r#"
         (
             [
-                "0 of 3 spent: Its chain has dials left.",
-                "2 of 3 spent: This dial is the chain's last.",
-                "3 of 3 spent: Its chain has no dial left.",
+                "0 of 3 spent: The chain has attempts left.",
+                "2 of 3 spent: This is the final attempt of the chain.",
+                "3 of 3 spent: The chain has no attempt left.",
             ],
             [
-                "UTC: It was planned for 2026-11-23T11:00:00Z and was moved to 2026-11-23T12:00:00Z.",
-                "UTC: It is not quiet time on the callee's clock.",
+                "UTC: The callback was planned for 2026-11-23T11:00:00Z and was moved to 2026-11-23T12:00:00Z because of quiet hours or days.",
+                "UTC: It is outside quiet hours and days in the callee's time zone.",
             ],
         )
     "#]]

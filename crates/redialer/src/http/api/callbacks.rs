@@ -229,7 +229,7 @@ pub(crate) async fn create(
         return Err(ApiError::new(
             StatusCode::CONFLICT,
             "agent_disabled",
-            "The agent is switched off; enable it first.",
+            "The agent is disabled. Enable it first.",
         ));
     }
     let when = when(&body)?;
