@@ -59,6 +59,7 @@ const KINDS: [(&str, ActivityKind); 3] =
 
 fn notes(row: &ActivityRow) -> Vec<NoteView> {
     if row.kind == ActivityKind::Notice {
+        // A replica of a newer version may have written a notice that this one does not know.
         let notice = row.event.parse().ok();
         let view = |n: Notice| NoteView { code: n.as_str(), message: n.description().to_owned() };
         return notice.map(view).into_iter().collect();
