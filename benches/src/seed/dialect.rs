@@ -37,11 +37,11 @@ impl Dialect {
         match self {
             Sqlite => (
                 "select cast(coalesce(sum(pgsize), 0) as text) from dbstat
-                 where name in (select name from sqlite_master where tbl_name = 'bodies')",
+                 where name in (select name from sqlite_master where tbl_name = 'event_payloads')",
                 "select cast(sum(pgsize) as text) from dbstat",
             ),
             Postgres => (
-                "select pg_total_relation_size('bodies')::text",
+                "select pg_total_relation_size('event_payloads')::text",
                 "select sum(pg_total_relation_size(oid))::text from pg_class
                  where relkind = 'r' and relnamespace = 'public'::regnamespace",
             ),

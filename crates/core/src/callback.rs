@@ -305,13 +305,13 @@ pub struct ActiveCallback {
     /// Its chain.
     pub chain: Id<id::Chain>,
     /// Dials that its chain has spent.
-    pub spent: u32,
+    pub attempts_used: u32,
     /// Its state; never final.
     pub state: State,
     /// Why it is dialed.
     pub reason: RedialReason,
     /// The end of the call, or the time of the API request, that led to it.
-    pub born_of: Timestamp,
+    pub source_ended_at: Timestamp,
     /// The agent that would dial.
     pub agent: Id<id::Agent>,
 }

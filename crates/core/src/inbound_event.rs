@@ -13,7 +13,7 @@ pub struct InboundEvent<'b> {
     /// The provider's id of the call or chat, if the event has one.
     pub call_id: Option<String>,
     /// The deduplication key.
-    pub sameness: DedupKey,
+    pub dedup_key: DedupKey,
     /// The received body, byte for byte.
     pub body: Cow<'b, [u8]>,
     /// The signature header; empty for records that redialer fetched itself.

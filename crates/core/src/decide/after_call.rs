@@ -71,9 +71,9 @@ pub struct Redial {
     /// Its chain.
     pub chain: Id<Chain>,
     /// Dials the chain has spent, this one included.
-    pub spent: u32,
+    pub attempts_used: u32,
     /// The outcome reason of the call that led to the callback, as the provider writes it.
-    pub cause: Option<String>,
+    pub source_outcome: Option<String>,
     /// Its dispatch ended unresolved before this event showed that it was placed: a person decides what follows.
     pub unresolved: bool,
 }
@@ -170,7 +170,7 @@ pub struct CallbackPlan {
     /// Why it is dialed.
     pub reason: RedialReason,
     /// The outcome reason of the call that led to it, as the provider writes it.
-    pub cause: Option<String>,
+    pub source_outcome: Option<String>,
     /// The ordinal of its dial: 1 plus the dials that the chain has spent.
     pub attempt: u32,
     /// The maximum number of attempts as of now.
@@ -184,7 +184,7 @@ pub struct CallbackPlan {
     /// The callee's time zone.
     pub zone: Zone,
     /// The end of the call that led to it.
-    pub born_of: Timestamp,
+    pub source_ended_at: Timestamp,
 }
 
 /// How many minutes a provider's timestamp may lie in the future; a later one is ignored.
@@ -240,8 +240,9 @@ fn reached(scene: &AfterCallInput<'_>, class: Option<OutcomeClass>, after: &mut 
     if person.reached_at.is_none_or(|known| at > known) {
         after.reached_at = Some(at);
     }
-    let stale =
-        |live: &&ActiveCallback| live.state.is_waiting() && live.reason.is_retry() && live.born_of < at;
+    let stale = |live: &&ActiveCallback| {
+        live.state.is_waiting() && live.reason.is_retry() && live.source_ended_at < at
+    };
     after.supersede.extend(peers(scene, person).filter(stale).map(|live| live.id));
 }
 
@@ -252,7 +253,7 @@ fn peers<'l>(scene: &AfterCallInput<'_>, person: &'l Person) -> impl Iterator<It
 }
 
 fn settle(scene: &AfterCallInput<'_>, class: OutcomeClass, after: &mut AfterCall) {
-    let no_attempt_left = scene.redial.is_some_and(|r| r.spent >= scene.policy.max_attempts);
+    let no_attempt_left = scene.redial.is_some_and(|r| r.attempts_used >= scene.policy.max_attempts);
     let close = match class {
         OutcomeClass::Conversation | OutcomeClass::AskedForCallback => Settle::Close(State::Completed),
         OutcomeClass::Unreached(..) if no_attempt_left => Settle::Close(State::Exhausted),
@@ -298,13 +299,13 @@ fn is_late_voicemail(scene: &AfterCallInput<'_>, class: Option<OutcomeClass>) ->
 /// Plans the callback that the person requested.
 fn request(scene: &AfterCallInput<'_>, after: &mut AfterCall) {
     let Some(person) = may_dial(scene, after) else { return };
-    let born_of = end_of(scene.facts, scene.now);
+    let source_ended_at = end_of(scene.facts, scene.now);
     let is_of_person = |retry: &&ActiveCallback| person.live.iter().any(|live| live.id == retry.id);
     let own_retry = scene.seen.retry.as_ref().filter(is_of_person);
     let others = || peers(scene, person).filter(|l| Some(l.id) != own_retry.map(|r| r.id));
     let is_request =
         |l: &&ActiveCallback| l.state.is_waiting() && l.reason == RedialReason::CallbackRequested;
-    if others().filter(is_request).any(|l| l.born_of > born_of) {
+    if others().filter(is_request).any(|l| l.source_ended_at > source_ended_at) {
         after.notes.push(Note::NewerRequest);
         return;
     }
@@ -314,7 +315,7 @@ fn request(scene: &AfterCallInput<'_>, after: &mut AfterCall) {
     }
     let waits_for_a_time = unclear && scene.policy.unclear.action == UnclearAction::Hold;
     let held = if waits_for_a_time { Some(HeldFor::UnclearTime) } else { held_abroad(scene) };
-    let by_default = plus(born_of, scene.policy.unclear.wait);
+    let by_default = plus(source_ended_at, scene.policy.unclear.wait);
     let scheduled_for =
         scene.asked.at.unwrap_or_else(|| out_of_quiet(scene, by_default, &scene.asked.zone, after));
     let place = place_in_chain(scene, others());
@@ -327,19 +328,19 @@ fn request(scene: &AfterCallInput<'_>, after: &mut AfterCall) {
         chain: place.chain(),
         parent: place.parent(),
         reason: RedialReason::CallbackRequested,
-        cause: scene.facts.outcome.as_ref().map(|o| o.reason.clone()),
+        source_outcome: scene.facts.outcome.as_ref().map(|o| o.reason.clone()),
         attempt: place.attempt,
         max_attempts: scene.policy.max_attempts,
         requested_for: scene.asked.at,
         scheduled_for,
         held,
         zone: scene.asked.zone.clone(),
-        born_of,
+        source_ended_at,
     };
     after.follow = Some(match own_retry {
         Some(retry) => NextCallback::Replace(
             retry.id,
-            CallbackPlan { chain: Some(retry.chain), attempt: retry.spent + 1, ..planned },
+            CallbackPlan { chain: Some(retry.chain), attempt: retry.attempts_used + 1, ..planned },
         ),
         None => NextCallback::Create(planned),
     });
@@ -372,7 +373,7 @@ fn note_what_is_not_usual(scene: &AfterCallInput<'_>, held: Option<HeldFor>, aft
 fn place_in_chain<'l>(scene: &AfterCallInput<'_>, live: impl Iterator<Item = &'l ActiveCallback>) -> Place {
     let most = scene.policy.max_attempts;
     match scene.redial {
-        Some(redial) => Place::behind(redial.id, redial.chain, redial.spent, most),
+        Some(redial) => Place::behind(redial.id, redial.chain, redial.attempts_used, most),
         None => Place::among(live, most),
     }
 }
@@ -408,12 +409,12 @@ fn retry(scene: &AfterCallInput<'_>, trigger: Trigger, repeat: Repeat, after: &m
     }
     let Some(person) = may_dial(scene, after) else { return };
     let retry = scene.policy.retries.for_trigger(trigger);
-    let born_of = end_of(scene.facts, scene.now);
-    let spent = scene.redial.map_or(0, |r| r.spent);
-    let cause = scene.facts.outcome.as_ref().map(|o| o.reason.clone());
+    let source_ended_at = end_of(scene.facts, scene.now);
+    let attempts_used = scene.redial.map_or(0, |r| r.attempts_used);
+    let source_outcome = scene.facts.outcome.as_ref().map(|o| o.reason.clone());
     let own = scene.redial.map(|r| r.id);
     let held = held_abroad(scene);
-    let twice = repeat == Repeat::Once && scene.redial.is_some_and(|r| r.cause == cause);
+    let twice = repeat == Repeat::Once && scene.redial.is_some_and(|r| r.source_outcome == source_outcome);
     let pending = peers(scene, person).any(|l| Some(l.id) != own);
     let refusal = if !retry.enabled {
         Some(Note::TriggerOff)
@@ -421,11 +422,11 @@ fn retry(scene: &AfterCallInput<'_>, trigger: Trigger, repeat: Repeat, after: &m
         Some(Note::Unresolved)
     } else if twice {
         Some(Note::NotTwice)
-    } else if spent >= scene.policy.max_attempts {
+    } else if attempts_used >= scene.policy.max_attempts {
         Some(Note::NoAttemptLeft)
     } else if pending {
         Some(Note::PromisePending)
-    } else if person.reached_at.is_some_and(|at| at > born_of) {
+    } else if person.reached_at.is_some_and(|at| at > source_ended_at) {
         Some(Note::ReachedSince)
     } else {
         None
@@ -434,20 +435,20 @@ fn retry(scene: &AfterCallInput<'_>, trigger: Trigger, repeat: Repeat, after: &m
         after.notes.push(note);
         return;
     }
-    let wanted = plus(born_of, retry.wait);
+    let wanted = plus(source_ended_at, retry.wait);
     let scheduled_for = out_of_quiet(scene, wanted, scene.zone, after);
     after.follow = Some(NextCallback::Create(CallbackPlan {
         chain: scene.redial.map(|r| r.chain),
         parent: own,
         reason: RedialReason::after(trigger),
-        cause,
-        attempt: spent + 1,
+        source_outcome,
+        attempt: attempts_used + 1,
         max_attempts: scene.policy.max_attempts,
         requested_for: Some(wanted),
         scheduled_for,
         held,
         zone: scene.zone.clone(),
-        born_of,
+        source_ended_at,
     }));
     note_what_is_not_usual(scene, held, after);
 }

@@ -87,19 +87,19 @@ impl Story {
     }
 
     /// The call is a dial of callback 7 in chain 5.
-    fn redial(mut self, spent: u32) -> Self {
+    fn redial(mut self, attempts_used: u32) -> Self {
         self.redial = Some(Redial {
             id: id(7),
             chain: id(5),
-            spent,
-            cause: Some("earlier".to_owned()),
+            attempts_used,
+            source_outcome: Some("earlier".to_owned()),
             unresolved: false,
         });
         self.person.get_or_insert_default().live.push(live(
             7,
             State::Dialing,
             RedialReason::Retry,
-            spent,
+            attempts_used,
             -60,
         ));
         self
@@ -135,9 +135,9 @@ impl Story {
     }
 }
 
-fn live(n: u128, state: State, reason: RedialReason, spent: u32, born: i64) -> ActiveCallback {
-    let born_of = plus(noon(), minutes(born));
-    ActiveCallback { id: id(n), chain: id(5), spent, state, reason, born_of, agent: id(1) }
+fn live(n: u128, state: State, reason: RedialReason, attempts_used: u32, born: i64) -> ActiveCallback {
+    let source_ended_at = plus(noon(), minutes(born));
+    ActiveCallback { id: id(n), chain: id(5), attempts_used, state, reason, source_ended_at, agent: id(1) }
 }
 
 fn tell(after: &AfterCall, zone: &Zone) -> String {
@@ -367,7 +367,7 @@ fn a_person_who_declines_again_has_answered() {
     check(outbound(declined).redial(1), expect!["failed, busy_followup Mon 12:10 #2/3 chain"]);
     let again = |s: &mut Story| {
         if let Some(redial) = &mut s.redial {
-            redial.cause = Some("its_reason".to_owned());
+            redial.source_outcome = Some("its_reason".to_owned());
         }
     };
     check(outbound(declined).redial(1).but(again), expect!["failed, (not_twice)"]);

@@ -20,9 +20,14 @@ impl Place {
 
     /// After that callback, in its chain, if the chain has a dial left (I5). A request past the limit is fresh consent
     /// and opens a new chain.
-    pub(super) const fn behind(id: Id<Callback>, chain: Id<Chain>, spent: u32, max_attempts: u32) -> Self {
-        if spent < max_attempts {
-            Self { continues: Some((chain, id)), attempt: spent + 1 }
+    pub(super) const fn behind(
+        id: Id<Callback>,
+        chain: Id<Chain>,
+        attempts_used: u32,
+        max_attempts: u32,
+    ) -> Self {
+        if attempts_used < max_attempts {
+            Self { continues: Some((chain, id)), attempt: attempts_used + 1 }
         } else {
             Self::NEW
         }
@@ -30,8 +35,10 @@ impl Place {
 
     /// After the person's newest waiting callback with a dial left, else after the newest other one.
     pub(super) fn among<'l>(live: impl Iterator<Item = &'l ActiveCallback>, max_attempts: u32) -> Self {
-        let last = live.filter(|l| l.spent < max_attempts).max_by_key(|l| (l.state.is_waiting(), l.born_of));
-        last.map_or(Self::NEW, |l| Self::behind(l.id, l.chain, l.spent, max_attempts))
+        let last = live
+            .filter(|l| l.attempts_used < max_attempts)
+            .max_by_key(|l| (l.state.is_waiting(), l.source_ended_at));
+        last.map_or(Self::NEW, |l| Self::behind(l.id, l.chain, l.attempts_used, max_attempts))
     }
 
     pub(super) fn chain(self) -> Option<Id<Chain>> {

@@ -60,7 +60,7 @@ pub struct Due<'a> {
     /// A person set this exact moment, by forcing or rescheduling it.
     pub forced: bool,
     /// Dials that its chain has spent.
-    pub spent: u32,
+    pub attempts_used: u32,
     /// Whether its agent is enabled.
     pub agent_enabled: bool,
     /// Whether its agent only observes.
@@ -97,7 +97,7 @@ impl<'a> Due<'a> {
             late_by: SignedDuration::ZERO,
             overdue: SignedDuration::ZERO,
             forced: callback.forced,
-            spent: 0,
+            attempts_used: 0,
             agent_enabled: agent.enabled,
             observes: agent.observes && !callback.test,
             suppressed: false,
@@ -117,7 +117,7 @@ impl<'a> Due<'a> {
 
     /// The position of this dial within its chain.
     pub const fn attempt(&self) -> Attempt {
-        let (number, max) = (self.spent.saturating_add(1), self.policy.max_attempts);
+        let (number, max) = (self.attempts_used.saturating_add(1), self.policy.max_attempts);
         Attempt { number, max, is_final: number >= max }
     }
 
@@ -261,8 +261,8 @@ fn observe(due: &Due<'_>) -> Gate {
 
 fn attempts(due: &Due<'_>) -> Gate {
     let Attempt { max, is_final, .. } = due.attempt();
-    let input = format!("{} of {max} spent", due.spent);
-    match due.spent >= max {
+    let input = format!("{} of {max} spent", due.attempts_used);
+    match due.attempts_used >= max {
         true => gate("attempts", input, Verdict::Stop(State::Exhausted), "The chain has no attempt left."),
         false if is_final => {
             gate("attempts", input, Verdict::Pass, "This is the final attempt of the chain.")

@@ -40,7 +40,7 @@ pub struct Forced {
     /// Its chain.
     pub chain: Id<Chain>,
     /// Dials that the chain has spent.
-    pub spent: u32,
+    pub attempts_used: u32,
     /// Why it was dialed.
     pub reason: RedialReason,
 }
@@ -83,21 +83,21 @@ pub fn on_request(
     }
     let most = policy.max_attempts;
     let place = match forces {
-        Some(forced) => Place::behind(forced.id, forced.chain, forced.spent, most),
+        Some(forced) => Place::behind(forced.id, forced.chain, forced.attempts_used, most),
         None => Place::among(peers(), most),
     };
     let planned = CallbackPlan {
         chain: place.chain(),
         parent: forces.map(|f| f.id).or(place.parent()),
         reason: forces.map_or(RedialReason::Scheduled, |f| f.reason),
-        cause: None,
+        source_outcome: None,
         attempt: place.attempt,
         max_attempts: most,
         requested_for: Some(*at),
         scheduled_for: *at,
         held: None,
         zone: zone.clone(),
-        born_of: now,
+        source_ended_at: now,
     };
     let replaced = peers().filter(|l| l.state.is_waiting()).map(|l| l.id).collect();
     Ok((planned, replaced))
@@ -118,10 +118,10 @@ mod tests {
         let live = ActiveCallback {
             id: id(7),
             chain: id(5),
-            spent: 0,
+            attempts_used: 0,
             state,
             reason,
-            born_of: now,
+            source_ended_at: now,
             agent: id(agent),
         };
         let person = Person { live: vec![live], ..Person::default() };

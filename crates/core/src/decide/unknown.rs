@@ -31,13 +31,13 @@ pub struct Unknown {
     /// When its intent was written.
     pub sent_at: Timestamp,
     /// No byte of its request, or of a repeat, can be sent after this.
-    pub over_at: Timestamp,
+    pub in_flight_until: Timestamp,
     /// When the first complete list that counts and does not contain it was read, if any.
-    pub absent_at: Option<Timestamp>,
+    pub first_absent_at: Option<Timestamp>,
     /// How long after `sent_at` the provider keeps its idempotency key; `None` without a key.
     pub key_lives: Option<SignedDuration>,
     /// The number of earlier lookups.
-    pub asks: u32,
+    pub lookups: u32,
 }
 
 /// The method of a lookup.
@@ -78,7 +78,7 @@ pub enum Resolution {
         /// The earliest time.
         at: Timestamp,
         /// When the first complete list without it was read, as known now.
-        absent_at: Option<Timestamp>,
+        first_absent_at: Option<Timestamp>,
     },
 }
 
@@ -94,7 +94,7 @@ pub const fn is_unheard_for_good(channel: Channel, silent_for: SignedDuration) -
 /// How to look up an unknown dispatch of `due` at `now`. A repeat may be the request that rings the phone, so it must
 /// pass the gates of a first request, except lateness and spent attempts: those were decided before the first request.
 pub fn lookup_method(unknown: &Unknown, due: &Due<'_>, now: Timestamp) -> Ask {
-    let as_first = Due { late_by: SignedDuration::ZERO, spent: 0, ..*due };
+    let as_first = Due { late_by: SignedDuration::ZERO, attempts_used: 0, ..*due };
     match unknown.key_lives {
         // If the clock is before the time of the intent, the key's age is unknown.
         Some(lives)
@@ -110,25 +110,25 @@ pub fn lookup_method(unknown: &Unknown, due: &Due<'_>, now: Timestamp) -> Ask {
 
 /// Decides from the result of a lookup at `now`.
 pub fn after_ask(unknown: &Unknown, finding: Finding, now: Timestamp) -> Resolution {
-    let settled_at = plus(unknown.over_at, minutes(SETTLE_MINUTES));
+    let settled_at = plus(unknown.in_flight_until, minutes(SETTLE_MINUTES));
     match finding {
         Finding::Call(call_id) => return Resolution::Placed { call_id },
-        Finding::Absent if now >= settled_at => match unknown.absent_at {
+        Finding::Absent if now >= settled_at => match unknown.first_absent_at {
             Some(first) if now >= plus(first, BETWEEN_LISTS) => return Resolution::NotPlaced,
             Some(first) => {
-                return Resolution::Later { at: plus(first, BETWEEN_LISTS), absent_at: Some(first) };
+                return Resolution::Later { at: plus(first, BETWEEN_LISTS), first_absent_at: Some(first) };
             }
-            None => return Resolution::Later { at: plus(now, BETWEEN_LISTS), absent_at: Some(now) },
+            None => return Resolution::Later { at: plus(now, BETWEEN_LISTS), first_absent_at: Some(now) },
         },
         Finding::Absent | Finding::NoAnswer => {}
     }
-    if now >= plus(unknown.over_at.max(unknown.sent_at), minutes(GIVE_UP_AFTER_MINUTES)) {
+    if now >= plus(unknown.in_flight_until.max(unknown.sent_at), minutes(GIVE_UP_AFTER_MINUTES)) {
         return Resolution::Unresolved;
     }
-    let again = plus(now, minutes((FIRST_ASK_MINUTES << unknown.asks.min(8)).min(LONGEST_ASK_MINUTES)));
+    let again = plus(now, minutes((FIRST_ASK_MINUTES << unknown.lookups.min(8)).min(LONGEST_ASK_MINUTES)));
     // Look again no later than the end of the settle time, because absence counts as proof only from then on.
     let at = if now < settled_at { again.min(settled_at) } else { again };
-    Resolution::Later { at, absent_at: unknown.absent_at }
+    Resolution::Later { at, first_absent_at: unknown.first_absent_at }
 }
 
 #[cfg(test)]
@@ -148,11 +148,17 @@ mod tests {
     }
 
     fn unknown(absent_minute: Option<i64>) -> Unknown {
-        Unknown { sent_at: at(0), over_at: at(2), absent_at: absent_minute.map(at), key_lives: None, asks: 0 }
+        Unknown {
+            sent_at: at(0),
+            in_flight_until: at(2),
+            first_absent_at: absent_minute.map(at),
+            key_lives: None,
+            lookups: 0,
+        }
     }
 
     fn later(minute: i64, absent_minute: Option<i64>) -> Resolution {
-        Resolution::Later { at: at(minute), absent_at: absent_minute.map(at) }
+        Resolution::Later { at: at(minute), first_absent_at: absent_minute.map(at) }
     }
 
     #[test]
@@ -200,7 +206,8 @@ mod tests {
         let evening = Quiet { hours: Some((time(12, 30, 0, 0), time(15, 0, 0, 0))), days: vec![] };
         let policy = Policy { quiet: evening, ..Policy::default() };
         let zone = Zone { name: "UTC".to_owned(), source: ZoneSource::Workspace, is_sure: true };
-        let mut due = Due { scheduled_for: at(-5), forced: true, spent: 99, ..due_at_noon(&policy, &zone) };
+        let mut due =
+            Due { scheduled_for: at(-5), forced: true, attempts_used: 99, ..due_at_noon(&policy, &zone) };
         change(&mut due);
         let unknown = Unknown { key_lives: key_minutes.map(minutes), ..unknown(None) };
         lookup_method(&unknown, &due, at(at_minute))

@@ -21,8 +21,12 @@ pub(crate) fn set(turn: &mut Turn<'_>, r: u8, task: Task) {
 pub(crate) fn claim(turn: &mut Turn<'_>, r: u8, n: u8) {
     turn.callback_to(n, callback::State::Dispatching);
     turn.move_fence(n);
-    let spent = turn.world.spent[usize::from(turn.callback(n).chain)];
-    set(turn, r, Task::Claimed { callback: n, fresh: true, spent, suppressed: turn.world.suppressed });
+    let attempts_used = turn.world.attempts_used[usize::from(turn.callback(n).chain)];
+    set(
+        turn,
+        r,
+        Task::Claimed { callback: n, fresh: true, attempts_used, suppressed: turn.world.suppressed },
+    );
 }
 
 /// The claim is still held and has no intent.
@@ -34,16 +38,17 @@ fn holds(turn: &Turn<'_>, n: u8, fresh: bool) -> bool {
 }
 
 pub(crate) fn check(turn: &mut Turn<'_>, r: u8) {
-    let Task::Claimed { callback: n, fresh, spent, suppressed } = turn.world.replicas[usize::from(r)] else {
+    let Task::Claimed { callback: n, fresh, attempts_used, suppressed } = turn.world.replicas[usize::from(r)]
+    else {
         return;
     };
     let held = holds(turn, n, fresh);
     let row = turn.callback(n);
-    let (verdict, attempt) = decide::before_dial(turn.rules, &turn.world, row, spent, suppressed);
+    let (verdict, attempt) = decide::before_dial(turn.rules, &turn.world, row, attempts_used, suppressed);
     let task = match verdict {
         Verdict::Pass => {
             let (attempt, is_final) = (attempt.number as u8, attempt.is_final);
-            Task::Checked { callback: n, fresh, spent, attempt, is_final }
+            Task::Checked { callback: n, fresh, attempts_used, attempt, is_final }
         }
         Verdict::Stop(state) => {
             if held {
@@ -71,7 +76,8 @@ pub(crate) fn check(turn: &mut Turn<'_>, r: u8) {
 
 /// Writes the intent, guarded by the claim, the agent, and the chain.
 pub(crate) fn commit(turn: &mut Turn<'_>, r: u8) {
-    let Task::Checked { callback: n, fresh, spent, attempt, is_final } = turn.world.replicas[usize::from(r)]
+    let Task::Checked { callback: n, fresh, attempts_used, attempt, is_final } =
+        turn.world.replicas[usize::from(r)]
     else {
         return;
     };
@@ -80,7 +86,7 @@ pub(crate) fn commit(turn: &mut Turn<'_>, r: u8) {
     let is_open = turn.world.dispatches.iter().flatten().any(open);
     let held = holds(turn, n, fresh) || (turn.has(Bug::IntentUnguarded) && !is_open);
     let agent = turn.world.agent_enabled || turn.has(Bug::IntentUnguarded);
-    if !held || !agent || !chain_is_free(turn, row.chain, spent) {
+    if !held || !agent || !chain_is_free(turn, row.chain, attempts_used) {
         if holds(turn, n, fresh) {
             turn.back_to_waiting(n);
         }
@@ -88,7 +94,7 @@ pub(crate) fn commit(turn: &mut Turn<'_>, r: u8) {
     }
     turn.must(laws::I7, turn.world.agent_enabled && !turn.world.suppressed && !row.state.is_final());
     let max = turn.rules.policy.max_attempts as u8;
-    let is_next = attempt == turn.world.spent[usize::from(row.chain)] + 1;
+    let is_next = attempt == turn.world.attempts_used[usize::from(row.chain)] + 1;
     turn.must(laws::I5, is_next && attempt <= max && is_final == (attempt == max));
     let dispatch = turn.dispatches().count() as u8;
     let on_disk = !turn.has(Bug::NoIntent);
@@ -112,12 +118,12 @@ pub(crate) fn commit(turn: &mut Turn<'_>, r: u8) {
 
 /// No dispatch of the chain is an intent or unknown, and none was spent since the claim, so the attempt number is still
 /// valid.
-fn chain_is_free(turn: &Turn<'_>, chain: u8, spent: u8) -> bool {
+fn chain_is_free(turn: &Turn<'_>, chain: u8, attempts_used: u8) -> bool {
     let unsure = |d: &Dispatch| {
         d.chain == chain && matches!(d.state, dispatch::State::Intent | dispatch::State::Unknown)
     };
     let is_free = !turn.world.dispatches.iter().flatten().any(unsure);
-    let is_as_read = turn.world.spent[usize::from(chain)] == spent;
+    let is_as_read = turn.world.attempts_used[usize::from(chain)] == attempts_used;
     (is_free || turn.has(Bug::ChainUnguarded)) && (is_as_read || turn.has(Bug::SpentUnguarded))
 }
 
@@ -246,7 +252,7 @@ pub(crate) fn list(turn: &mut Turn<'_>, r: u8, complete: bool) {
     let task = match decide::after_ask(turn.rules, age, finding) {
         Resolution::Placed { .. } => Task::Told(n, Heard::Placed),
         Resolution::NotPlaced => Task::Told(n, Heard::Absent(Age::Aged)),
-        Resolution::Later { absent_at: Some(_), .. } if age == Age::Settled => {
+        Resolution::Later { first_absent_at: Some(_), .. } if age == Age::Settled => {
             Task::Told(n, Heard::Absent(Age::Settled))
         }
         Resolution::Later { .. } | Resolution::Unresolved => Task::Idle,
@@ -275,7 +281,7 @@ pub(crate) fn recover(turn: &mut Turn<'_>, n: u8) {
 pub(crate) fn give_up(turn: &mut Turn<'_>, n: u8) {
     turn.dispatch_to(n, dispatch::State::Unresolved);
     let row = turn.dispatch(n);
-    turn.world.spent[usize::from(row.chain)] += 1;
+    turn.world.attempts_used[usize::from(row.chain)] += 1;
     if turn.callback(row.callback).state == callback::State::Unconfirmed {
         turn.callback_to(row.callback, callback::State::Failed);
     }

@@ -35,7 +35,7 @@ pub(crate) fn before_dial(
     rules: &Rules,
     world: &World,
     row: Callback,
-    spent: u8,
+    attempts_used: u8,
     suppressed: bool,
 ) -> (Verdict, Attempt) {
     let due = Due {
@@ -45,7 +45,7 @@ pub(crate) fn before_dial(
         late_by: jiff::SignedDuration::ZERO,
         overdue: jiff::SignedDuration::ZERO,
         forced: false,
-        spent: u32::from(spent),
+        attempts_used: u32::from(attempts_used),
         agent_enabled: world.agent_enabled,
         observes: false,
         suppressed,
@@ -79,14 +79,14 @@ pub(crate) fn after_ask(rules: &Rules, age: Age, finding: Finding) -> Resolution
     let settled_at = plus(now, minutes(-SETTLE_MINUTES));
     let unknown = Unknown {
         sent_at: settled_at,
-        over_at: if age < Age::Settled { now } else { settled_at },
-        absent_at: match age {
+        in_flight_until: if age < Age::Settled { now } else { settled_at },
+        first_absent_at: match age {
             Age::Young | Age::Lapsed | Age::Settled => None,
             Age::Once => Some(now),
             Age::Aged => Some(plus(now, minutes(-1))),
         },
         key_lives: None,
-        asks: 0,
+        lookups: 0,
     };
     decide::after_ask(&unknown, finding, now)
 }
@@ -129,7 +129,7 @@ fn write_settle(turn: &mut Turn<'_>, n: u8, settle: Settle) {
             }
         }
         Settle::Reschedule { .. } => {
-            turn.world.spent[usize::from(row.chain)] -= 1;
+            turn.world.attempts_used[usize::from(row.chain)] -= 1;
             turn.back_to_waiting(row.callback);
         }
     }
@@ -193,10 +193,10 @@ fn live(turn: &Turn<'_>, n: u8) -> ActiveCallback {
     ActiveCallback {
         id: id(n),
         chain: id(row.chain),
-        spent: u32::from(turn.world.spent[usize::from(row.chain)]),
+        attempts_used: u32::from(turn.world.attempts_used[usize::from(row.chain)]),
         state: row.state,
         reason: reason(row),
-        born_of: turn.rules.now,
+        source_ended_at: turn.rules.now,
         agent: id(0),
     }
 }
@@ -248,8 +248,8 @@ fn scene_of<'a>(turn: &Turn<'a>, n: u8, moment: CallPhase) -> Backstage<'a> {
         redial: Redial {
             id: id(row.callback),
             chain: id(row.chain),
-            spent: u32::from(turn.world.spent[usize::from(row.chain)]),
-            cause: None,
+            attempts_used: u32::from(turn.world.attempts_used[usize::from(row.chain)]),
+            source_outcome: None,
             unresolved: turn.dispatch(n).state == dispatch::State::Unresolved && !turn.has(Bug::LateRetry),
         },
         person: person(turn),

@@ -65,7 +65,7 @@ fn rings_are_accounted_for(world: &World) -> bool {
 }
 
 fn is_within_ceiling(rules: &Rules, world: &World) -> bool {
-    world.spent.iter().all(|spent| u32::from(*spent) <= rules.policy.max_attempts)
+    world.attempts_used.iter().all(|attempts_used| u32::from(*attempts_used) <= rules.policy.max_attempts)
 }
 
 fn has_one_next_of_a_kind(world: &World) -> bool {

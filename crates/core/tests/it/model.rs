@@ -106,7 +106,7 @@ impl Scope {
             callbacks,
             dispatches: [None; DISPATCHES],
             calls: [call; DISPATCHES],
-            spent: [0; CALLBACKS],
+            attempts_used: [0; CALLBACKS],
             agent_enabled: true,
             suppressed: false,
             replicas: [Task::Idle; REPLICAS],
@@ -259,7 +259,7 @@ fn any_order_and_number_of_a_calls_events_ends_in_the_same_rows() {
         let rows = |world: &World| {
             let rows = world.callbacks.iter().flatten();
             let rows: Vec<_> = rows.map(|c| format!("{} retry={}", c.state.as_str(), c.is_retry)).collect();
-            format!("{}, spent {}", rows.join(", "), world.spent[0])
+            format!("{}, spent {}", rows.join(", "), world.attempts_used[0])
         };
         assert!(!ends.is_empty());
         for world in &ends {

@@ -192,7 +192,7 @@ impl Turn<'_> {
         let row = self.dispatch(n);
         if matches!(self.callback(row.callback).state, Dispatching | Unconfirmed) {
             self.callback_to(row.callback, Dialing);
-            self.world.spent[usize::from(row.chain)] += 1;
+            self.world.attempts_used[usize::from(row.chain)] += 1;
         }
     }
 

@@ -17,7 +17,7 @@ pub(crate) struct World {
     /// The calls, at the position of the dispatch that created them.
     pub(crate) calls: [Call; DISPATCHES],
     /// Dials spent, at the position of the chain's first callback.
-    pub(crate) spent: [u8; CALLBACKS],
+    pub(crate) attempts_used: [u8; CALLBACKS],
     pub(crate) agent_enabled: bool,
     pub(crate) suppressed: bool,
     pub(crate) replicas: [Task; REPLICAS],
@@ -157,14 +157,14 @@ pub(crate) enum Task {
     Claimed {
         callback: u8,
         fresh: bool,
-        spent: u8,
+        attempts_used: u8,
         suppressed: bool,
     },
     /// The gates allowed the dial.
     Checked {
         callback: u8,
         fresh: bool,
-        spent: u8,
+        attempts_used: u8,
         attempt: u8,
         is_final: bool,
     },

@@ -66,10 +66,10 @@ pub fn fetched(record: &str, channel: Channel) -> Option<Record> {
     };
     let text = format!("{{\"event\":\"{noun}_{moment}\",\"{noun}\":{record}}}");
     let root = event(&text).unwrap_or_default();
-    let InboundEvent { event, call_id, sameness, signature, .. } = delivery(&text, &root, true);
+    let InboundEvent { event, call_id, dedup_key, signature, .. } = delivery(&text, &root, true);
     let body = Cow::Owned(text.into_bytes());
     Some(Record {
-        delivery: InboundEvent { event, call_id, sameness, body, signature },
+        delivery: InboundEvent { event, call_id, dedup_key, body, signature },
         agent: object.short_text("agent_id", MAX_ID_BYTES),
         is_over: over,
     })
@@ -80,11 +80,11 @@ fn delivery<'b>(text: &'b str, root: &Object<'_>, fetched: bool) -> InboundEvent
     let inner = |key, names, id| root.with_object(key, names, |o| o.short_text(id, MAX_ID_BYTES)).flatten();
     let call_id = inner("call", CALL, "call_id").or_else(|| inner("chat", CHAT, "chat_id"));
     let moment = call_id.as_ref().map_or(CallPhase::Other, |_| phase_of(&event));
-    let sameness = DedupKey::of_phase(moment, fetched).unwrap_or_else(|| {
+    let dedup_key = DedupKey::of_phase(moment, fetched).unwrap_or_else(|| {
         let hash: String = Sha256::digest(text).iter().take(16).map(|b| format!("{b:02x}")).collect();
         DedupKey::Content(format!("{}{event}#{hash}", if fetched { "fetched:" } else { "" }))
     });
-    InboundEvent { event, call_id, sameness, body: Cow::Borrowed(text.as_bytes()), signature: String::new() }
+    InboundEvent { event, call_id, dedup_key, body: Cow::Borrowed(text.as_bytes()), signature: String::new() }
 }
 
 fn turns(root: &Object<'_>) -> Option<Vec<Turn>> {

@@ -39,9 +39,9 @@ fn description(body: Option<&str>) -> String {
 
 fn delivery(call: &Value, body: Vec<u8>, is_fetched: bool) -> InboundEvent<'static> {
     let (event, call_id) = ("call".to_owned(), text(&call["id"]));
-    let sameness = DedupKey::of_phase(CallPhase::Analyzed, is_fetched).filter(|_| call_id.is_some());
-    let sameness = sameness.unwrap_or_else(|| DedupKey::Content(call.to_string()));
-    InboundEvent { event, call_id, sameness, body: body.into(), signature: String::new() }
+    let dedup_key = DedupKey::of_phase(CallPhase::Analyzed, is_fetched).filter(|_| call_id.is_some());
+    let dedup_key = dedup_key.unwrap_or_else(|| DedupKey::Content(call.to_string()));
+    InboundEvent { event, call_id, dedup_key, body: body.into(), signature: String::new() }
 }
 
 impl Content for Call {

@@ -212,10 +212,10 @@ fn an_ended_call_is_read_and_its_copies_are_known() {
             (
                 event.content.facts("callback").expect("a call"),
                 event.delivery.call_id,
-                event.delivery.sameness,
+                event.delivery.dedup_key,
             )
         };
-        let (facts, call_id, sameness) = read("call_1", Some("dp_1"));
+        let (facts, call_id, dedup_key) = read("call_1", Some("dp_1"));
         assert_eq!((facts.call_id.as_str(), call_id.as_deref()), ("call_1", Some("call_1")), "{title}");
         assert_eq!(facts.direction, Some(Direction::Outbound), "{title}");
         assert_eq!(facts.person_number.as_deref(), Some(PERSON), "{title}");
@@ -223,7 +223,7 @@ fn an_ended_call_is_read_and_its_copies_are_known() {
         assert_eq!(facts.agent.as_deref(), Some("agent_1"), "{title}");
         assert_eq!(facts.tags.map(|tags| tags.dispatch).as_deref(), Some("dp_1"), "{title}");
         assert!(facts.ended_at > facts.started_at && facts.outcome.is_some(), "{title}");
-        assert_eq!(sameness, read("call_1", Some("dp_1")).2, "{title}");
+        assert_eq!(dedup_key, read("call_1", Some("dp_1")).2, "{title}");
         let (inbound, ..) = read("call_2", None);
         assert_eq!(inbound.direction, Some(Direction::Inbound), "{title}");
         assert_eq!(inbound.person_number.as_deref(), Some(PERSON), "{title}");
@@ -333,8 +333,8 @@ async fn a_record_enters_as_an_event_of_its_own() {
         assert_eq!(record.delivery.call_id.as_deref(), Some("call_1"), "{title}");
         let event = subject.provider.read(&record.delivery.body).expect("JSON");
         assert_eq!(event.content.facts("callback").expect("a call").call_id, "call_1", "{title}");
-        let webhook = event.delivery.sameness;
-        assert_ne!(record.delivery.sameness, webhook, "{title}: the webhook itself is still taken");
+        let webhook = event.delivery.dedup_key;
+        assert_ne!(record.delivery.dedup_key, webhook, "{title}: the webhook itself is still taken");
     }
 }
 

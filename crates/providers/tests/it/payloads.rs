@@ -176,7 +176,7 @@ fn two_copies_of_an_event_have_one_key_and_two_events_never() {
             panic!("signed")
         };
         assert_eq!(delivery.signature, header);
-        (delivery.call_id, delivery.sameness)
+        (delivery.call_id, delivery.dedup_key)
     };
     let ended = r#"{"event":"call_ended","call":{"call_id":"c1"}}"#;
     assert_eq!(key(ended), key(r#"{"event":"call_ended","call":{"call_id":"c1","more":1}}"#));
@@ -323,7 +323,7 @@ fn a_fetched_record_enters_as_its_webhook_would() {
     let delivery = fetched.delivery;
     assert_eq!(delivery.event, "call_analyzed");
     assert_ne!(
-        Some(delivery.sameness),
+        Some(delivery.dedup_key),
         DedupKey::of_phase(CallPhase::Analyzed, false),
         "the webhook itself is still taken"
     );

@@ -118,7 +118,7 @@ pub async fn schedule(
     let tenant = workspace.tenant;
     let context = app.store.workspace_context(tenant, workspace.id, app.clock.real_ms()).await?;
     let key = store.open_key().await?;
-    let person_ix = key.index(by_hand.to.e164());
+    let phone_hash = key.index(by_hand.to.e164());
     let policy = agent.settings(&workspace.settings).policy(&workspace.number_countries);
     let now = app.clock.now();
     let (at, zone) = moment(&by_hand, agent, &policy, now).ok_or(NotScheduled::NoTime)?;
@@ -142,7 +142,7 @@ pub async fn schedule(
         workspace: workspace.id,
         agent: agent.id,
         channel: agent.channel,
-        person_ix,
+        phone_hash,
         secrets: &secrets,
         promise_scope: promise_scope(&policy, agent.id),
         forces: None,
@@ -216,7 +216,7 @@ pub async fn force(
         return force_anew(app, store, row).await;
     }
     let now = app.clock.now();
-    if row.state.is_waiting() && store.is_fuse_blown(row.person_ix, app.config.fuse(), now).await? {
+    if row.state.is_waiting() && store.is_fuse_blown(row.phone_hash, app.config.fuse(), now).await? {
         return Err(NotScheduled::Fuse);
     }
     store.force(row.id, now).await??;
@@ -233,9 +233,9 @@ pub async fn force_anew(
     let workspace = store.workspace(row.workspace).await?;
     let agent = store.agent(row.agent).await?;
     let policy = agent.settings(&workspace.settings).policy(&workspace.number_countries);
-    let spent = store.spent(row.chain).await?;
+    let attempts_used = store.attempts_used(row.chain).await?;
     let now = app.clock.now();
-    if store.is_fuse_blown(row.person_ix, app.config.fuse(), now).await? {
+    if store.is_fuse_blown(row.phone_hash, app.config.fuse(), now).await? {
         return Err(NotScheduled::Fuse);
     }
     let (id, secrets) = (Id::new(now, &app.rng), row.secrets(&key)?);
@@ -244,13 +244,13 @@ pub async fn force_anew(
         workspace: row.workspace,
         agent: row.agent,
         channel: row.channel,
-        person_ix: row.person_ix,
+        phone_hash: row.phone_hash,
         secrets: &secrets,
         promise_scope: promise_scope(&policy, row.agent),
         forces: Some(row.id),
     };
     let decide = |person: &decide::Person| {
-        let forces = Some(Forced { id: row.id, chain: row.chain, spent, reason: row.reason });
+        let forces = Some(Forced { id: row.id, chain: row.chain, attempts_used, reason: row.reason });
         let (zone, agent) = (row.zone.clone(), row.agent);
         let request = Request { at: now, zone, person, agent, replaces: true, forces, policy: &policy };
         decide::on_request(&request, now)

@@ -1,6 +1,6 @@
 //! `redialer backup` and `redialer restore`.
 //!
-//! Invariant: a restore never overwrites anything, and starts a new epoch: callbacks that were due since the backup are
+//! Invariant: a restore never overwrites anything, and starts a new restore generation: callbacks that were due since the backup are
 //! compared with the provider's records before anything is dialed.
 
 use std::{

@@ -47,12 +47,12 @@ const OVERLAP_MINUTES: i64 = 30;
 
 /// Backfills the workspaces that are due, and fetches overdue analysis results.
 pub async fn round(app: &Arc<App>) -> Result<(), StoreError> {
-    let epoch = app.store.epoch().await?;
+    let restore_generation = app.store.restore_generation().await?;
     for range in app.ranges() {
         let now = app.clock.now();
         let next_at = plus(now, minutes(SWEEP_EVERY_MINUTES));
         for row in app.store.due_sweeps(range, now, next_at, MAX_WORKSPACES).await? {
-            if let Err(error) = workspace(app, &row, epoch).await {
+            if let Err(error) = workspace(app, &row, restore_generation).await {
                 tracing::warn!(workspace.id = %row.id, %error, "backfill of workspace {} failed; it is retried in a minute", row.id);
                 // A restored workspace dials only after its backfill, so retry it before the regular interval.
                 app.store.sweep_again(row.id, plus(now, minutes(1))).await?;
@@ -82,16 +82,18 @@ enum Stopped {
 async fn workspace(
     app: &Arc<App>,
     row: &BackfillRow,
-    epoch: Option<RestoreGeneration>,
+    restore_generation: Option<RestoreGeneration>,
 ) -> Result<(), Stopped> {
-    let waiting = epoch.filter(|e| e.epoch > row.epoch);
+    let waiting = restore_generation.filter(|e| e.restore_generation > row.restore_generation);
     let now = app.clock.now();
-    let known_to = waiting.map_or(row.swept_to, |epoch| epoch.backup_at.min(row.swept_to));
-    let wanted = waiting.map_or(row.epoch, |epoch| epoch.epoch);
+    let known_to = waiting
+        .map_or(row.backfilled_to, |restore_generation| restore_generation.backup_at.min(row.backfilled_to));
+    let wanted =
+        waiting.map_or(row.restore_generation, |restore_generation| restore_generation.restore_generation);
     let mut progress = app.sweeps.take(row.id, wanted).unwrap_or_else(|| Progress {
         began: now,
         since: plus(known_to, minutes(-OVERLAP_MINUTES)).max(row.created_at),
-        epoch: wanted,
+        restore_generation: wanted,
         lists: [(Channel::Voice, None), (Channel::Chat, None)].into(),
         unheard: Vec::new(),
         failures: 0,
@@ -106,8 +108,8 @@ async fn workspace(
         return Ok(app.store.sweep_again(row.id, now).await?);
     }
     app.store.swept(row.id, began).await?;
-    if let Some(epoch) = waiting {
-        enter_epoch(app, row, epoch, began).await?;
+    if let Some(restore_generation) = waiting {
+        enter_restore_generation(app, row, restore_generation, began).await?;
     }
     Ok(())
 }
@@ -138,13 +140,13 @@ async fn go_on(
 }
 
 /// Records a complete backfill of a restored workspace. After the second one that counts, the workspace dials.
-async fn enter_epoch(
+async fn enter_restore_generation(
     app: &App,
     row: &BackfillRow,
-    epoch: RestoreGeneration,
+    restore_generation: RestoreGeneration,
     began: Timestamp,
 ) -> Result<(), StoreError> {
-    match decide::after_restore_sweep(epoch.began_at, row.swept_once_at, began) {
+    match decide::after_restore_sweep(restore_generation.began_at, row.backfilled_once_at, began) {
         RestoreSweep::TooEarly { again_at } => app.store.sweep_again(row.id, again_at).await,
         RestoreSweep::First { again_at } => {
             app.store.swept_once(row.id, began).await?;
@@ -152,7 +154,7 @@ async fn enter_epoch(
         }
         RestoreSweep::Last => {
             tracing::info!(workspace.id = %row.id, "workspace {} was compared with the provider's records; dialing resumes", row.id);
-            app.store.enter_epoch(row.id, epoch.epoch).await
+            app.store.enter_restore_generation(row.id, restore_generation.restore_generation).await
         }
     }
 }

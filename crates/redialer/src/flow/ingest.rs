@@ -157,7 +157,7 @@ pub(crate) fn new_inbound_event(
         is_decidable,
         name: delivery.event,
         call_id: delivery.call_id,
-        sameness: delivery.sameness,
+        dedup_key: delivery.dedup_key,
         body: key.seal_body(event.id.uuid(), &delivery.body, &app.rng),
         signature: delivery.signature,
     }

@@ -19,8 +19,8 @@ pub(crate) struct Progress {
     pub(crate) began: Timestamp,
     /// The start of the period that it covers.
     pub(crate) since: Timestamp,
-    /// The restore epoch that it is for.
-    pub(crate) epoch: i64,
+    /// The restore generation that it is for.
+    pub(crate) restore_generation: i64,
     /// Lists that are not read to the end, each with the cursor of its next page.
     pub(crate) lists: VecDeque<(Channel, Option<String>)>,
     /// Calls to import, newest first.
@@ -30,8 +30,10 @@ pub(crate) struct Progress {
 }
 
 impl Sweeps {
-    pub(crate) fn take(&self, workspace: Id<id::Workspace>, epoch: i64) -> Option<Progress> {
-        locked(&self.0).remove(&workspace).filter(|progress| progress.epoch == epoch)
+    pub(crate) fn take(&self, workspace: Id<id::Workspace>, restore_generation: i64) -> Option<Progress> {
+        locked(&self.0)
+            .remove(&workspace)
+            .filter(|progress| progress.restore_generation == restore_generation)
     }
 
     pub(crate) fn keep(&self, workspace: Id<id::Workspace>, progress: Progress) {

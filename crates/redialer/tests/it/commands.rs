@@ -236,7 +236,7 @@ async fn a_lost_admin_key_is_replaced_beside_the_server_and_that_is_audited() {
 /// The speed of the stored clock, and its virtual time at real time zero, which is the same however far it has run.
 fn stored_clock(walk: &Walk) -> (i64, i64) {
     let db = sqlite(&walk.data_dir().join("redialer.db"));
-    let clock = db.query_row("select speed, virtual_ms - speed * real_ms from clock", [], |row| {
+    let clock = db.query_row("select speed, virtual_ms - speed * real_ms from virtual_clock", [], |row| {
         Ok((row.get(0)?, row.get(1)?))
     });
     clock.expect("a row")

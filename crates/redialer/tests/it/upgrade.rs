@@ -105,6 +105,14 @@ fn expected(path: &str, row: &Value) -> Value {
     if fields.get("state").is_some_and(|state| state == "cancelled") {
         fields["state"] = "canceled".into();
     }
+    // Migration 23 renames states of activity entries.
+    if path == "/v1/activity" {
+        match fields.get("state").and_then(Value::as_str) {
+            Some("told") => fields["state"] = "recorded".into(),
+            Some("aside") => fields["state"] = "quarantined".into(),
+            _ => {}
+        }
+    }
     for settings in ["defaults", "settings"] {
         let hours = fields.get_mut(settings).and_then(|settings| settings.get_mut("quiet_hours"));
         // The old default was no quiet hours. Migration 17 sets the current default.

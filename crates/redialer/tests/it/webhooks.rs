@@ -103,7 +103,7 @@ async fn an_old_slug_is_heard_until_its_time_and_proves_nothing_about_the_curren
     for (slug, valid_until) in [(PAST, now), (OLD, now + 3_600_000)] {
         let of =
             format!("select '{slug}', id, {valid_until} from agents where provider_agent_id = '{VOICE}'");
-        walk.load(format!("insert into slugs (slug, agent_id, valid_until) {of}")).await;
+        walk.load(format!("insert into webhook_slugs (slug, agent_id, valid_until) {of}")).await;
     }
     walk.serve().await;
     let now = walk.now().as_millisecond();

@@ -156,9 +156,9 @@ impl TenantStore {
              where workspace_id = $1 and gone_at is null and created_at < $2";
         const GONE: &str = "update agents set gone_at = $2, updated_at = $2 where id = $1";
         const COUNTRIES: &str = "update workspaces set number_countries = $2 where id = $1";
-        const FORGET: &str = "delete from own_numbers where workspace_id = $1";
+        const FORGET: &str = "delete from workspace_numbers where workspace_id = $1";
         const NUMBER: &str =
-            "insert into own_numbers (workspace_id, number_ix) values ($1, $2) on conflict do nothing";
+            "insert into workspace_numbers (workspace_id, phone_hash) values ($1, $2) on conflict do nothing";
         self.sees(workspace)?;
         let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
@@ -209,7 +209,7 @@ impl TenantStore {
         const NEW: &str = "insert into agents
                  (id, bucket, tenant_id, workspace_id, provider_agent_id, name, channel, timezone, enabled, overrides, slug, created_at, updated_at)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, '{}', $10, $11, $11)";
-        const SLUG: &str = "insert into slugs (slug, agent_id) values ($1, $2)";
+        const SLUG: &str = "insert into webhook_slugs (slug, agent_id) values ($1, $2)";
         let (theirs, channel) = (agent.provider_agent_id, agent.channel.as_str());
         if tx.execute(KNOWN, args![workspace, theirs, agent.name, channel, agent.timezone, now]).await? == 1 {
             return Ok(None);

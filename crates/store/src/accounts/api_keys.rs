@@ -93,7 +93,7 @@ impl KeyInfo {
             last_used_at: time("last_used_at")?,
             expires_at: time("expires_at")?,
             revoked_at: time("revoked_at")?,
-            test: row.get("test")?,
+            test: row.get("is_test")?,
         })
     }
 }
@@ -106,7 +106,7 @@ impl Store {
     /// its workspace is deleted.
     pub async fn key_owner(&self, key: &str, now: Timestamp) -> Result<Option<KeyRow>, StoreError> {
         const SQL: &str =
-            "select k.id, k.tenant_id, k.workspace_id, k.scopes, k.last_used_at, k.expires_at, k.test, t.name, t.plan, t.created_at
+            "select k.id, k.tenant_id, k.workspace_id, k.scopes, k.last_used_at, k.expires_at, k.is_test, t.name, t.plan, t.created_at
              from api_keys k join tenants t on t.id = k.tenant_id
              where k.hash = $1 and k.revoked_at is null and (k.expires_at is null or k.expires_at > $2)
                and length(t.wrapped_key) > 0
@@ -129,7 +129,7 @@ impl Store {
             workspace: row.get::<Option<uuid::Uuid>>("workspace_id")?.map(Id::from_uuid),
             scopes: Scopes::from_text(&row.get::<String>("scopes")?),
             expires_at: row.get::<Option<i64>>("expires_at")?.map(at),
-            test: row.get("test")?,
+            test: row.get("is_test")?,
         }))
     }
 }
@@ -137,7 +137,7 @@ impl Store {
 macro_rules! columns {
     ($tail:literal) => {
         concat!(
-            "select id, name, prefix, workspace_id, scopes, created_at, last_used_at, expires_at, revoked_at, test from api_keys ",
+            "select id, name, prefix, workspace_id, scopes, created_at, last_used_at, expires_at, revoked_at, is_test from api_keys ",
             $tail
         )
     };
@@ -147,7 +147,7 @@ impl TenantStore {
     /// Creates a key.
     pub async fn create_key(&self, new: &NewKey<'_>, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str =
-            "insert into api_keys (hash, id, tenant_id, workspace_id, name, prefix, scopes, created_at, expires_at, test)
+            "insert into api_keys (hash, id, tenant_id, workspace_id, name, prefix, scopes, created_at, expires_at, is_test)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
         self.sees_of(new.workspace)?;
         let (audit_writer, scopes) = (self.audit_writer().await?, new.scopes.text());

@@ -95,23 +95,22 @@ impl TenantStore {
 
 /// Each deletes the rows of one workspace from a table, a few hundred at a time: `$1` is its bucket, `$2` the
 /// workspace. Dependent rows come first.
-const PARTS: [&str; 14] = [
-    "delete from bodies where bucket = $1 and delivery_id in
-             (select d.id from deliveries d join bodies b on b.delivery_id = d.id and b.bucket = d.bucket
+const PARTS: [&str; 13] = [
+    "delete from event_payloads where bucket = $1 and event_id in
+             (select d.id from inbound_events d join event_payloads b on b.event_id = d.id and b.bucket = d.bucket
               where d.bucket = $1 and d.workspace_id = $2 limit 500)",
-    "delete from deliveries where bucket = $1 and id in (select id from deliveries where bucket = $1 and workspace_id = $2 limit 500)",
-    "delete from odd_deliveries where bucket = $1 and workspace_id = $2 and dedup_key in (select dedup_key from odd_deliveries where bucket = $1 and workspace_id = $2 limit 500)",
+    "delete from inbound_events where bucket = $1 and id in (select id from inbound_events where bucket = $1 and workspace_id = $2 limit 500)",
     "delete from dispatches where bucket = $1 and id in (select id from dispatches where bucket = $1 and workspace_id = $2 limit 500)",
     "delete from callbacks where bucket = $1 and id in (select id from callbacks where bucket = $1 and workspace_id = $2 limit 500)",
     "delete from chains where bucket = $1 and id in (select id from chains where bucket = $1 and workspace_id = $2 limit 500)",
     "delete from calls where bucket = $1 and workspace_id = $2 and call_id in (select call_id from calls where bucket = $1 and workspace_id = $2 limit 500)",
-    "delete from persons where bucket = $1 and workspace_id = $2 and person_ix in (select person_ix from persons where bucket = $1 and workspace_id = $2 limit 500)",
-    "delete from notices where bucket = $1 and workspace_id = $2 and (tenant_id, at, id) in
-             (select tenant_id, at, id from notices where bucket = $1 and workspace_id = $2
+    "delete from persons where bucket = $1 and workspace_id = $2 and phone_hash in (select phone_hash from persons where bucket = $1 and workspace_id = $2 limit 500)",
+    "delete from activity_notices where bucket = $1 and workspace_id = $2 and (tenant_id, at, id) in
+             (select tenant_id, at, id from activity_notices where bucket = $1 and workspace_id = $2
                 and tenant_id = (select tenant_id from workspaces where id = $2) limit 500)",
     "delete from callback_events where bucket = $1 and workspace_id = $2 and id in (select id from callback_events where bucket = $1 and workspace_id = $2 limit 500)",
-    "delete from own_numbers where $1 >= 0 and workspace_id = $2",
-    "delete from slugs where agent_id in (select id from agents where bucket = $1 and workspace_id = $2)",
+    "delete from workspace_numbers where $1 >= 0 and workspace_id = $2",
+    "delete from webhook_slugs where agent_id in (select id from agents where bucket = $1 and workspace_id = $2)",
     "delete from agents where bucket = $1 and workspace_id = $2",
     "delete from api_keys where $1 >= 0 and workspace_id = $2",
 ];

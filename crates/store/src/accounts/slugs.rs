@@ -26,18 +26,18 @@ pub struct SlugOwner {
 }
 
 impl TenantStore {
-    /// Gives an agent a new slug. The old one stays valid for a day or, with `until_seen`, at most until the provider
+    /// Gives an agent a new slug. The old one stays valid for a day or, with `until_new_seen`, at most until the provider
     /// is seen on the new one.
     pub async fn rotate_slug(
         &self,
         agent: &AgentRow,
-        until_seen: bool,
+        until_new_seen: bool,
         now: Timestamp,
         rng: &Rng,
     ) -> Result<String, StoreError> {
-        const OLD: &str = "update slugs set valid_until = $2, until_seen = $3
+        const OLD: &str = "update webhook_slugs set valid_until = $2, valid_until_new_seen = $3
              where agent_id = $1 and (valid_until is null or valid_until > $2)";
-        const NEW: &str = "insert into slugs (slug, agent_id) values ($1, $2)";
+        const NEW: &str = "insert into webhook_slugs (slug, agent_id) values ($1, $2)";
         const AGENT: &str = "update agents set slug = $3, verified_at = null,
                  updated_at = case when updated_at < $4 then $4 else updated_at + 1 end
              where tenant_id = $1 and id = $2 and slug = $5";
@@ -49,10 +49,10 @@ impl TenantStore {
         if tx.execute(AGENT, args![self.tenant, agent.id, &slug, now, &agent.slug]).await? == 0 {
             return Err(StoreError::Changed);
         }
-        tx.execute(OLD, args![agent.id, until, until_seen]).await?;
+        tx.execute(OLD, args![agent.id, until, until_new_seen]).await?;
         tx.execute(NEW, args![&slug, agent.id]).await?;
         let act = AuditEvent::new("agent.rotate_webhook_url", Some(agent.workspace), agent.id)
-            .after(serde_json::json!({"old_until": until.to_string(), "until_seen": until_seen}));
+            .after(serde_json::json!({"old_until": until.to_string(), "until_seen": until_new_seen}));
         audit_writer.write(&mut tx, act, now).await?;
         tx.commit().await?;
         Ok(slug)
@@ -75,7 +75,7 @@ impl Store {
 
     async fn read_slug_owner(&self, slug: &str) -> Result<Option<SlugOwner>, StoreError> {
         const SQL: &str = "select a.tenant_id, a.workspace_id, a.id as agent_id, s.valid_until
-             from slugs s join agents a on a.id = s.agent_id join workspaces w on w.id = a.workspace_id
+             from webhook_slugs s join agents a on a.id = s.agent_id join workspaces w on w.id = a.workspace_id
              where s.slug = $1 and w.deleted_at is null";
         let Some(row) = self.db.read_one(SQL, args![slug]).await? else { return Ok(None) };
         Ok(Some(SlugOwner {
@@ -89,8 +89,7 @@ impl Store {
     /// Records that a valid signature arrived at this agent's URL, and expires old slugs that were kept until then.
     pub async fn verify_agent(&self, agent: Id<id::Agent>, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "update agents set verified_at = $2 where id = $1 and verified_at is null";
-        const END: &str =
-            "update slugs set valid_until = $2 where agent_id = $1 and until_seen and valid_until > $2";
+        const END: &str = "update webhook_slugs set valid_until = $2 where agent_id = $1 and valid_until_new_seen and valid_until > $2";
         let mut tx = self.db.begin().await?;
         tx.execute(SQL, args![agent, now]).await?;
         tx.execute(END, args![agent, now]).await?;

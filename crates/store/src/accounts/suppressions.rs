@@ -54,10 +54,10 @@ macro_rules! columns {
     };
 }
 
-const OF_NUMBER: &str = columns!("where bucket = $1 and tenant_id = $2 and number_ix = $3");
+const OF_NUMBER: &str = columns!("where bucket = $1 and tenant_id = $2 and phone_hash = $3");
 
 const IS_LISTED: &str =
-    "select 1 as one from suppressions where bucket = $1 and tenant_id = $2 and number_ix = $3";
+    "select 1 as one from suppressions where bucket = $1 and tenant_id = $2 and phone_hash = $3";
 
 impl TenantStore {
     /// A page of the list, newest first.
@@ -120,8 +120,8 @@ impl TenantStore {
     }
 
     /// Whether a number is on the list.
-    pub async fn is_suppressed(&self, number_ix: &[u8; 16]) -> Result<bool, StoreError> {
-        let args = args![bucket_of(self.tenant), self.tenant, *number_ix];
+    pub async fn is_suppressed(&self, phone_hash: &[u8; 16]) -> Result<bool, StoreError> {
+        let args = args![bucket_of(self.tenant), self.tenant, *phone_hash];
         Ok(self.db().read_one(IS_LISTED, args).await?.is_some())
     }
 
@@ -158,7 +158,7 @@ pub(crate) async fn suppress(
     rng: &Rng,
 ) -> Result<bool, StoreError> {
     const PUT: &str =
-        "insert into suppressions (bucket, tenant_id, number_ix, id, source, sealed, created_at)
+        "insert into suppressions (bucket, tenant_id, phone_hash, id, source, sealed, created_at)
          values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing";
     let id: Id<id::Suppression> = Id::new(now, rng);
     let Entry { number, note, source } = entry;

@@ -19,7 +19,8 @@ use crate::{
 };
 
 /// Tables that the caches are read from.
-pub(crate) const CACHED_TABLES: [&str; 5] = ["agents", "own_numbers", "slugs", "tenants", "workspaces"];
+pub(crate) const CACHED_TABLES: [&str; 5] =
+    ["agents", "tenants", "webhook_slugs", "workspace_numbers", "workspaces"];
 
 /// The caches of one store, for webhooks, decisions and dials.
 pub(crate) struct Contexts {
@@ -131,15 +132,14 @@ impl Store {
         tenant: Id<id::Tenant>,
         workspace: Id<id::Workspace>,
     ) -> Result<WorkspaceContext, StoreError> {
-        const KEY: &str =
-            "select plan, key_version, wrapped_key, other_version, other_wrapped from tenants where id = $1";
-        const NUMBERS: &str = "select number_ix from own_numbers where workspace_id = $1";
+        const KEY: &str = "select plan, key_version, wrapped_key, alternate_version, alternate_wrapped_key from tenants where id = $1";
+        const NUMBERS: &str = "select phone_hash from workspace_numbers where workspace_id = $1";
         let of = self.for_tenant(tenant);
         let row = of.workspace(workspace).await?;
         let agents =
             of.roster(workspace).await?.into_iter().map(|agent| AgentContext::new(agent, &row)).collect();
         let key = self.db.read_one(KEY, args![tenant]).await?.ok_or(StoreError::NotFound)?;
-        let ix = |row: &Row| row.number_ix("number_ix");
+        let ix = |row: &Row| row.phone_hash("phone_hash");
         let own_numbers =
             self.db.read(NUMBERS, args![workspace]).await?.iter().map(ix).collect::<Result<_, _>>()?;
         Ok(WorkspaceContext {

@@ -117,7 +117,7 @@ macro_rules! columns {
             $head,
             "id, tenant_id, (select plan from tenants where tenants.id = workspaces.tenant_id) as plan, bucket, provider, name, api_key, webhook_keys, defaults, retention, paused, paused_at,
              pause_message, account, number_countries, missing_permissions,
-             epoch < (select coalesce(max(epoch), 0) from epochs) as is_restoring, created_at, updated_at",
+             restore_generation < (select coalesce(max(generation), 0) from restore_generations) as is_restoring, created_at, updated_at",
             $tail
         )
     };
@@ -190,9 +190,9 @@ impl TenantStore {
         const COUNT: &str =
             "select count(*) as n from workspaces where tenant_id = $1 and deleted_at is null";
         const PUT: &str = "insert into workspaces
-                 (id, bucket, tenant_id, provider, name, api_key, webhook_keys, defaults, retention, created_at, updated_at, epoch, sweep_at, sync_at,
+                 (id, bucket, tenant_id, provider, name, api_key, webhook_keys, defaults, retention, created_at, updated_at, restore_generation, backfill_at, sync_at,
                   account)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, (select coalesce(max(epoch), 0) from epochs), $11, $12, $13)";
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, (select coalesce(max(generation), 0) from restore_generations), $11, $12, $13)";
         let api_key = key.seal(API_KEY, new.id.uuid(), new.api_key.as_bytes(), rng);
         let webhook_auth = key.seal(WEBHOOK_AUTH, new.id.uuid(), new.webhook_auth, rng);
         let settings = new.settings.to_string();

@@ -20,18 +20,18 @@ impl Store {
         // Bounded, so that a backlog is not counted in full every two seconds.
         const OVERDUE: &str = "select cast(coalesce(sum(of_one.n), 0) as bigint) as n from (
                  select (select count(*) from (
-                     select 1 from callbacks c where c.workspace_id = w.id and c.test = t.test and c.state = 'scheduled'
+                     select 1 from callbacks c where c.workspace_id = w.id and c.is_test = t.is_test and c.state = 'scheduled'
                        and c.due_at < $3 + 300000 and c.scheduled_for < $3 order by c.due_at, c.id limit 1000) as found) as n
-                 from workspaces w cross join (select false as test union all select true) as t
+                 from workspaces w cross join (select false as is_test union all select true) as t
                  where w.bucket between $1 and $2 and w.paused is null and w.deleted_at is null) as of_one";
         const FAILING: &str = "select count(*) as n from (select 1 from callbacks
              where +bucket between $1 and $2 and state = 'held' and held_for = 'failing' and updated_at < $3 limit 1000) as found";
         const UNCONFIRMED: &str = "select count(*) as n from (select 1 from dispatches
-             where +bucket between $1 and $2 and state = 'unknown' and ask_at is not null and sent_at < $3 limit 1000) as found";
-        const UNDECIDED: &str = "select count(*) as n from (select 1 from deliveries
+             where +bucket between $1 and $2 and state = 'unknown' and next_lookup_at is not null and sent_at < $3 limit 1000) as found";
+        const UNDECIDED: &str = "select count(*) as n from (select 1 from inbound_events
              where +bucket between $1 and $2 and state = 'pending' and try_at < $3 limit 1000) as found";
-        const ASIDE: &str = "select count(*) as n from (select 1 from deliveries
-             where +bucket between $1 and $2 and state = 'aside' and received_at < $3 limit 1000) as found";
+        const ASIDE: &str = "select count(*) as n from (select 1 from inbound_events
+             where +bucket between $1 and $2 and state = 'quarantined' and received_at < $3 limit 1000) as found";
         let long = plus(now, minutes(-STUCK_AFTER_MINUTES * i64::from(speed)));
         let asked = plus(now, minutes(-UNCONFIRMED_AFTER_MINUTES * i64::from(speed)));
         let count = async |sql, before: Timestamp| -> Result<i64, StoreError> {
@@ -59,7 +59,7 @@ impl TenantStore {
     ) -> Result<Vec<CallbackRow>, StoreError> {
         const SQL: &str = columns!(
             "where bucket = $1 and tenant_id = $2 and (created_at, id) < ($3, $4) and ($6 is null or workspace_id = $6)
-               and test = $7 and state in ('held', 'unconfirmed', 'failed', 'expired')
+               and is_test = $7 and state in ('held', 'unconfirmed', 'failed', 'expired')
                and (state <> 'failed' or outcome in ('unresolved', 'outcome_unknown', 'bad_number')
                    or outcome like 'refused%')
                and (state in ('held', 'unconfirmed') or superseded_by is null)

@@ -1,7 +1,7 @@
 //! Conversions between columns of `callbacks` and their types.
 
 use redialer_core::{
-    callback::{RedialReason, State},
+    callback::{HeldFor, RedialReason, State},
     decide::GateRecord,
     time::{Zone, ZoneSource},
 };
@@ -10,6 +10,11 @@ use crate::{StoreError, db::Row};
 
 pub(crate) fn state_of(row: &Row) -> Result<State, StoreError> {
     row.get::<String>("state")?.parse().map_err(|_| StoreError::Corrupt("state"))
+}
+
+pub(crate) fn held_for(row: &Row) -> Result<Option<HeldFor>, StoreError> {
+    let name = row.get::<Option<String>>("held_for")?;
+    name.map(|name| name.parse()).transpose().map_err(|_| StoreError::Corrupt("held_for"))
 }
 
 pub(crate) fn reason_of(row: &Row) -> Result<RedialReason, StoreError> {

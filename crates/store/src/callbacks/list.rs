@@ -30,9 +30,9 @@ pub struct Filter {
     /// Of this chain.
     pub chain: Option<Id<id::Chain>>,
     /// To this number, by its keyed index.
-    pub person_ix: Option<[u8; 16]>,
+    pub phone_hash: Option<[u8; 16]>,
     /// With this external id, by its keyed index.
-    pub external_ix: Option<[u8; 16]>,
+    pub external_id_hash: Option<[u8; 16]>,
     /// Scheduled at or after this time.
     pub scheduled_after: Option<Timestamp>,
     /// Scheduled before this time.
@@ -65,8 +65,8 @@ macro_rules! page {
             ", id) < ($3, $4)
                and (cast($6 as text) is null or state = $6) and ($7 is null or agent_id = $7)
                and ($8 is null or workspace_id = $8) and (cast($9 as text) is null or reason = $9)
-               and ($10 is null or person_ix = $10) and test = $11 and (cast($12 as text) is null or outcome = $12)
-               and ($13 is null or external_ix = $13)
+               and ($10 is null or phone_hash = $10) and is_test = $11 and (cast($12 as text) is null or outcome = $12)
+               and ($13 is null or external_id_hash = $13)
                and (cast($14 as bigint) is null or scheduled_for >= $14)
                and (cast($15 as bigint) is null or scheduled_for < $15)
                and (cast($16 as bigint) is null or created_at >= $16)
@@ -84,8 +84,8 @@ impl Filter {
     const fn statement(&self, state: Option<State>) -> &'static str {
         const OF_TENANT: &str = page!("where bucket = $1", "created_at");
         const OF_STATE: &str = page!("where bucket = $1 and state = $6", "created_at");
-        const OF_PERSON: &str = page!("where bucket = $1 and person_ix = $10", "created_at");
-        const OF_EXTERNAL_ID: &str = page!("where bucket = $1 and external_ix = $13", "created_at");
+        const OF_PERSON: &str = page!("where bucket = $1 and phone_hash = $10", "created_at");
+        const OF_EXTERNAL_ID: &str = page!("where bucket = $1 and external_id_hash = $13", "created_at");
         // `+` keeps SQLite from reading all of the tenant's callbacks in the order of the page.
         const OF_CHAIN: &str =
             page!("where +bucket = $1 and (id = $18 or (chain_id = $18 and chain_id <> id))", "created_at");
@@ -100,7 +100,7 @@ impl Filter {
             (false, Order::Scheduled) => return BY_SCHEDULE,
             (false, Order::Created) => {}
         }
-        match (self.external_ix.is_some(), self.person_ix.is_some(), state.is_some()) {
+        match (self.external_id_hash.is_some(), self.phone_hash.is_some(), state.is_some()) {
             (true, ..) => OF_EXTERNAL_ID,
             (_, true, _) => OF_PERSON,
             (.., true) => OF_STATE,
@@ -148,10 +148,10 @@ impl TenantStore {
             agent,
             self.narrowed(filter.workspace)?,
             filter.reason.map(RedialReason::as_str),
-            filter.person_ix.map(|ix| ix.to_vec()),
+            filter.phone_hash.map(|ix| ix.to_vec()),
             self.is_for_tests(),
             filter.outcome.clone(),
-            filter.external_ix.map(|ix| ix.to_vec()),
+            filter.external_id_hash.map(|ix| ix.to_vec()),
             filter.scheduled_after,
             filter.scheduled_before,
             filter.created_after,

@@ -43,8 +43,9 @@ impl PersonRef {
 /// Locks a person, so that concurrent decisions about them wait for this transaction. SQLite needs no lock: it has one
 /// writer.
 pub(crate) async fn lock_person(tx: &mut Tx, person: PersonRef) -> Result<(), StoreError> {
-    const SQL: &str = "insert into persons (bucket, workspace_id, person_ix, tenant_id, seq) values {rows}
-         on conflict (bucket, workspace_id, person_ix) do update set seq = persons.seq + 1";
+    const SQL: &str =
+        "insert into persons (bucket, workspace_id, phone_hash, tenant_id, version) values {rows}
+         on conflict (bucket, workspace_id, phone_hash) do update set version = persons.version + 1";
     if !tx.is_postgres()? {
         return Ok(());
     }
@@ -59,10 +60,10 @@ pub(crate) async fn lock_persons(
     persons: impl IntoIterator<Item = PersonRef>,
 ) -> Result<BTreeSet<PersonKey>, StoreError> {
     // In key order, so that two transactions cannot deadlock.
-    const SQL: &str = "with v (bucket, workspace_id, person_ix) as (values {rows})
-         select p.workspace_id, p.person_ix from v cross join persons p
-         where p.bucket = v.bucket and p.workspace_id = v.workspace_id and p.person_ix = v.person_ix
-         order by p.workspace_id, p.person_ix for update of p";
+    const SQL: &str = "with v (bucket, workspace_id, phone_hash) as (values {rows})
+         select p.workspace_id, p.phone_hash from v cross join persons p
+         where p.bucket = v.bucket and p.workspace_id = v.workspace_id and p.phone_hash = v.phone_hash
+         order by p.workspace_id, p.phone_hash for update of p";
     if !tx.is_postgres()? {
         return Ok(BTreeSet::new());
     }
@@ -70,7 +71,7 @@ pub(crate) async fn lock_persons(
     let rows = persons.values().map(|p| row![p.bucket, p.workspace, p.ix]).collect();
     let mut new: BTreeSet<PersonKey> = persons.into_keys().collect();
     for row in tx.fetch_rows(SQL, vec![], rows).await? {
-        new.remove(&(row.get("workspace_id")?, row.number_ix("person_ix")?));
+        new.remove(&(row.get("workspace_id")?, row.phone_hash("phone_hash")?));
     }
     Ok(new)
 }
@@ -81,23 +82,23 @@ pub(crate) async fn read_persons(
     of: impl IntoIterator<Item = PersonRef>,
 ) -> Result<BTreeMap<PersonKey, Person>, StoreError> {
     // Left joins make both engines start with the persons of the batch.
-    const SQL: &str = "with v (bucket, workspace_id, person_ix, tenant_id) as (values {rows})
-         select v.workspace_id, v.person_ix, p.reached_at, s.id as suppression_id, b.id, b.chain_id, b.state, b.reason,
-             b.born_of, b.agent_id, coalesce(c.spent, 0) as spent
+    const SQL: &str = "with v (bucket, workspace_id, phone_hash, tenant_id) as (values {rows})
+         select v.workspace_id, v.phone_hash, p.reached_at, s.id as suppression_id, b.id, b.chain_id, b.state, b.reason,
+             b.source_ended_at, b.agent_id, coalesce(c.attempts_used, 0) as attempts_used
          from v
              left join persons p
-                 on p.bucket = v.bucket and p.workspace_id = v.workspace_id and p.person_ix = v.person_ix
+                 on p.bucket = v.bucket and p.workspace_id = v.workspace_id and p.phone_hash = v.phone_hash
              left join suppressions s
-                 on s.bucket = v.bucket and s.tenant_id = v.tenant_id and s.number_ix = v.person_ix
+                 on s.bucket = v.bucket and s.tenant_id = v.tenant_id and s.phone_hash = v.phone_hash
              left join callbacks b
-                 on b.bucket = v.bucket and b.workspace_id = v.workspace_id and b.person_ix = v.person_ix
+                 on b.bucket = v.bucket and b.workspace_id = v.workspace_id and b.phone_hash = v.phone_hash
                  and b.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
              left join chains c on c.bucket = b.bucket and c.id = b.chain_id
          where p.bucket is not null or s.bucket is not null or b.bucket is not null";
     let mut persons: BTreeMap<PersonKey, Person> = BTreeMap::new();
     // One row per callback that is not final, or one row without a callback.
     for row in tx.fetch_rows(SQL, vec![], of.into_iter().map(PersonRef::values).collect()).await? {
-        let person = persons.entry((row.get("workspace_id")?, row.number_ix("person_ix")?)).or_default();
+        let person = persons.entry((row.get("workspace_id")?, row.phone_hash("phone_hash")?)).or_default();
         person.suppressed = row.get::<Option<Uuid>>("suppression_id")?.is_some();
         person.reached_at = row.get::<Option<i64>>("reached_at")?.map(at);
         if row.get::<Option<Uuid>>("id")?.is_some() {
@@ -112,10 +113,10 @@ pub(crate) fn live_of(row: &Row) -> Result<ActiveCallback, StoreError> {
     Ok(ActiveCallback {
         id: Id::from_uuid(row.get("id")?),
         chain: Id::from_uuid(row.get("chain_id")?),
-        spent: u32::try_from(row.get::<i64>("spent")?).unwrap_or(0),
+        attempts_used: u32::try_from(row.get::<i64>("attempts_used")?).unwrap_or(0),
         state: state_of(row)?,
         reason: reason_of(row)?,
-        born_of: at(row.get("born_of")?),
+        source_ended_at: at(row.get("source_ended_at")?),
         agent: Id::from_uuid(row.get("agent_id")?),
     })
 }
@@ -128,7 +129,7 @@ pub(crate) struct NewRow<'a> {
     pub(crate) workspace: Id<id::Workspace>,
     pub(crate) agent: Id<id::Agent>,
     pub(crate) channel: Channel,
-    pub(crate) person_ix: [u8; 16],
+    pub(crate) phone_hash: [u8; 16],
     pub(crate) planned: &'a CallbackPlan,
     pub(crate) source: Option<&'a str>,
     pub(crate) kind: &'static str,
@@ -139,7 +140,7 @@ pub(crate) struct NewRow<'a> {
     /// Whether a person forced it: it is dialed at once, outside calling hours too.
     pub(crate) forced: bool,
     /// The keyed index of its external id.
-    pub(crate) external_ix: Option<[u8; 16]>,
+    pub(crate) external_id_hash: Option<[u8; 16]>,
     /// When it is created.
     pub(crate) now: Timestamp,
 }
@@ -161,11 +162,11 @@ impl NewRow<'_> {
             self.channel.as_str(),
             p.chain.unwrap_or(self.id.as_root()),
             p.parent,
-            self.person_ix,
+            self.phone_hash,
             self.state().as_str(),
             p.held.map(HeldFor::as_str),
             p.reason.as_str(),
-            p.cause.clone(),
+            p.source_outcome.clone(),
             p.attempt,
             p.max_attempts,
             p.attempt >= p.max_attempts,
@@ -175,7 +176,7 @@ impl NewRow<'_> {
             p.scheduled_for,
             &p.zone.name,
             p.zone.source.as_str(),
-            p.born_of,
+            p.source_ended_at,
             self.source,
             self.kind,
             0_i64,
@@ -185,7 +186,7 @@ impl NewRow<'_> {
             self.now,
             self.test,
             self.promise_scope.unwrap_or(Id::from_uuid(Uuid::nil())),
-            self.external_ix.map(|ix| ix.to_vec())
+            self.external_id_hash.map(|ix| ix.to_vec())
         ]
     }
 }

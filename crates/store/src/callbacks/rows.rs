@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use redialer_core::{
     Id, Timestamp,
     agent::{Channel, Version},
-    callback::{RedialReason, State},
+    callback::{HeldFor, RedialReason, State},
     decide::{CallbackPlan, Candidate, Person, Refused},
     id,
     rng::Rng,
@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::{
     StoreError, TenantKey, TenantStore, at, bucket_of,
     callbacks::{
-        columns::{reason_of, state_of, zone_of},
+        columns::{held_for, reason_of, state_of, zone_of},
         persons::{NewRow, PersonRef, lock_person, read_persons},
         transitions::{self, ManualChange},
     },
@@ -41,7 +41,7 @@ pub struct CallbackRow {
     /// Its state.
     pub state: State,
     /// Why it is held.
-    pub held_for: Option<String>,
+    pub held_for: Option<HeldFor>,
     /// The reason for the dial.
     pub reason: RedialReason,
     /// The ordinal within its chain.
@@ -81,7 +81,7 @@ pub struct CallbackRow {
     /// Voice or chat.
     pub channel: Channel,
     /// The keyed index of the number.
-    pub person_ix: [u8; 16],
+    pub phone_hash: [u8; 16],
     pub(crate) sealed: Vec<u8>,
 }
 
@@ -168,8 +168,8 @@ macro_rules! columns {
         concat!(
             "select id, workspace_id, agent_id, chain_id, parent_id, state, held_for, reason, attempt, max_attempts,
              is_final, forced, requested_for, scheduled_for, timezone, timezone_source, source_call_id, provider_call_id,
-             outcome, outcome_message, superseded_by, dialed_at, source_kind, test, created_at, updated_at, channel,
-             person_ix, sealed from callbacks ",
+             outcome, outcome_message, superseded_by, dialed_at, source_kind, is_test, created_at, updated_at, channel,
+             phone_hash, sealed from callbacks ",
             $($tail),+
         )
     };
@@ -186,7 +186,7 @@ impl CallbackRow {
             chain: Id::from_uuid(row.get("chain_id")?),
             parent: row.get::<Option<uuid::Uuid>>("parent_id")?.map(Id::from_uuid),
             state: state_of(row)?,
-            held_for: row.get("held_for")?,
+            held_for: held_for(row)?,
             reason: reason_of(row)?,
             attempt: row.get("attempt")?,
             max_attempts: row.get("max_attempts")?,
@@ -202,11 +202,11 @@ impl CallbackRow {
             superseded_by: row.get::<Option<uuid::Uuid>>("superseded_by")?.map(Id::from_uuid),
             dialed_at: row.get::<Option<i64>>("dialed_at")?.map(at),
             is_manual: row.get::<String>("source_kind")? == MANUAL,
-            test: row.get("test")?,
+            test: row.get("is_test")?,
             created_at: at(row.get("created_at")?),
             updated_at: at(row.get("updated_at")?),
             channel: Channel::from_stored(&row.get::<String>("channel")?),
-            person_ix: row.number_ix("person_ix")?,
+            phone_hash: row.phone_hash("phone_hash")?,
             sealed: row.get("sealed")?,
         })
     }
@@ -228,7 +228,7 @@ pub struct NewManualCallback<'a> {
     /// Voice or chat.
     pub channel: Channel,
     /// The keyed index of the number.
-    pub person_ix: [u8; 16],
+    pub phone_hash: [u8; 16],
     /// Its personal data.
     pub secrets: &'a Secrets,
     /// The agent within which the person may have one promise; `None` for the whole workspace.
@@ -278,7 +278,7 @@ async fn succeed(
 impl TenantStore {
     /// One callback.
     pub async fn callback(&self, id: Id<id::Callback>) -> Result<CallbackRow, StoreError> {
-        const SQL: &str = columns!("where bucket = $1 and tenant_id = $2 and id = $3 and test = $4");
+        const SQL: &str = columns!("where bucket = $1 and tenant_id = $2 and id = $3 and is_test = $4");
         let args = args![bucket_of(self.tenant), self.tenant, id, self.test];
         let row = self.db().read_one(SQL, args).await?;
         let callback = CallbackRow::from_row(&row.ok_or(StoreError::NotFound)?)?;
@@ -287,11 +287,11 @@ impl TenantStore {
     }
 
     /// The number of dials that a chain has spent; 0 if there is no such chain.
-    pub async fn spent(&self, chain: Id<id::Chain>) -> Result<u32, StoreError> {
-        const SQL: &str = "select spent from chains where bucket = $1 and tenant_id = $2 and id = $3";
+    pub async fn attempts_used(&self, chain: Id<id::Chain>) -> Result<u32, StoreError> {
+        const SQL: &str = "select attempts_used from chains where bucket = $1 and tenant_id = $2 and id = $3";
         let row = self.db().read_one(SQL, args![bucket_of(self.tenant), self.tenant, chain]).await?;
-        let spent: Option<i64> = row.map(|row| row.get("spent")).transpose()?;
-        Ok(spent.map_or(0, |n| u32::try_from(n).unwrap_or(0)))
+        let attempts_used: Option<i64> = row.map(|row| row.get("attempts_used")).transpose()?;
+        Ok(attempts_used.map_or(0, |n| u32::try_from(n).unwrap_or(0)))
     }
 
     /// The number that an agent last dialed from, among its newest callbacks.
@@ -301,7 +301,7 @@ impl TenantStore {
         key: &TenantKey,
     ) -> Result<Option<String>, StoreError> {
         const SQL: &str = columns!(
-            "where bucket = $1 and tenant_id = $2 and agent_id = $3 and test = $4 order by created_at desc, id desc limit 20"
+            "where bucket = $1 and tenant_id = $2 and agent_id = $3 and is_test = $4 order by created_at desc, id desc limit 20"
         );
         let rows = self.db().read(SQL, args![bucket_of(self.tenant), self.tenant, agent, self.test]).await?;
         for row in &rows {
@@ -326,7 +326,8 @@ impl TenantStore {
         let bucket = bucket_of(self.tenant);
         let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
-        let of = PersonRef { bucket, tenant: self.tenant, workspace: manual.workspace, ix: manual.person_ix };
+        let of =
+            PersonRef { bucket, tenant: self.tenant, workspace: manual.workspace, ix: manual.phone_hash };
         lock_person(&mut tx, of).await?;
         let person = read_persons(&mut tx, [of]).await?.remove(&of.key()).unwrap_or_default();
         let (planned, replaced) = match decide(&person) {
@@ -347,7 +348,7 @@ impl TenantStore {
             workspace: manual.workspace,
             agent: manual.agent,
             channel: manual.channel,
-            person_ix: manual.person_ix,
+            phone_hash: manual.phone_hash,
             planned: &planned,
             source: None,
             // A callback that replaces an unresolved one carries the call's metadata, which may contain numbers.
@@ -356,7 +357,7 @@ impl TenantStore {
             test: self.test,
             sealed: manual.secrets.seal(manual.id, key, rng),
             promise_scope: manual.promise_scope,
-            external_ix: manual.secrets.external_id.as_deref().map(|id| key.index_external(id)),
+            external_id_hash: manual.secrets.external_id.as_deref().map(|id| key.index_external(id)),
             now,
         };
         transitions::insert_all(&mut tx, &[row], now).await?;
@@ -406,7 +407,7 @@ impl TenantStore {
         now: Timestamp,
     ) -> Result<Result<(), TransitionError>, StoreError> {
         const STANDS: &str = "select workspace_id, state, scheduled_for from callbacks
-             where bucket = $1 and tenant_id = $2 and id = $3 and test = $4";
+             where bucket = $1 and tenant_id = $2 and id = $3 and is_test = $4";
         let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         let changed = {

@@ -65,7 +65,7 @@ impl Store {
     /// Destroys a tenant's key, with its API keys, its members and its workspaces. This is the last event in its audit
     /// log.
     pub async fn destroy_key(&self, tenant: &TenantRow, now: Timestamp) -> Result<(), StoreError> {
-        const KEY: &str = "update tenants set wrapped_key = $2, other_version = null, other_wrapped = null, destroyed_at = $3
+        const KEY: &str = "update tenants set wrapped_key = $2, alternate_version = null, alternate_wrapped_key = null, destroyed_at = $3
              where id = $1";
         const KEYS: &str = "update api_keys set revoked_at = coalesce(revoked_at, $2) where tenant_id = $1";
         const WORKSPACES: &str =
@@ -108,7 +108,7 @@ pub fn strip_keys(backup: &Path) -> Result<(), BackupError> {
     let made = SqliteConn::open(backup, Mode::Beside)?;
     for sql in [
         "pragma secure_delete = on",
-        "update tenants set wrapped_key = x'', other_wrapped = case when other_version is null then null else x'' end",
+        "update tenants set wrapped_key = x'', alternate_wrapped_key = case when alternate_version is null then null else x'' end",
         // Only the current key-encryption key would open it.
         "delete from meta where name = 'kek_check'",
         // Rewrites the file, so that no old page remains.

@@ -97,10 +97,10 @@ const COLUMNS: [Sealed; 8] = [
     },
     Sealed {
         label: BODY,
-        page: "select b.delivery_id as id, b.bucket, d.tenant_id, b.body as sealed from bodies b
-                   join deliveries d on d.id = b.delivery_id and d.bucket = b.bucket
-               where (b.delivery_id, b.bucket) > ($1, $2) order by b.delivery_id, b.bucket limit 200",
-        replace: "update bodies set body = $2 where bucket = $4 and delivery_id = $1 and body = $3",
+        page: "select b.event_id as id, b.bucket, d.tenant_id, b.body as sealed from event_payloads b
+                   join inbound_events d on d.id = b.event_id and d.bucket = b.bucket
+               where (b.event_id, b.bucket) > ($1, $2) order by b.event_id, b.bucket limit 200",
+        replace: "update event_payloads set body = $2 where bucket = $4 and event_id = $1 and body = $3",
     },
     Sealed {
         label: suppressions::SEALED,
@@ -109,8 +109,8 @@ const COLUMNS: [Sealed; 8] = [
     },
     Sealed {
         label: idempotency::COLUMN,
-        page: "select id, bucket, tenant_id, answer as sealed from replays where answer is not null and (id, bucket) > ($1, $2) order by id, bucket limit 200",
-        replace: "update replays set answer = $2 where +bucket = $4 and id = $1 and answer = $3",
+        page: "select id, bucket, tenant_id, response as sealed from idempotency_keys where response is not null and (id, bucket) > ($1, $2) order by id, bucket limit 200",
+        replace: "update idempotency_keys set response = $2 where +bucket = $4 and id = $1 and response = $3",
     },
 ];
 
@@ -159,7 +159,8 @@ impl Store {
     pub async fn rewrap_keys(&self, rng: &Rng) -> Result<Rotated, StoreError> {
         const PROVE: &str = "update meta set value = $1 where name = 'kek_check' and value = $2";
         const OWN: &str = "update tenants set wrapped_key = $2 where id = $1 and wrapped_key = $3";
-        const OTHER: &str = "update tenants set other_wrapped = $2 where id = $1 and other_wrapped = $3";
+        const OTHER: &str =
+            "update tenants set alternate_wrapped_key = $2 where id = $1 and alternate_wrapped_key = $3";
         let mut rotated = Rotated::NOTHING;
         if let Some(row) = self.db.read_one(KEK_PROOF, args![]).await? {
             let old: Vec<u8> = row.get("value")?;
@@ -198,8 +199,8 @@ impl Store {
 
     /// Publishes a next key for every tenant that has none. It does not seal yet.
     pub async fn publish_next_keys(&self, rng: &Rng) -> Result<Rotated, StoreError> {
-        const SQL: &str = "update tenants set other_version = $2, other_wrapped = $3
-             where id = $1 and key_version = $4 and wrapped_key = $5 and other_version is null";
+        const SQL: &str = "update tenants set alternate_version = $2, alternate_wrapped_key = $3
+             where id = $1 and key_version = $4 and wrapped_key = $5 and alternate_version is null";
         let mut rotated = Rotated::NOTHING;
         for key in self.wrapped_keys().await?.into_iter().filter(|k| k.other.is_none()) {
             let next = key.version + 1;
@@ -213,9 +214,10 @@ impl Store {
 
     /// Makes every published key the current one; the previous key stays beside it.
     pub async fn promote_keys(&self, now: Timestamp) -> Result<Rotated, StoreError> {
-        const SQL: &str = "update tenants set key_version = other_version, wrapped_key = other_wrapped,
-                 other_version = key_version, other_wrapped = wrapped_key
-             where id = $1 and other_version > key_version";
+        const SQL: &str =
+            "update tenants set key_version = alternate_version, wrapped_key = alternate_wrapped_key,
+                 alternate_version = key_version, alternate_wrapped_key = wrapped_key
+             where id = $1 and alternate_version > key_version";
         let mut rotated = Rotated::NOTHING;
         let published = |k: &WrappedKey| k.other.as_ref().is_some_and(|(version, _)| *version > k.version);
         for key in self.wrapped_keys().await?.into_iter().filter(published) {
@@ -297,8 +299,8 @@ impl Store {
 
     /// Drops the keys that no value is sealed with any more.
     pub async fn drop_old_keys(&self) -> Result<Rotated, StoreError> {
-        const SQL: &str = "update tenants set other_version = null, other_wrapped = null
-             where id = $1 and key_version = $2 and other_version = $3 and other_version < key_version";
+        const SQL: &str = "update tenants set alternate_version = null, alternate_wrapped_key = null
+             where id = $1 and key_version = $2 and alternate_version = $3 and alternate_version < key_version";
         let keys = self.wrapped_keys().await?;
         let old = self.sealed_with_old(&keys).await?;
         let mut rotated = Rotated::NOTHING;
@@ -346,7 +348,7 @@ impl Store {
 
     /// All wrapped keys; those of destroyed tenants no longer exist.
     pub(crate) async fn wrapped_keys(&self) -> Result<Vec<WrappedKey>, StoreError> {
-        const SQL: &str = "select id, key_version, wrapped_key, other_version, other_wrapped
+        const SQL: &str = "select id, key_version, wrapped_key, alternate_version, alternate_wrapped_key
              from tenants where length(wrapped_key) > 0 order by id";
         let rows = self.db.read(SQL, args![]).await?;
         rows.iter()

@@ -31,10 +31,10 @@ pub(crate) fn version(n: i64) -> Result<u32, StoreError> {
 }
 
 impl WrappedKey {
-    /// Reads the columns `key_version`, `wrapped_key`, `other_version` and `other_wrapped`.
+    /// Reads the columns `key_version`, `wrapped_key`, `alternate_version` and `alternate_wrapped_key`.
     pub(crate) fn from_row(tenant: Id<id::Tenant>, row: &Row) -> Result<Self, StoreError> {
-        let other = match row.get::<Option<i64>>("other_version")? {
-            Some(n) => Some((version(n)?, row.get("other_wrapped")?)),
+        let other = match row.get::<Option<i64>>("alternate_version")? {
+            Some(n) => Some((version(n)?, row.get("alternate_wrapped_key")?)),
             None => None,
         };
         Ok(Self {
@@ -58,12 +58,12 @@ impl WrappedKey {
         }
         let (tenant, context) = (self.tenant, context_of(self.tenant, self.version));
         let own = kek.unwrap(&self.wrapped, &context);
-        let Some((other_version, wrapped)) = &self.other else {
+        let Some((alternate_version, wrapped)) = &self.other else {
             return TenantKey::new(tenant, (self.version, &own.await?), None);
         };
-        let other_context = context_of(tenant, *other_version);
+        let other_context = context_of(tenant, *alternate_version);
         let (own, other) = try_join(own, kek.unwrap(wrapped, &other_context)).await?;
-        TenantKey::new(tenant, (self.version, &own), Some((*other_version, &other)))
+        TenantKey::new(tenant, (self.version, &own), Some((*alternate_version, &other)))
     }
 }
 
@@ -79,8 +79,7 @@ impl Store {
         lane: Lane,
         tenant: Id<id::Tenant>,
     ) -> Result<TenantKey, StoreError> {
-        const SQL: &str =
-            "select key_version, wrapped_key, other_version, other_wrapped from tenants where id = $1";
+        const SQL: &str = "select key_version, wrapped_key, alternate_version, alternate_wrapped_key from tenants where id = $1";
         let rows = self.db.read_on(lane, SQL, args![tenant]).await?;
         let key = WrappedKey::from_row(tenant, rows.first().ok_or(StoreError::NotFound)?)?;
         self.opened(&key).await

@@ -23,7 +23,7 @@ impl Row {
     }
 
     /// Reads the keyed hash of a number.
-    pub(crate) fn number_ix(&self, column: &str) -> Result<[u8; 16], StoreError> {
+    pub(crate) fn phone_hash(&self, column: &str) -> Result<[u8; 16], StoreError> {
         self.get::<Vec<u8>>(column)?.try_into().map_err(|_| StoreError::Corrupt("number index"))
     }
 }

@@ -95,8 +95,8 @@ const GUARD: [&str; 3] = [
     "do $$ begin
         execute format('grant usage on schema %I to redialer_tenant', current_schema());
         execute format('grant select, insert, update, delete on all tables in schema %I to redialer_tenant', current_schema());
-        revoke all on _sqlx_migrations, schema_versions, meta, clock, leases, replicas from redialer_tenant;
-        revoke insert, update, delete on epochs from redialer_tenant;
+        revoke all on _sqlx_migrations, schema_versions, meta, virtual_clock, leases, replicas from redialer_tenant;
+        revoke insert, update, delete on restore_generations from redialer_tenant;
         revoke update, delete on audit from redialer_tenant;
     end $$",
 ];
@@ -179,8 +179,7 @@ impl Db {
 
     /// Checks, by trying, whether the role for row-level security exists and this connection may act as it.
     pub(crate) async fn look_for_guard(&self) -> Result<(), StoreError> {
-        const TRY: &str =
-            "set local role redialer_tenant; select 1 from tenants limit 0; select 1 from notices limit 0";
+        const TRY: &str = "set local role redialer_tenant; select 1 from tenants limit 0; select 1 from activity_notices limit 0";
         let Engine::Postgres { guarded, .. } = &self.engine else { return Ok(()) };
         let Some(mut tx) = self.begin_reading(Lane::Hot).await? else { return Ok(()) };
         let found = match tx.run(AssertSqlSafe(TRY.to_owned())).await {
@@ -214,7 +213,7 @@ impl Db {
     /// that was last analyzed while it was empty would be scanned from end to end, however large it becomes.
     async fn count(&self, counts: &AtomicUsize) -> Result<(), StoreError> {
         const GROWN: &str = "select cast(relname as text) as name from pg_class
-             where oid in (to_regclass('deliveries'), to_regclass('calls'), to_regclass('persons'), to_regclass('chains'),
+             where oid in (to_regclass('inbound_events'), to_regclass('calls'), to_regclass('persons'), to_regclass('chains'),
                      to_regclass('callbacks'), to_regclass('dispatches'))
                and reltuples < 1000 and pg_relation_size(oid) > 262144";
         if counts.load(Ordering::Relaxed) >= MOST_COUNTS {

@@ -24,7 +24,7 @@ pub(crate) fn opened(
 /// Inserts the rows of chains that have none.
 pub(crate) async fn open_all(tx: &mut Tx, chains: Vec<Vec<Value>>) -> Result<(), StoreError> {
     const SQL: &str =
-        "insert into chains (bucket, id, tenant_id, workspace_id, spent, created_at) values {rows}
+        "insert into chains (bucket, id, tenant_id, workspace_id, attempts_used, created_at) values {rows}
          on conflict do nothing";
     tx.execute_rows(SQL, vec![], chains).await.map(|_| ())
 }

@@ -65,7 +65,7 @@ impl DueRow {
             channel: Channel::from_stored(&row.get::<String>("channel")?),
             due_at: at(row.get("due_at")?),
             failures: row.get("failures")?,
-            test: row.get("test")?,
+            test: row.get("is_test")?,
         })
     }
 }
@@ -84,10 +84,10 @@ pub struct Claim {
     scheduled_for: Timestamp,
     requested_for: Option<Timestamp>,
     forced: bool,
-    pub(crate) person_ix: [u8; 16],
+    pub(crate) phone_hash: [u8; 16],
     zone: Zone,
-    pub(crate) unsent: i64,
-    pub(crate) spent: i64,
+    pub(crate) unplaced_tries: i64,
+    pub(crate) attempts_used: i64,
     suppressed: bool,
     pub(crate) test: bool,
     sealed: Vec<u8>,
@@ -116,7 +116,7 @@ getters!(Claim {
     /// When it should have been dialed.
     scheduled_for: Timestamp = |c| c.scheduled_for;
     /// The number of dials that its chain has spent.
-    spent: u32 = |c| u32::try_from(c.spent).unwrap_or(u32::MAX);
+    attempts_used: u32 = |c| u32::try_from(c.attempts_used).unwrap_or(u32::MAX);
     /// Whether the number is on the do-not-call list.
     suppressed: bool = |c| c.suppressed;
     /// Whether it is dialed at the simulator.
@@ -180,12 +180,12 @@ impl Claim {
             scheduled_for: at(row.get("scheduled_for")?),
             requested_for: row.get::<Option<i64>>("requested_for")?.map(at),
             forced: row.get("forced")?,
-            person_ix: row.number_ix("person_ix")?,
+            phone_hash: row.phone_hash("phone_hash")?,
             zone: zone_of(row)?,
-            unsent: row.get("unsent")?,
-            spent: row.get("spent")?,
+            unplaced_tries: row.get("unplaced_tries")?,
+            attempts_used: row.get("attempts_used")?,
             suppressed: row.get("suppressed")?,
-            test: row.get("test")?,
+            test: row.get("is_test")?,
             sealed: row.get("sealed")?,
         })
     }
@@ -203,22 +203,22 @@ impl Store {
         each: i64,
         limit: i64,
     ) -> Result<DueRows, StoreError> {
-        const LANES: &str = "select w.id, t.test
-             from workspaces w cross join (select false as test union all select true) as t
+        const LANES: &str = "select w.id, t.is_test
+             from workspaces w cross join (select false as is_test union all select true) as t
              where w.bucket between $1 and $2 and w.paused is null and w.deleted_at is null
-               and w.epoch = (select coalesce(max(epoch), 0) from epochs)
-               and (select c.id from callbacks c where c.workspace_id = w.id and c.test = t.test
+               and w.restore_generation = (select coalesce(max(generation), 0) from restore_generations)
+               and (select c.id from callbacks c where c.workspace_id = w.id and c.is_test = t.is_test
                       and c.state = 'scheduled' and c.due_at <= $3 order by c.due_at, c.id limit 1) is not null";
         const LANE: &str =
-            "select bucket, id, tenant_id, workspace_id, channel, due_at, failures, test from callbacks
-             where workspace_id = $1 and test = $2 and state = 'scheduled' and due_at <= $3
+            "select bucket, id, tenant_id, workspace_id, channel, due_at, failures, is_test from callbacks
+             where workspace_id = $1 and is_test = $2 and state = 'scheduled' and due_at <= $3
              order by due_at, id limit $4";
         let lanes = self.db.read(LANES, args![range.0, range.1, until]).await?;
         let each = each.min(limit / i64::try_from(lanes.len()).unwrap_or(limit).max(1)).max(1);
         let mut due = DueRows { rows: Vec::new(), is_all: true };
         for lane in lanes {
             let (workspace, test): (Id<id::Workspace>, bool) =
-                (Id::from_uuid(lane.get("id")?), lane.get("test")?);
+                (Id::from_uuid(lane.get("id")?), lane.get("is_test")?);
             let rows = self.db.read(LANE, args![workspace, test, until, each]).await?;
             due.is_all &= i64::try_from(rows.len()).is_ok_and(|n| n < each);
             for row in &rows {

@@ -27,13 +27,13 @@ fn calls_of(row: &Row) -> Result<RecentCalls, StoreError> {
 pub(crate) async fn blown(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTreeSet<Uuid>, StoreError> {
     const TURN: &str = "with v (id) as (values {rows})
          select t.id from v cross join tenants t where t.id = v.id order by t.id for update of t";
-    const COUNT: &str = "with v (bucket, tenant_id, person_ix, since_day, since_minutes) as (values {rows})
-         select v.tenant_id, v.person_ix,
+    const COUNT: &str = "with v (bucket, tenant_id, phone_hash, since_day, since_minutes) as (values {rows})
+         select v.tenant_id, v.phone_hash,
              (select count(*) from dispatches d where d.bucket = v.bucket and d.tenant_id = v.tenant_id
-                 and d.person_ix = v.person_ix and d.sent_at > v.since_day
+                 and d.phone_hash = v.phone_hash and d.sent_at > v.since_day
                  and d.state not in ('refused', 'not_placed')) as day,
              (select count(*) from dispatches d where d.bucket = v.bucket and d.tenant_id = v.tenant_id
-                 and d.person_ix = v.person_ix and d.sent_at > v.since_minutes
+                 and d.phone_hash = v.phone_hash and d.sent_at > v.since_minutes
                  and d.state not in ('refused', 'not_placed')) as minutes
          from v";
     // Test dispatches place no call.
@@ -47,16 +47,18 @@ pub(crate) async fn blown(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTreeSe
     for p in &live {
         let since = RecentCalls::since(p.now);
         let c = &p.claim;
-        numbers
-            .insert((c.tenant.uuid(), c.person_ix), row![c.bucket, c.tenant, c.person_ix, since.0, since.1]);
+        numbers.insert(
+            (c.tenant.uuid(), c.phone_hash),
+            row![c.bucket, c.tenant, c.phone_hash, since.0, since.1],
+        );
     }
     let mut calls: BTreeMap<(Uuid, Vec<u8>), RecentCalls> = BTreeMap::new();
     for row in tx.fetch_rows(COUNT, vec![], numbers.into_values().collect()).await? {
-        calls.insert((row.get("tenant_id")?, row.get("person_ix")?), calls_of(&row)?);
+        calls.insert((row.get("tenant_id")?, row.get("phone_hash")?), calls_of(&row)?);
     }
     let mut blown = BTreeSet::new();
     for p in live {
-        let calls = calls.entry((p.claim.tenant.uuid(), p.claim.person_ix.to_vec())).or_default();
+        let calls = calls.entry((p.claim.tenant.uuid(), p.claim.phone_hash.to_vec())).or_default();
         if p.new.fuse.are_reached(*calls) {
             blown.insert(p.claim.id.uuid());
         } else {
@@ -70,18 +72,18 @@ impl TenantStore {
     /// Whether a number has reached its limit, so that the next call would be held.
     pub async fn is_fuse_blown(
         &self,
-        person_ix: [u8; 16],
+        phone_hash: [u8; 16],
         limits: FuseLimits,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         const SQL: &str = "select count(*) as day, cast(coalesce(sum(case when sent_at > $5 then 1 else 0 end), 0) as bigint) as minutes
-             from dispatches where bucket = $1 and tenant_id = $2 and person_ix = $3 and sent_at > $4
+             from dispatches where bucket = $1 and tenant_id = $2 and phone_hash = $3 and sent_at > $4
                and state not in ('refused', 'not_placed')";
         if self.is_for_tests() {
             return Ok(false);
         }
         let since = RecentCalls::since(now);
-        let args = args![bucket_of(self.tenant), self.tenant, person_ix, since.0, since.1];
+        let args = args![bucket_of(self.tenant), self.tenant, phone_hash, since.0, since.1];
         let row = self.db().read_one(SQL, args).await?.ok_or(StoreError::Corrupt("count"))?;
         Ok(limits.are_reached(calls_of(&row)?))
     }

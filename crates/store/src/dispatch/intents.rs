@@ -11,7 +11,7 @@ use redialer_core::{
     agent::Channel,
     callback::{HeldFor, State, held_back},
     decide::{AfterDial, GateRecord, Notice},
-    id,
+    dispatch, id,
     time::{minutes, plus},
     timing::{CLAIM_RETRY_AFTER, LOOKUP_AFTER_MINUTES, TEST_CALL_TAKES},
     workspace::Pause,
@@ -41,7 +41,7 @@ pub struct Intent {
     callback: Id<id::Callback>,
     workspace: Id<id::Workspace>,
     channel: Channel,
-    unsent: i64,
+    unplaced_tries: i64,
     test: bool,
     body: Vec<u8>,
 }
@@ -56,7 +56,7 @@ getters!(Intent {
     /// Voice or chat.
     channel: Channel = |i| i.channel;
     /// Earlier tries that were certainly not placed.
-    unsent: u32 = |i| u32::try_from(i.unsent).unwrap_or(0);
+    unplaced_tries: u32 = |i| u32::try_from(i.unplaced_tries).unwrap_or(0);
     /// Whether it is sent to the simulator.
     test: bool = |i| i.test;
 });
@@ -71,7 +71,7 @@ impl Intent {
             callback: claim.id,
             workspace: claim.workspace,
             channel: claim.channel,
-            unsent: claim.unsent,
+            unplaced_tries: claim.unplaced_tries,
             test: claim.test,
             body: new.body,
         }
@@ -90,8 +90,8 @@ pub(crate) async fn begin_all(tx: &mut Tx, prepared: &[&Prepared]) -> Result<BTr
     const TURN: &str = "with v (bucket, id) as (values {rows})
          select c.id from v cross join chains c where c.bucket = v.bucket and c.id = v.id order by c.id for update of c";
     const PUT: &str = "insert into dispatches
-             (bucket, id, tenant_id, workspace_id, callback_id, channel, state, attempt, sealed, sent_at, asks, updated_at,
-              person_ix, account, gates)
+             (bucket, id, tenant_id, workspace_id, callback_id, channel, state, attempt, sealed, sent_at, lookups, updated_at,
+              phone_hash, account, gates)
          values {rows}";
     // A chain dials one callback at a time: of two of its claims, the second waits for the first one's response.
     let mut chains = BTreeMap::new();
@@ -147,8 +147,8 @@ pub(crate) async fn finish_all(
 pub struct DispatchRow {
     /// Its id.
     pub id: Id<id::Dispatch>,
-    /// `intent`, `unknown`, `placed`, `refused`, `not_placed`, `unresolved` or `ended`.
-    pub state: String,
+    /// Its state.
+    pub state: dispatch::State,
     /// The ordinal of the dial within its chain.
     pub attempt: i64,
     /// The provider's id of the call it became.
@@ -189,7 +189,10 @@ impl TenantStore {
         let read = |row: &Row| {
             Ok(DispatchRow {
                 id: Id::from_uuid(row.get("id")?),
-                state: row.get("state")?,
+                state: row
+                    .get::<String>("state")?
+                    .parse()
+                    .map_err(|_| StoreError::Corrupt("dispatch state"))?,
                 attempt: row.get("attempt")?,
                 call_id: row.get("call_id")?,
                 sent_at: at(row.get("sent_at")?),
@@ -224,16 +227,16 @@ async fn settle<'a>(
 ) -> Result<(), StoreError> {
     // Once the provider was asked, a repeat may have been placed, and a late refusal concerns only the first request.
     const REFUSED: &str =
-        "update dispatches set state = 'refused', ask_at = null, answer = $4, updated_at = $3
-         where bucket = $1 and id = $2 and (state = 'intent' or (state = 'unknown' and asks = 0))
+        "update dispatches set state = 'refused', next_lookup_at = null, result = $4, updated_at = $3
+         where bucket = $1 and id = $2 and (state = 'intent' or (state = 'unknown' and lookups = 0))
          returning bucket, tenant_id, workspace_id, sent_at,
-             (select c.test from callbacks c where c.bucket = dispatches.bucket and c.id = dispatches.callback_id) as test";
+             (select c.is_test from callbacks c where c.bucket = dispatches.bucket and c.id = dispatches.callback_id) as is_test";
     const UNKNOWN: &str =
-        "update dispatches set state = 'unknown', ask_at = $3, over_at = $3, updated_at = $3
+        "update dispatches set state = 'unknown', next_lookup_at = $3, in_flight_until = $3, updated_at = $3
          where bucket = $1 and id = $2 and state = 'intent'";
     // Recovery may have marked it as unknown first, with an estimated end of the request; the sender has the actual
     // one.
-    const OVER: &str = "update dispatches set over_at = $3 where bucket = $1 and id = $2 and state = 'unknown' and over_at < $3";
+    const OVER: &str = "update dispatches set in_flight_until = $3 where bucket = $1 and id = $2 and state = 'unknown' and in_flight_until < $3";
     let Intent { bucket, id, callback, workspace, test, .. } = *intent;
     match after {
         AfterDial::Dialing { call_id } => placed.push(Placed { bucket, id, call_id, test, now }),
@@ -285,8 +288,8 @@ pub(crate) struct Placed<'a> {
 /// ended as unresolved, only the call's id is recorded (I12).
 pub(crate) async fn mark_placed(tx: &mut Tx, calls: &[Placed<'_>]) -> Result<(), StoreError> {
     let Some(now) = calls.iter().map(|call| call.now).max() else { return Ok(()) };
-    const PLACED: &str = "with v (bucket, id, call_id, ask_at, now) as (values {rows})
-         update dispatches set state = 'placed', call_id = v.call_id, ask_at = v.ask_at, updated_at = v.now
+    const PLACED: &str = "with v (bucket, id, call_id, next_lookup_at, now) as (values {rows})
+         update dispatches set state = 'placed', call_id = v.call_id, next_lookup_at = v.next_lookup_at, updated_at = v.now
          from v
          where dispatches.bucket = v.bucket and dispatches.id = v.id and dispatches.state in ('intent', 'unknown')
          returning dispatches.bucket, dispatches.callback_id, dispatches.call_id, dispatches.updated_at";
@@ -296,26 +299,27 @@ pub(crate) async fn mark_placed(tx: &mut Tx, calls: &[Placed<'_>]) -> Result<(),
          where dispatches.bucket = v.bucket and dispatches.id = v.id and dispatches.state = 'unresolved'
            and dispatches.call_id is null";
     const SPEND: &str = "with v (bucket, id, n) as (values {rows})
-         update chains set spent = chains.spent + v.n from v where chains.bucket = v.bucket and chains.id = v.id";
-    let ask_at = |c: &Placed<'_>| match c.test {
+         update chains set attempts_used = chains.attempts_used + v.n from v where chains.bucket = v.bucket and chains.id = v.id";
+    let next_lookup_at = |c: &Placed<'_>| match c.test {
         true => plus(c.now, TEST_CALL_TAKES),
         false => plus(c.now, minutes(LOOKUP_AFTER_MINUTES)),
     };
-    let rows = calls.iter().map(|c| row![c.bucket, c.id, c.call_id, ask_at(c), c.now]).collect();
+    let rows = calls.iter().map(|c| row![c.bucket, c.id, c.call_id, next_lookup_at(c), c.now]).collect();
     let placed = tx.fetch_rows(PLACED, vec![], rows).await?;
     let dialing = |r: &Row| -> Result<Vec<Value>, StoreError> {
         let callback = Id::<id::Callback>::from_uuid(r.get("callback_id")?);
         Ok(row![r.get::<i64>("bucket")?, callback, r.get::<String>("call_id")?, r.get::<i64>("updated_at")?])
     };
     let rows = placed.iter().map(dialing).collect::<Result<Vec<_>, _>>()?;
-    let mut spent: BTreeMap<(i64, Uuid), i64> = BTreeMap::new();
+    let mut attempts_used: BTreeMap<(i64, Uuid), i64> = BTreeMap::new();
     for row in transitions::place(tx, rows, now).await? {
-        *spent.entry((row.get("bucket")?, row.get("chain_id")?)).or_default() += 1;
+        *attempts_used.entry((row.get("bucket")?, row.get("chain_id")?)).or_default() += 1;
     }
     if placed.len() < calls.len() {
         let noted = calls.iter().map(|c| row![c.bucket, c.id, c.call_id, c.now]).collect();
         tx.execute_rows(NOTED, vec![], noted).await?;
     }
-    let rows = spent.iter().map(|((bucket, id), n)| row![*bucket, Id::<id::Chain>::from_uuid(*id), *n]);
+    let rows =
+        attempts_used.iter().map(|((bucket, id), n)| row![*bucket, Id::<id::Chain>::from_uuid(*id), *n]);
     tx.execute_rows(SPEND, vec![], rows.collect()).await.map(|_| ())
 }

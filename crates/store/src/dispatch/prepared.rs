@@ -3,6 +3,7 @@
 use redialer_core::{
     Id, Timestamp,
     decide::{Attempt, GateRecord},
+    dispatch,
     fuse::FuseLimits,
     id,
     rng::Rng,
@@ -58,7 +59,7 @@ impl Prepared {
             c.bucket,
             c.id,
             c.fence,
-            c.spent,
+            c.attempts_used,
             n.id,
             n.attempt.number,
             n.attempt.max,
@@ -78,13 +79,13 @@ impl Prepared {
             c.workspace,
             c.id,
             c.channel.as_str(),
-            "intent",
+            dispatch::State::Intent.as_str(),
             n.attempt.number,
             self.sealed.as_slice(),
             self.now,
             0_i64,
             self.now,
-            c.person_ix,
+            c.phone_hash,
             n.account.clone(),
             gates_text(&n.gates)
         ]

@@ -72,7 +72,7 @@ pub(crate) async fn count(tx: &mut Tx, kept: &[&Prepared]) -> Result<(), StoreEr
 /// Subtracts a dispatch that was certainly not placed. Its row has `bucket`, `tenant_id`, `workspace_id`, `sent_at`,
 /// `test`.
 pub(crate) async fn take_off(tx: &mut Tx, dispatch: &Row) -> Result<(), StoreError> {
-    if dispatch.get("test")? {
+    if dispatch.get("is_test")? {
         return Ok(());
     }
     let month = (dispatch.get("bucket")?, dispatch.get("tenant_id")?, period(at(dispatch.get("sent_at")?)));

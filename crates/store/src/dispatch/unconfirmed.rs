@@ -8,7 +8,7 @@ use redialer_core::{
     agent::Channel,
     callback::State,
     decide::{Notice, Resolution, Unknown},
-    id,
+    dispatch, id,
     time::plus,
 };
 
@@ -49,9 +49,9 @@ pub struct UnconfirmedDispatch {
     pub test: bool,
     /// The provider's account that it was sent to, if that was known.
     pub account: Option<String>,
-    over_at: Option<i64>,
-    absent_at: Option<i64>,
-    asks: i64,
+    in_flight_until: Option<i64>,
+    first_absent_at: Option<i64>,
+    lookups: i64,
     sealed: Vec<u8>,
     callback_sealed: Vec<u8>,
 }
@@ -62,10 +62,10 @@ impl UnconfirmedDispatch {
     pub fn unknown(&self, key_lives: Option<jiff::SignedDuration>) -> Unknown {
         Unknown {
             sent_at: self.sent_at,
-            over_at: self.over_at.map_or(self.sent_at, at),
-            absent_at: self.absent_at.map(at),
+            in_flight_until: self.in_flight_until.map_or(self.sent_at, at),
+            first_absent_at: self.first_absent_at.map(at),
             key_lives,
-            asks: u32::try_from(self.asks).unwrap_or(u32::MAX),
+            lookups: u32::try_from(self.lookups).unwrap_or(u32::MAX),
         }
     }
 
@@ -82,27 +82,28 @@ impl UnconfirmedDispatch {
 
 impl Store {
     /// Records that an unknown dispatch is about to be repeated under its idempotency key: a byte of it may leave until
-    /// `over_at`, and an earlier absence from the provider's lists proves nothing any more. `false` if it is already
+    /// `in_flight_until`, and an earlier absence from the provider's lists proves nothing any more. `false` if it is already
     /// settled or may not ring any more; then only the lists are read (I7).
     pub async fn begin_repeat(
         &self,
         ask: &mut UnconfirmedDispatch,
-        over_at: Timestamp,
+        in_flight_until: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        const SQL: &str = "update dispatches set over_at = $3, absent_at = null, updated_at = $4
-             where bucket = $1 and id = $2 and state = 'unknown' and coalesce(over_at, 0) = $5
+        const SQL: &str =
+            "update dispatches set in_flight_until = $3, first_absent_at = null, updated_at = $4
+             where bucket = $1 and id = $2 and state = 'unknown' and coalesce(in_flight_until, 0) = $5
                and exists (select 1 from callbacks c join agents a on a.id = c.agent_id
                        join workspaces w on w.id = c.workspace_id
                    where c.bucket = $1 and c.id = dispatches.callback_id and a.enabled
                      and w.paused is null and w.deleted_at is null
-                     and w.epoch = (select coalesce(max(epoch), 0) from epochs)
+                     and w.restore_generation = (select coalesce(max(generation), 0) from restore_generations)
                      and not exists (select 1 from suppressions s
-                         where s.bucket = $1 and s.tenant_id = c.tenant_id and s.number_ix = c.person_ix))";
-        let known = ask.over_at.unwrap_or(0);
-        let begun = self.db.write(SQL, args![ask.bucket, ask.id, over_at, now, known]).await? == 1;
+                         where s.bucket = $1 and s.tenant_id = c.tenant_id and s.phone_hash = c.phone_hash))";
+        let known = ask.in_flight_until.unwrap_or(0);
+        let begun = self.db.write(SQL, args![ask.bucket, ask.id, in_flight_until, now, known]).await? == 1;
         if begun {
-            (ask.over_at, ask.absent_at) = (Some(over_at.as_millisecond()), None);
+            (ask.in_flight_until, ask.first_absent_at) = (Some(in_flight_until.as_millisecond()), None);
         }
         Ok(begun)
     }
@@ -115,24 +116,28 @@ impl Store {
         after: &Resolution,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        const LATER: &str = "update dispatches set ask_at = $3, absent_at = $4, updated_at = $5
-             where bucket = $1 and id = $2 and state = 'unknown' and coalesce(over_at, 0) = $6";
-        const ENDED: &str = "update dispatches set state = $3, ask_at = null, updated_at = $4
-             where bucket = $1 and id = $2 and state = 'unknown' and coalesce(over_at, 0) = $5
+        const LATER: &str = "update dispatches set next_lookup_at = $3, first_absent_at = $4, updated_at = $5
+             where bucket = $1 and id = $2 and state = 'unknown' and coalesce(in_flight_until, 0) = $6";
+        const ENDED: &str = "update dispatches set state = $3, next_lookup_at = null, updated_at = $4
+             where bucket = $1 and id = $2 and state = 'unknown' and coalesce(in_flight_until, 0) = $5
              returning bucket, tenant_id, workspace_id, sent_at,
-                 (select c.test from callbacks c where c.bucket = dispatches.bucket and c.id = dispatches.callback_id) as test";
-        const SPEND: &str = "update chains set spent = spent + 1 where bucket = $1 and id = $2";
-        let (bucket, id, callback, known) = (ask.bucket, ask.id, ask.callback, ask.over_at.unwrap_or(0));
+                 (select c.is_test from callbacks c where c.bucket = dispatches.bucket and c.id = dispatches.callback_id) as is_test";
+        const SPEND: &str =
+            "update chains set attempts_used = attempts_used + 1 where bucket = $1 and id = $2";
+        let (bucket, id, callback, known) =
+            (ask.bucket, ask.id, ask.callback, ask.in_flight_until.unwrap_or(0));
         let mut tx = self.db.begin().await?;
         match after {
             Resolution::Placed { call_id } => {
                 mark_placed(&mut tx, &[Placed { bucket, id, call_id, test: false, now }]).await?;
             }
-            Resolution::Later { at, absent_at } => {
-                tx.execute(LATER, args![bucket, id, *at, *absent_at, now, known]).await?;
+            Resolution::Later { at, first_absent_at } => {
+                tx.execute(LATER, args![bucket, id, *at, *first_absent_at, now, known]).await?;
             }
             Resolution::NotPlaced => {
-                let ended = tx.fetch_one(ENDED, args![bucket, id, "not_placed", now, known]).await?;
+                let ended = tx
+                    .fetch_one(ENDED, args![bucket, id, dispatch::State::NotPlaced.as_str(), now, known])
+                    .await?;
                 if let Some(dispatch) = ended {
                     quota::take_off(&mut tx, &dispatch).await?;
                     give_back(&mut tx, bucket, callback, Wait::until(now), now).await?;
@@ -140,7 +145,10 @@ impl Store {
             }
             Resolution::Unresolved => {
                 let end = End::new(bucket, callback, State::Failed, Some("unresolved"));
-                if tx.fetch_one(ENDED, args![bucket, id, "unresolved", now, known]).await?.is_some()
+                if tx
+                    .fetch_one(ENDED, args![bucket, id, dispatch::State::Unresolved.as_str(), now, known])
+                    .await?
+                    .is_some()
                     && let Some(row) = close(&mut tx, &[end], now).await?.first()
                 {
                     let chain: Id<id::Chain> = Id::from_uuid(row.get("chain_id")?);
@@ -154,7 +162,7 @@ impl Store {
     /// Closes a placed call without a reported outcome: the attempt stays spent, and a person decides what follows.
     pub async fn close_unheard(&self, ask: &UnconfirmedDispatch, now: Timestamp) -> Result<bool, StoreError> {
         const ENDED: &str =
-            "update dispatches set state = 'ended', ask_at = null, answer = 'outcome_unknown', updated_at = $3
+            "update dispatches set state = 'ended', next_lookup_at = null, result = 'outcome_unknown', updated_at = $3
              where bucket = $1 and id = $2 and state = 'placed'";
         let mut tx = self.db.begin().await?;
         if tx.execute(ENDED, args![ask.bucket, ask.id, now]).await? == 0 {
@@ -185,7 +193,7 @@ impl Store {
                    select 1 from replicas where replicas.name = callbacks.lease_owner and replicas.until_ms >= $3)))
              order by bucket, id limit 1000";
         const UNKNOWN: &str =
-            "update dispatches set state = 'unknown', ask_at = $3, over_at = $4, updated_at = $3
+            "update dispatches set state = 'unknown', next_lookup_at = $3, in_flight_until = $4, updated_at = $3
              where bucket = $1 and id = $2 and state = 'intent'";
         let mut tx = self.db.begin().await?;
         let lapsed = tx.fetch(LAPSED, args![range.0, range.1, real_ms, self.is_shared()]).await?;
@@ -200,17 +208,17 @@ impl Store {
             // A sender that is frozen rather than dead may send until its lease ends, never after.
             let lease_until: Option<i64> = row.get("lease_until")?;
             let left_ms = lease_until.map_or(0, |until| until.saturating_sub(real_ms)).max(0);
-            let over_at = plus(now, jiff::SignedDuration::from_millis(left_ms.saturating_mul(speed)));
+            let in_flight_until = plus(now, jiff::SignedDuration::from_millis(left_ms.saturating_mul(speed)));
             if doubt(&mut tx, bucket, id, Some(fence), now).await? {
                 let dispatch: Id<id::Dispatch> = Id::from_uuid(dispatch);
-                tx.execute(UNKNOWN, args![bucket, dispatch, now, over_at]).await?;
+                tx.execute(UNKNOWN, args![bucket, dispatch, now, in_flight_until]).await?;
             }
         }
         tx.commit().await?;
         Ok(n)
     }
 
-    /// Takes the dispatches that are due for a lookup. Their `ask_at` moves to `next_at`, so that no other replica
+    /// Takes the dispatches that are due for a lookup. Their `next_lookup_at` moves to `next_at`, so that no other replica
     /// looks them up too.
     pub async fn due_asks(
         &self,
@@ -220,20 +228,20 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<UnconfirmedDispatch>, StoreError> {
         const LIST: &str = "select d.bucket, d.id, d.tenant_id, d.workspace_id, d.callback_id, d.channel, d.call_id, d.sent_at, d.account,
-                 d.over_at, d.absent_at, d.asks, d.sealed, c.agent_id, c.test, c.sealed as callback_sealed
+                 d.in_flight_until, d.first_absent_at, d.lookups, d.sealed, c.agent_id, c.is_test, c.sealed as callback_sealed
              from dispatches d join callbacks c on c.bucket = d.bucket and c.id = d.callback_id
-             where +d.bucket between $1 and $2 and d.ask_at <= $3 order by d.ask_at limit $4";
-        const TAKE: &str = "update dispatches set ask_at = $4, asks = asks + 1 where bucket = $1 and id = $2 and ask_at <= $3";
+             where +d.bucket between $1 and $2 and d.next_lookup_at <= $3 order by d.next_lookup_at limit $4";
+        const TAKE: &str = "update dispatches set next_lookup_at = $4, lookups = lookups + 1 where bucket = $1 and id = $2 and next_lookup_at <= $3";
         let mut tx = self.db.begin().await?;
-        let mut asks = Vec::new();
+        let mut lookups = Vec::new();
         for row in tx.fetch(LIST, args![range.0, range.1, now, limit]).await? {
             let ask = UnconfirmedDispatch::from_row(&row)?;
             if tx.execute(TAKE, args![ask.bucket, ask.id, now, next_at]).await? == 1 {
-                asks.push(ask);
+                lookups.push(ask);
             }
         }
         tx.commit().await?;
-        Ok(asks)
+        Ok(lookups)
     }
 }
 
@@ -249,11 +257,11 @@ impl UnconfirmedDispatch {
             channel: Channel::from_stored(&row.get::<String>("channel")?),
             call_id: row.get("call_id")?,
             sent_at: at(row.get("sent_at")?),
-            test: row.get("test")?,
+            test: row.get("is_test")?,
             account: row.get("account")?,
-            over_at: row.get("over_at")?,
-            absent_at: row.get("absent_at")?,
-            asks: row.get("asks")?,
+            in_flight_until: row.get("in_flight_until")?,
+            first_absent_at: row.get("first_absent_at")?,
+            lookups: row.get("lookups")?,
             sealed: row.get("sealed")?,
             callback_sealed: row.get("callback_sealed")?,
         })

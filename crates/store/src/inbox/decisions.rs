@@ -187,12 +187,12 @@ impl<'a> Decisions<'a> {
     /// Ends the dials whose outcome is now known.
     async fn settle(&mut self, cases: &[Case<'_, '_>]) -> Result<(), StoreError> {
         const ENDED: &str = "with v (bucket, id, outcome, now) as (values {rows})
-             update dispatches set state = 'ended', ask_at = null, answer = v.outcome, updated_at = v.now
+             update dispatches set state = 'ended', next_lookup_at = null, result = v.outcome, updated_at = v.now
              from v where dispatches.bucket = v.bucket and dispatches.id = v.id and dispatches.state = 'placed'
              returning dispatches.id";
         const UNSPEND: &str = "with v (bucket, id) as (values {rows})
-             update chains set spent = spent - 1
-             from v where chains.bucket = v.bucket and chains.id = v.id and spent > 0";
+             update chains set attempts_used = attempts_used - 1
+             from v where chains.bucket = v.bucket and chains.id = v.id and attempts_used > 0";
         let settled: Vec<_> = cases
             .iter()
             .filter_map(|(key, decided)| Some((key, key.redial?, decided, decided.after.settle?)))
@@ -241,7 +241,7 @@ impl<'a> Decisions<'a> {
                     workspace: key.event.workspace,
                     agent: with.agent,
                     channel: with.channel,
-                    person_ix: key.person_ix.ok_or(StoreError::Corrupt("person"))?,
+                    phone_hash: key.phone_hash.ok_or(StoreError::Corrupt("person"))?,
                     planned,
                     source: Some(key.call_id),
                     kind: if planned.reason.is_retry() { "retry" } else { "request" },
@@ -249,7 +249,7 @@ impl<'a> Decisions<'a> {
                     sealed: with.secrets.seal(with.id, decided.key, rng),
                     promise_scope: with.promise_scope,
                     forced: false,
-                    external_ix: None,
+                    external_id_hash: None,
                     now: self.now,
                 }),
                 (Some(NextCallback::Replace(id, planned)), Some(with)) => {
@@ -293,7 +293,7 @@ impl<'a> Decisions<'a> {
     ) -> Result<(), StoreError> {
         // A row that another transaction inserted meanwhile is a conflict.
         const NEW: &str = "insert into calls
-                 (bucket, workspace_id, call_id, settled, analyzed, retry_id, check_at, seen_at, channel, tenant_id, events, seq)
+                 (bucket, workspace_id, call_id, settled, analyzed, retry_id, check_at, seen_at, channel, tenant_id)
              values {rows}";
         const KNOWN: &str = "with v (bucket, workspace_id, call_id, settled, analyzed, retry_id, check_at, seen_at, channel) as
                  (values {rows})
@@ -322,7 +322,7 @@ impl<'a> Decisions<'a> {
             ];
             match before {
                 Some(_) => known.push(row),
-                None => drop(new.insert(key.call(), [row, row![event.tenant, 0_i64, 1_i64]].concat())),
+                None => drop(new.insert(key.call(), [row, row![event.tenant]].concat())),
             }
         }
         self.tx.execute_rows(NEW, vec![], new.into_values().collect()).await?;
@@ -332,11 +332,10 @@ impl<'a> Decisions<'a> {
     /// Records which persons were reached, and inserts the rows of new ones.
     async fn mark_persons(&mut self, cases: &[Case<'_, '_>]) -> Result<(), StoreError> {
         // A row that another transaction inserted meanwhile is a conflict.
-        const NEW: &str =
-            "insert into persons (bucket, workspace_id, person_ix, tenant_id, seq, reached_at) values {rows}";
+        const NEW: &str = "insert into persons (bucket, workspace_id, phone_hash, tenant_id, version, reached_at) values {rows}";
         const KNOWN: &str =
-            "insert into persons (bucket, workspace_id, person_ix, tenant_id, seq, reached_at) values {rows}
-             on conflict (bucket, workspace_id, person_ix) do update set reached_at = excluded.reached_at";
+            "insert into persons (bucket, workspace_id, phone_hash, tenant_id, version, reached_at) values {rows}
+             on conflict (bucket, workspace_id, phone_hash) do update set reached_at = excluded.reached_at";
         let (mut new, mut known) = (BTreeMap::new(), Vec::new());
         for (key, decided) in cases {
             let Some(person) = key.person() else { continue };
@@ -358,9 +357,9 @@ impl<'a> Decisions<'a> {
         next: &[Option<Id<id::Callback>>],
     ) -> Result<(), StoreError> {
         const SQL: &str = "with v (bucket, id, notes, callback_id) as (values {rows})
-             update deliveries set state = 'done', notes = v.notes, callback_id = v.callback_id
-             from v where deliveries.bucket = v.bucket and deliveries.id = v.id
-               and (deliveries.state = 'pending') is true";
+             update inbound_events set state = 'done', notes = v.notes, callback_id = v.callback_id
+             from v where inbound_events.bucket = v.bucket and inbound_events.id = v.id
+               and (inbound_events.state = 'pending') is true";
         let row = |((key, decided), next): (&Case<'_, '_>, &Option<Id<id::Callback>>)| {
             let callback = next.or(key.redial.map(|redial| redial.callback));
             row![key.event.bucket, key.event.id, notes_text(&decided.after), callback]
@@ -386,12 +385,12 @@ fn rewritten(
         state.as_str(),
         planned.held.map(HeldFor::as_str),
         planned.reason.as_str(),
-        planned.cause.clone(),
+        planned.source_outcome.clone(),
         planned.requested_for,
         planned.scheduled_for,
         &planned.zone.name,
         planned.zone.source.as_str(),
-        planned.born_of,
+        planned.source_ended_at,
         sealed,
         now
     ]

@@ -33,7 +33,7 @@ pub struct NewInboundEvent {
     /// The provider's id of the call.
     pub call_id: Option<String>,
     /// The key that it shares with its duplicates.
-    pub sameness: DedupKey,
+    pub dedup_key: DedupKey,
     /// The sealed body.
     pub body: Vec<u8>,
     /// The signature header it came with.
@@ -79,7 +79,7 @@ impl PendingRow {
             agent: Id::from_uuid(row.get("agent_id")?),
             tries: row.get("tries")?,
             received_at: at(row.get("received_at")?),
-            test: row.get("test")?,
+            test: row.get("is_test")?,
         };
         Ok(Self { event, body: row.get("body")? })
     }
@@ -165,14 +165,14 @@ async fn write_again(store: &Store, part: &[NewInboundEvent]) -> Result<Vec<Reco
 }
 
 async fn write(store: &Store, batch: &[NewInboundEvent]) -> Result<Vec<Recorded>, StoreError> {
-    const DELIVERIES: &str = "insert into deliveries
-             (bucket, id, tenant_id, workspace_id, agent_id, event, call_id, state, tries, try_at, notes, received_at, test, sameness)
-         values {rows} on conflict (bucket, workspace_id, coalesce(call_id, ''), sameness) do nothing returning id";
-    const BODIES: &str = "insert into bodies (bucket, delivery_id, body, signature) values {rows}";
+    const DELIVERIES: &str = "insert into inbound_events
+             (bucket, id, tenant_id, workspace_id, agent_id, event, call_id, state, tries, try_at, notes, received_at, is_test, dedup_key)
+         values {rows} on conflict (bucket, workspace_id, coalesce(call_id, ''), dedup_key) do nothing returning id";
+    const BODIES: &str = "insert into event_payloads (bucket, event_id, body, signature) values {rows}";
     let mut tx = store.db.begin_now(TxKind::Plain).await?;
     // In one order, so that two transactions with duplicates of the same events cannot deadlock.
     let mut in_order: Vec<&NewInboundEvent> = batch.iter().collect();
-    in_order.sort_by_key(|delivery| (delivery.event.workspace, &delivery.call_id, sameness(delivery)));
+    in_order.sort_by_key(|delivery| (delivery.event.workspace, &delivery.call_id, dedup_key(delivery)));
     let new = tx.fetch_rows(DELIVERIES, vec![], in_order.into_iter().map(values).collect()).await?;
     let new: BTreeSet<Uuid> = new.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?;
     let is_new = |delivery: &&NewInboundEvent| new.contains(&delivery.event.id.uuid());
@@ -203,14 +203,14 @@ fn values(delivery: &NewInboundEvent) -> RowValues {
         "",
         event.received_at,
         event.test,
-        sameness(delivery)
+        dedup_key(delivery)
     ]
 }
 
 /// The key that duplicates of an event share within their call; `None` for a call phase without a call, which does not
 /// occur.
-fn sameness(delivery: &NewInboundEvent) -> Option<String> {
-    match (&delivery.sameness, &delivery.call_id) {
+fn dedup_key(delivery: &NewInboundEvent) -> Option<String> {
+    match (&delivery.dedup_key, &delivery.call_id) {
         (DedupKey::Phase(bit), Some(_)) => Some(bit.to_string()),
         (DedupKey::Phase(_), None) => None,
         (DedupKey::Content(key), _) => Some(key.clone()),
@@ -225,7 +225,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<Id<id::Workspace>>, StoreError> {
         // Skips from workspace to workspace, without reading all pending events of each.
-        const NEXT: &str = "select workspace_id, try_at, bucket from deliveries
+        const NEXT: &str = "select workspace_id, try_at, bucket from inbound_events
              where state = 'pending' and workspace_id > $1 order by workspace_id, try_at limit 1";
         let (mut waiting, mut last) = (Vec::new(), Id::<id::Workspace>::from_uuid(uuid::Uuid::nil()));
         while let Some(row) = self.db.read_one(NEXT, args![last]).await? {
@@ -247,8 +247,8 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<PendingRow>, StoreError> {
         const SQL: &str =
-            "select d.bucket, d.id, d.tenant_id, d.workspace_id, d.agent_id, d.tries, d.received_at, d.test, b.body
-             from deliveries d join bodies b on b.bucket = d.bucket and b.delivery_id = d.id
+            "select d.bucket, d.id, d.tenant_id, d.workspace_id, d.agent_id, d.tries, d.received_at, d.is_test, b.body
+             from inbound_events d join event_payloads b on b.bucket = d.bucket and b.event_id = d.id
              where d.workspace_id = $1 and d.state = 'pending' and d.try_at <= $2
              order by d.try_at limit $3";
         let rows = self.db.read(SQL, args![workspace, now, limit]).await?;
@@ -259,7 +259,7 @@ impl Store {
 
     /// Marks an event as done, without any effect.
     pub async fn finish_delivery(&self, event: &EventRow, notes: &str) -> Result<(), StoreError> {
-        const SQL: &str = "update deliveries set state = 'done', notes = $3 where bucket = $1 and id = $2 and state = 'pending'";
+        const SQL: &str = "update inbound_events set state = 'done', notes = $3 where bucket = $1 and id = $2 and state = 'pending'";
         self.db.write(SQL, args![event.bucket, event.id, notes]).await.map(|_| ())
     }
 
@@ -267,7 +267,7 @@ impl Store {
     /// aside (I33) and `false` is returned.
     pub async fn try_delivery(&self, event: &EventRow, max: i64, notes: &str) -> Result<bool, StoreError> {
         const TRY: &str =
-            "update deliveries set tries = tries + 1 where bucket = $1 and id = $2 and state = 'pending'";
+            "update inbound_events set tries = tries + 1 where bucket = $1 and id = $2 and state = 'pending'";
         if event.tries >= max {
             self.retry_delivery(event, None, notes).await?;
             return Ok(false);
@@ -282,9 +282,9 @@ impl Store {
         try_at: Option<Timestamp>,
         notes: &str,
     ) -> Result<(), StoreError> {
-        const LATER: &str = "update deliveries set tries = tries + 1, try_at = $3
+        const LATER: &str = "update inbound_events set tries = tries + 1, try_at = $3
              where bucket = $1 and id = $2 and state = 'pending'";
-        const ASIDE: &str = "update deliveries set tries = tries + 1, state = 'aside', notes = $3
+        const ASIDE: &str = "update inbound_events set tries = tries + 1, state = 'quarantined', notes = $3
              where bucket = $1 and id = $2 and state = 'pending'";
         match try_at {
             Some(try_at) => self.db.write(LATER, args![event.bucket, event.id, try_at]).await,

@@ -37,7 +37,7 @@ impl TenantStore {
     /// Searches by time, because an index by call would cost every webhook and serve a rare query.
     pub async fn captured(&self, callback: &CallbackRow) -> Result<Vec<PayloadRow>, StoreError> {
         const SQL: &str = "select d.id, d.event, d.call_id, d.received_at, b.body
-             from deliveries d join bodies b on b.delivery_id = d.id and b.bucket = d.bucket
+             from inbound_events d join event_payloads b on b.event_id = d.id and b.bucket = d.bucket
              where d.bucket = $1 and d.tenant_id = $2 and d.received_at between $3 and $4 and d.workspace_id = $5
                and (d.callback_id = $6 or d.call_id = $7 or d.call_id = $8)
              order by d.received_at desc, d.id desc limit $9";

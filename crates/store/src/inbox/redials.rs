@@ -20,8 +20,8 @@ pub struct RedialRow {
     /// The agent that dialed.
     pub agent: Id<id::Agent>,
     /// The keyed hash of the number.
-    pub person_ix: [u8; 16],
-    pub(crate) cause: Option<String>,
+    pub phone_hash: [u8; 16],
+    pub(crate) source_outcome: Option<String>,
     sealed: Vec<u8>,
 }
 
@@ -32,8 +32,8 @@ impl RedialRow {
             callback: Id::from_uuid(row.get("id")?),
             chain: Id::from_uuid(row.get("chain_id")?),
             agent: Id::from_uuid(row.get("agent_id")?),
-            person_ix: row.number_ix("person_ix")?,
-            cause: row.get("cause")?,
+            phone_hash: row.phone_hash("phone_hash")?,
+            source_outcome: row.get("source_outcome")?,
             sealed: row.get("sealed")?,
         })
     }
@@ -59,16 +59,16 @@ impl Store {
     /// The callbacks that these calls are dials of, in the same order.
     pub async fn redials(&self, probes: &[RedialProbe<'_>]) -> Result<Vec<Option<RedialRow>>, StoreError> {
         // Excludes a dispatch that became another call.
-        const SQL: &str = "with v (event_id, bucket, workspace_id, dispatch_id, call_id, test) as (values {rows}),
+        const SQL: &str = "with v (event_id, bucket, workspace_id, dispatch_id, call_id, is_test) as (values {rows}),
              found as (
-                 select v.event_id, v.test, d.bucket, d.id, d.callback_id from v cross join dispatches d
+                 select v.event_id, v.is_test, d.bucket, d.id, d.callback_id from v cross join dispatches d
                      where d.bucket = v.bucket and d.id = v.dispatch_id and d.workspace_id = v.workspace_id
                        and (d.call_id is null or d.call_id = v.call_id)
-                 union select v.event_id, v.test, d.bucket, d.id, d.callback_id from v cross join dispatches d
+                 union select v.event_id, v.is_test, d.bucket, d.id, d.callback_id from v cross join dispatches d
                      where d.bucket = v.bucket and d.workspace_id = v.workspace_id and d.call_id = v.call_id)
-             select f.event_id, f.id as dispatch_id, c.id, c.chain_id, c.agent_id, c.person_ix, c.cause, c.sealed
+             select f.event_id, f.id as dispatch_id, c.id, c.chain_id, c.agent_id, c.phone_hash, c.source_outcome, c.sealed
              from found f cross join callbacks c
-             where c.bucket = f.bucket and c.id = f.callback_id and c.test = f.test";
+             where c.bucket = f.bucket and c.id = f.callback_id and c.is_test = f.is_test";
         let values = |probe: &RedialProbe<'_>| {
             let event = probe.event;
             row![event.id, event.bucket, event.workspace, probe.dispatch, probe.call_id, event.test]

@@ -21,7 +21,7 @@ pub struct DecisionKey<'a> {
     /// Voice or chat.
     pub channel: Channel,
     /// The keyed hash of the person's number.
-    pub person_ix: Option<[u8; 16]>,
+    pub phone_hash: Option<[u8; 16]>,
     /// The callback that the call is a dial of.
     pub redial: Option<&'a RedialRow>,
 }
@@ -33,7 +33,7 @@ impl DecisionKey<'_> {
 
     pub(crate) fn person(&self) -> Option<PersonRef> {
         let EventRow { bucket, tenant, workspace, .. } = self.event;
-        Some(PersonRef { bucket, tenant, workspace, ix: self.person_ix? })
+        Some(PersonRef { bucket, tenant, workspace, ix: self.phone_hash? })
     }
 }
 
@@ -56,7 +56,7 @@ fn call_values(key: &DecisionKey<'_>) -> RowValues {
 /// The events of the batch that are still pending.
 pub(crate) async fn pending(tx: &mut Tx, keys: &[DecisionKey<'_>]) -> Result<BTreeSet<Uuid>, StoreError> {
     const SQL: &str = "with v (bucket, id) as (values {rows})
-         select d.id from v cross join deliveries d
+         select d.id from v cross join inbound_events d
          where d.bucket = v.bucket and d.id = v.id and (d.state = 'pending') is true";
     let rows = keys.iter().map(|key| row![key.event.bucket, key.event.id]).collect();
     tx.fetch_rows(SQL, vec![], rows).await?.iter().map(|row| row.get("id")).collect()
@@ -102,7 +102,7 @@ pub(crate) async fn read_retries(
     calls: &BTreeMap<CallKey, CallRow>,
 ) -> Result<BTreeMap<Uuid, ActiveCallback>, StoreError> {
     const SQL: &str = "with v (bucket, id) as (values {rows})
-         select b.id, b.chain_id, b.state, b.reason, b.born_of, b.agent_id, coalesce(c.spent, 0) as spent
+         select b.id, b.chain_id, b.state, b.reason, b.source_ended_at, b.agent_id, coalesce(c.attempts_used, 0) as attempts_used
          from v cross join callbacks b left join chains c on c.bucket = b.bucket and c.id = b.chain_id
          where b.bucket = v.bucket and b.id = v.id and b.state in ('scheduled', 'held')";
     let retry = |key: &&DecisionKey<'_>| Some(row![key.event.bucket, calls.get(&key.call())?.retry?]);
@@ -116,7 +116,7 @@ pub(crate) async fn read_redials(
     keys: &[&DecisionKey<'_>],
 ) -> Result<BTreeMap<Uuid, Redial>, StoreError> {
     const SQL: &str = "with v (bucket, dispatch_id, chain_id) as (values {rows})
-         select d.id, d.state, c.spent
+         select d.id, d.state, c.attempts_used
          from v cross join dispatches d cross join chains c
          where d.bucket = v.bucket and d.id = v.dispatch_id and c.bucket = v.bucket and c.id = v.chain_id";
     let ours: Vec<(i64, &RedialRow)> =
@@ -124,14 +124,14 @@ pub(crate) async fn read_redials(
     let rows = ours.iter().map(|(bucket, redial)| row![*bucket, redial.dispatch, redial.chain]).collect();
     let mut states: BTreeMap<Uuid, (u32, bool)> = BTreeMap::new();
     for row in tx.fetch_rows(SQL, vec![], rows).await? {
-        let spent = u32::try_from(row.get::<i64>("spent")?).unwrap_or(0);
-        states.insert(row.get("id")?, (spent, row.get::<String>("state")? == "unresolved"));
+        let attempts_used = u32::try_from(row.get::<i64>("attempts_used")?).unwrap_or(0);
+        states.insert(row.get("id")?, (attempts_used, row.get::<String>("state")? == "unresolved"));
     }
     let redial = |(_, redial): (i64, &RedialRow)| {
-        let (spent, unresolved) =
+        let (attempts_used, unresolved) =
             states.get(&redial.dispatch.uuid()).copied().ok_or(StoreError::Corrupt("chain"))?;
-        let (id, chain, cause) = (redial.callback, redial.chain, redial.cause.clone());
-        Ok((redial.dispatch.uuid(), Redial { id, chain, spent, cause, unresolved }))
+        let (id, chain, source_outcome) = (redial.callback, redial.chain, redial.source_outcome.clone());
+        Ok((redial.dispatch.uuid(), Redial { id, chain, attempts_used, source_outcome, unresolved }))
     };
     ours.into_iter().map(redial).collect()
 }

@@ -41,7 +41,7 @@ pub struct ActivityRow {
     pub event: String,
     /// The provider's id of the call.
     pub call_id: Option<String>,
-    /// For a webhook `pending`, `done` or `aside`; for a dial as in `DispatchRow`.
+    /// For a webhook `pending`, `done` or `quarantined`; for a dial as in `DispatchRow`; for a notice `recorded`.
     pub state: String,
     /// The codes of its notes, separated by spaces.
     pub notes: String,
@@ -101,10 +101,10 @@ macro_rules! webhooks {
         concat!(
             "select id, workspace_id, agent_id, event, call_id, state, notes, callback_id, cast(null as bigint) as attempt,
                  cast(null as text) as outcome, cast(1 as bigint) as n, received_at as at
-             from deliveries where bucket = $1 and tenant_id = $2 and ",
+             from inbound_events where bucket = $1 and tenant_id = $2 and ",
             $index,
             "(received_at, id) < ($3, $4)
-               and ($6 is null or workspace_id = $6) and ($7 is null or agent_id = $7) and test = $8
+               and ($6 is null or workspace_id = $6) and ($7 is null or agent_id = $7) and is_test = $8
                and ($9 is null or callback_id = $9) and (cast($10 as text) is null or call_id = $10)
                and (cast($11 as bigint) is null or received_at >= $11)
                and (cast($12 as bigint) is null or received_at < $12)
@@ -119,18 +119,18 @@ const WEBHOOKS_OF_CALL: &str = webhooks!(
 const WEBHOOKS_OF_CALLBACK: &str = webhooks!("callback_id = $9 and ");
 const DIALS: &str =
     "select d.id, d.workspace_id, c.agent_id, 'dial' as event, d.call_id, d.state, '' as notes, d.callback_id, d.attempt,
-         d.answer as outcome, cast(1 as bigint) as n, d.sent_at as at
+         d.result as outcome, cast(1 as bigint) as n, d.sent_at as at
      from dispatches d join callbacks c on c.bucket = d.bucket and c.id = d.callback_id
      where d.bucket = $1 and d.tenant_id = $2 and (d.sent_at, d.id) < ($3, $4)
-       and ($6 is null or d.workspace_id = $6) and ($7 is null or c.agent_id = $7) and c.test = $8
+       and ($6 is null or d.workspace_id = $6) and ($7 is null or c.agent_id = $7) and c.is_test = $8
        and ($9 is null or d.callback_id = $9) and (cast($10 as text) is null or d.call_id = $10)
        and (cast($11 as bigint) is null or d.sent_at >= $11) and (cast($12 as bigint) is null or d.sent_at < $12)
      order by d.sent_at desc, d.id desc limit $5";
 const NOTICES: &str =
-    "select id, workspace_id, agent_id, code as event, cast(null as text) as call_id, 'told' as state, '' as notes,
+    "select id, workspace_id, agent_id, code as event, cast(null as text) as call_id, 'recorded' as state, '' as notes,
          callback_id, cast(null as bigint) as attempt, cast(null as text) as outcome, n, at
-     from notices where bucket = $1 and tenant_id = $2 and (at, id) < ($3, $4)
-       and ($6 is null or workspace_id = $6) and ($7 is null or agent_id = $7) and test = $8
+     from activity_notices where bucket = $1 and tenant_id = $2 and (at, id) < ($3, $4)
+       and ($6 is null or workspace_id = $6) and ($7 is null or agent_id = $7) and is_test = $8
        and ($9 is null or callback_id = $9) and cast($10 as text) is null
        and (cast($11 as bigint) is null or at >= $11) and (cast($12 as bigint) is null or at < $12)
      order by at desc, id desc limit $5";

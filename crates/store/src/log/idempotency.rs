@@ -40,9 +40,10 @@ impl TenantStore {
         now: Timestamp,
         rng: &Rng,
     ) -> Result<IdempotencyRecord, StoreError> {
-        const TAKE: &str = "insert into replays (bucket, tenant_id, name, id, request, created_at)
+        const TAKE: &str =
+            "insert into idempotency_keys (bucket, tenant_id, key_hash, id, request, created_at)
              values ($1, $2, $3, $4, $5, $6) on conflict do nothing";
-        const KNOWN: &str = "select id, request, status, answer from replays where bucket = $1 and tenant_id = $2 and name = $3";
+        const KNOWN: &str = "select id, request, status, response from idempotency_keys where bucket = $1 and tenant_id = $2 and key_hash = $3";
         let bucket = bucket_of(self.tenant);
         let mut hash = Sha256::new();
         hash.update(of.uuid().as_bytes());
@@ -63,7 +64,7 @@ impl TenantStore {
             return Ok(IdempotencyRecord::Other);
         }
         let (Some(status), Some(answer)) =
-            (row.get::<Option<i64>>("status")?, row.get::<Option<Vec<u8>>>("answer")?)
+            (row.get::<Option<i64>>("status")?, row.get::<Option<Vec<u8>>>("response")?)
         else {
             return Ok(IdempotencyRecord::UnderWay);
         };
@@ -81,8 +82,8 @@ impl TenantStore {
         key: &TenantKey,
         rng: &Rng,
     ) -> Result<(), StoreError> {
-        const SQL: &str = "update replays set status = $4, answer = $5
-             where bucket = $1 and tenant_id = $2 and name = $3 and status is null";
+        const SQL: &str = "update idempotency_keys set status = $4, response = $5
+             where bucket = $1 and tenant_id = $2 and key_hash = $3 and status is null";
         let sealed = key.seal(COLUMN, slot.id, answer, rng);
         let args = args![bucket_of(self.tenant), self.tenant, slot.name, i64::from(status), sealed];
         self.db().write(SQL, args).await.map(|_| ())
@@ -90,8 +91,7 @@ impl TenantStore {
 
     /// Releases an idempotency key: the request had no effect.
     pub async fn give_back(&self, slot: &Reservation) -> Result<(), StoreError> {
-        const SQL: &str =
-            "delete from replays where bucket = $1 and tenant_id = $2 and name = $3 and status is null";
+        const SQL: &str = "delete from idempotency_keys where bucket = $1 and tenant_id = $2 and key_hash = $3 and status is null";
         self.db().write(SQL, args![bucket_of(self.tenant), self.tenant, slot.name]).await.map(|_| ())
     }
 }
@@ -99,7 +99,7 @@ impl TenantStore {
 impl Store {
     /// Deletes responses from before that time, a few hundred at a time; returns how many.
     pub async fn forget_answers(&self, before: Timestamp) -> Result<u64, StoreError> {
-        const SQL: &str = "delete from replays where name in (select name from replays where created_at < $1 limit 500) and created_at < $1";
+        const SQL: &str = "delete from idempotency_keys where key_hash in (select key_hash from idempotency_keys where created_at < $1 limit 500) and created_at < $1";
         self.db.write(SQL, args![before]).await
     }
 }

@@ -26,7 +26,7 @@ pub struct Refused {
 }
 
 pub(crate) const PUT: &str =
-    "insert into notices (bucket, id, tenant_id, workspace_id, agent_id, callback_id, code, n, test, at)
+    "insert into activity_notices (bucket, id, tenant_id, workspace_id, agent_id, callback_id, code, n, is_test, at)
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing";
 
 /// Adds a line about a callback to the activity feed.
@@ -38,8 +38,8 @@ pub(crate) async fn notice_of_callback(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     const SQL: &str =
-        "insert into notices (bucket, id, tenant_id, workspace_id, agent_id, callback_id, code, n, test, at)
-             select bucket, $3, tenant_id, workspace_id, agent_id, id, $4, 1, test, $5
+        "insert into activity_notices (bucket, id, tenant_id, workspace_id, agent_id, callback_id, code, n, is_test, at)
+             select bucket, $3, tenant_id, workspace_id, agent_id, id, $4, 1, is_test, $5
              from callbacks where bucket = $1 and id = $2
          on conflict do nothing";
     let id = notice_id(callback.uuid(), notice, now);
@@ -54,7 +54,7 @@ pub(crate) async fn notice_of_workspace(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     const SQL: &str =
-        "insert into notices (bucket, id, tenant_id, workspace_id, agent_id, callback_id, code, n, test, at)
+        "insert into activity_notices (bucket, id, tenant_id, workspace_id, agent_id, callback_id, code, n, is_test, at)
              select bucket, $2, tenant_id, id, $3, null, $4, 1, false, $5 from workspaces where id = $1
          on conflict do nothing";
     let id = notice_id(workspace.uuid(), notice, now);
@@ -91,8 +91,8 @@ impl Store {
 
     /// Deletes notices from before that time, a few hundred at a time; returns how many.
     pub async fn forget_notices(&self, before: Timestamp) -> Result<u64, StoreError> {
-        const SQL: &str = "delete from notices where at < $1 and (bucket, tenant_id, at, id) in
-                 (select bucket, tenant_id, at, id from notices where at < $1 order by at limit 500)";
+        const SQL: &str = "delete from activity_notices where at < $1 and (bucket, tenant_id, at, id) in
+                 (select bucket, tenant_id, at, id from activity_notices where at < $1 order by at limit 500)";
         self.db.write(SQL, args![before]).await
     }
 }

@@ -1,7 +1,7 @@
 //! Backfill of missed webhooks: workspaces whose calls are to be listed at the provider, and calls whose analysis is
 //! missing.
 //!
-//! Invariants: each backfill is taken by one replica; a workspace's `swept_to` advances only after everything that was
+//! Invariants: each backfill is taken by one replica; a workspace's `backfilled_to` advances only after everything that was
 //! found is in the inbox.
 
 use redialer_core::{
@@ -25,13 +25,13 @@ pub struct BackfillRow {
     /// Its tenant.
     pub tenant: Id<id::Tenant>,
     /// Calls that ended before this have been checked.
-    pub swept_to: Timestamp,
+    pub backfilled_to: Timestamp,
     /// When it was connected. Earlier calls are ignored.
     pub created_at: Timestamp,
-    /// The epoch it dials in.
-    pub epoch: i64,
-    /// When the first complete backfill of a new epoch ended.
-    pub swept_once_at: Option<Timestamp>,
+    /// The restore generation in which it may dial.
+    pub restore_generation: i64,
+    /// When the first complete backfill of a new restore generation ended.
+    pub backfilled_once_at: Option<Timestamp>,
 }
 
 /// A call that is over and whose analysis has not arrived.
@@ -48,7 +48,7 @@ pub struct MissingAnalysis {
 }
 
 impl Store {
-    /// Takes the workspaces that are due for a backfill. Their `sweep_at` moves to `next_at`, so that no other replica
+    /// Takes the workspaces that are due for a backfill. Their `backfill_at` moves to `next_at`, so that no other replica
     /// takes them too.
     pub async fn due_sweeps(
         &self,
@@ -57,10 +57,10 @@ impl Store {
         next_at: Timestamp,
         limit: i64,
     ) -> Result<Vec<BackfillRow>, StoreError> {
-        const LIST: &str = "select id, tenant_id, epoch, created_at, swept_to, swept_once_at from workspaces
-             where bucket between $1 and $2 and sweep_at <= $3 and deleted_at is null
-             order by sweep_at, id limit $4";
-        const TAKE: &str = "update workspaces set sweep_at = $2 where id = $1 and sweep_at <= $3";
+        const LIST: &str = "select id, tenant_id, restore_generation, created_at, backfilled_to, backfilled_once_at from workspaces
+             where bucket between $1 and $2 and backfill_at <= $3 and deleted_at is null
+             order by backfill_at, id limit $4";
+        const TAKE: &str = "update workspaces set backfill_at = $2 where id = $1 and backfill_at <= $3";
         let mut tx = self.db.begin().await?;
         let mut due = Vec::new();
         for row in tx.fetch(LIST, args![range.0, range.1, now, limit]).await? {
@@ -70,10 +70,10 @@ impl Store {
                 due.push(BackfillRow {
                     id,
                     tenant: Id::from_uuid(row.get("tenant_id")?),
-                    swept_to: at(row.get::<Option<i64>>("swept_to")?.unwrap_or(created_at)),
+                    backfilled_to: at(row.get::<Option<i64>>("backfilled_to")?.unwrap_or(created_at)),
                     created_at: at(created_at),
-                    epoch: row.get("epoch")?,
-                    swept_once_at: row.get::<Option<i64>>("swept_once_at")?.map(at),
+                    restore_generation: row.get("restore_generation")?,
+                    backfilled_once_at: row.get::<Option<i64>>("backfilled_once_at")?.map(at),
                 });
             }
         }
@@ -95,13 +95,14 @@ impl Store {
 
     /// Records that all calls that ended before `to` have been checked.
     pub async fn swept(&self, workspace: Id<id::Workspace>, to: Timestamp) -> Result<(), StoreError> {
-        const SQL: &str = "update workspaces set swept_to = $2 where id = $1 and coalesce(swept_to, 0) < $2";
+        const SQL: &str =
+            "update workspaces set backfilled_to = $2 where id = $1 and coalesce(backfilled_to, 0) < $2";
         self.db.write(SQL, args![workspace, to]).await.map(|_| ())
     }
 
     /// Schedules the next backfill of a workspace for that time, if it is earlier than planned.
     pub async fn sweep_again(&self, workspace: Id<id::Workspace>, at: Timestamp) -> Result<(), StoreError> {
-        const SQL: &str = "update workspaces set sweep_at = $2 where id = $1 and sweep_at > $2";
+        const SQL: &str = "update workspaces set backfill_at = $2 where id = $1 and backfill_at > $2";
         self.db.write(SQL, args![workspace, at]).await.map(|_| ())
     }
 

@@ -1,8 +1,8 @@
 //! Backups: one portable file, independent of the engine.
 //!
 //! Invariants: a backup is a SQLite database of this schema as of one moment, made while a server runs. Sealed values
-//! stay sealed, so it is useless without the key. A restore needs an empty database and begins a new epoch: nothing is
-//! dialed before the provider's records have been read (I31).
+//! stay sealed, so it is useless without the key. A restore needs an empty database and begins a new restore
+//! generation: nothing is dialed before the provider's records have been read (I31).
 
 use std::{
     fs, io, mem,
@@ -26,7 +26,7 @@ use crate::{
         sqlite::{Mode, SqliteConn, SqliteRow},
         values::{Args, Column as Values, Value},
     },
-    ops::restore::{FORGET_THE_TIME_BEFORE, NEW_EPOCH},
+    ops::restore::{FORGET_THE_TIME_BEFORE, NEW_GENERATION},
 };
 
 const MARK: &str = "insert into meta (name, value) values ('backup_at', ?1)
@@ -57,7 +57,7 @@ impl Store {
         Ok(())
     }
 
-    /// Restores a backup into this database, which must be empty, and begins a new epoch. A backup without keys gets
+    /// Restores a backup into this database, which must be empty, and begins a new generation. A backup without keys gets
     /// those of a keyring. Returns the number of tenants that have no key in it: they were destroyed since the backup.
     pub async fn restore_rows(
         &self,
@@ -65,13 +65,14 @@ impl Store {
         keyring: Option<&Keyring>,
         now: Timestamp,
     ) -> Result<usize, BackupError> {
-        let (backup_at, now) = moments(file, now)?;
-        let found = keys_of(file, keyring)?;
+        let backup_at = made_at(file)?;
         let Some(mut to) = self.db.connect_apart().await? else { return Err(BackupError::NotEmpty) };
         if !self.is_empty().await? {
             return Err(BackupError::NotEmpty);
         }
         let migrated = Migrated::read(file)?;
+        let now = virtual_time(&migrated.path, now)?;
+        let found = keys_of(&migrated.path, keyring)?.ok_or_else(|| no_keys(file))?;
         let from = SqliteConn::open(&migrated.path, Mode::Read)?;
         copy_in(from, &mut to, &found, (backup_at, now)).await?;
         Ok(found.lost.len())
@@ -83,7 +84,7 @@ impl Store {
     }
 }
 
-/// Restores a backup as a new embedded database, whose file must not exist, and begins a new epoch in it. Otherwise the
+/// Restores a backup as a new embedded database, whose file must not exist, and begins a new generation. Otherwise the
 /// same as [`Store::restore_rows`].
 pub async fn restore_file(
     file: &Path,
@@ -92,31 +93,60 @@ pub async fn restore_file(
     keyring: Option<&Keyring>,
     (rng, now): (&Rng, Timestamp),
 ) -> Result<usize, BackupError> {
-    let (backup_at, now) = moments(file, now)?;
-    let found = keys_of(file, keyring)?;
+    let backup_at = made_at(file)?;
     // SQLite would apply a leftover journal to the restored file.
     for there in [database.to_owned(), beside(database, "-wal")] {
         if there.exists() {
             return Err(BackupError::Exists(there.display().to_string()));
         }
     }
-    // The copy gets its final name only once it is complete, has its keys and is in its new epoch.
+    // The copy gets its final name only once it is complete, has its keys and its new generation.
     let part = database.with_extension("restoring");
     remove_journals(&part)?;
-    fs::copy(file, &part)?;
+    let lost = complete(file, &part, kek, keyring, (rng, backup_at, now)).await;
+    remove_journals(&part)?;
+    if lost.is_err() && part.exists() {
+        fs::remove_file(&part)?;
+    }
+    let lost = lost?;
+    fs::rename(part, database)?;
+    Ok(lost)
+}
+
+/// Copies a backup, and gives the copy this version's tables, its keys and a new generation. Returns the number of
+/// tenants that have no key.
+async fn complete(
+    file: &Path,
+    part: &Path,
+    kek: Kek,
+    keyring: Option<&Keyring>,
+    (rng, backup_at, real_now): (&Rng, Timestamp, Timestamp),
+) -> Result<usize, BackupError> {
+    fs::copy(file, part)?;
     // The copy has the backup's file mode, which may let others read it.
     #[cfg(unix)]
-    fs::set_permissions(&part, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    put_keys(&part, &found, now)?;
-    let store = Store::sqlite(&part, kek).await?;
+    fs::set_permissions(part, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    migrate_file(part)?;
+    let now = virtual_time(part, real_now)?;
+    let found = keys_of(part, keyring)?.ok_or_else(|| no_keys(file))?;
+    put_keys(part, &found, now)?;
+    let store = Store::sqlite(part, kek).await?;
     store.migrate(rng).await?;
-    store.begin_epoch(backup_at, now).await?;
+    store.begin_restore_generation(backup_at, now).await?;
     store.checkpoint().await?;
     store.close().await;
-    fs::File::open(&part)?.sync_all()?;
-    remove_journals(&part)?;
-    fs::rename(part, database)?;
+    fs::File::open(part)?.sync_all()?;
     Ok(found.lost.len())
+}
+
+fn migrate_file(file: &Path) -> Result<(), BackupError> {
+    let mut to = SqliteConn::open(file, Mode::Beside)?;
+    migrate_sqlite(&mut to)?;
+    Ok(to.close()?)
+}
+
+fn no_keys(file: &Path) -> BackupError {
+    BackupError::NoKeys(file.display().to_string())
 }
 
 /// A backup with this version's tables: the file itself or, if it is older, a migrated copy beside it.
@@ -136,9 +166,7 @@ impl Migrated {
         }
         let copy = Self { path: beside(file, ".restoring"), is_copy: true };
         fs::copy(file, &copy.path)?;
-        let mut to = SqliteConn::open(&copy.path, Mode::Beside)?;
-        migrate_sqlite(&mut to)?;
-        to.close()?;
+        migrate_file(&copy.path)?;
         Ok(copy)
     }
 }
@@ -161,34 +189,34 @@ struct Found {
     lost: Vec<Uuid>,
 }
 
-const PUT_KEY: &str = "update tenants set wrapped_key = $2, other_wrapped = $3,
-         other_version = case when $3 is null then null else other_version end
+const PUT_KEY: &str = "update tenants set wrapped_key = $2, alternate_wrapped_key = $3,
+         alternate_version = case when $3 is null then null else alternate_version end
      where id = $1";
 
 const LOST: &str = "update tenants set destroyed_at = $2 where id = $1";
 
-/// Finds the keys that a backup was made without.
-fn keys_of(file: &Path, keyring: Option<&Keyring>) -> Result<Found, BackupError> {
-    const KEYLESS: &str = "select id, key_version, other_version from tenants where length(wrapped_key) = 0 and destroyed_at is null";
+/// Finds the keys that a backup was made without, in a file with this version's tables. `None` if some are missing and
+/// there is no keyring.
+fn keys_of(file: &Path, keyring: Option<&Keyring>) -> Result<Option<Found>, BackupError> {
+    const KEYLESS: &str = "select id, key_version, alternate_version from tenants where length(wrapped_key) = 0 and destroyed_at is null";
     let mut from = SqliteConn::open(file, Mode::Read)?;
-    // A backup from before these columns has its keys.
-    let rows = from.rows(KEYLESS, Args::default()).unwrap_or_default();
+    let rows = from.rows(KEYLESS, Args::default())?;
     from.close()?;
     if rows.is_empty() {
-        return Ok(Found::default());
+        return Ok(Some(Found::default()));
     }
-    let keyring = keyring.ok_or_else(|| BackupError::NoKeys(file.display().to_string()))?;
+    let Some(keyring) = keyring else { return Ok(None) };
     let mut found = Found::default();
     for row in rows {
         let tenant = Id::from_uuid(row.get("id")?);
         let key = |n: i64| Ok::<_, StoreError>(keyring.get(tenant, version(n)?).map(<[u8]>::to_vec));
-        let other = row.get::<Option<i64>>("other_version")?.map(key).transpose()?.flatten();
+        let other = row.get::<Option<i64>>("alternate_version")?.map(key).transpose()?.flatten();
         match key(row.get("key_version")?)? {
             Some(own) => found.keys.push((tenant.uuid(), own, other)),
             None => found.lost.push(tenant.uuid()),
         }
     }
-    Ok(found)
+    Ok(Some(found))
 }
 
 /// Writes the keys into a copy of the backup that is not in use yet.
@@ -224,20 +252,27 @@ fn remove_journals(file: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// When the backup was made, and the current time by its clock, which may run faster than real time.
-fn moments(file: &Path, real_now: Timestamp) -> Result<(Timestamp, Timestamp), BackupError> {
+/// When the backup was made.
+fn made_at(file: &Path) -> Result<Timestamp, BackupError> {
     const MADE: &str = "select value from meta where name = 'backup_at'";
-    const CLOCK: &str = "select virtual_ms + max(0, ?1 - real_ms) * speed as ms from clock where id = 1";
     let not_a_backup = || BackupError::NotABackup(file.display().to_string());
     let mut from = SqliteConn::open(file, Mode::Read).map_err(|_| not_a_backup())?;
     let made = from.rows(MADE, Args::default()).map_err(|_| not_a_backup())?;
     let made = made.first().and_then(|row| row.get::<Vec<u8>>("value").ok());
     let text = made.and_then(|value| String::from_utf8(value).ok());
-    let backup_at = text.and_then(|t| t.parse().ok()).and_then(from_ms).ok_or_else(not_a_backup)?;
+    from.close()?;
+    text.and_then(|t| t.parse().ok()).and_then(from_ms).ok_or_else(not_a_backup)
+}
+
+/// The current time by the clock of a file with this version's tables, which may run faster than real time.
+fn virtual_time(file: &Path, real_now: Timestamp) -> Result<Timestamp, BackupError> {
+    const CLOCK: &str =
+        "select virtual_ms + max(0, ?1 - real_ms) * speed as ms from virtual_clock where id = 1";
+    let mut from = SqliteConn::open(file, Mode::Read)?;
     let clock = from.rows(CLOCK, args![real_now.as_millisecond()])?;
     let virtual_now = clock.first().map(|row| row.get("ms")).transpose()?.and_then(from_ms);
     from.close()?;
-    Ok((backup_at, virtual_now.map_or(real_now, |now| now.max(real_now))))
+    Ok(virtual_now.map_or(real_now, |now| now.max(real_now)))
 }
 
 /// A column, with an empty list of values that gives their type.
@@ -316,7 +351,7 @@ fn value(row: &PgRow, i: usize, column: &Column) -> Result<Value, sqlx::Error> {
     })
 }
 
-/// Copies every row and the new epoch in one transaction, because rows without the epoch would be dialed at once. Each
+/// Copies every row and the new generation in one transaction, because rows without the generation would be dialed at once. Each
 /// table is read with one query, in storage order, and written in batches.
 async fn copy_in(
     mut from: SqliteConn,
@@ -347,7 +382,7 @@ async fn copy_in(
     for tenant in &found.lost {
         sqlx::query(LOST).bind(tenant).bind(now.as_millisecond()).execute(&mut *tx).await?;
     }
-    let new = sqlx::query(NEW_EPOCH).bind(backup_at.as_millisecond()).bind(now.as_millisecond());
+    let new = sqlx::query(NEW_GENERATION).bind(backup_at.as_millisecond()).bind(now.as_millisecond());
     new.execute(&mut *tx).await?;
     for sql in FORGET_THE_TIME_BEFORE {
         sqlx::query(sql).execute(&mut *tx).await?;

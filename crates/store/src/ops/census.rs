@@ -24,11 +24,11 @@ impl Store {
     pub async fn census(&self, range: (i64, i64), now: Timestamp) -> Result<Census, StoreError> {
         const DUE: &str = "select cast(coalesce(sum(of_one.n), 0) as bigint) as n from (
                  select (select count(*) from (
-                     select 1 from callbacks c where c.workspace_id = w.id and c.test = t.test and c.state = 'scheduled'
+                     select 1 from callbacks c where c.workspace_id = w.id and c.is_test = t.is_test and c.state = 'scheduled'
                        and c.due_at <= $3 order by c.due_at, c.id limit 100000) as found) as n
-                 from workspaces w cross join (select false as test union all select true) as t
+                 from workspaces w cross join (select false as is_test union all select true) as t
                  where w.bucket between $1 and $2) as of_one";
-        const EVENTS: &str = "select count(*) as n, coalesce(min(try_at), $3) as oldest from deliveries
+        const EVENTS: &str = "select count(*) as n, coalesce(min(try_at), $3) as oldest from inbound_events
              where +bucket between $1 and $2 and state = 'pending' and try_at <= $3";
         const HELD: &str = "select held_for as word, count(*) as n from callbacks
              where +bucket between $1 and $2 and state = 'held' and held_for is not null group by held_for";

@@ -17,7 +17,7 @@ pub struct ClockRow {
 impl Store {
     /// The stored reference point, if there is one.
     pub async fn clock(&self) -> Result<Option<ClockRow>, StoreError> {
-        const SQL: &str = "select real_ms, virtual_ms, speed from clock where id = 1";
+        const SQL: &str = "select real_ms, virtual_ms, speed from virtual_clock where id = 1";
         let Some(row) = self.db.read_one(SQL, args![]).await? else { return Ok(None) };
         Ok(Some(ClockRow {
             real_ms: row.get("real_ms")?,
@@ -28,14 +28,14 @@ impl Store {
 
     /// Stores a reference point.
     pub async fn set_clock(&self, row: ClockRow) -> Result<(), StoreError> {
-        const SQL: &str = "insert into clock (id, real_ms, virtual_ms, speed) values (1, $1, $2, $3)
+        const SQL: &str = "insert into virtual_clock (id, real_ms, virtual_ms, speed) values (1, $1, $2, $3)
              on conflict (id) do update set real_ms = $1, virtual_ms = $2, speed = $3";
         self.db.write(SQL, args![row.real_ms, row.virtual_ms, row.speed]).await.map(|_| ())
     }
 
     /// Moves the reference point to the clock's current position, never back.
     pub async fn keep_clock(&self, row: ClockRow) -> Result<(), StoreError> {
-        const SQL: &str = "update clock set real_ms = $1, virtual_ms = $2
+        const SQL: &str = "update virtual_clock set real_ms = $1, virtual_ms = $2
              where id = 1 and speed = $3 and virtual_ms < $2";
         self.db.write(SQL, args![row.real_ms, row.virtual_ms, row.speed]).await.map(|_| ())
     }

@@ -1,6 +1,6 @@
-//! Epochs: a database that was restored from a backup begins a new one (I31).
+//! Restore generations: a database that was restored from a backup begins a new one (I31).
 //!
-//! Invariant: a workspace dials only in the database's epoch. After a restore it enters that epoch after two complete
+//! Invariant: a workspace dials only in the database's restore generation. After a restore it enters it after two complete
 //! backfills from the provider's records, so nothing that was dialed since the backup is dialed again.
 
 use redialer_core::{
@@ -20,11 +20,11 @@ use crate::{
     },
 };
 
-/// An epoch of the database, which begins with a restore.
+/// A generation of the database, which begins with a restore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RestoreGeneration {
     /// Its number.
-    pub epoch: i64,
+    pub restore_generation: i64,
     /// When the backup was made. Only the provider has records of what happened since.
     pub backup_at: Timestamp,
     /// When it was restored.
@@ -38,39 +38,43 @@ pub struct LostDispatch<'a> {
     /// The callback that its metadata names.
     pub callback: Option<Id<id::Callback>>,
     /// The keyed index of the person's number.
-    pub person_ix: Option<[u8; 16]>,
+    pub phone_hash: Option<[u8; 16]>,
     /// The provider's id of the call.
     pub call_id: &'a str,
     /// When the call began.
     pub started_at: Timestamp,
 }
 
-pub(crate) const NEW_EPOCH: &str = "insert into epochs (epoch, backup_at, began_at)
-     select coalesce(max(epoch), 0) + 1, $1, $2 from epochs";
+pub(crate) const NEW_GENERATION: &str = "insert into restore_generations (generation, backup_at, began_at)
+     select coalesce(max(generation), 0) + 1, $1, $2 from restore_generations";
 /// Every workspace is due for a backfill; earlier claims and leases are void.
 pub(crate) const FORGET_THE_TIME_BEFORE: [&str; 3] = [
-    "update workspaces set sweep_at = 0, swept_once_at = null",
+    "update workspaces set backfill_at = 0, backfilled_once_at = null",
     "update leases set owner = null, until_ms = 0",
     "delete from replicas",
 ];
 
 impl Store {
-    /// The database's epoch; `None` if it was never restored.
-    pub async fn epoch(&self) -> Result<Option<RestoreGeneration>, StoreError> {
-        const SQL: &str = "select epoch, backup_at, began_at from epochs order by epoch desc limit 1";
+    /// The database's generation; `None` if it was never restored.
+    pub async fn restore_generation(&self) -> Result<Option<RestoreGeneration>, StoreError> {
+        const SQL: &str = "select generation, backup_at, began_at from restore_generations order by generation desc limit 1";
         let Some(row) = self.db.read_one(SQL, args![]).await? else { return Ok(None) };
         Ok(Some(RestoreGeneration {
-            epoch: row.get("epoch")?,
+            restore_generation: row.get("generation")?,
             backup_at: at(row.get("backup_at")?),
             began_at: at(row.get("began_at")?),
         }))
     }
 
-    /// Begins a new epoch: no workspace dials until the provider's records since `backup_at` have been read. Earlier
+    /// Begins a new generation: no workspace dials until the provider's records since `backup_at` have been read. Earlier
     /// claims and leases are void.
-    pub async fn begin_epoch(&self, backup_at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn begin_restore_generation(
+        &self,
+        backup_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
-        tx.execute(NEW_EPOCH, args![backup_at, now]).await?;
+        tx.execute(NEW_GENERATION, args![backup_at, now]).await?;
         for sql in FORGET_THE_TIME_BEFORE {
             tx.execute(sql, args![]).await?;
         }
@@ -78,18 +82,22 @@ impl Store {
     }
 
     /// Lets a workspace dial: it has been compared with the provider's records.
-    pub async fn enter_epoch(&self, workspace: Id<id::Workspace>, epoch: i64) -> Result<(), StoreError> {
-        const SQL: &str =
-            "update workspaces set epoch = $2, swept_once_at = null where id = $1 and epoch < $2";
+    pub async fn enter_restore_generation(
+        &self,
+        workspace: Id<id::Workspace>,
+        restore_generation: i64,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "update workspaces set restore_generation = $2, backfilled_once_at = null where id = $1 and restore_generation < $2";
         let mut tx = self.db.begin().await?;
-        tx.execute(SQL, args![workspace, epoch]).await?;
+        tx.execute(SQL, args![workspace, restore_generation]).await?;
         tx.note_due_now();
         tx.commit().await
     }
 
     /// Records that the first of the two backfills that let a restored workspace dial is complete.
     pub async fn swept_once(&self, workspace: Id<id::Workspace>, now: Timestamp) -> Result<(), StoreError> {
-        const SQL: &str = "update workspaces set swept_once_at = coalesce(swept_once_at, $2) where id = $1";
+        const SQL: &str =
+            "update workspaces set backfilled_once_at = coalesce(backfilled_once_at, $2) where id = $1";
         self.db.write(SQL, args![workspace, now]).await.map(|_| ())
     }
 
@@ -104,20 +112,21 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         const FIND: &str = "select id, channel, chain_id, attempt from callbacks
-             where bucket = $1 and workspace_id = $2 and not test and (id = $3
-                   or (person_ix = $4 and state in ('scheduled', 'held') and scheduled_for <= $5))
+             where bucket = $1 and workspace_id = $2 and not is_test and (id = $3
+                   or (phone_hash = $4 and state in ('scheduled', 'held') and scheduled_for <= $5))
                and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
              order by case when id = $3 then 0 else 1 end limit 1";
         // A later dispatch of the same callback proves that the earlier one came to nothing.
-        const EARLIER: &str = "update dispatches set ask_at = null, updated_at = $3,
+        const EARLIER: &str = "update dispatches set next_lookup_at = null, updated_at = $3,
                  state = case when state = 'placed' then 'ended' else 'refused' end
              where bucket = $1 and callback_id = $2 and state in ('intent', 'unknown', 'placed')";
         const PUT: &str = "insert into dispatches
-                 (bucket, id, tenant_id, workspace_id, callback_id, channel, state, attempt, call_id, sealed, sent_at, ask_at, asks, updated_at)
+                 (bucket, id, tenant_id, workspace_id, callback_id, channel, state, attempt, call_id, sealed, sent_at, next_lookup_at, lookups, updated_at)
              values ($1, $2, $3, $4, $5, $6, 'placed', $7, $8, $9, $10, $11, 0, $10) on conflict do nothing";
-        const SPEND: &str = "update chains set spent = spent + 1 where bucket = $1 and id = $2";
+        const SPEND: &str =
+            "update chains set attempts_used = attempts_used + 1 where bucket = $1 and id = $2";
         let due_by = plus(adoption.started_at, minutes(1));
-        let ix = adoption.person_ix.map(|ix| ix.to_vec());
+        let ix = adoption.phone_hash.map(|ix| ix.to_vec());
         let mut tx = self.db.begin().await?;
         let find = args![row.bucket, row.workspace, adoption.callback, ix, due_by];
         let Some(found) = tx.fetch_one(FIND, find).await? else { return Ok(()) };

@@ -13,25 +13,25 @@ use crate::{
 /// More callbacks than one batch takes, and bodies of which a few fill one.
 const MANY: &str = "
 with recursive n (i) as (select 1 union all select i + 1 from n where i < 4500)
-insert into callbacks (bucket, id, tenant_id, workspace_id, agent_id, channel, chain_id, parent_id, person_ix, state,
-    held_for, reason, cause, attempt, max_attempts, is_final, forced, requested_for, scheduled_for, due_at, timezone,
-    timezone_source, born_of, source_call_id, source_kind, provider_call_id, outcome, dispatch_id, lease_owner,
-    lease_until, fence, unsent, sealed, created_at, updated_at)
+insert into callbacks (bucket, id, tenant_id, workspace_id, agent_id, channel, chain_id, parent_id, phone_hash, state,
+    held_for, reason, source_outcome, attempt, max_attempts, is_final, forced, requested_for, scheduled_for, due_at, timezone,
+    timezone_source, source_ended_at, source_call_id, source_kind, provider_call_id, outcome, dispatch_id, lease_owner,
+    lease_until, fence, unplaced_tries, sealed, created_at, updated_at)
 select bucket, randomblob(16), tenant_id, workspace_id, agent_id, channel, randomblob(16), parent_id, randomblob(16),
-    'completed', held_for, reason, cause, attempt, max_attempts, is_final, forced, requested_for, scheduled_for, due_at,
-    timezone, timezone_source, born_of, 'call ' || i, source_kind, provider_call_id, outcome, dispatch_id, lease_owner,
-    lease_until, fence, unsent, sealed, created_at + i, updated_at + i
+    'completed', held_for, reason, source_outcome, attempt, max_attempts, is_final, forced, requested_for, scheduled_for, due_at,
+    timezone, timezone_source, source_ended_at, 'call ' || i, source_kind, provider_call_id, outcome, dispatch_id, lease_owner,
+    lease_until, fence, unplaced_tries, sealed, created_at + i, updated_at + i
 from callbacks, n;
 with recursive n (i) as (select 1 union all select i + 1 from n where i < 20)
-insert into bodies (bucket, delivery_id, body, signature)
-select bucket, randomblob(16), randomblob(1000000), '' from bodies, n;";
+insert into event_payloads (bucket, event_id, body, signature)
+select bucket, randomblob(16), randomblob(1000000), '' from event_payloads, n;";
 
 /// The content of a backup that does not depend on the engine.
 fn content(file: &Path) -> Vec<(i64, i64, String)> {
     const SQL: &str = "select count(*), sum(created_at) + sum(attempt) + sum(length(sealed)),
              group_concat(hex(id), '') from (select * from callbacks order by id)
-         union all select count(*), sum(length(body)), group_concat(hex(delivery_id), '')
-             from (select * from bodies order by delivery_id)";
+         union all select count(*), sum(length(body)), group_concat(hex(event_id), '')
+             from (select * from event_payloads order by event_id)";
     let connection = rusqlite::Connection::open(file).expect("opened");
     let mut statement = connection.prepare(SQL).expect("prepared");
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("read");

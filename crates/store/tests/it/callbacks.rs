@@ -47,8 +47,8 @@ async fn a_person_has_one_waiting_callback_whatever_is_asked() {
         world.schedule("c1", 10).await;
         let delivery = world.delivery("call_ended", "c2").await;
         let key = engine.store.open_key(world.tenant).await.expect("opened");
-        let person_ix = Some(key.index(crate::world::NUMBER));
-        let (decisions, known) = world.begin(about(delivery.event, "c2", person_ix), 0).await.expect("open");
+        let phone_hash = Some(key.index(crate::world::NUMBER));
+        let (decisions, known) = world.begin(about(delivery.event, "c2", phone_hash), 0).await.expect("open");
         // A decision that does not supersede violates a constraint of the database, and nothing of it is written.
         let forgetful = AfterCall { supersede: vec![], ..follow(&known, 20) };
         let refused = world.finish(decisions, forgetful, &crate::world::secrets(), &key).await;

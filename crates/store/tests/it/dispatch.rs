@@ -99,7 +99,7 @@ async fn a_call_is_placed_and_its_outcome_ends_the_callback() {
             after
         });
         let redial = known.await.redial.expect("it is a dial of ours");
-        assert_eq!((redial.id, redial.spent), (id, 1));
+        assert_eq!((redial.id, redial.attempts_used), (id, 1));
         assert_eq!(world.tenant_store().callback(id).await.expect("read").state, State::Failed);
         let next = world.newest().await;
         assert_eq!((next.chain, next.parent, next.attempt), (id.as_root(), Some(id), 2), "{}", engine.name);
@@ -150,7 +150,7 @@ async fn a_webhook_that_comes_before_the_answer_is_the_answer() {
         let redial = world.redial(delivery.event, Some(intent.id()), "call_1").await.expect("ours");
         let about = DecisionKey { redial: Some(&redial), ..about(delivery.event, "call_1", None) };
         let (decisions, known) = world.begin(about, 11).await.expect("open");
-        assert_eq!(known.redial.expect("ours").spent, 1);
+        assert_eq!(known.redial.expect("ours").attempts_used, 1);
         let key = engine.store.open_key(world.tenant).await.expect("opened");
         let nothing = redialer_core::decide::AfterCall::default();
         world.finish(decisions, nothing, &crate::world::secrets(), &key).await.expect("finished");
@@ -158,7 +158,7 @@ async fn a_webhook_that_comes_before_the_answer_is_the_answer() {
         // The provider's response arrives after the webhook: the attempt is spent once.
         world.dispatch_writer.finish(intent, placed("call_1"), at(12)).await.expect("recorded");
         let known = world.decide("call_ended", "call_1", |_| settle(Settle::Close(State::Completed))).await;
-        assert_eq!(known.redial.expect("ours").spent, 1, "{}", engine.name);
+        assert_eq!(known.redial.expect("ours").attempts_used, 1, "{}", engine.name);
     }
 }
 
@@ -171,7 +171,7 @@ async fn no_capacity_gives_the_attempt_back() {
         assert_eq!(world.tenant_store().callback(id).await.expect("read").state, State::Scheduled);
         assert!(world.claim_all(19).await.is_empty());
         let claim = world.claim_all(20).await.pop().expect("due again");
-        assert_eq!((claim.id(), claim.spent()), (id, 0), "{}", engine.name);
+        assert_eq!((claim.id(), claim.attempts_used()), (id, 0), "{}", engine.name);
     }
 }
 
@@ -315,9 +315,9 @@ async fn refused_waits_or_ends_as_decided() {
         world.dispatch_writer.finish(intent, again.clone(), at(10)).await.expect("recorded");
         assert!(world.claim_all(14).await.is_empty());
         let claim = world.claim_all(15).await.pop().expect("due again");
-        assert_eq!(claim.spent(), 0, "a refusal spends nothing");
+        assert_eq!(claim.attempts_used(), 0, "a refusal spends nothing");
         let intent = intend(&world, claim).await.expect("an intent");
-        assert_eq!(intent.unsent(), 1);
+        assert_eq!(intent.unplaced_tries(), 1);
         let close =
             AfterDial::Close { state: State::Failed, outcome: "refused_422".to_owned(), why: String::new() };
         world.dispatch_writer.finish(intent, close, at(15)).await.expect("recorded");
@@ -348,7 +348,7 @@ async fn what_comes_back_steps_aside_for_a_newer_promise() {
         );
         let claim = world.claim_all(60).await.pop().expect("due");
         engine.store.hold(claim, HeldFor::FromNumber, at(60)).await.expect("held");
-        assert_eq!(world.newest().await.held_for.as_deref(), Some("no_from_number"));
+        assert_eq!(world.newest().await.held_for, Some(HeldFor::FromNumber));
     }
 }
 
@@ -387,15 +387,15 @@ async fn what_was_proven_absent_waits_again_and_what_nobody_knows_counts() {
         let world = World::new(&engine.store, 1).await;
         let (id, ask) = unknown(&world).await;
         let known = ask.unknown(None);
-        assert_eq!((known.over_at, known.absent_at), (at(10), None));
-        let later = Resolution::Later { at: at(21), absent_at: Some(at(20)) };
+        assert_eq!((known.in_flight_until, known.first_absent_at), (at(10), None));
+        let later = Resolution::Later { at: at(21), first_absent_at: Some(at(20)) };
         engine.store.finish_ask(&ask, &later, at(20)).await.expect("recorded");
         assert!(engine.store.due_asks(ALL, at(20), at(30), 10).await.expect("read").is_empty());
         let ask = engine.store.due_asks(ALL, at(21), at(30), 10).await.expect("read").pop().expect("due");
-        assert_eq!(ask.unknown(None).absent_at, Some(at(20)));
+        assert_eq!(ask.unknown(None).first_absent_at, Some(at(20)));
         engine.store.finish_ask(&ask, &Resolution::NotPlaced, at(21)).await.expect("recorded");
         let claim = world.claim_all(21).await.pop().expect("due again");
-        assert_eq!((claim.id(), claim.spent()), (id, 0), "{}: the attempt is unspent", engine.name);
+        assert_eq!((claim.id(), claim.attempts_used()), (id, 0), "{}: the attempt is unspent", engine.name);
         let intent = intend(&world, claim).await.expect("an intent");
         let late = Resolution::Placed { call_id: "call_0".to_owned() };
         engine.store.finish_ask(&ask, &late, at(22)).await.expect("recorded");
@@ -410,10 +410,14 @@ async fn what_was_proven_absent_waits_again_and_what_nobody_knows_counts() {
         engine.store.finish_ask(&ask, &Resolution::Unresolved, at(23)).await.expect("recorded");
         let row = world.tenant_store().callback(id).await.expect("read");
         assert_eq!((row.state, row.outcome.as_deref()), (State::Failed, Some("unresolved")));
-        assert_eq!(world.tenant_store().spent(row.chain).await.expect("read"), 1, "it counts as an attempt");
+        assert_eq!(
+            world.tenant_store().attempts_used(row.chain).await.expect("read"),
+            1,
+            "it counts as an attempt"
+        );
         engine.store.finish_ask(&ask, &late, at(24)).await.expect("recorded");
         assert_eq!(world.tenant_store().callback(id).await.expect("read").state, State::Failed, "never left");
-        assert_eq!(world.tenant_store().spent(row.chain).await.expect("read"), 1, "and spent once");
+        assert_eq!(world.tenant_store().attempts_used(row.chain).await.expect("read"), 1, "and spent once");
         let first = end();
         assert_eq!(world.tenant_store().attention(None, first, 10).await.expect("read").len(), 1);
     }
@@ -425,14 +429,14 @@ async fn a_repeat_begins_the_proof_anew() {
         let world = World::new(&engine.store, 1).await;
         let (_, mut ask) = unknown(&world).await;
         let stale = engine.store.due_asks(ALL, at(20), at(20), 10).await.expect("read").pop().expect("due");
-        let later = Resolution::Later { at: at(21), absent_at: Some(at(20)) };
+        let later = Resolution::Later { at: at(21), first_absent_at: Some(at(20)) };
         engine.store.finish_ask(&ask, &later, at(20)).await.expect("recorded");
         assert!(engine.store.begin_repeat(&mut ask, at(40), at(21)).await.expect("recorded"));
         // A list that was read before the repeat proves nothing about it.
         engine.store.finish_ask(&stale, &Resolution::NotPlaced, at(21)).await.expect("asked");
         let mut ask = engine.store.due_asks(ALL, at(21), at(30), 10).await.expect("read").pop().expect("due");
         let known = ask.unknown(None);
-        assert_eq!((known.over_at, known.absent_at), (at(40), None), "{}", engine.name);
+        assert_eq!((known.in_flight_until, known.first_absent_at), (at(40), None), "{}", engine.name);
         engine.store.finish_ask(&ask, &Resolution::NotPlaced, at(60)).await.expect("recorded");
         assert!(
             !engine.store.begin_repeat(&mut ask, at(70), at(61)).await.expect("asked"),
@@ -453,7 +457,7 @@ async fn what_keeps_failing_is_held_and_its_fence_moves_on() {
             assert!(intend(&world, claim).await.is_none(), "{}", engine.name);
         }
         let row = world.tenant_store().callback(id).await.expect("read");
-        assert_eq!((row.state, row.held_for.as_deref()), (State::Held, Some("failing")));
+        assert_eq!((row.state, row.held_for), (State::Held, Some(HeldFor::Failing)));
         let stuck = engine.store.stuck(ALL, at(16), 1).await.expect("counted");
         assert!(stuck.contains(&("failing callbacks", 1)), "{stuck:?}");
         let one = |word: &str| vec![(word.to_owned(), 1)];

@@ -68,7 +68,7 @@ async fn a_failing_event_is_put_off_and_then_aside() {
         assert!(crate::world::pending(&engine.store, at(1_000), 10).await.is_empty());
         let first = (redialer_core::Timestamp::MAX, uuid::Uuid::max());
         let feed = world.tenant_store().activity(&ActivityFilter::default(), first, 10).await.expect("read");
-        assert_eq!((feed[0].state.as_str(), feed[0].notes.as_str()), ("aside", "set_aside"));
+        assert_eq!((feed[0].state.as_str(), feed[0].notes.as_str()), ("quarantined", "set_aside"));
     }
 }
 

@@ -17,16 +17,16 @@ use crate::{
 /// Tables that grow with use.
 const GROWING: [&str; 12] = [
     "audit",
-    "replays",
-    "deliveries",
-    "bodies",
+    "idempotency_keys",
+    "inbound_events",
+    "event_payloads",
     "calls",
     "persons",
     "chains",
     "callbacks",
     "dispatches",
     "suppressions",
-    "own_numbers",
+    "workspace_numbers",
     "callback_events",
 ];
 
@@ -97,12 +97,12 @@ async fn no_statement_walks_a_table_that_grows() {
 }
 
 /// Many callbacks of one tenant in one state, copied from one.
-const MANY: &str = "insert into callbacks (bucket, id, tenant_id, workspace_id, agent_id, channel, chain_id, person_ix,
-    state, reason, attempt, max_attempts, is_final, forced, scheduled_for, due_at, timezone, timezone_source, born_of,
-    source_kind, fence, unsent, sealed, created_at, updated_at)
+const MANY: &str = "insert into callbacks (bucket, id, tenant_id, workspace_id, agent_id, channel, chain_id, phone_hash,
+    state, reason, attempt, max_attempts, is_final, forced, scheduled_for, due_at, timezone, timezone_source, source_ended_at,
+    source_kind, fence, unplaced_tries, sealed, created_at, updated_at)
 select bucket, gen_random_uuid(), tenant_id, workspace_id, agent_id, channel, gen_random_uuid(),
     decode(md5(n::text), 'hex'), $1, reason, attempt, max_attempts, is_final, forced, scheduled_for, due_at,
-    timezone, timezone_source, born_of, source_kind, fence, unsent, sealed, created_at + n, updated_at
+    timezone, timezone_source, source_ended_at, source_kind, fence, unplaced_tries, sealed, created_at + n, updated_at
 from callbacks, generate_series(1, 20000) n";
 
 /// A tenant with many callbacks in a state, on Postgres, with the database's URL and a connection to it.
@@ -133,7 +133,7 @@ async fn each_list_is_read_by_the_index_made_for_it_on_postgres() {
     let (world, _, mut conn) = filled(&server, "completed").await;
     let (of, first) = (world.tenant_store(), crate::world::end());
     let of_state = Filter { states: vec![callback::State::Dialing], ..Filter::default() };
-    let of_person = Filter { person_ix: Some([7; 16]), ..Filter::default() };
+    let of_person = Filter { phone_hash: Some([7; 16]), ..Filter::default() };
     for filter in [of_state, of_person] {
         assert!(of.callbacks(&filter, first, 10).await.expect("listed").is_empty());
     }

@@ -108,7 +108,7 @@ impl World {
     pub(crate) fn new_dispatch(&self, claim: &Claim, calls_a_month: Option<u64>) -> NewDispatch {
         NewDispatch {
             id: Id::new(at(0), &self.rng),
-            attempt: Attempt { number: claim.spent() + 1, max: 3, is_final: false },
+            attempt: Attempt { number: claim.attempts_used() + 1, max: 3, is_final: false },
             gates: Vec::new(),
             body: format!("{{\"to_number\":\"{NUMBER}\"}}").into_bytes(),
             lease_until_ms: 2_000,
@@ -145,7 +145,7 @@ impl World {
             is_decidable: true,
             name: event_name.to_owned(),
             call_id: Some(call.to_owned()),
-            sameness: sameness(event_name),
+            dedup_key: dedup_key(event_name),
             body: key.seal_body(id.uuid(), format!("{{\"to\":\"{NUMBER}\"}}").as_bytes(), &self.rng),
             signature: String::new(),
         }
@@ -222,7 +222,7 @@ impl World {
                 workspace: self.workspace,
                 agent: self.agent.id,
                 channel: Channel::Voice,
-                person_ix: [person; 16],
+                phone_hash: [person; 16],
                 secrets: &secrets,
                 promise_scope: None,
                 forces: None,
@@ -257,11 +257,11 @@ pub(crate) fn end<N>() -> (Timestamp, Id<N>) {
 }
 
 /// The key of an event whose call is not a dial of ours.
-pub(crate) const fn about(event: EventRow, call_id: &str, person_ix: Option<[u8; 16]>) -> DecisionKey<'_> {
-    DecisionKey { event, call_id, channel: Channel::Voice, person_ix, redial: None }
+pub(crate) const fn about(event: EventRow, call_id: &str, phone_hash: Option<[u8; 16]>) -> DecisionKey<'_> {
+    DecisionKey { event, call_id, channel: Channel::Voice, phone_hash, redial: None }
 }
 
-fn sameness(event: &str) -> DedupKey {
+fn dedup_key(event: &str) -> DedupKey {
     match event {
         "call_ended" => DedupKey::Phase(2),
         "call_analyzed" => DedupKey::Phase(4),
@@ -291,22 +291,25 @@ pub(crate) fn planned(minute: i64) -> CallbackPlan {
         chain: None,
         parent: None,
         reason: RedialReason::BusyFollowup,
-        cause: Some("its_reason".to_owned()),
+        source_outcome: Some("its_reason".to_owned()),
         attempt: 1,
         max_attempts: 3,
         requested_for: Some(at(minute)),
         scheduled_for: at(minute),
         held: None,
         zone: Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number, is_sure: true },
-        born_of: at(0),
+        source_ended_at: at(0),
     }
 }
 
 /// The next callback, in the chain of the redial or of an active callback.
 pub(crate) fn follow(known: &Known, minute: i64) -> AfterCall {
     let live = known.person.as_ref().and_then(|p| p.live.first().cloned());
-    let chain =
-        known.redial.as_ref().map(|r| (r.chain, r.spent)).or(live.as_ref().map(|l| (l.chain, l.spent)));
+    let chain = known
+        .redial
+        .as_ref()
+        .map(|r| (r.chain, r.attempts_used))
+        .or(live.as_ref().map(|l| (l.chain, l.attempts_used)));
     let planned = CallbackPlan {
         chain: chain.map(|c| c.0),
         parent: known.redial.as_ref().map(|r| r.id),

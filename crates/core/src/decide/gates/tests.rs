@@ -17,7 +17,7 @@ pub(in crate::decide) fn due<'a>(policy: &'a Policy, zone: &'a Zone) -> Due<'a> 
         late_by: SignedDuration::ZERO,
         overdue: SignedDuration::ZERO,
         forced: false,
-        spent: 0,
+        attempts_used: 0,
         agent_enabled: true,
         observes: false,
         suppressed: false,
@@ -51,12 +51,12 @@ fn at(hour: i8) -> Timestamp {
 #[test]
 fn the_last_attempt_and_only_it_is_final() {
     let (policy, zone) = (Policy::default(), zone());
-    let attempt = |spent| Due { spent, ..due(&policy, &zone) }.attempt();
+    let attempt = |attempts_used| Due { attempts_used, ..due(&policy, &zone) }.attempt();
     assert_eq!(attempt(0), Attempt { number: 1, max: 3, is_final: false });
     assert_eq!(attempt(1), Attempt { number: 2, max: 3, is_final: false });
     assert_eq!(attempt(2), Attempt { number: 3, max: 3, is_final: true });
-    check(|d| d.spent = 2, 0, Verdict::Pass);
-    check(|d| d.spent = 3, 0, Verdict::Stop(State::Exhausted));
+    check(|d| d.attempts_used = 2, 0, Verdict::Pass);
+    check(|d| d.attempts_used = 3, 0, Verdict::Stop(State::Exhausted));
 }
 
 #[test]
@@ -66,7 +66,8 @@ fn a_gate_tells_people_what_it_saw() {
         let gate = gates(due, due.scheduled_for).into_iter().find(|gate| gate.name == name).expect("a gate");
         format!("{}: {}", gate.input, gate.says)
     };
-    let spent = [0, 2, 3].map(|spent| says("attempts", &Due { spent, ..due(&policy, &zone) }));
+    let attempts_used =
+        [0, 2, 3].map(|attempts_used| says("attempts", &Due { attempts_used, ..due(&policy, &zone) }));
     let moved = [11, 12].map(|hour| {
         let requested_for = Some(at(hour));
         says("quiet_time", &Due { requested_for, ..due(&policy, &zone) })
@@ -84,7 +85,7 @@ fn a_gate_tells_people_what_it_saw() {
             ],
         )
     "#]]
-    .assert_debug_eq(&(spent, moved));
+    .assert_debug_eq(&(attempts_used, moved));
 }
 
 #[test]
@@ -219,10 +220,10 @@ fn what_failed_before_is_dialed_alone() {
 #[test]
 fn the_first_gate_that_is_shut_decides() {
     let suppressed = Verdict::Stop(State::Suppressed);
-    check(|d| (d.suppressed, d.agent_enabled, d.spent) = (true, false, 3), -1, suppressed);
+    check(|d| (d.suppressed, d.agent_enabled, d.attempts_used) = (true, false, 3), -1, suppressed);
     check(|d| (d.agent_enabled, d.observes) = (false, true), 0, Verdict::Hold(HeldFor::Agent));
-    check(|d| (d.observes, d.spent) = (true, 3), 0, Verdict::Stop(State::Canceled));
-    check(|d| (d.spent, d.country_allowed) = (3, false), 0, Verdict::Stop(State::Exhausted));
+    check(|d| (d.observes, d.attempts_used) = (true, 3), 0, Verdict::Stop(State::Canceled));
+    check(|d| (d.attempts_used, d.country_allowed) = (3, false), 0, Verdict::Stop(State::Exhausted));
     check(|d| d.country_allowed = false, -1, Verdict::Hold(HeldFor::Country));
     check(|d| d.scheduled_for = at(16), 0, Verdict::Wait(at(16)));
 }

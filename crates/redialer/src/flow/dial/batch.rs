@@ -116,7 +116,7 @@ impl<'a> WorkspaceDials<'a> {
         Due {
             late_by: overdue - app.key_outages.within(claim.scheduled_for(), now),
             overdue,
-            spent: claim.spent(),
+            attempts_used: claim.attempts_used(),
             suppressed: claim.suppressed(),
             ..Due::new(&claim.candidate(&secrets.to), agent.dialing(), policy)
         }

@@ -21,8 +21,11 @@ pub async fn send(app: &App, ready: PreparedDial) {
     let Ok(reply) = placed(app, &ready).await else { return };
     let intent = ready.intent;
     let now = app.clock.now();
-    let tried =
-        RetryContext { earlier: intent.unsent(), jitter: app.rng.next_f64(), speed: app.clock.speed() };
+    let tried = RetryContext {
+        earlier: intent.unplaced_tries(),
+        jitter: app.rng.next_f64(),
+        speed: app.clock.speed(),
+    };
     let after = decide::after_dial(&tried, reply, now);
     report(app, &intent, &after);
     if let Err(error) = app.dispatch_writer.finish(intent, after, now).await {

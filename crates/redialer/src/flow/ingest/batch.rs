@@ -76,7 +76,7 @@ struct Prepared {
     agent: Option<Arc<AgentRow>>,
     recipient: Recipient,
     /// The keyed hash of the person's number.
-    person_ix: Option<[u8; 16]>,
+    phone_hash: Option<[u8; 16]>,
     policy: Arc<Policy>,
     zone: Zone,
     asked: AskedTime,
@@ -214,7 +214,7 @@ impl Prepared {
         let end = decide::end_of(&facts, now);
         let asked = decide::asked_time(&facts, || conversation, &zone, agent_zone, &policy, end);
         let secrets = secrets(&facts, &recipient, &asked, known);
-        let person_ix = recipient.person.as_ref().map(|person| context.key.index(person.e164()));
+        let phone_hash = recipient.person.as_ref().map(|person| context.key.index(person.e164()));
         Self {
             event,
             context,
@@ -223,7 +223,7 @@ impl Prepared {
             redial: None,
             agent,
             recipient,
-            person_ix,
+            phone_hash,
             policy,
             zone,
             asked,
@@ -237,7 +237,7 @@ impl Prepared {
             event: self.event,
             call_id: &self.facts.call_id,
             channel: self.facts.channel,
-            person_ix: self.person_ix.or_else(|| self.redial.as_ref().map(|redial| redial.person_ix)),
+            phone_hash: self.phone_hash.or_else(|| self.redial.as_ref().map(|redial| redial.phone_hash)),
             redial: self.redial.as_ref(),
         }
     }
@@ -246,7 +246,7 @@ impl Prepared {
     fn subjects(&self) -> Vec<Subject> {
         let workspace = self.event.workspace;
         let of_redial = self.redial.as_ref().map(|redial| Subject::Chain(redial.chain));
-        let persons = [self.person_ix, self.redial.as_ref().map(|redial| redial.person_ix)];
+        let persons = [self.phone_hash, self.redial.as_ref().map(|redial| redial.phone_hash)];
         let persons = persons.into_iter().flatten().map(|ix| Subject::Person(workspace, ix));
         let call = Subject::Call(workspace, self.facts.call_id.clone());
         persons.chain(of_redial).chain([call]).collect()
@@ -302,16 +302,16 @@ impl Prepared {
 async fn adopted(app: &App, event: &QueuedEvent, key: &TenantKey) -> Result<bool, StoreError> {
     let facts = &event.facts;
     let (Some(dispatch), Some(tags)) = (probe(event).dispatch, &facts.tags) else { return Ok(false) };
-    let Some(epoch) = app.store.epoch().await? else { return Ok(false) };
+    let Some(restore_generation) = app.store.restore_generation().await? else { return Ok(false) };
     let made_at = dispatch.made_at();
-    if !decide::may_be_adopted(made_at, epoch.backup_at, epoch.began_at) {
+    if !decide::may_be_adopted(made_at, restore_generation.backup_at, restore_generation.began_at) {
         return Ok(false);
     }
     let person = facts.person_number.as_deref().and_then(|n| Phone::parse(n).ok());
     let adoption = LostDispatch {
         dispatch,
         callback: tags.callback.as_deref().and_then(|id| id.parse().ok()),
-        person_ix: person.map(|p| key.index(p.e164())),
+        phone_hash: person.map(|p| key.index(p.e164())),
         call_id: &facts.call_id,
         started_at: facts.started_at.unwrap_or(made_at),
     };

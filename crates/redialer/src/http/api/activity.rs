@@ -34,8 +34,8 @@ pub(crate) struct View {
     /// For a webhook, the provider's name of the event; for a dial, `dial`; for a refusal, its code.
     event: String,
     provider_call_id: Option<String>,
-    /// For a webhook `pending`, `done` or `aside`; for a dial `intent`, `unknown`, `placed`, `refused`, `not_placed`,
-    /// `unresolved` or `ended`; for a refusal `told`.
+    /// For a webhook `pending`, `done` or `quarantined`; for a dial `intent`, `unknown`, `placed`, `refused`, `not_placed`,
+    /// `unresolved` or `ended`; for a refusal `recorded`.
     state: String,
     callback_id: Option<String>,
     attempt: Option<i64>,

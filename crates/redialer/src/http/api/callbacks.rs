@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State, http::StatusCode};
-use redialer_core::{Phone, id, settings::is_zone};
+use redialer_core::{Phone, callback::HeldFor, id, settings::is_zone};
 use redialer_store::{CallbackRow, Filter, Order, TenantKey, TransitionError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -41,7 +41,7 @@ pub(crate) struct View {
     state: &'static str,
     /// Why it is held; null if it is not.
     #[schema(schema_with = settings::held_for)]
-    held_for: Option<String>,
+    held_for: Option<&'static str>,
     #[schema(schema_with = settings::reason)]
     reason: &'static str,
     attempt: i64,
@@ -104,7 +104,7 @@ pub(crate) fn view(row: CallbackRow, key: &TenantKey, clear: bool) -> View {
         parent_id: row.parent.map(|id| id.to_string()),
         superseded_by: row.superseded_by.map(|id| id.to_string()),
         state: row.state.as_str(),
-        held_for: row.held_for,
+        held_for: row.held_for.map(HeldFor::as_str),
         reason: row.reason.as_str(),
         attempt: row.attempt,
         max_attempts: row.max_attempts,

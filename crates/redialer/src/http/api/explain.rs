@@ -122,11 +122,11 @@ async fn asked(
     let due = Due {
         late_by: overdue,
         overdue,
-        spent: caller.store.spent(row.chain).await?,
-        suppressed: caller.store.is_suppressed(&row.person_ix).await?,
+        attempts_used: caller.store.attempts_used(row.chain).await?,
+        suppressed: caller.store.is_suppressed(&row.phone_hash).await?,
         ..Due::new(&row.candidate(&secrets.to), agent.dialing(), &policy)
     };
-    let held = row.held_for.as_deref().and_then(|held| held.parse().ok()).map(held);
+    let held = row.held_for.map(held);
     let mut all: Vec<GateRecord> =
         held.into_iter().chain(gates(&due, as_of).into_iter().map(GateRecord::from)).collect();
     // The state of the workspace is current, so it is included only while the callback waits.
@@ -157,7 +157,7 @@ async fn around(
             let wait = SignedDuration::try_from(until.saturating_sub(steady)).unwrap_or(SignedDuration::MAX);
             plus(now, wait.saturating_mul(i32::try_from(app.clock.speed()).unwrap_or(i32::MAX)))
         }),
-        fuse_blown: caller.store.is_fuse_blown(row.person_ix, app.config.fuse(), now).await?,
+        fuse_blown: caller.store.is_fuse_blown(row.phone_hash, app.config.fuse(), now).await?,
     })
 }
 

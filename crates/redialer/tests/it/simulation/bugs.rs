@@ -102,20 +102,23 @@ impl Bug {
             Self::IgnoreTheFence => &[
                 ("and callbacks.fence = v.fence", "and v.fence = v.fence"),
                 ("and (callbacks.state = 'dispatching') is true and callbacks.dispatch_id is null", ""),
-                ("and v.spent = (select spent", "and v.spent <= (select spent"),
+                (
+                    "and v.attempts_used = (select attempts_used",
+                    "and v.attempts_used <= (select attempts_used",
+                ),
             ],
             Self::NoSettleTime => &[
                 (
-                    "ask_at = $3, over_at = $3, updated_at = $3",
-                    "ask_at = $3, over_at = $3 - 7200000, updated_at = $3",
+                    "next_lookup_at = $3, in_flight_until = $3, updated_at = $3",
+                    "next_lookup_at = $3, in_flight_until = $3 - 7200000, updated_at = $3",
                 ),
                 (
-                    "ask_at = $3, over_at = $4, updated_at = $3",
-                    "ask_at = $3, over_at = $4 - 7200000, updated_at = $3",
+                    "next_lookup_at = $3, in_flight_until = $4, updated_at = $3",
+                    "next_lookup_at = $3, in_flight_until = $4 - 7200000, updated_at = $3",
                 ),
                 (
-                    "set ask_at = $3, absent_at = $4,",
-                    "set ask_at = $5, absent_at = $4 - 7200000 + ($3 - $3),",
+                    "set next_lookup_at = $3, first_absent_at = $4,",
+                    "set next_lookup_at = $5, first_absent_at = $4 - 7200000 + ($3 - $3),",
                 ),
             ],
             Self::ActOnDuplicates => &[
@@ -124,8 +127,8 @@ impl Bug {
                     "c.settled and false as settled, c.analyzed and false as analyzed, null as retry_id, c.check_at",
                 ),
                 (
-                    "coalesce(call_id, ''), sameness) do nothing returning id",
-                    "coalesce(call_id, ''), sameness) do update set state = 'pending' returning id",
+                    "coalesce(call_id, ''), dedup_key) do nothing returning id",
+                    "coalesce(call_id, ''), dedup_key) do update set state = 'pending' returning id",
                 ),
             ],
             Self::RerunAfterCrash => &[
@@ -134,8 +137,8 @@ impl Bug {
                     "set state = 'scheduled', dispatch_id = null, lease_until = null, updated_at = v.now,",
                 ),
                 (
-                    "set state = 'unknown', ask_at = $3, over_at = $4, updated_at = $3",
-                    "set state = 'refused', over_at = $4, updated_at = $3",
+                    "set state = 'unknown', next_lookup_at = $3, in_flight_until = $4, updated_at = $3",
+                    "set state = 'refused', in_flight_until = $4, updated_at = $3",
                 ),
             ],
             Self::DialTheCanceled => &[
@@ -148,17 +151,23 @@ impl Bug {
                     "and c.state in ('scheduled', 'canceled') and c.due_at <= $3 order by",
                 ),
                 (
-                    "and test = $2 and state = 'scheduled' and due_at <= $3",
-                    "and test = $2 and state in ('scheduled', 'canceled') and due_at <= $3",
+                    "and is_test = $2 and state = 'scheduled' and due_at <= $3",
+                    "and is_test = $2 and state in ('scheduled', 'canceled') and due_at <= $3",
                 ),
             ],
-            Self::NeverSpend => &[("set spent = chains.spent + v.n", "set spent = chains.spent + 0 * v.n")],
+            Self::NeverSpend => &[(
+                "set attempts_used = chains.attempts_used + v.n",
+                "set attempts_used = chains.attempts_used + 0 * v.n",
+            )],
             Self::ForceTwice => &[("and state = 'failed' and superseded_by is null", "and state = 'failed'")],
             Self::NeverSpendNorFuse => &[
-                ("set spent = chains.spent + v.n", "set spent = chains.spent + 0 * v.n"),
                 (
-                    "and d.person_ix = v.person_ix and d.sent_at > v",
-                    "and d.person_ix = v.person_ix and d.asks < 0 * v",
+                    "set attempts_used = chains.attempts_used + v.n",
+                    "set attempts_used = chains.attempts_used + 0 * v.n",
+                ),
+                (
+                    "and d.phone_hash = v.phone_hash and d.sent_at > v",
+                    "and d.phone_hash = v.phone_hash and d.lookups < 0 * v",
                 ),
             ],
             Self::DialAtNight => &[(
@@ -170,7 +179,7 @@ impl Bug {
                 "select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 where $7 <> 'expired' on conflict do nothing",
             )],
             Self::WaitForSilentCalls => &[(
-                "answer = 'outcome_unknown', updated_at = $3",
+                "result = 'outcome_unknown', updated_at = $3",
                 "updated_at = $3 where 1 = 0 and id = $2 and bucket = $1 --",
             )],
             Self::IgnoreARefusedKey => &[("where id = $1 and paused is null", "where id = $1 and 1 = 0")],

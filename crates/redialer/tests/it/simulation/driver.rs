@@ -397,7 +397,7 @@ impl Simulation {
             is_decidable: true,
             name: "call_analyzed".to_owned(),
             call_id: Some(format!("call_of_a_flood_{n}")),
-            sameness: DedupKey::Content(format!("flood {n}")),
+            dedup_key: DedupKey::Content(format!("flood {n}")),
             body: key.seal_body(id.uuid(), b"{}", rng),
             signature: String::new(),
         };
@@ -930,7 +930,7 @@ async fn make(file: &std::path::Path) {
     let db = rusqlite::Connection::open(file).expect("opened");
     db.execute_batch(
         "create table poisoned (call_id text not null);
-         create trigger poison before insert on deliveries
+         create trigger poison before insert on inbound_events
          when new.call_id in (select call_id from poisoned) begin select raise(abort, 'poisoned'); end;",
     )
     .expect("done");

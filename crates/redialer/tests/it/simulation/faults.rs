@@ -101,7 +101,7 @@ impl Faults for ReplicaFaults {
     fn sql(&self, sql: &'static str) -> &'static str {
         let doing = match sql {
             _ if sql.starts_with("insert into dispatches") => "intent",
-            _ if sql.starts_with("insert into deliveries") => "inbox",
+            _ if sql.starts_with("insert into inbound_events") => "inbox",
             _ if sql.starts_with("with v (bucket, id, notes, callback_id)") => "decision",
             _ => "",
         };

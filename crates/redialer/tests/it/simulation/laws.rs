@@ -8,7 +8,7 @@ use std::{
 use redialer_core::{
     Id, Timestamp,
     callback::{State, is_named},
-    id,
+    dispatch, id,
     time::{minutes, plus},
     timing::NAMED_FOR_MINUTES,
     windows::Quiet,
@@ -125,8 +125,7 @@ impl Laws {
                 finals.insert(id, row.state);
             }
             let tries = self.store.dispatches(row.id).await.expect("read");
-            let open =
-                tries.iter().filter(|t| ["intent", "unknown", "placed"].contains(&t.state.as_str())).count();
+            let open = tries.iter().filter(|t| t.state.is_open()).count();
             if open > 1 {
                 self.shared.broke("I2: two open dispatches");
             }
@@ -269,28 +268,33 @@ impl Laws {
                 self.shared.broke(&format!("I3, I11: the promise of {call} was lost"));
             }
         }
-        let mut spent: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut attempts_used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         // A call that got no line may count if its record was lost before it was read.
         let mut perhaps: BTreeMap<String, usize> = BTreeMap::new();
         for ring in self.sim.rings() {
             let metadata = &ring.request["metadata"];
             let chain = text(&metadata["redialer_chain"]);
             if self.counts(&ring.id) {
-                spent.entry(chain).or_default().insert(text(&metadata["redialer_dispatch"]));
+                attempts_used.entry(chain).or_default().insert(text(&metadata["redialer_dispatch"]));
             } else if self.shared.has_lost(&ring.id) {
                 *perhaps.entry(chain).or_default() += 1;
             }
         }
         for row in &rows {
-            for done in
-                self.store.dispatches(row.id).await.expect("read").iter().filter(|t| t.state == "unresolved")
+            for done in self
+                .store
+                .dispatches(row.id)
+                .await
+                .expect("read")
+                .iter()
+                .filter(|t| t.state == dispatch::State::Unresolved)
             {
-                spent.entry(row.chain.to_string()).or_default().insert(done.id.to_string());
+                attempts_used.entry(row.chain.to_string()).or_default().insert(done.id.to_string());
             }
         }
         for row in rows {
-            let counted = self.store.spent(row.chain).await.expect("read") as usize;
-            let rang = spent.get(&row.chain.to_string()).map_or(0, BTreeSet::len);
+            let counted = self.store.attempts_used(row.chain).await.expect("read") as usize;
+            let rang = attempts_used.get(&row.chain.to_string()).map_or(0, BTreeSet::len);
             let at_most = rang + perhaps.get(&row.chain.to_string()).unwrap_or(&0);
             if !(rang..=at_most).contains(&counted) {
                 self.shared.broke(&format!(

@@ -78,7 +78,7 @@ async fn record(
                 workspace: Id::from_uuid(row.get("workspace_id")?),
                 callback: Id::from_uuid(row.get("id")?),
                 name,
-                is_test: row.get("test")?,
+                is_test: row.get("is_test")?,
             });
         }
     }
@@ -88,10 +88,10 @@ async fn record(
 /// Inserts new callbacks.
 pub(crate) async fn insert_all(tx: &mut Tx, new: &[NewRow<'_>], now: Timestamp) -> Result<(), StoreError> {
     const SQL: &str = "insert into callbacks
-             (bucket, id, tenant_id, workspace_id, agent_id, channel, chain_id, parent_id, person_ix, state, held_for,
-              reason, cause, attempt, max_attempts, is_final, forced, requested_for, scheduled_for, due_at, timezone,
-              timezone_source, born_of, source_call_id, source_kind, fence, unsent, sealed, created_at, updated_at, test,
-              promise_scope, external_ix)
+             (bucket, id, tenant_id, workspace_id, agent_id, channel, chain_id, parent_id, phone_hash, state, held_for,
+              reason, source_outcome, attempt, max_attempts, is_final, forced, requested_for, scheduled_for, due_at, timezone,
+              timezone_source, source_ended_at, source_call_id, source_kind, fence, unplaced_tries, sealed, created_at, updated_at, is_test,
+              promise_scope, external_id_hash)
          values {rows}";
     tx.execute_rows(SQL, vec![], new.iter().map(NewRow::values).collect()).await?;
     let mut events = Vec::new();
@@ -171,7 +171,7 @@ pub(crate) async fn give_back(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     const NEWER: &str = "select other.id from callbacks mine join callbacks other
-             on other.bucket = mine.bucket and other.workspace_id = mine.workspace_id and other.person_ix = mine.person_ix
+             on other.bucket = mine.bucket and other.workspace_id = mine.workspace_id and other.phone_hash = mine.phone_hash
          where mine.bucket = $1 and mine.id = $2 and other.id <> mine.id and other.promise_scope = mine.promise_scope
            and other.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
            and other.state in ('scheduled', 'held')";
@@ -319,10 +319,10 @@ pub(crate) async fn release_quota(
 pub(crate) async fn suppress(
     tx: &mut Tx,
     (bucket, tenant): (i64, Id<id::Tenant>),
-    person_ix: [u8; 16],
+    phone_hash: [u8; 16],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    apply(tx, &SUPPRESS, args![bucket, tenant, person_ix, now], now).await.map(|_| ())
+    apply(tx, &SUPPRESS, args![bucket, tenant, phone_hash, now], now).await.map(|_| ())
 }
 
 /// Attaches a dial that a restored database has lost to its callback.

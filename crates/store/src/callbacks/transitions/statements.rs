@@ -26,9 +26,9 @@ macro_rules! returning {
     ($($sql:expr),+ $(; $more:expr)?) => {
         concat!($($sql),+, " returning callbacks.bucket, callbacks.id, callbacks.fence, callbacks.tenant_id,
              callbacks.workspace_id, callbacks.agent_id, callbacks.chain_id, callbacks.channel, callbacks.state,
-             callbacks.reason, callbacks.scheduled_for, callbacks.requested_for, callbacks.forced, callbacks.person_ix,
-             callbacks.timezone, callbacks.timezone_source, callbacks.due_at, callbacks.unsent, callbacks.failures,
-             callbacks.sealed, callbacks.test" $(, $more)?)
+             callbacks.reason, callbacks.scheduled_for, callbacks.requested_for, callbacks.forced, callbacks.phone_hash,
+             callbacks.timezone, callbacks.timezone_source, callbacks.due_at, callbacks.unplaced_tries, callbacks.failures,
+             callbacks.sealed, callbacks.is_test" $(, $more)?)
     };
 }
 
@@ -49,11 +49,11 @@ pub(super) const CLAIM: Transition = Transition {
          from v
          where callbacks.bucket = v.bucket and callbacks.id = v.id
            and (callbacks.state = 'scheduled') is true and callbacks.due_at <= v.now";
-        ", coalesce((select spent from chains
-                 where chains.bucket = callbacks.bucket and chains.id = callbacks.chain_id), 0) as spent,
+        ", coalesce((select attempts_used from chains
+                 where chains.bucket = callbacks.bucket and chains.id = callbacks.chain_id), 0) as attempts_used,
              exists (select 1 from suppressions where suppressions.bucket = callbacks.bucket
                  and suppressions.tenant_id = callbacks.tenant_id
-                 and suppressions.number_ix = callbacks.person_ix) as suppressed"
+                 and suppressions.phone_hash = callbacks.phone_hash) as suppressed"
     ),
 };
 
@@ -63,7 +63,7 @@ pub(super) const INTEND: Transition = Transition {
     to: &[Dispatching],
     scheduled: None,
     sql: returning!(
-        "with v (bucket, id, fence, spent, dispatch_id, attempt, max_attempts, is_final, lease_until, now, sealed)
+        "with v (bucket, id, fence, attempts_used, dispatch_id, attempt, max_attempts, is_final, lease_until, now, sealed)
              as (values {rows})
          update callbacks set dispatch_id = v.dispatch_id, attempt = v.attempt, max_attempts = v.max_attempts,
              is_final = v.is_final, lease_until = v.lease_until, updated_at = v.now,
@@ -74,12 +74,12 @@ pub(super) const INTEND: Transition = Transition {
            and exists (select 1 from agents where agents.id = callbacks.agent_id and agents.enabled)
            and exists (select 1 from workspaces where workspaces.id = callbacks.workspace_id
                and workspaces.paused is null and workspaces.deleted_at is null
-               and workspaces.epoch = (select coalesce(max(epoch), 0) from epochs))
-           and v.spent = (select spent from chains
+               and workspaces.restore_generation = (select coalesce(max(generation), 0) from restore_generations))
+           and v.attempts_used = (select attempts_used from chains
                where chains.bucket = callbacks.bucket and chains.id = callbacks.chain_id)
            and not exists (select 1 from suppressions where suppressions.bucket = callbacks.bucket
                and suppressions.tenant_id = callbacks.tenant_id
-               and suppressions.number_ix = callbacks.person_ix)
+               and suppressions.phone_hash = callbacks.phone_hash)
            and not exists (select 1 from callbacks other cross join dispatches d
                where other.bucket = callbacks.bucket and other.chain_id = callbacks.chain_id
                  and other.chain_id <> other.id and other.id <> callbacks.id
@@ -129,7 +129,7 @@ macro_rules! give_back {
                  dispatch_id = null, provider_call_id = null, updated_at = v.now, superseded_by = v.newer,
                  scheduled_for = coalesce(v.scheduled_for, callbacks.scheduled_for),
                  forced = case when v.outcome is null then callbacks.forced else false end,
-                 outcome = coalesce(v.outcome, callbacks.outcome), unsent = callbacks.unsent + v.unplaced
+                 outcome = coalesce(v.outcome, callbacks.outcome), unplaced_tries = callbacks.unplaced_tries + v.unplaced
              from v where callbacks.bucket = v.bucket and callbacks.id = v.id and ",
             $from
         )
@@ -202,11 +202,11 @@ pub(super) const REWRITE: Transition = Transition {
     to: &[Scheduled, Held],
     scheduled: Some(RESCHEDULED),
     sql: returning!(
-        "with v (bucket, id, state, held_for, reason, cause, requested_for, scheduled_for, timezone, timezone_source,
-             born_of, sealed, now) as (values {rows})
-         update callbacks set state = v.state, held_for = v.held_for, reason = v.reason, cause = v.cause,
+        "with v (bucket, id, state, held_for, reason, source_outcome, requested_for, scheduled_for, timezone, timezone_source,
+             source_ended_at, sealed, now) as (values {rows})
+         update callbacks set state = v.state, held_for = v.held_for, reason = v.reason, source_outcome = v.source_outcome,
              requested_for = v.requested_for, scheduled_for = v.scheduled_for, due_at = v.scheduled_for,
-             timezone = v.timezone, timezone_source = v.timezone_source, born_of = v.born_of,
+             timezone = v.timezone, timezone_source = v.timezone_source, source_ended_at = v.source_ended_at,
              source_kind = 'request', sealed = v.sealed, updated_at = v.now
          from v
          where callbacks.bucket = v.bucket and callbacks.id = v.id and callbacks.state in ('scheduled', 'held')"
@@ -259,7 +259,7 @@ pub(super) const YIELD: Transition = Transition {
     sql: returning!(
         "update callbacks set state = 'superseded', fence = fence + 1, updated_at = $3,
              superseded_by = (select other.id from callbacks other where other.bucket = callbacks.bucket
-                 and other.workspace_id = callbacks.workspace_id and other.person_ix = callbacks.person_ix
+                 and other.workspace_id = callbacks.workspace_id and other.phone_hash = callbacks.phone_hash
                  and other.id <> callbacks.id and other.promise_scope = callbacks.promise_scope
                  and other.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
                  and other.state in ('scheduled', 'held'))
@@ -267,7 +267,7 @@ pub(super) const YIELD: Transition = Transition {
            and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
            and callbacks.state = 'dispatching' and dispatch_id is null
            and exists (select 1 from callbacks other where other.bucket = callbacks.bucket
-               and other.workspace_id = callbacks.workspace_id and other.person_ix = callbacks.person_ix
+               and other.workspace_id = callbacks.workspace_id and other.phone_hash = callbacks.phone_hash
                and other.id <> callbacks.id and other.promise_scope = callbacks.promise_scope
                and other.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
                and other.state in ('scheduled', 'held'))"
@@ -328,7 +328,7 @@ pub(super) const SUPPRESS: Transition = Transition {
     sql: returning!(
         "update callbacks set state = 'suppressed', outcome = 'do_not_call', held_for = null, fence = fence + 1,
              updated_at = $4
-         where bucket = $1 and workspace_id in (select id from workspaces where tenant_id = $2) and person_ix = $3
+         where bucket = $1 and workspace_id in (select id from workspaces where tenant_id = $2) and phone_hash = $3
            and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
            and callbacks.state in ('scheduled', 'held', 'dispatching')
            and (state <> 'dispatching' or dispatch_id is null)"
