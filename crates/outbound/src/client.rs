@@ -21,7 +21,7 @@ pub struct Limits {
     /// Timeout for connecting.
     pub connect: Duration,
     /// Timeout of a request, from connecting to the end of the answer.
-    pub whole: Duration,
+    pub total: Duration,
     /// Whether connections are kept for the next request. A kept connection holds the last answer in its own buffer.
     pub keeps_connections: bool,
 }
@@ -36,7 +36,7 @@ pub fn client(roots: Roots, limits: Limits) -> Result<reqwest::Client, reqwest::
         .retry(reqwest::retry::never())
         .referer(false)
         .connect_timeout(limits.connect)
-        .timeout(limits.whole)
+        .timeout(limits.total)
         .user_agent(USER_AGENT_NAME);
     let builder =
         if limits.keeps_connections { builder } else { builder.pool_max_idle_per_host(0).http1_only() };

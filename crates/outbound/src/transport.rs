@@ -84,7 +84,7 @@ pub(crate) const MAX_ANSWER_BYTES: usize = 16 << 20;
 impl Clients {
     /// Creates both clients, which trust the Mozilla roots bundled with the binary.
     pub fn new(place_deadline: Duration) -> Result<Self, reqwest::Error> {
-        let limits = Limits { connect: CONNECT_DEADLINE, whole: READ_DEADLINE, keeps_connections: true };
+        let limits = Limits { connect: CONNECT_DEADLINE, total: READ_DEADLINE, keeps_connections: true };
         let reading = client(Roots::Mozilla, limits)?;
         Ok(Self { placing: Placing::new(place_deadline), reading })
     }

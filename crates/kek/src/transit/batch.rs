@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Batch, Cipher, Item, Why, items, wire::Line};
+use super::{Batch, Cipher, Item, Why, items, wire::Client};
 use crate::KeyError;
 use redialer_core::Secret;
 
@@ -26,28 +26,28 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 
 type Opened = Result<Secret<Vec<u8>>, Why>;
 
-struct Asked {
+struct UnwrapRequest {
     wrapped: Vec<u8>,
     context: Vec<u8>,
     answer: oneshot::Sender<Opened>,
 }
 
 /// The sender of the unwrap queue.
-pub(super) struct Batches(mpsc::Sender<Asked>);
+pub(super) struct Batches(mpsc::Sender<UnwrapRequest>);
 
 impl Batches {
-    /// Starts the task that sends the batches over `line`; it ends once all senders are dropped.
-    pub(super) fn over(line: Line, path: String) -> Self {
+    /// Starts the task that sends the batches over `client`; it ends once all senders are dropped.
+    pub(super) fn over(client: Client, path: String) -> Self {
         let (sender, receiver) = mpsc::channel(MAX_WAITING);
-        tokio::spawn(run(receiver, line, Arc::from(path)));
+        tokio::spawn(run(receiver, client, Arc::from(path)));
         Self(sender)
     }
 
     pub(super) async fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Opened {
         let away = |why: &str| Why::Unavailable(why.to_owned());
         let (answer, answered) = oneshot::channel();
-        let asked = Asked { wrapped: wrapped.to_vec(), context: context.to_vec(), answer };
-        self.0.try_send(asked).map_err(|_| away("too much waits for it"))?;
+        let request = UnwrapRequest { wrapped: wrapped.to_vec(), context: context.to_vec(), answer };
+        self.0.try_send(request).map_err(|_| away("too much waits for it"))?;
         match timeout(ANSWER_TIMEOUT, answered).await {
             Ok(Ok(opened)) => opened,
             _ => Err(away("it does not answer in time")),
@@ -55,7 +55,7 @@ impl Batches {
     }
 }
 
-async fn run(mut receiver: mpsc::Receiver<Asked>, line: Line, path: Arc<str>) {
+async fn run(mut receiver: mpsc::Receiver<UnwrapRequest>, client: Client, path: Arc<str>) {
     let slots = Arc::new(Semaphore::new(AT_ONCE));
     let mut taken = Vec::new();
     loop {
@@ -65,38 +65,38 @@ async fn run(mut receiver: mpsc::Receiver<Asked>, line: Line, path: Arc<str>) {
             return;
         }
         // Callers that gave up need no answer.
-        let asked: Vec<Asked> = taken.drain(..).filter(|a| !a.answer.is_closed()).collect();
-        let (line, path) = (line.clone(), Arc::clone(&path));
+        let requests: Vec<UnwrapRequest> = taken.drain(..).filter(|a| !a.answer.is_closed()).collect();
+        let (client, path) = (client.clone(), Arc::clone(&path));
         tokio::spawn(async move {
-            answer(asked, &line, &path).await;
+            answer(requests, &client, &path).await;
             drop(slot);
         });
     }
 }
 
-async fn answer(asked: Vec<Asked>, line: &Line, path: &str) {
+async fn answer(requests: Vec<UnwrapRequest>, client: &Client, path: &str) {
     let mut places: HashMap<(&[u8], &[u8]), usize> = HashMap::new();
     let mut list = Vec::new();
-    for Asked { wrapped, context, .. } in &asked {
+    for UnwrapRequest { wrapped, context, .. } in &requests {
         places.entry((wrapped, context)).or_insert_with(|| {
             list.push((wrapped.as_slice(), context.as_slice()));
             list.len() - 1
         });
     }
-    let opened = together(&list, line, path).await;
+    let opened = unwrap_all(&list, client, path).await;
     let places: Vec<usize> =
-        asked.iter().map(|a| places[&(a.wrapped.as_slice(), a.context.as_slice())]).collect();
-    for (asked, place) in asked.into_iter().zip(places) {
+        requests.iter().map(|a| places[&(a.wrapped.as_slice(), a.context.as_slice())]).collect();
+    for (request, place) in requests.into_iter().zip(places) {
         let opened = match &opened {
             Ok(all) => all.get(place).cloned().unwrap_or(Err(Why::Sealed)),
             Err(why) => Err(why.clone()),
         };
-        let _gone = asked.answer.send(opened);
+        let _gone = request.answer.send(opened);
     }
 }
 
 /// Unwraps all values in one request.
-async fn together(list: &[(&[u8], &[u8])], line: &Line, path: &str) -> Result<Vec<Opened>, Why> {
+async fn unwrap_all(list: &[(&[u8], &[u8])], client: &Client, path: &str) -> Result<Vec<Opened>, Why> {
     // A value that no transit engine made is left out, because it would fail the whole batch.
     let texts: Vec<Option<&str>> =
         list.iter().map(|(w, _)| super::version_of(w).and(std::str::from_utf8(w).ok())).collect();
@@ -110,15 +110,15 @@ async fn together(list: &[(&[u8], &[u8])], line: &Line, path: &str) -> Result<Ve
     if batch_input.is_empty() {
         return Ok(list.iter().map(|_| Err(Why::Sealed)).collect());
     }
-    let asked = batch_input.len();
+    let sent = batch_input.len();
     let body = serde_json::to_vec(&Batch { batch_input }).unwrap_or_default();
-    let answer = match line.ask(path, &body).await {
+    let answer = match client.send(path, &body).await {
         Ok(answer) => answer,
         Err(KeyError::Unavailable(why)) => return Err(Why::Unavailable(why)),
         Err(error) => return Err(Why::Unavailable(error.to_string())),
     };
     let items = items(&answer).map_err(Why::Unavailable)?;
-    if items.len() != asked {
+    if items.len() != sent {
         return Err(Why::Unavailable("its answer is not about what was asked".to_owned()));
     }
     let mut items = items.into_iter();

@@ -17,11 +17,11 @@ use crate::KeyError;
 use batch::Batches;
 use redialer_core::Secret;
 pub use settings::{BadTransit, Login, SecretId, Settings};
-use wire::Line;
+use wire::Client;
 
 /// A key in a transit engine.
 pub struct Transit {
-    line: Line,
+    client: Client,
     path: String,
     batches: Batches,
 }
@@ -91,16 +91,16 @@ impl Transit {
     /// Starts a session with the engine, which need not be reachable yet. The session ends when the handle is dropped.
     pub fn begin(settings: Settings) -> Result<Self, BadTransit> {
         let path = format!("{}/KIND/{}", settings.mount, settings.key);
-        let line = Line::to(settings)?;
-        let batches = Batches::over(line.clone(), path.replace("KIND", "decrypt"));
-        Ok(Self { line, path: path.replace("KIND", "encrypt"), batches })
+        let client = Client::new(settings)?;
+        let batches = Batches::over(client.clone(), path.replace("KIND", "decrypt"));
+        Ok(Self { client, path: path.replace("KIND", "encrypt"), batches })
     }
 
     pub(crate) async fn wrap(&self, plain: &[u8], context: &[u8]) -> Result<Vec<u8>, KeyError> {
         let plain = Secret::new(BASE64.encode(plain));
         let item = Plain { plaintext: &plain, associated_data: BASE64.encode(context) };
         let body = Secret::new(serde_json::to_vec(&Batch { batch_input: vec![item] }).unwrap_or_default());
-        let answer = self.line.ask(&self.path, &body).await?;
+        let answer = self.client.send(&self.path, &body).await?;
         let items = items(&answer).map_err(KeyError::Unavailable)?;
         match items.first() {
             Some(Item { ciphertext: Some(text), .. }) => Ok(text.as_bytes().to_vec()),
@@ -115,11 +115,11 @@ impl Transit {
 }
 
 /// The results in an answer, or its error messages.
-fn items(answer: &wire::Told) -> Result<Vec<Item<'_>>, String> {
-    let told: Answer<'_> =
+fn items(answer: &wire::Response) -> Result<Vec<Item<'_>>, String> {
+    let parsed: Answer<'_> =
         serde_json::from_slice(&answer.body).map_err(|_| format!("HTTP {}, unreadable", answer.status))?;
-    match told.data {
+    match parsed.data {
         Some(results) if !results.batch_results.is_empty() => Ok(results.batch_results),
-        _ => Err(format!("HTTP {}: {}", answer.status, told.errors.join("; "))),
+        _ => Err(format!("HTTP {}: {}", answer.status, parsed.errors.join("; "))),
     }
 }

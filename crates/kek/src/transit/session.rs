@@ -58,7 +58,7 @@ struct Lease {
 }
 
 #[derive(Deserialize)]
-struct Told {
+struct AuthResponse {
     auth: Option<Auth>,
     #[serde(default)]
     errors: Vec<String>,
@@ -127,11 +127,11 @@ impl Session {
 
 /// Logs in, renews, and logs in again, until the session is dropped.
 async fn keep(session: Weak<Session>, http: Http, login: Login) {
-    let mut again = LOGIN_RETRY_INTERVAL.0;
+    let mut retry_delay = LOGIN_RETRY_INTERVAL.0;
     loop {
         match logged_in(&http, &login).await {
             Ok(lease) => {
-                again = LOGIN_RETRY_INTERVAL.0;
+                retry_delay = LOGIN_RETRY_INTERVAL.0;
                 let Some(held) = session.upgrade() else { return };
                 held.state.send_replace(State::In(Arc::clone(&lease.token)));
                 drop(held);
@@ -149,8 +149,8 @@ async fn keep(session: Weak<Session>, http: Http, login: Login) {
                     out
                 });
                 drop(held);
-                pause(again).await;
-                again = (again * 2).min(LOGIN_RETRY_INTERVAL.1);
+                pause(retry_delay).await;
+                retry_delay = (retry_delay * 2).min(LOGIN_RETRY_INTERVAL.1);
             }
         }
         if session.strong_count() == 0 {
@@ -169,9 +169,9 @@ async fn lived(session: &Weak<Session>, http: &Http, mut lease: Lease) {
         if refused || !lease.renewable {
             return;
         }
-        match told(http.post("auth/token/renew-self", Some(&lease.token), b"{}").await) {
+        match auth_response(http.post("auth/token/renew-self", Some(&lease.token), b"{}").await) {
             // Near a token's maximum lifetime, renewals are cut short: log in again.
-            Ok(Told { auth: Some(auth), .. })
+            Ok(AuthResponse { auth: Some(auth), .. })
                 if Duration::from_secs(auth.lease_duration) * 2 >= lease.lasts =>
             {
                 lease.renewable = auth.renewable;
@@ -190,13 +190,13 @@ async fn lived(session: &Weak<Session>, http: &Http, mut lease: Lease) {
 async fn logged_in(http: &Http, login: &Login) -> Result<Lease, String> {
     let answer = match login {
         Login::Token(token) => {
-            let asked =
+            let response =
                 http.post("auth/token/renew-self", Some(token), b"{}").await.map_err(|e| e.to_string())?;
-            if asked.is_dead_token() {
+            if response.is_dead_token() {
                 return Err("VAULT_TOKEN is revoked, or past its time".to_owned());
             }
             // A token that cannot be renewed may still be valid until it expires.
-            let Ok(answer) = told(Ok(asked)) else {
+            let Ok(answer) = auth_response(Ok(response)) else {
                 return Ok(Lease {
                     token: Arc::new(token.clone()),
                     lasts: ENDLESS_LEASE_INTERVAL,
@@ -208,13 +208,13 @@ async fn logged_in(http: &Http, login: &Login) -> Result<Lease, String> {
         Login::AppRole { mount, role_id, secret } => {
             let secret_id = &*secret.read()?;
             let body = Secret::new(serde_json::to_vec(&AppRole { role_id, secret_id }).unwrap_or_default());
-            told(http.post(&format!("auth/{mount}/login"), None, &body).await)?
+            auth_response(http.post(&format!("auth/{mount}/login"), None, &body).await)?
         }
         Login::Jwt { mount, role, file } => {
             let jwt = fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
             let jwt = Secret::new(jwt);
             let body = Secret::new(serde_json::to_vec(&Role { role, jwt: jwt.trim() }).unwrap_or_default());
-            told(http.post(&format!("auth/{mount}/login"), None, &body).await)?
+            auth_response(http.post(&format!("auth/{mount}/login"), None, &body).await)?
         }
     };
     let auth = answer.auth.ok_or("the login's answer holds no token")?;
@@ -227,13 +227,14 @@ async fn logged_in(http: &Http, login: &Login) -> Result<Lease, String> {
 }
 
 /// The body of a successful answer; of any other, the reason.
-fn told(answer: Result<super::wire::Told, KeyError>) -> Result<Told, String> {
+fn auth_response(answer: Result<super::wire::Response, KeyError>) -> Result<AuthResponse, String> {
     let answer = answer.map_err(|e| e.to_string())?;
-    let told: Told = serde_json::from_slice(&answer.body).map_err(|_| format!("HTTP {}", answer.status))?;
+    let parsed: AuthResponse =
+        serde_json::from_slice(&answer.body).map_err(|_| format!("HTTP {}", answer.status))?;
     if answer.status >= 300 {
-        return Err(format!("HTTP {}: {}", answer.status, told.errors.join("; ")));
+        return Err(format!("HTTP {}: {}", answer.status, parsed.errors.join("; ")));
     }
-    Ok(told)
+    Ok(parsed)
 }
 
 /// Sleeps for `wait`.

@@ -62,7 +62,7 @@ pub enum Login {
 /// The secret id of an AppRole login.
 pub enum SecretId {
     /// `VAULT_SECRET_ID`.
-    Given(Secret<String>),
+    Inline(Secret<String>),
     /// `VAULT_SECRET_ID_FILE`, read at each login.
     File(PathBuf),
 }
@@ -70,7 +70,7 @@ pub enum SecretId {
 impl SecretId {
     pub(super) fn read(&self) -> Result<Secret<String>, String> {
         match self {
-            Self::Given(secret) => Ok(secret.clone()),
+            Self::Inline(secret) => Ok(secret.clone()),
             Self::File(file) => {
                 let text =
                     Secret::new(fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?);
@@ -119,7 +119,7 @@ impl Login {
         let mount = |usual: &str| variable("VAULT_AUTH_MOUNT").unwrap_or_else(|| usual.to_owned());
         if let Some(role_id) = variable("VAULT_ROLE_ID") {
             let secret = match (variable("VAULT_SECRET_ID"), variable("VAULT_SECRET_ID_FILE")) {
-                (Some(secret), _) => SecretId::Given(Secret::new(secret)),
+                (Some(secret), _) => SecretId::Inline(Secret::new(secret)),
                 (None, Some(file)) => SecretId::File(file.into()),
                 (None, None) => {
                     return bad(

@@ -25,12 +25,12 @@ const NEW_TOKEN: Duration = Duration::from_secs(2);
 const MAX_ANSWER: usize = 4 << 20;
 
 /// An answer.
-pub(super) struct Told {
+pub(super) struct Response {
     pub(super) status: u16,
     pub(super) body: Secret<Vec<u8>>,
 }
 
-impl Told {
+impl Response {
     /// Whether the token is no longer valid. A valid token that lacks a permission gets a 403 with another message.
     pub(super) fn is_dead_token(&self) -> bool {
         self.status == 403 && !self.body.windows(14).any(|w| w == b"error occurred")
@@ -39,7 +39,7 @@ impl Told {
 
 /// The client with a session.
 #[derive(Clone)]
-pub(super) struct Line {
+pub(super) struct Client {
     http: Http,
     session: Arc<Session>,
 }
@@ -52,10 +52,10 @@ pub(super) struct Http {
     namespace: Option<String>,
 }
 
-impl Line {
-    pub(super) fn to(settings: Settings) -> Result<Self, BadTransit> {
+impl Client {
+    pub(super) fn new(settings: Settings) -> Result<Self, BadTransit> {
         // A kept connection would hold the last answer, with keys in it, in its own buffer.
-        let limits = Limits { connect: CONNECT_DEADLINE, whole: DEADLINE, keeps_connections: false };
+        let limits = Limits { connect: CONNECT_DEADLINE, total: DEADLINE, keeps_connections: false };
         let client = redialer_outbound::client(roots(&settings)?, limits);
         let client = match client {
             Ok(client) => client,
@@ -68,11 +68,11 @@ impl Line {
     }
 
     /// Sends a request with the session's token.
-    pub(super) async fn ask(&self, path: &str, body: &[u8]) -> Result<Told, KeyError> {
+    pub(super) async fn send(&self, path: &str, body: &[u8]) -> Result<Response, KeyError> {
         let token = self.session.token().await?;
-        let told = self.http.post(path, Some(&token), body).await?;
-        if !told.is_dead_token() {
-            return Ok(told);
+        let response = self.http.post(path, Some(&token), body).await?;
+        if !response.is_dead_token() {
+            return Ok(response);
         }
         // The token is revoked or expired, so the session must log in again.
         self.session.refused(&token);
@@ -86,7 +86,12 @@ impl Line {
 
 impl Http {
     /// Posts a JSON body.
-    pub(super) async fn post(&self, path: &str, token: Option<&str>, body: &[u8]) -> Result<Told, KeyError> {
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        token: Option<&str>,
+        body: &[u8],
+    ) -> Result<Response, KeyError> {
         let mut request = self.client.post(format!("{}/{path}", self.base));
         if let Some(token) = token {
             request = request.header("x-vault-token", token);
@@ -108,7 +113,7 @@ impl Http {
             let what = if status == 503 { "sealed, or not ready" } else { "it failed" };
             return Err(KeyError::Unavailable(format!("HTTP {status}: {what}")));
         }
-        Ok(Told { status, body })
+        Ok(Response { status, body })
     }
 }
 
