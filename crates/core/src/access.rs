@@ -315,8 +315,8 @@ mod tests {
     fn a_test_key_changes_nothing_but_test_callbacks() {
         let changes: Vec<_> = Scopes::of_tests().list().filter(|s| s.as_str().ends_with(":write")).collect();
         assert_eq!(changes, [Scope::CallbacksWrite]);
-        let asked = Scopes::new(&[Scope::KeysWrite, Scope::PiiRead]);
-        assert_eq!(Scopes::of_tests().within(asked), Scopes::new(&[Scope::PiiRead]));
+        let requested = Scopes::new(&[Scope::KeysWrite, Scope::PiiRead]);
+        assert_eq!(Scopes::of_tests().within(requested), Scopes::new(&[Scope::PiiRead]));
     }
 
     #[test]

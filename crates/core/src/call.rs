@@ -64,7 +64,7 @@ pub struct CallFacts {
     /// The analysis detected a machine.
     pub in_voicemail: bool,
     /// The person's request, according to the analysis.
-    pub asked: Asked,
+    pub request: CallbackRequest,
     /// The dynamic variables that the call was started with.
     pub variables: BTreeMap<String, String>,
     /// The metadata that the call was started with: a JSON object as text.
@@ -75,7 +75,7 @@ pub struct CallFacts {
 
 /// The person's request, according to the analysis.
 #[derive(Clone, Default)]
-pub struct Asked {
+pub struct CallbackRequest {
     /// Whether a callback was requested: `answer` is [`CallbackAnswer::Yes`].
     pub callback: bool,
     /// The value of the extraction that `callback_field` names.
@@ -127,7 +127,7 @@ impl CallFacts {
             ended_at: None,
             outcome: None,
             in_voicemail: false,
-            asked: Asked::default(),
+            request: CallbackRequest::default(),
             variables: BTreeMap::new(),
             metadata: None,
             tags: None,

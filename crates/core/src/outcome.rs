@@ -29,7 +29,7 @@ pub enum OutcomeClass {
     /// The person asked not to be called.
     OptOut,
     /// The provider's own reason is that the person asked for a callback.
-    AskedForCallback,
+    CallbackRequested,
     /// A reason unknown to this version: ends the chain, and is counted.
     Unknown,
 }
@@ -50,7 +50,7 @@ impl OutcomeClass {
             self,
             Self::Conversation
                 | Self::OptOut
-                | Self::AskedForCallback
+                | Self::CallbackRequested
                 | Self::Unreached(Trigger::ConversationSilent, _)
         )
     }

@@ -46,9 +46,9 @@ impl<K: Ord + Copy> Room<K> {
         calls.iter().map(fits).collect()
     }
 
-    /// Whether the calls in `made` have used up the quota of that month.
-    pub fn is_used_up(&self, made: &[Option<K>], month: Option<K>) -> bool {
-        let used = made.iter().filter(|call| call.is_some() && **call == month).count();
+    /// Whether the calls in `calls` have used up the quota of that month.
+    pub fn is_used_up(&self, calls: &[Option<K>], month: Option<K>) -> bool {
+        let used = calls.iter().filter(|call| call.is_some() && **call == month).count();
         month.is_some_and(|month| self.0.get(&month).is_some_and(|room| used >= *room))
     }
 }

@@ -40,8 +40,8 @@ pub fn event_retry(failures: i64, now: Timestamp) -> Option<Timestamp> {
 
 /// How long reads from a provider pause after a 429, in real time: as long as the provider requests, 10 s if it
 /// requests nothing, at most 10 minutes.
-pub fn throttled_for(asked_secs: Option<u64>) -> Duration {
-    Duration::from_secs(asked_secs.unwrap_or(10).min(600))
+pub fn throttled_for(retry_after_secs: Option<u64>) -> Duration {
+    Duration::from_secs(retry_after_secs.unwrap_or(10).min(600))
 }
 
 #[cfg(test)]

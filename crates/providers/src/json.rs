@@ -292,11 +292,11 @@ mod tests {
     #[test]
     fn members_and_elements_are_handed_on_in_order() {
         let mut seen = Vec::new();
-        let whole = each_member(r#"{"a":1, "\u0062":[2] ,"c":{}}"#, |key, raw| {
+        let complete = each_member(r#"{"a":1, "\u0062":[2] ,"c":{}}"#, |key, raw| {
             seen.push(format!("{key}={raw}"));
             key != "b"
         });
-        assert_eq!((whole, seen), (Some(()), vec!["a=1".to_owned(), "b=[2]".to_owned()]));
+        assert_eq!((complete, seen), (Some(()), vec!["a=1".to_owned(), "b=[2]".to_owned()]));
         assert_eq!(each_member(r#"{"a":1,"b":2"#, |_, _| false), None, "it breaks off");
         assert_eq!(each_member("[]", |_, _| true), None);
         assert_eq!(last_elements("[1, {} ,[3]]", 2), ["{}", "[3]"]);

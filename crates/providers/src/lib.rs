@@ -16,8 +16,9 @@ pub use redialer_outbound as http;
 
 pub use auth::{WebhookAuth, WebhookKey};
 pub use provider::{
-    Asked, BadSignature, CallQuery, Capabilities, CheckedAt, Content, DispatchQuery, Event, NotJson, Page,
-    Placement, Provider, Reading, Record, Rejected, RosterAgent, Webhook, only_header, receive,
+    BadSignature, CallQuery, Capabilities, CheckedAt, Content, DispatchQuery, Event, NotJson, Page,
+    Placement, Provider, ProviderFuture, ReadFuture, Record, Rejected, RosterAgent, Webhook, only_header,
+    receive,
 };
 pub use read_error::{ReadError, ReadFailure};
 pub use registry::{GUIDES, NAMES, Providers, UnknownProvider};

@@ -18,9 +18,9 @@ use redialer_core::{
 use crate::{auth::WebhookAuth, http::Ready, read_error::ReadError};
 
 /// A request in progress.
-pub type Asked<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type ProviderFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// A read in progress.
-pub type Reading<'a, T> = Asked<'a, Result<T, ReadError>>;
+pub type ReadFuture<'a, T> = ProviderFuture<'a, Result<T, ReadError>>;
 
 /// One provider of voice or chat agents. The API key is an argument: one value serves every workspace.
 pub trait Provider: Send + Sync {
@@ -51,35 +51,35 @@ pub trait Provider: Send + Sync {
     fn order(&self, order: &CallOrder) -> Vec<u8>;
 
     /// Sends an order, once.
-    fn place<'a>(&'a self, key: &'a str, placement: Placement<'a>) -> Asked<'a, Reply>;
+    fn place<'a>(&'a self, key: &'a str, placement: Placement<'a>) -> ProviderFuture<'a, Reply>;
 
     /// The record of one call or chat, as an event.
-    fn record<'a>(&'a self, key: &'a str, call: CallQuery<'a>) -> Reading<'a, Option<Record>>;
+    fn record<'a>(&'a self, key: &'a str, call: CallQuery<'a>) -> ReadFuture<'a, Option<Record>>;
 
     /// The call or chat that a dispatch became. [`Finding::Absent`] only if a complete list has nothing that may be it.
-    fn find<'a>(&'a self, key: &'a str, dispatch: DispatchQuery<'a>) -> Reading<'a, Finding>;
+    fn find<'a>(&'a self, key: &'a str, dispatch: DispatchQuery<'a>) -> ReadFuture<'a, Finding>;
 
     /// One page of the account's calls or chats, newest first.
-    fn calls<'a>(&'a self, key: &'a str, channel: Channel, page: Option<&'a str>) -> Reading<'a, Page>;
+    fn calls<'a>(&'a self, key: &'a str, channel: Channel, page: Option<&'a str>) -> ReadFuture<'a, Page>;
 
     /// The roster, with time zones where they can be read.
-    fn agents<'a>(&'a self, key: &'a str) -> Reading<'a, Vec<RosterAgent>>;
+    fn agents<'a>(&'a self, key: &'a str) -> ReadFuture<'a, Vec<RosterAgent>>;
 
     /// The account's own numbers.
-    fn numbers<'a>(&'a self, key: &'a str) -> Reading<'a, Vec<OwnNumber>>;
+    fn numbers<'a>(&'a self, key: &'a str) -> ReadFuture<'a, Vec<OwnNumber>>;
 
     /// Free outbound lines; `None` if the provider does not report them.
-    fn free_lines<'a>(&'a self, _key: &'a str) -> Reading<'a, Option<u32>> {
+    fn free_lines<'a>(&'a self, _key: &'a str) -> ReadFuture<'a, Option<u32>> {
         Box::pin(async { Ok(None) })
     }
 
     /// The provider's id of the account that the key belongs to; `None` if the provider does not report it.
-    fn account<'a>(&'a self, _key: &'a str) -> Reading<'a, Option<String>> {
+    fn account<'a>(&'a self, _key: &'a str) -> ReadFuture<'a, Option<String>> {
         Box::pin(async { Ok(None) })
     }
 
     /// Whether the key is accepted: a read that changes nothing.
-    fn probe<'a>(&'a self, key: &'a str) -> Reading<'a, ()> {
+    fn probe<'a>(&'a self, key: &'a str) -> ReadFuture<'a, ()> {
         Box::pin(async move { self.agents(key).await.map(|_| ()) })
     }
 }
@@ -169,8 +169,8 @@ pub fn receive<'b>(
 
 /// The value of a header; `None` if it is missing or, being ambiguous, repeated.
 pub fn only_header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
-    let mut given = headers.get_all(name).iter();
-    given.next().filter(|_| given.next().is_none()).map(|value| value.as_bytes())
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none()).map(|value| value.as_bytes())
 }
 
 /// A parsed webhook or record.

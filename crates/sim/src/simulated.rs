@@ -8,8 +8,8 @@ use redialer_core::{
     order::{CallOrder, Reply},
 };
 use redialer_providers::{
-    Asked, BadSignature, CallQuery, Capabilities, CheckedAt, DispatchQuery, Event, NotJson, Page, Placement,
-    Provider, Reading, Record, RosterAgent, Webhook, WebhookAuth,
+    BadSignature, CallQuery, Capabilities, CheckedAt, DispatchQuery, Event, NotJson, Page, Placement,
+    Provider, ProviderFuture, ReadFuture, Record, RosterAgent, Webhook, WebhookAuth,
     retell::{order, webhook},
 };
 
@@ -19,7 +19,7 @@ use crate::retell::stateless;
 pub struct Simulated;
 
 /// A reply that is ready at once.
-fn at_once<'a, T: Send + 'a>(answer: T) -> Asked<'a, T> {
+fn at_once<'a, T: Send + 'a>(answer: T) -> ProviderFuture<'a, T> {
     Box::pin(std::future::ready(answer))
 }
 
@@ -45,11 +45,11 @@ impl Provider for Simulated {
         order::body(order)
     }
 
-    fn place<'a>(&'a self, _: &'a str, placement: Placement<'a>) -> Asked<'a, Reply> {
+    fn place<'a>(&'a self, _: &'a str, placement: Placement<'a>) -> ProviderFuture<'a, Reply> {
         at_once(Reply::Placed { call_id: stateless::call_id(placement.dispatch) })
     }
 
-    fn record<'a>(&'a self, _: &'a str, call: CallQuery<'a>) -> Reading<'a, Option<Record>> {
+    fn record<'a>(&'a self, _: &'a str, call: CallQuery<'a>) -> ReadFuture<'a, Option<Record>> {
         let record = call.placed_by.and_then(|(request, sent_at)| {
             let text = stateless::record(request, call.channel, call.id, sent_at)?;
             webhook::fetched(&text, call.channel)
@@ -57,19 +57,19 @@ impl Provider for Simulated {
         at_once(Ok(record))
     }
 
-    fn find<'a>(&'a self, _: &'a str, dispatch: DispatchQuery<'a>) -> Reading<'a, Finding> {
+    fn find<'a>(&'a self, _: &'a str, dispatch: DispatchQuery<'a>) -> ReadFuture<'a, Finding> {
         at_once(Ok(Finding::Call(stateless::call_id(dispatch.dispatch))))
     }
 
-    fn calls<'a>(&'a self, _: &'a str, _: Channel, _: Option<&'a str>) -> Reading<'a, Page> {
+    fn calls<'a>(&'a self, _: &'a str, _: Channel, _: Option<&'a str>) -> ReadFuture<'a, Page> {
         at_once(Ok(Page::default()))
     }
 
-    fn agents<'a>(&'a self, _: &'a str) -> Reading<'a, Vec<RosterAgent>> {
+    fn agents<'a>(&'a self, _: &'a str) -> ReadFuture<'a, Vec<RosterAgent>> {
         at_once(Ok(Vec::new()))
     }
 
-    fn numbers<'a>(&'a self, _: &'a str) -> Reading<'a, Vec<OwnNumber>> {
+    fn numbers<'a>(&'a self, _: &'a str) -> ReadFuture<'a, Vec<OwnNumber>> {
         at_once(Ok(Vec::new()))
     }
 }

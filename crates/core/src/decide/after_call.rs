@@ -9,7 +9,7 @@
 
 use jiff::Timestamp;
 
-use super::{AskedTime, Note, asked_time::is_request, chain::Place};
+use super::{EventNote, RequestedTime, chain::Place, requested_time::is_request};
 use crate::{
     Id,
     agent::AgentStatus,
@@ -47,7 +47,7 @@ pub struct AfterCallInput<'a> {
     /// The callee's time zone.
     pub zone: &'a Zone,
     /// The requested time, as understood; read only if a callback was requested.
-    pub asked: &'a AskedTime,
+    pub requested_time: &'a RequestedTime,
     /// The current time.
     pub now: Timestamp,
 }
@@ -109,8 +109,8 @@ pub struct AfterCall {
     /// This event's analysis was processed.
     pub analyzed: bool,
     /// Notes for people.
-    pub notes: Vec<Note>,
-    /// The extractions in the payload, for [`Note::NoRequest`].
+    pub notes: Vec<EventNote>,
+    /// The extractions in the payload, for [`EventNote::NoRequest`].
     pub extractions: Vec<String>,
 }
 
@@ -193,32 +193,32 @@ const MAX_AHEAD: i64 = 15;
 const NO_CAPACITY_WAIT: i64 = 5;
 
 /// Decides what follows from one event.
-pub fn after_call(scene: &AfterCallInput<'_>) -> AfterCall {
+pub fn after_call(input: &AfterCallInput<'_>) -> AfterCall {
     let mut after = AfterCall::default();
-    let over = matches!(scene.facts.moment, CallPhase::Ended | CallPhase::Analyzed);
-    let class = scene.facts.outcome.as_ref().map(|o| o.class);
-    reached(scene, class, &mut after);
+    let over = matches!(input.facts.moment, CallPhase::Ended | CallPhase::Analyzed);
+    let class = input.facts.outcome.as_ref().map(|o| o.class);
+    reached(input, class, &mut after);
     if !over {
         return after;
     }
-    if let Some(class) = class.filter(|_| !scene.seen.settled) {
+    if let Some(class) = class.filter(|_| !input.seen.settled) {
         after.settled = true;
-        settle(scene, class, &mut after);
+        settle(input, class, &mut after);
     }
-    if scene.facts.moment == CallPhase::Analyzed && !scene.seen.analyzed {
+    if input.facts.moment == CallPhase::Analyzed && !input.seen.analyzed {
         after.analyzed = true;
-        if asked_for_callback(scene, class) {
-            request(scene, &mut after);
+        if is_callback_requested(input, class) {
+            request(input, &mut after);
             return after;
         }
-        say_why_nothing_was_asked(scene, &mut after);
-        if is_late_voicemail(scene, class) {
-            retry(scene, Trigger::Voicemail, Repeat::Freely, &mut after);
+        note_missing_request(input, &mut after);
+        if is_late_voicemail(input, class) {
+            retry(input, Trigger::Voicemail, Repeat::Freely, &mut after);
             return after;
         }
     }
     if after.settled {
-        retry_by_reason(scene, class, &mut after);
+        retry_by_reason(input, class, &mut after);
     }
     after
 }
@@ -229,113 +229,116 @@ pub fn end_of(facts: &CallFacts, now: Timestamp) -> Timestamp {
 }
 
 /// Records an inbound call that connects, and supersedes the person's older retries.
-fn reached(scene: &AfterCallInput<'_>, class: Option<OutcomeClass>, after: &mut AfterCall) {
-    let connected = match scene.facts.moment {
+fn reached(input: &AfterCallInput<'_>, class: Option<OutcomeClass>, after: &mut AfterCall) {
+    let connected = match input.facts.moment {
         CallPhase::Started => true,
         CallPhase::Ended | CallPhase::Analyzed => class.is_some_and(OutcomeClass::connected),
         CallPhase::Other => false,
     };
-    let Some(person) = scene.person.filter(|_| connected && scene.facts.is_inbound()) else { return };
-    let at = end_of(scene.facts, scene.now);
+    let Some(person) = input.person.filter(|_| connected && input.facts.is_inbound()) else { return };
+    let at = end_of(input.facts, input.now);
     if person.reached_at.is_none_or(|known| at > known) {
         after.reached_at = Some(at);
     }
-    let stale = |live: &&ActiveCallback| {
-        live.state.is_waiting() && live.reason.is_retry() && live.source_ended_at < at
-    };
-    after.supersede.extend(peers(scene, person).filter(stale).map(|live| live.id));
+    let stale =
+        |live: &&ActiveCallback| live.state.is_waiting() && live.reason.is_retry() && live.born_of < at;
+    after.supersede.extend(peers(input, person).filter(stale).map(|live| live.id));
 }
 
 /// The person's callbacks in the scope of `one_promise_per`: the workspace, or this agent.
-fn peers<'l>(scene: &AfterCallInput<'_>, person: &'l Person) -> impl Iterator<Item = &'l ActiveCallback> {
-    let (scope, agent) = (scene.policy.one_promise_per, scene.agent);
+fn peers<'l>(input: &AfterCallInput<'_>, person: &'l Person) -> impl Iterator<Item = &'l ActiveCallback> {
+    let (scope, agent) = (input.policy.one_promise_per, input.agent);
     person.live.iter().filter(move |live| scope == PromiseScope::Workspace || Some(live.agent) == agent)
 }
 
-fn settle(scene: &AfterCallInput<'_>, class: OutcomeClass, after: &mut AfterCall) {
-    let no_attempt_left = scene.redial.is_some_and(|r| r.attempts_used >= scene.policy.max_attempts);
+fn settle(input: &AfterCallInput<'_>, class: OutcomeClass, after: &mut AfterCall) {
+    let no_attempt_left = input.redial.is_some_and(|r| r.spent >= input.policy.max_attempts);
     let close = match class {
-        OutcomeClass::Conversation | OutcomeClass::AskedForCallback => Settle::Close(State::Completed),
+        OutcomeClass::Conversation | OutcomeClass::CallbackRequested => Settle::Close(State::Completed),
         OutcomeClass::Unreached(..) if no_attempt_left => Settle::Close(State::Exhausted),
         OutcomeClass::Unreached(..) | OutcomeClass::Unreachable | OutcomeClass::Unknown => {
             Settle::Close(State::Failed)
         }
         OutcomeClass::OptOut => Settle::Close(State::Suppressed),
         OutcomeClass::NoCapacity => {
-            Settle::Reschedule { at: plus(end_of(scene.facts, scene.now), minutes(NO_CAPACITY_WAIT)) }
+            Settle::Reschedule { at: plus(end_of(input.facts, input.now), minutes(NO_CAPACITY_WAIT)) }
         }
-        OutcomeClass::NoPayment => Settle::Reschedule { at: scene.now },
+        OutcomeClass::NoPayment => Settle::Reschedule { at: input.now },
     };
-    after.settle = scene.redial.map(|_| close);
+    after.settle = input.redial.map(|_| close);
     match class {
         OutcomeClass::OptOut => after.suppress = true,
         OutcomeClass::NoPayment => after.pause = Some(Pause::Payment),
-        OutcomeClass::Unknown => after.notes.push(Note::UnknownReason),
-        OutcomeClass::Unreachable if scene.facts.is_outbound_call() => after.notes.push(Note::Unreachable),
+        OutcomeClass::Unknown => after.notes.push(EventNote::UnknownReason),
+        OutcomeClass::Unreachable if input.facts.is_outbound_call() => {
+            after.notes.push(EventNote::Unreachable)
+        }
         _ => {}
     }
 }
 
-fn asked_for_callback(scene: &AfterCallInput<'_>, class: Option<OutcomeClass>) -> bool {
+fn is_callback_requested(input: &AfterCallInput<'_>, class: Option<OutcomeClass>) -> bool {
     let opted_out = class == Some(OutcomeClass::OptOut);
-    is_request(scene.facts, scene.policy) && !opted_out && !scene.asked.by_machine
+    is_request(input.facts, input.policy) && !opted_out && !input.requested_time.by_machine
 }
 
 /// Notes a request that does not count, or a missing or unreadable answer: the most common setup mistake.
-fn say_why_nothing_was_asked(scene: &AfterCallInput<'_>, after: &mut AfterCall) {
-    if scene.asked.by_machine {
-        after.notes.push(Note::NoPerson);
-    } else if matches!(scene.facts.asked.answer, CallbackAnswer::Absent | CallbackAnswer::Unreadable) {
-        after.notes.push(Note::NoRequest);
-        after.extractions.clone_from(&scene.facts.asked.extractions);
+fn note_missing_request(input: &AfterCallInput<'_>, after: &mut AfterCall) {
+    if input.requested_time.by_machine {
+        after.notes.push(EventNote::NoPerson);
+    } else if matches!(input.facts.request.answer, CallbackAnswer::Absent | CallbackAnswer::Unreadable) {
+        after.notes.push(EventNote::NoRequest);
+        after.extractions.clone_from(&input.facts.request.extractions);
     }
 }
 
 /// After a message left on a machine the outcome is often "agent hung up"; only the analysis shows the voicemail.
-fn is_late_voicemail(scene: &AfterCallInput<'_>, class: Option<OutcomeClass>) -> bool {
-    scene.facts.in_voicemail && class == Some(OutcomeClass::Conversation) && scene.facts.is_outbound_call()
+fn is_late_voicemail(input: &AfterCallInput<'_>, class: Option<OutcomeClass>) -> bool {
+    input.facts.in_voicemail && class == Some(OutcomeClass::Conversation) && input.facts.is_outbound_call()
 }
 
 /// Plans the callback that the person requested.
-fn request(scene: &AfterCallInput<'_>, after: &mut AfterCall) {
-    let Some(person) = may_dial(scene, after) else { return };
-    let source_ended_at = end_of(scene.facts, scene.now);
+fn request(input: &AfterCallInput<'_>, after: &mut AfterCall) {
+    let Some(person) = may_dial(input, after) else { return };
+    let born_of = end_of(input.facts, input.now);
     let is_of_person = |retry: &&ActiveCallback| person.live.iter().any(|live| live.id == retry.id);
-    let own_retry = scene.seen.retry.as_ref().filter(is_of_person);
-    let others = || peers(scene, person).filter(|l| Some(l.id) != own_retry.map(|r| r.id));
+    let own_retry = input.seen.retry.as_ref().filter(is_of_person);
+    let others = || peers(input, person).filter(|l| Some(l.id) != own_retry.map(|r| r.id));
     let is_request =
         |l: &&ActiveCallback| l.state.is_waiting() && l.reason == RedialReason::CallbackRequested;
-    if others().filter(is_request).any(|l| l.source_ended_at > source_ended_at) {
-        after.notes.push(Note::NewerRequest);
+    if others().filter(is_request).any(|l| l.born_of > born_of) {
+        after.notes.push(EventNote::NewerRequest);
         return;
     }
-    let unclear = scene.asked.at.is_none();
+    let unclear = input.requested_time.at.is_none();
     if unclear {
-        after.notes.push(Note::UnclearTime);
+        after.notes.push(EventNote::UnclearTime);
     }
-    let waits_for_a_time = unclear && scene.policy.unclear.action == UnclearAction::Hold;
-    let held = if waits_for_a_time { Some(HeldFor::UnclearTime) } else { held_abroad(scene) };
-    let by_default = plus(source_ended_at, scene.policy.unclear.wait);
-    let scheduled_for =
-        scene.asked.at.unwrap_or_else(|| out_of_quiet(scene, by_default, &scene.asked.zone, after));
-    let place = place_in_chain(scene, others());
+    let waits_for_a_time = unclear && input.policy.unclear.action == UnclearAction::Hold;
+    let held = if waits_for_a_time { Some(HeldFor::UnclearTime) } else { held_abroad(input) };
+    let by_default = plus(born_of, input.policy.unclear.wait);
+    let scheduled_for = input
+        .requested_time
+        .at
+        .unwrap_or_else(|| out_of_quiet(input, by_default, &input.requested_time.zone, after));
+    let place = place_in_chain(input, others());
     let waiting = others().filter(|l| l.state.is_waiting()).map(|l| l.id);
     // A request for another number supersedes the retry for the call's own number.
-    let of_another = scene.seen.retry.as_ref().filter(|retry| !is_of_person(retry)).map(|retry| retry.id);
+    let of_another = input.seen.retry.as_ref().filter(|retry| !is_of_person(retry)).map(|retry| retry.id);
     let gives_way = waiting.chain(of_another).filter(|id| !after.supersede.contains(id));
     after.supersede.extend(gives_way.collect::<Vec<_>>());
     let planned = CallbackPlan {
         chain: place.chain(),
         parent: place.parent(),
         reason: RedialReason::CallbackRequested,
-        source_outcome: scene.facts.outcome.as_ref().map(|o| o.reason.clone()),
+        cause: input.facts.outcome.as_ref().map(|o| o.reason.clone()),
         attempt: place.attempt,
-        max_attempts: scene.policy.max_attempts,
-        requested_for: scene.asked.at,
+        max_attempts: input.policy.max_attempts,
+        requested_for: input.requested_time.at,
         scheduled_for,
         held,
-        zone: scene.asked.zone.clone(),
-        source_ended_at,
+        zone: input.requested_time.zone.clone(),
+        born_of,
     };
     after.follow = Some(match own_retry {
         Some(retry) => NextCallback::Replace(
@@ -344,113 +347,113 @@ fn request(scene: &AfterCallInput<'_>, after: &mut AfterCall) {
         ),
         None => NextCallback::Create(planned),
     });
-    note_what_is_not_usual(scene, held, after);
+    note_what_is_not_usual(input, held, after);
 }
 
 /// The first moment at or after `at` that is outside quiet time in `zone`. Adds a note if that is later than `at`.
-fn out_of_quiet(scene: &AfterCallInput<'_>, at: Timestamp, zone: &Zone, after: &mut AfterCall) -> Timestamp {
-    let open = CallingRules { policy: scene.policy, zone }.first_moment(at);
+fn out_of_quiet(input: &AfterCallInput<'_>, at: Timestamp, zone: &Zone, after: &mut AfterCall) -> Timestamp {
+    let open = CallingRules { policy: input.policy, zone }.first_moment(at);
     if open > at {
-        after.notes.push(Note::MovedByQuietHours);
+        after.notes.push(EventNote::MovedByQuietHours);
     }
     open
 }
 
-fn held_abroad(scene: &AfterCallInput<'_>) -> Option<HeldFor> {
-    (!scene.country_allowed).then_some(HeldFor::Country)
+fn held_abroad(input: &AfterCallInput<'_>) -> Option<HeldFor> {
+    (!input.country_allowed).then_some(HeldFor::Country)
 }
 
-fn note_what_is_not_usual(scene: &AfterCallInput<'_>, held: Option<HeldFor>, after: &mut AfterCall) {
+fn note_what_is_not_usual(input: &AfterCallInput<'_>, held: Option<HeldFor>, after: &mut AfterCall) {
     if held == Some(HeldFor::Country) {
-        after.notes.push(Note::Country);
+        after.notes.push(EventNote::Country);
     }
-    if scene.observes {
-        after.notes.push(Note::Observed);
+    if input.observes {
+        after.notes.push(EventNote::Observed);
     }
 }
 
 /// A request continues the chain of the call in which it was made, else one of the person's chains.
-fn place_in_chain<'l>(scene: &AfterCallInput<'_>, live: impl Iterator<Item = &'l ActiveCallback>) -> Place {
-    let most = scene.policy.max_attempts;
-    match scene.redial {
-        Some(redial) => Place::behind(redial.id, redial.chain, redial.attempts_used, most),
+fn place_in_chain<'l>(input: &AfterCallInput<'_>, live: impl Iterator<Item = &'l ActiveCallback>) -> Place {
+    let most = input.policy.max_attempts;
+    match input.redial {
+        Some(redial) => Place::behind(redial.id, redial.chain, redial.spent, most),
         None => Place::among(live, most),
     }
 }
 
 /// The person, if the agent is available and the number is not on the do-not-call list; otherwise adds a note.
-fn may_dial<'s>(scene: &'s AfterCallInput<'_>, after: &mut AfterCall) -> Option<&'s Person> {
+fn may_dial<'s>(input: &'s AfterCallInput<'_>, after: &mut AfterCall) -> Option<&'s Person> {
     // Without a number, `recipient_of` provides the note.
-    let person = scene.person?;
-    match scene.agent_status {
-        AgentStatus::Missing => after.notes.push(Note::AgentMissing),
-        AgentStatus::Disabled => after.notes.push(Note::AgentDisabled),
-        AgentStatus::Ready if person.suppressed => after.notes.push(Note::DoNotCall),
+    let person = input.person?;
+    match input.agent_status {
+        AgentStatus::Missing => after.notes.push(EventNote::AgentMissing),
+        AgentStatus::Disabled => after.notes.push(EventNote::AgentDisabled),
+        AgentStatus::Ready if person.suppressed => after.notes.push(EventNote::DoNotCall),
         AgentStatus::Ready => return Some(person),
     }
     None
 }
 
-fn retry_by_reason(scene: &AfterCallInput<'_>, class: Option<OutcomeClass>, after: &mut AfterCall) {
+fn retry_by_reason(input: &AfterCallInput<'_>, class: Option<OutcomeClass>, after: &mut AfterCall) {
     match class {
-        Some(OutcomeClass::Unreached(trigger, repeat)) => retry(scene, trigger, repeat, after),
+        Some(OutcomeClass::Unreached(trigger, repeat)) => retry(input, trigger, repeat, after),
         // `settle` reschedules a dial of ours; any other outbound call gets the technical retry.
-        Some(OutcomeClass::NoCapacity | OutcomeClass::NoPayment) if scene.redial.is_none() => {
-            retry(scene, Trigger::TechnicalError, Repeat::Freely, after);
+        Some(OutcomeClass::NoCapacity | OutcomeClass::NoPayment) if input.redial.is_none() => {
+            retry(input, Trigger::TechnicalError, Repeat::Freely, after);
         }
         _ => {}
     }
 }
 
 /// Plans the next attempt after an outbound call that reached no person, or notes why there is none.
-fn retry(scene: &AfterCallInput<'_>, trigger: Trigger, repeat: Repeat, after: &mut AfterCall) {
-    if !scene.facts.is_outbound_call() {
+fn retry(input: &AfterCallInput<'_>, trigger: Trigger, repeat: Repeat, after: &mut AfterCall) {
+    if !input.facts.is_outbound_call() {
         return;
     }
-    let Some(person) = may_dial(scene, after) else { return };
-    let retry = scene.policy.retries.for_trigger(trigger);
-    let source_ended_at = end_of(scene.facts, scene.now);
-    let attempts_used = scene.redial.map_or(0, |r| r.attempts_used);
-    let source_outcome = scene.facts.outcome.as_ref().map(|o| o.reason.clone());
-    let own = scene.redial.map(|r| r.id);
-    let held = held_abroad(scene);
-    let twice = repeat == Repeat::Once && scene.redial.is_some_and(|r| r.source_outcome == source_outcome);
-    let pending = peers(scene, person).any(|l| Some(l.id) != own);
-    let refusal = if !retry.enabled {
-        Some(Note::TriggerOff)
-    } else if scene.redial.is_some_and(|r| r.unresolved) {
-        Some(Note::Unresolved)
+    let Some(person) = may_dial(input, after) else { return };
+    let retry = input.policy.retries.for_trigger(trigger);
+    let born_of = end_of(input.facts, input.now);
+    let spent = input.redial.map_or(0, |r| r.spent);
+    let cause = input.facts.outcome.as_ref().map(|o| o.reason.clone());
+    let own = input.redial.map(|r| r.id);
+    let held = held_abroad(input);
+    let twice = repeat == Repeat::Once && input.redial.is_some_and(|r| r.cause == cause);
+    let pending = peers(input, person).any(|l| Some(l.id) != own);
+    let reason = if !retry.enabled {
+        Some(EventNote::TriggerOff)
+    } else if input.redial.is_some_and(|r| r.unresolved) {
+        Some(EventNote::Unresolved)
     } else if twice {
-        Some(Note::NotTwice)
-    } else if attempts_used >= scene.policy.max_attempts {
-        Some(Note::NoAttemptLeft)
+        Some(EventNote::NotTwice)
+    } else if spent >= input.policy.max_attempts {
+        Some(EventNote::NoAttemptLeft)
     } else if pending {
-        Some(Note::PromisePending)
-    } else if person.reached_at.is_some_and(|at| at > source_ended_at) {
-        Some(Note::ReachedSince)
+        Some(EventNote::PromisePending)
+    } else if person.reached_at.is_some_and(|at| at > born_of) {
+        Some(EventNote::ReachedSince)
     } else {
         None
     };
-    if let Some(note) = refusal {
+    if let Some(note) = reason {
         after.notes.push(note);
         return;
     }
-    let wanted = plus(source_ended_at, retry.wait);
-    let scheduled_for = out_of_quiet(scene, wanted, scene.zone, after);
+    let wanted = plus(born_of, retry.wait);
+    let scheduled_for = out_of_quiet(input, wanted, input.zone, after);
     after.follow = Some(NextCallback::Create(CallbackPlan {
-        chain: scene.redial.map(|r| r.chain),
+        chain: input.redial.map(|r| r.chain),
         parent: own,
         reason: RedialReason::after(trigger),
-        source_outcome,
-        attempt: attempts_used + 1,
-        max_attempts: scene.policy.max_attempts,
+        cause,
+        attempt: spent + 1,
+        max_attempts: input.policy.max_attempts,
         requested_for: Some(wanted),
         scheduled_for,
         held,
-        zone: scene.zone.clone(),
-        source_ended_at,
+        zone: input.zone.clone(),
+        born_of,
     }));
-    note_what_is_not_usual(scene, held, after);
+    note_what_is_not_usual(input, held, after);
 }
 
 #[cfg(test)]

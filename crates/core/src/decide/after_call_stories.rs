@@ -6,8 +6,8 @@ use jiff::civil::time;
 use super::*;
 use crate::{
     agent::Channel,
-    call::{Asked, Direction},
-    decide::asked_time::unheard,
+    call::{CallbackRequest, Direction},
+    decide::requested_time::not_understood,
     outcome::Outcome,
     policy::Unclear,
     time::ZoneSource,
@@ -24,7 +24,7 @@ struct Story {
     person: Option<Person>,
     agent_status: AgentStatus,
     policy: Policy,
-    asked_in: Option<i64>,
+    requested_in: Option<i64>,
     by_machine: bool,
     country_allowed: bool,
     observes: bool,
@@ -47,7 +47,7 @@ fn story(direction: Direction, moment: CallPhase, class: OutcomeClass) -> Story 
             agent: Some("agent_1".to_owned()),
             ended_at: Some(noon()),
             outcome: Some(Outcome { reason: "its_reason".to_owned(), class }),
-            asked: Asked { answer: CallbackAnswer::No, ..Asked::default() },
+            requested_time: CallbackRequest { answer: CallbackAnswer::No, ..CallbackRequest::default() },
             ..CallFacts::new("call_1".to_owned(), moment, Channel::Voice)
         },
         seen: CallProgress::default(),
@@ -55,7 +55,7 @@ fn story(direction: Direction, moment: CallPhase, class: OutcomeClass) -> Story 
         person: Some(Person::default()),
         agent_status: AgentStatus::Ready,
         policy: Policy::default(),
-        asked_in: None,
+        requested_in: None,
         by_machine: false,
         country_allowed: true,
         observes: false,
@@ -79,10 +79,10 @@ impl Story {
     }
 
     /// The person asks for a callback this many minutes after the call.
-    fn asking(mut self, minutes: i64) -> Self {
+    fn requesting(mut self, minutes: i64) -> Self {
         self.facts.moment = CallPhase::Analyzed;
-        self.facts.asked.callback = true;
-        self.asked_in = Some(minutes);
+        self.facts.request.callback = true;
+        self.requested_in = Some(minutes);
         self
     }
 
@@ -110,12 +110,12 @@ impl Story {
         self
     }
 
-    fn tell(&self) -> String {
+    fn describe(&self) -> String {
         let zone = Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number, is_sure: true };
-        let asked = AskedTime {
-            at: self.asked_in.map(|m| plus(noon(), minutes(m))),
+        let requested_time = RequestedTime {
+            at: self.requested_in.map(|m| plus(noon(), minutes(m))),
             by_machine: self.by_machine,
-            ..unheard(&zone, 1.0)
+            ..not_understood(&zone, 1.0)
         };
         let after = after_call(&AfterCallInput {
             facts: &self.facts,
@@ -128,10 +128,10 @@ impl Story {
             observes: self.observes,
             policy: &self.policy,
             zone: &zone,
-            asked: &asked,
+            requested_time: &requested_time,
             now: plus(noon(), minutes(1)),
         });
-        tell(&after, &zone)
+        describe(&after, &zone)
     }
 }
 
@@ -140,12 +140,12 @@ fn live(n: u128, state: State, reason: RedialReason, attempts_used: u32, born: i
     ActiveCallback { id: id(n), chain: id(5), attempts_used, state, reason, source_ended_at, agent: id(1) }
 }
 
-fn tell(after: &AfterCall, zone: &Zone) -> String {
-    let mut said = Vec::new();
+fn describe(after: &AfterCall, zone: &Zone) -> String {
+    let mut parts = Vec::new();
     let clock = |at: Timestamp| at.to_zoned(zone.rules()).strftime("%a %H:%M").to_string();
     match after.settle {
-        Some(Settle::Close(state)) => said.push(state.as_str().to_owned()),
-        Some(Settle::Reschedule { at }) => said.push(format!("again {}", clock(at))),
+        Some(Settle::Close(state)) => parts.push(state.as_str().to_owned()),
+        Some(Settle::Reschedule { at }) => parts.push(format!("again {}", clock(at))),
         None => {}
     }
     let plan = |p: &CallbackPlan| {
@@ -160,23 +160,23 @@ fn tell(after: &AfterCall, zone: &Zone) -> String {
         )
     };
     match &after.follow {
-        Some(NextCallback::Create(p)) => said.push(plan(p)),
-        Some(NextCallback::Replace(_, p)) => said.push(format!("move to {}", plan(p))),
+        Some(NextCallback::Create(p)) => parts.push(plan(p)),
+        Some(NextCallback::Replace(_, p)) => parts.push(format!("move to {}", plan(p))),
         None => {}
     }
     if !after.supersede.is_empty() {
-        said.push(format!("supersede {}", after.supersede.len()));
+        parts.push(format!("supersede {}", after.supersede.len()));
     }
     if after.suppress {
-        said.push("suppress".to_owned());
+        parts.push("suppress".to_owned());
     }
-    said.extend(after.pause.map(|p| format!("pause({})", p.as_str())));
-    said.extend(after.notes.iter().map(|n| format!("({})", n.as_str())));
-    if said.is_empty() { "nothing".to_owned() } else { said.join(", ") }
+    parts.extend(after.pause.map(|p| format!("pause({})", p.as_str())));
+    parts.extend(after.notes.iter().map(|n| format!("({})", n.as_str())));
+    if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
 }
 
 fn check(story: Story, want: Expect) {
-    want.assert_eq(&story.tell());
+    want.assert_eq(&story.describe());
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn a_redial_settles_by_its_reason_alone() {
     check(outbound(BUSY).redial(3), expect!["exhausted, (no_attempt_left)"]);
     check(outbound(OutcomeClass::Unknown).redial(1), expect!["failed, (unknown_reason)"]);
     check(outbound(OutcomeClass::OptOut).redial(1), expect!["suppressed, suppress"]);
-    check(outbound(OutcomeClass::AskedForCallback).redial(1), expect!["completed"]);
+    check(outbound(OutcomeClass::CallbackRequested).redial(1), expect!["completed"]);
 }
 
 #[test]
@@ -224,20 +224,20 @@ fn inbound_calls_are_never_retried_for_their_reason() {
 #[test]
 fn a_request_is_kept_to_the_minute() {
     check(
-        inbound(OutcomeClass::Conversation).asking(120),
+        inbound(OutcomeClass::Conversation).requesting(120),
         expect!["callback_requested Mon 14:00 #1/3 new chain"],
     );
     check(
-        outbound(OutcomeClass::Conversation).asking(120),
+        outbound(OutcomeClass::Conversation).requesting(120),
         expect!["callback_requested Mon 14:00 #1/3 new chain"],
     );
     let ended = |s: &mut Story| s.facts.moment = CallPhase::Ended;
-    check(inbound(OutcomeClass::Conversation).asking(120).but(ended), expect!["nothing"]);
+    check(inbound(OutcomeClass::Conversation).requesting(120).but(ended), expect!["nothing"]);
     let quiet = |s: &mut Story| {
         s.policy.quiet = Quiet { hours: Some((time(13, 0, 0, 0), time(9, 0, 0, 0))), days: vec![] }
     };
     check(
-        inbound(OutcomeClass::Conversation).asking(120).but(quiet),
+        inbound(OutcomeClass::Conversation).requesting(120).but(quiet),
         expect!["callback_requested Mon 14:00 #1/3 new chain"],
     );
     check(
@@ -248,17 +248,17 @@ fn a_request_is_kept_to_the_minute() {
 
 #[test]
 fn an_unclear_time_takes_the_workspaces_way() {
-    let unclear = |s: &mut Story| s.asked_in = None;
+    let unclear = |s: &mut Story| s.requested_in = None;
     check(
-        inbound(OutcomeClass::Conversation).asking(0).but(unclear),
+        inbound(OutcomeClass::Conversation).requesting(0).but(unclear),
         expect!["callback_requested Tue 12:00 #1/3 new chain, (unclear_time)"],
     );
     let hold = |s: &mut Story| {
-        s.asked_in = None;
+        s.requested_in = None;
         s.policy.unclear = Unclear { action: UnclearAction::Hold, ..s.policy.unclear };
     };
     check(
-        inbound(OutcomeClass::Conversation).asking(0).but(hold),
+        inbound(OutcomeClass::Conversation).requesting(0).but(hold),
         expect!["callback_requested Tue 12:00 held(unclear_time) #1/3 new chain, (unclear_time)"],
     );
 }
@@ -267,14 +267,14 @@ fn an_unclear_time_takes_the_workspaces_way() {
 fn a_newer_request_supersedes_what_waits_in_the_same_chain() {
     let older = live(9, State::Scheduled, RedialReason::CallbackRequested, 1, -30);
     check(
-        inbound(OutcomeClass::Conversation).asking(60).with(older),
+        inbound(OutcomeClass::Conversation).requesting(60).with(older),
         expect!["callback_requested Mon 13:00 #2/3 chain, supersede 1"],
     );
     let newer = live(9, State::Scheduled, RedialReason::CallbackRequested, 1, 30);
-    check(inbound(OutcomeClass::Conversation).asking(60).with(newer), expect!["(newer_request)"]);
+    check(inbound(OutcomeClass::Conversation).requesting(60).with(newer), expect!["(newer_request)"]);
     let ringing = live(9, State::Dialing, RedialReason::BusyFollowup, 1, -30);
     check(
-        inbound(OutcomeClass::Conversation).asking(60).with(ringing),
+        inbound(OutcomeClass::Conversation).requesting(60).with(ringing),
         expect!["callback_requested Mon 13:00 #2/3 chain"],
     );
 }
@@ -282,11 +282,11 @@ fn a_newer_request_supersedes_what_waits_in_the_same_chain() {
 #[test]
 fn a_request_on_the_last_dial_opens_a_new_chain() {
     check(
-        outbound(OutcomeClass::Conversation).redial(2).asking(60),
+        outbound(OutcomeClass::Conversation).redial(2).requesting(60),
         expect!["completed, callback_requested Mon 13:00 #3/3 chain"],
     );
     check(
-        outbound(OutcomeClass::Conversation).redial(3).asking(60),
+        outbound(OutcomeClass::Conversation).redial(3).requesting(60),
         expect!["completed, callback_requested Mon 13:00 #1/3 new chain"],
     );
 }
@@ -294,10 +294,10 @@ fn a_request_on_the_last_dial_opens_a_new_chain() {
 #[test]
 fn an_inbound_call_that_connects_makes_older_retries_pointless() {
     let retry = |born| live(9, State::Scheduled, RedialReason::BusyFollowup, 1, born);
-    let asked = live(9, State::Scheduled, RedialReason::CallbackRequested, 1, -30);
+    let requested_time = live(9, State::Scheduled, RedialReason::CallbackRequested, 1, -30);
     check(inbound(OutcomeClass::Conversation).with(retry(-30)), expect!["supersede 1"]);
     check(inbound(OutcomeClass::Conversation).with(retry(30)), expect!["nothing"]);
-    check(inbound(OutcomeClass::Conversation).with(asked), expect!["nothing"]);
+    check(inbound(OutcomeClass::Conversation).with(requested_time), expect!["nothing"]);
     check(inbound(OutcomeClass::Unreachable).with(retry(-30)), expect!["nothing"]);
     // The failed call's event arrives after the person has reached an agent.
     let reached =
@@ -307,9 +307,9 @@ fn an_inbound_call_that_connects_makes_older_retries_pointless() {
 
 #[test]
 fn a_pending_promise_takes_no_retry_beside_it() {
-    let asked = || live(9, State::Scheduled, RedialReason::CallbackRequested, 0, -30);
-    check(outbound(BUSY).with(asked()), expect!["(promise_pending)"]);
-    check(outbound(BUSY).redial(1).with(asked()), expect!["failed, (promise_pending)"]);
+    let requested_time = || live(9, State::Scheduled, RedialReason::CallbackRequested, 0, -30);
+    check(outbound(BUSY).with(requested_time()), expect!["(promise_pending)"]);
+    check(outbound(BUSY).redial(1).with(requested_time()), expect!["failed, (promise_pending)"]);
 }
 
 #[test]
@@ -318,18 +318,21 @@ fn one_calls_events_lead_to_one_row_in_any_order() {
     let retry = live(9, State::Scheduled, RedialReason::Retry, 1, 0);
     // The analysis comes first: it settles the callback by its reason and adds the request. The reason then adds
     // nothing.
-    check(outbound(silent).redial(1).asking(60), expect!["failed, callback_requested Mon 13:00 #2/3 chain"]);
+    check(
+        outbound(silent).redial(1).requesting(60),
+        expect!["failed, callback_requested Mon 13:00 #2/3 chain"],
+    );
     let both = CallProgress { settled: true, analyzed: true, retry: None };
     check(outbound(silent).redial(1).but(|s| s.seen = both), expect!["nothing"]);
     // The reason comes first: its retry becomes the request.
     let seen = CallProgress { settled: true, analyzed: false, retry: Some(retry.clone()) };
     check(
-        outbound(silent).redial(1).with(retry).asking(60).but(|s| s.seen = seen.clone()),
+        outbound(silent).redial(1).with(retry).requesting(60).but(|s| s.seen = seen.clone()),
         expect!["move to callback_requested Mon 13:00 #2/3 chain"],
     );
     // The request names another number: the retry for the call's own number is superseded.
     check(
-        outbound(silent).redial(1).asking(60).but(|s| s.seen = seen),
+        outbound(silent).redial(1).requesting(60).but(|s| s.seen = seen),
         expect!["callback_requested Mon 13:00 #2/3 chain, supersede 1"],
     );
 }
@@ -349,15 +352,15 @@ fn a_message_left_on_a_machine_is_followed_up_without_touching_the_state() {
 
 #[test]
 fn nobody_is_dialled_who_must_not_or_cannot_be() {
-    check(inbound(OutcomeClass::Conversation).asking(60).but(|s| s.person = None), expect!["nothing"]);
+    check(inbound(OutcomeClass::Conversation).requesting(60).but(|s| s.person = None), expect!["nothing"]);
     check(
-        inbound(OutcomeClass::Conversation).asking(60).but(|s| s.agent_status = AgentStatus::Missing),
+        inbound(OutcomeClass::Conversation).requesting(60).but(|s| s.agent_status = AgentStatus::Missing),
         expect!["(agent_missing)"],
     );
     check(outbound(BUSY).but(|s| s.agent_status = AgentStatus::Disabled), expect!["(agent_disabled)"]);
     let listed = |s: &mut Story| s.person.get_or_insert_default().suppressed = true;
-    check(inbound(OutcomeClass::Conversation).asking(60).but(listed), expect!["(do_not_call)"]);
-    check(inbound(OutcomeClass::OptOut).asking(60), expect!["suppress"]);
+    check(inbound(OutcomeClass::Conversation).requesting(60).but(listed), expect!["(do_not_call)"]);
+    check(inbound(OutcomeClass::OptOut).requesting(60), expect!["suppress"]);
     check(outbound(BUSY).but(|s| s.policy.retries.busy.enabled = false), expect!["(trigger_off)"]);
 }
 
@@ -376,14 +379,14 @@ fn a_person_who_declines_again_has_answered() {
 #[test]
 fn the_providers_own_request_counts_only_with_leave() {
     let analyzed = |s: &mut Story| s.facts.moment = CallPhase::Analyzed;
-    check(inbound(OutcomeClass::AskedForCallback).but(analyzed), expect!["nothing"]);
+    check(inbound(OutcomeClass::CallbackRequested).but(analyzed), expect!["nothing"]);
     let leave = |s: &mut Story| {
         s.facts.moment = CallPhase::Analyzed;
         s.policy.provider_requests = true;
-        s.asked_in = Some(30);
+        s.requested_in = Some(30);
     };
     check(
-        inbound(OutcomeClass::AskedForCallback).but(leave),
+        inbound(OutcomeClass::CallbackRequested).but(leave),
         expect!["callback_requested Mon 12:30 #1/3 new chain"],
     );
 }
@@ -399,7 +402,7 @@ fn a_machine_cannot_ask() {
     let machine = |s: &mut Story| s.by_machine = true;
     let voicemail = || outbound(OutcomeClass::Unreached(Trigger::Voicemail, Repeat::Freely));
     check(
-        voicemail().asking(60).but(machine),
+        voicemail().requesting(60).but(machine),
         expect!["voicemail_followup Mon 16:00 #1/3 new chain, (no_person)"],
     );
     // The reason came first and created the retry, which stays.
@@ -407,21 +410,21 @@ fn a_machine_cannot_ask() {
         s.seen.settled = true;
         s.seen.retry = Some(live(9, State::Scheduled, RedialReason::VoicemailFollowup, 0, 0));
     };
-    check(voicemail().asking(60).but(machine).but(retry), expect!["(no_person)"]);
+    check(voicemail().requesting(60).but(machine).but(retry), expect!["(no_person)"]);
     check(
-        voicemail().redial(3).asking(60).but(machine),
+        voicemail().redial(3).requesting(60).but(machine),
         expect!["exhausted, (no_person), (no_attempt_left)"],
     );
     let in_voicemail = |s: &mut Story| s.facts.in_voicemail = true;
     check(
-        outbound(OutcomeClass::Conversation).asking(60).but(machine).but(in_voicemail),
+        outbound(OutcomeClass::Conversation).requesting(60).but(machine).but(in_voicemail),
         expect!["voicemail_followup Mon 16:00 #1/3 new chain, (no_person)"],
     );
 }
 
 #[test]
 fn an_analysis_without_a_readable_answer_is_named() {
-    let answer = |answer| move |s: &mut Story| s.facts.asked.answer = answer;
+    let answer = |answer| move |s: &mut Story| s.facts.request.answer = answer;
     check(inbound(OutcomeClass::Conversation).but(answer(CallbackAnswer::No)), expect!["nothing"]);
     check(inbound(OutcomeClass::Conversation).but(answer(CallbackAnswer::Absent)), expect!["(no_request)"]);
     check(
@@ -444,9 +447,9 @@ fn what_nobody_named_a_moment_for_is_kept_out_of_quiet_time() {
         outbound(BUSY).but(quiet),
         expect!["busy_followup Tue 09:00 #1/3 new chain, (moved_by_quiet_hours)"],
     );
-    let unclear = |s: &mut Story| s.asked_in = None;
+    let unclear = |s: &mut Story| s.requested_in = None;
     check(
-        inbound(OutcomeClass::Conversation).asking(0).but(quiet).but(unclear),
+        inbound(OutcomeClass::Conversation).requesting(0).but(quiet).but(unclear),
         expect!["callback_requested Wed 09:00 #1/3 new chain, (unclear_time), (moved_by_quiet_hours)"],
     );
 }
@@ -455,7 +458,7 @@ fn what_nobody_named_a_moment_for_is_kept_out_of_quiet_time() {
 fn what_is_abroad_is_held_and_what_is_only_observed_says_so() {
     let abroad = |s: &mut Story| s.country_allowed = false;
     check(
-        inbound(OutcomeClass::Conversation).asking(60).but(abroad),
+        inbound(OutcomeClass::Conversation).requesting(60).but(abroad),
         expect!["callback_requested Mon 13:00 held(country) #1/3 new chain, (country)"],
     );
     check(
@@ -475,7 +478,7 @@ fn promises_of_other_agents_are_left_alone_where_each_has_its_own() {
         s.person.get_or_insert_default().live.push(theirs);
     };
     check(
-        inbound(OutcomeClass::Conversation).asking(60).but(of_another),
+        inbound(OutcomeClass::Conversation).requesting(60).but(of_another),
         expect!["callback_requested Mon 13:00 #1/3 new chain"],
     );
     check(outbound(BUSY).but(of_another), expect!["busy_followup Mon 12:10 #1/3 new chain"]);

@@ -21,7 +21,7 @@ pub enum AfterDial {
         call_id: String,
     },
     /// Definitely not placed: the same attempt again later.
-    Again {
+    Retry {
         /// The earliest time.
         at: Timestamp,
         /// Pause the whole workspace until the reason is resolved.
@@ -64,7 +64,7 @@ const PAUSED_WAIT_SECS: i64 = 1;
 
 /// Decides what happens to a callback from the provider's reply, or from the lack of one.
 pub fn after_dial(tried: &RetryContext, reply: Reply, now: Timestamp) -> AfterDial {
-    let again = |secs: f64, pause, slow, why: &str| AfterDial::Again {
+    let retry = |secs: f64, pause, slow, why: &str| AfterDial::Retry {
         at: plus(now, SignedDuration::from_millis((secs * 1_000.0 * f64::from(tried.speed)) as i64)),
         pause,
         slow,
@@ -73,21 +73,21 @@ pub fn after_dial(tried: &RetryContext, reply: Reply, now: Timestamp) -> AfterDi
     match reply {
         Reply::Placed { call_id } => AfterDial::Dialing { call_id },
         Reply::Uncertain { why } => AfterDial::Unconfirmed { why },
-        Reply::Unsent { why } => again(backoff(tried), None, false, &why),
+        Reply::Unsent { why } => retry(backoff(tried), None, false, &why),
         Reply::Refused(Refusal::Throttled { after_secs }) => {
             let secs = after_secs.map_or_else(|| backoff(tried), |s| s as f64 + tried.jitter);
-            again(secs.min(3_600.0), None, true, "the provider asked us to slow down")
+            retry(secs.min(3_600.0), None, true, "the provider asked us to slow down")
         }
         Reply::Refused(Refusal::Key { status, message }) => {
             let what = match status {
                 403 => "The provider does not allow this API key to place calls (HTTP 403).".to_owned(),
                 _ => format!("The provider refused the API key (HTTP {status})."),
             };
-            again(PAUSED_WAIT_SECS as f64, Some(Pause::Key), false, &with_its_words(&what, &message))
+            retry(PAUSED_WAIT_SECS as f64, Some(Pause::Key), false, &with_its_words(&what, &message))
         }
         Reply::Refused(Refusal::Payment { message }) => {
             let why = with_its_words("The provider must be paid first (HTTP 402).", &message);
-            again(PAUSED_WAIT_SECS as f64, Some(Pause::Payment), false, &why)
+            retry(PAUSED_WAIT_SECS as f64, Some(Pause::Payment), false, &why)
         }
         Reply::Refused(Refusal::DoNotCall) => AfterDial::Close {
             state: State::Suppressed,
@@ -119,7 +119,7 @@ mod tests {
         let now: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
         let got = match after_dial(&RetryContext { earlier, jitter: 0.0, speed: 1 }, reply, now) {
             AfterDial::Dialing { call_id } => format!("dialing {call_id}"),
-            AfterDial::Again { at, pause, slow, .. } => {
+            AfterDial::Retry { at, pause, slow, .. } => {
                 format!("again in {}s {pause:?} slow={slow}", at.duration_since(now).as_secs())
             }
             AfterDial::Close { state, .. } => format!("close {state:?}"),
@@ -164,11 +164,11 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_says_what_the_provider_said() {
+    fn a_pause_contains_the_provider_s_message() {
         let check = |refusal, want: &str| {
             let tried = RetryContext { earlier: 0, jitter: 0.0, speed: 1 };
             let after = after_dial(&tried, Reply::Refused(refusal), Timestamp::UNIX_EPOCH);
-            assert!(matches!(&after, AfterDial::Again { why, .. } if why == want), "{after:?}");
+            assert!(matches!(&after, AfterDial::Retry { why, .. } if why == want), "{after:?}");
         };
         check(
             Refusal::Key { status: 401, message: "API key is missing or invalid.".to_owned() },

@@ -58,8 +58,9 @@ fn paused(around: &Around) -> GateRecord {
     match &around.paused {
         None => record("pause", "not paused", PASS, "The workspace is not paused."),
         Some((why, sentence)) => {
-            let said = sentence.as_deref().map(|s| format!(" The provider says: {s}")).unwrap_or_default();
-            let message = format!("The workspace is paused: {}{said}", why.description());
+            let provider_message =
+                sentence.as_deref().map(|s| format!(" The provider says: {s}")).unwrap_or_default();
+            let message = format!("The workspace is paused: {}{provider_message}", why.description());
             record("pause", why.as_str(), HOLD, message)
         }
     }

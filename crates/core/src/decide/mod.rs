@@ -2,19 +2,19 @@
 //!
 //! [`on_request()`]: a callback is requested through the API. [`after_call()`]: a call event was received. [`gates()`]:
 //! a callback is due. [`after_dial()`]: the provider responded. Two more decide from the provider's own records:
-//! [`after_ask()`] about a request without a response, [`sweep_page()`] about missed webhooks. Callers apply each
+//! [`after_lookup()`] about a request without a response, [`sweep_page()`] about missed webhooks. Callers apply each
 //! result in one transaction.
 
 mod after_call;
 mod after_dial;
 mod around;
-mod asked_time;
 mod chain;
+mod event_note;
 mod gates;
-mod note;
 mod notice;
 mod on_request;
 mod recipient;
+mod requested_time;
 mod sweep;
 mod unknown;
 
@@ -24,15 +24,16 @@ pub use after_call::{
 };
 pub use after_dial::{AfterDial, RetryContext, after_dial};
 pub use around::{Around, gates_around, held};
-pub use asked_time::{AskedTime, ZONE_UNSURE, asked_time, may_ask, time_in_words};
+pub use event_note::EventNote;
 pub use gates::{
     Attempt, Candidate, DialingAgent, Due, Gate, GateRecord, Verdict, decision, dialed_together, gates,
 };
-pub use note::Note;
 pub use notice::Notice;
-pub use on_request::{Forced, Refused, Request, is_schedulable, on_request};
+pub use on_request::{Forced, Request, RequestError, is_schedulable, on_request};
 pub use recipient::{Recipient, may_be_dialed, number_of_agent, recipient_of, why_nobody};
-pub use sweep::{Listed, RestoreSweep, Swept, after_restore_sweep, may_be_adopted, sweep_page};
+pub use requested_time::{RequestedTime, ZONE_UNSURE, may_contain_request, requested_time, time_in_words};
+pub use sweep::{Listed, RestoreSweep, Swept, after_restore_sweep, may_be_reattached, sweep_page};
 pub use unknown::{
-    Ask, Finding, Resolution, SETTLE_MINUTES, Unknown, after_ask, is_unheard_for_good, lookup_method,
+    Finding, LookupMethod, Resolution, SETTLE_MINUTES, Unknown, after_lookup, is_outcome_overdue,
+    lookup_method,
 };

@@ -221,14 +221,14 @@ mod tests {
 
     #[test]
     fn whatever_keeps_a_callback_from_being_dialed_has_its_notice() {
-        let told = |what: &str, notice: Option<Notice>| Some(format!("{what}: {}\n", notice?.as_str()));
-        let held = HeldFor::ALL.into_iter().filter_map(|why| told(why.as_str(), Notice::of_hold(why)));
-        let ended = State::ALL.into_iter().filter_map(|state| told(state.as_str(), Notice::of_end(state)));
+        let line = |what: &str, notice: Option<Notice>| Some(format!("{what}: {}\n", notice?.as_str()));
+        let held = HeldFor::ALL.into_iter().filter_map(|why| line(why.as_str(), Notice::of_hold(why)));
+        let ended = State::ALL.into_iter().filter_map(|state| line(state.as_str(), Notice::of_end(state)));
         let put_off = [
-            told("in time", Notice::of_snooze(false, false)),
-            told("missed, at once", Notice::of_snooze(true, false)),
-            told("later", Notice::of_snooze(false, true)),
-            told("missed, later", Notice::of_snooze(true, true)),
+            line("in time", Notice::of_snooze(false, false)),
+            line("missed, at once", Notice::of_snooze(true, false)),
+            line("later", Notice::of_snooze(false, true)),
+            line("missed, later", Notice::of_snooze(true, true)),
         ];
         let all: String = held.chain(ended).chain(put_off.into_iter().flatten()).collect();
         expect![[r#"

@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{CallbackPlan, Note, Person, chain::Place};
+use super::{CallbackPlan, EventNote, Person, chain::Place};
 use crate::{
     Id,
     callback::{ActiveCallback, RedialReason},
@@ -47,17 +47,17 @@ pub struct Forced {
 
 /// Why no callback is scheduled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub enum RequestError {
     /// A rule forbids it.
-    Note(Note),
+    Note(EventNote),
     /// A callback that the callee requested is waiting.
     PromisePending(Id<Callback>),
 }
 
 /// Whether a callback may be scheduled for this moment: not in the past, and at most 400 days ahead. Allows a minute of clock skew or, at `speed` virtual seconds per real second, five real seconds, the larger of the two that a request may take.
 pub fn is_schedulable(at: Timestamp, now: Timestamp, speed: u32) -> bool {
-    let forgiven = SignedDuration::from_secs(60.max(5 * i64::from(speed)));
-    plus(now, -forgiven) <= at && at <= plus(now, minutes(FURTHEST_DAYS * 24 * 60))
+    let tolerance = SignedDuration::from_secs(60.max(5 * i64::from(speed)));
+    plus(now, -tolerance) <= at && at <= plus(now, minutes(FURTHEST_DAYS * 24 * 60))
 }
 
 const FURTHEST_DAYS: i64 = 400;
@@ -66,10 +66,10 @@ const FURTHEST_DAYS: i64 = 400;
 pub fn on_request(
     request: &Request<'_>,
     now: Timestamp,
-) -> Result<(CallbackPlan, Vec<Id<Callback>>), Refused> {
+) -> Result<(CallbackPlan, Vec<Id<Callback>>), RequestError> {
     let Request { at, zone, person, forces, policy, .. } = request;
     if person.suppressed {
-        return Err(Refused::Note(Note::DoNotCall));
+        return Err(RequestError::Note(EventNote::DoNotCall));
     }
     let peers = || {
         let is_peer = |l: &&ActiveCallback| {
@@ -77,9 +77,10 @@ pub fn on_request(
         };
         person.live.iter().filter(is_peer)
     };
-    let asked_for = |l: &&ActiveCallback| l.state.is_waiting() && l.reason == RedialReason::CallbackRequested;
-    if let Some(promise) = peers().find(asked_for).filter(|_| !request.replaces) {
-        return Err(Refused::PromisePending(promise.id));
+    let is_requested =
+        |l: &&ActiveCallback| l.state.is_waiting() && l.reason == RedialReason::CallbackRequested;
+    if let Some(promise) = peers().find(is_requested).filter(|_| !request.replaces) {
+        return Err(RequestError::PromisePending(promise.id));
     }
     let most = policy.max_attempts;
     let place = match forces {
@@ -131,7 +132,7 @@ mod tests {
             Request { at: now, zone, person: &person, agent: id(1), replaces, forces: None, policy: &policy };
         let got = match on_request(&request, now) {
             Ok((planned, replaced)) => format!("{} replaces {}", planned.reason.as_str(), replaced.len()),
-            Err(refused) => format!("{refused:?}").split('(').next().unwrap_or_default().to_owned(),
+            Err(error) => format!("{error:?}").split('(').next().unwrap_or_default().to_owned(),
         };
         assert_eq!(got, want);
     }
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_never_ends_what_the_callee_asked_for_unless_it_says_so() {
+    fn a_requested_callback_is_replaced_only_if_the_request_names_it() {
         use PromiseScope::{Agent, Workspace};
         use RedialReason::{BusyFollowup, CallbackRequested, Scheduled};
         check(CallbackRequested, 1, Workspace, false, "PromisePending");

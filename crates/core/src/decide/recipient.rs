@@ -3,7 +3,7 @@
 //! Invariant (T22): a number comes from the original call, from a chat's metadata, or, only if the workspace allows it,
 //! from the conversation. No other part of a payload leads to a dial.
 
-use super::{AfterCall, Note, asked_time::is_request};
+use super::{AfterCall, EventNote, requested_time::is_request};
 use crate::{
     Phone,
     agent::{Channel, OwnNumber},
@@ -20,14 +20,14 @@ pub struct Recipient {
     /// The number to dial from; if `None`, the agent's own number is looked up before dialing.
     pub from: Option<Phone>,
     /// Why there is no number, or why a requested number is not used.
-    pub note: Option<Note>,
+    pub note: Option<EventNote>,
 }
 
 /// Reads both numbers from a call. The redial of an inbound call reverses its direction; the redial of an outbound call
 /// repeats it. The workspace's own numbers are never recipients.
 pub fn recipient_of(facts: &CallFacts, policy: &Policy, is_own: impl Fn(&Phone) -> bool) -> Recipient {
     let from = facts.agent_number.as_deref().and_then(|n| Phone::parse(n).ok());
-    let spoken = facts.asked.number.as_deref().filter(|n| !n.trim().is_empty());
+    let spoken = facts.request.number.as_deref().filter(|n| !n.trim().is_empty());
     if let (Some(spoken), true) = (spoken, may_follow_spoken(facts, policy))
         && let Ok(phone) = Phone::parse(spoken)
     {
@@ -37,19 +37,19 @@ pub fn recipient_of(facts: &CallFacts, policy: &Policy, is_own: impl Fn(&Phone) 
     let called = facts.person_number.as_deref().map(Phone::parse);
     let note = match (spoken.map(Phone::parse), &called) {
         (Some(Ok(spoken)), Some(Ok(called))) if spoken == *called => None,
-        (Some(_), _) => Some(Note::SpokenNumber),
+        (Some(_), _) => Some(EventNote::SpokenNumber),
         (None, _) => None,
     };
     match called {
         Some(Ok(phone)) => checked(phone, from, note, is_own),
         Some(Err(why)) if why.is_costly() => {
-            Recipient { person: None, from, note: Some(Note::PremiumNumber) }
+            Recipient { person: None, from, note: Some(EventNote::PremiumNumber) }
         }
-        Some(Err(_)) => Recipient { person: None, from, note: Some(Note::BadNumber) },
+        Some(Err(_)) => Recipient { person: None, from, note: Some(EventNote::BadNumber) },
         None if facts.channel == Channel::Voice && facts.direction.is_none() => {
-            Recipient { person: None, from, note: Some(Note::WebCall) }
+            Recipient { person: None, from, note: Some(EventNote::WebCall) }
         }
-        None => Recipient { person: None, from, note: note.or(Some(Note::NoNumber)) },
+        None => Recipient { person: None, from, note: note.or(Some(EventNote::NoNumber)) },
     }
 }
 
@@ -60,7 +60,7 @@ fn may_follow_spoken(facts: &CallFacts, policy: &Policy) -> bool {
     let by_person = match facts.is_outbound_call() {
         true => {
             !facts.in_voicemail
-                && matches!(class, Some(OutcomeClass::Conversation | OutcomeClass::AskedForCallback))
+                && matches!(class, Some(OutcomeClass::Conversation | OutcomeClass::CallbackRequested))
         }
         false => class != Some(OutcomeClass::OptOut),
     };
@@ -74,8 +74,8 @@ pub fn may_be_dialed(person: &Phone, from: Option<&Phone>, is_own: impl Fn(&Phon
 }
 
 /// Why there is no number to dial, if the call would otherwise have led to a callback.
-pub fn why_nobody(facts: &CallFacts, recipient: &Recipient, after: &AfterCall) -> Option<Note> {
-    let is_wanted = facts.asked.callback || facts.is_outbound_call();
+pub fn why_nobody(facts: &CallFacts, recipient: &Recipient, after: &AfterCall) -> Option<EventNote> {
+    let is_wanted = facts.request.callback || facts.is_outbound_call();
     recipient.note.filter(|_| is_wanted && (after.settled || after.analyzed))
 }
 
@@ -89,11 +89,11 @@ pub fn number_of_agent<'n>(numbers: &'n [OwnNumber], agent: &str) -> Option<&'n 
 fn checked(
     person: Phone,
     from: Option<Phone>,
-    note: Option<Note>,
+    note: Option<EventNote>,
     is_own: impl Fn(&Phone) -> bool,
 ) -> Recipient {
     if !may_be_dialed(&person, from.as_ref(), is_own) {
-        return Recipient { person: None, from, note: Some(Note::OwnNumber) };
+        return Recipient { person: None, from, note: Some(EventNote::OwnNumber) };
     }
     Recipient { person: Some(person), from, note }
 }
@@ -102,7 +102,7 @@ fn checked(
 mod tests {
     use super::*;
     use crate::{
-        call::{Asked, Direction},
+        call::{CallbackRequest, Direction},
         outcome::Outcome,
     };
 
@@ -116,7 +116,11 @@ mod tests {
             direction: Some(Direction::Inbound),
             person_number: called.map(str::to_owned),
             agent_number: Some(OURS.to_owned()),
-            asked: Asked { callback: true, number: spoken.map(str::to_owned), ..Asked::default() },
+            request: CallbackRequest {
+                callback: true,
+                number: spoken.map(str::to_owned),
+                ..CallbackRequest::default()
+            },
             ..CallFacts::new("c".to_owned(), CallPhase::Analyzed, Channel::Voice)
         }
     }
@@ -126,7 +130,7 @@ mod tests {
         spoken: Option<&str>,
         leave: bool,
         person: Option<&str>,
-        note: Option<Note>,
+        note: Option<EventNote>,
     ) {
         let facts = facts(called, spoken);
         let policy = Policy { spoken_numbers: leave, ..Policy::default() };
@@ -142,48 +146,48 @@ mod tests {
     #[test]
     fn only_the_calls_own_number_is_dialled_unless_the_workspace_allows_spoken_ones() {
         check(Some(CALLED), None, false, Some(CALLED), None);
-        check(Some(CALLED), Some(OTHER), false, Some(CALLED), Some(Note::SpokenNumber));
+        check(Some(CALLED), Some(OTHER), false, Some(CALLED), Some(EventNote::SpokenNumber));
         check(Some(CALLED), Some(OTHER), true, Some(OTHER), None);
         check(Some(CALLED), Some("+1 415 555 0117"), false, Some(CALLED), None);
         check(Some("anonymous"), Some(OTHER), true, Some(OTHER), None);
-        check(Some(CALLED), Some("five five five"), true, Some(CALLED), Some(Note::SpokenNumber));
-        check(None, Some(OTHER), false, None, Some(Note::SpokenNumber));
+        check(Some(CALLED), Some("five five five"), true, Some(CALLED), Some(EventNote::SpokenNumber));
+        check(None, Some(OTHER), false, None, Some(EventNote::SpokenNumber));
     }
 
     #[test]
-    fn what_must_not_be_dialled_is_said() {
-        check(None, None, false, None, Some(Note::NoNumber));
-        check(Some("anonymous"), None, false, None, Some(Note::BadNumber));
-        check(Some("+19005550117"), None, false, None, Some(Note::PremiumNumber));
-        check(Some(OURS), None, false, None, Some(Note::OwnNumber));
-        check(Some(CALLED), Some(OURS), true, None, Some(Note::OwnNumber));
-        check(Some(ALSO_OURS), None, false, None, Some(Note::OwnNumber));
+    fn a_number_that_must_not_be_dialed_is_noted() {
+        check(None, None, false, None, Some(EventNote::NoNumber));
+        check(Some("anonymous"), None, false, None, Some(EventNote::BadNumber));
+        check(Some("+19005550117"), None, false, None, Some(EventNote::PremiumNumber));
+        check(Some(OURS), None, false, None, Some(EventNote::OwnNumber));
+        check(Some(CALLED), Some(OURS), true, None, Some(EventNote::OwnNumber));
+        check(Some(ALSO_OURS), None, false, None, Some(EventNote::OwnNumber));
     }
 
     #[test]
-    fn a_web_call_is_told_from_a_call_or_chat_without_a_number() {
+    fn a_web_call_differs_from_a_call_or_chat_without_a_number() {
         let note = |channel, direction| {
             let facts = CallFacts { channel, direction, ..facts(None, None) };
             recipient_of(&facts, &Policy::default(), |_| false).note
         };
-        assert_eq!(note(Channel::Voice, None), Some(Note::WebCall));
-        assert_eq!(note(Channel::Voice, Some(Direction::Inbound)), Some(Note::NoNumber));
-        assert_eq!(note(Channel::Chat, None), Some(Note::NoNumber));
+        assert_eq!(note(Channel::Voice, None), Some(EventNote::WebCall));
+        assert_eq!(note(Channel::Voice, Some(Direction::Inbound)), Some(EventNote::NoNumber));
+        assert_eq!(note(Channel::Chat, None), Some(EventNote::NoNumber));
     }
 
     #[test]
-    fn why_nobody_is_dialed_is_said_of_calls_that_would_have_led_to_a_callback() {
-        let said = |callback, direction, settled, analyzed| {
-            let asked = Asked { callback, ..Asked::default() };
-            let facts = CallFacts { asked, direction: Some(direction), ..facts(None, None) };
-            let recipient = Recipient { person: None, from: None, note: Some(Note::NoNumber) };
+    fn a_missing_number_is_noted_only_if_a_callback_would_have_followed() {
+        let has_note = |callback, direction, settled, analyzed| {
+            let request = CallbackRequest { callback, ..CallbackRequest::default() };
+            let facts = CallFacts { request, direction: Some(direction), ..facts(None, None) };
+            let recipient = Recipient { person: None, from: None, note: Some(EventNote::NoNumber) };
             why_nobody(&facts, &recipient, &AfterCall { settled, analyzed, ..AfterCall::default() }).is_some()
         };
         let (inbound, outbound) = (Direction::Inbound, Direction::Outbound);
-        assert!(said(true, inbound, false, true) && said(true, inbound, true, false));
-        assert!(said(false, outbound, true, false) && said(false, outbound, false, true));
-        assert!(!said(false, inbound, true, true), "nothing was wanted");
-        assert!(!said(true, outbound, false, false), "nothing was decided");
+        assert!(has_note(true, inbound, false, true) && has_note(true, inbound, true, false));
+        assert!(has_note(false, outbound, true, false) && has_note(false, outbound, false, true));
+        assert!(!has_note(false, inbound, true, true), "nothing was wanted");
+        assert!(!has_note(true, outbound, false, false), "nothing was decided");
     }
 
     #[test]
@@ -203,7 +207,7 @@ mod tests {
         };
         check(OTHER, &|_| {});
         check(OTHER, &|f| ends(f, OutcomeClass::Conversation));
-        check(OTHER, &|f| ends(f, OutcomeClass::AskedForCallback));
+        check(OTHER, &|f| ends(f, OutcomeClass::CallbackRequested));
         // An opt-out, an inconclusive outcome, a voicemail, an event before the analysis, no request.
         check(CALLED, &|f| ends(f, OutcomeClass::OptOut));
         check(CALLED, &|f| f.outcome = Some(Outcome { reason: String::new(), class: OutcomeClass::OptOut }));
@@ -213,7 +217,7 @@ mod tests {
             f.in_voicemail = true;
         });
         check(CALLED, &|f| f.moment = CallPhase::Ended);
-        check(CALLED, &|f| f.asked.callback = false);
+        check(CALLED, &|f| f.request.callback = false);
     }
 
     #[test]

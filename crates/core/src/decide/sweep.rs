@@ -87,8 +87,8 @@ pub fn after_restore_sweep(
 
 /// Whether a dispatch that a restored database does not contain may be attached to its callback (I31). The creation
 /// time in its id must lie between the backup and the restore; a minute of clock skew is allowed on both sides.
-pub fn may_be_adopted(made_at: Timestamp, backup_at: Timestamp, restored_at: Timestamp) -> bool {
-    plus(backup_at, minutes(-1)) <= made_at && made_at <= plus(restored_at, minutes(1))
+pub fn may_be_reattached(created_at: Timestamp, backup_at: Timestamp, restored_at: Timestamp) -> bool {
+    plus(backup_at, minutes(-1)) <= created_at && created_at <= plus(restored_at, minutes(1))
 }
 
 #[cfg(test)]
@@ -140,8 +140,8 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_dialed_between_backup_and_restore_is_adopted() {
-        let check = |made| may_be_adopted(at(made), at(0), at(60));
+    fn only_dials_between_backup_and_restore_are_reattached() {
+        let check = |created| may_be_reattached(at(created), at(0), at(60));
         assert_eq!([-2, -1, 61, 62].map(check), [false, true, true, false]);
     }
 }

@@ -22,8 +22,8 @@ const GIVE_UP_AFTER_MINUTES: i64 = 24 * 60;
 const VOICE_GIVE_UP_HOURS: i64 = 24;
 const CHAT_GIVE_UP_HOURS: i64 = 80;
 /// The interval between lookups of one dispatch, at first and at most.
-const FIRST_ASK_MINUTES: i64 = 1;
-const LONGEST_ASK_MINUTES: i64 = 10;
+const FIRST_LOOKUP_MINUTES: i64 = 1;
+const MAX_LOOKUP_MINUTES: i64 = 10;
 
 /// A dispatch that may or may not have become a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct Unknown {
 
 /// The method of a lookup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ask {
+pub enum LookupMethod {
     /// Repeat the same bytes under the same key: the call is placed once, whichever request arrives first.
     Repeat,
     /// Read the provider's lists.
@@ -83,7 +83,7 @@ pub enum Resolution {
 }
 
 /// Whether to give up on a placed call without a reported outcome: after longer than any call or chat lasts.
-pub const fn is_unheard_for_good(channel: Channel, silent_for: SignedDuration) -> bool {
+pub const fn is_outcome_overdue(channel: Channel, silent_for: SignedDuration) -> bool {
     let most = match channel {
         Channel::Voice => VOICE_GIVE_UP_HOURS,
         Channel::Chat => CHAT_GIVE_UP_HOURS,
@@ -93,8 +93,8 @@ pub const fn is_unheard_for_good(channel: Channel, silent_for: SignedDuration) -
 
 /// How to look up an unknown dispatch of `due` at `now`. A repeat may be the request that rings the phone, so it must
 /// pass the gates of a first request, except lateness and spent attempts: those were decided before the first request.
-pub fn lookup_method(unknown: &Unknown, due: &Due<'_>, now: Timestamp) -> Ask {
-    let as_first = Due { late_by: SignedDuration::ZERO, attempts_used: 0, ..*due };
+pub fn lookup_method(unknown: &Unknown, due: &Due<'_>, now: Timestamp) -> LookupMethod {
+    let as_first = Due { late_by: SignedDuration::ZERO, spent: 0, ..*due };
     match unknown.key_lives {
         // If the clock is before the time of the intent, the key's age is unknown.
         Some(lives)
@@ -102,15 +102,15 @@ pub fn lookup_method(unknown: &Unknown, due: &Due<'_>, now: Timestamp) -> Ask {
                 && now < plus(unknown.sent_at, lives)
                 && decision(&gates(&as_first, now)) == Verdict::Pass =>
         {
-            Ask::Repeat
+            LookupMethod::Repeat
         }
-        _ => Ask::List,
+        _ => LookupMethod::List,
     }
 }
 
 /// Decides from the result of a lookup at `now`.
-pub fn after_ask(unknown: &Unknown, finding: Finding, now: Timestamp) -> Resolution {
-    let settled_at = plus(unknown.in_flight_until, minutes(SETTLE_MINUTES));
+pub fn after_lookup(unknown: &Unknown, finding: Finding, now: Timestamp) -> Resolution {
+    let settled_at = plus(unknown.over_at, minutes(SETTLE_MINUTES));
     match finding {
         Finding::Call(call_id) => return Resolution::Placed { call_id },
         Finding::Absent if now >= settled_at => match unknown.first_absent_at {
@@ -125,7 +125,7 @@ pub fn after_ask(unknown: &Unknown, finding: Finding, now: Timestamp) -> Resolut
     if now >= plus(unknown.in_flight_until.max(unknown.sent_at), minutes(GIVE_UP_AFTER_MINUTES)) {
         return Resolution::Unresolved;
     }
-    let again = plus(now, minutes((FIRST_ASK_MINUTES << unknown.lookups.min(8)).min(LONGEST_ASK_MINUTES)));
+    let again = plus(now, minutes((FIRST_LOOKUP_MINUTES << unknown.lookups.min(8)).min(MAX_LOOKUP_MINUTES)));
     // Look again no later than the end of the settle time, because absence counts as proof only from then on.
     let at = if now < settled_at { again.min(settled_at) } else { again };
     Resolution::Later { at, first_absent_at: unknown.first_absent_at }
@@ -150,8 +150,8 @@ mod tests {
     fn unknown(absent_minute: Option<i64>) -> Unknown {
         Unknown {
             sent_at: at(0),
-            in_flight_until: at(2),
-            first_absent_at: absent_minute.map(at),
+            over_at: at(2),
+            absent_at: absent_minute.map(at),
             key_lives: None,
             lookups: 0,
         }
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn absence_is_proven_by_two_complete_lists_after_the_settle_time() {
         let check =
-            |absent, now, want| assert_eq!(after_ask(&unknown(absent), Finding::Absent, at(now)), want);
+            |absent, now, want| assert_eq!(after_lookup(&unknown(absent), Finding::Absent, at(now)), want);
         check(None, 0, later(1, None));
         check(None, 11, later(12, None));
         check(None, 12, later(13, Some(12)));
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn a_failing_list_proves_nothing_however_often_it_fails() {
         let check =
-            |absent, now, want| assert_eq!(after_ask(&unknown(absent), Finding::NoAnswer, at(now)), want);
+            |absent, now, want| assert_eq!(after_lookup(&unknown(absent), Finding::NoAnswer, at(now)), want);
         check(None, 20, later(21, None));
         check(Some(12), 13, later(14, Some(12)));
         check(None, 2 + 24 * 60 - 1, later(2 + 24 * 60, None));
@@ -187,22 +187,22 @@ mod tests {
     #[test]
     fn a_call_that_is_found_settles_it_at_any_time() {
         for now in [0, 13, 9_000] {
-            let found = after_ask(&unknown(Some(12)), Finding::Call("c".to_owned()), at(now));
-            assert_eq!(found, Resolution::Placed { call_id: "c".to_owned() });
+            let resolution = after_lookup(&unknown(Some(12)), Finding::Call("c".to_owned()), at(now));
+            assert_eq!(resolution, Resolution::Placed { call_id: "c".to_owned() });
         }
     }
 
     #[test]
     fn a_call_is_given_up_after_a_day_and_a_chat_after_more_than_three() {
         let hours = SignedDuration::from_hours;
-        assert!(!is_unheard_for_good(Channel::Voice, hours(23)));
-        assert!(is_unheard_for_good(Channel::Voice, hours(24)));
-        assert!(!is_unheard_for_good(Channel::Chat, hours(79)));
-        assert!(is_unheard_for_good(Channel::Chat, hours(80)));
+        assert!(!is_outcome_overdue(Channel::Voice, hours(23)));
+        assert!(is_outcome_overdue(Channel::Voice, hours(24)));
+        assert!(!is_outcome_overdue(Channel::Chat, hours(79)));
+        assert!(is_outcome_overdue(Channel::Chat, hours(80)));
     }
 
     /// The lookup method for a key lifetime and a minute after noon.
-    fn asked(key_minutes: Option<i64>, at_minute: i64, change: impl FnOnce(&mut Due<'_>)) -> Ask {
+    fn method(key_minutes: Option<i64>, at_minute: i64, change: impl FnOnce(&mut Due<'_>)) -> LookupMethod {
         let evening = Quiet { hours: Some((time(12, 30, 0, 0), time(15, 0, 0, 0))), days: vec![] };
         let policy = Policy { quiet: evening, ..Policy::default() };
         let zone = Zone { name: "UTC".to_owned(), source: ZoneSource::Workspace, is_sure: true };
@@ -215,19 +215,27 @@ mod tests {
 
     #[test]
     fn the_same_bytes_are_repeated_only_while_the_key_lives() {
-        assert_eq!(asked(Some(50), 49, |_| {}), Ask::Repeat);
-        assert_eq!(asked(Some(50), 50, |_| {}), Ask::List);
-        assert_eq!(asked(Some(50), -1, |_| {}), Ask::List, "by a clock that was set back");
-        assert_eq!(asked(None, 0, |_| {}), Ask::List);
+        assert_eq!(method(Some(50), 49, |_| {}), LookupMethod::Repeat);
+        assert_eq!(method(Some(50), 50, |_| {}), LookupMethod::List);
+        assert_eq!(method(Some(50), -1, |_| {}), LookupMethod::List, "by a clock that was set back");
+        assert_eq!(method(None, 0, |_| {}), LookupMethod::List);
     }
 
     #[test]
     fn a_repeat_rings_only_when_a_first_request_might() {
-        assert_eq!(asked(Some(50), 29, |due| due.forced = false), Ask::Repeat);
-        assert_eq!(asked(Some(50), 30, |due| due.forced = false), Ask::List, "quiet hours began meanwhile");
-        assert_eq!(asked(Some(50), 0, |due| due.suppressed = true), Ask::List);
-        assert_eq!(asked(Some(50), 0, |due| due.agent_enabled = false), Ask::List);
-        assert_eq!(asked(Some(50), 0, |due| due.observes = true), Ask::List);
-        assert_eq!(asked(Some(50), 0, |due| due.late_by = minutes(500)), Ask::Repeat, "it was sent in time");
+        assert_eq!(method(Some(50), 29, |due| due.forced = false), LookupMethod::Repeat);
+        assert_eq!(
+            method(Some(50), 30, |due| due.forced = false),
+            LookupMethod::List,
+            "quiet hours began meanwhile"
+        );
+        assert_eq!(method(Some(50), 0, |due| due.suppressed = true), LookupMethod::List);
+        assert_eq!(method(Some(50), 0, |due| due.agent_enabled = false), LookupMethod::List);
+        assert_eq!(method(Some(50), 0, |due| due.observes = true), LookupMethod::List);
+        assert_eq!(
+            method(Some(50), 0, |due| due.late_by = minutes(500)),
+            LookupMethod::Repeat,
+            "it was sent in time"
+        );
     }
 }

@@ -105,13 +105,13 @@ fn each_setting_has_exact_bounds() {
 
 #[test]
 fn what_was_sent_is_not_repeated_in_a_complaint() {
-    let said = |patch: &Value| {
+    let problem = |patch: &Value| {
         let settings = WorkspaceSettings::of_plan(&Plan::Free.limits());
         settings.patched(patch).expect_err("bad").problem
     };
     for patch in [json!({"max_attempts": "+12025550123"}), json!({"language": "+12025550123"})] {
-        let said = said(&patch);
-        assert!(said.starts_with("must be ") && !said.contains("2025550123"), "{said}");
+        let problem = problem(&patch);
+        assert!(problem.starts_with("must be ") && !problem.contains("2025550123"), "{problem}");
     }
     assert_eq!(unquoted("missing field `x`"), "missing field `x`");
     assert_eq!(unquoted("one, expected another"), "one, expected another");
@@ -176,7 +176,7 @@ fn a_default_that_changes_reaches_those_who_did_not_choose() {
 #[test]
 fn what_was_set_and_the_defaults_come_to_what_the_patches_came_to() {
     let limits = Plan::Unlimited.limits();
-    let (mut set, mut whole) = (json!({}), WorkspaceSettings::of_plan(&limits));
+    let (mut set, mut patched) = (json!({}), WorkspaceSettings::of_plan(&limits));
     for patch in [
         json!({"retry_triggers": {"busy": {"wait_minutes": 3}}}),
         json!({"quiet_hours": null, "quiet_days": ["sun"]}),
@@ -185,8 +185,8 @@ fn what_was_set_and_the_defaults_come_to_what_the_patches_came_to() {
         json!({"spoken_hours": {"lunch": {"nominal": "12:15"}}}),
     ] {
         merge(&mut set, &patch, Nulls::Kept);
-        whole = whole.patched(&patch).expect("good");
-        assert_eq!(WorkspaceSettings::resolved(&set, &limits).as_ref(), Ok(&whole), "{patch} {set}");
+        patched = patched.patched(&patch).expect("good");
+        assert_eq!(WorkspaceSettings::resolved(&set, &limits).as_ref(), Ok(&patched), "{patch} {set}");
     }
     assert_eq!(set["retry_triggers"], json!({"busy": {"wait_minutes": 3, "enabled": false}}));
 }

@@ -110,11 +110,11 @@ mod tests {
         Quiet { hours: Some((time(21, 0, 0, 0), time(9, 0, 0, 0))), days: vec![Weekday::Sunday] }
     }
 
-    fn check(asked: &str, open: &str) {
-        let at: jiff::Zoned = asked.parse().expect("a time");
+    fn check(wall_time: &str, open: &str) {
+        let at: jiff::Zoned = wall_time.parse().expect("a time");
         let got = nights().next_open(at.timestamp(), &berlin());
         let want: jiff::Zoned = open.parse().expect("a time");
-        assert_eq!(got, want.timestamp(), "{asked} -> {}", got.to_zoned(berlin()));
+        assert_eq!(got, want.timestamp(), "{wall_time} -> {}", got.to_zoned(berlin()));
     }
 
     #[test]

@@ -179,7 +179,7 @@ pub(crate) fn record(turn: &mut Turn<'_>, r: u8) {
     let Some(after) = decide::after_dial(turn.rules, heard) else { return record_absence(turn, n, heard) };
     match after {
         AfterDial::Dialing { .. } => turn.mark_placed(n),
-        AfterDial::Again { .. } => {
+        AfterDial::Retry { .. } => {
             if turn.refuse(n) {
                 turn.back_to_waiting(callback);
             }
@@ -249,7 +249,7 @@ pub(crate) fn list(turn: &mut Turn<'_>, r: u8, complete: bool) {
         (true, _) => Finding::Absent,
         (false, _) => Finding::NoAnswer,
     };
-    let task = match decide::after_ask(turn.rules, age, finding) {
+    let task = match decide::after_lookup(turn.rules, age, finding) {
         Resolution::Placed { .. } => Task::Told(n, Heard::Placed),
         Resolution::NotPlaced => Task::Told(n, Heard::Absent(Age::Aged)),
         Resolution::Later { first_absent_at: Some(_), .. } if age == Age::Settled => {

@@ -3,12 +3,12 @@
 use redialer_core::{
     Id,
     agent::{AgentStatus, Channel},
-    call::{Asked, CallFacts, CallPhase, Direction},
+    call::{CallFacts, CallPhase, CallbackRequest, Direction},
     callback::{ActiveCallback, RedialReason, State},
     decide::{
-        self, AfterCall, AfterCallInput, AfterDial, AskedTime, Attempt, CallProgress, CallbackPlan, Due,
-        Finding, NextCallback, Person, Redial, Request, Resolution, RetryContext, SETTLE_MINUTES, Settle,
-        Unknown, Verdict,
+        self, AfterCall, AfterCallInput, AfterDial, Attempt, CallProgress, CallbackPlan, Due, Finding,
+        NextCallback, Person, Redial, Request, RequestedTime, Resolution, RetryContext, SETTLE_MINUTES,
+        Settle, Unknown, Verdict,
     },
     dispatch,
     order::{Refusal, Reply},
@@ -74,7 +74,7 @@ pub(crate) fn after_dial(rules: &Rules, heard: Heard) -> Option<AfterDial> {
 }
 
 /// The decision from a list, at this stage of time and proof.
-pub(crate) fn after_ask(rules: &Rules, age: Age, finding: Finding) -> Resolution {
+pub(crate) fn after_lookup(rules: &Rules, age: Age, finding: Finding) -> Resolution {
     let now = rules.now;
     let settled_at = plus(now, minutes(-SETTLE_MINUTES));
     let unknown = Unknown {
@@ -88,7 +88,7 @@ pub(crate) fn after_ask(rules: &Rules, age: Age, finding: Finding) -> Resolution
         key_lives: None,
         lookups: 0,
     };
-    decide::after_ask(&unknown, finding, now)
+    decide::after_lookup(&unknown, finding, now)
 }
 
 /// Decides one event of one call and applies the result.
@@ -214,7 +214,7 @@ struct Backstage<'a> {
     redial: Redial,
     person: Person,
     agent_status: AgentStatus,
-    asked: AskedTime,
+    requested_time: RequestedTime,
 }
 
 impl Backstage<'_> {
@@ -230,7 +230,7 @@ impl Backstage<'_> {
             observes: false,
             policy: &self.rules.policy,
             zone: &self.rules.zone,
-            asked: &self.asked,
+            requested_time: &self.requested_time,
             now: self.rules.now,
         }
     }
@@ -254,7 +254,7 @@ fn scene_of<'a>(turn: &Turn<'a>, n: u8, moment: CallPhase) -> Backstage<'a> {
         },
         person: person(turn),
         agent_status: if turn.world.agent_enabled { AgentStatus::Ready } else { AgentStatus::Disabled },
-        asked: AskedTime {
+        requested_time: RequestedTime {
             at: Some(turn.rules.now),
             zone: turn.rules.zone.clone(),
             confidence: 1.0,
@@ -278,9 +278,9 @@ fn facts(rules: &Rules, n: u8, moment: CallPhase, ended: Option<Ended>) -> CallF
         direction: Some(Direction::Outbound),
         ended_at: Some(rules.now),
         outcome: ended.map(|e| Outcome { reason: String::new(), class: class(e) }),
-        asked: Asked {
+        request: CallbackRequest {
             callback: moment == CallPhase::Analyzed && ended.is_some_and(Ended::asked),
-            ..Asked::default()
+            ..CallbackRequest::default()
         },
         ..CallFacts::new(n.to_string(), moment, Channel::Voice)
     }

@@ -16,11 +16,11 @@ use serde_json::json;
 
 use super::{
     TITLE,
+    error_message::description,
     facts::{MAX_ID_BYTES, time},
     find::Search,
     order,
     pages::{LISTED, page_of},
-    said::description,
 };
 use crate::{
     http::{Request, SharedTransport},
@@ -94,8 +94,8 @@ impl Api {
     /// match with hidden metadata proves absence.
     ///
     /// Calls are filtered by metadata. Chats have no such filter: they are filtered by number and compared here.
-    pub(super) async fn find(&self, key: &str, asked: DispatchQuery<'_>) -> Result<Finding, ReadError> {
-        let DispatchQuery { channel, dispatch, to, sent_at } = asked;
+    pub(super) async fn find(&self, key: &str, query: DispatchQuery<'_>) -> Result<Finding, ReadError> {
+        let DispatchQuery { channel, dispatch, to, sent_at } = query;
         let number = json!({"type": "string", "op": "eq", "value": to});
         let criteria = match channel {
             Channel::Voice => {
@@ -167,7 +167,7 @@ impl Api {
     }
 
     async fn roster(&self, key: &str) -> Result<Vec<RosterAgent>, ReadError> {
-        let mut found: Vec<RosterAgent> = Vec::new();
+        let mut agents: Vec<RosterAgent> = Vec::new();
         for (channel, word) in [(Channel::Voice, "voice"), (Channel::Chat, "chat")] {
             let filter =
                 json!({"filter_criteria": {"channel": {"type": "string", "op": "eq", "value": word}}});
@@ -176,14 +176,14 @@ impl Api {
                 let path = format!("/v2/list-agents{query}");
                 let text =
                     self.read(key, Permission::Agents, Method::POST, &path, Some(filter.clone())).await?;
-                let next = page_of(&text, |item| found.extend(roster_agent(item, channel)))?;
+                let next = page_of(&text, |item| agents.extend(roster_agent(item, channel)))?;
                 let Some(next) = next else { break };
                 query = format!("?limit=1000&pagination_key={}", escaped(&next));
             }
         }
-        found.sort_by(|a, b| a.id.cmp(&b.id));
-        found.dedup_by(|a, b| a.id == b.id);
-        Ok(found)
+        agents.sort_by(|a, b| a.id.cmp(&b.id));
+        agents.dedup_by(|a, b| a.id == b.id);
+        Ok(agents)
     }
 
     /// The time zone of one agent, if it has one.
@@ -217,16 +217,16 @@ impl Api {
 
     /// The account's own numbers.
     pub(super) async fn numbers(&self, key: &str) -> Result<Vec<OwnNumber>, ReadError> {
-        let mut found = Vec::new();
+        let mut numbers = Vec::new();
         let mut query = String::from("?limit=1000");
         for _ in 0..MAX_PAGES {
             let path = format!("/v2/list-phone-numbers{query}");
             let text = self.read(key, Permission::Numbers, Method::GET, &path, None).await?;
-            let next = page_of(&text, |item| found.extend(own_number(item)))?;
+            let next = page_of(&text, |item| numbers.extend(own_number(item)))?;
             let Some(next) = next else { break };
             query = format!("?limit=1000&pagination_key={}", escaped(&next));
         }
-        Ok(found)
+        Ok(numbers)
     }
 
     /// The provider's id of the account (`org_id`) that the key belongs to; `Ok(None)` if the provider does not report
@@ -296,10 +296,10 @@ pub(super) fn unreadable() -> ReadError {
     failed(ReadFailure::Unavailable("the answer is not the JSON that was expected".to_owned()))
 }
 
-fn roster_agent(item: &str, asked: Channel) -> Option<RosterAgent> {
+fn roster_agent(item: &str, requested_channel: Channel) -> Option<RosterAgent> {
     let item = Object::parse(item, &["agent_id", "agent_name", "channel"])?;
     let id = item.text("agent_id")?;
-    let channel = item.text("channel").map_or(asked, |c| Channel::from_stored(&c));
+    let channel = item.text("channel").map_or(requested_channel, |c| Channel::from_stored(&c));
     Some(RosterAgent {
         name: item.text("agent_name").unwrap_or_else(|| id.clone()),
         id,

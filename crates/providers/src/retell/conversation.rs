@@ -92,12 +92,12 @@ impl Newest {
         while !rest.is_empty() && !self.is_full() {
             let start = rest.strip_suffix('\n').unwrap_or(rest).rfind('\n').map_or(0, |at| at + 1);
             rest = &text[..start];
-            let said = &text[start..end];
-            let Some((label, role)) = SPEAKERS.iter().find(|(label, _)| said.starts_with(label)) else {
+            let utterance = &text[start..end];
+            let Some((label, role)) = SPEAKERS.iter().find(|(label, _)| utterance.starts_with(label)) else {
                 continue;
             };
             if let Some(role) = role {
-                self.take(*role, &said[label.len()..]);
+                self.take(*role, &utterance[label.len()..]);
             }
             end = start;
         }

@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, collections::BTreeSet};
 
-use redialer_core::call::{Asked, CallbackAnswer};
+use redialer_core::call::{CallbackAnswer, CallbackRequest};
 
 use crate::json::{each_member, text_of};
 
@@ -23,16 +23,17 @@ const MAX_TIME_BYTES: usize = 2_000;
 const MAX_NUMBER_BYTES: usize = 200;
 
 /// Reads `custom_analysis_data`, a raw JSON object; `callback_field` names the extraction that requests a callback.
-pub(super) fn asked(data: Option<&str>, callback_field: &str) -> Asked {
+pub(super) fn callback_request(data: Option<&str>, callback_field: &str) -> CallbackRequest {
     let (mut callback, mut time, mut number) =
         (Spellings::default(), Spellings::default(), Spellings::default());
     let mut names = BTreeSet::new();
     let read = data.and_then(|data| {
         each_member(data, |name, raw| {
-            for (wanted, found) in [(callback_field, &mut callback), (TIME, &mut time), (NUMBER, &mut number)]
+            for (wanted, spellings) in
+                [(callback_field, &mut callback), (TIME, &mut time), (NUMBER, &mut number)]
             {
                 if alike(name, wanted) {
-                    found.put(name, raw);
+                    spellings.put(name, raw);
                 }
             }
             if names.len() < MAX_NAMES && !name.contains('\0') {
@@ -42,10 +43,10 @@ pub(super) fn asked(data: Option<&str>, callback_field: &str) -> Asked {
         })
     });
     if read.is_none() {
-        return Asked::default();
+        return CallbackRequest::default();
     }
     let answer = callback.answer();
-    Asked {
+    CallbackRequest {
         callback: answer == CallbackAnswer::Yes,
         answer,
         time: time.text(TIME, MAX_TIME_BYTES),
@@ -89,8 +90,8 @@ impl<'a> Spellings<'a> {
     fn text(&self, name: &str, max_bytes: usize) -> Option<String> {
         let text = |(_, raw): &(String, &'a str)| words_or_number(raw);
         let own = self.0.iter().find(|(spelling, _)| spelling == name).and_then(text);
-        let found = own.or_else(|| self.0.iter().find_map(text))?;
-        Some(found[..found.floor_char_boundary(max_bytes)].to_owned())
+        let text = own.or_else(|| self.0.iter().find_map(text))?;
+        Some(text[..text.floor_char_boundary(max_bytes)].to_owned())
     }
 }
 
@@ -143,13 +144,13 @@ mod tests {
             "REDIALER_IO_CALLBACK",
             "redialer\u{a0}io\u{a0}callback",
         ] {
-            let asked = asked(Some(&format!("{{\"{name}\":true}}")), FIELD);
-            assert_eq!((asked.callback, asked.answer), (true, Yes), "{name}");
+            let request = callback_request(Some(&format!("{{\"{name}\":true}}")), FIELD);
+            assert_eq!((request.callback, request.answer), (true, Yes), "{name}");
         }
         for name in ["callback", "redialer.io_callbacks", "redialer.io", "redialerio_callback", ""] {
-            let asked = asked(Some(&format!("{{\"{name}\":true}}")), FIELD);
-            assert_eq!((asked.callback, asked.answer), (false, Absent), "{name}");
-            assert_eq!(asked.extractions, [name], "a near miss can be named");
+            let request = callback_request(Some(&format!("{{\"{name}\":true}}")), FIELD);
+            assert_eq!((request.callback, request.answer), (false, Absent), "{name}");
+            assert_eq!(request.extractions, [name], "a near miss can be named");
         }
     }
 
@@ -162,17 +163,17 @@ mod tests {
             (&["\"maybe\"", "2", "-1", "1e999", "{}", "[true]", "\"yes please\""][..], Unreadable),
         ] {
             for value in values {
-                let asked = asked(Some(&format!("{{\"{FIELD}\":{value}}}")), FIELD);
-                assert_eq!((asked.answer, asked.callback), (want, want == Yes), "{value}");
+                let request = callback_request(Some(&format!("{{\"{FIELD}\":{value}}}")), FIELD);
+                assert_eq!((request.answer, request.callback), (want, want == Yes), "{value}");
             }
         }
-        assert_eq!(asked(None, FIELD).answer, Absent);
-        assert_eq!(asked(Some("[1]"), FIELD).answer, Absent);
+        assert_eq!(callback_request(None, FIELD).answer, Absent);
+        assert_eq!(callback_request(Some("[1]"), FIELD).answer, Absent);
     }
 
     #[test]
     fn of_one_spelling_the_last_counts_and_of_two_spellings_the_yes() {
-        let check = |data: &str, want| assert_eq!(asked(Some(data), FIELD).answer, want, "{data}");
+        let check = |data: &str, want| assert_eq!(callback_request(Some(data), FIELD).answer, want, "{data}");
         check(r#"{"redialer.io_callback":true,"redialer.io_callback":false}"#, No);
         check(r#"{"redialer.io_callback":false,"redialer_io_callback":"yes"}"#, Yes);
         check(r#"{"redialer.io_callback":false,"redialer_io_callback":"maybe"}"#, Unreadable);
@@ -182,8 +183,8 @@ mod tests {
     #[test]
     fn time_and_number_are_texts_under_the_same_rules() {
         let read = |data: &str| {
-            let asked = asked(Some(data), FIELD);
-            (asked.time, asked.number)
+            let request = callback_request(Some(data), FIELD);
+            (request.time, request.number)
         };
         let some = |text: &str| Some(text.to_owned());
         let both = (some("tomorrow at 3"), some("+13125550142"));
@@ -207,9 +208,9 @@ mod tests {
     #[test]
     fn the_first_twenty_names_are_kept_sorted_and_cut() {
         let members: Vec<_> = (0..30).rev().map(|n| format!("\"{n:02}{}\":1", "é".repeat(80))).collect();
-        let asked = asked(Some(&format!("{{\"\\u0000\":1,{}}}", members.join(","))), FIELD);
-        assert_eq!(asked.extractions.len(), MAX_NAMES);
-        assert!(asked.extractions.is_sorted());
-        assert!(asked.extractions[0].starts_with("10") && asked.extractions[0].chars().count() == 60);
+        let request = callback_request(Some(&format!("{{\"\\u0000\":1,{}}}", members.join(","))), FIELD);
+        assert_eq!(request.extractions.len(), MAX_NAMES);
+        assert!(request.extractions.is_sorted());
+        assert!(request.extractions[0].starts_with("10") && request.extractions[0].chars().count() == 60);
     }
 }

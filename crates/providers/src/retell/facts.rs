@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use redialer_core::{
     agent::{Channel, Version},
-    call::{Asked, CallFacts, CallPhase, Direction, Tags},
+    call::{CallFacts, CallPhase, CallbackRequest, Direction, Tags},
     outcome::{Outcome, OutcomeClass},
     time::from_ms,
 };
@@ -122,7 +122,7 @@ fn call(call: &Object<'_>, moment: CallPhase, callback_field: &str) -> Option<Ca
         ended_at: time(call, "end_timestamp"),
         outcome: reason.map(|reason| Outcome { class: class_of(&reason), reason }),
         in_voicemail: analysis.get("in_voicemail").unwrap_or(false),
-        asked: asked(&analysis, callback_field),
+        request: callback_request(&analysis, callback_field),
         variables: variables(call),
         metadata: metadata(call),
         tags: tags(call),
@@ -156,7 +156,7 @@ fn chat(chat: &Object<'_>, moment: CallPhase, callback_field: &str) -> Option<Ca
         // Chats have no disconnection reasons: one that is over counts as a conversation.
         outcome: over.then(|| Outcome { reason: "chat_ended".to_owned(), class: OutcomeClass::Conversation }),
         in_voicemail: false,
-        asked: asked(&analysis, callback_field),
+        request: callback_request(&analysis, callback_field),
         variables: variables(chat),
         metadata: metadata(chat),
         tags: tags(chat),
@@ -186,8 +186,8 @@ fn version(object: &Object<'_>, number: &str) -> Version {
     }
 }
 
-fn asked(analysis: &Object<'_>, callback_field: &str) -> Asked {
-    extractions::asked(analysis.raw("custom_analysis_data"), callback_field)
+fn callback_request(analysis: &Object<'_>, callback_field: &str) -> CallbackRequest {
+    extractions::callback_request(analysis.raw("custom_analysis_data"), callback_field)
 }
 
 /// Retell has only text values; numbers and booleans that occur anyway are kept as text.

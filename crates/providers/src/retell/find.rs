@@ -18,7 +18,7 @@ pub(super) struct Search<'a> {
     dispatch: &'a str,
     to: &'a str,
     sent_at: Timestamp,
-    found: Option<String>,
+    call_id: Option<String>,
     /// The id of a call that hides its metadata but matches in everything else.
     fits: Option<String>,
     /// Whether there are possible matches.
@@ -34,7 +34,7 @@ enum Whose {
 
 impl<'a> Search<'a> {
     pub(super) const fn new(channel: Channel, dispatch: &'a str, to: &'a str, sent_at: Timestamp) -> Self {
-        Self { channel, dispatch, to, sent_at, found: None, fits: None, doubt: false }
+        Self { channel, dispatch, to, sent_at, call_id: None, fits: None, doubt: false }
     }
 
     /// Examines one item of the list, as raw text.
@@ -51,7 +51,7 @@ impl<'a> Search<'a> {
             (Whose::Another, _) => {}
             (Whose::Ours, _) => {
                 self.doubt |= id.is_none();
-                self.found = self.found.take().or(id);
+                self.call_id = self.call_id.take().or(id);
             }
             (Whose::NotShown, Channel::Voice) => self.unshown_call(&item, id),
             // Every chat with this number is listed: one that started earlier cannot be it.
@@ -86,12 +86,12 @@ impl<'a> Search<'a> {
     }
 
     pub(super) const fn is_found(&self) -> bool {
-        self.found.is_some()
+        self.call_id.is_some()
     }
 
     /// The finding, after the whole list was read.
     pub(super) fn finding(self) -> Finding {
-        match (self.found, self.fits) {
+        match (self.call_id, self.fits) {
             (Some(id), _) => Finding::Call(id),
             (None, _) if self.doubt => Finding::NoAnswer,
             (None, Some(id)) => Finding::Call(id),

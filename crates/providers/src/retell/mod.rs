@@ -7,6 +7,7 @@
 
 pub mod api;
 pub mod conversation;
+mod error_message;
 mod extractions;
 mod facts;
 mod find;
@@ -14,7 +15,6 @@ pub mod order;
 mod pages;
 mod provider;
 pub mod reasons;
-mod said;
 pub mod signature;
 pub mod webhook;
 

@@ -120,9 +120,11 @@ fn variables(order: &CallOrder) -> BTreeMap<String, String> {
         .map(|(k, v)| (k.clone(), v.clone()))
         .collect();
     // For a callback that was scheduled through the API, only the request gives the reason.
-    let said = ["redialer.io_redial_reason", "redialer_redial_reason"].map(|name| order.variables.get(name));
-    let said = said.into_iter().flatten().next().filter(|_| order.reason == RedialReason::Scheduled);
-    let reason = said.cloned().unwrap_or_else(|| order.reason.redial_word().to_owned());
+    let requested =
+        ["redialer.io_redial_reason", "redialer_redial_reason"].map(|name| order.variables.get(name));
+    let requested =
+        requested.into_iter().flatten().next().filter(|_| order.reason == RedialReason::Scheduled);
+    let reason = requested.cloned().unwrap_or_else(|| order.reason.redial_word().to_owned());
     // An unset variable is spoken with its braces, so each of these is sent on every redial.
     for (name, value) in [
         ("redial_reason", reason),

@@ -15,8 +15,8 @@ use super::{
 use crate::{
     auth::WebhookAuth,
     provider::{
-        Asked, BadSignature, CallQuery, Capabilities, CheckedAt, DispatchQuery, Event, NotJson, Page,
-        Placement, Provider, Reading, Record, RosterAgent, Webhook, only_header,
+        BadSignature, CallQuery, Capabilities, CheckedAt, DispatchQuery, Event, NotJson, Page, Placement,
+        Provider, ProviderFuture, ReadFuture, Record, RosterAgent, Webhook, only_header,
     },
 };
 
@@ -60,42 +60,42 @@ impl Provider for Api {
         order::body(order)
     }
 
-    fn place<'a>(&'a self, key: &'a str, placement: Placement<'a>) -> Asked<'a, Reply> {
+    fn place<'a>(&'a self, key: &'a str, placement: Placement<'a>) -> ProviderFuture<'a, Reply> {
         Box::pin(self.place(key, placement))
     }
 
-    fn record<'a>(&'a self, key: &'a str, call: CallQuery<'a>) -> Reading<'a, Option<Record>> {
+    fn record<'a>(&'a self, key: &'a str, call: CallQuery<'a>) -> ReadFuture<'a, Option<Record>> {
         Box::pin(async move {
             let text = self.record(key, call.channel, call.id).await?;
             Ok(webhook::fetched(&text, call.channel))
         })
     }
 
-    fn find<'a>(&'a self, key: &'a str, dispatch: DispatchQuery<'a>) -> Reading<'a, Finding> {
+    fn find<'a>(&'a self, key: &'a str, dispatch: DispatchQuery<'a>) -> ReadFuture<'a, Finding> {
         Box::pin(self.find(key, dispatch))
     }
 
-    fn calls<'a>(&'a self, key: &'a str, channel: Channel, page: Option<&'a str>) -> Reading<'a, Page> {
+    fn calls<'a>(&'a self, key: &'a str, channel: Channel, page: Option<&'a str>) -> ReadFuture<'a, Page> {
         Box::pin(self.listed(key, channel, page))
     }
 
-    fn agents<'a>(&'a self, key: &'a str) -> Reading<'a, Vec<RosterAgent>> {
+    fn agents<'a>(&'a self, key: &'a str) -> ReadFuture<'a, Vec<RosterAgent>> {
         Box::pin(self.agents(key))
     }
 
-    fn numbers<'a>(&'a self, key: &'a str) -> Reading<'a, Vec<OwnNumber>> {
+    fn numbers<'a>(&'a self, key: &'a str) -> ReadFuture<'a, Vec<OwnNumber>> {
         Box::pin(self.numbers(key))
     }
 
-    fn free_lines<'a>(&'a self, key: &'a str) -> Reading<'a, Option<u32>> {
+    fn free_lines<'a>(&'a self, key: &'a str) -> ReadFuture<'a, Option<u32>> {
         Box::pin(self.free_lines(key))
     }
 
-    fn account<'a>(&'a self, key: &'a str) -> Reading<'a, Option<String>> {
+    fn account<'a>(&'a self, key: &'a str) -> ReadFuture<'a, Option<String>> {
         Box::pin(self.account(key))
     }
 
-    fn probe<'a>(&'a self, key: &'a str) -> Reading<'a, ()> {
+    fn probe<'a>(&'a self, key: &'a str) -> ReadFuture<'a, ()> {
         Box::pin(self.probe(key))
     }
 }

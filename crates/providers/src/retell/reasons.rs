@@ -56,7 +56,7 @@ pub const REASONS: &[(&str, OutcomeClass)] = &[
     ("network_blocked", Unreachable),
     ("scam_detected", Unreachable),
     ("user_requested_dnc", OutcomeClass::OptOut),
-    ("user_requested_callback", OutcomeClass::AskedForCallback),
+    ("user_requested_callback", OutcomeClass::CallbackRequested),
     // Not in the current list.
     ("machine_detected", unreached(Trigger::Voicemail, Freely)),
     ("voicemail", unreached(Trigger::Voicemail, Freely)),

@@ -4,7 +4,7 @@
 use redialer_core::{
     Timestamp,
     agent::{Channel, OwnNumber},
-    call::{Asked as Wishes, CallFacts, CallPhase, Direction, Tags},
+    call::{CallFacts, CallPhase, CallbackRequest, Direction, Tags},
     decide::{Finding, Listed},
     inbound_event::{DedupKey, InboundEvent},
     order::{CallOrder, Reply},
@@ -13,8 +13,9 @@ use redialer_core::{
     policy::Trigger,
 };
 use redialer_providers::{
-    Asked, BadSignature, CallQuery, Capabilities, CheckedAt, Content, DispatchQuery, Event, NotJson, Page,
-    Placement, Provider, ReadError, ReadFailure, Reading, Record, RosterAgent, Webhook, WebhookAuth,
+    BadSignature, CallQuery, Capabilities, CheckedAt, Content, DispatchQuery, Event, NotJson, Page,
+    Placement, Provider, ProviderFuture, ReadError, ReadFailure, ReadFuture, Record, RosterAgent, Webhook,
+    WebhookAuth,
     http::{Request, SharedTransport},
     only_header, status,
 };
@@ -60,7 +61,7 @@ impl Content for Call {
             started_at: time(&call["started"]),
             ended_at: time(&call["ended"]),
             outcome: Some(Outcome { reason: reason.to_owned(), class }),
-            asked: Wishes { callback: when.is_some(), time: when, ..Wishes::default() },
+            request: CallbackRequest { callback: when.is_some(), time: when, ..CallbackRequest::default() },
             tags: text(&call["dispatch"]).map(|dispatch| Tags { dispatch, callback: None }),
             ..CallFacts::new(text(&call["id"])?, CallPhase::Analyzed, Channel::Voice)
         })
@@ -117,7 +118,7 @@ impl Provider for Example {
             .into()
     }
 
-    fn place<'a>(&'a self, key: &'a str, placement: Placement<'a>) -> Asked<'a, Reply> {
+    fn place<'a>(&'a self, key: &'a str, placement: Placement<'a>) -> ProviderFuture<'a, Reply> {
         Box::pin(async move {
             let answered = self.0.send(Self::request(key, "/calls", Some(placement))).await;
             status::reply(
@@ -128,7 +129,7 @@ impl Provider for Example {
         })
     }
 
-    fn record<'a>(&'a self, key: &'a str, call: CallQuery<'a>) -> Reading<'a, Option<Record>> {
+    fn record<'a>(&'a self, key: &'a str, call: CallQuery<'a>) -> ReadFuture<'a, Option<Record>> {
         Box::pin(async move {
             let call: Value = self.get(key, &format!("/calls/{}", call.id), Permission::History).await?;
             let delivery = delivery(&call, call.to_string().into_bytes(), true);
@@ -136,7 +137,7 @@ impl Provider for Example {
         })
     }
 
-    fn find<'a>(&'a self, key: &'a str, query: DispatchQuery<'a>) -> Reading<'a, Finding> {
+    fn find<'a>(&'a self, key: &'a str, query: DispatchQuery<'a>) -> ReadFuture<'a, Finding> {
         Box::pin(async move {
             let calls: Vec<Value> = self.get(key, "/calls", Permission::History).await?;
             let found = calls.iter().find(|call| call["dispatch"] == query.dispatch);
@@ -144,7 +145,7 @@ impl Provider for Example {
         })
     }
 
-    fn calls<'a>(&'a self, key: &'a str, _: Channel, _: Option<&'a str>) -> Reading<'a, Page> {
+    fn calls<'a>(&'a self, key: &'a str, _: Channel, _: Option<&'a str>) -> ReadFuture<'a, Page> {
         Box::pin(async move {
             let calls: Vec<Value> = self.get(key, "/calls", Permission::History).await?;
             let listed = |call: &Value| {
@@ -155,7 +156,7 @@ impl Provider for Example {
         })
     }
 
-    fn agents<'a>(&'a self, key: &'a str) -> Reading<'a, Vec<RosterAgent>> {
+    fn agents<'a>(&'a self, key: &'a str) -> ReadFuture<'a, Vec<RosterAgent>> {
         Box::pin(async move {
             let agents: Vec<String> = self.get(key, "/agents", Permission::Agents).await?;
             let agent =
@@ -164,7 +165,7 @@ impl Provider for Example {
         })
     }
 
-    fn numbers<'a>(&'a self, key: &'a str) -> Reading<'a, Vec<OwnNumber>> {
+    fn numbers<'a>(&'a self, key: &'a str) -> ReadFuture<'a, Vec<OwnNumber>> {
         Box::pin(async move {
             let numbers: Vec<Value> = self.get(key, "/numbers", Permission::Numbers).await?;
             let number = |own: &Value| {

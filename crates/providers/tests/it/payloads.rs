@@ -73,7 +73,7 @@ fn told(body: &[u8]) -> String {
         format!("voicemail  {}", f.in_voicemail),
         format!(
             "asked      {} {:?} {:?} {:?} {:?}",
-            f.asked.callback, f.asked.answer, f.asked.time, f.asked.number, f.asked.extractions
+            f.request.callback, f.request.answer, f.request.time, f.request.number, f.request.extractions
         ),
         format!("variables  {:?}", f.variables),
         format!("metadata   {:?}", f.metadata.map(|m| m.split_whitespace().collect::<String>())),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use redialer_core::{
     Id, Phone, Timestamp,
     callback::State,
-    decide::{self, Forced, Note, Refused, Request, is_schedulable},
+    decide::{self, EventNote, Forced, Request, RequestError, is_schedulable},
     id,
     permission::Permission,
     phone,
@@ -64,7 +64,7 @@ pub enum NotScheduled {
     Country,
     /// Refused for the reason in the note.
     #[error("{}", .0.description())]
-    Note(Note),
+    Note(EventNote),
     /// A callback that the callee asked for is pending.
     #[error("A callback that the callee asked for waits: {0}. Send `replace` as true to replace it.")]
     PromisePending(Id<id::Callback>),
@@ -100,8 +100,8 @@ impl From<TransitionError> for NotScheduled {
 impl From<NotWritten> for NotScheduled {
     fn from(why: NotWritten) -> Self {
         match why {
-            NotWritten::Refused(Refused::Note(note)) => Self::Note(note),
-            NotWritten::Refused(Refused::PromisePending(id)) => Self::PromisePending(id),
+            NotWritten::Refused(RequestError::Note(note)) => Self::Note(note),
+            NotWritten::Refused(RequestError::PromisePending(id)) => Self::PromisePending(id),
             NotWritten::ForcedBefore(id) => Self::ForcedBefore(id),
         }
     }
@@ -170,7 +170,7 @@ fn check_numbers(
 ) -> Result<(), NotScheduled> {
     let is_own = |number: &Phone| context.is_own_number(&key.index(number.e164()));
     if !decide::may_be_dialed(&by_hand.to, by_hand.from.as_ref(), is_own) {
-        return Err(NotScheduled::Note(Note::OwnNumber));
+        return Err(NotScheduled::Note(EventNote::OwnNumber));
     }
     let missing = &context.workspace.missing_permissions;
     let knows_numbers = !missing.iter().any(|p| p == Permission::Numbers.as_str());

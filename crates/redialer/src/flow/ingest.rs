@@ -18,7 +18,7 @@ use std::{
 use redialer_core::{
     Id,
     call::{CallFacts, Turn},
-    decide::{self, Note},
+    decide::{self, EventNote},
     id,
     inbound_event::InboundEvent,
     timing::{MAX_EVENT_TRIES, event_retry},
@@ -111,7 +111,7 @@ pub fn parse(content: &dyn Content, callback_field: &str) -> Parsed {
 
 fn facts_and_conversation(content: &dyn Content, callback_field: &str) -> Option<(CallFacts, Vec<Turn>)> {
     let facts = content.facts(callback_field)?;
-    let conversation = if decide::may_ask(&facts) { content.conversation() } else { Vec::new() };
+    let conversation = if decide::may_contain_request(&facts) { content.conversation() } else { Vec::new() };
     Some((facts, conversation))
 }
 
@@ -199,7 +199,7 @@ async fn import(app: &App, row: PendingRow, contexts: &mut EventContexts) -> Res
     };
     // An event that an earlier process left behind may have crashed it: the try is counted before it is made.
     if event.received_at < app.started_at && !app.events.is_counted(event.id) {
-        if !app.store.try_delivery(&event, MAX_EVENT_TRIES, Note::SetAside.as_str()).await? {
+        if !app.store.try_delivery(&event, MAX_EVENT_TRIES, EventNote::SetAside.as_str()).await? {
             return Ok(());
         }
         app.events.note_counted(event.id);
@@ -236,5 +236,5 @@ async fn put_off(app: &App, event: &EventRow, failure: &str) -> Result<(), Store
     tracing::error!(delivery.id = %id, tries, failure, "delivery {id} could not be decided");
     metrics::counter!("redialer_deliveries_failed_total").increment(1);
     let try_at = event_retry(tries + 1, app.clock.now());
-    app.store.retry_delivery(event, try_at, Note::SetAside.as_str()).await
+    app.store.retry_delivery(event, try_at, EventNote::SetAside.as_str()).await
 }

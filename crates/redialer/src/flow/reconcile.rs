@@ -2,7 +2,7 @@
 //!
 //! Invariants: the provider's records enter the same inbox as its webhooks, so they have the same effects, once. An
 //! unknown dispatch is never sent again before the provider's own records prove that it was not placed
-//! (`core::decide::after_ask`). If the provider keeps idempotency keys, the same bytes may be repeated well within its
+//! (`core::decide::after_lookup`). If the provider keeps idempotency keys, the same bytes may be repeated well within its
 //! window, which places the call at most once. A repeat must pass the same checks as a first request.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use redialer_core::{
-    decide::{self, Ask, Due, Finding, Resolution, Unknown},
+    decide::{self, Due, Finding, LookupMethod, Resolution, Unknown},
     inbound_event::InboundEvent,
     order::Reply,
     time::{minutes, plus},
@@ -73,7 +73,7 @@ async fn one(app: &App, ask: &mut UnconfirmedDispatch) -> Result<(), StoreError>
 /// its outcome was set aside.
 async fn give_up(app: &App, ask: &UnconfirmedDispatch) -> Result<(), StoreError> {
     let now = app.clock.now();
-    if !decide::is_unheard_for_good(ask.channel, now.duration_since(ask.sent_at)) {
+    if !decide::is_outcome_overdue(ask.channel, now.duration_since(ask.sent_at)) {
         return Ok(());
     }
     if app.store.close_unheard(ask, now).await? {
@@ -131,7 +131,7 @@ impl Asking<'_> {
         };
         let now = self.app.clock.now();
         // Read after the repeat, because a repeat restarts the proof.
-        let after = decide::after_ask(&self.known_of(ask), finding, now);
+        let after = decide::after_lookup(&self.known_of(ask), finding, now);
         report(ask, &after);
         self.app.store.finish_ask(ask, &after, now).await?;
         Ok(())
@@ -149,7 +149,7 @@ impl Asking<'_> {
         let to = ask.secrets(self.key)?.to;
         let suppressed = store.is_suppressed(&callback.phone_hash).await?;
         let due = Due { suppressed, ..Due::new(&callback.candidate(&to), agent.dialing(), &policy) };
-        Ok(decide::lookup_method(&self.known_of(ask), &due, self.app.clock.now()) == Ask::Repeat)
+        Ok(decide::lookup_method(&self.known_of(ask), &due, self.app.clock.now()) == LookupMethod::Repeat)
     }
 
     /// Sends the same bytes with the same idempotency key. Returns the call that they placed, earlier or now.

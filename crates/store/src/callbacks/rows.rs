@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use redialer_core::{
     Id, Timestamp,
     agent::{Channel, Version},
-    callback::{HeldFor, RedialReason, State},
-    decide::{CallbackPlan, Candidate, Person, Refused},
+    callback::{RedialReason, State},
+    decide::{CallbackPlan, Candidate, Person, RequestError},
     id,
     rng::Rng,
     time::Zone,
@@ -241,7 +241,7 @@ pub struct NewManualCallback<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotWritten {
     /// The decision rejected it.
-    Refused(Refused),
+    Refused(RequestError),
     /// The unresolved callback was already forced; this is the callback that replaced it.
     ForcedBefore(Id<id::Callback>),
 }
@@ -317,7 +317,7 @@ impl TenantStore {
     pub async fn schedule(
         &self,
         manual: &NewManualCallback<'_>,
-        decide: impl FnOnce(&Person) -> Result<(CallbackPlan, Vec<Id<id::Callback>>), Refused> + Send,
+        decide: impl FnOnce(&Person) -> Result<(CallbackPlan, Vec<Id<id::Callback>>), RequestError> + Send,
         key: &TenantKey,
         now: Timestamp,
         rng: &Rng,

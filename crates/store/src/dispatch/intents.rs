@@ -240,7 +240,7 @@ async fn settle<'a>(
     let Intent { bucket, id, callback, workspace, test, .. } = *intent;
     match after {
         AfterDial::Dialing { call_id } => placed.push(Placed { bucket, id, call_id, test, now }),
-        AfterDial::Again { at, pause, slow, why: message } => {
+        AfterDial::Retry { at, pause, slow, why: message } => {
             let why = pause.map(Pause::as_str).unwrap_or(if *slow { "throttled" } else { "not_placed" });
             if let Some(dispatch) = tx.fetch_one(REFUSED, args![bucket, id, now, why]).await? {
                 quota::take_off(tx, &dispatch).await?;

@@ -5,7 +5,7 @@
 
 use redialer_core::{
     Id, Timestamp,
-    decide::{AfterCall, Note},
+    decide::{AfterCall, EventNote},
     id,
 };
 use uuid::Uuid;
@@ -182,8 +182,8 @@ impl TenantStore {
 
 /// The codes of an event's notes as they are stored: separated by spaces, with details after `=`.
 pub(crate) fn notes_text(after: &AfterCall) -> String {
-    let text = |note: &Note| match note {
-        Note::NoRequest if !after.extractions.is_empty() => {
+    let text = |note: &EventNote| match note {
+        EventNote::NoRequest if !after.extractions.is_empty() => {
             let names: Vec<String> = after.extractions.iter().map(|name| escaped(name)).collect();
             format!("{}={}", note.as_str(), names.join(","))
         }

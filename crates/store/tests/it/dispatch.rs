@@ -310,7 +310,7 @@ async fn refused_waits_or_ends_as_decided() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let id = world.schedule("c1", 10).await;
-        let again = AfterDial::Again { at: at(15), pause: None, slow: false, why: String::new() };
+        let again = AfterDial::Retry { at: at(15), pause: None, slow: false, why: String::new() };
         let intent = intend(&world, world.claim_all(10).await.pop().expect("due")).await.expect("an intent");
         world.dispatch_writer.finish(intent, again.clone(), at(10)).await.expect("recorded");
         assert!(world.claim_all(14).await.is_empty());

@@ -229,7 +229,7 @@ fn the_first_gate_that_is_shut_decides() {
 }
 
 #[test]
-fn every_gate_is_asked_and_recorded_in_order() {
+fn every_gate_is_evaluated_and_recorded_in_order() {
     let (policy, zone) = (Policy::default(), zone());
     let due = Due { suppressed: true, scheduled_for: at(13), ..due(&policy, &zone) };
     let records: Vec<GateRecord> = gates(&due, at(12)).into_iter().map(GateRecord::from).collect();

@@ -85,7 +85,7 @@ fn report(app: &App, intent: &Intent, after: &AfterDial) {
             tracing::info!(callback.id = %id, workspace.id = %workspace, call.id = call_id, "callback {id} was placed as call {call_id}");
             "placed"
         }
-        AfterDial::Again { at, pause, slow, why } => {
+        AfterDial::Retry { at, pause, slow, why } => {
             if *slow {
                 app.dial_rate.slow(workspace, app.clock.steady().saturating_add(app.clock.real_until(*at)));
             }

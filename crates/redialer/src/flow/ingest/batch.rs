@@ -11,7 +11,9 @@ use redialer_core::{
     Id, Phone, Timestamp,
     agent::AgentStatus,
     call::{CallFacts, Turn},
-    decide::{self, AfterCall, AfterCallInput, AskedTime, NextCallback, Note, Recipient, Redial, Settle},
+    decide::{
+        self, AfterCall, AfterCallInput, EventNote, NextCallback, Recipient, Redial, RequestedTime, Settle,
+    },
     id, phone,
     policy::{Policy, PromiseScope},
     time::Zone,
@@ -79,9 +81,9 @@ struct Prepared {
     phone_hash: Option<[u8; 16]>,
     policy: Arc<Policy>,
     zone: Zone,
-    asked: AskedTime,
+    requested_time: RequestedTime,
     secrets: Secrets,
-    notes: Vec<Note>,
+    notes: Vec<EventNote>,
 }
 
 /// Prepares events, in order. Events without a key stay pending, and the returned error is the reason.
@@ -155,7 +157,7 @@ async fn prepare_one(
     let QueuedEvent { event, mut facts, conversation, .. } = event;
     let mut notes = Vec::new();
     if facts.tags.is_some() && redial.is_none() {
-        notes.push(Note::ForeignDispatch);
+        notes.push(EventNote::ForeignDispatch);
     }
     let known = redial.as_ref().map(|redial| redial.secrets(&context.key)).transpose()?;
     if let Some(known) = &known {
@@ -212,9 +214,9 @@ impl Prepared {
         let candidates = recipient.person.as_ref().map_or(&[][..], |p| phone::zones_of(p.e164()));
         let zone = Zone::of_callee(candidates, agent_zone, &policy.timezone);
         let end = decide::end_of(&facts, now);
-        let asked = decide::asked_time(&facts, || conversation, &zone, agent_zone, &policy, end);
-        let secrets = secrets(&facts, &recipient, &asked, known);
-        let phone_hash = recipient.person.as_ref().map(|person| context.key.index(person.e164()));
+        let requested_time = decide::requested_time(&facts, || conversation, &zone, agent_zone, &policy, end);
+        let secrets = secrets(&facts, &recipient, &requested_time, known);
+        let person_ix = recipient.person.as_ref().map(|person| context.key.index(person.e164()));
         Self {
             event,
             context,
@@ -226,7 +228,7 @@ impl Prepared {
             phone_hash,
             policy,
             zone,
-            asked,
+            requested_time,
             secrets,
             notes: Vec::new(),
         }
@@ -287,7 +289,7 @@ impl Prepared {
             observes: self.agent.as_ref().is_some_and(|agent| agent.observe),
             policy: &self.policy,
             zone: &self.zone,
-            asked: &self.asked,
+            requested_time: &self.requested_time,
             now,
         });
         after.notes.extend(self.notes.iter().copied());
@@ -304,7 +306,7 @@ async fn adopted(app: &App, event: &QueuedEvent, key: &TenantKey) -> Result<bool
     let (Some(dispatch), Some(tags)) = (probe(event).dispatch, &facts.tags) else { return Ok(false) };
     let Some(restore_generation) = app.store.restore_generation().await? else { return Ok(false) };
     let made_at = dispatch.made_at();
-    if !decide::may_be_adopted(made_at, restore_generation.backup_at, restore_generation.began_at) {
+    if !decide::may_be_reattached(made_at, epoch.backup_at, epoch.began_at) {
         return Ok(false);
     }
     let person = facts.person_number.as_deref().and_then(|n| Phone::parse(n).ok());
@@ -320,7 +322,12 @@ async fn adopted(app: &App, event: &QueuedEvent, key: &TenantKey) -> Result<bool
 }
 
 /// The data of the next callback: this call's own variables and metadata, else those of the dial that it comes from.
-fn secrets(facts: &CallFacts, recipient: &Recipient, asked: &AskedTime, known: Option<&Secrets>) -> Secrets {
+fn secrets(
+    facts: &CallFacts,
+    recipient: &Recipient,
+    requested_time: &RequestedTime,
+    known: Option<&Secrets>,
+) -> Secrets {
     let kept = |now_empty: bool| known.filter(|_| now_empty);
     Secrets {
         to: recipient.person.as_ref().map(|p| p.e164().to_owned()).unwrap_or_default(),
@@ -330,11 +337,11 @@ fn secrets(facts: &CallFacts, recipient: &Recipient, asked: &AskedTime, known: O
         metadata: kept(facts.metadata.is_none())
             .map_or_else(|| facts.metadata.clone(), |k| k.metadata.clone()),
         version: Secrets::version_text(&facts.version),
-        evidence: Some(asked.evidence.clone()).filter(|_| facts.asked.callback),
-        rule: Some(asked.rule.clone()).filter(|_| facts.asked.callback),
-        confidence: Some(asked.confidence).filter(|_| facts.asked.callback),
-        window: asked.window.map(|(from, to)| (from.as_millisecond(), to.as_millisecond())),
-        doubts: asked.doubts.iter().map(|doubt| (*doubt).to_owned()).collect(),
+        evidence: Some(requested_time.evidence.clone()).filter(|_| facts.request.callback),
+        rule: Some(requested_time.rule.clone()).filter(|_| facts.request.callback),
+        confidence: Some(requested_time.confidence).filter(|_| facts.request.callback),
+        window: requested_time.window.map(|(from, to)| (from.as_millisecond(), to.as_millisecond())),
+        doubts: requested_time.doubts.iter().map(|doubt| (*doubt).to_owned()).collect(),
         external_id: None,
     }
 }
@@ -424,7 +431,7 @@ async fn decide_once(app: &App, part: &[Prepared]) -> Result<(), StoreError> {
 
 /// Logs and counts a decision.
 fn report(workspace: Id<id::Workspace>, call_id: &str, after: &AfterCall) {
-    if after.notes.contains(&Note::UnknownReason) {
+    if after.notes.contains(&EventNote::UnknownReason) {
         metrics::counter!("redialer_unknown_reasons_total").increment(1);
     }
     if let Some(pause) = after.pause {

@@ -3,7 +3,7 @@
 use axum::Json;
 use redialer_core::{
     Id,
-    decide::{Note, Notice},
+    decide::{EventNote, Notice},
     id,
 };
 use redialer_store::{ActivityFilter, ActivityKind, ActivityRow, note_of};
@@ -66,7 +66,7 @@ fn notes(row: &ActivityRow) -> Vec<NoteView> {
     }
     let view = |text: &str| {
         let (code, names) = note_of(text);
-        let note: Note = code.parse().ok()?;
+        let note: EventNote = code.parse().ok()?;
         let message = match names.as_slice() {
             [] => note.description().to_owned(),
             names => format!("{} These extractions came: {}.", note.description(), names.join(", ")),

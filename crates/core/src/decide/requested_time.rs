@@ -18,7 +18,7 @@ use crate::{
 
 /// The requested moment, or why there is none.
 #[derive(Debug, Clone, PartialEq)]
-pub struct AskedTime {
+pub struct RequestedTime {
     /// The moment; `None` if it was not understood with enough confidence.
     pub at: Option<Timestamp>,
     /// The callee's zone, or the zone that the callee named.
@@ -44,66 +44,66 @@ pub const ZONE_UNSURE: &str = "zone_unsure";
 const FURTHEST: i64 = 366 * 24 * 60;
 
 /// Parses the requested time; `end` is the call's end. `conversation` is called only if it is needed.
-pub fn asked_time(
+pub fn requested_time(
     facts: &CallFacts,
     conversation: impl FnOnce() -> Vec<Turn>,
     zone: &Zone,
     agent_zone: Option<&str>,
     policy: &Policy,
     end: Timestamp,
-) -> AskedTime {
+) -> RequestedTime {
     // Most calls contain no request, so the conversation is not parsed.
     if !is_request(facts, policy) {
-        return unheard(zone, 0.0);
+        return not_understood(zone, 0.0);
     }
     let conversation = LazyCell::new(conversation);
     if !person_was_reached(facts, &conversation) {
-        return AskedTime { by_machine: true, ..unheard(zone, 0.0) };
+        return RequestedTime { by_machine: true, ..not_understood(zone, 0.0) };
     }
     let least = match policy.unclear.action {
         UnclearAction::Schedule => 0.0,
         UnclearAction::Delay | UnclearAction::Hold => policy.unclear.min_confidence,
     };
     let usable = |at: Timestamp| at >= plus(end, minutes(-1)) && at <= plus(end, minutes(FURTHEST));
-    let said = facts.asked.time.as_deref().map(str::trim).filter(|s| !s.is_empty());
-    if let Some(said) = said
-        && let Some((at, confidence)) = iso8601(said, &zone.rules()).filter(|(at, _)| usable(*at))
+    let text = facts.request.time.as_deref().map(str::trim).filter(|s| !s.is_empty());
+    if let Some(text) = text
+        && let Some((at, confidence)) = iso8601(text, &zone.rules()).filter(|(at, _)| usable(*at))
         && confidence >= least
     {
-        return AskedTime {
+        return RequestedTime {
             at: Some(at),
-            evidence: said.to_owned(),
+            evidence: text.to_owned(),
             rule: "iso8601".to_owned(),
             doubts: doubts_about(zone).collect(),
-            ..unheard(zone, confidence)
+            ..not_understood(zone, confidence)
         };
     }
     // Text that looks like a date but is unusable contains no words either.
-    let said = said.filter(|said| !is_written_date(said));
-    let words = said.map(|said| [Turn { role: when::Role::User, content: said.to_owned() }]);
+    let text = text.filter(|text| !is_written_date(text));
+    let words = text.map(|text| [Turn { role: when::Role::User, content: text.to_owned() }]);
     let words = words.as_ref().map(|words| ("words", &words[..])).into_iter();
     let mut doubt = 0.0;
     for (source, turns) in words.chain(iter::once_with(|| ("transcript", conversation.as_slice()))) {
-        let heard = hear(turns, source == "words", (zone, agent_zone), policy, end);
-        if let Some(at) = heard.at.filter(|at| usable(*at)) {
-            if heard.confidence >= least {
-                return clear(at, &heard, source, zone);
+        let reading = parse_turns(turns, source == "words", (zone, agent_zone), policy, end);
+        if let Some(at) = reading.at.filter(|at| usable(*at)) {
+            if reading.confidence >= least {
+                return clear(at, &reading, source, zone);
             }
-            doubt = heard.confidence;
+            doubt = reading.confidence;
         }
     }
-    unheard(zone, doubt)
+    not_understood(zone, doubt)
 }
 
 /// Whether the analysis, or the provider's own reason if that counts, contains a request for a callback.
 pub(super) fn is_request(facts: &CallFacts, policy: &Policy) -> bool {
-    let by_provider = facts.outcome.as_ref().is_some_and(|o| o.class == OutcomeClass::AskedForCallback);
-    facts.asked.callback || by_provider && policy.provider_requests
+    let by_provider = facts.outcome.as_ref().is_some_and(|o| o.class == OutcomeClass::CallbackRequested);
+    facts.request.callback || by_provider && policy.provider_requests
 }
 
 /// No time was understood with enough confidence.
-pub(super) fn unheard(zone: &Zone, confidence: f64) -> AskedTime {
-    AskedTime {
+pub(super) fn not_understood(zone: &Zone, confidence: f64) -> RequestedTime {
+    RequestedTime {
         at: None,
         zone: zone.clone(),
         confidence,
@@ -118,11 +118,11 @@ pub(super) fn unheard(zone: &Zone, confidence: f64) -> AskedTime {
 /// Parses a time written in words, relative to `now`, in the clock time of a zone.
 pub fn time_in_words(words: &str, zone: &Zone, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
     let turn = Turn { role: when::Role::User, content: words.to_owned() };
-    hear(&[turn], true, (zone, None), policy, now).at
+    parse_turns(&[turn], true, (zone, None), policy, now).at
 }
 
 /// Parses a time in the workspace's language, or, if none is set, in the language that fits best.
-fn hear(
+fn parse_turns(
     turns: &[Turn],
     only_the_time: bool,
     (zone, agent_zone): (&Zone, Option<&str>),
@@ -146,8 +146,9 @@ fn hear(
 
 /// Whether a decision may need the conversation. Most calls contain no request, and the conversation is most of a
 /// payload.
-pub fn may_ask(facts: &CallFacts) -> bool {
-    facts.asked.callback || facts.outcome.as_ref().is_some_and(|o| o.class == OutcomeClass::AskedForCallback)
+pub fn may_contain_request(facts: &CallFacts) -> bool {
+    facts.request.callback
+        || facts.outcome.as_ref().is_some_and(|o| o.class == OutcomeClass::CallbackRequested)
 }
 
 /// Whether a person was at the other end. Always true for inbound calls and chats. For an outbound call the analysis
@@ -165,7 +166,7 @@ fn person_was_reached<F: FnOnce() -> Vec<Turn>>(
     let spoke =
         || conversation.iter().any(|turn| turn.role == when::Role::User && !turn.content.trim().is_empty());
     match facts.outcome.as_ref().map(|o| o.class) {
-        Some(OutcomeClass::Conversation | OutcomeClass::OptOut | OutcomeClass::AskedForCallback) => true,
+        Some(OutcomeClass::Conversation | OutcomeClass::OptOut | OutcomeClass::CallbackRequested) => true,
         Some(
             OutcomeClass::Unreached(Trigger::TechnicalError | Trigger::ConversationSilent, _)
             | OutcomeClass::Unknown,
@@ -184,20 +185,20 @@ fn doubts_about(zone: &Zone) -> impl Iterator<Item = &'static str> {
     (!zone.is_sure).then_some(ZONE_UNSURE).into_iter()
 }
 
-fn clear(at: Timestamp, heard: &when::Heard, source: &str, zone: &Zone) -> AskedTime {
-    let zone = if heard.zone == zone.name {
+fn clear(at: Timestamp, reading: &when::Heard, source: &str, zone: &Zone) -> RequestedTime {
+    let zone = if reading.zone == zone.name {
         zone.clone()
     } else {
-        Zone { name: heard.zone.clone(), source: ZoneSource::Request, is_sure: true }
+        Zone { name: reading.zone.clone(), source: ZoneSource::Request, is_sure: true }
     };
-    let doubts = heard.doubts.iter().map(|doubt| doubt.as_str()).chain(doubts_about(&zone)).collect();
-    AskedTime {
+    let doubts = reading.doubts.iter().map(|doubt| doubt.as_str()).chain(doubts_about(&zone)).collect();
+    RequestedTime {
         at: Some(at),
         zone,
-        confidence: heard.confidence,
-        evidence: heard.evidence.clone(),
-        rule: format!("{source}:{}", heard.rule),
-        window: heard.earliest.zip(heard.latest),
+        confidence: reading.confidence,
+        evidence: reading.evidence.clone(),
+        rule: format!("{source}:{}", reading.rule),
+        window: reading.earliest.zip(reading.latest),
         doubts,
         by_machine: false,
     }
@@ -251,99 +252,109 @@ mod tests {
     use super::*;
     use crate::{
         agent::Channel,
-        call::{Asked, CallPhase, Role},
+        call::{CallPhase, CallbackRequest, Role},
         outcome::Outcome,
         policy::Unclear,
     };
 
     /// Parses a conversation that ended on Tuesday, 24 November 2026, at ten in New York.
-    fn asked(said: &str, policy: &Policy) -> AskedTime {
-        let conversation = || vec![Turn { role: Role::User, content: said.to_owned() }];
-        asked_with(Asked { callback: true, ..Asked::default() }, conversation, policy)
+    fn parse(text: &str, policy: &Policy) -> RequestedTime {
+        let conversation = || vec![Turn { role: Role::User, content: text.to_owned() }];
+        parse_request(CallbackRequest { callback: true, ..CallbackRequest::default() }, conversation, policy)
     }
 
-    /// As `asked`, with an analysis.
-    fn asked_with(asked: Asked, conversation: impl FnOnce() -> Vec<Turn>, policy: &Policy) -> AskedTime {
-        let facts = facts(asked);
+    /// As `parse`, with an analysis.
+    fn parse_request(
+        request: CallbackRequest,
+        conversation: impl FnOnce() -> Vec<Turn>,
+        policy: &Policy,
+    ) -> RequestedTime {
+        let facts = facts(request);
         let zone = Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number, is_sure: true };
         let end = "2026-11-24T15:00:00Z".parse().expect("a time");
-        asked_time(&facts, conversation, &zone, None, policy, end)
+        requested_time(&facts, conversation, &zone, None, policy, end)
     }
 
-    fn facts(asked: Asked) -> CallFacts {
-        CallFacts { asked, ..CallFacts::new("call_1".to_owned(), CallPhase::Analyzed, Channel::Voice) }
+    fn facts(request: CallbackRequest) -> CallFacts {
+        CallFacts { request, ..CallFacts::new("call_1".to_owned(), CallPhase::Analyzed, Channel::Voice) }
     }
 
     #[test]
-    fn a_conversation_is_looked_at_only_where_a_callback_may_be_asked_for() {
+    fn a_conversation_is_parsed_only_if_a_callback_may_be_requested() {
         let may = |callback, class: Option<OutcomeClass>| {
             let outcome = class.map(|class| Outcome { reason: String::new(), class });
-            may_ask(&CallFacts { outcome, ..facts(Asked { callback, ..Asked::default() }) })
+            may_contain_request(&CallFacts {
+                outcome,
+                ..facts(CallbackRequest { callback, ..CallbackRequest::default() })
+            })
         };
         assert!(may(true, None) && may(true, Some(OutcomeClass::Conversation)));
-        assert!(may(false, Some(OutcomeClass::AskedForCallback)));
+        assert!(may(false, Some(OutcomeClass::CallbackRequested)));
         assert!(!may(false, None) && !may(false, Some(OutcomeClass::Conversation)));
     }
 
-    fn heard_by(said: &str, policy: Policy) -> String {
-        let asked = asked(said, &policy);
-        let at = asked.at.map_or_else(
+    fn parse_by(text: &str, policy: Policy) -> String {
+        let requested = parse(text, &policy);
+        let at = requested.at.map_or_else(
             || "unclear".to_owned(),
-            |at| at.to_zoned(asked.zone.rules()).strftime("%a %H:%M").to_string(),
+            |at| at.to_zoned(requested.zone.rules()).strftime("%a %H:%M").to_string(),
         );
-        format!("{at} ({})", asked.rule)
+        format!("{at} ({})", requested.rule)
     }
 
-    fn heard(said: &str, action: UnclearAction, min_confidence: f64) -> String {
+    fn parse_with(text: &str, action: UnclearAction, min_confidence: f64) -> String {
         let policy = Policy::default();
-        heard_by(said, Policy { unclear: Unclear { action, min_confidence, ..policy.unclear }, ..policy })
+        parse_by(text, Policy { unclear: Unclear { action, min_confidence, ..policy.unclear }, ..policy })
     }
 
     #[test]
-    fn a_doubtful_time_is_taken_only_where_the_workspace_says_so() {
-        let said = "Could you call me back on Thursday?";
-        assert_eq!(heard(said, UnclearAction::Delay, 0.5), "Thu 10:00 (transcript:day)");
-        assert_eq!(heard(said, UnclearAction::Delay, 0.9), "unclear (unclear)");
-        assert_eq!(heard(said, UnclearAction::Hold, 0.9), "unclear (unclear)");
-        assert_eq!(heard(said, UnclearAction::Schedule, 0.9), "Thu 10:00 (transcript:day)");
-        assert_eq!(heard("Call me back.", UnclearAction::Schedule, 0.9), "unclear (unclear)");
+    fn a_doubtful_time_is_used_only_if_the_workspace_allows_it() {
+        let text = "Could you call me back on Thursday?";
+        assert_eq!(parse_with(text, UnclearAction::Delay, 0.5), "Thu 10:00 (transcript:day)");
+        assert_eq!(parse_with(text, UnclearAction::Delay, 0.9), "unclear (unclear)");
+        assert_eq!(parse_with(text, UnclearAction::Hold, 0.9), "unclear (unclear)");
+        assert_eq!(parse_with(text, UnclearAction::Schedule, 0.9), "Thu 10:00 (transcript:day)");
+        assert_eq!(parse_with("Call me back.", UnclearAction::Schedule, 0.9), "unclear (unclear)");
     }
 
     #[test]
-    fn spanish_is_heard_without_being_told() {
-        let said = "Llámeme mañana a las cinco menos cuarto de la tarde, por favor.";
-        assert_eq!(heard(said, UnclearAction::Delay, 0.5), "Wed 16:45 (transcript:day_time)");
+    fn spanish_is_detected() {
+        let text = "Llámeme mañana a las cinco menos cuarto de la tarde, por favor.";
+        assert_eq!(parse_with(text, UnclearAction::Delay, 0.5), "Wed 16:45 (transcript:day_time)");
     }
 
     #[test]
     fn a_workspace_names_its_language_and_its_hours() {
-        let said = "Could you call me back tomorrow after lunch?";
+        let text = "Could you call me back tomorrow after lunch?";
         let late = when::Span { from: 14 * 60, to: 17 * 60, nominal: 15 * 60 };
         let hours = when::Hours { after_lunch: late, ..when::Hours::default() };
         let policy = Policy { hours, ..Policy::default() };
-        assert_eq!(heard_by(said, policy.clone()), "Wed 15:00 (transcript:part_of_day)");
+        assert_eq!(parse_by(text, policy.clone()), "Wed 15:00 (transcript:part_of_day)");
         let policy = Policy { language: Some(when::Lang::Es), ..policy };
-        assert_eq!(heard_by(said, policy), "unclear (unclear)");
+        assert_eq!(parse_by(text, policy), "unclear (unclear)");
     }
 
     #[test]
-    fn what_is_left_open_is_told() {
-        let asked = asked("Could you call me back on Thursday afternoon?", &Policy::default());
-        let window = asked.window.expect("room");
-        let wall = |at: Timestamp| at.to_zoned(asked.zone.rules()).strftime("%a %H:%M").to_string();
+    fn the_window_and_the_doubts_are_returned() {
+        let requested = parse("Could you call me back on Thursday afternoon?", &Policy::default());
+        let window = requested.window.expect("room");
+        let wall = |at: Timestamp| at.to_zoned(requested.zone.rules()).strftime("%a %H:%M").to_string();
         assert_eq!((wall(window.0), wall(window.1)), ("Thu 12:00".to_owned(), "Thu 17:00".to_owned()));
-        let asked = self::asked("Could you call me back on Thursday?", &Policy::default());
-        assert_eq!(asked.doubts, ["no_hour"]);
+        let requested = parse("Could you call me back on Thursday?", &Policy::default());
+        assert_eq!(requested.doubts, ["no_hour"]);
     }
 
     #[test]
     fn nobody_reads_a_conversation_that_asks_for_nothing_or_whose_time_is_known() {
         let unread = || panic!("it was read");
-        let nothing = asked_with(Asked::default(), unread, &Policy::default());
+        let nothing = parse_request(CallbackRequest::default(), unread, &Policy::default());
         assert_eq!(nothing.at, None);
         let time = Some("2026-11-25T10:00:00-05:00".to_owned());
-        let known =
-            asked_with(Asked { callback: true, time, ..Asked::default() }, unread, &Policy::default());
+        let known = parse_request(
+            CallbackRequest { callback: true, time, ..CallbackRequest::default() },
+            unread,
+            &Policy::default(),
+        );
         assert_eq!(known.rule, "iso8601");
     }
 
@@ -353,23 +364,23 @@ mod tests {
             call::Direction,
             outcome::{Outcome, Repeat},
         };
-        let check = |class: OutcomeClass, in_voicemail: bool, said: &str, by_machine: bool| {
-            let asked = Asked { callback: true, ..Asked::default() };
-            let mut facts = facts(asked);
+        let check = |class: OutcomeClass, in_voicemail: bool, text: &str, by_machine: bool| {
+            let request = CallbackRequest { callback: true, ..CallbackRequest::default() };
+            let mut facts = facts(request);
             facts.direction = Some(Direction::Outbound);
             facts.outcome = Some(Outcome { reason: "reason".to_owned(), class });
             facts.in_voicemail = in_voicemail;
             let zone =
                 Zone { name: "America/New_York".to_owned(), source: ZoneSource::Number, is_sure: true };
-            let turns = || vec![Turn { role: Role::User, content: said.to_owned() }];
+            let turns = || vec![Turn { role: Role::User, content: text.to_owned() }];
             let end = "2026-11-24T15:00:00Z".parse().expect("a time");
-            let heard = asked_time(&facts, turns, &zone, None, &Policy::default(), end);
-            assert_eq!(heard.by_machine, by_machine, "{class:?} {in_voicemail} {said:?}");
+            let requested = requested_time(&facts, turns, &zone, None, &Policy::default(), end);
+            assert_eq!(requested.by_machine, by_machine, "{class:?} {in_voicemail} {text:?}");
         };
         let unreached = |trigger| OutcomeClass::Unreached(trigger, Repeat::Freely);
         check(OutcomeClass::Conversation, false, "", false);
         check(OutcomeClass::Conversation, true, "Please call back tomorrow.", true);
-        check(OutcomeClass::AskedForCallback, false, "", false);
+        check(OutcomeClass::CallbackRequested, false, "", false);
         for trigger in [Trigger::Voicemail, Trigger::NoAnswer, Trigger::Busy] {
             check(unreached(trigger), false, "Please call back tomorrow.", true);
         }
@@ -404,9 +415,13 @@ mod tests {
             ("pasado mañana a las 5 de la tarde", "Tue 01 Dec 17:00"),
             ("el jueves a las 4 de la tarde", "Thu 03 Dec 16:00"),
         ] {
-            let facts = facts(Asked { callback: true, time: Some(time.to_owned()), ..Asked::default() });
-            let heard = asked_time(&facts, turns, &chicago(), None, &Policy::default(), end);
-            let at = heard.at.expect("understood").to_zoned(heard.zone.rules());
+            let facts = facts(CallbackRequest {
+                callback: true,
+                time: Some(time.to_owned()),
+                ..CallbackRequest::default()
+            });
+            let requested = requested_time(&facts, turns, &chicago(), None, &Policy::default(), end);
+            let at = requested.at.expect("understood").to_zoned(requested.zone.rules());
             assert_eq!(at.strftime("%a %d %b %H:%M").to_string(), want, "{time}");
         }
     }

@@ -16,8 +16,8 @@ const ID_PREFIXES: [&str; 3] = ["agent_", "call_", "chat_"];
 /// The error message in the body of an answer; empty if it has none.
 pub(super) fn description(body: Option<&str>, key: &str) -> String {
     let object = body.and_then(|body| Object::parse(body, &["message", "error_message"]));
-    let said = object.and_then(|o| o.text("message").or_else(|| o.text("error_message")));
-    masked(&said.unwrap_or_default(), key).chars().take(MAX_CHARS).collect()
+    let message = object.and_then(|o| o.text("message").or_else(|| o.text("error_message")));
+    masked(&message.unwrap_or_default(), key).chars().take(MAX_CHARS).collect()
 }
 
 /// Masks the key, text that looks like a key, and runs of digits that may be a telephone number.

@@ -5,7 +5,7 @@ use crate::UnknownName;
 
 /// One note on an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Note {
+pub enum EventNote {
     /// The body is JSON, but not an event that redialer can parse.
     Unreadable,
     /// A web call: there is no number to dial.
@@ -62,7 +62,7 @@ pub enum Note {
     Observed,
 }
 
-impl Note {
+impl EventNote {
     /// Every note.
     pub const ALL: [Self; 27] = [
         Self::Unreadable,
@@ -181,7 +181,7 @@ impl Note {
     }
 }
 
-impl FromStr for Note {
+impl FromStr for EventNote {
     type Err = UnknownName;
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn every_note_is_found_by_its_code_and_is_a_sentence() {
-        for note in Note::ALL {
+        for note in EventNote::ALL {
             assert_eq!(note.as_str().parse(), Ok(note));
             assert!(note.description().ends_with('.'), "{note:?}");
         }
