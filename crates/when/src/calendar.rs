@@ -101,9 +101,9 @@ fn date_of(year: Option<i16>, month: i8, day: i8, today: Date) -> Option<Date> {
 /// "Friday the thirteenth": the next date on which both hold.
 fn weekday_nth(weekday: Weekday, n: i8, today: Date) -> Option<Date> {
     let fits = |date: &Date| date.weekday() == weekday && *date >= today;
-    let found = months(today, 60).find_map(|(y, m)| Date::new(y, m, n).ok().filter(fits));
+    let date = months(today, 60).find_map(|(y, m)| Date::new(y, m, n).ok().filter(fits));
     // More than 300 days ahead is implausible: one of the two was transcribed wrong, so use the weekday.
-    let near = found.filter(|date| date.duration_since(today).as_hours() < 24 * 300);
+    let near = date.filter(|date| date.duration_since(today).as_hours() < 24 * 300);
     near.or_else(|| named(today, weekday, Which::Coming))
 }
 

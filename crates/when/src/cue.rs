@@ -52,7 +52,7 @@ pub(crate) enum Cue {
     /// "Then", "at that time".
     AtThat,
     /// "What time", "when".
-    Ask,
+    AsksWhen,
     /// "Push it", "move it": the length that follows shifts the earlier time.
     Later,
     /// "If I don't pick up".
@@ -68,7 +68,7 @@ pub(crate) enum Cue {
     /// "It's": the current time follows.
     IsNow,
     /// "What time is it there?"
-    AskNow,
+    AsksNow,
     /// Money, age, size.
     Measure,
 }

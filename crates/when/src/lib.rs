@@ -270,14 +270,14 @@ fn heard(call: &Call<'_>) -> Option<Heard> {
     let moment = resolve::moment(&settled.slot, &view)?;
     let doubts: Vec<Doubt> = settled.doubts.into_iter().chain(moment.doubts).collect();
     let place = settled.place;
-    let said = call.turns.get(place.turn).and_then(|turn| turn.content.get(place.start..place.end));
+    let evidence = call.turns.get(place.turn).and_then(|turn| turn.content.get(place.start..place.end));
     Some(Heard {
         at: Some(moment.at),
         earliest: Some(moment.earliest),
         latest: Some(moment.latest),
         zone: moment.zone.iana_name().unwrap_or(call.zone).to_owned(),
         confidence: doubts.iter().fold(0.97, |sure, doubt| sure * doubt.factor()),
-        evidence: said.unwrap_or_default().to_owned(),
+        evidence: evidence.unwrap_or_default().to_owned(),
         turn: place.turn,
         rule: moment.rule,
         doubts,

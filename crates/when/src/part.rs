@@ -296,7 +296,7 @@ pub(crate) struct Length {
     /// Whether the words mark it as a wait ("in", "from now") rather than a duration.
     pub(crate) led: bool,
     /// "Give me": it refers to the call, regardless of the words before it.
-    pub(crate) given: bool,
+    pub(crate) give_me: bool,
     /// "From now", "hence".
     pub(crate) from_now: bool,
     /// "Two days after Friday": 1 counts forward from the slot's day, -1 backward; 0 otherwise.
@@ -315,7 +315,7 @@ impl Length {
             about: false,
             vague: false,
             led: false,
-            given: false,
+            give_me: false,
             from_now: false,
             from_day: 0,
             from_that: 0,
@@ -346,9 +346,9 @@ pub(crate) enum Place {
     /// An IANA name.
     Named(&'static str),
     /// The caller's own.
-    Mine,
+    Caller,
     /// The agent's.
-    Yours,
+    Agent,
 }
 
 /// How a clock time bounds the moment.

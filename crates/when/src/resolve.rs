@@ -44,28 +44,28 @@ pub(crate) struct Moment {
 pub(crate) fn moment(slot: &Slot, view: &View<'_>) -> Option<Moment> {
     let zone = match slot.zone {
         Some(Place::Named(name)) => TimeZone::get(name).ok()?,
-        Some(Place::Yours) => view.agent_zone?.clone(),
+        Some(Place::Agent) => view.agent_zone?.clone(),
         _ => view.end.time_zone().clone(),
     };
     let now = view.end.timestamp().to_zoned(zone);
     let mut reader = Reader { slot, view, now, doubts: Vec::new() };
-    let found = reader.read()?;
-    let at = found.at.max(reader.now.timestamp());
+    let resolved = reader.read()?;
+    let at = resolved.at.max(reader.now.timestamp());
     // `latest` of an exact time is the end of its minute, so a time within the current minute is not yet past.
-    if found.latest < reader.now.timestamp() {
+    if resolved.latest < reader.now.timestamp() {
         return None;
     }
     Some(Moment {
         at,
-        earliest: found.earliest.min(at),
-        latest: found.latest.max(at),
+        earliest: resolved.earliest.min(at),
+        latest: resolved.latest.max(at),
         zone: reader.now.time_zone().clone(),
-        rule: found.rule,
+        rule: resolved.rule,
         doubts: reader.doubts,
     })
 }
 
-struct Found {
+struct Resolved {
     at: Timestamp,
     earliest: Timestamp,
     latest: Timestamp,
@@ -84,7 +84,7 @@ struct Reader<'a> {
 const MINUTE: SignedDuration = SignedDuration::from_secs(59);
 
 impl Reader<'_> {
-    fn read(&mut self) -> Option<Found> {
+    fn read(&mut self) -> Option<Resolved> {
         if let Some(length) = self.slot.length {
             match length.unit {
                 Unit::Seconds | Unit::Minutes | Unit::Hours => return self.after_a_while(length),
@@ -97,7 +97,7 @@ impl Reader<'_> {
         }
         if self.slot.of == Some(DayPart::Soon) && self.slot.clock.is_none() {
             let at = |minutes| self.elapsed(self.now.timestamp(), minutes);
-            return Some(Found { at: at(30.0)?, earliest: at(10.0)?, latest: at(120.0)?, rule: "soon" });
+            return Some(Resolved { at: at(30.0)?, earliest: at(10.0)?, latest: at(120.0)?, rule: "soon" });
         }
         let dates = match self.slot.day {
             Some(day) => {
@@ -145,7 +145,7 @@ impl Reader<'_> {
     }
 
     /// A length as elapsed time, from the call's end or from the time that "that" refers to.
-    fn after_a_while(&mut self, length: Length) -> Option<Found> {
+    fn after_a_while(&mut self, length: Length) -> Option<Resolved> {
         let unit = match length.unit {
             Unit::Seconds => 1.0 / 60.0,
             Unit::Minutes => 1.0,
@@ -176,11 +176,11 @@ impl Reader<'_> {
             _ if least > 60.0 => around(least - 3.0, least + 3.0)?,
             _ => around(least - 2.0, least + 2.0)?,
         };
-        Some(Found { at: self.elapsed(from, least * sign)?, earliest, latest, rule: "offset" })
+        Some(Resolved { at: self.elapsed(from, least * sign)?, earliest, latest, rule: "offset" })
     }
 
     /// Days, weeks and months from today, at the named hour or within the default hours.
-    fn after_days(&mut self, length: Length) -> Option<Found> {
+    fn after_days(&mut self, length: Length) -> Option<Resolved> {
         if length.least.fract() != 0.0 {
             return self.after_a_while(length);
         }
@@ -198,7 +198,7 @@ impl Reader<'_> {
         if length.from_now && fits && self.slot.clock.is_none() && self.slot.of.is_none() {
             let at = self.wall(date, now)?;
             let span = self.view.hours.day;
-            return Some(Found {
+            return Some(Resolved {
                 at,
                 earliest: self.wall(date, span.from.min(now))?,
                 latest: self.wall(date, span.to.max(now))?,
@@ -219,13 +219,13 @@ impl Reader<'_> {
     }
 
     /// "Same time": the hour mentioned last, or else the hour at which the call ended.
-    fn same_time(&mut self, dates: Option<Dates>) -> Option<Found> {
+    fn same_time(&mut self, dates: Option<Dates>) -> Option<Resolved> {
         let date = dates.map_or_else(|| self.now.date().checked_add(1.day()).ok(), |d| Some(d.nominal))?;
         let minutes = match self.view.that.and_then(|that| that.clock) {
             Some(clock) => self.minutes_of(clock, self.view.that.and_then(|t| t.of), false),
             None => i32::from(self.now.hour()) * 60 + i32::from(self.now.minute()),
         };
-        Some(Found {
+        Some(Resolved {
             at: self.wall(date, minutes)?,
             earliest: self.wall(date, minutes - 10)?,
             latest: self.wall(date, minutes + 10)?,
@@ -234,7 +234,7 @@ impl Reader<'_> {
     }
 
     /// Resolves a day or a part of the day without a clock time.
-    fn in_part(&mut self, dates: Option<Dates>) -> Option<Found> {
+    fn in_part(&mut self, dates: Option<Dates>) -> Option<Resolved> {
         let part = self.slot.of;
         let mut span = part.map_or(self.view.hours.day, |part| self.view.hours.span(part));
         let now = i32::from(self.now.hour()) * 60 + i32::from(self.now.minute());
@@ -254,7 +254,7 @@ impl Reader<'_> {
                 if over {
                     return None;
                 }
-                return Some(Found {
+                return Some(Resolved {
                     at: self.elapsed(self.now.timestamp(), 30.0)?,
                     earliest: self.now.timestamp(),
                     latest: self.wall(today, 1439)?,
@@ -278,7 +278,7 @@ impl Reader<'_> {
         }
         self.doubt(part.is_none(), Doubt::NoHour);
         let first = dates.map_or(date, |d| d.first).max(today).min(date);
-        Some(Found {
+        Some(Resolved {
             at: self.wall(date, span.nominal)?,
             earliest: self.wall(first, span.from)?,
             latest: self.wall(last, span.to)?,
@@ -287,28 +287,28 @@ impl Reader<'_> {
     }
 
     /// "Before" a day: on the previous day, or in 30 minutes if that is past.
-    fn before_day(&mut self, date: Date, rule: &'static str) -> Option<Found> {
+    fn before_day(&mut self, date: Date, rule: &'static str) -> Option<Resolved> {
         let hours = self.view.hours.day;
         let yesterday = date.checked_add((-1).days()).ok()?;
         let now = self.now.timestamp();
         let at = self.wall(yesterday, hours.nominal)?;
         let latest = self.wall(yesterday, hours.to)?;
         let at = if at > now { at } else { self.elapsed(now, 30.0)? };
-        Some(Found { at, earliest: now, latest: latest.max(at), rule })
+        Some(Resolved { at, earliest: now, latest: latest.max(at), rule })
     }
 
     /// Resolves a clock time with its bound.
-    fn at_clock(&mut self, clock: Clock, dates: Option<Dates>) -> Option<Found> {
+    fn at_clock(&mut self, clock: Clock, dates: Option<Dates>) -> Option<Resolved> {
         let today = self.now.date();
         let (date, minutes) = self.placed(clock, dates)?;
         let at = self.wall(date, minutes)?;
         let rule = if dates.is_some() { "day_time" } else { "clock" };
-        let found = |at, earliest, latest| Some(Found { at, earliest, latest, rule });
+        let resolved = |at, earliest, latest| Some(Resolved { at, earliest, latest, rule });
         let bound = if clock.about && self.slot.bound == Bound::At { Bound::About } else { self.slot.bound };
         match bound {
-            Bound::About => found(at, self.wall(date, minutes - 15)?, self.wall(date, minutes + 30)?),
-            Bound::After | Bound::NotBefore => found(at, at, self.wall(date, minutes + 120)?),
-            Bound::From => found(at, at, self.wall(date, (minutes + 240).min(21 * 60).max(minutes))?),
+            Bound::About => resolved(at, self.wall(date, minutes - 15)?, self.wall(date, minutes + 30)?),
+            Bound::After | Bound::NotBefore => resolved(at, at, self.wall(date, minutes + 120)?),
+            Bound::From => resolved(at, at, self.wall(date, (minutes + 240).min(21 * 60).max(minutes))?),
             Bound::Before | Bound::NotAfter | Bound::Until => {
                 let now = self.now.timestamp();
                 let (at, earliest) = if date == today || at <= self.wall(today, 31 * 60)? && date <= today {
@@ -320,13 +320,13 @@ impl Reader<'_> {
                     let nominal = if minutes > 13 * 60 { (minutes - 60).max(first) } else { nominal };
                     (self.wall(date, nominal)?, self.wall(date, first.min(minutes))?)
                 };
-                found(at, earliest, self.wall(date, minutes)?)
+                resolved(at, earliest, self.wall(date, minutes)?)
             }
             Bound::Between => {
                 let until = self.slot.until.map_or(minutes + 60, |until| self.until(until, minutes));
-                found(at, at, self.wall(date, until)?)
+                resolved(at, at, self.wall(date, until)?)
             }
-            Bound::At => found(at, at, at.checked_add(MINUTE).ok()?),
+            Bound::At => resolved(at, at, at.checked_add(MINUTE).ok()?),
         }
     }
 

@@ -47,19 +47,19 @@ pub(crate) enum What {
 
 /// Parses the tokens of a turn.
 pub(crate) fn items(tokens: &[Token], language: &dyn Language) -> Vec<Item> {
-    let mut reader = Reader { tokens, language, found: Vec::new(), open: None };
+    let mut reader = Reader { tokens, language, items: Vec::new(), open: None };
     let mut at = 0;
     while at < tokens.len() {
         at += reader.step(at);
     }
     reader.close();
-    reader.found
+    reader.items
 }
 
 struct Reader<'t> {
     tokens: &'t [Token],
     language: &'t dyn Language,
-    found: Vec<Item>,
+    items: Vec<Item>,
     open: Option<Open>,
 }
 
@@ -150,7 +150,7 @@ impl Reader<'_> {
     }
 
     fn item(&mut self, what: What, first: usize, end: usize) {
-        self.found.push(Item { what, first, end });
+        self.items.push(Item { what, first, end });
     }
 
     fn close(&mut self) {
@@ -188,7 +188,7 @@ impl Reader<'_> {
             }
             self.close();
         }
-        let negated = self.found.last().is_some_and(|i| {
+        let negated = self.items.last().is_some_and(|i| {
             i.end == first && matches!(i.what, What::Cue(Cue::Not | Cue::NoCall | Cue::Refuse))
         });
         let mut open = Open { slot: Slot::default(), first, end, bound: None, to: false, negated };

@@ -137,7 +137,7 @@ impl Slot {
         let keeps_day = self.day.is_none();
         let same_day = keeps_day || self.day == old.day;
         // Drop the old part of the day if the zone changes to the other side's or the day changes to today.
-        let moved = self.zone == Some(Place::Yours) && self.zone != old.zone
+        let moved = self.zone == Some(Place::Agent) && self.zone != old.zone
             || self.day == Some(Day::In(0)) && !same_day;
         let old = &Self { of: old.of.filter(|_| !moved), ..old.clone() };
         Self {

@@ -55,18 +55,18 @@ const NOISE: [&str; 14] =
 
 /// The tokens of a turn.
 pub(crate) fn tokens(text: &str) -> Vec<Token> {
-    let mut reader = Reader { text, at: 0, found: Vec::with_capacity(text.len() / 5 + 1) };
+    let mut reader = Reader { text, at: 0, tokens: Vec::with_capacity(text.len() / 5 + 1) };
     while reader.at < text.len() {
         reader.next();
     }
-    without_noise(reader.found)
+    without_noise(reader.tokens)
 }
 
 /// Drops fillers and the comma after each of them.
-fn without_noise(found: Vec<Token>) -> Vec<Token> {
-    let mut left: Vec<Token> = Vec::with_capacity(found.len());
+fn without_noise(tokens: Vec<Token>) -> Vec<Token> {
+    let mut left: Vec<Token> = Vec::with_capacity(tokens.len());
     let mut after_noise = false;
-    for token in found {
+    for token in tokens {
         let noise = NOISE.contains(&token.word());
         let sets_it_off = after_noise && token.kind == Kind::Comma;
         if !noise && !sets_it_off {
@@ -80,7 +80,7 @@ fn without_noise(found: Vec<Token>) -> Vec<Token> {
 struct Reader<'t> {
     text: &'t str,
     at: usize,
-    found: Vec<Token>,
+    tokens: Vec<Token>,
 }
 
 impl Reader<'_> {
@@ -93,7 +93,7 @@ impl Reader<'_> {
     }
 
     fn push(&mut self, kind: Kind, start: usize) {
-        self.found.push(Token { kind, start, end: self.at });
+        self.tokens.push(Token { kind, start, end: self.at });
     }
 
     fn next(&mut self) {
@@ -359,8 +359,8 @@ mod tests {
     #[test]
     fn places_are_the_words_own() {
         let text = "Ring me — at 3 P.M.";
-        let found = tokens(text);
-        let words: Vec<_> = found.iter().map(|t| &text[t.start..t.end]).collect();
+        let tokens = tokens(text);
+        let words: Vec<_> = tokens.iter().map(|t| &text[t.start..t.end]).collect();
         assert_eq!(words, ["Ring", "me", "—", "at", "3", "P.M", "."]);
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     judge::{Sense, sense},
     sentences::{Heard, Sentence},
-    talk::{Said, Talk},
+    talk::{NamedTime, Talk},
 };
 use crate::{
     Role,
@@ -18,8 +18,8 @@ const CALLS: &[Cue] = &[Cue::CallYou, Cue::ICall, Cue::Callback, Cue::Talk];
 
 /// The state of the agent's current turn.
 #[derive(Default)]
-struct Turn {
-    proposed: Vec<Said>,
+struct AgentTurn {
+    proposed: Vec<NamedTime>,
     /// The turn mentions a call.
     calls: bool,
     /// The turn repeated the settled time.
@@ -28,21 +28,21 @@ struct Turn {
 
 impl Talk {
     pub(super) fn agent(&mut self, heard: &Heard<'_>) {
-        if !self.asked
+        if !self.needs_answer
             && self.is_about_a_call()
             && !self.declined
-            && let Some(told) = self.proposed.pop()
+            && let Some(stated) = self.proposed.pop()
         {
             // A stated time that the person did not reject is settled.
-            self.settled = Some(told);
+            self.settled = Some(stated);
         }
         self.echoed = false;
         self.correcting = heard.has(Cue::Correct);
-        let mut turn = Turn::default();
+        let mut turn = AgentTurn::default();
         let sentences = heard.sentences();
         // "Okay. We've also got …"
         let begins = sentences.first().is_some_and(|s| s.has(Cue::Yes) && s.spare == 0 && s.items.len() == 2);
-        if begins && sentences.len() > 1 && self.settled.as_ref().is_some_and(|said| said.slot.is_exact()) {
+        if begins && sentences.len() > 1 && self.settled.as_ref().is_some_and(|time| time.slot.is_exact()) {
             self.agree();
         }
         for sentence in sentences {
@@ -57,15 +57,22 @@ impl Talk {
         }
         // "The foreman at four, and you at five": the settled time stays.
         if turn.confirmed && !turn.proposed.iter().any(|p| p.choice) {
-            turn.proposed.retain(|p| p.asked);
+            turn.proposed.retain(|p| p.in_question);
         }
         self.objects = [Cue::Hours, Cue::Refuse, Cue::Correct, Cue::No].iter().any(|cue| heard.has(*cue));
         self.concludes(heard, turn.proposed, turn.calls);
     }
 
     /// Handles one time that the agent names.
-    fn says(&mut self, slot: Slot, sentence: &Sentence<'_>, at: usize, place: super::Place, turn: &mut Turn) {
-        let now = self.asked_now && !sentence.asks && !sentence.has_any(CALLS);
+    fn says(
+        &mut self,
+        slot: Slot,
+        sentence: &Sentence<'_>,
+        at: usize,
+        place: super::Place,
+        turn: &mut AgentTurn,
+    ) {
+        let now = self.wants_current_time && !sentence.is_question && !sentence.has_any(CALLS);
         if slot.is_empty()
             || now
             || self.is_over(&slot)
@@ -87,22 +94,22 @@ impl Talk {
             Sense::Nothing => return,
             _ => return self.remember(&slot),
         }
-        self.echoed |= self.echoes(&slot, sentence) && !sentence.asks;
+        self.echoed |= self.echoes(&slot, sentence) && !sentence.is_question;
         let exact = slot.is_exact() && slot.length.is_none();
         let slot = self.completed(slot);
         // "Four Eastern, tomorrow the twenty third."
-        let dates = turn.confirmed && !exact && slot.day.is_some() && !sentence.asks;
+        let dates = turn.confirmed && !exact && slot.day.is_some() && !sentence.is_question;
         // "Wednesday he's got someone" is a reason against Wednesday.
         let busy =
             !exact && sentence.has_any(&[Cue::Third, Cue::Event, Cue::Have]) && !sentence.has(Cue::Works);
         let confirms = !busy && self.confirms(&slot, sentence);
         if confirms || dates {
-            self.settled = self.settled.take().map(|said| Said { slot: slot.clone(), ..said });
+            self.settled = self.settled.take().map(|time| NamedTime { slot: slot.clone(), ..time });
         }
         if confirms {
             self.ground = Some(slot);
             turn.confirmed = true;
-            if !sentence.asks {
+            if !sentence.is_question {
                 self.agree();
             }
             return;
@@ -116,25 +123,32 @@ impl Talk {
             self.that_is_other = false;
         }
         let that = self.pointed_at();
-        turn.proposed.push(Said { slot, that, place, choice: sentence.has_or(), asked: sentence.asks });
+        turn.proposed.push(NamedTime {
+            slot,
+            that,
+            place,
+            choice: sentence.has_or(),
+            in_question: sentence.is_question,
+        });
     }
 
     /// Whether a time is incidental: the weekday of a date just named, or a price after the repeated hour.
-    fn is_aside(&self, slot: &Slot, sentence: &Sentence<'_>, turn: &Turn) -> bool {
-        let dated =
-            |said: &Said| matches!(said.slot.day, Some(Day::Date(..) | Day::Nth(_) | Day::WeekdayNth(..)));
+    fn is_aside(&self, slot: &Slot, sentence: &Sentence<'_>, turn: &AgentTurn) -> bool {
+        let dated = |time: &NamedTime| {
+            matches!(time.slot.day, Some(Day::Date(..) | Day::Nth(_) | Day::WeekdayNth(..)))
+        };
         // "The sixth is good, that's a Wednesday."
         let named_before = matches!(slot.day, Some(Day::Weekday(..)))
             && !slot.is_exact()
-            && !sentence.asks
+            && !sentence.is_question
             && (turn.proposed.last().is_some_and(dated)
-                || self.settled.as_ref().is_some_and(|said| said.slot.is_exact() && dated(said)));
+                || self.settled.as_ref().is_some_and(|time| time.slot.is_exact() && dated(time)));
         // "Twelve forty-five. And it's eleven thirty, exact change."
         let beside =
-            self.echoed && !sentence.asks && !sentence.has_any(CALLS) && !self.echoes(slot, sentence);
+            self.echoed && !sentence.is_question && !sentence.has_any(CALLS) && !self.echoes(slot, sentence);
         // "Speak in a minute" is a farewell.
         let farewell = slot.length.is_some()
-            && !sentence.asks
+            && !sentence.is_question
             && self.settled.is_some()
             && matches!(sentence.items.first().and_then(Item::cue), Some(Cue::Talk | Cue::CallMe));
         beside || named_before || farewell
@@ -149,47 +163,49 @@ impl Talk {
     }
 
     /// Updates the state at the end of the agent's turn.
-    fn concludes(&mut self, heard: &Heard<'_>, proposed: Vec<Said>, calls: bool) {
-        let asks = heard.asks();
-        let asked = proposed.iter().any(|p| p.asked);
+    fn concludes(&mut self, heard: &Heard<'_>, proposed: Vec<NamedTime>, calls: bool) {
+        let is_question = heard.is_question();
+        let proposes_in_question = proposed.iter().any(|p| p.in_question);
         let offers = heard.has(Cue::CallYou) || heard.has(Cue::ICall);
         let of_somebody = heard.has(Cue::CallOther) || heard.has(Cue::Third) && !calls;
         let open = self.settled.is_none() && proposed.is_empty();
         let wants_to_know = heard.sentences().iter().any(|s| {
-            s.has(Cue::Ask)
+            s.has(Cue::AsksWhen)
                 && (self.wanted && (!self.agreed || s.spare < 2 && !s.has(Cue::Event))
                     || s.has_any(CALLS)
                     || s.has_any(&[Cue::CallMe, Cue::Works, Cue::Propose]))
         });
-        self.when =
-            (wants_to_know || asks && calls && open || offers && open) && !of_somebody && !self.of_another;
-        if heard.has(Cue::NoCall) && !asks && proposed.is_empty() {
+        self.when = (wants_to_know || is_question && calls && open || offers && open)
+            && !of_somebody
+            && !self.of_another;
+        if heard.has(Cue::NoCall) && !is_question && proposed.is_empty() {
             self.drop_all();
         }
         self.elsewhere &= !self.when && !self.echoed;
         let objects = [Cue::Refuse, Cue::Hours, Cue::No, Cue::Not, Cue::Correct, Cue::Propose];
         // "Okay, I'll book it."
         let takes_it = heard.cues().next() == Some(Cue::Yes) && !heard.names_a_time();
-        let exact = self.settled.as_ref().is_some_and(|said| said.slot.is_exact() || said.slot.of.is_some());
+        let exact = self.settled.as_ref().is_some_and(|time| time.slot.is_exact() || time.slot.of.is_some());
         if takes_it && exact && !self.when && !objects.iter().any(|cue| heard.has(*cue)) {
             self.agree();
         }
-        self.fallback = asks && heard.has(Cue::Fallback);
-        self.asked_else = asks && !asked;
+        self.fallback = is_question && heard.has(Cue::Fallback);
+        self.other_question = is_question && !proposes_in_question;
         // "Is there a better time?" "Shall I follow up?"
-        let fits =
-            asks && [Cue::Works, Cue::CallMe].iter().any(|cue| heard.has(*cue)) && !heard.has(Cue::Visit);
+        let fits = is_question
+            && [Cue::Works, Cue::CallMe].iter().any(|cue| heard.has(*cue))
+            && !heard.has(Cue::Visit);
         self.offered_call |= (offers || fits || heard.has(Cue::Callback) || heard.has(Cue::CallMe))
             && !heard.has(Cue::NoCall)
             && !of_somebody;
-        self.promised = !asks && heard.has(Cue::ICall) && !proposed.is_empty() && !self.declined;
+        self.promised = !is_question && heard.has(Cue::ICall) && !proposed.is_empty() && !self.declined;
         if !proposed.is_empty() {
-            self.asked = asked || proposed.iter().any(|p| p.choice);
+            self.needs_answer = proposes_in_question || proposed.iter().any(|p| p.choice);
             if proposed.len() > 1 {
                 self.offers = proposed.clone();
             }
             self.proposed = proposed;
-        } else if asks {
+        } else if is_question {
             self.proposed.clear();
         }
     }
@@ -219,7 +235,7 @@ impl Talk {
     /// Whether it repeats the settled time and asks nothing about it.
     fn confirms(&self, slot: &Slot, sentence: &Sentence<'_>) -> bool {
         let Some(known) =
-            self.settled.as_ref().map(|said| &said.slot).filter(|_| self.wanted && !self.declined)
+            self.settled.as_ref().map(|time| &time.slot).filter(|_| self.wanted && !self.declined)
         else {
             return false;
         };
@@ -229,24 +245,25 @@ impl Talk {
         };
         let adds = slot.clock.and_then(|c| c.half) != known.clock.and_then(|c| c.half) || slot.of != known.of;
         let elsewhere = slot.zone.zip(known.zone).is_some_and(|(a, b)| a != b);
-        let same_day = slot.day == known.day || known.day.is_none() && !sentence.asks;
-        same_clock && !elsewhere && same_day && !sentence.has_or() && !(sentence.asks && adds)
+        let same_day = slot.day == known.day || known.day.is_none() && !sentence.is_question;
+        same_clock && !elsewhere && same_day && !sentence.has_or() && !(sentence.is_question && adds)
     }
 
     /// Whether the sentence repeats a time that the person just named, and little else.
     fn echoes(&self, slot: &Slot, sentence: &Sentence<'_>) -> bool {
-        let unanswered = !self.heard.is_empty() && !self.accepted;
+        let unanswered = !self.earlier_proposals.is_empty() && !self.accepted;
         let open = !self.agreed
             && (self.objected
                 || unanswered
-                || self.settled.as_ref().is_none_or(|said| !said.slot.is_exact()));
-        let said = slot
-            .clock
-            .is_some_and(|clock| self.said.iter().any(|(said, sure)| said.agrees(clock) && (open || *sure)));
+                || self.settled.as_ref().is_none_or(|time| !time.slot.is_exact()));
+        let repeats = slot.clock.is_some_and(|clock| {
+            self.clocks_named.iter().any(|(named, sure)| named.agrees(clock) && (open || *sure))
+        });
         let theirs =
-            slot.zone == Some(Place::Yours) && self.settled.is_some() && !self.is_in_that_zone(Place::Yours);
+            slot.zone == Some(Place::Agent) && self.settled.is_some() && !self.is_in_that_zone(Place::Agent);
         let most = if slot.day.is_some() { 4 } else { 2 };
-        said && self.is_about_a_call()
+        repeats
+            && self.is_about_a_call()
             && !self.declined
             && !theirs
             && sentence.spare < most
@@ -255,7 +272,7 @@ impl Talk {
 
     /// Whether the settled time is in that zone.
     fn is_in_that_zone(&self, zone: Place) -> bool {
-        self.settled.as_ref().is_some_and(|said| said.slot.zone == Some(zone))
+        self.settled.as_ref().is_some_and(|time| time.slot.zone == Some(zone))
     }
 
     /// Whether it repeats the settled part of the day, perhaps with its day: "after lunch today, sure".
@@ -265,7 +282,7 @@ impl Talk {
             && slot.of == known.slot.of
             && !slot.is_exact()
             && !known.slot.is_exact()
-            && !sentence.asks
+            && !sentence.is_question
             && !sentence.has_any(&[Cue::Not, Cue::No, Cue::Refuse])
             && (known.slot.day.is_none() || slot.day.is_none_or(|day| known.slot.day == Some(day)));
         if again {
@@ -277,7 +294,7 @@ impl Talk {
 
     /// Whether it repeats the settled length after "that": "half an hour after that".
     fn repeats(&self, slot: &Slot) -> bool {
-        let known = self.settled.as_ref().and_then(|said| said.slot.length);
+        let known = self.settled.as_ref().and_then(|time| time.slot.length);
         slot.length.is_some_and(|l| {
             l.from_that != 0 && known.is_some_and(|k| k.from_that == l.from_that && k.least == l.least)
         })
@@ -289,56 +306,58 @@ impl Talk {
             return true;
         }
         // "Open twenty-four hours", "it takes ten minutes".
-        if slot.length.is_some_and(|l| !l.led && l.from_that == 0) && !sentence.asks {
+        if slot.length.is_some_and(|l| !l.led && l.from_that == 0) && !sentence.is_question {
             return false;
         }
         // After the person declined, a time counts only in a question.
-        if self.declined && !sentence.asks {
+        if self.declined && !sentence.is_question {
             return false;
         }
-        let asks_anew =
-            sentence.asks && sentence.has(Cue::Propose) && !sentence.has_any(&[Cue::Visit, Cue::Hours]);
-        let theirs = slot.clock.is_some_and(|clock| self.said.iter().any(|(said, _)| said.agrees(clock)));
-        if self.elsewhere && !asks_anew && !(theirs && reads_back(slot, sentence)) {
+        let proposes_anew = sentence.is_question
+            && sentence.has(Cue::Propose)
+            && !sentence.has_any(&[Cue::Visit, Cue::Hours]);
+        let theirs =
+            slot.clock.is_some_and(|clock| self.clocks_named.iter().any(|(named, _)| named.agrees(clock)));
+        if self.elsewhere && !proposes_anew && !(theirs && reads_back(slot, sentence)) {
             return false;
         }
         let about = self.is_about_a_call() || self.settled.is_some() || self.ground.is_some();
         // An agreed time is repeated as a question, or corrected.
-        let asked_again = sentence.asks && slot.clock.is_some() && sentence.spare == 0;
+        let repeats_question = sentence.is_question && slot.clock.is_some() && sentence.spare == 0;
         let corrects = sentence.has(Cue::Correct) || self.correcting && slot.clock.is_some();
-        if self.agreed && !corrects && !asks_anew && !asked_again && !reads_back(slot, sentence) {
+        if self.agreed && !corrects && !proposes_anew && !repeats_question && !reads_back(slot, sentence) {
             return false;
         }
         // Once a time is settled, a part of the day alone does not refer to the call.
-        let only_a_part = slot.day.is_none() && !slot.is_exact() && !sentence.asks;
+        let only_a_part = slot.day.is_none() && !slot.is_exact() && !sentence.is_question;
         if only_a_part && self.settled.is_some() {
             return false;
         }
         // Once a time is settled, the time of another subject does not replace it.
         if self.settled.is_some()
-            && (slot.zone == Some(Place::Yours) && !self.is_in_that_zone(Place::Yours)
+            && (slot.zone == Some(Place::Agent) && !self.is_in_that_zone(Place::Agent)
                 || slot.bound == Bound::At && self.is_only_of_that(slot))
         {
             return false;
         }
         if slot.is_loose() {
-            let known = self.settled.as_ref().and_then(|said| said.slot.clock);
+            let known = self.settled.as_ref().and_then(|time| time.slot.clock);
             let same = slot.clock.zip(known).is_some_and(|(a, b)| a.agrees(b));
             // "Eleven?" adds the hour to a settled day.
-            let fills = sentence.asks
+            let fills = sentence.is_question
                 && sentence.spare == 0
                 && slot.clock.is_some()
-                && self.settled.as_ref().is_some_and(|said| !said.slot.is_exact());
+                && self.settled.as_ref().is_some_and(|time| !time.slot.is_exact());
             let open = self.settled.is_none() || sense == Sense::Call || fills;
             return about && (same || open) && sentence.spare < 3;
         }
-        let open = self.settled.as_ref().is_none_or(|said| !said.slot.is_exact());
-        let most = match (sentence.asks, open) {
+        let open = self.settled.as_ref().is_none_or(|time| !time.slot.is_exact());
+        let most = match (sentence.is_question, open) {
             (true, true) => 5,
             (false, true) => 4,
             (_, false) => 3,
         };
-        (about || sentence.asks) && (sense == Sense::Call || sentence.spare < most)
+        (about || sentence.is_question) && (sense == Sense::Call || sentence.spare < most)
     }
 }
 
@@ -349,7 +368,7 @@ fn reads_back(slot: &Slot, sentence: &Sentence<'_>) -> bool {
     slot.day.is_some()
         && (slot.clock.is_some() || slot.of.is_some())
         && sentence.extra == 0
-        && !sentence.asks
+        && !sentence.is_question
         && sentence.slots().count() == 1
         && sentence.items.iter().all(plain)
 }
@@ -357,8 +376,8 @@ fn reads_back(slot: &Slot, sentence: &Sentence<'_>) -> bool {
 /// Swaps the zones: "your time" is the person's zone when the agent says it.
 fn spoken_by_agent(slot: &Slot) -> Slot {
     let zone = slot.zone.map(|zone| match zone {
-        Place::Mine => Place::Yours,
-        Place::Yours => Place::Mine,
+        Place::Caller => Place::Agent,
+        Place::Agent => Place::Caller,
         named @ Place::Named(_) => named,
     });
     Slot { zone, ..slot.clone() }

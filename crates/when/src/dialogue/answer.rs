@@ -2,7 +2,7 @@
 
 use super::{
     sentences::Heard,
-    talk::{Said, Talk},
+    talk::{NamedTime, Talk},
 };
 use crate::{
     cue::Cue,
@@ -23,15 +23,15 @@ impl Talk {
             return;
         }
         if let Some(length) = later(&heard.items) {
-            if let Some(mut said) = self.proposed.pop().or_else(|| self.settled.clone()) {
-                said.slot = shifted(said.slot, length);
-                self.take(said);
+            if let Some(mut time) = self.proposed.pop().or_else(|| self.settled.clone()) {
+                time.slot = shifted(time.slot, length);
+                self.take(time);
             }
             self.proposed.clear();
             return;
         }
         // After the person declined or a machine answered, a statement by the agent does not count.
-        if self.declined && !self.asked {
+        if self.declined && !self.needs_answer {
             self.proposed.clear();
             return;
         }
@@ -41,7 +41,7 @@ impl Talk {
         let named = |i: &Item| i.cue().is_some() || i.slot().is_some_and(|slot| !slot.is_empty());
         let begins = heard.items.iter().find(|i| named(i)).and_then(Item::cue);
         // "Anything else?" "No."
-        let no = first == Some(Cue::No) && (!self.asked_else || !self.wanted && !self.echoed)
+        let no = first == Some(Cue::No) && (!self.other_question || !self.wanted && !self.echoed)
             || self.declined && heard.has(Cue::No);
         let refuses = no
             || matches!(first, Some(Cue::Refuse | Cue::NoCall))
@@ -52,7 +52,7 @@ impl Talk {
             || (heard.has(Cue::Works) && !times)
             || heard.is_empty();
         // "Let me have a look. No, canceled. So yes, go on then."
-        let ends_with_yes = self.asked
+        let ends_with_yes = self.needs_answer
             && heard
                 .sentences()
                 .last()
@@ -61,15 +61,15 @@ impl Talk {
         if refuses && !accepts {
             self.refused.clone_from(&self.proposed);
             self.offered_call &= !heard.has(Cue::NoCall) && (times || self.wanted || !no);
-            if self.asked && !times && self.settled.is_none() && matches!(first, Some(Cue::NoCall)) {
+            if self.needs_answer && !times && self.settled.is_none() && matches!(first, Some(Cue::NoCall)) {
                 self.declined = true;
             }
         } else if (accepts
-            || (!self.asked && (!times || self.echoed) && (self.is_about_a_call() || self.promised)))
-            && let Some(said) = self.preferred()
+            || (!self.needs_answer && (!times || self.echoed) && (self.is_about_a_call() || self.promised)))
+            && let Some(time) = self.preferred()
         {
             self.accepted = accepts;
-            self.take(said);
+            self.take(time);
             if !self.objected && (!times || self.echoed || self.says_nothing_else(heard)) {
                 self.agree();
             }
@@ -84,8 +84,8 @@ impl Talk {
     }
 
     /// The preferred proposal: the first of several alternatives, else the last one, which is the most complete.
-    fn preferred(&self) -> Option<Said> {
-        let choice = self.proposed.iter().find(|said| said.choice);
+    fn preferred(&self) -> Option<NamedTime> {
+        let choice = self.proposed.iter().find(|time| time.choice);
         choice.or(self.proposed.last()).cloned()
     }
 

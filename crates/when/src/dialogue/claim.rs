@@ -6,7 +6,7 @@
 use super::{
     judge::{Sense, sense},
     sentences::{Heard, Sentence},
-    talk::{Said, Talk},
+    talk::{NamedTime, Talk},
 };
 use crate::{
     Role,
@@ -45,14 +45,15 @@ impl Talk {
         if let Some(clock) = slot.clock.filter(|_| slot.bound != Bound::Until && what != Sense::Refused)
             && !sentence.has_any(&business)
         {
-            self.said.push((clock, what != Sense::Other && !slot.is_loose()));
+            self.clocks_named.push((clock, what != Sense::Other && !slot.is_loose()));
         }
-        let asked = sentence.items[..at].iter().any(|i| matches!(i.cue(), Some(Cue::CallMe | Cue::Propose)));
-        let elsewhere = only_a_week(slot) && !self.when && !asked;
+        let requests_call =
+            sentence.items[..at].iter().any(|i| matches!(i.cue(), Some(Cue::CallMe | Cue::Propose)));
+        let elsewhere = only_a_week(slot) && !self.when && !requests_call;
         let explicit = sentence.has_any(&[Cue::CallMe, Cue::Callback, Cue::Talk])
             || self.when
             || self.offered
-            || (sentence.has(Cue::Correct) || sentence.asks && sentence.has(Cue::Propose))
+            || (sentence.has(Cue::Correct) || sentence.is_question && sentence.has(Cue::Propose))
                 && self.settled.is_some()
             || slot.length.is_some_and(|l| l.from_that != 0);
         let usable = match what {
@@ -65,12 +66,12 @@ impl Talk {
         if usable {
             let slot = self.moved(slot, &sentence.items[..at]);
             let slot = self.completed(pointed(turned(slot, sentence), sentence.items, at));
-            self.take(Said {
+            self.take(NamedTime {
                 slot,
                 that: self.pointed_at(),
                 place: heard.place(&sentence.items[at]),
                 choice: false,
-                asked: false,
+                in_question: false,
             });
         } else if what == Sense::Refused {
             self.refuse(slot);
@@ -82,15 +83,16 @@ impl Talk {
 
     /// Keeps the proposed hour if only the day is corrected: "Six forty tonight?" "Make it tomorrow night".
     fn moved(&self, slot: &Slot, before: &[Item]) -> Slot {
-        let told = self.heard.last().map(|said| &said.slot).filter(|told| told.clock.is_some());
+        let proposal =
+            self.earlier_proposals.last().map(|time| &time.slot).filter(|proposal| proposal.clock.is_some());
         let other_day = slot.day.is_some() && !slot.is_exact();
-        match told {
-            Some(told)
+        match proposal {
+            Some(proposal)
                 if other_day
-                    && slot.of == told.of
+                    && slot.of == proposal.of
                     && before.last().and_then(Item::cue) == Some(Cue::Correct) =>
             {
-                Slot { day: slot.day, ..told.clone() }
+                Slot { day: slot.day, ..proposal.clone() }
             }
             _ => slot.clone(),
         }
@@ -128,7 +130,7 @@ impl Talk {
             }
             // "Ten's the middle of my commute."
             Sense::Open if self.was_offered(slot) || self.was_proposed(slot) => {
-                match said_of(&sentence.items[at + 1..]) {
+                match cue_after(&sentence.items[at + 1..]) {
                     Some(Cue::Event | Cue::Refuse | Cue::Have | Cue::Visit) => Sense::Other,
                     Some(Cue::Yes | Cue::Works) if sentence.spare < 4 => Sense::Call,
                     None if sentence.spare < 2 && !self.is_settled(slot) => Sense::Call,
@@ -155,7 +157,7 @@ impl Talk {
             let half = !slot.is_exact() && slot.day.is_none() && slot.of.is_some() && known.of.is_none();
             let hour = slot.clock.is_some()
                 && !known.is_exact()
-                && !self.asked_else
+                && !self.other_question
                 && slot.day.is_none_or(|day| known.day == Some(day));
             (day || half || hour) && sentence.spare < 2
         })
@@ -178,7 +180,7 @@ impl Talk {
             return true;
         }
         // A question by the person is about something else, unless it is only the time.
-        if sentence.asks
+        if sentence.is_question
             && sentence.extra > 0
             && !self.is_about_a_call()
             && !answers
@@ -187,7 +189,7 @@ impl Talk {
             return true;
         }
         // "Yes, one second."
-        let settled = self.settled.as_ref().is_some_and(|said| said.slot.is_exact());
+        let settled = self.settled.as_ref().is_some_and(|time| time.slot.is_exact());
         let beside = slot.is_loose()
             || settled && slot.day.is_none() && !self.is_settled(slot)
             || settled && !slot.is_exact() && !self.completes(slot, sentence);
@@ -195,12 +197,12 @@ impl Talk {
             return true;
         }
         // "Tomorrow is a holiday, no."
-        self.refused.iter().any(|said| {
-            slot.day.is_none_or(|day| said.slot.day == Some(day))
+        self.refused.iter().any(|time| {
+            slot.day.is_none_or(|day| time.slot.day == Some(day))
                 && slot.clock.is_none_or(|clock| {
-                    said.slot.clock.is_some_and(|c| c.hour == clock.hour && c.minute == clock.minute)
+                    time.slot.clock.is_some_and(|c| c.hour == clock.hour && c.minute == clock.minute)
                 })
-                && slot.length.is_none_or(|l| said.slot.length.is_some_and(|k| k.least == l.least))
+                && slot.length.is_none_or(|l| time.slot.length.is_some_and(|k| k.least == l.least))
         })
     }
 
@@ -210,7 +212,7 @@ impl Talk {
             return false;
         }
         let few = sentence.slots().count() <= 2;
-        let settled = self.settled.as_ref().is_some_and(|said| said.slot.is_exact());
+        let settled = self.settled.as_ref().is_some_and(|time| time.slot.is_exact());
         let corrects = self.correcting
             || sentence.has_any(&[
                 Cue::Correct,
@@ -257,17 +259,19 @@ impl Talk {
 
     /// Whether the hour is among the last alternatives.
     fn was_offered(&self, slot: &Slot) -> bool {
-        self.offers.iter().any(|said| said.slot.clock.zip(slot.clock).is_some_and(|(a, b)| a.agrees(b)))
+        self.offers.iter().any(|time| time.slot.clock.zip(slot.clock).is_some_and(|(a, b)| a.agrees(b)))
     }
 
     /// Whether the agent just proposed the hour.
     fn was_proposed(&self, slot: &Slot) -> bool {
-        self.heard.iter().any(|said| said.slot.clock.zip(slot.clock).is_some_and(|(a, b)| a.agrees(b)))
+        self.earlier_proposals
+            .iter()
+            .any(|time| time.slot.clock.zip(slot.clock).is_some_and(|(a, b)| a.agrees(b)))
     }
 
     /// Whether it has the settled clock time.
     pub(super) fn is_settled(&self, slot: &Slot) -> bool {
-        let known = self.settled.as_ref().and_then(|said| said.slot.clock);
+        let known = self.settled.as_ref().and_then(|time| time.slot.clock);
         slot.clock.zip(known).is_some_and(|(a, b)| a.agrees(b))
     }
 }
@@ -289,12 +293,12 @@ fn waits_for(before: &[Item]) -> bool {
         }
     };
     events > 0
-        && cue == Some(Cue::Ask)
+        && cue == Some(Cue::AsksWhen)
         && back.next().is_some_and(|cue| matches!(cue, Cue::CallMe | Cue::Callback))
 }
 
 /// The cue after a time that refers to it; a "no" is skipped.
-fn said_of(rest: &[Item]) -> Option<Cue> {
+fn cue_after(rest: &[Item]) -> Option<Cue> {
     let cues = || rest.iter().take_while(|i| i.slot().is_none()).filter_map(Item::cue);
     // "Half one, on my lunch, yeah."
     cues()

@@ -61,7 +61,7 @@ pub(crate) fn sense(items: &[Item], at: usize, role: Role) -> Sense {
         return Sense::Nothing;
     }
     // "I've to move all this, give me forty."
-    if slot.length.is_some_and(|l| l.given) && role == Role::User {
+    if slot.length.is_some_and(|l| l.give_me) && role == Role::User {
         return Sense::Call;
     }
     // "An hour before you close" is relative to another time.
@@ -74,7 +74,7 @@ pub(crate) fn sense(items: &[Item], at: usize, role: Role) -> Sense {
         return sense;
     }
     match before {
-        Some(cue) => said_before(cue, slot, role),
+        Some(cue) => sense_after_cue(cue, slot, role),
         None => match after {
             Some(Cue::CallMe) if role == Role::Agent => Sense::Nothing,
             Some(Cue::CallMe | Cue::Callback | Cue::Talk | Cue::Works) => Sense::Call,
@@ -143,7 +143,7 @@ fn by_neighbors(
 }
 
 /// Classifies a slot by the cue before it.
-fn said_before(cue: Cue, slot: &Slot, role: Role) -> Sense {
+fn sense_after_cue(cue: Cue, slot: &Slot, role: Role) -> Sense {
     match cue {
         Cue::Have if role == Role::Agent => Sense::Open,
         Cue::Have => Sense::Other,
@@ -184,5 +184,5 @@ fn bounds(slot: &Slot) -> bool {
 fn head<'i>(items: impl Iterator<Item = &'i Item>) -> Option<Cue> {
     items
         .filter_map(Item::cue)
-        .find(|cue| !matches!(cue, Cue::Yes | Cue::No | Cue::Ask | Cue::IsNow | Cue::Unsure | Cue::Not))
+        .find(|cue| !matches!(cue, Cue::Yes | Cue::No | Cue::AsksWhen | Cue::IsNow | Cue::Unsure | Cue::Not))
 }

@@ -19,7 +19,7 @@ use jiff::civil::Date;
 use self::{
     judge::{Sense, sense},
     sentences::Heard,
-    talk::{Said, Talk},
+    talk::{NamedTime, Talk},
 };
 use crate::{Doubt, Role, Turn, lang::Language, part::Bound, sentence::What, slot::Slot};
 
@@ -73,7 +73,7 @@ pub(crate) fn fit(turns: &[Turn], language: &dyn Language) -> Fit {
 
 /// Reads a text that is only a time and joins the slots that fit together. `None` for a past time.
 pub(crate) fn expression(turns: &[Turn], language: &dyn Language) -> Option<Settled> {
-    let mut best: Option<(u8, Said)> = None;
+    let mut best: Option<(u8, NamedTime)> = None;
     for (n, turn) in turns.iter().enumerate() {
         let heard = Heard::new(&turn.content, n, language);
         if heard.is_past() {
@@ -92,22 +92,22 @@ pub(crate) fn expression(turns: &[Turn], language: &dyn Language) -> Option<Sett
                 };
                 let place = heard.place(item);
                 match &mut best {
-                    Some((_, said)) if said.slot.with(slot).is_some() => {
-                        said.slot = said.slot.with(slot).unwrap_or_default();
-                        said.place.end = place.end;
+                    Some((_, time)) if time.slot.with(slot).is_some() => {
+                        time.slot = time.slot.with(slot).unwrap_or_default();
+                        time.place.end = place.end;
                     }
                     Some((known, _)) if *known >= rank => {}
                     _ => {
-                        let that = best.take().map(|(_, said)| said.slot);
+                        let that = best.take().map(|(_, time)| time.slot);
                         best = Some((
                             rank,
-                            Said { slot: slot.clone(), that, place, choice: false, asked: false },
+                            NamedTime { slot: slot.clone(), that, place, choice: false, in_question: false },
                         ));
                     }
                 }
             }
         }
     }
-    let (_, said) = best.filter(|(_, said)| !said.slot.is_empty())?;
-    Some(Settled { slot: said.slot, that: said.that, place: said.place, doubts: Vec::new() })
+    let (_, time) = best.filter(|(_, time)| !time.slot.is_empty())?;
+    Some(Settled { slot: time.slot, that: time.that, place: time.place, doubts: Vec::new() })
 }

@@ -2,7 +2,7 @@
 
 use super::{
     sentences::{Heard, Sentence},
-    talk::{Said, Talk},
+    talk::{NamedTime, Talk},
 };
 use crate::{
     Doubt, Role,
@@ -18,14 +18,14 @@ impl Talk {
             self.drop_all();
             return;
         }
-        self.offered = self.asked && !self.proposed.is_empty();
+        self.offered = self.needs_answer && !self.proposed.is_empty();
         self.accepted = false;
         self.correcting = false;
-        self.asked_now = heard.has(Cue::AskNow);
+        self.wants_current_time = heard.has(Cue::AsksNow);
         self.refused.clear();
-        self.said.clear();
-        self.heard.clone_from(&self.proposed);
-        let objects = says_no(heard) && !self.asked_else
+        self.clocks_named.clear();
+        self.earlier_proposals.clone_from(&self.proposed);
+        let objects = says_no(heard) && !self.other_question
             || [Cue::Correct, Cue::Refuse, Cue::NoCall].iter().any(|cue| heard.has(*cue))
             || self.doubts_the_hour(heard);
         self.objected = objects;
@@ -65,7 +65,7 @@ impl Talk {
         let first = sentence.items.iter().find_map(Item::cue);
         self.correcting |= sentence.has(Cue::Correct) || first == Some(Cue::No);
         let mut named = self.times(heard, sentence);
-        if named && !sentence.asks {
+        if named && !sentence.is_question {
             (self.offered, self.when) = (false, false);
         }
         // "Tomorrow at three, no wait, I have the dentist. Four."
@@ -112,7 +112,7 @@ impl Talk {
                     if self.slot(heard, sentence, at, slot) {
                         // Another time in the same sentence needs a correction of its own.
                         (named, self.correcting) = (true, false);
-                        if !sentence.asks && slot.is_exact() {
+                        if !sentence.is_question && slot.is_exact() {
                             (self.offered, self.when) = (false, false);
                         }
                     }
@@ -125,7 +125,7 @@ impl Talk {
 
     /// Whether a clock time is settled.
     fn has_an_hour(&self) -> bool {
-        self.settled.as_ref().is_some_and(|said| said.slot.clock.is_some())
+        self.settled.as_ref().is_some_and(|time| time.slot.clock.is_some())
     }
 
     /// "Thursday at nine or Friday at nine": the first stays settled until one is preferred.
@@ -133,7 +133,13 @@ impl Talk {
         self.offers = self.settled.iter().cloned().collect();
         let slot = self.completed(slot.clone());
         self.doubts = vec![Doubt::Alternatives];
-        self.offers.push(Said { slot, that: None, place: heard.place(item), choice: true, asked: false });
+        self.offers.push(NamedTime {
+            slot,
+            that: None,
+            place: heard.place(item),
+            choice: true,
+            in_question: false,
+        });
     }
 
     /// Settles on the time of something else: "call me after that", "call me then".
@@ -145,7 +151,7 @@ impl Talk {
         let calls =
             self.when || sentence.has_any(&[Cue::CallMe, Cue::Callback, Cue::Talk, Cue::Works, Cue::Propose]);
         let exact =
-            self.settled.as_ref().is_some_and(|said| said.slot.clock.is_some() || said.slot.length.is_some());
+            self.settled.as_ref().is_some_and(|time| time.slot.clock.is_some() || time.slot.length.is_some());
         let of_call = self.when
             || self.correcting
             || sentence.has_any(&[Cue::CallMe, Cue::Callback, Cue::Propose, Cue::Correct]);
@@ -169,7 +175,13 @@ impl Talk {
         }
         let slot = at_that(&that, bound);
         let kept = self.that.clone();
-        self.take(Said { slot, that: Some(that), place: heard.place(item), choice: false, asked: false });
+        self.take(NamedTime {
+            slot,
+            that: Some(that),
+            place: heard.place(item),
+            choice: false,
+            in_question: false,
+        });
         // "Before five, half an hour before": still relative to five.
         self.that = kept;
         true
@@ -201,9 +213,9 @@ impl Talk {
 
     /// Drops the settled time if it is the refused one.
     pub(super) fn refuse(&mut self, slot: &Slot) {
-        let clash = self.settled.as_ref().is_some_and(|said| {
-            slot.day.is_none_or(|day| said.slot.day == Some(day))
-                && slot.clock.is_none_or(|clock| said.slot.clock.is_some_and(|c| c.hour == clock.hour))
+        let clash = self.settled.as_ref().is_some_and(|time| {
+            slot.day.is_none_or(|day| time.slot.day == Some(day))
+                && slot.clock.is_none_or(|clock| time.slot.clock.is_some_and(|c| c.hour == clock.hour))
         });
         if clash {
             self.settled = None;
@@ -253,8 +265,8 @@ fn has_minutes(sentence: &Sentence<'_>) -> bool {
 /// Whether a sentence has a "no" other than a tag at its end ("the counter is open, no?").
 fn says_no(heard: &Heard<'_>) -> bool {
     heard.sentences().iter().any(|sentence| {
-        let said = sentence.items.iter().filter(|i| !matches!(i.what, What::Stop(_) | What::Break));
-        let no = said.clone().position(|i| i.cue() == Some(Cue::No));
-        no.is_some_and(|n| n == 0 || n + 1 < said.count())
+        let items = sentence.items.iter().filter(|i| !matches!(i.what, What::Stop(_) | What::Break));
+        let no = items.clone().position(|i| i.cue() == Some(Cue::No));
+        no.is_some_and(|n| n == 0 || n + 1 < items.count())
     })
 }

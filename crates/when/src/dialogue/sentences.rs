@@ -64,7 +64,7 @@ impl<'l> Heard<'l> {
         self.items.iter().filter_map(Item::cue)
     }
 
-    pub(super) fn asks(&self) -> bool {
+    pub(super) fn is_question(&self) -> bool {
         self.items.iter().any(|i| i.what == What::Stop(true))
     }
 
@@ -81,7 +81,7 @@ impl<'l> Heard<'l> {
     /// Splits the turn into sentences, each with its end mark.
     pub(super) fn sentences(&self) -> Vec<Sentence<'_>> {
         let (mut from, mut first) = (0, 0);
-        let mut found = Vec::new();
+        let mut sentences = Vec::new();
         for (n, item) in self.items.iter().enumerate() {
             let ends = matches!(item.what, What::Stop(_) | What::Break);
             let is_last = n + 1 == self.items.len();
@@ -91,10 +91,10 @@ impl<'l> Heard<'l> {
             let items = &self.items[first..=n];
             let end = if is_last && !ends { self.tokens.len() } else { item.end };
             let (spare, extra) = self.spare(from, end, items);
-            found.push(Sentence { items, spare, extra, asks: item.what == What::Stop(true) });
+            sentences.push(Sentence { items, spare, extra, is_question: item.what == What::Stop(true) });
             (from, first) = (end, n + 1);
         }
-        found
+        sentences
     }
 
     /// Counts the words of a sentence that no item explains and that do not hold times together; many of them indicate
@@ -139,7 +139,7 @@ pub(super) struct Sentence<'h> {
     /// The number of unexplained words, polite ones included.
     pub(super) extra: usize,
     /// It ends with a question mark.
-    pub(super) asks: bool,
+    pub(super) is_question: bool,
 }
 
 impl Sentence<'_> {

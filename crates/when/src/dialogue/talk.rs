@@ -11,7 +11,7 @@ use crate::{
 
 /// A time that one side named.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Said {
+pub(super) struct NamedTime {
     pub(super) slot: Slot,
     /// What "that" referred to at that point.
     pub(super) that: Option<Slot>,
@@ -19,7 +19,7 @@ pub(super) struct Said {
     /// Whether it is one of several alternatives.
     pub(super) choice: bool,
     /// Whether the agent named it in a question.
-    pub(super) asked: bool,
+    pub(super) in_question: bool,
 }
 
 #[derive(Default)]
@@ -27,17 +27,17 @@ pub(super) struct Talk {
     /// A call was requested or taken for granted.
     pub(super) wanted: bool,
     /// The time settled on so far.
-    pub(super) settled: Option<Said>,
+    pub(super) settled: Option<NamedTime>,
     /// Both sides confirmed `settled`; another time counts only if it clearly refers to the call.
     pub(super) agreed: bool,
     /// The times in the agent's last proposal, which the person may still reject.
-    pub(super) proposed: Vec<Said>,
+    pub(super) proposed: Vec<NamedTime>,
     /// The person just asked for the current time.
-    pub(super) asked_now: bool,
+    pub(super) wants_current_time: bool,
     /// The agent's last proposal was a question or a choice, not a statement.
-    pub(super) asked: bool,
+    pub(super) needs_answer: bool,
     /// The last alternatives that were offered.
-    pub(super) offers: Vec<Said>,
+    pub(super) offers: Vec<NamedTime>,
     /// The last time that was meant for the call; partial times are completed from it.
     pub(super) ground: Option<Slot>,
     /// The last time mentioned for any purpose; "that" and "then" refer to it.
@@ -47,11 +47,11 @@ pub(super) struct Talk {
     /// The agent expects the person to name a time.
     pub(super) when: bool,
     /// The agent asked a question that proposed no time.
-    pub(super) asked_else: bool,
+    pub(super) other_question: bool,
     /// The agent promised a call at a time.
     pub(super) promised: bool,
     /// The proposals that the person just rejected.
-    pub(super) refused: Vec<Said>,
+    pub(super) refused: Vec<NamedTime>,
     /// The current turn corrects an earlier time.
     pub(super) correcting: bool,
     /// The person just accepted the agent's proposal.
@@ -61,15 +61,15 @@ pub(super) struct Talk {
     /// The agent has offered a call.
     pub(super) offered_call: bool,
     /// The clock times of the person's last turn, and whether each is explicit and not about something else.
-    pub(super) said: Vec<(Clock, bool)>,
+    pub(super) clocks_named: Vec<(Clock, bool)>,
     /// The agent's last turn contains an objection.
     pub(super) objects: bool,
     /// The person's last turn contains an objection.
     pub(super) objected: bool,
-    /// The agent repeated one of `said` without asking.
+    /// The agent repeated one of `clocks_named` without asking.
     pub(super) echoed: bool,
     /// The agent's proposals before the person's current turn.
-    pub(super) heard: Vec<Said>,
+    pub(super) earlier_proposals: Vec<NamedTime>,
     /// The last clock time mentioned, for any purpose.
     pub(super) hour: Option<Clock>,
     /// The conversation has moved to another subject: a visit, an order, opening hours.
@@ -97,7 +97,7 @@ impl Talk {
         if self.promised && !self.proposed.is_empty() {
             self.wanted = true;
         }
-        if !self.asked && self.wanted && !self.declined {
+        if !self.needs_answer && self.wanted && !self.declined {
             // The agent's last turn stated a time and the person did not answer.
             if let Some(last) = self.proposed.pop() {
                 self.settled = Some(last);
@@ -107,30 +107,30 @@ impl Talk {
         if self.declined || !self.wanted {
             return None;
         }
-        let mut said = self.settled?;
-        if matches!(said.slot.zone, None | Some(part::Place::Mine)) {
-            said.slot.zone = self.zone.or(said.slot.zone);
+        let mut time = self.settled?;
+        if matches!(time.slot.zone, None | Some(part::Place::Caller)) {
+            time.slot.zone = self.zone.or(time.slot.zone);
         }
-        Some(Settled { slot: said.slot, that: said.that, place: said.place, doubts: self.doubts })
+        Some(Settled { slot: time.slot, that: time.that, place: time.place, doubts: self.doubts })
     }
 
     /// Settles on a time.
-    pub(super) fn take(&mut self, said: Said) {
+    pub(super) fn take(&mut self, time: NamedTime) {
         self.wanted = true;
         self.declined = false;
         self.agreed = false;
         self.doubts.clear();
-        self.ground = Some(said.slot.clone());
-        if said.slot.is_exact() && said.slot.length.is_none() {
-            self.that = Some(said.slot.clone());
+        self.ground = Some(time.slot.clone());
+        if time.slot.is_exact() && time.slot.length.is_none() {
+            self.that = Some(time.slot.clone());
             self.that_is_other = false;
         }
-        self.settled = Some(said);
+        self.settled = Some(time);
     }
 
     /// Marks the settled time as confirmed by both sides, if it names more than a day.
     pub(super) fn agree(&mut self) {
-        self.agreed = self.settled.as_ref().is_some_and(|Said { slot, .. }| {
+        self.agreed = self.settled.as_ref().is_some_and(|NamedTime { slot, .. }| {
             slot.clock.is_some() || slot.of.is_some() || slot.length.is_some_and(|l| l.from_that == 0)
         });
     }
@@ -207,7 +207,7 @@ impl Talk {
 
     /// Like [`Talk::is_of_that`], but `false` for the settled clock time.
     pub(super) fn is_only_of_that(&self, slot: &Slot) -> bool {
-        let settled = self.settled.as_ref().and_then(|said| said.slot.clock);
+        let settled = self.settled.as_ref().and_then(|time| time.slot.clock);
         self.is_of_that(slot) && settled.is_none_or(|s| slot.clock.is_none_or(|c| !s.agrees(c)))
     }
 
@@ -223,7 +223,7 @@ impl Talk {
             slot.day = Some(Day::In(0));
         }
         // "Saturday, same time" keeps the settled hour.
-        if let Some(known) = self.settled.as_ref().map(|said| &said.slot).filter(|s| s.clock.is_some())
+        if let Some(known) = self.settled.as_ref().map(|time| &time.slot).filter(|s| s.clock.is_some())
             && slot.same_time
         {
             slot = Slot { clock: known.clock, of: known.of, same_time: false, ..slot };

@@ -43,8 +43,8 @@ pub(super) fn by_ear(s: At<'_>) -> Option<(Clock, usize)> {
 /// An hour written as another word, where only an hour makes sense: "at for thirty", "ate p m".
 pub(super) fn misheard(s: At<'_>) -> Option<(u32, usize)> {
     let hour = sounds_like(s.word(0))?;
-    let told_half = half(s, 1).0.is_some() || matches!(s.word(1), "o'clock" | "oclock" | "ish");
-    let told_minutes = minutes(s.on(1)).is_some_and(|(m, len)| {
+    let has_half = half(s, 1).0.is_some() || matches!(s.word(1), "o'clock" | "oclock" | "ish");
+    let has_minutes = minutes(s.on(1)).is_some_and(|(m, len)| {
         (matches!(m, 15 | 20 | 30 | 40 | 45 | 50 | 10) || matches!(s.word(1), "oh" | "o"))
             && !counts(s.on(1 + len))
     });
@@ -66,11 +66,11 @@ pub(super) fn misheard(s: At<'_>) -> Option<(u32, usize)> {
             | "she's" | "but" | "because" | "call" | "ring"
         );
     let strict = !matches!(s.word(0), "to" | "for" | "free" | "won");
-    ((told_half && (expected || strict || told_minutes))
-        || (told_minutes
+    ((has_half && (expected || strict || has_minutes))
+        || (has_minutes
             && s.word(0) == "won"
             && !matches!(s.back(1), "i" | "he" | "she" | "we" | "they" | "you"))
-        || (told_minutes && (expected || strict || s.back(1).is_empty()))
+        || (has_minutes && (expected || strict || s.back(1).is_empty()))
         || (expected && alone))
         .then_some((hour, 1))
 }

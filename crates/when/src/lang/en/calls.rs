@@ -16,14 +16,15 @@ pub(super) fn by_a_name(s: At<'_>) -> Option<usize> {
         "" | "to" | "a" | "the" | "i" | "we" | "you" | "this" | "that" | "my" | "your" | "not" | "please"
         | "just" | "then" | "me" | "us" | "and" | "or" | "phone" | "another" | "an" | "missed" | "quick"
     );
-    let asked = (2..=3).any(|n| MODALS.contains(&s.back(n)) && !matches!(s.back(n - 1), "i" | "we" | "you"));
+    let has_modal =
+        (2..=3).any(|n| MODALS.contains(&s.back(n)) && !matches!(s.back(n - 1), "i" | "we" | "you"));
     #[rustfmt::skip]
     let of_another = matches!(
         s.word(1),
         "the" | "my" | "his" | "her" | "their" | "him" | "them" | "it" | "me" | "us" | "you" | "from"
         | "about"
     );
-    (named && asked && !of_another).then_some(1)
+    (named && has_modal && !of_another).then_some(1)
 }
 
 /// "Have her call", "get him to ring", "should they phone": a call by another person.
@@ -92,7 +93,7 @@ pub(super) fn is_own_line(noun: &str) -> bool {
 /// "Call", "ring" or "call back" before a time; the time is not consumed.
 pub(super) fn bare_call(s: At<'_>) -> Option<usize> {
     if !matches!(s.word(0), "call" | "ring" | "phone")
-        || is_not_asked(s)
+        || is_existing_call(s)
         || matches!(s.back(1), "says" | "said" | "i")
     {
         return None;
@@ -111,7 +112,7 @@ pub(super) fn bare_call(s: At<'_>) -> Option<usize> {
 
 /// "This call", "on a call", "I got a call", "missed call": an existing call, not a requested one.
 #[rustfmt::skip]
-pub(super) fn is_not_asked(s: At<'_>) -> bool {
+pub(super) fn is_existing_call(s: At<'_>) -> bool {
     matches!(
         s.back(1),
         "this" | "your" | "my" | "the" | "missed" | "last" | "conference" | "zoom" | "work" | "another"

@@ -11,7 +11,7 @@ use crate::{
 };
 
 pub(super) fn read(s: At<'_>) -> Option<Named> {
-    let (clock, len) = named(s).or_else(|| told(s)).or_else(|| hour(s))?;
+    let (clock, len) = named(s).or_else(|| by_distance(s)).or_else(|| hour(s))?;
     let (clock, len) =
         if s.word(len) == "ish" { (Clock { about: true, ..clock }, len + 1) } else { (clock, len) };
     Some(Named::one(Part::Clock(clock), len))
@@ -19,7 +19,7 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
 
 /// Clock times that would otherwise be read as a length: "twenty minutes past three".
 pub(super) fn by_distance(s: At<'_>) -> Option<Named> {
-    let (clock, len) = told(s).or_else(|| military(s))?;
+    let (clock, len) = by_distance(s).or_else(|| military(s))?;
     let about = s.word(len) == "ish";
     Some(Named::one(Part::Clock(Clock { about, ..clock }), len + usize::from(about)))
 }
@@ -65,7 +65,7 @@ fn named(s: At<'_>) -> Option<(Clock, usize)> {
 }
 
 /// A clock time named by its distance from an hour: "quarter to four", "twenty past two", "half nine".
-fn told(s: At<'_>) -> Option<(Clock, usize)> {
+fn by_distance(s: At<'_>) -> Option<(Clock, usize)> {
     let skip = usize::from(s.word(0) == "a");
     let at = s.on(skip);
     let (distance, mut len) = match at.word(0) {
@@ -166,11 +166,11 @@ fn hour(s: At<'_>) -> Option<(Clock, usize)> {
     } else if counts(s.on(len)) || is_pronoun(s) || is_reference(s) || is_code(s, minute) {
         return None;
     }
-    let told = half.is_some();
+    let has_half = half.is_some();
     let padded = matches!(token.kind, Kind::Pair(..)) && token.end - token.start == 5 && hour < 10;
-    let half = if !told && (hour > 12 || hour == 0 || padded) { Some(Half::Full) } else { half };
+    let half = if !has_half && (hour > 12 || hour == 0 || padded) { Some(Half::Full) } else { half };
     let led = is_led(s);
-    if !told && (is_counted(s, len, form) || !is_expected(s, len, hour, form, led)) {
+    if !has_half && (is_counted(s, len, form) || !is_expected(s, len, hour, form, led)) {
         return None;
     }
     if form == Form::Bare && led {

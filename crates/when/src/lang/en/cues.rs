@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::LazyLock};
 
 use super::{
     busy,
-    calls::{bare_call, by_a_name, by_another, is_not_asked, is_own_line, is_taken, somebody},
+    calls::{bare_call, by_a_name, by_another, is_existing_call, is_own_line, is_taken, somebody},
     day,
     numbers::ordinal,
     part,
@@ -20,8 +20,8 @@ use crate::{
 /// The cue that starts here: special rules first, then the longest phrase.
 pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
     static BY_FIRST: LazyLock<HashMap<&str, Vec<Phrase>>> = LazyLock::new(|| by_first_word(PHRASES));
-    if let Some(found) = choice(s) {
-        return Some(found);
+    if let Some(cue) = choice(s) {
+        return Some(cue);
     }
     // "Scratch Wednesday."
     if matches!(s.word(0), "scratch" | "scrap" | "forget" | "skip") && day::read(s.on(1)).is_some() {
@@ -53,13 +53,13 @@ pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
     if let Some(len) = by_another(s).or_else(|| by_a_name(s)) {
         return Some((Cue::Callback, len));
     }
-    if let Some(found) = somebody(s).or_else(|| over(s)) {
-        return Some(found);
+    if let Some(cue) = somebody(s).or_else(|| over(s)) {
+        return Some(cue);
     }
     // "My inspection's up", "the office's closed".
     let first = s.word(0);
     if let Some(stem) = first.strip_suffix("'s").filter(|_| !BY_FIRST.contains_key(first)) {
-        let noun = BY_FIRST.get(stem).and_then(|found| found.iter().find(|(words, _)| words.len() == 1));
+        let noun = BY_FIRST.get(stem).and_then(|phrases| phrases.iter().find(|(words, _)| words.len() == 1));
         let noun = noun.map(|noun| noun.1).filter(|cue| matches!(cue, Cue::Event | Cue::Visit | Cue::Hours));
         return noun.or_else(|| busy::read(s).map(|_| Cue::Event)).map(|cue| (cue, 1));
     }
@@ -207,7 +207,7 @@ fn is_none_here(cue: Cue, words: &[&str], s: At<'_>) -> bool {
         }
         // "That's lab check-in."
         Cue::CallMe if words == ["check", "in"] => s.token(len).is_none_or(|t| t.is_stop()),
-        Cue::CallMe => matches!(s.word(0), "call" | "calls" | "callback") && is_not_asked(s),
+        Cue::CallMe => matches!(s.word(0), "call" | "calls" | "callback") && is_existing_call(s),
         Cue::Callback => is_taken(s),
         // "I got a voicemail" is not the greeting of a machine.
         Cue::Greeting => {

@@ -59,7 +59,7 @@ fn near(s: At<'_>) -> Option<Named> {
     if s.word(0) == "tonight" || s.word(0) == "tonite" {
         return Some(Named::two(Part::Day(Day::In(0)), Part::Of(DayPart::Night), 1));
     }
-    s.first(DAYS).map(|(found, len)| day(found, len))
+    s.first(DAYS).map(|(named, len)| day(named, len))
 }
 
 /// "Three days after Friday", "two weeks from January 15".
@@ -137,7 +137,7 @@ fn week(s: At<'_>) -> Option<Named> {
     ];
     let (stretch, skip) = s.first(stretches).unwrap_or((Stretch::Whole, 0));
     let at = s.on(skip);
-    let (found, len) = match (at.word(0), at.word(1), at.word(2), at.word(3)) {
+    let (named, len) = match (at.word(0), at.word(1), at.word(2), at.word(3)) {
         ("the", "week", "after", "next") => (Day::Week(stretch, 2), 4),
         ("week", "after", "next", _) => (Day::Week(stretch, 2), 3),
         ("the", "week", "after", _) | ("the", "following", "week", _) => (Day::Week(stretch, 1), 3),
@@ -173,10 +173,10 @@ fn week(s: At<'_>) -> Option<Named> {
             _ => return None,
         },
     };
-    if matches!(found, Day::MonthNamed(..)) && date(at).is_some() {
+    if matches!(named, Day::MonthNamed(..)) && date(at).is_some() {
         return None;
     }
-    Some(day(found, skip + len))
+    Some(day(named, skip + len))
 }
 
 /// "In May", "by March": whether the word before shows that it is a month and not the verb.

@@ -44,7 +44,7 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
     if is_measure && !led && from == Trail::None && is_noun(s.word(at)) {
         return Some(Named::nothing(at));
     }
-    length.given = matches!(s.word(0), "give" | "gimme");
+    length.give_me = matches!(s.word(0), "give" | "gimme");
     length.led = led || from != Trail::None;
     length.from_now = from == Trail::FromNow;
     length.from_that = match from {
@@ -95,8 +95,8 @@ fn lead(s: At<'_>) -> (bool, usize) {
         &["after"],
         &["just"],
     ];
-    let found = s.any(LEADS);
-    (found.is_some() && s.word(0) != "just", found.unwrap_or(0))
+    let lead = s.any(LEADS);
+    (lead.is_some() && s.word(0) != "just", lead.unwrap_or(0))
 }
 
 fn softener(s: At<'_>) -> Option<usize> {
@@ -168,7 +168,7 @@ fn amount(s: At<'_>) -> Option<(Length, usize)> {
         most += 0.25 * factor;
         len += 3;
     } else if let Some((minutes, taken)) = finer(s.on(len), unit) {
-        let whole = if unit == Unit::Hours {
+        let unit_minutes = if unit == Unit::Hours {
             60.0
         } else if unit == Unit::Days {
             24.0 * 60.0
@@ -176,7 +176,7 @@ fn amount(s: At<'_>) -> Option<(Length, usize)> {
             1.0
         };
         return Some((
-            length(least * whole + minutes, most * whole + minutes, Unit::Minutes, vague),
+            length(least * unit_minutes + minutes, most * unit_minutes + minutes, Unit::Minutes, vague),
             len + taken,
         ));
     }
@@ -265,7 +265,7 @@ fn count(s: At<'_>) -> Option<(f64, f64, usize, bool)> {
         return Some((1.0, 1.0, 1, false));
     }
     let decimal = match s.token(0).map(|t| &t.kind) {
-        Some(Kind::Pair(whole, part, '.')) => Some(f64::from(*whole) + f64::from(*part) / 100.0),
+        Some(Kind::Pair(integer, part, '.')) => Some(f64::from(*integer) + f64::from(*part) / 100.0),
         Some(Kind::Decimal(n)) => Some(*n),
         _ => None,
     };

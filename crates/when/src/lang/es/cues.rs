@@ -10,8 +10,8 @@ use crate::{
 
 pub(super) fn read(s: At<'_>) -> Option<(Cue, usize)> {
     static BY_FIRST: LazyLock<HashMap<&str, Vec<Phrase>>> = LazyLock::new(|| by_first_word(PHRASES));
-    if let Some(found) = choice(s) {
-        return Some(found);
+    if let Some(cue) = choice(s) {
+        return Some(cue);
     }
     let (cue, len) = s.first(BY_FIRST.get(s.word(0))?)?;
     match cue {
@@ -76,8 +76,8 @@ const PHRASES: &[(Cue, &[&str])] = &[
     (Cue::AfterThat, &["despues de eso", "despues", "justo despues", "ni bien salgo", "ni bien salga", "ni bien termine", "apenas salga", "apenas salgo", "apenas termine", "apenas llegue", "saliendo de ahi", "nada mas salir", "nada mas llegar", "cuando salga", "cuando termine", "cuando acabe", "cuando llegue", "en cuanto salga", "en cuanto termine", "en cuanto llegue", "al salir", "a la salida", "al terminar", "despues de la reunion", "despues de mi turno", "despues de clase", "despues del vuelo"]),
     (Cue::BeforeThat, &["antes de eso", "antes de irme", "antes de salir", "antes de que salga"]),
     (Cue::AtThat, &["entonces", "a esa hora", "en ese momento", "ahi", "en ese rato", "en esa franja"]),
-    (Cue::AskNow, &["que hora es", "que horas son", "que hora es alla", "que hora tienen"]),
-    (Cue::Ask, &["a que hora", "que hora", "cuando", "que dia", "manana o tarde", "de la manana o de la tarde", "por la manana o por la tarde"]),
+    (Cue::AsksNow, &["que hora es", "que horas son", "que hora es alla", "que hora tienen"]),
+    (Cue::AsksWhen, &["a que hora", "que hora", "cuando", "que dia", "manana o tarde", "de la manana o de la tarde", "por la manana o por la tarde"]),
     (Cue::Later, &["retrasarlo", "retrasamos", "posponerlo", "correrlo", "moverlo"]),
     (Cue::Fallback, &["si no contesto", "si no puedo", "si no respondo", "si no", "de lo contrario", "si no me encuentra", "y si no"]),
     (Cue::Greeting, &["deje su mensaje", "deja tu mensaje", "deje un mensaje", "deja un mensaje", "despues del tono", "despues de la senal", "buzon de voz", "ha llamado a", "no puedo atender", "no podemos atender", "no esta disponible"]),

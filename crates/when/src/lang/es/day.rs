@@ -51,7 +51,7 @@ fn near(s: At<'_>) -> Option<Named> {
         (&["en", "el", "dia"], Day::In(0)),
         (&["hoy"], Day::In(0)),
     ];
-    s.first(DAYS).map(|(found, len)| day(found, len))
+    s.first(DAYS).map(|(named, len)| day(named, len))
 }
 
 /// "Dos días después del lunes", "tres semanas a partir de mañana".
@@ -142,8 +142,8 @@ fn week(s: At<'_>) -> Option<Named> {
         (&["fin", "de", "mes"], Day::Month(0, true)),
         (&["final", "de", "mes"], Day::Month(0, true)),
     ];
-    if let Some((found, len)) = at.first(phrases) {
-        return Some(day(found, skip + len));
+    if let Some((named, len)) = at.first(phrases) {
+        return Some(day(named, skip + len));
     }
     let mes = (is_late && at.word(0) == "mes").then(|| day(Day::Month(0, true), skip + 1));
     mes.or_else(|| {
@@ -277,7 +277,7 @@ fn holiday(s: At<'_>) -> Option<Named> {
         (&["domingo", "de", "pascua"], Holiday::Easter),
         (&["viernes", "santo"], Holiday::GoodFriday),
     ];
-    s.first(HOLIDAYS).map(|(found, len)| day(Day::Holiday(found), len))
+    s.first(HOLIDAYS).map(|(named, len)| day(Day::Holiday(named), len))
 }
 
 pub(super) fn weekday(word: &str) -> Option<Weekday> {

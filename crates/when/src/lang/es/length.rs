@@ -60,7 +60,7 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
 }
 
 fn amount(s: At<'_>) -> Option<(f64, f64, Unit, bool, usize)> {
-    const WHOLE: &[(&[&str], f64)] = &[
+    const PHRASES: &[(&[&str], f64)] = &[
         (&["hora", "y", "media"], 90.0),
         (&["una", "hora", "y", "media"], 90.0),
         (&["hora", "y", "cuarto"], 75.0),
@@ -72,7 +72,7 @@ fn amount(s: At<'_>) -> Option<(f64, f64, Unit, bool, usize)> {
         (&["cuarto", "de", "hora"], 15.0),
         (&["una", "horita"], 60.0),
     ];
-    if let Some((minutes, len)) = s.first(WHOLE) {
+    if let Some((minutes, len)) = s.first(PHRASES) {
         return Some((minutes, minutes, Unit::Minutes, false, len));
     }
     let (least, mut most, vague, mut len) = if s.on(0).says(&["un", "par", "de"]) {

@@ -163,11 +163,11 @@ fn zone(s: At<'_>) -> Option<Named> {
         (&["hora", "de", "buenos", "aires"], Place::Named("America/Argentina/Buenos_Aires")),
         (&["hora", "de", "chile"], Place::Named("America/Santiago")),
         (&["hora", "de", "miami"], Place::Named("America/New_York")),
-        (&["hora", "mia"], Place::Mine),
-        (&["mi", "hora"], Place::Mine),
-        (&["su", "hora"], Place::Yours),
-        (&["hora", "suya"], Place::Yours),
-        (&["tu", "hora"], Place::Yours),
+        (&["hora", "mia"], Place::Caller),
+        (&["mi", "hora"], Place::Caller),
+        (&["su", "hora"], Place::Agent),
+        (&["hora", "suya"], Place::Agent),
+        (&["tu", "hora"], Place::Agent),
     ];
     s.first(ZONES).map(|(place, len)| Named::one(Part::Zone(place), len))
 }
