@@ -89,7 +89,7 @@ impl<T> Id<T> {
 
     /// The creation time in the id, to the millisecond. Meaningful only for ids from [`Self::new`] and
     /// [`Self::derived`]; the epoch if it is out of range.
-    pub fn made_at(self) -> Timestamp {
+    pub fn created_at(self) -> Timestamp {
         let ms = self.uuid.as_u128() >> 80;
         i64::try_from(ms).ok().and_then(crate::time::from_ms).unwrap_or(Timestamp::UNIX_EPOCH)
     }
@@ -190,7 +190,7 @@ mod tests {
     fn ids_made_later_sort_later() {
         let rng = Rng::seeded([1; 32]);
         let at = |ms| Id::<Callback>::new(Timestamp::from_millisecond(ms).expect("in range"), &rng);
-        assert_eq!(at(1_000).made_at().as_millisecond(), 1_000);
+        assert_eq!(at(1_000).created_at().as_millisecond(), 1_000);
         assert!(at(1_000) < at(2_000));
         assert!(at(1_000).to_string() < at(2_000).to_string());
     }

@@ -125,8 +125,8 @@ impl App {
 
     /// The provider of a workspace, or the simulator for its test callbacks.
     pub fn provider(&self, workspace: &WorkspaceRow, is_test: bool) -> Result<&dyn Provider, StoreError> {
-        let found = self.providers.get(&workspace.provider, is_test);
-        found.map_err(|_| StoreError::Corrupt("name of a provider"))
+        let provider = self.providers.get(&workspace.provider, is_test);
+        provider.map_err(|_| StoreError::Corrupt("name of a provider"))
     }
 
     /// The URL to which a workspace's provider sends an agent's webhooks.

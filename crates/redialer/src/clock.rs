@@ -23,7 +23,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::state::locked;
 
-/// A recorded moment, for [`Clock::since`].
+/// A recorded moment, for [`Clock::elapsed`].
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch {
     steady_ms: i64,
@@ -92,13 +92,13 @@ fn machine() -> (Instant, i64) {
 pub enum JoinError {
     /// The database was used at another speed.
     #[error(
-        "this database was used with clock_speed {stored}, and its virtual time fits no other speed; set clock_speed to {stored}, or use another data directory or database for clock_speed {asked}"
+        "this database was used with clock_speed {stored}, and its virtual time fits no other speed; set clock_speed to {stored}, or use another data directory or database for clock_speed {requested}"
     )]
     Speed {
         /// The stored speed, in virtual seconds per real second.
         stored: i64,
         /// The speed of this process.
-        asked: i64,
+        requested: i64,
     },
     /// A store error.
     #[error(transparent)]
@@ -138,16 +138,16 @@ impl Clock {
     }
 
     /// A clock that the caller sets.
-    pub fn by_hand(hands: ManualClock) -> Self {
-        let ms = hands.wall.load(Ordering::Relaxed);
-        Self::new(Source::ManualClock(hands), ms, 1)
+    pub fn manual(manual: ManualClock) -> Self {
+        let ms = manual.wall.load(Ordering::Relaxed);
+        Self::new(Source::ManualClock(manual), ms, 1)
     }
 
     fn new(source: Source, ms: i64, speed: u32) -> Self {
         let anchor = ClockRow { real_ms: ms, virtual_ms: ms, speed: i64::from(speed) };
         let steady_ms = match &source {
             Source::Machine => 0,
-            Source::ManualClock(hands) => hands.steady.load(Ordering::Relaxed),
+            Source::ManualClock(manual) => manual.steady.load(Ordering::Relaxed),
         };
         let real = Real { shown: Shown { ms, steady_ms }, server: None };
         Self { source, born: machine().0, real: Mutex::new(real), anchor: Mutex::new(anchor) }
@@ -161,7 +161,7 @@ impl Clock {
         let speed = self.anchor().speed;
         let last = store.clock().await?;
         if let Some(last) = last.filter(|last| last.speed != speed) {
-            return Err(JoinError::Speed { stored: last.speed, asked: speed });
+            return Err(JoinError::Speed { stored: last.speed, requested: speed });
         }
         let row = self.import(last);
         if last == Some(row) {
@@ -247,7 +247,7 @@ impl Clock {
         Duration::from_millis(self.both_ms().0.max(0).unsigned_abs())
     }
 
-    /// Records this moment for [`Clock::since`].
+    /// Records this moment for [`Clock::elapsed`].
     pub fn mark(&self) -> Stopwatch {
         let (steady_ms, wall_ms) = self.both_ms();
         Stopwatch { steady_ms, wall_ms }
@@ -255,7 +255,7 @@ impl Clock {
 
     /// The real time since `mark`, by the machine's clock that shows more: the steady clock stops while the machine is
     /// suspended, and the wall clock may be set back.
-    pub fn since(&self, mark: Stopwatch) -> Duration {
+    pub fn elapsed(&self, mark: Stopwatch) -> Duration {
         let (steady_ms, wall_ms) = self.both_ms();
         let ms = (steady_ms - mark.steady_ms).max(wall_ms - mark.wall_ms);
         Duration::from_millis(u64::try_from(ms).unwrap_or(0))
@@ -263,8 +263,8 @@ impl Clock {
 
     fn both_ms(&self) -> (i64, i64) {
         match &self.source {
-            Source::ManualClock(hands) => {
-                (hands.steady.load(Ordering::Relaxed), hands.wall.load(Ordering::Relaxed))
+            Source::ManualClock(manual) => {
+                (manual.steady.load(Ordering::Relaxed), manual.wall.load(Ordering::Relaxed))
             }
             Source::Machine => {
                 let (instant, wall_ms) = machine();
@@ -333,7 +333,7 @@ mod tests {
     #[test]
     fn a_stored_clock_is_taken_up_unless_real_time_has_overtaken_it() {
         let (wall, steady) = (Arc::new(AtomicI64::new(2_000)), Arc::new(AtomicI64::new(0)));
-        let clock = || Clock::by_hand(ManualClock { wall: Arc::clone(&wall), steady: Arc::clone(&steady) });
+        let clock = || Clock::manual(ManualClock { wall: Arc::clone(&wall), steady: Arc::clone(&steady) });
         let row = |real_ms, virtual_ms, speed| ClockRow { real_ms, virtual_ms, speed };
         assert_eq!(clock().import(None), row(2_000, 2_000, 1));
         assert_eq!(clock().import(Some(row(1_000, 5_000, 60))), row(1_000, 5_000, 60));
@@ -351,19 +351,19 @@ mod tests {
     #[test]
     fn a_suspended_machine_knows_that_it_slept() {
         let (wall, steady) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicI64::new(0)));
-        let clock = Clock::by_hand(ManualClock { wall: Arc::clone(&wall), steady: Arc::clone(&steady) });
+        let clock = Clock::manual(ManualClock { wall: Arc::clone(&wall), steady: Arc::clone(&steady) });
         let mark = clock.mark();
         wall.store(90_000, Ordering::Relaxed);
-        assert_eq!(clock.since(mark), Duration::from_secs(90));
+        assert_eq!(clock.elapsed(mark), Duration::from_secs(90));
         wall.store(-5_000, Ordering::Relaxed);
         steady.store(2_000, Ordering::Relaxed);
-        assert_eq!(clock.since(mark), Duration::from_secs(2));
+        assert_eq!(clock.elapsed(mark), Duration::from_secs(2));
     }
 
     #[test]
     fn a_clock_that_was_set_back_goes_on_at_half_speed_until_its_source_has_caught_up() {
         let (wall, steady) = (Arc::new(AtomicI64::new(10_000)), Arc::new(AtomicI64::new(0)));
-        let clock = Clock::by_hand(ManualClock { wall: Arc::clone(&wall), steady: Arc::clone(&steady) });
+        let clock = Clock::manual(ManualClock { wall: Arc::clone(&wall), steady: Arc::clone(&steady) });
         let after = |wall_ms, steady_ms| {
             wall.store(wall_ms, Ordering::Relaxed);
             steady.store(steady_ms, Ordering::Relaxed);
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_asked_every_millisecond_goes_on_too() {
+    fn a_clock_that_is_read_every_millisecond_advances_too() {
         let mut shown = Shown { ms: 1_000, steady_ms: 0 };
         for steady_ms in 1..=100 {
             shown.follow(0, steady_ms);

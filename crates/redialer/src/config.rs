@@ -250,16 +250,16 @@ impl Config {
 
     /// The path of the key file.
     pub fn kek_file(&self) -> PathBuf {
-        let given = self.kek.as_deref().and_then(|k| k.strip_prefix("file:"));
-        given.map_or_else(|| self.data_dir.join("kek"), PathBuf::from)
+        let path = self.kek.as_deref().and_then(|k| k.strip_prefix("file:"));
+        path.map_or_else(|| self.data_dir.join("kek"), PathBuf::from)
     }
 
     /// The base of webhook URLs, without a trailing slash.
     pub fn public_url(&self) -> String {
         // The address of all interfaces cannot be connected to; loopback is one of them.
         let own = || self.listen.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:");
-        let given = self.public_url.clone().unwrap_or_else(|| format!("http://{}", own()));
-        given.trim_end_matches('/').to_owned()
+        let url = self.public_url.clone().unwrap_or_else(|| format!("http://{}", own()));
+        url.trim_end_matches('/').to_owned()
     }
 
     /// The limits of the fuse.

@@ -39,11 +39,11 @@ impl Acting<'_> {
         }
         // Without `expires_at`, the new key gets the creating key's expiry.
         let expires_at = match (new.expires_at, self.principal.expires_at) {
-            (Some(asked), Some(own)) if asked > own => {
+            (Some(requested), Some(own)) if requested > own => {
                 let why = format!("must not be after {own}, the asking key's own");
                 return Err(Refusal::invalid("expires_at", why));
             }
-            (asked, own) => asked.or(own),
+            (requested, own) => requested.or(own),
         };
         match new.workspace {
             None => self.as_whole_tenant("make another")?,
@@ -51,7 +51,7 @@ impl Acting<'_> {
                 Err(StoreError::NotFound) => {
                     return Err(Refusal::invalid("workspace_id", "is not the id of a workspace"));
                 }
-                found => drop(found?),
+                result => drop(result?),
             },
         }
         let kind = if new.test { "test" } else { "live" };
@@ -61,7 +61,7 @@ impl Acting<'_> {
             name: new.name,
             secret: &secret,
             workspace: new.workspace,
-            scopes: self.given(new.scopes.as_deref(), new.test)?,
+            scopes: self.checked_scopes(new.scopes.as_deref(), new.test)?,
             expires_at,
             test: new.test,
         };
@@ -69,7 +69,7 @@ impl Acting<'_> {
         Ok((self.store.key(key.id).await?, secret))
     }
 
-    fn given(&self, scopes: Option<&[Scope]>, test: bool) -> Result<Scopes, Refusal> {
+    fn checked_scopes(&self, scopes: Option<&[Scope]>, test: bool) -> Result<Scopes, Refusal> {
         let own = self.principal.scopes;
         let most = if test { Scopes::of_tests() } else { Scopes::EVERY };
         let Some(scopes) = scopes else { return Ok(Scopes::usual().within(own).within(most)) };

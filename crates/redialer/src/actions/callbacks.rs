@@ -113,27 +113,27 @@ pub async fn schedule(
     store: &TenantStore,
     workspace: &WorkspaceRow,
     agent: &AgentRow,
-    by_hand: ManualRequest,
+    manual: ManualRequest,
 ) -> Result<Id<id::Callback>, NotScheduled> {
     let tenant = workspace.tenant;
     let context = app.store.workspace_context(tenant, workspace.id, app.clock.real_ms()).await?;
     let key = store.open_key().await?;
-    let phone_hash = key.index(by_hand.to.e164());
+    let person_ix = key.index(manual.to.e164());
     let policy = agent.settings(&workspace.settings).policy(&workspace.number_countries);
     let now = app.clock.now();
-    let (at, zone) = moment(&by_hand, agent, &policy, now).ok_or(NotScheduled::NoTime)?;
+    let (at, zone) = moment(&manual, agent, &policy, now).ok_or(NotScheduled::NoTime)?;
     if !is_schedulable(at, now, app.clock.speed()) {
         return Err(NotScheduled::OutOfRange);
     }
     if !store.is_for_tests() {
-        check_numbers(&by_hand, &context, &policy, &key)?;
+        check_numbers(&manual, &context, &policy, &key)?;
     }
     let secrets = Secrets {
-        to: by_hand.to.e164().to_owned(),
-        from: by_hand.from.as_ref().map(|f| f.e164().to_owned()),
-        variables: by_hand.variables,
-        metadata: by_hand.metadata,
-        external_id: by_hand.external_id,
+        to: manual.to.e164().to_owned(),
+        from: manual.from.as_ref().map(|f| f.e164().to_owned()),
+        variables: manual.variables,
+        metadata: manual.metadata,
+        external_id: manual.external_id,
         ..Secrets::default()
     };
     let id = Id::new(now, &app.rng);
@@ -148,7 +148,7 @@ pub async fn schedule(
         forces: None,
     };
     let decide = |person: &decide::Person| {
-        let (agent, replaces) = (agent.id, by_hand.replaces);
+        let (agent, replaces) = (agent.id, manual.replaces);
         decide::on_request(&Request { at, zone, person, agent, replaces, forces: None, policy: &policy }, now)
     };
     store.schedule(&plan, decide, &key, now, &app.rng).await??;
@@ -163,21 +163,21 @@ fn promise_scope(policy: &Policy, agent: Id<id::Agent>) -> Option<Id<id::Agent>>
 
 /// Checks that `to` may be dialed, that `from` belongs to the workspace, and that the country is allowed.
 fn check_numbers(
-    by_hand: &ManualRequest,
+    manual: &ManualRequest,
     context: &WorkspaceContext,
     policy: &Policy,
     key: &TenantKey,
 ) -> Result<(), NotScheduled> {
     let is_own = |number: &Phone| context.is_own_number(&key.index(number.e164()));
-    if !decide::may_be_dialed(&by_hand.to, by_hand.from.as_ref(), is_own) {
+    if !decide::may_be_dialed(&manual.to, manual.from.as_ref(), is_own) {
         return Err(NotScheduled::Note(EventNote::OwnNumber));
     }
     let missing = &context.workspace.missing_permissions;
     let knows_numbers = !missing.iter().any(|p| p == Permission::Numbers.as_str());
-    if knows_numbers && by_hand.from.as_ref().is_some_and(|from| !is_own(from)) {
+    if knows_numbers && manual.from.as_ref().is_some_and(|from| !is_own(from)) {
         return Err(NotScheduled::ForeignNumber);
     }
-    if !policy.calls_country_of(by_hand.to.e164()) {
+    if !policy.calls_country_of(manual.to.e164()) {
         return Err(NotScheduled::Country);
     }
     Ok(())
@@ -213,7 +213,7 @@ pub async fn force(
 ) -> Result<Id<id::Callback>, NotScheduled> {
     if row.state == State::Failed && matches!(row.outcome.as_deref(), Some("unresolved" | "outcome_unknown"))
     {
-        return force_anew(app, store, row).await;
+        return redial_unresolved(app, store, row).await;
     }
     let now = app.clock.now();
     if row.state.is_waiting() && store.is_fuse_blown(row.phone_hash, app.config.fuse(), now).await? {
@@ -224,7 +224,7 @@ pub async fn force(
 }
 
 /// Dials an unresolved callback again, once, because a person decided so. It keeps its state; a new callback follows it.
-pub async fn force_anew(
+pub async fn redial_unresolved(
     app: &App,
     store: &TenantStore,
     row: &CallbackRow,
@@ -260,18 +260,18 @@ pub async fn force_anew(
 }
 
 fn moment(
-    by_hand: &ManualRequest,
+    manual: &ManualRequest,
     agent: &AgentRow,
     policy: &Policy,
     now: Timestamp,
 ) -> Option<(Timestamp, Zone)> {
-    let zones = phone::zones_of(by_hand.to.e164());
-    let (When::At(_, zone) | When::Words(_, zone)) = &by_hand.when;
+    let zones = phone::zones_of(manual.to.e164());
+    let (When::At(_, zone) | When::Words(_, zone)) = &manual.when;
     let zone = match zone {
         Some(name) => Zone { name: name.clone(), source: ZoneSource::Request, is_sure: true },
         None => Zone::of_callee(zones, agent.timezone.as_deref(), &policy.timezone),
     };
-    let at = match &by_hand.when {
+    let at = match &manual.when {
         When::At(at, _) => *at,
         When::Words(words, _) => decide::time_in_words(words, &zone, policy, now)?,
     };

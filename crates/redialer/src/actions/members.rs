@@ -12,9 +12,9 @@ use crate::actions::{Acting, Refusal};
 /// Generates a password. Returns it with its Argon2id hash, which is computed on a blocking thread.
 pub async fn password(rng: &Rng) -> anyhow::Result<(String, String)> {
     let (password, salt) = (rng.token::<15>(), rng.bytes::<16>());
-    let given = password.clone();
+    let plain = password.clone();
     let hashing = tokio::task::spawn_blocking(move || {
-        Argon2::default().hash_password_with_salt(given.as_bytes(), &salt).map(|hash| hash.to_string())
+        Argon2::default().hash_password_with_salt(plain.as_bytes(), &salt).map(|hash| hash.to_string())
     });
     let hash = hashing.await?.map_err(|e| anyhow::anyhow!("the password could not be hashed: {e}"))?;
     Ok((password, hash))

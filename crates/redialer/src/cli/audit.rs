@@ -20,7 +20,7 @@ impl Audit {
         let store = database::open(config).await?;
         let mut broken = 0;
         for tenant in store.tenants().await? {
-            let said = match store.for_tenant(tenant.id).check_audit().await {
+            let result = match store.for_tenant(tenant.id).check_audit().await {
                 Ok(Checked::Whole(n)) => format!("whole, {n} acts"),
                 Ok(Checked::Broken(seq)) => {
                     format!("BROKEN: act {seq} is missing or not what was written")
@@ -29,8 +29,8 @@ impl Audit {
                 Err(StoreError::Key(KeyError::Destroyed)) => "closed: its key was destroyed".to_owned(),
                 Err(error) => return Err(error.into()),
             };
-            broken += usize::from(said.starts_with("BROKEN"));
-            say(&format!("{} {}: {said}", tenant.id, tenant.name));
+            broken += usize::from(result.starts_with("BROKEN"));
+            say(&format!("{} {}: {result}", tenant.id, tenant.name));
         }
         store.close().await;
         anyhow::ensure!(broken == 0, "{broken} books are not what was written");

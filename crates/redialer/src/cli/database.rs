@@ -1,6 +1,6 @@
 //! Which commands may create a database, key file or schema, and how the others fail when one is missing.
 //!
-//! Invariants: only [`find`] followed by [`Found::create_or_migrate`] or [`Found::create`] creates anything. A key file is
+//! Invariants: only [`find`] followed by [`Inspected::create_or_migrate`] or [`Inspected::create`] creates anything. A key file is
 //! created only while the database holds no sealed data; a sealed database without its key file is refused before
 //! anything is written.
 
@@ -21,7 +21,7 @@ const CONNECT_TRIES: u32 = 20;
 const CONNECT_EVERY: Duration = Duration::from_millis(500);
 
 /// A database that was inspected but not opened yet.
-pub(crate) struct Found<'c> {
+pub(crate) struct Inspected<'c> {
     config: &'c Config,
     condition: Condition,
     rng: Rng,
@@ -33,7 +33,7 @@ pub(crate) async fn open(config: &Config) -> anyhow::Result<Store> {
 }
 
 /// Inspects the database; fails if it is sealed and its key file is missing.
-pub(crate) async fn find(config: &Config) -> anyhow::Result<Found<'_>> {
+pub(crate) async fn find(config: &Config) -> anyhow::Result<Inspected<'_>> {
     let rng = clock::rng().context("the operating system gave no randomness")?;
     let condition = match &config.database_url {
         Some(url) => Condition::of_postgres(url).await.context("database_url")?,
@@ -46,16 +46,16 @@ pub(crate) async fn find(config: &Config) -> anyhow::Result<Found<'_>> {
         "kek: the database is sealed; its key file {} is missing; put it back",
         absolute(key_file).display()
     );
-    Ok(Found { config, condition, rng })
+    Ok(Inspected { config, condition, rng })
 }
 
 /// Like [`find`], but waits about ten seconds for a database that is starting.
-pub(crate) async fn find_patiently(config: &Config) -> anyhow::Result<Found<'_>> {
+pub(crate) async fn find_with_retries(config: &Config) -> anyhow::Result<Inspected<'_>> {
     let clock = Clock::start(1);
     for _ in 1..CONNECT_TRIES {
         match find(config).await {
             Err(error) if is_connection_refused(&error) => clock.wait(CONNECT_EVERY).await,
-            found => return found,
+            result => return result,
         }
     }
     find(config).await
@@ -65,7 +65,7 @@ fn is_connection_refused(error: &anyhow::Error) -> bool {
     error.downcast_ref::<StoreError>().is_some_and(StoreError::is_connection_refused)
 }
 
-impl Found<'_> {
+impl Inspected<'_> {
     /// Opens an existing database whose schema this version can use (I35).
     pub(crate) async fn open(self) -> anyhow::Result<Store> {
         self.ensure_exists()?;
@@ -117,7 +117,7 @@ impl Found<'_> {
         Ok(store)
     }
 
-    /// Like [`Found::create_or_migrate`], but does not migrate an existing database: fails if its schema is older.
+    /// Like [`Inspected::create_or_migrate`], but does not migrate an existing database: fails if its schema is older.
     pub(crate) async fn create(self) -> anyhow::Result<Store> {
         if self.exists() {
             self.ensure_not_older()?;

@@ -37,39 +37,39 @@ impl Doctor {
     /// Runs all checks. Returns whether they passed.
     pub(crate) async fn run(self) -> anyhow::Result<bool> {
         let config = &Config::load(&self.flags, &self.flags.storage.file)?;
-        let mut ward = Report { json: self.json, well: true };
-        ward.note("config", Ok(changed_settings(config)));
+        let mut report = Report { json: self.json, ok: true };
+        report.note("config", Ok(changed_settings(config)));
         for warning in warnings::all(config) {
-            ward.warn(&warning);
+            report.warn(&warning);
         }
         let store = match database::open(config).await {
             Ok(store) => store,
             Err(error) => {
-                ward.note("database", Err(error));
+                report.note("database", Err(error));
                 return Ok(false);
             }
         };
-        let mut well = ward.note("database", answers(&store).await);
-        well &= ward.note("key service", key_service(&store, config).await);
-        ward.note("clock", clocks(&store, config).await);
-        if well {
-            providers(&mut ward, &store, config).await?;
+        let mut ok = report.note("database", answers(&store).await);
+        ok &= report.note("key service", key_service(&store, config).await);
+        report.note("clock", clocks(&store, config).await);
+        if ok {
+            providers(&mut report, &store, config).await?;
         }
         store.close().await;
-        Ok(ward.well)
+        Ok(report.ok)
     }
 }
 
 /// Prints the checks, and whether all have passed so far.
 struct Report {
     json: bool,
-    well: bool,
+    ok: bool,
 }
 
 impl Report {
     /// Prints a check. Returns whether it passed.
-    fn note(&mut self, what: &str, found: anyhow::Result<String>) -> bool {
-        match found {
+    fn note(&mut self, what: &str, result: anyhow::Result<String>) -> bool {
+        match result {
             Ok(message) => self.report(what, "ok", &message),
             Err(error) => self.report(what, "fail", &format!("{error:#}")),
         }
@@ -82,7 +82,7 @@ impl Report {
 
     fn report(&mut self, what: &str, status: &str, message: &str) -> bool {
         let ok = status != "fail";
-        self.well &= ok;
+        self.ok &= ok;
         say(&match (self.json, status) {
             (true, _) => json!({"check": what, "ok": ok, "status": status, "message": message}).to_string(),
             (false, "ok") => format!("ok   {what}: {message}"),
@@ -167,14 +167,14 @@ async fn clocks(store: &Store, config: &Config) -> anyhow::Result<String> {
 }
 
 /// Checks each workspace's provider key with a request that changes nothing.
-async fn providers(ward: &mut Report, store: &Store, config: &Config) -> anyhow::Result<()> {
+async fn providers(report: &mut Report, store: &Store, config: &Config) -> anyhow::Result<()> {
     let providers = serve::providers(config)?;
     for tenant in store.tenants().await? {
-        let of = store.for_tenant(tenant.id);
+        let tenant_store = store.for_tenant(tenant.id);
         let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
-        for workspace in of.workspaces(first, MAX_WORKSPACES).await? {
+        for workspace in tenant_store.workspaces(first, MAX_WORKSPACES).await? {
             let what = format!("provider of {} {}", workspace.id, workspace.name);
-            ward.note(&what, probed(store, &providers, &tenant, &workspace).await);
+            report.note(&what, probed(store, &providers, &tenant, &workspace).await);
         }
     }
     Ok(())
@@ -189,10 +189,10 @@ async fn probed(
     let key = store.open_key(tenant.id).await?;
     let provider = providers.get(&workspace.provider, false)?;
     provider.probe(&workspace.api_key(&key)?).await.context("the key")?;
-    let mut found = vec!["the key is accepted".to_owned()];
-    found.extend(workspace.paused.map(|(why, since)| format!("paused since {since} ({})", why.as_str())));
+    let mut messages = vec!["the key is accepted".to_owned()];
+    messages.extend(workspace.paused.map(|(why, since)| format!("paused since {since} ({})", why.as_str())));
     if !workspace.missing_permissions.is_empty() {
-        found.push(format!("the key lacks {}", workspace.missing_permissions.join(", ")));
+        messages.push(format!("the key lacks {}", workspace.missing_permissions.join(", ")));
     }
-    Ok(found.join("; "))
+    Ok(messages.join("; "))
 }

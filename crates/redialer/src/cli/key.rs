@@ -35,8 +35,8 @@ impl Key {
         let owner = store.tenant(tenant).await.with_context(|| {
             format!("--tenant: there is no tenant {tenant}; `redialer tenant list` shows all")
         })?;
-        let of = store.for_tenant(owner.id).by(Actor::command());
-        let (id, secret) = api_keys::create_admin_key(&of, &clock, &rng).await?;
+        let tenant_store = store.for_tenant(owner.id).by(Actor::command());
+        let (id, secret) = api_keys::create_admin_key(&tenant_store, &clock, &rng).await?;
         store.close().await;
         if json {
             say(&json!({"id": id.to_string(), "secret": secret}).to_string());

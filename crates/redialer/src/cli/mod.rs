@@ -163,7 +163,7 @@ fn of_storage(flags: &StorageFlags) -> Result<Config, BadConfig> {
 }
 
 async fn migrate(config: &Config) -> anyhow::Result<()> {
-    let store = database::find_patiently(config).await?.create_or_migrate().await?;
+    let store = database::find_with_retries(config).await?.create_or_migrate().await?;
     store.close().await;
     say("The database is up to date.");
     Ok(())
@@ -234,20 +234,20 @@ mod tests {
 
     /// Every command without subcommands, with its help page.
     fn pages() -> Vec<(String, String)> {
-        fn walk(command: &mut Command, path: &str, found: &mut Vec<(String, String)>) {
+        fn walk(command: &mut Command, path: &str, pages: &mut Vec<(String, String)>) {
             let path = format!("{path} {}", command.get_name()).trim_start().to_owned();
             if !command.has_subcommands() {
-                found.push((path, command.render_long_help().to_string()));
+                pages.push((path, command.render_long_help().to_string()));
                 return;
             }
             for below in command.get_subcommands_mut().filter(|c| c.get_name() != "help") {
-                walk(below, &path, found);
+                walk(below, &path, pages);
             }
         }
-        let (mut cli, mut found) = (super::Cli::command(), Vec::new());
+        let (mut cli, mut pages) = (super::Cli::command(), Vec::new());
         cli.build();
-        walk(&mut cli, "", &mut found);
-        found
+        walk(&mut cli, "", &mut pages);
+        pages
     }
 
     fn page(name: &str) -> String {
@@ -260,10 +260,10 @@ mod tests {
             for name in Config::default().values().keys() {
                 let flag = format!("--{} ", name.replace('_', "-"));
                 let variable = format!("REDIALER_{}", name.to_uppercase());
-                let by_hand =
+                let is_exempt =
                     path == "redialer demo" || (path.starts_with("redialer sim ") && name == "listen");
                 assert!(
-                    !text.contains(&flag) || by_hand || text.contains(&variable),
+                    !text.contains(&flag) || is_exempt || text.contains(&variable),
                     "{path}: {name}\n{text}"
                 );
             }

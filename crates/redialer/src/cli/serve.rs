@@ -115,9 +115,9 @@ impl Running {
         redialer_core::phone::warm_up();
         let rng = clock::rng().context("the operating system gave no randomness")?;
         // Invalid settings are rejected before the first file is created.
-        let found = database::find_patiently(&config).await?;
+        let inspected = database::find_with_retries(&config).await?;
         let lock = lock(&config)?;
-        let store = found.create_or_migrate().await?;
+        let store = inspected.create_or_migrate().await?;
         let clock = Clock::start(config.clock_speed);
         clock.join(&store).await.map_err(|error| match error {
             JoinError::Speed { .. } => BadConfig::new("clock_speed", error.to_string()).into(),

@@ -59,8 +59,8 @@ impl Tenant {
     pub(crate) async fn run(self, config: &Config) -> anyhow::Result<()> {
         match self {
             Self::Create { name, owner, plan, json } => {
-                let made = create(config, name.trim(), owner.trim(), plan).await?;
-                show(&made, json);
+                let created = create(config, name.trim(), owner.trim(), plan).await?;
+                show(&created, json);
                 warn_without_api(config, plan)
             }
             Self::List { json } => list(config, json).await,
@@ -78,25 +78,28 @@ async fn create(config: &Config, name: &str, owner: &str, plan: Plan) -> anyhow:
     }
     let store = database::find(config).await?.create().await?;
     let clock = Clock::follow_stored(&store).await?;
-    let made = tenants::create(&store, &clock, &clock::rng()?, name, owner, plan).await?;
+    let created = tenants::create(&store, &clock, &clock::rng()?, name, owner, plan).await?;
     store.close().await;
-    Ok(made)
+    Ok(created)
 }
 
-fn show(made: &Created, json: bool) {
-    let tenant_id = made.tenant.to_string();
+fn show(created: &Created, json: bool) {
+    let tenant_id = created.tenant.to_string();
     if json {
         let line = json!({
-            "tenant_id": tenant_id, "admin_key": made.admin_key, "owner_email": made.owner_email,
-            "owner_password": made.owner_password, "webhook_secret": made.webhook_secret,
+            "tenant_id": tenant_id, "admin_key": created.admin_key, "owner_email": created.owner_email,
+            "owner_password": created.owner_password, "webhook_secret": created.webhook_secret,
         });
         say(&line.to_string());
         return;
     }
-    say(&format!("Tenant {tenant_id} of {}. These are shown once:", made.owner_email));
-    say(&format!("  admin API key   {}", made.admin_key));
-    say(&format!("  password        {}   (no effect yet: for a later dashboard)", made.owner_password));
-    say(&format!("  webhook secret  {}   (no effect yet: for later outbound webhooks)", made.webhook_secret));
+    say(&format!("Tenant {tenant_id} of {}. These are shown once:", created.owner_email));
+    say(&format!("  admin API key   {}", created.admin_key));
+    say(&format!("  password        {}   (no effect yet: for a later dashboard)", created.owner_password));
+    say(&format!(
+        "  webhook secret  {}   (no effect yet: for later outbound webhooks)",
+        created.webhook_secret
+    ));
     say("`redialer key create` makes another admin API key if this one is lost.");
 }
 

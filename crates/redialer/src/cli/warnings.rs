@@ -125,10 +125,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let config = Config { data_dir: dir.path().to_owned(), ..Config::default() };
         let named = |config: &Config| {
-            let found = all(config)
+            let checks = all(config)
                 .into_iter()
                 .filter(|w| ["key file", "database file", "key place"].contains(&w.check));
-            found.map(|w| (w.check, w.fails)).collect::<Vec<_>>()
+            checks.map(|w| (w.check, w.fails)).collect::<Vec<_>>()
         };
         for (file, mode) in [(config.kek_file(), 0o600), (config.database_file(), 0o600)] {
             std::fs::write(&file, "").expect("written");

@@ -25,10 +25,10 @@ pub(crate) struct When {
 }
 
 #[derive(Deserialize)]
-struct Line {
+struct InputLine {
     #[serde(default)]
     id: Value,
-    transcript: Option<Vec<Said>>,
+    transcript: Option<Vec<Utterance>>,
     end: Option<String>,
     text: Option<String>,
     reference: Option<String>,
@@ -38,7 +38,7 @@ struct Line {
 }
 
 #[derive(Deserialize)]
-struct Said {
+struct Utterance {
     role: Speaker,
     content: String,
 }
@@ -51,7 +51,7 @@ enum Speaker {
 }
 
 /// A parsed line.
-struct Asked {
+struct ParsedLine {
     id: Value,
     turns: Vec<Turn>,
     end: Timestamp,
@@ -65,34 +65,34 @@ struct Asked {
 
 impl When {
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        answer_lines(|line| match Asked::read(line) {
-            Ok(asked) if self.explain => asked.explained(),
-            Ok(asked) => asked.answer().to_string(),
+        answer_lines(|line| match ParsedLine::read(line) {
+            Ok(parsed) if self.explain => parsed.explained(),
+            Ok(parsed) => parsed.answer().to_string(),
             Err((id, error)) => json!({"id": id, "at": null, "error": error}).to_string(),
         })
     }
 }
 
-impl Asked {
+impl ParsedLine {
     fn read(line: &str) -> Result<Self, (Value, String)> {
         let value: Value = serde_json::from_str(line).map_err(|e| (Value::Null, e.to_string()))?;
         let id = value.get("id").cloned().unwrap_or_default();
         let wrong = |what: &str| (id.clone(), what.to_owned());
-        let line: Line = serde_json::from_value(value).map_err(|e| wrong(&e.to_string()))?;
+        let line: InputLine = serde_json::from_value(value).map_err(|e| wrong(&e.to_string()))?;
         let lang = line.lang.as_deref().unwrap_or("en");
         let lang =
             Lang::from_code(lang).ok_or_else(|| wrong(&format!("lang: `{lang}` is not understood")))?;
         let zone = line.tz.clone().unwrap_or_else(|| "UTC".to_owned());
         let rules = TimeZone::get(&zone).map_err(|_| wrong(&format!("tz: `{zone}` is no IANA time zone")))?;
         let (turns, end, only_the_time) = match (line.transcript, line.text) {
-            (Some(said), _) => {
-                let turn = |s: Said| Turn {
+            (Some(utterances), _) => {
+                let turn = |s: Utterance| Turn {
                     role: if matches!(s.role, Speaker::Agent) { Role::Agent } else { Role::User },
                     content: s.content,
                 };
                 let end = line.end.ok_or_else(|| wrong("end: a transcript needs the end of its call"))?;
                 let end = end.parse().map_err(|e| wrong(&format!("end: {e}")))?;
-                (said.into_iter().map(turn).collect(), end, false)
+                (utterances.into_iter().map(turn).collect(), end, false)
             }
             (None, Some(text)) => {
                 let reference =

@@ -16,7 +16,7 @@ pub(crate) fn settings(
     variables: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<Map<String, Value>, BadConfig> {
     let defaults = Config::default().values();
-    let mut found = Map::new();
+    let mut values = Map::new();
     for (variable, value) in variables {
         let Some(variable) = variable.to_str().map(str::to_ascii_uppercase) else { continue };
         let Some(setting) = variable.strip_prefix(PREFIX).map(str::to_ascii_lowercase) else { continue };
@@ -33,14 +33,14 @@ pub(crate) fn settings(
             Some(Value::Object(_)) => return bad(&variable, "can be set in the settings file only"),
             Some(Value::Number(_)) => {
                 let number = value.trim().parse::<u64>().map_or_else(|_| Value::from(value), Value::from);
-                found.insert(setting, number);
+                values.insert(setting, number);
             }
             Some(_) => {
-                found.insert(setting, Value::from(value));
+                values.insert(setting, Value::from(value));
             }
         }
     }
-    Ok(found)
+    Ok(values)
 }
 
 /// A variable that names no setting.

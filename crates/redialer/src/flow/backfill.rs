@@ -95,7 +95,7 @@ async fn workspace(
         since: plus(known_to, minutes(-OVERLAP_MINUTES)).max(row.created_at),
         restore_generation: wanted,
         lists: [(Channel::Voice, None), (Channel::Chat, None)].into(),
-        unheard: Vec::new(),
+        unprocessed: Vec::new(),
         failures: 0,
     });
     let done = go_on(app, row, waiting.is_some(), &mut progress).await;
@@ -132,7 +132,7 @@ async fn go_on(
         if matches!(error.failure, ReadFailure::Forbidden { .. }) && !restored {
             // The key may not read the account's calls, so webhooks are the only source.
             progress.lists.clear();
-            progress.unheard.clear();
+            progress.unprocessed.clear();
             return Ok(true);
         }
     }
@@ -190,8 +190,8 @@ impl<'a> Sweep<'a> {
             let missing = &self.workspace.missing_permissions;
             account::read_succeeded(self.app, self.row.id, missing, Permission::History).await;
             let swept = decide::sweep_page(&calls, progress.since, |agent| self.agents.contains(agent));
-            let unheard = self.app.store.unheard(self.row, &swept.within).await?;
-            progress.unheard.extend(unheard.into_iter().map(|id| (*channel, id)));
+            let unprocessed = self.app.store.unheard(self.row, &swept.within).await?;
+            progress.unprocessed.extend(unprocessed.into_iter().map(|id| (*channel, id)));
             match next.filter(|_| !swept.is_last) {
                 Some(next) => *page = Some(next),
                 None => {
@@ -205,7 +205,7 @@ impl<'a> Sweep<'a> {
     /// Imports calls, oldest first, at most `MAX_RECORDS`. Returns whether none is left.
     async fn take_some(&self, progress: &mut Progress) -> Result<bool, Stopped> {
         for _ in 0..MAX_RECORDS {
-            let Some((channel, call_id)) = progress.unheard.last() else { return Ok(true) };
+            let Some((channel, call_id)) = progress.unprocessed.last() else { return Ok(true) };
             match self.take(*channel, call_id).await {
                 Err(Stopped::Provider(error)) if matches!(error.failure, ReadFailure::Unavailable(_)) => {
                     progress.failures += 1;
@@ -218,10 +218,10 @@ impl<'a> Sweep<'a> {
                 }
                 taken => taken?,
             }
-            progress.unheard.pop();
+            progress.unprocessed.pop();
             progress.failures = 0;
         }
-        Ok(progress.unheard.is_empty())
+        Ok(progress.unprocessed.is_empty())
     }
 
     /// Whether the provider answers another request.

@@ -18,11 +18,11 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
     let mut paused: BTreeMap<String, i64> = Pause::ALL.map(|why| (why.as_str().to_owned(), 0)).into();
     let (mut due, mut events, mut oldest_ms) = (0, 0, 0);
     for range in app.ranges() {
-        let found = app.store.census(range, app.clock.now()).await?;
-        due += found.due;
-        events += found.events;
-        oldest_ms = oldest_ms.max(found.oldest_event_ms);
-        for (all, some) in [(&mut held, found.held), (&mut paused, found.paused)] {
+        let counts = app.store.census(range, app.clock.now()).await?;
+        due += counts.due;
+        events += counts.events;
+        oldest_ms = oldest_ms.max(counts.oldest_event_ms);
+        for (all, some) in [(&mut held, counts.held), (&mut paused, counts.paused)] {
             for (word, n) in some {
                 *all.entry(word).or_default() += n;
             }

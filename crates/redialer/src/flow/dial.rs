@@ -50,9 +50,9 @@ pub async fn run(app: Arc<App>) {
 /// Starts the dials that may start now. Returns how long to wait for the next round.
 fn round(app: &Arc<App>) -> Duration {
     let now = app.clock.now();
-    let lanes = lanes(app, now);
-    let mut wait = if lanes.is_empty() { POLL } else { POLL_BEHIND };
-    for (workspace, rows) in lanes {
+    let due = due_by_workspace(app, now);
+    let mut wait = if due.is_empty() { POLL } else { POLL_BEHIND };
+    for (workspace, rows) in due {
         if app.dial_rate.enter(workspace) {
             // One slow account must not hold up the others.
             tokio::spawn(workspace_dials(Arc::clone(app), workspace, rows));
@@ -65,15 +65,15 @@ fn round(app: &Arc<App>) -> Duration {
 }
 
 /// The due callbacks, by workspace.
-pub fn lanes(app: &App, now: Timestamp) -> DueByWorkspace {
-    let lanes = app.due.due(now);
+pub fn due_by_workspace(app: &App, now: Timestamp) -> DueByWorkspace {
+    let due = app.due.due(now);
     // At normal speed the time since the schedule already includes the wait for the rate limit.
     if app.clock.speed() > 1 {
-        for row in lanes.values().flatten() {
+        for row in due.values().flatten() {
             app.dial_rate.seen_due(row.id, now, app.clock.steady());
         }
     }
-    lanes
+    due
 }
 
 async fn workspace_dials(app: Arc<App>, workspace: Id<id::Workspace>, rows: Vec<DueRow>) {

@@ -67,12 +67,12 @@ async fn release_quota(app: &App) -> Result<(), StoreError> {
     let now = app.clock.now();
     for range in app.ranges() {
         for tenant in app.store.over_quota(range, now).await? {
-            let of = app.store.for_tenant(tenant);
+            let tenant_store = app.store.for_tenant(tenant);
             let limit = app.store.limits_of(app.store.tenant(tenant).await?.plan).calls_a_month;
-            let used = of.calls_of_plan(now).await?;
+            let used = tenant_store.calls_of_plan(now).await?;
             let room = limit.map_or(i64::MAX, |limit| i64::try_from(limit).unwrap_or(i64::MAX) - used);
             if room > 0 {
-                of.release_quota(room.min(1_000), now).await?;
+                tenant_store.release_quota(room.min(1_000), now).await?;
             }
         }
     }
@@ -89,10 +89,10 @@ async fn clear_away(app: &App) -> Result<(), StoreError> {
     app.store.prune_outbox(plus(now, -minutes(OUTBOX_MINUTES))).await?;
     for range in app.ranges() {
         for gone in app.store.removals(range, plus(now, -minutes(UNDO_MINUTES))).await? {
-            let of = app.store.for_tenant(gone.tenant);
+            let tenant_store = app.store.for_tenant(gone.tenant);
             // Small steps, so that dials can run in between.
             for _ in 0..STEPS_A_ROUND {
-                if !of.clear_away(gone.id, now).await? {
+                if !tenant_store.clear_away(gone.id, now).await? {
                     tracing::info!(workspace.id = %gone.id, "workspace {} was removed permanently", gone.id);
                     break;
                 }
@@ -111,10 +111,10 @@ async fn alarm(app: &App) -> Result<(), StoreError> {
         for (kind, n) in stuck {
             *all.entry(kind).or_default() += n;
             let mut alarms = locked(&app.alarms);
-            let (last, told) = alarms.get(&(range, kind)).copied().unwrap_or_default();
+            let (last, reported) = alarms.get(&(range, kind)).copied().unwrap_or_default();
             let lasting = n.min(last);
             alarms.insert((range, kind), (n, lasting));
-            if lasting > told {
+            if lasting > reported {
                 tracing::error!(kind, n = lasting, "{lasting} {kind} need attention");
             }
         }

@@ -30,15 +30,17 @@ use crate::{
 pub const INTERVAL: Duration = Duration::from_secs(1);
 const MAX_BATCH: i64 = 20;
 /// A lookup that was lost with its process is repeated after this many minutes.
-const ASK_AGAIN: i64 = 10;
+const LOOKUP_RETRY_MINUTES: i64 = 10;
 
 /// Looks up the dispatches that are due for it.
 pub async fn round(app: &App) -> Result<(), StoreError> {
     for range in app.ranges() {
         let now = app.clock.now();
-        for mut ask in app.store.due_asks(range, now, plus(now, minutes(ASK_AGAIN)), MAX_BATCH).await? {
-            if let Err(error) = one(app, &mut ask).await {
-                tracing::warn!(dispatch.id = %ask.id, %error, "the lookup of dispatch {} failed", ask.id);
+        for mut unconfirmed in
+            app.store.due_asks(range, now, plus(now, minutes(LOOKUP_RETRY_MINUTES)), MAX_BATCH).await?
+        {
+            if let Err(error) = one(app, &mut unconfirmed).await {
+                tracing::warn!(dispatch.id = %unconfirmed.id, %error, "the lookup of dispatch {} failed", unconfirmed.id);
             }
         }
     }
@@ -46,7 +48,7 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
 }
 
 /// The context for the lookup of a dispatch, in addition to its row.
-struct Asking<'a> {
+struct Lookup<'a> {
     app: &'a App,
     provider: &'a dyn Provider,
     workspace: &'a WorkspaceRow,
@@ -54,120 +56,135 @@ struct Asking<'a> {
     api_key: &'a str,
 }
 
-async fn one(app: &App, ask: &mut UnconfirmedDispatch) -> Result<(), StoreError> {
-    let key = app.store.open_key(ask.tenant).await?;
-    let workspace = app.store.for_tenant(ask.tenant).workspace(ask.workspace).await?;
+async fn one(app: &App, unconfirmed: &mut UnconfirmedDispatch) -> Result<(), StoreError> {
+    let key = app.store.open_key(unconfirmed.tenant).await?;
+    let workspace = app.store.for_tenant(unconfirmed.tenant).workspace(unconfirmed.workspace).await?;
     let api_key = workspace.api_key(&key)?;
-    let provider = app.provider(&workspace, ask.test)?;
-    let asking = Asking { app, provider, workspace: &workspace, key: &key, api_key: &api_key };
-    if ask.call_id.is_none() {
-        return asking.unknown(ask).await;
+    let provider = app.provider(&workspace, unconfirmed.test)?;
+    let lookup = Lookup { app, provider, workspace: &workspace, key: &key, api_key: &api_key };
+    if unconfirmed.call_id.is_none() {
+        return lookup.unknown(unconfirmed).await;
     }
-    if asking.outcome(ask).await? {
+    if lookup.outcome(unconfirmed).await? {
         return Ok(());
     }
-    give_up(app, ask).await
+    give_up(app, unconfirmed).await
 }
 
 /// Closes a call without a reported outcome, long after it must be over: its record is gone, it never ends, or
 /// its outcome was set aside.
-async fn give_up(app: &App, ask: &UnconfirmedDispatch) -> Result<(), StoreError> {
+async fn give_up(app: &App, unconfirmed: &UnconfirmedDispatch) -> Result<(), StoreError> {
     let now = app.clock.now();
-    if !decide::is_outcome_overdue(ask.channel, now.duration_since(ask.sent_at)) {
+    if !decide::is_outcome_overdue(unconfirmed.channel, now.duration_since(unconfirmed.sent_at)) {
         return Ok(());
     }
-    if app.store.close_unheard(ask, now).await? {
-        tracing::error!(callback.id = %ask.callback, dispatch.id = %ask.id, "callback {} is closed: no outcome was reported for its call", ask.callback);
+    if app.store.close_unheard(unconfirmed, now).await? {
+        tracing::error!(callback.id = %unconfirmed.callback, dispatch.id = %unconfirmed.id, "callback {} is closed: no outcome was reported for its call", unconfirmed.callback);
         metrics::counter!("redialer_outcomes_unknown_total").increment(1);
     }
     Ok(())
 }
 
-impl Asking<'_> {
+impl Lookup<'_> {
     /// Fetches the record of a placed call. If the call is over, adds the record to the inbox. Returns whether the
     /// record is new; if so, its effects are not decided yet.
-    async fn outcome(&self, ask: &UnconfirmedDispatch) -> Result<bool, StoreError> {
-        let Some(id) = &ask.call_id else { return Ok(false) };
-        let body = ask.body(self.key)?;
-        let call = CallQuery { channel: ask.channel, id, placed_by: Some((&body, ask.sent_at)) };
+    async fn outcome(&self, unconfirmed: &UnconfirmedDispatch) -> Result<bool, StoreError> {
+        let Some(id) = &unconfirmed.call_id else { return Ok(false) };
+        let body = unconfirmed.body(self.key)?;
+        let call =
+            CallQuery { channel: unconfirmed.channel, id, placed_by: Some((&body, unconfirmed.sent_at)) };
         match self.provider.record(self.api_key, call).await {
-            Ok(record) => self.enter(ask, record).await,
+            Ok(record) => self.enter(unconfirmed, record).await,
             Err(error) => {
-                account::read_failed(self.app, ask.workspace, &error).await;
-                tracing::info!(dispatch.id = %ask.id, %error, "the call record of dispatch {} could not be fetched", ask.id);
+                account::read_failed(self.app, unconfirmed.workspace, &error).await;
+                tracing::info!(dispatch.id = %unconfirmed.id, %error, "the call record of dispatch {} could not be fetched", unconfirmed.id);
                 Ok(false)
             }
         }
     }
 
-    async fn enter(&self, ask: &UnconfirmedDispatch, record: Option<Record>) -> Result<bool, StoreError> {
+    async fn enter(
+        &self,
+        unconfirmed: &UnconfirmedDispatch,
+        record: Option<Record>,
+    ) -> Result<bool, StoreError> {
         let Some(record) = record.filter(|record| record.is_over) else { return Ok(false) };
-        let from =
-            EventSource { tenant: ask.tenant, workspace: ask.workspace, agent: ask.agent, test: ask.test };
+        let from = EventSource {
+            tenant: unconfirmed.tenant,
+            workspace: unconfirmed.workspace,
+            agent: unconfirmed.agent,
+            test: unconfirmed.test,
+        };
         let recorded = enter_inbox(self.app, from, record.delivery, self.key).await?;
         Ok(matches!(recorded, Recorded::New))
     }
 
     /// Resolves an unknown dispatch by the provider's records, as far as they allow.
-    async fn unknown(&self, ask: &mut UnconfirmedDispatch) -> Result<(), StoreError> {
+    async fn unknown(&self, unconfirmed: &mut UnconfirmedDispatch) -> Result<(), StoreError> {
         // Another account's records prove nothing about this dispatch, and its key would place a second call.
-        let same_account = ask.account.is_none() || ask.account == self.workspace.account;
+        let same_account = unconfirmed.account.is_none() || unconfirmed.account == self.workspace.account;
         if same_account
-            && self.may_repeat(ask).await?
-            && let Some(call_id) = self.repeated(ask).await?
+            && self.may_repeat(unconfirmed).await?
+            && let Some(call_id) = self.repeated(unconfirmed).await?
         {
-            return self.placed(ask, call_id).await;
+            return self.placed(unconfirmed, call_id).await;
         }
-        let (dispatch, to) = (ask.id.to_string(), &ask.secrets(self.key)?.to);
-        let query = DispatchQuery { channel: ask.channel, dispatch: &dispatch, to, sent_at: ask.sent_at };
+        let (dispatch, to) = (unconfirmed.id.to_string(), &unconfirmed.secrets(self.key)?.to);
+        let query = DispatchQuery {
+            channel: unconfirmed.channel,
+            dispatch: &dispatch,
+            to,
+            sent_at: unconfirmed.sent_at,
+        };
         let finding = match self.provider.find(self.api_key, query).await {
             Ok(Finding::Absent) if !same_account => Finding::NoAnswer,
             Ok(finding) => finding,
             Err(error) => {
-                account::read_failed(self.app, ask.workspace, &error).await;
-                tracing::info!(dispatch.id = %ask.id, %error, "dispatch {} could not be looked up", ask.id);
+                account::read_failed(self.app, unconfirmed.workspace, &error).await;
+                tracing::info!(dispatch.id = %unconfirmed.id, %error, "dispatch {} could not be looked up", unconfirmed.id);
                 Finding::NoAnswer
             }
         };
         let now = self.app.clock.now();
         // Read after the repeat, because a repeat restarts the proof.
-        let after = decide::after_lookup(&self.known_of(ask), finding, now);
-        report(ask, &after);
-        self.app.store.finish_ask(ask, &after, now).await?;
+        let after = decide::after_lookup(&self.known_of(unconfirmed), finding, now);
+        report(unconfirmed, &after);
+        self.app.store.finish_ask(unconfirmed, &after, now).await?;
         Ok(())
     }
 
-    fn known_of(&self, ask: &UnconfirmedDispatch) -> Unknown {
-        ask.unknown(self.provider.capabilities().repeats_for(ask.channel))
+    fn known_of(&self, unconfirmed: &UnconfirmedDispatch) -> Unknown {
+        unconfirmed.unknown(self.provider.capabilities().repeats_for(unconfirmed.channel))
     }
 
     /// Whether the same bytes may be sent again: they must pass the same checks as a first request, now.
-    async fn may_repeat(&self, ask: &UnconfirmedDispatch) -> Result<bool, StoreError> {
-        let store = self.app.store.for_tenant(ask.tenant).for_tests(ask.test);
-        let callback = store.callback(ask.callback).await?;
-        let AgentContext { agent, policy } = AgentContext::new(store.agent(ask.agent).await?, self.workspace);
-        let to = ask.secrets(self.key)?.to;
-        let suppressed = store.is_suppressed(&callback.phone_hash).await?;
+    async fn may_repeat(&self, unconfirmed: &UnconfirmedDispatch) -> Result<bool, StoreError> {
+        let store = self.app.store.for_tenant(unconfirmed.tenant).for_tests(unconfirmed.test);
+        let callback = store.callback(unconfirmed.callback).await?;
+        let AgentContext { agent, policy } =
+            AgentContext::new(store.agent(unconfirmed.agent).await?, self.workspace);
+        let to = unconfirmed.secrets(self.key)?.to;
+        let suppressed = store.is_suppressed(&callback.person_ix).await?;
         let due = Due { suppressed, ..Due::new(&callback.candidate(&to), agent.dialing(), &policy) };
-        Ok(decide::lookup_method(&self.known_of(ask), &due, self.app.clock.now()) == LookupMethod::Repeat)
+        Ok(decide::lookup_method(&self.known_of(unconfirmed), &due, self.app.clock.now())
+            == LookupMethod::Repeat)
     }
 
     /// Sends the same bytes with the same idempotency key. Returns the call that they placed, earlier or now.
-    async fn repeated(&self, ask: &mut UnconfirmedDispatch) -> Result<Option<String>, StoreError> {
+    async fn repeated(&self, unconfirmed: &mut UnconfirmedDispatch) -> Result<Option<String>, StoreError> {
         let app = self.app;
-        let body = ask.body(self.key)?.to_vec();
+        let body = unconfirmed.body(self.key)?.to_vec();
         let now = app.clock.now();
         let deadline_ms = i64::try_from(app.config.place_deadline().as_millis()).unwrap_or(i64::MAX / 2);
-        let in_flight_until =
-            plus(now, SignedDuration::from_millis(deadline_ms * i64::from(app.clock.speed())));
-        if !app.store.begin_repeat(ask, in_flight_until, now).await? {
+        let over_at = plus(now, SignedDuration::from_millis(deadline_ms * i64::from(app.clock.speed())));
+        if !app.store.begin_repeat(unconfirmed, over_at, now).await? {
             return Ok(None);
         }
         // A process that was frozen while connecting must not repeat it: the provider may have forgotten the key by then.
-        let is_in_time = || app.clock.now() < in_flight_until;
-        let dispatch = ask.id.to_string();
+        let is_in_time = || app.clock.now() < over_at;
+        let dispatch = unconfirmed.id.to_string();
         let placement =
-            Placement { channel: ask.channel, dispatch: &dispatch, body, ready: Some(&is_in_time) };
+            Placement { channel: unconfirmed.channel, dispatch: &dispatch, body, ready: Some(&is_in_time) };
         match self.provider.place(self.api_key, placement).await {
             Reply::Placed { call_id } => Ok(Some(call_id)),
             // The refusal may concern only the repeat; the lists show whether the first request was placed.
@@ -175,15 +192,15 @@ impl Asking<'_> {
         }
     }
 
-    async fn placed(&self, ask: &UnconfirmedDispatch, call_id: String) -> Result<(), StoreError> {
+    async fn placed(&self, unconfirmed: &UnconfirmedDispatch, call_id: String) -> Result<(), StoreError> {
         let after = Resolution::Placed { call_id };
-        report(ask, &after);
-        self.app.store.finish_ask(ask, &after, self.app.clock.now()).await
+        report(unconfirmed, &after);
+        self.app.store.finish_ask(unconfirmed, &after, self.app.clock.now()).await
     }
 }
 
-fn report(ask: &UnconfirmedDispatch, after: &Resolution) {
-    let id = ask.id;
+fn report(unconfirmed: &UnconfirmedDispatch, after: &Resolution) {
+    let id = unconfirmed.id;
     match after {
         Resolution::Placed { .. } => tracing::info!(dispatch.id = %id, "dispatch {id} was placed"),
         Resolution::NotPlaced => {

@@ -66,15 +66,15 @@ pub(crate) async fn read(
     let mut room =
         BodyBudget { all: Arc::clone(&app.waiting_bytes), max: limits.max_waiting_bytes, taken: 0 };
     let deadline = Duration::from_secs(app.config.body_deadline_secs);
-    let collected = collected(body, limits.max_bytes, &mut room);
-    let Ok(body) = tokio::time::timeout(deadline, collected).await else {
+    let reading = read_body(body, limits.max_bytes, &mut room);
+    let Ok(body) = tokio::time::timeout(deadline, reading).await else {
         let why = format!("The body took longer than {} s.", deadline.as_secs());
         return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", why));
     };
     Ok((body?, room))
 }
 
-async fn collected(mut body: Body, max: usize, room: &mut BodyBudget) -> Result<Bytes, ApiError> {
+async fn read_body(mut body: Body, max: usize, room: &mut BodyBudget) -> Result<Bytes, ApiError> {
     let too_large = || {
         let why = format!("The body is larger than {max} bytes.");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", why)
@@ -96,7 +96,7 @@ async fn collected(mut body: Body, max: usize, room: &mut BodyBudget) -> Result<
         }
         pieces.push(&data, announced, room)?;
     }
-    Ok(pieces.whole())
+    Ok(pieces.joined())
 }
 
 /// A body that is being read.
@@ -132,15 +132,15 @@ impl Pieces {
     }
 
     /// Joins the pieces; each is freed as soon as it is copied.
-    fn whole(mut self) -> Bytes {
+    fn joined(mut self) -> Bytes {
         if self.pieces.len() <= 1 {
             return self.pieces.pop().unwrap_or_default().into();
         }
-        let mut whole = Vec::with_capacity(self.bytes);
+        let mut joined = Vec::with_capacity(self.bytes);
         for piece in self.pieces {
-            whole.extend_from_slice(&piece);
+            joined.extend_from_slice(&piece);
         }
-        whole.into()
+        joined.into()
     }
 }
 
@@ -181,7 +181,7 @@ mod tests {
             assert!(allocated <= 2 * pieces.bytes.max(FIRST_PIECE_BYTES), "{allocated} for {}", pieces.bytes);
         }
         let counted = all.load(Ordering::Relaxed);
-        assert_eq!(pieces.whole(), vec![b'x'; bytes]);
+        assert_eq!(pieces.joined(), vec![b'x'; bytes]);
         drop(room);
         assert_eq!(all.load(Ordering::Relaxed), 0, "given back");
         counted

@@ -23,7 +23,7 @@ pub fn router(app: Arc<App>, metrics: Metrics) -> Router {
     let with = |app: &Arc<App>| Arc::clone(app);
     let v1 = routes::v1()
         .route_layer(middleware::from_fn_with_state(with(&app), requests::run))
-        .route_layer(middleware::from_fn_with_state(with(&app), authorize::admit));
+        .route_layer(middleware::from_fn_with_state(with(&app), authorize::authorize));
     let public = Router::new().route("/", get(guides::home));
     let public = match app.config.metrics_listen {
         None => public.route("/metrics", get(move || async move { metrics.render() })),

@@ -92,7 +92,7 @@ async fn listen(server: Server, listener: TcpListener) {
                 continue;
             }
         };
-        match connections.admit(peer.ip()).await {
+        match connections.acquire(peer.ip()).await {
             Ok(slot) => {
                 let closing = connections.closing();
                 tokio::spawn(connection(server.clone(), stream, peer, slot, closing));

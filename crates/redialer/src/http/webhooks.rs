@@ -57,9 +57,9 @@ async fn accept(
         return Err(ApiError::not_found());
     }
     let real_ms = app.clock.real_ms();
-    let owner =
+    let target =
         app.store.slug_owner(slug, app.clock.now(), real_ms).await?.ok_or_else(ApiError::not_found)?;
-    let context = app.store.workspace_context(owner.tenant, owner.workspace, real_ms).await?;
+    let context = app.store.workspace_context(target.tenant, target.workspace, real_ms).await?;
     if context.workspace.provider.as_str() != provider {
         return Err(ApiError::not_found());
     }
@@ -74,52 +74,52 @@ async fn accept(
     let at = CheckedAt { now, tolerance_ms: app.config.signature_tolerance_ms() };
     let provider = app.provider(&context.workspace, false)?;
     let received = redialer_providers::receive(provider, &auth, Webhook { headers, body: &body }, &at);
-    let agent = context.agent(owner.agent).map(|agent_context| &*agent_context.agent);
+    let agent = context.agent(target.agent).map(|agent_context| &*agent_context.agent);
     // Errors about the agent come after the signature check, so that an unsigned request reveals nothing about it.
     let received = match received {
         Err(Rejected::Signature(why)) => {
-            tracing::info!(agent.id = %owner.agent, %why, "a webhook for agent {} was refused: {why}", owner.agent);
-            app.rejected_webhooks.count(&owner, Notice::BadSignature);
+            tracing::info!(agent.id = %target.agent, %why, "a webhook for agent {} was refused: {why}", target.agent);
+            app.rejected_webhooks.count(&target, Notice::BadSignature);
             // The part that is wrong is logged, but not returned to an unauthenticated client.
-            let told = "The signature is missing or not valid for this body.";
-            return Err(ApiError::new(StatusCode::UNAUTHORIZED, "bad_signature", told));
+            let message = "The signature is missing or not valid for this body.";
+            return Err(ApiError::new(StatusCode::UNAUTHORIZED, "bad_signature", message));
         }
         signed if agent.is_some_and(|agent| !agent.enabled) => {
             drop(signed);
-            app.rejected_webhooks.count(&owner, Notice::AgentOff);
+            app.rejected_webhooks.count(&target, Notice::AgentOff);
             let why = "The agent is disabled.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "agent_disabled", why));
         }
-        _ if !context.hears(owner.agent, app.store.limits_of(context.plan)) => {
-            app.rejected_webhooks.count(&owner, Notice::PastTheCap);
+        _ if !context.hears(target.agent, app.store.limits_of(context.plan)) => {
+            app.rejected_webhooks.count(&target, Notice::PastTheCap);
             let why = "The plan allows fewer enabled agents. Disable other agents, or change the plan.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "plan_limit", why));
         }
         Err(Rejected::NotJson(_)) => {
-            app.rejected_webhooks.count(&owner, Notice::NotJson);
+            app.rejected_webhooks.count(&target, Notice::NotJson);
             return Err(ApiError::new(StatusCode::BAD_REQUEST, "not_json", "The body is not JSON."));
         }
         Ok(received) => received,
     };
     // A webhook to an old slug does not verify the current one.
     if agent.is_some_and(|agent| agent.verified_at.is_none() && agent.slug == slug) {
-        Box::pin(app.store.verify_agent(owner.agent, app.clock.now())).await?;
+        Box::pin(app.store.verify_agent(target.agent, app.clock.now())).await?;
     }
     let answer = match provider.acknowledgment(&received.delivery.event) {
         Some(body) => Json(body).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
     };
-    record(app, &context, (owner, key), received).await?;
+    record(app, &context, (target, key), received).await?;
     Ok(answer)
 }
 
 async fn record(
     app: &Arc<App>,
     context: &WorkspaceContext,
-    (owner, key): (SlugOwner, TenantKey),
+    (target, key): (SlugOwner, TenantKey),
     received: Event<'_>,
 ) -> Result<(), ApiError> {
-    let (agent, workspace) = (owner.agent, owner.workspace);
+    let (agent, workspace) = (target.agent, target.workspace);
     let call_id = received.delivery.call_id.clone().unwrap_or_default();
     tracing::info!(
         workspace.id = %workspace, agent.id = %agent, event = received.delivery.event, call.id = call_id,
@@ -127,7 +127,7 @@ async fn record(
     );
     let parsed = ingest::parse(&*received.content, context.callback_field(agent));
     let (is_decidable, bytes) = (!matches!(parsed, Parsed::Nothing), received.delivery.body.len());
-    let from = EventSource { tenant: owner.tenant, workspace, agent, test: false };
+    let from = EventSource { tenant: target.tenant, workspace, agent, test: false };
     let new = ingest::new_inbound_event(app, from, received.delivery, is_decidable, &key);
     let event = new.event;
     drop(key);

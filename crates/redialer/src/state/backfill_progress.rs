@@ -24,7 +24,7 @@ pub(crate) struct Progress {
     /// Lists that are not read to the end, each with the cursor of its next page.
     pub(crate) lists: VecDeque<(Channel, Option<String>)>,
     /// Calls to import, newest first.
-    pub(crate) unheard: Vec<(Channel, String)>,
+    pub(crate) unprocessed: Vec<(Channel, String)>,
     /// How often the record of the next call could not be read.
     pub(crate) failures: u32,
 }

@@ -20,7 +20,7 @@ use crate::state::locked;
 pub struct Permits {
     max: usize,
     taken: Mutex<HashMap<Id<Workspace>, usize>>,
-    given_back: Notify,
+    returned: Notify,
     /// Whether a request for permits was not met in full.
     is_wanted: AtomicBool,
 }
@@ -37,7 +37,7 @@ impl Permits {
         Self {
             max: max.max(1),
             taken: Mutex::default(),
-            given_back: Notify::new(),
+            returned: Notify::new(),
             is_wanted: AtomicBool::new(false),
         }
     }
@@ -66,11 +66,11 @@ impl Permits {
     /// Waits until no dial is in progress.
     pub async fn all_back(&self) {
         loop {
-            let given_back = self.given_back.notified();
+            let returned = self.returned.notified();
             if locked(&self.taken).is_empty() {
                 return;
             }
-            given_back.await;
+            returned.await;
         }
     }
 }
@@ -85,7 +85,7 @@ impl Drop for Permit {
             }
         }
         drop(taken);
-        self.permits.given_back.notify_waiters();
+        self.permits.returned.notify_waiters();
     }
 }
 
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_for_all_of_them_is_told() {
+    async fn waiters_for_all_permits_are_notified() {
         let permits = Arc::new(Permits::new(2));
         let one = permits.take(workspace(1), 1);
         let waits = tokio::spawn({

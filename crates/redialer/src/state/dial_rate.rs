@@ -17,7 +17,7 @@ use crate::state::locked;
 /// The state of every workspace, and since when each due callback is known.
 #[derive(Default)]
 pub struct DialRateLimiter {
-    lanes: Mutex<HashMap<Id<Workspace>, WorkspaceDials>>,
+    workspaces: Mutex<HashMap<Id<Workspace>, WorkspaceDials>>,
     seen: Mutex<HashMap<Id<Callback>, (Timestamp, Duration)>>,
 }
 
@@ -78,17 +78,17 @@ impl DialRateLimiter {
 
     /// Marks a workspace as busy; returns false if it already was.
     pub fn enter(&self, workspace: Id<Workspace>) -> bool {
-        let mut lanes = locked(&self.lanes);
-        let lane = lanes
+        let mut workspaces = locked(&self.workspaces);
+        let dials = workspaces
             .entry(workspace)
             .or_insert_with(|| WorkspaceDials { tokens: 1.0, ..WorkspaceDials::default() });
-        !std::mem::replace(&mut lane.busy, true)
+        !std::mem::replace(&mut dials.busy, true)
     }
 
     /// Marks a workspace as no longer busy.
     pub fn leave(&self, workspace: Id<Workspace>) {
-        if let Some(lane) = locked(&self.lanes).get_mut(&workspace) {
-            lane.busy = false;
+        if let Some(dials) = locked(&self.workspaces).get_mut(&workspace) {
+            dials.busy = false;
         }
     }
 
@@ -98,66 +98,69 @@ impl DialRateLimiter {
     }
 
     fn spend(&self, workspace: Id<Workspace>, rate: f64, want: usize, now: Duration) -> usize {
-        let mut lanes = locked(&self.lanes);
-        let lane = lanes.entry(workspace).or_default();
-        if now < lane.slow_until {
-            lane.next_start = lane.slow_until;
+        let mut workspaces = locked(&self.workspaces);
+        let dials = workspaces.entry(workspace).or_default();
+        if now < dials.slow_until {
+            dials.next_start = dials.slow_until;
             return 0;
         }
-        let saved = lane.tokens + now.saturating_sub(lane.refilled_at).as_secs_f64() * rate;
-        lane.tokens = saved.min(rate.max(1.0));
-        lane.refilled_at = now;
-        let n = (lane.tokens.floor() as usize).min(want);
-        lane.tokens -= n as f64;
-        if lane.tokens < 1.0 {
-            lane.next_start =
-                now + Duration::try_from_secs_f64((1.0 - lane.tokens) / rate).unwrap_or(LONGEST_WAIT);
+        let saved = dials.tokens + now.saturating_sub(dials.refilled_at).as_secs_f64() * rate;
+        dials.tokens = saved.min(rate.max(1.0));
+        dials.refilled_at = now;
+        let n = (dials.tokens.floor() as usize).min(want);
+        dials.tokens -= n as f64;
+        if dials.tokens < 1.0 {
+            dials.next_start =
+                now + Duration::try_from_secs_f64((1.0 - dials.tokens) / rate).unwrap_or(LONGEST_WAIT);
         }
         n
     }
 
     /// The time until the next start is allowed; zero if one is allowed now.
     pub fn next_start_in(&self, workspace: Id<Workspace>, now: Duration) -> Duration {
-        locked(&self.lanes).get(&workspace).map_or(Duration::ZERO, |lane| lane.next_start.saturating_sub(now))
+        locked(&self.workspaces)
+            .get(&workspace)
+            .map_or(Duration::ZERO, |dials| dials.next_start.saturating_sub(now))
     }
 
     fn give_back(&self, workspace: Id<Workspace>, n: usize) {
-        if let Some(lane) = locked(&self.lanes).get_mut(&workspace) {
-            lane.tokens += n as f64;
-            lane.next_start = Duration::ZERO;
+        if let Some(dials) = locked(&self.workspaces).get_mut(&workspace) {
+            dials.tokens += n as f64;
+            dials.next_start = Duration::ZERO;
         }
     }
 
     /// Allows no start for the workspace until the given time.
     pub fn slow(&self, workspace: Id<Workspace>, until: Duration) {
-        let mut lanes = locked(&self.lanes);
-        let lane = lanes.entry(workspace).or_default();
-        lane.slow_until = lane.slow_until.max(until);
-        lane.lines = None;
+        let mut workspaces = locked(&self.workspaces);
+        let dials = workspaces.entry(workspace).or_default();
+        dials.slow_until = dials.slow_until.max(until);
+        dials.lines = None;
     }
 
     /// The time until which the workspace may start nothing, if it is in the future.
     pub fn slowed_until(&self, workspace: Id<Workspace>, now: Duration) -> Option<Duration> {
-        Some(locked(&self.lanes).get(&workspace)?.slow_until).filter(|until| *until > now)
+        Some(locked(&self.workspaces).get(&workspace)?.slow_until).filter(|until| *until > now)
     }
 
     /// The free lines as last read, if the reading is still valid.
     pub fn lines(&self, workspace: Id<Workspace>, now: Duration) -> Option<u32> {
-        let lanes = locked(&self.lanes);
-        let lines = lanes.get(&workspace)?.lines.filter(|l| now.saturating_sub(l.read_at) < LINES_FRESH)?;
+        let workspaces = locked(&self.workspaces);
+        let lines =
+            workspaces.get(&workspace)?.lines.filter(|l| now.saturating_sub(l.read_at) < LINES_FRESH)?;
         Some(lines.free)
     }
 
     /// Stores the number of free lines.
     pub fn set_lines(&self, workspace: Id<Workspace>, free: u32, now: Duration) {
-        if let Some(lane) = locked(&self.lanes).get_mut(&workspace) {
-            lane.lines = Some(Lines { free, read_at: now });
+        if let Some(dials) = locked(&self.workspaces).get_mut(&workspace) {
+            dials.lines = Some(Lines { free, read_at: now });
         }
     }
 
     /// Subtracts the lines that calls are about to take.
     pub fn use_lines(&self, workspace: Id<Workspace>, n: u32) {
-        if let Some(lines) = locked(&self.lanes).get_mut(&workspace).and_then(|l| l.lines.as_mut()) {
+        if let Some(lines) = locked(&self.workspaces).get_mut(&workspace).and_then(|l| l.lines.as_mut()) {
             lines.free = lines.free.saturating_sub(n);
         }
     }

@@ -23,19 +23,19 @@ struct Count {
     tenant: Id<id::Tenant>,
     workspace: Id<id::Workspace>,
     n: i64,
-    told_ms: Option<i64>,
+    written_ms: Option<i64>,
 }
 
 impl RejectedWebhooks {
     /// Counts a rejected webhook.
-    pub fn count(&self, owner: &SlugOwner, why: Notice) {
+    pub fn count(&self, target: &SlugOwner, why: Notice) {
         let mut counts = locked(&self.0);
-        let key = (owner.agent, why);
+        let key = (target.agent, why);
         if counts.len() >= MAX_COUNTS && !counts.contains_key(&key) {
             return;
         }
-        let (tenant, workspace) = (owner.tenant, owner.workspace);
-        let new = Count { tenant, workspace, n: 0, told_ms: None };
+        let (tenant, workspace) = (target.tenant, target.workspace);
+        let new = Count { tenant, workspace, n: 0, written_ms: None };
         counts.entry(key).or_insert(new).n += 1;
     }
 
@@ -43,13 +43,13 @@ impl RejectedWebhooks {
     pub(crate) fn due(&self, clock: &Clock, rng: &Rng) -> Vec<Refused> {
         let now = clock.real_ms();
         let mut counts = locked(&self.0);
-        counts.retain(|_, c| c.n > 0 || c.told_ms.is_some_and(|told| now - told < INTERVAL_MS));
-        let is_due = |c: &Count| c.n > 0 && c.told_ms.is_none_or(|told| now - told >= INTERVAL_MS);
+        counts.retain(|_, c| c.n > 0 || c.written_ms.is_some_and(|written| now - written < INTERVAL_MS));
+        let is_due = |c: &Count| c.n > 0 && c.written_ms.is_none_or(|written| now - written >= INTERVAL_MS);
         counts
             .iter_mut()
             .filter(|(_, c)| is_due(c))
             .map(|((agent, why), c)| {
-                c.told_ms = Some(now);
+                c.written_ms = Some(now);
                 Refused {
                     id: Id::new(clock.now(), rng),
                     tenant: c.tenant,
@@ -67,7 +67,7 @@ impl RejectedWebhooks {
 mod tests {
     use super::*;
 
-    fn owner(n: usize) -> SlugOwner {
+    fn target(n: usize) -> SlugOwner {
         let agent = Id::from_uuid(uuid::Uuid::from_u128(n as u128));
         let (tenant, workspace) = (Id::from_uuid(uuid::Uuid::nil()), Id::from_uuid(uuid::Uuid::nil()));
         SlugOwner { tenant, workspace, agent, valid_until: None }
@@ -75,13 +75,13 @@ mod tests {
 
     #[test]
     fn what_is_counted_already_is_counted_on_where_there_is_room_for_no_more() {
-        let refusals = RejectedWebhooks::default();
+        let rejections = RejectedWebhooks::default();
         for n in 0..=MAX_COUNTS {
-            refusals.count(&owner(n), Notice::BadSignature);
+            rejections.count(&target(n), Notice::BadSignature);
         }
-        refusals.count(&owner(7), Notice::BadSignature);
-        let counts = locked(&refusals.0);
-        let n = |agent: usize| counts.get(&(owner(agent).agent, Notice::BadSignature)).map(|count| count.n);
+        rejections.count(&target(7), Notice::BadSignature);
+        let counts = locked(&rejections.0);
+        let n = |agent: usize| counts.get(&(target(agent).agent, Notice::BadSignature)).map(|count| count.n);
         assert_eq!((counts.len(), n(7), n(8), n(MAX_COUNTS)), (MAX_COUNTS, Some(2), Some(1), None));
     }
 }

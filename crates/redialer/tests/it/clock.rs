@@ -24,7 +24,7 @@ async fn a_machine_that_was_ahead_and_is_set_right_goes_on_where_it_was_after_a_
     store.migrate(&Rng::seeded([1; 32])).await.expect("migrated");
 
     let ahead = machine(600_000);
-    let clock = Clock::by_hand(ahead.clone());
+    let clock = Clock::manual(ahead.clone());
     clock.join(&store).await.expect("joined");
     for of in [&ahead.wall, &ahead.steady] {
         of.fetch_add(60_000, Relaxed);
@@ -33,7 +33,7 @@ async fn a_machine_that_was_ahead_and_is_set_right_goes_on_where_it_was_after_a_
     let before = clock.now();
 
     let right = machine(61_000);
-    let restarted = Clock::by_hand(right.clone());
+    let restarted = Clock::manual(right.clone());
     restarted.join(&store).await.expect("joined");
     assert_eq!(restarted.now(), before);
     for of in [&right.wall, &right.steady] {

@@ -32,11 +32,11 @@ impl Demo {
         config.data_dir.clone_from(&data.0);
         crate::cli::log(&config);
         let mut stage = stage::Stage::build(config).await?;
-        let told = tokio::select! {
-            told = story::tell(&mut stage) => Some(told),
+        let outcome = tokio::select! {
+            outcome = story::tell(&mut stage) => Some(outcome),
             () = signals.received() => None,
         };
-        match told {
+        match outcome {
             Some(Ok(())) if !self.exit => {
                 say("");
                 say("The server goes on until Ctrl-C. Look around:");

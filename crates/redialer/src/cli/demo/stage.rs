@@ -55,8 +55,8 @@ pub(crate) struct Stage {
     login: Created,
     pub(crate) agent: AgentRow,
     people: HashMap<&'static str, Person>,
-    told_rings: usize,
-    told_states: HashMap<Id<id::Callback>, State>,
+    shown_rings: usize,
+    shown_states: HashMap<Id<id::Callback>, State>,
 }
 
 impl Stage {
@@ -96,8 +96,8 @@ impl Stage {
             login,
             agent,
             people: HashMap::new(),
-            told_rings: 0,
-            told_states: HashMap::new(),
+            shown_rings: 0,
+            shown_states: HashMap::new(),
         };
         stage.introduce();
         Ok(stage)
@@ -199,13 +199,13 @@ impl Stage {
     /// Prints new rings and state changes. Returns all callbacks and all rings.
     async fn look(&mut self) -> anyhow::Result<(Vec<CallbackRow>, Vec<Ring>)> {
         let rings = self.sim.rings();
-        for ring in &rings[self.told_rings..] {
+        for ring in &rings[self.shown_rings..] {
             self.tell(&ring.to, &self.describe_ring(ring));
         }
-        self.told_rings = rings.len();
+        self.shown_rings = rings.len();
         let rows = self.callbacks().await?;
         for row in rows.iter().rev() {
-            if self.told_states.insert(row.id, row.state) != Some(row.state) {
+            if self.shown_states.insert(row.id, row.state) != Some(row.state) {
                 self.describe_row(row).into_iter().for_each(|line| self.line(&row.zone.name, &line));
             }
         }

@@ -29,7 +29,7 @@ pub(crate) async fn tell(stage: &mut Stage) -> Result<()> {
     ] {
         stage.cast(number, name, zone);
     }
-    a_time_is_asked_for(stage).await?;
+    a_time_is_requested(stage).await?;
     a_busy_line(stage).await?;
     a_duplicate_webhook(stage).await?;
     a_crash_at_the_worst_moment(stage).await?;
@@ -40,7 +40,7 @@ pub(crate) async fn tell(stage: &mut Stage) -> Result<()> {
 
 fn call(kind: &str, person: &str, does: Does) -> ScriptedCall {
     let (agent_id, number) = ("agent_sim_front_desk".to_owned(), OURS.to_owned());
-    let mut scene = ScriptedCall {
+    let mut call = ScriptedCall {
         kind: kind.to_owned(),
         agent_id,
         person: person.to_owned(),
@@ -48,8 +48,8 @@ fn call(kind: &str, person: &str, does: Does) -> ScriptedCall {
         does,
         ..ScriptedCall::default()
     };
-    scene.variables.insert("clinic_name".to_owned(), "Example Clinic".into());
-    scene
+    call.variables.insert("clinic_name".to_owned(), "Example Clinic".into());
+    call
 }
 
 fn rings_of<'r>(rings: &'r [Ring], number: &str) -> Vec<&'r Ring> {
@@ -74,7 +74,7 @@ async fn rung(stage: &mut Stage, number: &str, n: usize) -> Result<()> {
         .await
 }
 
-async fn a_time_is_asked_for(stage: &mut Stage) -> Result<()> {
+async fn a_time_is_requested(stage: &mut Stage) -> Result<()> {
     say("1 · A caller asks for a time, and changes her mind");
     stage.daytime(ANA, 16).await;
     stage.tell(ANA, "Ana calls the clinic: \"I'm driving. Can you call me back tomorrow at 10 am?\"");
@@ -142,7 +142,7 @@ async fn a_do_not_call(stage: &mut Stage) -> Result<()> {
     let store = app.store.for_tenant(stage.tenant());
     let workspace = store.workspace(stage.agent.workspace).await?;
     let tomorrow = When::Words("tomorrow at 3 pm".to_owned(), None);
-    let by_hand = ManualRequest {
+    let manual = ManualRequest {
         to: Phone::parse(FINN)?,
         from: None,
         when: tomorrow,
@@ -151,7 +151,7 @@ async fn a_do_not_call(stage: &mut Stage) -> Result<()> {
         metadata: None,
         replaces: false,
     };
-    match callbacks::schedule(&app, &store, &workspace, &stage.agent, by_hand).await {
+    match callbacks::schedule(&app, &store, &workspace, &stage.agent, manual).await {
         Err(NotScheduled::Note(note)) => {
             stage.tell(FINN, &format!("   ■ that is refused: {}", note.description()));
         }

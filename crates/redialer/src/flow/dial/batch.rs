@@ -172,12 +172,12 @@ impl<'a> WorkspaceDials<'a> {
         test: bool,
     ) -> Result<Option<FromNumber>, NumberError> {
         let known = secrets.from.as_deref().and_then(|n| Phone::parse(n).ok());
-        let found = match known {
+        let from = match known {
             Some(from) => Some(from),
             None if test => Phone::parse(TESTS_FROM).ok(),
             None => self.number_at_provider(agent).await?,
         };
-        let Some(number) = found else { return Ok(None) };
+        let Some(number) = from else { return Ok(None) };
         let provider = self.app.provider(&self.context.workspace, test)?;
         if !provider.capabilities().dials_by_number_id {
             return Ok(Some(FromNumber { number, id: None }));
@@ -190,10 +190,10 @@ impl<'a> WorkspaceDials<'a> {
     /// The agent's own number at the provider, else the last number that it was seen with.
     async fn number_at_provider(&self, agent: &AgentRow) -> Result<Option<Phone>, NumberError> {
         let (app, workspace) = (self.app, &self.context.workspace);
-        if let Some(found) = decide::number_of_agent(self.numbers().await?, &agent.provider_agent_id) {
+        if let Some(own) = decide::number_of_agent(self.numbers().await?, &agent.provider_agent_id) {
             let missing = &workspace.missing_permissions;
             account::read_succeeded(app, workspace.id, missing, Permission::Numbers).await;
-            return Ok(Phone::parse(&found.number).ok());
+            return Ok(Phone::parse(&own.number).ok());
         }
         let known = app.store.for_tenant(workspace.tenant).last_number_of(agent.id, &self.key).await?;
         Ok(known.and_then(|number| Phone::parse(&number).ok()))

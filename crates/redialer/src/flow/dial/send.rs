@@ -39,12 +39,12 @@ async fn placed(app: &App, ready: &PreparedDial) -> Result<Reply, StoreError> {
     // the request's deadline by the slack, so a request that starts within the slack ends before the lease does. A
     // process that is frozen while it connects checks the lease again right before the first byte. The fence of an
     // intent changes only after its lease has expired, so a valid lease implies a valid fence.
-    if app.clock.since(ready.begun) >= INTENT_SLACK {
+    if app.clock.elapsed(ready.begun) >= INTENT_SLACK {
         return Ok(Reply::Unsent { why: "the lease would end before the request".to_owned() });
     }
     let intent = &ready.intent;
     let lease = app.config.place_deadline() + INTENT_SLACK;
-    let holds_lease = || app.clock.since(ready.begun) < lease;
+    let holds_lease = || app.clock.elapsed(ready.begun) < lease;
     let dispatch = intent.id().to_string();
     let placement = Placement {
         channel: intent.channel(),
@@ -59,21 +59,21 @@ async fn placed(app: &App, ready: &PreparedDial) -> Result<Reply, StoreError> {
 }
 
 /// Waits for a request, with the two points at which a process may die during it.
-async fn under_way<T>(app: &App, asked: impl Future<Output = T>) -> Result<T, StoreError> {
-    let (asked, dying) = (std::pin::pin!(asked), std::pin::pin!(app.store.pass(FailPoint::C6)));
-    let asked = match select(asked, dying).await {
+async fn under_way<T>(app: &App, request: impl Future<Output = T>) -> Result<T, StoreError> {
+    let (request, dying) = (std::pin::pin!(request), std::pin::pin!(app.store.pass(FailPoint::C6)));
+    let request = match select(request, dying).await {
         Either::Left((reply, _)) => return Ok(reply),
-        Either::Right((passed, asked)) => {
+        Either::Right((passed, request)) => {
             passed?;
-            asked
+            request
         }
     };
     let dying = std::pin::pin!(app.store.pass(FailPoint::C7));
-    match select(asked, dying).await {
+    match select(request, dying).await {
         Either::Left((reply, _)) => Ok(reply),
-        Either::Right((passed, asked)) => {
+        Either::Right((passed, request)) => {
             passed?;
-            Ok(asked.await)
+            Ok(request.await)
         }
     }
 }

@@ -151,7 +151,7 @@ async fn prepare_one(
     context: Arc<EventContext>,
     mut redial: Option<RedialRow>,
 ) -> Result<Prepared, StoreError> {
-    if redial.is_none() && adopted(app, &event, &context.key).await? {
+    if redial.is_none() && reattach_dispatch(app, &event, &context.key).await? {
         redial = app.store.redials(&[probe(&event)]).await?.pop().flatten();
     }
     let QueuedEvent { event, mut facts, conversation, .. } = event;
@@ -301,23 +301,23 @@ impl Prepared {
 
 /// After a restore, attaches a dial that the backup did not contain to its callback (I31). Returns whether to look for
 /// the dial again: it was attached here, or by a concurrent decision of the same event.
-async fn adopted(app: &App, event: &QueuedEvent, key: &TenantKey) -> Result<bool, StoreError> {
+async fn reattach_dispatch(app: &App, event: &QueuedEvent, key: &TenantKey) -> Result<bool, StoreError> {
     let facts = &event.facts;
     let (Some(dispatch), Some(tags)) = (probe(event).dispatch, &facts.tags) else { return Ok(false) };
-    let Some(restore_generation) = app.store.restore_generation().await? else { return Ok(false) };
-    let made_at = dispatch.made_at();
-    if !decide::may_be_reattached(made_at, epoch.backup_at, epoch.began_at) {
+    let Some(epoch) = app.store.epoch().await? else { return Ok(false) };
+    let created_at = dispatch.created_at();
+    if !decide::may_be_reattached(created_at, epoch.backup_at, epoch.began_at) {
         return Ok(false);
     }
     let person = facts.person_number.as_deref().and_then(|n| Phone::parse(n).ok());
-    let adoption = LostDispatch {
+    let lost = LostDispatch {
         dispatch,
         callback: tags.callback.as_deref().and_then(|id| id.parse().ok()),
         phone_hash: person.map(|p| key.index(p.e164())),
         call_id: &facts.call_id,
-        started_at: facts.started_at.unwrap_or(made_at),
+        started_at: facts.started_at.unwrap_or(created_at),
     };
-    app.store.adopt(&event.event, &adoption, key, &app.rng, app.clock.now()).await?;
+    app.store.adopt(&event.event, &lost, key, &app.rng, app.clock.now()).await?;
     Ok(true)
 }
 

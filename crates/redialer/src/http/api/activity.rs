@@ -128,7 +128,8 @@ pub(crate) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
     // The entries have ids of several types: a cursor holds the time and the UUID.
-    let asked: PageRequest<id::InboundEvent> = PageRequest::read(query.limit, query.cursor.as_deref())?;
+    let page_request: PageRequest<id::InboundEvent> =
+        PageRequest::read(query.limit, query.cursor.as_deref())?;
     let known = |word: &str| KINDS.iter().find(|(w, _)| *w == word).map(|(_, kind)| *kind);
     let kind = match &query.kind {
         Some(word) => Some(known(word).ok_or_else(|| wire::not_among("kind", &KINDS.map(|(word, _)| word)))?),
@@ -148,7 +149,7 @@ pub(crate) async fn list(
         since: moment("since", &query.since)?,
         until: moment("until", &query.until)?,
     };
-    let before = (asked.before.0, asked.before.1.uuid());
-    let rows = caller.store.activity(&filter, before, asked.limit + 1).await?;
-    Ok(Json(Page::from_rows(rows, &asked, |r| (r.at, Id::from_uuid(r.id)), View::from)))
+    let before = (page_request.before.0, page_request.before.1.uuid());
+    let rows = caller.store.activity(&filter, before, page_request.limit + 1).await?;
+    Ok(Json(Page::from_rows(rows, &page_request, |r| (r.at, Id::from_uuid(r.id)), View::from)))
 }

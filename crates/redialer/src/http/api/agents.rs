@@ -92,9 +92,9 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
-    let asked: PageRequest<id::Agent> = PageRequest::read(query.limit, query.cursor.as_deref())?;
+    let page_request: PageRequest<id::Agent> = PageRequest::read(query.limit, query.cursor.as_deref())?;
     let named = query.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
-    let rows = caller.store.agents(named, asked.before, asked.limit + 1).await?;
+    let rows = caller.store.agents(named, page_request.before, page_request.limit + 1).await?;
     let mut workspaces = HashMap::new();
     for row in &rows {
         if let Entry::Vacant(place) = workspaces.entry(row.workspace) {
@@ -103,7 +103,7 @@ pub(crate) async fn list(
     }
     Ok(Json(Page::from_rows(
         rows,
-        &asked,
+        &page_request,
         |r| (r.created_at, r.id),
         |r| {
             let workspace = &workspaces[&r.workspace];

@@ -66,9 +66,9 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
-    let asked: PageRequest<id::Key> = query.asked()?;
-    let rows = caller.store.keys(None, asked.before, asked.limit + 1).await?;
-    Ok(Json(Page::from_rows(rows, &asked, |k| (k.created_at, k.id), View::from)))
+    let page_request: PageRequest<id::Key> = query.page_request()?;
+    let rows = caller.store.keys(None, page_request.before, page_request.limit + 1).await?;
+    Ok(Json(Page::from_rows(rows, &page_request, |k| (k.created_at, k.id), View::from)))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -66,11 +66,12 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<View>, ApiError> {
-    let asked: PageRequest<id::Callback> = query.asked()?;
+    let page_request: PageRequest<id::Callback> = query.page_request()?;
     let key = caller.store.open_key().await?;
-    let rows = caller.store.attention(None, asked.before, asked.limit + 1).await?;
+    let rows = caller.store.attention(None, page_request.before, page_request.limit + 1).await?;
     let clear = callbacks::revealed(&app, &caller, &rows).await;
-    let page = Page::from_rows(rows, &asked, |r| (r.created_at, r.id), |r| callbacks::view(r, &key, clear));
+    let page =
+        Page::from_rows(rows, &page_request, |r| (r.created_at, r.id), |r| callbacks::view(r, &key, clear));
     let (data, next_cursor) = page.into_parts();
     let first = (Timestamp::MAX, Id::from_uuid(uuid::Uuid::max()));
     let workspaces = match query.goes_on() {

@@ -80,7 +80,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
-    let asked: PageRequest<id::AuditEvent> = PageRequest::read(query.limit, query.cursor.as_deref())?;
+    let page_request: PageRequest<id::AuditEvent> = PageRequest::read(query.limit, query.cursor.as_deref())?;
     let named = query.workspace_id.as_deref().map(|t| wire::id("workspace_id", t)).transpose()?;
     let filter = AuditFilter {
         workspace: named,
@@ -90,12 +90,12 @@ pub(crate) async fn list(
         since: query.since.as_deref().map(|t| wire::moment("since", t)).transpose()?,
         until: query.until.as_deref().map(|t| wire::moment("until", t)).transpose()?,
     };
-    let before = match i64::try_from(asked.before.1.uuid().as_u128()) {
+    let before = match i64::try_from(page_request.before.1.uuid().as_u128()) {
         Ok(seq) => seq,
         Err(_) if query.cursor.is_none() => i64::MAX,
         // The ids of another list are not sequence numbers.
         Err(_) => return Err(not_a_cursor()),
     };
-    let rows = caller.store.acts(&filter, before, asked.limit + 1).await?;
-    Ok(Json(Page::from_rows(rows, &asked, |r| (Timestamp::UNIX_EPOCH, id_of(r.seq)), View::from)))
+    let rows = caller.store.acts(&filter, before, page_request.limit + 1).await?;
+    Ok(Json(Page::from_rows(rows, &page_request, |r| (Timestamp::UNIX_EPOCH, id_of(r.seq)), View::from)))
 }

@@ -54,7 +54,7 @@ pub(crate) struct ListQuery {
 }
 
 impl ListQuery {
-    pub(crate) fn asked(&self) -> Result<PageRequest<id::Callback>, ApiError> {
+    pub(crate) fn page_request(&self) -> Result<PageRequest<id::Callback>, ApiError> {
         PageRequest::read(self.limit, self.cursor.as_deref())
     }
 

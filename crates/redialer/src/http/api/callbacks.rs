@@ -138,17 +138,19 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
-    let asked = query.asked()?;
+    let page_request = query.page_request()?;
     let key = caller.store.open_key().await?;
-    let Some(filter) = query.filter(&caller, &key).await? else { return Ok(Json(Page::whole(Vec::new()))) };
+    let Some(filter) = query.filter(&caller, &key).await? else {
+        return Ok(Json(Page::complete(Vec::new())));
+    };
     let order = filter.order;
-    let rows = caller.store.callbacks(&filter, asked.before, asked.limit + 1).await?;
+    let rows = caller.store.callbacks(&filter, page_request.before, page_request.limit + 1).await?;
     let clear = revealed(&app, &caller, &rows).await;
     let place = |row: &CallbackRow| match order {
         Order::Created => (row.created_at, row.id),
         Order::Scheduled => (row.scheduled_for, row.id),
     };
-    Ok(Json(Page::from_rows(rows, &asked, place, |r| view(r, &key, clear))))
+    Ok(Json(Page::from_rows(rows, &page_request, place, |r| view(r, &key, clear))))
 }
 
 /// Whether the numbers of these callbacks are shown in clear.
@@ -182,7 +184,7 @@ pub(crate) async fn chain(
     let all: PageRequest<id::Callback> = PageRequest::read(Some(200), None)?;
     let rows = caller.store.callbacks(&filter, all.before, all.limit).await?;
     let clear = revealed(&app, &caller, &rows).await;
-    Ok(Json(Page::whole(rows.into_iter().map(|r| view(r, &key, clear)).collect())))
+    Ok(Json(Page::complete(rows.into_iter().map(|r| view(r, &key, clear)).collect())))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -234,7 +236,7 @@ pub(crate) async fn create(
     }
     let when = when(&body)?;
     let has_text = body.text.is_some();
-    let by_hand = ManualRequest {
+    let manual = ManualRequest {
         to: wire::number("to_number", &body.to_number)?,
         from: body.from_number.as_deref().map(|n| wire::number("from_number", n)).transpose()?,
         when,
@@ -245,7 +247,7 @@ pub(crate) async fn create(
     };
     let workspace = caller.store.workspace(agent.workspace).await?;
     let id =
-        callbacks::schedule(&app, &caller.store, &workspace, &agent, by_hand).await.map_err(
+        callbacks::schedule(&app, &caller.store, &workspace, &agent, manual).await.map_err(
             |why| match why {
                 NotScheduled::OutOfRange => {
                     ApiError::invalid(if has_text { "text" } else { "at" }, why.to_string())

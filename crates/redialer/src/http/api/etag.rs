@@ -44,11 +44,11 @@ impl FromRequestParts<Arc<App>> for IfMatch {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Response> {
-        let Some(given) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
-        let given = given
+        let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
+        let value = value
             .to_str()
             .map_err(|_| ApiError::invalid("If-Match", "must be an ETag as it was sent").into_response())?;
-        let tags: Vec<String> = given.split(',').map(|t| t.trim().to_owned()).collect();
+        let tags: Vec<String> = value.split(',').map(|t| t.trim().to_owned()).collect();
         Ok(Self((!tags.iter().any(|t| t == "*")).then_some(tags)))
     }
 }

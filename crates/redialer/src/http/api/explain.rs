@@ -87,7 +87,7 @@ pub(crate) async fn show(
         )
         .unwrap_or_default();
     let clear = secrets.evidence.is_some() && caller.may_show(&app, "evidence", &[id.to_string()]).await;
-    let (as_of, gates) = asked(&app, &caller, &row, &secrets).await?;
+    let (as_of, gates) = gates_of(&app, &caller, &row, &secrets).await?;
     Ok(Json(View {
         callback_id: row.id.to_string(),
         state: row.state.as_str(),
@@ -104,7 +104,7 @@ pub(crate) async fn show(
 
 /// The stored gates and the time of their evaluation. If none are stored, evaluates them as of now or, for a callback
 /// that has ended, as of its end.
-async fn asked(
+async fn gates_of(
     app: &App,
     caller: &Caller,
     row: &CallbackRow,

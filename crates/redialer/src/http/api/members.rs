@@ -52,9 +52,9 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
-    let asked: PageRequest<id::Member> = query.asked()?;
-    let rows = caller.acting(&app).members(asked.before, asked.limit + 1).await?;
-    Ok(Json(Page::from_rows(rows, &asked, |m| (m.created_at, m.id), View::from)))
+    let page_request: PageRequest<id::Member> = query.page_request()?;
+    let rows = caller.acting(&app).members(page_request.before, page_request.limit + 1).await?;
+    Ok(Json(Page::from_rows(rows, &page_request, |m| (m.created_at, m.id), View::from)))
 }
 
 #[derive(Deserialize, ToSchema)]

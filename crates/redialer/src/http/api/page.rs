@@ -21,7 +21,7 @@ pub(crate) struct ListQuery {
 }
 
 impl ListQuery {
-    pub(crate) fn asked<N>(&self) -> Result<PageRequest<N>, ApiError> {
+    pub(crate) fn page_request<N>(&self) -> Result<PageRequest<N>, ApiError> {
         PageRequest::read(self.limit, self.cursor.as_deref())
     }
 
@@ -68,12 +68,12 @@ impl<T> Page<T> {
     /// Builds a page. `rows` contains one row more than requested if there are more.
     pub(crate) fn from_rows<R, N>(
         mut rows: Vec<R>,
-        asked: &PageRequest<N>,
+        page_request: &PageRequest<N>,
         key: impl Fn(&R) -> (Timestamp, Id<N>),
         show: impl FnMut(R) -> T,
     ) -> Self {
-        let more = rows.len() as i64 > asked.limit;
-        rows.truncate(usize::try_from(asked.limit).unwrap_or(usize::MAX));
+        let more = rows.len() as i64 > page_request.limit;
+        rows.truncate(usize::try_from(page_request.limit).unwrap_or(usize::MAX));
         let next_cursor = rows.last().filter(|_| more).map(|last| encode(key(last)));
         Self { data: rows.into_iter().map(show).collect(), next_cursor }
     }
@@ -84,7 +84,7 @@ impl<T> Page<T> {
     }
 
     /// A page with all items and no cursor.
-    pub(crate) const fn whole(data: Vec<T>) -> Self {
+    pub(crate) const fn complete(data: Vec<T>) -> Self {
         Self { data, next_cursor: None }
     }
 }

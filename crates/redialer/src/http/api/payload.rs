@@ -57,5 +57,5 @@ pub(crate) async fn show(
             body: body.and_then(|text| RawValue::from_string(text).ok()),
         }
     });
-    Ok(Json(Page::whole(views.collect())))
+    Ok(Json(Page::complete(views.collect())))
 }

@@ -70,13 +70,13 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
-    let asked: PageRequest<id::Suppression> = PageRequest::read(query.limit, query.cursor.as_deref())?;
+    let page_request: PageRequest<id::Suppression> = PageRequest::read(query.limit, query.cursor.as_deref())?;
     let number = query.number.map(|text| wire::number("number", &text)).transpose()?;
     let key = caller.store.tenant_key().await?;
-    let page = (asked.before, asked.limit + 1);
+    let page = (page_request.before, page_request.limit + 1);
     let rows = caller.acting(&app).suppressions(number.as_ref(), &key, page).await?;
     let clear = shows(&app, &caller, &rows).await;
-    Ok(Json(Page::from_rows(rows, &asked, |r| (r.created_at, r.id), |r| view(&r, &key, clear))))
+    Ok(Json(Page::from_rows(rows, &page_request, |r| (r.created_at, r.id), |r| view(&r, &key, clear))))
 }
 
 async fn shows(app: &App, caller: &Caller, rows: &[SuppressionRow]) -> bool {

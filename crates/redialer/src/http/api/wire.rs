@@ -80,17 +80,18 @@ fn unfit(error: &serde_path_to_error::Error<serde_json::Error>) -> Response {
         return not_json();
     }
     let text = inner.to_string();
-    let told = text.split(" at line ").next().unwrap_or_default();
+    let message = text.split(" at line ").next().unwrap_or_default();
     // An unknown or missing field is named by the message, every other by the path.
-    let named =
-        ["unknown field `", "missing field `"].iter().find_map(|p| told.strip_prefix(p)?.split('`').next());
+    let named = ["unknown field `", "missing field `"]
+        .iter()
+        .find_map(|p| message.strip_prefix(p)?.split('`').next());
     let path = error.path().to_string();
     let param = match (path.as_str(), named) {
         (".", Some(name)) => name.to_owned(),
         (path, Some(name)) if !path.ends_with(name) => format!("{path}.{name}"),
         (path, _) => path.to_owned(),
     };
-    ApiError::invalid(param, unquoted(told)).into_response()
+    ApiError::invalid(param, unquoted(message)).into_response()
 }
 
 /// The `{id}` of the path; a text that is not an id of this type is not found.
@@ -114,9 +115,9 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
-        let given = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
-        let given = given.map(|axum::extract::Query(given)| given).unwrap_or_default();
-        if let Some((name, _)) = given.iter().find(|(_, value)| value.contains('\0')) {
+        let params = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
+        let params = params.map(|axum::extract::Query(params)| params).unwrap_or_default();
+        if let Some((name, _)) = params.iter().find(|(_, value)| value.contains('\0')) {
             return Err(has_nul(name));
         }
         match axum::extract::Query::<T>::from_request_parts(parts, app).await {
@@ -124,10 +125,10 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Query<T> {
             Err(error) => {
                 let text = error.body_text();
                 // `Failed to deserialize query string: limit: invalid digit …`: the field, then the problem.
-                let told = text.split_once(": ").map_or(text.as_str(), |(_, told)| told);
-                let field = told.split_once(": ").map(|(field, _)| field).filter(|f| !f.contains(' '));
-                let param = field.or_else(|| told.split('`').nth(1)).unwrap_or("query").to_owned();
-                Err(ApiError::invalid(param, unquoted(told)).into_response())
+                let message = text.split_once(": ").map_or(text.as_str(), |(_, message)| message);
+                let field = message.split_once(": ").map(|(field, _)| field).filter(|f| !f.contains(' '));
+                let param = field.or_else(|| message.split('`').nth(1)).unwrap_or("query").to_owned();
+                Err(ApiError::invalid(param, unquoted(message)).into_response())
             }
         }
     }

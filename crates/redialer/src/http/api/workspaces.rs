@@ -109,13 +109,13 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<View>>, ApiError> {
-    let asked: PageRequest<id::Workspace> = query.asked()?;
-    let rows = caller.store.workspaces(asked.before, asked.limit + 1).await?;
+    let page_request: PageRequest<id::Workspace> = query.page_request()?;
+    let rows = caller.store.workspaces(page_request.before, page_request.limit + 1).await?;
     let mut shown = Vec::with_capacity(rows.len());
     for row in rows {
         shown.push(((row.created_at, row.id), view(&caller, row, &app).await?));
     }
-    Ok(Json(Page::from_rows(shown, &asked, |s| s.0, |s| s.1)))
+    Ok(Json(Page::from_rows(shown, &page_request, |s| s.0, |s| s.1)))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -171,9 +171,9 @@ mod tests {
     fn check(stream: &str, want: Option<u64>) {
         for size in [1, 2, 3, 7, stream.len()] {
             let mut framing = Framing::default();
-            let found: Vec<u64> =
+            let actual: Vec<u64> =
                 stream.as_bytes().chunks(size).filter_map(|piece| framing.read(piece)).collect();
-            assert_eq!(found, Vec::from_iter(want), "{stream:?} in pieces of {size}");
+            assert_eq!(actual, Vec::from_iter(want), "{stream:?} in pieces of {size}");
         }
     }
 

@@ -69,7 +69,7 @@ impl Connections {
     }
 
     /// Acquires a slot for a connection from `peer`.
-    pub(crate) async fn admit(&self, peer: IpAddr) -> Result<Slot, Refusal> {
+    pub(crate) async fn acquire(&self, peer: IpAddr) -> Result<Slot, Refusal> {
         let is_shared = peer.to_canonical().is_loopback() || self.proxies.trust(peer);
         let counted = if is_shared { None } else { Some(self.count(peer).ok_or(Refusal::Address)?) };
         let slot = match Arc::clone(&self.slots).try_acquire_owned() {
@@ -189,17 +189,17 @@ mod tests {
         for (address, same) in
             [("198.51.100.7", "::ffff:198.51.100.7"), ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2")]
         {
-            let first = open.admit(ip(address)).await.expect("a slot");
-            let _second = open.admit(ip(same)).await.expect("a slot");
-            assert_eq!(open.admit(ip(address)).await.err(), Some(Refusal::Address), "{address}");
+            let first = open.acquire(ip(address)).await.expect("a slot");
+            let _second = open.acquire(ip(same)).await.expect("a slot");
+            assert_eq!(open.acquire(ip(address)).await.err(), Some(Refusal::Address), "{address}");
             drop(first);
-            assert!(open.admit(ip(address)).await.is_ok(), "{address}");
+            assert!(open.acquire(ip(address)).await.is_ok(), "{address}");
         }
         assert!(locked(&open.by_address).is_empty(), "an address without connections is forgotten");
-        assert!(open.admit(ip("198.51.100.8")).await.is_ok());
+        assert!(open.acquire(ip("198.51.100.8")).await.is_ok());
         let mut kept = Vec::new();
         for address in ["127.0.0.1", "::1", "192.0.2.9", "::ffff:192.0.2.9"].repeat(3) {
-            kept.push(open.admit(ip(address)).await.expect("many clients share it"));
+            kept.push(open.acquire(ip(address)).await.expect("many clients share it"));
         }
     }
 
@@ -207,21 +207,21 @@ mod tests {
     async fn a_full_table_asks_connections_to_close_once_and_refuses_until_one_does() {
         let open = connections(1, 1);
         let peer = ip("127.0.0.1");
-        let slot = open.admit(peer).await.expect("a slot");
+        let slot = open.acquire(peer).await.expect("a slot");
         let mut closing = open.closing();
         let connection = tokio::spawn(async move {
             closing.changed().await.expect("asked to close");
             drop(slot);
             closing
         });
-        let slot = open.admit(peer).await.expect("room was made");
+        let slot = open.acquire(peer).await.expect("room was made");
         let mut closing = connection.await.expect("closed");
-        assert_eq!(open.admit(peer).await.err(), Some(Refusal::Full), "this one does not close");
+        assert_eq!(open.acquire(peer).await.err(), Some(Refusal::Full), "this one does not close");
         assert!(closing.has_changed().expect("open"));
         closing.mark_unchanged();
-        assert_eq!(open.admit(peer).await.err(), Some(Refusal::Full));
+        assert_eq!(open.acquire(peer).await.err(), Some(Refusal::Full));
         assert!(!closing.has_changed().expect("open"), "it is not asked again");
         drop(slot);
-        assert!(open.admit(peer).await.is_ok());
+        assert!(open.acquire(peer).await.is_ok());
     }
 }

@@ -30,10 +30,10 @@ use crate::{
 const REFUSAL_DELAY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_millis(600));
 
 /// Authorizes a request and passes it to its handler.
-pub(crate) async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(crate) async fn authorize(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let method = request.method().to_string();
-    let response = admitted(app, request, next).await;
+    let response = respond(app, request, next).await;
     let labels = [
         ("method", method),
         ("route", route.unwrap_or_default()),
@@ -43,18 +43,18 @@ pub(crate) async fn admit(State(app): State<Arc<App>>, request: Request, next: N
     response
 }
 
-async fn admitted(app: Arc<App>, mut request: Request, next: Next) -> Response {
-    let owner = match owner(&app, request.headers().get(header::AUTHORIZATION).cloned()).await {
-        Ok(owner) => owner,
+async fn respond(app: Arc<App>, mut request: Request, next: Next) -> Response {
+    let key_row = match authenticate(&app, request.headers().get(header::AUTHORIZATION).cloned()).await {
+        Ok(key_row) => key_row,
         Err(response) => return response,
     };
-    let left = match app.api_rate.count(owner.id) {
+    let left = match app.api_rate.count(key_row.id) {
         Ok(left) => left,
         Err(wait) => return too_often(&app, wait).await,
     };
-    let mut response = match may(&app, &owner, &request) {
+    let mut response = match check_scope(&app, &key_row, &request) {
         Ok(()) => {
-            let caller = caller(&app, owner, &request);
+            let caller = caller(&app, key_row, &request);
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
@@ -67,28 +67,28 @@ async fn admitted(app: Arc<App>, mut request: Request, next: Next) -> Response {
     response
 }
 
-async fn owner(app: &App, given: Option<HeaderValue>) -> Result<KeyRow, Response> {
-    let given = given.as_ref().and_then(|v| v.to_str().ok());
-    let Some(key) = given.and_then(bearer).filter(|key| key.starts_with("rdl_")) else {
+async fn authenticate(app: &App, authorization: Option<HeaderValue>) -> Result<KeyRow, Response> {
+    let authorization = authorization.as_ref().and_then(|v| v.to_str().ok());
+    let Some(key) = authorization.and_then(bearer).filter(|key| key.starts_with("rdl_")) else {
         return Err(refused("Send your API key as `Authorization: Bearer rdl_live_…` or `rdl_test_…`."));
     };
     // Held only for the lookup: the body may arrive slowly.
     let _slot = requests::slot(app).map_err(IntoResponse::into_response)?;
-    let owner =
+    let key_row =
         app.store.key_owner(key, app.clock.now()).await.map_err(|e| ApiError::from(e).into_response())?;
-    owner.ok_or_else(|| refused("This API key is unknown, revoked or expired."))
+    key_row.ok_or_else(|| refused("This API key is unknown, revoked or expired."))
 }
 
 /// The token of `Authorization: Bearer …`; schemes are case-insensitive (RFC 9110, section 11.1).
-fn bearer(given: &str) -> Option<&str> {
-    let (scheme, token) = given.split_once(' ')?;
+fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// Checks that the plan includes the API, and that the key has the route's scope.
-fn may(app: &App, owner: &KeyRow, request: &Request) -> Result<(), ApiError> {
-    if !app.store.limits_of(owner.tenant.plan).rest_api {
-        let plan = owner.tenant.plan.as_str();
+fn check_scope(app: &App, key_row: &KeyRow, request: &Request) -> Result<(), ApiError> {
+    if !app.store.limits_of(key_row.tenant.plan).rest_api {
+        let plan = key_row.tenant.plan.as_str();
         return Err(ApiError::new(
             StatusCode::FORBIDDEN,
             "plan_limit",
@@ -97,7 +97,7 @@ fn may(app: &App, owner: &KeyRow, request: &Request) -> Result<(), ApiError> {
     }
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     match routes::scope_of(request.method(), path) {
-        Some(scope) if !owner.scopes.has(scope) => Err(ApiError::new(
+        Some(scope) if !key_row.scopes.has(scope) => Err(ApiError::new(
             StatusCode::FORBIDDEN,
             "missing_scope",
             format!("This API key lacks the scope `{}`.", scope.as_str()),
@@ -107,12 +107,12 @@ fn may(app: &App, owner: &KeyRow, request: &Request) -> Result<(), ApiError> {
     }
 }
 
-fn caller(app: &App, owner: KeyRow, request: &Request) -> Caller {
+fn caller(app: &App, key_row: KeyRow, request: &Request) -> Caller {
     let principal = Principal {
-        who: Who::Key(owner.id),
-        scopes: owner.scopes,
-        workspace: owner.workspace,
-        expires_at: owner.expires_at,
+        who: Who::Key(key_row.id),
+        scopes: key_row.scopes,
+        workspace: key_row.workspace,
+        expires_at: key_row.expires_at,
     };
     let actor = Actor {
         name: principal.name(),
@@ -120,8 +120,13 @@ fn caller(app: &App, owner: KeyRow, request: &Request) -> Caller {
         address: request.extensions().get::<Peer>().map(|peer| peer.0),
     };
     Caller {
-        store: app.store.for_tenant(owner.tenant.id).within(owner.workspace).for_tests(owner.test).by(actor),
-        tenant: owner.tenant,
+        store: app
+            .store
+            .for_tenant(key_row.tenant.id)
+            .within(key_row.workspace)
+            .for_tests(key_row.test)
+            .by(actor),
+        tenant: key_row.tenant,
         principal,
     }
 }

@@ -25,7 +25,12 @@ use crate::{
 const NAME: &str = "idempotency-key";
 
 /// Runs a request whose body has been read; a POST with an idempotency key is executed once.
-pub(crate) async fn once(app: Arc<App>, parts: Parts, body: Bytes, next: Next) -> Result<Response, ApiError> {
+pub(crate) async fn idempotent(
+    app: Arc<App>,
+    parts: Parts,
+    body: Bytes,
+    next: Next,
+) -> Result<Response, ApiError> {
     let name = parts.headers.get(NAME).filter(|_| parts.method == Method::POST);
     let name = name.map(|name| visible(name).map(str::to_owned)).transpose()?;
     let (Some(name), Some(caller)) = (name, parts.extensions.get::<Caller>().cloned()) else {
@@ -33,7 +38,7 @@ pub(crate) async fn once(app: Arc<App>, parts: Parts, body: Bytes, next: Next) -
     };
     let hash = hash_of(&parts, &body);
     let request = Request::from_parts(parts, Body::from(body));
-    named_once(&app, &caller, &name, &hash, request, next).await
+    run_once(&app, &caller, &name, &hash, request, next).await
 }
 
 fn visible(name: &HeaderValue) -> Result<&str, ApiError> {
@@ -41,7 +46,7 @@ fn visible(name: &HeaderValue) -> Result<&str, ApiError> {
     name.ok_or_else(|| ApiError::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters"))
 }
 
-async fn named_once(
+async fn run_once(
     app: &App,
     caller: &Caller,
     name: &str,

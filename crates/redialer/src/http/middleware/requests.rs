@@ -50,7 +50,7 @@ async fn begun(app: Arc<App>, request: Request, next: Next) -> Result<Response, 
     let only_reads = matches!(parts.method, Method::GET | Method::HEAD);
     let work = async move {
         let _held = held;
-        idempotency::once(app, parts, body, next).await
+        idempotency::idempotent(app, parts, body, next).await
     };
     if only_reads {
         return work.await;

@@ -28,8 +28,10 @@ pub(crate) fn check_query(request: &Request) -> Result<(), ApiError> {
         return Ok(());
     };
     // A query that cannot be parsed is rejected by the handler that parses it.
-    let Ok(Query(given)) = Query::<Vec<(String, String)>>::try_from_uri(request.uri()) else { return Ok(()) };
-    match given.iter().find(|(name, _)| !takes.query.contains(name)) {
+    let Ok(Query(params)) = Query::<Vec<(String, String)>>::try_from_uri(request.uri()) else {
+        return Ok(());
+    };
+    match params.iter().find(|(name, _)| !takes.query.contains(name)) {
         Some((name, _)) if takes.query.is_empty() => {
             Err(ApiError::invalid(name, "This path takes no query parameters."))
         }

@@ -573,7 +573,7 @@ impl Simulation {
         let (app, tenant) = (self.app(n), self.parts.tenant);
         let forced = async move {
             for _ in 0..2 {
-                let _whatever = callbacks::force_anew(&app, &app.store.for_tenant(tenant), &row).await;
+                let _whatever = callbacks::redial_unresolved(&app, &app.store.for_tenant(tenant), &row).await;
             }
             Done::Nothing
         };
@@ -824,7 +824,7 @@ async fn dial(app: Arc<App>) -> Done {
     if due::read(&app).await.is_err() {
         return Done::Nothing;
     }
-    for (workspace, rows) in dial::lanes(&app, app.clock.now()) {
+    for (workspace, rows) in dial::due_by_workspace(&app, app.clock.now()) {
         if let Ok(intents) = dial::prepare(&app, workspace, &rows).await {
             sending.extend(intents);
         }

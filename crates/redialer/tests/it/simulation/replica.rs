@@ -37,7 +37,7 @@ impl Parts {
     pub(super) async fn start(&self, n: usize, hands: ManualClock) -> Replica {
         let faults: Arc<dyn Faults> = Arc::new(ReplicaFaults::new(n, &self.shared));
         let store = self.store.clone().with_faults(faults);
-        let clock = Clock::by_hand(hands);
+        let clock = Clock::manual(hands);
         // Starting is not tested here, so it runs without faults.
         if !self.shared.has(Bug::TrustOwnClock) {
             let faults_on = self.shared.faults_on();
