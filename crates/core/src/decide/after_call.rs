@@ -240,8 +240,9 @@ fn reached(input: &AfterCallInput<'_>, class: Option<OutcomeClass>, after: &mut 
     if person.reached_at.is_none_or(|known| at > known) {
         after.reached_at = Some(at);
     }
-    let stale =
-        |live: &&ActiveCallback| live.state.is_waiting() && live.reason.is_retry() && live.born_of < at;
+    let stale = |live: &&ActiveCallback| {
+        live.state.is_waiting() && live.reason.is_retry() && live.source_ended_at < at
+    };
     after.supersede.extend(peers(input, person).filter(stale).map(|live| live.id));
 }
 
@@ -252,7 +253,7 @@ fn peers<'l>(input: &AfterCallInput<'_>, person: &'l Person) -> impl Iterator<It
 }
 
 fn settle(input: &AfterCallInput<'_>, class: OutcomeClass, after: &mut AfterCall) {
-    let no_attempt_left = input.redial.is_some_and(|r| r.spent >= input.policy.max_attempts);
+    let no_attempt_left = input.redial.is_some_and(|r| r.attempts_used >= input.policy.max_attempts);
     let close = match class {
         OutcomeClass::Conversation | OutcomeClass::CallbackRequested => Settle::Close(State::Completed),
         OutcomeClass::Unreached(..) if no_attempt_left => Settle::Close(State::Exhausted),
@@ -300,13 +301,13 @@ fn is_late_voicemail(input: &AfterCallInput<'_>, class: Option<OutcomeClass>) ->
 /// Plans the callback that the person requested.
 fn request(input: &AfterCallInput<'_>, after: &mut AfterCall) {
     let Some(person) = may_dial(input, after) else { return };
-    let born_of = end_of(input.facts, input.now);
+    let source_ended_at = end_of(input.facts, input.now);
     let is_of_person = |retry: &&ActiveCallback| person.live.iter().any(|live| live.id == retry.id);
     let own_retry = input.seen.retry.as_ref().filter(is_of_person);
     let others = || peers(input, person).filter(|l| Some(l.id) != own_retry.map(|r| r.id));
     let is_request =
         |l: &&ActiveCallback| l.state.is_waiting() && l.reason == RedialReason::CallbackRequested;
-    if others().filter(is_request).any(|l| l.born_of > born_of) {
+    if others().filter(is_request).any(|l| l.source_ended_at > source_ended_at) {
         after.notes.push(EventNote::NewerRequest);
         return;
     }
@@ -316,7 +317,7 @@ fn request(input: &AfterCallInput<'_>, after: &mut AfterCall) {
     }
     let waits_for_a_time = unclear && input.policy.unclear.action == UnclearAction::Hold;
     let held = if waits_for_a_time { Some(HeldFor::UnclearTime) } else { held_abroad(input) };
-    let by_default = plus(born_of, input.policy.unclear.wait);
+    let by_default = plus(source_ended_at, input.policy.unclear.wait);
     let scheduled_for = input
         .requested_time
         .at
@@ -331,14 +332,14 @@ fn request(input: &AfterCallInput<'_>, after: &mut AfterCall) {
         chain: place.chain(),
         parent: place.parent(),
         reason: RedialReason::CallbackRequested,
-        cause: input.facts.outcome.as_ref().map(|o| o.reason.clone()),
+        source_outcome: input.facts.outcome.as_ref().map(|o| o.reason.clone()),
         attempt: place.attempt,
         max_attempts: input.policy.max_attempts,
         requested_for: input.requested_time.at,
         scheduled_for,
         held,
         zone: input.requested_time.zone.clone(),
-        born_of,
+        source_ended_at,
     };
     after.follow = Some(match own_retry {
         Some(retry) => NextCallback::Replace(
@@ -376,7 +377,7 @@ fn note_what_is_not_usual(input: &AfterCallInput<'_>, held: Option<HeldFor>, aft
 fn place_in_chain<'l>(input: &AfterCallInput<'_>, live: impl Iterator<Item = &'l ActiveCallback>) -> Place {
     let most = input.policy.max_attempts;
     match input.redial {
-        Some(redial) => Place::behind(redial.id, redial.chain, redial.spent, most),
+        Some(redial) => Place::behind(redial.id, redial.chain, redial.attempts_used, most),
         None => Place::among(live, most),
     }
 }
@@ -412,12 +413,12 @@ fn retry(input: &AfterCallInput<'_>, trigger: Trigger, repeat: Repeat, after: &m
     }
     let Some(person) = may_dial(input, after) else { return };
     let retry = input.policy.retries.for_trigger(trigger);
-    let born_of = end_of(input.facts, input.now);
-    let spent = input.redial.map_or(0, |r| r.spent);
-    let cause = input.facts.outcome.as_ref().map(|o| o.reason.clone());
+    let source_ended_at = end_of(input.facts, input.now);
+    let attempts_used = input.redial.map_or(0, |r| r.attempts_used);
+    let source_outcome = input.facts.outcome.as_ref().map(|o| o.reason.clone());
     let own = input.redial.map(|r| r.id);
     let held = held_abroad(input);
-    let twice = repeat == Repeat::Once && input.redial.is_some_and(|r| r.cause == cause);
+    let twice = repeat == Repeat::Once && input.redial.is_some_and(|r| r.source_outcome == source_outcome);
     let pending = peers(input, person).any(|l| Some(l.id) != own);
     let reason = if !retry.enabled {
         Some(EventNote::TriggerOff)
@@ -425,11 +426,11 @@ fn retry(input: &AfterCallInput<'_>, trigger: Trigger, repeat: Repeat, after: &m
         Some(EventNote::Unresolved)
     } else if twice {
         Some(EventNote::NotTwice)
-    } else if spent >= input.policy.max_attempts {
+    } else if attempts_used >= input.policy.max_attempts {
         Some(EventNote::NoAttemptLeft)
     } else if pending {
         Some(EventNote::PromisePending)
-    } else if person.reached_at.is_some_and(|at| at > born_of) {
+    } else if person.reached_at.is_some_and(|at| at > source_ended_at) {
         Some(EventNote::ReachedSince)
     } else {
         None
@@ -438,20 +439,20 @@ fn retry(input: &AfterCallInput<'_>, trigger: Trigger, repeat: Repeat, after: &m
         after.notes.push(note);
         return;
     }
-    let wanted = plus(born_of, retry.wait);
+    let wanted = plus(source_ended_at, retry.wait);
     let scheduled_for = out_of_quiet(input, wanted, input.zone, after);
     after.follow = Some(NextCallback::Create(CallbackPlan {
         chain: input.redial.map(|r| r.chain),
         parent: own,
         reason: RedialReason::after(trigger),
-        cause,
-        attempt: spent + 1,
+        source_outcome,
+        attempt: attempts_used + 1,
         max_attempts: input.policy.max_attempts,
         requested_for: Some(wanted),
         scheduled_for,
         held,
         zone: input.zone.clone(),
-        born_of,
+        source_ended_at,
     }));
     note_what_is_not_usual(input, held, after);
 }

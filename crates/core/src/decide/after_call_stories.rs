@@ -47,7 +47,7 @@ fn story(direction: Direction, moment: CallPhase, class: OutcomeClass) -> Story 
             agent: Some("agent_1".to_owned()),
             ended_at: Some(noon()),
             outcome: Some(Outcome { reason: "its_reason".to_owned(), class }),
-            requested_time: CallbackRequest { answer: CallbackAnswer::No, ..CallbackRequest::default() },
+            request: CallbackRequest { answer: CallbackAnswer::No, ..CallbackRequest::default() },
             ..CallFacts::new("call_1".to_owned(), moment, Channel::Voice)
         },
         seen: CallProgress::default(),

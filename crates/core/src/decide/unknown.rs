@@ -94,7 +94,7 @@ pub const fn is_outcome_overdue(channel: Channel, silent_for: SignedDuration) ->
 /// How to look up an unknown dispatch of `due` at `now`. A repeat may be the request that rings the phone, so it must
 /// pass the gates of a first request, except lateness and spent attempts: those were decided before the first request.
 pub fn lookup_method(unknown: &Unknown, due: &Due<'_>, now: Timestamp) -> LookupMethod {
-    let as_first = Due { late_by: SignedDuration::ZERO, spent: 0, ..*due };
+    let as_first = Due { late_by: SignedDuration::ZERO, attempts_used: 0, ..*due };
     match unknown.key_lives {
         // If the clock is before the time of the intent, the key's age is unknown.
         Some(lives)
@@ -110,7 +110,7 @@ pub fn lookup_method(unknown: &Unknown, due: &Due<'_>, now: Timestamp) -> Lookup
 
 /// Decides from the result of a lookup at `now`.
 pub fn after_lookup(unknown: &Unknown, finding: Finding, now: Timestamp) -> Resolution {
-    let settled_at = plus(unknown.over_at, minutes(SETTLE_MINUTES));
+    let settled_at = plus(unknown.in_flight_until, minutes(SETTLE_MINUTES));
     match finding {
         Finding::Call(call_id) => return Resolution::Placed { call_id },
         Finding::Absent if now >= settled_at => match unknown.first_absent_at {
@@ -150,8 +150,8 @@ mod tests {
     fn unknown(absent_minute: Option<i64>) -> Unknown {
         Unknown {
             sent_at: at(0),
-            over_at: at(2),
-            absent_at: absent_minute.map(at),
+            in_flight_until: at(2),
+            first_absent_at: absent_minute.map(at),
             key_lives: None,
             lookups: 0,
         }

@@ -118,7 +118,7 @@ pub async fn schedule(
     let tenant = workspace.tenant;
     let context = app.store.workspace_context(tenant, workspace.id, app.clock.real_ms()).await?;
     let key = store.open_key().await?;
-    let person_ix = key.index(manual.to.e164());
+    let phone_hash = key.index(manual.to.e164());
     let policy = agent.settings(&workspace.settings).policy(&workspace.number_countries);
     let now = app.clock.now();
     let (at, zone) = moment(&manual, agent, &policy, now).ok_or(NotScheduled::NoTime)?;

@@ -164,7 +164,7 @@ impl Lookup<'_> {
         let AgentContext { agent, policy } =
             AgentContext::new(store.agent(unconfirmed.agent).await?, self.workspace);
         let to = unconfirmed.secrets(self.key)?.to;
-        let suppressed = store.is_suppressed(&callback.person_ix).await?;
+        let suppressed = store.is_suppressed(&callback.phone_hash).await?;
         let due = Due { suppressed, ..Due::new(&callback.candidate(&to), agent.dialing(), &policy) };
         Ok(decide::lookup_method(&self.known_of(unconfirmed), &due, self.app.clock.now())
             == LookupMethod::Repeat)
@@ -176,12 +176,13 @@ impl Lookup<'_> {
         let body = unconfirmed.body(self.key)?.to_vec();
         let now = app.clock.now();
         let deadline_ms = i64::try_from(app.config.place_deadline().as_millis()).unwrap_or(i64::MAX / 2);
-        let over_at = plus(now, SignedDuration::from_millis(deadline_ms * i64::from(app.clock.speed())));
-        if !app.store.begin_repeat(unconfirmed, over_at, now).await? {
+        let in_flight_until =
+            plus(now, SignedDuration::from_millis(deadline_ms * i64::from(app.clock.speed())));
+        if !app.store.begin_repeat(unconfirmed, in_flight_until, now).await? {
             return Ok(None);
         }
         // A process that was frozen while connecting must not repeat it: the provider may have forgotten the key by then.
-        let is_in_time = || app.clock.now() < over_at;
+        let is_in_time = || app.clock.now() < in_flight_until;
         let dispatch = unconfirmed.id.to_string();
         let placement =
             Placement { channel: unconfirmed.channel, dispatch: &dispatch, body, ready: Some(&is_in_time) };

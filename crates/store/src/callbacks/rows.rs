@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use redialer_core::{
     Id, Timestamp,
     agent::{Channel, Version},
-    callback::{RedialReason, State},
+    callback::{HeldFor, RedialReason, State},
     decide::{CallbackPlan, Candidate, Person, RequestError},
     id,
     rng::Rng,

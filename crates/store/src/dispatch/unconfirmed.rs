@@ -65,7 +65,7 @@ impl UnconfirmedDispatch {
             in_flight_until: self.in_flight_until.map_or(self.sent_at, at),
             first_absent_at: self.first_absent_at.map(at),
             key_lives,
-            lookups: u32::try_from(self.asks).unwrap_or(u32::MAX),
+            lookups: u32::try_from(self.lookups).unwrap_or(u32::MAX),
         }
     }
 

@@ -216,7 +216,7 @@ impl Prepared {
         let end = decide::end_of(&facts, now);
         let requested_time = decide::requested_time(&facts, || conversation, &zone, agent_zone, &policy, end);
         let secrets = secrets(&facts, &recipient, &requested_time, known);
-        let person_ix = recipient.person.as_ref().map(|person| context.key.index(person.e164()));
+        let phone_hash = recipient.person.as_ref().map(|person| context.key.index(person.e164()));
         Self {
             event,
             context,
@@ -304,9 +304,9 @@ impl Prepared {
 async fn reattach_dispatch(app: &App, event: &QueuedEvent, key: &TenantKey) -> Result<bool, StoreError> {
     let facts = &event.facts;
     let (Some(dispatch), Some(tags)) = (probe(event).dispatch, &facts.tags) else { return Ok(false) };
-    let Some(epoch) = app.store.epoch().await? else { return Ok(false) };
+    let Some(restore_generation) = app.store.restore_generation().await? else { return Ok(false) };
     let created_at = dispatch.created_at();
-    if !decide::may_be_reattached(created_at, epoch.backup_at, epoch.began_at) {
+    if !decide::may_be_reattached(created_at, restore_generation.backup_at, restore_generation.began_at) {
         return Ok(false);
     }
     let person = facts.person_number.as_deref().and_then(|n| Phone::parse(n).ok());

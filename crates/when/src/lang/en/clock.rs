@@ -11,7 +11,7 @@ use crate::{
 };
 
 pub(super) fn read(s: At<'_>) -> Option<Named> {
-    let (clock, len) = named(s).or_else(|| by_distance(s)).or_else(|| hour(s))?;
+    let (clock, len) = named(s).or_else(|| relative_to_hour(s)).or_else(|| hour(s))?;
     let (clock, len) =
         if s.word(len) == "ish" { (Clock { about: true, ..clock }, len + 1) } else { (clock, len) };
     Some(Named::one(Part::Clock(clock), len))
@@ -19,7 +19,7 @@ pub(super) fn read(s: At<'_>) -> Option<Named> {
 
 /// Clock times that would otherwise be read as a length: "twenty minutes past three".
 pub(super) fn by_distance(s: At<'_>) -> Option<Named> {
-    let (clock, len) = by_distance(s).or_else(|| military(s))?;
+    let (clock, len) = relative_to_hour(s).or_else(|| military(s))?;
     let about = s.word(len) == "ish";
     Some(Named::one(Part::Clock(Clock { about, ..clock }), len + usize::from(about)))
 }
@@ -65,7 +65,7 @@ fn named(s: At<'_>) -> Option<(Clock, usize)> {
 }
 
 /// A clock time named by its distance from an hour: "quarter to four", "twenty past two", "half nine".
-fn by_distance(s: At<'_>) -> Option<(Clock, usize)> {
+fn relative_to_hour(s: At<'_>) -> Option<(Clock, usize)> {
     let skip = usize::from(s.word(0) == "a");
     let at = s.on(skip);
     let (distance, mut len) = match at.word(0) {
