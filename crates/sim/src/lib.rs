@@ -7,6 +7,6 @@ pub mod retell;
 mod simulated;
 mod time;
 
-pub use retell::{Fault, PLAYS, Retell as Simulator, Ring, Script, ScriptedCall, script::Does};
+pub use retell::{Fault, PROVIDER_TITLE, Retell as Simulator, Ring, Script, ScriptedCall, script::Behavior};
 pub use simulated::Simulated;
 pub use time::SimTime;

@@ -19,8 +19,8 @@ use crate::retell::stateless;
 pub struct Simulated;
 
 /// A reply that is ready at once.
-fn at_once<'a, T: Send + 'a>(answer: T) -> ProviderFuture<'a, T> {
-    Box::pin(std::future::ready(answer))
+fn ready<'a, T: Send + 'a>(value: T) -> Asked<'a, T> {
+    Box::pin(std::future::ready(value))
 }
 
 impl Provider for Simulated {
@@ -45,8 +45,8 @@ impl Provider for Simulated {
         order::body(order)
     }
 
-    fn place<'a>(&'a self, _: &'a str, placement: Placement<'a>) -> ProviderFuture<'a, Reply> {
-        at_once(Reply::Placed { call_id: stateless::call_id(placement.dispatch) })
+    fn place<'a>(&'a self, _: &'a str, placement: Placement<'a>) -> Asked<'a, Reply> {
+        ready(Reply::Placed { call_id: stateless::call_id(placement.dispatch) })
     }
 
     fn record<'a>(&'a self, _: &'a str, call: CallQuery<'a>) -> ReadFuture<'a, Option<Record>> {
@@ -54,22 +54,22 @@ impl Provider for Simulated {
             let text = stateless::record(request, call.channel, call.id, sent_at)?;
             webhook::fetched(&text, call.channel)
         });
-        at_once(Ok(record))
+        ready(Ok(record))
     }
 
-    fn find<'a>(&'a self, _: &'a str, dispatch: DispatchQuery<'a>) -> ReadFuture<'a, Finding> {
-        at_once(Ok(Finding::Call(stateless::call_id(dispatch.dispatch))))
+    fn find<'a>(&'a self, _: &'a str, dispatch: DispatchQuery<'a>) -> Reading<'a, Finding> {
+        ready(Ok(Finding::Call(stateless::call_id(dispatch.dispatch))))
     }
 
-    fn calls<'a>(&'a self, _: &'a str, _: Channel, _: Option<&'a str>) -> ReadFuture<'a, Page> {
-        at_once(Ok(Page::default()))
+    fn calls<'a>(&'a self, _: &'a str, _: Channel, _: Option<&'a str>) -> Reading<'a, Page> {
+        ready(Ok(Page::default()))
     }
 
-    fn agents<'a>(&'a self, _: &'a str) -> ReadFuture<'a, Vec<RosterAgent>> {
-        at_once(Ok(Vec::new()))
+    fn agents<'a>(&'a self, _: &'a str) -> Reading<'a, Vec<RosterAgent>> {
+        ready(Ok(Vec::new()))
     }
 
-    fn numbers<'a>(&'a self, _: &'a str) -> ReadFuture<'a, Vec<OwnNumber>> {
-        at_once(Ok(Vec::new()))
+    fn numbers<'a>(&'a self, _: &'a str) -> Reading<'a, Vec<OwnNumber>> {
+        ready(Ok(Vec::new()))
     }
 }

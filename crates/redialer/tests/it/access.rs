@@ -6,12 +6,9 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use redialer_core::permission::Permission;
-use redialer_sim::retell::script::Does;
+use redialer_sim::retell::script::Behavior;
 
-use crate::{
-    harness::{Engine, FILE, KEY, VOICE, Walk, days_ahead, engines},
-    walk::scene,
-};
+use crate::harness::{Engine, FILE, KEY, VOICE, Walk, days_ahead, engines, scripted_call};
 
 const ANA: &str = "+13125550142";
 const BEN: &str = "+13125550143";
@@ -31,13 +28,14 @@ async fn ours(walk: &Walk) -> Ours {
     let id = |made: &Value| made["id"].as_str().expect("an id").to_owned();
     let agent = id(&walk.agent(VOICE).await);
     let body = json!({"agent_id": agent, "to_number": ANA, "at": days_ahead(30)});
-    let callback = walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
-    let listed =
-        walk.ask(Method::POST, "/v1/suppressions", Some(json!({"number": BEN})), StatusCode::CREATED).await;
+    let callback = walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+    let listed = walk
+        .request(Method::POST, "/v1/suppressions", Some(json!({"number": BEN})), StatusCode::CREATED)
+        .await;
     let key = json!({"name": "spare", "workspace_id": walk.workspace});
-    let key = walk.ask(Method::POST, "/v1/api-keys", Some(key), StatusCode::CREATED).await;
+    let key = walk.request(Method::POST, "/v1/api-keys", Some(key), StatusCode::CREATED).await;
     let member = json!({"email": "ops@example.com", "role": "operator"});
-    let member = walk.ask(Method::POST, "/v1/members", Some(member), StatusCode::CREATED).await;
+    let member = walk.request(Method::POST, "/v1/members", Some(member), StatusCode::CREATED).await;
     Ours {
         workspace: walk.workspace.clone(),
         agent,
@@ -85,7 +83,7 @@ fn example(route: &Route, ours: &Ours) -> (Method, String, Option<Value>) {
 }
 
 async fn new_key(walk: &Walk, body: Value) -> (String, String) {
-    let made = walk.ask(Method::POST, "/v1/api-keys", Some(body), StatusCode::CREATED).await;
+    let made = walk.request(Method::POST, "/v1/api-keys", Some(body), StatusCode::CREATED).await;
     let text = |name: &str| made[name].as_str().expect("text").to_owned();
     (text("id"), text("secret"))
 }
@@ -94,7 +92,7 @@ async fn new_key(walk: &Walk, body: Value) -> (String, String) {
 async fn every_route_with_every_kind_of_key() {
     for engine in engines() {
         let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "100000")];
-        let walk = Walk::begin_in(engine, 60, redialer_sim::retell::Script::default(), &settings).await;
+        let walk = Walk::with_settings(engine, 60, redialer_sim::retell::Script::default(), &settings).await;
         let ours = ours(&walk).await;
         // Without the permission to read their own details, these keys look like those of other accounts.
         let silent: Vec<_> = Permission::ALL.into_iter().filter(|p| *p != Permission::KeyInfo).collect();
@@ -102,28 +100,35 @@ async fn every_route_with_every_kind_of_key() {
             walk.sim.set_key_permissions(key, &silent);
         }
         let second = json!({"name": "Second", "provider": "retell", "api_key": "key_sim_0002"});
-        let second = walk.ask(Method::POST, "/v1/workspaces", Some(second), StatusCode::CREATED).await;
+        let second = walk.request(Method::POST, "/v1/workspaces", Some(second), StatusCode::CREATED).await;
         // With every scope, so that only the workspace can be the reason for a refusal.
         let every = Scope::ALL.map(Scope::as_str);
         let body = json!({"name": "second's", "workspace_id": second["id"], "scopes": every});
         let (_, locked) = new_key(&walk, body).await;
         let (revoked_id, revoked) = new_key(&walk, json!({"name": "gone", "admin": true})).await;
         let path = format!("/v1/api-keys/{revoked_id}");
-        walk.ask(Method::DELETE, &path, None, StatusCode::NO_CONTENT).await;
+        walk.request(Method::DELETE, &path, None, StatusCode::NO_CONTENT).await;
         let soon = redialer_core::time::plus(walk.now(), redialer_core::time::minutes(1)).to_string();
         let (_, expired) = new_key(&walk, json!({"name": "old", "admin": true, "expires_at": soon})).await;
         walk.until("the key to expire", async |walk: &Walk| {
-            walk.ask_as(Some(&expired), Method::GET, "/v1/agents", None).await.0 == StatusCode::UNAUTHORIZED
+            walk.request_as(Some(&expired), Method::GET, "/v1/agents", None).await.0
+                == StatusCode::UNAUTHORIZED
         })
         .await;
         let other = walk.create_tenant("pro", "other@example.com");
         let stranger = other["admin_key"].as_str().expect("a key");
         for route in TABLE {
             let (method, path, body) = example(route, &ours);
-            let ask = async |key: Option<&str>| walk.ask_as(key, method.clone(), &path, body.clone()).await;
-            let said = |who: &str| format!("{who}: {} {}", route.method, route.path);
+            let ask =
+                async |key: Option<&str>| walk.request_as(key, method.clone(), &path, body.clone()).await;
+            let subject = |who: &str| format!("{who}: {} {}", route.method, route.path);
             for (who, key) in [("none", None), ("revoked", Some(&revoked)), ("expired", Some(&expired))] {
-                assert_eq!(ask(key.map(String::as_str)).await.0, StatusCode::UNAUTHORIZED, "{}", said(who));
+                assert_eq!(
+                    ask(key.map(String::as_str)).await.0,
+                    StatusCode::UNAUTHORIZED,
+                    "{}",
+                    subject(who)
+                );
             }
             let another = Scope::ALL.into_iter().find(|s| *s != route.scope).expect("one");
             let (_, lacking) =
@@ -133,7 +138,7 @@ async fn every_route_with_every_kind_of_key() {
                 (status, answer["error"]["code"].as_str()),
                 (StatusCode::FORBIDDEN, Some("missing_scope")),
                 "{}",
-                said("wrong scope")
+                subject("wrong scope")
             );
             for (who, key) in [("other tenant", stranger), ("other workspace", locked.as_str())] {
                 sees_nothing(route, &ours, who, &ask(Some(key)).await);
@@ -142,7 +147,7 @@ async fn every_route_with_every_kind_of_key() {
         // The tenant's own key comes last, because its requests take effect.
         for route in TABLE.iter().filter(|r| r.method != "delete" && !r.path.ends_with("/restore")) {
             let (method, path, body) = example(route, &ours);
-            let (status, answer) = walk.ask_as(Some(&walk.admin_key), method, &path, body).await;
+            let (status, answer) = walk.request_as(Some(&walk.admin_key), method, &path, body).await;
             let fits =
                 status.is_success() || route.path.ends_with("/force") && status == StatusCode::CONFLICT;
             assert!(fits, "own: {} {}: {status} {answer}", route.method, route.path);
@@ -176,13 +181,13 @@ fn sees_nothing(route: &Route, ours: &Ours, who: &str, (status, answer): &(Statu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_gives_away_no_more_than_it_has_and_numbers_are_masked_without_the_scope() {
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let ours = ours(&walk).await;
     let (_, usual) = new_key(&walk, json!({"name": "usual", "workspace_id": ours.workspace})).await;
     let (_, nosy) =
         new_key(&walk, json!({"name": "nosy", "admin": true, "scopes": ["callbacks:read", "pii:read"]}))
             .await;
-    let get = async |key: &str, path: &str| walk.ask_as(Some(key), Method::GET, path, None).await;
+    let get = async |key: &str, path: &str| walk.request_as(Some(key), Method::GET, path, None).await;
     let callback = format!("/v1/callbacks/{}", ours.callback);
     let (_, masked) = get(&usual, &callback).await;
     assert!(masked["to_number"].as_str().is_some_and(|n| n != ANA && n.contains("42")), "{masked}");
@@ -195,8 +200,9 @@ async fn a_key_gives_away_no_more_than_it_has_and_numbers_are_masked_without_the
             .as_array()
             .is_some_and(|acts| acts.iter().any(|a| a["target"] == ours.callback.as_str()))
     );
-    let make =
-        async |key: &str, body: Value| walk.ask_as(Some(key), Method::POST, "/v1/api-keys", Some(body)).await;
+    let make = async |key: &str, body: Value| {
+        walk.request_as(Some(key), Method::POST, "/v1/api-keys", Some(body)).await
+    };
     let more = json!({"name": "x", "workspace_id": ours.workspace, "scopes": ["pii:read"]});
     assert_eq!(make(&usual, more).await.0, StatusCode::FORBIDDEN);
     assert_eq!(make(&usual, json!({"name": "x", "admin": true})).await.0, StatusCode::FORBIDDEN);
@@ -209,7 +215,7 @@ async fn a_key_gives_away_no_more_than_it_has_and_numbers_are_masked_without_the
         (json!({"name": "x", "admin": true, "expires_at": "2001-01-01T00:00:00Z"}), "expires_at"),
     ] {
         let answer =
-            walk.ask(Method::POST, "/v1/api-keys", Some(body), StatusCode::UNPROCESSABLE_ENTITY).await;
+            walk.request(Method::POST, "/v1/api-keys", Some(body), StatusCode::UNPROCESSABLE_ENTITY).await;
         assert_eq!(answer["error"]["param"], param, "{answer}");
     }
     let listed = walk.get("/v1/api-keys").await;
@@ -237,7 +243,7 @@ async fn a_key_gives_away_no_more_than_it_has_and_numbers_are_masked_without_the
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_post_that_is_sent_again_is_done_once() {
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
     let send = async |name: &str, at: &str| {
         let body = json!({"agent_id": agent, "to_number": ANA, "at": at});
@@ -267,7 +273,8 @@ async fn a_post_that_is_sent_again_is_done_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_asks_too_often_is_told_to_wait() {
     let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "3")];
-    let walk = Walk::begin_in(Engine::Sqlite, 1, redialer_sim::retell::Script::default(), &settings).await;
+    let walk =
+        Walk::with_settings(Engine::Sqlite, 1, redialer_sim::retell::Script::default(), &settings).await;
     let (_, key) = new_key(&walk, json!({"name": "busy", "admin": true})).await;
     let send = async || {
         let request = walk.http.get(format!("{}/v1/agents", walk.base)).bearer_auth(&key);
@@ -294,26 +301,26 @@ async fn a_key_that_asks_too_often_is_told_to_wait() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_workspace_is_silent_until_it_is_restored() {
     for engine in engines() {
-        let walk = Walk::begin(engine, 1).await;
+        let walk = Walk::at_speed(engine, 1).await;
         let ours = ours(&walk).await;
         let path = format!("/v1/workspaces/{}", ours.workspace);
-        walk.ask(Method::DELETE, &path, None, StatusCode::NO_CONTENT).await;
-        walk.ask(Method::GET, &path, None, StatusCode::NOT_FOUND).await;
-        walk.ask(Method::DELETE, &path, None, StatusCode::NOT_FOUND).await;
+        walk.request(Method::DELETE, &path, None, StatusCode::NO_CONTENT).await;
+        walk.request(Method::GET, &path, None, StatusCode::NOT_FOUND).await;
+        walk.request(Method::DELETE, &path, None, StatusCode::NOT_FOUND).await;
         for list in ["/v1/workspaces", "/v1/agents", "/v1/callbacks"] {
             assert_eq!(walk.get(list).await["data"], json!([]), "{list}");
         }
-        walk.ask(Method::GET, &format!("/v1/agents/{}", ours.agent), None, StatusCode::NOT_FOUND).await;
+        walk.request(Method::GET, &format!("/v1/agents/{}", ours.agent), None, StatusCode::NOT_FOUND).await;
         let force = format!("/v1/callbacks/{}/force", ours.callback);
-        walk.ask(Method::POST, &force, None, StatusCode::NOT_FOUND).await;
+        walk.request(Method::POST, &force, None, StatusCode::NOT_FOUND).await;
         let body = "{}";
         let signature = crate::harness::sign(KEY, body.as_bytes(), walk.now().as_millisecond());
         walk.until("its webhooks to be unknown", async |walk: &Walk| {
             walk.deliver_to(&walk.webhook_url, body, &signature).await.0 == 404
         })
         .await;
-        walk.ask(Method::POST, &format!("{path}/restore"), None, StatusCode::OK).await;
-        walk.ask(Method::POST, &format!("{path}/restore"), None, StatusCode::CONFLICT).await;
+        walk.request(Method::POST, &format!("{path}/restore"), None, StatusCode::OK).await;
+        walk.request(Method::POST, &format!("{path}/restore"), None, StatusCode::CONFLICT).await;
         assert_eq!(walk.get(&format!("/v1/callbacks/{}", ours.callback)).await["state"], "scheduled");
         let book = walk.get("/v1/audit").await;
         let acts: Vec<_> =
@@ -329,7 +336,7 @@ async fn a_deleted_workspace_is_silent_until_it_is_restored() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_explanation_names_every_gate_and_a_payload_is_what_came_in() {
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let ours = ours(&walk).await;
     let answer = walk.get(&format!("/v1/callbacks/{}/explain", ours.callback)).await;
     let gates: Vec<_> =
@@ -347,10 +354,10 @@ async fn an_explanation_names_every_gate_and_a_payload_is_what_came_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_explanation_shows_what_was_decided_whatever_changed_since() {
     for engine in engines() {
-        let walk = Walk::begin(engine, 20_000).await;
-        walk.sim.set_person(ANA, vec![Does::end("user_hangup")]);
+        let walk = Walk::at_speed(engine, 20_000).await;
+        walk.sim.set_person(ANA, vec![Behavior::ending("user_hangup")]);
         let asked = ["User: Can you call me back tomorrow at 9 am?"];
-        walk.sim.happen(&scene("inbound", ANA, Does::ask(&asked, None)));
+        walk.sim.start_call(&scripted_call("inbound", ANA, Behavior::asking(&asked, None)));
         walk.until_settled(ANA, 1).await;
         let dialed = walk.callbacks().await.pop().expect("there is one");
         let explain = async |callback: &Value| {
@@ -362,16 +369,16 @@ async fn an_explanation_shows_what_was_decided_whatever_changed_since() {
 
         let settings = json!({"defaults": {"max_attempts": 1, "allowed_countries": ["DE"]}});
         let workspace = format!("/v1/workspaces/{}", walk.workspace);
-        walk.ask(Method::PATCH, &workspace, Some(settings), StatusCode::OK).await;
+        walk.request(Method::PATCH, &workspace, Some(settings), StatusCode::OK).await;
         let listed = json!({"number": ANA});
-        walk.ask(Method::POST, "/v1/suppressions", Some(listed), StatusCode::CREATED).await;
+        walk.request(Method::POST, "/v1/suppressions", Some(listed), StatusCode::CREATED).await;
         assert_eq!(explain(&dialed).await, decided, "{engine:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_on_what_is_no_longer_so_is_refused() {
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let ours = ours(&walk).await;
     for (path, body) in [
         (format!("/v1/workspaces/{}", ours.workspace), json!({"name": "Other"})),
@@ -402,11 +409,11 @@ async fn a_change_on_what_is_no_longer_so_is_refused() {
 async fn a_dial_beyond_the_months_calls_waits_for_another() {
     for engine in engines() {
         let settings = [(FILE, "[plans.unlimited]\ncalls_a_month = 2\n")];
-        let walk = Walk::begin_in(engine, 60, redialer_sim::retell::Script::default(), &settings).await;
+        let walk = Walk::with_settings(engine, 60, redialer_sim::retell::Script::default(), &settings).await;
         let agent = walk.agent(VOICE).await["id"].clone();
         for n in 0..4 {
             let body = json!({"agent_id": agent, "to_number": format!("+1312555{:04}", 100 + n), "text": "in a minute", "timezone": "America/Chicago"});
-            walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+            walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
         }
         walk.until("two to be dialed and two to be held", async |walk: &Walk| {
             let rows = walk.callbacks().await;

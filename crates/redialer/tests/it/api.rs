@@ -1,19 +1,16 @@
 //! REST v1, as used by a client.
 
-use redialer_sim::retell::{Script, script::Does};
+use redialer_sim::retell::{Script, script::Behavior};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{
-    harness::{Engine, FILE, OURS, VOICE, Walk, days_ahead, engines, time},
-    walk::scene,
-};
+use crate::harness::{Engine, FILE, OURS, VOICE, Walk, days_ahead, engines, scripted_call, time};
 
 const ANA: &str = "+13125550142";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_gets_in_without_a_key_and_every_error_has_its_envelope() {
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let paths = ["/v1/workspaces", "/v1/workspace", "/v1/agents", "/v1/callbacks", "/v1/activity"];
     for path in paths {
         for key in [None, Some("rdl_live_nobody"), Some("sk_other")] {
@@ -38,19 +35,19 @@ async fn nobody_gets_in_without_a_key_and_every_error_has_its_envelope() {
         "/v1/nothing".to_owned(),
         "/nothing".to_owned(),
     ] {
-        let body = walk.ask(Method::GET, &path, None, StatusCode::NOT_FOUND).await;
+        let body = walk.request(Method::GET, &path, None, StatusCode::NOT_FOUND).await;
         assert_eq!(body["error"]["code"], "not_found", "{path}");
     }
-    let body = walk.ask(Method::DELETE, "/v1/callbacks", None, StatusCode::METHOD_NOT_ALLOWED).await;
+    let body = walk.request(Method::DELETE, "/v1/callbacks", None, StatusCode::METHOD_NOT_ALLOWED).await;
     assert_eq!(body["error"]["code"], "method_not_allowed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_request_names_its_field() {
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
     let check = async |method: Method, path: &str, body: Value, param: &str| {
-        let answer = walk.ask(method, path, Some(body), StatusCode::UNPROCESSABLE_ENTITY).await;
+        let answer = walk.request(method, path, Some(body), StatusCode::UNPROCESSABLE_ENTITY).await;
         assert_eq!(answer["error"]["param"], param, "{answer}");
         assert!(answer["error"]["message"].as_str().is_some_and(|m| !m.is_empty()));
     };
@@ -120,14 +117,14 @@ async fn a_bad_request_names_its_field() {
     check(Method::PATCH, &overrides, json!({"downstream_url": "ftp://x"}), "downstream_url").await;
     for query in ["limit=0", "limit=201", "limit=x", "cursor=x", "state=x", "colour=red"] {
         let answer = walk
-            .ask(Method::GET, &format!("/v1/callbacks?{query}"), None, StatusCode::UNPROCESSABLE_ENTITY)
+            .request(Method::GET, &format!("/v1/callbacks?{query}"), None, StatusCode::UNPROCESSABLE_ENTITY)
             .await;
         assert!(answer["error"]["param"].is_string(), "{answer}");
     }
     let agents = walk.get("/v1/agents?limit=1").await;
     let cursor = agents["next_cursor"].as_str().expect("there is another agent");
     let audit = format!("/v1/audit?cursor={cursor}");
-    let answer = walk.ask(Method::GET, &audit, None, StatusCode::UNPROCESSABLE_ENTITY).await;
+    let answer = walk.request(Method::GET, &audit, None, StatusCode::UNPROCESSABLE_ENTITY).await;
     assert_eq!(answer["error"]["param"], "cursor", "another list's");
     let broken = walk.http.post(format!("{}{callbacks}", walk.base)).bearer_auth(&walk.admin_key).body("{");
     assert_eq!(broken.send().await.expect("answered").status(), 400);
@@ -135,11 +132,12 @@ async fn a_bad_request_names_its_field() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_by_hand_is_scheduled_moved_forced_and_cancelled() {
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
-    walk.sim.set_person(ANA, vec![Does::end("user_hangup")]);
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
+    walk.sim.set_person(ANA, vec![Behavior::ending("user_hangup")]);
     let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
-    let post =
-        async |body: Value| walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+    let post = async |body: Value| {
+        walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await
+    };
     let made = post(json!({"agent_id": agent, "to_number": ANA, "from_number": OURS, "text": "tomorrow at 3 pm", "timezone": "Asia/Tokyo",
         "dynamic_variables": {"clinic_name": "Example"}}))
     .await;
@@ -154,17 +152,17 @@ async fn a_callback_by_hand_is_scheduled_moved_forced_and_cancelled() {
     let path =
         |row: &Value, rest: &str| format!("/v1/callbacks/{}{rest}", row["id"].as_str().expect("an id"));
     assert_eq!(walk.get(&path(&made, "")).await["state"], "superseded");
-    let again = walk.ask(Method::POST, &path(&made, "/cancel"), None, StatusCode::CONFLICT).await;
+    let again = walk.request(Method::POST, &path(&made, "/cancel"), None, StatusCode::CONFLICT).await;
     assert_eq!(again["error"]["code"], "final");
     assert_eq!(walk.get(&path(&made, "")).await["superseded_by"], second["id"]);
     let moved = json!({"scheduled_for": days_ahead(60)});
-    let moved = walk.ask(Method::PATCH, &path(&second, ""), Some(moved), StatusCode::OK).await;
+    let moved = walk.request(Method::PATCH, &path(&second, ""), Some(moved), StatusCode::OK).await;
     assert_eq!(moved["scheduled_for"], days_ahead(60));
     walk.post(&path(&second, "/force")).await;
     walk.until("the phone to ring", async |w: &Walk| w.rings(ANA).len() == 1).await;
     walk.until("it to be dialling", async |w: &Walk| w.get(&path(&second, "")).await["state"] == "dialing")
         .await;
-    let busy = walk.ask(Method::POST, &path(&second, "/cancel"), None, StatusCode::CONFLICT).await;
+    let busy = walk.request(Method::POST, &path(&second, "/cancel"), None, StatusCode::CONFLICT).await;
     assert_eq!(busy["error"]["code"], "already_dialing");
     let third = post(json!({"agent_id": agent, "to_number": "+13125550143", "at": days_ahead(30)})).await;
     assert_eq!(walk.post(&path(&third, "/cancel")).await["state"], "canceled");
@@ -172,7 +170,7 @@ async fn a_callback_by_hand_is_scheduled_moved_forced_and_cancelled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_merge_and_an_agents_overrides_win() {
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     walk.defaults(json!({"quiet_hours": {"start": "21:00", "end": "09:00"}, "retry_triggers": {"busy": {"wait_minutes": 25}}})).await;
     let own = walk.get(&format!("/v1/workspaces/{}", walk.workspace)).await;
     assert_eq!(own["defaults"]["retry_triggers"]["busy"], json!({"enabled": true, "wait_minutes": 25}));
@@ -183,9 +181,9 @@ async fn settings_merge_and_an_agents_overrides_win() {
     let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
     let path = format!("/v1/agents/{agent}");
     let patch = json!({"overrides": {"retry_triggers": {"busy": {"wait_minutes": 7}}}});
-    let changed = walk.ask(Method::PATCH, &path, Some(patch), StatusCode::OK).await;
+    let changed = walk.request(Method::PATCH, &path, Some(patch), StatusCode::OK).await;
     assert_eq!(changed["overrides"], json!({"retry_triggers": {"busy": {"wait_minutes": 7}}}));
-    walk.sim.happen(&scene("outbound", ANA, Does::end("dial_busy")));
+    walk.sim.start_call(&scripted_call("outbound", ANA, Behavior::ending("dial_busy")));
     // The simulated phone rings for fifteen seconds before it is busy; the test sends the end event itself.
     let end = walk.now().as_millisecond();
     let event = json!({"event": "call_ended", "call": {"call_id": "c1", "call_type": "phone_call", "agent_id": VOICE, "direction": "outbound",
@@ -195,7 +193,7 @@ async fn settings_merge_and_an_agents_overrides_win() {
     let rows = walk.callbacks().await;
     assert_eq!((time(&rows[0]["scheduled_for"]).as_millisecond() - end) / 60_000, 7);
     let reset = walk
-        .ask(Method::PATCH, &path, Some(json!({"overrides": {"retry_triggers": null}})), StatusCode::OK)
+        .request(Method::PATCH, &path, Some(json!({"overrides": {"retry_triggers": null}})), StatusCode::OK)
         .await;
     assert_eq!(reset["overrides"], json!({}));
 }
@@ -204,11 +202,11 @@ async fn settings_merge_and_an_agents_overrides_win() {
 async fn plans_limit_workspaces_and_agents() {
     // Plans are configuration: with one agent allowed, two agents exceed the plan.
     let settings = [(FILE, "[plans.starter]\nagents = 1\n")];
-    let walk = Walk::begin_in(Engine::Sqlite, 1, Script::default(), &settings).await;
+    let walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), &settings).await;
     let other = walk.create_tenant("starter", "other@example.com");
     let key = other["admin_key"].as_str().expect("a key").to_owned();
     let ask = async |method: Method, path: &str, body: Option<Value>| {
-        walk.ask_as(Some(&key), method, path, body).await
+        walk.request_as(Some(&key), method, path, body).await
     };
     let body = json!({"name": "Line", "provider": "retell", "api_key": crate::harness::KEY});
     let (status, made) = ask(Method::POST, "/v1/workspaces", Some(body.clone())).await;
@@ -235,9 +233,9 @@ async fn plans_limit_workspaces_and_agents() {
 #[tokio::test(flavor = "multi_thread")]
 async fn numbers_are_listed_together_with_a_note_and_found_again() {
     for engine in engines() {
-        let walk = Walk::begin(engine, 1).await;
+        let walk = Walk::at_speed(engine, 1).await;
         let post =
-            async |body: Value, want| walk.ask(Method::POST, "/v1/suppressions", Some(body), want).await;
+            async |body: Value, want| walk.request(Method::POST, "/v1/suppressions", Some(body), want).await;
         let both = json!({"numbers": ["+1 312 555 0142", "+13125550143"], "note": "asked at the desk"});
         let made = post(both.clone(), StatusCode::CREATED).await;
         let numbers: Vec<_> =

@@ -11,14 +11,11 @@ use futures_util::stream::{self, StreamExt as _};
 use memchr::memmem;
 use redialer_core::{Id, id};
 use redialer_kek::{Kek, KeyFile};
-use redialer_sim::retell::{Script, script::Does};
+use redialer_sim::retell::{Script, script::Behavior};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{
-    harness::{Engine, KEY, OURS, OpenBao, VOICE, Walk, engines},
-    walk::scene,
-};
+use crate::harness::{Engine, KEY, OURS, OpenBao, VOICE, Walk, engines, scripted_call};
 
 const ANA: &str = "+13125550142";
 const BEN: &str = "+14155550199";
@@ -53,20 +50,29 @@ async fn refused(walk: &Walk, method: Method, path: &str, body: Value) -> String
 
 /// A day with personal data in every field that accepts some.
 async fn live(walk: &Walk) -> Vec<String> {
-    walk.sim.set_person(ANA, vec![Does::end("user_hangup")]);
-    walk.sim.set_person(BEN, vec![Does::end("dial_no_answer"), Does::end("user_hangup")]);
-    let mut call = scene("inbound", ANA, Does::ask(&[&format!("User: {SAID}, call me in an hour")], None));
+    walk.sim.set_person(ANA, vec![Behavior::ending("user_hangup")]);
+    walk.sim.set_person(BEN, vec![Behavior::ending("dial_no_answer"), Behavior::ending("user_hangup")]);
+    let mut call = scripted_call(
+        "inbound",
+        ANA,
+        Behavior::asking(&[&format!("User: {SAID}, call me in an hour")], None),
+    );
     call.variables.insert("name".to_owned(), NAME.into());
     call.metadata.insert("customer".to_owned(), NAME.into());
-    walk.sim.happen(&call);
+    walk.sim.start_call(&call);
     let agent = walk.agent(VOICE).await["id"].clone();
     let body = json!({"agent_id": agent, "to_number": BEN, "from_number": OURS, "text": "in two hours",
         "timezone": "America/Chicago", "dynamic_variables": {"code": VARIABLE}});
     let request = walk.http.post(format!("{}/v1/callbacks", walk.base)).header("Idempotency-Key", "once");
     let made = request.bearer_auth(&walk.admin_key).json(&body).send().await.expect("answered");
     assert_eq!(made.status(), StatusCode::CREATED);
-    walk.ask(Method::POST, "/v1/suppressions", Some(json!({"number": "+13125550188"})), StatusCode::CREATED)
-        .await;
+    walk.request(
+        Method::POST,
+        "/v1/suppressions",
+        Some(json!({"number": "+13125550188"})),
+        StatusCode::CREATED,
+    )
+    .await;
     walk.until_settled(ANA, 1).await;
     walk.until_settled(BEN, 2).await;
     let workspace = format!("/v1/workspaces/{}", walk.workspace);
@@ -97,7 +103,7 @@ async fn live(walk: &Walk) -> Vec<String> {
 async fn nothing_personal_and_no_key_stands_in_anything_that_is_written() {
     for engine in engines() {
         let settings = [("REDIALER_LOG", "trace")];
-        let mut walk = Walk::begin_in(engine, 2_000, Script::default(), &settings).await;
+        let mut walk = Walk::with_settings(engine, 2_000, Script::default(), &settings).await;
         let errors = live(&walk).await;
         let metrics = walk.text("/metrics").await;
         let backup = std::fs::read(walk.backup()).expect("read");
@@ -175,8 +181,12 @@ async fn decrypt(walk: &Walk) {
 }
 
 async fn keeps_no_key(walk: &Walk, kek: &Kek) {
-    walk.sim.set_person(ANA, vec![Does::end("user_hangup")]);
-    walk.sim.happen(&scene("inbound", ANA, Does::ask(&["User: call me in an hour"], None)));
+    walk.sim.set_person(ANA, vec![Behavior::ending("user_hangup")]);
+    walk.sim.start_call(&scripted_call(
+        "inbound",
+        ANA,
+        Behavior::asking(&["User: call me in an hour"], None),
+    ));
     walk.until_settled(ANA, 1).await;
     decrypt(walk).await;
     // A decision in progress holds the unwrapped key.
@@ -193,15 +203,15 @@ const MANY: [(&str, &str); 1] = [("REDIALER_API_REQUESTS_PER_SECOND", "100000")]
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_ten_thousand_uses_the_memory_holds_no_key_of_a_tenant() {
-    let walk = Walk::begin_in(Engine::Sqlite, 2_000, Script::default(), &MANY).await;
+    let walk = Walk::with_settings(Engine::Sqlite, 2_000, Script::default(), &MANY).await;
     let kek = KeyFile::open(Path::new(&walk.data_dir().join("kek"))).expect("read");
     keeps_no_key(&walk, &Kek::File(kek)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nor_does_it_with_a_key_service() {
-    let Some(bao) = OpenBao::begin("60s", "0") else { return };
+    let Some(bao) = OpenBao::start("60s", "0") else { return };
     let settings = [MANY.to_vec(), bao.settings("token")].concat();
-    let walk = Walk::begin_in(Engine::Sqlite, 2_000, Script::default(), &settings).await;
+    let walk = Walk::with_settings(Engine::Sqlite, 2_000, Script::default(), &settings).await;
     keeps_no_key(&walk, &Kek::Transit(bao.transit())).await;
 }

@@ -34,7 +34,7 @@ async fn never_one_workspace_or_agent_too_many() {
             ("REDIALER_API_REQUESTS_PER_SECOND", "100000"),
             ("REDIALER_MAX_API_REQUESTS", "1024"),
         ];
-        let mut walk = Walk::begin_in(engine, 1, script, &settings).await;
+        let mut walk = Walk::with_settings(engine, 1, script, &settings).await;
         // SQLite allows one server, which all clients share.
         let mut doors = vec![walk.base.clone()];
         if engine == Engine::Postgres {
@@ -65,7 +65,7 @@ async fn never_one_workspace_or_agent_too_many() {
         // Make room for two agents, which every client then requests.
         for agent in agents.iter().filter(|a| a["enabled"] == true).take(2) {
             let path = format!("/v1/agents/{}", agent["id"].as_str().expect("an id"));
-            walk.ask(Method::PATCH, &path, Some(json!({"enabled": false})), StatusCode::OK).await;
+            walk.request(Method::PATCH, &path, Some(json!({"enabled": false})), StatusCode::OK).await;
         }
         let off = agents.iter().filter(|a| a["enabled"] == false).enumerate();
         let enabled = join_all(off.map(|(n, agent)| {

@@ -8,13 +8,13 @@ use std::{path::Path, process::Command};
 
 use serde_json::Value;
 
-use crate::harness::{OURS, VOICE, Walk, engines, said};
+use crate::harness::{OURS, VOICE, Walk, engines, output_of};
 
 /// Runs a Node program in `dir` and returns its output.
 async fn node(dir: &Path, vars: &[(&str, &str)], words: &[&str]) -> String {
     let mut command = Command::new(std::env::var("REDIALER_TEST_NODE").unwrap_or_else(|_| "node".to_owned()));
     command.current_dir(dir).envs(vars.iter().copied()).args(words);
-    tokio::task::spawn_blocking(move || said(&mut command)).await.expect("run")
+    tokio::task::spawn_blocking(move || output_of(&mut command)).await.expect("run")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,7 +24,7 @@ async fn a_generated_client_compiles_and_works() {
         return;
     };
     for engine in engines() {
-        let walk = Walk::begin(engine, 1).await;
+        let walk = Walk::at_speed(engine, 1).await;
         let dir = tempfile::tempdir().expect("a directory");
         let put = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("written");
         std::os::unix::fs::symlink(&modules, dir.path().join("node_modules")).expect("linked");

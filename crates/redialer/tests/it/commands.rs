@@ -213,12 +213,11 @@ fn a_tenant_is_unlimited_unless_told_and_a_key_that_no_route_accepts_is_named() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_admin_key_is_replaced_beside_the_server_and_that_is_audited() {
     for engine in engines() {
-        let mut walk = Walk::begin(engine, 1).await;
-        let listed: Value =
-            serde_json::from_str(&walk.says(&["tenant", "list", "--json"])).expect("one line");
+        let mut walk = Walk::at_speed(engine, 1).await;
+        let listed: Value = serde_json::from_str(&walk.run(&["tenant", "list", "--json"])).expect("one line");
         assert_eq!((&listed["name"], &listed["plan"]), (&"Example".into(), &"unlimited".into()));
         let tenant = listed["id"].as_str().expect("an id").to_owned();
-        let made = walk.says(&["key", "create", "--tenant", &tenant, "--json"]);
+        let made = walk.run(&["key", "create", "--tenant", &tenant, "--json"]);
         let made: Value = serde_json::from_str(&made).expect("JSON");
         walk.admin_key = made["secret"].as_str().expect("a secret").to_owned();
         assert_eq!(walk.get("/v1/workspaces").await["data"][0]["id"], walk.workspace.as_str());
@@ -244,7 +243,7 @@ fn stored_clock(walk: &Walk) -> (i64, i64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_beside_an_accelerated_server_follows_its_clock_and_another_speed_is_refused() {
-    let mut walk = Walk::begin(Engine::Sqlite, 600).await;
+    let mut walk = Walk::at_speed(Engine::Sqlite, 600).await;
     let before = stored_clock(&walk);
     assert_eq!(before.0, 600);
     // The setting is missing in another terminal.
@@ -273,7 +272,7 @@ async fn a_command_beside_an_accelerated_server_follows_its_clock_and_another_sp
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hang_up_drains_like_a_termination() {
-    let mut walk = Walk::begin(Engine::Sqlite, 1).await;
+    let mut walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let pid = walk.pid().to_string();
     assert!(Command::new("kill").args(["-HUP", &pid]).status().expect("run").success());
     assert_eq!(walk.until_ended().await.code(), Some(0));
@@ -283,7 +282,7 @@ async fn a_hang_up_drains_like_a_termination() {
 async fn a_server_says_at_its_start_what_it_runs_on() {
     for engine in engines() {
         let settings = [("REDIALER_LOG", "info"), ("REDIALER_LOG_FORMAT", "json")];
-        let walk = Walk::begin_in(engine, 600, Script::default(), &settings).await;
+        let walk = Walk::with_settings(engine, 600, Script::default(), &settings).await;
         let has_warned =
             |log: &str| log.contains("600 times as fast") && log.lines().all(|l| l.ends_with('}'));
         walk.until("the banner", async |w: &Walk| has_warned(&text(&w.log()))).await;

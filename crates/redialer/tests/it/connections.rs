@@ -63,7 +63,7 @@ fn unread(walk: &Walk) -> Vec<u64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_do_not_read_are_cut_off() {
     let settings = [("REDIALER_WRITE_DEADLINE_SECS", "3")];
-    let walk = Walk::begin_in(Engine::Sqlite, 1, Script::default(), &settings).await;
+    let walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), &settings).await;
     let mut clients = Vec::new();
     for _ in 0..4 {
         clients.push(connect_unread(&walk).await);
@@ -75,7 +75,7 @@ async fn clients_that_do_not_read_are_cut_off() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_does_not_read_holds_up_no_shutdown() {
     let settings = [("REDIALER_WRITE_DEADLINE_SECS", "600"), ("REDIALER_DRAIN_DEADLINE_SECS", "600")];
-    let mut walk = Walk::begin_in(Engine::Sqlite, 1, Script::default(), &settings).await;
+    let mut walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), &settings).await;
     let _unread = connect_unread(&walk).await;
     let last = Mutex::new(Vec::new());
     walk.until("its answers to fill the buffers", async |walk: &Walk| {
@@ -86,14 +86,14 @@ async fn a_client_that_does_not_read_holds_up_no_shutdown() {
         is_steady
     })
     .await;
-    walk.ask_to_end();
+    walk.send_sigterm();
     assert_eq!(walk.until_ended().await.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_make_room_and_busy_ones_have_newcomers_refused_at_once() {
     let settings = [("REDIALER_MAX_CONNECTIONS", "3"), ("REDIALER_HEAD_DEADLINE_SECS", "600")];
-    let walk = Walk::begin_in(Engine::Sqlite, 1, Script::default(), &settings).await;
+    let walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), &settings).await;
     let mut idle = Vec::new();
     for _ in 0..6 {
         idle.push(connect(&walk).await);
@@ -127,7 +127,7 @@ fn smuggled(path: &str, headers: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_with_two_framings_is_refused_and_nothing_behind_it_is_answered() {
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let webhook = walk.webhook_url.trim_start_matches(&walk.base).to_owned();
     for path in ["/v1/callbacks", "/healthz", &webhook] {
         for headers in [
@@ -161,7 +161,7 @@ async fn a_request_with_two_framings_is_refused_and_nothing_behind_it_is_answere
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slug_that_cannot_be_one_does_not_exist() {
     for engine in engines() {
-        let walk = Walk::begin(engine, 1).await;
+        let walk = Walk::at_speed(engine, 1).await;
         for slug in ["%00", "a%00b", "%ff", "%27", "a%2Fb", "%20", &"a".repeat(65), &"a".repeat(5_000)] {
             let url = format!("{}/api/webhooks/retell/{slug}", walk.base);
             let answer = walk.http.post(&url).body("{}").send().await.expect("answered");
@@ -176,7 +176,7 @@ async fn a_slug_that_cannot_be_one_does_not_exist() {
 async fn metrics_can_have_a_listener_of_their_own() {
     let beside: &'static str = Box::leak(address().into_boxed_str());
     let settings = [("REDIALER_METRICS_LISTEN", beside)];
-    let walk = Walk::begin_in(Engine::Sqlite, 1, Script::default(), &settings).await;
+    let walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), &settings).await;
     let status = async |base: &str, path: &str| {
         walk.http.get(format!("{base}{path}")).send().await.expect("answered").status().as_u16()
     };

@@ -1,20 +1,21 @@
 //! A process killed at a bad moment, a lost answer, a nonsensical answer: the phone rings once.
 
-use redialer_sim::retell::{Fault, Script, script::Does};
+use redialer_sim::retell::{Fault, Script, script::Behavior};
 
-use crate::{
-    harness::{Engine, Walk, engines, time},
-    walk::{chat, scene},
-};
+use crate::harness::{Engine, Walk, engines, scripted_call, scripted_chat, time};
 
 const EVE: &str = "+13055550188";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_while_it_waits_it_keeps_the_promise_after_a_restart() {
     for engine in engines() {
-        let mut walk = Walk::begin(engine, 600).await;
-        walk.sim.set_person(EVE, vec![Does::end("user_hangup")]);
-        walk.sim.happen(&scene("inbound", EVE, Does::ask(&["User: try me in an hour"], None)));
+        let mut walk = Walk::at_speed(engine, 600).await;
+        walk.sim.set_person(EVE, vec![Behavior::ending("user_hangup")]);
+        walk.sim.start_call(&scripted_call(
+            "inbound",
+            EVE,
+            Behavior::asking(&["User: try me in an hour"], None),
+        ));
         walk.until("the promise", async |w: &Walk| !w.callbacks().await.is_empty()).await;
         walk.kill();
         walk.serve().await;
@@ -27,17 +28,25 @@ async fn killed_while_it_waits_it_keeps_the_promise_after_a_restart() {
 async fn whatever_the_provider_answers_the_phone_rings_once() {
     // Replies that leave the outcome open are tested in `lost`.
     for fault in [Fault::Throttled, Fault::Payment, Fault::Key] {
-        let walk = Walk::begin(Engine::Sqlite, 2_000).await;
-        walk.sim.set_person(EVE, vec![Does::end("user_hangup")]);
-        walk.sim.break_next(fault);
-        walk.sim.happen(&scene("inbound", EVE, Does::ask(&["User: try me in half an hour"], None)));
+        let walk = Walk::at_speed(Engine::Sqlite, 2_000).await;
+        walk.sim.set_person(EVE, vec![Behavior::ending("user_hangup")]);
+        walk.sim.fail_next(fault);
+        walk.sim.start_call(&scripted_call(
+            "inbound",
+            EVE,
+            Behavior::asking(&["User: try me in half an hour"], None),
+        ));
         walk.until_settled(EVE, 1).await;
         assert_eq!(walk.callbacks().await[0]["attempt"], 1, "{fault:?} spends nothing");
     }
     for (fault, state) in [(Fault::DoNotCall, "suppressed"), (Fault::Unprocessable, "failed")] {
-        let walk = Walk::begin(Engine::Sqlite, 2_000).await;
-        walk.sim.break_next(fault);
-        walk.sim.happen(&scene("inbound", EVE, Does::ask(&["User: try me in half an hour"], None)));
+        let walk = Walk::at_speed(Engine::Sqlite, 2_000).await;
+        walk.sim.fail_next(fault);
+        walk.sim.start_call(&scripted_call(
+            "inbound",
+            EVE,
+            Behavior::asking(&["User: try me in half an hour"], None),
+        ));
         walk.until("the end", async |w: &Walk| {
             w.callbacks().await.first().is_some_and(|c| c["state"] == state)
         })
@@ -49,10 +58,11 @@ async fn whatever_the_provider_answers_the_phone_rings_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chat_without_an_answer_is_settled_by_its_webhooks_and_texted_once() {
     let walk =
-        Walk::begin_with(Engine::Sqlite, 2_000, Script { chat_silence_seconds: 600.0, ..Script::default() })
+        Walk::with_script(Engine::Sqlite, 2_000, Script { chat_silence_seconds: 600.0, ..Script::default() })
             .await;
-    walk.sim.break_next(Fault::DropReply);
-    walk.sim.happen(&chat(EVE, Does::ask(&["User: text me in an hour"], Some("in an hour"))));
+    walk.sim.fail_next(Fault::DropReply);
+    walk.sim
+        .start_call(&scripted_chat(EVE, Behavior::asking(&["User: text me in an hour"], Some("in an hour"))));
     walk.until_settled(EVE, 1).await;
     assert_eq!(walk.callbacks().await[0]["state"], "completed");
     assert_eq!(walk.sim.requests_to_place(), 1, "without an idempotency key nothing is repeated");
@@ -60,13 +70,13 @@ async fn a_chat_without_an_answer_is_settled_by_its_webhooks_and_texted_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_whose_webhooks_never_come_is_asked_about() {
-    let walk = Walk::begin(Engine::Sqlite, 2_000).await;
-    walk.sim.set_person(EVE, vec![Does::end("dial_no_answer"), Does::end("user_hangup")]);
+    let walk = Walk::at_speed(Engine::Sqlite, 2_000).await;
+    walk.sim.set_person(EVE, vec![Behavior::ending("dial_no_answer"), Behavior::ending("user_hangup")]);
     let agent = walk.agent(crate::harness::VOICE).await;
     walk.sim.set_webhook_url("http://127.0.0.1:9/no-listener");
     let body = serde_json::json!({"agent_id": agent["id"], "to_number": EVE, "text": "in 20 minutes"});
     let made =
-        walk.ask(reqwest::Method::POST, "/v1/callbacks", Some(body), reqwest::StatusCode::CREATED).await;
+        walk.request(reqwest::Method::POST, "/v1/callbacks", Some(body), reqwest::StatusCode::CREATED).await;
     assert_eq!(
         (made["state"].as_str(), made["from_number"].as_str()),
         (Some("scheduled"), None),
@@ -83,8 +93,8 @@ async fn a_call_whose_webhooks_never_come_is_asked_about() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_server_on_one_file_refuses_to_start() {
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
-    let second = walk.serve_again();
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
+    let second = walk.serve_second();
     assert_eq!(second.status.code(), Some(1));
     let told = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(told.contains("another `redialer serve` runs on") && told.lines().count() == 1, "{told}");
@@ -92,7 +102,7 @@ async fn a_second_server_on_one_file_refuses_to_start() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn virtual_time_never_runs_back_over_a_restart() {
-    let mut walk = Walk::begin(Engine::Sqlite, 5_000).await;
+    let mut walk = Walk::at_speed(Engine::Sqlite, 5_000).await;
     let now = async |w: &Walk| time(&w.get("/healthz").await["now"]);
     let before = now(&walk).await;
     walk.kill();
@@ -105,16 +115,16 @@ async fn replicas_on_one_database_ring_each_phone_once_and_outlive_each_other() 
     if !engines().contains(&Engine::Postgres) {
         return;
     }
-    let mut walk = Walk::begin(Engine::Postgres, 120).await;
+    let mut walk = Walk::at_speed(Engine::Postgres, 120).await;
     walk.add_replica();
     walk.add_replica();
     let agent = walk.agent(crate::harness::VOICE).await;
     let people: Vec<String> = (0..30).map(|i| format!("+141555501{i:02}")).collect();
     for (i, person) in people.iter().enumerate() {
-        walk.sim.set_person(person, vec![Does::end("user_hangup")]);
+        walk.sim.set_person(person, vec![Behavior::ending("user_hangup")]);
         let body = serde_json::json!({"agent_id": agent["id"], "to_number": person, "from_number": crate::harness::OURS,
             "text": format!("in {} minutes", 2 + i / 3)});
-        walk.ask(reqwest::Method::POST, "/v1/callbacks", Some(body), reqwest::StatusCode::CREATED).await;
+        walk.request(reqwest::Method::POST, "/v1/callbacks", Some(body), reqwest::StatusCode::CREATED).await;
     }
     walk.until("some calls", async |w: &Walk| w.sim.rings().len() > 3).await;
     walk.kill();

@@ -33,7 +33,7 @@ fn set_mode(file: &Path, mode: u32) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_doctor_finds_what_is_wrong_and_touches_nothing() {
     for engine in engines() {
-        let mut walk = Walk::begin(engine, 1).await;
+        let mut walk = Walk::at_speed(engine, 1).await;
         let (found, well) = examined(&walk, &[]);
         assert!(well, "{found:?}");
         for check in ["config", "database", "key service", "clock"] {
@@ -43,7 +43,7 @@ async fn a_doctor_finds_what_is_wrong_and_touches_nothing() {
         // The real provider cannot reach a URL on loopback.
         let real = [("REDIALER_RETELL_BASE_URL", "https://127.0.0.2.invalid")];
         assert!(failures(&walk, &real).contains(&"public URL".to_owned()));
-        walk.sim.rewrite(|script: &mut Script| script.api_key = "another".to_owned());
+        walk.sim.edit_script(|script: &mut Script| script.api_key = "another".to_owned());
         assert_eq!(failures(&walk, &[]), ["provider of"]);
         let kek = walk.data_dir().join("kek");
         set_mode(&kek, 0o644);

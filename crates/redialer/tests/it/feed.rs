@@ -1,14 +1,11 @@
 //! The activity feed: every webhook, decision, dial, outcome and refusal, with its reason.
 
 use redialer_core::time::{minutes, plus};
-use redialer_sim::retell::{Script, script::Does};
+use redialer_sim::retell::{Script, script::Behavior};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{
-    harness::{KEY, OURS, VOICE, Walk, engines, sign},
-    walk::scene,
-};
+use crate::harness::{KEY, OURS, VOICE, Walk, engines, scripted_call, sign};
 
 const ANA: &str = "+13125550142";
 const BEN: &str = "+13125550143";
@@ -20,15 +17,19 @@ async fn feed(walk: &Walk, query: &str) -> Vec<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_feed_tells_what_came_what_was_dialled_and_what_was_refused() {
     for engine in engines() {
-        let walk = Walk::begin(engine, 2_000).await;
-        walk.sim.set_person(ANA, vec![Does::end("dial_busy"), Does::end("user_hangup")]);
-        walk.sim.happen(&scene("inbound", ANA, Does::ask(&["User: call me in an hour"], None)));
+        let walk = Walk::at_speed(engine, 2_000).await;
+        walk.sim.set_person(ANA, vec![Behavior::ending("dial_busy"), Behavior::ending("user_hangup")]);
+        walk.sim.start_call(&scripted_call(
+            "inbound",
+            ANA,
+            Behavior::asking(&["User: call me in an hour"], None),
+        ));
         walk.until_settled(ANA, 2).await;
         // Added to the do-not-call list only once the callback waits, so that the list is what ends it.
         let agent = walk.agent(VOICE).await["id"].clone();
         let at = plus(walk.now(), minutes(60 * 24 * 300)).to_string();
         let body = json!({"agent_id": agent, "to_number": BEN, "from_number": OURS, "at": at});
-        walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+        walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
         let body =
             r#"{"event":"call_started","call":{"call_id":"call_x","agent_id":"agent_sim_front_desk"}}"#;
         for _ in 0..20 {
@@ -81,13 +82,13 @@ async fn the_feed_tells_what_came_what_was_dialled_and_what_was_refused() {
 async fn a_dial_that_is_put_off_or_given_up_says_why() {
     let settings = [(crate::harness::FILE, "[plans.unlimited]\ncalls_a_month = 1\n")];
     for engine in engines() {
-        let walk = Walk::begin_in(engine, 600, Script::default(), &settings).await;
+        let walk = Walk::with_settings(engine, 600, Script::default(), &settings).await;
         let agent = walk.agent(VOICE).await["id"].clone();
-        walk.sim.set_person(ANA, vec![Does::end("user_hangup")]);
+        walk.sim.set_person(ANA, vec![Behavior::ending("user_hangup")]);
         for number in [ANA, BEN] {
             let at = plus(walk.now(), minutes(10)).to_string();
             let body = json!({"agent_id": agent, "to_number": number, "from_number": OURS, "at": at});
-            walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+            walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
         }
         walk.until("one to be held", async |w: &Walk| {
             feed(w, "&kind=refusal")

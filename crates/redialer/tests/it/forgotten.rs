@@ -20,27 +20,27 @@ fn wrapped(keys: &Path) -> Vec<Vec<u8>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_destroyed_key_opens_nothing_in_an_old_backup_either() {
     for engine in engines() {
-        let mut walk = Walk::begin(engine, 1).await;
+        let mut walk = Walk::at_speed(engine, 1).await;
         let other = walk.create_tenant("unlimited", "other@example.com");
         let other_key = other["admin_key"].as_str().expect("a key").to_owned();
         let body = json!({"name": "Theirs", "provider": "retell", "api_key": KEY});
         assert_eq!(
-            walk.ask_as(Some(&other_key), Method::POST, "/v1/workspaces", Some(body)).await.0,
+            walk.request_as(Some(&other_key), Method::POST, "/v1/workspaces", Some(body)).await.0,
             StatusCode::CREATED
         );
         let agent = walk.agent(VOICE).await["id"].clone();
         let body = json!({"agent_id": agent, "to_number": ANA, "from_number": OURS, "at": days_ahead(30)});
-        walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+        walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
         let (backup, keys) = (walk.beside("old"), walk.beside("keyring"));
         let [backup_name, keys_name] = [&backup, &keys].map(|p| p.to_str().expect("text").to_owned());
-        walk.says(&["backup", &backup_name, "--keys", &keys_name]);
+        walk.run(&["backup", &backup_name, "--keys", &keys_name]);
         let before = wrapped(&keys);
         assert_eq!(before.len(), 2);
         let written = std::fs::read(&backup).expect("read");
         assert!(before.iter().all(|key| memmem::find(&written, key).is_none()), "the backup holds no key");
         // A command with the wrong name destroys nothing.
         let tenant = walk
-            .says(&["audit", "verify"])
+            .run(&["audit", "verify"])
             .lines()
             .next()
             .expect("ours")
@@ -51,24 +51,24 @@ async fn a_destroyed_key_opens_nothing_in_an_old_backup_either() {
         let mut wrong = walk.command();
         wrong.args(["keys", "destroy", "--tenant", &tenant, "--name", "Another"]);
         assert_eq!(wrong.output().expect("run").status.code(), Some(1));
-        walk.says(&["keys", "destroy", "--tenant", &tenant, "--name", "Example"]);
-        walk.ask(Method::GET, "/v1/callbacks", None, StatusCode::UNAUTHORIZED).await;
+        walk.run(&["keys", "destroy", "--tenant", &tenant, "--name", "Example"]);
+        walk.request(Method::GET, "/v1/callbacks", None, StatusCode::UNAUTHORIZED).await;
         walk.until_cut_off("its webhooks to be unknown", async |w: &Walk| {
             w.deliver("{}").await == StatusCode::NOT_FOUND
         })
         .await;
         assert_eq!(
-            walk.ask_as(Some(&other_key), Method::GET, "/v1/workspaces", None).await.0,
+            walk.request_as(Some(&other_key), Method::GET, "/v1/workspaces", None).await.0,
             StatusCode::OK
         );
-        assert!(walk.says(&["audit", "verify"]).contains("closed: its key was destroyed"));
+        assert!(walk.run(&["audit", "verify"]).contains("closed: its key was destroyed"));
         // The next rotation skips the tenant, and the next keyring does not contain its key.
-        walk.says(&["keys", "rotate", "--settle", "1", "--one-file"]);
+        walk.run(&["keys", "rotate", "--settle", "1", "--one-file"]);
         let second = walk.beside("second").to_str().expect("text").to_owned();
-        walk.says(&["backup", &second, "--keys", &keys_name]);
+        walk.run(&["backup", &second, "--keys", &keys_name]);
         assert_eq!(wrapped(&keys).len(), 2, "the other's, earlier and now");
         assert!(!std::fs::read_to_string(&keys).expect("read").contains(&tenant));
-        walk.says(&["keys", "retire"]);
+        walk.run(&["keys", "retire"]);
         walk.kill();
         let done = walk.restore_with_keys(Path::new(&second), &keys, engine);
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
@@ -79,11 +79,11 @@ async fn a_destroyed_key_opens_nothing_in_an_old_backup_either() {
         let done = walk.restore_with_keys(&backup, &keys, engine);
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         walk.serve().await;
-        walk.ask(Method::GET, "/v1/callbacks", None, StatusCode::UNAUTHORIZED).await;
+        walk.request(Method::GET, "/v1/callbacks", None, StatusCode::UNAUTHORIZED).await;
         // The keyring also opens data sealed before the rotation, with a key that exists nowhere else.
         let theirs = walk.list(&other_key, "/v1/workspaces?limit=200").await;
         let sync = format!("/v1/workspaces/{}/sync", theirs[0]["id"].as_str().expect("an id"));
-        let (done, told) = walk.ask_as(Some(&other_key), Method::POST, &sync, None).await;
+        let (done, told) = walk.request_as(Some(&other_key), Method::POST, &sync, None).await;
         assert_eq!(done, StatusCode::OK, "{told}");
         // Without the keyring, the restore is refused before anything is written.
         walk.kill();

@@ -3,6 +3,7 @@
 mod openbao;
 mod process;
 mod restored;
+mod scripted_calls;
 mod small_disk;
 mod upgraded;
 
@@ -29,6 +30,7 @@ use sha2::Sha256;
 use tempfile::TempDir;
 
 pub(crate) use openbao::OpenBao;
+pub(crate) use scripted_calls::{scripted_call, scripted_chat};
 pub(crate) use upgraded::Fixture;
 
 pub(crate) const OURS: &str = "+12025550100";
@@ -54,11 +56,11 @@ pub(crate) enum Engine {
 
 /// The available engines.
 pub(crate) fn engines() -> Vec<Engine> {
-    static SAY: Once = Once::new();
+    static NOTICE: Once = Once::new();
     if std::env::var("REDIALER_TEST_POSTGRES").is_ok() {
         return vec![Engine::Sqlite, Engine::Postgres];
     }
-    SAY.call_once(|| eprintln!("REDIALER_TEST_POSTGRES is not set: the walk runs on SQLite alone"));
+    NOTICE.call_once(|| eprintln!("REDIALER_TEST_POSTGRES is not set: the walk runs on SQLite alone"));
     vec![Engine::Sqlite]
 }
 
@@ -95,16 +97,16 @@ pub(crate) struct Walk {
 
 impl Walk {
     /// A connected workspace, at `speed` virtual seconds per real second.
-    pub(crate) async fn begin(engine: Engine, speed: u32) -> Self {
-        Self::begin_with(engine, speed, Script::default()).await
+    pub(crate) async fn at_speed(engine: Engine, speed: u32) -> Self {
+        Self::with_script(engine, speed, Script::default()).await
     }
 
-    pub(crate) async fn begin_with(engine: Engine, speed: u32, script: Script) -> Self {
-        Self::begin_in(engine, speed, script, &[]).await
+    pub(crate) async fn with_script(engine: Engine, speed: u32, script: Script) -> Self {
+        Self::with_settings(engine, speed, script, &[]).await
     }
 
-    /// Like [`Self::begin`], with additional environment settings.
-    pub(crate) async fn begin_in(
+    /// Like [`Self::at_speed`], with additional environment settings.
+    pub(crate) async fn with_settings(
         engine: Engine,
         speed: u32,
         script: Script,
@@ -184,7 +186,7 @@ impl Walk {
     pub(crate) fn create_tenant(&self, plan: &str, owner: &str) -> Value {
         let mut command = self.command();
         command.args(["tenant", "create", "--name", "Example", "--owner", owner, "--plan", plan, "--json"]);
-        serde_json::from_str(&said(&mut command)).expect("JSON")
+        serde_json::from_str(&output_of(&mut command)).expect("JSON")
     }
 
     /// Starts the server.
@@ -207,8 +209,8 @@ impl Walk {
     }
 
     /// Runs another command of the program beside the server, and returns its output.
-    pub(crate) fn says(&self, words: &[&str]) -> String {
-        said(self.command().args(words))
+    pub(crate) fn run(&self, words: &[&str]) -> String {
+        output_of(self.command().args(words))
     }
 
     /// Starts the server and waits until it is ready.
@@ -235,14 +237,14 @@ impl Walk {
     }
 
     /// Runs a second server on the same data until it exits by itself, and returns its output.
-    pub(crate) fn serve_again(&self) -> std::process::Output {
+    pub(crate) fn serve_second(&self) -> std::process::Output {
         let listen = address();
         self.command().env("REDIALER_LISTEN", listen).arg("serve").output().expect("run")
     }
 
     async fn connect(&mut self) {
         let body = json!({"name": "Line", "provider": "retell", "api_key": KEY});
-        let made = self.ask(Method::POST, "/v1/workspaces", Some(body), StatusCode::CREATED).await;
+        let made = self.request(Method::POST, "/v1/workspaces", Some(body), StatusCode::CREATED).await;
         self.workspace = made["id"].as_str().expect("an id").to_owned();
         self.post(&format!("/v1/workspaces/{}/sync", self.workspace)).await;
         // Virtual time runs fast: a moment of real time is half an hour for the callers. The hour at which the tests
@@ -271,24 +273,25 @@ impl Walk {
 
     pub(crate) async fn defaults(&self, patch: Value) {
         let path = format!("/v1/workspaces/{}", self.workspace);
-        self.ask(Method::PATCH, &path, Some(json!({"defaults": patch})), StatusCode::OK).await;
+        self.request(Method::PATCH, &path, Some(json!({"defaults": patch})), StatusCode::OK).await;
     }
 
     /// Sends a request with the admin key; the response must have the status `want`.
-    pub(crate) async fn ask(
+    pub(crate) async fn request(
         &self,
         method: Method,
         path: &str,
         body: Option<Value>,
         want: StatusCode,
     ) -> Value {
-        let (status, answer) = self.ask_as(Some(&self.admin_key), method.clone(), path, body.clone()).await;
+        let (status, answer) =
+            self.request_as(Some(&self.admin_key), method.clone(), path, body.clone()).await;
         assert_eq!(status, want, "{method} {path} {body:?}: {answer}");
         answer
     }
 
     /// Sends a request with that key, or without one.
-    pub(crate) async fn ask_as(
+    pub(crate) async fn request_as(
         &self,
         key: Option<&str>,
         method: Method,
@@ -312,7 +315,8 @@ impl Walk {
     pub(crate) async fn list(&self, key: &str, path: &str) -> Vec<Value> {
         let (mut rows, mut cursor) = (Vec::new(), String::new());
         loop {
-            let (status, page) = self.ask_as(Some(key), Method::GET, &format!("{path}{cursor}"), None).await;
+            let (status, page) =
+                self.request_as(Some(key), Method::GET, &format!("{path}{cursor}"), None).await;
             assert_eq!(status, StatusCode::OK, "{path}: {page}");
             rows.extend(page["data"].as_array().expect("a list").iter().cloned());
             let Some(next) = page["next_cursor"].as_str() else { return rows };
@@ -327,11 +331,11 @@ impl Walk {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
-        self.ask(Method::GET, path, None, StatusCode::OK).await
+        self.request(Method::GET, path, None, StatusCode::OK).await
     }
 
     pub(crate) async fn post(&self, path: &str) -> Value {
-        self.ask(Method::POST, path, None, StatusCode::OK).await
+        self.request(Method::POST, path, None, StatusCode::OK).await
     }
 
     /// All callbacks, oldest first.
@@ -419,12 +423,12 @@ impl Drop for Walk {
 }
 
 /// Runs a command that must succeed, and returns its output.
-pub(crate) fn said(command: &mut Command) -> String {
+pub(crate) fn output_of(command: &mut Command) -> String {
     let output = command.output().expect("run");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (said, complained) = (text(&output.stdout), text(&output.stderr));
-    assert!(output.status.success(), "{command:?}:\n{said}\n{complained}");
-    said
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{command:?}:\n{stdout}\n{stderr}");
+    stdout
 }
 
 /// A timestamp in a response.

@@ -47,7 +47,7 @@ async fn status(mut stream: TcpStream) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_is_refused_alike_with_and_without_a_name() {
     let settings = [("REDIALER_BODY_DEADLINE_SECS", "2")];
-    let walk = Walk::begin_in(Engine::Sqlite, 1, Script::default(), &settings).await;
+    let walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), &settings).await;
     let large = "x".repeat((1 << 20) + 1);
     for name in ["x-no: name", "idempotency-key: one"] {
         for (framing, body, want) in [
@@ -67,7 +67,7 @@ async fn a_body_is_refused_alike_with_and_without_a_name() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_does_not_come_takes_no_slot() {
     let settings = [("REDIALER_MAX_API_REQUESTS", "1"), ("REDIALER_BODY_DEADLINE_SECS", "600")];
-    let walk = Walk::begin_in(Engine::Sqlite, 1, Script::default(), &settings).await;
+    let walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), &settings).await;
     let mut slow = Vec::new();
     for headers in ["content-length: 100\r\nidempotency-key: one", "content-length: 100"] {
         let mut stream =
@@ -85,7 +85,7 @@ async fn a_body_that_does_not_come_takes_no_slot() {
 async fn a_client_that_hangs_up_loses_no_post() {
     for engine in engines() {
         let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "100000")];
-        let walk = Walk::begin_in(engine, 1, Script::default(), &settings).await;
+        let walk = Walk::with_settings(engine, 1, Script::default(), &settings).await;
         let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
         let at = days_ahead(30);
         let body = |n: u32| {
@@ -195,7 +195,7 @@ async fn what_was_done_is_answered_even_if_the_answer_cannot_be_kept() {
     let url = Arc::clone(&service).begin().await;
     let kek: &'static str = Box::leak(format!("vault:{url}#redialer").into_boxed_str());
     let settings = [("REDIALER_KEK", kek), ("VAULT_TOKEN", "t")];
-    let walk = Walk::begin_in(Engine::Sqlite, 1, Script::default(), &settings).await;
+    let walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), &settings).await;
     let suppress = async |name: &'static str, number: &str| {
         let request = walk.http.post(format!("{}/v1/suppressions", walk.base)).bearer_auth(&walk.admin_key);
         let request = request.header("idempotency-key", name).json(&json!({"number": number}));
@@ -219,7 +219,7 @@ async fn no_writer_waits_for_a_key_service_that_is_slow_to_open_a_kept_answer() 
     let url = Arc::clone(&service).begin().await;
     let kek: &'static str = Box::leak(format!("vault:{url}#redialer").into_boxed_str());
     let settings = [("REDIALER_KEK", kek), ("VAULT_TOKEN", "t")];
-    let walk = Walk::begin_in(Engine::Sqlite, 1, Script::default(), &settings).await;
+    let walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), &settings).await;
     let again = async || {
         let request = walk.http.post(format!("{}/v1/suppressions", walk.base)).bearer_auth(&walk.admin_key);
         let request = request.header("idempotency-key", "one").json(&json!({"number": "+13125550143"}));

@@ -3,26 +3,27 @@
 use std::time::Duration;
 
 use redialer_core::time::{minutes, plus};
-use redialer_sim::retell::{Script, script::Does};
+use redialer_sim::retell::{Script, script::Behavior};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::{
-    harness::{Engine, OURS, OpenBao, VOICE, Walk, engines},
-    walk::scene,
-};
+use crate::harness::{Engine, OURS, OpenBao, VOICE, Walk, engines, scripted_call};
 
 const ANA: &str = "+13125550142";
 const BEN: &str = "+13125550143";
 
 async fn walk(bao: &OpenBao, login: &str, engine: Engine, speed: u32) -> Walk {
-    Walk::begin_in(engine, speed, Script::default(), &bao.settings(login)).await
+    Walk::with_settings(engine, speed, Script::default(), &bao.settings(login)).await
 }
 
 /// A whole walk: a webhook requests a callback, and the callback is dialed.
 async fn is_called_back(walk: &Walk, person: &str, n: usize) {
-    walk.sim.set_person(person, vec![Does::end("user_hangup")]);
-    walk.sim.happen(&scene("inbound", person, Does::ask(&["User: call me in ten minutes"], None)));
+    walk.sim.set_person(person, vec![Behavior::ending("user_hangup")]);
+    walk.sim.start_call(&scripted_call(
+        "inbound",
+        person,
+        Behavior::asking(&["User: call me in ten minutes"], None),
+    ));
     walk.until_settled(person, n).await;
 }
 
@@ -46,7 +47,7 @@ async fn callback(walk: &Walk, person: &str, in_minutes: i64) -> StatusCode {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_to_log_in_serves_beyond_the_life_of_a_token() {
     // Tokens are renewed while they can be, then replaced by a new login.
-    let Some(bao) = OpenBao::begin("2s", "5s") else { return };
+    let Some(bao) = OpenBao::start("2s", "5s") else { return };
     for login in ["approle", "jwt", "kubernetes", "token"] {
         let walk = walk(&bao, login, Engine::Sqlite, 2_000).await;
         is_called_back(&walk, ANA, 1).await;
@@ -58,21 +59,21 @@ async fn every_way_to_log_in_serves_beyond_the_life_of_a_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_policy_allows_nothing_that_is_not_needed() {
-    let Some(mut bao) = OpenBao::begin("60s", "0") else { return };
-    for (what, status) in bao.does("denied").as_object().expect("a list") {
+    let Some(mut bao) = OpenBao::start("60s", "0") else { return };
+    for (what, status) in bao.run("denied").as_object().expect("a list") {
         assert_eq!(status, 403, "{what}");
     }
 }
 
 /// Without the key service: 503, nothing dialed, nothing lost. Once it is back, everything resumes by itself.
 async fn goes_on_after(engine: Engine, away: &[&str], back: &[&str]) {
-    let Some(mut bao) = OpenBao::begin("60s", "0") else { return };
+    let Some(mut bao) = OpenBao::start("60s", "0") else { return };
     let walk = walk(&bao, "approle", engine, 120).await;
     is_called_back(&walk, ANA, 1).await;
-    walk.sim.set_person(BEN, vec![Does::end("user_hangup")]);
+    walk.sim.set_person(BEN, vec![Behavior::ending("user_hangup")]);
     assert_eq!(callback(&walk, BEN, 5).await, StatusCode::CREATED);
     for word in away {
-        bao.does(word);
+        bao.run(word);
     }
     let body =
         json!({"event": "call_ended", "call": {"call_id": "call_away", "agent_id": VOICE}}).to_string();
@@ -83,7 +84,7 @@ async fn goes_on_after(engine: Engine, away: &[&str], back: &[&str]) {
     walk.pass(Duration::from_secs(10)).await;
     assert!(walk.rings(BEN).is_empty(), "nothing is dialed: {away:?}");
     for word in back {
-        bao.does(word);
+        bao.run(word);
     }
     walk.until_settled(BEN, 1).await;
     assert_eq!(ready(&walk).await, (StatusCode::OK, true), "{back:?}");
@@ -109,38 +110,38 @@ async fn so_does_one_that_is_frozen_or_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_session_is_begun_anew_at_once() {
-    let Some(mut bao) = OpenBao::begin("60s", "0") else { return };
+    let Some(mut bao) = OpenBao::start("60s", "0") else { return };
     let walk = walk(&bao, "approle", Engine::Sqlite, 2_000).await;
-    bao.does("revoke");
+    bao.run("revoke");
     assert_eq!(callback(&walk, BEN, 600).await, StatusCode::CREATED);
     is_called_back(&walk, ANA, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_starts_while_the_key_service_is_sealed_and_serves_once_it_is_not() {
-    let Some(mut bao) = OpenBao::begin("60s", "0") else { return };
+    let Some(mut bao) = OpenBao::start("60s", "0") else { return };
     let mut walk = walk(&bao, "approle", Engine::Sqlite, 2_000).await;
     walk.kill();
-    bao.does("seal");
+    bao.run("seal");
     walk.start();
     walk.until_cut_off("it to say that it has no keys", async |w: &Walk| {
         w.http.get(format!("{}/readyz", w.base)).send().await.is_ok_and(|r| r.status() == 503)
     })
     .await;
-    bao.does("unseal");
+    bao.run("unseal");
     walk.until_cut_off("it to be ready", async |w: &Walk| ready(w).await.1).await;
     is_called_back(&walk, ANA, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_the_transit_key_was_rotated_its_old_version_is_not_needed_any_more() {
-    let Some(mut bao) = OpenBao::begin("60s", "0") else { return };
+    let Some(mut bao) = OpenBao::start("60s", "0") else { return };
     let walk = walk(&bao, "approle", Engine::Sqlite, 2_000).await;
     is_called_back(&walk, ANA, 1).await;
-    bao.does("rotate");
-    let said = walk.says(&["keys", "rotate", "--wrap-only"]);
+    bao.run("rotate");
+    let said = walk.run(&["keys", "rotate", "--wrap-only"]);
     assert!(said.contains("Tenant keys rewrapped: 1."), "{said}");
-    bao.does("retire");
+    bao.run("retire");
     is_called_back(&walk, BEN, 1).await;
     assert_eq!(ready(&walk).await, (StatusCode::OK, true));
 }

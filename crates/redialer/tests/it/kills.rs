@@ -5,13 +5,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use redialer_core::rng::Rng;
-use redialer_sim::retell::{Fault, Script, script::Does};
+use redialer_sim::retell::{Fault, Script, script::Behavior};
 use serde_json::Value;
 
-use crate::{
-    harness::{Engine, Walk, engines, is_final},
-    walk::scene,
-};
+use crate::harness::{Engine, Walk, engines, is_final, scripted_call};
 
 const PEOPLE: usize = 10;
 const AREAS: [u16; 6] = [305, 312, 415, 617, 713, 206];
@@ -44,7 +41,7 @@ impl Load {
         let script = Script { slow_seconds: 600.0, concurrency_limit: 50, ..Script::default() };
         // A short deadline, because requests of a dead process that may be in flight are waited for in real time.
         let settings = [("REDIALER_PLACE_DEADLINE_SECS", "2")];
-        let walk = Walk::begin_in(engine, 600, script, &settings).await;
+        let walk = Walk::with_settings(engine, 600, script, &settings).await;
         Self { walk, rng: Rng::seeded([seed; 32]), asked: BTreeSet::new() }
     }
 
@@ -57,11 +54,11 @@ impl Load {
         let (area, line) = (AREAS[self.asked.len() / 100 % AREAS.len()], self.asked.len() % 100);
         let person = format!("+1{area}55501{line:02}");
         let ends = ["user_hangup", "user_hangup", "dial_no_answer", "dial_busy"][self.below(4)];
-        self.walk.sim.set_person(&person, vec![Does::end(ends), Does::end("user_hangup")]);
+        self.walk.sim.set_person(&person, vec![Behavior::ending(ends), Behavior::ending("user_hangup")]);
         let minutes = 10 + self.below(50);
         let words = format!("User: call me in {minutes} minutes");
-        let call = scene("inbound", &person, Does::ask(&[&words], None));
-        self.asked.insert(self.walk.sim.happen(&call));
+        let call = scripted_call("inbound", &person, Behavior::asking(&[&words], None));
+        self.asked.insert(self.walk.sim.start_call(&call));
     }
 
     async fn kill_at_random(&mut self, kill: usize) {
@@ -72,7 +69,7 @@ impl Load {
         }
         for _ in 0..3 {
             let fault = if self.below(2) == 0 { Fault::None } else { FAULTS[self.below(FAULTS.len())] };
-            self.walk.sim.break_next(fault);
+            self.walk.sim.fail_next(fault);
         }
         self.walk.pass(Duration::from_millis(20 + self.below(1_200) as u64)).await;
         self.walk.kill();
@@ -81,7 +78,7 @@ impl Load {
 
     /// Waits until every promise has a callback and every callback is final.
     async fn settle(&self) -> Vec<Value> {
-        self.walk.sim.rewrite(|script| script.faults.clear());
+        self.walk.sim.edit_script(|script| script.faults.clear());
         self.walk
             .until("every promise to be kept", async |walk: &Walk| {
                 let rows = walk.all_callbacks().await;

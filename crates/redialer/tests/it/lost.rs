@@ -1,12 +1,9 @@
 //! Lost, late or misleading replies: the phone rings once, and the outcome is settled (failure-model §2).
 
 use futures_util::future::join_all;
-use redialer_sim::retell::{Fault, Script, ScriptedCall, script::Does};
+use redialer_sim::retell::{Fault, Script, ScriptedCall, script::Behavior};
 
-use crate::{
-    harness::{Engine, Walk},
-    walk::{chat, scene},
-};
+use crate::harness::{Engine, Walk, scripted_call, scripted_chat};
 
 const MAX: &str = "+13055550166";
 
@@ -19,11 +16,11 @@ const NOT_PLACED: [Fault; 3] = [Fault::ErrorBefore, Fault::DropRequest, Fault::H
 /// Requests time out after a second; late answers arrive two seconds after their request.
 async fn walk(speed: u32) -> Walk {
     let script = Script { slow_seconds: 2.0 * f64::from(speed), ..Script::default() };
-    Walk::begin_in(Engine::Sqlite, speed, script, &[("REDIALER_PLACE_DEADLINE_SECS", "1")]).await
+    Walk::with_settings(Engine::Sqlite, speed, script, &[("REDIALER_PLACE_DEADLINE_SECS", "1")]).await
 }
 
 fn asks_in_a_chat() -> ScriptedCall {
-    chat(MAX, Does::ask(&["User: text me in an hour"], Some("in an hour")))
+    scripted_chat(MAX, Behavior::asking(&["User: text me in an hour"], Some("in an hour")))
 }
 
 /// One ring, one callback, and one spent attempt.
@@ -37,9 +34,13 @@ async fn assert_settled(walk: &Walk, fault: Fault) {
 
 async fn call_despite(fault: Fault) {
     let walk = walk(600).await;
-    walk.sim.set_person(MAX, vec![Does::end("user_hangup")]);
-    walk.sim.break_next(fault);
-    walk.sim.happen(&scene("inbound", MAX, Does::ask(&["User: try me in half an hour"], None)));
+    walk.sim.set_person(MAX, vec![Behavior::ending("user_hangup")]);
+    walk.sim.fail_next(fault);
+    walk.sim.start_call(&scripted_call(
+        "inbound",
+        MAX,
+        Behavior::asking(&["User: try me in half an hour"], None),
+    ));
     assert_settled(&walk, fault).await;
     let requests = walk.sim.requests_to_place();
     assert!(requests <= 2, "{fault:?}: the same request at most once more, under its key: {requests}");
@@ -55,8 +56,8 @@ async fn a_call_whose_answer_is_lost_rings_once() {
 
 async fn chat_despite(fault: Fault, requests: usize) {
     let walk = walk(1_500).await;
-    walk.sim.break_next(fault);
-    walk.sim.happen(&asks_in_a_chat());
+    walk.sim.fail_next(fault);
+    walk.sim.start_call(&asks_in_a_chat());
     assert_settled(&walk, fault).await;
     assert_eq!(walk.rings(MAX)[0].request.get("idempotency_key"), None);
     assert_eq!(walk.sim.requests_to_place(), requests, "{fault:?}");
@@ -76,9 +77,9 @@ async fn a_chat_that_was_never_placed_is_texted_once_that_is_proven() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_fails_proves_nothing() {
     let walk = walk(1_500).await;
-    walk.sim.rewrite(|script| script.lists_fail = true);
-    walk.sim.break_next(Fault::DropRequest);
-    walk.sim.happen(&asks_in_a_chat());
+    walk.sim.edit_script(|script| script.lists_fail = true);
+    walk.sim.fail_next(Fault::DropRequest);
+    walk.sim.start_call(&asks_in_a_chat());
     let state = async |w: &Walk| w.callbacks().await.first().map(|c| c["state"].clone());
     walk.until("a doubt", async |w: &Walk| state(w).await.is_some_and(|s| s == "unconfirmed")).await;
     let doubted = walk.now();
@@ -86,7 +87,7 @@ async fn a_list_that_fails_proves_nothing() {
     walk.until("two hours", async |w: &Walk| w.now() > redialer_core::time::plus(doubted, two_hours)).await;
     assert_eq!(state(&walk).await.expect("there is one"), "unconfirmed");
     assert_eq!(walk.sim.requests_to_place(), 1);
-    walk.sim.rewrite(|script| script.lists_fail = false);
+    walk.sim.edit_script(|script| script.lists_fail = false);
     assert_settled(&walk, Fault::DropRequest).await;
     assert_eq!(walk.sim.requests_to_place(), 2);
 }

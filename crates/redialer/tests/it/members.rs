@@ -8,13 +8,13 @@ use crate::harness::{Walk, engines};
 
 async fn add(walk: &Walk, email: &str, role: &str) -> Value {
     let body = json!({"email": email, "role": role});
-    walk.ask(Method::POST, "/v1/members", Some(body), StatusCode::CREATED).await
+    walk.request(Method::POST, "/v1/members", Some(body), StatusCode::CREATED).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_come_change_and_go_and_the_book_says_who_did_it() {
     for engine in engines() {
-        let walk = Walk::begin(engine, 1).await;
+        let walk = Walk::at_speed(engine, 1).await;
         let viewer = add(&walk, " Viewer@Example.com ", "viewer").await;
         assert_eq!(viewer["email"], "viewer@example.com");
         assert!(viewer["password"].as_str().is_some_and(|p| p.len() >= 20), "told once");
@@ -23,18 +23,19 @@ async fn members_come_change_and_go_and_the_book_says_who_did_it() {
         assert_eq!(listed["data"].as_array().expect("a list").len(), 2, "the owner and the new one");
         assert!(!listed.to_string().contains("password"));
         let again = json!({"email": "viewer@example.com", "role": "admin"});
-        walk.ask(Method::POST, "/v1/members", Some(again), StatusCode::CONFLICT).await;
+        walk.request(Method::POST, "/v1/members", Some(again), StatusCode::CONFLICT).await;
         for (body, param) in [
             (json!({"email": "nobody", "role": "viewer"}), "email"),
             (json!({"email": "a@b.c", "role": "king"}), "role"),
         ] {
             let told =
-                walk.ask(Method::POST, "/v1/members", Some(body), StatusCode::UNPROCESSABLE_ENTITY).await;
+                walk.request(Method::POST, "/v1/members", Some(body), StatusCode::UNPROCESSABLE_ENTITY).await;
             assert_eq!(told["error"]["param"], param);
         }
-        let changed = walk.ask(Method::PATCH, &path, Some(json!({"role": "admin"})), StatusCode::OK).await;
+        let changed =
+            walk.request(Method::PATCH, &path, Some(json!({"role": "admin"})), StatusCode::OK).await;
         assert_eq!(changed["role"], "admin");
-        walk.ask(Method::DELETE, &path, None, StatusCode::NO_CONTENT).await;
+        walk.request(Method::DELETE, &path, None, StatusCode::NO_CONTENT).await;
         let acts = walk.get("/v1/audit?limit=3").await;
         let acts: Vec<&str> =
             acts["data"].as_array().expect("a list").iter().filter_map(|a| a["action"].as_str()).collect();
@@ -45,14 +46,14 @@ async fn members_come_change_and_go_and_the_book_says_who_did_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_owner_stays_also_when_two_are_taken_away_at_once() {
     for engine in engines() {
-        let walk = Walk::begin(engine, 1).await;
+        let walk = Walk::at_speed(engine, 1).await;
         let second = add(&walk, "second@example.com", "owner").await;
         let owners = walk.get("/v1/members").await["data"].as_array().expect("a list").clone();
         assert_eq!(owners.len(), 2);
         let gone = join_all(owners.iter().map(|owner| {
             let path = format!("/v1/members/{}", owner["id"].as_str().expect("an id"));
             let walk = &walk;
-            async move { walk.ask_as(Some(&walk.admin_key), Method::DELETE, &path, None).await.0 }
+            async move { walk.request_as(Some(&walk.admin_key), Method::DELETE, &path, None).await.0 }
         }))
         .await;
         let mut gone = gone;
@@ -60,14 +61,14 @@ async fn the_last_owner_stays_also_when_two_are_taken_away_at_once() {
         assert_eq!(gone, [StatusCode::NO_CONTENT, StatusCode::CONFLICT], "{engine:?}");
         let left = walk.get("/v1/members").await["data"][0].clone();
         let path = format!("/v1/members/{}", left["id"].as_str().expect("an id"));
-        walk.ask(Method::PATCH, &path, Some(json!({"role": "viewer"})), StatusCode::CONFLICT).await;
+        walk.request(Method::PATCH, &path, Some(json!({"role": "viewer"})), StatusCode::CONFLICT).await;
         assert!(left["id"] == second["id"] || left["email"] == "owner@example.com");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_makes_nobody_who_may_more_than_itself() {
-    let walk = Walk::begin(crate::harness::Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(crate::harness::Engine::Sqlite, 1).await;
     let scopes = [
         "members:read",
         "members:write",
@@ -79,10 +80,11 @@ async fn a_key_makes_nobody_who_may_more_than_itself() {
         "usage:read",
     ];
     let body = json!({"name": "hr", "admin": true, "scopes": scopes});
-    let key = walk.ask(Method::POST, "/v1/api-keys", Some(body), StatusCode::CREATED).await;
+    let key = walk.request(Method::POST, "/v1/api-keys", Some(body), StatusCode::CREATED).await;
     let key = key["secret"].as_str().expect("a key");
     let new = |role: &str| json!({"email": format!("{role}@example.com"), "role": role});
-    let add = async |role: &str| walk.ask_as(Some(key), Method::POST, "/v1/members", Some(new(role))).await;
+    let add =
+        async |role: &str| walk.request_as(Some(key), Method::POST, "/v1/members", Some(new(role))).await;
     assert_eq!(add("viewer").await.0, StatusCode::CREATED);
     for role in ["operator", "admin", "owner"] {
         let (status, told) = add(role).await;
@@ -97,6 +99,6 @@ async fn a_key_makes_nobody_who_may_more_than_itself() {
         owners["data"].as_array().expect("a list").iter().find(|m| m["role"] == "owner").expect("one");
     let path = format!("/v1/members/{}", owner["id"].as_str().expect("an id"));
     for (method, body) in [(Method::DELETE, None), (Method::PATCH, Some(json!({"role": "viewer"})))] {
-        assert_eq!(walk.ask_as(Some(key), method, &path, body).await.0, StatusCode::FORBIDDEN);
+        assert_eq!(walk.request_as(Some(key), method, &path, body).await.0, StatusCode::FORBIDDEN);
     }
 }

@@ -10,14 +10,14 @@ use redialer_sim::retell::Script;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::harness::{VOICE, Walk, days_ahead, engines, said};
+use crate::harness::{VOICE, Walk, days_ahead, engines, output_of};
 
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance,unsupported_method";
 const VALIDATE: &str =
     "import json, sys, openapi_spec_validator as v; v.validate(json.load(open(sys.argv[1])))";
 
 async fn run(mut command: Command) {
-    tokio::task::spawn_blocking(move || said(&mut command)).await.expect("run");
+    tokio::task::spawn_blocking(move || output_of(&mut command)).await.expect("run");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,7 +28,7 @@ async fn the_api_keeps_to_its_description_whatever_it_is_asked() {
     };
     for engine in engines() {
         let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "100000")];
-        let walk = Walk::begin_in(engine, 1, Script::default(), &settings).await;
+        let walk = Walk::with_settings(engine, 1, Script::default(), &settings).await;
         let dir = tempfile::tempdir().expect("a directory");
         let file = dir.path().join("openapi.json");
         let document = walk.get("/v1/openapi.json").await;
@@ -40,7 +40,7 @@ async fn the_api_keeps_to_its_description_whatever_it_is_asked() {
         let agent = walk.agent(VOICE).await["id"].clone();
         for n in 0..20 {
             let body = json!({"agent_id": agent, "to_number": format!("+1312555{:04}", 100 + n), "at": days_ahead(30)});
-            walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+            walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
         }
         let mut fuzz = Command::new(Path::new(&python).with_file_name("st"));
         fuzz.current_dir(dir.path())

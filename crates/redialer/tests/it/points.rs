@@ -3,12 +3,9 @@
 //! C11 and C12 are in forwarding, which does not exist yet; C14 is in purge and key rotation, likewise.
 
 use futures_util::future::join_all;
-use redialer_sim::retell::{Fault, Script, script::Does};
+use redialer_sim::retell::{Fault, Script, script::Behavior};
 
-use crate::{
-    harness::{Engine, Walk, engines},
-    walk::{chat, scene},
-};
+use crate::harness::{Engine, Walk, engines, scripted_call, scripted_chat};
 
 const LEO: &str = "+13055550177";
 
@@ -33,10 +30,10 @@ async fn dies_at(engine: Engine, point: &'static str, fault: Fault) {
     let script = Script { slow_seconds: 1_500.0, ..Script::default() };
     // A short deadline, because requests of the dead process that may be in flight are waited for in real time.
     let settings = [("REDIALER_FAIL_AT", point), ("REDIALER_PLACE_DEADLINE_SECS", "2")];
-    let mut walk = Walk::begin_in(engine, 900, script, &settings).await;
-    walk.sim.set_person(LEO, vec![Does::end("dial_no_answer"), Does::end("user_hangup")]);
-    walk.sim.break_next(fault);
-    walk.sim.happen(&scene("outbound", LEO, Does::end("dial_busy")));
+    let mut walk = Walk::with_settings(engine, 900, script, &settings).await;
+    walk.sim.set_person(LEO, vec![Behavior::ending("dial_no_answer"), Behavior::ending("user_hangup")]);
+    walk.sim.fail_next(fault);
+    walk.sim.start_call(&scripted_call("outbound", LEO, Behavior::ending("dial_busy")));
     walk.until_aborted().await;
     if fault == Fault::Stall {
         assert!(walk.rings(LEO).is_empty(), "{point}: the provider had not decided");
@@ -63,9 +60,10 @@ async fn a_process_that_dies_at_any_point_rings_once() {
 async fn chat_dies_at(point: &'static str, fault: Fault) {
     let settings = [("REDIALER_FAIL_AT", point), ("REDIALER_PLACE_DEADLINE_SECS", "1")];
     let script = Script { slow_seconds: 1_500.0, ..Script::default() };
-    let mut walk = Walk::begin_in(Engine::Sqlite, 1_500, script, &settings).await;
-    walk.sim.break_next(fault);
-    walk.sim.happen(&chat(LEO, Does::ask(&["User: text me in an hour"], Some("in an hour"))));
+    let mut walk = Walk::with_settings(Engine::Sqlite, 1_500, script, &settings).await;
+    walk.sim.fail_next(fault);
+    walk.sim
+        .start_call(&scripted_chat(LEO, Behavior::asking(&["User: text me in an hour"], Some("in an hour"))));
     walk.until_aborted().await;
     walk.unset("REDIALER_FAIL_AT");
     walk.serve().await;

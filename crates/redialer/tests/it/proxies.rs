@@ -7,7 +7,7 @@ use crate::harness::{Engine, Walk};
 
 /// The address in the audit log for a request with that header.
 async fn audited(settings: &[(&'static str, &'static str)], forwarded: &str) -> String {
-    let walk = Walk::begin_in(Engine::Sqlite, 1, Script::default(), settings).await;
+    let walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), settings).await;
     let request = walk.http.post(format!("{}/v1/suppressions", walk.base)).bearer_auth(&walk.admin_key);
     let request = request.header("x-forwarded-for", forwarded).json(&json!({"number": "+13125550143"}));
     assert_eq!(request.send().await.expect("answered").status(), 201);

@@ -10,7 +10,7 @@ const UNPROCESSABLE: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
 
 /// The field that a refusal names.
 async fn param(walk: &Walk, method: Method, path: &str, body: Option<Value>) -> String {
-    let answer = walk.ask(method, path, body, UNPROCESSABLE).await;
+    let answer = walk.request(method, path, body, UNPROCESSABLE).await;
     assert!(answer["error"]["message"].as_str().is_some_and(|m| !m.is_empty()), "{answer}");
     answer["error"]["param"].as_str().expect("a field").to_owned()
 }
@@ -18,7 +18,7 @@ async fn param(walk: &Walk, method: Method, path: &str, body: Option<Value>) -> 
 #[tokio::test(flavor = "multi_thread")]
 async fn text_with_nul_is_refused_wherever_it_stands() {
     for engine in engines() {
-        let walk = Walk::begin(engine, 1).await;
+        let walk = Walk::at_speed(engine, 1).await;
         let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
         let workspace = format!("/v1/workspaces/{}", walk.workspace);
         let at = days_ahead(30);
@@ -50,16 +50,19 @@ async fn text_with_nul_is_refused_wherever_it_stands() {
         }
         // A backslash before `u0000` is not a NUL.
         let body = json!({"name": "a\\u0000"});
-        assert_eq!(walk.ask(Method::PATCH, &workspace, Some(body), StatusCode::OK).await["name"], "a\\u0000");
+        assert_eq!(
+            walk.request(Method::PATCH, &workspace, Some(body), StatusCode::OK).await["name"],
+            "a\\u0000"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_path_does_not_take_is_named() {
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
     let body = json!({"agent_id": agent, "to_number": ANA, "at": days_ahead(30)});
-    let made = walk.ask(Method::POST, "/v1/callbacks", Some(body.clone()), StatusCode::CREATED).await;
+    let made = walk.request(Method::POST, "/v1/callbacks", Some(body.clone()), StatusCode::CREATED).await;
     let callback = format!("/v1/callbacks/{}", made["id"].as_str().expect("an id"));
     let workspace = format!("/v1/workspaces/{}", walk.workspace);
     for (method, path) in [
@@ -88,13 +91,13 @@ async fn what_a_path_does_not_take_is_named() {
     }
     assert_eq!(walk.get(&callback).await["state"], "scheduled", "nothing was done");
     let canceled =
-        walk.ask(Method::POST, &format!("{callback}/cancel"), Some(json!({})), StatusCode::OK).await;
+        walk.request(Method::POST, &format!("{callback}/cancel"), Some(json!({})), StatusCode::OK).await;
     assert_eq!(canceled["id"], made["id"], "an empty object is no body");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_scheme_of_a_key_has_no_case_and_no_answer_is_cached() {
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let url = format!("{}/v1/agents", walk.base);
     for (scheme, want) in
         [("Bearer", 200), ("bearer", 200), ("BEARER", 200), ("Basic", 401), ("Bearers", 401)]
@@ -110,7 +113,7 @@ async fn the_scheme_of_a_key_has_no_case_and_no_answer_is_cached() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_page_leads_to_the_others() {
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let page = walk.http.get(&walk.base).send().await.expect("answered");
     assert_eq!(page.status(), StatusCode::OK);
     let page = page.text().await.expect("text");

@@ -5,17 +5,14 @@ use std::collections::{BTreeMap, HashSet};
 
 use jiff::{SignedDuration, ToSpan as _, Zoned, tz::TimeZone};
 use redialer_core::time::plus;
-use redialer_sim::retell::script::Does;
+use redialer_sim::retell::script::Behavior;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{
-    harness::{Engine, OURS, VOICE, Walk, time},
-    walk::scene,
-};
+use crate::harness::{Engine, OURS, VOICE, Walk, scripted_call, time};
 
 async fn begin() -> Walk {
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     walk.defaults(json!({"allowed_countries": "*"})).await;
     walk
 }
@@ -99,7 +96,7 @@ async fn a_number_is_read_in_every_notation_and_refused_for_what_it_is() {
     }
     let agent = walk.agent(VOICE).await["id"].clone();
     let local = json!({"agent_id": agent, "to_number": "+15550142", "at": crate::harness::days_ahead(1)});
-    walk.ask(Method::POST, "/v1/callbacks", Some(local), StatusCode::UNPROCESSABLE_ENTITY).await;
+    walk.request(Method::POST, "/v1/callbacks", Some(local), StatusCode::UNPROCESSABLE_ENTITY).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -252,18 +249,18 @@ async fn a_machine_asks_for_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_that_asks_on_every_dial_is_called_three_times() {
-    let walk = Walk::begin(Engine::Sqlite, 20_000).await;
-    let verified = walk.says(&["audit", "verify"]);
+    let walk = Walk::at_speed(Engine::Sqlite, 20_000).await;
+    let verified = walk.run(&["audit", "verify"]);
     let tenant = verified.split(' ').next().expect("an id");
-    walk.says(&["tenant", "change-plan", "--tenant", tenant, "--plan", "starter"]);
+    walk.run(&["tenant", "change-plan", "--tenant", tenant, "--plan", "starter"]);
     let workspace = walk.get(&format!("/v1/workspaces/{}", walk.workspace)).await;
     assert_eq!(workspace["plan"], "starter");
     // A call that the agent hangs up counts as a conversation until the analysis reports a voicemail.
     let people = [("+13125550142", "voicemail_reached"), ("+13125550143", "agent_hangup")];
     for (person, ends) in people {
-        let does = Does { in_voicemail: true, ends: ends.to_owned(), ..Does::ask(&[], None) };
+        let does = Behavior { in_voicemail: true, ends: ends.to_owned(), ..Behavior::asking(&[], None) };
         walk.sim.set_person(person, vec![does.clone()]);
-        walk.sim.happen(&scene("outbound", person, does));
+        walk.sim.start_call(&scripted_call("outbound", person, does));
     }
     walk.until("every dial to be analyzed", async |walk: &Walk| {
         let feed = walk.get("/v1/activity?kind=webhook&limit=200").await;
@@ -292,7 +289,7 @@ async fn a_callback_by_hand_takes_spanish_and_no_moment_that_is_gone() {
     let schedule = async |i: usize, when: Value, want: StatusCode| {
         let mut body = json!({"agent_id": agent, "to_number": format!("+131255501{:02}", 10 + i)});
         body.as_object_mut().expect("an object").extend(when.as_object().expect("an object").clone());
-        walk.ask(Method::POST, "/v1/callbacks", Some(body), want).await
+        walk.request(Method::POST, "/v1/callbacks", Some(body), want).await
     };
     for (i, gone) in ["1970-01-01T00:00:00Z", &(walk.now() - SignedDuration::from_hours(3)).to_string()]
         .into_iter()
@@ -337,7 +334,7 @@ async fn an_agents_own_extraction_asks_and_what_holds_a_callback_is_explained_fi
     walk.defaults(json!({"unclear_time": {"action": "hold"}})).await;
     let agent = format!("/v1/agents/{}", walk.agent(VOICE).await["id"].as_str().expect("an id"));
     let own = json!({"overrides": {"callback_field": "call_me"}});
-    walk.ask(Method::PATCH, &agent, Some(own), StatusCode::OK).await;
+    walk.request(Method::PATCH, &agent, Some(own), StatusCode::OK).await;
     let asks = inbound(&walk, "c1", "+13125550142", "User: Sometime.", &json!({"call_me": true}));
     let rows = after(&walk, &[asks]).await("c1");
     assert_eq!((rows.len(), &rows[0]["held_for"]), (1, &json!("unclear_time")));
@@ -356,13 +353,13 @@ async fn settings_over_which_an_agents_overrides_make_no_sense_are_refused() {
     walk.defaults(json!({"quiet_hours": {"start": "21:00", "end": "09:00"}})).await;
     let agent = format!("/v1/agents/{}", walk.agent(VOICE).await["id"].as_str().expect("an id"));
     let own = json!({"overrides": {"quiet_hours": {"start": "18:00"}}});
-    walk.ask(Method::PATCH, &agent, Some(own), StatusCode::OK).await;
+    walk.request(Method::PATCH, &agent, Some(own), StatusCode::OK).await;
     let workspace = format!("/v1/workspaces/{}", walk.workspace);
     let patch = json!({"defaults": {"quiet_hours": null}});
     let refused =
-        walk.ask(Method::PATCH, &workspace, Some(patch.clone()), StatusCode::UNPROCESSABLE_ENTITY).await;
+        walk.request(Method::PATCH, &workspace, Some(patch.clone()), StatusCode::UNPROCESSABLE_ENTITY).await;
     assert_eq!(refused["error"]["param"], "defaults.quiet_hours");
     let inherits = json!({"overrides": {"quiet_hours": null}});
-    walk.ask(Method::PATCH, &agent, Some(inherits), StatusCode::OK).await;
-    walk.ask(Method::PATCH, &workspace, Some(patch), StatusCode::OK).await;
+    walk.request(Method::PATCH, &agent, Some(inherits), StatusCode::OK).await;
+    walk.request(Method::PATCH, &workspace, Some(patch), StatusCode::OK).await;
 }

@@ -2,14 +2,11 @@
 
 use futures_util::future::join_all;
 use redialer_core::time::{minutes, plus};
-use redialer_sim::retell::script::Does;
+use redialer_sim::retell::script::Behavior;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{
-    harness::{Engine, OURS, VOICE, Walk, engines},
-    walk::scene,
-};
+use crate::harness::{Engine, OURS, VOICE, Walk, engines, scripted_call};
 
 /// Called before the restore, without an answer: a retry follows.
 const ANN: &str = "+13055550101";
@@ -22,24 +19,28 @@ const DAN: &str = "+13055550104";
 /// Promised only after the backup.
 const EVA: &str = "+13055550105";
 
-async fn promise(walk: &Walk, person: &str, in_minutes: i64, does: Vec<Does>) {
+async fn promise(walk: &Walk, person: &str, in_minutes: i64, does: Vec<Behavior>) {
     walk.sim.set_person(person, does);
     let agent = walk.agent(VOICE).await["id"].clone();
     let at = plus(walk.now(), minutes(in_minutes)).to_string();
     let body = json!({"agent_id": agent, "to_number": person, "from_number": OURS, "at": at});
-    walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+    walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
 }
 
 async fn everything_was_dialled_once(from: Engine, to: Engine) {
-    let mut walk = Walk::begin(from, 600).await;
-    let talks = || vec![Does::end("user_hangup")];
-    promise(&walk, ANN, 60, vec![Does::end("dial_no_answer"), Does::end("user_hangup")]).await;
+    let mut walk = Walk::at_speed(from, 600).await;
+    let talks = || vec![Behavior::ending("user_hangup")];
+    promise(&walk, ANN, 60, vec![Behavior::ending("dial_no_answer"), Behavior::ending("user_hangup")]).await;
     promise(&walk, BOB, 70, talks()).await;
     promise(&walk, CAT, 100, talks()).await;
     promise(&walk, DAN, 360, talks()).await;
     let file = walk.backup();
     walk.sim.set_person(EVA, talks());
-    let heard = walk.sim.happen(&scene("inbound", EVA, Does::ask(&["User: call me in 5 hours"], None)));
+    let heard = walk.sim.start_call(&scripted_call(
+        "inbound",
+        EVA,
+        Behavior::asking(&["User: call me in 5 hours"], None),
+    ));
     walk.until("two calls, and a promise", async |w: &Walk| {
         let told = w.callbacks().await;
         let over = |person: &&str| w.rings(person).len() == 1;
@@ -78,7 +79,7 @@ async fn whoever_was_called_since_the_backup_is_not_called_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_writes_over_nothing_and_wants_a_backup_and_its_key() {
-    let mut walk = Walk::begin(Engine::Sqlite, 1).await;
+    let mut walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let file = walk.backup();
     let check = |done: &std::process::Output, told: &str| {
         let text = String::from_utf8_lossy(&done.stderr).into_owned();

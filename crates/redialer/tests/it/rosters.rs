@@ -16,8 +16,8 @@ fn new_agent() -> Agent {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn new_agents_are_found_and_gone_ones_marked_without_anybody_asking() {
-    let walk = Walk::begin(Engine::Sqlite, 2_000).await;
-    let agents = |change: fn(&mut Vec<Agent>)| walk.sim.rewrite(|script| change(&mut script.agents));
+    let walk = Walk::at_speed(Engine::Sqlite, 2_000).await;
+    let agents = |change: fn(&mut Vec<Agent>)| walk.sim.edit_script(|script| change(&mut script.agents));
     agents(|all| {
         all.push(new_agent());
         all.retain(|a| a.agent_id != CHAT);
@@ -37,7 +37,7 @@ async fn new_agents_are_found_and_gone_ones_marked_without_anybody_asking() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pulling_a_roster_in_which_nothing_changed_changes_no_agent() {
     for engine in engines() {
-        let walk = Walk::begin(engine, 2_000).await;
+        let walk = Walk::at_speed(engine, 2_000).await;
         let url =
             format!("{}/v1/agents/{}", walk.base, walk.agent(VOICE).await["id"].as_str().expect("an id"));
         let tag = async || {
@@ -47,7 +47,7 @@ async fn pulling_a_roster_in_which_nothing_changed_changes_no_agent() {
         let (sync, before) = (format!("/v1/workspaces/{}/sync", walk.workspace), tag().await);
         walk.post(&sync).await;
         assert_eq!(tag().await, before, "a client with its ETag may continue");
-        walk.sim.rewrite(|script| script.agents[0].agent_name = "Reception".to_owned());
+        walk.sim.edit_script(|script| script.agents[0].agent_name = "Reception".to_owned());
         walk.post(&sync).await;
         assert_ne!(tag().await, before);
         assert_eq!(walk.agent(VOICE).await["name"], "Reception");
@@ -57,13 +57,13 @@ async fn pulling_a_roster_in_which_nothing_changed_changes_no_agent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_number_that_the_account_has_bought_meanwhile_is_not_dialed() {
     const BOUGHT: &str = "+13125550142";
-    let walk = Walk::begin(Engine::Sqlite, 300).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 300).await;
     let agent = walk.agent(VOICE).await["id"].clone();
     let at = plus(walk.now(), minutes(30)).to_string();
     let body = json!({"agent_id": agent, "to_number": BOUGHT, "at": at});
-    walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+    walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
     let bought = Number { phone_number: BOUGHT.to_owned(), agent_id: None, sms_agent_id: None };
-    walk.sim.rewrite(|script| script.numbers.push(bought));
+    walk.sim.edit_script(|script| script.numbers.push(bought));
     walk.post(&format!("/v1/workspaces/{}/sync", walk.workspace)).await;
     walk.until("the callback to end", async |w: &Walk| w.callbacks().await[0]["state"] == "failed").await;
     assert_eq!(walk.callbacks().await[0]["outcome"], "bad_number");
@@ -83,13 +83,13 @@ async fn heard(walk: &Walk, agent: &str, n: u32) -> (StatusCode, Value) {
 async fn after_a_downgrade_the_agents_past_the_cap_are_not_heard() {
     for engine in engines() {
         let settings = [(FILE, "[plans.starter]\nagents = 1\n")];
-        let walk = Walk::begin_in(engine, 1, Script::default(), &settings).await;
-        let said = walk.says(&["audit", "verify"]);
+        let walk = Walk::with_settings(engine, 1, Script::default(), &settings).await;
+        let said = walk.run(&["audit", "verify"]);
         let tenant = said.split(' ').next().expect("an id").to_owned();
         // Of two agents that were discovered together, either may be the first.
         let both = async |n: u32| [heard(&walk, VOICE, n).await, heard(&walk, CHAT, n).await];
         assert!(both(1).await.iter().all(|(status, _)| *status == StatusCode::NO_CONTENT));
-        walk.says(&["tenant", "change-plan", "--tenant", &tenant, "--plan", "starter"]);
+        walk.run(&["tenant", "change-plan", "--tenant", &tenant, "--plan", "starter"]);
         walk.until("the smaller plan to count", async |_| {
             both(2).await.iter().any(|(status, _)| *status == StatusCode::FORBIDDEN)
         })
@@ -100,13 +100,13 @@ async fn after_a_downgrade_the_agents_past_the_cap_are_not_heard() {
         assert_eq!(told[1 - silenced].0, StatusCode::NO_CONTENT, "only those past the cap");
         let first = walk.agent([VOICE, CHAT][1 - silenced]).await;
         let path = format!("/v1/agents/{}", first["id"].as_str().expect("an id"));
-        walk.ask(Method::PATCH, &path, Some(json!({"enabled": false})), StatusCode::OK).await;
+        walk.request(Method::PATCH, &path, Some(json!({"enabled": false})), StatusCode::OK).await;
         let now_heard = heard(&walk, [VOICE, CHAT][silenced], 4).await.0;
         assert_eq!(now_heard, StatusCode::NO_CONTENT, "there is room for it now");
         let again =
-            walk.ask(Method::PATCH, &path, Some(json!({"enabled": true})), StatusCode::FORBIDDEN).await;
+            walk.request(Method::PATCH, &path, Some(json!({"enabled": true})), StatusCode::FORBIDDEN).await;
         assert_eq!(again["error"]["code"], "plan_limit");
-        walk.says(&["tenant", "change-plan", "--tenant", &tenant, "--plan", "pro"]);
+        walk.run(&["tenant", "change-plan", "--tenant", &tenant, "--plan", "pro"]);
         walk.until("the larger plan to count", async |w: &Walk| {
             let body = Some(json!({"enabled": true}));
             let request = w.http.patch(format!("{}{path}", w.base)).bearer_auth(&w.admin_key).json(&body);
@@ -119,11 +119,11 @@ async fn after_a_downgrade_the_agents_past_the_cap_are_not_heard() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_inherits_what_it_has_not_of_its_own() {
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let path = format!("/v1/agents/{}", walk.agent(VOICE).await["id"].as_str().expect("an id"));
     walk.defaults(json!({"timezone": "America/Chicago", "max_attempts": 4})).await;
     let own = json!({"overrides": {"max_attempts": 2}});
-    let agent = walk.ask(Method::PATCH, &path, Some(own), StatusCode::OK).await;
+    let agent = walk.request(Method::PATCH, &path, Some(own), StatusCode::OK).await;
     assert_eq!(agent["overrides"], json!({"max_attempts": 2}));
     assert_eq!(
         (&agent["settings"]["max_attempts"], &agent["settings"]["timezone"]),
@@ -139,11 +139,11 @@ async fn an_agent_inherits_what_it_has_not_of_its_own() {
         (json!({"max_attempts": "many"}), "overrides.max_attempts"),
     ] {
         let body = Some(json!({"overrides": overrides}));
-        let told = walk.ask(Method::PATCH, &path, body, StatusCode::UNPROCESSABLE_ENTITY).await;
+        let told = walk.request(Method::PATCH, &path, body, StatusCode::UNPROCESSABLE_ENTITY).await;
         assert_eq!(told["error"]["param"], param, "{told}");
     }
     let body = Some(json!({"overrides": {"max_attempts": null}}));
-    let agent = walk.ask(Method::PATCH, &path, body, StatusCode::OK).await;
+    let agent = walk.request(Method::PATCH, &path, body, StatusCode::OK).await;
     assert_eq!((&agent["overrides"], &agent["settings"]["max_attempts"]), (&json!({}), &json!(4)));
     assert_eq!(agent["retention"]["level"], "default");
 }

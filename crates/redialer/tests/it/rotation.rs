@@ -13,7 +13,7 @@ use redialer_sim::retell::Script;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::harness::{Engine, OURS, VOICE, Walk, engines, said};
+use crate::harness::{Engine, OURS, VOICE, Walk, engines, output_of};
 
 /// With this setting, an unwrapped key is used for at most two seconds.
 const SETTLE: [&str; 5] = ["keys", "rotate", "--settle", "2", "--one-file"];
@@ -28,7 +28,7 @@ async fn load(walk: &Walk, n: usize, agent: &str, done: &AtomicBool, asked: &Ato
         assert_eq!(walk.deliver(&event.to_string()).await, StatusCode::NO_CONTENT);
         let number = format!("+1312555{:04}", 100 + n * 20 + i % 20);
         let body = json!({"agent_id": agent, "to_number": number, "from_number": OURS, "at": at});
-        let made = walk.ask(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+        let made = walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
         let path = format!("/v1/callbacks/{}", made["id"].as_str().expect("an id"));
         assert_eq!(walk.get(&path).await["to_number"], number.as_str());
         walk.get("/v1/callbacks?limit=50").await;
@@ -49,12 +49,12 @@ async fn rotate(walk: &Walk) -> String {
     }
     let mut command = walk.command();
     command.args(SETTLE);
-    tokio::task::spawn_blocking(move || said(&mut command)).await.expect("run")
+    tokio::task::spawn_blocking(move || output_of(&mut command)).await.expect("run")
 }
 
 async fn rotates(engine: Engine) {
     let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "100000")];
-    let walk = Walk::begin_in(engine, 1, Script::default(), &settings).await;
+    let walk = Walk::with_settings(engine, 1, Script::default(), &settings).await;
     let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
     let (done, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
     let loads = join_all((0..4).map(|n| load(&walk, n, &agent, &done, &asked)));
@@ -67,13 +67,13 @@ async fn rotates(engine: Engine) {
     assert!(said.contains("Values resealed: "), "{said}");
     assert!(asked.load(Ordering::Relaxed) > 100, "{engine:?}: there was load");
     // The last run finishes the first rotation and does not start a second one: the old keys are no longer needed.
-    let retired = walk.says(&["keys", "retire"]);
+    let retired = walk.run(&["keys", "retire"]);
     assert!(retired.contains("Old keys of tenants dropped: 1.") && retired.contains("alone"), "{retired}");
     assert_eq!(std::fs::read_to_string(walk.data_dir().join("kek")).expect("read").lines().count(), 1);
     for callback in walk.callbacks().await {
         assert!(callback["to_number"].as_str().expect("a number").starts_with("+1312555"));
     }
-    assert!(walk.says(&["audit", "verify"]).contains("whole"));
+    assert!(walk.run(&["audit", "verify"]).contains("whole"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,20 +6,17 @@
 use std::{path::Path, process::Command};
 
 use redialer_providers::retell::signature::{TOLERANCE_MS, verify};
-use redialer_sim::retell::{Script, script::Does};
+use redialer_sim::retell::{Script, script::Behavior};
 use serde_json::Value;
 
-use crate::{
-    harness::{Engine, KEY, OURS, VOICE, Walk, said},
-    walk::scene,
-};
+use crate::harness::{Engine, KEY, OURS, VOICE, Walk, output_of, scripted_call};
 
 const STAMP: i64 = 1_757_500_000_000;
 const BODY: &str = r#"{"event":"call_ended","call":{"call_id":"c1","transcript":"User: ¿mañana? 😀"}}"#;
 
 /// Runs a script of the vendor's client, and parses the last line as JSON.
 async fn run(mut command: Command) -> Value {
-    let out = tokio::task::spawn_blocking(move || said(&mut command)).await.expect("run");
+    let out = tokio::task::spawn_blocking(move || output_of(&mut command)).await.expect("run");
     serde_json::from_str(out.lines().last().unwrap_or_default()).unwrap_or_else(|e| panic!("{e}: {out}"))
 }
 
@@ -64,9 +61,9 @@ async fn captured() -> (String, String) {
         }
     });
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
-    let walk = Walk::begin_with(Engine::Sqlite, 1_000, Script::default()).await;
+    let walk = Walk::with_script(Engine::Sqlite, 1_000, Script::default()).await;
     walk.sim.set_webhook_url(&url);
-    walk.sim.happen(&scene("inbound", "+14155550117", Does::end("user_hangup")));
+    walk.sim.start_call(&scripted_call("inbound", "+14155550117", Behavior::ending("user_hangup")));
     let captured = receiver.recv().await.expect("one came");
     server.abort();
     captured
@@ -78,7 +75,7 @@ async fn the_python_client_is_content() {
         eprintln!("skipped: REDIALER_TEST_PYTHON is not set");
         return;
     };
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let mut command = Command::new(python);
     command.arg(script("python_client.py"));
     let told = run(with_arguments(command, &walk).await).await;
@@ -91,7 +88,7 @@ async fn the_node_client_is_content() {
         eprintln!("skipped: REDIALER_TEST_NODE_MODULES is not set");
         return;
     };
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let mut command = Command::new(std::env::var("REDIALER_TEST_NODE").unwrap_or_else(|_| "node".to_owned()));
     command.arg(script("node_client.cjs")).env("NODE_PATH", modules);
     let told = run(with_arguments(command, &walk).await).await;

@@ -11,14 +11,14 @@ fn run(dir: &std::path::Path, variables: &[(&str, &str)], words: &[&str]) -> Out
     command.output().expect("run")
 }
 
-fn said(output: &Output) -> String {
+fn stderr_of(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// The only line of a refusal with exit code 2.
 fn refused(dir: &std::path::Path, variables: &[(&str, &str)], words: &[&str]) -> String {
     let output = run(dir, variables, words);
-    let line = said(&output);
+    let line = stderr_of(&output);
     assert_eq!(output.status.code(), Some(2), "{variables:?} {words:?}: {line}");
     assert_eq!(line.lines().count(), 1, "{line}");
     for word in ["usize", "u16", "u32", "u64", "struct", "invalid type"] {
@@ -104,7 +104,7 @@ fn a_database_that_cannot_be_used_is_named_with_its_reason_once() {
     let nobody = [("REDIALER_DATABASE_URL", "postgres://me:secret@127.0.0.1:1/db")];
     for words in [&["tenant", "list"][..], &["doctor"]] {
         let output = run(dir.path(), &nobody, words);
-        let told = said(&output) + &String::from_utf8_lossy(&output.stdout);
+        let told = stderr_of(&output) + &String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(1), "{told}");
         assert_eq!(told.to_lowercase().matches("connection refused").count(), 1, "{told}");
         assert!(!told.contains("pool") && !told.contains("secret"), "{told}");
@@ -114,7 +114,7 @@ fn a_database_that_cannot_be_used_is_named_with_its_reason_once() {
     fs::write(data.join("redialer.db"), "this is not a database, however long it is").expect("written");
     fs::write(data.join("kek"), "0".repeat(64)).expect("written");
     let output = run(dir.path(), &[], &["tenant", "list"]);
-    let told = said(&output);
+    let told = stderr_of(&output);
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert_eq!(told.matches("not a database").count(), 1, "{told}");
 }

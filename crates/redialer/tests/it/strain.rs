@@ -1,27 +1,28 @@
 //! Shutdown, full disk, overload: acknowledged webhooks are kept, the rest is refused.
 
 use futures_util::future::join_all;
-use redialer_sim::retell::{Fault, Script, script::Does};
+use redialer_sim::retell::{Fault, Script, script::Behavior};
 use reqwest::{Method, StatusCode, header::RETRY_AFTER};
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 
-use crate::{
-    harness::{Engine, KEY, OURS, VOICE, Walk, engines, sign},
-    walk::scene,
-};
+use crate::harness::{Engine, KEY, OURS, VOICE, Walk, engines, scripted_call, sign};
 
 const IDA: &str = "+13055550144";
 
 async fn ends_while_dialling(engine: Engine, fault: Fault) {
     // Two real seconds.
     let script = Script { slow_seconds: 1_200.0, ..Script::default() };
-    let mut walk = Walk::begin_with(engine, 600, script).await;
-    walk.sim.set_person(IDA, vec![Does::end("user_hangup")]);
-    walk.sim.break_next(fault);
-    walk.sim.happen(&scene("inbound", IDA, Does::ask(&["User: try me in half an hour"], None)));
+    let mut walk = Walk::with_script(engine, 600, script).await;
+    walk.sim.set_person(IDA, vec![Behavior::ending("user_hangup")]);
+    walk.sim.fail_next(fault);
+    walk.sim.start_call(&scripted_call(
+        "inbound",
+        IDA,
+        Behavior::asking(&["User: try me in half an hour"], None),
+    ));
     walk.until("the request", async |w: &Walk| w.sim.requests_to_place() == 1).await;
-    walk.ask_to_end();
+    walk.send_sigterm();
     walk.until_cut_off("it to be no longer ready", async |w: &Walk| !w.is_ready(&w.base).await).await;
     assert!(walk.is_running(), "the dial is waited for");
     let status = walk.until_ended().await;
@@ -58,7 +59,7 @@ async fn send(walk: &Walk, body: String) -> Option<reqwest::Response> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_acknowledges_nothing_and_room_is_enough_to_go_on() {
     // Work that fails on a full disk is retried after a minute.
-    let mut walk = Walk::begin(Engine::Sqlite, 60).await;
+    let mut walk = Walk::at_speed(Engine::Sqlite, 60).await;
     let Some(disk) = walk.move_to_small_disk().await else {
         eprintln!("no file system can be mounted here: the full disk is not tried");
         return;
@@ -85,7 +86,7 @@ async fn a_full_disk_acknowledges_nothing_and_room_is_enough_to_go_on() {
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(refused.headers().contains_key(RETRY_AFTER));
     walk.get("/v1/callbacks").await;
-    let told = walk.ask(Method::GET, "/readyz", None, StatusCode::SERVICE_UNAVAILABLE).await;
+    let told = walk.request(Method::GET, "/readyz", None, StatusCode::SERVICE_UNAVAILABLE).await;
     assert_eq!((&told["database"], &told["writes"]), (&json!(true), &json!(false)));
     disk.free();
     assert_eq!(deliver(99).await.status(), StatusCode::NO_CONTENT, "room is enough");
@@ -100,7 +101,7 @@ async fn a_full_disk_acknowledges_nothing_and_room_is_enough_to_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn large_bodies_beyond_the_memory_for_them_are_turned_away() {
     let settings = [("REDIALER_MAX_WAITING_BYTES", "10600000")];
-    let walk = Walk::begin_in(Engine::Sqlite, 1, Script::default(), &settings).await;
+    let walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), &settings).await;
     let now = walk.now().as_millisecond();
     let answers = join_all((0..8).map(|i| send(&walk, busy(i, 9 << 20, now)))).await;
     let refused: Vec<_> =
@@ -119,7 +120,7 @@ async fn large_bodies_beyond_the_memory_for_them_are_turned_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_beyond_those_worked_on_are_turned_away() {
     let settings = [("REDIALER_MAX_API_REQUESTS", "1")];
-    let walk = Walk::begin_in(Engine::Sqlite, 1, Script::default(), &settings).await;
+    let walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), &settings).await;
     let url = format!("{}/v1/callbacks", walk.base);
     let ask = async || walk.http.get(&url).bearer_auth(&walk.admin_key).send().await.expect("answered");
     let answers = join_all((0..40).map(|_| ask())).await;
@@ -133,7 +134,7 @@ async fn requests_beyond_those_worked_on_are_turned_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn api_requests_that_wait_for_the_database_delay_no_webhook() {
     for engine in engines() {
-        let walk = Walk::begin(engine, 1).await;
+        let walk = Walk::at_speed(engine, 1).await;
         // SQLite's readers do not wait for locks.
         let Some(url) = walk.database.as_deref() else { continue };
         let mut db = PgConnection::connect(url).await.expect("connected");

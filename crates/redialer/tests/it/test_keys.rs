@@ -1,7 +1,7 @@
 //! Test keys: callbacks created with one never reach a provider, and live data is neither visible nor changed.
 
 use redialer_core::time::{minutes, plus};
-use redialer_sim::retell::{Script, script::Does};
+use redialer_sim::retell::{Script, script::Behavior};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ const CALLBACKS: &str = "/v1/callbacks?limit=200";
 
 async fn test_key(walk: &Walk) -> String {
     let body = json!({"name": "Trying", "workspace_id": walk.workspace, "test": true});
-    let made = walk.ask(Method::POST, "/v1/api-keys", Some(body), StatusCode::CREATED).await;
+    let made = walk.request(Method::POST, "/v1/api-keys", Some(body), StatusCode::CREATED).await;
     assert_eq!(made["test"], true);
     let secret = made["secret"].as_str().expect("shown once").to_owned();
     assert!(secret.starts_with("rdl_test_"), "{secret}");
@@ -41,11 +41,11 @@ async fn settled(walk: &Walk, key: &str, n: usize) -> Vec<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_test_callback_goes_its_way_at_the_simulator_and_rings_nobody() {
     for engine in engines() {
-        let mut walk = Walk::begin(engine, 20_000).await;
+        let mut walk = Walk::at_speed(engine, 20_000).await;
         let key = test_key(&walk).await;
         for number in [NOBODY, AGAIN, ANA] {
             let body = body(&walk, number, 30).await;
-            let made = walk.ask_as(Some(&key), Method::POST, "/v1/callbacks", Some(body)).await;
+            let made = walk.request_as(Some(&key), Method::POST, "/v1/callbacks", Some(body)).await;
             assert_eq!(made.0, StatusCode::CREATED, "{}", made.1);
         }
         // Calls that were placed at the simulator survive a restart of the process.
@@ -67,13 +67,14 @@ async fn a_test_callback_goes_its_way_at_the_simulator_and_rings_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn live_and_test_callbacks_of_one_number_do_not_meet() {
-    let walk = Walk::begin_with(Engine::Sqlite, 1, Script::default()).await;
+    let walk = Walk::with_script(Engine::Sqlite, 1, Script::default()).await;
     let key = test_key(&walk).await;
-    walk.sim.set_person(ANA, vec![Does::end("user_hangup")]);
-    let live =
-        walk.ask(Method::POST, "/v1/callbacks", Some(body(&walk, ANA, 600).await), StatusCode::CREATED).await;
+    walk.sim.set_person(ANA, vec![Behavior::ending("user_hangup")]);
+    let live = walk
+        .request(Method::POST, "/v1/callbacks", Some(body(&walk, ANA, 600).await), StatusCode::CREATED)
+        .await;
     let body = body(&walk, ANA, 600).await;
-    let (_, tried) = walk.ask_as(Some(&key), Method::POST, "/v1/callbacks", Some(body)).await;
+    let (_, tried) = walk.request_as(Some(&key), Method::POST, "/v1/callbacks", Some(body)).await;
     let path = |c: &Value| format!("/v1/callbacks/{}", c["id"].as_str().expect("an id"));
     assert_eq!(walk.get(&path(&live)).await["state"], "scheduled", "a test supersedes nothing live");
     assert_eq!(tried["attempt"], 1, "and is no part of its chain");
@@ -81,16 +82,16 @@ async fn live_and_test_callbacks_of_one_number_do_not_meet() {
         [(Method::GET, ""), (Method::GET, "/explain"), (Method::POST, "/cancel"), (Method::POST, "/force")]
     {
         let of_live = format!("{}{tail}", path(&live));
-        let (status, _) = walk.ask_as(Some(&key), method.clone(), &of_live, None).await;
+        let (status, _) = walk.request_as(Some(&key), method.clone(), &of_live, None).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "{method} {tail} of a live one with a test key");
-        walk.ask(method, &format!("{}{tail}", path(&tried)), None, StatusCode::NOT_FOUND).await;
+        walk.request(method, &format!("{}{tail}", path(&tried)), None, StatusCode::NOT_FOUND).await;
     }
     assert_eq!(walk.list(&key, CALLBACKS).await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_test_key_changes_nothing_that_is_live() {
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let key = test_key(&walk).await;
     let agent = format!("/v1/agents/{}", walk.agent(VOICE).await["id"].as_str().expect("an id"));
     let workspace = format!("/v1/workspaces/{}", walk.workspace);
@@ -103,16 +104,17 @@ async fn a_test_key_changes_nothing_that_is_live() {
         (Method::GET, "/v1/audit", Value::Null),
         (Method::POST, "/v1/api-keys", json!({"name": "More", "workspace_id": walk.workspace})),
     ] {
-        let (status, told) = walk.ask_as(Some(&key), method.clone(), path, Some(body)).await;
+        let (status, told) = walk.request_as(Some(&key), method.clone(), path, Some(body)).await;
         assert_eq!(
             (status, &told["error"]["code"]),
             (StatusCode::FORBIDDEN, &json!("missing_scope")),
             "{method} {path}"
         );
     }
-    let (status, _) = walk.ask_as(Some(&key), Method::GET, &agent, None).await;
+    let (status, _) = walk.request_as(Some(&key), Method::GET, &agent, None).await;
     assert_eq!(status, StatusCode::OK, "it may look");
     let body = json!({"name": "x", "workspace_id": walk.workspace, "test": true, "scopes": ["agents:write"]});
-    let refused = walk.ask(Method::POST, "/v1/api-keys", Some(body), StatusCode::UNPROCESSABLE_ENTITY).await;
+    let refused =
+        walk.request(Method::POST, "/v1/api-keys", Some(body), StatusCode::UNPROCESSABLE_ENTITY).await;
     assert_eq!(refused["error"]["param"], "scopes[0]");
 }

@@ -1,14 +1,11 @@
 //! Missed webhooks: the data is fetched; if the outcome cannot be determined, a person decides (I3, I11).
 
 use redialer_core::time::{minutes, plus};
-use redialer_sim::retell::{Fault, Script, script::Does};
+use redialer_sim::retell::{Fault, Script, script::Behavior};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::{
-    harness::{Engine, Walk, engines, time},
-    walk::{chat, scene},
-};
+use crate::harness::{Engine, Walk, engines, scripted_call, scripted_chat, time};
 
 const UMA: &str = "+13055550155";
 const NOWHERE: &str = "http://127.0.0.1:9/no-listener";
@@ -17,9 +14,13 @@ const NOWHERE: &str = "http://127.0.0.1:9/no-listener";
 async fn an_analysis_that_never_came_is_fetched() {
     for engine in engines() {
         let script = Script { lose_events: vec!["call_analyzed".to_owned()], ..Script::default() };
-        let walk = Walk::begin_with(engine, 900, script).await;
-        walk.sim.set_person(UMA, vec![Does::end("user_hangup")]);
-        let call = walk.sim.happen(&scene("inbound", UMA, Does::ask(&["User: call me in an hour"], None)));
+        let walk = Walk::with_script(engine, 900, script).await;
+        walk.sim.set_person(UMA, vec![Behavior::ending("user_hangup")]);
+        let call = walk.sim.start_call(&scripted_call(
+            "inbound",
+            UMA,
+            Behavior::asking(&["User: call me in an hour"], None),
+        ));
         walk.until_settled(UMA, 1).await;
         let rows = walk.callbacks().await;
         assert_eq!((rows.len(), rows[0]["source_call_id"].as_str()), (1, Some(call.as_str())), "{engine:?}");
@@ -29,9 +30,9 @@ async fn an_analysis_that_never_came_is_fetched() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_no_webhook_told_of_is_found_within_half_an_hour() {
-    let walk = Walk::begin(Engine::Sqlite, 150).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 150).await;
     walk.sim.set_webhook_url(NOWHERE);
-    let call = walk.sim.happen(&scene("outbound", UMA, Does::end("dial_busy")));
+    let call = walk.sim.start_call(&scripted_call("outbound", UMA, Behavior::ending("dial_busy")));
     walk.until("the call to be found", async |w: &Walk| !w.callbacks().await.is_empty()).await;
     let found = walk.callbacks().await.pop().expect("there is one");
     assert_eq!(found["source_call_id"], call.as_str());
@@ -43,13 +44,14 @@ async fn a_call_that_no_webhook_told_of_is_found_within_half_an_hour() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_cannot_be_read_keeps_no_other_call_from_being_found() {
-    let walk = Walk::begin(Engine::Sqlite, 1_000).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 1_000).await;
     walk.sim.set_webhook_url(NOWHERE);
-    let broken = walk.sim.happen(&scene("outbound", UMA, Does::end("dial_busy")));
-    walk.sim.rewrite(|script| script.records_fail.push(broken.clone()));
+    let broken = walk.sim.start_call(&scripted_call("outbound", UMA, Behavior::ending("dial_busy")));
+    walk.sim.edit_script(|script| script.records_fail.push(broken.clone()));
     let ended = |call: &str| walk.sim.record(call).is_some_and(|record| record["end_timestamp"].is_number());
     walk.until("the first call to end", async |_: &Walk| ended(&broken)).await;
-    let later = walk.sim.happen(&scene("outbound", "+13055550156", Does::end("dial_busy")));
+    let later =
+        walk.sim.start_call(&scripted_call("outbound", "+13055550156", Behavior::ending("dial_busy")));
     walk.until("the other call to be found", async |w: &Walk| {
         w.callbacks().await.iter().any(|row| row["source_call_id"] == later.as_str())
     })
@@ -60,10 +62,13 @@ async fn a_record_that_cannot_be_read_keeps_no_other_call_from_being_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_can_tell_is_a_persons_to_decide() {
     for engine in engines() {
-        let walk = Walk::begin(engine, 10_000).await;
-        walk.sim.rewrite(|script| script.lists_fail = true);
-        walk.sim.break_next(Fault::DropRequest);
-        walk.sim.happen(&chat(UMA, Does::ask(&["User: text me in an hour"], Some("in an hour"))));
+        let walk = Walk::at_speed(engine, 10_000).await;
+        walk.sim.edit_script(|script| script.lists_fail = true);
+        walk.sim.fail_next(Fault::DropRequest);
+        walk.sim.start_call(&scripted_chat(
+            UMA,
+            Behavior::asking(&["User: text me in an hour"], Some("in an hour")),
+        ));
         walk.until("nobody to know", async |w: &Walk| {
             w.callbacks().await.first().is_some_and(|c| c["outcome"] == "unresolved")
         })
@@ -73,13 +78,13 @@ async fn what_nobody_can_tell_is_a_persons_to_decide() {
         let shown = walk.get("/v1/attention").await;
         assert_eq!(shown["data"][0]["id"], given_up["id"], "{engine:?}");
         assert_eq!((walk.rings(UMA).len(), walk.sim.requests_to_place()), (0, 1), "{engine:?}");
-        walk.sim.rewrite(|script| script.lists_fail = false);
+        walk.sim.edit_script(|script| script.lists_fail = false);
         // A forced callback rings immediately; otherwise it would wait for the one day without quiet hours.
         let forced_at = walk.now();
         let day = |n: i64| plus(forced_at, minutes(n * 24 * 60)).strftime("%a").to_string().to_lowercase();
         walk.defaults(json!({"quiet_days": (-1..5).map(day).collect::<Vec<_>>()})).await;
         let path = format!("/v1/callbacks/{}/force", given_up["id"].as_str().expect("an id"));
-        let anew = walk.ask(reqwest::Method::POST, &path, None, StatusCode::OK).await;
+        let anew = walk.request(reqwest::Method::POST, &path, None, StatusCode::OK).await;
         assert_eq!(anew["chain_root_id"], given_up["chain_root_id"], "{engine:?}");
         assert_ne!(anew["id"], given_up["id"], "{engine:?}");
         walk.until_settled(UMA, 1).await;

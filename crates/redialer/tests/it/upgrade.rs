@@ -58,7 +58,7 @@ async fn upgraded(engine: Engine) -> (Walk, Fixture) {
 }
 
 async fn found(walk: &Walk, key: &str, path: &str) -> Value {
-    let (status, body) = walk.ask_as(Some(key), Method::GET, path, None).await;
+    let (status, body) = walk.request_as(Some(key), Method::GET, path, None).await;
     assert_eq!(status, StatusCode::OK, "{path}: {body}");
     body
 }
@@ -332,7 +332,7 @@ async fn keys_and_replays_of_the_earlier_version_are_valid() {
             ("trying", "/v1/suppressions", StatusCode::FORBIDDEN),
             ("revoked", "/v1/callbacks", StatusCode::UNAUTHORIZED),
         ] {
-            let (told, _) = walk.ask_as(Some(fixture.key(key)), Method::GET, path, None).await;
+            let (told, _) = walk.request_as(Some(fixture.key(key)), Method::GET, path, None).await;
             assert_eq!(told, status, "{engine:?} {key} {path}");
         }
         let request = walk.http.post(format!("{}/v1/callbacks", walk.base)).bearer_auth(&walk.admin_key);
@@ -353,34 +353,34 @@ async fn keys_and_replays_of_the_earlier_version_are_valid() {
 async fn upgraded_data_is_sound_and_can_be_changed() {
     for engine in engines() {
         let (walk, _fixture) = upgraded(engine).await;
-        assert_eq!(walk.says(&["tenant", "list"]).lines().count(), 2, "{engine:?}");
-        let logs = walk.says(&["audit", "verify"]);
+        assert_eq!(walk.run(&["tenant", "list"]).lines().count(), 2, "{engine:?}");
+        let logs = walk.run(&["audit", "verify"]);
         assert!(
             logs.lines().count() == 2 && logs.lines().all(|log| log.contains("whole")),
             "{engine:?}: {logs}"
         );
-        walk.says(&["doctor"]);
+        walk.run(&["doctor"]);
 
         let workspaces = walk.get("/v1/workspaces").await;
         let dental = rows(&workspaces["data"]).iter().find(|workspace| workspace["name"] == "Dental");
         let dental = dental.expect("listed");
         let patch = Some(json!({"defaults": {"max_attempts": 4}}));
         let path = format!("/v1/workspaces/{}", id(dental));
-        let changed = walk.ask(Method::PATCH, &path, patch, StatusCode::OK).await;
+        let changed = walk.request(Method::PATCH, &path, patch, StatusCode::OK).await;
         let mut defaults = dental["defaults"].clone();
         defaults["max_attempts"] = 4.into();
         assert_eq!(changed["defaults"], defaults, "{engine:?}");
 
         let deletions = walk.get("/v1/audit?action=workspace.delete").await;
         let closed = deletions["data"][0]["target"].as_str().expect("one was deleted");
-        walk.ask(Method::GET, &format!("/v1/workspaces/{closed}"), None, StatusCode::NOT_FOUND).await;
+        walk.request(Method::GET, &format!("/v1/workspaces/{closed}"), None, StatusCode::NOT_FOUND).await;
         let restored = walk.post(&format!("/v1/workspaces/{closed}/restore")).await;
         assert_eq!(restored["name"], "Closed branch", "{engine:?}");
 
         // The earlier version did not record which account a key belongs to; the next sync of the roster does.
         walk.post(&format!("{path}/sync")).await;
         let again = Some(json!({"name": "Again", "provider": "retell", "api_key": "key_dental"}));
-        let refused = walk.ask(Method::POST, "/v1/workspaces", again, StatusCode::CONFLICT).await;
+        let refused = walk.request(Method::POST, "/v1/workspaces", again, StatusCode::CONFLICT).await;
         assert_eq!(refused["error"]["code"], "already_connected", "{engine:?}");
     }
 }

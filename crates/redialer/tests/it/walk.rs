@@ -1,30 +1,12 @@
 //! The walk: a webhook arrives, a phone rings once, the chain continues.
 
 use jiff::tz::TimeZone;
-use redialer_sim::retell::{Ring, ScriptedCall, script::Does};
+use redialer_sim::retell::{Ring, script::Behavior};
 use serde_json::{Map, Value, json};
 
-use crate::harness::{CHAT, OURS, VOICE, Walk, engines, time};
+use crate::harness::{CHAT, OURS, VOICE, Walk, engines, scripted_call, scripted_chat, time};
 
 const ANA: &str = "+13125550142";
-
-pub(crate) fn scene(kind: &str, person: &str, does: Does) -> ScriptedCall {
-    let (agent_id, number) = (VOICE.to_owned(), OURS.to_owned());
-    ScriptedCall {
-        kind: kind.to_owned(),
-        agent_id,
-        person: person.to_owned(),
-        number,
-        does,
-        ..ScriptedCall::default()
-    }
-}
-
-/// A chat of that person with the chat agent.
-pub(crate) fn chat(person: &str, does: Does) -> ScriptedCall {
-    let metadata = map(json!({"redialer_user_number": person, "redialer_agent_number": OURS}));
-    ScriptedCall { agent_id: CHAT.to_owned(), metadata, ..scene("chat", person, does) }
-}
 
 fn map(value: Value) -> Map<String, Value> {
     value.as_object().expect("an object").clone()
@@ -37,17 +19,17 @@ fn variable<'r>(ring: &'r Ring, name: &str) -> &'r str {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_who_asks_in_words_is_dialled_at_their_local_time() {
     for engine in engines() {
-        let walk = Walk::begin(engine, 20_000).await;
-        walk.sim.set_person(ANA, vec![Does::end("user_hangup")]);
+        let walk = Walk::at_speed(engine, 20_000).await;
+        walk.sim.set_person(ANA, vec![Behavior::ending("user_hangup")]);
         let says = [
             "Agent: How can I help?",
             "User: I'm driving. Can you call me back tomorrow at 9 am?",
             "Agent: Sure, talk tomorrow.",
         ];
-        let mut call = scene("inbound", ANA, Does::ask(&says, None));
+        let mut call = scripted_call("inbound", ANA, Behavior::asking(&says, None));
         call.variables = map(json!({"clinic_name": "Example Clinic"}));
         call.metadata = map(json!({"crm_id": "crm-7"}));
-        let source = walk.sim.happen(&call);
+        let source = walk.sim.start_call(&call);
         walk.until_settled(ANA, 1).await;
         let ring = walk.rings(ANA).pop().expect("rang");
         let callback = walk.callbacks().await.pop().expect("there is one");
@@ -95,7 +77,7 @@ async fn a_caller_who_asks_in_words_is_dialled_at_their_local_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_group_of_reasons_has_its_delay_and_only_outbound_calls_are_retried() {
-    let walk = Walk::begin(crate::harness::Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(crate::harness::Engine::Sqlite, 1).await;
     let end = walk.now().as_millisecond() / 1_000 * 1_000;
     let groups = [
         ("voicemail_reached", Some(("voicemail_followup", 240))),
@@ -156,9 +138,9 @@ fn number(i: usize) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_is_called_up_to_the_ceiling_and_told_which_is_the_last() {
     for engine in engines() {
-        let walk = Walk::begin(engine, 20_000).await;
-        walk.sim.set_person(ANA, vec![Does::end("voicemail_reached")]);
-        walk.sim.happen(&scene("outbound", ANA, Does::end("voicemail_reached")));
+        let walk = Walk::at_speed(engine, 20_000).await;
+        walk.sim.set_person(ANA, vec![Behavior::ending("voicemail_reached")]);
+        walk.sim.start_call(&scripted_call("outbound", ANA, Behavior::ending("voicemail_reached")));
         walk.until_settled(ANA, 3).await;
         let rings = walk.rings(ANA);
         let told: Vec<_> = rings
@@ -182,10 +164,10 @@ async fn a_machine_is_called_up_to_the_ceiling_and_told_which_is_the_last() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_goes_on_through_a_retry_and_a_request() {
     for engine in engines() {
-        let walk = Walk::begin(engine, 20_000).await;
-        let ask = Does::ask(&["User: Not now, call me in two hours."], Some("in two hours"));
-        walk.sim.set_person(ANA, vec![ask, Does::end("user_hangup")]);
-        walk.sim.happen(&scene("outbound", ANA, Does::end("dial_busy")));
+        let walk = Walk::at_speed(engine, 20_000).await;
+        let ask = Behavior::asking(&["User: Not now, call me in two hours."], Some("in two hours"));
+        walk.sim.set_person(ANA, vec![ask, Behavior::ending("user_hangup")]);
+        walk.sim.start_call(&scripted_call("outbound", ANA, Behavior::ending("dial_busy")));
         walk.until_settled(ANA, 2).await;
         let rows = walk.callbacks().await;
         let told: Vec<_> = rows
@@ -205,9 +187,9 @@ async fn a_chain_goes_on_through_a_retry_and_a_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chat_is_followed_by_a_chat() {
     for engine in engines() {
-        let walk = Walk::begin(engine, 20_000).await;
-        let does = Does::ask(&["User: text me again in 3 hours please"], Some("in 3 hours"));
-        walk.sim.happen(&chat(ANA, does));
+        let walk = Walk::at_speed(engine, 20_000).await;
+        let does = Behavior::asking(&["User: text me again in 3 hours please"], Some("in 3 hours"));
+        walk.sim.start_call(&scripted_chat(ANA, does));
         walk.until_settled(ANA, 1).await;
         let ring = walk.rings(ANA).pop().expect("texted");
         assert!(ring.id.starts_with("chat_"));
@@ -221,7 +203,7 @@ async fn a_chat_is_followed_by_a_chat() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_order_and_number_of_a_calls_events_ends_in_the_same_row() {
-    let walk = Walk::begin(crate::harness::Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(crate::harness::Engine::Sqlite, 1).await;
     let end = walk.now().as_millisecond();
     let event = |name: &str, call: &str, person: &str| {
         let mut call = json!({"call_id": call, "call_type": "phone_call", "agent_id": VOICE, "direction": "outbound",
@@ -275,7 +257,7 @@ async fn any_order_and_number_of_a_calls_events_ends_in_the_same_row() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn do_not_call_ends_what_waits_and_refuses_what_comes() {
-    let walk = Walk::begin(crate::harness::Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(crate::harness::Engine::Sqlite, 1).await;
     let end = walk.now().as_millisecond();
     let event = |call: &str, reason: &str| {
         json!({"event": "call_ended", "call": {"call_id": call, "call_type": "phone_call", "agent_id": VOICE, "direction": "outbound",
@@ -290,7 +272,7 @@ async fn do_not_call_ends_what_waits_and_refuses_what_comes() {
     let agent = walk.agent(VOICE).await;
     let body = json!({"agent_id": agent["id"], "to_number": ANA, "text": "in 2 hours"});
     let refused =
-        walk.ask(reqwest::Method::POST, "/v1/callbacks", Some(body), reqwest::StatusCode::CONFLICT).await;
+        walk.request(reqwest::Method::POST, "/v1/callbacks", Some(body), reqwest::StatusCode::CONFLICT).await;
     assert_eq!(refused["error"]["code"], "do_not_call");
 }
 
@@ -299,9 +281,9 @@ async fn at_once(walk: &Walk, people: &[&str]) {
     let agent = walk.agent(VOICE).await;
     let at = redialer_core::time::plus(walk.now(), redialer_core::time::minutes(30)).to_string();
     for person in people {
-        walk.sim.set_person(person, vec![Does::end("user_hangup")]);
+        walk.sim.set_person(person, vec![Behavior::ending("user_hangup")]);
         let body = json!({"agent_id": agent["id"], "to_number": person, "from_number": OURS, "at": at});
-        walk.ask(reqwest::Method::POST, "/v1/callbacks", Some(body), reqwest::StatusCode::CREATED).await;
+        walk.request(reqwest::Method::POST, "/v1/callbacks", Some(body), reqwest::StatusCode::CREATED).await;
     }
 }
 
@@ -309,7 +291,7 @@ const PEOPLE: [&str; 3] = ["+14155550101", "+14155550102", "+14155550103"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_call_a_second_leaves_whatever_is_due() {
-    let (walk, speed) = (Walk::begin(crate::harness::Engine::Sqlite, 600).await, 600);
+    let (walk, speed) = (Walk::at_speed(crate::harness::Engine::Sqlite, 600).await, 600);
     walk.defaults(json!({"calls_per_second": 1})).await;
     at_once(&walk, &PEOPLE).await;
     walk.until("three calls", async |w: &Walk| w.sim.rings().len() == 3).await;
@@ -326,7 +308,7 @@ async fn lines_kept_for_inbound_calls_stay_free() {
         reserved_inbound_concurrency: 5,
         ..Default::default()
     };
-    let walk = Walk::begin_with(crate::harness::Engine::Sqlite, 600, script).await;
+    let walk = Walk::with_script(crate::harness::Engine::Sqlite, 600, script).await;
     at_once(&walk, &PEOPLE).await;
     walk.until("three calls, all ended", async |w: &Walk| {
         w.sim.rings().len() == 3 && w.callbacks().await.iter().all(|c| c["state"] == "completed")
@@ -339,11 +321,12 @@ async fn lines_kept_for_inbound_calls_stay_free() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_switched_off_agents_callbacks_wait_until_it_is_on_again() {
-    let walk = Walk::begin(crate::harness::Engine::Sqlite, 600).await;
+    let walk = Walk::at_speed(crate::harness::Engine::Sqlite, 600).await;
     at_once(&walk, &PEOPLE[..1]).await;
     let path = format!("/v1/agents/{}", walk.agent(VOICE).await["id"].as_str().expect("an id"));
     let switch = async |on: bool| {
-        walk.ask(reqwest::Method::PATCH, &path, Some(json!({"enabled": on})), reqwest::StatusCode::OK).await
+        walk.request(reqwest::Method::PATCH, &path, Some(json!({"enabled": on})), reqwest::StatusCode::OK)
+            .await
     };
     switch(false).await;
     let held = walk.callbacks().await.pop().expect("there is one");

@@ -9,7 +9,7 @@ const BODY: &str = r#"{"event":"call_ended","call":{"call_id":"c1"}}"#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checks_stand_in_their_order() {
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let now = walk.now().as_millisecond();
     let good = sign(KEY, BODY.as_bytes(), now);
     let check = async |url: &str, body: &str, signature: &str, want: u16| {
@@ -64,7 +64,7 @@ async fn the_checks_stand_in_their_order() {
     check(&url, &large, &sign(KEY, large.as_bytes(), now), 204).await;
     let agent = walk.agent(VOICE).await;
     let path = format!("/v1/agents/{}", agent["id"].as_str().expect("an id"));
-    walk.ask(Method::PATCH, &path, Some(json!({"enabled": false})), StatusCode::OK).await;
+    walk.request(Method::PATCH, &path, Some(json!({"enabled": false})), StatusCode::OK).await;
     check(&url, BODY, "v=1,d=00", 401).await;
     check(&url, BODY, &good, 403).await;
     check(&url, "not json", &sign(KEY, b"not json", now), 403).await;
@@ -72,14 +72,14 @@ async fn the_checks_stand_in_their_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_good_signature_verifies_the_url_and_a_replaced_key_counts_for_a_day() {
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let agent = walk.agent(VOICE).await;
     let path = format!("/v1/agents/{}/webhook-url", agent["id"].as_str().expect("an id"));
     assert_eq!(walk.get(&path).await["verification_status"], "pending");
     assert_eq!(walk.deliver(BODY).await, 204);
     assert_eq!(walk.get(&path).await["verification_status"], "verified");
     let change = Some(json!({"webhook_key": "key_new"}));
-    walk.ask(Method::PATCH, &format!("/v1/workspaces/{}", walk.workspace), change, StatusCode::OK).await;
+    walk.request(Method::PATCH, &format!("/v1/workspaces/{}", walk.workspace), change, StatusCode::OK).await;
     let now = walk.now().as_millisecond();
     for key in ["key_new", KEY] {
         assert_eq!(
@@ -95,7 +95,7 @@ async fn a_first_good_signature_verifies_the_url_and_a_replaced_key_counts_for_a
 async fn an_old_slug_is_heard_until_its_time_and_proves_nothing_about_the_current_one() {
     const PAST: &str = "a-slug-of-the-day-before-yesterday";
     const OLD: &str = "a-slug-of-yesterday";
-    let mut walk = Walk::begin(Engine::Sqlite, 1).await;
+    let mut walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let agent = walk.agent(VOICE).await;
     let path = format!("/v1/agents/{}/webhook-url", agent["id"].as_str().expect("an id"));
     let now = walk.now().as_millisecond();
@@ -118,7 +118,7 @@ async fn an_old_slug_is_heard_until_its_time_and_proves_nothing_about_the_curren
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_dialled_is_kept_with_a_note() {
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let end = walk.now().as_millisecond();
     let ask = json!({"custom_analysis_data": {"redialer.io_callback": true, "redialer.io_callback_time": "in 2 hours"}});
     let call = |id: &str, person: &str| {
@@ -199,7 +199,7 @@ async fn what_cannot_be_dialled_is_kept_with_a_note() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn inbound_hooks_that_come_here_by_mistake_are_answered_and_ten_thousand_copies_are_one_event() {
-    let walk = Walk::begin(Engine::Sqlite, 1).await;
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     for (event, noun) in [("call_inbound", "call_inbound"), ("chat_inbound", "chat_inbound")] {
         let body =
             json!({"event": event, noun: {"from_number": "+14155550117", "to_number": OURS}}).to_string();
@@ -227,7 +227,8 @@ async fn inbound_hooks_that_come_here_by_mistake_are_answered_and_ten_thousand_c
 async fn slow_heads_and_slow_bodies_have_a_deadline() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let settings = [("REDIALER_HEAD_DEADLINE_SECS", "1"), ("REDIALER_BODY_DEADLINE_SECS", "1")];
-    let walk = Walk::begin_in(Engine::Sqlite, 1, redialer_sim::retell::Script::default(), &settings).await;
+    let walk =
+        Walk::with_settings(Engine::Sqlite, 1, redialer_sim::retell::Script::default(), &settings).await;
     let address = walk.base.trim_start_matches("http://");
     let path = walk.webhook_url.split_once(address).expect("ours").1;
     let patience = std::time::Duration::from_secs(20);

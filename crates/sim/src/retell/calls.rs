@@ -9,16 +9,16 @@ use redialer_core::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
-    script::{Agent, Does, ScriptedCall},
+    script::{Agent, Behavior, ScriptedCall},
     webhooks::{self, Webhook},
     world::World,
 };
 
 /// A call or chat in progress.
-pub(super) struct Course {
+pub(super) struct CallTimeline {
     pub(super) id: String,
     pub(super) agent: Agent,
-    does: Does,
+    behavior: Behavior,
     is_chat: bool,
     /// Whether a person is on the line from the start.
     answered: bool,
@@ -35,14 +35,23 @@ enum Step {
     Analysis,
 }
 
-impl Course {
-    pub(super) fn of_call(id: &str, agent: &Agent, does: &Does, answered: bool) -> Self {
-        let (id, agent, does) = (id.to_owned(), agent.clone(), does.clone());
-        Self { id, agent, does, is_chat: false, answered, duplicates: 0, next: Step::Begin, started: None }
+impl CallTimeline {
+    pub(super) fn of_call(id: &str, agent: &Agent, behavior: &Behavior, answered: bool) -> Self {
+        let (id, agent, behavior) = (id.to_owned(), agent.clone(), behavior.clone());
+        Self {
+            id,
+            agent,
+            behavior,
+            is_chat: false,
+            answered,
+            duplicates: 0,
+            next: Step::Begin,
+            started: None,
+        }
     }
 
-    pub(super) fn of_chat(id: &str, agent: &Agent, does: &Does) -> Self {
-        Self { is_chat: true, ..Self::of_call(id, agent, does, true) }
+    pub(super) fn of_chat(id: &str, agent: &Agent, behavior: &Behavior) -> Self {
+        Self { is_chat: true, ..Self::of_call(id, agent, behavior, true) }
     }
 
     /// Takes the next step now; returns the webhooks to send, and the seconds until the following step.
@@ -59,60 +68,60 @@ impl Course {
             }
             (Step::Begin | Step::PickUp, true) => {
                 self.next = Step::End;
-                let told = self.told(world, "started");
-                change(world, &self.id, |chat| write(chat, &self.does, now));
-                (told, Some(silence))
+                let webhooks = self.webhooks(world, "started");
+                change(world, &self.id, |chat| write_messages(chat, &self.behavior, now));
+                (webhooks, Some(silence))
             }
             (Step::PickUp, false) => {
                 self.next = Step::End;
                 self.started = Some(now);
-                if !self.does.connects() {
+                if !self.behavior.connects() {
                     return (Vec::new(), Some(0.0));
                 }
                 change(world, &self.id, |call| {
                     call["call_status"] = "ongoing".into();
                     call["start_timestamp"] = ms(now).into();
                 });
-                (self.told(world, "started"), Some(talk))
+                (self.webhooks(world, "started"), Some(talk))
             }
             (Step::End, is_chat) => {
                 self.next = Step::Analysis;
                 let started = self.started.unwrap_or(now);
                 change(world, &self.id, |record| match is_chat {
-                    false => end(record, &self.does, self.does.connects(), started, now),
+                    false => write_end(record, &self.behavior, self.behavior.connects(), started, now),
                     true => {
                         record["chat_status"] = "ended".into();
                         record["end_timestamp"] = ms(now).into();
                     }
                 });
-                (self.told(world, "ended"), Some(analysis))
+                (self.webhooks(world, "ended"), Some(analysis))
             }
             (Step::Analysis, is_chat) => {
-                change(world, &self.id, |record| analyze(record, &self.does, is_chat));
-                (self.told(world, "analyzed"), None)
+                change(world, &self.id, |record| write_analysis(record, &self.behavior, is_chat));
+                (self.webhooks(world, "analyzed"), None)
             }
         }
     }
 
-    fn told(&self, world: &World, moment: &str) -> Vec<Webhook> {
+    fn webhooks(&self, world: &World, moment: &str) -> Vec<Webhook> {
         let noun = if self.is_chat { "chat" } else { "call" };
-        let told = webhooks::build(world, &self.agent, noun, moment, &self.id);
-        told.into_iter().flat_map(|hook| vec![hook; self.duplicates as usize + 1]).collect()
+        let built = webhooks::build(world, &self.agent, noun, moment, &self.id);
+        built.into_iter().flat_map(|hook| vec![hook; self.duplicates as usize + 1]).collect()
     }
 }
 
 /// Starts a call or chat.
-pub(super) fn go(world: &Arc<World>, course: Course) {
-    if world.by_hand {
-        world.queue(course, world.time.now());
+pub(super) fn run(world: &Arc<World>, timeline: CallTimeline) {
+    if world.is_manually_stepped {
+        world.queue(timeline, world.time.now());
         return;
     }
     let world = Arc::clone(world);
     tokio::spawn(async move {
-        let mut course = course;
+        let mut timeline = timeline;
         loop {
-            let (told, wait) = course.step(&world);
-            for hook in told {
+            let (webhooks, wait) = timeline.step(&world);
+            for hook in webhooks {
                 webhooks::send(&world, &hook).await;
             }
             let Some(wait) = wait else { return };
@@ -123,41 +132,42 @@ pub(super) fn go(world: &Arc<World>, course: Course) {
 
 /// Takes every due step of a manually stepped world; returns the webhooks to send.
 pub(super) fn due_steps(world: &World) -> Vec<Webhook> {
-    let mut told = Vec::new();
-    while let Some(mut course) = world.next_course() {
-        let (hooks, wait) = course.step(world);
-        told.extend(hooks);
+    let mut due = Vec::new();
+    while let Some(mut timeline) = world.next_timeline() {
+        let (hooks, wait) = timeline.step(world);
+        due.extend(hooks);
         if let Some(wait) = wait {
-            world.queue(course, world.time.after(wait));
+            world.queue(timeline, world.time.after(wait));
         }
     }
-    told
+    due
 }
 
 /// Starts a scripted call; returns its id.
-pub(super) fn happen(world: &Arc<World>, scene: &ScriptedCall) -> String {
+pub(super) fn start_call(world: &Arc<World>, scripted: &ScriptedCall) -> String {
     let agent = world
-        .agent(&scene.agent_id)
-        .unwrap_or_else(|| Agent { agent_id: scene.agent_id.clone(), ..Agent::default() });
-    let (id, mut course) = if scene.kind == "chat" {
-        let chat = new_chat(world, &agent, &scene.metadata, &scene.variables);
-        world.state().chat_numbers.insert(chat.clone(), (scene.person.clone(), scene.number.clone()));
-        (chat.clone(), Course::of_chat(&chat, &agent, &scene.does))
+        .agent(&scripted.agent_id)
+        .unwrap_or_else(|| Agent { agent_id: scripted.agent_id.clone(), ..Agent::default() });
+    let (id, mut timeline) = if scripted.kind == "chat" {
+        let chat = new_chat(world, &agent, &scripted.metadata, &scripted.variables);
+        world.state().chat_numbers.insert(chat.clone(), (scripted.person.clone(), scripted.number.clone()));
+        (chat.clone(), CallTimeline::of_chat(&chat, &agent, &scripted.behavior))
     } else {
-        let (from, to) = match scene.kind.as_str() {
-            "inbound" => (&scene.person, &scene.number),
-            _ => (&scene.number, &scene.person),
+        let (from, to) = match scripted.kind.as_str() {
+            "inbound" => (&scripted.person, &scripted.number),
+            _ => (&scripted.number, &scripted.person),
         };
-        let numbers = (scene.kind != "web").then_some((scene.kind.as_str(), from.as_str(), to.as_str()));
-        let call = new_call(world, &agent, numbers, &scene.metadata, &scene.variables);
-        (call.clone(), Course::of_call(&call, &agent, &scene.does, scene.kind != "outbound"))
+        let numbers =
+            (scripted.kind != "web").then_some((scripted.kind.as_str(), from.as_str(), to.as_str()));
+        let call = new_call(world, &agent, numbers, &scripted.metadata, &scripted.variables);
+        (call.clone(), CallTimeline::of_call(&call, &agent, &scripted.behavior, scripted.kind != "outbound"))
     };
-    course.duplicates = scene.duplicates;
-    go(world, course);
+    timeline.duplicates = scripted.duplicates;
+    run(world, timeline);
     id
 }
 
-/// Registers a call; [`go`] starts it.
+/// Registers a call; [`run`] starts it.
 pub(super) fn new_call(
     world: &World,
     agent: &Agent,
@@ -191,7 +201,7 @@ pub(super) fn new_call(
     id
 }
 
-/// Opens a chat; [`go`] starts it.
+/// Opens a chat; [`run`] starts it.
 pub(super) fn new_chat(
     world: &World,
     agent: &Agent,
@@ -211,20 +221,26 @@ pub(super) fn new_chat(
     id
 }
 
-pub(super) fn end(call: &mut Value, does: &Does, connects: bool, started: Timestamp, ended: Timestamp) {
-    let status = match (connects, does.ends.as_str()) {
+pub(super) fn write_end(
+    call: &mut Value,
+    behavior: &Behavior,
+    connects: bool,
+    started: Timestamp,
+    ended: Timestamp,
+) {
+    let status = match (connects, behavior.ends.as_str()) {
         (_, "concurrency_limit_reached" | "no_valid_payment") => "error",
         (true, reason) if reason.starts_with("error_") => "error",
         (true, _) => "ended",
         (false, _) => "not_connected",
     };
-    let turns = turns(&does.says);
+    let turns = turns(&behavior.says);
     call["call_status"] = status.into();
-    call["disconnection_reason"] = does.ends.as_str().into();
+    call["disconnection_reason"] = behavior.ends.as_str().into();
     call["start_timestamp"] = ms(started).into();
     call["end_timestamp"] = ms(ended).into();
     call["duration_ms"] = (ms(ended) - ms(started)).into();
-    call["transcript"] = does.says.iter().map(|s| format!("{s}\n")).collect::<String>().into();
+    call["transcript"] = behavior.says.iter().map(|s| format!("{s}\n")).collect::<String>().into();
     call["transcript_object"] = turns
         .iter()
         .map(|(role, content)| json!({"role": role, "content": content, "words": []}))
@@ -234,41 +250,42 @@ pub(super) fn end(call: &mut Value, does: &Does, connects: bool, started: Timest
 }
 
 /// Writes the messages of a chat.
-pub(super) fn write(chat: &mut Value, does: &Does, written: Timestamp) {
+pub(super) fn write_messages(chat: &mut Value, behavior: &Behavior, written: Timestamp) {
     let message = |(i, (role, content)): (usize, &(&str, &str))| json!({"message_id": format!("msg_{i:04}"), "role": role, "content": content, "created_timestamp": ms(written)});
-    chat["transcript"] = does.says.iter().map(|s| format!("{s}\n")).collect::<String>().into();
+    chat["transcript"] = behavior.says.iter().map(|s| format!("{s}\n")).collect::<String>().into();
     chat["message_with_tool_calls"] =
-        turns(&does.says).iter().enumerate().map(message).collect::<Vec<_>>().into();
+        turns(&behavior.says).iter().enumerate().map(message).collect::<Vec<_>>().into();
 }
 
-pub(super) fn analyze(record: &mut Value, does: &Does, is_chat: bool) {
+pub(super) fn write_analysis(record: &mut Value, behavior: &Behavior, is_chat: bool) {
     if is_chat {
         record["chat_analysis"] = json!({
             "chat_summary": "A simulated chat.", "user_sentiment": "Neutral", "chat_successful": true,
-            "custom_analysis_data": does.extracts,
+            "custom_analysis_data": behavior.extracts,
         });
     } else {
         record["call_analysis"] = json!({
-            "in_voicemail": does.in_voicemail, "call_successful": does.connects(), "user_sentiment": "Neutral",
-            "call_summary": "A simulated call.", "custom_analysis_data": does.extracts,
+            "in_voicemail": behavior.in_voicemail, "call_successful": behavior.connects(), "user_sentiment": "Neutral",
+            "call_summary": "A simulated call.", "custom_analysis_data": behavior.extracts,
         });
     }
 }
 
-fn turns(says: &[String]) -> Vec<(&'static str, &str)> {
-    says.iter()
+fn turns(lines: &[String]) -> Vec<(&'static str, &str)> {
+    lines
+        .iter()
         .filter_map(|line| {
-            let (who, content) = line.split_once(": ")?;
-            Some((if who == "Agent" { "agent" } else { "user" }, content))
+            let (role, content) = line.split_once(": ")?;
+            Some((if role == "Agent" { "agent" } else { "user" }, content))
         })
         .collect()
 }
 
-fn change(world: &World, id: &str, how: impl FnOnce(&mut Value)) {
+fn change(world: &World, id: &str, edit: impl FnOnce(&mut Value)) {
     let mut state = world.state();
     let state = &mut *state;
     if let Some(record) = state.calls.get_mut(id).or_else(|| state.chats.get_mut(id)) {
-        how(record);
+        edit(record);
     }
 }
 

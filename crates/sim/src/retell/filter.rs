@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 /// Whether a record meets every criterion. `numbers` are the person's and the agent's number of a chat.
-pub(super) fn meets(record: &Value, criteria: &Value, numbers: Option<&(String, String)>) -> bool {
+pub(super) fn matches_all(record: &Value, criteria: &Value, numbers: Option<&(String, String)>) -> bool {
     let Some(criteria) = criteria.as_object() else { return true };
     criteria.iter().all(|(key, criterion)| match key.as_str() {
         "metadata" | "dynamic_variables" | "custom_analysis_data" | "custom_attributes" => {
@@ -14,21 +14,21 @@ pub(super) fn meets(record: &Value, criteria: &Value, numbers: Option<&(String, 
                 "custom_analysis_data" => &record["call_analysis"]["custom_analysis_data"],
                 _ => &record[field],
             };
-            listed(criterion).iter().all(|c| holds(&inner[c["key"].as_str().unwrap_or_default()], c))
+            as_list(criterion).iter().all(|c| matches(&inner[c["key"].as_str().unwrap_or_default()], c))
         }
-        "agent" => listed(criterion).iter().any(|c| c["agent_id"] == record["agent_id"]),
-        "user_number" => numbers.is_some_and(|n| holds(&Value::from(n.0.as_str()), criterion)),
-        "agent_number" => numbers.is_some_and(|n| holds(&Value::from(n.1.as_str()), criterion)),
+        "agent" => as_list(criterion).iter().any(|c| c["agent_id"] == record["agent_id"]),
+        "user_number" => numbers.is_some_and(|n| matches(&Value::from(n.0.as_str()), criterion)),
+        "agent_number" => numbers.is_some_and(|n| matches(&Value::from(n.1.as_str()), criterion)),
         "direction" if record["direction"].is_null() => numbers.is_some(),
-        _ => holds(&record[key], criterion),
+        _ => matches(&record[key], criterion),
     })
 }
 
-fn listed(value: &Value) -> Vec<&Value> {
+fn as_list(value: &Value) -> Vec<&Value> {
     value.as_array().map_or_else(|| vec![value], |list| list.iter().collect())
 }
 
-fn holds(value: &Value, criterion: &Value) -> bool {
+fn matches(value: &Value, criterion: &Value) -> bool {
     let wanted = &criterion["value"];
     let op = criterion["op"].as_str().unwrap_or_default();
     match criterion["type"].as_str().unwrap_or_default() {
@@ -76,9 +76,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn criteria_are_joined_by_and() {
+    fn criteria_are_combined_with_and() {
         let call = json!({"to_number": "+1", "metadata": {"redialer_dispatch": "dp_1"}, "start_timestamp": 5, "direction": "outbound"});
-        let check = |criteria: Value, want| assert_eq!(meets(&call, &criteria, None), want, "{criteria}");
+        let check =
+            |criteria: Value, want| assert_eq!(matches_all(&call, &criteria, None), want, "{criteria}");
         let dispatch = |v| json!([{"type": "string", "op": "eq", "key": "redialer_dispatch", "value": v}]);
         check(json!({"metadata": dispatch("dp_1")}), true);
         check(json!({"metadata": dispatch("dp_2")}), false);
@@ -89,7 +90,7 @@ mod tests {
         check(json!({"start_timestamp": {"type": "number", "op": "ge", "value": 5}}), true);
         check(json!({"start_timestamp": {"type": "range", "op": "bt", "value": [6, 9]}}), false);
         check(json!({"direction": {"type": "enum", "op": "in", "value": ["outbound"]}}), true);
-        check(json!({"unheard_of": {"type": "string", "op": "eq", "value": "x"}}), false);
+        check(json!({"unknown": {"type": "string", "op": "eq", "value": "x"}}), false);
         check(json!({}), true);
     }
 }

@@ -11,7 +11,7 @@ use axum::{
 use redialer_core::permission::Permission;
 use serde::{Deserialize, Serialize};
 
-use super::{routes::refused, world::World};
+use super::{routes::error, world::World};
 
 /// One API key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,16 +60,16 @@ pub(super) async fn authorized(
     let needed = needed(request.uri().path());
     match key {
         Some(Key { state: KeyState::Unpaid, .. }) => {
-            refused(StatusCode::PAYMENT_REQUIRED, "Trial has ended, please add payment method.")
+            error(StatusCode::PAYMENT_REQUIRED, "Trial has ended, please add payment method.")
         }
         Some(Key { state: KeyState::Good, permissions })
             if permissions.as_ref().is_none_or(|granted| granted.contains(&needed)) =>
         {
             next.run(request).await
         }
-        Some(Key { state: KeyState::Good, .. }) => refused(StatusCode::FORBIDDEN, "Forbidden"),
+        Some(Key { state: KeyState::Good, .. }) => error(StatusCode::FORBIDDEN, "Forbidden"),
         Some(Key { state: KeyState::Revoked, .. }) | None => {
-            refused(StatusCode::UNAUTHORIZED, "API key is missing or invalid.")
+            error(StatusCode::UNAUTHORIZED, "API key is missing or invalid.")
         }
     }
 }
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_written_as_it_is_read() {
+    fn a_key_serializes_to_what_it_is_parsed_from() {
         let text = r#"{"permissions":["Agent: Read","Call: Edit"],"state":"revoked"}"#;
         let key: Key = serde_json::from_str(text).expect("a key");
         let want =
@@ -120,8 +120,9 @@ mod tests {
         assert_eq!(key, want);
         assert_eq!(serde_json::to_string(&key).expect("JSON"), text);
         assert_eq!(serde_json::from_str::<Key>("{}").expect("a key"), Key::default());
-        let error = serde_json::from_str::<Key>(r#"{"permissions":["Agents"]}"#).expect_err("no permission");
-        assert!(error.to_string().contains("Agent: Read"), "{error}");
+        let unknown =
+            serde_json::from_str::<Key>(r#"{"permissions":["Agents"]}"#).expect_err("no permission");
+        assert!(unknown.to_string().contains("Agent: Read"), "{unknown}");
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub use webhooks::Webhook;
 pub use world::Ring;
 
 /// The display name of the simulated provider.
-pub const PLAYS: &str = "Retell";
+pub const PROVIDER_TITLE: &str = "Retell";
 
 /// A simulated Retell.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ impl Retell {
     }
 
     /// Creates a manually stepped world: [`Retell::step`] takes the due steps, and its caller sends the webhooks.
-    pub fn by_hand(script: Script, time: SimTime, http: reqwest::Client) -> Self {
+    pub fn manually_stepped(script: Script, time: SimTime, http: reqwest::Client) -> Self {
         Self(Arc::new(world::World::new(script, time, http, true)))
     }
 
@@ -61,27 +61,27 @@ impl Retell {
 
     /// Starts the scripted calls, each after its delay.
     pub fn play(&self) {
-        for scene in self.0.script().calls.clone() {
+        for scripted in self.0.script().calls.clone() {
             let world = Arc::clone(&self.0);
             tokio::spawn(async move {
-                world.time.pass(scene.after_seconds).await;
-                calls::happen(&world, &scene);
+                world.time.pass(scripted.after_seconds).await;
+                calls::start_call(&world, &scripted);
             });
         }
     }
 
     /// Starts one call now; returns its id.
-    pub fn happen(&self, scene: &ScriptedCall) -> String {
-        calls::happen(&self.0, scene)
+    pub fn start_call(&self, scripted: &ScriptedCall) -> String {
+        calls::start_call(&self.0, scripted)
     }
 
     /// Replaces the scripted behavior of a person on the next calls.
-    pub fn set_person(&self, number: &str, does: Vec<script::Does>) {
-        self.0.script().people.insert(number.to_owned(), does.into());
+    pub fn set_person(&self, number: &str, behaviors: Vec<script::Behavior>) {
+        self.0.script().people.insert(number.to_owned(), behaviors.into());
     }
 
     /// Adds a fault to the queue for the next requests to place a call; each request takes one.
-    pub fn break_next(&self, fault: Fault) {
+    pub fn fail_next(&self, fault: Fault) {
         self.0.script().faults.push_back(fault);
     }
 
@@ -97,8 +97,8 @@ impl Retell {
     }
 
     /// Changes the script while the world runs.
-    pub fn rewrite(&self, how: impl FnOnce(&mut Script)) {
-        how(&mut self.0.script());
+    pub fn edit_script(&self, edit: impl FnOnce(&mut Script)) {
+        edit(&mut self.0.script());
     }
 
     /// Sets the webhook URL for agents without their own.

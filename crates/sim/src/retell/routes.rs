@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::{
     calls, filter,
     keys::{Key, authorized},
-    script::{Does, Fault, ScriptedCall},
+    script::{Behavior, Fault, ScriptedCall},
     world::{Ring, World},
 };
 
@@ -37,11 +37,13 @@ pub(super) fn all(world: Arc<World>) -> Router {
         .route("/v2/list-phone-numbers", get(list_numbers))
         .layer(middleware::from_fn_with_state(Arc::clone(&world), authorized));
     // The control API. It requires no key, so it is for loopback only.
-    let scenes = Router::new()
+    let control = Router::new()
         .route("/sim/rings", get(async |State(w): Shared| Json(w.state().rings.clone())))
         .route(
             "/sim/calls",
-            post(async |State(w): Shared, Json(scene): Json<ScriptedCall>| calls::happen(&w, &scene)),
+            post(async |State(w): Shared, Json(scripted): Json<ScriptedCall>| {
+                calls::start_call(&w, &scripted)
+            }),
         )
         .route("/sim/people/{number}", put(set_person))
         .route("/sim/keys/{key}", put(set_key))
@@ -57,31 +59,31 @@ pub(super) fn all(world: Arc<World>) -> Router {
             "/sim/webhook-url",
             put(async |State(w): Shared, Json(url): Json<String>| w.script().webhook_url = Some(url)),
         );
-    api.merge(scenes)
-        .fallback(async || refused(StatusCode::NOT_FOUND, "The requested resource was not found."))
+    api.merge(control)
+        .fallback(async || error(StatusCode::NOT_FOUND, "The requested resource was not found."))
         .with_state(world)
 }
 
-async fn set_person(State(world): Shared, Path(number): Path<String>, Json(does): Json<Vec<Does>>) {
-    world.script().people.insert(number, does.into());
+async fn set_person(State(world): Shared, Path(number): Path<String>, Json(behaviors): Json<Vec<Behavior>>) {
+    world.script().people.insert(number, behaviors.into());
 }
 
 async fn set_key(State(world): Shared, Path(name): Path<String>, Json(key): Json<Key>) {
     world.script().keys.insert(name, key);
 }
 
-pub(super) fn refused(status: StatusCode, message: &str) -> Response {
+pub(super) fn error(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({"status": "error", "message": message}))).into_response()
 }
 
 /// Retell's response to an internal error.
-fn failed() -> Response {
-    refused(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected server error occurred.")
+fn internal_error() -> Response {
+    error(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected server error occurred.")
 }
 
 /// Retell's response if the account does not have the requested object.
-fn unknown() -> Response {
-    refused(StatusCode::UNPROCESSABLE_ENTITY, "Cannot find requested asset under given api key.")
+fn not_found() -> Response {
+    error(StatusCode::UNPROCESSABLE_ENTITY, "Cannot find requested asset under given api key.")
 }
 
 async fn key_info(State(world): Shared) -> Json<Value> {
@@ -106,9 +108,9 @@ async fn list_agents(
 }
 
 /// One page of a list, with the key of the next one.
-fn page(items: Vec<Value>, asked: &Value) -> Value {
+fn page(items: Vec<Value>, query: &Value) -> Value {
     let number = |name: &str| {
-        let value = &asked[name];
+        let value = &query[name];
         value.as_u64().or_else(|| value.as_str().and_then(|s| s.parse().ok())).map(|n| n as usize)
     };
     let limit = number("limit").unwrap_or(50).clamp(1, 1_000);
@@ -123,7 +125,7 @@ fn page(items: Vec<Value>, asked: &Value) -> Value {
 }
 
 async fn get_agent(State(world): Shared, Path(id): Path<String>) -> Response {
-    let Some(a) = world.agent(&id) else { return unknown() };
+    let Some(a) = world.agent(&id) else { return not_found() };
     Json(json!({
         "agent_id": a.agent_id, "version": a.version, "is_published": true, "assigned_tags": a.tag.iter().collect::<Vec<_>>(),
         "agent_name": a.agent_name, "webhook_url": a.webhook_url, "webhook_timeout_ms": 10_000, "timezone": a.timezone,
@@ -145,12 +147,12 @@ async fn create_chat(State(world): Shared, Json(request): Json<Value>) -> Respon
 async fn create(world: &Arc<World>, request: Value, is_chat: bool) -> Response {
     world.state().requests += 1;
     let fault = world.script().faults.pop_front().unwrap_or(Fault::None);
-    if let Some(answer) = unplaced(fault) {
+    if let Some(answer) = error_without_call(fault) {
         return answer;
     }
     let slow_seconds = world.script().slow_seconds;
     let placed = match fault {
-        Fault::Stall => stalled(world, request, is_chat, slow_seconds).await,
+        Fault::Stall => place_late(world, request, is_chat, slow_seconds).await,
         _ => place(world, &request, is_chat),
     };
     let record = match placed {
@@ -159,11 +161,11 @@ async fn create(world: &Arc<World>, request: Value, is_chat: bool) -> Response {
     };
     let status = if is_chat { StatusCode::OK } else { StatusCode::CREATED };
     match fault {
-        Fault::ErrorAfter => failed(),
+        Fault::ErrorAfter => internal_error(),
         Fault::HtmlOk => {
             (StatusCode::OK, [(header::CONTENT_TYPE, "text/html")], "<html>OK</html>").into_response()
         }
-        Fault::DropReply => dropped(),
+        Fault::DropReply => dropped_connection(),
         Fault::Silence => std::future::pending().await,
         Fault::Late => {
             world.time.pass(slow_seconds).await;
@@ -174,25 +176,25 @@ async fn create(world: &Arc<World>, request: Value, is_chat: bool) -> Response {
 }
 
 /// Places the call after a delay, even if the client disconnects meanwhile.
-async fn stalled(
+async fn place_late(
     world: &Arc<World>,
     request: Value,
     is_chat: bool,
     seconds: f64,
 ) -> Result<Value, Box<Response>> {
     let world = Arc::clone(world);
-    let deciding = tokio::spawn(async move {
+    let placing = tokio::spawn(async move {
         world.time.pass(seconds).await;
         place(&world, &request, is_chat)
     });
-    deciding.await.unwrap_or_else(|_| Err(Box::new(failed())))
+    placing.await.unwrap_or_else(|_| Err(Box::new(internal_error())))
 }
 
 /// The response to a fault that places nothing; `None` for the other faults.
-fn unplaced(fault: Fault) -> Option<Response> {
+fn error_without_call(fault: Fault) -> Option<Response> {
     Some(match fault {
-        Fault::ErrorBefore => failed(),
-        Fault::DropRequest => dropped(),
+        Fault::ErrorBefore => internal_error(),
+        Fault::DropRequest => dropped_connection(),
         Fault::Html => {
             let page = "<html><body>Bad Gateway</body></html>";
             (StatusCode::BAD_GATEWAY, [(header::CONTENT_TYPE, "text/html")], page).into_response()
@@ -205,15 +207,13 @@ fn unplaced(fault: Fault) -> Option<Response> {
                 ("ratelimit-remaining", "0"),
                 ("ratelimit-reset", "2"),
             ];
-            (headers, refused(StatusCode::TOO_MANY_REQUESTS, message)).into_response()
+            (headers, error(StatusCode::TOO_MANY_REQUESTS, message)).into_response()
         }
-        Fault::Payment => {
-            refused(StatusCode::PAYMENT_REQUIRED, "Trial has ended, please add payment method.")
-        }
-        Fault::Key => refused(StatusCode::UNAUTHORIZED, "API key is missing or invalid."),
-        Fault::Forbidden => refused(StatusCode::FORBIDDEN, "Forbidden"),
-        Fault::DoNotCall => refused(StatusCode::BAD_REQUEST, "Contact is marked as do not call."),
-        Fault::Unprocessable => unknown(),
+        Fault::Payment => error(StatusCode::PAYMENT_REQUIRED, "Trial has ended, please add payment method."),
+        Fault::Key => error(StatusCode::UNAUTHORIZED, "API key is missing or invalid."),
+        Fault::Forbidden => error(StatusCode::FORBIDDEN, "Forbidden"),
+        Fault::DoNotCall => error(StatusCode::BAD_REQUEST, "Contact is marked as do not call."),
+        Fault::Unprocessable => not_found(),
         Fault::ErrorAfter
         | Fault::HtmlOk
         | Fault::DropReply
@@ -225,7 +225,7 @@ fn unplaced(fault: Fault) -> Option<Response> {
 }
 
 /// A response whose body fails at once, which closes the connection.
-fn dropped() -> Response {
+fn dropped_connection() -> Response {
     Response::new(axum::body::Body::new(Broken))
 }
 
@@ -243,17 +243,17 @@ impl http_body::Body for Broken {
     }
 }
 
-const KEY_LIVES: Duration = Duration::from_secs(3_600);
+const IDEMPOTENCY_KEY_LIFETIME: Duration = Duration::from_secs(3_600);
 
 fn place(world: &Arc<World>, request: &Value, is_chat: bool) -> Result<Value, Box<Response>> {
     let text = |name: &str| request[name].as_str().map(str::to_owned);
-    let bad = |message: &str| Box::new(refused(StatusCode::BAD_REQUEST, message));
+    let bad = |message: &str| Box::new(error(StatusCode::BAD_REQUEST, message));
     let (Some(from), Some(to)) = (text("from_number"), text("to_number")) else {
         return Err(bad("Invalid request format, please check API reference."));
     };
     let owned = world.script().numbers.iter().any(|n| n.phone_number == from);
     if !owned {
-        return Err(Box::new(unknown()));
+        return Err(Box::new(not_found()));
     }
     let variables = request["retell_llm_dynamic_variables"].as_object().cloned().unwrap_or_default();
     if variables.values().any(|v| !v.is_string()) {
@@ -267,13 +267,16 @@ fn place(world: &Arc<World>, request: &Value, is_chat: bool) -> Result<Value, Bo
         .and_then(|n| if is_chat { n.sms_agent_id.clone() } else { n.agent_id.clone() });
     let agent = text("override_agent_id").or(default).and_then(|id| world.agent(&id));
     let Some(agent) = agent.filter(|a| (a.channel == "chat") == is_chat) else {
-        return Err(Box::new(unknown()));
+        return Err(Box::new(not_found()));
     };
     let now = world.time.now();
     let key = text("idempotency_key").filter(|_| !is_chat);
     if let Some(key) = &key {
         let state = world.state();
-        let known = state.keys.get(key).filter(|(at, _)| now.duration_since(*at).unsigned_abs() < KEY_LIVES);
+        let known = state
+            .keys
+            .get(key)
+            .filter(|(at, _)| now.duration_since(*at).unsigned_abs() < IDEMPOTENCY_KEY_LIFETIME);
         if let Some(record) = known.and_then(|(_, id)| state.record(id)) {
             return Ok(record.clone());
         }
@@ -299,40 +302,41 @@ fn place(world: &Arc<World>, request: &Value, is_chat: bool) -> Result<Value, Bo
         });
         state.record(&id).cloned().unwrap_or_default()
     };
-    let does = if full { Does::end("concurrency_limit_reached") } else { world.person_does(&to) };
-    let course = match is_chat {
-        true => calls::Course::of_chat(&id, &agent, &does),
-        false => calls::Course::of_call(&id, &agent, &does, false),
+    let behavior =
+        if full { Behavior::ending("concurrency_limit_reached") } else { world.next_behavior(&to) };
+    let timeline = match is_chat {
+        true => calls::CallTimeline::of_chat(&id, &agent, &behavior),
+        false => calls::CallTimeline::of_call(&id, &agent, &behavior, false),
     };
-    calls::go(world, course);
+    calls::run(world, timeline);
     Ok(record)
 }
 
 async fn get_record(State(world): Shared, Path(id): Path<String>) -> Response {
     if world.script().records_fail.contains(&id) {
-        return failed();
+        return internal_error();
     }
     match world.state().record(&id) {
         Some(record) => Json(record.clone()).into_response(),
-        None => unknown(),
+        None => not_found(),
     }
 }
 
 /// The calls or chats that match the filter, newest first.
 fn list(world: &World, body: &str, is_chat: bool) -> Response {
     if world.script().lists_fail {
-        return failed();
+        return internal_error();
     }
-    let asked: Value = serde_json::from_str(body).unwrap_or_default();
+    let query: Value = serde_json::from_str(body).unwrap_or_default();
     let state = world.state();
     let all = if is_chat { &state.chats } else { &state.calls };
     let found = all.iter().rev().filter(|(id, record)| {
         // `None` for a call, because its object contains the numbers.
         let numbers = state.chat_numbers.get(*id);
-        world.is_listed(&state, id) && filter::meets(record, &asked["filter_criteria"], numbers)
+        world.is_listed(&state, id) && filter::matches_all(record, &query["filter_criteria"], numbers)
     });
     let hide = world.script().lists_hide_metadata;
-    Json(page(found.map(|(_, record)| shown(record, hide, is_chat)).collect(), &asked)).into_response()
+    Json(page(found.map(|(_, record)| shown(record, hide, is_chat)).collect(), &query)).into_response()
 }
 
 /// A call or chat as a list shows it.

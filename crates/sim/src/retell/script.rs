@@ -1,4 +1,4 @@
-//! The script of a simulated world: agents, numbers, people and what they do, and faults.
+//! The script of a simulated world: agents, numbers, people and their behavior, and faults.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -40,7 +40,7 @@ pub struct Script {
     /// How long a new call or chat is missing from the lists, in seconds.
     pub list_lag_seconds: f64,
     /// The behavior of each person on the next calls, in order; the last entry repeats.
-    pub people: BTreeMap<String, VecDeque<Does>>,
+    pub people: BTreeMap<String, VecDeque<Behavior>>,
     /// Calls that the simulator starts by itself.
     pub calls: Vec<ScriptedCall>,
     /// The faults of the next requests to place a call, in order.
@@ -148,7 +148,7 @@ pub struct Number {
 /// The behavior of a person, or of the line, on one call.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Does {
+pub struct Behavior {
     /// How the call ends: a `disconnection_reason`. A call that does not connect never starts.
     pub ends: String,
     /// The transcript lines, as `User: …` and `Agent: …`.
@@ -159,20 +159,20 @@ pub struct Does {
     pub in_voicemail: bool,
 }
 
-impl Does {
+impl Behavior {
     /// A call that only ends, with this `disconnection_reason`.
-    pub fn end(reason: &str) -> Self {
+    pub fn ending(reason: &str) -> Self {
         Self { ends: reason.to_owned(), in_voicemail: reason == "voicemail_reached", ..Self::default() }
     }
 
     /// A conversation in which the person asks for a callback; `time` is the extracted time.
-    pub fn ask(says: &[&str], time: Option<&str>) -> Self {
+    pub fn asking(says: &[&str], time: Option<&str>) -> Self {
         let mut extracts = Map::new();
         extracts.insert("redialer.io_callback".to_owned(), Value::Bool(true));
         if let Some(time) = time {
             extracts.insert("redialer.io_callback_time".to_owned(), Value::from(time));
         }
-        Self { says: says.iter().map(|s| (*s).to_owned()).collect(), extracts, ..Self::end("user_hangup") }
+        Self { says: says.iter().map(|s| (*s).to_owned()).collect(), extracts, ..Self::ending("user_hangup") }
     }
 
     pub(crate) fn connects(&self) -> bool {
@@ -205,7 +205,8 @@ pub struct ScriptedCall {
     /// The agent's number.
     pub number: String,
     /// The behavior of the person.
-    pub does: Does,
+    #[serde(rename = "does")]
+    pub behavior: Behavior,
     /// The metadata the call was made with.
     pub metadata: Map<String, Value>,
     /// The dynamic variables the call was made with.

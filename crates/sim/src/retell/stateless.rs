@@ -7,26 +7,27 @@ use redialer_core::{Timestamp, agent::Channel, time::plus};
 use serde_json::{Value, json};
 
 use super::{
-    calls::{analyze, end, ms, write},
-    script::Does,
+    calls::{ms, write_analysis, write_end, write_messages},
+    script::Behavior,
 };
 
-const RINGS: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
-const TALKS: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
+const RING_TIME: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
+const TALK_TIME: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
 
 /// The behavior of the person at a number. A person who asks for a callback does not ask again on the second call.
-fn does(number: &str, is_first: bool) -> Does {
+fn behavior_of(number: &str, is_first: bool) -> Behavior {
     match number.get(number.len().saturating_sub(2)..) {
-        Some("01") => Does::end("dial_no_answer"),
-        Some("02") => Does::end("dial_busy"),
-        Some("03") => Does { in_voicemail: true, ..Does::end("voicemail_reached") },
-        Some("04") => Does::end("error_unknown"),
-        Some("05") if is_first => {
-            Does::ask(&["Agent: Is this a good time?", "User: No, call me in an hour."], Some("in an hour"))
-        }
-        _ => Does {
+        Some("01") => Behavior::ending("dial_no_answer"),
+        Some("02") => Behavior::ending("dial_busy"),
+        Some("03") => Behavior { in_voicemail: true, ..Behavior::ending("voicemail_reached") },
+        Some("04") => Behavior::ending("error_unknown"),
+        Some("05") if is_first => Behavior::asking(
+            &["Agent: Is this a good time?", "User: No, call me in an hour."],
+            Some("in an hour"),
+        ),
+        _ => Behavior {
             says: vec!["Agent: Hello!".to_owned(), "User: Thanks, bye.".to_owned()],
-            ..Does::end("user_hangup")
+            ..Behavior::ending("user_hangup")
         },
     }
 }
@@ -41,8 +42,8 @@ pub fn call_id(dispatch: &str) -> String {
 pub fn record(request: &[u8], channel: Channel, call_id: &str, placed_at: Timestamp) -> Option<String> {
     let request: Value = serde_json::from_slice(request).ok()?;
     let number = request["to_number"].as_str()?;
-    let does = does(number, request["metadata"]["redialer_attempt"] == "1");
-    let (started, ended) = (plus(placed_at, RINGS), plus(plus(placed_at, RINGS), TALKS));
+    let behavior = behavior_of(number, request["metadata"]["redialer_attempt"] == "1");
+    let (started, ended) = (plus(placed_at, RING_TIME), plus(plus(placed_at, RING_TIME), TALK_TIME));
     let mut record = json!({
         "agent_id": request["override_agent_id"], "metadata": request["metadata"],
         "retell_llm_dynamic_variables": request["retell_llm_dynamic_variables"], "start_timestamp": ms(started),
@@ -54,17 +55,17 @@ pub fn record(request: &[u8], channel: Channel, call_id: &str, placed_at: Timest
             record["direction"] = "outbound".into();
             record["from_number"] = request["from_number"].clone();
             record["to_number"] = number.into();
-            end(&mut record, &does, does.connects(), started, ended);
+            write_end(&mut record, &behavior, behavior.connects(), started, ended);
         }
         Channel::Chat => {
             record["chat_id"] = call_id.into();
             record["chat_type"] = "sms_chat".into();
             record["chat_status"] = "ended".into();
             record["end_timestamp"] = ms(ended).into();
-            write(&mut record, &does, started);
+            write_messages(&mut record, &behavior, started);
         }
     }
-    analyze(&mut record, &does, channel == Channel::Chat);
+    write_analysis(&mut record, &behavior, channel == Channel::Chat);
     Some(record.to_string())
 }
 
@@ -73,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_number_says_what_happens_and_the_same_request_the_same_every_time() {
+    fn the_number_selects_the_outcome_and_a_repeated_request_gets_the_same() {
         let ends = |number: &str| {
             let request =
                 json!({"to_number": number, "from_number": "+12025550100", "override_agent_id": "a"});

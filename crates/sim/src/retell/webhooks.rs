@@ -6,8 +6,8 @@ use sha2::Sha256;
 
 use super::{calls::ms, script::Agent, world::World};
 
-const MAX_TRIES: u32 = 4;
-const BETWEEN_SECONDS: f64 = 1.0;
+const MAX_ATTEMPTS: u32 = 4;
+const RETRY_DELAY_SECONDS: f64 = 1.0;
 
 /// One webhook to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub(super) fn build(world: &World, agent: &Agent, noun: &str, moment: &str, id: 
 }
 
 pub(super) async fn send(world: &World, hook: &Webhook) {
-    for _ in 0..MAX_TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         let request = world
             .http
             .post(&hook.url)
@@ -61,10 +61,12 @@ pub(super) async fn send(world: &World, hook: &Webhook) {
             .header("x-retell-signature", hook.signature(ms(world.time.now())));
         match request.body(hook.body.clone()).send().await {
             Ok(response) if response.status().is_success() => return,
-            Ok(response) => tracing::debug!(status = response.status().as_u16(), "a webhook was not taken"),
-            Err(error) => tracing::debug!(%error, "a webhook could not be sent"),
+            Ok(response) => {
+                tracing::debug!(status = response.status().as_u16(), "the webhook was not accepted")
+            }
+            Err(error) => tracing::debug!(%error, "the webhook could not be sent"),
         }
-        world.time.pass(BETWEEN_SECONDS).await;
+        world.time.pass(RETRY_DELAY_SECONDS).await;
     }
 }
 

@@ -13,8 +13,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    calls::Course,
-    script::{Agent, Does, Script},
+    calls::CallTimeline,
+    script::{Agent, Behavior, Script},
 };
 use crate::SimTime;
 
@@ -25,8 +25,8 @@ pub(super) struct World {
     state: Mutex<State>,
     serial: AtomicU64,
     /// Whether the world is stepped manually; otherwise each step runs after its delay.
-    pub(super) by_hand: bool,
-    courses: Mutex<BTreeMap<(Timestamp, u64), Course>>,
+    pub(super) is_manually_stepped: bool,
+    timelines: Mutex<BTreeMap<(Timestamp, u64), CallTimeline>>,
 }
 
 #[derive(Default)]
@@ -74,37 +74,42 @@ impl State {
 }
 
 impl World {
-    pub(super) fn new(script: Script, time: SimTime, http: reqwest::Client, by_hand: bool) -> Self {
+    pub(super) fn new(
+        script: Script,
+        time: SimTime,
+        http: reqwest::Client,
+        is_manually_stepped: bool,
+    ) -> Self {
         Self {
             time,
             http,
             script: Mutex::new(script),
             state: Mutex::default(),
             serial: AtomicU64::new(1),
-            by_hand,
-            courses: Mutex::default(),
+            is_manually_stepped,
+            timelines: Mutex::default(),
         }
     }
 
-    fn courses(&self) -> MutexGuard<'_, BTreeMap<(Timestamp, u64), Course>> {
-        self.courses.lock().unwrap_or_else(PoisonError::into_inner)
+    fn timelines(&self) -> MutexGuard<'_, BTreeMap<(Timestamp, u64), CallTimeline>> {
+        self.timelines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Queues the next step of a call or chat for `at`.
-    pub(super) fn queue(&self, course: Course, at: Timestamp) {
-        self.courses().insert((at, self.serial.fetch_add(1, Ordering::Relaxed)), course);
+    pub(super) fn queue(&self, timeline: CallTimeline, at: Timestamp) {
+        self.timelines().insert((at, self.serial.fetch_add(1, Ordering::Relaxed)), timeline);
     }
 
-    /// Removes the course whose next step is due, the longest overdue first.
-    pub(super) fn next_course(&self) -> Option<Course> {
-        let mut courses = self.courses();
-        let first = courses.first_entry()?;
+    /// Removes the timeline whose next step is due, the longest overdue first.
+    pub(super) fn next_timeline(&self) -> Option<CallTimeline> {
+        let mut timelines = self.timelines();
+        let first = timelines.first_entry()?;
         (first.key().0 <= self.time.now()).then(|| first.remove())
     }
 
     /// When the next queued step is due.
     pub(super) fn next_at(&self) -> Option<Timestamp> {
-        self.courses().keys().next().map(|(at, _)| *at)
+        self.timelines().keys().next().map(|(at, _)| *at)
     }
 
     pub(super) fn record_created(&self, id: &str) {
@@ -136,13 +141,13 @@ impl World {
     }
 
     /// Takes the person's behavior on this call from the script; the last entry is not removed.
-    pub(super) fn person_does(&self, number: &str) -> Does {
+    pub(super) fn next_behavior(&self, number: &str) -> Behavior {
         let mut script = self.script();
-        let Some(does) = script.people.get_mut(number) else { return Does::end("user_hangup") };
-        match does.len() {
-            0 => Does::end("user_hangup"),
-            1 => does[0].clone(),
-            _ => does.pop_front().unwrap_or_default(),
+        let Some(behaviors) = script.people.get_mut(number) else { return Behavior::ending("user_hangup") };
+        match behaviors.len() {
+            0 => Behavior::ending("user_hangup"),
+            1 => behaviors[0].clone(),
+            _ => behaviors.pop_front().unwrap_or_default(),
         }
     }
 

@@ -138,6 +138,6 @@ async fn a_list_without_metadata_proves_no_absence() {
     assert_eq!(find(Channel::Voice, "dp_v").await, Ok(Finding::Call(placed[0].clone())));
     assert_eq!(find(Channel::Voice, "dp_x").await, Ok(Finding::Absent), "the filter knows it still");
     assert_eq!(find(Channel::Chat, "dp_c").await, Ok(Finding::NoAnswer));
-    sim.rewrite(|script| script.lists_hide_metadata = false);
+    sim.edit_script(|script| script.lists_hide_metadata = false);
     assert_eq!(find(Channel::Chat, "dp_c").await, Ok(Finding::Call(placed[1].clone())));
 }

@@ -22,7 +22,7 @@ pub(crate) const PERSON: &str = "+14155550117";
 pub(crate) async fn serve(script: Script) -> (Retell, Arc<dyn Provider>, String) {
     let clients = Clients::new(PLACE_DEADLINE).expect("clients");
     let time = SimTime::new(now, |_| std::future::pending::<()>());
-    let sim = Retell::by_hand(script, time, clients.reading.clone());
+    let sim = Retell::manually_stepped(script, time, clients.reading.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let base = format!("http://{}", listener.local_addr().expect("an address"));
     let router = sim.router();

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use jiff::{civil::Weekday, tz::TimeZone};
 use redialer_core::{Id, Timestamp, callback::State, id, tenant::Plan, workspace::ProviderName};
 use redialer_providers::{NAMES, WebhookAuth, http::Clients};
-use redialer_sim::{PLAYS, Ring, Script, Simulator};
+use redialer_sim::{PROVIDER_TITLE, Ring, Script, Simulator};
 use redialer_store::{AgentRow, CallbackRow, ClockRow, Filter, NewWorkspace};
 use serde_json::json;
 use tokio::{net::TcpListener, runtime::Runtime};
@@ -105,7 +105,7 @@ impl Stage {
 
     fn introduce(&mut self) {
         say(&format!(
-            "redialer demo: one process, an embedded database, a simulated {PLAYS}, half an hour a second."
+            "redialer demo: one process, an embedded database, a simulated {PROVIDER_TITLE}, half an hour a second."
         ));
         self.show_way_in();
         say("");
@@ -336,7 +336,7 @@ async fn connect(app: &App, tenant: Id<id::Tenant>, api_key: &str) -> anyhow::Re
     let new = NewWorkspace {
         id,
         provider: &ProviderName::new(NAMES[0]),
-        name: &format!("Simulated {PLAYS}"),
+        name: &format!("Simulated {PROVIDER_TITLE}"),
         api_key,
         webhook_auth: &WebhookAuth::of_key(api_key).to_stored(),
         account: None,

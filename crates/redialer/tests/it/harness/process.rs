@@ -27,14 +27,14 @@ impl Walk {
     }
 
     /// Sends SIGTERM.
-    pub(crate) fn ask_to_end(&self) {
+    pub(crate) fn send_sigterm(&self) {
         let pid = self.server.as_ref().expect("running").id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("run").success());
     }
 
     /// Sends SIGTERM, waits, and returns the exit status.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
-        self.ask_to_end();
+        self.send_sigterm();
         self.server.take().expect("running").wait().expect("gone")
     }
 

@@ -6,7 +6,7 @@ use std::{
     process::Output,
 };
 
-use super::{Engine, Walk, new_database, said};
+use super::{Engine, Walk, new_database, output_of};
 
 impl Walk {
     /// The path of a file beside the data directory.
@@ -22,7 +22,7 @@ impl Walk {
     /// Takes a backup while the server runs.
     pub(crate) fn backup(&self) -> PathBuf {
         let file = self.beside("backup");
-        said(self.command().arg("backup").arg(&file));
+        output_of(self.command().arg("backup").arg(&file));
         file
     }
 
@@ -33,18 +33,18 @@ impl Walk {
 
     /// Restores a backup into a new data directory that contains the key, and continues there.
     pub(crate) fn restore(&mut self, file: &Path, engine: Engine) -> Output {
-        self.move_house(engine);
+        self.switch_data_dir(engine);
         self.restore_here(file)
     }
 
     /// The same, with the keys of a keyring.
     pub(crate) fn restore_with_keys(&mut self, file: &Path, keys: &Path, engine: Engine) -> Output {
-        self.move_house(engine);
+        self.switch_data_dir(engine);
         self.command().arg("restore").arg(file).arg("--keys").arg(keys).output().expect("run")
     }
 
     /// Switches to a new data directory with a copy of the key, and to a new database.
-    fn move_house(&mut self, engine: Engine) {
+    fn switch_data_dir(&mut self, engine: Engine) {
         let kek = self.data_dir().join("kek");
         self.data.push('+');
         fs::create_dir_all(self.data_dir()).expect("made");

@@ -35,7 +35,7 @@ use redialer_core::{
 };
 use redialer_sim::{
     SimTime,
-    retell::{KeyState, Retell, Script, ScriptedCall, Webhook, script::Does},
+    retell::{KeyState, Retell, Script, ScriptedCall, Webhook, script::Behavior},
 };
 use redialer_store::{
     AgentChange, Buckets, CallbackRow, EventRow, Kek, NewInboundEvent, NewTenant, NewWorkspace, Store,
@@ -51,7 +51,7 @@ use super::{
     replica::{Parts, Replica},
     shared::{Fate, Gate, OpId, Shared},
 };
-use crate::harness::{CHAT, KEY, OURS, VOICE};
+use crate::harness::{CHAT, KEY, VOICE, scripted_call, scripted_chat};
 
 /// Wednesday, 25 November 2026, 10:00 in New York.
 const START_MS: i64 = 1_795_618_800_000;
@@ -108,7 +108,7 @@ pub(super) struct Simulation {
     machines: Vec<Machine>,
     ops: Vec<Op>,
     hooks: Vec<Hook>,
-    scenes: Vec<(i64, ScriptedCall)>,
+    upcoming_calls: Vec<(i64, ScriptedCall)>,
     asked: BTreeSet<String>,
     /// Calls whose events the database refuses.
     poisoned: BTreeSet<String>,
@@ -135,7 +135,7 @@ impl Simulation {
         };
         let http =
             redialer_providers::http::Clients::new(std::time::Duration::from_secs(1)).expect("clients");
-        let sim = Retell::by_hand(script(&shared), time, http.reading);
+        let sim = Retell::manually_stepped(script(&shared), time, http.reading);
         let laws = Arc::new(Laws::new(&shared, store.for_tenant(tenant), &sim));
         let parts = Parts { store, shared: Arc::clone(&shared), laws, sim, tenant };
         let machines = (0..REPLICAS).map(|_| Machine::new(&shared)).collect();
@@ -146,7 +146,7 @@ impl Simulation {
             machines,
             ops: Vec::new(),
             hooks: Vec::new(),
-            scenes: Vec::new(),
+            upcoming_calls: Vec::new(),
             asked: BTreeSet::new(),
             poisoned: BTreeSet::new(),
             next_op: 1,
@@ -179,9 +179,9 @@ impl Simulation {
         for i in 0..PEOPLE {
             let person = format!("+1415555017{i}");
             let after = (self.shared.rng.next_f64() * 40.0 * MINUTE_MS as f64) as i64;
-            self.scenes.push((self.shared.now_ms() + after, scene(&self.shared, &person)));
+            self.upcoming_calls.push((self.shared.now_ms() + after, random_call(&self.shared, &person)));
         }
-        self.scenes.sort_by_key(|(at, _)| *at);
+        self.upcoming_calls.sort_by_key(|(at, _)| *at);
     }
 
     async fn start(&mut self, n: usize) {
@@ -257,14 +257,16 @@ impl Simulation {
     async fn move_to(&mut self, ms: i64) {
         loop {
             let world = self.parts.sim.next_at().map(|at| at.as_millisecond());
-            let scene = self.scenes.first().map(|(at, _)| *at);
-            let next = world.into_iter().chain(scene).min().filter(|next| *next <= ms);
+            let upcoming = self.upcoming_calls.first().map(|(at, _)| *at);
+            let next = world.into_iter().chain(upcoming).min().filter(|next| *next <= ms);
             self.set_time(next.unwrap_or(ms));
-            if let Some(scene) = self.scenes.first().filter(|(at, _)| *at <= self.shared.now_ms()).cloned() {
-                self.scenes.remove(0);
-                let id = self.parts.sim.happen(&scene.1);
-                self.shared.note(&format!("{} {id}", scene.1.kind));
-                if scene.1.does.extracts.contains_key("redialer.io_callback") {
+            if let Some((_, call)) =
+                self.upcoming_calls.first().filter(|(at, _)| *at <= self.shared.now_ms()).cloned()
+            {
+                self.upcoming_calls.remove(0);
+                let id = self.parts.sim.start_call(&call);
+                self.shared.note(&format!("{} {id}", call.kind));
+                if call.behavior.extracts.contains_key("redialer.io_callback") {
                     self.asked.insert(id);
                 }
             }
@@ -313,7 +315,7 @@ impl Simulation {
             _ => {
                 let hide = self.shared.sometimes(60.0);
                 self.shared.note(&format!("lists hide metadata: {hide}"));
-                self.parts.sim.rewrite(|script| script.lists_hide_metadata = hide);
+                self.parts.sim.edit_script(|script| script.lists_hide_metadata = hide);
             }
         }
     }
@@ -792,7 +794,7 @@ impl Simulation {
             if self.shared.broken().is_some() {
                 return;
             }
-            let quiet = self.scenes.is_empty() && self.hooks.is_empty() && self.ops.is_empty();
+            let quiet = self.upcoming_calls.is_empty() && self.hooks.is_empty() && self.ops.is_empty();
             if round > 12
                 && quiet
                 && self.parts.laws.open().await.is_empty()
@@ -851,36 +853,23 @@ fn script(shared: &Shared) -> Script {
         ..Script::default()
     };
     for i in 0..PEOPLE {
-        let some = (0..6).map(|_| Does::end(endings[shared.below(endings.len())]));
+        let some = (0..6).map(|_| Behavior::ending(endings[shared.below(endings.len())]));
         // In the end, every person answers.
-        let does = some.chain([Does::end("user_hangup")]).collect();
-        script.people.insert(format!("+1415555017{i}"), does);
+        let behaviors = some.chain([Behavior::ending("user_hangup")]).collect();
+        script.people.insert(format!("+1415555017{i}"), behaviors);
     }
     script
 }
 
-fn scene(shared: &Shared, person: &str) -> ScriptedCall {
-    let ask = Does::ask(&["User: call me back later"], Some("in 25 minutes"));
-    let (kind, agent, does) = match shared.below(6) {
-        0 => ("outbound", VOICE, Does::end("dial_no_answer")),
-        1 => ("outbound", VOICE, Does::end("voicemail_reached")),
-        2 | 3 => ("chat", CHAT, ask),
-        _ => ("inbound", VOICE, ask),
+fn random_call(shared: &Shared, person: &str) -> ScriptedCall {
+    let ask = Behavior::asking(&["User: call me back later"], Some("in 25 minutes"));
+    let call = match shared.below(6) {
+        0 => scripted_call("outbound", person, Behavior::ending("dial_no_answer")),
+        1 => scripted_call("outbound", person, Behavior::ending("voicemail_reached")),
+        2 | 3 => scripted_chat(person, ask),
+        _ => scripted_call("inbound", person, ask),
     };
-    let mut scene = ScriptedCall {
-        kind: kind.to_owned(),
-        agent_id: agent.to_owned(),
-        person: person.to_owned(),
-        number: OURS.to_owned(),
-        does,
-        duplicates: shared.below(2) as u32,
-        ..ScriptedCall::default()
-    };
-    if kind == "chat" {
-        scene.metadata.insert("redialer_user_number".to_owned(), person.into());
-        scene.metadata.insert("redialer_agent_number".to_owned(), OURS.into());
-    }
-    scene
+    ScriptedCall { duplicates: shared.below(2) as u32, ..call }
 }
 
 const KEK: [u8; 32] = [7; 32];

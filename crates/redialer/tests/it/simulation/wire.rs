@@ -98,9 +98,9 @@ impl SimWire {
             ];
             let fault = faults[shared.below(faults.len())];
             shared.note(&format!("the provider: {fault:?}"));
-            self.sim.break_next(fault);
+            self.sim.fail_next(fault);
         } else {
-            self.sim.break_next(Fault::None);
+            self.sim.fail_next(Fault::None);
         }
         let answer = self.exchange(request).await;
         shared.note(&format!("the provider answers {}", answer.status));
