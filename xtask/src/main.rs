@@ -103,7 +103,7 @@ fn crash(kills: &str) -> anyhow::Result<()> {
     kills.parse::<usize>().context("--kills: a number")?;
     let server = postgres::Server::start()?;
     let vars = [("REDIALER_TEST_POSTGRES", server.url()), ("REDIALER_KILLS", kills)];
-    cargo(&["test", "--workspace", "--test", "it", "kills::", "--", "--nocapture"], &vars)
+    cargo(&["test", "--workspace", "--test", "it", "random_kills::", "--", "--nocapture"], &vars)
 }
 
 fn cargo(words: &[&str], vars: &[(&str, &str)]) -> anyhow::Result<()> {

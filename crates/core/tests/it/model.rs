@@ -124,7 +124,7 @@ impl Scope {
 #[derive(Default)]
 struct Whole {
     made: Made,
-    told: String,
+    summary: String,
 }
 
 /// Explores every world once for all tests.
@@ -136,7 +136,7 @@ fn explored() -> &'static Whole {
             let all = threads.into_iter().map(|thread| thread.join().expect("explored"));
             all.fold(Whole::default(), |all, one| Whole {
                 made: all.made.and(&one.made),
-                told: all.told + &one.told,
+                summary: all.summary + &one.summary,
             })
         })
     })
@@ -148,17 +148,17 @@ fn explore_one(name: &str, world: Scope) -> Whole {
     if let Some((law, way)) = found.broken {
         panic!("{name}: {law} is broken by\n{way}");
     }
-    let told = format!("{name}: {} states, {} steps\n", found.states.len(), found.n_steps);
-    Whole { made: rules.made.get(), told }
+    let summary = format!("{name}: {} states, {} steps\n", found.states.len(), found.n_steps);
+    Whole { made: rules.made.get(), summary }
 }
 
 #[test]
-fn every_law_holds_in_every_world() {
-    println!("{}", explored().told);
+fn every_law_holds_in_every_reachable_state() {
+    println!("{}", explored().summary);
 }
 
 #[test]
-fn the_model_moves_states_as_the_tables_allow_and_uses_all_of_them() {
+fn the_model_makes_every_allowed_state_change_and_no_other() {
     let made = explored().made;
     let states = dispatch::State::ALL;
     for (from, to) in states.into_iter().flat_map(|from| states.map(|to| (from, to))) {
@@ -253,7 +253,7 @@ fn ends_of(class: &'static [Ended]) -> Vec<World> {
 }
 
 #[test]
-fn any_order_and_number_of_a_calls_events_ends_in_the_same_rows() {
+fn any_order_and_number_of_events_ends_in_the_same_rows() {
     let check = |class: &'static [Ended], want: &str| {
         let ends = ends_of(class);
         let rows = |world: &World| {

@@ -3,7 +3,7 @@
 use redialer_core::{call::CallPhase, callback, dispatch};
 
 use crate::{
-    acts, decide,
+    decide, step_effects,
     turn::{Rules, Turn},
     world::{Age, Call, Heard, Phase, Step, Task, World},
 };
@@ -158,31 +158,31 @@ fn steps_of_people(turn: &Turn<'_>, steps: &mut Vec<Step>) {
 
 fn take(turn: &mut Turn<'_>, step: Step) {
     match step {
-        Step::Claim(r, n) => acts::claim(turn, r, n),
-        Step::Check(r) => acts::check(turn, r),
-        Step::Commit(r) => acts::commit(turn, r),
-        Step::Send(r) => acts::send(turn, r),
-        Step::PlacedIsAnswered(r) => acts::answer(turn, r, Heard::Placed),
-        Step::RefusedIsAnswered(r, refusal) => acts::answer(turn, r, refusal),
-        Step::AnswerIsLost(r) => acts::answer(turn, r, Heard::Unclear),
-        Step::Record(r) => acts::record(turn, r),
-        Step::Repeat(r, n) => acts::repeat(turn, r, n),
-        Step::Ask(r, n) => acts::set(turn, r, Task::Asking(n)),
-        Step::ListIsComplete(r) => acts::list(turn, r, true),
-        Step::ListFails(r) => acts::list(turn, r, false),
-        Step::Crash(r) => acts::crash(turn, r),
-        Step::Recover(n) => acts::recover(turn, n),
-        Step::GiveUp(n) => acts::give_up(turn, n),
+        Step::Claim(r, n) => step_effects::claim(turn, r, n),
+        Step::Check(r) => step_effects::check(turn, r),
+        Step::Commit(r) => step_effects::commit(turn, r),
+        Step::Send(r) => step_effects::send(turn, r),
+        Step::PlacedIsAnswered(r) => step_effects::answer(turn, r, Heard::Placed),
+        Step::RefusedIsAnswered(r, refusal) => step_effects::answer(turn, r, refusal),
+        Step::AnswerIsLost(r) => step_effects::answer(turn, r, Heard::Unclear),
+        Step::Record(r) => step_effects::record(turn, r),
+        Step::Repeat(r, n) => step_effects::repeat(turn, r, n),
+        Step::Ask(r, n) => step_effects::set(turn, r, Task::Asking(n)),
+        Step::ListIsComplete(r) => step_effects::list(turn, r, true),
+        Step::ListFails(r) => step_effects::list(turn, r, false),
+        Step::Crash(r) => step_effects::crash(turn, r),
+        Step::Recover(n) => step_effects::recover(turn, n),
+        Step::GiveUp(n) => step_effects::give_up(turn, n),
         Step::RequestIsPlaced(r) => {
             if let Task::Waiting { dispatch, placed, .. } = &mut turn.world.replicas[usize::from(r)] {
                 *placed = true;
                 let n = *dispatch;
-                acts::place(turn, n);
+                step_effects::place(turn, n);
             }
         }
         Step::LooseRequestIsPlaced(n) => {
             turn.dispatch_mut(n).loose = false;
-            acts::place(turn, n);
+            step_effects::place(turn, n);
         }
         Step::LooseRequestFails(n) => turn.dispatch_mut(n).loose = false,
         Step::CallEnds(n, end) => turn.world.calls[usize::from(n)].phase = Phase::Over(end),
@@ -203,7 +203,7 @@ fn take(turn: &mut Turn<'_>, step: Step) {
             turn.move_fence(n);
         }
         Step::DoNotCall => turn.suppress(),
-        Step::SwitchAgent(on) => acts::switch_agent(turn, on),
+        Step::SwitchAgent(on) => step_effects::switch_agent(turn, on),
         Step::RequestByHand => {
             turn.world.requests_left -= 1;
             decide::request_by_hand(turn);

@@ -9,7 +9,7 @@ use crate::harness::{Engine, FILE, OURS, VOICE, Walk, days_ahead, engines, scrip
 const ANA: &str = "+13125550142";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_gets_in_without_a_key_and_every_error_has_its_envelope() {
+async fn requests_without_a_key_are_refused_and_every_error_has_an_envelope() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let paths = ["/v1/workspaces", "/v1/workspace", "/v1/agents", "/v1/callbacks", "/v1/activity"];
     for path in paths {
@@ -131,7 +131,7 @@ async fn a_bad_request_names_its_field() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callback_by_hand_is_scheduled_moved_forced_and_cancelled() {
+async fn a_manual_callback_is_scheduled_moved_forced_and_canceled() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     walk.sim.set_person(ANA, vec![Behavior::ending("user_hangup")]);
     let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
@@ -160,7 +160,7 @@ async fn a_callback_by_hand_is_scheduled_moved_forced_and_cancelled() {
     assert_eq!(moved["scheduled_for"], days_ahead(60));
     walk.post(&path(&second, "/force")).await;
     walk.until("the phone to ring", async |w: &Walk| w.rings(ANA).len() == 1).await;
-    walk.until("it to be dialling", async |w: &Walk| w.get(&path(&second, "")).await["state"] == "dialing")
+    walk.until("it to be dialing", async |w: &Walk| w.get(&path(&second, "")).await["state"] == "dialing")
         .await;
     let busy = walk.request(Method::POST, &path(&second, "/cancel"), None, StatusCode::CONFLICT).await;
     assert_eq!(busy["error"]["code"], "already_dialing");
@@ -169,7 +169,7 @@ async fn a_callback_by_hand_is_scheduled_moved_forced_and_cancelled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_merge_and_an_agents_overrides_win() {
+async fn settings_are_merged_and_overrides_of_an_agent_take_precedence() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     walk.defaults(json!({"quiet_hours": {"start": "21:00", "end": "09:00"}, "retry_triggers": {"busy": {"wait_minutes": 25}}})).await;
     let own = walk.get(&format!("/v1/workspaces/{}", walk.workspace)).await;
@@ -231,7 +231,7 @@ async fn plans_limit_workspaces_and_agents() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn numbers_are_listed_together_with_a_note_and_found_again() {
+async fn numbers_are_suppressed_in_bulk_with_a_note_and_found_by_number() {
     for engine in engines() {
         let walk = Walk::at_speed(engine, 1).await;
         let post =

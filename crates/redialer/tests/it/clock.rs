@@ -18,7 +18,7 @@ fn machine(ahead_ms: i64) -> ManualClock {
 }
 
 #[tokio::test]
-async fn a_machine_that_was_ahead_and_is_set_right_goes_on_where_it_was_after_a_restart() {
+async fn after_a_restart_with_a_corrected_clock_time_continues_where_it_was() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = Store::sqlite(&dir.path().join("clock.db"), Kek::from_bytes([1; 32])).await.expect("opened");
     store.migrate(&Rng::seeded([1; 32])).await.expect("migrated");

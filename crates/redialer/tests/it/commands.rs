@@ -84,9 +84,9 @@ fn text(bytes: &[u8]) -> String {
 
 /// Asserts the exit code, and returns the output.
 fn refusal(words: &[&str], output: &Output, code: i32) -> String {
-    let said = text(&output.stderr) + &text(&output.stdout);
-    assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
-    said
+    let message = text(&output.stderr) + &text(&output.stdout);
+    assert_eq!(output.status.code(), Some(code), "{words:?}: {message}");
+    message
 }
 
 const NEED_A_DATABASE: [&[&str]; 9] = [
@@ -102,7 +102,7 @@ const NEED_A_DATABASE: [&[&str]; 9] = [
 ];
 
 #[test]
-fn a_command_that_needs_a_database_says_where_it_looked_and_creates_none() {
+fn a_command_that_needs_a_database_names_the_missing_one_and_creates_none() {
     for engine in engines() {
         let place = Place::new(engine);
         let looked_at = match engine {
@@ -112,8 +112,8 @@ fn a_command_that_needs_a_database_says_where_it_looked_and_creates_none() {
             }
         };
         for words in NEED_A_DATABASE.into_iter().chain([&["doctor"][..]]) {
-            let said = refusal(words, &place.run(words), 1);
-            assert!(said.contains(&looked_at) && said.contains("there is no"), "{words:?}: {said}");
+            let message = refusal(words, &place.run(words), 1);
+            assert!(message.contains(&looked_at) && message.contains("there is no"), "{words:?}: {message}");
             assert_eq!(place.files(), [], "{words:?}");
             assert!(!place.data().exists(), "{words:?}");
             assert_eq!(place.tables().unwrap_or("0".to_owned()), "0", "{words:?}");
@@ -122,7 +122,7 @@ fn a_command_that_needs_a_database_says_where_it_looked_and_creates_none() {
 }
 
 #[test]
-fn migrate_and_tenant_create_make_a_database_for_its_owner_alone() {
+fn migrate_and_tenant_create_create_a_database_that_only_its_owner_can_read() {
     for engine in engines() {
         for words in [&["migrate"][..], &["tenant", "create", "--name", "A", "--owner", "a@example.com"]] {
             let place = Place::new(engine);
@@ -141,21 +141,21 @@ fn migrate_and_tenant_create_make_a_database_for_its_owner_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_older_schema_is_left_to_migrate() {
+async fn commands_refuse_an_older_schema_until_migrate_has_run() {
     let place = Place::new(Engine::Sqlite);
     assert!(place.run(&["migrate"]).status.success());
     place.sql("delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations)");
     let before = place.files();
     let create: &[&str] = &["tenant", "create", "--name", "A", "--owner", "a@example.com"];
     for words in NEED_A_DATABASE.into_iter().chain([create, &["doctor"]]) {
-        let said = refusal(words, &place.run(words), 1);
-        assert!(said.contains("run `redialer migrate`"), "{words:?}: {said}");
+        let message = refusal(words, &place.run(words), 1);
+        assert!(message.contains("run `redialer migrate`"), "{words:?}: {message}");
         assert_eq!(place.files(), before, "{words:?}");
     }
 }
 
 #[test]
-fn a_sealed_database_without_its_key_file_is_refused_and_stays_as_it_is() {
+fn a_database_without_its_key_file_is_refused_and_not_changed() {
     for engine in engines() {
         let place = Place::new(engine);
         let create = &["tenant", "create", "--name", "A", "--owner", "a@example.com"];
@@ -167,10 +167,10 @@ fn a_sealed_database_without_its_key_file_is_refused_and_stays_as_it_is() {
         for words in
             [&["serve"][..], &["migrate"], create, &["backup", "x"], &["tenant", "list"], &["doctor"]]
         {
-            let said = refusal(words, &place.run(words), 1);
-            let told =
+            let message = refusal(words, &place.run(words), 1);
+            let expected =
                 format!("the database is sealed; its key file {} is missing; put it back", kek.display());
-            assert!(said.contains(&told), "{words:?}: {said}");
+            assert!(message.contains(&expected), "{words:?}: {message}");
             assert!(place.files() == before, "{words:?} wrote something");
         }
         fs::write(&kek, key).expect("put back");
@@ -179,7 +179,7 @@ fn a_sealed_database_without_its_key_file_is_refused_and_stays_as_it_is() {
 }
 
 #[test]
-fn a_tenant_is_unlimited_unless_told_and_a_key_that_no_route_accepts_is_named() {
+fn a_tenant_is_unlimited_by_default_and_a_plan_without_the_api_prints_a_warning() {
     let place = Place::new(Engine::Sqlite);
     let create = |more: &[&str]| {
         let words =
@@ -188,10 +188,10 @@ fn a_tenant_is_unlimited_unless_told_and_a_key_that_no_route_accepts_is_named() 
         assert!(output.status.success(), "{}", text(&output.stderr));
         (serde_json::from_slice::<Value>(&output.stdout).expect("JSON"), text(&output.stderr))
     };
-    let (_, said) = create(&[]);
-    assert_eq!(said, "");
-    let (free, said) = create(&["--plan", "free"]);
-    assert!(said.contains("plan `free` does not include the REST API"), "{said}");
+    let (_, message) = create(&[]);
+    assert_eq!(message, "");
+    let (free, message) = create(&["--plan", "free"]);
+    assert!(message.contains("plan `free` does not include the REST API"), "{message}");
     let listed = place.run(&["tenant", "list", "--json"]);
     let plans: Vec<Value> = text(&listed.stdout)
         .lines()
@@ -205,13 +205,16 @@ fn a_tenant_is_unlimited_unless_told_and_a_key_that_no_route_accepts_is_named() 
         let at = words.iter().position(|word| *word == option).expect("there");
         words[at + 1] = value;
         let output = place.run(&words);
-        let said = refusal(&words, &output, 2);
-        assert!(said.starts_with(&format!("redialer: {option}: ")) && said.lines().count() == 1, "{said}");
+        let message = refusal(&words, &output, 2);
+        assert!(
+            message.starts_with(&format!("redialer: {option}: ")) && message.lines().count() == 1,
+            "{message}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_admin_key_is_replaced_beside_the_server_and_that_is_audited() {
+async fn key_create_replaces_a_lost_admin_key_while_the_server_runs_and_is_audited() {
     for engine in engines() {
         let mut walk = Walk::at_speed(engine, 1).await;
         let listed: Value = serde_json::from_str(&walk.run(&["tenant", "list", "--json"])).expect("one line");
@@ -227,8 +230,8 @@ async fn a_lost_admin_key_is_replaced_beside_the_server_and_that_is_audited() {
         let act = acts.find(|act| act["target"] == made["id"]).expect("it is audited");
         assert_eq!((&act["action"], &act["actor"]), (&"api_key.create".into(), &"command".into()));
         let unknown = ["key", "create", "--tenant", TENANT];
-        let said = refusal(&unknown, &walk.command().args(unknown).output().expect("run"), 1);
-        assert!(said.contains("there is no tenant"), "{said}");
+        let message = refusal(&unknown, &walk.command().args(unknown).output().expect("run"), 1);
+        assert!(message.contains("there is no tenant"), "{message}");
     }
 }
 
@@ -242,7 +245,7 @@ fn stored_clock(walk: &Walk) -> (i64, i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_beside_an_accelerated_server_follows_its_clock_and_another_speed_is_refused() {
+async fn commands_follow_the_clock_of_an_accelerated_server_and_refuse_another_speed() {
     let mut walk = Walk::at_speed(Engine::Sqlite, 600).await;
     let before = stored_clock(&walk);
     assert_eq!(before.0, 600);
@@ -260,18 +263,21 @@ async fn a_command_beside_an_accelerated_server_follows_its_clock_and_another_sp
     assert!(at_speed_one(&["backup", file.to_str().expect("text")]).status.success());
     assert_eq!(stored_clock(&walk), before, "no command writes the clock");
     let doctor = at_speed_one(&["doctor"]);
-    let said = refusal(&["doctor"], &doctor, 1);
-    assert!(said.contains("FAIL clock: the database was used with clock_speed 600"), "{said}");
+    let message = refusal(&["doctor"], &doctor, 1);
+    assert!(message.contains("FAIL clock: the database was used with clock_speed 600"), "{message}");
     walk.kill();
     let serve = walk.command().env("REDIALER_CLOCK_SPEED", "1").arg("serve").output().expect("run");
-    let said = refusal(&["serve"], &serve, 2);
-    assert!(said.starts_with("redialer: clock_speed: ") && said.contains("another data directory"), "{said}");
+    let message = refusal(&["serve"], &serve, 2);
+    assert!(
+        message.starts_with("redialer: clock_speed: ") && message.contains("another data directory"),
+        "{message}"
+    );
     assert_eq!(stored_clock(&walk), before);
     walk.serve().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hang_up_drains_like_a_termination() {
+async fn sighup_drains_the_server_like_sigterm() {
     let mut walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let pid = walk.pid().to_string();
     assert!(Command::new("kill").args(["-HUP", &pid]).status().expect("run").success());
@@ -279,7 +285,7 @@ async fn a_hang_up_drains_like_a_termination() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_says_at_its_start_what_it_runs_on() {
+async fn the_first_log_line_names_the_version_the_database_and_the_addresses() {
     for engine in engines() {
         let settings = [("REDIALER_LOG", "info"), ("REDIALER_LOG_FORMAT", "json")];
         let walk = Walk::with_settings(engine, 600, Script::default(), &settings).await;
@@ -304,7 +310,7 @@ async fn a_server_says_at_its_start_what_it_runs_on() {
 }
 
 #[test]
-fn an_interrupted_demo_leaves_nothing_behind() {
+fn an_interrupted_demo_leaves_no_files_behind() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut command = Command::new(env!("CARGO_BIN_EXE_redialer"));
     command.env_clear().env("TMPDIR", dir.path()).arg("demo").stdout(Stdio::piped());

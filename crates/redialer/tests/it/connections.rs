@@ -73,14 +73,14 @@ async fn clients_that_do_not_read_are_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_does_not_read_holds_up_no_shutdown() {
+async fn a_client_that_does_not_read_does_not_delay_a_shutdown() {
     let settings = [("REDIALER_WRITE_DEADLINE_SECS", "600"), ("REDIALER_DRAIN_DEADLINE_SECS", "600")];
     let mut walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), &settings).await;
     let _unread = connect_unread(&walk).await;
     let last = Mutex::new(Vec::new());
     walk.until("its answers to fill the buffers", async |walk: &Walk| {
         let now = unread(walk);
-        let mut last = last.lock().expect("nobody panics");
+        let mut last = last.lock().expect("no task panics");
         let is_steady = !now.is_empty() && *last == now;
         *last = now;
         is_steady
@@ -91,7 +91,7 @@ async fn a_client_that_does_not_read_holds_up_no_shutdown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn idle_connections_make_room_and_busy_ones_have_newcomers_refused_at_once() {
+async fn at_the_limit_idle_connections_are_closed_and_new_ones_refused_if_all_are_busy() {
     let settings = [("REDIALER_MAX_CONNECTIONS", "3"), ("REDIALER_HEAD_DEADLINE_SECS", "600")];
     let walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), &settings).await;
     let mut idle = Vec::new();
@@ -105,7 +105,7 @@ async fn idle_connections_make_room_and_busy_ones_have_newcomers_refused_at_once
     walk.until_cut_off("a newcomer to be refused", async |walk: &Walk| {
         let mut newcomer = connect(walk).await;
         newcomer.write_all(b"GET /healthz HTTP/1.1\r\n").await.expect("written");
-        let mut busy = busy.lock().expect("nobody panics");
+        let mut busy = busy.lock().expect("no task panics");
         busy.push(newcomer);
         let is_refused = |stream: &TcpStream| {
             let mut answer = [0; 12];
@@ -126,7 +126,7 @@ fn smuggled(path: &str, headers: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_with_two_framings_is_refused_and_nothing_behind_it_is_answered() {
+async fn a_request_with_two_framings_is_refused_and_a_smuggled_one_is_not_answered() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let webhook = walk.webhook_url.trim_start_matches(&walk.base).to_owned();
     for path in ["/v1/callbacks", "/healthz", &webhook] {
@@ -159,7 +159,7 @@ async fn a_request_with_two_framings_is_refused_and_nothing_behind_it_is_answere
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slug_that_cannot_be_one_does_not_exist() {
+async fn a_malformed_slug_is_not_found() {
     for engine in engines() {
         let walk = Walk::at_speed(engine, 1).await;
         for slug in ["%00", "a%00b", "%ff", "%27", "a%2Fb", "%20", &"a".repeat(65), &"a".repeat(5_000)] {
@@ -173,7 +173,7 @@ async fn a_slug_that_cannot_be_one_does_not_exist() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metrics_can_have_a_listener_of_their_own() {
+async fn metrics_can_have_their_own_listener() {
     let beside: &'static str = Box::leak(address().into_boxed_str());
     let settings = [("REDIALER_METRICS_LISTEN", beside)];
     let walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), &settings).await;

@@ -31,7 +31,7 @@ fn set_mode(file: &Path, mode: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_doctor_finds_what_is_wrong_and_touches_nothing() {
+async fn doctor_reports_problems_and_changes_nothing() {
     for engine in engines() {
         let mut walk = Walk::at_speed(engine, 1).await;
         let (found, well) = examined(&walk, &[]);

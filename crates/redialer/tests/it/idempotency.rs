@@ -45,7 +45,7 @@ async fn status(mut stream: TcpStream) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_is_refused_alike_with_and_without_a_name() {
+async fn an_invalid_body_gets_the_same_response_with_and_without_a_key() {
     let settings = [("REDIALER_BODY_DEADLINE_SECS", "2")];
     let walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), &settings).await;
     let large = "x".repeat((1 << 20) + 1);
@@ -65,7 +65,7 @@ async fn a_body_is_refused_alike_with_and_without_a_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_does_not_come_takes_no_slot() {
+async fn a_stalled_body_occupies_no_request_slot() {
     let settings = [("REDIALER_MAX_API_REQUESTS", "1"), ("REDIALER_BODY_DEADLINE_SECS", "600")];
     let walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), &settings).await;
     let mut slow = Vec::new();
@@ -73,16 +73,16 @@ async fn a_body_that_does_not_come_takes_no_slot() {
         let mut stream =
             send(&walk, &request(&walk, &format!("{headers}\r\nexpect: 100-continue"), "")).await;
         // `100 Continue` shows that the server waits for the body.
-        let mut asked = [0; 25];
-        stream.read_exact(&mut asked).await.expect("answered");
-        assert!(asked.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&asked));
+        let mut interim = [0; 25];
+        stream.read_exact(&mut interim).await.expect("answered");
+        assert!(interim.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&interim));
         slow.push(stream);
     }
     walk.get("/v1/callbacks").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_hangs_up_loses_no_post() {
+async fn a_post_whose_client_disconnects_is_executed_once() {
     for engine in engines() {
         let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "100000")];
         let walk = Walk::with_settings(engine, 1, Script::default(), &settings).await;
@@ -128,14 +128,14 @@ async fn a_client_that_hangs_up_loses_no_post() {
 #[derive(Default)]
 struct KeyService {
     is_held: AtomicBool,
-    asked: AtomicUsize,
+    requests: AtomicUsize,
     answers: Option<Semaphore>,
     opens: AtomicUsize,
 }
 
 impl KeyService {
     /// Starts the service and returns its URL.
-    async fn begin(self: Arc<Self>) -> String {
+    async fn serve(self: Arc<Self>) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let token = json!({
@@ -171,10 +171,10 @@ async fn decrypt(
     Json(batch): Json<Value>,
 ) -> Result<Json<Value>, StatusCode> {
     if service.is_held.load(Ordering::SeqCst) {
-        let asked = service.asked.fetch_add(1, Ordering::SeqCst);
+        let earlier = service.requests.fetch_add(1, Ordering::SeqCst);
         match &service.answers {
             Some(answers) => answers.acquire().await.expect("open").forget(),
-            None if asked >= service.opens.load(Ordering::SeqCst) => {
+            None if earlier >= service.opens.load(Ordering::SeqCst) => {
                 return Err(StatusCode::SERVICE_UNAVAILABLE);
             }
             None => {}
@@ -190,9 +190,9 @@ async fn decrypt(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_done_is_answered_even_if_the_answer_cannot_be_kept() {
+async fn a_post_succeeds_even_if_its_response_cannot_be_stored() {
     let service = Arc::new(KeyService::default());
-    let url = Arc::clone(&service).begin().await;
+    let url = Arc::clone(&service).serve().await;
     let kek: &'static str = Box::leak(format!("vault:{url}#redialer").into_boxed_str());
     let settings = [("REDIALER_KEK", kek), ("VAULT_TOKEN", "t")];
     let walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), &settings).await;
@@ -205,18 +205,18 @@ async fn what_was_done_is_answered_even_if_the_answer_cannot_be_kept() {
     service.opens.store(usize::MAX, Ordering::SeqCst);
     service.is_held.store(true, Ordering::SeqCst);
     assert_eq!(suppress("one", "+13125550143").await, StatusCode::CREATED);
-    let opened = service.asked.swap(0, Ordering::SeqCst);
+    let opened = service.requests.swap(0, Ordering::SeqCst);
     service.opens.store(opened - 1, Ordering::SeqCst);
     assert_eq!(suppress("two", "+13125550144").await, StatusCode::CREATED);
-    assert_eq!(service.asked.load(Ordering::SeqCst), opened, "the last key was asked for");
+    assert_eq!(service.requests.load(Ordering::SeqCst), opened, "the last key was requested");
     // The response is not stored, and the request is not executed twice.
     assert_eq!(suppress("two", "+13125550144").await, StatusCode::CONFLICT);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_writer_waits_for_a_key_service_that_is_slow_to_open_a_kept_answer() {
+async fn a_key_service_that_is_slow_during_a_replay_blocks_no_writer() {
     let service = Arc::new(KeyService { answers: Some(Semaphore::new(0)), ..KeyService::default() });
-    let url = Arc::clone(&service).begin().await;
+    let url = Arc::clone(&service).serve().await;
     let kek: &'static str = Box::leak(format!("vault:{url}#redialer").into_boxed_str());
     let settings = [("REDIALER_KEK", kek), ("VAULT_TOKEN", "t")];
     let walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), &settings).await;
@@ -230,7 +230,7 @@ async fn no_writer_waits_for_a_key_service_that_is_slow_to_open_a_kept_answer() 
     service.is_held.store(true, Ordering::SeqCst);
     let write = async {
         walk.until_cut_off("the key service to be asked", async |_: &Walk| {
-            service.asked.load(Ordering::SeqCst) > 0
+            service.requests.load(Ordering::SeqCst) > 0
         })
         .await;
         // A refused request reserves its idempotency key and releases it: two writes that need no encryption key.

@@ -30,8 +30,8 @@ async fn is_called_back(walk: &Walk, person: &str, n: usize) {
 async fn ready(walk: &Walk) -> (StatusCode, bool) {
     let response = walk.http.get(format!("{}/readyz", walk.base)).send().await.expect("answered");
     let status = response.status();
-    let told: serde_json::Value = response.json().await.expect("JSON");
-    (status, told["key_service"] == true)
+    let health: serde_json::Value = response.json().await.expect("JSON");
+    (status, health["key_service"] == true)
 }
 
 async fn callback(walk: &Walk, person: &str, in_minutes: i64) -> StatusCode {
@@ -40,12 +40,12 @@ async fn callback(walk: &Walk, person: &str, in_minutes: i64) -> StatusCode {
     let body =
         json!({agent: walk.agent(VOICE).await["id"], "to_number": person, "from_number": OURS, "at": at});
     let url = format!("{}/v1/callbacks", walk.base);
-    let asked = walk.http.request(Method::POST, url).bearer_auth(&walk.admin_key).json(&body);
-    asked.send().await.expect("answered").status()
+    let request = walk.http.request(Method::POST, url).bearer_auth(&walk.admin_key).json(&body);
+    request.send().await.expect("answered").status()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_way_to_log_in_serves_beyond_the_life_of_a_token() {
+async fn every_login_method_works_beyond_the_lifetime_of_a_token() {
     // Tokens are renewed while they can be, then replaced by a new login.
     let Some(bao) = OpenBao::start("2s", "5s") else { return };
     for login in ["approle", "jwt", "kubernetes", "token"] {
@@ -58,7 +58,7 @@ async fn every_way_to_log_in_serves_beyond_the_life_of_a_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_policy_allows_nothing_that_is_not_needed() {
+async fn the_documented_policy_allows_only_the_needed_operations() {
     let Some(mut bao) = OpenBao::start("60s", "0") else { return };
     for (what, status) in bao.run("denied").as_object().expect("a list") {
         assert_eq!(status, 403, "{what}");
@@ -93,14 +93,14 @@ async fn goes_on_after(engine: Engine, away: &[&str], back: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sealed_key_service_stops_everything_and_loses_nothing() {
+async fn a_sealed_key_service_pauses_everything_and_loses_nothing() {
     for engine in engines() {
         goes_on_after(engine, &["seal"], &["unseal"]).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn so_does_one_that_is_frozen_or_killed() {
+async fn a_frozen_or_killed_key_service_pauses_everything_and_loses_nothing() {
     futures_util::future::join(
         goes_on_after(Engine::Sqlite, &["stop"], &["cont"]),
         goes_on_after(Engine::Sqlite, &["kill"], &["start"]),
@@ -109,7 +109,7 @@ async fn so_does_one_that_is_frozen_or_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_session_is_begun_anew_at_once() {
+async fn a_revoked_session_is_replaced_at_once() {
     let Some(mut bao) = OpenBao::start("60s", "0") else { return };
     let walk = walk(&bao, "approle", Engine::Sqlite, 2_000).await;
     bao.run("revoke");
@@ -118,7 +118,7 @@ async fn a_revoked_session_is_begun_anew_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_starts_while_the_key_service_is_sealed_and_serves_once_it_is_not() {
+async fn a_server_starts_while_the_key_service_is_sealed_and_serves_once_it_is_unsealed() {
     let Some(mut bao) = OpenBao::start("60s", "0") else { return };
     let mut walk = walk(&bao, "approle", Engine::Sqlite, 2_000).await;
     walk.kill();
@@ -134,13 +134,13 @@ async fn a_server_starts_while_the_key_service_is_sealed_and_serves_once_it_is_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_the_transit_key_was_rotated_its_old_version_is_not_needed_any_more() {
+async fn after_a_rotation_of_the_transit_key_its_old_version_is_not_needed() {
     let Some(mut bao) = OpenBao::start("60s", "0") else { return };
     let walk = walk(&bao, "approle", Engine::Sqlite, 2_000).await;
     is_called_back(&walk, ANA, 1).await;
     bao.run("rotate");
-    let said = walk.run(&["keys", "rotate", "--wrap-only"]);
-    assert!(said.contains("Tenant keys rewrapped: 1."), "{said}");
+    let output = walk.run(&["keys", "rotate", "--wrap-only"]);
+    assert!(output.contains("Tenant keys rewrapped: 1."), "{output}");
     bao.run("retire");
     is_called_back(&walk, BEN, 1).await;
     assert_eq!(ready(&walk).await, (StatusCode::OK, true));

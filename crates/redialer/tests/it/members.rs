@@ -12,7 +12,7 @@ async fn add(walk: &Walk, email: &str, role: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn members_come_change_and_go_and_the_book_says_who_did_it() {
+async fn members_are_added_changed_and_removed_and_each_change_is_audited() {
     for engine in engines() {
         let walk = Walk::at_speed(engine, 1).await;
         let viewer = add(&walk, " Viewer@Example.com ", "viewer").await;
@@ -28,9 +28,9 @@ async fn members_come_change_and_go_and_the_book_says_who_did_it() {
             (json!({"email": "nobody", "role": "viewer"}), "email"),
             (json!({"email": "a@b.c", "role": "king"}), "role"),
         ] {
-            let told =
+            let refusal =
                 walk.request(Method::POST, "/v1/members", Some(body), StatusCode::UNPROCESSABLE_ENTITY).await;
-            assert_eq!(told["error"]["param"], param);
+            assert_eq!(refusal["error"]["param"], param);
         }
         let changed =
             walk.request(Method::PATCH, &path, Some(json!({"role": "admin"})), StatusCode::OK).await;
@@ -44,7 +44,7 @@ async fn members_come_change_and_go_and_the_book_says_who_did_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_owner_stays_also_when_two_are_taken_away_at_once() {
+async fn the_last_owner_stays_when_two_owners_are_removed_at_once() {
     for engine in engines() {
         let walk = Walk::at_speed(engine, 1).await;
         let second = add(&walk, "second@example.com", "owner").await;
@@ -67,7 +67,7 @@ async fn the_last_owner_stays_also_when_two_are_taken_away_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_makes_nobody_who_may_more_than_itself() {
+async fn a_key_cannot_add_a_member_with_more_rights_than_its_own() {
     let walk = Walk::at_speed(crate::harness::Engine::Sqlite, 1).await;
     let scopes = [
         "members:read",
@@ -87,9 +87,9 @@ async fn a_key_makes_nobody_who_may_more_than_itself() {
         async |role: &str| walk.request_as(Some(key), Method::POST, "/v1/members", Some(new(role))).await;
     assert_eq!(add("viewer").await.0, StatusCode::CREATED);
     for role in ["operator", "admin", "owner"] {
-        let (status, told) = add(role).await;
+        let (status, refusal) = add(role).await;
         assert_eq!(
-            (status, &told["error"]["code"]),
+            (status, &refusal["error"]["code"]),
             (StatusCode::FORBIDDEN, &json!("missing_scope")),
             "{role}"
         );

@@ -21,7 +21,7 @@ async fn run(mut command: Command) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_api_keeps_to_its_description_whatever_it_is_asked() {
+async fn the_api_conforms_to_its_openapi_document() {
     let Ok(python) = std::env::var("REDIALER_TEST_API_FUZZER") else {
         eprintln!("REDIALER_TEST_API_FUZZER is not set: the API is not fuzzed");
         return;

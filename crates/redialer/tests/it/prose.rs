@@ -108,7 +108,7 @@ fn prose_is_plain() {
 }
 
 #[test]
-fn turns_of_phrase_are_counted_in_comments_and_messages_alone() {
+fn turns_of_phrase_are_counted_only_in_comments_and_messages() {
     let marks = Marks::new();
     for (line, want) in [
         ("/// What is known of a batch: read together.", 1),

@@ -19,32 +19,32 @@ const DAN: &str = "+13055550104";
 /// Promised only after the backup.
 const EVA: &str = "+13055550105";
 
-async fn promise(walk: &Walk, person: &str, in_minutes: i64, does: Vec<Behavior>) {
-    walk.sim.set_person(person, does);
+async fn schedule(walk: &Walk, person: &str, in_minutes: i64, behaviors: Vec<Behavior>) {
+    walk.sim.set_person(person, behaviors);
     let agent = walk.agent(VOICE).await["id"].clone();
     let at = plus(walk.now(), minutes(in_minutes)).to_string();
     let body = json!({"agent_id": agent, "to_number": person, "from_number": OURS, "at": at});
     walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
 }
 
-async fn everything_was_dialled_once(from: Engine, to: Engine) {
+async fn everything_was_dialed_once(from: Engine, to: Engine) {
     let mut walk = Walk::at_speed(from, 600).await;
     let talks = || vec![Behavior::ending("user_hangup")];
-    promise(&walk, ANN, 60, vec![Behavior::ending("dial_no_answer"), Behavior::ending("user_hangup")]).await;
-    promise(&walk, BOB, 70, talks()).await;
-    promise(&walk, CAT, 100, talks()).await;
-    promise(&walk, DAN, 360, talks()).await;
+    schedule(&walk, ANN, 60, vec![Behavior::ending("dial_no_answer"), Behavior::ending("user_hangup")]).await;
+    schedule(&walk, BOB, 70, talks()).await;
+    schedule(&walk, CAT, 100, talks()).await;
+    schedule(&walk, DAN, 360, talks()).await;
     let file = walk.backup();
     walk.sim.set_person(EVA, talks());
-    let heard = walk.sim.start_call(&scripted_call(
+    let call = walk.sim.start_call(&scripted_call(
         "inbound",
         EVA,
         Behavior::asking(&["User: call me in 5 hours"], None),
     ));
-    walk.until("two calls, and a promise", async |w: &Walk| {
-        let told = w.callbacks().await;
+    walk.until("two calls, and a request", async |w: &Walk| {
+        let rows = w.callbacks().await;
         let over = |person: &&str| w.rings(person).len() == 1;
-        [ANN, BOB].iter().all(over) && told.iter().any(|c| c["source_call_id"] == heard.as_str())
+        [ANN, BOB].iter().all(over) && rows.iter().any(|c| c["source_call_id"] == call.as_str())
     })
     .await;
     walk.kill();
@@ -62,29 +62,29 @@ async fn everything_was_dialled_once(from: Engine, to: Engine) {
         walk.sim.rings().into_iter().filter(|r| r.at_ms > restored_at.as_millisecond()).collect();
     assert!(after.iter().all(|r| r.at_ms >= settled_at), "{from:?} to {to:?}: dialed before the proof");
     let rows = walk.callbacks().await;
-    let kept = rows.iter().find(|c| c["source_call_id"] == heard.as_str()).expect("found by the sweep");
+    let kept = rows.iter().find(|c| c["source_call_id"] == call.as_str()).expect("found by the sweep");
     assert_eq!(kept["state"], "completed");
     let ends: Vec<&Value> = rows.iter().map(|c| &c["state"]).collect();
     assert_eq!(ends.iter().filter(|s| **s == "completed").count(), 5, "{from:?} to {to:?}: {ends:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_was_called_since_the_backup_is_not_called_again() {
+async fn people_called_since_the_backup_are_not_called_again() {
     let mut ways = vec![(Engine::Sqlite, Engine::Sqlite)];
     if engines().contains(&Engine::Postgres) {
         ways.extend([(Engine::Postgres, Engine::Sqlite), (Engine::Sqlite, Engine::Postgres)]);
     }
-    join_all(ways.into_iter().map(|(from, to)| everything_was_dialled_once(from, to))).await;
+    join_all(ways.into_iter().map(|(from, to)| everything_was_dialed_once(from, to))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restore_writes_over_nothing_and_wants_a_backup_and_its_key() {
+async fn a_restore_overwrites_nothing_and_needs_a_backup_and_its_key() {
     let mut walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let file = walk.backup();
-    let check = |done: &std::process::Output, told: &str| {
+    let check = |done: &std::process::Output, expected: &str| {
         let text = String::from_utf8_lossy(&done.stderr).into_owned();
-        assert_eq!(done.status.code(), Some(1), "{told}: {text}");
-        assert!(text.contains(told) && text.lines().count() == 1, "{told}: {text}");
+        assert_eq!(done.status.code(), Some(1), "{expected}: {text}");
+        assert!(text.contains(expected) && text.lines().count() == 1, "{expected}: {text}");
     };
     check(&walk.restore_here(&file), "another `redialer serve` runs on");
     walk.kill();

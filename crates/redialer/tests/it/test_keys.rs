@@ -39,7 +39,7 @@ async fn settled(walk: &Walk, key: &str, n: usize) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_test_callback_goes_its_way_at_the_simulator_and_rings_nobody() {
+async fn a_test_callback_is_placed_at_the_simulator_and_at_no_provider() {
     for engine in engines() {
         let mut walk = Walk::at_speed(engine, 20_000).await;
         let key = test_key(&walk).await;
@@ -66,7 +66,7 @@ async fn a_test_callback_goes_its_way_at_the_simulator_and_rings_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn live_and_test_callbacks_of_one_number_do_not_meet() {
+async fn live_and_test_callbacks_of_one_number_are_separate() {
     let walk = Walk::with_script(Engine::Sqlite, 1, Script::default()).await;
     let key = test_key(&walk).await;
     walk.sim.set_person(ANA, vec![Behavior::ending("user_hangup")]);
@@ -90,7 +90,7 @@ async fn live_and_test_callbacks_of_one_number_do_not_meet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_test_key_changes_nothing_that_is_live() {
+async fn a_test_key_cannot_change_live_data() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let key = test_key(&walk).await;
     let agent = format!("/v1/agents/{}", walk.agent(VOICE).await["id"].as_str().expect("an id"));
@@ -104,9 +104,9 @@ async fn a_test_key_changes_nothing_that_is_live() {
         (Method::GET, "/v1/audit", Value::Null),
         (Method::POST, "/v1/api-keys", json!({"name": "More", "workspace_id": walk.workspace})),
     ] {
-        let (status, told) = walk.request_as(Some(&key), method.clone(), path, Some(body)).await;
+        let (status, refusal) = walk.request_as(Some(&key), method.clone(), path, Some(body)).await;
         assert_eq!(
-            (status, &told["error"]["code"]),
+            (status, &refusal["error"]["code"]),
             (StatusCode::FORBIDDEN, &json!("missing_scope")),
             "{method} {path}"
         );

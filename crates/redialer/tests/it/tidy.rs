@@ -38,14 +38,14 @@ fn code(text: &str) -> &str {
 }
 
 #[test]
-fn every_module_says_what_it_is_for() {
+fn every_module_has_a_head() {
     let silent: Vec<_> =
         sources().into_iter().filter(|(_, text)| !text.starts_with("//! ")).map(|(name, _)| name).collect();
     assert!(silent.is_empty(), "{silent:?}");
 }
 
 #[test]
-fn no_crate_may_be_unsafe() {
+fn every_crate_forbids_unsafe_code() {
     let crates = fs::read_dir(root().join("crates")).expect("listed").map(|e| e.expect("an entry").path());
     for dir in crates.chain(["xtask", "benches"].map(|dir| root().join(dir))) {
         let manifest = fs::read_to_string(dir.join("Cargo.toml")).expect("text");
@@ -54,7 +54,7 @@ fn no_crate_may_be_unsafe() {
 }
 
 #[test]
-fn sql_is_in_the_store_alone() {
+fn only_the_store_contains_sql() {
     let sql = ["select ", "insert into ", "update ", "delete from "];
     for (name, text) in sources() {
         if name.starts_with("crates/store/") || name.contains("/tests/") {
@@ -72,7 +72,7 @@ fn sql_is_in_the_store_alone() {
 }
 
 #[test]
-fn tickets_are_made_in_one_place() {
+fn claims_and_intents_are_constructed_in_one_file_each() {
     for (ticket, home) in [
         ("InboundEvent {", "crates/providers/src/retell/webhook.rs"),
         ("CallOrder {", "crates/redialer/src/flow/dial/batch.rs"),
@@ -152,7 +152,7 @@ fn files_stay_readable() {
 }
 
 #[test]
-fn nothing_is_left_for_later() {
+fn no_task_is_left_in_a_comment() {
     let marks = [["TO", "DO"].concat(), ["FIX", "ME"].concat(), ["#[ig", "nore"].concat()];
     for (name, text) in sources() {
         assert!(!marks.iter().any(|m| text.contains(m.as_str())), "{name}");

@@ -332,8 +332,8 @@ async fn keys_and_replays_of_the_earlier_version_are_valid() {
             ("trying", "/v1/suppressions", StatusCode::FORBIDDEN),
             ("revoked", "/v1/callbacks", StatusCode::UNAUTHORIZED),
         ] {
-            let (told, _) = walk.request_as(Some(fixture.key(key)), Method::GET, path, None).await;
-            assert_eq!(told, status, "{engine:?} {key} {path}");
+            let (got, _) = walk.request_as(Some(fixture.key(key)), Method::GET, path, None).await;
+            assert_eq!(got, status, "{engine:?} {key} {path}");
         }
         let request = walk.http.post(format!("{}/v1/callbacks", walk.base)).bearer_auth(&walk.admin_key);
         let request = request.header("content-type", "application/json");

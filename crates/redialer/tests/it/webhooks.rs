@@ -8,7 +8,7 @@ use crate::harness::{Engine, KEY, OURS, VOICE, Walk, sign};
 const BODY: &str = r#"{"event":"call_ended","call":{"call_id":"c1"}}"#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_checks_stand_in_their_order() {
+async fn webhook_checks_run_in_a_fixed_order() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let now = walk.now().as_millisecond();
     let good = sign(KEY, BODY.as_bytes(), now);
@@ -71,7 +71,7 @@ async fn the_checks_stand_in_their_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_good_signature_verifies_the_url_and_a_replaced_key_counts_for_a_day() {
+async fn the_first_valid_signature_verifies_the_url_and_a_replaced_key_is_valid_for_a_day() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let agent = walk.agent(VOICE).await;
     let path = format!("/v1/agents/{}/webhook-url", agent["id"].as_str().expect("an id"));
@@ -92,7 +92,7 @@ async fn a_first_good_signature_verifies_the_url_and_a_replaced_key_counts_for_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_slug_is_heard_until_its_time_and_proves_nothing_about_the_current_one() {
+async fn an_old_slug_is_accepted_until_it_expires_and_does_not_verify_the_current_one() {
     const PAST: &str = "a-slug-of-the-day-before-yesterday";
     const OLD: &str = "a-slug-of-yesterday";
     let mut walk = Walk::at_speed(Engine::Sqlite, 1).await;
@@ -117,7 +117,7 @@ async fn an_old_slug_is_heard_until_its_time_and_proves_nothing_about_the_curren
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_dialled_is_kept_with_a_note() {
+async fn events_that_cannot_be_dialed_are_kept_with_a_note() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let end = walk.now().as_millisecond();
     let ask = json!({"custom_analysis_data": {"redialer.io_callback": true, "redialer.io_callback_time": "in 2 hours"}});
@@ -198,7 +198,7 @@ async fn what_cannot_be_dialled_is_kept_with_a_note() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn inbound_hooks_that_come_here_by_mistake_are_answered_and_ten_thousand_copies_are_one_event() {
+async fn misdirected_inbound_webhooks_are_answered_and_ten_thousand_copies_are_one_event() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     for (event, noun) in [("call_inbound", "call_inbound"), ("chat_inbound", "chat_inbound")] {
         let body =
@@ -224,7 +224,7 @@ async fn inbound_hooks_that_come_here_by_mistake_are_answered_and_ten_thousand_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn slow_heads_and_slow_bodies_have_a_deadline() {
+async fn slow_headers_and_slow_bodies_have_a_deadline() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let settings = [("REDIALER_HEAD_DEADLINE_SECS", "1"), ("REDIALER_BODY_DEADLINE_SECS", "1")];
     let walk =
@@ -239,9 +239,13 @@ async fn slow_heads_and_slow_bodies_have_a_deadline() {
     ] {
         let mut stream = tokio::net::TcpStream::connect(address).await.expect("connected");
         stream.write_all(sent.as_bytes()).await.expect("written");
-        let mut told = Vec::new();
-        let ended = tokio::time::timeout(patience, stream.read_to_end(&mut told)).await;
+        let mut received = Vec::new();
+        let ended = tokio::time::timeout(patience, stream.read_to_end(&mut received)).await;
         assert!(ended.is_ok(), "{sent:?} was never cut off");
-        assert!(String::from_utf8_lossy(&told).starts_with(answer), "{}", String::from_utf8_lossy(&told));
+        assert!(
+            String::from_utf8_lossy(&received).starts_with(answer),
+            "{}",
+            String::from_utf8_lossy(&received)
+        );
     }
 }

@@ -87,7 +87,7 @@ async fn a_key_with_the_two_documented_permissions_reads_the_roster_and_dials() 
 }
 
 #[tokio::test]
-async fn a_key_is_revoked_and_an_account_runs_out_of_money_while_the_world_runs() {
+async fn a_key_can_be_revoked_or_unpaid_while_the_world_runs() {
     let (sim, api, base) = serve(Script::default()).await;
     assert!(matches!(failure(api.agents("key_nobody").await), ReadFailure::KeyRefused { .. }));
     assert_eq!(api.account(KEY).await, Ok(Some("org_sim_0001".to_owned())));
@@ -109,7 +109,7 @@ async fn a_key_is_revoked_and_an_account_runs_out_of_money_while_the_world_runs(
 }
 
 #[tokio::test]
-async fn a_script_names_keys_and_the_account() {
+async fn a_script_configures_keys_and_the_account() {
     let text =
         r#"{"api_key":"key_a","org_id":"org_a","keys":{"key_b":{"permissions":["get-api-key-info"]}}}"#;
     let script: Script = serde_json::from_str(text).expect("a script");

@@ -39,7 +39,7 @@ fn content(file: &Path) -> Vec<(i64, i64, String)> {
 }
 
 #[tokio::test]
-async fn every_row_comes_back_from_either_engine() {
+async fn a_backup_of_either_engine_restores_every_row() {
     let Some(server) = postgres() else { return };
     let dir = tempfile::tempdir().expect("a directory");
     let name = |name: &str| dir.path().join(name);

@@ -41,7 +41,7 @@ async fn a_first_callback_opens_a_chain_named_after_it_and_a_newer_one_supersede
 }
 
 #[tokio::test]
-async fn a_person_has_one_waiting_callback_whatever_is_asked() {
+async fn a_person_has_at_most_one_waiting_callback() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         world.schedule("c1", 10).await;
@@ -88,7 +88,7 @@ async fn a_waiting_retry_becomes_the_request_of_the_same_call() {
 }
 
 #[tokio::test]
-async fn of_two_people_who_cancel_at_once_one_cancels_and_the_other_is_told() {
+async fn of_two_concurrent_cancels_one_succeeds_and_the_other_gets_a_conflict() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         for round in 0..10 {
@@ -102,7 +102,7 @@ async fn of_two_people_who_cancel_at_once_one_cancels_and_the_other_is_told() {
 }
 
 #[tokio::test]
-async fn people_move_cancel_and_force_what_waits_and_nothing_else() {
+async fn only_waiting_callbacks_can_be_moved_canceled_or_forced() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let (id, of) = (world.schedule("c1", 10).await, world.tenant_store());
@@ -118,7 +118,7 @@ async fn people_move_cancel_and_force_what_waits_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn do_not_call_ends_what_waits_in_every_workspace() {
+async fn do_not_call_suppresses_waiting_callbacks_in_every_workspace() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let id = world.schedule("c1", 10).await;
@@ -161,7 +161,7 @@ async fn one_tenant_sees_nothing_of_another() {
 }
 
 #[tokio::test]
-async fn agents_start_enabled_while_the_plan_has_room_and_a_switched_off_one_holds_its_callbacks() {
+async fn agents_start_enabled_within_the_plan_and_a_disabled_one_holds_its_callbacks() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let of = world.tenant_store();
@@ -199,7 +199,7 @@ async fn agents_start_enabled_while_the_plan_has_room_and_a_switched_off_one_hol
 }
 
 #[tokio::test]
-async fn pages_go_through_everything_once() {
+async fn pages_list_every_row_once() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         for i in 0..7 {
@@ -225,7 +225,7 @@ async fn pages_go_through_everything_once() {
 }
 
 #[tokio::test]
-async fn what_was_held_past_its_moment_is_named_by_nobody() {
+async fn a_callback_held_past_its_time_is_no_longer_forced() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let id = world.schedule("c1", 10).await;
@@ -242,7 +242,7 @@ async fn what_was_held_past_its_moment_is_named_by_nobody() {
 }
 
 #[tokio::test]
-async fn a_claim_is_not_held_for_an_agent_that_was_switched_on_meanwhile() {
+async fn a_claim_is_not_held_for_an_agent_that_was_enabled_in_the_meantime() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let id = world.schedule("c1", 10).await;
@@ -266,7 +266,7 @@ async fn a_claim_is_not_held_for_an_agent_that_was_switched_on_meanwhile() {
 }
 
 #[tokio::test]
-async fn no_intent_is_written_for_a_number_on_the_list_whatever_the_claim_knew() {
+async fn no_intent_is_written_for_a_number_that_was_suppressed_after_the_claim() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let opt_out = |_: &_| AfterCall { suppress: true, settled: true, ..AfterCall::default() };
@@ -279,7 +279,7 @@ async fn no_intent_is_written_for_a_number_on_the_list_whatever_the_claim_knew()
 }
 
 #[tokio::test]
-async fn no_two_workspaces_have_one_account_of_a_provider() {
+async fn no_two_workspaces_share_a_provider_account() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let (of, key) = (world.tenant_store(), engine.store.open_key(world.tenant).await.expect("opened"));

@@ -72,7 +72,7 @@ async fn an_event_is_decided_once() {
 }
 
 #[tokio::test]
-async fn a_batch_is_decided_as_its_events_one_by_one() {
+async fn a_batch_is_decided_like_its_events_one_by_one() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         record_ended(&world, 9).await;
@@ -83,7 +83,7 @@ async fn a_batch_is_decided_as_its_events_one_by_one() {
 }
 
 #[tokio::test]
-async fn what_fails_leaves_nothing_of_its_batch() {
+async fn a_failed_batch_leaves_no_changes() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         record_ended(&world, 2).await;
@@ -113,7 +113,7 @@ async fn what_fails_leaves_nothing_of_its_batch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_deciders_of_three_persons_at_once_three_callbacks_wait() {
+async fn concurrent_decisions_about_three_persons_leave_three_waiting_callbacks() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         record_ended(&world, 60).await;
@@ -150,7 +150,7 @@ fn reached() -> (AfterCall, impl Fn(&Known) -> bool) {
 }
 
 #[tokio::test]
-async fn who_decides_about_a_known_call_or_person_makes_others_wait() {
+async fn decisions_about_a_known_call_or_person_wait_for_each_other() {
     const WAITING: &str = "select count(*)::text from pg_stat_activity
          where datname = current_database() and wait_event_type = 'Lock'";
     for engine in each().await {
@@ -183,7 +183,7 @@ async fn who_decides_about_a_known_call_or_person_makes_others_wait() {
 }
 
 #[tokio::test]
-async fn of_two_that_decide_about_a_new_call_or_person_the_second_decides_again() {
+async fn of_two_decisions_about_a_new_call_or_person_the_second_is_repeated() {
     for engine in each().await {
         // On SQLite every decision waits for the one writer.
         if engine.url.is_none() {

@@ -32,7 +32,7 @@ async fn dialing(world: &World, call: &str) -> Id<redialer_core::id::Callback> {
 }
 
 #[tokio::test]
-async fn nothing_is_claimed_before_its_time_or_twice() {
+async fn no_callback_is_claimed_early_or_twice() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         world.schedule("c1", 10).await;
@@ -52,7 +52,7 @@ async fn nothing_is_claimed_before_its_time_or_twice() {
 }
 
 #[tokio::test]
-async fn a_reading_takes_the_longest_due_of_each_workspace_and_its_test_callbacks_apart() {
+async fn a_read_takes_the_longest_due_of_each_workspace_and_test_callbacks_separately() {
     for engine in each().await {
         let (first, second) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
         first.schedule_persons(0..4, 10, false).await;
@@ -128,7 +128,7 @@ async fn a_chain_dials_once_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_chains_first_callback_waits_for_a_later_one_that_dials() {
+async fn the_first_callback_of_a_chain_waits_for_a_later_one_that_is_dialing() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let next = async |minute| world.claim_all(minute).await.pop().expect("due");
@@ -141,7 +141,7 @@ async fn a_chains_first_callback_waits_for_a_later_one_that_dials() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_comes_before_the_answer_is_the_answer() {
+async fn a_webhook_that_arrives_before_the_response_settles_the_dispatch() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let id = world.schedule("c1", 10).await;
@@ -163,7 +163,7 @@ async fn a_webhook_that_comes_before_the_answer_is_the_answer() {
 }
 
 #[tokio::test]
-async fn no_capacity_gives_the_attempt_back() {
+async fn a_dial_without_capacity_spends_no_attempt() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let id = dialing(&world, "call_1").await;
@@ -194,7 +194,7 @@ async fn a_final_state_is_never_left() {
 }
 
 #[tokio::test]
-async fn after_a_cancel_or_a_switch_off_no_intent_is_written() {
+async fn no_intent_is_written_after_a_cancel_or_for_a_disabled_agent() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let id = world.schedule("c1", 10).await;
@@ -230,7 +230,7 @@ async fn after_a_cancel_or_a_switch_off_no_intent_is_written() {
 }
 
 #[tokio::test]
-async fn a_lapsed_claim_is_dialled_again_and_a_lapsed_intent_never() {
+async fn an_expired_claim_is_dialed_again_and_an_expired_intent_is_not() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let id = world.schedule("c1", 10).await;
@@ -287,7 +287,7 @@ async fn a_lapsed_claim_is_dialled_again_and_a_lapsed_intent_never() {
 }
 
 #[tokio::test]
-async fn what_a_dead_replica_left_is_taken_up_without_waiting_for_its_lease() {
+async fn callbacks_of_a_dead_replica_are_recovered_without_waiting_for_its_lease() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let id = world.schedule("c1", 10).await;
@@ -306,7 +306,7 @@ async fn what_a_dead_replica_left_is_taken_up_without_waiting_for_its_lease() {
 }
 
 #[tokio::test]
-async fn refused_waits_or_ends_as_decided() {
+async fn a_refused_dial_is_rescheduled_or_closed_as_decided() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let id = world.schedule("c1", 10).await;
@@ -332,7 +332,7 @@ async fn refused_waits_or_ends_as_decided() {
 }
 
 #[tokio::test]
-async fn what_comes_back_steps_aside_for_a_newer_promise() {
+async fn a_rescheduled_callback_yields_to_a_newer_one() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let id = world.schedule("c1", 10).await;
@@ -382,7 +382,7 @@ async fn unknown(world: &World) -> (Id<redialer_core::id::Callback>, redialer_st
 }
 
 #[tokio::test]
-async fn what_was_proven_absent_waits_again_and_what_nobody_knows_counts() {
+async fn a_dispatch_proven_absent_is_rescheduled_and_an_unresolved_one_spends_the_attempt() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let (id, ask) = unknown(&world).await;
@@ -424,7 +424,7 @@ async fn what_was_proven_absent_waits_again_and_what_nobody_knows_counts() {
 }
 
 #[tokio::test]
-async fn a_repeat_begins_the_proof_anew() {
+async fn a_repeated_request_restarts_the_proof_of_absence() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let (_, mut ask) = unknown(&world).await;
@@ -446,7 +446,7 @@ async fn a_repeat_begins_the_proof_anew() {
 }
 
 #[tokio::test]
-async fn what_keeps_failing_is_held_and_its_fence_moves_on() {
+async fn a_callback_that_keeps_failing_is_held_and_its_fence_is_incremented() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let id = world.schedule("c1", 10).await;
@@ -473,7 +473,7 @@ async fn what_keeps_failing_is_held_and_its_fence_moves_on() {
 }
 
 #[tokio::test]
-async fn a_batch_of_claims_becomes_intents_but_for_those_that_were_lost() {
+async fn a_batch_of_claims_becomes_intents_except_for_lost_claims() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let id = world.schedule("c1", 10).await;

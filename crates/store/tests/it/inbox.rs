@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_second_copy_changes_nothing() {
+async fn a_duplicate_event_changes_nothing() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let (inbox, _writer) = Inbox::start(engine.store.clone());
@@ -37,7 +37,7 @@ async fn a_second_copy_changes_nothing() {
 }
 
 #[tokio::test]
-async fn many_at_once_are_each_recorded_once() {
+async fn concurrent_events_are_each_recorded_once() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let (inbox, writer) = Inbox::start(engine.store.clone());
@@ -56,7 +56,7 @@ async fn many_at_once_are_each_recorded_once() {
 }
 
 #[tokio::test]
-async fn a_failing_event_is_put_off_and_then_aside() {
+async fn a_failing_event_is_retried_and_then_set_aside() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let row = world.delivery("call_ended", "c1").await;
@@ -79,7 +79,7 @@ async fn feed(world: &World) -> Vec<(String, bool)> {
 }
 
 #[tokio::test]
-async fn a_bad_delivery_fails_alone() {
+async fn an_invalid_event_fails_alone() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let (inbox, _writer) = Inbox::start(engine.store.clone());
@@ -133,7 +133,7 @@ impl Faults for NoRoom {
 }
 
 #[tokio::test]
-async fn a_store_whose_commits_fail_says_so_until_one_works() {
+async fn a_store_reports_failing_commits_until_one_succeeds() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let full = Arc::new(NoRoom::default());

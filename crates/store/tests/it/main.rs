@@ -5,21 +5,21 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod audit;
 mod backup;
-mod book;
 mod callbacks;
 mod decisions;
 mod dispatch;
+mod encryption;
 mod engines;
 mod inbox;
-mod log;
+mod key_rotation;
 mod outbox;
-mod plans;
+mod query_plans;
 mod quota;
-mod rotation;
-mod rows;
-mod scope;
-mod sealing;
-mod silence;
+mod row_level_security;
+mod silent_postgres;
+mod tenant_isolation;
 mod upgrade;
 mod world;
+mod write_ahead_log;

@@ -19,7 +19,7 @@ async fn events(engine: &Engine) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn each_state_that_a_callback_enters_is_in_the_outbox() {
+async fn every_state_that_a_callback_enters_is_in_the_outbox() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let of = world.tenant_store();
@@ -41,7 +41,7 @@ async fn each_state_that_a_callback_enters_is_in_the_outbox() {
 }
 
 #[tokio::test]
-async fn what_becomes_due_within_the_horizon_is_signaled_once_it_is_committed() {
+async fn a_callback_due_within_the_horizon_is_signaled_after_the_commit() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let (of, signal) = (world.tenant_store(), engine.store.due_signal());

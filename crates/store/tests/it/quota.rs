@@ -23,7 +23,7 @@ async fn intend(world: &World, claims: Vec<Claim>, limit: u64, minute: i64) -> V
 }
 
 #[tokio::test]
-async fn a_months_calls_hold_exactly_and_what_was_not_placed_is_none() {
+async fn the_monthly_quota_is_exact_and_calls_that_were_not_placed_do_not_count() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         world.schedule_persons(0..6, 10, false).await;

@@ -89,7 +89,7 @@ async fn assert_known(mut connection: RawConnection) {
 }
 
 #[tokio::test]
-async fn what_version_two_held_is_known_to_this_one_on_sqlite() {
+async fn data_of_version_2_is_migrated_on_sqlite() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("test.db");
     let mut connection = RawConnection::sqlite(&file);
@@ -101,7 +101,7 @@ async fn what_version_two_held_is_known_to_this_one_on_sqlite() {
 }
 
 #[tokio::test]
-async fn what_version_two_held_is_known_to_this_one_on_postgres() {
+async fn data_of_version_2_is_migrated_on_postgres() {
     let Some(server) = postgres() else { return };
     let url = new_database(&server).await;
     let mut connection = RawConnection::postgres(&url).await;
@@ -163,7 +163,7 @@ async fn documents(mut connection: RawConnection) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn settings_that_were_never_chosen_follow_the_defaults_on_sqlite() {
+async fn unset_settings_follow_the_defaults_on_sqlite() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("test.db");
     let mut connection = RawConnection::sqlite(&file);
@@ -175,7 +175,7 @@ async fn settings_that_were_never_chosen_follow_the_defaults_on_sqlite() {
 }
 
 #[tokio::test]
-async fn settings_that_were_never_chosen_follow_the_defaults_on_postgres() {
+async fn unset_settings_follow_the_defaults_on_postgres() {
     let Some(server) = postgres() else { return };
     let url = new_database(&server).await;
     let mut connection = RawConnection::postgres(&url).await;
@@ -202,7 +202,7 @@ async fn migrate_beyond(engine: &Engine, version: i64, compatible_from: Option<i
 }
 
 #[tokio::test]
-async fn a_version_starts_beside_a_newer_schema_that_says_it_is_compatible() {
+async fn a_version_starts_on_a_newer_schema_that_declares_compatibility() {
     for engine in each().await {
         let (store, name) = (&engine.store, engine.name);
         assert_eq!(store.check_schema().await.expect("read"), SchemaState::Current, "{name}");
@@ -240,7 +240,7 @@ async fn an_empty_database_lacks_every_migration() {
 }
 
 #[tokio::test]
-async fn every_migration_from_15_on_says_what_it_is_compatible_with() {
+async fn every_migration_from_15_on_declares_its_compatibility() {
     const SILENT: &str = "select cast(version as text) from _sqlx_migrations
          where version >= 15 and version not in (select version from schema_versions)";
     let dir = tempfile::tempdir().expect("a directory");
@@ -275,7 +275,7 @@ async fn assert_found(store: &Store, tenant: uuid::Uuid) {
 }
 
 #[tokio::test]
-async fn a_database_of_version_14_is_brought_up_on_sqlite() {
+async fn a_database_of_version_14_is_migrated_on_sqlite() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("test.db");
     let tenant = load(RawConnection::sqlite(&file), include_str!("../fixtures/0014.sqlite.sql")).await;
@@ -332,7 +332,7 @@ async fn a_backup_of_version_14_is_restored_into_postgres() {
 }
 
 #[tokio::test]
-async fn a_database_of_version_14_is_brought_up_on_postgres() {
+async fn a_database_of_version_14_is_migrated_on_postgres() {
     let Some(server) = postgres() else { return };
     let url = new_database(&server).await;
     let connection = RawConnection::postgres(&url).await;

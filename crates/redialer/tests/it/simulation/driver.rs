@@ -45,7 +45,7 @@ use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 use super::{
-    Story,
+    RunResult,
     bugs::Bug,
     laws::Laws,
     replica::{Parts, Replica},
@@ -109,7 +109,7 @@ pub(super) struct Simulation {
     ops: Vec<Op>,
     hooks: Vec<Hook>,
     upcoming_calls: Vec<(i64, ScriptedCall)>,
-    asked: BTreeSet<String>,
+    requested: BTreeSet<String>,
     /// Calls whose events the database refuses.
     poisoned: BTreeSet<String>,
     next_op: OpId,
@@ -147,7 +147,7 @@ impl Simulation {
             ops: Vec::new(),
             hooks: Vec::new(),
             upcoming_calls: Vec::new(),
-            asked: BTreeSet::new(),
+            requested: BTreeSet::new(),
             poisoned: BTreeSet::new(),
             next_op: 1,
             agent: Id::from_uuid(uuid::Uuid::nil()),
@@ -191,7 +191,7 @@ impl Simulation {
         machine.process = Some(self.parts.start(n, hands).await);
     }
 
-    pub(super) async fn run(mut self) -> Story {
+    pub(super) async fn run(mut self) -> RunResult {
         self.shared.set_faults(true);
         for step in 0..STEPS {
             // Long enough that an event that is retried meanwhile is set aside.
@@ -202,7 +202,7 @@ impl Simulation {
                 self.parts.laws.refused(ids().1).await;
             }
             if self.shared.broken().is_some() {
-                return self.told();
+                return self.result();
             }
         }
         self.shared.set_faults(false);
@@ -218,13 +218,13 @@ impl Simulation {
         }
         if self.shared.broken().is_none() {
             self.parts.laws.check().await;
-            self.parts.laws.at_the_end(&self.asked).await;
+            self.parts.laws.at_the_end(&self.requested).await;
         }
-        self.told()
+        self.result()
     }
 
-    fn told(&self) -> Story {
-        Story {
+    fn result(&self) -> RunResult {
+        RunResult {
             trace: self.shared.trace(),
             days: (self.shared.now_ms() - START_MS) as f64 / 86_400_000.0,
             broken: self.shared.broken(),
@@ -267,7 +267,7 @@ impl Simulation {
                 let id = self.parts.sim.start_call(&call);
                 self.shared.note(&format!("{} {id}", call.kind));
                 if call.behavior.extracts.contains_key("redialer.io_callback") {
-                    self.asked.insert(id);
+                    self.requested.insert(id);
                 }
             }
             for hook in self.parts.sim.step() {
@@ -575,7 +575,7 @@ impl Simulation {
         let (app, tenant) = (self.app(n), self.parts.tenant);
         let forced = async move {
             for _ in 0..2 {
-                let _whatever = callbacks::redial_unresolved(&app, &app.store.for_tenant(tenant), &row).await;
+                let _ignored = callbacks::force_anew(&app, &app.store.for_tenant(tenant), &row).await;
             }
             Done::Nothing
         };
@@ -584,27 +584,27 @@ impl Simulation {
 
     async fn cancel(&mut self, n: usize, id: Id<id::Callback>) {
         let (app, tenant, shared) = (self.app(n), self.parts.tenant, Arc::clone(&self.shared));
-        let cancelled = async move {
+        let canceled = async move {
             if matches!(app.store.for_tenant(tenant).cancel(id, app.clock.now()).await, Ok(Ok(()))) {
-                shared.note(&format!("cancelled {id}"));
-                shared.cancelled(&id.to_string());
+                shared.note(&format!("canceled {id}"));
+                shared.canceled(&id.to_string());
             }
             Done::Nothing
         };
-        self.begin(n, "cancel", vec![], cancelled).await;
+        self.begin(n, "cancel", vec![], canceled).await;
     }
 
     async fn switch(&mut self, n: usize, enabled: bool) {
         if !enabled {
             // A disabled agent promises nothing: requests that are not recorded yet are not expected.
             let rows = self.parts.laws.rows().await;
-            self.asked.retain(|call| rows.iter().any(|r| r.source_call_id.as_ref() == Some(call)));
+            self.requested.retain(|call| rows.iter().any(|r| r.source_call_id.as_ref() == Some(call)));
         }
         let (app, tenant, agent) = (self.app(n), self.parts.tenant, self.agent);
         let switched = async move {
             let store = app.store.for_tenant(tenant);
             if let Ok(agent) = store.agent(agent).await {
-                let _whatever = store
+                let _ignored = store
                     .change_agent(
                         &agent,
                         &AgentChange { enabled: Some(enabled), ..AgentChange::default() },
@@ -653,22 +653,22 @@ impl Simulation {
                 self.begin(n, "ingest", vec![], drained).await;
             }
             3 if !self.shared.has(Bug::NeverAsk) => {
-                let asked = async move {
-                    let _whatever = reconcile::round(&app).await;
+                let reconciled = async move {
+                    let _ignored = reconcile::round(&app).await;
                     Done::Nothing
                 };
-                self.begin(n, "reconcile", vec![], asked).await;
+                self.begin(n, "reconcile", vec![], reconciled).await;
             }
             4 if !self.shared.has(Bug::NeverSweep) => {
                 let swept = async move {
-                    let _whatever = backfill::round(&app).await;
+                    let _ignored = backfill::round(&app).await;
                     Done::Nothing
                 };
                 self.begin(n, "sweep", vec![], swept).await;
             }
             _ => {
                 let kept = async move {
-                    let _whatever = maintenance::round(&app).await;
+                    let _ignored = maintenance::round(&app).await;
                     // Both replicas believe that they own everything: correctness must not depend on leases.
                     app.buckets.send_replace(Buckets::all());
                     Done::Nothing
@@ -759,7 +759,7 @@ impl Simulation {
         if !status.is_success() {
             // A disabled agent's webhook is refused correctly, and its request is not expected.
             if status == StatusCode::FORBIDDEN {
-                self.asked.remove(&hook.hook.id);
+                self.requested.remove(&hook.hook.id);
             }
             self.retry(hook);
             return;

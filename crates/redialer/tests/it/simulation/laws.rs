@@ -46,17 +46,17 @@ impl Laws {
     }
 
     /// Checks a request to place a call when it arrives at the provider.
-    pub(super) async fn at_arrival(&self, asked: &Value) {
-        let metadata = &asked["metadata"];
+    pub(super) async fn at_arrival(&self, request: &Value) {
+        let metadata = &request["metadata"];
         let (callback, dispatch) = (text(&metadata["redialer_id"]), text(&metadata["redialer_dispatch"]));
         self.shared.note(&format!("arrives {dispatch} of {callback}"));
         let times = self.shared.requested(&dispatch);
-        let repeats_under_a_key = asked["idempotency_key"].is_string()
+        let repeats_under_a_key = request["idempotency_key"].is_string()
             && times.last().zip(times.first()).is_some_and(|(last, first)| last - first < KEY_LIVES_MS);
         if times.len() > 1 && !repeats_under_a_key {
             self.shared.broke("I1: a dispatch was sent twice");
         }
-        if self.shared.was_cancelled(&callback) {
+        if self.shared.was_canceled(&callback) {
             self.shared.broke("I7: a request after a cancel that answered success");
         }
         let id: Id<id::Callback> = callback.parse().expect("an id of ours");
@@ -69,7 +69,7 @@ impl Laws {
             self.shared.broke("I6: before its time");
         }
         self.quiet(&row);
-        self.attempt(asked, &row);
+        self.attempt(request, &row);
     }
 
     /// Checks that no phone rings in quiet hours, except near a named time. A request may be in flight for a while.
@@ -88,10 +88,10 @@ impl Laws {
         }
     }
 
-    fn attempt(&self, asked: &Value, row: &CallbackRow) {
-        let told = &asked["retell_llm_dynamic_variables"];
-        let attempt: i64 = text(&told["redialer_attempt"]).parse().unwrap_or(0);
-        let is_final = told["redialer_is_final_attempt"] == "true";
+    fn attempt(&self, request: &Value, row: &CallbackRow) {
+        let variables = &request["retell_llm_dynamic_variables"];
+        let attempt: i64 = text(&variables["redialer_attempt"]).parse().unwrap_or(0);
+        let is_final = variables["redialer_is_final_attempt"] == "true";
         if attempt > row.max_attempts {
             self.shared.broke("I5: an attempt past the ceiling");
         }
@@ -252,7 +252,7 @@ impl Laws {
     }
 
     /// Runs after the faults have stopped and all work has finished.
-    pub(super) async fn at_the_end(&self, asked: &BTreeSet<String>) {
+    pub(super) async fn at_the_end(&self, requested: &BTreeSet<String>) {
         let open = self.open().await;
         if !open.is_empty() {
             self.shared.broke(&format!("I3: not at an end: {open:?}"));
@@ -263,7 +263,7 @@ impl Laws {
         let off = |call: &String| {
             feed.iter().any(|d| d.call_id.as_ref() == Some(call) && d.notes.contains("agent_disabled"))
         };
-        for call in asked.iter().filter(|call| !off(call)) {
+        for call in requested.iter().filter(|call| !off(call)) {
             if !rows.iter().any(|r| r.source_call_id.as_ref() == Some(call)) {
                 self.shared.broke(&format!("I3, I11: the promise of {call} was lost"));
             }

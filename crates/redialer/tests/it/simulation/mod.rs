@@ -22,13 +22,13 @@ use driver::Simulation;
 use crate::tidy::sources;
 
 /// The result of one seed: its trace, and the first law that it broke.
-struct Story {
+struct RunResult {
     trace: String,
     days: f64,
     broken: Option<String>,
 }
 
-fn run(seed: u64, bug: Option<Bug>) -> Story {
+fn run(seed: u64, bug: Option<Bug>) -> RunResult {
     // Nothing else runs on this thread, so the seed alone determines what happens next.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async { Simulation::new(seed, bug).await.run().await })
@@ -46,10 +46,10 @@ fn run_all(seeds: impl Iterator<Item = u64> + Send, until_days: f64) -> (u64, f6
                         return;
                     }
                     let Some(seed) = seeds.lock().expect("no panic inside").next() else { return };
-                    let story = run(seed, None);
+                    let result = run(seed, None);
                     ran.fetch_add(1, Ordering::Relaxed);
-                    hours.fetch_add((story.days * 24.0) as u64, Ordering::Relaxed);
-                    if let Some(law) = story.broken {
+                    hours.fetch_add((result.days * 24.0) as u64, Ordering::Relaxed);
+                    if let Some(law) = result.broken {
                         broken.lock().expect("no panic inside").push(format!(
                             "{law}\n  replay: REDIALER_SIMULATE_SEED={seed} cargo test --test it simulation::one -- --nocapture"
                         ));
@@ -63,14 +63,14 @@ fn run_all(seeds: impl Iterator<Item = u64> + Send, until_days: f64) -> (u64, f6
 }
 
 #[test]
-fn no_law_is_broken_whatever_fails() {
+fn no_fault_breaks_an_invariant() {
     let (ran, days, broken) = run_all(0..200, f64::INFINITY);
     eprintln!("simulation: {ran} seeds, {days:.0} days");
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
 #[test]
-fn one_seed_is_one_story() {
+fn one_seed_gives_one_history() {
     for seed in 1..4 {
         let (first, second) = (run(seed, None).trace, run(seed, None).trace);
         let differs = first.lines().zip(second.lines()).find(|(a, b)| a != b);
@@ -80,7 +80,7 @@ fn one_seed_is_one_story() {
 }
 
 #[test]
-fn every_planted_bug_is_in_a_statement_that_there_is() {
+fn every_planted_bug_is_in_an_existing_statement() {
     let of_store = sources().into_iter().filter(|(name, _)| name.starts_with("crates/store/src/"));
     let text: String = of_store.map(|(_, text)| text).collect();
     for bug in Bug::ALL {
@@ -122,9 +122,9 @@ fn one() {
     };
     let bug = std::env::var("REDIALER_SIMULATE_BUG").ok();
     let bug = bug.and_then(|name| Bug::ALL.iter().copied().find(|b| format!("{b:?}") == name));
-    let story = run(seed, bug);
-    eprintln!("{}", story.trace);
-    assert!(story.broken.is_none(), "{:?}", story.broken);
+    let result = run(seed, bug);
+    eprintln!("{}", result.trace);
+    assert!(result.broken.is_none(), "{:?}", result.broken);
 }
 
 /// Run by `cargo xtask simulate --days N`.

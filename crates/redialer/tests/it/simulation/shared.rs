@@ -74,7 +74,7 @@ struct Inner {
     draws: u64,
     trace: String,
     broken: Option<String>,
-    cancelled: BTreeSet<String>,
+    canceled: BTreeSet<String>,
     requests: BTreeMap<String, Vec<i64>>,
     /// Calls whose records the provider has lost.
     lost: BTreeSet<String>,
@@ -209,12 +209,12 @@ impl Shared {
         self.inner().trace.clone()
     }
 
-    pub(super) fn cancelled(&self, callback: &str) {
-        self.inner().cancelled.insert(callback.to_owned());
+    pub(super) fn canceled(&self, callback: &str) {
+        self.inner().canceled.insert(callback.to_owned());
     }
 
-    pub(super) fn was_cancelled(&self, callback: &str) -> bool {
-        self.inner().cancelled.contains(callback)
+    pub(super) fn was_canceled(&self, callback: &str) -> bool {
+        self.inner().canceled.contains(callback)
     }
 
     /// The provider loses its record of a call.

@@ -85,8 +85,8 @@ impl SimWire {
                 .replace("is_final_attempt\":\"true\"", "is_final_attempt\":\"false\"");
             *body = text.into_bytes();
         }
-        let asked: Value = serde_json::from_slice(request.body.as_deref().unwrap_or_default()).expect("JSON");
-        self.laws.at_arrival(&asked).await;
+        let order: Value = serde_json::from_slice(request.body.as_deref().unwrap_or_default()).expect("JSON");
+        self.laws.at_arrival(&order).await;
         if shared.faults_on() && shared.sometimes(12.0) {
             let faults = [
                 Fault::ErrorBefore,
@@ -108,12 +108,12 @@ impl SimWire {
             Fate::Lost | Fate::Unsent => Err(TransportError::Unknown("the connection broke".to_owned())),
             _ if is_late() => timed_out(),
             Fate::BadGateway => Ok(Answer { status: 502, after_secs: None, text: Ok(String::new()) }),
-            Fate::Go => Ok(self.heard(answer)),
+            Fate::Go => Ok(self.received(answer)),
         }
     }
 
     /// Tracks refusals of the key in an answer that reaches the process.
-    fn heard(&self, answer: Answer) -> Answer {
+    fn received(&self, answer: Answer) -> Answer {
         match answer.status {
             401 => self.shared.set_refused(true),
             200..=299 => self.shared.set_refused(false),
@@ -149,7 +149,7 @@ impl SimWire {
         let is_ours = request.key == KEY;
         let mut answer = self.exchange(request).await;
         if is_ours {
-            answer = self.heard(answer);
+            answer = self.received(answer);
         }
         if is_list && shared.has(Bug::HiddenMetadataIsAbsent) {
             answer.text = answer.text.map(|text| without_hidden(&text));
@@ -161,11 +161,11 @@ impl SimWire {
     fn filler(&self, request: &Request<'_>) -> Option<Answer> {
         const PREFIX: &str = "filler-";
         let pages = self.shared.filler_pages();
-        let asked: Value = serde_json::from_slice(request.body.as_deref()?).ok()?;
-        if pages == 0 || !request.url.ends_with("/v3/list-calls") || !asked["filter_criteria"].is_null() {
+        let query: Value = serde_json::from_slice(request.body.as_deref()?).ok()?;
+        if pages == 0 || !request.url.ends_with("/v3/list-calls") || !query["filter_criteria"].is_null() {
             return None;
         }
-        let key = asked["pagination_key"].as_str();
+        let key = query["pagination_key"].as_str();
         let page: usize = match key {
             None => 0,
             Some(key) => key.strip_prefix(PREFIX)?.parse().ok()?,
@@ -185,9 +185,9 @@ impl SimWire {
         if let Some(body) = &mut request.body {
             let text = String::from_utf8_lossy(body);
             if text.contains(FIRST_PAGE) {
-                let mut asked: Value = serde_json::from_str(&text).expect("JSON");
-                asked.as_object_mut().expect("an object").remove("pagination_key");
-                *body = asked.to_string().into_bytes();
+                let mut query: Value = serde_json::from_str(&text).expect("JSON");
+                query.as_object_mut().expect("an object").remove("pagination_key");
+                *body = query.to_string().into_bytes();
             }
         }
         let path = request
@@ -195,14 +195,14 @@ impl SimWire {
             .split_once("//")
             .and_then(|(_, rest)| rest.split_once('/'))
             .map_or("", |(_, path)| path);
-        let asked = axum::http::Request::builder()
+        let request = axum::http::Request::builder()
             .method(request.method)
             .uri(format!("/{path}"))
             .header("authorization", format!("Bearer {}", request.key))
             .header("content-type", "application/json")
             .body(Body::from(request.body.unwrap_or_default()))
             .expect("a request");
-        let answer = self.router.clone().oneshot(asked).await.expect("never fails");
+        let answer = self.router.clone().oneshot(request).await.expect("never fails");
         let status = answer.status().as_u16();
         let after_secs = answer.headers().get("ratelimit-reset").and_then(|v| v.to_str().ok()?.parse().ok());
         let text = match answer.into_body().collect().await {

@@ -16,7 +16,7 @@ async fn param(walk: &Walk, method: Method, path: &str, body: Option<Value>) -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn text_with_nul_is_refused_wherever_it_stands() {
+async fn nul_characters_are_refused_in_every_field() {
     for engine in engines() {
         let walk = Walk::at_speed(engine, 1).await;
         let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
@@ -58,7 +58,7 @@ async fn text_with_nul_is_refused_wherever_it_stands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_path_does_not_take_is_named() {
+async fn unknown_parameters_and_fields_are_named() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
     let body = json!({"agent_id": agent, "to_number": ANA, "at": days_ahead(30)});
@@ -96,7 +96,7 @@ async fn what_a_path_does_not_take_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_scheme_of_a_key_has_no_case_and_no_answer_is_cached() {
+async fn the_bearer_scheme_ignores_case_and_no_response_is_cached() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let url = format!("{}/v1/agents", walk.base);
     for (scheme, want) in
@@ -112,7 +112,7 @@ async fn the_scheme_of_a_key_has_no_case_and_no_answer_is_cached() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_page_leads_to_the_others() {
+async fn the_start_page_links_to_the_docs_and_the_health_checks() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let page = walk.http.get(&walk.base).send().await.expect("answered");
     assert_eq!(page.status(), StatusCode::OK);

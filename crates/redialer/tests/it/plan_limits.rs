@@ -16,7 +16,7 @@ fn key_of(client: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn never_one_workspace_or_agent_too_many() {
+async fn concurrent_requests_never_exceed_the_workspaces_or_agents_of_a_plan() {
     for engine in engines() {
         let agent = |n: usize| Agent {
             agent_id: if n == 0 { VOICE.to_owned() } else { format!("agent_{n}") },
@@ -36,21 +36,20 @@ async fn never_one_workspace_or_agent_too_many() {
         ];
         let mut walk = Walk::with_settings(engine, 1, script, &settings).await;
         // SQLite allows one server, which all clients share.
-        let mut doors = vec![walk.base.clone()];
+        let mut servers = vec![walk.base.clone()];
         if engine == Engine::Postgres {
             let second = walk.add_replica();
             walk.until("the second replica to be ready", async |w: &Walk| w.is_ready(&second).await).await;
-            doors.push(second);
+            servers.push(second);
         }
-        let asked = |n: usize, method: Method, path: String, body: serde_json::Value| {
-            let url = format!("{}{path}", doors[n % doors.len()]);
+        let send = |n: usize, method: Method, path: String, body: serde_json::Value| {
+            let url = format!("{}{path}", servers[n % servers.len()]);
             let request = walk.http.request(method, url).bearer_auth(&walk.admin_key).json(&body);
             async move { request.send().await.expect("answered").status() }
         };
         let body = |n| json!({"name": "Line", "provider": "retell", "api_key": key_of(n)});
         let made =
-            join_all((0..CLIENTS).map(|n| asked(n, Method::POST, "/v1/workspaces".to_owned(), body(n))))
-                .await;
+            join_all((0..CLIENTS).map(|n| send(n, Method::POST, "/v1/workspaces".to_owned(), body(n)))).await;
         let ok = made.iter().filter(|s| **s == StatusCode::CREATED).count();
         assert!(made.iter().all(|s| [StatusCode::CREATED, StatusCode::FORBIDDEN].contains(s)), "{made:?}");
         assert_eq!(ok, 7, "one was there already ({engine:?})");
@@ -70,7 +69,7 @@ async fn never_one_workspace_or_agent_too_many() {
         let off = agents.iter().filter(|a| a["enabled"] == false).enumerate();
         let enabled = join_all(off.map(|(n, agent)| {
             let path = format!("/v1/agents/{}", agent["id"].as_str().expect("an id"));
-            asked(n, Method::PATCH, path, json!({"enabled": true}))
+            send(n, Method::PATCH, path, json!({"enabled": true}))
         }))
         .await;
         assert_eq!(enabled.iter().filter(|s| **s == StatusCode::OK).count(), 2, "{engine:?}: {enabled:?}");

@@ -52,7 +52,7 @@ impl Transport for World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_is_registered_is_connected_heard_and_dialed() {
+async fn a_registered_provider_connects_receives_webhooks_and_dials() {
     let dir = tempfile::tempdir().expect("a directory");
     let world = Arc::new(World::default());
     let wire: SharedTransport = Arc::clone(&world) as SharedTransport;

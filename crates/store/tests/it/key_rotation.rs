@@ -28,7 +28,7 @@ async fn reads_everything(world: &World) {
 }
 
 #[tokio::test]
-async fn a_rotation_can_be_broken_off_after_any_step_and_everything_opens_all_the_time() {
+async fn a_rotation_can_stop_after_any_step_and_every_value_stays_readable() {
     for engine in each().await {
         let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
         let key = ours.store.open_key(ours.tenant).await.expect("opened");
@@ -75,7 +75,7 @@ async fn a_rotation_can_be_broken_off_after_any_step_and_everything_opens_all_th
 }
 
 #[tokio::test]
-async fn a_value_that_does_not_open_stops_nothing_but_its_own_key_from_being_dropped() {
+async fn an_unreadable_value_only_keeps_its_own_key_from_being_dropped() {
     for engine in each().await {
         let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
         let key = ours.store.open_key(ours.tenant).await.expect("opened");
@@ -95,7 +95,7 @@ async fn a_value_that_does_not_open_stops_nothing_but_its_own_key_from_being_dro
 }
 
 #[tokio::test]
-async fn what_an_old_key_file_wrapped_is_wrapped_anew_and_the_old_key_opens_nothing_then() {
+async fn keys_wrapped_by_an_old_key_file_are_rewrapped_and_the_old_key_opens_nothing() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let Kek::File(file) = engine.store.kek() else { panic!("a file") };
@@ -110,7 +110,7 @@ async fn what_an_old_key_file_wrapped_is_wrapped_anew_and_the_old_key_opens_noth
 }
 
 #[tokio::test]
-async fn a_wrapped_key_of_another_tenant_or_version_does_not_open() {
+async fn a_wrapped_key_of_another_tenant_or_version_cannot_be_unwrapped() {
     for engine in each().await {
         let (ours, _theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
         engine.connection().await.run("update tenants set wrapped_key = (select o.wrapped_key from tenants o where o.id <> tenants.id limit 1)").await;

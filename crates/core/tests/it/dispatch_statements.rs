@@ -58,7 +58,7 @@ fn words_of_guard(guard: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_statement_moves_dispatches_as_the_table_allows() {
+fn every_statement_changes_dispatch_states_as_the_table_allows() {
     let state = |word: &str| word.parse::<dispatch::State>().expect("a state");
     let found = moves("dispatches");
     assert!(found.len() >= 6, "statements are written otherwise now: {found:?}");

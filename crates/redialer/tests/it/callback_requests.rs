@@ -11,19 +11,19 @@ use serde_json::{Value, json};
 
 use crate::harness::{Engine, OURS, VOICE, Walk, scripted_call, time};
 
-async fn begin() -> Walk {
+async fn walk() -> Walk {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     walk.defaults(json!({"allowed_countries": "*"})).await;
     walk
 }
 
 /// An inbound call whose analysis extracted `extracted`.
-fn inbound(walk: &Walk, id: &str, person: &str, said: &str, extracted: &Value) -> Value {
+fn inbound(walk: &Walk, id: &str, person: &str, transcript: &str, extracted: &Value) -> Value {
     let end = walk.now().as_millisecond();
     json!({"event": "call_analyzed", "call": {
         "call_id": id, "call_type": "phone_call", "agent_id": VOICE, "direction": "inbound",
         "from_number": person, "to_number": OURS, "disconnection_reason": "user_hangup",
-        "start_timestamp": end - 60_000, "end_timestamp": end, "transcript": said,
+        "start_timestamp": end - 60_000, "end_timestamp": end, "transcript": transcript,
         "call_analysis": {"custom_analysis_data": extracted},
     }})
 }
@@ -51,8 +51,8 @@ async fn notes_by_call(walk: &Walk) -> BTreeMap<String, Vec<String>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_number_is_read_in_every_notation_and_refused_for_what_it_is() {
-    let walk = begin().await;
+async fn phone_numbers_are_parsed_in_every_notation_and_refused_by_kind() {
+    let walk = walk().await;
     let table = [
         // Withheld callers, spelled on a keypad; local numbers after a country code.
         ("+8656696", Err("bad_number")),
@@ -100,8 +100,8 @@ async fn a_number_is_read_in_every_notation_and_refused_for_what_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_counts_in_every_spelling_and_a_near_miss_is_named() {
-    let walk = begin().await;
+async fn an_extracted_boolean_counts_in_every_spelling_and_a_near_miss_gets_a_note() {
+    let walk = walk().await;
     let time = |name: &str, answer: Value| json!({name: answer, "redialer.io_callback_time": "in 2 hours"});
     let table = [
         (time("redialer.io_callback", json!("yes")), true),
@@ -130,8 +130,8 @@ async fn an_answer_counts_in_every_spelling_and_a_near_miss_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_extracted_time_is_read_in_both_languages_and_in_seconds() {
-    let walk = begin().await;
+async fn an_extracted_time_is_parsed_in_english_in_spanish_and_in_epoch_seconds() {
+    let walk = walk().await;
     let end = walk.now().as_millisecond();
     let tomorrow = end / 1_000 + 30 * 3_600;
     let last_day = walk.now().to_zoned(zone("America/Chicago")).date() + 30.days();
@@ -174,8 +174,8 @@ fn on_clock(row: &Value, name: &str) -> Zoned {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn words_are_understood_on_the_clock_of_the_number() {
-    let walk = begin().await;
+async fn a_spoken_time_is_resolved_in_the_time_zone_of_the_number() {
+    let walk = walk().await;
     let table = [
         ("+16895550142", "America/New_York"),
         ("+14235550142", "America/New_York"),
@@ -186,9 +186,9 @@ async fn words_are_understood_on_the_clock_of_the_number() {
         ("+61861234567", "Australia/Perth"),
     ];
     let ask = json!({"redialer.io_callback": true});
-    let said = "Agent: When may we call you?\nUser: Call me tomorrow\nat 3 pm.";
+    let transcript = "Agent: When may we call you?\nUser: Call me tomorrow\nat 3 pm.";
     let event =
-        |(i, (number, _)): (usize, &(&str, &str))| inbound(&walk, &format!("z{i}"), number, said, &ask);
+        |(i, (number, _)): (usize, &(&str, &str))| inbound(&walk, &format!("z{i}"), number, transcript, &ask);
     let of = after(&walk, &table.iter().enumerate().map(event).collect::<Vec<_>>()).await;
     for (i, (number, zone)) in table.iter().enumerate() {
         let row = of(&format!("z{i}")).pop().expect("a callback");
@@ -198,8 +198,8 @@ async fn words_are_understood_on_the_clock_of_the_number() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_machine_asks_for_nothing() {
-    let walk = begin().await;
+async fn voicemails_and_phone_menus_request_no_callback() {
+    let walk = walk().await;
     let end = walk.now().as_millisecond();
     // Four hours from now is outside quiet hours, twelve hours from now is inside.
     let clock = |hours: i64| {
@@ -248,7 +248,7 @@ async fn a_machine_asks_for_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_machine_that_asks_on_every_dial_is_called_three_times() {
+async fn a_voicemail_that_requests_a_callback_each_time_is_dialed_three_times() {
     let walk = Walk::at_speed(Engine::Sqlite, 20_000).await;
     let verified = walk.run(&["audit", "verify"]);
     let tenant = verified.split(' ').next().expect("an id");
@@ -283,8 +283,8 @@ async fn a_machine_that_asks_on_every_dial_is_called_three_times() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callback_by_hand_takes_spanish_and_no_moment_that_is_gone() {
-    let walk = begin().await;
+async fn a_manual_callback_accepts_spanish_and_no_time_in_the_past() {
+    let walk = walk().await;
     let agent = walk.agent(VOICE).await["id"].clone();
     let schedule = async |i: usize, when: Value, want: StatusCode| {
         let mut body = json!({"agent_id": agent, "to_number": format!("+131255501{:02}", 10 + i)});
@@ -329,8 +329,8 @@ async fn a_callback_by_hand_takes_spanish_and_no_moment_that_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agents_own_extraction_asks_and_what_holds_a_callback_is_explained_first() {
-    let walk = begin().await;
+async fn an_agents_own_extraction_field_requests_a_callback_and_a_hold_is_explained_first() {
+    let walk = walk().await;
     walk.defaults(json!({"unclear_time": {"action": "hold"}})).await;
     let agent = format!("/v1/agents/{}", walk.agent(VOICE).await["id"].as_str().expect("an id"));
     let own = json!({"overrides": {"callback_field": "call_me"}});
@@ -348,8 +348,8 @@ async fn an_agents_own_extraction_asks_and_what_holds_a_callback_is_explained_fi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_over_which_an_agents_overrides_make_no_sense_are_refused() {
-    let walk = begin().await;
+async fn settings_that_contradict_an_agents_overrides_are_refused() {
+    let walk = walk().await;
     walk.defaults(json!({"quiet_hours": {"start": "21:00", "end": "09:00"}})).await;
     let agent = format!("/v1/agents/{}", walk.agent(VOICE).await["id"].as_str().expect("an id"));
     let own = json!({"overrides": {"quiet_hours": {"start": "18:00"}}});

@@ -25,27 +25,27 @@ fn script(name: &str) -> std::path::PathBuf {
 }
 
 /// Checks the results of both clients, and that our verifier accepts their signatures.
-async fn check(walk: &Walk, told: &Value) {
-    assert_eq!(told["agents"], serde_json::json!([VOICE]), "the voice agents");
-    assert_eq!(told["agent_timezone"], "America/Los_Angeles");
-    assert_ne!(told["first"], told["second"], "without a key, each request is a call");
-    assert_eq!(told["keyed"], told["keyed_again"], "with one, the second is the first");
-    assert_eq!(told["listed"], serde_json::json!([told["keyed"]]), "found by metadata alone");
-    assert_eq!(told["got_metadata"]["redialer_dispatch"], "dp_sdk");
-    assert!(told["chat"].as_str().is_some_and(|id| id.starts_with("chat_")));
-    assert_eq!(told["chats"], serde_json::json!([told["chat"]]));
-    assert_eq!(told["concurrency_limit"], 20);
-    assert_eq!(told["numbers"], serde_json::json!([OURS]));
-    assert_eq!(told["unknown_status"], 422);
-    assert_eq!(told["bad_key_status"], 401);
+async fn check(walk: &Walk, results: &Value) {
+    assert_eq!(results["agents"], serde_json::json!([VOICE]), "the voice agents");
+    assert_eq!(results["agent_timezone"], "America/Los_Angeles");
+    assert_ne!(results["first"], results["second"], "without a key, each request is a call");
+    assert_eq!(results["keyed"], results["keyed_again"], "with one, the second is the first");
+    assert_eq!(results["listed"], serde_json::json!([results["keyed"]]), "found by metadata alone");
+    assert_eq!(results["got_metadata"]["redialer_dispatch"], "dp_sdk");
+    assert!(results["chat"].as_str().is_some_and(|id| id.starts_with("chat_")));
+    assert_eq!(results["chats"], serde_json::json!([results["chat"]]));
+    assert_eq!(results["concurrency_limit"], 20);
+    assert_eq!(results["numbers"], serde_json::json!([OURS]));
+    assert_eq!(results["unknown_status"], 422);
+    assert_eq!(results["bad_key_status"], 401);
     assert_eq!(walk.rings("+13125550142").len(), 4, "two without a key, one with, one chat");
-    let theirs = told["signature"].as_str().expect("a signature");
+    let theirs = results["signature"].as_str().expect("a signature");
     assert_eq!(
         verify(Some(theirs.as_bytes()), BODY.as_bytes(), [KEY.as_bytes()], STAMP, TOLERANCE_MS),
         Ok(())
     );
-    assert_eq!(told["captured_verified"], true, "the pretend Retell signs as Retell does");
-    assert_eq!(told["tampered_verified"], false);
+    assert_eq!(results["captured_verified"], true, "the simulator signs as Retell does");
+    assert_eq!(results["tampered_verified"], false);
 }
 
 /// One webhook as the simulator sent it: its body and its signature.
@@ -70,7 +70,7 @@ async fn captured() -> (String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_python_client_is_content() {
+async fn the_python_sdk_works_with_the_simulator() {
     let Ok(python) = std::env::var("REDIALER_TEST_PYTHON") else {
         eprintln!("skipped: REDIALER_TEST_PYTHON is not set");
         return;
@@ -78,12 +78,12 @@ async fn the_python_client_is_content() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let mut command = Command::new(python);
     command.arg(script("python_client.py"));
-    let told = run(with_arguments(command, &walk).await).await;
-    check(&walk, &told).await;
+    let results = run(with_arguments(command, &walk).await).await;
+    check(&walk, &results).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_node_client_is_content() {
+async fn the_node_sdk_works_with_the_simulator() {
     let Ok(modules) = std::env::var("REDIALER_TEST_NODE_MODULES") else {
         eprintln!("skipped: REDIALER_TEST_NODE_MODULES is not set");
         return;
@@ -91,8 +91,8 @@ async fn the_node_client_is_content() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let mut command = Command::new(std::env::var("REDIALER_TEST_NODE").unwrap_or_else(|_| "node".to_owned()));
     command.arg(script("node_client.cjs")).env("NODE_PATH", modules);
-    let told = run(with_arguments(command, &walk).await).await;
-    check(&walk, &told).await;
+    let results = run(with_arguments(command, &walk).await).await;
+    check(&walk, &results).await;
 }
 
 async fn with_arguments(mut command: Command, walk: &Walk) -> Command {

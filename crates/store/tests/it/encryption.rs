@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn no_canary_is_in_any_database_file() {
+async fn no_database_file_contains_personal_data_in_plain_text() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         world.schedule("c1", 10).await;
@@ -47,7 +47,7 @@ async fn no_canary_is_in_any_database_file() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_refuses_to_start() {
+async fn a_store_does_not_open_with_a_wrong_key() {
     for engine in each().await {
         engine.store.close().await;
         let open = async |kek: [u8; 32]| {
@@ -63,7 +63,7 @@ async fn a_wrong_key_refuses_to_start() {
 }
 
 #[tokio::test]
-async fn a_tenants_rows_open_with_its_own_key_only() {
+async fn the_rows_of_a_tenant_decrypt_only_with_its_own_key() {
     for engine in each().await {
         let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
         ours.schedule("c1", 10).await;

@@ -13,7 +13,7 @@ use crate::harness::{Engine, Walk, engines, is_final, scripted_call};
 const PEOPLE: usize = 10;
 const AREAS: [u16; 6] = [305, 312, 415, 617, 713, 206];
 /// New callbacks are requested once per this many kills; in between they are dialed.
-const ASK_EVERY: usize = 4;
+const CALL_EVERY: usize = 4;
 /// Faults of requests and answers; the others succeed.
 const FAULTS: [Fault; 7] = [
     Fault::ErrorBefore,
@@ -32,17 +32,17 @@ fn from_env<T: std::str::FromStr>(name: &str, or: T) -> T {
 struct Load {
     walk: Walk,
     rng: Rng,
-    /// The calls in which a callback was promised.
-    asked: BTreeSet<String>,
+    /// The calls in which a callback was requested.
+    requested: BTreeSet<String>,
 }
 
 impl Load {
-    async fn begin(engine: Engine, seed: u8) -> Self {
+    async fn new(engine: Engine, seed: u8) -> Self {
         let script = Script { slow_seconds: 600.0, concurrency_limit: 50, ..Script::default() };
         // A short deadline, because requests of a dead process that may be in flight are waited for in real time.
         let settings = [("REDIALER_PLACE_DEADLINE_SECS", "2")];
         let walk = Walk::with_settings(engine, 600, script, &settings).await;
-        Self { walk, rng: Rng::seeded([seed; 32]), asked: BTreeSet::new() }
+        Self { walk, rng: Rng::seeded([seed; 32]), requested: BTreeSet::new() }
     }
 
     fn below(&self, n: usize) -> usize {
@@ -50,21 +50,21 @@ impl Load {
     }
 
     /// A new person calls and requests a callback; some are hard to reach afterwards.
-    fn somebody_asks(&mut self) {
-        let (area, line) = (AREAS[self.asked.len() / 100 % AREAS.len()], self.asked.len() % 100);
+    fn new_caller(&mut self) {
+        let (area, line) = (AREAS[self.requested.len() / 100 % AREAS.len()], self.requested.len() % 100);
         let person = format!("+1{area}55501{line:02}");
         let ends = ["user_hangup", "user_hangup", "dial_no_answer", "dial_busy"][self.below(4)];
         self.walk.sim.set_person(&person, vec![Behavior::ending(ends), Behavior::ending("user_hangup")]);
         let minutes = 10 + self.below(50);
         let words = format!("User: call me in {minutes} minutes");
         let call = scripted_call("inbound", &person, Behavior::asking(&[&words], None));
-        self.asked.insert(self.walk.sim.start_call(&call));
+        self.requested.insert(self.walk.sim.start_call(&call));
     }
 
     async fn kill_at_random(&mut self, kill: usize) {
-        if kill.is_multiple_of(ASK_EVERY) {
+        if kill.is_multiple_of(CALL_EVERY) {
             for _ in 0..PEOPLE.div_ceil(2) {
-                self.somebody_asks();
+                self.new_caller();
             }
         }
         for _ in 0..3 {
@@ -76,14 +76,14 @@ impl Load {
         self.walk.serve().await;
     }
 
-    /// Waits until every promise has a callback and every callback is final.
+    /// Waits until every request has a callback and every callback is final.
     async fn settle(&self) -> Vec<Value> {
         self.walk.sim.edit_script(|script| script.faults.clear());
         self.walk
-            .until("every promise to be kept", async |walk: &Walk| {
+            .until("every request to be settled", async |walk: &Walk| {
                 let rows = walk.all_callbacks().await;
                 let kept: BTreeSet<_> = rows.iter().filter_map(|r| r["source_call_id"].as_str()).collect();
-                self.asked.iter().all(|call| kept.contains(call.as_str()))
+                self.requested.iter().all(|call| kept.contains(call.as_str()))
                     && rows.iter().all(|r| is_final(r["state"].as_str().unwrap_or_default()))
             })
             .await;
@@ -93,15 +93,15 @@ impl Load {
 
 async fn killed_under_load(engine: Engine) {
     let (kills, seed) = (from_env("REDIALER_KILLS", 20), from_env("REDIALER_KILLS_SEED", 1));
-    let mut load = Load::begin(engine, seed).await;
+    let mut load = Load::new(engine, seed).await;
     for kill in 0..kills {
         load.kill_at_random(kill).await;
     }
     let rows = load.settle().await;
     let rings = load.walk.sim.rings().len();
     eprintln!(
-        "{engine:?}, seed {seed}: {kills} kills, {} promises, {} callbacks, {rings} rings",
-        load.asked.len(),
+        "{engine:?}, seed {seed}: {kills} kills, {} requests, {} callbacks, {rings} rings",
+        load.requested.len(),
         rows.len()
     );
     load.walk.assert_rung_once_each();
@@ -109,10 +109,10 @@ async fn killed_under_load(engine: Engine) {
         let reached = ["completed", "failed", "exhausted"].contains(&row["state"].as_str().unwrap_or("none"));
         assert!(reached && row["outcome"] != "unresolved", "{row}");
     }
-    assert!(rings >= load.asked.len(), "everybody was called");
+    assert!(rings >= load.requested.len(), "every caller was called back");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_random_moments_it_keeps_every_promise_once() {
+async fn a_server_killed_at_random_moments_dials_every_callback_once() {
     futures_util::future::join_all(engines().into_iter().map(killed_under_load)).await;
 }

@@ -162,7 +162,7 @@ async fn refused(of: &TenantStore, world: &World, things: &Things) -> Vec<bool> 
 }
 
 #[tokio::test]
-async fn within_a_workspace_nothing_of_another_is_found_and_nothing_changed() {
+async fn a_store_limited_to_a_workspace_finds_and_changes_nothing_of_another() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let things = Things::prepare(&world).await;
@@ -192,7 +192,7 @@ async fn within_a_workspace_nothing_of_another_is_found_and_nothing_changed() {
 }
 
 #[tokio::test]
-async fn within_its_own_workspace_everything_of_it_is_found() {
+async fn a_store_limited_to_a_workspace_finds_everything_of_it() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let things = Things::prepare(&world).await;
@@ -219,7 +219,7 @@ async fn within_its_own_workspace_everything_of_it_is_found() {
 }
 
 #[tokio::test]
-async fn a_key_of_a_deleted_workspace_opens_nothing_until_it_is_restored() {
+async fn a_key_of_a_deleted_workspace_is_invalid_until_the_workspace_is_restored() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let of = world.tenant_store();

@@ -76,7 +76,7 @@ async fn a_caller_who_asks_in_words_is_dialled_at_their_local_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_group_of_reasons_has_its_delay_and_only_outbound_calls_are_retried() {
+async fn each_reason_has_its_delay_and_only_outbound_calls_are_retried() {
     let walk = Walk::at_speed(crate::harness::Engine::Sqlite, 1).await;
     let end = walk.now().as_millisecond() / 1_000 * 1_000;
     let groups = [
@@ -162,7 +162,7 @@ async fn a_machine_is_called_up_to_the_ceiling_and_told_which_is_the_last() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chain_goes_on_through_a_retry_and_a_request() {
+async fn a_chain_continues_through_a_retry_and_a_request() {
     for engine in engines() {
         let walk = Walk::at_speed(engine, 20_000).await;
         let ask = Behavior::asking(&["User: Not now, call me in two hours."], Some("in two hours"));
@@ -202,7 +202,7 @@ async fn a_chat_is_followed_by_a_chat() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_order_and_number_of_a_calls_events_ends_in_the_same_row() {
+async fn any_order_and_number_of_events_ends_in_the_same_callback() {
     let walk = Walk::at_speed(crate::harness::Engine::Sqlite, 1).await;
     let end = walk.now().as_millisecond();
     let event = |name: &str, call: &str, person: &str| {
@@ -290,7 +290,7 @@ async fn at_once(walk: &Walk, people: &[&str]) {
 const PEOPLE: [&str; 3] = ["+14155550101", "+14155550102", "+14155550103"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_call_a_second_leaves_whatever_is_due() {
+async fn dials_are_limited_to_the_calls_per_second_of_the_workspace() {
     let (walk, speed) = (Walk::at_speed(crate::harness::Engine::Sqlite, 600).await, 600);
     walk.defaults(json!({"calls_per_second": 1})).await;
     at_once(&walk, &PEOPLE).await;
@@ -302,7 +302,7 @@ async fn one_call_a_second_leaves_whatever_is_due() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lines_kept_for_inbound_calls_stay_free() {
+async fn lines_reserved_for_inbound_calls_stay_free() {
     let script = redialer_sim::retell::Script {
         concurrency_limit: 6,
         reserved_inbound_concurrency: 5,
@@ -320,7 +320,7 @@ async fn lines_kept_for_inbound_calls_stay_free() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_switched_off_agents_callbacks_wait_until_it_is_on_again() {
+async fn callbacks_of_a_disabled_agent_are_held_until_it_is_enabled() {
     let walk = Walk::at_speed(crate::harness::Engine::Sqlite, 600).await;
     at_once(&walk, &PEOPLE[..1]).await;
     let path = format!("/v1/agents/{}", walk.agent(VOICE).await["id"].as_str().expect("an id"));

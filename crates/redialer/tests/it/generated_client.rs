@@ -18,7 +18,7 @@ async fn node(dir: &Path, vars: &[(&str, &str)], words: &[&str]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_generated_client_compiles_and_works() {
+async fn a_generated_typescript_client_compiles_and_works() {
     let Ok(modules) = std::env::var("REDIALER_TEST_CLIENT_MODULES") else {
         eprintln!("REDIALER_TEST_CLIENT_MODULES is not set: no client is generated");
         return;
@@ -67,9 +67,9 @@ async fn a_generated_client_compiles_and_works() {
             ("REDIALER_KEY", &walk.admin_key),
             ("REDIALER_AGENT", &agent),
         ];
-        let said = node(dir.path(), &vars, &["out/client.js"]).await;
-        let told: Value = serde_json::from_str(said.lines().last().unwrap_or_default()).expect("JSON");
-        assert_eq!(told["listed"], 5, "{engine:?}");
+        let output = node(dir.path(), &vars, &["out/client.js"]).await;
+        let results: Value = serde_json::from_str(output.lines().last().unwrap_or_default()).expect("JSON");
+        assert_eq!(results["listed"], 5, "{engine:?}");
         walk.until("the forced call", async |w: &Walk| w.sim.rings().iter().any(|r| r.from == OURS)).await;
     }
 }

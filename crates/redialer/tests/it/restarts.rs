@@ -16,7 +16,7 @@ async fn killed_while_it_waits_it_keeps_the_promise_after_a_restart() {
             EVE,
             Behavior::asking(&["User: try me in an hour"], None),
         ));
-        walk.until("the promise", async |w: &Walk| !w.callbacks().await.is_empty()).await;
+        walk.until("the callback", async |w: &Walk| !w.callbacks().await.is_empty()).await;
         walk.kill();
         walk.serve().await;
         walk.until_settled(EVE, 1).await;
@@ -25,7 +25,7 @@ async fn killed_while_it_waits_it_keeps_the_promise_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_the_provider_answers_the_phone_rings_once() {
+async fn a_refusal_that_may_pass_spends_no_attempt_and_a_final_one_closes_the_callback() {
     // Replies that leave the outcome open are tested in `lost`.
     for fault in [Fault::Throttled, Fault::Payment, Fault::Key] {
         let walk = Walk::at_speed(Engine::Sqlite, 2_000).await;
@@ -56,7 +56,7 @@ async fn whatever_the_provider_answers_the_phone_rings_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chat_without_an_answer_is_settled_by_its_webhooks_and_texted_once() {
+async fn a_chat_without_a_response_is_settled_by_its_webhooks() {
     let walk =
         Walk::with_script(Engine::Sqlite, 2_000, Script { chat_silence_seconds: 600.0, ..Script::default() })
             .await;
@@ -69,7 +69,7 @@ async fn a_chat_without_an_answer_is_settled_by_its_webhooks_and_texted_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_whose_webhooks_never_come_is_asked_about() {
+async fn the_outcome_of_a_dial_without_webhooks_is_looked_up() {
     let walk = Walk::at_speed(Engine::Sqlite, 2_000).await;
     walk.sim.set_person(EVE, vec![Behavior::ending("dial_no_answer"), Behavior::ending("user_hangup")]);
     let agent = walk.agent(crate::harness::VOICE).await;
@@ -92,16 +92,16 @@ async fn a_call_whose_webhooks_never_come_is_asked_about() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_server_on_one_file_refuses_to_start() {
+async fn a_second_server_on_the_same_database_file_refuses_to_start() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let second = walk.serve_second();
     assert_eq!(second.status.code(), Some(1));
-    let told = String::from_utf8_lossy(&second.stderr).into_owned();
-    assert!(told.contains("another `redialer serve` runs on") && told.lines().count() == 1, "{told}");
+    let stderr = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(stderr.contains("another `redialer serve` runs on") && stderr.lines().count() == 1, "{stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn virtual_time_never_runs_back_over_a_restart() {
+async fn virtual_time_never_runs_backward_across_a_restart() {
     let mut walk = Walk::at_speed(Engine::Sqlite, 5_000).await;
     let now = async |w: &Walk| time(&w.get("/healthz").await["now"]);
     let before = now(&walk).await;
@@ -111,7 +111,7 @@ async fn virtual_time_never_runs_back_over_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replicas_on_one_database_ring_each_phone_once_and_outlive_each_other() {
+async fn replicas_dial_each_callback_once_and_survive_each_other() {
     if !engines().contains(&Engine::Postgres) {
         return;
     }

@@ -51,7 +51,7 @@ async fn found(of: &TenantStore, world: &World, callback: &CallbackRow, key: Id<
 }
 
 #[tokio::test]
-async fn with_the_wrong_tenant_set_nothing_is_found_and_nothing_changed() {
+async fn with_the_wrong_tenant_set_no_row_is_found_or_changed() {
     for engine in each().await {
         let Some(url) = &engine.url else { continue };
         assert!(engine.store.guards_rows(), "the role is there");
@@ -140,7 +140,7 @@ async fn forgets_its_condition(url: &str, ours: &World, theirs: &World) {
 
 /// The database user needs no special rights: the store works without the role, and uses it once it is granted.
 #[tokio::test]
-async fn a_plain_user_works_without_the_role_and_with_it_once_it_is_granted() {
+async fn a_plain_database_user_works_with_and_without_the_tenants_role() {
     let Some(server) = postgres() else { return };
     let owned = new_database(&server).await;
     let name = owned.rsplit('/').next().expect("a name").to_owned();

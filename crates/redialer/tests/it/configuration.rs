@@ -28,7 +28,7 @@ fn refused(dir: &std::path::Path, variables: &[(&str, &str)], words: &[&str]) ->
 }
 
 #[test]
-fn a_wrong_setting_ends_every_command_and_says_what_is_valid() {
+fn an_invalid_setting_ends_every_command_and_lists_the_valid_values() {
     let dir = tempfile::tempdir().expect("a directory");
     for (variable, value, line) in [
         ("REDIALER_MAX_DIALS", "abc", "max_dials: must be a whole number from 1 to 1000000, not `abc`"),
@@ -64,15 +64,15 @@ fn a_wrong_setting_ends_every_command_and_says_what_is_valid() {
         ),
     ] {
         for words in [&["serve"][..], &["migrate"], &["tenant", "list"]] {
-            let told = refused(dir.path(), &[(variable, value)], words);
-            assert!(told.starts_with(&format!("redialer: {line}")), "{told}");
+            let message = refused(dir.path(), &[(variable, value)], words);
+            assert!(message.starts_with(&format!("redialer: {line}")), "{message}");
         }
     }
     assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 0, "something was written");
 }
 
 #[test]
-fn a_wrong_settings_file_is_told_in_one_line() {
+fn an_invalid_settings_file_is_reported_in_one_line() {
     let dir = tempfile::tempdir().expect("a directory");
     for (file, line) in [
         ("listn = \"x\"", "listn: is not a setting; did you mean `listen`?"),
@@ -84,37 +84,37 @@ fn a_wrong_settings_file_is_told_in_one_line() {
         ("listen 8080", "redialer.toml: "),
     ] {
         fs::write(dir.path().join("redialer.toml"), file).expect("written");
-        let told = refused(dir.path(), &[], &["tenant", "list"]);
-        assert!(told.starts_with(&format!("redialer: {line}")), "{file}: {told}");
+        let message = refused(dir.path(), &[], &["tenant", "list"]);
+        assert!(message.starts_with(&format!("redialer: {line}")), "{file}: {message}");
     }
 }
 
 #[test]
-fn an_address_of_a_simulator_is_a_setting_too() {
+fn options_of_the_simulator_are_checked_like_settings() {
     let dir = tempfile::tempdir().expect("a directory");
-    let told = refused(dir.path(), &[], &["sim", "retell", "--listen", "nowhere"]);
-    assert!(told.starts_with("redialer: --listen: `nowhere` is not an address and port"), "{told}");
-    let told = refused(dir.path(), &[], &["sim", "retell", "--script", "missing.json"]);
-    assert!(told.starts_with("redialer: --script: missing.json cannot be read"), "{told}");
+    let message = refused(dir.path(), &[], &["sim", "retell", "--listen", "nowhere"]);
+    assert!(message.starts_with("redialer: --listen: `nowhere` is not an address and port"), "{message}");
+    let message = refused(dir.path(), &[], &["sim", "retell", "--script", "missing.json"]);
+    assert!(message.starts_with("redialer: --script: missing.json cannot be read"), "{message}");
 }
 
 #[test]
-fn a_database_that_cannot_be_used_is_named_with_its_reason_once() {
+fn an_unusable_database_is_reported_once_with_its_reason() {
     let dir = tempfile::tempdir().expect("a directory");
-    let nobody = [("REDIALER_DATABASE_URL", "postgres://me:secret@127.0.0.1:1/db")];
+    let no_server = [("REDIALER_DATABASE_URL", "postgres://me:secret@127.0.0.1:1/db")];
     for words in [&["tenant", "list"][..], &["doctor"]] {
-        let output = run(dir.path(), &nobody, words);
-        let told = stderr_of(&output) + &String::from_utf8_lossy(&output.stdout);
-        assert_eq!(output.status.code(), Some(1), "{told}");
-        assert_eq!(told.to_lowercase().matches("connection refused").count(), 1, "{told}");
-        assert!(!told.contains("pool") && !told.contains("secret"), "{told}");
+        let output = run(dir.path(), &no_server, words);
+        let message = stderr_of(&output) + &String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert_eq!(message.to_lowercase().matches("connection refused").count(), 1, "{message}");
+        assert!(!message.contains("pool") && !message.contains("secret"), "{message}");
     }
     let data = dir.path().join("redialer-data");
     fs::create_dir(&data).expect("made");
     fs::write(data.join("redialer.db"), "this is not a database, however long it is").expect("written");
     fs::write(data.join("kek"), "0".repeat(64)).expect("written");
     let output = run(dir.path(), &[], &["tenant", "list"]);
-    let told = stderr_of(&output);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert_eq!(told.matches("not a database").count(), 1, "{told}");
+    let message = stderr_of(&output);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert_eq!(message.matches("not a database").count(), 1, "{message}");
 }

@@ -100,7 +100,7 @@ async fn live(walk: &Walk) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_personal_and_no_key_stands_in_anything_that_is_written() {
+async fn no_personal_data_and_no_key_is_written_in_plain_text() {
     for engine in engines() {
         let settings = [("REDIALER_LOG", "trace")];
         let mut walk = Walk::with_settings(engine, 2_000, Script::default(), &settings).await;
@@ -202,14 +202,14 @@ async fn keeps_no_key(walk: &Walk, kek: &Kek) {
 const MANY: [(&str, &str); 1] = [("REDIALER_API_REQUESTS_PER_SECOND", "100000")];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_ten_thousand_uses_the_memory_holds_no_key_of_a_tenant() {
+async fn memory_contains_no_tenant_key_after_ten_thousand_uses() {
     let walk = Walk::with_settings(Engine::Sqlite, 2_000, Script::default(), &MANY).await;
     let kek = KeyFile::open(Path::new(&walk.data_dir().join("kek"))).expect("read");
     keeps_no_key(&walk, &Kek::File(kek)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nor_does_it_with_a_key_service() {
+async fn memory_contains_no_tenant_key_with_a_key_service() {
     let Some(bao) = OpenBao::start("60s", "0") else { return };
     let settings = [MANY.to_vec(), bao.settings("token")].concat();
     let walk = Walk::with_settings(Engine::Sqlite, 2_000, Script::default(), &settings).await;

@@ -19,7 +19,7 @@ use crate::harness::{Engine, OURS, VOICE, Walk, engines, output_of};
 const SETTLE: [&str; 5] = ["keys", "rotate", "--settle", "2", "--one-file"];
 
 /// Reads sealed data and writes more of it until `done` is set; anything but success fails the test.
-async fn load(walk: &Walk, n: usize, agent: &str, done: &AtomicBool, asked: &AtomicUsize) {
+async fn load(walk: &Walk, n: usize, agent: &str, done: &AtomicBool, requests: &AtomicUsize) {
     let (mut i, at) = (0, plus(walk.now(), minutes(60 * 24 * 30)).to_string());
     while !done.load(Ordering::Relaxed) {
         i += 1;
@@ -33,7 +33,7 @@ async fn load(walk: &Walk, n: usize, agent: &str, done: &AtomicBool, asked: &Ato
         assert_eq!(walk.get(&path).await["to_number"], number.as_str());
         walk.get("/v1/callbacks?limit=50").await;
         walk.post(&format!("{path}/cancel")).await;
-        asked.fetch_add(5, Ordering::Relaxed);
+        requests.fetch_add(5, Ordering::Relaxed);
     }
 }
 
@@ -56,16 +56,16 @@ async fn rotates(engine: Engine) {
     let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "100000")];
     let walk = Walk::with_settings(engine, 1, Script::default(), &settings).await;
     let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
-    let (done, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let loads = join_all((0..4).map(|n| load(&walk, n, &agent, &done, &asked)));
+    let (done, requests) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let loads = join_all((0..4).map(|n| load(&walk, n, &agent, &done, &requests)));
     let rotation = async {
-        let said = rotate(&walk).await;
+        let output = rotate(&walk).await;
         done.store(true, Ordering::Relaxed);
-        said
+        output
     };
-    let (_, said) = join(loads, rotation).await;
-    assert!(said.contains("Values resealed: "), "{said}");
-    assert!(asked.load(Ordering::Relaxed) > 100, "{engine:?}: there was load");
+    let (_, output) = join(loads, rotation).await;
+    assert!(output.contains("Values resealed: "), "{output}");
+    assert!(requests.load(Ordering::Relaxed) > 100, "{engine:?}: there was load");
     // The last run finishes the first rotation and does not start a second one: the old keys are no longer needed.
     let retired = walk.run(&["keys", "retire"]);
     assert!(retired.contains("Old keys of tenants dropped: 1.") && retired.contains("alone"), "{retired}");
@@ -77,6 +77,6 @@ async fn rotates(engine: Engine) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_are_rotated_under_load_and_a_rotation_that_is_killed_goes_on() {
+async fn keys_are_rotated_under_load_and_a_killed_rotation_resumes() {
     join_all(engines().into_iter().map(rotates)).await;
 }

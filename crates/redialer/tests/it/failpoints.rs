@@ -43,13 +43,13 @@ async fn dies_at(engine: Engine, point: &'static str, fault: Fault) {
     walk.until_settled(LEO, 2).await;
     walk.assert_rung_once_each();
     let rows = walk.callbacks().await;
-    let told: Vec<_> = rows.iter().map(|r| (r["state"].as_str(), r["attempt"].as_u64())).collect();
-    assert_eq!(told, [(Some("failed"), Some(1)), (Some("completed"), Some(2))], "{point} on {engine:?}");
+    let outcomes: Vec<_> = rows.iter().map(|r| (r["state"].as_str(), r["attempt"].as_u64())).collect();
+    assert_eq!(outcomes, [(Some("failed"), Some(1)), (Some("completed"), Some(2))], "{point} on {engine:?}");
     assert_eq!(rows[0]["chain_root_id"], rows[1]["chain_root_id"], "{point} on {engine:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_dies_at_any_point_rings_once() {
+async fn a_process_that_dies_at_any_failpoint_rings_once() {
     for engine in engines() {
         // Mostly they wait: for the dead process's leases, and for calls.
         join_all(POINTS.map(|(point, fault)| dies_at(engine, point, fault))).await;
@@ -78,7 +78,7 @@ async fn chat_dies_at(point: &'static str, fault: Fault) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chat_is_texted_once_wherever_the_process_dies() {
+async fn a_chat_is_texted_once_at_whichever_failpoint_the_process_dies() {
     let points = [("C5", Fault::None), ("C6", Fault::Stall), ("C7", Fault::Silence), ("C8", Fault::None)];
     join_all(points.map(|(point, fault)| chat_dies_at(point, fault))).await;
 }

@@ -16,7 +16,7 @@ async fn audited(settings: &[(&'static str, &'static str)], forwarded: &str) -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_address_of_a_client_is_taken_from_trusted_proxies_alone() {
+async fn the_address_of_a_client_is_taken_only_from_trusted_proxies() {
     let forwarded = "203.0.113.9, 198.51.100.7, 127.0.0.9";
     assert!(audited(&[], forwarded).await.starts_with("127."));
     let settings = [("REDIALER_TRUSTED_PROXIES", "10.0.0.0/8, 127.0.0.0/8")];

@@ -70,7 +70,7 @@ fn plain(sql: &str) -> String {
 }
 
 #[tokio::test]
-async fn no_statement_walks_a_table_that_grows() {
+async fn no_statement_scans_a_growing_table() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("test.db");
     let store = Store::sqlite(&file, Kek::from_bytes([1; 32])).await.expect("opened");
@@ -128,7 +128,7 @@ async fn end(store: &Store, conn: &mut PgConnection) {
 }
 
 #[tokio::test]
-async fn each_list_is_read_by_the_index_made_for_it_on_postgres() {
+async fn each_list_uses_its_own_index_on_postgres() {
     let Some(server) = postgres() else { return };
     let (world, _, mut conn) = filled(&server, "completed").await;
     let (of, first) = (world.tenant_store(), crate::world::end());
@@ -155,7 +155,7 @@ async fn callbacks_read(conn: &mut PgConnection) -> i64 {
 }
 
 #[tokio::test]
-async fn what_runs_every_few_seconds_reads_no_callback_that_only_waits_on_postgres() {
+async fn frequent_queries_read_no_waiting_callback_on_postgres() {
     let Some(server) = postgres() else { return };
     let (world, url, mut conn) = filled(&server, "scheduled").await;
     end(&world.store, &mut conn).await;

@@ -89,7 +89,7 @@ async fn new_key(walk: &Walk, body: Value) -> (String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_route_with_every_kind_of_key() {
+async fn every_route_checks_every_kind_of_key() {
     for engine in engines() {
         let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "100000")];
         let walk = Walk::with_settings(engine, 60, redialer_sim::retell::Script::default(), &settings).await;
@@ -158,29 +158,29 @@ async fn every_route_with_every_kind_of_key() {
 /// Checks a response to the key of another tenant or workspace: our ids are not found, and lists contain nothing of
 /// ours.
 fn sees_nothing(route: &Route, ours: &Ours, who: &str, (status, answer): &(StatusCode, Value)) {
-    let said = format!("{who}: {} {}: {status} {answer}", route.method, route.path);
+    let subject = format!("{who}: {} {}: {status} {answer}", route.method, route.path);
     let text = answer.to_string();
     let things = [&ours.workspace, &ours.agent, &ours.callback, &ours.suppression, &ours.key, &ours.member];
     // An error may repeat values from the request.
     let leaks = things.iter().any(|id| text.contains(id.as_str())) && answer["error"].is_null();
-    assert!(!leaks, "{said}");
-    assert!(!text.contains(ANA) && !text.contains(BEN), "{said}");
+    assert!(!leaks, "{subject}");
+    assert!(!text.contains(ANA) && !text.contains(BEN), "{subject}");
     match (route.method, route.path) {
         (_, path) if path.contains("{id}") => {
             let needs_admin =
                 *status == StatusCode::FORBIDDEN && answer["error"]["code"] == "admin_key_needed";
-            assert!(*status == StatusCode::NOT_FOUND || needs_admin, "{said}");
+            assert!(*status == StatusCode::NOT_FOUND || needs_admin, "{subject}");
         }
-        (_, "/workspace") => assert_eq!(*status, StatusCode::NOT_FOUND, "{said}"),
+        (_, "/workspace") => assert_eq!(*status, StatusCode::NOT_FOUND, "{subject}"),
         ("post", "/callbacks" | "/api-keys") => {
-            assert_eq!(*status, StatusCode::UNPROCESSABLE_ENTITY, "{said}");
+            assert_eq!(*status, StatusCode::UNPROCESSABLE_ENTITY, "{subject}");
         }
-        _ => assert!(status.is_success() || *status == StatusCode::FORBIDDEN, "{said}"),
+        _ => assert!(status.is_success() || *status == StatusCode::FORBIDDEN, "{subject}"),
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_gives_away_no_more_than_it_has_and_numbers_are_masked_without_the_scope() {
+async fn a_key_cannot_grant_more_than_it_has() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let ours = ours(&walk).await;
     let (_, usual) = new_key(&walk, json!({"name": "usual", "workspace_id": ours.workspace})).await;
@@ -242,7 +242,7 @@ async fn a_key_gives_away_no_more_than_it_has_and_numbers_are_masked_without_the
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_post_that_is_sent_again_is_done_once() {
+async fn a_repeated_post_is_executed_once() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
     let send = async |name: &str, at: &str| {
@@ -271,7 +271,7 @@ async fn a_post_that_is_sent_again_is_done_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_asks_too_often_is_told_to_wait() {
+async fn a_key_above_its_rate_limit_gets_429() {
     let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "3")];
     let walk =
         Walk::with_settings(Engine::Sqlite, 1, redialer_sim::retell::Script::default(), &settings).await;
@@ -299,7 +299,7 @@ async fn a_key_that_asks_too_often_is_told_to_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_workspace_is_silent_until_it_is_restored() {
+async fn a_deleted_workspace_is_not_found_until_it_is_restored() {
     for engine in engines() {
         let walk = Walk::at_speed(engine, 1).await;
         let ours = ours(&walk).await;
@@ -335,7 +335,7 @@ async fn a_deleted_workspace_is_silent_until_it_is_restored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_explanation_names_every_gate_and_a_payload_is_what_came_in() {
+async fn an_explanation_lists_every_gate() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let ours = ours(&walk).await;
     let answer = walk.get(&format!("/v1/callbacks/{}/explain", ours.callback)).await;
@@ -352,12 +352,12 @@ async fn an_explanation_names_every_gate_and_a_payload_is_what_came_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_explanation_shows_what_was_decided_whatever_changed_since() {
+async fn an_explanation_of_a_dial_does_not_change_with_the_settings() {
     for engine in engines() {
         let walk = Walk::at_speed(engine, 20_000).await;
         walk.sim.set_person(ANA, vec![Behavior::ending("user_hangup")]);
-        let asked = ["User: Can you call me back tomorrow at 9 am?"];
-        walk.sim.start_call(&scripted_call("inbound", ANA, Behavior::asking(&asked, None)));
+        let says = ["User: Can you call me back tomorrow at 9 am?"];
+        walk.sim.start_call(&scripted_call("inbound", ANA, Behavior::asking(&says, None)));
         walk.until_settled(ANA, 1).await;
         let dialed = walk.callbacks().await.pop().expect("there is one");
         let explain = async |callback: &Value| {
@@ -377,7 +377,7 @@ async fn an_explanation_shows_what_was_decided_whatever_changed_since() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_on_what_is_no_longer_so_is_refused() {
+async fn a_change_of_an_outdated_version_is_refused() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let ours = ours(&walk).await;
     for (path, body) in [
@@ -406,7 +406,7 @@ async fn a_change_on_what_is_no_longer_so_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dial_beyond_the_months_calls_waits_for_another() {
+async fn a_dial_beyond_the_monthly_quota_is_held() {
     for engine in engines() {
         let settings = [(FILE, "[plans.unlimited]\ncalls_a_month = 2\n")];
         let walk = Walk::with_settings(engine, 60, redialer_sim::retell::Script::default(), &settings).await;
@@ -418,8 +418,8 @@ async fn a_dial_beyond_the_months_calls_waits_for_another() {
         walk.until("two to be dialed and two to be held", async |walk: &Walk| {
             let rows = walk.callbacks().await;
             let held = rows.iter().filter(|c| c["held_for"] == "quota").count();
-            let dialled = rows.iter().filter(|c| !c["provider_call_id"].is_null()).count();
-            (held, dialled) == (2, 2)
+            let dialed = rows.iter().filter(|c| !c["provider_call_id"].is_null()).count();
+            (held, dialed) == (2, 2)
         })
         .await;
         let usage = walk.get("/v1/usage").await;

@@ -6,7 +6,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn the_log_is_copied_while_others_write_and_begins_anew() {
+async fn the_log_is_checkpointed_during_writes_and_restarts_from_its_beginning() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let log = engine.dir.path().join("test.db-wal");

@@ -10,7 +10,7 @@ use crate::harness::{Engine, KEY, OURS, VOICE, Walk, engines, scripted_call, sig
 
 const IDA: &str = "+13055550144";
 
-async fn ends_while_dialling(engine: Engine, fault: Fault) {
+async fn shuts_down_while_dialing(engine: Engine, fault: Fault) {
     // Two real seconds.
     let script = Script { slow_seconds: 1_200.0, ..Script::default() };
     let mut walk = Walk::with_script(engine, 600, script).await;
@@ -35,9 +35,9 @@ async fn ends_while_dialling(engine: Engine, fault: Fault) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn asked_to_end_it_waits_for_the_dial_under_way() {
+async fn a_shutdown_waits_for_the_dial_in_progress() {
     for engine in engines() {
-        join_all([Fault::Late, Fault::Stall].map(|fault| ends_while_dialling(engine, fault))).await;
+        join_all([Fault::Late, Fault::Stall].map(|fault| shuts_down_while_dialing(engine, fault))).await;
     }
 }
 
@@ -57,7 +57,7 @@ async fn send(walk: &Walk, body: String) -> Option<reqwest::Response> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_acknowledges_nothing_and_room_is_enough_to_go_on() {
+async fn a_full_disk_refuses_webhooks_until_there_is_space() {
     // Work that fails on a full disk is retried after a minute.
     let mut walk = Walk::at_speed(Engine::Sqlite, 60).await;
     let Some(disk) = walk.move_to_small_disk().await else {
@@ -86,8 +86,8 @@ async fn a_full_disk_acknowledges_nothing_and_room_is_enough_to_go_on() {
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(refused.headers().contains_key(RETRY_AFTER));
     walk.get("/v1/callbacks").await;
-    let told = walk.request(Method::GET, "/readyz", None, StatusCode::SERVICE_UNAVAILABLE).await;
-    assert_eq!((&told["database"], &told["writes"]), (&json!(true), &json!(false)));
+    let readiness = walk.request(Method::GET, "/readyz", None, StatusCode::SERVICE_UNAVAILABLE).await;
+    assert_eq!((&readiness["database"], &readiness["writes"]), (&json!(true), &json!(false)));
     disk.free();
     assert_eq!(deliver(99).await.status(), StatusCode::NO_CONTENT, "room is enough");
     walk.get("/readyz").await;
@@ -99,7 +99,7 @@ async fn a_full_disk_acknowledges_nothing_and_room_is_enough_to_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_bodies_beyond_the_memory_for_them_are_turned_away() {
+async fn large_bodies_beyond_the_memory_limit_get_503() {
     let settings = [("REDIALER_MAX_WAITING_BYTES", "10600000")];
     let walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), &settings).await;
     let now = walk.now().as_millisecond();
@@ -118,7 +118,7 @@ async fn large_bodies_beyond_the_memory_for_them_are_turned_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_beyond_those_worked_on_are_turned_away() {
+async fn api_requests_beyond_the_concurrency_limit_get_503() {
     let settings = [("REDIALER_MAX_API_REQUESTS", "1")];
     let walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), &settings).await;
     let url = format!("{}/v1/callbacks", walk.base);
@@ -132,7 +132,7 @@ async fn requests_beyond_those_worked_on_are_turned_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn api_requests_that_wait_for_the_database_delay_no_webhook() {
+async fn api_requests_that_wait_for_the_database_do_not_delay_webhooks() {
     for engine in engines() {
         let walk = Walk::at_speed(engine, 1).await;
         // SQLite's readers do not wait for locks.

@@ -18,7 +18,7 @@ fn wrapped(keys: &Path) -> Vec<Vec<u8>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_destroyed_key_opens_nothing_in_an_old_backup_either() {
+async fn a_destroyed_key_makes_old_backups_unreadable_too() {
     for engine in engines() {
         let mut walk = Walk::at_speed(engine, 1).await;
         let other = walk.create_tenant("unlimited", "other@example.com");
@@ -83,8 +83,8 @@ async fn a_destroyed_key_opens_nothing_in_an_old_backup_either() {
         // The keyring also opens data sealed before the rotation, with a key that exists nowhere else.
         let theirs = walk.list(&other_key, "/v1/workspaces?limit=200").await;
         let sync = format!("/v1/workspaces/{}/sync", theirs[0]["id"].as_str().expect("an id"));
-        let (done, told) = walk.request_as(Some(&other_key), Method::POST, &sync, None).await;
-        assert_eq!(done, StatusCode::OK, "{told}");
+        let (done, response) = walk.request_as(Some(&other_key), Method::POST, &sync, None).await;
+        assert_eq!(done, StatusCode::OK, "{response}");
         // Without the keyring, the restore is refused before anything is written.
         walk.kill();
         let refused = walk.restore(&backup, engine);

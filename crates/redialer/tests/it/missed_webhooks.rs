@@ -11,7 +11,7 @@ const UMA: &str = "+13055550155";
 const NOWHERE: &str = "http://127.0.0.1:9/no-listener";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_analysis_that_never_came_is_fetched() {
+async fn a_missing_analysis_is_fetched() {
     for engine in engines() {
         let script = Script { lose_events: vec!["call_analyzed".to_owned()], ..Script::default() };
         let walk = Walk::with_script(engine, 900, script).await;
@@ -29,7 +29,7 @@ async fn an_analysis_that_never_came_is_fetched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_no_webhook_told_of_is_found_within_half_an_hour() {
+async fn a_call_without_webhooks_is_found_within_half_an_hour() {
     let walk = Walk::at_speed(Engine::Sqlite, 150).await;
     walk.sim.set_webhook_url(NOWHERE);
     let call = walk.sim.start_call(&scripted_call("outbound", UMA, Behavior::ending("dial_busy")));
@@ -43,7 +43,7 @@ async fn a_call_that_no_webhook_told_of_is_found_within_half_an_hour() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_cannot_be_read_keeps_no_other_call_from_being_found() {
+async fn an_unreadable_record_does_not_block_the_backfill_of_other_calls() {
     let walk = Walk::at_speed(Engine::Sqlite, 1_000).await;
     walk.sim.set_webhook_url(NOWHERE);
     let broken = walk.sim.start_call(&scripted_call("outbound", UMA, Behavior::ending("dial_busy")));
@@ -60,7 +60,7 @@ async fn a_record_that_cannot_be_read_keeps_no_other_call_from_being_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_can_tell_is_a_persons_to_decide() {
+async fn an_unresolved_dispatch_needs_attention_and_can_be_forced() {
     for engine in engines() {
         let walk = Walk::at_speed(engine, 10_000).await;
         walk.sim.edit_script(|script| script.lists_fail = true);
@@ -69,7 +69,7 @@ async fn what_nobody_can_tell_is_a_persons_to_decide() {
             UMA,
             Behavior::asking(&["User: text me in an hour"], Some("in an hour")),
         ));
-        walk.until("nobody to know", async |w: &Walk| {
+        walk.until("the dispatch to be unresolved", async |w: &Walk| {
             w.callbacks().await.first().is_some_and(|c| c["outcome"] == "unresolved")
         })
         .await;
@@ -84,9 +84,9 @@ async fn what_nobody_can_tell_is_a_persons_to_decide() {
         let day = |n: i64| plus(forced_at, minutes(n * 24 * 60)).strftime("%a").to_string().to_lowercase();
         walk.defaults(json!({"quiet_days": (-1..5).map(day).collect::<Vec<_>>()})).await;
         let path = format!("/v1/callbacks/{}/force", given_up["id"].as_str().expect("an id"));
-        let anew = walk.request(reqwest::Method::POST, &path, None, StatusCode::OK).await;
-        assert_eq!(anew["chain_root_id"], given_up["chain_root_id"], "{engine:?}");
-        assert_ne!(anew["id"], given_up["id"], "{engine:?}");
+        let forced = walk.request(reqwest::Method::POST, &path, None, StatusCode::OK).await;
+        assert_eq!(forced["chain_root_id"], given_up["chain_root_id"], "{engine:?}");
+        assert_ne!(forced["id"], given_up["id"], "{engine:?}");
         walk.until_settled(UMA, 1).await;
         assert!(walk.rings(UMA)[0].at_ms < plus(forced_at, minutes(24 * 60)).as_millisecond(), "{engine:?}");
         let last = walk.callbacks().await.pop().expect("two");

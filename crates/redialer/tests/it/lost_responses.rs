@@ -49,7 +49,7 @@ async fn call_despite(fault: Fault) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_whose_answer_is_lost_rings_once() {
+async fn a_call_whose_response_is_lost_rings_once() {
     join_all(PLACED.map(call_despite)).await;
     join_all(NOT_PLACED.map(call_despite)).await;
 }
@@ -64,18 +64,18 @@ async fn chat_despite(fault: Fault, requests: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chat_whose_answer_is_lost_is_texted_once() {
+async fn a_chat_whose_response_is_lost_is_texted_once() {
     join_all(PLACED.map(|fault| chat_despite(fault, 1))).await;
 }
 
 /// The provider's lists prove that the chat was not placed; then a second request, with its own dispatch, is due.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chat_that_was_never_placed_is_texted_once_that_is_proven() {
+async fn a_chat_is_placed_again_once_the_lists_prove_that_it_was_not_placed() {
     join_all(NOT_PLACED.map(|fault| chat_despite(fault, 2))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_that_fails_proves_nothing() {
+async fn a_failed_list_does_not_prove_that_nothing_was_placed() {
     let walk = walk(1_500).await;
     walk.sim.edit_script(|script| script.lists_fail = true);
     walk.sim.fail_next(Fault::DropRequest);

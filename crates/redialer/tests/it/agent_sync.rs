@@ -15,7 +15,7 @@ fn new_agent() -> Agent {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn new_agents_are_found_and_gone_ones_marked_without_anybody_asking() {
+async fn new_agents_are_added_and_missing_ones_are_marked_automatically() {
     let walk = Walk::at_speed(Engine::Sqlite, 2_000).await;
     let agents = |change: fn(&mut Vec<Agent>)| walk.sim.edit_script(|script| change(&mut script.agents));
     agents(|all| {
@@ -35,7 +35,7 @@ async fn new_agents_are_found_and_gone_ones_marked_without_anybody_asking() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pulling_a_roster_in_which_nothing_changed_changes_no_agent() {
+async fn a_sync_without_changes_keeps_the_etag_of_every_agent() {
     for engine in engines() {
         let walk = Walk::at_speed(engine, 2_000).await;
         let url =
@@ -55,7 +55,7 @@ async fn pulling_a_roster_in_which_nothing_changed_changes_no_agent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_number_that_the_account_has_bought_meanwhile_is_not_dialed() {
+async fn a_number_that_the_account_bought_after_scheduling_is_not_dialed() {
     const BOUGHT: &str = "+13125550142";
     let walk = Walk::at_speed(Engine::Sqlite, 300).await;
     let agent = walk.agent(VOICE).await["id"].clone();
@@ -70,8 +70,8 @@ async fn a_number_that_the_account_has_bought_meanwhile_is_not_dialed() {
     assert_eq!(walk.sim.requests_to_place(), 0);
 }
 
-/// The response to a webhook for that agent.
-async fn heard(walk: &Walk, agent: &str, n: u32) -> (StatusCode, Value) {
+/// Sends a webhook for that agent, and returns the response.
+async fn deliver_for(walk: &Walk, agent: &str, n: u32) -> (StatusCode, Value) {
     let body =
         json!({"event": "call_started", "call": {"call_id": format!("call_{agent}_{n}"), "agent_id": agent}});
     let body = body.to_string();
@@ -80,29 +80,29 @@ async fn heard(walk: &Walk, agent: &str, n: u32) -> (StatusCode, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_downgrade_the_agents_past_the_cap_are_not_heard() {
+async fn after_a_downgrade_webhooks_of_agents_beyond_the_plan_are_refused() {
     for engine in engines() {
         let settings = [(FILE, "[plans.starter]\nagents = 1\n")];
         let walk = Walk::with_settings(engine, 1, Script::default(), &settings).await;
-        let said = walk.run(&["audit", "verify"]);
-        let tenant = said.split(' ').next().expect("an id").to_owned();
+        let verified = walk.run(&["audit", "verify"]);
+        let tenant = verified.split(' ').next().expect("an id").to_owned();
         // Of two agents that were discovered together, either may be the first.
-        let both = async |n: u32| [heard(&walk, VOICE, n).await, heard(&walk, CHAT, n).await];
+        let both = async |n: u32| [deliver_for(&walk, VOICE, n).await, deliver_for(&walk, CHAT, n).await];
         assert!(both(1).await.iter().all(|(status, _)| *status == StatusCode::NO_CONTENT));
         walk.run(&["tenant", "change-plan", "--tenant", &tenant, "--plan", "starter"]);
         walk.until("the smaller plan to count", async |_| {
             both(2).await.iter().any(|(status, _)| *status == StatusCode::FORBIDDEN)
         })
         .await;
-        let told = both(3).await;
-        let silenced = usize::from(told[1].0 == StatusCode::FORBIDDEN);
-        assert_eq!(told[silenced].1["error"]["code"], "plan_limit");
-        assert_eq!(told[1 - silenced].0, StatusCode::NO_CONTENT, "only those past the cap");
-        let first = walk.agent([VOICE, CHAT][1 - silenced]).await;
+        let responses = both(3).await;
+        let refused = usize::from(responses[1].0 == StatusCode::FORBIDDEN);
+        assert_eq!(responses[refused].1["error"]["code"], "plan_limit");
+        assert_eq!(responses[1 - refused].0, StatusCode::NO_CONTENT, "only the agents beyond the plan");
+        let first = walk.agent([VOICE, CHAT][1 - refused]).await;
         let path = format!("/v1/agents/{}", first["id"].as_str().expect("an id"));
         walk.request(Method::PATCH, &path, Some(json!({"enabled": false})), StatusCode::OK).await;
-        let now_heard = heard(&walk, [VOICE, CHAT][silenced], 4).await.0;
-        assert_eq!(now_heard, StatusCode::NO_CONTENT, "there is room for it now");
+        let accepted = deliver_for(&walk, [VOICE, CHAT][refused], 4).await.0;
+        assert_eq!(accepted, StatusCode::NO_CONTENT, "there is room for it now");
         let again =
             walk.request(Method::PATCH, &path, Some(json!({"enabled": true})), StatusCode::FORBIDDEN).await;
         assert_eq!(again["error"]["code"], "plan_limit");
@@ -118,7 +118,7 @@ async fn after_a_downgrade_the_agents_past_the_cap_are_not_heard() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_inherits_what_it_has_not_of_its_own() {
+async fn an_agent_inherits_every_setting_that_it_does_not_override() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let path = format!("/v1/agents/{}", walk.agent(VOICE).await["id"].as_str().expect("an id"));
     walk.defaults(json!({"timezone": "America/Chicago", "max_attempts": 4})).await;
@@ -139,8 +139,8 @@ async fn an_agent_inherits_what_it_has_not_of_its_own() {
         (json!({"max_attempts": "many"}), "overrides.max_attempts"),
     ] {
         let body = Some(json!({"overrides": overrides}));
-        let told = walk.request(Method::PATCH, &path, body, StatusCode::UNPROCESSABLE_ENTITY).await;
-        assert_eq!(told["error"]["param"], param, "{told}");
+        let refusal = walk.request(Method::PATCH, &path, body, StatusCode::UNPROCESSABLE_ENTITY).await;
+        assert_eq!(refusal["error"]["param"], param, "{refusal}");
     }
     let body = Some(json!({"overrides": {"max_attempts": null}}));
     let agent = walk.request(Method::PATCH, &path, body, StatusCode::OK).await;

@@ -15,7 +15,7 @@ async fn tamper(engine: &Engine, sql: &str) {
 }
 
 #[tokio::test]
-async fn an_act_that_is_changed_left_out_or_cut_off_shows() {
+async fn a_changed_removed_or_truncated_entry_is_detected() {
     for (sql, found) in [
         ("update audit set actor = 'another' where seq = 3", Checked::Broken(3)),
         ("update audit set after = '{}' where seq = 2", Checked::Broken(2)),
@@ -38,7 +38,7 @@ async fn an_act_that_is_changed_left_out_or_cut_off_shows() {
 }
 
 #[tokio::test]
-async fn whoever_shortens_the_book_and_its_head_is_found_out_too() {
+async fn a_log_truncated_together_with_its_head_is_detected_too() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         tamper(&engine, "delete from audit where seq = 3").await;
@@ -53,7 +53,7 @@ async fn whoever_shortens_the_book_and_its_head_is_found_out_too() {
 }
 
 #[tokio::test]
-async fn acts_tell_who_and_what_and_nobody_elses_are_told() {
+async fn entries_name_the_actor_and_the_action_and_are_visible_only_to_their_tenant() {
     for engine in each().await {
         let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
         let of = ours.tenant_store().by(Actor { name: "key_1".to_owned(), ..Actor::program() });
@@ -80,7 +80,7 @@ async fn acts_tell_who_and_what_and_nobody_elses_are_told() {
 }
 
 #[tokio::test]
-async fn a_deleted_workspace_is_gone_after_its_day_and_nothing_else_is() {
+async fn a_deleted_workspace_is_purged_after_a_day_and_nothing_else_is() {
     for engine in each().await {
         let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
         ours.schedule("c1", 10).await;
@@ -108,7 +108,7 @@ async fn a_deleted_workspace_is_gone_after_its_day_and_nothing_else_is() {
 }
 
 #[tokio::test]
-async fn a_rotated_slug_counts_for_a_day_or_until_the_provider_is_seen_on_the_new_one() {
+async fn a_rotated_slug_is_valid_for_a_day_or_until_the_provider_uses_the_new_one() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let (of, store) = (world.tenant_store(), &engine.store);

@@ -15,7 +15,7 @@ async fn feed(walk: &Walk, query: &str) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_feed_tells_what_came_what_was_dialled_and_what_was_refused() {
+async fn the_activity_feed_shows_webhooks_dials_and_refusals() {
     for engine in engines() {
         let walk = Walk::at_speed(engine, 2_000).await;
         walk.sim.set_person(ANA, vec![Behavior::ending("dial_busy"), Behavior::ending("user_hangup")]);
@@ -33,8 +33,8 @@ async fn the_feed_tells_what_came_what_was_dialled_and_what_was_refused() {
         let body =
             r#"{"event":"call_started","call":{"call_id":"call_x","agent_id":"agent_sim_front_desk"}}"#;
         for _ in 0..20 {
-            let told = walk.deliver_to(&walk.webhook_url, body, "v=1,d=00").await.0;
-            assert_eq!(told, StatusCode::UNAUTHORIZED);
+            let status = walk.deliver_to(&walk.webhook_url, body, "v=1,d=00").await.0;
+            assert_eq!(status, StatusCode::UNAUTHORIZED);
         }
         let now = walk.now().as_millisecond();
         let not_json = walk.deliver_to(&walk.webhook_url, "no", &sign(KEY, b"no", now)).await.0;
@@ -56,13 +56,13 @@ async fn the_feed_tells_what_came_what_was_dialled_and_what_was_refused() {
         assert_eq!(refused[0]["agent_id"], agent);
         assert!(refused.iter().all(|r| r["notes"][0]["message"].as_str().is_some_and(|m| !m.is_empty())));
         let dials = feed(&walk, "&kind=dial").await;
-        let told: Vec<_> = dials
+        let outcomes: Vec<_> = dials
             .iter()
             .rev()
             .map(|d| (d["attempt"].clone(), d["outcome"].clone(), d["state"].clone()))
             .collect();
         assert_eq!(
-            told,
+            outcomes,
             [
                 (json!(1), json!("dial_busy"), json!("ended")),
                 (json!(2), json!("user_hangup"), json!("ended"))
@@ -79,7 +79,7 @@ async fn the_feed_tells_what_came_what_was_dialled_and_what_was_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dial_that_is_put_off_or_given_up_says_why() {
+async fn a_dial_held_by_the_quota_is_listed_with_its_reason() {
     let settings = [(crate::harness::FILE, "[plans.unlimited]\ncalls_a_month = 1\n")];
     for engine in engines() {
         let walk = Walk::with_settings(engine, 600, Script::default(), &settings).await;
