@@ -19,7 +19,7 @@ use crate::retell::stateless;
 pub struct Simulated;
 
 /// A reply that is ready at once.
-fn ready<'a, T: Send + 'a>(value: T) -> Asked<'a, T> {
+fn ready<'a, T: Send + 'a>(value: T) -> ProviderFuture<'a, T> {
     Box::pin(std::future::ready(value))
 }
 
@@ -45,7 +45,7 @@ impl Provider for Simulated {
         order::body(order)
     }
 
-    fn place<'a>(&'a self, _: &'a str, placement: Placement<'a>) -> Asked<'a, Reply> {
+    fn place<'a>(&'a self, _: &'a str, placement: Placement<'a>) -> ProviderFuture<'a, Reply> {
         ready(Reply::Placed { call_id: stateless::call_id(placement.dispatch) })
     }
 
@@ -57,19 +57,19 @@ impl Provider for Simulated {
         ready(Ok(record))
     }
 
-    fn find<'a>(&'a self, _: &'a str, dispatch: DispatchQuery<'a>) -> Reading<'a, Finding> {
+    fn find<'a>(&'a self, _: &'a str, dispatch: DispatchQuery<'a>) -> ReadFuture<'a, Finding> {
         ready(Ok(Finding::Call(stateless::call_id(dispatch.dispatch))))
     }
 
-    fn calls<'a>(&'a self, _: &'a str, _: Channel, _: Option<&'a str>) -> Reading<'a, Page> {
+    fn calls<'a>(&'a self, _: &'a str, _: Channel, _: Option<&'a str>) -> ReadFuture<'a, Page> {
         ready(Ok(Page::default()))
     }
 
-    fn agents<'a>(&'a self, _: &'a str) -> Reading<'a, Vec<RosterAgent>> {
+    fn agents<'a>(&'a self, _: &'a str) -> ReadFuture<'a, Vec<RosterAgent>> {
         ready(Ok(Vec::new()))
     }
 
-    fn numbers<'a>(&'a self, _: &'a str) -> Reading<'a, Vec<OwnNumber>> {
+    fn numbers<'a>(&'a self, _: &'a str) -> ReadFuture<'a, Vec<OwnNumber>> {
         ready(Ok(Vec::new()))
     }
 }

@@ -575,7 +575,7 @@ impl Simulation {
         let (app, tenant) = (self.app(n), self.parts.tenant);
         let forced = async move {
             for _ in 0..2 {
-                let _ignored = callbacks::force_anew(&app, &app.store.for_tenant(tenant), &row).await;
+                let _ignored = callbacks::redial_unresolved(&app, &app.store.for_tenant(tenant), &row).await;
             }
             Done::Nothing
         };
