@@ -173,7 +173,7 @@ pub enum RedialReason {
     BusyFollowup,
     /// The last call failed technically, or the person did not speak.
     Retry,
-    /// Scheduled by a program or a person; the callee did not ask.
+    /// Scheduled by a program or a person; the callee did not request it.
     Scheduled,
 }
 
@@ -242,13 +242,13 @@ pub enum HeldFor {
     Agent,
     /// The agent has no number to dial from at the provider.
     FromNumber,
-    /// A person must look: its claims failed repeatedly.
+    /// Its claims failed repeatedly, so a person must check it.
     Failing,
-    /// The quota of this month is used up: released in the next month, or by another plan.
+    /// This month's quota is used up; the callback is released next month or after a change of plan.
     Quota,
-    /// A person must decide: the workspace does not call the number's country.
+    /// The workspace does not call the number's country, so a person must decide.
     Country,
-    /// A person must look: the number was called too often (I38).
+    /// The number was called too often (I38), so a person must check it.
     Fuse,
 }
 
@@ -286,8 +286,8 @@ impl FromStr for HeldFor {
     }
 }
 
-/// Whether a callback is forced, or is due at a moment that the callee or an API request named. Quiet hours do not
-/// apply to such a callback. After rescheduling, its moment is no longer the named one.
+/// Whether a callback is forced, or is due at a time that the callee or an API request specified. Quiet hours do not
+/// apply to such a callback. After rescheduling, its time is no longer the requested one.
 pub fn is_named(
     reason: RedialReason,
     forced: bool,

@@ -23,7 +23,7 @@ pub struct RecentCalls {
 }
 
 impl FuseLimits {
-    /// Whether these calls leave no room for another one.
+    /// Whether another call would exceed a limit.
     pub fn are_reached(self, calls: RecentCalls) -> bool {
         calls.day >= i64::from(self.per_day) || calls.minutes >= i64::from(self.per_10_minutes)
     }

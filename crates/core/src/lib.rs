@@ -37,5 +37,5 @@ pub use secret::Secret;
 
 /// Text that names no value of the requested type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no value has this name")]
+#[error("the name is not known")]
 pub struct UnknownName;

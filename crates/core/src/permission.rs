@@ -50,7 +50,7 @@ impl fmt::Display for Permission {
 /// Text that names no permission.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no permission has this name; the permissions are \"Agent: Read\", \"Call: Edit\", \"History: Read\", \"Phone: Read\", \"get-concurrency\" and \"get-api-key-info\""
+    "the permission is not known; the valid permissions are \"Agent: Read\", \"Call: Edit\", \"History: Read\", \"Phone: Read\", \"get-concurrency\" and \"get-api-key-info\""
 )]
 pub struct UnknownPermission;
 

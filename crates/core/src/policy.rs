@@ -17,7 +17,7 @@ use crate::{
 pub struct Policy {
     /// IANA name: the callee's zone if no better one is known.
     pub timezone: String,
-    /// Quiet hours and days, for callbacks without a named moment.
+    /// Quiet hours and days, for callbacks whose time was not requested.
     pub quiet: Quiet,
     /// The maximum number of dials in one chain, at least 1.
     pub max_attempts: u32,
@@ -33,7 +33,8 @@ pub struct Policy {
     pub missed_after: SignedDuration,
     /// What happens to a callback that is later than that.
     pub missed: MissedAction,
-    /// The extraction that contains "this person asked to be called back"; an alias without `.io` also counts.
+    /// The extraction that contains whether a callback was requested. Names are compared ignoring case, surrounding
+    /// whitespace, and whether a dot, an underscore or whitespace separates their words.
     pub callback_field: String,
     /// Whether the provider's own "asked for a callback" outcome counts as a request.
     pub provider_requests: bool,

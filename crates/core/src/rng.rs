@@ -17,7 +17,7 @@ pub struct Rng {
 }
 
 impl Rng {
-    /// A source whose output depends on `seed` alone.
+    /// A source whose output depends only on `seed`.
     pub fn seeded(seed: [u8; 32]) -> Self {
         Self { generator: Mutex::new(ChaCha20Rng::from_seed(seed)), fresh: None }
     }

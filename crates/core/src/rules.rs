@@ -17,7 +17,7 @@ pub struct CallingRules<'a> {
 }
 
 impl CallingRules<'_> {
-    /// The first moment from `at` on at which a callback without a named moment may be dialed.
+    /// The first time from `at` on at which a callback whose time was not requested may be dialed.
     pub fn first_moment(&self, at: Timestamp) -> Timestamp {
         self.policy.quiet.next_open(at, &self.zone.rules())
     }

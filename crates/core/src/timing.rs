@@ -24,7 +24,7 @@ pub const PROBE_EVERY_MINUTES: i64 = 15;
 pub const SWEEP_EVERY_MINUTES: i64 = 10;
 /// The provider's roster of agents is synced this often.
 pub const SYNC_EVERY_MINUTES: i64 = 60;
-/// For this many minutes after a named moment, quiet hours do not apply to it.
+/// For this many minutes after a requested time, quiet hours do not apply to it.
 pub const NAMED_FOR_MINUTES: i64 = 120;
 /// A deleted workspace can be restored for this many minutes.
 pub const UNDO_MINUTES: i64 = 24 * 60;

@@ -52,8 +52,10 @@ impl Pause {
     /// The reason in words, with the remedy.
     pub const fn description(self) -> &'static str {
         match self {
-            Self::Key => "the provider refused the API key. Give the workspace a key that it accepts.",
-            Self::Payment => "the provider wants to be paid first. It dials again by itself soon after that.",
+            Self::Key => "the provider refused the API key. Set a key that the provider accepts.",
+            Self::Payment => {
+                "the provider requires payment. Dialing resumes by itself after the account is paid."
+            }
         }
     }
 }

@@ -22,13 +22,13 @@ pub enum KeyError {
     #[error("the key file {0}: {1}")]
     File(String, io::Error),
     /// The key file contains no valid keys.
-    #[error("the key file {0} does not hold a key (64 hex digits a line)")]
+    #[error("the key file {0} is not valid: each line must be a key of 64 hex digits")]
     Malformed(String),
     /// The data was sealed with another key.
-    #[error("this is not the key that the database was sealed with")]
+    #[error("the key is not the one that the database was encrypted with")]
     Wrong,
     /// A sealed value was modified, moved, or sealed with another key.
-    #[error("a sealed value does not open")]
+    #[error("an encrypted value cannot be decrypted")]
     Sealed,
     /// The tenant's key was destroyed: none of its data can be decrypted any more.
     #[error("the tenant's key was destroyed")]

@@ -47,7 +47,7 @@ pub trait Provider: Send + Sync {
         None
     }
 
-    /// The exact bytes of the request that places a call or opens a chat: a function of the order alone.
+    /// The exact bytes of the request that places a call or opens a chat: a function only of the order.
     fn order(&self, order: &CallOrder) -> Vec<u8>;
 
     /// Sends an order, once.

@@ -70,10 +70,10 @@ impl ReadError {
                 )
             }
             ReadFailure::Payment { message } => {
-                format!("{provider} must be paid first (HTTP 402){}.", quoted(message))
+                format!("{provider} requires payment (HTTP 402){}.", quoted(message))
             }
             ReadFailure::Unknown(status) => {
-                format!("{provider} does not know what was asked for (HTTP {status}).")
+                format!("{provider} does not know the requested resource (HTTP {status}).")
             }
             ReadFailure::Throttled { .. } => format!("{provider} asked us to slow down (HTTP 429)."),
             ReadFailure::Unavailable(why) => format!("{provider} could not be reached: {why}."),

@@ -23,7 +23,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::state::locked;
 
-/// A recorded moment, for [`Clock::elapsed`].
+/// A recorded time, for [`Clock::elapsed`].
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch {
     steady_ms: i64,
@@ -171,14 +171,14 @@ impl Clock {
     }
 
     /// Stores the current time of this clock, so that the next server on this database does not start before it, even
-    /// if the machine's clock is set back meanwhile.
+    /// if the machine's clock is set back in between.
     pub async fn keep(&self, store: &Store) -> Result<(), StoreError> {
         let real_ms = self.real_ms();
         let ClockRow { speed, .. } = self.anchor();
         store.keep_clock(ClockRow { real_ms, virtual_ms: at_anchor(self.anchor(), real_ms), speed }).await
     }
 
-    /// A clock for a command that runs beside a server or between two runs of it: it shows the server's virtual time,
+    /// A clock for a command that runs while a server runs, or between two runs of it: it shows the server's virtual time,
     /// at the server's speed, and writes nothing.
     pub async fn follow_stored(store: &Store) -> Result<Self, StoreError> {
         let clock = Self::start(1);
@@ -247,7 +247,7 @@ impl Clock {
         Duration::from_millis(self.both_ms().0.max(0).unsigned_abs())
     }
 
-    /// Records this moment for [`Clock::elapsed`].
+    /// Records the current time for [`Clock::elapsed`].
     pub fn mark(&self) -> Stopwatch {
         let (steady_ms, wall_ms) = self.both_ms();
         Stopwatch { steady_ms, wall_ms }

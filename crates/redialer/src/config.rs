@@ -93,7 +93,7 @@ pub struct Config {
     pub fuse_per_10_minutes: u32,
     /// Limits of plans that differ from the published ones.
     pub plans: BTreeMap<String, PlanPatch>,
-    /// For tests: abort the process at this crash point, as `C5` or `C5:3`.
+    /// For tests: abort the process at this crash point, such as `C5` or `C5:3`.
     pub fail_at: Option<String>,
 }
 
@@ -219,7 +219,7 @@ impl Config {
     pub fn trusted_proxies(&self) -> Result<Proxies, BadConfig> {
         Proxies::parse(&self.trusted_proxies).or_else(|part| {
             let problem =
-                format!("`{part}` is neither a network, as 10.0.0.0/8, nor an address, as 10.1.2.3");
+                format!("`{part}` is neither a network such as 10.0.0.0/8 nor an address such as 10.1.2.3");
             bad("trusted_proxies", problem)
         })
     }
@@ -241,7 +241,7 @@ impl Config {
             return if kek.starts_with("file:") {
                 Ok(None)
             } else {
-                bad("kek", "must be file:<path> or vault:<url>#<key>")
+                bad("kek", "must be `file:<path>` or `vault:<url>#<key>`")
             };
         };
         let settings = transit::Settings::read(text, |name| std::env::var(name).ok());

@@ -54,7 +54,7 @@ pub fn in_force(patches: &BTreeMap<String, PlanPatch>) -> Result<Plans, (String,
             let known: Vec<_> = Plan::ALL.iter().map(|p| p.as_str()).collect();
             return Err((
                 format!("plans.{name}"),
-                format!("is not a plan; valid plans: {}", known.join(", ")),
+                format!("is not a plan; the valid plans are {}", known.join(", ")),
             ));
         };
         let limits = plans.of_mut(plan);

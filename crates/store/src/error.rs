@@ -13,13 +13,13 @@ pub enum StoreError {
     #[error("not found")]
     NotFound,
     /// A row that must be unique exists already.
-    #[error("such a row exists already")]
+    #[error("a row with this key exists already")]
     Duplicate,
     /// Another transaction came first: the rows are to be read again.
-    #[error("another transaction decided first")]
+    #[error("another transaction changed the row first")]
     DecidedMeanwhile,
     /// The tenant's plan allows no more of these.
-    #[error("the plan allows no more of these")]
+    #[error("the limit of the plan is reached")]
     PlanLimit,
     /// Another workspace is connected to this account of the provider.
     #[error("another workspace is connected to this provider account")]
@@ -37,16 +37,16 @@ pub enum StoreError {
     #[error("another `redialer keys` command is running")]
     KeysLocked,
     /// The row has changed since the caller read it.
-    #[error("changed meanwhile")]
+    #[error("the row has changed since it was read")]
     Changed,
     /// The database's schema does not fit this version.
-    #[error("the database's schema does not fit this version: {0}")]
+    #[error("this version cannot use the database's schema: {0}")]
     Schema(String),
     /// The write queue is full, or the write failed.
-    #[error("the database cannot take more at the moment")]
+    #[error("too many writes are waiting for the database")]
     Full,
     /// A test injected a failure; see [`crate::Faults`].
-    #[error("a fault was injected")]
+    #[error("a test injected a fault")]
     Injected,
     /// A stored value cannot be parsed.
     #[error("a stored {0} cannot be read")]
@@ -105,16 +105,16 @@ impl From<sqlx::Error> for StoreError {
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// The target file already exists.
-    #[error("{0} exists; name a file that does not")]
+    #[error("{0} already exists; name a new file")]
     Exists(String),
     /// The file is not a backup.
     #[error("{0} is not a backup made by `redialer backup`")]
     NotABackup(String),
     /// The backup was made without keys, and no keyring was given.
-    #[error("{0} was made without keys: give the latest keyring with --keys")]
+    #[error("{0} was made without keys; pass the latest keyring with `--keys`")]
     NoKeys(String),
     /// The database to restore into is not empty.
-    #[error("the database holds tenants already; restore into an empty one")]
+    #[error("the database already contains tenants; restore into an empty database")]
     NotEmpty,
     /// A file system error.
     #[error(transparent)]

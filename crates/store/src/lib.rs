@@ -103,7 +103,7 @@ impl Store {
         self.db.migrate().await?;
         match self.prove_key(rng).await {
             Err(StoreError::Key(error @ KeyError::Unavailable(_))) => {
-                tracing::warn!(%error, "the key could not be proven");
+                tracing::warn!(%error, "the key could not be checked against the database");
                 Ok(())
             }
             proven => proven,

@@ -1,9 +1,10 @@
 //! Decides what follows from a call event.
 //!
 //! Invariants: a redial's final state depends only on the outcome reason of the first event that has one; the analysis
-//! may add the next callback and never changes that state. Any order and number of one call's events gives the same
-//! rows (I10): a retry created for the reason becomes the request found in the analysis. A chain never exceeds its
-//! limit of attempts; a request past the limit is fresh consent and opens a new chain (I5).
+//! may add the next callback and never changes that state. One call's events lead to the same rows in any order and
+//! however often each arrives (I10): if the outcome reason created a retry and the analysis contains a request, the
+//! retry's row becomes the request. A chain never exceeds its limit of attempts; a request past the limit is fresh
+//! consent and opens a new chain (I5).
 //! Only outbound calls are retried for their reason. A call in which no person was reached never counts as a request,
 //! regardless of its analysis (I40).
 
@@ -173,13 +174,13 @@ pub struct CallbackPlan {
     pub source_outcome: Option<String>,
     /// The ordinal of its dial: 1 plus the dials that the chain has spent.
     pub attempt: u32,
-    /// The maximum number of attempts as of now.
+    /// The chain's maximum number of attempts, under the current settings.
     pub max_attempts: u32,
-    /// The requested moment, before quiet time moved it; `None` if none was understood.
+    /// The requested time, before quiet time moved it; `None` if none was understood.
     pub requested_for: Option<Timestamp>,
     /// When to dial.
     pub scheduled_for: Timestamp,
-    /// Why it is held, if it is.
+    /// Why it is held; `None` if it is scheduled.
     pub held: Option<HeldFor>,
     /// The callee's time zone.
     pub zone: Zone,
@@ -187,7 +188,7 @@ pub struct CallbackPlan {
     pub source_ended_at: Timestamp,
 }
 
-/// How many minutes a provider's timestamp may lie in the future; a later one is ignored.
+/// How many minutes a provider's timestamp may be ahead of the clock. A later one is replaced by the current time.
 const MAX_AHEAD: i64 = 15;
 /// Minutes to wait when the provider had no free line.
 const NO_CAPACITY_WAIT: i64 = 5;
@@ -223,7 +224,7 @@ pub fn after_call(input: &AfterCallInput<'_>) -> AfterCall {
     after
 }
 
-/// The moment from which delays and relative times count.
+/// The time from which delays and relative times count.
 pub fn end_of(facts: &CallFacts, now: Timestamp) -> Timestamp {
     facts.ended_at.or(facts.started_at).filter(|end| *end <= plus(now, minutes(MAX_AHEAD))).unwrap_or(now)
 }
@@ -351,7 +352,7 @@ fn request(input: &AfterCallInput<'_>, after: &mut AfterCall) {
     note_what_is_not_usual(input, held, after);
 }
 
-/// The first moment at or after `at` that is outside quiet time in `zone`. Adds a note if that is later than `at`.
+/// The first time at or after `at` that is outside quiet time in `zone`. Adds a note if that is later than `at`.
 fn out_of_quiet(input: &AfterCallInput<'_>, at: Timestamp, zone: &Zone, after: &mut AfterCall) -> Timestamp {
     let open = CallingRules { policy: input.policy, zone }.first_moment(at);
     if open > at {

@@ -86,7 +86,7 @@ pub fn after_dial(tried: &RetryContext, reply: Reply, now: Timestamp) -> AfterDi
             retry(PAUSED_WAIT_SECS as f64, Some(Pause::Key), false, &with_its_words(&what, &message))
         }
         Reply::Refused(Refusal::Payment { message }) => {
-            let why = with_its_words("The provider must be paid first (HTTP 402).", &message);
+            let why = with_its_words("The provider requires payment (HTTP 402).", &message);
             retry(PAUSED_WAIT_SECS as f64, Some(Pause::Payment), false, &why)
         }
         Reply::Refused(Refusal::DoNotCall) => AfterDial::Close {
@@ -180,7 +180,7 @@ mod tests {
         );
         check(
             Refusal::Payment { message: "Trial has ended.".to_owned() },
-            "The provider must be paid first (HTTP 402). It said: Trial has ended.",
+            "The provider requires payment (HTTP 402). It said: Trial has ended.",
         );
     }
 }

@@ -21,11 +21,11 @@ use crate::{
 pub struct Candidate<'a> {
     /// Why it is dialed.
     pub reason: RedialReason,
-    /// The requested moment, if any.
+    /// The requested time, if any.
     pub requested_for: Option<Timestamp>,
     /// When it should have been dialed.
     pub scheduled_for: Timestamp,
-    /// A person set this exact moment, by forcing or rescheduling it.
+    /// A person set this exact time, by forcing or rescheduling it.
     pub forced: bool,
     /// Whether it is dialed in the simulator.
     pub test: bool,
@@ -49,15 +49,16 @@ pub struct DialingAgent {
 pub struct Due<'a> {
     /// Why the callback is dialed.
     pub reason: RedialReason,
-    /// The requested moment, if any.
+    /// The requested time, if any.
     pub requested_for: Option<Timestamp>,
     /// When it should have been dialed.
     pub scheduled_for: Timestamp,
-    /// How late it is. Time for which the rate limiter held it back counts in real time.
+    /// How late it is, without time during which the key service was unavailable. Time during which the rate limiter
+    /// held it back is measured in real time.
     pub late_by: SignedDuration,
-    /// The time since its moment, including outages and holds.
+    /// The time since it was due, including every outage and hold.
     pub overdue: SignedDuration,
-    /// A person set this exact moment, by forcing or rescheduling it.
+    /// A person set this exact time, by forcing or rescheduling it.
     pub forced: bool,
     /// Dials that its chain has spent.
     pub attempts_used: u32,
@@ -80,15 +81,15 @@ pub struct Due<'a> {
 pub struct Attempt {
     /// Its ordinal.
     pub number: u32,
-    /// The maximum number of attempts when it was evaluated.
+    /// The maximum number of attempts under the settings at the time of evaluation.
     pub max: u32,
     /// Whether this is the chain's last dial.
     pub is_final: bool,
 }
 
 impl<'a> Due<'a> {
-    /// The facts about a callback, its agent and the settings. It starts as on time, first of its chain and not on the
-    /// do-not-call list; the caller overrides these fields.
+    /// The facts about a callback, its agent and the settings, for a callback that is on time, the first of its chain
+    /// and not on the do-not-call list. The caller overrides these fields where they differ.
     pub fn new(callback: &Candidate<'a>, agent: DialingAgent, policy: &'a Policy) -> Self {
         Self {
             reason: callback.reason,
@@ -108,7 +109,7 @@ impl<'a> Due<'a> {
         }
     }
 
-    /// Whether it is due at a named moment, to which quiet hours do not apply. They apply again once it is overdue by
+    /// Whether it is due at a requested time, to which quiet hours do not apply. They apply again once it is overdue by
     /// more than `NAMED_FOR_MINUTES`.
     pub fn is_named(&self) -> bool {
         self.overdue <= minutes(NAMED_FOR_MINUTES)
@@ -131,9 +132,9 @@ impl<'a> Due<'a> {
 pub enum Verdict {
     /// Dial.
     Pass,
-    /// Not before this moment; no attempt is spent.
+    /// Not before this time; no attempt is spent.
     Wait(Timestamp),
-    /// It is too late and is rescheduled to this moment; no attempt is spent.
+    /// It is too late and is rescheduled to this time; no attempt is spent.
     Replan(Timestamp),
     /// Held until the reason is resolved.
     Hold(HeldFor),
@@ -175,7 +176,7 @@ pub struct GateRecord {
     pub input: String,
     /// [`Verdict::as_str`].
     pub verdict: String,
-    /// The moment before which it must not be dialed, RFC 3339.
+    /// The time before which it must not be dialed, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
     /// The result as a sentence.
@@ -367,7 +368,7 @@ fn quiet_time(due: &Due<'_>, now: Timestamp) -> Gate {
 }
 
 /// The due callbacks that may be claimed together, in order. A callback whose claim failed before, possibly by crashing
-/// the process, is claimed alone, so that it cannot affect others (I33).
+/// the process, is claimed by itself, so that it cannot affect others (I33).
 pub fn dialed_together<R>(rows: &[R], failures: impl Fn(&R) -> i64) -> impl Iterator<Item = &R> {
     let goes_alone = rows.first().is_some_and(|first| failures(first) > 0);
     let rows = if goes_alone { &rows[..1] } else { rows };

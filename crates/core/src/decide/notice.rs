@@ -111,7 +111,7 @@ impl Notice {
     }
 
     /// Why a due callback was delayed: it was too late and was rescheduled, or it was due in quiet time; `None` if its
-    /// moment is unchanged.
+    /// time is unchanged.
     pub const fn of_snooze(was_missed: bool, is_later: bool) -> Option<Self> {
         match (is_later, was_missed) {
             (false, _) => None,
@@ -179,7 +179,7 @@ impl Notice {
                 "The number is in a country that is not among `allowed_countries`. Reschedule or force the callback, or allow the country."
             }
             Self::Fuse => {
-                "The number was called so often that something must be wrong. Look at its chain, then reschedule or cancel the callback."
+                "The number was called more often than the fuse allows. Check the callback's chain, then reschedule or cancel the callback."
             }
             Self::Observed => "The agent only observes, so the callback was not dialed.",
             Self::NumberUnread => {
@@ -192,7 +192,7 @@ impl Notice {
             Self::Paused => {
                 "The workspace was paused: the provider refused its key or requires payment; see `paused` on the workspace."
             }
-            Self::Resumed => "The workspace dials again.",
+            Self::Resumed => "The workspace is no longer paused and dials again.",
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
 
 /// A validated request.
 pub struct Request<'a> {
-    /// The requested moment.
+    /// The requested time.
     pub at: Timestamp,
     /// The callee's time zone.
     pub zone: Zone,
@@ -54,7 +54,9 @@ pub enum RequestError {
     PromisePending(Id<Callback>),
 }
 
-/// Whether a callback may be scheduled for this moment: not in the past, and at most 400 days ahead. Allows a minute of clock skew or, at `speed` virtual seconds per real second, five real seconds, the larger of the two that a request may take.
+/// Whether a callback may be scheduled for this time: not in the past, and at most 400 days ahead. The time may lie in
+/// the past by one minute or by five real seconds (at `speed` virtual seconds per real second), whichever is longer, to
+/// allow for clock skew and for the duration of a request.
 pub fn is_schedulable(at: Timestamp, now: Timestamp, speed: u32) -> bool {
     let tolerance = SignedDuration::from_secs(60.max(5 * i64::from(speed)));
     plus(now, -tolerance) <= at && at <= plus(now, minutes(FURTHEST_DAYS * 24 * 60))

@@ -16,10 +16,10 @@ use crate::{
     time::{Zone, ZoneSource, minutes, plus},
 };
 
-/// The requested moment, or why there is none.
+/// The requested time, or why there is none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RequestedTime {
-    /// The moment; `None` if it was not understood with enough confidence.
+    /// The time; `None` if it was not understood with enough confidence.
     pub at: Option<Timestamp>,
     /// The callee's zone, or the zone that the callee named.
     pub zone: Zone,
@@ -28,9 +28,9 @@ pub struct RequestedTime {
     /// The words on which it is based.
     pub evidence: String,
     /// The parser: `iso8601`, or `words` or `transcript` with a colon and the rule of `when`; `unclear` without a
-    /// moment.
+    /// time.
     pub rule: String,
-    /// The earliest and the latest moment that fit as well, if the words leave room.
+    /// The earliest and the latest time that fit as well, if the words leave room.
     pub window: Option<(Timestamp, Timestamp)>,
     /// The doubts about it, as [`when::Doubt::as_str`] writes them, or [`ZONE_UNSURE`].
     pub doubts: Vec<&'static str>,
@@ -205,7 +205,7 @@ fn clear(at: Timestamp, reading: &when::Heard, source: &str, zone: &Zone) -> Req
 }
 
 /// ISO 8601 with an offset is an instant, without one the callee's wall time; a bare date means 10:00. Returns the
-/// moment and its confidence.
+/// time and its confidence.
 fn iso8601(text: &str, zone: &TimeZone) -> Option<(Timestamp, f64)> {
     if let Some(at) = text.parse::<Timestamp>().ok().or_else(|| epoch(text)) {
         return Some((at, 1.0));

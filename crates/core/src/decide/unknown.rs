@@ -1,6 +1,6 @@
 //! Resolves a request without a response from the provider's own records (failure-model §2).
 //!
-//! Invariant: "no answer" is never read as "no". Only two complete lists without the call prove that it was not placed:
+//! Invariant: a missing response is never treated as a refusal. Only two complete lists without the call prove that it was not placed:
 //! a minute apart, the first no earlier than [`SETTLE_MINUTES`] after the last moment at which a byte of the request
 //! could have been sent. Without proof the dispatch ends unresolved and is never sent again.
 
@@ -32,7 +32,7 @@ pub struct Unknown {
     pub sent_at: Timestamp,
     /// No byte of its request, or of a repeat, can be sent after this.
     pub in_flight_until: Timestamp,
-    /// When the first complete list that counts and does not contain it was read, if any.
+    /// When the first complete list without it was read, counting only lists read after the settle time.
     pub first_absent_at: Option<Timestamp>,
     /// How long after `sent_at` the provider keeps its idempotency key; `None` without a key.
     pub key_lives: Option<SignedDuration>,
@@ -43,7 +43,7 @@ pub struct Unknown {
 /// The method of a lookup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LookupMethod {
-    /// Repeat the same bytes under the same key: the call is placed once, whichever request arrives first.
+    /// Repeat the same bytes under the same key: the provider places the call once, for whichever request arrives first.
     Repeat,
     /// Read the provider's lists.
     List,
@@ -82,7 +82,7 @@ pub enum Resolution {
     },
 }
 
-/// Whether to give up on a placed call without a reported outcome: after longer than any call or chat lasts.
+/// Whether to close a placed call whose outcome was not reported: no call or chat lasts longer than this.
 pub const fn is_outcome_overdue(channel: Channel, silent_for: SignedDuration) -> bool {
     let most = match channel {
         Channel::Voice => VOICE_GIVE_UP_HOURS,

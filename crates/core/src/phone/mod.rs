@@ -31,14 +31,14 @@ pub struct Phone(String);
 pub enum BadPhone {
     /// Not a number, or a number without its country code.
     #[error(
-        "The number must be in E.164 form: a plus sign, the country code and the number, as +14155550117."
+        "The number must be in E.164 form: a plus sign, the country code and the number, such as +14155550117."
     )]
     NotE164,
     /// Too few or too many digits.
     #[error("The number has too few or too many digits for its country.")]
     Length,
     /// The area code is missing.
-    #[error("The number lacks its area code, so it can be dialed only inside its area.")]
+    #[error("The number lacks its area code, so it can be dialed only within its area.")]
     LocalOnly,
     /// A placeholder that the carrier sends for a withheld number.
     #[error("The caller's number is withheld: the carrier sent a placeholder instead.")]

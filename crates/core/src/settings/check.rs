@@ -40,12 +40,12 @@ impl WorkspaceSettings {
     /// Validates every value within the limits of a plan.
     pub fn check(&self, limits: &Limits) -> Result<(), BadSettings> {
         if !is_zone(&self.timezone) {
-            return bad("timezone", "The time zone is not an IANA name, as Europe/Berlin.");
+            return bad("timezone", "must be an IANA time zone such as Europe/Berlin");
         }
         if let Some(hours) = &self.quiet_hours {
             for (field, text) in [("quiet_hours.start", &hours.start), ("quiet_hours.end", &hours.end)] {
                 if clock(text).is_none() {
-                    return bad(field, "is not a time of day, as \"21:00\"");
+                    return bad(field, "must be a time of day such as \"21:00\"");
                 }
             }
         }
@@ -53,14 +53,14 @@ impl WorkspaceSettings {
         days.sort_by_key(|d| d.to_monday_one_offset());
         days.dedup();
         if days.len() == 7 {
-            return bad("quiet_days", "at least one day must be left to call on");
+            return bad("quiet_days", "must leave at least one day to call on");
         }
         if !(1..=limits.max_attempts).contains(&self.max_attempts) {
             return bad("max_attempts", format!("must be from 1 to {} on this plan", limits.max_attempts));
         }
         for (field, minutes) in self.minutes() {
             if minutes > YEAR_OF_MINUTES {
-                return bad(field, format!("must be at most {YEAR_OF_MINUTES} (a year)"));
+                return bad(field, format!("must be at most {YEAR_OF_MINUTES} minutes (a year)"));
             }
         }
         if !(0.0..=1.0).contains(&self.unclear_time.min_confidence) {
@@ -80,15 +80,12 @@ impl WorkspaceSettings {
     fn check_countries(&self) -> Result<(), BadSettings> {
         let Some(Countries::These(codes)) = &self.allowed_countries else { return Ok(()) };
         if codes.is_empty() {
-            return bad(
-                "allowed_countries",
-                "At least one country must be allowed; send \"*\" for all of them.",
-            );
+            return bad("allowed_countries", "must contain at least one country; send \"*\" to allow all");
         }
         match codes.iter().find(|code| *code != "*" && !crate::phone::is_country_code(code)) {
             Some(_) => bad(
                 "allowed_countries",
-                "Every country must be an ISO 3166 alpha-2 code in capitals, as \"US\", or \"*\" for all.",
+                "must contain ISO 3166 alpha-2 codes in capitals, such as \"US\", or be \"*\" for all countries",
             ),
             None => Ok(()),
         }

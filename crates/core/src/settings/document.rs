@@ -22,9 +22,9 @@ use crate::{
 pub struct WorkspaceSettings {
     /// IANA name.
     pub timezone: String,
-    /// Quiet hours, for callbacks without a named moment.
+    /// Quiet hours, for callbacks whose time was not requested.
     pub quiet_hours: Option<QuietHours>,
-    /// Quiet days, for callbacks without a named moment.
+    /// Quiet days, for callbacks whose time was not requested.
     pub quiet_days: Vec<Day>,
     /// The maximum number of dials in one chain.
     pub max_attempts: u32,

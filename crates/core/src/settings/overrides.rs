@@ -16,7 +16,7 @@ pub enum BadOverrides {
     #[error("The plan does not include {0}.")]
     Plan(&'static str),
     /// The setting exists only for workspaces so far.
-    #[error("{0} cannot be overridden yet")]
+    #[error("`{0}` cannot be overridden yet")]
     NotYet(&'static str),
     /// A setting is invalid.
     #[error(transparent)]
@@ -37,7 +37,7 @@ impl Overrides {
     /// These overrides with a patch applied; a null removes an override.
     pub fn patched(&self, patch: &Value) -> Result<Self, BadOverrides> {
         if !patch.is_object() {
-            bad("", "must be an object; send null for a setting to inherit it again")?;
+            bad("", "must be an object; set an override to null to remove it")?;
         }
         let mut document = self.0.clone();
         merge(&mut document, patch, Nulls::Remove);
@@ -77,10 +77,10 @@ impl Overrides {
         let has_any = self.0.as_object().is_some_and(|own| !own.is_empty());
         let has_reserved = ["max_attempts", "retention"].iter().any(|name| self.0.get(name).is_some());
         if has_reserved && !limits.agent_attempts {
-            return Err(BadOverrides::Plan("a `max_attempts` or a `retention` of an agent's own"));
+            return Err(BadOverrides::Plan("overrides of `max_attempts` and `retention`"));
         }
         if has_any && !limits.agent_overrides {
-            return Err(BadOverrides::Plan("settings of an agent's own"));
+            return Err(BadOverrides::Plan("overrides of settings"));
         }
         Ok(())
     }

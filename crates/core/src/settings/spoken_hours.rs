@@ -1,6 +1,6 @@
 //! The settings for understanding spoken times: the language, and the hours that vague words stand for.
 //!
-//! Invariant: a span that passed [`SpokenHours::check`] contains its nominal moment.
+//! Invariant: a span that passed [`SpokenHours::check`] contains its nominal time.
 
 use serde::{Deserialize, Serialize};
 
@@ -115,7 +115,7 @@ impl SpokenSpan {
             if minute(text).is_none() {
                 return bad(
                     &format!("{path}.{field}"),
-                    format!("`{text}` is not a time of day, as \"13:30\""),
+                    format!("must be a time of day such as \"13:30\", not `{text}`"),
                 );
             }
         }

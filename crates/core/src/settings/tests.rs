@@ -224,10 +224,10 @@ fn an_override_is_removed_by_null_and_checked_under_the_plan() {
     assert_eq!(named(Plan::Pro, &json!([])), "");
     assert_eq!(named(Plan::Pro, &json!({"max_attempts": 6})), "max_attempts");
     assert_eq!(named(Plan::Pro, &json!({"retention": {"level": "all"}})), "retention.level");
-    let attempts = "a `max_attempts` or a `retention` of an agent's own";
+    let attempts = "overrides of `max_attempts` and `retention`";
     assert_eq!(overridden(Plan::Starter, &json!({"max_attempts": 2})), Err(BadOverrides::Plan(attempts)));
     assert_eq!(overridden(Plan::Starter, &json!({"retention": {}})), Err(BadOverrides::Plan(attempts)));
-    assert_eq!(overridden(Plan::Free, &json!({})), Err(BadOverrides::Plan("settings of an agent's own")));
+    assert_eq!(overridden(Plan::Free, &json!({})), Err(BadOverrides::Plan("overrides of settings")));
     assert!(overridden(Plan::Free, &json!({"timezone": null})).is_ok());
     assert!(overridden(Plan::Starter, &json!({})).is_ok());
     let not_yet = |patch: &Value| overridden(Plan::Pro, patch);

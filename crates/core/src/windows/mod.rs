@@ -1,8 +1,8 @@
-//! The tenant's quiet hours and quiet days, in which callbacks without a named moment are not dialed.
+//! The tenant's quiet hours and quiet days, in which callbacks whose time was not requested are not dialed.
 //!
 //! Invariants: a closed window is a pair of instants, `start <= at < end`, so [`Quiet::covers`] and
 //! [`Quiet::next_open`] cannot disagree, even in a night with a clock change. A boundary that a clock change skips is
-//! the moment of the change; one that occurs twice is the first occurrence.
+//! the time of the change; one that occurs twice is the first occurrence.
 //! Deliberately absent: the current time, and which callbacks a window applies to. Callers decide both.
 
 use jiff::{
@@ -14,7 +14,7 @@ use jiff::{
 /// The time at which the day after a quiet day opens, unless quiet hours set it.
 const DAY_OPENS: Time = Time::constant(9, 0, 0, 0);
 
-/// The hours and days in which callbacks without a named moment are not dialed.
+/// The hours and days in which callbacks whose time was not requested are not dialed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quiet {
     /// From the first time up to, not including, the second; over midnight if the first is later.
@@ -36,7 +36,7 @@ impl Quiet {
         self.closed_until(at, zone).is_some()
     }
 
-    /// The first moment from `at` on that is not quiet.
+    /// The first time from `at` on that is not quiet.
     ///
     /// With seven quiet days there is none, and the result is `at` plus a year, which [`crate::decide::gates()`] treats
     /// as too late. Settings with seven quiet days are refused.

@@ -47,10 +47,10 @@ impl Batches {
         let away = |why: &str| Why::Unavailable(why.to_owned());
         let (answer, answered) = oneshot::channel();
         let request = UnwrapRequest { wrapped: wrapped.to_vec(), context: context.to_vec(), answer };
-        self.0.try_send(request).map_err(|_| away("too much waits for it"))?;
+        self.0.try_send(request).map_err(|_| away("too many requests are waiting for it"))?;
         match timeout(ANSWER_TIMEOUT, answered).await {
             Ok(Ok(opened)) => opened,
-            _ => Err(away("it does not answer in time")),
+            _ => Err(away("it did not respond in time")),
         }
     }
 }
@@ -119,7 +119,7 @@ async fn unwrap_all(list: &[(&[u8], &[u8])], client: &Client, path: &str) -> Res
     };
     let items = items(&answer).map_err(Why::Unavailable)?;
     if items.len() != sent {
-        return Err(Why::Unavailable("its answer is not about what was asked".to_owned()));
+        return Err(Why::Unavailable("its response does not match the request".to_owned()));
     }
     let mut items = items.into_iter();
     Ok(texts.iter().map(|text| text.and_then(|_| items.next()).map_or(Err(Why::Sealed), opened)).collect())

@@ -105,7 +105,7 @@ impl Transit {
         match items.first() {
             Some(Item { ciphertext: Some(text), .. }) => Ok(text.as_bytes().to_vec()),
             Some(Item { error: Some(error), .. }) => Err(KeyError::Unavailable(error.clone())),
-            _ => Err(KeyError::Unavailable("its answer holds no ciphertext".to_owned())),
+            _ => Err(KeyError::Unavailable("its response contains no ciphertext".to_owned())),
         }
     }
 

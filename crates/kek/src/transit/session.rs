@@ -98,7 +98,7 @@ impl Session {
         let why = match state.as_deref() {
             Ok(State::In(token)) => return Ok(Arc::clone(token)),
             Ok(State::Out(why)) => why.clone(),
-            Ok(State::Beginning) | Err(_) => "there is no session with it".to_owned(),
+            Ok(State::Beginning) | Err(_) => "no session with it is established".to_owned(),
         };
         Err(KeyError::Unavailable(why))
     }
@@ -139,7 +139,7 @@ async fn keep(session: Weak<Session>, http: Http, login: Login) {
             }
             Err(error) => {
                 let Some(held) = session.upgrade() else { return };
-                tracing::warn!(%error, "the key service did not let us in");
+                tracing::warn!(%error, "the login at the key service failed; it is retried");
                 // A token that is still valid is used until it is refused.
                 held.state.send_if_modified(|state| {
                     let out = state.token().is_none();
@@ -179,7 +179,7 @@ async fn lived(session: &Weak<Session>, http: &Http, mut lease: Lease) {
             }
             Ok(_) => return,
             Err(error) => {
-                tracing::warn!(%error, "the session with the key service could not be renewed");
+                tracing::warn!(%error, "the session with the key service could not be renewed; redialer logs in again");
                 return;
             }
         }
@@ -193,7 +193,7 @@ async fn logged_in(http: &Http, login: &Login) -> Result<Lease, String> {
             let response =
                 http.post("auth/token/renew-self", Some(token), b"{}").await.map_err(|e| e.to_string())?;
             if response.is_dead_token() {
-                return Err("VAULT_TOKEN is revoked, or past its time".to_owned());
+                return Err("VAULT_TOKEN is revoked or expired".to_owned());
             }
             // A token that cannot be renewed may still be valid until it expires.
             let Ok(answer) = auth_response(Ok(response)) else {
@@ -217,7 +217,7 @@ async fn logged_in(http: &Http, login: &Login) -> Result<Lease, String> {
             auth_response(http.post(&format!("auth/{mount}/login"), None, &body).await)?
         }
     };
-    let auth = answer.auth.ok_or("the login's answer holds no token")?;
+    let auth = answer.auth.ok_or("the response to the login contains no token")?;
     let lasts = if auth.lease_duration == 0 {
         ENDLESS_LEASE_INTERVAL
     } else {

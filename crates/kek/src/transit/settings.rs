@@ -87,7 +87,7 @@ impl Settings {
     /// Parses the text after `vault:`, and reads the environment through `variable`.
     pub fn read(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Self, BadTransit> {
         let Some((url, key)) = text.split_once('#').filter(|(_, key)| is_name(key)) else {
-            return bad("kek", "must be vault:<url>#<name of the transit key>");
+            return bad("kek", "must be `vault:<url>#<name of the transit key>`");
         };
         let (scheme, rest) = url.split_once("://").unwrap_or_default();
         let (authority, mount) =
@@ -124,7 +124,7 @@ impl Login {
                 (None, None) => {
                     return bad(
                         "VAULT_SECRET_ID",
-                        "is missing beside VAULT_ROLE_ID (or VAULT_SECRET_ID_FILE)",
+                        "must be set together with VAULT_ROLE_ID (or set VAULT_SECRET_ID_FILE)",
                     );
                 }
             };
@@ -136,7 +136,7 @@ impl Login {
         }
         if let Some(role) = variable("VAULT_JWT_ROLE") {
             let Some(file) = variable("VAULT_JWT_FILE") else {
-                return bad("VAULT_JWT_FILE", "is missing beside VAULT_JWT_ROLE");
+                return bad("VAULT_JWT_FILE", "must be set together with VAULT_JWT_ROLE");
             };
             return Ok(Self::Jwt { mount: mount("jwt"), role, file: file.into() });
         }
@@ -144,7 +144,7 @@ impl Login {
             Some(token) => Ok(Self::Token(Secret::new(token))),
             None => bad(
                 "kek",
-                "vault: needs VAULT_ROLE_ID and VAULT_SECRET_ID, VAULT_KUBERNETES_ROLE, VAULT_JWT_ROLE and VAULT_JWT_FILE, or VAULT_TOKEN in the environment",
+                "a `vault:` key needs a login in the environment: VAULT_ROLE_ID and VAULT_SECRET_ID, or VAULT_KUBERNETES_ROLE, or VAULT_JWT_ROLE and VAULT_JWT_FILE, or VAULT_TOKEN",
             ),
         }
     }

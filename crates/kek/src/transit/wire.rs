@@ -44,7 +44,7 @@ pub(super) struct Client {
     session: Arc<Session>,
 }
 
-/// The client alone, for requests before there is a token.
+/// Only the client, for requests before there is a token.
 #[derive(Clone)]
 pub(super) struct Http {
     client: reqwest::Client,
@@ -105,12 +105,12 @@ impl Http {
         let mut body = Secret::new(Vec::with_capacity(64 << 10));
         while let Some(chunk) = response.chunk().await.map_err(|e| unavailable(&e))? {
             if body.len() + chunk.len() > MAX_ANSWER {
-                return Err(KeyError::Unavailable("its answer is too large".to_owned()));
+                return Err(KeyError::Unavailable("its response is too large".to_owned()));
             }
             body.extend_from_slice(&chunk);
         }
         if status >= 500 || status == 429 {
-            let what = if status == 503 { "sealed, or not ready" } else { "it failed" };
+            let what = if status == 503 { "it is sealed or not ready" } else { "it failed" };
             return Err(KeyError::Unavailable(format!("HTTP {status}: {what}")));
         }
         Ok(Response { status, body })
@@ -119,7 +119,7 @@ impl Http {
 
 fn unavailable(error: &reqwest::Error) -> KeyError {
     let why = match (error.is_timeout(), error.is_connect()) {
-        (true, _) => "it does not answer in time",
+        (true, _) => "it did not respond in time",
         (_, true) => "it cannot be reached",
         _ => "the connection broke",
     };
@@ -140,7 +140,7 @@ fn roots(settings: &Settings) -> Result<Roots, BadTransit> {
         }
     }
     if roots.is_empty() {
-        return bad("VAULT_CACERT", format!("{} holds no certificate", file.display()));
+        return bad("VAULT_CACERT", format!("{} contains no certificate", file.display()));
     }
     Ok(Roots::These(roots))
 }

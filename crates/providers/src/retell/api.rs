@@ -42,7 +42,7 @@ const MAX_PAGES: usize = 100;
 const SWEEP_PAGE: u32 = 200;
 
 /// For how long after the first request the same bytes may be repeated under the idempotency key: the provider keeps a
-/// key for an hour, and twenty minutes are left for a clock that is set back meanwhile. Chats have no idempotency key.
+/// key for an hour, and twenty minutes are left for a clock that is set back in between. Chats have no idempotency key.
 pub const fn key_lives(channel: Channel) -> Option<SignedDuration> {
     match channel {
         Channel::Voice => Some(minutes(40)),

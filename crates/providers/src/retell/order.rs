@@ -1,6 +1,6 @@
 //! The request that places a call or opens a chat: its path and its exact bytes.
 //!
-//! Invariant: the bytes are a function of the order alone. They are stored with the intent, and a repeat under the
+//! Invariant: the bytes are a function only of the order. They are stored with the intent, and a repeat under the
 //! idempotency key sends the same bytes.
 
 use std::collections::BTreeMap;

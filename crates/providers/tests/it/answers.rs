@@ -265,7 +265,7 @@ async fn a_read_that_is_refused_says_which_permission_is_missing() {
     }
     for error in every_read(402, "<html>").await {
         assert_eq!(error.failure, ReadFailure::Payment { message: String::new() });
-        assert_eq!(error.to_string(), "Retell must be paid first (HTTP 402).");
+        assert_eq!(error.to_string(), "Retell requires payment (HTTP 402).");
     }
 }
 

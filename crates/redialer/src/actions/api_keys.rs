@@ -40,7 +40,7 @@ impl Acting<'_> {
         // Without `expires_at`, the new key gets the creating key's expiry.
         let expires_at = match (new.expires_at, self.principal.expires_at) {
             (Some(requested), Some(own)) if requested > own => {
-                let why = format!("must not be after {own}, the asking key's own");
+                let why = format!("must not be later than {own}, when the creating key expires");
                 return Err(Refusal::invalid("expires_at", why));
             }
             (requested, own) => requested.or(own),
@@ -82,7 +82,7 @@ impl Acting<'_> {
         }
         let scopes = Scopes::new(scopes);
         if !own.covers(scopes) {
-            let why = "A key can give away only scopes that it has itself.";
+            let why = "An API key can grant only scopes that it has itself.";
             return Err(Refusal::forbidden("missing_scope", why));
         }
         Ok(scopes)
@@ -92,7 +92,7 @@ impl Acting<'_> {
     pub async fn revoke_key(&self, id: Id<id::Key>) -> Result<(), Refusal> {
         let key = self.store.key(id).await?;
         if self.principal.who == Who::Key(id) {
-            return Err(Refusal::conflict("own_key", "A key cannot revoke itself: use another one."));
+            return Err(Refusal::conflict("own_key", "An API key cannot revoke itself. Use another key."));
         }
         Ok(self.store.revoke_key(&key, self.app.clock.now()).await?)
     }

@@ -50,14 +50,14 @@ pub enum When {
 pub enum NotScheduled {
     /// The words contain no future time.
     #[error(
-        "The text names no time to come. Send words like \"tomorrow at 3 pm\" or \"in two hours\", or send `at`."
+        "`text` contains no future time. Send words like \"tomorrow at 3 pm\" or \"in two hours\", or send `at`."
     )]
     NoTime,
     /// The time is in the past or too far ahead.
-    #[error("The moment must lie between now and 400 days from now.")]
+    #[error("The time must be between now and 400 days from now.")]
     OutOfRange,
     /// The number to dial from is not one of the workspace's own.
-    #[error("The number to dial from is none of the workspace's own numbers.")]
+    #[error("`from_number` must be one of the workspace's own numbers.")]
     ForeignNumber,
     /// The workspace does not call that country.
     #[error("The number's country is not among `allowed_countries` of the workspace.")]
@@ -66,14 +66,16 @@ pub enum NotScheduled {
     #[error("{}", .0.description())]
     Note(EventNote),
     /// A callback that the callee asked for is pending.
-    #[error("A callback that the callee asked for waits: {0}. Send `replace` as true to replace it.")]
+    #[error(
+        "A callback that the callee requested is still waiting: {0}. Send `replace` as true to replace it."
+    )]
     PromisePending(Id<id::Callback>),
     /// The unresolved callback was already forced; the id is that of the resulting callback.
-    #[error("The callback was forced before; {0} came of it.")]
+    #[error("The callback was already forced; the resulting callback is {0}.")]
     ForcedBefore(Id<id::Callback>),
     /// The number was called too often; the fuse has blown.
     #[error(
-        "The number was called so often that something must be wrong. Look at its chain before you call again."
+        "The number was called more often than the fuse allows. Check the callback's chain, then try again later."
     )]
     Fuse,
     /// The callback is being dialed or is finished.

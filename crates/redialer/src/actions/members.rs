@@ -36,7 +36,7 @@ impl Acting<'_> {
         self.as_whole_tenant("add members")?;
         self.covers(role)?;
         let (password, hash) = password(&self.app.rng).await.map_err(|error| {
-            tracing::error!(%error, "a password could not be made");
+            tracing::error!(%error, "a password could not be generated");
             Refusal::Unavailable
         })?;
         let now = self.app.clock.now();
@@ -68,7 +68,7 @@ impl Acting<'_> {
             return Ok(());
         }
         let why = format!(
-            "A key that lacks scopes of the role `{}` cannot make, change or remove one.",
+            "This API key lacks scopes of the role `{}`, so it cannot add, change or remove a member with that role.",
             role.as_str()
         );
         Err(Refusal::forbidden("missing_scope", why))

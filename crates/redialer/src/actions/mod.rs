@@ -68,7 +68,7 @@ pub enum Refusal {
         why: String,
     },
     /// A temporary failure of this server.
-    #[error("try again in a moment")]
+    #[error("the server is temporarily unavailable; try again")]
     Unavailable,
     /// The store rejected it or failed.
     #[error(transparent)]

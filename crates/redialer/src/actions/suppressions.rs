@@ -15,7 +15,7 @@ impl Acting<'_> {
         key: &TenantKey,
         (before, limit): ((Timestamp, Id<id::Suppression>), i64),
     ) -> Result<Vec<SuppressionRow>, Refusal> {
-        self.as_whole_tenant("see the do-not-call list, which is of every workspace")?;
+        self.as_whole_tenant("read the do-not-call list, which applies to all workspaces")?;
         Ok(match number {
             Some(number) => self.store.suppression_of(number, key).await?.into_iter().collect(),
             None => self.store.suppressions(before, limit).await?,
@@ -24,7 +24,7 @@ impl Acting<'_> {
 
     /// Removes a number from the list.
     pub async fn unsuppress(&self, id: Id<id::Suppression>) -> Result<(), Refusal> {
-        self.as_whole_tenant("take numbers off the do-not-call list, which is of every workspace")?;
+        self.as_whole_tenant("remove numbers from the do-not-call list, which applies to all workspaces")?;
         Ok(self.store.unsuppress(id, self.app.clock.now()).await?)
     }
 }

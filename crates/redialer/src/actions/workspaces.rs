@@ -58,10 +58,7 @@ impl Acting<'_> {
         let (app, name) = (self.app, ProviderName::new(new.provider));
         let provider = app.providers.get(&name, false).map_err(|_| {
             let names = app.providers.names().join(", ");
-            Refusal::invalid(
-                "provider",
-                format!("The value of `provider` is not valid. Valid values: {names}."),
-            )
+            Refusal::invalid("provider", format!("`provider` is not valid. The valid values are: {names}."))
         })?;
         let account = self.account_of(provider, new.api_key).await?;
         let id = Id::new(app.clock.now(), &app.rng);
@@ -79,7 +76,7 @@ impl Acting<'_> {
         self.store.create_workspace(&workspace, max, &key, app.clock.now(), &app.rng).await?;
         let row = self.store.workspace(id).await?;
         if let Err(error) = sync::pull(app, self.store, self.tenant, &row).await {
-            tracing::warn!(workspace.id = %id, %error, "the roster of workspace {id} could not be pulled yet");
+            tracing::warn!(workspace.id = %id, %error, "the agents of new workspace {id} could not be read yet; the next sync reads them");
             if let SyncError::Provider(error) = &error {
                 account::read_failed(app, id, error).await;
             }
@@ -97,8 +94,8 @@ impl Acting<'_> {
                 why: error.to_string(),
             },
             _ => {
-                tracing::warn!(%error, "the provider could not be asked about a new key");
-                let why = format!("The key could not be checked: {error} Try again.");
+                tracing::warn!(%error, "a new provider key could not be checked at the provider");
+                let why = format!("The key could not be checked at the provider: {error} Try again.");
                 Refusal::Provider { code: "provider_unavailable", why }
             }
         })

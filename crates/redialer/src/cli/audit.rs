@@ -10,7 +10,7 @@ use crate::{
 
 #[derive(Subcommand)]
 pub(crate) enum Audit {
-    /// Verify every tenant's audit log; fails if an entry was changed, removed or cut off
+    /// Verify every tenant's audit log. Fails if an event was changed, removed, or cut off the end
     Verify,
 }
 
@@ -21,19 +21,21 @@ impl Audit {
         let mut broken = 0;
         for tenant in store.tenants().await? {
             let result = match store.for_tenant(tenant.id).check_audit().await {
-                Ok(Checked::Whole(n)) => format!("whole, {n} acts"),
+                Ok(Checked::Whole(n)) => format!("intact, {n} events"),
                 Ok(Checked::Broken(seq)) => {
-                    format!("BROKEN: act {seq} is missing or not what was written")
+                    format!("BROKEN: event {seq} is missing or was changed")
                 }
-                Ok(Checked::Cut(seq)) => format!("BROKEN: acts behind {seq} were cut off"),
-                Err(StoreError::Key(KeyError::Destroyed)) => "closed: its key was destroyed".to_owned(),
+                Ok(Checked::Cut(seq)) => format!("BROKEN: the events after {seq} were cut off"),
+                Err(StoreError::Key(KeyError::Destroyed)) => {
+                    "not verified, because the tenant's key was destroyed".to_owned()
+                }
                 Err(error) => return Err(error.into()),
             };
             broken += usize::from(result.starts_with("BROKEN"));
             say(&format!("{} {}: {result}", tenant.id, tenant.name));
         }
         store.close().await;
-        anyhow::ensure!(broken == 0, "{broken} books are not what was written");
+        anyhow::ensure!(broken == 0, "{broken} audit logs failed verification");
         Ok(())
     }
 }

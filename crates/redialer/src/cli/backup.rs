@@ -22,7 +22,7 @@ use crate::{
 pub(crate) struct Backup {
     /// The file to write; it must not exist
     file: PathBuf,
-    /// Write the tenants' wrapped keys to this file and leave them out of the backup; only the latest such file must be kept
+    /// Write the tenants' wrapped keys to this file, the keyring, instead of the backup. Each backup rewrites the whole keyring, so keep only the latest one
     #[arg(long)]
     keys: Option<PathBuf>,
     #[command(flatten)]
@@ -31,9 +31,9 @@ pub(crate) struct Backup {
 
 #[derive(Args)]
 pub(crate) struct Restore {
-    /// A file written by `redialer backup`, from either kind of database
+    /// A file written by `redialer backup`, from SQLite or Postgres
     file: PathBuf,
-    /// The latest file written by `redialer backup --keys`
+    /// The latest keyring written by `redialer backup --keys`
     #[arg(long)]
     keys: Option<PathBuf>,
     #[command(flatten)]
@@ -60,7 +60,7 @@ impl Backup {
             redialer_kek::file::write(file, keys.text().as_bytes(), true)
                 .with_context(|| format!("--keys: {}", file.display()))?;
             say(&format!(
-                "The tenants' keys are in {} alone, with those of earlier backups; older copies of it are not needed.",
+                "The keyring {} now contains the wrapped keys of this backup and of all earlier ones. Delete older copies of it.",
                 file.display()
             ));
         }
@@ -68,10 +68,10 @@ impl Backup {
         say(&format!("Backed up to {}.", self.file.display()));
         say(&match config.key_service()? {
             None => format!(
-                "It opens only with the key in {}: keep that apart, and safe.",
+                "It can be read only with the key file {}. Keep that in a separate, safe place.",
                 config.kek_file().display()
             ),
-            Some(_) => "It opens only with the transit key at the key service.".to_owned(),
+            Some(_) => "It can be read only with the transit key at the key service.".to_owned(),
         });
         Ok(())
     }
@@ -89,7 +89,7 @@ impl Restore {
         let kek_file = config.kek_file();
         ensure!(
             config.key_service()?.is_some() || kek_file.exists(),
-            "kek: put the key that belongs to the backup into {} first; without it nothing in it can be read",
+            "kek: the key file {} does not exist. Put the key file that belongs to the backup there first; without it the backup cannot be read",
             kek_file.display()
         );
         let rng = clock::rng()?;
@@ -117,13 +117,11 @@ impl Restore {
         };
         if lost > 0 {
             say(&format!(
-                "{lost} tenants have no key in the keyring: they were destroyed since, and stay so."
+                "{lost} tenants have no key in the keyring, because their keys were destroyed after the backup. Their data stays unreadable."
             ));
         }
-        say(
-            "Restored. `redialer serve` first reads the provider's records of what happened since the backup;",
-        );
-        say("each workspace dials again about a quarter of an hour after that.");
+        say("Restored. `redialer serve` first reads the provider's call records since the backup.");
+        say("Each workspace resumes dialing about 15 minutes after the restore.");
         Ok(())
     }
 }

@@ -26,13 +26,13 @@ struct Case {
 
 /// The line format, for the end of the help page.
 pub(crate) const FORMAT: &str = r#"Each line of standard input is a JSON object:
-  id        echoed in the answer
-  provider  its name; may be left out while there is one
+  id        returned unchanged in the result
+  provider  the provider's name; optional while only one provider is supported
   secret    the key that the provider signs with
-  now_ms    the time of the check, in milliseconds since 1970
+  now_ms    the time of the check, in milliseconds since 1970-01-01 UTC
   body_b64  the webhook's body in base64
-  header    the signature header, as `v=<milliseconds>,d=<hex>`; null if there was none
-Each answer is a line {"id","verdict":"accept" or "reject","reason"}."#;
+  header    the value of the signature header, `v=<milliseconds>,d=<hex>`; null if the webhook had none
+Each result is one line {"id","verdict":"accept" or "reject","reason"}."#;
 
 pub(crate) fn run() -> anyhow::Result<()> {
     answer_lines(|line| judge(line).to_string())
@@ -51,7 +51,7 @@ fn judge(line: &str) -> Value {
     };
     let verdict = checked(&case);
     match verdict {
-        Ok(()) => json!({"id": case.id, "verdict": "accept", "reason": "the signature holds"}),
+        Ok(()) => json!({"id": case.id, "verdict": "accept", "reason": "the signature is valid"}),
         Err(reason) => json!({"id": case.id, "verdict": "reject", "reason": reason}),
     }
 }
@@ -67,9 +67,10 @@ fn checked(case: &Case) -> Result<(), String> {
     let mut headers = HeaderMap::new();
     if let (Some(name), Some(text)) = (provider.signature_header(), &case.header) {
         let text = HeaderValue::from_bytes(text.as_bytes());
-        headers.insert(name, text.map_err(|_| "header cannot be the value of a header".to_owned())?);
+        headers.insert(name, text.map_err(|_| "header is not a valid header value".to_owned())?);
     }
-    let now = Timestamp::from_millisecond(case.now_ms).map_err(|_| "now_ms is out of range".to_owned())?;
+    let now =
+        Timestamp::from_millisecond(case.now_ms).map_err(|_| "now_ms is not a valid time".to_owned())?;
     let at = CheckedAt { now, tolerance_ms: Config::default().signature_tolerance_ms() };
     let auth = WebhookAuth::of_key(&case.secret);
     provider

@@ -34,7 +34,7 @@ pub(crate) async fn open(config: &Config) -> anyhow::Result<Store> {
 
 /// Inspects the database; fails if it is sealed and its key file is missing.
 pub(crate) async fn find(config: &Config) -> anyhow::Result<Inspected<'_>> {
-    let rng = clock::rng().context("the operating system gave no randomness")?;
+    let rng = clock::rng().context("the operating system returned no random bytes")?;
     let condition = match &config.database_url {
         Some(url) => Condition::of_postgres(url).await.context("database_url")?,
         None => Condition::of_sqlite(&config.database_file())
@@ -43,7 +43,7 @@ pub(crate) async fn find(config: &Config) -> anyhow::Result<Inspected<'_>> {
     let key_file = config.kek_file();
     ensure!(
         !condition.sealed || config.key_service()?.is_some() || key_file.exists(),
-        "kek: the database is sealed; its key file {} is missing; put it back",
+        "kek: the key file {} of this encrypted database is missing; put it back",
         absolute(key_file).display()
     );
     Ok(Inspected { config, condition, rng })
@@ -73,18 +73,18 @@ impl Inspected<'_> {
         let file = self.config.kek_file();
         ensure!(
             self.config.key_service()?.is_some() || file.exists(),
-            "kek: there is no key file {}; `redialer serve` or `redialer migrate` creates one",
+            "kek: the key file {} does not exist; `redialer serve` or `redialer migrate` creates one",
             absolute(file).display()
         );
         let store = self.connect(key(self.config)?).await?;
         if let SchemaState::NewerIncompatible { newest, .. } = store.check_schema().await? {
             bail!(
-                "the database's schema is that of migration {newest}, which this version cannot use: use a newer redialer"
+                "the database's schema is at migration {newest}, which this version cannot use; use a newer version of redialer"
             );
         }
         match store.key_opens().await {
             Err(StoreError::Key(error @ KeyError::Unavailable(_))) => {
-                tracing::warn!(%error, "the key could not be checked");
+                tracing::warn!(%error, "the key-encryption key could not be checked; the command continues");
             }
             opens => drop(opens?),
         }
@@ -102,7 +102,7 @@ impl Inspected<'_> {
             let file = self.config.kek_file();
             std::fs::remove_file(&file).with_context(|| format!("{} cannot be removed", file.display()))?;
             bail!(
-                "kek: another server has just created this database with a key of its own; copy its key file to {}, or \
+                "kek: another server has just created this database with its own key; copy its key file to {}, or \
                  set REDIALER_KEK to the same key service for both",
                 absolute(file).display()
             );
@@ -110,7 +110,7 @@ impl Inspected<'_> {
         migrated?;
         if creates_key {
             tracing::warn!(
-                "a new key file {} was created: back it up, without it the data cannot be read",
+                "a new key file {} was created; back it up, because without it the data cannot be decrypted",
                 self.config.kek_file().display()
             );
         }
@@ -137,10 +137,10 @@ impl Inspected<'_> {
         let creator = "`redialer serve` or `redialer migrate` creates one";
         match &self.config.database_url {
             Some(url) => {
-                bail!("database_url: there is no redialer database at {}; {creator}", masked(url))
+                bail!("database_url: {} contains no redialer database; {creator}", masked(url))
             }
             None => bail!(
-                "data_dir: there is no database {}; {creator}",
+                "data_dir: the database {} does not exist; {creator}",
                 absolute(self.config.database_file()).display()
             ),
         }
@@ -150,7 +150,7 @@ impl Inspected<'_> {
         let Condition { applied, known, .. } = self.condition;
         ensure!(
             applied >= known,
-            "the database's schema is older than this version ({} migrations are missing): run `redialer migrate`",
+            "the database's schema is older than this version ({} migrations are missing); run `redialer migrate`",
             known - applied
         );
         Ok(())

@@ -1,4 +1,4 @@
-//! `redialer doctor`: checks everything that a server needs. Read-only: it creates no file or table and places no call.
+//! `redialer doctor`: checks everything that a server depends on. Read-only: it creates no file or table and places no call.
 
 use anyhow::Context as _;
 use clap::Args;
@@ -102,7 +102,7 @@ fn changed_settings(config: &Config) -> String {
     }
     let changed: Vec<_> = changed.iter().map(|(name, value)| format!("{name} = {value}")).collect();
     match changed.is_empty() {
-        true => "every setting has its default".to_owned(),
+        true => "all settings have their default values".to_owned(),
         false => changed.join(", "),
     }
 }
@@ -113,22 +113,26 @@ async fn answers(store: &Store) -> anyhow::Result<String> {
     let applied = store.schema().await?;
     let guard = match (store.is_shared(), store.finds_guard().await?) {
         (false, _) => "",
-        (true, true) => "; tenants' rows are kept apart by the database",
+        (true, true) => "; the database isolates tenants with row-level security",
         (true, false) => {
-            "; WARNING: the role redialer_tenant is not there, rows are kept apart by statements alone"
+            "; WARNING: the role redialer_tenant does not exist or is not granted, so tenants are separated by queries only"
         }
     };
-    Ok(format!("answers, {applied} migrations{guard}"))
+    Ok(format!("the database is reachable; {applied} migrations are applied{guard}"))
 }
 
 async fn key_service(store: &Store, config: &Config) -> anyhow::Result<String> {
     let proven = store.key_opens().await?;
-    let proof = if proven { "opens the data" } else { "answers; nothing is sealed yet" };
+    let proof = if proven { "decrypts the data" } else { "is usable; nothing is encrypted yet" };
     let file = config.kek_file();
     Ok(match store.kek() {
-        Kek::File(keys) if keys.count() == 1 => format!("{} holds one key and {proof}", file.display()),
-        Kek::File(keys) => format!("{} holds {} keys and {proof}", file.display(), keys.count()),
-        Kek::Transit(_) => proof.to_owned(),
+        Kek::File(keys) if keys.count() == 1 => {
+            format!("the key file {} contains one key, which {proof}", file.display())
+        }
+        Kek::File(keys) => {
+            format!("the key file {} contains {} keys; the current one {proof}", file.display(), keys.count())
+        }
+        Kek::Transit(_) => format!("the key at the key service {proof}"),
     })
 }
 
@@ -139,7 +143,7 @@ async fn clocks(store: &Store, config: &Config) -> anyhow::Result<String> {
     if let Some(row) = stored {
         anyhow::ensure!(
             row.speed == speed,
-            "the database was used with clock_speed {}, and clock_speed is {speed} now: `redialer serve` will refuse to start on it",
+            "the database was used with clock_speed {}, but clock_speed is {speed} now, so `redialer serve` refuses to start on it",
             row.speed
         );
     }
@@ -147,23 +151,25 @@ async fn clocks(store: &Store, config: &Config) -> anyhow::Result<String> {
     let ahead_ms = clock.now().as_millisecond() - clock.real_ms();
     anyhow::ensure!(
         speed > 1 || ahead_ms < VIRTUAL_AHEAD_MS,
-        "the database's virtual clock is {} s ahead of real time, because it was used with a faster clock: providers' signatures do not fit it. Use another data directory or database",
+        "the database's virtual clock is {} s ahead of real time, because the database was used with a faster clock. Webhook signatures would be rejected. Use another data directory or database",
         ahead_ms / 1_000
     );
     let virtual_time = match speed {
         1 => String::new(),
-        _ => format!("; virtual time is {}, {speed} times as fast", clock.now()),
+        _ => format!("; virtual time is {} and runs {speed} times as fast as real time", clock.now()),
     };
     let Some(theirs) = store.database_now_ms().await? else {
-        return Ok(format!("this machine's{virtual_time}"));
+        return Ok(format!("this machine's clock is used{virtual_time}"));
     };
     let apart = theirs - Clock::start(1).real_ms();
     anyhow::ensure!(
         apart.abs() < CLOCKS_APART_MS,
-        "the database server's clock is {} s from this machine's",
+        "the clocks of the database server and of this machine differ by {} s; synchronize both, for example with NTP",
         apart / 1_000
     );
-    Ok(format!("the database server's, {apart} ms from this machine's{virtual_time}"))
+    Ok(format!(
+        "the database server's clock is used; it differs from this machine's by {apart} ms{virtual_time}"
+    ))
 }
 
 /// Checks each workspace's provider key with a request that changes nothing.
@@ -188,11 +194,15 @@ async fn probed(
 ) -> anyhow::Result<String> {
     let key = store.open_key(tenant.id).await?;
     let provider = providers.get(&workspace.provider, false)?;
-    provider.probe(&workspace.api_key(&key)?).await.context("the key")?;
-    let mut messages = vec!["the key is accepted".to_owned()];
-    messages.extend(workspace.paused.map(|(why, since)| format!("paused since {since} ({})", why.as_str())));
+    provider.probe(&workspace.api_key(&key)?).await.context("the provider key could not be checked")?;
+    let mut messages = vec!["the provider accepts the key".to_owned()];
+    messages.extend(
+        workspace
+            .paused
+            .map(|(why, since)| format!("the workspace has been paused since {since} ({})", why.as_str())),
+    );
     if !workspace.missing_permissions.is_empty() {
-        messages.push(format!("the key lacks {}", workspace.missing_permissions.join(", ")));
+        messages.push(format!("the key lacks the permissions {}", workspace.missing_permissions.join(", ")));
     }
     Ok(messages.join("; "))
 }

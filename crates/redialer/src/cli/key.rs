@@ -15,12 +15,12 @@ use crate::{
 
 #[derive(Subcommand)]
 pub(crate) enum Key {
-    /// Create an admin API key, with every scope; its secret is printed once. Works beside a running `serve`
+    /// Create an admin API key with every scope, and print its secret once. Can run while a server is running
     Create {
-        /// The tenant's id, as `tn_…`; `redialer tenant list` shows it
+        /// The tenant's id (`tn_…`); `redialer tenant list` shows it
         #[arg(long)]
         tenant: Id<id::Tenant>,
-        /// Print one line of JSON: {"id","secret"}
+        /// Print the result as one line of JSON: {"id","secret"}
         #[arg(long)]
         json: bool,
     },
@@ -41,7 +41,10 @@ impl Key {
         if json {
             say(&json!({"id": id.to_string(), "secret": secret}).to_string());
         } else {
-            say(&format!("Admin API key {} of {} {}. Its secret is shown once:", id, owner.id, owner.name));
+            say(&format!(
+                "Created admin API key {} of tenant {} {}. Its secret is shown only once:",
+                id, owner.id, owner.name
+            ));
             say(&format!("  {secret}"));
         }
         crate::cli::tenant::warn_without_api(config, owner.plan)

@@ -18,28 +18,28 @@ use crate::{
 
 #[derive(Subcommand)]
 pub(crate) enum Keys {
-    /// Add a new key-encryption key to the key file without using it, to be copied to every replica before `rotate`
+    /// Add a new key-encryption key to the key file without using it yet. Copy the file to every replica, then run `rotate`
     Prepare,
-    /// Give every tenant a new key and re-encrypt all data, or resume an interrupted rotation
+    /// Replace the key-encryption key and every tenant's key, and re-encrypt all data. Resumes an interrupted rotation
     Rotate {
-        /// Seconds for which a replica may still use a key that it opened earlier
+        /// How long a replica may keep using a key that it has already unwrapped, in seconds
         #[arg(long, default_value_t = 60, value_parser = value_parser!(u64).range(1..))]
         settle: u64,
-        /// Only rewrap the tenants' keys; do not replace them
+        /// Replace only the key-encryption key: rewrap the tenants' keys and keep them
         #[arg(long)]
         wrap_only: bool,
-        /// All replicas read the same key file, so none needs a copy first
+        /// All replicas read the same key file, so `keys prepare` is not needed
         #[arg(long)]
         one_file: bool,
     },
-    /// Delete old keys that are no longer used: tenants' old keys, and all but the current one in the key file
+    /// Delete old keys that are no longer used: the tenants' old keys, and every key in the key file except the current one
     Retire,
-    /// Destroy a tenant's key: its data can never be read again, in backups made with `--keys` either. This cannot be undone
+    /// Destroy a tenant's key, so that its data can never be decrypted again, not even from backups made with `--keys`. This cannot be undone
     Destroy {
-        /// The tenant's id, as `tn_…`
+        /// The tenant's id (`tn_…`); `redialer tenant list` shows it
         #[arg(long)]
         tenant: Id<id::Tenant>,
-        /// The tenant's name, as a confirmation
+        /// The tenant's name, to confirm
         #[arg(long)]
         name: String,
     },
@@ -72,8 +72,9 @@ fn lock(config: &Config) -> anyhow::Result<Option<File>> {
         return Ok(None);
     }
     let path = config.data_dir.join("keys.lock");
-    let file = File::create(&path).with_context(|| format!("data_dir: {} cannot be made", path.display()))?;
-    file.try_lock().map_err(|_| anyhow::anyhow!("another `redialer keys` is under way"))?;
+    let file =
+        File::create(&path).with_context(|| format!("data_dir: {} cannot be created", path.display()))?;
+    file.try_lock().map_err(|_| anyhow::anyhow!("another `redialer keys` command is running"))?;
     Ok(Some(file))
 }
 
@@ -89,11 +90,11 @@ struct Rotation<'a> {
 impl Rotation<'_> {
     fn prepare(&self) -> anyhow::Result<()> {
         let Kek::File(file) = self.store.kek() else {
-            anyhow::bail!("kek: the key is at a key service; new versions of it are made there");
+            anyhow::bail!("kek: the key is at a key service; create a new version of it there");
         };
         file.prepare(self.rng)?;
         say(
-            "A new key is in the key file and not in use: copy the file to every other replica, and back it up.",
+            "The key file now contains a new key that is not in use yet. Copy the file to every other replica and back it up.",
         );
         say("Then run `redialer keys rotate`.");
         Ok(())
@@ -105,12 +106,12 @@ impl Rotation<'_> {
             if let Kek::File(file) = self.store.kek() {
                 anyhow::ensure!(
                     one_file || file.is_prepared() || !self.store.is_shared(),
-                    "replicas that have copies of the key file must have the new key first: run `redialer keys prepare`, copy the file, then rotate; or say --one-file if all read the same"
+                    "kek: every replica needs the new key before the rotation. Run `redialer keys prepare`, copy the key file to every replica, then run `redialer keys rotate`. If all replicas read the same key file, pass `--one-file` instead"
                 );
                 file.add(self.rng)?;
-                say("A new key-encryption key stands first in the key file: back it up.");
+                say("The key file now begins with a new key-encryption key. Back it up.");
             }
-            // The last rotation is complete, so the old keys that it left can be dropped.
+            // The last rotation is complete, so the old keys that it left can be deleted.
             self.store.drop_old_keys().await?;
             self.rewrap().await?;
         }
@@ -120,7 +121,9 @@ impl Rotation<'_> {
         say(
             "Old keys still decrypt old data. Run `redialer keys retire` once all replicas use the new keys.",
         );
-        say("If backups are made with `--keys`, make one first: it carries their keys over.");
+        say(
+            "If you make backups with `--keys`, make one before that: it rewraps the keyring under the new key.",
+        );
         Ok(())
     }
 
@@ -128,22 +131,22 @@ impl Rotation<'_> {
     async fn tenants(&self, settle: Duration) -> anyhow::Result<()> {
         if self.store.unfinished().await? == 0 {
             let published = self.store.publish_next_keys(self.rng).await?;
-            say(&format!("New keys of tenants published: {}.", published.done));
+            say(&format!("New tenant keys published: {}.", published.done));
         }
         self.clock.wait(settle).await;
         let promoted = self.store.promote_keys(self.clock.now()).await?;
-        say(&format!("Keys of tenants now in use: {}.", promoted.done));
+        say(&format!("New tenant keys in use: {}.", promoted.done));
         self.clock.wait(settle).await;
         self.reseal().await
     }
 
-    /// Re-encrypts data that is sealed with old keys; rows that change meanwhile are picked up by the next pass.
+    /// Re-encrypts data that is sealed with old keys; rows that change during a pass are handled by the next one.
     async fn reseal(&self) -> anyhow::Result<()> {
         loop {
             let Rotated { done, left, broken } = self.store.reseal(self.rng).await?;
-            say(&format!("Values resealed: {done}."));
+            say(&format!("Values re-encrypted: {done}."));
             if left == 0 {
-                anyhow::ensure!(broken == 0, "{broken} values do not open; the log names them");
+                anyhow::ensure!(broken == 0, "{broken} values cannot be decrypted; the log names them");
                 return Ok(());
             }
         }
@@ -160,7 +163,7 @@ impl Rotation<'_> {
             }
         }
         if all > 0 {
-            // Until then other processes may use the rows that they have cached.
+            // Other processes may use cached rows until then.
             self.clock.wait(REMEMBERED).await;
             say(&format!("Tenant keys rewrapped: {all}."));
         }
@@ -171,16 +174,16 @@ impl Rotation<'_> {
         self.rewrap().await?;
         self.reseal().await?;
         let dropped = self.store.drop_old_keys().await?;
-        say(&format!("Old keys of tenants dropped: {}.", dropped.done));
+        say(&format!("Old tenant keys deleted: {}.", dropped.done));
         anyhow::ensure!(
             dropped.left == 0,
-            "{} tenants' old keys are still in use: go on with `rotate`",
+            "the old keys of {} tenants are still in use; run `redialer keys rotate` to finish the rotation",
             dropped.left
         );
         if let Kek::File(file) = self.store.kek() {
             file.retire()?;
             say(
-                "The key file holds the current key alone. Backups made before the rotation need the file of then.",
+                "The key file now contains only the current key. Backups made before the rotation need the key file as it was then.",
             );
         }
         Ok(())
@@ -188,14 +191,21 @@ impl Rotation<'_> {
 
     async fn destroy(&self, tenant: Id<id::Tenant>, name: &str) -> anyhow::Result<()> {
         let tenant = self.store.tenant(tenant).await.context("--tenant")?;
-        anyhow::ensure!(tenant.name == name, "--name: that tenant is called otherwise");
-        self.store.destroy_key(&tenant, self.clock.now()).await?;
-        say("Its key is destroyed, its API keys are revoked, its members and workspaces gone.");
-        say(
-            "Copies of the wrapped key may be left in backups made with keys, in older keyrings and in the database's own logs:",
+        anyhow::ensure!(
+            tenant.name == name,
+            "--name: the tenant has another name; `redialer tenant list` shows it"
         );
-        say("delete those, write a new keyring (`backup --keys`), and make the copies worthless with");
-        say("`keys rotate --wrap-only` and `keys retire`.");
+        self.store.destroy_key(&tenant, self.clock.now()).await?;
+        say(
+            "The tenant's key is destroyed, its API keys are revoked, and its members and workspaces are removed.",
+        );
+        say(
+            "Copies of the wrapped key may remain in backups made without `--keys`, in older keyrings and in the database's logs.",
+        );
+        say(
+            "Delete those, write a new keyring (`redialer backup --keys`), and run `redialer keys rotate --wrap-only` and",
+        );
+        say("`redialer keys retire`: after that, the remaining copies can no longer be unwrapped.");
         Ok(())
     }
 }

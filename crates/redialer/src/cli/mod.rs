@@ -43,16 +43,16 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the main scenario on a simulated provider and an accelerated clock
+    /// Run a scripted day on a simulated provider and an accelerated clock, without configuration
     Demo(demo::Demo),
-    /// Migrate, listen, and run the workers until SIGTERM, SIGINT (Ctrl-C) or SIGHUP
+    /// Run the server: migrate the database, receive webhooks, serve the API and dial, until SIGTERM, SIGINT (Ctrl-C) or SIGHUP
     Serve {
         #[command(flatten)]
         flags: ServerFlags,
     },
-    /// Run only a provider simulator
+    /// Run a provider simulator without a server
     Sim(sim::Sim),
-    /// Create and list tenants, change their plans
+    /// Create tenants, list them, and change their plans
     Tenant {
         #[command(flatten)]
         flags: StorageFlags,
@@ -80,27 +80,27 @@ enum Command {
         #[command(subcommand)]
         command: keys::Keys,
     },
-    /// Create the database, or bring its schema up to this version
+    /// Create the database, or upgrade its schema to this version
     Migrate {
         #[command(flatten)]
         flags: StorageFlags,
     },
-    /// Check settings, database, key service, clock and provider keys; changes nothing
+    /// Check the settings, database, key service, clock and provider keys. Changes nothing and places no call
     Doctor(doctor::Doctor),
-    /// Write a backup to a new file, beside a running server
+    /// Write a backup to a new file. Can run while a server is running
     Backup(backup::Backup),
-    /// Restore a backup into an empty database; nothing is dialed before the provider's records since then have been read
+    /// Restore a backup into an empty database. A server then dials only after it has read the provider's call records since the backup
     Restore(backup::Restore),
     /// Print the OpenAPI 3.1 document of the REST API
     Openapi,
-    /// Check webhook signatures: JSON lines in and out
+    /// Check webhook signatures. Reads JSON lines from standard input and writes one line for each
     #[command(after_help = check_signature::FORMAT)]
     CheckSignature,
-    /// Extract when callers want to be called back: JSON lines in and out
+    /// Recognize when callers want to be called back. Reads JSON lines from standard input and writes one line for each
     When(when::When),
-    /// Print a completion script for a shell
+    /// Print the completion script of a shell
     Completions {
-        /// The shell to complete in
+        /// The shell to generate the script for
         shell: Shell,
     },
 }
@@ -165,7 +165,7 @@ fn of_storage(flags: &StorageFlags) -> Result<Config, BadConfig> {
 async fn migrate(config: &Config) -> anyhow::Result<()> {
     let store = database::find_with_retries(config).await?.create_or_migrate().await?;
     store.close().await;
-    say("The database is up to date.");
+    say("The database schema is up to date.");
     Ok(())
 }
 
@@ -190,7 +190,7 @@ fn log(config: &Config) {
     // of a layer drops the next event too.
     let set = tracing_subscriber::registry().with(filter).with(ours).with(lines).try_init();
     if set.is_err() {
-        tracing::debug!("logging was set up before");
+        tracing::debug!("logging is already set up");
     }
 }
 
@@ -200,7 +200,7 @@ fn say(line: &str) {
     let _closed = writeln!(std::io::stdout(), "{line}");
 }
 
-/// Writes an answer to standard output for each line of standard input; skips empty lines.
+/// Writes one line to standard output for each line of standard input, except empty ones.
 fn answer_lines(answer: impl Fn(&str) -> String) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {

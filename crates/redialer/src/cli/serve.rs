@@ -30,7 +30,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let running = Running::start(config, providers, metrics).await?;
     banner(&running.app().config);
     signals.received().await;
-    tracing::info!("draining");
+    tracing::info!("draining: no new work is started; waiting for work in progress");
     running.stop().await
 }
 
@@ -38,7 +38,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 fn no_cores() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     if let Err(error) = setrlimit(Resource::Core, none) {
-        tracing::warn!(%error, "core dumps could not be switched off");
+        tracing::warn!(%error, "core dumps could not be disabled");
     }
 }
 
@@ -113,7 +113,7 @@ impl Running {
     /// Opens the database, recovers claims of the last run, listens, and starts the workers.
     pub async fn start(mut config: Config, providers: Providers, metrics: Metrics) -> anyhow::Result<Self> {
         redialer_core::phone::warm_up();
-        let rng = clock::rng().context("the operating system gave no randomness")?;
+        let rng = clock::rng().context("the operating system returned no random bytes")?;
         // Invalid settings are rejected before the first file is created.
         let inspected = database::find_with_retries(&config).await?;
         let lock = lock(&config)?;
@@ -125,14 +125,14 @@ impl Running {
         })?;
         let listener = TcpListener::bind(&config.listen)
             .await
-            .with_context(|| format!("listen: {} is not free", config.listen))?;
-        // Port 0 means any free port: store the one that was assigned.
+            .with_context(|| format!("listen: the server cannot listen on {}", config.listen))?;
+        // Port 0 means any free port; store the assigned one.
         config.listen = listener.local_addr()?.to_string();
         let metrics_listener = match &mut config.metrics_listen {
             Some(address) => {
                 let listener = TcpListener::bind(&*address)
                     .await
-                    .with_context(|| format!("metrics_listen: {address} is not free"))?;
+                    .with_context(|| format!("metrics_listen: the server cannot listen on {address}"))?;
                 *address = listener.local_addr()?.to_string();
                 Some(listener)
             }
@@ -148,7 +148,7 @@ impl Running {
             for range in app.ranges() {
                 let n = store.recover(range, i64::MAX, app.clock.now(), 1).await?;
                 if n > 0 {
-                    tracing::warn!(n, "recovered {n} claims of the last run");
+                    tracing::warn!(n, "recovered {n} claims that the last run left behind");
                 }
             }
         }
@@ -159,17 +159,19 @@ impl Running {
             tokio::spawn(ingest::run(Arc::clone(&app))),
             tokio::spawn(due::run(Arc::clone(&app))),
             tokio::spawn(dial::run(Arc::clone(&app))),
-            every(&app, reconcile::INTERVAL, "silent calls could not be looked up", |app| {
+            every(&app, reconcile::INTERVAL, "the lookup of silent calls failed", |app| {
                 Box::pin(reconcile::round(app))
             }),
-            every(&app, backfill::INTERVAL, "missed webhooks could not be backfilled", |app| {
+            every(&app, backfill::INTERVAL, "the backfill of missed webhooks failed", |app| {
                 Box::pin(backfill::round(app))
             }),
-            every(&app, sync::INTERVAL, "rosters could not be pulled", |app| Box::pin(sync::round(app))),
-            every(&app, maintenance::INTERVAL, "housekeeping failed", |app| {
+            every(&app, sync::INTERVAL, "the sync of agents and numbers failed", |app| {
+                Box::pin(sync::round(app))
+            }),
+            every(&app, maintenance::INTERVAL, "the maintenance round failed", |app| {
                 Box::pin(maintenance::round(app))
             }),
-            every(&app, census::INTERVAL, "waiting work could not be counted", |app| {
+            every(&app, census::INTERVAL, "the gauges of waiting work could not be updated", |app| {
                 Box::pin(census::round(app))
             }),
             every(&app, maintenance, "database maintenance failed", |app| {
@@ -199,13 +201,13 @@ impl Running {
         match tokio::time::timeout(deadline, finished).await {
             Ok(done) => done?,
             Err(_) => tracing::warn!(
-                "the drain deadline passed; what is under way will be asked about at the next start"
+                "the drain deadline passed; dials still in progress are looked up at the provider after the next start"
             ),
         }
         if self.store.is_shared()
             && let Err(error) = self.store.drop_leases(&self.app.replica).await
         {
-            tracing::warn!(%error, "leases could not be given up; they lapse by themselves");
+            tracing::warn!(%error, "bucket leases could not be released; they expire by themselves");
         }
         drop(self.app);
         // A writer ends when its last sender is dropped; a task that outlives the deadline may still hold one.
@@ -225,15 +227,17 @@ pub(crate) fn lock(config: &Config) -> anyhow::Result<Option<File>> {
         return Ok(None);
     }
     std::fs::create_dir_all(&config.data_dir)
-        .with_context(|| format!("data_dir: {} cannot be made", config.data_dir.display()))?;
+        .with_context(|| format!("data_dir: {} cannot be created", config.data_dir.display()))?;
     let path = config.data_dir.join("serve.lock");
     let file =
         File::create(&path).with_context(|| format!("data_dir: {} cannot be written", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(std::fs::TryLockError::WouldBlock) => {
-            bail!("data_dir: another `redialer serve` runs on {}", config.data_dir.display())
+            bail!("data_dir: another `redialer serve` is using {}", config.data_dir.display())
         }
-        Err(std::fs::TryLockError::Error(error)) => Err(error).context("data_dir: the lock cannot be taken"),
+        Err(std::fs::TryLockError::Error(error)) => {
+            Err(error).context("data_dir: the file serve.lock cannot be locked")
+        }
     }
 }

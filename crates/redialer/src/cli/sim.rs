@@ -27,10 +27,10 @@ pub(crate) struct Sim {
 enum Provider {
     /// Retell AI: REST API, signed webhooks, scripted people
     Retell {
-        /// Address and port to listen on; `REDIALER_LISTEN` is the server's and is not read
+        /// Address and port to listen on. `REDIALER_LISTEN` applies to the server only and is not read
         #[arg(long, default_value = "127.0.0.1:9090")]
         listen: String,
-        /// The simulated world as a JSON file (docs/simulator.md)
+        /// A JSON file that describes the simulated account, people and calls (docs/simulator.md)
         #[arg(long)]
         script: Option<PathBuf>,
         #[command(flatten)]
@@ -54,10 +54,11 @@ impl Sim {
                 serde_json::from_str(&text).map_err(|e| wrong(&e))?
             }
         };
-        let listener =
-            TcpListener::bind(address).await.with_context(|| format!("--listen: {address} is not free"))?;
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("--listen: the simulator cannot listen on {address}"))?;
         say(&format!(
-            "A pretend Retell listens on http://{} with key {}",
+            "The Retell simulator listens on http://{}; its API key is {}",
             listener.local_addr()?,
             script.api_key
         ));

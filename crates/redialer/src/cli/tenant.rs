@@ -17,18 +17,18 @@ use crate::{
 
 #[derive(Subcommand)]
 pub(crate) enum Tenant {
-    /// Create a tenant, the owner of workspaces, keys and settings. Its secrets are printed once. Works beside a running `serve`
+    /// Create a tenant, which owns workspaces, API keys and settings, and print its secrets once. Can run while a server is running
     Create {
         /// The tenant's name
         #[arg(long)]
         name: String,
-        /// The owner's e-mail address
+        /// The owner's email address
         #[arg(long)]
         owner: String,
-        /// The tenant's plan; self-hosted installations need only the default
+        /// The tenant's plan, which limits what it may use; self-hosted installations need only the default
         #[arg(long, value_parser = plans(), default_value = Plan::Unlimited.as_str())]
         plan: Plan,
-        /// Print one line of JSON
+        /// Print the result as one line of JSON
         #[arg(long)]
         json: bool,
     },
@@ -38,9 +38,9 @@ pub(crate) enum Tenant {
         #[arg(long)]
         json: bool,
     },
-    /// Change a tenant's plan. Works beside a running `serve`
+    /// Change a tenant's plan. Can run while a server is running
     ChangePlan {
-        /// The tenant's id, as `tn_…`; `redialer tenant list` shows it
+        /// The tenant's id (`tn_…`); `redialer tenant list` shows it
         #[arg(long)]
         tenant: Id<id::Tenant>,
         /// The new plan
@@ -52,7 +52,7 @@ pub(crate) enum Tenant {
 /// Parses the name of a plan.
 fn plans() -> impl TypedValueParser<Value = Plan> {
     PossibleValuesParser::new(Plan::ALL.map(Plan::as_str))
-        .try_map(|word| word.parse::<Plan>().map_err(|_| "no such plan"))
+        .try_map(|word| word.parse::<Plan>().map_err(|_| "unknown plan"))
 }
 
 impl Tenant {
@@ -74,7 +74,7 @@ async fn create(config: &Config, name: &str, owner: &str, plan: Plan) -> anyhow:
         return Err(BadConfig::new("--name", "must not be empty").into());
     }
     if !owner.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty()) {
-        return Err(BadConfig::new("--owner", format!("`{owner}` is not an e-mail address")).into());
+        return Err(BadConfig::new("--owner", format!("`{owner}` is not an email address")).into());
     }
     let store = database::find(config).await?.create().await?;
     let clock = Clock::follow_stored(&store).await?;
@@ -93,21 +93,24 @@ fn show(created: &Created, json: bool) {
         say(&line.to_string());
         return;
     }
-    say(&format!("Tenant {tenant_id} of {}. These are shown once:", created.owner_email));
-    say(&format!("  admin API key   {}", created.admin_key));
-    say(&format!("  password        {}   (no effect yet: for a later dashboard)", created.owner_password));
     say(&format!(
-        "  webhook secret  {}   (no effect yet: for later outbound webhooks)",
+        "Created tenant {tenant_id} with owner {}. Its secrets are shown only once:",
+        created.owner_email
+    ));
+    say(&format!("  admin API key   {}", created.admin_key));
+    say(&format!("  password        {}   (not used yet: for a future dashboard)", created.owner_password));
+    say(&format!(
+        "  webhook secret  {}   (not used yet: for future outbound webhooks)",
         created.webhook_secret
     ));
-    say("`redialer key create` makes another admin API key if this one is lost.");
+    say("If you lose the admin API key, `redialer key create` creates another.");
 }
 
 /// Prints a warning if the plan does not include the REST API, which would reject the key that was just printed.
 pub(crate) fn warn_without_api(config: &Config, plan: Plan) -> anyhow::Result<()> {
     if !config.plans()?.limits(plan).rest_api {
         note(&format!(
-            "The plan `{}` does not include the REST API: every request with this key is answered 403. `redialer tenant change-plan` changes the plan.",
+            "The plan `{}` does not include the REST API, so every request with this key returns 403. `redialer tenant change-plan` changes the plan.",
             plan.as_str()
         ));
     }
@@ -133,9 +136,12 @@ async fn list(config: &Config, json: bool) -> anyhow::Result<()> {
 async fn change_plan(config: &Config, id: Id<id::Tenant>, plan: Plan) -> anyhow::Result<()> {
     let store = database::open(config).await?;
     let clock = Clock::follow_stored(&store).await?;
-    let tenant = store.tenant(id).await.context("--tenant")?;
+    let tenant = store
+        .tenant(id)
+        .await
+        .with_context(|| format!("--tenant: there is no tenant {id}; `redialer tenant list` shows all"))?;
     store.change_plan(&tenant, plan, clock.now()).await?;
     store.close().await;
-    say(&format!("{} {} is on the plan `{}`.", tenant.id, tenant.name, plan.as_str()));
+    say(&format!("Tenant {} {} is now on the plan `{}`.", tenant.id, tenant.name, plan.as_str()));
     warn_without_api(config, plan)
 }

@@ -30,14 +30,19 @@ fn public_url(config: &Config) -> Option<Warning> {
     let url = config.public_url();
     let (message, fails) = if config.public_url.is_none() {
         let message = format!(
-            "public_url is not set, so webhook URLs begin with {url}: providers cannot reach it. Set REDIALER_PUBLIC_URL to this server's address on the internet, as https://redialer.example.com"
+            "public_url is not set, so webhook URLs begin with {url}, which providers cannot reach. Set REDIALER_PUBLIC_URL to this server's address on the internet, such as https://redialer.example.com"
         );
         (message, true)
     } else if is_loopback(&url) {
-        (format!("public_url {url} is on loopback: providers cannot reach it"), true)
+        (
+            format!(
+                "public_url {url} is a loopback address, which providers cannot reach. Set REDIALER_PUBLIC_URL to this server's address on the internet"
+            ),
+            true,
+        )
     } else if url.starts_with("http://") {
         let message = format!(
-            "public_url {url} is not encrypted: webhooks carry numbers and transcripts. Put a proxy with TLS before redialer and use https"
+            "public_url {url} is not encrypted, but webhooks contain phone numbers and transcripts. Put a TLS proxy in front of redialer and use https"
         );
         (message, false)
     } else {
@@ -52,8 +57,10 @@ fn key_file_mode(config: &Config) -> Option<Warning> {
     }
     let file = config.kek_file();
     let mode = open_mode(&file)?;
-    let message =
-        format!("the key file {0} can be read by others (mode {mode:o}): chmod 600 {0}", file.display());
+    let message = format!(
+        "the key file {0} can be read by other users (mode {mode:o}); run `chmod 600 {0}`",
+        file.display()
+    );
     Some(Warning { check: "key file", message, fails: true })
 }
 
@@ -64,7 +71,7 @@ fn database_mode(config: &Config) -> Option<Warning> {
     let file = config.database_file();
     let mode = open_mode(&file)?;
     let message = format!(
-        "the database {0} can be read by others (mode {mode:o}): chmod 600 {0}* (names, e-mail addresses and URLs are not sealed)",
+        "the database {0} can be read by other users (mode {mode:o}), and names, email addresses and URLs in it are not encrypted; run `chmod 600 {0}*`",
         file.display()
     );
     Some(Warning { check: "database file", message, fails: false })
@@ -76,7 +83,7 @@ fn key_place(config: &Config) -> Option<Warning> {
         return None;
     }
     let message = format!(
-        "the key file {} is beside the database: a copy of the directory contains the key to its data. Move it and set REDIALER_KEK=file:<path>, and back it up apart from the database",
+        "the key file {} is in the same directory as the database, so a copy of the directory contains the key to its data. Move the key file, set REDIALER_KEK=file:<path>, and back it up separately from the database",
         file.display()
     );
     Some(Warning { check: "key place", message, fails: false })
@@ -85,7 +92,7 @@ fn key_place(config: &Config) -> Option<Warning> {
 fn user() -> Option<Warning> {
     rustix::process::geteuid().is_root().then(|| Warning {
         check: "user",
-        message: "redialer runs as root: run it as a user of its own".to_owned(),
+        message: "redialer runs as root; run it as a separate user without privileges".to_owned(),
         fails: false,
     })
 }

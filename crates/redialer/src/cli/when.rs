@@ -1,7 +1,7 @@
 //! `redialer when`: finds the callback time in a call. JSON lines in and out; with `--explain`, readable text.
 //!
 //! A line is a call (`transcript`, `end`, `tz`) or an expression (`text`, `reference`, `tz` or null for plain local
-//! time). A line that cannot be parsed is answered with its error.
+//! time). The result for a line that cannot be parsed is its error.
 
 use jiff::{Timestamp, Zoned, civil::DateTime, tz::TimeZone};
 use redialer_when::{Call, Doubt, Heard, Lang, Role, Turn};
@@ -14,12 +14,12 @@ use crate::cli::answer_lines;
 const FORMAT: &str = r#"Each line of standard input is a JSON object, a call or an expression:
   {"id","transcript":[{"role":"agent" or "user","content"}],"end":"RFC 3339 time","tz":"IANA zone","agent_tz"?,"lang":"en" or "es"}
   {"id","text","reference":"local date and time","tz":"IANA zone" or null,"lang"}
-Each answer is a line {"id","at","earliest","latest","tz","confidence","evidence","rule"}."#;
+Each result is one line {"id","at","earliest","latest","tz","confidence","evidence","rule","doubts"}."#;
 
 #[derive(clap::Args)]
 #[command(after_help = FORMAT)]
 pub(crate) struct When {
-    /// Show each call with the decisive words marked and the result in sentences
+    /// Print readable text instead of JSON: each call with the decisive words marked, and the result in sentences
     #[arg(long)]
     explain: bool,
 }
@@ -80,28 +80,32 @@ impl ParsedLine {
         let wrong = |what: &str| (id.clone(), what.to_owned());
         let line: InputLine = serde_json::from_value(value).map_err(|e| wrong(&e.to_string()))?;
         let lang = line.lang.as_deref().unwrap_or("en");
-        let lang =
-            Lang::from_code(lang).ok_or_else(|| wrong(&format!("lang: `{lang}` is not understood")))?;
+        let lang = Lang::from_code(lang).ok_or_else(|| {
+            wrong(&format!("lang: `{lang}` is not supported; the valid values are `en` and `es`"))
+        })?;
         let zone = line.tz.clone().unwrap_or_else(|| "UTC".to_owned());
-        let rules = TimeZone::get(&zone).map_err(|_| wrong(&format!("tz: `{zone}` is no IANA time zone")))?;
+        let rules = TimeZone::get(&zone)
+            .map_err(|_| wrong(&format!("tz: `{zone}` is not an IANA time zone such as America/New_York")))?;
         let (turns, end, only_the_time) = match (line.transcript, line.text) {
             (Some(utterances), _) => {
                 let turn = |s: Utterance| Turn {
                     role: if matches!(s.role, Speaker::Agent) { Role::Agent } else { Role::User },
                     content: s.content,
                 };
-                let end = line.end.ok_or_else(|| wrong("end: a transcript needs the end of its call"))?;
+                let end = line.end.ok_or_else(|| {
+                    wrong("end: a line with `transcript` must have `end`, the time at which the call ended")
+                })?;
                 let end = end.parse().map_err(|e| wrong(&format!("end: {e}")))?;
                 (utterances.into_iter().map(turn).collect(), end, false)
             }
             (None, Some(text)) => {
                 let reference =
-                    line.reference.ok_or_else(|| wrong("reference: a text needs the time it was said"))?;
+                    line.reference.ok_or_else(|| wrong("reference: a line with `text` must have `reference`, the local time at which it was spoken"))?;
                 let reference: DateTime = reference.parse().map_err(|e| wrong(&format!("reference: {e}")))?;
                 let end = reference.to_zoned(rules).map_err(|_| wrong("reference: out of range"))?;
                 (vec![Turn { role: Role::User, content: text }], end.timestamp(), true)
             }
-            (None, None) => return Err(wrong("transcript: a line has a transcript or a text")),
+            (None, None) => return Err(wrong("transcript: a line must have `transcript` or `text`")),
         };
         let local = line.tz.is_none();
         Ok(Self { id: line.id, turns, end, zone, agent_zone: line.agent_tz, only_the_time, local, lang })
@@ -165,28 +169,32 @@ impl ParsedLine {
         let zoned = |at: Timestamp| at.in_tz(&heard.zone).ok();
         let day = |at: &Zoned| at.strftime("%A, %-d %B %Y, %H:%M").to_string();
         let Some(at) = heard.at.and_then(zoned) else {
-            return "No callback at a time was asked for.".to_owned();
+            return "No callback at a specific time was requested.".to_owned();
         };
         let mut text = format!("Call on {} ({}).", day(&at), heard.zone);
         if heard.zone != self.zone
             && let Some(theirs) = heard.at.and_then(|at| at.in_tz(&self.zone).ok())
         {
-            text += &format!(" For the caller's number that is {} ({}).", day(&theirs), self.zone);
+            text += &format!(
+                " In the time zone of the caller's number that is {} ({}).",
+                day(&theirs),
+                self.zone
+            );
         }
         if let (Some(from), Some(to)) = (heard.earliest.and_then(zoned), heard.latest.and_then(zoned))
             && to.duration_since(&from).as_mins() >= 1
         {
-            text += &format!(" Any time from {} to {} would do.", day(&from), day(&to));
+            text += &format!(" Any time from {} to {} fits the words.", day(&from), day(&to));
         }
         for doubt in &heard.doubts {
             text.push(' ');
             text += match doubt {
-                Doubt::HalfOfDay => "Morning or afternoon was not said.",
-                Doubt::NoHour => "No hour was said.",
-                Doubt::Alternatives => "Two times were named, neither preferred.",
-                Doubt::Unconfirmed => "The agent said it, and the caller did not confirm it.",
+                Doubt::HalfOfDay => "The words do not say whether morning or afternoon is meant.",
+                Doubt::NoHour => "The words name no hour.",
+                Doubt::Alternatives => "The words name two times and prefer neither.",
+                Doubt::Unconfirmed => "The agent named this time, and the caller did not confirm it.",
             };
         }
-        text + &format!(" Certain to {:.0} %.", heard.confidence * 100.0)
+        text + &format!(" Confidence: {:.0}%.", heard.confidence * 100.0)
     }
 }

@@ -82,13 +82,13 @@ impl Config {
         if !is_http_url(base) || !(base.starts_with("https://") || loopback) {
             return bad(
                 "retell_base_url",
-                format!("`{base}` must be https://<host>, or http:// on loopback"),
+                format!("`{base}` is not valid; it must be https:// and a host, or http:// on loopback"),
             );
         }
         if self.clock_speed > 1 && !loopback {
             return bad(
                 "clock_speed",
-                "must be 1 unless retell_base_url is a simulator on loopback: real people live in real time",
+                "must be 1 unless retell_base_url is a simulator on loopback, because real people live in real time",
             );
         }
         Ok(())
@@ -107,7 +107,7 @@ impl Config {
         if !self.is_simulated() {
             return bad(
                 "fail_at",
-                "must be unset unless retell_base_url is on loopback: it ends the process",
+                "must not be set unless retell_base_url is on loopback, because it aborts the process",
             );
         }
         match point.parse::<redialer_store::Abort>() {
@@ -133,7 +133,7 @@ pub(crate) fn socket_address(setting: &str, text: &str) -> Result<SocketAddr, Ba
         .or_else(|| on(Ipv4Addr::LOCALHOST, text));
     address.ok_or_else(|| {
         let problem = format!(
-            "`{text}` is not an address and port; valid are 127.0.0.1:8080, [::1]:8080, localhost:8080, 8080 (this machine only) and :8080 (every interface)"
+            "`{text}` is not an address and port; valid examples are 127.0.0.1:8080, [::1]:8080, localhost:8080, 8080 (this machine only) and :8080 (every interface)"
         );
         BadConfig::new(setting, problem)
     })
@@ -149,12 +149,12 @@ fn is_http_url(text: &str) -> bool {
 fn check_public_url(text: &str) -> Result<(), String> {
     if !is_http_url(text) {
         return Err(format!(
-            "`{text}` is not a URL that providers can reach; valid is http:// or https:// and a host, as https://redialer.example.com"
+            "`{text}` is not a URL that providers can reach; it must be http:// or https:// and a host, such as https://redialer.example.com"
         ));
     }
     if text.contains(['?', '#', '@']) {
         return Err(format!(
-            "`{text}` must not have a user name, query or fragment: paths of webhooks are added to its end"
+            "`{text}` must not contain a user name, query or fragment, because the paths of webhooks are appended to it"
         ));
     }
     Ok(())
@@ -162,7 +162,7 @@ fn check_public_url(text: &str) -> Result<(), String> {
 
 /// Rejects log filters that would silence the log: the parser takes a misspelled level for the name of a module.
 fn check_filter(text: &str) -> Result<(), String> {
-    let valid = "valid are off, error, warn, info, debug, trace, or directives such as info,redialer=debug";
+    let valid = "the valid values are off, error, warn, info, debug, trace, and directives such as info,redialer=debug";
     let bare = text.split(',').map(str::trim).find(|directive| {
         let is_level = !directive.is_empty() && directive.parse::<LevelFilter>().is_ok();
         !directive.contains(['=', '[', ']']) && !is_level

@@ -28,9 +28,11 @@ pub(crate) fn settings(
             None => match unknown(&setting, &defaults) {
                 Unknown::Typo(problem) => return bad(&variable, problem),
                 // It may belong to a script that runs this program.
-                Unknown::Foreign => eprintln!("redialer: {variable} is not a setting and is ignored"),
+                Unknown::Foreign => {
+                    eprintln!("redialer: {variable} is not a setting of redialer and is ignored")
+                }
             },
-            Some(Value::Object(_)) => return bad(&variable, "can be set in the settings file only"),
+            Some(Value::Object(_)) => return bad(&variable, "can be set only in the settings file"),
             Some(Value::Number(_)) => {
                 let number = value.trim().parse::<u64>().map_or_else(|_| Value::from(value), Value::from);
                 values.insert(setting, number);
@@ -43,7 +45,7 @@ pub(crate) fn settings(
     Ok(values)
 }
 
-/// A variable that names no setting.
+/// A variable that is not a setting.
 enum Unknown {
     /// Similar to a setting; the text is the error.
     Typo(String),
@@ -94,7 +96,7 @@ mod tests {
         );
         assert_eq!(
             read(&[("REDIALER_PLANS", "x")]),
-            Err("REDIALER_PLANS: can be set in the settings file only".to_owned())
+            Err("REDIALER_PLANS: can be set only in the settings file".to_owned())
         );
     }
 }

@@ -26,7 +26,7 @@ pub struct StorageFlags {
     #[arg(long, global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     data_dir: Option<PathBuf>,
-    /// `postgres://…` instead of the embedded database [env: REDIALER_DATABASE_URL]
+    /// URL of a Postgres database (`postgres://…`) to use instead of the embedded SQLite database [env: REDIALER_DATABASE_URL]
     #[arg(long, global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     database_url: Option<String>,
@@ -45,11 +45,12 @@ pub struct StorageFlags {
 #[derive(Debug, Clone, Default, Args, Serialize)]
 #[command(next_help_heading = "Settings")]
 pub struct LogFlags {
-    /// What to log: a level, or directives such as info,redialer=debug [env: REDIALER_LOG] [default: info]
+    /// Log level (off, error, warn, info, debug, trace), or directives such as info,redialer=debug [env: REDIALER_LOG]
+    /// [default: info]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) log: Option<String>,
-    /// How to log: `text` or `json` [env: REDIALER_LOG_FORMAT] [default: text]
+    /// Log format: `text` or `json` [env: REDIALER_LOG_FORMAT] [default: text]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) log_format: Option<String>,
@@ -63,15 +64,16 @@ pub struct ServerFlags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) listen: Option<String>,
-    /// URL under which providers reach this server [env: REDIALER_PUBLIC_URL] [default: the listen address]
+    /// Base of webhook URLs: the URL at which providers reach this server [env: REDIALER_PUBLIC_URL] [default: `http://` and
+    /// the listen address]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) public_url: Option<String>,
-    /// Retell's API, or a simulator's [env: REDIALER_RETELL_BASE_URL] [default: `https://api.retellai.com`]
+    /// Base URL of Retell's API, or of a simulator [env: REDIALER_RETELL_BASE_URL] [default: `https://api.retellai.com`]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) retell_base_url: Option<String>,
-    /// Virtual seconds per real second, for tests with a simulator [env: REDIALER_CLOCK_SPEED] [default: 1]
+    /// Clock multiplier for tests with a simulator: 60 is one minute per second [env: REDIALER_CLOCK_SPEED] [default: 1]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) clock_speed: Option<u32>,
@@ -89,7 +91,8 @@ pub struct ServerFlags {
 #[derive(Debug, Clone, Default, Args, Serialize)]
 #[command(next_help_heading = "Settings")]
 pub struct SimFlags {
-    /// Virtual seconds per real second, the same as the server's [env: REDIALER_CLOCK_SPEED] [default: 1]
+    /// Clock multiplier, which must be the same as the server's: 60 is one minute per second [env: REDIALER_CLOCK_SPEED]
+    /// [default: 1]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) clock_speed: Option<u32>,
@@ -110,7 +113,7 @@ pub struct DemoFlags {
     /// Address and port to listen on [default: any free port on loopback]
     #[arg(long)]
     pub(crate) listen: Option<String>,
-    /// What to log: a level, or directives such as info,redialer=debug [default: error]
+    /// Log level (off, error, warn, info, debug, trace), or directives such as info,redialer=debug [default: error]
     #[arg(long)]
     pub(crate) log: Option<String>,
 }
@@ -129,12 +132,12 @@ fn more_settings() -> String {
         "log_format",
     ];
     let mut text =
-        "More settings, as environment variables or lower-case keys of the settings file:\n".to_owned();
+        "Settings without an option, as environment variables or as keys of the settings file (`max_dials` for REDIALER_MAX_DIALS):\n".to_owned();
     for (name, default) in Config::default().values() {
         if !flags.contains(&name.as_str()) && !default.is_object() {
             let default = if default.is_null() { "none".to_owned() } else { default.to_string() };
             text.push_str(&format!("  REDIALER_{} [default: {default}]\n", name.to_uppercase()));
         }
     }
-    text + "Plans are tables of the settings file. All settings: docs/configuration.md"
+    text + "The limits of plans are tables in the settings file. docs/configuration.md describes all settings."
 }

@@ -1,7 +1,8 @@
 //! The provider account that a key belongs to, and how a failed read of the provider affects the workspace.
 //!
-//! Invariant: a rejected key (401) or an unpaid account (402) pauses the workspace at once and visibly. A read that the
-//! key may not do (403) is recorded as a missing permission, and the features that need it do without.
+//! Invariant: a rejected key (401) or an unpaid account (402) pauses the workspace immediately, and the API shows the
+//! reason. If the key may not do a read (403), a missing permission is recorded, and the features that need the read
+//! continue without its data.
 
 use redialer_core::{Id, id, permission::Permission, workspace::Pause};
 use redialer_providers::{Provider, ReadError, ReadFailure};
@@ -40,7 +41,7 @@ pub async fn read_failed(app: &App, workspace: Id<id::Workspace>, error: &ReadEr
         ReadFailure::Unknown(_) | ReadFailure::Throttled { .. } | ReadFailure::Unavailable(_) => Ok(()),
     };
     if let Err(error) = done {
-        tracing::warn!(workspace.id = %workspace, %error, "the provider's refusal could not be recorded");
+        tracing::warn!(workspace.id = %workspace, %error, "the provider's refusal could not be recorded in the workspace");
     }
 }
 
@@ -62,7 +63,7 @@ pub async fn read_succeeded(app: &App, workspace: Id<id::Workspace>, missing: &[
         return;
     }
     if let Err(error) = app.store.set_permission(workspace, what.as_str(), true).await {
-        tracing::warn!(workspace.id = %workspace, %error, "a permission could not be recorded");
+        tracing::warn!(workspace.id = %workspace, %error, "a missing permission could not be recorded in the workspace");
     }
 }
 

@@ -1,11 +1,11 @@
 //! Backfills missed webhooks: imports calls from the provider's lists that have no event, and fetches overdue analysis results.
 //!
-//! Invariants (I11, I31): records enter the same inbox as webhooks. A workspace's backfill position advances only after
-//! its lists were read to the end and every call in them was imported or, after repeated failures, skipped. A backfill
-//! that stops early, because it has used up its share of a round or the provider failed, is resumed
-//! ([`crate::state::backfill_progress`]). The provider's lists are read one page at a time, and no faster than it
-//! allows. A workspace that was restored from a backup dials only after two complete backfills, the first no earlier
-//! than the provider's lists are reliable. Calls are imported oldest first.
+//! Invariants (I11, I31): records enter the same inbox as webhooks, oldest first. A workspace's backfill position
+//! advances only after its lists were read to the end and every call in them was imported or, after repeated failures,
+//! skipped. A backfill that stops early, because its share of a round is used up or because the provider failed, is
+//! resumed ([`crate::state::backfill_progress`]). The lists are read one page at a time, at the rate that the provider
+//! allows. A workspace that was restored from a backup dials only after two complete backfills; the first one starts
+//! only when the provider's lists are known to contain every call placed before the restore.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -53,7 +53,7 @@ pub async fn round(app: &Arc<App>) -> Result<(), StoreError> {
         let next_at = plus(now, minutes(SWEEP_EVERY_MINUTES));
         for row in app.store.due_sweeps(range, now, next_at, MAX_WORKSPACES).await? {
             if let Err(error) = workspace(app, &row, restore_generation).await {
-                tracing::warn!(workspace.id = %row.id, %error, "backfill of workspace {} failed; it is retried in a minute", row.id);
+                tracing::warn!(workspace.id = %row.id, %error, "the backfill of workspace {} failed; it is retried in a minute", row.id);
                 // A restored workspace dials only after its backfill, so retry it before the regular interval.
                 app.store.sweep_again(row.id, plus(now, minutes(1))).await?;
             }
@@ -153,7 +153,7 @@ async fn enter_restore_generation(
             app.store.sweep_again(row.id, again_at).await
         }
         RestoreSweep::Last => {
-            tracing::info!(workspace.id = %row.id, "workspace {} was compared with the provider's records; dialing resumes", row.id);
+            tracing::info!(workspace.id = %row.id, "workspace {} was compared with the provider's records after the restore; dialing resumes", row.id);
             app.store.enter_restore_generation(row.id, restore_generation.restore_generation).await
         }
     }
@@ -213,7 +213,7 @@ impl<'a> Sweep<'a> {
                         return Err(error.into());
                     }
                     // One unreadable record must not keep all others from being imported (I33).
-                    tracing::error!(workspace.id = %self.row.id, call.id = call_id, %error, "call {call_id} could not be read {MAX_FAILURES} times and is left out");
+                    tracing::error!(workspace.id = %self.row.id, call.id = call_id, %error, "the record of call {call_id} could not be fetched in {MAX_FAILURES} tries; the call is skipped");
                     metrics::counter!("redialer_calls_unread_total").increment(1);
                 }
                 taken => taken?,
@@ -233,12 +233,12 @@ impl<'a> Sweep<'a> {
     async fn take(&self, channel: Channel, call_id: &str) -> Result<(), Stopped> {
         let query = CallQuery { channel, id: call_id, placed_by: None };
         let record = match self.app.provider(&self.workspace, false)?.record(&self.api_key, query).await {
-            // Listed a moment ago and gone now: its retention has ended.
+            // The list contained it, but the record is gone: its retention has ended.
             Err(ReadError { failure: ReadFailure::Unknown(_), .. }) => return Ok(()),
             other => other?,
         };
         if import(self.app, self.row.tenant, self.row.id, record, self.restored).await? {
-            tracing::info!(workspace.id = %self.row.id, "a call without a webhook was found in the provider's list");
+            tracing::info!(workspace.id = %self.row.id, "a call for which no webhook arrived was imported from the provider's list");
             metrics::counter!("redialer_calls_found_total").increment(1);
         }
         if self.restored {

@@ -3,7 +3,7 @@
 //! Invariants (failure-model §2): claim, check again, write the intent to disk, send one request, settle. No transaction
 //! is open during a request to the provider. The lease is checked right before the first byte, and outlives the
 //! request's deadline. An unclear answer leaves the callback `unconfirmed`, for [`crate::flow::reconcile`] to resolve.
-//! Claims, intents and results that are written at the same time share a commit (`store/src/dispatch/writer.rs`).
+//! Claims, intents and results that are written concurrently share a commit (`store/src/dispatch/writer.rs`).
 
 mod batch;
 mod send;
@@ -83,7 +83,7 @@ async fn workspace_dials(app: Arc<App>, workspace: Id<id::Workspace>, rows: Vec<
     let started = match started.await {
         Ok(Ok(n)) => n,
         Ok(Err(error)) => {
-            tracing::warn!(%error, workspace.id = %workspace, "workspace {workspace} could not dial");
+            tracing::warn!(%error, workspace.id = %workspace, "a round of dialing for workspace {workspace} failed");
             0
         }
         Err(_) => {

@@ -17,7 +17,7 @@ const HORIZON: SignedDuration = SignedDuration::from_secs(12);
 const READ_INTERVAL: Duration = Duration::from_secs(3);
 /// The interval while more is due than one read returns.
 const BACKLOG_INTERVAL: Duration = Duration::from_millis(500);
-/// The least time between two reads, however many changes there are.
+/// The minimum interval between two reads, regardless of how many changes are signaled.
 const MIN_INTERVAL: Duration = Duration::from_millis(50);
 /// The most rows of one read: for one workspace, and for all workspaces in a range of buckets.
 const MAX_OF_WORKSPACE: i64 = 5_000;
@@ -35,7 +35,7 @@ pub async fn run(app: Arc<App>) {
                 if is_all { READ_INTERVAL } else { BACKLOG_INTERVAL }
             }
             Err(error) => {
-                tracing::warn!(%error, "due callbacks could not be read");
+                tracing::warn!(%error, "due callbacks could not be read from the database");
                 READ_INTERVAL
             }
         };

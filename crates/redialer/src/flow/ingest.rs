@@ -63,7 +63,7 @@ pub async fn run(app: Arc<App>) {
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(%error, "events could not be decided; they are tried again");
+                tracing::warn!(%error, "recorded events could not be read or decided; they are retried");
                 app.clock.wait(POLL_INTERVAL).await;
             }
         }
@@ -233,7 +233,7 @@ async fn import(app: &App, row: PendingRow, contexts: &mut EventContexts) -> Res
 /// Postpones an event that could not be processed, or sets it aside after too many tries.
 async fn put_off(app: &App, event: &EventRow, failure: &str) -> Result<(), StoreError> {
     let (id, tries) = (event.id, event.tries);
-    tracing::error!(delivery.id = %id, tries, failure, "delivery {id} could not be decided");
+    tracing::error!(delivery.id = %id, tries, failure, "event {id} could not be decided");
     metrics::counter!("redialer_deliveries_failed_total").increment(1);
     let try_at = event_retry(tries + 1, app.clock.now());
     app.store.retry_delivery(event, try_at, EventNote::SetAside.as_str()).await

@@ -37,7 +37,7 @@ pub async fn keep_time(app: Arc<App>) {
     loop {
         tokio::select! { () = app.clock.wait(CLOCK_INTERVAL) => {}, () = app.drained() => {} }
         if let Err(error) = app.clock.keep(&app.store).await {
-            tracing::warn!(%error, "the time could not be stored: after a restart it may run back by what was not");
+            tracing::warn!(%error, "the virtual time could not be stored; after a restart the clock may run back to the last stored time");
         }
         if app.is_draining() {
             return;
@@ -52,7 +52,7 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
         let n =
             app.store.recover(range, app.clock.real_ms(), app.clock.now(), app.clock.speed().into()).await?;
         if n > 0 {
-            tracing::warn!(n, "{n} lapsed claims were recovered");
+            tracing::warn!(n, "{n} claims whose leases had expired were released");
         }
     }
     rejected_webhooks::tell(app).await;
@@ -93,7 +93,7 @@ async fn clear_away(app: &App) -> Result<(), StoreError> {
             // Small steps, so that dials can run in between.
             for _ in 0..STEPS_A_ROUND {
                 if !tenant_store.clear_away(gone.id, now).await? {
-                    tracing::info!(workspace.id = %gone.id, "workspace {} was removed permanently", gone.id);
+                    tracing::info!(workspace.id = %gone.id, "the data of deleted workspace {} was removed permanently", gone.id);
                     break;
                 }
             }
@@ -158,10 +158,12 @@ async fn probe(app: &App) -> Result<(), StoreError> {
             match app.provider(&workspace, false)?.probe(&workspace.api_key(&key)?).await {
                 Ok(()) => {
                     app.store.resume(paused.id, now).await?;
-                    tracing::info!(workspace.id = %paused.id, "workspace {} dials again", paused.id);
+                    tracing::info!(workspace.id = %paused.id, "workspace {} is no longer paused; dialing resumes", paused.id);
                 }
                 Err(error) if error.is_of_account() => {}
-                Err(error) => tracing::info!(%error, "a paused workspace could not be probed"),
+                Err(error) => {
+                    tracing::info!(%error, "the provider key of a paused workspace could not be probed")
+                }
             }
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! Invariants: the provider's records enter the same inbox as its webhooks, so they have the same effects, once. An
 //! unknown dispatch is never sent again before the provider's own records prove that it was not placed
-//! (`core::decide::after_lookup`). If the provider keeps idempotency keys, the same bytes may be repeated well within its
-//! window, which places the call at most once. A repeat must pass the same checks as a first request.
+//! (`core::decide::after_lookup`). If the provider accepts idempotency keys, the same bytes may be repeated while it still
+//! keeps the key, which places the call at most once. A repeat must pass the same checks as a first request.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ async fn give_up(app: &App, unconfirmed: &UnconfirmedDispatch) -> Result<(), Sto
         return Ok(());
     }
     if app.store.close_unheard(unconfirmed, now).await? {
-        tracing::error!(callback.id = %unconfirmed.callback, dispatch.id = %unconfirmed.id, "callback {} is closed: no outcome was reported for its call", unconfirmed.callback);
+        tracing::error!(callback.id = %unconfirmed.callback, dispatch.id = %unconfirmed.id, "callback {} was closed as outcome_unknown: the provider reported no outcome of its call", unconfirmed.callback);
         metrics::counter!("redialer_outcomes_unknown_total").increment(1);
     }
     Ok(())
@@ -203,12 +203,14 @@ impl Lookup<'_> {
 fn report(unconfirmed: &UnconfirmedDispatch, after: &Resolution) {
     let id = unconfirmed.id;
     match after {
-        Resolution::Placed { .. } => tracing::info!(dispatch.id = %id, "dispatch {id} was placed"),
+        Resolution::Placed { .. } => {
+            tracing::info!(dispatch.id = %id, "dispatch {id} was placed, according to the provider's records")
+        }
         Resolution::NotPlaced => {
             tracing::info!(dispatch.id = %id, "dispatch {id} was not placed, according to the provider's records")
         }
         Resolution::Unresolved => {
-            tracing::error!(dispatch.id = %id, "dispatch {id} unresolved: cannot determine whether the call was placed; manual action required");
+            tracing::error!(dispatch.id = %id, "dispatch {id} is unresolved: redialer could not determine whether the call was placed, so a person must decide");
             metrics::counter!("redialer_unresolved_total").increment(1);
         }
         Resolution::Later { .. } => {}

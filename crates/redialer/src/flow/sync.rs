@@ -32,12 +32,12 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
     for range in app.ranges() {
         let now = app.clock.now();
         for due in app.store.due_syncs(range, now, plus(now, minutes(SYNC_EVERY_MINUTES))).await? {
-            // A workspace that fails, or was deleted meanwhile, must not stop the others.
+            // A workspace that fails, or was deleted since it was listed, must not stop the others.
             if let Err(error) = one(app, &due).await {
                 if let SyncError::Provider(error) = &error {
                     account::read_failed(app, due.id, error).await;
                 }
-                tracing::warn!(workspace.id = %due.id, %error, "the roster of workspace {} could not be pulled", due.id);
+                tracing::warn!(workspace.id = %due.id, %error, "the sync of workspace {} failed: its agents could not be read", due.id);
             }
         }
     }
@@ -100,7 +100,7 @@ pub async fn pull(
             &app.rng,
         )
         .await?;
-    tracing::info!(workspace.id = %workspace.id, n = agents.len(), "the roster of workspace {} was pulled: {} agents", workspace.id, agents.len());
+    tracing::info!(workspace.id = %workspace.id, n = agents.len(), "workspace {} was synced: the provider lists {} agents", workspace.id, agents.len());
     Ok(agents.len())
 }
 

@@ -68,7 +68,7 @@ pub(crate) async fn read(
     let deadline = Duration::from_secs(app.config.body_deadline_secs);
     let reading = read_body(body, limits.max_bytes, &mut room);
     let Ok(body) = tokio::time::timeout(deadline, reading).await else {
-        let why = format!("The body took longer than {} s.", deadline.as_secs());
+        let why = format!("The body did not arrive within {} s.", deadline.as_secs());
         return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", why));
     };
     Ok((body?, room))
@@ -87,7 +87,7 @@ async fn read_body(mut body: Body, max: usize, room: &mut BodyBudget) -> Result<
     let mut pieces = Pieces::default();
     while let Some(frame) = body.frame().await {
         let unreadable =
-            |_| ApiError::new(StatusCode::BAD_REQUEST, "unreadable", "The body ended early or is malformed.");
+            |_| ApiError::new(StatusCode::BAD_REQUEST, "unreadable", "The body is incomplete or malformed.");
         let Ok(data) = frame.map_err(unreadable)?.into_data() else { continue };
         if pieces.bytes + data.len() > max {
             drop(pieces);

@@ -59,7 +59,11 @@ impl ApiError {
     }
 
     pub(crate) fn unavailable() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Try again in a moment.")
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "The server is temporarily unavailable. Try again after the time in `Retry-After`.",
+        )
     }
 
     const fn kind(&self) -> &'static str {
@@ -105,7 +109,7 @@ impl From<StoreError> for ApiError {
                 Self::unavailable()
             }
             StoreError::Key(KeyError::Unavailable(_)) => {
-                tracing::warn!(%error, "a request could not be served");
+                tracing::warn!(%error, "a request failed: the key service is unavailable");
                 Self::unavailable()
             }
             StoreError::Full | StoreError::Injected => Self::unavailable(),
@@ -230,9 +234,9 @@ fn is_json(response: &Response) -> bool {
 /// The code and the message of a rejection by axum itself.
 fn rejection(status: StatusCode) -> (&'static str, &'static str) {
     match status {
-        StatusCode::NOT_FOUND => ("not_found", "There is no such path."),
-        StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "This path does not take that method."),
-        _ => ("invalid", "The request cannot be read."),
+        StatusCode::NOT_FOUND => ("not_found", "This path does not exist."),
+        StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "This path does not support this method."),
+        _ => ("invalid", "The request could not be parsed."),
     }
 }
 

@@ -28,30 +28,36 @@ impl Metrics {
         let builder = PrometheusBuilder::new().set_buckets_for_metric(late, &LATE_SECONDS).ok()?;
         let handle = builder.install_recorder().ok()?;
         for (name, help) in [
-            ("redialer_webhooks_total", "Webhooks received, by answer."),
-            ("redialer_deliveries_decided_total", "Deliveries decided."),
-            ("redialer_deliveries_failed_total", "Deliveries that failed in our hands."),
-            ("redialer_unknown_reasons_total", "Calls that ended for a reason this version does not know."),
-            ("redialer_callbacks_scheduled_total", "Callbacks scheduled by calls."),
-            ("redialer_outcomes_total", "Calls of ours that ended, by what became of their callbacks."),
+            ("redialer_webhooks_total", "Webhooks received, by response status."),
+            ("redialer_deliveries_decided_total", "Inbound events decided."),
+            ("redialer_deliveries_failed_total", "Inbound events that failed because of an internal error."),
+            (
+                "redialer_unknown_reasons_total",
+                "Calls that ended for a reason that this version does not know.",
+            ),
+            ("redialer_callbacks_scheduled_total", "Callbacks scheduled after calls, by reason."),
+            (
+                "redialer_outcomes_total",
+                "Calls placed by redialer that ended, by the resulting state of their callbacks.",
+            ),
             ("redialer_calls_found_total", "Calls found at the provider for which no webhook was received."),
             (
                 "redialer_calls_unread_total",
-                "Calls left out because the provider never returned their records.",
+                "Calls skipped by a backfill because their records could not be fetched.",
             ),
             (
                 "redialer_outcomes_unknown_total",
-                "Callbacks closed because no outcome was reported for their calls.",
+                "Callbacks closed because the provider reported no outcome of their calls.",
             ),
             ("redialer_unresolved_total", "Dials whose placement could not be determined."),
             ("redialer_dials_total", "Requests to place a call, by answer."),
             ("redialer_api_requests_total", "API requests, by method, route and status."),
             (
                 "redialer_provider_refusals_total",
-                "Reads that the provider did not answer with what was asked for.",
+                "Read requests that the provider refused or failed, by answer.",
             ),
-            ("redialer_dials_failed_total", "Dials that failed on our side."),
-            ("redialer_connections_refused_total", "Connections that were refused at once, by reason."),
+            ("redialer_dials_failed_total", "Dials that failed because of an internal error."),
+            ("redialer_connections_refused_total", "Connections that were refused, by reason."),
         ] {
             metrics::describe_counter!(name, help);
         }
@@ -60,9 +66,12 @@ impl Metrics {
                 "redialer_callbacks_due",
                 "Callbacks that are due and not dialed yet, counted up to 100,000 per workspace.",
             ),
-            ("redialer_callbacks_held", "Held callbacks, by what they wait for."),
+            ("redialer_callbacks_held", "Held callbacks, by the condition that they wait for."),
             ("redialer_events_waiting", "Received events that are not decided yet."),
-            ("redialer_oldest_event_seconds", "Since when the oldest of those waits."),
+            (
+                "redialer_oldest_event_seconds",
+                "Age of the oldest received event that is not decided yet, in seconds.",
+            ),
             ("redialer_workspaces_paused", "Paused workspaces, by reason."),
             (
                 "redialer_stuck",
@@ -71,7 +80,7 @@ impl Metrics {
         ] {
             metrics::describe_gauge!(name, help);
         }
-        let late = "How long after its moment a callback was about to be dialed.";
+        let late = "How long after its due time a callback was dialed, in seconds.";
         metrics::describe_histogram!("redialer_dial_lateness_seconds", late);
         metrics::counter!("redialer_unknown_reasons_total").absolute(0);
         for reason in RedialReason::ALL.into_iter().filter(|reason| *reason != RedialReason::Scheduled) {

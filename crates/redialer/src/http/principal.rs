@@ -31,7 +31,7 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Response> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(|| refused("Send your API key."))
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| refused("Send an API key."))
     }
 }
 
@@ -50,7 +50,10 @@ impl Caller {
             Ok(()) => true,
             // On a full disk the data is still shown, but masked.
             Err(error) => {
-                tracing::warn!(?error, "numbers are masked: that they were shown could not be written down");
+                tracing::warn!(
+                    ?error,
+                    "the event pii.reveal could not be written to the audit log, so the numbers are masked"
+                );
                 false
             }
         }

@@ -86,7 +86,7 @@ async fn listen(server: Server, listener: TcpListener) {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted; others are asked to close");
+                tracing::warn!(%error, "a connection could not be accepted; idle connections are closed");
                 connections.ask_to_close();
                 app.clock.wait(OUT_OF_HANDLES_INTERVAL).await;
                 continue;
@@ -117,7 +117,7 @@ async fn connection(
 ) {
     // Small responses must not wait for the next packet.
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection was gone at once");
+        tracing::debug!(%error, "a connection was closed before it was served");
         return;
     }
     let ambiguous = Ambiguous::default();

@@ -123,7 +123,7 @@ async fn record(
     let call_id = received.delivery.call_id.clone().unwrap_or_default();
     tracing::info!(
         workspace.id = %workspace, agent.id = %agent, event = received.delivery.event, call.id = call_id,
-        "received webhook {:?} of call {call_id:?}", received.delivery.event
+        "webhook {:?} of call {call_id:?} was received", received.delivery.event
     );
     let parsed = ingest::parse(&*received.content, context.callback_field(agent));
     let (is_decidable, bytes) = (!matches!(parsed, Parsed::Nothing), received.delivery.body.len());

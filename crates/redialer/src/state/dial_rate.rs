@@ -53,7 +53,7 @@ impl DialRateLimiter {
     /// Records when a callback was first seen to be due.
     pub fn seen_due(&self, id: Id<Callback>, now: Timestamp, steady: Duration) {
         let mut seen = locked(&self.seen);
-        // Callbacks that were canceled meanwhile are never claimed; clearing all entries costs a little precision, once.
+        // Callbacks that were canceled in the meantime are never claimed; clearing all entries costs a little precision, once.
         if seen.len() >= MAX_SEEN {
             seen.clear();
         }

@@ -113,7 +113,7 @@ fn a_command_that_needs_a_database_names_the_missing_one_and_creates_none() {
         };
         for words in NEED_A_DATABASE.into_iter().chain([&["doctor"][..]]) {
             let message = refusal(words, &place.run(words), 1);
-            assert!(message.contains(&looked_at) && message.contains("there is no"), "{words:?}: {message}");
+            assert!(message.contains(&looked_at) && message.contains("creates one"), "{words:?}: {message}");
             assert_eq!(place.files(), [], "{words:?}");
             assert!(!place.data().exists(), "{words:?}");
             assert_eq!(place.tables().unwrap_or("0".to_owned()), "0", "{words:?}");
@@ -169,7 +169,7 @@ fn a_database_without_its_key_file_is_refused_and_not_changed() {
         {
             let message = refusal(words, &place.run(words), 1);
             let expected =
-                format!("the database is sealed; its key file {} is missing; put it back", kek.display());
+                format!("the key file {} of this encrypted database is missing; put it back", kek.display());
             assert!(message.contains(&expected), "{words:?}: {message}");
             assert!(place.files() == before, "{words:?} wrote something");
         }

@@ -54,13 +54,13 @@ fn an_invalid_setting_ends_every_command_and_lists_the_valid_values() {
         (
             "REDIALER_LOG",
             "verbose",
-            "log: `verbose` is not a log level; valid are off, error, warn, info, debug, trace",
+            "log: `verbose` is not a log level; the valid values are off, error, warn, info, debug, trace",
         ),
         ("REDIALER_PUBLIC_URL", "redialer.example.com", "public_url: `redialer.example.com` is not a URL"),
         (
             "REDIALER_LISTEN",
             "nowhere",
-            "listen: `nowhere` is not an address and port; valid are 127.0.0.1:8080",
+            "listen: `nowhere` is not an address and port; valid examples are 127.0.0.1:8080",
         ),
     ] {
         for words in [&["serve"][..], &["migrate"], &["tenant", "list"]] {

@@ -97,7 +97,7 @@ async fn a_second_server_on_the_same_database_file_refuses_to_start() {
     let second = walk.serve_second();
     assert_eq!(second.status.code(), Some(1));
     let stderr = String::from_utf8_lossy(&second.stderr).into_owned();
-    assert!(stderr.contains("another `redialer serve` runs on") && stderr.lines().count() == 1, "{stderr}");
+    assert!(stderr.contains("another `redialer serve` is using") && stderr.lines().count() == 1, "{stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -86,7 +86,7 @@ async fn a_restore_overwrites_nothing_and_needs_a_backup_and_its_key() {
         assert_eq!(done.status.code(), Some(1), "{expected}: {text}");
         assert!(text.contains(expected) && text.lines().count() == 1, "{expected}: {text}");
     };
-    check(&walk.restore_here(&file), "another `redialer serve` runs on");
+    check(&walk.restore_here(&file), "another `redialer serve` is using");
     walk.kill();
     check(&walk.restore_here(&file), "exists");
     let nonsense = walk.beside("nonsense");
@@ -100,7 +100,7 @@ async fn a_restore_overwrites_nothing_and_needs_a_backup_and_its_key() {
     assert!(walk.restore(&file, Engine::Sqlite).status.success(), "and then it works");
     if engines().contains(&Engine::Postgres) {
         assert!(walk.restore(&file, Engine::Postgres).status.success());
-        check(&walk.restore_here(&file), "holds tenants already");
+        check(&walk.restore_here(&file), "already contains tenants");
     }
     std::fs::remove_file(walk.data_dir().join("kek")).expect("removed");
     check(&walk.restore_here(&file), "kek");

@@ -356,7 +356,7 @@ async fn upgraded_data_is_sound_and_can_be_changed() {
         assert_eq!(walk.run(&["tenant", "list"]).lines().count(), 2, "{engine:?}");
         let logs = walk.run(&["audit", "verify"]);
         assert!(
-            logs.lines().count() == 2 && logs.lines().all(|log| log.contains("whole")),
+            logs.lines().count() == 2 && logs.lines().all(|log| log.contains("intact")),
             "{engine:?}: {logs}"
         );
         walk.run(&["doctor"]);

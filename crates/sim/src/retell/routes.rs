@@ -175,7 +175,7 @@ async fn create(world: &Arc<World>, request: Value, is_chat: bool) -> Response {
     }
 }
 
-/// Places the call after a delay, even if the client disconnects meanwhile.
+/// Places the call after a delay, even if the client disconnects during it.
 async fn place_late(
     world: &Arc<World>,
     request: Value,

@@ -121,7 +121,7 @@ impl Store {
             && let Err(error) = self.db.write(USED, args![hash, now]).await
         {
             // A full disk must not block clients that only read.
-            tracing::debug!(%error, "the use of a key could not be remembered");
+            tracing::debug!(%error, "the last use of an API key could not be recorded");
         }
         Ok(Some(KeyRow {
             id: Id::from_uuid(row.get("id")?),

@@ -1,4 +1,4 @@
-//! Callbacks and the persons they are for. Only [`transitions`] changes the state of a callback.
+//! Callbacks and the people they are for. Only [`transitions`] changes the state of a callback.
 
 pub(crate) mod attention;
 pub(crate) mod columns;

@@ -1,9 +1,9 @@
 //! Key rotation while servers run.
 //!
 //! Invariants (I22): a key version seals only once every process can open it, and it is dropped only once nothing is
-//! sealed with it. The caller must let time pass between these steps. The old version stays beside the current one
-//! until an operator drops it, because a process that was frozen meanwhile may still seal with it. Every step is
-//! guarded by the value it replaces, so it can be interrupted anywhere, repeated, and run beside other writers.
+//! sealed with it. The caller must let time pass between these steps. The old version is kept with the current one
+//! until an operator drops it, because a process that was frozen during a rotation may still seal with it. Every step is
+//! guarded by the value it replaces, so it can be interrupted anywhere, repeated, and run while others write.
 //! Absent on purpose: how long to wait; and rotating the key-encryption key itself, which happens elsewhere.
 
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ use crate::{
 pub struct Rotated {
     /// Tenants or values that it changed.
     pub done: usize,
-    /// Those that another writer changed meanwhile; they are left for the next run.
+    /// Those that another writer changed in the meantime; they are left for the next run.
     pub left: usize,
     /// Values that do not open; they are left as they are.
     pub broken: usize,
@@ -212,7 +212,7 @@ impl Store {
         Ok(rotated)
     }
 
-    /// Makes every published key the current one; the previous key stays beside it.
+    /// Makes every published key the current one; the previous key is kept as well.
     pub async fn promote_keys(&self, now: Timestamp) -> Result<Rotated, StoreError> {
         const SQL: &str =
             "update tenants set key_version = alternate_version, wrapped_key = alternate_wrapped_key,
@@ -279,7 +279,7 @@ impl Store {
                 Ok(None) => {}
                 Err(error) => {
                     // A damaged value must not block the others.
-                    tracing::error!(%error, column = column.label, row = %at.0, "a value does not open");
+                    tracing::error!(%error, column = column.label, row = %at.0, "a value cannot be decrypted");
                     rotated.broken += 1;
                 }
             }

@@ -106,7 +106,9 @@ pub struct Abort {
 
 /// The text is not a fail point such as `C5` or `C5:3`.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be a crash point and, after a colon, which passage of it, as C5 or C5:3")]
+#[error(
+    "must be a crash point, optionally with a colon and the number of the passage at which to abort, such as C5 or C5:3"
+)]
 pub struct BadPoint;
 
 impl FromStr for Abort {

@@ -41,7 +41,7 @@ impl<T, R> Clone for GroupCommit<T, R> {
 
 /// The queue is full, or the batch could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("the database cannot take more at the moment")]
+#[error("too many writes are waiting for the database")]
 pub struct QueueFull;
 
 impl From<QueueFull> for StoreError {
@@ -98,7 +98,7 @@ async fn batches<T, R, F>(
         let mut results = match written(write(items), &vitals).await {
             Ok(results) => results.into_iter().map(Some).collect(),
             Err(error) => {
-                tracing::error!(%error, n = answers.len(), "a batch could not be written");
+                tracing::error!(%error, n = answers.len(), "a batch of writes failed");
                 Vec::new()
             }
         }
@@ -125,14 +125,14 @@ async fn written<R>(
         Ok(written) => Some(written),
         Err(_) => {
             let _stall = vitals.stall();
-            tracing::warn!("a batch has been running for {} s", STALL_TIMEOUT.as_secs());
+            tracing::warn!("a batch of writes has been running for {} s", STALL_TIMEOUT.as_secs());
             timeout(GIVE_UP_TIMEOUT, &mut batch).await.ok()
         }
     };
     match written {
         Some(Ok(written)) => written,
         Some(Err(_panic)) => {
-            tracing::error!("a batch panicked while it was written");
+            tracing::error!("a batch of writes panicked");
             Err(StoreError::Full)
         }
         None => Err(StoreError::Full),

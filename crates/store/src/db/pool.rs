@@ -252,7 +252,7 @@ impl Guard {
             self.slot = Slot::default();
         }
         if is_silence(error) {
-            tracing::warn!("the database server does not answer; its connections are replaced");
+            tracing::warn!("the database server does not respond; its connections are replaced");
             self.pool.silences.0.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -323,7 +323,7 @@ impl Drop for Guard {
             runtime.spawn(async move {
                 let mut guard = Self { slot, pool, permit };
                 if let Err(error) = guard.make_idle().await {
-                    tracing::warn!(%error, "a database connection could not be opened again");
+                    tracing::warn!(%error, "a database connection could not be reopened; it is retried");
                 }
             });
             return;

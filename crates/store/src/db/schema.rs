@@ -190,7 +190,7 @@ impl Db {
         guarded.store(found, Ordering::Relaxed);
         if !found {
             tracing::warn!(
-                "the role redialer_tenant is not there or not ours: tenants' rows are kept apart by statements alone"
+                "the role redialer_tenant does not exist or is not granted, so tenants are separated by queries only"
             );
         }
         Ok(())
@@ -291,7 +291,7 @@ async fn make_guard(connection: &mut PgConnection) {
     for sql in GUARD {
         if let Err(error) = connection.execute(sql).await {
             // An administrator may have to do it; `look_for_guard` checks the result.
-            tracing::debug!(%error, "a right of the role redialer_tenant could not be given");
+            tracing::debug!(%error, "a privilege could not be granted to the role redialer_tenant");
         }
     }
 }

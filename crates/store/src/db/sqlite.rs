@@ -41,7 +41,7 @@ pub(crate) enum Mode {
     Write,
     /// Only reads an existing file.
     Read,
-    /// Reads and writes a file beside the database, such as a backup, without changing its journal mode.
+    /// Reads and writes a file other than the database, such as a backup, without changing its journal mode.
     Beside,
 }
 

@@ -1,7 +1,8 @@
-//! Claims: one replica takes a due callback for the time of a lease.
+//! Claims: one replica takes a due callback until its lease ends.
 //!
-//! Invariants: a [`Claim`] is made only here, guarded by the state; it is taken by value, so one claim is one dial.
-//! Everything that follows from it is guarded by its fence, so a holder that lost it changes nothing.
+//! Invariants: a [`Claim`] is made only here, and only for a callback whose state allows it. It is taken by value, so
+//! one claim is one dial. Every write that follows from it is guarded by its fence, so a replica that has lost the claim
+//! changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +26,7 @@ use crate::{
     log::notices::PUT,
 };
 
-/// A due callback, with the fields that the choice of the next dials needs.
+/// A due callback, with the fields that decide which callbacks are claimed next.
 #[derive(Debug, Clone, Copy)]
 pub struct DueRow {
     /// The tenant's bucket.
@@ -49,9 +50,9 @@ pub struct DueRow {
 /// Callbacks that are due.
 #[derive(Debug)]
 pub struct DueRows {
-    /// The longest due of each workspace.
+    /// For each workspace, the callbacks that have been due the longest.
     pub rows: Vec<DueRow>,
-    /// Whether these are all due callbacks.
+    /// Whether `rows` contains every due callback.
     pub is_all: bool,
 }
 
@@ -138,7 +139,7 @@ impl Claim {
         }
     }
 
-    /// The fence that guards everything that follows from it.
+    /// The fence that guards every write that follows from the claim.
     pub const fn fence(&self) -> i64 {
         self.fence
     }
@@ -148,7 +149,7 @@ impl Claim {
         &self.zone
     }
 
-    /// Opens its personal data.
+    /// Decrypts its personal data.
     pub fn secrets(&self, key: &TenantKey) -> Result<Secrets, StoreError> {
         Secrets::open(self.id, &self.sealed, key)
     }
@@ -192,8 +193,9 @@ impl Claim {
 }
 
 impl Store {
-    /// Callbacks that are due by `until`, of workspaces that may dial: the longest due of each workspace. Live and test
-    /// callbacks are read separately, at most `each` and at most an equal share of `limit`.
+    /// Callbacks that are due by `until`, of workspaces that may dial; for each workspace, those that have been due the
+    /// longest. Live and test callbacks of a workspace are read separately: at most `each`, and at most an equal share of
+    /// `limit`.
     ///
     /// One statement per workspace: in a single one, Postgres may scan every scheduled callback before it joins.
     pub async fn due(

@@ -59,8 +59,8 @@ impl DispatchWriter {
         self.group.write_waiting(entry).await?
     }
 
-    /// Claims due callbacks for the replica `owner`, the longest due first. Callbacks that were taken meanwhile are
-    /// omitted.
+    /// Claims due callbacks for the replica `owner`, the longest due first. Omits callbacks that another replica has
+    /// claimed in the meantime.
     ///
     /// Lapsed claims are handled by [`Store::recover`].
     pub async fn claim(
@@ -118,7 +118,7 @@ impl Store {
             match together {
                 Ok(mut found) => return entries.into_iter().map(|entry| found.answer(entry)).collect(),
                 Err(error) => {
-                    tracing::warn!(%error, n = entries.len(), "a dispatch batch failed; its entries are written one by one");
+                    tracing::warn!(%error, n = entries.len(), "a dispatch batch failed; its entries are retried one by one");
                 }
             }
         }

@@ -4,7 +4,7 @@
 //! Invariants: an event leaves `pending` in the same commit as everything that follows from it (C10, C13), and only
 //! once. On Postgres the first statements lock the rows of the batch's persons and calls in key order, so that
 //! concurrent decisions about them wait. Persons and calls without a row get one in the first statements that write; if
-//! another transaction inserted it meanwhile, the batch is decided again. SQLite has one writer at a time. A batch
+//! another transaction inserted it in the meantime, the batch is decided again. SQLite has one writer at a time. A batch
 //! holds at most one event of each person and each call, which the caller ensures. The decisions are pure code between
 //! [`Store::begin_decisions`] and [`Decisions::finish`]; no other I/O happens while the transaction is open.
 
@@ -291,7 +291,7 @@ impl<'a> Decisions<'a> {
         cases: &[Case<'_, '_>],
         next: &[Option<Id<id::Callback>>],
     ) -> Result<(), StoreError> {
-        // A row that another transaction inserted meanwhile is a conflict.
+        // A row that another transaction inserted in the meantime is a conflict.
         const NEW: &str = "insert into calls
                  (bucket, workspace_id, call_id, settled, analyzed, retry_id, check_at, seen_at, channel, tenant_id)
              values {rows}";
@@ -331,7 +331,7 @@ impl<'a> Decisions<'a> {
 
     /// Records which persons were reached, and inserts the rows of new ones.
     async fn mark_persons(&mut self, cases: &[Case<'_, '_>]) -> Result<(), StoreError> {
-        // A row that another transaction inserted meanwhile is a conflict.
+        // A row that another transaction inserted in the meantime is a conflict.
         const NEW: &str = "insert into persons (bucket, workspace_id, phone_hash, tenant_id, version, reached_at) values {rows}";
         const KNOWN: &str =
             "insert into persons (bucket, workspace_id, phone_hash, tenant_id, version, reached_at) values {rows}

@@ -1,6 +1,6 @@
 //! Backups: one portable file, independent of the engine.
 //!
-//! Invariants: a backup is a SQLite database of this schema as of one moment, made while a server runs. Sealed values
+//! Invariants: a backup is a SQLite database of this schema as of one point in time, made while a server runs. Sealed values
 //! stay sealed, so it is useless without the key. A restore needs an empty database and begins a new restore
 //! generation: nothing is dialed before the provider's records have been read (I31).
 
@@ -33,7 +33,7 @@ const MARK: &str = "insert into meta (name, value) values ('backup_at', ?1)
      on conflict (name) do update set value = ?1";
 
 impl Store {
-    /// Writes a backup of this moment to a new file.
+    /// Writes a backup of the current state to a new file.
     pub async fn backup(&self, file: &Path, now: Timestamp) -> Result<(), BackupError> {
         if file.exists() {
             return Err(BackupError::Exists(file.display().to_string()));
@@ -149,7 +149,7 @@ fn no_keys(file: &Path) -> BackupError {
     BackupError::NoKeys(file.display().to_string())
 }
 
-/// A backup with this version's tables: the file itself or, if it is older, a migrated copy beside it.
+/// A backup with this version's tables: the file itself or, if it is older, a migrated copy in the same directory.
 struct Migrated {
     path: PathBuf,
     is_copy: bool,
@@ -236,7 +236,7 @@ fn put_keys(copy: &Path, found: &Found, now: Timestamp) -> Result<(), BackupErro
     Ok(to.close()?)
 }
 
-/// The path of a file with a suffix, as SQLite names the files it keeps beside a database.
+/// The path of a file with a suffix, as SQLite names the files it keeps next to a database.
 fn beside(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(suffix);

@@ -13,7 +13,7 @@ pub struct Census {
     pub events: i64,
     /// Milliseconds since the oldest of those events was due.
     pub oldest_event_ms: i64,
-    /// Held callbacks, by what they wait for.
+    /// Held callbacks, by the condition that they wait for.
     pub held: Vec<(String, i64)>,
     /// Paused workspaces, by reason.
     pub paused: Vec<(String, i64)>,

@@ -1,7 +1,7 @@
 //! `redialer demo`: the main scenario in one process, narrated as it happens.
 //!
 //! A server with a fresh embedded database, a simulated provider, six people, and a clock that runs half an hour per
-//! second. Every promise in the narration is also checked: if one is broken, the demo exits with code 1.
+//! second. Every claim of the narration is also checked: if one fails, the demo exits with code 1.
 
 mod stage;
 mod story;
@@ -15,7 +15,7 @@ use crate::{
 
 #[derive(Args)]
 pub(crate) struct Demo {
-    /// Exit with code 0 at the end of the story instead of serving on
+    /// Exit at the end of the demo instead of keeping the server running
     #[arg(long)]
     exit: bool,
     #[command(flatten)]
@@ -39,7 +39,7 @@ impl Demo {
         match outcome {
             Some(Ok(())) if !self.exit => {
                 say("");
-                say("The server goes on until Ctrl-C. Look around:");
+                say("The server keeps running until you press Ctrl-C. Explore it with:");
                 stage.show_way_in();
                 signals.received().await;
                 stage.end().await
@@ -72,7 +72,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::debug!(%error, "the demo's directory stays behind");
+            tracing::debug!(%error, "the demo's temporary directory could not be removed");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The stage of the demo: a server that can be killed, a simulated provider beside it, and a narrator that prints
+//! The stage of the demo: a server that can be killed, a simulated provider, and a narrator that prints
 //! events of both.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -105,7 +105,7 @@ impl Stage {
 
     fn introduce(&mut self) {
         say(&format!(
-            "redialer demo: one process, an embedded database, a simulated {PROVIDER_TITLE}, half an hour a second."
+            "redialer demo: one process, an embedded database, a simulated {PROVIDER_TITLE}, and a clock that runs half an hour per second."
         ));
         self.show_way_in();
         say("");
@@ -157,7 +157,7 @@ impl Stage {
         let zone = self.person(number).zone;
         let now = self.clock.now().to_zoned(rules(zone));
         if !(MORNING..latest).contains(&now.hour()) {
-            self.tell(number, "(the story goes on in the morning)");
+            self.tell(number, "(the demo continues in the morning)");
             let today = if now.hour() < MORNING { Some(now.date()) } else { now.date().tomorrow().ok() };
             let morning = today.and_then(|day| day.at(MORNING, 0, 0, 0).to_zoned(rules(zone)).ok());
             if let Some(morning) = morning {
@@ -180,7 +180,7 @@ impl Stage {
             }
             self.clock.wait(POLL_INTERVAL).await;
         }
-        bail!("the demo waited in vain: {what}")
+        bail!("the demo timed out while waiting for {what}")
     }
 
     /// Waits until a number is on the do-not-call list.
@@ -193,7 +193,7 @@ impl Stage {
             }
             self.clock.wait(POLL_INTERVAL).await;
         }
-        bail!("the demo waited in vain for the do-not-call list")
+        bail!("the demo timed out while waiting for the do-not-call list")
     }
 
     /// Prints new rings and state changes. Returns all callbacks and all rings.
@@ -248,11 +248,11 @@ impl Stage {
             ),
             State::Dispatching | State::Dialing => return None,
             State::Unconfirmed => {
-                "   ? may have been placed; it is not dialed again; the provider's records are read"
+                "   ? unconfirmed: the call may have been placed, so it is not dialed again; redialer looks it up at the provider"
                     .to_owned()
             }
             State::Superseded => {
-                "   ■ superseded: the same person's newer request takes its place".to_owned()
+                "   ■ superseded: replaced by a newer request of the same person".to_owned()
             }
             state if outcome.is_empty() => format!("   ■ {}", state.as_str()),
             state => format!("   ■ {} ({outcome})", state.as_str()),
@@ -315,7 +315,7 @@ fn rules(zone: &str) -> TimeZone {
     TimeZone::get(zone).unwrap_or(TimeZone::UTC)
 }
 
-/// Starts a server on its own runtime, so that it can be killed alone.
+/// Starts a server on its own runtime, so that it can be killed by itself.
 fn start(config: &Config, metrics: &Metrics) -> anyhow::Result<(Runtime, Running)> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let start = Running::start(config.clone(), providers(config)?, metrics.clone());
@@ -348,5 +348,5 @@ async fn connect(app: &App, tenant: Id<id::Tenant>, api_key: &str) -> anyhow::Re
     let row = app.store.tenant(tenant).await?;
     sync::pull(app, &store, &row, &store.workspace(id).await?).await?;
     let agent = store.agent_by_provider_id(id, "agent_sim_front_desk").await?;
-    agent.context("the pretend account has no front desk")
+    agent.context("the simulated account has no front desk agent")
 }

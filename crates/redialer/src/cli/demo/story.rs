@@ -1,4 +1,4 @@
-//! The story of the demo: six people, six promises, each one checked.
+//! The story of the demo: six people, six scenes, each with its checks.
 
 use anyhow::{Result, bail, ensure};
 use redialer_core::{Phone, callback::State, time::from_ms};
@@ -75,7 +75,7 @@ async fn rung(stage: &mut Stage, number: &str, n: usize) -> Result<()> {
 }
 
 async fn a_time_is_requested(stage: &mut Stage) -> Result<()> {
-    say("1 · A caller asks for a time, and changes her mind");
+    say("1 · A caller requests a callback, then changes the time");
     stage.daytime(ANA, 16).await;
     stage.tell(ANA, "Ana calls the clinic: \"I'm driving. Can you call me back tomorrow at 10 am?\"");
     let says =
@@ -99,9 +99,14 @@ async fn a_busy_line(stage: &mut Stage) -> Result<()> {
 }
 
 async fn a_duplicate_webhook(stage: &mut Stage) -> Result<()> {
-    say("3 · Every webhook comes five times");
+    say("3 · Every webhook arrives five times");
     stage.daytime(DAN, 18).await;
-    stage.tell(DAN, &format!("Dan calls: \"Please ring me in 45 minutes.\" {PROVIDER_TITLE} repeats itself"));
+    stage.tell(
+        DAN,
+        &format!(
+            "Dan calls: \"Please ring me in 45 minutes.\" {PROVIDER_TITLE} sends each webhook five times"
+        ),
+    );
     stage.sim.set_person(DAN, vec![Behavior::ending("user_hangup")]);
     let behavior = Behavior::asking(&["User: Please ring me in 45 minutes."], Some("in 45 minutes"));
     stage.sim.start_call(&ScriptedCall { duplicates: 4, ..call("inbound", DAN, behavior) });
@@ -109,7 +114,7 @@ async fn a_duplicate_webhook(stage: &mut Stage) -> Result<()> {
 }
 
 async fn a_crash_at_the_worst_moment(stage: &mut Stage) -> Result<()> {
-    say("4 · The dispatcher dies while the provider places the call");
+    say("4 · redialer is killed while the provider places a call");
     stage.daytime(EVE, 19).await;
     stage.tell(EVE, "Eve calls: \"Try me again in half an hour.\"");
     stage.sim.set_person(EVE, vec![Behavior::ending("user_hangup")]);
@@ -122,9 +127,9 @@ async fn a_crash_at_the_worst_moment(stage: &mut Stage) -> Result<()> {
     ));
     stage.until("Eve's phone to ring", |_, rings| !rings_of(rings, EVE).is_empty()).await?;
     stage.kill_server();
-    stage.tell(EVE, "✗  redialer is killed: it does not know whether Eve's call was placed");
+    stage.tell(EVE, "✗  redialer is killed; it has no answer yet on whether Eve's call was placed");
     stage.start_server().await?;
-    stage.tell(EVE, "↻  redialer is started again on the same database");
+    stage.tell(EVE, "↻  redialer is restarted on the same database");
     rung(stage, EVE, 1).await
 }
 
@@ -143,7 +148,7 @@ async fn a_do_not_call(stage: &mut Stage) -> Result<()> {
     stage.until_suppressed().await?;
     stage.tell(
         FINN,
-        "   ■ his number is on the do-not-call list; a clinic employee schedules a callback anyway",
+        "   ■ Finn's number is now on the do-not-call list; a clinic employee tries to schedule a callback",
     );
     let app = stage.app()?;
     let store = app.store.for_tenant(stage.tenant());
@@ -160,7 +165,7 @@ async fn a_do_not_call(stage: &mut Stage) -> Result<()> {
     };
     match callbacks::schedule(&app, &store, &workspace, &stage.agent, manual).await {
         Err(NotScheduled::Note(note)) => {
-            stage.tell(FINN, &format!("   ■ that is refused: {}", note.description()));
+            stage.tell(FINN, &format!("   ■ refused: {}", note.description()));
         }
         Err(error) => return Err(error.into()),
         Ok(_) => bail!("a callback to a number on the do-not-call list was accepted"),
@@ -170,7 +175,7 @@ async fn a_do_not_call(stage: &mut Stage) -> Result<()> {
 }
 
 async fn a_machine_answers(stage: &mut Stage) -> Result<()> {
-    say("6 · A machine answers, again and again");
+    say("6 · Voicemail answers three times");
     stage.daytime(BEN, 14).await;
     stage.tell(BEN, "The clinic calls Ben and reaches his voicemail");
     stage.sim.set_person(BEN, vec![Behavior::ending("voicemail_reached")]);
@@ -200,7 +205,7 @@ fn nobody_rang_twice_or_at_night(stage: &Stage) -> Result<()> {
     }
     say("");
     say(&format!(
-        "{} callbacks were dialed; no phone rang twice for one promise, and none at night.",
+        "{} callbacks were dialed. No phone rang twice for one callback, and none rang at night.",
         rings.len()
     ));
     Ok(())

@@ -60,12 +60,12 @@ impl<'a> WorkspaceDials<'a> {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "a panic".to_owned(),
         };
-        tracing::error!(callback.id = %id, failure, "callback {id} could not be dialed");
+        tracing::error!(callback.id = %id, failure, "callback {id} could not be dialed because of an internal error");
         metrics::counter!("redialer_dials_failed_total").increment(1);
         let now = self.app.clock.now();
         if let Err(error) = self.app.store.fail_claim(row, fence, later(now), now).await {
             // The lease expires by itself.
-            tracing::warn!(callback.id = %id, %error, "callback {id} could not be given back");
+            tracing::warn!(callback.id = %id, %error, "the claim on callback {id} could not be released; it expires with its lease");
         }
         None
     }
@@ -89,7 +89,7 @@ impl<'a> WorkspaceDials<'a> {
                 app.store.close_claim(claim, (State::Canceled, "observed"), &gates, now).await?;
             }
             Verdict::Stop(state) => {
-                tracing::info!(callback.id = %claim.id(), state = state.as_str(), "callback {} is closed without a dial", claim.id());
+                tracing::info!(callback.id = %claim.id(), state = state.as_str(), "callback {} was closed without a dial", claim.id());
                 app.store.close_claim(claim, (state, state.as_str()), &gates, now).await?;
             }
             Verdict::Pass => {
@@ -138,7 +138,7 @@ impl<'a> WorkspaceDials<'a> {
             }
             Err(NumberError::Store(error)) => return Err(error),
             Err(NumberError::Provider(error)) => {
-                tracing::warn!(callback.id = %claim.id(), %error, "callback {} waits: the number to dial from could not be read", claim.id());
+                tracing::warn!(callback.id = %claim.id(), %error, "callback {} is retried later: the number to dial from could not be read from the provider", claim.id());
                 account::read_failed(app, claim.workspace(), &error).await;
                 app.store.release(claim, later(now), Some(Notice::NumberUnread), now).await?;
                 return Ok(None);

@@ -29,7 +29,7 @@ pub async fn send(app: &App, ready: PreparedDial) {
     let after = decide::after_dial(&tried, reply, now);
     report(app, &intent, &after);
     if let Err(error) = app.dispatch_writer.finish(intent, after, now).await {
-        tracing::error!(callback.id = %id, %error, "what became of callback {id} could not be recorded");
+        tracing::error!(callback.id = %id, %error, "the result of dialing callback {id} could not be recorded");
         metrics::counter!("redialer_dials_failed_total").increment(1);
     }
 }
@@ -92,15 +92,15 @@ fn report(app: &App, intent: &Intent, after: &AfterDial) {
             if let Some(pause) = pause {
                 tracing::warn!(workspace.id = %workspace, provider.message = why, "workspace {workspace} is paused: {}", pause.description());
             }
-            tracing::warn!(callback.id = %id, why, "callback {id} was not placed; it will be tried again");
+            tracing::warn!(callback.id = %id, why, "callback {id} was not placed; it is dialed again later");
             "again"
         }
         AfterDial::Close { outcome, why, .. } => {
-            tracing::warn!(callback.id = %id, outcome, provider.message = why, "callback {id} was refused: {outcome}");
+            tracing::warn!(callback.id = %id, outcome, provider.message = why, "the provider refused callback {id}: {outcome}");
             "refused"
         }
         AfterDial::Unconfirmed { why } => {
-            tracing::warn!(callback.id = %id, why, "callback {id} may have been placed; the provider will be asked");
+            tracing::warn!(callback.id = %id, why, "callback {id} is unconfirmed: the call may have been placed and is looked up at the provider");
             "unknown"
         }
     };

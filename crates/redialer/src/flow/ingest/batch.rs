@@ -119,8 +119,8 @@ async fn prepare(
     Ok((prepared, waits_for_key))
 }
 
-/// The dials that these calls come from. If they cannot be read together, each is read alone, so that a failure affects
-/// one event.
+/// The dials that these calls come from. If they cannot be read together, each is read separately, so that a failure
+/// affects one event only.
 async fn redials(
     app: &App,
     probes: &[RedialProbe<'_>],
@@ -128,7 +128,9 @@ async fn redials(
     match app.store.redials(probes).await {
         Ok(redials) => return Ok(redials.into_iter().map(Ok).collect()),
         Err(error) if error.is_outage() => return Err(error),
-        Err(error) => tracing::info!(%error, "the dials of a batch of events are read one by one"),
+        Err(error) => {
+            tracing::info!(%error, "the dispatches of a batch of events could not be read together and are read one by one")
+        }
     }
     let mut redials = Vec::with_capacity(probes.len());
     for probe in probes {
@@ -376,7 +378,7 @@ async fn decide_in_halves(app: &App, batch: &[Prepared]) -> Result<(), StoreErro
             (_, Undecided::Store(error)) if error.is_outage() && !error.is_contention() => return Err(error),
             ([one], failure) => put_off(app, &one.event, &failure.to_string()).await?,
             (more, failure) => {
-                tracing::info!(%failure, n = more.len(), "a batch of events is decided in halves");
+                tracing::info!(%failure, n = more.len(), "a batch of events failed and is decided in halves");
                 let (first, second) = more.split_at(more.len() / 2);
                 parts.extend([second, first]);
             }
@@ -443,7 +445,7 @@ fn report(workspace: Id<id::Workspace>, call_id: &str, after: &AfterCall) {
             Settle::Reschedule { .. } => "again",
         };
         metrics::counter!("redialer_outcomes_total", "state" => outcome).increment(1);
-        tracing::info!(workspace.id = %workspace, call.id = call_id, outcome, "call {call_id} of ours ended: {outcome}");
+        tracing::info!(workspace.id = %workspace, call.id = call_id, outcome, "call {call_id}, placed by redialer, ended: {outcome}");
     }
     if let Some(NextCallback::Create(planned) | NextCallback::Replace(_, planned)) = &after.follow {
         let reason = planned.reason.as_str();

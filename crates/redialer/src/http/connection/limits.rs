@@ -161,7 +161,7 @@ pub(crate) fn refuse(stream: TcpStream, why: Refusal) {
     metrics::counter!("redialer_connections_refused_total", "reason" => reason).increment(1);
     let write = |stream: TcpStream| -> io::Result<()> { stream.into_std()?.write_all(answer) };
     if let Err(error) = write(stream) {
-        tracing::debug!(%error, "a connection that was refused got no answer");
+        tracing::debug!(%error, "the response to a refused connection could not be sent");
     }
 }
 

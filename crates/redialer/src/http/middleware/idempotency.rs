@@ -62,7 +62,7 @@ async fn run_once(
         IdempotencyRecord::Other => {
             return Err(ApiError::invalid(
                 "Idempotency-Key",
-                "was used for another request. Send a new key with a new request.",
+                "was used for a different request. Send a new key with each new request.",
             ));
         }
         IdempotencyRecord::UnderWay => {
@@ -118,7 +118,7 @@ async fn keep(
     .await;
     if let Err(error) = kept {
         // The request was executed, as this response shows; only a repeat would not get it.
-        tracing::warn!(%error, "an answer could not be kept");
+        tracing::warn!(%error, "the response for an idempotency key could not be stored");
     }
     Ok(Response::from_parts(parts, Body::from(body)))
 }

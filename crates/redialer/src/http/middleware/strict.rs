@@ -37,7 +37,7 @@ pub(crate) fn check_query(request: &Request) -> Result<(), ApiError> {
         }
         Some((name, _)) => {
             let why = format!(
-                "There is no such query parameter here. The parameters are: {}.",
+                "This path has no such query parameter. The valid parameters are: {}.",
                 takes.query.join(", ")
             );
             Err(ApiError::invalid(name, why))
