@@ -175,7 +175,7 @@ impl Clock {
     pub async fn keep(&self, store: &Store) -> Result<(), StoreError> {
         let real_ms = self.real_ms();
         let ClockRow { speed, .. } = self.anchor();
-        store.keep_clock(ClockRow { real_ms, virtual_ms: at_anchor(self.anchor(), real_ms), speed }).await
+        store.save_clock(ClockRow { real_ms, virtual_ms: at_anchor(self.anchor(), real_ms), speed }).await
     }
 
     /// A clock for a command that runs while a server runs, or between two runs of it: it shows the server's virtual time,

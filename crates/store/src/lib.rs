@@ -140,8 +140,8 @@ impl Store {
     }
 
     /// Same as [`Store::guards_rows`], for a database that this store has not migrated: looks for the role first.
-    pub async fn finds_guard(&self) -> Result<bool, StoreError> {
-        self.db.look_for_guard().await?;
+    pub async fn has_tenant_role(&self) -> Result<bool, StoreError> {
+        self.db.find_tenant_role().await?;
         Ok(self.guards_rows())
     }
 
@@ -193,8 +193,8 @@ impl Store {
 
     /// Maintenance. On SQLite, checkpoints the write-ahead log, so that no commit has to. On Postgres, analyzes tables
     /// that have just grown.
-    pub async fn tend(&self) -> Result<(), StoreError> {
-        self.db.tend().await
+    pub async fn maintain(&self) -> Result<(), StoreError> {
+        self.db.maintain().await
     }
 
     /// Checkpoints and truncates the embedded database's write-ahead log. Does nothing on Postgres.

@@ -47,7 +47,7 @@ impl TenantStore {
     }
 
     /// Checks that a workspace is in scope.
-    pub(crate) fn sees(&self, workspace: Id<id::Workspace>) -> Result<(), StoreError> {
+    pub(crate) fn check_workspace(&self, workspace: Id<id::Workspace>) -> Result<(), StoreError> {
         match self.workspace {
             Some(own) if own != workspace => Err(StoreError::NotFound),
             _ => Ok(()),
@@ -55,7 +55,7 @@ impl TenantStore {
     }
 
     /// Checks that the scope is the whole tenant.
-    pub(crate) const fn sees_whole_tenant(&self) -> Result<(), StoreError> {
+    pub(crate) const fn check_whole_tenant(&self) -> Result<(), StoreError> {
         match self.workspace {
             Some(_) => Err(StoreError::NotFound),
             None => Ok(()),
@@ -63,8 +63,8 @@ impl TenantStore {
     }
 
     /// Checks the scope for a row that belongs to one workspace or, with `None`, to the whole tenant.
-    pub(crate) fn sees_of(&self, workspace: Option<Id<id::Workspace>>) -> Result<(), StoreError> {
-        workspace.map_or_else(|| self.sees_whole_tenant(), |workspace| self.sees(workspace))
+    pub(crate) fn check_filter(&self, workspace: Option<Id<id::Workspace>>) -> Result<(), StoreError> {
+        workspace.map_or_else(|| self.check_whole_tenant(), |workspace| self.check_workspace(workspace))
     }
 
     /// The workspace to filter by: `named` if it is in scope, else the store's own.
@@ -72,7 +72,7 @@ impl TenantStore {
         &self,
         named: Option<Id<id::Workspace>>,
     ) -> Result<Option<Id<id::Workspace>>, StoreError> {
-        named.map_or(Ok(()), |named| self.sees(named))?;
+        named.map_or(Ok(()), |named| self.check_workspace(named))?;
         Ok(named.or(self.workspace))
     }
 

@@ -88,7 +88,7 @@ impl Inspected<'_> {
             }
             opens => drop(opens?),
         }
-        store.finds_guard().await?;
+        store.has_tenant_role().await?;
         Ok(store)
     }
 

@@ -111,7 +111,7 @@ fn changed_settings(config: &Config) -> String {
 async fn answers(store: &Store) -> anyhow::Result<String> {
     store.ping().await?;
     let applied = store.schema().await?;
-    let guard = match (store.is_shared(), store.finds_guard().await?) {
+    let guard = match (store.is_shared(), store.has_tenant_role().await?) {
         (false, _) => "",
         (true, true) => "; the database isolates tenants with row-level security",
         (true, false) => {

@@ -51,11 +51,11 @@ pub async fn round(app: &Arc<App>) -> Result<(), StoreError> {
     for range in app.ranges() {
         let now = app.clock.now();
         let next_at = plus(now, minutes(SWEEP_EVERY_MINUTES));
-        for row in app.store.due_sweeps(range, now, next_at, MAX_WORKSPACES).await? {
+        for row in app.store.due_backfills(range, now, next_at, MAX_WORKSPACES).await? {
             if let Err(error) = workspace(app, &row, restore_generation).await {
                 tracing::warn!(workspace.id = %row.id, %error, "the backfill of workspace {} failed; it is retried in a minute", row.id);
                 // A restored workspace dials only after its backfill, so retry it before the regular interval.
-                app.store.sweep_again(row.id, plus(now, minutes(1))).await?;
+                app.store.backfill_soon(row.id, plus(now, minutes(1))).await?;
             }
         }
         for check in app.store.due_checks(range, now, MAX_CHECKS_PER_CALL, MAX_ANALYSES).await? {
@@ -105,9 +105,9 @@ async fn workspace(
     }
     if !done? {
         // Continue once the other due workspaces had their share.
-        return Ok(app.store.sweep_again(row.id, now).await?);
+        return Ok(app.store.backfill_soon(row.id, now).await?);
     }
-    app.store.swept(row.id, began).await?;
+    app.store.record_backfill(row.id, began).await?;
     if let Some(restore_generation) = waiting {
         enter_restore_generation(app, row, restore_generation, began).await?;
     }
@@ -147,10 +147,10 @@ async fn enter_restore_generation(
     began: Timestamp,
 ) -> Result<(), StoreError> {
     match decide::after_restore_sweep(restore_generation.began_at, row.backfilled_once_at, began) {
-        RestoreSweep::TooEarly { again_at } => app.store.sweep_again(row.id, again_at).await,
+        RestoreSweep::TooEarly { again_at } => app.store.backfill_soon(row.id, again_at).await,
         RestoreSweep::First { again_at } => {
-            app.store.swept_once(row.id, began).await?;
-            app.store.sweep_again(row.id, again_at).await
+            app.store.record_first_backfill(row.id, began).await?;
+            app.store.backfill_soon(row.id, again_at).await
         }
         RestoreSweep::Last => {
             tracing::info!(workspace.id = %row.id, "workspace {} was compared with the provider's records after the restore; dialing resumes", row.id);
@@ -176,8 +176,8 @@ impl<'a> Sweep<'a> {
         let workspace = app.store.for_tenant(row.tenant).workspace(row.id).await?;
         let api_key = workspace.api_key(&key)?;
         let context = app.store.workspace_context(row.tenant, row.id, app.clock.real_ms()).await?;
-        let heard = context.heard(app.store.limits_of(context.plan));
-        let agents = heard.map(|agent| agent.provider_agent_id.clone()).collect();
+        let active_agents = context.active_agents(app.store.limits_of(context.plan));
+        let agents = active_agents.map(|agent| agent.provider_agent_id.clone()).collect();
         Ok(Self { app, row, workspace, api_key, agents, restored })
     }
 
@@ -189,10 +189,10 @@ impl<'a> Sweep<'a> {
             let Page { calls, next } = provider.calls(&self.api_key, *channel, page.as_deref()).await?;
             let missing = &self.workspace.missing_permissions;
             account::read_succeeded(self.app, self.row.id, missing, Permission::History).await;
-            let swept = decide::sweep_page(&calls, progress.since, |agent| self.agents.contains(agent));
-            let unprocessed = self.app.store.unheard(self.row, &swept.within).await?;
+            let swept_page = decide::sweep_page(&calls, progress.since, |agent| self.agents.contains(agent));
+            let unprocessed = self.app.store.unprocessed_calls(self.row, &swept_page.within).await?;
             progress.unprocessed.extend(unprocessed.into_iter().map(|id| (*channel, id)));
-            match next.filter(|_| !swept.is_last) {
+            match next.filter(|_| !swept_page.is_last) {
                 Some(next) => *page = Some(next),
                 None => {
                     progress.lists.pop_front();
@@ -274,7 +274,8 @@ async fn import(
     let agent = app.store.for_tenant(tenant).agent_by_provider_id(workspace, &agent_id).await?;
     let context = app.store.workspace_context(tenant, workspace, app.clock.real_ms()).await?;
     // Its webhook would be rejected as well.
-    let Some(agent) = agent.filter(|a| context.hears(a.id, app.store.limits_of(context.plan))) else {
+    let Some(agent) = agent.filter(|a| context.accepts_webhooks_of(a.id, app.store.limits_of(context.plan)))
+    else {
         return Ok(false);
     };
     // Not the key opened at the start of the backfill: minutes may have passed since then.

@@ -199,7 +199,7 @@ async fn import(app: &App, row: PendingRow, contexts: &mut EventContexts) -> Res
     };
     // An event that an earlier process left behind may have crashed it: the try is counted before it is made.
     if event.received_at < app.started_at && !app.events.is_counted(event.id) {
-        if !app.store.try_delivery(&event, MAX_EVENT_TRIES, EventNote::SetAside.as_str()).await? {
+        if !app.store.begin_event_try(&event, MAX_EVENT_TRIES, EventNote::SetAside.as_str()).await? {
             return Ok(());
         }
         app.events.note_counted(event.id);
@@ -220,7 +220,7 @@ async fn import(app: &App, row: PendingRow, contexts: &mut EventContexts) -> Res
     match parsed(read) {
         Parsed::Nothing => {
             app.events.note_tried([event.id]);
-            app.store.finish_delivery(&event, "").await
+            app.store.finish_event(&event, "").await
         }
         Parsed::Failed => put_off(app, &event, "a panic").await,
         call @ Parsed::Call { .. } => {
@@ -236,5 +236,5 @@ async fn put_off(app: &App, event: &EventRow, failure: &str) -> Result<(), Store
     tracing::error!(delivery.id = %id, tries, failure, "event {id} could not be decided");
     metrics::counter!("redialer_deliveries_failed_total").increment(1);
     let try_at = event_retry(tries + 1, app.clock.now());
-    app.store.retry_delivery(event, try_at, EventNote::SetAside.as_str()).await
+    app.store.postpone_event(event, try_at, EventNote::SetAside.as_str()).await
 }

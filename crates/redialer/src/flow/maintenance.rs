@@ -28,7 +28,7 @@ pub const fn maintenance_interval(is_shared: bool) -> Duration {
 
 /// Runs the database's regular maintenance.
 pub async fn maintain(app: &App) -> Result<(), StoreError> {
-    app.store.tend().await
+    app.store.maintain().await
 }
 
 /// Stores the clock's time regularly until the program shuts down, and once more then.
@@ -57,7 +57,7 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
     }
     rejected_webhooks::tell(app).await;
     alarm(app).await?;
-    clear_away(app).await?;
+    purge_workspace(app).await?;
     release_quota(app).await?;
     probe(app).await
 }
@@ -81,18 +81,18 @@ async fn release_quota(app: &App) -> Result<(), StoreError> {
 
 /// Deletes expired idempotency responses, refusals and outbox rows, and a part of each workspace that was deleted more
 /// than a day ago.
-async fn clear_away(app: &App) -> Result<(), StoreError> {
+async fn purge_workspace(app: &App) -> Result<(), StoreError> {
     let now = app.clock.now();
     app.api_rate.tidy();
-    app.store.forget_answers(plus(now, -minutes(24 * 60))).await?;
-    app.store.forget_notices(plus(now, -minutes(NOTICES_MINUTES))).await?;
+    app.store.delete_old_responses(plus(now, -minutes(24 * 60))).await?;
+    app.store.delete_old_notices(plus(now, -minutes(NOTICES_MINUTES))).await?;
     app.store.prune_outbox(plus(now, -minutes(OUTBOX_MINUTES))).await?;
     for range in app.ranges() {
         for gone in app.store.removals(range, plus(now, -minutes(UNDO_MINUTES))).await? {
             let tenant_store = app.store.for_tenant(gone.tenant);
             // Small steps, so that dials can run in between.
             for _ in 0..STEPS_A_ROUND {
-                if !tenant_store.clear_away(gone.id, now).await? {
+                if !tenant_store.purge_workspace(gone.id, now).await? {
                     tracing::info!(workspace.id = %gone.id, "the data of deleted workspace {} was removed permanently", gone.id);
                     break;
                 }

@@ -37,7 +37,7 @@ pub async fn round(app: &App) -> Result<(), StoreError> {
     for range in app.ranges() {
         let now = app.clock.now();
         for mut unconfirmed in
-            app.store.due_asks(range, now, plus(now, minutes(LOOKUP_RETRY_MINUTES)), MAX_BATCH).await?
+            app.store.due_lookups(range, now, plus(now, minutes(LOOKUP_RETRY_MINUTES)), MAX_BATCH).await?
         {
             if let Err(error) = one(app, &mut unconfirmed).await {
                 tracing::warn!(dispatch.id = %unconfirmed.id, %error, "the lookup of dispatch {} failed", unconfirmed.id);
@@ -78,7 +78,7 @@ async fn give_up(app: &App, unconfirmed: &UnconfirmedDispatch) -> Result<(), Sto
     if !decide::is_outcome_overdue(unconfirmed.channel, now.duration_since(unconfirmed.sent_at)) {
         return Ok(());
     }
-    if app.store.close_unheard(unconfirmed, now).await? {
+    if app.store.close_without_outcome(unconfirmed, now).await? {
         tracing::error!(callback.id = %unconfirmed.callback, dispatch.id = %unconfirmed.id, "callback {} was closed as outcome_unknown: the provider reported no outcome of its call", unconfirmed.callback);
         metrics::counter!("redialer_outcomes_unknown_total").increment(1);
     }
@@ -149,7 +149,7 @@ impl Lookup<'_> {
         // Read after the repeat, because a repeat restarts the proof.
         let after = decide::after_lookup(&self.known_of(unconfirmed), finding, now);
         report(unconfirmed, &after);
-        self.app.store.finish_ask(unconfirmed, &after, now).await?;
+        self.app.store.finish_lookup(unconfirmed, &after, now).await?;
         Ok(())
     }
 
@@ -196,7 +196,7 @@ impl Lookup<'_> {
     async fn placed(&self, unconfirmed: &UnconfirmedDispatch, call_id: String) -> Result<(), StoreError> {
         let after = Resolution::Placed { call_id };
         report(unconfirmed, &after);
-        self.app.store.finish_ask(unconfirmed, &after, self.app.clock.now()).await
+        self.app.store.finish_lookup(unconfirmed, &after, self.app.clock.now()).await
     }
 }
 

@@ -90,7 +90,7 @@ async fn accept(
             let why = "The agent is disabled.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "agent_disabled", why));
         }
-        _ if !context.hears(target.agent, app.store.limits_of(context.plan)) => {
+        _ if !context.accepts_webhooks_of(target.agent, app.store.limits_of(context.plan)) => {
             app.rejected_webhooks.count(&target, Notice::PastTheCap);
             let why = "The plan allows fewer enabled agents. Disable other agents, or change the plan.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "plan_limit", why));

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     StoreError, TenantStore,
-    accounts::workspaces::differing,
+    accounts::workspaces::changed_fields,
     at, bucket_of,
     callbacks::transitions,
     db::{Row, Tx, args},
@@ -159,7 +159,7 @@ impl TenantStore {
         const FORGET: &str = "delete from workspace_numbers where workspace_id = $1";
         const NUMBER: &str =
             "insert into workspace_numbers (workspace_id, phone_hash) values ($1, $2) on conflict do nothing";
-        self.sees(workspace)?;
+        self.check_workspace(workspace)?;
         let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         let (mut added, mut gone) = (Vec::new(), 0);
@@ -234,7 +234,7 @@ impl TenantStore {
         );
         let row = self.db().read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
         let agent = AgentRow::from_row(&row)?;
-        self.sees(agent.workspace)?;
+        self.check_workspace(agent.workspace)?;
         Ok(agent)
     }
 
@@ -276,7 +276,7 @@ impl TenantStore {
         const SQL: &str = "update agents set enabled = coalesce($3, enabled), overrides = $4,
                  observe = coalesce($7, observe), updated_at = case when updated_at < $5 then $5 else updated_at + 1 end
              where tenant_id = $1 and id = $2 and (cast($6 as bigint) is null or updated_at = $6)";
-        self.sees(agent.workspace)?;
+        self.check_workspace(agent.workspace)?;
         let AgentChange { enabled, observe, overrides, if_unchanged } = *change;
         let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
@@ -287,10 +287,10 @@ impl TenantStore {
             return Err(StoreError::PlanLimit);
         }
         let overrides = overrides.unwrap_or(&agent.overrides).document();
-        let told = |enabled: bool, observe: bool, overrides: &Value| json!({"enabled": enabled, "observe": observe, "overrides": overrides});
-        let (before, after) = differing(
-            told(agent.enabled, agent.observe, agent.overrides.document()),
-            told(enabled.unwrap_or(agent.enabled), observe.unwrap_or(agent.observe), overrides),
+        let document = |enabled: bool, observe: bool, overrides: &Value| json!({"enabled": enabled, "observe": observe, "overrides": overrides});
+        let (before, after) = changed_fields(
+            document(agent.enabled, agent.observe, agent.overrides.document()),
+            document(enabled.unwrap_or(agent.enabled), observe.unwrap_or(agent.observe), overrides),
         );
         let overrides = overrides.to_string();
         let changed = tx
@@ -319,7 +319,7 @@ impl TenantStore {
         const SQL: &str = columns!(
             "where tenant_id = $1 and workspace_id = $2 and provider_agent_id = $3 and gone_at is null"
         );
-        self.sees(workspace)?;
+        self.check_workspace(workspace)?;
         let row = self.db().read_one(SQL, args![self.tenant, workspace, provider_agent_id]).await?;
         row.as_ref().map(AgentRow::from_row).transpose()
     }
@@ -329,7 +329,7 @@ impl TenantStore {
         const SQL: &str = columns!(
             "where tenant_id = $1 and workspace_id = $2 and gone_at is null order by created_at, id"
         );
-        self.sees(workspace)?;
+        self.check_workspace(workspace)?;
         let rows = self.db().read(SQL, args![self.tenant, workspace]).await?;
         rows.iter().map(AgentRow::from_row).collect()
     }

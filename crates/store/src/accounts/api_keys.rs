@@ -149,7 +149,7 @@ impl TenantStore {
         const SQL: &str =
             "insert into api_keys (hash, id, tenant_id, workspace_id, name, prefix, scopes, created_at, expires_at, is_test)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-        self.sees_of(new.workspace)?;
+        self.check_filter(new.workspace)?;
         let (audit_writer, scopes) = (self.audit_writer().await?, new.scopes.text());
         let values = args![
             hash_key(new.secret),
@@ -177,7 +177,7 @@ impl TenantStore {
         const SQL: &str = columns!("where tenant_id = $1 and id = $2");
         let row = self.db().read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
         let key = KeyInfo::from_row(&row)?;
-        self.sees_of(key.workspace)?;
+        self.check_filter(key.workspace)?;
         Ok(key)
     }
 
@@ -200,7 +200,7 @@ impl TenantStore {
     pub async fn revoke_key(&self, key: &KeyInfo, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str =
             "update api_keys set revoked_at = $3 where tenant_id = $1 and id = $2 and revoked_at is null";
-        self.sees_of(key.workspace)?;
+        self.check_filter(key.workspace)?;
         let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         if tx.execute(SQL, args![self.tenant, key.id, now]).await? == 0 {

@@ -18,7 +18,7 @@ impl TenantStore {
     pub async fn delete_workspace(&self, id: Id<id::Workspace>, now: Timestamp) -> Result<(), StoreError> {
         const DELETE: &str = "update workspaces set deleted_at = $3, updated_at = $3
              where tenant_id = $1 and id = $2 and deleted_at is null";
-        self.sees_whole_tenant()?;
+        self.check_whole_tenant()?;
         let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         if tx.execute(DELETE, args![self.tenant, id, now]).await? == 0 {
@@ -42,7 +42,7 @@ impl TenantStore {
         const STANDS: &str = "select deleted_at, account from workspaces where tenant_id = $1 and id = $2";
         const RESTORE: &str = "update workspaces set deleted_at = null, updated_at = $3
              where tenant_id = $1 and id = $2 and deleted_at is not null";
-        self.sees_whole_tenant()?;
+        self.check_whole_tenant()?;
         let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         tx.execute(LOCK, args![self.tenant]).await?;
@@ -64,7 +64,7 @@ impl TenantStore {
     }
 
     /// Removes a part of a deleted workspace permanently; `false` if nothing is left of it.
-    pub async fn clear_away(&self, id: Id<id::Workspace>, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn purge_workspace(&self, id: Id<id::Workspace>, now: Timestamp) -> Result<bool, StoreError> {
         const LAST: &str =
             "delete from workspaces where tenant_id = $1 and id = $2 and deleted_at is not null";
         let bucket = bucket_of(self.tenant);

@@ -77,7 +77,7 @@ impl TenantStore {
         const SQL: &str = columns!(
             "where tenant_id = $1 and (created_at, id) < ($2, $3) order by created_at desc, id desc limit $4"
         );
-        self.sees_whole_tenant()?;
+        self.check_whole_tenant()?;
         let rows = self.db().read(SQL, args![self.tenant, before.0, before.1, limit]).await?;
         rows.iter().map(MemberRow::from_row).collect()
     }
@@ -85,7 +85,7 @@ impl TenantStore {
     /// One member.
     pub async fn member(&self, id: Id<id::Member>) -> Result<MemberRow, StoreError> {
         const SQL: &str = columns!("where tenant_id = $1 and id = $2");
-        self.sees_whole_tenant()?;
+        self.check_whole_tenant()?;
         let row = self.db().read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
         MemberRow::from_row(&row)
     }
@@ -94,7 +94,7 @@ impl TenantStore {
     pub async fn add_member(&self, new: &NewMember<'_>, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "insert into members (id, tenant_id, email, password_hash, role, created_at)
              values ($1, $2, $3, $4, $5, $6)";
-        self.sees_whole_tenant()?;
+        self.check_whole_tenant()?;
         let values = args![new.id, self.tenant, new.email, new.password_hash, new.role.as_str(), now];
         let act = AuditEvent::new("member.add", None, new.id).after(json!({"role": new.role.as_str()}));
         let audit_writer = self.audit_writer().await?;
@@ -115,7 +115,7 @@ impl TenantStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         const SQL: &str = "update members set role = $3 where tenant_id = $1 and id = $2 and role = $4";
-        self.sees_whole_tenant()?;
+        self.check_whole_tenant()?;
         let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         if !has_other_owner(&mut tx, self.tenant, member.id).await? && role != Role::Owner {
@@ -135,7 +135,7 @@ impl TenantStore {
     /// Removes a member.
     pub async fn remove_member(&self, member: &MemberRow, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "delete from members where tenant_id = $1 and id = $2 and role = $3";
-        self.sees_whole_tenant()?;
+        self.check_whole_tenant()?;
         let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         if !has_other_owner(&mut tx, self.tenant, member.id).await? {

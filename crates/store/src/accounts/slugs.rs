@@ -41,7 +41,7 @@ impl TenantStore {
         const AGENT: &str = "update agents set slug = $3, verified_at = null,
                  updated_at = case when updated_at < $4 then $4 else updated_at + 1 end
              where tenant_id = $1 and id = $2 and slug = $5";
-        self.sees(agent.workspace)?;
+        self.check_workspace(agent.workspace)?;
         let slug = rng.token::<20>();
         let until = plus(now, minutes(SLUG_GRACE_MINUTES));
         let audit_writer = self.audit_writer().await?;

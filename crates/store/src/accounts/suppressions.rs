@@ -70,7 +70,7 @@ impl TenantStore {
             "where bucket = $1 and tenant_id = $2 and (created_at, id) < ($3, $4)
              order by created_at desc, id desc limit $5"
         );
-        self.sees_whole_tenant()?;
+        self.check_whole_tenant()?;
         let args = args![bucket_of(self.tenant), self.tenant, before.0, before.1, limit];
         self.db().read(SQL, args).await?.iter().map(SuppressionRow::from_row).collect()
     }
@@ -81,7 +81,7 @@ impl TenantStore {
         number: &Phone,
         key: &TenantKey,
     ) -> Result<Option<SuppressionRow>, StoreError> {
-        self.sees_whole_tenant()?;
+        self.check_whole_tenant()?;
         let args = args![bucket_of(self.tenant), self.tenant, key.index(number.e164())];
         self.db().read_one(OF_NUMBER, args).await?.as_ref().map(SuppressionRow::from_row).transpose()
     }
@@ -128,7 +128,7 @@ impl TenantStore {
     /// Removes a number from the list.
     pub async fn unsuppress(&self, id: Id<id::Suppression>, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "delete from suppressions where bucket = $1 and tenant_id = $2 and id = $3";
-        self.sees_whole_tenant()?;
+        self.check_whole_tenant()?;
         let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         if tx.execute(SQL, args![bucket_of(self.tenant), self.tenant, id]).await? == 0 {

@@ -72,12 +72,12 @@ impl WorkspaceContext {
     }
 
     /// Whether an agent's webhooks are accepted: it is enabled and among the oldest agents that the plan has room for.
-    pub fn hears(&self, id: Id<id::Agent>, limits: &Limits) -> bool {
-        self.heard(limits).any(|agent| agent.id == id)
+    pub fn accepts_webhooks_of(&self, id: Id<id::Agent>, limits: &Limits) -> bool {
+        self.active_agents(limits).any(|agent| agent.id == id)
     }
 
     /// The agents whose webhooks are accepted.
-    pub fn heard(&self, limits: &Limits) -> impl Iterator<Item = &AgentRow> {
+    pub fn active_agents(&self, limits: &Limits) -> impl Iterator<Item = &AgentRow> {
         let enabled =
             self.agents.iter().map(|agent_context| &*agent_context.agent).filter(|agent| agent.enabled);
         limits.heard(enabled)

@@ -197,7 +197,7 @@ impl TenantStore {
         let webhook_auth = key.seal(WEBHOOK_AUTH, new.id.uuid(), new.webhook_auth, rng);
         let settings = new.settings.to_string();
         let retention = serde_json::to_string(&Retention::default()).unwrap_or_default();
-        self.sees_whole_tenant()?;
+        self.check_whole_tenant()?;
         let act = AuditEvent::new("workspace.create", Some(new.id), new.id)
             .after(json!({"name": new.name, "provider": new.provider.as_str()}));
         let audit_writer = self.audit_writer().await?;
@@ -252,7 +252,7 @@ impl TenantStore {
     pub async fn workspace(&self, id: Id<id::Workspace>) -> Result<WorkspaceRow, StoreError> {
         const SQL: &str =
             columns!("select ", " from workspaces where tenant_id = $1 and id = $2 and deleted_at is null");
-        self.sees(id)?;
+        self.check_workspace(id)?;
         let row = self.db().read_one(SQL, args![self.tenant, id]).await?.ok_or(StoreError::NotFound)?;
         WorkspaceRow::from_row(&row, &self.store.plans)
     }
@@ -299,7 +299,7 @@ impl TenantStore {
         let has_new_webhook_key = webhook_auth.is_some();
         let settings = change.settings.map(Value::to_string);
         let retention = change.retention.and_then(|r| serde_json::to_string(r).ok());
-        self.sees(id)?;
+        self.check_workspace(id)?;
         let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
         let before = settings_of(&mut tx, self, id).await?;
@@ -334,7 +334,7 @@ impl TenantStore {
                 after[name] = json!("replaced");
             }
         }
-        let (before, after) = differing(before, after);
+        let (before, after) = changed_fields(before, after);
         let act = AuditEvent::new("workspace.change", Some(id), id).before(before).after(after);
         audit_writer.write(&mut tx, act, now).await?;
         tx.commit().await
@@ -361,7 +361,7 @@ async fn settings_of(tx: &mut Tx, of: &TenantStore, id: Id<id::Workspace>) -> Re
 }
 
 /// Reduces two objects to the fields that differ.
-pub(crate) fn differing(before: Value, after: Value) -> (Value, Value) {
+pub(crate) fn changed_fields(before: Value, after: Value) -> (Value, Value) {
     let (Value::Object(mut before), Value::Object(mut after)) = (before, after) else {
         return (Value::Null, Value::Null);
     };
@@ -370,7 +370,7 @@ pub(crate) fn differing(before: Value, after: Value) -> (Value, Value) {
         let (old, new) = (before.remove(&name), after.remove(&name));
         let (old, new) = match (old, new) {
             (Some(old @ Value::Object(_)), Some(new @ Value::Object(_))) if old != new => {
-                let (old, new) = differing(old, new);
+                let (old, new) = changed_fields(old, new);
                 (Some(old), Some(new))
             }
             (old, new) if old == new => continue,

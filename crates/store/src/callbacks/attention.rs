@@ -30,10 +30,10 @@ impl Store {
              where +bucket between $1 and $2 and state = 'unknown' and next_lookup_at is not null and sent_at < $3 limit 1000) as found";
         const UNDECIDED: &str = "select count(*) as n from (select 1 from inbound_events
              where +bucket between $1 and $2 and state = 'pending' and try_at < $3 limit 1000) as found";
-        const ASIDE: &str = "select count(*) as n from (select 1 from inbound_events
+        const QUARANTINE: &str = "select count(*) as n from (select 1 from inbound_events
              where +bucket between $1 and $2 and state = 'quarantined' and received_at < $3 limit 1000) as found";
         let long = plus(now, minutes(-STUCK_AFTER_MINUTES * i64::from(speed)));
-        let asked = plus(now, minutes(-UNCONFIRMED_AFTER_MINUTES * i64::from(speed)));
+        let unconfirmed_since = plus(now, minutes(-UNCONFIRMED_AFTER_MINUTES * i64::from(speed)));
         let count = async |sql, before: Timestamp| -> Result<i64, StoreError> {
             let row = self.db.read_one(sql, args![range.0, range.1, before]).await?;
             row.ok_or(StoreError::Corrupt("count"))?.get("n")
@@ -41,9 +41,9 @@ impl Store {
         Ok([
             ("overdue callbacks", count(OVERDUE, long).await?),
             ("failing callbacks", count(FAILING, now).await?),
-            ("unconfirmed callbacks", count(UNCONFIRMED, asked).await?),
+            ("unconfirmed callbacks", count(UNCONFIRMED, unconfirmed_since).await?),
             ("undecided events", count(UNDECIDED, long).await?),
-            ("events set aside", count(ASIDE, now).await?),
+            ("events set aside", count(QUARANTINE, now).await?),
         ])
     }
 }

@@ -282,7 +282,7 @@ impl TenantStore {
         let args = args![bucket_of(self.tenant), self.tenant, id, self.test];
         let row = self.db().read_one(SQL, args).await?;
         let callback = CallbackRow::from_row(&row.ok_or(StoreError::NotFound)?)?;
-        self.sees(callback.workspace)?;
+        self.check_workspace(callback.workspace)?;
         Ok(callback)
     }
 
@@ -322,7 +322,7 @@ impl TenantStore {
         now: Timestamp,
         rng: &Rng,
     ) -> Result<Result<(), NotWritten>, StoreError> {
-        self.sees(manual.workspace)?;
+        self.check_workspace(manual.workspace)?;
         let bucket = bucket_of(self.tenant);
         let audit_writer = self.audit_writer().await?;
         let mut tx = self.db().begin().await?;
@@ -417,9 +417,9 @@ impl TenantStore {
                 row.ok_or(StoreError::NotFound)
             };
             let before = stands(&mut tx).await?;
-            self.sees(Id::from_uuid(before.get("workspace_id")?))?;
+            self.check_workspace(Id::from_uuid(before.get("workspace_id")?))?;
             let of = (bucket_of(self.tenant), self.tenant);
-            if !transitions::by_hand(&mut tx, of, id, what, now).await? {
+            if !transitions::apply_manual(&mut tx, of, id, what, now).await? {
                 // It may have changed since it was read.
                 let state = state_of(&stands(&mut tx).await?)?;
                 if state.is_waiting() {
@@ -433,15 +433,15 @@ impl TenantStore {
             }
             (before, stands(&mut tx).await?)
         };
-        let told = |row: &Row| {
+        let audited = |row: &Row| {
             Ok::<_, StoreError>(json!({
                 "state": row.get::<String>("state")?,
                 "scheduled_for": at(row.get("scheduled_for")?).to_string(),
             }))
         };
         let act = AuditEvent::new(action, Some(Id::from_uuid(changed.0.get("workspace_id")?)), id)
-            .before(told(&changed.0)?)
-            .after(told(&changed.1)?);
+            .before(audited(&changed.0)?)
+            .after(audited(&changed.1)?);
         audit_writer.write(&mut tx, act, now).await?;
         tx.commit().await?;
         Ok(Ok(()))

@@ -72,7 +72,7 @@ impl Store {
             "update workspaces set deleted_at = coalesce(deleted_at, $2) where tenant_id = $1";
         const MEMBERS: &str = "delete from members where tenant_id = $1";
         let audit_writer = self.for_tenant(tenant.id).by(Actor::command()).audit_writer().await?;
-        self.db.wipe_what_is_deleted().await?;
+        self.db.purge_deleted_workspaces().await?;
         let mut tx = self.db.begin().await?;
         let act = AuditEvent::new("tenant.destroy_key", None, tenant.id).before(json!({"name": tenant.name}));
         audit_writer.write(&mut tx, act, now).await?;

@@ -244,12 +244,12 @@ impl Db {
         base: &'static str,
         rows: Vec<RowValues>,
     ) -> Result<Vec<Row>, StoreError> {
-        let mut found = Vec::new();
+        let mut results = Vec::new();
         let base = self.faults.as_ref().map_or(base, |faults| faults.sql(base));
         for (sql, args) in bulk_sql::statements(self.is_postgres(), base, &[], rows) {
-            found.append(&mut self.read(sql, args).await?);
+            results.append(&mut self.read(sql, args).await?);
         }
-        Ok(found)
+        Ok(results)
     }
 
     pub(crate) async fn read_one(&self, sql: &'static str, args: Args) -> Result<Option<Row>, StoreError> {
@@ -278,7 +278,7 @@ impl Db {
     }
 
     /// Makes later deletes and updates of this process overwrite the old bytes in the embedded database's file.
-    pub(crate) async fn wipe_what_is_deleted(&self) -> Result<(), StoreError> {
+    pub(crate) async fn purge_deleted_workspaces(&self) -> Result<(), StoreError> {
         if self.is_postgres() {
             return Ok(());
         }

@@ -22,12 +22,12 @@ use crate::{
 };
 
 pub(crate) static LITE: LazyLock<Migrator> =
-    LazyLock::new(|| beside_newer(sqlx::migrate!("migrations/sqlite")));
+    LazyLock::new(|| allow_newer(sqlx::migrate!("migrations/sqlite")));
 pub(crate) static PG: LazyLock<Migrator> =
-    LazyLock::new(|| beside_newer(sqlx::migrate!("migrations/postgres")));
+    LazyLock::new(|| allow_newer(sqlx::migrate!("migrations/postgres")));
 
 /// [`Db::check_schema`] has already decided whether newer migrations are acceptable.
-fn beside_newer(mut migrator: Migrator) -> Migrator {
+fn allow_newer(mut migrator: Migrator) -> Migrator {
     migrator.set_ignore_missing(true);
     migrator
 }
@@ -103,9 +103,9 @@ const GUARD: [&str; 3] = [
 
 /// The maximum number of analyze runs per process. A table that stays below the row limit would otherwise be analyzed
 /// forever.
-const MOST_COUNTS: usize = 8;
+const MAX_ANALYZE_RUNS: usize = 8;
 /// The maximum number of log checkpoints in one run of maintenance.
-const MOST_COPIES: usize = 3;
+const MAX_CHECKPOINTS: usize = 3;
 
 impl Db {
     pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
@@ -124,9 +124,9 @@ impl Db {
             }
         }
         if let Some(mut connection) = self.connect_apart().await? {
-            make_guard(&mut connection).await;
+            create_tenant_role(&mut connection).await;
         }
-        self.look_for_guard().await
+        self.find_tenant_role().await
     }
 
     async fn run_migrations(&self) -> Result<(), StoreError> {
@@ -178,17 +178,17 @@ impl Db {
     }
 
     /// Checks, by trying, whether the role for row-level security exists and this connection may act as it.
-    pub(crate) async fn look_for_guard(&self) -> Result<(), StoreError> {
+    pub(crate) async fn find_tenant_role(&self) -> Result<(), StoreError> {
         const TRY: &str = "set local role redialer_tenant; select 1 from tenants limit 0; select 1 from activity_notices limit 0";
         let Engine::Postgres { guarded, .. } = &self.engine else { return Ok(()) };
         let Some(mut tx) = self.begin_reading(Lane::Hot).await? else { return Ok(()) };
-        let found = match tx.run(AssertSqlSafe(TRY.to_owned())).await {
+        let may_act = match tx.run(AssertSqlSafe(TRY.to_owned())).await {
             Ok(()) => true,
             Err(StoreError::Unavailable(sqlx::Error::Database(_))) => false,
             Err(error) => return Err(error),
         };
-        guarded.store(found, Ordering::Relaxed);
-        if !found {
+        guarded.store(may_act, Ordering::Relaxed);
+        if !may_act {
             tracing::warn!(
                 "the role redialer_tenant does not exist or is not granted, so tenants are separated by queries only"
             );
@@ -201,8 +201,8 @@ impl Db {
         matches!(&self.engine, Engine::Postgres { guarded, .. } if guarded.load(Ordering::Relaxed))
     }
 
-    /// Maintenance; see [`crate::Store::tend`].
-    pub(crate) async fn tend(&self) -> Result<(), StoreError> {
+    /// Maintenance; see [`crate::Store::maintain`].
+    pub(crate) async fn maintain(&self) -> Result<(), StoreError> {
         match &self.engine {
             Engine::Sqlite { copier, .. } => copy_log(copier).await,
             Engine::Postgres { analyzed, .. } => self.count(analyzed).await,
@@ -216,7 +216,7 @@ impl Db {
              where oid in (to_regclass('inbound_events'), to_regclass('calls'), to_regclass('persons'), to_regclass('chains'),
                      to_regclass('callbacks'), to_regclass('dispatches'))
                and reltuples < 1000 and pg_relation_size(oid) > 262144";
-        if counts.load(Ordering::Relaxed) >= MOST_COUNTS {
+        if counts.load(Ordering::Relaxed) >= MAX_ANALYZE_RUNS {
             return Ok(());
         }
         let grown = self.read(GROWN, Args::default()).await?;
@@ -236,7 +236,7 @@ impl Db {
 /// Checkpoints the write-ahead log while others write. SQLite restarts the log from its beginning only after a complete
 /// checkpoint, so the next checkpoint copies the commits made during one.
 async fn copy_log(copier: &Pool) -> Result<(), StoreError> {
-    for _ in 0..MOST_COPIES {
+    for _ in 0..MAX_CHECKPOINTS {
         let answer = fetch_once(copier, "pragma wal_checkpoint(passive)", args![]).await?;
         let Some(row) = answer.first() else { break };
         if row.get::<i64>("checkpointed")? == row.get::<i64>("log")? {
@@ -287,10 +287,10 @@ pub(crate) fn migrate_sqlite(connection: &mut SqliteConn) -> Result<(), StoreErr
 }
 
 /// Creates the role for row-level security and grants its rights, as far as the current user may.
-async fn make_guard(connection: &mut PgConnection) {
+async fn create_tenant_role(connection: &mut PgConnection) {
     for sql in GUARD {
         if let Err(error) = connection.execute(sql).await {
-            // An administrator may have to do it; `look_for_guard` checks the result.
+            // An administrator may have to do it; `find_tenant_role` checks the result.
             tracing::debug!(%error, "a privilege could not be granted to the role redialer_tenant");
         }
     }

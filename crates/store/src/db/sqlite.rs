@@ -27,7 +27,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Prepared statements cached per connection: more than the store has.
 const STATEMENT_CACHE: usize = 1024;
 /// Log size, in pages, at which a commit checkpoints the log while all writers wait. Maintenance
-/// ([`crate::Store::tend`]) normally checkpoints earlier.
+/// ([`crate::Store::maintain`]) normally checkpoints earlier.
 const AUTOCHECKPOINT_PAGES: i64 = 64_000;
 /// The writer's page cache in KiB. A transaction whose pages do not fit writes some of them into the log more than once.
 const WRITER_CACHE_KIB: i64 = 32 << 10;

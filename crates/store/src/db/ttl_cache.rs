@@ -83,7 +83,7 @@ impl<K: Clone + Eq + Hash, V> TtlCache<K, V> {
             Some((read_ms, row)) if age(read_ms) < MAX_STALE_MS => {
                 let Ok(_turn) = flight.turn.try_lock() else { return Ok(Some(row)) };
                 match timeout(REFRESH_TIMEOUT, self.read(key, real_ms, read)).await {
-                    Ok(Ok(found)) => Ok(found),
+                    Ok(Ok(value)) => Ok(value),
                     Ok(Err(error)) if !error.is_outage() => Err(error),
                     Ok(Err(_)) | Err(_) => Ok(Some(row)),
                 }
@@ -100,11 +100,11 @@ impl<K: Clone + Eq + Hash, V> TtlCache<K, V> {
                 if flight.failures.load(Ordering::Relaxed) != failures {
                     return Err(StoreError::Full);
                 }
-                let found = self.read(key, real_ms, read).await;
-                if found.as_ref().is_err_and(StoreError::is_outage) {
+                let value = self.read(key, real_ms, read).await;
+                if value.as_ref().is_err_and(StoreError::is_outage) {
                     flight.failures.fetch_add(1, Ordering::Relaxed);
                 }
-                found
+                value
             }
         }
     }
@@ -127,15 +127,15 @@ impl<K: Clone + Eq + Hash, V> TtlCache<K, V> {
         read: impl Future<Output = Result<Option<V>, StoreError>>,
     ) -> Result<Option<Arc<V>>, StoreError> {
         let generation = self.generation.get();
-        let found = read.await?.map(Arc::new);
+        let value = read.await?.map(Arc::new);
         let mut rows = self.rows();
-        match (&found, rows.get_mut(key)) {
+        match (&value, rows.get_mut(key)) {
             (Some(row), Some(entry)) => entry.row = Some((real_ms, generation, Arc::clone(row))),
             // A missing row is not cached, because any key may be requested.
             (None, Some(_)) => drop(rows.remove(key)),
             (_, None) => {}
         }
-        Ok(found)
+        Ok(value)
     }
 }
 
@@ -197,16 +197,16 @@ mod tests {
     #[tokio::test]
     async fn a_herd_reads_once_and_fails_at_once() {
         let (rows, reads) = (Rows::new(&Generation::default()), AtomicU32::new(0));
-        let read = |found: bool| {
+        let read = |value: bool| {
             let reads = &reads;
             async move {
                 reads.fetch_add(1, Ordering::Relaxed);
                 tokio::task::yield_now().await;
-                if found { Ok(Some(1)) } else { Err(StoreError::Full) }
+                if value { Ok(Some(1)) } else { Err(StoreError::Full) }
             }
         };
         let herd =
-            |found| futures_util::future::join_all((0..50).map(|_| rows.get_or_read(&1, 0, read(found))));
+            |value| futures_util::future::join_all((0..50).map(|_| rows.get_or_read(&1, 0, read(value))));
         assert!(herd(false).await.iter().all(Result::is_err));
         assert_eq!(reads.swap(0, Ordering::Relaxed), 1);
         assert!(herd(true).await.iter().all(Result::is_ok));

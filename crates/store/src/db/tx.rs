@@ -141,11 +141,11 @@ impl Tx {
         head: Vec<Value>,
         rows: Vec<RowValues>,
     ) -> Result<Vec<Row>, StoreError> {
-        let mut found = Vec::new();
+        let mut results = Vec::new();
         for (sql, args) in self.statements(base, &head, rows)? {
-            found.append(&mut self.fetch_text(sql, args).await?);
+            results.append(&mut self.fetch_text(sql, args).await?);
         }
-        Ok(found)
+        Ok(results)
     }
 
     /// The statements that run `base` over the rows; none if there are no rows.

@@ -243,7 +243,7 @@ async fn settle<'a>(
         AfterDial::Retry { at, pause, slow, why: message } => {
             let why = pause.map(Pause::as_str).unwrap_or(if *slow { "throttled" } else { "not_placed" });
             if let Some(dispatch) = tx.fetch_one(REFUSED, args![bucket, id, now, why]).await? {
-                quota::take_off(tx, &dispatch).await?;
+                quota::uncount(tx, &dispatch).await?;
                 let wait = Wait { was_unplaced: true, ..Wait::until(*at) };
                 give_back(tx, bucket, callback, wait, now).await?;
             }
@@ -253,7 +253,7 @@ async fn settle<'a>(
         }
         AfterDial::Close { state, outcome, why: message } => {
             if let Some(dispatch) = tx.fetch_one(REFUSED, args![bucket, id, now, outcome]).await? {
-                quota::take_off(tx, &dispatch).await?;
+                quota::uncount(tx, &dispatch).await?;
                 let message = Some(message.as_str()).filter(|text| !text.is_empty());
                 let end = End { bucket, id: callback, state: *state, outcome: Some(outcome), message };
                 if !close(tx, &[end], now).await?.is_empty() {

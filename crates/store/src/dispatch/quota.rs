@@ -71,7 +71,7 @@ pub(crate) async fn count(tx: &mut Tx, kept: &[&Prepared]) -> Result<(), StoreEr
 
 /// Subtracts a dispatch that was certainly not placed. Its row has `bucket`, `tenant_id`, `workspace_id`, `sent_at`,
 /// `test`.
-pub(crate) async fn take_off(tx: &mut Tx, dispatch: &Row) -> Result<(), StoreError> {
+pub(crate) async fn uncount(tx: &mut Tx, dispatch: &Row) -> Result<(), StoreError> {
     if dispatch.get("is_test")? {
         return Ok(());
     }

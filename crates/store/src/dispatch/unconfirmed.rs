@@ -110,7 +110,7 @@ impl Store {
 
     /// Records the result of a lookup. A list that was read before another replica repeated the request proves nothing,
     /// so only a placed call is recorded from it.
-    pub async fn finish_ask(
+    pub async fn finish_lookup(
         &self,
         ask: &UnconfirmedDispatch,
         after: &Resolution,
@@ -139,7 +139,7 @@ impl Store {
                     .fetch_one(ENDED, args![bucket, id, dispatch::State::NotPlaced.as_str(), now, known])
                     .await?;
                 if let Some(dispatch) = ended {
-                    quota::take_off(&mut tx, &dispatch).await?;
+                    quota::uncount(&mut tx, &dispatch).await?;
                     give_back(&mut tx, bucket, callback, Wait::until(now), now).await?;
                 }
             }
@@ -160,7 +160,11 @@ impl Store {
     }
 
     /// Closes a placed call without a reported outcome: the attempt stays spent, and a person decides what follows.
-    pub async fn close_unheard(&self, ask: &UnconfirmedDispatch, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn close_without_outcome(
+        &self,
+        ask: &UnconfirmedDispatch,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         const ENDED: &str =
             "update dispatches set state = 'ended', next_lookup_at = null, result = 'outcome_unknown', updated_at = $3
              where bucket = $1 and id = $2 and state = 'placed'";
@@ -220,7 +224,7 @@ impl Store {
 
     /// Takes the dispatches that are due for a lookup. Their `next_lookup_at` moves to `next_at`, so that no other replica
     /// looks them up too.
-    pub async fn due_asks(
+    pub async fn due_lookups(
         &self,
         range: (i64, i64),
         now: Timestamp,

@@ -106,7 +106,7 @@ impl Store {
         for _ in 1..MAX_TRIES {
             match self.write_together(&[&entry]).await {
                 Err(error) if error.is_contention() => {}
-                found => return found?.answer(entry),
+                outcome => return outcome?.answer(entry),
             }
         }
         self.write_together(&[&entry]).await?.answer(entry)
@@ -116,7 +116,7 @@ impl Store {
         if let [_, _, ..] = entries.as_slice() {
             let together = self.write_together(&entries.iter().collect::<Vec<_>>()).await;
             match together {
-                Ok(mut found) => return entries.into_iter().map(|entry| found.answer(entry)).collect(),
+                Ok(mut outcome) => return entries.into_iter().map(|entry| outcome.answer(entry)).collect(),
                 Err(error) => {
                     tracing::warn!(%error, n = entries.len(), "a dispatch batch failed; its entries are retried one by one");
                 }
@@ -168,9 +168,9 @@ impl Found {
     fn answer(&mut self, entry: Entry) -> Result<Written, StoreError> {
         Ok(match entry {
             Entry::Claim(wanted) => {
-                let mut mine: Vec<_> = wanted.iter().filter_map(|w| self.claims.remove(&w.row.id)).collect();
-                mine.sort_by_key(|c| (c.scheduled_for(), c.id()));
-                Written::Claims(mine)
+                let mut own: Vec<_> = wanted.iter().filter_map(|w| self.claims.remove(&w.row.id)).collect();
+                own.sort_by_key(|c| (c.scheduled_for(), c.id()));
+                Written::Claims(own)
             }
             Entry::Begin(prepared) => Written::Intents(
                 prepared

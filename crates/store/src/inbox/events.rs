@@ -258,25 +258,25 @@ impl Store {
     }
 
     /// Marks an event as done, without any effect.
-    pub async fn finish_delivery(&self, event: &EventRow, notes: &str) -> Result<(), StoreError> {
+    pub async fn finish_event(&self, event: &EventRow, notes: &str) -> Result<(), StoreError> {
         const SQL: &str = "update inbound_events set state = 'done', notes = $3 where bucket = $1 and id = $2 and state = 'pending'";
         self.db.write(SQL, args![event.bucket, event.id, notes]).await.map(|_| ())
     }
 
     /// Counts a try before it is made, for an event that may have crashed a process. After `max` tries the event is set
     /// aside (I33) and `false` is returned.
-    pub async fn try_delivery(&self, event: &EventRow, max: i64, notes: &str) -> Result<bool, StoreError> {
+    pub async fn begin_event_try(&self, event: &EventRow, max: i64, notes: &str) -> Result<bool, StoreError> {
         const TRY: &str =
             "update inbound_events set tries = tries + 1 where bucket = $1 and id = $2 and state = 'pending'";
         if event.tries >= max {
-            self.retry_delivery(event, None, notes).await?;
+            self.postpone_event(event, None, notes).await?;
             return Ok(false);
         }
         Ok(self.db.write(TRY, args![event.bucket, event.id]).await? == 1)
     }
 
     /// Postpones an event whose processing failed or, without `try_at`, sets it aside (I33).
-    pub async fn retry_delivery(
+    pub async fn postpone_event(
         &self,
         event: &EventRow,
         try_at: Option<Timestamp>,
@@ -284,11 +284,12 @@ impl Store {
     ) -> Result<(), StoreError> {
         const LATER: &str = "update inbound_events set tries = tries + 1, try_at = $3
              where bucket = $1 and id = $2 and state = 'pending'";
-        const ASIDE: &str = "update inbound_events set tries = tries + 1, state = 'quarantined', notes = $3
+        const QUARANTINE: &str =
+            "update inbound_events set tries = tries + 1, state = 'quarantined', notes = $3
              where bucket = $1 and id = $2 and state = 'pending'";
         match try_at {
             Some(try_at) => self.db.write(LATER, args![event.bucket, event.id, try_at]).await,
-            None => self.db.write(ASIDE, args![event.bucket, event.id, notes]).await,
+            None => self.db.write(QUARANTINE, args![event.bucket, event.id, notes]).await,
         }
         .map(|_| ())
     }

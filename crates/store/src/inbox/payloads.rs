@@ -35,7 +35,7 @@ impl TenantStore {
     /// The webhooks of the call that a callback came from, and of the call it became; newest first.
     ///
     /// Searches by time, because an index by call would cost every webhook and serve a rare query.
-    pub async fn captured(&self, callback: &CallbackRow) -> Result<Vec<PayloadRow>, StoreError> {
+    pub async fn payloads(&self, callback: &CallbackRow) -> Result<Vec<PayloadRow>, StoreError> {
         const SQL: &str = "select d.id, d.event, d.call_id, d.received_at, b.body
              from inbound_events d join event_payloads b on b.event_id = d.id and b.bucket = d.bucket
              where d.bucket = $1 and d.tenant_id = $2 and d.received_at between $3 and $4 and d.workspace_id = $5

@@ -233,7 +233,7 @@ impl TenantStore {
     }
 
     /// A page of the audit log, newest first, before that number.
-    pub async fn acts(
+    pub async fn audit_events(
         &self,
         filter: &AuditFilter,
         before: i64,

@@ -74,7 +74,7 @@ impl TenantStore {
     }
 
     /// Stores the response to a request.
-    pub async fn keep_answer(
+    pub async fn store_response(
         &self,
         slot: &Reservation,
         status: u16,
@@ -98,7 +98,7 @@ impl TenantStore {
 
 impl Store {
     /// Deletes responses from before that time, a few hundred at a time; returns how many.
-    pub async fn forget_answers(&self, before: Timestamp) -> Result<u64, StoreError> {
+    pub async fn delete_old_responses(&self, before: Timestamp) -> Result<u64, StoreError> {
         const SQL: &str = "delete from idempotency_keys where key_hash in (select key_hash from idempotency_keys where created_at < $1 limit 500) and created_at < $1";
         self.db.write(SQL, args![before]).await
     }

@@ -69,7 +69,11 @@ fn notice_id(of: Uuid, notice: Notice, now: Timestamp) -> Id<id::Notice> {
 
 impl Store {
     /// Adds lines about rejected webhooks to the activity feed.
-    pub async fn tell_refused(&self, refused: &[Refused], now: Timestamp) -> Result<(), StoreError> {
+    pub async fn record_rejected_webhooks(
+        &self,
+        refused: &[Refused],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
         for r in refused {
             let args = args![
@@ -90,7 +94,7 @@ impl Store {
     }
 
     /// Deletes notices from before that time, a few hundred at a time; returns how many.
-    pub async fn forget_notices(&self, before: Timestamp) -> Result<u64, StoreError> {
+    pub async fn delete_old_notices(&self, before: Timestamp) -> Result<u64, StoreError> {
         const SQL: &str = "delete from activity_notices where at < $1 and (bucket, tenant_id, at, id) in
                  (select bucket, tenant_id, at, id from activity_notices where at < $1 order by at limit 500)";
         self.db.write(SQL, args![before]).await

@@ -50,7 +50,7 @@ pub struct MissingAnalysis {
 impl Store {
     /// Takes the workspaces that are due for a backfill. Their `backfill_at` moves to `next_at`, so that no other replica
     /// takes them too.
-    pub async fn due_sweeps(
+    pub async fn due_backfills(
         &self,
         range: (i64, i64),
         now: Timestamp,
@@ -82,26 +82,34 @@ impl Store {
     }
 
     /// Those of these calls whose end has not been processed, in the same order.
-    pub async fn unheard(&self, row: &BackfillRow, calls: &[String]) -> Result<Vec<String>, StoreError> {
+    pub async fn unprocessed_calls(
+        &self,
+        row: &BackfillRow,
+        calls: &[String],
+    ) -> Result<Vec<String>, StoreError> {
         const SQL: &str = "with v (call_id) as (values {rows})
              select c.call_id from v cross join calls c
              where c.bucket = $1 and c.workspace_id = $2 and c.call_id = v.call_id and c.settled";
         let list = calls.iter().map(|id| row![id]).collect();
         let mut tx = self.db.begin().await?;
-        let heard = tx.fetch_rows(SQL, row![bucket_of(row.tenant), row.id], list).await?;
-        let heard = heard.iter().map(|r| r.get("call_id")).collect::<Result<Vec<String>, _>>()?;
-        Ok(calls.iter().filter(|id| !heard.contains(id)).cloned().collect())
+        let known = tx.fetch_rows(SQL, row![bucket_of(row.tenant), row.id], list).await?;
+        let known = known.iter().map(|r| r.get("call_id")).collect::<Result<Vec<String>, _>>()?;
+        Ok(calls.iter().filter(|id| !known.contains(id)).cloned().collect())
     }
 
     /// Records that all calls that ended before `to` have been checked.
-    pub async fn swept(&self, workspace: Id<id::Workspace>, to: Timestamp) -> Result<(), StoreError> {
+    pub async fn record_backfill(
+        &self,
+        workspace: Id<id::Workspace>,
+        to: Timestamp,
+    ) -> Result<(), StoreError> {
         const SQL: &str =
             "update workspaces set backfilled_to = $2 where id = $1 and coalesce(backfilled_to, 0) < $2";
         self.db.write(SQL, args![workspace, to]).await.map(|_| ())
     }
 
     /// Schedules the next backfill of a workspace for that time, if it is earlier than planned.
-    pub async fn sweep_again(&self, workspace: Id<id::Workspace>, at: Timestamp) -> Result<(), StoreError> {
+    pub async fn backfill_soon(&self, workspace: Id<id::Workspace>, at: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "update workspaces set backfill_at = $2 where id = $1 and backfill_at > $2";
         self.db.write(SQL, args![workspace, at]).await.map(|_| ())
     }

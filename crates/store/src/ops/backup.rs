@@ -65,17 +65,17 @@ impl Store {
         keyring: Option<&Keyring>,
         now: Timestamp,
     ) -> Result<usize, BackupError> {
-        let backup_at = made_at(file)?;
+        let backup_at = backup_time(file)?;
         let Some(mut to) = self.db.connect_apart().await? else { return Err(BackupError::NotEmpty) };
         if !self.is_empty().await? {
             return Err(BackupError::NotEmpty);
         }
         let migrated = Migrated::read(file)?;
         let now = virtual_time(&migrated.path, now)?;
-        let found = keys_of(&migrated.path, keyring)?.ok_or_else(|| no_keys(file))?;
+        let missing = keys_of(&migrated.path, keyring)?.ok_or_else(|| no_keys(file))?;
         let from = SqliteConn::open(&migrated.path, Mode::Read)?;
-        copy_in(from, &mut to, &found, (backup_at, now)).await?;
-        Ok(found.lost.len())
+        copy_in(from, &mut to, &missing, (backup_at, now)).await?;
+        Ok(missing.lost.len())
     }
 
     /// Whether the database has no tenants.
@@ -93,9 +93,9 @@ pub async fn restore_file(
     keyring: Option<&Keyring>,
     (rng, now): (&Rng, Timestamp),
 ) -> Result<usize, BackupError> {
-    let backup_at = made_at(file)?;
+    let backup_at = backup_time(file)?;
     // SQLite would apply a leftover journal to the restored file.
-    for there in [database.to_owned(), beside(database, "-wal")] {
+    for there in [database.to_owned(), with_suffix(database, "-wal")] {
         if there.exists() {
             return Err(BackupError::Exists(there.display().to_string()));
         }
@@ -128,15 +128,15 @@ async fn complete(
     fs::set_permissions(part, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     migrate_file(part)?;
     let now = virtual_time(part, real_now)?;
-    let found = keys_of(part, keyring)?.ok_or_else(|| no_keys(file))?;
-    put_keys(part, &found, now)?;
+    let missing = keys_of(part, keyring)?.ok_or_else(|| no_keys(file))?;
+    put_keys(part, &missing, now)?;
     let store = Store::sqlite(part, kek).await?;
     store.migrate(rng).await?;
     store.begin_restore_generation(backup_at, now).await?;
     store.checkpoint().await?;
     store.close().await;
     fs::File::open(part)?.sync_all()?;
-    Ok(found.lost.len())
+    Ok(missing.lost.len())
 }
 
 fn migrate_file(file: &Path) -> Result<(), BackupError> {
@@ -164,7 +164,7 @@ impl Migrated {
         if usize::try_from(applied).is_ok_and(|applied| applied >= LITE.iter().count()) {
             return Ok(Self { path: file.to_owned(), is_copy: false });
         }
-        let copy = Self { path: beside(file, ".restoring"), is_copy: true };
+        let copy = Self { path: with_suffix(file, ".restoring"), is_copy: true };
         fs::copy(file, &copy.path)?;
         migrate_file(&copy.path)?;
         Ok(copy)
@@ -183,7 +183,7 @@ impl Drop for Migrated {
 
 /// The keys for a backup without keys.
 #[derive(Default)]
-struct Found {
+struct MissingKeys {
     keys: Vec<(Uuid, Vec<u8>, Option<Vec<u8>>)>,
     /// Tenants without a key in the keyring: they were destroyed since the backup.
     lost: Vec<Uuid>,
@@ -197,39 +197,39 @@ const LOST: &str = "update tenants set destroyed_at = $2 where id = $1";
 
 /// Finds the keys that a backup was made without, in a file with this version's tables. `None` if some are missing and
 /// there is no keyring.
-fn keys_of(file: &Path, keyring: Option<&Keyring>) -> Result<Option<Found>, BackupError> {
+fn keys_of(file: &Path, keyring: Option<&Keyring>) -> Result<Option<MissingKeys>, BackupError> {
     const KEYLESS: &str = "select id, key_version, alternate_version from tenants where length(wrapped_key) = 0 and destroyed_at is null";
     let mut from = SqliteConn::open(file, Mode::Read)?;
     let rows = from.rows(KEYLESS, Args::default())?;
     from.close()?;
     if rows.is_empty() {
-        return Ok(Some(Found::default()));
+        return Ok(Some(MissingKeys::default()));
     }
     let Some(keyring) = keyring else { return Ok(None) };
-    let mut found = Found::default();
+    let mut missing = MissingKeys::default();
     for row in rows {
         let tenant = Id::from_uuid(row.get("id")?);
         let key = |n: i64| Ok::<_, StoreError>(keyring.get(tenant, version(n)?).map(<[u8]>::to_vec));
         let other = row.get::<Option<i64>>("alternate_version")?.map(key).transpose()?.flatten();
         match key(row.get("key_version")?)? {
-            Some(own) => found.keys.push((tenant.uuid(), own, other)),
-            None => found.lost.push(tenant.uuid()),
+            Some(own) => missing.keys.push((tenant.uuid(), own, other)),
+            None => missing.lost.push(tenant.uuid()),
         }
     }
-    Ok(Some(found))
+    Ok(Some(missing))
 }
 
 /// Writes the keys into a copy of the backup that is not in use yet.
-fn put_keys(copy: &Path, found: &Found, now: Timestamp) -> Result<(), BackupError> {
-    if found.keys.is_empty() && found.lost.is_empty() {
+fn put_keys(copy: &Path, missing: &MissingKeys, now: Timestamp) -> Result<(), BackupError> {
+    if missing.keys.is_empty() && missing.lost.is_empty() {
         return Ok(());
     }
     let mut to = SqliteConn::open(copy, Mode::Beside)?;
-    for (tenant, own, other) in &found.keys {
+    for (tenant, own, other) in &missing.keys {
         let values = vec![Value::Uuid(Some(*tenant)), own.as_slice().into(), other.clone().into()];
         to.run(&PUT_KEY.replace('$', "?"), Args(values), |_| ())?;
     }
-    for tenant in &found.lost {
+    for tenant in &missing.lost {
         let values = vec![Value::Uuid(Some(*tenant)), now.into()];
         to.run(&LOST.replace('$', "?"), Args(values), |_| ())?;
     }
@@ -237,14 +237,14 @@ fn put_keys(copy: &Path, found: &Found, now: Timestamp) -> Result<(), BackupErro
 }
 
 /// The path of a file with a suffix, as SQLite names the files it keeps next to a database.
-fn beside(file: &Path, suffix: &str) -> PathBuf {
+fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
 fn remove_journals(file: &Path) -> io::Result<()> {
-    for left in ["-wal", "-shm"].map(|suffix| beside(file, suffix)) {
+    for left in ["-wal", "-shm"].map(|suffix| with_suffix(file, suffix)) {
         if left.exists() {
             fs::remove_file(left)?;
         }
@@ -253,7 +253,7 @@ fn remove_journals(file: &Path) -> io::Result<()> {
 }
 
 /// When the backup was made.
-fn made_at(file: &Path) -> Result<Timestamp, BackupError> {
+fn backup_time(file: &Path) -> Result<Timestamp, BackupError> {
     const MADE: &str = "select value from meta where name = 'backup_at'";
     let not_a_backup = || BackupError::NotABackup(file.display().to_string());
     let mut from = SqliteConn::open(file, Mode::Read).map_err(|_| not_a_backup())?;
@@ -356,7 +356,7 @@ fn value(row: &PgRow, i: usize, column: &Column) -> Result<Value, sqlx::Error> {
 async fn copy_in(
     mut from: SqliteConn,
     pg: &mut PgConnection,
-    found: &Found,
+    missing: &MissingKeys,
     (backup_at, now): (Timestamp, Timestamp),
 ) -> Result<(), StoreError> {
     let mut tx = pg.begin().await?;
@@ -376,10 +376,10 @@ async fn copy_in(
         read?;
         from = connection;
     }
-    for (tenant, own, other) in &found.keys {
+    for (tenant, own, other) in &missing.keys {
         sqlx::query(PUT_KEY).bind(tenant).bind(own).bind(other).execute(&mut *tx).await?;
     }
-    for tenant in &found.lost {
+    for tenant in &missing.lost {
         sqlx::query(LOST).bind(tenant).bind(now.as_millisecond()).execute(&mut *tx).await?;
     }
     let new = sqlx::query(NEW_GENERATION).bind(backup_at.as_millisecond()).bind(now.as_millisecond());

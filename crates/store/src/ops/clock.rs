@@ -34,7 +34,7 @@ impl Store {
     }
 
     /// Moves the reference point to the clock's current position, never back.
-    pub async fn keep_clock(&self, row: ClockRow) -> Result<(), StoreError> {
+    pub async fn save_clock(&self, row: ClockRow) -> Result<(), StoreError> {
         const SQL: &str = "update virtual_clock set real_ms = $1, virtual_ms = $2
              where id = 1 and speed = $3 and virtual_ms < $2";
         self.db.write(SQL, args![row.real_ms, row.virtual_ms, row.speed]).await.map(|_| ())

@@ -46,13 +46,13 @@ impl Condition {
         let mut n = |sql| -> Result<i64, sqlx::Error> {
             db.rows(sql, Args::default())?.first().map_or(Ok(0), |row| row.get("n"))
         };
-        let mut found = Self { known, ..Self::default() };
+        let mut condition = Self { known, ..Self::default() };
         if n(TABLES)? == 2 {
-            found.applied = count(n(APPLIED)?);
-            found.sealed = n(SEALED)? > 0;
+            condition.applied = count(n(APPLIED)?);
+            condition.sealed = n(SEALED)? > 0;
         }
         db.close()?;
-        Ok(found)
+        Ok(condition)
     }
 
     /// The state of a Postgres database. Connects once; the error names the reason.
@@ -64,13 +64,13 @@ impl Condition {
             || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", CONNECT.as_secs()));
         let connecting = tokio::time::timeout(CONNECT, PgConnection::connect_with(&options)).await;
         let mut db = connecting.map_err(|_| sqlx::Error::Io(late()))??;
-        let mut found = Self { known: schema::PG.iter().count(), ..Self::default() };
+        let mut condition = Self { known: schema::PG.iter().count(), ..Self::default() };
         if sqlx::query_scalar(TABLES).fetch_one(&mut db).await? {
-            found.applied = count(sqlx::query_scalar(APPLIED).fetch_one(&mut db).await?);
-            found.sealed = count(sqlx::query_scalar(SEALED).fetch_one(&mut db).await?) > 0;
+            condition.applied = count(sqlx::query_scalar(APPLIED).fetch_one(&mut db).await?);
+            condition.sealed = count(sqlx::query_scalar(SEALED).fetch_one(&mut db).await?) > 0;
         }
         db.close().await?;
-        Ok(found)
+        Ok(condition)
     }
 }
 

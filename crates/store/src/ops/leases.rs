@@ -60,26 +60,26 @@ impl Store {
             }
             rows = tx.fetch(LIST, args![]).await?;
         }
-        let (mut mine, mut free) = (Vec::new(), Vec::new());
+        let (mut own, mut free) = (Vec::new(), Vec::new());
         for row in rows {
             let (slot, holder): (i64, Option<String>) = (row.get("slot")?, row.get("owner")?);
             match holder.filter(|_| row.get::<i64>("until_ms").is_ok_and(|until| until >= real_ms)) {
-                Some(holder) if holder == owner => mine.push(slot),
+                Some(holder) if holder == owner => own.push(slot),
                 Some(_) => {}
                 None => free.push(slot),
             }
         }
         let share = (SLOTS as usize).div_ceil(usize::try_from(live).unwrap_or(1).max(1));
-        for slot in free.into_iter().take(share.saturating_sub(mine.len())) {
+        for slot in free.into_iter().take(share.saturating_sub(own.len())) {
             if tx.execute(TAKE, args![slot, owner, real_ms, until_ms]).await? == 1 {
-                mine.push(slot);
+                own.push(slot);
             }
         }
-        for slot in mine.split_off(share.min(mine.len())) {
+        for slot in own.split_off(share.min(own.len())) {
             tx.execute(GIVE, args![slot, owner]).await?;
         }
         tx.commit().await?;
-        Ok(Buckets::of_slots(mine))
+        Ok(Buckets::of_slots(own))
     }
 
     /// Releases every slot at once, so that other replicas can take them.

@@ -95,7 +95,11 @@ impl Store {
     }
 
     /// Records that the first of the two backfills that let a restored workspace dial is complete.
-    pub async fn swept_once(&self, workspace: Id<id::Workspace>, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn record_first_backfill(
+        &self,
+        workspace: Id<id::Workspace>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         const SQL: &str =
             "update workspaces set backfilled_once_at = coalesce(backfilled_once_at, $2) where id = $1";
         self.db.write(SQL, args![workspace, now]).await.map(|_| ())
@@ -103,7 +107,7 @@ impl Store {
 
     /// Attaches a lost dial to its callback: the one that its metadata names, else the one that waits for that person
     /// and was due by then. Does nothing if there is none, or if the dial is already attached.
-    pub async fn adopt(
+    pub async fn reattach(
         &self,
         row: &EventRow,
         adoption: &LostDispatch<'_>,
@@ -129,9 +133,9 @@ impl Store {
         let ix = adoption.phone_hash.map(|ix| ix.to_vec());
         let mut tx = self.db.begin().await?;
         let find = args![row.bucket, row.workspace, adoption.callback, ix, due_by];
-        let Some(found) = tx.fetch_one(FIND, find).await? else { return Ok(()) };
-        let callback: Id<id::Callback> = Id::from_uuid(found.get("id")?);
-        let chain: Id<id::Chain> = Id::from_uuid(found.get("chain_id")?);
+        let Some(callback_row) = tx.fetch_one(FIND, find).await? else { return Ok(()) };
+        let callback: Id<id::Callback> = Id::from_uuid(callback_row.get("id")?);
+        let chain: Id<id::Chain> = Id::from_uuid(callback_row.get("chain_id")?);
         tx.execute(EARLIER, args![row.bucket, callback, now]).await?;
         let put = args![
             row.bucket,
@@ -139,8 +143,8 @@ impl Store {
             row.tenant,
             row.workspace,
             callback,
-            found.get::<String>("channel")?,
-            found.get::<i64>("attempt")?,
+            callback_row.get::<String>("channel")?,
+            callback_row.get::<i64>("attempt")?,
             adoption.call_id,
             key.seal(BODY, adoption.dispatch.uuid(), b"", rng),
             now,
@@ -149,7 +153,7 @@ impl Store {
         if tx.execute(PUT, put).await? == 0 {
             return Ok(());
         }
-        transitions::adopt(&mut tx, (row.bucket, callback), (adoption.dispatch, adoption.call_id), now)
+        transitions::reattach(&mut tx, (row.bucket, callback), (adoption.dispatch, adoption.call_id), now)
             .await?;
         open_all(&mut tx, vec![opened(row.bucket, chain, row.tenant, row.workspace, now)]).await?;
         tx.execute(SPEND, args![row.bucket, chain]).await?;

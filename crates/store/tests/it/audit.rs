@@ -58,8 +58,9 @@ async fn entries_name_the_actor_and_the_action_and_are_visible_only_to_their_ten
         let (ours, theirs) = (World::new(&engine.store, 1).await, World::new(&engine.store, 2).await);
         let of = ours.tenant_store().by(Actor { name: "key_1".to_owned(), ..Actor::program() });
         ours.switch(&of, false, 1).await;
-        let acts = of.acts(&AuditFilter::default(), i64::MAX, 100).await.expect("read");
-        let told: Vec<_> = acts.iter().map(|a| (a.seq, a.actor.as_str(), a.action.as_str())).collect();
+        let audit_events = of.audit_events(&AuditFilter::default(), i64::MAX, 100).await.expect("read");
+        let told: Vec<_> =
+            audit_events.iter().map(|a| (a.seq, a.actor.as_str(), a.action.as_str())).collect();
         assert_eq!(
             told,
             [
@@ -69,12 +70,12 @@ async fn entries_name_the_actor_and_the_action_and_are_visible_only_to_their_ten
                 (1, "command", "tenant.create"),
             ]
         );
-        assert_eq!(acts[0].before.as_deref(), Some("{\"enabled\":true}"));
-        assert_eq!(acts[0].after.as_deref(), Some("{\"enabled\":false}"));
+        assert_eq!(audit_events[0].before.as_deref(), Some("{\"enabled\":true}"));
+        assert_eq!(audit_events[0].after.as_deref(), Some("{\"enabled\":false}"));
         let one = AuditFilter { action: Some("agent.change".to_owned()), ..AuditFilter::default() };
-        assert_eq!(of.acts(&one, i64::MAX, 100).await.expect("read").len(), 1);
-        assert_eq!(theirs.tenant_store().acts(&one, i64::MAX, 100).await.expect("read").len(), 0);
-        let page = of.acts(&AuditFilter::default(), 3, 1).await.expect("read");
+        assert_eq!(of.audit_events(&one, i64::MAX, 100).await.expect("read").len(), 1);
+        assert_eq!(theirs.tenant_store().audit_events(&one, i64::MAX, 100).await.expect("read").len(), 0);
+        let page = of.audit_events(&AuditFilter::default(), 3, 1).await.expect("read");
         assert_eq!(page.iter().map(|a| a.seq).collect::<Vec<_>>(), [2]);
     }
 }
@@ -92,7 +93,7 @@ async fn a_deleted_workspace_is_purged_after_a_day_and_nothing_else_is() {
         assert!(due(at(20 + 24 * 60)).await.is_empty());
         assert_eq!(due(at(21 + 24 * 60)).await.len(), 1);
         let mut steps = 0;
-        while of.clear_away(ours.workspace, at(2_000)).await.expect("cleared") {
+        while of.purge_workspace(ours.workspace, at(2_000)).await.expect("cleared") {
             steps += 1;
             assert!(steps < 100);
         }

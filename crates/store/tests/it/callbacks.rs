@@ -170,9 +170,9 @@ async fn agents_start_enabled_within_the_plan_and_a_disabled_one_holds_its_callb
         let workspace_context =
             engine.store.workspace_context(world.tenant, world.workspace, 0).await.expect("read");
         let one = redialer_core::tenant::Limits { agents: 1, ..redialer_core::tenant::Plan::Free.limits() };
-        let heard: Vec<_> =
-            workspace_context.heard(&one).map(|agent| agent.provider_agent_id.as_str()).collect();
-        assert_eq!(heard, ["agent_1"], "of a smaller plan only the oldest");
+        let active_agents: Vec<_> =
+            workspace_context.active_agents(&one).map(|agent| agent.provider_agent_id.as_str()).collect();
+        assert_eq!(active_agents, ["agent_1"], "of a smaller plan only the oldest");
         let enabled = async |name: &str| {
             of.agent_by_provider_id(world.workspace, name).await.expect("read").expect("there")
         };

@@ -254,7 +254,7 @@ async fn an_expired_claim_is_dialed_again_and_an_expired_intent_is_not() {
         assert!(world.claim_all(1_000).await.is_empty(), "what may have been placed is not claimed");
         let ask = engine
             .store
-            .due_asks(ALL, at(12), at(22), 10)
+            .due_lookups(ALL, at(12), at(22), 10)
             .await
             .expect("read")
             .pop()
@@ -267,12 +267,12 @@ async fn an_expired_claim_is_dialed_again_and_an_expired_intent_is_not() {
             "a repeat would send the same bytes"
         );
         assert!(
-            engine.store.due_asks(ALL, at(12), at(22), 10).await.expect("read").is_empty(),
+            engine.store.due_lookups(ALL, at(12), at(22), 10).await.expect("read").is_empty(),
             "one replica asks"
         );
         engine
             .store
-            .finish_ask(&ask, &Resolution::Placed { call_id: "call_1".to_owned() }, at(12))
+            .finish_lookup(&ask, &Resolution::Placed { call_id: "call_1".to_owned() }, at(12))
             .await
             .expect("recorded");
         assert_eq!(world.tenant_store().callback(id).await.expect("read").state, State::Dialing);
@@ -378,7 +378,16 @@ async fn unknown(world: &World) -> (Id<redialer_core::id::Callback>, redialer_st
     let intent = intend(world, world.claim_all(10).await.pop().expect("due")).await.expect("an intent");
     let uncertain = AfterDial::Unconfirmed { why: String::new() };
     world.dispatch_writer.finish(intent, uncertain, at(10)).await.expect("recorded");
-    (id, world.store.due_asks(ALL, at(10), at(20), 10).await.expect("read").pop().expect("to be asked about"))
+    (
+        id,
+        world
+            .store
+            .due_lookups(ALL, at(10), at(20), 10)
+            .await
+            .expect("read")
+            .pop()
+            .expect("to be asked about"),
+    )
 }
 
 #[tokio::test]
@@ -389,16 +398,16 @@ async fn a_dispatch_proven_absent_is_rescheduled_and_an_unresolved_one_spends_th
         let known = ask.unknown(None);
         assert_eq!((known.in_flight_until, known.first_absent_at), (at(10), None));
         let later = Resolution::Later { at: at(21), first_absent_at: Some(at(20)) };
-        engine.store.finish_ask(&ask, &later, at(20)).await.expect("recorded");
-        assert!(engine.store.due_asks(ALL, at(20), at(30), 10).await.expect("read").is_empty());
-        let ask = engine.store.due_asks(ALL, at(21), at(30), 10).await.expect("read").pop().expect("due");
+        engine.store.finish_lookup(&ask, &later, at(20)).await.expect("recorded");
+        assert!(engine.store.due_lookups(ALL, at(20), at(30), 10).await.expect("read").is_empty());
+        let ask = engine.store.due_lookups(ALL, at(21), at(30), 10).await.expect("read").pop().expect("due");
         assert_eq!(ask.unknown(None).first_absent_at, Some(at(20)));
-        engine.store.finish_ask(&ask, &Resolution::NotPlaced, at(21)).await.expect("recorded");
+        engine.store.finish_lookup(&ask, &Resolution::NotPlaced, at(21)).await.expect("recorded");
         let claim = world.claim_all(21).await.pop().expect("due again");
         assert_eq!((claim.id(), claim.attempts_used()), (id, 0), "{}: the attempt is unspent", engine.name);
         let intent = intend(&world, claim).await.expect("an intent");
         let late = Resolution::Placed { call_id: "call_0".to_owned() };
-        engine.store.finish_ask(&ask, &late, at(22)).await.expect("recorded");
+        engine.store.finish_lookup(&ask, &late, at(22)).await.expect("recorded");
         assert_eq!(
             world.tenant_store().callback(id).await.expect("read").state,
             State::Dispatching,
@@ -406,8 +415,8 @@ async fn a_dispatch_proven_absent_is_rescheduled_and_an_unresolved_one_spends_th
         );
         let uncertain = AfterDial::Unconfirmed { why: String::new() };
         world.dispatch_writer.finish(intent, uncertain, at(22)).await.expect("recorded");
-        let ask = engine.store.due_asks(ALL, at(22), at(30), 10).await.expect("read").pop().expect("due");
-        engine.store.finish_ask(&ask, &Resolution::Unresolved, at(23)).await.expect("recorded");
+        let ask = engine.store.due_lookups(ALL, at(22), at(30), 10).await.expect("read").pop().expect("due");
+        engine.store.finish_lookup(&ask, &Resolution::Unresolved, at(23)).await.expect("recorded");
         let row = world.tenant_store().callback(id).await.expect("read");
         assert_eq!((row.state, row.outcome.as_deref()), (State::Failed, Some("unresolved")));
         assert_eq!(
@@ -415,7 +424,7 @@ async fn a_dispatch_proven_absent_is_rescheduled_and_an_unresolved_one_spends_th
             1,
             "it counts as an attempt"
         );
-        engine.store.finish_ask(&ask, &late, at(24)).await.expect("recorded");
+        engine.store.finish_lookup(&ask, &late, at(24)).await.expect("recorded");
         assert_eq!(world.tenant_store().callback(id).await.expect("read").state, State::Failed, "never left");
         assert_eq!(world.tenant_store().attempts_used(row.chain).await.expect("read"), 1, "and spent once");
         let first = end();
@@ -428,16 +437,18 @@ async fn a_repeated_request_restarts_the_proof_of_absence() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let (_, mut ask) = unknown(&world).await;
-        let stale = engine.store.due_asks(ALL, at(20), at(20), 10).await.expect("read").pop().expect("due");
+        let stale =
+            engine.store.due_lookups(ALL, at(20), at(20), 10).await.expect("read").pop().expect("due");
         let later = Resolution::Later { at: at(21), first_absent_at: Some(at(20)) };
-        engine.store.finish_ask(&ask, &later, at(20)).await.expect("recorded");
+        engine.store.finish_lookup(&ask, &later, at(20)).await.expect("recorded");
         assert!(engine.store.begin_repeat(&mut ask, at(40), at(21)).await.expect("recorded"));
         // A list that was read before the repeat proves nothing about it.
-        engine.store.finish_ask(&stale, &Resolution::NotPlaced, at(21)).await.expect("asked");
-        let mut ask = engine.store.due_asks(ALL, at(21), at(30), 10).await.expect("read").pop().expect("due");
+        engine.store.finish_lookup(&stale, &Resolution::NotPlaced, at(21)).await.expect("asked");
+        let mut ask =
+            engine.store.due_lookups(ALL, at(21), at(30), 10).await.expect("read").pop().expect("due");
         let known = ask.unknown(None);
         assert_eq!((known.in_flight_until, known.first_absent_at), (at(40), None), "{}", engine.name);
-        engine.store.finish_ask(&ask, &Resolution::NotPlaced, at(60)).await.expect("recorded");
+        engine.store.finish_lookup(&ask, &Resolution::NotPlaced, at(60)).await.expect("recorded");
         assert!(
             !engine.store.begin_repeat(&mut ask, at(70), at(61)).await.expect("asked"),
             "settled is settled"

@@ -60,11 +60,11 @@ async fn a_failing_event_is_retried_and_then_set_aside() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let row = world.delivery("call_ended", "c1").await;
-        engine.store.retry_delivery(&row.event, Some(at(10)), "set_aside").await.expect("put off");
+        engine.store.postpone_event(&row.event, Some(at(10)), "set_aside").await.expect("put off");
         assert!(crate::world::pending(&engine.store, at(9), 10).await.is_empty());
         let row = crate::world::pending(&engine.store, at(10), 10).await.pop().expect("due again");
         assert_eq!(row.event.tries, 1);
-        engine.store.retry_delivery(&row.event, None, "set_aside").await.expect("set aside");
+        engine.store.postpone_event(&row.event, None, "set_aside").await.expect("set aside");
         assert!(crate::world::pending(&engine.store, at(1_000), 10).await.is_empty());
         let first = (redialer_core::Timestamp::MAX, uuid::Uuid::max());
         let feed = world.tenant_store().activity(&ActivityFilter::default(), first, 10).await.expect("read");

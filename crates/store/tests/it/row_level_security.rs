@@ -40,12 +40,12 @@ async fn found(of: &TenantStore, world: &World, callback: &CallbackRow, key: Id<
             .await
             .expect("read")
             .len(),
-        of.captured(callback).await.expect("read").len(),
+        of.payloads(callback).await.expect("read").len(),
         there(of.key(key).await.map(|_| ())),
         of.keys(None, end(), 10).await.expect("read").len(),
         of.members(end(), 10).await.expect("read").len(),
         of.suppressions(end(), 10).await.expect("read").len(),
-        of.acts(&AuditFilter::default(), i64::MAX, 100).await.expect("read").len().min(1),
+        of.audit_events(&AuditFilter::default(), i64::MAX, 100).await.expect("read").len().min(1),
         usize::from(of.check_audit().await.expect("walked") != Checked::Whole(0)),
     ]
 }

@@ -40,11 +40,11 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let own = listener.local_addr().expect("an address");
         let silences = Arc::new(watch::Sender::new(0));
-        let heard = Arc::clone(&silences);
+        let active_agents = Arc::clone(&silences);
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
                 let mut server = TcpStream::connect(&address).await.expect("the test server answers");
-                let mut silence = heard.subscribe();
+                let mut silence = active_agents.subscribe();
                 tokio::spawn(async move {
                     tokio::select! {
                         _ = copy_bidirectional(&mut client, &mut server) => {}

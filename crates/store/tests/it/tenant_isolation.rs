@@ -96,7 +96,7 @@ async fn hidden(of: &TenantStore, world: &World, things: &Things) -> Vec<bool> {
     let open = world.store.open_key(world.tenant).await.expect("opened");
     let (ours, newest) = (Some(world.workspace), (at(1_000_000), uuid::Uuid::max()));
     let named = Filter { workspace: ours, ..Filter::default() };
-    let acts = AuditFilter { workspace: ours, ..AuditFilter::default() };
+    let audit_events = AuditFilter { workspace: ours, ..AuditFilter::default() };
     let activity = ActivityFilter { workspace: ours, ..ActivityFilter::default() };
     vec![
         is_not_found(of.workspace(world.workspace).await),
@@ -114,7 +114,7 @@ async fn hidden(of: &TenantStore, world: &World, things: &Things) -> Vec<bool> {
         is_not_found(of.key(workspace_key).await),
         is_not_found(of.key(tenant_key).await),
         of.keys(None, end(), 10).await.is_hidden(),
-        of.acts(&acts, i64::MAX, 100).await.is_hidden(),
+        of.audit_events(&audit_events, i64::MAX, 100).await.is_hidden(),
         is_not_found(of.calls_this_month(ours, at(3)).await),
         of.members(end(), 10).await.is_hidden(),
         is_not_found(of.member(things.member).await),

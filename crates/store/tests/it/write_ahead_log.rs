@@ -13,14 +13,14 @@ async fn the_log_is_checkpointed_during_writes_and_restarts_from_its_beginning()
         let length = || std::fs::metadata(&log).map_or(0, |file| file.len());
         for call in 0..8 {
             world.delivery("call_ended", &format!("c{call}")).await;
-            engine.store.tend().await.expect("copied");
+            engine.store.maintain().await.expect("copied");
         }
         let full = length();
         for call in 0..100 {
             let (name, minute) = (format!("d{call}"), 1);
             let event = world.delivery("call_ended", &name).await.event;
             let open = world.begin(about(event, &name, None), minute).await;
-            engine.store.tend().await.expect("an open transaction of another does not hold it up");
+            engine.store.maintain().await.expect("an open transaction of another does not hold it up");
             drop(open);
         }
         assert!(length() <= 2 * full, "{}: {full} bytes became {}", engine.name, length());

@@ -319,7 +319,7 @@ async fn reattach_dispatch(app: &App, event: &QueuedEvent, key: &TenantKey) -> R
         call_id: &facts.call_id,
         started_at: facts.started_at.unwrap_or(created_at),
     };
-    app.store.adopt(&event.event, &lost, key, &app.rng, app.clock.now()).await?;
+    app.store.reattach(&event.event, &lost, key, &app.rng, app.clock.now()).await?;
     Ok(true)
 }
 

@@ -96,6 +96,6 @@ pub(crate) async fn list(
         // The ids of another list are not sequence numbers.
         Err(_) => return Err(not_a_cursor()),
     };
-    let rows = caller.store.acts(&filter, before, page_request.limit + 1).await?;
+    let rows = caller.store.audit_events(&filter, before, page_request.limit + 1).await?;
     Ok(Json(Page::from_rows(rows, &page_request, |r| (Timestamp::UNIX_EPOCH, id_of(r.seq)), View::from)))
 }

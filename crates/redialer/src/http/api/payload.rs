@@ -42,18 +42,18 @@ pub(crate) async fn show(
     let row = callbacks::seen(&caller.store, id).await?;
     let key = caller.store.tenant_key().await?;
     caller.reveals(&app, "payload", &[id.to_string()]).await?;
-    let rows = caller.store.captured(&row).await?;
-    let views = rows.into_iter().map(|captured| {
-        let body = captured
+    let rows = caller.store.payloads(&row).await?;
+    let views = rows.into_iter().map(|payload| {
+        let body = payload
             .body(&key)
-            .inspect_err(|error| tracing::error!(delivery.id = %captured.id, %error, "a body does not open"))
+            .inspect_err(|error| tracing::error!(delivery.id = %payload.id, %error, "a body does not open"))
             .ok()
             .and_then(|body| String::from_utf8(body.to_vec()).ok());
         View {
-            id: captured.id.to_string(),
-            event: captured.event,
-            provider_call_id: captured.call_id,
-            received_at: captured.received_at.to_string(),
+            id: payload.id.to_string(),
+            event: payload.event,
+            provider_call_id: payload.call_id,
+            received_at: payload.received_at.to_string(),
             body: body.and_then(|text| RawValue::from_string(text).ok()),
         }
     });

@@ -113,7 +113,7 @@ async fn keep(
     let body = to_bytes(body, usize::MAX).await.map_err(|_| ApiError::unavailable())?;
     let kept: Result<(), StoreError> = async {
         let key = caller.store.tenant_key().await?;
-        caller.store.keep_answer(slot, status.as_u16(), &body, &key, &app.rng).await
+        caller.store.store_response(slot, status.as_u16(), &body, &key, &app.rng).await
     }
     .await;
     if let Err(error) = kept {

@@ -660,11 +660,11 @@ impl Simulation {
                 self.begin(n, "reconcile", vec![], reconciled).await;
             }
             4 if !self.shared.has(Bug::NeverSweep) => {
-                let swept = async move {
+                let record_backfill = async move {
                     let _ignored = backfill::round(&app).await;
                     Done::Nothing
                 };
-                self.begin(n, "sweep", vec![], swept).await;
+                self.begin(n, "sweep", vec![], record_backfill).await;
             }
             _ => {
                 let kept = async move {

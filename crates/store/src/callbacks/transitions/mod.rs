@@ -170,9 +170,9 @@ pub(crate) async fn give_back(
     wait: Wait<'_>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    const NEWER: &str = "select other.id from callbacks mine join callbacks other
-             on other.bucket = mine.bucket and other.workspace_id = mine.workspace_id and other.phone_hash = mine.phone_hash
-         where mine.bucket = $1 and mine.id = $2 and other.id <> mine.id and other.promise_scope = mine.promise_scope
+    const NEWER: &str = "select other.id from callbacks own join callbacks other
+             on other.bucket = own.bucket and other.workspace_id = own.workspace_id and other.phone_hash = own.phone_hash
+         where own.bucket = $1 and own.id = $2 and other.id <> own.id and other.promise_scope = own.promise_scope
            and other.state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
            and other.state in ('scheduled', 'held')";
     let newer = tx.fetch_one(NEWER, args![bucket, id]).await?;
@@ -261,7 +261,7 @@ pub(crate) enum ManualChange {
 }
 
 /// Applies a manual change to a callback of that tenant; returns whether its state allowed it.
-pub(crate) async fn by_hand(
+pub(crate) async fn apply_manual(
     tx: &mut Tx,
     (bucket, tenant): (i64, Id<id::Tenant>),
     id: Id<id::Callback>,
@@ -326,7 +326,7 @@ pub(crate) async fn suppress(
 }
 
 /// Attaches a dial that a restored database has lost to its callback.
-pub(crate) async fn adopt(
+pub(crate) async fn reattach(
     tx: &mut Tx,
     (bucket, id): (i64, Id<id::Callback>),
     (dispatch, call_id): (Id<id::Dispatch>, &str),
