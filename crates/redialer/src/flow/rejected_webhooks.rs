@@ -8,7 +8,7 @@ pub async fn tell(app: &App) {
     if due.is_empty() {
         return;
     }
-    if let Err(error) = app.store.record_rejected_webhooks(&due, app.clock.now()).await {
+    if let Err(error) = app.store.write_rejections(&due, app.clock.now()).await {
         tracing::warn!(%error, n = due.len(), "the counts of rejected webhooks could not be written");
     }
 }

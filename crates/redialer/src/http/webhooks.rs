@@ -15,7 +15,7 @@ use axum::{
 };
 use redialer_core::decide::Notice;
 use redialer_providers::{CheckedAt, Event, Rejected, Webhook, WebhookAuth};
-use redialer_store::{FailPoint, Recorded, SlugOwner, StoreError, TenantKey, WorkspaceContext};
+use redialer_store::{FailPoint, Recorded, SlugTarget, StoreError, TenantKey, WorkspaceContext};
 
 use crate::{
     app::App,
@@ -58,7 +58,7 @@ async fn accept(
     }
     let real_ms = app.clock.real_ms();
     let target =
-        app.store.slug_owner(slug, app.clock.now(), real_ms).await?.ok_or_else(ApiError::not_found)?;
+        app.store.slug_target(slug, app.clock.now(), real_ms).await?.ok_or_else(ApiError::not_found)?;
     let context = app.store.workspace_context(target.tenant, target.workspace, real_ms).await?;
     if context.workspace.provider.as_str() != provider {
         return Err(ApiError::not_found());
@@ -116,7 +116,7 @@ async fn accept(
 async fn record(
     app: &Arc<App>,
     context: &WorkspaceContext,
-    (target, key): (SlugOwner, TenantKey),
+    (target, key): (SlugTarget, TenantKey),
     received: Event<'_>,
 ) -> Result<(), ApiError> {
     let (agent, workspace) = (target.agent, target.workspace);

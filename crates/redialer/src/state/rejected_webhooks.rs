@@ -6,7 +6,7 @@
 use std::{collections::HashMap, sync::Mutex};
 
 use redialer_core::{Id, decide::Notice, id, rng::Rng};
-use redialer_store::{Refused, SlugOwner};
+use redialer_store::{RejectionCount, SlugTarget};
 
 use crate::{clock::Clock, state::locked};
 
@@ -28,7 +28,7 @@ struct Count {
 
 impl RejectedWebhooks {
     /// Counts a rejected webhook.
-    pub fn count(&self, target: &SlugOwner, why: Notice) {
+    pub fn count(&self, target: &SlugTarget, why: Notice) {
         let mut counts = locked(&self.0);
         let key = (target.agent, why);
         if counts.len() >= MAX_COUNTS && !counts.contains_key(&key) {
@@ -40,7 +40,7 @@ impl RejectedWebhooks {
     }
 
     /// Takes the counts that are due to be written.
-    pub(crate) fn due(&self, clock: &Clock, rng: &Rng) -> Vec<Refused> {
+    pub(crate) fn due(&self, clock: &Clock, rng: &Rng) -> Vec<RejectionCount> {
         let now = clock.real_ms();
         let mut counts = locked(&self.0);
         counts.retain(|_, c| c.n > 0 || c.written_ms.is_some_and(|written| now - written < INTERVAL_MS));
@@ -50,7 +50,7 @@ impl RejectedWebhooks {
             .filter(|(_, c)| is_due(c))
             .map(|((agent, why), c)| {
                 c.written_ms = Some(now);
-                Refused {
+                RejectionCount {
                     id: Id::new(clock.now(), rng),
                     tenant: c.tenant,
                     workspace: c.workspace,
@@ -67,10 +67,10 @@ impl RejectedWebhooks {
 mod tests {
     use super::*;
 
-    fn target(n: usize) -> SlugOwner {
+    fn target(n: usize) -> SlugTarget {
         let agent = Id::from_uuid(uuid::Uuid::from_u128(n as u128));
         let (tenant, workspace) = (Id::from_uuid(uuid::Uuid::nil()), Id::from_uuid(uuid::Uuid::nil()));
-        SlugOwner { tenant, workspace, agent, valid_until: None }
+        SlugTarget { tenant, workspace, agent, valid_until: None }
     }
 
     #[test]

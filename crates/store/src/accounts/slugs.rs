@@ -1,4 +1,4 @@
-//! Webhook slugs: the secret part of an agent's webhook URL, and its owner.
+//! Webhook slugs: the secret part of an agent's webhook URL, and the agent that it belongs to.
 //!
 //! Invariants (T3): a slug has 160 random bits. An agent has one current slug; a rotated slug stays valid for a day, or
 //! until the provider is seen on the current one. A slug grants nothing by itself: the signature decides.
@@ -12,9 +12,9 @@ use redialer_core::{
 
 use crate::{AgentRow, Store, StoreError, TenantStore, at, db::args, log::audit::AuditEvent};
 
-/// The owner of a webhook slug.
+/// The agent that a webhook slug belongs to.
 #[derive(Debug, Clone, Copy)]
-pub struct SlugOwner {
+pub struct SlugTarget {
     /// The tenant.
     pub tenant: Id<id::Tenant>,
     /// Its workspace.
@@ -60,25 +60,25 @@ impl TenantStore {
 }
 
 impl Store {
-    /// The owner of a slug; `None` if the slug is unknown or expired, or its workspace is deleted. Cached for one
+    /// The agent that a slug belongs to; `None` if the slug is unknown or expired, or its workspace is deleted. Cached for one
     /// second of real time (`real_ms`).
-    pub async fn slug_owner(
+    pub async fn slug_target(
         &self,
         slug: &str,
         now: Timestamp,
         real_ms: i64,
-    ) -> Result<Option<SlugOwner>, StoreError> {
-        let read = self.read_slug_owner(slug);
-        let owner = self.contexts.slugs.get_or_read(&slug.to_owned(), real_ms, read).await?;
-        Ok(owner.map(|owner| *owner).filter(|owner| owner.valid_until.is_none_or(|until| until > now)))
+    ) -> Result<Option<SlugTarget>, StoreError> {
+        let read = self.read_slug_target(slug);
+        let target = self.contexts.slugs.get_or_read(&slug.to_owned(), real_ms, read).await?;
+        Ok(target.map(|target| *target).filter(|target| target.valid_until.is_none_or(|until| until > now)))
     }
 
-    async fn read_slug_owner(&self, slug: &str) -> Result<Option<SlugOwner>, StoreError> {
+    async fn read_slug_target(&self, slug: &str) -> Result<Option<SlugTarget>, StoreError> {
         const SQL: &str = "select a.tenant_id, a.workspace_id, a.id as agent_id, s.valid_until
              from webhook_slugs s join agents a on a.id = s.agent_id join workspaces w on w.id = a.workspace_id
              where s.slug = $1 and w.deleted_at is null";
         let Some(row) = self.db.read_one(SQL, args![slug]).await? else { return Ok(None) };
-        Ok(Some(SlugOwner {
+        Ok(Some(SlugTarget {
             tenant: Id::from_uuid(row.get("tenant_id")?),
             workspace: Id::from_uuid(row.get("workspace_id")?),
             agent: Id::from_uuid(row.get("agent_id")?),

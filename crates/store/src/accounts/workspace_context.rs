@@ -10,7 +10,7 @@ use redialer_core::{
 
 use crate::{
     AgentRow, Store, StoreError, TenantKey, WorkspaceRow,
-    accounts::slugs::SlugOwner,
+    accounts::slugs::SlugTarget,
     crypto::tenant_keys::WrappedKey,
     db::{
         Row, args,
@@ -25,7 +25,7 @@ pub(crate) const CACHED_TABLES: [&str; 5] =
 /// The caches of one store, for webhooks, decisions and dials.
 pub(crate) struct Contexts {
     pub(crate) workspaces: TtlCache<Id<id::Workspace>, WorkspaceContext>,
-    pub(crate) slugs: TtlCache<String, SlugOwner>,
+    pub(crate) slugs: TtlCache<String, SlugTarget>,
 }
 
 impl Contexts {

@@ -10,7 +10,7 @@ use crate::{
 
 /// Webhooks that were rejected since the previous line about them.
 #[derive(Debug, Clone, Copy)]
-pub struct Refused {
+pub struct RejectionCount {
     /// The id of the line.
     pub id: Id<id::Notice>,
     /// The tenant.
@@ -69,13 +69,13 @@ fn notice_id(of: Uuid, notice: Notice, now: Timestamp) -> Id<id::Notice> {
 
 impl Store {
     /// Adds lines about rejected webhooks to the activity feed.
-    pub async fn record_rejected_webhooks(
+    pub async fn write_rejections(
         &self,
-        refused: &[Refused],
+        rejections: &[RejectionCount],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
-        for r in refused {
+        for r in rejections {
             let args = args![
                 bucket_of(r.tenant),
                 r.id,

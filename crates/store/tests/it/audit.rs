@@ -114,7 +114,7 @@ async fn a_rotated_slug_is_valid_for_a_day_or_until_the_provider_uses_the_new_on
         let world = World::new(&engine.store, 1).await;
         let (of, store) = (world.tenant_store(), &engine.store);
         let old = world.agent.slug.clone();
-        let known = async |slug: &str, now| store.slug_owner(slug, now, 0).await.expect("read").is_some();
+        let known = async |slug: &str, now| store.slug_target(slug, now, 0).await.expect("read").is_some();
         let new = of.rotate_slug(&world.agent, false, at(0), &world.rng).await.expect("rotated");
         assert!(new.len() >= 26 && new != old, "{new}");
         let again = of.rotate_slug(&world.agent, false, at(0), &world.rng).await;

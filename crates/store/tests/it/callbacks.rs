@@ -194,7 +194,7 @@ async fn agents_start_enabled_within_the_plan_and_a_disabled_one_holds_its_callb
         );
         world.switch(&of, true, 4).await;
         assert_eq!(of.callback(id).await.expect("read").state, State::Scheduled, "{}", engine.name);
-        assert!(engine.store.slug_owner("nobody", at(4), 0).await.expect("read").is_none());
+        assert!(engine.store.slug_target("nobody", at(4), 0).await.expect("read").is_none());
     }
 }
 
