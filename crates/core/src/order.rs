@@ -61,7 +61,7 @@ pub enum Reply {
     /// The provider refused. No phone rang.
     Refused(Refusal),
     /// No byte of the request was sent. No phone rang.
-    Unsent {
+    NotSent {
         /// What failed, in words.
         why: String,
     },

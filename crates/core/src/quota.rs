@@ -22,9 +22,9 @@ pub fn month(now: Timestamp) -> (Timestamp, Timestamp) {
 
 /// The calls left for each limited account; `K` identifies one month of an account. Calls without a `K`, such as test
 /// calls, are not counted.
-pub struct Room<K>(BTreeMap<K, usize>);
+pub struct RemainingCalls<K>(BTreeMap<K, usize>);
 
-impl<K: Ord + Copy> Room<K> {
+impl<K: Ord + Copy> RemainingCalls<K> {
     /// Computes the calls left from each account's month, its limit, and the calls it has made.
     pub fn new(accounts: impl IntoIterator<Item = (K, u64, i64)>) -> Self {
         let left = |(month, limit, used): (K, u64, i64)| {
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn the_first_calls_find_room_and_the_limit_holds_exactly() {
-        let room = Room::new([('a', 5, 3), ('b', 1, 7)]);
+        let room = RemainingCalls::new([('a', 5, 3), ('b', 1, 7)]);
         let (a, b, unlimited, test) = (Some('a'), Some('b'), Some('c'), None);
         assert_eq!(
             room.take(&[a, test, a, b, a, unlimited]),

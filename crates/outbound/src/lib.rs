@@ -10,5 +10,6 @@ mod transport;
 pub use client::{Limits, Roots, USER_AGENT_NAME, client};
 pub use placing::Placing;
 pub use transport::{
-    Answer, Clients, Exchange, PLACE_DEADLINE, Ready, Request, SharedTransport, Transport, TransportError,
+    Answer, Clients, PLACE_DEADLINE, ReadyCheck, Request, SendFuture, SharedTransport, Transport,
+    TransportError,
 };

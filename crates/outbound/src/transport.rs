@@ -29,11 +29,11 @@ pub struct Request<'a> {
     pub places: bool,
     /// For a request that places a call: called once the connection is up, right before the first byte is sent. If it
     /// returns `false`, the request is not sent.
-    pub ready: Option<Ready<'a>>,
+    pub ready: Option<ReadyCheck<'a>>,
 }
 
 /// Returns whether a request may still be sent.
-pub type Ready<'a> = &'a (dyn Fn() -> bool + Send + Sync);
+pub type ReadyCheck<'a> = &'a (dyn Fn() -> bool + Send + Sync);
 
 /// An answer to a request.
 pub struct Answer {
@@ -54,13 +54,13 @@ pub enum TransportError {
     Unknown(String),
 }
 
-/// An exchange in progress.
-pub type Exchange<'a> = Pin<Box<dyn Future<Output = Result<Answer, TransportError>> + Send + 'a>>;
+/// A request in progress.
+pub type SendFuture<'a> = Pin<Box<dyn Future<Output = Result<Answer, TransportError>> + Send + 'a>>;
 
 /// Sends requests: over the network, or to a simulator.
 pub trait Transport: Send + Sync {
     /// Sends one request, once.
-    fn send<'a>(&'a self, request: Request<'a>) -> Exchange<'a>;
+    fn send<'a>(&'a self, request: Request<'a>) -> SendFuture<'a>;
 }
 
 /// A transport that many APIs share.
@@ -91,7 +91,7 @@ impl Clients {
 }
 
 impl Transport for Clients {
-    fn send<'a>(&'a self, request: Request<'a>) -> Exchange<'a> {
+    fn send<'a>(&'a self, request: Request<'a>) -> SendFuture<'a> {
         Box::pin(async move {
             if request.places {
                 return self.placing.send(request).await;

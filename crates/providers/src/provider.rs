@@ -15,7 +15,7 @@ use redialer_core::{
     order::{CallOrder, Reply},
 };
 
-use crate::{auth::WebhookAuth, http::Ready, read_error::ReadError};
+use crate::{auth::WebhookAuth, http::ReadyCheck, read_error::ReadError};
 
 /// A request in progress.
 pub type ProviderFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -202,7 +202,7 @@ pub struct Placement<'a> {
     /// The bytes that were recorded with the intent.
     pub body: Vec<u8>,
     /// Called once the connection is up, right before the first byte is sent: on `false` nothing is sent.
-    pub ready: Option<Ready<'a>>,
+    pub ready: Option<ReadyCheck<'a>>,
 }
 
 /// Identifies a call or chat.

@@ -22,7 +22,7 @@ pub fn reply(
 ) -> Reply {
     let answer = match answered {
         Ok(answer) => answer,
-        Err(TransportError::NotSent(why)) => return Reply::Unsent { why },
+        Err(TransportError::NotSent(why)) => return Reply::NotSent { why },
         Err(TransportError::Unknown(why)) => return Reply::Uncertain { why },
     };
     // A refusal is decided by its status, whether or not its message could be read.

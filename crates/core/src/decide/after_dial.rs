@@ -73,7 +73,7 @@ pub fn after_dial(tried: &RetryContext, reply: Reply, now: Timestamp) -> AfterDi
     match reply {
         Reply::Placed { call_id } => AfterDial::Dialing { call_id },
         Reply::Uncertain { why } => AfterDial::Unconfirmed { why },
-        Reply::Unsent { why } => retry(backoff(tried), None, false, &why),
+        Reply::NotSent { why } => retry(backoff(tried), None, false, &why),
         Reply::Refused(Refusal::Throttled { after_secs }) => {
             let secs = after_secs.map_or_else(|| backoff(tried), |s| s as f64 + tried.jitter);
             retry(secs.min(3_600.0), None, true, "the provider asked us to slow down")
@@ -133,8 +133,8 @@ mod tests {
         let why = String::new;
         check(Reply::Placed { call_id: "c1".to_owned() }, 0, "dialing c1");
         check(Reply::Uncertain { why: why() }, 0, "unconfirmed");
-        check(Reply::Unsent { why: why() }, 1, "again in 5s None slow=false");
-        check(Reply::Unsent { why: why() }, 40, "again in 300s None slow=false");
+        check(Reply::NotSent { why: why() }, 1, "again in 5s None slow=false");
+        check(Reply::NotSent { why: why() }, 40, "again in 300s None slow=false");
         check(Reply::Refused(Refusal::Throttled { after_secs: Some(7) }), 0, "again in 7s None slow=true");
         check(
             Reply::Refused(Refusal::Throttled { after_secs: Some(u64::MAX) }),

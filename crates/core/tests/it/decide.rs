@@ -66,7 +66,7 @@ pub(crate) fn after_dial(rules: &Rules, heard: Heard) -> Option<AfterDial> {
         Heard::Placed => Reply::Placed { call_id: "call".to_owned() },
         Heard::RefusedForGood => Reply::Refused(Refusal::Permanent { status: 422, message: String::new() }),
         Heard::RefusedForNow => Reply::Refused(Refusal::Throttled { after_secs: None }),
-        Heard::Unsent => Reply::Unsent { why: String::new() },
+        Heard::Unsent => Reply::NotSent { why: String::new() },
         Heard::Unclear => Reply::Uncertain { why: String::new() },
         Heard::Absent(_) => return None,
     };

@@ -17,7 +17,7 @@ use redialer_core::{
 use redialer_providers::{
     CallQuery, CheckedAt, DispatchQuery, Placement, Provider, ReadError, ReadFailure, Rejected, Webhook,
     WebhookAuth,
-    http::{Answer, Exchange, Request, SharedTransport, Transport, TransportError},
+    http::{Answer, Request, SendFuture, SharedTransport, Transport, TransportError},
     receive, retell,
 };
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ struct Scripted {
 }
 
 impl Transport for Scripted {
-    fn send<'a>(&'a self, request: Request<'a>) -> Exchange<'a> {
+    fn send<'a>(&'a self, request: Request<'a>) -> SendFuture<'a> {
         if request.ready.is_some_and(|is_ready| !is_ready()) {
             return Box::pin(async { Err(TransportError::NotSent("not ready".to_owned())) });
         }
@@ -287,13 +287,13 @@ async fn only_a_clear_no_is_a_no_and_a_dial_leaves_once() {
         let slow = subject.place(Ok((429, "{}".to_owned()))).await;
         assert_eq!(slow, Reply::Refused(Refusal::Throttled { after_secs: Some(7) }), "{title}");
         let unsent = subject.place(Err(TransportError::NotSent("no route".to_owned()))).await;
-        assert!(matches!(unsent, Reply::Unsent { .. }), "{title}");
+        assert!(matches!(unsent, Reply::NotSent { .. }), "{title}");
         subject.wire.answer([]);
         let lost = || false;
         let body = subject.provider.order(&order(Channel::Voice));
         let placement = Placement { channel: Channel::Voice, dispatch: "dp_1", body, ready: Some(&lost) };
         let reply = subject.provider.place(KEY, placement).await;
-        assert!(matches!(reply, Reply::Unsent { .. }), "{title}: the right to send it was lost");
+        assert!(matches!(reply, Reply::NotSent { .. }), "{title}: the right to send it was lost");
         assert!(subject.wire.asked.lock().expect("free").is_empty(), "{title}");
     }
 }

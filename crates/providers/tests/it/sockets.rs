@@ -14,7 +14,7 @@ use redialer_core::{
 };
 use redialer_providers::{
     Placement, Provider,
-    http::{Clients, PLACE_DEADLINE, Ready},
+    http::{Clients, PLACE_DEADLINE, ReadyCheck},
     retell::api::Api,
 };
 use tokio::{
@@ -25,7 +25,7 @@ use tokio::{
 use crate::answers::place;
 
 /// Places a call if `ready` still returns true once the connection is up.
-async fn place_if(api: &dyn Provider, ready: Ready<'_>) -> Reply {
+async fn place_if(api: &dyn Provider, ready: ReadyCheck<'_>) -> Reply {
     let body = b"{}".to_vec();
     let placement = Placement { channel: Channel::Voice, dispatch: "dp_1", body, ready: Some(ready) };
     api.place("key", placement).await
@@ -181,7 +181,7 @@ async fn whether_it_may_leave_is_asked_when_the_connection_is_up_and_before_a_by
         false
     };
     let reply = place_if(&api, &lost).await;
-    assert!(matches!(reply, Reply::Unsent { .. }), "{reply:?}");
+    assert!(matches!(reply, Reply::NotSent { .. }), "{reply:?}");
     // A second request to the same server: by now, any bytes of the first one would have been counted.
     let held = || {
         asked.fetch_add(1, Ordering::SeqCst);
@@ -199,7 +199,7 @@ async fn whether_it_may_leave_is_not_asked_where_nothing_is_connected() {
     let asked = AtomicUsize::new(0);
     let ready = || asked.fetch_add(1, Ordering::SeqCst) == 0;
     let reply = place_if(&api, &ready).await;
-    assert_eq!(reply, Reply::Unsent { why: "could not connect".to_owned() });
+    assert_eq!(reply, Reply::NotSent { why: "could not connect".to_owned() });
     assert_eq!(asked.load(Ordering::SeqCst), 0);
 }
 

@@ -8,7 +8,7 @@ use std::{
 use redialer::{actions::tenants, cli::Running, config::Config, http::Metrics};
 use redialer_core::tenant::Plan;
 use redialer_providers::http::{
-    Answer, Clients, Exchange, PLACE_DEADLINE, Request, SharedTransport, Transport, TransportError,
+    Answer, Clients, PLACE_DEADLINE, Request, SendFuture, SharedTransport, Transport, TransportError,
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ struct World {
 }
 
 impl Transport for World {
-    fn send<'a>(&'a self, request: Request<'a>) -> Exchange<'a> {
+    fn send<'a>(&'a self, request: Request<'a>) -> SendFuture<'a> {
         let path = request.url.trim_start_matches("https://example.test").to_owned();
         let answer = match (request.body, path.as_str()) {
             (Some(body), "/calls") => {

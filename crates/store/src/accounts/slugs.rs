@@ -60,8 +60,8 @@ impl TenantStore {
 }
 
 impl Store {
-    /// The agent that a slug belongs to; `None` if the slug is unknown or expired, or its workspace is deleted. Cached for one
-    /// second of real time (`real_ms`).
+    /// The agent that a slug belongs to; `None` if the slug is unknown or expired, or its workspace is deleted. Cached
+    /// for one second of real time (`real_ms`).
     pub async fn slug_target(
         &self,
         slug: &str,

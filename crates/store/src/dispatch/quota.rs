@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use redialer_core::{
     Id, Timestamp, id,
-    quota::{Room, period},
+    quota::{RemainingCalls, period},
 };
 use uuid::Uuid;
 
@@ -32,7 +32,7 @@ pub(crate) fn month_of(p: &Prepared) -> Option<Month> {
 }
 
 /// The room that the plans of these dials leave. Other transactions cannot count before this one ends.
-pub(crate) async fn room(tx: &mut Tx, prepared: &[&Prepared]) -> Result<Room<Month>, StoreError> {
+pub(crate) async fn room(tx: &mut Tx, prepared: &[&Prepared]) -> Result<RemainingCalls<Month>, StoreError> {
     let limits: BTreeMap<Month, u64> =
         prepared.iter().filter_map(|p| Some((month_of(p)?, p.new.calls_a_month?))).collect();
     // The rows stay locked until the transaction ends.
@@ -43,7 +43,7 @@ pub(crate) async fn room(tx: &mut Tx, prepared: &[&Prepared]) -> Result<Room<Mon
         let limit = limits.get(&month).ok_or(StoreError::Corrupt("use"))?;
         used.push((month, *limit, row.get("calls")?));
     }
-    Ok(Room::new(used))
+    Ok(RemainingCalls::new(used))
 }
 
 /// Adds to the counts and returns them. Rows are in key order, so that two transactions cannot deadlock.

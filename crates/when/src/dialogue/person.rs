@@ -54,10 +54,10 @@ impl Talk {
             return;
         }
         // "She wants to talk, but to my daughter: ring her at five."
-        let mut whom = sentence.items.iter().filter_map(Item::cue);
-        let whom = whom.rfind(|cue| matches!(cue, Cue::CallMe | Cue::Callback | Cue::CallOther));
-        self.of_another = whom.map_or(self.of_another, |whom| whom == Cue::CallOther);
-        if whom == Some(Cue::CallOther) {
+        let mut called = sentence.items.iter().filter_map(Item::cue);
+        let called = called.rfind(|cue| matches!(cue, Cue::CallMe | Cue::Callback | Cue::CallOther));
+        self.of_another = called.map_or(self.of_another, |called| called == Cue::CallOther);
+        if called == Some(Cue::CallOther) {
             self.drop_all();
             (self.when, self.offered) = (false, false);
             return;

@@ -40,7 +40,7 @@ async fn placed(app: &App, ready: &PreparedDial) -> Result<Reply, StoreError> {
     // process that is frozen while it connects checks the lease again right before the first byte. The fence of an
     // intent changes only after its lease has expired, so a valid lease implies a valid fence.
     if app.clock.elapsed(ready.begun) >= INTENT_SLACK {
-        return Ok(Reply::Unsent { why: "the lease would end before the request".to_owned() });
+        return Ok(Reply::NotSent { why: "the lease would end before the request".to_owned() });
     }
     let intent = &ready.intent;
     let lease = app.config.place_deadline() + INTENT_SLACK;

@@ -246,13 +246,13 @@ impl Prepared {
         }
     }
 
-    /// The subjects of the event; no two events of a batch may share one.
-    fn subjects(&self) -> Vec<Subject> {
+    /// The decision keys of the event; no two events of a batch may share one.
+    fn decision_keys(&self) -> Vec<DecisionKey> {
         let workspace = self.event.workspace;
-        let of_redial = self.redial.as_ref().map(|redial| Subject::Chain(redial.chain));
+        let of_redial = self.redial.as_ref().map(|redial| DecisionKey::Chain(redial.chain));
         let persons = [self.phone_hash, self.redial.as_ref().map(|redial| redial.phone_hash)];
-        let persons = persons.into_iter().flatten().map(|ix| Subject::Person(workspace, ix));
-        let call = Subject::Call(workspace, self.facts.call_id.clone());
+        let persons = persons.into_iter().flatten().map(|ix| DecisionKey::Person(workspace, ix));
+        let call = DecisionKey::Call(workspace, self.facts.call_id.clone());
         persons.chain(of_redial).chain([call]).collect()
     }
 
@@ -348,22 +348,22 @@ fn secrets(
     }
 }
 
-/// A subject of an event.
+/// A row or call that a decision about an event may change.
 #[derive(PartialEq, Eq, Hash)]
-enum Subject {
+enum DecisionKey {
     Call(Id<id::Workspace>, String),
     Person(Id<id::Workspace>, [u8; 16]),
     Chain(Id<id::Chain>),
 }
 
 /// Splits events into the first of each call, person and chain, and the others, in order. An event that shares a
-/// subject with one that waits also waits.
+/// decision key with one that waits also waits.
 fn first_of_each(events: Vec<Prepared>) -> (Vec<Prepared>, Vec<Prepared>) {
     let mut seen = HashSet::new();
     events.into_iter().partition(|event| {
-        let subjects = event.subjects();
-        let is_first = subjects.iter().all(|subject| !seen.contains(subject));
-        seen.extend(subjects);
+        let decision_keys = event.decision_keys();
+        let is_first = decision_keys.iter().all(|key| !seen.contains(key));
+        seen.extend(decision_keys);
         is_first
     })
 }

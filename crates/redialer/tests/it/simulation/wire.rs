@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Router, body::Body};
 use http_body_util::BodyExt as _;
-use redialer_providers::http::{Answer, Exchange, Request, Transport, TransportError};
+use redialer_providers::http::{Answer, Request, SendFuture, Transport, TransportError};
 use redialer_sim::retell::{Fault, Retell};
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -39,7 +39,7 @@ pub(super) struct SimWire {
 }
 
 impl Transport for SimWire {
-    fn send<'a>(&'a self, request: Request<'a>) -> Exchange<'a> {
+    fn send<'a>(&'a self, request: Request<'a>) -> SendFuture<'a> {
         Box::pin(async move {
             if !request.places {
                 return self.read(request).await;

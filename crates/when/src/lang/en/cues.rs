@@ -258,8 +258,8 @@ fn is_no_refusal(words: &[&str], s: At<'_>) -> bool {
             && !calls(s.word(len))
             && !matches!(s.word(len), "bother" | "contact");
     }
-    let whom = usize::from(matches!(s.word(len), "me" | "us"));
-    if s.on(len + whom).any(YET).is_some() {
+    let object = usize::from(matches!(s.word(len), "me" | "us"));
+    if s.on(len + object).any(YET).is_some() {
         return true;
     }
     if words == ["no", "need"] {
