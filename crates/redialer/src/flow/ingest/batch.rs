@@ -247,12 +247,12 @@ impl Prepared {
     }
 
     /// The decision keys of the event; no two events of a batch may share one.
-    fn decision_keys(&self) -> Vec<DecisionKey> {
+    fn conflict_keys(&self) -> Vec<ConflictKey> {
         let workspace = self.event.workspace;
-        let of_redial = self.redial.as_ref().map(|redial| DecisionKey::Chain(redial.chain));
+        let of_redial = self.redial.as_ref().map(|redial| ConflictKey::Chain(redial.chain));
         let persons = [self.phone_hash, self.redial.as_ref().map(|redial| redial.phone_hash)];
-        let persons = persons.into_iter().flatten().map(|ix| DecisionKey::Person(workspace, ix));
-        let call = DecisionKey::Call(workspace, self.facts.call_id.clone());
+        let persons = persons.into_iter().flatten().map(|ix| ConflictKey::Person(workspace, ix));
+        let call = ConflictKey::Call(workspace, self.facts.call_id.clone());
         persons.chain(of_redial).chain([call]).collect()
     }
 
@@ -350,20 +350,20 @@ fn secrets(
 
 /// A row or call that a decision about an event may change.
 #[derive(PartialEq, Eq, Hash)]
-enum DecisionKey {
+enum ConflictKey {
     Call(Id<id::Workspace>, String),
     Person(Id<id::Workspace>, [u8; 16]),
     Chain(Id<id::Chain>),
 }
 
 /// Splits events into the first of each call, person and chain, and the others, in order. An event that shares a
-/// decision key with one that waits also waits.
+/// conflict key with one that waits also waits.
 fn first_of_each(events: Vec<Prepared>) -> (Vec<Prepared>, Vec<Prepared>) {
     let mut seen = HashSet::new();
     events.into_iter().partition(|event| {
-        let decision_keys = event.decision_keys();
-        let is_first = decision_keys.iter().all(|key| !seen.contains(key));
-        seen.extend(decision_keys);
+        let conflict_keys = event.conflict_keys();
+        let is_first = conflict_keys.iter().all(|key| !seen.contains(key));
+        seen.extend(conflict_keys);
         is_first
     })
 }
