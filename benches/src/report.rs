@@ -170,18 +170,38 @@ pub(crate) fn write(path: &Path, machine: &str, rows: &[Row]) -> anyhow::Result<
     let mut lines: Vec<String> = old.lines().filter(is_kept).map(str::to_owned).collect();
     lines.extend(rows.iter().map(Row::markdown));
     lines.sort_by_key(|line| unit_of(line).and_then(|u| crate::UNITS.iter().position(|known| *known == u)));
-    let page = format!("{INTRODUCTION}\n{machine}\n\n{HEADER}\n{}\n", lines.join("\n"));
+    let page = format!("{INTRODUCTION}\n{machine}\n\n{HEADER}\n{}\n\n{MEASUREMENT}", lines.join("\n"));
     fs::write(path, page).with_context(|| format!("{} cannot be written", path.display()))
 }
 
 const INTRODUCTION: &str = "# Benchmarks
 
-Client, server, provider and database share the machine, and each figure stands beside a limit that was measured in the same
-run: a short program in `benches/src/limits/` that does only what cannot be avoided. Compare ratios, not figures, because the
-same machine varies by a third from hour to hour. The head of each file in `benches/src/units/` describes its unit.
+Each figure is compared with a limit that was measured in the same run: the figure of a minimal program that does only the
+unavoidable part of the work. Client, server, provider and database share one machine, whose speed varies by up to a third
+from hour to hour, so compare ratios, not absolute figures. `cargo xtask bench --write` repeats the measurement and updates
+this page.
+";
 
-`cargo xtask bench [UNIT…]` measures all units or those that are named; `--quick` takes a few seconds a unit, and `--write` keeps
-the figures in the table below.
+const MEASUREMENT: &str = "## How it is measured
+
+`cargo xtask bench [UNIT…]` measures all units, or those that are given. `--quick` takes a few seconds per unit. `--write` stores
+the figures in the table; rows of units that did not run are kept.
+
+| unit | measures |
+|---|---|
+| `ingest` | webhooks per second that become durable, decided and scheduled; how soon each is answered; CPU time |
+| `keys` | the same, with the key-encryption key in a key file and in an OpenBao server: one unwrap per webhook, no caching |
+| `dispatch` | how late each request reaches the provider, and whether exactly once: callbacks that are due one after the other for ten seconds |
+| `burst` | how many calls per second reach the provider: 10,000 callbacks that are due at once |
+| `neighbor` | how much later one tenant's dials are while another tenant's backlog comes due at once |
+| `backlog` | the same work with few and with many waiting callbacks: adding one, dialing due ones, idling |
+| `pollers` | how long one tenant's webhooks take while another tenant polls a million callbacks constantly |
+| `footprint` | memory and start time of an idle server, and the size of the binary |
+| `disk` | disk space per webhook of 10 KB |
+
+The goal is the figure that was aimed at, the floor the one that a release must reach. A multiple (`×`) is a bound on the ratio to the
+limit. The limits are in `benches/src/limits/`, the units in `benches/src/units/`.
+[0014](decisions/0014-one-path-one-driver-one-provider-interface.md#benchmark-figures-and-floors) explains figures that miss a floor.
 ";
 
 #[cfg(test)]

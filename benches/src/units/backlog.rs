@@ -46,7 +46,7 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
         for (what, figure, limit, measure) in [
             ("add one, median", much.add_ms, few.add_ms, "ms"),
             ("claim: lateness, median", much.late_ms, few.late_ms, "ms"),
-            ("claim: CPU a callback", much.claim_us, few.claim_us, "µs"),
+            ("claim: CPU per callback", much.claim_us, few.claim_us, "µs"),
             ("idle: CPU over 20 s", much.idle_ms.max(IDLE_GRAIN_MS), few.idle_ms.max(IDLE_GRAIN_MS), "ms"),
         ] {
             let row = Row::new(UNIT, of(what), figure, measure)
@@ -80,7 +80,7 @@ async fn work(bench: &Bench, engine: Engine, waiting: u64) -> anyhow::Result<Wor
     let dials = compared(&sink, &due, from_ms, claim_us);
     if dials.missing > 0 {
         say(&format!(
-            "           {} of {CLAIMED} due beside {waiting} waiting were not dialed",
+            "           {} of {CLAIMED} due callbacks were not dialed, with {waiting} waiting",
             dials.missing
         ));
     }

@@ -18,7 +18,7 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
         let row = Row::new(UNIT, format!("{on}: calls"), dials.lateness.len() as f64 / dials.secs, "/s");
         bench.note(row.beside("timer", limit).ratio(AtLeast(0.5), Some(AtLeast(0.2))));
         dispatch::once(bench, UNIT, &on, &dials);
-        bench.note(Row::new(UNIT, format!("{on}: CPU a dial"), dials.cpu_us, "µs"));
+        bench.note(Row::new(UNIT, format!("{on}: CPU per dial"), dials.cpu_us, "µs"));
     }
     Ok(())
 }

@@ -35,7 +35,7 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
         }
         product.stop()?;
         let after = seed::kilobytes(&product.database_url()?).await?;
-        let of = |what: &str| format!("{}: {what} a webhook of 10 KB", engine.name());
+        let of = |what: &str| format!("{}: {what}, per webhook of 10 KB", engine.name());
         let rows = after.rows - before.rows;
         let row = Row::new(UNIT, of("without captured payloads"), rows / n, "KB");
         bench.note(row.figure(AtMost(1.0), Some(AtMost(2.0))));

@@ -63,7 +63,7 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
                 bench.note(if has_floor { row.figure(AtMost(goal), Some(bound(floor))) } else { row });
             }
             once(bench, UNIT, &on, &dials);
-            bench.note(Row::new(UNIT, format!("{on}: CPU a dial"), dials.cpu_us, "µs"));
+            bench.note(Row::new(UNIT, format!("{on}: CPU per dial"), dials.cpu_us, "µs"));
         }
     }
     Ok(())
@@ -79,7 +79,12 @@ pub(super) fn once(bench: &mut Bench, unit: &'static str, on: &str, dials: &Dial
     if early + twice + never > 0 {
         say(&format!("           {on}: {early} early, {twice} dialed twice, {never} not dialed"));
     }
-    let row = Row::new(unit, format!("{on}: early, twice or never"), (early + twice + never) as f64, "");
+    let row = Row::new(
+        unit,
+        format!("{on}: dials that were early, repeated or missing"),
+        (early + twice + never) as f64,
+        "",
+    );
     bench.note(row.figure(AtMost(0.0), Some(AtMost(0.0))));
 }
 

@@ -66,7 +66,7 @@ async fn limit(bench: &mut Bench, template: &Arc<Template>, kind: &str) -> anyho
     let what = |text: &str| format!("limit `{kind}`, {text}");
     bench.note(Row::new(UNIT, what("64 connections"), rate, "/s"));
     bench.note(Row::new(UNIT, what("64 connections: p99"), outcome.latencies().at(0.99), "ms"));
-    bench.note(Row::new(UNIT, what("64 connections: its own CPU a webhook"), cpu, "µs"));
+    bench.note(Row::new(UNIT, what("64 connections: CPU per webhook"), cpu, "µs"));
     bench.note(Row::new(UNIT, what("200/s: p50"), quiet.median(), "ms"));
     bench.note(Row::new(UNIT, what("200/s: p99"), quiet.at(0.99), "ms"));
     server.process.end()?;
@@ -109,13 +109,14 @@ async fn saturated(
     bench.note(rate.beside(name, limit.rate).ratio(AtLeast(0.7), Some(AtLeast(0.4))));
     let answered = outcome.rate(0.0, window.as_secs_f64());
     bench.note(Row::new(UNIT, what("answered (durable)"), answered, "/s").beside(name, limit.rate));
-    let last = Row::new(UNIT, what("last sixth beside the first"), decay(&outcome, window), "");
+    let last =
+        Row::new(UNIT, what("rate of the last sixth relative to the first"), decay(&outcome, window), "");
     let last = last.beside(name, limit.decay);
     bench.note(last.figure(AtLeast(1.0), Some(AtLeast(limit.decay.min(1.0) * NOISE))));
     let latencies = outcome.latencies();
     bench.note(Row::new(UNIT, what("p50"), latencies.median(), "ms"));
     bench.note(Row::new(UNIT, what("p99"), latencies.at(0.99), "ms"));
-    bench.note(Row::new(UNIT, what("CPU a webhook, all of it"), cpu, "µs"));
+    bench.note(Row::new(UNIT, what("CPU per webhook, decision included"), cpu, "µs"));
     Ok(())
 }
 

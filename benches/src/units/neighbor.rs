@@ -1,5 +1,5 @@
-//! One tenant's dials while another's backlog comes due at once, at a provider that takes 20 s to answer: how much
-//! later are the first tenant's dials?
+//! How much later one tenant's dials are while another tenant's backlog comes due at once, with a provider that takes
+//! 20 s to respond.
 
 use super::dispatch::compared;
 use crate::{
@@ -28,13 +28,13 @@ pub(crate) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     for engine in bench.engines() {
         let (alone, beside) = lateness(bench, engine, backlog).await?;
         let what = |label: &str| {
-            format!("{}, beside {} due at once: {label}", engine.name(), number(backlog as f64))
+            format!("{}, with {} callbacks due at once: {label}", engine.name(), number(backlog as f64))
         };
         let row = Row::new(UNIT, what("another tenant's median lateness"), beside.median(), "ms");
-        let row = row.beside("alone", alone.median());
+        let row = row.beside("no other tenant", alone.median());
         bench.note(row.ratio(AtMost(1.0), Some(AtMost(1.1))));
         let row = Row::new(UNIT, what("another tenant's p99 lateness"), beside.at(0.99), "ms");
-        bench.note(row.beside("alone", alone.at(0.99)));
+        bench.note(row.beside("no other tenant", alone.at(0.99)));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A well-behaved tenant beside a hostile one: webhooks without pause, huge bodies, clients that do not read or send
+//! A well-behaved tenant and a hostile one on the same server: webhooks without pause, huge bodies, clients that do not read or send
 //! very slowly, pollers (I42). Measures the latency of the first tenant's webhooks and the lateness of its dials.
 //!
 //! The clients share the machine with the server, so their CPU use worsens the figures.

@@ -1,5 +1,5 @@
-//! A tenant with a million callbacks polls `/v1/attention` constantly: how long do another tenant's webhooks take
-//! meanwhile?
+//! A tenant with a million callbacks polls `/v1/attention` constantly: how long do another tenant's webhooks take during
+//! that?
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -1,5 +1,5 @@
-//! Runs a server under load for minutes, against the simulator and its faults: does its memory stay bounded, does it
-//! answer, does a phone ring twice?
+//! Runs a server under load for minutes, against the simulator and its faults. Checks that its memory stays bounded, that
+//! it keeps responding, and that no phone rings twice.
 //!
 //! Invariant: only the server's memory is judged, because the simulator keeps every call it ever placed.
 

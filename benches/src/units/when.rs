@@ -1,4 +1,4 @@
-//! Accuracy of time recognition: runs the product's binary on public data stored beside the project.
+//! Accuracy of time recognition: runs the product's binary on public data stored next to the project.
 //!
 //! The data is `../shared/time/*.jsonl`; without it nothing is measured. An expression is right if the answer is inside
 //! one of its windows, a call if its instant is, and either is right if null was expected and returned.
@@ -44,7 +44,7 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/time");
     let (calls, expressions) = (folder.join("transcripts-dev.jsonl"), folder.join("dev.jsonl"));
     if !calls.is_file() || !expressions.is_file() {
-        say("           there is no public data beside the project");
+        say("           the public data is missing");
         return Ok(());
     }
     let calls = scored(&bench.binary, &calls, |case| {
