@@ -5,7 +5,8 @@
 //! caught up. With an embedded database the source is the machine's clock; with a shared one it is the database
 //! server's clock, even if the machine's differs (I32). Signatures are checked against the source itself
 //! ([`Clock::signature_now`]). [`Clock::now`] is virtual time, which runs `speed` times as fast and never back, not
-//! even across a restart. Leases, pacing and sockets use real time; everything a person would call "when" is virtual.
+//! even across a restart. Leases, rate limits and sockets use real time; everything that is scheduled for people uses
+//! virtual time.
 
 use std::{
     pin::Pin,
@@ -92,7 +93,7 @@ fn machine() -> (Instant, i64) {
 pub enum JoinError {
     /// The database was used at another speed.
     #[error(
-        "this database was used with clock_speed {stored}, and its virtual time fits no other speed; set clock_speed to {stored}, or use another data directory or database for clock_speed {requested}"
+        "this database was used with clock_speed {stored} and can be used only with that speed; set clock_speed to {stored}, or use another data directory or database for clock_speed {requested}"
     )]
     Speed {
         /// The stored speed, in virtual seconds per real second.
@@ -155,7 +156,7 @@ impl Clock {
 
     /// Continues the virtual time of the last server on this database, and stores the anchor that other processes
     /// follow. Fails if that server ran at another speed: its virtual time stays ahead of real time, and at another
-    /// speed providers' signatures and promised times no longer fit it.
+    /// speed providers' signatures and scheduled times would be wrong.
     pub async fn join(&self, store: &Store) -> Result<(), JoinError> {
         self.begin_at_database(store).await?;
         let speed = self.anchor().speed;
@@ -187,7 +188,7 @@ impl Clock {
         Ok(clock)
     }
 
-    /// Starts at the time of a shared database's server, even if the machine's clock is ahead of it: nothing has been timed yet.
+    /// Starts at the time of a shared database's server, even if the machine's clock is ahead of it; no interval has been measured yet.
     async fn begin_at_database(&self, store: &Store) -> Result<(), StoreError> {
         if let Some(theirs) = store.database_now_ms().await? {
             let steady_ms = self.both_ms().0;

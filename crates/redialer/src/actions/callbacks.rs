@@ -33,7 +33,7 @@ pub struct ManualRequest {
     pub external_id: Option<String>,
     /// The API client's own JSON object, as text; the provider gets it as metadata.
     pub metadata: Option<String>,
-    /// Whether it may replace a callback that the callee asked for.
+    /// Whether it may replace a callback that the callee requested.
     pub replaces: bool,
 }
 
@@ -65,7 +65,7 @@ pub enum NotScheduled {
     /// Refused for the reason in the note.
     #[error("{}", .0.description())]
     Note(EventNote),
-    /// A callback that the callee asked for is pending.
+    /// A callback that the callee requested is waiting.
     #[error(
         "A callback that the callee requested is still waiting: {0}. Send `replace` as true to replace it."
     )]
@@ -158,7 +158,7 @@ pub async fn schedule(
     Ok(id)
 }
 
-/// The agent within which a number may have only one promised callback; `None` for the whole workspace.
+/// The agent with which a number may have at most one waiting callback; `None` for the whole workspace.
 fn promise_scope(policy: &Policy, agent: Id<id::Agent>) -> Option<Id<id::Agent>> {
     (policy.one_promise_per == PromiseScope::Agent).then_some(agent)
 }

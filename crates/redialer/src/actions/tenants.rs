@@ -11,7 +11,7 @@ pub struct Created {
     pub tenant: Id<id::Tenant>,
     /// The admin API key.
     pub admin_key: String,
-    /// The owner's e-mail address.
+    /// The owner's email address.
     pub owner_email: String,
     /// The owner's password.
     pub owner_password: String,

@@ -78,7 +78,7 @@ fn lock(config: &Config) -> anyhow::Result<Option<File>> {
     Ok(Some(file))
 }
 
-/// Slightly longer than any process caches a row.
+/// Slightly longer than the time for which a process caches a row.
 const REMEMBERED: Duration = Duration::from_secs(2);
 
 struct Rotation<'a> {

@@ -1,8 +1,8 @@
 //! Limits how fast each workspace starts calls: by its rate, its free lines, and the provider's throttling.
 //!
 //! Invariant: every time here is a reading of the steady clock, so setting the wall clock changes no rate. The state is
-//! local to the replica that leases the workspace's bucket, so processes need not coordinate. Losing it costs only a
-//! moment of rate limiting.
+//! local to the replica that leases the workspace's bucket, so processes need not coordinate. If it is lost, the rates
+//! are not limited for a short time.
 
 use std::{collections::HashMap, sync::Mutex, time::Duration};
 

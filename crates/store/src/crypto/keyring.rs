@@ -3,7 +3,7 @@
 //! Invariants (I22): once a tenant's key is destroyed, nothing that was sealed with it can be opened, in any copy that
 //! lacks the key, and no API key, member or workspace of that tenant is active. A backup can be made without keys. Its
 //! keys go to a separate keyring, which gains the new versions of tenants' keys and loses those of destroyed tenants.
-//! The latest keyring therefore opens every backup, and only the latest needs to be kept.
+//! The latest keyring therefore decrypts every such backup, and only the latest must be kept.
 
 use std::{collections::BTreeMap, path::Path};
 

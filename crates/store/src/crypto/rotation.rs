@@ -35,7 +35,7 @@ pub struct Rotated {
     pub done: usize,
     /// Those that another writer changed in the meantime; they are left for the next run.
     pub left: usize,
-    /// Values that do not open; they are left as they are.
+    /// Values that cannot be decrypted; they are not changed.
     pub broken: usize,
 }
 

@@ -1,10 +1,10 @@
 //! The audit log: one row per privileged action, in the action's own transaction.
 //!
 //! Invariants (I26): the rows of a tenant are numbered without gaps. The MAC of a row covers the row and the previous
-//! row's MAC, under the tenant's key, which only the key-encryption key can unwrap. A head row holds the last row's number and MAC. A changed
-//! or missing row is therefore detected, and so are rows that are cut off at the end while the head row stays
-//! ([`TenantStore::check_audit`]). A log that is restored with its head row, as from an older backup, is detectable
-//! only by its lower number of events; record that number externally.
+//! row's MAC, under the tenant's key, which only the key-encryption key can unwrap. A head row holds the number and the
+//! MAC of the last row. A changed or missing row is therefore detected, and so are rows that are cut off the end while
+//! the head row stays ([`TenantStore::check_audit`]). A log that is restored together with its head row, as from an
+//! older backup, is detectable only by its lower number of events; record that number externally.
 //! Absent on purpose: any way to change or delete a row, and personal data in a row.
 
 use std::{fmt::Display, sync::Arc};

@@ -31,7 +31,7 @@ pub struct RestoreGeneration {
     pub began_at: Timestamp,
 }
 
-/// A dial of ours that is missing from this database.
+/// A call that redialer placed and that is missing from this database.
 pub struct LostDispatch<'a> {
     /// The dispatch that its metadata names.
     pub dispatch: Id<id::Dispatch>,
@@ -120,7 +120,7 @@ impl Store {
                    or (phone_hash = $4 and state in ('scheduled', 'held') and scheduled_for <= $5))
                and state in ('scheduled', 'held', 'dispatching', 'dialing', 'unconfirmed')
              order by case when id = $3 then 0 else 1 end limit 1";
-        // A later dispatch of the same callback proves that the earlier one came to nothing.
+        // A later dispatch of the same callback proves that the earlier one placed no call.
         const EARLIER: &str = "update dispatches set next_lookup_at = null, updated_at = $3,
                  state = case when state = 'placed' then 'ended' else 'refused' end
              where bucket = $1 and callback_id = $2 and state in ('intent', 'unknown', 'placed')";
