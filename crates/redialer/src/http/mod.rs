@@ -18,6 +18,7 @@ mod routes;
 pub(crate) mod server;
 mod webhooks;
 
+pub use docs::examples::{Example, examples};
 pub use health::Metrics;
 pub use openapi::document;
 pub use router::router;

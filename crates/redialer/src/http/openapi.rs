@@ -17,7 +17,10 @@ use axum::{
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, PartialSchema, ToSchema, openapi::path::ParameterIn};
 
-use crate::http::routes::{Route, TABLE};
+use crate::http::{
+    docs::examples::{Example, example_of},
+    routes::{Route, TABLE},
+};
 
 /// The description of one operation.
 pub(crate) struct Doc {
@@ -193,7 +196,7 @@ fn tag(route: &Route) -> &'static str {
 
 fn operation(route: &Route, doc: Doc) -> Value {
     let has_id = route.path.contains("{id}");
-    let mut params = doc.params;
+    let mut params = doc.params.clone();
     if has_id {
         params.push(json!({
             "name": "id", "in": "path", "required": true,
@@ -213,14 +216,20 @@ fn operation(route: &Route, doc: Doc) -> Value {
         })),
         _ => {}
     }
+    let example = example_of(route.method, &format!("/v1{}", route.path));
+    let description = example.map_or("", |example| &example.description);
+    let scope = format!("Scope: `{}`.", route.scope.as_str());
     let mut operation = json!({
         "operationId": doc.id,
         "summary": doc.summary,
-        "description": format!("Scope: `{}`.", route.scope.as_str()),
+        "description": format!("{description}\n\n{scope}").trim_start(),
         "tags": [tag(route)],
         "parameters": params,
-        "responses": responses(route, doc.status, doc.answer, doc.body.is_some()),
+        "responses": responses(route, &doc, example),
     });
+    if let Some(example) = example {
+        operation["x-codeSamples"] = json!([{"lang": "Shell", "label": "curl", "source": example.request}]);
+    }
     if let Some(body) = doc.body {
         operation["requestBody"] =
             json!({"required": true, "content": {"application/json": {"schema": body}}});
@@ -228,14 +237,18 @@ fn operation(route: &Route, doc: Doc) -> Value {
     operation
 }
 
-fn responses(route: &Route, status: u16, answer: Option<Value>, has_body: bool) -> Value {
+fn responses(route: &Route, doc: &Doc, example: Option<&Example>) -> Value {
     let mut all = Map::new();
     let mut done = json!({"description": "Done.", "headers": headers()});
-    if let Some(schema) = answer {
+    if let Some(schema) = &doc.answer {
         done["content"] = json!({"application/json": {"schema": schema}});
+        let response = example.and_then(|example| serde_json::from_str::<Value>(example.response?).ok());
+        if let Some(response) = response {
+            done["content"]["application/json"]["example"] = response;
+        }
     }
     done["links"] = Value::Object(links(route));
-    all.insert(status.to_string(), done);
+    all.insert(doc.status.to_string(), done);
     let failed = |why: &str| {
         json!({"description": why, "headers": headers(), "content": {"application/json": {
             "schema": {"$ref": "#/components/schemas/Error"},
@@ -253,7 +266,7 @@ fn responses(route: &Route, status: u16, answer: Option<Value>, has_body: bool) 
     if route.path.contains("{id}") || route.path == "/workspace" {
         add("404", "Not found.");
     }
-    if has_body || route.method == "post" {
+    if doc.body.is_some() || route.method == "post" {
         add("400", "The body is not JSON.");
         add("408", "The body took too long.");
         add("413", "The body is too large.");

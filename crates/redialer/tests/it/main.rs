@@ -7,6 +7,7 @@
 mod activity;
 mod agent_sync;
 mod api;
+mod api_examples;
 mod authorization;
 mod callback_requests;
 mod callbacks;

@@ -1,4 +1,5 @@
 //! The guides and the API reference as pages.
 
+pub(crate) mod examples;
 pub(crate) mod guides;
 pub(crate) mod reference;

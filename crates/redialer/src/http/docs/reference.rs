@@ -95,7 +95,7 @@ fn operation(method: &'static str, path: &str, op: &Value) -> Operation {
         summary: text(&op["summary"]),
         method,
         path: path.to_owned(),
-        scope: text(&op["description"]).replace("Scope: `", "").replace("`.", ""),
+        scope: text(&op["description"]).rsplit("Scope: `").next().unwrap_or_default().replace("`.", ""),
         params: params.map(param).collect(),
         body: content(&op["requestBody"]),
         status: done.first().map(|(status, _)| (*status).clone()).unwrap_or_default(),
