@@ -75,7 +75,7 @@ impl Stage {
         let file = dir.path().join("redialer.db");
         let store = Store::sqlite(&file, Kek::from_bytes([1; 32])).await.expect("opened");
         store.migrate(&rng).await.expect("migrated");
-        let clock = Clock::by_hand(hands.clone());
+        let clock = Clock::manual(hands.clone());
         clock.join(&store).await.expect("joined");
         let tenant = tenants::create(&store, &clock, &rng, "Clinic", "owner@example.com", Plan::Pro).await;
         let admin_key = tenant.expect("created").admin_key;
@@ -149,7 +149,7 @@ impl Stage {
     /// One round of the dial loop.
     async fn dial(&self) {
         due::read(&self.app).await.expect("read");
-        for (workspace, rows) in dial::lanes(&self.app, self.app.clock.now()) {
+        for (workspace, rows) in dial::due_by_workspace(&self.app, self.app.clock.now()) {
             for ready in dial::prepare(&self.app, workspace, &rows).await.expect("prepared") {
                 dial::send(&self.app, ready).await;
             }

@@ -35,7 +35,7 @@ pub(crate) struct View {
     scheduled_for: String,
     timezone: String,
     timezone_source: &'static str,
-    active_agents: Option<Heard>,
+    heard: Option<Heard>,
     /// The time for which the gates were evaluated: that of the dial, else of the end, else now.
     as_of: String,
     gates: Vec<GateView>,
@@ -96,7 +96,7 @@ pub(crate) async fn show(
         scheduled_for: row.scheduled_for.to_string(),
         timezone: row.zone.name.clone(),
         timezone_source: row.zone.source.as_str(),
-        active_agents: active_agents(&secrets, clear),
+        heard: heard(&secrets, clear),
         as_of: as_of.to_string(),
         gates: gates.into_iter().map(GateView::from).collect(),
     }))
@@ -161,7 +161,7 @@ async fn around(
     })
 }
 
-fn active_agents(secrets: &Secrets, clear: bool) -> Option<Heard> {
+fn heard(secrets: &Secrets, clear: bool) -> Option<Heard> {
     let time = |ms: i64| Timestamp::from_millisecond(ms).ok().map(|t| t.to_string());
     secrets.rule.as_ref()?;
     Some(Heard {
