@@ -262,7 +262,7 @@ fn observe(due: &Due<'_>) -> Gate {
 
 fn attempts(due: &Due<'_>) -> Gate {
     let Attempt { max, is_final, .. } = due.attempt();
-    let input = format!("{} of {max} spent", due.attempts_used);
+    let input = format!("{} of {max} dials used", due.attempts_used);
     match due.attempts_used >= max {
         true => gate("attempts", input, Verdict::Stop(State::Exhausted), "The chain has no attempt left."),
         false if is_final => {

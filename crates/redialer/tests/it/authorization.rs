@@ -365,7 +365,7 @@ async fn an_explanation_of_a_dial_does_not_change_with_the_settings() {
         };
         let decided = explain(&dialed).await;
         assert_eq!(decided["gates"].as_array().map(Vec::len), Some(8), "{decided}");
-        assert_eq!(decided["gates"][3]["input"], "0 of 3 spent", "{decided}");
+        assert_eq!(decided["gates"][3]["input"], "0 of 3 dials used", "{decided}");
 
         let settings = json!({"defaults": {"max_attempts": 1, "allowed_countries": ["DE"]}});
         let workspace = format!("/v1/workspaces/{}", walk.workspace);

@@ -75,9 +75,9 @@ fn a_gate_tells_people_what_it_saw() {
     expect![[r#"
         (
             [
-                "0 of 3 spent: The chain has attempts left.",
-                "2 of 3 spent: This is the final attempt of the chain.",
-                "3 of 3 spent: The chain has no attempt left.",
+                "0 of 3 dials used: The chain has attempts left.",
+                "2 of 3 dials used: This is the final attempt of the chain.",
+                "3 of 3 dials used: The chain has no attempt left.",
             ],
             [
                 "UTC: The callback was planned for 2026-11-23T11:00:00Z and was moved to 2026-11-23T12:00:00Z because of quiet hours or days.",
@@ -243,7 +243,7 @@ fn every_gate_is_evaluated_and_recorded_in_order() {
             ("do_not_call", "listed", "stop", None),
             ("agent", "enabled", "pass", None),
             ("observe", "dials", "pass", None),
-            ("attempts", "0 of 3 spent", "pass", None),
+            ("attempts", "0 of 3 dials used", "pass", None),
             ("country", "allowed", "pass", None),
             ("due_time", "due 2026-11-23T13:00:00Z", "wait", Some("2026-11-23T13:00:00Z")),
             ("lateness", "0 min late, at most 120", "pass", None),
