@@ -9,7 +9,7 @@ use redialer_kek::KeyError;
 use serde_json::json;
 
 use crate::{
-    Store, StoreError, TenantStore, accounts::workspaces::DueWorkspace, bucket_of, db::args,
+    Store, StoreError, TenantStore, accounts::workspace_jobs::DueWorkspace, bucket_of, db::args,
     log::audit::AuditEvent,
 };
 

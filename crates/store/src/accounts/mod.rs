@@ -9,4 +9,5 @@ pub(crate) mod slugs;
 pub(crate) mod suppressions;
 pub(crate) mod tenants;
 pub(crate) mod workspace_context;
+pub(crate) mod workspace_jobs;
 pub(crate) mod workspaces;

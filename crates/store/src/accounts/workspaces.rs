@@ -1,22 +1,20 @@
 //! Workspaces: a provider account's sealed keys, settings and pauses.
 
 use redialer_core::{
-    Id, Secret, Timestamp,
-    decide::Notice,
-    id,
+    Id, Secret, Timestamp, id,
     rng::Rng,
     settings::{Retention, WorkspaceSettings},
     tenant::Plans,
     time::{minutes, plus},
-    timing::{PROBE_EVERY_MINUTES, SWEEP_EVERY_MINUTES, SYNC_EVERY_MINUTES},
+    timing::{SWEEP_EVERY_MINUTES, SYNC_EVERY_MINUTES},
     workspace::{Pause, ProviderName},
 };
 use serde_json::{Value, json};
 
 use crate::{
-    Store, StoreError, TenantKey, TenantStore, at, bucket_of,
+    StoreError, TenantKey, TenantStore, at, bucket_of,
     db::{Row, Tx, args},
-    log::{audit::AuditEvent, notices::notice_of_workspace},
+    log::audit::AuditEvent,
 };
 
 /// A workspace to create.
@@ -95,22 +93,6 @@ pub struct WorkspaceChange<'a> {
     pub if_unchanged: Option<Timestamp>,
 }
 
-/// A workspace that is due for a job.
-#[derive(Debug, Clone, Copy)]
-pub struct DueWorkspace {
-    /// The workspace.
-    pub id: Id<id::Workspace>,
-    /// Its tenant.
-    pub tenant: Id<id::Tenant>,
-}
-
-impl DueWorkspace {
-    /// Reads the columns `id` and `tenant_id`.
-    pub(crate) fn from_row(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self { id: Id::from_uuid(row.get("id")?), tenant: Id::from_uuid(row.get("tenant_id")?) })
-    }
-}
-
 macro_rules! columns {
     ($head:literal, $tail:literal) => {
         concat!(
@@ -167,7 +149,7 @@ pub(crate) const API_KEY: &str = "workspaces.api_key";
 pub(crate) const WEBHOOK_AUTH: &str = "workspaces.webhook_keys";
 
 /// Splits a stored list at its commas.
-fn listed(text: &str) -> Vec<String> {
+pub(crate) fn listed(text: &str) -> Vec<String> {
     text.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
@@ -392,124 +374,4 @@ impl TenantStore {
         let row = self.db().read_one(SQL, args![self.tenant]).await?;
         row.ok_or(StoreError::Corrupt("count"))?.get("n")
     }
-}
-
-impl Store {
-    /// Ends a pause.
-    pub async fn resume(&self, id: Id<id::Workspace>, now: Timestamp) -> Result<(), StoreError> {
-        const SQL: &str =
-            "update workspaces set paused = null, paused_at = null, probe_at = null, pause_message = null
-             where id = $1 and paused is not null";
-        let mut tx = self.db.begin().await?;
-        if tx.execute(SQL, args![id]).await? == 1 {
-            notice_of_workspace(&mut tx, id, Notice::Resumed, now).await?;
-            tx.note_due_now();
-        }
-        tx.commit().await
-    }
-
-    /// Stops dialing for a workspace: the provider refused its key or its payment.
-    pub async fn pause(
-        &self,
-        id: Id<id::Workspace>,
-        why: Pause,
-        message: Option<&str>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.db.begin().await?;
-        pause(&mut tx, id, why, message, now).await?;
-        tx.commit().await
-    }
-
-    /// Records whether the workspace's API key has a permission.
-    pub async fn set_permission(
-        &self,
-        id: Id<id::Workspace>,
-        permission: &str,
-        has_it: bool,
-    ) -> Result<(), StoreError> {
-        const SQL: &str = "select missing_permissions from workspaces where id = $1";
-        const SET: &str = "update workspaces set missing_permissions = $2 where id = $1";
-        let mut tx = self.db.begin().await?;
-        let Some(row) = tx.fetch_one(SQL, args![id]).await? else { return Ok(()) };
-        let mut missing = listed(&row.get::<String>("missing_permissions")?);
-        if missing.iter().any(|known| known == permission) != has_it {
-            return Ok(());
-        }
-        missing.retain(|known| known != permission);
-        if !has_it {
-            missing.push(permission.to_owned());
-        }
-        missing.sort();
-        tx.execute(SET, args![id, missing.join(",")]).await?;
-        tx.commit().await
-    }
-
-    /// Records the provider's account that a workspace's API key belongs to.
-    pub async fn set_account(&self, id: Id<id::Workspace>, account: &str) -> Result<(), StoreError> {
-        const SQL: &str = "update workspaces set account = $2 where id = $1 and account is null";
-        self.db.write(SQL, args![id, account]).await?;
-        Ok(())
-    }
-
-    /// Takes the workspaces whose agents are due to be synced. Their `sync_at` moves to `next_at`, so that no other
-    /// replica syncs them too.
-    pub async fn due_syncs(
-        &self,
-        range: (i64, i64),
-        now: Timestamp,
-        next_at: Timestamp,
-    ) -> Result<Vec<DueWorkspace>, StoreError> {
-        const SQL: &str = "update workspaces set sync_at = $4
-             where bucket between $1 and $2 and paused is null and deleted_at is null and sync_at <= $3
-             returning id, tenant_id";
-        self.taken(SQL, range, now, next_at).await
-    }
-
-    /// Takes the paused workspaces whose probe is due. Their `probe_at` moves to `next_at`, so that no other replica
-    /// probes them too.
-    pub async fn due_probes(
-        &self,
-        range: (i64, i64),
-        now: Timestamp,
-        next_at: Timestamp,
-    ) -> Result<Vec<DueWorkspace>, StoreError> {
-        const SQL: &str = "update workspaces set probe_at = $4
-             where bucket between $1 and $2 and paused is not null and deleted_at is null and probe_at <= $3
-             returning id, tenant_id";
-        self.taken(SQL, range, now, next_at).await
-    }
-
-    async fn taken(
-        &self,
-        sql: &'static str,
-        range: (i64, i64),
-        now: Timestamp,
-        next_at: Timestamp,
-    ) -> Result<Vec<DueWorkspace>, StoreError> {
-        let mut tx = self.db.begin().await?;
-        let rows = tx.fetch(sql, args![range.0, range.1, now, next_at]).await?;
-        tx.commit().await?;
-        rows.iter().map(DueWorkspace::from_row).collect()
-    }
-}
-
-/// Stops dialing for a workspace until a probe or a new key succeeds.
-pub(crate) async fn pause(
-    tx: &mut Tx,
-    id: Id<id::Workspace>,
-    why: Pause,
-    message: Option<&str>,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    const NEW: &str = "update workspaces set paused = $2, paused_at = $3, probe_at = $4, pause_message = $5
-         where id = $1 and paused is null";
-    const AGAIN: &str =
-        "update workspaces set paused = $2, probe_at = $3, pause_message = coalesce($4, pause_message)
-         where id = $1 and paused is not null";
-    let probe_at = plus(now, minutes(PROBE_EVERY_MINUTES));
-    if tx.execute(NEW, args![id, why.as_str(), now, probe_at, message]).await? == 1 {
-        return notice_of_workspace(tx, id, Notice::Paused, now).await;
-    }
-    tx.execute(AGAIN, args![id, why.as_str(), probe_at, message]).await.map(|_| ())
 }

@@ -1,28 +1,21 @@
-//! Callbacks as rows: reading them, and the changes that people make to them.
-
-use std::collections::BTreeMap;
+//! Callbacks as rows, and how they are read.
 
 use redialer_core::{
     Id, Timestamp,
-    agent::{Channel, Version},
+    agent::Channel,
     callback::{HeldFor, RedialReason, State},
-    decide::{CallbackPlan, Candidate, Person, RequestError},
+    decide::Candidate,
     id,
-    rng::Rng,
     time::Zone,
 };
-use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::{
     StoreError, TenantKey, TenantStore, at, bucket_of,
     callbacks::{
         columns::{held_for, reason_of, state_of, zone_of},
-        persons::{NewRow, PersonRef, lock_person, read_persons},
-        transitions::{self, ManualChange},
+        secrets::Secrets,
     },
-    db::{Row, Tx, args},
-    log::audit::AuditEvent,
+    db::{Row, args},
 };
 
 /// A callback.
@@ -100,69 +93,6 @@ impl CallbackRow {
     }
 }
 
-/// A callback's personal data, sealed as one value.
-#[derive(Clone, Serialize, Deserialize, Default)]
-pub struct Secrets {
-    /// The number to dial, E.164.
-    pub to: String,
-    /// The number to dial from, E.164.
-    pub from: Option<String>,
-    /// The original call's dynamic variables.
-    pub variables: BTreeMap<String, String>,
-    /// The original call's metadata, a JSON object as text.
-    pub metadata: Option<String>,
-    /// The agent's version: `tag:…`, `number:…`, or absent for the published one.
-    pub version: Option<String>,
-    /// The words from which the time was derived.
-    pub evidence: Option<String>,
-    /// The rule that derived it.
-    pub rule: Option<String>,
-    /// The confidence in it, 0 to 1.
-    pub confidence: Option<f64>,
-    /// The earliest and the latest time that would also satisfy the request, in milliseconds since 1970.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub window: Option<(i64, i64)>,
-    /// The doubts about it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub doubts: Vec<String>,
-    /// The external id that the API client assigned.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub external_id: Option<String>,
-}
-
-pub(crate) const SEALED: &str = "callbacks.sealed";
-
-impl Secrets {
-    /// Seals it for that callback.
-    pub fn seal(&self, id: Id<id::Callback>, key: &TenantKey, rng: &Rng) -> Vec<u8> {
-        let plain = serde_json::to_vec(self).unwrap_or_default();
-        key.seal(SEALED, id.uuid(), &plain, rng)
-    }
-
-    pub(crate) fn open(id: Id<id::Callback>, sealed: &[u8], key: &TenantKey) -> Result<Self, StoreError> {
-        serde_json::from_slice(&key.open(SEALED, id.uuid(), sealed)?)
-            .map_err(|_| StoreError::Corrupt("callback"))
-    }
-
-    /// The version as text.
-    pub fn version_text(version: &Version) -> Option<String> {
-        match version {
-            Version::Tag(tag) => Some(format!("tag:{tag}")),
-            Version::Number(n) => Some(format!("number:{n}")),
-            Version::LatestPublished => None,
-        }
-    }
-
-    /// The agent's version.
-    pub fn version(&self) -> Version {
-        match self.version.as_deref().and_then(|v| v.split_once(':')) {
-            Some(("tag", tag)) => Version::Tag(tag.to_owned()),
-            Some(("number", n)) => n.parse().map_or(Version::LatestPublished, Version::Number),
-            _ => Version::LatestPublished,
-        }
-    }
-}
-
 macro_rules! columns {
     ($($tail:literal),+) => {
         concat!(
@@ -217,63 +147,8 @@ impl CallbackRow {
     }
 }
 
-/// A callback that a person or an API client schedules.
-pub struct NewManualCallback<'a> {
-    /// Its id.
-    pub id: Id<id::Callback>,
-    /// Its workspace.
-    pub workspace: Id<id::Workspace>,
-    /// The agent that dials.
-    pub agent: Id<id::Agent>,
-    /// Voice or chat.
-    pub channel: Channel,
-    /// The keyed index of the number.
-    pub phone_hash: [u8; 16],
-    /// Its personal data.
-    pub secrets: &'a Secrets,
-    /// The agent within which the person may have one promise; `None` for the whole workspace.
-    pub promise_scope: Option<Id<id::Agent>>,
-    /// The unresolved callback in whose place it is forced.
-    pub forces: Option<Id<id::Callback>>,
-}
-
-/// Why a callback was not scheduled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotWritten {
-    /// The decision rejected it.
-    Refused(RequestError),
-    /// The unresolved callback was already forced; this is the callback that replaced it.
-    ForcedBefore(Id<id::Callback>),
-}
-
 /// The `source_kind` of a callback that a person or an API client scheduled.
-const MANUAL: &str = "manual";
-
-/// Why the state of a callback does not allow a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TransitionError {
-    /// The request may be in flight, or the phone rings.
-    Dialling,
-    /// The state is final.
-    Final,
-}
-
-/// Records the one callback that a person forced in place of an unresolved one; returns the earlier one, if there was
-/// one.
-async fn succeed(
-    tx: &mut Tx,
-    bucket: i64,
-    unresolved: Id<id::Callback>,
-    by: Id<id::Callback>,
-) -> Result<Option<Id<id::Callback>>, StoreError> {
-    const BEFORE: &str = "select superseded_by from callbacks where bucket = $1 and id = $2";
-    if transitions::name_successor(tx, bucket, unresolved, by).await? {
-        return Ok(None);
-    }
-    let row = tx.fetch_one(BEFORE, args![bucket, unresolved]).await?.ok_or(StoreError::NotFound)?;
-    let before: Option<uuid::Uuid> = row.get("superseded_by")?;
-    before.map(|id| Some(Id::from_uuid(id))).ok_or(StoreError::Changed)
-}
+pub(crate) const MANUAL: &str = "manual";
 
 impl TenantStore {
     /// One callback.
@@ -311,139 +186,5 @@ impl TenantStore {
             }
         }
         Ok(None)
-    }
-
-    /// Writes a callback that a person or an API client scheduled, and supersedes the person's waiting ones.
-    pub async fn schedule(
-        &self,
-        manual: &NewManualCallback<'_>,
-        decide: impl FnOnce(&Person) -> Result<(CallbackPlan, Vec<Id<id::Callback>>), RequestError> + Send,
-        key: &TenantKey,
-        now: Timestamp,
-        rng: &Rng,
-    ) -> Result<Result<(), NotWritten>, StoreError> {
-        self.check_workspace(manual.workspace)?;
-        let bucket = bucket_of(self.tenant);
-        let audit_writer = self.audit_writer().await?;
-        let mut tx = self.db().begin().await?;
-        let of =
-            PersonRef { bucket, tenant: self.tenant, workspace: manual.workspace, ix: manual.phone_hash };
-        lock_person(&mut tx, of).await?;
-        let person = read_persons(&mut tx, [of]).await?.remove(&of.key()).unwrap_or_default();
-        let (planned, replaced) = match decide(&person) {
-            Ok(plan) => plan,
-            Err(refused) => return Ok(Err(NotWritten::Refused(refused))),
-        };
-        if let Some(forced) = manual.forces
-            && let Some(before) = succeed(&mut tx, bucket, forced, manual.id).await?
-        {
-            return Ok(Err(NotWritten::ForcedBefore(before)));
-        }
-        let ended: Vec<_> = replaced.iter().map(|id| (bucket, *id, Some(manual.id))).collect();
-        transitions::supersede(&mut tx, &ended, now).await?;
-        let row = NewRow {
-            id: manual.id,
-            bucket,
-            tenant: self.tenant,
-            workspace: manual.workspace,
-            agent: manual.agent,
-            channel: manual.channel,
-            phone_hash: manual.phone_hash,
-            planned: &planned,
-            source: None,
-            // A callback that replaces an unresolved one carries the call's metadata, which may contain numbers.
-            kind: if manual.forces.is_some() { "forced" } else { MANUAL },
-            forced: manual.forces.is_some(),
-            test: self.test,
-            sealed: manual.secrets.seal(manual.id, key, rng),
-            promise_scope: manual.promise_scope,
-            external_id_hash: manual.secrets.external_id.as_deref().map(|id| key.index_external(id)),
-            now,
-        };
-        transitions::insert_all(&mut tx, &[row], now).await?;
-        let act = AuditEvent::new("callback.create", Some(manual.workspace), manual.id).after(
-            json!({"agent_id": manual.agent.to_string(), "scheduled_for": planned.scheduled_for.to_string()}),
-        );
-        audit_writer.write(&mut tx, act, now).await?;
-        tx.commit().await?;
-        Ok(Ok(()))
-    }
-
-    /// Cancels a callback that is not being dialed (I7).
-    pub async fn cancel(
-        &self,
-        id: Id<id::Callback>,
-        now: Timestamp,
-    ) -> Result<Result<(), TransitionError>, StoreError> {
-        self.act(id, ManualChange::Cancel, "callback.cancel", now).await
-    }
-
-    /// Makes a waiting callback due now, at any hour.
-    pub async fn force(
-        &self,
-        id: Id<id::Callback>,
-        now: Timestamp,
-    ) -> Result<Result<(), TransitionError>, StoreError> {
-        self.act(id, ManualChange::Force, "callback.force", now).await
-    }
-
-    /// Moves a waiting callback to exactly that time.
-    pub async fn reschedule(
-        &self,
-        id: Id<id::Callback>,
-        to: Timestamp,
-        if_unchanged: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Result<Result<(), TransitionError>, StoreError> {
-        self.act(id, ManualChange::Reschedule(to, if_unchanged), "callback.reschedule", now).await
-    }
-
-    /// Applies a manual change to one callback and writes an audit event.
-    async fn act(
-        &self,
-        id: Id<id::Callback>,
-        what: ManualChange,
-        action: &'static str,
-        now: Timestamp,
-    ) -> Result<Result<(), TransitionError>, StoreError> {
-        const STANDS: &str = "select workspace_id, state, scheduled_for from callbacks
-             where bucket = $1 and tenant_id = $2 and id = $3 and is_test = $4";
-        let audit_writer = self.audit_writer().await?;
-        let mut tx = self.db().begin().await?;
-        let changed = {
-            let stands = async |tx: &mut Tx| {
-                let args = args![bucket_of(self.tenant), self.tenant, id, self.test];
-                let row = tx.fetch_one(STANDS, args).await?;
-                row.ok_or(StoreError::NotFound)
-            };
-            let before = stands(&mut tx).await?;
-            self.check_workspace(Id::from_uuid(before.get("workspace_id")?))?;
-            let of = (bucket_of(self.tenant), self.tenant);
-            if !transitions::apply_manual(&mut tx, of, id, what, now).await? {
-                // It may have changed since it was read.
-                let state = state_of(&stands(&mut tx).await?)?;
-                if state.is_waiting() {
-                    return Err(StoreError::Changed);
-                }
-                return Ok(Err(if state.is_final() {
-                    TransitionError::Final
-                } else {
-                    TransitionError::Dialling
-                }));
-            }
-            (before, stands(&mut tx).await?)
-        };
-        let audited = |row: &Row| {
-            Ok::<_, StoreError>(json!({
-                "state": row.get::<String>("state")?,
-                "scheduled_for": at(row.get("scheduled_for")?).to_string(),
-            }))
-        };
-        let act = AuditEvent::new(action, Some(Id::from_uuid(changed.0.get("workspace_id")?)), id)
-            .before(audited(&changed.0)?)
-            .after(audited(&changed.1)?);
-        audit_writer.write(&mut tx, act, now).await?;
-        tx.commit().await?;
-        Ok(Ok(()))
     }
 }

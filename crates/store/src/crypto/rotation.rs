@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{
     Actor, Store, StoreError, TenantKey,
     accounts::{suppressions, tenants, workspaces},
-    callbacks::{rows, transitions::RESEAL},
+    callbacks::{secrets, transitions::RESEAL},
     crypto::{
         kek_proof::{KEK_CHECK, KEK_PROOF},
         seal::{self, BODY},
@@ -86,7 +86,7 @@ const COLUMNS: [Sealed; 8] = [
         replace: "update workspaces set webhook_keys = $2 where bucket = $4 and id = $1 and webhook_keys = $3",
     },
     Sealed {
-        label: rows::SEALED,
+        label: secrets::SEALED,
         page: "select id, bucket, tenant_id, sealed from callbacks where (id, bucket) > ($1, $2) order by id, bucket limit 200",
         replace: RESEAL,
     },

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::{
     CallbackRow, Claim, StoreError, TenantStore,
-    accounts::workspaces,
+    accounts::workspace_jobs,
     at, bucket_of,
     callbacks::transitions::{self, End, Wait, close, doubt, give_back},
     db::{Row, Tx, Value, args, row},
@@ -248,7 +248,7 @@ async fn settle<'a>(
                 give_back(tx, bucket, callback, wait, now).await?;
             }
             if let Some(pause) = pause {
-                workspaces::pause(tx, workspace, *pause, Some(message), now).await?;
+                workspace_jobs::pause(tx, workspace, *pause, Some(message), now).await?;
             }
         }
         AfterDial::Close { state, outcome, why: message } => {

@@ -24,7 +24,7 @@ use crate::{
     Secrets, Store, StoreError, TenantKey,
     accounts::{
         suppressions::{Entry, suppress},
-        workspaces,
+        workspace_jobs,
     },
     callbacks::{
         persons::{NewRow, PersonKey, lock_persons, read_persons},
@@ -280,7 +280,7 @@ impl<'a> Decisions<'a> {
             suppress(&mut self.tx, key.event.bucket, decided.key, entry, self.now, rng).await?;
         }
         if let Some(pause) = decided.after.pause {
-            workspaces::pause(&mut self.tx, key.event.workspace, pause, None, self.now).await?;
+            workspace_jobs::pause(&mut self.tx, key.event.workspace, pause, None, self.now).await?;
         }
         Ok(())
     }

@@ -7,3 +7,4 @@ pub(crate) mod clock;
 pub(crate) mod condition;
 pub(crate) mod leases;
 pub(crate) mod restore;
+pub(crate) mod table_copy;
