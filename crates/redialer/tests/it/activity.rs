@@ -1,11 +1,10 @@
 //! The activity feed: every webhook, decision, dial, outcome and refusal, with its reason.
 
-use redialer_core::time::{minutes, plus};
 use redialer_sim::retell::{Script, script::Behavior};
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::harness::{KEY, OURS, VOICE, Walk, engines, scripted_call, sign};
+use crate::harness::{KEY, VOICE, Walk, engines, sign};
 
 const ANA: &str = "+13125550142";
 const BEN: &str = "+13125550143";
@@ -19,17 +18,11 @@ async fn the_activity_feed_shows_webhooks_dials_and_refusals() {
     for engine in engines() {
         let walk = Walk::at_speed(engine, 2_000).await;
         walk.sim.set_person(ANA, vec![Behavior::ending("dial_busy"), Behavior::ending("user_hangup")]);
-        walk.sim.start_call(&scripted_call(
-            "inbound",
-            ANA,
-            Behavior::asking(&["User: call me in an hour"], None),
-        ));
+        walk.request_callback(ANA, "call me in an hour");
         walk.until_settled(ANA, 2).await;
         // Added to the do-not-call list only once the callback waits, so that the list is what ends it.
         let agent = walk.agent(VOICE).await["id"].clone();
-        let at = plus(walk.now(), minutes(60 * 24 * 300)).to_string();
-        let body = json!({"agent_id": agent, "to_number": BEN, "from_number": OURS, "at": at});
-        walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+        walk.schedule(BEN, 60 * 24 * 300).await;
         let body =
             r#"{"event":"call_started","call":{"call_id":"call_x","agent_id":"agent_sim_front_desk"}}"#;
         for _ in 0..20 {
@@ -83,12 +76,8 @@ async fn a_dial_held_by_the_quota_is_listed_with_its_reason() {
     let settings = [(crate::harness::FILE, "[plans.unlimited]\ncalls_a_month = 1\n")];
     for engine in engines() {
         let walk = Walk::with_settings(engine, 600, Script::default(), &settings).await;
-        let agent = walk.agent(VOICE).await["id"].clone();
-        walk.sim.set_person(ANA, vec![Behavior::ending("user_hangup")]);
         for number in [ANA, BEN] {
-            let at = plus(walk.now(), minutes(10)).to_string();
-            let body = json!({"agent_id": agent, "to_number": number, "from_number": OURS, "at": at});
-            walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+            walk.schedule(number, 10).await;
         }
         walk.until("one to be held", async |w: &Walk| {
             feed(w, "&kind=refusal")

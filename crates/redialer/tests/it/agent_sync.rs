@@ -1,6 +1,5 @@
 //! Agents: discovered and marked as gone automatically, limited by the plan, with their own settings.
 
-use redialer_core::time::{minutes, plus};
 use redialer_sim::retell::{
     Script,
     script::{Agent, Number},
@@ -58,10 +57,7 @@ async fn a_sync_without_changes_keeps_the_etag_of_every_agent() {
 async fn a_number_that_the_account_bought_after_scheduling_is_not_dialed() {
     const BOUGHT: &str = "+13125550142";
     let walk = Walk::at_speed(Engine::Sqlite, 300).await;
-    let agent = walk.agent(VOICE).await["id"].clone();
-    let at = plus(walk.now(), minutes(30)).to_string();
-    let body = json!({"agent_id": agent, "to_number": BOUGHT, "at": at});
-    walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+    walk.schedule(BOUGHT, 30).await;
     let bought = Number { phone_number: BOUGHT.to_owned(), agent_id: None, sms_agent_id: None };
     walk.sim.edit_script(|script| script.numbers.push(bought));
     walk.post(&format!("/v1/workspaces/{}/sync", walk.workspace)).await;

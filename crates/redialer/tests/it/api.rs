@@ -1,12 +1,15 @@
 //! REST v1, as used by a client.
 
-use redialer_sim::retell::{Script, script::Behavior};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Engine, FILE, OURS, VOICE, Walk, days_ahead, engines, scripted_call, time};
+use crate::harness::{Engine, KEY, OURS, VOICE, Walk, days_ahead, engines, time};
 
 const ANA: &str = "+13125550142";
+
+fn id(row: &Value) -> &str {
+    row["id"].as_str().expect("an id")
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_without_a_key_are_refused_and_every_error_has_an_envelope() {
@@ -133,7 +136,6 @@ async fn a_bad_request_names_its_field() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manual_callback_is_scheduled_moved_forced_and_canceled() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
-    walk.sim.set_person(ANA, vec![Behavior::ending("user_hangup")]);
     let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
     let post = async |body: Value| {
         walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await
@@ -183,7 +185,7 @@ async fn settings_are_merged_and_overrides_of_an_agent_take_precedence() {
     let patch = json!({"overrides": {"retry_triggers": {"busy": {"wait_minutes": 7}}}});
     let changed = walk.request(Method::PATCH, &path, Some(patch), StatusCode::OK).await;
     assert_eq!(changed["overrides"], json!({"retry_triggers": {"busy": {"wait_minutes": 7}}}));
-    walk.sim.start_call(&scripted_call("outbound", ANA, Behavior::ending("dial_busy")));
+    walk.outbound_call(ANA, "dial_busy");
     // The simulated phone rings for fifteen seconds before it is busy; the test sends the end event itself.
     let end = walk.now().as_millisecond();
     let event = json!({"event": "call_ended", "call": {"call_id": "c1", "call_type": "phone_call", "agent_id": VOICE, "direction": "outbound",
@@ -196,38 +198,6 @@ async fn settings_are_merged_and_overrides_of_an_agent_take_precedence() {
         .request(Method::PATCH, &path, Some(json!({"overrides": {"retry_triggers": null}})), StatusCode::OK)
         .await;
     assert_eq!(reset["overrides"], json!({}));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn plans_limit_workspaces_and_agents() {
-    // Plans are configuration: with one agent allowed, two agents exceed the plan.
-    let settings = [(FILE, "[plans.starter]\nagents = 1\n")];
-    let walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), &settings).await;
-    let other = walk.create_tenant("starter", "other@example.com");
-    let key = other["admin_key"].as_str().expect("a key").to_owned();
-    let ask = async |method: Method, path: &str, body: Option<Value>| {
-        walk.request_as(Some(&key), method, path, body).await
-    };
-    let body = json!({"name": "Line", "provider": "retell", "api_key": crate::harness::KEY});
-    let (status, made) = ask(Method::POST, "/v1/workspaces", Some(body.clone())).await;
-    assert_eq!((status, made["plan"].as_str()), (StatusCode::CREATED, Some("starter")));
-    let (status, refused) = ask(Method::POST, "/v1/workspaces", Some(body)).await;
-    assert_eq!((status, refused["error"]["code"].as_str()), (StatusCode::FORBIDDEN, Some("plan_limit")));
-    let own = made["id"].as_str().expect("an id").to_owned();
-    let sync = format!("/v1/workspaces/{own}/sync");
-    assert_eq!(ask(Method::POST, &sync, None).await.0, StatusCode::OK);
-    let (_, agents) = ask(Method::GET, "/v1/agents", None).await;
-    let enabled = agents["data"].as_array().expect("a list").iter().filter(|a| a["enabled"] == true).count();
-    assert_eq!(enabled, 1, "the plan has room for one");
-    let off = agents["data"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .find(|a| a["enabled"] == false)
-        .expect("the other one");
-    let path = format!("/v1/agents/{}", off["id"].as_str().expect("an id"));
-    let (status, refused) = ask(Method::PATCH, &path, Some(json!({"enabled": true}))).await;
-    assert_eq!((status, refused["error"]["code"].as_str()), (StatusCode::FORBIDDEN, Some("plan_limit")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -260,5 +230,69 @@ async fn numbers_are_suppressed_in_bulk_with_a_note_and_found_by_number() {
             Some(2),
             "{engine:?}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_workspace_is_not_found_until_it_is_restored() {
+    for engine in engines() {
+        let walk = Walk::at_speed(engine, 1).await;
+        let callback = format!("/v1/callbacks/{}", id(&walk.schedule(ANA, 60).await));
+        let agent = format!("/v1/agents/{}", id(&walk.agent(VOICE).await));
+        let path = format!("/v1/workspaces/{}", walk.workspace);
+        walk.request(Method::DELETE, &path, None, StatusCode::NO_CONTENT).await;
+        walk.request(Method::GET, &path, None, StatusCode::NOT_FOUND).await;
+        walk.request(Method::DELETE, &path, None, StatusCode::NOT_FOUND).await;
+        for list in ["/v1/workspaces", "/v1/agents", "/v1/callbacks"] {
+            assert_eq!(walk.get(list).await["data"], json!([]), "{list}");
+        }
+        walk.request(Method::GET, &agent, None, StatusCode::NOT_FOUND).await;
+        walk.request(Method::POST, &format!("{callback}/force"), None, StatusCode::NOT_FOUND).await;
+        walk.until("its webhooks to be unknown", async |w: &Walk| {
+            w.deliver("{}").await == StatusCode::NOT_FOUND
+        })
+        .await;
+        walk.request(Method::POST, &format!("{path}/restore"), None, StatusCode::OK).await;
+        walk.request(Method::POST, &format!("{path}/restore"), None, StatusCode::CONFLICT).await;
+        assert_eq!(walk.get(&callback).await["state"], "scheduled");
+        let audit = walk.get("/v1/audit").await;
+        let actions: Vec<_> =
+            audit["data"].as_array().expect("a list").iter().filter_map(|a| a["action"].as_str()).collect();
+        for action in
+            ["workspace.restore", "workspace.delete", "callback.create", "workspace.create", "tenant.create"]
+        {
+            assert!(actions.contains(&action), "{action} in {actions:?}");
+        }
+        assert!(!audit.to_string().contains(ANA) && !audit.to_string().contains(KEY));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_an_outdated_version_is_refused() {
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
+    let callback = format!("/v1/callbacks/{}", id(&walk.schedule(ANA, 60).await));
+    let agent = format!("/v1/agents/{}", id(&walk.agent(VOICE).await));
+    for (path, body) in [
+        (format!("/v1/workspaces/{}", walk.workspace), json!({"name": "Other"})),
+        (agent, json!({"overrides": {"language": "es"}})),
+        (callback, json!({"scheduled_for": days_ahead(33)})),
+    ] {
+        let url = format!("{}{path}", walk.base);
+        let read = walk.http.get(&url).bearer_auth(&walk.admin_key).send().await.expect("answered");
+        let tag = read.headers()["etag"].clone();
+        let change = async |tag: &reqwest::header::HeaderValue| {
+            let request = walk.http.patch(&url).bearer_auth(&walk.admin_key).header("if-match", tag);
+            let response = request.json(&body).send().await.expect("answered");
+            (response.status().as_u16(), response.headers().get("etag").cloned())
+        };
+        let (status, newer) = change(&tag).await;
+        assert_eq!(status, 200, "{path}");
+        let newer = newer.expect("a tag");
+        assert_ne!(newer, tag, "{path}");
+        assert_eq!(change(&tag).await.0, 412, "{path}");
+        assert_eq!(change(&newer).await.0, 200, "{path}");
+        assert_eq!(change(&"*".parse().expect("a value")).await.0, 200, "{path}");
+        let both = futures_util::future::join_all([change(&tag), change(&tag)]).await;
+        assert!(both.iter().all(|b| b.0 == 412), "{path}");
     }
 }

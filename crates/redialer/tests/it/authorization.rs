@@ -1,14 +1,16 @@
-//! Access control: every route, with every kind of key.
+//! Authorization: every route with every kind of key, masked numbers, and the keys that a key can create.
 
 use redialer::http::{Route, TABLE};
-use redialer_core::access::Scope;
+use redialer_core::{
+    access::Scope,
+    permission::Permission,
+    time::{minutes, plus},
+};
+use redialer_sim::retell::Script;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use redialer_core::permission::Permission;
-use redialer_sim::retell::script::Behavior;
-
-use crate::harness::{Engine, FILE, KEY, VOICE, Walk, days_ahead, engines, scripted_call};
+use crate::harness::{Engine, VOICE, Walk, days_ahead, engines};
 
 const ANA: &str = "+13125550142";
 const BEN: &str = "+13125550143";
@@ -82,17 +84,11 @@ fn example(route: &Route, ours: &Ours) -> (Method, String, Option<Value>) {
     (method, format!("/v1{}{query}", route.path.replace("{id}", id)), body)
 }
 
-async fn new_key(walk: &Walk, body: Value) -> (String, String) {
-    let made = walk.request(Method::POST, "/v1/api-keys", Some(body), StatusCode::CREATED).await;
-    let text = |name: &str| made[name].as_str().expect("text").to_owned();
-    (text("id"), text("secret"))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_checks_every_kind_of_key() {
     for engine in engines() {
         let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "100000")];
-        let walk = Walk::with_settings(engine, 60, redialer_sim::retell::Script::default(), &settings).await;
+        let walk = Walk::with_settings(engine, 60, Script::default(), &settings).await;
         let ours = ours(&walk).await;
         // Without the permission to read their own details, these keys look like those of other accounts.
         let silent: Vec<_> = Permission::ALL.into_iter().filter(|p| *p != Permission::KeyInfo).collect();
@@ -104,12 +100,12 @@ async fn every_route_checks_every_kind_of_key() {
         // With every scope, so that only the workspace can be the reason for a refusal.
         let every = Scope::ALL.map(Scope::as_str);
         let body = json!({"name": "second's", "workspace_id": second["id"], "scopes": every});
-        let (_, locked) = new_key(&walk, body).await;
-        let (revoked_id, revoked) = new_key(&walk, json!({"name": "gone", "admin": true})).await;
+        let (_, locked) = walk.create_key(body).await;
+        let (revoked_id, revoked) = walk.create_key(json!({"name": "gone", "admin": true})).await;
         let path = format!("/v1/api-keys/{revoked_id}");
         walk.request(Method::DELETE, &path, None, StatusCode::NO_CONTENT).await;
-        let soon = redialer_core::time::plus(walk.now(), redialer_core::time::minutes(1)).to_string();
-        let (_, expired) = new_key(&walk, json!({"name": "old", "admin": true, "expires_at": soon})).await;
+        let soon = plus(walk.now(), minutes(1)).to_string();
+        let (_, expired) = walk.create_key(json!({"name": "old", "admin": true, "expires_at": soon})).await;
         walk.until("the key to expire", async |walk: &Walk| {
             walk.request_as(Some(&expired), Method::GET, "/v1/agents", None).await.0
                 == StatusCode::UNAUTHORIZED
@@ -132,7 +128,7 @@ async fn every_route_checks_every_kind_of_key() {
             }
             let another = Scope::ALL.into_iter().find(|s| *s != route.scope).expect("one");
             let (_, lacking) =
-                new_key(&walk, json!({"name": "lacks", "admin": true, "scopes": [another.as_str()]})).await;
+                walk.create_key(json!({"name": "lacks", "admin": true, "scopes": [another.as_str()]})).await;
             let (status, answer) = ask(Some(lacking.as_str())).await;
             assert_eq!(
                 (status, answer["error"]["code"].as_str()),
@@ -179,36 +175,59 @@ fn sees_nothing(route: &Route, ours: &Ours, who: &str, (status, answer): &(Statu
     }
 }
 
+/// The status and the error code of a response.
+fn refusal((status, answer): &(StatusCode, Value)) -> (u16, &str) {
+    (status.as_u16(), answer["error"]["code"].as_str().unwrap_or("none"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_cannot_grant_more_than_it_has() {
+async fn personal_data_needs_the_scope_pii_read_and_reading_it_is_audited() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
-    let ours = ours(&walk).await;
-    let (_, usual) = new_key(&walk, json!({"name": "usual", "workspace_id": ours.workspace})).await;
-    let (_, nosy) =
-        new_key(&walk, json!({"name": "nosy", "admin": true, "scopes": ["callbacks:read", "pii:read"]}))
-            .await;
-    let get = async |key: &str, path: &str| walk.request_as(Some(key), Method::GET, path, None).await;
-    let callback = format!("/v1/callbacks/{}", ours.callback);
-    let (_, masked) = get(&usual, &callback).await;
-    assert!(masked["to_number"].as_str().is_some_and(|n| n != ANA && n.contains("42")), "{masked}");
-    assert_eq!(get(&nosy, &callback).await.1["to_number"], ANA);
-    let (status, answer) = get(&usual, &format!("{callback}/payload")).await;
-    assert_eq!((status, answer["error"]["code"].as_str()), (StatusCode::FORBIDDEN, Some("missing_scope")));
-    let book = walk.get("/v1/audit?action=pii.reveal").await;
-    assert!(
-        book["data"]
-            .as_array()
-            .is_some_and(|acts| acts.iter().any(|a| a["target"] == ours.callback.as_str()))
-    );
-    let make = async |key: &str, body: Value| {
+    let callback = walk.schedule(ANA, 60).await["id"].clone();
+    let path = format!("/v1/callbacks/{}", callback.as_str().expect("an id"));
+    let (_, usual) = walk.create_key(json!({"name": "usual", "workspace_id": walk.workspace})).await;
+    let scopes = ["callbacks:read", "pii:read"];
+    let (_, nosy) = walk.create_key(json!({"name": "nosy", "admin": true, "scopes": scopes})).await;
+    assert_eq!(walk.request_as(Some(&nosy), Method::GET, &path, None).await.1["to_number"], ANA);
+    let payload = walk.request_as(Some(&usual), Method::GET, &format!("{path}/payload"), None).await;
+    assert_eq!(refusal(&payload), (403, "missing_scope"));
+    let audit = walk.get("/v1/audit?action=pii.reveal").await;
+    assert!(audit["data"].as_array().expect("a list").iter().any(|entry| entry["target"] == callback));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_cannot_create_a_key_with_more_rights_than_its_own() {
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
+    let (_, usual) = walk.create_key(json!({"name": "usual", "workspace_id": walk.workspace})).await;
+    let end = plus(walk.now(), minutes(60)).to_string();
+    let (_, brief) = walk.create_key(json!({"name": "brief", "admin": true, "expires_at": end})).await;
+    let create = async |key: &str, body: Value| {
         walk.request_as(Some(key), Method::POST, "/v1/api-keys", Some(body)).await
     };
-    let more = json!({"name": "x", "workspace_id": ours.workspace, "scopes": ["pii:read"]});
-    assert_eq!(make(&usual, more).await.0, StatusCode::FORBIDDEN);
-    assert_eq!(make(&usual, json!({"name": "x", "admin": true})).await.0, StatusCode::FORBIDDEN);
+    for body in [
+        json!({"name": "x", "workspace_id": walk.workspace, "scopes": ["pii:read"]}),
+        json!({"name": "x", "admin": true}),
+    ] {
+        assert_eq!(create(&usual, body).await.0, StatusCode::FORBIDDEN);
+    }
+    let (status, child) = create(&brief, json!({"name": "x", "admin": true})).await;
+    assert_eq!(
+        (status, &child["expires_at"]),
+        (StatusCode::CREATED, &json!(end)),
+        "it expires with its parent"
+    );
+    let longer = json!({"name": "x", "admin": true, "expires_at": "2099-01-01T00:00:00Z"});
+    assert_eq!(create(&brief, longer).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    let listed = walk.get("/v1/api-keys").await;
+    assert!(!listed.to_string().contains(&usual), "secrets are shown once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invalid_key_is_refused_with_its_field() {
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     for (body, param) in [
         (json!({"name": "x"}), "workspace_id"),
-        (json!({"name": "x", "admin": true, "workspace_id": ours.workspace}), "admin"),
+        (json!({"name": "x", "admin": true, "workspace_id": walk.workspace}), "admin"),
         (json!({"name": " ", "admin": true}), "name"),
         (json!({"name": "x", "admin": true, "scopes": []}), "scopes"),
         (json!({"name": "x", "admin": true, "scopes": ["all"]}), "scopes[0]"),
@@ -218,217 +237,15 @@ async fn a_key_cannot_grant_more_than_it_has() {
             walk.request(Method::POST, "/v1/api-keys", Some(body), StatusCode::UNPROCESSABLE_ENTITY).await;
         assert_eq!(answer["error"]["param"], param, "{answer}");
     }
-    let listed = walk.get("/v1/api-keys").await;
-    assert!(!listed.to_string().contains(&usual), "secrets are shown once");
-    let end = redialer_core::time::plus(walk.now(), redialer_core::time::minutes(60)).to_string();
-    let (_, brief) = new_key(&walk, json!({"name": "brief", "admin": true, "expires_at": end})).await;
-    let (status, child) = make(&brief, json!({"name": "x", "admin": true})).await;
-    assert_eq!(
-        (status, child["expires_at"].as_str()),
-        (StatusCode::CREATED, Some(end.as_str())),
-        "no longer than it has itself"
-    );
-    let longer = json!({"name": "x", "admin": true, "expires_at": "2099-01-01T00:00:00Z"});
-    assert_eq!(make(&brief, longer).await.0, StatusCode::UNPROCESSABLE_ENTITY);
-    let (status, answer) = get(&usual, "/v1/suppressions").await;
-    assert_eq!(
-        (status, answer["error"]["code"].as_str()),
-        (StatusCode::FORBIDDEN, Some("admin_key_needed")),
-        "of every workspace"
-    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workspace_key_reads_no_suppressions_and_the_free_plan_has_no_api() {
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
+    let (_, usual) = walk.create_key(json!({"name": "usual", "workspace_id": walk.workspace})).await;
+    let suppressions = walk.request_as(Some(&usual), Method::GET, "/v1/suppressions", None).await;
+    assert_eq!(refusal(&suppressions), (403, "admin_key_needed"));
     let free = walk.create_tenant("free", "free@example.com");
-    let (status, answer) = get(free["admin_key"].as_str().expect("a key"), "/v1/agents").await;
-    assert_eq!((status, answer["error"]["code"].as_str()), (StatusCode::FORBIDDEN, Some("plan_limit")));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_repeated_post_is_executed_once() {
-    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
-    let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
-    let send = async |name: &str, at: &str| {
-        let body = json!({"agent_id": agent, "to_number": ANA, "at": at});
-        let request = walk.http.post(format!("{}/v1/callbacks", walk.base)).bearer_auth(&walk.admin_key);
-        let response = request.header("idempotency-key", name).json(&body).send().await.expect("answered");
-        let again = response.headers().contains_key("idempotent-replayed");
-        (response.status().as_u16(), again, response.json::<Value>().await.expect("JSON"))
-    };
-    let at = &days_ahead(30);
-    let (status, again, first) = send("one", at).await;
-    assert_eq!((status, again), (201, false), "{first}");
-    let (status, again, second) = send("one", at).await;
-    assert_eq!((status, again, &second), (201, true, &first));
-    let (status, _, other) = send("one", &days_ahead(31)).await;
-    assert_eq!((status, other["error"]["param"].as_str()), (422, Some("Idempotency-Key")));
-    // A refused request had no effect and released its idempotency key.
-    assert_eq!(send("two", "soon").await.0, 422);
-    let ahead = days_ahead(60);
-    let many = futures_util::future::join_all((0..16).map(|_| send("two", &ahead))).await;
-    let made: std::collections::BTreeSet<_> =
-        many.iter().filter(|m| m.0 == 201).map(|m| m.2["id"].as_str().expect("an id")).collect();
-    assert_eq!(made.len(), 1, "{many:?}");
-    assert!(many.iter().all(|m| m.0 == 201 || m.0 == 409), "{many:?}");
-    assert_eq!(walk.callbacks().await.len(), 2);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_key_above_its_rate_limit_gets_429() {
-    let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "3")];
-    let walk =
-        Walk::with_settings(Engine::Sqlite, 1, redialer_sim::retell::Script::default(), &settings).await;
-    let (_, key) = new_key(&walk, json!({"name": "busy", "admin": true})).await;
-    let send = async || {
-        let request = walk.http.get(format!("{}/v1/agents", walk.base)).bearer_auth(&key);
-        request.send().await.expect("answered")
-    };
-    let first = send().await;
-    assert_eq!(
-        (first.status().as_u16(), &first.headers()["ratelimit-limit"]),
-        (200, &"6".parse().expect("a value"))
-    );
-    let mut refused = None;
-    for _ in 0..20 {
-        let response = send().await;
-        if response.status() == 429 {
-            refused = Some(response);
-            break;
-        }
-    }
-    let refused = refused.expect("too many");
-    assert!(refused.headers().contains_key("retry-after") && refused.headers()["ratelimit-remaining"] == "0");
-    assert_eq!(refused.json::<Value>().await.expect("JSON")["error"]["code"], "rate_limited");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_workspace_is_not_found_until_it_is_restored() {
-    for engine in engines() {
-        let walk = Walk::at_speed(engine, 1).await;
-        let ours = ours(&walk).await;
-        let path = format!("/v1/workspaces/{}", ours.workspace);
-        walk.request(Method::DELETE, &path, None, StatusCode::NO_CONTENT).await;
-        walk.request(Method::GET, &path, None, StatusCode::NOT_FOUND).await;
-        walk.request(Method::DELETE, &path, None, StatusCode::NOT_FOUND).await;
-        for list in ["/v1/workspaces", "/v1/agents", "/v1/callbacks"] {
-            assert_eq!(walk.get(list).await["data"], json!([]), "{list}");
-        }
-        walk.request(Method::GET, &format!("/v1/agents/{}", ours.agent), None, StatusCode::NOT_FOUND).await;
-        let force = format!("/v1/callbacks/{}/force", ours.callback);
-        walk.request(Method::POST, &force, None, StatusCode::NOT_FOUND).await;
-        let body = "{}";
-        let signature = crate::harness::sign(KEY, body.as_bytes(), walk.now().as_millisecond());
-        walk.until("its webhooks to be unknown", async |walk: &Walk| {
-            walk.deliver_to(&walk.webhook_url, body, &signature).await.0 == 404
-        })
-        .await;
-        walk.request(Method::POST, &format!("{path}/restore"), None, StatusCode::OK).await;
-        walk.request(Method::POST, &format!("{path}/restore"), None, StatusCode::CONFLICT).await;
-        assert_eq!(walk.get(&format!("/v1/callbacks/{}", ours.callback)).await["state"], "scheduled");
-        let book = walk.get("/v1/audit").await;
-        let acts: Vec<_> =
-            book["data"].as_array().expect("a list").iter().filter_map(|a| a["action"].as_str()).collect();
-        for act in
-            ["workspace.restore", "workspace.delete", "callback.create", "workspace.create", "tenant.create"]
-        {
-            assert!(acts.contains(&act), "{act} in {acts:?}");
-        }
-        assert!(!book.to_string().contains(ANA) && !book.to_string().contains(KEY));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_explanation_lists_every_gate() {
-    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
-    let ours = ours(&walk).await;
-    let answer = walk.get(&format!("/v1/callbacks/{}/explain", ours.callback)).await;
-    let gates: Vec<_> =
-        answer["gates"].as_array().expect("a list").iter().filter_map(|g| g["gate"].as_str()).collect();
-    let (of_callback, around) = gates.split_at(8);
-    let wanted =
-        ["do_not_call", "agent", "observe", "attempts", "country", "due_time", "lateness", "quiet_time"];
-    assert_eq!(of_callback, wanted);
-    assert_eq!(around, ["pause", "restore", "quota", "capacity", "pace", "fuse"]);
-    assert_eq!(answer["gates"][5]["verdict"], "wait");
-    let usage = walk.get("/v1/usage").await;
-    assert_eq!((usage["plan"].as_str(), usage["workspaces"]["used"].as_i64()), (Some("unlimited"), Some(1)));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_explanation_of_a_dial_does_not_change_with_the_settings() {
-    for engine in engines() {
-        let walk = Walk::at_speed(engine, 20_000).await;
-        walk.sim.set_person(ANA, vec![Behavior::ending("user_hangup")]);
-        let says = ["User: Can you call me back tomorrow at 9 am?"];
-        walk.sim.start_call(&scripted_call("inbound", ANA, Behavior::asking(&says, None)));
-        walk.until_settled(ANA, 1).await;
-        let dialed = walk.callbacks().await.pop().expect("there is one");
-        let explain = async |callback: &Value| {
-            walk.get(&format!("/v1/callbacks/{}/explain", callback["id"].as_str().expect("an id"))).await
-        };
-        let decided = explain(&dialed).await;
-        assert_eq!(decided["gates"].as_array().map(Vec::len), Some(8), "{decided}");
-        assert_eq!(decided["gates"][3]["input"], "0 of 3 dials used", "{decided}");
-
-        let settings = json!({"defaults": {"max_attempts": 1, "allowed_countries": ["DE"]}});
-        let workspace = format!("/v1/workspaces/{}", walk.workspace);
-        walk.request(Method::PATCH, &workspace, Some(settings), StatusCode::OK).await;
-        let listed = json!({"number": ANA});
-        walk.request(Method::POST, "/v1/suppressions", Some(listed), StatusCode::CREATED).await;
-        assert_eq!(explain(&dialed).await, decided, "{engine:?}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_change_of_an_outdated_version_is_refused() {
-    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
-    let ours = ours(&walk).await;
-    for (path, body) in [
-        (format!("/v1/workspaces/{}", ours.workspace), json!({"name": "Other"})),
-        (format!("/v1/agents/{}", ours.agent), json!({"overrides": {"language": "es"}})),
-        (format!("/v1/callbacks/{}", ours.callback), json!({"scheduled_for": days_ahead(33)})),
-    ] {
-        let url = format!("{}{path}", walk.base);
-        let read = walk.http.get(&url).bearer_auth(&walk.admin_key).send().await.expect("answered");
-        let tag = read.headers()["etag"].clone();
-        let change = async |tag: &reqwest::header::HeaderValue| {
-            let request = walk.http.patch(&url).bearer_auth(&walk.admin_key).header("if-match", tag);
-            let response = request.json(&body).send().await.expect("answered");
-            (response.status().as_u16(), response.headers().get("etag").cloned())
-        };
-        let (status, newer) = change(&tag).await;
-        assert_eq!(status, 200, "{path}");
-        let newer = newer.expect("a tag");
-        assert_ne!(newer, tag, "{path}");
-        assert_eq!(change(&tag).await.0, 412, "{path}");
-        assert_eq!(change(&newer).await.0, 200, "{path}");
-        assert_eq!(change(&"*".parse().expect("a value")).await.0, 200, "{path}");
-        let both = futures_util::future::join_all([change(&tag), change(&tag)]).await;
-        assert!(both.iter().all(|b| b.0 == 412), "{path}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_dial_beyond_the_monthly_quota_is_held() {
-    for engine in engines() {
-        let settings = [(FILE, "[plans.unlimited]\ncalls_a_month = 2\n")];
-        let walk = Walk::with_settings(engine, 60, redialer_sim::retell::Script::default(), &settings).await;
-        let agent = walk.agent(VOICE).await["id"].clone();
-        for n in 0..4 {
-            let body = json!({"agent_id": agent, "to_number": format!("+1312555{:04}", 100 + n), "text": "in a minute", "timezone": "America/Chicago"});
-            walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
-        }
-        walk.until("two to be dialed and two to be held", async |walk: &Walk| {
-            let rows = walk.callbacks().await;
-            let held = rows.iter().filter(|c| c["held_for"] == "quota").count();
-            let dialed = rows.iter().filter(|c| !c["provider_call_id"].is_null()).count();
-            (held, dialed) == (2, 2)
-        })
-        .await;
-        let usage = walk.get("/v1/usage").await;
-        assert_eq!(usage["calls"], json!({"used": 2, "limit": 2}));
-        let own = walk.get(&format!("/v1/workspace?workspace_id={}", walk.workspace)).await;
-        assert_eq!(
-            (own["usage"]["calls_this_period"].as_i64(), own["usage"]["cap"].as_i64()),
-            (Some(2), Some(2))
-        );
-        assert_eq!(walk.sim.rings().len(), 2);
-    }
+    let agents = walk.request_as(free["admin_key"].as_str(), Method::GET, "/v1/agents", None).await;
+    assert_eq!(refusal(&agents), (403, "plan_limit"));
 }

@@ -10,6 +10,8 @@ use redialer::clock::{Clock, ManualClock};
 use redialer_core::{rng::Rng, time::plus};
 use redialer_store::{Kek, Store};
 
+use crate::harness::{Engine, Walk, time};
+
 const TRUE_MS: i64 = 1_790_000_000_000;
 
 /// A machine whose clock is `ahead_ms` milliseconds fast.
@@ -44,4 +46,14 @@ async fn after_a_restart_with_a_corrected_clock_time_continues_where_it_was() {
         plus(before, SignedDuration::from_secs(5)),
         "at half speed until it is true again"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn virtual_time_never_runs_backward_across_a_restart() {
+    let mut walk = Walk::at_speed(Engine::Sqlite, 5_000).await;
+    let now = async |w: &Walk| time(&w.get("/healthz").await["now"]);
+    let before = now(&walk).await;
+    walk.kill();
+    walk.serve().await;
+    assert!(now(&walk).await >= before);
 }

@@ -1,4 +1,4 @@
-//! A walk with a provider that exists only in tests: it is registered, and no other code refers to it.
+//! A provider that exists only in tests: it is registered, and no other code refers to it.
 
 use std::{
     sync::{Arc, Mutex},

@@ -5,7 +5,7 @@
 use futures_util::future::join_all;
 use redialer_sim::retell::{Fault, Script, script::Behavior};
 
-use crate::harness::{Engine, Walk, engines, scripted_call, scripted_chat};
+use crate::harness::{Engine, Walk, engines, scripted_chat};
 
 const LEO: &str = "+13055550177";
 
@@ -33,7 +33,7 @@ async fn dies_at(engine: Engine, point: &'static str, fault: Fault) {
     let mut walk = Walk::with_settings(engine, 900, script, &settings).await;
     walk.sim.set_person(LEO, vec![Behavior::ending("dial_no_answer"), Behavior::ending("user_hangup")]);
     walk.sim.fail_next(fault);
-    walk.sim.start_call(&scripted_call("outbound", LEO, Behavior::ending("dial_busy")));
+    walk.outbound_call(LEO, "dial_busy");
     walk.until_aborted().await;
     if fault == Fault::Stall {
         assert!(walk.rings(LEO).is_empty(), "{point}: the provider had not decided");

@@ -5,6 +5,7 @@ mod process;
 mod restored;
 mod scripted_calls;
 mod small_disk;
+mod snapshot;
 mod upgraded;
 
 use std::{
@@ -30,7 +31,8 @@ use sha2::Sha256;
 use tempfile::TempDir;
 
 pub(crate) use openbao::OpenBao;
-pub(crate) use scripted_calls::{scripted_call, scripted_chat};
+pub(crate) use scripted_calls::{call_ended, callback_request, scripted_call, scripted_chat};
+pub(crate) use snapshot::{snapshot, with_placeholders};
 pub(crate) use upgraded::Fixture;
 
 pub(crate) const OURS: &str = "+12025550100";
@@ -434,6 +436,11 @@ pub(crate) fn output_of(command: &mut Command) -> String {
 /// A timestamp in a response.
 pub(crate) fn time(value: &Value) -> Timestamp {
     value.as_str().expect("a time").parse().expect("a time")
+}
+
+/// The time on a clock in that zone, as `HH:MM`.
+pub(crate) fn clock_time(at: Timestamp, zone: &str) -> String {
+    at.to_zoned(jiff::tz::TimeZone::get(zone).expect("a zone")).strftime("%H:%M").to_string()
 }
 
 pub(crate) fn is_final(state: &str) -> bool {

@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: slow bodies, clients that hang up, and a slow key service.
+//! `Idempotency-Key`: repeated requests, slow bodies, clients that hang up, and a slow key service.
 
 use std::{
     sync::{
@@ -23,6 +23,8 @@ use tokio::{
 };
 
 use crate::harness::{Engine, VOICE, Walk, days_ahead, engines};
+
+const ANA: &str = "+13125550142";
 
 /// The head of a POST, and the part of its body that is sent.
 fn request(walk: &Walk, headers: &str, body: &str) -> String {
@@ -244,4 +246,33 @@ async fn a_key_service_that_is_slow_during_a_replay_blocks_no_writer() {
     };
     let (answer, ()) = futures_util::future::join(again(), write).await;
     assert_eq!(answer, (StatusCode::CREATED, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_post_is_executed_once() {
+    let walk = Walk::at_speed(Engine::Sqlite, 1).await;
+    let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
+    let send = async |name: &str, at: &str| {
+        let body = json!({"agent_id": agent, "to_number": ANA, "at": at});
+        let request = walk.http.post(format!("{}/v1/callbacks", walk.base)).bearer_auth(&walk.admin_key);
+        let response = request.header("idempotency-key", name).json(&body).send().await.expect("answered");
+        let again = response.headers().contains_key("idempotent-replayed");
+        (response.status().as_u16(), again, response.json::<Value>().await.expect("JSON"))
+    };
+    let at = &days_ahead(30);
+    let (status, again, first) = send("one", at).await;
+    assert_eq!((status, again), (201, false), "{first}");
+    let (status, again, second) = send("one", at).await;
+    assert_eq!((status, again, &second), (201, true, &first));
+    let (status, _, other) = send("one", &days_ahead(31)).await;
+    assert_eq!((status, other["error"]["param"].as_str()), (422, Some("Idempotency-Key")));
+    // A refused request had no effect and released its idempotency key.
+    assert_eq!(send("two", "soon").await.0, 422);
+    let ahead = days_ahead(60);
+    let many = futures_util::future::join_all((0..16).map(|_| send("two", &ahead))).await;
+    let made: std::collections::BTreeSet<_> =
+        many.iter().filter(|m| m.0 == 201).map(|m| m.2["id"].as_str().expect("an id")).collect();
+    assert_eq!(made.len(), 1, "{many:?}");
+    assert!(many.iter().all(|m| m.0 == 201 || m.0 == 409), "{many:?}");
+    assert_eq!(walk.callbacks().await.len(), 2);
 }

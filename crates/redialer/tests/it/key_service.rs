@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use redialer_core::time::{minutes, plus};
-use redialer_sim::retell::{Script, script::Behavior};
+use redialer_sim::retell::Script;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::harness::{Engine, OURS, OpenBao, VOICE, Walk, engines, scripted_call};
+use crate::harness::{Engine, OURS, OpenBao, VOICE, Walk, engines};
 
 const ANA: &str = "+13125550142";
 const BEN: &str = "+13125550143";
@@ -18,12 +18,7 @@ async fn walk(bao: &OpenBao, login: &str, engine: Engine, speed: u32) -> Walk {
 
 /// A whole walk: a webhook requests a callback, and the callback is dialed.
 async fn is_called_back(walk: &Walk, person: &str, n: usize) {
-    walk.sim.set_person(person, vec![Behavior::ending("user_hangup")]);
-    walk.sim.start_call(&scripted_call(
-        "inbound",
-        person,
-        Behavior::asking(&["User: call me in ten minutes"], None),
-    ));
+    walk.request_callback(person, "call me in ten minutes");
     walk.until_settled(person, n).await;
 }
 
@@ -70,7 +65,6 @@ async fn goes_on_after(engine: Engine, away: &[&str], back: &[&str]) {
     let Some(mut bao) = OpenBao::start("60s", "0") else { return };
     let walk = walk(&bao, "approle", engine, 120).await;
     is_called_back(&walk, ANA, 1).await;
-    walk.sim.set_person(BEN, vec![Behavior::ending("user_hangup")]);
     assert_eq!(callback(&walk, BEN, 5).await, StatusCode::CREATED);
     for word in away {
         bao.run(word);

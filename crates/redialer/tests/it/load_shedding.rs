@@ -1,45 +1,12 @@
-//! Shutdown, full disk, overload: acknowledged webhooks are kept, the rest is refused.
+//! Full disk and overload: acknowledged webhooks are kept, the rest is refused with a status that asks for a retry.
 
 use futures_util::future::join_all;
-use redialer_sim::retell::{Fault, Script, script::Behavior};
+use redialer_sim::retell::Script;
 use reqwest::{Method, StatusCode, header::RETRY_AFTER};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 
-use crate::harness::{Engine, KEY, OURS, VOICE, Walk, engines, scripted_call, sign};
-
-const IDA: &str = "+13055550144";
-
-async fn shuts_down_while_dialing(engine: Engine, fault: Fault) {
-    // Two real seconds.
-    let script = Script { slow_seconds: 1_200.0, ..Script::default() };
-    let mut walk = Walk::with_script(engine, 600, script).await;
-    walk.sim.set_person(IDA, vec![Behavior::ending("user_hangup")]);
-    walk.sim.fail_next(fault);
-    walk.sim.start_call(&scripted_call(
-        "inbound",
-        IDA,
-        Behavior::asking(&["User: try me in half an hour"], None),
-    ));
-    walk.until("the request", async |w: &Walk| w.sim.requests_to_place() == 1).await;
-    walk.send_sigterm();
-    walk.until_cut_off("it to be no longer ready", async |w: &Walk| !w.is_ready(&w.base).await).await;
-    assert!(walk.is_running(), "the dial is waited for");
-    let status = walk.until_ended().await;
-    assert_eq!(status.code(), Some(0), "{fault:?} on {engine:?}");
-    assert_eq!(walk.rings(IDA).len(), 1, "{fault:?}: it ended only after the answer");
-    walk.serve().await;
-    walk.until_settled(IDA, 1).await;
-    assert_eq!(walk.sim.requests_to_place(), 1, "{fault:?} on {engine:?}: the answer was recorded");
-    assert_eq!(walk.callbacks().await[0]["state"], "completed");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_shutdown_waits_for_the_dial_in_progress() {
-    for engine in engines() {
-        join_all([Fault::Late, Fault::Stall].map(|fault| shuts_down_while_dialing(engine, fault))).await;
-    }
-}
+use crate::harness::{Engine, KEY, OURS, VOICE, Walk, engines, sign};
 
 /// An event of that size that leads to a callback.
 fn busy(i: usize, bytes: usize, now: i64) -> String {
@@ -159,4 +126,31 @@ async fn api_requests_that_wait_for_the_database_do_not_delay_webhooks() {
             assert_eq!(answer.expect("ran").expect("answered").status(), StatusCode::OK);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_above_its_rate_limit_gets_429() {
+    let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "3")];
+    let walk = Walk::with_settings(Engine::Sqlite, 1, Script::default(), &settings).await;
+    let (_, key) = walk.create_key(json!({"name": "busy", "admin": true})).await;
+    let send = async || {
+        let request = walk.http.get(format!("{}/v1/agents", walk.base)).bearer_auth(&key);
+        request.send().await.expect("answered")
+    };
+    let first = send().await;
+    assert_eq!(
+        (first.status().as_u16(), &first.headers()["ratelimit-limit"]),
+        (200, &"6".parse().expect("a value"))
+    );
+    let mut refused = None;
+    for _ in 0..20 {
+        let response = send().await;
+        if response.status() == 429 {
+            refused = Some(response);
+            break;
+        }
+    }
+    let refused = refused.expect("too many");
+    assert!(refused.headers().contains_key("retry-after") && refused.headers()["ratelimit-remaining"] == "0");
+    assert_eq!(refused.json::<Value>().await.expect("JSON")["error"]["code"], "rate_limited");
 }

@@ -1,9 +1,9 @@
-//! Lost, late or misleading replies: the phone rings once, and the outcome is settled (failure-model §2).
+//! Refused, lost, late or misleading responses: the phone rings at most once, and the outcome is settled (failure-model §2).
 
 use futures_util::future::join_all;
 use redialer_sim::retell::{Fault, Script, ScriptedCall, script::Behavior};
 
-use crate::harness::{Engine, Walk, scripted_call, scripted_chat};
+use crate::harness::{Engine, Walk, scripted_chat};
 
 const MAX: &str = "+13055550166";
 
@@ -34,13 +34,8 @@ async fn assert_settled(walk: &Walk, fault: Fault) {
 
 async fn call_despite(fault: Fault) {
     let walk = walk(600).await;
-    walk.sim.set_person(MAX, vec![Behavior::ending("user_hangup")]);
     walk.sim.fail_next(fault);
-    walk.sim.start_call(&scripted_call(
-        "inbound",
-        MAX,
-        Behavior::asking(&["User: try me in half an hour"], None),
-    ));
+    walk.request_callback(MAX, "try me in half an hour");
     assert_settled(&walk, fault).await;
     let requests = walk.sim.requests_to_place();
     assert!(requests <= 2, "{fault:?}: the same request at most once more, under its key: {requests}");
@@ -90,4 +85,38 @@ async fn a_failed_list_does_not_prove_that_nothing_was_placed() {
     walk.sim.edit_script(|script| script.lists_fail = false);
     assert_settled(&walk, Fault::DropRequest).await;
     assert_eq!(walk.sim.requests_to_place(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_may_pass_spends_no_attempt_and_a_final_one_closes_the_callback() {
+    for fault in [Fault::Throttled, Fault::Payment, Fault::Key] {
+        let walk = Walk::at_speed(Engine::Sqlite, 2_000).await;
+        walk.sim.fail_next(fault);
+        walk.request_callback(MAX, "try me in half an hour");
+        walk.until_settled(MAX, 1).await;
+        assert_eq!(walk.callbacks().await[0]["attempt"], 1, "{fault:?} spends nothing");
+    }
+    for (fault, state) in [(Fault::DoNotCall, "suppressed"), (Fault::Unprocessable, "failed")] {
+        let walk = Walk::at_speed(Engine::Sqlite, 2_000).await;
+        walk.sim.fail_next(fault);
+        walk.request_callback(MAX, "try me in half an hour");
+        walk.until("the end", async |w: &Walk| {
+            w.callbacks().await.first().is_some_and(|c| c["state"] == state)
+        })
+        .await;
+        assert!(walk.rings(MAX).is_empty(), "{fault:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_without_a_response_is_settled_by_its_webhooks() {
+    let walk =
+        Walk::with_script(Engine::Sqlite, 2_000, Script { chat_silence_seconds: 600.0, ..Script::default() })
+            .await;
+    walk.sim.fail_next(Fault::DropReply);
+    walk.sim
+        .start_call(&scripted_chat(MAX, Behavior::asking(&["User: text me in an hour"], Some("in an hour"))));
+    walk.until_settled(MAX, 1).await;
+    assert_eq!(walk.callbacks().await[0]["state"], "completed");
+    assert_eq!(walk.sim.requests_to_place(), 1, "without an idempotency key nothing is repeated");
 }

@@ -5,7 +5,7 @@ use redialer_sim::retell::{Fault, Script, script::Behavior};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::harness::{Engine, Walk, engines, scripted_call, scripted_chat, time};
+use crate::harness::{Engine, Walk, engines, scripted_chat, time};
 
 const UMA: &str = "+13055550155";
 const NOWHERE: &str = "http://127.0.0.1:9/no-listener";
@@ -15,12 +15,7 @@ async fn a_missing_analysis_is_fetched() {
     for engine in engines() {
         let script = Script { lose_events: vec!["call_analyzed".to_owned()], ..Script::default() };
         let walk = Walk::with_script(engine, 900, script).await;
-        walk.sim.set_person(UMA, vec![Behavior::ending("user_hangup")]);
-        let call = walk.sim.start_call(&scripted_call(
-            "inbound",
-            UMA,
-            Behavior::asking(&["User: call me in an hour"], None),
-        ));
+        let call = walk.request_callback(UMA, "call me in an hour");
         walk.until_settled(UMA, 1).await;
         let rows = walk.callbacks().await;
         assert_eq!((rows.len(), rows[0]["source_call_id"].as_str()), (1, Some(call.as_str())), "{engine:?}");
@@ -32,7 +27,7 @@ async fn a_missing_analysis_is_fetched() {
 async fn a_call_without_webhooks_is_found_within_half_an_hour() {
     let walk = Walk::at_speed(Engine::Sqlite, 150).await;
     walk.sim.set_webhook_url(NOWHERE);
-    let call = walk.sim.start_call(&scripted_call("outbound", UMA, Behavior::ending("dial_busy")));
+    let call = walk.outbound_call(UMA, "dial_busy");
     walk.until("the call to be found", async |w: &Walk| !w.callbacks().await.is_empty()).await;
     let found = walk.callbacks().await.pop().expect("there is one");
     assert_eq!(found["source_call_id"], call.as_str());
@@ -46,12 +41,11 @@ async fn a_call_without_webhooks_is_found_within_half_an_hour() {
 async fn an_unreadable_record_does_not_block_the_backfill_of_other_calls() {
     let walk = Walk::at_speed(Engine::Sqlite, 1_000).await;
     walk.sim.set_webhook_url(NOWHERE);
-    let broken = walk.sim.start_call(&scripted_call("outbound", UMA, Behavior::ending("dial_busy")));
+    let broken = walk.outbound_call(UMA, "dial_busy");
     walk.sim.edit_script(|script| script.records_fail.push(broken.clone()));
     let ended = |call: &str| walk.sim.record(call).is_some_and(|record| record["end_timestamp"].is_number());
     walk.until("the first call to end", async |_: &Walk| ended(&broken)).await;
-    let later =
-        walk.sim.start_call(&scripted_call("outbound", "+13055550156", Behavior::ending("dial_busy")));
+    let later = walk.outbound_call("+13055550156", "dial_busy");
     walk.until("the other call to be found", async |w: &Walk| {
         w.callbacks().await.iter().any(|row| row["source_call_id"] == later.as_str())
     })
@@ -93,4 +87,27 @@ async fn an_unresolved_dispatch_needs_attention_and_can_be_forced() {
         assert_eq!((last["state"].as_str(), last["attempt"].as_u64()), (Some("completed"), Some(2)));
         assert_eq!(walk.sim.requests_to_place(), 2, "{engine:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_outcome_of_a_dial_without_webhooks_is_looked_up() {
+    let walk = Walk::at_speed(Engine::Sqlite, 2_000).await;
+    walk.sim.set_person(UMA, vec![Behavior::ending("dial_no_answer"), Behavior::ending("user_hangup")]);
+    let agent = walk.agent(crate::harness::VOICE).await;
+    walk.sim.set_webhook_url(NOWHERE);
+    let body = serde_json::json!({"agent_id": agent["id"], "to_number": UMA, "text": "in 20 minutes"});
+    let made =
+        walk.request(reqwest::Method::POST, "/v1/callbacks", Some(body), reqwest::StatusCode::CREATED).await;
+    assert_eq!(
+        (made["state"].as_str(), made["from_number"].as_str()),
+        (Some("scheduled"), None),
+        "the agent's own is found when dialing"
+    );
+    walk.until_settled(UMA, 2).await;
+    let rows = walk.callbacks().await;
+    assert_eq!(
+        (rows[0]["outcome"].as_str(), rows[1]["outcome"].as_str()),
+        (Some("dial_no_answer"), Some("user_hangup"))
+    );
+    assert_eq!(walk.rings(UMA)[0].from, crate::harness::OURS);
 }

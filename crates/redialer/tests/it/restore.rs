@@ -3,10 +3,9 @@
 use futures_util::future::join_all;
 use redialer_core::time::{minutes, plus};
 use redialer_sim::retell::script::Behavior;
-use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::harness::{Engine, OURS, VOICE, Walk, engines, scripted_call};
+use crate::harness::{Engine, Walk, engines};
 
 /// Called before the restore, without an answer: a retry follows.
 const ANN: &str = "+13055550101";
@@ -21,10 +20,7 @@ const EVA: &str = "+13055550105";
 
 async fn schedule(walk: &Walk, person: &str, in_minutes: i64, behaviors: Vec<Behavior>) {
     walk.sim.set_person(person, behaviors);
-    let agent = walk.agent(VOICE).await["id"].clone();
-    let at = plus(walk.now(), minutes(in_minutes)).to_string();
-    let body = json!({"agent_id": agent, "to_number": person, "from_number": OURS, "at": at});
-    walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+    walk.schedule(person, in_minutes).await;
 }
 
 async fn everything_was_dialed_once(from: Engine, to: Engine) {
@@ -36,11 +32,7 @@ async fn everything_was_dialed_once(from: Engine, to: Engine) {
     schedule(&walk, DAN, 360, talks()).await;
     let file = walk.backup();
     walk.sim.set_person(EVA, talks());
-    let call = walk.sim.start_call(&scripted_call(
-        "inbound",
-        EVA,
-        Behavior::asking(&["User: call me in 5 hours"], None),
-    ));
+    let call = walk.request_callback(EVA, "call me in 5 hours");
     walk.until("two calls, and a request", async |w: &Walk| {
         let rows = w.callbacks().await;
         let over = |person: &&str| w.rings(person).len() == 1;

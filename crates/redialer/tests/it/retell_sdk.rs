@@ -5,11 +5,12 @@
 
 use std::{path::Path, process::Command};
 
+use expect_test::expect;
 use redialer_providers::retell::signature::{TOLERANCE_MS, verify};
 use redialer_sim::retell::{Script, script::Behavior};
 use serde_json::Value;
 
-use crate::harness::{Engine, KEY, OURS, VOICE, Walk, output_of, scripted_call};
+use crate::harness::{Engine, KEY, OURS, Walk, output_of, scripted_call, snapshot};
 
 const STAMP: i64 = 1_757_500_000_000;
 const BODY: &str = r#"{"event":"call_ended","call":{"call_id":"c1","transcript":"User: ¿mañana? 😀"}}"#;
@@ -24,28 +25,44 @@ fn script(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk").join(name)
 }
 
-/// Checks the results of both clients, and that our verifier accepts their signatures.
-async fn check(walk: &Walk, results: &Value) {
-    assert_eq!(results["agents"], serde_json::json!([VOICE]), "the voice agents");
-    assert_eq!(results["agent_timezone"], "America/Los_Angeles");
-    assert_ne!(results["first"], results["second"], "without a key, each request is a call");
-    assert_eq!(results["keyed"], results["keyed_again"], "with one, the second is the first");
-    assert_eq!(results["listed"], serde_json::json!([results["keyed"]]), "found by metadata alone");
-    assert_eq!(results["got_metadata"]["redialer_dispatch"], "dp_sdk");
-    assert!(results["chat"].as_str().is_some_and(|id| id.starts_with("chat_")));
-    assert_eq!(results["chats"], serde_json::json!([results["chat"]]));
-    assert_eq!(results["concurrency_limit"], 20);
-    assert_eq!(results["numbers"], serde_json::json!([OURS]));
-    assert_eq!(results["unknown_status"], 422);
-    assert_eq!(results["bad_key_status"], 401);
-    assert_eq!(walk.rings("+13125550142").len(), 4, "two without a key, one with, one chat");
-    let theirs = results["signature"].as_str().expect("a signature");
-    assert_eq!(
-        verify(Some(theirs.as_bytes()), BODY.as_bytes(), [KEY.as_bytes()], STAMP, TOLERANCE_MS),
-        Ok(())
-    );
-    assert_eq!(results["captured_verified"], true, "the simulator signs as Retell does");
-    assert_eq!(results["tampered_verified"], false);
+/// Checks the results of a client, and that our verifier accepts its signature.
+fn check(walk: &Walk, mut results: Value) {
+    let signature = results["signature"].take();
+    let signature = signature.as_str().expect("a signature").as_bytes();
+    assert_eq!(verify(Some(signature), BODY.as_bytes(), [KEY.as_bytes()], STAMP, TOLERANCE_MS), Ok(()));
+    // With an idempotency key, the second request returns the first call; metadata alone finds it.
+    expect![[r#"
+        {
+          "agent_timezone": "America/Los_Angeles",
+          "agents": [
+            "agent_sim_front_desk"
+          ],
+          "bad_key_status": 401,
+          "captured_verified": true,
+          "chat": "<chat 1>",
+          "chats": [
+            "<chat 1>"
+          ],
+          "concurrency_limit": 20,
+          "first": "<call 1>",
+          "got_metadata": {
+            "redialer_dispatch": "dp_sdk"
+          },
+          "keyed": "<call 2>",
+          "keyed_again": "<call 2>",
+          "listed": [
+            "<call 2>"
+          ],
+          "numbers": [
+            "+12025550100"
+          ],
+          "second": "<call 3>",
+          "signature": null,
+          "tampered_verified": false,
+          "unknown_status": 422
+        }"#]]
+    .assert_eq(&snapshot(&results));
+    assert_eq!(walk.rings("+13125550142").len(), 4, "two calls without a key, one with a key, one chat");
 }
 
 /// One webhook as the simulator sent it: its body and its signature.
@@ -78,8 +95,7 @@ async fn the_python_sdk_works_with_the_simulator() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let mut command = Command::new(python);
     command.arg(script("python_client.py"));
-    let results = run(with_arguments(command, &walk).await).await;
-    check(&walk, &results).await;
+    check(&walk, run(with_arguments(command, &walk).await).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,8 +107,7 @@ async fn the_node_sdk_works_with_the_simulator() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let mut command = Command::new(std::env::var("REDIALER_TEST_NODE").unwrap_or_else(|_| "node".to_owned()));
     command.arg(script("node_client.cjs")).env("NODE_PATH", modules);
-    let results = run(with_arguments(command, &walk).await).await;
-    check(&walk, &results).await;
+    check(&walk, run(with_arguments(command, &walk).await).await);
 }
 
 async fn with_arguments(mut command: Command, walk: &Walk) -> Command {

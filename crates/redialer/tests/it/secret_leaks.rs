@@ -50,7 +50,6 @@ async fn refused(walk: &Walk, method: Method, path: &str, body: Value) -> String
 
 /// A day with personal data in every field that accepts some.
 async fn live(walk: &Walk) -> Vec<String> {
-    walk.sim.set_person(ANA, vec![Behavior::ending("user_hangup")]);
     walk.sim.set_person(BEN, vec![Behavior::ending("dial_no_answer"), Behavior::ending("user_hangup")]);
     let mut call = scripted_call(
         "inbound",
@@ -181,12 +180,7 @@ async fn decrypt(walk: &Walk) {
 }
 
 async fn keeps_no_key(walk: &Walk, kek: &Kek) {
-    walk.sim.set_person(ANA, vec![Behavior::ending("user_hangup")]);
-    walk.sim.start_call(&scripted_call(
-        "inbound",
-        ANA,
-        Behavior::asking(&["User: call me in an hour"], None),
-    ));
+    walk.request_callback(ANA, "call me in an hour");
     walk.until_settled(ANA, 1).await;
     decrypt(walk).await;
     // A decision in progress holds the unwrapped key.

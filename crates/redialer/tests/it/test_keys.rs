@@ -1,7 +1,7 @@
 //! Test keys: callbacks created with one never reach a provider, and live data is neither visible nor changed.
 
 use redialer_core::time::{minutes, plus};
-use redialer_sim::retell::{Script, script::Behavior};
+use redialer_sim::retell::Script;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -69,7 +69,6 @@ async fn a_test_callback_is_placed_at_the_simulator_and_at_no_provider() {
 async fn live_and_test_callbacks_of_one_number_are_separate() {
     let walk = Walk::with_script(Engine::Sqlite, 1, Script::default()).await;
     let key = test_key(&walk).await;
-    walk.sim.set_person(ANA, vec![Behavior::ending("user_hangup")]);
     let live = walk
         .request(Method::POST, "/v1/callbacks", Some(body(&walk, ANA, 600).await), StatusCode::CREATED)
         .await;
