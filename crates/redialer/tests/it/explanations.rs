@@ -33,7 +33,7 @@ async fn an_explanation_of_a_dial_does_not_change_with_the_settings() {
         let (due, decided_at) = (time(&dialed["scheduled_for"]), time(&decided["as_of"]));
         assert!(due <= decided_at && decided_at.as_millisecond() <= walk.rings(ANA)[0].at_ms, "{decided}");
         assert_eq!(decided["gates"].as_array().map(Vec::len), Some(8), "{decided}");
-        assert_eq!(decided["gates"][3]["input"], "0 of 3 spent", "{decided}");
+        assert_eq!(decided["gates"][3]["input"], "0 of 3 dials used", "{decided}");
 
         let settings = json!({"defaults": {"max_attempts": 1, "allowed_countries": ["DE"]}});
         let workspace = format!("/v1/workspaces/{}", walk.workspace);
