@@ -78,7 +78,7 @@ impl Types {
                 "type": "object",
                 "required": ["data", "next_cursor"],
                 "properties": {
-                    "data": {"type": "array", "items": item},
+                    "data": {"type": "array", "items": item, "description": "The entries, newest first."},
                     "next_cursor": {"type": ["string", "null"], "description": "Send it as `cursor` for the next page."},
                 },
             }),
@@ -95,8 +95,15 @@ fn query<T: IntoParams>() -> Vec<Value> {
 
 /// Describes what all lists share: the bounds of `limit`, and parameters that may be absent.
 fn bounded(mut param: Value) -> Value {
+    if param["description"].is_null() {
+        param["description"] = param["schema"]["description"].clone();
+    }
     if param["name"] == "limit" {
+        param["description"] = json!("The most entries of the page.");
         param["schema"] = json!({"type": "integer", "minimum": 1, "maximum": 200, "default": 50});
+    } else if param["name"] == "cursor" {
+        param["description"] = json!("The `next_cursor` of the page before. Default: the first page.");
+        param["schema"] = json!({"type": "string"});
     } else if let Some(schema) = param.get("schema").filter(|s| s["type"] == json!(["string", "null"])) {
         // In a query, a parameter is absent, not null.
         let mut schema = schema.clone();
@@ -199,19 +206,19 @@ fn operation(route: &Route, doc: Doc) -> Value {
     let mut params = doc.params.clone();
     if has_id {
         params.push(json!({
-            "name": "id", "in": "path", "required": true,
+            "name": "id", "in": "path", "required": true, "description": described_id(route),
             "schema": {"type": "string", "pattern": "^[a-z]+_[0-9a-z]{26}$"},
         }));
     }
     match route.method {
         "post" => params.push(json!({
             "name": "Idempotency-Key", "in": "header",
-            "description": "The same request under the same key is done once, for 24 h.",
+            "description": "A key of your own, 1 to 255 visible characters. For 24 h the same request with the same key is executed once.",
             "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
         })),
         "patch" if has_etag(route) => params.push(json!({
             "name": "If-Match", "in": "header",
-            "description": "An ETag; 412 if the resource has changed since.",
+            "description": "The `ETag` of the version to change; 412 if the resource has changed since. Default: any version.",
             "schema": {"type": "string", "pattern": "^[!-~]+$"},
         })),
         _ => {}
@@ -237,6 +244,18 @@ fn operation(route: &Route, doc: Doc) -> Value {
     operation
 }
 
+/// The description of the id in a route's path.
+fn described_id(route: &Route) -> &'static str {
+    match route.path.split('/').nth(1).unwrap_or_default() {
+        "workspaces" => "The workspace's id (`ws_…`).",
+        "agents" => "Redialer's id of the agent (`ag_…`).",
+        "callbacks" => "The callback's id (`cb_…`).",
+        "suppressions" => "The entry's id (`sp_…`).",
+        "api-keys" => "The API key's id (`key_…`).",
+        _ => "The member's id (`mb_…`).",
+    }
+}
+
 fn responses(route: &Route, doc: &Doc, example: Option<&Example>) -> Value {
     let mut all = Map::new();
     let mut done = json!({"description": "Done.", "headers": headers()});
@@ -257,35 +276,25 @@ fn responses(route: &Route, doc: &Doc, example: Option<&Example>) -> Value {
     let mut add = |status: &str, why: &str| {
         all.insert(status.to_owned(), failed(why));
     };
-    add("401", "No key, or one that is unknown, revoked or expired: without `RateLimit-*`.");
-    add("403", "The key lacks the scope, or the plan the room.");
-    add("422", "A value that cannot be; `param` names it.");
-    add("429", "Too many requests with this key.");
-    add("500", "Internal server error.");
-    add("503", "Busy, or the database does not answer; try again.");
+    add("401", "`unauthorized`: the API key is missing, unknown, revoked or expired. Without `RateLimit-*`.");
+    add("403", "`missing_scope`: the key lacks the scope. `plan_limit`: the plan does not include the API.");
+    add("422", "`invalid`: a value that is not allowed; `param` names the field.");
+    add("429", "`rate_limited`: too many requests with this key; wait for `Retry-After`.");
+    add("500", "`internal`: an error of the server; its log has the details.");
+    add("503", "`unavailable`: the server cannot take the request now; retry after `Retry-After`.");
     if route.path.contains("{id}") || route.path == "/workspace" {
-        add("404", "Not found.");
+        add("404", "`not_found`: no such resource, or one that the key may not see.");
     }
     if doc.body.is_some() || route.method == "post" {
-        add("400", "The body is not JSON.");
-        add("408", "The body took too long.");
-        add("413", "The body is too large.");
-        add(
-            "409",
-            "The resource's state does not allow it, or a request with the same idempotency key is being processed.",
-        );
+        add("400", "`not_json`: the body is not one JSON object.");
+        add("408", "`too_slow`: the body arrived too slowly.");
+        add("413", "`too_large`: the body is larger than 1 MiB.");
+        add("409", "`idempotency_in_progress`: a request with the same idempotency key is in progress.");
     }
-    if route.method == "delete" && route.path.starts_with("/api-keys") {
-        add("409", "It is the key that asks.");
-    }
-    if route.method == "delete" && route.path.starts_with("/members") {
-        add("409", "The member is the last owner.");
-    }
-    if route.method == "patch" && has_etag(route) {
-        add("412", "It was changed since.");
-    }
-    if route.path.ends_with("/sync") {
-        add("502", "The provider did not answer.");
+    for error in example.map_or(&[][..], |example| &example.errors) {
+        let common = all.get(error.status).and_then(|response| response["description"].as_str());
+        let description = format!("{} `{}`: {}.", common.unwrap_or_default(), error.code, error.meaning);
+        all.insert(error.status.to_owned(), failed(description.trim_start()));
     }
     Value::Object(all)
 }
@@ -321,13 +330,14 @@ fn error() -> Value {
         "required": ["error"],
         "properties": {"error": {
             "type": "object",
+            "description": "The error.",
             "required": ["type", "code", "message", "param", "request_id"],
             "properties": {
-                "type": {"type": "string"},
+                "type": {"type": "string", "description": "The class of the error; it follows from the status."},
                 "code": {"type": "string", "description": "Stable; for programs."},
                 "message": {"type": "string", "description": "For people."},
                 "param": {"type": ["string", "null"], "description": "The field it is about."},
-                "request_id": {"type": "string"},
+                "request_id": {"type": "string", "description": "The request's id, as in `X-Request-Id` and the server's log."},
             },
         }},
     })

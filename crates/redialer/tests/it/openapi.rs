@@ -1,14 +1,15 @@
 //! Sends the API every request that its own description allows: no 5xx, and no status, header or shape that is not
-//! described.
+//! described. And everything in that description is described in words.
 //!
 //! Uses `schemathesis` and `openapi-spec-validator`, named by `REDIALER_TEST_API_FUZZER` (`cargo xtask test` installs
 //! both). Without them, the test only prints a line.
 
 use std::{path::Path, process::Command};
 
+use redialer::http;
 use redialer_sim::retell::Script;
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{VOICE, Walk, days_ahead, engines, output_of};
 
@@ -49,4 +50,44 @@ async fn the_api_conforms_to_its_openapi_document() {
             .args(["--max-examples", "20", "--phases", "coverage,fuzzing,stateful", "--checks", CHECKS]);
         run(fuzz).await;
     }
+}
+
+fn is_described(value: &Value) -> bool {
+    let options = value["oneOf"].as_array().into_iter().flatten();
+    value["description"].as_str().is_some_and(|text| !text.is_empty())
+        || options.into_iter().any(is_described)
+}
+
+/// The paths of the fields of a schema that have no description.
+fn undescribed(schema: &Value, at: &str) -> Vec<String> {
+    let fields = schema["properties"].as_object().into_iter().flatten();
+    fields
+        .flat_map(|(name, field)| {
+            let at = format!("{at}.{name}");
+            let mut found = undescribed(field, &at);
+            if !is_described(field) {
+                found.push(at);
+            }
+            found
+        })
+        .collect()
+}
+
+#[test]
+fn every_parameter_and_every_field_has_a_description() {
+    let document = http::document();
+    let schemas = document["components"]["schemas"].as_object().expect("schemas").iter();
+    let mut missing: Vec<String> = schemas.flat_map(|(name, schema)| undescribed(schema, name)).collect();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("methods") {
+            let parameters = operation["parameters"].as_array().expect("a list").iter();
+            let bare = parameters.filter(|param| !is_described(param));
+            missing.extend(bare.map(|param| format!("{method} {path}: {}", param["name"])));
+            assert!(
+                operation["summary"].is_string() && operation["description"].is_string(),
+                "{method} {path}"
+            );
+        }
+    }
+    assert!(missing.is_empty(), "without a description: {missing:#?}");
 }

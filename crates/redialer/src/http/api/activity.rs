@@ -24,33 +24,43 @@ use crate::http::{
 #[derive(Serialize, ToSchema)]
 #[schema(as = Activity)]
 pub(crate) struct View {
+    /// The id of the webhook (`dl_`), of the dial (`dp_`) or of the refusal (`nt_`).
     id: String,
     /// `webhook`: an accepted webhook. `dial`: a try at the provider. `refusal`: rejected webhooks, or a postponed dial.
     #[schema(schema_with = settings::activity)]
     kind: &'static str,
+    /// The id of its workspace.
     workspace_id: String,
     /// Null if the entry is about the whole workspace.
     agent_id: Option<String>,
     /// For a webhook, the provider's name of the event; for a dial, `dial`; for a refusal, its code.
     event: String,
+    /// The provider's id of the call or chat.
     provider_call_id: Option<String>,
     /// For a webhook `pending`, `done` or `quarantined`; for a dial `intent`, `unknown`, `placed`, `refused`, `not_placed`,
     /// `unresolved` or `ended`; for a refusal `recorded`.
     state: String,
+    /// The callback that the entry is about.
     callback_id: Option<String>,
+    /// For a dial, its ordinal in the chain, from 1.
     attempt: Option<i64>,
     /// How a dial ended, in the provider's words, or why it was refused.
     outcome: Option<String>,
     /// How often it has happened since the last such entry.
     count: i64,
+    /// What followed, or why nothing did.
     notes: Vec<NoteView>,
+    /// When it happened.
+    #[schema(format = DateTime)]
     at: String,
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Note)]
 struct NoteView {
+    /// Stable; for programs.
     code: &'static str,
+    /// A sentence for people that names the fix, if there is one.
     message: String,
 }
 
@@ -106,7 +116,9 @@ impl From<ActivityRow> for View {
 pub(crate) struct ListQuery {
     #[param(schema_with = settings::activity)]
     kind: Option<String>,
+    /// Only entries about this workspace.
     workspace_id: Option<String>,
+    /// Only entries about this agent (`ag_…`).
     agent_id: Option<String>,
     /// Only entries about this callback.
     callback_id: Option<String>,

@@ -35,14 +35,21 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 #[schema(as = Agent)]
 pub(crate) struct View {
+    /// Redialer's id of the agent.
     id: String,
+    /// The id of its workspace.
     workspace_id: String,
+    /// The provider's id of the agent.
     provider_agent_id: String,
+    /// The agent's name at the provider.
     name: String,
+    #[schema(schema_with = settings::channel)]
     channel: &'static str,
+    /// Whether its webhooks are processed and its callbacks are dialed.
     enabled: bool,
     /// If true, decisions are recorded and shown, and nothing is dialed.
     observe: bool,
+    /// Not available yet: null.
     downstream_url: Option<String>,
     /// The agent's own settings; all others are inherited from the workspace.
     #[schema(schema_with = settings::overrides)]
@@ -52,7 +59,10 @@ pub(crate) struct View {
     settings: WorkspaceSettings,
     #[schema(schema_with = settings::retention)]
     retention: Retention,
+    /// The agent's IANA time zone at the provider, if it has one.
     timezone: Option<String>,
+    /// When it was first read from the provider.
+    #[schema(format = DateTime)]
     created_at: String,
     /// Since when the provider no longer lists the agent.
     gone_at: Option<String>,
@@ -82,6 +92,7 @@ impl View {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
+    /// Only agents of this workspace.
     workspace_id: Option<String>,
     limit: Option<i64>,
     cursor: Option<String>,
@@ -123,8 +134,11 @@ pub(crate) async fn show(caller: Caller, PathId(id): PathId<id::Agent>) -> Resul
 #[schema(as = AgentChange)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangeBody {
+    /// Whether its webhooks are processed and its callbacks are dialed.
     enabled: Option<bool>,
+    /// If true, decisions are recorded and shown, and nothing is dialed.
     observe: Option<bool>,
+    /// Not available yet: only null is accepted.
     #[serde(default, deserialize_with = "some")]
     #[schema(value_type = Option<String>)]
     downstream_url: Option<Option<String>>,
@@ -159,7 +173,9 @@ pub(crate) async fn change(
 /// The URL to which the provider sends the agent's webhooks.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct WebhookUrl {
+    /// Redialer's id of the agent.
     agent_id: String,
+    /// The URL to configure at the provider.
     webhook_url: String,
     /// `pending` until the first webhook with a valid signature, then `verified`.
     verification_status: &'static str,

@@ -26,18 +26,33 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 #[schema(as = ApiKey)]
 pub(crate) struct View {
+    /// The key's id.
     id: String,
+    /// Its name, for people.
     name: String,
+    /// The first characters of its secret.
     prefix: String,
+    /// Whether it works for all workspaces of the tenant.
     admin: bool,
     /// Whether the key can see and create only test callbacks.
     test: bool,
+    /// The only workspace that it works for; null for an admin key.
     workspace_id: Option<String>,
+    #[schema(schema_with = settings::scopes)]
     scopes: Vec<&'static str>,
+    /// When it was created.
+    #[schema(format = DateTime)]
     created_at: String,
+    /// When it was last used; null if never.
+    #[schema(format = DateTime)]
     last_used_at: Option<String>,
+    /// When it expires; null for never.
+    #[schema(format = DateTime)]
     expires_at: Option<String>,
+    /// When it was revoked; null if it is valid.
+    #[schema(format = DateTime)]
     revoked_at: Option<String>,
+    /// The key itself; only in the response that creates it.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
 }
@@ -75,8 +90,12 @@ pub(crate) async fn list(
 #[schema(as = NewApiKey)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewBody {
+    /// Its name, for people: 1 to 200 characters.
+    #[schema(min_length = 1, max_length = 200)]
     name: String,
+    /// The only workspace that it works for. Required unless `admin` is true.
     workspace_id: Option<String>,
+    /// Whether it works for all workspaces of the tenant, instead of one. Default: false.
     #[serde(default)]
     admin: bool,
     /// Whether the key can see and create only test callbacks, which are dialed at the built-in simulator.
@@ -84,6 +103,7 @@ pub(crate) struct NewBody {
     test: bool,
     #[schema(schema_with = settings::scopes)]
     scopes: Option<Vec<String>>,
+    /// When it expires. Default: when the creating key expires.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
 }

@@ -31,6 +31,7 @@ const MOST_WORKSPACES: i64 = 1_000;
 pub(crate) struct View {
     /// Callbacks that do not continue by themselves, newest first.
     data: Vec<callbacks::View>,
+    /// Send it as `cursor` for the next page.
     next_cursor: Option<String>,
     /// Workspaces that are paused, lack a permission, or wait for a backfill after a restore; on the first page only.
     workspaces: Vec<Workspace>,
@@ -39,7 +40,9 @@ pub(crate) struct View {
 #[derive(Serialize, ToSchema)]
 #[schema(as = WorkspaceInNeed)]
 struct Workspace {
+    /// The workspace's id.
     id: String,
+    /// The workspace's name.
     name: String,
     /// Why it does not dial; null if it dials.
     paused: Option<Paused>,

@@ -21,19 +21,30 @@ use crate::http::{
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuditEvent)]
 pub(crate) struct View {
+    /// The event's id.
     id: String,
+    /// The event's number in the tenant's audit log, from 1 without gaps.
     seq: i64,
+    /// When it happened.
+    #[schema(format = DateTime)]
     at: String,
+    /// The id of the API key or member that acted, `command` for the command line, or `program` for the server itself.
     actor: String,
+    /// The action: a noun, a dot, a verb.
     action: String,
+    /// The workspace in which it happened.
     workspace_id: Option<String>,
+    /// The id of the changed resource.
     target: String,
-    #[schema(schema_with = settings::anything)]
+    #[schema(schema_with = settings::changes)]
     before: Option<Value>,
-    #[schema(schema_with = settings::anything)]
+    #[schema(schema_with = settings::changes)]
     after: Option<Value>,
+    /// The request's id, as in its `X-Request-Id`.
     request_id: Option<String>,
+    /// The client's address.
     ip: Option<String>,
+    /// A MAC in hexadecimal over this event and the `hash` of the one before it.
     hash: String,
 }
 
@@ -65,11 +76,19 @@ fn id_of(seq: i64) -> Id<id::AuditEvent> {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
+    /// Only events in this workspace.
     workspace_id: Option<String>,
+    /// Only events of this actor: the id of an API key or a member, `command` or `program`.
     actor: Option<String>,
+    /// Only events with this action, such as `workspace.change`.
     action: Option<String>,
+    /// Only events on the resource with this id.
     target: Option<String>,
+    /// Only events at or after this time.
+    #[param(format = DateTime)]
     since: Option<String>,
+    /// Only events before this time.
+    #[param(format = DateTime)]
     until: Option<String>,
     limit: Option<i64>,
     cursor: Option<String>,

@@ -19,16 +19,17 @@ use crate::http::{
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
-    /// One state, or several separated by commas.
-    #[param(example = "scheduled,held")]
+    #[param(example = "scheduled,held", schema_with = settings::states)]
     state: Option<String>,
     /// An agent's id: redialer's (`ag_…`) or the provider's.
     agent_id: Option<String>,
+    /// Only callbacks of this workspace.
     workspace_id: Option<String>,
     #[param(schema_with = settings::reason)]
     reason: Option<String>,
     /// How the callback ended.
     outcome: Option<String>,
+    /// Only callbacks of the chain that begins with this one.
     chain_root_id: Option<String>,
     /// The callee's number, E.164.
     to_number: Option<String>,

@@ -30,10 +30,15 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 #[schema(as = Callback)]
 pub(crate) struct View {
+    /// The callback's id.
     id: String,
+    /// The id of its workspace.
     workspace_id: String,
+    /// The agent that calls.
     agent_id: String,
+    /// The id of the first callback of its chain.
     chain_root_id: String,
+    /// The callback of its chain that it follows; null for the first.
     parent_id: Option<String>,
     /// The callback that replaced this one or, if it was unresolved, the one that a person forced in its place.
     superseded_by: Option<String>,
@@ -44,8 +49,11 @@ pub(crate) struct View {
     held_for: Option<&'static str>,
     #[schema(schema_with = settings::reason)]
     reason: &'static str,
+    /// 1 plus the number of dials counted in the chain so far.
     attempt: i64,
+    /// The most dials of its chain.
     max_attempts: i64,
+    /// Whether `max_attempts` allows no dial after this one.
     is_final_attempt: bool,
     /// The time that was asked for, before quiet hours moved it.
     #[schema(format = DateTime)]
@@ -57,9 +65,13 @@ pub(crate) struct View {
     timezone: String,
     #[schema(schema_with = settings::timezone_source)]
     timezone_source: &'static str,
+    /// The callee's number, E.164; masked without `pii:read`.
     to_number: Option<String>,
+    /// The number to dial from, E.164; null for the agent's own. Masked without `pii:read`.
     from_number: Option<String>,
+    /// The provider's id of the call that it came from.
     source_call_id: Option<String>,
+    /// The provider's id of the call that it placed.
     provider_call_id: Option<String>,
     /// How it ended: the provider's reason, or one of redialer's codes.
     outcome: Option<String>,
@@ -68,7 +80,7 @@ pub(crate) struct View {
     /// The id given by the client that scheduled it.
     external_id: Option<String>,
     /// The metadata that the provider gets. Metadata of a call is shown only to keys with `pii:read`.
-    #[schema(schema_with = settings::anything)]
+    #[schema(schema_with = settings::metadata)]
     metadata: Option<serde_json::Value>,
     /// Whether it is a test callback, dialed at the built-in simulator.
     test: bool,
@@ -78,8 +90,10 @@ pub(crate) struct View {
     /// When it reached its final state.
     #[schema(format = DateTime)]
     ended_at: Option<String>,
+    /// When it was created.
     #[schema(format = DateTime)]
     created_at: String,
+    /// When it was last changed.
     #[schema(format = DateTime)]
     updated_at: String,
 }
@@ -191,23 +205,29 @@ pub(crate) async fn chain(
 #[schema(as = NewCallback)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewBody {
+    /// Redialer's id of the agent that calls.
     #[schema(pattern = "^ag_[0-9a-z]{26}$")]
     agent_id: String,
     /// The callee's number in international notation; E.164 is best.
     #[schema(example = "+13125550142")]
     to_number: String,
+    /// The number to dial from, one of the workspace's own. Default: the agent's own at the provider.
     #[schema(example = "+12025550100")]
     from_number: Option<String>,
+    /// When to dial: at most 400 days ahead. Send either `at` or `text`.
     #[schema(format = DateTime)]
     at: Option<String>,
+    /// When to dial, in words, such as `tomorrow at 3 pm`. Send either `at` or `text`.
     text: Option<String>,
+    /// The callee's IANA time zone. Default: derived from the number.
     timezone: Option<String>,
+    /// Variables for the agent, in addition to redialer's own.
     dynamic_variables: Option<BTreeMap<String, String>>,
     /// Your own id, by which to find the callback.
     #[schema(min_length = 1, max_length = 200)]
     external_id: Option<String>,
     /// A JSON object of your own, at most 16 KiB; the provider gets it as metadata.
-    #[schema(schema_with = settings::anything)]
+    #[schema(schema_with = settings::metadata)]
     metadata: Option<serde_json::Value>,
     /// Replace a pending callback that the callee asked for.
     #[serde(default)]
@@ -316,6 +336,7 @@ fn when(body: &NewBody) -> Result<When, ApiError> {
 #[schema(as = CallbackChange)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangeBody {
+    /// The new time, from now to 400 days ahead. Quiet hours do not move it.
     #[schema(format = DateTime)]
     scheduled_for: String,
 }

@@ -21,23 +21,34 @@ use utoipa::ToSchema;
 use crate::{
     actions::callbacks,
     app::App,
-    http::{api::wire::PathId, error::ApiError, principal::Caller},
+    http::{api::wire::PathId, error::ApiError, openapi::settings, principal::Caller},
 };
 
 /// Why a callback is scheduled for its time.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Explanation)]
 pub(crate) struct View {
+    /// The callback's id.
     callback_id: String,
+    #[schema(schema_with = settings::state)]
     state: &'static str,
+    #[schema(schema_with = settings::reason)]
     reason: &'static str,
+    /// The requested time, before quiet hours moved it.
+    #[schema(format = DateTime)]
     requested_for: Option<String>,
+    /// When it is due to be dialed.
+    #[schema(format = DateTime)]
     scheduled_for: String,
+    /// The callee's IANA time zone.
     timezone: String,
+    #[schema(schema_with = settings::timezone_source)]
     timezone_source: &'static str,
+    /// How the requested time was determined; null if no words named it.
     heard: Option<Heard>,
     /// The time for which the gates were evaluated: that of the dial, else of the end, else now.
     as_of: String,
+    /// The gates in order; the first that does not pass decides.
     gates: Vec<GateView>,
 }
 
@@ -47,20 +58,33 @@ pub(crate) struct View {
 struct Heard {
     /// The words; only for keys that may see personal data.
     evidence: Option<String>,
+    /// The rule that recognized the time.
     rule: Option<String>,
+    /// How sure the recognition is, from 0 to 1.
     confidence: Option<f64>,
+    /// The start of the time that the words can stand for.
+    #[schema(format = DateTime)]
     earliest: Option<String>,
+    /// Its end.
+    #[schema(format = DateTime)]
     latest: Option<String>,
+    /// Codes of what makes the recognition unsure.
     doubts: Vec<String>,
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Gate)]
 struct GateView {
+    /// The gate's name.
     gate: String,
+    /// The facts that it checked.
     input: String,
+    #[schema(schema_with = settings::verdict)]
     verdict: String,
+    /// For `wait`, until when.
+    #[schema(format = DateTime)]
     until: Option<String>,
+    /// The verdict in words.
     message: String,
 }
 

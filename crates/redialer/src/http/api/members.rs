@@ -25,11 +25,16 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 #[schema(as = Member)]
 pub(crate) struct View {
+    /// The member's id.
     id: String,
+    /// The email address, in lower case.
     email: String,
     #[schema(schema_with = settings::role)]
     role: &'static str,
+    /// When the member was added.
+    #[schema(format = DateTime)]
     created_at: String,
+    /// The password; only in the response that adds the member.
     #[serde(skip_serializing_if = "Option::is_none")]
     password: Option<String>,
 }
@@ -61,6 +66,7 @@ pub(crate) async fn list(
 #[schema(as = NewMember)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewBody {
+    /// The member's email address.
     #[schema(example = "ops@example.com")]
     email: String,
     #[schema(schema_with = settings::role)]

@@ -25,11 +25,16 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 #[schema(as = Payload)]
 pub(crate) struct View {
+    /// The webhook's id.
     id: String,
+    /// The provider's name of the event.
     event: String,
+    /// The provider's id of the call or chat.
     provider_call_id: Option<String>,
+    /// When it was received.
+    #[schema(format = DateTime)]
     received_at: String,
-    #[schema(schema_with = settings::anything)]
+    #[schema(schema_with = settings::payload)]
     body: Option<Box<RawValue>>,
 }
 

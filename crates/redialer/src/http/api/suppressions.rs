@@ -28,12 +28,16 @@ const MOST_NOTE_CHARS: usize = 500;
 #[derive(Serialize, ToSchema)]
 #[schema(as = Suppression)]
 pub(crate) struct View {
+    /// The entry's id.
     id: String,
     /// Null if the entry cannot be decrypted.
     number: Option<String>,
+    /// The reason; only for admin keys with `pii:read`.
     note: Option<String>,
     /// `api`, or `call` for a person who asked not to be called.
     source: String,
+    /// When the number was added.
+    #[schema(format = DateTime)]
     created_at: String,
 }
 
@@ -89,6 +93,7 @@ async fn shows(app: &App, caller: &Caller, rows: &[SuppressionRow]) -> bool {
 #[schema(as = NewSuppression)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewBody {
+    /// One number, E.164. Send either `number` or `numbers`.
     #[schema(example = "+13125550142")]
     #[serde(alias = "to_number", alias = "phone_number")]
     number: Option<String>,

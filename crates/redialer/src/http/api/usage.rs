@@ -9,26 +9,37 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    http::{error::ApiError, principal::Caller},
+    http::{error::ApiError, openapi::settings, principal::Caller},
 };
 
 /// Quota and use of a tenant, or of the one workspace that a key is limited to.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Usage)]
 pub(crate) struct View {
+    #[schema(schema_with = settings::plan)]
     plan: &'static str,
+    /// The start of this calendar month (UTC).
+    #[schema(format = DateTime)]
     period_start: String,
+    /// The start of the next one.
+    #[schema(format = DateTime)]
     period_end: String,
+    /// Calls placed this month.
     calls: Used,
+    /// Workspaces of the tenant.
     workspaces: Used,
+    /// The most enabled agents of a workspace; null without a limit.
     agents_per_workspace: Option<u32>,
+    /// The upper limit of the setting `max_attempts`.
     max_attempts: u32,
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Used)]
 struct Used {
+    /// How many.
     used: i64,
+    /// The plan's limit; null if there is none.
     limit: Option<u64>,
 }
 

@@ -33,9 +33,13 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 #[schema(as = Workspace)]
 pub(crate) struct View {
+    /// The workspace's id.
     id: String,
+    /// Its name, for people.
     name: String,
+    #[schema(schema_with = settings::provider)]
     provider: String,
+    #[schema(schema_with = settings::plan)]
     plan: &'static str,
     #[schema(schema_with = settings::defaults)]
     defaults: WorkspaceSettings,
@@ -45,15 +49,20 @@ pub(crate) struct View {
     paused: Option<Paused>,
     /// Data that its API key may not read; features that need it do without.
     missing_permissions: Vec<String>,
+    /// Its use in this calendar month.
     usage: Usage,
+    /// When it was connected.
+    #[schema(format = DateTime)]
     created_at: String,
 }
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Pause)]
 pub(crate) struct Paused {
-    /// `key_refused` or `payment_required`.
+    #[schema(schema_with = settings::pause)]
     reason: &'static str,
+    /// Since when.
+    #[schema(format = DateTime)]
     since: String,
     /// The provider's own message, if it gave one.
     message: Option<String>,
@@ -68,9 +77,14 @@ impl Paused {
 #[derive(Serialize, ToSchema)]
 #[schema(as = WorkspaceUsage)]
 struct Usage {
+    /// The start of this calendar month (UTC).
+    #[schema(format = DateTime)]
     period_start: String,
+    /// Calls placed this month.
     calls_this_period: i64,
+    /// The plan's limit of calls per month; null if there is none.
     cap: Option<u64>,
+    /// Not available yet: null.
     credits_balance_usd: Option<f64>,
 }
 
@@ -122,12 +136,16 @@ pub(crate) async fn list(
 #[schema(as = NewWorkspace)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewBody {
+    /// Its name, for people.
     #[schema(min_length = 1, max_length = 200)]
     name: String,
     #[schema(schema_with = settings::provider)]
     provider: String,
+    /// The provider's API key. Its permissions *Agent: Read* and *Call: Edit* are enough.
     #[schema(min_length = 1, max_length = 500, pattern = "^[!-~]+$")]
     api_key: String,
+    /// The key that signs the provider's webhooks. Default: `api_key`.
+    #[schema(min_length = 1, max_length = 500, pattern = "^[!-~]+$")]
     webhook_key: Option<String>,
 }
 
@@ -160,6 +178,7 @@ pub(crate) async fn show(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OwnQuery {
+    /// Required with an admin key, which has no workspace of its own.
     workspace_id: Option<String>,
 }
 
@@ -186,8 +205,11 @@ pub(crate) async fn own(
 #[schema(as = WorkspaceChange)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangeBody {
+    /// Its name, for people: 1 to 200 characters.
     name: Option<String>,
+    /// A new API key of the same provider; it is checked at the provider.
     api_key: Option<String>,
+    /// A new key that signs the provider's webhooks; the replaced one stays valid for 24 h.
     webhook_key: Option<String>,
     #[schema(schema_with = settings::defaults_patch)]
     defaults: Option<Value>,
@@ -239,6 +261,7 @@ pub(crate) async fn restore(
 /// The result of a sync.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Synced {
+    /// The workspace's id.
     workspace_id: String,
     /// The number of agents that the provider lists.
     agents: usize,

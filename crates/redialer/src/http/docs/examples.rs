@@ -19,8 +19,18 @@ pub struct Example {
     pub status: u16,
     /// The body of the response; `None` if it has none.
     pub response: Option<&'static str>,
-    /// The operation's own error codes, as a Markdown list.
-    pub errors: &'static str,
+    /// The operation's own errors.
+    pub errors: Vec<ErrorCode>,
+}
+
+/// An error of an operation.
+pub struct ErrorCode {
+    /// Its status.
+    pub status: &'static str,
+    /// Its code.
+    pub code: &'static str,
+    /// What it means, in Markdown.
+    pub meaning: &'static str,
 }
 
 /// Every example, in the order of the guide: a later request may use ids of an earlier response.
@@ -57,6 +67,13 @@ fn parse(section: &'static str) -> Option<Example> {
         request,
         status: status.parse().ok()?,
         response: response.map(|(json, _)| json),
-        errors: rest.split_once("Errors:\n\n").map_or("", |(_, errors)| errors.trim_end()),
+        errors: rest.lines().filter_map(error).collect(),
     })
+}
+
+/// Parses a line such as "- `409 final`: the callback has ended".
+fn error(line: &'static str) -> Option<ErrorCode> {
+    let (name, meaning) = line.strip_prefix("- `")?.split_once("`: ")?;
+    let (status, code) = name.split_once(' ')?;
+    Some(ErrorCode { status, code, meaning })
 }
