@@ -21,7 +21,7 @@ async fn the_activity_feed_shows_webhooks_dials_and_refusals() {
         walk.request_callback(ANA, "call me in an hour");
         walk.until_settled(ANA, 2).await;
         // Added to the do-not-call list only once the callback waits, so that the list is what ends it.
-        let agent = walk.agent(VOICE).await["id"].clone();
+        let agent = walk.agent_id(VOICE).await;
         walk.schedule(BEN, 60 * 24 * 300).await;
         let body =
             r#"{"event":"call_started","call":{"call_id":"call_x","agent_id":"agent_sim_front_desk"}}"#;

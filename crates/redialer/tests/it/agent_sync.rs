@@ -7,7 +7,7 @@ use redialer_sim::retell::{
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{CHAT, Engine, FILE, KEY, VOICE, Walk, engines, sign};
+use crate::harness::{CHAT, Engine, FILE, KEY, VOICE, Walk, engines, id, sign};
 
 fn new_agent() -> Agent {
     Agent { agent_id: "agent_sim_night".to_owned(), agent_name: "Night desk".to_owned(), ..Agent::default() }
@@ -37,8 +37,7 @@ async fn new_agents_are_added_and_missing_ones_are_marked_automatically() {
 async fn a_sync_without_changes_keeps_the_etag_of_every_agent() {
     for engine in engines() {
         let walk = Walk::at_speed(engine, 2_000).await;
-        let url =
-            format!("{}/v1/agents/{}", walk.base, walk.agent(VOICE).await["id"].as_str().expect("an id"));
+        let url = format!("{}/v1/agents/{}", walk.base, walk.agent_id(VOICE).await);
         let tag = async || {
             let answer = walk.http.get(&url).bearer_auth(&walk.admin_key).send().await.expect("answered");
             answer.headers()["etag"].to_str().expect("text").to_owned()
@@ -95,7 +94,7 @@ async fn after_a_downgrade_webhooks_of_agents_beyond_the_plan_are_refused() {
         assert_eq!(responses[refused].1["error"]["code"], "plan_limit");
         assert_eq!(responses[1 - refused].0, StatusCode::NO_CONTENT, "only the agents beyond the plan");
         let first = walk.agent([VOICE, CHAT][1 - refused]).await;
-        let path = format!("/v1/agents/{}", first["id"].as_str().expect("an id"));
+        let path = format!("/v1/agents/{}", id(&first));
         walk.request(Method::PATCH, &path, Some(json!({"enabled": false})), StatusCode::OK).await;
         let accepted = deliver_for(&walk, [VOICE, CHAT][refused], 4).await.0;
         assert_eq!(accepted, StatusCode::NO_CONTENT, "there is room for it now");
@@ -116,7 +115,7 @@ async fn after_a_downgrade_webhooks_of_agents_beyond_the_plan_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_inherits_every_setting_that_it_does_not_override() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
-    let path = format!("/v1/agents/{}", walk.agent(VOICE).await["id"].as_str().expect("an id"));
+    let path = format!("/v1/agents/{}", walk.agent_id(VOICE).await);
     walk.defaults(json!({"timezone": "America/Chicago", "max_attempts": 4})).await;
     let own = json!({"overrides": {"max_attempts": 2}});
     let agent = walk.request(Method::PATCH, &path, Some(own), StatusCode::OK).await;

@@ -3,13 +3,9 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Engine, KEY, OURS, VOICE, Walk, days_ahead, engines, time};
+use crate::harness::{Engine, KEY, OURS, VOICE, Walk, call_ended, days_ahead, engines, id, time};
 
 const ANA: &str = "+13125550142";
-
-fn id(row: &Value) -> &str {
-    row["id"].as_str().expect("an id")
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_without_a_key_are_refused_and_every_error_has_an_envelope() {
@@ -48,7 +44,7 @@ async fn requests_without_a_key_are_refused_and_every_error_has_an_envelope() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_request_names_its_field() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
-    let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
+    let agent = walk.agent_id(VOICE).await;
     let check = async |method: Method, path: &str, body: Value, param: &str| {
         let answer = walk.request(method, path, Some(body), StatusCode::UNPROCESSABLE_ENTITY).await;
         assert_eq!(answer["error"]["param"], param, "{answer}");
@@ -136,7 +132,7 @@ async fn a_bad_request_names_its_field() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manual_callback_is_scheduled_moved_forced_and_canceled() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
-    let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
+    let agent = walk.agent_id(VOICE).await;
     let post = async |body: Value| {
         walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await
     };
@@ -151,8 +147,7 @@ async fn a_manual_callback_is_scheduled_moved_forced_and_canceled() {
     );
     let second = post(json!({"agent_id": agent, "to_number": ANA, "at": days_ahead(30)})).await;
     assert_eq!(second["chain_root_id"], made["id"], "a newer request stays in the chain");
-    let path =
-        |row: &Value, rest: &str| format!("/v1/callbacks/{}{rest}", row["id"].as_str().expect("an id"));
+    let path = |row: &Value, rest: &str| format!("/v1/callbacks/{}{rest}", id(&row));
     assert_eq!(walk.get(&path(&made, "")).await["state"], "superseded");
     let again = walk.request(Method::POST, &path(&made, "/cancel"), None, StatusCode::CONFLICT).await;
     assert_eq!(again["error"]["code"], "final");
@@ -180,7 +175,7 @@ async fn settings_are_merged_and_overrides_of_an_agent_take_precedence() {
     walk.defaults(json!({"quiet_hours": null})).await;
     let own = walk.get(&format!("/v1/workspaces/{}", walk.workspace)).await;
     assert_eq!(own["defaults"]["quiet_hours"], Value::Null);
-    let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
+    let agent = walk.agent_id(VOICE).await;
     let path = format!("/v1/agents/{agent}");
     let patch = json!({"overrides": {"retry_triggers": {"busy": {"wait_minutes": 7}}}});
     let changed = walk.request(Method::PATCH, &path, Some(patch), StatusCode::OK).await;
@@ -188,8 +183,7 @@ async fn settings_are_merged_and_overrides_of_an_agent_take_precedence() {
     walk.outbound_call(ANA, "dial_busy");
     // The simulated phone rings for fifteen seconds before it is busy; the test sends the end event itself.
     let end = walk.now().as_millisecond();
-    let event = json!({"event": "call_ended", "call": {"call_id": "c1", "call_type": "phone_call", "agent_id": VOICE, "direction": "outbound",
-        "from_number": OURS, "to_number": "+13125550144", "disconnection_reason": "dial_busy", "end_timestamp": end}});
+    let event = call_ended("c1", "outbound", "+13125550144", "dial_busy", end);
     assert_eq!(walk.deliver(&event.to_string()).await, 204);
     walk.until_decided(1).await;
     let rows = walk.callbacks().await;
@@ -238,7 +232,7 @@ async fn a_deleted_workspace_is_not_found_until_it_is_restored() {
     for engine in engines() {
         let walk = Walk::at_speed(engine, 1).await;
         let callback = format!("/v1/callbacks/{}", id(&walk.schedule(ANA, 60).await));
-        let agent = format!("/v1/agents/{}", id(&walk.agent(VOICE).await));
+        let agent = format!("/v1/agents/{}", walk.agent_id(VOICE).await);
         let path = format!("/v1/workspaces/{}", walk.workspace);
         walk.request(Method::DELETE, &path, None, StatusCode::NO_CONTENT).await;
         walk.request(Method::GET, &path, None, StatusCode::NOT_FOUND).await;
@@ -271,7 +265,7 @@ async fn a_deleted_workspace_is_not_found_until_it_is_restored() {
 async fn a_change_of_an_outdated_version_is_refused() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let callback = format!("/v1/callbacks/{}", id(&walk.schedule(ANA, 60).await));
-    let agent = format!("/v1/agents/{}", id(&walk.agent(VOICE).await));
+    let agent = format!("/v1/agents/{}", walk.agent_id(VOICE).await);
     for (path, body) in [
         (format!("/v1/workspaces/{}", walk.workspace), json!({"name": "Other"})),
         (agent, json!({"overrides": {"language": "es"}})),

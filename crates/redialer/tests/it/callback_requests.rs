@@ -94,7 +94,7 @@ async fn phone_numbers_are_parsed_in_every_notation_and_refused_by_kind() {
         let codes = notes.get(&format!("n{i}")).expect("an event");
         assert_eq!(*codes, want.err().into_iter().collect::<Vec<_>>(), "{number}");
     }
-    let agent = walk.agent(VOICE).await["id"].clone();
+    let agent = walk.agent_id(VOICE).await;
     let local = json!({"agent_id": agent, "to_number": "+15550142", "at": crate::harness::days_ahead(1)});
     walk.request(Method::POST, "/v1/callbacks", Some(local), StatusCode::UNPROCESSABLE_ENTITY).await;
 }
@@ -285,7 +285,7 @@ async fn a_voicemail_that_requests_a_callback_each_time_is_dialed_three_times() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manual_callback_accepts_spanish_and_no_time_in_the_past() {
     let walk = walk().await;
-    let agent = walk.agent(VOICE).await["id"].clone();
+    let agent = walk.agent_id(VOICE).await;
     let schedule = async |i: usize, when: Value, want: StatusCode| {
         let mut body = json!({"agent_id": agent, "to_number": format!("+131255501{:02}", 10 + i)});
         body.as_object_mut().expect("an object").extend(when.as_object().expect("an object").clone());
@@ -332,7 +332,7 @@ async fn a_manual_callback_accepts_spanish_and_no_time_in_the_past() {
 async fn an_agents_own_extraction_field_requests_a_callback_and_a_hold_is_explained_first() {
     let walk = walk().await;
     walk.defaults(json!({"unclear_time": {"action": "hold"}})).await;
-    let agent = format!("/v1/agents/{}", walk.agent(VOICE).await["id"].as_str().expect("an id"));
+    let agent = format!("/v1/agents/{}", walk.agent_id(VOICE).await);
     let own = json!({"overrides": {"callback_field": "call_me"}});
     walk.request(Method::PATCH, &agent, Some(own), StatusCode::OK).await;
     let asks = inbound(&walk, "c1", "+13125550142", "User: Sometime.", &json!({"call_me": true}));
@@ -351,7 +351,7 @@ async fn an_agents_own_extraction_field_requests_a_callback_and_a_hold_is_explai
 async fn settings_that_contradict_an_agents_overrides_are_refused() {
     let walk = walk().await;
     walk.defaults(json!({"quiet_hours": {"start": "21:00", "end": "09:00"}})).await;
-    let agent = format!("/v1/agents/{}", walk.agent(VOICE).await["id"].as_str().expect("an id"));
+    let agent = format!("/v1/agents/{}", walk.agent_id(VOICE).await);
     let own = json!({"overrides": {"quiet_hours": {"start": "18:00"}}});
     walk.request(Method::PATCH, &agent, Some(own), StatusCode::OK).await;
     let workspace = format!("/v1/workspaces/{}", walk.workspace);

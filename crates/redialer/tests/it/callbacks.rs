@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Engine, OURS, VOICE, Walk, call_ended, callback_request, engines, snapshot, time, with_placeholders,
+    Engine, OURS, VOICE, Walk, call_ended, callback_request, engines, id, snapshot, time, with_placeholders,
 };
 
 const ANA: &str = "+13125550142";
@@ -105,12 +105,16 @@ async fn a_chain_continues_through_a_retry_and_a_request_to_its_last_attempt() {
         let rings = walk.rings(ANA);
         assert!(rings.iter().all(|ring| ring.from == OURS));
         let rows = walk.callbacks().await;
-        let path = format!("/v1/callbacks/{}/chain", rows[2]["id"].as_str().expect("an id"));
+        let path = format!("/v1/callbacks/{}/chain", id(&rows[2]));
         let chain = walk.get(&path).await["data"].as_array().expect("a list").clone();
         let fields =
             ["id", "chain_root_id", "parent_id", "reason", "state", "outcome", "attempt", "is_final_attempt"];
         let lines = chain.iter().rev().map(|row| fields.map(|name| row[name].to_string()).join(" "));
-        expect![[""]].assert_eq(&with_placeholders(&lines.collect::<Vec<_>>().join("\n")));
+        expect![[r#"
+            "<cb 1>" "<cb 1>" null "busy_followup" "completed" "user_hangup" 1 false
+            "<cb 2>" "<cb 1>" "<cb 1>" "callback_requested" "failed" "dial_no_answer" 2 false
+            "<cb 3>" "<cb 1>" "<cb 2>" "no_answer_followup" "exhausted" "dial_no_answer" 3 true"#]]
+        .assert_eq(&with_placeholders(&lines.collect::<Vec<_>>().join("\n")));
         let gap = time(&rows[1]["scheduled_for"]).as_millisecond() - rings[0].at_ms;
         assert!(gap >= 7_200_000, "two hours from the end of the call");
     }
@@ -221,7 +225,7 @@ async fn lines_reserved_for_inbound_calls_stay_free() {
 async fn callbacks_of_a_disabled_agent_are_held_until_it_is_enabled() {
     let walk = Walk::at_speed(Engine::Sqlite, 600).await;
     walk.schedule(ANA, 30).await;
-    let path = format!("/v1/agents/{}", walk.agent(VOICE).await["id"].as_str().expect("an id"));
+    let path = format!("/v1/agents/{}", walk.agent_id(VOICE).await);
     let enable = async |on: bool| {
         walk.request(Method::PATCH, &path, Some(json!({"enabled": on})), StatusCode::OK).await
     };

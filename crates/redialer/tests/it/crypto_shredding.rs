@@ -6,7 +6,7 @@ use memchr::memmem;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{KEY, OURS, VOICE, Walk, days_ahead, engines};
+use crate::harness::{KEY, Walk, engines, id};
 
 const ANA: &str = "+13125550142";
 
@@ -28,9 +28,7 @@ async fn a_destroyed_key_makes_old_backups_unreadable_too() {
             walk.request_as(Some(&other_key), Method::POST, "/v1/workspaces", Some(body)).await.0,
             StatusCode::CREATED
         );
-        let agent = walk.agent(VOICE).await["id"].clone();
-        let body = json!({"agent_id": agent, "to_number": ANA, "from_number": OURS, "at": days_ahead(30)});
-        walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+        walk.schedule(ANA, 30 * 24 * 60).await;
         let (backup, keys) = (walk.beside("old"), walk.beside("keyring"));
         let [backup_name, keys_name] = [&backup, &keys].map(|p| p.to_str().expect("text").to_owned());
         walk.run(&["backup", &backup_name, "--keys", &keys_name]);
@@ -84,7 +82,7 @@ async fn a_destroyed_key_makes_old_backups_unreadable_too() {
         walk.request(Method::GET, "/v1/callbacks", None, StatusCode::UNAUTHORIZED).await;
         // The keyring also opens data sealed before the rotation, with a key that exists nowhere else.
         let theirs = walk.list(&other_key, "/v1/workspaces?limit=200").await;
-        let sync = format!("/v1/workspaces/{}/sync", theirs[0]["id"].as_str().expect("an id"));
+        let sync = format!("/v1/workspaces/{}/sync", id(&theirs[0]));
         let (done, response) = walk.request_as(Some(&other_key), Method::POST, &sync, None).await;
         assert_eq!(done, StatusCode::OK, "{response}");
         // Without the keyring, the restore is refused before anything is written.

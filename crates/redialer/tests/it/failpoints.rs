@@ -5,7 +5,7 @@
 use futures_util::future::join_all;
 use redialer_sim::retell::{Fault, Script, script::Behavior};
 
-use crate::harness::{Engine, Walk, engines, scripted_chat};
+use crate::harness::{Engine, Walk, engines};
 
 const LEO: &str = "+13055550177";
 
@@ -62,8 +62,7 @@ async fn chat_dies_at(point: &'static str, fault: Fault) {
     let script = Script { slow_seconds: 1_500.0, ..Script::default() };
     let mut walk = Walk::with_settings(Engine::Sqlite, 1_500, script, &settings).await;
     walk.sim.fail_next(fault);
-    walk.sim
-        .start_call(&scripted_chat(LEO, Behavior::asking(&["User: text me in an hour"], Some("in an hour"))));
+    walk.request_text(LEO);
     walk.until_aborted().await;
     walk.unset("REDIALER_FAIL_AT");
     walk.serve().await;

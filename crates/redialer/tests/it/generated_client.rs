@@ -61,7 +61,7 @@ async fn a_generated_typescript_client_compiles_and_works() {
             "client.ts",
         ];
         node(dir.path(), &[], &check).await;
-        let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
+        let agent = walk.agent_id(VOICE).await;
         let vars = [
             ("REDIALER_URL", walk.base.as_str()),
             ("REDIALER_KEY", &walk.admin_key),

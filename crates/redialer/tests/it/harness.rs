@@ -258,7 +258,7 @@ impl Walk {
     }
 
     pub(crate) async fn webhook_url_of(&self, provider_agent_id: &str) -> String {
-        let id = self.agent(provider_agent_id).await["id"].as_str().expect("an id").to_owned();
+        let id = self.agent_id(provider_agent_id).await;
         let url = self.get(&format!("/v1/agents/{id}/webhook-url")).await;
         url["webhook_url"].as_str().expect("a URL").to_owned()
     }
@@ -271,6 +271,10 @@ impl Walk {
             .iter()
             .find(|a| a["provider_agent_id"] == provider_agent_id);
         found.expect("in the roster").clone()
+    }
+
+    pub(crate) async fn agent_id(&self, provider_agent_id: &str) -> String {
+        id(&self.agent(provider_agent_id).await).to_owned()
     }
 
     pub(crate) async fn defaults(&self, patch: Value) {
@@ -431,6 +435,11 @@ pub(crate) fn output_of(command: &mut Command) -> String {
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{command:?}:\n{stdout}\n{stderr}");
     stdout
+}
+
+/// The id of a row in a response.
+pub(crate) fn id(row: &Value) -> &str {
+    row["id"].as_str().expect("an id")
 }
 
 /// A timestamp in a response.

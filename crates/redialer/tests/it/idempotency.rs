@@ -22,7 +22,7 @@ use tokio::{
     sync::Semaphore,
 };
 
-use crate::harness::{Engine, VOICE, Walk, days_ahead, engines};
+use crate::harness::{Engine, VOICE, Walk, days_ahead, engines, id};
 
 const ANA: &str = "+13125550142";
 
@@ -88,7 +88,7 @@ async fn a_post_whose_client_disconnects_is_executed_once() {
     for engine in engines() {
         let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "100000")];
         let walk = Walk::with_settings(engine, 1, Script::default(), &settings).await;
-        let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
+        let agent = walk.agent_id(VOICE).await;
         let at = days_ahead(30);
         let body = |n: u32| {
             let person = format!("+1312555{:04}", 100 + n % 100);
@@ -251,7 +251,7 @@ async fn a_key_service_that_is_slow_during_a_replay_blocks_no_writer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_post_is_executed_once() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
-    let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
+    let agent = walk.agent_id(VOICE).await;
     let send = async |name: &str, at: &str| {
         let body = json!({"agent_id": agent, "to_number": ANA, "at": at});
         let request = walk.http.post(format!("{}/v1/callbacks", walk.base)).bearer_auth(&walk.admin_key);
@@ -270,8 +270,7 @@ async fn a_repeated_post_is_executed_once() {
     assert_eq!(send("two", "soon").await.0, 422);
     let ahead = days_ahead(60);
     let many = futures_util::future::join_all((0..16).map(|_| send("two", &ahead))).await;
-    let made: std::collections::BTreeSet<_> =
-        many.iter().filter(|m| m.0 == 201).map(|m| m.2["id"].as_str().expect("an id")).collect();
+    let made: std::collections::BTreeSet<_> = many.iter().filter(|m| m.0 == 201).map(|m| id(&m.2)).collect();
     assert_eq!(made.len(), 1, "{many:?}");
     assert!(many.iter().all(|m| m.0 == 201 || m.0 == 409), "{many:?}");
     assert_eq!(walk.callbacks().await.len(), 2);

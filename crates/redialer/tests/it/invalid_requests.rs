@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Engine, VOICE, Walk, days_ahead, engines};
+use crate::harness::{Engine, VOICE, Walk, days_ahead, engines, id};
 
 const ANA: &str = "+13125550142";
 const UNPROCESSABLE: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
@@ -19,7 +19,7 @@ async fn param(walk: &Walk, method: Method, path: &str, body: Option<Value>) -> 
 async fn nul_characters_are_refused_in_every_field() {
     for engine in engines() {
         let walk = Walk::at_speed(engine, 1).await;
-        let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
+        let agent = walk.agent_id(VOICE).await;
         let workspace = format!("/v1/workspaces/{}", walk.workspace);
         let at = days_ahead(30);
         let callback = |variables: Value| json!({"agent_id": agent, "to_number": ANA, "at": at, "dynamic_variables": variables});
@@ -60,10 +60,10 @@ async fn nul_characters_are_refused_in_every_field() {
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_parameters_and_fields_are_named() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
-    let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
+    let agent = walk.agent_id(VOICE).await;
     let body = json!({"agent_id": agent, "to_number": ANA, "at": days_ahead(30)});
     let made = walk.request(Method::POST, "/v1/callbacks", Some(body.clone()), StatusCode::CREATED).await;
-    let callback = format!("/v1/callbacks/{}", made["id"].as_str().expect("an id"));
+    let callback = format!("/v1/callbacks/{}", id(&made));
     let workspace = format!("/v1/workspaces/{}", walk.workspace);
     for (method, path) in [
         (Method::GET, "/v1/usage?x=1"),

@@ -13,7 +13,7 @@ use redialer_sim::retell::Script;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::harness::{Engine, OURS, VOICE, Walk, engines, output_of};
+use crate::harness::{Engine, OURS, VOICE, Walk, engines, id, output_of};
 
 /// With this setting, an unwrapped key is used for at most two seconds.
 const SETTLE: [&str; 5] = ["keys", "rotate", "--settle", "2", "--one-file"];
@@ -29,7 +29,7 @@ async fn load(walk: &Walk, n: usize, agent: &str, done: &AtomicBool, requests: &
         let number = format!("+1312555{:04}", 100 + n * 20 + i % 20);
         let body = json!({"agent_id": agent, "to_number": number, "from_number": OURS, "at": at});
         let made = walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
-        let path = format!("/v1/callbacks/{}", made["id"].as_str().expect("an id"));
+        let path = format!("/v1/callbacks/{}", id(&made));
         assert_eq!(walk.get(&path).await["to_number"], number.as_str());
         walk.get("/v1/callbacks?limit=50").await;
         walk.post(&format!("{path}/cancel")).await;
@@ -55,7 +55,7 @@ async fn rotate(walk: &Walk) -> String {
 async fn rotates(engine: Engine) {
     let settings = [("REDIALER_API_REQUESTS_PER_SECOND", "100000")];
     let walk = Walk::with_settings(engine, 1, Script::default(), &settings).await;
-    let agent = walk.agent(VOICE).await["id"].as_str().expect("an id").to_owned();
+    let agent = walk.agent_id(VOICE).await;
     let (done, requests) = (AtomicBool::new(false), AtomicUsize::new(0));
     let loads = join_all((0..4).map(|n| load(&walk, n, &agent, &done, &requests)));
     let rotation = async {

@@ -6,15 +6,14 @@ use reqwest::{Method, StatusCode, header::RETRY_AFTER};
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 
-use crate::harness::{Engine, KEY, OURS, VOICE, Walk, engines, sign};
+use crate::harness::{Engine, KEY, Walk, call_ended, engines, sign};
 
 /// An event of that size that leads to a callback.
 fn busy(i: usize, bytes: usize, now: i64) -> String {
-    json!({"event": "call_ended", "pad": "x".repeat(bytes), "call": {
-        "call_id": format!("call_{i}"), "call_type": "phone_call", "agent_id": VOICE, "direction": "outbound",
-        "from_number": OURS, "to_number": format!("+141555501{i:02}"), "disconnection_reason": "dial_busy",
-        "end_timestamp": now}})
-    .to_string()
+    let person = format!("+141555501{i:02}");
+    let mut event = call_ended(&format!("call_{i}"), "outbound", &person, "dial_busy", now);
+    event["pad"] = "x".repeat(bytes).into();
+    event.to_string()
 }
 
 async fn send(walk: &Walk, body: String) -> Option<reqwest::Response> {

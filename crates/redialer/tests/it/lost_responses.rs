@@ -1,9 +1,9 @@
 //! Refused, lost, late or misleading responses: the phone rings at most once, and the outcome is settled (failure-model §2).
 
 use futures_util::future::join_all;
-use redialer_sim::retell::{Fault, Script, ScriptedCall, script::Behavior};
+use redialer_sim::retell::{Fault, Script};
 
-use crate::harness::{Engine, Walk, scripted_chat};
+use crate::harness::{Engine, Walk};
 
 const MAX: &str = "+13055550166";
 
@@ -17,10 +17,6 @@ const NOT_PLACED: [Fault; 3] = [Fault::ErrorBefore, Fault::DropRequest, Fault::H
 async fn walk(speed: u32) -> Walk {
     let script = Script { slow_seconds: 2.0 * f64::from(speed), ..Script::default() };
     Walk::with_settings(Engine::Sqlite, speed, script, &[("REDIALER_PLACE_DEADLINE_SECS", "1")]).await
-}
-
-fn asks_in_a_chat() -> ScriptedCall {
-    scripted_chat(MAX, Behavior::asking(&["User: text me in an hour"], Some("in an hour")))
 }
 
 /// One ring, one callback, and one spent attempt.
@@ -52,7 +48,7 @@ async fn a_call_whose_response_is_lost_rings_once() {
 async fn chat_despite(fault: Fault, requests: usize) {
     let walk = walk(1_500).await;
     walk.sim.fail_next(fault);
-    walk.sim.start_call(&asks_in_a_chat());
+    walk.request_text(MAX);
     assert_settled(&walk, fault).await;
     assert_eq!(walk.rings(MAX)[0].request.get("idempotency_key"), None);
     assert_eq!(walk.sim.requests_to_place(), requests, "{fault:?}");
@@ -74,7 +70,7 @@ async fn a_failed_list_does_not_prove_that_nothing_was_placed() {
     let walk = walk(1_500).await;
     walk.sim.edit_script(|script| script.lists_fail = true);
     walk.sim.fail_next(Fault::DropRequest);
-    walk.sim.start_call(&asks_in_a_chat());
+    walk.request_text(MAX);
     let state = async |w: &Walk| w.callbacks().await.first().map(|c| c["state"].clone());
     walk.until("a doubt", async |w: &Walk| state(w).await.is_some_and(|s| s == "unconfirmed")).await;
     let doubted = walk.now();
@@ -114,8 +110,7 @@ async fn a_chat_without_a_response_is_settled_by_its_webhooks() {
         Walk::with_script(Engine::Sqlite, 2_000, Script { chat_silence_seconds: 600.0, ..Script::default() })
             .await;
     walk.sim.fail_next(Fault::DropReply);
-    walk.sim
-        .start_call(&scripted_chat(MAX, Behavior::asking(&["User: text me in an hour"], Some("in an hour"))));
+    walk.request_text(MAX);
     walk.until_settled(MAX, 1).await;
     assert_eq!(walk.callbacks().await[0]["state"], "completed");
     assert_eq!(walk.sim.requests_to_place(), 1, "without an idempotency key nothing is repeated");

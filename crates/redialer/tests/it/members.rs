@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Walk, engines};
+use crate::harness::{Walk, engines, id};
 
 async fn add(walk: &Walk, email: &str, role: &str) -> Value {
     let body = json!({"email": email, "role": role});
@@ -18,7 +18,7 @@ async fn members_are_added_changed_and_removed_and_each_change_is_audited() {
         let viewer = add(&walk, " Viewer@Example.com ", "viewer").await;
         assert_eq!(viewer["email"], "viewer@example.com");
         assert!(viewer["password"].as_str().is_some_and(|p| p.len() >= 20), "told once");
-        let path = format!("/v1/members/{}", viewer["id"].as_str().expect("an id"));
+        let path = format!("/v1/members/{}", id(&viewer));
         let listed = walk.get("/v1/members").await;
         assert_eq!(listed["data"].as_array().expect("a list").len(), 2, "the owner and the new one");
         assert!(!listed.to_string().contains("password"));
@@ -51,7 +51,7 @@ async fn the_last_owner_stays_when_two_owners_are_removed_at_once() {
         let owners = walk.get("/v1/members").await["data"].as_array().expect("a list").clone();
         assert_eq!(owners.len(), 2);
         let gone = join_all(owners.iter().map(|owner| {
-            let path = format!("/v1/members/{}", owner["id"].as_str().expect("an id"));
+            let path = format!("/v1/members/{}", id(&owner));
             let walk = &walk;
             async move { walk.request_as(Some(&walk.admin_key), Method::DELETE, &path, None).await.0 }
         }))
@@ -60,7 +60,7 @@ async fn the_last_owner_stays_when_two_owners_are_removed_at_once() {
         gone.sort_unstable();
         assert_eq!(gone, [StatusCode::NO_CONTENT, StatusCode::CONFLICT], "{engine:?}");
         let left = walk.get("/v1/members").await["data"][0].clone();
-        let path = format!("/v1/members/{}", left["id"].as_str().expect("an id"));
+        let path = format!("/v1/members/{}", id(&left));
         walk.request(Method::PATCH, &path, Some(json!({"role": "viewer"})), StatusCode::CONFLICT).await;
         assert!(left["id"] == second["id"] || left["email"] == "owner@example.com");
     }
@@ -97,7 +97,7 @@ async fn a_key_cannot_add_a_member_with_more_rights_than_its_own() {
     let owners = walk.get("/v1/members").await;
     let owner =
         owners["data"].as_array().expect("a list").iter().find(|m| m["role"] == "owner").expect("one");
-    let path = format!("/v1/members/{}", owner["id"].as_str().expect("an id"));
+    let path = format!("/v1/members/{}", id(&owner));
     for (method, body) in [(Method::DELETE, None), (Method::PATCH, Some(json!({"role": "viewer"})))] {
         assert_eq!(walk.request_as(Some(key), method, &path, body).await.0, StatusCode::FORBIDDEN);
     }

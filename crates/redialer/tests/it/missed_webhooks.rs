@@ -2,10 +2,10 @@
 
 use redialer_core::time::{minutes, plus};
 use redialer_sim::retell::{Fault, Script, script::Behavior};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::harness::{Engine, Walk, engines, scripted_chat, time};
+use crate::harness::{Engine, OURS, VOICE, Walk, engines, id, time};
 
 const UMA: &str = "+13055550155";
 const NOWHERE: &str = "http://127.0.0.1:9/no-listener";
@@ -59,10 +59,7 @@ async fn an_unresolved_dispatch_needs_attention_and_can_be_forced() {
         let walk = Walk::at_speed(engine, 10_000).await;
         walk.sim.edit_script(|script| script.lists_fail = true);
         walk.sim.fail_next(Fault::DropRequest);
-        walk.sim.start_call(&scripted_chat(
-            UMA,
-            Behavior::asking(&["User: text me in an hour"], Some("in an hour")),
-        ));
+        walk.request_text(UMA);
         walk.until("the dispatch to be unresolved", async |w: &Walk| {
             w.callbacks().await.first().is_some_and(|c| c["outcome"] == "unresolved")
         })
@@ -77,8 +74,8 @@ async fn an_unresolved_dispatch_needs_attention_and_can_be_forced() {
         let forced_at = walk.now();
         let day = |n: i64| plus(forced_at, minutes(n * 24 * 60)).strftime("%a").to_string().to_lowercase();
         walk.defaults(json!({"quiet_days": (-1..5).map(day).collect::<Vec<_>>()})).await;
-        let path = format!("/v1/callbacks/{}/force", given_up["id"].as_str().expect("an id"));
-        let forced = walk.request(reqwest::Method::POST, &path, None, StatusCode::OK).await;
+        let path = format!("/v1/callbacks/{}/force", id(&given_up));
+        let forced = walk.request(Method::POST, &path, None, StatusCode::OK).await;
         assert_eq!(forced["chain_root_id"], given_up["chain_root_id"], "{engine:?}");
         assert_ne!(forced["id"], given_up["id"], "{engine:?}");
         walk.until_settled(UMA, 1).await;
@@ -93,21 +90,12 @@ async fn an_unresolved_dispatch_needs_attention_and_can_be_forced() {
 async fn the_outcome_of_a_dial_without_webhooks_is_looked_up() {
     let walk = Walk::at_speed(Engine::Sqlite, 2_000).await;
     walk.sim.set_person(UMA, vec![Behavior::ending("dial_no_answer"), Behavior::ending("user_hangup")]);
-    let agent = walk.agent(crate::harness::VOICE).await;
     walk.sim.set_webhook_url(NOWHERE);
-    let body = serde_json::json!({"agent_id": agent["id"], "to_number": UMA, "text": "in 20 minutes"});
-    let made =
-        walk.request(reqwest::Method::POST, "/v1/callbacks", Some(body), reqwest::StatusCode::CREATED).await;
-    assert_eq!(
-        (made["state"].as_str(), made["from_number"].as_str()),
-        (Some("scheduled"), None),
-        "the agent's own is found when dialing"
-    );
+    let body = json!({"agent_id": walk.agent_id(VOICE).await, "to_number": UMA, "text": "in 20 minutes"});
+    let made = walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;
+    assert_eq!((&made["state"], &made["from_number"]), (&json!("scheduled"), &json!(null)));
     walk.until_settled(UMA, 2).await;
-    let rows = walk.callbacks().await;
-    assert_eq!(
-        (rows[0]["outcome"].as_str(), rows[1]["outcome"].as_str()),
-        (Some("dial_no_answer"), Some("user_hangup"))
-    );
-    assert_eq!(walk.rings(UMA)[0].from, crate::harness::OURS);
+    let outcomes: Vec<_> = walk.callbacks().await.iter().map(|row| row["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["dial_no_answer", "user_hangup"]);
+    assert_eq!(walk.rings(UMA)[0].from, OURS, "the agent's own number is found when dialing");
 }

@@ -38,7 +38,7 @@ async fn the_api_conforms_to_its_openapi_document() {
         validate.args(["-c", VALIDATE]).arg(&file);
         run(validate).await;
         // Rows for requests that follow links.
-        let agent = walk.agent(VOICE).await["id"].clone();
+        let agent = walk.agent_id(VOICE).await;
         for n in 0..20 {
             let body = json!({"agent_id": agent, "to_number": format!("+1312555{:04}", 100 + n), "at": days_ahead(30)});
             walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;

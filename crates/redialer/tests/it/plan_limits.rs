@@ -6,7 +6,7 @@ use redialer_sim::retell::{Key, Script, script::Agent};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Engine, FILE, KEY, VOICE, Walk, engines};
+use crate::harness::{Engine, FILE, KEY, VOICE, Walk, engines, id};
 
 const CLIENTS: usize = 64;
 const PLAN: &str = "[plans.unlimited]\nworkspaces = 8\nagents = 5\n";
@@ -63,12 +63,12 @@ async fn concurrent_requests_never_exceed_the_workspaces_or_agents_of_a_plan() {
         );
         // Make room for two agents, which every client then requests.
         for agent in agents.iter().filter(|a| a["enabled"] == true).take(2) {
-            let path = format!("/v1/agents/{}", agent["id"].as_str().expect("an id"));
+            let path = format!("/v1/agents/{}", id(&agent));
             walk.request(Method::PATCH, &path, Some(json!({"enabled": false})), StatusCode::OK).await;
         }
         let off = agents.iter().filter(|a| a["enabled"] == false).enumerate();
         let enabled = join_all(off.map(|(n, agent)| {
-            let path = format!("/v1/agents/{}", agent["id"].as_str().expect("an id"));
+            let path = format!("/v1/agents/{}", id(&agent));
             send(n, Method::PATCH, path, json!({"enabled": true}))
         }))
         .await;
@@ -108,7 +108,7 @@ async fn plans_limit_workspaces_and_agents() {
         .iter()
         .find(|a| a["enabled"] == false)
         .expect("the other one");
-    let path = format!("/v1/agents/{}", off["id"].as_str().expect("an id"));
+    let path = format!("/v1/agents/{}", id(&off));
     let (status, refused) = ask(Method::PATCH, &path, Some(json!({"enabled": true}))).await;
     assert_eq!((status, refused["error"]["code"].as_str()), (StatusCode::FORBIDDEN, Some("plan_limit")));
 }
@@ -118,7 +118,7 @@ async fn a_dial_beyond_the_monthly_quota_is_held() {
     for engine in engines() {
         let settings = [(FILE, "[plans.unlimited]\ncalls_a_month = 2\n")];
         let walk = Walk::with_settings(engine, 60, Script::default(), &settings).await;
-        let agent = walk.agent(VOICE).await["id"].clone();
+        let agent = walk.agent_id(VOICE).await;
         for n in 0..4 {
             let body = json!({"agent_id": agent, "to_number": format!("+1312555{:04}", 100 + n), "text": "in a minute", "timezone": "America/Chicago"});
             walk.request(Method::POST, "/v1/callbacks", Some(body), StatusCode::CREATED).await;

@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use crate::harness::{
-    CHAT, Engine, KEY, Walk, call_ended, callback_request, clock_time, engines, scripted_chat, sign, time,
+    CHAT, Engine, KEY, Walk, call_ended, callback_request, clock_time, engines, sign, time,
 };
 
 /// A number in Chicago.
@@ -152,8 +152,7 @@ async fn the_agent_gets_the_reason_and_the_attempt_as_variables() {
 async fn a_chat_is_followed_by_a_text_from_the_same_agent() {
     for engine in engines() {
         let walk = Walk::at_speed(engine, 20_000).await;
-        let behavior = Behavior::asking(&["User: Text me again in 3 hours please."], Some("in 3 hours"));
-        walk.sim.start_call(&scripted_chat(ANA, behavior));
+        walk.request_text(ANA);
         walk.until_settled(ANA, 1).await;
         let text = walk.rings(ANA).pop().expect("texted");
         assert!(text.id.starts_with("chat_") && text.request["override_agent_id"] == CHAT);

@@ -24,12 +24,9 @@ async fn replicas_dial_each_callback_once_and_survive_each_other() {
     let mut walk = Walk::at_speed(Engine::Postgres, 120).await;
     walk.add_replica();
     walk.add_replica();
-    let agent = walk.agent(crate::harness::VOICE).await;
     let people: Vec<String> = (0..30).map(|i| format!("+141555501{i:02}")).collect();
     for (i, person) in people.iter().enumerate() {
-        let body = serde_json::json!({"agent_id": agent["id"], "to_number": person, "from_number": crate::harness::OURS,
-            "text": format!("in {} minutes", 2 + i / 3)});
-        walk.request(reqwest::Method::POST, "/v1/callbacks", Some(body), reqwest::StatusCode::CREATED).await;
+        walk.schedule(person, 2 + i as i64 / 3).await;
     }
     walk.until("some calls", async |w: &Walk| w.sim.rings().len() > 3).await;
     walk.kill();

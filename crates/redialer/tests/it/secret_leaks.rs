@@ -15,7 +15,7 @@ use redialer_sim::retell::{Script, script::Behavior};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Engine, KEY, OURS, OpenBao, VOICE, Walk, engines, scripted_call};
+use crate::harness::{Engine, KEY, OURS, OpenBao, VOICE, Walk, engines, id, scripted_call};
 
 const ANA: &str = "+13125550142";
 const BEN: &str = "+14155550199";
@@ -59,7 +59,7 @@ async fn live(walk: &Walk) -> Vec<String> {
     call.variables.insert("name".to_owned(), NAME.into());
     call.metadata.insert("customer".to_owned(), NAME.into());
     walk.sim.start_call(&call);
-    let agent = walk.agent(VOICE).await["id"].clone();
+    let agent = walk.agent_id(VOICE).await;
     let body = json!({"agent_id": agent, "to_number": BEN, "from_number": OURS, "text": "in two hours",
         "timezone": "America/Chicago", "dynamic_variables": {"code": VARIABLE}});
     let request = walk.http.post(format!("{}/v1/callbacks", walk.base)).header("Idempotency-Key", "once");
@@ -165,7 +165,7 @@ fn memory(pid: u32) -> Vec<u8> {
 
 /// Uses the key ten thousand times: for webhooks and for API requests.
 async fn decrypt(walk: &Walk) {
-    let path = format!("/v1/callbacks/{}", walk.callbacks().await[0]["id"].as_str().expect("an id"));
+    let path = format!("/v1/callbacks/{}", id(&walk.callbacks().await[0]));
     let path = path.as_str();
     let tasks = (0..10_000).map(|n| async move {
         if n % 2 == 0 {

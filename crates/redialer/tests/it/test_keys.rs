@@ -1,11 +1,10 @@
 //! Test keys: callbacks created with one never reach a provider, and live data is neither visible nor changed.
 
-use redialer_core::time::{minutes, plus};
 use redialer_sim::retell::Script;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Engine, OURS, VOICE, Walk, engines, is_final};
+use crate::harness::{Engine, VOICE, Walk, engines, id, is_final};
 
 const ANA: &str = "+13125550142";
 /// The last two digits make the simulator not answer.
@@ -24,11 +23,6 @@ async fn test_key(walk: &Walk) -> String {
     secret
 }
 
-async fn body(walk: &Walk, to: &str, in_minutes: i64) -> Value {
-    let agent = walk.agent(VOICE).await["id"].clone();
-    json!({"agent_id": agent, "to_number": to, "from_number": OURS, "at": plus(walk.now(), minutes(in_minutes)).to_string()})
-}
-
 async fn settled(walk: &Walk, key: &str, n: usize) -> Vec<Value> {
     walk.until(&format!("{n} test callbacks, all ended"), async |w: &Walk| {
         let rows = w.list(key, CALLBACKS).await;
@@ -44,7 +38,7 @@ async fn a_test_callback_is_placed_at_the_simulator_and_at_no_provider() {
         let mut walk = Walk::at_speed(engine, 20_000).await;
         let key = test_key(&walk).await;
         for number in [NOBODY, AGAIN, ANA] {
-            let body = body(&walk, number, 30).await;
+            let body = walk.new_callback(number, 30).await;
             let made = walk.request_as(Some(&key), Method::POST, "/v1/callbacks", Some(body)).await;
             assert_eq!(made.0, StatusCode::CREATED, "{}", made.1);
         }
@@ -69,12 +63,10 @@ async fn a_test_callback_is_placed_at_the_simulator_and_at_no_provider() {
 async fn live_and_test_callbacks_of_one_number_are_separate() {
     let walk = Walk::with_script(Engine::Sqlite, 1, Script::default()).await;
     let key = test_key(&walk).await;
-    let live = walk
-        .request(Method::POST, "/v1/callbacks", Some(body(&walk, ANA, 600).await), StatusCode::CREATED)
-        .await;
-    let body = body(&walk, ANA, 600).await;
+    let live = walk.schedule(ANA, 600).await;
+    let body = walk.new_callback(ANA, 600).await;
     let (_, tried) = walk.request_as(Some(&key), Method::POST, "/v1/callbacks", Some(body)).await;
-    let path = |c: &Value| format!("/v1/callbacks/{}", c["id"].as_str().expect("an id"));
+    let path = |c: &Value| format!("/v1/callbacks/{}", id(&c));
     assert_eq!(walk.get(&path(&live)).await["state"], "scheduled", "a test supersedes nothing live");
     assert_eq!(tried["attempt"], 1, "and is no part of its chain");
     for (method, tail) in
@@ -92,7 +84,7 @@ async fn live_and_test_callbacks_of_one_number_are_separate() {
 async fn a_test_key_cannot_change_live_data() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let key = test_key(&walk).await;
-    let agent = format!("/v1/agents/{}", walk.agent(VOICE).await["id"].as_str().expect("an id"));
+    let agent = format!("/v1/agents/{}", walk.agent_id(VOICE).await);
     let workspace = format!("/v1/workspaces/{}", walk.workspace);
     for (method, path, body) in [
         (Method::PATCH, workspace.as_str(), json!({"name": "Mine"})),

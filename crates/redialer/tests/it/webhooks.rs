@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::harness::{Engine, KEY, OURS, VOICE, Walk, sign};
+use crate::harness::{Engine, KEY, OURS, VOICE, Walk, id, sign};
 
 const BODY: &str = r#"{"event":"call_ended","call":{"call_id":"c1"}}"#;
 
@@ -63,7 +63,7 @@ async fn webhook_checks_run_in_a_fixed_order() {
     let large = format!("{{\"event\":\"call_ended\",\"pad\":\"{}\"}}", "x".repeat(9 << 20));
     check(&url, &large, &sign(KEY, large.as_bytes(), now), 204).await;
     let agent = walk.agent(VOICE).await;
-    let path = format!("/v1/agents/{}", agent["id"].as_str().expect("an id"));
+    let path = format!("/v1/agents/{}", id(&agent));
     walk.request(Method::PATCH, &path, Some(json!({"enabled": false})), StatusCode::OK).await;
     check(&url, BODY, "v=1,d=00", 401).await;
     check(&url, BODY, &good, 403).await;
@@ -74,7 +74,7 @@ async fn webhook_checks_run_in_a_fixed_order() {
 async fn the_first_valid_signature_verifies_the_url_and_a_replaced_key_is_valid_for_a_day() {
     let walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let agent = walk.agent(VOICE).await;
-    let path = format!("/v1/agents/{}/webhook-url", agent["id"].as_str().expect("an id"));
+    let path = format!("/v1/agents/{}/webhook-url", id(&agent));
     assert_eq!(walk.get(&path).await["verification_status"], "pending");
     assert_eq!(walk.deliver(BODY).await, 204);
     assert_eq!(walk.get(&path).await["verification_status"], "verified");
@@ -97,7 +97,7 @@ async fn an_old_slug_is_accepted_until_it_expires_and_does_not_verify_the_curren
     const OLD: &str = "a-slug-of-yesterday";
     let mut walk = Walk::at_speed(Engine::Sqlite, 1).await;
     let agent = walk.agent(VOICE).await;
-    let path = format!("/v1/agents/{}/webhook-url", agent["id"].as_str().expect("an id"));
+    let path = format!("/v1/agents/{}/webhook-url", id(&agent));
     let now = walk.now().as_millisecond();
     walk.terminate();
     for (slug, valid_until) in [(PAST, now), (OLD, now + 3_600_000)] {

@@ -5,7 +5,7 @@ use redialer_sim::retell::{ScriptedCall, script::Behavior};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{CHAT, OURS, VOICE, Walk};
+use super::{CHAT, OURS, VOICE, Walk, id};
 
 /// A call between a person and the voice agent; `kind` is `inbound`, `outbound` or `web`.
 pub(crate) fn scripted_call(kind: &str, person: &str, behavior: Behavior) -> ScriptedCall {
@@ -46,6 +46,12 @@ impl Walk {
         self.sim.start_call(&callback_request(person, words))
     }
 
+    /// A person requests a text in an hour, in a chat; returns the id of the chat.
+    pub(crate) fn request_text(&self, person: &str) -> String {
+        let behavior = Behavior::asking(&["User: Text me in an hour."], Some("in an hour"));
+        self.sim.start_call(&scripted_chat(person, behavior))
+    }
+
     /// The account dials a person, and the call ends for this reason; returns the id of the call.
     pub(crate) fn outbound_call(&self, person: &str, reason: &str) -> String {
         self.sim.start_call(&scripted_call("outbound", person, Behavior::ending(reason)))
@@ -54,7 +60,7 @@ impl Walk {
     /// The body of a request to schedule a callback by the voice agent.
     pub(crate) async fn new_callback(&self, person: &str, in_minutes: i64) -> Value {
         let at = plus(self.now(), minutes(in_minutes)).to_string();
-        json!({"agent_id": self.agent(VOICE).await["id"], "to_number": person, "from_number": OURS, "at": at})
+        json!({"agent_id": self.agent_id(VOICE).await, "to_number": person, "from_number": OURS, "at": at})
     }
 
     /// Schedules a callback through the API, and returns it.
@@ -78,7 +84,7 @@ impl Walk {
 
     /// The explanation of a callback.
     pub(crate) async fn explain(&self, callback: &Value) -> Value {
-        self.get(&format!("/v1/callbacks/{}/explain", callback["id"].as_str().expect("an id"))).await
+        self.get(&format!("/v1/callbacks/{}/explain", id(callback))).await
     }
 
     /// Creates an API key; returns its id and its secret.
