@@ -166,9 +166,12 @@ fn all_there(schema: &mut Value) {
 }
 
 fn tags() -> Vec<Value> {
-    let mut names: Vec<&str> = TABLE.iter().map(tag).collect();
-    names.sort_unstable();
-    names.dedup();
+    let mut names: Vec<&str> = Vec::new();
+    for name in TABLE.iter().map(tag) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
     names.into_iter().map(|name| json!({"name": name, "description": about(name)})).collect()
 }
 

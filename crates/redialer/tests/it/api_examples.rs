@@ -43,7 +43,7 @@ use crate::{
 /// Tuesday, 24 November 2026, 9:00 in Chicago.
 const START_MS: i64 = 1_795_532_400_000;
 /// The longest line of a response in the page, in characters.
-const MAX_LINE: usize = 80;
+const MAX_LINE: usize = 76;
 
 /// A server without its loops on a manual clock, beside a Retell simulator.
 struct Stage {
@@ -281,21 +281,21 @@ fn split(json: &str, at: char) -> Vec<&str> {
     parts
 }
 
-/// Lays out a compact JSON text: an object or array that fits is on one line.
-fn laid_out(json: &str, indent: usize) -> String {
+/// Lays out a compact JSON text that begins in `column`: an object or array that fits is on one line.
+fn laid_out(json: &str, indent: usize, column: usize) -> String {
     let is_nested = json.len() > 2 && json.starts_with(['{', '[']);
     if !is_nested {
         return json.to_owned();
     }
     let (open, inside, close) = (&json[..1], &json[1..json.len() - 1], &json[json.len() - 1..]);
     let member = |part: &str, indent: usize| match split(part, ':').as_slice() {
-        [name, value] => format!("{name}: {}", laid_out(value, indent)),
-        _ => laid_out(part, indent),
+        [name, value] => format!("{name}: {}", laid_out(value, indent, indent + name.len() + 2)),
+        _ => laid_out(part, indent, indent),
     };
     let parts = split(inside, ',');
     let all = |indent: usize| parts.iter().map(move |part| member(part, indent)).collect::<Vec<_>>();
     let line = format!("{open}{}{close}", all(indent).join(", "));
-    if indent > 0 && indent + line.chars().count() <= MAX_LINE && !line.contains('\n') {
+    if indent > 0 && column + line.chars().count() <= MAX_LINE && !line.contains('\n') {
         return line;
     }
     let margin = format!("\n{}", " ".repeat(indent + 2));
@@ -307,7 +307,7 @@ fn update(page: &mut String, example: &Example, response: &str) {
     let Some(documented) = example.response else { return };
     let place = page.find(example.request).expect("in the page") + example.request.len();
     let rest = page.split_off(place);
-    *page += &rest.replacen(documented, &laid_out(response, 0), 1);
+    *page += &rest.replacen(documented, &laid_out(response, 0, 0), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

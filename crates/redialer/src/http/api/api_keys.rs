@@ -98,7 +98,8 @@ pub(crate) struct NewBody {
     /// Whether it works for all workspaces of the tenant, instead of one. Default: false.
     #[serde(default)]
     admin: bool,
-    /// Whether the key can see and create only test callbacks, which are dialed at the built-in simulator.
+    /// Whether the key can see and create only test callbacks, which are dialed at the built-in simulator. Default:
+    /// false.
     #[serde(default)]
     test: bool,
     #[schema(schema_with = settings::scopes)]

@@ -229,7 +229,7 @@ pub(crate) struct NewBody {
     /// A JSON object of your own, at most 16 KiB; the provider gets it as metadata.
     #[schema(schema_with = settings::metadata)]
     metadata: Option<serde_json::Value>,
-    /// Replace a pending callback that the callee asked for.
+    /// Whether to replace a waiting callback that the callee asked for. Default: false.
     #[serde(default)]
     replace: bool,
 }

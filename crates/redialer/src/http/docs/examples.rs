@@ -41,6 +41,12 @@ pub fn examples() -> &'static [Example] {
     &ALL
 }
 
+/// The text of a chapter of the guide that has no operations.
+pub(crate) fn chapter(title: &str) -> Option<&'static str> {
+    let begins = |chapter: &&str| chapter.strip_prefix(title).is_some_and(|rest| rest.starts_with('\n'));
+    GUIDE.split("\n## ").find(begins).map(|chapter| chapter[title.len()..].trim())
+}
+
 /// The example of an operation.
 pub(crate) fn example_of(method: &str, path: &str) -> Option<&'static Example> {
     let is_it = |example: &&Example| {
@@ -60,10 +66,11 @@ fn parse(section: &'static str) -> Option<Example> {
     let route = text.split_once("\n\n`").and_then(|(_, route)| route.split_once('`'));
     let operation =
         route.and_then(|(route, _)| route.split_once(' ')).filter(|(_, path)| path.starts_with("/v1/"));
-    let lines = text.lines().skip(3).filter(|line| !line.starts_with('|'));
+    let lines = text.lines().skip(3).filter(|line| !line.starts_with('|')).collect::<Vec<_>>().join("\n");
+    let admin = if text.contains("(admin keys only)") { "\n\nAdmin keys only." } else { "" };
     Some(Example {
         operation: operation.map(|(method, path)| (method.to_lowercase(), path)),
-        description: lines.collect::<Vec<_>>().join("\n").trim().to_owned(),
+        description: format!("{}{admin}", lines.trim()),
         request,
         status: status.parse().ok()?,
         response: response.map(|(json, _)| json),

@@ -3,17 +3,19 @@
 //! Invariants: the pages show the files of the repository; raw HTML in them is shown as text. Links to files without a
 //! page are removed.
 
-use std::{collections::BTreeMap, fmt, sync::LazyLock};
+use std::{collections::BTreeMap, sync::LazyLock};
 
-use askama::{FastWritable, NO_VALUES, Template, filters::HtmlSafe};
+use askama::{NO_VALUES, Template};
 use axum::{
     extract::Path,
     http::{StatusCode, header},
     response::{Html, IntoResponse as _, Response},
 };
-use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
-use crate::http::error::ApiError;
+use crate::http::{
+    docs::markdown::{self, Heading, Rendered},
+    error::ApiError,
+};
 
 /// The guides in reading order: page name, title, text.
 const GUIDES: [(&str, &str, &str); 10] = [
@@ -28,6 +30,8 @@ const GUIDES: [(&str, &str, &str); 10] = [
     ("glossary", "Glossary", include_str!("../../../../../docs/glossary.md")),
     ("failure-model", "Failure model", include_str!("../../../../../docs/failure-model.md")),
 ];
+/// The least number of headings for which a page has a table of contents.
+const MIN_HEADINGS: usize = 6;
 /// Pages run no script and load nothing.
 const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
 /// Files of the repository whose page has another name.
@@ -38,6 +42,10 @@ const ELSEWHERE: [(&str, &str); 1] = [("api.md", "rest")];
 struct Page {
     title: &'static str,
     links: Vec<Link>,
+    /// The sections of the page; empty if it is short.
+    headings: Vec<Heading>,
+    /// The first heading.
+    heading: Rendered,
     body: Rendered,
 }
 
@@ -45,23 +53,6 @@ struct Link {
     title: &'static str,
     href: String,
     here: bool,
-}
-
-/// HTML rendered here, from Markdown whose raw HTML was escaped.
-struct Rendered(String);
-
-impl HtmlSafe for Rendered {}
-
-impl fmt::Display for Rendered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FastWritable for Rendered {
-    fn write_into(&self, dest: &mut dyn fmt::Write, _: &dyn askama::Values) -> askama::Result<()> {
-        Ok(dest.write_str(&self.0)?)
-    }
 }
 
 /// `GET /docs`: the first guide.
@@ -83,7 +74,8 @@ pub(crate) async fn home() -> Response {
 <li><a href=\"/docs/api\">API reference</a>, <a href=\"/v1/openapi.json\">OpenAPI document</a></li>
 <li><a href=\"/healthz\">Liveness</a>, <a href=\"/readyz\">readiness</a></li>
 </ul>";
-    static PAGE: LazyLock<String> = LazyLock::new(|| laid_out("", "Home", Rendered(BODY.to_owned())));
+    static PAGE: LazyLock<String> =
+        LazyLock::new(|| laid_out("", "Home", markdown::trusted(BODY.to_owned()), Vec::new()));
     sent(&PAGE)
 }
 
@@ -103,10 +95,14 @@ pub(crate) fn sent(html: &'static str) -> Response {
 }
 
 fn whole(name: &str, title: &'static str, text: &str) -> String {
-    laid_out(name, title, Rendered(rendered(text)))
+    let (body, mut headings) = markdown::render(text, target);
+    if headings.len() < MIN_HEADINGS {
+        headings.clear();
+    }
+    laid_out(name, title, body, headings)
 }
 
-fn laid_out(name: &str, title: &'static str, body: Rendered) -> String {
+fn laid_out(name: &str, title: &'static str, body: Rendered, headings: Vec<Heading>) -> String {
     let link = |(other, title, _): &(&str, &'static str, &str)| Link {
         title,
         href: format!("/docs/{other}"),
@@ -114,42 +110,16 @@ fn laid_out(name: &str, title: &'static str, body: Rendered) -> String {
     };
     let mut links: Vec<Link> = GUIDES.iter().map(link).collect();
     links.push(Link { title: "API reference", href: "/docs/api".to_owned(), here: false });
-    let page = Page { title, links, body };
+    let (heading, body) = body.split_title();
+    let page = Page { title, links, headings, heading, body };
     page.render_with_values(NO_VALUES).unwrap_or_default()
 }
 
-fn rendered(text: &str) -> String {
-    let mut no_link = 0;
-    let events = Parser::new_ext(text, Options::ENABLE_TABLES).filter_map(|event| match event {
-        Event::Html(text) | Event::InlineHtml(text) => Some(Event::Text(text)),
-        // Tables may be wider than a phone's screen; they scroll on their own.
-        Event::Start(Tag::Table(_)) => {
-            Some(Event::Html(CowStr::Borrowed("<div class=\"wide\" tabindex=\"0\"><table>")))
-        }
-        Event::End(TagEnd::Table) => Some(Event::Html(CowStr::Borrowed("</tbody></table></div>"))),
-        Event::Start(Tag::Link { link_type, dest_url, title, id }) => match target(&dest_url) {
-            Some(dest_url) => {
-                let dest_url = dest_url.into();
-                Some(Event::Start(Tag::Link { link_type, dest_url, title, id }))
-            }
-            None => {
-                no_link += 1;
-                None
-            }
-        },
-        Event::End(TagEnd::Link) if no_link > 0 => {
-            no_link -= 1;
-            None
-        }
-        other => Some(other),
-    });
-    let mut html = String::with_capacity(text.len() * 2);
-    html::push_html(&mut html, events);
-    html
-}
-
 /// The page that a link in the repository's files leads to here.
-fn target(file: &str) -> Option<String> {
+pub(crate) fn target(file: &str) -> Option<String> {
+    if file.starts_with('#') {
+        return Some(file.to_owned());
+    }
     let (file, place) = file.split_once('#').map_or((file, String::new()), |(f, p)| (f, format!("#{p}")));
     let file = file.trim_start_matches("../").trim_start_matches("docs/");
     let named = ELSEWHERE.iter().find(|(known, _)| *known == file).map(|(_, name)| *name);
@@ -167,16 +137,17 @@ mod tests {
             let html = whole(name, title, text);
             assert!(html.contains("<h1>") && html.contains("aria-current=\"page\""), "{name}");
             for link in html.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
-                let page = link.trim_start_matches("/docs/").split('#').next().unwrap_or_default();
-                assert!(page == "api" || GUIDES.iter().any(|(known, ..)| *known == page), "{name}: {link}");
+                let (page, place) = link.split_once('#').unwrap_or((link, ""));
+                let page = if page.is_empty() { name } else { page.trim_start_matches("/docs/") };
+                let Some((_, _, text)) = GUIDES.iter().find(|(known, ..)| *known == page) else {
+                    assert_eq!(page, "api", "{name}: {link}");
+                    continue;
+                };
+                let (_, headings) = markdown::render(text, target);
+                assert!(place.is_empty() || headings.iter().any(|h| h.id == place), "{name}: {link}");
             }
             assert!(!html.contains("<script") && !html.contains("src=\""), "{name}");
             assert_eq!(html.matches("<table>").count(), html.matches("</table>").count(), "{name}");
         }
-    }
-
-    #[test]
-    fn html_in_a_guide_is_text() {
-        assert_eq!(rendered("a <b>c</b> [d](../ARCHITECTURE.md)").trim(), "<p>a &lt;b&gt;c&lt;/b&gt; d</p>");
     }
 }

@@ -2,4 +2,5 @@
 
 pub(crate) mod examples;
 pub(crate) mod guides;
+pub(crate) mod markdown;
 pub(crate) mod reference;

@@ -25,22 +25,14 @@ fn of_workspaces(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
     use workspaces::{ChangeBody, NewBody, OwnQuery, Synced, View};
     Some(match (method, path) {
         ("get", "/workspaces") => list::<View, ListQuery>(t, "listWorkspaces", "List workspaces"),
-        ("post", "/workspaces") => {
-            create::<View, NewBody>(t, "createWorkspace", "Connect a provider account (admin keys)")
-        }
+        ("post", "/workspaces") => create::<View, NewBody>(t, "createWorkspace", "Connect a workspace"),
         ("get", "/workspaces/{id}") => one::<View>(t, "getWorkspace", "Get a workspace"),
         ("patch", "/workspaces/{id}") => {
-            change::<View, ChangeBody>(t, "changeWorkspace", "Update a workspace")
+            change::<View, ChangeBody>(t, "updateWorkspace", "Update a workspace")
         }
-        ("delete", "/workspaces/{id}") => {
-            gone("deleteWorkspace", "Delete a workspace; it can be restored for 24 h (admin keys)")
-        }
-        ("post", "/workspaces/{id}/restore") => {
-            one::<View>(t, "restoreWorkspace", "Restore a deleted workspace (admin keys)")
-        }
-        ("post", "/workspaces/{id}/sync") => {
-            one::<Synced>(t, "syncWorkspace", "Sync agents and numbers from the provider")
-        }
+        ("delete", "/workspaces/{id}") => gone("deleteWorkspace", "Delete a workspace"),
+        ("post", "/workspaces/{id}/restore") => one::<View>(t, "restoreWorkspace", "Restore a workspace"),
+        ("post", "/workspaces/{id}/sync") => one::<Synced>(t, "syncWorkspace", "Sync a workspace"),
         ("get", "/workspace") => Doc {
             params: query::<OwnQuery>(),
             ..one::<View>(t, "getOwnWorkspace", "Get the workspace of the API key")
@@ -54,10 +46,8 @@ fn of_agents(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
     Some(match (method, path) {
         ("get", "/agents") => list::<View, ListQuery>(t, "listAgents", "List agents"),
         ("get", "/agents/{id}") => one::<View>(t, "getAgent", "Get an agent"),
-        ("patch", "/agents/{id}") => change::<View, ChangeBody>(t, "changeAgent", "Update an agent"),
-        ("get", "/agents/{id}/webhook-url") => {
-            one::<WebhookUrl>(t, "getWebhookUrl", "Get an agent's webhook URL")
-        }
+        ("patch", "/agents/{id}") => change::<View, ChangeBody>(t, "updateAgent", "Update an agent"),
+        ("get", "/agents/{id}/webhook-url") => one::<WebhookUrl>(t, "getWebhookUrl", "Get a webhook URL"),
         _ => return None,
     })
 }
@@ -67,24 +57,24 @@ fn of_callbacks(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
     use callbacks::{ChangeBody, NewBody, View};
     Some(match (method, path) {
         ("get", "/callbacks") => list::<View, ListQuery>(t, "listCallbacks", "List callbacks"),
-        ("post", "/callbacks") => create::<View, NewBody>(t, "createCallback", "Schedule a callback"),
+        ("post", "/callbacks") => create::<View, NewBody>(t, "createCallback", "Create a callback"),
         ("get", "/callbacks/{id}") => one::<View>(t, "getCallback", "Get a callback"),
         ("patch", "/callbacks/{id}") => {
-            change::<View, ChangeBody>(t, "moveCallback", "Reschedule a callback")
+            change::<View, ChangeBody>(t, "rescheduleCallback", "Reschedule a callback")
         }
         ("get", "/callbacks/{id}/chain") => {
             let answer = Some(t.page::<View>());
-            Doc { answer, ..plain("getChain", "List the callbacks of a chain") }
+            Doc { answer, ..plain("listChain", "List a chain") }
         }
         ("get", "/callbacks/{id}/payload") => {
             let answer = Some(t.page::<payload::View>());
-            Doc { answer, ..plain("getPayload", "List the webhooks of a callback") }
+            Doc { answer, ..plain("listPayloads", "List payloads") }
         }
         ("get", "/callbacks/{id}/explain") => {
             one::<explain::View>(t, "explainCallback", "Explain a callback")
         }
         ("post", "/callbacks/{id}/cancel") => one::<View>(t, "cancelCallback", "Cancel a callback"),
-        ("post", "/callbacks/{id}/force") => one::<View>(t, "forceCallback", "Dial a callback now"),
+        ("post", "/callbacks/{id}/force") => one::<View>(t, "forceCallback", "Force a callback"),
         ("get", "/attention") => {
             let listed = list::<View, ListQuery>(t, "listAttention", "List what needs attention");
             Doc { answer: Some(t.schema::<attention::View>()), ..listed }
@@ -98,7 +88,7 @@ fn of_the_rest(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
         ("get", "/suppressions") => list::<suppressions::View, suppressions::ListQuery>(
             t,
             "listSuppressions",
-            "List numbers on the do-not-call list",
+            "List the do-not-call list",
         ),
         ("post", "/suppressions") => create::<suppressions::Created, suppressions::NewBody>(
             t,
@@ -109,31 +99,21 @@ fn of_the_rest(t: &mut Types, method: &str, path: &str) -> Option<Doc> {
             gone("deleteSuppression", "Remove a number from the do-not-call list")
         }
         ("get", "/activity") => {
-            list::<activity::View, activity::ListQuery>(t, "listActivity", "List activity events")
+            list::<activity::View, activity::ListQuery>(t, "listActivity", "List activity")
         }
-        ("get", "/audit") => list::<audit::View, audit::ListQuery>(t, "listAudit", "List audit events"),
-        ("get", "/usage") => one::<usage::View>(t, "getUsage", "Get this month's usage"),
+        ("get", "/audit") => list::<audit::View, audit::ListQuery>(t, "listAuditEvents", "List audit events"),
+        ("get", "/usage") => one::<usage::View>(t, "getUsage", "Get usage"),
         ("get", "/api-keys") => list::<api_keys::View, ListQuery>(t, "listApiKeys", "List API keys"),
-        ("post", "/api-keys") => create::<api_keys::View, api_keys::NewBody>(
-            t,
-            "createApiKey",
-            "Create an API key; its secret is shown once",
-        ),
-        ("delete", "/api-keys/{id}") => gone("revokeApiKey", "Revoke an API key"),
-        ("get", "/members") => {
-            list::<members::View, ListQuery>(t, "listMembers", "List members (admin keys)")
+        ("post", "/api-keys") => {
+            create::<api_keys::View, api_keys::NewBody>(t, "createApiKey", "Create an API key")
         }
-        ("post", "/members") => create::<members::View, members::NewBody>(
-            t,
-            "addMember",
-            "Add a member; the password is shown once (admin keys)",
-        ),
-        ("patch", "/members/{id}") => change::<members::View, members::ChangeBody>(
-            t,
-            "changeMember",
-            "Change a member's role (admin keys)",
-        ),
-        ("delete", "/members/{id}") => gone("removeMember", "Remove a member (admin keys)"),
+        ("delete", "/api-keys/{id}") => gone("revokeApiKey", "Revoke an API key"),
+        ("get", "/members") => list::<members::View, ListQuery>(t, "listMembers", "List members"),
+        ("post", "/members") => create::<members::View, members::NewBody>(t, "addMember", "Add a member"),
+        ("patch", "/members/{id}") => {
+            change::<members::View, members::ChangeBody>(t, "updateMember", "Change a member's role")
+        }
+        ("delete", "/members/{id}") => gone("removeMember", "Remove a member"),
         _ => return None,
     })
 }
