@@ -92,9 +92,9 @@ pub(crate) fn after_lookup(rules: &Rules, age: Age, finding: Finding) -> Resolut
 }
 
 /// Decides one event of one call and applies the result.
-pub(crate) fn hear(turn: &mut Turn<'_>, n: u8, moment: CallPhase) {
+pub(crate) fn receive_webhook(turn: &mut Turn<'_>, n: u8, moment: CallPhase) {
     turn.mark_placed(n);
-    let after = decide::after_call(&scene_of(turn, n, moment).scene());
+    let after = decide::after_call(&after_call_data(turn, n, moment).input());
     for replaced in &after.supersede {
         turn.end_waiting(number(*replaced), State::Superseded);
     }
@@ -169,7 +169,7 @@ fn write_planned(turn: &mut Turn<'_>, planned: &CallbackPlan, source: Option<(u8
 }
 
 /// A callback is requested through the API.
-pub(crate) fn request_by_hand(turn: &mut Turn<'_>) {
+pub(crate) fn schedule_manually(turn: &mut Turn<'_>) {
     let person = person(turn);
     let rules = turn.rules;
     let request = Request {
@@ -207,7 +207,7 @@ fn person(turn: &Turn<'_>) -> Person {
 }
 
 /// The data that an [`AfterCallInput`] borrows.
-struct Backstage<'a> {
+struct AfterCallData<'a> {
     rules: &'a Rules,
     facts: CallFacts,
     seen: CallProgress,
@@ -217,8 +217,8 @@ struct Backstage<'a> {
     requested_time: RequestedTime,
 }
 
-impl Backstage<'_> {
-    fn scene(&self) -> AfterCallInput<'_> {
+impl AfterCallData<'_> {
+    fn input(&self) -> AfterCallInput<'_> {
         AfterCallInput {
             facts: &self.facts,
             seen: self.seen.clone(),
@@ -236,12 +236,12 @@ impl Backstage<'_> {
     }
 }
 
-fn scene_of<'a>(turn: &Turn<'a>, n: u8, moment: CallPhase) -> Backstage<'a> {
+fn after_call_data<'a>(turn: &Turn<'a>, n: u8, moment: CallPhase) -> AfterCallData<'a> {
     let (row, call) = (turn.dispatch(n), turn.world.calls[usize::from(n)]);
     let retry = call.retry.filter(|r| turn.callback(*r).state.is_waiting()).map(|r| live(turn, r));
     let seen = CallProgress { settled: call.settled, analyzed: call.analyzed, retry };
     let ended = call.phase.end().filter(|_| moment != CallPhase::Started);
-    Backstage {
+    AfterCallData {
         rules: turn.rules,
         facts: facts(turn.rules, n, moment, ended),
         seen: if turn.has(Bug::ActTwice) { CallProgress::default() } else { seen },

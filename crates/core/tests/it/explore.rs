@@ -30,23 +30,23 @@ pub(crate) fn explore<S: Copy + Eq + Hash, Step: Copy + Debug>(
     next: impl Fn(&S, &mut Vec<(Step, S)>),
     broken: impl Fn(&S) -> Option<&'static str>,
 ) -> Explored<S> {
-    let (mut states, mut came) = (vec![start], vec![None]);
+    let (mut states, mut origins) = (vec![start], vec![None]);
     let mut known = HashSet::<S, BuildHasherDefault<Mix>>::default();
     known.insert(start);
-    let (mut at, mut n_steps, mut ways) = (0, 0, Vec::new());
+    let (mut at, mut n_steps, mut successors) = (0, 0, Vec::new());
     while at < states.len() {
         assert!(states.len() < MOST_STATES, "this world is too large to be explored");
-        next(&states[at], &mut ways);
-        n_steps += ways.len();
-        for (step, state) in ways.drain(..) {
+        next(&states[at], &mut successors);
+        n_steps += successors.len();
+        for (step, state) in successors.drain(..) {
             if !known.insert(state) {
                 continue;
             }
             states.push(state);
-            came.push(Some((at, step)));
+            origins.push(Some((at, step)));
             if let Some(law) = broken(&state) {
-                let way = way_to(&came, states.len() - 1);
-                return Explored { states, n_steps, broken: Some((law, way)) };
+                let path = path_to(&origins, states.len() - 1);
+                return Explored { states, n_steps, broken: Some((law, path)) };
             }
         }
         at += 1;
@@ -54,9 +54,9 @@ pub(crate) fn explore<S: Copy + Eq + Hash, Step: Copy + Debug>(
     Explored { states, n_steps, broken: None }
 }
 
-fn way_to<Step: Debug>(came: &[Option<(usize, Step)>], end: usize) -> String {
+fn path_to<Step: Debug>(origins: &[Option<(usize, Step)>], end: usize) -> String {
     let (mut at, mut lines) = (end, Vec::new());
-    while let Some((from, step)) = &came[at] {
+    while let Some((from, step)) = &origins[at] {
         lines.push(format!("  {step:?}"));
         at = *from;
     }

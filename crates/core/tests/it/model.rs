@@ -116,25 +116,29 @@ impl Scope {
     }
 
     fn explore(self, rules: &Rules) -> Explored<World> {
-        explore(self.start(), |world, ways| next(rules, world, ways), |world| laws::broken(rules, world))
+        explore(
+            self.start(),
+            |world, successors| next(rules, world, successors),
+            |world| laws::broken(rules, world),
+        )
     }
 }
 
 /// The results of exploring the worlds.
 #[derive(Default)]
-struct Whole {
+struct Explorations {
     made: Made,
     summary: String,
 }
 
 /// Explores every world once for all tests.
-fn explored() -> &'static Whole {
-    static WHOLE: OnceLock<Whole> = OnceLock::new();
-    WHOLE.get_or_init(|| {
+fn explored() -> &'static Explorations {
+    static EXPLORED: OnceLock<Explorations> = OnceLock::new();
+    EXPLORED.get_or_init(|| {
         thread::scope(|scope| {
             let threads = WORLDS.map(|(name, world)| scope.spawn(move || explore_one(name, world)));
             let all = threads.into_iter().map(|thread| thread.join().expect("explored"));
-            all.fold(Whole::default(), |all, one| Whole {
+            all.fold(Explorations::default(), |all, one| Explorations {
                 made: all.made.and(&one.made),
                 summary: all.summary + &one.summary,
             })
@@ -142,14 +146,14 @@ fn explored() -> &'static Whole {
     })
 }
 
-fn explore_one(name: &str, world: Scope) -> Whole {
+fn explore_one(name: &str, world: Scope) -> Explorations {
     let rules = world.rules(None);
     let found = world.explore(&rules);
-    if let Some((law, way)) = found.broken {
-        panic!("{name}: {law} is broken by\n{way}");
+    if let Some((law, path)) = found.broken {
+        panic!("{name}: {law} is broken by\n{path}");
     }
     let summary = format!("{name}: {} states, {} steps\n", found.states.len(), found.n_steps);
-    Whole { made: rules.made.get(), summary }
+    Explorations { made: rules.made.get(), summary }
 }
 
 #[test]
@@ -214,8 +218,8 @@ const BUGS: [(Bug, Scope, laws::Law); 19] = [
 fn every_planted_bug_is_found() {
     for (bug, world, law) in BUGS {
         let found = world.explore(&world.rules(Some(bug)));
-        let Some((broken, way)) = found.broken else { panic!("{bug:?} is not found") };
-        println!("{bug:?}, after {} states: {broken} is broken by\n{way}\n", found.states.len());
+        let Some((broken, path)) = found.broken else { panic!("{bug:?} is not found") };
+        println!("{bug:?}, after {} states: {broken} is broken by\n{path}\n", found.states.len());
         assert_eq!(broken, law, "{bug:?}");
     }
 }
@@ -233,18 +237,18 @@ fn ends_of(class: &'static [Ended]) -> Vec<World> {
             && !matches!(step, Step::Crash(_) | Step::LooseRequestFails(_) | Step::LeaseEnds(_))
     };
     let all = |world: &World| {
-        let mut ways = Vec::new();
-        next(&rules, world, &mut ways);
-        ways
+        let mut successors = Vec::new();
+        next(&rules, world, &mut successors);
+        successors
     };
     let mut out = scope.start();
     for wanted in ["Claim", "Check", "Commit", "Send"] {
-        let mut ways = all(&out).into_iter();
-        out = ways.find(|(step, _)| format!("{step:?}").starts_with(wanted)).expect("a step").1;
+        let mut successors = all(&out).into_iter();
+        out = successors.find(|(step, _)| format!("{step:?}").starts_with(wanted)).expect("a step").1;
     }
     let found = explore(
         out,
-        |world, ways| ways.extend(all(world).into_iter().filter(|(step, _)| quiet(*step))),
+        |world, successors| successors.extend(all(world).into_iter().filter(|(step, _)| quiet(*step))),
         |world| laws::broken(&rules, world),
     );
     assert!(found.broken.is_none());

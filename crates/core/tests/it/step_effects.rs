@@ -58,8 +58,11 @@ pub(crate) fn check(turn: &mut Turn<'_>, r: u8) {
         }
         Verdict::Hold(_) => {
             if held {
-                let next =
-                    if turn.another_waits(n) { callback::State::Superseded } else { callback::State::Held };
+                let next = if turn.has_another_waiting(n) {
+                    callback::State::Superseded
+                } else {
+                    callback::State::Held
+                };
                 turn.callback_to(n, next);
             }
             Task::Idle
@@ -294,7 +297,8 @@ pub(crate) fn switch_agent(turn: &mut Turn<'_>, on: bool) {
         if on && state == callback::State::Held {
             turn.callback_to(n, callback::State::Scheduled);
         } else if !on && state != callback::State::Held && turn.may_be_stopped(n) {
-            let gives_way = !state.is_waiting() && turn.another_waits(n) && !turn.has(Bug::HoldBesideWaiting);
+            let gives_way =
+                !state.is_waiting() && turn.has_another_waiting(n) && !turn.has(Bug::HoldBesideWaiting);
             let next = if gives_way { callback::State::Superseded } else { callback::State::Held };
             turn.callback_to(n, next);
             turn.move_fence(n);

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Pushes every possible step and the resulting state.
-pub(crate) fn next(rules: &Rules, world: &World, ways: &mut Vec<(Step, World)>) {
+pub(crate) fn next(rules: &Rules, world: &World, successors: &mut Vec<(Step, World)>) {
     let turn = Turn { rules, world: *world };
     let mut steps = Vec::with_capacity(32);
     for replica in 0..world.replicas.len() as u8 {
@@ -26,9 +26,9 @@ pub(crate) fn next(rules: &Rules, world: &World, ways: &mut Vec<(Step, World)>) 
     for step in steps {
         let mut turn = Turn { rules, world: *world };
         take(&mut turn, step);
-        turn.world.forget_what_no_longer_matters();
+        turn.world.drop_what_no_longer_matters();
         if turn.world != *world {
-            ways.push((step, turn.world));
+            successors.push((step, turn.world));
         }
     }
 }
@@ -195,9 +195,9 @@ fn take(turn: &mut Turn<'_>, step: Step) {
         Step::SettleTimeEnds(n) => turn.dispatch_mut(n).age = Age::Settled,
         Step::MinuteEnds(n) => turn.dispatch_mut(n).age = Age::Aged,
         Step::KeyEnds(n) => turn.dispatch_mut(n).key_over = true,
-        Step::HearStarted(n) => decide::hear(turn, n, CallPhase::Started),
-        Step::HearEnded(n) => decide::hear(turn, n, CallPhase::Ended),
-        Step::HearAnalyzed(n) => decide::hear(turn, n, CallPhase::Analyzed),
+        Step::HearStarted(n) => decide::receive_webhook(turn, n, CallPhase::Started),
+        Step::HearEnded(n) => decide::receive_webhook(turn, n, CallPhase::Ended),
+        Step::HearAnalyzed(n) => decide::receive_webhook(turn, n, CallPhase::Analyzed),
         Step::Cancel(n) => {
             turn.callback_to(n, callback::State::Canceled);
             turn.move_fence(n);
@@ -206,7 +206,7 @@ fn take(turn: &mut Turn<'_>, step: Step) {
         Step::SwitchAgent(on) => step_effects::switch_agent(turn, on),
         Step::RequestByHand => {
             turn.world.requests_left -= 1;
-            decide::request_by_hand(turn);
+            decide::schedule_manually(turn);
         }
     }
 }

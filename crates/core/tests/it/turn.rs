@@ -167,7 +167,7 @@ impl Turn<'_> {
         row.state.is_waiting() || (row.state == callback::State::Dispatching && row.dispatch.is_none())
     }
 
-    pub(crate) fn another_waits(&self, n: u8) -> bool {
+    pub(crate) fn has_another_waiting(&self, n: u8) -> bool {
         let others = self.world.callbacks.iter().enumerate().filter(|(at, _)| *at != usize::from(n));
         others.filter_map(|(_, row)| *row).any(|row| row.state.is_waiting())
     }
@@ -176,7 +176,7 @@ impl Turn<'_> {
     pub(crate) fn back_to_waiting(&mut self, n: u8) {
         use callback::State::{Dialing, Dispatching, Scheduled, Superseded, Unconfirmed};
         if matches!(self.callback(n).state, Dispatching | Dialing | Unconfirmed) {
-            let next = if self.another_waits(n) { Superseded } else { Scheduled };
+            let next = if self.has_another_waiting(n) { Superseded } else { Scheduled };
             self.callback_to(n, next);
             self.callback_mut(n).dispatch = None;
         }

@@ -28,7 +28,7 @@ pub(crate) struct World {
 
 impl World {
     /// Makes states equal that differ only in values that are never read again.
-    pub(crate) fn forget_what_no_longer_matters(&mut self) {
+    pub(crate) fn drop_what_no_longer_matters(&mut self) {
         // Replicas are interchangeable.
         self.replicas.sort_unstable();
         for n in 0..DISPATCHES {

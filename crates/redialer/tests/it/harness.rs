@@ -62,7 +62,7 @@ pub(crate) fn engines() -> Vec<Engine> {
     if std::env::var("REDIALER_TEST_POSTGRES").is_ok() {
         return vec![Engine::Sqlite, Engine::Postgres];
     }
-    NOTICE.call_once(|| eprintln!("REDIALER_TEST_POSTGRES is not set: the walk runs on SQLite alone"));
+    NOTICE.call_once(|| eprintln!("REDIALER_TEST_POSTGRES is not set: the tests run on SQLite only"));
     vec![Engine::Sqlite]
 }
 
@@ -74,6 +74,7 @@ pub(crate) fn address() -> String {
     format!("127.{}.{}.{}:7700", 1 + std::process::id() % 250, n / 250, 1 + n % 250)
 }
 
+/// A redialer process and the Retell simulator that it is connected to.
 pub(crate) struct Walk {
     pub(crate) sim: Retell,
     pub(crate) base: String,

@@ -1,6 +1,7 @@
 //! The program as users run it: the real binary over HTTP, beside a Retell simulator.
 //!
-//! The walk always runs on SQLite, and on Postgres when `REDIALER_TEST_POSTGRES` names a server.
+//! `promises` has one test for each promise of `README.md`. Tests that depend on the database run on SQLite, and on Postgres
+//! too when `REDIALER_TEST_POSTGRES` names a server.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
