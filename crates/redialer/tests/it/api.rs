@@ -147,7 +147,7 @@ async fn a_manual_callback_is_scheduled_moved_forced_and_canceled() {
     );
     let second = post(json!({"agent_id": agent, "to_number": ANA, "at": days_ahead(30)})).await;
     assert_eq!(second["chain_root_id"], made["id"], "a newer request stays in the chain");
-    let path = |row: &Value, rest: &str| format!("/v1/callbacks/{}{rest}", id(&row));
+    let path = |row: &Value, rest: &str| format!("/v1/callbacks/{}{rest}", id(row));
     assert_eq!(walk.get(&path(&made, "")).await["state"], "superseded");
     let again = walk.request(Method::POST, &path(&made, "/cancel"), None, StatusCode::CONFLICT).await;
     assert_eq!(again["error"]["code"], "final");

@@ -51,7 +51,7 @@ async fn the_last_owner_stays_when_two_owners_are_removed_at_once() {
         let owners = walk.get("/v1/members").await["data"].as_array().expect("a list").clone();
         assert_eq!(owners.len(), 2);
         let gone = join_all(owners.iter().map(|owner| {
-            let path = format!("/v1/members/{}", id(&owner));
+            let path = format!("/v1/members/{}", id(owner));
             let walk = &walk;
             async move { walk.request_as(Some(&walk.admin_key), Method::DELETE, &path, None).await.0 }
         }))
@@ -97,7 +97,7 @@ async fn a_key_cannot_add_a_member_with_more_rights_than_its_own() {
     let owners = walk.get("/v1/members").await;
     let owner =
         owners["data"].as_array().expect("a list").iter().find(|m| m["role"] == "owner").expect("one");
-    let path = format!("/v1/members/{}", id(&owner));
+    let path = format!("/v1/members/{}", id(owner));
     for (method, body) in [(Method::DELETE, None), (Method::PATCH, Some(json!({"role": "viewer"})))] {
         assert_eq!(walk.request_as(Some(key), method, &path, body).await.0, StatusCode::FORBIDDEN);
     }

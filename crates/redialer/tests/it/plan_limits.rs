@@ -63,12 +63,12 @@ async fn concurrent_requests_never_exceed_the_workspaces_or_agents_of_a_plan() {
         );
         // Make room for two agents, which every client then requests.
         for agent in agents.iter().filter(|a| a["enabled"] == true).take(2) {
-            let path = format!("/v1/agents/{}", id(&agent));
+            let path = format!("/v1/agents/{}", id(agent));
             walk.request(Method::PATCH, &path, Some(json!({"enabled": false})), StatusCode::OK).await;
         }
         let off = agents.iter().filter(|a| a["enabled"] == false).enumerate();
         let enabled = join_all(off.map(|(n, agent)| {
-            let path = format!("/v1/agents/{}", id(&agent));
+            let path = format!("/v1/agents/{}", id(agent));
             send(n, Method::PATCH, path, json!({"enabled": true}))
         }))
         .await;
@@ -108,7 +108,7 @@ async fn plans_limit_workspaces_and_agents() {
         .iter()
         .find(|a| a["enabled"] == false)
         .expect("the other one");
-    let path = format!("/v1/agents/{}", id(&off));
+    let path = format!("/v1/agents/{}", id(off));
     let (status, refused) = ask(Method::PATCH, &path, Some(json!({"enabled": true}))).await;
     assert_eq!((status, refused["error"]["code"].as_str()), (StatusCode::FORBIDDEN, Some("plan_limit")));
 }

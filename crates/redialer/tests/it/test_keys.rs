@@ -66,7 +66,7 @@ async fn live_and_test_callbacks_of_one_number_are_separate() {
     let live = walk.schedule(ANA, 600).await;
     let body = walk.new_callback(ANA, 600).await;
     let (_, tried) = walk.request_as(Some(&key), Method::POST, "/v1/callbacks", Some(body)).await;
-    let path = |c: &Value| format!("/v1/callbacks/{}", id(&c));
+    let path = |c: &Value| format!("/v1/callbacks/{}", id(c));
     assert_eq!(walk.get(&path(&live)).await["state"], "scheduled", "a test supersedes nothing live");
     assert_eq!(tried["attempt"], 1, "and is no part of its chain");
     for (method, tail) in

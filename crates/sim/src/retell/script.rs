@@ -252,3 +252,17 @@ pub enum Fault {
     /// No fault.
     None,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_behavior_of_a_scripted_call_is_named_does_in_json() {
+        let text = r#"{"kind":"outbound","does":{"ends":"dial_busy"}}"#;
+        let call: ScriptedCall = serde_json::from_str(text).expect("a call");
+        assert_eq!((call.kind.as_str(), call.behavior.ends.as_str()), ("outbound", "dial_busy"));
+        let json = serde_json::to_value(&call).expect("JSON");
+        assert_eq!(json["does"]["ends"], "dial_busy");
+    }
+}
