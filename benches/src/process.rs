@@ -68,8 +68,8 @@ impl Process {
     /// Sends SIGTERM and waits. A process that does not exit in time is killed, which is an error.
     pub(crate) fn end(mut self) -> anyhow::Result<()> {
         let pid = self.0.id().to_string();
-        let asked = Command::new("kill").args(["-TERM", &pid]).status().context("`kill` cannot be run")?;
-        if !asked.success() {
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().context("`kill` cannot be run")?;
+        if !sent.success() {
             bail!("process {pid} could not be asked to end");
         }
         let watch = Watch::start();

@@ -56,7 +56,7 @@ async fn ingest(bench: &Bench, what: &str, settings: &[(&'static str, String)]) 
 /// An OpenBao server, started by the same script as in the tests.
 struct KeyService {
     process: Child,
-    told: Value,
+    settings: Value,
 }
 
 impl KeyService {
@@ -78,16 +78,17 @@ impl KeyService {
             .spawn()?;
         let mut line = String::new();
         BufReader::new(process.stdout.take().context("piped")?).read_line(&mut line)?;
-        Ok(Self { told: serde_json::from_str(&line).context("OpenBao did not start")?, process })
+        Ok(Self { settings: serde_json::from_str(&line).context("OpenBao did not start")?, process })
     }
 
     fn settings(&self) -> anyhow::Result<Vec<(&'static str, String)>> {
-        let told = |name: &str| Ok::<_, anyhow::Error>(self.told[name].as_str().context("told")?.to_owned());
+        let settings =
+            |name: &str| Ok::<_, anyhow::Error>(self.settings[name].as_str().context("told")?.to_owned());
         Ok(vec![
-            ("REDIALER_KEK", format!("vault:{}#redialer", told("address")?)),
-            ("VAULT_CACERT", told("ca")?),
-            ("VAULT_ROLE_ID", told("role_id")?),
-            ("VAULT_SECRET_ID", told("secret_id")?),
+            ("REDIALER_KEK", format!("vault:{}#redialer", settings("address")?)),
+            ("VAULT_CACERT", settings("ca")?),
+            ("VAULT_ROLE_ID", settings("role_id")?),
+            ("VAULT_SECRET_ID", settings("secret_id")?),
         ])
     }
 

@@ -183,9 +183,9 @@ async fn keep_silent(target: Target, asks: bool) -> anyhow::Result<()> {
             wait(Duration::from_millis(100)).await;
             continue;
         };
-        let said = stream.write_all(if asks { list.as_bytes() } else { head.as_bytes() }).await;
+        let written = stream.write_all(if asks { list.as_bytes() } else { head.as_bytes() }).await;
         let watch = Watch::start();
-        while said.is_ok() && watch.secs() < SILENT_FOR.as_secs_f64() {
+        while written.is_ok() && watch.secs() < SILENT_FOR.as_secs_f64() {
             wait(Duration::from_secs(1)).await;
             if !asks && stream.write_all(b"x").await.is_err() {
                 break;

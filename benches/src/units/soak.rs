@@ -133,9 +133,9 @@ impl Stories {
 
     /// One call in ten requests a callback, one in twenty is unanswered; every third call sends its last event twice.
     fn templates_of(&self, call: u64) -> Vec<&Arc<Template>> {
-        let [started, ended, done, asked] = &self.inbound;
+        let [started, ended, done, requested] = &self.inbound;
         let mut events = match call % 20 {
-            0 | 10 => vec![started, ended, asked],
+            0 | 10 => vec![started, ended, requested],
             5 => self.unanswered.iter().collect(),
             _ => vec![started, ended, done],
         };

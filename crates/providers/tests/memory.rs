@@ -137,6 +137,6 @@ fn reading_takes_at_most_twelve_times_the_body() {
     assert!(control >= SIZE, "the allocator counts");
     assert!(worst.0 >= 1, "something was read");
     let usual = call(r#""transcript_object":[{"role":"user","content":"hello"}]"#);
-    let said = webhook::read(usual.as_bytes()).expect("JSON").content.conversation();
-    assert_eq!(said.first().expect("a turn").content, "hello");
+    let turns = webhook::read(usual.as_bytes()).expect("JSON").content.conversation();
+    assert_eq!(turns.first().expect("a turn").content, "hello");
 }

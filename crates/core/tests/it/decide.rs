@@ -279,7 +279,7 @@ fn facts(rules: &Rules, n: u8, moment: CallPhase, ended: Option<Ended>) -> CallF
         ended_at: Some(rules.now),
         outcome: ended.map(|e| Outcome { reason: String::new(), class: class(e) }),
         request: CallbackRequest {
-            callback: moment == CallPhase::Analyzed && ended.is_some_and(Ended::asked),
+            callback: moment == CallPhase::Analyzed && ended.is_some_and(Ended::was_requested),
             ..CallbackRequest::default()
         },
         ..CallFacts::new(n.to_string(), moment, Channel::Voice)

@@ -92,8 +92,8 @@ impl Made {
 
     /// The union of both.
     pub(crate) fn and(mut self, other: &Self) -> Self {
-        self.callbacks.iter_mut().zip(other.callbacks).for_each(|(mine, theirs)| *mine |= theirs);
-        self.dispatches.iter_mut().zip(other.dispatches).for_each(|(mine, theirs)| *mine |= theirs);
+        self.callbacks.iter_mut().zip(other.callbacks).for_each(|(own, others)| *own |= others);
+        self.dispatches.iter_mut().zip(other.dispatches).for_each(|(own, others)| *own |= others);
         self
     }
 }

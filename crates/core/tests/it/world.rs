@@ -35,8 +35,8 @@ impl World {
             let (Some(row), call) = (&mut self.dispatches[n], &mut self.calls[n]) else { continue };
             // A second request under the same key places no call.
             row.loose &= call.phase == Phase::None;
-            let asked = matches!(row.state, dispatch::State::Intent | dispatch::State::Unknown);
-            if !asked && !row.loose && !self.replicas.iter().any(|task| task.is_about(n as u8)) {
+            let was_sent = matches!(row.state, dispatch::State::Intent | dispatch::State::Unknown);
+            if !was_sent && !row.loose && !self.replicas.iter().any(|task| task.is_about(n as u8)) {
                 row.age = Age::Lapsed;
                 row.key_over = true;
                 row.repeated = false;
@@ -143,7 +143,7 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
-    pub(crate) const fn asked(self) -> bool {
+    pub(crate) const fn was_requested(self) -> bool {
         matches!(self, Self::TalkedAsked | Self::BusyAsked)
     }
 }

@@ -31,18 +31,18 @@ use serde_json::Value;
 /// A server that returns these answers, one per request, and records the requests.
 struct Recorded {
     answers: Mutex<VecDeque<(StatusCode, HeaderMap, String)>>,
-    asked: Mutex<Vec<String>>,
+    requests: Mutex<Vec<String>>,
 }
 
 async fn serve(answers: Vec<(StatusCode, HeaderMap, String)>) -> (Arc<dyn Provider>, Arc<Recorded>) {
-    let recorded = Arc::new(Recorded { answers: Mutex::new(answers.into()), asked: Mutex::default() });
+    let recorded = Arc::new(Recorded { answers: Mutex::new(answers.into()), requests: Mutex::default() });
     let shared = Arc::clone(&recorded);
     let router = Router::new().fallback(move |request: Request| {
         let shared = Arc::clone(&shared);
         async move {
-            let asked = format!("{} {}", request.method(), request.uri());
+            let line = format!("{} {}", request.method(), request.uri());
             let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.expect("a body");
-            shared.asked.lock().expect("free").push(format!("{asked} {}", String::from_utf8_lossy(&body)));
+            shared.requests.lock().expect("free").push(format!("{line} {}", String::from_utf8_lossy(&body)));
             let (status, headers, text) =
                 shared.answers.lock().expect("free").pop_front().unwrap_or_else(not_found);
             let mut response = Response::new(Body::from(text));
@@ -99,9 +99,9 @@ async fn the_roster_is_read_in_pages_and_in_its_old_shape() {
     ])
     .await;
     let agents = api.agents("key").await.expect("a roster");
-    let told: Vec<_> = agents.iter().map(|a| format!("{} {} {:?}", a.id, a.name, a.channel)).collect();
-    insta::assert_snapshot!("roster", told.join("\n"));
-    insta::assert_snapshot!("roster_asked", recorded.asked.lock().expect("free")[..3].join("\n"));
+    let lines: Vec<_> = agents.iter().map(|a| format!("{} {} {:?}", a.id, a.name, a.channel)).collect();
+    insta::assert_snapshot!("roster", lines.join("\n"));
+    insta::assert_snapshot!("roster_requests", recorded.requests.lock().expect("free")[..3].join("\n"));
     let (api, _) = serve(vec![ok(fixture("rest_list_agents_legacy_array.json")), empty()]).await;
     assert_eq!(api.agents("key").await.expect("a roster").len(), 1);
 }
@@ -122,7 +122,7 @@ async fn agents_lines_and_numbers_are_read() {
     let zones: Vec<_> = agents.iter().map(|a| (a.id.as_str(), a.timezone.as_deref())).collect();
     let want = [("agent_1", Some("America/New_York")), ("agent_2", None)];
     assert_eq!(zones, want, "a chat agent has no zone");
-    assert!(recorded.asked.lock().expect("free")[2].starts_with("GET /get-agent/agent_1 "));
+    assert!(recorded.requests.lock().expect("free")[2].starts_with("GET /get-agent/agent_1 "));
     let lines = api.free_lines("key").await.expect("read");
     assert_eq!(lines, Some(11), "four of fifteen are taken; the inbound reserve is not ours");
     let numbers = api.numbers("key").await.expect("read");
@@ -137,7 +137,7 @@ async fn agents_lines_and_numbers_are_read() {
 #[tokio::test]
 async fn every_recorded_refusal_is_read_as_the_model_says() {
     let all: Value = serde_json::from_str(&fixture("rest_error_responses.json")).expect("JSON");
-    let mut told = Vec::new();
+    let mut lines = Vec::new();
     for (name, case) in all.as_object().expect("an object") {
         let status =
             StatusCode::from_u16(case["http_status"].as_u64().expect("a status") as u16).expect("a status");
@@ -148,7 +148,7 @@ async fn every_recorded_refusal_is_read_as_the_model_says() {
         }
         let text = case["body_text"].as_str().map_or_else(|| case["body"].to_string(), str::to_owned);
         let (api, _) = serve(vec![(status, headers, text)]).await;
-        told.push(format!("{name}: {:?}", place(&*api, Channel::Voice).await));
+        lines.push(format!("{name}: {:?}", place(&*api, Channel::Voice).await));
     }
     for (name, status, text) in [
         ("dnc", 400, r#"{"status":"error","message":"Contact has do_not_call set."}"#),
@@ -162,11 +162,11 @@ async fn every_recorded_refusal_is_read_as_the_model_says() {
         let (api, _) =
             serve(vec![(StatusCode::from_u16(status).expect("a status"), HeaderMap::new(), text.to_owned())])
                 .await;
-        told.push(format!("{name}: {:?}", place(&*api, Channel::Voice).await));
+        lines.push(format!("{name}: {:?}", place(&*api, Channel::Voice).await));
     }
     let (api, _) = serve(vec![ok(fixture("rest_create_sms_chat_response_200.json"))]).await;
-    told.push(format!("chat: {:?}", place(&*api, Channel::Chat).await));
-    insta::assert_snapshot!("refusals", told.join("\n"));
+    lines.push(format!("chat: {:?}", place(&*api, Channel::Chat).await));
+    insta::assert_snapshot!("refusals", lines.join("\n"));
 }
 
 #[tokio::test]
@@ -179,7 +179,10 @@ async fn a_dispatch_is_found_only_in_a_complete_list() {
     let call = Finding::Call("call_4000000000000000000000001cc".to_owned());
     assert_eq!(find(&api).await, Ok(call));
     assert_eq!(find(&api).await, Ok(Finding::Absent));
-    insta::assert_snapshot!("find_call_asked", recorded.asked.lock().expect("free").first().expect("asked"));
+    insta::assert_snapshot!(
+        "find_call_requests",
+        recorded.requests.lock().expect("free").first().expect("a request")
+    );
     // A page that announces more without a key for it proves nothing.
     let (api, _) = serve(vec![ok(r#"{"items":[],"has_more":true}"#.to_owned())]).await;
     assert!(find(&api).await.is_err());
@@ -316,7 +319,10 @@ async fn a_chat_is_found_by_number_and_compared_here() {
     let chat = Finding::Call("chat_4000000000000000000000001cc".to_owned());
     assert_eq!(find("01K4TESTREDIAL0000000000A1").await, Ok(chat));
     assert_eq!(find("another").await, Ok(Finding::Absent), "the same number, another dispatch");
-    insta::assert_snapshot!("find_chat_asked", recorded.asked.lock().expect("free").first().expect("asked"));
+    insta::assert_snapshot!(
+        "find_chat_requests",
+        recorded.requests.lock().expect("free").first().expect("a request")
+    );
 }
 
 /// Our requests use nothing that the recorded ones do not show.
@@ -328,18 +334,18 @@ async fn our_requests_are_shaped_like_the_recorded_ones() {
     for channel in [Channel::Voice, Channel::Chat] {
         find(&*api, channel, "dp_1", sent_at()).await.expect("a list");
     }
-    let asked: Vec<Value> = recorded
-        .asked
+    let requests: Vec<Value> = recorded
+        .requests
         .lock()
         .expect("free")
         .iter()
         .map(|line| serde_json::from_str(line.splitn(3, ' ').nth(2).expect("a body")).expect("JSON"))
         .collect();
     let record = |name: &str| serde_json::from_str::<Value>(&fixture(name)).expect("JSON");
-    assert_eq!(asked[0], record("rest_list_agents_request_voice.json"));
+    assert_eq!(requests[0], record("rest_list_agents_request_voice.json"));
     for (ours, theirs) in [
-        (&asked[2], "rest_list_calls_v3_request_reconcile.json"),
-        (&asked[3], "rest_list_chats_v3_request_reconcile.json"),
+        (&requests[2], "rest_list_calls_v3_request_reconcile.json"),
+        (&requests[3], "rest_list_chats_v3_request_reconcile.json"),
     ] {
         let theirs = record(theirs);
         for (key, criterion) in ours["filter_criteria"].as_object().expect("criteria") {
@@ -356,6 +362,6 @@ async fn our_requests_are_shaped_like_the_recorded_ones() {
     let legacy = record("rest_list_calls_v2_legacy_request.json");
     assert!(
         legacy["filter_criteria"]["to_number"].is_array()
-            && asked[2]["filter_criteria"]["to_number"].is_object()
+            && requests[2]["filter_criteria"]["to_number"].is_object()
     );
 }

@@ -32,7 +32,7 @@ const LINE: &str = "+12025550100";
 #[derive(Default)]
 struct Scripted {
     answers: Mutex<VecDeque<Result<(u16, String), TransportError>>>,
-    asked: Mutex<Vec<(String, Vec<u8>)>>,
+    requests: Mutex<Vec<(String, Vec<u8>)>>,
 }
 
 impl Transport for Scripted {
@@ -41,7 +41,7 @@ impl Transport for Scripted {
             return Box::pin(async { Err(TransportError::NotSent("not ready".to_owned())) });
         }
         assert_eq!(request.key, KEY, "the key of the workspace");
-        self.asked.lock().expect("free").push((request.url, request.body.unwrap_or_default()));
+        self.requests.lock().expect("free").push((request.url, request.body.unwrap_or_default()));
         let answer = self.answers.lock().expect("free").pop_front().expect("one request a question");
         let answer = answer.map(|(status, text)| Answer { status, after_secs: Some(7), text: Ok(text) });
         Box::pin(async { answer })
@@ -51,7 +51,7 @@ impl Transport for Scripted {
 impl Scripted {
     fn answer(&self, answers: impl IntoIterator<Item = Result<(u16, String), TransportError>>) {
         *self.answers.lock().expect("free") = answers.into_iter().collect();
-        self.asked.lock().expect("free").clear();
+        self.requests.lock().expect("free").clear();
     }
 }
 
@@ -246,8 +246,8 @@ fn an_order_says_whom_and_carries_its_dispatch() {
             let text = String::from_utf8(bytes).expect("text");
             let dispatch = order.dispatch.to_string();
             let from = if can.dials_by_number_id { "number_7" } else { LINE };
-            for said in [PERSON, "agent_1", &dispatch, from] {
-                assert!(text.contains(said), "{title}: {said} is not in {text}");
+            for text_part in [PERSON, "agent_1", &dispatch, from] {
+                assert!(text.contains(text_part), "{title}: {text_part} is not in {text}");
             }
             // A repeat places at most one call only if the provider recognizes it as a repeat.
             let keyed = text.matches(&dispatch).count() > 1;
@@ -263,7 +263,7 @@ async fn only_a_clear_no_is_a_no_and_a_dial_leaves_once() {
         let body = (subject.placed)("call_1").to_string();
         let call_id = "call_1".to_owned();
         assert_eq!(subject.place(Ok((201, body))).await, Reply::Placed { call_id }, "{title}");
-        assert_eq!(subject.wire.asked.lock().expect("free").len(), 1, "{title}");
+        assert_eq!(subject.wire.requests.lock().expect("free").len(), 1, "{title}");
         let lost = Err(TransportError::Unknown("gone".to_owned()));
         for answer in [Ok((200, "{}".to_owned())), Ok((200, "<html>".to_owned())), lost] {
             assert!(matches!(subject.place(answer).await, Reply::Uncertain { .. }), "{title}");
@@ -294,7 +294,7 @@ async fn only_a_clear_no_is_a_no_and_a_dial_leaves_once() {
         let placement = Placement { channel: Channel::Voice, dispatch: "dp_1", body, ready: Some(&lost) };
         let reply = subject.provider.place(KEY, placement).await;
         assert!(matches!(reply, Reply::NotSent { .. }), "{title}: the right to send it was lost");
-        assert!(subject.wire.asked.lock().expect("free").is_empty(), "{title}");
+        assert!(subject.wire.requests.lock().expect("free").is_empty(), "{title}");
     }
 }
 
@@ -339,12 +339,12 @@ async fn a_record_enters_as_an_event_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_failed_read_is_told_in_the_providers_name_and_without_the_key() {
+async fn a_failed_read_is_reported_in_the_providers_name_and_without_the_key() {
     for subject in subjects() {
         let (title, provider) = (subject.provider.title(), &subject.provider);
         for status in [401, 402, 403, 404, 429, 500] {
-            let said = format!(r#"{{"message":"No, {KEY}","error":"No"}}"#);
-            let answer = || subject.wire.answer([Ok((status, said.clone()))]);
+            let message = format!(r#"{{"message":"No, {KEY}","error":"No"}}"#);
+            let answer = || subject.wire.answer([Ok((status, message.clone()))]);
             let query = CallQuery { channel: Channel::Voice, id: "call_1", placed_by: None };
             answer();
             let mut failures: Vec<ReadError> = vec![provider.agents(KEY).await.expect_err("refused")];

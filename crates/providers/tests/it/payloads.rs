@@ -57,11 +57,11 @@ fn conversation(body: &[u8]) -> Vec<Turn> {
 }
 
 /// The parsed facts as text; `CallFacts` itself shows only what may be logged.
-fn told(body: &[u8]) -> String {
+fn described(body: &[u8]) -> String {
     let Some(f) = facts(body, "redialer.io_callback") else {
         return "nothing can follow from it".to_owned();
     };
-    let mut said = vec![
+    let mut lines = vec![
         format!("call       {} {:?} {:?} {:?}", f.call_id, f.channel, f.moment, f.direction),
         format!(
             "person     {:?} <-> agent {:?} ({:?} {:?})",
@@ -72,15 +72,15 @@ fn told(body: &[u8]) -> String {
         format!("outcome    {:?}", f.outcome.as_ref().map(|o| (&o.reason, o.class))),
         format!("voicemail  {}", f.in_voicemail),
         format!(
-            "asked      {} {:?} {:?} {:?} {:?}",
+            "requested  {} {:?} {:?} {:?} {:?}",
             f.request.callback, f.request.answer, f.request.time, f.request.number, f.request.extractions
         ),
         format!("variables  {:?}", f.variables),
         format!("metadata   {:?}", f.metadata.map(|m| m.split_whitespace().collect::<String>())),
         format!("tags       {:?}", f.tags),
     ];
-    said.extend(conversation(body).iter().map(|t| format!("  {:?}: {}", t.role, t.content)));
-    said.join("\n")
+    lines.extend(conversation(body).iter().map(|t| format!("  {:?}: {}", t.role, t.content)));
+    lines.join("\n")
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn every_recorded_webhook_is_read() {
         }
         let body = fs::read(&path).expect("readable");
         insta::with_settings!({ snapshot_suffix => name.clone(), omit_expression => true }, {
-            insta::assert_snapshot!("webhook", told(&body));
+            insta::assert_snapshot!("webhook", described(&body));
         });
         n += 1;
     }
@@ -216,7 +216,7 @@ fn shapes_nobody_expects_are_read_without_a_panic() {
         "retell_llm_dynamic_variables":{"a":"\u0000","\u0000":"b","c":"\\u0000"},
         "transcript_object":[{"role":"user","content":"a\u0000"},{"role":"user","content":"b"}],
         "call_analysis":{"custom_analysis_data":{"\u0000":true,"redialer.io_callback":"yes\u0000","redialer.io_callback_time":"\u0000"}}}}"#;
-    insta::assert_snapshot!("nul", told(nul.as_bytes()));
+    insta::assert_snapshot!("nul", described(nul.as_bytes()));
     for body in [
         r#"{"event":"call_ended","call":{"call_id":"c\u0000"}}"#,
         r#"{"event":"call_\u0000","call":{"call_id":"c"}}"#,
@@ -227,7 +227,7 @@ fn shapes_nobody_expects_are_read_without_a_panic() {
         "end_timestamp":9e99,"start_timestamp":-5,"duration_ms":-1,"agent_version":-3,"metadata":"text",
         "retell_llm_dynamic_variables":{"n":1,"b":true,"o":{},"z":null},"transcript_object":[1,{"role":"user"}],
         "call_analysis":{"custom_analysis_data":{"redialer.io_callback":"TRUE","redialer.io_callback_time":{}}}}}"#;
-    insta::assert_snapshot!("absurd", told(absurd.as_bytes()));
+    insta::assert_snapshot!("absurd", described(absurd.as_bytes()));
 }
 
 /// A transcript is wrapped where its lines are full, even in the middle of "tomorrow at 3 pm".
@@ -294,18 +294,18 @@ fn an_order_becomes_these_bytes() {
     let too_much = format!(r#"{{"blob":"{}"}}"#, "x".repeat(60_000));
     let big = CallOrder { metadata: Some(too_much), ..order(Channel::Voice, 1, false) };
     assert!(order::body(&big).len() < 5_000, "metadata past the provider's limit is left out, ours stays");
-    let told = |reason, given: &[(&str, &str)]| {
-        let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let order = CallOrder { reason, variables: given.collect(), ..order(Channel::Voice, 1, false) };
+    let redial_reason = |reason, variables: &[(&str, &str)]| {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let order = CallOrder { reason, variables: variables.collect(), ..order(Channel::Voice, 1, false) };
         let body: Value = serde_json::from_slice(&order::body(&order)).expect("JSON");
         let sent = &body["retell_llm_dynamic_variables"];
         assert_eq!(sent["redialer.io_redial_reason"], sent["redialer_redial_reason"]);
         sent["redialer_redial_reason"].as_str().expect("text").to_owned()
     };
     let renewal = [("redialer_redial_reason", "renewal")];
-    assert_eq!(told(RedialReason::Scheduled, &[]), "callback_requested");
-    assert_eq!(told(RedialReason::Scheduled, &renewal), "renewal", "manual: as the request says");
-    assert_eq!(told(RedialReason::BusyFollowup, &renewal), "busy_followup", "else as it is");
+    assert_eq!(redial_reason(RedialReason::Scheduled, &[]), "callback_requested");
+    assert_eq!(redial_reason(RedialReason::Scheduled, &renewal), "renewal", "manual: as the request says");
+    assert_eq!(redial_reason(RedialReason::BusyFollowup, &renewal), "busy_followup", "else as it is");
 }
 
 fn uuid_of(n: u128) -> uuid::Uuid {
@@ -327,7 +327,7 @@ fn a_fetched_record_enters_as_its_webhook_would() {
         DedupKey::of_phase(CallPhase::Analyzed, false),
         "the webhook itself is still taken"
     );
-    assert_eq!(told(&delivery.body), told(text.as_bytes()));
+    assert_eq!(described(&delivery.body), described(text.as_bytes()));
     for (record, channel) in [
         (r#"{"call_id":"c","call_status":"ongoing"}"#, Channel::Voice),
         (r#"{"chat_id":"c","chat_status":"ongoing"}"#, Channel::Chat),

@@ -175,32 +175,32 @@ async fn silent_behind(
 async fn whether_it_may_leave_is_asked_when_the_connection_is_up_and_before_a_byte_leaves() {
     let created = b"HTTP/1.1 201 Created\r\ncontent-length: 20\r\n\r\n{\"call_id\":\"call_1\"}";
     let (api, connections, bytes) = silent_behind(created, PLACE_DEADLINE).await;
-    let asked = AtomicUsize::new(0);
+    let requests = AtomicUsize::new(0);
     let lost = || {
-        asked.fetch_add(1, Ordering::SeqCst);
+        requests.fetch_add(1, Ordering::SeqCst);
         false
     };
     let reply = place_if(&api, &lost).await;
     assert!(matches!(reply, Reply::NotSent { .. }), "{reply:?}");
     // A second request to the same server: by now, any bytes of the first one would have been counted.
     let held = || {
-        asked.fetch_add(1, Ordering::SeqCst);
+        requests.fetch_add(1, Ordering::SeqCst);
         bytes.load(Ordering::SeqCst) == 0
     };
     let reply = place_if(&api, &held).await;
     assert!(matches!(reply, Reply::Placed { .. }), "{reply:?}");
-    assert_eq!((asked.load(Ordering::SeqCst), connections.load(Ordering::SeqCst)), (2, 2));
+    assert_eq!((requests.load(Ordering::SeqCst), connections.load(Ordering::SeqCst)), (2, 2));
 }
 
 #[tokio::test]
 async fn whether_it_may_leave_is_not_asked_where_nothing_is_connected() {
     let (listener, api) = listening(PLACE_DEADLINE).await;
     drop(listener);
-    let asked = AtomicUsize::new(0);
-    let ready = || asked.fetch_add(1, Ordering::SeqCst) == 0;
+    let requests = AtomicUsize::new(0);
+    let ready = || requests.fetch_add(1, Ordering::SeqCst) == 0;
     let reply = place_if(&api, &ready).await;
     assert_eq!(reply, Reply::NotSent { why: "could not connect".to_owned() });
-    assert_eq!(asked.load(Ordering::SeqCst), 0);
+    assert_eq!(requests.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]

@@ -59,10 +59,10 @@ async fn entries_name_the_actor_and_the_action_and_are_visible_only_to_their_ten
         let of = ours.tenant_store().by(Actor { name: "key_1".to_owned(), ..Actor::program() });
         ours.switch(&of, false, 1).await;
         let audit_events = of.audit_events(&AuditFilter::default(), i64::MAX, 100).await.expect("read");
-        let told: Vec<_> =
+        let lines: Vec<_> =
             audit_events.iter().map(|a| (a.seq, a.actor.as_str(), a.action.as_str())).collect();
         assert_eq!(
-            told,
+            lines,
             [
                 (4, "key_1", "agent.change"),
                 (3, "program", "workspace.sync"),

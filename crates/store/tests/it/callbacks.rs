@@ -94,9 +94,9 @@ async fn of_two_concurrent_cancels_one_succeeds_and_the_other_gets_a_conflict() 
         for round in 0..10 {
             let (id, of) = (world.schedule(&format!("c{round}"), 10).await, world.tenant_store());
             let (one, other) = tokio::join!(of.cancel(id, at(1)), of.cancel(id, at(1)));
-            let mut told = [one.expect("asked"), other.expect("asked")];
-            told.sort_by_key(Result::is_err);
-            assert_eq!(told, [Ok(()), Err(TransitionError::Final)], "{}", engine.name);
+            let mut results = [one.expect("done"), other.expect("asked")];
+            results.sort_by_key(Result::is_err);
+            assert_eq!(results, [Ok(()), Err(TransitionError::Final)], "{}", engine.name);
         }
     }
 }
@@ -106,12 +106,12 @@ async fn only_waiting_callbacks_can_be_moved_canceled_or_forced() {
     for engine in each().await {
         let world = World::new(&engine.store, 1).await;
         let (id, of) = (world.schedule("c1", 10).await, world.tenant_store());
-        assert_eq!(of.reschedule(id, at(50), None, at(1)).await.expect("asked"), Ok(()));
+        assert_eq!(of.reschedule(id, at(50), None, at(1)).await.expect("done"), Ok(()));
         assert_eq!(world.newest().await.scheduled_for, at(50));
-        assert_eq!(of.force(id, at(2)).await.expect("asked"), Ok(()));
-        assert_eq!(of.cancel(id, at(3)).await.expect("asked"), Ok(()));
-        assert_eq!(of.cancel(id, at(4)).await.expect("asked"), Err(TransitionError::Final));
-        assert_eq!(of.force(id, at(4)).await.expect("asked"), Err(TransitionError::Final));
+        assert_eq!(of.force(id, at(2)).await.expect("done"), Ok(()));
+        assert_eq!(of.cancel(id, at(3)).await.expect("done"), Ok(()));
+        assert_eq!(of.cancel(id, at(4)).await.expect("done"), Err(TransitionError::Final));
+        assert_eq!(of.force(id, at(4)).await.expect("done"), Err(TransitionError::Final));
         let unknown = redialer_core::Id::from_uuid(uuid::Uuid::from_u128(7));
         assert!(matches!(of.cancel(unknown, at(4)).await, Err(StoreError::NotFound)));
     }
@@ -230,7 +230,7 @@ async fn a_callback_held_past_its_time_is_no_longer_forced() {
         let world = World::new(&engine.store, 1).await;
         let id = world.schedule("c1", 10).await;
         let forced_after = async |minute: i64| {
-            world.tenant_store().reschedule(id, at(20), None, at(2)).await.expect("asked").expect("moved");
+            world.tenant_store().reschedule(id, at(20), None, at(2)).await.expect("done").expect("moved");
             world.switch(&world.tenant_store(), false, 3).await;
             world.switch(&world.tenant_store(), true, minute).await;
             let row = world.tenant_store().callback(id).await.expect("read");

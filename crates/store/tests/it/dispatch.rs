@@ -17,7 +17,7 @@ use crate::{
 pub(crate) async fn intend(world: &World, claim: Claim) -> Option<Intent> {
     let key = world.store.open_key(world.tenant).await.expect("opened");
     let new = world.new_dispatch(&claim, None);
-    world.dispatch_writer.begin(vec![(claim, new)], &key, &world.rng, at(10)).await.expect("asked").pop()
+    world.dispatch_writer.begin(vec![(claim, new)], &key, &world.rng, at(10)).await.expect("done").pop()
 }
 
 fn placed(call: &str) -> AfterDial {
@@ -43,7 +43,7 @@ async fn no_callback_is_claimed_early_or_twice() {
             // Each has its own writer, like separate replicas.
             let (dispatch_writer, due) = (DispatchWriter::start(engine.store.clone()).0, due.clone());
             tasks.spawn(async move {
-                dispatch_writer.claim(&due, "r1", at(10), 1_000).await.expect("asked").len()
+                dispatch_writer.claim(&due, "r1", at(10), 1_000).await.expect("done").len()
             });
         }
         assert_eq!(tasks.join_all().await.into_iter().sum::<usize>(), 1, "{}", engine.name);
@@ -90,7 +90,7 @@ async fn a_call_is_placed_and_its_outcome_ends_the_callback() {
         let row = world.tenant_store().callback(id).await.expect("read");
         assert_eq!((row.state, row.provider_call_id.as_deref()), (State::Dialing, Some("call_1")));
         assert_eq!(
-            world.tenant_store().cancel(id, at(11)).await.expect("asked"),
+            world.tenant_store().cancel(id, at(11)).await.expect("done"),
             Err(TransitionError::Dialling)
         );
         let known = world.decide("call_ended", "call_1", |known| {
@@ -200,7 +200,7 @@ async fn no_intent_is_written_after_a_cancel_or_for_a_disabled_agent() {
         let id = world.schedule("c1", 10).await;
         let claim = world.claim_all(10).await.pop().expect("due");
         assert_eq!(
-            world.tenant_store().cancel(id, at(10)).await.expect("asked"),
+            world.tenant_store().cancel(id, at(10)).await.expect("done"),
             Ok(()),
             "claimed, but nothing is on its way"
         );
@@ -236,15 +236,15 @@ async fn an_expired_claim_is_dialed_again_and_an_expired_intent_is_not() {
         let id = world.schedule("c1", 10).await;
         let stale = world.claim_all(10).await.pop().expect("due");
         assert_eq!(
-            engine.store.recover(ALL, 999, at(11), 1).await.expect("asked"),
+            engine.store.recover(ALL, 999, at(11), 1).await.expect("done"),
             0,
             "the lease still runs"
         );
-        assert_eq!(engine.store.recover(ALL, 1_001, at(11), 1).await.expect("asked"), 1);
+        assert_eq!(engine.store.recover(ALL, 1_001, at(11), 1).await.expect("done"), 1);
         let fresh = world.claim_all(11).await.pop().expect("due again");
         assert!(intend(&world, stale).await.is_none(), "the fence keeps the old claimer out");
         let intent = intend(&world, fresh).await.expect("an intent");
-        assert_eq!(engine.store.recover(ALL, 2_001, at(12), 1).await.expect("asked"), 1);
+        assert_eq!(engine.store.recover(ALL, 2_001, at(12), 1).await.expect("done"), 1);
         assert_eq!(
             world.tenant_store().callback(id).await.expect("read").state,
             State::Unconfirmed,
@@ -294,9 +294,9 @@ async fn callbacks_of_a_dead_replica_are_recovered_without_waiting_for_its_lease
         intend(&world, world.claim_all(10).await.pop().expect("due"))
             .await
             .expect("an intent until second 2");
-        assert_eq!(engine.store.recover(ALL, 1_500, at(11), 1).await.expect("asked"), 0, "its owner lives");
+        assert_eq!(engine.store.recover(ALL, 1_500, at(11), 1).await.expect("done"), 0, "its owner lives");
         engine.store.drop_leases("r1").await.expect("given up");
-        let taken = engine.store.recover(ALL, 1_500, at(11), 1).await.expect("asked");
+        let taken = engine.store.recover(ALL, 1_500, at(11), 1).await.expect("done");
         // The embedded database has one process: the caller is the owner.
         assert_eq!(taken, u64::from(engine.store.is_shared()), "{}", engine.name);
         if taken == 1 {
@@ -339,7 +339,7 @@ async fn a_rescheduled_callback_yields_to_a_newer_one() {
         let claim = world.claim_all(10).await.pop().expect("due");
         // While it is being dispatched, the person asks for a newer callback.
         world.schedule("c2", 60).await;
-        engine.store.snooze(claim, at(30), Some("missed"), at(10)).await.expect("asked");
+        engine.store.snooze(claim, at(30), Some("missed"), at(10)).await.expect("done");
         assert_eq!(
             world.tenant_store().callback(id).await.expect("read").state,
             State::Superseded,
@@ -356,7 +356,7 @@ async fn a_rescheduled_callback_yields_to_a_newer_one() {
 async fn replicas_share_the_buckets_and_take_over_from_the_dead() {
     for engine in each().await {
         let hold = async |who: &str, now: i64| {
-            let held = engine.store.hold_leases(who, now, now + 10).await.expect("asked");
+            let held = engine.store.hold_leases(who, now, now + 10).await.expect("done");
             held.0.iter().map(|(from, to)| to - from + 1).sum::<i64>()
         };
         let all = redialer_store::BUCKETS;
@@ -443,14 +443,14 @@ async fn a_repeated_request_restarts_the_proof_of_absence() {
         engine.store.finish_lookup(&ask, &later, at(20)).await.expect("recorded");
         assert!(engine.store.begin_repeat(&mut ask, at(40), at(21)).await.expect("recorded"));
         // A list that was read before the repeat proves nothing about it.
-        engine.store.finish_lookup(&stale, &Resolution::NotPlaced, at(21)).await.expect("asked");
+        engine.store.finish_lookup(&stale, &Resolution::NotPlaced, at(21)).await.expect("done");
         let mut ask =
             engine.store.due_lookups(ALL, at(21), at(30), 10).await.expect("read").pop().expect("due");
         let known = ask.unknown(None);
         assert_eq!((known.in_flight_until, known.first_absent_at), (at(40), None), "{}", engine.name);
         engine.store.finish_lookup(&ask, &Resolution::NotPlaced, at(60)).await.expect("recorded");
         assert!(
-            !engine.store.begin_repeat(&mut ask, at(70), at(61)).await.expect("asked"),
+            !engine.store.begin_repeat(&mut ask, at(70), at(61)).await.expect("done"),
             "settled is settled"
         );
     }
@@ -489,13 +489,13 @@ async fn a_batch_of_claims_becomes_intents_except_for_lost_claims() {
         let world = World::new(&engine.store, 1).await;
         let id = world.schedule("c1", 10).await;
         let claim = world.claim_all(10).await.pop().expect("due");
-        assert_eq!(world.tenant_store().cancel(id, at(10)).await.expect("asked"), Ok(()));
+        assert_eq!(world.tenant_store().cancel(id, at(10)).await.expect("done"), Ok(()));
         let kept = world.schedule("c2", 10).await;
         let other = world.claim_all(10).await.pop().expect("due");
         let (first, second) = (world.new_dispatch(&claim, None), world.new_dispatch(&other, None));
         let key = engine.store.open_key(world.tenant).await.expect("opened");
         let both = vec![(claim, first), (other, second)];
-        let intents = world.dispatch_writer.begin(both, &key, &world.rng, at(10)).await.expect("asked");
+        let intents = world.dispatch_writer.begin(both, &key, &world.rng, at(10)).await.expect("done");
         assert_eq!(intents.iter().map(|i| i.callback()).collect::<Vec<_>>(), [kept], "{}", engine.name);
     }
 }

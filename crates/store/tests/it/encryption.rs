@@ -74,7 +74,7 @@ async fn the_rows_of_a_tenant_decrypt_only_with_its_own_key() {
         assert!(workspace.api_key(&key).is_err());
         let key = engine.store.open_key(ours.tenant).await.expect("opened");
         assert_eq!(workspace.api_key(&key).expect("opens").as_str(), "key_canary_api");
-        assert!(engine.store.key_owner("rdl_live_canary_1", at(0)).await.expect("asked").is_some());
-        assert!(engine.store.key_owner("rdl_live_canary_9", at(0)).await.expect("asked").is_none());
+        assert!(engine.store.key_owner("rdl_live_canary_1", at(0)).await.expect("done").is_some());
+        assert!(engine.store.key_owner("rdl_live_canary_9", at(0)).await.expect("done").is_none());
     }
 }

@@ -19,7 +19,7 @@ async fn intend(world: &World, claims: Vec<Claim>, limit: u64, minute: i64) -> V
         (claim, new)
     };
     let begun = claims.into_iter().map(new).collect();
-    world.dispatch_writer.begin(begun, &key, &world.rng, at(minute)).await.expect("asked")
+    world.dispatch_writer.begin(begun, &key, &world.rng, at(minute)).await.expect("done")
 }
 
 #[tokio::test]

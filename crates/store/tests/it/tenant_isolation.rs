@@ -234,7 +234,7 @@ async fn a_key_of_a_deleted_workspace_is_invalid_until_the_workspace_is_restored
         };
         of.create_key(&new, at(0)).await.expect("made");
         let opens = async |minute: i64| {
-            engine.store.key_owner("rdl_live_canary_one", at(minute)).await.expect("asked").is_some()
+            engine.store.key_owner("rdl_live_canary_one", at(minute)).await.expect("done").is_some()
         };
         assert!(opens(1).await, "{}", engine.name);
         of.delete_workspace(world.workspace, at(1)).await.expect("deleted");

@@ -97,13 +97,13 @@ fn however_pm_is_written_the_answer_is_the_same() {
 #[test]
 fn weekdays_move_with_the_week() {
     let zone = TimeZone::get("America/New_York").expect("a zone");
-    for said in [
+    for spoken in [
         "call me friday at three",
         "next tuesday at 10 am please call me",
         "call me monday morning",
         "call me this weekend",
     ] {
-        let turns = [Turn { role: Role::User, content: said.to_owned() }];
+        let turns = [Turn { role: Role::User, content: spoken.to_owned() }];
         let at = |end: &jiff::Zoned| {
             let call = Call::new(&turns, end.timestamp(), "America/New_York");
             read(&call).at.map(|at| at.to_zoned(zone.clone()).datetime())
@@ -113,7 +113,7 @@ fn weekdays_move_with_the_week() {
         for week in 1..260_i64 {
             let end = first.checked_add(week.weeks()).expect("in range");
             let want = base.checked_add(week.weeks()).expect("in range");
-            assert_eq!(at(&end), Some(want), "{said}, {week} weeks on");
+            assert_eq!(at(&end), Some(want), "{spoken}, {week} weeks on");
         }
     }
 }
@@ -122,8 +122,8 @@ fn weekdays_move_with_the_week() {
 fn around_every_clock_change_of_five_years_hours_elapse_and_walls_stay() {
     let from: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
     let to: Timestamp = "2031-01-01T00:00:00Z".parse().expect("a time");
-    let said = |content: &str| [Turn { role: Role::User, content: content.to_owned() }];
-    let (elapsed, wall) = (said("call me in three hours"), said("call me tomorrow at 3 pm"));
+    let spoken = |content: &str| [Turn { role: Role::User, content: content.to_owned() }];
+    let (elapsed, wall) = (spoken("call me in three hours"), spoken("call me tomorrow at 3 pm"));
     let mut seen = 0;
     for name in jiff::tz::db().available() {
         let Ok(zone) = TimeZone::get(name.as_str()) else { continue };

@@ -332,12 +332,12 @@ mod tests {
         else {
             return;
         };
-        let (had, told): (Vec<_>, Vec<_>) = (document.keys().collect(), properties.keys().collect());
+        let (had, documented): (Vec<_>, Vec<_>) = (document.keys().collect(), properties.keys().collect());
         let sorted = |mut names: Vec<&String>| {
             names.sort();
             names.into_iter().cloned().collect::<Vec<_>>()
         };
-        assert_eq!(sorted(had), sorted(told), "{at}");
+        assert_eq!(sorted(had), sorted(documented), "{at}");
         for (name, value) in document {
             check(value, &properties[name], &format!("{at}.{name}"));
         }

@@ -40,7 +40,7 @@ impl Walk {
 
     /// Whether the process is running.
     pub(crate) fn is_running(&mut self) -> bool {
-        self.server.as_mut().is_some_and(|s| s.try_wait().expect("asked").is_none())
+        self.server.as_mut().is_some_and(|s| s.try_wait().expect("done").is_none())
     }
 
     /// Like [`Self::until`], for a server that may no longer answer.
@@ -57,7 +57,7 @@ impl Walk {
     /// Waits, in real time, until the process has exited by itself; returns the exit status.
     pub(crate) async fn until_ended(&mut self) -> ExitStatus {
         for _ in 0..STEP_TIMEOUT.as_millis() / POLL_INTERVAL.as_millis() {
-            if let Some(status) = self.server.as_mut().expect("started").try_wait().expect("asked") {
+            if let Some(status) = self.server.as_mut().expect("started").try_wait().expect("done") {
                 self.server = None;
                 return status;
             }

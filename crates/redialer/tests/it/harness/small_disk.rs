@@ -16,8 +16,8 @@ impl SmallDisk {
 
     /// Fills the file system.
     pub(crate) fn fill(&self) {
-        let told = fs::write(self.filler(), vec![0; MIB << 20]).expect_err("no room for all of it");
-        assert_eq!(told.kind(), std::io::ErrorKind::StorageFull);
+        let error = fs::write(self.filler(), vec![0; MIB << 20]).expect_err("no room for all of it");
+        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
     }
 
     /// Frees the space again.
